@@ -1,0 +1,30 @@
+import type {
+  ClusterRecord,
+  EndpointRecord,
+  LiveRecord,
+  NetworkRecord,
+  NodeRecord,
+  QuarantineRecord,
+} from './records.ts';
+
+/**
+ * What this node knows of the cluster: typed, indexed, read-only. Derived from the replica, never written to by hand.
+ * Everything downstream (desired state, DNS answers, status) reads this and nothing else.
+ */
+export interface ClusterView {
+  /** True once a full snapshot (etcd's list, or a peer's whole table) has been held since start: removal needs it. */
+  readonly complete: boolean;
+  /** Everything up to this etcd revision is in the view. */
+  readonly revision: number;
+  cluster(): ClusterRecord | undefined;
+  node(nodeId: string): NodeRecord | undefined;
+  nodes(): Iterable<NodeRecord>;
+  live(nodeId: string): LiveRecord | undefined;
+  network(networkId: string): NetworkRecord | undefined;
+  networkByName(name: string): NetworkRecord | undefined;
+  networks(): Iterable<NetworkRecord>;
+  /** Endpoints of a network on all nodes, by address. */
+  endpoints(networkId: string): ReadonlyMap<string, EndpointRecord>;
+  endpoint(endpointId: string): EndpointRecord | undefined;
+  quarantine(networkId: string): ReadonlyMap<string, QuarantineRecord>;
+}

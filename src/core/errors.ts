@@ -1,0 +1,88 @@
+/**
+ * The one error class. The list of codes is closed: `docs/errors.md` documents each, the front doors map each to
+ * their own status. A message names the cause and the next step, in words that people search for.
+ */
+export const ERROR_CODES = [
+  // the request is wrong
+  'invalid-argument',
+  'invalid-name',
+  'invalid-address',
+  'subnet-not-canonical',
+  'pool-overlaps',
+  'gateway-outside-subnet',
+  'unknown-option',
+  'ambiguous-id',
+  // the thing named is not there, or is there already
+  'network-not-found',
+  'network-exists',
+  'network-in-use',
+  'not-attachable',
+  'endpoint-not-found',
+  'endpoint-exists',
+  'node-not-found',
+  'node-name-taken',
+  'node-up',
+  'token-not-found',
+  'namespace-not-found',
+  'namespace-unusable',
+  // claims
+  'address-in-use',
+  'address-out-of-range',
+  'no-available-addresses',
+  'no-available-subnets',
+  'vni-in-use',
+  'conflict',
+  // membership
+  'not-joined',
+  'already-member',
+  'ca-mismatch',
+  'token-invalid',
+  'token-expired',
+  'token-used',
+  'clock-skew',
+  'peer-refused',
+  'peer-unreachable',
+  'permission-denied',
+  // the machine and what we depend on
+  'agent-not-running',
+  'store-unavailable',
+  'store-failed',
+  'data-path-failed',
+  'tool-missing',
+  'config-invalid',
+  'state-unreadable',
+  'cancelled',
+  'internal',
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export interface ErrorOptions {
+  cause?: unknown;
+  /** True when the same request may succeed later without any change by the caller. */
+  retryable?: boolean;
+}
+
+/** An error a person or a program can act on. `retryable` is set where a foreign error enters. */
+export class OverlaydError extends Error {
+  override readonly name = 'OverlaydError';
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+export function isOverlaydError(value: unknown, code?: ErrorCode): value is OverlaydError {
+  return value instanceof OverlaydError && (code === undefined || value.code === code);
+}
+
+/** Any thrown value as an `OverlaydError`: ours unchanged, foreign ones as `internal` with the cause kept. */
+export function asOverlaydError(value: unknown): OverlaydError {
+  if (value instanceof OverlaydError) return value;
+  const message = value instanceof Error ? value.message : String(value);
+  return new OverlaydError('internal', message, { cause: value });
+}

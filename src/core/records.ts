@@ -1,0 +1,123 @@
+/**
+ * The records that the cluster shares, as they lie in etcd below `/overlayd/v1/` (JSON values), and their keys.
+ * Each key is made by one compare-and-create transaction; only `live/` and `quarantine/` hang on leases.
+ * Times are milliseconds since the epoch; addresses, CIDRs and MACs are canonical text.
+ */
+
+export const PREFIX = '/overlayd/v1/';
+
+export interface ClusterRecord {
+  readonly id: string;
+  readonly caCertificate: string;
+  /** Pools that automatic subnets come from, in order, e.g. `{ base: '10.0.0.0/8', prefix: 24 }`. */
+  readonly pools: readonly { readonly base: string; readonly prefix: number }[];
+  readonly vniRange: readonly [first: number, last: number];
+  readonly createdAt: number;
+}
+
+export interface NodeRecord {
+  readonly id: string;
+  readonly name: string;
+  /** Where members reach this node (an IP); gossip and join ports are beside it. */
+  readonly advertiseAddress: string;
+  readonly gossipPort: number;
+  readonly joinPort: number;
+  /** VXLAN tunnel endpoint address (an IPv4 of this host) and UDP port. */
+  readonly vtep: string;
+  readonly dataPathPort: number;
+  /** SHA-256 of the node certificate's public key (SPKI, DER), lower-case hex. */
+  readonly keyFingerprint: string;
+  /** Smallest MTU of this host's routes towards the other members; the inner MTU of every network follows from it. */
+  readonly underlayMtu: number;
+  /** Destinations of this host's own routes, ours excluded; automatic subnets keep clear of them. */
+  readonly hostRoutes: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly joinedAt: number;
+  /** Set by `leave`: the node stays listed as down until it is removed. */
+  readonly left: boolean;
+}
+
+/** Leased: the key's presence says that etcd heard from the agent within the lease. */
+export interface LiveRecord {
+  readonly nodeId: string;
+  readonly bootId: string;
+  readonly startedAt: number;
+}
+
+export interface SubnetSpec {
+  readonly cidr: string;
+  readonly gateway: string;
+  readonly ipRange?: string;
+  /** Reserved addresses by name (`--aux-address router=10.0.1.2`). */
+  readonly auxAddresses: Readonly<Record<string, string>>;
+}
+
+export interface NetworkRecord {
+  /** 64 hex characters, as Docker's. */
+  readonly id: string;
+  readonly name: string;
+  readonly vni: number;
+  readonly subnets: readonly SubnetSpec[];
+  readonly internal: boolean;
+  readonly attachable: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>>;
+  readonly createdAt: number;
+  /** `deleting`: no new endpoint; VNI and subnets are freed once every member has torn its part down. */
+  readonly state: 'active' | 'deleting';
+}
+
+/** The address claim and the endpoint in one record. */
+export interface EndpointRecord {
+  /** 64 hex characters. */
+  readonly id: string;
+  readonly networkId: string;
+  readonly nodeId: string;
+  readonly address: string;
+  readonly mac: string;
+  /** First name; PTR answers with it. */
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly createdAt: number;
+}
+
+/** Leased: the key's expiry is what returns the address to automatic choice. */
+export interface QuarantineRecord {
+  readonly releasedAt: number;
+  readonly by: string;
+  /** True when the owner itself tore the endpoint down: the address may be reused early when nothing else is free. */
+  readonly clean: boolean;
+}
+
+export interface TokenRecord {
+  readonly id: string;
+  /** SHA-256 of the secret, hex. */
+  readonly secretHash: string;
+  readonly role: 'member';
+  readonly createdAt: number;
+  readonly createdBy: string;
+  /** Absent: does not expire. */
+  readonly expiresAt?: number;
+  /** Absent: unlimited. */
+  readonly usesLeft?: number;
+}
+
+export const keys = {
+  cluster: `${PREFIX}cluster`,
+  node: (nodeId: string) => `${PREFIX}nodes/${nodeId}`,
+  nodeName: (name: string) => `${PREFIX}node-names/${name}`,
+  live: (nodeId: string) => `${PREFIX}live/${nodeId}`,
+  network: (networkId: string) => `${PREFIX}networks/${networkId}`,
+  networkName: (name: string) => `${PREFIX}network-names/${name}`,
+  networkAck: (networkId: string, nodeId: string) => `${PREFIX}network-acks/${networkId}/${nodeId}`,
+  networkAcks: (networkId: string) => `${PREFIX}network-acks/${networkId}/`,
+  vni: (vni: number) => `${PREFIX}vnis/${vni}`,
+  vnis: `${PREFIX}vnis/`,
+  subnet: (cidr: string) => `${PREFIX}subnets/${cidr.replace('/', '_')}`,
+  subnets: `${PREFIX}subnets/`,
+  endpoint: (networkId: string, address: string) => `${PREFIX}endpoints/${networkId}/${address}`,
+  endpoints: (networkId: string) => `${PREFIX}endpoints/${networkId}/`,
+  quarantine: (networkId: string, address: string) => `${PREFIX}quarantine/${networkId}/${address}`,
+  token: (id: string) => `${PREFIX}tokens/${id}`,
+  tokens: `${PREFIX}tokens/`,
+} as const;

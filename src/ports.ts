@@ -1,0 +1,175 @@
+/**
+ * Every outside thing on one page, as types. The core and the agent know these and nothing behind them;
+ * `src/adapters` implements them for the real world, `test/sim` for a cluster in one process.
+ */
+import type { ContainerRef, LocalEndpoint } from './core/container.ts';
+import type { GossipMessage } from './core/gossip/message.ts';
+import type { NetworkRecord } from './core/records.ts';
+
+// ---------------------------------------------------------------- time, chance, log
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Resolves after `ms`; rejects with the signal's reason when aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Random {
+  /** Uniform in [0, 1). Not for secrets. */
+  next(): number;
+  /** Lower-case hex of `bytes` unpredictable bytes (seeded in the simulator): ids. */
+  hex(bytes: number): string;
+}
+
+export interface Logger {
+  error(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  debug(fields: object, message: string): void;
+  child(fields: object): Logger;
+}
+
+// ---------------------------------------------------------------- etcd
+
+export interface StoreEntry {
+  readonly key: string;
+  readonly value: string;
+  /** Revision of the last write of this key (etcd `mod_revision`). */
+  readonly revision: number;
+}
+
+export type Compare =
+  | { readonly kind: 'absent'; readonly key: string }
+  | { readonly kind: 'exists'; readonly key: string }
+  | { readonly kind: 'revision'; readonly key: string; readonly revision: number }
+  /** No key with this prefix exists. */
+  | { readonly kind: 'empty'; readonly prefix: string };
+
+export type Write =
+  | { readonly kind: 'put'; readonly key: string; readonly value: string; readonly lease?: string }
+  | { readonly kind: 'delete'; readonly key: string }
+  | { readonly kind: 'delete-prefix'; readonly prefix: string };
+
+export interface TxnResult {
+  readonly succeeded: boolean;
+  /** Revision of the store after the transaction; that of its writes when it succeeded. */
+  readonly revision: number;
+}
+
+export type WatchUpdate =
+  /** Everything below the prefix at `revision`; whatever is not in it does not exist. Comes first, and again after a gap. */
+  | { readonly kind: 'snapshot'; readonly revision: number; readonly entries: readonly StoreEntry[] }
+  /** All changes up to `revision`, in order; none when it only reports progress. `value` undefined means deleted. */
+  | {
+      readonly kind: 'events';
+      readonly revision: number;
+      readonly events: readonly {
+        readonly key: string;
+        readonly value: string | undefined;
+        readonly revision: number;
+      }[];
+    }
+  /** The store stopped answering; the iterable goes on and delivers again when it does. */
+  | { readonly kind: 'stalled' };
+
+/**
+ * etcd v3, as much as we use of it. Calls fail within seconds with `store-unavailable` (retryable; a transaction may
+ * then have happened or not) or `store-failed`. No locks, no elections.
+ */
+export interface ClusterStore {
+  get(key: string): Promise<StoreEntry | undefined>;
+  list(prefix: string): Promise<{ readonly revision: number; readonly entries: readonly StoreEntry[] }>;
+  /** All compares hold: writes happen at one revision. Otherwise nothing happens. At most 128 writes. */
+  txn(compares: readonly Compare[], writes: readonly Write[]): Promise<TxnResult>;
+  watch(prefix: string, signal: AbortSignal): AsyncIterable<WatchUpdate>;
+  /** A lease that nobody keeps alive: its keys go after `ttlSeconds`. */
+  grantLease(ttlSeconds: number): Promise<string>;
+  /**
+   * Holds `key` = `value` under a lease that is kept alive (from its own thread, so a stalled event loop does not
+   * lose it), and puts both back when the lease is lost. Ends without revoking when the signal aborts.
+   */
+  keepLive(key: string, value: string, ttlSeconds: number, signal: AbortSignal): Promise<void>;
+}
+
+// ---------------------------------------------------------------- peers
+
+export interface Peer {
+  readonly nodeId: string;
+  /** `host:port` of its gossip listener. */
+  readonly address: string;
+}
+
+/** Carries gossip messages between members, encoded as `proto/overlayd/v1/gossip.proto` says. */
+export interface PeerTransport {
+  /** One request, one reply. Rejects with `peer-unreachable` after `timeoutMs` or when the peer is not who it should be. */
+  request(peer: Peer, message: GossipMessage, timeoutMs: number): Promise<GossipMessage>;
+  /** Starts answering. `from` is the node id that the sender's certificate proves. */
+  serve(handle: (from: string, message: GossipMessage) => Promise<GossipMessage>, signal: AbortSignal): Promise<void>;
+}
+
+// ---------------------------------------------------------------- this host
+
+/** What this node must know without etcd: written whole (write, fsync, rename) before it is relied upon. */
+export interface NodeState {
+  readonly version: 1;
+  readonly bootId: string;
+  readonly endpoints: readonly LocalEndpoint[];
+  /** The networks that the endpoints are on. */
+  readonly networks: readonly NetworkRecord[];
+}
+
+export interface StateFile {
+  /** Undefined when there is none yet. Throws `state-unreadable`. */
+  load(): Promise<NodeState | undefined>;
+  save(state: NodeState): Promise<void>;
+}
+
+export interface Containers {
+  /** Throws `namespace-not-found`, `namespace-unusable` (the host's own namespace), `invalid-argument`. */
+  resolve(text: string): Promise<ContainerRef>;
+  /** False only on positive proof that the namespace instance is gone. */
+  isAlive(ref: ContainerRef): Promise<boolean>;
+  /**
+   * Makes name resolution inside the container use these servers (`/etc/netns/NAME/resolv.conf` for `netns:NAME`);
+   * an empty list restores what was there. Returns a warning for the user when a file of theirs was left alone.
+   */
+  configureResolver(ref: ContainerRef, servers: readonly string[]): Promise<string | undefined>;
+}
+
+/** Facts of the host that the cluster needs to know. */
+export interface HostFacts {
+  bootId(): Promise<string>;
+  hostname(): string;
+  /** Global IPv4 addresses with their interface. */
+  addresses(): Promise<readonly { readonly link: string; readonly address: string; readonly prefix: number }[]>;
+  /** Destinations of main-table routes that are not ours, default route excluded. */
+  routes(): Promise<readonly { readonly destination: string; readonly link: string }[]>;
+  /** Smallest MTU on the routes from `source` towards these addresses (of the source's link when there are none). */
+  underlayMtu(source: string, peers: readonly string[]): Promise<number>;
+}
+
+// ---------------------------------------------------------------- names
+
+export interface DnsClient {
+  readonly networkId: string;
+  /** Source address of the question. */
+  readonly address: string;
+  readonly transport: 'udp' | 'tcp';
+}
+
+/** Answers one DNS message; undefined drops it. A plain value where no upstream is needed: the hot path has no promise. */
+export type DnsHandler = (
+  query: Uint8Array,
+  client: DnsClient,
+) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
+
+/** Sockets on port 53 (UDP and TCP) of each network's gateway address, inside the network's namespace. */
+export interface DnsListeners {
+  /** Idempotent. `namespacePath` e.g. `/run/netns/ovl-4096`. */
+  ensure(listener: { networkId: string; namespacePath: string; address: string }): Promise<void>;
+  /** Idempotent. */
+  close(networkId: string): Promise<void>;
+}
+
+// The kernel port (observe, apply, changes) is in `core/host-state.ts`, beside the states it speaks of.
