@@ -102,6 +102,9 @@ export interface TokenRecord {
   readonly usesLeft?: number;
 }
 
+/** Written by every change of the set of subnets: a compare on it makes overlap checks part of the transaction. */
+export const SUBNET_GUARD = `${PREFIX}subnets/guard`;
+
 export const keys = {
   cluster: `${PREFIX}cluster`,
   node: (nodeId: string) => `${PREFIX}nodes/${nodeId}`,

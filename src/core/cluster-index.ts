@@ -1,0 +1,182 @@
+/**
+ * The cluster view: typed records by id, name and network, kept in step with the replica change by change.
+ * Scales: one change costs one decode and constant work.
+ */
+import type { ClusterView } from './cluster-view.ts';
+import type { RecordChange } from './gossip/replica.ts';
+import {
+  decodeCluster,
+  decodeEndpoint,
+  decodeLive,
+  decodeNetwork,
+  decodeNode,
+  decodeQuarantine,
+} from './record-codec.ts';
+import {
+  type ClusterRecord,
+  type EndpointRecord,
+  type LiveRecord,
+  type NetworkRecord,
+  type NodeRecord,
+  PREFIX,
+  type QuarantineRecord,
+} from './records.ts';
+
+/** What a set of changes touched; everything derived is refreshed by this and nothing else. */
+export interface Touched {
+  /** Networks whose own record or endpoints changed. */
+  readonly networks: Set<string>;
+  /** Members, their addresses or their liveness changed. */
+  nodes: boolean;
+  live: boolean;
+  /** Keys whose value could not be decoded. */
+  readonly refused: string[];
+}
+
+const NONE = new Map<string, never>();
+
+export class ClusterIndex implements ClusterView {
+  readonly #source: { readonly whole: boolean; readonly complete: number };
+  #cluster: ClusterRecord | undefined;
+  readonly #nodes = new Map<string, NodeRecord>();
+  readonly #live = new Map<string, LiveRecord>();
+  readonly #networks = new Map<string, NetworkRecord>();
+  readonly #networkIds = new Map<string, string>();
+  readonly #endpoints = new Map<string, Map<string, EndpointRecord>>();
+  readonly #endpointsById = new Map<string, EndpointRecord>();
+  readonly #quarantine = new Map<string, Map<string, QuarantineRecord>>();
+
+  constructor(source: { readonly whole: boolean; readonly complete: number }) {
+    this.#source = source;
+  }
+
+  get complete(): boolean {
+    return this.#source.whole;
+  }
+
+  get revision(): number {
+    return this.#source.complete;
+  }
+
+  cluster(): ClusterRecord | undefined {
+    return this.#cluster;
+  }
+
+  node(nodeId: string): NodeRecord | undefined {
+    return this.#nodes.get(nodeId);
+  }
+
+  nodes(): Iterable<NodeRecord> {
+    return this.#nodes.values();
+  }
+
+  live(nodeId: string): LiveRecord | undefined {
+    return this.#live.get(nodeId);
+  }
+
+  network(networkId: string): NetworkRecord | undefined {
+    return this.#networks.get(networkId);
+  }
+
+  networkByName(name: string): NetworkRecord | undefined {
+    const id = this.#networkIds.get(name);
+    return id === undefined ? undefined : this.#networks.get(id);
+  }
+
+  networks(): Iterable<NetworkRecord> {
+    return this.#networks.values();
+  }
+
+  endpoints(networkId: string): ReadonlyMap<string, EndpointRecord> {
+    return this.#endpoints.get(networkId) ?? NONE;
+  }
+
+  endpoint(endpointId: string): EndpointRecord | undefined {
+    return this.#endpointsById.get(endpointId);
+  }
+
+  quarantine(networkId: string): ReadonlyMap<string, QuarantineRecord> {
+    return this.#quarantine.get(networkId) ?? NONE;
+  }
+
+  apply(changes: Iterable<RecordChange>): Touched {
+    const touched: Touched = { networks: new Set(), nodes: false, live: false, refused: [] };
+    for (const { key, value } of changes) {
+      if (!key.startsWith(PREFIX)) continue;
+      const [kind, first, second] = key.slice(PREFIX.length).split('/');
+      if (kind === 'cluster') this.#applyCluster(key, value, touched);
+      else if (first === undefined) continue;
+      else if (kind === 'nodes') this.#applyNode(key, first, value, touched);
+      else if (kind === 'live') this.#applyLive(key, first, value, touched);
+      else if (kind === 'networks') this.#applyNetwork(key, first, value, touched);
+      else if (kind === 'endpoints' && second !== undefined) this.#applyEndpoint(key, first, second, value, touched);
+      else if (kind === 'quarantine' && second !== undefined) this.#applyQuarantine(key, first, second, value, touched);
+    }
+    return touched;
+  }
+
+  #applyCluster(key: string, value: string | undefined, touched: Touched): void {
+    this.#cluster = decode(decodeCluster, key, value, touched);
+  }
+
+  #applyNode(key: string, id: string, value: string | undefined, touched: Touched): void {
+    set(this.#nodes, id, decode(decodeNode, key, value, touched));
+    touched.nodes = true;
+  }
+
+  #applyLive(key: string, id: string, value: string | undefined, touched: Touched): void {
+    set(this.#live, id, decode(decodeLive, key, value, touched));
+    touched.live = true;
+  }
+
+  #applyNetwork(key: string, id: string, value: string | undefined, touched: Touched): void {
+    const before = this.#networks.get(id);
+    const after = decode(decodeNetwork, key, value, touched);
+    if (before && this.#networkIds.get(before.name) === id) this.#networkIds.delete(before.name);
+    set(this.#networks, id, after);
+    // A network that is being deleted has given its name back.
+    if (after?.state === 'active') this.#networkIds.set(after.name, id);
+    touched.networks.add(id);
+  }
+
+  #applyEndpoint(key: string, networkId: string, address: string, value: string | undefined, touched: Touched): void {
+    const before = this.#endpoints.get(networkId)?.get(address);
+    const after = decode(decodeEndpoint, key, value, touched);
+    if (before && this.#endpointsById.get(before.id)?.address === address) this.#endpointsById.delete(before.id);
+    setNested(this.#endpoints, networkId, address, after);
+    if (after) this.#endpointsById.set(after.id, after);
+    touched.networks.add(networkId);
+  }
+
+  #applyQuarantine(key: string, networkId: string, address: string, value: string | undefined, touched: Touched): void {
+    setNested(this.#quarantine, networkId, address, decode(decodeQuarantine, key, value, touched));
+  }
+}
+
+function decode<T>(
+  decoder: (text: string) => T | undefined,
+  key: string,
+  value: string | undefined,
+  touched: Touched,
+): T | undefined {
+  if (value === undefined) return undefined;
+  const record = decoder(value);
+  if (record === undefined) touched.refused.push(key);
+  return record;
+}
+
+function set<T>(map: Map<string, T>, key: string, value: T | undefined): void {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+}
+
+function setNested<T>(maps: Map<string, Map<string, T>>, outer: string, inner: string, value: T | undefined): void {
+  let map = maps.get(outer);
+  if (!map) {
+    if (value === undefined) return;
+    map = new Map();
+    maps.set(outer, map);
+  }
+  set(map, inner, value);
+  if (map.size === 0) maps.delete(outer);
+}

@@ -1,0 +1,40 @@
+/** Names that people give: what is allowed, and errors that show it. Source: RFC 1123 §2.1, RFC 952; Docker's rules. */
+import { OverlaydError } from './errors.ts';
+
+const NETWORK_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$/;
+/** Underscores are no host names by RFC 952, but container names have them and resolvers pass them. */
+const ENDPOINT_NAME = /^[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?$/;
+const PREDEFINED = new Set(['bridge', 'host', 'none', 'default', 'container']);
+
+export function checkNetworkName(name: string): string {
+  if (!NETWORK_NAME.test(name)) {
+    throw new OverlaydError(
+      'invalid-name',
+      `network name ${quote(name)} is not valid: 1 to 63 letters, digits, "_", "." or "-", beginning with a letter or digit, e.g. web or team-a.web`,
+    );
+  }
+  if (PREDEFINED.has(name)) {
+    throw new OverlaydError(
+      'invalid-name',
+      `network name "${name}" is predefined by container engines; choose another one`,
+    );
+  }
+  return name;
+}
+
+/** A name or alias of an endpoint: one DNS label. `what` is e.g. `--alias`. */
+export function checkEndpointName(name: string, what: string): string {
+  if (!ENDPOINT_NAME.test(name)) {
+    throw new OverlaydError(
+      'invalid-name',
+      `${what}: ${quote(name)} is not valid: 1 to 63 letters, digits, "-" or "_", not beginning or ending with "-", e.g. api or api-1`,
+    );
+  }
+  return name;
+}
+
+/** Printable and short, whatever was typed. */
+function quote(text: string): string {
+  const shown = JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
+  return shown;
+}

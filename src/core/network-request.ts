@@ -1,0 +1,184 @@
+/**
+ * `network create` as asked, checked as far as it can be without the cluster: every option is honoured or refused.
+ * What comes out is complete but for what only the cluster can choose (VNI, automatic subnet).
+ */
+import { OverlaydError } from './errors.ts';
+import {
+  type Cidr,
+  contains,
+  containsCidr,
+  firstOf,
+  formatAddress,
+  formatCidr,
+  isCanonical,
+  lastOf,
+  requireAddress,
+  requireCidr,
+} from './ip.ts';
+import { checkNetworkName } from './names.ts';
+import { nearest } from './nearest.ts';
+import type { SubnetSpec } from './records.ts';
+
+export interface NetworkRequest {
+  readonly name: string;
+  readonly attachable?: boolean | undefined;
+  readonly internal: boolean;
+  readonly subnets: readonly string[];
+  readonly gateways: readonly string[];
+  readonly ipRanges: readonly string[];
+  readonly auxAddresses: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>>;
+}
+
+export interface NetworkDraft {
+  readonly name: string;
+  readonly attachable: boolean;
+  readonly internal: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>>;
+  /** A VNI that was asked for. */
+  readonly vni: number | undefined;
+}
+
+export const OPTION_MTU = 'mtu';
+export const OPTION_UNDERLAY_MTU = 'com.docker.network.driver.mtu';
+export const OPTION_VNI = 'com.docker.network.driver.overlay.vxlanid_list';
+
+/** Smallest inner MTU that carries IPv4 sensibly (RFC 791), largest that a 65,535-byte underlay leaves. */
+const MTU_RANGE = [576, 65_485] as const;
+/** VNI 0 is reserved; 24 bits (RFC 7348). */
+const VNI_RANGE = [1, 16_777_215] as const;
+
+type OptionCheck = (value: string, option: string) => void;
+
+const OPTIONS: Readonly<Record<string, OptionCheck>> = {
+  [OPTION_MTU]: (value, option) => void integer(value, option, MTU_RANGE),
+  [OPTION_UNDERLAY_MTU]: (value, option) => void integer(value, option, [MTU_RANGE[0] + 50, MTU_RANGE[1] + 50]),
+  [OPTION_VNI]: (value, option) => void integer(value, option, VNI_RANGE),
+};
+
+/** Throws `invalid-name`, `invalid-argument`, `unknown-option`. */
+export function draftNetwork(request: NetworkRequest): NetworkDraft {
+  checkNetworkName(request.name);
+  for (const [option, value] of Object.entries(request.options)) {
+    const check = OPTIONS[option];
+    if (!check) throw unknownOption(option);
+    check(value, option);
+  }
+  if (OPTION_MTU in request.options && OPTION_UNDERLAY_MTU in request.options) {
+    throw new OverlaydError(
+      'invalid-argument',
+      `options ${OPTION_MTU} (of the container's interface) and ${OPTION_UNDERLAY_MTU} (of the underlay) say the same thing twice; give one of them`,
+    );
+  }
+  for (const [what, count] of [
+    ['gateway', request.gateways.length],
+    ['ip-range', request.ipRanges.length],
+  ] as const) {
+    if (count > 0 && request.subnets.length === 0) {
+      throw new OverlaydError('invalid-argument', `--${what} needs a --subnet that it lies in`);
+    }
+  }
+  if (Object.keys(request.auxAddresses).length > 0 && request.subnets.length === 0) {
+    throw new OverlaydError('invalid-argument', '--aux-address needs a --subnet that it lies in');
+  }
+  if (request.subnets.length > 1) {
+    throw new OverlaydError(
+      'invalid-argument',
+      'one IPv4 --subnet per network is supported; create a second network for the other one',
+    );
+  }
+  return {
+    name: request.name,
+    attachable: request.attachable ?? true,
+    internal: request.internal,
+    labels: request.labels,
+    options: request.options,
+    vni: request.options[OPTION_VNI] === undefined ? undefined : Number(request.options[OPTION_VNI]),
+  };
+}
+
+/** A subnet with what belongs to it. Gateway by default the first usable address. */
+export function specifySubnet(block: Cidr, request: NetworkRequest): SubnetSpec {
+  const cidr = formatCidr(block);
+  const gateway = pickGateway(block, request.gateways, cidr);
+  const ipRange = pickRange(block, request.ipRanges, cidr);
+  for (const [name, address] of Object.entries(request.auxAddresses)) {
+    const value = requireAddress(address, `aux-address ${name}`);
+    if (!contains(block, value)) {
+      throw new OverlaydError(
+        'address-out-of-range',
+        `aux-address ${name}: ${address} is out of range: the subnet is ${cidr}`,
+      );
+    }
+    if (value === gateway) {
+      throw new OverlaydError(
+        'address-in-use',
+        `aux-address ${name}: address already in use: ${address} is the gateway; choose another one, or another --gateway`,
+      );
+    }
+  }
+  return {
+    cidr,
+    gateway: formatAddress(gateway),
+    ...(ipRange === undefined ? {} : { ipRange }),
+    auxAddresses: request.auxAddresses,
+  };
+}
+
+function pickGateway(block: Cidr, gateways: readonly string[], cidr: string): number {
+  const [asked, ...more] = gateways;
+  if (more.length > 0) throw new OverlaydError('invalid-argument', 'one --gateway per --subnet is possible');
+  if (asked === undefined) return block.prefix === 31 ? firstOf(block) : firstOf(block) + 1;
+  const value = requireAddress(asked, 'gateway');
+  if (!contains(block, value)) {
+    throw new OverlaydError(
+      'gateway-outside-subnet',
+      `gateway: ${asked} is not in the subnet ${cidr}; leave --gateway out to get ${formatAddress(firstOf(block) + 1)}`,
+    );
+  }
+  if (block.prefix < 31 && (value === firstOf(block) || value === lastOf(block))) {
+    throw new OverlaydError(
+      'gateway-outside-subnet',
+      `gateway: ${asked} is the network or broadcast address of ${cidr}; choose an address between them`,
+    );
+  }
+  return value;
+}
+
+function pickRange(block: Cidr, ranges: readonly string[], cidr: string): string | undefined {
+  const [asked, ...more] = ranges;
+  if (more.length > 0) throw new OverlaydError('invalid-argument', 'one --ip-range per --subnet is possible');
+  if (asked === undefined) return undefined;
+  const range = requireCidr(asked, 'ip-range');
+  if (!isCanonical(range)) {
+    throw new OverlaydError(
+      'subnet-not-canonical',
+      `ip-range: ${asked} has host bits set; did you mean ${formatAddress(firstOf(range))}/${range.prefix}?`,
+    );
+  }
+  if (!containsCidr(block, range)) {
+    throw new OverlaydError('address-out-of-range', `ip-range: ${asked} is out of range: the subnet is ${cidr}`);
+  }
+  return formatCidr(range);
+}
+
+function integer(value: string, option: string, [least, most]: readonly [number, number]): number {
+  if (!/^\d{1,9}$/.test(value) || Number(value) < least || Number(value) > most) {
+    throw new OverlaydError(
+      'invalid-argument',
+      `option ${option}: "${value}" is not a whole number from ${least} to ${most}`,
+    );
+  }
+  return Number(value);
+}
+
+function unknownOption(option: string): OverlaydError {
+  const guess = nearest(option, Object.keys(OPTIONS));
+  const known = Object.keys(OPTIONS).join(', ');
+  return new OverlaydError(
+    'unknown-option',
+    `unknown option "${option}"${guess ? `; did you mean "${guess}"?` : ''} Known options: ${known}`,
+  );
+}

@@ -1,0 +1,128 @@
+/**
+ * Records as text and back. A value that does not have the shape of its key's record is refused as a whole: one
+ * bad key, written by hand or by a newer version, must not break the rest.
+ */
+import { parseAddress, parseCidr } from './ip.ts';
+import type {
+  ClusterRecord,
+  EndpointRecord,
+  LiveRecord,
+  NetworkRecord,
+  NodeRecord,
+  QuarantineRecord,
+  TokenRecord,
+} from './records.ts';
+
+type Check = (value: unknown) => boolean;
+
+const string: Check = (value) => typeof value === 'string';
+const number: Check = (value) => typeof value === 'number' && Number.isFinite(value);
+const boolean: Check = (value) => typeof value === 'boolean';
+const address: Check = (value) => typeof value === 'string' && parseAddress(value) !== undefined;
+const cidr: Check = (value) => typeof value === 'string' && parseCidr(value) !== undefined;
+const mac: Check = (value) => typeof value === 'string' && /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(value);
+const arrayOf =
+  (item: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(item);
+const mapOf =
+  (item: Check): Check =>
+  (value) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(item);
+const optional =
+  (item: Check): Check =>
+  (value) =>
+    value === undefined || item(value);
+const shape =
+  (fields: Record<string, Check>): Check =>
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.entries(fields).every(([name, check]) => check((value as Record<string, unknown>)[name]));
+
+const decoder =
+  <T>(check: Check) =>
+  (text: string): T | undefined => {
+    try {
+      const value: unknown = JSON.parse(text);
+      return check(value) ? (value as T) : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+
+export function encodeRecord(record: object): string {
+  return JSON.stringify(record);
+}
+
+export const decodeCluster = decoder<ClusterRecord>(
+  shape({
+    id: string,
+    caCertificate: string,
+    pools: arrayOf(shape({ base: cidr, prefix: number })),
+    vniRange: arrayOf(number),
+    createdAt: number,
+  }),
+);
+
+export const decodeNode = decoder<NodeRecord>(
+  shape({
+    id: string,
+    name: string,
+    advertiseAddress: string,
+    gossipPort: number,
+    joinPort: number,
+    vtep: address,
+    dataPathPort: number,
+    keyFingerprint: string,
+    underlayMtu: number,
+    hostRoutes: arrayOf(string),
+    labels: mapOf(string),
+    joinedAt: number,
+    left: boolean,
+  }),
+);
+
+export const decodeLive = decoder<LiveRecord>(shape({ nodeId: string, bootId: string, startedAt: number }));
+
+export const decodeNetwork = decoder<NetworkRecord>(
+  shape({
+    id: string,
+    name: string,
+    vni: number,
+    subnets: arrayOf(shape({ cidr, gateway: address, ipRange: optional(cidr), auxAddresses: mapOf(address) })),
+    internal: boolean,
+    attachable: boolean,
+    labels: mapOf(string),
+    options: mapOf(string),
+    createdAt: number,
+    state: (value) => value === 'active' || value === 'deleting',
+  }),
+);
+
+export const decodeEndpoint = decoder<EndpointRecord>(
+  shape({
+    id: string,
+    networkId: string,
+    nodeId: string,
+    address,
+    mac,
+    name: string,
+    aliases: arrayOf(string),
+    createdAt: number,
+  }),
+);
+
+export const decodeQuarantine = decoder<QuarantineRecord>(shape({ releasedAt: number, by: string, clean: boolean }));
+
+export const decodeToken = decoder<TokenRecord>(
+  shape({
+    id: string,
+    secretHash: string,
+    role: (value) => value === 'member',
+    createdAt: number,
+    createdBy: string,
+    expiresAt: optional(number),
+    usesLeft: optional(number),
+  }),
+);
