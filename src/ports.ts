@@ -108,6 +108,100 @@ export interface PeerTransport {
   serve(handle: (from: string, message: GossipMessage) => Promise<GossipMessage>, signal: AbortSignal): Promise<void>;
 }
 
+// ---------------------------------------------------------------- identity and joining
+
+/** What a TLS end needs to prove itself to members and to check them; PEM. */
+export interface TlsMaterial {
+  readonly certificate: string;
+  /** PKCS #8. */
+  readonly key: string;
+  readonly caCertificate: string;
+}
+
+export interface CertificateFacts {
+  readonly nodeId: string;
+  /** SHA-256 of the public key (SPKI, DER), lower-case hex. */
+  readonly fingerprint: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** Certificates and digests. Everything is PEM text; times are milliseconds since the epoch. */
+export interface Pki {
+  createCa(clusterId: string, now: number): Promise<{ readonly certificate: string; readonly key: string }>;
+  /** A new P-256 private key, PKCS #8. */
+  createKey(): Promise<string>;
+  /** SHA-256 of the key's public half (SPKI, DER), lower-case hex. */
+  fingerprint(key: string): string;
+  /** PKCS #10, proves possession of the key; the names in the certificate are the issuer's choice. */
+  createCsr(key: string): Promise<string>;
+  /** Fingerprint of the key that the request proves. Throws `invalid-argument` when it is malformed or proves nothing. */
+  verifyCsr(csr: string): Promise<string>;
+  /** A node certificate for the key of `csr`, which has to be verified before. */
+  issue(
+    ca: { readonly certificate: string; readonly key: string },
+    node: { readonly csr: string; readonly nodeId: string; readonly address: string },
+    validity: { readonly now: number; readonly lifetimeMs: number },
+  ): Promise<string>;
+  /** Throws `invalid-argument` when the text is not a node certificate. */
+  readCertificate(certificate: string): CertificateFacts;
+  /** SHA-256 of the certificate (DER), lower-case hex: what join tokens pin. */
+  digest(certificate: string): string;
+  /** SHA-256 of UTF-8 text, lower-case hex. */
+  sha256(text: string): string;
+}
+
+/** How to reach the cluster's etcd. Without `certificate` and `key`, https endpoints take the node's own and the cluster's CA. */
+export interface StoreAccess {
+  readonly endpoints: readonly string[];
+  readonly caCertificate: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** What a joiner asks, as `proto/overlayd/v1/join.proto` says. */
+export interface JoinRequest {
+  readonly tokenId: string;
+  readonly tokenSecret: string;
+  readonly csr: string;
+  readonly nodeName: string;
+  readonly advertiseAddress: string;
+  readonly gossipPort: number;
+  readonly joinPort: number;
+  readonly vtep: string;
+  readonly dataPathPort: number;
+  readonly underlayMtu: number;
+  readonly hostRoutes: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly nowMs: number;
+}
+
+export interface JoinResponse {
+  readonly nodeId: string;
+  readonly clusterId: string;
+  readonly certificate: string;
+  readonly caCertificate: string;
+  readonly caKey: string;
+  readonly store: StoreAccess;
+}
+
+export interface JoinClient {
+  /**
+   * Asks the member at `host:port` to admit this host. Nothing secret is sent before the member has proved the CA
+   * whose SHA-256 (hex) is `caDigest`. Every failure comes within 5 s and says what to do.
+   */
+  join(address: { host: string; port: number }, caDigest: string, request: JoinRequest): Promise<JoinResponse>;
+  /** Whether a TCP connection can be made: undefined, or why not, in words. */
+  probe(host: string, port: number, timeoutMs: number): Promise<string | undefined>;
+}
+
+/** One small file of JSON, replaced whole (write, fsync, rename). */
+export interface JsonFile<T> {
+  load(): Promise<T | undefined>;
+  save(value: T): Promise<void>;
+  remove(): Promise<void>;
+}
+
 // ---------------------------------------------------------------- this host
 
 /** What this node must know without etcd: written whole (write, fsync, rename) before it is relied upon. */
