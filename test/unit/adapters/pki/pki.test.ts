@@ -1,0 +1,89 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { connect, createServer, type TLSSocket } from 'node:tls';
+import { expect, test } from 'vitest';
+import { createPki } from '../../../../src/adapters/pki/pki.ts';
+
+const pki = createPki();
+const now = Date.now();
+const DAY_MS = 86_400_000;
+const nodeId = 'ab12cd34ef56ab12';
+
+const ca = await pki.createCa('c1', now);
+
+async function createNode(authority = ca, at = now) {
+  const key = await pki.createKey();
+  const csr = await pki.createCsr(key);
+  const validity = { now: at, lifetimeMs: 90 * DAY_MS };
+  return { key, csr, certificate: await pki.issue(authority, { csr, nodeId, address: '10.0.0.1' }, validity) };
+}
+
+/** The error that the client sees when it connects to a server with these; undefined when it accepts. */
+async function handshake(server: { certificate: string; key: string }, trusted: string, name: string, client = server) {
+  const listener = createServer({ cert: server.certificate, key: server.key, ca: trusted, requestCert: true });
+  await once(listener.listen(0, '127.0.0.1'), 'listening');
+  const { port } = listener.address() as AddressInfo;
+  const accepted = once(listener, 'secureConnection') as Promise<[TLSSocket]>;
+  const socket = connect({ port, ca: trusted, servername: name, cert: client.certificate, key: client.key });
+  try {
+    await once(socket, 'secureConnect');
+    expect((await accepted)[0].authorized).toBe(true);
+    return undefined;
+  } catch (error) {
+    accepted.catch(() => undefined);
+    return (error as NodeJS.ErrnoException).code;
+  } finally {
+    socket.destroy();
+    listener.close();
+  }
+}
+
+test('an authority lives ten years, names its cluster and may sign nothing but leaves', () => {
+  const certificate = new X509Certificate(ca.certificate);
+  expect(certificate.subject).toBe('CN=overlayd CA c1');
+  expect(certificate.ca).toBe(true);
+  expect(certificate.validToDate.getTime() - now).toBeGreaterThan(3649 * DAY_MS);
+});
+
+test('the digest is that of the DER bytes', () => {
+  const { raw } = new X509Certificate(ca.certificate);
+  expect(pki.digest(ca.certificate)).toBe(createHash('sha256').update(raw).digest('hex'));
+});
+
+test('a node certificate proves the node as server and as client, by each of its names', async () => {
+  const node = await createNode();
+  for (const name of [`${nodeId}.node.overlayd`, 'join.overlayd', 'etcd.overlayd']) {
+    expect(await handshake(node, ca.certificate, name)).toBeUndefined();
+  }
+  const { subjectAltName } = new X509Certificate(node.certificate);
+  expect(subjectAltName).toContain('IP Address:10.0.0.1, IP Address:127.0.0.1');
+});
+
+test("another node's name, another authority and an expired certificate are refused", async () => {
+  const node = await createNode();
+  expect(await handshake(node, ca.certificate, 'other.node.overlayd')).toBe('ERR_TLS_CERT_ALTNAME_INVALID');
+  const other = await pki.createCa('c1', now);
+  expect(await handshake(node, other.certificate, 'join.overlayd')).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+  const old = await createNode(ca, now - 91 * DAY_MS);
+  expect(await handshake(old, ca.certificate, 'join.overlayd')).toBe('CERT_HAS_EXPIRED');
+});
+
+test('what a certificate says is read back, and its fingerprint is that of the key', async () => {
+  const node = await createNode();
+  const facts = pki.readCertificate(node.certificate);
+  expect(facts.nodeId).toBe(nodeId);
+  expect(facts.fingerprint).toBe(pki.fingerprint(node.key));
+  expect(facts.fingerprint).toBe(await pki.verifyCsr(node.csr));
+  expect(facts.notBefore).toBeLessThan(now - 59 * 60_000);
+  expect(Math.abs(facts.notAfter - now - 90 * DAY_MS)).toBeLessThan(1000);
+});
+
+test('a request that is malformed or signed by another key is refused', async () => {
+  await expect(pki.verifyCsr('nonsense')).rejects.toMatchObject({ code: 'invalid-argument' });
+  const { csr } = await createNode();
+  const lines = csr.trim().split('\n');
+  const last = lines.length - 2;
+  lines[last] = lines[last]!.replace(/^./, (c) => (c === 'A' ? 'B' : 'A'));
+  await expect(pki.verifyCsr(lines.join('\n'))).rejects.toMatchObject({ code: 'invalid-argument' });
+});
