@@ -98,17 +98,23 @@ export class FailureDetector {
     return peer && peer.counter > 0 ? now - peer.heardAt : undefined;
   }
 
-  /** `suspect` when enough members that could know agree. */
-  liveness(nodeId: string, now: number): Liveness {
+  /**
+   * `down`: not heard of, and etcd no longer hears of it either. `suspect`: not heard of, and enough members that could
+   * know agree. `leaseGone`: etcd, asked and answering, holds no `live/` key of it: one more accuser, a trusted one.
+   */
+  liveness(nodeId: string, leaseGone: boolean, now: number): Liveness {
     if (nodeId === this.#options.selfId) return 'ready';
+    const peer = this.#peers.get(nodeId);
+    const timeout = this.timeoutMs();
+    const silent = peer === undefined || peer.counter === 0 || now - peer.heardAt > timeout;
+    if (silent && leaseGone) return 'down';
     const own = new Set(this.suspects(now));
     if (!own.has(nodeId)) return 'ready';
     // Whoever this node does not hear of can neither accuse nor be waited for.
     const witnesses = [...this.#peers.keys()].filter((id) => id !== nodeId && !own.has(id));
-    const freshMs = this.timeoutMs();
     const accusers = witnesses.filter((id) => {
       const said = this.#accusations.get(id);
-      return said !== undefined && now - said.at <= freshMs && said.suspects.has(nodeId);
+      return said !== undefined && now - said.at <= timeout && said.suspects.has(nodeId);
     });
     return 1 + accusers.length >= Math.min(QUORUM, 1 + witnesses.length) ? 'suspect' : 'ready';
   }

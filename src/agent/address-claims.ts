@@ -1,0 +1,156 @@
+/**
+ * Claims an address for an endpoint: one compare-and-create transaction that holds only while the network is active
+ * and the address free. A loser chooses again (automatic) or learns who holds it (static). The kernel is not touched
+ * before the claim is etcd's.
+ */
+import { OverlaydError } from '../core/errors.ts';
+import { macOf, requireAddress } from '../core/ip.ts';
+import { type AddressSpace, type Choice, checkAddress, chooseAddress } from '../core/ipam/address.ts';
+import { decodeQuarantine, encodeRecord } from '../core/record-codec.ts';
+import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
+import type { Clock, ClusterStore, Compare, Random, Write } from '../ports.ts';
+import type { ClusterState } from './cluster-state.ts';
+
+export interface AddressClaimsDeps {
+  readonly store: ClusterStore;
+  readonly state: ClusterState;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** A claim whose outcome is unknown (etcd fell silent): see to it that nothing stays. */
+  readonly abandon: (record: EndpointRecord) => void;
+}
+
+export interface Wanted {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  /** Static address; undefined: automatic. */
+  readonly ip: string | undefined;
+  readonly mac: string | undefined;
+}
+
+const ATTEMPTS = 64;
+
+export class AddressClaims {
+  readonly #deps: AddressClaimsDeps;
+  readonly #selfId: string;
+  /** By network: being claimed by this node now. */
+  readonly #pending = new Map<string, Set<string>>();
+
+  constructor(deps: AddressClaimsDeps, options: { readonly selfId: string }) {
+    this.#deps = deps;
+    this.#selfId = options.selfId;
+  }
+
+  /** The address space of the network's (one) subnet, as far as this node knows it. */
+  space(network: NetworkRecord): AddressSpace {
+    const { view } = this.#deps.state;
+    return {
+      subnet: network.subnets[0]!,
+      endpoints: view.endpoints(network.id),
+      quarantine: view.quarantine(network.id),
+      pending: this.#pending.get(network.id) ?? new Set(),
+    };
+  }
+
+  /** Throws what `chooseAddress` and `checkAddress` throw, `network-not-found`, `conflict`, `store-unavailable`. */
+  async claim(network: NetworkRecord, wanted: Wanted): Promise<EndpointRecord> {
+    /** Addresses that turned out taken, and quarantines that turned out over, before the watch said so. */
+    const lost = new Set<string>();
+    const rested = new Set<string>();
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const choice = this.#choose(network, wanted, lost, rested);
+      const pending = this.#reserve(network.id, choice.address);
+      try {
+        const record = await this.#tryClaim(network, wanted, choice);
+        if (record) return record;
+        await this.#learn(network, choice.address, lost, rested);
+      } finally {
+        pending.delete(choice.address);
+      }
+    }
+    throw new OverlaydError(
+      'conflict',
+      `no address on network ${network.name} could be claimed: too many claims at once; try again`,
+      {
+        retryable: true,
+      },
+    );
+  }
+
+  #choose(network: NetworkRecord, wanted: Wanted, lost: ReadonlySet<string>, rested: ReadonlySet<string>): Choice {
+    const space = this.space(network);
+    const known = {
+      ...space,
+      quarantine: new Map([...space.quarantine].filter(([address]) => !rested.has(address))),
+      pending: new Set([...space.pending, ...(wanted.ip === undefined ? lost : [])]),
+    };
+    const holder = (nodeId: string) => this.#deps.state.view.node(nodeId)?.name ?? nodeId.slice(0, 12);
+    return wanted.ip === undefined ? chooseAddress(known, network.name) : checkAddress(known, wanted.ip, holder);
+  }
+
+  async #tryClaim(network: NetworkRecord, wanted: Wanted, choice: Choice): Promise<EndpointRecord | undefined> {
+    const { store, state, clock, random } = this.#deps;
+    const networkKey = keys.network(network.id);
+    const networkRevision = state.revisionOf(networkKey);
+    if (networkRevision === undefined || state.view.network(network.id)?.state !== 'active') throw removed(network);
+    const { address } = choice;
+    const record: EndpointRecord = {
+      id: random.hex(32),
+      networkId: network.id,
+      nodeId: this.#selfId,
+      address,
+      mac: wanted.mac ?? macOf(requireAddress(address, 'address')),
+      name: wanted.name,
+      aliases: wanted.aliases,
+      createdAt: clock.now(),
+    };
+    const key = keys.endpoint(network.id, address);
+    const quarantineKey = keys.quarantine(network.id, address);
+    const quarantineRevision = choice.fromQuarantine ? state.revisionOf(quarantineKey) : undefined;
+    const compares: Compare[] = [
+      { kind: 'revision', key: networkKey, revision: networkRevision },
+      { kind: 'absent', key },
+      quarantineRevision === undefined
+        ? { kind: 'absent', key: quarantineKey }
+        : { kind: 'revision', key: quarantineKey, revision: quarantineRevision },
+    ];
+    const writes: Write[] = [{ kind: 'put', key, value: encodeRecord(record) }];
+    if (quarantineRevision !== undefined) writes.push({ kind: 'delete', key: quarantineKey });
+    const result = await store.txn(compares, writes).catch((error: unknown) => {
+      this.#deps.abandon(record);
+      throw error;
+    });
+    if (!result.succeeded) return undefined;
+    state.merge([{ key, value: encodeRecord(record), revision: result.revision }]);
+    return record;
+  }
+
+  /** Why the claim failed: reads the three keys that it compared. */
+  async #learn(network: NetworkRecord, address: string, lost: Set<string>, rested: Set<string>): Promise<void> {
+    const { store, state } = this.#deps;
+    const [current, endpoint, quarantine] = await Promise.all([
+      store.get(keys.network(network.id)),
+      store.get(keys.endpoint(network.id, address)),
+      store.get(keys.quarantine(network.id, address)),
+    ]);
+    if (!current) throw removed(network);
+    state.merge([current, endpoint, quarantine].filter((entry) => entry !== undefined));
+    if (endpoint) lost.add(address);
+    else if (quarantine && !decodeQuarantine(quarantine.value)?.clean) lost.add(address);
+    else if (!quarantine) rested.add(address);
+  }
+
+  #reserve(networkId: string, address: string): Set<string> {
+    let pending = this.#pending.get(networkId);
+    if (!pending) {
+      pending = new Set();
+      this.#pending.set(networkId, pending);
+    }
+    pending.add(address);
+    return pending;
+  }
+}
+
+function removed(network: NetworkRecord): OverlaydError {
+  return new OverlaydError('network-not-found', `network ${network.name} not found: it has just been removed`);
+}

@@ -1,0 +1,299 @@
+/**
+ * Connecting containers of this host and disconnecting them.
+ *
+ * Connect: claim in etcd -> state file and wiring -> names. Disconnect: names and state file -> unwire -> release. So at
+ * every line a crash leaves either a whole endpoint or one that the next start recognises and takes apart: a claim that
+ * the state file does not know is released, a port that is not desired is removed. All work on one container is serial.
+ */
+import type { ContainerRef, LocalEndpoint } from '../core/container.ts';
+import { OverlaydError } from '../core/errors.ts';
+import { KeyedQueue } from '../core/keyed-queue.ts';
+import { checkEndpointName } from '../core/names.ts';
+import { encodeRecord } from '../core/record-codec.ts';
+import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
+import { resolveRef } from '../core/reference.ts';
+import type { Clock, ClusterStore, Containers, Logger } from '../ports.ts';
+import type { AddressClaims } from './address-claims.ts';
+import type { ClusterState } from './cluster-state.ts';
+import type { Gossip } from './gossip.ts';
+import type { LocalEndpoints } from './local-endpoints.ts';
+import type { Networks } from './networks.ts';
+import type { Releases } from './releases.ts';
+
+export interface EndpointsDeps {
+  readonly store: ClusterStore;
+  readonly state: ClusterState;
+  readonly networks: Pick<Networks, 'find'>;
+  readonly claims: AddressClaims;
+  readonly releases: Releases;
+  readonly local: LocalEndpoints;
+  readonly containers: Containers;
+  readonly gossip: Pick<Gossip, 'push'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly dataPath: {
+    /** Interface names that exist in a container's namespace. */
+    linksOf(path: string): Promise<readonly string[]>;
+    /** Resolves when the kernel has what is desired for the network; rejects with the cause. */
+    converge(networkId: string): Promise<void>;
+  };
+  /** Opens or closes the network's responder on this host, as there are local endpoints or not. */
+  readonly names: { ensure(networkId: string): Promise<void> };
+}
+
+export interface ConnectRequest {
+  readonly network: string;
+  readonly container: string;
+  readonly name?: string | undefined;
+  readonly aliases: readonly string[];
+  readonly ip?: string | undefined;
+  readonly mac?: string | undefined;
+  readonly ifname?: string | undefined;
+}
+
+export interface Connection {
+  readonly endpoint: LocalEndpoint;
+  readonly network: NetworkRecord;
+  readonly warnings: readonly string[];
+}
+
+export class Endpoints {
+  readonly #deps: EndpointsDeps;
+  readonly #selfId: string;
+  readonly #containers = new KeyedQueue();
+  /** `<network id> <name>` of endpoints that are being connected. */
+  readonly #connecting = new Set<string>();
+
+  constructor(deps: EndpointsDeps, options: { readonly selfId: string }) {
+    this.#deps = deps;
+    this.#selfId = options.selfId;
+  }
+
+  /** Whole or not at all. Throws what stands in the way, see `docs/errors.md`. */
+  async connect(request: ConnectRequest): Promise<Connection> {
+    const { containers, networks } = this.#deps;
+    const mac = request.mac === undefined ? undefined : checkMac(request.mac);
+    if (request.ifname !== undefined) checkInterfaceName(request.ifname);
+    if (request.name !== undefined) checkEndpointName(request.name, '--name');
+    for (const alias of request.aliases) checkEndpointName(alias, '--alias');
+    const network = await networks.find(request.network);
+    if (!network.attachable) {
+      throw new OverlaydError(
+        'not-attachable',
+        `network ${network.name} not manually attachable; it was created with --attachable=false`,
+      );
+    }
+    const container = await containers.resolve(request.container);
+    const name =
+      request.name ?? checkEndpointName(defaultName(container), 'the name taken from CONTAINER (give one with --name)');
+    const wanted = { name, aliases: [...new Set(request.aliases)], ip: request.ip, mac };
+    return this.#containers.run(container.path, () => this.#connect(network, container, wanted, request.ifname));
+  }
+
+  /** `container`: as given to connect, or name or id prefix of an endpoint. Throws `endpoint-not-found`. */
+  async disconnect(
+    networkRef: string,
+    container: string,
+    force: boolean,
+  ): Promise<{ record: EndpointRecord; network: NetworkRecord }> {
+    const network = await this.#deps.networks.find(networkRef);
+    const local = this.#deps.local.onNetwork(network.id);
+    const text = container.startsWith('netns:/run/netns/')
+      ? `netns:${container.slice('netns:/run/netns/'.length)}`
+      : container;
+    const found = local.find((endpoint) => endpoint.container.text === text);
+    const record = found?.record ?? this.#byRef(network, container);
+    const endpoint = found ?? local.find((candidate) => candidate.record.id === record.id);
+    if (endpoint) await this.#containers.run(endpoint.container.path, () => this.#disconnect(endpoint));
+    else await this.#evict(record, network, force);
+    return { record, network };
+  }
+
+  /** Takes apart what is left of endpoints whose container is gone, or whose claim is lost. */
+  async drop(endpoints: readonly LocalEndpoint[], reason: string): Promise<void> {
+    for (const endpoint of endpoints) {
+      const { name, address } = endpoint.record;
+      this.#deps.logger.info({ endpoint: name, address, reason }, 'endpoint released');
+      await this.#containers.run(endpoint.container.path, () => this.#disconnect(endpoint));
+    }
+  }
+
+  /** The one endpoint of the network, on any host, that the text means. */
+  #byRef(network: NetworkRecord, ref: string): EndpointRecord {
+    const endpoints = [...this.#deps.state.view.endpoints(network.id).values()];
+    if (/^(netns|pid):/.test(ref)) {
+      throw new OverlaydError(
+        'endpoint-not-found',
+        `container ${ref} is not connected to network ${network.name} on this host; \`overlayd endpoint ls\` lists the endpoints of all hosts`,
+      );
+    }
+    const own = endpoints.filter((endpoint) => endpoint.nodeId === this.#selfId && endpoint.name === ref);
+    return own[0] ?? resolveRef(endpoints, ref, 'endpoint');
+  }
+
+  async #connect(
+    network: NetworkRecord,
+    container: ContainerRef,
+    wanted: { name: string; aliases: readonly string[]; ip: string | undefined; mac: string | undefined },
+    ifname: string | undefined,
+  ): Promise<Connection> {
+    const { claims, dataPath, gossip, state } = this.#deps;
+    const lock = `${network.id} ${wanted.name}`;
+    this.#refuseDuplicate(network, container, wanted.name, lock);
+    this.#connecting.add(lock);
+    try {
+      const link = chooseLink(await dataPath.linksOf(container.path), ifname, container);
+      const record = await claims.claim(network, wanted);
+      const endpoint: LocalEndpoint = { record, container, ifname: link };
+      try {
+        const key = keys.endpoint(network.id, record.address);
+        const revision = state.revisionOf(key);
+        const [warning] = await Promise.all([
+          this.#wire(endpoint),
+          revision === undefined ? undefined : gossip.push([{ key, value: encodeRecord(record), revision }]),
+        ]);
+        this.#deps.logger.info(
+          { endpoint: record.name, network: network.name, address: record.address },
+          'endpoint connected',
+        );
+        return { endpoint, network, warnings: warning === undefined ? [] : [warning] };
+      } catch (error) {
+        await this.#disconnect(endpoint).catch((undoError: unknown) => {
+          this.#deps.logger.error({ endpoint: record.name, error: undoError }, 'a failed connect could not be undone');
+        });
+        throw error;
+      }
+    } finally {
+      this.#connecting.delete(lock);
+    }
+  }
+
+  async #wire(endpoint: LocalEndpoint): Promise<string | undefined> {
+    const { dataPath, local, names } = this.#deps;
+    const { networkId } = endpoint.record;
+    // The sweep after a crash needs either the claim or the file, the kernel neither: so file and wiring may overlap.
+    const saved = local.add(endpoint);
+    await Promise.all([saved, dataPath.converge(networkId)]);
+    const [, warning] = await Promise.all([names.ensure(networkId), this.configureResolver(endpoint.container)]);
+    return warning;
+  }
+
+  async #disconnect(endpoint: LocalEndpoint): Promise<void> {
+    const { dataPath, local, names, releases } = this.#deps;
+    const { record, container } = endpoint;
+    await local.remove(record.id);
+    await names.ensure(record.networkId);
+    await this.configureResolver(container);
+    let clean = true;
+    await dataPath.converge(record.networkId).catch((error: unknown) => {
+      // The reconciler goes on trying; until it succeeds the address must rest.
+      clean = false;
+      this.#deps.logger.warn({ endpoint: record.name, error }, 'endpoint not torn down yet');
+    });
+    await releases.release(record, clean);
+  }
+
+  /** Points the container's resolver at the gateways of all its networks, or restores what was there. */
+  async configureResolver(container: ContainerRef): Promise<string | undefined> {
+    const { containers, local, state } = this.#deps;
+    const networks = local
+      .all()
+      .filter((endpoint) => endpoint.container.identity === container.identity)
+      .map((endpoint) => state.view.network(endpoint.record.networkId))
+      .filter((network) => network !== undefined)
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    return await containers.configureResolver(
+      container,
+      networks.map((network) => network.subnets[0]!.gateway),
+    );
+  }
+
+  /** An endpoint of another host: only when that host is down and the user insists. */
+  async #evict(record: EndpointRecord, network: NetworkRecord, force: boolean): Promise<void> {
+    const { state, releases } = this.#deps;
+    const node = state.view.node(record.nodeId);
+    const host = node?.name ?? record.nodeId.slice(0, 12);
+    if (node && !node.left && state.view.live(record.nodeId)) {
+      throw new OverlaydError(
+        'node-up',
+        `endpoint ${record.name} of network ${network.name} is on host ${host}; run the command there`,
+      );
+    }
+    if (!force) {
+      throw new OverlaydError(
+        'node-up',
+        `endpoint ${record.name} of network ${network.name} is on host ${host}, which is down; --force releases its address for other containers`,
+      );
+    }
+    if (!(await releases.release(record, false))) {
+      throw new OverlaydError(
+        'store-unavailable',
+        `endpoint ${record.name} cannot be released while etcd does not answer; it will be when etcd is back`,
+        { retryable: true },
+      );
+    }
+  }
+
+  #refuseDuplicate(network: NetworkRecord, container: ContainerRef, name: string, lock: string): void {
+    const endpoints = this.#deps.local.onNetwork(network.id);
+    const same = endpoints.find((endpoint) => endpoint.container.identity === container.identity);
+    if (same) {
+      throw new OverlaydError(
+        'endpoint-exists',
+        `container ${container.text} is already connected to network ${network.name} as ${same.record.name} (${same.record.address})`,
+      );
+    }
+    const named = endpoints.find((endpoint) => endpoint.record.name === name);
+    if (named || this.#connecting.has(lock)) {
+      throw new OverlaydError(
+        'endpoint-exists',
+        `endpoint with name ${name} already exists in network ${network.name} on this host` +
+          `${named ? ` (${named.container.text}, ${named.record.address})` : ''}; give another --name, or an --alias for a shared name`,
+      );
+    }
+  }
+}
+
+function defaultName(container: ContainerRef): string {
+  const [kind, rest = ''] = container.text.split(/:(.*)/s);
+  return kind === 'pid' ? `pid-${rest}` : rest.slice(rest.lastIndexOf('/') + 1);
+}
+
+/** `eth0`, `eth1`, … in join order, unless asked. */
+function chooseLink(existing: readonly string[], asked: string | undefined, container: ContainerRef): string {
+  if (asked !== undefined) {
+    if (!existing.includes(asked)) return asked;
+    throw new OverlaydError(
+      'endpoint-exists',
+      `interface ${asked} already exists in ${container.text}; choose another --ifname`,
+    );
+  }
+  for (let i = 0; ; i++) if (!existing.includes(`eth${i}`)) return `eth${i}`;
+}
+
+function checkInterfaceName(name: string): void {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/.test(name) || name === 'lo' || name === 'all' || name === 'default') {
+    throw new OverlaydError(
+      'invalid-name',
+      `--ifname: ${JSON.stringify(name.slice(0, 40))} is not valid: 1 to 15 letters, digits, "_", "." or "-", e.g. eth1`,
+    );
+  }
+}
+
+/** A unicast MAC address in lower case. */
+function checkMac(text: string): string {
+  const mac = text.toLowerCase().replaceAll('-', ':');
+  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac) || mac === '00:00:00:00:00:00') {
+    throw new OverlaydError(
+      'invalid-argument',
+      `--mac: "${text.slice(0, 40)}" is not a MAC address; write it like 02:42:0a:00:01:05`,
+    );
+  }
+  if (Number.parseInt(mac.slice(0, 2), 16) & 1) {
+    throw new OverlaydError(
+      'invalid-argument',
+      `--mac: ${text} is a multicast address; the first byte must be even, e.g. 02`,
+    );
+  }
+  return mac;
+}

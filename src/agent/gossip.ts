@@ -1,0 +1,164 @@
+/**
+ * Spreads news between members and hears who is there.
+ *
+ * Own writes are pushed at once (to all members when they are few, to a fan-out when many); every interval a few random
+ * members are reconciled by digest, silent ones now and then too, so that a healed partition merges. Gossip only speeds
+ * up what etcd's watch brings anyway, and carries it to members that etcd does not reach. Scales: per interval a node
+ * sends FANOUT exchanges of one number and up to HEARTBEATS counters, whatever the size of the table.
+ */
+import type { Delta, GossipMessage, GossipRecord } from '../core/gossip/message.ts';
+import type { FailureDetector } from '../core/membership.ts';
+import type { NodeRecord } from '../core/records.ts';
+import type { Clock, Logger, Peer, PeerTransport, Random } from '../ports.ts';
+import type { ClusterState } from './cluster-state.ts';
+
+export interface GossipDeps {
+  readonly transport: PeerTransport;
+  readonly state: ClusterState;
+  readonly detector: FailureDetector;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Called once per interval, after the detector heard what there was to hear. */
+  readonly onInterval: () => void;
+}
+
+export interface GossipOptions {
+  readonly selfId: string;
+  readonly intervalMs: number;
+}
+
+/** Members that are all contacted every interval, and pushed to one by one. */
+const FEW_RECONCILED = 8;
+const FEW_PUSHED = 16;
+const FANOUT = 3;
+const HEARTBEATS = 128;
+const DELTA_BYTES = 256 * 1024;
+const TIMEOUT_INTERVALS = 2;
+/** How long a push holds up the command that caused it; slower members learn from etcd. */
+const PUSH_WAIT_MS = 250;
+
+export class Gossip {
+  readonly #deps: GossipDeps;
+  readonly #options: GossipOptions;
+  readonly #busy = new Set<string>();
+
+  constructor(deps: GossipDeps, options: GossipOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, detector, random, transport } = this.#deps;
+    const serving = transport.serve((from, message) => this.#answer(from, message), signal);
+    const ticking = (async () => {
+      while (!signal.aborted) {
+        const pauseMs = this.#options.intervalMs * (0.9 + 0.2 * random.next());
+        const due = clock.now() + pauseMs;
+        await clock.sleep(pauseMs, signal);
+        detector.track(
+          this.#members().map((node) => node.id),
+          clock.now(),
+        );
+        detector.beat(clock.now() - due);
+        for (const peer of this.#reconcileWith()) void this.#reconcile(peer);
+        this.#deps.onInterval();
+      }
+    })();
+    await Promise.all([serving, ticking]);
+  }
+
+  /** Sends own news to members that are there; resolves when they have it, or after a moment. */
+  async push(records: readonly GossipRecord[]): Promise<void> {
+    const { clock, detector } = this.#deps;
+    const silent = new Set(detector.suspects(clock.now()));
+    const present = this.#members().filter((node) => node.id !== this.#options.selfId && !silent.has(node.id));
+    const targets =
+      present.length <= FEW_PUSHED ? present : this.#pick(present, FANOUT + Math.ceil(Math.log2(present.length)));
+    if (targets.length === 0) return;
+    const message = this.#message({ delta: { from: 0, to: 0, snapshot: false, records } });
+    const sent = Promise.allSettled(targets.map((node) => this.#request(peerOf(node), message)));
+    const wait = new AbortController();
+    await Promise.race([sent, clock.sleep(PUSH_WAIT_MS, wait.signal).catch(() => undefined)]);
+    wait.abort();
+  }
+
+  /** One push-pull with one member, repeated while its answers are cut. */
+  async #reconcile(peer: Peer): Promise<void> {
+    if (this.#busy.has(peer.nodeId)) return;
+    this.#busy.add(peer.nodeId);
+    try {
+      for (;;) {
+        const before = this.#deps.state.digest().complete;
+        const reply = await this.#request(peer, this.#message({ digest: this.#deps.state.digest() }));
+        this.#absorb(reply);
+        if (!reply.digest) return;
+        const owed = this.#deps.state.delta(reply.digest, DELTA_BYTES);
+        if (owed) await this.#request(peer, this.#message({ digest: this.#deps.state.digest(), delta: owed }));
+        const now = this.#deps.state.digest().complete;
+        if (now === before || now >= reply.digest.complete) return;
+      }
+    } catch (error) {
+      this.#deps.logger.debug({ peer: peer.nodeId, error }, 'exchange failed');
+    } finally {
+      this.#busy.delete(peer.nodeId);
+    }
+  }
+
+  async #answer(from: string, message: GossipMessage): Promise<GossipMessage> {
+    const { state } = this.#deps;
+    this.#absorb({ ...message, from });
+    if (!message.digest || message.delta) return this.#message({});
+    const delta = state.delta(message.digest, DELTA_BYTES);
+    return this.#message({ digest: state.digest(), delta });
+  }
+
+  #absorb(message: GossipMessage): void {
+    const { clock, detector, state } = this.#deps;
+    detector.heard(message.heartbeats, clock.now());
+    detector.accused(message.from, message.suspects, clock.now());
+    if (message.delta) state.mergeDelta(message.delta, message.digest?.complete ?? Number.POSITIVE_INFINITY);
+  }
+
+  #request(peer: Peer, message: GossipMessage): Promise<GossipMessage> {
+    return this.#deps.transport.request(peer, message, this.#options.intervalMs * TIMEOUT_INTERVALS);
+  }
+
+  #message(content: { digest?: GossipMessage['digest']; delta?: Delta | undefined }): GossipMessage {
+    const { clock, detector } = this.#deps;
+    return {
+      from: this.#options.selfId,
+      digest: content.digest,
+      delta: content.delta,
+      heartbeats: detector.heartbeats(HEARTBEATS),
+      suspects: detector.suspects(clock.now()),
+    };
+  }
+
+  #members(): NodeRecord[] {
+    return [...this.#deps.state.view.nodes()].filter((node) => !node.left);
+  }
+
+  #reconcileWith(): Peer[] {
+    const { clock, detector } = this.#deps;
+    const others = this.#members().filter((node) => node.id !== this.#options.selfId);
+    if (others.length <= FEW_RECONCILED) return others.map(peerOf);
+    const silent = new Set(detector.suspects(clock.now()));
+    const present = others.filter((node) => !silent.has(node.id));
+    const absent = others.filter((node) => silent.has(node.id));
+    return [...this.#pick(present, FANOUT), ...this.#pick(absent, 1)].map(peerOf);
+  }
+
+  #pick(nodes: readonly NodeRecord[], count: number): NodeRecord[] {
+    const pool = [...nodes];
+    const picked: NodeRecord[] = [];
+    while (picked.length < count && pool.length > 0) {
+      picked.push(...pool.splice(Math.floor(this.#deps.random.next() * pool.length), 1));
+    }
+    return picked;
+  }
+}
+
+function peerOf(node: NodeRecord): Peer {
+  return { nodeId: node.id, address: `${node.advertiseAddress}:${node.gossipPort}` };
+}

@@ -1,0 +1,77 @@
+/** The endpoints of this host, in memory and in the state file. The file is written before a change is relied upon. */
+import type { LocalEndpoint } from '../core/container.ts';
+import type { NetworkRecord } from '../core/records.ts';
+import type { StateFile } from '../ports.ts';
+
+export interface LocalEndpointsDeps {
+  readonly stateFile: StateFile;
+  readonly network: (networkId: string) => NetworkRecord | undefined;
+}
+
+export class LocalEndpoints {
+  readonly #deps: LocalEndpointsDeps;
+  readonly #byId = new Map<string, LocalEndpoint>();
+  /** Networks as last known: what a restart without etcd goes by. */
+  readonly #networks = new Map<string, NetworkRecord>();
+  #bootId = '';
+
+  constructor(deps: LocalEndpointsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Endpoints that the file remembers from an earlier boot are returned, not kept: their namespaces are gone. */
+  async load(bootId: string): Promise<readonly LocalEndpoint[]> {
+    this.#bootId = bootId;
+    const saved = await this.#deps.stateFile.load();
+    if (!saved) return [];
+    if (saved.bootId !== bootId) return saved.endpoints;
+    for (const endpoint of saved.endpoints) this.#byId.set(endpoint.record.id, endpoint);
+    for (const network of saved.networks) this.#networks.set(network.id, network);
+    return [];
+  }
+
+  all(): readonly LocalEndpoint[] {
+    return [...this.#byId.values()];
+  }
+
+  onNetwork(networkId: string): LocalEndpoint[] {
+    return this.all().filter((endpoint) => endpoint.record.networkId === networkId);
+  }
+
+  has(endpointId: string): boolean {
+    return this.#byId.has(endpointId);
+  }
+
+  networkIds(): string[] {
+    return [...new Set(this.all().map((endpoint) => endpoint.record.networkId))];
+  }
+
+  savedNetworks(): readonly NetworkRecord[] {
+    return [...this.#networks.values()];
+  }
+
+  async add(endpoint: LocalEndpoint): Promise<void> {
+    this.#byId.set(endpoint.record.id, endpoint);
+    await this.#save();
+  }
+
+  /** Takes effect in memory at once. */
+  async remove(endpointId: string): Promise<void> {
+    if (this.#byId.delete(endpointId)) await this.#save();
+  }
+
+  async #save(): Promise<void> {
+    for (const id of this.networkIds()) {
+      const network = this.#deps.network(id);
+      if (network) this.#networks.set(id, network);
+    }
+    const used = new Set(this.networkIds());
+    for (const id of this.#networks.keys()) if (!used.has(id)) this.#networks.delete(id);
+    await this.#deps.stateFile.save({
+      version: 1,
+      bootId: this.#bootId,
+      endpoints: this.all(),
+      networks: this.savedNetworks(),
+    });
+  }
+}

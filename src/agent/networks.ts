@@ -1,0 +1,320 @@
+/**
+ * Making and removing networks.
+ *
+ * Create is one transaction over name, VNI and subnet; a loser chooses again or learns who won. Remove is a state
+ * machine: `deleting` (the name is free, nobody can attach) -> every member acknowledges that its part is torn down ->
+ * VNI and subnet are free. Both can be cut short at any line: what is left is finished by whoever sees it.
+ */
+import { OverlaydError } from '../core/errors.ts';
+import { requireCidr } from '../core/ip.ts';
+import { checkSubnet, chooseSubnet, type Holder, routeHolders } from '../core/ipam/subnet.ts';
+import { draftNetwork, type NetworkDraft, type NetworkRequest, specifySubnet } from '../core/network-request.ts';
+import { encodeRecord } from '../core/record-codec.ts';
+import { keys, type NetworkRecord, PREFIX, SUBNET_GUARD, type SubnetSpec } from '../core/records.ts';
+import { resolveRef } from '../core/reference.ts';
+import type { Clock, ClusterStore, Compare, Logger, Random, StoreEntry, Write } from '../ports.ts';
+import type { ClusterState } from './cluster-state.ts';
+import type { Gossip } from './gossip.ts';
+
+export interface NetworksDeps {
+  readonly store: ClusterStore;
+  readonly state: ClusterState;
+  readonly gossip: Pick<Gossip, 'push'>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Resolves when this host has nothing of the network left. */
+  readonly tearDown: (networkId: string, signal: AbortSignal) => Promise<void>;
+}
+
+export interface NetworksOptions {
+  readonly selfId: string;
+}
+
+export interface Removed {
+  readonly network: NetworkRecord;
+  /** Names of members whose acknowledgement is outstanding. */
+  readonly waitingFor: readonly string[];
+}
+
+const ATTEMPTS = 32;
+/** How long `remove` waits for the members before it reports them. */
+const REMOVE_WAIT_MS = 3_000;
+const NETWORKS = `${PREFIX}networks/`;
+
+export class Networks {
+  readonly #deps: NetworksDeps;
+  readonly #options: NetworksOptions;
+  readonly #tearingDown = new Set<string>();
+
+  constructor(deps: NetworksDeps, options: NetworksOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  /** All that are not being removed, by name. */
+  list(): NetworkRecord[] {
+    const active = [...this.#deps.state.view.networks()].filter((network) => network.state === 'active');
+    return active.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** By name, id or unique id prefix. What this node has not heard of yet is looked up in etcd. */
+  async find(ref: string): Promise<NetworkRecord> {
+    const known = this.list();
+    if (!known.some((network) => network.name === ref || network.id === ref)) {
+      await this.#deps.state.read(this.#deps.store, NETWORKS).catch((error: unknown) => {
+        // An id prefix can be answered from memory when etcd is away; anything else is better told the cause.
+        if (!known.some((network) => network.id.startsWith(ref))) throw error;
+      });
+    }
+    return resolveRef(this.list(), ref, 'network');
+  }
+
+  /** Throws what `draftNetwork`, `checkSubnet` and `chooseSubnet` throw, `network-exists`, `vni-in-use`, `conflict`. */
+  async create(request: NetworkRequest): Promise<NetworkRecord> {
+    const draft = draftNetwork(request);
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const network = await this.#tryCreate(draft, request);
+      if (network) return network;
+      await this.#deps.clock.sleep(this.#deps.random.next() * 20 * (attempt + 1));
+    }
+    throw new OverlaydError(
+      'conflict',
+      `network ${draft.name}: too many networks are being created at once; try again`,
+      {
+        retryable: true,
+      },
+    );
+  }
+
+  /** Throws `network-not-found`, `network-in-use`. */
+  async remove(ref: string, signal: AbortSignal): Promise<Removed> {
+    const network = await this.find(ref);
+    const { state, store } = this.#deps;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      this.#refuseIfUsed(network);
+      const revision = state.revisionOf(keys.network(network.id));
+      if (revision === undefined) break;
+      const key = keys.network(network.id);
+      const value = encodeRecord({ ...network, state: 'deleting' });
+      const result = await store.txn(
+        [
+          { kind: 'revision', key, revision },
+          { kind: 'empty', prefix: keys.endpoints(network.id) },
+        ],
+        [
+          { kind: 'put', key, value },
+          { kind: 'delete', key: keys.networkName(network.name) },
+        ],
+      );
+      if (result.succeeded) {
+        const record = { key, value, revision: result.revision };
+        state.merge([record]);
+        await this.#deps.gossip.push([record]);
+        return { network, waitingFor: await this.#awaitRemoval(network, signal) };
+      }
+      await state.read(store, NETWORKS);
+      await state.read(store, keys.endpoints(network.id));
+    }
+    throw new OverlaydError('network-not-found', `network ${ref} not found: it has just been removed`);
+  }
+
+  /** Removes networks without endpoints for which `selects` holds; networks that get used meanwhile stay. */
+  async prune(selects: (network: NetworkRecord) => boolean, signal: AbortSignal): Promise<NetworkRecord[]> {
+    const pruned: NetworkRecord[] = [];
+    for (const network of this.list().filter(selects)) {
+      if (this.#deps.state.view.endpoints(network.id).size > 0) continue;
+      try {
+        await this.remove(network.id, signal);
+        pruned.push(network);
+      } catch (error) {
+        if (!(error instanceof OverlaydError) || error.code !== 'network-in-use') throw error;
+      }
+    }
+    return pruned;
+  }
+
+  /** Does this member's part for every network that is being removed. Called whenever the view may hold one. */
+  async finishRemovals(signal: AbortSignal): Promise<void> {
+    for (const network of this.#deps.state.view.networks()) {
+      if (network.state !== 'deleting' || this.#tearingDown.has(network.id)) continue;
+      this.#tearingDown.add(network.id);
+      try {
+        await this.#acknowledge(network, signal);
+      } finally {
+        this.#tearingDown.delete(network.id);
+      }
+    }
+  }
+
+  async #tryCreate(draft: NetworkDraft, request: NetworkRequest): Promise<NetworkRecord | undefined> {
+    const { store, state, clock, random } = this.#deps;
+    const [subnets, vnis, name] = await Promise.all([
+      store.list(keys.subnets),
+      store.list(keys.vnis),
+      store.get(keys.networkName(draft.name)),
+    ]);
+    if (name) {
+      throw new OverlaydError(
+        'network-exists',
+        `network with name ${draft.name} already exists (id ${name.value.slice(0, 12)})`,
+      );
+    }
+    const holders = await this.#holders(subnets.entries);
+    const asked = request.subnets[0];
+    const cluster = state.view.cluster();
+    const block = asked === undefined ? chooseSubnet(cluster?.pools ?? [], holders) : checkSubnet(asked, holders);
+    const network: NetworkRecord = {
+      id: random.hex(32),
+      name: draft.name,
+      vni: this.#chooseVni(draft, vnis.entries, cluster?.vniRange ?? [4096, 16_777_215]),
+      subnets: [specifySubnet(block, request)],
+      internal: draft.internal,
+      attachable: draft.attachable,
+      labels: draft.labels,
+      options: draft.options,
+      createdAt: clock.now(),
+      state: 'active',
+    };
+    const guard = subnets.entries.find((entry) => entry.key === SUBNET_GUARD);
+    const key = keys.network(network.id);
+    const value = encodeRecord(network);
+    const result = await store.txn(
+      [
+        guard
+          ? { kind: 'revision', key: SUBNET_GUARD, revision: guard.revision }
+          : { kind: 'absent', key: SUBNET_GUARD },
+        ...claimKeys(network).map((claimed): Compare => ({ kind: 'absent', key: claimed })),
+      ],
+      [
+        { kind: 'put', key: SUBNET_GUARD, value: network.id },
+        ...claimKeys(network).map((claimed): Write => ({ kind: 'put', key: claimed, value: network.id })),
+        { kind: 'put', key, value },
+      ],
+    );
+    if (!result.succeeded) return undefined;
+    const record = { key, value, revision: result.revision };
+    state.merge([record]);
+    await this.#deps.gossip.push([record]);
+    this.#deps.logger.info(
+      { network: network.name, vni: network.vni, subnet: network.subnets[0]?.cidr },
+      'network created',
+    );
+    return network;
+  }
+
+  /** Every block that a new subnet must keep clear of. Names come from the view, or from etcd for very new networks. */
+  async #holders(entries: readonly StoreEntry[]): Promise<Holder[]> {
+    const { state, store } = this.#deps;
+    const taken = entries.filter((entry) => entry.key !== SUBNET_GUARD);
+    if (taken.some((entry) => state.view.network(entry.value) === undefined)) await state.read(store, NETWORKS);
+    const networks = taken.map((entry): Holder => {
+      const network = state.view.network(entry.value);
+      const state_ = network?.state === 'deleting' ? ' (being removed)' : '';
+      return {
+        block: requireCidr(entry.key.slice(keys.subnets.length).replace('_', '/'), 'subnet'),
+        who: `network ${network?.name ?? entry.value.slice(0, 12)}${state_}`,
+      };
+    });
+    return [...networks, ...routeHolders(state.view.nodes())];
+  }
+
+  #chooseVni(draft: NetworkDraft, entries: readonly StoreEntry[], [first, last]: readonly [number, number]): number {
+    const taken = new Map(entries.map((entry) => [Number(entry.key.slice(keys.vnis.length)), entry.value]));
+    if (draft.vni !== undefined) {
+      const holder = taken.get(draft.vni);
+      if (holder === undefined) return draft.vni;
+      const name = this.#deps.state.view.network(holder)?.name ?? holder.slice(0, 12);
+      throw new OverlaydError(
+        'vni-in-use',
+        `VNI ${draft.vni} is in use by network ${name}; choose another one, or leave the option out`,
+      );
+    }
+    const inRange = [...taken.keys()].filter((vni) => vni >= first && vni <= last);
+    // Next-fit as for addresses: a freed VNI is used again as late as possible.
+    const start = inRange.length === 0 ? first : Math.max(...inRange) + 1;
+    for (let i = 0; i <= last - first; i++) {
+      const vni = first + ((start - first + i) % (last - first + 1));
+      if (!taken.has(vni)) return vni;
+    }
+    throw new OverlaydError(
+      'vni-in-use',
+      `all VNIs from ${first} to ${last} are in use; remove networks (overlayd network prune)`,
+    );
+  }
+
+  #refuseIfUsed(network: NetworkRecord): void {
+    const { view } = this.#deps.state;
+    const users = [...view.endpoints(network.id).values()];
+    if (users.length === 0) return;
+    const shown = users
+      .slice(0, 5)
+      .map((user) => `${user.name} on ${view.node(user.nodeId)?.name ?? user.nodeId.slice(0, 12)}`);
+    const more = users.length > 5 ? ` and ${users.length - 5} more` : '';
+    throw new OverlaydError(
+      'network-in-use',
+      `network ${network.name} has active endpoints: ${shown.join(', ')}${more}; disconnect them first (overlayd network disconnect)`,
+    );
+  }
+
+  /** Waits a moment for the members; returns the names of those that did not answer in time. */
+  async #awaitRemoval(network: NetworkRecord, signal: AbortSignal): Promise<string[]> {
+    const { clock, state, store } = this.#deps;
+    void this.finishRemovals(signal).catch(() => undefined);
+    const deadline = clock.now() + REMOVE_WAIT_MS;
+    for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 2, 250)) {
+      if (!state.view.network(network.id)) return [];
+      if (clock.now() >= deadline) {
+        const acknowledged = await this.#acknowledgements(network.id).catch(() => new Set<string>());
+        return this.#members()
+          .filter((node) => !acknowledged.has(node.id))
+          .map((node) => node.name);
+      }
+      await clock.sleep(pauseMs, signal);
+      // The last acknowledgement frees the network, whoever gave it: look, rather than wait for the watch.
+      if (!(await store.get(keys.network(network.id)))) return [];
+    }
+  }
+
+  async #acknowledge(network: NetworkRecord, signal: AbortSignal): Promise<void> {
+    const { store, tearDown, state } = this.#deps;
+    await tearDown(network.id, signal);
+    const own = keys.networkAck(network.id, this.#options.selfId);
+    const key = keys.network(network.id);
+    const revision = state.revisionOf(key);
+    if (revision === undefined) return;
+    await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key: own, value: '1' }]);
+    const acknowledged = await this.#acknowledgements(network.id);
+    if (!this.#members().every((node) => acknowledged.has(node.id))) return;
+    const freed = await store.txn(
+      [{ kind: 'revision', key, revision }],
+      [
+        { kind: 'delete', key },
+        ...ownedKeys(network).map((owned): Write => ({ kind: 'delete', key: owned })),
+        { kind: 'delete-prefix', prefix: keys.networkAcks(network.id) },
+        { kind: 'delete-prefix', prefix: `${PREFIX}quarantine/${network.id}/` },
+      ],
+    );
+    if (!freed.succeeded) return;
+    state.merge([{ key, revision: freed.revision }]);
+    this.#deps.logger.info({ network: network.name, vni: network.vni }, 'network removed, VNI and subnet are free');
+  }
+
+  async #acknowledgements(networkId: string): Promise<Set<string>> {
+    const prefix = keys.networkAcks(networkId);
+    const { entries } = await this.#deps.store.list(prefix);
+    return new Set(entries.map((entry) => entry.key.slice(prefix.length)));
+  }
+
+  #members() {
+    return [...this.#deps.state.view.nodes()].filter((node) => !node.left);
+  }
+}
+
+function ownedKeys(network: NetworkRecord): string[] {
+  return [keys.vni(network.vni), ...network.subnets.map((subnet: SubnetSpec) => keys.subnet(subnet.cidr))];
+}
+
+function claimKeys(network: NetworkRecord): string[] {
+  return [keys.networkName(network.name), ...ownedKeys(network)];
+}

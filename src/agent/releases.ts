@@ -1,0 +1,124 @@
+/**
+ * Gives addresses back to the cluster: delete the claim, put the address into quarantine, in one transaction. What
+ * cannot be done now (etcd is away, the outcome of a claim is unknown) is kept and tried again; what a crash forgets is
+ * found by the sweep at the next start, because the claim names this node and the state file does not know it.
+ */
+import { isOverlaydError } from '../core/errors.ts';
+import { decodeEndpoint, encodeRecord } from '../core/record-codec.ts';
+import { type EndpointRecord, keys, type QuarantineRecord } from '../core/records.ts';
+import type { Clock, ClusterStore, Logger } from '../ports.ts';
+import type { ClusterState } from './cluster-state.ts';
+import type { Gossip } from './gossip.ts';
+
+export interface ReleasesDeps {
+  readonly store: ClusterStore;
+  readonly state: ClusterState;
+  readonly gossip: Pick<Gossip, 'push'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface ReleasesOptions {
+  readonly selfId: string;
+  readonly quarantineSeconds: number;
+}
+
+interface Release {
+  readonly record: EndpointRecord;
+  readonly clean: boolean;
+}
+
+/** Releases within this time share one lease: their quarantine is longer by up to as much. */
+const LEASE_SHARE_MS = 10_000;
+const RETRY_MS = 1_000;
+
+export class Releases {
+  readonly #deps: ReleasesDeps;
+  readonly #options: ReleasesOptions;
+  readonly #pending = new Map<string, Release>();
+  #lease: { readonly id: Promise<string>; readonly grantedAt: number } | undefined;
+
+  constructor(deps: ReleasesDeps, options: ReleasesOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  isPending(endpointId: string): boolean {
+    return this.#pending.has(endpointId);
+  }
+
+  /**
+   * Releases now, or later if etcd is away; never throws for that. `clean`: the endpoint is torn down for certain.
+   * Resolves true when etcd has it.
+   */
+  async release(record: EndpointRecord, clean: boolean): Promise<boolean> {
+    this.#pending.set(record.id, { record, clean });
+    try {
+      await this.#releaseNow(record, clean);
+      this.#pending.delete(record.id);
+      return true;
+    } catch (error) {
+      if (!isOverlaydError(error) || !error.retryable) throw error;
+      this.#deps.logger.warn({ endpoint: record.name, address: record.address }, 'release waits for etcd');
+      return false;
+    }
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#deps.clock.sleep(RETRY_MS, signal);
+      for (const { record, clean } of [...this.#pending.values()]) {
+        if (!(await this.release(record, clean).catch(() => false))) break;
+      }
+    }
+  }
+
+  async #releaseNow(record: EndpointRecord, clean: boolean): Promise<void> {
+    const { store, state, clock, gossip } = this.#deps;
+    const key = keys.endpoint(record.networkId, record.address);
+    let revision = state.revisionOf(key);
+    for (;;) {
+      if (revision === undefined || state.view.endpoints(record.networkId).get(record.address)?.id !== record.id) {
+        const entry = await store.get(key);
+        if (!entry || decodeEndpoint(entry.value)?.id !== record.id) return;
+        revision = entry.revision;
+      }
+      const quarantine: QuarantineRecord = { releasedAt: clock.now(), by: this.#options.selfId, clean };
+      const quarantineKey = keys.quarantine(record.networkId, record.address);
+      const value = encodeRecord(quarantine);
+      const result = await store.txn(
+        [{ kind: 'revision', key, revision }],
+        [
+          { kind: 'delete', key },
+          { kind: 'put', key: quarantineKey, value, lease: await this.#quarantineLease() },
+        ],
+      );
+      if (result.succeeded) {
+        const records = [
+          { key, revision: result.revision },
+          { key: quarantineKey, value, revision: result.revision },
+        ];
+        state.merge(records);
+        await gossip.push(records);
+        return;
+      }
+      revision = undefined;
+    }
+  }
+
+  #quarantineLease(): Promise<string> {
+    const now = this.#deps.clock.now();
+    if (!this.#lease || now - this.#lease.grantedAt > LEASE_SHARE_MS) {
+      const id = this.#deps.store.grantLease(this.#options.quarantineSeconds + LEASE_SHARE_MS / 1_000);
+      this.#lease = { id, grantedAt: now };
+      id.catch(() => {
+        this.#lease = undefined;
+      });
+    }
+    return this.#lease.id;
+  }
+}

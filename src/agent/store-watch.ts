@@ -1,0 +1,40 @@
+/** Follows etcd: every update of the watch goes into the cluster state, and nothing else happens here. */
+import { PREFIX } from '../core/records.ts';
+import type { ClusterStore, Logger } from '../ports.ts';
+import type { ClusterState } from './cluster-state.ts';
+
+export interface StoreWatchDeps {
+  readonly store: ClusterStore;
+  readonly state: ClusterState;
+  readonly logger: Logger;
+}
+
+export class StoreWatch {
+  readonly #deps: StoreWatchDeps;
+  #connected = false;
+
+  constructor(deps: StoreWatchDeps) {
+    this.#deps = deps;
+  }
+
+  /** True while the watch delivers: absence in the view is then etcd's word of this moment. */
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { store, state, logger } = this.#deps;
+    for await (const update of store.watch(PREFIX, signal)) {
+      if (update.kind === 'stalled') {
+        logger.warn({}, 'etcd does not answer; existing networks go on, changes wait');
+        this.#connected = false;
+        continue;
+      }
+      if (!this.#connected) logger.info({ revision: update.revision, update: update.kind }, 'following etcd');
+      this.#connected = true;
+      if (update.kind === 'snapshot') state.mergeSnapshot(update.revision, update.entries);
+      else state.mergeEvents(update.revision, update.events);
+    }
+    this.#connected = false;
+  }
+}
