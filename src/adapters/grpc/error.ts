@@ -1,0 +1,46 @@
+/**
+ * Coded errors across gRPC: the code and whether a retry may help travel in the trailers `overlayd-code` and
+ * `overlayd-retryable`, the message as the status text. The status itself is for foreign clients only.
+ */
+import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
+import { asOverlaydError, ERROR_CODES, type ErrorCode, OverlaydError } from '../../core/errors.ts';
+
+const CODE = 'overlayd-code';
+const RETRYABLE = 'overlayd-retryable';
+
+export function encodeError(thrown: unknown): Pick<StatusObject, 'code' | 'details' | 'metadata'> {
+  const error = asOverlaydError(thrown);
+  const metadata = new Metadata();
+  metadata.set(CODE, error.code);
+  if (error.retryable) metadata.set(RETRYABLE, 'true');
+  return { code: statusOf(error.code), details: error.message, metadata };
+}
+
+/** The coded error inside, or undefined when the other end sent none: the call failed on its way. */
+export function decodeError(error: ServiceError): OverlaydError | undefined {
+  const code = error.metadata?.get(CODE)[0];
+  const known = ERROR_CODES.find((candidate) => candidate === code);
+  if (code === undefined) return undefined;
+  const retryable = error.metadata.get(RETRYABLE)[0] === 'true';
+  return new OverlaydError(known ?? 'internal', error.details, { retryable });
+}
+
+function statusOf(code: ErrorCode): status {
+  if (code.endsWith('-not-found')) return status.NOT_FOUND;
+  if (code.endsWith('-exists')) return status.ALREADY_EXISTS;
+  if (code.startsWith('invalid-')) return status.INVALID_ARGUMENT;
+  switch (code) {
+    case 'permission-denied':
+    case 'peer-refused':
+      return status.PERMISSION_DENIED;
+    case 'store-unavailable':
+    case 'peer-unreachable':
+      return status.UNAVAILABLE;
+    case 'cancelled':
+      return status.CANCELLED;
+    case 'internal':
+      return status.INTERNAL;
+    default:
+      return status.FAILED_PRECONDITION;
+  }
+}

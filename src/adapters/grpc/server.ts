@@ -1,0 +1,75 @@
+/**
+ * What every gRPC server of ours has in common: TLS 1.3 only with certificates that can be replaced while it runs,
+ * small limits, and errors about listening that say what to do.
+ */
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
+import { OverlaydError } from '../../core/errors.ts';
+import type { TlsMaterial } from '../../ports.ts';
+
+// The library writes to stderr by itself; what matters reaches us as errors.
+setLogVerbosity(logVerbosity.NONE);
+
+export const KEEPALIVE = {
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 4_000,
+  'grpc.keepalive_permit_without_calls': 1,
+};
+
+const MAX_HEADER_BYTES = 8192;
+const MAX_HEADER_PAIRS = 64;
+
+export function createServer(limits: { messageBytes: number }): Server {
+  return new Server({
+    ...KEEPALIVE,
+    'grpc.max_receive_message_length': limits.messageBytes,
+    'grpc.max_send_message_length': limits.messageBytes,
+    'grpc.enable_channelz': 0,
+  });
+}
+
+/** The node's certificate with the CA's behind it, so that a joiner sees the whole chain. */
+export class NodeCredentials extends ServerCredentials {
+  constructor(material: TlsMaterial, options: { clientCertificates: boolean }) {
+    super(
+      {
+        requestCert: options.clientCertificates,
+        rejectUnauthorized: true,
+        minVersion: 'TLSv1.3',
+        maxHeaderListPairs: MAX_HEADER_PAIRS,
+        settings: { maxHeaderListSize: MAX_HEADER_BYTES, maxConcurrentStreams: 100 },
+      },
+      contextOf(material),
+    );
+  }
+
+  /** New connections use it; those that stand keep theirs. */
+  replace(material: TlsMaterial): void {
+    this.updateSecureContextOptions(contextOf(material));
+  }
+
+  override _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
+}
+
+function contextOf({ certificate, key, caCertificate }: TlsMaterial) {
+  return { ca: caCertificate, cert: `${certificate.trim()}\n${caCertificate}`, key };
+}
+
+/** Binds and starts; returns the port. `option` names the setting that chooses another port. */
+export async function listen(
+  server: Server,
+  where: { address: string; port: number; option: string },
+  credentials: ServerCredentials,
+): Promise<number> {
+  const target = `${where.address}:${where.port}`;
+  return new Promise((resolve, reject) => {
+    server.bindAsync(target, credentials, (error, port) => {
+      if (error === null) return resolve(port);
+      const problem = /EADDRINUSE/.test(error.message)
+        ? `another program uses that port; stop it or choose another port with ${where.option}`
+        : `${error.message}; check the address`;
+      reject(new OverlaydError('config-invalid', `cannot listen on ${target}/tcp: ${problem}`, { cause: error }));
+    });
+  });
+}

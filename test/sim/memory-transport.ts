@@ -1,0 +1,139 @@
+/**
+ * The network between agents in one process: every message goes through the wire encoding, takes its time on the
+ * clock that it is given, and can be lost, cut off or refused. With a seeded `random` and a virtual clock a run
+ * replays exactly.
+ */
+import { OverlaydError } from '../../src/core/errors.ts';
+import type { GossipMessage } from '../../src/core/gossip/message.ts';
+import { GossipMessage as Wire } from '../../src/gen/overlayd/v1/gossip.ts';
+import type { Clock, Peer, PeerTransport } from '../../src/ports.ts';
+
+export interface MemoryNetworkOptions {
+  /** One way, uniform between the two. */
+  readonly latencyMs?: readonly [least: number, most: number];
+  /** Share of the messages that get lost, 0 to 1; requests and replies alike. */
+  readonly loss?: number;
+}
+
+type Handler = (from: string, message: GossipMessage) => Promise<GossipMessage>;
+
+interface Node {
+  readonly nodeId: string;
+  handle: Handler | undefined;
+}
+
+export class MemoryNetwork {
+  readonly #deps: { readonly clock: Clock; readonly random: { next(): number } };
+  readonly #byAddress = new Map<string, Node>();
+  /** `from>to` pairs that nothing passes between. */
+  readonly #cuts = new Set<string>();
+  readonly #dead = new Set<string>();
+  latencyMs: readonly [least: number, most: number];
+  loss: number;
+  /** What was put on the wire so far. */
+  readonly sent = { messages: 0, bytes: 0 };
+
+  constructor(
+    deps: { readonly clock: Clock; readonly random: { next(): number } },
+    options: MemoryNetworkOptions = {},
+  ) {
+    this.#deps = deps;
+    this.latencyMs = options.latencyMs ?? [0, 0];
+    this.loss = options.loss ?? 0;
+  }
+
+  /** A node's transport, reached by others at `address` (its id when absent). */
+  transport(nodeId: string, address = nodeId): PeerTransport {
+    const node: Node = { nodeId, handle: undefined };
+    this.#byAddress.set(address, node);
+    return {
+      request: (peer, message, timeoutMs) => this.#request(nodeId, peer, message, timeoutMs),
+      serve: async (handle, signal) => {
+        node.handle = handle;
+        const stop = () => {
+          if (node.handle === handle) node.handle = undefined;
+        };
+        if (signal.aborted) stop();
+        else signal.addEventListener('abort', stop, { once: true });
+      },
+    };
+  }
+
+  cut(a: string, b: string): void {
+    this.cutOneWay(a, b);
+    this.cutOneWay(b, a);
+  }
+
+  cutOneWay(from: string, to: string): void {
+    this.#cuts.add(`${from}>${to}`);
+  }
+
+  /** Cuts every pair of nodes that are in different groups. */
+  partition(...groups: readonly (readonly string[])[]): void {
+    for (const [i, group] of groups.entries()) {
+      for (const other of groups.slice(i + 1).flat()) {
+        for (const node of group) this.cut(node, other);
+      }
+    }
+  }
+
+  heal(): void {
+    this.#cuts.clear();
+  }
+
+  /** Power off: nothing comes from it, nothing reaches it, nobody is told. */
+  crash(nodeId: string): void {
+    this.#dead.add(nodeId);
+  }
+
+  revive(nodeId: string): void {
+    this.#dead.delete(nodeId);
+  }
+
+  async #request(from: string, peer: Peer, message: GossipMessage, timeoutMs: number): Promise<GossipMessage> {
+    const stop = new AbortController();
+    const timeout = this.#deps.clock.sleep(timeoutMs, stop.signal).then(() => {
+      throw unreachable(peer, 'did not answer in time');
+    });
+    timeout.catch(() => undefined);
+    try {
+      return await Promise.race([this.#exchange(from, peer, message), timeout]);
+    } finally {
+      stop.abort();
+    }
+  }
+
+  async #exchange(from: string, peer: Peer, message: GossipMessage): Promise<GossipMessage> {
+    const node = this.#byAddress.get(peer.address);
+    const to = node?.nodeId ?? peer.nodeId;
+    const request = await this.#carry(from, to, message);
+    if (node === undefined || node.handle === undefined) throw unreachable(peer, 'refused the connection');
+    if (node.nodeId !== peer.nodeId) throw unreachable(peer, `is node ${node.nodeId}`);
+    if (request.from !== from) {
+      throw new OverlaydError('peer-refused', `a message from ${request.from} came with ${from}'s certificate`);
+    }
+    const reply = await node.handle(from, request);
+    return this.#carry(to, from, reply);
+  }
+
+  /** The message as the other end decodes it; never resolves when it does not get there. */
+  async #carry(from: string, to: string, message: GossipMessage): Promise<GossipMessage> {
+    const bytes = Wire.encode(message as Wire).finish();
+    this.sent.messages++;
+    this.sent.bytes += bytes.length;
+    const [least, most] = this.latencyMs;
+    const lost = this.#deps.random.next() < this.loss || this.#isCut(from, to);
+    await this.#deps.clock.sleep(least + this.#deps.random.next() * (most - least));
+    if (lost || this.#isCut(from, to)) await new Promise<never>(() => undefined);
+    return Wire.decode(bytes);
+  }
+
+  #isCut(from: string, to: string): boolean {
+    return this.#dead.has(from) || this.#dead.has(to) || this.#cuts.has(`${from}>${to}`);
+  }
+}
+
+function unreachable(peer: Peer, problem: string): OverlaydError {
+  const message = `node ${peer.nodeId} at ${peer.address} ${problem}`;
+  return new OverlaydError('peer-unreachable', message, { retryable: true });
+}

@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import { GrpcPeerTransport } from '../../../../src/adapters/grpc/peer.ts';
+import { createPki } from '../../../../src/adapters/pki/pki.ts';
+import type { GossipMessage } from '../../../../src/core/gossip/message.ts';
+import type { Clock } from '../../../../src/ports.ts';
+import { describePeerTransport } from '../../../contract/peer-transport.ts';
+
+const pki = createPki();
+const ca = await pki.createCa('c1', Date.now());
+let skewMs = 0;
+const clock: Clock = {
+  now: () => Date.now() + skewMs,
+  sleep: (ms, signal) => setTimeout(ms, undefined, signal && { signal }),
+};
+
+async function createMaterial(nodeId: string, authority = ca, key?: string) {
+  const secret = key ?? (await pki.createKey());
+  const csr = await pki.createCsr(secret);
+  const validity = { now: Date.now(), lifetimeMs: 3_600_000 };
+  const certificate = await pki.issue(authority, { csr, nodeId, address: '127.0.0.1' }, validity);
+  return { key: secret, certificate, caCertificate: authority.certificate };
+}
+
+const opened: { close(): void }[] = [];
+afterEach(() => {
+  skewMs = 0;
+  for (const transport of opened.splice(0)) transport.close();
+});
+
+async function createNode(options: { port?: number; authority?: typeof ca; isMember?: () => boolean } = {}) {
+  const nodeId = randomBytes(8).toString('hex');
+  const material = await createMaterial(nodeId, options.authority);
+  const transport = new GrpcPeerTransport(
+    { clock, pki, isMember: options.isMember ?? (() => true) },
+    { nodeId, material, listenAddress: '127.0.0.1', port: options.port ?? 0 },
+  );
+  opened.push(transport);
+  return { nodeId, material, transport, address: () => `127.0.0.1:${transport.port}` };
+}
+
+type Node = Awaited<ReturnType<typeof createNode>>;
+const peer = (node: Node) => ({ nodeId: node.nodeId, address: node.address() });
+const plain = (node: Node): GossipMessage => ({ from: node.nodeId, heartbeats: [], suspects: [] });
+const serve = (node: Node, signal = new AbortController().signal) =>
+  node.transport.serve(async () => plain(node), signal);
+
+async function freePort(): Promise<number> {
+  const probe = createTcpServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+describePeerTransport('gRPC', async () => {
+  const nodes = [await createNode(), await createNode({ port: await freePort() }), await createNode()] as const;
+  return { nodes: [nodes[0], nodes[1], nodes[2]], close: () => undefined };
+});
+
+test('a node that is not a member (any more) is refused on a connection that stands', async () => {
+  let member = true;
+  const a = await createNode();
+  const b = await createNode({ isMember: () => member });
+  await serve(b);
+  await a.transport.request(peer(b), plain(a), 5_000);
+  member = false;
+  await expect(a.transport.request(peer(b), plain(a), 5_000)).rejects.toMatchObject({ code: 'peer-refused' });
+});
+
+test('membership is asked with the node id and the fingerprint of its key', async () => {
+  const a = await createNode();
+  const nodeId = randomBytes(8).toString('hex');
+  const asked: string[][] = [];
+  const b = new GrpcPeerTransport(
+    { clock, pki, isMember: (...args) => asked.push(args) > 0 },
+    { nodeId, material: await createMaterial(nodeId), listenAddress: '127.0.0.1', port: 0 },
+  );
+  opened.push(b);
+  await b.serve(async () => ({ ...plain(a), from: nodeId }), new AbortController().signal);
+  await a.transport.request({ nodeId, address: `127.0.0.1:${b.port}` }, plain(a), 5_000);
+  expect(asked).toEqual([[a.nodeId, pki.fingerprint(a.material.key)]]);
+});
+
+test('a client of another authority gets no session, and takes no server of another authority', async () => {
+  const stranger = await createNode({ authority: await pki.createCa('c1', Date.now()) });
+  const a = await createNode();
+  let asked = 0;
+  await a.transport.serve(async () => {
+    asked++;
+    return plain(a);
+  }, new AbortController().signal);
+  await serve(stranger);
+  const unreachable = { code: 'peer-unreachable' };
+  await expect(stranger.transport.request(peer(a), plain(stranger), 1_000)).rejects.toMatchObject(unreachable);
+  await expect(a.transport.request(peer(stranger), plain(a), 1_000)).rejects.toMatchObject(unreachable);
+  expect(asked).toBe(0);
+});
+
+test('messages past 4 MB are refused without being held', async () => {
+  const [a, b] = [await createNode(), await createNode()];
+  await serve(b);
+  const records = [{ key: 'k', revision: 1, value: 'x'.repeat(5 * 1024 * 1024) }];
+  const message = { ...plain(a), delta: { from: 0, to: 1, snapshot: false, records } };
+  await expect(a.transport.request(peer(b), message, 5_000)).rejects.toThrow(
+    /larger than max|max message size|larger/i,
+  );
+  expect((await a.transport.request(peer(b), plain(a), 5_000)).from).toBe(b.nodeId);
+});
+
+test('a renewed certificate serves and asks without a restart', async () => {
+  const [a, b] = [await createNode(), await createNode()];
+  await serve(b);
+  await a.transport.request(peer(b), plain(a), 5_000);
+  const authority = await pki.createCa('c2', Date.now());
+  const both = `${authority.certificate}${ca.certificate}`;
+  for (const node of [a, b]) {
+    const renewed = await createMaterial(node.nodeId, authority, node.material.key);
+    node.transport.replaceMaterial({ ...renewed, caCertificate: both });
+  }
+  expect((await a.transport.request(peer(b), plain(a), 5_000)).from).toBe(b.nodeId);
+  const onlyNew = await createNode({ authority });
+  expect((await onlyNew.transport.request(peer(b), plain(onlyNew), 5_000)).from).toBe(b.nodeId);
+});
+
+test('a peer that moved is reached at its new address', async () => {
+  const [a, b] = [await createNode(), await createNode()];
+  const first = new AbortController();
+  await serve(b, first.signal);
+  const before = peer(b);
+  await a.transport.request(before, plain(a), 5_000);
+  first.abort();
+  await serve(b);
+  expect(peer(b).address).not.toBe(before.address);
+  expect((await a.transport.request(peer(b), plain(a), 5_000)).from).toBe(b.nodeId);
+});
+
+test('a connection that hangs before it is up is given up after 5 s', async () => {
+  const a = await createNode();
+  const port = await freePort();
+  const b = await createNode({ port });
+  const held: Socket[] = [];
+  const deaf: Server = createTcpServer((socket) => held.push(socket)).listen(port, '127.0.0.1');
+  await once(deaf, 'listening');
+  const address = { nodeId: b.nodeId, address: `127.0.0.1:${port}` };
+  await expect(a.transport.request(address, plain(a), 100)).rejects.toThrow(/did not answer in time/);
+  // From here on somebody answers on that port, yet the first connection still hangs on the deaf one's socket.
+  expect(held).toHaveLength(1);
+  deaf.close();
+  await serve(b);
+  await expect(a.transport.request(address, plain(a), 100)).rejects.toThrow(/did not answer in time/);
+  skewMs = 5_001;
+  expect((await a.transport.request(address, plain(a), 5_000)).from).toBe(b.nodeId);
+  held[0]!.destroy();
+});
+
+test('a port in use is refused with what to do', async () => {
+  const port = await freePort();
+  await serve(await createNode({ port }));
+  await expect(serve(await createNode({ port }))).rejects.toThrow(/another program uses that port.*--gossip-port/);
+});
