@@ -7,6 +7,7 @@
  */
 import type { ContainerRef, LocalEndpoint } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
+import { macOf, requireAddress } from '../core/ip.ts';
 import { KeyedQueue } from '../core/keyed-queue.ts';
 import { checkEndpointName } from '../core/names.ts';
 import { encodeRecord } from '../core/record-codec.ts';
@@ -140,6 +141,7 @@ export class Endpoints {
     const { claims, dataPath, gossip, state } = this.#deps;
     const lock = `${network.id} ${wanted.name}`;
     this.#refuseDuplicate(network, container, wanted.name, lock);
+    if (wanted.mac !== undefined) this.#refuseTakenMac(network, wanted.mac);
     this.#connecting.add(lock);
     try {
       const link = chooseLink(await dataPath.linksOf(container.path), ifname, container);
@@ -221,7 +223,7 @@ export class Endpoints {
     }
     if (!force) {
       throw new OverlaydError(
-        'node-up',
+        'invalid-argument',
         `endpoint ${record.name} of network ${network.name} is on host ${host}, which is down; --force releases its address for other containers`,
       );
     }
@@ -232,6 +234,17 @@ export class Endpoints {
         { retryable: true },
       );
     }
+  }
+
+  #refuseTakenMac(network: NetworkRecord, mac: string): void {
+    const { view } = this.#deps.state;
+    const holder = [...view.endpoints(network.id).values()].find((endpoint) => endpoint.mac === mac);
+    const gateway = macOf(requireAddress(network.subnets[0]!.gateway, 'gateway'));
+    if (!holder && mac !== gateway) return;
+    const who = holder
+      ? `${holder.name} on ${view.node(holder.nodeId)?.name ?? holder.nodeId.slice(0, 12)}`
+      : 'the gateway';
+    throw new OverlaydError('address-in-use', `--mac: ${mac} already in use on network ${network.name} by ${who}`);
   }
 
   #refuseDuplicate(network: NetworkRecord, container: ContainerRef, name: string, lock: string): void {

@@ -13,6 +13,8 @@ export class LocalEndpoints {
   readonly #byId = new Map<string, LocalEndpoint>();
   /** Networks as last known: what a restart without etcd goes by. */
   readonly #networks = new Map<string, NetworkRecord>();
+  /** `<network id> <address>` to the networks of the container there; rebuilt after a change, read per DNS question. */
+  #siblings: Map<string, readonly string[]> | undefined;
   #bootId = '';
 
   constructor(deps: LocalEndpointsDeps) {
@@ -42,6 +44,12 @@ export class LocalEndpoints {
     return this.#byId.has(endpointId);
   }
 
+  /** All networks of the container whose endpoint has this address; empty when it is none of this host's. */
+  networksOfClient(networkId: string, address: string): readonly string[] {
+    this.#siblings ??= this.#indexSiblings();
+    return this.#siblings.get(`${networkId} ${address}`) ?? [];
+  }
+
   networkIds(): string[] {
     return [...new Set(this.all().map((endpoint) => endpoint.record.networkId))];
   }
@@ -52,12 +60,25 @@ export class LocalEndpoints {
 
   async add(endpoint: LocalEndpoint): Promise<void> {
     this.#byId.set(endpoint.record.id, endpoint);
+    this.#siblings = undefined;
     await this.#save();
   }
 
   /** Takes effect in memory at once. */
   async remove(endpointId: string): Promise<void> {
-    if (this.#byId.delete(endpointId)) await this.#save();
+    if (!this.#byId.delete(endpointId)) return;
+    this.#siblings = undefined;
+    await this.#save();
+  }
+
+  #indexSiblings(): Map<string, readonly string[]> {
+    const byContainer = Map.groupBy(this.#byId.values(), (endpoint) => endpoint.container.identity);
+    const index = new Map<string, readonly string[]>();
+    for (const endpoints of byContainer.values()) {
+      const networkIds = endpoints.map((endpoint) => endpoint.record.networkId);
+      for (const { record } of endpoints) index.set(`${record.networkId} ${record.address}`, networkIds);
+    }
+    return index;
   }
 
   async #save(): Promise<void> {

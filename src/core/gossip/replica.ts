@@ -160,7 +160,8 @@ export class Replica {
 
   #put(key: string, value: string | undefined, revision: number): RecordChange | undefined {
     const held = this.#entries.get(key);
-    if (held && held.revision >= revision) return undefined;
+    // Not held although nothing up to `complete` is missing: it was deleted so long ago that the tombstone is gone.
+    if (held ? held.revision >= revision : revision <= this.#complete) return undefined;
     this.#entries.set(key, { revision, value });
     if (revision > this.#highest) this.#highest = revision;
     if (held && held.value === undefined) this.#tombstones--;

@@ -1,0 +1,74 @@
+/**
+ * Compares the claims that etcd holds for this node with the endpoints that this node has, both ways. Only ever on a
+ * whole view that etcd itself confirms: absence must be proved before anything is taken apart.
+ */
+import type { LocalEndpoint } from '../core/container.ts';
+import { encodeRecord } from '../core/record-codec.ts';
+import { type EndpointRecord, keys } from '../core/records.ts';
+import type { ClusterStore, Logger } from '../ports.ts';
+import type { ClusterState } from './cluster-state.ts';
+import type { LocalEndpoints } from './local-endpoints.ts';
+import type { Releases } from './releases.ts';
+
+export interface ClaimAuditDeps {
+  readonly store: ClusterStore;
+  readonly state: ClusterState;
+  readonly local: LocalEndpoints;
+  readonly releases: Releases;
+  readonly logger: Logger;
+  readonly drop: (endpoints: readonly LocalEndpoint[], reason: string) => Promise<void>;
+}
+
+export interface ClaimAuditOptions {
+  readonly selfId: string;
+  /** Claims made by this run of the agent are not leftovers. */
+  readonly startedAt: number;
+}
+
+/** Releases claims of an earlier run that never became endpoints, or had ceased to be. */
+export async function releaseLeftovers(deps: ClaimAuditDeps, options: ClaimAuditOptions): Promise<void> {
+  const { local, logger, releases, state } = deps;
+  for (const network of state.view.networks()) {
+    for (const record of state.view.endpoints(network.id).values()) {
+      if (record.nodeId !== options.selfId || record.createdAt >= options.startedAt) continue;
+      if (local.has(record.id) || releases.isPending(record.id)) continue;
+      logger.warn({ endpoint: record.name, address: record.address }, 'claim without an endpoint released');
+      await releases.release(record, true);
+    }
+  }
+}
+
+/** Endpoints whose claim is gone: claimed again where that is still possible, else taken apart. */
+export async function restoreClaims(deps: ClaimAuditDeps): Promise<void> {
+  const { drop, local, logger, state } = deps;
+  for (const endpoint of local.all()) {
+    const { record } = endpoint;
+    const holder = state.view.endpoints(record.networkId).get(record.address);
+    if (holder?.id === record.id || !local.has(record.id)) continue;
+    if (holder === undefined && (await reclaim(deps, record))) {
+      logger.warn({ endpoint: record.name, address: record.address }, 'claim was lost and has been made again');
+    } else if (local.has(record.id)) {
+      await drop([endpoint], holder ? 'its address belongs to another endpoint now' : 'its claim was removed');
+    }
+  }
+}
+
+async function reclaim({ state, store }: ClaimAuditDeps, record: EndpointRecord): Promise<boolean> {
+  const networkKey = keys.network(record.networkId);
+  const revision = state.revisionOf(networkKey);
+  if (revision === undefined || state.view.network(record.networkId)?.state !== 'active') return false;
+  // A quarantine record says that somebody released the address on purpose.
+  if (state.view.quarantine(record.networkId).has(record.address)) return false;
+  const key = keys.endpoint(record.networkId, record.address);
+  const value = encodeRecord(record);
+  const result = await store.txn(
+    [
+      { kind: 'revision', key: networkKey, revision },
+      { kind: 'absent', key },
+      { kind: 'absent', key: keys.quarantine(record.networkId, record.address) },
+    ],
+    [{ kind: 'put', key, value }],
+  );
+  if (result.succeeded) state.merge([{ key, value, revision: result.revision }]);
+  return result.succeeded;
+}

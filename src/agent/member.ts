@@ -1,0 +1,305 @@
+/**
+ * A node that is a member of a cluster: everything that runs between `join` and `leave`, over ports only, so that the
+ * simulator runs the same. Inputs change the cluster state; what they touched is marked, and reconciler, responder and
+ * housekeeping look at the state again. Nothing flows the other way.
+ */
+import type { ClusterView } from '../core/cluster-view.ts';
+import type { Kernel } from '../core/host-state.ts';
+import { Latch } from '../core/latch.ts';
+import { FailureDetector, type Liveness } from '../core/membership.ts';
+import { encodeRecord } from '../core/record-codec.ts';
+import { keys, type NodeRecord } from '../core/records.ts';
+import type {
+  Clock,
+  ClusterStore,
+  Containers,
+  DnsForwarder,
+  DnsHandler,
+  DnsListeners,
+  HostFacts,
+  Logger,
+  PeerTransport,
+  Random,
+  StateFile,
+} from '../ports.ts';
+import { AddressClaims } from './address-claims.ts';
+import { releaseLeftovers, restoreClaims } from './claim-audit.ts';
+import { ClusterState, type StateChange } from './cluster-state.ts';
+import { Endpoints } from './endpoints.ts';
+import { Gossip } from './gossip.ts';
+import { LocalEndpoints } from './local-endpoints.ts';
+import { createResponder, type Responder } from './names.ts';
+import { Networks } from './networks.ts';
+import { Reconciler } from './reconcile.ts';
+import { Releases } from './releases.ts';
+import { refreshSelfRecord } from './self-record.ts';
+import { StoreWatch } from './store-watch.ts';
+
+export interface MemberPorts {
+  readonly store: ClusterStore;
+  readonly transport: PeerTransport;
+  readonly kernel: Kernel;
+  readonly containers: Containers;
+  readonly facts: HostFacts;
+  readonly stateFile: StateFile;
+  readonly forwarder: DnsForwarder;
+  readonly listen: (handler: DnsHandler) => DnsListeners;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export interface MemberOptions {
+  /** This node as it joined: what is known of it before etcd answers. */
+  readonly self: NodeRecord;
+  readonly gossipIntervalMs: number;
+  readonly leaseSeconds: number;
+  readonly quarantineSeconds: number;
+  readonly dnsTtlSeconds: number;
+}
+
+const RETRY_MS = 1_000;
+
+export class Member {
+  readonly networks: Networks;
+  readonly endpoints: Endpoints;
+  readonly claims: AddressClaims;
+  readonly local: LocalEndpoints;
+  readonly releases: Releases;
+  readonly reconciler: Reconciler;
+  readonly responder: Responder;
+  readonly startedAt: number;
+  readonly #ports: MemberPorts;
+  readonly #options: MemberOptions;
+  readonly #state: ClusterState;
+  readonly #watch: StoreWatch;
+  readonly #gossip: Gossip;
+  readonly #detector: FailureDetector;
+  readonly #listeners: DnsListeners;
+  readonly #housekeeping = new Latch();
+  #hidden: ReadonlySet<string> = new Set();
+  #leftoversReleased = false;
+  #hostChanged = true;
+
+  constructor(ports: MemberPorts, options: MemberOptions) {
+    const { clock, containers, logger, random, stateFile, store, transport } = ports;
+    const selfId = options.self.id;
+    this.#ports = ports;
+    this.#options = options;
+    this.startedAt = clock.now();
+    const state = new ClusterState({ logger, onChange: (change) => this.#onChange(change) });
+    this.#state = state;
+    this.local = new LocalEndpoints({ stateFile, network: (id) => state.view.network(id) });
+    this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs }, this.startedAt);
+    this.#watch = new StoreWatch({ store, state, logger });
+    const gossip = new Gossip(
+      { transport, state, detector: this.#detector, clock, random, logger, onInterval: () => this.#updateHidden() },
+      { selfId, intervalMs: options.gossipIntervalMs },
+    );
+    this.#gossip = gossip;
+    this.releases = new Releases(
+      { store, state, gossip, clock, logger },
+      { selfId, quarantineSeconds: options.quarantineSeconds },
+    );
+    this.reconciler = new Reconciler({
+      kernel: ports.kernel,
+      view: () => state.view,
+      self: () => this.self,
+      local: () => this.local.all(),
+      clock,
+      logger,
+      onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
+      onApplied: (networkId) => this.#ensureNames(networkId),
+      onHostChange: () => this.#onHostChange(),
+    });
+    this.responder = createResponder(
+      {
+        view: () => state.view,
+        hidden: () => this.#hidden,
+        networksOf: (networkId, address) => this.local.networksOfClient(networkId, address),
+        forwarder: ports.forwarder,
+        random,
+      },
+      { ttlSeconds: options.dnsTtlSeconds },
+    );
+    this.#listeners = ports.listen(this.responder.handler);
+    this.networks = new Networks(
+      { store, state, gossip, clock, random, logger, tearDown: (networkId) => this.reconciler.converge(networkId) },
+      { selfId },
+    );
+    this.claims = new AddressClaims(
+      { store, state, clock, random, abandon: (record) => void this.releases.release(record, true).catch(() => false) },
+      { selfId },
+    );
+    this.endpoints = new Endpoints(
+      {
+        store,
+        state,
+        networks: this.networks,
+        claims: this.claims,
+        releases: this.releases,
+        local: this.local,
+        containers,
+        gossip,
+        clock,
+        logger,
+        dataPath: {
+          linksOf: (path) => ports.kernel.linksOf(path),
+          converge: (networkId) => this.reconciler.converge(networkId),
+        },
+        names: { ensure: (networkId) => this.#ensureNames(networkId) },
+      },
+      { selfId },
+    );
+  }
+
+  get view(): ClusterView {
+    return this.#state.view;
+  }
+
+  get self(): NodeRecord {
+    return this.#state.view.node(this.#options.self.id) ?? this.#options.self;
+  }
+
+  /** True when etcd, which answers, no longer lists this node. */
+  get removed(): boolean {
+    return this.#watch.connected && this.view.complete && this.view.node(this.#options.self.id) === undefined;
+  }
+
+  get storeConnected(): boolean {
+    return this.#watch.connected;
+  }
+
+  liveness(nodeId: string): Liveness {
+    const leaseGone = this.#watch.connected && this.view.complete && this.view.live(nodeId) === undefined;
+    return this.#detector.liveness(nodeId, leaseGone, this.#ports.clock.now());
+  }
+
+  heardAgoMs(nodeId: string): number | undefined {
+    return this.#detector.heardAgoMs(nodeId, this.#ports.clock.now());
+  }
+
+  /** Records that this node wrote through another use-case (nodes, cluster). */
+  merge(records: Parameters<ClusterState['merge']>[0]): void {
+    this.#state.merge(records);
+  }
+
+  /** All tasks until the signal aborts. What is in the kernel stays there. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { facts, store, logger } = this.#ports;
+    const bootId = await facts.bootId();
+    const rebooted = await this.local.load(bootId);
+    this.#seed();
+    if (rebooted.length > 0)
+      logger.info({ endpoints: rebooted.length }, 'host was restarted: its endpoints are released');
+    for (const { record } of rebooted) void this.releases.release(record, true).catch(() => false);
+    this.reconciler.markDirty('all');
+    const live = encodeRecord({ nodeId: this.#options.self.id, bootId, startedAt: this.startedAt });
+    const tasks = [
+      this.#watch.run(signal),
+      this.#gossip.run(signal),
+      this.reconciler.run(signal),
+      this.releases.run(signal),
+      store.keepLive(keys.live(this.#options.self.id), live, this.#options.leaseSeconds, signal),
+      this.#keepHouse(signal),
+    ];
+    signal.addEventListener('abort', () => this.#housekeeping.set(), { once: true });
+    try {
+      await Promise.all(tasks);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      await Promise.allSettled(tasks);
+    } finally {
+      await Promise.all(this.local.networkIds().map((id) => this.#listeners.close(id)));
+    }
+  }
+
+  /** What a restart without etcd goes by: older than anything etcd says (revision 1 belongs to no key of ours). */
+  #seed(): void {
+    const revision = 1;
+    const self = this.#options.self;
+    this.#state.merge([
+      { key: keys.node(self.id), value: encodeRecord(self), revision },
+      ...this.local
+        .savedNetworks()
+        .map((network) => ({ key: keys.network(network.id), value: encodeRecord(network), revision })),
+      ...this.local.all().map(({ record }) => ({
+        key: keys.endpoint(record.networkId, record.address),
+        value: encodeRecord(record),
+        revision,
+      })),
+    ]);
+  }
+
+  #onChange(change: StateChange): void {
+    if (change.becameWhole || change.nodes) {
+      this.reconciler.markDirty('all');
+      this.responder.invalidate('all');
+      this.#hostChanged = true;
+    } else {
+      for (const networkId of change.networks) {
+        this.reconciler.markDirty(networkId);
+        this.responder.invalidate(networkId);
+      }
+    }
+    if (change.live || change.nodes) this.#updateHidden();
+    this.#housekeeping.set();
+  }
+
+  #onHostChange(): void {
+    this.#hostChanged = true;
+    this.#housekeeping.set();
+  }
+
+  /** What has to follow from the state besides the kernel and the answers; tried again until it is done. */
+  async #keepHouse(signal: AbortSignal): Promise<void> {
+    const { clock, logger, store } = this.#ports;
+    const { local, releases } = this;
+    const drop = this.endpoints.drop.bind(this.endpoints);
+    const audit = { store, state: this.#state, local, releases, logger, drop };
+    const options = { selfId: this.#options.self.id, startedAt: this.startedAt };
+    while (!signal.aborted) {
+      await this.#housekeeping.wait();
+      if (signal.aborted || !this.view.complete || !this.#watch.connected || this.removed) continue;
+      try {
+        if (this.#hostChanged) {
+          this.#hostChanged = false;
+          await refreshSelfRecord({ ...this.#ports, state: this.#state }, options.selfId);
+        }
+        if (!this.#leftoversReleased) {
+          await releaseLeftovers(audit, options);
+          this.#leftoversReleased = true;
+        }
+        await restoreClaims(audit);
+        await this.networks.finishRemovals(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.warn({ error }, 'housekeeping failed, trying again');
+        this.#hostChanged = true;
+        await clock.sleep(RETRY_MS, signal);
+        this.#housekeeping.set();
+      }
+    }
+  }
+
+  #updateHidden(): void {
+    const hidden = new Set<string>();
+    for (const node of this.view.nodes()) if (this.liveness(node.id) !== 'ready') hidden.add(node.id);
+    const before = this.#hidden;
+    if (hidden.size === before.size && [...hidden].every((id) => before.has(id))) return;
+    this.#hidden = hidden;
+    const nameOf = (id: string) => this.view.node(id)?.name ?? id;
+    this.#ports.logger.info({ hidden: [...hidden].map(nameOf) }, 'members whose names are hidden changed');
+    this.responder.invalidate('all');
+  }
+
+  async #ensureNames(networkId: string): Promise<void> {
+    const network = this.view.network(networkId);
+    if (!network || this.local.onNetwork(networkId).length === 0) return await this.#listeners.close(networkId);
+    await this.#listeners.ensure({
+      networkId,
+      namespacePath: `/run/netns/ovl-${network.vni}`,
+      address: network.subnets[0]!.gateway,
+    });
+  }
+}
