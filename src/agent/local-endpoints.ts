@@ -40,6 +40,10 @@ export class LocalEndpoints {
     return this.all().filter((endpoint) => endpoint.record.networkId === networkId);
   }
 
+  get(endpointId: string): LocalEndpoint | undefined {
+    return this.#byId.get(endpointId);
+  }
+
   has(endpointId: string): boolean {
     return this.#byId.has(endpointId);
   }

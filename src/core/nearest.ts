@@ -1,11 +1,11 @@
-/** The known name that a mistyped one most likely meant: Levenshtein distance of at most a third of its length. */
+/** The known name that a mistyped one most likely meant: Levenshtein distance of at most a third of its length, rounded up. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   let best: { name: string; distance: number } | undefined;
   for (const name of known) {
     const distance = editDistance(word.toLowerCase(), name.toLowerCase());
     if (!best || distance < best.distance) best = { name, distance };
   }
-  return best && best.distance <= Math.max(1, Math.floor(word.length / 3)) ? best.name : undefined;
+  return best && best.distance <= Math.ceil(word.length / 3) ? best.name : undefined;
 }
 
 function editDistance(a: string, b: string): number {

@@ -179,6 +179,6 @@ function unknownOption(option: string): OverlaydError {
   const known = Object.keys(OPTIONS).join(', ');
   return new OverlaydError(
     'unknown-option',
-    `unknown option "${option}"${guess ? `; did you mean "${guess}"?` : ''} Known options: ${known}`,
+    `unknown option "${option}"${guess ? `; did you mean "${guess}"?` : '.'} Known options: ${known}`,
   );
 }

@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import { ClusterIndex } from '../../../src/core/cluster-index.ts';
+import { encodeRecord } from '../../../src/core/record-codec.ts';
+import { type EndpointRecord, keys, type NetworkRecord } from '../../../src/core/records.ts';
+
+const network = (id: string, name: string, state: NetworkRecord['state'] = 'active'): NetworkRecord => ({
+  id,
+  name,
+  vni: 4096,
+  subnets: [{ cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} }],
+  internal: false,
+  attachable: true,
+  labels: {},
+  options: {},
+  createdAt: 1,
+  state,
+});
+
+const endpoint = (id: string, address: string): EndpointRecord => ({
+  id,
+  networkId: 'n1',
+  nodeId: 'h1',
+  address,
+  mac: '02:42:0a:00:01:02',
+  name: 'api',
+  aliases: [],
+  createdAt: 1,
+});
+
+const put = (key: string, record: object) => ({ key, value: encodeRecord(record), previous: undefined });
+const gone = (key: string) => ({ key, value: undefined, previous: 'x' });
+const index = () => new ClusterIndex({ whole: true, complete: 7 });
+
+describe('the view', () => {
+  it('finds networks by id and name, and gives a name back when its network is being deleted', () => {
+    const view = index();
+    view.apply([put(keys.network('n1'), network('n1', 'web'))]);
+    expect(view.networkByName('web')?.id).toBe('n1');
+    view.apply([put(keys.network('n1'), network('n1', 'web', 'deleting'))]);
+    expect(view.networkByName('web')).toBeUndefined();
+    view.apply([put(keys.network('n2'), network('n2', 'web'))]);
+    view.apply([gone(keys.network('n1'))]);
+    expect(view.networkByName('web')?.id).toBe('n2');
+    expect([...view.networks()].map(({ id }) => id)).toEqual(['n2']);
+  });
+
+  it('knows an address by its present endpoint only', () => {
+    const view = index();
+    view.apply([put(keys.endpoint('n1', '10.0.1.2'), endpoint('e1', '10.0.1.2'))]);
+    view.apply([put(keys.endpoint('n1', '10.0.1.2'), endpoint('e2', '10.0.1.2'))]);
+    expect(view.endpoint('e1')).toBeUndefined();
+    expect(view.endpoints('n1').get('10.0.1.2')?.id).toBe('e2');
+    const touched = view.apply([gone(keys.endpoint('n1', '10.0.1.2'))]);
+    expect(touched.networks).toEqual(new Set(['n1']));
+    expect(view.endpoints('n1').size).toBe(0);
+    expect(view.endpoint('e2')).toBeUndefined();
+  });
+
+  it('ignores a value that is not a record of its kind, and says which', () => {
+    const view = index();
+    const touched = view.apply([
+      { key: keys.endpoint('n1', '10.0.1.3'), value: '{"id": 5}', previous: undefined },
+      { key: keys.network('n1'), value: 'not json', previous: undefined },
+      put(keys.endpoint('n1', '10.0.1.2'), endpoint('e1', '10.0.1.2')),
+    ]);
+    expect(touched.refused).toEqual([keys.endpoint('n1', '10.0.1.3'), keys.network('n1')]);
+    expect([...view.endpoints('n1').keys()]).toEqual(['10.0.1.2']);
+  });
+
+  it('is not disturbed by keys it has no use for', () => {
+    expect(index().apply([{ key: '/overlayd/v1/tokens/x', value: '{}', previous: undefined }]).refused).toEqual([]);
+    expect(index().apply([{ key: '/elsewhere', value: '{}', previous: undefined }]).refused).toEqual([]);
+  });
+});

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import { requireCidr } from '../../../src/core/ip.ts';
+import { draftNetwork, type NetworkRequest, specifySubnet } from '../../../src/core/network-request.ts';
+
+const request = (overrides: Partial<NetworkRequest> = {}): NetworkRequest => ({
+  name: 'web',
+  internal: false,
+  subnets: [],
+  gateways: [],
+  ipRanges: [],
+  auxAddresses: {},
+  labels: {},
+  options: {},
+  ...overrides,
+});
+
+const subnet = (overrides: Partial<NetworkRequest>) =>
+  specifySubnet(requireCidr('10.0.1.0/24', 'subnet'), request({ subnets: ['10.0.1.0/24'], ...overrides }));
+
+describe('a request', () => {
+  it('is attachable unless that is refused', () => {
+    expect(draftNetwork(request()).attachable).toBe(true);
+    expect(draftNetwork(request({ attachable: false })).attachable).toBe(false);
+  });
+
+  it('may fix the VNI', () => {
+    const options = { 'com.docker.network.driver.overlay.vxlanid_list': '4100' };
+    expect(draftNetwork(request({ options })).vni).toBe(4100);
+  });
+
+  it.each<[string, Partial<NetworkRequest>, string]>([
+    ['no name', { name: '' }, 'network name "" is not valid'],
+    ['a slash in the name', { name: 'a/b' }, 'network name "a/b" is not valid'],
+    ['a line break in the name', { name: 'a\nb' }, 'network name "a\\nb" is not valid'],
+    ['a shell metacharacter', { name: 'web;reboot' }, 'is not valid'],
+    ['a letter outside ASCII', { name: 'wéb' }, 'is not valid'],
+    ['300 characters', { name: 'a'.repeat(300) }, `network name "${'a'.repeat(40)}…" is not valid`],
+    ['a predefined name', { name: 'host' }, 'network name "host" is predefined'],
+    ['an unknown option', { options: { mtv: '1400' } }, 'unknown option "mtv"; did you mean "mtu"?'],
+    ['an option far from any', { options: { frobnicate: '1' } }, 'unknown option "frobnicate". Known options: mtu,'],
+    ['an MTU that is no number', { options: { mtu: 'big' } }, 'option mtu: "big" is not a whole number from 576 to'],
+    ['an MTU that is too small', { options: { mtu: '100' } }, 'option mtu: "100" is not a whole number'],
+    [
+      'VNI 0',
+      { options: { 'com.docker.network.driver.overlay.vxlanid_list': '0' } },
+      'is not a whole number from 1 to 16777215',
+    ],
+    ['two MTUs', { options: { mtu: '1400', 'com.docker.network.driver.mtu': '1450' } }, 'say the same thing twice'],
+    ['a gateway without subnet', { gateways: ['10.0.1.1'] }, '--gateway needs a --subnet'],
+    ['a range without subnet', { ipRanges: ['10.0.1.0/28'] }, '--ip-range needs a --subnet'],
+    ['reserved addresses without subnet', { auxAddresses: { r: '10.0.1.2' } }, '--aux-address needs a --subnet'],
+    ['two subnets', { subnets: ['10.0.1.0/24', '10.0.2.0/24'] }, 'one IPv4 --subnet per network is supported'],
+  ])('with %s is refused', (_, overrides, message) => {
+    expect(() => draftNetwork(request(overrides))).toThrow(message);
+  });
+});
+
+describe('a subnet', () => {
+  it('has its first usable address as gateway', () => {
+    expect(subnet({})).toEqual({ cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} });
+    expect(specifySubnet(requireCidr('10.0.1.4/31', 'subnet'), request()).gateway).toBe('10.0.1.4');
+  });
+
+  it('takes gateway, range and reserved addresses as asked', () => {
+    expect(
+      subnet({ gateways: ['10.0.1.254'], ipRanges: ['10.0.1.64/26'], auxAddresses: { router: '10.0.1.2' } }),
+    ).toEqual({
+      cidr: '10.0.1.0/24',
+      gateway: '10.0.1.254',
+      ipRange: '10.0.1.64/26',
+      auxAddresses: { router: '10.0.1.2' },
+    });
+  });
+
+  it.each<[string, Partial<NetworkRequest>, string]>([
+    [
+      'a gateway outside',
+      { gateways: ['10.0.2.1'] },
+      'gateway: 10.0.2.1 is not in the subnet 10.0.1.0/24; leave --gateway out to get 10.0.1.1',
+    ],
+    ['a malformed gateway', { gateways: ['10.0.1'] }, 'gateway: "10.0.1" is not an IPv4 address'],
+    ['the broadcast address as gateway', { gateways: ['10.0.1.255'] }, 'is the network or broadcast address'],
+    ['two gateways', { gateways: ['10.0.1.1', '10.0.1.2'] }, 'one --gateway per --subnet'],
+    ['a range outside', { ipRanges: ['10.0.2.0/28'] }, 'ip-range: 10.0.2.0/28 is out of range'],
+    ['a range with host bits', { ipRanges: ['10.0.1.5/28'] }, 'did you mean 10.0.1.0/28?'],
+    ['a reserved address outside', { auxAddresses: { r: '10.0.2.2' } }, 'aux-address r: 10.0.2.2 is out of range'],
+    [
+      'a reserved address that is the gateway',
+      { auxAddresses: { r: '10.0.1.1' } },
+      'aux-address r: address already in use: 10.0.1.1 is the gateway',
+    ],
+  ])('with %s is refused', (_, overrides, message) => {
+    expect(() => subnet(overrides)).toThrow(message);
+  });
+});
