@@ -100,6 +100,8 @@ export interface TokenRecord {
   readonly expiresAt?: number;
   /** Absent: unlimited. */
   readonly usesLeft?: number;
+  /** Kept for a while after `revoke`, so that whoever still tries the token is told. */
+  readonly revokedAt?: number;
 }
 
 /** Written by every change of the set of subnets: a compare on it makes overlap checks part of the transaction. */

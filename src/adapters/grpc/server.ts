@@ -2,7 +2,7 @@
  * What every gRPC server of ours has in common: TLS 1.3 only with certificates that can be replaced while it runs,
  * small limits, and errors about listening that say what to do.
  */
-import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, type ServerOptions, setLogVerbosity } from '@grpc/grpc-js';
 import { OverlaydError } from '../../core/errors.ts';
 import type { TlsMaterial } from '../../ports.ts';
 
@@ -18,12 +18,13 @@ export const KEEPALIVE = {
 const MAX_HEADER_BYTES = 8192;
 const MAX_HEADER_PAIRS = 64;
 
-export function createServer(limits: { messageBytes: number }): Server {
+export function createServer({ messageBytes, ...options }: { messageBytes: number } & ServerOptions): Server {
   return new Server({
     ...KEEPALIVE,
-    'grpc.max_receive_message_length': limits.messageBytes,
-    'grpc.max_send_message_length': limits.messageBytes,
+    'grpc.max_receive_message_length': messageBytes,
+    'grpc.max_send_message_length': messageBytes,
     'grpc.enable_channelz': 0,
+    ...options,
   });
 }
 

@@ -1,0 +1,218 @@
+/**
+ * Joining, as seen by the host that wants in. A first TLS connection only reads the chain that is presented: unless
+ * the CA with the token's digest is in it and has signed the member's certificate, nothing more is said. The request
+ * with the secret then goes over a second connection that trusts this one CA and asks for `join.overlayd`, whatever
+ * name or address was dialled.
+ */
+import { createHash, X509Certificate } from 'node:crypto';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
+import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { JoinClient as Client, type JoinRequest as WireRequest } from '../../gen/overlayd/v1/join.ts';
+import type { Clock, JoinClient, JoinRequest, JoinResponse } from '../../ports.ts';
+import { decodeError } from './error.ts';
+
+const NAME = 'join.overlayd';
+const CONNECT_MS = 3_000;
+/** For the whole attempt, admission included. */
+const TOTAL_MS = 5_000;
+const MAX_MESSAGE_BYTES = 256 * 1024;
+const SECRET_KEPT = "the token's secret was not sent";
+
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+}
+
+export function createJoinClient(clock: Clock): JoinClient {
+  return { join: (target, caDigest, request) => join(clock, target, caDigest, request), probe };
+}
+
+async function join(clock: Clock, target: Target, caDigest: string, request: JoinRequest): Promise<JoinResponse> {
+  const deadline = Date.now() + TOTAL_MS;
+  const { address, chain } = await readChain(target);
+  const ca = pinnedCa(chain, caDigest, target);
+  checkLeaf(chain[0]!, ca, clock.now(), target);
+  return requestAdmission({ host: address, port: target.port }, ca, request, deadline).catch((error) => {
+    throw toJoinError(error, target);
+  });
+}
+
+/** The certificates that the endpoint presents, its own first, and the IP address that answered. */
+async function readChain(target: Target): Promise<{ address: string; chain: X509Certificate[] }> {
+  const signal = AbortSignal.timeout(CONNECT_MS);
+  const tcp = await connect(target, signal);
+  const address = tcp.remoteAddress ?? target.host;
+  // Nothing is trusted yet: the chain is judged by the token's digest, and by TLS itself on the next connection.
+  const tls = connectTls({ socket: tcp, servername: NAME, ALPNProtocols: ['h2'], rejectUnauthorized: false });
+  try {
+    await opened(tls, 'secureConnect', signal);
+    return { address, chain: chainOf(tls) };
+  } catch (cause) {
+    const problem = signal.aborted ? 'does not answer' : 'answers, but not with TLS';
+    throw unreachable(`${where(target)} accepts connections and ${problem}; ${CHECK_PORT}`, cause);
+  } finally {
+    tls.destroy();
+  }
+}
+
+const CHECK_PORT = 'is that the join port (2377 unless chosen otherwise) of an overlayd member?';
+
+function chainOf(tls: TLSSocket): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  const seen = new Set<string>();
+  let next: DetailedPeerCertificate | undefined = tls.getPeerCertificate(true);
+  while (next?.raw !== undefined && !seen.has(next.fingerprint256)) {
+    seen.add(next.fingerprint256);
+    chain.push(new X509Certificate(next.raw));
+    next = next.issuerCertificate;
+  }
+  return chain;
+}
+
+function pinnedCa(chain: readonly X509Certificate[], caDigest: string, target: Target): X509Certificate {
+  const digests = chain.map(({ raw }) => createHash('sha256').update(raw).digest('hex'));
+  const pinned = chain[digests.indexOf(caDigest)];
+  if (pinned?.ca) return pinned;
+  const other = chain.findLast(({ ca, subject }) => ca && subject.startsWith('CN=overlayd CA '));
+  const problem =
+    other === undefined
+      ? `${where(target)} is no overlayd member, its certificate is for ${chain[0]?.subject ?? 'nobody'}; ${CHECK_PORT}`
+      : `${where(target)} belongs to another cluster than the token (its CA is ${short(other)}, the token wants ` +
+        `${caDigest.slice(0, 16)}…), or somebody answers in its place; take the token from a member of this cluster`;
+  throw new OverlaydError('ca-mismatch', `${problem}; ${SECRET_KEPT}`);
+}
+
+function short(certificate: X509Certificate): string {
+  return `${createHash('sha256').update(certificate.raw).digest('hex').slice(0, 16)}…`;
+}
+
+function checkLeaf(leaf: X509Certificate, ca: X509Certificate, now: number, target: Target): void {
+  if (!leaf.checkIssued(ca) || !leaf.verify(ca.publicKey) || leaf.checkHost(NAME) === undefined) {
+    const problem = `${where(target)} shows the cluster's CA, but no certificate that it signed for a member`;
+    throw new OverlaydError('ca-mismatch', `${problem}; somebody answers in its place? ${SECRET_KEPT}`);
+  }
+  const here = `this host's clock says ${new Date(now).toISOString()}`;
+  if (now < leaf.validFromDate.getTime()) {
+    const from = leaf.validFromDate.toISOString();
+    throw new OverlaydError(
+      'clock-skew',
+      `${here}, but the member's certificate is valid from ${from} on; set the clock (NTP) and join again`,
+    );
+  }
+  if (now > leaf.validToDate.getTime()) {
+    const to = leaf.validToDate.toISOString();
+    throw new OverlaydError(
+      'clock-skew',
+      `${here}, but the member's certificate ended at ${to}; set this clock (NTP), or restart the member's agent`,
+    );
+  }
+}
+
+function requestAdmission(target: Target, ca: X509Certificate, request: JoinRequest, deadline: number) {
+  const client = new Client(`${target.host}:${target.port}`, credentials.createSsl(Buffer.from(ca.toString())), {
+    'grpc.ssl_target_name_override': NAME,
+    'grpc.default_authority': NAME,
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    'grpc.enable_retries': 0,
+    'grpc.enable_http_proxy': 0,
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.service_config_disable_resolution': 1,
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<JoinResponse>();
+  client.join(toWire(request), new Metadata(), { deadline }, (error, response) => {
+    if (error !== null) return reject(error);
+    if (response.store === undefined) return reject(new OverlaydError('internal', 'the admission lacks the store'));
+    resolve({ ...response, store: response.store });
+  });
+  return promise.finally(() => client.close());
+}
+
+function toWire(request: JoinRequest): WireRequest {
+  return { ...request, hostRoutes: [...request.hostRoutes], labels: { ...request.labels } };
+}
+
+function toJoinError(error: ServiceError, target: Target): OverlaydError {
+  if (error instanceof OverlaydError) return error;
+  const coded = decodeError(error);
+  if (coded !== undefined) return coded;
+  switch (error.code) {
+    case status.DEADLINE_EXCEEDED:
+      return unreachable(
+        `${where(target)} did not decide in time, its etcd may be slow or down; join again, it is safe to repeat`,
+        error,
+      );
+    case status.UNIMPLEMENTED:
+    case status.UNAVAILABLE:
+      return unreachable(`${where(target)} is a member, but does not admit there; ${CHECK_PORT}`, error);
+    default:
+      return asOverlaydError(error);
+  }
+}
+
+async function probe(host: string, port: number, timeoutMs: number): Promise<string | undefined> {
+  try {
+    (await connect({ host, port }, AbortSignal.timeout(timeoutMs))).destroy();
+    return undefined;
+  } catch (error) {
+    return asOverlaydError(error).message;
+  }
+}
+
+/** A TCP connection. Throws `peer-unreachable` with the cause in words. */
+async function connect(target: Target, signal: AbortSignal): Promise<Socket> {
+  const socket = connectTcp({ host: target.host, port: target.port });
+  try {
+    await opened(socket, 'connect', signal);
+    return socket;
+  } catch (cause) {
+    socket.destroy();
+    throw unreachable(explain(cause as NodeJS.ErrnoException, signal.aborted, target), cause);
+  }
+}
+
+function explain(cause: NodeJS.ErrnoException, timedOut: boolean, target: Target): string {
+  const { host, port } = target;
+  if (timedOut || cause.code === 'ETIMEDOUT') {
+    return `no answer from ${where(target)}: the host is down or ${port}/tcp is filtered on the way; open it in the firewalls`;
+  }
+  switch (cause.code) {
+    case 'ECONNREFUSED':
+      return `${where(target)} refuses connections: nothing listens on ${port}/tcp; is the agent running there, and is the port right?`;
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return `no route to ${host}: check this host's routes and the address`;
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `${host} does not resolve to an address; give the member's IP address instead`;
+    default:
+      return `cannot connect to ${where(target)}: ${cause.message}`;
+  }
+}
+
+/** Waits for `event`; rejects on error, on an early end, and when the signal aborts. */
+async function opened(socket: Socket, event: 'connect' | 'secureConnect', signal: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const abort = () => reject(signal.reason);
+  const closed = () => reject(new Error('the connection was closed'));
+  socket.once(event, () => resolve());
+  // Stays after the wait, so that a late error does not end the process.
+  socket.on('error', reject);
+  socket.once('close', closed);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    await promise;
+  } finally {
+    signal.removeEventListener('abort', abort);
+    socket.removeListener('close', closed);
+  }
+}
+
+function unreachable(message: string, cause: unknown): OverlaydError {
+  return new OverlaydError('peer-unreachable', message, { cause, retryable: true });
+}
+
+function where({ host, port }: Target): string {
+  return `${host}:${port}`;
+}

@@ -1,0 +1,102 @@
+/**
+ * Takes everything away that a node owns, from any other node and without its help. Marked first, so that members stop
+ * answering it and sending to it; then its endpoints in chunks, their addresses into hard quarantine, because what
+ * runs there may still use them; its own records last. Each step can be repeated after a crash.
+ */
+import { decodeEndpoint, decodeNode, encodeRecord } from '../../core/record-codec.ts';
+import { type EndpointRecord, keys, type NodeRecord, PREFIX, type QuarantineRecord } from '../../core/records.ts';
+import type { Clock, ClusterStore, StoreEntry, Write } from '../../ports.ts';
+
+export interface EvictionDeps {
+  readonly store: ClusterStore;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+export interface EvictionOptions {
+  /** Node id of who evicts. */
+  readonly by: string;
+  readonly quarantineSeconds: number;
+}
+
+/** Two writes for each; a transaction takes 128. */
+const CHUNK = 60;
+
+/** Returns how many endpoints were removed. Does nothing to a node that is gone but remove what it left behind. */
+export async function evictNode(deps: EvictionDeps, nodeId: string, options: EvictionOptions): Promise<number> {
+  let removed = 0;
+  for (;;) {
+    await markLeft(deps.store, nodeId);
+    removed += await evictEndpoints(deps, nodeId, options);
+    if (await removeRecords(deps.store, nodeId)) return removed;
+  }
+}
+
+/** The node stays listed, as down; members treat it as none. Does nothing when that is so, or when there is no such node. */
+export async function markLeft(store: ClusterStore, nodeId: string): Promise<void> {
+  const key = keys.node(nodeId);
+  for (;;) {
+    const entry = await store.get(key);
+    const record = entry && decodeNode(entry.value);
+    if (entry === undefined || record === undefined || record.left) return;
+    const value = encodeRecord({ ...record, left: true } satisfies NodeRecord);
+    const compare = { kind: 'revision', key, revision: entry.revision } as const;
+    const writes: Write[] = [
+      { kind: 'put', key, value },
+      { kind: 'delete', key: keys.live(nodeId) },
+    ];
+    if ((await store.txn([compare], writes)).succeeded) return;
+  }
+}
+
+export async function evictEndpoints(deps: EvictionDeps, nodeId: string, options: EvictionOptions): Promise<number> {
+  let removed = 0;
+  for (;;) {
+    const owned = await endpointsOf(deps.store, nodeId);
+    if (owned.length === 0) return removed;
+    const lease = await deps.store.grantLease(options.quarantineSeconds);
+    for (let i = 0; i < owned.length; i += CHUNK) {
+      const chunk = owned.slice(i, i + CHUNK);
+      const releasedAt = deps.clock.now();
+      const compares = chunk.map(
+        ({ entry }) => ({ kind: 'revision', key: entry.key, revision: entry.revision }) as const,
+      );
+      const writes = chunk.flatMap(({ entry, record }): Write[] => {
+        const quarantine: QuarantineRecord = { releasedAt, by: options.by, clean: false };
+        const key = keys.quarantine(record.networkId, record.address);
+        return [
+          { kind: 'delete', key: entry.key },
+          { kind: 'put', key, value: encodeRecord(quarantine), lease },
+        ];
+      });
+      // One that changed meanwhile fails its chunk; the next round takes it up again.
+      if ((await deps.store.txn(compares, writes)).succeeded) removed += chunk.length;
+    }
+  }
+}
+
+/** False when the node wrote something since it was read. */
+async function removeRecords(store: ClusterStore, nodeId: string): Promise<boolean> {
+  const key = keys.node(nodeId);
+  const entry = await store.get(key);
+  if (entry === undefined) return true;
+  const name = decodeNode(entry.value)?.name;
+  const nameKey = name === undefined ? undefined : keys.nodeName(name);
+  const holdsName = nameKey !== undefined && (await store.get(nameKey))?.value === nodeId;
+  const writes: Write[] = [
+    { kind: 'delete', key },
+    { kind: 'delete', key: keys.live(nodeId) },
+    ...(holdsName ? [{ kind: 'delete', key: nameKey } as const] : []),
+  ];
+  return (await store.txn([{ kind: 'revision', key, revision: entry.revision }], writes)).succeeded;
+}
+
+async function endpointsOf(
+  store: ClusterStore,
+  nodeId: string,
+): Promise<{ entry: StoreEntry; record: EndpointRecord }[]> {
+  const { entries } = await store.list(`${PREFIX}endpoints/`);
+  return entries.flatMap((entry) => {
+    const record = decodeEndpoint(entry.value);
+    return record?.nodeId === nodeId ? [{ entry, record }] : [];
+  });
+}

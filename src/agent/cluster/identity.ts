@@ -1,0 +1,59 @@
+/**
+ * What a member keeps in `identity.json` (mode 0600): who it is, its keys, how to reach etcd. Everything else is in
+ * etcd. The file is written before the cluster is told anything, so that whatever crashes can be repeated.
+ */
+import { OverlaydError } from '../../core/errors.ts';
+import type { JsonFile, StoreAccess, TlsMaterial } from '../../ports.ts';
+
+export interface Identity {
+  readonly version: 1;
+  readonly phase: 'member';
+  readonly clusterId: string;
+  readonly nodeId: string;
+  readonly name: string;
+  readonly advertiseAddress: string;
+  /** Address that the join and gossip servers bind to. */
+  readonly listenAddress: string;
+  readonly joinPort: number;
+  readonly gossipPort: number;
+  readonly vtep: string;
+  readonly dataPathPort: number;
+  readonly key: string;
+  readonly certificate: string;
+  readonly caCertificate: string;
+  /** Every member can admit further ones (docs/adr/0003-every-member-admits.md). */
+  readonly caKey: string;
+  /** `bundled`: this node runs the cluster's etcd. */
+  readonly store: StoreAccess & { readonly bundled: boolean };
+}
+
+/** Before membership is certain: the key makes a repeated `join` the same node, `founding` a repeated `init` the same cluster. */
+export interface PendingIdentity {
+  readonly version: 1;
+  readonly phase: 'pending';
+  readonly key: string;
+  readonly founding?: { readonly clusterId: string; readonly caCertificate: string; readonly caKey: string };
+}
+
+export type IdentityState = Identity | PendingIdentity;
+
+/** A node is known by its key: 32 hex characters of the fingerprint. */
+export function nodeIdOf(fingerprint: string): string {
+  return fingerprint.slice(0, 32);
+}
+
+export function tlsMaterialOf({ certificate, key, caCertificate }: Identity): TlsMaterial {
+  return { certificate, key, caCertificate };
+}
+
+/** What `init` or `join` left behind when it did not finish. Throws `already-member` when the node is one. */
+export async function loadPending(file: JsonFile<IdentityState>): Promise<PendingIdentity | undefined> {
+  const state = await file.load();
+  if (state?.phase === 'member') {
+    throw new OverlaydError(
+      'already-member',
+      `this host is node ${state.name} of cluster ${state.clusterId} already; \`overlayd leave\` comes first`,
+    );
+  }
+  return state;
+}

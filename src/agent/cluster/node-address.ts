@@ -1,0 +1,49 @@
+/** Which of a host's addresses the other members shall use. Never guessed: one candidate, or the user says. */
+import { OverlaydError } from '../../core/errors.ts';
+import { parseAddress } from '../../core/ip.ts';
+
+export interface HostAddress {
+  readonly link: string;
+  readonly address: string;
+}
+
+/** Links of container engines, hypervisors, VPNs and our own: no way to other hosts unless the user says so. */
+const INNER_LINK =
+  /^(lo$|docker|br-|virbr|vnet|veth|tap|tun|cni|podman|nerdctl|flannel|cali|cilium|lxc|lxd|weave|kube|wg|ov)/;
+
+/**
+ * `requested`: an IP of this host, the name of a link with one IPv4 address, or empty for the only candidate. `flag`
+ * is the option that said so. Throws `invalid-address` listing the choices.
+ */
+export function chooseAddress(addresses: readonly HostAddress[], requested: string, flag: string): string {
+  if (requested === '') return chooseOnly(addresses, flag);
+  if (parseAddress(requested) !== undefined) {
+    if (addresses.some(({ address }) => address === requested)) return requested;
+    throw invalid(`${flag}: ${requested} is not an address of this host; it has ${list(addresses)}`);
+  }
+  const ofLink = addresses.filter(({ link }) => link === requested);
+  if (ofLink.length === 1) return ofLink[0]!.address;
+  if (ofLink.length > 1) throw invalid(`${flag}: ${requested} has several addresses, choose one: ${list(ofLink)}`);
+  throw invalid(
+    `${flag}: "${requested}" is neither an IPv4 address nor a link with one; choose from ${list(addresses)}`,
+  );
+}
+
+function chooseOnly(addresses: readonly HostAddress[], flag: string): string {
+  const candidates = addresses.filter(({ link, address }) => !INNER_LINK.test(link) && !address.startsWith('127.'));
+  if (candidates.length === 1) return candidates[0]!.address;
+  if (candidates.length > 1) {
+    throw invalid(
+      `this host has several addresses; choose with ${flag} the one that members reach: ${list(candidates)}`,
+    );
+  }
+  throw invalid(`no address found that other hosts could reach; give it with ${flag} (there is ${list(addresses)})`);
+}
+
+function list(addresses: readonly HostAddress[]): string {
+  return addresses.map(({ link, address }) => `${address} (${link})`).join(', ') || 'none';
+}
+
+function invalid(message: string): OverlaydError {
+  return new OverlaydError('invalid-address', message);
+}

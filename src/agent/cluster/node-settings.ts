@@ -1,0 +1,92 @@
+/** What a host will be as a node: `init` and `join` take the same options, checked here before anything happens. */
+import { OverlaydError } from '../../core/errors.ts';
+import { parseAddress } from '../../core/ip.ts';
+import type { HostFacts } from '../../ports.ts';
+import { chooseAddress } from './node-address.ts';
+
+/** As typed; empty text and 0 stand for the default. */
+export interface NodeOptions {
+  readonly advertiseAddr: string;
+  readonly dataPathAddr: string;
+  readonly dataPathPort: number;
+  readonly joinPort: number;
+  readonly gossipPort: number;
+  readonly listenAddr: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface DefaultPorts {
+  readonly joinPort: number;
+  readonly gossipPort: number;
+  readonly dataPathPort: number;
+}
+
+export interface NodeSettings {
+  readonly name: string;
+  readonly advertiseAddress: string;
+  readonly listenAddress: string;
+  readonly joinPort: number;
+  readonly gossipPort: number;
+  readonly vtep: string;
+  readonly dataPathPort: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly underlayMtu: number;
+  readonly hostRoutes: readonly string[];
+}
+
+/** `peers`: addresses of members that are known already, for the MTU of the way there. */
+export async function resolveSettings(
+  facts: HostFacts,
+  options: NodeOptions,
+  defaults: DefaultPorts,
+  peers: readonly string[],
+): Promise<NodeSettings> {
+  const name = checkNodeName(options.name || facts.hostname());
+  const joinPort = checkPort(options.joinPort || defaults.joinPort, '--join-port');
+  const gossipPort = checkPort(options.gossipPort || defaults.gossipPort, '--gossip-port');
+  const dataPathPort = checkPort(options.dataPathPort || defaults.dataPathPort, '--data-path-port');
+  if (joinPort === gossipPort) {
+    throw new OverlaydError('invalid-argument', `--join-port and --gossip-port are both ${joinPort}; they must differ`);
+  }
+  const addresses = await facts.addresses();
+  const advertiseAddress = chooseAddress(addresses, options.advertiseAddr, '--advertise-addr');
+  const vtep =
+    options.dataPathAddr === '' ? advertiseAddress : chooseAddress(addresses, options.dataPathAddr, '--data-path-addr');
+  const listenAddress = options.listenAddr || '0.0.0.0';
+  if (parseAddress(listenAddress) === undefined) {
+    throw new OverlaydError(
+      'invalid-address',
+      `--listen-addr: "${listenAddress}" is not an IPv4 address; write it like 10.0.0.1, or 0.0.0.0 for all`,
+    );
+  }
+  const routes = await facts.routes();
+  return {
+    name,
+    advertiseAddress,
+    listenAddress,
+    joinPort,
+    gossipPort,
+    vtep,
+    dataPathPort,
+    labels: options.labels,
+    underlayMtu: await facts.underlayMtu(vtep, peers),
+    hostRoutes: [...new Set(routes.map(({ destination }) => destination))].sort(),
+  };
+}
+
+const NODE_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?$/;
+
+export function checkNodeName(name: string): string {
+  if (NODE_NAME.test(name)) return name;
+  const shown = JSON.stringify(name.length > 40 ? `${name.slice(0, 40)}…` : name);
+  throw new OverlaydError(
+    'invalid-name',
+    `node name ${shown} is not valid: 1 to 63 letters, digits, "-", "_" or ".", beginning and ending with a letter or digit; give one with --name`,
+  );
+}
+
+export function checkPort(port: number, what: string): number {
+  if (Number.isInteger(port) && port >= 1 && port <= 65535) return port;
+  throw new OverlaydError('invalid-argument', `${what}: ${port} is not a port; ports are 1 to 65535`);
+}

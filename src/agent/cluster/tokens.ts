@@ -1,0 +1,101 @@
+/** Join tokens as the cluster keeps them: a hash, an end, a number of uses. The text is shown once, when it is made. */
+import { OverlaydError } from '../../core/errors.ts';
+import { decodeToken, encodeRecord } from '../../core/record-codec.ts';
+import { keys, type TokenRecord } from '../../core/records.ts';
+import { resolveRef } from '../../core/reference.ts';
+import { createToken, formatToken } from '../../core/token.ts';
+import type { Clock, ClusterStore, Pki, Random, Write } from '../../ports.ts';
+import type { Identity } from './identity.ts';
+
+export const DEFAULT_TOKEN_TTL_MS = 24 * 3_600_000;
+/** Tokens that ended are kept so long, so that whoever still tries one is told why not. */
+const KEPT_MS = 7 * 24 * 3_600_000;
+const PURGED_AT_ONCE = 100;
+
+export interface TokenDeps {
+  readonly store: ClusterStore;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly random: Random;
+  readonly pki: Pick<Pki, 'digest' | 'sha256'>;
+}
+
+type Creator = Pick<Identity, 'nodeId' | 'caCertificate' | 'advertiseAddress' | 'joinPort'>;
+
+export interface CreatedToken {
+  readonly id: string;
+  readonly token: string;
+  /** The line to type on a new host. */
+  readonly joinCommand: string;
+  /** 0: does not expire. */
+  readonly expiresAtMs: number;
+}
+
+/** `ttlMs` 0: does not expire; `uses` 0: unlimited. */
+export async function createJoinToken(
+  deps: TokenDeps,
+  creator: Creator,
+  options: { readonly ttlMs: number; readonly uses: number },
+): Promise<CreatedToken> {
+  const now = deps.clock.now();
+  const token = createToken(deps.pki.digest(creator.caCertificate), deps.random);
+  const record: TokenRecord = {
+    id: token.id,
+    secretHash: deps.pki.sha256(token.secret),
+    role: 'member',
+    createdAt: now,
+    createdBy: creator.nodeId,
+    ...(options.ttlMs > 0 && { expiresAt: now + options.ttlMs }),
+    ...(options.uses > 0 && { usesLeft: options.uses }),
+  };
+  const key = keys.token(token.id);
+  const put: Write = { kind: 'put', key, value: encodeRecord(record) };
+  const { succeeded } = await deps.store.txn([{ kind: 'absent', key }], [put, ...(await purges(deps.store, now))]);
+  if (!succeeded) throw new OverlaydError('conflict', 'the new token got an id in use; try again', { retryable: true });
+  const text = formatToken(token);
+  return {
+    id: token.id,
+    token: text,
+    joinCommand: `overlayd join --token ${text} ${creator.advertiseAddress}:${creator.joinPort}`,
+    expiresAtMs: record.expiresAt ?? 0,
+  };
+}
+
+/** Those that were not revoked, the newest last. */
+export async function listTokens(store: ClusterStore): Promise<TokenRecord[]> {
+  const records = (await readTokens(store)).map(({ record }) => record);
+  return records.filter(({ revokedAt }) => revokedAt === undefined).sort((a, b) => a.createdAt - b.createdAt);
+}
+
+/** Returns the id. Throws `token-not-found`, `ambiguous-id`. */
+export async function revokeToken(
+  deps: { readonly store: ClusterStore; readonly clock: Pick<Clock, 'now'> },
+  ref: string,
+): Promise<string> {
+  for (;;) {
+    const tokens = (await readTokens(deps.store)).filter(({ record }) => record.revokedAt === undefined);
+    const { id } = resolveRef(
+      tokens.map(({ record }) => ({ id: record.id })),
+      ref,
+      'token',
+    );
+    const { key, revision, record } = tokens.find((token) => token.record.id === id)!;
+    const value = encodeRecord({ ...record, revokedAt: deps.clock.now() });
+    const result = await deps.store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value }]);
+    if (result.succeeded) return id;
+  }
+}
+
+async function readTokens(store: ClusterStore) {
+  const { entries } = await store.list(keys.tokens);
+  return entries.flatMap(({ key, value, revision }) => {
+    const record = decodeToken(value);
+    return record === undefined ? [] : [{ key, revision, record }];
+  });
+}
+
+async function purges(store: ClusterStore, now: number): Promise<Write[]> {
+  const ended = ({ revokedAt, expiresAt, usesLeft, createdAt }: TokenRecord) =>
+    revokedAt ?? expiresAt ?? (usesLeft === 0 ? createdAt : Number.POSITIVE_INFINITY);
+  const old = (await readTokens(store)).filter(({ record }) => ended(record) < now - KEPT_MS);
+  return old.slice(0, PURGED_AT_ONCE).map(({ key }) => ({ kind: 'delete', key }));
+}
