@@ -151,7 +151,10 @@ export interface Pki {
   sha256(text: string): string;
 }
 
-/** How to reach the cluster's etcd. Without `certificate` and `key`, https endpoints take the node's own and the cluster's CA. */
+/**
+ * How to reach the cluster's etcd. All three empty: without TLS when the endpoints say `http`; else with the cluster's
+ * CA and the node's own certificate, for the name `etcd.overlayd` (the bundled way).
+ */
 export interface StoreAccess {
   readonly endpoints: readonly string[];
   readonly caCertificate: string;
@@ -258,11 +261,23 @@ export type DnsHandler = (
   client: DnsClient,
 ) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
 
+/** Asks upstream DNS servers, from the host's own network namespace. */
+export interface DnsForwarder {
+  /**
+   * `query`: a whole DNS message; its id is replaced by an unpredictable one. Resolves with a reply that answers this
+   * very question, or undefined when no server gave one within the budget (below a client's 5 s). Never rejects.
+   */
+  ask(query: Uint8Array): Promise<Uint8Array | undefined>;
+}
+
 /** Sockets on port 53 (UDP and TCP) of each network's gateway address, inside the network's namespace. */
 export interface DnsListeners {
-  /** Idempotent. `namespacePath` e.g. `/run/netns/ovl-4096`. */
+  /**
+   * Idempotent; binds anew when the path leads to another namespace or the address changed. `namespacePath` e.g.
+   * `/run/netns/ovl-4096`. Throws `data-path-failed` (retryable) when the address is not there.
+   */
   ensure(listener: { networkId: string; namespacePath: string; address: string }): Promise<void>;
-  /** Idempotent. */
+  /** Idempotent. To be called before the namespace is removed: an open socket keeps it alive. */
   close(networkId: string): Promise<void>;
 }
 

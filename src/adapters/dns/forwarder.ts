@@ -1,0 +1,68 @@
+/**
+ * Asks upstream servers, hedged: the next one is asked when the last has been silent for a try's length, or at once
+ * when it failed; all stay in the race until one answers or the budget ends. The server that answered last is asked
+ * first the next time. No upstream, or all of them refusing: undefined at once, without waiting for the budget.
+ */
+import { planTries } from '../../core/dns/forward.ts';
+import type { DnsForwarder } from '../../ports.ts';
+import { type Exchange, exchange } from './exchange.ts';
+
+export interface ForwarderDeps {
+  /** Numeric addresses of the upstream servers, in order of preference. */
+  readonly servers: () => readonly string[];
+}
+
+export interface ForwarderOptions {
+  /** Time for the whole question; below the 5 s that clients wait. */
+  readonly budgetMs?: number;
+  /** How long a server may be silent before the next is asked too. */
+  readonly tryMs?: number;
+  readonly port?: number;
+}
+
+export function createForwarder(deps: ForwarderDeps, options: ForwarderOptions = {}): DnsForwarder {
+  const { budgetMs = 2800, tryMs = 900, port = 53 } = options;
+  let preferred: string | undefined;
+
+  function ask(query: Uint8Array): Promise<Uint8Array | undefined> {
+    const servers = deps.servers();
+    const tries = planTries(servers, preferred, { budgetMs, tryMs });
+    if (tries.length === 0) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const race = new AbortController();
+      let started = 0;
+      let running = 0;
+      let fallback: Uint8Array | undefined;
+
+      const finish = (reply: Uint8Array | undefined) => {
+        clearInterval(hedge);
+        clearTimeout(budget);
+        race.abort();
+        resolve(reply);
+      };
+      const startNext = async () => {
+        const next = tries[started];
+        if (next === undefined) return;
+        started += 1;
+        running += 1;
+        const result = await exchange({ address: next.server, port }, query, race.signal);
+        running -= 1;
+        if (!race.signal.aborted) judge(next.server, result);
+      };
+      const judge = (server: string, result: Exchange) => {
+        if (result?.willing) {
+          preferred = server;
+          return finish(result.reply);
+        }
+        fallback ??= result?.reply;
+        if (started < servers.length) void startNext();
+        else if (running === 0) finish(fallback);
+      };
+      const hedge = setInterval(() => void startNext(), tryMs);
+      const budget = setTimeout(() => finish(fallback), budgetMs);
+      void startNext();
+    });
+  }
+
+  return { ask };
+}

@@ -1,0 +1,145 @@
+/**
+ * The sockets that the responder answers on: one UDP and one TCP socket per network, bound in the network's namespace
+ * by a short-lived child and kept here. Data changes never touch them; they are bound anew only when the namespace or
+ * the address is another one. An open socket keeps its namespace alive, so they are closed before it is removed.
+ */
+import type { RemoteInfo } from 'node:dgram';
+import { stat } from 'node:fs/promises';
+import { OverlaydError } from '../../core/errors.ts';
+import { KeyedQueue } from '../../core/keyed-queue.ts';
+import type { DnsHandler, DnsListeners, Logger } from '../../ports.ts';
+import { type BindOptions, type BoundSockets, bindInNamespace } from './bind.ts';
+import { STREAM_LIMITS, type StreamLimits, serveStreams } from './stream.ts';
+
+export interface SocketListenersDeps {
+  readonly handler: DnsHandler;
+  readonly logger: Logger;
+}
+
+export interface SocketListenersOptions extends Omit<BindOptions, 'port'> {
+  readonly port?: number;
+  readonly streams?: Partial<StreamLimits>;
+}
+
+interface Listening {
+  /** Namespace instance and address. */
+  readonly identity: string;
+  close(): void;
+}
+
+export class SocketListeners implements DnsListeners {
+  readonly #deps: SocketListenersDeps;
+  readonly #options: SocketListenersOptions;
+  readonly #listening = new Map<string, Listening>();
+  readonly #queue = new KeyedQueue();
+
+  constructor(deps: SocketListenersDeps, options: SocketListenersOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  ensure(listener: { networkId: string; namespacePath: string; address: string }): Promise<void> {
+    const { networkId, namespacePath, address } = listener;
+    return this.#queue.run(networkId, async () => {
+      const identity = `${await identityOf(namespacePath)} ${address}`;
+      const known = this.#listening.get(networkId);
+      if (known?.identity === identity) return;
+      this.#drop(networkId);
+      const startedAt = performance.now();
+      const sockets = await bindInNamespace(namespacePath, address, {
+        binderPath: this.#options.binderPath,
+        nodePath: this.#options.nodePath,
+        port: this.#options.port ?? 53,
+      });
+      const close = this.#serve(networkId, sockets);
+      this.#listening.set(networkId, { identity, close });
+      const durationMs = Math.round(performance.now() - startedAt);
+      this.#deps.logger.info({ networkId, address, namespacePath, durationMs }, 'answering names');
+    });
+  }
+
+  close(networkId: string): Promise<void> {
+    return this.#queue.run(networkId, async () => this.#drop(networkId));
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#listening.keys()].map((networkId) => this.close(networkId)));
+  }
+
+  #drop(networkId: string): void {
+    this.#listening.get(networkId)?.close();
+    this.#listening.delete(networkId);
+  }
+
+  #serve(networkId: string, { udp, tcp }: BoundSockets): () => void {
+    const { logger } = this.#deps;
+    udp.on('message', (message, from) => this.#answerDatagram(networkId, udp, message, from));
+    udp.on('error', (error: NodeJS.ErrnoException) => {
+      // a client that went away with its question is nobody's concern
+      if (error.syscall === 'send') logger.debug({ networkId, error }, 'name answer not sent');
+      else logger.warn({ networkId, error }, 'name socket failed');
+    });
+    tcp.on('error', (error) => logger.warn({ networkId, error }, 'name socket failed'));
+    const endStreams = serveStreams(tcp, (query, source) => this.#answerStream(networkId, query, source), {
+      ...STREAM_LIMITS,
+      ...this.#options.streams,
+    });
+    return () => {
+      udp.removeAllListeners('message');
+      udp.close();
+      tcp.close();
+      endStreams();
+    };
+  }
+
+  #answerDatagram(networkId: string, udp: BoundSockets['udp'], message: Uint8Array, from: RemoteInfo): void {
+    let answer: ReturnType<DnsHandler>;
+    try {
+      answer = this.#deps.handler(message, { networkId, address: from.address, transport: 'udp' });
+    } catch (error) {
+      this.#deps.logger.error({ networkId, error }, 'name question failed');
+      return;
+    }
+    if (answer === undefined) return;
+    if (answer instanceof Uint8Array) udp.send(answer, from.port, from.address);
+    else void this.#answerLater(networkId, udp, answer, from);
+  }
+
+  async #answerLater(
+    networkId: string,
+    udp: BoundSockets['udp'],
+    answer: Promise<Uint8Array | undefined>,
+    from: RemoteInfo,
+  ): Promise<void> {
+    try {
+      const message = await answer;
+      // the network may have gone meanwhile, its socket with it
+      if (message !== undefined && udp.listenerCount('message') > 0) udp.send(message, from.port, from.address);
+    } catch (error) {
+      this.#deps.logger.error({ networkId, error }, 'name question failed');
+    }
+  }
+
+  async #answerStream(networkId: string, query: Uint8Array, source: string): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#deps.handler(query, { networkId, address: source, transport: 'tcp' });
+    } catch (error) {
+      this.#deps.logger.error({ networkId, error }, 'name question failed');
+      return undefined;
+    }
+  }
+}
+
+/** Tells a namespace from a later one at the same path. */
+async function identityOf(namespacePath: string): Promise<string> {
+  try {
+    const { dev, ino } = await stat(namespacePath, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch (cause) {
+    throw new OverlaydError(
+      'data-path-failed',
+      `cannot listen for DNS in ${namespacePath}: the namespace is not there; it is made again when the network is next set up`,
+      { cause, retryable: true },
+    );
+  }
+}

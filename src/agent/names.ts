@@ -1,0 +1,120 @@
+/**
+ * The responder: zones, decisions and upstream answers joined to one handler. Questions about our own names are
+ * answered in the same turn; the others wait for an upstream server, identical ones for the same reply.
+ */
+import type { ClusterView } from '../core/cluster-view.ts';
+import { createWaiting, encodeUpstreamQuery, fitReply, formatQuestionKey } from '../core/dns/forward.ts';
+import { resolve } from '../core/dns/resolve.ts';
+import { encodeReply, type Query, RCODE } from '../core/dns/wire.ts';
+import { createZones, type Zone } from '../core/dns/zone.ts';
+import type { DnsClient, DnsForwarder, DnsHandler, Random } from '../ports.ts';
+
+export interface ResponderDeps {
+  /** Read when a zone is built; may change underneath as long as `invalidate` is called. */
+  readonly view: ClusterView;
+  /** Ids of the suspect members, whose endpoints' names are not given. */
+  readonly hidden: () => ReadonlySet<string>;
+  /**
+   * Ids of all networks of the container whose endpoint has this address on this network, the network itself
+   * included or not; empty for an address that is no local endpoint's.
+   */
+  readonly networksOf: (networkId: string, address: string) => readonly string[];
+  readonly forwarder: DnsForwarder;
+  readonly random: Pick<Random, 'next'>;
+}
+
+export interface ResponderOptions {
+  /** How long a client may keep an answer, or the absence of one. */
+  readonly ttlSeconds?: number;
+  /** Questions waiting for upstream servers: of one client address, and of all together. */
+  readonly waitingPerClient?: number;
+  readonly waitingTotal?: number;
+}
+
+/** Counters since start, and how many questions wait right now. */
+export interface ResponderStats {
+  /** Answered from our own zones, refusals included. */
+  readonly answered: number;
+  /** No answer: not on the network, or not a question. */
+  readonly dropped: number;
+  readonly forwarded: number;
+  /** Of the forwarded: served by the reply to an identical question already asked. */
+  readonly merged: number;
+  /** Of the forwarded: no server answered in time. */
+  readonly failed: number;
+  /** SERVFAIL at once, because the client or everybody together had too many waiting. */
+  readonly overloaded: number;
+  readonly waiting: number;
+}
+
+export interface Responder {
+  readonly handler: DnsHandler;
+  /** To be called whenever endpoints of the network or the hidden members changed. */
+  invalidate(networkId: string | 'all'): void;
+  stats(): ResponderStats;
+}
+
+export function createResponder(deps: ResponderDeps, options: ResponderOptions = {}): Responder {
+  const zones = createZones(deps, { ttlSeconds: options.ttlSeconds ?? 5 });
+  const waiting = createWaiting({ perClient: options.waitingPerClient ?? 64, total: options.waitingTotal ?? 1024 });
+  const flights = new Map<string, Promise<Uint8Array | undefined>>();
+  const counts = { answered: 0, dropped: 0, forwarded: 0, merged: 0, failed: 0, overloaded: 0 };
+  const random = () => deps.random.next();
+
+  function zonesOf(client: DnsClient): [Zone, ...Zone[]] | undefined {
+    const asked = zones.get(client.networkId);
+    if (asked === undefined) return undefined;
+    const ids = deps.networksOf(client.networkId, client.address);
+    if (ids.length === 0 || (ids.length === 1 && ids[0] === client.networkId)) return [asked];
+    const others = ids.filter((id) => id !== client.networkId).flatMap((id) => zones.get(id) ?? []);
+    return [asked, ...others.sort((a, b) => (a.network < b.network ? -1 : a.network > b.network ? 1 : 0))];
+  }
+
+  function ask(query: Query, networkIds: readonly string[]): Promise<Uint8Array | undefined> {
+    const key = formatQuestionKey(query, networkIds);
+    const under = flights.get(key);
+    if (under !== undefined) {
+      counts.merged += 1;
+      return under;
+    }
+    const flight = deps.forwarder.ask(encodeUpstreamQuery(query)).finally(() => flights.delete(key));
+    flights.set(key, flight);
+    return flight;
+  }
+
+  async function forward(query: Query, client: DnsClient, networkIds: readonly string[]): Promise<Uint8Array> {
+    counts.forwarded += 1;
+    const source = `${client.networkId} ${client.address}`;
+    try {
+      const reply = await ask(query, networkIds);
+      if (reply === undefined) counts.failed += 1;
+      return fitReply(query, reply, client.transport);
+    } finally {
+      waiting.leave(source);
+    }
+  }
+
+  return {
+    handler(message, client) {
+      const known = zonesOf(client);
+      const asker = known && { address: client.address, transport: client.transport, zones: known };
+      const resolution = asker && resolve(message, asker, random);
+      if (asker === undefined || resolution === undefined) {
+        counts.dropped += 1;
+        return undefined;
+      }
+      if (resolution instanceof Uint8Array) {
+        counts.answered += 1;
+        return resolution;
+      }
+      if (!waiting.enter(`${client.networkId} ${client.address}`)) {
+        counts.overloaded += 1;
+        return encodeReply(resolution, RCODE.SERVFAIL);
+      }
+      const networkIds = asker.zones.map(({ networkId }) => networkId);
+      return forward(resolution, client, networkIds);
+    },
+    invalidate: (networkId) => zones.invalidate(networkId),
+    stats: () => ({ ...counts, waiting: waiting.size }),
+  };
+}

@@ -1,0 +1,51 @@
+/**
+ * The responder on real sockets over a made-up cluster, as a process of its own: the test starts it inside the
+ * namespace that plays the host. Argument: a {@link HarnessConfig} as JSON. Prints `ready`, then for every line on its
+ * standard input the statistics as one line of JSON; ends with its standard input.
+ */
+import { createInterface } from 'node:readline';
+import { createForwarder } from '../../../src/adapters/dns/forwarder.ts';
+import { SocketListeners } from '../../../src/adapters/dns/listeners.ts';
+import { createResponder } from '../../../src/agent/names.ts';
+import type { Logger } from '../../../src/ports.ts';
+import { type FakeNetwork, fakeView } from '../../unit/core/dns/fake-view.ts';
+
+export interface HarnessConfig {
+  readonly networks: readonly (FakeNetwork & { readonly namespacePath: string; readonly gateway: string })[];
+  /** Ids of all networks of the container behind `NETWORK ADDRESS`. */
+  readonly memberships: Readonly<Record<string, readonly string[]>>;
+  readonly upstreams: readonly string[];
+}
+
+const config = JSON.parse(process.argv[2] ?? '') as HarnessConfig;
+const log = (fields: object, message: string) => process.stderr.write(`${message} ${JSON.stringify(fields)}\n`);
+const logger: Logger = { error: log, warn: log, info: log, debug: () => undefined, child: () => logger };
+
+const responder = createResponder({
+  view: fakeView(config.networks),
+  hidden: () => new Set(),
+  networksOf: (networkId, address) => config.memberships[`${networkId} ${address}`] ?? [],
+  forwarder: createForwarder({ servers: () => config.upstreams }),
+  random: { next: Math.random },
+});
+const listeners = new SocketListeners(
+  { handler: responder.handler, logger },
+  {
+    binderPath: new URL('../../../src/adapters/dns/binder.ts', import.meta.url).pathname,
+    nodePath: process.execPath,
+  },
+);
+
+const bindAll = () =>
+  Promise.all(
+    config.networks.map(({ id, namespacePath, gateway }) =>
+      listeners.ensure({ networkId: id, namespacePath, address: gateway }),
+    ),
+  );
+await bindAll();
+process.stdout.write('ready\n');
+for await (const _line of createInterface({ input: process.stdin })) {
+  await bindAll();
+  process.stdout.write(`${JSON.stringify(responder.stats())}\n`);
+}
+await listeners.closeAll();

@@ -1,0 +1,71 @@
+import type { ClusterView } from '../../../../src/core/cluster-view.ts';
+import type { EndpointRecord, NetworkRecord } from '../../../../src/core/records.ts';
+
+export interface FakeEndpoint {
+  readonly address: string;
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  readonly nodeId?: string;
+  readonly id?: string;
+}
+
+export interface FakeNetwork {
+  readonly id: string;
+  readonly name: string;
+  readonly cidr: string;
+  readonly internal?: boolean;
+  readonly endpoints: readonly FakeEndpoint[];
+}
+
+/** A view of these networks as they are at each look, so that a test may change the array's endpoints. */
+export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
+  const find = (networkId: string) => networks.find(({ id }) => id === networkId);
+  const none = () => undefined;
+  return {
+    complete: true,
+    revision: 1,
+    cluster: none,
+    node: none,
+    nodes: () => [],
+    live: none,
+    network: (networkId) => networkRecord(find(networkId)),
+    networkByName: (name) => networkRecord(networks.find((network) => network.name === name)),
+    networks: () => networks.flatMap((network) => networkRecord(network) ?? []),
+    endpoints: (networkId) =>
+      new Map(
+        (find(networkId)?.endpoints ?? []).map((endpoint) => [endpoint.address, endpointRecord(networkId, endpoint)]),
+      ),
+    endpoint: none,
+    quarantine: () => new Map(),
+  };
+}
+
+function networkRecord(network: FakeNetwork | undefined): NetworkRecord | undefined {
+  return (
+    network && {
+      id: network.id,
+      name: network.name,
+      vni: 4096,
+      subnets: [{ cidr: network.cidr, gateway: network.cidr.replace(/0\/.*/, '1'), auxAddresses: {} }],
+      internal: network.internal ?? false,
+      attachable: true,
+      labels: {},
+      options: {},
+      createdAt: 0,
+      state: 'active',
+    }
+  );
+}
+
+function endpointRecord(networkId: string, endpoint: FakeEndpoint): EndpointRecord {
+  return {
+    id: endpoint.id ?? 'f'.repeat(64),
+    networkId,
+    nodeId: endpoint.nodeId ?? 'node-1',
+    address: endpoint.address,
+    mac: '02:42:00:00:00:00',
+    name: endpoint.name,
+    aliases: endpoint.aliases ?? [],
+    createdAt: 0,
+  };
+}
