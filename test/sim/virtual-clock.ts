@@ -1,0 +1,90 @@
+/**
+ * Time for a cluster in one process: it passes only when told to. Timers fire in order of their time, then of their
+ * making; between two of them everything that can run without time passing runs.
+ */
+import type { Clock } from '../../src/ports.ts';
+
+interface Timer {
+  readonly at: number;
+  readonly order: number;
+  readonly fire: () => void;
+}
+
+export class VirtualClock implements Clock {
+  #now: number;
+  #order = 0;
+  #timers: Timer[] = [];
+
+  constructor(startMs = 1_700_000_000_000) {
+    this.#now = startMs;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const abort = () => {
+        this.#timers = this.#timers.filter((candidate) => candidate !== timer);
+        reject(signal?.reason);
+      };
+      const timer: Timer = {
+        at: this.#now + Math.max(0, ms),
+        order: this.#order++,
+        fire: () => {
+          signal?.removeEventListener('abort', abort);
+          resolve();
+        },
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#timers.push(timer);
+    });
+  }
+
+  /** Lets time pass. */
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    await settle();
+    for (;;) {
+      const next = this.#earliest();
+      if (!next || next.at > end) break;
+      this.#now = Math.max(this.#now, next.at);
+      this.#timers = this.#timers.filter((timer) => timer !== next);
+      next.fire();
+      await settle();
+    }
+    this.#now = end;
+  }
+
+  /** Lets time pass until the promise is settled, `limitMs` at most; rejects when that is not enough. */
+  async until<T>(promise: Promise<T>, limitMs = 60_000): Promise<T> {
+    let settled = false;
+    const mark = () => {
+      settled = true;
+    };
+    promise.then(mark, mark);
+    const end = this.#now + limitMs;
+    await settle();
+    while (!settled) {
+      const next = this.#earliest();
+      if (!next || next.at > end) throw new Error(`nothing came of it within ${limitMs} ms of virtual time`);
+      await this.advance(next.at - this.#now);
+    }
+    return await promise;
+  }
+
+  #earliest(): Timer | undefined {
+    let first: Timer | undefined;
+    for (const timer of this.#timers) {
+      if (!first || timer.at < first.at || (timer.at === first.at && timer.order < first.order)) first = timer;
+    }
+    return first;
+  }
+}
+
+/** Everything that is ready to run, microtasks and their followers, has run when this resolves. */
+export async function settle(): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve));
+}
