@@ -1,0 +1,112 @@
+/**
+ * Unary calls with failover. One endpoint is in use at a time; when it does not answer, its client is thrown away (a
+ * channel that sticks goes with it) and the next endpoint takes over. Only what cannot have happened is sent again:
+ * reads, and calls that never left this host.
+ */
+import type { Etcd3, IResponseHeader } from 'etcd3';
+import type { Clock, Logger } from '../../ports.ts';
+import { CALL_TIMEOUT_MS, type EtcdTarget, openClient } from './client.ts';
+import { asStoreError, wasNeverSent } from './store-error.ts';
+
+export interface StoreStatus {
+  /** Whether the last call or watch message went well. */
+  readonly reachable: boolean;
+  readonly endpoints: readonly string[];
+  /** Highest revision seen; 0 before the first answer. */
+  readonly revision: number;
+}
+
+interface Link {
+  readonly endpoint: string;
+  readonly client: Etcd3;
+}
+
+type Answer = { readonly header: IResponseHeader };
+
+export class EtcdConnection {
+  readonly target: EtcdTarget;
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #logger: Logger;
+  #link: Link | undefined;
+  #index = 0;
+  #reachable = false;
+  #revision = 0;
+  #closed = false;
+
+  constructor(deps: { readonly clock: Pick<Clock, 'now'>; readonly logger: Logger }, target: EtcdTarget) {
+    this.#clock = deps.clock;
+    this.#logger = deps.logger;
+    this.target = target;
+  }
+
+  /** The endpoint in use, or next to be tried. */
+  get endpoint(): string {
+    return this.target.endpoints[this.#index % this.target.endpoints.length]!;
+  }
+
+  status(): StoreStatus {
+    return { reachable: this.#reachable, endpoints: this.target.endpoints, revision: this.#revision };
+  }
+
+  /** @param repeatable - true when it does no harm if the call happens twice. */
+  async call<T extends Answer>(repeatable: boolean, run: (client: Etcd3) => Promise<T>): Promise<T> {
+    const startedAt = this.#clock.now();
+    for (let attempt = 1; ; attempt++) {
+      const link = this.#open();
+      try {
+        const answer = await run(link.client);
+        this.heard(answer.header);
+        return answer;
+      } catch (error) {
+        const failure = asStoreError(error, link.endpoint);
+        const unanswered = failure.code === 'store-unavailable' || wasNeverSent(error);
+        if (unanswered) this.#abandon(link, failure.message);
+        const again =
+          unanswered &&
+          (repeatable || wasNeverSent(error)) &&
+          attempt < Math.max(2, this.target.endpoints.length) &&
+          this.#clock.now() - startedAt < CALL_TIMEOUT_MS;
+        if (!again || this.#closed) throw failure;
+      }
+    }
+  }
+
+  /** Somebody has heard from the store on a stream. */
+  heard(header: IResponseHeader): void {
+    this.#reachable = true;
+    this.#revision = Math.max(this.#revision, Number(header.revision));
+  }
+
+  /** Somebody's stream to `endpoint` broke: the next one is to be tried. */
+  failed(endpoint: string): void {
+    this.#reachable = false;
+    if (this.#link?.endpoint === endpoint) this.#abandon(this.#link, 'stream failed');
+    else if (this.endpoint === endpoint) this.#index++;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#link?.client.close();
+    this.#link = undefined;
+  }
+
+  #open(): Link {
+    if (this.#closed) throw asStoreError(new Error('14 UNAVAILABLE: the store is closed'), this.endpoint);
+    this.#link ??= { endpoint: this.endpoint, client: openClient(this.target, this.endpoint) };
+    return this.#link;
+  }
+
+  #abandon(link: Link, reason: string): void {
+    this.#reachable = false;
+    if (this.#link !== link) return;
+    link.client.close();
+    this.#link = undefined;
+    this.#index++;
+    if (this.target.endpoints.length > 1) {
+      this.#logger.debug(
+        { endpoint: link.endpoint, next: this.endpoint, reason },
+        'moving on to the next etcd endpoint',
+      );
+    }
+  }
+}

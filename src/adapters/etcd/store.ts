@@ -1,0 +1,116 @@
+import type { IRangeResponse } from 'etcd3';
+import { OverlaydError } from '../../core/errors.ts';
+import type { Clock, ClusterStore, Compare, Logger, StoreEntry, TxnResult, WatchUpdate, Write } from '../../ports.ts';
+import type { EtcdTarget } from './client.ts';
+import { EtcdConnection, type StoreStatus } from './connection.ts';
+import { keepLive } from './keep-live.ts';
+import { decodeEntry, encodeCompare, encodeKey, encodePrefixEnd, encodeWrite, MAX_TXN_OPERATIONS } from './request.ts';
+import { isCompacted } from './store-error.ts';
+import { watchPrefix } from './watch.ts';
+
+export interface EtcdStoreOptions extends EtcdTarget {
+  /** File of the lease thread's entry: `lease-worker.ts` here, or what it was bundled into. */
+  readonly leaseWorkerPath: string;
+}
+
+export interface EtcdStore extends ClusterStore {
+  status(): StoreStatus;
+  /** Ends watches and kept leases (without revoking them) and closes connections. */
+  close(): void;
+}
+
+const PAGE_SIZE = 1_000;
+
+/** Connects on first use; an etcd that is down is an error of the calls, not of this one. */
+export function createEtcdStore(
+  deps: { readonly logger: Logger; readonly clock: Clock },
+  options: EtcdStoreOptions,
+): EtcdStore {
+  const { clock } = deps;
+  const logger = deps.logger.child({ part: 'etcd' });
+  const { leaseWorkerPath, ...target } = options;
+  assertTarget(target);
+  const connection = new EtcdConnection({ clock, logger }, target);
+  const closed = new AbortController();
+  const untilClosed = (signal: AbortSignal) => AbortSignal.any([signal, closed.signal]);
+  const list = (prefix: string) => listPrefix(connection, prefix);
+
+  return {
+    async get(key: string): Promise<StoreEntry | undefined> {
+      const { kvs } = await connection.call(true, (client) => client.kv.range({ key: encodeKey(key) }));
+      return kvs[0] && decodeEntry(kvs[0]);
+    },
+
+    list,
+
+    async txn(compares: readonly Compare[], writes: readonly Write[]): Promise<TxnResult> {
+      if (Math.max(compares.length, writes.length) > MAX_TXN_OPERATIONS) {
+        throw new OverlaydError('store-failed', `a transaction may have ${MAX_TXN_OPERATIONS} operations at most`);
+      }
+      const request = { compare: compares.map(encodeCompare), success: writes.map(encodeWrite) };
+      const answer = await connection.call(writes.length === 0, (client) => client.kv.txn(request));
+      return { succeeded: answer.succeeded, revision: Number(answer.header.revision) };
+    },
+
+    watch(prefix: string, signal: AbortSignal): AsyncIterable<WatchUpdate> {
+      return watchPrefix({ connection, clock, logger, list }, prefix, untilClosed(signal));
+    },
+
+    async grantLease(ttlSeconds: number): Promise<string> {
+      // Twice does no harm: a lease without keys goes by itself.
+      const answer = await connection.call(true, (client) => client.leaseClient.leaseGrant({ TTL: ttlSeconds }));
+      return answer.ID;
+    },
+
+    keepLive(key: string, value: string, ttlSeconds: number, signal: AbortSignal): Promise<void> {
+      const keeper = { target, clock, logger, workerPath: leaseWorkerPath };
+      return keepLive(keeper, { key, value, ttlSeconds }, untilClosed(signal));
+    },
+
+    status: () => connection.status(),
+
+    close(): void {
+      closed.abort();
+      connection.close();
+    },
+  };
+}
+
+/** All keys below the prefix as they are at one revision, page by page. */
+async function listPrefix(
+  connection: EtcdConnection,
+  prefix: string,
+): Promise<{ readonly revision: number; readonly entries: readonly StoreEntry[] }> {
+  const rangeEnd = encodePrefixEnd(prefix);
+  const page = (from: Buffer, revision: number): Promise<IRangeResponse> =>
+    connection.call(true, (client) => client.kv.range({ key: from, range_end: rangeEnd, limit: PAGE_SIZE, revision }));
+
+  while (true) {
+    try {
+      let answer = await page(encodeKey(prefix), 0);
+      const revision = Number(answer.header.revision);
+      const entries = answer.kvs.map(decodeEntry);
+      while (answer.more) {
+        const after = Buffer.concat([answer.kvs.at(-1)!.key, Buffer.from([0])]);
+        answer = await page(after, revision);
+        for (const kv of answer.kvs) entries.push(decodeEntry(kv));
+      }
+      return { revision, entries };
+    } catch (error) {
+      // A compaction overtook the pages: begin anew, at a newer revision.
+      if (!(error instanceof OverlaydError) || !isCompacted(error.cause)) throw error;
+    }
+  }
+}
+
+function assertTarget({ endpoints, tls }: EtcdTarget): void {
+  if (endpoints.length === 0) throw new OverlaydError('config-invalid', 'no etcd endpoint is given');
+  for (const endpoint of endpoints) {
+    if (!/^https?:\/\/[^/\s]+$/.test(endpoint)) {
+      throw new OverlaydError('config-invalid', `etcd endpoint '${endpoint}' is not http(s)://HOST:PORT`);
+    }
+    if (tls !== undefined && endpoint.startsWith('http:')) {
+      throw new OverlaydError('config-invalid', `etcd endpoint '${endpoint}' must be https:// to use the certificates`);
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * One watch stream on one connection, from one revision on, until it breaks.
+ *
+ * etcd says nothing on a watch without changes, and a frozen server or a half-open connection says nothing either. So
+ * every `PROGRESS_INTERVAL_MS` the stream asks for progress; two questions without any answer mean that it is dead.
+ * Servers before 3.4.25 and 3.5.8 answer with a revision whose events may still be under way (etcd issue 15220).
+ * A progress revision is therefore believed only when a whole interval passed after it without an event.
+ */
+import type { Etcd3, IResponseHeader, IWatchResponse } from 'etcd3';
+import type { Clock } from '../../ports.ts';
+import { decodeEvent, encodeKey, encodePrefixEnd, type StoreEvent } from './request.ts';
+
+export const PROGRESS_INTERVAL_MS = 1_500;
+const MISSED_ANSWERS = 2;
+
+/** Why a stream is over. `compacted` and `behind`: its position is of no use any more, list again. */
+export type StreamEnd =
+  | { readonly kind: 'broken'; readonly error: unknown }
+  | { readonly kind: 'silent' }
+  | { readonly kind: 'compacted' }
+  | { readonly kind: 'behind' }
+  | { readonly kind: 'due' };
+
+export interface StreamReader {
+  /** Anything came: the store is there. */
+  heard(header: IResponseHeader): void;
+  /** All changes up to `revision` are in this and earlier calls. */
+  advanced(revision: number, events: readonly StoreEvent[]): void;
+}
+
+/**
+ * @param after - the reader has everything up to this revision.
+ * @param listed - `after` comes from a list just made.
+ * @param lifetimeMs - ends with `due` after about this long.
+ * @throws the signal's reason when it aborts.
+ */
+export async function followStream(
+  deps: { readonly client: Etcd3; readonly clock: Clock; readonly reader: StreamReader },
+  options: { readonly prefix: string; readonly after: number; readonly listed: boolean; readonly lifetimeMs: number },
+  signal: AbortSignal,
+): Promise<StreamEnd> {
+  const { client, clock, reader } = deps;
+  const stream = await client.watchClient.watch();
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  let end: StreamEnd | undefined;
+  const finish = (reason: StreamEnd) => {
+    end ??= reason;
+    over.abort();
+  };
+
+  let position = options.after;
+  let claimed = position;
+  let heard = false;
+  let fragments: StoreEvent[] = [];
+
+  const receive = (response: IWatchResponse): void => {
+    if (end !== undefined) return;
+    heard = true;
+    reader.heard(response.header);
+    if (response.canceled) {
+      const compacted = Number(response.compact_revision) > 0;
+      finish(compacted ? { kind: 'compacted' } : { kind: 'broken', error: new Error(response.cancel_reason) });
+    } else if (response.created) {
+      // The store was put back from a backup, or this member lags: only a list tells. One fresh from the list lags.
+      if (!options.listed && Number(response.header.revision) < position) finish({ kind: 'behind' });
+      else reader.advanced(position, []);
+    } else if (response.events.length > 0) {
+      fragments.push(...response.events.map(decodeEvent));
+      claimed = position;
+      if (response.fragment) return;
+      const events = fragments.filter((event) => event.revision > options.after);
+      fragments = [];
+      position = Math.max(position, events.at(-1)?.revision ?? position);
+      claimed = position;
+      reader.advanced(position, events);
+    } else {
+      if (claimed > position) {
+        position = claimed;
+        reader.advanced(position, []);
+      }
+      claimed = Math.max(position, Number(response.header.revision));
+    }
+  };
+
+  stream.on('data', receive);
+  stream.on('error', (error) => finish({ kind: 'broken', error }));
+  stream.on('end', () => finish({ kind: 'broken', error: new Error('the watch stream was unexpectedly ended') }));
+  stream.write({
+    create_request: {
+      key: encodeKey(options.prefix),
+      range_end: encodePrefixEnd(options.prefix),
+      start_revision: options.after + 1,
+      fragment: true,
+    },
+  });
+
+  try {
+    let missed = 0;
+    let asked = 0;
+    // Counted in questions, not in time: a busy event loop must not pass for a silent store.
+    while (missed < MISSED_ANSWERS) {
+      await clock.sleep(PROGRESS_INTERVAL_MS, either);
+      missed = heard ? 0 : missed + 1;
+      heard = false;
+      if (++asked * PROGRESS_INTERVAL_MS >= options.lifetimeMs) return { kind: 'due' };
+      stream.write({ progress_request: {} });
+    }
+    return { kind: 'silent' };
+  } catch (error) {
+    if (signal.aborted || end === undefined) throw error;
+    return end;
+  } finally {
+    end ??= { kind: 'silent' };
+    stream.cancel();
+  }
+}
