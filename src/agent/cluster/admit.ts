@@ -1,0 +1,222 @@
+/**
+ * Admission of a new node by any member: the token is judged, the node gets its id from its key, and the token's use,
+ * the node and its name are written in one transaction. A joiner that repeats its request (same key) gets the same
+ * answer and uses nothing up. Parallel joins conflict on the token only, and then try again.
+ */
+import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { parseAddress } from '../../core/ip.ts';
+import { decodeNode, decodeToken, encodeRecord } from '../../core/record-codec.ts';
+import { keys, type NodeRecord, PREFIX, type TokenRecord } from '../../core/records.ts';
+import { matchesSecret } from '../../core/token.ts';
+import type { Clock, ClusterStore, Compare, JoinRequest, JoinResponse, Logger, Pki, Write } from '../../ports.ts';
+import { evictNode } from './eviction.ts';
+import { type Identity, nodeIdOf } from './identity.ts';
+import { checkNodeName, checkPort } from './node-settings.ts';
+
+export interface AdmitDeps {
+  readonly store: ClusterStore;
+  readonly pki: Pki;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly logger: Logger;
+  readonly identity: () => Identity;
+}
+
+export interface AdmitOptions {
+  readonly certificateLifetimeMs: number;
+  /** For the endpoints of a node that left, when its name is taken over. */
+  readonly quarantineSeconds: number;
+}
+
+const MAX_SKEW_MS = 60_000;
+const MAX_ATTEMPTS = 100;
+
+/** `from`: where the request came from, for the log. Throws what the joiner is told. */
+export async function admit(
+  deps: AdmitDeps,
+  request: JoinRequest,
+  from: string,
+  options: AdmitOptions,
+): Promise<JoinResponse> {
+  const attempt = { from, tokenId: request.tokenId.slice(0, 8), name: request.nodeName.slice(0, 63) };
+  try {
+    const response = await admitChecked(deps, request, options);
+    deps.logger.info({ ...attempt, nodeId: response.nodeId }, 'join admitted');
+    return response;
+  } catch (thrown) {
+    const { code, message } = asOverlaydError(thrown);
+    deps.logger.warn({ ...attempt, code, reason: message }, 'join refused');
+    throw thrown;
+  }
+}
+
+async function admitChecked(deps: AdmitDeps, request: JoinRequest, options: AdmitOptions): Promise<JoinResponse> {
+  const known = await readToken(deps, request);
+  checkClock(request.nowMs, deps.clock.now());
+  checkRequest(request);
+  const fingerprint = await deps.pki.verifyCsr(request.csr);
+  const nodeId = nodeIdOf(fingerprint);
+  await register(deps, request, { nodeId, fingerprint, token: known }, options);
+  const identity = deps.identity();
+  const ca = { certificate: identity.caCertificate, key: identity.caKey };
+  const certificate = await deps.pki.issue(
+    ca,
+    { csr: request.csr, nodeId, address: request.advertiseAddress },
+    { now: deps.clock.now(), lifetimeMs: options.certificateLifetimeMs },
+  );
+  const { endpoints, caCertificate, certificate: storeCertificate, key } = identity.store;
+  return {
+    nodeId,
+    clusterId: identity.clusterId,
+    certificate,
+    caCertificate: identity.caCertificate,
+    caKey: identity.caKey,
+    store: { endpoints, caCertificate, certificate: storeCertificate, key },
+  };
+}
+
+interface KnownToken {
+  readonly record: TokenRecord;
+  readonly revision: number;
+}
+
+/** The token, if the joiner knows its secret; whether it is still good is asked later. Says the same for any wrong one. */
+async function readToken(deps: AdmitDeps, { tokenId, tokenSecret }: JoinRequest): Promise<KnownToken> {
+  const entry = /^[0-9a-z]{8}$/.test(tokenId) ? await deps.store.get(keys.token(tokenId)) : undefined;
+  const record = entry && decodeToken(entry.value);
+  if (entry !== undefined && record !== undefined && matchesSecret(record, tokenSecret, deps.pki.sha256)) {
+    return { record, revision: entry.revision };
+  }
+  throw new OverlaydError('token-invalid', `this cluster does not know the token; ${NEW_TOKEN}`);
+}
+
+const NEW_TOKEN = 'make a new one with `overlayd token create` on a member';
+
+function checkUsable({ revokedAt, expiresAt, usesLeft }: TokenRecord, now: number): void {
+  if (revokedAt !== undefined) {
+    throw new OverlaydError('token-invalid', `the token was revoked at ${time(revokedAt)}; ${NEW_TOKEN}`);
+  }
+  if (expiresAt !== undefined && now >= expiresAt) {
+    throw new OverlaydError('token-expired', `the token expired at ${time(expiresAt)}; ${NEW_TOKEN}`);
+  }
+  if (usesLeft !== undefined && usesLeft <= 0) {
+    throw new OverlaydError('token-used', `the token has been used as often as it may be; ${NEW_TOKEN}`);
+  }
+}
+
+function checkClock(joiner: number, member: number): void {
+  const skewMs = joiner - member;
+  if (Math.abs(skewMs) <= MAX_SKEW_MS) return;
+  const seconds = Math.round(Math.abs(skewMs) / 1000);
+  throw new OverlaydError(
+    'clock-skew',
+    `this host's clock says ${time(joiner)}, the member's says ${time(member)}: ${seconds} s ${skewMs < 0 ? 'behind' : 'ahead'}; at most 60 s are allowed, set the clocks (NTP) and join again`,
+  );
+}
+
+function checkRequest(request: JoinRequest): void {
+  checkNodeName(request.nodeName);
+  for (const [address, what] of [
+    [request.advertiseAddress, '--advertise-addr'],
+    [request.vtep, '--data-path-addr'],
+  ] as const) {
+    if (parseAddress(address) !== undefined) continue;
+    throw new OverlaydError('invalid-address', `${what}: ${JSON.stringify(address)} is not an IPv4 address`);
+  }
+  checkPort(request.joinPort, '--join-port');
+  checkPort(request.gossipPort, '--gossip-port');
+  checkPort(request.dataPathPort, '--data-path-port');
+}
+
+interface Joiner {
+  readonly nodeId: string;
+  readonly fingerprint: string;
+  readonly token: KnownToken;
+}
+
+async function register(deps: AdmitDeps, request: JoinRequest, joiner: Joiner, options: AdmitOptions): Promise<void> {
+  let { token } = joiner;
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    if (await isMember(deps.store, joiner)) return;
+    const now = deps.clock.now();
+    checkUsable(token.record, now);
+    await checkPlace(deps, request, joiner.nodeId, options);
+    if (await write(deps.store, nodeRecord(request, joiner, now), token)) return;
+    token = await readToken(deps, request);
+  }
+  throw new OverlaydError('conflict', 'too many hosts are joining with this token at once; join again', {
+    retryable: true,
+  });
+}
+
+/** True when this very key was admitted before. */
+async function isMember(store: ClusterStore, { nodeId, fingerprint }: Joiner): Promise<boolean> {
+  const entry = await store.get(keys.node(nodeId));
+  const record = entry && decodeNode(entry.value);
+  return record !== undefined && record.keyFingerprint === fingerprint && !record.left;
+}
+
+/** Name and tunnel address must be free; what a node that left still holds is taken from it. */
+async function checkPlace(deps: AdmitDeps, request: JoinRequest, nodeId: string, options: AdmitOptions): Promise<void> {
+  const { entries } = await deps.store.list(`${PREFIX}nodes/`);
+  for (const { value } of entries) {
+    const other = decodeNode(value);
+    if (other === undefined) continue;
+    const sameName = other.name === request.nodeName;
+    const sameVtep = other.vtep === request.vtep;
+    if (!sameName && !sameVtep && other.id !== nodeId) continue;
+    if (other.left) {
+      await evictNode(deps, other.id, { by: deps.identity().nodeId, quarantineSeconds: options.quarantineSeconds });
+    } else if (sameName) {
+      throw new OverlaydError(
+        'node-name-taken',
+        `the name ${other.name} is taken by node ${other.id.slice(0, 12)} at ${other.advertiseAddress}; choose another with --name, or run \`overlayd node rm ${other.name}\` on a member if that node is gone`,
+      );
+    } else {
+      throw new OverlaydError(
+        'conflict',
+        `the data path address ${request.vtep} belongs to node ${other.name}; choose another with --data-path-addr, or run \`overlayd node rm ${other.name}\` on a member if that node is gone`,
+      );
+    }
+  }
+}
+
+function nodeRecord(request: JoinRequest, { nodeId, fingerprint }: Joiner, now: number): NodeRecord {
+  return {
+    id: nodeId,
+    name: request.nodeName,
+    advertiseAddress: request.advertiseAddress,
+    gossipPort: request.gossipPort,
+    joinPort: request.joinPort,
+    vtep: request.vtep,
+    dataPathPort: request.dataPathPort,
+    keyFingerprint: fingerprint,
+    underlayMtu: request.underlayMtu,
+    hostRoutes: request.hostRoutes,
+    labels: request.labels,
+    joinedAt: now,
+    left: false,
+  };
+}
+
+/** False when the token changed, or the name or id was taken, since they were read. */
+async function write(store: ClusterStore, node: NodeRecord, { record, revision }: KnownToken): Promise<boolean> {
+  const tokenKey = keys.token(record.id);
+  const compares: Compare[] = [
+    { kind: 'revision', key: tokenKey, revision },
+    { kind: 'absent', key: keys.node(node.id) },
+    { kind: 'absent', key: keys.nodeName(node.name) },
+  ];
+  const writes: Write[] = [
+    { kind: 'put', key: keys.node(node.id), value: encodeRecord(node) },
+    { kind: 'put', key: keys.nodeName(node.name), value: node.id },
+  ];
+  if (record.usesLeft !== undefined) {
+    const used: TokenRecord = { ...record, usesLeft: record.usesLeft - 1 };
+    writes.push({ kind: 'put', key: tokenKey, value: encodeRecord(used) });
+  }
+  return (await store.txn(compares, writes)).succeeded;
+}
+
+function time(ms: number): string {
+  return Number.isFinite(ms) && Math.abs(ms) < 8.64e15 ? new Date(ms).toISOString() : 'nothing sensible';
+}

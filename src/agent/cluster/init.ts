@@ -1,0 +1,244 @@
+/**
+ * `overlayd init`: makes a cluster with this host as its first node. The keys are saved before etcd is written, and the
+ * cluster comes into being by one transaction: a crash before it leaves nothing, a crash after it leaves what the same
+ * `init`, typed again, finishes.
+ */
+import { OverlaydError } from '../../core/errors.ts';
+import { firstOf, formatAddress, isCanonical, overlaps, requireCidr } from '../../core/ip.ts';
+import { decodeCluster, encodeRecord } from '../../core/record-codec.ts';
+import { type ClusterRecord, keys, type NodeRecord, PREFIX } from '../../core/records.ts';
+import type { Clock, ClusterStore, HostFacts, JsonFile, Pki, Random, StoreAccess } from '../../ports.ts';
+import {
+  type Identity,
+  type IdentityState,
+  loadPending,
+  nodeIdOf,
+  type PendingIdentity,
+  tlsMaterialOf,
+} from './identity.ts';
+import { type DefaultPorts, type NodeOptions, type NodeSettings, resolveSettings } from './node-settings.ts';
+import { accessOf, type BundledEtcd, type EtcdOptions, type OpenStore, parseStoreAccess } from './store-access.ts';
+import { createJoinToken, DEFAULT_TOKEN_TTL_MS } from './tokens.ts';
+
+export interface InitOptions extends NodeOptions, EtcdOptions {
+  /** CIDRs; empty: 10.0.0.0/8. */
+  readonly defaultAddrPool: readonly string[];
+  /** 0: 24. */
+  readonly defaultAddrPoolMaskLength: number;
+}
+
+export interface InitDeps {
+  readonly facts: HostFacts;
+  readonly pki: Pki;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly random: Random;
+  readonly file: JsonFile<IdentityState>;
+  readonly etcd: BundledEtcd;
+  readonly openStore: OpenStore;
+}
+
+export interface ClusterDefaults extends DefaultPorts {
+  readonly certificateLifetimeMs: number;
+}
+
+export interface ClusterOutcome {
+  readonly identity: Identity;
+  /** After init only; empty after join. */
+  readonly joinCommand: string;
+  readonly warnings: readonly string[];
+}
+
+type Founding = PendingIdentity & Required<Pick<PendingIdentity, 'founding'>>;
+
+const VNI_RANGE = [4096, 0xffffff] as const;
+
+export async function initCluster(
+  deps: InitDeps,
+  options: InitOptions,
+  defaults: ClusterDefaults,
+  progress: (text: string) => void,
+): Promise<ClusterOutcome> {
+  const pending = await loadPending(deps.file);
+  const pools = parsePools(options);
+  const external = parseStoreAccess(options);
+  const settings = await resolveSettings(deps.facts, options, defaults, []);
+
+  progress(pending?.founding ? 'resuming an init that did not finish' : 'creating the certificate authority');
+  const founding = await found(deps, pending);
+  const identity = await createIdentity(deps, founding, settings, external, defaults);
+  const cluster: ClusterRecord = {
+    id: identity.clusterId,
+    caCertificate: identity.caCertificate,
+    pools,
+    vniRange: VNI_RANGE,
+    createdAt: deps.clock.now(),
+  };
+  try {
+    const outcome = external ?? (await startEtcd(deps, identity, progress));
+    const reachable = { ...identity, store: { ...outcome, bundled: external === undefined } };
+    return await establish(deps, reachable, cluster, settings, progress);
+  } catch (error) {
+    if (external === undefined) await deps.etcd.stop();
+    throw error;
+  }
+}
+
+async function found(deps: InitDeps, pending: PendingIdentity | undefined): Promise<Founding> {
+  if (pending?.founding !== undefined) return { ...pending, founding: pending.founding };
+  const clusterId = deps.random.hex(16);
+  const ca = await deps.pki.createCa(clusterId, deps.clock.now());
+  const founding: Founding = {
+    version: 1,
+    phase: 'pending',
+    key: pending?.key ?? (await deps.pki.createKey()),
+    founding: { clusterId, caCertificate: ca.certificate, caKey: ca.key },
+  };
+  await deps.file.save(founding);
+  return founding;
+}
+
+async function createIdentity(
+  deps: InitDeps,
+  { key, founding }: Founding,
+  settings: NodeSettings,
+  external: StoreAccess | undefined,
+  defaults: ClusterDefaults,
+): Promise<Identity> {
+  const { name, advertiseAddress, listenAddress, joinPort, gossipPort, vtep, dataPathPort } = settings;
+  const nodeId = nodeIdOf(deps.pki.fingerprint(key));
+  const certificate = await deps.pki.issue(
+    { certificate: founding.caCertificate, key: founding.caKey },
+    { csr: await deps.pki.createCsr(key), nodeId, address: advertiseAddress },
+    { now: deps.clock.now(), lifetimeMs: defaults.certificateLifetimeMs },
+  );
+  const store = external ?? { endpoints: [], caCertificate: '', certificate: '', key: '' };
+  return {
+    version: 1,
+    phase: 'member',
+    ...founding,
+    nodeId,
+    name,
+    key,
+    certificate,
+    advertiseAddress,
+    listenAddress,
+    joinPort,
+    gossipPort,
+    vtep,
+    dataPathPort,
+    store: { ...store, bundled: external === undefined },
+  };
+}
+
+async function startEtcd(deps: InitDeps, identity: Identity, progress: (text: string) => void): Promise<StoreAccess> {
+  progress('starting etcd on this host');
+  const { endpoints } = await deps.etcd.ensure(identity.advertiseAddress, tlsMaterialOf(identity));
+  return { endpoints, caCertificate: '', certificate: '', key: '' };
+}
+
+async function establish(
+  deps: InitDeps,
+  identity: Identity,
+  cluster: ClusterRecord,
+  settings: NodeSettings,
+  progress: (text: string) => void,
+): Promise<ClusterOutcome> {
+  const { store, close } = deps.openStore(accessOf(identity), tlsMaterialOf(identity));
+  try {
+    progress('writing the cluster to etcd');
+    const node = nodeRecord(identity, settings, deps.pki.fingerprint(identity.key), cluster.createdAt);
+    await createRecords(store, cluster, node, identity.store.bundled);
+    const token = await createJoinToken({ ...deps, store }, identity, { ttlMs: DEFAULT_TOKEN_TTL_MS, uses: 0 });
+    await deps.file.save(identity);
+    return { identity, joinCommand: token.joinCommand, warnings: [] };
+  } finally {
+    close();
+  }
+}
+
+async function createRecords(
+  store: ClusterStore,
+  cluster: ClusterRecord,
+  node: NodeRecord,
+  bundled: boolean,
+): Promise<void> {
+  const { succeeded } = await store.txn(
+    [{ kind: 'empty', prefix: PREFIX }],
+    [
+      { kind: 'put', key: keys.cluster, value: encodeRecord(cluster) },
+      { kind: 'put', key: keys.node(node.id), value: encodeRecord(node) },
+      { kind: 'put', key: keys.nodeName(node.name), value: node.id },
+    ],
+  );
+  if (succeeded) return;
+  const entry = await store.get(keys.cluster);
+  const held = entry && decodeCluster(entry.value);
+  // An earlier attempt of this very init got this far.
+  if (held?.id === cluster.id) return replaceNode(store, node);
+  throw occupied(held?.id, bundled);
+}
+
+/** The options may have changed since the attempt that wrote the cluster. */
+async function replaceNode(store: ClusterStore, node: NodeRecord): Promise<void> {
+  const names = await store.list(`${PREFIX}node-names/`);
+  const stale = names.entries.filter(({ key, value }) => value === node.id && key !== keys.nodeName(node.name));
+  await store.txn(
+    [{ kind: 'exists', key: keys.cluster }],
+    [
+      { kind: 'put', key: keys.node(node.id), value: encodeRecord(node) },
+      { kind: 'put', key: keys.nodeName(node.name), value: node.id },
+      ...stale.map(({ key }) => ({ kind: 'delete', key }) as const),
+    ],
+  );
+}
+
+function occupied(clusterId: string | undefined, bundled: boolean): OverlaydError {
+  const what = clusterId === undefined ? `keys below ${PREFIX}` : `cluster ${clusterId}`;
+  return new OverlaydError(
+    'conflict',
+    bundled
+      ? `the data directory of this host's etcd holds ${what} already, whose identity this node no longer has; remove that directory to begin anew`
+      : `etcd holds ${what} already: join it (\`overlayd token create\` on a member prints how), or use another etcd`,
+  );
+}
+
+function nodeRecord(identity: Identity, settings: NodeSettings, keyFingerprint: string, joinedAt: number): NodeRecord {
+  const { name, advertiseAddress, gossipPort, joinPort, vtep, dataPathPort, underlayMtu, hostRoutes, labels } =
+    settings;
+  return {
+    id: identity.nodeId,
+    name,
+    advertiseAddress,
+    gossipPort,
+    joinPort,
+    vtep,
+    dataPathPort,
+    keyFingerprint,
+    underlayMtu,
+    hostRoutes,
+    labels,
+    joinedAt,
+    left: false,
+  };
+}
+
+function parsePools(options: InitOptions): ClusterRecord['pools'] {
+  const prefix = options.defaultAddrPoolMaskLength || 24;
+  const texts = options.defaultAddrPool.length > 0 ? options.defaultAddrPool : ['10.0.0.0/8'];
+  const pools = texts.map((base) => ({ base, cidr: requireCidr(base, '--default-addr-pool') }));
+  for (const [i, { base, cidr }] of pools.entries()) {
+    if (!isCanonical(cidr)) {
+      const meant = `${formatAddress(firstOf(cidr))}/${cidr.prefix}`;
+      throw new OverlaydError('subnet-not-canonical', `--default-addr-pool: ${base} has host bits set; it is ${meant}`);
+    }
+    if (prefix < cidr.prefix || prefix > 29) {
+      throw new OverlaydError(
+        'invalid-argument',
+        `--default-addr-pool-mask-length: /${prefix} does not fit ${base}; it has to be between /${cidr.prefix} and /29`,
+      );
+    }
+    const clash = pools.slice(0, i).find((other) => overlaps(other.cidr, cidr));
+    if (clash) throw new OverlaydError('pool-overlaps', `--default-addr-pool: ${base} overlaps with ${clash.base}`);
+  }
+  return pools.map(({ base }) => ({ base, prefix }));
+}

@@ -1,0 +1,141 @@
+/**
+ * `overlayd join`: asks a member for admission. The key is saved first and makes the node's id, so a join that crashed
+ * or timed out can be typed again: it ends as the same node and uses the token once.
+ */
+import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { decodeNode } from '../../core/record-codec.ts';
+import { type NodeRecord, PREFIX } from '../../core/records.ts';
+import { parseToken } from '../../core/token.ts';
+import type { Clock, HostFacts, JoinClient, JoinRequest, JoinResponse, JsonFile, Pki } from '../../ports.ts';
+import { type Identity, type IdentityState, loadPending, tlsMaterialOf } from './identity.ts';
+import type { ClusterDefaults, ClusterOutcome } from './init.ts';
+import { checkPort, type NodeOptions, type NodeSettings, resolveSettings } from './node-settings.ts';
+import { accessOf, type OpenStore } from './store-access.ts';
+
+export interface JoinOptions extends NodeOptions {
+  readonly token: string;
+  /** `host:port` of any member; the port may be left out. */
+  readonly address: string;
+}
+
+export interface JoinDeps {
+  readonly facts: HostFacts;
+  readonly pki: Pki;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly file: JsonFile<IdentityState>;
+  readonly joinClient: JoinClient;
+  readonly openStore: OpenStore;
+}
+
+const PROBE_MS = 2_000;
+/** How many members are tried before the gossip port is reported as closed. */
+const PROBED = 3;
+
+export async function joinCluster(
+  deps: JoinDeps,
+  options: JoinOptions,
+  defaults: ClusterDefaults,
+  progress: (text: string) => void,
+): Promise<ClusterOutcome> {
+  const pending = await loadPending(deps.file);
+  const token = parseToken(options.token);
+  const target = parseTarget(options.address, defaults.joinPort);
+  const settings = await resolveSettings(deps.facts, options, defaults, []);
+
+  const key = pending?.key ?? (await deps.pki.createKey());
+  if (pending === undefined || pending.founding !== undefined) {
+    await deps.file.save({ version: 1, phase: 'pending', key });
+  }
+  progress(`asking ${target.host}:${target.port} for admission`);
+  const response = await deps.joinClient.join(target, token.caDigest, {
+    tokenId: token.id,
+    tokenSecret: token.secret,
+    csr: await deps.pki.createCsr(key),
+    nowMs: deps.clock.now(),
+    ...requestOf(settings),
+  });
+  checkResponse(deps.pki, response, key, token.caDigest);
+  const identity = identityOf(response, settings, key);
+  await deps.file.save(identity);
+  progress('admitted; checking the way to etcd and the members');
+  return { identity, joinCommand: '', warnings: await findClosedPorts(deps, identity, target.host) };
+}
+
+/** `host`, `host:port` or `[v6]:port`. Throws `invalid-argument`. */
+export function parseTarget(text: string, defaultPort: number): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+))(?::(\d+))?$/.exec(text.trim());
+  const host = match?.[1] ?? match?.[2];
+  if (host === undefined) {
+    throw new OverlaydError(
+      'invalid-argument',
+      `"${text}" is not the address of a member; write it like 10.0.0.1:2377`,
+    );
+  }
+  return { host, port: match?.[3] === undefined ? defaultPort : checkPort(Number(match[3]), 'address of the member') };
+}
+
+function requestOf(settings: NodeSettings): Omit<JoinRequest, 'tokenId' | 'tokenSecret' | 'csr' | 'nowMs'> {
+  const { name: nodeName, listenAddress: _, ...rest } = settings;
+  return { nodeName, ...rest };
+}
+
+function checkResponse(pki: Pki, response: JoinResponse, key: string, caDigest: string): void {
+  const certified = pki.readCertificate(response.certificate);
+  if (
+    pki.digest(response.caCertificate) === caDigest &&
+    certified.fingerprint === pki.fingerprint(key) &&
+    certified.nodeId === response.nodeId
+  ) {
+    return;
+  }
+  throw new OverlaydError('internal', 'the member answered with a certificate that is not for this host; join again');
+}
+
+function identityOf(response: JoinResponse, settings: NodeSettings, key: string): Identity {
+  const { name, advertiseAddress, listenAddress, joinPort, gossipPort, vtep, dataPathPort } = settings;
+  const { clusterId, nodeId, certificate, caCertificate, caKey, store } = response;
+  return {
+    version: 1,
+    phase: 'member',
+    clusterId,
+    nodeId,
+    name,
+    key,
+    certificate,
+    caCertificate,
+    caKey,
+    advertiseAddress,
+    listenAddress,
+    joinPort,
+    gossipPort,
+    vtep,
+    dataPathPort,
+    store: { ...store, bundled: false },
+  };
+}
+
+/** This host is a member by now: what it cannot reach is told, and is no reason to fail. */
+async function findClosedPorts(deps: JoinDeps, identity: Identity, dialled: string): Promise<string[]> {
+  const { store, close } = deps.openStore(accessOf(identity), tlsMaterialOf(identity));
+  try {
+    const { entries } = await store.list(`${PREFIX}nodes/`);
+    const others = entries.flatMap(({ value }) => decodeNode(value) ?? []);
+    const members = others.filter(({ id, left }) => id !== identity.nodeId && !left);
+    const first = (node: NodeRecord) => (node.advertiseAddress === dialled ? 0 : 1);
+    members.sort((a, b) => first(a) - first(b));
+    return await probeMembers(deps.joinClient, members.slice(0, PROBED));
+  } catch (error) {
+    if (!isOverlaydError(error)) throw error;
+    return [`this host is a member now, but: ${error.message}; until etcd is reached nothing can be changed from here`];
+  } finally {
+    close();
+  }
+}
+
+async function probeMembers(client: JoinClient, members: readonly NodeRecord[]): Promise<string[]> {
+  const problems = await Promise.all(
+    members.map((node) => client.probe(node.advertiseAddress, node.gossipPort, PROBE_MS)),
+  );
+  if (problems.some((problem) => problem === undefined)) return [];
+  return problems.slice(0, 1).map((problem) => `members cannot be reached on their gossip port: ${problem}`);
+}

@@ -1,0 +1,71 @@
+/** How `init` and the other use-cases come to an etcd: the user's own, checked as typed, or the bundled one. */
+import { OverlaydError } from '../../core/errors.ts';
+import type { ClusterStore, StoreAccess, TlsMaterial } from '../../ports.ts';
+import type { Identity } from './identity.ts';
+
+/** The system's etcd binary under the agent's data directory, with mutual TLS by the node's own certificate. */
+export interface BundledEtcd {
+  /** Idempotent: starts it, or finds it running. Resolves when it serves. */
+  ensure(advertiseAddress: string, material: TlsMaterial): Promise<{ readonly endpoints: readonly string[] }>;
+  stop(): Promise<void>;
+  /** Stops it and deletes its data: the cluster is gone. */
+  remove(): Promise<void>;
+}
+
+export interface StoreLink {
+  readonly store: ClusterStore;
+  close(): void;
+}
+
+/** Lazy: whether etcd answers shows at the first call. `material` is used where `access` has no credentials of its own. */
+export type OpenStore = (access: StoreAccess, material: TlsMaterial) => StoreLink;
+
+/** As typed; PEM contents, not paths. */
+export interface EtcdOptions {
+  readonly etcdEndpoints: readonly string[];
+  readonly etcdCa: string;
+  readonly etcdCert: string;
+  readonly etcdKey: string;
+}
+
+/** Undefined: the bundled way. Throws `invalid-argument`. */
+export function parseStoreAccess(options: EtcdOptions): StoreAccess | undefined {
+  const { etcdCa: caCertificate, etcdCert: certificate, etcdKey: key } = options;
+  const given = [caCertificate, certificate, key].filter((pem) => pem !== '').length;
+  if (options.etcdEndpoints.length === 0) {
+    if (given > 0) throw invalid('--etcd-ca, --etcd-cert and --etcd-key need --etcd as well');
+    return undefined;
+  }
+  const endpoints = options.etcdEndpoints.map(parseEndpoint);
+  const secure = endpoints.filter((endpoint) => endpoint.startsWith('https:')).length;
+  if (secure !== 0 && secure !== endpoints.length) throw invalid('--etcd: endpoints must be all https or all http');
+  if (secure === 0 && given > 0) throw invalid('--etcd: certificates are for https endpoints, these are http');
+  if (secure > 0 && given < 3) throw invalid('--etcd: https endpoints need --etcd-ca, --etcd-cert and --etcd-key');
+  return { endpoints, caCertificate, certificate, key };
+}
+
+function parseEndpoint(text: string): string {
+  const example = 'write it like https://10.0.0.5:2379';
+  if (!/^https?:\/\//.test(text)) throw invalid(`--etcd: "${text}" lacks http:// or https://; ${example}`);
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch (cause) {
+    throw new OverlaydError('invalid-argument', `--etcd: "${text}" is not a URL; ${example}`, { cause });
+  }
+  if (url.username !== '') throw invalid('--etcd: user names in the URL are not supported; use client certificates');
+  if (url.pathname !== '/' || url.search !== '')
+    throw invalid(`--etcd: "${text}" has more than host and port; ${example}`);
+  // The URL parser drops a scheme's default port, which is not etcd's.
+  const port = url.port || (/:(80|443)\/?$/.exec(text)?.[1] ?? '2379');
+  return `${url.protocol}//${url.hostname}:${port}`;
+}
+
+function invalid(message: string): OverlaydError {
+  return new OverlaydError('invalid-argument', message);
+}
+
+export function accessOf({ store }: Identity): StoreAccess {
+  const { endpoints, caCertificate, certificate, key } = store;
+  return { endpoints, caCertificate, certificate, key };
+}
