@@ -76,7 +76,7 @@ export class Gossip {
     const targets =
       present.length <= FEW_PUSHED ? present : this.#pick(present, FANOUT + Math.ceil(Math.log2(present.length)));
     if (targets.length === 0) return;
-    const message = this.#message({ delta: { from: 0, to: 0, snapshot: false, records } });
+    const message = this.#message({ delta: { from: 0, to: 0, records } });
     const sent = Promise.allSettled(targets.map((node) => this.#request(peerOf(node), message)));
     const wait = new AbortController();
     await Promise.race([sent, clock.sleep(PUSH_WAIT_MS, wait.signal).catch(() => undefined)]);

@@ -15,7 +15,6 @@ export interface Digest {
 export interface Delta {
   readonly from: number;
   readonly to: number;
-  readonly snapshot: boolean;
   readonly records: readonly GossipRecord[];
 }
 

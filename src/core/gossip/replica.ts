@@ -7,7 +7,8 @@
  * 2008) keeps one such number per owner because its owners count for themselves; here etcd counts for all.
  *
  * Scales: an idle exchange carries one number; a delta costs one pass over the table. Tombstones are kept up to a
- * bound; a peer that is further behind than that gets the whole table (`snapshot`).
+ * bound; a peer that is further behind than that still gets every record, but no word that it is whole: what was
+ * deleted meanwhile it learns from etcd only.
  */
 import type { Delta, Digest, GossipRecord } from './message.ts';
 
@@ -113,7 +114,6 @@ export class Replica {
    */
   delta(peer: Digest, budgetBytes: number): Delta | undefined {
     if (peer.complete >= this.#highest && peer.complete >= this.#complete) return undefined;
-    if (peer.complete > 0 && peer.complete < this.#floor && this.#whole) return this.#snapshot();
     const has = new Set(peer.ahead);
     const missing: (GossipRecord & { readonly revision: number })[] = [];
     for (const [key, { revision, value }] of this.#entries) {
@@ -121,7 +121,8 @@ export class Replica {
     }
     missing.sort((a, b) => a.revision - b.revision);
 
-    const claims = this.#whole && this.#complete > peer.complete;
+    const remembers = peer.complete === 0 || peer.complete >= this.#floor;
+    const claims = this.#whole && remembers && this.#complete > peer.complete;
     let bytes = 0;
     let cut = missing.length;
     for (let i = 0; i < missing.length; i++) {
@@ -137,25 +138,19 @@ export class Replica {
     const lastRevision = records.at(-1)?.revision ?? 0;
     const to = cut < missing.length ? Math.min(lastRevision, this.#complete) : this.#complete;
     if (!claims || to <= peer.complete) {
-      return records.length === 0 ? undefined : { from: 0, to: 0, snapshot: false, records };
+      return records.length === 0 ? undefined : { from: 0, to: 0, records };
     }
-    return { from: peer.complete, to, snapshot: false, records };
+    return { from: peer.complete, to, records };
   }
 
   /** `senderComplete` is the sender's own digest: a delta that reaches it makes this replica whole. */
   mergeDelta(delta: Delta, senderComplete: number): RecordChange[] {
-    if (delta.snapshot) return this.mergeSnapshot(delta.to, delta.records);
     const changes = this.merge(delta.records);
     if (delta.to > 0 && delta.from <= this.#complete) {
       this.#raise(delta.to);
       if (delta.to >= senderComplete) this.#whole = true;
     }
     return changes;
-  }
-
-  #snapshot(): Delta {
-    const records = [...this.records()].filter((record) => record.revision <= this.#complete);
-    return { from: 0, to: this.#complete, snapshot: true, records };
   }
 
   #put(key: string, value: string | undefined, revision: number): RecordChange | undefined {

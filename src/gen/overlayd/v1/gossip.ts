@@ -53,8 +53,6 @@ export interface Delta {
    */
   from: number;
   to: number;
-  /** The sender no longer holds tombstones back to the receiver's revision: these are all keys that exist at `to`. */
-  snapshot: boolean;
   records: Record[];
 }
 
@@ -259,7 +257,7 @@ export const Digest: MessageFns<Digest> = {
 };
 
 function createBaseDelta(): Delta {
-  return { from: 0, to: 0, snapshot: false, records: [] };
+  return { from: 0, to: 0, records: [] };
 }
 
 export const Delta: MessageFns<Delta> = {
@@ -270,11 +268,8 @@ export const Delta: MessageFns<Delta> = {
     if (message.to !== 0) {
       writer.uint32(16).int64(message.to);
     }
-    if (message.snapshot !== false) {
-      writer.uint32(24).bool(message.snapshot);
-    }
     for (const v of message.records) {
-      Record.encode(v!, writer.uint32(34).fork()).join();
+      Record.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -309,15 +304,7 @@ export const Delta: MessageFns<Delta> = {
             continue;
           }
           case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.snapshot = reader.bool();
-            continue;
-          }
-          case 4: {
-            if (tag !== 34) {
+            if (tag !== 26) {
               break;
             }
 
@@ -343,7 +330,6 @@ export const Delta: MessageFns<Delta> = {
     const message = createBaseDelta();
     message.from = object.from ?? 0;
     message.to = object.to ?? 0;
-    message.snapshot = object.snapshot ?? false;
     message.records = object.records?.map((e) => Record.fromPartial(e)) || [];
     return message;
   },

@@ -104,7 +104,7 @@ test('messages past 4 MB are refused without being held', async () => {
   const [a, b] = [await createNode(), await createNode()];
   await serve(b);
   const records = [{ key: 'k', revision: 1, value: 'x'.repeat(5 * 1024 * 1024) }];
-  const message = { ...plain(a), delta: { from: 0, to: 1, snapshot: false, records } };
+  const message = { ...plain(a), delta: { from: 0, to: 1, records } };
   await expect(a.transport.request(peer(b), message, 5_000)).rejects.toThrow(
     /larger than max|max message size|larger/i,
   );
