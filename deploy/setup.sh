@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Makes this machine ready to build and run overlayd: tools, npm packages, dist/. Does only what is missing.
+#
+#   deploy/setup.sh          what the agent and the demo need
+#   deploy/setup.sh --test   and what the tests need
+#
+# Debian 12 or 13 as root; elsewhere it says what to install by hand.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PATH="$PWD/node_modules/.bin:$PATH:/usr/sbin:/sbin"
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+  printf 'setup: %s\n' "$@" >&2
+  exit 1
+}
+
+with_tests=
+case "${1-}" in
+  '') ;;
+  --test) with_tests=1 ;;
+  *) fail "unknown argument '$1'; usage: deploy/setup.sh [--test]" ;;
+esac
+
+# One set-up at a time in one tree.
+exec 9<.
+flock 9
+
+# ---------------------------------------------------------------- tools: command -> Debian package
+
+tools='ip:iproute2 bridge:iproute2 nft:nftables etcd:etcd-server etcdctl:etcd-client ping:iputils-ping
+  nsenter:util-linux unshare:util-linux flock:util-linux sysctl:procps ps:procps'
+[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils tcpdump:tcpdump openssl:openssl"
+
+missing=
+for tool in $tools; do
+  command -v "${tool%%:*}" >/dev/null || case " $missing " in
+    *" ${tool#*:} "*) ;;
+    *) missing="${missing:+$missing }${tool#*:}" ;;
+  esac
+done
+
+# Debian starts etcd when it is installed and at every boot. overlayd runs its own, so a service that came with this
+# installation is not started and not enabled; one that was there before is left as it is.
+install_packages() {
+  local policy=/usr/sbin/policy-rc.d saved=
+  if [ -e $policy ]; then
+    saved=$(mktemp -u $policy.XXXXXX)
+    mv $policy "$saved"
+  fi
+  # shellcheck disable=SC2064
+  trap "rm -f $policy; [ -z '$saved' ] || mv '$saved' $policy" EXIT
+  printf '#!/bin/sh\nexit 101\n' >$policy
+  chmod 755 $policy
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null || return 1
+  case " $* " in
+    *' etcd-server '*) ! command -v systemctl >/dev/null || systemctl disable -q etcd 2>/dev/null || true ;;
+  esac
+}
+
+if [ -n "$missing" ]; then
+  by_hand="install by hand: $missing"
+  command -v apt-get >/dev/null || fail 'this is not Debian, there is no apt-get here' "$by_hand"
+  [ "$(id -u)" = 0 ] || fail 'packages are missing and this is not root' "run as root, or $by_hand"
+  say "installing with apt-get: $missing"
+  # shellcheck disable=SC2086
+  (install_packages $missing) || fail "apt-get could not install them (see above); $by_hand"
+fi
+
+# ---------------------------------------------------------------- npm packages
+
+if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  command -v node >/dev/null && command -v npm >/dev/null ||
+    fail 'node and npm are needed: Node 20 or newer (Debian 13: apt-get install nodejs npm; else see nodejs.org)'
+  major=$(node -p 'process.versions.node.split(".")[0]')
+  [ "$major" -ge 20 ] || fail "node $(node -v) is too old: Node 20 or newer is needed (see nodejs.org)"
+  say 'npm ci'
+  npm ci --no-progress --loglevel=error || fail 'npm ci failed (see above)'
+fi
+[ -x node_modules/.bin/node ] || fail 'node_modules/.bin/node is missing: remove node_modules and run again'
+
+# ---------------------------------------------------------------- build
+
+if [ ! -x dist/overlayd ] || [ -n "$(find src deploy/build.ts package-lock.json tsconfig.json -newer dist/overlayd -print -quit)" ]; then
+  say 'building dist/overlayd'
+  node_modules/.bin/node deploy/build.ts || fail 'the build failed (see above)'
+fi

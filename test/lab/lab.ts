@@ -1,0 +1,149 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Host, ROOT } from './host.ts';
+import { INTERNET, ROUTER, startInternet } from './internet.ts';
+import { type Fault, Switch } from './switch.ts';
+
+export interface LabOptions {
+  /** h1 … hN at 10.77.0.1 … 10.77.0.N. */
+  readonly hosts: number;
+  /** Of the links between the hosts; 1500. */
+  readonly mtu?: number;
+  /** Starts an agent on each host. */
+  readonly agents?: boolean;
+}
+
+/**
+ * A laboratory of hosts on one switch, all of it in namespaces that end with this process; nothing is put in the
+ * machine's own. Logs and states are under `directory`, until `close`.
+ */
+export class Lab {
+  readonly directory: string;
+  readonly hosts: readonly Host[];
+  readonly #mtu: number;
+  readonly #extra: Host[] = [];
+  #switch: Switch | undefined;
+
+  private constructor(options: LabOptions) {
+    this.directory = mkdtempSync(join(tmpdir(), 'overlayd-lab-'));
+    this.#mtu = options.mtu ?? 1500;
+    this.hosts = Array.from({ length: options.hosts }, (_, index) => this.#host(`h${index + 1}`, index + 1));
+  }
+
+  static async open(options: LabOptions): Promise<Lab> {
+    if (options.agents === true) requireBuild();
+    const lab = new Lab(options);
+    try {
+      mkdirSync(join(lab.directory, 'switch'));
+      lab.#switch = await Switch.powerOn(join(lab.directory, 'switch'));
+      await startInternet(await lab.addHost('internet', 254));
+      await Promise.all(lab.hosts.map((host) => host.powerOn()));
+      if (options.agents === true) await Promise.all(lab.hosts.map((host) => host.agent.start()));
+      return lab;
+    } catch (error) {
+      await lab.close({ keepFiles: true });
+      throw error;
+    }
+  }
+
+  /** Host by number, from 1. */
+  host(number: number): Host {
+    const host = this.hosts[number - 1];
+    if (host === undefined) throw new Error(`this lab has ${this.hosts.length} hosts`);
+    return host;
+  }
+
+  /** What lies behind the hosts' default route. */
+  get internet(): Host {
+    return this.#extra[0]!;
+  }
+
+  /** One more machine at 10.77.0.`number`, without an agent, switched on. */
+  async addHost(name: string, number: number): Promise<Host> {
+    const host = this.#host(name, number);
+    this.#extra.push(host);
+    await host.powerOn();
+    return host;
+  }
+
+  // ------------------------------------------------------------ faults
+
+  /** Nothing passes between the groups; within a group everything does. Replaces the faults before. */
+  async partition(...groups: readonly (readonly Host[])[]): Promise<void> {
+    const faults: Fault[] = [];
+    groups.forEach((a, index) => {
+      for (const b of groups.slice(index + 1)) faults.push({ a: a.map(portOf), b: b.map(portOf) });
+    });
+    await this.#plug().setFaults(faults);
+  }
+
+  /** Loses that share of all traffic from and to these hosts. */
+  async lose(percent: number, hosts: readonly Host[]): Promise<void> {
+    const all = [...this.hosts, ...this.#extra].map(portOf);
+    await this.#plug().setFaults([{ a: hosts.map(portOf), b: all, percent }]);
+  }
+
+  async heal(): Promise<void> {
+    await this.#plug().setFaults([]);
+  }
+
+  async setCable(host: Host, state: 'up' | 'down'): Promise<void> {
+    await this.#plug().setLink(portOf(host), state);
+  }
+
+  // ------------------------------------------------------------ the end
+
+  /** Lets everything outlive this process. */
+  keep(): readonly number[] {
+    for (const host of [...this.hosts, ...this.#extra]) host.keep();
+    this.#plug().keep();
+    return [...this.hosts.map((host) => host.pid), ...this.#extra.map((host) => host.pid), this.#plug().pid];
+  }
+
+  async close(options: { keepFiles?: boolean } = {}): Promise<void> {
+    await Promise.all([...this.hosts, ...this.#extra].map((host) => host.powerOff()));
+    await this.#switch?.powerOff();
+    if (options.keepFiles === true) console.log(`logs of the lab are kept in ${this.directory}`);
+    else rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #plug(): Switch {
+    if (this.#switch === undefined) throw new Error('the switch is off');
+    return this.#switch;
+  }
+
+  #host(name: string, number: number): Host {
+    const lab = this;
+    return new Host({
+      name,
+      address: `10.77.0.${number}`,
+      directory: join(this.directory, name),
+      mtu: this.#mtu,
+      ...(name === 'internet' ? {} : { router: { gateway: ROUTER, resolver: INTERNET } }),
+      plug: {
+        get pid() {
+          return lab.#plug().pid;
+        },
+        port: `p-${name}`,
+      },
+    });
+  }
+}
+
+function portOf(host: Host): string {
+  return `p-${host.name}`;
+}
+
+function requireBuild(): void {
+  if (!existsSync(join(ROOT, 'dist/overlayd'))) throw new Error('dist/overlayd is not built: run "npm run setup"');
+}
+
+/** Directories of labs whose run was killed, older than a day. */
+export function sweepOldLabs(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const path = join(tmpdir(), name);
+    if (!name.startsWith('overlayd-lab-')) continue;
+    if (Date.now() - statSync(path).mtimeMs > 86_400_000) rmSync(path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,25 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+/**
+ * Waits until `probe` gives something other than undefined or false, and returns it. The limit is there to end a test
+ * that cannot succeed, not to measure: keep it generous. A probe that throws counts as "not yet"; its last error is
+ * told when the time is up.
+ */
+export async function until<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false> | T | undefined | false,
+  limitMs = 30_000,
+): Promise<T> {
+  const end = performance.now() + limitMs;
+  let last = '';
+  for (;;) {
+    try {
+      const value = await probe();
+      if (value !== undefined && value !== false) return value;
+    } catch (error) {
+      last = `: ${(error as Error).message}`;
+    }
+    if (performance.now() > end) throw new Error(`waited ${limitMs} ms for ${what}${last}`);
+    await pause(20);
+  }
+}
