@@ -1,0 +1,151 @@
+/** What options may hold, checked before the agent is asked; the messages show the right form. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseDuration } from '../core/config/duration.ts';
+import { parseAddress, parseCidr } from '../core/ip.ts';
+import { UsageError } from './exit.ts';
+
+export type Pairs = Readonly<Record<string, string>>;
+
+/** Collects `KEY=VALUE`, and `KEY` alone as an empty value (labels and driver options, as Docker). */
+export function collectPairs(text: string, previous: Pairs | undefined): Pairs {
+  const [key, value] = splitPair(text);
+  if (key === '') throw new InvalidArgumentError('The key is missing; write it like team=web.');
+  return { ...previous, [key]: value ?? '' };
+}
+
+/** Collects `NAME=IP`. */
+export function collectAddresses(text: string, previous: Pairs | undefined): Pairs {
+  const [name, address] = splitPair(text);
+  if (name === '' || address === undefined) throw new InvalidArgumentError('Write it like router=10.0.1.2.');
+  if (previous && Object.hasOwn(previous, name)) throw new InvalidArgumentError(`The name ${name} is given twice.`);
+  return { ...previous, [name]: parseIpv4(address) };
+}
+
+export function splitPair(text: string): [key: string, value: string | undefined] {
+  const equals = text.indexOf('=');
+  return equals < 0 ? [text, undefined] : [text.slice(0, equals), text.slice(equals + 1)];
+}
+
+/** Makes a parser of one value collect several. */
+export function collect<T>(
+  parse: (text: string) => T,
+): (text: string, previous: readonly T[] | undefined) => readonly T[] {
+  return (text, previous) => [...(previous ?? []), parse(text)];
+}
+
+export function parseIpv4(text: string): string {
+  if (text.includes(':')) throw new InvalidArgumentError('IPv6 addresses are not supported; write it like 10.0.1.5.');
+  if (parseAddress(text) === undefined) throw new InvalidArgumentError('Write an IPv4 address, like 10.0.1.5.');
+  return text;
+}
+
+export function parseSubnet(text: string): string {
+  if (text.includes(':')) throw new InvalidArgumentError('IPv6 subnets are not supported; write it like 10.0.1.0/24.');
+  if (parseCidr(text) === undefined) throw new InvalidArgumentError('Write an IPv4 CIDR, like 10.0.1.0/24.');
+  return text;
+}
+
+export function parseMac(text: string): string {
+  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text)) {
+    throw new InvalidArgumentError('Write a MAC address, like 02:42:0a:00:01:05.');
+  }
+  return text.toLowerCase();
+}
+
+/** Linux: 15 bytes at most, no slash, no space, not a dot or two. */
+export function parseIfname(text: string): string {
+  if (!/^[\x21-\x7e]{1,15}$/.test(text) || /[/:]/.test(text) || text === '.' || text === '..') {
+    throw new InvalidArgumentError('Write an interface name of at most 15 letters and digits, like eth0.');
+  }
+  return text;
+}
+
+export function parsePort(text: string): number {
+  return parseWhole(text, 1, 65_535, 'Write a port from 1 to 65535.');
+}
+
+export function parseMaskLength(text: string): number {
+  return parseWhole(text, 1, 31, 'Write the prefix length of each subnet, from 1 to 31, like 24.');
+}
+
+export function parseUses(text: string): number {
+  return parseWhole(text, 1, 1_000_000, 'Write how often the token may be used, 1 or more; leave it out for no limit.');
+}
+
+function parseWhole(text: string, min: number, max: number, hint: string): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max)) throw new InvalidArgumentError(hint);
+  return value;
+}
+
+/** Milliseconds; 0 for ever. */
+export function parseTtl(text: string): number {
+  const value = parseDuration(text);
+  if (value === undefined) throw new InvalidArgumentError('Write a duration, like 30m, 24h or 7d; 0 never expires.');
+  return value;
+}
+
+/** An address of this host or an interface: ports have flags of their own. */
+export function parseAddressOrInterface(text: string): string {
+  const [host, port] = text.split(':');
+  if (port !== undefined && parseAddress(host!) !== undefined) {
+    throw new InvalidArgumentError(`Leave the port out, --join-port sets it: ${host}.`);
+  }
+  if (/^[\d.]+$/.test(text)) return parseIpv4(text);
+  if (text === '' || /[\s/:]/.test(text)) {
+    throw new InvalidArgumentError('Write an IPv4 address of this host or an interface, like 10.0.0.1 or eth0.');
+  }
+  return text;
+}
+
+/** `host[:port]` of a member, the port filled in. */
+export function parseMemberAddress(text: string, defaultPort: number): string {
+  const match = /^([A-Za-z0-9][A-Za-z0-9.-]*)(?::(\d+))?$/.exec(text);
+  const port = match?.[2] === undefined ? defaultPort : Number(match[2]);
+  if (!match || (/^[\d.]+$/.test(match[1]!) && parseAddress(match[1]!) === undefined) || port < 1 || port > 65_535) {
+    throw new UsageError(`"${text}" is not the address of a member; write it like 10.0.0.1 or 10.0.0.1:${defaultPort}`);
+  }
+  return `${match[1]}:${port}`;
+}
+
+/** `http://` or `https://` with host and port, separated by commas, all of one scheme. */
+export function parseEtcdUrls(text: string, previous: readonly string[] | undefined): readonly string[] {
+  const urls = text.split(',').map((url) => url.trim());
+  if (!urls.every((url) => /^https?:\/\/[^/\s:@]+:\d{1,5}$/.test(url))) {
+    throw new InvalidArgumentError(
+      'Write URLs with a port, separated by commas: https://10.0.0.5:2379,https://10.0.0.6:2379.',
+    );
+  }
+  return [...(previous ?? []), ...urls];
+}
+
+/** CONTAINER of connect and disconnect, when it must be a network namespace. */
+export function checkContainer(text: string): string {
+  if (/^netns:(\/\S+|[^/\s]+)$/.test(text) || /^pid:[1-9]\d{0,9}$/.test(text)) return text;
+  throw new UsageError(
+    `"${text}" is not a container that overlayd can find; write netns:NAME (as \`ip netns\` lists it), netns:/PATH or pid:NUMBER`,
+  );
+}
+
+/** Adds an option that other tools have and this one refuses, saying why; it is not in the help. */
+export function refuseOption(command: Command, flags: string, reason: string): void {
+  const option = new Option(flags).hideHelp();
+  command.addOption(option).on(`option:${option.name()}`, () => {
+    throw new UsageError(`${option.long} is not supported: ${reason}`);
+  });
+}
+
+const SWITCHES = new Set(['attachable', 'force', 'ingress', 'internal', 'ipv6', 'no-trunc', 'quiet']);
+
+/** Docker's `--switch=true` and `--switch=false` as plain switches; `--attachable=false` is `--no-attachable`. */
+export function normaliseSwitches(args: readonly string[]): readonly string[] {
+  const end = args.includes('--') ? args.indexOf('--') : args.length;
+  return args.flatMap((arg, i) => {
+    const [, name = '', value = ''] = (i < end && /^--([a-z0-9-]+)=(.*)$/s.exec(arg)) || [];
+    if (!SWITCHES.has(name)) return [arg];
+    if (/^(true|t|1)$/i.test(value)) return [`--${name}`];
+    if (!/^(false|f|0)$/i.test(value))
+      throw new UsageError(`--${name}=${value}: write --${name}=true or --${name}=false`);
+    return name === 'attachable' ? ['--no-attachable'] : [];
+  });
+}

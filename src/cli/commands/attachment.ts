@@ -1,0 +1,90 @@
+/** `network connect` and `network disconnect`. */
+import type { Command } from 'commander';
+import { checkEndpointName } from '../../core/names.ts';
+import type { ConnectRequest } from '../../gen/overlayd/v1/control.ts';
+import { checkContainer, collect, parseIfname, parseIpv4, parseMac, refuseOption } from '../argument.ts';
+import { checkLocally } from '../exit.ts';
+import { endpointJson } from '../network-json.ts';
+import { addJsonOption, printJson } from '../output.ts';
+import type { Session } from '../session.ts';
+
+interface ConnectOptions {
+  readonly name?: string;
+  readonly alias?: readonly string[];
+  readonly ip?: string;
+  readonly mac?: string;
+  readonly ifname?: string;
+  readonly format: 'text' | 'json';
+}
+
+export function addConnect(network: Command, session: Session): void {
+  const command = addJsonOption(
+    network
+      .command('connect')
+      .description('Connect a container of this host to a network')
+      .argument('<network>', 'name, id or beginning of an id')
+      .argument('<container>', 'netns:NAME (as `ip netns` lists it), netns:/PATH or pid:NUMBER')
+      .option('--name <name>', 'the name that resolves to it (default: the namespace’s name)', parseName('--name'))
+      .option('--alias <name>', 'another name, which others may share; may be repeated', collect(parseName('--alias')))
+      .option('--ip <ip>', 'its address (default: the next free one)', parseIpv4)
+      .option('--mac <mac>', 'its MAC address (default: made from the IP address)', parseMac)
+      .option(
+        '--ifname <name>',
+        'its interface in the container (default: the first free of eth0, eth1, …)',
+        parseIfname,
+      ),
+  ).addHelpText(
+    'after',
+    `
+Prints the address.
+
+Examples:
+  overlayd network connect --name api --alias backend web netns:c1
+  overlayd network connect --ip 10.20.0.50 --ifname lan0 office pid:4711`,
+  );
+  refuseOption(command, '--ip6 <ip>', 'networks have IPv4 addresses only');
+  refuseOption(command, '--link <container>', 'names of the network resolve by themselves; --alias gives more of them');
+  refuseOption(command, '--link-local-ip <ip>', 'give --ip an address of the network');
+  refuseOption(command, '--driver-opt <key=value>', 'endpoints have no driver options');
+  refuseOption(command, '--gw-priority <number>', 'a network made with --internal gives no default route');
+  command.action(async (networkRef: string, container: string, options: ConnectOptions) => {
+    const request: ConnectRequest = {
+      network: networkRef,
+      container: checkContainer(container),
+      name: options.name ?? '',
+      aliases: [...(options.alias ?? [])],
+      ip: options.ip ?? '',
+      mac: options.mac ?? '',
+      ifname: options.ifname ?? '',
+    };
+    const { endpoint, warnings } = await session.ask(`connecting ${container} to ${networkRef}`, (client) =>
+      client.connect(request),
+    );
+    session.warn(warnings);
+    if (!endpoint) return;
+    if (options.format === 'json') printJson(session, endpointJson(endpoint));
+    else session.print(endpoint.address);
+  });
+}
+
+export function addDisconnect(network: Command, session: Session): void {
+  network
+    .command('disconnect')
+    .description('Disconnect a container from a network')
+    .argument('<network>', 'name, id or beginning of an id')
+    .argument('<container>', 'as given to connect, or name or id of the endpoint')
+    .option('-f, --force', 'also one whose host is down')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  overlayd network disconnect web netns:c1\n  overlayd network disconnect --force web shop',
+    )
+    .action(async (networkRef: string, container: string, { force = false }: { force?: boolean }) => {
+      await session.ask(`disconnecting ${container} from ${networkRef}`, (client) =>
+        client.disconnect({ network: networkRef, container, force }),
+      );
+    });
+}
+
+function parseName(option: string): (text: string) => string {
+  return (text) => checkLocally(() => checkEndpointName(text, option));
+}

@@ -1,0 +1,241 @@
+/** `init`, `join` and `leave`. */
+import type { Command } from 'commander';
+import { OverlaydError } from '../../core/errors.ts';
+import { parseToken } from '../../core/token.ts';
+import type { ClusterResult, InitRequest, JoinClusterRequest } from '../../gen/overlayd/v1/control.ts';
+import {
+  collect,
+  collectPairs,
+  type Pairs,
+  parseAddressOrInterface,
+  parseEtcdUrls,
+  parseMaskLength,
+  parseMemberAddress,
+  parsePort,
+  parseSubnet,
+} from '../argument.ts';
+import { checkLocally, UsageError } from '../exit.ts';
+import { addJsonOption, printJson } from '../output.ts';
+import type { Session } from '../session.ts';
+
+const DEFAULT_JOIN_PORT = 2377;
+
+interface HostOptions {
+  readonly advertiseAddr?: string;
+  readonly dataPathAddr?: string;
+  readonly dataPathPort?: number;
+  readonly listenAddr?: string;
+  readonly joinPort?: number;
+  readonly gossipPort?: number;
+  readonly name?: string;
+  readonly label?: Pairs;
+  readonly format: 'text' | 'json';
+}
+
+interface InitOptions extends HostOptions {
+  readonly etcd?: readonly string[];
+  readonly etcdCa?: string;
+  readonly etcdCert?: string;
+  readonly etcdKey?: string;
+  readonly defaultAddrPool?: readonly string[];
+  readonly defaultAddrPoolMaskLength?: number;
+}
+
+interface JoinOptions extends HostOptions {
+  readonly token?: string;
+  readonly tokenFile?: string;
+}
+
+export function addClusterCommands(program: Command, session: Session): void {
+  addInit(program, session);
+  addJoin(program, session);
+  addLeave(program, session);
+}
+
+function addInit(program: Command, session: Session): void {
+  const command = program.command('init').description('Create a cluster with this host as its first member');
+  addHostOptions(command)
+    .option('--etcd <url,...>', "the cluster's own etcd; without it this host runs one", parseEtcdUrls)
+    .option('--etcd-ca <file>', "certificate (PEM) of the authority that signed etcd's certificate")
+    .option('--etcd-cert <file>', "this cluster's client certificate (PEM) for etcd")
+    .option('--etcd-key <file>', 'key (PEM) of that certificate')
+    .option(
+      '--default-addr-pool <cidr>',
+      'where automatic subnets come from; may be repeated (default: 10.0.0.0/8)',
+      collect(parseSubnet),
+    )
+    .option('--default-addr-pool-mask-length <length>', 'size of automatic subnets (default: 24)', parseMaskLength);
+  addJsonOption(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  overlayd init --advertise-addr 10.0.0.1
+  overlayd init --advertise-addr eth1 --default-addr-pool 172.30.0.0/16 --default-addr-pool-mask-length 26
+  overlayd init --etcd https://10.0.0.5:2379,https://10.0.0.6:2379 --etcd-ca ca.pem --etcd-cert c.pem --etcd-key k.pem`,
+    )
+    .action(async (options: InitOptions) => {
+      const request = await initRequest(options, session);
+      const result = await session.ask('creating the cluster', (client, report) => client.initCluster(request, report));
+      session.warn(result.warnings);
+      if (options.format === 'json') return printResult(session, result);
+      session.print(`Cluster ${result.clusterId} created; this node ${result.nodeName} is its first member.`);
+      session.print(`To add a host, run there:\n\n    ${result.joinCommand}\n`);
+    });
+}
+
+function addJoin(program: Command, session: Session): void {
+  const command = program
+    .command('join')
+    .description('Make this host a member of a cluster')
+    .argument('<address[:port]>', `any member of the cluster (default port: ${DEFAULT_JOIN_PORT})`)
+    .option('--token <token>', 'what `overlayd init` or `overlayd token create` printed')
+    .option(
+      '--token-file <file>',
+      'read the token from a file, - for standard input: it stays out of the process list',
+    );
+  addJsonOption(addHostOptions(command))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  overlayd join --token OVLTKN-1-... 10.0.0.1:2377
+  ssh host1 overlayd token create -q | overlayd join --token-file - 10.0.0.1`,
+    )
+    .action(async (address: string, options: JoinOptions) => {
+      const request: JoinClusterRequest = {
+        ...hostRequest(options),
+        address: parseMemberAddress(address, DEFAULT_JOIN_PORT),
+        token: await readToken(options, session),
+      };
+      const result = await session.ask(`joining through ${request.address}`, (client, report) =>
+        client.joinCluster(request, report),
+      );
+      session.warn(result.warnings);
+      if (options.format === 'json') return printResult(session, result);
+      session.print(`This node ${result.nodeName} joined cluster ${result.clusterId}.`);
+    });
+}
+
+function addLeave(program: Command, session: Session): void {
+  addJsonOption(
+    program
+      .command('leave')
+      .description('Take this host out of its cluster')
+      .option('--force', 'leave even with containers connected, or when the cluster cannot be told'),
+  )
+    .addHelpText(
+      'after',
+      `
+The node stays listed as down until \`overlayd node rm\` removes it on another member.
+
+Examples:
+  overlayd leave
+  overlayd leave --force`,
+    )
+    .action(async ({ force = false, format }: { force?: boolean; format: string }) => {
+      const result = await session.ask('leaving the cluster', (client, report) =>
+        client.leaveCluster({ force }, report),
+      );
+      session.warn(result.warnings);
+      if (format === 'json') return printResult(session, result);
+      session.print(`This node ${result.nodeName} left cluster ${result.clusterId}.`);
+    });
+}
+
+function addHostOptions(command: Command): Command {
+  return command
+    .option(
+      '--advertise-addr <ip|interface>',
+      'where other members reach this host; may be left out where there is one choice only',
+      parseAddressOrInterface,
+    )
+    .option(
+      '--data-path-addr <ip|interface>',
+      'where containers’ traffic goes (default: as --advertise-addr)',
+      parseAddressOrInterface,
+    )
+    .option('--data-path-port <port>', 'UDP port of containers’ traffic (default: 4789)', parsePort)
+    .option(
+      '--listen-addr <ip|interface>',
+      'where to listen (default: the advertised address)',
+      parseAddressOrInterface,
+    )
+    .option('--join-port <port>', `TCP port for joining hosts (default: ${DEFAULT_JOIN_PORT})`, parsePort)
+    .option('--gossip-port <port>', 'TCP port for the other members (default: 7946)', parsePort)
+    .option('--name <name>', "the node's name (default: the host name)")
+    .option('--label <key=value>', 'label of the node; may be repeated', collectPairs);
+}
+
+function hostRequest(options: HostOptions): Omit<JoinClusterRequest, 'token' | 'address'> {
+  return {
+    advertiseAddr: options.advertiseAddr ?? '',
+    dataPathAddr: options.dataPathAddr ?? '',
+    dataPathPort: options.dataPathPort ?? 0,
+    listenAddr: options.listenAddr ?? '',
+    joinPort: options.joinPort ?? 0,
+    gossipPort: options.gossipPort ?? 0,
+    name: options.name ?? '',
+    labels: { ...options.label },
+  };
+}
+
+async function initRequest(options: InitOptions, session: Session): Promise<InitRequest> {
+  const { etcd = [], etcdCa, etcdCert, etcdKey } = options;
+  if (etcd.length === 0 && (etcdCa ?? etcdCert ?? etcdKey) !== undefined) {
+    throw new UsageError('--etcd-ca, --etcd-cert and --etcd-key need --etcd, like --etcd https://10.0.0.5:2379');
+  }
+  if ((etcdCert === undefined) !== (etcdKey === undefined)) {
+    throw new UsageError('--etcd-cert and --etcd-key belong together; give both or none');
+  }
+  if (etcdCa !== undefined && etcd.some((url) => url.startsWith('http:'))) {
+    throw new UsageError('--etcd-ca has no meaning for http:// URLs; write https:// or leave it out');
+  }
+  return {
+    ...hostRequest(options),
+    etcdEndpoints: [...etcd],
+    etcdCa: await readPem(session, '--etcd-ca', etcdCa),
+    etcdCert: await readPem(session, '--etcd-cert', etcdCert),
+    etcdKey: await readPem(session, '--etcd-key', etcdKey),
+    defaultAddrPool: [...(options.defaultAddrPool ?? [])],
+    defaultAddrPoolMaskLength: options.defaultAddrPoolMaskLength ?? 0,
+  };
+}
+
+async function readPem(session: Session, option: string, path: string | undefined): Promise<string> {
+  if (path === undefined) return '';
+  const text = await readInput(session, option, path);
+  if (!text.includes('-----BEGIN ')) throw new UsageError(`${option}: ${path} is not a PEM file`);
+  return text;
+}
+
+async function readToken({ token, tokenFile }: JoinOptions, session: Session): Promise<string> {
+  if ((token === undefined) === (tokenFile === undefined)) {
+    throw new UsageError(
+      token === undefined
+        ? 'give --token or --token-file; `overlayd token create` on a member prints the whole join line'
+        : '--token and --token-file say the same thing twice; give one of them',
+    );
+  }
+  const text = (token ?? (await readInput(session, '--token-file', tokenFile!))).trim();
+  checkLocally(() => parseToken(text));
+  return text;
+}
+
+async function readInput(session: Session, option: string, path: string): Promise<string> {
+  try {
+    return await session.surroundings.readFile(path);
+  } catch (cause) {
+    throw new OverlaydError('invalid-argument', `${option}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function printResult(session: Session, result: ClusterResult): void {
+  printJson(session, {
+    ClusterID: result.clusterId,
+    NodeID: result.nodeId,
+    NodeName: result.nodeName,
+    ...(result.joinCommand === '' ? {} : { JoinCommand: result.joinCommand }),
+    Warnings: result.warnings,
+  });
+}

@@ -1,0 +1,61 @@
+/** `endpoint ls` and `endpoint inspect`. */
+import type { Command } from 'commander';
+import { forEach } from '../each.ts';
+import { endpointJson } from '../network-json.ts';
+import {
+  addInspectOption,
+  addListOptions,
+  type Format,
+  type ListOptions,
+  printInspected,
+  printListing,
+} from '../output.ts';
+import type { Session } from '../session.ts';
+import { shortId } from '../table.ts';
+
+export function addEndpointCommands(program: Command, session: Session): void {
+  const endpoint = program.command('endpoint').description('See what is connected, on all hosts');
+
+  addListOptions(endpoint.command('ls').alias('list').description('List the endpoints'))
+    .option('--network <network>', 'only those of this network')
+    .option('--node <node>', 'only those on this node')
+    .addHelpText(
+      'after',
+      "\nExamples:\n  overlayd endpoint ls --network web\n  overlayd endpoint ls --node host2 --format '{{.Name}} {{.IPv4Address}}'",
+    )
+    .action(async (options: ListOptions & { network?: string; node?: string }) => {
+      const query = { network: options.network ?? '', node: options.node ?? '' };
+      const { endpoints } = await session.ask('waiting for the agent', (client) => client.listEndpoints(query));
+      printListing(session, options, {
+        rows: endpoints,
+        columns: [
+          { heading: 'ENDPOINT ID', cell: (row) => shortId(row.id, !options.trunc) },
+          { heading: 'NAME', cell: (row) => row.name },
+          { heading: 'NETWORK', cell: (row) => row.networkName },
+          { heading: 'ADDRESS', cell: (row) => `${row.address}/${row.prefix}` },
+          { heading: 'NODE', cell: (row) => row.nodeName },
+          { heading: 'STATE', cell: (row) => row.state },
+          { heading: 'CONTAINER', cell: (row) => row.container },
+        ],
+        toJson: endpointJson,
+        id: (row) => row.id,
+      });
+    });
+
+  addInspectOption(endpoint.command('inspect').description('Show all that is known of endpoints, as JSON'))
+    .argument('<endpoint...>', 'name, id or beginning of an id')
+    .addHelpText(
+      'after',
+      "\nExamples:\n  overlayd endpoint inspect api\n  overlayd endpoint inspect -f '{{.MacAddress}}' api",
+    )
+    .action(async (refs: string[], { format }: { format?: Format }) => {
+      await session.ask('waiting for the agent', (client) =>
+        forEach(
+          session,
+          refs,
+          (ref) => client.getEndpoint({ ref }),
+          (found) => printInspected(session, format, found.map(endpointJson)),
+        ),
+      );
+    });
+}

@@ -1,0 +1,203 @@
+/** `network create`, `ls`, `inspect`, `rm` and `prune`; `connect` and `disconnect` are in `attachment.ts`. */
+import type { Command } from 'commander';
+import { isOverlaydError } from '../../core/errors.ts';
+import { checkNetworkName } from '../../core/names.ts';
+import type { CreateNetworkRequest } from '../../gen/overlayd/v1/control.ts';
+import {
+  collect,
+  collectAddresses,
+  collectPairs,
+  type Pairs,
+  parseIpv4,
+  parseSubnet,
+  refuseOption,
+} from '../argument.ts';
+import { forEach } from '../each.ts';
+import { checkLocally, UsageError } from '../exit.ts';
+import { type Filter, matchesFilters, parseListFilter, parsePruneFilter } from '../network-filter.ts';
+import { networkInspection, networkRow } from '../network-json.ts';
+import {
+  addInspectOption,
+  addListOptions,
+  type Format,
+  type ListOptions,
+  printInspected,
+  printListing,
+} from '../output.ts';
+import type { Session } from '../session.ts';
+import { shortId } from '../table.ts';
+import { addConnect, addDisconnect } from './attachment.ts';
+
+interface CreateOptions {
+  readonly attachable?: boolean;
+  readonly internal?: boolean;
+  readonly subnet?: readonly string[];
+  readonly gateway?: readonly string[];
+  readonly ipRange?: readonly string[];
+  readonly auxAddress?: Pairs;
+  readonly label?: Pairs;
+  readonly opt?: Pairs;
+}
+
+export function addNetworkCommands(program: Command, session: Session): void {
+  const network = program.command('network').description('Make networks and connect containers to them');
+  addCreate(network, session);
+  addConnect(network, session);
+  addDisconnect(network, session);
+  addList(network, session);
+  addInspect(network, session);
+  addRemove(network, session);
+  addPrune(network, session);
+}
+
+function addCreate(network: Command, session: Session): void {
+  const command = network
+    .command('create')
+    .description('Make a network that every host of the cluster can use at once')
+    .argument('<name>')
+    .option('--attachable', 'containers may be connected, as is the default; --attachable=false refuses them')
+    .option('--internal', 'no way out of the network: no default route, no forwarding of names')
+    .option(
+      '--subnet <cidr>',
+      'the network’s addresses (default: the next free one of the pools)',
+      collect(parseSubnet),
+    )
+    .option('--gateway <ip>', 'address of the gateway (default: the first one)', collect(parseIpv4))
+    .option('--ip-range <cidr>', 'where automatic addresses come from, within the subnet', collect(parseSubnet))
+    .option('--aux-address <name=ip>', 'address to keep free; may be repeated', collectAddresses)
+    .option('--label <key=value>', 'label of the network; may be repeated', collectPairs)
+    .option('-o, --opt <key=value>', 'option of the driver, like mtu=1400; may be repeated', collectPairs)
+    .option('-d, --driver <driver>', 'overlay or overlayd, there is no other', parseDriver)
+    .addHelpText(
+      'after',
+      `
+Prints the network's id.
+
+Examples:
+  overlayd network create web
+  overlayd network create --subnet 10.20.0.0/24 --gateway 10.20.0.254 --aux-address printer=10.20.0.9 office
+  overlayd network create --internal --label team=data -o mtu=1400 db`,
+    );
+  refuseOption(command, '--no-attachable', 'write --attachable=false');
+  refuseOption(command, '--ipv6', 'networks have IPv4 addresses only');
+  refuseOption(command, '--ingress', 'there are no services whose ports a routing mesh could publish');
+  refuseOption(command, '--scope <scope>', 'every network is seen on every host of the cluster');
+  command.action(async (name: string, options: CreateOptions) => {
+    const request: CreateNetworkRequest = {
+      name: checkLocally(() => checkNetworkName(name)),
+      ...(options.attachable === undefined ? {} : { attachable: options.attachable }),
+      internal: options.internal ?? false,
+      subnets: [...(options.subnet ?? [])],
+      gateways: [...(options.gateway ?? [])],
+      ipRanges: [...(options.ipRange ?? [])],
+      auxAddresses: { ...options.auxAddress },
+      labels: { ...options.label },
+      options: { ...options.opt },
+    };
+    const { id } = await session.ask(`creating network ${name}`, (client) => client.createNetwork(request));
+    session.print(id);
+  });
+}
+
+function parseDriver(text: string): string {
+  if (text === 'overlay' || text === 'overlayd') return text;
+  throw new UsageError(`--driver ${text} is not supported: overlayd makes overlay networks; leave --driver out`);
+}
+
+function addList(network: Command, session: Session): void {
+  addListOptions(network.command('ls').alias('list').description('List the networks'))
+    .option(
+      '--filter <key=value>',
+      'only those that fit: dangling, driver, id, label, name, scope; may be repeated',
+      collect(parseListFilter),
+    )
+    .addHelpText(
+      'after',
+      "\nExamples:\n  overlayd network ls --filter label=team=data\n  overlayd network ls --format '{{.Name}}\\t{{.Subnets}}'",
+    )
+    .action(async (options: ListOptions & { filter?: readonly Filter[] }) => {
+      const { networks } = await session.ask('waiting for the agent', (client) => client.listNetworks({}));
+      printListing(session, options, {
+        rows: networks.filter((row) => matchesFilters(row, options.filter ?? [])),
+        columns: [
+          { heading: 'NETWORK ID', cell: (row) => shortId(row.id, !options.trunc) },
+          { heading: 'NAME', cell: (row) => row.name },
+          { heading: 'SUBNET', cell: (row) => row.subnets.map(({ cidr }) => cidr).join(',') },
+          { heading: 'VNI', cell: (row) => String(row.vni) },
+          { heading: 'ENDPOINTS', cell: (row) => String(row.endpointCount) },
+          { heading: 'STATE', cell: (row) => (row.internal ? `${row.state} (internal)` : row.state) },
+        ],
+        toJson: networkRow,
+        id: (row) => row.id,
+      });
+    });
+}
+
+function addInspect(network: Command, session: Session): void {
+  addInspectOption(network.command('inspect').description('Show all that is known of networks, as JSON like Docker’s'))
+    .argument('<network...>', 'name, id or beginning of an id')
+    .addHelpText(
+      'after',
+      "\nContainers lists the endpoints of all nodes, by endpoint id.\n\nExamples:\n  overlayd network inspect web\n  overlayd network inspect -f '{{.Mtu}} {{.Addresses.Free}}' web db",
+    )
+    .action(async (refs: string[], { format }: { format?: Format }) => {
+      await session.ask('waiting for the agent', (client) =>
+        forEach(
+          session,
+          refs,
+          (ref) => client.getNetwork({ ref }),
+          (found) => printInspected(session, format, found.map(networkInspection)),
+        ),
+      );
+    });
+}
+
+function addRemove(network: Command, session: Session): void {
+  network
+    .command('rm')
+    .alias('remove')
+    .description('Remove networks that no container is connected to')
+    .argument('<network...>', 'name, id or beginning of an id')
+    .option('-f, --force', 'a network that does not exist is no error')
+    .addHelpText('after', '\nExamples:\n  overlayd network rm web\n  overlayd network rm -f web db')
+    .action(async (refs: string[], { force = false }: { force?: boolean }) => {
+      await session.ask('removing the network', (client) =>
+        forEach(session, refs, async (ref) => {
+          const removed = await client.removeNetwork({ ref, force }).catch((error: unknown) => {
+            if (force && isOverlaydError(error, 'network-not-found')) return undefined;
+            throw error;
+          });
+          if (removed) session.print(ref);
+          if (removed && removed.waitingFor.length > 0) {
+            session.note(
+              `network ${removed.name}: its VNI and subnet are free when ${removed.waitingFor.join(', ')} ${removed.waitingFor.length > 1 ? 'have' : 'has'} torn down their part`,
+            );
+          }
+        }),
+      );
+    });
+}
+
+function addPrune(network: Command, session: Session): void {
+  network
+    .command('prune')
+    .description('Remove all networks that no container is connected to')
+    .option('-f, --force', 'do not ask')
+    .option(
+      '--filter <key=value>',
+      'only those that fit: until=24h, label=KEY[=VALUE], label!=KEY[=VALUE]; may be repeated',
+      collect(parsePruneFilter),
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  overlayd network prune\n  overlayd network prune -f --filter until=24h --filter label!=keep',
+    )
+    .action(async (options: { force?: boolean; filter?: readonly string[] }) => {
+      const filters = [...(options.filter ?? [])];
+      const which = filters.length === 0 ? '' : ` that fit ${filters.join(' and ')}`;
+      const warning = `This removes all networks${which} that no container on any host is connected to.`;
+      if (!options.force && !(await session.confirm(warning, '--force'))) return;
+      const { names } = await session.ask('removing unused networks', (client) => client.pruneNetworks({ filters }));
+      for (const name of names) session.print(name);
+    });
+}

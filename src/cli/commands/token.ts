@@ -1,0 +1,89 @@
+/** `token create`, `token ls` and `token revoke`. */
+import { type Command, Option } from 'commander';
+import { formatDuration } from '../../core/config/duration.ts';
+import type { Token } from '../../gen/overlayd/v1/control.ts';
+import { parseTtl, parseUses } from '../argument.ts';
+import { forEach } from '../each.ts';
+import { addJsonOption, addListOptions, type ListOptions, printJson, printListing, timestamp } from '../output.ts';
+import type { Session } from '../session.ts';
+
+const DAY_MS = 24 * 60 * 60 * 1_000;
+
+export function addTokenCommands(program: Command, session: Session): void {
+  const token = program.command('token').description('Make and revoke the tokens that hosts join with');
+
+  addJsonOption(
+    token
+      .command('create')
+      .description('Make a token and print the line to run on the host that is to join')
+      .addOption(
+        new Option('--ttl <duration>', 'how long it is valid, 0 for ever').argParser(parseTtl).default(DAY_MS, '24h'),
+      )
+      .option('--uses <count>', 'how many hosts may join with it (default: no limit)', parseUses)
+      .option('-q, --quiet', 'print the token only'),
+  )
+    .addHelpText('after', '\nExamples:\n  overlayd token create\n  overlayd token create --ttl 10m --uses 1 -q')
+    .action(async (options: { ttl: number; uses?: number; quiet?: boolean; format: string }) => {
+      const created = await session.ask('making the token', (client) =>
+        client.createToken({ ttlMs: options.ttl, uses: options.uses ?? 0 }),
+      );
+      if (options.quiet) return session.print(created.token);
+      if (options.format === 'text') return session.print(created.joinCommand);
+      printJson(session, {
+        ID: created.id,
+        Token: created.token,
+        JoinCommand: created.joinCommand,
+        ExpiresAt: timestamp(created.expiresAtMs),
+      });
+    });
+
+  addListOptions(token.command('ls').alias('list').description('List the tokens; their secrets are not kept'))
+    .addHelpText('after', '\nExamples:\n  overlayd token ls\n  overlayd token ls --format json')
+    .action(async (options: ListOptions) => {
+      const { tokens } = await session.ask('waiting for the agent', (client) => client.listTokens({}));
+      const now = session.surroundings.now();
+      printListing(session, options, {
+        rows: tokens,
+        columns: [
+          { heading: 'ID', cell: (row) => row.id },
+          { heading: 'ROLE', cell: (row) => row.role },
+          { heading: 'EXPIRES', cell: (row) => expiry(row, now) },
+          { heading: 'USES LEFT', cell: (row) => (row.usesLeft < 0 ? 'no limit' : String(row.usesLeft)) },
+          { heading: 'CREATED BY', cell: (row) => row.createdBy },
+        ],
+        toJson: tokenJson,
+        id: (row) => row.id,
+      });
+    });
+
+  token
+    .command('revoke')
+    .description('Make tokens useless; nodes that joined with them stay')
+    .argument('<token-id...>', 'id or beginning of an id, as `overlayd token ls` lists it')
+    .addHelpText('after', '\nExamples:\n  overlayd token revoke 4k1h2x9q')
+    .action(async (refs: string[]) => {
+      await session.ask('revoking the token', (client) =>
+        forEach(session, refs, async (ref) => session.print((await client.revokeToken({ ref })).ref)),
+      );
+    });
+}
+
+function expiry(token: Token, now: number): string {
+  if (token.expiresAtMs === 0) return 'never';
+  const left = token.expiresAtMs - now;
+  if (left <= 0) return 'expired';
+  const unit = left < 60_000 ? 1_000 : 60_000;
+  return `in ${formatDuration(Math.ceil(left / unit) * unit)}`;
+}
+
+function tokenJson(token: Token) {
+  return {
+    ID: token.id,
+    Role: token.role,
+    CreatedAt: timestamp(token.createdAtMs),
+    CreatedBy: token.createdBy,
+    ExpiresAt: timestamp(token.expiresAtMs),
+    /** Null: no limit. */
+    UsesLeft: token.usesLeft < 0 ? null : token.usesLeft,
+  };
+}

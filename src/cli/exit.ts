@@ -1,0 +1,40 @@
+/** How commands end: exit codes, and errors in one line that names the next step. */
+import { CommanderError } from 'commander';
+import { asOverlaydError, isOverlaydError } from '../core/errors.ts';
+
+/** Also in the root command's help. */
+export const EXIT = { ok: 0, failure: 1, usage: 2, noAgent: 69 } as const;
+
+/** The command line is wrong; nothing was asked of the agent. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** Some of several things failed and were reported; the rest is done. */
+export class PartialFailure extends Error {
+  override readonly name = 'PartialFailure';
+}
+
+/** Runs a check of the core on something typed: what it refuses is an error of usage. */
+export function checkLocally<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (isOverlaydError(error)) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+export function errorLine(error: unknown): string {
+  return `overlayd: ${error instanceof UsageError ? error.message : asOverlaydError(error).message}\n`;
+}
+
+/** Writes what went wrong, unless that has been done, and says how to exit. */
+export function exitCodeOf(error: unknown, writeError: (text: string) => void): number {
+  if (error instanceof PartialFailure) return EXIT.failure;
+  // Commander has written its message already; help and version end with 0.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  writeError(errorLine(error));
+  if (error instanceof UsageError) return EXIT.usage;
+  return isOverlaydError(error, 'agent-not-running') ? EXIT.noAgent : EXIT.failure;
+}

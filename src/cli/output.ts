@@ -1,0 +1,79 @@
+/** How listings and inspections are written: a table, one JSON array, a template a row, or ids only. */
+import { type Command, Option } from 'commander';
+import { UsageError } from './exit.ts';
+import type { Session } from './session.ts';
+import { type Column, renderTable } from './table.ts';
+import { parseTemplate, renderTemplate, type Template } from './template.ts';
+
+export type Format = 'table' | 'json' | Template;
+
+const INDENT = 4;
+
+export interface ListOptions {
+  readonly format?: Format;
+  readonly quiet?: boolean;
+  readonly trunc: boolean;
+}
+
+export function parseFormat(text: string): Format {
+  return text === 'table' || text === 'json' ? text : parseTemplate(text);
+}
+
+/** `--format`, `--quiet`, `--no-trunc`. */
+export function addListOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--format <format>', "table, json (one array), or a template like '{{.Name}}'").argParser(parseFormat),
+    )
+    .option('-q, --quiet', 'print ids only')
+    .option('--no-trunc', 'print whole ids');
+}
+
+/** `--format json` of commands that print one thing. */
+export function addJsonOption(command: Command): Command {
+  return command.addOption(new Option('--format <format>', 'text or json').choices(['text', 'json']).default('text'));
+}
+
+export interface Listing<T, J extends object> {
+  readonly rows: readonly T[];
+  readonly columns: readonly Column<T>[];
+  /** A row as `--format json` and templates see it. */
+  readonly toJson: (row: T) => J;
+  readonly id: (row: T) => string;
+}
+
+export function printListing<T, J extends object>(
+  session: Session,
+  options: ListOptions,
+  listing: Listing<T, J>,
+): void {
+  const { rows, columns, toJson, id } = listing;
+  const { format = 'table' } = options;
+  if (options.quiet) for (const row of rows) session.print(options.trunc ? id(row).slice(0, 12) : id(row));
+  else if (format === 'table') session.print(renderTable(columns, rows));
+  else if (format === 'json') printJson(session, rows.map(toJson));
+  else for (const row of rows) session.print(renderTemplate(format, toJson(row)));
+}
+
+export function addInspectOption(command: Command): Command {
+  return command.addOption(
+    new Option('-f, --format <format>', "json, or a template like '{{.Id}}'").argParser((text: string) => {
+      if (text === 'table') throw new UsageError('inspect has no table; leave --format out for JSON');
+      return parseFormat(text);
+    }),
+  );
+}
+
+export function printInspected(session: Session, format: Format | undefined, objects: readonly object[]): void {
+  if (format === undefined || format === 'json' || format === 'table') printJson(session, objects);
+  else for (const object of objects) session.print(renderTemplate(format, object));
+}
+
+export function printJson(session: Session, value: unknown): void {
+  session.print(JSON.stringify(value, null, INDENT));
+}
+
+/** RFC 3339, as Docker prints times; empty when there is none. */
+export function timestamp(ms: number): string {
+  return ms === 0 ? '' : new Date(ms).toISOString();
+}

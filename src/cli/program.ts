@@ -1,0 +1,107 @@
+/** All commands together: argv in, exit code out. */
+import { Command, type CommanderError } from 'commander';
+import { renderAgentHelp } from '../core/config/reference.ts';
+import { VERSION } from '../version.ts';
+import { normaliseSwitches } from './argument.ts';
+import { addClusterCommands } from './commands/cluster.ts';
+import { addCompletionCommand } from './commands/completion.ts';
+import { addEndpointCommands } from './commands/endpoint.ts';
+import { addNetworkCommands } from './commands/network.ts';
+import { addNodeCommands } from './commands/node.ts';
+import { addStatusCommand } from './commands/status.ts';
+import { addTokenCommands } from './commands/token.ts';
+import { EXIT, exitCodeOf } from './exit.ts';
+import { addJsonOption, printJson } from './output.ts';
+import { type GlobalOptions, Session, type Surroundings } from './session.ts';
+
+/** `args` is what follows the program's name. Never throws. */
+export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  try {
+    await createProgram(surroundings).parseAsync(normaliseSwitches(args), { from: 'user' });
+    return EXIT.ok;
+  } catch (error) {
+    return exitCodeOf(error, surroundings.writeError);
+  }
+}
+
+export function createProgram(surroundings: Surroundings): Command {
+  const program = new Command('overlayd');
+  const session = new Session(surroundings, { globals: () => program.opts<GlobalOptions>() });
+  program
+    .description('Layer-2 networks by name for containers on many hosts, without an orchestrator')
+    .version(VERSION, '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'print this text')
+    .option('--run-dir <path>', "where the agent's socket is (default: /run/overlayd)")
+    .option('--config <file>', 'configuration file (default: /etc/overlayd/overlayd.toml)')
+    .configureOutput({
+      writeOut: surroundings.writeOut,
+      writeErr: surroundings.writeError,
+      outputError: (text, write) => write(text.replace(/^error: /, 'overlayd: ')),
+      getOutHelpWidth: () => surroundings.columns,
+      getErrHelpWidth: () => surroundings.columns,
+      getOutHasColors: () => surroundings.terminal.output,
+      getErrHasColors: () => surroundings.terminal.error,
+    })
+    .exitOverride((error: CommanderError) => {
+      throw error;
+    });
+  program.commandsGroup('Cluster:');
+  addClusterCommands(program, session);
+  addStatusCommand(program, session);
+  addNodeCommands(program, session);
+  addTokenCommands(program, session);
+  program.commandsGroup('Networks:');
+  addNetworkCommands(program, session);
+  addEndpointCommands(program, session);
+  program.commandsGroup('This host:');
+  addAgentCommand(program, session);
+  addVersionCommand(program, session);
+  addCompletionCommand(program, session);
+  program.addHelpText(
+    'after',
+    `
+Examples:
+  host1# overlayd init --advertise-addr 10.0.0.1
+  host2# overlayd join --token OVLTKN-1-... 10.0.0.1:2377
+  host1# overlayd network create web
+  host1# overlayd network connect --name api web netns:c1
+
+Exit codes: ${EXIT.ok} done, ${EXIT.failure} refused or failed, ${EXIT.usage} wrong command line, ${EXIT.noAgent} no agent is running here.`,
+  );
+  pointToHelp(program);
+  return program;
+}
+
+/** Every error of usage names the command whose help to read. */
+function pointToHelp(command: Command, path = command.name()): void {
+  command.showHelpAfterError(`See '${path} --help'.`);
+  for (const child of command.commands) pointToHelp(child, `${path} ${child.name()}`);
+}
+
+/** The launcher starts the agent without passing here, unless global options come first. */
+function addAgentCommand(program: Command, session: Session): void {
+  program
+    .command('agent')
+    .description('Run the agent of this host')
+    .usage('[options]')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .helpOption(false)
+    .configureHelp({ formatHelp: renderAgentHelp })
+    .action(async (_options: object, command: Command) => {
+      const globals = [...session.globalFlags()].flat();
+      await session.surroundings.runAgent([...globals, ...command.args]);
+    });
+}
+
+function addVersionCommand(program: Command, session: Session): void {
+  addJsonOption(program.command('version').description('Print the version of this command'))
+    .addHelpText(
+      'after',
+      '\n`overlayd status` shows the version of the running agent.\n\nExamples:\n  overlayd version\n  overlayd version --format json',
+    )
+    .action(({ format }: { format: string }) => {
+      if (format === 'json') printJson(session, { Version: VERSION, Node: process.version });
+      else session.print(`overlayd ${VERSION} (Node.js ${process.version})`);
+    });
+}

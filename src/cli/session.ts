@@ -1,0 +1,84 @@
+/** What every command has at hand: where to write, whom to ask, and the agent once it is needed. */
+import { CONFIG_FLAG } from '../core/config/option.ts';
+import type { ControlClient, OnProgress } from './client.ts';
+import { UsageError } from './exit.ts';
+import { withProgress } from './progress.ts';
+
+/** The outside of a command, given by `main.ts` and replaced in tests. */
+export interface Surroundings {
+  readonly writeOut: (text: string) => void;
+  readonly writeError: (text: string) => void;
+  /** Which of the three are terminals. */
+  readonly terminal: { readonly input: boolean; readonly output: boolean; readonly error: boolean };
+  readonly columns: number;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Text of a file, of standard input for `-`. */
+  readonly readFile: (path: string) => Promise<string>;
+  /** One line from the person at the terminal. */
+  readonly ask: (question: string) => Promise<string>;
+  readonly now: () => number;
+  /** Directory of the agent's socket, out of `--run-dir`, `--config` and the environment. */
+  readonly runDir: (flags: ReadonlyMap<string, string>) => Promise<string>;
+  readonly connect: (socketPath: string) => Promise<ControlClient>;
+  /** Runs the agent in this process. */
+  readonly runAgent: (args: readonly string[]) => Promise<void>;
+}
+
+export interface GlobalOptions {
+  readonly runDir?: string;
+  readonly config?: string;
+}
+
+export class Session {
+  readonly surroundings: Surroundings;
+  readonly #globals: () => GlobalOptions;
+
+  constructor(surroundings: Surroundings, options: { readonly globals: () => GlobalOptions }) {
+    this.surroundings = surroundings;
+    this.#globals = options.globals;
+  }
+
+  /** `--run-dir` and `--config` as given, by flag. */
+  globalFlags(): ReadonlyMap<string, string> {
+    const { runDir, config } = this.#globals();
+    return new Map([
+      ...(runDir === undefined ? [] : [['--run-dir', runDir] as const]),
+      ...(config === undefined ? [] : [[CONFIG_FLAG, config] as const]),
+    ]);
+  }
+
+  /** Asks the agent; `waiting` says what for, should it take longer than people like to wait in silence. */
+  async ask<T>(waiting: string, work: (client: ControlClient, report: OnProgress) => Promise<T>): Promise<T> {
+    const client = await this.surroundings.connect(
+      `${await this.surroundings.runDir(this.globalFlags())}/overlayd.sock`,
+    );
+    try {
+      return await withProgress(this.surroundings, waiting, (report) => work(client, report));
+    } finally {
+      client.close();
+    }
+  }
+
+  /** One line on standard output. */
+  print(line: string): void {
+    this.surroundings.writeOut(`${line}\n`);
+  }
+
+  /** One line on standard error. */
+  note(line: string): void {
+    this.surroundings.writeError(`${line}\n`);
+  }
+
+  warn(warnings: readonly string[]): void {
+    for (const warning of warnings) this.note(`warning: ${warning}`);
+  }
+
+  /** True when the person agrees. Without one to ask, refuses and names the flag that agrees beforehand. */
+  async confirm(warning: string, flag: string): Promise<boolean> {
+    if (!this.surroundings.terminal.input) {
+      throw new UsageError(`there is no terminal to ask for confirmation; add ${flag} to go ahead`);
+    }
+    const answer = await this.surroundings.ask(`${warning}\nGo ahead? [y/N] `);
+    return /^y(es)?$/i.test(answer.trim());
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * The one table of the configuration. Each row is a flag `--some-name`, a variable `OVERLAYD_SOME_NAME` and a key
+ * `some_name` of the file; resolving, `--help`, `docs/configuration.md` and the example file are made from it.
+ */
+import { choice, duration, path, port, type ValueKind } from './value-kind.ts';
+
+export interface Option<T> {
+  /** Kebab-case. */
+  readonly name: string;
+  readonly kind: ValueKind<T>;
+  readonly fallback: T;
+  readonly description: string;
+}
+
+function option<T>(name: string, kind: ValueKind<T>, fallback: T, description: string): Option<T> {
+  return { name, kind, fallback, description };
+}
+
+const second = 1_000;
+const minute = 60 * second;
+const day = 24 * 60 * minute;
+
+export const OPTIONS = {
+  dataDir: option(
+    'data-dir',
+    path,
+    '/var/lib/overlayd',
+    "What must survive a reboot: this node's identity and endpoints, and the bundled etcd's data.",
+  ),
+  runDir: option('run-dir', path, '/run/overlayd', 'Where the agent keeps overlayd.sock, which the commands talk to.'),
+  logLevel: option('log-level', choice('error', 'warn', 'info', 'debug'), 'info', 'The least severe messages to log.'),
+  logFormat: option('log-format', choice('text', 'json'), 'text', 'Log lines for people, or one JSON object each.'),
+  joinPort: option('join-port', port, 2377, 'TCP port that admits joining hosts, when init or join name no other.'),
+  gossipPort: option('gossip-port', port, 7946, 'TCP port for the other members, when init or join name no other.'),
+  dataPathPort: option(
+    'data-path-port',
+    port,
+    4789,
+    'UDP port of the VXLAN data path, when init or join name no other.',
+  ),
+  leaseTtlMs: option(
+    'lease-ttl',
+    duration({ min: 2 * second, max: 5 * minute }),
+    10 * second,
+    'After this long without a word from the agent, etcd no longer counts the node as live.',
+  ),
+  quarantineMs: option(
+    'quarantine',
+    duration({ min: 0, max: day }),
+    60 * second,
+    'How long a released address is kept from automatic choice, so that nothing still talks to its last owner.',
+  ),
+  dnsTtlMs: option(
+    'dns-ttl',
+    duration({ min: 0, max: day }),
+    5 * second,
+    "Time to live of the names' answers, in whole seconds on the wire; longer keeps stale addresses longer.",
+  ),
+  gossipIntervalMs: option(
+    'gossip-interval',
+    duration({ min: 50, max: minute }),
+    500,
+    'How often this node reconciles with a few other members; changes are pushed at once besides.',
+  ),
+  auditIntervalMs: option(
+    'audit-interval',
+    duration({ min: 500, max: 10 * minute }),
+    3 * second,
+    'How often the kernel is compared with what it should hold, so that drift is repaired within about this time.',
+  ),
+} as const;
+
+export type OptionKey = keyof typeof OPTIONS;
+
+/** Every option with its value; times in milliseconds. */
+export type Config = {
+  readonly [K in OptionKey]: (typeof OPTIONS)[K] extends Option<infer T> ? T : never;
+};
+
+/** Where the file is looked for unless `--config` or `OVERLAYD_CONFIG` says otherwise; it need not exist. */
+export const DEFAULT_CONFIG_FILE = '/etc/overlayd/overlayd.toml';
+export const CONFIG_FLAG = '--config';
+export const CONFIG_VARIABLE = 'OVERLAYD_CONFIG';
+
+export function flagOf(name: string): string {
+  return `--${name}`;
+}
+
+export function variableOf(name: string): string {
+  return `OVERLAYD_${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+export function fileKeyOf(name: string): string {
+  return name.replaceAll('-', '_');
+}
+
+/** The rows in the table's order, as values of any kind. */
+export function optionRows(): readonly (readonly [OptionKey, Option<unknown>])[] {
+  return Object.entries(OPTIONS) as unknown as [OptionKey, Option<unknown>][];
+}

@@ -1,0 +1,65 @@
+/** Kinds of configuration values: how each is read from text, what is wrong with one that cannot be, and how it is written. */
+import { formatDuration, parseDuration } from './duration.ts';
+
+export type Parsed<T> = { readonly value: T } | { readonly problem: string };
+
+export interface ValueKind<T> {
+  /** In help and reference: `duration`. */
+  readonly name: string;
+  /** What is allowed, in words. */
+  readonly allowed: string;
+  /** True when the file may hold it without quotes. */
+  readonly numeric: boolean;
+  parse(text: string): Parsed<T>;
+  format(value: T): string;
+}
+
+export const path: ValueKind<string> = {
+  name: 'path',
+  allowed: 'an absolute path',
+  numeric: false,
+  parse: (text) =>
+    text.startsWith('/') ? { value: text } : { problem: 'is not an absolute path, like /var/lib/overlayd' },
+  format: (value) => value,
+};
+
+export const port: ValueKind<number> = {
+  name: 'port',
+  allowed: '1 to 65535',
+  numeric: true,
+  parse(text) {
+    const value = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+    return value >= 1 && value <= 65_535 ? { value } : { problem: 'is not a port, a whole number from 1 to 65535' };
+  },
+  format: String,
+};
+
+/** Milliseconds; the limits are inclusive. */
+export function duration(limits: { readonly min: number; readonly max: number }): ValueKind<number> {
+  const allowed = `${formatDuration(limits.min)} to ${formatDuration(limits.max)}`;
+  return {
+    name: 'duration',
+    allowed,
+    numeric: false,
+    parse(text) {
+      const value = parseDuration(text);
+      if (value === undefined) return { problem: 'is not a duration; write it like 500ms, 30s or 1h30m' };
+      if (value < limits.min || value > limits.max) return { problem: `is out of range: ${allowed}` };
+      return { value };
+    },
+    format: formatDuration,
+  };
+}
+
+export function choice<T extends string>(...choices: readonly T[]): ValueKind<T> {
+  return {
+    name: 'choice',
+    allowed: choices.join(', '),
+    numeric: false,
+    parse(text) {
+      const value = choices.find((known) => known === text);
+      return value === undefined ? { problem: `is not one of ${choices.join(', ')}` } : { value };
+    },
+    format: (value) => value,
+  };
+}
