@@ -4,6 +4,7 @@
  */
 import type { ContainerRef, LocalEndpoint } from './core/container.ts';
 import type { GossipMessage } from './core/gossip/message.ts';
+import type { ApplyResult, KernelChange, Observed, Plan, Scope } from './core/host-state.ts';
 import type { NetworkRecord } from './core/records.ts';
 
 // ---------------------------------------------------------------- time, chance, log
@@ -90,6 +91,14 @@ export interface ClusterStore {
    * lose it), and puts both back when the lease is lost. Ends without revoking when the signal aborts.
    */
   keepLive(key: string, value: string, ttlSeconds: number, signal: AbortSignal): Promise<void>;
+}
+
+export interface StoreStatus {
+  /** Whether the last call or watch message went well. */
+  readonly reachable: boolean;
+  readonly endpoints: readonly string[];
+  /** Highest revision seen; 0 before the first answer. */
+  readonly revision: number;
 }
 
 // ---------------------------------------------------------------- peers
@@ -281,4 +290,17 @@ export interface DnsListeners {
   close(networkId: string): Promise<void>;
 }
 
-// The kernel port (observe, apply, changes) is in `core/host-state.ts`, beside the states it speaks of.
+// ---------------------------------------------------------------- kernel
+
+/**
+ * The kernel of this host. `observe` and `apply` throw `data-path-failed` (retryable) or `tool-missing`; what fails
+ * of a plan's single ops is in the result.
+ */
+export interface Kernel {
+  observe(scope: Scope, signal?: AbortSignal): Promise<Observed>;
+  apply(plan: Plan, signal?: AbortSignal): Promise<ApplyResult>;
+  /** Goes on until the signal aborts; begins with `all`, and says `all` again whenever events may have been lost. */
+  changes(signal: AbortSignal): AsyncIterable<KernelChange>;
+  /** Interface names in the namespace of that path. */
+  linksOf(path: string): Promise<readonly string[]>;
+}

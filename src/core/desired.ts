@@ -1,0 +1,125 @@
+/**
+ * What the kernel of this host should have, from the cluster's view and this host's own endpoints. Pure.
+ * A network is wanted only where it has local endpoints; the endpoints of other members become its remotes. Where view
+ * and local endpoints disagree about an address, the view (etcd) is right.
+ */
+import type { ClusterView } from './cluster-view.ts';
+import type { LocalEndpoint } from './container.ts';
+import type { Desired, DesiredNetwork, DesiredPort, Remote, Subnet } from './host-state.ts';
+import { innerMtu } from './inner-mtu.ts';
+import { canonical, contains, formatCidr, parseAddress, parseCidr } from './ip.ts';
+import { namespaceOf, portLinkOf } from './plan/naming.ts';
+import type { NetworkRecord, NodeRecord } from './records.ts';
+
+export interface DesiredInput {
+  readonly view: ClusterView;
+  readonly self: NodeRecord;
+  readonly local: readonly LocalEndpoint[];
+}
+
+/** With `only` (network ids), `networks` is limited to those; everything else still speaks of all. */
+export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desired {
+  const { view, self, local } = input;
+  const byNetwork = wantedEndpoints(view, local);
+  const routed = electDefaultRoutes([...byNetwork].flatMap(([network, endpoints]) => candidates(network, endpoints)));
+  const uplinks = [];
+  const networks: DesiredNetwork[] = [];
+  const namespaces = new Set<string>();
+  for (const [network, endpoints] of byNetwork) {
+    const base = {
+      vni: network.vni,
+      subnets: network.subnets.flatMap((subnet) => subnetOf(subnet.cidr, subnet.gateway)),
+      mtu: innerMtu(view, network),
+    };
+    const namespace = namespaceOf(network.vni);
+    namespaces.add(namespace);
+    if (!network.internal) uplinks.push(base);
+    if (only && !only.has(network.id)) continue;
+    networks.push({
+      ...base,
+      networkId: network.id,
+      namespace,
+      internal: network.internal,
+      ports: endpoints.map((endpoint) => portOf(endpoint, base.subnets, routed.has(endpoint))),
+      remotes: remotesOf(view, self, network.id),
+    });
+  }
+  const members = [];
+  for (const node of view.nodes()) {
+    if (!node.left && node.id !== self.id) members.push({ vtep: node.vtep, port: node.dataPathPort });
+  }
+  return { vtep: self.vtep, port: self.dataPathPort, members, uplinks, networks, namespaces };
+}
+
+/** Local endpoints by network: of networks that exist, and not of addresses that etcd gives to someone else. */
+function wantedEndpoints(view: ClusterView, local: readonly LocalEndpoint[]): Map<NetworkRecord, LocalEndpoint[]> {
+  const byNetwork = new Map<NetworkRecord, LocalEndpoint[]>();
+  for (const endpoint of local) {
+    const { networkId, address, id } = endpoint.record;
+    const network = view.network(networkId);
+    if (!network) continue;
+    const holder = view.endpoints(networkId).get(address);
+    if (holder && holder.id !== id) continue;
+    const list = byNetwork.get(network);
+    if (list) list.push(endpoint);
+    else byNetwork.set(network, [endpoint]);
+  }
+  return byNetwork;
+}
+
+function remotesOf(view: ClusterView, self: NodeRecord, networkId: string): Remote[] {
+  const remotes: Remote[] = [];
+  for (const { nodeId, address, mac } of view.endpoints(networkId).values()) {
+    if (nodeId === self.id) continue;
+    const node = view.node(nodeId);
+    if (node && !node.left) remotes.push({ address, mac, vtep: node.vtep, port: node.dataPathPort });
+  }
+  return remotes;
+}
+
+function subnetOf(text: string, gateway: string): Subnet[] {
+  const cidr = parseCidr(text);
+  return cidr ? [{ cidr: formatCidr(canonical(cidr)), gateway, prefix: cidr.prefix }] : [];
+}
+
+function portOf(endpoint: LocalEndpoint, subnets: readonly Subnet[], routed: boolean): DesiredPort {
+  const { address, mac, id } = endpoint.record;
+  const subnet = subnets.find(({ cidr }) => contains(parseCidr(cidr)!, parseAddress(address) ?? -1));
+  return {
+    endpoint,
+    link: portLinkOf(id),
+    address,
+    prefix: subnet?.prefix ?? 32,
+    mac,
+    defaultGateway: routed ? subnet?.gateway : undefined,
+  };
+}
+
+interface Candidate {
+  readonly endpoint: LocalEndpoint;
+  readonly networkName: string;
+  /** The higher one wins. */
+  readonly priority: number;
+}
+
+function candidates(network: NetworkRecord, endpoints: readonly LocalEndpoint[]): Candidate[] {
+  if (network.internal) return [];
+  return endpoints.map((endpoint) => ({ endpoint, networkName: network.name, priority: 0 }));
+}
+
+/** One endpoint per container carries its default route: highest priority, then first by network name. */
+function electDefaultRoutes(all: readonly Candidate[]): Set<LocalEndpoint> {
+  const elected = new Map<string, Candidate>();
+  for (const candidate of all) {
+    const key = candidate.endpoint.container.identity;
+    const holder = elected.get(key);
+    if (!holder || precedes(candidate, holder)) elected.set(key, candidate);
+  }
+  return new Set([...elected.values()].map(({ endpoint }) => endpoint));
+}
+
+function precedes(a: Candidate, b: Candidate): boolean {
+  if (a.priority !== b.priority) return a.priority > b.priority;
+  if (a.networkName !== b.networkName) return a.networkName < b.networkName;
+  return a.endpoint.ifname < b.endpoint.ifname;
+}

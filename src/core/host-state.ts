@@ -1,0 +1,308 @@
+/**
+ * The kernel as overlayd speaks of it: what a host should have (`Desired`), what it has (`Observed`), the single
+ * changes in between (`Op`). Both states have one shape, a namespace with its links, addresses, routes, neighbours, FDB
+ * rows and filter, so that planning is set difference. The port that observes and applies is in `ports.ts`.
+ * Addresses, CIDRs and MACs are canonical text; namespaces are named by {@link Place}.
+ */
+import type { ContainerRef, LocalEndpoint } from './container.ts';
+
+/** Marks routes as ours (`ip route … proto 79`). */
+export const ROUTE_PROTOCOL = '79';
+/** Name of our nftables tables. */
+export const TABLE = 'overlayd';
+export const BRIDGE = 'br0';
+export const TUNNEL = 'vx0';
+/** The uplink's end inside the network's namespace; the host's end is `ovl<vni>`. */
+export const UPLINK = 'up0';
+/** Next hop of a network's default route; it exists as a permanent neighbour only. */
+export const UPLINK_NEXT_HOP = '169.254.0.1';
+/** Outer Ethernet-less overhead of VXLAN on IPv4: IP 20, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */
+export const VXLAN_OVERHEAD_BYTES = 50;
+
+/** The host's namespace, a network's namespace by name (`ovl-4096`), or a container's by path (`/run/netns/c1`). */
+export type Place = string;
+export const HOST: Place = '';
+
+// ---------------------------------------------------------------- desired
+
+export interface Desired {
+  readonly vtep: string;
+  /** UDP port of this host's VXLAN devices. */
+  readonly port: number;
+  /** Tunnel ends of the other members. */
+  readonly members: readonly { readonly vtep: string; readonly port: number }[];
+  /** Every network that has an uplink into the host, whatever part of the networks is listed below. */
+  readonly uplinks: readonly Uplink[];
+  readonly networks: readonly DesiredNetwork[];
+  /** Namespaces that are wanted, listed in `networks` or not. */
+  readonly namespaces: ReadonlySet<string>;
+}
+
+export interface Uplink {
+  readonly vni: number;
+  readonly subnets: readonly Subnet[];
+  readonly mtu: number;
+}
+
+export interface Subnet {
+  readonly cidr: string;
+  readonly gateway: string;
+  readonly prefix: number;
+}
+
+export interface DesiredNetwork {
+  readonly networkId: string;
+  readonly vni: number;
+  readonly namespace: string;
+  readonly subnets: readonly Subnet[];
+  readonly mtu: number;
+  readonly internal: boolean;
+  readonly ports: readonly DesiredPort[];
+  readonly remotes: readonly Remote[];
+}
+
+/** A local endpoint as the kernel needs it. */
+export interface DesiredPort {
+  readonly endpoint: LocalEndpoint;
+  /** Name of the veth end inside the network's namespace. */
+  readonly link: string;
+  readonly address: string;
+  readonly prefix: number;
+  readonly mac: string;
+  /** Next hop of the container's default route; undefined when that goes through another network, or nowhere. */
+  readonly defaultGateway: string | undefined;
+}
+
+export interface Remote {
+  readonly address: string;
+  readonly mac: string;
+  readonly vtep: string;
+  readonly port: number;
+}
+
+// ---------------------------------------------------------------- one namespace, wanted or seen
+
+export interface NamespaceState {
+  /** IPv4 forwarding. */
+  readonly forwarding: boolean;
+  readonly links: ReadonlyMap<string, Link>;
+  readonly addresses: readonly Address[];
+  readonly routes: readonly Route[];
+  /** Permanent ones. */
+  readonly neighbours: readonly Neighbour[];
+  readonly fdb: readonly FdbRow[];
+  /** Our table; undefined when there is none. */
+  readonly filter: Filter | undefined;
+}
+
+export interface Link {
+  readonly name: string;
+  /** `bridge`, `vxlan`, `veth`, or whatever else has taken the name. */
+  readonly kind: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  readonly master?: string | undefined;
+  readonly vxlan?: Vxlan | undefined;
+  /** Set on bridge ports. */
+  readonly port?: PortFlags | undefined;
+  /** Interface indexes of a veth's own end and of its peer: two ends belong together when they name each other. */
+  readonly index?: number | undefined;
+  readonly peerIndex?: number | undefined;
+}
+
+export interface Vxlan {
+  readonly vni: number;
+  readonly local: string;
+  readonly port: number;
+  readonly learning: boolean;
+  /** ARP is answered from the neighbour rows. */
+  readonly proxy: boolean;
+}
+
+export interface PortFlags {
+  readonly learning: boolean;
+  readonly flood: boolean;
+  readonly multicastFlood: boolean;
+  readonly broadcastFlood: boolean;
+  /** Drops frames whose source MAC has no static row on this port. */
+  readonly locked: boolean;
+}
+
+export interface Address {
+  readonly link: string;
+  readonly address: string;
+  readonly prefix: number;
+}
+
+export interface Route {
+  /** CIDR or `default`. */
+  readonly destination: string;
+  readonly gateway: string | undefined;
+  readonly link: string;
+  /** `79` is ours. */
+  readonly protocol: string;
+}
+
+export interface Neighbour {
+  readonly link: string;
+  readonly address: string;
+  readonly mac: string;
+}
+
+/** A bridge row (no `vtep`: the port's own MAC) or a VXLAN row (the MAC lives behind that tunnel end). */
+export interface FdbRow {
+  readonly link: string;
+  readonly mac: string;
+  readonly vtep?: string | undefined;
+  /** UDP port when it is not the device's own. */
+  readonly port?: number | undefined;
+}
+
+/**
+ * An nftables table. Sets hold what changes, rules are constant text. Each loaded rule carries a digest of its text as
+ * comment (`ruleMark`), so that a listing is compared without understanding how nft rewrites rules.
+ */
+export interface Filter {
+  readonly family: 'inet' | 'bridge';
+  readonly sets: readonly FilterSet[];
+  readonly chains: readonly FilterChain[];
+}
+
+export interface FilterSet {
+  readonly name: string;
+  /** Types of the key's parts, e.g. `['ifname', 'ether_addr']`. */
+  readonly type: readonly string[];
+  readonly interval: boolean;
+  /** Each one the key's parts joined by a space. */
+  readonly elements: ReadonlySet<string>;
+}
+
+export interface FilterChain {
+  readonly name: string;
+  readonly type: 'filter' | 'nat';
+  readonly hook: string;
+  readonly priority: number;
+  readonly policy: 'accept' | 'drop';
+  /** Wanted: the rules' text. Seen: their comments. */
+  readonly rules: readonly string[];
+}
+
+// ---------------------------------------------------------------- observed
+
+export interface Observed {
+  /** Names of existing namespaces of the form `ovl-<number>`; undefined when not asked for. */
+  readonly namespaces: ReadonlySet<string> | undefined;
+  /** Only what is ours in it; undefined when not asked for. */
+  readonly host: NamespaceState | undefined;
+  /** By namespace name, of those asked for that exist. */
+  readonly networks: ReadonlyMap<string, NamespaceState>;
+  /** By path, of those asked for. `gone`: that namespace instance does not exist any more. */
+  readonly containers: ReadonlyMap<string, NamespaceState | 'gone'>;
+}
+
+/** What an observation looks at. */
+export interface Scope {
+  /** The host's namespace, and which `ovl-*` namespaces exist. */
+  readonly host: boolean;
+  /** Names of network namespaces. */
+  readonly networks: readonly string[];
+  /** Containers whose inside is looked at. */
+  readonly containers: readonly ContainerRef[];
+  /** Containers of which it matters only whether they still exist, should their port be missing. */
+  readonly ports: readonly { readonly namespace: string; readonly link: string; readonly container: ContainerRef }[];
+}
+
+// ---------------------------------------------------------------- change
+
+export type Op =
+  | { readonly kind: 'add-namespace'; readonly name: string; readonly id: number }
+  | { readonly kind: 'delete-namespace'; readonly name: string }
+  | { readonly kind: 'set-sysctl'; readonly at: Place; readonly key: string; readonly value: string }
+  /** The device is in `at`, its UDP socket in the host. */
+  | {
+      readonly kind: 'add-vxlan';
+      readonly at: Place;
+      readonly name: string;
+      readonly mac: string;
+      readonly mtu: number;
+      readonly vxlan: Vxlan;
+    }
+  | {
+      readonly kind: 'add-bridge';
+      readonly at: Place;
+      readonly name: string;
+      readonly mac: string;
+      readonly mtu: number;
+    }
+  | { readonly kind: 'add-veth'; readonly at: Place; readonly mtu: number; readonly end: VethEnd; readonly peer: Peer }
+  | { readonly kind: 'delete-link'; readonly at: Place; readonly name: string }
+  | { readonly kind: 'set-link'; readonly at: Place; readonly name: string; readonly set: LinkChange }
+  | { readonly kind: 'set-port'; readonly at: Place; readonly name: string; readonly flags: PortFlags }
+  | { readonly kind: 'add-address'; readonly at: Place; readonly address: Address }
+  | { readonly kind: 'delete-address'; readonly at: Place; readonly address: Address }
+  | { readonly kind: 'set-route'; readonly at: Place; readonly route: Route }
+  | { readonly kind: 'delete-route'; readonly at: Place; readonly route: Route }
+  | { readonly kind: 'set-neighbour'; readonly at: Place; readonly neighbour: Neighbour }
+  | { readonly kind: 'delete-neighbour'; readonly at: Place; readonly neighbour: Neighbour }
+  | { readonly kind: 'set-fdb'; readonly at: Place; readonly row: FdbRow }
+  | { readonly kind: 'delete-fdb'; readonly at: Place; readonly row: FdbRow }
+  /** Replaces the whole table in one transaction. */
+  | { readonly kind: 'set-filter'; readonly at: Place; readonly filter: Filter };
+
+export interface VethEnd {
+  readonly name: string;
+  readonly mac: string;
+}
+
+export interface Peer extends VethEnd {
+  readonly at: Place;
+}
+
+export interface LinkChange {
+  readonly mac?: string;
+  readonly mtu?: number;
+  readonly master?: string;
+  readonly up?: true;
+  /** No IPv6 address is made when the link comes up. */
+  readonly noIpv6?: true;
+}
+
+export interface PlannedOp {
+  readonly op: Op;
+  readonly reason: 'create' | 'update' | 'remove';
+  /** The namespace of the network it is for; undefined: the host. */
+  readonly network: string | undefined;
+  /** The endpoint it is for, when it is for one alone. */
+  readonly endpointId: string | undefined;
+}
+
+/** Ops of a stage do not depend on each other across namespaces; within one they are in order. */
+export interface Stage {
+  /** When something fails here, the later stages are not begun. */
+  readonly essential: boolean;
+  readonly ops: readonly PlannedOp[];
+}
+
+export interface Plan {
+  readonly stages: readonly Stage[];
+  /** Endpoints whose port and container are both gone: nothing is planned for them, their owner releases them. */
+  readonly gone: readonly LocalEndpoint[];
+}
+
+export interface OpFailure {
+  readonly planned: PlannedOp;
+  readonly error: Error;
+}
+
+export interface ApplyResult {
+  /** Ops that were carried out. */
+  readonly writes: number;
+  readonly failures: readonly OpFailure[];
+}
+
+/** Something changed there, whoever did it: a namespace name, the host, or anything at all. */
+export type KernelChange =
+  | { readonly kind: 'network'; readonly namespace: string }
+  | { readonly kind: 'host' }
+  | { readonly kind: 'all' };

@@ -1,0 +1,36 @@
+/**
+ * From what should be and what is to what has to be done. Pure, and stable: planning again after the plan was applied
+ * gives nothing. What is right is adopted, whoever made it; what is wrong is changed in place where the kernel can.
+ *
+ * `complete: false` says that the view is not whole yet: then nothing is taken away, neither rows nor devices nor
+ * members of the filter, because not knowing of something is no proof that it is gone.
+ *
+ * Scale: linear in rows; a network's plan does not look at other networks.
+ */
+import type { Desired, Observed, Plan } from './host-state.ts';
+import { planHost } from './plan/host.ts';
+import { planNetwork, planRemoval } from './plan/network.ts';
+import { Steps } from './plan/steps.ts';
+
+/**
+ * The networks of `desired.networks` must be those that were observed: one that is not in `observed.networks` does not
+ * exist. Host and containers may have been left out of the observation.
+ */
+export function plan(desired: Desired, observed: Observed, options: { readonly complete: boolean }): Plan {
+  const { complete } = options;
+  const steps = new Steps();
+  const made = new Set<number>();
+  const gone = [];
+  for (const network of desired.networks) {
+    const result = planNetwork(network, desired, observed, complete, steps);
+    if (result.uplinkMade) made.add(network.vni);
+    gone.push(...result.gone);
+  }
+  planHost(desired, observed.host, made, complete, steps);
+  if (complete) {
+    for (const name of new Set([...(observed.namespaces ?? []), ...observed.networks.keys()])) {
+      if (!desired.namespaces.has(name)) planRemoval(name, observed.networks.get(name), steps);
+    }
+  }
+  return { stages: steps.stages(), gone };
+}

@@ -1,0 +1,150 @@
+/**
+ * The two nftables tables. What changes is in sets, rules are constant text.
+ *
+ * Host: VXLAN reaches this host from members only, and is not tracked; what comes in through one uplink does not go out
+ * through another; nothing is opened from outside; what leaves is masqueraded.
+ * Network: a container's frames carry its own MAC and IPv4 address or are dropped, ARP included; nothing but IPv4 and
+ * ARP passes (no router advertisement, no VLAN tag); nobody beyond the tunnel speaks as this host's gateway.
+ */
+import {
+  type Desired,
+  type DesiredNetwork,
+  type DesiredPort,
+  type Filter,
+  type FilterChain,
+  TUNNEL,
+} from '../host-state.ts';
+import { uplinkOf } from './naming.ts';
+import { gatewayMac } from './wanted.ts';
+
+/** Before connection tracking, where one packet costs least. */
+const RAW = -300;
+/** Before `filter`, so that ours is said whatever else the host has. */
+const EARLY = -5;
+const SRCNAT = 100;
+
+export function hostFilter(desired: Desired): Filter {
+  const { vtep, port, members, uplinks } = desired;
+  return {
+    family: 'inet',
+    sets: [
+      set(
+        'members',
+        ['ipv4_addr'],
+        members.map((member) => member.vtep),
+      ),
+      set('ports', ['inet_service'], [port, ...members.map((member) => member.port)].map(String)),
+      set(
+        'uplinks',
+        ['ifname'],
+        uplinks.map(({ vni }) => uplinkOf(vni)),
+      ),
+      {
+        ...set(
+          'subnets',
+          ['ipv4_addr'],
+          uplinks.flatMap(({ subnets }) => subnets.map(({ cidr }) => cidr)),
+        ),
+        interval: true,
+      },
+    ],
+    chains: [
+      chain('input', 'input', RAW, 'accept', [
+        `udp dport ${port} ip saddr @members accept`,
+        `udp dport ${port} counter drop`,
+      ]),
+      chain('prerouting', 'prerouting', RAW, 'accept', [`ip daddr ${vtep} udp dport ${port} notrack`]),
+      chain('output', 'output', RAW, 'accept', [`ip saddr ${vtep} ip daddr @members udp dport @ports notrack`]),
+      chain('forward', 'forward', EARLY, 'accept', [
+        'iifname @uplinks oifname @uplinks drop',
+        'oifname @uplinks ct state established,related accept',
+        'oifname @uplinks drop',
+      ]),
+      {
+        ...chain('postrouting', 'postrouting', SRCNAT, 'accept', ['ip saddr @subnets oifname != @uplinks masquerade']),
+        type: 'nat',
+      },
+    ],
+  };
+}
+
+export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPort[]): Filter {
+  const gateway = gatewayMac(network);
+  return {
+    family: 'bridge',
+    sets: [
+      set(
+        'leases',
+        ['ifname', 'ether_addr', 'ipv4_addr'],
+        ports.map(({ link, mac, address }) => `${link} ${mac} ${address}`),
+      ),
+    ],
+    chains: [
+      chain('prerouting', 'prerouting', RAW, 'drop', [
+        `iifname "${TUNNEL}" ether saddr ${gateway} drop`,
+        `iifname "${TUNNEL}" ether type { ip, arp } accept`,
+        'iifname . ether saddr . ip saddr @leases accept',
+        'iifname . ether saddr . arp saddr ip @leases iifname . arp saddr ether . arp saddr ip @leases accept',
+        'counter drop',
+      ]),
+    ],
+  };
+}
+
+function set(name: string, type: readonly string[], elements: readonly string[]) {
+  return { name, type, interval: false, elements: new Set(elements) };
+}
+
+function chain(
+  name: string,
+  hook: string,
+  priority: number,
+  policy: FilterChain['policy'],
+  rules: readonly string[],
+): FilterChain {
+  return { name, type: 'filter', hook, priority, policy, rules };
+}
+
+// ---------------------------------------------------------------- comparing
+
+/** The comment that a rule is loaded with: `overlayd:` and 32 bits of FNV-1a over its text. */
+export function ruleMark(rule: string): string {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < rule.length; index++) hash = Math.imul(hash ^ rule.charCodeAt(index), 0x01000193);
+  return `overlayd:${(hash >>> 0).toString(16).padStart(8, '0')}`;
+}
+
+/** Whether a listing (rules are comments) is what `wanted` would load. */
+export function isLoaded(wanted: Filter, seen: Filter | undefined): boolean {
+  if (seen?.sets.length !== wanted.sets.length || seen.chains.length !== wanted.chains.length) return false;
+  return (
+    wanted.sets.every((each) => {
+      const other = seen.sets.find(({ name }) => name === each.name);
+      return (
+        other &&
+        each.elements.size === other.elements.size &&
+        [...each.elements].every((item) => other.elements.has(item))
+      );
+    }) &&
+    wanted.chains.every((each) => {
+      const other = seen.chains.find(({ name }) => name === each.name);
+      return (
+        other?.type === each.type &&
+        other.hook === each.hook &&
+        other.priority === each.priority &&
+        other.policy === each.policy &&
+        other.rules.length === each.rules.length &&
+        each.rules.every((rule, index) => ruleMark(rule) === other.rules[index])
+      );
+    })
+  );
+}
+
+/** `wanted` with the elements that are already loaded: nothing is taken away. */
+export function withLoaded(wanted: Filter, seen: Filter | undefined): Filter {
+  const sets = wanted.sets.map((each) => {
+    const other = seen?.sets.find(({ name }) => name === each.name);
+    return other ? { ...each, elements: new Set([...each.elements, ...other.elements]) } : each;
+  });
+  return { ...wanted, sets };
+}

@@ -1,0 +1,69 @@
+/** Plans the host's own namespace: the filter, forwarding, and the ends of the uplinks. */
+import { type Desired, HOST, type NamespaceState, type Op } from '../host-state.ts';
+import { hostFilter, isLoaded, withLoaded } from './filter.ts';
+import { asMade, linkOps } from './link.ts';
+import { isUplink, uplinkOf } from './naming.ts';
+import { rowsOf, rowsOps } from './rows.ts';
+import { HOST_OWNER, type Steps } from './steps.ts';
+import { type Rows, uplinkInHost, uplinkRows } from './wanted.ts';
+
+/**
+ * `made`: VNIs of uplinks that this plan makes. Without `seen` (the host was not looked at) only those are set up. An
+ * uplink whose end is missing and that is not made here is left to its network's plan.
+ */
+export function planHost(
+  desired: Desired,
+  seen: NamespaceState | undefined,
+  made: ReadonlySet<number>,
+  complete: boolean,
+  steps: Steps,
+): void {
+  if (seen) {
+    const filter = hostFilter(desired);
+    const allowed = complete ? filter : withLoaded(filter, seen.filter);
+    const reason = seen.filter ? 'update' : 'create';
+    if (!isLoaded(allowed, seen.filter)) {
+      steps.add('guard', HOST_OWNER, reason, { kind: 'set-filter', at: HOST, filter: allowed });
+    }
+    if (!seen.forwarding && desired.uplinks.length > 0) {
+      const op: Op = { kind: 'set-sysctl', at: HOST, key: 'net.ipv4.ip_forward', value: '1' };
+      steps.add('guard', HOST_OWNER, 'update', op);
+    }
+  }
+  const rows: Rows[] = [];
+  const names = new Set<string>();
+  for (const uplink of desired.uplinks) {
+    const link = uplinkInHost(uplink);
+    names.add(link.name);
+    const fresh = made.has(uplink.vni);
+    const old = fresh ? asMade(link) : seen?.links.get(link.name);
+    if (!old) continue;
+    steps.add('set-up', HOST_OWNER, fresh ? 'create' : 'update', ...linkOps(HOST, link, old, complete));
+    rows.push(uplinkRows(uplink));
+  }
+  const anew = new Set([...made].map(uplinkOf));
+  const { sets, removals } = rowsOps(
+    HOST,
+    {
+      addresses: [],
+      routes: rows.flatMap(({ routes }) => routes),
+      neighbours: rows.flatMap(({ neighbours }) => neighbours),
+      fdb: [],
+    },
+    rowsOf(seen, (link) => isUplink(link) && !anew.has(link)),
+  );
+  steps.add('set-up', HOST_OWNER, 'update', ...sets);
+  if (!complete) return;
+  steps.add('set-up', HOST_OWNER, 'remove', ...removals.filter((op) => !isOnDeleted(op, names)));
+  for (const { name, kind } of seen?.links.values() ?? []) {
+    if (names.has(name) || kind !== 'veth') continue;
+    steps.add('unlink', HOST_OWNER, 'remove', { kind: 'delete-link', at: HOST, name });
+  }
+}
+
+/** Rows of a link that goes as a whole go with it. */
+function isOnDeleted(op: Op, names: ReadonlySet<string>): boolean {
+  if (op.kind === 'delete-route') return !names.has(op.route.link);
+  if (op.kind === 'delete-neighbour') return !names.has(op.neighbour.link);
+  return false;
+}

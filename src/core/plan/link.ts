@@ -1,0 +1,51 @@
+/** What makes a link as wanted when it is there but differs, or has just been made. */
+import type { Link, LinkChange, Op, Place, PortFlags } from '../host-state.ts';
+
+/** As a create leaves it: MAC and MTU right, down, in no bridge. */
+export function asMade(wanted: Link): Link {
+  return { ...wanted, up: false, master: undefined, port: undefined };
+}
+
+/** While the view is not whole an MTU is not raised: a member may be missing that needs the smaller one. */
+export function linkOps(at: Place, wanted: Link, seen: Link, complete: boolean): Op[] {
+  const ops: Op[] = [];
+  const { name } = wanted;
+  const change: LinkChange = {
+    ...(seen.mac === wanted.mac ? {} : { mac: wanted.mac }),
+    ...(wanted.mtu < seen.mtu || (complete && wanted.mtu !== seen.mtu) ? { mtu: wanted.mtu } : {}),
+    ...(wanted.master === undefined || seen.master === wanted.master ? {} : { master: wanted.master }),
+  };
+  if (Object.keys(change).length > 0) ops.push({ kind: 'set-link', at, name, set: change });
+  const flags = seen.master === wanted.master ? seen.port : undefined;
+  if (wanted.port && !sameFlags(wanted.port, flags)) ops.push({ kind: 'set-port', at, name, flags: wanted.port });
+  if (!seen.up) ops.push({ kind: 'set-link', at, name, set: { noIpv6: true, up: true } });
+  return ops;
+}
+
+function sameFlags(a: PortFlags, b: PortFlags | undefined): boolean {
+  return (
+    a.learning === b?.learning &&
+    a.flood === b.flood &&
+    a.multicastFlood === b.multicastFlood &&
+    a.broadcastFlood === b.broadcastFlood &&
+    a.locked === b.locked
+  );
+}
+
+/** Whether a VXLAN device can stay: what differs here cannot be changed in place. */
+export function isTunnel(wanted: Link, seen: Link): boolean {
+  const [a, b] = [wanted.vxlan, seen.vxlan];
+  return (
+    seen.kind === wanted.kind &&
+    a?.vni === b?.vni &&
+    a?.local === b?.local &&
+    a?.port === b?.port &&
+    a?.learning === b?.learning &&
+    a?.proxy === b?.proxy
+  );
+}
+
+/** Whether two veth ends are each other's. */
+export function isPair(a: Link, b: Link): boolean {
+  return a.kind === 'veth' && b.kind === 'veth' && a.peerIndex === b.index && b.peerIndex === a.index;
+}

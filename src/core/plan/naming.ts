@@ -1,0 +1,50 @@
+/**
+ * Names and MACs of what is made in the kernel. All are functions of ids, so that every run of the agent finds the
+ * work of the one before, and so that they say whose they are. Links: 15 characters at most.
+ */
+
+const NAMESPACE = /^ovl-[1-9]\d*$/;
+const UPLINK = /^ovl[1-9]\d*$/;
+
+export function namespaceOf(vni: number): string {
+  return `ovl-${vni}`;
+}
+
+export function isNetworkNamespace(name: string): boolean {
+  return NAMESPACE.test(name);
+}
+
+/** The uplink's end in the host. */
+export function uplinkOf(vni: number): string {
+  return `ovl${vni}`;
+}
+
+export function isUplink(name: string): boolean {
+  return UPLINK.test(name);
+}
+
+/** A port's end in the network's namespace. */
+export function portLinkOf(endpointId: string): string {
+  return `e${endpointId.slice(0, 12)}`;
+}
+
+/** Locally administered, unlike any endpoint's `02:42:…`; the systemd policy of persistent MACs leaves set ones alone. */
+export function tunnelMac(vni: number): string {
+  return `0a:6f:76:${vniBytes(vni)}`;
+}
+
+export function uplinkMacs(vni: number): { readonly inside: string; readonly host: string } {
+  return { inside: `02:6f:76:${vniBytes(vni)}`, host: `06:6f:76:${vniBytes(vni)}` };
+}
+
+export function portMac(endpointId: string): string {
+  return `0e:${bytes(endpointId.slice(0, 10))}`;
+}
+
+function vniBytes(vni: number): string {
+  return bytes(vni.toString(16).padStart(6, '0'));
+}
+
+function bytes(hex: string): string {
+  return (hex.match(/../g) ?? []).join(':');
+}

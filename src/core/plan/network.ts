@@ -1,0 +1,198 @@
+/** Plans one network's namespace with its ports. */
+import type { LocalEndpoint } from '../container.ts';
+import {
+  BRIDGE,
+  type Desired,
+  type DesiredNetwork,
+  type DesiredPort,
+  HOST,
+  type Link,
+  type NamespaceState,
+  type Observed,
+  type Op,
+  TUNNEL,
+  UPLINK,
+} from '../host-state.ts';
+import { containerOps } from './container.ts';
+import { isLoaded, networkFilter, withLoaded } from './filter.ts';
+import { asMade, isPair, isTunnel, linkOps } from './link.ts';
+import { uplinkMacs, uplinkOf } from './naming.ts';
+import { rowsOf, rowsOps } from './rows.ts';
+import type { Owner, Steps } from './steps.ts';
+import { bridgeLink, containerLink, networkRows, portLink, tunnelLink, uplinkInside } from './wanted.ts';
+
+export interface NetworkPlan {
+  /** The uplink is made anew: its end in the host is bare. */
+  readonly uplinkMade: boolean;
+  readonly gone: readonly LocalEndpoint[];
+}
+
+export function planNetwork(
+  network: DesiredNetwork,
+  desired: Desired,
+  observed: Observed,
+  complete: boolean,
+  steps: Steps,
+): NetworkPlan {
+  const at = network.namespace;
+  const owner: Owner = { network: at, endpointId: undefined };
+  const seen = observed.networks.get(at);
+  if (!seen) steps.add('make', owner, 'create', { kind: 'add-namespace', name: at, id: network.vni });
+  if (!seen?.forwarding) steps.add('set-up', owner, seen ? 'update' : 'create', ...sysctls(at));
+
+  const gone = network.ports.filter(
+    (port) => !seen?.links.has(port.link) && observed.containers.get(port.endpoint.container.identity) === 'gone',
+  );
+  const ports = network.ports.filter((port) => !gone.includes(port));
+
+  const filter = networkFilter(network, ports);
+  const allowed = complete ? filter : withLoaded(filter, seen?.filter);
+  if (!isLoaded(allowed, seen?.filter)) {
+    steps.add('set-up', owner, seen?.filter ? 'update' : 'create', { kind: 'set-filter', at, filter: allowed });
+  }
+
+  const fabric = planFabric(network, desired, observed, complete, steps, owner);
+  const wanted = new Map(fabric.wanted.map((link) => [link.name, link]));
+  const made = new Set(fabric.made);
+  for (const port of ports) {
+    const link = portLink(port, network);
+    wanted.set(link.name, link);
+    if (planPort(port, network, observed, complete, steps)) made.add(link.name);
+  }
+
+  if (complete) {
+    for (const { name, kind } of seen?.links.values() ?? []) {
+      // Other kinds are the kernel's own, such as fallback tunnels.
+      if (wanted.has(name) || !['veth', 'vxlan', 'bridge'].includes(kind)) continue;
+      steps.add('unlink', owner, 'remove', { kind: 'delete-link', at, name });
+    }
+  }
+
+  const owners = new Map(ports.map((port) => [port.link, ownerOf(port, at)]));
+  for (const link of wanted.values()) {
+    const old = made.has(link.name) ? undefined : seen?.links.get(link.name);
+    const kept = old && made.has(BRIDGE) ? { ...old, master: undefined, port: undefined } : old;
+    const ops = linkOps(at, link, kept ?? asMade(link), complete);
+    steps.add('set-up', owners.get(link.name) ?? owner, old ? 'update' : 'create', ...ops);
+  }
+
+  const rows = rowsOf(seen, (link) => wanted.has(link) && !made.has(link));
+  const kept = made.has(BRIDGE) ? { ...rows, fdb: rows.fdb.filter(({ vtep }) => vtep !== undefined) } : rows;
+  const { sets, removals } = rowsOps(at, networkRows(network, ports, desired.port), kept);
+  const reason = seen ? 'update' : 'create';
+  for (const op of sets)
+    steps.add(op.kind === 'set-fdb' ? 'connect' : 'set-up', ownerOfRow(op, owners) ?? owner, reason, op);
+  if (complete) steps.add('connect', owner, 'remove', ...removals);
+
+  for (const port of ports) {
+    const inside = observed.containers.get(port.endpoint.container.identity);
+    const state = inside === 'gone' ? undefined : inside;
+    const fresh = made.has(port.link);
+    if (inside === 'gone' && !fresh) continue;
+    const ops = containerOps(port, network, state, fresh, complete);
+    steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);
+  }
+  return { uplinkMade: made.has(UPLINK), gone: gone.map(({ endpoint }) => endpoint) };
+}
+
+/** IPv6 is off where no network has it; a kernel without IPv6 has no such key, which is as well. */
+function sysctls(at: string): Op[] {
+  return [
+    { kind: 'set-sysctl', at, key: 'net.ipv6.conf.all.disable_ipv6', value: '1' },
+    { kind: 'set-sysctl', at, key: 'net.ipv4.ip_forward', value: '1' },
+  ];
+}
+
+/** Bridge, tunnel and uplink. */
+function planFabric(
+  network: DesiredNetwork,
+  desired: Desired,
+  observed: Observed,
+  complete: boolean,
+  steps: Steps,
+  owner: Owner,
+) {
+  const at = network.namespace;
+  const seen = observed.networks.get(at);
+  const wanted: Link[] = [bridgeLink(network), tunnelLink(network, desired.vtep, desired.port)];
+  const made: string[] = [];
+  // Making anew takes away first, so it waits for a whole view.
+  const check = (link: Link, fits: (old: Link) => boolean, step: 'make' | 'set-up', create: Op) => {
+    const old = seen?.links.get(link.name);
+    if (old && (fits(old) || !complete)) return;
+    if (old) steps.add('unlink', owner, 'update', { kind: 'delete-link', at, name: link.name });
+    steps.add(step, owner, old ? 'update' : 'create', create);
+    made.push(link.name);
+  };
+  for (const link of wanted) {
+    const { name, mac, mtu, vxlan } = link;
+    if (vxlan) check(link, (old) => isTunnel(link, old), 'make', { kind: 'add-vxlan', at, name, mac, mtu, vxlan });
+    else check(link, (old) => old.kind === 'bridge', 'set-up', { kind: 'add-bridge', at, name, mac, mtu });
+  }
+  if (!network.internal) {
+    const link = uplinkInside(network);
+    const name = uplinkOf(network.vni);
+    const inHost = observed.host?.links.get(name);
+    wanted.push(link);
+    const fits = (old: Link) => old.kind === 'veth' && (!observed.host || (!!inHost && isPair(old, inHost)));
+    const old = seen?.links.get(UPLINK);
+    if (complete && inHost && !(old && fits(old)))
+      steps.add('unlink', owner, 'update', { kind: 'delete-link', at: HOST, name });
+    check(link, fits, 'make', {
+      kind: 'add-veth',
+      at: HOST,
+      mtu: network.mtu,
+      end: { name, mac: uplinkMacs(network.vni).host },
+      peer: { at, name: UPLINK, mac: link.mac },
+    });
+  }
+  return { wanted, made };
+}
+
+/** True when the port's veth is to be made. */
+function planPort(
+  port: DesiredPort,
+  network: DesiredNetwork,
+  observed: Observed,
+  complete: boolean,
+  steps: Steps,
+): boolean {
+  const at = network.namespace;
+  const old = observed.networks.get(at)?.links.get(port.link);
+  if (old && !complete) return false;
+  const inside = observed.containers.get(port.endpoint.container.identity);
+  const peer = containerLink(port, network);
+  if (old?.kind === 'veth') {
+    if (inside === undefined || inside === 'gone') return false;
+    const end = inside.links.get(peer.name);
+    if (end && isPair(old, end)) return false;
+  }
+  const owner = ownerOf(port, at);
+  if (old) steps.add('unlink', owner, 'update', { kind: 'delete-link', at, name: port.link });
+  steps.add('set-up', owner, old ? 'update' : 'create', {
+    kind: 'add-veth',
+    at,
+    mtu: network.mtu,
+    end: { name: port.link, mac: portLink(port, network).mac },
+    peer: { at: port.endpoint.container.path, name: peer.name, mac: peer.mac },
+  });
+  return true;
+}
+
+function ownerOf(port: DesiredPort, network: string): Owner {
+  return { network, endpointId: port.endpoint.record.id };
+}
+
+function ownerOfRow(op: Op, owners: ReadonlyMap<string, Owner>): Owner | undefined {
+  return op.kind === 'set-fdb' ? owners.get(op.row.link) : undefined;
+}
+
+/** Takes a whole namespace apart. Links go first: a socket someone still has in there would keep them alive. */
+export function planRemoval(name: string, seen: NamespaceState | undefined, steps: Steps): void {
+  const owner: Owner = { network: name, endpointId: undefined };
+  const links = seen
+    ? [...seen.links.values()].filter(({ kind }) => kind !== 'bridge')
+    : [{ name: TUNNEL }, { name: UPLINK }];
+  for (const link of links) steps.add('unlink', owner, 'remove', { kind: 'delete-link', at: name, name: link.name });
+  steps.add('discard', owner, 'remove', { kind: 'delete-namespace', name });
+}

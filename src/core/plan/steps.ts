@@ -1,0 +1,34 @@
+import type { Op, PlannedOp, Stage } from '../host-state.ts';
+
+/**
+ * The order of a plan. What is wrong or unwanted goes first, so that its names are free. The filters are next: no
+ * device is up before them. Then devices are made in their namespaces, set up there, and last come the rows and the
+ * containers, which need both.
+ */
+const ORDER = ['unlink', 'discard', 'guard', 'make', 'set-up', 'connect'] as const;
+
+export type Step = (typeof ORDER)[number];
+
+/** On whose behalf something is planned. */
+export interface Owner {
+  readonly network: string | undefined;
+  readonly endpointId: string | undefined;
+}
+
+export const HOST_OWNER: Owner = { network: undefined, endpointId: undefined };
+
+/** Collects a plan's ops. */
+export class Steps {
+  readonly #ops = new Map<Step, PlannedOp[]>(ORDER.map((step) => [step, []]));
+
+  add(step: Step, owner: Owner, reason: PlannedOp['reason'], ...ops: readonly Op[]): void {
+    for (const op of ops) this.#ops.get(step)?.push({ op, reason, ...owner });
+  }
+
+  stages(): Stage[] {
+    return ORDER.flatMap((step) => {
+      const ops = this.#ops.get(step) ?? [];
+      return ops.length === 0 ? [] : [{ essential: step === 'guard', ops }];
+    });
+  }
+}

@@ -1,0 +1,132 @@
+/** Desired networks as the states of namespaces: what a namespace, the host and a container should hold for them. */
+import {
+  type Address,
+  BRIDGE,
+  type DesiredNetwork,
+  type DesiredPort,
+  type FdbRow,
+  type Link,
+  type Neighbour,
+  type PortFlags,
+  ROUTE_PROTOCOL,
+  type Route,
+  TUNNEL,
+  UPLINK,
+  UPLINK_NEXT_HOP,
+  type Uplink,
+} from '../host-state.ts';
+import { macOf, parseAddress } from '../ip.ts';
+import { portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
+
+/** What reaches a container's port is addressed to it; what comes from there has a source with a row. */
+const CONTAINER_PORT: PortFlags = {
+  learning: false,
+  flood: false,
+  multicastFlood: false,
+  broadcastFlood: false,
+  locked: true,
+};
+/** The only port that floods reach: a MAC without a row ends there, ARP is answered there. */
+const TUNNEL_PORT: PortFlags = {
+  learning: false,
+  flood: true,
+  multicastFlood: true,
+  broadcastFlood: true,
+  locked: false,
+};
+
+/** The same on every host, so that a container that moves keeps its neighbour entry. */
+export function gatewayMac(network: Pick<DesiredNetwork, 'subnets'>): string {
+  return macOf(parseAddress(network.subnets[0]?.gateway ?? '') ?? 0);
+}
+
+export function bridgeLink(network: DesiredNetwork): Link {
+  return { name: BRIDGE, kind: 'bridge', mac: gatewayMac(network), mtu: network.mtu, up: true };
+}
+
+export function tunnelLink(network: DesiredNetwork, vtep: string, port: number): Link {
+  return {
+    name: TUNNEL,
+    kind: 'vxlan',
+    mac: tunnelMac(network.vni),
+    mtu: network.mtu,
+    up: true,
+    master: BRIDGE,
+    vxlan: { vni: network.vni, local: vtep, port, learning: false, proxy: true },
+    port: TUNNEL_PORT,
+  };
+}
+
+export function uplinkInside(network: DesiredNetwork): Link {
+  return { name: UPLINK, kind: 'veth', mac: uplinkMacs(network.vni).inside, mtu: network.mtu, up: true };
+}
+
+export function uplinkInHost(uplink: Uplink): Link {
+  return { name: uplinkOf(uplink.vni), kind: 'veth', mac: uplinkMacs(uplink.vni).host, mtu: uplink.mtu, up: true };
+}
+
+export function portLink(port: DesiredPort, network: DesiredNetwork): Link {
+  return {
+    name: port.link,
+    kind: 'veth',
+    mac: portMac(port.endpoint.record.id),
+    mtu: network.mtu,
+    up: true,
+    master: BRIDGE,
+    port: CONTAINER_PORT,
+  };
+}
+
+export function containerLink(port: DesiredPort, network: DesiredNetwork): Link {
+  return { name: port.endpoint.ifname, kind: 'veth', mac: port.mac, mtu: network.mtu, up: true };
+}
+
+export interface Rows {
+  readonly addresses: readonly Address[];
+  readonly routes: readonly Route[];
+  readonly neighbours: readonly Neighbour[];
+  readonly fdb: readonly FdbRow[];
+}
+
+/** Local endpoints have a neighbour row as remote ones do: all ARP is answered from the table. */
+export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort[], port: number): Rows {
+  const neighbours: Neighbour[] = [];
+  const fdb: FdbRow[] = [];
+  for (const { address, mac, link } of ports) {
+    neighbours.push({ link: TUNNEL, address, mac });
+    fdb.push({ link, mac });
+  }
+  for (const remote of network.remotes) {
+    neighbours.push({ link: TUNNEL, address: remote.address, mac: remote.mac });
+    fdb.push({
+      link: TUNNEL,
+      mac: remote.mac,
+      vtep: remote.vtep,
+      port: remote.port === port ? undefined : remote.port,
+    });
+  }
+  if (!network.internal) {
+    neighbours.push({ link: UPLINK, address: UPLINK_NEXT_HOP, mac: uplinkMacs(network.vni).host });
+  }
+  return {
+    addresses: network.subnets.map(({ gateway, prefix }) => ({ link: BRIDGE, address: gateway, prefix })),
+    routes: network.internal ? [] : [ours('default', UPLINK_NEXT_HOP, UPLINK)],
+    neighbours,
+    fdb,
+  };
+}
+
+export function uplinkRows(uplink: Uplink): Rows {
+  const link = uplinkOf(uplink.vni);
+  const { inside } = uplinkMacs(uplink.vni);
+  return {
+    addresses: [],
+    routes: uplink.subnets.map(({ cidr, gateway }) => ours(cidr, gateway, link)),
+    neighbours: uplink.subnets.map(({ gateway }) => ({ link, address: gateway, mac: inside })),
+    fdb: [],
+  };
+}
+
+export function ours(destination: string, gateway: string, link: string): Route {
+  return { destination, gateway, link, protocol: ROUTE_PROTOCOL };
+}
