@@ -1,0 +1,180 @@
+/** A cluster's etcd in memory, hosts that can found or join it, and what they were told. */
+import { randomBytes } from 'node:crypto';
+import { createPki } from '../../../../src/adapters/pki/pki.ts';
+import { type AdmitDeps, admit } from '../../../../src/agent/cluster/admit.ts';
+import type { Identity, IdentityState } from '../../../../src/agent/cluster/identity.ts';
+import { type InitDeps, type InitOptions, initCluster } from '../../../../src/agent/cluster/init.ts';
+import { type JoinOptions, joinCluster } from '../../../../src/agent/cluster/join.ts';
+import type { BundledEtcd } from '../../../../src/agent/cluster/store-access.ts';
+import type { HostFacts, JoinClient, JoinRequest, JsonFile, Logger, Random } from '../../../../src/ports.ts';
+import { MemoryEtcd } from '../../../sim/memory-store.ts';
+import { VirtualClock } from '../../../sim/virtual-clock.ts';
+
+export const pki = createPki();
+export const DEFAULTS = {
+  joinPort: 2377,
+  gossipPort: 7946,
+  dataPathPort: 4789,
+  certificateLifetimeMs: 90 * 86_400_000,
+};
+export const ADMISSION = { certificateLifetimeMs: DEFAULTS.certificateLifetimeMs, quarantineSeconds: 60 };
+export const random: Random = { next: Math.random, hex: (bytes) => randomBytes(bytes).toString('hex') };
+
+const NODE_OPTIONS = {
+  advertiseAddr: '',
+  dataPathAddr: '',
+  dataPathPort: 0,
+  joinPort: 0,
+  gossipPort: 0,
+  listenAddr: '',
+  name: '',
+  labels: {},
+};
+export const INIT: InitOptions = {
+  ...NODE_OPTIONS,
+  etcdEndpoints: ['http://10.9.9.9:2379'],
+  etcdCa: '',
+  etcdCert: '',
+  etcdKey: '',
+  defaultAddrPool: [],
+  defaultAddrPoolMaskLength: 0,
+};
+
+export function memoryFile<T>(): JsonFile<T> & { content: T | undefined; saves: number } {
+  const file = {
+    content: undefined as T | undefined,
+    saves: 0,
+    load: async () => structuredClone(file.content),
+    save: async (value: T) => {
+      file.saves++;
+      file.content = structuredClone(value);
+    },
+    remove: async () => {
+      file.content = undefined;
+    },
+  };
+  return file;
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly fields: Record<string, unknown>;
+}
+
+export function recordingLogger(lines: LogLine[]): Logger {
+  const at = (level: string) => (fields: object, message: string) => {
+    lines.push({ level, message, fields: { ...fields } });
+  };
+  const logger: Logger = {
+    error: at('error'),
+    warn: at('warn'),
+    info: at('info'),
+    debug: at('debug'),
+    child: () => logger,
+  };
+  return logger;
+}
+
+export function hostFacts(name: string, addresses: readonly [link: string, address: string][]): HostFacts {
+  return {
+    bootId: async () => `boot-${name}`,
+    hostname: () => name,
+    addresses: async () => addresses.map(([link, address]) => ({ link, address, prefix: 24 })),
+    routes: async () => [{ destination: '192.168.0.0/16', link: 'eth0' }],
+    underlayMtu: async () => 1500,
+  };
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+export class ClusterFixture {
+  readonly clock = new VirtualClock(Date.now());
+  readonly etcd = new MemoryEtcd({ clock: this.clock });
+  readonly log: LogLine[] = [];
+  readonly logger = recordingLogger(this.log);
+  readonly store = this.etcd.store('test');
+  /** Ports that cannot be reached, `host:port`. */
+  readonly closed = new Set<string>();
+  readonly bundled = { running: false, removed: false };
+  member: Identity | undefined;
+
+  host(name: string, address: string) {
+    const file = memoryFile<IdentityState>();
+    const store = this.etcd.store(name);
+    const bundledEtcd: BundledEtcd = {
+      ensure: async (advertise) => {
+        this.bundled.running = true;
+        return { endpoints: [`https://${advertise}:2379`] };
+      },
+      stop: async () => {
+        this.bundled.running = false;
+      },
+      remove: async () => {
+        this.bundled.running = false;
+        this.bundled.removed = true;
+      },
+    };
+    const deps: Mutable<InitDeps & { joinClient: JoinClient }> = {
+      facts: hostFacts(name, [['eth0', address]]),
+      pki,
+      clock: this.clock,
+      random,
+      file,
+      etcd: bundledEtcd,
+      openStore: () => ({ store, close: () => undefined }),
+      joinClient: this.joinClient,
+    };
+    const steps: string[] = [];
+    return {
+      name,
+      file,
+      store,
+      deps,
+      steps,
+      init: (options: Partial<InitOptions> = {}) =>
+        initCluster(deps, { ...INIT, ...options }, DEFAULTS, (step) => steps.push(step)),
+      join: (token: string, options: Partial<JoinOptions> = {}) => {
+        const typed = { ...NODE_OPTIONS, token, address: '10.0.0.1:2377', ...options };
+        return joinCluster(deps, typed, DEFAULTS, (step) => steps.push(step));
+      },
+    };
+  }
+
+  /** A cluster of one node, `n1`, that admits others. */
+  async found() {
+    const host = this.host('n1', '10.0.0.1');
+    const outcome = await host.init();
+    this.member = outcome.identity;
+    return { host, identity: outcome.identity, token: tokenOf(outcome.joinCommand), joinCommand: outcome.joinCommand };
+  }
+
+  /** Lets time pass until the promise is settled, slowly: what is signed meanwhile takes real time. */
+  async drive<T>(promise: Promise<T>): Promise<T> {
+    let settled = false;
+    const mark = () => {
+      settled = true;
+    };
+    promise.then(mark, mark);
+    while (!settled) await this.clock.advance(1);
+    return await promise;
+  }
+
+  admitDeps(): AdmitDeps {
+    const identity = () => this.member!;
+    return { store: this.store, pki, clock: this.clock, logger: this.logger, identity };
+  }
+
+  admit(request: JoinRequest) {
+    return admit(this.admitDeps(), request, '10.0.0.77:40000', ADMISSION);
+  }
+
+  readonly joinClient: JoinClient = {
+    join: (_target, _digest, request) => this.admit(request),
+    probe: async (host, port) => (this.closed.has(`${host}:${port}`) ? `no answer from ${host}:${port}` : undefined),
+  };
+}
+
+export function tokenOf(joinCommand: string): string {
+  return /--token (\S+)/.exec(joinCommand)![1]!;
+}

@@ -1,0 +1,138 @@
+import { X509Certificate } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { decodeCluster, decodeNode } from '../../../../src/core/record-codec.ts';
+import { keys } from '../../../../src/core/records.ts';
+import { parseToken } from '../../../../src/core/token.ts';
+import { ClusterFixture, hostFacts, pki, tokenOf } from './cluster-fixture.ts';
+
+test('a cluster, its first node and a token are in etcd, and the join line is exact', async () => {
+  const cluster = new ClusterFixture();
+  const { identity, joinCommand, token } = await cluster.found();
+  const record = decodeCluster((await cluster.store.get(keys.cluster))!.value)!;
+  expect(record).toMatchObject({ id: identity.clusterId, pools: [{ base: '10.0.0.0/8', prefix: 24 }] });
+  const node = decodeNode((await cluster.store.get(keys.node(identity.nodeId)))!.value)!;
+  expect(node).toMatchObject({ name: 'n1', advertiseAddress: '10.0.0.1', vtep: '10.0.0.1', gossipPort: 7946 });
+  expect(node.keyFingerprint).toBe(pki.fingerprint(identity.key));
+  expect(node.hostRoutes).toEqual(['192.168.0.0/16']);
+  expect((await cluster.store.get(keys.nodeName('n1')))?.value).toBe(identity.nodeId);
+  expect(joinCommand).toBe(`overlayd join --token ${token} 10.0.0.1:2377`);
+  expect(parseToken(token).caDigest).toBe(pki.digest(identity.caCertificate));
+});
+
+test('the token is kept as a hash and ends after a day', async () => {
+  const cluster = new ClusterFixture();
+  const { token } = await cluster.found();
+  const { id, secret } = parseToken(token);
+  const { value } = (await cluster.store.get(keys.token(id)))!;
+  expect(value).not.toContain(secret);
+  expect(JSON.parse(value)).toMatchObject({ expiresAt: cluster.clock.now() + 86_400_000 });
+});
+
+test('the identity is a certificate of the cluster for this node', async () => {
+  const { identity, host } = await new ClusterFixture().found();
+  const certificate = new X509Certificate(identity.certificate);
+  expect(certificate.verify(new X509Certificate(identity.caCertificate).publicKey)).toBe(true);
+  expect(host.file.content).toEqual(identity);
+  expect(identity.store).toMatchObject({ endpoints: ['http://10.9.9.9:2379'], bundled: false });
+});
+
+test('an etcd that holds a cluster is refused, and nothing is changed', async () => {
+  const cluster = new ClusterFixture();
+  const { identity } = await cluster.found();
+  const { revision } = cluster.etcd;
+  const other = cluster.host('n2', '10.0.0.2');
+  await expect(other.init()).rejects.toMatchObject({ code: 'conflict' });
+  await expect(other.init()).rejects.toThrow(`etcd holds cluster ${identity.clusterId} already: join it`);
+  expect(cluster.etcd.revision).toBe(revision);
+});
+
+test('a member refuses a second init and a join', async () => {
+  const cluster = new ClusterFixture();
+  const { host, token } = await cluster.found();
+  await expect(host.init()).rejects.toMatchObject({ code: 'already-member' });
+  await expect(host.join(token)).rejects.toThrow(/node n1 of cluster .* already; `overlayd leave` comes first/);
+});
+
+test.each(['refusing', 'silent', 'reply-lost'] as const)(
+  'an init that lost etcd (%s) is finished by typing it again',
+  async (fault) => {
+    const cluster = new ClusterFixture();
+    const host = cluster.host('n1', '10.0.0.1');
+    host.store.cut(fault);
+    await expect(cluster.drive(host.init())).rejects.toMatchObject({ code: 'store-unavailable' });
+    expect(host.file.content?.phase).toBe('pending');
+    host.store.heal();
+    const { identity } = await host.init({ name: 'other' });
+    expect(decodeCluster((await cluster.store.get(keys.cluster))!.value)!.id).toBe(identity.clusterId);
+    const names = (await cluster.store.list('/overlayd/v1/node-names/')).entries;
+    expect(names.map(({ key }) => key)).toEqual([keys.nodeName('other')]);
+  },
+);
+
+test('a crash after etcd was written and before the identity was saved is resumed as the same cluster', async () => {
+  const cluster = new ClusterFixture();
+  const host = cluster.host('n1', '10.0.0.1');
+  const { save } = host.file;
+  host.deps.file.save = async (state) => {
+    if (state.phase === 'member') throw new Error('power off');
+    await save(state);
+  };
+  await expect(host.init()).rejects.toThrow('power off');
+  host.deps.file.save = save;
+  const { identity, joinCommand } = await host.init();
+  expect((await cluster.store.list('/overlayd/v1/nodes/')).entries).toHaveLength(1);
+  expect(decodeCluster((await cluster.store.get(keys.cluster))!.value)!.id).toBe(identity.clusterId);
+  cluster.member = identity;
+  await cluster.host('n2', '10.0.0.2').join(tokenOf(joinCommand));
+});
+
+test('the bundled way starts etcd here, says so, and stops it when init fails', async () => {
+  const cluster = new ClusterFixture();
+  const host = cluster.host('n1', '10.0.0.1');
+  const { identity } = await host.init({ etcdEndpoints: [] });
+  expect(identity.store).toMatchObject({ endpoints: ['https://10.0.0.1:2379'], bundled: true, certificate: '' });
+  expect(cluster.bundled.running).toBe(true);
+  const other = cluster.host('n2', '10.0.0.2');
+  await expect(other.init({ etcdEndpoints: [] })).rejects.toThrow(
+    /holds cluster .* no longer has; remove that directory/,
+  );
+  expect(cluster.bundled.running).toBe(false);
+});
+
+test('several addresses need a choice, before anything is made', async () => {
+  const host = new ClusterFixture().host('n1', '10.0.0.1');
+  host.deps.facts = hostFacts('n1', [
+    ['eth0', '10.0.0.1'],
+    ['eth1', '192.168.0.1'],
+  ]);
+  await expect(host.init()).rejects.toMatchObject({ code: 'invalid-address' });
+  expect(host.file.saves).toBe(0);
+  const { identity } = await host.init({ advertiseAddr: 'eth1', dataPathAddr: '10.0.0.1' });
+  expect(identity).toMatchObject({ advertiseAddress: '192.168.0.1', vtep: '10.0.0.1' });
+});
+
+test.each([
+  [{ etcdEndpoints: ['10.0.0.5:2379'] }, /lacks http:\/\/ or https:\/\//],
+  [{ etcdEndpoints: ['http://10.0.0.5:2379/v3'] }, /more than host and port/],
+  [{ etcdEndpoints: ['https://10.0.0.5:2379'] }, /https endpoints need --etcd-ca, --etcd-cert and --etcd-key/],
+  [{ etcdEndpoints: ['http://a:1', 'https://b:1'] }, /all https or all http/],
+  [{ etcdEndpoints: ['http://a:1'], etcdCa: 'x' }, /certificates are for https/],
+  [{ etcdEndpoints: [], etcdCa: 'x' }, /need --etcd as well/],
+  [{ name: 'a b' }, /node name "a b" is not valid/],
+  [{ joinPort: 7946 }, /both 7946/],
+  [{ listenAddr: '0.0.0.0:2377' }, /--listen-addr/],
+  [{ defaultAddrPool: ['10.1.2.3/8'] }, /host bits set; it is 10\.0\.0\.0\/8/],
+  [{ defaultAddrPool: ['10.0.0.0/8', '10.1.0.0/16'] }, /10\.1\.0\.0\/16 overlaps with 10\.0\.0\.0\/8/],
+  [{ defaultAddrPool: ['10.0.0.0/16'], defaultAddrPoolMaskLength: 8 }, /\/8 does not fit 10\.0\.0\.0\/16/],
+])('%j is refused with the cause', async (options, problem) => {
+  const host = new ClusterFixture().host('n1', '10.0.0.1');
+  await expect(host.init(options)).rejects.toThrow(problem);
+  expect(host.file.saves).toBe(0);
+});
+
+test("an endpoint without a port gets etcd's, one with a port keeps it", async () => {
+  const init = async (endpoint: string) =>
+    (await new ClusterFixture().host('n1', '10.0.0.1').init({ etcdEndpoints: [endpoint] })).identity.store.endpoints;
+  expect(await init('http://db')).toEqual(['http://db:2379']);
+  expect(await init('http://db:80/')).toEqual(['http://db:80']);
+});
