@@ -92,7 +92,7 @@ function exchangeTcp(server: Server, query: Uint8Array, signal: AbortSignal): Pr
 }
 
 function withRandomId(query: Uint8Array): Uint8Array {
-  const message = query.slice();
+  const message = new Uint8Array(query);
   putUint16(message, 0, randomInt(0x10000));
   return message;
 }

@@ -89,7 +89,8 @@ export function fitReply(query: Query, reply: Uint8Array | undefined, transport:
     putUint16(cut, 2, (uint16(cut, 2) & ~FLAG.AA) | FLAG.TC);
     return cut;
   }
-  const out = reply.slice();
+  // `slice` of a Node buffer would share the bytes with the other clients that wait for this reply
+  const out = new Uint8Array(reply);
   out.set(query.message.subarray(HEADER_BYTES, query.questionEnd), HEADER_BYTES);
   putUint16(out, 0, uint16(query.message, 0));
   return out;

@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest';
+import { createResponder, type ResponderOptions } from '../../../src/agent/names.ts';
+import type { DnsClient } from '../../../src/ports.ts';
+import { type FakeEndpoint, fakeView } from '../core/dns/fake-view.ts';
+import { addressesIn, question, read } from '../core/dns/messages.ts';
+
+function setUp(options: ResponderOptions = {}) {
+  const endpoints: FakeEndpoint[] = [{ address: '10.0.1.2', name: 'api', nodeId: 'h1' }];
+  const hidden = new Set<string>();
+  const memberships: Record<string, readonly string[]> = {};
+  const asked: { query: Uint8Array; answer: (reply: Uint8Array | undefined) => void }[] = [];
+  const responder = createResponder(
+    {
+      view: fakeView([
+        { id: 'w', name: 'web', cidr: '10.0.1.0/24', endpoints },
+        { id: 'd', name: 'db', cidr: '10.0.2.0/24', internal: true, endpoints: [{ address: '10.0.2.2', name: 'pg' }] },
+      ]),
+      hidden: () => hidden,
+      networksOf: (networkId, address) => memberships[`${networkId} ${address}`] ?? [],
+      forwarder: { ask: (query) => new Promise((resolve) => asked.push({ query, answer: resolve })) },
+      random: { next: () => 0 },
+    },
+    options,
+  );
+  const client = (address: string, networkId = 'w'): DnsClient => ({ networkId, address, transport: 'udp' });
+  const ask = (name: string, from = client('10.0.1.9'), id = 1) => responder.handler(question(name, 'A', { id }), from);
+  const now = (name: string, from?: DnsClient) => {
+    const reply = ask(name, from);
+    if (!(reply instanceof Uint8Array)) throw new Error('not answered at once');
+    return read(reply);
+  };
+  return { endpoints, hidden, memberships, asked, responder, client, ask, now };
+}
+
+const response = (name: string) =>
+  question(name, 'A', { type: 'response', answers: [{ name, type: 'A', ttl: 60, data: '192.0.2.7' }] });
+
+describe('the responder', () => {
+  it('answers its own names in the same turn', () => {
+    const { now, responder } = setUp();
+    expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
+    expect(now('nope').rcode).toBe('NXDOMAIN');
+    expect(responder.stats()).toMatchObject({ answered: 2, forwarded: 0 });
+  });
+
+  it('follows the view and the hidden members when told', () => {
+    const { now, responder, endpoints, hidden } = setUp();
+    expect(now('new').rcode).toBe('NXDOMAIN');
+    endpoints.push({ address: '10.0.1.3', name: 'new', nodeId: 'h2' });
+    responder.invalidate('w');
+    expect(addressesIn(now('new'))).toEqual(['10.0.1.3']);
+    hidden.add('h2');
+    responder.invalidate('all');
+    expect(now('new').rcode).toBe('NXDOMAIN');
+    expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
+  });
+
+  it('drops questions from elsewhere and for networks that are not there', () => {
+    const { ask, client, responder } = setUp();
+    expect(ask('api', client('10.0.2.2'))).toBeUndefined();
+    expect(ask('api', client('10.0.1.2', 'gone'))).toBeUndefined();
+    expect(responder.stats().dropped).toBe(2);
+  });
+
+  it('lets a container ask any of its gateways for the names of all its networks', () => {
+    const { now, ask, memberships, client } = setUp();
+    const member = client('10.0.2.9', 'd');
+    expect(now('api', member).rcode).toBe('NXDOMAIN');
+    expect(now('a.example', member).rcode).toBe('REFUSED');
+    memberships['d 10.0.2.9'] = ['w', 'd'];
+    expect(addressesIn(now('api', member))).toEqual(['10.0.1.2']);
+    expect(ask('a.example', member)).toBeInstanceOf(Promise);
+  });
+});
+
+describe('questions for upstream servers', () => {
+  it('that are identical are asked once, and everyone gets an own reply', async () => {
+    const { ask, asked, client, responder } = setUp();
+    const replies = [
+      ask('a.example', client('10.0.1.8'), 11),
+      ask('A.example', client('10.0.1.9'), 12),
+      ask('b.example', client('10.0.1.9'), 13),
+    ];
+    expect(asked).toHaveLength(2);
+    asked[0]!.answer(response('a.example'));
+    asked[1]!.answer(undefined);
+    const [one, two, three] = (await Promise.all(replies)).map(read);
+    expect(one).toMatchObject({ id: 11, questions: [{ name: 'a.example' }], answers: [{ data: '192.0.2.7' }] });
+    expect(two).toMatchObject({ id: 12, questions: [{ name: 'A.example' }], answers: [{ data: '192.0.2.7' }] });
+    expect(three).toMatchObject({ id: 13, rcode: 'SERVFAIL' });
+    expect(responder.stats()).toMatchObject({ forwarded: 3, merged: 1, failed: 1, waiting: 0 });
+  });
+
+  it('are asked again once the reply has come, and apart for other networks', async () => {
+    const { ask, asked, client, memberships } = setUp();
+    memberships['w 10.0.1.8'] = ['w', 'd'];
+    const first = ask('a.example');
+    void ask('a.example', client('10.0.1.8'));
+    expect(asked).toHaveLength(2);
+    asked[0]!.answer(response('a.example'));
+    await first;
+    void ask('a.example');
+    expect(asked).toHaveLength(3);
+  });
+
+  it('beyond the limits fail at once, and only for whom it concerns', async () => {
+    const { ask, asked, client, now, responder } = setUp({ waitingPerClient: 2, waitingTotal: 3 });
+    const waiting = [ask('a.example'), ask('b.example')];
+    expect(now('c.example').rcode).toBe('SERVFAIL');
+    waiting.push(ask('a.example', client('10.0.1.8')));
+    expect(now('a.example', client('10.0.1.7')).rcode).toBe('SERVFAIL');
+    expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
+    expect(responder.stats()).toMatchObject({ overloaded: 2, waiting: 3 });
+    for (const { answer } of asked) answer(undefined);
+    await Promise.all(waiting);
+    expect(responder.stats().waiting).toBe(0);
+    expect(ask('c.example')).toBeInstanceOf(Promise);
+  });
+});
