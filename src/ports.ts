@@ -117,6 +117,25 @@ export interface PeerTransport {
   serve(handle: (from: string, message: GossipMessage) => Promise<GossipMessage>, signal: AbortSignal): Promise<void>;
 }
 
+/**
+ * The bundled way: the system's `etcd` binary, run by this host's agent under its data directory with mutual TLS by the
+ * node's own certificate. It outlives the agent; a new agent finds it running.
+ */
+export interface EtcdServer {
+  /**
+   * Idempotent: starts it, or adopts the one that runs; puts the certificate in place. Resolves when it serves, and
+   * starts it again should it die after that. Throws `tool-missing`, `store-failed` with what it logged.
+   */
+  ensure(advertiseAddress: string, material: TlsMaterial): Promise<{ readonly endpoints: readonly string[] }>;
+  /** To be called when the store stalls: an adopted server that died without our notice is started again. */
+  check(): Promise<void>;
+  stop(): Promise<void>;
+  /** Stops it and deletes its data: the cluster is gone. */
+  remove(): Promise<void>;
+  /** The agent ends, the server goes on. */
+  release(): void;
+}
+
 // ---------------------------------------------------------------- identity and joining
 
 /** What a TLS end needs to prove itself to members and to check them; PEM. */

@@ -179,7 +179,7 @@ export function describeStore(name: string, create: () => Promise<StoreHarness>)
       const p = fresh();
       const follower = follow();
       await follower.next();
-      const writes = Array.from({ length: 128 }, (_, i) => put(`${p}${i}`, 'x'.repeat(15_000)));
+      const writes = Array.from({ length: 128 }, (_, i) => put(`${p}${i}`, 'x'.repeat(11_000)));
       const revision = await write(...writes);
       await follower.until(revision);
       const updates = follower.seen.filter((update) => update.kind === 'events' && update.events.length > 0);

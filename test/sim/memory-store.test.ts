@@ -1,24 +1,10 @@
 import { expect, test } from 'vitest';
 import { describeStore, type StoreHarness } from '../contract/store.ts';
-import { SteppedClock } from '../contract/store-clock.ts';
 import { MemoryEtcd } from './memory-store.ts';
-
-/** Microtasks first; a step of time only when nothing else can happen. */
-async function settle<T>(clock: SteppedClock, promise: Promise<T>): Promise<T> {
-  let settled = false;
-  const done = () => {
-    settled = true;
-  };
-  promise.then(done, done);
-  while (true) {
-    await new Promise(setImmediate);
-    if (settled) return promise;
-    if (!clock.step()) throw new Error('nothing will ever happen');
-  }
-}
+import { VirtualClock } from './virtual-clock.ts';
 
 function createHarness(): StoreHarness {
-  const clock = new SteppedClock();
+  const clock = new VirtualClock();
   const etcd = new MemoryEtcd({ clock });
   let nodes = 0;
   return {
@@ -32,7 +18,7 @@ function createHarness(): StoreHarness {
     start: async () => etcd.start(),
     freeze: () => etcd.stop('silent'),
     thaw: () => etcd.start(),
-    settle: (promise) => settle(clock, promise),
+    settle: (promise) => clock.until(promise),
     close: async () => undefined,
   };
 }
@@ -40,28 +26,28 @@ function createHarness(): StoreHarness {
 describeStore('etcd in memory', async () => createHarness());
 
 test('a call whose answer is lost has happened', async () => {
-  const clock = new SteppedClock();
+  const clock = new VirtualClock();
   const etcd = new MemoryEtcd({ clock });
   const store = etcd.store('n1');
   store.loseReplies();
-  const call = settle(clock, store.txn([], [{ kind: 'put', key: '/k', value: 'v' }]));
+  const call = clock.until(store.txn([], [{ kind: 'put', key: '/k', value: 'v' }]));
   await expect(call).rejects.toMatchObject({ code: 'store-unavailable', retryable: true });
   expect(await store.get('/k')).toMatchObject({ value: 'v' });
 
   store.cut();
-  await expect(settle(clock, store.txn([], [{ kind: 'put', key: '/other', value: 'v' }]))).rejects.toMatchObject({
+  await expect(clock.until(store.txn([], [{ kind: 'put', key: '/other', value: 'v' }]))).rejects.toMatchObject({
     code: 'store-unavailable',
   });
   expect(etcd.entries('/other')).toEqual([]);
 });
 
 test('with delays, requests of two nodes interleave and one still wins', async () => {
-  const clock = new SteppedClock();
+  const clock = new VirtualClock();
   let turn = 0;
   const etcd = new MemoryEtcd({ clock }, { delayMs: () => (turn++ * 7) % 5 });
   const claims = ['n1', 'n2', 'n3'].map((node) =>
     etcd.store(node).txn([{ kind: 'absent', key: '/k' }], [{ kind: 'put', key: '/k', value: node }]),
   );
-  const results = await settle(clock, Promise.all(claims));
+  const results = await clock.until(Promise.all(claims));
   expect(results.filter((result) => result.succeeded)).toHaveLength(1);
 });

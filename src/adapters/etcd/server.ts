@@ -1,0 +1,228 @@
+/**
+ * The bundled etcd of this host. It is started once and outlives the agent: a restarted agent adopts it. While it is our
+ * own child its death is noticed at once; an adopted one is looked at when the store stalls. A server that runs with
+ * other arguments or another CA than it should is replaced; a renewed certificate is only put in place, etcd reads it
+ * at every handshake.
+ */
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { OverlaydError } from '../../core/errors.ts';
+import type { Clock, EtcdServer, Logger, TlsMaterial } from '../../ports.ts';
+import { replaceFile } from '../state-file.ts';
+import { openClient } from './client.ts';
+import { findPortOwner } from './port-owner.ts';
+import {
+  CA_FILE,
+  CERTIFICATE_FILE,
+  formatClientUrl,
+  KEY_FILE,
+  renderServerArguments,
+  type ServerPorts,
+} from './server-arguments.ts';
+import {
+  findBinary,
+  findServer,
+  isRunning,
+  logPath,
+  type OwnedProcess,
+  readLogTail,
+  type ServerProcess,
+  startServer,
+  stopServer,
+} from './server-process.ts';
+import { asStoreError } from './store-error.ts';
+
+export interface BundledEtcdOptions {
+  /** The agent's; the server gets `etcd` below it. */
+  readonly dataDir: string;
+  /** Default 2379 and 2380. */
+  readonly ports?: ServerPorts;
+}
+
+const READY_TIMEOUT_MS = 20_000;
+const READY_POLL_MS = 50;
+const FIRST_RESTART_MS = 500;
+const LAST_RESTART_MS = 30_000;
+
+interface Wanted {
+  readonly args: readonly string[];
+  readonly material: TlsMaterial;
+}
+
+export class BundledEtcd implements EtcdServer {
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #directory: string;
+  readonly #ports: ServerPorts;
+  #wanted: Wanted | undefined;
+  #process: ServerProcess | undefined;
+  #supervision = new AbortController();
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(deps: { readonly clock: Clock; readonly logger: Logger }, options: BundledEtcdOptions) {
+    this.#clock = deps.clock;
+    this.#logger = deps.logger.child({ part: 'etcd-server' });
+    this.#directory = join(options.dataDir, 'etcd');
+    this.#ports = options.ports ?? { client: 2379, peer: 2380 };
+  }
+
+  ensure(advertiseAddress: string, material: TlsMaterial): Promise<{ readonly endpoints: readonly string[] }> {
+    return this.#serially(async () => {
+      const args = renderServerArguments(this.#directory, advertiseAddress, this.#ports);
+      await this.#run({ args, material });
+      return { endpoints: [formatClientUrl(advertiseAddress, this.#ports.client)] };
+    });
+  }
+
+  check(): Promise<void> {
+    return this.#serially(async () => {
+      if (this.#wanted === undefined || this.#process === undefined || (await isRunning(this.#process))) return;
+      this.#logger.warn({ pid: this.#process.pid }, 'etcd is not running any more, starting it');
+      await this.#run(this.#wanted);
+    });
+  }
+
+  stop(): Promise<void> {
+    return this.#serially(async () => {
+      this.release();
+      const running = await findServer(this.#directory);
+      if (running !== undefined) await stopServer(this.#directory, running, this.#clock);
+      this.#process = undefined;
+    });
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  release(): void {
+    this.#wanted = undefined;
+    this.#supervision.abort();
+  }
+
+  async #run(wanted: Wanted): Promise<void> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    const sameCa = (await this.#readText(CA_FILE)) === wanted.material.caCertificate;
+    await this.#writeMaterial(wanted.material);
+    this.#supervision.abort();
+    this.#supervision = new AbortController();
+
+    let running = await findServer(this.#directory);
+    if (running !== undefined && !(sameCa && sameItems(running.args, wanted.args))) {
+      this.#logger.info({ pid: running.pid }, 'etcd runs with other settings, replacing it');
+      await stopServer(this.#directory, running, this.#clock);
+      running = undefined;
+    }
+    if (running !== undefined) {
+      this.#logger.info({ pid: running.pid }, 'etcd runs already');
+      await this.#untilReady(running, wanted);
+    } else {
+      const started = await startServer(this.#directory, await findBinary(), wanted.args);
+      running = started;
+      await this.#untilReady(started, wanted, started.exited);
+      this.#logger.info({ pid: started.pid, log: logPath(this.#directory) }, 'etcd started');
+      void this.#supervise(started, this.#supervision.signal);
+    }
+    this.#process = running;
+    this.#wanted = wanted;
+  }
+
+  /** Starts it again when it ends, for as long as it is wanted. */
+  async #supervise(owned: OwnedProcess, signal: AbortSignal): Promise<void> {
+    const reason = await owned.exited;
+    if (signal.aborted) return;
+    this.#logger.error({ pid: owned.pid, reason, log: logPath(this.#directory) }, 'etcd ended, starting it again');
+    let delayMs = FIRST_RESTART_MS;
+    while (!signal.aborted) {
+      await this.#clock.sleep(delayMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        await this.#serially(async () => {
+          if (!signal.aborted && this.#wanted !== undefined) await this.#run(this.#wanted);
+        });
+        return; // the new one has a supervision of its own
+      } catch (error) {
+        delayMs = Math.min(LAST_RESTART_MS, delayMs * 2);
+        this.#logger.error({ error, retryInMs: delayMs }, 'etcd does not start');
+      }
+    }
+  }
+
+  /** Until it answers a read that needs a leader; fails when the process ends or time is up. */
+  async #untilReady(server: ServerProcess, { material }: Wanted, exited?: Promise<string>): Promise<void> {
+    const endpoint = formatClientUrl('127.0.0.1', this.#ports.client);
+    const tls = { ca: material.caCertificate, cert: material.certificate, key: material.key };
+    const deadline = this.#clock.now() + READY_TIMEOUT_MS;
+    let ended: string | undefined;
+    void exited?.then((reason) => {
+      ended = reason;
+    });
+    while (true) {
+      const client = openClient({ endpoints: [endpoint], tls }, endpoint);
+      try {
+        await client.kv.range({ key: Buffer.from('/'), keys_only: true }, { deadline: Date.now() + 1_000 });
+        if (await isRunning(server)) return;
+        ended ??= 'it ended';
+      } catch (error) {
+        if (!(await isRunning(server))) ended ??= 'it ended';
+        if (ended !== undefined) throw await this.#explain(`etcd ended at start (${ended})`, error);
+        if (this.#clock.now() >= deadline) {
+          const { message } = asStoreError(error, endpoint);
+          throw await this.#explain(`etcd did not get ready within ${READY_TIMEOUT_MS / 1_000} s (${message})`, error);
+        }
+      } finally {
+        client.close();
+      }
+      if (ended !== undefined) throw await this.#explain(`etcd ended at start (${ended})`, undefined);
+      await this.#clock.sleep(READY_POLL_MS);
+    }
+  }
+
+  async #explain(what: string, cause: unknown): Promise<OverlaydError> {
+    const tail = await readLogTail(this.#directory, 5);
+    const bind = /listen tcp (\S+): bind: (address already in use|cannot assign requested address)/.exec(tail);
+    const address = bind?.[1] ?? '';
+    const options = { cause, retryable: true };
+    if (bind?.[2] === 'address already in use') {
+      const owner = await findPortOwner(Number(address.slice(address.lastIndexOf(':') + 1)));
+      const who = owner === undefined ? 'another process' : owner;
+      const hint = 'stop it (for the one of Debian: `systemctl disable --now etcd`), or use it with --etcd URL';
+      return new OverlaydError(
+        'store-failed',
+        `etcd cannot listen on ${address}: ${who} does already; ${hint}`,
+        options,
+      );
+    }
+    if (bind !== null) {
+      const message = `etcd cannot listen on ${address}: no interface of this host has that address; check --advertise-addr`;
+      return new OverlaydError('store-failed', message, options);
+    }
+    return new OverlaydError('store-failed', `${what}; the end of ${logPath(this.#directory)}:\n${tail}`, options);
+  }
+
+  async #writeMaterial(material: TlsMaterial): Promise<void> {
+    const files = [
+      [CA_FILE, material.caCertificate],
+      [KEY_FILE, material.key],
+      [CERTIFICATE_FILE, material.certificate],
+    ] as const;
+    for (const [name, text] of files) {
+      if ((await this.#readText(name)) !== text) await replaceFile(join(this.#directory, name), text);
+    }
+  }
+
+  #readText(name: string): Promise<string | undefined> {
+    return readFile(join(this.#directory, name), 'utf8').catch(() => undefined);
+  }
+
+  #serially<T>(job: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(job);
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+}
+
+function sameItems(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, i) => item === b[i]);
+}

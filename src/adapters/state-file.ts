@@ -1,0 +1,173 @@
+/**
+ * Small files of JSON that survive a power cut: each save writes a temporary file beside the old one, syncs it, renames
+ * it over the old one and syncs the directory. Readers see the old or the new state, never a part of one.
+ */
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { OverlaydError } from '../core/errors.ts';
+import { decodeEndpoint, decodeNetwork } from '../core/record-codec.ts';
+import type { JsonFile, NodeState, StateFile } from '../ports.ts';
+
+/**
+ * @param parse - the value, or throws with what is wrong. Gets whatever JSON the file holds.
+ *
+ * `load` throws `state-unreadable` when the file is there and is not what it should be. It is left where it is; a save
+ * after that keeps it aside as `<path>.unreadable-<time>`. Saves that come while one is being written join into the
+ * next one; each resolves when its value, or a later one, is on disk.
+ */
+export function createJsonFile<T>(path: string, parse: (value: unknown) => T): JsonFile<T> {
+  return new JsonFileOnDisk(path, parse);
+}
+
+/** The node's state (`NodeState`), mode 0600 like every such file. */
+export function createStateFile(path: string): StateFile {
+  return createJsonFile(path, parseNodeState);
+}
+
+class JsonFileOnDisk<T> implements JsonFile<T> {
+  readonly #path: string;
+  readonly #parse: (value: unknown) => T;
+  #last: Promise<void> = Promise.resolve();
+  #next: { value: T; written: Promise<void> } | undefined;
+  #unreadable = false;
+
+  constructor(path: string, parse: (value: unknown) => T) {
+    this.#path = path;
+    this.#parse = parse;
+  }
+
+  async load(): Promise<T | undefined> {
+    this.#unreadable = false;
+    let text: string;
+    try {
+      text = await readFile(this.#path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw this.#failure(`cannot be read: ${messageOf(error)}; check its owner and mode`, error);
+    }
+    try {
+      return this.#parse(JSON.parse(text));
+    } catch (error) {
+      this.#unreadable = true;
+      throw this.#failure(`is not usable: ${messageOf(error)}; restore it, or move it away to begin without it`, error);
+    }
+  }
+
+  save(value: T): Promise<void> {
+    if (this.#next !== undefined) {
+      this.#next.value = value;
+      return this.#next.written;
+    }
+    const next = { value, written: Promise.resolve() };
+    next.written = this.#enqueue(() => {
+      if (this.#next === next) this.#next = undefined;
+      return this.#write(next.value);
+    });
+    this.#next = next;
+    return next.written;
+  }
+
+  remove(): Promise<void> {
+    this.#next = undefined; // a save after this one must not join one before it
+    return this.#enqueue(async () => {
+      await rm(this.#path, { force: true });
+      await syncDirectory(dirname(this.#path));
+    });
+  }
+
+  /** One after another, whatever became of the one before. */
+  #enqueue(job: () => Promise<void>): Promise<void> {
+    const run = this.#last.then(job);
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+
+  async #write(value: T): Promise<void> {
+    try {
+      await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
+      if (this.#unreadable) await rename(this.#path, `${this.#path}.unreadable-${Date.now()}`);
+      this.#unreadable = false;
+      await replaceFile(this.#path, `${JSON.stringify(value, undefined, 2)}\n`);
+    } catch (error) {
+      const message = `${this.#path} cannot be written: ${messageOf(error)}; is the disk full or read-only?`;
+      throw new OverlaydError('internal', message, { cause: error, retryable: true });
+    }
+  }
+
+  #failure(what: string, cause: unknown): OverlaydError {
+    return new OverlaydError('state-unreadable', `${this.#path} ${what}`, { cause });
+  }
+}
+
+/** Puts `text` at `path` (mode 0600) so that after a crash the old or the new file is there, whole. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const temporary = `${path}.tmp`;
+  await rm(temporary, { force: true });
+  const file = await open(temporary, 'wx', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  await syncDirectory(dirname(path));
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+function parseNodeState(value: unknown): NodeState {
+  const state = objectOf(value, 'the file');
+  if (state.version !== 1) throw new Error(`its version is ${String(state.version)}, this overlayd knows version 1`);
+  if (typeof state.bootId !== 'string') throw new Error('bootId is not text');
+  return {
+    version: 1,
+    bootId: state.bootId,
+    endpoints: listOf(state.endpoints, 'endpoints').map((item, i) => {
+      const { record, container, ifname } = objectOf(item, `endpoints[${i}]`);
+      const { text, path, identity } = objectOf(container, `endpoints[${i}].container`);
+      const decoded = decodeEndpoint(JSON.stringify(record) ?? '');
+      if (decoded === undefined) throw new Error(`endpoints[${i}].record is not an endpoint`);
+      return {
+        record: decoded,
+        container: {
+          text: textOf(text, `endpoints[${i}].container.text`),
+          path: textOf(path, `endpoints[${i}].container.path`),
+          identity: textOf(identity, `endpoints[${i}].container.identity`),
+        },
+        ifname: textOf(ifname, `endpoints[${i}].ifname`),
+      };
+    }),
+    networks: listOf(state.networks, 'networks').map((item, i) => {
+      const decoded = decodeNetwork(JSON.stringify(item) ?? '');
+      if (decoded === undefined) throw new Error(`networks[${i}] is not a network`);
+      return decoded;
+    }),
+  };
+}
+
+function objectOf(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new Error(`${what} is not an object`);
+}
+
+function listOf(value: unknown, what: string): unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new Error(`${what} is not a list`);
+}
+
+function textOf(value: unknown, what: string): string {
+  if (typeof value === 'string') return value;
+  throw new Error(`${what} is not text`);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,48 @@
+import { fileURLToPath } from 'node:url';
+import { openClient } from '../../../src/adapters/etcd/client.ts';
+import { createEtcdStore, type EtcdStore } from '../../../src/adapters/etcd/store.ts';
+import type { Logger } from '../../../src/ports.ts';
+import { describeStore, type StoreHarness } from '../../contract/store.ts';
+import { createFastClock } from '../../contract/store-clock.ts';
+import { EtcdProcess } from './etcd-process.ts';
+import { TcpLink } from './tcp-link.ts';
+
+const nothing = () => undefined;
+const logger: Logger = { error: nothing, warn: nothing, info: nothing, debug: nothing, child: () => logger };
+const leaseWorkerPath = fileURLToPath(new URL('../../../src/adapters/etcd/lease-worker.ts', import.meta.url));
+
+async function createHarness(): Promise<StoreHarness> {
+  const etcd = await EtcdProcess.create();
+  const links = await Promise.all(Array.from({ length: 8 }, () => TcpLink.create(etcd.port)));
+  const clock = createFastClock(2);
+  const stores: EtcdStore[] = [];
+  const admin = openClient({ endpoints: [etcd.url] }, etcd.url);
+  return {
+    open() {
+      const link = links[stores.length]!;
+      const store = createEtcdStore({ logger, clock }, { endpoints: [link.url], leaseWorkerPath });
+      stores.push(store);
+      return { store, cut: () => link.cut(), heal: () => link.heal() };
+    },
+    async compact(revision) {
+      await admin.kv.compact({ revision: String(revision), physical: true });
+    },
+    async revokeLeaseOf(key) {
+      const { kvs } = await admin.kv.range({ key: Buffer.from(key) });
+      await admin.leaseClient.leaseRevoke({ ID: kvs[0]!.lease });
+    },
+    kill: () => etcd.kill(),
+    start: () => etcd.start(),
+    freeze: () => etcd.freeze(),
+    thaw: () => etcd.thaw(),
+    settle: (promise) => promise,
+    async close() {
+      for (const store of stores) store.close();
+      for (const link of links) link.close();
+      admin.close();
+      await etcd.close();
+    },
+  };
+}
+
+describeStore('a real etcd', createHarness);

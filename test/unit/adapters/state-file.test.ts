@@ -1,0 +1,111 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createJsonFile, createStateFile } from '../../../src/adapters/state-file.ts';
+import type { NodeState } from '../../../src/ports.ts';
+
+let dir: string;
+let path: string;
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'overlayd-state-'));
+  path = join(dir, 'sub', 'state.json');
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const state: NodeState = {
+  version: 1,
+  bootId: 'b1',
+  endpoints: [
+    {
+      record: {
+        id: 'e'.repeat(64),
+        networkId: 'a'.repeat(64),
+        nodeId: 'n1',
+        address: '10.0.1.2',
+        mac: '02:42:0a:00:01:02',
+        name: 'api',
+        aliases: ['backend'],
+        createdAt: 1,
+      },
+      container: { text: 'netns:c1', path: '/run/netns/c1', identity: '4:4026532000' },
+      ifname: 'eth0',
+    },
+  ],
+  networks: [
+    {
+      id: 'a'.repeat(64),
+      name: 'web',
+      vni: 4096,
+      subnets: [{ cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} }],
+      internal: false,
+      attachable: true,
+      labels: {},
+      options: {},
+      createdAt: 1,
+      state: 'active',
+    },
+  ],
+};
+
+test('nothing there is nothing; what was saved is what is loaded, for the owner only', async () => {
+  const file = createStateFile(path);
+  expect(await file.load()).toBeUndefined();
+  await file.save(state);
+  expect(await createStateFile(path).load()).toEqual(state);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  expect(await readdir(join(dir, 'sub'))).toEqual(['state.json']);
+});
+
+test('saves at once: the last wins, each waits for its own or a later state', async () => {
+  const file = createJsonFile<number>(path, Number);
+  const saves = [1, 2, 3, 4].map(async (value) => {
+    await file.save(value);
+    return Number(await readFile(path, 'utf8')) >= value;
+  });
+  expect(await Promise.all(saves)).toEqual([true, true, true, true]);
+  expect(await file.load()).toBe(4);
+});
+
+test('a failed save is told to its callers and does not block the next', async () => {
+  const file = createJsonFile<{ toJSON?: () => unknown }>(path, () => ({}));
+  const broken = {
+    toJSON: () => {
+      throw new Error('no');
+    },
+  };
+  await expect(file.save(broken)).rejects.toMatchObject({ code: 'internal' });
+  await file.save({});
+  expect(await readFile(path, 'utf8')).toBe('{}\n');
+});
+
+test.each([
+  ['half a file', '{"version": 1, "boo'],
+  ['an empty file', ''],
+  ['a newer version', '{"version": 2}'],
+  ['a broken endpoint', JSON.stringify({ ...state, endpoints: [{ ...state.endpoints[0], record: { id: 3 } }] })],
+  ['an endpoint without container', JSON.stringify({ ...state, endpoints: [{ record: state.endpoints[0]!.record }] })],
+  ['a broken network', JSON.stringify({ ...state, networks: [{}] })],
+])('%s is refused by path, left in place, and kept aside by the next save', async (_, text) => {
+  path = join(dir, 'state.json');
+  await writeFile(path, text);
+  const file = createStateFile(path);
+  await expect(file.load()).rejects.toMatchObject({
+    code: 'state-unreadable',
+    message: expect.stringContaining(path),
+  });
+  expect(await readFile(path, 'utf8')).toBe(text);
+  await file.save(state);
+  expect(await file.load()).toEqual(state);
+  const aside = (await readdir(dir)).find((name) => name.startsWith('state.json.unreadable-'));
+  expect(await readFile(join(dir, aside!), 'utf8')).toBe(text);
+});
+
+test('remove comes after the saves before it and before those after it', async () => {
+  const file = createJsonFile<number>(path, Number);
+  await Promise.all([file.save(1), file.remove()]);
+  expect(await file.load()).toBeUndefined();
+  await Promise.all([file.save(1), file.remove(), file.save(2)]);
+  expect(await file.load()).toBe(2);
+});
