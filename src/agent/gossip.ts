@@ -48,24 +48,25 @@ export class Gossip {
     this.#options = options;
   }
 
+  /** Starts answering; resolves when it listens. */
+  serve(signal: AbortSignal): Promise<void> {
+    return this.#deps.transport.serve((from, message) => this.#answer(from, message), signal);
+  }
+
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, detector, random, transport } = this.#deps;
-    const serving = transport.serve((from, message) => this.#answer(from, message), signal);
-    const ticking = (async () => {
-      while (!signal.aborted) {
-        const pauseMs = this.#options.intervalMs * (0.9 + 0.2 * random.next());
-        const due = clock.now() + pauseMs;
-        await clock.sleep(pauseMs, signal);
-        detector.track(
-          this.#members().map((node) => node.id),
-          clock.now(),
-        );
-        detector.beat(clock.now() - due);
-        for (const peer of this.#reconcileWith()) void this.#reconcile(peer);
-        this.#deps.onInterval();
-      }
-    })();
-    await Promise.all([serving, ticking]);
+    const { clock, detector, random } = this.#deps;
+    while (!signal.aborted) {
+      const pauseMs = this.#options.intervalMs * (0.9 + 0.2 * random.next());
+      const due = clock.now() + pauseMs;
+      await clock.sleep(pauseMs, signal);
+      detector.track(
+        this.#members().map((node) => node.id),
+        clock.now(),
+      );
+      detector.beat(clock.now() - due);
+      for (const peer of this.#reconcileWith()) void this.#reconcile(peer);
+      this.#deps.onInterval();
+    }
   }
 
   /** Sends own news to members that are there; resolves when they have it, or after a moment. */

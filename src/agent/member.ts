@@ -4,7 +4,7 @@
  * housekeeping look at the state again. Nothing flows the other way.
  */
 import type { ClusterView } from '../core/cluster-view.ts';
-import type { Kernel } from '../core/host-state.ts';
+
 import { Latch } from '../core/latch.ts';
 import { FailureDetector, type Liveness } from '../core/membership.ts';
 import { encodeRecord } from '../core/record-codec.ts';
@@ -17,6 +17,7 @@ import type {
   DnsHandler,
   DnsListeners,
   HostFacts,
+  Kernel,
   Logger,
   PeerTransport,
   Random,
@@ -56,6 +57,7 @@ export interface MemberOptions {
   readonly leaseSeconds: number;
   readonly quarantineSeconds: number;
   readonly dnsTtlSeconds: number;
+  readonly auditIntervalMs: number;
 }
 
 const RETRY_MS = 1_000;
@@ -114,7 +116,7 @@ export class Member {
     });
     this.responder = createResponder(
       {
-        view: () => state.view,
+        view: state.view,
         hidden: () => this.#hidden,
         networksOf: (networkId, address) => this.local.networksOfClient(networkId, address),
         forwarder: ports.forwarder,
@@ -184,33 +186,50 @@ export class Member {
     this.#state.merge(records);
   }
 
-  /** All tasks until the signal aborts. What is in the kernel stays there. */
-  async run(signal: AbortSignal): Promise<void> {
+  /**
+   * Starts all tasks; they end when the signal aborts, and what is in the kernel stays there. Resolves when peers are
+   * answered; `ended` resolves when everything has stopped, and rejects when a task failed for good.
+   */
+  async start(signal: AbortSignal): Promise<{ readonly ended: Promise<void> }> {
     const { facts, store, logger } = this.#ports;
     const bootId = await facts.bootId();
     const rebooted = await this.local.load(bootId);
     this.#seed();
+    await this.#gossip.serve(signal);
     if (rebooted.length > 0)
       logger.info({ endpoints: rebooted.length }, 'host was restarted: its endpoints are released');
     for (const { record } of rebooted) void this.releases.release(record, true).catch(() => false);
     this.reconciler.markDirty('all');
-    const live = encodeRecord({ nodeId: this.#options.self.id, bootId, startedAt: this.startedAt });
+    const selfId = this.#options.self.id;
+    const live = encodeRecord({ nodeId: selfId, bootId, startedAt: this.startedAt });
+    signal.addEventListener('abort', () => this.#housekeeping.set(), { once: true });
     const tasks = [
       this.#watch.run(signal),
       this.#gossip.run(signal),
       this.reconciler.run(signal),
       this.releases.run(signal),
-      store.keepLive(keys.live(this.#options.self.id), live, this.#options.leaseSeconds, signal),
+      store.keepLive(keys.live(selfId), live, this.#options.leaseSeconds, signal),
       this.#keepHouse(signal),
     ];
-    signal.addEventListener('abort', () => this.#housekeeping.set(), { once: true });
+    return { ended: this.#end(tasks, signal) };
+  }
+
+  async #end(tasks: readonly Promise<void>[], signal: AbortSignal): Promise<void> {
     try {
       await Promise.all(tasks);
     } catch (error) {
       if (!signal.aborted) throw error;
-      await Promise.allSettled(tasks);
     } finally {
+      await Promise.allSettled(tasks);
       await Promise.all(this.local.networkIds().map((id) => this.#listeners.close(id)));
+    }
+  }
+
+  /** After `leave`: this host's endpoints are nobody's any more. */
+  async forget(): Promise<void> {
+    for (const endpoint of this.local.all()) {
+      await this.local.remove(endpoint.record.id);
+      await this.#ports.containers.configureResolver(endpoint.container, []);
     }
   }
 

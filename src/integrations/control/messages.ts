@@ -1,10 +1,11 @@
 /** Records as the control protocol shows them. */
+import type { NodeStatus } from '../../agent/cluster/nodes.ts';
 import type { Member } from '../../agent/member.ts';
-import { innerMtu } from '../../core/desired.ts';
+import { innerMtu } from '../../core/inner-mtu.ts';
 import { parseCidr } from '../../core/ip.ts';
 import { countAddresses } from '../../core/ipam/address.ts';
-import type { EndpointRecord, NetworkRecord, NodeRecord } from '../../core/records.ts';
-import type { Endpoint, Network, Node, PeerStatus } from '../../gen/overlayd/v1/control.ts';
+import type { EndpointRecord, NetworkRecord, NodeRecord, TokenRecord } from '../../core/records.ts';
+import type { Endpoint, Network, Node, PeerStatus, Token } from '../../gen/overlayd/v1/control.ts';
 
 export function networkMessage(member: Member, network: NetworkRecord, options: { withEndpoints: boolean }): Network {
   const endpoints = [...member.view.endpoints(network.id).values()].sort(byNameThenAddress);
@@ -54,11 +55,7 @@ export function endpointMessage(member: Member, record: EndpointRecord): Endpoin
   };
 }
 
-export function nodeMessage(member: Member, node: NodeRecord): Node {
-  let endpoints = 0;
-  for (const network of member.view.networks()) {
-    for (const endpoint of member.view.endpoints(network.id).values()) if (endpoint.nodeId === node.id) endpoints += 1;
-  }
+export function nodeMessage({ record: node, state, self, endpoints }: NodeStatus): Node {
   return {
     id: node.id,
     name: node.name,
@@ -70,11 +67,22 @@ export function nodeMessage(member: Member, node: NodeRecord): Node {
     underlayMtu: node.underlayMtu,
     labels: { ...node.labels },
     joinedAtMs: node.joinedAt,
-    state: node.left ? 'down' : member.liveness(node.id),
-    self: node.id === member.self.id,
+    state,
+    self,
     endpoints,
     keyFingerprint: node.keyFingerprint,
     left: node.left,
+  };
+}
+
+export function tokenMessage(token: TokenRecord, creator: string | undefined): Token {
+  return {
+    id: token.id,
+    role: token.role,
+    createdAtMs: token.createdAt,
+    createdBy: creator ?? token.createdBy,
+    expiresAtMs: token.expiresAt ?? 0,
+    usesLeft: token.usesLeft ?? -1,
   };
 }
 

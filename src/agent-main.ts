@@ -1,0 +1,57 @@
+/** The daemon `overlayd agent`: flags, environment and file to a running agent, signals to its end. */
+import { fileURLToPath } from 'node:url';
+import { loadConfig } from './adapters/config-file.ts';
+import { run } from './adapters/kernel/exec.ts';
+import { createLogger } from './adapters/log.ts';
+import { createNotifier, takeNotifySettings } from './adapters/notify.ts';
+import { systemClock } from './adapters/system/time.ts';
+import { startAgent } from './compose.ts';
+import { parseAgentFlags } from './core/config/flags.ts';
+import { renderAgentHelp } from './core/config/reference.ts';
+import { asOverlaydError } from './core/errors.ts';
+
+/** Bundled, the programs lie beside this one; from source, where their code is. */
+const bundled = !import.meta.url.endsWith('.ts');
+const beside = (name: string, source: string) =>
+  fileURLToPath(new URL(bundled ? `${name}.cjs` : source, import.meta.url));
+
+const PROGRAMS = {
+  dnsBinder: beside('dns-binder', 'adapters/dns/binder.ts'),
+  leaseWorker: beside('lease-worker', 'adapters/etcd/lease-worker.ts'),
+};
+/** A stop that takes longer is cut short: nothing that it would still do is needed for traffic or for the next start. */
+const STOP_LIMIT_MS = 8_000;
+
+async function main(args: readonly string[]): Promise<void> {
+  const flags = parseAgentFlags(args);
+  if (flags.help) {
+    process.stdout.write(renderAgentHelp());
+    return;
+  }
+  const config = await loadConfig(flags, process.env);
+  const logger = createLogger(config);
+  const clock = systemClock;
+  const notifier = createNotifier({ run, clock, logger }, takeNotifySettings(process.env, process.pid));
+  const quit = new AbortController();
+  const asked = new Promise<string>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+
+  const agent = await startAgent(config, PROGRAMS, logger);
+  logger.info({ dataDir: config.dataDir, runDir: config.runDir, state: agent.describe() }, 'agent started');
+  void notifier.ready(agent.describe());
+  void notifier.feedWatchdog(async () => true, quit.signal);
+
+  const signal = await asked;
+  logger.info({ signal }, 'agent stops, networks stay');
+  void notifier.stopping();
+  quit.abort();
+  setTimeout(() => process.exit(process.exitCode ?? 0), STOP_LIMIT_MS).unref();
+  await agent.stop();
+  process.exit(process.exitCode ?? 0);
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.stderr.write(`overlayd: ${asOverlaydError(error).message}\n`);
+  process.exit(1);
+});

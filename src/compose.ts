@@ -1,0 +1,212 @@
+/**
+ * The one place that builds and joins everything. Start: log, files, control socket, then (as a member) etcd's client,
+ * peers, reconciler, join server. Stop: the reverse; the kernel, the bundled etcd and all forwarding stay.
+ */
+import { join } from 'node:path';
+import { createForwarder } from './adapters/dns/forwarder.ts';
+import { SocketListeners } from './adapters/dns/listeners.ts';
+import { hostResolvers } from './adapters/dns/resolv-conf.ts';
+import { createBundledEtcd } from './adapters/etcd/server.ts';
+import { createEtcdStore } from './adapters/etcd/store.ts';
+import { serveControl } from './adapters/grpc/control.ts';
+import { createJoinClient } from './adapters/grpc/join-client.ts';
+import { serveJoin } from './adapters/grpc/join-server.ts';
+import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
+import { createKernel } from './adapters/kernel/kernel.ts';
+import { createPki } from './adapters/pki/pki.ts';
+import { createJsonFile, createStateFile } from './adapters/state-file.ts';
+import { createContainers } from './adapters/system/containers.ts';
+import { createHostFacts } from './adapters/system/host-facts.ts';
+import { systemClock, systemRandom } from './adapters/system/time.ts';
+import { admit } from './agent/cluster/admit.ts';
+import { type Identity, type IdentityState, parseIdentity, tlsMaterialOf } from './agent/cluster/identity.ts';
+import { keepCertificate } from './agent/cluster/renewal.ts';
+import type { OpenStore } from './agent/cluster/store-access.ts';
+import { Lifecycle, type Membership } from './agent/lifecycle.ts';
+import { Member } from './agent/member.ts';
+import { clearHost } from './agent/reconcile.ts';
+import type { Config } from './core/config/option.ts';
+import type { NodeRecord } from './core/records.ts';
+import { createHandlers } from './integrations/control/handlers.ts';
+import type { Logger, StoreAccess, TlsMaterial } from './ports.ts';
+import { VERSION } from './version.ts';
+
+/** Programs beside the agent's own, as source or bundled. */
+export interface ProgramPaths {
+  readonly dnsBinder: string;
+  readonly leaseWorker: string;
+}
+
+const CERTIFICATE_LIFETIME_MS = 90 * 24 * 3_600_000;
+
+export interface Agent {
+  /** What the service manager is told. */
+  describe(): string;
+  stop(): Promise<void>;
+}
+
+/** Resolves when commands are answered and, on a member, the data path is being looked after. */
+export async function startAgent(config: Config, programs: ProgramPaths, logger: Logger): Promise<Agent> {
+  const clock = systemClock;
+  const random = systemRandom;
+  const pki = createPki();
+  const kernel = createKernel({ logger });
+  const containers = createContainers();
+  const facts = createHostFacts();
+  const stateFile = createStateFile(join(config.dataDir, 'state.json'));
+  const file = createJsonFile<IdentityState>(join(config.dataDir, 'identity.json'), parseIdentity);
+  const etcd = createBundledEtcd({ logger, clock }, { dataDir: config.dataDir });
+  const quarantineSeconds = Math.ceil(config.quarantineMs / 1_000);
+  const openStore: OpenStore = (access, material) => {
+    const store = createEtcdStore({ logger, clock }, storeOptions(access, material, programs));
+    return { store, close: () => store.close() };
+  };
+
+  async function startMember(identity: Identity): Promise<Membership> {
+    const log = logger.child({ node: identity.name });
+    const quit = new AbortController();
+    const { signal } = quit;
+    const material = tlsMaterialOf(identity);
+    const store = createEtcdStore({ logger: log, clock }, storeOptions(identity.store, material, programs));
+    const transport = new GrpcPeerTransport(
+      { clock, pki, isMember: (nodeId, fingerprint) => isMember(member, nodeId, fingerprint) },
+      { nodeId: identity.nodeId, material, listenAddress: identity.listenAddress, port: identity.gossipPort },
+    );
+    const servers = hostResolvers('/etc/resolv.conf', { isOwn: (address) => isGateway(member, address) });
+    const member: Member = new Member(
+      {
+        ...{ store, transport, kernel, containers, facts, stateFile, clock, random, logger: log },
+        forwarder: createForwarder({ servers }),
+        listen: (handler) =>
+          new SocketListeners({ handler, logger: log }, { binderPath: programs.dnsBinder, nodePath: process.execPath }),
+      },
+      {
+        self: recordOf(identity, pki.fingerprint(identity.key)),
+        gossipIntervalMs: config.gossipIntervalMs,
+        leaseSeconds: Math.ceil(config.leaseTtlMs / 1_000),
+        quarantineSeconds,
+        dnsTtlSeconds: Math.floor(config.dnsTtlMs / 1_000),
+        auditIntervalMs: config.auditIntervalMs,
+      },
+    );
+    let ended: Promise<unknown>;
+    try {
+      const joinDeps = { store, pki, clock, logger: log, identity: () => identity };
+      const options = { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS, quarantineSeconds };
+      await serveJoin(
+        (request, from) => admit(joinDeps, request, from, options),
+        { material, listenAddress: identity.listenAddress, port: identity.joinPort },
+        signal,
+      );
+      const renewal = keepCertificate(
+        { clock, pki, file, logger: log, renewed: (next) => lifecycle.restart(next) },
+        identity,
+        { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS },
+        signal,
+      );
+      const tasks = [renewal, (await member.start(signal)).ended];
+      ended = Promise.allSettled(tasks.map((task) => reportFailure(task, signal, log)));
+    } catch (error) {
+      quit.abort();
+      store.close();
+      throw error;
+    }
+    const quiesce = async () => {
+      quit.abort();
+      await ended;
+    };
+    return {
+      member,
+      store,
+      identity,
+      storeStatus: () => store.status(),
+      quiesce,
+      stop: async () => {
+        await quiesce();
+        store.close();
+      },
+    };
+  }
+
+  const lifecycle = new Lifecycle(
+    {
+      ...{ facts, pki, clock, random, file, etcd, openStore, logger, startMember },
+      joinClient: createJoinClient(clock),
+      clearHost: () => clearHost(kernel),
+    },
+    {
+      joinPort: config.joinPort,
+      gossipPort: config.gossipPort,
+      dataPathPort: config.dataPathPort,
+      certificateLifetimeMs: CERTIFICATE_LIFETIME_MS,
+      quarantineSeconds,
+    },
+  );
+  const startedAtMs = clock.now();
+  const status = { version: VERSION, dataDir: config.dataDir, startedAtMs, rssBytes: () => process.memoryUsage.rss() };
+  const handlers = createHandlers({ lifecycle, pki, clock, random, logger, status }, { quarantineSeconds });
+  const quit = new AbortController();
+  await serveControl(handlers, join(config.runDir, 'overlayd.sock'), quit.signal);
+  const resumed = lifecycle.resume(quit.signal);
+  await resumed.attempted;
+  return {
+    describe: () => lifecycle.describe(),
+    stop: async () => {
+      quit.abort();
+      await resumed.ended;
+      await lifecycle.stop();
+    },
+  };
+}
+
+/** A task of the member failed for good: a bug, or something that only a restart mends. The service manager restarts. */
+async function reportFailure(task: Promise<void>, signal: AbortSignal, logger: Logger): Promise<void> {
+  try {
+    await task;
+  } catch (error) {
+    if (signal.aborted) return;
+    logger.error({ error }, 'the agent cannot go on and ends; networks stay as they are');
+    process.exitCode = 1;
+    process.kill(process.pid, 'SIGTERM');
+  }
+}
+
+function storeOptions(access: StoreAccess, material: TlsMaterial, programs: ProgramPaths) {
+  const { endpoints, caCertificate, certificate, key } = access;
+  const secure = endpoints.some((endpoint) => endpoint.startsWith('https:'));
+  const own = { ca: material.caCertificate, cert: material.certificate, key: material.key };
+  const tls = certificate === '' ? own : { ca: caCertificate, cert: certificate, key };
+  return { endpoints, leaseWorkerPath: programs.leaseWorker, ...(secure && { tls }) };
+}
+
+/** Before etcd or a peer has told the whole table, the cluster CA's signature has to do. */
+function isMember(member: Member, nodeId: string, fingerprint: string): boolean {
+  if (!member.view.complete) return true;
+  const node = member.view.node(nodeId);
+  return node !== undefined && !node.left && node.keyFingerprint === fingerprint;
+}
+
+function isGateway(member: Member, address: string): boolean {
+  for (const network of member.view.networks()) {
+    if (network.subnets.some((subnet) => subnet.gateway === address)) return true;
+  }
+  return false;
+}
+
+function recordOf(identity: Identity, keyFingerprint: string): NodeRecord {
+  return {
+    id: identity.nodeId,
+    name: identity.name,
+    advertiseAddress: identity.advertiseAddress,
+    gossipPort: identity.gossipPort,
+    joinPort: identity.joinPort,
+    vtep: identity.vtep,
+    dataPathPort: identity.dataPathPort,
+    keyFingerprint,
+    underlayMtu: 1_500,
+    hostRoutes: [],
+    labels: {},
+    joinedAt: 0,
+    left: false,
+  };
+}

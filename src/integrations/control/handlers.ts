@@ -1,0 +1,164 @@
+/** The control service: translates, calls the same use-cases as every other front door, and renders records. */
+import { getNode, listNodes, removeNode } from '../../agent/cluster/nodes.ts';
+import { createJoinToken, listTokens, revokeToken } from '../../agent/cluster/tokens.ts';
+import type { ConnectRequest as ConnectOptions } from '../../agent/endpoints.ts';
+import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
+import type { Member } from '../../agent/member.ts';
+import { OverlaydError } from '../../core/errors.ts';
+import { parsePruneFilters } from '../../core/network-filter.ts';
+import type { EndpointRecord } from '../../core/records.ts';
+import { resolveRef } from '../../core/reference.ts';
+import type { ClusterEvent, ConnectRequest, Token } from '../../gen/overlayd/v1/control.ts';
+import type { Clock, Logger, Pki, Random } from '../../ports.ts';
+import { endpointMessage, networkMessage, nodeMessage, tokenMessage } from './messages.ts';
+import type { ControlHandlers } from './service.ts';
+import { type StatusFacts, statusMessage } from './status.ts';
+
+export interface HandlersDeps {
+  readonly lifecycle: Lifecycle;
+  readonly pki: Pki;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly status: StatusFacts;
+}
+
+export interface HandlersOptions {
+  readonly quarantineSeconds: number;
+}
+
+export function createHandlers(deps: HandlersDeps, options: HandlersOptions): ControlHandlers {
+  const { lifecycle, clock } = deps;
+  const membership = (): Membership => lifecycle.require();
+  const member = (): Member => membership().member;
+  const nodes = (of: Member) => ({
+    view: () => of.view,
+    liveness: (nodeId: string) => of.liveness(nodeId),
+    selfId: of.self.id,
+  });
+
+  return {
+    getStatus: async () => statusMessage(lifecycle, deps.status),
+
+    initCluster: async (request, emit) => {
+      const { identity, joinCommand, warnings } = await lifecycle.init(request, progressTo(emit));
+      emit(resultEvent(identity, joinCommand, warnings));
+    },
+    joinCluster: async (request, emit) => {
+      const { identity, joinCommand, warnings } = await lifecycle.join(request, progressTo(emit));
+      emit(resultEvent(identity, joinCommand, warnings));
+    },
+    leaveCluster: async (request, emit) => {
+      const { clusterId, nodeId, name } = membership().identity;
+      const warnings = await lifecycle.leave(request.force, progressTo(emit));
+      emit(resultEvent({ clusterId, nodeId, name }, '', warnings));
+    },
+
+    listNodes: async () => {
+      const of = member();
+      return { nodes: listNodes(nodes(of)).map((status) => nodeMessage(status)) };
+    },
+    getNode: async ({ ref }) => nodeMessage(getNode(nodes(member()), ref)),
+    removeNode: async (request) => {
+      const { member: of, store } = membership();
+      return { ref: await removeNode({ ...deps, ...nodes(of), store }, request, options) };
+    },
+
+    createToken: async (request) => {
+      const { store, identity } = membership();
+      return await createJoinToken({ ...deps, store }, identity, request);
+    },
+    listTokens: async () => {
+      const { member: of, store } = membership();
+      const tokens = await listTokens(store);
+      return { tokens: tokens.map((token): Token => tokenMessage(token, of.view.node(token.createdBy)?.name)) };
+    },
+    revokeToken: async ({ ref }) => ({ ref: await revokeToken({ store: membership().store, clock }, ref) }),
+
+    createNetwork: async (request) => {
+      const of = member();
+      return networkMessage(of, await of.networks.create(request), { withEndpoints: false });
+    },
+    listNetworks: async () => {
+      const of = member();
+      return { networks: of.networks.list().map((network) => networkMessage(of, network, { withEndpoints: false })) };
+    },
+    getNetwork: async ({ ref }) => {
+      const of = member();
+      return networkMessage(of, await of.networks.find(ref), { withEndpoints: true });
+    },
+    removeNetwork: async ({ ref }, signal) => {
+      const { network, waitingFor } = await member().networks.remove(ref, signal);
+      return { id: network.id, name: network.name, waitingFor: [...waitingFor] };
+    },
+    pruneNetworks: async ({ filters }, signal) => {
+      const selects = parsePruneFilters(filters, clock.now());
+      const pruned = await member().networks.prune(selects, signal);
+      return { names: pruned.map((network) => network.name) };
+    },
+
+    connect: async (request) => {
+      const of = member();
+      const { endpoint, warnings } = await of.endpoints.connect(connectOptions(request));
+      return { endpoint: endpointMessage(of, endpoint.record), warnings: [...warnings] };
+    },
+    disconnect: async ({ network, container, force }) => {
+      const of = member();
+      const { record } = await of.endpoints.disconnect(network, container, force);
+      return endpointMessage(of, record);
+    },
+
+    listEndpoints: async ({ network, node }) => {
+      const of = member();
+      const networkId = network === '' ? undefined : (await of.networks.find(network)).id;
+      const nodeId = node === '' ? undefined : getNode(nodes(of), node).record.id;
+      const endpoints = allEndpoints(of).filter(
+        (record) =>
+          (networkId === undefined || record.networkId === networkId) &&
+          (nodeId === undefined || record.nodeId === nodeId),
+      );
+      return { endpoints: endpoints.map((record) => endpointMessage(of, record)) };
+    },
+    getEndpoint: async ({ ref }) => {
+      const of = member();
+      return endpointMessage(of, resolveRef(allEndpoints(of), ref, 'endpoint'));
+    },
+  };
+}
+
+/** On all networks and nodes, by network name and then by address. */
+function allEndpoints(member: Member): EndpointRecord[] {
+  return member.networks.list().flatMap((network) => [...member.view.endpoints(network.id).values()]);
+}
+
+function connectOptions(request: ConnectRequest): ConnectOptions {
+  if (request.network === '' || request.container === '') {
+    throw new OverlaydError(
+      'invalid-argument',
+      'connect needs a network and a container: overlayd network connect NETWORK CONTAINER',
+    );
+  }
+  const given = (text: string) => (text === '' ? undefined : text);
+  return {
+    network: request.network,
+    container: request.container,
+    name: given(request.name),
+    aliases: request.aliases,
+    ip: given(request.ip),
+    mac: given(request.mac),
+    ifname: given(request.ifname),
+  };
+}
+
+function progressTo(emit: (event: ClusterEvent) => void): (text: string) => void {
+  return (progress) => emit({ event: { $case: 'progress', value: progress } });
+}
+
+function resultEvent(
+  { clusterId, nodeId, name }: { clusterId: string; nodeId: string; name: string },
+  joinCommand: string,
+  warnings: readonly string[],
+): ClusterEvent {
+  const value = { clusterId, nodeId, nodeName: name, joinCommand, warnings: [...warnings] };
+  return { event: { $case: 'result', value } };
+}

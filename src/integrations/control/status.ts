@@ -1,0 +1,72 @@
+/** `overlayd status`: what this agent is, and in words what is wrong now. */
+
+import { getNode } from '../../agent/cluster/nodes.ts';
+import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
+import type { Status } from '../../gen/overlayd/v1/control.ts';
+import { nodeMessage, peerMessage } from './messages.ts';
+
+export interface StatusFacts {
+  readonly version: string;
+  readonly dataDir: string;
+  readonly startedAtMs: number;
+  rssBytes(): number;
+}
+
+export function statusMessage(lifecycle: Lifecycle, facts: StatusFacts): Status {
+  const { version, dataDir, startedAtMs } = facts;
+  const base = { version, dataDir, startedAtMs, rssBytes: facts.rssBytes() };
+  const { busy, problem } = lifecycle.situation;
+  const membership = lifecycle.current;
+  if (!membership) {
+    const problems = problem ? [problem] : [];
+    const state = busy ? 'starting' : 'waiting';
+    return { ...base, state, problems, clusterId: '', peers: [], networks: 0, localEndpoints: 0, endpoints: 0 };
+  }
+  const { member } = membership;
+  const identity = membership.identity;
+  const problems = [...(problem ? [problem] : []), ...findProblems(membership)];
+  const networks = member.networks.list();
+  const peers = [...member.view.nodes()].filter((node) => node.id !== member.self.id && !node.left);
+  const reconcile = member.reconciler.status();
+  return {
+    ...base,
+    state: problems.length > 0 ? 'degraded' : 'ready',
+    problems,
+    clusterId: identity.clusterId,
+    self: nodeMessage(
+      getNode({ view: () => member.view, liveness: () => 'ready', selfId: member.self.id }, member.self.id),
+    ),
+    store: {
+      ...membership.storeStatus(),
+      endpoints: [...membership.storeStatus().endpoints],
+      bundled: identity.store.bundled,
+    },
+    peers: peers.map((node) => peerMessage(member, node)).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    networks: networks.length,
+    localEndpoints: member.local.all().length,
+    endpoints: networks.reduce((sum, network) => sum + member.view.endpoints(network.id).size, 0),
+    reconcile: { ...reconcile, lastError: reconcile.lastError ?? '' },
+  };
+}
+
+function findProblems({ member, storeStatus }: Membership): string[] {
+  const problems: string[] = [];
+  if (!member.storeConnected) {
+    const { endpoints } = storeStatus();
+    problems.push(
+      `etcd does not answer (${endpoints.join(', ')}): existing networks go on, changes are refused; is it running, is its port open?`,
+    );
+  }
+  if (member.removed) {
+    problems.push('this node was removed from the cluster; run `overlayd leave --force`, then join again');
+  }
+  const { lastError } = member.reconciler.status();
+  if (lastError) problems.push(`the kernel does not have what it should: ${lastError}`);
+  for (const node of member.view.nodes()) {
+    if (node.id === member.self.id || node.left) continue;
+    const liveness = member.liveness(node.id);
+    if (liveness !== 'ready') problems.push(`node ${node.name} is ${liveness}: the names of its endpoints are hidden`);
+  }
+  if (member.releases.pending > 0) problems.push(`${member.releases.pending} addresses wait for etcd to be released`);
+  return problems;
+}
