@@ -16,8 +16,6 @@ export interface RecordChange {
   readonly key: string;
   /** Undefined: deleted. */
   readonly value: string | undefined;
-  /** Undefined: new. */
-  readonly previous: string | undefined;
 }
 
 interface Entry {
@@ -162,7 +160,7 @@ export class Replica {
     if (held && held.value === undefined) this.#tombstones--;
     if (value === undefined) this.#tombstones++;
     if (held?.value === value) return undefined;
-    return { key, value, previous: held?.value };
+    return { key, value };
   }
 
   #raise(revision: number): void {

@@ -27,8 +27,8 @@ const endpoint = (id: string, address: string): EndpointRecord => ({
   createdAt: 1,
 });
 
-const put = (key: string, record: object) => ({ key, value: encodeRecord(record), previous: undefined });
-const gone = (key: string) => ({ key, value: undefined, previous: 'x' });
+const put = (key: string, record: object) => ({ key, value: encodeRecord(record) });
+const gone = (key: string) => ({ key, value: undefined });
 const index = () => new ClusterIndex({ whole: true, complete: 7 });
 
 describe('the view', () => {
@@ -59,8 +59,8 @@ describe('the view', () => {
   it('ignores a value that is not a record of its kind, and says which', () => {
     const view = index();
     const touched = view.apply([
-      { key: keys.endpoint('n1', '10.0.1.3'), value: '{"id": 5}', previous: undefined },
-      { key: keys.network('n1'), value: 'not json', previous: undefined },
+      { key: keys.endpoint('n1', '10.0.1.3'), value: '{"id": 5}' },
+      { key: keys.network('n1'), value: 'not json' },
       put(keys.endpoint('n1', '10.0.1.2'), endpoint('e1', '10.0.1.2')),
     ]);
     expect(touched.refused).toEqual([keys.endpoint('n1', '10.0.1.3'), keys.network('n1')]);
@@ -68,7 +68,7 @@ describe('the view', () => {
   });
 
   it('is not disturbed by keys it has no use for', () => {
-    expect(index().apply([{ key: '/overlayd/v1/tokens/x', value: '{}', previous: undefined }]).refused).toEqual([]);
-    expect(index().apply([{ key: '/elsewhere', value: '{}', previous: undefined }]).refused).toEqual([]);
+    expect(index().apply([{ key: '/overlayd/v1/tokens/x', value: '{}' }]).refused).toEqual([]);
+    expect(index().apply([{ key: '/elsewhere', value: '{}' }]).refused).toEqual([]);
   });
 });

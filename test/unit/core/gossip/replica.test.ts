@@ -47,11 +47,9 @@ describe('merging', () => {
 
   it('reports exactly the changes', () => {
     const replica = new Replica();
-    expect(replica.merge([{ key: 'a', value: '1', revision: 5 }])).toEqual([
-      { key: 'a', value: '1', previous: undefined },
-    ]);
+    expect(replica.merge([{ key: 'a', value: '1', revision: 5 }])).toEqual([{ key: 'a', value: '1' }]);
     expect(replica.merge([{ key: 'a', value: '0', revision: 4 }])).toEqual([]);
-    expect(replica.merge([{ key: 'a', revision: 6 }])).toEqual([{ key: 'a', value: undefined, previous: '1' }]);
+    expect(replica.merge([{ key: 'a', revision: 6 }])).toEqual([{ key: 'a', value: undefined }]);
     expect(replica.merge([{ key: 'a', value: '1', revision: 5 }])).toEqual([]);
   });
 
