@@ -49,15 +49,18 @@ if (!process.argv.includes('--force') && (await readFile(STAMP, 'utf8').catch(()
   const start = performance.now();
   await mkdir(path.join(DIST, 'lib'), { recursive: true });
   await mkdir(path.join(DIST, 'proto'), { recursive: true });
-  const steps = [...Object.entries(PROGRAMS).map(([name, entry]) => bundle(name, entry)), copyProtocols()];
-  await Promise.all(steps).catch((error: unknown) => {
-    // esbuild has said where; its stack trace says nothing more.
-    if (!isBuildFailure(error)) throw error;
-    process.exit(1);
-  });
-  await replaceFile(path.join(DIST, 'overlayd'), await readFile(path.join(ROOT, 'deploy/launcher.sh'), 'utf8'), 0o755);
-  await replaceFile(STAMP, inputs);
-  console.log(`dist/ built in ${Math.round(performance.now() - start)} ms`);
+  const launcher = await readFile(path.join(ROOT, 'deploy/launcher.sh'), 'utf8');
+  const results = await Promise.allSettled([
+    ...Object.entries(PROGRAMS).map(([name, entry]) => bundle(name, entry)),
+    copyProtocols(),
+    replaceFile(path.join(DIST, 'overlayd'), launcher, 0o755),
+  ]);
+  const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+  // esbuild has said what is wrong and where; its stack trace says nothing more.
+  for (const failure of failures) if (!('errors' in failure)) console.error(failure);
+  if (failures.length > 0) process.exitCode = 1;
+  else await replaceFile(STAMP, inputs);
+  console.log(`dist/ ${failures.length > 0 ? 'not wholly ' : ''}built in ${Math.round(performance.now() - start)} ms`);
 }
 
 async function bundle(name: string, entry: string): Promise<void> {
@@ -91,10 +94,6 @@ async function fingerprintInputs(): Promise<string> {
     hash.update(`${name} ${size} ${mtimeMs}\n`);
   }
   return hash.digest('hex');
-}
-
-function isBuildFailure(error: unknown): boolean {
-  return error instanceof Error && 'errors' in error;
 }
 
 function exists(file: string): Promise<boolean> {

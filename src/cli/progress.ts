@@ -1,5 +1,5 @@
 /** Says what a slow request is doing: nothing for two seconds, then one updating line on a terminal, plain lines elsewhere. */
-import type { OnProgress } from './client.ts';
+export type OnProgress = (message: string) => void;
 
 const PATIENCE_MS = 2_000;
 const CLEAR_LINE = '\r\x1b[K';

@@ -1,7 +1,11 @@
 /** `completion bash`: a script made from the commands themselves; names of networks are asked of the agent. */
-import type { Command, Option } from 'commander';
+import type { Command } from 'commander';
+import { CONFIG_FLAG, flagOf, optionRows } from '../../core/config/option.ts';
 import { UsageError } from '../exit.ts';
 import type { Session } from '../session.ts';
+
+/** Reads its own options, from the table. */
+const AGENT = '/agent';
 
 export function addCompletionCommand(program: Command, session: Session): void {
   program
@@ -50,7 +54,10 @@ complete -o default -F _overlayd overlayd`;
 function commandPaths(command: Command, path = ''): { path: string; words: string[] }[] {
   const help = command.createHelp();
   const commands = help.visibleCommands(command).filter((sub) => sub.name() !== 'help');
-  const options = help.visibleOptions(command).map((option: Option) => option.long ?? option.short ?? '');
+  const options =
+    path === AGENT
+      ? [...optionRows().map(([, { name }]) => flagOf(name)), CONFIG_FLAG, '--help']
+      : help.visibleOptions(command).map((option) => option.long ?? option.short ?? '');
   return [
     { path, words: [...commands.map((sub) => sub.name()), ...options] },
     ...commands.flatMap((sub) => commandPaths(sub, `${path}/${sub.name()}`)),

@@ -1,5 +1,5 @@
 /** `network create`, `ls`, `inspect`, `rm` and `prune`; `connect` and `disconnect` are in `attachment.ts`. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { isOverlaydError } from '../../core/errors.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import type { CreateNetworkRequest } from '../../gen/overlayd/v1/control.ts';
@@ -56,6 +56,8 @@ function addCreate(network: Command, session: Session): void {
     .description('Make a network that every host of the cluster can use at once')
     .argument('<name>')
     .option('--attachable', 'containers may be connected, as is the default; --attachable=false refuses them')
+    // What `--attachable=false` becomes before it is read.
+    .addOption(new Option('--no-attachable').hideHelp())
     .option('--internal', 'no way out of the network: no default route, no forwarding of names')
     .option(
       '--subnet <cidr>',
@@ -78,7 +80,6 @@ Examples:
   overlayd network create --subnet 10.20.0.0/24 --gateway 10.20.0.254 --aux-address printer=10.20.0.9 office
   overlayd network create --internal --label team=data -o mtu=1400 db`,
     );
-  refuseOption(command, '--no-attachable', 'write --attachable=false');
   refuseOption(command, '--ipv6', 'networks have IPv4 addresses only');
   refuseOption(command, '--ingress', 'there are no services whose ports a routing mesh could publish');
   refuseOption(command, '--scope <scope>', 'every network is seen on every host of the cluster');

@@ -2,7 +2,7 @@
  * The one table of the configuration. Each row is a flag `--some-name`, a variable `OVERLAYD_SOME_NAME` and a key
  * `some_name` of the file; resolving, `--help`, `docs/configuration.md` and the example file are made from it.
  */
-import { choice, duration, path, port, type ValueKind } from './value-kind.ts';
+import { choice, duration, path, port, seconds, type ValueKind } from './value-kind.ts';
 
 export interface Option<T> {
   /** Kebab-case. */
@@ -16,9 +16,7 @@ function option<T>(name: string, kind: ValueKind<T>, fallback: T, description: s
   return { name, kind, fallback, description };
 }
 
-const second = 1_000;
-const minute = 60 * second;
-const day = 24 * 60 * minute;
+const DAY_SECONDS = 86_400;
 
 export const OPTIONS = {
   dataDir: option(
@@ -38,41 +36,41 @@ export const OPTIONS = {
     4789,
     'UDP port of the VXLAN data path, when init or join name no other.',
   ),
-  leaseTtlMs: option(
+  leaseTtlSeconds: option(
     'lease-ttl',
-    duration({ min: 2 * second, max: 5 * minute }),
-    10 * second,
+    seconds({ min: 2, max: 300 }),
+    10,
     'After this long without a word from the agent, etcd no longer counts the node as live.',
   ),
-  quarantineMs: option(
+  quarantineSeconds: option(
     'quarantine',
-    duration({ min: 0, max: day }),
-    60 * second,
+    seconds({ min: 1, max: DAY_SECONDS }),
+    60,
     'How long a released address is kept from automatic choice, so that nothing still talks to its last owner.',
   ),
-  dnsTtlMs: option(
+  dnsTtlSeconds: option(
     'dns-ttl',
-    duration({ min: 0, max: day }),
-    5 * second,
-    "Time to live of the names' answers, in whole seconds on the wire; longer keeps stale addresses longer.",
+    seconds({ min: 0, max: DAY_SECONDS }),
+    5,
+    "Time to live of the names' answers; with a longer one, clients keep stale addresses longer.",
   ),
   gossipIntervalMs: option(
     'gossip-interval',
-    duration({ min: 50, max: minute }),
-    500,
+    duration({ min: 50, max: 60_000 }),
+    1_000,
     'How often this node reconciles with a few other members; changes are pushed at once besides.',
   ),
   auditIntervalMs: option(
     'audit-interval',
-    duration({ min: 500, max: 10 * minute }),
-    3 * second,
+    duration({ min: 500, max: 600_000 }),
+    3_000,
     'How often the kernel is compared with what it should hold, so that drift is repaired within about this time.',
   ),
 } as const;
 
 export type OptionKey = keyof typeof OPTIONS;
 
-/** Every option with its value; times in milliseconds. */
+/** Every option with its value; times in the unit that its name says. */
 export type Config = {
   readonly [K in OptionKey]: (typeof OPTIONS)[K] extends Option<infer T> ? T : never;
 };

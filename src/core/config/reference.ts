@@ -48,7 +48,12 @@ Examples:
 export function renderReference(): string {
   const rows = optionRows().map(([, option]) => {
     const { name, kind, description } = option;
-    return `| \`${flagOf(name)}\` | \`${variableOf(name)}\` | \`${fileKeyOf(name)}\` | ${kind.name}: ${kind.allowed} | \`${defaultText(option)}\` | ${description} |`;
+    return [
+      ...[flagOf(name), variableOf(name), fileKeyOf(name)].map((text) => `\`${text}\``),
+      `${kind.name}: ${kind.allowed}`,
+      `\`${defaultText(option)}\``,
+      description,
+    ];
   });
   return `# Configuration of the agent
 
@@ -64,9 +69,7 @@ The file is \`${DEFAULT_CONFIG_FILE}\`, which need not exist, or what \`${CONFIG
 
 The other commands need \`run-dir\` only, to find the agent's socket, and take it from the same places.
 
-| flag | variable | key in the file | value | default | meaning |
-|---|---|---|---|---|---|
-${rows.join('\n')}
+${renderMarkdownTable(['flag', 'variable', 'key in the file', 'value', 'default', 'meaning'], rows)}
 `;
 }
 
@@ -82,6 +85,12 @@ export function renderExampleFile(): string {
 # Every option with its default. Flags and OVERLAYD_* variables count before this file.
 
 ${entries.join('\n')}`;
+}
+
+function renderMarkdownTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = headings.map((heading, i) => Math.max(heading.length, ...rows.map((row) => row[i]!.length)));
+  const lines = [headings, widths.map((width) => '-'.repeat(width)), ...rows];
+  return lines.map((cells) => `| ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`).join('\n');
 }
 
 function defaultText({ kind, fallback }: Option<unknown>): string {

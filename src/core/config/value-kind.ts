@@ -51,6 +51,20 @@ export function duration(limits: { readonly min: number; readonly max: number })
   };
 }
 
+/** Whole seconds, for what is counted in seconds elsewhere (leases, times to live); the limits are inclusive. */
+export function seconds(limits: { readonly min: number; readonly max: number }): ValueKind<number> {
+  const kind = duration({ min: limits.min * 1_000, max: limits.max * 1_000 });
+  return {
+    ...kind,
+    parse(text) {
+      const parsed = kind.parse(text);
+      if ('problem' in parsed) return parsed;
+      return parsed.value % 1_000 === 0 ? { value: parsed.value / 1_000 } : { problem: 'is not in whole seconds' };
+    },
+    format: (value) => formatDuration(value * 1_000),
+  };
+}
+
 export function choice<T extends string>(...choices: readonly T[]): ValueKind<T> {
   return {
     name: 'choice',

@@ -1,0 +1,70 @@
+/**
+ * The door to pino: the `Logger` port on a stream of lines, one JSON object each or text for people. Secrets that get
+ * into fields by mistake are blanked; under systemd, text lines carry their priority (sd-daemon(3)).
+ */
+import { fstatSync } from 'node:fs';
+import { type DestinationStream, pino } from 'pino';
+import type { Logger } from '../ports.ts';
+
+export interface LogOptions {
+  readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
+  readonly logFormat: 'text' | 'json';
+  /** True when the lines go to the journal, which has times of its own and reads priorities. Found out when absent. */
+  readonly journal?: boolean;
+}
+
+/** Where whole lines go, newline included. */
+export interface LineSink {
+  write(line: string): unknown;
+}
+
+const SECRETS = ['token', 'secret', 'password', 'privateKey', 'caKey', 'tokenSecret'];
+const PRIORITIES: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
+
+export function createLogger(options: LogOptions, sink: LineSink = process.stdout): Logger {
+  const journal = options.journal ?? isJournal(process.env.JOURNAL_STREAM);
+  const destination: DestinationStream =
+    options.logFormat === 'json'
+      ? { write: (line) => void sink.write(line) }
+      : { write: (line) => void sink.write(`${formatLine(JSON.parse(line), journal)}\n`) };
+  return pino(
+    {
+      level: options.logLevel,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { error: describeError, err: describeError },
+      redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`]), censor: '[secret]' },
+    },
+    destination,
+  );
+}
+
+/** Whether standard output is the journal's: systemd gives its device and inode (systemd.exec(5)). */
+function isJournal(stream: string | undefined): boolean {
+  if (stream === undefined) return false;
+  const { dev, ino } = fstatSync(1);
+  return stream === `${dev}:${ino}`;
+}
+
+/** What an operator needs of an error: no stack of ours unless something unforeseen happened. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const code = 'code' in error ? { code: error.code } : {};
+  const cause = error.cause === undefined ? {} : { cause: describeError(error.cause) };
+  const stack = error.name === 'OverlaydError' && code.code !== 'internal' ? {} : { stack: error.stack };
+  return { message: error.message, ...code, ...cause, ...stack };
+}
+
+type Line = Record<string, unknown> & { readonly level: string; readonly time: string; readonly msg?: string };
+
+/** `2026-03-01T12:00:00.000Z info  network created network=web vni=4096` */
+function formatLine({ level, time, msg, ...fields }: Line, journal: boolean): string {
+  const start = journal ? `<${PRIORITIES[level] ?? 6}>` : `${time} ${level.padEnd(5)} `;
+  const rest = Object.entries(fields).map(([name, value]) => ` ${name}=${formatValue(value)}`);
+  return `${start}${msg ?? ''}${rest.join('')}`;
+}
+
+function formatValue(value: unknown): string {
+  return typeof value === 'string' && /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
+}

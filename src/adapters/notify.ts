@@ -1,0 +1,78 @@
+/**
+ * Tells systemd how the agent is (sd_notify(3), `Type=notify`). Node.js has no datagram sockets of the unix kind, so
+ * `systemd-notify` says it for us: the unit needs `NotifyAccess=all`. Without a service manager nothing is said.
+ */
+import type { Clock, Logger } from '../ports.ts';
+
+export interface Notifier {
+  /** The agent answers requests. */
+  ready(status: string): Promise<void>;
+  /** One line for `systemctl status`. */
+  status(text: string): Promise<void>;
+  stopping(): Promise<void>;
+  /**
+   * Reassures the watchdog twice in each of its periods, as long as `isHealthy` says so; returns when the signal
+   * aborts, at once when there is no watchdog. Not being healthy, or a stalled event loop, lets systemd restart us.
+   */
+  feedWatchdog(isHealthy: () => Promise<boolean>, signal: AbortSignal): Promise<void>;
+}
+
+export interface NotifierDeps {
+  /** Runs a program to its end, whatever its exit code. */
+  readonly run: (argv: readonly string[]) => Promise<{ readonly code: number; readonly stderr: string }>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What the service manager said when it started us. */
+export interface NotifySettings {
+  readonly socket: string | undefined;
+  /** Undefined without a watchdog. */
+  readonly watchdogMs: number | undefined;
+}
+
+const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
+
+/**
+ * Reads the settings and removes them from the environment: a child such as etcd would take them for its own, and
+ * report itself ready in our name.
+ */
+export function takeNotifySettings(environment: Record<string, string | undefined>, pid: number): NotifySettings {
+  const [socket, period, watched] = VARIABLES.map((name) => environment[name]);
+  for (const name of VARIABLES) delete environment[name];
+  const forUs = watched === undefined || watched === String(pid);
+  const microseconds = Number(period);
+  return {
+    socket: socket === '' ? undefined : socket,
+    watchdogMs: forUs && microseconds > 0 ? microseconds / 1_000 : undefined,
+  };
+}
+
+export function createNotifier({ run, clock, logger }: NotifierDeps, { socket, watchdogMs }: NotifySettings): Notifier {
+  const send = async (...assignments: string[]) => {
+    if (socket === undefined) return;
+    try {
+      const { code, stderr } = await run(['env', `NOTIFY_SOCKET=${socket}`, 'systemd-notify', ...assignments]);
+      if (code !== 0) throw new Error(stderr.trim() || `systemd-notify ended with ${code}`);
+    } catch (error) {
+      logger.warn({ error, assignments }, 'cannot notify systemd, it may take the agent for hung and restart it');
+    }
+  };
+  return {
+    ready: (status) => send('READY=1', `STATUS=${oneLine(status)}`),
+    status: (text) => send(`STATUS=${oneLine(text)}`),
+    stopping: () => send('STOPPING=1', 'STATUS=stopping'),
+    async feedWatchdog(isHealthy, signal) {
+      if (socket === undefined || watchdogMs === undefined) return;
+      while (!signal.aborted) {
+        if (await isHealthy().catch(() => false)) await send('WATCHDOG=1');
+        else logger.warn({ watchdogMs }, 'not healthy, the watchdog is not fed');
+        await clock.sleep(watchdogMs / 2, signal).catch(() => {});
+      }
+    },
+  };
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ');
+}

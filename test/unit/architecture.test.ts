@@ -1,0 +1,177 @@
+/** The house rules that no compiler checks: who may import whom, one door for each package, sizes and names of files. */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+const MAX_LINES = 400;
+const BANNED_NAMES = ['utils', 'util', 'helpers', 'helper', 'common', 'manager', 'types', 'misc', 'index'];
+
+interface Import {
+  /** Relative to the root. */
+  readonly from: string;
+  /** A file relative to the root, `node:…`, or the name of a package. */
+  readonly to: string;
+  readonly typeOnly: boolean;
+}
+
+const sources = listFiles('src').filter((file) => !file.startsWith('src/gen/'));
+const imports = sources.flatMap(readImports);
+
+/** What each part may import; the longest matching part counts. `node` stands for all of Node.js, `packages` for npm. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  'src/core/': ['src/core/'],
+  'src/ports.ts': ['src/core/'],
+  'src/version.ts': ['package.json'],
+  'src/adapters/': ['src/core/', 'src/ports.ts', 'node', 'packages'],
+  'src/adapters/grpc/': ['src/core/', 'src/ports.ts', 'src/gen/', 'node', 'packages'],
+  'src/agent/': ['src/core/', 'src/ports.ts'],
+  'src/integrations/': ['src/agent/', 'src/core/', 'src/ports.ts', 'node', 'type src/gen/'],
+  'src/cli/': [
+    'src/core/',
+    'src/version.ts',
+    'node:util',
+    'packages',
+    'type src/gen/',
+    'type src/adapters/grpc/control.ts',
+  ],
+  'src/main.ts': ['src/cli/', 'src/adapters/config-file.ts', 'src/adapters/grpc/control.ts', 'node'],
+  'src/compose': [
+    'src/core/',
+    'src/ports.ts',
+    'src/version.ts',
+    'src/adapters/',
+    'src/agent/',
+    'src/integrations/',
+    'node',
+  ],
+  'src/agent-main.ts': ['src/core/', 'src/ports.ts', 'src/version.ts', 'src/adapters/', 'src/compose', 'node'],
+};
+
+/** What an adapter may import of another one: a file that survives a crash is written in one place. */
+const SHARED_ADAPTERS = ['src/adapters/state-file.ts'];
+
+/** The core is more than the command needs: only these of it. */
+const CORE_FOR_COMMAND = ['config/', 'errors.ts', 'ip.ts', 'names.ts', 'nearest.ts', 'token.ts'];
+
+/** Where a package is imported that has its door by decree; every other one has a single door, wherever that is. */
+const DOORS: Readonly<Record<string, string>> = {
+  '@grpc/grpc-js': 'src/adapters/grpc/',
+  commander: 'src/cli/',
+  'dns-packet': 'src/adapters/dns/',
+  etcd3: 'src/adapters/etcd/',
+  execa: 'src/adapters/kernel/',
+  pino: 'src/adapters/log.ts',
+  'smol-toml': 'src/adapters/config-file.ts',
+};
+
+describe('imports', () => {
+  it('go where their part may go', () => {
+    const wrong = imports.filter((found) => !isAllowed(found));
+    expect(wrong.map(({ from, to }) => `${from} -> ${to}`)).toEqual([]);
+  });
+
+  it('of an adapter stay within its own folder', () => {
+    const folder = (file: string) => file.split('/').slice(0, 3).join('/');
+    const wrong = imports.filter(
+      ({ from, to }) =>
+        from.startsWith('src/adapters/') &&
+        to.startsWith('src/adapters/') &&
+        folder(from) !== folder(to) &&
+        !SHARED_ADAPTERS.includes(to),
+    );
+    expect(wrong.map(({ from, to }) => `${from} -> ${to}`)).toEqual([]);
+  });
+
+  it('of the command take little of the core', () => {
+    const wrong = imports.filter(
+      ({ from, to }) =>
+        from.startsWith('src/cli/') &&
+        to.startsWith('src/core/') &&
+        !CORE_FOR_COMMAND.some((part) => to.startsWith(`src/core/${part}`)),
+    );
+    expect(wrong.map(({ from, to }) => `${from} -> ${to}`)).toEqual([]);
+  });
+
+  it('of a package go through one door', () => {
+    const doors = new Map<string, Set<string>>();
+    for (const { from, to } of imports) {
+      if (!isPackage(to)) continue;
+      const door = DOORS[to] !== undefined && from.startsWith(DOORS[to]) ? DOORS[to] : doorOf(from);
+      doors.set(to, (doors.get(to) ?? new Set()).add(door));
+    }
+    const wrong = [...doors].filter(([name, used]) => used.size > 1 || (DOORS[name] && !used.has(DOORS[name])));
+    expect(wrong.map(([name, used]) => `${name}: ${[...used].join(', ')}`)).toEqual([]);
+  });
+});
+
+describe('files', () => {
+  const written = [...sources, ...listFiles('test'), ...listFiles('deploy')];
+
+  it(`have at most ${MAX_LINES} lines`, () => {
+    const long = written.map((file) => [file, read(file).split('\n').length - 1] as const);
+    expect(long.filter(([, lines]) => lines > MAX_LINES)).toEqual([]);
+  });
+
+  it('are named after one thing, in kebab-case', () => {
+    const stem = (file: string) => path.basename(file).split('.')[0]!;
+    expect(written.filter((file) => BANNED_NAMES.includes(stem(file)))).toEqual([]);
+    expect(written.filter((file) => !/^[a-z0-9]+(-[a-z0-9]+)*$/.test(stem(file)))).toEqual([]);
+  });
+});
+
+function isAllowed({ from, to, typeOnly }: Import): boolean {
+  const part = Object.keys(ALLOWED)
+    .filter((start) => from.startsWith(start))
+    .sort((a, b) => b.length - a.length)[0];
+  if (part === undefined) return false;
+  // Within a part everything may be imported; that adapters keep to their folders is checked on its own.
+  if (to.startsWith(part)) return true;
+  return ALLOWED[part]!.some((entry) => {
+    if (entry === 'node') return to.startsWith('node:');
+    if (entry === 'packages') return isPackage(to);
+    if (entry.startsWith('type ')) return typeOnly && to.startsWith(entry.slice(5));
+    return to.startsWith(entry);
+  });
+}
+
+function isPackage(to: string): boolean {
+  return !to.startsWith('src/') && !to.startsWith('node:') && to !== 'package.json';
+}
+
+/** `src/adapters/etcd/`, or the file itself where a single file is the part; `src/cli/` and the like otherwise. */
+function doorOf(file: string): string {
+  const [src, part, ...rest] = file.split('/');
+  if (part === 'adapters' && rest.length > 1) return `${src}/${part}/${rest[0]}/`;
+  return rest.length === 0 || part === 'adapters' ? file : `${src}/${part}/`;
+}
+
+function listFiles(folder: string): string[] {
+  return readdirSync(path.join(ROOT, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => path.relative(ROOT, path.join(entry.parentPath, entry.name)));
+}
+
+function read(file: string): string {
+  return readFileSync(path.join(ROOT, file), 'utf8');
+}
+
+function readImports(file: string): Import[] {
+  const text = read(file);
+  const statements = text.matchAll(/^(?:import|export)\s(?:(type)\s)?(?:[^'";]*?\sfrom\s)?'([^']+)'/gm);
+  const dynamic = text.matchAll(/\bimport\((?:\s*)'([^']+)'/g);
+  const found = [
+    ...[...statements].map(([, type, to]) => ({ to: to!, typeOnly: type !== undefined })),
+    ...[...dynamic].map(([, to]) => ({ to: to!, typeOnly: false })),
+  ];
+  return found.map(({ to, typeOnly }) => ({ from: file, to: resolveImport(file, to), typeOnly }));
+}
+
+function resolveImport(file: string, to: string): string {
+  if (to.startsWith('.')) return path.join(path.dirname(file), to);
+  if (to.startsWith('node:')) return to;
+  return to
+    .split('/')
+    .slice(0, to.startsWith('@') ? 2 : 1)
+    .join('/');
+}

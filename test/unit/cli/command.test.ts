@@ -1,0 +1,286 @@
+import { describe, expect, it } from 'vitest';
+import { OverlaydError } from '../../../src/core/errors.ts';
+import { ENDPOINT_ID, endpoint, joined, NETWORK_ID, NODE_ID, node, run, TOKEN, token } from './fake-agent.ts';
+
+describe('cluster', () => {
+  it('init asks for what was typed and prints the join line', async () => {
+    const { code, out, asked } = await run(
+      'init --advertise-addr 10.9.0.1 --data-path-port 4790 --label rack=7 --label ssd --default-addr-pool 172.30.0.0/16 --default-addr-pool-mask-length 26',
+    );
+    expect(code).toBe(0);
+    expect(out).toBe(
+      `Cluster c1d2 created; this node host1 is its first member.\nTo add a host, run there:\n\n    overlayd join --token ${TOKEN} 10.9.0.1:2377\n\n`,
+    );
+    expect(asked).toEqual([
+      [
+        'initCluster',
+        {
+          advertiseAddr: '10.9.0.1',
+          dataPathAddr: '',
+          dataPathPort: 4790,
+          listenAddr: '',
+          joinPort: 0,
+          gossipPort: 0,
+          name: '',
+          labels: { rack: '7', ssd: '' },
+          etcdEndpoints: [],
+          etcdCa: '',
+          etcdCert: '',
+          etcdKey: '',
+          defaultAddrPool: ['172.30.0.0/16'],
+          defaultAddrPoolMaskLength: 26,
+        },
+      ],
+    ]);
+  });
+
+  it('init sends what is in the PEM files', async () => {
+    const { asked } = await run('init --etcd https://a:2379,https://b:2379 --etcd-cert c --etcd-key k', {
+      surroundings: { readFile: async (path) => `-----BEGIN ${path}-----` },
+    });
+    expect(asked[0]![1]).toMatchObject({
+      etcdEndpoints: ['https://a:2379', 'https://b:2379'],
+      etcdCert: '-----BEGIN c-----',
+      etcdKey: '-----BEGIN k-----',
+    });
+  });
+
+  it('join takes the token from a file or standard input and fills in the port', async () => {
+    const { out, asked } = await run('join --token-file - host1.example', {
+      surroundings: { readFile: async (path) => (path === '-' ? `${TOKEN}\n` : '') },
+    });
+    expect(asked[0]![1]).toMatchObject({ token: TOKEN, address: 'host1.example:2377' });
+    expect(out).toBe('This node host1 joined cluster c1d2.\n');
+  });
+
+  it('join prints JSON, and warnings elsewhere', async () => {
+    const { out, error } = await run(`join --format json --token ${TOKEN} 10.9.0.1:9`, {
+      answers: { joinCluster: () => ({ ...joined, joinCommand: '', warnings: ['the clock is 3 s off'] }) },
+    });
+    expect(JSON.parse(out)).toEqual({
+      ClusterID: 'c1d2',
+      NodeID: NODE_ID,
+      NodeName: 'host1',
+      Warnings: ['the clock is 3 s off'],
+    });
+    expect(error).toBe('warning: the clock is 3 s off\n');
+  });
+
+  it('leave passes --force on', async () => {
+    const { asked } = await run('leave --force');
+    expect(asked).toEqual([['leaveCluster', { force: true }]]);
+  });
+
+  it('status shows state, problems and peers', async () => {
+    const { out } = await run('status');
+    expect(out).toContain('State: ready\n');
+    expect(out).toContain('Agent:      0.1.0, up 1h\n');
+    expect(out).toContain('etcd:       reachable, revision 42, https://10.9.0.1:2379 (run by this node)\n');
+    expect(out).toMatch(/^host2 +10\.9\.0\.2:7946 +alive +1s ago$/m);
+  });
+});
+
+describe('nodes and tokens', () => {
+  it('lists nodes, marking this one', async () => {
+    const { out } = await run('node ls', {
+      answers: {
+        listNodes: () => ({ nodes: [node, { ...node, name: 'host2', self: false, left: true, state: 'down' }] }),
+      },
+    });
+    expect(out.split('\n')).toEqual([
+      'ID               NAME    STATE         ADDRESS    VTEP       ENDPOINTS',
+      '0c1122334455 *   host1   ready         10.9.0.1   10.9.0.1   1',
+      '0c1122334455     host2   down (left)   10.9.0.1   10.9.0.1   1',
+      '',
+    ]);
+  });
+
+  it('prints a join line, or the token alone', async () => {
+    expect((await run('token create --ttl 10m --uses 1')).out).toBe(`${joined.joinCommand}\n`);
+    const { out, asked } = await run('token create -q --ttl 0');
+    expect(out).toBe(`${TOKEN}\n`);
+    expect(asked).toEqual([['createToken', { ttlMs: 0, uses: 0 }]]);
+  });
+
+  it('gives tokens a day unless asked otherwise', async () => {
+    const { asked } = await run('token create');
+    expect(asked).toEqual([['createToken', { ttlMs: 86_400_000, uses: 0 }]]);
+  });
+
+  it('lists tokens with the time that is left', async () => {
+    const expired = { ...token, id: 'old', expiresAtMs: 1, usesLeft: 2 };
+    const { out } = await run('token ls', { answers: { listTokens: () => ({ tokens: [token, expired] }) } });
+    expect(out).toMatch(/^abcdefgh +member +in 1h30m +no limit +host1$/m);
+    expect(out).toMatch(/^old +member +expired +2 +host1$/m);
+  });
+});
+
+describe('networks', () => {
+  it('create asks for what was typed and prints the id', async () => {
+    const line =
+      'network create --attachable --internal --subnet 10.20.0.0/24 --gateway 10.20.0.254 --ip-range 10.20.0.128/25 --aux-address a=10.20.0.9 --label team=x -o mtu=1400 -d overlay office';
+    const { code, out, asked } = await run(line);
+    expect([code, out]).toEqual([0, `${NETWORK_ID}\n`]);
+    expect(asked).toEqual([
+      [
+        'createNetwork',
+        {
+          name: 'office',
+          attachable: true,
+          internal: true,
+          subnets: ['10.20.0.0/24'],
+          gateways: ['10.20.0.254'],
+          ipRanges: ['10.20.0.128/25'],
+          auxAddresses: { a: '10.20.0.9' },
+          labels: { team: 'x' },
+          options: { mtu: '1400' },
+        },
+      ],
+    ]);
+  });
+
+  it.each([
+    ['network create web', undefined],
+    ['network create --attachable web', true],
+    ['network create --attachable=true web', true],
+    ['network create --attachable=false web', false],
+    ['network create web --attachable=0', false],
+  ])('%s says attachable: %s', async (line, attachable) => {
+    const { asked } = await run(line);
+    expect((asked[0]![1] as { attachable?: boolean }).attachable).toBe(attachable);
+  });
+
+  it('--internal=false and --ipv6=false say nothing new', async () => {
+    const { asked } = await run('network create --internal=false --ipv6=false web');
+    expect(asked[0]![1]).toMatchObject({ internal: false });
+  });
+
+  it('removes several, goes on after one that fails, and fails in the end', async () => {
+    const removeNetwork = ({ ref }: { ref: string }) => {
+      if (ref === 'b') throw new OverlaydError('network-in-use', 'network b has 2 endpoints');
+      return { id: ref, name: ref, waitingFor: ref === 'c' ? ['host2', 'host3'] : [] };
+    };
+    const { code, out, error } = await run('network rm a b c', { answers: { removeNetwork } });
+    expect(code).toBe(1);
+    expect(out).toBe('a\nc\n');
+    expect(error).toBe(
+      'overlayd: network b has 2 endpoints\nnetwork c: its VNI and subnet are free when host2, host3 have torn down their part\n',
+    );
+  });
+
+  it('rm -f does not mind a network that is not there', async () => {
+    const removeNetwork = () => {
+      throw new OverlaydError('network-not-found', 'network x not found');
+    };
+    expect(await run('network rm -f x', { answers: { removeNetwork } })).toMatchObject({ code: 0, out: '', error: '' });
+    expect(await run('network rm x', { answers: { removeNetwork } })).toMatchObject({ code: 1 });
+  });
+
+  it('prune asks on a terminal and does nothing unless told yes', async () => {
+    const questions: string[] = [];
+    const prune = (answer: string) =>
+      run('network prune --filter label!=keep', {
+        surroundings: {
+          terminal: { input: true, output: true, error: false },
+          ask: async (question) => {
+            questions.push(question);
+            return answer;
+          },
+        },
+      });
+    expect((await prune('')).asked).toEqual([]);
+    expect(await prune('y')).toMatchObject({ out: 'old\n', asked: [['pruneNetworks', { filters: ['label!=keep'] }]] });
+    expect(questions[0]).toBe(
+      'This removes all networks that fit label!=keep that no container on any host is connected to.\nGo ahead? [y/N] ',
+    );
+  });
+
+  it('prune -f does not ask', async () => {
+    expect((await run('network prune -f')).asked).toEqual([['pruneNetworks', { filters: [] }]]);
+  });
+});
+
+describe('connecting', () => {
+  it('prints the address and warnings beside it', async () => {
+    const { out, error, asked } = await run(
+      'network connect --name api --alias backend --alias b2 --ip 10.0.0.2 --mac 02:42:0A:00:00:02 --ifname eth5 web netns:c1',
+      { answers: { connect: () => ({ endpoint, warnings: ['/etc/netns/c1/resolv.conf was left alone'] }) } },
+    );
+    expect(out).toBe('10.0.0.2\n');
+    expect(error).toBe('warning: /etc/netns/c1/resolv.conf was left alone\n');
+    expect(asked).toEqual([
+      [
+        'connect',
+        {
+          network: 'web',
+          container: 'netns:c1',
+          name: 'api',
+          aliases: ['backend', 'b2'],
+          ip: '10.0.0.2',
+          mac: '02:42:0a:00:00:02',
+          ifname: 'eth5',
+        },
+      ],
+    ]);
+  });
+
+  it('disconnects quietly', async () => {
+    const { out, asked } = await run('network disconnect -f web netns:c1');
+    expect(out).toBe('');
+    expect(asked).toEqual([['disconnect', { network: 'web', container: 'netns:c1', force: true }]]);
+  });
+
+  it('endpoint ls passes the choice on', async () => {
+    const { out, asked } = await run('endpoint ls --network web --node host1 -q');
+    expect(out).toBe(`${ENDPOINT_ID.slice(0, 12)}\n`);
+    expect(asked).toEqual([['listEndpoints', { network: 'web', node: 'host1' }]]);
+  });
+});
+
+describe('the agent', () => {
+  it('is looked for below --run-dir, before or after the command', async () => {
+    expect((await run('--run-dir /tmp/r network ls')).socketPaths).toEqual(['/tmp/r/overlayd.sock']);
+    expect((await run('network ls --run-dir /tmp/r')).socketPaths).toEqual(['/tmp/r/overlayd.sock']);
+  });
+
+  it('that is not there has an exit code of its own', async () => {
+    const { code, error } = await run('network ls', { noAgent: true });
+    expect([code, error]).toEqual([69, 'overlayd: no agent answers at /run/overlayd/overlayd.sock\n']);
+  });
+
+  it('that refuses is quoted', async () => {
+    const createNetwork = () => {
+      throw new OverlaydError('network-exists', 'network web exists already');
+    };
+    const { code, error } = await run('network create web', { answers: { createNetwork } });
+    expect([code, error]).toEqual([1, 'overlayd: network web exists already\n']);
+  });
+
+  it('runs in this process when global options come before it', async () => {
+    const started: (readonly string[])[] = [];
+    await run('--run-dir /tmp/r agent --log-level debug', {
+      surroundings: {
+        runAgent: async (args) => {
+          started.push(args);
+        },
+      },
+    });
+    expect(started).toEqual([['--run-dir', '/tmp/r', '--log-level', 'debug']]);
+  });
+});
+
+it('every command has a description and examples', async () => {
+  const commands = [
+    'init', 'join', 'leave', 'status', 'version', 'completion',
+    ...['ls', 'inspect', 'rm'].map((name) => `node ${name}`),
+    ...['create', 'ls', 'revoke'].map((name) => `token ${name}`),
+    ...['create', 'ls', 'inspect', 'rm', 'prune', 'connect', 'disconnect'].map((name) => `network ${name}`),
+    ...['ls', 'inspect'].map((name) => `endpoint ${name}`),
+  ]; // biome-ignore format: one row a group
+  for (const command of commands) {
+    const { code, out } = await run(`${command} --help`);
+    expect(code, command).toBe(0);
+    expect(out, command).toMatch(/^Usage: overlayd .*\n\n[A-Z]/);
+    expect(out, command).toContain('Examples:\n  ');
+  }
+});

@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { run, TOKEN } from './fake-agent.ts';
+
+/** Each wrong command line and what is said about it, without the agent being asked. */
+const REFUSED: readonly (readonly [line: string, message: string])[] = [
+  ['netwrok ls', "overlayd: unknown command 'netwrok'\n(Did you mean network?)"],
+  ['network lss', "overlayd: unknown command 'lss'\n(Did you mean ls?)"],
+  ['network create --subnett 10.0.0.0/24 web', "overlayd: unknown option '--subnett'\n(Did you mean --subnet?)"],
+  ['network create', "missing required argument 'name'"],
+  ['network create web db', 'too many arguments'],
+  ['network create -bad', "unknown option '-bad'"],
+  ['network create we/b', 'network name "we/b" is not valid'],
+  ['network create host', 'network name "host" is predefined'],
+  ['network create --subnet 10.0.1.0 web', "argument '10.0.1.0' is invalid. Write an IPv4 CIDR, like 10.0.1.0/24."],
+  ['network create --subnet fd00::/64 web', 'IPv6 subnets are not supported'],
+  ['network create --gateway 10.0.1 web', "argument '10.0.1' is invalid. Write an IPv4 address, like 10.0.1.5."],
+  ['network create --gateway fd00::1 web', 'IPv6 addresses are not supported'],
+  ['network create --ip-range 10.0.1.128 web', 'Write an IPv4 CIDR'],
+  ['network create --aux-address 10.0.1.2 web', "argument '10.0.1.2' is invalid. Write it like router=10.0.1.2."],
+  ['network create --aux-address r=10.0.1 web', 'Write an IPv4 address'],
+  ['network create --aux-address r=10.0.1.2 --aux-address r=10.0.1.3 web', 'The name r is given twice.'],
+  ['network create --label =shop web', "argument '=shop' is invalid. The key is missing; write it like team=web."],
+  ['network create -o =5 web', 'The key is missing'],
+  ['network create -d bridge web', '--driver bridge is not supported: overlayd makes overlay networks'],
+  ['network create --ipv6 web', '--ipv6 is not supported: networks have IPv4 addresses only'],
+  ['network create --ingress web', '--ingress is not supported'],
+  ['network create --scope swarm web', '--scope is not supported: every network is seen on every host'],
+  ['network create --attachable=maybe web', '--attachable=maybe: write --attachable=true or --attachable=false'],
+  ['network connect web', "missing required argument 'container'"],
+  ['network connect web c1', '"c1" is not a container that overlayd can find; write netns:NAME'],
+  ['network connect web pid:0', 'write netns:NAME'],
+  ['network connect web netns:', 'write netns:NAME'],
+  ['network connect --name a.b web netns:c1', '--name: "a.b" is not valid'],
+  ['network connect --alias -x web netns:c1', '--alias: "-x" is not valid'],
+  ['network connect --ip 10.0.0.256 web netns:c1', 'Write an IPv4 address'],
+  ['network connect --mac 02:42 web netns:c1', 'Write a MAC address, like 02:42:0a:00:01:05.'],
+  ['network connect --ifname a-name-too-long0 web netns:c1', 'Write an interface name of at most 15'],
+  ['network connect --ip6 fd00::2 web netns:c1', '--ip6 is not supported'],
+  ['network connect --link db:db web netns:c1', '--link is not supported: names of the network resolve by themselves'],
+  ['network connect --driver-opt a=b web netns:c1', '--driver-opt is not supported'],
+  ['network connect --gw-priority 1 web netns:c1', '--gw-priority is not supported'],
+  ['network rm', "missing required argument 'network'"],
+  ['network inspect', "missing required argument 'network'"],
+  ['network inspect -f table web', 'inspect has no table'],
+  ['network ls --filter name', '--filter name: write it like label=team=web'],
+  ['network ls --filter nam=web', '--filter nam=web: unknown filter nam; did you mean name?'],
+  ['network ls --filter dangling=x', 'write dangling=true or dangling=false'],
+  ['network ls --format yaml', '--format "yaml" is neither json, table nor a template'],
+  ['network prune', 'there is no terminal to ask for confirmation; add --force'],
+  ['network prune -f --filter until=soon', 'write until=24h (an age)'],
+  ['network prune -f --filter name=web', 'unknown filter name; there are until, label, label!'],
+  ['init --advertise-addr 10.0.0.1:2377', 'Leave the port out, --join-port sets it: 10.0.0.1.'],
+  ['init --advertise-addr 10.0.0', 'Write an IPv4 address'],
+  ['init --advertise-addr eth/0', 'Write an IPv4 address of this host or an interface'],
+  ['init --join-port 0', 'Write a port from 1 to 65535.'],
+  ['init --gossip-port x', 'Write a port from 1 to 65535.'],
+  ['init --data-path-port 65536', 'Write a port from 1 to 65535.'],
+  ['init --label =x', 'The key is missing'],
+  ['init --etcd 10.0.0.5:2379', 'Write URLs with a port, separated by commas'],
+  ['init --etcd https://10.0.0.5', 'Write URLs with a port'],
+  ['init --etcd-ca ca.pem', '--etcd-ca, --etcd-cert and --etcd-key need --etcd'],
+  ['init --etcd https://a:2379 --etcd-cert c.pem', '--etcd-cert and --etcd-key belong together'],
+  ['init --etcd http://a:2379 --etcd-ca ca.pem', '--etcd-ca has no meaning for http://'],
+  ['init --default-addr-pool 10.0.0.0', 'Write an IPv4 CIDR'],
+  ['init --default-addr-pool-mask-length 33', 'from 1 to 31'],
+  ['init now', 'too many arguments'],
+  ['join 10.0.0.1', 'give --token or --token-file; `overlayd token create` on a member prints the whole join line'],
+  [`join --token ${TOKEN}`, "missing required argument 'address[:port]'"],
+  [`join --token ${TOKEN} --token-file t 10.0.0.1`, '--token and --token-file say the same thing twice'],
+  [`join --token ${TOKEN} 10.0.0.1:99999`, '"10.0.0.1:99999" is not the address of a member'],
+  [`join --token ${TOKEN} 10.0.0:2377`, 'write it like 10.0.0.1 or 10.0.0.1:2377'],
+  ['join --token SWMTKN-1-x 10.0.0.1', 'this is a Docker Swarm token'],
+  [`join --token ${TOKEN.slice(0, -3)} 10.0.0.1`, 'the token is cut short: 3 characters are missing'],
+  ['token create --ttl 5x', "argument '5x' is invalid. Write a duration, like 30m, 24h or 7d; 0 never expires."],
+  ['token create --uses 0', 'Write how often the token may be used'],
+  ['token create --format yaml', 'Allowed choices are text, json.'],
+  ['node rm', "missing required argument 'node'"],
+  ['completion zsh', 'no completion for zsh, only for bash'],
+];
+
+describe('a wrong command line', () => {
+  it.each(REFUSED)('%s', async (line, message) => {
+    const { code, error, out, asked } = await run(line);
+    expect(error).toContain(message);
+    expect(error).toMatch(/^overlayd: /);
+    expect(code).toBe(2);
+    expect(out).toBe('');
+    expect(asked).toEqual([]);
+  });
+
+  it('says whose help to read', async () => {
+    const { error } = await run('network create --bogus');
+    expect(error).toContain("See 'overlayd network create --help'.");
+  });
+});
+
+describe('files that options name', () => {
+  it('must be readable', async () => {
+    const { code, error } = await run('init --etcd https://a:2379 --etcd-ca /nowhere/ca.pem');
+    expect(error).toBe("overlayd: --etcd-ca: ENOENT: no such file or directory, open '/nowhere/ca.pem'\n");
+    expect(code).toBe(1);
+  });
+
+  it('must be PEM', async () => {
+    const { error } = await run('init --etcd https://a:2379 --etcd-ca ca.der', {
+      surroundings: { readFile: async () => '\x30\x82' },
+    });
+    expect(error).toBe('overlayd: --etcd-ca: ca.der is not a PEM file\n');
+  });
+});
