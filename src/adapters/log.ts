@@ -7,8 +7,8 @@ import { type DestinationStream, pino } from 'pino';
 import type { Logger } from '../ports.ts';
 
 export interface LogOptions {
-  readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
-  readonly logFormat: 'text' | 'json';
+  readonly level: 'error' | 'warn' | 'info' | 'debug';
+  readonly format: 'text' | 'json';
   /** True when the lines go to the journal, which has times of its own and reads priorities. Found out when absent. */
   readonly journal?: boolean;
 }
@@ -24,12 +24,12 @@ const PRIORITIES: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 
 export function createLogger(options: LogOptions, sink: LineSink = process.stdout): Logger {
   const journal = options.journal ?? isJournal(process.env.JOURNAL_STREAM);
   const destination: DestinationStream =
-    options.logFormat === 'json'
+    options.format === 'json'
       ? { write: (line) => void sink.write(line) }
       : { write: (line) => void sink.write(`${formatLine(JSON.parse(line), journal)}\n`) };
   return pino(
     {
-      level: options.logLevel,
+      level: options.level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },

@@ -1,5 +1,5 @@
 /** Says what a slow request is doing: nothing for two seconds, then one updating line on a terminal, plain lines elsewhere. */
-export type OnProgress = (message: string) => void;
+import type { OnProgress } from './client.ts';
 
 const PATIENCE_MS = 2_000;
 const CLEAR_LINE = '\r\x1b[K';

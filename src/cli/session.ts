@@ -1,9 +1,9 @@
 /** What every command has at hand: where to write, whom to ask, and the agent once it is needed. */
 
-import type { ControlClient } from '../adapters/grpc/control.ts';
 import { CONFIG_FLAG } from '../core/config/option.ts';
+import type { ControlClient, OnProgress } from './client.ts';
 import { UsageError } from './exit.ts';
-import { type OnProgress, withProgress } from './progress.ts';
+import { withProgress } from './progress.ts';
 
 /** The outside of a command, given by `main.ts` and replaced in tests. */
 export interface Surroundings {

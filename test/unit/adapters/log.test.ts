@@ -5,7 +5,7 @@ import { OverlaydError } from '../../../src/core/errors.ts';
 function start(options: Partial<LogOptions> = {}) {
   const lines: string[] = [];
   const logger = createLogger(
-    { logLevel: 'info', logFormat: 'json', journal: false, ...options },
+    { level: 'info', format: 'json', journal: false, ...options },
     { write: (line) => lines.push(line) },
   );
   return { logger, lines };
@@ -25,7 +25,7 @@ describe('the logger', () => {
   });
 
   it('leaves out what is below its level', () => {
-    const { logger, lines } = start({ logLevel: 'warn' });
+    const { logger, lines } = start({ level: 'warn' });
     logger.info({}, 'one');
     logger.debug({}, 'two');
     logger.warn({}, 'three');
@@ -34,7 +34,7 @@ describe('the logger', () => {
   });
 
   it('writes text for people', () => {
-    const { logger, lines } = start({ logFormat: 'text' });
+    const { logger, lines } = start({ format: 'text' });
     logger.warn({ network: 'web', count: 2, nodes: ['a b'], note: 'two words' }, 'drift repaired');
     expect(lines[0]).toMatch(
       /^\d{4}-\S+Z warn {2}drift repaired network=web count=2 nodes=\["a b"\] note="two words"\n$/,
@@ -42,7 +42,7 @@ describe('the logger', () => {
   });
 
   it('gives the journal priorities instead of times, in one line whatever is in it', () => {
-    const { logger, lines } = start({ logFormat: 'text', journal: true });
+    const { logger, lines } = start({ format: 'text', journal: true });
     logger.error({ output: 'a\nb' }, 'nft failed');
     expect(lines).toEqual(['<3>nft failed output="a\\nb"\n']);
   });

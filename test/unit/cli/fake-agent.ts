@@ -1,6 +1,6 @@
 /** A command run without an agent: what it asks is recorded, what it prints is kept. */
 import { vi } from 'vitest';
-import type { ControlClient } from '../../../src/adapters/grpc/control.ts';
+import type { ControlClient } from '../../../src/cli/client.ts';
 import { runCommand } from '../../../src/cli/program.ts';
 import type { Surroundings } from '../../../src/cli/session.ts';
 import { OverlaydError } from '../../../src/core/errors.ts';
