@@ -39,6 +39,8 @@ export interface BundledEtcdOptions {
   readonly ports?: ServerPorts;
 }
 
+/** In every node's certificate. */
+const SERVER_NAME = 'etcd.overlayd';
 const READY_TIMEOUT_MS = 20_000;
 const READY_POLL_MS = 50;
 const FIRST_RESTART_MS = 500;
@@ -49,7 +51,14 @@ interface Wanted {
   readonly material: TlsMaterial;
 }
 
-export class BundledEtcd implements EtcdServer {
+export function createBundledEtcd(
+  deps: { readonly clock: Clock; readonly logger: Logger },
+  options: BundledEtcdOptions,
+): EtcdServer {
+  return new BundledEtcd(deps, options);
+}
+
+class BundledEtcd implements EtcdServer {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #directory: string;
@@ -159,7 +168,7 @@ export class BundledEtcd implements EtcdServer {
       ended = reason;
     });
     while (true) {
-      const client = openClient({ endpoints: [endpoint], tls }, endpoint);
+      const client = openClient({ endpoints: [endpoint], tls, targetName: SERVER_NAME }, endpoint);
       try {
         await client.kv.range({ key: Buffer.from('/'), keys_only: true }, { deadline: Date.now() + 1_000 });
         if (await isRunning(server)) return;

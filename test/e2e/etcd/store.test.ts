@@ -1,15 +1,10 @@
-import { fileURLToPath } from 'node:url';
 import { openClient } from '../../../src/adapters/etcd/client.ts';
-import { createEtcdStore, type EtcdStore } from '../../../src/adapters/etcd/store.ts';
-import type { Logger } from '../../../src/ports.ts';
+import type { EtcdStore } from '../../../src/adapters/etcd/store.ts';
 import { describeStore, type StoreHarness } from '../../contract/store.ts';
 import { createFastClock } from '../../contract/store-clock.ts';
 import { EtcdProcess } from './etcd-process.ts';
+import { openStore } from './open-store.ts';
 import { TcpLink } from './tcp-link.ts';
-
-const nothing = () => undefined;
-const logger: Logger = { error: nothing, warn: nothing, info: nothing, debug: nothing, child: () => logger };
-const leaseWorkerPath = fileURLToPath(new URL('../../../src/adapters/etcd/lease-worker.ts', import.meta.url));
 
 async function createHarness(): Promise<StoreHarness> {
   const etcd = await EtcdProcess.create();
@@ -20,7 +15,7 @@ async function createHarness(): Promise<StoreHarness> {
   return {
     open() {
       const link = links[stores.length]!;
-      const store = createEtcdStore({ logger, clock }, { endpoints: [link.url], leaseWorkerPath });
+      const store = openStore([link.url], clock);
       stores.push(store);
       return { store, cut: () => link.cut(), heal: () => link.heal() };
     },

@@ -1,0 +1,21 @@
+import { fileURLToPath } from 'node:url';
+import type { EtcdTls } from '../../../src/adapters/etcd/client.ts';
+import { createEtcdStore, type EtcdStore } from '../../../src/adapters/etcd/store.ts';
+import type { Clock, Logger } from '../../../src/ports.ts';
+import { realClock } from '../../contract/store-clock.ts';
+
+const nothing = () => undefined;
+
+export const silentLogger: Logger = {
+  error: nothing,
+  warn: nothing,
+  info: nothing,
+  debug: nothing,
+  child: () => silentLogger,
+};
+
+const leaseWorkerPath = fileURLToPath(new URL('../../../src/adapters/etcd/lease-worker.ts', import.meta.url));
+
+export function openStore(endpoints: readonly string[], clock: Clock = realClock, tls?: EtcdTls): EtcdStore {
+  return createEtcdStore({ logger: silentLogger, clock }, { endpoints, leaseWorkerPath, ...(tls && { tls }) });
+}

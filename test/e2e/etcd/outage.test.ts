@@ -1,0 +1,113 @@
+/** What only a real connection and a real thread can show. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openClient } from '../../../src/adapters/etcd/client.ts';
+import type { EtcdStore } from '../../../src/adapters/etcd/store.ts';
+import type { WatchUpdate } from '../../../src/ports.ts';
+import { createFastClock } from '../../contract/store-clock.ts';
+import { EtcdProcess, freePort } from './etcd-process.ts';
+import { openStore } from './open-store.ts';
+import { TcpLink } from './tcp-link.ts';
+
+let etcd: EtcdProcess;
+let direct: EtcdStore;
+
+beforeAll(async () => {
+  etcd = await EtcdProcess.create();
+  direct = openStore([etcd.url]);
+});
+afterAll(async () => {
+  direct.close();
+  await etcd.close();
+});
+
+const readUntil = async (updates: AsyncIterator<WatchUpdate>, matches: (update: WatchUpdate) => boolean) => {
+  while (true) {
+    const { value, done } = await updates.next();
+    if (done) throw new Error('the watch ended');
+    if (matches(value)) return value;
+  }
+};
+
+const hasKey = (key: string) => (update: WatchUpdate) =>
+  (update.kind === 'events' && update.events.some((event) => event.key === key)) ||
+  (update.kind === 'snapshot' && update.entries.some((entry) => entry.key === key));
+
+test('a blocked event loop does not lose the lease', async () => {
+  const key = '/outage/live';
+  const stop = new AbortController();
+  const updates = direct.watch(key, stop.signal)[Symbol.asyncIterator]();
+  const kept = direct.keepLive(key, 'me', 1, stop.signal);
+  await readUntil(updates, hasKey(key));
+  const before = await direct.get(key);
+  // Three times the lease's length: a keeper on this thread would have lost it.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_000);
+  expect(await direct.get(key)).toEqual(before);
+  stop.abort();
+  await kept;
+});
+
+test('a connection refused is said at once, with what to look at', async () => {
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const store = openStore([url]);
+  await expect(store.get('/x')).rejects.toMatchObject({
+    code: 'store-unavailable',
+    retryable: true,
+    message: `etcd at ${url} does not answer: connection refused; is it running, is port ${url.split(':')[2]} open?`,
+  });
+  expect(store.status()).toEqual({ reachable: false, endpoints: [url], revision: 0 });
+  store.close();
+});
+
+test('with a dead endpoint in the list, calls and watches use the living one', async () => {
+  const store = openStore([`http://127.0.0.1:${await freePort()}`, etcd.url]);
+  const stop = new AbortController();
+  const updates = store.watch('/outage/failover/', stop.signal)[Symbol.asyncIterator]();
+  await readUntil(updates, ({ kind }) => kind === 'snapshot');
+  const { revision } = await store.txn([], [{ kind: 'put', key: '/outage/failover/a', value: '' }]);
+  await readUntil(updates, hasKey('/outage/failover/a'));
+  expect(store.status()).toMatchObject({ reachable: true, revision });
+  stop.abort();
+  store.close();
+});
+
+test('when an endpoint goes silent, watch and calls move to the other', async () => {
+  const link = await TcpLink.create(etcd.port);
+  const store = openStore([link.url, etcd.url], createFastClock(2));
+  const stop = new AbortController();
+  const updates = store.watch('/outage/silent/', stop.signal)[Symbol.asyncIterator]();
+  await readUntil(updates, ({ kind }) => kind === 'snapshot');
+  link.cut();
+  await direct.txn([], [{ kind: 'put', key: '/outage/silent/a', value: '' }]);
+  await readUntil(updates, hasKey('/outage/silent/a'));
+  expect(await store.get('/outage/silent/a')).toBeDefined();
+  stop.abort();
+  store.close();
+  link.close();
+});
+
+test('a failed call leaves a running watch alone', async () => {
+  const stop = new AbortController();
+  const updates = direct.watch('/outage/calls/', stop.signal)[Symbol.asyncIterator]();
+  await readUntil(updates, ({ kind }) => kind === 'snapshot');
+  await expect(direct.txn([], [{ kind: 'put', key: '', value: '' }])).rejects.toMatchObject({ code: 'store-failed' });
+  await direct.txn([], [{ kind: 'put', key: '/outage/calls/a', value: '' }]);
+  expect(await readUntil(updates, () => true)).toMatchObject({ kind: 'events', events: [{ key: '/outage/calls/a' }] });
+  stop.abort();
+});
+
+test('a store out of space says so and is not retried', async () => {
+  const admin = openClient({ endpoints: [etcd.url] }, etcd.url);
+  const { members } = await admin.cluster.memberList({});
+  const alarm = { alarm: 'Nospace', memberID: members[0]!.ID } as const;
+  await admin.maintenance.alarm({ action: 'Activate', ...alarm });
+  try {
+    await expect(direct.txn([], [{ kind: 'put', key: '/outage/x', value: '' }])).rejects.toMatchObject({
+      code: 'store-failed',
+      retryable: false,
+      message: expect.stringContaining('NOSPACE'),
+    });
+  } finally {
+    await admin.maintenance.alarm({ action: 'Deactivate', ...alarm });
+    admin.close();
+  }
+});

@@ -1,0 +1,121 @@
+import { EventEmitter } from 'node:events';
+import type { Etcd3, IWatchRequest } from 'etcd3';
+import { expect, test } from 'vitest';
+import type { StoreEvent } from '../../../../src/adapters/etcd/request.ts';
+import { followStream, PROGRESS_INTERVAL_MS, type StreamEnd } from '../../../../src/adapters/etcd/watch-stream.ts';
+import { VirtualClock } from '../../../sim/virtual-clock.ts';
+
+/** The server's end of one watch stream. */
+class ScriptedStream extends EventEmitter {
+  readonly requests: IWatchRequest[] = [];
+  cancelled = false;
+
+  write(request: IWatchRequest): void {
+    this.requests.push(request);
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+  }
+
+  send(revision: number, fields: object = {}): void {
+    const header = { revision: String(revision) };
+    this.emit('data', { header, events: [], created: false, canceled: false, compact_revision: '0', ...fields });
+  }
+
+  sendEvents(fragment: boolean, ...events: [key: string, revision: number][]): void {
+    const encoded = events.map(([key, revision]) => ({
+      type: 'Put',
+      kv: { key: Buffer.from(key), value: Buffer.from(''), mod_revision: String(revision) },
+    }));
+    this.send(events.at(-1)![1], { events: encoded, fragment });
+  }
+}
+
+async function follow(options: { listed?: boolean; lifetimeMs?: number } = {}) {
+  const clock = new VirtualClock();
+  const stream = new ScriptedStream();
+  const client = { watchClient: { watch: async () => stream } } as unknown as Etcd3;
+  const seen: { revision: number; keys: string[] }[] = [];
+  const reader = {
+    heard: () => undefined,
+    advanced: (revision: number, events: readonly StoreEvent[]) =>
+      void seen.push({ revision, keys: events.map((event) => event.key) }),
+  };
+  const abort = new AbortController();
+  let end: StreamEnd | undefined;
+  const done = followStream(
+    { client, clock, reader },
+    { prefix: '/p/', after: 10, listed: options.listed ?? false, lifetimeMs: options.lifetimeMs ?? 3_600_000 },
+    abort.signal,
+  ).then((reason) => {
+    end = reason;
+  });
+  await clock.advance(0);
+  const tick = () => clock.advance(PROGRESS_INTERVAL_MS);
+  return { clock, stream, seen, abort, done, tick, ended: () => end?.kind };
+}
+
+test('asks from the revision after the last', async () => {
+  const { stream } = await follow();
+  expect(stream.requests[0]?.create_request).toMatchObject({ start_revision: 11, fragment: true });
+});
+
+test('a progress revision counts only after an interval without events', async () => {
+  const { stream, seen, tick } = await follow();
+  stream.send(10, { created: true });
+  await tick();
+  stream.send(20); // ahead of the events that come next, as old servers do
+  stream.sendEvents(false, ['/p/a', 15]);
+  await tick();
+  stream.send(20);
+  expect(seen.at(-1)).toEqual({ revision: 15, keys: ['/p/a'] });
+  await tick();
+  stream.send(21);
+  expect(seen.at(-1)).toEqual({ revision: 20, keys: [] });
+});
+
+test('fragments of one answer are delivered as one', async () => {
+  const { stream, seen } = await follow();
+  stream.sendEvents(true, ['/p/a', 11], ['/p/b', 12]);
+  expect(seen).toEqual([]);
+  stream.sendEvents(false, ['/p/c', 12]);
+  expect(seen).toEqual([{ revision: 12, keys: ['/p/a', '/p/b', '/p/c'] }]);
+});
+
+test('two questions without an answer end it; one does not', async () => {
+  const { stream, tick, ended } = await follow();
+  stream.send(10, { created: true });
+  await tick();
+  await tick();
+  stream.send(10);
+  await tick();
+  await tick();
+  expect(ended()).toBeUndefined();
+  await tick();
+  expect(ended()).toBe('silent');
+  expect(stream.cancelled).toBe(true);
+});
+
+test.each([
+  ['compacted', (stream: ScriptedStream) => stream.send(50, { canceled: true, compact_revision: '30' }), false],
+  ['broken', (stream: ScriptedStream) => stream.send(50, { canceled: true, cancel_reason: 'no leader' }), false],
+  ['broken', (stream: ScriptedStream) => stream.emit('error', new Error('14 UNAVAILABLE')), false],
+  ['broken', (stream: ScriptedStream) => stream.emit('end'), false],
+  ['behind', (stream: ScriptedStream) => stream.send(4, { created: true }), false],
+  [undefined, (stream: ScriptedStream) => stream.send(4, { created: true }), true],
+])('ends as %s', async (kind, act, listed) => {
+  const { clock, stream, ended } = await follow({ listed });
+  act(stream);
+  await clock.advance(0);
+  expect(ended()).toBe(kind);
+});
+
+test('ends when it is due, and with the reason of the signal', async () => {
+  const due = await follow({ lifetimeMs: PROGRESS_INTERVAL_MS });
+  await due.tick();
+  expect(due.ended()).toBe('due');
+  const aborted = await follow();
+  aborted.abort.abort(new Error('stop'));
+  await expect(aborted.done).rejects.toThrow('stop');
+});
