@@ -1,7 +1,7 @@
 /** The daemon `overlayd agent`: flags, environment and file to a running agent, signals to its end. */
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from './adapters/config-file.ts';
-import { run } from './adapters/kernel/exec.ts';
+import { createExec } from './adapters/kernel/exec.ts';
 import { createLogger } from './adapters/log.ts';
 import { createNotifier, takeNotifySettings } from './adapters/notify.ts';
 import { systemClock } from './adapters/system/time.ts';
@@ -29,9 +29,12 @@ async function main(args: readonly string[]): Promise<void> {
     return;
   }
   const config = await loadConfig(flags, process.env);
-  const logger = createLogger(config);
+  const logger = createLogger({ ...config, journal: process.env.JOURNAL_STREAM !== undefined });
   const clock = systemClock;
-  const notifier = createNotifier({ run, clock, logger }, takeNotifySettings(process.env, process.pid));
+  const notifier = createNotifier(
+    { run: createExec().run, clock, logger },
+    takeNotifySettings(process.env, process.pid),
+  );
   const quit = new AbortController();
   const asked = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));

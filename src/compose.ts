@@ -8,10 +8,11 @@ import { SocketListeners } from './adapters/dns/listeners.ts';
 import { hostResolvers } from './adapters/dns/resolv-conf.ts';
 import { createBundledEtcd } from './adapters/etcd/server.ts';
 import { createEtcdStore } from './adapters/etcd/store.ts';
-import { serveControl } from './adapters/grpc/control.ts';
+import { serveControl } from './adapters/grpc/control-server.ts';
 import { createJoinClient } from './adapters/grpc/join-client.ts';
 import { serveJoin } from './adapters/grpc/join-server.ts';
 import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
+import { createExec } from './adapters/kernel/exec.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
 import { createPki } from './adapters/pki/pki.ts';
 import { createJsonFile, createStateFile } from './adapters/state-file.ts';
@@ -50,13 +51,14 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
   const clock = systemClock;
   const random = systemRandom;
   const pki = createPki();
-  const kernel = createKernel({ logger });
+  const exec = createExec();
   const containers = createContainers();
-  const facts = createHostFacts();
+  const facts = createHostFacts({ run: exec.run });
+  const kernel = createKernel({ exec, clock, isAlive: (container) => containers.isAlive(container) });
   const stateFile = createStateFile(join(config.dataDir, 'state.json'));
   const file = createJsonFile<IdentityState>(join(config.dataDir, 'identity.json'), parseIdentity);
   const etcd = createBundledEtcd({ logger, clock }, { dataDir: config.dataDir });
-  const quarantineSeconds = Math.ceil(config.quarantineMs / 1_000);
+  const { quarantineSeconds } = config;
   const openStore: OpenStore = (access, material) => {
     const store = createEtcdStore({ logger, clock }, storeOptions(access, material, programs));
     return { store, close: () => store.close() };
@@ -83,9 +85,9 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
       {
         self: recordOf(identity, pki.fingerprint(identity.key)),
         gossipIntervalMs: config.gossipIntervalMs,
-        leaseSeconds: Math.ceil(config.leaseTtlMs / 1_000),
+        leaseSeconds: config.leaseTtlSeconds,
         quarantineSeconds,
-        dnsTtlSeconds: Math.floor(config.dnsTtlMs / 1_000),
+        dnsTtlSeconds: config.dnsTtlSeconds,
         auditIntervalMs: config.auditIntervalMs,
       },
     );
@@ -146,7 +148,7 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
   const status = { version: VERSION, dataDir: config.dataDir, startedAtMs, rssBytes: () => process.memoryUsage.rss() };
   const handlers = createHandlers({ lifecycle, pki, clock, random, logger, status }, { quarantineSeconds });
   const quit = new AbortController();
-  await serveControl(handlers, join(config.runDir, 'overlayd.sock'), quit.signal);
+  await serveControl(handlers, { socketPath: join(config.runDir, 'overlayd.sock'), logger }, quit.signal);
   const resumed = lifecycle.resume(quit.signal);
   await resumed.attempted;
   return {

@@ -57,3 +57,35 @@ export async function loadPending(file: JsonFile<IdentityState>): Promise<Pendin
   }
   return state;
 }
+
+const MEMBER_TEXTS = [
+  'clusterId',
+  'nodeId',
+  'name',
+  'advertiseAddress',
+  'listenAddress',
+  'vtep',
+  'key',
+  'certificate',
+  'caCertificate',
+  'caKey',
+] as const;
+const MEMBER_PORTS = ['joinPort', 'gossipPort', 'dataPathPort'] as const;
+
+/** What was read back from the file, or an error that says what is wrong with it: a damaged identity is not half used. */
+export function parseIdentity(value: unknown): IdentityState {
+  const state = value as Partial<Record<string, unknown>> | null;
+  if (typeof state !== 'object' || state === null) throw new Error('it holds no object');
+  if (state.version !== 1) throw new Error(`its version is ${String(state.version)}, this agent knows 1`);
+  if (typeof state.key !== 'string') throw new Error('its key is missing');
+  if (state.phase === 'pending') return state as unknown as PendingIdentity;
+  if (state.phase !== 'member') throw new Error(`its phase is ${String(state.phase)}`);
+  const missing: string[] = [
+    ...MEMBER_TEXTS.filter((name) => typeof state[name] !== 'string'),
+    ...MEMBER_PORTS.filter((name) => typeof state[name] !== 'number'),
+  ];
+  const store = state.store as Partial<Identity['store']> | undefined;
+  if (!Array.isArray(store?.endpoints)) missing.push('store');
+  if (missing.length > 0) throw new Error(`these are missing: ${missing.join(', ')}`);
+  return state as unknown as Identity;
+}

@@ -8,10 +8,23 @@ import { OverlaydError } from '../../core/errors.ts';
 import { parsePruneFilters } from '../../core/network-filter.ts';
 import type { EndpointRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
-import type { ClusterEvent, ConnectRequest, Token } from '../../gen/overlayd/v1/control.ts';
+import type {
+  ClusterEvent,
+  ConnectRequest,
+  CreateNetworkRequest,
+  CreateTokenRequest,
+  DisconnectRequest,
+  EndpointQuery,
+  InitRequest,
+  JoinClusterRequest,
+  LeaveRequest,
+  PruneRequest,
+  Ref,
+  RemoveRequest,
+  Token,
+} from '../../gen/overlayd/v1/control.ts';
 import type { Clock, Logger, Pki, Random } from '../../ports.ts';
 import { endpointMessage, networkMessage, nodeMessage, tokenMessage } from './messages.ts';
-import type { ControlHandlers } from './service.ts';
 import { type StatusFacts, statusMessage } from './status.ts';
 
 export interface HandlersDeps {
@@ -27,7 +40,10 @@ export interface HandlersOptions {
   readonly quarantineSeconds: number;
 }
 
-export function createHandlers(deps: HandlersDeps, options: HandlersOptions): ControlHandlers {
+type Emit = (event: ClusterEvent) => void;
+
+/** One handler for each method of the service, by its name; `serveControl` checks that none is missing. */
+export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
   const { lifecycle, clock } = deps;
   const membership = (): Membership => lifecycle.require();
   const member = (): Member => membership().member;
@@ -40,15 +56,15 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions): Co
   return {
     getStatus: async () => statusMessage(lifecycle, deps.status),
 
-    initCluster: async (request, emit) => {
+    initCluster: async (request: InitRequest, emit: Emit) => {
       const { identity, joinCommand, warnings } = await lifecycle.init(request, progressTo(emit));
       emit(resultEvent(identity, joinCommand, warnings));
     },
-    joinCluster: async (request, emit) => {
+    joinCluster: async (request: JoinClusterRequest, emit: Emit) => {
       const { identity, joinCommand, warnings } = await lifecycle.join(request, progressTo(emit));
       emit(resultEvent(identity, joinCommand, warnings));
     },
-    leaveCluster: async (request, emit) => {
+    leaveCluster: async (request: LeaveRequest, emit: Emit) => {
       const { clusterId, nodeId, name } = membership().identity;
       const warnings = await lifecycle.leave(request.force, progressTo(emit));
       emit(resultEvent({ clusterId, nodeId, name }, '', warnings));
@@ -58,13 +74,13 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions): Co
       const of = member();
       return { nodes: listNodes(nodes(of)).map((status) => nodeMessage(status)) };
     },
-    getNode: async ({ ref }) => nodeMessage(getNode(nodes(member()), ref)),
-    removeNode: async (request) => {
+    getNode: async ({ ref }: Ref) => nodeMessage(getNode(nodes(member()), ref)),
+    removeNode: async (request: RemoveRequest): Promise<Ref> => {
       const { member: of, store } = membership();
       return { ref: await removeNode({ ...deps, ...nodes(of), store }, request, options) };
     },
 
-    createToken: async (request) => {
+    createToken: async (request: CreateTokenRequest) => {
       const { store, identity } = membership();
       return await createJoinToken({ ...deps, store }, identity, request);
     },
@@ -73,9 +89,11 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions): Co
       const tokens = await listTokens(store);
       return { tokens: tokens.map((token): Token => tokenMessage(token, of.view.node(token.createdBy)?.name)) };
     },
-    revokeToken: async ({ ref }) => ({ ref: await revokeToken({ store: membership().store, clock }, ref) }),
+    revokeToken: async ({ ref }: Ref): Promise<Ref> => ({
+      ref: await revokeToken({ store: membership().store, clock }, ref),
+    }),
 
-    createNetwork: async (request) => {
+    createNetwork: async (request: CreateNetworkRequest) => {
       const of = member();
       return networkMessage(of, await of.networks.create(request), { withEndpoints: false });
     },
@@ -83,32 +101,32 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions): Co
       const of = member();
       return { networks: of.networks.list().map((network) => networkMessage(of, network, { withEndpoints: false })) };
     },
-    getNetwork: async ({ ref }) => {
+    getNetwork: async ({ ref }: Ref) => {
       const of = member();
       return networkMessage(of, await of.networks.find(ref), { withEndpoints: true });
     },
-    removeNetwork: async ({ ref }, signal) => {
+    removeNetwork: async ({ ref }: RemoveRequest, signal: AbortSignal) => {
       const { network, waitingFor } = await member().networks.remove(ref, signal);
       return { id: network.id, name: network.name, waitingFor: [...waitingFor] };
     },
-    pruneNetworks: async ({ filters }, signal) => {
+    pruneNetworks: async ({ filters }: PruneRequest, signal: AbortSignal) => {
       const selects = parsePruneFilters(filters, clock.now());
       const pruned = await member().networks.prune(selects, signal);
       return { names: pruned.map((network) => network.name) };
     },
 
-    connect: async (request) => {
+    connect: async (request: ConnectRequest) => {
       const of = member();
       const { endpoint, warnings } = await of.endpoints.connect(connectOptions(request));
       return { endpoint: endpointMessage(of, endpoint.record), warnings: [...warnings] };
     },
-    disconnect: async ({ network, container, force }) => {
+    disconnect: async ({ network, container, force }: DisconnectRequest) => {
       const of = member();
       const { record } = await of.endpoints.disconnect(network, container, force);
       return endpointMessage(of, record);
     },
 
-    listEndpoints: async ({ network, node }) => {
+    listEndpoints: async ({ network, node }: EndpointQuery) => {
       const of = member();
       const networkId = network === '' ? undefined : (await of.networks.find(network)).id;
       const nodeId = node === '' ? undefined : getNode(nodes(of), node).record.id;
@@ -119,7 +137,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions): Co
       );
       return { endpoints: endpoints.map((record) => endpointMessage(of, record)) };
     },
-    getEndpoint: async ({ ref }) => {
+    getEndpoint: async ({ ref }: Ref) => {
       const of = member();
       return endpointMessage(of, resolveRef(allEndpoints(of), ref, 'endpoint'));
     },
@@ -150,7 +168,7 @@ function connectOptions(request: ConnectRequest): ConnectOptions {
   };
 }
 
-function progressTo(emit: (event: ClusterEvent) => void): (text: string) => void {
+function progressTo(emit: Emit): (text: string) => void {
   return (progress) => emit({ event: { $case: 'progress', value: progress } });
 }
 
