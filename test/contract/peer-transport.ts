@@ -51,7 +51,6 @@ export function describePeerTransport(name: string, createHarness: () => Promise
         delta: {
           from: 3,
           to: 9,
-          snapshot: true,
           records: [
             { key: '/overlayd/v1/nodes/ü', revision: 7, value: '' },
             { key: '/overlayd/v1/nodes/y', revision: 9 },

@@ -52,8 +52,8 @@ export async function serveJoin(
     },
   });
   const credentials = new NodeCredentials(options.material, { clientCertificates: false });
-  const where = { address: options.listenAddress, port: options.port, option: '--join-port' };
-  const port = await listen(server, where, credentials);
+  const target = `${options.listenAddress}:${options.port}`;
+  const port = await listen(server, { target, option: '--join-port' }, credentials);
   if (signal.aborted) server.forceShutdown();
   else signal.addEventListener('abort', () => server.forceShutdown(), { once: true });
   return { port, replaceMaterial: (material) => credentials.replace(material) };

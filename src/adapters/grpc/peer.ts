@@ -82,8 +82,8 @@ export class GrpcPeerTransport implements PeerTransport {
         );
       },
     });
-    const { listenAddress: address, port } = this.#options;
-    this.#port = await listen(server, { address, port, option: '--gossip-port' }, this.#serverCredentials);
+    const target = `${this.#options.listenAddress}:${this.#options.port}`;
+    this.#port = await listen(server, { target, option: '--gossip-port' }, this.#serverCredentials);
     this.#server = server;
     if (signal.aborted) server.forceShutdown();
     else signal.addEventListener('abort', () => server.forceShutdown(), { once: true });

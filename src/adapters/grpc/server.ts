@@ -57,20 +57,19 @@ function contextOf({ certificate, key, caCertificate }: TlsMaterial) {
   return { ca: caCertificate, cert: `${certificate.trim()}\n${caCertificate}`, key };
 }
 
-/** Binds and starts; returns the port. `option` names the setting that chooses another port. */
+/** Binds and starts; returns the port (of TCP). `option` names the setting that chooses another place. */
 export async function listen(
   server: Server,
-  where: { address: string; port: number; option: string },
+  where: { target: string; option: string },
   credentials: ServerCredentials,
 ): Promise<number> {
-  const target = `${where.address}:${where.port}`;
   return new Promise((resolve, reject) => {
-    server.bindAsync(target, credentials, (error, port) => {
+    server.bindAsync(where.target, credentials, (error, port) => {
       if (error === null) return resolve(port);
       const problem = /EADDRINUSE/.test(error.message)
-        ? `another program uses that port; stop it or choose another port with ${where.option}`
-        : `${error.message}; check the address`;
-      reject(new OverlaydError('config-invalid', `cannot listen on ${target}/tcp: ${problem}`, { cause: error }));
+        ? `another program uses it; stop that one, or choose with ${where.option}`
+        : `${error.message}; check ${where.option}`;
+      reject(new OverlaydError('config-invalid', `cannot listen on ${where.target}: ${problem}`, { cause: error }));
     });
   });
 }

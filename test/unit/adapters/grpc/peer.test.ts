@@ -160,5 +160,5 @@ test('a connection that hangs before it is up is given up after 5 s', async () =
 test('a port in use is refused with what to do', async () => {
   const port = await freePort();
   await serve(await createNode({ port }));
-  await expect(serve(await createNode({ port }))).rejects.toThrow(/another program uses that port.*--gossip-port/);
+  await expect(serve(await createNode({ port }))).rejects.toThrow(/another program uses it.*--gossip-port/);
 });

@@ -1,0 +1,13 @@
+/** The control service's methods as types, taken from its definition. */
+import type { ControlService } from '../../gen/overlayd/v1/control.ts';
+
+type Definition = typeof ControlService;
+
+export type Method = keyof Definition;
+export type StreamMethod = { [M in Method]: Definition[M]['responseStream'] extends true ? M : never }[Method];
+export type UnaryMethod = Exclude<Method, StreamMethod>;
+export type RequestOf<M extends Method> = Parameters<Definition[M]['requestSerialize']>[0];
+export type ResponseOf<M extends Method> = Parameters<Definition[M]['responseSerialize']>[0];
+
+/** Room for the endpoints of a large cluster in one list. */
+export const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;

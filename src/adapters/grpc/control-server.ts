@@ -1,0 +1,135 @@
+/**
+ * The control service on a Unix socket. Whoever may write to the socket may do everything: its mode is the access
+ * control. A socket that is left from a crash is replaced; one that somebody answers on is not.
+ */
+import { once } from 'node:events';
+import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+import {
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  type UntypedHandleCall,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { ControlService } from '../../gen/overlayd/v1/control.ts';
+import type { Logger } from '../../ports.ts';
+import {
+  MAX_MESSAGE_BYTES,
+  type Method,
+  type RequestOf,
+  type ResponseOf,
+  type StreamMethod,
+} from './control-method.ts';
+import { encodeError } from './error.ts';
+import { createServer, listen } from './server.ts';
+
+/** `signal` aborts when the caller is gone. What is thrown reaches the caller with its code. */
+export type ControlHandlers = {
+  readonly [M in Method]: M extends StreamMethod
+    ? (request: RequestOf<M>, emit: (event: ResponseOf<M>) => void, signal: AbortSignal) => Promise<void>
+    : (request: RequestOf<M>, signal: AbortSignal) => Promise<ResponseOf<M>>;
+};
+
+const STOP_MS = 2_000;
+
+/**
+ * Resolves when it listens. When the signal aborts it takes no more calls; those that run get a moment, then their
+ * signal. The logger hears of failures that nobody foresaw. Throws `conflict`, `config-invalid`.
+ */
+export async function serveControl(
+  handlers: ControlHandlers,
+  options: { readonly socketPath: string; readonly logger: Logger },
+  signal: AbortSignal,
+): Promise<void> {
+  const { socketPath, logger } = options;
+  await prepare(socketPath);
+  const server = createServer({ messageBytes: MAX_MESSAGE_BYTES });
+  const ending = new AbortController();
+  server.addService(ControlService, implement(handlers, ending.signal, logger));
+  await listen(server, { target: `unix:${socketPath}`, option: '--run-dir' }, ServerCredentials.createInsecure());
+  await chmod(socketPath, 0o660);
+  const stop = () => {
+    const timer = setTimeout(() => ending.abort(new OverlaydError('cancelled', 'the agent stops')), STOP_MS);
+    server.tryShutdown(() => clearTimeout(timer));
+  };
+  if (signal.aborted) stop();
+  else signal.addEventListener('abort', stop, { once: true });
+}
+
+async function prepare(socketPath: string): Promise<void> {
+  await mkdir(dirname(socketPath), { recursive: true });
+  const found = await lstat(socketPath).catch(() => undefined);
+  if (found === undefined) return;
+  if (!found.isSocket()) {
+    throw new OverlaydError('config-invalid', `${socketPath} exists and is no socket; move it away, or set --run-dir`);
+  }
+  if (await answers(socketPath)) {
+    throw new OverlaydError(
+      'conflict',
+      `another agent answers on ${socketPath}; stop it first (\`systemctl stop overlayd\`), or set --run-dir`,
+    );
+  }
+  await unlink(socketPath);
+}
+
+async function answers(socketPath: string): Promise<boolean> {
+  const socket = connect(socketPath);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ECONNREFUSED';
+  } finally {
+    socket.destroy();
+  }
+}
+
+type AnyHandler = (request: unknown, ...rest: unknown[]) => Promise<unknown>;
+type Call = ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>;
+
+function implement(handlers: ControlHandlers, ending: AbortSignal, logger: Logger): UntypedServiceImplementation {
+  const methods = Object.entries(ControlService).map(([name, { responseStream }]): [string, UntypedHandleCall] => {
+    const handle = handlers[name as Method] as AnyHandler;
+    const run = async (call: Call, ...emit: unknown[]) => handle(call.request, ...emit, cancellationOf(call, ending));
+    const failure = (thrown: unknown) => {
+      if (asOverlaydError(thrown).code === 'internal') logger.error({ method: name, error: thrown }, 'request failed');
+      return encodeError(thrown);
+    };
+    return [name, responseStream ? streaming(run, failure) : unary(run, failure)];
+  });
+  return Object.fromEntries(methods);
+}
+
+type Run = (call: Call, ...emit: unknown[]) => Promise<unknown>;
+type Failure = (thrown: unknown) => ReturnType<typeof encodeError>;
+
+function unary(run: Run, failure: Failure): UntypedHandleCall {
+  return (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => {
+    run(call).then(
+      (response) => callback(null, response),
+      (thrown) => callback(failure(thrown)),
+    );
+  };
+}
+
+function streaming(run: Run, failure: Failure): UntypedHandleCall {
+  return (call: ServerWritableStream<unknown, unknown>) => {
+    const emit = (event: unknown) => {
+      if (!call.cancelled) call.write(event);
+    };
+    run(call, emit).then(
+      () => call.end(),
+      (thrown) => call.emit('error', failure(thrown)),
+    );
+  };
+}
+
+function cancellationOf(call: Call, ending: AbortSignal): AbortSignal {
+  const gone = new AbortController();
+  call.on('cancelled', () => gone.abort(new OverlaydError('cancelled', 'the caller went away')));
+  return AbortSignal.any([gone.signal, ending]);
+}

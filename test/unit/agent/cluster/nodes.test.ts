@@ -1,0 +1,171 @@
+import { beforeEach, expect, test } from 'vitest';
+import type { Identity } from '../../../../src/agent/cluster/identity.ts';
+import { type LeaveDeps, leaveCluster } from '../../../../src/agent/cluster/leave.ts';
+import { getNode, listNodes, removeNode } from '../../../../src/agent/cluster/nodes.ts';
+import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
+import type { Liveness } from '../../../../src/core/membership.ts';
+import { decodeNode, decodeQuarantine, encodeRecord } from '../../../../src/core/record-codec.ts';
+import { type EndpointRecord, keys, PREFIX } from '../../../../src/core/records.ts';
+import { ClusterFixture, memoryFile } from './cluster-fixture.ts';
+
+const NETWORK = { id: 'f0', name: 'web' };
+const QUARANTINE = { quarantineSeconds: 60 };
+
+let cluster: ClusterFixture;
+let n1: Identity;
+let n2: Identity;
+let token: string;
+const states = new Map<string, Liveness>();
+const liveness = (nodeId: string) => states.get(nodeId) ?? 'ready';
+
+beforeEach(async () => {
+  states.clear();
+  cluster = new ClusterFixture();
+  ({ identity: n1, token } = await cluster.found());
+  n2 = (await cluster.host('n2', '10.0.0.2').join(token)).identity;
+});
+
+async function putEndpoints(owner: Identity, count: number, block = 1) {
+  for (let i = 0; i < count; i++) {
+    const address = `10.1.${block}.${i + 1}`;
+    const record: EndpointRecord = {
+      ...{ id: `e${block}-${i}`, networkId: NETWORK.id, nodeId: owner.nodeId, address, mac: '02:42:0a:01:00:01' },
+      ...{ name: `c${i}`, aliases: [], createdAt: 0 },
+    };
+    const key = keys.endpoint(NETWORK.id, address);
+    await cluster.store.txn([], [{ kind: 'put', key, value: encodeRecord(record) }]);
+  }
+}
+
+const count = async (prefix: string) => (await cluster.store.list(prefix)).entries.length;
+const remove = (ref: string, force = false) =>
+  removeNode({ ...cluster, liveness, selfId: n1.nodeId }, { ref, force }, QUARANTINE);
+
+test('nodes are listed by name with their state and number of endpoints', async () => {
+  await putEndpoints(n2, 3);
+  const network = {
+    ...{ ...NETWORK, vni: 4096, subnets: [], internal: false, attachable: true, labels: {}, options: {} },
+    ...{ createdAt: 0, state: 'active' },
+  };
+  await cluster.store.txn([], [{ kind: 'put', key: keys.network(NETWORK.id), value: encodeRecord(network) }]);
+  const index = new ClusterIndex({ whole: true, complete: cluster.etcd.revision });
+  index.apply((await cluster.store.list(PREFIX)).entries.map((entry) => ({ ...entry, previous: undefined })));
+  states.set(n2.nodeId, 'suspect');
+  const deps = { view: () => index, liveness, selfId: n1.nodeId };
+  const rows = listNodes(deps).map(({ record, state, self, endpoints }) => [record.name, state, self, endpoints]);
+  expect(rows).toEqual([
+    ['n1', 'ready', true, 0],
+    ['n2', 'suspect', false, 3],
+  ]);
+  expect(getNode(deps, n2.nodeId.slice(0, 8)).record.name).toBe('n2');
+  expect(() => getNode(deps, 'n9')).toThrow(expect.objectContaining({ code: 'node-not-found' }));
+});
+
+test('a node that is up is removed by force only, and this node never', async () => {
+  await expect(remove('n2')).rejects.toThrow(/n2 is ready, not down; run `overlayd leave` there/);
+  states.set(n2.nodeId, 'suspect');
+  await expect(remove('n2')).rejects.toMatchObject({ code: 'node-up' });
+  await expect(remove('n1', true)).rejects.toThrow(/goes by `overlayd leave`/);
+  await remove('n2', true);
+  await expect(remove('n2')).rejects.toMatchObject({ code: 'node-not-found' });
+});
+
+test('removal takes all that the node owned, and puts its addresses into hard quarantine', async () => {
+  await putEndpoints(n2, 150);
+  await putEndpoints(n1, 2, 2);
+  await cluster.store.txn([], [{ kind: 'put', key: keys.live(n2.nodeId), value: '{}' }]);
+  states.set(n2.nodeId, 'down');
+  expect(await remove('n2')).toBe(n2.nodeId);
+  expect(await count(keys.endpoints(NETWORK.id))).toBe(2);
+  const quarantined = (await cluster.store.list(`${PREFIX}quarantine/`)).entries;
+  expect(quarantined).toHaveLength(150);
+  expect(decodeQuarantine(quarantined[0]!.value)).toMatchObject({ by: n1.nodeId, clean: false });
+  expect(await count(`${PREFIX}nodes/`)).toBe(1);
+  expect(await count(`${PREFIX}live/`)).toBe(0);
+  expect(await cluster.store.get(keys.nodeName('n2'))).toBeUndefined();
+  await cluster.clock.advance(60_000);
+  expect(await count(`${PREFIX}quarantine/`)).toBe(0);
+});
+
+test('a removal that is cut off anywhere is finished by typing it again', async () => {
+  const { txn } = cluster.store;
+  for (let step = 0; step < 4; step++) {
+    await putEndpoints(n2, 100);
+    states.set(n2.nodeId, 'down');
+    let left = step;
+    cluster.store.txn = (...args) => {
+      if (left-- === 0) throw new Error('power off');
+      return txn.apply(cluster.store, args);
+    };
+    await expect(remove('n2')).rejects.toThrow('power off');
+    cluster.store.txn = txn;
+    await remove('n2').catch((error) => expect(error.code).toBe('node-not-found'));
+    expect(await count(keys.endpoints(NETWORK.id))).toBe(0);
+    expect(await count(`${PREFIX}nodes/`)).toBe(1);
+    await cluster.clock.advance(60_000);
+    n2 = (await cluster.host('n2', '10.0.0.2').join(token)).identity;
+  }
+});
+
+function leaving(identity: Identity, endpoints: readonly string[] = []) {
+  const file = memoryFile<LeaveDeps['identity']>();
+  file.content = identity;
+  const calls: string[] = [];
+  const deps = {
+    ...{ identity, store: cluster.store, clock: cluster.clock, logger: cluster.logger, file: file as never },
+    etcd: { remove: async () => void calls.push('etcd removed') },
+    localEndpoints: () => endpoints,
+    quiesce: async () => void calls.push('quiesced'),
+  };
+  const leave = (force = false) => leaveCluster(deps, { force }, QUARANTINE, () => undefined);
+  return { leave, file, calls };
+}
+
+test('a node that leaves stays listed, as down, and its live key goes', async () => {
+  await cluster.store.txn([], [{ kind: 'put', key: keys.live(n2.nodeId), value: '{}' }]);
+  const { leave, file, calls } = leaving(n2);
+  expect(await leave()).toEqual([]);
+  expect(decodeNode((await cluster.store.get(keys.node(n2.nodeId)))!.value)!.left).toBe(true);
+  expect(await count(`${PREFIX}live/`)).toBe(0);
+  expect(file.content).toBeUndefined();
+  expect(calls).toEqual(['quiesced']);
+  await remove('n2');
+});
+
+test('the name and address of a node that left can be taken by the next one', async () => {
+  await leaving(n2).leave();
+  const again = await cluster.host('n2', '10.0.0.2').join(token);
+  expect(again.identity.nodeId).not.toBe(n2.nodeId);
+  expect(await cluster.store.get(keys.node(n2.nodeId))).toBeUndefined();
+});
+
+test('local endpoints keep a node from leaving, unless forced: then they go', async () => {
+  await putEndpoints(n2, 2);
+  const { leave, file, calls } = leaving(n2, ['api', 'db']);
+  await expect(leave()).rejects.toThrow(/has endpoints \(api, db\); disconnect them first, or use --force/);
+  expect(file.content).toBeDefined();
+  expect(calls).toEqual([]);
+  await leave(true);
+  expect(await count(keys.endpoints(NETWORK.id))).toBe(0);
+  expect(file.content).toBeUndefined();
+});
+
+test("the node with the cluster's etcd leaves last, unless forced", async () => {
+  const founder = { ...n1, store: { ...n1.store, bundled: true } };
+  const { leave, calls } = leaving(founder);
+  await expect(leave()).rejects.toThrow(/runs the cluster's etcd, and n2 still need it/);
+  await leaving(n2).leave();
+  await leave();
+  expect(calls).toEqual(['quiesced', 'etcd removed']);
+});
+
+test('without etcd a node leaves by force only, and says what is left to do', async () => {
+  cluster.store.cut('refusing');
+  const { leave, file, calls } = leaving(n2);
+  await expect(leave()).rejects.toMatchObject({ code: 'store-unavailable' });
+  expect(calls).toEqual([]);
+  expect(await leave(true)).toEqual([
+    expect.stringMatching(/was not told .*`overlayd node rm --force n2` on a member/),
+  ]);
+  expect(file.content).toBeUndefined();
+});
