@@ -56,8 +56,9 @@ export function bindInNamespace(namespacePath: string, address: string, options:
         reject(new OverlaydError('tool-missing', 'nsenter is not installed; install util-linux', { cause }));
       } else reject(failure(namespacePath, address, cause.message, cause));
     });
+    child.on('exit', () => clearTimeout(deadline));
+    // later than `exit`: what it wrote on its standard error is complete
     child.on('close', () => {
-      clearTimeout(deadline);
       if (udp !== undefined && tcp !== undefined) return;
       udp?.close();
       tcp?.close();
