@@ -82,7 +82,9 @@ fi
 
 # ---------------------------------------------------------------- build
 
-if [ ! -x dist/overlayd ] || [ -n "$(find src deploy/build.ts package-lock.json tsconfig.json -newer dist/overlayd -print -quit)" ]; then
+inputs='src deploy/build.ts deploy/launcher.sh package.json package-lock.json node_modules/.package-lock.json'
+# shellcheck disable=SC2086
+if [ ! -x dist/overlayd ] || [ -n "$(find $inputs -newer dist/.stamp -print -quit 2>&1)" ]; then
   say 'building dist/overlayd'
   node_modules/.bin/node deploy/build.ts || fail 'the build failed (see above)'
 fi

@@ -1,0 +1,43 @@
+import type { Host } from './host.ts';
+import type { Lab } from './lab.ts';
+import { until } from './until.ts';
+
+/** The line that `overlayd init` or `overlayd token create` printed, as arguments after `overlayd`. */
+export function joinArguments(output: string): readonly string[] {
+  const line = output.split('\n').find((text) => text.includes('overlayd join '));
+  if (line === undefined) throw new Error(`no join line in:\n${output}`);
+  return line.trim().split(/\s+/).slice(1);
+}
+
+/** Makes the first host's cluster and lets the others join it, one typed line each. Resolves when all see all. */
+export async function formCluster(hosts: readonly Host[], initArguments: readonly string[] = []): Promise<void> {
+  const [first, ...others] = hosts;
+  if (first === undefined) return;
+  const output = await first.mustOverlayd('init', '--advertise-addr', first.address, ...initArguments);
+  const join = joinArguments(output);
+  for (const host of others) await host.mustOverlayd(...join, '--advertise-addr', host.address);
+  await untilReady(hosts);
+}
+
+/** Every host says that it and all the others are well. */
+export async function untilReady(hosts: readonly Host[], limitMs = 30_000): Promise<void> {
+  await Promise.all(
+    hosts.map((host) =>
+      until(
+        `${host.name} to be ready and see ${hosts.length - 1} peers`,
+        async () => {
+          const status = await host.json('status');
+          const alive = status.Peers.filter((peer: { State: string }) => peer.State === 'alive').length;
+          if (status.State === 'ready' && alive >= hosts.length - 1) return true;
+          throw new Error(`it is ${status.State}, ${alive} peers are alive; ${status.Problems.join('; ')}`);
+        },
+        limitMs,
+      ),
+    ),
+  );
+}
+
+/** A cluster over all hosts of the lab. */
+export function formLabCluster(lab: Lab, initArguments: readonly string[] = []): Promise<void> {
+  return formCluster(lab.hosts, initArguments);
+}

@@ -1,0 +1,128 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Host, HostProcess } from './host.ts';
+import { signal } from './process.ts';
+import { until } from './until.ts';
+
+/** Access to an etcd from the outside of overlayd, by Debian's etcdctl. */
+export class Etcdctl {
+  readonly #host: Host;
+  readonly #flags: readonly string[];
+
+  constructor(host: Host, flags: readonly string[]) {
+    this.#host = host;
+    this.#flags = flags;
+  }
+
+  /** The one that a node runs itself, with that node's certificate. */
+  static ofBundled(host: Host): Etcdctl {
+    const identity = JSON.parse(readFileSync(join(host.dataDirectory, 'identity.json'), 'utf8')) as {
+      readonly key: string;
+      readonly certificate: string;
+      readonly caCertificate: string;
+      readonly store: { readonly endpoints: readonly string[] };
+    };
+    const file = (name: string, text: string) => {
+      const path = join(host.directory, name);
+      writeFileSync(path, text, { mode: 0o600 });
+      return path;
+    };
+    return new Etcdctl(host, [
+      `--endpoints=${identity.store.endpoints.join(',')}`,
+      `--cacert=${file('etcdctl-ca.pem', identity.caCertificate)}`,
+      `--cert=${file('etcdctl-cert.pem', identity.certificate)}`,
+      `--key=${file('etcdctl-key.pem', identity.key)}`,
+    ]);
+  }
+
+  run(...args: readonly string[]): Promise<string> {
+    return this.#host.must(['etcdctl', ...this.#flags, ...args], { env: { ETCDCTL_API: '3' } });
+  }
+
+  /** Keys and values below `/overlayd/v1/`, liveness and node records (which renew themselves) left out. */
+  async records(): Promise<ReadonlyMap<string, string>> {
+    const answer = JSON.parse(await this.run('get', '--prefix', '/overlayd/v1/', '-w', 'json')) as {
+      readonly kvs?: readonly { readonly key: string; readonly value?: string }[];
+    };
+    const text = (base64 = '') => Buffer.from(base64, 'base64').toString('utf8');
+    const all = (answer.kvs ?? []).map(({ key, value }) => [text(key).slice('/overlayd/v1/'.length), text(value)]);
+    return new Map(all.filter(([key]) => !/^(live|nodes)\//.test(key!)) as [string, string][]);
+  }
+}
+
+/** An etcd of the user's own on a host of the lab. */
+export class EtcdServer {
+  readonly url: string;
+  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | undefined;
+  readonly #host: Host;
+  #process: HostProcess | undefined;
+
+  private constructor(host: Host, tls: EtcdServer['tls']) {
+    this.#host = host;
+    this.tls = tls;
+    this.url = `${tls === undefined ? 'http' : 'https'}://${host.address}:2379`;
+  }
+
+  static async start(host: Host, options: { tls: boolean } = { tls: false }): Promise<EtcdServer> {
+    const server = new EtcdServer(host, options.tls ? await createCertificates(host) : undefined);
+    await server.start();
+    return server;
+  }
+
+  /** What `overlayd init` is given. */
+  get initArguments(): readonly string[] {
+    const { tls } = this;
+    if (tls === undefined) return ['--etcd', this.url];
+    return ['--etcd', this.url, '--etcd-ca', tls.ca, '--etcd-cert', tls.cert, '--etcd-key', tls.key];
+  }
+
+  get ctl(): Etcdctl {
+    const { tls } = this;
+    const files = tls === undefined ? [] : [`--cacert=${tls.ca}`, `--cert=${tls.cert}`, `--key=${tls.key}`];
+    return new Etcdctl(this.#host, [`--endpoints=${this.url}`, ...files]);
+  }
+
+  async start(): Promise<void> {
+    const { url, tls } = this;
+    const flags = [`--data-dir=${this.#host.dataDirectory}/etcd`, `--listen-client-urls=${url}`];
+    if (tls !== undefined) {
+      flags.push(`--cert-file=${tls.cert}`, `--key-file=${tls.key}`, `--trusted-ca-file=${tls.ca}`);
+      flags.push('--client-cert-auth');
+    }
+    const peer = ['--listen-peer-urls=http://127.0.0.1:2380', '--initial-advertise-peer-urls=http://127.0.0.1:2380'];
+    const cluster = ['--initial-cluster=default=http://127.0.0.1:2380', `--advertise-client-urls=${url}`];
+    this.#process = this.#host.spawn(['etcd', ...flags, ...peer, ...cluster], { log: 'etcd.log' });
+    await until('etcd to answer', () => this.ctl.run('endpoint', 'health').then(() => true));
+  }
+
+  /** SIGKILL. */
+  async kill(): Promise<void> {
+    await this.#process?.kill('SIGKILL');
+    await this.#process?.exited;
+  }
+
+  /** It keeps its connections and answers nothing. */
+  async freeze(): Promise<void> {
+    signal(await this.#process!.pid(), 'SIGSTOP');
+  }
+
+  async thaw(): Promise<void> {
+    signal(await this.#process!.pid(), 'SIGCONT');
+  }
+}
+
+/** An authority and one certificate that serves and asks. */
+async function createCertificates(host: Host): Promise<{ ca: string; cert: string; key: string }> {
+  const path = (name: string) => join(host.directory, name);
+  const files = { ca: path('ca.pem'), cert: path('etcd.pem'), key: path('etcd-key.pem') };
+  const fresh = ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const caKey = path('ca-key.pem');
+  await host.must([...fresh, '-days', '2', '-subj', '/CN=lab', '-keyout', caKey, '-out', files.ca]);
+  const signed = ['-CA', files.ca, '-CAkey', caKey, '-addext', `subjectAltName=IP:${host.address}`];
+  const usage = ['-addext', 'basicConstraints=critical,CA:FALSE', '-addext', 'extendedKeyUsage=serverAuth,clientAuth'];
+  await host.must([
+    ...[...fresh, ...signed, ...usage],
+    ...['-days', '2', '-subj', '/CN=etcd', '-keyout', files.key, '-out', files.cert],
+  ]);
+  return files;
+}

@@ -1,0 +1,41 @@
+import type { Host } from './host.ts';
+
+/** Sections of what a host's kernel holds, each sorted, without counters and ages. */
+const SCRIPT = `
+show() {
+  ip $1 -o link show | sed -E 's/^[0-9]+: //; s/@[^:]*:/:/' | cut -d' ' -f1-5
+  ip $1 -o addr show scope global | sed -E 's/^[0-9]+: //'
+  ip $1 route show table all proto 79
+  ip $1 neigh show nud permanent
+  bridge $1 fdb show
+  if [ -z "$1" ]; then nft -s list ruleset; else ip netns exec "$2" nft -s list ruleset; fi
+}
+echo "## host"; show '' | sort
+for name in $(ip netns list | cut -d' ' -f1 | sort); do echo "## $name"; show "-n $name" "$name" | sort; done
+find /etc/netns -type f 2>/dev/null | sort
+`;
+
+/**
+ * Links, addresses, routes, neighbours, FDB rows and rules in every namespace of the host, as text: equal texts, equal
+ * kernel state. Read by the ordinary tools, not by the code under test.
+ */
+export function observeKernel(host: Host): Promise<string> {
+  return host.must(['bash', '-c', SCRIPT]);
+}
+
+/** Names of the namespaces that overlayd made. */
+export async function overlayNamespaces(host: Host): Promise<readonly string[]> {
+  const list = await host.must(['ip', 'netns', 'list']);
+  return list
+    .split('\n')
+    .map((line) => line.split(' ')[0]!)
+    .filter((name) => name.startsWith('ovl'))
+    .sort();
+}
+
+/** Links of ours in the host's own namespace, and of our nftables rules the masquerading ones. */
+export async function overlayTraces(host: Host): Promise<string> {
+  const links = await host.must(['bash', '-c', 'ip -o link show | grep -E ": (ovl|vx|br0)" || true']);
+  const rules = await host.must(['bash', '-c', 'nft -s list ruleset | grep masquerade || true']);
+  return links + rules;
+}

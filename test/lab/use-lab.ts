@@ -1,0 +1,32 @@
+import { afterAll, afterEach, beforeAll } from 'vitest';
+import { formLabCluster } from './cluster.ts';
+import { Lab, type LabOptions } from './lab.ts';
+
+export interface UseLabOptions extends LabOptions {
+  /** A cluster over all hosts, with the bundled etcd on the first. */
+  readonly cluster?: boolean;
+  /** More to do before the first test. */
+  readonly prepare?: (lab: Lab) => Promise<void>;
+}
+
+/** One lab for the tests of a file; its logs are kept when one of them fails. Call the result inside tests. */
+export function useLab(options: UseLabOptions): () => Lab {
+  let lab: Lab | undefined;
+  let failed = true;
+  beforeAll(async () => {
+    lab = await Lab.open({ agents: true, ...options });
+    if (options.cluster === true) await formLabCluster(lab);
+    await options.prepare?.(lab);
+    failed = false;
+  });
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') failed = true;
+  });
+  afterAll(async () => {
+    await lab?.close({ keepFiles: failed });
+  });
+  return () => {
+    if (lab === undefined) throw new Error('the lab is there inside tests and hooks only');
+    return lab;
+  };
+}
