@@ -1,0 +1,218 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import { afterAll, describe, expect, test } from 'vitest';
+import { createJoinClient } from '../../../../src/adapters/grpc/join-client.ts';
+import { serveJoin } from '../../../../src/adapters/grpc/join-server.ts';
+import { GrpcPeerTransport } from '../../../../src/adapters/grpc/peer.ts';
+import { tlsMaterialOf } from '../../../../src/agent/cluster/identity.ts';
+import { OverlaydError } from '../../../../src/core/errors.ts';
+import { parseToken } from '../../../../src/core/token.ts';
+import type { Clock, JoinRequest, JoinResponse, TlsMaterial } from '../../../../src/ports.ts';
+import { ClusterFixture, pki } from '../../agent/cluster/cluster-fixture.ts';
+
+const clock: Clock = { now: () => Date.now(), sleep: async () => undefined };
+const client = createJoinClient(clock);
+const stop = new AbortController();
+afterAll(() => stop.abort());
+
+const REQUEST: JoinRequest = {
+  tokenId: 'abcdefgh',
+  tokenSecret: 'a-secret-that-must-not-leave',
+  csr: 'csr',
+  nodeName: 'n2',
+  advertiseAddress: '10.0.0.2',
+  gossipPort: 7946,
+  joinPort: 2377,
+  vtep: '10.0.0.2',
+  dataPathPort: 4789,
+  underlayMtu: 1500,
+  hostRoutes: ['192.168.0.0/16'],
+  labels: { rack: 'r1' },
+  nowMs: 1_700_000_000_000,
+};
+const RESPONSE: JoinResponse = {
+  nodeId: 'n2',
+  clusterId: 'c1',
+  certificate: 'c',
+  caCertificate: 'ca',
+  caKey: 'k',
+  store: { endpoints: ['https://10.0.0.1:2379'], caCertificate: '', certificate: '', key: '' },
+};
+
+const ca = await pki.createCa('c1', Date.now());
+const digest = pki.digest(ca.certificate);
+
+async function createMaterial(authority = ca, now = Date.now()): Promise<TlsMaterial> {
+  const key = await pki.createKey();
+  const node = { csr: await pki.createCsr(key), nodeId: 'ab12', address: '10.0.0.1' };
+  const certificate = await pki.issue(authority, node, { now, lifetimeMs: 3_600_000 });
+  return { key, certificate, caCertificate: authority.certificate };
+}
+
+/** A member's join port; `asked` collects what was said to it. */
+async function createMember(
+  admit: (request: JoinRequest) => Promise<JoinResponse> = async () => RESPONSE,
+  material?: TlsMaterial,
+) {
+  const asked: JoinRequest[] = [];
+  const server = await serveJoin(
+    (request) => {
+      asked.push(request);
+      return admit(request);
+    },
+    { material: material ?? (await createMaterial()), listenAddress: '127.0.0.1', port: 0 },
+    stop.signal,
+  );
+  return { server, asked, port: server.port };
+}
+
+async function listening(server: Server): Promise<number> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  stop.signal.addEventListener('abort', () => server.close());
+  server.unref();
+  return (server.address() as AddressInfo).port;
+}
+
+const join = (port: number, caDigest = digest, host = '127.0.0.1') => client.join({ host, port }, caDigest, REQUEST);
+
+test('a request and its answer pass unchanged, whatever name the member was dialled by', async () => {
+  const { port, asked } = await createMember();
+  expect(await join(port)).toEqual(RESPONSE);
+  expect(asked).toEqual([REQUEST]);
+  expect(await join(port, digest, 'localhost')).toEqual(RESPONSE);
+});
+
+test('the whole way: token, admission, certificate', async () => {
+  const cluster = new ClusterFixture();
+  const founder = await cluster.found();
+  const server = await serveJoin(
+    (request) => cluster.admit(request),
+    { material: tlsMaterialOf(founder.identity), listenAddress: '127.0.0.1', port: 0 },
+    stop.signal,
+  );
+  const address = `127.0.0.1:${server.port}`;
+  const host = cluster.host('n2', '10.0.0.2');
+  host.deps.joinClient = { ...client, probe: async () => undefined };
+  const { identity } = await host.join(founder.token, { address });
+  expect(pki.readCertificate(identity.certificate).nodeId).toBe(identity.nodeId);
+  const taken = cluster.host('n2', '10.0.0.3');
+  taken.deps.joinClient = client;
+  await expect(taken.join(founder.token, { address })).rejects.toMatchObject({ code: 'node-name-taken' });
+  const other = await new ClusterFixture().found();
+  await expect(taken.join(other.token, { address })).rejects.toMatchObject({ code: 'ca-mismatch' });
+  expect(parseToken(other.token).caDigest).not.toBe(parseToken(founder.token).caDigest);
+});
+
+test('what the member refuses arrives with its code and words', async () => {
+  const { port } = await createMember(async () => {
+    throw new OverlaydError('token-expired', 'the token expired at noon');
+  });
+  await expect(join(port)).rejects.toMatchObject({ code: 'token-expired', message: 'the token expired at noon' });
+});
+
+test('a renewed certificate is served without a restart', async () => {
+  const { port, server } = await createMember(undefined, await createMaterial(ca, Date.now() - 86_400_000));
+  await expect(join(port)).rejects.toMatchObject({ code: 'clock-skew' });
+  server.replaceMaterial(await createMaterial());
+  expect(await join(port)).toEqual(RESPONSE);
+});
+
+describe('nothing secret is said', () => {
+  test('to a member of another cluster', async () => {
+    const { port, asked } = await createMember(undefined, await createMaterial(await pki.createCa('c2', Date.now())));
+    await expect(join(port)).rejects.toMatchObject({ code: 'ca-mismatch' });
+    await expect(join(port)).rejects.toThrow(/another cluster than the token .*the token's secret was not sent$/);
+    expect(asked).toEqual([]);
+  });
+
+  test("to one that shows the cluster's CA with a certificate that it did not sign", async () => {
+    const impostor = await createMaterial(await pki.createCa('c1', Date.now()));
+    const { port, asked } = await createMember(undefined, { ...impostor, caCertificate: ca.certificate });
+    await expect(join(port)).rejects.toMatchObject({ code: 'ca-mismatch' });
+    // Without the issuer's signature the CA is not taken for part of the chain at all, or it is and then checked.
+    await expect(join(port)).rejects.toThrow(/the token's secret was not sent$/);
+    expect(asked).toEqual([]);
+  });
+
+  test('to a TLS server that shows no CA of ours', async () => {
+    const { certificate, key } = await createMaterial();
+    const received: Buffer[] = [];
+    const web = createTlsServer({ cert: certificate, key }, (socket) => {
+      socket.on('data', (data) => received.push(data)).on('error', () => undefined);
+    });
+    await expect(join(await listening(web))).rejects.toThrow(/is no overlayd member, its certificate is for CN=ab12/);
+    expect(received).toEqual([]);
+  });
+});
+
+describe('an endpoint that is not the join port is named as what it is', () => {
+  test('nothing listens', async () => {
+    const server = createServer();
+    const port = await listening(server);
+    await new Promise((resolve) => server.close(resolve));
+    await expect(join(port)).rejects.toMatchObject({ code: 'peer-unreachable', retryable: true });
+    await expect(join(port)).rejects.toThrow(
+      /refuses connections: .*is the agent running there, and is the port right/,
+    );
+  });
+
+  test('it does not speak TLS', async () => {
+    const port = await listening(createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')));
+    await expect(join(port)).rejects.toThrow(
+      /accepts connections and answers, but not with TLS; is that the join port/,
+    );
+  });
+
+  test('it closes at once', async () => {
+    const port = await listening(createServer((socket) => socket.destroy()));
+    await expect(join(port)).rejects.toThrow(/accepts connections and answers, but not with TLS/);
+  });
+
+  test("it is a member's gossip port", async () => {
+    const gossip = new GrpcPeerTransport(
+      { clock, pki, isMember: () => true },
+      { nodeId: 'ab12', material: await createMaterial(), listenAddress: '127.0.0.1', port: 0 },
+    );
+    await gossip.serve(async (_, message) => message, stop.signal);
+    await expect(join(gossip.port)).rejects.toThrow(/is a member, but does not admit there; is that the join port/);
+  });
+});
+
+describe('clocks', () => {
+  test("a member's certificate that is not valid yet tells this host's time", async () => {
+    const { port } = await createMember(undefined, await createMaterial(ca, Date.now() + 2 * 3_600_000));
+    await expect(join(port)).rejects.toMatchObject({ code: 'clock-skew' });
+    await expect(join(port)).rejects.toThrow(
+      /this host's clock says .*Z, but the member's certificate is valid from .*Z on/,
+    );
+  });
+});
+
+describe.concurrent('silence ends within five seconds', () => {
+  test('of a host that accepts connections and says nothing', async () => {
+    const port = await listening(createServer(() => undefined));
+    await expect(join(port)).rejects.toThrow(/accepts connections and does not answer/);
+  });
+
+  test('of a member that does not decide', { timeout: 10_000 }, async () => {
+    const { port } = await createMember(() => new Promise(() => undefined));
+    await expect(join(port)).rejects.toThrow(/did not decide in time, .*safe to repeat/);
+  });
+});
+
+test('a port is probed', async () => {
+  const { port } = await createMember();
+  expect(await client.probe('127.0.0.1', port, 1_000)).toBeUndefined();
+  const server = createServer();
+  const closed = await listening(server);
+  await new Promise((resolve) => server.close(resolve));
+  expect(await client.probe('127.0.0.1', closed, 1_000)).toMatch(/refuses connections/);
+});
+
+test('requests past 64 KB are refused', async () => {
+  const { port, asked } = await createMember();
+  const large = { ...REQUEST, csr: 'x'.repeat(100_000) };
+  await expect(client.join({ host: '127.0.0.1', port }, digest, large)).rejects.toThrow(/larger/);
+  expect(asked).toEqual([]);
+});
