@@ -182,7 +182,7 @@ function explain(cause: NodeJS.ErrnoException, timedOut: boolean, target: Target
       return `${where(target)} refuses connections: nothing listens on ${port}/tcp; is the agent running there, and is the port right?`;
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
-      return `no route to ${host}: check this host's routes and the address`;
+      return `no route to ${where(target)}: the host is down, or this host has no way there; check the address and the routes`;
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return `${host} does not resolve to an address; give the member's IP address instead`;
