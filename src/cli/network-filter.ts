@@ -1,9 +1,9 @@
 /** `--filter` of `network ls` and `network prune`, with Docker's meaning. */
-import { parseDuration } from '../core/config/duration.ts';
 import { nearest } from '../core/nearest.ts';
+import { parsePruneFilters } from '../core/network-filter.ts';
 import type { Network } from '../gen/overlayd/v1/control.ts';
 import { splitPair } from './argument.ts';
-import { UsageError } from './exit.ts';
+import { checkLocally, UsageError } from './exit.ts';
 import { DRIVER, SCOPE } from './network-json.ts';
 
 export interface Filter {
@@ -11,11 +11,10 @@ export interface Filter {
   readonly value: string;
 }
 
-const LIST_KEYS = ['dangling', 'driver', 'id', 'label', 'name', 'scope'];
-const PRUNE_KEYS = ['until', 'label', 'label!'];
+const KEYS = ['dangling', 'driver', 'id', 'label', 'name', 'scope'];
 
 export function parseListFilter(text: string): Filter {
-  const filter = parseFilter(text, LIST_KEYS);
+  const filter = parseFilter(text);
   if (filter.key === 'dangling' && !/^(true|false|1|0)$/.test(filter.value)) {
     throw new UsageError(`--filter ${text}: write dangling=true or dangling=false`);
   }
@@ -24,24 +23,17 @@ export function parseListFilter(text: string): Filter {
 
 /** The agent applies it; here only its form is checked. */
 export function parsePruneFilter(text: string): string {
-  const { key, value } = parseFilter(text, PRUNE_KEYS);
-  if (key === 'until' && parseDuration(value) === undefined && !isTime(value)) {
-    throw new UsageError(`--filter ${text}: write until=24h (an age) or until=2026-01-31T12:00:00Z (a time)`);
-  }
+  checkLocally(() => parsePruneFilters([text], 0));
   return text;
 }
 
-function isTime(text: string): boolean {
-  return /^\d+$/.test(text) || (/^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(Date.parse(text)));
-}
-
-function parseFilter(text: string, known: readonly string[]): Filter {
+function parseFilter(text: string): Filter {
   const [key, value] = splitPair(text);
   if (value === undefined || value === '') throw new UsageError(`--filter ${text}: write it like label=team=web`);
-  if (!known.includes(key)) {
-    const close = nearest(key, known);
+  if (!KEYS.includes(key)) {
+    const close = nearest(key, KEYS);
     throw new UsageError(
-      `--filter ${text}: unknown filter ${key}; ${close ? `did you mean ${close}? ` : ''}there are ${known.join(', ')}`,
+      `--filter ${text}: unknown filter ${key}; ${close ? `did you mean ${close}? ` : ''}there are ${KEYS.join(', ')}`,
     );
   }
   return { key, value };

@@ -31,7 +31,9 @@ export function addListOptions(command: Command): Command {
 
 /** `--format json` of commands that print one thing. */
 export function addJsonOption(command: Command): Command {
-  return command.addOption(new Option('--format <format>', 'text or json').choices(['text', 'json']).default('text'));
+  return command.addOption(
+    new Option('--format <format>', 'how to print the answer').choices(['text', 'json']).default('text'),
+  );
 }
 
 export interface Listing<T, J extends object> {

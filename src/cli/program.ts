@@ -68,14 +68,15 @@ Examples:
 
 Exit codes: ${EXIT.ok} done, ${EXIT.failure} refused or failed, ${EXIT.usage} wrong command line, ${EXIT.noAgent} no agent is running here.`,
   );
-  pointToHelp(program);
+  program.helpCommand('help [command]', 'Print how to use a command');
+  finish(program);
   return program;
 }
 
 /** Every error of usage names the command whose help to read. */
-function pointToHelp(command: Command, path = command.name()): void {
+function finish(command: Command, path = command.name()): void {
   command.showHelpAfterError(`See '${path} --help'.`);
-  for (const child of command.commands) pointToHelp(child, `${path} ${child.name()}`);
+  for (const child of command.commands) finish(child.helpCommand(false), `${path} ${child.name()}`);
 }
 
 /** The launcher starts the agent without passing here, unless global options come first. */

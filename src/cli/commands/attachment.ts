@@ -24,7 +24,7 @@ export function addConnect(network: Command, session: Session): void {
       .description('Connect a container of this host to a network')
       .argument('<network>', 'name, id or beginning of an id')
       .argument('<container>', 'netns:NAME (as `ip netns` lists it), netns:/PATH or pid:NUMBER')
-      .option('--name <name>', 'the name that resolves to it (default: the namespace’s name)', parseName('--name'))
+      .option('--name <name>', "the name that resolves to it (default: the namespace's name)", parseName('--name'))
       .option('--alias <name>', 'another name, which others may share; may be repeated', collect(parseName('--alias')))
       .option('--ip <ip>', 'its address (default: the next free one)', parseIpv4)
       .option('--mac <mac>', 'its MAC address (default: made from the IP address)', parseMac)

@@ -122,7 +122,10 @@ function addLeave(program: Command, session: Session): void {
     program
       .command('leave')
       .description('Take this host out of its cluster')
-      .option('--force', 'leave even with containers connected, or when the cluster cannot be told'),
+      .option(
+        '--force',
+        'leave even with containers connected, with the cluster out of reach, or as the host of its etcd',
+      ),
   )
     .addHelpText(
       'after',
@@ -152,17 +155,21 @@ function addHostOptions(command: Command): Command {
     )
     .option(
       '--data-path-addr <ip|interface>',
-      'where containers’ traffic goes (default: as --advertise-addr)',
+      "where containers' traffic goes (default: as --advertise-addr)",
       parseAddressOrInterface,
     )
-    .option('--data-path-port <port>', 'UDP port of containers’ traffic (default: 4789)', parsePort)
+    .option('--data-path-port <port>', "UDP port of containers' traffic (default: as configured, 4789)", parsePort)
     .option(
       '--listen-addr <ip|interface>',
       'where to listen (default: the advertised address)',
       parseAddressOrInterface,
     )
-    .option('--join-port <port>', `TCP port for joining hosts (default: ${DEFAULT_JOIN_PORT})`, parsePort)
-    .option('--gossip-port <port>', 'TCP port for the other members (default: 7946)', parsePort)
+    .option(
+      '--join-port <port>',
+      `TCP port for joining hosts (default: as configured, ${DEFAULT_JOIN_PORT})`,
+      parsePort,
+    )
+    .option('--gossip-port <port>', 'TCP port for the other members (default: as configured, 7946)', parsePort)
     .option('--name <name>', "the node's name (default: the host name)")
     .option('--label <key=value>', 'label of the node; may be repeated', collectPairs);
 }

@@ -61,7 +61,7 @@ function addCreate(network: Command, session: Session): void {
     .option('--internal', 'no way out of the network: no default route, no forwarding of names')
     .option(
       '--subnet <cidr>',
-      'the network’s addresses (default: the next free one of the pools)',
+      "the network's addresses (default: the next free one of the pools)",
       collect(parseSubnet),
     )
     .option('--gateway <ip>', 'address of the gateway (default: the first one)', collect(parseIpv4))
@@ -135,7 +135,7 @@ function addList(network: Command, session: Session): void {
 }
 
 function addInspect(network: Command, session: Session): void {
-  addInspectOption(network.command('inspect').description('Show all that is known of networks, as JSON like Docker’s'))
+  addInspectOption(network.command('inspect').description("Show all that is known of networks, as JSON like Docker's"))
     .argument('<network...>', 'name, id or beginning of an id')
     .addHelpText(
       'after',
