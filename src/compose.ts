@@ -12,7 +12,7 @@ import { serveControl } from './adapters/grpc/control-server.ts';
 import { createJoinClient } from './adapters/grpc/join-client.ts';
 import { serveJoin } from './adapters/grpc/join-server.ts';
 import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
-import { createExec } from './adapters/kernel/exec.ts';
+import { createExec, createExec } from './adapters/kernel/exec.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
 import { createPki } from './adapters/pki/pki.ts';
 import { createJsonFile, createStateFile } from './adapters/state-file.ts';
@@ -78,6 +78,10 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
     const member: Member = new Member(
       {
         ...{ store, transport, kernel, containers, facts, stateFile, clock, random, logger: log },
+        onStoreStalled: () => {
+          if (identity.store.bundled)
+            void etcd.check().catch((error: unknown) => log.warn({ error }, 'etcd not restarted'));
+        },
         forwarder: createForwarder({ servers }),
         listen: (handler) =>
           new SocketListeners({ handler, logger: log }, { binderPath: programs.dnsBinder, nodePath: process.execPath }),
@@ -157,6 +161,7 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
       quit.abort();
       await resumed.ended;
       await lifecycle.stop();
+      etcd.release();
     },
   };
 }
@@ -177,8 +182,11 @@ function storeOptions(access: StoreAccess, material: TlsMaterial, programs: Prog
   const { endpoints, caCertificate, certificate, key } = access;
   const secure = endpoints.some((endpoint) => endpoint.startsWith('https:'));
   const own = { ca: material.caCertificate, cert: material.certificate, key: material.key };
+  if (!secure) return { endpoints, leaseWorkerPath: programs.leaseWorker };
+  // A bundled etcd has the node's certificate, whatever address it is reached by.
   const tls = certificate === '' ? own : { ca: caCertificate, cert: certificate, key };
-  return { endpoints, leaseWorkerPath: programs.leaseWorker, ...(secure && { tls }) };
+  const name = certificate === '' ? { targetName: 'etcd.overlayd' } : {};
+  return { endpoints, leaseWorkerPath: programs.leaseWorker, tls, ...name };
 }
 
 /** Before etcd or a peer has told the whole table, the cluster CA's signature has to do. */

@@ -35,8 +35,11 @@ export interface EndpointsDeps {
   readonly dataPath: {
     /** Interface names that exist in a container's namespace. */
     linksOf(path: string): Promise<readonly string[]>;
-    /** Resolves when the kernel has what is desired for the network; rejects with the cause. */
-    converge(networkId: string): Promise<void>;
+    /**
+     * Resolves when the kernel has what is desired for the network; rejects with the cause. What stands in the way of
+     * other endpoints than this one does not matter.
+     */
+    converge(networkId: string, endpointId: string): Promise<void>;
   };
   /** Opens or closes the network's responder on this host, as there are local endpoints or not. */
   readonly names: { ensure(networkId: string): Promise<void> };
@@ -175,7 +178,7 @@ export class Endpoints {
     const { networkId } = endpoint.record;
     // The sweep after a crash needs either the claim or the file, the kernel neither: so file and wiring may overlap.
     const saved = local.add(endpoint);
-    await Promise.all([saved, dataPath.converge(networkId)]);
+    await Promise.all([saved, dataPath.converge(networkId, endpoint.record.id)]);
     const [, warning] = await Promise.all([names.ensure(networkId), this.configureResolver(endpoint.container)]);
     return warning;
   }
@@ -187,7 +190,7 @@ export class Endpoints {
     await names.ensure(record.networkId);
     await this.configureResolver(container);
     let clean = true;
-    await dataPath.converge(record.networkId).catch((error: unknown) => {
+    await dataPath.converge(record.networkId, record.id).catch((error: unknown) => {
       // The reconciler goes on trying; until it succeeds the address must rest.
       clean = false;
       this.#deps.logger.warn({ endpoint: record.name, error }, 'endpoint not torn down yet');

@@ -3,7 +3,7 @@
  * start the identity file says which. One of them at a time.
  */
 import { asOverlaydError, OverlaydError } from '../core/errors.ts';
-import type { Clock, ClusterStore, JsonFile, Logger, StoreStatus } from '../ports.ts';
+import type { Clock, ClusterStore, EtcdServer, JsonFile, Logger, StoreStatus } from '../ports.ts';
 import { type Identity, type IdentityState, tlsMaterialOf } from './cluster/identity.ts';
 import {
   type ClusterDefaults,
@@ -14,7 +14,7 @@ import {
 } from './cluster/init.ts';
 import { type JoinDeps, type JoinOptions, joinCluster } from './cluster/join.ts';
 import { leaveCluster } from './cluster/leave.ts';
-import type { BundledEtcd } from './cluster/store-access.ts';
+
 import type { Member } from './member.ts';
 
 /** A member with everything that runs beside it. */
@@ -31,7 +31,7 @@ export interface Membership {
 
 export interface LifecycleDeps extends InitDeps, JoinDeps {
   readonly file: JsonFile<IdentityState>;
-  readonly etcd: BundledEtcd;
+  readonly etcd: EtcdServer;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly startMember: (identity: Identity) => Promise<Membership>;

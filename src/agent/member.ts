@@ -38,6 +38,7 @@ import { StoreWatch } from './store-watch.ts';
 
 export interface MemberPorts {
   readonly store: ClusterStore;
+  readonly onStoreStalled: () => void;
   readonly transport: PeerTransport;
   readonly kernel: Kernel;
   readonly containers: Containers;
@@ -93,7 +94,7 @@ export class Member {
     this.#state = state;
     this.local = new LocalEndpoints({ stateFile, network: (id) => state.view.network(id) });
     this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs }, this.startedAt);
-    this.#watch = new StoreWatch({ store, state, logger });
+    this.#watch = new StoreWatch({ store, state, logger, onStalled: ports.onStoreStalled });
     const gossip = new Gossip(
       { transport, state, detector: this.#detector, clock, random, logger, onInterval: () => this.#updateHidden() },
       { selfId, intervalMs: options.gossipIntervalMs },
@@ -103,17 +104,20 @@ export class Member {
       { store, state, gossip, clock, logger },
       { selfId, quarantineSeconds: options.quarantineSeconds },
     );
-    this.reconciler = new Reconciler({
-      kernel: ports.kernel,
-      view: () => state.view,
-      self: () => this.self,
-      local: () => this.local.all(),
-      clock,
-      logger,
-      onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
-      onApplied: (networkId) => this.#ensureNames(networkId),
-      onHostChange: () => this.#onHostChange(),
-    });
+    this.reconciler = new Reconciler(
+      {
+        kernel: ports.kernel,
+        view: () => state.view,
+        self: () => this.self,
+        local: () => this.local.all(),
+        clock,
+        logger,
+        onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
+        onApplied: (networkId) => this.#ensureNames(networkId),
+        onHostChange: () => this.#onHostChange(),
+      },
+      { auditIntervalMs: options.auditIntervalMs },
+    );
     this.responder = createResponder(
       {
         view: state.view,
@@ -147,7 +151,7 @@ export class Member {
         logger,
         dataPath: {
           linksOf: (path) => ports.kernel.linksOf(path),
-          converge: (networkId) => this.reconciler.converge(networkId),
+          converge: (networkId, endpointId) => this.reconciler.converge(networkId, { endpointId }),
         },
         names: { ensure: (networkId) => this.#ensureNames(networkId) },
       },
@@ -181,9 +185,10 @@ export class Member {
     return this.#detector.heardAgoMs(nodeId, this.#ports.clock.now());
   }
 
-  /** Records that this node wrote through another use-case (nodes, cluster). */
-  merge(records: Parameters<ClusterState['merge']>[0]): void {
-    this.#state.merge(records);
+  /** The replica's records whose key matches, as sorted `key value` lines: equal on two nodes that agree. */
+  records(matching: RegExp): string[] {
+    const lines = [...this.#state.records()].map(({ key, value }) => `${key} ${value}`);
+    return lines.filter((line) => matching.test(line)).sort();
   }
 
   /**

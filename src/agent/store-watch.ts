@@ -7,6 +7,8 @@ export interface StoreWatchDeps {
   readonly store: ClusterStore;
   readonly state: ClusterState;
   readonly logger: Logger;
+  /** The store fell silent: whoever runs it looks after it. */
+  readonly onStalled: () => void;
 }
 
 export class StoreWatch {
@@ -28,6 +30,7 @@ export class StoreWatch {
       if (update.kind === 'stalled') {
         logger.warn({}, 'etcd does not answer; existing networks go on, changes wait');
         this.#connected = false;
+        this.#deps.onStalled();
         continue;
       }
       if (!this.#connected) logger.info({ revision: update.revision, update: update.kind }, 'following etcd');

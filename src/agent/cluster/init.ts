@@ -7,7 +7,7 @@ import { OverlaydError } from '../../core/errors.ts';
 import { firstOf, formatAddress, isCanonical, overlaps, requireCidr } from '../../core/ip.ts';
 import { decodeCluster, encodeRecord } from '../../core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord, PREFIX } from '../../core/records.ts';
-import type { Clock, ClusterStore, HostFacts, JsonFile, Pki, Random, StoreAccess } from '../../ports.ts';
+import type { Clock, ClusterStore, EtcdServer, HostFacts, JsonFile, Pki, Random, StoreAccess } from '../../ports.ts';
 import {
   type Identity,
   type IdentityState,
@@ -17,7 +17,7 @@ import {
   tlsMaterialOf,
 } from './identity.ts';
 import { type DefaultPorts, type NodeOptions, type NodeSettings, resolveSettings } from './node-settings.ts';
-import { accessOf, type BundledEtcd, type EtcdOptions, type OpenStore, parseStoreAccess } from './store-access.ts';
+import { accessOf, type EtcdOptions, type OpenStore, parseStoreAccess } from './store-access.ts';
 import { createJoinToken, DEFAULT_TOKEN_TTL_MS } from './tokens.ts';
 
 export interface InitOptions extends NodeOptions, EtcdOptions {
@@ -33,7 +33,7 @@ export interface InitDeps {
   readonly clock: Pick<Clock, 'now'>;
   readonly random: Random;
   readonly file: JsonFile<IdentityState>;
-  readonly etcd: BundledEtcd;
+  readonly etcd: Pick<EtcdServer, 'ensure' | 'stop'>;
   readonly openStore: OpenStore;
 }
 

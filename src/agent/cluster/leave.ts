@@ -5,10 +5,9 @@
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { decodeNode } from '../../core/record-codec.ts';
 import { keys, PREFIX } from '../../core/records.ts';
-import type { Clock, ClusterStore, JsonFile, Logger } from '../../ports.ts';
+import type { Clock, ClusterStore, EtcdServer, JsonFile, Logger } from '../../ports.ts';
 import { evictEndpoints, markLeft } from './eviction.ts';
 import type { Identity, IdentityState } from './identity.ts';
-import type { BundledEtcd } from './store-access.ts';
 
 export interface LeaveDeps {
   readonly identity: Identity;
@@ -16,7 +15,7 @@ export interface LeaveDeps {
   readonly clock: Pick<Clock, 'now'>;
   readonly logger: Logger;
   readonly file: JsonFile<IdentityState>;
-  readonly etcd: Pick<BundledEtcd, 'remove'>;
+  readonly etcd: Pick<EtcdServer, 'remove'>;
   /** Names of the endpoints on this host. */
   readonly localEndpoints: () => readonly string[];
   /**

@@ -3,15 +3,6 @@ import { OverlaydError } from '../../core/errors.ts';
 import type { ClusterStore, StoreAccess, TlsMaterial } from '../../ports.ts';
 import type { Identity } from './identity.ts';
 
-/** The system's etcd binary under the agent's data directory, with mutual TLS by the node's own certificate. */
-export interface BundledEtcd {
-  /** Idempotent: starts it, or finds it running. Resolves when it serves. */
-  ensure(advertiseAddress: string, material: TlsMaterial): Promise<{ readonly endpoints: readonly string[] }>;
-  stop(): Promise<void>;
-  /** Stops it and deletes its data: the cluster is gone. */
-  remove(): Promise<void>;
-}
-
 export interface StoreLink {
   readonly store: ClusterStore;
   close(): void;

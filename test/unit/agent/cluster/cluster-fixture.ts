@@ -5,8 +5,15 @@ import { type AdmitDeps, admit } from '../../../../src/agent/cluster/admit.ts';
 import type { Identity, IdentityState } from '../../../../src/agent/cluster/identity.ts';
 import { type InitDeps, type InitOptions, initCluster } from '../../../../src/agent/cluster/init.ts';
 import { type JoinOptions, joinCluster } from '../../../../src/agent/cluster/join.ts';
-import type { BundledEtcd } from '../../../../src/agent/cluster/store-access.ts';
-import type { HostFacts, JoinClient, JoinRequest, JsonFile, Logger, Random } from '../../../../src/ports.ts';
+import type {
+  EtcdServer,
+  HostFacts,
+  JoinClient,
+  JoinRequest,
+  JsonFile,
+  Logger,
+  Random,
+} from '../../../../src/ports.ts';
 import { MemoryEtcd } from '../../../sim/memory-store.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 
@@ -102,7 +109,7 @@ export class ClusterFixture {
   host(name: string, address: string) {
     const file = memoryFile<IdentityState>();
     const store = this.etcd.store(name);
-    const bundledEtcd: BundledEtcd = {
+    const bundledEtcd: Pick<EtcdServer, 'ensure' | 'stop' | 'remove'> = {
       ensure: async (advertise) => {
         this.bundled.running = true;
         return { endpoints: [`https://${advertise}:2379`] };

@@ -1,0 +1,66 @@
+/**
+ * Looks at what changes without an event: the filter inside a network's namespace and the inside of a container. Each
+ * costs a process, so a few are looked at per turn, everything in its turn; up to that few each of them every turn.
+ */
+import type { Desired, DesiredNetwork, DesiredPort } from '../core/host-state.ts';
+import { isContainerRight } from '../core/plan/container.ts';
+import type { Kernel } from '../ports.ts';
+
+const PER_TURN = 16;
+
+export interface Drift {
+  /** Ids of networks that need a pass. */
+  readonly networks: readonly string[];
+  /** Ids of endpoints whose container needs a look inside. */
+  readonly endpoints: readonly string[];
+}
+
+type Subject = { readonly network: DesiredNetwork; readonly port: DesiredPort | undefined };
+
+export class DriftAudit {
+  readonly #kernel: Pick<Kernel, 'observe' | 'probe'>;
+  #next = 0;
+
+  constructor(kernel: Pick<Kernel, 'observe' | 'probe'>) {
+    this.#kernel = kernel;
+  }
+
+  async look(wanted: Desired, signal: AbortSignal): Promise<Drift> {
+    const subjects = this.#turn(
+      wanted.networks.flatMap((network): Subject[] => [
+        { network, port: undefined },
+        ...network.ports.map((port) => ({ network, port })),
+      ]),
+    );
+    if (subjects.length === 0) return { networks: [], endpoints: [] };
+    const ports = subjects.flatMap(({ network, port }) => (port ? [{ network, port }] : []));
+    const namespaces = subjects.flatMap(({ network, port }) => (port ? [] : [network.namespace]));
+    const [{ containers }, changed] = await Promise.all([
+      this.#kernel.observe(
+        { host: false, networks: [], containers: ports.map(({ port }) => port.endpoint.container), ports: [] },
+        signal,
+      ),
+      this.#kernel.probe(namespaces, signal),
+    ]);
+    const wrong = ports.filter(({ network, port }) => {
+      const inside = containers.get(port.endpoint.container.identity);
+      return inside !== undefined && (inside === 'gone' || !isContainerRight(port, network, inside));
+    });
+    const networks = [
+      ...wrong.map(({ network }) => network),
+      ...wanted.networks.filter(({ namespace }) => changed.includes(namespace)),
+    ];
+    return {
+      networks: [...new Set(networks.map(({ networkId }) => networkId))],
+      endpoints: wrong.map(({ port }) => port.endpoint.record.id),
+    };
+  }
+
+  #turn(all: readonly Subject[]): Subject[] {
+    if (all.length <= PER_TURN) return [...all];
+    if (this.#next >= all.length) this.#next = 0;
+    const turn = all.slice(this.#next, this.#next + PER_TURN);
+    this.#next += PER_TURN;
+    return turn;
+  }
+}

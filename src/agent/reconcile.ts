@@ -1,0 +1,381 @@
+/**
+ * Keeps the kernel as the view and the local endpoints want it: desired -> plan(observed) -> apply, again and again.
+ *
+ * One pass runs at a time and takes everything that was marked before it; what is marked meanwhile waits for the next,
+ * so sixty-four attaches at once cost a few passes. A pass looks at the marked networks only, at the host only when
+ * what is wanted of it changed or it was marked, and inside a container only until that was found right once.
+ *
+ * Nothing is polled that tells of its changes. What does not (filters inside the networks' namespaces, the insides of
+ * containers) is looked at in turns, a few per interval, so that the cost of an idle host does not grow with it.
+ */
+import type { ClusterView } from '../core/cluster-view.ts';
+import type { LocalEndpoint } from '../core/container.ts';
+import { desired } from '../core/desired.ts';
+import { asOverlaydError, OverlaydError } from '../core/errors.ts';
+import type { ApplyResult, Desired, Observed, OpFailure, Plan, Scope } from '../core/host-state.ts';
+import { Latch } from '../core/latch.ts';
+import { namespaceOf } from '../core/plan/naming.ts';
+import { plan, planClear } from '../core/plan.ts';
+import type { NodeRecord } from '../core/records.ts';
+import type { Clock, Kernel, Logger } from '../ports.ts';
+import { DriftAudit } from './drift-audit.ts';
+import { MarkSet, type Marks } from './reconcile-marks.ts';
+import { SettledContainers } from './settled-containers.ts';
+
+export interface ReconcilerDeps {
+  readonly kernel: Kernel;
+  readonly view: () => ClusterView;
+  readonly self: () => NodeRecord;
+  readonly local: () => readonly LocalEndpoint[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Port and container of these are gone; their owner releases them. Told again while they stay. */
+  readonly onGone: (endpoints: readonly LocalEndpoint[]) => Promise<void>;
+  /** The network's namespace was made or changed. */
+  readonly onApplied?: (networkId: string) => Promise<void>;
+  /** Addresses, routes or links of the host itself changed. */
+  readonly onHostChange?: () => void;
+}
+
+export interface ReconcilerOptions {
+  /** How often what has no events is looked at. */
+  readonly auditIntervalMs?: number;
+}
+
+export interface ReconcileStatus {
+  readonly passes: number;
+  readonly writes: number;
+  /** Writes that put back what something else had changed. */
+  readonly repairs: number;
+  /** Of the last pass; undefined when it did all it had to. */
+  readonly lastError: string | undefined;
+  /** How long the last pass took. */
+  readonly lastPassMs: number;
+}
+
+export interface ConvergeOptions {
+  /** Failures of other endpoints of the network do not count. */
+  readonly endpointId?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Waiter {
+  readonly networkId: string;
+  readonly endpointId: string | undefined;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Time for a burst of events to end: most are the echo of a pass. */
+const SETTLE_MS = 50;
+const RETRY_MS = [250, 500, 1_000, 2_000, 5_000] as const;
+
+export class Reconciler {
+  readonly #deps: ReconcilerDeps;
+  readonly #auditIntervalMs: number;
+  readonly #marks = new MarkSet();
+  readonly #events = new MarkSet();
+  readonly #settled = new SettledContainers();
+  readonly #audit: DriftAudit;
+  readonly #work = new Latch();
+  /** Namespaces of networks that were wanted, by network id. */
+  readonly #known = new Map<string, string>();
+  readonly #announced = new Set<string>();
+  readonly #releasing = new Set<string>();
+  #waiters: Waiter[] = [];
+  #hostKey = '';
+  #failedPasses = 0;
+  #eventsPending = false;
+  #status: ReconcileStatus = { passes: 0, writes: 0, repairs: 0, lastError: undefined, lastPassMs: 0 };
+
+  constructor(deps: ReconcilerDeps, options: ReconcilerOptions = {}) {
+    this.#deps = deps;
+    this.#auditIntervalMs = options.auditIntervalMs ?? 3_000;
+    this.#audit = new DriftAudit(deps.kernel);
+  }
+
+  status(): ReconcileStatus {
+    return this.#status;
+  }
+
+  /** A network id, the host's own part, or everything. */
+  markDirty(what: string): void {
+    this.#marks.add(what, true);
+    this.#work.set();
+  }
+
+  /**
+   * Resolves when a pass that began after this call left the network as it should be, which for a network without local
+   * endpoints means: gone. Rejects with the cause; the reconciler goes on trying all the same.
+   */
+  async converge(networkId: string, options: ConvergeOptions = {}): Promise<void> {
+    const { endpointId, signal } = options;
+    signal?.throwIfAborted();
+    const done = new Promise<void>((resolve, reject) => {
+      const abort = () => reject(signal?.reason);
+      signal?.addEventListener('abort', abort, { once: true });
+      const leave = () => signal?.removeEventListener('abort', abort);
+      this.#waiters.push({
+        networkId,
+        endpointId,
+        resolve: () => {
+          leave();
+          resolve();
+        },
+        reject: (error) => {
+          leave();
+          reject(error);
+        },
+      });
+    });
+    this.markDirty(networkId);
+    await done;
+  }
+
+  /** Ends when the signal aborts, leaving the kernel as it is. Throws what no repetition would mend (`tool-missing`). */
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = new AbortController();
+    const both = AbortSignal.any([signal, stop.signal]);
+    both.addEventListener('abort', () => this.#work.set(), { once: true });
+    const tasks = [this.#loop(both), this.#listen(both), this.#auditInTurns(both)];
+    try {
+      await Promise.all(tasks);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      stop.abort();
+      await Promise.allSettled(tasks);
+      for (const waiter of this.#waiters.splice(0)) {
+        waiter.reject(new OverlaydError('cancelled', 'the agent is stopping', { retryable: true }));
+      }
+    }
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#work.wait();
+      if (signal.aborted) return;
+      const marks = this.#marks.take();
+      if (marks) await this.#pass(marks, signal);
+    }
+  }
+
+  async #pass(marks: Marks, signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#deps;
+    const waiters = this.#waiters.splice(0);
+    const startedAt = clock.now();
+    let failures: readonly OpFailure[] = [];
+    let broken: Error | undefined;
+    try {
+      failures = await this.#reconcile(marks, signal);
+    } catch (error) {
+      broken = asOverlaydError(error);
+    }
+    for (const waiter of waiters) {
+      const error = broken ?? this.#failureFor(waiter, failures);
+      if (error) waiter.reject(error);
+      else waiter.resolve();
+    }
+    const error = broken ?? failures[0]?.error;
+    const { passes } = this.#status;
+    const lastPassMs = clock.now() - startedAt;
+    this.#status = { ...this.#status, passes: passes + 1, lastError: error?.message, lastPassMs };
+    if (!error) {
+      this.#failedPasses = 0;
+      return;
+    }
+    if (signal.aborted) return;
+    logger.warn(
+      { error, failures: failures.length },
+      'the kernel could not be brought to the wanted state, trying again',
+    );
+    this.#retry(marks, signal);
+  }
+
+  #failureFor({ networkId, endpointId }: Waiter, failures: readonly OpFailure[]): Error | undefined {
+    const namespace = this.#namespaceOf(networkId);
+    return failures.find(
+      ({ planned }) =>
+        planned.network === undefined ||
+        (planned.network === namespace &&
+          (endpointId === undefined || planned.endpointId === undefined || planned.endpointId === endpointId)),
+    )?.error;
+  }
+
+  /** Looks at the host too: what stands in the way may be there. */
+  #retry(marks: Marks, signal: AbortSignal): void {
+    const delay = RETRY_MS[Math.min(this.#failedPasses, RETRY_MS.length - 1)]!;
+    this.#failedPasses += 1;
+    this.#later(delay, signal, () => {
+      this.#marks.merge({ ...marks, host: true });
+      this.#work.set();
+    });
+  }
+
+  async #reconcile(marks: Marks, signal: AbortSignal): Promise<readonly OpFailure[]> {
+    const { kernel } = this.#deps;
+    const complete = this.#deps.view().complete;
+    const wanted = this.#desired(marks.all ? undefined : new Set(marks.networks.keys()));
+    const hostKey = keyOfHost(wanted, complete);
+    const scope = this.#scope(wanted, marks, hostKey !== this.#hostKey);
+    const observed = await kernel.observe(scope, signal);
+    const planned = plan(wanted, observed, { complete });
+    // Not cut short by the signal: half a plan is a state that nobody wants.
+    const result: ApplyResult = planned.stages.length > 0 ? await kernel.apply(planned) : { writes: 0, failures: [] };
+    this.#account(planned, result, marks);
+    if (scope.host && !result.failures.some(({ planned }) => planned.network === undefined)) this.#hostKey = hostKey;
+    this.#settle(wanted, observed, planned, result);
+    this.#announce(wanted, planned, result);
+    if (planned.gone.length > 0) this.#release(planned.gone);
+    return result.failures;
+  }
+
+  #desired(only: ReadonlySet<string> | undefined): Desired {
+    const { view, self, local } = this.#deps;
+    return desired({ view: view(), self: self(), local: local() }, only);
+  }
+
+  #scope(wanted: Desired, marks: Marks, hostChanged: boolean): Scope {
+    const namespaces = new Set(wanted.networks.map(({ namespace }) => namespace));
+    // What is not wanted any more is looked at once more, to be taken apart.
+    const former = marks.all ? [...this.#known.keys()] : [...marks.networks.keys()];
+    for (const networkId of former) {
+      const namespace = this.#namespaceOf(networkId);
+      if (namespace !== undefined) namespaces.add(namespace);
+    }
+    return {
+      host: marks.all || marks.host || hostChanged,
+      networks: [...namespaces],
+      containers: this.#settled.unsettled(wanted),
+      ports: wanted.networks.flatMap(({ namespace, ports }) =>
+        ports.map(({ link, endpoint }) => ({ namespace, link, container: endpoint.container })),
+      ),
+    };
+  }
+
+  #namespaceOf(networkId: string): string | undefined {
+    const vni = this.#deps.view().network(networkId)?.vni;
+    return this.#known.get(networkId) ?? (vni === undefined ? undefined : namespaceOf(vni));
+  }
+
+  #account(planned: Plan, { writes, failures }: ApplyResult, marks: Marks): void {
+    const failed = new Set(failures.map((failure) => failure.planned));
+    const ops = planned.stages.flatMap((stage) => stage.ops).filter((each) => !failed.has(each));
+    const idOf = new Map([...this.#known].map(([networkId, namespace]) => [namespace, networkId]));
+    // Nobody asked for a change there, so something else had made one.
+    const repairs = ops.filter(({ network }) =>
+      network === undefined ? !marks.asked : !marks.asked && marks.networks.get(idOf.get(network) ?? '') !== true,
+    );
+    if (repairs.length > 0) {
+      const kinds = [...new Set(repairs.map(({ op }) => op.kind))];
+      this.#deps.logger.warn({ writes: repairs.length, kinds }, 'the kernel had drifted and was repaired');
+    }
+    const status = this.#status;
+    this.#status = { ...status, writes: status.writes + writes, repairs: status.repairs + repairs.length };
+  }
+
+  #settle(wanted: Desired, observed: Observed, planned: Plan, { failures }: ApplyResult): void {
+    const failed = new Set(failures.map((failure) => failure.planned.endpointId));
+    this.#settled.settle(wanted, observed, failed);
+    const broken = new Set(failures.map((failure) => failure.planned.network));
+    for (const { networkId, namespace } of wanted.networks) this.#known.set(networkId, namespace);
+    for (const [networkId, namespace] of this.#known) {
+      if (wanted.namespaces.has(namespace) || broken.has(namespace)) continue;
+      const removed = planned.stages.some(({ ops }) =>
+        ops.some(({ op }) => op.kind === 'delete-namespace' && op.name === namespace),
+      );
+      if (removed) {
+        this.#known.delete(networkId);
+        this.#announced.delete(networkId);
+      }
+    }
+  }
+
+  #announce(wanted: Desired, planned: Plan, { failures }: ApplyResult): void {
+    const broken = new Set(failures.map((failure) => failure.planned.network));
+    const written = new Set(planned.stages.flatMap(({ ops }) => ops.map(({ network }) => network)));
+    for (const { networkId, namespace } of wanted.networks) {
+      if (broken.has(namespace) || (this.#announced.has(networkId) && !written.has(namespace))) continue;
+      this.#announced.add(networkId);
+      this.#deps.onApplied?.(networkId).catch((error: unknown) => {
+        this.#announced.delete(networkId);
+        this.#deps.logger.warn({ networkId, error }, 'what follows from a network being there failed');
+      });
+    }
+  }
+
+  #release(gone: readonly LocalEndpoint[]): void {
+    const fresh = gone.filter(({ record }) => !this.#releasing.has(record.id));
+    if (fresh.length === 0) return;
+    for (const { record } of fresh) this.#releasing.add(record.id);
+    const { onGone, logger } = this.#deps;
+    onGone(fresh)
+      .catch((error: unknown) => logger.warn({ error }, 'endpoints of gone containers could not be released'))
+      .finally(() => {
+        for (const { record } of fresh) this.#releasing.delete(record.id);
+      });
+  }
+
+  // ------------------------------------------------------------ events and audits
+
+  async #listen(signal: AbortSignal): Promise<void> {
+    for await (const change of this.#deps.kernel.changes(signal)) {
+      if (change.kind === 'underlay') {
+        this.#deps.onHostChange?.();
+        continue;
+      }
+      if (change.kind === 'network') {
+        const networkId = [...this.#known].find(([, namespace]) => namespace === change.namespace)?.[0];
+        if (networkId === undefined) continue;
+        this.#events.add(networkId, false);
+      } else {
+        this.#events.add(change.kind, false);
+      }
+      this.#takeEventsLater(signal);
+    }
+  }
+
+  /** The slower the passes, the rarer those that only look at what the one before did. */
+  #takeEventsLater(signal: AbortSignal): void {
+    if (this.#eventsPending) return;
+    this.#eventsPending = true;
+    this.#later(Math.max(SETTLE_MS, 4 * this.#status.lastPassMs), signal, () => {
+      this.#eventsPending = false;
+      const marks = this.#events.take();
+      if (marks) this.#marks.merge(marks);
+      this.#work.set();
+    });
+  }
+
+  async #auditInTurns(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#deps;
+    while (!signal.aborted) {
+      await clock.sleep(this.#auditIntervalMs, signal);
+      try {
+        const { networks, endpoints } = await this.#audit.look(this.#desired(undefined), signal);
+        for (const endpointId of endpoints) this.#settled.doubt(endpointId);
+        for (const networkId of networks) this.#marks.add(networkId, false);
+        if (networks.length > 0) this.#work.set();
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.warn({ error }, 'looking for drift failed, trying again');
+      }
+    }
+  }
+
+  #later(ms: number, signal: AbortSignal, task: () => void): void {
+    this.#deps.clock.sleep(ms, signal).then(task, () => undefined);
+  }
+}
+
+/** Takes everything of overlayd out of the host's kernel. Throws the first cause of what could not be removed. */
+export async function clearHost(kernel: Kernel): Promise<void> {
+  const { namespaces } = await kernel.observe({ host: true, networks: [], containers: [], ports: [] });
+  const scope = { host: true, networks: [...(namespaces ?? [])], containers: [], ports: [] };
+  const { failures } = await kernel.apply(planClear(await kernel.observe(scope)));
+  if (failures[0]) throw failures[0].error;
+}
+
+function keyOfHost({ vtep, port, members, uplinks, namespaces }: Desired, complete: boolean): string {
+  return JSON.stringify([vtep, port, members, uplinks, [...namespaces], complete]);
+}

@@ -1,0 +1,54 @@
+import type { ContainerRef } from '../core/container.ts';
+import type { Desired, DesiredNetwork, DesiredPort, Observed } from '../core/host-state.ts';
+
+/**
+ * Which containers have been found right inside, and for what: looking inside costs a process each, and what is there
+ * changes by the container's own doing only.
+ */
+export class SettledContainers {
+  /** What was found right, by endpoint id. */
+  readonly #keys = new Map<string, string>();
+
+  /** Containers to look into. */
+  unsettled(wanted: Desired): ContainerRef[] {
+    const containers = new Map<string, ContainerRef>();
+    for (const network of wanted.networks) {
+      for (const port of network.ports) {
+        const { record, container } = port.endpoint;
+        if (this.#keys.get(record.id) !== keyOf(port, network)) containers.set(container.identity, container);
+      }
+    }
+    return [...containers.values()];
+  }
+
+  /** After a pass: those that were looked into, and of which nothing failed, are right now. */
+  settle(wanted: Desired, observed: Observed, failed: ReadonlySet<string | undefined>): void {
+    for (const network of wanted.networks) {
+      for (const port of network.ports) {
+        const { record, container } = port.endpoint;
+        const inside = observed.containers.get(container.identity);
+        if (failed.has(record.id)) this.#keys.delete(record.id);
+        else if (inside === 'gone') this.#keys.delete(record.id);
+        else if (inside !== undefined) this.#keys.set(record.id, keyOf(port, network));
+      }
+    }
+  }
+
+  /** Looks inside again with the next pass. */
+  doubt(endpointId: string): void {
+    this.#keys.delete(endpointId);
+  }
+}
+
+function keyOf(port: DesiredPort, network: DesiredNetwork): string {
+  const { container, ifname } = port.endpoint;
+  return JSON.stringify([
+    container.identity,
+    ifname,
+    port.address,
+    port.prefix,
+    port.mac,
+    network.mtu,
+    port.defaultGateway,
+  ]);
+}

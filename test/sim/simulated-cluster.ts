@@ -1,0 +1,216 @@
+/**
+ * A whole cluster in one process: the agents' own code over ports that are all simulated. Time passes only when told
+ * to; every choice comes from the seed, so a failing run replays exactly.
+ */
+import { Member } from '../../src/agent/member.ts';
+import type { ContainerRef } from '../../src/core/container.ts';
+import { OverlaydError } from '../../src/core/errors.ts';
+import { encodeRecord } from '../../src/core/record-codec.ts';
+import { type ClusterRecord, keys, type NodeRecord } from '../../src/core/records.ts';
+import type { Containers, DnsHandler, HostFacts, Logger, NodeState, Random } from '../../src/ports.ts';
+import { FakeKernel } from './fake-kernel.ts';
+import { MemoryEtcd, type MemoryStore } from './memory-store.ts';
+import { MemoryNetwork } from './memory-transport.ts';
+import { seededRandom } from './seeded-random.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+const silent: Logger = { error() {}, warn() {}, info() {}, debug() {}, child: () => silent };
+
+export interface SimulatedClusterOptions {
+  readonly seed: number;
+  readonly latencyMs?: readonly [least: number, most: number];
+  readonly loss?: number;
+  readonly log?: Logger;
+}
+
+export class SimulatedCluster {
+  readonly clock = new VirtualClock();
+  readonly random: Random;
+  readonly etcd: MemoryEtcd;
+  readonly network: MemoryNetwork;
+  readonly hosts: SimulatedHost[] = [];
+  readonly #log: Logger;
+
+  constructor(options: SimulatedClusterOptions) {
+    this.random = seededRandom(options.seed);
+    this.etcd = new MemoryEtcd({ clock: this.clock });
+    this.network = new MemoryNetwork(
+      { clock: this.clock, random: this.random },
+      { latencyMs: options.latencyMs ?? [1, 3], loss: options.loss ?? 0 },
+    );
+    this.#log = options.log ?? silent;
+  }
+
+  /** A cluster of so many hosts, all started. */
+  async start(count: number): Promise<void> {
+    const cluster: ClusterRecord = {
+      id: 'c1',
+      caCertificate: 'ca',
+      pools: [{ base: '10.0.0.0/8', prefix: 24 }],
+      vniRange: [4096, 8191],
+      createdAt: this.clock.now(),
+    };
+    this.etcd.txn([], [{ kind: 'put', key: keys.cluster, value: encodeRecord(cluster) }]);
+    for (let i = 0; i < count; i++) await this.join();
+    await this.clock.advance(2_000);
+  }
+
+  async join(): Promise<SimulatedHost> {
+    const host = new SimulatedHost(this, this.hosts.length + 1, this.#log);
+    this.hosts.push(host);
+    const { record } = host;
+    this.etcd.txn([], [{ kind: 'put', key: keys.node(record.id), value: encodeRecord(record) }]);
+    await host.start();
+    return host;
+  }
+
+  /** Cuts two groups of hosts from each other; etcd stays with whoever is not in `withoutEtcd`. */
+  partition(
+    left: readonly SimulatedHost[],
+    right: readonly SimulatedHost[],
+    withoutEtcd: readonly SimulatedHost[],
+  ): void {
+    for (const a of left) for (const b of right) this.network.cut(a.record.id, b.record.id);
+    for (const host of withoutEtcd) host.store.cut();
+  }
+
+  heal(): void {
+    this.network.heal();
+    for (const host of this.hosts) host.store.heal();
+  }
+
+  get running(): SimulatedHost[] {
+    return this.hosts.filter((host) => host.member !== undefined);
+  }
+
+  async stop(): Promise<void> {
+    for (const host of this.running) await host.crash();
+  }
+}
+
+export class SimulatedHost {
+  readonly record: NodeRecord;
+  readonly kernel = new FakeKernel();
+  readonly store: MemoryStore;
+  member: Member | undefined;
+  readonly #cluster: SimulatedCluster;
+  readonly #log: Logger;
+  #quit = new AbortController();
+  #ended: Promise<void> = Promise.resolve();
+  #saved: NodeState | undefined;
+  #boot = 1;
+  #containers = 0;
+
+  constructor(cluster: SimulatedCluster, number: number, log: Logger) {
+    const id = `node${number}`;
+    this.#cluster = cluster;
+    this.#log = log.child({ node: id });
+    this.store = cluster.etcd.store(id);
+    this.record = {
+      id,
+      name: `h${number}`,
+      advertiseAddress: `192.0.2.${number}`,
+      gossipPort: 7946,
+      joinPort: 2377,
+      vtep: `192.0.2.${number}`,
+      dataPathPort: 4789,
+      keyFingerprint: id,
+      underlayMtu: 1_500,
+      hostRoutes: ['192.0.2.0/24'],
+      labels: {},
+      joinedAt: cluster.clock.now(),
+      left: false,
+    };
+  }
+
+  get running(): Member {
+    if (!this.member) throw new Error(`${this.record.name} is not running`);
+    return this.member;
+  }
+
+  /** A new container on this host, as `connect` takes it. */
+  addContainer(): string {
+    const name = `c${++this.#containers}`;
+    this.kernel.addContainer(`/run/netns/${name}`);
+    return `netns:${name}`;
+  }
+
+  killContainer(text: string): void {
+    this.kernel.killContainer(`/run/netns/${text.slice('netns:'.length)}`);
+  }
+
+  async start(): Promise<void> {
+    const { clock, random, network } = this.#cluster;
+    this.#quit = new AbortController();
+    const member = new Member(
+      {
+        ...{ clock, random, store: this.store, kernel: this.kernel, containers: this.#containersPort() },
+        transport: network.transport(this.record.id, `${this.record.advertiseAddress}:${this.record.gossipPort}`),
+        facts: this.#facts(),
+        stateFile: {
+          load: async () => this.#saved,
+          save: async (state) => {
+            this.#saved = structuredClone(state);
+          },
+        },
+        onStoreStalled: () => {},
+        forwarder: { ask: async () => undefined },
+        listen: (_handler: DnsHandler) => ({ ensure: async () => {}, close: async () => {} }),
+        logger: this.#log,
+      },
+      {
+        self: this.record,
+        gossipIntervalMs: 1_000,
+        leaseSeconds: 10,
+        quarantineSeconds: 60,
+        dnsTtlSeconds: 5,
+        auditIntervalMs: 3_000,
+      },
+    );
+    this.member = member;
+    network.revive(this.record.id);
+    const { ended } = await member.start(this.#quit.signal);
+    this.#ended = ended.catch((error: unknown) => {
+      this.#log.error({ error }, 'the member ended');
+      throw error;
+    });
+    this.#ended.catch(() => undefined);
+  }
+
+  /** The agent is killed; containers and kernel stay. */
+  async crash(): Promise<void> {
+    this.#quit.abort(new OverlaydError('cancelled', 'the agent was killed'));
+    this.#cluster.network.crash(this.record.id);
+    this.member = undefined;
+    await this.#cluster.clock.until(this.#ended);
+  }
+
+  /** The host loses power: agent, containers and kernel state are gone. */
+  async reboot(): Promise<void> {
+    await this.crash();
+    this.kernel.reset();
+    this.#boot += 1;
+  }
+
+  #containersPort(): Containers {
+    return {
+      resolve: async (text) => {
+        const path = `/run/netns/${text.slice('netns:'.length)}`;
+        if (!this.kernel.hasContainer(path)) throw new OverlaydError('namespace-not-found', `${text} does not exist`);
+        return { text, path, identity: `${this.#boot} ${path}` } satisfies ContainerRef;
+      },
+      isAlive: async (ref) => this.kernel.hasContainer(ref.path),
+      configureResolver: async () => undefined,
+    };
+  }
+
+  #facts(): HostFacts {
+    return {
+      bootId: async () => `boot-${this.#boot}`,
+      hostname: () => this.record.name,
+      addresses: async () => [{ link: 'eth0', address: this.record.vtep, prefix: 24 }],
+      routes: async () => [{ destination: '192.0.2.0/24', link: 'eth0' }],
+      underlayMtu: async () => 1_500,
+    };
+  }
+}
