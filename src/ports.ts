@@ -320,6 +320,11 @@ export interface Kernel {
   apply(plan: Plan, signal?: AbortSignal): Promise<ApplyResult>;
   /** Goes on until the signal aborts; begins with `all`, and says `all` again whenever events may have been lost. */
   changes(signal: AbortSignal): AsyncIterable<KernelChange>;
-  /** Interface names in the namespace of that path. */
+  /**
+   * Names of those network namespaces whose filter is not what the last `observe` of them saw: nftables changes in
+   * there come as no event.
+   */
+  probe(namespaces: readonly string[], signal?: AbortSignal): Promise<readonly string[]>;
+  /** Interface names in the namespace of that path. Throws `namespace-unusable`. */
   linksOf(path: string): Promise<readonly string[]>;
 }

@@ -248,7 +248,8 @@ export type Op =
   | { readonly kind: 'set-fdb'; readonly at: Place; readonly row: FdbRow }
   | { readonly kind: 'delete-fdb'; readonly at: Place; readonly row: FdbRow }
   /** Replaces the whole table in one transaction. */
-  | { readonly kind: 'set-filter'; readonly at: Place; readonly filter: Filter };
+  | { readonly kind: 'set-filter'; readonly at: Place; readonly filter: Filter }
+  | { readonly kind: 'delete-filter'; readonly at: Place; readonly family: Filter['family'] };
 
 export interface VethEnd {
   readonly name: string;
@@ -301,8 +302,12 @@ export interface ApplyResult {
   readonly failures: readonly OpFailure[];
 }
 
-/** Something changed there, whoever did it: a namespace name, the host, or anything at all. */
+/** Something changed there, whoever did it. */
 export type KernelChange =
   | { readonly kind: 'network'; readonly namespace: string }
+  /** What is ours in the host's namespace. */
   | { readonly kind: 'host' }
+  /** Links, addresses or routes of the host itself. */
+  | { readonly kind: 'underlay' }
+  /** Anything: events may have been lost. */
   | { readonly kind: 'all' };

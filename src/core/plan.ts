@@ -7,10 +7,10 @@
  *
  * Scale: linear in rows; a network's plan does not look at other networks.
  */
-import type { Desired, Observed, Plan } from './host-state.ts';
+import { type Desired, HOST, type Observed, type Plan } from './host-state.ts';
 import { planHost } from './plan/host.ts';
 import { planNetwork, planRemoval } from './plan/network.ts';
-import { Steps } from './plan/steps.ts';
+import { HOST_OWNER, Steps } from './plan/steps.ts';
 
 /**
  * The networks of `desired.networks` must be those that were observed: one that is not in `observed.networks` does not
@@ -33,4 +33,19 @@ export function plan(desired: Desired, observed: Observed, options: { readonly c
     }
   }
   return { stages: steps.stages(), gone };
+}
+
+/** Takes everything of ours away, for a host that leaves. IPv4 forwarding stays as it is: others may rely on it. */
+export function planClear(observed: Observed): Plan {
+  const steps = new Steps();
+  for (const name of new Set([...(observed.namespaces ?? []), ...observed.networks.keys()])) {
+    planRemoval(name, observed.networks.get(name), steps);
+  }
+  for (const name of observed.host?.links.keys() ?? []) {
+    steps.add('unlink', HOST_OWNER, 'remove', { kind: 'delete-link', at: HOST, name });
+  }
+  if (observed.host?.filter) {
+    steps.add('discard', HOST_OWNER, 'remove', { kind: 'delete-filter', at: HOST, family: 'inet' });
+  }
+  return { stages: steps.stages(), gone: [] };
 }

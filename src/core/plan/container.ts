@@ -37,3 +37,9 @@ export function containerOps(
   }
   return ops;
 }
+
+/** Whether the inside of a container is as it should be; the port's other end is not looked at. */
+export function isContainerRight(port: DesiredPort, network: DesiredNetwork, seen: NamespaceState): boolean {
+  const there = seen.links.has(port.endpoint.ifname);
+  return there && containerOps(port, network, seen, false, true).length === 0;
+}

@@ -1,0 +1,124 @@
+/** Processes: argument vectors and standard input, never a shell. The one door to execa. */
+import { execa } from 'execa';
+import { OverlaydError } from '../../core/errors.ts';
+
+export interface RunResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly input?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Resolves whatever the exit code is. Throws `tool-missing`, `data-path-failed` (time-out, retryable), `cancelled`. */
+export type Run = (argv: readonly string[], options?: RunOptions) => Promise<RunResult>;
+
+/** Lines of both outputs until the process ends or the signal aborts. */
+export type Follow = (argv: readonly string[], signal: AbortSignal) => AsyncIterable<string>;
+
+export interface Exec {
+  readonly run: Run;
+  readonly follow: Follow;
+}
+
+export interface ExecOptions {
+  /** Put before every command, e.g. `nsenter --net=…` to act as another host. */
+  readonly prefix?: readonly string[];
+  /** Processes at once. */
+  readonly concurrency?: number;
+}
+
+const TIMEOUT_MS = 30_000;
+
+/** Debian's packages of what we run. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  ip: 'iproute2',
+  bridge: 'iproute2',
+  nft: 'nftables',
+  nsenter: 'util-linux',
+  sysctl: 'procps',
+};
+
+export function createExec(options: ExecOptions = {}): Exec {
+  const { prefix = [], concurrency = 8 } = options;
+  const slots = createSlots(concurrency);
+
+  const run: Run = async (argv, { input = '', signal } = {}) => {
+    const release = await slots();
+    try {
+      const [file = '', ...args] = [...prefix, ...argv];
+      const result = await execa(file, args, {
+        input,
+        reject: false,
+        stripFinalNewline: false,
+        // The kernel's words are matched: they must not be translated.
+        env: { LC_ALL: 'C' },
+        timeout: TIMEOUT_MS,
+        killSignal: 'SIGKILL',
+        ...(signal ? { cancelSignal: signal } : {}),
+      });
+      if (result.isCanceled) throw new OverlaydError('cancelled', `${argv.join(' ')} was cancelled`);
+      if (result.timedOut) {
+        const message = `${argv.join(' ')} did not end within ${TIMEOUT_MS / 1000} s; the kernel or the machine is overloaded`;
+        throw new OverlaydError('data-path-failed', message, { retryable: true });
+      }
+      const missing = missingTool(result, argv);
+      if (missing !== undefined) throw toolMissing(missing, result.originalMessage);
+      return { code: result.exitCode ?? 1, stdout: result.stdout, stderr: result.stderr };
+    } finally {
+      release();
+    }
+  };
+
+  async function* follow(argv: readonly string[], signal: AbortSignal): AsyncGenerator<string> {
+    const [file = '', ...args] = [...prefix, ...argv];
+    const child = execa(file, args, {
+      all: true,
+      reject: false,
+      buffer: false,
+      stdin: 'ignore',
+      env: { LC_ALL: 'C' },
+      cancelSignal: signal,
+    });
+    yield* child.iterable({ from: 'all' });
+    const result = await child;
+    const missing = missingTool({ ...result, stderr: '' }, argv);
+    if (missing !== undefined) throw toolMissing(missing, result.originalMessage);
+  }
+
+  return { run, follow };
+}
+
+/** `nsenter` reports a program it cannot start with 127 and a sentence. */
+function missingTool(
+  result: { code?: string | undefined; exitCode?: number | undefined; stderr: string },
+  argv: readonly string[],
+): string | undefined {
+  if (result.code === 'ENOENT') return argv[0];
+  return result.exitCode === 127 ? /failed to execute (\S+):/.exec(result.stderr)?.[1] : undefined;
+}
+
+function toolMissing(tool: string, cause: unknown): OverlaydError {
+  const found = PACKAGES[tool];
+  const hint = found === undefined ? 'install it' : `install the package ${found} (Debian's name)`;
+  return new OverlaydError('tool-missing', `the program "${tool}" is not on this host; ${hint}`, { cause });
+}
+
+/** A counting semaphore: resolves to what gives the slot back. */
+function createSlots(count: number): () => Promise<() => void> {
+  let free = count;
+  const waiting: (() => void)[] = [];
+  const release = () => {
+    const next = waiting.shift();
+    if (next) next();
+    else free += 1;
+  };
+  return async () => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    return release;
+  };
+}

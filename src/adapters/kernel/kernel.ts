@@ -1,0 +1,31 @@
+import type { ContainerRef } from '../../core/container.ts';
+import { OverlaydError } from '../../core/errors.ts';
+import type { Clock, Kernel } from '../../ports.ts';
+import { apply } from './apply.ts';
+import type { Exec } from './exec.ts';
+import { parseDump, parseLinks } from './iproute2.ts';
+import { changes } from './monitor.ts';
+import { inPlace, observe, probe } from './observe.ts';
+
+export interface KernelDeps {
+  readonly exec: Exec;
+  readonly clock: Clock;
+  readonly isAlive: (container: ContainerRef) => Promise<boolean>;
+}
+
+/** The kernel of the network namespace that `exec` runs in, through iproute2 and nftables. */
+export function createKernel({ exec, clock, isAlive }: KernelDeps): Kernel {
+  const { run } = exec;
+  const deps = { run, isAlive, listings: new Map<string, string>() };
+  return {
+    observe: (scope, signal) => observe(deps, scope, signal),
+    apply: (plan, signal) => apply(run, plan, signal),
+    changes: (signal) => changes(exec, clock, signal),
+    probe: (namespaces, signal) => probe(deps, namespaces, signal),
+    async linksOf(path) {
+      const { code, stdout, stderr } = await run([...inPlace(path, 'ip'), '-json', 'link', 'show']);
+      if (code === 0) return [...parseLinks(parseDump(stdout)[0]).keys()];
+      throw new OverlaydError('namespace-unusable', `the namespace ${path} cannot be entered: ${stderr.trim()}`);
+    },
+  };
+}

@@ -1,0 +1,120 @@
+/**
+ * Tells where the kernel's state changed, by its own events: one `ip monitor` hears every namespace of ours (each has
+ * an id that says which it is), one `nft monitor` hears the host's tables. Device names of neighbour, FDB and route
+ * events are not used: with several namespaces on one socket `ip` resolves indexes to names of the wrong one.
+ *
+ * No events reach us of nftables inside the networks' namespaces and of what is inside containers: whoever needs to
+ * know of those looks now and then.
+ */
+import type { KernelChange } from '../../core/host-state.ts';
+import { isNetworkNamespace, isUplink, namespaceOf } from '../../core/plan/naming.ts';
+import type { Clock } from '../../ports.ts';
+import type { Exec } from './exec.ts';
+import { createInbox } from './inbox.ts';
+import { namespaceId, parseDump, parseNamespaces, vniOfNamespaceId } from './iproute2.ts';
+
+const BUFFER_BYTES = 8 * 1024 * 1024;
+const RESTART_MS = 1000;
+const IP_MONITOR = ['link', 'neigh', 'route', 'address', 'netconf'];
+
+export async function* changes(exec: Exec, clock: Clock, signal: AbortSignal): AsyncGenerator<KernelChange> {
+  const inbox = createInbox<KernelChange>(keyOf);
+  const stopped = new AbortController();
+  const both = AbortSignal.any([signal, stopped.signal]);
+  const ends = [
+    listen(['ip', '-rcvbuf', String(BUFFER_BYTES), '-oneline', 'monitor', 'all-nsid', ...IP_MONITOR], parseIpEvent),
+    listen(['nft', 'monitor'], parseNftEvent),
+  ];
+
+  /** Starts the monitor again whenever it ends; what happened in between is unknown. */
+  async function listen(argv: readonly string[], parse: (line: string) => KernelChange | undefined): Promise<void> {
+    while (!both.aborted) {
+      await identifyNamespaces(exec, both).catch(() => undefined);
+      const settled = new AbortController();
+      try {
+        inbox.push({ kind: 'all' });
+        // The process listens a few milliseconds after it was started, and does not say when.
+        const again = clock.sleep(RESTART_MS, AbortSignal.any([both, settled.signal]));
+        again.then(() => inbox.push({ kind: 'all' })).catch(() => undefined);
+        for await (const line of exec.follow(argv, both)) {
+          const change = parse(line);
+          if (change) inbox.push(change);
+        }
+      } catch (error) {
+        if (!both.aborted) inbox.fail(error);
+        return;
+      } finally {
+        settled.abort();
+      }
+      await clock.sleep(RESTART_MS, both).catch(() => undefined);
+    }
+  }
+
+  const onAbort = () => inbox.close();
+  both.addEventListener('abort', onAbort, { once: true });
+  if (both.aborted) inbox.close();
+  try {
+    yield* inbox.items();
+  } finally {
+    stopped.abort();
+    await Promise.allSettled(ends);
+  }
+}
+
+/** Gives namespaces of ours their ids, should one have lost it. */
+async function identifyNamespaces(exec: Exec, signal: AbortSignal): Promise<void> {
+  const listing = await exec.run(['ip', '-json', 'netns', 'list'], { signal });
+  const names = parseNamespaces(parseDump(listing.stdout)[0]).filter(isNetworkNamespace);
+  const lines = names.map((name) => `netns set ${name} ${namespaceId(Number(name.slice('ovl-'.length)))}`);
+  if (lines.length > 0) await exec.run(['ip', '-force', '-batch', '-'], { input: `${lines.join('\n')}\n`, signal });
+}
+
+function keyOf(change: KernelChange): string {
+  return change.kind === 'network' ? change.namespace : change.kind;
+}
+
+/** One line of `ip -oneline monitor all-nsid`; undefined when it is of no concern. */
+export function parseIpEvent(line: string): KernelChange | undefined {
+  // "netlink receive error No buffer space available": events were lost.
+  if (line.includes('No buffer space')) return { kind: 'all' };
+  const match = /^\[nsid (\d+|current)\](.*)$/.exec(line);
+  if (!match) return undefined;
+  const [, id = '', event = ''] = match;
+  if (id === 'current') return hostChange(event);
+  const vni = vniOfNamespaceId(Number(id));
+  if (vni <= 0 || !isNetworkEvent(event)) return undefined;
+  return { kind: 'network', namespace: namespaceOf(vni) };
+}
+
+function hostChange(event: string): KernelChange | undefined {
+  const link = /^(?:Deleted )?\d+: ([^:@\s]+)/.exec(event)?.[1];
+  if (link !== undefined) return { kind: isUplink(link) ? 'host' : 'underlay' };
+  if (/^inet6? /.test(event)) return /^inet all forwarding /.test(event) ? { kind: 'host' } : undefined;
+  if (isNeighbour(event)) return isRowEvent(event) ? { kind: 'host' } : undefined;
+  if (event.includes(' table local ')) return undefined;
+  return { kind: / proto 79 /.test(event) ? 'host' : 'underlay' };
+}
+
+function isNetworkEvent(event: string): boolean {
+  if (/^(?:Deleted )?\d+: /.test(event)) return true;
+  if (/^inet6? /.test(event)) return /^inet all forwarding /.test(event);
+  if (isNeighbour(event)) return isRowEvent(event);
+  // A route; the local table only mirrors addresses.
+  return !event.includes(' table local ');
+}
+
+/** Neighbours and FDB rows; the latter begin with `dev` when they have no tunnel end. */
+function isNeighbour(event: string): boolean {
+  return / lladdr | FAILED| INCOMPLETE/.test(event) || /^(?:Deleted )?dev /.test(event);
+}
+
+/** Rows that someone wrote, or that went. What the kernel learns and confirms by itself is no change of ours. */
+function isRowEvent(event: string): boolean {
+  return /^Deleted |PERMANENT|NOARP/.test(event);
+}
+
+/** One line of `nft monitor`. */
+export function parseNftEvent(line: string): KernelChange | undefined {
+  if (line.includes('No buffer space')) return { kind: 'all' };
+  return / inet overlayd\b/.test(line) ? { kind: 'host' } : undefined;
+}

@@ -1,0 +1,118 @@
+/** Our nftables tables as text for `nft -f` and from the JSON of `nft -j list table`. Written for nft 1.0.6. */
+import { type Filter, type FilterChain, type FilterSet, TABLE } from '../../core/host-state.ts';
+import { ruleMark } from '../../core/plan/filter.ts';
+
+/** Replaces the table in one transaction: at no moment is there none. */
+export function renderFilter(filter: Filter): string {
+  return [
+    renderNoFilter(filter.family),
+    `table ${filter.family} ${TABLE} {`,
+    ...filter.sets.map(renderSet),
+    ...filter.chains.map(renderChain),
+    '}',
+    '',
+  ].join('\n');
+}
+
+/** Without a table there is nothing to delete, so one is made before. */
+export function renderNoFilter(family: Filter['family']): string {
+  return `table ${family} ${TABLE} {}\ndelete table ${family} ${TABLE}\n`;
+}
+
+function renderSet({ name, type, interval, elements }: FilterSet): string {
+  const render = (element: string) =>
+    element
+      .split(' ')
+      .map((part, index) => (type[index] === 'ifname' ? `"${part}"` : part))
+      .join(' . ');
+  return [
+    `set ${name} {`,
+    `type ${type.join(' . ')}`,
+    ...(interval ? ['flags interval'] : []),
+    // An empty list of elements is a syntax error.
+    ...(elements.size > 0 ? [`elements = { ${[...elements].map(render).join(', ')} }`] : []),
+    '}',
+  ].join('\n');
+}
+
+function renderChain({ name, type, hook, priority, policy, rules }: FilterChain): string {
+  return [
+    `chain ${name} {`,
+    `type ${type} hook ${hook} priority ${priority}; policy ${policy};`,
+    ...rules.map((rule) => `${rule} comment "${ruleMark(rule)}"`),
+    '}',
+  ].join('\n');
+}
+
+interface Listing {
+  readonly nftables: readonly {
+    readonly table?: { readonly family: Filter['family'] };
+    readonly set?: {
+      readonly name: string;
+      readonly type: string | readonly string[];
+      readonly flags?: readonly string[];
+      readonly elem?: readonly unknown[];
+    };
+    readonly chain?: {
+      readonly name: string;
+      readonly type?: FilterChain['type'];
+      readonly hook?: string;
+      readonly prio?: number;
+      readonly policy?: FilterChain['policy'];
+    };
+    readonly rule?: { readonly chain: string; readonly comment?: string };
+  }[];
+}
+
+/** The rules of the result are comments; see `Filter`. Undefined when the listing has no table. */
+export function parseFilter(json: string): Filter | undefined {
+  if (json === '') return undefined;
+  const { nftables } = JSON.parse(json) as Listing;
+  const rules = new Map<string, string[]>();
+  for (const { chain, rule } of nftables) {
+    if (chain) rules.set(chain.name, rules.get(chain.name) ?? []);
+    if (rule) rules.set(rule.chain, [...(rules.get(rule.chain) ?? []), rule.comment ?? '']);
+  }
+  const family = nftables.find(({ table }) => table)?.table?.family;
+  if (!family) return undefined;
+  return {
+    family,
+    sets: nftables.flatMap(({ set }) =>
+      set
+        ? [
+            {
+              name: set.name,
+              type: typeof set.type === 'string' ? [set.type] : set.type,
+              interval: set.flags?.includes('interval') ?? false,
+              elements: new Set((set.elem ?? []).map(parseElement)),
+            },
+          ]
+        : [],
+    ),
+    chains: nftables.flatMap(({ chain }) =>
+      chain
+        ? [
+            {
+              name: chain.name,
+              type: chain.type ?? 'filter',
+              hook: chain.hook ?? '',
+              priority: chain.prio ?? 0,
+              policy: chain.policy ?? 'accept',
+              rules: rules.get(chain.name) ?? [],
+            },
+          ]
+        : [],
+    ),
+  };
+}
+
+function parseElement(element: unknown): string {
+  if (typeof element === 'string' || typeof element === 'number') return String(element);
+  const { concat, prefix } = element as {
+    concat?: readonly unknown[];
+    prefix?: { readonly addr: string; readonly len: number };
+  };
+  if (concat) return concat.map(parseElement).join(' ');
+  // Anything else is nothing that we write, and as text it equals nothing that we want.
+  return prefix ? `${prefix.addr}/${prefix.len}` : JSON.stringify(element);
+}

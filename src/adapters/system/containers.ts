@@ -1,0 +1,107 @@
+/**
+ * Containers as people name them, and which namespace that is. A namespace file's inode number is reused at once after
+ * the namespace is gone, its inode's ctime is not: both together tell instances apart. For a process it is its start
+ * time (proc(5), field 22 of `stat`), because its `ns/net` file gets a new inode whenever nobody has it open.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { OverlaydError } from '../../core/errors.ts';
+import { isNetworkNamespace } from '../../core/plan/naming.ts';
+import type { Containers } from '../../ports.ts';
+import { configureResolver } from './resolver-file.ts';
+
+export interface ContainersOptions {
+  /** Where the host's file system is seen, e.g. `/proc/PID/root`. */
+  readonly root?: string;
+  /** The host's own network namespace. */
+  readonly hostNamespace?: string;
+}
+
+const PROCESS = /^\/proc\/([1-9]\d*)\/ns\/net$/;
+
+export function createContainers(options: ContainersOptions = {}): Containers {
+  const { root = '', hostNamespace = '/proc/self/ns/net' } = options;
+
+  async function identify(path: string): Promise<string> {
+    const file = await stat(root + path, { bigint: true });
+    const host = await stat(hostNamespace, { bigint: true });
+    if (file.dev !== host.dev) {
+      throw new OverlaydError(
+        'namespace-unusable',
+        `${path} is not a network namespace; make one with \`ip netns add\``,
+      );
+    }
+    if (file.ino === host.ino) {
+      throw new OverlaydError(
+        'namespace-unusable',
+        `${path} is the host's own network namespace (host network); only a namespace of its own can be connected`,
+      );
+    }
+    const process = PROCESS.exec(path)?.[1];
+    if (process === undefined) return `${file.ino}:${file.ctimeNs}`;
+    return `${process}:${startTime(await readFile(`${root}/proc/${process}/stat`, 'utf8'))}`;
+  }
+
+  return {
+    async resolve(text) {
+      const { name, path } = parse(text);
+      try {
+        return { text: name, path, identity: await identify(path) };
+      } catch (error) {
+        if (!isAbsent(error)) throw error;
+        const hint = PROCESS.test(path) ? 'no such process' : '`ip netns list` names those there are';
+        throw new OverlaydError('namespace-not-found', `container ${text}: there is no namespace ${path}; ${hint}`);
+      }
+    },
+    async isAlive({ path, identity }) {
+      try {
+        return (await identify(path)) === identity;
+      } catch (error) {
+        // The file is there but is no other namespace any more, or is not there: both are proof. Anything else is not.
+        return !(isAbsent(error) || error instanceof OverlaydError);
+      }
+    },
+    configureResolver: (ref, servers) => configureResolver(`${root}/etc/netns`, ref, servers),
+  };
+}
+
+function parse(text: string): { name: string; path: string } {
+  const pid = /^pid:([1-9]\d*)$/.exec(text)?.[1];
+  if (pid !== undefined) return { name: text, path: `/proc/${pid}/ns/net` };
+  const target = /^netns:(.+)$/.exec(text)?.[1];
+  if (target === undefined) {
+    throw new OverlaydError('invalid-argument', `container "${text}": write netns:NAME, netns:/path or pid:N`);
+  }
+  // What a batch line of `ip` takes as one word.
+  if (!/^[\w./:@+-]+$/.test(target) || target.startsWith('-') || target === '.' || target === '..') {
+    throw new OverlaydError('invalid-argument', `container "${text}": letters, digits and . / : @ + - _ only`);
+  }
+  if (target.startsWith('/')) return parsePath(target);
+  if (target.includes('/')) {
+    throw new OverlaydError('invalid-argument', `container "${text}": a path begins with /`);
+  }
+  if (isNetworkNamespace(target)) {
+    throw new OverlaydError(
+      'namespace-unusable',
+      `container "${text}": that namespace belongs to a network of overlayd`,
+    );
+  }
+  return { name: `netns:${target}`, path: `/run/netns/${target}` };
+}
+
+function parsePath(path: string): { name: string; path: string } {
+  const pid = PROCESS.exec(path)?.[1];
+  if (pid !== undefined) return { name: `pid:${pid}`, path };
+  const named = /^\/(?:var\/)?run\/netns\/([^/]+)$/.exec(path)?.[1];
+  return named === undefined ? { name: `netns:${path}`, path } : parse(`netns:${named}`);
+}
+
+/** The command name in parentheses may hold spaces and parentheses itself. */
+function startTime(text: string): string {
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return fields[19] ?? '';
+}
+
+function isAbsent(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === 'ENOENT' || code === 'ENOTDIR' || code === 'ESRCH';
+}

@@ -1,0 +1,92 @@
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { OverlaydError } from '../../core/errors.ts';
+import { ROUTE_PROTOCOL } from '../../core/host-state.ts';
+import { isUplink } from '../../core/plan/naming.ts';
+import type { HostFacts } from '../../ports.ts';
+
+/** Runs a command to its end; see `createExec`. */
+export type Run = (
+  argv: readonly string[],
+  options?: { readonly input?: string },
+) => Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>;
+
+interface LinkRow {
+  readonly ifname: string;
+  readonly mtu: number;
+  readonly flags: readonly string[];
+  readonly addr_info: readonly { readonly local: string; readonly prefixlen: number; readonly scope: string }[];
+}
+
+interface RouteRow {
+  readonly type?: string;
+  readonly dst: string;
+  readonly dev?: string;
+  readonly protocol?: string;
+  readonly metrics?: readonly { readonly mtu?: number }[];
+}
+
+/** Facts of the network namespace that `run` runs in. Throws `data-path-failed` when the kernel does not tell. */
+export function createHostFacts({ run }: { readonly run: Run }): HostFacts {
+  async function ask<T>(lines: readonly string[]): Promise<readonly (readonly T[])[]> {
+    const argv = ['ip', '-4', '-json', '-force', '-batch', '-'];
+    const { stdout, stderr } = await run(argv, { input: `${lines.join('\n')}\n` });
+    const dumps = stdout.split('\n').filter((line) => line.startsWith('['));
+    if (dumps.length > 0) return dumps.map((line) => JSON.parse(line) as T[]);
+    const message = `the kernel does not tell its addresses and routes: ${stderr.trim()}`;
+    throw new OverlaydError('data-path-failed', message, { retryable: true });
+  }
+
+  const linksWithAddresses = async () => (await ask<LinkRow>(['address show']))[0] ?? [];
+
+  return {
+    bootId: async () => (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
+    hostname: () => hostname(),
+
+    async addresses() {
+      const links = await linksWithAddresses();
+      return links
+        .filter(({ ifname }) => !isUplink(ifname))
+        .flatMap(({ ifname, addr_info }) =>
+          addr_info
+            .filter(({ scope }) => scope === 'global')
+            .map(({ local, prefixlen }) => ({ link: ifname, address: local, prefix: prefixlen })),
+        );
+    },
+
+    async routes() {
+      const [rows = []] = await ask<RouteRow>(['route show table main']);
+      return rows
+        .filter(({ dst, dev, protocol }) => dst !== 'default' && protocol !== ROUTE_PROTOCOL && !isUplink(dev ?? ''))
+        .map(({ dst, dev }) => ({ destination: dst.includes('/') ? dst : `${dst}/32`, link: dev ?? '' }));
+    },
+
+    async underlayMtu(source, peers) {
+      const [links, routes] = await Promise.all([linksWithAddresses(), routesTo(source, peers)]);
+      const mtuOf = (name: string | undefined) => links.find(({ ifname }) => ifname === name)?.mtu;
+      const mtus = routes
+        .filter(({ type }) => type !== 'local')
+        .map(({ dev, metrics }) => metrics?.find(({ mtu }) => mtu !== undefined)?.mtu ?? mtuOf(dev))
+        .filter((mtu) => mtu !== undefined);
+      if (mtus.length > 0) return Math.min(...mtus);
+      const own = links.find(({ addr_info }) => addr_info.some(({ local }) => local === source));
+      if (own) return own.mtu;
+      throw new OverlaydError(
+        'invalid-address',
+        `${source} is not an address of this host; \`ip -4 address\` lists them`,
+      );
+    },
+  };
+
+  /** Peers without a route are left out. */
+  async function routesTo(source: string, peers: readonly string[]): Promise<RouteRow[]> {
+    if (peers.length === 0) return [];
+    const argv = ['ip', '-4', '-json', '-force', '-batch', '-'];
+    const lines = peers.map((peer) => `route get ${peer} from ${source}`);
+    const { stdout } = await run(argv, { input: `${lines.join('\n')}\n` });
+    return stdout
+      .split('\n')
+      .filter((line) => line.startsWith('['))
+      .flatMap((line) => JSON.parse(line) as RouteRow[]);
+  }
+}
