@@ -110,6 +110,8 @@ export class AddressClaims {
     const compares: Compare[] = [
       { kind: 'revision', key: networkKey, revision: networkRevision },
       { kind: 'absent', key },
+      // A node that is being removed by force must not add to what its eviction has listed.
+      { kind: 'exists', key: keys.node(this.#selfId) },
       quarantineRevision === undefined
         ? { kind: 'absent', key: quarantineKey }
         : { kind: 'revision', key: quarantineKey, revision: quarantineRevision },
@@ -128,11 +130,18 @@ export class AddressClaims {
   /** Why the claim failed: reads the three keys that it compared. */
   async #learn(network: NetworkRecord, address: string, lost: Set<string>, rested: Set<string>): Promise<void> {
     const { store, state } = this.#deps;
-    const [current, endpoint, quarantine] = await Promise.all([
+    const [self, current, endpoint, quarantine] = await Promise.all([
+      store.get(keys.node(this.#selfId)),
       store.get(keys.network(network.id)),
       store.get(keys.endpoint(network.id, address)),
       store.get(keys.quarantine(network.id, address)),
     ]);
+    if (!self) {
+      throw new OverlaydError(
+        'not-joined',
+        'this node was removed from the cluster; run `overlayd leave --force`, then join again',
+      );
+    }
     if (!current) throw removed(network);
     state.merge([current, endpoint, quarantine].filter((entry) => entry !== undefined));
     if (endpoint) lost.add(address);

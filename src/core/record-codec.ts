@@ -124,5 +124,6 @@ export const decodeToken = decoder<TokenRecord>(
     createdBy: string,
     expiresAt: optional(number),
     usesLeft: optional(number),
+    revokedAt: optional(number),
   }),
 );
