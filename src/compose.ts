@@ -12,6 +12,7 @@ import { serveControl } from './adapters/grpc/control-server.ts';
 import { createJoinClient } from './adapters/grpc/join-client.ts';
 import { serveJoin } from './adapters/grpc/join-server.ts';
 import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
+import { createExec } from './adapters/kernel/exec.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
 import { createPki } from './adapters/pki/pki.ts';
 import { createJsonFile, createStateFile } from './adapters/state-file.ts';
