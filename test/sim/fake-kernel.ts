@@ -1,0 +1,153 @@
+/**
+ * A kernel in memory that carries out ops as strictly as the real one refuses them: nothing is made in a namespace that
+ * does not exist, no name is taken twice, no route goes through a link that is down.
+ */
+import { createInbox, type Inbox } from '../../src/adapters/kernel/inbox.ts';
+import type { ContainerRef } from '../../src/core/container.ts';
+import { OverlaydError } from '../../src/core/errors.ts';
+import {
+  type ApplyResult,
+  HOST,
+  type KernelChange,
+  type NamespaceState,
+  type Observed,
+  type Op,
+  type OpFailure,
+  type Place,
+  type Plan,
+  type Scope,
+} from '../../src/core/host-state.ts';
+import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
+import type { Kernel } from '../../src/ports.ts';
+import { FakeMachine } from './fake-machine.ts';
+
+export class FakeKernel implements Kernel {
+  readonly machine = new FakeMachine();
+  /** Ops carried out since the start. */
+  writes = 0;
+  /** Processes that the real one would have needed are not counted; observations are. */
+  observations = 0;
+  readonly #listeners = new Set<Inbox<KernelChange>>();
+  readonly #seenFilters = new Map<string, string>();
+  #faults: { readonly match: (op: Op) => boolean; left: number }[] = [];
+
+  // ------------------------------------------------------------ the port
+
+  async observe(scope: Scope): Promise<Observed> {
+    this.observations += 1;
+    const networks = new Map<string, NamespaceState>();
+    const containers = new Map<string, NamespaceState | 'gone'>();
+    for (const name of scope.networks) {
+      const state = this.machine.snapshot(name);
+      this.#seenFilters.delete(name);
+      if (!state) continue;
+      networks.set(name, state);
+      this.#seenFilters.set(name, this.machine.filterText(name));
+    }
+    for (const { path, identity } of scope.containers) containers.set(identity, this.machine.snapshot(path) ?? 'gone');
+    for (const { namespace, link, container } of scope.ports) {
+      if (networks.get(namespace)?.links.has(link) || containers.has(container.identity)) continue;
+      if (!this.hasContainer(container.path)) containers.set(container.identity, 'gone');
+    }
+    const namespaces = new Set(this.machine.places().filter(isNetworkNamespace));
+    return scope.host
+      ? { namespaces, host: this.machine.hostSnapshot(), networks, containers }
+      : { namespaces: undefined, host: undefined, networks, containers };
+  }
+
+  async apply(plan: Plan): Promise<ApplyResult> {
+    const failures: OpFailure[] = [];
+    let writes = 0;
+    for (const stage of plan.stages) {
+      const before = failures.length;
+      for (const planned of stage.ops) {
+        try {
+          this.#checkFaults(planned.op);
+          for (const place of this.machine.carryOut(planned.op)) this.#emit(place);
+          writes += 1;
+        } catch (error) {
+          failures.push({ planned, error: error as Error });
+        }
+      }
+      if (stage.essential && failures.length > before) break;
+    }
+    this.writes += writes;
+    return { writes, failures };
+  }
+
+  async *changes(signal: AbortSignal): AsyncGenerator<KernelChange> {
+    const inbox = createInbox<KernelChange>((change) => ('namespace' in change ? change.namespace : change.kind));
+    const close = () => inbox.close();
+    signal.addEventListener('abort', close, { once: true });
+    if (signal.aborted) inbox.close();
+    this.#listeners.add(inbox);
+    inbox.push({ kind: 'all' });
+    try {
+      yield* inbox.items();
+    } finally {
+      this.#listeners.delete(inbox);
+      signal.removeEventListener('abort', close);
+    }
+  }
+
+  async probe(namespaces: readonly string[]): Promise<readonly string[]> {
+    return namespaces.filter((name) => this.#seenFilters.get(name) !== this.machine.filterText(name));
+  }
+
+  async linksOf(path: string): Promise<readonly string[]> {
+    const state = this.machine.snapshot(path);
+    if (state) return [...state.links.keys()];
+    throw new OverlaydError('namespace-unusable', `the namespace ${path} cannot be entered`);
+  }
+
+  // ------------------------------------------------------------ what tests do to it
+
+  addContainer(path: string): ContainerRef {
+    this.machine.addPlace(path);
+    return { text: `netns:${path}`, path, identity: path };
+  }
+
+  hasContainer(path: string): boolean {
+    return this.machine.places().includes(path);
+  }
+
+  /** The namespace ends, and with it both ends of its links. */
+  killContainer(path: string): void {
+    for (const place of this.machine.deletePlace(path)) this.#emit(place);
+  }
+
+  /** Something else changes the kernel. `silent`: no event tells. */
+  interfere(op: Op, options: { readonly silent?: boolean } = {}): void {
+    const places = this.machine.carryOut(op);
+    if (!options.silent) for (const place of places) this.#emit(place);
+  }
+
+  /** The next `times` ops that match fail. */
+  failNext(match: (op: Op) => boolean, times = 1): void {
+    this.#faults.push({ match, left: times });
+  }
+
+  /** The host was switched off and on. */
+  reset(): void {
+    this.machine.clear();
+    this.#seenFilters.clear();
+    this.#faults = [];
+    for (const inbox of this.#listeners) inbox.push({ kind: 'all' });
+  }
+
+  tell(change: KernelChange): void {
+    for (const inbox of this.#listeners) inbox.push(change);
+  }
+
+  #emit(place: Place): void {
+    if (place === HOST) this.tell({ kind: 'host' });
+    else if (isNetworkNamespace(place)) this.tell({ kind: 'network', namespace: place });
+  }
+
+  #checkFaults(op: Op): void {
+    const fault = this.#faults.find(({ match, left }) => left > 0 && match(op));
+    if (!fault) return;
+    fault.left -= 1;
+    throw new OverlaydError('data-path-failed', `${op.kind}: made to fail`, { retryable: true });
+  }
+}

@@ -1,0 +1,306 @@
+/** The namespaces of a machine in memory, and what each op does to them or why it is refused. */
+import { OverlaydError } from '../../src/core/errors.ts';
+import {
+  type Address,
+  type FdbRow,
+  type Filter,
+  HOST,
+  type Link,
+  type NamespaceState,
+  type Neighbour,
+  type Op,
+  type Place,
+  type Route,
+} from '../../src/core/host-state.ts';
+import { ruleMark } from '../../src/core/plan/filter.ts';
+import { isUplink } from '../../src/core/plan/naming.ts';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+interface Space {
+  forwarding: boolean;
+  readonly links: Map<string, Mutable<Link>>;
+  addresses: Address[];
+  routes: Route[];
+  neighbours: Neighbour[];
+  fdb: FdbRow[];
+  filter: Filter | undefined;
+}
+
+const DEFAULT_PORT = {
+  learning: true,
+  flood: true,
+  multicastFlood: true,
+  broadcastFlood: true,
+  locked: false,
+};
+
+export class FakeMachine {
+  readonly #spaces = new Map<Place, Space>([[HOST, newSpace()]]);
+  #lastIndex = 1;
+
+  places(): Place[] {
+    return [...this.#spaces.keys()];
+  }
+
+  clear(): void {
+    this.#spaces.clear();
+    this.#spaces.set(HOST, newSpace());
+  }
+
+  addPlace(place: Place): void {
+    if (this.#spaces.has(place)) refuse(`namespace ${place}: File exists`);
+    this.#spaces.set(place, newSpace());
+  }
+
+  /** Returns the places that it touched. */
+  deletePlace(place: Place): Place[] {
+    const space = this.#spaces.get(place);
+    if (!space) return [];
+    const touched = [...space.links.keys()].flatMap((name) => this.#deleteLink(place, name));
+    this.#spaces.delete(place);
+    return touched;
+  }
+
+  snapshot(place: Place): NamespaceState | undefined {
+    const space = this.#spaces.get(place);
+    return space && structuredClone(space);
+  }
+
+  /** What is ours in the host. */
+  hostSnapshot(): NamespaceState {
+    const { links, addresses, routes, neighbours, ...rest } = structuredClone(this.#space(HOST));
+    const ours = ({ link }: { link: string }) => isUplink(link);
+    return {
+      ...rest,
+      links: new Map([...links].filter(([name]) => isUplink(name))),
+      addresses: addresses.filter(ours),
+      routes: routes.filter(ours),
+      neighbours: neighbours.filter(ours),
+    };
+  }
+
+  filterText(place: Place): string {
+    const filter = this.#spaces.get(place)?.filter;
+    return JSON.stringify(filter, (_, value) => (value instanceof Set ? [...value].sort() : value)) ?? '';
+  }
+
+  /** Returns the places that it touched; throws when the kernel would refuse. */
+  carryOut(op: Op): Place[] {
+    switch (op.kind) {
+      case 'add-namespace':
+        this.addPlace(op.name);
+        return [op.name];
+      case 'delete-namespace':
+        return [op.name, ...this.deletePlace(op.name)];
+      case 'set-sysctl':
+        if (op.key === 'net.ipv4.ip_forward') this.#space(op.at).forwarding = op.value === '1';
+        return [op.at];
+      case 'add-vxlan':
+        this.#checkVni(op.vxlan.vni, op.vxlan.port);
+        this.#addLink(op.at, { ...linkOf(op, 'vxlan'), vxlan: op.vxlan });
+        return [op.at];
+      case 'add-bridge':
+        this.#addLink(op.at, linkOf(op, 'bridge'));
+        return [op.at];
+      case 'add-veth':
+        return this.#addVeth(op);
+      case 'delete-link':
+        return this.#deleteLink(op.at, op.name);
+      case 'set-link':
+        this.#setLink(op);
+        return [op.at];
+      case 'set-port': {
+        const link = this.#link(op.at, op.name);
+        if (link.master === undefined) refuse(`${op.name} is no port of a bridge`);
+        link.port = op.flags;
+        return [op.at];
+      }
+      case 'delete-filter':
+        this.#space(op.at).filter = undefined;
+        return [op.at];
+      case 'set-filter': {
+        const { chains, ...rest } = structuredClone(op.filter);
+        const marked = chains.map((chain) => ({ ...chain, rules: chain.rules.map(ruleMark) }));
+        this.#space(op.at).filter = { ...rest, chains: marked };
+        return [op.at];
+      }
+      default:
+        this.#changeRow(op);
+        return [op.at];
+    }
+  }
+
+  // ------------------------------------------------------------ links
+
+  #space(place: Place): Space {
+    return this.#spaces.get(place) ?? refuse(`Cannot open network namespace "${place}"`);
+  }
+
+  #link(place: Place, name: string): Mutable<Link> {
+    return this.#space(place).links.get(name) ?? refuse(`Cannot find device "${name}"`);
+  }
+
+  #addLink(place: Place, link: Link): Mutable<Link> {
+    const { links } = this.#space(place);
+    if (links.has(link.name)) refuse(`${link.name}: File exists`);
+    if (link.name.length > 15) refuse(`${link.name} is not a valid name`);
+    const made = { ...link, index: ++this.#lastIndex };
+    links.set(link.name, made);
+    return made;
+  }
+
+  #addVeth({ at, mtu, end, peer }: Extract<Op, { kind: 'add-veth' }>): Place[] {
+    if (this.#space(peer.at).links.has(peer.name)) refuse(`${peer.name}: File exists`);
+    const a = this.#addLink(at, linkOf({ ...end, mtu }, 'veth'));
+    const b = this.#addLink(peer.at, linkOf({ ...peer, mtu }, 'veth'));
+    a.peerIndex = b.index;
+    b.peerIndex = a.index;
+    return [at, peer.at];
+  }
+
+  #checkVni(vni: number, port: number): void {
+    for (const { links } of this.#spaces.values()) {
+      for (const { vxlan } of links.values()) {
+        if (vxlan?.vni === vni && vxlan.port === port) refuse(`VXLAN ${vni}: File exists`);
+      }
+    }
+  }
+
+  #deleteLink(place: Place, name: string): Place[] {
+    const space = this.#spaces.get(place);
+    const link = space?.links.get(name);
+    if (!space || !link) return [];
+    space.links.delete(name);
+    this.#dropRows(space, name);
+    for (const other of space.links.values()) if (other.master === name) this.#leaveBridge(space, other);
+    if (link.kind !== 'veth') return [place];
+    for (const [peerPlace, { links }] of this.#spaces) {
+      for (const other of links.values()) {
+        if (other.kind === 'veth' && other.peerIndex === link.index) {
+          return [place, peerPlace, ...this.#deleteLink(peerPlace, other.name)];
+        }
+      }
+    }
+    return [place];
+  }
+
+  #setLink({ at, name, set }: Extract<Op, { kind: 'set-link' }>): void {
+    const space = this.#space(at);
+    const link = this.#link(at, name);
+    if (set.master !== undefined) {
+      if (this.#link(at, set.master).kind !== 'bridge') refuse(`${set.master} is not a bridge`);
+      this.#leaveBridge(space, link);
+      link.master = set.master;
+      link.port = DEFAULT_PORT;
+    }
+    if (set.mac !== undefined) link.mac = set.mac;
+    if (set.mtu !== undefined) link.mtu = set.mtu;
+    if (set.up) link.up = true;
+  }
+
+  #leaveBridge(space: Space, link: Mutable<Link>): void {
+    link.master = undefined;
+    link.port = undefined;
+    space.fdb = space.fdb.filter((row) => row.link !== link.name || row.vtep !== undefined);
+  }
+
+  #dropRows(space: Space, name: string): void {
+    const stays = ({ link }: { link: string }) => link !== name;
+    space.addresses = space.addresses.filter(stays);
+    space.routes = space.routes.filter(stays);
+    space.neighbours = space.neighbours.filter(stays);
+    space.fdb = space.fdb.filter(stays);
+  }
+
+  // ------------------------------------------------------------ rows
+
+  #changeRow(op: Op): void {
+    switch (op.kind) {
+      case 'add-address': {
+        this.#link(op.at, op.address.link);
+        const space = this.#space(op.at);
+        space.addresses = [...space.addresses.filter((row) => !isSame(row, op.address)), op.address];
+        return;
+      }
+      case 'delete-address': {
+        const space = this.#space(op.at);
+        space.addresses = space.addresses.filter((row) => !isSame(row, op.address));
+        return;
+      }
+      case 'set-route': {
+        if (!this.#link(op.at, op.route.link).up) refuse(`${op.route.link}: Network is down`);
+        const space = this.#space(op.at);
+        const others = space.routes.filter(({ destination }) => destination !== op.route.destination);
+        space.routes = [...others, op.route];
+        return;
+      }
+      case 'delete-route': {
+        const space = this.#space(op.at);
+        space.routes = space.routes.filter((row) => !isSame(row, op.route));
+        return;
+      }
+      case 'set-neighbour':
+      case 'delete-neighbour': {
+        const { link, address } = op.neighbour;
+        const space = this.#space(op.at);
+        const others = space.neighbours.filter((row) => row.link !== link || row.address !== address);
+        if (op.kind === 'set-neighbour') this.#link(op.at, link);
+        space.neighbours = op.kind === 'set-neighbour' ? [...others, op.neighbour] : others;
+        return;
+      }
+      case 'set-fdb':
+        this.#setFdb(op.at, op.row);
+        return;
+      case 'delete-fdb': {
+        const space = this.#space(op.at);
+        space.fdb = space.fdb.filter((row) => !isSame(row, op.row));
+      }
+    }
+  }
+
+  /** A bridge has one row per MAC; a VXLAN device overwrites the first of a MAC's tunnel ends. */
+  #setFdb(place: Place, row: FdbRow): void {
+    const space = this.#space(place);
+    const link = this.#link(place, row.link);
+    if (row.vtep === undefined) {
+      if (link.master === undefined) refuse(`${row.link} is no port of a bridge`);
+      space.fdb = [...space.fdb.filter(({ mac, vtep }) => mac !== row.mac || vtep !== undefined), row];
+      return;
+    }
+    if (link.kind !== 'vxlan') refuse(`${row.link}: Operation not supported`);
+    const first = space.fdb.findIndex(({ mac, vtep }) => mac === row.mac && vtep !== undefined);
+    if (first < 0) space.fdb = [...space.fdb, row];
+    else space.fdb = space.fdb.with(first, row);
+  }
+}
+
+function newSpace(): Space {
+  return {
+    forwarding: false,
+    links: new Map(),
+    addresses: [],
+    routes: [],
+    neighbours: [],
+    fdb: [],
+    filter: undefined,
+  };
+}
+
+function linkOf({ name, mac, mtu }: { name: string; mac: string; mtu: number }, kind: string): Link {
+  return { name, kind, mac, mtu, up: false };
+}
+
+function isSame(a: object, b: object): boolean {
+  const text = (row: object) =>
+    JSON.stringify(
+      Object.entries(row)
+        .filter(([, value]) => value !== undefined)
+        .sort(),
+    );
+  return text(a) === text(b);
+}
+
+function refuse(message: string): never {
+  throw new OverlaydError('data-path-failed', message, { retryable: true });
+}
