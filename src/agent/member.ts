@@ -130,7 +130,15 @@ export class Member {
     );
     this.#listeners = ports.listen(this.responder.handler);
     this.networks = new Networks(
-      { store, state, gossip, clock, random, logger, tearDown: (networkId) => this.reconciler.converge(networkId) },
+      {
+        store,
+        state,
+        gossip,
+        clock,
+        random,
+        logger,
+        tearDown: (networkId, signal) => this.reconciler.converge(networkId, { signal }),
+      },
       { selfId },
     );
     this.claims = new AddressClaims(
