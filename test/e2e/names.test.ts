@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { upstreamQueries } from '../lab/internet.ts';
 import { attach, reaches, resolve, untilReaches, untilResolves } from '../lab/network.ts';
 import { useLab } from '../lab/use-lab.ts';
 
@@ -83,6 +84,13 @@ describe('names', () => {
       expect(answer.status).not.toBe('NOERROR');
     }
     expect((await resolve(host, container, 'safe')).values).toEqual([address('safe')]);
+  });
+
+  test('nothing of all this was asked of the outside but what belongs there', () => {
+    const names = upstreamQueries(lab().internet)
+      .slice(1)
+      .map((line) => line.split(' ')[1]);
+    expect([...new Set(names)].sort()).toEqual(['big.example', 'nothing.invalid', 'www.example']);
   });
 
   test('a container on two networks has the names of both, on two interfaces, with one default route', async () => {

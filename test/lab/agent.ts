@@ -16,8 +16,8 @@ export class Agent {
   }
 
   /** Starts it and waits until its control socket takes connections. */
-  async start(options: { lasting?: boolean } = {}): Promise<void> {
-    const process = this.launch(options);
+  async start(): Promise<void> {
+    const process = this.launch();
     let ended: number | undefined;
     void process.exited.then((code) => {
       ended = code;
@@ -32,9 +32,9 @@ export class Agent {
   }
 
   /** Starts it and does not wait. */
-  launch(options: { lasting?: boolean } = {}): HostProcess {
+  launch(): HostProcess {
     const argv = ['overlayd', 'agent', '--data-dir', this.#host.dataDirectory, '--run-dir', '/run/overlayd'];
-    this.#process = this.#host.spawn([...argv, '--log-level', 'debug'], { log: 'agent.log', ...options });
+    this.#process = this.#host.spawn([...argv, '--log-level', 'debug'], { log: 'agent.log' });
     return this.#process;
   }
 

@@ -8,7 +8,7 @@ import { childrenOf, expectSuccess, letGo, type Outcome, type RunOptions, run, s
 import { until } from './until.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
-const PATH = `${ROOT}/dist:${ROOT}/node_modules/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+export const PATH = `${ROOT}/dist:${ROOT}/node_modules/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
 
 /** Runs in the new namespaces as pid 1. `/etc` is the machine's with changes of its own, `/run` starts empty. */
 const SETUP = `
@@ -154,18 +154,23 @@ export class Host {
     return expectSuccess(await this.run(argv, options));
   }
 
-  /** Starts something that goes on. With `log`, its output is appended to that file in the host's directory. */
-  spawn(argv: readonly string[], options: { log?: string; lasting?: boolean } = {}): HostProcess {
+  /**
+   * Starts something that goes on. With `log`, its output is appended to that file in the host's directory and it ends
+   * with the host; without, `output` has it and it ends with this process.
+   */
+  spawn(argv: readonly string[], options: { log?: string } = {}): HostProcess {
     const log = options.log === undefined ? undefined : openSync(join(this.directory, options.log), 'a');
     if (log !== undefined) writeSync(log, `# ${argv.join(' ')}\n`);
     const out = log ?? 'pipe';
     const child = start(this.enter(argv), {
       stdio: ['ignore', out, out],
       env: { ...process.env, PATH },
-      detached: options.lasting === true,
+      detached: log !== undefined,
     });
-    if (log !== undefined) closeSync(log);
-    if (options.lasting === true) letGo(child);
+    if (log !== undefined) {
+      closeSync(log);
+      letGo(child);
+    }
     return new HostProcess(child);
   }
 

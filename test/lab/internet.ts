@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Host } from './host.ts';
 import { until } from './until.ts';
@@ -6,11 +8,18 @@ import { until } from './until.ts';
 export const ROUTER = '10.77.0.254';
 export const INTERNET = '198.51.100.1';
 
+const RESOLVER_LOG = 'resolver.log';
 const RESOLVER = fileURLToPath(new URL('upstream-resolver.ts', import.meta.url));
 
 /** It has no route back to any overlay subnet: what is not masqueraded is not answered. */
 export async function startInternet(host: Host): Promise<void> {
   await host.must(['ip', 'addr', 'add', `${INTERNET}/32`, 'dev', 'lo']);
-  const resolver = host.spawn(['node', RESOLVER, INTERNET]);
-  await until('the upstream resolver', () => resolver.output.includes('listening'));
+  host.spawn(['node', RESOLVER, INTERNET], { log: RESOLVER_LOG });
+  await until('the upstream resolver', () => upstreamQueries(host).length > 0);
+}
+
+/** One line for each question that reached the outside world, the first one aside, which says that it listens. */
+export function upstreamQueries(host: Host): readonly string[] {
+  const log = readFileSync(join(host.directory, RESOLVER_LOG), 'utf8');
+  return log.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
 }

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Host, ROOT } from './host.ts';
+import { Host, PATH, ROOT } from './host.ts';
 import { INTERNET, ROUTER, startInternet } from './internet.ts';
 import { type Fault, Switch } from './switch.ts';
 
@@ -45,6 +45,11 @@ export class Lab {
       await lab.close({ keepFiles: true });
       throw error;
     }
+  }
+
+  /** What commands inside find their programs with. */
+  get path(): string {
+    return PATH;
   }
 
   /** Host by number, from 1. */
