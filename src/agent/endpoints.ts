@@ -175,7 +175,7 @@ export class Endpoints {
 
   async #wire(endpoint: LocalEndpoint): Promise<string | undefined> {
     const { dataPath, local, names } = this.#deps;
-    const { id, networkId } = endpoint.record;
+    const { networkId } = endpoint.record;
     // The sweep after a crash needs either the claim or the file, the kernel neither: so file and wiring may overlap.
     const saved = local.add(endpoint);
     await Promise.all([saved, dataPath.converge(networkId, endpoint.record.id)]);
