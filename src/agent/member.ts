@@ -269,9 +269,11 @@ export class Member {
       this.responder.invalidate('all');
       this.#hostChanged = true;
     } else {
-      for (const networkId of change.networks) {
-        this.reconciler.markDirty(networkId);
+      for (const networkId of new Set([...change.networks, ...change.endpoints.keys()])) {
         this.responder.invalidate(networkId);
+        // Own endpoints get into the kernel by the command that makes them, not by its echo.
+        const others = [...(change.endpoints.get(networkId) ?? [])].some((nodeId) => nodeId !== this.#options.self.id);
+        if (others || change.networks.has(networkId)) this.reconciler.markDirty(networkId);
       }
     }
     if (change.live || change.nodes) this.#updateHidden();

@@ -24,8 +24,10 @@ import {
 
 /** What a set of changes touched; everything derived is refreshed by this and nothing else. */
 export interface Touched {
-  /** Networks whose own record or endpoints changed. */
+  /** Networks whose own record changed. */
   readonly networks: Set<string>;
+  /** Nodes whose endpoints changed, by network. */
+  readonly endpoints: Map<string, Set<string>>;
   /** Members, their addresses or their liveness changed. */
   nodes: boolean;
   live: boolean;
@@ -100,7 +102,7 @@ export class ClusterIndex implements ClusterView {
   }
 
   apply(changes: Iterable<RecordChange>): Touched {
-    const touched: Touched = { networks: new Set(), nodes: false, live: false, refused: [] };
+    const touched: Touched = { networks: new Set(), endpoints: new Map(), nodes: false, live: false, refused: [] };
     for (const { key, value } of changes) {
       if (!key.startsWith(PREFIX)) continue;
       const [kind, first, second] = key.slice(PREFIX.length).split('/');
@@ -145,7 +147,9 @@ export class ClusterIndex implements ClusterView {
     if (before && this.#endpointsById.get(before.id)?.address === address) this.#endpointsById.delete(before.id);
     setNested(this.#endpoints, networkId, address, after);
     if (after) this.#endpointsById.set(after.id, after);
-    touched.networks.add(networkId);
+    const nodes = touched.endpoints.get(networkId) ?? new Set();
+    for (const record of [before, after]) if (record) nodes.add(record.nodeId);
+    touched.endpoints.set(networkId, nodes);
   }
 
   #applyQuarantine(key: string, networkId: string, address: string, value: string | undefined, touched: Touched): void {

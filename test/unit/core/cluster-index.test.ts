@@ -51,7 +51,8 @@ describe('the view', () => {
     expect(view.endpoint('e1')).toBeUndefined();
     expect(view.endpoints('n1').get('10.0.1.2')?.id).toBe('e2');
     const touched = view.apply([gone(keys.endpoint('n1', '10.0.1.2'))]);
-    expect(touched.networks).toEqual(new Set(['n1']));
+    expect(touched.endpoints).toEqual(new Map([['n1', new Set(['h1'])]]));
+    expect(touched.networks).toEqual(new Set());
     expect(view.endpoints('n1').size).toBe(0);
     expect(view.endpoint('e2')).toBeUndefined();
   });
