@@ -57,7 +57,8 @@ export class FakeMachine {
   deletePlace(place: Place): Place[] {
     const space = this.#spaces.get(place);
     if (!space) return [];
-    const touched = [...space.links.keys()].flatMap((name) => this.#deleteLink(place, name));
+    const names = [...space.links.keys()].filter((name) => name !== 'lo');
+    const touched = names.flatMap((name) => this.#deleteLink(place, name));
     this.#spaces.delete(place);
     return touched;
   }
@@ -171,6 +172,7 @@ export class FakeMachine {
     const space = this.#spaces.get(place);
     const link = space?.links.get(name);
     if (!space || !link) return [];
+    if (name === 'lo') refuse('lo: Operation not supported');
     space.links.delete(name);
     this.#dropRows(space, name);
     for (const other of space.links.values()) if (other.master === name) this.#leaveBridge(space, other);
@@ -278,7 +280,7 @@ export class FakeMachine {
 function newSpace(): Space {
   return {
     forwarding: false,
-    links: new Map(),
+    links: new Map([['lo', { name: 'lo', kind: '', mac: '00:00:00:00:00:00', mtu: 65536, up: false, index: 1 }]]),
     addresses: [],
     routes: [],
     neighbours: [],

@@ -48,6 +48,11 @@ async function applyGroup(run: Run, ops: readonly PlannedOp[], signal: AbortSign
   }
 }
 
+interface Entry {
+  readonly line: Line;
+  readonly planned: PlannedOp;
+}
+
 async function applyBatch(
   run: Run,
   tool: 'ip' | 'bridge',
@@ -55,28 +60,35 @@ async function applyBatch(
   ops: readonly PlannedOp[],
   signal: AbortSignal | undefined,
 ): Promise<OpFailure[]> {
-  const lines: { line: Line; planned: PlannedOp }[] = [];
+  const lines: Entry[] = [];
   for (const planned of ops) {
     const rendered = tool === 'ip' ? renderIp(planned.op) : [renderBridge(planned.op)];
     for (const line of rendered) lines.push({ line, planned });
   }
-  const input = `${lines.map(({ line }) => line.text).join('\n')}\n`;
-  const result = await run([...inPlace(place, tool), '-force', '-batch', '-'], { input, signal });
-  if (result.code === 0) return [];
-  const told = parseBatchErrors(result.stderr);
   const failures = new Map<PlannedOp, Error>();
-  const fail = ({ line, planned }: { line: Line; planned: PlannedOp }, words: string) => {
+  const fail = ({ line, planned }: Entry, words: string) => {
     if (line.tolerated?.test(words) || failures.has(planned)) return;
     failures.set(planned, failedLine(tool, line.text, place, words));
   };
-  for (const [number, words] of told.byLine) {
-    const entry = lines[number - 1];
-    if (entry) fail(entry, words);
-  }
-  // The tool gave up: of what it did after the last line that it named nothing is known.
-  if (told.rest !== '') {
-    const last = Math.max(0, ...told.byLine.keys());
-    for (const entry of lines.slice(last)) fail(entry, told.rest);
+  let rest: readonly Entry[] = lines;
+  while (rest.length > 0) {
+    const input = `${rest.map(({ line }) => line.text).join('\n')}\n`;
+    const result = await run([...inPlace(place, tool), '-force', '-batch', '-'], { input, signal });
+    if (result.code === 0) break;
+    const told = parseBatchErrors(result.stderr);
+    for (const [number, words] of told.byLine) {
+      const entry = rest[number - 1];
+      if (entry) fail(entry, words);
+    }
+    if (told.rest === '') break;
+    // The tool ended early, without a line number. It quotes what it did not like; without that, nothing is known of
+    // the lines after the last one that it named.
+    const unknown = rest.slice(Math.max(0, ...told.byLine.keys()));
+    const quoted = /argument "(.+?)" is wrong/.exec(told.rest)?.[1];
+    const culprit = quoted === undefined ? -1 : unknown.findIndex(({ line }) => line.text.split(' ').includes(quoted));
+    const blamed = culprit < 0 ? unknown : unknown.slice(culprit, culprit + 1);
+    for (const entry of blamed) fail(entry, told.rest);
+    rest = culprit < 0 ? [] : unknown.slice(culprit + 1);
   }
   return [...failures].map(([planned, error]) => ({ planned, error }));
 }

@@ -243,7 +243,7 @@ export function parseAddresses(dump: readonly Json[] = []): Address[] {
   );
 }
 
-/** Routes that the kernel made by itself are left out. */
+/** Routes that the kernel made by itself are left out. A dump of one protocol does not repeat which: ours. */
 export function parseRoutes(dump: readonly Json[] = []): Route[] {
   return dump
     .filter((row) => row.protocol !== 'kernel')
@@ -251,7 +251,7 @@ export function parseRoutes(dump: readonly Json[] = []): Route[] {
       destination: text(row.dst),
       gateway: text(row.gateway) || undefined,
       link: text(row.dev),
-      protocol: text(row.protocol),
+      protocol: text(row.protocol) || ROUTE_PROTOCOL,
     }));
 }
 

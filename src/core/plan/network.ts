@@ -191,7 +191,7 @@ function ownerOfRow(op: Op, owners: ReadonlyMap<string, Owner>): Owner | undefin
 export function planRemoval(name: string, seen: NamespaceState | undefined, steps: Steps): void {
   const owner: Owner = { network: name, endpointId: undefined };
   const links = seen
-    ? [...seen.links.values()].filter(({ kind }) => kind !== 'bridge')
+    ? [...seen.links.values()].filter(({ kind }) => kind === 'veth' || kind === 'vxlan')
     : [{ name: TUNNEL }, { name: UPLINK }];
   for (const link of links) steps.add('unlink', owner, 'remove', { kind: 'delete-link', at: name, name: link.name });
   steps.add('discard', owner, 'remove', { kind: 'delete-namespace', name });

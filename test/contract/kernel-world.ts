@@ -1,0 +1,138 @@
+/** A cluster as records, for tests of one host's kernel: what the view says, and which endpoints are local. */
+import type { ClusterView } from '../../src/core/cluster-view.ts';
+import type { ContainerRef, LocalEndpoint } from '../../src/core/container.ts';
+import { macOf, parseAddress } from '../../src/core/ip.ts';
+import type { EndpointRecord, NetworkRecord, NodeRecord } from '../../src/core/records.ts';
+
+export interface NetworkChoice {
+  readonly vni: number;
+  readonly cidr: string;
+  readonly gateway: string;
+  readonly internal?: boolean;
+  readonly options?: Readonly<Record<string, string>>;
+}
+
+/** The view of one node; tests change it in place. */
+export class World implements ClusterView {
+  complete = true;
+  readonly revision = 1;
+  readonly nodeRecords = new Map<string, NodeRecord>();
+  readonly networkRecords = new Map<string, NetworkRecord>();
+  readonly endpointRecords = new Map<string, EndpointRecord>();
+  /** By endpoint id. */
+  readonly local = new Map<string, LocalEndpoint>();
+  readonly selfId: string;
+  #lastId = 0;
+
+  constructor(selfId: string) {
+    this.selfId = selfId;
+  }
+
+  get self(): NodeRecord {
+    return this.nodeRecords.get(this.selfId)!;
+  }
+
+  // ------------------------------------------------------------ the view
+
+  cluster = () => undefined;
+  live = () => undefined;
+  quarantine = () => new Map();
+  node = (id: string) => this.nodeRecords.get(id);
+  nodes = () => this.nodeRecords.values();
+  network = (id: string) => this.networkRecords.get(id);
+  networks = () => this.networkRecords.values();
+  networkByName = (name: string) => [...this.networkRecords.values()].find((network) => network.name === name);
+  endpoint = (id: string) => this.endpointRecords.get(id);
+  endpoints = (networkId: string) =>
+    new Map(
+      [...this.endpointRecords.values()]
+        .filter((endpoint) => endpoint.networkId === networkId)
+        .map((endpoint) => [endpoint.address, endpoint]),
+    );
+
+  // ------------------------------------------------------------ changing it
+
+  addNode(id: string, vtep: string, changes: Partial<NodeRecord> = {}): NodeRecord {
+    const record: NodeRecord = {
+      id,
+      name: id,
+      advertiseAddress: vtep,
+      gossipPort: 7946,
+      joinPort: 2377,
+      vtep,
+      dataPathPort: 4789,
+      keyFingerprint: '',
+      underlayMtu: 1500,
+      hostRoutes: [],
+      labels: {},
+      joinedAt: 0,
+      left: false,
+      ...changes,
+    };
+    this.nodeRecords.set(id, record);
+    return record;
+  }
+
+  addNetwork(name: string, { vni, cidr, gateway, internal = false, options = {} }: NetworkChoice): NetworkRecord {
+    const record: NetworkRecord = {
+      id: hex(vni),
+      name,
+      vni,
+      subnets: [{ cidr, gateway, auxAddresses: {} }],
+      internal,
+      attachable: true,
+      labels: {},
+      options,
+      createdAt: 0,
+      state: 'active',
+    };
+    this.networkRecords.set(record.id, record);
+    return record;
+  }
+
+  addRemote(network: NetworkRecord, nodeId: string, address: string): EndpointRecord {
+    const record = this.#endpointRecord(network, nodeId, address);
+    this.endpointRecords.set(record.id, record);
+    return record;
+  }
+
+  /** `published: false`: etcd has not said so yet. */
+  addLocal(
+    network: NetworkRecord,
+    address: string,
+    container: ContainerRef,
+    { ifname = 'eth0', published = true }: { ifname?: string; published?: boolean } = {},
+  ): LocalEndpoint {
+    const record = this.#endpointRecord(network, this.selfId, address);
+    if (published) this.endpointRecords.set(record.id, record);
+    const endpoint = { record, container, ifname };
+    this.local.set(record.id, endpoint);
+    return endpoint;
+  }
+
+  remove(id: string): void {
+    this.endpointRecords.delete(id);
+    this.local.delete(id);
+  }
+
+  #endpointRecord(network: NetworkRecord, nodeId: string, address: string): EndpointRecord {
+    return {
+      // Told apart by their first characters, as random ids are.
+      id: hex(++this.#lastId)
+        .split('')
+        .reverse()
+        .join(''),
+      networkId: network.id,
+      nodeId,
+      address,
+      mac: macOf(parseAddress(address)!),
+      name: `n${this.#lastId}`,
+      aliases: [],
+      createdAt: 0,
+    };
+  }
+}
+
+function hex(value: number): string {
+  return value.toString(16).padStart(64, '0');
+}

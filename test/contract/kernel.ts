@@ -1,0 +1,393 @@
+/** What every kernel does for the planner: the fake and the real one pass the same. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ContainerRef } from '../../src/core/container.ts';
+import { desired } from '../../src/core/desired.ts';
+import {
+  type ApplyResult,
+  HOST,
+  type KernelChange,
+  type NamespaceState,
+  type Observed,
+  type Op,
+  type Plan,
+  TUNNEL,
+} from '../../src/core/host-state.ts';
+import { hostFilter } from '../../src/core/plan/filter.ts';
+import { plan, planClear } from '../../src/core/plan.ts';
+import type { NetworkRecord } from '../../src/core/records.ts';
+import type { Kernel } from '../../src/ports.ts';
+import { World } from './kernel-world.ts';
+
+/** A host without anything of overlayd in it. */
+export interface KernelHost {
+  readonly kernel: Kernel;
+  /** Address of the underlay. */
+  readonly vtep: string;
+  addContainer(name: string): Promise<ContainerRef>;
+  killContainer(name: string): Promise<void>;
+  /** Resolves when events are heard for certain, which is a moment after `changes` was begun. */
+  listening?(next: (match: (change: KernelChange) => boolean) => Promise<unknown>): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function describeKernel(name: string, open: () => Promise<KernelHost>): void {
+  describe(name, () => {
+    let host: KernelHost;
+    let world: World;
+    let web: NetworkRecord;
+    let quit: AbortController;
+
+    beforeEach(async () => {
+      host = await open();
+      quit = new AbortController();
+      world = new World('h1');
+      world.addNode('h1', host.vtep);
+      world.addNode('h2', '10.77.0.2');
+      world.addNode('h3', '10.77.0.3', { dataPathPort: 4790 });
+      web = world.addNetwork('web', { vni: 4096, cidr: '10.0.0.0/24', gateway: '10.0.0.1' });
+    });
+
+    afterEach(async () => {
+      quit.abort();
+      await host.close();
+    });
+
+    const want = () => desired({ view: world, self: world.self, local: [...world.local.values()] });
+
+    async function look(): Promise<Observed> {
+      const { networks } = want();
+      const names = [...world.networkRecords.values()].map(({ vni }) => `ovl-${vni}`);
+      const ports = networks.flatMap(({ namespace, ports: all }) =>
+        all.map(({ link, endpoint }) => ({ namespace, link, container: endpoint.container })),
+      );
+      return host.kernel.observe({
+        host: true,
+        networks: names,
+        containers: ports.map((port) => port.container),
+        ports,
+      });
+    }
+
+    const think = async (): Promise<Plan> => plan(want(), await look(), { complete: world.complete });
+
+    async function converge(): Promise<ApplyResult> {
+      const result = await host.kernel.apply(await think());
+      expect(result.failures.map(({ error }) => error.message)).toEqual([]);
+      return result;
+    }
+
+    /** Something else than overlayd does this. */
+    async function interfere(...ops: readonly Op[]): Promise<void> {
+      const planned = ops.map((op) => ({ op, reason: 'update' as const, network: undefined, endpointId: undefined }));
+      const stages = planned.map((op) => ({ essential: false, ops: [op] }));
+      expect((await host.kernel.apply({ stages, gone: [] })).failures).toEqual([]);
+    }
+
+    async function expectStable(): Promise<void> {
+      expect((await think()).stages).toEqual([]);
+    }
+
+    async function network(): Promise<NamespaceState> {
+      return (await look()).networks.get('ovl-4096')!;
+    }
+
+    async function twoContainers(): Promise<readonly [ContainerRef, ContainerRef]> {
+      const c1 = await host.addContainer('c1');
+      const c2 = await host.addContainer('c2');
+      world.addLocal(web, '10.0.0.2', c1);
+      world.addLocal(web, '10.0.0.3', c2);
+      world.addRemote(web, 'h2', '10.0.0.9');
+      world.addRemote(web, 'h3', '10.0.0.10');
+      await converge();
+      return [c1, c2];
+    }
+
+    it('makes everything from nothing, and then has nothing to do', async () => {
+      await twoContainers();
+      await expectStable();
+      const { links, neighbours, fdb } = await network();
+      expect([...links.keys()].filter((link) => link !== 'lo')).toHaveLength(5);
+      expect(neighbours.filter(({ link }) => link === TUNNEL)).toHaveLength(4);
+      expect(fdb.filter(({ vtep }) => vtep)).toEqual(
+        expect.arrayContaining([
+          { link: TUNNEL, mac: '02:42:0a:00:00:09', vtep: '10.77.0.2', port: undefined },
+          { link: TUNNEL, mac: '02:42:0a:00:00:0a', vtep: '10.77.0.3', port: 4790 },
+        ]),
+      );
+    });
+
+    it('has no uplink on an internal network', async () => {
+      const quiet = world.addNetwork('quiet', { vni: 4097, cidr: '10.0.1.0/24', gateway: '10.0.1.1', internal: true });
+      world.addLocal(quiet, '10.0.1.2', await host.addContainer('c1'));
+      await converge();
+      await expectStable();
+      const seen = await look();
+      expect([...seen.host!.links.keys()]).toEqual([]);
+      expect(seen.networks.get('ovl-4097')!.routes).toEqual([]);
+      expect([...seen.containers.values()].map((state) => state !== 'gone' && state.routes)).toEqual([[]]);
+    });
+
+    it('follows remotes that come, move and go', async () => {
+      await twoContainers();
+      const moving = world.addRemote(web, 'h2', '10.0.0.11');
+      await converge();
+      world.endpointRecords.set(moving.id, { ...moving, nodeId: 'h3' });
+      expect((await converge()).writes).toBe(1);
+      world.remove(moving.id);
+      expect((await converge()).writes).toBe(2);
+      await expectStable();
+    });
+
+    it('turns a local endpoint into a remote one when etcd gives its address to another node', async () => {
+      await twoContainers();
+      const [moved] = [...world.local.values()];
+      world.endpointRecords.set('other', { ...moved!.record, id: 'other', nodeId: 'h2' });
+      world.endpointRecords.delete(moved!.record.id);
+      await converge();
+      await expectStable();
+      expect((await network()).fdb).toContainEqual({
+        link: TUNNEL,
+        mac: '02:42:0a:00:00:02',
+        vtep: '10.77.0.2',
+        port: undefined,
+      });
+    });
+
+    it('lets one network carry the default route of a container, the first by name', async () => {
+      const [c1] = await twoContainers();
+      const defaults = async () => {
+        const state = (await look()).containers.get(c1.identity);
+        return state === 'gone' ? [] : state!.routes.map(({ gateway, link }) => `${gateway} ${link}`);
+      };
+      expect(await defaults()).toEqual(['10.0.0.1 eth0']);
+      const api = world.addNetwork('api', { vni: 4098, cidr: '10.0.2.0/24', gateway: '10.0.2.1' });
+      const second = world.addLocal(api, '10.0.2.2', c1, { ifname: 'eth1' });
+      await converge();
+      await expectStable();
+      expect(await defaults()).toEqual(['10.0.2.1 eth1']);
+      world.remove(second.record.id);
+      await converge();
+      await converge();
+      await expectStable();
+      expect(await defaults()).toEqual(['10.0.0.1 eth0']);
+    });
+
+    it('changes the MTU of what is there', async () => {
+      const [c1] = await twoContainers();
+      world.addNode('h2', '10.77.0.2', { underlayMtu: 1400 });
+      await converge();
+      await expectStable();
+      const seen = await look();
+      const inside = seen.containers.get(c1.identity);
+      expect(inside !== 'gone' && inside?.links.get('eth0')?.mtu).toBe(1350);
+      expect(seen.networks.get('ovl-4096')!.links.get(TUNNEL)!.mtu).toBe(1350);
+      expect(seen.host!.links.get('ovl4096')!.mtu).toBe(1350);
+    });
+
+    it('makes the tunnel anew, with its rows, when the data-path port changes', async () => {
+      await twoContainers();
+      world.addNode('h1', host.vtep, { dataPathPort: 4800 });
+      await converge();
+      await expectStable();
+      expect((await network()).links.get(TUNNEL)!.vxlan!.port).toBe(4800);
+    });
+
+    const at = 'ovl-4096';
+    const first = 'e100000000000';
+    const drifts: Record<string, readonly Op[]> = {
+      'an FDB row of a remote': [
+        { kind: 'delete-fdb', at, row: { link: TUNNEL, mac: '02:42:0a:00:00:09', vtep: '10.77.0.2' } },
+      ],
+      "an FDB row of a port's own MAC": [{ kind: 'delete-fdb', at, row: { link: first, mac: '02:42:0a:00:00:02' } }],
+      'an FDB row that leads elsewhere': [
+        { kind: 'set-fdb', at, row: { link: TUNNEL, mac: '02:42:0a:00:00:09', vtep: '10.77.0.77' } },
+      ],
+      'an FDB row too many': [
+        { kind: 'set-fdb', at, row: { link: TUNNEL, mac: '02:42:0a:00:00:63', vtep: '10.77.0.77' } },
+      ],
+      'a neighbour row': [
+        { kind: 'delete-neighbour', at, neighbour: { link: TUNNEL, address: '10.0.0.9', mac: '02:42:0a:00:00:09' } },
+      ],
+      'a neighbour row with another MAC': [
+        { kind: 'set-neighbour', at, neighbour: { link: TUNNEL, address: '10.0.0.9', mac: '02:42:0a:00:00:63' } },
+      ],
+      'a neighbour row too many': [
+        { kind: 'set-neighbour', at, neighbour: { link: TUNNEL, address: '10.0.0.99', mac: '02:42:0a:00:00:63' } },
+      ],
+      'the flags of a port': [
+        {
+          kind: 'set-port',
+          at,
+          name: first,
+          flags: { learning: true, flood: true, multicastFlood: true, broadcastFlood: true, locked: false },
+        },
+      ],
+      'a port': [{ kind: 'delete-link', at, name: first }],
+      'the bridge': [{ kind: 'delete-link', at, name: 'br0' }],
+      'the tunnel': [{ kind: 'delete-link', at, name: TUNNEL }],
+      'the uplink': [{ kind: 'delete-link', at: HOST, name: 'ovl4096' }],
+      "the gateway's address": [
+        { kind: 'delete-address', at, address: { link: 'br0', address: '10.0.0.1', prefix: 24 } },
+      ],
+      'an address too many': [{ kind: 'add-address', at, address: { link: 'br0', address: '10.9.9.9', prefix: 24 } }],
+      'the way out of the network': [
+        {
+          kind: 'delete-route',
+          at,
+          route: { destination: 'default', gateway: '169.254.0.1', link: 'up0', protocol: '79' },
+        },
+      ],
+      'the way from the host into the network': [
+        {
+          kind: 'delete-route',
+          at: HOST,
+          route: { destination: '10.0.0.0/24', gateway: '10.0.0.1', link: 'ovl4096', protocol: '79' },
+        },
+      ],
+      "the network's forwarding": [{ kind: 'set-sysctl', at, key: 'net.ipv4.ip_forward', value: '0' }],
+      "the host's forwarding": [{ kind: 'set-sysctl', at: HOST, key: 'net.ipv4.ip_forward', value: '0' }],
+      "the network's filter": [{ kind: 'delete-filter', at, family: 'bridge' }],
+      "the host's filter": [{ kind: 'delete-filter', at: HOST, family: 'inet' }],
+      'the MAC of a port': [{ kind: 'set-link', at, name: first, set: { mac: '0e:00:00:00:00:01' } }],
+      'the whole namespace': [{ kind: 'delete-namespace', name: at }],
+    };
+
+    it.each(Object.entries(drifts))('puts right: %s', async (_, ops) => {
+      await twoContainers();
+      await interfere(...ops);
+      expect((await think()).stages).not.toEqual([]);
+      await converge();
+      // A deleted namespace ends a moment later than its name: its links may still be in the containers.
+      await expectStable();
+    });
+
+    it('puts right what is inside a container', async () => {
+      const [c1] = await twoContainers();
+      const inside = c1.path;
+      await interfere(
+        { kind: 'delete-address', at: inside, address: { link: 'eth0', address: '10.0.0.2', prefix: 24 } },
+        { kind: 'set-link', at: inside, name: 'eth0', set: { mac: '0e:00:00:00:00:01', mtu: 1000 } },
+      );
+      await converge();
+      await expectStable();
+    });
+
+    it('leaves a default route alone that is not ours', async () => {
+      const c1 = await host.addContainer('c1');
+      const endpoint = world.addLocal(web, '10.0.0.2', c1);
+      await converge();
+      const foreign = { destination: 'default', gateway: '10.0.0.7', link: 'eth0', protocol: 'static' };
+      await interfere({ kind: 'set-route', at: c1.path, route: foreign });
+      await expectStable();
+      world.remove(endpoint.record.id);
+    });
+
+    it('tells which endpoints are gone with their containers, and plans nothing for them', async () => {
+      await twoContainers();
+      await host.killContainer('c1');
+      const [gone] = [...world.local.values()];
+      await expect.poll(async () => (await think()).gone.map(({ record }) => record.id)).toEqual([gone!.record.id]);
+      await converge();
+      expect((await think()).stages).toEqual([]);
+      world.remove(gone!.record.id);
+      await converge();
+      await expectStable();
+    });
+
+    it('takes nothing away while the view is not whole', async () => {
+      await twoContainers();
+      const before = await look();
+      world.complete = false;
+      for (const { record } of [...world.local.values()].slice(1)) world.remove(record.id);
+      for (const { id, nodeId } of [...world.endpointRecords.values()]) if (nodeId !== 'h1') world.remove(id);
+      world.nodeRecords.delete('h2');
+      world.nodeRecords.delete('h3');
+      expect((await think()).stages).toEqual([]);
+      expect(await look()).toEqual({ ...before, containers: expect.anything() });
+    });
+
+    it('keeps members in the filter that a view that is not whole does not know', async () => {
+      await twoContainers();
+      const full = hostFilter(want());
+      world.complete = false;
+      world.nodeRecords.delete('h2');
+      world.addNode('h4', '10.77.0.4');
+      await converge();
+      const members = (await look()).host!.filter!.sets.find(({ name: set }) => set === 'members')!;
+      expect([...members.elements].sort()).toEqual(
+        [...full.sets.find(({ name: set }) => set === 'members')!.elements, '10.77.0.4'].sort(),
+      );
+    });
+
+    it('takes a network apart after its last endpoint, and everything when the host leaves', async () => {
+      const [c1] = await twoContainers();
+      const api = world.addNetwork('api', { vni: 4098, cidr: '10.0.2.0/24', gateway: '10.0.2.1' });
+      world.addLocal(api, '10.0.2.2', c1, { ifname: 'eth1' });
+      await converge();
+      for (const { record } of [...world.local.values()]) if (record.networkId === web.id) world.remove(record.id);
+      await converge();
+      await expectStable();
+      expect([...(await look()).namespaces!]).toEqual(['ovl-4098']);
+      expect(await host.kernel.linksOf(c1.path)).not.toContain('eth0');
+
+      expect((await host.kernel.apply(planClear(await look()))).failures).toEqual([]);
+      const left = await look();
+      expect([...left.namespaces!]).toEqual([]);
+      expect(left.host).toMatchObject({ links: new Map(), routes: [], neighbours: [], filter: undefined });
+      expect(await host.kernel.linksOf(c1.path)).not.toContain('eth1');
+    });
+
+    it('carries out what it can and tells what it could not', async () => {
+      const [c1] = await twoContainers();
+      const c3 = await host.addContainer('c3');
+      const lost = world.addLocal(web, '10.0.0.4', { ...c3, path: '/run/netns/nowhere' });
+      const fine = world.addLocal(web, '10.0.0.5', c3);
+      const names = ['ovl-4096'];
+      const observed = await host.kernel.observe({ host: false, networks: names, containers: [c1], ports: [] });
+      const { failures } = await host.kernel.apply(plan(want(), observed, { complete: true }));
+      expect(new Set(failures.map(({ planned }) => planned.endpointId))).toEqual(new Set([lost.record.id]));
+      expect(failures[0]!.error).toMatchObject({ code: 'data-path-failed', retryable: true });
+      expect(await host.kernel.linksOf(c3.path)).toContain('eth0');
+      world.remove(lost.record.id);
+      await converge();
+      await expectStable();
+      expect(world.local.has(fine.record.id)).toBe(true);
+    });
+
+    it('tells changes by event, and those it has none for when probed', async () => {
+      await twoContainers();
+      const changes = host.kernel.changes(quit.signal)[Symbol.asyncIterator]();
+      const next = async (match: (change: KernelChange) => boolean) => {
+        for (;;) {
+          const { value } = await changes.next();
+          if (match(value)) return value;
+        }
+      };
+      const isWeb = (change: KernelChange) => change.kind === 'network' && change.namespace === at;
+      await next(({ kind }) => kind === 'all');
+      await host.listening?.(next);
+      await interfere(...drifts['an FDB row of a remote']!);
+      await next(isWeb);
+      await interfere(...drifts['a neighbour row']!);
+      await next(isWeb);
+      await interfere(...drifts["the host's filter"]!);
+      await next(({ kind }) => kind === 'host');
+      await host.killContainer('c1');
+      await next(isWeb);
+
+      await converge();
+      await look();
+      expect(await host.kernel.probe([at])).toEqual([]);
+      await interfere(...drifts["the network's filter"]!);
+      expect(await host.kernel.probe([at])).toEqual([at]);
+    });
+
+    it('names the links of a container', async () => {
+      const c1 = await host.addContainer('c1');
+      world.addLocal(web, '10.0.0.2', c1, { ifname: 'net7' });
+      await converge();
+      expect(await host.kernel.linksOf(c1.path)).toContain('net7');
+      await expect(host.kernel.linksOf('/run/netns/nowhere')).rejects.toMatchObject({ code: 'namespace-unusable' });
+    });
+  });
+}
