@@ -20,8 +20,10 @@ const surroundings: Surroundings = {
   readFile: (path) => (path === '-' ? text(process.stdin) : readFile(path, 'utf8')),
   async ask(question) {
     const terminal = createInterface({ input: process.stdin, output: process.stderr });
+    // The end of input answers nothing.
+    const ended = new Promise<string>((resolve) => terminal.once('close', () => resolve('')));
     try {
-      return await terminal.question(question);
+      return await Promise.race([terminal.question(question), ended]);
     } finally {
       terminal.close();
     }
