@@ -141,7 +141,7 @@ const REFUSALS: readonly Refusal[] = [
     what: 'a multicast MAC',
     args: connect('--mac', '03:42:00:00:00:01', 'used', 'netns:free'),
     message: /multicast/,
-    code: 2,
+    code: 1,
   },
   {
     what: 'a MAC that is taken',
@@ -196,8 +196,8 @@ describe('what cannot be done is refused with its cause, and leaves no trace', (
   test('without an agent', async () => {
     const idle = await lab().addHost('h9', 9);
     const answer = await idle.overlayd('network', 'ls');
-    expect(answer.stderr).toMatch(/^overlayd: .*agent.*not running/m);
-    expect(answer.code).not.toBe(0);
+    expect(answer.stderr).toMatch(/^overlayd: the agent does not answer on .*start it/m);
+    expect(answer.code).toBe(69);
   });
 
   test('before the host is a member', async () => {

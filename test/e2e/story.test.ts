@@ -53,7 +53,7 @@ describe('from init to the last disconnect on two hosts, as a user types it', ()
   test('what is too large for one frame passes too', async () => {
     const { Mtu } = (await lab().host(1).json('network', 'inspect', 'web'))[0];
     expect(Mtu).toBe(1450);
-    const ping = ['ping', '-q', '-c', '3', '-W', '2'];
+    const ping = ['ping', '-q', '-c', '3', '-i', '0.2', '-W', '2'];
     await lab()
       .host(2)
       .mustExec('c2', [...ping, '-M', 'do', '-s', String(Mtu - 28), 'api']);

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { Host, HostProcess } from './host.ts';
-import { signal } from './process.ts';
 import { until } from './until.ts';
 
 export const SOCKET = '/run/overlayd/overlayd.sock';
@@ -49,16 +48,11 @@ export class Agent {
 
   /** SIGSTOP. */
   async freeze(): Promise<void> {
-    signal(await this.pid(), 'SIGSTOP');
+    await this.#process?.kill('SIGSTOP');
   }
 
   async thaw(): Promise<void> {
-    signal(await this.pid(), 'SIGCONT');
-  }
-
-  async pid(): Promise<number> {
-    if (this.#process === undefined) throw new Error(`no agent was started on ${this.#host.name}`);
-    return this.#process.pid();
+    await this.#process?.kill('SIGCONT');
   }
 
   async #end(name: NodeJS.Signals): Promise<number> {

@@ -1,7 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host, HostProcess } from './host.ts';
-import { signal } from './process.ts';
 import { until } from './until.ts';
 
 /** Access to an etcd from the outside of overlayd, by Debian's etcdctl. */
@@ -103,11 +102,11 @@ export class EtcdServer {
 
   /** It keeps its connections and answers nothing. */
   async freeze(): Promise<void> {
-    signal(await this.#process!.pid(), 'SIGSTOP');
+    await this.#process?.kill('SIGSTOP');
   }
 
   async thaw(): Promise<void> {
-    signal(await this.#process!.pid(), 'SIGCONT');
+    await this.#process?.kill('SIGCONT');
   }
 }
 

@@ -64,6 +64,13 @@ export class HostProcess {
   async kill(name: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const inner = childrenOf(this.child.pid!)[0];
     if (inner !== undefined) signal(inner, name);
+    // nsenter stops when what it runs is stopped, and does not go on by itself.
+    if (name === 'SIGCONT') signal(this.child.pid!, name);
+  }
+
+  /** Ends nsenter, whatever state it is in: while it is stopped, the host's process namespace cannot end. */
+  drop(): void {
+    this.child.kill('SIGKILL');
   }
 }
 
@@ -77,6 +84,7 @@ export class Host {
   readonly directory: string;
   readonly agent: Agent;
   readonly #options: HostOptions;
+  readonly #processes = new Set<HostProcess>();
   #holder: Holder | undefined;
 
   constructor(options: HostOptions) {
@@ -130,6 +138,7 @@ export class Host {
     const holder = this.#holder;
     this.#holder = undefined;
     if (holder === undefined) return;
+    for (const process of this.#processes) process.drop();
     await release(holder);
     // The kernel ends the namespace, and with it the cable, in its own time; a failure means that it has.
     const { pid, port } = this.#options.plug;
@@ -171,7 +180,10 @@ export class Host {
       closeSync(log);
       letGo(child);
     }
-    return new HostProcess(child);
+    const made = new HostProcess(child);
+    this.#processes.add(made);
+    void made.exited.then(() => this.#processes.delete(made));
+    return made;
   }
 
   // ------------------------------------------------------------ containers
