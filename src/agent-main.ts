@@ -29,7 +29,11 @@ async function main(args: readonly string[]): Promise<void> {
     return;
   }
   const config = await loadConfig(flags, process.env);
-  const logger = createLogger({ ...config, journal: process.env.JOURNAL_STREAM !== undefined });
+  const logger = createLogger({
+    level: config.logLevel,
+    format: config.logFormat,
+    journal: process.env.JOURNAL_STREAM !== undefined,
+  });
   const clock = systemClock;
   const notifier = createNotifier(
     { run: createExec().run, clock, logger },
@@ -43,7 +47,7 @@ async function main(args: readonly string[]): Promise<void> {
   const agent = await startAgent(config, PROGRAMS, logger);
   logger.info({ dataDir: config.dataDir, runDir: config.runDir, state: agent.describe() }, 'agent started');
   void notifier.ready(agent.describe());
-  void notifier.feedWatchdog(async () => true, quit.signal);
+  void notifier.feedWatchdog(() => agent.isHealthy(), quit.signal);
 
   const signal = await asked;
   logger.info({ signal }, 'agent stops, networks stay');

@@ -8,6 +8,7 @@ import { SocketListeners } from './adapters/dns/listeners.ts';
 import { hostResolvers } from './adapters/dns/resolv-conf.ts';
 import { createBundledEtcd } from './adapters/etcd/server.ts';
 import { createEtcdStore } from './adapters/etcd/store.ts';
+import { createControlClient } from './adapters/grpc/control.ts';
 import { serveControl } from './adapters/grpc/control-server.ts';
 import { createJoinClient } from './adapters/grpc/join-client.ts';
 import { serveJoin } from './adapters/grpc/join-server.ts';
@@ -43,6 +44,8 @@ const CERTIFICATE_LIFETIME_MS = 90 * 24 * 3_600_000;
 export interface Agent {
   /** What the service manager is told. */
   describe(): string;
+  /** Whether a command would be answered now: asked the way a command asks. */
+  isHealthy(): Promise<boolean>;
   stop(): Promise<void>;
 }
 
@@ -152,11 +155,20 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
   const status = { version: VERSION, dataDir: config.dataDir, startedAtMs, rssBytes: () => process.memoryUsage.rss() };
   const handlers = createHandlers({ lifecycle, pki, clock, random, logger, status }, { quarantineSeconds });
   const quit = new AbortController();
-  await serveControl(handlers, { socketPath: join(config.runDir, 'overlayd.sock'), logger }, quit.signal);
+  const socketPath = join(config.runDir, 'overlayd.sock');
+  await serveControl(handlers, { socketPath, logger }, quit.signal);
   const resumed = lifecycle.resume(quit.signal);
   await resumed.attempted;
   return {
     describe: () => lifecycle.describe(),
+    isHealthy: async () => {
+      const client = createControlClient(socketPath);
+      try {
+        return (await client.getStatus({})).version === VERSION;
+      } finally {
+        client.close();
+      }
+    },
     stop: async () => {
       quit.abort();
       await resumed.ended;

@@ -86,6 +86,7 @@ export class Reconciler {
   #hostKey = '';
   #failedPasses = 0;
   #eventsPending = false;
+  #stopped = false;
   #status: ReconcileStatus = { passes: 0, writes: 0, repairs: 0, lastError: undefined, lastPassMs: 0 };
 
   constructor(deps: ReconcilerDeps, options: ReconcilerOptions = {}) {
@@ -111,6 +112,7 @@ export class Reconciler {
   async converge(networkId: string, options: ConvergeOptions = {}): Promise<void> {
     const { endpointId, signal } = options;
     signal?.throwIfAborted();
+    if (this.#stopped) throw stopping();
     const done = new Promise<void>((resolve, reject) => {
       const abort = () => reject(signal?.reason);
       signal?.addEventListener('abort', abort, { once: true });
@@ -145,9 +147,8 @@ export class Reconciler {
     } finally {
       stop.abort();
       await Promise.allSettled(tasks);
-      for (const waiter of this.#waiters.splice(0)) {
-        waiter.reject(new OverlaydError('cancelled', 'the agent is stopping', { retryable: true }));
-      }
+      this.#stopped = true;
+      for (const waiter of this.#waiters.splice(0)) waiter.reject(stopping());
     }
   }
 
@@ -374,6 +375,10 @@ export async function clearHost(kernel: Kernel): Promise<void> {
   const scope = { host: true, networks: [...(namespaces ?? [])], containers: [], ports: [] };
   const { failures } = await kernel.apply(planClear(await kernel.observe(scope)));
   if (failures[0]) throw failures[0].error;
+}
+
+function stopping(): OverlaydError {
+  return new OverlaydError('cancelled', 'the agent is stopping; try again', { retryable: true });
 }
 
 function keyOfHost({ vtep, port, members, uplinks, namespaces }: Desired, complete: boolean): string {

@@ -88,6 +88,30 @@ export class SimulatedCluster {
   }
 }
 
+interface Life {
+  over: boolean;
+}
+
+/** A port that does nothing any more, and answers nothing, once the life of the agent that uses it is over. */
+function mortal<T extends object>(port: T, life: Life): T {
+  const never = () => new Promise<never>(() => undefined);
+  return new Proxy(port, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]) => {
+        if (life.over) return never();
+        const result: unknown = member.apply(target, args);
+        if (!(result instanceof Promise)) return result;
+        return result.then(
+          (value: unknown) => (life.over ? never() : value),
+          (error: unknown) => (life.over ? never() : Promise.reject(error)),
+        );
+      };
+    },
+  });
+}
+
 export class SimulatedHost {
   readonly record: NodeRecord;
   readonly kernel = new FakeKernel();
@@ -96,7 +120,7 @@ export class SimulatedHost {
   readonly #cluster: SimulatedCluster;
   readonly #log: Logger;
   #quit = new AbortController();
-  #ended: Promise<void> = Promise.resolve();
+  #life: Life = { over: false };
   #saved: NodeState | undefined;
   #boot = 1;
   #containers = 0;
@@ -141,18 +165,26 @@ export class SimulatedHost {
 
   async start(): Promise<void> {
     const { clock, random, network } = this.#cluster;
+    const life: Life = { over: false };
+    this.#life = life;
     this.#quit = new AbortController();
     const member = new Member(
       {
-        ...{ clock, random, store: this.store, kernel: this.kernel, containers: this.#containersPort() },
+        ...{ clock, random },
+        store: mortal(this.store, life),
+        kernel: mortal(this.kernel, life),
+        containers: mortal(this.#containersPort(), life),
         transport: network.transport(this.record.id, `${this.record.advertiseAddress}:${this.record.gossipPort}`),
         facts: this.#facts(),
-        stateFile: {
-          load: async () => this.#saved,
-          save: async (state) => {
-            this.#saved = structuredClone(state);
+        stateFile: mortal(
+          {
+            load: async () => this.#saved,
+            save: async (state: NodeState) => {
+              this.#saved = structuredClone(state);
+            },
           },
-        },
+          life,
+        ),
         onStoreStalled: () => {},
         forwarder: { ask: async () => undefined },
         listen: (_handler: DnsHandler) => ({ ensure: async () => {}, close: async () => {} }),
@@ -170,19 +202,15 @@ export class SimulatedHost {
     this.member = member;
     network.revive(this.record.id);
     const { ended } = await member.start(this.#quit.signal);
-    this.#ended = ended.catch((error: unknown) => {
-      this.#log.error({ error }, 'the member ended');
-      throw error;
-    });
-    this.#ended.catch(() => undefined);
+    void ended.catch((error: unknown) => this.#log.error({ error }, 'the member ended'));
   }
 
-  /** The agent is killed; containers and kernel stay. */
+  /** The agent is killed, at whatever line it is; containers and kernel stay. */
   async crash(): Promise<void> {
+    this.#life.over = true;
     this.#quit.abort(new OverlaydError('cancelled', 'the agent was killed'));
     this.#cluster.network.crash(this.record.id);
     this.member = undefined;
-    await this.#cluster.clock.until(this.#ended);
   }
 
   /** The host loses power: agent, containers and kernel state are gone. */

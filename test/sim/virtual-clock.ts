@@ -19,8 +19,9 @@ export class VirtualClock implements Clock {
     this.#now = startMs;
   }
 
+  /** Whole milliseconds, as a real clock tells them. */
   now(): number {
-    return this.#now;
+    return Math.floor(this.#now);
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
