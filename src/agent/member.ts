@@ -113,6 +113,7 @@ export class Member {
         clock,
         logger,
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
+        onLost: (networkId) => this.#listeners.close(networkId),
         onApplied: (networkId) => this.#ensureNames(networkId),
         onHostChange: () => this.#onHostChange(),
       },

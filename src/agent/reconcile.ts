@@ -31,6 +31,8 @@ export interface ReconcilerDeps {
   readonly logger: Logger;
   /** Port and container of these are gone; their owner releases them. Told again while they stay. */
   readonly onGone: (endpoints: readonly LocalEndpoint[]) => Promise<void>;
+  /** The network's namespace has disappeared and is about to be made again: whoever holds the old one must let go. */
+  readonly onLost?: (networkId: string) => Promise<void>;
   /** The network's namespace was made or changed. */
   readonly onApplied?: (networkId: string) => Promise<void>;
   /** Addresses, routes or links of the host itself changed. */
@@ -221,6 +223,7 @@ export class Reconciler {
     const scope = this.#scope(wanted, marks, hostKey !== this.#hostKey);
     const observed = await kernel.observe(scope, signal);
     const planned = plan(wanted, observed, { complete });
+    await this.#announceLoss(wanted, planned);
     // Not cut short by the signal: half a plan is a state that nobody wants.
     const result: ApplyResult = planned.stages.length > 0 ? await kernel.apply(planned) : { writes: 0, failures: [] };
     this.#account(planned, result, marks);
@@ -289,6 +292,15 @@ export class Reconciler {
         this.#known.delete(networkId);
         this.#announced.delete(networkId);
       }
+    }
+  }
+
+  /** An open socket keeps a removed namespace alive, and with it the VXLAN device, of which the kernel allows no second. */
+  async #announceLoss(wanted: Desired, planned: Plan): Promise<void> {
+    const ops = planned.stages.flatMap((stage) => stage.ops.map(({ op }) => op));
+    const made = new Set(ops.flatMap((op) => (op.kind === 'add-namespace' ? [op.name] : [])));
+    for (const { networkId, namespace } of wanted.networks) {
+      if (made.has(namespace) && this.#announced.delete(networkId)) await this.#deps.onLost?.(networkId);
     }
   }
 

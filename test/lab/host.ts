@@ -10,7 +10,10 @@ import { until } from './until.ts';
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 export const PATH = `${ROOT}/dist:${ROOT}/node_modules/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
 
-/** Runs in the new namespaces as pid 1. `/etc` is the machine's with changes of its own, `/run` starts empty. */
+/**
+ * Runs in the new namespaces as pid 1. `/etc` is the machine's with changes of its own, `/run` starts empty, every
+ * start is a boot of its own.
+ */
 const SETUP = `
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/netns /run/lock "$STATE/etc" "$STATE/etc.work" "$STATE/data"
@@ -24,6 +27,8 @@ rm -f /etc/resolv.conf
 echo "nameserver $2" > /etc/resolv.conf
 hostname "$1"
 echo "$1" > /etc/hostname
+cat /proc/sys/kernel/random/uuid > /run/boot_id
+mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
 ip link set lo up
 `;
 

@@ -1,6 +1,5 @@
 /** `overlayd status`: what this agent is, and in words what is wrong now. */
 
-import { getNode } from '../../agent/cluster/nodes.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import type { Status } from '../../gen/overlayd/v1/control.ts';
 import { nodeMessage, peerMessage } from './messages.ts';
@@ -33,9 +32,12 @@ export function statusMessage(lifecycle: Lifecycle, facts: StatusFacts): Status 
     state: problems.length > 0 ? 'degraded' : 'ready',
     problems,
     clusterId: identity.clusterId,
-    self: nodeMessage(
-      getNode({ view: () => member.view, liveness: () => 'ready', selfId: member.self.id }, member.self.id),
-    ),
+    self: nodeMessage({
+      record: member.self,
+      state: member.removed ? 'down' : 'ready',
+      self: true,
+      endpoints: member.local.all().length,
+    }),
     store: {
       ...membership.storeStatus(),
       endpoints: [...membership.storeStatus().endpoints],
