@@ -7,6 +7,7 @@ import { createWaiting, encodeUpstreamQuery, fitReply, formatQuestionKey } from 
 import { resolve } from '../core/dns/resolve.ts';
 import { encodeReply, type Query, RCODE } from '../core/dns/wire.ts';
 import { createZones, type Zone } from '../core/dns/zone.ts';
+import { type Cidr, containsCidr, parseCidr } from '../core/ip.ts';
 import type { DnsClient, DnsForwarder, DnsHandler, Random } from '../ports.ts';
 
 export interface ResponderDeps {
@@ -61,6 +62,16 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
   const counts = { answered: 0, dropped: 0, forwarded: 0, merged: 0, failed: 0, overloaded: 0 };
   const random = () => deps.random.next();
 
+  function isOverlay(block: Cidr): boolean {
+    for (const { subnets } of deps.view.networks()) {
+      for (const { cidr } of subnets) {
+        const subnet = parseCidr(cidr);
+        if (subnet !== undefined && containsCidr(subnet, block)) return true;
+      }
+    }
+    return false;
+  }
+
   function zonesOf(client: DnsClient): [Zone, ...Zone[]] | undefined {
     const asked = zones.get(client.networkId);
     if (asked === undefined) return undefined;
@@ -97,7 +108,7 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
   return {
     handler(message, client) {
       const known = zonesOf(client);
-      const asker = known && { address: client.address, transport: client.transport, zones: known };
+      const asker = known && { address: client.address, transport: client.transport, zones: known, isOverlay };
       const resolution = asker && resolve(message, asker, random);
       if (asker === undefined || resolution === undefined) {
         counts.dropped += 1;

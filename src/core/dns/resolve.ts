@@ -1,11 +1,11 @@
 /**
  * The decision for one question: an answer from our own zones, a refusal, or leave to ask an upstream server.
  *
- * Guarantees: names and addresses of the client's networks never leave; a single label never leaves; a client whose
- * networks are all internal never has anything forwarded; who is not on the asked network gets no answer at all.
+ * Guarantees: names of the client's networks and addresses of any network never leave; a single label never leaves; a
+ * client whose networks are all internal never has anything forwarded; who is not on the asked network gets no answer.
  * The network asked comes first, then the client's other networks in the order given.
  */
-import { parseAddress } from '../ip.ts';
+import { type Cidr, parseAddress } from '../ip.ts';
 import { parseReverse, REVERSE_SUFFIX, type ReverseName } from './reverse.ts';
 import {
   CLASS_IN,
@@ -28,6 +28,8 @@ export interface Asker {
   readonly transport: 'udp' | 'tcp';
   /** The network that was asked, then the client's others in the order of their names. */
   readonly zones: readonly [Zone, ...Zone[]];
+  /** True for a block inside any network of the cluster, the client's or not; without it only the zones count. */
+  readonly isOverlay?: (block: Cidr) => boolean;
 }
 
 /** Bytes: the reply. A query: an upstream server is to be asked. Undefined: no answer. */
@@ -73,7 +75,7 @@ function resolveOwn(query: Query, asker: Asker, random: () => number): Uint8Arra
   }
   if (absent) return replyWithout(query, zones, RCODE.NXDOMAIN);
   const reverse = parseReverse(name);
-  if (reverse !== undefined) return resolveReverse(query, zones, reverse);
+  if (reverse !== undefined) return resolveReverse(query, asker, reverse);
   return isPrivate(name, zones) ? replyWithout(query, zones, RCODE.NXDOMAIN) : undefined;
 }
 
@@ -89,9 +91,11 @@ function isPrivate(name: string, zones: readonly Zone[]): boolean {
   return !host.includes('.') || zones.some((zone) => lookUp(zone, host) !== undefined);
 }
 
-function resolveReverse(query: Query, zones: Asker['zones'], reverse: ReverseName): Uint8Array | undefined {
+function resolveReverse(query: Query, asker: Asker, reverse: ReverseName): Uint8Array | undefined {
+  const { zones, isOverlay } = asker;
   const { block, below } = reverse;
-  const owner = zones.find((zone) => ownsBlock(zone, block));
+  // Another network's address has no name here, and the outside need not learn of it.
+  const owner = zones.find((zone) => ownsBlock(zone, block)) ?? (isOverlay?.(block) === true ? zones[0] : undefined);
   if (owner === undefined) return undefined;
   const { ttlSeconds } = owner;
   const negative = { authority: encodeSoa(query, REVERSE_SUFFIX, ttlSeconds) };

@@ -2,6 +2,7 @@ import type { RecordType } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
 import { resolve } from '../../../../src/core/dns/resolve.ts';
 import { buildZone, type Zone } from '../../../../src/core/dns/zone.ts';
+import type { Cidr } from '../../../../src/core/ip.ts';
 import { type FakeNetwork, fakeView } from './fake-view.ts';
 import { addressesIn, edns, question, read } from './messages.ts';
 
@@ -52,7 +53,8 @@ interface Asking {
 
 function ask(message: Uint8Array, { zones = [web], transport = 'udp', random = 0, ...rest }: Asking = {}) {
   const address = rest.address ?? (zones[0].network === 'web' ? '10.0.1.2' : '10.0.2.2');
-  const resolution = resolve(message, { address, transport, zones }, () => random);
+  const isOverlay = ({ address: first }: Cidr) => first >>> 8 === 0x0a0002;
+  const resolution = resolve(message, { address, transport, zones, isOverlay }, () => random);
   if (resolution instanceof Uint8Array) return read(resolution);
   return resolution === undefined ? 'dropped' : 'forward';
 }
@@ -175,6 +177,10 @@ describe('addresses', () => {
       expect(ask(question(name, 'PTR'))).toBe('forward');
     },
   );
+
+  it('have no name when they are another network’s, and are not forwarded', () => {
+    expect(rcode('2.2.0.10.in-addr.arpa', 'PTR')).toBe('NXDOMAIN');
+  });
 });
 
 describe('internal networks', () => {
