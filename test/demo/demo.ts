@@ -94,7 +94,7 @@ async function play(lab: Lab): Promise<void> {
   await typeIn(three, 'c4', ping('198.51.100.1'));
 
   narrator.chapter('The agent is not in the way of traffic');
-  await narrator.command(`${one.name}# kill -9 $(pidof overlayd agent)`, async () => {
+  await narrator.command(`${one.name}# kill -9 $(pgrep -f agent.cjs)`, async () => {
     await one.agent.kill();
     return '';
   });

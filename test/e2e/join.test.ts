@@ -133,7 +133,19 @@ describe('joining', () => {
     const [one, five] = [lab().host(1), lab().host(5)];
     await one.mustOverlayd('node', 'rm', '--force', 'h5');
     await until('h5 to notice', async () => (await five.json('status')).State !== 'ready');
-    expect((await five.overlayd('network', 'create', 'intruder')).code).toBe(1);
+    for (const args of [
+      ['network', 'create', 'intruder'],
+      ['token', 'create'],
+    ]) {
+      const answer = await five.overlayd(...args);
+      expect([answer.code, answer.stderr]).toEqual([
+        1,
+        expect.stringMatching(/removed from the cluster.*leave --force/),
+      ]);
+    }
+    await five.mustOverlayd('leave', '--force');
+    expect((await join(5, '--token', await token(), '10.77.0.1:2377')).stderr).toBe('');
+    await untilReady(lab().hosts);
     expect(await one.json('network', 'ls')).toEqual([]);
   });
 

@@ -47,6 +47,15 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
   const { lifecycle, clock } = deps;
   const membership = (): Membership => lifecycle.require();
   const member = (): Member => membership().member;
+  /** For what changes the cluster. The certificate of a removed node opens etcd still, so it has to hold back itself. */
+  const active = (): Membership => {
+    const found = membership();
+    if (!found.member.removed) return found;
+    throw new OverlaydError(
+      'not-joined',
+      'this node was removed from the cluster; run `overlayd leave --force`, then join again',
+    );
+  };
   const nodes = (of: Member) => ({
     view: () => of.view,
     liveness: (nodeId: string) => of.liveness(nodeId),
@@ -76,12 +85,12 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     },
     getNode: async ({ ref }: Ref) => nodeMessage(getNode(nodes(member()), ref)),
     removeNode: async (request: RemoveRequest): Promise<Ref> => {
-      const { member: of, store } = membership();
+      const { member: of, store } = active();
       return { ref: await removeNode({ ...deps, ...nodes(of), store }, request, options) };
     },
 
     createToken: async (request: CreateTokenRequest) => {
-      const { store, identity } = membership();
+      const { store, identity } = active();
       return await createJoinToken({ ...deps, store }, identity, request);
     },
     listTokens: async () => {
@@ -90,11 +99,11 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
       return { tokens: tokens.map((token): Token => tokenMessage(token, of.view.node(token.createdBy)?.name)) };
     },
     revokeToken: async ({ ref }: Ref): Promise<Ref> => ({
-      ref: await revokeToken({ store: membership().store, clock }, ref),
+      ref: await revokeToken({ store: active().store, clock }, ref),
     }),
 
     createNetwork: async (request: CreateNetworkRequest) => {
-      const of = member();
+      const of = active().member;
       return networkMessage(of, await of.networks.create(request), { withEndpoints: false });
     },
     listNetworks: async () => {
@@ -106,17 +115,17 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
       return networkMessage(of, await of.networks.find(ref), { withEndpoints: true });
     },
     removeNetwork: async ({ ref }: RemoveRequest, signal: AbortSignal) => {
-      const { network, waitingFor } = await member().networks.remove(ref, signal);
+      const { network, waitingFor } = await active().member.networks.remove(ref, signal);
       return { id: network.id, name: network.name, waitingFor: [...waitingFor] };
     },
     pruneNetworks: async ({ filters }: PruneRequest, signal: AbortSignal) => {
       const selects = parsePruneFilters(filters, clock.now());
-      const pruned = await member().networks.prune(selects, signal);
+      const pruned = await active().member.networks.prune(selects, signal);
       return { names: pruned.map((network) => network.name) };
     },
 
     connect: async (request: ConnectRequest) => {
-      const of = member();
+      const of = active().member;
       const { endpoint, warnings } = await of.endpoints.connect(connectOptions(request));
       return { endpoint: endpointMessage(of, endpoint.record), warnings: [...warnings] };
     },
