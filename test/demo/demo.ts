@@ -137,7 +137,8 @@ and there for example
   overlayd network inspect web
   ip netns exec c3 ping shop                  (on h3; containers: c1 on h1, c2 on h2, c3 and c4 on h3)
   ip netns add c9 && overlayd network connect --name mine web netns:c9
-  kill -9 $(pgrep -f agent.cjs)               (traffic goes on)
+  kill -9 $(pgrep -f agent.cjs)               (traffic goes on; to start it again:)
+  overlayd agent --data-dir ${lab.directory}/h1/data &
 Logs: ${lab.directory}/h1/agent.log and so on.
 To end it:
   npm run demo -- --stop`);
@@ -189,6 +190,9 @@ async function main(): Promise<number> {
   }
   let lab: Lab | undefined;
   let failed = true;
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => void Promise.resolve(lab?.close()).finally(() => process.exit(130)));
+  }
   try {
     narrator.chapter('Three hosts on a switch, each with an agent');
     lab = await narrator.check('h1, h2 and h3 are up', () => Lab.open({ hosts: 3, agents: true }));
