@@ -223,10 +223,11 @@ export class Reconciler {
     const scope = this.#scope(wanted, marks, hostKey !== this.#hostKey);
     const observed = await kernel.observe(scope, signal);
     const planned = plan(wanted, observed, { complete });
+    for (const { networkId, namespace } of wanted.networks) this.#known.set(networkId, namespace);
     await this.#announceLoss(wanted, planned);
     // Not cut short by the signal: half a plan is a state that nobody wants.
     const result: ApplyResult = planned.stages.length > 0 ? await kernel.apply(planned) : { writes: 0, failures: [] };
-    this.#account(planned, result, marks);
+    this.#account(planned, result, marks, hostKey !== this.#hostKey);
     if (scope.host && !result.failures.some(({ planned }) => planned.network === undefined)) this.#hostKey = hostKey;
     this.#settle(wanted, observed, planned, result);
     this.#announce(wanted, planned, result);
@@ -262,14 +263,15 @@ export class Reconciler {
     return this.#known.get(networkId) ?? (vni === undefined ? undefined : namespaceOf(vni));
   }
 
-  #account(planned: Plan, { writes, failures }: ApplyResult, marks: Marks): void {
+  #account(planned: Plan, { writes, failures }: ApplyResult, marks: Marks, hostChanged: boolean): void {
     const failed = new Set(failures.map((failure) => failure.planned));
     const ops = planned.stages.flatMap((stage) => stage.ops).filter((each) => !failed.has(each));
     const idOf = new Map([...this.#known].map(([networkId, namespace]) => [namespace, networkId]));
     // Nobody asked for a change there, so something else had made one.
-    const repairs = ops.filter(({ network }) =>
-      network === undefined ? !marks.asked : !marks.asked && marks.networks.get(idOf.get(network) ?? '') !== true,
-    );
+    const repairs = ops.filter(({ network }) => {
+      if (marks.asked) return false;
+      return network === undefined ? !hostChanged : marks.networks.get(idOf.get(network) ?? '') !== true;
+    });
     if (repairs.length > 0) {
       const kinds = [...new Set(repairs.map(({ op }) => op.kind))];
       this.#deps.logger.warn({ writes: repairs.length, kinds }, 'the kernel had drifted and was repaired');
@@ -282,7 +284,6 @@ export class Reconciler {
     const failed = new Set(failures.map((failure) => failure.planned.endpointId));
     this.#settled.settle(wanted, observed, failed);
     const broken = new Set(failures.map((failure) => failure.planned.network));
-    for (const { networkId, namespace } of wanted.networks) this.#known.set(networkId, namespace);
     for (const [networkId, namespace] of this.#known) {
       if (wanted.namespaces.has(namespace) || broken.has(namespace)) continue;
       const removed = planned.stages.some(({ ops }) =>

@@ -117,11 +117,12 @@ export class World implements ClusterView {
 
   #endpointRecord(network: NetworkRecord, nodeId: string, address: string): EndpointRecord {
     return {
-      // Told apart by their first characters, as random ids are.
-      id: hex(++this.#lastId)
+      // Told apart by their first characters, as random ids are; the end tells whose world it was made in.
+      id: `${hex(++this.#lastId)
         .split('')
         .reverse()
-        .join(''),
+        .join('')
+        .slice(0, 48)}${hex(this.selfId.charCodeAt(1)).slice(48)}`,
       networkId: network.id,
       nodeId,
       address,

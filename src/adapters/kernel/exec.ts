@@ -83,7 +83,19 @@ export function createExec(options: ExecOptions = {}): Exec {
       env: { LC_ALL: 'C' },
       cancelSignal: signal,
     });
-    yield* child.iterable({ from: 'all' });
+    // With a prefix that forks, what it started may outlive it and hold the pipes: they are not waited for.
+    const hangUp = () => {
+      for (const stream of [child.stdout, child.stderr, child.all]) stream?.destroy();
+    };
+    signal.addEventListener('abort', hangUp, { once: true });
+    try {
+      yield* child.iterable({ from: 'all' });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      signal.removeEventListener('abort', hangUp);
+    }
+    if (signal.aborted) return;
     const result = await child;
     const missing = missingTool({ ...result, stderr: '' }, argv);
     if (missing !== undefined) throw toolMissing(missing, result.originalMessage);

@@ -1,0 +1,294 @@
+/** Packets: what reaches whom over the data path that the reconciler makes, and what does not. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/adapters/system/time.ts';
+import { Reconciler, type ReconcilerDeps } from '../../../src/agent/reconcile.ts';
+import type { LocalEndpoint } from '../../../src/core/container.ts';
+import type { NetworkRecord } from '../../../src/core/records.ts';
+import type { Logger } from '../../../src/ports.ts';
+import { World } from '../../contract/kernel-world.ts';
+import type { Host } from '../../lab/host.ts';
+import { INTERNET } from '../../lab/internet.ts';
+import { Lab } from '../../lab/lab.ts';
+import { until } from '../../lab/until.ts';
+import { openKernel } from './kernel-host.ts';
+
+const silent: Logger = {
+  error: () => undefined,
+  warn: () => undefined,
+  info: () => undefined,
+  debug: () => undefined,
+  child: () => silent,
+};
+
+/** A host of the lab with what an agent there would know, and its reconciler. */
+class Station {
+  readonly world: World;
+  readonly host: Host;
+  readonly gone: LocalEndpoint[] = [];
+  readonly #adapters: ReturnType<typeof openKernel>;
+  reconciler: Reconciler;
+  #quit = new AbortController();
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(host: Host) {
+    this.host = host;
+    this.world = new World(host.name);
+    this.#adapters = openKernel(host);
+    this.reconciler = this.#create();
+  }
+
+  #create(): Reconciler {
+    const deps: ReconcilerDeps = {
+      kernel: this.#adapters.kernel,
+      view: () => this.world,
+      self: () => this.world.self,
+      local: () => [...this.world.local.values()],
+      clock: systemClock,
+      logger: silent,
+      onGone: async (endpoints) => {
+        this.gone.push(...endpoints);
+        for (const { record } of endpoints) this.world.remove(record.id);
+      },
+    };
+    return new Reconciler(deps, { auditIntervalMs: 500 });
+  }
+
+  start(): void {
+    this.#quit = new AbortController();
+    this.#ended = this.reconciler.run(this.#quit.signal);
+    this.reconciler.markDirty('all');
+  }
+
+  /** A new agent takes over what the one before left in the kernel. */
+  async restart(): Promise<void> {
+    await this.stop();
+    this.reconciler = this.#create();
+    this.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#quit.abort();
+    await this.#ended;
+  }
+
+  async attach(network: NetworkRecord, address: string, container: string, ifname = 'eth0'): Promise<LocalEndpoint> {
+    const ref = await this.#adapters.containers.resolve(`netns:${container}`);
+    const endpoint = this.world.addLocal(network, address, ref, { ifname });
+    await this.reconciler.converge(network.id, { endpointId: endpoint.record.id });
+    return endpoint;
+  }
+
+  async quiet(): Promise<void> {
+    let passes = -1;
+    await until('the reconciler to have nothing to do', () => {
+      const before = passes;
+      passes = this.reconciler.status().passes;
+      return before === passes;
+    });
+  }
+}
+
+let lab: Lab;
+let a: Station;
+let b: Station;
+let web: NetworkRecord;
+let api: NetworkRecord;
+let inner: NetworkRecord;
+
+/** What the members of a cluster learn of each other. */
+function publish(from: Station, to: Station): void {
+  for (const [id, record] of from.world.endpointRecords) {
+    if (record.nodeId === from.world.selfId) to.world.endpointRecords.set(id, record);
+  }
+  to.reconciler.markDirty('all');
+}
+
+async function ping(host: Host, container: string, address: string, ...options: string[]): Promise<boolean> {
+  const outcome = await host.exec(container, ['ping', '-q', '-c', '1', '-W', '1', ...options, address]);
+  return outcome.code === 0;
+}
+
+beforeAll(async () => {
+  lab = await Lab.open({ hosts: 2 });
+  a = new Station(lab.host(1));
+  b = new Station(lab.host(2));
+  for (const { world } of [a, b]) {
+    world.addNode('h1', lab.host(1).address);
+    world.addNode('h2', lab.host(2).address);
+    web = world.addNetwork('web', { vni: 4096, cidr: '10.0.0.0/24', gateway: '10.0.0.1' });
+    api = world.addNetwork('api', { vni: 4097, cidr: '10.0.1.0/24', gateway: '10.0.1.1' });
+    inner = world.addNetwork('inner', { vni: 4098, cidr: '10.0.2.0/24', gateway: '10.0.2.1', internal: true });
+  }
+  a.start();
+  b.start();
+  for (const name of ['web1', 'web2', 'api1', 'inner1']) await a.host.container(name);
+  for (const name of ['web3', 'api2', 'inner2']) await b.host.container(name);
+  await a.attach(web, '10.0.0.2', 'web1');
+  await a.attach(web, '10.0.0.3', 'web2');
+  await a.attach(api, '10.0.1.2', 'api1');
+  await a.attach(inner, '10.0.2.2', 'inner1');
+  await b.attach(web, '10.0.0.4', 'web3');
+  await b.attach(api, '10.0.1.3', 'api2');
+  await b.attach(inner, '10.0.2.3', 'inner2');
+  publish(a, b);
+  publish(b, a);
+  await Promise.all([a, b].map(({ reconciler }) => reconciler.converge(web.id)));
+});
+
+afterAll(async () => {
+  await Promise.all([a?.stop(), b?.stop()]);
+  await lab?.close();
+});
+
+describe('between containers', () => {
+  it('of a network, on one host and across hosts, everything passes', async () => {
+    expect(await ping(a.host, 'web1', '10.0.0.3')).toBe(true);
+    expect(await ping(a.host, 'web1', '10.0.0.4')).toBe(true);
+    expect(await ping(b.host, 'inner2', '10.0.2.2')).toBe(true);
+    expect(await ping(a.host, 'web1', '10.0.0.4', '-M', 'do', '-s', '1422')).toBe(true);
+    expect(await ping(a.host, 'web1', '10.0.0.1')).toBe(true);
+  });
+
+  it('of different networks, nothing passes', async () => {
+    expect(await ping(a.host, 'web1', '10.0.1.2')).toBe(false);
+    expect(await ping(a.host, 'web1', '10.0.1.3')).toBe(false);
+    expect(await ping(a.host, 'api1', '10.0.2.2')).toBe(false);
+  });
+});
+
+describe('a container', () => {
+  it('cannot speak as another address', async () => {
+    await a.host.mustExec('web2', ['ip', 'address', 'add', '10.0.0.77/24', 'dev', 'eth0']);
+    const neighbours = () => a.host.mustExec('web1', ['ip', 'neigh', 'show', '10.0.0.77']);
+    expect(await ping(a.host, 'web2', '10.0.0.2', '-I', '10.0.0.77')).toBe(false);
+    expect(await ping(a.host, 'web2', '10.0.0.4', '-I', '10.0.0.77')).toBe(false);
+    // Nor does anybody believe its announcements.
+    await a.host.exec('web2', ['ping', '-q', '-c', '1', '-W', '1', '-I', '10.0.0.77', '10.0.0.2']);
+    expect(await neighbours()).not.toContain('lladdr');
+    await a.host.mustExec('web2', ['ip', 'address', 'delete', '10.0.0.77/24', 'dev', 'eth0']);
+    await until('its own address to be used again', () => ping(a.host, 'web2', '10.0.0.4'));
+  });
+
+  it('cannot speak as another MAC', async () => {
+    const observed = a.reconciler.status().repairs;
+    await a.host.mustExec('web2', ['ip', 'link', 'set', 'eth0', 'address', '02:42:0a:00:00:63']);
+    const passed = await ping(a.host, 'web2', '10.0.0.4');
+    // Unless the audit was quicker and had put the MAC right.
+    if (passed) expect(a.reconciler.status().repairs).toBeGreaterThan(observed);
+    await until('the MAC to be put right', () => ping(a.host, 'web2', '10.0.0.4'));
+  });
+
+  it('is not configured by router advertisements, and sends nothing but IPv4', async () => {
+    expect(await a.host.mustExec('web1', ['ip', '-6', 'address', 'show', 'dev', 'eth0'])).toBe('');
+    await a.host.mustExec('web2', ['ip', 'address', 'add', 'fd00::2/64', 'dev', 'eth0', 'nodad']);
+    await a.host.mustExec('web1', ['ip', 'address', 'add', 'fd00::1/64', 'dev', 'eth0', 'nodad']);
+    expect(await ping(a.host, 'web2', 'fd00::1')).toBe(false);
+    await a.host.mustExec('web1', ['ip', 'address', 'delete', 'fd00::1/64', 'dev', 'eth0']);
+    await a.host.mustExec('web2', ['ip', 'address', 'delete', 'fd00::2/64', 'dev', 'eth0']);
+  });
+});
+
+describe('from and to the outside', () => {
+  it('a container reaches it masqueraded, one of an internal network does not', async () => {
+    expect(await ping(a.host, 'web1', INTERNET)).toBe(true);
+    expect(await ping(a.host, 'inner1', INTERNET)).toBe(false);
+  });
+
+  it('nobody reaches a container who was not asked', async () => {
+    await lab.internet.must(['ip', 'route', 'add', '10.0.0.0/24', 'via', a.host.address]);
+    expect((await lab.internet.run(['ping', '-q', '-c', '1', '-W', '1', '10.0.0.2'])).code).not.toBe(0);
+    await lab.internet.must(['ip', 'route', 'delete', '10.0.0.0/24']);
+    expect((await a.host.run(['ping', '-q', '-c', '1', '-W', '1', '10.0.0.2'])).code).toBe(0);
+  });
+
+  it('VXLAN of a host that is no member is dropped', async () => {
+    const stranger = await lab.addHost('stranger', 99);
+    await stranger.must(['ip', '-batch', '-'], {
+      input: [
+        `link add name vx0 type vxlan id 4096 local ${stranger.address} dstport 4789 nolearning`,
+        'link set dev vx0 address 02:42:0a:00:00:63 up',
+        'address add 10.0.0.99/24 dev vx0',
+        'neigh replace 10.0.0.2 lladdr 02:42:0a:00:00:02 dev vx0 nud permanent',
+      ].join('\n'),
+    });
+    await stranger.must(['bridge', 'fdb', 'append', '02:42:0a:00:00:02', 'dev', 'vx0', 'dst', a.host.address]);
+    const dropped = async () => {
+      const chain = await a.host.must(['nft', 'list', 'chain', 'inet', 'overlayd', 'input']);
+      return Number(/counter packets (\d+)/.exec(chain)![1]);
+    };
+    const before = await dropped();
+    const received = async () =>
+      JSON.parse(await a.host.must(['ip', '-n', 'ovl-4096', '-s', '-j', 'link', 'show', 'vx0']))[0].stats64.rx.packets;
+    const packets = await received();
+    expect((await stranger.run(['ping', '-q', '-c', '1', '-W', '1', '10.0.0.2'])).code).not.toBe(0);
+    expect(await dropped()).toBeGreaterThan(before);
+    expect(await received()).toBe(packets);
+  });
+});
+
+describe('the reconciler', () => {
+  const drifts: Record<string, readonly string[]> = {
+    'an FDB row': [
+      'bridge',
+      '-n',
+      'ovl-4096',
+      'fdb',
+      'del',
+      '02:42:0a:00:00:04',
+      'dev',
+      'vx0',
+      'dst',
+      '10.77.0.2',
+      'self',
+    ],
+    'a neighbour row': ['ip', '-n', 'ovl-4096', 'neigh', 'del', '10.0.0.4', 'dev', 'vx0'],
+    "a port's membership of the bridge": ['ip', '-n', 'ovl-4096', 'link', 'set', 'PORT', 'nomaster'],
+    'the filter of the host': ['nft', 'flush', 'ruleset'],
+    'the filter of a network': ['nsenter', '--net=/run/netns/ovl-4096', 'nft', 'flush', 'ruleset'],
+    'the route into a network': ['ip', 'route', 'del', '10.0.0.0/24'],
+    'the default route of a container': ['ip', '-n', 'web1', 'route', 'del', 'default'],
+    'the interface of a container': ['ip', '-n', 'web1', 'link', 'del', 'eth0'],
+    'the forwarding of the host': ['sysctl', '-q', '-w', 'net.ipv4.ip_forward=0'],
+  };
+
+  it.each(Object.entries(drifts))('restores %s', async (_, argv) => {
+    const port = [...a.world.local.values()].find(({ record }) => record.address === '10.0.0.2')!;
+    await a.quiet();
+    const { repairs } = a.reconciler.status();
+    await a.host.must(argv.map((word) => (word === 'PORT' ? `e${port.record.id.slice(0, 12)}` : word)));
+    await until('the repair', () => a.reconciler.status().repairs > repairs);
+    expect(await ping(a.host, 'web1', '10.0.0.4')).toBe(true);
+    expect(await ping(a.host, 'web1', INTERNET)).toBe(true);
+  });
+
+  it('writes nothing when all is well, and loses no packet while a new one takes over', async () => {
+    await a.quiet();
+    const pinging = a.host.exec('web1', ['ping', '-q', '-i', '0.01', '-c', '150', '-W', '1', '10.0.0.4']);
+    await a.restart();
+    await a.reconciler.converge(web.id);
+    await a.restart();
+    await a.reconciler.converge(web.id);
+    await a.quiet();
+    expect(a.reconciler.status().writes).toBe(0);
+    expect((await pinging).stdout).toContain(' 0% packet loss');
+  });
+
+  it('tells of a container that ended, and takes its port apart', async () => {
+    await a.host.container('short');
+    const endpoint = await a.attach(web, '10.0.0.20', 'short');
+    await a.host.deleteContainer('short');
+    await until('it to be told', () => a.gone.some(({ record }) => record.id === endpoint.record.id));
+    await a.reconciler.converge(web.id);
+    expect(await a.host.must(['ip', '-n', 'ovl-4096', 'neigh', 'show', '10.0.0.20', 'dev', 'vx0'])).toBe('');
+  });
+
+  it('removes a network with its last endpoint, and leaves nothing of it', async () => {
+    for (const { record } of [...a.world.local.values()]) if (record.networkId === api.id) a.world.remove(record.id);
+    await a.reconciler.converge(api.id);
+    expect(await a.host.must(['ip', 'netns', 'list'])).not.toContain('ovl-4097');
+    expect(await a.host.must(['ip', 'link', 'show'])).not.toContain('ovl4097');
+    expect(await a.host.must(['ip', 'route', 'show'])).not.toContain('10.0.1.0/24');
+    expect(await a.host.must(['ip', '-n', 'api1', 'link', 'show'])).not.toContain('eth0');
+    expect(await ping(a.host, 'web1', '10.0.0.4')).toBe(true);
+  });
+});
