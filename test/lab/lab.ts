@@ -24,10 +24,13 @@ export class Lab {
   readonly #mtu: number;
   readonly #extra: Host[] = [];
   #switch: Switch | undefined;
+  /** When the run ends before the lab is closed or kept; its processes end by themselves. */
+  readonly #forget = () => rmSync(this.directory, { recursive: true, force: true, maxRetries: 3 });
 
   private constructor(options: LabOptions) {
     this.directory = mkdtempSync(join(tmpdir(), 'overlayd-lab-'));
     this.#mtu = options.mtu ?? 1500;
+    process.once('exit', this.#forget);
     this.hosts = Array.from({ length: options.hosts }, (_, index) => this.#host(`h${index + 1}`, index + 1));
   }
 
@@ -101,6 +104,7 @@ export class Lab {
 
   /** Lets everything outlive this process. */
   keep(): readonly number[] {
+    process.off('exit', this.#forget);
     for (const host of [...this.hosts, ...this.#extra]) host.keep();
     this.#plug().keep();
     return [...this.hosts.map((host) => host.pid), ...this.#extra.map((host) => host.pid), this.#plug().pid];
@@ -109,6 +113,7 @@ export class Lab {
   async close(options: { keepFiles?: boolean } = {}): Promise<void> {
     await Promise.all([...this.hosts, ...this.#extra].map((host) => host.powerOff()));
     await this.#switch?.powerOff();
+    process.off('exit', this.#forget);
     if (options.keepFiles === true) console.log(`logs of the lab are kept in ${this.directory}`);
     else rmSync(this.directory, { recursive: true, force: true });
   }
