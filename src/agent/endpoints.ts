@@ -147,10 +147,13 @@ export class Endpoints {
     if (wanted.mac !== undefined) this.#refuseTakenMac(network, wanted.mac);
     this.#connecting.add(lock);
     try {
-      const link = chooseLink(await dataPath.linksOf(container.path), ifname, container);
+      // Looked up while etcd decides.
+      const link = dataPath.linksOf(container.path).then((links) => chooseLink(links, ifname, container));
+      link.catch(() => undefined);
       const record = await claims.claim(network, wanted);
-      const endpoint: LocalEndpoint = { record, container, ifname: link };
+      let endpoint: LocalEndpoint | undefined;
       try {
+        endpoint = { record, container, ifname: await link };
         const key = keys.endpoint(network.id, record.address);
         const revision = state.revisionOf(key);
         const [warning] = await Promise.all([
@@ -163,7 +166,10 @@ export class Endpoints {
         );
         return { endpoint, network, warnings: warning === undefined ? [] : [warning] };
       } catch (error) {
-        await this.#disconnect(endpoint).catch((undoError: unknown) => {
+        const undo: Promise<unknown> = endpoint
+          ? this.#disconnect(endpoint)
+          : this.#deps.releases.release(record, true);
+        await undo.catch((undoError: unknown) => {
           this.#deps.logger.error({ endpoint: record.name, error: undoError }, 'a failed connect could not be undone');
         });
         throw error;
