@@ -49,6 +49,7 @@ export function createExec(options: ExecOptions = {}): Exec {
   const run: Run = async (argv, { input = '', signal } = {}) => {
     const release = await slots();
     try {
+      if (signal?.aborted) throw new OverlaydError('cancelled', `${argv.join(' ')} was not begun`);
       const [file = '', ...args] = [...prefix, ...argv];
       const result = await execa(file, args, {
         input,
@@ -74,6 +75,8 @@ export function createExec(options: ExecOptions = {}): Exec {
   };
 
   async function* follow(argv: readonly string[], signal: AbortSignal): AsyncGenerator<string> {
+    // Of a signal that has been given already, nobody would tell the process.
+    if (signal.aborted) return;
     const [file = '', ...args] = [...prefix, ...argv];
     const child = execa(file, args, {
       all: true,
