@@ -1,6 +1,6 @@
 /**
  * Random histories from seeds: everything that users and fate do to a cluster, with the invariants checked after every
- * step and full agreement demanded once it is quiet. A failing seed replays exactly: `OVERLAYD_SIM_SEED=17 npx vitest
+ * step and full agreement demanded once it is quiet. A failing seed replays exactly: `SIM_SEED=17 npx vitest
  * run --project sim test/sim/chaos.test.ts`.
  */
 import { expect, it } from 'vitest';
@@ -9,9 +9,9 @@ import type { Random } from '../../src/ports.ts';
 import { checkInvariants, checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
-const SEEDS = process.env.OVERLAYD_SIM_SEED
-  ? [Number(process.env.OVERLAYD_SIM_SEED)]
-  : Array.from({ length: Number(process.env.OVERLAYD_SIM_SEEDS ?? 40) }, (_, i) => i + 1);
+const SEEDS = process.env.SIM_SEED
+  ? [Number(process.env.SIM_SEED)]
+  : Array.from({ length: Number(process.env.SIM_SEEDS ?? 40) }, (_, i) => i + 1);
 const STEPS = 60;
 const forever = new AbortController().signal;
 
