@@ -1,7 +1,6 @@
 /** Plans one network's namespace with its ports. */
 import type { LocalEndpoint } from '../container.ts';
 import {
-  BRIDGE,
   type Desired,
   type DesiredNetwork,
   type DesiredPort,
@@ -71,14 +70,12 @@ export function planNetwork(
   const owners = new Map(ports.map((port) => [port.link, ownerOf(port, at)]));
   for (const link of wanted.values()) {
     const old = made.has(link.name) ? undefined : seen?.links.get(link.name);
-    const kept = old && made.has(BRIDGE) ? { ...old, master: undefined, port: undefined } : old;
-    const ops = linkOps(at, link, kept ?? asMade(link), complete);
+    const ops = linkOps(at, link, old ?? asMade(link), complete);
     steps.add('set-up', owners.get(link.name) ?? owner, old ? 'update' : 'create', ...ops);
   }
 
   const rows = rowsOf(seen, (link) => wanted.has(link) && !made.has(link));
-  const kept = made.has(BRIDGE) ? { ...rows, fdb: rows.fdb.filter(({ vtep }) => vtep !== undefined) } : rows;
-  const { sets, removals } = rowsOps(at, networkRows(network, ports, desired.port), kept);
+  const { sets, removals } = rowsOps(at, networkRows(network, ports, desired.port), rows);
   const reason = seen ? 'update' : 'create';
   for (const op of sets)
     steps.add(op.kind === 'set-fdb' ? 'connect' : 'set-up', ownerOfRow(op, owners) ?? owner, reason, op);
