@@ -46,7 +46,7 @@ export class FakeKernel implements Kernel {
     }
     for (const { path, identity } of scope.containers) containers.set(identity, this.machine.snapshot(path) ?? 'gone');
     for (const { namespace, link, container } of scope.ports) {
-      if (networks.get(namespace)?.links.has(link) || containers.has(container.identity)) continue;
+      if (networks.get(namespace)?.links.get(link)?.kind === 'veth' || containers.has(container.identity)) continue;
       if (!this.hasContainer(container.path)) containers.set(container.identity, 'gone');
     }
     const namespaces = new Set(this.machine.places().filter(isNetworkNamespace));

@@ -38,7 +38,7 @@ export async function observe(deps: ObserveDeps, scope: Scope, signal: AbortSign
   ]);
   await Promise.all(
     scope.ports.map(async ({ namespace, link, container }) => {
-      if (networks.get(namespace)?.links.has(link) || containers.has(container.identity)) return;
+      if (networks.get(namespace)?.links.get(link)?.kind === 'veth' || containers.has(container.identity)) return;
       if (!(await deps.isAlive(container))) containers.set(container.identity, 'gone');
     }),
   );

@@ -40,7 +40,9 @@ export function planNetwork(
   if (!seen?.forwarding) steps.add('set-up', owner, seen ? 'update' : 'create', ...sysctls(at));
 
   const gone = network.ports.filter(
-    (port) => !seen?.links.has(port.link) && observed.containers.get(port.endpoint.container.identity) === 'gone',
+    (port) =>
+      seen?.links.get(port.link)?.kind !== 'veth' &&
+      observed.containers.get(port.endpoint.container.identity) === 'gone',
   );
   const ports = network.ports.filter((port) => !gone.includes(port));
 
