@@ -120,6 +120,20 @@ export class FakeMachine {
       case 'delete-filter':
         this.#space(op.at).filter = undefined;
         return [op.at];
+      case 'add-elements': {
+        const space = this.#space(op.at);
+        const { filter } = space;
+        if (filter?.family !== op.family) refuse('No such file or directory');
+        for (const { name } of op.sets) {
+          if (!filter.sets.some((set) => set.name === name)) refuse('No such file or directory');
+        }
+        const sets = filter.sets.map((set) => {
+          const more = op.sets.find(({ name }) => name === set.name)?.elements ?? [];
+          return { ...set, elements: new Set([...set.elements, ...more]) };
+        });
+        space.filter = { ...filter, sets };
+        return [op.at];
+      }
       case 'set-filter': {
         const { chains, ...rest } = structuredClone(op.filter);
         const marked = chains.map((chain) => ({ ...chain, rules: chain.rules.map(ruleMark) }));

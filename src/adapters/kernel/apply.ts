@@ -14,7 +14,7 @@ import {
 } from '../../core/host-state.ts';
 import type { Run, RunResult } from './exec.ts';
 import { type Line, placeOf, renderBridge, renderIp, type Tool, toolOf } from './iproute2.ts';
-import { renderFilter, renderNoFilter } from './nftables.ts';
+import { renderElements, renderFilter, renderNoFilter } from './nftables.ts';
 import { inPlace } from './observe.ts';
 
 export async function apply(run: Run, plan: Plan, signal: AbortSignal | undefined): Promise<ApplyResult> {
@@ -127,9 +127,14 @@ async function applyFilter(
   signal: AbortSignal | undefined,
 ): Promise<OpFailure[]> {
   const { op } = planned;
-  if (op.kind !== 'set-filter' && op.kind !== 'delete-filter') return [];
+  if (op.kind !== 'set-filter' && op.kind !== 'add-elements' && op.kind !== 'delete-filter') return [];
   const family = op.kind === 'set-filter' ? op.filter.family : op.family;
-  const input = op.kind === 'set-filter' ? renderFilter(op.filter) : renderNoFilter(family);
+  const input =
+    op.kind === 'set-filter'
+      ? renderFilter(op.filter)
+      : op.kind === 'add-elements'
+        ? renderElements(family, op.sets)
+        : renderNoFilter(family);
   const result = await run([...inPlace(place, 'nft'), '-f', '-'], { input, signal });
   return failedAll(result, `table ${family} ${TABLE}`, place, [planned]);
 }

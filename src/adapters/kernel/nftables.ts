@@ -19,18 +19,28 @@ export function renderNoFilter(family: Filter['family']): string {
   return `table ${family} ${TABLE} {}\ndelete table ${family} ${TABLE}\n`;
 }
 
-function renderSet({ name, type, interval, elements }: FilterSet): string {
+/** The table and its sets have to be there. */
+export function renderElements(family: Filter['family'], sets: readonly FilterSet[]): string {
+  return sets.map((set) => `add element ${family} ${TABLE} ${set.name} ${renderList(set)}\n`).join('');
+}
+
+function renderList({ type, elements }: FilterSet): string {
   const render = (element: string) =>
     element
       .split(' ')
       .map((part, index) => (type[index] === 'ifname' ? `"${part}"` : part))
       .join(' . ');
+  return `{ ${[...elements].map(render).join(', ')} }`;
+}
+
+function renderSet(set: FilterSet): string {
+  const { name, type, interval, elements } = set;
   return [
     `set ${name} {`,
     `type ${type.join(' . ')}`,
     ...(interval ? ['flags interval'] : []),
     // An empty list of elements is a syntax error.
-    ...(elements.size > 0 ? [`elements = { ${[...elements].map(render).join(', ')} }`] : []),
+    ...(elements.size > 0 ? [`elements = ${renderList(set)}`] : []),
     '}',
   ].join('\n');
 }

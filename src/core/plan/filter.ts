@@ -12,6 +12,9 @@ import {
   type DesiredPort,
   type Filter,
   type FilterChain,
+  type FilterSet,
+  type Op,
+  type Place,
   TUNNEL,
 } from '../host-state.ts';
 import { uplinkOf } from './naming.ts';
@@ -114,18 +117,26 @@ export function ruleMark(rule: string): string {
   return `overlayd:${(hash >>> 0).toString(16).padStart(8, '0')}`;
 }
 
-/** Whether a listing (rules are comments) is what `wanted` would load. */
-export function isLoaded(wanted: Filter, seen: Filter | undefined): boolean {
-  if (seen?.sets.length !== wanted.sets.length || seen.chains.length !== wanted.chains.length) return false;
+/** What makes the loaded table (its rules are comments) the wanted one: nothing, elements added to its sets, or all anew. */
+export function filterOps(at: Place, wanted: Filter, seen: Filter | undefined): Op[] {
+  if (!seen || !isSameTable(wanted, seen)) return [{ kind: 'set-filter', at, filter: wanted }];
+  const missing = wanted.sets.map((each) => {
+    const loaded = elementsOf(seen, each);
+    return { ...each, elements: new Set([...each.elements].filter((element) => !loaded.has(element))) };
+  });
+  const sets = missing.filter(({ elements }) => elements.size > 0);
+  return sets.length === 0 ? [] : [{ kind: 'add-elements', at, family: wanted.family, sets }];
+}
+
+/** The same chains and rules, and sets that hold nothing that is not wanted. */
+function isSameTable(wanted: Filter, seen: Filter): boolean {
+  if (seen.sets.length !== wanted.sets.length || seen.chains.length !== wanted.chains.length) return false;
   return (
-    wanted.sets.every((each) => {
-      const other = seen.sets.find(({ name }) => name === each.name);
-      return (
-        other &&
-        each.elements.size === other.elements.size &&
-        [...each.elements].every((item) => other.elements.has(item))
-      );
-    }) &&
+    wanted.sets.every(
+      (each) =>
+        seen.sets.some(({ name }) => name === each.name) &&
+        [...elementsOf(seen, each)].every((element) => each.elements.has(element)),
+    ) &&
     wanted.chains.every((each) => {
       const other = seen.chains.find(({ name }) => name === each.name);
       return (
@@ -138,6 +149,10 @@ export function isLoaded(wanted: Filter, seen: Filter | undefined): boolean {
       );
     })
   );
+}
+
+function elementsOf({ sets }: Filter, { name }: FilterSet): ReadonlySet<string> {
+  return sets.find((each) => each.name === name)?.elements ?? new Set();
 }
 
 /** `wanted` with the elements that are already loaded: nothing is taken away. */

@@ -1,6 +1,6 @@
 /** Plans the host's own namespace: the filter, forwarding, and the ends of the uplinks. */
 import { type Desired, HOST, type NamespaceState, type Op } from '../host-state.ts';
-import { hostFilter, isLoaded, withLoaded } from './filter.ts';
+import { filterOps, hostFilter, withLoaded } from './filter.ts';
 import { asMade, linkOps } from './link.ts';
 import { isUplink, uplinkOf } from './naming.ts';
 import { rowsOf, rowsOps } from './rows.ts';
@@ -22,9 +22,7 @@ export function planHost(
     const filter = hostFilter(desired);
     const allowed = complete ? filter : withLoaded(filter, seen.filter);
     const reason = seen.filter ? 'update' : 'create';
-    if (!isLoaded(allowed, seen.filter)) {
-      steps.add('guard', HOST_OWNER, reason, { kind: 'set-filter', at: HOST, filter: allowed });
-    }
+    steps.add('guard', HOST_OWNER, reason, ...filterOps(HOST, allowed, seen.filter));
     if (!seen.forwarding && desired.uplinks.length > 0) {
       const op: Op = { kind: 'set-sysctl', at: HOST, key: 'net.ipv4.ip_forward', value: '1' };
       steps.add('guard', HOST_OWNER, 'update', op);

@@ -13,7 +13,7 @@ import {
   UPLINK,
 } from '../host-state.ts';
 import { containerOps } from './container.ts';
-import { isLoaded, networkFilter, withLoaded } from './filter.ts';
+import { filterOps, networkFilter, withLoaded } from './filter.ts';
 import { asMade, isPair, isTunnel, linkOps } from './link.ts';
 import { uplinkMacs, uplinkOf } from './naming.ts';
 import { rowsOf, rowsOps } from './rows.ts';
@@ -48,9 +48,7 @@ export function planNetwork(
 
   const filter = networkFilter(network, ports);
   const allowed = complete ? filter : withLoaded(filter, seen?.filter);
-  if (!isLoaded(allowed, seen?.filter)) {
-    steps.add('set-up', owner, seen?.filter ? 'update' : 'create', { kind: 'set-filter', at, filter: allowed });
-  }
+  steps.add('set-up', owner, seen?.filter ? 'update' : 'create', ...filterOps(at, allowed, seen?.filter));
 
   const fabric = planFabric(network, desired, observed, complete, steps, owner);
   const wanted = new Map(fabric.wanted.map((link) => [link.name, link]));
