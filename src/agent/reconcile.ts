@@ -3,7 +3,8 @@
  *
  * One pass runs at a time and takes everything that was marked before it; what is marked meanwhile waits for the next,
  * so sixty-four attaches at once cost a few passes. A pass looks at the marked networks only, at the host only when
- * what is wanted of it changed or it was marked, and inside a container only until that was found right once.
+ * what is wanted of it changed or it was marked, inside a container only until that was found right once, and not again
+ * at a network that was right and of which no event has come since.
  *
  * Nothing is polled that tells of its changes. What does not (filters inside the networks' namespaces, the insides of
  * containers) is looked at in turns, a few per interval, so that the cost of an idle host does not grow with it.
@@ -15,11 +16,13 @@ import { asOverlaydError, OverlaydError } from '../core/errors.ts';
 import type { ApplyResult, Desired, Observed, OpFailure, Plan, Scope } from '../core/host-state.ts';
 import { Latch } from '../core/latch.ts';
 import { namespaceOf } from '../core/plan/naming.ts';
-import { plan, planClear } from '../core/plan.ts';
+import { plan } from '../core/plan.ts';
 import type { NodeRecord } from '../core/records.ts';
 import type { Clock, Kernel, Logger } from '../ports.ts';
 import { DriftAudit } from './drift-audit.ts';
 import { MarkSet, type Marks } from './reconcile-marks.ts';
+import { repairsOf } from './repairs.ts';
+import { SeenNetworks } from './seen-networks.ts';
 import { SettledContainers } from './settled-containers.ts';
 
 export interface ReconcilerDeps {
@@ -78,6 +81,7 @@ export class Reconciler {
   readonly #marks = new MarkSet();
   readonly #events = new MarkSet();
   readonly #settled = new SettledContainers();
+  readonly #seen = new SeenNetworks();
   readonly #audit: DriftAudit;
   readonly #work = new Latch();
   /** Namespaces of networks that were wanted, by network id. */
@@ -221,7 +225,10 @@ export class Reconciler {
     const wanted = this.#desired(marks.all ? undefined : new Set(marks.networks.keys()));
     const hostKey = keyOfHost(wanted, complete);
     const scope = this.#scope(wanted, marks, hostKey !== this.#hostKey);
-    const observed = await kernel.observe(scope, signal);
+    if (marks.all) this.#seen.forgetAll();
+    const { known, rest } = this.#seen.recall(scope);
+    const seen = await kernel.observe(rest, signal);
+    const observed = { ...seen, networks: new Map([...known, ...seen.networks]) };
     const planned = plan(wanted, observed, { complete });
     for (const { networkId, namespace } of wanted.networks) this.#known.set(networkId, namespace);
     await this.#announceLoss(wanted, planned);
@@ -230,8 +237,12 @@ export class Reconciler {
     this.#account(planned, result, marks, hostKey !== this.#hostKey);
     if (scope.host && !result.failures.some(({ planned }) => planned.network === undefined)) this.#hostKey = hostKey;
     this.#settle(wanted, observed, planned, result);
+    this.#seen.settle(observed, planned);
     this.#announce(wanted, planned, result);
     if (planned.gone.length > 0) this.#release(planned.gone);
+    // What was remembered may have been wrong; what was written to is looked at now.
+    if (result.failures.some(({ planned }) => known.has(planned.network ?? '')))
+      return await this.#reconcile(marks, signal);
     return result.failures;
   }
 
@@ -263,21 +274,15 @@ export class Reconciler {
     return this.#known.get(networkId) ?? (vni === undefined ? undefined : namespaceOf(vni));
   }
 
-  #account(planned: Plan, { writes, failures }: ApplyResult, marks: Marks, hostChanged: boolean): void {
-    const failed = new Set(failures.map((failure) => failure.planned));
-    const ops = planned.stages.flatMap((stage) => stage.ops).filter((each) => !failed.has(each));
+  #account(planned: Plan, result: ApplyResult, marks: Marks, hostChanged: boolean): void {
     const idOf = new Map([...this.#known].map(([networkId, namespace]) => [namespace, networkId]));
-    // Nobody asked for a change there, so something else had made one.
-    const repairs = ops.filter(({ network }) => {
-      if (marks.asked) return false;
-      return network === undefined ? !hostChanged : marks.networks.get(idOf.get(network) ?? '') !== true;
-    });
+    const repairs = repairsOf(planned, result, marks, hostChanged, (namespace) => idOf.get(namespace));
     if (repairs.length > 0) {
       const kinds = [...new Set(repairs.map(({ op }) => op.kind))];
       this.#deps.logger.warn({ writes: repairs.length, kinds }, 'the kernel had drifted and was repaired');
     }
     const status = this.#status;
-    this.#status = { ...status, writes: status.writes + writes, repairs: status.repairs + repairs.length };
+    this.#status = { ...status, writes: status.writes + result.writes, repairs: status.repairs + repairs.length };
   }
 
   #settle(wanted: Desired, observed: Observed, planned: Plan, { failures }: ApplyResult): void {
@@ -330,8 +335,6 @@ export class Reconciler {
       });
   }
 
-  // ------------------------------------------------------------ events and audits
-
   async #listen(signal: AbortSignal): Promise<void> {
     for await (const change of this.#deps.kernel.changes(signal)) {
       if (change.kind === 'underlay') {
@@ -340,9 +343,11 @@ export class Reconciler {
       }
       if (change.kind === 'network') {
         const networkId = [...this.#known].find(([, namespace]) => namespace === change.namespace)?.[0];
+        this.#seen.forget(change.namespace);
         if (networkId === undefined) continue;
         this.#events.add(networkId, false);
       } else {
+        if (change.kind === 'all') this.#seen.forgetAll();
         this.#events.add(change.kind, false);
       }
       this.#takeEventsLater(signal);
@@ -368,7 +373,10 @@ export class Reconciler {
       try {
         const { networks, endpoints } = await this.#audit.look(this.#desired(undefined), signal);
         for (const endpointId of endpoints) this.#settled.doubt(endpointId);
-        for (const networkId of networks) this.#marks.add(networkId, false);
+        for (const networkId of networks) {
+          this.#seen.forget(this.#namespaceOf(networkId) ?? '');
+          this.#marks.add(networkId, false);
+        }
         if (networks.length > 0) this.#work.set();
       } catch (error) {
         if (signal.aborted) return;
@@ -380,14 +388,6 @@ export class Reconciler {
   #later(ms: number, signal: AbortSignal, task: () => void): void {
     this.#deps.clock.sleep(ms, signal).then(task, () => undefined);
   }
-}
-
-/** Takes everything of overlayd out of the host's kernel. Throws the first cause of what could not be removed. */
-export async function clearHost(kernel: Kernel): Promise<void> {
-  const { namespaces } = await kernel.observe({ host: true, networks: [], containers: [], ports: [] });
-  const scope = { host: true, networks: [...(namespaces ?? [])], containers: [], ports: [] };
-  const { failures } = await kernel.apply(planClear(await kernel.observe(scope)));
-  if (failures[0]) throw failures[0].error;
 }
 
 function stopping(): OverlaydError {

@@ -1,0 +1,43 @@
+import type { NamespaceState, Observed, Plan, Scope } from '../core/host-state.ts';
+
+/**
+ * What a network's namespace held when a pass found nothing to do there. Until something may have changed it (an event,
+ * an audit's finding, our own writes) an attach plans from this and saves the observation; the events of its writes
+ * bring the pass that looks again.
+ */
+export class SeenNetworks {
+  readonly #states = new Map<string, NamespaceState>();
+
+  /** What is known of the networks of `scope`, and the scope that is left to observe. */
+  recall(scope: Scope): { readonly known: ReadonlyMap<string, NamespaceState>; readonly rest: Scope } {
+    const known = new Map<string, NamespaceState>();
+    for (const namespace of scope.networks) {
+      const state = this.#states.get(namespace);
+      if (state) known.set(namespace, state);
+    }
+    const rest = {
+      ...scope,
+      networks: scope.networks.filter((namespace) => !known.has(namespace)),
+      ports: scope.ports.filter(({ namespace }) => !known.has(namespace)),
+    };
+    return { known, rest };
+  }
+
+  /** After a pass: where it had nothing to do, what it saw holds. */
+  settle({ networks }: Observed, planned: Plan): void {
+    const written = new Set(planned.stages.flatMap(({ ops }) => ops.map(({ network }) => network)));
+    for (const [namespace, state] of networks) {
+      if (written.has(namespace)) this.#states.delete(namespace);
+      else this.#states.set(namespace, state);
+    }
+    for (const namespace of written) if (namespace !== undefined) this.#states.delete(namespace);
+  }
+
+  forget(namespace: string): void {
+    this.#states.delete(namespace);
+  }
+
+  forgetAll(): void {
+    this.#states.clear();
+  }
+}
