@@ -247,9 +247,9 @@ export type Op =
   | { readonly kind: 'delete-neighbour'; readonly at: Place; readonly neighbour: Neighbour }
   | { readonly kind: 'set-fdb'; readonly at: Place; readonly row: FdbRow }
   | { readonly kind: 'delete-fdb'; readonly at: Place; readonly row: FdbRow }
-  /** Adds elements (all that `sets` list) to the sets of a table that is loaded: a fraction of what replacing it costs. */
+  /** Adds, or removes, the elements that `sets` list: a fraction of what replacing the loaded table costs. */
   | {
-      readonly kind: 'add-elements';
+      readonly kind: 'add-elements' | 'remove-elements';
       readonly at: Place;
       readonly family: Filter['family'];
       readonly sets: readonly FilterSet[];

@@ -120,20 +120,10 @@ export class FakeMachine {
       case 'delete-filter':
         this.#space(op.at).filter = undefined;
         return [op.at];
-      case 'add-elements': {
-        const space = this.#space(op.at);
-        const { filter } = space;
-        if (filter?.family !== op.family) refuse('No such file or directory');
-        for (const { name } of op.sets) {
-          if (!filter.sets.some((set) => set.name === name)) refuse('No such file or directory');
-        }
-        const sets = filter.sets.map((set) => {
-          const more = op.sets.find(({ name }) => name === set.name)?.elements ?? [];
-          return { ...set, elements: new Set([...set.elements, ...more]) };
-        });
-        space.filter = { ...filter, sets };
+      case 'add-elements':
+      case 'remove-elements':
+        this.#changeElements(op);
         return [op.at];
-      }
       case 'set-filter': {
         const { chains, ...rest } = structuredClone(op.filter);
         const marked = chains.map((chain) => ({ ...chain, rules: chain.rules.map(ruleMark) }));
@@ -144,6 +134,28 @@ export class FakeMachine {
         this.#changeRow(op);
         return [op.at];
     }
+  }
+
+  #changeElements({
+    kind,
+    at,
+    family,
+    sets: changes,
+  }: Extract<Op, { kind: 'add-elements' | 'remove-elements' }>): void {
+    const space = this.#space(at);
+    const { filter } = space;
+    if (filter?.family !== family) refuse('No such file or directory');
+    for (const { name, elements } of changes) {
+      const held = filter.sets.find((set) => set.name === name)?.elements ?? refuse('No such file or directory');
+      const absent = kind === 'remove-elements' && [...elements].some((element) => !held.has(element));
+      if (absent) refuse(`${name}: No such file or directory`);
+    }
+    const sets = filter.sets.map((set) => {
+      const change = changes.find(({ name }) => name === set.name)?.elements ?? new Set();
+      const kept = [...set.elements].filter((element) => !change.has(element));
+      return { ...set, elements: new Set(kind === 'add-elements' ? [...kept, ...change] : kept) };
+    });
+    space.filter = { ...filter, sets };
   }
 
   // ------------------------------------------------------------ links

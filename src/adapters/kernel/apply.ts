@@ -14,7 +14,7 @@ import {
 } from '../../core/host-state.ts';
 import type { Run, RunResult } from './exec.ts';
 import { type Line, placeOf, renderBridge, renderIp, type Tool, toolOf } from './iproute2.ts';
-import { renderElements, renderFilter, renderNoFilter } from './nftables.ts';
+import { renderNft } from './nftables.ts';
 import { inPlace } from './observe.ts';
 
 export async function apply(run: Run, plan: Plan, signal: AbortSignal | undefined): Promise<ApplyResult> {
@@ -40,9 +40,7 @@ async function applyGroup(run: Run, ops: readonly PlannedOp[], signal: AbortSign
   try {
     if (tool === 'ip' || tool === 'bridge') return await applyBatch(run, tool, place, ops, signal);
     if (tool === 'sysctl') return await applySysctls(run, place, ops, signal);
-    const failures = [];
-    for (const planned of ops) failures.push(...(await applyFilter(run, place, planned, signal)));
-    return failures;
+    return await applyFilters(run, place, ops, signal);
   } catch (error) {
     return ops.map((planned) => ({ planned, error: asOverlaydError(error) }));
   }
@@ -120,23 +118,15 @@ async function applySysctls(
   return failedAll(result, `sysctl -w ${values.join(' ')}`, place, ops);
 }
 
-async function applyFilter(
+async function applyFilters(
   run: Run,
   place: Place,
-  planned: PlannedOp,
+  ops: readonly PlannedOp[],
   signal: AbortSignal | undefined,
 ): Promise<OpFailure[]> {
-  const { op } = planned;
-  if (op.kind !== 'set-filter' && op.kind !== 'add-elements' && op.kind !== 'delete-filter') return [];
-  const family = op.kind === 'set-filter' ? op.filter.family : op.family;
-  const input =
-    op.kind === 'set-filter'
-      ? renderFilter(op.filter)
-      : op.kind === 'add-elements'
-        ? renderElements(family, op.sets)
-        : renderNoFilter(family);
+  const input = ops.map(({ op }) => renderNft(op)).join('');
   const result = await run([...inPlace(place, 'nft'), '-f', '-'], { input, signal });
-  return failedAll(result, `table ${family} ${TABLE}`, place, [planned]);
+  return failedAll(result, `nft table ${TABLE}`, place, ops);
 }
 
 function failedAll(result: RunResult, what: string, place: Place, ops: readonly PlannedOp[]): OpFailure[] {

@@ -32,6 +32,8 @@ export interface ExecOptions {
 }
 
 const TIMEOUT_MS = 30_000;
+/** The kernel's words are matched: they must not be translated. */
+const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C' };
 
 /** Debian's packages of what we run. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -55,8 +57,10 @@ export function createExec(options: ExecOptions = {}): Exec {
         input,
         reject: false,
         stripFinalNewline: false,
-        // The kernel's words are matched: they must not be translated.
-        env: { LC_ALL: 'C' },
+        env: ENVIRONMENT,
+        extendEnv: false,
+        // A batch that was begun is better ended than cut.
+        cleanup: false,
         timeout: TIMEOUT_MS,
         killSignal: 'SIGKILL',
         ...(signal ? { cancelSignal: signal } : {}),
@@ -83,7 +87,8 @@ export function createExec(options: ExecOptions = {}): Exec {
       reject: false,
       buffer: false,
       stdin: 'ignore',
-      env: { LC_ALL: 'C' },
+      env: ENVIRONMENT,
+      extendEnv: false,
       cancelSignal: signal,
     });
     // With a prefix that forks, what it started may outlive it and hold the pipes: they are not waited for.

@@ -50,7 +50,7 @@ export function placeOf(op: Op): Place {
 }
 
 export function toolOf(op: Op): Tool {
-  if (op.kind === 'set-filter' || op.kind === 'add-elements' || op.kind === 'delete-filter') return 'nft';
+  if (op.kind.endsWith('-filter') || op.kind.endsWith('-elements')) return 'nft';
   if (op.kind === 'set-sysctl') return 'sysctl';
   return op.kind === 'set-fdb' || op.kind === 'delete-fdb' ? 'bridge' : 'ip';
 }

@@ -1,27 +1,37 @@
 /** Our nftables tables as text for `nft -f` and from the JSON of `nft -j list table`. Written for nft 1.0.6. */
-import { type Filter, type FilterChain, type FilterSet, TABLE } from '../../core/host-state.ts';
+import { OverlaydError } from '../../core/errors.ts';
+import { type Filter, type FilterChain, type FilterSet, type Op, TABLE } from '../../core/host-state.ts';
 import { ruleMark } from '../../core/plan/filter.ts';
 
-/** Replaces the table in one transaction: at no moment is there none. */
-export function renderFilter(filter: Filter): string {
+/** Lines for `nft -f`; all of one input are one transaction. */
+export function renderNft(op: Op): string {
+  switch (op.kind) {
+    case 'set-filter':
+      return `${renderNoFilter(op.filter.family)}${renderFilter(op.filter)}`;
+    case 'delete-filter':
+      return renderNoFilter(op.family);
+    case 'add-elements':
+      return op.sets.map((set) => `add element ${op.family} ${TABLE} ${set.name} ${renderList(set)}\n`).join('');
+    case 'remove-elements':
+      return op.sets.map((set) => `delete element ${op.family} ${TABLE} ${set.name} ${renderList(set)}\n`).join('');
+    default:
+      throw new OverlaydError('internal', `${op.kind} is not an op of nft`);
+  }
+}
+
+/** Without a table there is nothing to delete, so one is made before. */
+function renderNoFilter(family: Filter['family']): string {
+  return `table ${family} ${TABLE} {}\ndelete table ${family} ${TABLE}\n`;
+}
+
+function renderFilter(filter: Filter): string {
   return [
-    renderNoFilter(filter.family),
     `table ${filter.family} ${TABLE} {`,
     ...filter.sets.map(renderSet),
     ...filter.chains.map(renderChain),
     '}',
     '',
   ].join('\n');
-}
-
-/** Without a table there is nothing to delete, so one is made before. */
-export function renderNoFilter(family: Filter['family']): string {
-  return `table ${family} ${TABLE} {}\ndelete table ${family} ${TABLE}\n`;
-}
-
-/** The table and its sets have to be there. */
-export function renderElements(family: Filter['family'], sets: readonly FilterSet[]): string {
-  return sets.map((set) => `add element ${family} ${TABLE} ${set.name} ${renderList(set)}\n`).join('');
 }
 
 function renderList({ type, elements }: FilterSet): string {

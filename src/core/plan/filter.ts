@@ -117,25 +117,33 @@ export function ruleMark(rule: string): string {
   return `overlayd:${(hash >>> 0).toString(16).padStart(8, '0')}`;
 }
 
-/** What makes the loaded table (its rules are comments) the wanted one: nothing, elements added to its sets, or all anew. */
+/** What makes the loaded table (its rules are comments) the wanted one: nothing, other elements, or all anew. */
 export function filterOps(at: Place, wanted: Filter, seen: Filter | undefined): Op[] {
-  if (!seen || !isSameTable(wanted, seen)) return [{ kind: 'set-filter', at, filter: wanted }];
-  const missing = wanted.sets.map((each) => {
-    const loaded = elementsOf(seen, each);
-    return { ...each, elements: new Set([...each.elements].filter((element) => !loaded.has(element))) };
-  });
-  const sets = missing.filter(({ elements }) => elements.size > 0);
-  return sets.length === 0 ? [] : [{ kind: 'add-elements', at, family: wanted.family, sets }];
+  if (!seen || !hasSameRules(wanted, seen)) return [{ kind: 'set-filter', at, filter: wanted }];
+  const { family } = wanted;
+  const less = wanted.sets.map((each) => without(elementsOf(seen, each), each, each.elements));
+  const more = wanted.sets.map((each) => without(each.elements, each, elementsOf(seen, each)));
+  const ops: Op[] = [
+    { kind: 'remove-elements', at, family, sets: less.filter(({ elements }) => elements.size > 0) },
+    { kind: 'add-elements', at, family, sets: more.filter(({ elements }) => elements.size > 0) },
+  ];
+  return ops.filter((op) => 'sets' in op && op.sets.length > 0);
 }
 
-/** The same chains and rules, and sets that hold nothing that is not wanted. */
-function isSameTable(wanted: Filter, seen: Filter): boolean {
+/** The set with those elements, less the others. */
+function without(elements: ReadonlySet<string>, set: FilterSet, others: ReadonlySet<string>): FilterSet {
+  return { ...set, elements: new Set([...elements].filter((element) => !others.has(element))) };
+}
+
+/** The same sets, whatever they hold, chains and rules, and no other. */
+function hasSameRules(wanted: Filter, seen: Filter): boolean {
   if (seen.sets.length !== wanted.sets.length || seen.chains.length !== wanted.chains.length) return false;
   return (
-    wanted.sets.every(
-      (each) =>
-        seen.sets.some(({ name }) => name === each.name) &&
-        [...elementsOf(seen, each)].every((element) => each.elements.has(element)),
+    wanted.sets.every((each) =>
+      seen.sets.some(
+        ({ name, type, interval }) =>
+          name === each.name && interval === each.interval && type.join() === each.type.join(),
+      ),
     ) &&
     wanted.chains.every((each) => {
       const other = seen.chains.find(({ name }) => name === each.name);

@@ -26,9 +26,13 @@ export class Steps {
   }
 
   stages(): Stage[] {
-    return ORDER.flatMap((step) => {
-      const ops = this.#ops.get(step) ?? [];
-      return ops.length === 0 ? [] : [{ essential: step === 'guard', ops }];
-    });
+    const of = (step: Step) => this.#ops.get(step) ?? [];
+    const makes = ORDER.some((step) => of(step).some(({ op }) => op.kind.startsWith('add-')));
+    if (!makes && of('discard').length === 0) {
+      // Nothing waits for a name: what goes, goes along with the rest.
+      this.#ops.set('set-up', [...of('unlink'), ...of('set-up')]);
+      this.#ops.set('unlink', []);
+    }
+    return ORDER.flatMap((step) => (of(step).length === 0 ? [] : [{ essential: step === 'guard', ops: of(step) }]));
   }
 }

@@ -219,7 +219,7 @@ describe('planning', () => {
         const observed = await look(world, kernel);
         const planned = plan(wanted(world), observed, { complete: false });
         const ops = planned.stages.flatMap((stage) => stage.ops.map(({ op }) => op));
-        expect(ops.filter(({ kind }) => kind.startsWith('delete-'))).toEqual([]);
+        expect(ops.filter(({ kind }) => kind.startsWith('delete-') || kind.startsWith('remove-'))).toEqual([]);
         for (const op of ops) {
           if (op.kind !== 'set-filter') continue;
           const seen = op.at === HOST ? observed.host : observed.networks.get(op.at);
