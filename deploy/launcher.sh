@@ -31,6 +31,7 @@ export NODE_COMPILE_CACHE="$cache"
 
 if [ "$1" = agent ]; then
   shift
-  exec "$node" "$dist/lib/agent.cjs" "$@"
+  # The agent makes little garbage at a time: without this, V8 lets it pile up to 60 MiB more.
+  exec "$node" --max-semi-space-size=2 "$dist/lib/agent.cjs" "$@"
 fi
 exec "$node" "$dist/lib/cli.cjs" "$@"
