@@ -6,7 +6,7 @@ import type { Desired, DesiredNetwork, DesiredPort } from '../core/host-state.ts
 import { isContainerRight } from '../core/plan/container.ts';
 import type { Kernel } from '../ports.ts';
 
-const PER_TURN = 16;
+const PER_TURN = 8;
 
 export interface Drift {
   /** Ids of networks that need a pass. */

@@ -1,0 +1,87 @@
+/** Containers and facts of a host, against real namespaces. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createHostFacts } from '../../../src/adapters/system/host-facts.ts';
+import { Lab } from '../../lab/lab.ts';
+import { openKernel } from '../kernel/kernel-host.ts';
+
+let lab: Lab;
+let adapters: ReturnType<typeof openKernel>;
+beforeAll(async () => {
+  lab = await Lab.open({ hosts: 1 });
+  adapters = openKernel(lab.host(1));
+});
+afterAll(() => lab?.close());
+
+describe('a container', () => {
+  it('is known by name, by path and by process', async () => {
+    const host = lab.host(1);
+    await host.container('c1');
+    const byName = await adapters.containers.resolve('netns:c1');
+    expect(byName).toMatchObject({ text: 'netns:c1', path: '/run/netns/c1' });
+    expect(await adapters.containers.resolve('netns:/var/run/netns/c1')).toEqual(byName);
+    const sleeper = host.spawn(['ip', 'netns', 'exec', 'c1', 'sh', '-c', 'echo $$; exec sleep 1000']);
+    await expect.poll(() => sleeper.output).toMatch(/^\d+\n/);
+    const pid = sleeper.output.trim();
+    const byPid = await adapters.containers.resolve(`pid:${pid}`);
+    expect(byPid).toMatchObject({ text: `pid:${pid}`, path: `/proc/${pid}/ns/net` });
+    expect(await adapters.containers.isAlive(byPid)).toBe(true);
+    await sleeper.kill('SIGKILL');
+    await sleeper.exited;
+    await expect.poll(() => adapters.containers.isAlive(byPid)).toBe(false);
+    expect(await adapters.containers.isAlive(byName)).toBe(true);
+  });
+
+  it('is not the one before of the same name', async () => {
+    const host = lab.host(1);
+    const seen = new Set<string>();
+    for (let round = 0; round < 6; round++) {
+      await host.container('again');
+      const ref = await adapters.containers.resolve('netns:again');
+      expect(seen.has(ref.identity)).toBe(false);
+      seen.add(ref.identity);
+      expect(await adapters.containers.isAlive(ref)).toBe(true);
+      await host.deleteContainer('again');
+      expect(await adapters.containers.isAlive(ref)).toBe(false);
+    }
+  });
+
+  it('is refused with the cause', async () => {
+    const host = lab.host(1);
+    const { resolve } = adapters.containers;
+    await expect(resolve('netns:nobody')).rejects.toMatchObject({ code: 'namespace-not-found' });
+    await expect(resolve('pid:999999')).rejects.toMatchObject({ code: 'namespace-not-found' });
+    await expect(resolve('pid:1')).rejects.toMatchObject({ code: 'namespace-unusable' });
+    await expect(resolve('netns:/etc/hostname')).rejects.toMatchObject({ code: 'namespace-unusable' });
+    await expect(resolve('netns:ovl-4096')).rejects.toMatchObject({ code: 'namespace-unusable' });
+    for (const text of ['c1', 'netns:', 'netns:a b', 'netns:../x', 'netns:-x', 'pid:x', 'pid:0', 'netns:a\nb']) {
+      await expect(resolve(text), text).rejects.toMatchObject({ code: 'invalid-argument' });
+    }
+    expect(host.isOn).toBe(true);
+  });
+});
+
+describe('facts of the host', () => {
+  it('are its addresses, its routes without ours, and the MTU towards peers', async () => {
+    const host = lab.host(1);
+    await host.must(['ip', '-batch', '-'], {
+      input: [
+        'route add 172.20.0.0/16 via 10.77.0.254 mtu 1300',
+        'route add 172.21.0.9 via 10.77.0.254',
+        'link add name ovl4096 type veth peer name x0',
+        'link set dev ovl4096 up',
+        'route add 10.0.0.0/24 dev ovl4096 proto 79',
+      ].join('\n'),
+    });
+    const facts = createHostFacts(adapters.exec);
+    expect(await facts.addresses()).toEqual([{ link: 'eth0', address: host.address, prefix: 24 }]);
+    expect((await facts.routes()).map(({ destination }) => destination).sort()).toEqual([
+      '10.77.0.0/24',
+      '172.20.0.0/16',
+      '172.21.0.9/32',
+    ]);
+    expect(await facts.underlayMtu(host.address, [])).toBe(1500);
+    expect(await facts.underlayMtu(host.address, ['10.77.0.2', '172.21.0.9'])).toBe(1500);
+    expect(await facts.underlayMtu(host.address, ['10.77.0.2', '172.20.1.1'])).toBe(1300);
+    await expect(facts.underlayMtu('192.0.2.1', [])).rejects.toMatchObject({ code: 'invalid-address' });
+  });
+});

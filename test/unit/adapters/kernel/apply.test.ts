@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import { apply } from '../../../../src/adapters/kernel/apply.ts';
+import type { Run } from '../../../../src/adapters/kernel/exec.ts';
+import { HOST, type Op, type PlannedOp } from '../../../../src/core/host-state.ts';
+
+const planned = (op: Op): PlannedOp => ({ op, reason: 'create', network: 'ovl-7', endpointId: undefined });
+const stage = (...ops: readonly Op[]) => ({ essential: false, ops: ops.map(planned) });
+
+function record(answers: readonly { code: number; stderr: string }[] = []) {
+  const calls: { argv: string; input: string }[] = [];
+  const run: Run = async (argv, { input = '' } = {}) => {
+    calls.push({ argv: argv.join(' '), input });
+    return { stdout: '', ...(answers[calls.length - 1] ?? { code: 0, stderr: '' }) };
+  };
+  return { run, calls };
+}
+
+const up = (name: string, at = 'ovl-7'): Op => ({ kind: 'set-link', at, name, set: { up: true } });
+const veth = (path: string): Op => ({
+  kind: 'add-veth',
+  at: 'ovl-7',
+  mtu: 1450,
+  end: { name: 'e1', mac: '0e:00:00:00:00:01' },
+  peer: { at: path, name: 'eth0', mac: '02:42:0a:00:00:02' },
+});
+
+describe('applying a plan', () => {
+  it('starts one process per namespace and tool', async () => {
+    const { run, calls } = record();
+    const row: Op = { kind: 'set-fdb', at: 'ovl-7', row: { link: 'e1', mac: '02:42:0a:00:00:02' } };
+    await apply(
+      run,
+      { stages: [stage(up('a'), up('b'), row, up('c', '/run/netns/c1'), up('d', HOST))], gone: [] },
+      undefined,
+    );
+    expect(calls).toEqual([
+      { argv: 'ip -netns ovl-7 -force -batch -', input: 'link set dev a up\nlink set dev b up\n' },
+      {
+        argv: 'bridge -netns ovl-7 -force -batch -',
+        input: 'fdb replace 02:42:0a:00:00:02 dev e1 master static\n',
+      },
+      { argv: 'nsenter --net=/run/netns/c1 ip -force -batch -', input: 'link set dev c up\n' },
+      { argv: 'ip -force -batch -', input: 'link set dev d up\n' },
+    ]);
+  });
+
+  it('blames the lines that failed, with the words of the kernel', async () => {
+    const { run } = record([{ code: 1, stderr: 'RTNETLINK answers: File exists\nCommand failed -:2\n' }]);
+    const result = await apply(run, { stages: [stage(up('a'), veth('/run/netns/c1'), up('b'))], gone: [] }, undefined);
+    expect(result.writes).toBe(2);
+    expect(result.failures).toHaveLength(1);
+    expect(result.failures[0]!.planned.op.kind).toBe('add-veth');
+    expect(result.failures[0]!.error).toMatchObject({
+      code: 'data-path-failed',
+      retryable: true,
+      message: expect.stringMatching(/link add name e1 .*namespace ovl-7.*RTNETLINK answers: File exists/),
+    });
+  });
+
+  it('counts what is gone already as removed', async () => {
+    const { run } = record([{ code: 1, stderr: 'Cannot find device "a"\nCommand failed -:1\n' }]);
+    const stages = [stage({ kind: 'delete-link', at: 'ovl-7', name: 'a' })];
+    expect(await apply(run, { stages, gone: [] }, undefined)).toEqual({ writes: 1, failures: [] });
+  });
+
+  it('goes on after a line that ended the tool', async () => {
+    const fatal = 'Error: argument "/run/netns/x" is wrong: Invalid "netns" value\n';
+    const { run, calls } = record([{ code: 255, stderr: fatal }]);
+    const result = await apply(run, { stages: [stage(up('a'), veth('/run/netns/x'), up('b'))], gone: [] }, undefined);
+    expect(result.failures.map((failure) => failure.planned.op.kind)).toEqual(['add-veth']);
+    expect(calls[1]!.input).toBe('link set dev b up\n');
+  });
+
+  it('blames everything that is unknown when the tool does not say where it ended', async () => {
+    const { run } = record([{ code: 1, stderr: 'Cannot open network namespace "ovl-7": No such file or directory\n' }]);
+    const result = await apply(run, { stages: [stage(up('a'), up('b'))], gone: [] }, undefined);
+    expect(result.failures).toHaveLength(2);
+  });
+
+  it('does not begin what needs a stage that failed', async () => {
+    const { run, calls } = record([{ code: 1, stderr: 'Error: syntax error\n' }]);
+    const filter: Op = { kind: 'set-filter', at: HOST, filter: { family: 'inet', sets: [], chains: [] } };
+    const stages = [{ essential: true, ops: [planned(filter)] }, stage(up('vx0'))];
+    const result = await apply(run, { stages, gone: [] }, undefined);
+    expect(result.failures).toHaveLength(1);
+    expect(calls).toHaveLength(1);
+  });
+
+  it('lets no name become more than one word of a batch', async () => {
+    const { run, calls } = record();
+    const result = await apply(run, { stages: [stage(up('a up\nlink del b'))], gone: [] }, undefined);
+    expect(result.failures).toHaveLength(1);
+    expect(calls).toEqual([]);
+  });
+});

@@ -1,0 +1,53 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { configureResolver } from '../../../../src/adapters/system/resolver-file.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'overlayd-resolver-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+const c1 = { text: 'netns:c1', path: '/run/netns/c1', identity: '1' };
+const read = () => readFile(join(directory, 'c1/resolv.conf'), 'utf8');
+
+describe('the resolver file', () => {
+  it('names the servers, says whose it is, and goes again', async () => {
+    expect(await configureResolver(directory, c1, ['10.0.0.1', '10.0.1.1'])).toBeUndefined();
+    expect((await read()).split('\n')).toEqual([
+      expect.stringMatching(/^# .*overlayd/),
+      'nameserver 10.0.0.1',
+      'nameserver 10.0.1.1',
+      'options ndots:0',
+      '',
+    ]);
+    await configureResolver(directory, c1, ['10.0.1.1']);
+    expect(await read()).not.toContain('10.0.0.1');
+    await configureResolver(directory, c1, []);
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  it("leaves a user's own file alone and says so", async () => {
+    await mkdir(join(directory, 'c1'));
+    await writeFile(join(directory, 'c1/resolv.conf'), 'nameserver 192.0.2.1\n');
+    expect(await configureResolver(directory, c1, ['10.0.0.1'])).toContain('nameserver 10.0.0.1');
+    expect(await configureResolver(directory, c1, [])).toBeUndefined();
+    expect(await read()).toBe('nameserver 192.0.2.1\n');
+  });
+
+  it('leaves other files of the container alone', async () => {
+    await mkdir(join(directory, 'c1'));
+    await writeFile(join(directory, 'c1/hosts'), '');
+    await configureResolver(directory, c1, ['10.0.0.1']);
+    await configureResolver(directory, c1, []);
+    expect(await readdir(join(directory, 'c1'))).toEqual(['hosts']);
+  });
+
+  it('says what to do where there is no such file to write', async () => {
+    const ref = { text: 'pid:42', path: '/proc/42/ns/net', identity: '42:1' };
+    expect(await configureResolver(directory, ref, ['10.0.0.1'])).toContain('nameserver 10.0.0.1');
+    expect(await configureResolver(directory, ref, [])).toBeUndefined();
+  });
+});

@@ -1,0 +1,176 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Reconciler } from '../../../src/agent/reconcile.ts';
+import type { LocalEndpoint } from '../../../src/core/container.ts';
+import type { NetworkRecord } from '../../../src/core/records.ts';
+import type { Logger } from '../../../src/ports.ts';
+import { World } from '../../contract/kernel-world.ts';
+import { FakeKernel } from '../../sim/fake-kernel.ts';
+import { VirtualClock } from '../../sim/virtual-clock.ts';
+
+const silent: Logger = {
+  error: () => undefined,
+  warn: () => undefined,
+  info: () => undefined,
+  debug: () => undefined,
+  child: () => silent,
+};
+
+let kernel: FakeKernel;
+let world: World;
+let clock: VirtualClock;
+let web: NetworkRecord;
+let reconciler: Reconciler;
+let gone: LocalEndpoint[];
+let quit: AbortController;
+let ended: Promise<void>;
+
+beforeEach(async () => {
+  kernel = new FakeKernel();
+  clock = new VirtualClock();
+  world = new World('h1');
+  world.addNode('h1', '10.77.0.1');
+  world.addNode('h2', '10.77.0.2');
+  web = world.addNetwork('web', { vni: 4096, cidr: '10.0.0.0/24', gateway: '10.0.0.1' });
+  gone = [];
+  quit = new AbortController();
+  reconciler = create();
+  ended = reconciler.run(quit.signal);
+  reconciler.markDirty('all');
+  await clock.advance(5_000);
+});
+
+afterEach(async () => {
+  quit.abort();
+  await ended;
+});
+
+function create(): Reconciler {
+  return new Reconciler(
+    {
+      kernel,
+      view: () => world,
+      self: () => world.self,
+      local: () => [...world.local.values()],
+      clock,
+      logger: silent,
+      onGone: async (endpoints) => {
+        gone.push(...endpoints);
+      },
+    },
+    { auditIntervalMs: 3_000 },
+  );
+}
+
+function attach(address: string, name: string): { endpoint: LocalEndpoint; converged: Promise<void> } {
+  const endpoint = world.addLocal(web, address, kernel.addContainer(`/run/netns/${name}`));
+  return { endpoint, converged: reconciler.converge(web.id, { endpointId: endpoint.record.id }) };
+}
+
+describe('converging', () => {
+  it('means that the kernel has it', async () => {
+    await clock.until(attach('10.0.0.2', 'c1').converged);
+    expect(await kernel.linksOf('/run/netns/c1')).toContain('eth0');
+    expect(reconciler.status()).toMatchObject({ lastError: undefined, repairs: 0 });
+  });
+
+  it('of many at once takes few passes', async () => {
+    const { passes } = reconciler.status();
+    const all = Array.from({ length: 64 }, (_, index) => attach(`10.0.0.${index + 2}`, `c${index}`).converged);
+    await clock.until(Promise.all(all));
+    expect(reconciler.status().passes - passes).toBeLessThan(4);
+  });
+
+  it('rejects with the cause, and the reconciler goes on trying', async () => {
+    kernel.failNext(({ kind }) => kind === 'add-vxlan');
+    await expect(clock.until(attach('10.0.0.2', 'c1').converged)).rejects.toMatchObject({ code: 'data-path-failed' });
+    await clock.advance(10_000);
+    expect(kernel.machine.snapshot('ovl-4096')!.links.has('vx0')).toBe(true);
+    expect(reconciler.status().lastError).toBeUndefined();
+  });
+
+  it('does not suffer from what fails for other endpoints', async () => {
+    await clock.until(attach('10.0.0.2', 'c1').converged);
+    const other = attach('10.0.0.3', 'c2');
+    kernel.failNext((op) => op.kind === 'add-veth' && op.peer.at === '/run/netns/c2', 5);
+    const fine = attach('10.0.0.4', 'c3');
+    await expect(clock.until(other.converged)).rejects.toMatchObject({ code: 'data-path-failed' });
+    await clock.until(fine.converged);
+  });
+
+  it('of a network without endpoints means that nothing of it is left', async () => {
+    const { endpoint, converged } = attach('10.0.0.2', 'c1');
+    await clock.until(converged);
+    world.remove(endpoint.record.id);
+    await clock.until(reconciler.converge(web.id));
+    expect(kernel.machine.snapshot('ovl-4096')).toBeUndefined();
+    expect(kernel.machine.hostSnapshot().links.size).toBe(0);
+  });
+
+  it('ends with the agent', async () => {
+    const pending = reconciler.converge(web.id);
+    quit.abort();
+    await expect(pending).rejects.toMatchObject({ code: 'cancelled' });
+  });
+});
+
+describe('drift', () => {
+  it('that tells of itself is repaired at once, and counted', async () => {
+    const { endpoint, converged } = attach('10.0.0.2', 'c1');
+    await clock.until(converged);
+    await clock.advance(1_000);
+    kernel.interfere({ kind: 'delete-link', at: 'ovl-4096', name: `e${endpoint.record.id.slice(0, 12)}` });
+    await clock.advance(500);
+    expect(await kernel.linksOf('/run/netns/c1')).toContain('eth0');
+    expect(reconciler.status().repairs).toBeGreaterThan(0);
+  });
+
+  it('that does not is found in its turn', async () => {
+    await clock.until(attach('10.0.0.2', 'c1').converged);
+    await clock.advance(4_000);
+    const address = { link: 'eth0', address: '10.0.0.2', prefix: 24 };
+    kernel.interfere({ kind: 'delete-address', at: '/run/netns/c1', address }, { silent: true });
+    kernel.interfere({ kind: 'delete-filter', at: 'ovl-4096', family: 'bridge' }, { silent: true });
+    await clock.advance(4_000);
+    expect(kernel.machine.snapshot('/run/netns/c1')!.addresses).toContainEqual(address);
+    expect(kernel.machine.snapshot('ovl-4096')!.filter).toBeDefined();
+    expect(reconciler.status().repairs).toBe(2);
+  });
+
+  it('is not what the agent itself writes', async () => {
+    await clock.until(attach('10.0.0.2', 'c1').converged);
+    world.addRemote(web, 'h2', '10.0.0.9');
+    reconciler.markDirty(web.id);
+    await clock.advance(10_000);
+    const { writes, repairs } = reconciler.status();
+    expect(repairs).toBe(0);
+    expect(kernel.writes).toBe(writes);
+  });
+});
+
+describe('containers', () => {
+  it('that end are told', async () => {
+    const { endpoint, converged } = attach('10.0.0.2', 'c1');
+    await clock.until(converged);
+    kernel.killContainer('/run/netns/c1');
+    await clock.advance(500);
+    expect(gone.map(({ record }) => record.id)).toContain(endpoint.record.id);
+    expect(reconciler.status().lastError).toBeUndefined();
+  });
+});
+
+describe('another agent', () => {
+  it('adopts what it finds and writes nothing', async () => {
+    await clock.until(attach('10.0.0.2', 'c1').converged);
+    await clock.advance(5_000);
+    const { writes } = kernel;
+    quit.abort();
+    await ended;
+    quit = new AbortController();
+    reconciler = create();
+    ended = reconciler.run(quit.signal);
+    reconciler.markDirty('all');
+    await clock.advance(20_000);
+    expect(kernel.writes).toBe(writes);
+    expect(reconciler.status().passes).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import { desired } from '../../../src/core/desired.ts';
+import { innerMtu } from '../../../src/core/inner-mtu.ts';
+import { World } from '../../contract/kernel-world.ts';
+
+const container = (name: string) => ({ text: `netns:${name}`, path: `/run/netns/${name}`, identity: name });
+
+function makeWorld() {
+  const world = new World('h1');
+  world.addNode('h1', '10.77.0.1');
+  world.addNode('h2', '10.77.0.2', { dataPathPort: 4790 });
+  const web = world.addNetwork('web', { vni: 4096, cidr: '10.0.0.0/24', gateway: '10.0.0.1' });
+  const api = world.addNetwork('api', { vni: 4097, cidr: '10.0.1.0/24', gateway: '10.0.1.1' });
+  return { world, web, api };
+}
+
+const want = (world: World, only?: ReadonlySet<string>) =>
+  desired({ view: world, self: world.self, local: [...world.local.values()] }, only);
+
+describe('desired', () => {
+  it('has a network only where this host has endpoints on it', () => {
+    const { world, web, api } = makeWorld();
+    world.addRemote(api, 'h2', '10.0.1.9');
+    expect(want(world).networks).toEqual([]);
+    world.addLocal(web, '10.0.0.2', container('c1'));
+    world.addRemote(web, 'h2', '10.0.0.9');
+    const { networks, members, namespaces } = want(world);
+    expect(networks).toMatchObject([
+      {
+        namespace: 'ovl-4096',
+        mtu: 1450,
+        ports: [{ address: '10.0.0.2', prefix: 24, mac: '02:42:0a:00:00:02', defaultGateway: '10.0.0.1' }],
+        remotes: [{ address: '10.0.0.9', vtep: '10.77.0.2', port: 4790 }],
+      },
+    ]);
+    expect(members).toEqual([{ vtep: '10.77.0.2', port: 4790 }]);
+    expect([...namespaces]).toEqual(['ovl-4096']);
+  });
+
+  it('leaves out endpoints and tunnel ends of nodes that left or are not known', () => {
+    const { world, web } = makeWorld();
+    world.addLocal(web, '10.0.0.2', container('c1'));
+    world.addRemote(web, 'h2', '10.0.0.9');
+    world.addRemote(web, 'nobody', '10.0.0.10');
+    world.addNode('h2', '10.77.0.2', { left: true });
+    expect(want(world)).toMatchObject({ members: [], networks: [{ remotes: [] }] });
+  });
+
+  it('goes by the view when it gives an address of ours to someone else', () => {
+    const { world, web } = makeWorld();
+    world.addLocal(web, '10.0.0.2', container('c1'), { published: false });
+    world.addLocal(web, '10.0.0.3', container('c2'), { published: false });
+    world.addRemote(web, 'h2', '10.0.0.2');
+    expect(want(world).networks).toMatchObject([
+      { ports: [{ address: '10.0.0.3' }], remotes: [{ address: '10.0.0.2', vtep: '10.77.0.2' }] },
+    ]);
+  });
+
+  it('gives a container one default route: not through an internal network, else the first by name', () => {
+    const { world, web, api } = makeWorld();
+    const aaa = world.addNetwork('aaa', { vni: 4098, cidr: '10.0.2.0/24', gateway: '10.0.2.1', internal: true });
+    world.addLocal(web, '10.0.0.2', container('c1'));
+    world.addLocal(api, '10.0.1.2', container('c1'), { ifname: 'eth1' });
+    world.addLocal(aaa, '10.0.2.2', container('c1'), { ifname: 'eth2' });
+    world.addLocal(web, '10.0.0.3', container('c2'));
+    const routes = want(world).networks.flatMap(({ ports }) =>
+      ports.map(({ endpoint, defaultGateway }) => [endpoint.container.identity, endpoint.ifname, defaultGateway]),
+    );
+    expect(routes).toEqual([
+      ['c1', 'eth0', undefined],
+      ['c2', 'eth0', '10.0.0.1'],
+      ['c1', 'eth1', '10.0.1.1'],
+      ['c1', 'eth2', undefined],
+    ]);
+  });
+
+  it('speaks of all namespaces and uplinks when asked for one network only', () => {
+    const { world, web, api } = makeWorld();
+    world.addLocal(web, '10.0.0.2', container('c1'));
+    world.addLocal(api, '10.0.1.2', container('c1'), { ifname: 'eth1' });
+    const { networks, uplinks, namespaces } = want(world, new Set([web.id]));
+    expect(networks.map(({ networkId }) => networkId)).toEqual([web.id]);
+    expect(uplinks.map(({ vni }) => vni)).toEqual([4096, 4097]);
+    expect(namespaces.size).toBe(2);
+  });
+});
+
+describe('the MTU inside', () => {
+  it('is what the narrowest underlay of any member leaves', () => {
+    const { world, web } = makeWorld();
+    expect(innerMtu(world, web)).toBe(1450);
+    world.addNode('h2', '10.77.0.2', { underlayMtu: 1400 });
+    expect(innerMtu(world, web)).toBe(1350);
+    world.addNode('h2', '10.77.0.2', { underlayMtu: 1400, left: true });
+    expect(innerMtu(world, web)).toBe(1450);
+  });
+
+  it('is what the options say', () => {
+    const { world } = makeWorld();
+    expect(innerMtu(world, { options: { mtu: '1300' } })).toBe(1300);
+    expect(innerMtu(world, { options: { 'com.docker.network.driver.mtu': '9000' } })).toBe(8950);
+  });
+});
