@@ -11,7 +11,7 @@ import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
 const SEEDS = process.env.SIM_SEED
   ? [Number(process.env.SIM_SEED)]
-  : Array.from({ length: Number(process.env.SIM_SEEDS ?? 40) }, (_, i) => i + 1);
+  : Array.from({ length: Number(process.env.SIM_SEEDS ?? 100) }, (_, i) => i + 1);
 const STEPS = 60;
 const forever = new AbortController().signal;
 
