@@ -147,9 +147,10 @@ export class Endpoints {
     if (wanted.mac !== undefined) this.#refuseTakenMac(network, wanted.mac);
     this.#connecting.add(lock);
     try {
-      // Looked up while etcd decides.
       const link = dataPath.linksOf(container.path).then((links) => chooseLink(links, ifname, container));
       link.catch(() => undefined);
+      // A name that was asked for can be refused, and a refusal leaves no trace; another one is found while etcd decides.
+      if (ifname !== undefined) await link;
       const record = await claims.claim(network, wanted);
       let endpoint: LocalEndpoint | undefined;
       try {
