@@ -191,8 +191,11 @@ export interface FilterChain {
 // ---------------------------------------------------------------- observed
 
 export interface Observed {
-  /** Names of existing namespaces of the form `ovl-<number>`; undefined when not asked for. */
-  readonly namespaces: ReadonlySet<string> | undefined;
+  /**
+   * Existing namespaces of the form `ovl-<number>`, and whether each has an id, by which events name it; undefined when
+   * not asked for.
+   */
+  readonly namespaces: ReadonlyMap<string, boolean> | undefined;
   /** Only what is ours in it; undefined when not asked for. */
   readonly host: NamespaceState | undefined;
   /** By namespace name, of those asked for that exist. */

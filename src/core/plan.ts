@@ -28,7 +28,7 @@ export function plan(desired: Desired, observed: Observed, options: { readonly c
   }
   planHost(desired, observed.host, made, complete, steps);
   if (complete) {
-    for (const name of new Set([...(observed.namespaces ?? []), ...observed.networks.keys()])) {
+    for (const name of new Set([...(observed.namespaces?.keys() ?? []), ...observed.networks.keys()])) {
       if (!desired.namespaces.has(name)) planRemoval(name, observed.networks.get(name), steps);
     }
   }
@@ -38,7 +38,7 @@ export function plan(desired: Desired, observed: Observed, options: { readonly c
 /** Takes everything of ours away, for a host that leaves. IPv4 forwarding stays as it is: others may rely on it. */
 export function planClear(observed: Observed): Plan {
   const steps = new Steps();
-  for (const name of new Set([...(observed.namespaces ?? []), ...observed.networks.keys()])) {
+  for (const name of new Set([...(observed.namespaces?.keys() ?? []), ...observed.networks.keys()])) {
     planRemoval(name, observed.networks.get(name), steps);
   }
   for (const name of observed.host?.links.keys() ?? []) {

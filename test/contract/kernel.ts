@@ -327,12 +327,12 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
       for (const { record } of [...world.local.values()]) if (record.networkId === web.id) world.remove(record.id);
       await converge();
       await expectStable();
-      expect([...(await look()).namespaces!]).toEqual(['ovl-4098']);
+      expect([...(await look()).namespaces!.keys()]).toEqual(['ovl-4098']);
       expect(await host.kernel.linksOf(c1.path)).not.toContain('eth0');
 
       expect((await host.kernel.apply(planClear(await look()))).failures).toEqual([]);
       const left = await look();
-      expect([...left.namespaces!]).toEqual([]);
+      expect([...left.namespaces!.keys()]).toEqual([]);
       expect(left.host).toMatchObject({ links: new Map(), routes: [], neighbours: [], filter: undefined });
       expect(await host.kernel.linksOf(c1.path)).not.toContain('eth1');
     });

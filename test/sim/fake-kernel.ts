@@ -49,7 +49,8 @@ export class FakeKernel implements Kernel {
       if (networks.get(namespace)?.links.get(link)?.kind === 'veth' || containers.has(container.identity)) continue;
       if (!this.hasContainer(container.path)) containers.set(container.identity, 'gone');
     }
-    const namespaces = new Set(this.machine.places().filter(isNetworkNamespace));
+    const ours = this.machine.places().filter(isNetworkNamespace);
+    const namespaces = new Map(ours.map((name) => [name, true]));
     return scope.host
       ? { namespaces, host: this.machine.hostSnapshot(), networks, containers }
       : { namespaces: undefined, host: undefined, networks, containers };

@@ -60,7 +60,7 @@ export function renderIp(op: Op): Line[] {
   switch (op.kind) {
     case 'add-namespace':
       return [
-        { text: `netns add ${word(op.name)}` },
+        { text: `netns add ${word(op.name)}`, tolerated: EXISTS },
         { text: `netns set ${word(op.name)} ${namespaceId(op.id)}`, tolerated: EXISTS },
       ];
     case 'delete-namespace':
@@ -274,6 +274,7 @@ export function parseFdb(dump: readonly Json[] = []): FdbRow[] {
   });
 }
 
-export function parseNamespaces(dump: readonly Json[] = []): string[] {
-  return dump.map((row) => text(row.name));
+/** Each with whether it has an id. */
+export function parseNamespaces(dump: readonly Json[] = []): [name: string, numbered: boolean][] {
+  return dump.map((row) => [text(row.name), row.id !== undefined]);
 }

@@ -64,8 +64,8 @@ export async function* changes(exec: Exec, clock: Clock, signal: AbortSignal): A
 /** Gives namespaces of ours their ids, should one have lost it. */
 async function identifyNamespaces(exec: Exec, signal: AbortSignal): Promise<void> {
   const listing = await exec.run(['ip', '-json', 'netns', 'list'], { signal });
-  const names = parseNamespaces(parseDump(listing.stdout)[0]).filter(isNetworkNamespace);
-  const lines = names.map((name) => `netns set ${name} ${namespaceId(Number(name.slice('ovl-'.length)))}`);
+  const bare = parseNamespaces(parseDump(listing.stdout)[0]).filter(([name, id]) => isNetworkNamespace(name) && !id);
+  const lines = bare.map(([name]) => `netns set ${name} ${namespaceId(Number(name.slice('ovl-'.length)))}`);
   if (lines.length > 0) await exec.run(['ip', '-force', '-batch', '-'], { input: `${lines.join('\n')}\n`, signal });
 }
 

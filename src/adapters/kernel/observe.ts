@@ -61,7 +61,8 @@ async function observeHost(run: Run, signal: AbortSignal | undefined) {
     fdb: [],
     filter: parseFilter(filter),
   };
-  return { state, namespaces: new Set(iproute2.parseNamespaces(namespaces).filter(isNetworkNamespace)) };
+  const ours = iproute2.parseNamespaces(namespaces).filter(([name]) => isNetworkNamespace(name));
+  return { state, namespaces: new Map(ours) };
 }
 
 async function observeNetwork(

@@ -36,7 +36,10 @@ export function planNetwork(
   const at = network.namespace;
   const owner: Owner = { network: at, endpointId: undefined };
   const seen = observed.networks.get(at);
-  if (!seen) steps.add('make', owner, 'create', { kind: 'add-namespace', name: at, id: network.vni });
+  // Without an id it stays invisible to events, and the first link that is made there gives it a wrong one for good.
+  if (!seen || observed.namespaces?.get(at) === false) {
+    steps.add('guard', owner, 'create', { kind: 'add-namespace', name: at, id: network.vni });
+  }
   if (!seen?.forwarding) steps.add('set-up', owner, seen ? 'update' : 'create', ...sysctls(at));
 
   const gone = network.ports.filter(

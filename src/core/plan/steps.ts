@@ -1,9 +1,9 @@
 import type { Op, PlannedOp, Stage } from '../host-state.ts';
 
 /**
- * The order of a plan. What is wrong or unwanted goes first, so that its names are free. The filters are next: no
- * device is up before them. Then devices are made in their namespaces, set up there, and last come the rows and the
- * containers, which need both.
+ * The order of a plan. What is wrong or unwanted goes first, so that its names are free. The host's filter is next, no
+ * device is up before it, and with it new namespaces, whose ids have to be right before anything is in them. Then
+ * devices are made in their namespaces, set up there, and last come the rows and the containers, which need both.
  */
 const ORDER = ['unlink', 'discard', 'guard', 'make', 'set-up', 'connect'] as const;
 
