@@ -40,13 +40,17 @@ export async function releaseLeftovers(deps: ClaimAuditDeps, options: ClaimAudit
 
 /** Endpoints whose claim is gone: claimed again where that is still possible, else taken apart. */
 export async function restoreClaims(deps: ClaimAuditDeps): Promise<void> {
-  const { drop, local, logger, state } = deps;
+  const { drop, local, logger, releases, state } = deps;
   for (const endpoint of local.all()) {
     const { record } = endpoint;
     const holder = state.view.endpoints(record.networkId).get(record.address);
     if (holder?.id === record.id || !local.has(record.id)) continue;
+    // A key that is there but cannot be read proves nothing.
+    if (holder === undefined && state.revisionOf(keys.endpoint(record.networkId, record.address)) !== undefined)
+      continue;
     if (holder === undefined && (await reclaim(deps, record))) {
       logger.warn({ endpoint: record.name, address: record.address }, 'claim was lost and has been made again');
+      if (!local.has(record.id)) await releases.release(record, true);
     } else if (local.has(record.id)) {
       await drop([endpoint], holder ? 'its address belongs to another endpoint now' : 'its claim was removed');
     }

@@ -5,6 +5,7 @@
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 
+import { SEED_REVISION } from '../core/gossip/replica.ts';
 import { Latch } from '../core/latch.ts';
 import { FailureDetector, type Liveness } from '../core/membership.ts';
 import { encodeRecord } from '../core/record-codec.ts';
@@ -178,7 +179,8 @@ export class Member {
 
   /** True when etcd, which answers, no longer lists this node. */
   get removed(): boolean {
-    return this.#watch.connected && this.view.complete && this.view.node(this.#options.self.id) === undefined;
+    const listed = this.#state.revisionOf(keys.node(this.#options.self.id)) !== undefined;
+    return this.#watch.connected && this.view.complete && !listed;
   }
 
   get storeConnected(): boolean {
@@ -247,9 +249,9 @@ export class Member {
     }
   }
 
-  /** What a restart without etcd goes by: older than anything etcd says (revision 1 belongs to no key of ours). */
+  /** What a restart without etcd goes by: older than anything etcd says. */
   #seed(): void {
-    const revision = 1;
+    const revision = SEED_REVISION;
     const self = this.#options.self;
     this.#state.merge([
       { key: keys.node(self.id), value: encodeRecord(self), revision },

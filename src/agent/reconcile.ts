@@ -226,7 +226,7 @@ export class Reconciler {
     const hostKey = keyOfHost(wanted, complete);
     const scope = this.#scope(wanted, marks, hostKey !== this.#hostKey);
     if (marks.all) this.#seen.forgetAll();
-    const { known, rest } = this.#seen.recall(scope);
+    const { known, rest, moment } = this.#seen.recall(scope);
     const seen = await kernel.observe(rest, signal);
     const observed = { ...seen, networks: new Map([...known, ...seen.networks]) };
     const planned = plan(wanted, observed, { complete });
@@ -237,7 +237,7 @@ export class Reconciler {
     this.#account(planned, result, marks, hostKey !== this.#hostKey);
     if (scope.host && !result.failures.some(({ planned }) => planned.network === undefined)) this.#hostKey = hostKey;
     this.#settle(wanted, observed, planned, result);
-    this.#seen.settle(observed, planned);
+    this.#seen.settle(observed, planned, moment);
     this.#announce(wanted, planned, result);
     if (planned.gone.length > 0) this.#release(planned.gone);
     // What was remembered may have been wrong; what was written to is looked at now.

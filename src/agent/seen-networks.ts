@@ -7,9 +7,17 @@ import type { NamespaceState, Observed, Plan, Scope } from '../core/host-state.t
  */
 export class SeenNetworks {
   readonly #states = new Map<string, NamespaceState>();
+  /** Counts what was forgotten: what is forgotten while a pass runs must not come back with its observation. */
+  #moment = 0;
+  #allForgotten = 0;
+  readonly #forgotten = new Map<string, number>();
 
-  /** What is known of the networks of `scope`, and the scope that is left to observe. */
-  recall(scope: Scope): { readonly known: ReadonlyMap<string, NamespaceState>; readonly rest: Scope } {
+  /** What is known of the networks of `scope`, the scope that is left to observe, and the moment of asking. */
+  recall(scope: Scope): {
+    readonly known: ReadonlyMap<string, NamespaceState>;
+    readonly rest: Scope;
+    readonly moment: number;
+  } {
     const known = new Map<string, NamespaceState>();
     for (const namespace of scope.networks) {
       const state = this.#states.get(namespace);
@@ -20,24 +28,29 @@ export class SeenNetworks {
       networks: scope.networks.filter((namespace) => !known.has(namespace)),
       ports: scope.ports.filter(({ namespace }) => !known.has(namespace)),
     };
-    return { known, rest };
+    return { known, rest, moment: this.#moment };
   }
 
-  /** After a pass: where it had nothing to do, what it saw holds. */
-  settle({ networks }: Observed, planned: Plan): void {
+  /** After a pass that asked at `moment`: where it had nothing to do and nothing came in between, what it saw holds. */
+  settle({ networks }: Observed, planned: Plan, moment: number): void {
+    const changed = (namespace: string) =>
+      this.#allForgotten > moment || (this.#forgotten.get(namespace) ?? 0) > moment;
     const written = new Set(planned.stages.flatMap(({ ops }) => ops.map(({ network }) => network)));
     for (const [namespace, state] of networks) {
-      if (written.has(namespace)) this.#states.delete(namespace);
+      if (written.has(namespace) || changed(namespace)) this.#states.delete(namespace);
       else this.#states.set(namespace, state);
     }
     for (const namespace of written) if (namespace !== undefined) this.#states.delete(namespace);
   }
 
   forget(namespace: string): void {
+    this.#forgotten.set(namespace, ++this.#moment);
     this.#states.delete(namespace);
   }
 
   forgetAll(): void {
+    this.#allForgotten = ++this.#moment;
+    this.#forgotten.clear();
     this.#states.clear();
   }
 }

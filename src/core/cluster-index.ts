@@ -118,22 +118,22 @@ export class ClusterIndex implements ClusterView {
   }
 
   #applyCluster(key: string, value: string | undefined, touched: Touched): void {
-    this.#cluster = decode(decodeCluster, key, value, touched);
+    this.#cluster = decode(decodeCluster, key, value, this.#cluster, touched);
   }
 
   #applyNode(key: string, id: string, value: string | undefined, touched: Touched): void {
-    set(this.#nodes, id, decode(decodeNode, key, value, touched));
+    set(this.#nodes, id, decode(decodeNode, key, value, this.#nodes.get(id), touched));
     touched.nodes = true;
   }
 
   #applyLive(key: string, id: string, value: string | undefined, touched: Touched): void {
-    set(this.#live, id, decode(decodeLive, key, value, touched));
+    set(this.#live, id, decode(decodeLive, key, value, this.#live.get(id), touched));
     touched.live = true;
   }
 
   #applyNetwork(key: string, id: string, value: string | undefined, touched: Touched): void {
     const before = this.#networks.get(id);
-    const after = decode(decodeNetwork, key, value, touched);
+    const after = decode(decodeNetwork, key, value, before, touched);
     if (before && this.#networkIds.get(before.name) === id) this.#networkIds.delete(before.name);
     set(this.#networks, id, after);
     // A network that is being deleted has given its name back.
@@ -143,7 +143,7 @@ export class ClusterIndex implements ClusterView {
 
   #applyEndpoint(key: string, networkId: string, address: string, value: string | undefined, touched: Touched): void {
     const before = this.#endpoints.get(networkId)?.get(address);
-    const after = decode(decodeEndpoint, key, value, touched);
+    const after = decode(decodeEndpoint, key, value, before, touched);
     if (before && this.#endpointsById.get(before.id)?.address === address) this.#endpointsById.delete(before.id);
     setNested(this.#endpoints, networkId, address, after);
     if (after) this.#endpointsById.set(after.id, after);
@@ -153,20 +153,23 @@ export class ClusterIndex implements ClusterView {
   }
 
   #applyQuarantine(key: string, networkId: string, address: string, value: string | undefined, touched: Touched): void {
-    setNested(this.#quarantine, networkId, address, decode(decodeQuarantine, key, value, touched));
+    const before = this.#quarantine.get(networkId)?.get(address);
+    setNested(this.#quarantine, networkId, address, decode(decodeQuarantine, key, value, before, touched));
   }
 }
 
+/** A value that cannot be read is no deletion: what was known of the key stands. */
 function decode<T>(
   decoder: (text: string) => T | undefined,
   key: string,
   value: string | undefined,
+  before: T | undefined,
   touched: Touched,
 ): T | undefined {
   if (value === undefined) return undefined;
   const record = decoder(value);
   if (record === undefined) touched.refused.push(key);
-  return record;
+  return record ?? before;
 }
 
 function set<T>(map: Map<string, T>, key: string, value: T | undefined): void {

@@ -18,6 +18,9 @@ export interface RecordChange {
   readonly value: string | undefined;
 }
 
+/** Of records that a node knows of itself at its start; etcd's first revision belongs to no key of ours. */
+export const SEED_REVISION = 1;
+
 interface Entry {
   readonly revision: number;
   readonly value: string | undefined;
@@ -75,13 +78,17 @@ export class Replica {
     return changes;
   }
 
-  /** Everything that exists at `revision`: what is held, older and not listed, was deleted at some time up to it. */
+  /**
+   * Everything that exists at `revision`, as etcd lists it: what is held, older and not listed, was deleted at some time
+   * up to it. A list mends whatever went wrong before it: only what is newer than the list itself stands against it.
+   */
   mergeSnapshot(revision: number, records: Iterable<GossipRecord>): RecordChange[] {
     const changes: RecordChange[] = [];
     const listed = new Set<string>();
     for (const record of records) {
       listed.add(record.key);
-      const change = this.#put(record.key, record.value, record.revision);
+      if ((this.#entries.get(record.key)?.revision ?? 0) > revision) continue;
+      const change = this.#set(record.key, record.value, record.revision);
       if (change) changes.push(change);
     }
     for (const [key, entry] of this.#entries) {
@@ -89,6 +96,8 @@ export class Replica {
       const change = this.#put(key, undefined, revision);
       if (change) changes.push(change);
     }
+    // What was made and deleted on the way here has left no tombstone.
+    if (revision > this.#complete) this.#floor = Math.max(this.#floor, revision);
     this.#raise(revision);
     this.#whole = true;
     this.#trimTombstones();
@@ -146,7 +155,10 @@ export class Replica {
     const changes = this.merge(delta.records);
     if (delta.to > 0 && delta.from <= this.#complete) {
       this.#raise(delta.to);
-      if (delta.to >= senderComplete) this.#whole = true;
+      if (delta.to >= senderComplete && !this.#whole) {
+        this.#whole = true;
+        changes.push(...this.#dropSeeds());
+      }
     }
     return changes;
   }
@@ -155,12 +167,25 @@ export class Replica {
     const held = this.#entries.get(key);
     // Not held although nothing up to `complete` is missing: it was deleted so long ago that the tombstone is gone.
     if (held ? held.revision >= revision : revision <= this.#complete) return undefined;
+    return this.#set(key, value, revision);
+  }
+
+  #set(key: string, value: string | undefined, revision: number): RecordChange | undefined {
+    const held = this.#entries.get(key);
     this.#entries.set(key, { revision, value });
     if (revision > this.#highest) this.#highest = revision;
     if (held && held.value === undefined) this.#tombstones--;
     if (value === undefined) this.#tombstones++;
     if (held?.value === value) return undefined;
     return { key, value };
+  }
+
+  /** What this node went by before it heard of anything: had it still existed, the whole table would have held it. */
+  #dropSeeds(): RecordChange[] {
+    const seeds = [...this.#entries].filter(
+      ([, { revision, value }]) => revision <= SEED_REVISION && value !== undefined,
+    );
+    return seeds.flatMap(([key]) => this.#set(key, undefined, this.#complete) ?? []);
   }
 
   #raise(revision: number): void {

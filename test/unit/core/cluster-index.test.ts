@@ -68,6 +68,14 @@ describe('the view', () => {
     expect([...view.endpoints('n1').keys()]).toEqual(['10.0.1.2']);
   });
 
+  it('does not take a value that it cannot read for a deletion', () => {
+    const view = index();
+    view.apply([put(keys.network('n1'), network('n1', 'web'))]);
+    const touched = view.apply([{ key: keys.network('n1'), value: '{"state":"paused"}' }]);
+    expect(touched.refused).toEqual([keys.network('n1')]);
+    expect(view.networkByName('web')?.id).toBe('n1');
+  });
+
   it('is not disturbed by keys it has no use for', () => {
     expect(index().apply([{ key: '/overlayd/v1/tokens/x', value: '{}' }]).refused).toEqual([]);
     expect(index().apply([{ key: '/elsewhere', value: '{}' }]).refused).toEqual([]);

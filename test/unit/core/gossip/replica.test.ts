@@ -70,6 +70,49 @@ describe('merging', () => {
   });
 });
 
+describe('a list of etcd', () => {
+  it('brings back what had been lost on the way', () => {
+    const replica = full([{ key: 'a', value: '1', revision: 1 }]);
+    replica.mergeEvents(20, []);
+    replica.mergeSnapshot(30, [
+      { key: 'a', value: '1', revision: 1 },
+      { key: 'lost', value: '2', revision: 15 },
+    ]);
+    expect(table(replica)).toEqual(
+      new Map([
+        ['a', '1'],
+        ['lost', '2'],
+      ]),
+    );
+  });
+
+  it('stands against a tombstone of another history', () => {
+    const replica = full([
+      { key: 'a', value: '1', revision: 5 },
+      { key: 'a', revision: 15 },
+    ]);
+    replica.mergeSnapshot(1_000, [{ key: 'a', value: '1', revision: 5 }]);
+    expect(table(replica)).toEqual(new Map([['a', '1']]));
+  });
+
+  it('does not let its holder vouch for deletions that it never saw', () => {
+    const behind = full([{ key: 'k', value: '1', revision: 500 }]);
+    const restarted = new Replica();
+    restarted.mergeSnapshot(900, []);
+    const delta = restarted.delta(behind.digest(), 1_000);
+    if (delta) behind.mergeDelta(delta, restarted.complete);
+    expect(behind.complete).toBe(500);
+  });
+
+  it('replaces what a node went by before it heard of anything', () => {
+    const target = new Replica();
+    target.merge([{ key: 'seed', value: 'old', revision: 1 }]);
+    const source = full([{ key: 'a', value: '1', revision: 7 }]);
+    target.mergeDelta(source.delta(target.digest(), 1_000)!, source.complete);
+    expect(table(target)).toEqual(new Map([['a', '1']]));
+  });
+});
+
 describe('reconciliation by digest', () => {
   it('makes a replica with any part of the history equal to a whole one, whatever the byte budget', () => {
     fc.assert(
