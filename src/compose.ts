@@ -2,6 +2,7 @@
  * The one place that builds and joins everything. Start: log, files, control socket, then (as a member) etcd's client,
  * peers, reconciler, join server. Stop: the reverse; the kernel, the bundled etcd and all forwarding stay.
  */
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createForwarder } from './adapters/dns/forwarder.ts';
 import { SocketListeners } from './adapters/dns/listeners.ts';
@@ -58,7 +59,8 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
   const containers = createContainers();
   const facts = createHostFacts({ run: exec.run });
   const kernel = createKernel({ exec, clock, isAlive: (container) => containers.isAlive(container) });
-  const stateFile = createStateFile(join(config.dataDir, 'state.json'));
+  const statePath = join(config.dataDir, 'state.json');
+  const stateFile = createStateFile(statePath);
   const file = createJsonFile<IdentityState>(join(config.dataDir, 'identity.json'), parseIdentity);
   const etcd = createBundledEtcd({ logger, clock }, { dataDir: config.dataDir });
   const { quarantineSeconds } = config;
@@ -107,13 +109,15 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
         { material, listenAddress: identity.listenAddress, port: identity.joinPort },
         signal,
       );
+      const running = await member.start(signal);
+      // Last: nothing below throws, so it never fails without somebody to hear of it.
       const renewal = keepCertificate(
-        { clock, pki, file, logger: log, renewed: (next) => lifecycle.restart(next) },
+        { clock, pki, file, logger: log, renewed: () => lifecycle.restart() },
         identity,
         { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS },
         signal,
       );
-      const tasks = [renewal, (await member.start(signal)).ended];
+      const tasks = [renewal, running.ended];
       ended = Promise.allSettled(tasks.map((task) => reportFailure(task, signal, log)));
     } catch (error) {
       quit.abort();
@@ -141,7 +145,10 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
     {
       ...{ facts, pki, clock, random, file, etcd, openStore, logger, startMember },
       joinClient: createJoinClient(clock),
-      clearHost: () => clearHost(kernel),
+      clearHost: async () => {
+        await rm(statePath, { force: true });
+        await clearHost(kernel);
+      },
     },
     {
       joinPort: config.joinPort,

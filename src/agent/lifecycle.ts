@@ -14,7 +14,7 @@ import {
 } from './cluster/init.ts';
 import { type JoinDeps, type JoinOptions, joinCluster } from './cluster/join.ts';
 import { leaveCluster } from './cluster/leave.ts';
-
+import { accessOf } from './cluster/store-access.ts';
 import type { Member } from './member.ts';
 
 /** A member with everything that runs beside it. */
@@ -35,7 +35,7 @@ export interface LifecycleDeps extends InitDeps, JoinDeps {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly startMember: (identity: Identity) => Promise<Membership>;
-  /** Removes everything of ours from the kernel of this host. */
+  /** Removes everything of ours from this host: its kernel, and what was kept about its endpoints. */
   readonly clearHost: () => Promise<void>;
 }
 
@@ -44,6 +44,7 @@ export interface LifecycleOptions extends ClusterDefaults {
 }
 
 const RETRY_MS = 3_000;
+const LAST_ETCD_RETRY_MS = 30_000;
 
 export class Lifecycle {
   readonly #deps: LifecycleDeps;
@@ -51,6 +52,8 @@ export class Lifecycle {
   #membership: Membership | undefined;
   #busy: string | undefined;
   #problem: string | undefined;
+  /** Ends the attempts to start the bundled etcd. */
+  #etcdWanted = new AbortController();
 
   constructor(deps: LifecycleDeps, options: LifecycleOptions) {
     this.#deps = deps;
@@ -70,42 +73,38 @@ export class Lifecycle {
   /** Throws `not-joined`. */
   require(): Membership {
     if (this.#membership) return this.#membership;
-    if (this.#busy)
-      throw new OverlaydError('conflict', `the agent is busy: ${this.#busy}; try again in a moment`, {
-        retryable: true,
-      });
+    this.#requireIdle();
     if (this.#problem) throw new OverlaydError('not-joined', this.#problem);
-    throw new OverlaydError(
-      'not-joined',
-      'this host is not a member of a cluster; make one with `overlayd init`, or join one with `overlayd join --token TOKEN HOST:2377`',
-    );
+    throw notJoined();
   }
 
   /**
-   * Goes on as the member that the identity file names; nothing when there is none. What stands in the way (a port in
-   * use, an unreadable file) is tried again until the signal aborts; `attempted` resolves after the first try.
+   * Goes on as the member that the identity file names, now and whenever that member does not run: what stands in the
+   * way (a port in use, an unreadable file) is tried again until the signal aborts. `attempted` resolves after the
+   * first try.
    */
   resume(signal: AbortSignal): { readonly attempted: Promise<void>; readonly ended: Promise<void> } {
-    const first = this.#tryResume();
+    const attempted = this.#resumeIfIdle();
     const retrying = async () => {
-      let done = await first;
-      while (!done && !signal.aborted) {
+      await attempted;
+      while (!signal.aborted) {
         await this.#deps.clock.sleep(RETRY_MS, signal).catch(() => undefined);
-        if (!signal.aborted) done = this.#membership !== undefined || (await this.#tryResume());
+        if (!signal.aborted) await this.#resumeIfIdle();
       }
     };
-    return { attempted: first.then(() => undefined), ended: retrying() };
+    return { attempted, ended: retrying() };
   }
 
-  /** As the same member, with a renewed certificate. Existing traffic does not notice. */
-  async restart(identity: Identity): Promise<void> {
-    const before = this.#membership;
-    this.#membership = undefined;
+  /**
+   * As the same member, with the renewed certificate of the identity file. Existing traffic does not notice. Throws
+   * `conflict` when another step is under way.
+   */
+  async restart(): Promise<void> {
+    this.#requireIdle();
     // The caller is a task of the membership that ends here: waiting for it would wait for the caller.
-    void (async () => {
-      await before?.stop();
-      await this.#start(identity);
-    })().catch((error: unknown) => this.#fail(error));
+    void this.#exclusively('restarting with a renewed certificate', () => this.#startAnew()).catch((error: unknown) =>
+      this.#fail(error),
+    );
   }
 
   /** One line for the service manager. */
@@ -127,12 +126,15 @@ export class Lifecycle {
     );
   }
 
-  /** Returns warnings. */
+  /** Returns warnings. With `force` also for a member that cannot start. */
   async leave(force: boolean, progress: (text: string) => void): Promise<string[]> {
-    const membership = this.require();
+    this.#requireIdle();
+    if (!force) this.require();
     return this.#exclusively('leaving the cluster', async () => {
       try {
-        const warnings = await this.#leave(membership, force, progress);
+        this.#etcdWanted.abort();
+        const membership = this.#membership;
+        const warnings = await (membership ? this.#leave(membership, force, progress) : this.#leaveIdle(progress));
         this.#membership = undefined;
         this.#problem = undefined;
         progress('removing the networks of this host');
@@ -140,17 +142,14 @@ export class Lifecycle {
         return warnings;
       } catch (error) {
         // Whatever went wrong, as long as the identity is there this node is a member and has to act as one.
-        const identity = await this.#deps.file.load();
-        if (identity?.phase === 'member') {
-          await membership.stop();
-          await this.#start(identity);
-        }
+        await this.#startAnew();
         throw error;
       }
     });
   }
 
   async stop(): Promise<void> {
+    this.#etcdWanted.abort();
     await this.#membership?.stop();
   }
 
@@ -173,30 +172,78 @@ export class Lifecycle {
     return warnings;
   }
 
-  async #become(steps: () => Promise<ClusterOutcome>): Promise<ClusterOutcome> {
-    const result = await steps();
-    await this.#start(result.identity);
-    return result;
-  }
-
-  async #tryResume(): Promise<boolean> {
+  /** `leave --force` of a member that does not run. */
+  async #leaveIdle(progress: (text: string) => void): Promise<string[]> {
+    const identity = await this.#deps.file.load();
+    if (identity?.phase !== 'member') throw notJoined();
+    const { store, close } = this.#deps.openStore(accessOf(identity), tlsMaterialOf(identity));
     try {
-      const identity = await this.#deps.file.load();
-      if (identity?.phase === 'member') await this.#start(identity);
-      return true;
-    } catch (error) {
-      this.#fail(error);
-      return false;
+      const idle = { localEndpoints: () => [], quiesce: async () => {} };
+      return await leaveCluster({ ...this.#deps, ...idle, identity, store }, { force: true }, this.#options, progress);
+    } finally {
+      close();
     }
   }
 
-  async #start(identity: Identity): Promise<void> {
-    const { etcd, startMember } = this.#deps;
-    this.#membership = await startMember(identity);
-    this.#problem = undefined;
-    if (!identity.store.bundled) return;
-    // The member runs with or without its etcd: existing traffic needs neither.
-    void etcd.ensure(identity.advertiseAddress, tlsMaterialOf(identity)).catch((error: unknown) => this.#fail(error));
+  async #become(steps: () => Promise<ClusterOutcome>): Promise<ClusterOutcome> {
+    const result = await steps();
+    await this.#startSaved();
+    if (this.#membership) return result;
+    const warning = `this host is a member now, but cannot do its part yet: ${this.#problem}; it is tried again`;
+    return { ...result, warnings: [...result.warnings, warning] };
+  }
+
+  async #resumeIfIdle(): Promise<void> {
+    if (this.#membership || this.#busy) return;
+    try {
+      // Looked at first: an agent that waits for `init` or `join` must not be busy when they come.
+      const isMember = (await this.#deps.file.load())?.phase === 'member';
+      if (this.#membership || this.#busy) return;
+      if (isMember) await this.#exclusively('starting', () => this.#startSaved());
+      else this.#problem = undefined;
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #startAnew(): Promise<void> {
+    const before = this.#membership;
+    this.#membership = undefined;
+    this.#etcdWanted.abort();
+    await before?.stop();
+    await this.#startSaved();
+  }
+
+  /** As the member that the identity file names, if it does. What fails is told here and tried again by `resume`. */
+  async #startSaved(): Promise<void> {
+    try {
+      const identity = await this.#deps.file.load();
+      if (identity?.phase === 'member') {
+        this.#membership = await this.#deps.startMember(identity);
+        // The member runs with or without its etcd: existing traffic needs neither.
+        if (identity.store.bundled) void this.#ensureEtcd(identity);
+      }
+      this.#problem = undefined;
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #ensureEtcd(identity: Identity): Promise<void> {
+    const { etcd, clock } = this.#deps;
+    this.#etcdWanted = new AbortController();
+    const { signal } = this.#etcdWanted;
+    for (let delayMs = RETRY_MS; !signal.aborted; delayMs = Math.min(LAST_ETCD_RETRY_MS, delayMs * 2)) {
+      try {
+        await etcd.ensure(identity.advertiseAddress, tlsMaterialOf(identity));
+        if (!signal.aborted) this.#problem = undefined;
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#fail(error);
+        await clock.sleep(delayMs, signal).catch(() => undefined);
+      }
+    }
   }
 
   #fail(error: unknown): void {
@@ -206,10 +253,7 @@ export class Lifecycle {
   }
 
   async #exclusively<T>(what: string, task: () => Promise<T>): Promise<T> {
-    if (this.#busy)
-      throw new OverlaydError('conflict', `the agent is busy: ${this.#busy}; try again in a moment`, {
-        retryable: true,
-      });
+    this.#requireIdle();
     try {
       this.#busy = what;
       return await task();
@@ -217,4 +261,16 @@ export class Lifecycle {
       this.#busy = undefined;
     }
   }
+
+  #requireIdle(): void {
+    if (!this.#busy) return;
+    throw new OverlaydError('conflict', `the agent is busy: ${this.#busy}; try again in a moment`, { retryable: true });
+  }
+}
+
+function notJoined(): OverlaydError {
+  return new OverlaydError(
+    'not-joined',
+    'this host is not a member of a cluster; make one with `overlayd init`, or join one with `overlayd join --token TOKEN HOST:2377`',
+  );
 }

@@ -1,0 +1,144 @@
+import { expect, test } from 'vitest';
+import type { Identity, IdentityState } from '../../../src/agent/cluster/identity.ts';
+import { Lifecycle, type LifecycleDeps, type Membership } from '../../../src/agent/lifecycle.ts';
+import { OverlaydError } from '../../../src/core/errors.ts';
+import { ClusterFixture, DEFAULTS, hostFacts, INIT, memoryFile, pki, random } from './cluster/cluster-fixture.ts';
+
+const MINUTE_MS = 60_000;
+const inUse = () => new OverlaydError('store-failed', 'the port is in use');
+
+const IDENTITY: Identity = {
+  ...{ version: 1, phase: 'member', clusterId: 'c1', nodeId: 'n1', name: 'h1', vtep: '10.0.0.1' },
+  ...{ advertiseAddress: '10.0.0.1', listenAddress: '0.0.0.0', joinPort: 2377, gossipPort: 7946, dataPathPort: 4789 },
+  ...{ key: '', certificate: '', caCertificate: '', caKey: '' },
+  store: { endpoints: ['https://10.0.0.1:2379'], caCertificate: '', certificate: '', key: '', bundled: true },
+};
+
+/** An agent whose member, and whose etcd, start only while nothing is in the way. */
+function agent(saved?: IdentityState) {
+  const fixture = new ClusterFixture();
+  const file = memoryFile<IdentityState>();
+  file.content = saved;
+  const host = { blocked: false, etcdBlocked: false, starts: 0, stops: 0, etcd: 'absent', cleared: false };
+  const startMember = async (identity: Identity) => {
+    host.starts++;
+    if (host.blocked) throw inUse();
+    const stop = async () => {
+      host.stops++;
+    };
+    return { identity, store: fixture.store, stop, quiesce: async () => {} } as unknown as Membership;
+  };
+  const etcd: LifecycleDeps['etcd'] = {
+    ensure: async () => {
+      if (host.etcdBlocked) throw inUse();
+      host.etcd = 'running';
+      return { endpoints: [] };
+    },
+    check: async () => {},
+    stop: async () => {},
+    release: () => {},
+    remove: async () => {
+      host.etcd = 'removed';
+    },
+  };
+  const lifecycle = new Lifecycle(
+    {
+      ...{ pki, random, file, etcd, startMember, clock: fixture.clock, logger: fixture.logger },
+      facts: hostFacts('h1', [['eth0', '192.168.5.1']]),
+      joinClient: { join: () => Promise.reject(inUse()), probe: async () => undefined },
+      openStore: () => ({ store: fixture.store, close: () => {} }),
+      clearHost: async () => {
+        host.cleared = true;
+      },
+    },
+    { ...DEFAULTS, quarantineSeconds: 60 },
+  );
+  return { lifecycle, host, file, clock: fixture.clock, quit: new AbortController() };
+}
+
+test('a member that cannot start is tried again until it can', async () => {
+  const { lifecycle, host, clock, quit } = agent(IDENTITY);
+  host.blocked = true;
+  const { attempted, ended } = lifecycle.resume(quit.signal);
+  await clock.until(attempted);
+  expect(() => lifecycle.require()).toThrow('the port is in use');
+  host.blocked = false;
+  await clock.advance(MINUTE_MS);
+  expect(lifecycle.current?.identity).toEqual(IDENTITY);
+  expect(lifecycle.situation).toEqual({ busy: undefined, problem: undefined });
+  expect(host.starts).toBe(2);
+  quit.abort();
+  await clock.until(ended);
+});
+
+test('the bundled etcd is tried again until it serves, and not after the agent ends', async () => {
+  const { lifecycle, host, clock, quit } = agent(IDENTITY);
+  host.etcdBlocked = true;
+  await clock.until(lifecycle.resume(quit.signal).attempted);
+  await clock.advance(MINUTE_MS);
+  expect(lifecycle.situation.problem).toBe('the port is in use');
+  host.etcdBlocked = false;
+  await clock.advance(MINUTE_MS);
+  expect(host.etcd).toBe('running');
+  expect(lifecycle.situation.problem).toBeUndefined();
+
+  const other = agent(IDENTITY);
+  other.host.etcdBlocked = true;
+  await other.clock.until(other.lifecycle.resume(other.quit.signal).attempted);
+  other.quit.abort();
+  await other.lifecycle.stop();
+  other.host.etcdBlocked = false;
+  await other.clock.advance(MINUTE_MS);
+  expect(other.host.etcd).toBe('absent');
+});
+
+test('a restart that fails is made up for', async () => {
+  const { lifecycle, host, clock, quit } = agent(IDENTITY);
+  await clock.until(lifecycle.resume(quit.signal).attempted);
+  host.blocked = true;
+  await lifecycle.restart();
+  await clock.advance(1);
+  expect(lifecycle.current).toBeUndefined();
+  expect(host.stops).toBe(1);
+  host.blocked = false;
+  await clock.advance(MINUTE_MS);
+  expect(lifecycle.current).toBeDefined();
+});
+
+test('a cluster whose first member cannot start yet is told as such, with its join command', async () => {
+  const { lifecycle, host, clock, quit } = agent();
+  await clock.until(lifecycle.resume(quit.signal).attempted);
+  host.blocked = true;
+  const outcome = await lifecycle.init(INIT, () => {});
+  expect(outcome.joinCommand).toContain('overlayd join');
+  expect(outcome.warnings).toEqual([expect.stringContaining('the port is in use')]);
+  host.blocked = false;
+  await clock.advance(MINUTE_MS);
+  expect(lifecycle.current?.identity.nodeId).toBe(outcome.identity.nodeId);
+});
+
+test('a leave that is refused leaves a member, also when that cannot start at once', async () => {
+  const { lifecycle, host, clock, quit } = agent(IDENTITY);
+  await clock.until(lifecycle.resume(quit.signal).attempted);
+  host.blocked = true;
+  // The membership of this test has no endpoints to ask for, so that leaving fails at its first step.
+  await expect(clock.until(lifecycle.leave(false, () => {}))).rejects.toThrow();
+  expect(lifecycle.current).toBeUndefined();
+  host.blocked = false;
+  await clock.advance(MINUTE_MS);
+  expect(lifecycle.current).toBeDefined();
+  expect(host.cleared).toBe(false);
+});
+
+test('a member that does not run leaves by force only', async () => {
+  const { lifecycle, host, file, clock, quit } = agent(IDENTITY);
+  host.blocked = true;
+  await clock.until(lifecycle.resume(quit.signal).attempted);
+  await expect(lifecycle.leave(false, () => {})).rejects.toThrow('the port is in use');
+  await clock.until(lifecycle.leave(true, () => {}));
+  expect(file.content).toBeUndefined();
+  expect(host).toMatchObject({ etcd: 'removed', cleared: true });
+  await clock.advance(MINUTE_MS);
+  expect(lifecycle.situation).toEqual({ busy: undefined, problem: undefined });
+  await expect(lifecycle.leave(true, () => {})).rejects.toMatchObject({ code: 'not-joined' });
+});
