@@ -130,6 +130,7 @@ function parseNodeState(value: unknown): NodeState {
   return {
     version: 1,
     bootId: state.bootId,
+    startedAt: typeof state.startedAt === 'number' ? state.startedAt : 0,
     endpoints: listOf(state.endpoints, 'endpoints').map((item, i) => {
       const { record, container, ifname } = objectOf(item, `endpoints[${i}]`);
       const { text, path, identity } = objectOf(container, `endpoints[${i}].container`);

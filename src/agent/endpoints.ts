@@ -67,10 +67,17 @@ export class Endpoints {
   readonly #containers = new KeyedQueue();
   /** `<network id> <name>` of endpoints that are being connected. */
   readonly #connecting = new Set<string>();
+  readonly #releasedEarly = new Set<string>();
 
   constructor(deps: EndpointsDeps, options: { readonly selfId: string }) {
     this.#deps = deps;
     this.#selfId = options.selfId;
+  }
+
+  /** Endpoints that were disconnected while the view was not whole: the kernel has to let go of them all the same. */
+  get releasedEarly(): ReadonlySet<string> {
+    if (this.#deps.state.view.complete) this.#releasedEarly.clear();
+    return this.#releasedEarly;
   }
 
   /** Whole or not at all. Throws what stands in the way, see `docs/errors.md`. */
@@ -118,7 +125,9 @@ export class Endpoints {
     for (const endpoint of endpoints) {
       const { name, address } = endpoint.record;
       this.#deps.logger.info({ endpoint: name, address, reason }, 'endpoint released');
-      await this.#containers.run(endpoint.container.path, () => this.#disconnect(endpoint));
+      await this.#containers
+        .run(endpoint.container.path, () => this.#disconnect(endpoint))
+        .catch((error: unknown) => this.#deps.logger.error({ endpoint: name, error }, 'endpoint not released'));
     }
   }
 
@@ -190,18 +199,25 @@ export class Endpoints {
     return warning;
   }
 
+  /** Every step is tried whatever became of the ones before: an address must not stay claimed because a disk is full. */
   async #disconnect(endpoint: LocalEndpoint): Promise<void> {
-    const { dataPath, local, names, releases } = this.#deps;
+    const { dataPath, local, logger, names, releases, state } = this.#deps;
     const { record, container } = endpoint;
-    await local.remove(record.id);
-    await names.ensure(record.networkId);
-    await this.configureResolver(container);
-    let clean = true;
-    await dataPath.converge(record.networkId, record.id).catch((error: unknown) => {
-      // The reconciler goes on trying; until it succeeds the address must rest.
-      clean = false;
-      this.#deps.logger.warn({ endpoint: record.name, error }, 'endpoint not torn down yet');
-    });
+    if (!state.view.complete) this.#releasedEarly.add(record.id);
+    const tried = async (step: () => Promise<unknown>) => {
+      try {
+        await step();
+        return true;
+      } catch (error) {
+        logger.warn({ endpoint: record.name, error }, 'a part of the endpoint is still there');
+        return false;
+      }
+    };
+    await tried(() => local.remove(record.id));
+    await tried(() => names.ensure(record.networkId));
+    await tried(() => this.configureResolver(container));
+    // The reconciler goes on trying; an address whose port may still be there must rest.
+    const clean = await tried(() => dataPath.converge(record.networkId, record.id));
     await releases.release(record, clean);
   }
 
@@ -210,7 +226,8 @@ export class Endpoints {
     const { containers, local, state } = this.#deps;
     const networks = local
       .all()
-      .filter((endpoint) => endpoint.container.identity === container.identity)
+      // By name, as the file is: a new container under the name of one that is gone keeps its own.
+      .filter((endpoint) => endpoint.container.text === container.text)
       .map((endpoint) => state.view.network(endpoint.record.networkId))
       .filter((network) => network !== undefined)
       .sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -223,6 +240,11 @@ export class Endpoints {
   /** An endpoint of another host: only when that host is down and the user insists. */
   async #evict(record: EndpointRecord, network: NetworkRecord, force: boolean): Promise<void> {
     const { state, releases } = this.#deps;
+    if (record.nodeId === this.#selfId) {
+      // A claim of ours without an endpoint: nothing of it is wired.
+      await releases.release(record, true);
+      return;
+    }
     const node = state.view.node(record.nodeId);
     const host = node?.name ?? record.nodeId.slice(0, 12);
     if (node && !node.left && state.view.live(record.nodeId)) {

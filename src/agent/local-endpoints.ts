@@ -16,20 +16,27 @@ export class LocalEndpoints {
   /** `<network id> <address>` to the networks of the container there; rebuilt after a change, read per DNS question. */
   #siblings: Map<string, readonly string[]> | undefined;
   #bootId = '';
+  #startedAt = 0;
 
   constructor(deps: LocalEndpointsDeps) {
     this.#deps = deps;
   }
 
-  /** Endpoints that the file remembers from an earlier boot are returned, not kept: their namespaces are gone. */
-  async load(bootId: string): Promise<readonly LocalEndpoint[]> {
-    this.#bootId = bootId;
+  /**
+   * Begins a run of the agent. `former`: endpoints that the file remembers from an earlier boot; they are not kept,
+   * their namespaces are gone. `startedAt`: now, or later than the run before if the clock was set back.
+   */
+  async load(bootId: string, now: number): Promise<{ former: readonly LocalEndpoint[]; startedAt: number }> {
     const saved = await this.#deps.stateFile.load();
-    if (!saved) return [];
-    if (saved.bootId !== bootId) return saved.endpoints;
-    for (const endpoint of saved.endpoints) this.#byId.set(endpoint.record.id, endpoint);
-    for (const network of saved.networks) this.#networks.set(network.id, network);
-    return [];
+    const rebooted = saved !== undefined && saved.bootId !== bootId;
+    this.#bootId = bootId;
+    this.#startedAt = Math.max(now, (saved?.startedAt ?? 0) + 1);
+    if (saved && !rebooted) {
+      for (const endpoint of saved.endpoints) this.#byId.set(endpoint.record.id, endpoint);
+      for (const network of saved.networks) this.#networks.set(network.id, network);
+    }
+    await this.#save();
+    return { former: rebooted ? saved.endpoints : [], startedAt: this.#startedAt };
   }
 
   all(): readonly LocalEndpoint[] {
@@ -95,6 +102,7 @@ export class LocalEndpoints {
     await this.#deps.stateFile.save({
       version: 1,
       bootId: this.#bootId,
+      startedAt: this.#startedAt,
       endpoints: this.all(),
       networks: this.savedNetworks(),
     });

@@ -72,7 +72,8 @@ export class Member {
   readonly releases: Releases;
   readonly reconciler: Reconciler;
   readonly responder: Responder;
-  readonly startedAt: number;
+  /** Set by `start`: later than that of any run before. */
+  startedAt = 0;
   readonly #ports: MemberPorts;
   readonly #options: MemberOptions;
   readonly #state: ClusterState;
@@ -90,11 +91,10 @@ export class Member {
     const selfId = options.self.id;
     this.#ports = ports;
     this.#options = options;
-    this.startedAt = clock.now();
     const state = new ClusterState({ logger, onChange: (change) => this.#onChange(change) });
     this.#state = state;
     this.local = new LocalEndpoints({ stateFile, network: (id) => state.view.network(id) });
-    this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs }, this.startedAt);
+    this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs });
     this.#watch = new StoreWatch({ store, state, logger, onStalled: ports.onStoreStalled });
     const gossip = new Gossip(
       { transport, state, detector: this.#detector, clock, random, logger, onInterval: () => this.#updateHidden() },
@@ -111,6 +111,7 @@ export class Member {
         view: () => state.view,
         self: () => this.self,
         local: () => this.local.all(),
+        released: () => this.endpoints.releasedEarly,
         clock,
         logger,
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
@@ -144,7 +145,7 @@ export class Member {
       { selfId },
     );
     this.claims = new AddressClaims(
-      { store, state, clock, random, abandon: (record) => void this.releases.release(record, true).catch(() => false) },
+      { store, state, clock, random, abandon: (record) => void this.releases.abandon(record).catch(() => false) },
       { selfId },
     );
     this.endpoints = new Endpoints(
@@ -209,12 +210,13 @@ export class Member {
   async start(signal: AbortSignal): Promise<{ readonly ended: Promise<void> }> {
     const { facts, store, logger } = this.#ports;
     const bootId = await facts.bootId();
-    const rebooted = await this.local.load(bootId);
+    const { former, startedAt } = await this.local.load(bootId, this.#ports.clock.now());
+    this.startedAt = startedAt;
+    this.#detector.begin(startedAt);
     this.#seed();
     await this.#gossip.serve(signal);
-    if (rebooted.length > 0)
-      logger.info({ endpoints: rebooted.length }, 'host was restarted: its endpoints are released');
-    for (const { record } of rebooted) void this.releases.release(record, true).catch(() => false);
+    if (former.length > 0) logger.info({ endpoints: former.length }, 'host was restarted: its endpoints are released');
+    for (const { record } of former) void this.releases.release(record, true).catch(() => false);
     this.reconciler.markDirty('all');
     const selfId = this.#options.self.id;
     const live = encodeRecord({ nodeId: selfId, bootId, startedAt: this.startedAt });
@@ -299,23 +301,31 @@ export class Member {
       await this.#housekeeping.wait();
       if (signal.aborted || !this.view.complete || !this.#watch.connected || this.removed) continue;
       try {
-        if (this.#hostChanged) {
-          this.#hostChanged = false;
-          await refreshSelfRecord({ ...this.#ports, state: this.#state }, options.selfId);
-        }
         if (!this.#leftoversReleased) {
           await releaseLeftovers(audit, options);
           this.#leftoversReleased = true;
         }
-        await restoreClaims(audit);
-        await this.networks.finishRemovals(signal);
+        // None of them waits for what stands in another one's way.
+        const steps = [restoreClaims(audit), this.networks.finishRemovals(signal), this.#refreshSelf()];
+        const failed = (await Promise.allSettled(steps)).find((result) => result.status === 'rejected');
+        if (failed) throw failed.reason;
       } catch (error) {
         if (signal.aborted) return;
         logger.warn({ error }, 'housekeeping failed, trying again');
-        this.#hostChanged = true;
         await clock.sleep(RETRY_MS, signal);
         this.#housekeeping.set();
       }
+    }
+  }
+
+  async #refreshSelf(): Promise<void> {
+    if (!this.#hostChanged) return;
+    this.#hostChanged = false;
+    try {
+      await refreshSelfRecord({ ...this.#ports, state: this.#state }, this.#options.self.id);
+    } catch (error) {
+      this.#hostChanged = true;
+      throw error;
     }
   }
 

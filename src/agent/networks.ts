@@ -45,7 +45,6 @@ const NETWORKS = `${PREFIX}networks/`;
 export class Networks {
   readonly #deps: NetworksDeps;
   readonly #options: NetworksOptions;
-  readonly #tearingDown = new Set<string>();
 
   constructor(deps: NetworksDeps, options: NetworksOptions) {
     this.#deps = deps;
@@ -136,15 +135,10 @@ export class Networks {
 
   /** Does this member's part for every network that is being removed. Called whenever the view may hold one. */
   async finishRemovals(signal: AbortSignal): Promise<void> {
-    for (const network of this.#deps.state.view.networks()) {
-      if (network.state !== 'deleting' || this.#tearingDown.has(network.id)) continue;
-      this.#tearingDown.add(network.id);
-      try {
-        await this.#acknowledge(network, signal);
-      } finally {
-        this.#tearingDown.delete(network.id);
-      }
-    }
+    const removed = [...this.#deps.state.view.networks()].filter((network) => network.state === 'deleting');
+    const results = await Promise.allSettled(removed.map((network) => this.#acknowledge(network, signal)));
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
   }
 
   async #tryCreate(draft: NetworkDraft, request: NetworkRequest): Promise<NetworkRecord | undefined> {
@@ -260,7 +254,6 @@ export class Networks {
   /** Waits a moment for the members; returns the names of those that did not answer in time. */
   async #awaitRemoval(network: NetworkRecord, signal: AbortSignal): Promise<string[]> {
     const { clock, state, store } = this.#deps;
-    void this.finishRemovals(signal).catch(() => undefined);
     const deadline = clock.now() + REMOVE_WAIT_MS;
     for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 2, 250)) {
       if (!state.view.network(network.id)) return [];

@@ -11,7 +11,7 @@
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import type { LocalEndpoint } from '../core/container.ts';
-import { desired } from '../core/desired.ts';
+import { desired, hostKeyOf } from '../core/desired.ts';
 import { asOverlaydError, OverlaydError } from '../core/errors.ts';
 import type { ApplyResult, Desired, Observed, OpFailure, Plan, Scope } from '../core/host-state.ts';
 import { Latch } from '../core/latch.ts';
@@ -30,6 +30,8 @@ export interface ReconcilerDeps {
   readonly view: () => ClusterView;
   readonly self: () => NodeRecord;
   readonly local: () => readonly LocalEndpoint[];
+  /** Ids of endpoints that were disconnected while the view was not whole. */
+  readonly released?: () => Iterable<string>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Port and container of these are gone; their owner releases them. Told again while they stay. */
@@ -223,13 +225,13 @@ export class Reconciler {
     const { kernel } = this.#deps;
     const complete = this.#deps.view().complete;
     const wanted = this.#desired(marks.all ? undefined : new Set(marks.networks.keys()));
-    const hostKey = keyOfHost(wanted, complete);
+    const hostKey = hostKeyOf(wanted, complete);
     const scope = this.#scope(wanted, marks, hostKey !== this.#hostKey);
     if (marks.all) this.#seen.forgetAll();
     const { known, rest, moment } = this.#seen.recall(scope);
     const seen = await kernel.observe(rest, signal);
     const observed = { ...seen, networks: new Map([...known, ...seen.networks]) };
-    const planned = plan(wanted, observed, { complete });
+    const planned = plan(wanted, observed, { complete, released: this.#deps.released?.() ?? [] });
     for (const { networkId, namespace } of wanted.networks) this.#known.set(networkId, namespace);
     await this.#announceLoss(wanted, planned);
     // Not cut short by the signal: half a plan is a state that nobody wants.
@@ -392,8 +394,4 @@ export class Reconciler {
 
 function stopping(): OverlaydError {
   return new OverlaydError('cancelled', 'the agent is stopping; try again', { retryable: true });
-}
-
-function keyOfHost({ vtep, port, members, uplinks, namespaces }: Desired, complete: boolean): string {
-  return JSON.stringify([vtep, port, members, uplinks, [...namespaces], complete]);
 }

@@ -26,6 +26,8 @@ export interface ReleasesOptions {
 interface Release {
   readonly record: EndpointRecord;
   readonly clean: boolean;
+  /** The claim may still be on its way to etcd: it must not succeed any more. */
+  readonly fence: boolean;
 }
 
 /** Releases within this time share one lease: their quarantine is longer by up to as much. */
@@ -55,15 +57,26 @@ export class Releases {
    * Releases now, or later if etcd is away; never throws for that. `clean`: the endpoint is torn down for certain.
    * Resolves true when etcd has it.
    */
-  async release(record: EndpointRecord, clean: boolean): Promise<boolean> {
-    this.#pending.set(record.id, { record, clean });
+  release(record: EndpointRecord, clean: boolean): Promise<boolean> {
+    return this.#release({ record, clean, fence: false });
+  }
+
+  /** Sees to it that a claim whose outcome is unknown leaves nothing, even if etcd carries it out later. */
+  abandon(record: EndpointRecord): Promise<boolean> {
+    return this.#release({ record, clean: true, fence: true });
+  }
+
+  async #release(release: Release): Promise<boolean> {
+    const { record } = release;
+    const known = this.#pending.has(record.id);
+    this.#pending.set(record.id, release);
     try {
-      await this.#releaseNow(record, clean);
+      await this.#releaseNow(release);
       this.#pending.delete(record.id);
       return true;
     } catch (error) {
       if (!isOverlaydError(error) || !error.retryable) throw error;
-      this.#deps.logger.warn({ endpoint: record.name, address: record.address }, 'release waits for etcd');
+      if (!known) this.#deps.logger.warn({ endpoint: record.name, address: record.address }, 'release waits for etcd');
       return false;
     }
   }
@@ -71,20 +84,22 @@ export class Releases {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#deps.clock.sleep(RETRY_MS, signal);
-      for (const { record, clean } of [...this.#pending.values()]) {
-        if (!(await this.release(record, clean).catch(() => false))) break;
+      for (const release of [...this.#pending.values()]) {
+        if (!(await this.#release(release).catch(() => false))) break;
       }
     }
   }
 
-  async #releaseNow(record: EndpointRecord, clean: boolean): Promise<void> {
+  async #releaseNow({ record, clean, fence }: Release): Promise<void> {
     const { store, state, clock, gossip } = this.#deps;
     const key = keys.endpoint(record.networkId, record.address);
     let revision = state.revisionOf(key);
     for (;;) {
       if (revision === undefined || state.view.endpoints(record.networkId).get(record.address)?.id !== record.id) {
         const entry = await store.get(key);
-        if (!entry || decodeEndpoint(entry.value)?.id !== record.id) return;
+        if (entry && decodeEndpoint(entry.value)?.id !== record.id) return;
+        if (!entry && (!fence || (await this.#fence(record)))) return;
+        if (!entry) continue;
         revision = entry.revision;
       }
       const quarantine: QuarantineRecord = { releasedAt: clock.now(), by: this.#options.selfId, clean };
@@ -108,6 +123,18 @@ export class Releases {
       }
       revision = undefined;
     }
+  }
+
+  /** Every claim compares the quarantine key: once it is written, a claim from before can only fail. False: it was quicker. */
+  async #fence({ networkId, address }: EndpointRecord): Promise<boolean> {
+    const quarantine: QuarantineRecord = { releasedAt: this.#deps.clock.now(), by: this.#options.selfId, clean: true };
+    const key = keys.quarantine(networkId, address);
+    const lease = await this.#quarantineLease();
+    const { succeeded } = await this.#deps.store.txn(
+      [{ kind: 'absent', key: keys.endpoint(networkId, address) }],
+      [{ kind: 'put', key, value: encodeRecord(quarantine), lease }],
+    );
+    return succeeded;
   }
 
   #quarantineLease(): Promise<string> {

@@ -10,6 +10,9 @@ export interface SelfRecordDeps {
   readonly facts: HostFacts;
 }
 
+/** A host with a routing table of its own (BGP) would not fit into a record; automatic subnets see this many. */
+const MAX_ROUTES = 256;
+
 /** Writes only when something changed. Does nothing when the node is no member any more: removal stands. */
 export async function refreshSelfRecord({ store, state, facts }: SelfRecordDeps, selfId: string): Promise<void> {
   const key = keys.node(selfId);
@@ -18,7 +21,7 @@ export async function refreshSelfRecord({ store, state, facts }: SelfRecordDeps,
   if (!current || revision === undefined) return;
   const peers = [...state.view.nodes()].filter((node) => node.id !== selfId && !node.left).map((node) => node.vtep);
   const [routes, underlayMtu] = await Promise.all([facts.routes(), facts.underlayMtu(current.vtep, peers)]);
-  const hostRoutes = [...new Set(routes.map((route) => route.destination))].sort();
+  const hostRoutes = [...new Set(routes.map((route) => route.destination))].sort().slice(0, MAX_ROUTES);
   const next: NodeRecord = { ...current, hostRoutes, underlayMtu };
   if (encodeRecord(next) === encodeRecord(current)) return;
   const value = encodeRecord(next);

@@ -123,3 +123,8 @@ function precedes(a: Candidate, b: Candidate): boolean {
   if (a.networkName !== b.networkName) return a.networkName < b.networkName;
   return a.endpoint.ifname < b.endpoint.ifname;
 }
+
+/** Equal for two desired states that want the same of the host's own namespace. */
+export function hostKeyOf({ vtep, port, members, uplinks, namespaces }: Desired, complete: boolean): string {
+  return JSON.stringify([vtep, port, members, uplinks, [...namespaces], complete]);
+}

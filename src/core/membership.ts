@@ -38,9 +38,14 @@ export class FailureDetector {
   #own: Heartbeat;
   #healthScore = 0;
 
-  constructor(options: DetectorOptions, startedAt: number) {
+  constructor(options: DetectorOptions) {
     this.#options = options;
-    this.#own = { nodeId: options.selfId, startedAt, counter: 0 };
+    this.#own = { nodeId: options.selfId, startedAt: 0, counter: 0 };
+  }
+
+  /** `startedAt` tells this run from the earlier ones: later than theirs. */
+  begin(startedAt: number): void {
+    this.#own = { nodeId: this.#options.selfId, startedAt, counter: 0 };
   }
 
   /** Own heartbeat, once per interval. `lateMs`: by how much the interval was overrun. */

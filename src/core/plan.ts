@@ -3,22 +3,32 @@
  * gives nothing. What is right is adopted, whoever made it; what is wrong is changed in place where the kernel can.
  *
  * `complete: false` says that the view is not whole yet: then nothing is taken away, neither rows nor devices nor
- * members of the filter, because not knowing of something is no proof that it is gone.
+ * members of the filter, because not knowing of something is no proof that it is gone. Except the ports of endpoints that
+ * this host itself let go of.
  *
  * Scale: linear in rows; a network's plan does not look at other networks.
  */
 import { type Desired, HOST, type Observed, type Plan } from './host-state.ts';
 import { planHost } from './plan/host.ts';
+import { portLinkOf } from './plan/naming.ts';
 import { planNetwork, planRemoval } from './plan/network.ts';
 import { HOST_OWNER, Steps } from './plan/steps.ts';
+
+export interface PlanOptions {
+  /** The view has been whole: what is not in it does not exist. */
+  readonly complete: boolean;
+  /** Ids of endpoints of this host that were disconnected while the view was not whole. */
+  readonly released?: Iterable<string>;
+}
 
 /**
  * The networks of `desired.networks` must be those that were observed: one that is not in `observed.networks` does not
  * exist. Host and containers may have been left out of the observation.
  */
-export function plan(desired: Desired, observed: Observed, options: { readonly complete: boolean }): Plan {
-  const { complete } = options;
+export function plan(desired: Desired, observed: Observed, options: PlanOptions): Plan {
+  const { complete, released = [] } = options;
   const steps = new Steps();
+  if (!complete) planReleased(released, observed, steps);
   const made = new Set<number>();
   const gone = [];
   for (const network of desired.networks) {
@@ -48,4 +58,14 @@ export function planClear(observed: Observed): Plan {
     steps.add('discard', HOST_OWNER, 'remove', { kind: 'delete-filter', at: HOST, family: 'inet' });
   }
   return { stages: steps.stages(), gone: [] };
+}
+
+function planReleased(released: Iterable<string>, observed: Observed, steps: Steps): void {
+  for (const endpointId of released) {
+    const name = portLinkOf(endpointId);
+    for (const [at, { links }] of observed.networks) {
+      if (links.get(name)?.kind !== 'veth') continue;
+      steps.add('unlink', { network: at, endpointId }, 'remove', { kind: 'delete-link', at, name });
+    }
+  }
 }

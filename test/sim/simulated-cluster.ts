@@ -117,6 +117,8 @@ export class SimulatedHost {
   readonly kernel = new FakeKernel();
   readonly store: MemoryStore;
   member: Member | undefined;
+  /** The disk is full. */
+  failSaves = false;
   readonly #cluster: SimulatedCluster;
   readonly #log: Logger;
   #quit = new AbortController();
@@ -180,6 +182,7 @@ export class SimulatedHost {
           {
             load: async () => this.#saved,
             save: async (state: NodeState) => {
+              if (this.failSaves) throw new Error('no space left on device');
               this.#saved = structuredClone(state);
             },
           },

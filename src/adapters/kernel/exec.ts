@@ -41,6 +41,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   bridge: 'iproute2',
   nft: 'nftables',
   nsenter: 'util-linux',
+  setpriv: 'util-linux',
   sysctl: 'procps',
 };
 

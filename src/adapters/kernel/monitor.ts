@@ -15,6 +15,9 @@ import { namespaceId, parseDump, parseNamespaces, vniOfNamespaceId } from './ipr
 
 const BUFFER_BYTES = 8 * 1024 * 1024;
 const RESTART_MS = 1000;
+const IP_OPTIONS = ['-rcvbuf', String(BUFFER_BYTES), '-oneline'];
+/** A monitor notices that nobody reads it when it next has something to say: the kernel tells it that the agent died. */
+const MORTAL = ['setpriv', '--pdeathsig', 'TERM'];
 const IP_MONITOR = ['link', 'neigh', 'route', 'address', 'netconf'];
 
 export async function* changes(exec: Exec, clock: Clock, signal: AbortSignal): AsyncGenerator<KernelChange> {
@@ -22,8 +25,8 @@ export async function* changes(exec: Exec, clock: Clock, signal: AbortSignal): A
   const stopped = new AbortController();
   const both = AbortSignal.any([signal, stopped.signal]);
   const ends = [
-    listen(['ip', '-rcvbuf', String(BUFFER_BYTES), '-oneline', 'monitor', 'all-nsid', ...IP_MONITOR], parseIpEvent),
-    listen(['nft', 'monitor'], parseNftEvent),
+    listen([...MORTAL, 'ip', ...IP_OPTIONS, 'monitor', 'all-nsid', ...IP_MONITOR], parseIpEvent),
+    listen([...MORTAL, 'nft', 'monitor'], parseNftEvent),
   ];
 
   /** Starts the monitor again whenever it ends; what happened in between is unknown. */

@@ -16,6 +16,7 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 
 const state: NodeState = {
   version: 1,
+  startedAt: 1,
   bootId: 'b1',
   endpoints: [
     {

@@ -6,7 +6,7 @@ const LONG = 60_000;
 
 /** A detector at `self` that has heard each of `peers` once at time 0. */
 function detector(peers: readonly string[]): FailureDetector {
-  const made = new FailureDetector({ selfId: 'self', intervalMs: INTERVAL }, 1);
+  const made = new FailureDetector({ selfId: 'self', intervalMs: INTERVAL });
   made.track(['self', ...peers], 0);
   made.heard(
     peers.map((nodeId) => ({ nodeId, startedAt: 1, counter: 1 })),

@@ -1,0 +1,77 @@
+import { afterEach, expect, it } from 'vitest';
+import { checkQuiet } from './invariants.ts';
+import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
+
+const web = {
+  name: 'web',
+  internal: false,
+  subnets: [],
+  gateways: [],
+  ipRanges: [],
+  auxAddresses: {},
+  labels: {},
+  options: {},
+};
+let cluster: SimulatedCluster;
+
+/** Two hosts with one container each on `web`. */
+async function make(): Promise<readonly [SimulatedHost, SimulatedHost]> {
+  cluster = new SimulatedCluster({ seed: 1 });
+  await cluster.start(2);
+  const [one, two] = cluster.hosts;
+  await cluster.clock.until(one!.running.networks.create(web));
+  for (const host of cluster.hosts) {
+    await cluster.clock.until(
+      host.running.endpoints.connect({ network: 'web', container: host.addContainer(), aliases: [] }),
+    );
+  }
+  return [one!, two!];
+}
+
+const ports = (host: SimulatedHost) =>
+  [...(host.kernel.machine.snapshot('ovl-4096')?.links.keys() ?? [])].filter((name) => name.startsWith('e'));
+
+afterEach(() => cluster.stop());
+
+it('unwires at once while neither etcd nor a peer has been heard since the start, and releases when they are', async () => {
+  const [one] = await make();
+  cluster.network.cut('node1', 'node2');
+  for (const host of cluster.hosts) host.store.cut();
+  await one.crash();
+  await one.start();
+  await cluster.clock.advance(5_000);
+  expect(one.running.view.complete).toBe(false);
+  await cluster.clock.until(one.running.endpoints.disconnect('web', 'netns:c1', false));
+  expect(ports(one)).toEqual([]);
+  cluster.heal();
+  await cluster.clock.advance(30_000);
+  expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toHaveLength(1);
+  await checkQuiet(cluster);
+});
+
+it('unwires and releases although the state file cannot be written', async () => {
+  const [one] = await make();
+  one.failSaves = true;
+  await cluster.clock.until(one.running.endpoints.disconnect('web', 'netns:c1', false));
+  expect(ports(one)).toEqual([]);
+  expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toHaveLength(1);
+  one.failSaves = false;
+  await checkQuiet(cluster);
+});
+
+it('fences a claim that etcd carries out after it was given up', async () => {
+  const [one] = await make();
+  one.store.cut();
+  const connecting = one.running.endpoints.connect({
+    network: 'web',
+    container: one.addContainer(),
+    aliases: [],
+    ip: '10.0.0.9',
+  });
+  await expect(cluster.clock.until(connecting)).rejects.toThrow();
+  one.store.heal();
+  await cluster.clock.advance(5_000);
+  const networkId = one.running.networks.list()[0]!.id;
+  expect(cluster.etcd.entries(`/overlayd/v1/quarantine/${networkId}/10.0.0.9`)).toHaveLength(1);
+  await checkQuiet(cluster);
+});
