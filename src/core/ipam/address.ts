@@ -1,7 +1,7 @@
 /**
  * Choice of an endpoint's address. Next-fit: the search starts behind the address given last, so a released one is
  * used again as late as possible. The choice is a proposal; the claim is etcd's compare-and-create, and a loser
- * chooses again. Scales: one pass over the subnet at worst, a few steps as a rule.
+ * chooses again, some addresses further on, because the other losers know the same as it does. Scales: one pass over the subnet at worst, a few steps as a rule.
  */
 import { OverlaydError } from '../errors.ts';
 import { type Cidr, contains, firstOf, formatAddress, formatCidr, lastOf, parseAddress, requireCidr } from '../ip.ts';
@@ -33,26 +33,30 @@ export interface Choice {
 
 /**
  * An address for automatic choice. When nothing else is free, the longest-resting address that its owner released
- * cleanly is taken before its time. Throws `no-available-addresses` with the counts.
+ * cleanly is taken before its time. `skip`: how many that would do are left to others; past the last one it goes on
+ * with the first. Throws `no-available-addresses` with the counts.
  */
-export function chooseAddress(space: AddressSpace, networkName: string): Choice {
+export function chooseAddress(space: AddressSpace, networkName: string, skip = 0): Choice {
   const range = automaticRange(space.subnet);
   const reserved = reservedAddresses(space.subnet);
   const start = nextAfterLast(space, range);
   const size = lastOf(range) - firstOf(range) + 1;
-  for (let i = 0; i < size; i++) {
+  const free: string[] = [];
+  for (let i = 0; i < size && free.length <= skip; i++) {
     const value = firstOf(range) + ((start - firstOf(range) + i) % size);
     if (reserved.has(value)) continue;
     const address = formatAddress(value);
     if (!space.endpoints.has(address) && !space.pending.has(address) && !space.quarantine.has(address)) {
-      return { address, fromQuarantine: false };
+      free.push(address);
     }
   }
+  if (free.length > 0) return { address: free[skip % free.length]!, fromQuarantine: false };
   const resting = [...space.quarantine]
     .filter(([address, record]) => record.clean && !space.pending.has(address) && !space.endpoints.has(address))
     .filter(([address]) => contains(range, parseAddress(address) ?? 0) && !reserved.has(parseAddress(address) ?? 0))
-    .sort(([, a], [, b]) => a.releasedAt - b.releasedAt)[0];
-  if (resting) return { address: resting[0], fromQuarantine: true };
+    .sort(([, a], [, b]) => a.releasedAt - b.releasedAt)
+    .map(([address]) => address);
+  if (resting.length > 0) return { address: resting[skip % resting.length]!, fromQuarantine: true };
   throw fullError(space, networkName);
 }
 

@@ -64,6 +64,19 @@ describe('automatic choice', () => {
     );
   });
 
+  it('leaves as many free addresses to others as told, and finds the last one however many that are', () => {
+    expect(chooseAddress(space(), 'web', 3).address).toBe('10.0.1.5');
+    const endpoints = new Map([2, 4, 5, 6].map((i) => [`10.0.1.${i}`, at(i)]));
+    for (const skip of [0, 1, 2, 255]) {
+      expect(chooseAddress(space({ subnet: slash29, endpoints }), 'web', skip).address).toBe('10.0.1.3');
+    }
+    const some = new Map([2, 6].map((i) => [`10.0.1.${i}`, at(i)]));
+    const chosen = [0, 1, 2, 3, 4].map((skip) => {
+      return chooseAddress(space({ subnet: slash29, endpoints: some }), 'web', skip).address;
+    });
+    expect(chosen).toEqual(['10.0.1.3', '10.0.1.4', '10.0.1.5', '10.0.1.3', '10.0.1.4']);
+  });
+
   it('takes the cleanly released address that rested longest when nothing else is free', () => {
     const endpoints = new Map([2, 3, 4].map((i) => [`10.0.1.${i}`, at(i)]));
     const quarantine = new Map([
