@@ -1,7 +1,7 @@
 /**
  * Admission of a new node by any member: the token is judged, the node gets its id from its key, and the token's use,
  * the node and its name are written in one transaction. A joiner that repeats its request (same key) gets the same
- * answer and uses nothing up. Parallel joins conflict on the token only, and then try again.
+ * answer and uses nothing up; options it corrected replace what it said before. Parallel joins conflict on the token only, and then try again.
  */
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { parseAddress } from '../../core/ip.ts';
@@ -136,11 +136,12 @@ interface Joiner {
 async function register(deps: AdmitDeps, request: JoinRequest, joiner: Joiner, options: AdmitOptions): Promise<void> {
   let { token } = joiner;
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-    if (await isMember(deps.store, joiner)) return;
     const now = deps.clock.now();
-    checkUsable(token.record, now);
+    const member = await readMember(deps.store, joiner);
+    if (member === undefined) checkUsable(token.record, now);
     await checkPlace(deps, request, joiner.nodeId, options);
-    if (await write(deps.store, nodeRecord(request, joiner, now), token)) return;
+    const node = nodeRecord(request, joiner, member?.record.joinedAt ?? now);
+    if (await (member ? rewrite(deps.store, node, member) : write(deps.store, node, token))) return;
     token = await readToken(deps, request);
   }
   throw new OverlaydError('conflict', 'too many hosts are joining with this token at once; join again', {
@@ -148,11 +149,17 @@ async function register(deps: AdmitDeps, request: JoinRequest, joiner: Joiner, o
   });
 }
 
-/** True when this very key was admitted before. */
-async function isMember(store: ClusterStore, { nodeId, fingerprint }: Joiner): Promise<boolean> {
+interface Member {
+  readonly record: NodeRecord;
+  readonly revision: number;
+}
+
+/** The node, if this very key was admitted before. */
+async function readMember(store: ClusterStore, { nodeId, fingerprint }: Joiner): Promise<Member | undefined> {
   const entry = await store.get(keys.node(nodeId));
   const record = entry && decodeNode(entry.value);
-  return record !== undefined && record.keyFingerprint === fingerprint && !record.left;
+  if (entry === undefined || record === undefined || record.keyFingerprint !== fingerprint || record.left) return;
+  return { record, revision: entry.revision };
 }
 
 /** Name and tunnel address must be free; what a node that left still holds is taken from it. */
@@ -160,7 +167,7 @@ async function checkPlace(deps: AdmitDeps, request: JoinRequest, nodeId: string,
   const { entries } = await deps.store.list(`${PREFIX}nodes/`);
   for (const { value } of entries) {
     const other = decodeNode(value);
-    if (other === undefined) continue;
+    if (other === undefined || (other.id === nodeId && !other.left)) continue;
     const sameName = other.name === request.nodeName;
     const sameVtep = other.vtep === request.vtep;
     if (!sameName && !sameVtep && other.id !== nodeId) continue;
@@ -213,6 +220,23 @@ async function write(store: ClusterStore, node: NodeRecord, { record, revision }
   if (record.usesLeft !== undefined) {
     const used: TokenRecord = { ...record, usesLeft: record.usesLeft - 1 };
     writes.push({ kind: 'put', key: tokenKey, value: encodeRecord(used) });
+  }
+  return (await store.txn(compares, writes)).succeeded;
+}
+
+/** False when the record changed since it was read, or the name was taken. */
+async function rewrite(store: ClusterStore, node: NodeRecord, { record, revision }: Member): Promise<boolean> {
+  const key = keys.node(node.id);
+  const value = encodeRecord(node);
+  if (value === encodeRecord(record)) return true;
+  const compares: Compare[] = [{ kind: 'revision', key, revision }];
+  const writes: Write[] = [{ kind: 'put', key, value }];
+  if (node.name !== record.name) {
+    compares.push({ kind: 'absent', key: keys.nodeName(node.name) });
+    writes.push(
+      { kind: 'put', key: keys.nodeName(node.name), value: node.id },
+      { kind: 'delete', key: keys.nodeName(record.name) },
+    );
   }
   return (await store.txn(compares, writes)).succeeded;
 }

@@ -6,7 +6,7 @@ import { decodeNode, decodeToken } from '../../../../src/core/record-codec.ts';
 import { keys, PREFIX } from '../../../../src/core/records.ts';
 import { parseToken } from '../../../../src/core/token.ts';
 import type { JoinRequest } from '../../../../src/ports.ts';
-import { ClusterFixture, pki, random } from './cluster-fixture.ts';
+import { ClusterFixture, hostFacts, pki, random } from './cluster-fixture.ts';
 
 async function createCluster() {
   const cluster = new ClusterFixture();
@@ -73,6 +73,36 @@ test('the answer lost on its way costs no second use and makes no second node', 
   await host.join(token);
   expect(await usesLeft(token)).toBe(0);
   expect(await nodeNames()).toEqual(['n1', 'n2']);
+});
+
+test('a repeat with corrected options replaces what the first attempt said, with a token that is used up', async () => {
+  const { cluster, createToken, usesLeft } = await createCluster();
+  const token = await createToken(1);
+  const host = cluster.host('n2', '10.0.0.2');
+  host.deps.facts = hostFacts('n2', [
+    ['eth0', '192.168.9.2'],
+    ['eth1', '10.0.0.2'],
+  ]);
+  host.deps.joinClient = {
+    ...cluster.joinClient,
+    join: async (...args) => {
+      await cluster.joinClient.join(...args);
+      throw new OverlaydError('peer-unreachable', 'no answer');
+    },
+  };
+  const wrong = { advertiseAddr: '192.168.9.2', name: 'wrong' };
+  expect(await codeOf(host.join(token, wrong))).toBe('peer-unreachable');
+  host.deps.joinClient = cluster.joinClient;
+  expect(await codeOf(host.join(token, { advertiseAddr: '10.0.0.2', name: 'n1' }))).toBe('node-name-taken');
+
+  const right = { advertiseAddr: '10.0.0.2', name: 'right', gossipPort: 7950, labels: { rack: 'a' } };
+  const { identity } = await host.join(token, right);
+  const record = decodeNode((await cluster.store.get(keys.node(identity.nodeId)))!.value);
+  expect(record).toMatchObject({ advertiseAddress: '10.0.0.2', vtep: '10.0.0.2', name: 'right', gossipPort: 7950 });
+  expect(record).toMatchObject({ labels: { rack: 'a' } });
+  expect(await cluster.store.get(keys.nodeName('wrong'))).toBeUndefined();
+  expect((await cluster.store.get(keys.nodeName('right')))?.value).toBe(identity.nodeId);
+  expect(await usesLeft(token)).toBe(0);
 });
 
 test.each(['silent', 'reply-lost'] as const)(
