@@ -1,12 +1,13 @@
 /**
- * Claims an address for an endpoint: one compare-and-create transaction that holds only while the network is active
- * and the address free. A loser chooses again (automatic) or learns who holds it (static). The kernel is not touched
- * before the claim is etcd's.
+ * Claims an address for an endpoint: one compare-and-create transaction that holds only while this node is a member,
+ * the network active and the address free. A loser chooses again (automatic) or learns who holds it (static). Hosts
+ * that claim at the same moment choose the same address, so a loser spreads out: with every loss over twice as many
+ * addresses and a longer moment. The kernel is not touched before the claim is etcd's.
  */
 import { OverlaydError } from '../core/errors.ts';
 import { macOf, requireAddress } from '../core/ip.ts';
 import { type AddressSpace, type Choice, checkAddress, chooseAddress } from '../core/ipam/address.ts';
-import { decodeQuarantine, encodeRecord } from '../core/record-codec.ts';
+import { decodeNode, decodeQuarantine, encodeRecord } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
 import type { Clock, ClusterStore, Compare, Random, Write } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
@@ -29,6 +30,9 @@ export interface Wanted {
 }
 
 const ATTEMPTS = 64;
+/** How far apart losers spread at most, in addresses and in milliseconds. */
+const MOST_SKIPPED = 256;
+const LONGEST_PAUSE_MS = 32;
 
 export class AddressClaims {
   readonly #deps: AddressClaimsDeps;
@@ -52,7 +56,7 @@ export class AddressClaims {
     };
   }
 
-  /** Throws what `chooseAddress` and `checkAddress` throw, `network-not-found`, `conflict`, `store-unavailable`. */
+  /** Throws what `chooseAddress` and `checkAddress` throw, `network-not-found`, `not-joined`, `conflict`, `store-unavailable`. */
   async claim(network: NetworkRecord, wanted: Wanted): Promise<EndpointRecord> {
     /** Addresses that turned out taken, and quarantines that turned out over, before the watch said so. */
     const lost = new Set<string>();
@@ -67,6 +71,7 @@ export class AddressClaims {
       } finally {
         pending.delete(choice.address);
       }
+      if (lost.size > 0) await this.#deps.clock.sleep(this.#spread(lost.size, LONGEST_PAUSE_MS));
     }
     throw new OverlaydError(
       'conflict',
@@ -85,11 +90,20 @@ export class AddressClaims {
       pending: new Set([...space.pending, ...(wanted.ip === undefined ? lost : [])]),
     };
     const holder = (nodeId: string) => this.#deps.state.view.node(nodeId)?.name ?? nodeId.slice(0, 12);
-    return wanted.ip === undefined ? chooseAddress(known, network.name) : checkAddress(known, wanted.ip, holder);
+    if (wanted.ip !== undefined) return checkAddress(known, wanted.ip, holder);
+    return chooseAddress(known, network.name, Math.floor(this.#spread(lost.size, MOST_SKIPPED)));
+  }
+
+  /** Random, from a range that doubles with every loss; below 1 before the first. */
+  #spread(losses: number, most: number): number {
+    return this.#deps.random.next() * Math.min(2 ** losses, most);
   }
 
   async #tryClaim(network: NetworkRecord, wanted: Wanted, choice: Choice): Promise<EndpointRecord | undefined> {
     const { store, state, clock, random } = this.#deps;
+    const selfKey = keys.node(this.#selfId);
+    const selfRevision = state.revisionOf(selfKey);
+    if (selfRevision === undefined || state.view.node(this.#selfId)?.left) return undefined;
     const networkKey = keys.network(network.id);
     const networkRevision = state.revisionOf(networkKey);
     if (networkRevision === undefined || state.view.network(network.id)?.state !== 'active') throw removed(network);
@@ -110,8 +124,8 @@ export class AddressClaims {
     const compares: Compare[] = [
       { kind: 'revision', key: networkKey, revision: networkRevision },
       { kind: 'absent', key },
-      // A node that is being removed by force must not add to what its eviction has listed.
-      { kind: 'exists', key: keys.node(this.#selfId) },
+      // Removal marks the record before it lists the node's endpoints: no claim may succeed after that.
+      { kind: 'revision', key: selfKey, revision: selfRevision },
       quarantineRevision === undefined
         ? { kind: 'absent', key: quarantineKey }
         : { kind: 'revision', key: quarantineKey, revision: quarantineRevision },
@@ -127,7 +141,7 @@ export class AddressClaims {
     return record;
   }
 
-  /** Why the claim failed: reads the three keys that it compared. */
+  /** Why the claim failed: reads the keys that it compared. */
   async #learn(network: NetworkRecord, address: string, lost: Set<string>, rested: Set<string>): Promise<void> {
     const { store, state } = this.#deps;
     const [self, current, endpoint, quarantine] = await Promise.all([
@@ -136,14 +150,14 @@ export class AddressClaims {
       store.get(keys.endpoint(network.id, address)),
       store.get(keys.quarantine(network.id, address)),
     ]);
-    if (!self) {
+    if (!self || decodeNode(self.value)?.left) {
       throw new OverlaydError(
         'not-joined',
         'this node was removed from the cluster; run `overlayd leave --force`, then join again',
       );
     }
     if (!current) throw removed(network);
-    state.merge([current, endpoint, quarantine].filter((entry) => entry !== undefined));
+    state.merge([self, current, endpoint, quarantine].filter((entry) => entry !== undefined));
     if (endpoint) lost.add(address);
     else if (quarantine && !decodeQuarantine(quarantine.value)?.clean) lost.add(address);
     else if (!quarantine) rested.add(address);

@@ -1,5 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { evictNode } from '../../src/agent/cluster/eviction.ts';
 import type { NetworkRequest } from '../../src/core/network-request.ts';
+import { encodeRecord } from '../../src/core/record-codec.ts';
+import { keys } from '../../src/core/records.ts';
 import { checkInvariants, checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
@@ -91,6 +94,44 @@ describe('a cluster', () => {
     );
     expect(new Set(connected.map(({ endpoint }) => endpoint.record.address)).size).toBe(120);
     await checkQuiet(cluster);
+  });
+
+  it('gives a hundred hosts that connect at the same moment a hundred addresses', async () => {
+    const hosts = await make(100);
+    await cluster.clock.until(hosts[0]!.running.networks.create(named('web')));
+    await cluster.clock.advance(1_000);
+    const made = await cluster.clock.until(Promise.all(hosts.map((host) => connect(host, 'web'))));
+    expect(new Set(made.map(({ endpoint }) => endpoint.record.address)).size).toBe(100);
+  });
+
+  it('claims nothing for a node that is being removed, whenever that begins', async () => {
+    const [h1, h2] = await make(2);
+    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    let claim: Promise<unknown> | undefined;
+    const store = cluster.etcd.store('node1');
+    const { list } = store;
+    store.list = async (prefix) => {
+      const listed = await list.call(store, prefix);
+      // The eviction has seen no endpoint of the node now, and goes on once the claim is decided.
+      if (prefix.endsWith('/endpoints/')) {
+        claim ??= connect(h2!, 'web').catch((error: unknown) => error);
+        await claim;
+      }
+      return listed;
+    };
+    const options = { by: 'node1', quarantineSeconds: 60 };
+    await cluster.clock.until(evictNode({ store, clock: cluster.clock }, 'node2', options));
+    expect(await claim).toMatchObject({ code: 'not-joined' });
+    expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toEqual([]);
+    expect(cluster.etcd.entries('/overlayd/v1/nodes/')).toHaveLength(1);
+  });
+
+  it('claims on although its own record has just changed', async () => {
+    const [h1] = await make(1);
+    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    const value = encodeRecord({ ...h1!.record, underlayMtu: 9_000 });
+    cluster.etcd.txn([], [{ kind: 'put', key: keys.node(h1!.record.id), value }]);
+    await cluster.clock.until(connect(h1!, 'web'));
   });
 
   it('gives a static address to one of two hosts that race for it, and tells the other who has it', async () => {

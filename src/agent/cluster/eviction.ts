@@ -1,7 +1,9 @@
 /**
  * Takes everything away that a node owns, from any other node and without its help. Marked first, so that members stop
- * answering it and sending to it; then its endpoints in chunks, their addresses into hard quarantine, because what
- * runs there may still use them; its own records last. Each step can be repeated after a crash.
+ * answering it and sending to it, and its claims fail: they compare the revision of its record. Then its endpoints in
+ * chunks until a listing that began after the mark has none, their addresses into hard quarantine, because what runs
+ * there may still use them; its own records last, and only if nothing has touched the mark. Each step can be repeated
+ * after a crash.
  */
 import { decodeEndpoint, decodeNode, encodeRecord } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NodeRecord, PREFIX, type QuarantineRecord } from '../../core/records.ts';
@@ -25,26 +27,31 @@ const CHUNK = 60;
 export async function evictNode(deps: EvictionDeps, nodeId: string, options: EvictionOptions): Promise<number> {
   let removed = 0;
   for (;;) {
-    await markLeft(deps.store, nodeId);
+    const marked = await markLeft(deps.store, nodeId);
     removed += await evictEndpoints(deps, nodeId, options);
-    if (await removeRecords(deps.store, nodeId)) return removed;
+    if (marked === undefined || (await removeRecords(deps.store, nodeId, marked))) return removed;
   }
 }
 
-/** The node stays listed, as down; members treat it as none. Does nothing when that is so, or when there is no such node. */
-export async function markLeft(store: ClusterStore, nodeId: string): Promise<void> {
+/**
+ * The node stays listed, as down; members treat it as none. Returns the revision of its record, from which on it claims
+ * nothing; undefined when there is no such node.
+ */
+export async function markLeft(store: ClusterStore, nodeId: string): Promise<number | undefined> {
   const key = keys.node(nodeId);
   for (;;) {
     const entry = await store.get(key);
     const record = entry && decodeNode(entry.value);
-    if (entry === undefined || record === undefined || record.left) return;
+    // One that cannot be read is no member's, and goes like a marked one.
+    if (entry === undefined || record === undefined || record.left) return entry?.revision;
     const value = encodeRecord({ ...record, left: true } satisfies NodeRecord);
     const compare = { kind: 'revision', key, revision: entry.revision } as const;
     const writes: Write[] = [
       { kind: 'put', key, value },
       { kind: 'delete', key: keys.live(nodeId) },
     ];
-    if ((await store.txn([compare], writes)).succeeded) return;
+    const { succeeded, revision } = await store.txn([compare], writes);
+    if (succeeded) return revision;
   }
 }
 
@@ -74,8 +81,8 @@ export async function evictEndpoints(deps: EvictionDeps, nodeId: string, options
   }
 }
 
-/** False when the node wrote something since it was read. */
-async function removeRecords(store: ClusterStore, nodeId: string): Promise<boolean> {
+/** False when the node's record was written since it was marked: then endpoints may have been added as well. */
+async function removeRecords(store: ClusterStore, nodeId: string, marked: number): Promise<boolean> {
   const key = keys.node(nodeId);
   const entry = await store.get(key);
   if (entry === undefined) return true;
@@ -87,7 +94,7 @@ async function removeRecords(store: ClusterStore, nodeId: string): Promise<boole
     { kind: 'delete', key: keys.live(nodeId) },
     ...(holdsName ? [{ kind: 'delete', key: nameKey } as const] : []),
   ];
-  return (await store.txn([{ kind: 'revision', key, revision: entry.revision }], writes)).succeeded;
+  return (await store.txn([{ kind: 'revision', key, revision: marked }], writes)).succeeded;
 }
 
 async function endpointsOf(
