@@ -4,6 +4,7 @@ import { loadConfig } from './adapters/config-file.ts';
 import { createExec } from './adapters/kernel/exec.ts';
 import { createLogger } from './adapters/log.ts';
 import { createNotifier, takeNotifySettings } from './adapters/notify.ts';
+import { requireCapabilities } from './adapters/system/capabilities.ts';
 import { systemClock } from './adapters/system/time.ts';
 import { startAgent } from './compose.ts';
 import { parseAgentFlags } from './core/config/flags.ts';
@@ -29,6 +30,7 @@ async function main(args: readonly string[]): Promise<void> {
     return;
   }
   const config = await loadConfig(flags, process.env);
+  await requireCapabilities();
   const logger = createLogger({
     level: config.logLevel,
     format: config.logFormat,

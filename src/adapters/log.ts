@@ -33,7 +33,7 @@ export function createLogger(options: LogOptions, sink: LineSink = process.stdou
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { error: describeError, err: describeError },
+      serializers: { error: (error) => describeError(error), err: (error) => describeError(error) },
       redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`]), censor: '[secret]' },
     },
     destination,
@@ -48,11 +48,12 @@ function isJournal(stream: string | undefined): boolean {
 }
 
 /** What an operator needs of an error: no stack of ours unless something unforeseen happened. */
-function describeError(error: unknown): unknown {
+function describeError(error: unknown, foreseen = false): unknown {
   if (!(error instanceof Error)) return error;
   const code = 'code' in error ? { code: error.code } : {};
-  const cause = error.cause === undefined ? {} : { cause: describeError(error.cause) };
-  const stack = error.name === 'OverlaydError' && code.code !== 'internal' ? {} : { stack: error.stack };
+  const known = foreseen || (error.name === 'OverlaydError' && code.code !== 'internal');
+  const cause = error.cause === undefined ? {} : { cause: describeError(error.cause, known) };
+  const stack = known ? {} : { stack: error.stack };
   return { message: error.message, ...code, ...cause, ...stack };
 }
 

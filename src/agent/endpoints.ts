@@ -151,7 +151,7 @@ export class Endpoints {
     ifname: string | undefined,
   ): Promise<Connection> {
     const { claims, dataPath, gossip, state } = this.#deps;
-    const lock = `${network.id} ${wanted.name}`;
+    const lock = `${network.id} ${wanted.name.toLowerCase()}`;
     this.#refuseDuplicate(network, container, wanted.name, lock);
     if (wanted.mac !== undefined) this.#refuseTakenMac(network, wanted.mac);
     this.#connecting.add(lock);
@@ -182,7 +182,14 @@ export class Endpoints {
         await undo.catch((undoError: unknown) => {
           this.#deps.logger.error({ endpoint: record.name, error: undoError }, 'a failed connect could not be undone');
         });
-        throw error;
+        if (await this.#deps.containers.isAlive(container)) throw error;
+        throw new OverlaydError(
+          'namespace-not-found',
+          `container ${container.text}: its namespace was deleted while it was being connected`,
+          {
+            cause: error,
+          },
+        );
       }
     } finally {
       this.#connecting.delete(lock);
@@ -288,7 +295,7 @@ export class Endpoints {
         `container ${container.text} is already connected to network ${network.name} as ${same.record.name} (${same.record.address})`,
       );
     }
-    const named = endpoints.find((endpoint) => endpoint.record.name === name);
+    const named = endpoints.find((endpoint) => endpoint.record.name.toLowerCase() === name.toLowerCase());
     if (named || this.#connecting.has(lock)) {
       throw new OverlaydError(
         'endpoint-exists',

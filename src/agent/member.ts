@@ -282,6 +282,9 @@ export class Member {
       }
     }
     if (change.live || change.nodes) this.#updateHidden();
+    if (change.nodes && this.removed) {
+      this.#ports.logger.warn({}, 'this node was removed from the cluster; `overlayd leave --force` clears it');
+    }
     this.#housekeeping.set();
   }
 

@@ -6,6 +6,8 @@
  * VNI and subnet are free. Both can be cut short at any line: what is left is finished by whoever sees it.
  */
 import { OverlaydError } from '../core/errors.ts';
+import { VXLAN_OVERHEAD_BYTES } from '../core/host-state.ts';
+import { innerMtu } from '../core/inner-mtu.ts';
 import { requireCidr } from '../core/ip.ts';
 import { checkSubnet, chooseSubnet, type Holder, routeHolders } from '../core/ipam/subnet.ts';
 import { draftNetwork, type NetworkDraft, type NetworkRequest, specifySubnet } from '../core/network-request.ts';
@@ -157,6 +159,7 @@ export class Networks {
     const holders = await this.#holders(subnets.entries);
     const asked = request.subnets[0];
     const cluster = state.view.cluster();
+    this.#refuseTooLargeMtu(draft);
     const block = asked === undefined ? chooseSubnet(cluster?.pools ?? [], holders) : checkSubnet(asked, holders);
     const network: NetworkRecord = {
       id: random.hex(32),
@@ -211,6 +214,18 @@ export class Networks {
       };
     });
     return [...networks, ...routeHolders(state.view.nodes())];
+  }
+
+  /** What no member's underlay carries in one piece would hang, not slow down, wherever fragments are dropped. */
+  #refuseTooLargeMtu(draft: NetworkDraft): void {
+    const { view } = this.#deps.state;
+    const most = innerMtu(view, { options: {} });
+    const asked = innerMtu(view, draft);
+    if (asked <= most) return;
+    throw new OverlaydError(
+      'invalid-argument',
+      `an MTU of ${asked} does not fit: the narrowest way between members leaves ${most} (its MTU less ${VXLAN_OVERHEAD_BYTES} for VXLAN); leave the option out to get that`,
+    );
   }
 
   #chooseVni(draft: NetworkDraft, entries: readonly StoreEntry[], [first, last]: readonly [number, number]): number {

@@ -12,6 +12,11 @@ export type Template = readonly Part[];
 const OPEN_MAPS = new Set(['Labels', 'Options', 'AuxiliaryAddresses', 'Containers']);
 
 export function parseTemplate(text: string): Template {
+  if (/^table\s/.test(text)) {
+    throw new UsageError(
+      `--format ${JSON.stringify(text)}: tables have fixed columns; leave "table" out, or use --format table`,
+    );
+  }
   const parts: Part[] = [];
   const source = text.replaceAll('\\t', '\t').replaceAll('\\n', '\n');
   let end = 0;

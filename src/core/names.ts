@@ -24,6 +24,12 @@ export function checkNetworkName(name: string): string {
 
 /** A name or alias of an endpoint: one DNS label. `what` is e.g. `--alias`. */
 export function checkEndpointName(name: string, what: string): string {
+  if (name.toLowerCase() === 'localhost') {
+    throw new OverlaydError(
+      'invalid-name',
+      `${what}: "localhost" is every container's own name for itself; choose another one`,
+    );
+  }
   if (!ENDPOINT_NAME.test(name)) {
     throw new OverlaydError(
       'invalid-name',

@@ -113,7 +113,8 @@ export const keys = {
   nodeName: (name: string) => `${PREFIX}node-names/${name}`,
   live: (nodeId: string) => `${PREFIX}live/${nodeId}`,
   network: (networkId: string) => `${PREFIX}networks/${networkId}`,
-  networkName: (name: string) => `${PREFIX}network-names/${name}`,
+  /** DNS knows no case, so two names that differ in it alone would be one. */
+  networkName: (name: string) => `${PREFIX}network-names/${name.toLowerCase()}`,
   networkAck: (networkId: string, nodeId: string) => `${PREFIX}network-acks/${networkId}/${nodeId}`,
   networkAcks: (networkId: string) => `${PREFIX}network-acks/${networkId}/`,
   vni: (vni: number) => `${PREFIX}vnis/${vni}`,

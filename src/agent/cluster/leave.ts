@@ -3,7 +3,7 @@
  * refused is refused before anything happens; after that every step can be repeated, the identity goes last.
  */
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
-import { decodeNode } from '../../core/record-codec.ts';
+import { decodeNetwork, decodeNode } from '../../core/record-codec.ts';
 import { keys, PREFIX } from '../../core/records.ts';
 import type { Clock, ClusterStore, EtcdServer, JsonFile, Logger } from '../../ports.ts';
 import { evictEndpoints, markLeft } from './eviction.ts';
@@ -77,7 +77,16 @@ async function checkAlone(store: ClusterStore, selfId: string): Promise<void> {
   const others = entries
     .flatMap(({ value }) => decodeNode(value) ?? [])
     .filter(({ id, left }) => id !== selfId && !left);
-  if (others.length === 0) return;
+  if (others.length === 0) {
+    const networks = (await store.list(`${PREFIX}networks/`)).entries.flatMap(
+      ({ value }) => decodeNetwork(value) ?? [],
+    );
+    if (networks.length === 0) return;
+    throw new OverlaydError(
+      'network-in-use',
+      `this is the last node, and the cluster ends with it: ${networks.map(({ name }) => name).join(', ')} would be gone; remove the networks first, or use --force`,
+    );
+  }
   throw new OverlaydError(
     'conflict',
     `this node runs the cluster's etcd, and ${others.map(({ name }) => name).join(', ')} still need it; let them leave first, or use --force, which ends the cluster for all`,

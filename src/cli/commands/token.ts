@@ -58,6 +58,7 @@ export function addTokenCommands(program: Command, session: Session): void {
 
   token
     .command('revoke')
+    .alias('rm')
     .description('Make tokens useless; nodes that joined with them stay')
     .argument('<token-id...>', 'id or beginning of an id, as `overlayd token ls` lists it')
     .addHelpText('after', '\nExamples:\n  overlayd token revoke 4k1h2x9q')

@@ -69,6 +69,10 @@ function findProblems({ member, storeStatus }: Membership): string[] {
     const liveness = member.liveness(node.id);
     if (liveness !== 'ready') problems.push(`node ${node.name} is ${liveness}: the names of its endpoints are hidden`);
   }
-  if (member.releases.pending > 0) problems.push(`${member.releases.pending} addresses wait for etcd to be released`);
+  const waiting = member.releases.pending;
+  if (waiting > 0)
+    problems.push(
+      `${waiting === 1 ? 'an address waits' : `${waiting} addresses wait`} to be released until etcd answers`,
+    );
   return problems;
 }
