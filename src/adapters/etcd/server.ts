@@ -1,6 +1,7 @@
 /**
  * The bundled etcd of this host. It is started once and outlives the agent: a restarted agent adopts it. While it is our
- * own child its death is noticed at once; an adopted one is looked at when the store stalls. A server that runs with
+ * own child its death is noticed at once; an adopted one is looked at when the store stalls. While it is wanted and does
+ * not run it is tried again. A server that runs with
  * other arguments or another CA than it should is replaced; a renewed certificate is only put in place, etcd reads it
  * at every handshake.
  */
@@ -65,7 +66,8 @@ class BundledEtcd implements EtcdServer {
   readonly #ports: ServerPorts;
   #wanted: Wanted | undefined;
   #process: ServerProcess | undefined;
-  #supervision = new AbortController();
+  #quit = new AbortController();
+  #reviving = false;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(deps: { readonly clock: Clock; readonly logger: Logger }, options: BundledEtcdOptions) {
@@ -78,17 +80,15 @@ class BundledEtcd implements EtcdServer {
   ensure(advertiseAddress: string, material: TlsMaterial): Promise<{ readonly endpoints: readonly string[] }> {
     return this.#serially(async () => {
       const args = renderServerArguments(this.#directory, advertiseAddress, this.#ports);
-      await this.#run({ args, material });
+      if (this.#quit.signal.aborted) this.#quit = new AbortController();
+      this.#wanted = { args, material };
+      await this.#run(this.#wanted);
       return { endpoints: [formatClientUrl(advertiseAddress, this.#ports.client)] };
     });
   }
 
-  check(): Promise<void> {
-    return this.#serially(async () => {
-      if (this.#wanted === undefined || this.#process === undefined || (await isRunning(this.#process))) return;
-      this.#logger.warn({ pid: this.#process.pid }, 'etcd is not running any more, starting it');
-      await this.#run(this.#wanted);
-    });
+  async check(): Promise<void> {
+    if (this.#wanted !== undefined && !(await this.#isUp())) await this.#revive(this.#quit.signal);
   }
 
   stop(): Promise<void> {
@@ -107,55 +107,68 @@ class BundledEtcd implements EtcdServer {
 
   release(): void {
     this.#wanted = undefined;
-    this.#supervision.abort();
+    this.#quit.abort();
   }
 
   async #run(wanted: Wanted): Promise<void> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     const sameCa = (await this.#readText(CA_FILE)) === wanted.material.caCertificate;
     await this.#writeMaterial(wanted.material);
-    this.#supervision.abort();
-    this.#supervision = new AbortController();
 
     let running = await findServer(this.#directory);
     if (running !== undefined && !(sameCa && sameItems(running.args, wanted.args))) {
       this.#logger.info({ pid: running.pid }, 'etcd runs with other settings, replacing it');
+      this.#process = undefined;
       await stopServer(this.#directory, running, this.#clock);
       running = undefined;
     }
     if (running !== undefined) {
       this.#logger.info({ pid: running.pid }, 'etcd runs already');
-      await this.#untilReady(running, wanted);
-    } else {
-      const started = await startServer(this.#directory, await findBinary(), wanted.args);
-      running = started;
+      // Our own child stays the object that is supervised.
+      if (this.#process === undefined || !isSame(this.#process, running)) this.#process = running;
+      return this.#untilReady(running, wanted);
+    }
+    const started = await startServer(this.#directory, await findBinary(), wanted.args);
+    this.#process = started;
+    try {
       await this.#untilReady(started, wanted, started.exited);
       this.#logger.info({ pid: started.pid, log: logPath(this.#directory) }, 'etcd started');
-      void this.#supervise(started, this.#supervision.signal);
+    } finally {
+      // Also one that is not ready yet (a long log to replay): its end must not go unnoticed.
+      if (await isRunning(started)) void this.#supervise(started, this.#quit.signal);
     }
-    this.#process = running;
-    this.#wanted = wanted;
   }
 
-  /** Starts it again when it ends, for as long as it is wanted. */
   async #supervise(owned: OwnedProcess, signal: AbortSignal): Promise<void> {
     const reason = await owned.exited;
-    if (signal.aborted) return;
-    this.#logger.error({ pid: owned.pid, reason, log: logPath(this.#directory) }, 'etcd ended, starting it again');
-    let delayMs = FIRST_RESTART_MS;
-    while (!signal.aborted) {
-      await this.#clock.sleep(delayMs, signal).catch(() => undefined);
-      if (signal.aborted) return;
+    if (signal.aborted || this.#process !== owned) return;
+    this.#logger.error({ pid: owned.pid, reason, log: logPath(this.#directory) }, 'etcd ended');
+    await this.#clock.sleep(FIRST_RESTART_MS, signal).catch(() => undefined);
+    await this.#revive(signal);
+  }
+
+  /** Starts it when it does not run, again and again until it does or is not wanted any more. */
+  async #revive(signal: AbortSignal): Promise<void> {
+    if (this.#reviving) return;
+    this.#reviving = true;
+    for (let delayMs = FIRST_RESTART_MS; !signal.aborted; delayMs = Math.min(LAST_RESTART_MS, delayMs * 2)) {
       try {
         await this.#serially(async () => {
-          if (!signal.aborted && this.#wanted !== undefined) await this.#run(this.#wanted);
+          if (this.#wanted === undefined || (await this.#isUp())) return;
+          this.#logger.warn({}, 'etcd is not running, starting it');
+          await this.#run(this.#wanted);
         });
-        return; // the new one has a supervision of its own
+        break;
       } catch (error) {
-        delayMs = Math.min(LAST_RESTART_MS, delayMs * 2);
         this.#logger.error({ error, retryInMs: delayMs }, 'etcd does not start');
+        await this.#clock.sleep(delayMs, signal).catch(() => undefined);
       }
     }
+    this.#reviving = false;
+  }
+
+  async #isUp(): Promise<boolean> {
+    return this.#process !== undefined && (await isRunning(this.#process));
   }
 
   /** Until it answers a read that needs a leader; fails when the process ends or time is up. */
@@ -230,6 +243,10 @@ class BundledEtcd implements EtcdServer {
     this.#last = run.catch(() => undefined);
     return run;
   }
+}
+
+function isSame(a: ServerProcess, b: ServerProcess): boolean {
+  return a.pid === b.pid && a.startTime === b.startTime;
 }
 
 function sameItems(a: readonly string[], b: readonly string[]): boolean {
