@@ -189,3 +189,24 @@ test('without the binary the message says what to install', async () => {
     message: expect.stringContaining('install the package etcd-server'),
   });
 });
+
+test('a server that could not start at first is started by a check, once the port is free', async () => {
+  const squatter = createServer((socket) => socket.destroy()).listen(ports.client, ADDRESS);
+  const { material } = await issueMaterial();
+  const server = create();
+  await expect(server.ensure(ADDRESS, material)).rejects.toMatchObject({ code: 'store-failed' });
+  const revived = server.check();
+  await new Promise((resolve) => squatter.close(resolve));
+  await revived;
+  await open(material).txn([], [{ kind: 'put', key: '/k', value: 'v' }]);
+});
+
+test('a server that was ensured twice is looked after still', async () => {
+  const { material } = await issueMaterial();
+  const server = create();
+  await server.ensure(ADDRESS, material);
+  await server.ensure(ADDRESS, material);
+  const pid = await pidOf();
+  process.kill(pid, 'SIGKILL');
+  await eventually(async () => expect(await pidOf()).not.toBe(pid));
+});
