@@ -50,6 +50,8 @@ export class Lifecycle {
   readonly #deps: LifecycleDeps;
   readonly #options: LifecycleOptions;
   #membership: Membership | undefined;
+  /** The member has stopped to leave: from then on it is started again should leaving fail. */
+  #quiesced = false;
   #busy: string | undefined;
   #problem: string | undefined;
   /** Ends the attempts to start the bundled etcd. */
@@ -131,9 +133,9 @@ export class Lifecycle {
     this.#requireIdle();
     if (!force) this.require();
     return this.#exclusively('leaving the cluster', async () => {
+      const membership = this.#membership;
+      this.#quiesced = false;
       try {
-        this.#etcdWanted.abort();
-        const membership = this.#membership;
         const warnings = await (membership ? this.#leave(membership, force, progress) : this.#leaveIdle(progress));
         this.#membership = undefined;
         this.#problem = undefined;
@@ -141,8 +143,9 @@ export class Lifecycle {
         await this.#deps.clearHost();
         return warnings;
       } catch (error) {
-        // Whatever went wrong, as long as the identity is there this node is a member and has to act as one.
-        await this.#startAnew();
+        // A refusal has changed nothing. Whatever else went wrong: as long as the identity is there this node is a member
+        // and has to act as one.
+        if (this.#quiesced) await this.#startAnew();
         throw error;
       }
     });
@@ -161,7 +164,11 @@ export class Lifecycle {
         identity: membership.identity,
         store: membership.store,
         localEndpoints: () => member.local.all().map((endpoint) => endpoint.record.name),
-        quiesce: () => membership.quiesce(),
+        quiesce: async () => {
+          this.#quiesced = true;
+          this.#etcdWanted.abort();
+          await membership.quiesce();
+        },
       },
       { force },
       this.#options,
@@ -176,6 +183,7 @@ export class Lifecycle {
   async #leaveIdle(progress: (text: string) => void): Promise<string[]> {
     const identity = await this.#deps.file.load();
     if (identity?.phase !== 'member') throw notJoined();
+    this.#etcdWanted.abort();
     const { store, close } = this.#deps.openStore(accessOf(identity), tlsMaterialOf(identity));
     try {
       const idle = { localEndpoints: () => [], quiesce: async () => {} };
