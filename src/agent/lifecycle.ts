@@ -72,6 +72,13 @@ export class Lifecycle {
     return { busy: this.#busy, problem: this.#problem };
   }
 
+  /** As the file says, whether the member runs or not. Throws `not-joined`. */
+  async identity(): Promise<Identity> {
+    const saved = await this.#deps.file.load();
+    if (saved?.phase === 'member') return saved;
+    throw notJoined();
+  }
+
   /** Throws `not-joined`. */
   require(): Membership {
     if (this.#membership) return this.#membership;

@@ -261,7 +261,10 @@ describe('what cannot be done is refused with its cause, and leaves no trace', (
       await etcd.thaw();
       await until('the agents to be ready again', async () => (await one.json('status')).State === 'ready');
       await until('etcd and the kernel to be as before', async () => {
-        expect(await observe()).toEqual(before);
+        const { records, kernels } = await observe();
+        // The claim whose outcome nobody told is fenced: its address rests for a minute, on a lease.
+        const lasting = records.filter(([key]) => !key.startsWith('quarantine/'));
+        expect({ records: lasting, kernels }).toEqual(before);
         return true;
       });
     });

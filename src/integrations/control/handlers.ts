@@ -74,7 +74,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
       emit(resultEvent(identity, joinCommand, warnings));
     },
     leaveCluster: async (request: LeaveRequest, emit: Emit) => {
-      const { clusterId, nodeId, name } = membership().identity;
+      const { clusterId, nodeId, name } = await lifecycle.identity();
       const warnings = await lifecycle.leave(request.force, progressTo(emit));
       emit(resultEvent({ clusterId, nodeId, name }, '', warnings));
     },
