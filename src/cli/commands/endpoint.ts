@@ -1,15 +1,8 @@
 /** `endpoint ls` and `endpoint inspect`. */
 import type { Command } from 'commander';
-import { forEach } from '../each.ts';
+import { inspectEach } from '../inspect.ts';
 import { endpointJson } from '../network-json.ts';
-import {
-  addInspectOption,
-  addListOptions,
-  type Format,
-  type ListOptions,
-  printInspected,
-  printListing,
-} from '../output.ts';
+import { addInspectOption, addListOptions, type Format, type ListOptions, printListing } from '../output.ts';
 import type { Session } from '../session.ts';
 import { shortId } from '../table.ts';
 
@@ -49,13 +42,6 @@ export function addEndpointCommands(program: Command, session: Session): void {
       "\nExamples:\n  overlayd endpoint inspect api\n  overlayd endpoint inspect -f '{{.MacAddress}}' api",
     )
     .action(async (refs: string[], { format }: { format?: Format }) => {
-      await session.ask('waiting for the agent', (client) =>
-        forEach(
-          session,
-          refs,
-          (ref) => client.getEndpoint({ ref }),
-          (found) => printInspected(session, format, found.map(endpointJson)),
-        ),
-      );
+      await inspectEach(session, refs, format, (client, ref) => client.getEndpoint({ ref }), endpointJson);
     });
 }

@@ -14,16 +14,10 @@ import {
 } from '../argument.ts';
 import { forEach } from '../each.ts';
 import { checkLocally, UsageError } from '../exit.ts';
+import { inspectEach } from '../inspect.ts';
 import { type Filter, matchesFilters, parseListFilter, parsePruneFilter } from '../network-filter.ts';
 import { networkInspection, networkRow } from '../network-json.ts';
-import {
-  addInspectOption,
-  addListOptions,
-  type Format,
-  type ListOptions,
-  printInspected,
-  printListing,
-} from '../output.ts';
+import { addInspectOption, addListOptions, type Format, type ListOptions, printListing } from '../output.ts';
 import type { Session } from '../session.ts';
 import { shortId } from '../table.ts';
 import { addConnect, addDisconnect } from './attachment.ts';
@@ -142,14 +136,7 @@ function addInspect(network: Command, session: Session): void {
       "\nContainers lists the endpoints of all nodes, by endpoint id.\n\nExamples:\n  overlayd network inspect web\n  overlayd network inspect -f '{{.Mtu}} {{.Addresses.Free}}' web db",
     )
     .action(async (refs: string[], { format }: { format?: Format }) => {
-      await session.ask('waiting for the agent', (client) =>
-        forEach(
-          session,
-          refs,
-          (ref) => client.getNetwork({ ref }),
-          (found) => printInspected(session, format, found.map(networkInspection)),
-        ),
-      );
+      await inspectEach(session, refs, format, (client, ref) => client.getNetwork({ ref }), networkInspection);
     });
 }
 

@@ -2,15 +2,8 @@
 import type { Command } from 'commander';
 import type { Node } from '../../gen/overlayd/v1/control.ts';
 import { forEach } from '../each.ts';
-import {
-  addInspectOption,
-  addListOptions,
-  type Format,
-  type ListOptions,
-  printInspected,
-  printListing,
-  timestamp,
-} from '../output.ts';
+import { inspectEach } from '../inspect.ts';
+import { addInspectOption, addListOptions, type Format, type ListOptions, printListing, timestamp } from '../output.ts';
 import type { Session } from '../session.ts';
 import { shortId } from '../table.ts';
 
@@ -46,14 +39,7 @@ export function addNodeCommands(program: Command, session: Session): void {
       "\nExamples:\n  overlayd node inspect host2\n  overlayd node inspect -f '{{.UnderlayMtu}}' host1 host2",
     )
     .action(async (refs: string[], { format }: { format?: Format }) => {
-      await session.ask('waiting for the agent', (client) =>
-        forEach(
-          session,
-          refs,
-          (ref) => client.getNode({ ref }),
-          (found) => printInspected(session, format, found.map(nodeJson)),
-        ),
-      );
+      await inspectEach(session, refs, format, (client, ref) => client.getNode({ ref }), nodeJson);
     });
 
   node
