@@ -4,17 +4,9 @@
  * reads, and calls that never left this host.
  */
 import type { Etcd3, IResponseHeader } from 'etcd3';
-import type { Clock, Logger } from '../../ports.ts';
+import type { Clock, Logger, StoreStatus } from '../../ports.ts';
 import { CALL_TIMEOUT_MS, type EtcdTarget, openClient } from './client.ts';
 import { asStoreError, wasNeverSent } from './store-error.ts';
-
-export interface StoreStatus {
-  /** Whether the last call or watch message went well. */
-  readonly reachable: boolean;
-  readonly endpoints: readonly string[];
-  /** Highest revision seen; 0 before the first answer. */
-  readonly revision: number;
-}
 
 interface Link {
   readonly endpoint: string;

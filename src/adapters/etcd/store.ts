@@ -1,8 +1,18 @@
 import type { IRangeResponse } from 'etcd3';
 import { OverlaydError } from '../../core/errors.ts';
-import type { Clock, ClusterStore, Compare, Logger, StoreEntry, TxnResult, WatchUpdate, Write } from '../../ports.ts';
+import type {
+  Clock,
+  ClusterStore,
+  Compare,
+  Logger,
+  StoreEntry,
+  StoreStatus,
+  TxnResult,
+  WatchUpdate,
+  Write,
+} from '../../ports.ts';
 import type { EtcdTarget } from './client.ts';
-import { EtcdConnection, type StoreStatus } from './connection.ts';
+import { EtcdConnection } from './connection.ts';
 import { keepLive } from './keep-live.ts';
 import { decodeEntry, encodeCompare, encodeKey, encodePrefixEnd, encodeWrite, MAX_TXN_OPERATIONS } from './request.ts';
 import { isCompacted } from './store-error.ts';
