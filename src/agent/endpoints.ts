@@ -13,7 +13,7 @@ import { checkEndpointName } from '../core/names.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
 import { resolveRef } from '../core/reference.ts';
-import type { Clock, ClusterStore, Containers, Logger } from '../ports.ts';
+import type { Containers, Logger } from '../ports.ts';
 import type { AddressClaims } from './address-claims.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { Gossip } from './gossip.ts';
@@ -22,7 +22,6 @@ import type { Networks } from './networks.ts';
 import type { Releases } from './releases.ts';
 
 export interface EndpointsDeps {
-  readonly store: ClusterStore;
   readonly state: ClusterState;
   readonly networks: Pick<Networks, 'find'>;
   readonly claims: AddressClaims;
@@ -30,7 +29,6 @@ export interface EndpointsDeps {
   readonly local: LocalEndpoints;
   readonly containers: Containers;
   readonly gossip: Pick<Gossip, 'push'>;
-  readonly clock: Clock;
   readonly logger: Logger;
   readonly dataPath: {
     /** Interface names that exist in a container's namespace. */

@@ -150,7 +150,6 @@ export class Member {
     );
     this.endpoints = new Endpoints(
       {
-        store,
         state,
         networks: this.networks,
         claims: this.claims,
@@ -158,7 +157,6 @@ export class Member {
         local: this.local,
         containers,
         gossip,
-        clock,
         logger,
         dataPath: {
           linksOf: (path) => ports.kernel.linksOf(path),
