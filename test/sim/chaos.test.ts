@@ -6,6 +6,7 @@
 import { expect, it } from 'vitest';
 import { isOverlaydError } from '../../src/core/errors.ts';
 import type { Random } from '../../src/ports.ts';
+import { networkRequest } from '../fixtures/network-request.ts';
 import { checkInvariants, checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
@@ -34,16 +35,7 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
     (world) => {
       const name = `n${world.networks++ % 6}`;
       const subnets = world.random.next() < 0.3 ? [`10.${Math.floor(world.random.next() * 3)}.0.0/28`] : [];
-      return host(world)?.running.networks.create({
-        name,
-        internal: false,
-        subnets,
-        gateways: [],
-        ipRanges: [],
-        auxAddresses: {},
-        labels: {},
-        options: {},
-      });
+      return host(world)?.running.networks.create(networkRequest(name, { subnets }));
     },
   ],
   [

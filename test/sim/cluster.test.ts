@@ -1,22 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { evictNode } from '../../src/agent/cluster/eviction.ts';
-import type { NetworkRequest } from '../../src/core/network-request.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { keys } from '../../src/core/records.ts';
+import { networkRequest } from '../fixtures/network-request.ts';
 import { checkInvariants, checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
-
-const named = (name: string, overrides: Partial<NetworkRequest> = {}): NetworkRequest => ({
-  name,
-  internal: false,
-  subnets: [],
-  gateways: [],
-  ipRanges: [],
-  auxAddresses: {},
-  labels: {},
-  options: {},
-  ...overrides,
-});
 
 const forever = new AbortController().signal;
 let cluster: SimulatedCluster;
@@ -38,7 +26,7 @@ afterEach(async () => {
 describe('a cluster', () => {
   it('has a network on every node when create returns, and its endpoints on every node when connect returns', async () => {
     const [h1, h2, h3] = await make(3);
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     for (const host of cluster.hosts) expect(host.running.networks.list().map(({ name }) => name)).toEqual(['web']);
 
     const { endpoint } = await cluster.clock.until(connect(h2!, 'web', { name: 'api' }));
@@ -54,7 +42,10 @@ describe('a cluster', () => {
     async (seed) => {
       const [h1, h2] = await make(2, seed);
       const results = await cluster.clock.until(
-        Promise.allSettled([h1!.running.networks.create(named('web')), h2!.running.networks.create(named('web'))]),
+        Promise.allSettled([
+          h1!.running.networks.create(networkRequest('web')),
+          h2!.running.networks.create(networkRequest('web')),
+        ]),
       );
       expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
       const lost = results.find((result) => result.status === 'rejected');
@@ -69,7 +60,7 @@ describe('a cluster', () => {
     const subnets = ['10.1.0.0/16', '10.1.2.0/24', '10.1.0.0/16', '10.1.2.128/25'];
     const results = await cluster.clock.until(
       Promise.allSettled(
-        hosts.map((host, i) => host.running.networks.create(named(`n${i}`, { subnets: [subnets[i]!] }))),
+        hosts.map((host, i) => host.running.networks.create(networkRequest(`n${i}`, { subnets: [subnets[i]!] }))),
       ),
     );
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
@@ -80,7 +71,7 @@ describe('a cluster', () => {
   it('re-chooses automatic subnets and VNIs, so that all racing creations win', async () => {
     const hosts = await make(5);
     const made = await cluster.clock.until(
-      Promise.all(hosts.map((host, i) => host.running.networks.create(named(`n${i}`)))),
+      Promise.all(hosts.map((host, i) => host.running.networks.create(networkRequest(`n${i}`)))),
     );
     expect(new Set(made.map(({ vni }) => vni)).size).toBe(5);
     expect(new Set(made.map(({ subnets }) => subnets[0]!.cidr)).size).toBe(5);
@@ -88,7 +79,7 @@ describe('a cluster', () => {
 
   it('gives 120 endpoints that are connected at once on five hosts 120 addresses', async () => {
     const hosts = await make(5);
-    await cluster.clock.until(hosts[0]!.running.networks.create(named('web')));
+    await cluster.clock.until(hosts[0]!.running.networks.create(networkRequest('web')));
     const connected = await cluster.clock.until(
       Promise.all(Array.from({ length: 120 }, (_, i) => connect(hosts[i % 5]!, 'web'))),
     );
@@ -98,7 +89,7 @@ describe('a cluster', () => {
 
   it('gives a hundred hosts that connect at the same moment a hundred addresses', async () => {
     const hosts = await make(100);
-    await cluster.clock.until(hosts[0]!.running.networks.create(named('web')));
+    await cluster.clock.until(hosts[0]!.running.networks.create(networkRequest('web')));
     await cluster.clock.advance(1_000);
     const made = await cluster.clock.until(Promise.all(hosts.map((host) => connect(host, 'web'))));
     expect(new Set(made.map(({ endpoint }) => endpoint.record.address)).size).toBe(100);
@@ -106,7 +97,7 @@ describe('a cluster', () => {
 
   it('claims nothing for a node that is being removed, whenever that begins', async () => {
     const [h1, h2] = await make(2);
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     let claim: Promise<unknown> | undefined;
     const store = cluster.etcd.store('node1');
     const { list } = store;
@@ -128,7 +119,7 @@ describe('a cluster', () => {
 
   it('claims on although its own record has just changed', async () => {
     const [h1] = await make(1);
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     const value = encodeRecord({ ...h1!.record, underlayMtu: 9_000 });
     cluster.etcd.txn([], [{ kind: 'put', key: keys.node(h1!.record.id), value }]);
     await cluster.clock.until(connect(h1!, 'web'));
@@ -136,7 +127,7 @@ describe('a cluster', () => {
 
   it('gives a static address to one of two hosts that race for it, and tells the other who has it', async () => {
     const [h1, h2] = await make(2);
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     const results = await cluster.clock.until(
       Promise.allSettled([
         connect(h1!, 'web', { ip: '10.0.0.9', name: 'a' }),
@@ -151,7 +142,7 @@ describe('a cluster', () => {
 
   it('refuses a full network with counts, and goes on after a disconnect', async () => {
     const [h1] = await make(1);
-    await cluster.clock.until(h1!.running.networks.create(named('tiny', { subnets: ['10.5.0.0/29'] })));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('tiny', { subnets: ['10.5.0.0/29'] })));
     for (let i = 0; i < 5; i++) await cluster.clock.until(connect(h1!, 'tiny'));
     await expect(cluster.clock.until(connect(h1!, 'tiny'))).rejects.toThrow('5 used, 0 free, 0 quarantined');
     await cluster.clock.until(h1!.running.endpoints.disconnect('tiny', 'netns:c3', false));
@@ -162,7 +153,7 @@ describe('a cluster', () => {
 
   it('does not use a released address again at once', async () => {
     const [h1] = await make(1);
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     await cluster.clock.until(connect(h1!, 'web'));
     await cluster.clock.until(h1!.running.endpoints.disconnect('web', 'netns:c1', false));
     const { endpoint } = await cluster.clock.until(connect(h1!, 'web'));
@@ -173,7 +164,7 @@ describe('a cluster', () => {
 describe('removal of a network', () => {
   it('is refused while anybody uses it, and frees name, VNI and subnet once all members let go', async () => {
     const [h1, h2] = await make(2);
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     await cluster.clock.until(connect(h2!, 'web', { name: 'api' }));
     await expect(cluster.clock.until(h1!.running.networks.remove('web', forever))).rejects.toThrow(
       'network web has active endpoints: api on h2',
@@ -189,14 +180,14 @@ describe('removal of a network', () => {
 
   it('waits for a member that is down, keeps its VNI and subnet meanwhile, and names it', async () => {
     const [h1, h2] = await make(2);
-    await cluster.clock.until(h1!.running.networks.create(named('web', { subnets: ['10.9.0.0/24'] })));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web', { subnets: ['10.9.0.0/24'] })));
     await h2!.crash();
     const removed = await cluster.clock.until(h1!.running.networks.remove('web', forever));
     expect(removed.waitingFor).toEqual(['h2']);
     await expect(
-      cluster.clock.until(h1!.running.networks.create(named('other', { subnets: ['10.9.0.0/24'] }))),
+      cluster.clock.until(h1!.running.networks.create(networkRequest('other', { subnets: ['10.9.0.0/24'] }))),
     ).rejects.toThrow('network web (being removed)');
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     await h2!.start();
     await cluster.clock.advance(5_000);
     expect(cluster.etcd.entries('/overlayd/v1/subnets/10.9')).toEqual([]);
@@ -207,7 +198,7 @@ describe('removal of a network', () => {
 describe('faults', () => {
   it('a killed agent comes back to whole endpoints and changes nothing in the kernel', async () => {
     const [h1, h2] = await make(2);
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     await cluster.clock.until(connect(h1!, 'web'));
     await cluster.clock.until(connect(h2!, 'web'));
     await cluster.clock.advance(5_000);
@@ -221,7 +212,7 @@ describe('faults', () => {
 
   it('a container that dies is released everywhere', async () => {
     const [h1, h2] = await make(2);
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     const { endpoint } = await cluster.clock.until(connect(h1!, 'web'));
     h1!.killContainer('netns:c1');
     await cluster.clock.advance(5_000);
@@ -232,7 +223,7 @@ describe('faults', () => {
 
   it('a host that reboots releases what was on it', async () => {
     const [h1, h2] = await make(2);
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     await cluster.clock.until(connect(h1!, 'web'));
     await cluster.clock.until(connect(h2!, 'web'));
     await h1!.reboot();
@@ -244,7 +235,7 @@ describe('faults', () => {
 
   it('a minority serves what it has, refuses new claims with the cause, and agrees again after healing', async () => {
     const hosts = await make(5);
-    await cluster.clock.until(hosts[0]!.running.networks.create(named('web')));
+    await cluster.clock.until(hosts[0]!.running.networks.create(networkRequest('web')));
     for (const host of hosts) await cluster.clock.until(connect(host, 'web'));
     cluster.partition(hosts.slice(0, 3), hosts.slice(3), hosts.slice(3));
     await cluster.clock.advance(20_000);
@@ -262,7 +253,7 @@ describe('faults', () => {
 
   it('news reaches a member that etcd does not', async () => {
     const [h1, h2, h3] = await make(3);
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     h3!.store.cut();
     await cluster.clock.advance(5_000);
     cluster.network.cut('node1', 'node3');
@@ -277,7 +268,7 @@ describe('faults', () => {
 
   it('a claim whose outcome etcd never told leaves nothing behind', async () => {
     const [h1, h2] = await make(2);
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     h1!.store.loseReplies();
     await expect(cluster.clock.until(connect(h1!, 'web'))).rejects.toThrow();
     await cluster.clock.advance(15_000);
@@ -288,7 +279,7 @@ describe('faults', () => {
 
   it('a restart without etcd keeps endpoints and rows', async () => {
     const [h1, h2] = await make(2);
-    await cluster.clock.until(h1!.running.networks.create(named('web')));
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     await cluster.clock.until(connect(h1!, 'web'));
     await cluster.clock.until(connect(h2!, 'web'));
     await cluster.clock.advance(5_000);

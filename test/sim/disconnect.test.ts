@@ -1,17 +1,8 @@
 import { afterEach, expect, it } from 'vitest';
+import { networkRequest } from '../fixtures/network-request.ts';
 import { checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
-const web = {
-  name: 'web',
-  internal: false,
-  subnets: [],
-  gateways: [],
-  ipRanges: [],
-  auxAddresses: {},
-  labels: {},
-  options: {},
-};
 let cluster: SimulatedCluster;
 
 /** Two hosts with one container each on `web`. */
@@ -19,7 +10,7 @@ async function make(): Promise<readonly [SimulatedHost, SimulatedHost]> {
   cluster = new SimulatedCluster({ seed: 1 });
   await cluster.start(2);
   const [one, two] = cluster.hosts;
-  await cluster.clock.until(one!.running.networks.create(web));
+  await cluster.clock.until(one!.running.networks.create(networkRequest('web')));
   for (const host of cluster.hosts) {
     await cluster.clock.until(
       host.running.endpoints.connect({ network: 'web', container: host.addContainer(), aliases: [] }),

@@ -1,18 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { requireCidr } from '../../../src/core/ip.ts';
 import { draftNetwork, type NetworkRequest, specifySubnet } from '../../../src/core/network-request.ts';
+import { networkRequest } from '../../fixtures/network-request.ts';
 
-const request = (overrides: Partial<NetworkRequest> = {}): NetworkRequest => ({
-  name: 'web',
-  internal: false,
-  subnets: [],
-  gateways: [],
-  ipRanges: [],
-  auxAddresses: {},
-  labels: {},
-  options: {},
-  ...overrides,
-});
+const request = (overrides: Partial<NetworkRequest> = {}) => networkRequest('web', overrides);
 
 const subnet = (overrides: Partial<NetworkRequest>) =>
   specifySubnet(requireCidr('10.0.1.0/24', 'subnet'), request({ subnets: ['10.0.1.0/24'], ...overrides }));
