@@ -3,15 +3,13 @@ import { decodeNode, encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord } from '../core/records.ts';
 import type { ClusterStore, HostFacts } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
+import { hostRoutes } from './host-routes.ts';
 
 export interface SelfRecordDeps {
   readonly store: ClusterStore;
   readonly state: ClusterState;
   readonly facts: HostFacts;
 }
-
-/** A host with a routing table of its own (BGP) would not fit into a record; automatic subnets see this many. */
-const MAX_ROUTES = 256;
 
 /** Writes only when something changed. Does nothing when the node is no member any more: removal stands. */
 export async function refreshSelfRecord({ store, state, facts }: SelfRecordDeps, selfId: string): Promise<void> {
@@ -20,9 +18,8 @@ export async function refreshSelfRecord({ store, state, facts }: SelfRecordDeps,
   const revision = state.revisionOf(key);
   if (!current || revision === undefined) return;
   const peers = [...state.view.nodes()].filter((node) => node.id !== selfId && !node.left).map((node) => node.vtep);
-  const [routes, underlayMtu] = await Promise.all([facts.routes(), facts.underlayMtu(current.vtep, peers)]);
-  const hostRoutes = [...new Set(routes.map((route) => route.destination))].sort().slice(0, MAX_ROUTES);
-  const next: NodeRecord = { ...current, hostRoutes, underlayMtu };
+  const [routes, underlayMtu] = await Promise.all([hostRoutes(facts), facts.underlayMtu(current.vtep, peers)]);
+  const next: NodeRecord = { ...current, hostRoutes: routes, underlayMtu };
   if (encodeRecord(next) === encodeRecord(current)) return;
   const value = encodeRecord(next);
   const result = await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value }]);

@@ -2,6 +2,7 @@
 import { OverlaydError } from '../../core/errors.ts';
 import { parseAddress } from '../../core/ip.ts';
 import type { HostFacts } from '../../ports.ts';
+import { hostRoutes } from '../host-routes.ts';
 import { chooseAddress } from './node-address.ts';
 
 /** As typed; empty text and 0 stand for the default. */
@@ -60,7 +61,6 @@ export async function resolveSettings(
       `--listen-addr: "${listenAddress}" is not an IPv4 address; write it like 10.0.0.1, or 0.0.0.0 for all`,
     );
   }
-  const routes = await facts.routes();
   return {
     name,
     advertiseAddress,
@@ -71,7 +71,7 @@ export async function resolveSettings(
     dataPathPort,
     labels: options.labels,
     underlayMtu: await facts.underlayMtu(vtep, peers),
-    hostRoutes: [...new Set(routes.map(({ destination }) => destination))].sort(),
+    hostRoutes: await hostRoutes(facts),
   };
 }
 
