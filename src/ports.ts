@@ -3,6 +3,7 @@
  * `src/adapters` implements them for the real world, `test/sim` for a cluster in one process.
  */
 import type { ContainerRef, LocalEndpoint } from './core/container.ts';
+import type { EngineContainer, EngineNetwork, EngineNetworkSpec } from './core/docker/engine.ts';
 import type { GossipMessage } from './core/gossip/message.ts';
 import type { ApplyResult, KernelChange, Observed, Plan, Scope } from './core/host-state.ts';
 import type { NetworkRecord } from './core/records.ts';
@@ -279,6 +280,7 @@ export interface HostFacts {
 // ---------------------------------------------------------------- names
 
 export interface DnsClient {
+  /** Empty when the host itself was asked, by a container of none of our networks. */
   readonly networkId: string;
   /** Source address of the question. */
   readonly address: string;
@@ -300,15 +302,53 @@ export interface DnsForwarder {
   ask(query: Uint8Array): Promise<Uint8Array | undefined>;
 }
 
-/** Sockets on port 53 (UDP and TCP) of each network's gateway address, inside the network's namespace. */
+/** Sockets on port 53 (UDP and TCP) of given addresses, inside a network's namespace or the host's. */
 export interface DnsListeners {
   /**
-   * Idempotent; binds anew when the path leads to another namespace or the address changed. `namespacePath` e.g.
-   * `/run/netns/ovl-4096`. Throws `data-path-failed` (retryable) when the address is not there.
+   * Idempotent; binds anew when the path leads to another namespace or the addresses changed. `namespacePath` e.g.
+   * `/run/netns/ovl-4096`. Throws `data-path-failed` (retryable) when an address is not there.
    */
-  ensure(listener: { networkId: string; namespacePath: string; address: string }): Promise<void>;
+  ensure(listener: { networkId: string; namespacePath: string; addresses: readonly string[] }): Promise<void>;
   /** Idempotent. To be called before the namespace is removed: an open socket keeps it alive. */
   close(networkId: string): Promise<void>;
+}
+
+// ---------------------------------------------------------------- container engine
+
+export type EngineEvent =
+  /** Comes first, and again whenever events may have been lost: look at everything. `version` e.g. `20.10.24`. */
+  | { readonly kind: 'connected'; readonly version: string }
+  /** The engine cannot be reached; the iterable goes on. */
+  | { readonly kind: 'unreachable'; readonly reason: string }
+  | { readonly kind: 'network'; readonly action: 'create' | 'destroy'; readonly id: string }
+  /** `connect`, `start` and `rename` change what the container's endpoints are called, `die` and `destroy` end them. */
+  | {
+      readonly kind: 'container';
+      readonly action: 'connect' | 'disconnect' | 'start' | 'rename' | 'die' | 'destroy';
+      readonly id: string;
+    };
+
+/**
+ * The API of this host's Docker Engine. Calls throw `engine-unavailable` (retryable), `engine-refused` with what it
+ * said, or `conflict` (a name that is taken).
+ */
+export interface Engine {
+  networks(): Promise<readonly EngineNetwork[]>;
+  /** Returns its id. */
+  createNetwork(spec: EngineNetworkSpec): Promise<string>;
+  /** False when there was none. */
+  removeNetwork(id: string): Promise<boolean>;
+  /** Ids of the running containers. */
+  running(): Promise<readonly string[]>;
+  /** By id, unique id prefix or name; undefined when there is none. Waits while the container is being started. */
+  inspect(ref: string): Promise<EngineContainer | undefined>;
+  connect(
+    networkId: string,
+    containerId: string,
+    options: { readonly aliases: readonly string[]; readonly ip: string | undefined; readonly mac: string | undefined },
+  ): Promise<void>;
+  disconnect(networkId: string, containerId: string, force: boolean): Promise<void>;
+  events(signal: AbortSignal): AsyncIterable<EngineEvent>;
 }
 
 // ---------------------------------------------------------------- kernel
@@ -327,6 +367,6 @@ export interface Kernel {
    * there come as no event.
    */
   probe(namespaces: readonly string[], signal?: AbortSignal): Promise<readonly string[]>;
-  /** Interface names in the namespace of that path. Throws `namespace-unusable`. */
-  linksOf(path: string): Promise<readonly string[]>;
+  /** Interfaces in the namespace of that path. Throws `namespace-unusable`. */
+  linksOf(path: string): Promise<readonly { readonly name: string; readonly mac: string }[]>;
 }

@@ -31,8 +31,8 @@ export interface EndpointsDeps {
   readonly gossip: Pick<Gossip, 'push'>;
   readonly logger: Logger;
   readonly dataPath: {
-    /** Interface names that exist in a container's namespace. */
-    linksOf(path: string): Promise<readonly string[]>;
+    /** Interfaces that exist in a container's namespace. */
+    linksOf(path: string): Promise<readonly { readonly name: string }[]>;
     /**
      * Resolves when the kernel has what is desired for the network; rejects with the cause. What stands in the way of
      * other endpoints than this one does not matter.
@@ -310,7 +310,12 @@ function defaultName(container: ContainerRef): string {
 }
 
 /** `eth0`, `eth1`, … in join order, unless asked. */
-function chooseLink(existing: readonly string[], asked: string | undefined, container: ContainerRef): string {
+function chooseLink(
+  links: readonly { readonly name: string }[],
+  asked: string | undefined,
+  container: ContainerRef,
+): string {
+  const existing = links.map(({ name }) => name);
   if (asked !== undefined) {
     if (!existing.includes(asked)) return asked;
     throw new OverlaydError(

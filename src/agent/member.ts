@@ -347,7 +347,7 @@ export class Member {
     await this.#listeners.ensure({
       networkId,
       namespacePath: `/run/netns/ovl-${network.vni}`,
-      address: network.subnets[0]!.gateway,
+      addresses: [network.subnets[0]!.gateway],
     });
   }
 }

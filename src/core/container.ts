@@ -1,11 +1,11 @@
 import type { EndpointRecord } from './records.ts';
 
 /**
- * What a person names as CONTAINER: `netns:NAME`, `netns:/path` or `pid:N`, and which namespace that was.
+ * What a person names as CONTAINER: `netns:NAME`, `netns:/path`, `pid:N` or `docker:NAME`, and which namespace that was.
  * The identity tells a namespace from a later one under the same name or process id.
  */
 export interface ContainerRef {
-  /** As given, normalised: `netns:c1`, `netns:/run/x`, `pid:42`. */
+  /** As given, normalised: `netns:c1`, `netns:/run/x`, `pid:42`, `docker:api`. */
   readonly text: string;
   /** Path of the network namespace file, e.g. `/run/netns/c1`, `/proc/42/ns/net`. */
   readonly path: string;
@@ -19,4 +19,33 @@ export interface LocalEndpoint {
   readonly container: ContainerRef;
   /** Interface name inside the container (15 characters at most). */
   readonly ifname: string;
+  /**
+   * Set when a container engine asked for the endpoint: the engine moves the link into the container and sets it up
+   * there. Until the agent learns which process that is, `container` is {@link handedOver}.
+   */
+  readonly engine?: EngineAttachment | undefined;
+}
+
+/** How a container engine knows an endpoint of ours. */
+export interface EngineAttachment {
+  /** The engine's own ids of the endpoint and of its network, 64 hex characters. */
+  readonly endpointId: string;
+  readonly networkId: string;
+  /** What the engine calls the container's namespace, e.g. `/run/docker/netns/1a2b3c4d5e6f`; the file may not exist yet. */
+  readonly sandbox?: string | undefined;
+  readonly containerId?: string | undefined;
+}
+
+const HANDED_OVER = 'engine:';
+
+/**
+ * Stands for a container that only the engine knows so far: its link waits in the host's own namespace (path empty).
+ * Endpoints of one sandbox have equal identities. It is never proved gone.
+ */
+export function handedOver({ endpointId, sandbox }: Pick<EngineAttachment, 'endpointId' | 'sandbox'>): ContainerRef {
+  return { text: `docker:${endpointId.slice(0, 12)}`, path: '', identity: `${HANDED_OVER}${sandbox ?? endpointId}` };
+}
+
+export function isHandedOver({ identity }: Pick<ContainerRef, 'identity'>): boolean {
+  return identity.startsWith(HANDED_OVER);
 }

@@ -48,6 +48,8 @@ export const ERROR_CODES = [
   'store-unavailable',
   'store-failed',
   'data-path-failed',
+  'engine-unavailable',
+  'engine-refused',
   'tool-missing',
   'config-invalid',
   'state-unreadable',

@@ -9,6 +9,7 @@ import {
   type ApplyResult,
   HOST,
   type KernelChange,
+  type Link,
   type NamespaceState,
   type Observed,
   type Op,
@@ -95,9 +96,9 @@ export class FakeKernel implements Kernel {
     return namespaces.filter((name) => this.#seenFilters.get(name) !== this.machine.filterText(name));
   }
 
-  async linksOf(path: string): Promise<readonly string[]> {
+  async linksOf(path: string): Promise<readonly Link[]> {
     const state = this.machine.snapshot(path);
-    if (state) return [...state.links.keys()];
+    if (state) return [...state.links.values()];
     throw new OverlaydError('namespace-unusable', `the namespace ${path} cannot be entered`);
   }
 

@@ -38,8 +38,9 @@ export class SocketListeners implements DnsListeners {
     this.#options = options;
   }
 
-  ensure(listener: { networkId: string; namespacePath: string; address: string }): Promise<void> {
-    const { networkId, namespacePath, address } = listener;
+  ensure(listener: { networkId: string; namespacePath: string; addresses: readonly string[] }): Promise<void> {
+    const { networkId, namespacePath, addresses } = listener;
+    const address = addresses[0]!;
     return this.#queue.run(networkId, async () => {
       const identity = `${await identityOf(namespacePath)} ${address}`;
       const known = this.#listening.get(networkId);

@@ -24,7 +24,7 @@ export function createKernel({ exec, clock, isAlive }: KernelDeps): Kernel {
     probe: (namespaces, signal) => probe(deps, namespaces, signal),
     async linksOf(path) {
       const { code, stdout, stderr } = await run([...inPlace(path, 'ip'), '-json', 'link', 'show']);
-      if (code === 0) return [...parseLinks(parseDump(stdout)[0]).keys()];
+      if (code === 0) return [...parseLinks(parseDump(stdout)[0]).values()];
       throw new OverlaydError('namespace-unusable', `the namespace ${path} cannot be entered: ${stderr.trim()}`);
     },
   };

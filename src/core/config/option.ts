@@ -36,6 +36,19 @@ export const OPTIONS = {
     4789,
     'UDP port of the VXLAN data path, when init or join name no other.',
   ),
+  docker: option(
+    'docker',
+    choice('on', 'off'),
+    'on',
+    'Whether the networks are offered to the Docker Engine of this host, should there be one.',
+  ),
+  dockerSocket: option('docker-socket', path, '/run/docker.sock', 'Where the Docker Engine answers its API.'),
+  dockerPluginSocket: option(
+    'docker-plugin-socket',
+    path,
+    '/run/docker/plugins/overlayd.sock',
+    'Where the Docker Engine finds the agent as its network and IPAM driver; the file name is the driver name.',
+  ),
   leaseTtlSeconds: option(
     'lease-ttl',
     seconds({ min: 2, max: 300 }),

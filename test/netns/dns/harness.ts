@@ -39,7 +39,7 @@ const listeners = new SocketListeners(
 const bindAll = () =>
   Promise.all(
     config.networks.map(({ id, namespacePath, gateway }) =>
-      listeners.ensure({ networkId: id, namespacePath, address: gateway }),
+      listeners.ensure({ networkId: id, namespacePath, addresses: [gateway] }),
     ),
   );
 await bindAll();

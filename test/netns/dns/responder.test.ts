@@ -203,7 +203,8 @@ describe('the sockets', () => {
     const logger: Logger = { error: silent, warn: silent, info: silent, debug: silent, child: () => logger };
     const binderPath = new URL('../../../src/adapters/dns/binder.ts', import.meta.url).pathname;
     const listeners = new SocketListeners({ handler: silent, logger }, { binderPath, nodePath: process.execPath });
-    const ensure = (namespacePath: string) => listeners.ensure({ networkId: 'x', namespacePath, address: '10.99.0.1' });
+    const ensure = (namespacePath: string) =>
+      listeners.ensure({ networkId: 'x', namespacePath, addresses: ['10.99.0.1'] });
     const refusal = { code: 'data-path-failed', retryable: true };
     await expect(ensure(lab.path('upstream'))).rejects.toMatchObject({
       ...refusal,

@@ -69,7 +69,7 @@ function attach(address: string, name: string): { endpoint: LocalEndpoint; conve
 describe('converging', () => {
   it('means that the kernel has it', async () => {
     await clock.until(attach('10.0.0.2', 'c1').converged);
-    expect(await kernel.linksOf('/run/netns/c1')).toContain('eth0');
+    expect(await kernel.linksOf('/run/netns/c1')).toContainEqual(expect.objectContaining({ name: 'eth0' }));
     expect(reconciler.status()).toMatchObject({ lastError: undefined, repairs: 0 });
   });
 
@@ -120,7 +120,7 @@ describe('drift', () => {
     await clock.advance(1_000);
     kernel.interfere({ kind: 'delete-link', at: 'ovl-4096', name: `e${endpoint.record.id.slice(0, 12)}` });
     await clock.advance(500);
-    expect(await kernel.linksOf('/run/netns/c1')).toContain('eth0');
+    expect(await kernel.linksOf('/run/netns/c1')).toContainEqual(expect.objectContaining({ name: 'eth0' }));
     expect(reconciler.status().repairs).toBeGreaterThan(0);
   });
 

@@ -1,0 +1,42 @@
+/** What a container engine tells of its networks and containers, as much as matters here. */
+import type { SubnetSpec } from '../records.ts';
+
+/** The name under which the engine knows our network driver and our IPAM driver. */
+export const DRIVER = 'overlayd';
+/** The IPAM option that says which network of the cluster a network of the engine is. */
+export const NETWORK_OPTION = 'net';
+
+export interface EngineNetwork {
+  readonly id: string;
+  readonly name: string;
+  readonly driver: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** As given by `--ipam-opt`. */
+  readonly ipamOptions: Readonly<Record<string, string>>;
+}
+
+/** What a network is made with; the engine asks our drivers about it while it makes it. */
+export interface EngineNetworkSpec {
+  readonly name: string;
+  readonly driver: string;
+  readonly internal: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ipamOptions: Readonly<Record<string, string>>;
+  readonly subnets: readonly SubnetSpec[];
+}
+
+export interface EngineContainer {
+  readonly id: string;
+  /** Without the leading slash. */
+  readonly name: string;
+  /** 0 when it does not run. */
+  readonly pid: number;
+  readonly hostname: string;
+  readonly networks: readonly {
+    readonly networkId: string;
+    /** Empty when it does not run. */
+    readonly endpointId: string;
+    /** The user's, and whatever else the engine lists there (short id, Compose service). */
+    readonly aliases: readonly string[];
+  }[];
+}
