@@ -3,8 +3,10 @@ import type { SubnetSpec } from '../records.ts';
 
 /** The name under which the engine knows our network driver and our IPAM driver. */
 export const DRIVER = 'overlayd';
-/** The IPAM option that says which network of the cluster a network of the engine is. */
+/** The IPAM option that says by name which network of the cluster a network of the engine is. */
 export const NETWORK_OPTION = 'net';
+/** The option, of network and IPAM, that only the agent gives: the id of the network that it offers to the engine. */
+export const ID_OPTION = 'id';
 
 export interface EngineNetwork {
   readonly id: string;
@@ -21,6 +23,8 @@ export interface EngineNetworkSpec {
   readonly driver: string;
   readonly internal: boolean;
   readonly labels: Readonly<Record<string, string>>;
+  /** As by `-o`. */
+  readonly options: Readonly<Record<string, string>>;
   readonly ipamOptions: Readonly<Record<string, string>>;
   readonly subnets: readonly SubnetSpec[];
 }

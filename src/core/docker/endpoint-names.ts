@@ -1,0 +1,27 @@
+/**
+ * What a container's endpoints go by: its name first, then what its user or its engine calls it besides. An engine
+ * takes names that are none in the DNS; those are left out.
+ */
+import { isDnsName } from '../names.ts';
+import type { EngineContainer } from './engine.ts';
+
+const SHORT_ID = 12;
+/** An endpoint's record has to stay small: it is gossiped and watched by every member. */
+const MOST_ALIASES = 32;
+
+export interface EndpointNames {
+  readonly name: string;
+  readonly aliases: readonly string[];
+}
+
+/** `aliases` are those that the container has on the endpoint's network. */
+export function endpointNames(container: EngineContainer, aliases: readonly string[]): EndpointNames {
+  const shortId = container.id.slice(0, SHORT_ID);
+  const all = [container.name, ...aliases, container.hostname, shortId].filter(isEndpointName);
+  const [name = shortId, ...others] = new Map(all.map((each) => [each.toLowerCase(), each])).values();
+  return { name, aliases: others.slice(0, MOST_ALIASES) };
+}
+
+function isEndpointName(text: string): boolean {
+  return isDnsName(text) && text.toLowerCase() !== 'localhost';
+}

@@ -1,0 +1,28 @@
+/** What an engine is told when a container joins a network of ours. */
+import { SERVICE_ADDRESS } from '../host-state.ts';
+import type { NetworkRecord } from '../records.ts';
+import type { JoinAnswer } from './driver-calls.ts';
+
+export interface Joining {
+  /** The link that waits in the engine's namespace. */
+  readonly link: string;
+  readonly network: Pick<NetworkRecord, 'internal' | 'subnets'>;
+  readonly publishesPorts: boolean;
+  /** Another endpoint has brought the container the way to the service address: an engine refuses a second one. */
+  readonly hasServiceRoute: boolean;
+}
+
+/**
+ * With our gateway the container has one interface and all of its traffic leaves through it. A container that publishes
+ * ports gets none: the engine then gives it a second interface and publishes them there, as it does everywhere.
+ */
+export function joinAnswer({ link, network, publishesPorts, hasServiceRoute }: Joining): JoinAnswer {
+  const routed = !network.internal && !publishesPorts;
+  return {
+    sourceName: link,
+    destinationPrefix: 'eth',
+    ...(routed ? { gateway: network.subnets[0]!.gateway } : {}),
+    staticRoutes: hasServiceRoute ? [] : [{ destination: `${SERVICE_ADDRESS}/32` }],
+    disableGatewayService: network.internal,
+  };
+}

@@ -1,0 +1,107 @@
+/**
+ * Which networks an engine has to be told of, and which it has to forget, so that every network of the cluster is there
+ * under its own name and nothing else of ours is. Pure: the engine's list, the cluster's list, and what this host
+ * remembers of which is which.
+ */
+import type { NetworkRecord } from '../records.ts';
+import { DRIVER, type EngineNetwork, type EngineNetworkSpec, ID_OPTION, NETWORK_OPTION } from './engine.ts';
+
+/** What this host knows of a network that an engine made with our driver. */
+export interface Binding {
+  /** The cluster's network. */
+  readonly networkId: string;
+  /**
+   * `offered`: made by the agent; `created`: made by a person, and the cluster's network with it; `bound`: made by a
+   * person for a network that was there.
+   */
+  readonly origin: 'offered' | 'created' | 'bound';
+  readonly boundAt: number;
+}
+
+export interface OffersInput {
+  /** Of the cluster, without those being removed. */
+  readonly networks: readonly NetworkRecord[];
+  /** The list is whole: what is not in it does not exist. */
+  readonly complete: boolean;
+  /** All networks of the engine, whatever their driver. */
+  readonly engineNetworks: readonly EngineNetwork[];
+  /** By the engine's id. */
+  readonly bindings: ReadonlyMap<string, Binding>;
+  /** Names of networks that a person is creating through the engine at this moment. */
+  readonly beingCreated: ReadonlySet<string>;
+  readonly now: number;
+}
+
+export interface Offers {
+  readonly create: readonly NetworkRecord[];
+  readonly remove: readonly EngineNetwork[];
+  /** Bindings that were lost and found again in what the engine keeps. */
+  readonly rebind: ReadonlyMap<string, Binding>;
+  /** Engine ids of bindings whose network the engine no longer has. */
+  readonly forget: readonly string[];
+  /** Networks whose name the engine has given to another one. */
+  readonly taken: readonly { readonly network: NetworkRecord; readonly by: EngineNetwork }[];
+}
+
+/** An engine lists a network only some time after its driver was told of it. */
+const UNLISTED_MS = 60_000;
+
+export function planOffers(input: OffersInput): Offers {
+  const { networks, complete, engineNetworks, bindings, beingCreated, now } = input;
+  const byId = new Map(networks.map((network) => [network.id, network]));
+  const rebind = new Map<string, Binding>();
+  const remove: EngineNetwork[] = [];
+  const served = new Set<string>();
+  for (const found of engineNetworks) {
+    if (found.driver !== DRIVER) continue;
+    const binding = bindings.get(found.id) ?? recover(found, networks, now);
+    const network = binding && byId.get(binding.networkId);
+    if (!network) {
+      if (complete) remove.push(found);
+      continue;
+    }
+    if (!bindings.has(found.id)) rebind.set(found.id, binding);
+    if (found.name === network.name) served.add(network.id);
+  }
+  const listed = new Set(engineNetworks.map(({ id }) => id));
+  const unlisted = [...bindings].filter(([id]) => !listed.has(id));
+  const forget = unlisted.filter(([, { boundAt }]) => now - boundAt > UNLISTED_MS).map(([id]) => id);
+  // About to be listed, by whatever name.
+  for (const [id, { networkId }] of unlisted) if (!forget.includes(id)) served.add(networkId);
+  const missing = networks.filter(({ id, name }) => !served.has(id) && !beingCreated.has(name));
+  const going = new Set(remove.map(({ id }) => id));
+  const holders = new Map(engineNetworks.filter(({ id }) => !going.has(id)).map((each) => [each.name, each]));
+  return {
+    create: missing.filter(({ name }) => !holders.has(name)),
+    remove,
+    rebind,
+    forget,
+    taken: missing.flatMap((network) => {
+      const by = holders.get(network.name);
+      return by ? [{ network, by }] : [];
+    }),
+  };
+}
+
+/** What the agent offers says by id which network it is; what a person made says so by name. */
+function recover(found: EngineNetwork, networks: readonly NetworkRecord[], now: number): Binding | undefined {
+  const id = found.ipamOptions[ID_OPTION];
+  if (id !== undefined) return { networkId: id, origin: 'offered', boundAt: now };
+  const name = found.ipamOptions[NETWORK_OPTION];
+  const network = networks.find((each) => each.name === name);
+  return network && { networkId: network.id, origin: 'bound', boundAt: now };
+}
+
+/** How a network is offered. The subnet is always named: an engine rejects an unnamed one that this host routes to. */
+export function offerOf(network: NetworkRecord): EngineNetworkSpec {
+  const identity = { [NETWORK_OPTION]: network.name, [ID_OPTION]: network.id };
+  return {
+    name: network.name,
+    driver: DRIVER,
+    internal: network.internal,
+    labels: network.labels,
+    options: { [ID_OPTION]: network.id },
+    ipamOptions: identity,
+    subnets: network.subnets,
+  };
+}

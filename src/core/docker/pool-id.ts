@@ -1,0 +1,18 @@
+/**
+ * What our IPAM driver calls a pool: `NETWORK/CIDR`, e.g. `web/10.0.1.0/24`. The engine keeps it for as long as it has
+ * the network and names nothing else in later calls, so it has to say by itself which network it is.
+ */
+export interface PoolId {
+  readonly network: string;
+  readonly cidr: string;
+}
+
+export function formatPoolId({ network, cidr }: PoolId): string {
+  return `${network}/${cidr}`;
+}
+
+/** Undefined when it is none of ours. */
+export function parsePoolId(text: string): PoolId | undefined {
+  const found = /^([^/]+)\/([\d.]+\/\d+)$/.exec(text);
+  return found ? { network: found[1]!, cidr: found[2]! } : undefined;
+}
