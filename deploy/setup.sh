@@ -30,18 +30,25 @@ flock 9
 
 tools='ip:iproute2 bridge:iproute2 nft:nftables etcd:etcd-server etcdctl:etcd-client ping:iputils-ping
   nsenter:util-linux unshare:util-linux flock:util-linux sysctl:procps ps:procps'
-[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils tcpdump:tcpdump openssl:openssl"
+[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils tcpdump:tcpdump openssl:openssl
+  dockerd:docker.io /usr/bin/docker:docker.io containerd:containerd iptables:iptables docker-compose:docker-compose busybox:busybox-static"
+
+# A container has none of this machine's libraries: only a static busybox makes an image.
+has_tool() {
+  command -v "$1" >/dev/null && { [ "$1" != busybox ] || ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
+}
 
 missing=
 for tool in $tools; do
-  command -v "${tool%%:*}" >/dev/null || case " $missing " in
+  has_tool "${tool%%:*}" || case " $missing " in
     *" ${tool#*:} "*) ;;
     *) missing="${missing:+$missing }${tool#*:}" ;;
   esac
 done
 
-# Debian starts etcd when it is installed and at every boot. overlayd runs its own, so a service that came with this
-# installation is not started and not enabled; one that was there before is left as it is.
+# Debian starts a service when it is installed and at every boot. overlayd and the tests run etcd and Docker themselves,
+# so a service that came with this installation is not started and not enabled; one that was there before is left as it
+# is.
 install_packages() {
   local policy=/usr/sbin/policy-rc.d saved=
   if [ -e $policy ]; then
@@ -53,10 +60,21 @@ install_packages() {
   printf '#!/bin/sh\nexit 101\n' >$policy
   chmod 755 $policy
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null || return 1
+  apt-get update -qq || return 1
+  # Debian 13 has Docker's client in a package of its own.
   case " $* " in
-    *' etcd-server '*) ! command -v systemctl >/dev/null || systemctl disable -q etcd 2>/dev/null || true ;;
+    *' docker.io '*) ! apt-cache show docker-cli >/dev/null 2>&1 || set -- "$@" docker-cli ;;
   esac
+  apt-get install -y -qq --no-install-recommends "$@" >/dev/null || return 1
+  command -v systemctl >/dev/null || return 0
+  local package
+  for package in "$@"; do
+    case $package in
+      etcd-server) systemctl disable -q etcd ;;
+      docker.io) systemctl disable -q docker.service docker.socket ;;
+      containerd) systemctl disable -q containerd ;;
+    esac 2>/dev/null || true
+  done
 }
 
 if [ -n "$missing" ]; then

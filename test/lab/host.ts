@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Agent } from './agent.ts';
+import { Engine } from './engine.ts';
 import { type Holder, hold, keep, release } from './holder.ts';
 import { childrenOf, expectSuccess, letGo, type Outcome, type RunOptions, run, signal, start } from './process.ts';
 import { until } from './until.ts';
@@ -12,12 +13,16 @@ export const PATH = `${ROOT}/dist:${ROOT}/node_modules/.bin:/usr/local/sbin:/usr
 
 /**
  * Runs in the new namespaces as pid 1. `/etc` is the machine's with changes of its own, `/run` starts empty, every
- * start is a boot of its own.
+ * start is a boot of its own. The machine's control groups stay in sight below the new `/sys`: containers need them.
  */
 const SETUP = `
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/netns /run/lock "$STATE/etc" "$STATE/etc.work" "$STATE/data"
+mkdir /run/.cgroup
+mount --rbind /sys/fs/cgroup /run/.cgroup
 mount -t sysfs sysfs /sys
+mount --move /run/.cgroup /sys/fs/cgroup
+rmdir /run/.cgroup
 layers() { mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1,workdir=$2" /etc; }
 layers "$STATE/etc" "$STATE/etc.work" 2>/dev/null || {
   mkdir -p /run/.etc && mount -t tmpfs tmpfs /run/.etc && mkdir /run/.etc/up /run/.etc/work
@@ -88,6 +93,7 @@ export class Host {
   readonly address: string;
   readonly directory: string;
   readonly agent: Agent;
+  readonly engine: Engine;
   readonly #options: HostOptions;
   readonly #processes = new Set<HostProcess>();
   #holder: Holder | undefined;
@@ -98,6 +104,7 @@ export class Host {
     this.directory = options.directory;
     this.#options = options;
     this.agent = new Agent(this);
+    this.engine = new Engine(this);
   }
 
   get pid(): number {

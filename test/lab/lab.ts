@@ -1,9 +1,12 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { removeControlGroups } from './control-groups.ts';
 import { Host, PATH, ROOT } from './host.ts';
 import { INTERNET, ROUTER, startInternet } from './internet.ts';
 import { type Fault, Switch } from './switch.ts';
+
+const PREFIX = 'overlayd-lab-';
 
 export interface LabOptions {
   /** h1 … hN at 10.77.0.1 … 10.77.0.N. */
@@ -28,7 +31,7 @@ export class Lab {
   readonly #forget = () => rmSync(this.directory, { recursive: true, force: true, maxRetries: 3 });
 
   private constructor(options: LabOptions) {
-    this.directory = mkdtempSync(join(tmpdir(), 'overlayd-lab-'));
+    this.directory = mkdtempSync(join(tmpdir(), PREFIX));
     this.#mtu = options.mtu ?? 1500;
     process.once('exit', this.#forget);
     this.hosts = Array.from({ length: options.hosts }, (_, index) => this.#host(`h${index + 1}`, index + 1));
@@ -113,6 +116,7 @@ export class Lab {
   async close(options: { keepFiles?: boolean } = {}): Promise<void> {
     await Promise.all([...this.hosts, ...this.#extra].map((host) => host.powerOff()));
     await this.#switch?.powerOff();
+    removeControlGroups((lab) => lab === basename(this.directory));
     process.off('exit', this.#forget);
     if (options.keepFiles === true) console.log(`logs of the lab are kept in ${this.directory}`);
     else rmSync(this.directory, { recursive: true, force: true });
@@ -149,11 +153,12 @@ function requireBuild(): void {
   if (!existsSync(join(ROOT, 'dist/overlayd'))) throw new Error('dist/overlayd is not built: run "npm run setup"');
 }
 
-/** Directories of labs whose run was killed, older than a day. */
+/** What labs left behind whose run was killed: directories older than a day, control groups. */
 export function sweepOldLabs(): void {
   for (const name of readdirSync(tmpdir())) {
     const path = join(tmpdir(), name);
-    if (!name.startsWith('overlayd-lab-')) continue;
+    if (!name.startsWith(PREFIX)) continue;
     if (Date.now() - statSync(path).mtimeMs > 86_400_000) rmSync(path, { recursive: true, force: true });
   }
+  removeControlGroups((lab) => lab.startsWith(PREFIX) && !existsSync(join(tmpdir(), lab)));
 }
