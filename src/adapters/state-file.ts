@@ -4,6 +4,7 @@
  */
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { EngineAttachment } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
 import { decodeEndpoint, decodeNetwork } from '../core/record-codec.ts';
 import type { JsonFile, NodeState, StateFile } from '../ports.ts';
@@ -132,7 +133,7 @@ function parseNodeState(value: unknown): NodeState {
     bootId: state.bootId,
     startedAt: typeof state.startedAt === 'number' ? state.startedAt : 0,
     endpoints: listOf(state.endpoints, 'endpoints').map((item, i) => {
-      const { record, container, ifname } = objectOf(item, `endpoints[${i}]`);
+      const { record, container, ifname, engine } = objectOf(item, `endpoints[${i}]`);
       const { text, path, identity } = objectOf(container, `endpoints[${i}].container`);
       const decoded = decodeEndpoint(JSON.stringify(record) ?? '');
       if (decoded === undefined) throw new Error(`endpoints[${i}].record is not an endpoint`);
@@ -144,6 +145,7 @@ function parseNodeState(value: unknown): NodeState {
           identity: textOf(identity, `endpoints[${i}].container.identity`),
         },
         ifname: textOf(ifname, `endpoints[${i}].ifname`),
+        ...(engine === undefined ? {} : { engine: parseEngine(engine, `endpoints[${i}].engine`) }),
       };
     }),
     networks: listOf(state.networks, 'networks').map((item, i) => {
@@ -151,6 +153,16 @@ function parseNodeState(value: unknown): NodeState {
       if (decoded === undefined) throw new Error(`networks[${i}] is not a network`);
       return decoded;
     }),
+  };
+}
+
+function parseEngine(value: unknown, what: string): EngineAttachment {
+  const { endpointId, networkId, sandbox, containerId } = objectOf(value, what);
+  return {
+    endpointId: textOf(endpointId, `${what}.endpointId`),
+    networkId: textOf(networkId, `${what}.networkId`),
+    ...(sandbox === undefined ? {} : { sandbox: textOf(sandbox, `${what}.sandbox`) }),
+    ...(containerId === undefined ? {} : { containerId: textOf(containerId, `${what}.containerId`) }),
   };
 }
 

@@ -1,6 +1,7 @@
 /**
  * Looks at what changes without an event: the filter inside a network's namespace and the inside of a container. Each
  * costs a process, so a few are looked at per turn, everything in its turn; up to that few each of them every turn.
+ * The inside of an engine's container is the engine's.
  */
 import type { Desired, DesiredNetwork, DesiredPort } from '../core/host-state.ts';
 import { isContainerRight } from '../core/plan/container.ts';
@@ -29,7 +30,7 @@ export class DriftAudit {
     const subjects = this.#turn(
       wanted.networks.flatMap((network): Subject[] => [
         { network, port: undefined },
-        ...network.ports.map((port) => ({ network, port })),
+        ...network.ports.filter(({ endpoint }) => !endpoint.engine).map((port) => ({ network, port })),
       ]),
     );
     if (subjects.length === 0) return { networks: [], endpoints: [] };

@@ -55,6 +55,11 @@ export class LocalEndpoints {
     return this.#byId.has(endpointId);
   }
 
+  /** The endpoint that a container engine knows by this id. */
+  byEngine(engineEndpointId: string): LocalEndpoint | undefined {
+    return this.all().find(({ engine }) => engine?.endpointId === engineEndpointId);
+  }
+
   /** All networks of the container whose endpoint has this address; empty when it is none of this host's. */
   networksOfClient(networkId: string, address: string): readonly string[] {
     this.#siblings ??= this.#indexSiblings();
@@ -73,6 +78,11 @@ export class LocalEndpoints {
     this.#byId.set(endpoint.record.id, endpoint);
     this.#siblings = undefined;
     await this.#save();
+  }
+
+  /** Puts it in the place of the one with the same record id; nothing happens when that is gone meanwhile. */
+  async update(endpoint: LocalEndpoint): Promise<void> {
+    if (this.#byId.has(endpoint.record.id)) await this.add(endpoint);
   }
 
   /** Takes effect in memory at once. */

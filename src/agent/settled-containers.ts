@@ -3,7 +3,7 @@ import type { Desired, DesiredNetwork, DesiredPort, Observed } from '../core/hos
 
 /**
  * Which containers have been found right inside, and for what: looking inside costs a process each, and what is there
- * changes by the container's own doing only.
+ * changes by the container's own doing only. What an engine set up inside is never looked at.
  */
 export class SettledContainers {
   /** What was found right, by endpoint id. */
@@ -14,7 +14,8 @@ export class SettledContainers {
     const containers = new Map<string, ContainerRef>();
     for (const network of wanted.networks) {
       for (const port of network.ports) {
-        const { record, container } = port.endpoint;
+        const { record, container, engine } = port.endpoint;
+        if (engine) continue;
         if (this.#keys.get(record.id) !== keyOf(port, network)) containers.set(container.identity, container);
       }
     }
@@ -25,7 +26,8 @@ export class SettledContainers {
   settle(wanted: Desired, observed: Observed, failed: ReadonlySet<string | undefined>): void {
     for (const network of wanted.networks) {
       for (const port of network.ports) {
-        const { record, container } = port.endpoint;
+        const { record, container, engine } = port.endpoint;
+        if (engine) continue;
         const inside = observed.containers.get(container.identity);
         if (failed.has(record.id)) this.#keys.delete(record.id);
         else if (inside === 'gone') this.#keys.delete(record.id);

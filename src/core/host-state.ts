@@ -16,6 +16,12 @@ export const TUNNEL = 'vx0';
 export const UPLINK = 'up0';
 /** Next hop of a network's default route; it exists as a permanent neighbour only. */
 export const UPLINK_NEXT_HOP = '169.254.0.1';
+/**
+ * Where every network's responder answers besides its gateway, and the host's own for containers of other networks: an
+ * engine is told one DNS server for all its containers, whatever networks they will be on. Link-local (RFC 3927), so no
+ * router carries it and no network's subnet holds it; not an address of clouds' metadata services.
+ */
+export const SERVICE_ADDRESS = '169.254.53.53';
 /** Outer Ethernet-less overhead of VXLAN on IPv4: IP 20, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */
 export const VXLAN_OVERHEAD_BYTES = 50;
 
@@ -210,9 +216,9 @@ export interface Scope {
   readonly host: boolean;
   /** Names of network namespaces. */
   readonly networks: readonly string[];
-  /** Containers whose inside is looked at. */
+  /** Containers whose inside is looked at. One that is handed over to an engine never is. */
   readonly containers: readonly ContainerRef[];
-  /** Containers of which it matters only whether they still exist, should their port be missing. */
+  /** Containers whose inside is looked at only should their port be missing. */
   readonly ports: readonly { readonly namespace: string; readonly link: string; readonly container: ContainerRef }[];
 }
 

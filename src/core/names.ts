@@ -4,6 +4,9 @@ import { OverlaydError } from './errors.ts';
 const NETWORK_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$/;
 /** Underscores are no host names by RFC 952, but container names have them and resolvers pass them. */
 const ENDPOINT_NAME = /^[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?$/;
+/** RFC 1035, 2.3.4: 255 bytes, of which the first length and the root take two. */
+const DNS_NAME_CHARACTERS = 253;
+const DNS_LABEL = /^[a-zA-Z0-9_-]{1,63}$/;
 const PREDEFINED = new Set(['bridge', 'host', 'none', 'default', 'container']);
 
 export function checkNetworkName(name: string): string {
@@ -37,6 +40,11 @@ export function checkEndpointName(name: string, what: string): string {
     );
   }
   return name;
+}
+
+/** Whether a name or alias that a container engine gives, dots and all, can be asked for. */
+export function isDnsName(text: string): boolean {
+  return text.length <= DNS_NAME_CHARACTERS && text.split('.').every((label) => DNS_LABEL.test(label));
 }
 
 /** Printable and short, whatever was typed. */

@@ -3,7 +3,7 @@
  * does not exist, no name is taken twice, no route goes through a link that is down.
  */
 import { createInbox, type Inbox } from '../../src/adapters/kernel/inbox.ts';
-import type { ContainerRef } from '../../src/core/container.ts';
+import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import {
   type ApplyResult,
@@ -45,10 +45,14 @@ export class FakeKernel implements Kernel {
       networks.set(name, state);
       this.#seenFilters.set(name, this.machine.filterText(name));
     }
-    for (const { path, identity } of scope.containers) containers.set(identity, this.machine.snapshot(path) ?? 'gone');
+    const lookInside = (container: ContainerRef) => {
+      const state = this.machine.snapshot(container.path) ?? 'gone';
+      if (!isHandedOver(container)) containers.set(container.identity, state);
+    };
+    scope.containers.forEach(lookInside);
     for (const { namespace, link, container } of scope.ports) {
-      if (networks.get(namespace)?.links.get(link)?.kind === 'veth' || containers.has(container.identity)) continue;
-      if (!this.hasContainer(container.path)) containers.set(container.identity, 'gone');
+      const there = networks.get(namespace)?.links.get(link)?.kind === 'veth';
+      if (!there && !containers.has(container.identity)) lookInside(container);
     }
     const ours = this.machine.places().filter(isNetworkNamespace);
     const namespaces = new Map(ours.map((name) => [name, true]));

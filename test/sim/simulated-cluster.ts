@@ -3,7 +3,7 @@
  * to; every choice comes from the seed, so a failing run replays exactly.
  */
 import { Member } from '../../src/agent/member.ts';
-import type { ContainerRef } from '../../src/core/container.ts';
+import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord } from '../../src/core/records.ts';
@@ -230,7 +230,7 @@ export class SimulatedHost {
         if (!this.kernel.hasContainer(path)) throw new OverlaydError('namespace-not-found', `${text} does not exist`);
         return { text, path, identity: `${this.#boot} ${path}` } satisfies ContainerRef;
       },
-      isAlive: async (ref) => this.kernel.hasContainer(ref.path),
+      isAlive: async (ref) => isHandedOver(ref) || this.kernel.hasContainer(ref.path),
       configureResolver: async () => undefined,
     };
   }

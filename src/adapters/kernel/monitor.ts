@@ -7,7 +7,7 @@
  * know of those looks now and then.
  */
 import type { KernelChange } from '../../core/host-state.ts';
-import { isNetworkNamespace, isUplink, namespaceOf } from '../../core/plan/naming.ts';
+import { isHandoverLink, isNetworkNamespace, isUplink, namespaceOf } from '../../core/plan/naming.ts';
 import type { Clock } from '../../ports.ts';
 import type { Exec } from './exec.ts';
 import { createInbox } from './inbox.ts';
@@ -91,6 +91,8 @@ export function parseIpEvent(line: string): KernelChange | undefined {
 
 function hostChange(event: string): KernelChange | undefined {
   const link = /^(?:Deleted )?\d+: ([^:@\s]+)/.exec(event)?.[1];
+  // What waits for an engine comes and goes by our own doing and the engine's.
+  if (link !== undefined && isHandoverLink(link)) return undefined;
   if (link !== undefined) return { kind: isUplink(link) ? 'host' : 'underlay' };
   if (/^inet6? /.test(event)) return /^inet all forwarding /.test(event) ? { kind: 'host' } : undefined;
   if (isNeighbour(event)) return isRowEvent(event) ? { kind: 'host' } : undefined;

@@ -1,5 +1,5 @@
 /** Reads the kernel: per namespace one `ip`, one `bridge` and one `nft`, all namespaces side by side. */
-import type { ContainerRef } from '../../core/container.ts';
+import { type ContainerRef, isHandedOver } from '../../core/container.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import {
   type Filter,
@@ -25,23 +25,28 @@ export interface ObserveDeps {
 export async function observe(deps: ObserveDeps, scope: Scope, signal: AbortSignal | undefined): Promise<Observed> {
   const networks = new Map<string, NamespaceState>();
   const containers = new Map<string, NamespaceState | 'gone'>();
+  const lookInside = async (refs: readonly ContainerRef[]) => {
+    const each = new Map(refs.filter((ref) => !isHandedOver(ref)).map((ref) => [ref.identity, ref]));
+    await Promise.all(
+      [...each.values()].map(async (container) => {
+        const state = await observeContainer(deps, container, signal);
+        if (state) containers.set(container.identity, state);
+      }),
+    );
+  };
   const [host] = await Promise.all([
     scope.host ? observeHost(deps.run, signal) : undefined,
+    lookInside(scope.containers),
     ...scope.networks.map(async (name) => {
       const state = await observeNetwork(deps, name, signal);
       if (state) networks.set(name, state);
     }),
-    ...scope.containers.map(async (container) => {
-      const state = await observeContainer(deps, container, signal);
-      if (state) containers.set(container.identity, state);
-    }),
   ]);
-  await Promise.all(
-    scope.ports.map(async ({ namespace, link, container }) => {
-      if (networks.get(namespace)?.links.get(link)?.kind === 'veth' || containers.has(container.identity)) return;
-      if (!(await deps.isAlive(container))) containers.set(container.identity, 'gone');
-    }),
+  const missing = scope.ports.filter(
+    ({ namespace, link, container }) =>
+      networks.get(namespace)?.links.get(link)?.kind !== 'veth' && !containers.has(container.identity),
   );
+  await lookInside(missing.map(({ container }) => container));
   return { namespaces: host?.namespaces, host: host?.state, networks, containers };
 }
 

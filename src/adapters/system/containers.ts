@@ -4,6 +4,7 @@
  * time (proc(5), field 22 of `stat`), because its `ns/net` file gets a new inode whenever nobody has it open.
  */
 import { readFile, stat } from 'node:fs/promises';
+import { type ContainerRef, isHandedOver } from '../../core/container.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { isNetworkNamespace } from '../../core/plan/naming.ts';
 import type { Containers } from '../../ports.ts';
@@ -52,7 +53,10 @@ export function createContainers(options: ContainersOptions = {}): Containers {
         throw new OverlaydError('namespace-not-found', `container ${text}: there is no namespace ${path}; ${hint}`);
       }
     },
-    async isAlive({ path, identity }) {
+    async isAlive(ref: ContainerRef) {
+      // Only the engine knows where it is: there is nothing to look at that could prove its end.
+      if (isHandedOver(ref)) return true;
+      const { path, identity } = ref;
       try {
         return (await identify(path)) === identity;
       } catch (error) {

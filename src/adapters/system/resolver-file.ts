@@ -4,12 +4,16 @@ import type { ContainerRef } from '../../core/container.ts';
 
 const MARK = '# Written by overlayd; it goes when the container is disconnected.';
 
-/** `directory` is `/etc/netns`. Returns a warning when names will not resolve by our doing. */
+/**
+ * `directory` is `/etc/netns`. An engine's containers are left alone: it writes their files itself. Returns a warning when names
+ * will not resolve by our doing.
+ */
 export async function configureResolver(
   directory: string,
   ref: ContainerRef,
   servers: readonly string[],
 ): Promise<string | undefined> {
+  if (ref.text.startsWith('docker:')) return undefined;
   const name = /^netns:([^/]+)$/.exec(ref.text)?.[1];
   const wanted = servers.map((server) => `nameserver ${server}`).join(', ');
   if (name === undefined) {

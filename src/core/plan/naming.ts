@@ -5,6 +5,7 @@
 
 const NAMESPACE = /^ovl-[1-9]\d*$/;
 const UPLINK = /^ovl[1-9]\d*$/;
+const HANDOVER = /^ovc[0-9a-f]{12}$/;
 
 export function namespaceOf(vni: number): string {
   return `ovl-${vni}`;
@@ -26,6 +27,15 @@ export function isUplink(name: string): boolean {
 /** A port's end in the network's namespace. */
 export function portLinkOf(endpointId: string): string {
   return `e${endpointId.slice(0, 12)}`;
+}
+
+/** The container's end of a port, where it waits in the host for the engine that asked for it. */
+export function handoverLinkOf(endpointId: string): string {
+  return `ovc${endpointId.slice(0, 12)}`;
+}
+
+export function isHandoverLink(name: string): boolean {
+  return HANDOVER.test(name);
 }
 
 /** Locally administered, unlike any endpoint's `02:42:…`; the systemd policy of persistent MACs leaves set ones alone. */

@@ -1,5 +1,5 @@
 /** Plans one network's namespace with its ports. */
-import type { LocalEndpoint } from '../container.ts';
+import { isHandedOver, type LocalEndpoint } from '../container.ts';
 import {
   type Desired,
   type DesiredNetwork,
@@ -85,10 +85,13 @@ export function planNetwork(
   if (complete) steps.add('connect', owner, 'remove', ...removals);
 
   for (const port of ports) {
-    const inside = observed.containers.get(port.endpoint.container.identity);
+    const { container, engine } = port.endpoint;
+    const inside = observed.containers.get(container.identity);
     const state = inside === 'gone' ? undefined : inside;
     const fresh = made.has(port.link);
     if (inside === 'gone' && !fresh) continue;
+    // What an engine moves into a container, it sets up there. It does not do so a second time.
+    if (engine && (isHandedOver(container) || !fresh)) continue;
     const ops = containerOps(port, network, state, fresh, complete);
     steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);
   }
@@ -149,7 +152,10 @@ function planFabric(
   return { wanted, made };
 }
 
-/** True when the port's veth is to be made. */
+/**
+ * True when the port's veth is to be made. The other end of one that an engine asked for is where the engine put it,
+ * and not looked for; one that still waits for the engine is made from the host's side, which is where it waits.
+ */
 function planPort(
   port: DesiredPort,
   network: DesiredNetwork,
@@ -160,22 +166,31 @@ function planPort(
   const at = network.namespace;
   const old = observed.networks.get(at)?.links.get(port.link);
   if (old && !complete) return false;
-  const inside = observed.containers.get(port.endpoint.container.identity);
+  const { container, engine } = port.endpoint;
+  const inside = observed.containers.get(container.identity);
   const peer = containerLink(port, network);
   if (old?.kind === 'veth') {
-    if (inside === undefined || inside === 'gone') return false;
+    if (engine || inside === undefined || inside === 'gone') return false;
     const end = inside.links.get(peer.name);
     if (end && isPair(old, end)) return false;
   }
   const owner = ownerOf(port, at);
   if (old) steps.add('unlink', owner, 'update', { kind: 'delete-link', at, name: port.link });
-  steps.add('set-up', owner, old ? 'update' : 'create', {
-    kind: 'add-veth',
-    at,
-    mtu: network.mtu,
-    end: { name: port.link, mac: portLink(port, network).mac },
-    peer: { at: port.endpoint.container.path, name: peer.name, mac: peer.mac },
-  });
+  const end = { name: port.link, mac: portLink(port, network).mac };
+  const { name, mac } = peer;
+  const { mtu } = network;
+  const reason = old ? 'update' : 'create';
+  if (isHandedOver(container)) {
+    steps.add('make', owner, reason, {
+      kind: 'add-veth',
+      at: HOST,
+      mtu,
+      end: { name, mac },
+      peer: { at, ...end },
+    });
+  } else {
+    steps.add('set-up', owner, reason, { kind: 'add-veth', at, mtu, end, peer: { at: container.path, name, mac } });
+  }
   return true;
 }
 
