@@ -4,6 +4,7 @@ import { loadConfig } from './adapters/config-file.ts';
 import { createExec } from './adapters/kernel/exec.ts';
 import { createLogger } from './adapters/log.ts';
 import { createNotifier, takeNotifySettings } from './adapters/notify.ts';
+import { takeActivatedSockets } from './adapters/socket-activation.ts';
 import { requireCapabilities } from './adapters/system/capabilities.ts';
 import { systemClock } from './adapters/system/time.ts';
 import { startAgent } from './compose.ts';
@@ -29,6 +30,7 @@ async function main(args: readonly string[]): Promise<void> {
     process.stdout.write(renderAgentHelp());
     return;
   }
+  const sockets = takeActivatedSockets(process.env, process.pid);
   const config = await loadConfig(flags, process.env);
   await requireCapabilities();
   const logger = createLogger({
@@ -46,7 +48,7 @@ async function main(args: readonly string[]): Promise<void> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
   });
 
-  const agent = await startAgent(config, PROGRAMS, logger);
+  const agent = await startAgent(config, PROGRAMS, sockets, logger);
   logger.info({ dataDir: config.dataDir, runDir: config.runDir, state: agent.describe() }, 'agent started');
   void notifier.ready(agent.describe());
   void notifier.feedWatchdog(() => agent.isHealthy(), quit.signal);

@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import { createForwarder } from './adapters/dns/forwarder.ts';
 import { SocketListeners } from './adapters/dns/listeners.ts';
 import { hostResolvers } from './adapters/dns/resolv-conf.ts';
+import { daemonNameServers } from './adapters/docker/daemon-file.ts';
+import { createEngine } from './adapters/docker/engine.ts';
+import { servePlugin } from './adapters/docker/plugin-server.ts';
 import { createBundledEtcd } from './adapters/etcd/server.ts';
 import { createEtcdStore } from './adapters/etcd/store.ts';
 import { createControlClient } from './adapters/grpc/control.ts';
@@ -26,11 +29,16 @@ import { admit } from './agent/cluster/admit.ts';
 import { type Identity, type IdentityState, parseIdentity, tlsMaterialOf } from './agent/cluster/identity.ts';
 import { keepCertificate } from './agent/cluster/renewal.ts';
 import type { OpenStore } from './agent/cluster/store-access.ts';
+import { EngineSide } from './agent/engine/engine-side.ts';
+import { parseEngineMemory } from './agent/engine/memory.ts';
+import { withdrawAll } from './agent/engine/networks.ts';
 import { Lifecycle, type Membership } from './agent/lifecycle.ts';
 import { Member } from './agent/member.ts';
 import type { Config } from './core/config/option.ts';
+import { SERVICE_ADDRESS } from './core/host-state.ts';
 import type { NodeRecord } from './core/records.ts';
 import { createHandlers } from './integrations/control/handlers.ts';
+import { createDrivers } from './integrations/docker/drivers.ts';
 import type { Logger, StoreAccess, TlsMaterial } from './ports.ts';
 import { VERSION } from './version.ts';
 
@@ -40,6 +48,8 @@ export interface ProgramPaths {
   readonly leaseWorker: string;
 }
 
+/** Where the Docker daemon looks for its configuration unless it is told otherwise. */
+const DAEMON_FILE = '/etc/docker/daemon.json';
 const CERTIFICATE_LIFETIME_MS = 90 * 24 * 3_600_000;
 
 export interface Agent {
@@ -50,8 +60,16 @@ export interface Agent {
   stop(): Promise<void>;
 }
 
-/** Resolves when commands are answered and, on a member, the data path is being looked after. */
-export async function startAgent(config: Config, programs: ProgramPaths, logger: Logger): Promise<Agent> {
+/**
+ * Resolves when commands are answered and, on a member, the data path is being looked after. `sockets`: file descriptors
+ * by name, of sockets that the service manager holds.
+ */
+export async function startAgent(
+  config: Config,
+  programs: ProgramPaths,
+  sockets: ReadonlyMap<string, number>,
+  logger: Logger,
+): Promise<Agent> {
   const clock = systemClock;
   const random = systemRandom;
   const pki = createPki();
@@ -63,6 +81,8 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
   const stateFile = createStateFile(statePath);
   const file = createJsonFile<IdentityState>(join(config.dataDir, 'identity.json'), parseIdentity);
   const etcd = createBundledEtcd({ logger, clock }, { dataDir: config.dataDir });
+  const engine = config.docker === 'on' ? createEngine({ clock }, { socketPath: config.dockerSocket }) : undefined;
+  const engineFile = createJsonFile(join(config.dataDir, 'docker.json'), parseEngineMemory);
   const { quarantineSeconds } = config;
   const openStore: OpenStore = (access, material) => {
     const store = createEtcdStore({ logger, clock }, storeOptions(access, material, programs));
@@ -79,7 +99,7 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
       { clock, pki, isMember: (nodeId, fingerprint) => isMember(member, nodeId, fingerprint) },
       { nodeId: identity.nodeId, material, listenAddress: identity.listenAddress, port: identity.gossipPort },
     );
-    const servers = hostResolvers('/etc/resolv.conf', { isOwn: (address) => isGateway(member, address) });
+    const servers = hostResolvers('/etc/resolv.conf', { isOwn: (address) => isResponder(member, address) });
     const member: Member = new Member(
       {
         ...{ store, transport, kernel, containers, facts, stateFile, clock, random, logger: log },
@@ -87,6 +107,7 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
           if (identity.store.bundled)
             void etcd.check().catch((error: unknown) => log.warn({ error }, 'etcd not restarted'));
         },
+        onNetworks: () => engineSide?.networks.sync(),
         forwarder: createForwarder({ servers }),
         listen: (handler) =>
           new SocketListeners({ handler, logger: log }, { binderPath: programs.dnsBinder, nodePath: process.execPath }),
@@ -100,6 +121,13 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
         auditIntervalMs: config.auditIntervalMs,
       },
     );
+    const engineSide: EngineSide | undefined =
+      engine &&
+      new EngineSide({
+        ...{ engine, file: engineFile, member, clock, logger: log },
+        allowForwarding: async () => undefined,
+        nameServers: () => daemonNameServers(DAEMON_FILE),
+      });
     let ended: Promise<unknown>;
     try {
       const joinDeps = { store, pki, clock, logger: log, identity: () => identity };
@@ -110,6 +138,7 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
         signal,
       );
       const running = await member.start(signal);
+      await engineSide?.load();
       // Last: nothing below throws, so it never fails without somebody to hear of it.
       const renewal = keepCertificate(
         { clock, pki, file, logger: log, renewed: () => lifecycle.restart() },
@@ -117,7 +146,7 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
         { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS },
         signal,
       );
-      const tasks = [renewal, running.ended];
+      const tasks = [renewal, running.ended, engineSide?.run(signal) ?? Promise.resolve()];
       ended = Promise.allSettled(tasks.map((task) => reportFailure(task, signal, log)));
     } catch (error) {
       quit.abort();
@@ -132,6 +161,7 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
       member,
       store,
       identity,
+      engineSide,
       storeStatus: () => store.status(),
       quiesce,
       stop: async () => {
@@ -146,6 +176,8 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
       ...{ facts, pki, clock, random, file, etcd, openStore, logger, startMember },
       joinClient: createJoinClient(clock),
       clearHost: async () => {
+        if (engine) await withdrawAll(engine, logger).catch(() => undefined);
+        await engineFile.remove();
         await rm(statePath, { force: true });
         await clearHost(kernel);
       },
@@ -164,6 +196,13 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
   const quit = new AbortController();
   const socketPath = join(config.runDir, 'overlayd.sock');
   await serveControl(handlers, { socketPath, logger }, quit.signal);
+  const plugin =
+    engine &&
+    (await servePlugin(
+      { handlers: createDrivers({ lifecycle, clock }), clock, logger },
+      { socket: socketOf(sockets.get('docker'), config.dockerPluginSocket) },
+      quit.signal,
+    ));
   const resumed = lifecycle.resume(quit.signal);
   await resumed.attempted;
   return {
@@ -179,6 +218,7 @@ export async function startAgent(config: Config, programs: ProgramPaths, logger:
     stop: async () => {
       quit.abort();
       await resumed.ended;
+      await plugin?.ended;
       await lifecycle.stop();
       etcd.release();
     },
@@ -215,7 +255,8 @@ function isMember(member: Member, nodeId: string, fingerprint: string): boolean 
   return node !== undefined && !node.left && node.keyFingerprint === fingerprint;
 }
 
-function isGateway(member: Member, address: string): boolean {
+function isResponder(member: Member, address: string): boolean {
+  if (address === SERVICE_ADDRESS) return true;
   for (const network of member.view.networks()) {
     if (network.subnets.some((subnet) => subnet.gateway === address)) return true;
   }
@@ -238,4 +279,8 @@ function recordOf(identity: Identity, keyFingerprint: string): NodeRecord {
     joinedAt: 0,
     left: false,
   };
+}
+
+function socketOf(fd: number | undefined, path: string) {
+  return fd === undefined ? { path } : { fd };
 }

@@ -22,7 +22,8 @@ export interface AddressClaimsDeps {
 }
 
 export interface Wanted {
-  readonly name: string;
+  /** Undefined: its own short id, until it gets one. */
+  readonly name: string | undefined;
   readonly aliases: readonly string[];
   /** Static address; undefined: automatic. */
   readonly ip: string | undefined;
@@ -108,13 +109,14 @@ export class AddressClaims {
     const networkRevision = state.revisionOf(networkKey);
     if (networkRevision === undefined || state.view.network(network.id)?.state !== 'active') throw removed(network);
     const { address } = choice;
+    const id = random.hex(32);
     const record: EndpointRecord = {
-      id: random.hex(32),
+      id,
       networkId: network.id,
       nodeId: this.#selfId,
       address,
       mac: wanted.mac ?? macOf(requireAddress(address, 'address')),
-      name: wanted.name,
+      name: wanted.name ?? id.slice(0, 12),
       aliases: wanted.aliases,
       createdAt: clock.now(),
     };

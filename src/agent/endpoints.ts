@@ -7,7 +7,6 @@
  */
 import type { ContainerRef, LocalEndpoint } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
-import { macOf, requireAddress } from '../core/ip.ts';
 import { KeyedQueue } from '../core/keyed-queue.ts';
 import { checkEndpointName } from '../core/names.ts';
 import { encodeRecord } from '../core/record-codec.ts';
@@ -18,6 +17,7 @@ import type { AddressClaims } from './address-claims.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { Gossip } from './gossip.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
+import { checkMac, refuseTakenMac } from './mac-choice.ts';
 import type { Networks } from './networks.ts';
 import type { Releases } from './releases.ts';
 
@@ -32,7 +32,7 @@ export interface EndpointsDeps {
   readonly logger: Logger;
   readonly dataPath: {
     /** Interfaces that exist in a container's namespace. */
-    linksOf(path: string): Promise<readonly { readonly name: string }[]>;
+    linksOf(path: string): Promise<readonly { readonly name: string; readonly mac: string }[]>;
     /**
      * Resolves when the kernel has what is desired for the network; rejects with the cause. What stands in the way of
      * other endpoints than this one does not matter.
@@ -96,7 +96,7 @@ export class Endpoints {
     const name =
       request.name ?? checkEndpointName(defaultName(container), 'the name taken from CONTAINER (give one with --name)');
     const wanted = { name, aliases: [...new Set(request.aliases)], ip: request.ip, mac };
-    return this.#containers.run(container.path, () => this.#connect(network, container, wanted, request.ifname));
+    return this.#containers.run(container.identity, () => this.#connect(network, container, wanted, request.ifname));
   }
 
   /** `container`: as given to connect, or name or id prefix of an endpoint. Throws `endpoint-not-found`. */
@@ -113,7 +113,13 @@ export class Endpoints {
     const found = local.find((endpoint) => endpoint.container.text === text);
     const record = found?.record ?? this.#byRef(network, container);
     const endpoint = found ?? local.find((candidate) => candidate.record.id === record.id);
-    if (endpoint) await this.#containers.run(endpoint.container.path, () => this.#disconnect(endpoint));
+    if (endpoint?.engine) {
+      throw new OverlaydError(
+        'engine-unavailable',
+        `endpoint ${record.name} is a Docker container's: use \`docker network disconnect ${network.name} ${record.name}\``,
+      );
+    }
+    if (endpoint) await this.#containers.run(endpoint.container.identity, () => this.#disconnect(endpoint));
     else await this.#evict(record, network, force);
     return { record, network };
   }
@@ -124,7 +130,7 @@ export class Endpoints {
       const { name, address } = endpoint.record;
       this.#deps.logger.info({ endpoint: name, address, reason }, 'endpoint released');
       await this.#containers
-        .run(endpoint.container.path, () => this.#disconnect(endpoint))
+        .run(endpoint.container.identity, () => this.#disconnect(endpoint))
         .catch((error: unknown) => this.#deps.logger.error({ endpoint: name, error }, 'endpoint not released'));
     }
   }
@@ -151,7 +157,7 @@ export class Endpoints {
     const { claims, dataPath, gossip, state } = this.#deps;
     const lock = `${network.id} ${wanted.name.toLowerCase()}`;
     this.#refuseDuplicate(network, container, wanted.name, lock);
-    if (wanted.mac !== undefined) this.#refuseTakenMac(network, wanted.mac);
+    if (wanted.mac !== undefined) refuseTakenMac(state.view, network, wanted.mac);
     this.#connecting.add(lock);
     try {
       const link = dataPath.linksOf(container.path).then((links) => chooseLink(links, ifname, container));
@@ -273,17 +279,6 @@ export class Endpoints {
     }
   }
 
-  #refuseTakenMac(network: NetworkRecord, mac: string): void {
-    const { view } = this.#deps.state;
-    const holder = [...view.endpoints(network.id).values()].find((endpoint) => endpoint.mac === mac);
-    const gateway = macOf(requireAddress(network.subnets[0]!.gateway, 'gateway'));
-    if (!holder && mac !== gateway) return;
-    const who = holder
-      ? `${holder.name} on ${view.node(holder.nodeId)?.name ?? holder.nodeId.slice(0, 12)}`
-      : 'the gateway';
-    throw new OverlaydError('address-in-use', `--mac: ${mac} already in use on network ${network.name} by ${who}`);
-  }
-
   #refuseDuplicate(network: NetworkRecord, container: ContainerRef, name: string, lock: string): void {
     const endpoints = this.#deps.local.onNetwork(network.id);
     const same = endpoints.find((endpoint) => endpoint.container.identity === container.identity);
@@ -333,22 +328,4 @@ function checkInterfaceName(name: string): void {
       `--ifname: ${JSON.stringify(name.slice(0, 40))} is not valid: 1 to 15 letters, digits, "_", "." or "-", e.g. eth1`,
     );
   }
-}
-
-/** A unicast MAC address in lower case. */
-function checkMac(text: string): string {
-  const mac = text.toLowerCase().replaceAll('-', ':');
-  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac) || mac === '00:00:00:00:00:00') {
-    throw new OverlaydError(
-      'invalid-argument',
-      `--mac: "${text.slice(0, 40)}" is not a MAC address; write it like 02:42:0a:00:01:05`,
-    );
-  }
-  if (Number.parseInt(mac.slice(0, 2), 16) & 1) {
-    throw new OverlaydError(
-      'invalid-argument',
-      `--mac: ${text} is a multicast address; the first byte must be even, e.g. 02`,
-    );
-  }
-  return mac;
 }

@@ -15,6 +15,7 @@ import {
 import { type JoinDeps, type JoinOptions, joinCluster } from './cluster/join.ts';
 import { leaveCluster } from './cluster/leave.ts';
 import { accessOf } from './cluster/store-access.ts';
+import type { EngineSide } from './engine/engine-side.ts';
 import type { Member } from './member.ts';
 
 /** A member with everything that runs beside it. */
@@ -22,6 +23,8 @@ export interface Membership {
   readonly member: Member;
   readonly store: ClusterStore;
   readonly identity: Identity;
+  /** Undefined when networks are not offered to a container engine. */
+  readonly engineSide: EngineSide | undefined;
   storeStatus(): StoreStatus;
   /** Ends all tasks: nothing is written any more, the store can still be used. The kernel keeps what it has. Idempotent. */
   quiesce(): Promise<void>;
@@ -43,6 +46,7 @@ export interface LifecycleOptions extends ClusterDefaults {
   readonly quarantineSeconds: number;
 }
 
+const LEAVING = 'leaving the cluster';
 const RETRY_MS = 3_000;
 const LAST_ETCD_RETRY_MS = 30_000;
 
@@ -70,6 +74,10 @@ export class Lifecycle {
   /** What the agent is in the middle of, or why it could not start as the member that it is. */
   get situation(): { readonly busy: string | undefined; readonly problem: string | undefined } {
     return { busy: this.#busy, problem: this.#problem };
+  }
+
+  get leaving(): boolean {
+    return this.#busy === LEAVING;
   }
 
   /** As the file says, whether the member runs or not. Throws `not-joined`. */
@@ -139,7 +147,7 @@ export class Lifecycle {
   async leave(force: boolean, progress: (text: string) => void): Promise<string[]> {
     this.#requireIdle();
     if (!force) this.require();
-    return this.#exclusively('leaving the cluster', async () => {
+    return this.#exclusively(LEAVING, async () => {
       const membership = this.#membership;
       this.#quiesced = false;
       try {

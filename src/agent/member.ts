@@ -6,6 +6,7 @@
 import type { ClusterView } from '../core/cluster-view.ts';
 
 import { SEED_REVISION } from '../core/gossip/replica.ts';
+import { SERVICE_ADDRESS } from '../core/host-state.ts';
 import { Latch } from '../core/latch.ts';
 import { FailureDetector, type Liveness } from '../core/membership.ts';
 import { encodeRecord } from '../core/record-codec.ts';
@@ -25,9 +26,11 @@ import type {
   StateFile,
 } from '../ports.ts';
 import { AddressClaims } from './address-claims.ts';
+import { HOST_PART } from './announcements.ts';
 import { releaseLeftovers, restoreClaims } from './claim-audit.ts';
 import { ClusterState, type StateChange } from './cluster-state.ts';
 import { Endpoints } from './endpoints.ts';
+import { EngineEndpoints } from './engine/endpoints.ts';
 import { Gossip } from './gossip.ts';
 import { LocalEndpoints } from './local-endpoints.ts';
 import { createResponder, type Responder } from './names.ts';
@@ -47,6 +50,8 @@ export interface MemberPorts {
   readonly stateFile: StateFile;
   readonly forwarder: DnsForwarder;
   readonly listen: (handler: DnsHandler) => DnsListeners;
+  /** Networks came, changed or went, or the view became whole. */
+  readonly onNetworks?: () => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -67,6 +72,7 @@ const RETRY_MS = 1_000;
 export class Member {
   readonly networks: Networks;
   readonly endpoints: Endpoints;
+  readonly engineEndpoints: EngineEndpoints;
   readonly claims: AddressClaims;
   readonly local: LocalEndpoints;
   readonly releases: Releases;
@@ -85,6 +91,7 @@ export class Member {
   #hidden: ReadonlySet<string> = new Set();
   #leftoversReleased = false;
   #hostChanged = true;
+  #serviceAddress = false;
 
   constructor(ports: MemberPorts, options: MemberOptions) {
     const { clock, containers, logger, random, stateFile, store, transport } = ports;
@@ -112,6 +119,7 @@ export class Member {
         self: () => this.self,
         local: () => this.local.all(),
         released: () => this.endpoints.releasedEarly,
+        serviceAddress: () => this.#serviceAddress,
         clock,
         logger,
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
@@ -148,6 +156,11 @@ export class Member {
       { store, state, clock, random, abandon: (record) => void this.releases.abandon(record).catch(() => false) },
       { selfId },
     );
+    const dataPath = {
+      linksOf: (path: string) => ports.kernel.linksOf(path),
+      converge: (networkId: string, endpointId: string) => this.reconciler.converge(networkId, { endpointId }),
+    };
+    const names = { ensure: (networkId: string) => this.#ensureNames(networkId) };
     this.endpoints = new Endpoints(
       {
         state,
@@ -158,14 +171,15 @@ export class Member {
         containers,
         gossip,
         logger,
-        dataPath: {
-          linksOf: (path) => ports.kernel.linksOf(path),
-          converge: (networkId, endpointId) => this.reconciler.converge(networkId, { endpointId }),
-        },
-        names: { ensure: (networkId) => this.#ensureNames(networkId) },
+        dataPath,
+        names,
       },
       { selfId },
     );
+    this.engineEndpoints = new EngineEndpoints({
+      ...{ state, store, gossip, containers, dataPath, names, clock, logger },
+      ...{ claims: this.claims, releases: this.releases, local: this.local, endpoints: this.endpoints },
+    });
   }
 
   get view(): ClusterView {
@@ -237,8 +251,18 @@ export class Member {
       if (!signal.aborted) throw error;
     } finally {
       await Promise.allSettled(tasks);
-      await Promise.all(this.local.networkIds().map((id) => this.#listeners.close(id)));
+      await Promise.all([HOST_PART, ...this.local.networkIds()].map((id) => this.#listeners.close(id)));
     }
+  }
+
+  /**
+   * From now on names are answered at the service address too: in every network, and on the host. Before `start` it
+   * leaves what an earlier run made as it is. Idempotent.
+   */
+  useServiceAddress(): void {
+    if (this.#serviceAddress) return;
+    this.#serviceAddress = true;
+    this.reconciler.markDirty('all');
   }
 
   /** After `leave`: this host's endpoints are nobody's any more. */
@@ -279,6 +303,7 @@ export class Member {
         if (others || change.networks.has(networkId)) this.reconciler.markDirty(networkId);
       }
     }
+    if (change.becameWhole || change.networks.size > 0) this.#ports.onNetworks?.();
     if (change.live || change.nodes) this.#updateHidden();
     if (change.nodes && this.removed) {
       this.#ports.logger.warn({}, 'this node was removed from the cluster; `overlayd leave --force` clears it');
@@ -341,13 +366,19 @@ export class Member {
     this.responder.invalidate('all');
   }
 
+  /** Opens or closes the responder of a network, or of the host: what it answers at is decided here alone. */
   async #ensureNames(networkId: string): Promise<void> {
+    const service = this.#serviceAddress ? [SERVICE_ADDRESS] : [];
+    if (networkId === HOST_PART) {
+      if (service.length === 0) return;
+      return await this.#listeners.ensure({ networkId, namespacePath: '/proc/self/ns/net', addresses: service });
+    }
     const network = this.view.network(networkId);
     if (!network || this.local.onNetwork(networkId).length === 0) return await this.#listeners.close(networkId);
     await this.#listeners.ensure({
       networkId,
       namespacePath: `/run/netns/ovl-${network.vni}`,
-      addresses: [network.subnets[0]!.gateway],
+      addresses: [network.subnets[0]!.gateway, ...service],
     });
   }
 }

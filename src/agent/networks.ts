@@ -88,6 +88,23 @@ export class Networks {
     );
   }
 
+  /**
+   * A subnet that a new network could have: that one, or a free one apart from `besides`. Claims nothing. Throws what
+   * `checkSubnet` and `chooseSubnet` throw.
+   */
+  async propose(subnet: string | undefined, besides: readonly string[]): Promise<SubnetSpec> {
+    const { store, state } = this.#deps;
+    const { entries } = await store.list(keys.subnets);
+    const others = besides.map((cidr) => ({
+      block: requireCidr(cidr, 'subnet'),
+      who: 'a network that is being created',
+    }));
+    const holders = [...(await this.#holders(entries)), ...others];
+    const block =
+      subnet === undefined ? chooseSubnet(state.view.cluster()?.pools ?? [], holders) : checkSubnet(subnet, holders);
+    return specifySubnet(block, { gateways: [], ipRanges: [], auxAddresses: {} });
+  }
+
   /** Throws `network-not-found`, `network-in-use`. */
   async remove(ref: string, signal: AbortSignal): Promise<Removed> {
     const network = await this.find(ref);

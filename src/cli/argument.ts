@@ -122,8 +122,10 @@ export function parseEtcdUrls(text: string, previous: readonly string[] | undefi
 /** CONTAINER of connect and disconnect, when it must be a network namespace. */
 export function checkContainer(text: string): string {
   if (/^netns:(\/\S+|[^/\s]+)$/.test(text) || /^pid:[1-9]\d{0,9}$/.test(text)) return text;
+  // Docker's own rule for names; ids are of the same characters.
+  if (/^(docker:)?[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text)) return text;
   throw new UsageError(
-    `"${text}" is not a container that overlayd can find; write netns:NAME (as \`ip netns\` lists it), netns:/PATH or pid:NUMBER`,
+    `"${text}" is not a container that overlayd can find; write the name or id of a Docker container, netns:NAME (as \`ip netns\` lists it), netns:/PATH or pid:NUMBER`,
   );
 }
 

@@ -100,7 +100,10 @@ export function draftNetwork(request: NetworkRequest): NetworkDraft {
 }
 
 /** A subnet with what belongs to it. Gateway by default the first usable address. */
-export function specifySubnet(block: Cidr, request: NetworkRequest): SubnetSpec {
+export function specifySubnet(
+  block: Cidr,
+  request: Pick<NetworkRequest, 'gateways' | 'ipRanges' | 'auxAddresses'>,
+): SubnetSpec {
   const cidr = formatCidr(block);
   const gateway = pickGateway(block, request.gateways, cidr);
   const ipRange = pickRange(block, request.ipRanges, cidr);

@@ -23,7 +23,10 @@ export function addConnect(network: Command, session: Session): void {
       .command('connect')
       .description('Connect a container of this host to a network')
       .argument('<network>', 'name, id or beginning of an id')
-      .argument('<container>', 'netns:NAME (as `ip netns` lists it), netns:/PATH or pid:NUMBER')
+      .argument(
+        '<container>',
+        'name or id of a Docker container, netns:NAME (as `ip netns` lists it), netns:/PATH or pid:NUMBER',
+      )
       .option('--name <name>', "the name that resolves to it (default: the namespace's name)", parseName('--name'))
       .option('--alias <name>', 'another name, which others may share; may be repeated', collect(parseName('--alias')))
       .option('--ip <ip>', 'its address (default: the next free one)', parseIpv4)
@@ -39,6 +42,7 @@ export function addConnect(network: Command, session: Session): void {
 Prints the address.
 
 Examples:
+  overlayd network connect --alias backend web my-container
   overlayd network connect --name api --alias backend web netns:c1
   overlayd network connect --ip 10.20.0.50 --ifname lan0 office pid:4711`,
   );

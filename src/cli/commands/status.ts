@@ -14,6 +14,12 @@ const TONES: Readonly<Record<string, Tone>> = {
   degraded: 'bad',
 };
 
+const NAMES: Readonly<Record<string, string>> = {
+  yes: 'names are set up',
+  no: 'names are not set up (deploy/docker-setup.sh)',
+  unknown: 'names: unknown until a container starts',
+};
+
 export function addStatusCommand(program: Command, session: Session): void {
   addJsonOption(program.command('status').description('Show how this host and its cluster are'))
     .addHelpText('after', '\nExamples:\n  overlayd status\n  overlayd status --format json | jq -r .State')
@@ -49,6 +55,11 @@ function printStatus(session: Session, status: Status): void {
       'Kernel',
       `${passes} passes, ${writes} writes, ${repairs} repairs${lastError ? `; last error: ${lastError}` : ''}`,
     ]);
+  }
+  if (status.docker) {
+    const { state, version, networks, endpoints, names } = status.docker;
+    const engine = `${version || 'not reached yet'}${state === 'connected' ? '' : ' (does not answer)'}`;
+    facts.push(['Docker', `${engine}, ${networks} networks, ${endpoints} endpoints, ${NAMES[names] ?? names}`]);
   }
   session.print(`State: ${colour(status.state, TONES[status.state] ?? 'warning', colours)}`);
   session.print(renderFacts(facts));
@@ -106,6 +117,15 @@ function statusJson(status: Status) {
           Repairs: status.reconcile.repairs,
           LastError: status.reconcile.lastError,
           LastPassMs: status.reconcile.lastPassMs,
+        }
+      : null,
+    Docker: status.docker
+      ? {
+          State: status.docker.state,
+          Version: status.docker.version,
+          Networks: status.docker.networks,
+          Endpoints: status.docker.endpoints,
+          Names: status.docker.names,
         }
       : null,
     StartedAt: timestamp(status.startedAtMs),

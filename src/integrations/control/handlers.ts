@@ -24,6 +24,7 @@ import type {
   Token,
 } from '../../gen/overlayd/v1/control.ts';
 import type { Clock, Logger, Pki, Random } from '../../ports.ts';
+import { connectThroughEngine, isNamespace } from './engine-container.ts';
 import { endpointMessage, networkMessage, nodeMessage, tokenMessage } from './messages.ts';
 import { type StatusFacts, statusMessage } from './status.ts';
 
@@ -63,7 +64,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
   });
 
   return {
-    getStatus: async () => statusMessage(lifecycle, deps.status),
+    getStatus: () => statusMessage(lifecycle, deps.status),
 
     initCluster: async (request: InitRequest, emit: Emit) => {
       const { identity, joinCommand, warnings } = await lifecycle.init(request, progressTo(emit));
@@ -103,8 +104,11 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     }),
 
     createNetwork: async (request: CreateNetworkRequest) => {
-      const of = active().member;
-      return networkMessage(of, await of.networks.create(request), { withEndpoints: false });
+      const { member: of, engineSide } = active();
+      const network = await of.networks.create(request);
+      // So that the next line of a script may be `docker run --network`.
+      await engineSide?.networks.awaitOffer(network.id);
+      return networkMessage(of, network, { withEndpoints: false });
     },
     listNetworks: async () => {
       const of = member();
@@ -125,12 +129,19 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     },
 
     connect: async (request: ConnectRequest) => {
-      const of = active().member;
-      const { endpoint, warnings } = await of.endpoints.connect(connectOptions(request));
+      const { member: of, engineSide } = active();
+      const options = connectOptions(request);
+      if (engineSide && !isNamespace(options.container)) return await connectThroughEngine(of, engineSide, options);
+      const { endpoint, warnings } = await of.endpoints.connect(options);
       return { endpoint: endpointMessage(of, endpoint.record), warnings: [...warnings] };
     },
     disconnect: async ({ network, container, force }: DisconnectRequest) => {
-      const of = member();
+      const { member: of, engineSide } = membership();
+      const engineOwned = engineSide?.containers.find(await of.networks.find(network), container);
+      if (engineSide && engineOwned) {
+        await engineSide.containers.disconnect(engineOwned, force);
+        return endpointMessage(of, engineOwned.record);
+      }
       const { record } = await of.endpoints.disconnect(network, container, force);
       return endpointMessage(of, record);
     },

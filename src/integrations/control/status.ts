@@ -1,5 +1,6 @@
 /** `overlayd status`: what this agent is, and in words what is wrong now. */
 
+import type { EngineStatus } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import type { Status } from '../../gen/overlayd/v1/control.ts';
 import { nodeMessage, peerMessage } from './messages.ts';
@@ -11,7 +12,7 @@ export interface StatusFacts {
   rssBytes(): number;
 }
 
-export function statusMessage(lifecycle: Lifecycle, facts: StatusFacts): Status {
+export async function statusMessage(lifecycle: Lifecycle, facts: StatusFacts): Promise<Status> {
   const { version, dataDir, startedAtMs } = facts;
   const base = { version, dataDir, startedAtMs, rssBytes: facts.rssBytes() };
   const { busy, problem } = lifecycle.situation;
@@ -23,7 +24,8 @@ export function statusMessage(lifecycle: Lifecycle, facts: StatusFacts): Status 
   }
   const { member } = membership;
   const identity = membership.identity;
-  const problems = [...(problem ? [problem] : []), ...findProblems(membership)];
+  const docker = await membership.engineSide?.status();
+  const problems = [...(problem ? [problem] : []), ...findProblems(membership), ...(docker?.problems ?? [])];
   const networks = member.networks.list();
   const peers = [...member.view.nodes()].filter((node) => node.id !== member.self.id && !node.left);
   const reconcile = member.reconciler.status();
@@ -48,7 +50,12 @@ export function statusMessage(lifecycle: Lifecycle, facts: StatusFacts): Status 
     localEndpoints: member.local.all().length,
     endpoints: networks.reduce((sum, network) => sum + member.view.endpoints(network.id).size, 0),
     reconcile: { ...reconcile, lastError: reconcile.lastError ?? '' },
+    ...(docker ? { docker: dockerMessage(docker) } : {}),
   };
+}
+
+function dockerMessage({ state, version = '', networks, endpoints, names }: EngineStatus) {
+  return { state, version, networks, endpoints, names: names === undefined ? 'unknown' : names ? 'yes' : 'no' };
 }
 
 function findProblems({ member, storeStatus }: Membership): string[] {

@@ -58,6 +58,19 @@ export interface Status {
   startedAtMs: number;
   rssBytes: number;
   dataDir: string;
+  /** Absent when networks are not offered to an engine, and as long as this host has none. */
+  docker?: DockerStatus | undefined;
+}
+
+export interface DockerStatus {
+  /** "connected", "unreachable" */
+  state: string;
+  version: string;
+  /** Networks that the engine has of ours, and endpoints of its containers. */
+  networks: number;
+  endpoints: number;
+  /** Whether its containers resolve the names of all hosts: "yes", "no", "unknown" */
+  names: string;
 }
 
 export interface StoreStatus {
@@ -581,6 +594,7 @@ function createBaseStatus(): Status {
     startedAtMs: 0,
     rssBytes: 0,
     dataDir: "",
+    docker: undefined,
   };
 }
 
@@ -627,6 +641,9 @@ export const Status: MessageFns<Status> = {
     }
     if (message.dataDir !== "") {
       writer.uint32(114).string(message.dataDir);
+    }
+    if (message.docker !== undefined) {
+      DockerStatus.encode(message.docker, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -756,6 +773,14 @@ export const Status: MessageFns<Status> = {
             message.dataDir = reader.string();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.docker = DockerStatus.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -791,6 +816,112 @@ export const Status: MessageFns<Status> = {
     message.startedAtMs = object.startedAtMs ?? 0;
     message.rssBytes = object.rssBytes ?? 0;
     message.dataDir = object.dataDir ?? "";
+    message.docker = (object.docker !== undefined && object.docker !== null)
+      ? DockerStatus.fromPartial(object.docker)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDockerStatus(): DockerStatus {
+  return { state: "", version: "", networks: 0, endpoints: 0, names: "" };
+}
+
+export const DockerStatus: MessageFns<DockerStatus> = {
+  encode(message: DockerStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== "") {
+      writer.uint32(10).string(message.state);
+    }
+    if (message.version !== "") {
+      writer.uint32(18).string(message.version);
+    }
+    if (message.networks !== 0) {
+      writer.uint32(24).uint32(message.networks);
+    }
+    if (message.endpoints !== 0) {
+      writer.uint32(32).uint32(message.endpoints);
+    }
+    if (message.names !== "") {
+      writer.uint32(42).string(message.names);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DockerStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDockerStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.networks = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.endpoints = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.names = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DockerStatus>): DockerStatus {
+    return DockerStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DockerStatus>): DockerStatus {
+    const message = createBaseDockerStatus();
+    message.state = object.state ?? "";
+    message.version = object.version ?? "";
+    message.networks = object.networks ?? 0;
+    message.endpoints = object.endpoints ?? 0;
+    message.names = object.names ?? "";
     return message;
   },
 };

@@ -1,0 +1,165 @@
+/**
+ * Follows the engine's containers: what they are called, which process they are, and whether the endpoints that they
+ * had still exist. The engine's events say only which container to look at; what counts is what the look shows.
+ */
+import { isHandedOver, type LocalEndpoint } from '../../core/container.ts';
+import { OverlaydError } from '../../core/errors.ts';
+import { Latch } from '../../core/latch.ts';
+import type { EndpointRecord, NetworkRecord } from '../../core/records.ts';
+import type { Clock, Engine, Logger } from '../../ports.ts';
+import type { LocalEndpoints } from '../local-endpoints.ts';
+import type { EngineEndpoints } from './endpoints.ts';
+import type { EngineNetworks } from './networks.ts';
+
+export interface EngineContainersDeps {
+  readonly engine: Engine;
+  readonly endpoints: EngineEndpoints;
+  readonly networks: Pick<EngineNetworks, 'engineIdOf' | 'problems'>;
+  readonly local: LocalEndpoints;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const AT_ONCE = 8;
+const RETRY_MS = 1_000;
+/** An endpoint that is being made is listed with its container a moment later. */
+const UNLISTED_MS = 30_000;
+
+export class EngineContainers {
+  readonly #deps: EngineContainersDeps;
+  readonly #toLookAt = new Set<string>();
+  readonly #work = new Latch();
+
+  constructor(deps: EngineContainersDeps) {
+    this.#deps = deps;
+  }
+
+  lookAt(containerId: string): void {
+    this.#toLookAt.add(containerId);
+    this.#work.set();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#deps;
+    signal.addEventListener('abort', () => this.#work.set(), { once: true });
+    const look = async (id: string) => {
+      try {
+        await this.#follow(id);
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.warn({ container: id.slice(0, 12), error }, 'a container could not be looked at, trying again');
+        await clock.sleep(RETRY_MS, signal).catch(() => undefined);
+        this.lookAt(id);
+      }
+    };
+    const busy = new Set<Promise<void>>();
+    while (!signal.aborted) {
+      await this.#work.wait();
+      for (const id of this.#toLookAt) {
+        if (signal.aborted) break;
+        this.#toLookAt.delete(id);
+        const looking = look(id).finally(() => busy.delete(looking));
+        busy.add(looking);
+        if (busy.size >= AT_ONCE) await Promise.race(busy);
+      }
+    }
+    await Promise.all(busy);
+  }
+
+  /**
+   * After the engine was away: looks at everything that runs, and takes apart the endpoints of containers that ended
+   * without our hearing of it. What the engine lists is proof; what it does not list may still be on its way.
+   */
+  async catchUp(signal: AbortSignal): Promise<void> {
+    const { clock, engine, local } = this.#deps;
+    for (const id of await engine.running()) this.lookAt(id);
+    for (const endpoint of local.all()) {
+      const { containerId = '', endpointId } = endpoint.engine ?? {};
+      if (containerId === '') continue;
+      const container = await engine.inspect(containerId);
+      if (!container?.networks.some((each) => each.endpointId === endpointId)) await this.#remove(endpoint);
+    }
+    const before = local.all().filter((endpoint) => endpoint.engine && endpoint.engine.containerId === undefined);
+    if (before.length === 0) return;
+    await clock.sleep(UNLISTED_MS, signal);
+    const listed = new Set<string>();
+    for (const id of await engine.running()) {
+      const container = await engine.inspect(id);
+      for (const { endpointId } of container?.networks ?? []) listed.add(endpointId);
+    }
+    for (const endpoint of before) if (!listed.has(endpoint.engine!.endpointId)) await this.#remove(endpoint);
+  }
+
+  async #remove({ engine, record }: LocalEndpoint): Promise<void> {
+    if (!engine || !this.#deps.local.has(record.id)) return;
+    this.#deps.logger.info({ endpoint: record.name }, 'Docker has no such endpoint any more');
+    await this.#deps.endpoints.remove(engine.endpointId);
+  }
+
+  /** The endpoint of a container of the engine on the network, as people name either. */
+  find(network: NetworkRecord, ref: string): LocalEndpoint | undefined {
+    const name = ref.startsWith('docker:') ? ref.slice('docker:'.length) : ref;
+    const candidates = this.#deps.local.onNetwork(network.id).filter(({ engine }) => engine);
+    const exact = candidates.find(
+      ({ record, container, engine }) =>
+        record.name === name || container.text === `docker:${name}` || [record.id, engine?.containerId].includes(name),
+    );
+    if (exact || !/^[0-9a-f]+$/.test(name)) return exact;
+    const begun = candidates.filter(({ record, engine }) =>
+      [record.id, engine?.containerId ?? ''].some((id) => id.startsWith(name)),
+    );
+    return begun.length === 1 ? begun[0] : undefined;
+  }
+
+  /**
+   * Has the engine connect a container. Undefined for one that does not run: it joins when it starts. Throws
+   * `namespace-not-found`, and what the engine says.
+   */
+  async connect(
+    network: NetworkRecord,
+    ref: string,
+    options: { aliases: readonly string[]; ip: string | undefined; mac: string | undefined },
+  ): Promise<EndpointRecord | undefined> {
+    const { engine, local, networks } = this.#deps;
+    const name = ref.startsWith('docker:') ? ref.slice('docker:'.length) : ref;
+    const container = await engine.inspect(name);
+    if (!container) {
+      throw new OverlaydError(
+        'namespace-not-found',
+        `container ${name}: the Docker Engine of this host has none of that name or id (docker ps -a lists them); other containers are written netns:NAME, netns:/path or pid:N`,
+      );
+    }
+    const engineNetworkId = networks.engineIdOf(network.id);
+    if (engineNetworkId === undefined) {
+      const [why = 'it has just been made'] = networks.problems;
+      throw new OverlaydError('engine-refused', `Docker does not have network ${network.name} yet: ${why}`, {
+        retryable: true,
+      });
+    }
+    await engine.connect(engineNetworkId, container.id, options);
+    if (container.pid === 0) return undefined;
+    await this.#follow(container.id);
+    return local
+      .all()
+      .find(({ engine: made, record }) => made?.containerId === container.id && record.networkId === network.id)
+      ?.record;
+  }
+
+  async disconnect({ engine: attachment, container, record }: LocalEndpoint, force: boolean): Promise<void> {
+    const containerId = attachment?.containerId;
+    if (!attachment || containerId === undefined || isHandedOver(container)) {
+      throw new OverlaydError(
+        'conflict',
+        `endpoint ${record.name} belongs to a container that Docker is still starting; try again in a moment`,
+        { retryable: true },
+      );
+    }
+    await this.#deps.engine.disconnect(attachment.networkId, containerId, force);
+  }
+
+  async #follow(containerId: string): Promise<void> {
+    const { engine, endpoints } = this.#deps;
+    const container = await engine.inspect(containerId);
+    if (container) await endpoints.describe(container);
+  }
+}

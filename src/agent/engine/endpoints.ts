@@ -1,0 +1,246 @@
+/**
+ * Endpoints of a container engine's containers, as the engine goes about it: an address first, then an endpoint, then
+ * the container joins; names and process are learnt last. The address claim is what is made first and released last, so
+ * that whatever is cut short in between leaves a claim that this node can find and release.
+ */
+
+import { type EngineAttachment, handedOver, isHandedOver, type LocalEndpoint } from '../../core/container.ts';
+import { endpointNames } from '../../core/docker/endpoint-names.ts';
+import type { EngineContainer } from '../../core/docker/engine.ts';
+import { OverlaydError } from '../../core/errors.ts';
+import { KeyedQueue } from '../../core/keyed-queue.ts';
+import { handoverLinkOf } from '../../core/plan/naming.ts';
+import { decodeEndpoint, encodeRecord } from '../../core/record-codec.ts';
+import { type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
+import type { Clock, ClusterStore, Containers, Logger } from '../../ports.ts';
+import type { AddressClaims } from '../address-claims.ts';
+import type { ClusterState } from '../cluster-state.ts';
+import type { Endpoints, EndpointsDeps } from '../endpoints.ts';
+import type { Gossip } from '../gossip.ts';
+import type { LocalEndpoints } from '../local-endpoints.ts';
+import { checkMac, refuseTakenMac } from '../mac-choice.ts';
+import type { Releases } from '../releases.ts';
+
+export interface EngineEndpointsDeps {
+  readonly state: ClusterState;
+  readonly store: ClusterStore;
+  readonly gossip: Pick<Gossip, 'push'>;
+  readonly claims: AddressClaims;
+  readonly releases: Releases;
+  readonly local: LocalEndpoints;
+  readonly containers: Pick<Containers, 'resolve'>;
+  readonly dataPath: EndpointsDeps['dataPath'];
+  readonly names: EndpointsDeps['names'];
+  readonly endpoints: Pick<Endpoints, 'drop'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface Reservation {
+  readonly record: EndpointRecord;
+  readonly madeAt: number;
+}
+
+/** An engine makes the endpoint within milliseconds of getting its address; one that does not has died meanwhile. */
+const RESERVED_MS = 60_000;
+const ATTEMPTS = 8;
+
+export class EngineEndpoints {
+  readonly #deps: EngineEndpointsDeps;
+  /** Addresses without an endpoint yet, by `<network id> <address>`. */
+  readonly #reserved = new Map<string, Reservation>();
+  /** By the engine's endpoint id. */
+  readonly #wiring = new Map<string, Promise<void>>();
+  readonly #queue = new KeyedQueue();
+
+  constructor(deps: EngineEndpointsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Claims an address: that one, or any. `name` is what the endpoint goes by until more is known. */
+  async reserve(network: NetworkRecord, wanted: { ip: string | undefined; name: string | undefined }): Promise<string> {
+    if (!network.attachable) {
+      throw new OverlaydError(
+        'not-attachable',
+        `network ${network.name} not manually attachable; it was created with --attachable=false`,
+      );
+    }
+    const held = wanted.ip === undefined ? undefined : this.#reserved.get(`${network.id} ${wanted.ip}`);
+    if (held) return held.record.address;
+    const record = await this.#deps.claims.claim(network, { ...wanted, aliases: [], mac: undefined });
+    this.#reserved.set(`${network.id} ${record.address}`, { record, madeAt: this.#deps.clock.now() });
+    return record.address;
+  }
+
+  /** Gives an address back, should it still be reserved, or its endpoint still be there. */
+  async release(networkId: string, address: string): Promise<void> {
+    const reservation = this.#take(networkId, address);
+    if (reservation) await this.#deps.releases.release(reservation, true);
+    const left = this.#deps.local.onNetwork(networkId).find((endpoint) => endpoint.record.address === address);
+    if (left?.engine) await this.remove(left.engine.endpointId);
+  }
+
+  /** Binds an address to an endpoint of the engine and begins to wire it. */
+  create(
+    network: NetworkRecord,
+    { endpointId, networkId, address, mac }: EngineAttachment & { address: string; mac: string | undefined },
+  ): Promise<EndpointRecord> {
+    const { local, state } = this.#deps;
+    return this.#queue.run(endpointId, async () => {
+      const known = local.byEngine(endpointId);
+      if (known) return known.record;
+      const asked = mac === undefined ? undefined : checkMac(mac);
+      if (asked !== undefined) refuseTakenMac(state.view, network, asked, address);
+      // Without a reservation the agent was started anew in between.
+      const reserved =
+        this.#take(network.id, address) ??
+        (await this.#deps.claims.claim(network, { name: undefined, aliases: [], ip: address, mac: asked }));
+      const record =
+        asked === undefined || asked === reserved.mac ? reserved : await this.#rewrite(reserved, { mac: asked });
+      const engine = { endpointId, networkId };
+      const endpoint = { record, container: handedOver(engine), ifname: handoverLinkOf(record.id), engine };
+      const saved = local.add(endpoint);
+      this.#wire(endpoint);
+      await saved;
+      return record;
+    });
+  }
+
+  /**
+   * Resolves when the link waits to be moved into the container and names are answered. Throws `endpoint-not-found`
+   * and what stands in the way of the data path.
+   */
+  join(endpointId: string, sandbox: string): Promise<{ endpoint: LocalEndpoint; hasServiceRoute: boolean }> {
+    const { local, names } = this.#deps;
+    return this.#queue.run(endpointId, async () => {
+      const found = this.#require(endpointId);
+      const sharing = local.all().some((each) => each.engine?.sandbox === sandbox && each !== found);
+      const engine = { ...found.engine, endpointId, networkId: found.engine!.networkId, sandbox };
+      const container = isHandedOver(found.container) ? handedOver(engine) : found.container;
+      const endpoint = { ...found, container, engine };
+      const saved = local.update(endpoint);
+      // Begun by another run of the agent, or failed: it is begun again.
+      await (this.#wiring.get(endpointId) ?? this.#wire(endpoint)).catch(() => this.#wire(endpoint));
+      this.#wiring.delete(endpointId);
+      await Promise.all([saved, names.ensure(found.record.networkId)]);
+      return { endpoint, hasServiceRoute: sharing };
+    });
+  }
+
+  /** Takes the endpoint apart and releases its address. Nothing to do when there is none. */
+  remove(endpointId: string): Promise<void> {
+    return this.#queue.run(endpointId, async () => {
+      this.#wiring.delete(endpointId);
+      const endpoint = this.#deps.local.byEngine(endpointId);
+      if (endpoint) await this.#deps.endpoints.drop([endpoint], 'its engine let go of it');
+    });
+  }
+
+  /**
+   * What the engine tells of a running container: its names get into the records of its endpoints, and its process is
+   * from now on what tells whether it still exists. Throws `store-unavailable` (to be tried again).
+   */
+  async describe(container: EngineContainer): Promise<void> {
+    for (const { endpointId, aliases } of container.networks) {
+      await this.#queue.run(endpointId, () => this.#describe(endpointId, container, aliases));
+    }
+  }
+
+  async #describe(endpointId: string, container: EngineContainer, aliases: readonly string[]): Promise<void> {
+    const { local, logger } = this.#deps;
+    const found = local.byEngine(endpointId);
+    if (!found?.engine) return;
+    const inside = await this.#lookInside(found, container);
+    const names = endpointNames(container, aliases);
+    const changed = !isNamed(found.record, names);
+    const record = changed ? await this.#rewrite(found.record, names) : found.record;
+    const next = { ...found, ...inside, record, engine: { ...found.engine, containerId: container.id } };
+    if (!changed && found.container.text === next.container.text && found.engine.containerId === container.id) return;
+    await local.update(next);
+    if (changed) logger.info({ endpoint: names.name, address: record.address }, 'endpoint named after its container');
+  }
+
+  /** The container's namespace and our link in there; nothing when the process is gone again or has no such link. */
+  async #lookInside(endpoint: LocalEndpoint, { pid, name }: EngineContainer): Promise<Partial<LocalEndpoint>> {
+    if (pid === 0) return {};
+    const { containers, dataPath } = this.#deps;
+    try {
+      const container = { ...(await containers.resolve(`pid:${pid}`)), text: `docker:${name}` };
+      if (container.identity === endpoint.container.identity) return { container };
+      const link = (await dataPath.linksOf(container.path)).find(({ mac }) => mac === endpoint.record.mac);
+      return link ? { container, ifname: link.name } : {};
+    } catch (error) {
+      if (error instanceof OverlaydError) return {};
+      throw error;
+    }
+  }
+
+  #wire(endpoint: LocalEndpoint): Promise<void> {
+    const { networkId, id } = endpoint.record;
+    const wiring = this.#deps.dataPath.converge(networkId, id);
+    this.#wiring.set(endpoint.engine!.endpointId, wiring);
+    // Whoever joins hears of it; an endpoint that nobody joins is removed.
+    wiring.catch(() => undefined);
+    return wiring;
+  }
+
+  #require(endpointId: string): LocalEndpoint {
+    const found = this.#deps.local.byEngine(endpointId);
+    if (found) return found;
+    throw new OverlaydError(
+      'endpoint-not-found',
+      `endpoint ${endpointId.slice(0, 12)} is not known to overlayd any more; start the container again`,
+    );
+  }
+
+  #take(networkId: string, address: string): EndpointRecord | undefined {
+    const key = `${networkId} ${address}`;
+    const record = this.#reserved.get(key)?.record;
+    this.#reserved.delete(key);
+    return record;
+  }
+
+  /** Releases addresses that were asked for and then never used. */
+  async expire(): Promise<void> {
+    const oldest = this.#deps.clock.now() - RESERVED_MS;
+    for (const [key, { record, madeAt }] of this.#reserved) {
+      if (madeAt > oldest) continue;
+      this.#reserved.delete(key);
+      await this.#deps.releases.release(record, true);
+    }
+  }
+
+  /** The record with another MAC or other names, in etcd, here and with the peers. */
+  async #rewrite(
+    record: EndpointRecord,
+    change: Partial<Pick<EndpointRecord, 'mac' | 'name' | 'aliases'>>,
+  ): Promise<EndpointRecord> {
+    const { gossip, state, store } = this.#deps;
+    const key = keys.endpoint(record.networkId, record.address);
+    const next = { ...record, ...change };
+    const value = encodeRecord(next);
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const revision = state.revisionOf(key);
+      if (revision !== undefined && state.view.endpoints(record.networkId).get(record.address)?.id === record.id) {
+        const result = await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value }]);
+        if (result.succeeded) {
+          const written = { key, value, revision: result.revision };
+          state.merge([written]);
+          await gossip.push([written]);
+          return next;
+        }
+      }
+      const entry = await store.get(key);
+      if (!entry || decodeEndpoint(entry.value)?.id !== record.id) break;
+      state.merge([entry]);
+    }
+    throw new OverlaydError(
+      'endpoint-not-found',
+      `endpoint ${record.name}: its address ${record.address} was released`,
+    );
+  }
+}
+
+function isNamed(record: EndpointRecord, { name, aliases }: Pick<EndpointRecord, 'name' | 'aliases'>): boolean {
+  return record.name === name && record.aliases.join() === aliases.join();
+}

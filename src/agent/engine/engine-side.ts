@@ -1,0 +1,155 @@
+/**
+ * Everything of a member that has to do with a container engine on its host: listens to the engine, and joins what
+ * follows from it. Ends with the member; containers and their endpoints go on without it.
+ */
+import { SERVICE_ADDRESS } from '../../core/host-state.ts';
+import type { Clock, Engine, JsonFile, Logger } from '../../ports.ts';
+import type { Member } from '../member.ts';
+import { EngineContainers } from './containers.ts';
+import type { EngineEndpoints } from './endpoints.ts';
+import type { EngineMemory } from './memory.ts';
+import { EngineNetworks } from './networks.ts';
+
+export interface EngineSideDeps {
+  readonly engine: Engine;
+  readonly file: JsonFile<EngineMemory>;
+  readonly member: Member;
+  /** Lets the host forward what its own firewall, by the engine's doing, would drop. Resolves with what is wrong. */
+  readonly allowForwarding: () => Promise<string | undefined>;
+  /** Name servers of the engine's configuration; undefined when it cannot be read. */
+  readonly nameServers: () => Promise<readonly string[] | undefined>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface EngineStatus {
+  readonly state: 'connected' | 'unreachable';
+  /** Undefined while it was never reached. */
+  readonly version: string | undefined;
+  readonly networks: number;
+  readonly endpoints: number;
+  /** Whether containers ask us for names; undefined when there is nothing to tell it by. */
+  readonly names: boolean | undefined;
+  readonly problems: readonly string[];
+}
+
+const CARE_MS = 30_000;
+
+export class EngineSide {
+  readonly networks: EngineNetworks;
+  readonly endpoints: EngineEndpoints;
+  readonly containers: EngineContainers;
+  readonly #deps: EngineSideDeps;
+  #version: string | undefined;
+  #connected = false;
+  /** There is, or was, an engine here. */
+  #known = false;
+  #forwardingProblem: string | undefined;
+  /** As the last container that was started had it. */
+  #names: boolean | undefined;
+
+  constructor(deps: EngineSideDeps) {
+    this.#deps = deps;
+    const { engine, file, member, clock, logger } = deps;
+    this.endpoints = member.engineEndpoints;
+    this.networks = new EngineNetworks({
+      ...{ engine, file, clock, logger },
+      networks: member.networks,
+      view: () => member.view,
+    });
+    this.containers = new EngineContainers({
+      ...{ engine, clock, logger },
+      endpoints: this.endpoints,
+      networks: this.networks,
+      local: member.local,
+    });
+  }
+
+  /** Reads what must be known before the first call of a driver. */
+  async load(): Promise<void> {
+    if (!(await this.networks.load())) return;
+    this.#known = true;
+    this.#deps.member.useServiceAddress();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const tasks = [this.#listen(signal), this.#care(signal), this.networks.run(signal), this.containers.run(signal)];
+    try {
+      await Promise.all(tasks);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  /** A container is started with these name servers: its own, or those of the engine's configuration. */
+  noteNameServers(servers: readonly string[]): void {
+    this.#names = servers.includes(SERVICE_ADDRESS);
+  }
+
+  /** Undefined on a host without an engine. */
+  async status(): Promise<EngineStatus | undefined> {
+    if (!this.#known) return undefined;
+    const { member, nameServers } = this.#deps;
+    const endpoints = member.local.all().filter(({ engine }) => engine).length;
+    const names = this.#names ?? (await nameServers())?.includes(SERVICE_ADDRESS);
+    const unnamed =
+      names === false && endpoints > 0
+        ? [
+            `Docker's containers do not ask overlayd for names: run deploy/docker-setup.sh and restart Docker, or start them with --dns ${SERVICE_ADDRESS}`,
+          ]
+        : [];
+    return {
+      state: this.#connected ? 'connected' : 'unreachable',
+      version: this.#version,
+      networks: this.networks.offered,
+      endpoints,
+      names,
+      problems: [...this.networks.problems, ...(this.#forwardingProblem ? [this.#forwardingProblem] : []), ...unnamed],
+    };
+  }
+
+  async #listen(signal: AbortSignal): Promise<void> {
+    const { engine, logger, member } = this.#deps;
+    let catchingUp = new AbortController();
+    for await (const event of engine.events(signal)) {
+      if (event.kind === 'connected') {
+        this.#version = event.version;
+        this.#connected = true;
+        this.#known = true;
+        logger.info({ version: event.version }, 'connected to Docker');
+        member.useServiceAddress();
+        this.networks.setReachable(true);
+        void this.#allowForwarding();
+        catchingUp.abort();
+        catchingUp = new AbortController();
+        const either = AbortSignal.any([signal, catchingUp.signal]);
+        this.containers.catchUp(either).catch((error: unknown) => {
+          if (!either.aborted) logger.warn({ error }, "Docker's containers could not be compared");
+        });
+      } else if (event.kind === 'unreachable') {
+        if (this.#connected) logger.warn({ reason: event.reason }, 'Docker does not answer; its containers go on');
+        this.#connected = false;
+        catchingUp.abort();
+        this.networks.setReachable(false);
+      } else if (event.kind === 'network') {
+        this.networks.sync();
+      } else if (event.action === 'connect' || event.action === 'start' || event.action === 'rename') {
+        this.containers.lookAt(event.id);
+      }
+    }
+  }
+
+  /** What no event tells of. */
+  async #care(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#deps;
+    while (!signal.aborted) {
+      await clock.sleep(CARE_MS, signal);
+      await this.endpoints.expire().catch((error: unknown) => logger.warn({ error }, 'addresses not released'));
+      if (this.#connected) await this.#allowForwarding();
+    }
+  }
+
+  async #allowForwarding(): Promise<void> {
+    this.#forwardingProblem = await this.#deps.allowForwarding();
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * Offers every network of the cluster to the engine under its own name, and remembers which of the engine's networks is
+ * which of the cluster's. The engine names its networks by its own ids only and tells of each just once, so that is
+ * kept on disk.
+ *
+ * The engine asks our drivers while it makes or removes a network: no lock is held across a call to it.
+ */
+import { DRIVER } from '../../core/docker/engine.ts';
+import { type Binding, offerOf, planOffers } from '../../core/docker/network-offers.ts';
+import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { Latch } from '../../core/latch.ts';
+import type { NetworkRecord } from '../../core/records.ts';
+import type { Clock, Engine, JsonFile, Logger } from '../../ports.ts';
+import type { Networks } from '../networks.ts';
+import type { EngineMemory } from './memory.ts';
+
+/** Takes all of our networks out of the engine, for a host that leaves. What it refuses stays, and is told. */
+export async function withdrawAll(engine: Engine, logger: Logger): Promise<void> {
+  for (const { id, name, driver } of await engine.networks()) {
+    if (driver !== DRIVER) continue;
+    await engine.removeNetwork(id).catch((error: unknown) => {
+      logger.warn({ network: name, error }, 'a network could not be removed from Docker');
+    });
+  }
+}
+
+export interface EngineNetworksDeps {
+  readonly engine: Engine;
+  readonly file: JsonFile<EngineMemory>;
+  readonly networks: Pick<Networks, 'list'>;
+  readonly view: () => { readonly complete: boolean; network(id: string): NetworkRecord | undefined };
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const RETRY_MS = 1_000;
+/** How long a command that made a network waits for the engine to have it. */
+const OFFER_WAIT_MS = 5_000;
+
+export class EngineNetworks {
+  readonly #deps: EngineNetworksDeps;
+  readonly #bindings = new Map<string, Binding>();
+  readonly #beingCreated = new Set<string>();
+  readonly #removing = new Set<string>();
+  readonly #work = new Latch();
+  #waiters: { readonly networkId: string; readonly resolve: () => void }[] = [];
+  #taken: readonly string[] = [];
+  #reachable = false;
+  #saved = false;
+
+  constructor(deps: EngineNetworksDeps) {
+    this.#deps = deps;
+  }
+
+  /** True when an engine was seen here before. */
+  async load(): Promise<boolean> {
+    const memory = await this.#deps.file.load();
+    for (const [id, binding] of Object.entries(memory?.networks ?? {})) this.#bindings.set(id, binding);
+    this.#saved = memory !== undefined;
+    return this.#saved;
+  }
+
+  /** What people should know, one line each. */
+  get problems(): readonly string[] {
+    return this.#taken;
+  }
+
+  get offered(): number {
+    return new Set([...this.#bindings.values()].map(({ networkId }) => networkId)).size;
+  }
+
+  /** The cluster's network that the engine knows by this id. Throws `network-not-found`. */
+  networkOf(engineNetworkId: string): NetworkRecord {
+    const binding = this.#bindings.get(engineNetworkId);
+    const network = binding && this.#deps.view().network(binding.networkId);
+    if (network?.state === 'active') return network;
+    this.sync();
+    throw new OverlaydError(
+      'network-not-found',
+      `the Docker network ${engineNetworkId.slice(0, 12)} is no network of the cluster any more, or not yet; \`overlayd network ls\` lists those there are`,
+    );
+  }
+
+  bindingOf(engineNetworkId: string): Binding | undefined {
+    return this.#bindings.get(engineNetworkId);
+  }
+
+  /** The engine's id of a network, preferably of the one that the agent made. */
+  engineIdOf(networkId: string): string | undefined {
+    const all = [...this.#bindings].filter(([, binding]) => binding.networkId === networkId);
+    return (all.find(([, { origin }]) => origin === 'offered') ?? all[0])?.[0];
+  }
+
+  async bind(engineNetworkId: string, networkId: string, origin: Binding['origin']): Promise<void> {
+    this.#bindings.set(engineNetworkId, { networkId, origin, boundAt: this.#deps.clock.now() });
+    await this.#save();
+  }
+
+  async unbind(engineNetworkId: string): Promise<void> {
+    if (this.#bindings.delete(engineNetworkId)) await this.#save();
+  }
+
+  /** While the task runs, the network of that name is not offered: the engine is making it itself. */
+  async whileCreating<T>(name: string, task: () => Promise<T>): Promise<T> {
+    this.#beingCreated.add(name);
+    try {
+      return await task();
+    } finally {
+      this.#beingCreated.delete(name);
+      this.sync();
+    }
+  }
+
+  /** True while the agent itself has the engine remove it. */
+  isRemoving(engineNetworkId: string): boolean {
+    return this.#removing.has(engineNetworkId);
+  }
+
+  /** Compares soon; to be called whenever either side may have changed. */
+  sync(): void {
+    this.#work.set();
+  }
+
+  /** Whether the engine answers. */
+  setReachable(reachable: boolean): void {
+    this.#reachable = reachable;
+    if (reachable) this.sync();
+    else this.#settle(() => true);
+  }
+
+  /** Resolves when the engine has the network, cannot have it, or is too slow. */
+  async awaitOffer(networkId: string): Promise<void> {
+    if (!this.#reachable || this.engineIdOf(networkId) !== undefined) return;
+    const limit = new AbortController();
+    const offered = new Promise<void>((resolve) => {
+      this.#waiters.push({ networkId, resolve });
+    });
+    this.sync();
+    await Promise.race([offered, this.#deps.clock.sleep(OFFER_WAIT_MS, limit.signal).catch(() => undefined)]);
+    limit.abort();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#deps;
+    signal.addEventListener('abort', () => this.#work.set(), { once: true });
+    while (!signal.aborted) {
+      await this.#work.wait();
+      if (signal.aborted || !this.#reachable) continue;
+      try {
+        await this.#compare();
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.warn({ error }, 'networks could not be offered to Docker, trying again');
+        await clock.sleep(RETRY_MS, signal).catch(() => undefined);
+        this.#work.set();
+      }
+    }
+  }
+
+  async #compare(): Promise<void> {
+    const { engine, networks, view, clock, logger } = this.#deps;
+    const engineNetworks = await engine.networks();
+    const offers = planOffers({
+      networks: networks.list(),
+      complete: view().complete,
+      engineNetworks,
+      bindings: this.#bindings,
+      beingCreated: this.#beingCreated,
+      now: clock.now(),
+    });
+    for (const [id, binding] of offers.rebind) this.#bindings.set(id, binding);
+    for (const id of offers.forget) this.#bindings.delete(id);
+    // Also the first time: the file says that there is an engine.
+    if (!this.#saved || offers.rebind.size + offers.forget.length > 0) await this.#save();
+    const refused: string[] = offers.taken.map(
+      ({ network, by }) =>
+        `Docker has another network named ${network.name} (driver ${by.driver}): containers cannot join overlayd's by that name; remove or rename that one`,
+    );
+    for (const { id, name } of offers.remove) await this.#remove(id, name);
+    for (const network of offers.create) {
+      try {
+        await engine.createNetwork(offerOf(network));
+        logger.info({ network: network.name }, 'network offered to Docker');
+      } catch (error) {
+        if (!isOverlaydError(error) || error.retryable) throw error;
+        logger.warn({ network: network.name, error }, 'Docker refused a network');
+        refused.push(`Docker refused network ${network.name}: ${error.message}`);
+      }
+    }
+    this.#taken = refused;
+    const waiting = new Set(offers.taken.map(({ network }) => network.id));
+    this.#settle(({ networkId }) => waiting.has(networkId) || this.engineIdOf(networkId) !== undefined);
+  }
+
+  /** A network that is gone from the cluster, or that this host leaves, in the engine too. */
+  async #remove(id: string, name: string): Promise<void> {
+    const { engine, logger } = this.#deps;
+    this.#removing.add(id);
+    try {
+      await engine.removeNetwork(id);
+      await this.unbind(id);
+      logger.info({ network: name }, 'network withdrawn from Docker');
+    } catch (error) {
+      if (!isOverlaydError(error) || error.retryable) throw error;
+      // A container that is just being started holds it; the engine tells when that ends.
+      logger.warn({ network: name, error }, 'Docker keeps a network that is gone');
+    } finally {
+      this.#removing.delete(id);
+    }
+  }
+
+  #settle(done: (waiter: { readonly networkId: string }) => boolean): void {
+    for (const waiter of this.#waiters.filter(done)) waiter.resolve();
+    this.#waiters = this.#waiters.filter((waiter) => !done(waiter));
+  }
+
+  async #save(): Promise<void> {
+    this.#saved = true;
+    await this.#deps.file.save({ version: 1, networks: Object.fromEntries(this.#bindings) });
+  }
+}

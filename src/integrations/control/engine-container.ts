@@ -1,0 +1,39 @@
+/** `connect` of a container that a container engine runs: the engine itself connects it, so that it knows. */
+
+import type { ConnectRequest } from '../../agent/endpoints.ts';
+import type { EngineSide } from '../../agent/engine/engine-side.ts';
+import type { Member } from '../../agent/member.ts';
+import { OverlaydError } from '../../core/errors.ts';
+import type { Connected } from '../../gen/overlayd/v1/control.ts';
+import { endpointMessage } from './messages.ts';
+
+/** Whether CONTAINER is written as a network namespace, and not as a container of an engine. */
+export function isNamespace(container: string): boolean {
+  return /^(netns|pid):/.test(container);
+}
+
+export async function connectThroughEngine(
+  member: Member,
+  { containers }: EngineSide,
+  { network: ref, container, name, aliases, ip, mac, ifname }: ConnectRequest,
+): Promise<Connected> {
+  if (name !== undefined) {
+    throw new OverlaydError(
+      'invalid-argument',
+      '--name: a Docker container goes by its own name; give other names with --alias, or use `docker rename`',
+    );
+  }
+  if (ifname !== undefined) {
+    throw new OverlaydError(
+      'invalid-argument',
+      '--ifname: Docker itself names the interfaces of its containers; leave it out',
+    );
+  }
+  const network = await member.networks.find(ref);
+  const record = await containers.connect(network, container, { aliases, ip, mac });
+  if (record) return { endpoint: endpointMessage(member, record), warnings: [] };
+  return {
+    endpoint: undefined,
+    warnings: [`container ${container} does not run: it joins ${network.name} when it starts`],
+  };
+}

@@ -1,0 +1,79 @@
+/**
+ * Both drivers for a host that may not be a member yet, or whose agent has just been started: an engine starts its
+ * containers once, at the same moment as we, and does not try again.
+ */
+import type { EngineSide } from '../../agent/engine/engine-side.ts';
+import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
+import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
+import type { Clock, DriverHandlers } from '../../ports.ts';
+import { createIpamDriver } from './ipam-driver.ts';
+import { createNetworkDriver } from './network-driver.ts';
+import { OpeningPools } from './pools.ts';
+
+export interface DriversDeps {
+  readonly lifecycle: Pick<Lifecycle, 'require' | 'current' | 'situation' | 'leaving'>;
+  readonly clock: Clock;
+}
+
+const RETRY_MS = 200;
+
+export function createDrivers({ lifecycle, clock }: DriversDeps): DriverHandlers {
+  const membership = (): Membership => lifecycle.require();
+  const member = () => membership().member;
+  const side = (): EngineSide => {
+    const found = membership().engineSide;
+    if (found) return found;
+    throw new OverlaydError('engine-unavailable', 'this agent runs with docker = "off"; set it to "on" and restart it');
+  };
+  const deps = { pools: new OpeningPools(clock), member, side };
+  const network = createNetworkDriver(deps);
+  const ipam = createIpamDriver(deps);
+
+  /** True while etcd has not answered since the start: it, and what it knows, may be a moment away. */
+  const isStarting = () => {
+    const current = lifecycle.current;
+    return current ? !current.member.view.complete : lifecycle.situation.busy !== undefined;
+  };
+
+  const patient =
+    <Call, Answer>(handle: (call: Call, signal: AbortSignal) => Promise<Answer>) =>
+    async (call: Call, signal: AbortSignal): Promise<Answer> => {
+      for (;;) {
+        const starting = isStarting();
+        try {
+          return await handle(call, signal);
+        } catch (error) {
+          const mayPass = isOverlaydError(error) && (error.retryable || error.code === 'network-not-found');
+          if (!starting || !mayPass || signal.aborted) throw error;
+          await clock.sleep(RETRY_MS, signal).catch(() => undefined);
+          if (signal.aborted) throw error;
+        }
+      }
+    };
+
+  /** What is to go is gone on a host that is no member. */
+  const forgiving =
+    <Call>(handle: (call: Call, signal: AbortSignal) => Promise<void>) =>
+    async (call: Call, signal: AbortSignal): Promise<void> => {
+      if (lifecycle.leaving) return;
+      try {
+        await patient(handle)(call, signal);
+      } catch (error) {
+        if (!isOverlaydError(error, 'not-joined')) throw error;
+      }
+    };
+
+  return {
+    createNetwork: patient(network.createNetwork),
+    deleteNetwork: forgiving(network.deleteNetwork),
+    createEndpoint: patient(network.createEndpoint),
+    join: patient(network.join),
+    leave: network.leave,
+    deleteEndpoint: forgiving(network.deleteEndpoint),
+    programExternalConnectivity: network.programExternalConnectivity,
+    requestPool: patient(ipam.requestPool),
+    releasePool: ipam.releasePool,
+    requestAddress: patient(ipam.requestAddress),
+    releaseAddress: forgiving(ipam.releaseAddress),
+  };
+}
