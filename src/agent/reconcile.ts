@@ -19,6 +19,7 @@ import { namespaceOf } from '../core/plan/naming.ts';
 import { plan } from '../core/plan.ts';
 import type { NodeRecord } from '../core/records.ts';
 import type { Clock, Kernel, Logger } from '../ports.ts';
+import { Announcements, HOST_PART } from './announcements.ts';
 import { DriftAudit } from './drift-audit.ts';
 import { MarkSet, type Marks } from './reconcile-marks.ts';
 import { repairsOf } from './repairs.ts';
@@ -32,13 +33,15 @@ export interface ReconcilerDeps {
   readonly local: () => readonly LocalEndpoint[];
   /** Ids of endpoints that were disconnected while the view was not whole. */
   readonly released?: () => Iterable<string>;
+  /** Whether networks and host have the service address. */
+  readonly serviceAddress?: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Port and container of these are gone; their owner releases them. Told again while they stay. */
   readonly onGone: (endpoints: readonly LocalEndpoint[]) => Promise<void>;
   /** The network's namespace has disappeared and is about to be made again: whoever holds the old one must let go. */
   readonly onLost?: (networkId: string) => Promise<void>;
-  /** The network's namespace was made or changed. */
+  /** The network's namespace, or the host's own part ({@link HOST_PART}), was made or changed. */
   readonly onApplied?: (networkId: string) => Promise<void>;
   /** Addresses, routes or links of the host itself changed. */
   readonly onHostChange?: () => void;
@@ -75,6 +78,8 @@ interface Waiter {
 
 /** Time for a burst of events to end: most are the echo of a pass. */
 const SETTLE_MS = 50;
+/** What could not follow from a network being there is rarely there a moment later. */
+const ANNOUNCE_AGAIN_MS = 5_000;
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000] as const;
 
 export class Reconciler {
@@ -88,8 +93,9 @@ export class Reconciler {
   readonly #work = new Latch();
   /** Namespaces of networks that were wanted, by network id. */
   readonly #known = new Map<string, string>();
-  readonly #announced = new Set<string>();
+  readonly #announcements: Announcements;
   readonly #releasing = new Set<string>();
+  readonly #stop = new AbortController();
   #waiters: Waiter[] = [];
   #hostKey = '';
   #failedPasses = 0;
@@ -101,6 +107,8 @@ export class Reconciler {
     this.#deps = deps;
     this.#auditIntervalMs = options.auditIntervalMs ?? 3_000;
     this.#audit = new DriftAudit(deps.kernel);
+    const { logger, onApplied, onLost } = deps;
+    this.#announcements = new Announcements({ logger, onApplied, onLost, again: (what) => this.#announceAgain(what) });
   }
 
   status(): ReconcileStatus {
@@ -144,8 +152,7 @@ export class Reconciler {
 
   /** Ends when the signal aborts, leaving the kernel as it is. Throws what no repetition would mend (`tool-missing`). */
   async run(signal: AbortSignal): Promise<void> {
-    const stop = new AbortController();
-    const both = AbortSignal.any([signal, stop.signal]);
+    const both = AbortSignal.any([signal, this.#stop.signal]);
     both.addEventListener('abort', () => this.#work.set(), { once: true });
     const tasks = [this.#loop(both), this.#listen(both), this.#auditInTurns(both)];
     try {
@@ -153,7 +160,7 @@ export class Reconciler {
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
-      stop.abort();
+      this.#stop.abort();
       await Promise.allSettled(tasks);
       this.#stopped = true;
       for (const waiter of this.#waiters.splice(0)) waiter.reject(stopping());
@@ -233,14 +240,14 @@ export class Reconciler {
     const observed = { ...seen, networks: new Map([...known, ...seen.networks]) };
     const planned = plan(wanted, observed, { complete, released: this.#deps.released?.() ?? [] });
     for (const { networkId, namespace } of wanted.networks) this.#known.set(networkId, namespace);
-    await this.#announceLoss(wanted, planned);
+    await this.#announcements.lost(wanted, planned);
     // Not cut short by the signal: half a plan is a state that nobody wants.
     const result: ApplyResult = planned.stages.length > 0 ? await kernel.apply(planned) : { writes: 0, failures: [] };
     this.#account(planned, result, marks, hostKey !== this.#hostKey);
     if (scope.host && !result.failures.some(({ planned }) => planned.network === undefined)) this.#hostKey = hostKey;
     this.#settle(wanted, observed, planned, result);
     this.#seen.settle(observed, planned, moment);
-    this.#announce(wanted, planned, result);
+    this.#announcements.applied(wanted, planned, result, scope.host);
     if (planned.gone.length > 0) this.#release(planned.gone);
     // What was remembered may have been wrong; what was written to is looked at now.
     if (result.failures.some(({ planned }) => known.has(planned.network ?? '')))
@@ -249,8 +256,9 @@ export class Reconciler {
   }
 
   #desired(only: ReadonlySet<string> | undefined): Desired {
-    const { view, self, local } = this.#deps;
-    return desired({ view: view(), self: self(), local: local() }, only);
+    const { view, self, local, serviceAddress } = this.#deps;
+    const input = { view: view(), self: self(), local: local(), serviceAddress: serviceAddress?.() ?? false };
+    return desired(input, only);
   }
 
   #scope(wanted: Desired, marks: Marks, hostChanged: boolean): Scope {
@@ -298,31 +306,16 @@ export class Reconciler {
       );
       if (removed) {
         this.#known.delete(networkId);
-        this.#announced.delete(networkId);
+        this.#announcements.forget(networkId);
       }
     }
   }
 
-  /** An open socket keeps a removed namespace alive, and with it the VXLAN device, of which the kernel allows no second. */
-  async #announceLoss(wanted: Desired, planned: Plan): Promise<void> {
-    const ops = planned.stages.flatMap((stage) => stage.ops.map(({ op }) => op));
-    const made = new Set(ops.flatMap((op) => (op.kind === 'add-namespace' ? [op.name] : [])));
-    for (const { networkId, namespace } of wanted.networks) {
-      if (made.has(namespace) && this.#announced.delete(networkId)) await this.#deps.onLost?.(networkId);
-    }
-  }
-
-  #announce(wanted: Desired, planned: Plan, { failures }: ApplyResult): void {
-    const broken = new Set(failures.map((failure) => failure.planned.network));
-    const written = new Set(planned.stages.flatMap(({ ops }) => ops.map(({ network }) => network)));
-    for (const { networkId, namespace } of wanted.networks) {
-      if (broken.has(namespace) || (this.#announced.has(networkId) && !written.has(namespace))) continue;
-      this.#announced.add(networkId);
-      this.#deps.onApplied?.(networkId).catch((error: unknown) => {
-        this.#announced.delete(networkId);
-        this.#deps.logger.warn({ networkId, error }, 'what follows from a network being there failed');
-      });
-    }
+  #announceAgain(networkId: string): void {
+    this.#later(ANNOUNCE_AGAIN_MS, this.#stop.signal, () => {
+      this.#marks.add(networkId === HOST_PART ? 'host' : networkId, false);
+      this.#work.set();
+    });
   }
 
   #release(gone: readonly LocalEndpoint[]): void {

@@ -15,11 +15,13 @@ export interface DesiredInput {
   readonly view: ClusterView;
   readonly self: NodeRecord;
   readonly local: readonly LocalEndpoint[];
+  /** The service address is wanted, on this host and in its networks. */
+  readonly serviceAddress?: boolean;
 }
 
 /** With `only` (network ids), `networks` is limited to those; everything else still speaks of all. */
 export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desired {
-  const { view, self, local } = input;
+  const { view, self, local, serviceAddress = false } = input;
   const byNetwork = wantedEndpoints(view, local);
   const routed = electDefaultRoutes([...byNetwork].flatMap(([network, endpoints]) => candidates(network, endpoints)));
   const uplinks = [];
@@ -48,7 +50,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
   for (const node of view.nodes()) {
     if (!node.left && node.id !== self.id) members.push({ vtep: node.vtep, port: node.dataPathPort });
   }
-  return { vtep: self.vtep, port: self.dataPathPort, members, uplinks, networks, namespaces };
+  return { vtep: self.vtep, port: self.dataPathPort, members, uplinks, networks, namespaces, serviceAddress };
 }
 
 /** Local endpoints by network: of networks that exist, and not of addresses that etcd gives to someone else. */
@@ -125,6 +127,7 @@ function precedes(a: Candidate, b: Candidate): boolean {
 }
 
 /** Equal for two desired states that want the same of the host's own namespace. */
-export function hostKeyOf({ vtep, port, members, uplinks, namespaces }: Desired, complete: boolean): string {
-  return JSON.stringify([vtep, port, members, uplinks, [...namespaces], complete]);
+export function hostKeyOf(wanted: Desired, complete: boolean): string {
+  const { vtep, port, members, uplinks, namespaces, serviceAddress } = wanted;
+  return JSON.stringify([vtep, port, members, uplinks, [...namespaces], serviceAddress, complete]);
 }

@@ -11,6 +11,7 @@ export const ROUTE_PROTOCOL = '79';
 /** Name of our nftables tables. */
 export const TABLE = 'overlayd';
 export const BRIDGE = 'br0';
+export const LOOPBACK = 'lo';
 export const TUNNEL = 'vx0';
 /** The uplink's end inside the network's namespace; the host's end is `ovl<vni>`. */
 export const UPLINK = 'up0';
@@ -42,6 +43,8 @@ export interface Desired {
   readonly networks: readonly DesiredNetwork[];
   /** Namespaces that are wanted, listed in `networks` or not. */
   readonly namespaces: ReadonlySet<string>;
+  /** {@link SERVICE_ADDRESS} is wanted in every network and on the host. */
+  readonly serviceAddress: boolean;
 }
 
 export interface Uplink {
@@ -202,7 +205,7 @@ export interface Observed {
    * not asked for.
    */
   readonly namespaces: ReadonlyMap<string, boolean> | undefined;
-  /** Only what is ours in it; undefined when not asked for. */
+  /** Only what is ours in it: uplinks with their rows, the service address; undefined when not asked for. */
   readonly host: NamespaceState | undefined;
   /** By namespace name, of those asked for that exist. */
   readonly networks: ReadonlyMap<string, NamespaceState>;

@@ -8,7 +8,7 @@
  *
  * Scale: linear in rows; a network's plan does not look at other networks.
  */
-import { type Desired, HOST, type Observed, type Plan } from './host-state.ts';
+import { type Desired, HOST, LOOPBACK, type Observed, type Plan } from './host-state.ts';
 import { planHost } from './plan/host.ts';
 import { portLinkOf } from './plan/naming.ts';
 import { planNetwork, planRemoval } from './plan/network.ts';
@@ -53,6 +53,10 @@ export function planClear(observed: Observed): Plan {
   }
   for (const name of observed.host?.links.keys() ?? []) {
     steps.add('unlink', HOST_OWNER, 'remove', { kind: 'delete-link', at: HOST, name });
+  }
+  for (const address of observed.host?.addresses ?? []) {
+    if (address.link !== LOOPBACK) continue;
+    steps.add('unlink', HOST_OWNER, 'remove', { kind: 'delete-address', at: HOST, address });
   }
   if (observed.host?.filter) {
     steps.add('discard', HOST_OWNER, 'remove', { kind: 'delete-filter', at: HOST, family: 'inet' });

@@ -6,11 +6,13 @@ import {
   type Filter,
   HOST,
   type Link,
+  LOOPBACK,
   type NamespaceState,
   type Neighbour,
   type Op,
   type Place,
   type Route,
+  SERVICE_ADDRESS,
 } from '../../src/core/host-state.ts';
 import { ruleMark } from '../../src/core/plan/filter.ts';
 import { isUplink } from '../../src/core/plan/naming.ts';
@@ -75,7 +77,7 @@ export class FakeMachine {
     return {
       ...rest,
       links: new Map([...links].filter(([name]) => isUplink(name))),
-      addresses: addresses.filter(ours),
+      addresses: addresses.filter((row) => ours(row) || (row.link === LOOPBACK && row.address === SERVICE_ADDRESS)),
       routes: routes.filter(ours),
       neighbours: neighbours.filter(ours),
     };

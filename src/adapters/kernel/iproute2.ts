@@ -5,12 +5,14 @@ import {
   type FdbRow,
   HOST,
   type Link,
+  LOOPBACK,
   type Neighbour,
   type Op,
   type Place,
   type PortFlags,
   ROUTE_PROTOCOL,
   type Route,
+  SERVICE_ADDRESS,
   TUNNEL,
 } from '../../core/host-state.ts';
 
@@ -150,7 +152,9 @@ function renderFlags(flags: PortFlags): string {
 }
 
 function renderAddress({ link, address, prefix }: Address): string {
-  return `${word(address)}/${prefix} dev ${word(link)}`;
+  // Of host scope it is never the source of what leaves through a link without addresses, as uplinks are.
+  const scope = address === SERVICE_ADDRESS ? ' scope host' : '';
+  return `${word(address)}/${prefix} dev ${word(link)}${scope}`;
 }
 
 function renderRoute({ destination, gateway, link, protocol }: Route): string {
@@ -168,6 +172,7 @@ export const DUMP_NETWORK = ['link show', 'address show', 'route show', 'neighbo
 export const DUMP_HOST = [
   'link show type veth',
   'address show type veth',
+  `address show dev ${LOOPBACK}`,
   `route show proto ${ROUTE_PROTOCOL}`,
   'neighbour show nud permanent',
   'netconf show',
@@ -230,17 +235,16 @@ function parseFlags(data: Json): PortFlags {
   };
 }
 
-/** Addresses of `lo` are left out: they are nobody's business here. */
+/** Addresses of `lo` but one are left out: they are nobody's business here. */
 export function parseAddresses(dump: readonly Json[] = []): Address[] {
-  return dump.flatMap((row) =>
-    row.ifname === 'lo'
-      ? []
-      : list(row.addr_info).map((entry) => ({
-          link: text(row.ifname),
-          address: text(record(entry).local),
-          prefix: number(record(entry).prefixlen),
-        })),
+  const all = dump.flatMap((row) =>
+    list(row.addr_info).map((entry) => ({
+      link: text(row.ifname),
+      address: text(record(entry).local),
+      prefix: number(record(entry).prefixlen),
+    })),
   );
+  return all.filter(({ link, address }) => link !== LOOPBACK || address === SERVICE_ADDRESS);
 }
 
 /** Routes that the kernel made by itself are left out. A dump of one protocol does not repeat which: ours. */

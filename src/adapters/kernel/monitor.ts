@@ -6,7 +6,7 @@
  * No events reach us of nftables inside the networks' namespaces and of what is inside containers: whoever needs to
  * know of those looks now and then.
  */
-import type { KernelChange } from '../../core/host-state.ts';
+import { type KernelChange, LOOPBACK, SERVICE_ADDRESS } from '../../core/host-state.ts';
 import { isHandoverLink, isNetworkNamespace, isUplink, namespaceOf } from '../../core/plan/naming.ts';
 import type { Clock } from '../../ports.ts';
 import type { Exec } from './exec.ts';
@@ -91,6 +91,7 @@ export function parseIpEvent(line: string): KernelChange | undefined {
 
 function hostChange(event: string): KernelChange | undefined {
   const link = /^(?:Deleted )?\d+: ([^:@\s]+)/.exec(event)?.[1];
+  if (link === LOOPBACK && event.includes(` ${SERVICE_ADDRESS}/`)) return { kind: 'host' };
   // What waits for an engine comes and goes by our own doing and the engine's.
   if (link !== undefined && isHandoverLink(link)) return undefined;
   if (link !== undefined) return { kind: isUplink(link) ? 'host' : 'underlay' };

@@ -56,11 +56,14 @@ async function observeHost(run: Run, signal: AbortSignal | undefined) {
     listFilter(run, HOST, 'inet', signal),
   ]);
   if (!dump) throw new OverlaydError('internal', 'the namespace of this process cannot be gone');
-  const [links, addresses, routes, neighbours, netconf, namespaces] = dump;
+  const [links, addresses, loopback, routes, neighbours, netconf, namespaces] = dump;
   const state: NamespaceState = {
     forwarding: iproute2.parseForwarding(netconf),
     links: new Map([...iproute2.parseLinks(links)].filter(([name]) => isUplink(name))),
-    addresses: iproute2.parseAddresses(addresses).filter(({ link }) => isUplink(link)),
+    addresses: [
+      ...iproute2.parseAddresses(addresses).filter(({ link }) => isUplink(link)),
+      ...iproute2.parseAddresses(loopback),
+    ],
     routes: iproute2.parseRoutes(routes).filter(({ link }) => isUplink(link)),
     neighbours: iproute2.parseNeighbours(neighbours).filter(({ link }) => isUplink(link)),
     fdb: [],

@@ -1,11 +1,11 @@
-/** Plans the host's own namespace: the filter, forwarding, and the ends of the uplinks. */
-import { type Desired, HOST, type NamespaceState, type Op } from '../host-state.ts';
+/** Plans the host's own namespace: the filter, forwarding, the ends of the uplinks, and the service address. */
+import { type Desired, HOST, LOOPBACK, type NamespaceState, type Op } from '../host-state.ts';
 import { filterOps, hostFilter, withLoaded } from './filter.ts';
 import { asMade, linkOps } from './link.ts';
 import { isUplink, uplinkOf } from './naming.ts';
 import { rowsOf, rowsOps } from './rows.ts';
 import { HOST_OWNER, type Steps } from './steps.ts';
-import { type Rows, uplinkInHost, uplinkRows } from './wanted.ts';
+import { type Rows, serviceAddressOf, uplinkInHost, uplinkRows } from './wanted.ts';
 
 /**
  * `made`: VNIs of uplinks that this plan makes. Without `seen` (the host was not looked at) only those are set up. An
@@ -43,12 +43,12 @@ export function planHost(
   const { sets, removals } = rowsOps(
     HOST,
     {
-      addresses: [],
+      addresses: seen && desired.serviceAddress ? [serviceAddressOf(LOOPBACK)] : [],
       routes: rows.flatMap(({ routes }) => routes),
       neighbours: rows.flatMap(({ neighbours }) => neighbours),
       fdb: [],
     },
-    rowsOf(seen, (link) => isUplink(link) && !anew.has(link)),
+    rowsOf(seen, (link) => link === LOOPBACK || (isUplink(link) && !anew.has(link))),
   );
   steps.add('set-up', HOST_OWNER, 'update', ...sets);
   if (!complete) return;

@@ -9,6 +9,7 @@ import {
   type NamespaceState,
   type Observed,
   type Op,
+  SERVICE_ADDRESS,
   TUNNEL,
   UPLINK,
 } from '../host-state.ts';
@@ -18,7 +19,7 @@ import { asMade, isPair, isTunnel, linkOps } from './link.ts';
 import { uplinkMacs, uplinkOf } from './naming.ts';
 import { rowsOf, rowsOps } from './rows.ts';
 import type { Owner, Steps } from './steps.ts';
-import { bridgeLink, containerLink, networkRows, portLink, tunnelLink, uplinkInside } from './wanted.ts';
+import { bridgeLink, containerLink, networkRows, ours, portLink, tunnelLink, uplinkInside } from './wanted.ts';
 
 export interface NetworkPlan {
   /** The uplink is made anew: its end in the host is bare. */
@@ -78,7 +79,7 @@ export function planNetwork(
   }
 
   const rows = rowsOf(seen, (link) => wanted.has(link) && !made.has(link));
-  const { sets, removals } = rowsOps(at, networkRows(network, ports, desired.port), rows);
+  const { sets, removals } = rowsOps(at, networkRows(network, ports, desired), rows);
   const reason = seen ? 'update' : 'create';
   for (const op of sets)
     steps.add(op.kind === 'set-fdb' ? 'connect' : 'set-up', ownerOfRow(op, owners) ?? owner, reason, op);
@@ -93,6 +94,11 @@ export function planNetwork(
     // What an engine moves into a container, it sets up there. It does not do so a second time.
     if (engine && (isHandedOver(container) || !fresh)) continue;
     const ops = containerOps(port, network, state, fresh, complete);
+    // The engine set this way up with the link that is gone.
+    if (engine && desired.serviceAddress) {
+      const route = ours(`${SERVICE_ADDRESS}/32`, undefined, port.endpoint.ifname);
+      ops.push({ kind: 'set-route', at: container.path, route });
+    }
     steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);
   }
   return { uplinkMade: made.has(UPLINK), gone: gone.map(({ endpoint }) => endpoint) };

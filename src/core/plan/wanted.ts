@@ -2,6 +2,7 @@
 import {
   type Address,
   BRIDGE,
+  type Desired,
   type DesiredNetwork,
   type DesiredPort,
   type FdbRow,
@@ -10,6 +11,7 @@ import {
   type PortFlags,
   ROUTE_PROTOCOL,
   type Route,
+  SERVICE_ADDRESS,
   TUNNEL,
   UPLINK,
   UPLINK_NEXT_HOP,
@@ -89,7 +91,8 @@ export interface Rows {
 }
 
 /** Local endpoints have a neighbour row as remote ones do: all ARP is answered from the table. */
-export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort[], port: number): Rows {
+export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
+  const { port, serviceAddress } = desired;
   const neighbours: Neighbour[] = [];
   const fdb: FdbRow[] = [];
   for (const { address, mac, link } of ports) {
@@ -109,7 +112,10 @@ export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort
     neighbours.push({ link: UPLINK, address: UPLINK_NEXT_HOP, mac: uplinkMacs(network.vni).host });
   }
   return {
-    addresses: network.subnets.map(({ gateway, prefix }) => ({ link: BRIDGE, address: gateway, prefix })),
+    addresses: [
+      ...network.subnets.map(({ gateway, prefix }) => ({ link: BRIDGE, address: gateway, prefix })),
+      ...(serviceAddress ? [serviceAddressOf(BRIDGE)] : []),
+    ],
     routes: network.internal ? [] : [ours('default', UPLINK_NEXT_HOP, UPLINK)],
     neighbours,
     fdb,
@@ -127,6 +133,11 @@ export function uplinkRows(uplink: Uplink): Rows {
   };
 }
 
-export function ours(destination: string, gateway: string, link: string): Route {
+/** No container has a row for it, so ARP for it is answered by the bridge alone. */
+export function serviceAddressOf(link: string): Address {
+  return { link, address: SERVICE_ADDRESS, prefix: 32 };
+}
+
+export function ours(destination: string, gateway: string | undefined, link: string): Route {
   return { destination, gateway, link, protocol: ROUTE_PROTOCOL };
 }

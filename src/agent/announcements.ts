@@ -1,0 +1,65 @@
+/**
+ * Tells whoever builds on what the reconciler makes: a network's namespace, the host's own part. Told once when it is
+ * there, again when something was written to it or more is wanted of it, and again when being told failed.
+ */
+import type { ApplyResult, Desired, Plan } from '../core/host-state.ts';
+import type { Logger } from '../ports.ts';
+
+/** Stands for the host's own part where an id of a network is said. */
+export const HOST_PART = '';
+
+export interface AnnouncementsDeps {
+  readonly logger: Logger;
+  /** The network's namespace has disappeared and is about to be made again: whoever holds the old one must let go. */
+  readonly onLost?: ((networkId: string) => Promise<void>) | undefined;
+  /** The network's namespace, or the host's part ({@link HOST_PART}), was made or changed. */
+  readonly onApplied?: ((networkId: string) => Promise<void>) | undefined;
+  /** To be announced once more a while later, by a pass that looks at it. */
+  readonly again: (networkId: string) => void;
+}
+
+export class Announcements {
+  readonly #deps: AnnouncementsDeps;
+  /** By network id: whether it had the service address. */
+  readonly #announced = new Map<string, boolean>();
+
+  constructor(deps: AnnouncementsDeps) {
+    this.#deps = deps;
+  }
+
+  /** An open socket keeps a removed namespace alive, and with it the VXLAN device, of which the kernel allows no second. */
+  async lost(wanted: Desired, planned: Plan): Promise<void> {
+    const ops = planned.stages.flatMap((stage) => stage.ops.map(({ op }) => op));
+    const made = new Set(ops.flatMap((op) => (op.kind === 'add-namespace' ? [op.name] : [])));
+    for (const { networkId, namespace } of wanted.networks) {
+      if (made.has(namespace) && this.#announced.delete(networkId)) await this.#deps.onLost?.(networkId);
+    }
+  }
+
+  /** `host`: the pass looked at the host too. */
+  applied(wanted: Desired, planned: Plan, { failures }: ApplyResult, host: boolean): void {
+    const broken = new Set(failures.map((failure) => failure.planned.network));
+    const written = new Set(planned.stages.flatMap(({ ops }) => ops.map(({ network }) => network)));
+    const announce = (networkId: string, namespace: string | undefined) => {
+      const known = this.#announced.get(networkId) === wanted.serviceAddress && !written.has(namespace);
+      if (!broken.has(namespace) && !known) this.#announce(networkId, wanted.serviceAddress);
+    };
+    for (const { networkId, namespace } of wanted.networks) announce(networkId, namespace);
+    if (host) announce(HOST_PART, undefined);
+  }
+
+  /** The network was taken apart. */
+  forget(networkId: string): void {
+    this.#announced.delete(networkId);
+  }
+
+  #announce(networkId: string, serviceAddress: boolean): void {
+    const { again, logger, onApplied } = this.#deps;
+    this.#announced.set(networkId, serviceAddress);
+    onApplied?.(networkId).catch((error: unknown) => {
+      this.#announced.delete(networkId);
+      logger.warn({ networkId, error }, 'what follows from a network being there failed, trying again');
+      again(networkId);
+    });
+  }
+}
