@@ -5,6 +5,7 @@ import type { Socket as Connection, Server } from 'node:net';
 import { OverlaydError } from '../../core/errors.ts';
 
 export interface BoundSockets {
+  readonly address: string;
   readonly udp: Socket;
   readonly tcp: Server;
 }
@@ -19,17 +20,26 @@ export interface BindOptions {
 
 const DEADLINE_MS = 10_000;
 
-/** Rejects with `tool-missing` without nsenter, with `data-path-failed` (retryable) when the address cannot be bound. */
-export function bindInNamespace(namespacePath: string, address: string, options: BindOptions): Promise<BoundSockets> {
+/**
+ * Binds one address after the other, each told to `onBound` in the turn in which it is: who listens before that turn
+ * ends hears every question. Rejects with `tool-missing` without nsenter, with `data-path-failed` (retryable) at the
+ * first address that cannot be bound.
+ */
+export function bindInNamespace(
+  namespacePath: string,
+  addresses: readonly string[],
+  options: BindOptions,
+  onBound: (sockets: BoundSockets) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     // the agent's own environment (NODE_OPTIONS, loaders) is none of the child's business
-    const child = fork(options.binderPath, [address, String(options.port)], {
+    const child = fork(options.binderPath, [String(options.port), ...addresses], {
       execPath: 'nsenter',
       execArgv: [`--net=${namespacePath}`, options.nodePath],
       env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin' },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
-    let udp: Socket | undefined;
+    const left = [...addresses];
     let tcp: Server | undefined;
     let problem = '';
     const deadline = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS);
@@ -43,26 +53,26 @@ export function bindInNamespace(namespacePath: string, address: string, options:
         tcp.on('connection', refuse);
         child.send('next');
       }
-      if (message.socket === 'udp') udp = handle as Socket;
-      if (udp === undefined || tcp === undefined) return;
-      // the caller listens before this turn ends, so no question goes unheard
+      if (message.socket !== 'udp' || tcp === undefined) return;
       tcp.off('connection', refuse);
-      resolve({ udp, tcp });
+      onBound({ address: left.shift()!, udp: handle as Socket, tcp });
+      tcp = undefined;
+      if (left.length > 0) return;
+      resolve();
       child.disconnect();
     });
     child.on('error', (cause: NodeJS.ErrnoException) => {
       clearTimeout(deadline);
       if (cause.code === 'ENOENT') {
         reject(new OverlaydError('tool-missing', 'nsenter is not installed; install util-linux', { cause }));
-      } else reject(failure(namespacePath, address, cause.message, cause));
+      } else reject(failure(namespacePath, left[0]!, cause.message, cause));
     });
     child.on('exit', () => clearTimeout(deadline));
     // later than `exit`: what it wrote on its standard error is complete
     child.on('close', () => {
-      if (udp !== undefined && tcp !== undefined) return;
-      udp?.close();
+      if (left.length === 0) return;
       tcp?.close();
-      reject(failure(namespacePath, address, problem.trim() || 'the binding process ended early'));
+      reject(failure(namespacePath, left[0]!, problem.trim() || 'the binding process ended early'));
     });
   });
 }

@@ -1,7 +1,8 @@
 /**
- * The sockets that the responder answers on: one UDP and one TCP socket per network, bound in the network's namespace
- * by a short-lived child and kept here. Data changes never touch them; they are bound anew only when the namespace or
- * the address is another one. An open socket keeps its namespace alive, so they are closed before it is removed.
+ * The sockets that the responder answers on: a UDP and a TCP socket per address of a network, bound in the network's
+ * namespace by a short-lived child and kept here. Data changes never touch them; they are bound anew only when the
+ * namespace is another one, and an address that comes or goes does not touch those of the others. An open socket keeps
+ * its namespace alive, so they are closed before it is removed.
  */
 import type { RemoteInfo } from 'node:dgram';
 import { stat } from 'node:fs/promises';
@@ -22,9 +23,10 @@ export interface SocketListenersOptions extends Omit<BindOptions, 'port'> {
 }
 
 interface Listening {
-  /** Namespace instance and address. */
+  /** Of the namespace instance. */
   readonly identity: string;
-  close(): void;
+  /** What closes the sockets, by address. */
+  readonly closing: Map<string, () => void>;
 }
 
 export class SocketListeners implements DnsListeners {
@@ -40,22 +42,25 @@ export class SocketListeners implements DnsListeners {
 
   ensure(listener: { networkId: string; namespacePath: string; addresses: readonly string[] }): Promise<void> {
     const { networkId, namespacePath, addresses } = listener;
-    const address = addresses[0]!;
     return this.#queue.run(networkId, async () => {
-      const identity = `${await identityOf(namespacePath)} ${address}`;
-      const known = this.#listening.get(networkId);
-      if (known?.identity === identity) return;
-      this.#drop(networkId);
+      const identity = await identityOf(namespacePath);
+      if (this.#listening.get(networkId)?.identity !== identity) this.#drop(networkId);
+      const { closing } = this.#listening.get(networkId) ?? { closing: new Map<string, () => void>() };
+      for (const [address, close] of closing) {
+        if (addresses.includes(address)) continue;
+        close();
+        closing.delete(address);
+      }
+      const missing = addresses.filter((address) => !closing.has(address));
+      if (missing.length === 0) return;
+      this.#listening.set(networkId, { identity, closing });
       const startedAt = performance.now();
-      const sockets = await bindInNamespace(namespacePath, address, {
-        binderPath: this.#options.binderPath,
-        nodePath: this.#options.nodePath,
-        port: this.#options.port ?? 53,
+      const options = { ...this.#options, port: this.#options.port ?? 53 };
+      await bindInNamespace(namespacePath, missing, options, (sockets) => {
+        closing.set(sockets.address, this.#serve(networkId, sockets));
       });
-      const close = this.#serve(networkId, sockets);
-      this.#listening.set(networkId, { identity, close });
       const durationMs = Math.round(performance.now() - startedAt);
-      this.#deps.logger.info({ networkId, address, namespacePath, durationMs }, 'answering names');
+      this.#deps.logger.info({ networkId, addresses: missing, namespacePath, durationMs }, 'answering names');
     });
   }
 
@@ -68,7 +73,7 @@ export class SocketListeners implements DnsListeners {
   }
 
   #drop(networkId: string): void {
-    this.#listening.get(networkId)?.close();
+    for (const close of this.#listening.get(networkId)?.closing.values() ?? []) close();
     this.#listening.delete(networkId);
   }
 
