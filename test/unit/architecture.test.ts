@@ -63,6 +63,7 @@ const DOORS: Readonly<Record<string, string>> = {
   execa: 'src/adapters/kernel/',
   pino: 'src/adapters/log.ts',
   'smol-toml': 'src/adapters/config-file.ts',
+  zod: 'src/adapters/docker/',
 };
 
 describe('imports', () => {
