@@ -4,7 +4,7 @@
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import { createWaiting, encodeUpstreamQuery, fitReply, formatQuestionKey } from '../core/dns/forward.ts';
-import { resolve } from '../core/dns/resolve.ts';
+import { resolve, resolveForeign } from '../core/dns/resolve.ts';
 import { encodeReply, type Query, RCODE } from '../core/dns/wire.ts';
 import { createZones, type Zone } from '../core/dns/zone.ts';
 import { type Cidr, containsCidr, parseCidr } from '../core/ip.ts';
@@ -56,7 +56,8 @@ export interface Responder {
 }
 
 export function createResponder(deps: ResponderDeps, options: ResponderOptions = {}): Responder {
-  const zones = createZones(deps, { ttlSeconds: options.ttlSeconds ?? 5 });
+  const { ttlSeconds = 5 } = options;
+  const zones = createZones(deps, { ttlSeconds });
   const waiting = createWaiting({ perClient: options.waitingPerClient ?? 64, total: options.waitingTotal ?? 1024 });
   const flights = new Map<string, Promise<Uint8Array | undefined>>();
   const counts = { answered: 0, dropped: 0, forwarded: 0, merged: 0, failed: 0, overloaded: 0 };
@@ -107,10 +108,14 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
 
   return {
     handler(message, client) {
-      const known = zonesOf(client);
-      const asker = known && { address: client.address, transport: client.transport, zones: known, isOverlay };
-      const resolution = asker && resolve(message, asker, random);
-      if (asker === undefined || resolution === undefined) {
+      // The host's own listener: whoever asks there is on none of our networks.
+      const foreign = client.networkId === '';
+      const known = foreign ? undefined : zonesOf(client);
+      const resolution = foreign
+        ? resolveForeign(message, { ttlSeconds, isOverlay })
+        : known &&
+          resolve(message, { address: client.address, transport: client.transport, zones: known, isOverlay }, random);
+      if (resolution === undefined) {
         counts.dropped += 1;
         return undefined;
       }
@@ -122,7 +127,7 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
         counts.overloaded += 1;
         return encodeReply(resolution, RCODE.SERVFAIL);
       }
-      const networkIds = asker.zones.map(({ networkId }) => networkId);
+      const networkIds = known?.map(({ networkId }) => networkId) ?? [];
       return forward(resolution, client, networkIds);
     },
     invalidate: (networkId) => zones.invalidate(networkId),

@@ -1,11 +1,15 @@
 /**
  * The decision for one question: an answer from our own zones, a refusal, or leave to ask an upstream server.
  *
- * Guarantees: names of the client's networks and addresses of any network never leave; a single label never leaves; a
- * client whose networks are all internal never has anything forwarded; who is not on the asked network gets no answer.
- * The network asked comes first, then the client's other networks in the order given.
+ * Guarantees: names of the client's networks, names of our domain and addresses of any network never leave; a single
+ * label never leaves; a client whose networks are all internal never has anything forwarded; who is not on the asked
+ * network gets no answer. The network asked comes first, then the client's other networks in the order given.
+ *
+ * Endpoints are given names with dots, too, such as `db.example.com`. What ends in our domain, or in the name of one of
+ * the client's networks, belongs to that domain or network: no name given on another network stands in its way.
  */
 import { type Cidr, parseAddress } from '../ip.ts';
+import { DOMAIN, withinDomain } from './domain.ts';
 import { parseReverse, REVERSE_SUFFIX, type ReverseName } from './reverse.ts';
 import {
   CLASS_IN,
@@ -21,7 +25,7 @@ import {
   replyLimit,
   TYPE,
 } from './wire.ts';
-import { isOnSubnet, isWithin, lookUp, ownsBlock, recordsOf, type Zone } from './zone.ts';
+import { isBelow, isOnSubnet, lookUp, lookUpQualified, type Named, ownsBlock, recordsOf, type Zone } from './zone.ts';
 
 export interface Asker {
   readonly address: string;
@@ -40,6 +44,30 @@ export function resolve(message: Uint8Array, asker: Asker, random: () => number)
   const { zones } = asker;
   const address = parseAddress(asker.address);
   if (address === undefined || !isOnSubnet(zones[0], address)) return undefined;
+  const query = readQuestion(message);
+  if (query === undefined || query instanceof Uint8Array) return query;
+  return resolveOwn(query, asker, random) ?? (mayForward(zones) ? query : encodeReply(query, RCODE.REFUSED));
+}
+
+export interface ForeignAsker {
+  readonly ttlSeconds: number;
+  /** As of {@link Asker}. */
+  readonly isOverlay: (block: Cidr) => boolean;
+}
+
+/** The decision for who is on none of our networks: nothing of ours is told, all else is an upstream server's. */
+export function resolveForeign(message: Uint8Array, { ttlSeconds, isOverlay }: ForeignAsker): Resolution {
+  const query = readQuestion(message);
+  if (query === undefined || query instanceof Uint8Array) return query;
+  const inner = withinDomain(query.name);
+  if (inner !== undefined) return replyInDomain(query, inner === '', ttlSeconds);
+  const reverse = parseReverse(query.name);
+  if (reverse === undefined || !isOverlay(reverse.block)) return query;
+  return encodeReply(query, RCODE.NXDOMAIN, { authority: encodeSoa(query, REVERSE_SUFFIX, ttlSeconds) });
+}
+
+/** Bytes: what the message gets that is not a question to be decided on. */
+function readQuestion(message: Uint8Array): Resolution {
   const query = decodeQuery(message);
   if (query === undefined) return undefined;
   if (query.kind === 'malformed') return encodeFailure(message, query.rcode);
@@ -47,7 +75,7 @@ export function resolve(message: Uint8Array, asker: Asker, random: () => number)
   if (query.class !== CLASS_IN || query.type === TYPE.AXFR || query.type === TYPE.IXFR) {
     return encodeReply(query, RCODE.REFUSED);
   }
-  return resolveOwn(query, asker, random) ?? (mayForward(zones) ? query : encodeReply(query, RCODE.REFUSED));
+  return query;
 }
 
 /** True when what is not ours may be asked of an upstream server. */
@@ -57,26 +85,61 @@ export function mayForward(zones: readonly Zone[]): boolean {
 }
 
 function resolveOwn(query: Query, asker: Asker, random: () => number): Uint8Array | undefined {
-  const { zones, transport } = asker;
+  const { zones } = asker;
   const { name } = query;
+  const inner = withinDomain(name);
+  if (inner !== undefined) return resolveInDomain(query, inner, asker, random);
   let absent = false;
-  for (const zone of zones) {
+  let parent = false;
+  for (const zone of responsible(zones, name)) {
     const named = lookUp(zone, name);
-    if (named?.kind === 'resolves') {
-      if (query.type === TYPE.ANY) {
-        return encodeReply(query, RCODE.NOERROR, { answer: encodeMinimalAny(zone.ttlSeconds) });
-      }
-      if (query.type !== TYPE.A) return replyWithout(query, zones, RCODE.NOERROR);
-      const start = Math.floor(random() * named.addresses.length);
-      return encodeAddressReply(query, recordsOf(zone, named), start, replyLimit(query, transport));
-    }
-    if (named?.kind === 'parent') return replyWithout(query, zones, RCODE.NOERROR);
-    if (named !== undefined) absent = true;
+    if (named?.kind === 'resolves') return replyWith(query, zone, named, asker, random);
+    if (named?.kind === 'parent') parent = true;
+    else if (named !== undefined) absent = true;
   }
+  if (parent) return replyWithout(query, zones, RCODE.NOERROR);
   if (absent) return replyWithout(query, zones, RCODE.NXDOMAIN);
   const reverse = parseReverse(name);
   if (reverse !== undefined) return resolveReverse(query, asker, reverse);
   return isPrivate(name, zones) ? replyWithout(query, zones, RCODE.NXDOMAIN) : undefined;
+}
+
+/** Below a network's name that network alone. A container on one network, which most are, costs nothing. */
+function responsible(zones: readonly Zone[], name: string): readonly Zone[] {
+  if (zones.length === 1) return zones;
+  const owners = zones.filter((zone) => isBelow(zone, name));
+  return owners.length > 0 ? owners : zones;
+}
+
+function resolveInDomain(query: Query, inner: string, asker: Asker, random: () => number): Uint8Array {
+  const { zones } = asker;
+  let parent = inner === '';
+  for (const zone of zones) {
+    const named = lookUpQualified(zone, inner);
+    if (named?.kind === 'resolves') return replyWith(query, zone, named, asker, random);
+    if (named?.kind === 'parent') parent = true;
+  }
+  return replyInDomain(query, parent, zones[0].ttlSeconds);
+}
+
+/** The name has no records: it does not exist, or only names below it do. */
+function replyInDomain(query: Query, parent: boolean, ttlSeconds: number): Uint8Array {
+  const rcode = parent ? RCODE.NOERROR : RCODE.NXDOMAIN;
+  return encodeReply(query, rcode, { authority: encodeSoa(query, DOMAIN, ttlSeconds) });
+}
+
+function replyWith(query: Query, zone: Zone, named: Named, asker: Asker, random: () => number): Uint8Array {
+  if (query.type === TYPE.ANY) {
+    return encodeReply(query, RCODE.NOERROR, { answer: encodeMinimalAny(zone.ttlSeconds) });
+  }
+  if (query.type === TYPE.A) {
+    const start = Math.floor(random() * named.addresses.length);
+    return encodeAddressReply(query, recordsOf(zone, named), start, replyLimit(query, asker.transport));
+  }
+  const within = withinDomain(query.name);
+  return within === undefined
+    ? replyWithout(query, asker.zones, RCODE.NOERROR)
+    : replyInDomain(query, true, zone.ttlSeconds);
 }
 
 /** Single labels, and services (`_http._tcp.web`) of single labels and of names that are ours. */
@@ -113,6 +176,7 @@ function resolveReverse(query: Query, asker: Asker, reverse: ReverseName): Uint8
 
 /** Nothing of this type, or no such name: the SOA bounds how long a cache may believe it. */
 function replyWithout(query: Query, zones: Asker['zones'], rcode: number): Uint8Array {
-  const apex = zones.find((zone) => isWithin(zone, query.name))?.network ?? '';
+  const { name } = query;
+  const apex = zones.find((zone) => zone.network === name || isBelow(zone, name))?.network ?? '';
   return encodeReply(query, rcode, { authority: encodeSoa(query, apex, zones[0].ttlSeconds) });
 }

@@ -1,6 +1,6 @@
 /**
  * What one network's responder knows: every name of every endpoint, from the cluster view. Names of an endpoint are
- * its name, its aliases and its short id; `name.network` and `tasks.name` are derived when asked. A suspect member's
+ * its name, its aliases and its short id, dots and all; `name.network` and `tasks.name` are derived when asked. A suspect member's
  * names stay known but have no address: they do not resolve, and they do not leak to an upstream server either.
  *
  * Building costs one pass over the network's endpoints; answers are encoded at the first question for a name and
@@ -82,8 +82,11 @@ function addName(names: Map<string, Named>, name: string, address: number | unde
 
 /** What this network knows of a name; undefined when the name is not one of its own. */
 export function lookUp(zone: Zone, name: string): Named | undefined {
-  const direct = zone.names.get(name) ?? lookUpTasks(zone, name);
-  if (direct !== undefined) return direct;
+  return zone.names.get(name) ?? lookUpTasks(zone, name) ?? lookUpQualified(zone, name);
+}
+
+/** The same of names that end in the network's own, and of no others. */
+export function lookUpQualified(zone: Zone, name: string): Named | undefined {
   if (name === zone.network) return PARENT;
   const inner = innerName(zone, name);
   if (inner === undefined) return undefined;
@@ -102,9 +105,9 @@ function innerName(zone: Zone, name: string): string | undefined {
   return end > 0 && name[end] === '.' && name.endsWith(zone.network) ? name.slice(0, end) : undefined;
 }
 
-/** True when the name is the network's or below it. */
-export function isWithin(zone: Zone, name: string): boolean {
-  return name === zone.network || innerName(zone, name) !== undefined;
+/** True when the name is one below the network's. */
+export function isBelow(zone: Zone, name: string): boolean {
+  return innerName(zone, name) !== undefined;
 }
 
 export function recordsOf(zone: Zone, named: Named): Uint8Array {
