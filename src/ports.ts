@@ -3,22 +3,7 @@
  * `src/adapters` implements them for the real world, `test/sim` for a cluster in one process.
  */
 import type { ContainerRef, LocalEndpoint } from './core/container.ts';
-import type {
-  CreateEndpointAnswer,
-  CreateEndpointCall,
-  CreateNetworkCall,
-  DeleteNetworkCall,
-  EndpointCall,
-  ExternalConnectivityCall,
-  JoinAnswer,
-  JoinCall,
-  ReleaseAddressCall,
-  ReleasePoolCall,
-  RequestAddressAnswer,
-  RequestAddressCall,
-  RequestPoolAnswer,
-  RequestPoolCall,
-} from './core/docker/driver-calls.ts';
+import type { DriverCalls } from './core/docker/driver-calls.ts';
 import type { EngineContainer, EngineNetwork, EngineNetworkSpec } from './core/docker/engine.ts';
 import type { GossipMessage } from './core/gossip/message.ts';
 import type { ApplyResult, KernelChange, Observed, Plan, Scope } from './core/host-state.ts';
@@ -367,26 +352,11 @@ export interface Engine {
   events(signal: AbortSignal): AsyncIterable<EngineEvent>;
 }
 
-type DriverHandler<Call, Answer = void> = (call: Call, signal: AbortSignal) => Promise<Answer>;
-
 /**
- * What the engine asks of us as its network driver and its IPAM driver: the calls that need the agent. It holds locks
- * while it waits, without a limit of its own: handlers end soon after their signal aborts, and never wait for a call
- * of {@link Engine}. What is thrown reaches the engine's user.
+ * What the engine asks of us as its network driver and its IPAM driver. It holds locks while it waits, without a limit
+ * of its own: handlers end soon after their signal aborts, and never wait for a call of {@link Engine}.
  */
-export interface DriverHandlers {
-  readonly createNetwork: DriverHandler<CreateNetworkCall>;
-  readonly deleteNetwork: DriverHandler<DeleteNetworkCall>;
-  readonly createEndpoint: DriverHandler<CreateEndpointCall, CreateEndpointAnswer>;
-  readonly join: DriverHandler<JoinCall, JoinAnswer>;
-  readonly leave: DriverHandler<EndpointCall>;
-  readonly deleteEndpoint: DriverHandler<EndpointCall>;
-  readonly programExternalConnectivity: DriverHandler<ExternalConnectivityCall>;
-  readonly requestPool: DriverHandler<RequestPoolCall, RequestPoolAnswer>;
-  readonly releasePool: DriverHandler<ReleasePoolCall>;
-  readonly requestAddress: DriverHandler<RequestAddressCall, RequestAddressAnswer>;
-  readonly releaseAddress: DriverHandler<ReleaseAddressCall>;
-}
+export type DriverHandlers = DriverCalls<AbortSignal>;
 
 // ---------------------------------------------------------------- kernel
 

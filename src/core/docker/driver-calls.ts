@@ -135,6 +135,21 @@ export interface ReleaseAddressCall {
 
 // ---------------------------------------------------------------- both
 
+/** The calls that need the agent. What is thrown reaches the engine's user. `Signal`: tells a call that it takes too long. */
+export interface DriverCalls<Signal> {
+  readonly createNetwork: (call: CreateNetworkCall, signal: Signal) => Promise<void>;
+  readonly deleteNetwork: (call: DeleteNetworkCall, signal: Signal) => Promise<void>;
+  readonly createEndpoint: (call: CreateEndpointCall, signal: Signal) => Promise<CreateEndpointAnswer>;
+  readonly join: (call: JoinCall, signal: Signal) => Promise<JoinAnswer>;
+  readonly leave: (call: EndpointCall, signal: Signal) => Promise<void>;
+  readonly deleteEndpoint: (call: EndpointCall, signal: Signal) => Promise<void>;
+  readonly programExternalConnectivity: (call: ExternalConnectivityCall, signal: Signal) => Promise<void>;
+  readonly requestPool: (call: RequestPoolCall, signal: Signal) => Promise<RequestPoolAnswer>;
+  readonly releasePool: (call: ReleasePoolCall, signal: Signal) => Promise<void>;
+  readonly requestAddress: (call: RequestAddressCall, signal: Signal) => Promise<RequestAddressAnswer>;
+  readonly releaseAddress: (call: ReleaseAddressCall, signal: Signal) => Promise<void>;
+}
+
 /** Since the agent's start. */
 export interface DriverCounters {
   readonly requests: number;

@@ -1,9 +1,8 @@
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { servePlugin } from '../../../../src/adapters/docker/plugin-server.ts';
+import { type PluginServer, servePlugin } from '../../../../src/adapters/docker/plugin-server.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 import type { DriverHandlers, Logger } from '../../../../src/ports.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
@@ -19,7 +18,7 @@ const silent: Logger = { error() {}, warn() {}, info() {}, debug() {}, child: ()
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'overlayd-plugin-'));
-  path = join(directory, 'plugins/overlayd.sock');
+  path = join(directory, 'overlayd.sock');
   quit = new AbortController();
   clock = new VirtualClock();
 });
@@ -37,9 +36,9 @@ const NO_HANDLERS: DriverHandlers = {
   ...{ requestAddress: refuse, releaseAddress: refuse },
 };
 
-async function serve(handlers: Partial<DriverHandlers> = {}, signal = quit.signal) {
+async function serve(handlers: Partial<DriverHandlers> = {}) {
   const deps = { handlers: { ...NO_HANDLERS, ...handlers }, clock, logger: silent };
-  const server = await servePlugin(deps, { socket: { path } }, signal);
+  const server = await servePlugin(deps, { socket: { path } }, quit.signal);
   running.push(server.ended);
   return server;
 }
@@ -296,14 +295,10 @@ describe('a handler that takes too long', () => {
   const leaving = { NetworkID: 'n', EndpointID: 'e1' };
 
   /** Lets time pass until the reply is there. */
-  async function passing<T>(reply: Promise<T>, begun: Promise<unknown>): Promise<T> {
+  async function passing<T>(server: PluginServer, reply: Promise<T>, begun: Promise<unknown>): Promise<T> {
     await begun;
     await clock.advance(11_999);
-    let there = false;
-    reply.finally(() => {
-      there = true;
-    });
-    expect(there).toBe(false);
+    expect(server.counters().timedOut).toBe(0);
     await clock.advance(5_000);
     return reply;
   }
@@ -320,7 +315,7 @@ describe('a handler that takes too long', () => {
         return waiting.promise;
       },
     });
-    const reply = await passing(call('NetworkDriver.Leave', leaving), begun.promise);
+    const reply = await passing(server, call('NetworkDriver.Leave', leaving), begun.promise);
     expect(reply.body.Err).toBe('etcd does not answer (store-unavailable)');
     expect(server.counters()).toEqual({ requests: 1, failed: 1, timedOut: 1 });
   });
@@ -333,59 +328,15 @@ describe('a handler that takes too long', () => {
         return new Promise(() => {});
       },
     });
-    const reply = await passing(call('NetworkDriver.Leave', leaving), begun.promise);
+    const reply = await passing(server, call('NetworkDriver.Leave', leaving), begun.promise);
     expect(reply.body.Err).toMatch(/^NetworkDriver.Leave \(EndpointID e1\) was not done within 12 s .*\(cancelled\)$/);
     expect(server.counters()).toEqual({ requests: 1, failed: 1, timedOut: 1 });
     expect((await call('Plugin.Activate')).status).toBe(200);
   });
 });
 
-describe('the socket', () => {
-  const mode = (file: string) => (statSync(file).mode & 0o777).toString(8);
-
-  it('is made with its directory, for root and its group, and removed in the end', async () => {
-    const server = await serve();
-    expect(mode(path)).toBe('660');
-    quit.abort();
-    await server.ended;
-    expect(existsSync(path)).toBe(false);
-  });
-
-  it('that a crash left behind is replaced', async () => {
-    mkdirSync(join(directory, 'plugins'));
-    const dead = await listenAt(join(directory, 'dead'));
-    renameSync(join(directory, 'dead'), path);
-    await new Promise((resolve) => dead.close(resolve));
-    expect(statSync(path).isSocket()).toBe(true);
-    await serve();
-    expect((await call('Plugin.Activate')).status).toBe(200);
-  });
-
-  it('on which somebody answers is left alone', async () => {
-    mkdirSync(join(directory, 'plugins'));
-    const other = await listenAt(path);
-    await expect(serve()).rejects.toMatchObject({ code: 'conflict' });
-    await new Promise((resolve) => other.close(resolve));
-  });
-
-  it('cannot take the place of a file', async () => {
-    mkdirSync(join(directory, 'plugins'));
-    writeFileSync(path, 'precious');
-    await expect(serve()).rejects.toMatchObject({ code: 'config-invalid' });
-    expect(statSync(path).size).toBe(8);
-  });
-
-  it('of a successor is not removed', async () => {
-    const server = await serve();
-    rmSync(path);
-    const successor = await listenAt(path);
-    quit.abort();
-    await server.ended;
-    expect(existsSync(path)).toBe(true);
-    await new Promise((resolve) => successor.close(resolve));
-  });
-
-  it('is gone after the calls that run were answered', async () => {
+describe('a server that ends', () => {
+  it('answers the calls that run', async () => {
     const begun = Promise.withResolvers<void>();
     const server = await serve({
       leave: (_, signal) => {
@@ -402,9 +353,3 @@ describe('the socket', () => {
     await server.ended;
   });
 });
-
-async function listenAt(where: string): Promise<Server> {
-  const server = createServer((socket) => socket.destroy());
-  await new Promise<void>((resolve) => server.listen(where, resolve));
-  return server;
-}

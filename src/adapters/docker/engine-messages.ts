@@ -1,0 +1,153 @@
+/** The Docker Engine's JSON, as much of it as matters here; more fields are let pass. Go writes `null` for empty ones. */
+import { z } from 'zod';
+import type { EngineContainer, EngineNetwork, EngineNetworkSpec } from '../../core/docker/engine.ts';
+import type { EngineEvent } from '../../ports.ts';
+
+const texts = z
+  .array(z.string())
+  .nullish()
+  .transform((value) => value ?? []);
+const map = z
+  .record(z.string(), z.string())
+  .nullish()
+  .transform((value) => value ?? {});
+
+export interface EngineVersion {
+  /** e.g. `20.10.24`. */
+  readonly engine: string;
+  /** The newest API that it speaks, e.g. `1.41`. */
+  readonly api: string;
+  readonly oldestApi: string;
+}
+
+export const versionResponse = z
+  .object({ Version: z.string(), ApiVersion: z.string(), MinAPIVersion: z.string().nullish() })
+  .transform(
+    ({ Version, ApiVersion, MinAPIVersion }): EngineVersion => ({
+      engine: Version,
+      api: ApiVersion,
+      oldestApi: MinAPIVersion || ApiVersion,
+    }),
+  );
+
+export const networksResponse = z.array(
+  z
+    .object({
+      Id: z.string(),
+      Name: z.string(),
+      Driver: z.string(),
+      Labels: map,
+      IPAM: z.object({ Options: map }).nullish(),
+    })
+    .transform(
+      ({ Id, Name, Driver, Labels, IPAM }): EngineNetwork => ({
+        id: Id,
+        name: Name,
+        driver: Driver,
+        labels: Labels,
+        ipamOptions: IPAM?.Options ?? {},
+      }),
+    ),
+);
+
+export const createdResponse = z.object({ Id: z.string().min(1) });
+
+export const containersResponse = z.array(z.object({ Id: z.string() }).transform(({ Id }) => Id));
+
+const attachment = z.object({
+  NetworkID: z.string().nullish(),
+  EndpointID: z.string().nullish(),
+  Aliases: texts,
+  DNSNames: texts,
+});
+
+export const containerResponse = z
+  .object({
+    Id: z.string(),
+    Name: z.string(),
+    State: z.object({ Pid: z.number() }),
+    Config: z.object({ Hostname: z.string().nullish() }),
+    NetworkSettings: z.object({ Networks: z.record(z.string(), attachment.nullable()).nullish() }).nullish(),
+  })
+  .transform(
+    ({ Id, Name, State, Config, NetworkSettings }): EngineContainer => ({
+      id: Id,
+      name: Name.replace(/^\//, ''),
+      pid: State.Pid,
+      hostname: Config.Hostname ?? '',
+      networks: Object.values(NetworkSettings?.Networks ?? {}).flatMap((found) =>
+        found === null
+          ? []
+          : [
+              {
+                networkId: found.NetworkID ?? '',
+                endpointId: found.EndpointID ?? '',
+                // Up to Docker 24 all are in the first; from 25 on the first has the user's only, the second all.
+                aliases: [...new Set([...found.Aliases, ...found.DNSNames])],
+              },
+            ],
+      ),
+    }),
+  );
+
+/** Body of `POST /networks/create`. */
+export function createNetworkBody(spec: EngineNetworkSpec): object {
+  return {
+    Name: spec.name,
+    // Needed up to Docker 24: without it an engine makes a second network of the same name.
+    CheckDuplicate: true,
+    Driver: spec.driver,
+    Internal: spec.internal,
+    EnableIPv6: false,
+    Labels: spec.labels,
+    Options: spec.options,
+    IPAM: {
+      Driver: spec.driver,
+      Options: spec.ipamOptions,
+      Config: spec.subnets.map(({ cidr, gateway, ipRange, auxAddresses }) => ({
+        Subnet: cidr,
+        Gateway: gateway,
+        ...(ipRange === undefined ? {} : { IPRange: ipRange }),
+        AuxiliaryAddresses: auxAddresses,
+      })),
+    },
+  };
+}
+
+// ---------------------------------------------------------------- events
+
+const NETWORK_ACTIONS = ['create', 'destroy'] as const;
+const LINK_ACTIONS = ['connect', 'disconnect'] as const;
+const CONTAINER_ACTIONS = ['start', 'rename', 'die', 'destroy'] as const;
+
+/** What the engine is asked to tell; it knows no filter by type and action together. */
+export const EVENT_FILTERS = {
+  type: ['network', 'container'],
+  event: [...NETWORK_ACTIONS, ...LINK_ACTIONS, ...CONTAINER_ACTIONS].filter(
+    (name, at, all) => all.indexOf(name) === at,
+  ),
+};
+
+const message = z.object({
+  Type: z.string(),
+  Action: z.string(),
+  Actor: z.object({ ID: z.string(), Attributes: z.object({ container: z.string().optional() }).nullish() }),
+});
+
+/** Undefined for what is of no concern. */
+export function parseEvent(json: unknown): EngineEvent | undefined {
+  const parsed = message.safeParse(json);
+  if (!parsed.success) return undefined;
+  const { Type, Action, Actor } = parsed.data;
+  if (Type === 'container') {
+    const action = CONTAINER_ACTIONS.find((name) => name === Action);
+    return action && { kind: 'container', action, id: Actor.ID };
+  }
+  if (Type !== 'network') return undefined;
+  const link = LINK_ACTIONS.find((name) => name === Action);
+  const container = Actor.Attributes?.container;
+  if (link !== undefined)
+    return container === undefined ? undefined : { kind: 'container', action: link, id: container };
+  const action = NETWORK_ACTIONS.find((name) => name === Action);
+  return action && { kind: 'network', action, id: Actor.ID };
+}

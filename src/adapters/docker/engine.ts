@@ -1,0 +1,88 @@
+/** The API of this host's Docker Engine: a thin client of the few calls that are needed, for Docker 20.10 and later. */
+import type { z } from 'zod';
+import { OverlaydError } from '../../core/errors.ts';
+import type { Clock, Engine } from '../../ports.ts';
+import { compare, createEngineConnection, type EngineReply, messageOf, refusal } from './engine-connection.ts';
+import { engineEvents } from './engine-events.ts';
+import {
+  containerResponse,
+  containersResponse,
+  createdResponse,
+  createNetworkBody,
+  networksResponse,
+} from './engine-messages.ts';
+
+export interface EngineOptions {
+  readonly socketPath: string;
+  readonly limitMs?: number;
+  /** Of calls that wait for a container's start, or for what our own drivers are asked meanwhile. */
+  readonly longLimitMs?: number;
+}
+
+/** The first API whose `connect` heeds a MAC address (Docker 25). */
+const MAC_ON_CONNECT_API = '1.44';
+
+export function createEngine({ clock }: { readonly clock: Clock }, options: EngineOptions): Engine {
+  const { socketPath, limitMs = 10_000, longLimitMs = 60_000 } = options;
+  const connection = createEngineConnection(socketPath);
+  const get = (path: string, limit = limitMs) => connection.call({ method: 'GET', path, limitMs: limit });
+  const post = (path: string, body: object) => connection.call({ method: 'POST', path, body, limitMs: longLimitMs });
+
+  return {
+    async networks() {
+      return read(networksResponse, await get('/networks'));
+    },
+    async createNetwork(spec) {
+      const reply = await post('/networks/create', createNetworkBody(spec));
+      if (reply.status === 409) throw new OverlaydError('conflict', `the Docker Engine refused: ${messageOf(reply)}`);
+      return read(createdResponse, reply).Id;
+    },
+    async removeNetwork(id) {
+      const path = `/networks/${encodeURIComponent(id)}`;
+      const reply = await connection.call({ method: 'DELETE', path, limitMs: longLimitMs });
+      if (reply.status === 404) return false;
+      accept(reply);
+      return true;
+    },
+    async running() {
+      return read(containersResponse, await get('/containers/json'));
+    },
+    async inspect(ref) {
+      const reply = await get(`/containers/${encodeURIComponent(ref)}/json`, longLimitMs);
+      return reply.status === 404 ? undefined : read(containerResponse, reply);
+    },
+    async connect(networkId, containerId, { aliases, ip, mac }) {
+      if (mac !== undefined) {
+        const { engine, api } = await connection.version(limitMs);
+        if (compare(api, MAC_ON_CONNECT_API) < 0) {
+          const message = `Docker ${engine} cannot connect a container with a MAC address of choice: leave it out, or use Docker 25 or newer`;
+          throw new OverlaydError('engine-refused', message);
+        }
+      }
+      const config = {
+        Aliases: aliases,
+        ...(ip === undefined ? {} : { IPAMConfig: { IPv4Address: ip } }),
+        ...(mac === undefined ? {} : { MacAddress: mac }),
+      };
+      const path = `/networks/${encodeURIComponent(networkId)}/connect`;
+      accept(await post(path, { Container: containerId, EndpointConfig: config }));
+    },
+    async disconnect(networkId, containerId, force) {
+      const path = `/networks/${encodeURIComponent(networkId)}/disconnect`;
+      accept(await post(path, { Container: containerId, Force: force }));
+    },
+    events: (signal) => engineEvents({ connection, clock }, { socketPath, limitMs }, signal),
+  };
+}
+
+function accept(reply: EngineReply): void {
+  if (reply.status >= 400) throw refusal(reply);
+}
+
+function read<T>(schema: z.ZodType<T>, reply: EngineReply): T {
+  accept(reply);
+  const parsed = schema.safeParse(reply.body);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  throw new OverlaydError('engine-refused', `the Docker Engine's answer is not understood: ${problems}`);
+}

@@ -1,0 +1,261 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createEngine, type EngineOptions } from '../../../../src/adapters/docker/engine.ts';
+import { systemClock } from '../../../../src/adapters/system/time.ts';
+import { type EnginePlayer, type Play, playEngine, VERSION } from './engine-player.ts';
+
+let directory: string;
+let socketPath: string;
+let player: EnginePlayer | undefined;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'overlayd-engine-'));
+  socketPath = join(directory, 'docker.sock');
+});
+
+afterEach(async () => {
+  await player?.end();
+  player = undefined;
+  rmSync(directory, { recursive: true });
+});
+
+const open = (options: Partial<EngineOptions> = {}) => createEngine({ clock: systemClock }, { socketPath, ...options });
+
+async function play(script: Play): Promise<EnginePlayer> {
+  player = await playEngine(socketPath, script);
+  return player;
+}
+
+const SPEC = {
+  name: 'web',
+  driver: 'overlayd',
+  internal: true,
+  labels: { 'overlayd.network': 'n1' },
+  options: { mtu: '1400' },
+  ipamOptions: { net: 'web' },
+  subnets: [{ cidr: '10.0.0.0/24', gateway: '10.0.0.1', ipRange: '10.0.0.128/25', auxAddresses: { r: '10.0.0.2' } }],
+};
+
+describe('networks', () => {
+  it('are listed with what says whose they are', async () => {
+    await play(({ path }) =>
+      path === '/networks'
+        ? {
+            status: 200,
+            body: [
+              { Id: 'a', Name: 'host', Driver: 'host', Labels: null, IPAM: { Driver: 'default', Options: null } },
+              {
+                Id: 'b',
+                Name: 'web',
+                Driver: 'overlayd',
+                Labels: { x: 'y' },
+                IPAM: { Options: { net: 'web' } },
+                New: [],
+              },
+            ],
+          }
+        : { status: 404 },
+    );
+    expect(await open().networks()).toEqual([
+      { id: 'a', name: 'host', driver: 'host', labels: {}, ipamOptions: {} },
+      { id: 'b', name: 'web', driver: 'overlayd', labels: { x: 'y' }, ipamOptions: { net: 'web' } },
+    ]);
+  });
+
+  it('are made', async () => {
+    const { calls } = await play(({ path }) =>
+      path === '/networks/create' ? { status: 201, body: { Id: 'b', Warning: '' } } : { status: 404 },
+    );
+    expect(await open().createNetwork(SPEC)).toBe('b');
+    expect(calls.at(-1)).toMatchObject({
+      method: 'POST',
+      body: {
+        ...{ Name: 'web', CheckDuplicate: true, Driver: 'overlayd', Internal: true, EnableIPv6: false },
+        Labels: { 'overlayd.network': 'n1' },
+        Options: { mtu: '1400' },
+        IPAM: {
+          Driver: 'overlayd',
+          Options: { net: 'web' },
+          Config: [
+            {
+              ...{ Subnet: '10.0.0.0/24', Gateway: '10.0.0.1', IPRange: '10.0.0.128/25' },
+              AuxiliaryAddresses: { r: '10.0.0.2' },
+            },
+          ],
+        },
+      },
+    });
+  });
+
+  it('of a name that is taken are a conflict', async () => {
+    const message = 'network with name web already exists';
+    await play(({ method }) => (method === 'POST' ? { status: 409, body: { message } } : { status: 404 }));
+    await expect(open().createNetwork(SPEC)).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining(message),
+    });
+  });
+
+  it('are removed, or were gone already, or are in use', async () => {
+    await play(({ method, path }) => {
+      if (method !== 'DELETE') return { status: 404 };
+      if (path === '/networks/there') return { status: 204 };
+      if (path === '/networks/busy') return { status: 403, body: { message: 'network busy has active endpoints' } };
+      return { status: 404, body: { message: 'no such network' } };
+    });
+    const engine = open();
+    expect(await engine.removeNetwork('there')).toBe(true);
+    expect(await engine.removeNetwork('gone')).toBe(false);
+    await expect(engine.removeNetwork('busy')).rejects.toMatchObject({
+      code: 'engine-refused',
+      message: 'the Docker Engine refused: network busy has active endpoints',
+    });
+  });
+});
+
+describe('containers', () => {
+  const CONTAINER = {
+    Id: 'c1',
+    Name: '/api',
+    State: { Pid: 42, Running: true },
+    Config: { Hostname: 'c1host' },
+    NetworkSettings: {
+      Networks: {
+        web: { NetworkID: 'n', EndpointID: 'e', Aliases: ['shop'], DNSNames: ['api', 'shop', 'c1'] },
+        old: { NetworkID: 'o', EndpointID: '', Aliases: null },
+      },
+    },
+  };
+
+  it('that run are listed', async () => {
+    await play(({ path }) =>
+      path === '/containers/json' ? { status: 200, body: [{ Id: 'a' }, { Id: 'b' }] } : { status: 404 },
+    );
+    expect(await open().running()).toEqual(['a', 'b']);
+  });
+
+  it('are looked at, with all names that the engine gives them', async () => {
+    const script: Play = ({ path }) =>
+      path === '/containers/a%2Fb/json' ? { status: 200, body: CONTAINER } : { status: 404 };
+    await play(script);
+    const engine = open();
+    expect(await engine.inspect('a/b')).toEqual({
+      id: 'c1',
+      name: 'api',
+      pid: 42,
+      hostname: 'c1host',
+      networks: [
+        { networkId: 'n', endpointId: 'e', aliases: ['shop', 'api', 'c1'] },
+        { networkId: 'o', endpointId: '', aliases: [] },
+      ],
+    });
+    expect(await engine.inspect('nobody')).toBe(undefined);
+  });
+
+  it('that are something else than a container are not understood', async () => {
+    await play(({ path }) =>
+      path === '/version' ? { status: 404 } : { status: 200, body: { ...CONTAINER, State: 'up' } },
+    );
+    await expect(open().inspect('c1')).rejects.toMatchObject({
+      code: 'engine-refused',
+      message: expect.stringContaining('State'),
+    });
+  });
+
+  const none = { ip: undefined, mac: undefined };
+
+  it('are connected and disconnected', async () => {
+    const { calls } = await play(({ method }) => ({ status: method === 'POST' ? 200 : 404 }));
+    const engine = open();
+    await engine.connect('n', 'c', { ...none, aliases: ['db'], ip: '10.0.0.9' });
+    await engine.disconnect('n', 'c', true);
+    const posts = calls.filter(({ method }) => method === 'POST').map(({ path, body }) => ({ path, body }));
+    const EndpointConfig = { Aliases: ['db'], IPAMConfig: { IPv4Address: '10.0.0.9' } };
+    expect(posts).toEqual([
+      { path: '/networks/n/connect', body: { Container: 'c', EndpointConfig } },
+      { path: '/networks/n/disconnect', body: { Container: 'c', Force: true } },
+    ]);
+  });
+
+  it('are connected with a MAC address where the engine heeds it, and nowhere else', async () => {
+    let api = '1.44';
+    const { calls } = await play(({ method, path }) => {
+      if (path === '/version') return { status: 200, body: { ...VERSION, ApiVersion: api } };
+      return { status: method === 'POST' ? 200 : 404 };
+    });
+    const mac = '02:00:00:00:00:01';
+    await open().connect('n', 'c', { ...none, aliases: [], mac });
+    expect(calls.at(-1)?.body.EndpointConfig.MacAddress).toBe(mac);
+    api = '1.43';
+    await expect(open().connect('n', 'c', { ...none, aliases: [], mac })).rejects.toMatchObject({
+      code: 'engine-refused',
+      message: expect.stringContaining('Docker 20.10.24'),
+    });
+  });
+
+  it('cannot be connected to what is not there', async () => {
+    await play(() => ({ status: 404, body: { message: 'network n not found' } }));
+    await expect(open().connect('n', 'c', { ...none, aliases: [] })).rejects.toMatchObject({ code: 'engine-refused' });
+  });
+});
+
+describe("the API's version", () => {
+  const versions = (ApiVersion: string, MinAPIVersion: string) => async () => {
+    const { calls } = await play(({ path }) => {
+      if (path === '/version') return { status: 200, body: { Version: 'x', ApiVersion, MinAPIVersion } };
+      return { status: 200, body: [] };
+    });
+    await open().running();
+    return calls.at(-1)?.version;
+  };
+
+  it.each([
+    ['1.41', '1.12', '1.41', 'the one of an older engine'],
+    ['1.54', '1.44', '1.51', 'ours, of an engine that knows it'],
+    ['1.60', '1.55', '1.55', 'the oldest of an engine that knows ours no more'],
+  ])('%s down to %s: %s, %s', async (newest, oldest, expected) => {
+    expect(await versions(newest, oldest)()).toBe(expected);
+  });
+
+  it('is asked for again when another engine has come', async () => {
+    let engine = { Version: '20.10.24', ApiVersion: '1.41', MinAPIVersion: '1.12' };
+    await play(({ path, version }) => {
+      if (path === '/version') return { status: 200, body: engine };
+      if (version === engine.ApiVersion) return { status: 200, body: [] };
+      const message = `client version ${version} is too old. Minimum supported API version is ${engine.MinAPIVersion}`;
+      return { status: 400, body: { message } };
+    });
+    const client = open();
+    await client.running();
+    engine = { Version: '29.0.0', ApiVersion: '1.51', MinAPIVersion: '1.44' };
+    expect(await client.running()).toEqual([]);
+  });
+});
+
+describe('an engine that is away', () => {
+  it('is named with its socket', async () => {
+    await expect(open().running()).rejects.toMatchObject({
+      code: 'engine-unavailable',
+      retryable: true,
+      message: expect.stringContaining(socketPath),
+    });
+  });
+
+  it('while it hangs, holds nobody up', async () => {
+    await play(({ path }) => (path === '/version' ? { status: 404 } : undefined));
+    const engine = open({ limitMs: 30, longLimitMs: 40 });
+    const hangs = { code: 'engine-unavailable', retryable: true, message: expect.stringContaining('did not answer') };
+    await expect(engine.running()).rejects.toMatchObject(hangs);
+    await expect(engine.inspect('c')).rejects.toMatchObject(hangs);
+  });
+
+  it('is not what answers in another way', async () => {
+    await play(() => ({ status: 200, body: 'hello' }));
+    await expect(open().running()).rejects.toMatchObject({
+      code: 'engine-unavailable',
+      message: expect.stringContaining('does not answer as a Docker Engine'),
+    });
+  });
+});
