@@ -115,14 +115,13 @@ export class EngineEndpoints {
     return this.#queue.run(endpointId, async () => {
       const found = this.#require(endpointId);
       const sharing = local.all().some((each) => each.engine?.sandbox === sandbox && each !== found);
+      // Begun by another run of the agent, or failed: it is begun again.
+      await (this.#wiring.get(endpointId) ?? this.#wire(found)).catch(() => this.#wire(found));
+      this.#wiring.delete(endpointId);
       const engine = { ...found.engine, endpointId, networkId: found.engine!.networkId, sandbox };
       const container = isHandedOver(found.container) ? handedOver(engine) : found.container;
       const endpoint = { ...found, container, engine };
-      const saved = local.update(endpoint);
-      // Begun by another run of the agent, or failed: it is begun again.
-      await (this.#wiring.get(endpointId) ?? this.#wire(endpoint)).catch(() => this.#wire(endpoint));
-      this.#wiring.delete(endpointId);
-      await Promise.all([saved, names.ensure(found.record.networkId)]);
+      await Promise.all([local.update(endpoint), names.ensure(found.record.networkId)]);
       return { endpoint, hasServiceRoute: sharing };
     });
   }

@@ -132,6 +132,8 @@ export class EngineSide {
         catchingUp.abort();
         this.networks.setReachable(false);
       } else if (event.kind === 'network') {
+        // Whatever we answered when it was to be removed.
+        if (event.action === 'destroy') await this.networks.unbind(event.id);
         this.networks.sync();
       } else if (event.action === 'connect' || event.action === 'start' || event.action === 'rename') {
         this.containers.lookAt(event.id);
