@@ -3,7 +3,7 @@
  * let pass, newer engines have more; fields of another type than the protocol's are refused. Go writes `null` for an
  * empty list or map, and `""` for no text.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type {
   CreateEndpointAnswer,
   CreateEndpointCall,

@@ -1,5 +1,5 @@
 /** The Docker Engine's JSON, as much of it as matters here; more fields are let pass. Go writes `null` for empty ones. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { EngineContainer, EngineNetwork, EngineNetworkSpec } from '../../core/docker/engine.ts';
 import type { EngineEvent } from '../../ports.ts';
 
