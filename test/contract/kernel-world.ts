@@ -1,7 +1,8 @@
 /** A cluster as records, for tests of one host's kernel: what the view says, and which endpoints are local. */
 import type { ClusterView } from '../../src/core/cluster-view.ts';
-import type { ContainerRef, LocalEndpoint } from '../../src/core/container.ts';
+import { type ContainerRef, type EngineAttachment, handedOver, type LocalEndpoint } from '../../src/core/container.ts';
 import { macOf, parseAddress } from '../../src/core/ip.ts';
+import { handoverLinkOf } from '../../src/core/plan/naming.ts';
 import type { EndpointRecord, NetworkRecord, NodeRecord } from '../../src/core/records.ts';
 
 export interface NetworkChoice {
@@ -108,6 +109,21 @@ export class World implements ClusterView {
     const endpoint = { record, container, ifname };
     this.local.set(record.id, endpoint);
     return endpoint;
+  }
+
+  /** As an engine's driver call leaves it: the engine has not taken the link yet. */
+  addHandedOver(network: NetworkRecord, address: string): LocalEndpoint & { readonly engine: EngineAttachment } {
+    const record = this.#endpointRecord(network, this.selfId, address);
+    this.endpointRecords.set(record.id, record);
+    const engine = { endpointId: record.id, networkId: network.id };
+    const endpoint = { record, container: handedOver(engine), ifname: handoverLinkOf(record.id), engine };
+    this.local.set(record.id, endpoint);
+    return endpoint;
+  }
+
+  /** The agent has learnt which container it is that an engine moved the link into. */
+  learn(endpoint: LocalEndpoint, container: ContainerRef, ifname: string): void {
+    this.local.set(endpoint.record.id, { ...endpoint, container, ifname });
   }
 
   remove(id: string): void {

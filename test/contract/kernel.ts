@@ -1,49 +1,28 @@
 /** What every kernel does for the planner: the fake and the real one pass the same. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ContainerRef } from '../../src/core/container.ts';
-import { desired } from '../../src/core/desired.ts';
-import {
-  type ApplyResult,
-  HOST,
-  type KernelChange,
-  type NamespaceState,
-  type Observed,
-  type Op,
-  type Plan,
-  TUNNEL,
-} from '../../src/core/host-state.ts';
+import { HOST, type KernelChange, type NamespaceState, type Op, TUNNEL } from '../../src/core/host-state.ts';
 import { hostFilter } from '../../src/core/plan/filter.ts';
 import { plan, planClear } from '../../src/core/plan.ts';
 import type { NetworkRecord } from '../../src/core/records.ts';
-import type { Kernel } from '../../src/ports.ts';
-import { World } from './kernel-world.ts';
+import { KernelBench, type KernelHost } from './kernel-bench.ts';
+import type { World } from './kernel-world.ts';
 
 const namesOf = (links: readonly { readonly name: string }[]) => links.map(({ name }) => name);
-
-/** A host without anything of overlayd in it. */
-export interface KernelHost {
-  readonly kernel: Kernel;
-  /** Address of the underlay. */
-  readonly vtep: string;
-  addContainer(name: string): Promise<ContainerRef>;
-  killContainer(name: string): Promise<void>;
-  /** Resolves when events are heard for certain, which is a moment after `changes` was begun. */
-  listening?(next: (match: (change: KernelChange) => boolean) => Promise<unknown>): Promise<void>;
-  close(): Promise<void>;
-}
 
 export function describeKernel(name: string, open: () => Promise<KernelHost>): void {
   describe(name, () => {
     let host: KernelHost;
     let world: World;
+    let bench: KernelBench;
     let web: NetworkRecord;
     let quit: AbortController;
 
     beforeEach(async () => {
       host = await open();
       quit = new AbortController();
-      world = new World('h1');
-      world.addNode('h1', host.vtep);
+      bench = new KernelBench(host);
+      world = bench.world;
       world.addNode('h2', '10.77.0.2');
       world.addNode('h3', '10.77.0.3', { dataPathPort: 4790 });
       web = world.addNetwork('web', { vni: 4096, cidr: '10.0.0.0/24', gateway: '10.0.0.1' });
@@ -54,40 +33,12 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
       await host.close();
     });
 
-    const want = () => desired({ view: world, self: world.self, local: [...world.local.values()] });
-
-    async function look(): Promise<Observed> {
-      const { networks } = want();
-      const names = [...world.networkRecords.values()].map(({ vni }) => `ovl-${vni}`);
-      const ports = networks.flatMap(({ namespace, ports: all }) =>
-        all.map(({ link, endpoint }) => ({ namespace, link, container: endpoint.container })),
-      );
-      return host.kernel.observe({
-        host: true,
-        networks: names,
-        containers: ports.map((port) => port.container),
-        ports,
-      });
-    }
-
-    const think = async (): Promise<Plan> => plan(want(), await look(), { complete: world.complete });
-
-    async function converge(): Promise<ApplyResult> {
-      const result = await host.kernel.apply(await think());
-      expect(result.failures.map(({ error }) => error.message)).toEqual([]);
-      return result;
-    }
-
-    /** Something else than overlayd does this. */
-    async function interfere(...ops: readonly Op[]): Promise<void> {
-      const planned = ops.map((op) => ({ op, reason: 'update' as const, network: undefined, endpointId: undefined }));
-      const stages = planned.map((op) => ({ essential: false, ops: [op] }));
-      expect((await host.kernel.apply({ stages, gone: [] })).failures).toEqual([]);
-    }
-
-    async function expectStable(): Promise<void> {
-      expect((await think()).stages).toEqual([]);
-    }
+    const want = () => bench.want();
+    const look = () => bench.look();
+    const think = () => bench.think();
+    const converge = () => bench.converge();
+    const interfere = (...ops: readonly Op[]) => bench.interfere(...ops);
+    const expectStable = () => bench.expectStable();
 
     async function network(): Promise<NamespaceState> {
       return (await look()).networks.get('ovl-4096')!;

@@ -18,6 +18,7 @@ import {
   type Plan,
   type Scope,
 } from '../../src/core/host-state.ts';
+import { formatAddress, parseCidr } from '../../src/core/ip.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import type { Kernel } from '../../src/ports.ts';
 import { FakeMachine } from './fake-machine.ts';
@@ -120,6 +121,15 @@ export class FakeKernel implements Kernel {
   /** The namespace ends, and with it both ends of its links. */
   killContainer(path: string): void {
     for (const place of this.machine.deletePlace(path)) this.#emit(place);
+  }
+
+  /** As a container engine does: takes a link from the host into the container, renames it, addresses it, ups it. */
+  takeOver(link: string, path: string, { ifname, cidr }: { readonly ifname: string; readonly cidr: string }): void {
+    const { address, prefix } = parseCidr(cidr)!;
+    const row = { link: ifname, address: formatAddress(address), prefix };
+    for (const place of this.machine.moveLink(HOST, link, path, ifname)) this.#emit(place);
+    this.interfere({ kind: 'set-link', at: path, name: ifname, set: { up: true } });
+    this.interfere({ kind: 'add-address', at: path, address: row });
   }
 
   /** Something else changes the kernel. `silent`: no event tells. */

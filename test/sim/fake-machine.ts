@@ -88,6 +88,16 @@ export class FakeMachine {
     return JSON.stringify(filter, (_, value) => (value instanceof Set ? [...value].sort() : value)) ?? '';
   }
 
+  /** It comes out down and bare, as one that was moved does. Returns the places that it touched. */
+  moveLink(from: Place, name: string, to: Place, newName: string): Place[] {
+    const link = this.#link(from, name);
+    if (this.#space(to).links.has(newName)) refuse(`${newName}: File exists`);
+    this.#space(from).links.delete(name);
+    this.#dropRows(this.#space(from), name);
+    this.#space(to).links.set(newName, { ...link, name: newName, up: false, master: undefined, port: undefined });
+    return [from, to];
+  }
+
   /** Returns the places that it touched; throws when the kernel would refuse. */
   carryOut(op: Op): Place[] {
     switch (op.kind) {

@@ -168,11 +168,14 @@ function renderRoute({ destination, gateway, link, protocol }: Route): string {
 
 /** For `ip -4 -j -d -force -batch -`: one line of JSON each. */
 export const DUMP_NETWORK = ['link show', 'address show', 'route show', 'neighbour show nud permanent', 'netconf show'];
-/** `netns list` is last because it says nothing at all when there is none. */
+/**
+ * `netns list` is last because it says nothing at all when there is none; the loopback is first because after `link
+ * show` iproute2 6.1 tells no addresses of a device that is named.
+ */
 export const DUMP_HOST = [
+  `address show dev ${LOOPBACK}`,
   'link show type veth',
   'address show type veth',
-  `address show dev ${LOOPBACK}`,
   `route show proto ${ROUTE_PROTOCOL}`,
   'neighbour show nud permanent',
   'netconf show',

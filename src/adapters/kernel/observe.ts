@@ -56,7 +56,7 @@ async function observeHost(run: Run, signal: AbortSignal | undefined) {
     listFilter(run, HOST, 'inet', signal),
   ]);
   if (!dump) throw new OverlaydError('internal', 'the namespace of this process cannot be gone');
-  const [links, addresses, loopback, routes, neighbours, netconf, namespaces] = dump;
+  const [loopback, links, addresses, routes, neighbours, netconf, namespaces] = dump;
   const state: NamespaceState = {
     forwarding: iproute2.parseForwarding(netconf),
     links: new Map([...iproute2.parseLinks(links)].filter(([name]) => isUplink(name))),

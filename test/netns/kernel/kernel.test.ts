@@ -1,6 +1,8 @@
 import { afterAll, beforeAll } from 'vitest';
 import { planClear } from '../../../src/core/plan.ts';
 import { describeKernel } from '../../contract/kernel.ts';
+import type { KernelHost } from '../../contract/kernel-bench.ts';
+import { describeEngineKernel } from '../../contract/kernel-engine.ts';
 import { Lab } from '../../lab/lab.ts';
 import { openKernel } from './kernel-host.ts';
 
@@ -10,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => lab?.close());
 
-describeKernel('the kernel of this machine', async () => {
+async function open(): Promise<KernelHost> {
   const host = lab.host(1);
   const { kernel, containers } = openKernel(host);
   const names = new Set<string>();
@@ -25,6 +27,12 @@ describeKernel('the kernel of this machine', async () => {
       names.delete(name);
       await host.deleteContainer(name);
     },
+    async takeOver(link, container, { ifname, cidr }) {
+      await host.must(['ip', 'link', 'set', link, 'netns', container]);
+      const inside = [`link set ${link} name ${ifname}`, `address add ${cidr} dev ${ifname}`, `link set ${ifname} up`];
+      await host.mustExec(container, ['ip', '-batch', '-'], { input: inside.join('\n') });
+    },
+    routesIn: (container) => host.mustExec(container, ['ip', 'route', 'show']),
     // Each monitor says `all` a second time once its process is certain to listen.
     async listening(next) {
       await next(({ kind }) => kind === 'all');
@@ -35,4 +43,7 @@ describeKernel('the kernel of this machine', async () => {
       for (const name of names) await host.deleteContainer(name);
     },
   };
-});
+}
+
+describeKernel('the kernel of this machine', open);
+describeEngineKernel('the kernel of this machine', open);

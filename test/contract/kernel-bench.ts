@@ -1,0 +1,71 @@
+/** A kernel under test with a world for it, and what a reconciler would do with both. */
+import { expect } from 'vitest';
+import type { ContainerRef } from '../../src/core/container.ts';
+import { desired } from '../../src/core/desired.ts';
+import type { ApplyResult, Desired, KernelChange, Observed, Op, Plan } from '../../src/core/host-state.ts';
+import { plan } from '../../src/core/plan.ts';
+import type { Kernel } from '../../src/ports.ts';
+import { World } from './kernel-world.ts';
+
+/** A host without anything of overlayd in it. */
+export interface KernelHost {
+  readonly kernel: Kernel;
+  /** Address of the underlay. */
+  readonly vtep: string;
+  addContainer(name: string): Promise<ContainerRef>;
+  killContainer(name: string): Promise<void>;
+  /** As a container engine does: takes a link from the host into the container, renames it, addresses it, ups it. */
+  takeOver(link: string, container: string, inside: { readonly ifname: string; readonly cidr: string }): Promise<void>;
+  /** Its routing table as text. */
+  routesIn(container: string): Promise<string>;
+  /** Resolves when events are heard for certain, which is a moment after `changes` was begun. */
+  listening?(next: (match: (change: KernelChange) => boolean) => Promise<unknown>): Promise<void>;
+  close(): Promise<void>;
+}
+
+export class KernelBench {
+  readonly host: KernelHost;
+  readonly world = new World('h1');
+  serviceAddress = false;
+
+  constructor(host: KernelHost) {
+    this.host = host;
+    this.world.addNode('h1', host.vtep);
+  }
+
+  want(): Desired {
+    const { world, serviceAddress } = this;
+    return desired({ view: world, self: world.self, local: [...world.local.values()], serviceAddress });
+  }
+
+  /** Looks at everything, into every container that may be looked into. */
+  async look(): Promise<Observed> {
+    const names = [...this.world.networkRecords.values()].map(({ vni }) => `ovl-${vni}`);
+    const ports = this.want().networks.flatMap(({ namespace, ports: all }) =>
+      all.map(({ link, endpoint }) => ({ namespace, link, container: endpoint.container })),
+    );
+    const containers = ports.map((port) => port.container);
+    return this.host.kernel.observe({ host: true, networks: names, containers, ports });
+  }
+
+  async think(): Promise<Plan> {
+    return plan(this.want(), await this.look(), { complete: this.world.complete });
+  }
+
+  async converge(): Promise<ApplyResult> {
+    const result = await this.host.kernel.apply(await this.think());
+    expect(result.failures.map(({ error }) => error.message)).toEqual([]);
+    return result;
+  }
+
+  /** Something else than overlayd does this. */
+  async interfere(...ops: readonly Op[]): Promise<void> {
+    const planned = ops.map((op) => ({ op, reason: 'update' as const, network: undefined, endpointId: undefined }));
+    const stages = planned.map((op) => ({ essential: false, ops: [op] }));
+    expect((await this.host.kernel.apply({ stages, gone: [] })).failures).toEqual([]);
+  }
+
+  async expectStable(): Promise<void> {
+    expect((await this.think()).stages).toEqual([]);
+  }
+}
