@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createJsonFile, createStateFile } from '../../../src/adapters/state-file.ts';
+import { handedOver } from '../../../src/core/container.ts';
 import type { NodeState } from '../../../src/ports.ts';
 
 let dir: string;
@@ -59,6 +60,15 @@ test('nothing there is nothing; what was saved is what is loaded, for the owner 
   expect(await readdir(join(dir, 'sub'))).toEqual(['state.json']);
 });
 
+test('what an engine asked for is remembered with how the engine knows it', async () => {
+  const engine = { endpointId: '1'.repeat(64), networkId: '2'.repeat(64) };
+  const known = { ...engine, sandbox: '/run/docker/netns/1a2b3c4d5e6f', containerId: '3'.repeat(64) };
+  const [endpoint] = state.endpoints;
+  const endpoints = [engine, known].map((each) => ({ ...endpoint!, container: handedOver(each), engine: each }));
+  await createStateFile(path).save({ ...state, endpoints });
+  expect((await createStateFile(path).load())?.endpoints).toEqual(endpoints);
+});
+
 test('saves at once: the last wins, each waits for its own or a later state', async () => {
   const file = createJsonFile<number>(path, Number);
   const saves = [1, 2, 3, 4].map(async (value) => {
@@ -87,6 +97,17 @@ test.each([
   ['a newer version', '{"version": 2}'],
   ['a broken endpoint', JSON.stringify({ ...state, endpoints: [{ ...state.endpoints[0], record: { id: 3 } }] })],
   ['an endpoint without container', JSON.stringify({ ...state, endpoints: [{ record: state.endpoints[0]!.record }] })],
+  [
+    'a broken engine',
+    JSON.stringify({ ...state, endpoints: [{ ...state.endpoints[0], engine: { endpointId: 'e' } }] }),
+  ],
+  [
+    'a broken sandbox',
+    JSON.stringify({
+      ...state,
+      endpoints: [{ ...state.endpoints[0], engine: { endpointId: 'e', networkId: 'n', sandbox: 7 } }],
+    }),
+  ],
   ['a broken network', JSON.stringify({ ...state, networks: [{}] })],
 ])('%s is refused by path, left in place, and kept aside by the next save', async (_, text) => {
   path = join(dir, 'state.json');

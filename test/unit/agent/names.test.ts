@@ -73,6 +73,27 @@ describe('the responder', () => {
   });
 });
 
+describe('the host itself', () => {
+  it('forwards for whoever asks it, and tells nothing of ours', async () => {
+    const { ask, asked, now, client, responder } = setUp();
+    const container = client('172.17.0.2', '');
+    for (const name of ['www.example', 'api', 'api.web']) expect(ask(name, container)).toBeInstanceOf(Promise);
+    expect(asked).toHaveLength(3);
+    expect(now('api.web.overlayd.internal', container).rcode).toBe('NXDOMAIN');
+    expect(responder.stats()).toMatchObject({ answered: 1, forwarded: 3, dropped: 0 });
+    for (const { answer } of asked) answer(undefined);
+  });
+
+  it('asks for itself what it asks for a network, and limits each client', () => {
+    const { ask, asked, now, client } = setUp({ waitingPerClient: 1 });
+    void ask('a.example');
+    void ask('a.example', client('172.17.0.2', ''));
+    expect(asked).toHaveLength(2);
+    expect(now('b.example', client('172.17.0.2', '')).rcode).toBe('SERVFAIL');
+    expect(ask('b.example', client('172.17.0.3', ''))).toBeInstanceOf(Promise);
+  });
+});
+
 describe('questions for upstream servers', () => {
   it('that are identical are asked once, and everyone gets an own reply', async () => {
     const { ask, asked, client, responder } = setUp();

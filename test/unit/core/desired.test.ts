@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { desired } from '../../../src/core/desired.ts';
+import { desired, hostKeyOf } from '../../../src/core/desired.ts';
 import { innerMtu } from '../../../src/core/inner-mtu.ts';
 import { World } from '../../contract/kernel-world.ts';
 
@@ -82,6 +82,24 @@ describe('desired', () => {
     expect(networks.map(({ networkId }) => networkId)).toEqual([web.id]);
     expect(uplinks.map(({ vni }) => vni)).toEqual([4096, 4097]);
     expect(namespaces.size).toBe(2);
+  });
+});
+
+describe('what is wanted of the host', () => {
+  it('is another thing with the service address', () => {
+    const { world } = makeWorld();
+    const keyOf = (serviceAddress?: boolean) =>
+      hostKeyOf(
+        desired({
+          view: world,
+          self: world.self,
+          local: [],
+          ...(serviceAddress === undefined ? {} : { serviceAddress }),
+        }),
+        true,
+      );
+    expect(keyOf()).toBe(keyOf(false));
+    expect(keyOf(true)).not.toBe(keyOf(false));
   });
 });
 

@@ -30,6 +30,14 @@ const events: readonly (readonly [string, unknown])[] = [
     { kind: 'underlay' },
   ],
   [`${host}172.20.0.0/16 via 10.77.0.3 dev eth0 `, { kind: 'underlay' }],
+  [
+    `${host}Deleted 1: lo    inet 169.254.53.53/32 scope host lo\\       valid_lft forever preferred_lft forever`,
+    { kind: 'host' },
+  ],
+  [
+    `${host}1: lo    inet 127.0.0.2/8 scope host lo\\       valid_lft forever preferred_lft forever`,
+    { kind: 'underlay' },
+  ],
   ['netlink receive error No buffer space available (105)', { kind: 'all' }],
 
   // What the kernel does by itself, and what is none of our business.
@@ -40,6 +48,8 @@ const events: readonly (readonly [string, unknown])[] = [
   [`${ours}broadcast 10.0.0.255 dev br0 table local proto kernel scope link src 10.0.0.1 `, undefined],
   [`${host}10.77.0.2 dev eth0 lladdr 9e:3e:7b:ab:93:55 REACHABLE `, undefined],
   [`${host}local 10.77.0.1 dev eth0 table local proto kernel scope host src 10.77.0.1 `, undefined],
+  [`${host}7: ovc0123456789ab@if6: <BROADCAST,MULTICAST> mtu 1450 qdisc noop state DOWN group default `, undefined],
+  [`${host}Deleted 7: ovc0123456789ab@NONE: <BROADCAST,MULTICAST> mtu 1450 qdisc noop state DOWN `, undefined],
   ['[nsid 3]Deleted 2: eth0@NONE: <BROADCAST> mtu 1500 qdisc noop state DOWN ', undefined],
 ];
 

@@ -50,4 +50,10 @@ describe('the resolver file', () => {
     expect(await configureResolver(directory, ref, ['10.0.0.1'])).toContain('nameserver 10.0.0.1');
     expect(await configureResolver(directory, ref, [])).toBeUndefined();
   });
+
+  it("leaves an engine's containers to the engine", async () => {
+    const ref = { text: 'docker:api', path: '/proc/42/ns/net', identity: '42:1' };
+    expect(await configureResolver(directory, ref, ['10.0.0.1'])).toBeUndefined();
+    expect(await readdir(directory)).toEqual([]);
+  });
 });
