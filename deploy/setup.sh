@@ -2,6 +2,7 @@
 # Makes this machine ready to build and run overlayd: tools, npm packages, dist/. Does only what is missing.
 #
 #   deploy/setup.sh          what the agent and the demo need
+#   deploy/setup.sh --docker and what the demo with Docker needs
 #   deploy/setup.sh --test   and what the tests need
 #
 # Debian 12 or 13 as root; elsewhere it says what to install by hand.
@@ -15,11 +16,12 @@ fail() {
   exit 1
 }
 
-with_tests=
+with_tests= with_docker=
 case "${1-}" in
   '') ;;
-  --test) with_tests=1 ;;
-  *) fail "unknown argument '$1'; usage: deploy/setup.sh [--test]" ;;
+  --docker) with_docker=1 ;;
+  --test) with_docker=1 with_tests=1 ;;
+  *) fail "unknown argument '$1'; usage: deploy/setup.sh [--docker | --test]" ;;
 esac
 
 # One set-up at a time in one tree.
@@ -30,7 +32,8 @@ flock 9
 
 tools='ip:iproute2 bridge:iproute2 nft:nftables etcd:etcd-server etcdctl:etcd-client ping:iputils-ping
   nsenter:util-linux unshare:util-linux flock:util-linux sysctl:procps ps:procps'
-[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils tcpdump:tcpdump openssl:openssl
+[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils tcpdump:tcpdump openssl:openssl"
+[ -z "$with_docker" ] || tools="$tools
   dockerd:docker.io /usr/bin/docker:docker.io containerd:containerd iptables:iptables docker-compose:docker-compose busybox:busybox-static"
 
 # A container has none of this machine's libraries: only a static busybox makes an image.
