@@ -1,5 +1,5 @@
 /** The API of this host's Docker Engine: a thin client of the few calls that are needed, for Docker 20.10 and later. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { OverlaydError } from '../../core/errors.ts';
 import type { Clock, Engine } from '../../ports.ts';
 import { compare, createEngineConnection, type EngineReply, messageOf, refusal } from './engine-connection.ts';
