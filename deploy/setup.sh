@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Makes this machine ready to build and run overlayd: tools, npm packages, dist/. Does only what is missing.
 #
-#   deploy/setup.sh          what the agent and the demo need
-#   deploy/setup.sh --docker and what the demo with Docker needs
-#   deploy/setup.sh --test   and what the tests need
+#   deploy/setup.sh            what the agent and the demo need
+#   deploy/setup.sh --docker   and what the demo with Docker needs
+#   deploy/setup.sh --test     and what the tests need
 #
 # Debian 12 or 13 as root; elsewhere it says what to install by hand.
 set -euo pipefail
