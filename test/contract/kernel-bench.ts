@@ -26,7 +26,6 @@ export interface KernelHost {
 export class KernelBench {
   readonly host: KernelHost;
   readonly world = new World('h1');
-  serviceAddress = false;
 
   constructor(host: KernelHost) {
     this.host = host;
@@ -34,8 +33,9 @@ export class KernelBench {
   }
 
   want(): Desired {
-    const { world, serviceAddress } = this;
-    return desired({ view: world, self: world.self, local: [...world.local.values()], serviceAddress });
+    const { world } = this;
+    const { self, serviceAddress } = world;
+    return desired({ view: world, self, local: [...world.local.values()], serviceAddress });
   }
 
   /** Looks at everything, into every container that may be looked into. */

@@ -91,7 +91,7 @@ export function describeEngineKernel(name: string, open: () => Promise<KernelHos
     });
 
     it('sets up the inside itself when the port had to be made anew', async () => {
-      bench.serviceAddress = true;
+      world.serviceAddress = true;
       const endpoint = await taken();
       await bench.interfere(losePort(endpoint));
       await bench.converge();
@@ -145,7 +145,7 @@ export function describeEngineKernel(name: string, open: () => Promise<KernelHos
       const everywhere = [[service(LOOPBACK)], [service('br0')], [service('br0')]];
       expect(await held()).toEqual([[], [], []]);
 
-      bench.serviceAddress = true;
+      world.serviceAddress = true;
       await bench.converge();
       await bench.expectStable();
       expect(await held()).toEqual(everywhere);
@@ -158,14 +158,14 @@ export function describeEngineKernel(name: string, open: () => Promise<KernelHos
       expect(await held()).toEqual(everywhere);
 
       world.complete = false;
-      bench.serviceAddress = false;
+      world.serviceAddress = false;
       await bench.expectStable();
       world.complete = true;
       await bench.converge();
       await bench.expectStable();
       expect(await held()).toEqual([[], [], []]);
 
-      bench.serviceAddress = true;
+      world.serviceAddress = true;
       await bench.converge();
       expect((await host.kernel.apply(planClear(await bench.look()))).failures).toEqual([]);
       expect((await bench.look()).host!.addresses).toEqual([]);

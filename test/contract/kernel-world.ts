@@ -22,6 +22,7 @@ export class World implements ClusterView {
   readonly endpointRecords = new Map<string, EndpointRecord>();
   /** By endpoint id. */
   readonly local = new Map<string, LocalEndpoint>();
+  serviceAddress = false;
   readonly selfId: string;
   #lastId = 0;
 

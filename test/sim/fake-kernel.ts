@@ -29,6 +29,8 @@ export class FakeKernel implements Kernel {
   writes = 0;
   /** Processes that the real one would have needed are not counted; observations are. */
   observations = 0;
+  /** Paths of containers that were looked into. */
+  readonly looks: string[] = [];
   readonly #listeners = new Set<Inbox<KernelChange>>();
   readonly #seenFilters = new Map<string, string>();
   #faults: { readonly match: (op: Op) => boolean; left: number }[] = [];
@@ -47,8 +49,9 @@ export class FakeKernel implements Kernel {
       this.#seenFilters.set(name, this.machine.filterText(name));
     }
     const lookInside = (container: ContainerRef) => {
-      const state = this.machine.snapshot(container.path) ?? 'gone';
-      if (!isHandedOver(container)) containers.set(container.identity, state);
+      if (isHandedOver(container)) return;
+      this.looks.push(container.path);
+      containers.set(container.identity, this.machine.snapshot(container.path) ?? 'gone');
     };
     scope.containers.forEach(lookInside);
     for (const { namespace, link, container } of scope.ports) {

@@ -7,7 +7,7 @@ import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord } from '../../src/core/records.ts';
-import type { Containers, DnsHandler, HostFacts, Logger, NodeState, Random } from '../../src/ports.ts';
+import type { Containers, DnsHandler, DnsListeners, HostFacts, Logger, NodeState, Random } from '../../src/ports.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import { MemoryEtcd, type MemoryStore } from './memory-store.ts';
 import { MemoryNetwork } from './memory-transport.ts';
@@ -117,11 +117,14 @@ export class SimulatedHost {
   readonly kernel = new FakeKernel();
   readonly store: MemoryStore;
   member: Member | undefined;
+  /** Addresses at which names are answered, by network id. */
+  readonly listening = new Map<string, readonly string[]>();
   /** The disk is full. */
   failSaves = false;
   readonly #cluster: SimulatedCluster;
   readonly #log: Logger;
   #quit = new AbortController();
+  #ended: Promise<void> = Promise.resolve();
   #life: Life = { over: false };
   #saved: NodeState | undefined;
   #boot = 1;
@@ -165,7 +168,8 @@ export class SimulatedHost {
     this.kernel.killContainer(`/run/netns/${text.slice('netns:'.length)}`);
   }
 
-  async start(): Promise<void> {
+  /** `before`: what is done to the new agent before it starts. */
+  async start(before?: (member: Member) => void): Promise<void> {
     const { clock, random, network } = this.#cluster;
     const life: Life = { over: false };
     this.#life = life;
@@ -190,7 +194,7 @@ export class SimulatedHost {
         ),
         onStoreStalled: () => {},
         forwarder: { ask: async () => undefined },
-        listen: (_handler: DnsHandler) => ({ ensure: async () => {}, close: async () => {} }),
+        listen: (_handler: DnsHandler) => this.#listen(),
         logger: this.#log,
       },
       {
@@ -203,9 +207,17 @@ export class SimulatedHost {
       },
     );
     this.member = member;
+    before?.(member);
     network.revive(this.record.id);
-    const { ended } = await member.start(this.#quit.signal);
-    void ended.catch((error: unknown) => this.#log.error({ error }, 'the member ended'));
+    this.#ended = (await member.start(this.#quit.signal)).ended;
+    void this.#ended.catch((error: unknown) => this.#log.error({ error }, 'the member ended'));
+  }
+
+  /** The agent is told to stop, and does. */
+  async stop(): Promise<void> {
+    this.#quit.abort(new OverlaydError('cancelled', 'the agent was stopped'));
+    await this.#cluster.clock.until(this.#ended);
+    this.member = undefined;
   }
 
   /** The agent is killed, at whatever line it is; containers and kernel stay. */
@@ -214,6 +226,7 @@ export class SimulatedHost {
     this.#quit.abort(new OverlaydError('cancelled', 'the agent was killed'));
     this.#cluster.network.crash(this.record.id);
     this.member = undefined;
+    this.listening.clear();
   }
 
   /** The host loses power: agent, containers and kernel state are gone. */
@@ -221,6 +234,13 @@ export class SimulatedHost {
     await this.crash();
     this.kernel.reset();
     this.#boot += 1;
+  }
+
+  #listen(): DnsListeners {
+    return {
+      ensure: async ({ networkId, addresses }) => void this.listening.set(networkId, addresses),
+      close: async (networkId) => void this.listening.delete(networkId),
+    };
   }
 
   #containersPort(): Containers {

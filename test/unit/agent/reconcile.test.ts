@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Reconciler } from '../../../src/agent/reconcile.ts';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
+import { HOST } from '../../../src/core/host-state.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import type { Logger } from '../../../src/ports.ts';
 import { World } from '../../contract/kernel-world.ts';
@@ -155,6 +156,55 @@ describe('containers', () => {
     await clock.advance(500);
     expect(gone.map(({ record }) => record.id)).toContain(endpoint.record.id);
     expect(reconciler.status().lastError).toBeUndefined();
+  });
+});
+
+describe("an engine's container", () => {
+  const inside = '/run/netns/d1';
+  const address = { link: 'eth0', address: '10.0.0.9', prefix: 24 };
+
+  /** The engine took the link into its container, which the agent has learnt. */
+  async function start(): Promise<LocalEndpoint> {
+    const endpoint = world.addHandedOver(web, '10.0.0.9');
+    await clock.until(reconciler.converge(web.id, { endpointId: endpoint.record.id }));
+    const container = kernel.addContainer(inside);
+    kernel.takeOver(endpoint.ifname, inside, { ifname: 'eth0', cidr: '10.0.0.9/24' });
+    await clock.advance(10_000);
+    world.learn(endpoint, container, 'eth0');
+    reconciler.markDirty(web.id);
+    await clock.advance(10_000);
+    return endpoint;
+  }
+
+  it('is not looked into, nor set right', async () => {
+    await start();
+    const { writes } = kernel;
+    kernel.interfere({ kind: 'delete-address', at: inside, address }, { silent: true });
+    kernel.looks.length = 0;
+    await clock.advance(30_000);
+    expect(kernel.looks).toEqual([]);
+    expect(kernel.writes).toBe(writes);
+    expect(reconciler.status().repairs).toBe(0);
+    expect(gone).toEqual([]);
+  });
+
+  it('is set up when its port was lost, and told when it ended', async () => {
+    const endpoint = await start();
+    kernel.interfere({ kind: 'delete-link', at: 'ovl-4096', name: `e${endpoint.record.id.slice(0, 12)}` });
+    await clock.advance(1_000);
+    expect(kernel.machine.snapshot(inside)!.addresses).toEqual([address]);
+    kernel.killContainer(inside);
+    await clock.advance(1_000);
+    expect(gone.map(({ record }) => record.id)).toContain(endpoint.record.id);
+  });
+
+  it('that nobody has learnt of is never told to be gone', async () => {
+    const endpoint = world.addHandedOver(web, '10.0.0.9');
+    await clock.until(reconciler.converge(web.id, { endpointId: endpoint.record.id }));
+    kernel.interfere({ kind: 'delete-link', at: 'ovl-4096', name: `e${endpoint.record.id.slice(0, 12)}` });
+    await clock.advance(10_000);
+    expect(gone).toEqual([]);
+    expect(kernel.machine.snapshot(HOST)!.links.has(endpoint.ifname)).toBe(true);
   });
 });
 

@@ -1,9 +1,11 @@
 /** Properties of planning, over random states of a strict kernel in memory. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { isHandedOver } from '../../../../src/core/container.ts';
 import { desired } from '../../../../src/core/desired.ts';
 import { HOST, type Observed, type Op, type Plan, TUNNEL } from '../../../../src/core/host-state.ts';
 import { plan } from '../../../../src/core/plan.ts';
+import type { EndpointRecord } from '../../../../src/core/records.ts';
 import { World } from '../../../contract/kernel-world.ts';
 import { FakeKernel } from '../../../sim/fake-kernel.ts';
 
@@ -13,6 +15,7 @@ const NODES = ['h2', 'h3', 'h4'];
 /** Endpoints come more often than they go. */
 const EVENTS = [
   ...(['attach', 'attach', 'attach', 'attach', 'remote', 'remote', 'remote'] as const),
+  ...(['offer', 'offer', 'take', 'take', 'service'] as const),
   ...(['detach', 'move', 'leave', 'node', 'narrow', 'port', 'die'] as const),
 ];
 
@@ -68,6 +71,9 @@ function happen(world: World, kernel: FakeKernel, { what, network: index, host, 
     if (!kernel.hasContainer(path)) kernel.addContainer(path);
     world.addLocal(network, text, ref, { ifname: `eth${index}` });
   }
+  if (what === 'offer' && !holder) world.addHandedOver(network, text);
+  if (what === 'take' && holder) take(world, kernel, holder, `eth${index}`);
+  if (what === 'service') world.serviceAddress = !world.serviceAddress;
   if (what === 'remote' && !holder) world.addRemote(network, nodeId, text);
   if (what === 'detach' && holder) world.remove(holder.id);
   if (what === 'move' && holder && holder.nodeId !== 'h1') {
@@ -78,6 +84,18 @@ function happen(world: World, kernel: FakeKernel, { what, network: index, host, 
   if (what === 'narrow') world.addNode('h1', '10.77.0.1', { underlayMtu: 1400 + address });
   if (what === 'port') world.addNode('h1', '10.77.0.1', { dataPathPort: 4789 + (address % 2) });
   if (what === 'die') kernel.killContainer(`/run/netns/c${address}`);
+}
+
+/** The engine takes the link, if it is there by now, into the container of that address, and the agent learns of it. */
+function take(world: World, kernel: FakeKernel, { id, address }: EndpointRecord, ifname: string): void {
+  const endpoint = world.local.get(id);
+  if (!endpoint || !isHandedOver(endpoint.container)) return;
+  if (!kernel.machine.snapshot(HOST)!.links.has(endpoint.ifname)) return;
+  const path = `/run/netns/c${address.split('.')[3]}`;
+  if (!kernel.hasContainer(path)) kernel.addContainer(path);
+  if (kernel.machine.snapshot(path)!.links.has(ifname)) return;
+  kernel.takeOver(endpoint.ifname, path, { ifname, cidr: `${address}/24` });
+  world.learn(endpoint, { text: path, path, identity: path }, ifname);
 }
 
 function interfere(kernel: FakeKernel, { what, network, which }: Drift): void {
@@ -132,7 +150,10 @@ async function look(world: World, kernel: FakeKernel): Promise<Observed> {
   return kernel.observe({ host: true, networks: VNIS.map((vni) => `ovl-${vni}`), containers, ports });
 }
 
-const wanted = (world: World) => desired({ view: world, self: world.self, local: [...world.local.values()] });
+function wanted(world: World) {
+  const { self, serviceAddress } = world;
+  return desired({ view: world, self, local: [...world.local.values()], serviceAddress });
+}
 
 async function think(world: World, kernel: FakeKernel): Promise<Plan> {
   return plan(wanted(world), await look(world, kernel), { complete: world.complete });
