@@ -15,6 +15,8 @@ export interface HarnessConfig {
   /** Ids of all networks of the container behind `NETWORK ADDRESS`. */
   readonly memberships: Readonly<Record<string, readonly string[]>>;
   readonly upstreams: readonly string[];
+  /** Where the host itself is asked. */
+  readonly host: string;
 }
 
 const config = JSON.parse(process.argv[2] ?? '') as HarnessConfig;
@@ -37,11 +39,12 @@ const listeners = new SocketListeners(
 );
 
 const bindAll = () =>
-  Promise.all(
-    config.networks.map(({ id, namespacePath, gateway }) =>
+  Promise.all([
+    listeners.ensure({ networkId: '', namespacePath: '/proc/self/ns/net', addresses: [config.host] }),
+    ...config.networks.map(({ id, namespacePath, gateway }) =>
       listeners.ensure({ networkId: id, namespacePath, addresses: [gateway] }),
     ),
-  );
+  ]);
 await bindAll();
 process.stdout.write('ready\n');
 for await (const _line of createInterface({ input: process.stdin })) {

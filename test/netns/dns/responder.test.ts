@@ -65,6 +65,7 @@ beforeAll(async () => {
     ],
     memberships: { 'w 10.77.0.2': ['w', 'd'], 'd 10.78.0.3': ['d'] },
     upstreams: ['192.0.2.53'],
+    host: '192.0.2.1',
   };
   responder = await lab.start('host', 'harness.ts', JSON.stringify(config));
 });
@@ -169,6 +170,16 @@ describe('names that are not ours', () => {
     await upstream.stop();
     expect((await dig('member', 'www.example')).code).toBe('SERVFAIL');
     upstream = await lab.start('upstream', 'upstream.ts', '192.0.2.53');
+  });
+});
+
+describe('the host itself', () => {
+  it('forwards for whoever asks it, in its own namespace', async () => {
+    const ask = (...words: readonly string[]) => lab.run('upstream', 'dig', '@192.0.2.1', '+tries=1', ...words);
+    for (const how of ['+notcp', '+tcp']) {
+      expect((await ask(how, '+short', 'www.example')).trim()).toBe('198.51.100.7');
+      expect(await ask(how, 'c7.web.overlayd.internal')).toContain('status: NXDOMAIN');
+    }
   });
 });
 
