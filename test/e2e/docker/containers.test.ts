@@ -1,0 +1,315 @@
+import { GenericContainer } from 'testcontainers';
+import { afterEach, describe, expect, test } from 'vitest';
+import {
+  addressOf,
+  endpointNames,
+  endpointRows,
+  expectNothingLeft,
+  lookUp,
+  OUTSIDE,
+  pings,
+  runContainer,
+  startEngines,
+  untilLooksUp,
+  untilOffered,
+  untilPings,
+} from '../../lab/docker-network.ts';
+import type { Host } from '../../lab/host.ts';
+import { IMAGE } from '../../lab/image.ts';
+import { INTERNET } from '../../lab/internet.ts';
+import { until } from '../../lab/until.ts';
+import { useLab } from '../../lab/use-lab.ts';
+
+describe('containers on the engines of two hosts', () => {
+  const lab = useLab({
+    hosts: 2,
+    cluster: true,
+    prepare: async (made) => {
+      const one = made.host(1);
+      await startEngines(made.hosts);
+      await one.mustOverlayd('network', 'create', '--subnet', '10.1.0.0/24', 'web');
+      await one.mustOverlayd('network', 'create', '--subnet', '10.2.0.0/24', 'data');
+      await one.mustOverlayd('network', 'create', '--subnet', '10.3.0.0/24', '--internal', 'vault');
+      for (const host of made.hosts) await untilOffered(host, ['data', 'vault', 'web']);
+    },
+  });
+  const one = () => lab().host(1);
+  const two = () => lab().host(2);
+  const inside = async (host: Host, name: string, ...command: readonly string[]) =>
+    host.engine.mustDocker('exec', name, ...command);
+
+  afterEach(async () => {
+    for (const host of lab().hosts) {
+      const ids = (await host.engine.mustDocker('ps', '-aq')).split('\n').filter((id) => id !== '');
+      if (ids.length > 0) await host.engine.mustDocker('rm', '-f', ...ids);
+    }
+    await expectNothingLeft(lab().hosts);
+  });
+
+  test('a container is reached from another host by name, alias, host name and short id', async () => {
+    await runContainer(one(), 'api', '--network', 'web', '--network-alias', 'backend', '--hostname', 'box');
+    const address = await addressOf(two(), 'api');
+    const id = (await one().engine.mustDocker('inspect', '-f', '{{.Id}}', 'api')).slice(0, 12);
+    await runContainer(two(), 'client', '--network', 'web');
+    for (const name of ['api', 'backend', 'box', id, 'api.web', 'API', 'api.web.overlayd.internal']) {
+      expect([name, await lookUp(two(), 'client', name)]).toEqual([name, [address]]);
+    }
+    expect(await pings(two(), 'client', 'api')).toBe(true);
+    // Docker's own resolver goes on with what is local, in the same container.
+    await untilLooksUp(one(), 'api', 'client', [await addressOf(two(), 'client')]);
+    expect(await lookUp(two(), 'client', 'client')).toEqual([await addressOf(two(), 'client')]);
+    expect(await lookUp(two(), 'client', 'nobody')).toEqual([]);
+  });
+
+  test('names are there for the first command of a container', async () => {
+    await runContainer(one(), 'api', '--network', 'web');
+    await addressOf(two(), 'api');
+    const out = await two().engine.docker(
+      'run',
+      '--rm',
+      '--network',
+      'web',
+      IMAGE,
+      'ping',
+      '-c',
+      '1',
+      '-W',
+      '2',
+      'api',
+    );
+    expect(out.stdout).toContain('1 packets received');
+  });
+
+  test('an alias on both hosts: Docker gives its own, the network’s suffix all', async () => {
+    for (const host of lab().hosts)
+      await runContainer(host, `api-${host.name}`, '--network', 'web', '--network-alias', 'api');
+    const all = [await addressOf(one(), 'api-h1'), await addressOf(one(), 'api-h2')].sort();
+    for (const host of lab().hosts) {
+      await untilLooksUp(host, `api-${host.name}`, 'api.web.overlayd.internal', all);
+      await untilLooksUp(host, `api-${host.name}`, 'tasks.api', all);
+      expect(await lookUp(host, `api-${host.name}`, 'api')).toEqual([await addressOf(host, `api-${host.name}`)]);
+    }
+  });
+
+  test('a container that is renamed goes by its new name and no longer by the old one', async () => {
+    await runContainer(one(), 'old', '--network', 'web');
+    await runContainer(two(), 'client', '--network', 'web');
+    await untilLooksUp(two(), 'client', 'old', [await addressOf(two(), 'old')]);
+    await one().engine.mustDocker('rename', 'old', 'new');
+    await untilLooksUp(two(), 'client', 'new', [await addressOf(two(), 'new')]);
+    await untilLooksUp(two(), 'client', 'old', []);
+  });
+
+  test('an address and a MAC that are asked for are given, kept over restarts, and refused when taken', async () => {
+    const mac = '02:42:aa:bb:cc:01';
+    await runContainer(one(), 'fixed', '--network', 'web', '--ip', '10.1.0.77', '--mac-address', mac);
+    expect(await addressOf(two(), 'fixed')).toBe('10.1.0.77');
+    expect((await endpointRows(two()))[0]).toMatchObject({ Name: 'fixed', MacAddress: mac });
+    await runContainer(two(), 'client', '--network', 'web');
+    await untilPings(two(), 'client', 'fixed');
+    const run = (...options: readonly string[]) =>
+      two().engine.docker('run', '--rm', '--network', 'web', ...options, IMAGE, 'true');
+    expect((await run('--ip', '10.1.0.77')).stderr).toContain(
+      'address already in use: 10.1.0.77 belongs to fixed on h1',
+    );
+    expect((await run('--mac-address', mac)).stderr).toContain(`MAC address ${mac} already in use`);
+    expect((await run('--ip', '10.1.0.1')).stderr).toContain('address already in use');
+    await one().engine.mustDocker('restart', 'fixed');
+    await untilPings(two(), 'client', 'fixed');
+    expect(await addressOf(two(), 'fixed')).toBe('10.1.0.77');
+    expect(await endpointNames(one())).toEqual(['client', 'fixed']);
+  });
+
+  test('a restarted, killed or started container has one endpoint, under its names', async () => {
+    await runContainer(one(), 'api', '--network', 'web', '--network-alias', 'backend');
+    await runContainer(two(), 'client', '--network', 'web');
+    for (const command of [
+      ['restart', 'api'],
+      ['kill', 'api'],
+      ['start', 'api'],
+      ['stop', 'api'],
+      ['start', 'api'],
+    ]) {
+      await one().engine.mustDocker(...command);
+      const runs = ['restart', 'start'].includes(command[0]!);
+      await until(`one endpoint after ${command[0]}`, async () => {
+        const names = (await endpointNames(two())).join();
+        return names === (runs ? 'api,client' : 'client');
+      });
+      if (!runs) continue;
+      const address = await addressOf(two(), 'api');
+      for (const name of ['api', 'backend']) await untilLooksUp(two(), 'client', name, [address]);
+      await untilPings(two(), 'client', 'api');
+    }
+  });
+
+  test('a container that ends by itself and is restarted by policy is found at its new address', async () => {
+    await one().engine.mustDocker(
+      'run',
+      '-d',
+      '--name',
+      'loop',
+      '--restart',
+      'always',
+      '--network',
+      'web',
+      IMAGE,
+      'sleep',
+      '3',
+    );
+    await runContainer(two(), 'client', '--network', 'web');
+    const first = await addressOf(two(), 'loop');
+    await until('another address', async () => {
+      const rows = (await endpointRows(two())).filter(({ Name }) => Name === 'loop');
+      return rows.length === 1 && rows[0]!.IPv4Address !== `${first}/24`;
+    });
+    await untilPings(two(), 'client', 'loop');
+  });
+
+  test('networks are connected and disconnected while a container runs, with aliases and address', async () => {
+    await runContainer(one(), 'app', '--network', 'web');
+    await runContainer(two(), 'store', '--network', 'data');
+    await one().engine.mustDocker('network', 'connect', '--alias', 'writer', '--ip', '10.2.0.50', 'data', 'app');
+    expect(await addressOf(two(), 'app', 'data')).toBe('10.2.0.50');
+    await untilLooksUp(two(), 'store', 'writer', ['10.2.0.50']);
+    await untilPings(two(), 'store', 'writer');
+    await untilPings(one(), 'app', 'store');
+    const [name, ...aliases] = (await endpointRows(two()))
+      .filter(({ Network }) => Network === 'web')
+      .map(({ Name }) => Name);
+    expect([name, aliases]).toEqual(['app', []]);
+    await one().engine.mustDocker('network', 'disconnect', 'data', 'app');
+    await untilLooksUp(two(), 'store', 'writer', []);
+    await until('one endpoint less', async () => (await endpointNames(two())).join() === 'app,store');
+    expect(await inside(one(), 'app', 'ip', '-o', 'addr')).not.toContain('10.2.0.50');
+    // Names of the network that stays go on.
+    await runContainer(two(), 'web-client', '--network', 'web');
+    await untilPings(one(), 'app', 'web-client');
+  });
+
+  test('overlayd network connect takes a Docker container by name or id, and disconnect lets go of it', async () => {
+    await runContainer(one(), 'app', '--network', 'web');
+    await runContainer(two(), 'store', '--network', 'data');
+    const address = await one().mustOverlayd('network', 'connect', '--alias', 'writer', 'data', 'app');
+    expect(address).toMatch(/^10\.2\.0\.\d+$/);
+    await untilLooksUp(two(), 'store', 'writer', [address]);
+    expect(
+      await one().engine.mustDocker('inspect', '-f', '{{(index .NetworkSettings.Networks "data").IPAddress}}', 'app'),
+    ).toBe(address);
+    const id = await one().engine.mustDocker('inspect', '-f', '{{.Id}}', 'app');
+    await one().mustOverlayd('network', 'disconnect', 'data', id.slice(0, 12));
+    await untilLooksUp(two(), 'store', 'app', []);
+    await one().engine.mustDocker('stop', 'app');
+    const stopped = await one().overlayd('network', 'connect', 'vault', 'docker:app');
+    expect(stopped.stderr).toContain('does not run: it joins vault when it starts');
+    await one().engine.mustDocker('start', 'app');
+    await addressOf(two(), 'app', 'vault');
+    for (const [args, words] of [
+      [['vault', 'app'], 'already'],
+      [['web', 'nobody'], 'has none of that name or id'],
+      [['--name', 'x', 'data', 'app'], 'a Docker container goes by its own name'],
+      [['--ifname', 'x', 'data', 'app'], 'Docker itself names the interfaces'],
+      [['--ip', '10.9.9.9', 'data', 'app'], '10.9.9.9'],
+    ] as const) {
+      const { code, stderr } = await one().overlayd('network', 'connect', ...args);
+      expect([code, stderr]).toEqual([1, expect.stringContaining(words)]);
+    }
+    await one().engine.mustDocker('run', '-d', '--name', 'hostly', '--network', 'host', IMAGE);
+    const host = await one().overlayd('network', 'connect', 'web', 'hostly');
+    expect(host.stderr).toContain('host');
+    expect(host.code).toBe(1);
+  });
+
+  test('a network namespace and Docker containers are on one network together', async () => {
+    await runContainer(one(), 'app', '--network', 'web');
+    const container = await two().container('plain');
+    await two().mustOverlayd('network', 'connect', '--name', 'plain', 'web', container);
+    await untilPings(one(), 'app', 'plain');
+    expect((await two().exec('plain', ['ping', '-c', '1', '-W', '2', 'app'])).code).toBe(0);
+    await two().mustOverlayd('network', 'disconnect', 'web', container);
+  });
+
+  test('the outside world is reached, by name too, and through Docker’s own networks as well', async () => {
+    await runContainer(one(), 'app', '--network', 'web');
+    await untilPings(one(), 'app', INTERNET);
+    await untilLooksUp(one(), 'app', OUTSIDE, [INTERNET]);
+    // The daemon's name server is everybody's: containers without a network of ours ask the host itself.
+    await runContainer(one(), 'plain');
+    await untilLooksUp(one(), 'plain', OUTSIDE, [INTERNET]);
+    expect(await lookUp(one(), 'plain', 'app.web.overlayd.internal')).toEqual([]);
+    await one().engine.mustDocker('network', 'create', 'own');
+    await runContainer(one(), 'bridged', '--network', 'own');
+    await untilLooksUp(one(), 'bridged', OUTSIDE, [INTERNET]);
+    await one().engine.mustDocker('network', 'connect', 'web', 'bridged');
+    await untilLooksUp(one(), 'bridged', 'app.web.overlayd.internal', [await addressOf(one(), 'app')]);
+    await one().engine.mustDocker('rm', '-f', 'bridged');
+    await one().engine.mustDocker('network', 'rm', 'own');
+  });
+
+  test('an internal network has names and no way out', async () => {
+    await runContainer(one(), 'safe', '--network', 'vault');
+    await runContainer(two(), 'other', '--network', 'vault');
+    await untilPings(two(), 'other', 'safe');
+    expect(await pings(two(), 'other', INTERNET)).toBe(false);
+    expect(await lookUp(two(), 'other', OUTSIDE)).toEqual([]);
+    expect(await inside(two(), 'other', 'ip', 'route')).not.toContain('default');
+  });
+
+  test('published ports are reached from outside, listed by Docker, and stay with a second network', async () => {
+    await one().engine.mustDocker(
+      'run',
+      '-d',
+      '--name',
+      'shop',
+      '-p',
+      '8080:80',
+      '--network',
+      'web',
+      IMAGE,
+      'httpd',
+      '-f',
+      '-p',
+      '80',
+    );
+    const fetch = async () =>
+      (await two().run(['wget', '-q', '-O-', '-T', '3', `http://${one().address}:8080/etc/hostname`])).code === 0;
+    await until('the published port', fetch);
+    expect(await one().engine.mustDocker('ps', '--format', '{{.Ports}}')).toContain('0.0.0.0:8080->80/tcp');
+    await runContainer(two(), 'client', '--network', 'web');
+    await untilPings(two(), 'client', 'shop');
+    await untilLooksUp(one(), 'shop', 'client', [await addressOf(one(), 'client')]);
+    await one().engine.mustDocker('network', 'connect', 'data', 'shop');
+    await addressOf(two(), 'shop', 'data');
+    await until('the published port still', fetch);
+  });
+
+  test('containers of different networks do not reach each other', async () => {
+    await runContainer(one(), 'app', '--network', 'web');
+    await runContainer(two(), 'store', '--network', 'data');
+    const store = await addressOf(one(), 'store');
+    expect(await pings(one(), 'app', store)).toBe(false);
+    expect(await lookUp(one(), 'app', 'store')).toEqual([]);
+  });
+
+  test('a container that its engine gave no network is connected by its process', async () => {
+    await runContainer(one(), 'bare', '--network', 'none');
+    const pid = await one().engine.mustDocker('inspect', '-f', '{{.State.Pid}}', 'bare');
+    await one().mustOverlayd('network', 'connect', '--name', 'bare', 'web', `pid:${pid}`);
+    await runContainer(two(), 'client', '--network', 'web');
+    await untilPings(two(), 'client', 'bare');
+    await one().engine.mustDocker('rm', '-f', 'bare');
+    await until('its endpoint to be gone', async () => (await endpointNames(two())).join() === 'client');
+  });
+
+  test('a container of testcontainers is like any other', async () => {
+    process.env.DOCKER_HOST = `unix://${one().engine.socket}`;
+    process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
+    const started = await new GenericContainer(IMAGE).withName('tested').withNetworkMode('web').start();
+    await runContainer(two(), 'client', '--network', 'web');
+    await untilPings(two(), 'client', 'tested');
+    const { exitCode } = await started.exec(['ping', '-c', '1', '-W', '2', 'client']);
+    expect(exitCode).toBe(0);
+    await started.stop();
+    await until('its endpoint to be gone', async () => (await endpointNames(two())).join() === 'client');
+  });
+});
