@@ -252,7 +252,11 @@ function removeSocket(): boolean {
   if (!existsSync(FILES.unit)) return false;
   systemctl('disable', ...(isLive() ? ['--now'] : []), UNIT);
   change(`remove ${FILES.unit}`, () => rmSync(FILES.unit));
-  if (isLive()) systemctl('daemon-reload');
+  if (isLive()) {
+    systemctl('daemon-reload');
+    // The agent makes a socket of its own now.
+    systemctl('try-restart', 'overlayd.service');
+  }
   return true;
 }
 

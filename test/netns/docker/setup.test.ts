@@ -1,0 +1,65 @@
+/** `deploy/docker-setup.sh` on a host that seems to run systemd: what it asks of it, and in which order. */
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { type Host, PATH, ROOT } from '../../lab/host.ts';
+import { useLab } from '../../lab/use-lab.ts';
+
+const lab = useLab({ hosts: 1, agents: false });
+const WANTED = '/etc/systemd/system/sockets.target.wants';
+
+/** Writes down what it is asked; the agent runs. */
+function installSystemctl(host: Host): { readonly path: string; calls(): string[] } {
+  const directory = join(host.directory, 'bin');
+  const log = join(host.directory, 'systemctl.log');
+  mkdirSync(directory);
+  writeFileSync(
+    join(directory, 'systemctl'),
+    `#!/bin/sh
+echo "$*" >> ${log}
+case $1 in
+  enable) mkdir -p ${WANTED} && : > ${WANTED}/overlayd.socket ;;
+  disable) rm ${WANTED}/overlayd.socket ;;
+esac
+`,
+  );
+  chmodSync(join(directory, 'systemctl'), 0o755);
+  const calls = () => {
+    const lines = readFileSync(log, 'utf8').trim().split('\n');
+    writeFileSync(log, '');
+    return lines;
+  };
+  return { path: directory, calls };
+}
+
+it('puts the socket below an agent that runs, and restarts Docker when it is told to', async () => {
+  const host = lab().host(1);
+  await host.must(['mkdir', '-p', '/run/systemd/system', '/etc/systemd/system', '/etc/docker']);
+  await host.must([
+    'rm',
+    '-rf',
+    '/etc/docker/daemon.json',
+    '/etc/default/docker',
+    '/etc/systemd/system/docker.service.d',
+  ]);
+  const systemctl = installSystemctl(host);
+  const setup = (...flags: readonly string[]) =>
+    host.must(['sh', `${ROOT}/deploy/docker-setup.sh`, ...flags], { env: { PATH: `${systemctl.path}:${PATH}` } });
+
+  await setup('--restart');
+  expect(systemctl.calls()).toEqual([
+    'is-active --quiet overlayd.service',
+    'daemon-reload',
+    'stop overlayd.service',
+    'enable --now overlayd.socket',
+    'start overlayd.service',
+    'restart docker.service',
+  ]);
+  const unit = await host.must(['cat', '/etc/systemd/system/overlayd.socket']);
+  expect(unit).toBe(readFileSync(`${ROOT}/deploy/overlayd.socket`, 'utf8'));
+  expect(await setup('--restart')).toContain('nothing to do');
+
+  await setup('--undo');
+  expect(systemctl.calls()).toEqual(['disable --now overlayd.socket', 'daemon-reload', 'try-restart overlayd.service']);
+  expect(await host.must(['ls', '/etc/docker', '/etc/systemd/system'])).not.toMatch(/overlayd|daemon\.json/);
+});
