@@ -2,15 +2,21 @@
  * A whole cluster in one process: the agents' own code over ports that are all simulated. Time passes only when told
  * to; every choice comes from the seed, so a failing run replays exactly.
  */
+import { EngineSide } from '../../src/agent/engine/engine-side.ts';
+import type { EngineMemory } from '../../src/agent/engine/memory.ts';
+import type { Membership } from '../../src/agent/lifecycle.ts';
 import { Member } from '../../src/agent/member.ts';
 import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord } from '../../src/core/records.ts';
+import { createDrivers } from '../../src/integrations/docker/drivers.ts';
 import type { Containers, DnsHandler, DnsListeners, HostFacts, Logger, NodeState, Random } from '../../src/ports.ts';
+import { FakeEngine } from './fake-engine.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import { MemoryEtcd, type MemoryStore } from './memory-store.ts';
 import { MemoryNetwork } from './memory-transport.ts';
+import { PluginLine } from './plugin-line.ts';
 import { seededRandom } from './seeded-random.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -21,6 +27,8 @@ export interface SimulatedClusterOptions {
   readonly latencyMs?: readonly [least: number, most: number];
   readonly loss?: number;
   readonly log?: Logger;
+  /** Every host has a container engine, which runs when the host starts. */
+  readonly engines?: boolean;
 }
 
 export class SimulatedCluster {
@@ -29,6 +37,7 @@ export class SimulatedCluster {
   readonly etcd: MemoryEtcd;
   readonly network: MemoryNetwork;
   readonly hosts: SimulatedHost[] = [];
+  readonly hasEngines: boolean;
   readonly #log: Logger;
 
   constructor(options: SimulatedClusterOptions) {
@@ -38,6 +47,7 @@ export class SimulatedCluster {
       { clock: this.clock, random: this.random },
       { latencyMs: options.latencyMs ?? [1, 3], loss: options.loss ?? 0 },
     );
+    this.hasEngines = options.engines ?? false;
     this.#log = options.log ?? silent;
   }
 
@@ -61,6 +71,7 @@ export class SimulatedCluster {
     const { record } = host;
     this.etcd.txn([], [{ kind: 'put', key: keys.node(record.id), value: encodeRecord(record) }]);
     await host.start();
+    if (this.hasEngines) void host.engine.start();
     return host;
   }
 
@@ -116,7 +127,12 @@ export class SimulatedHost {
   readonly record: NodeRecord;
   readonly kernel = new FakeKernel();
   readonly store: MemoryStore;
+  readonly line: PluginLine;
+  readonly engine: FakeEngine;
   member: Member | undefined;
+  engineSide: EngineSide | undefined;
+  /** `leave` has begun: what the engine is told then is not for the cluster. */
+  leaving = false;
   /** Addresses at which names are answered, by network id. */
   readonly listening = new Map<string, readonly string[]>();
   /** The disk is full. */
@@ -127,6 +143,7 @@ export class SimulatedHost {
   #ended: Promise<void> = Promise.resolve();
   #life: Life = { over: false };
   #saved: NodeState | undefined;
+  #engineMemory: EngineMemory | undefined;
   #boot = 1;
   #containers = 0;
 
@@ -135,6 +152,9 @@ export class SimulatedHost {
     this.#cluster = cluster;
     this.#log = log.child({ node: id });
     this.store = cluster.etcd.store(id);
+    const { clock, random } = cluster;
+    this.line = new PluginLine(clock, random);
+    this.engine = new FakeEngine({ line: this.line, kernel: this.kernel, clock, random });
     this.record = {
       id,
       name: `h${number}`,
@@ -150,6 +170,11 @@ export class SimulatedHost {
       joinedAt: cluster.clock.now(),
       left: false,
     };
+  }
+
+  /** What the agent has on its disk. */
+  get disk(): { readonly state: NodeState | undefined; readonly engineMemory: EngineMemory | undefined } {
+    return { state: this.#saved, engineMemory: this.#engineMemory };
   }
 
   get running(): Member {
@@ -193,6 +218,7 @@ export class SimulatedHost {
           life,
         ),
         onStoreStalled: () => {},
+        onNetworks: () => this.engineSide?.networks.sync(),
         forwarder: { ask: async () => undefined },
         listen: (_handler: DnsHandler) => this.#listen(),
         logger: this.#log,
@@ -209,8 +235,53 @@ export class SimulatedHost {
     this.member = member;
     before?.(member);
     network.revive(this.record.id);
+    if (this.#cluster.hasEngines) this.#serveDrivers();
     this.#ended = (await member.start(this.#quit.signal)).ended;
     void this.#ended.catch((error: unknown) => this.#log.error({ error }, 'the member ended'));
+    if (this.#cluster.hasEngines && !life.over) await this.#startEngineSide(member, life);
+  }
+
+  /** From now on the engine's calls are answered, though not before the member knows what it has to. */
+  #serveDrivers(): void {
+    const host = this;
+    const lifecycle = {
+      get current(): Membership | undefined {
+        // What the drivers take of it.
+        return host.engineSide && (host as unknown as Membership);
+      },
+      get leaving() {
+        return host.leaving;
+      },
+      situation: { busy: 'starting', problem: undefined },
+      require: (): Membership => {
+        if (lifecycle.current) return lifecycle.current;
+        throw new OverlaydError('conflict', 'the agent is busy: starting', { retryable: true });
+      },
+    };
+    this.line.open(createDrivers({ lifecycle, clock: this.#cluster.clock }));
+  }
+
+  async #startEngineSide(member: Member, life: Life): Promise<void> {
+    const { clock } = this.#cluster;
+    const { signal } = this.#quit;
+    const file = {
+      load: async () => this.#engineMemory,
+      save: async (memory: EngineMemory) => {
+        this.#engineMemory = structuredClone(memory);
+      },
+      remove: async () => {
+        this.#engineMemory = undefined;
+      },
+    };
+    const side = new EngineSide({
+      ...{ engine: mortal(this.engine, life), file: mortal(file, life), member, clock, logger: this.#log },
+      allowForwarding: async () => undefined,
+      nameServers: async () => undefined,
+    });
+    await side.load();
+    if (life.over) return;
+    this.engineSide = side;
+    void side.run(signal).catch((error: unknown) => this.#log.error({ error }, 'the engine side ended'));
   }
 
   /** The agent is told to stop, and does. */
@@ -218,6 +289,12 @@ export class SimulatedHost {
     this.#quit.abort(new OverlaydError('cancelled', 'the agent was stopped'));
     await this.#cluster.clock.until(this.#ended);
     this.member = undefined;
+    this.#hangUp();
+  }
+
+  #hangUp(): void {
+    this.engineSide = undefined;
+    this.line.cut();
   }
 
   /** The agent is killed, at whatever line it is; containers and kernel stay. */
@@ -227,11 +304,13 @@ export class SimulatedHost {
     this.#cluster.network.crash(this.record.id);
     this.member = undefined;
     this.listening.clear();
+    this.#hangUp();
   }
 
   /** The host loses power: agent, containers and kernel state are gone. */
   async reboot(): Promise<void> {
     await this.crash();
+    this.engine.powerOff();
     this.kernel.reset();
     this.#boot += 1;
   }
@@ -246,7 +325,8 @@ export class SimulatedHost {
   #containersPort(): Containers {
     return {
       resolve: async (text) => {
-        const path = `/run/netns/${text.slice('netns:'.length)}`;
+        const [kind, name = ''] = text.split(':');
+        const path = kind === 'pid' ? `/proc/${name}/ns/net` : `/run/netns/${name}`;
         if (!this.kernel.hasContainer(path)) throw new OverlaydError('namespace-not-found', `${text} does not exist`);
         return { text, path, identity: `${this.#boot} ${path}` } satisfies ContainerRef;
       },

@@ -1,0 +1,494 @@
+/**
+ * A Docker Engine in memory: what its users do to it, the API that the agent uses, and the drivers' calls that follow.
+ * What a real one keeps on its disk survives `kill`; everything that was under way then stops where it was.
+ */
+import type { EngineContainer, EngineNetwork, EngineNetworkSpec } from '../../src/core/docker/engine.ts';
+import { DRIVER } from '../../src/core/docker/engine.ts';
+import { OverlaydError } from '../../src/core/errors.ts';
+import { KeyedQueue } from '../../src/core/keyed-queue.ts';
+import type { Clock, Engine, EngineEvent, Random } from '../../src/ports.ts';
+import { EventStream } from './event-stream.ts';
+import type { FakeKernel } from './fake-kernel.ts';
+import { type EndpointObject, Libnetwork, type NetworkObject, type NetworkSpec } from './fake-libnetwork.ts';
+import type { PluginLine } from './plugin-line.ts';
+
+export interface AttachmentRequest {
+  readonly aliases?: readonly string[];
+  readonly ip?: string | undefined;
+  readonly mac?: string | undefined;
+}
+
+export interface Attachment extends AttachmentRequest {
+  endpoint: EndpointObject | undefined;
+}
+
+export interface FakeContainer {
+  readonly id: string;
+  name: string;
+  readonly hostname: string;
+  /** As the engine knows it: 0 when it does not run. */
+  pid: number;
+  /** There is such a process. */
+  alive: boolean;
+  sandbox: string;
+  readonly publishesPorts: boolean;
+  readonly dnsServers: readonly string[];
+  readonly options: Readonly<Record<string, string>>;
+  /** By name of the network. */
+  readonly attachments: Map<string, Attachment>;
+}
+
+export interface RunRequest {
+  readonly networks: Readonly<Record<string, AttachmentRequest>>;
+  readonly hostname?: string;
+  readonly publishesPorts?: boolean;
+  readonly dnsServers?: readonly string[];
+  readonly options?: Readonly<Record<string, string>>;
+}
+
+export interface FakeEngineDeps {
+  readonly line: PluginLine;
+  readonly kernel: FakeKernel;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+interface Life {
+  readonly libnetwork: Libnetwork;
+  readonly containerLocks: KeyedQueue;
+  readonly networkLocks: KeyedQueue;
+  readonly killed: Promise<never>;
+  readonly kill: () => void;
+  serving: boolean;
+}
+
+const RECONNECT_MS = 60;
+
+export class FakeEngine implements Engine {
+  /** Answers of the drivers that a real engine would not take. */
+  readonly violations: string[] = [];
+  readonly containers = new Map<string, FakeContainer>();
+  readonly objects = new Map<string, NetworkObject>();
+  readonly #deps: FakeEngineDeps;
+  readonly #endpoints = new Map<string, EndpointObject>();
+  readonly #streams = new Set<EventStream>();
+  #life: Life | undefined;
+  #lastPid = 0;
+
+  constructor(deps: FakeEngineDeps) {
+    this.#deps = deps;
+  }
+
+  get isUp(): boolean {
+    return this.#life !== undefined;
+  }
+
+  // ------------------------------------------------------------ its process
+
+  /** Cleans up after the process before it, then serves. */
+  async start(): Promise<void> {
+    if (this.#life) return;
+    const life = this.#begin();
+    const { libnetwork } = life;
+    for (const container of this.containers.values()) {
+      this.#endProcess(container);
+      container.pid = 0;
+      for (const attachment of container.attachments.values()) attachment.endpoint = undefined;
+    }
+    for (const endpoint of this.#endpoints.values()) await this.#detach(libnetwork, endpoint);
+    for (const { sandbox } of this.containers.values()) this.#deps.kernel.killContainer(sandbox);
+    for (const network of this.objects.values()) {
+      if (!network.removing) continue;
+      await libnetwork.deleteNetwork(network);
+      this.objects.delete(network.id);
+    }
+    life.serving = true;
+    for (const stream of this.#streams) void this.#greet(stream, life);
+  }
+
+  /** SIGKILL. Containers go on, until the next start ends them. */
+  kill(): void {
+    this.#life?.kill();
+    this.#life = undefined;
+    for (const stream of this.#streams) stream.lose();
+  }
+
+  /** The host loses power. */
+  powerOff(): void {
+    this.kill();
+    for (const container of this.containers.values()) container.alive = false;
+    for (const endpoint of this.#endpoints.values()) endpoint.link = undefined;
+  }
+
+  #begin(): Life {
+    const killed = Promise.withResolvers<never>();
+    killed.promise.catch(() => undefined);
+    const isOver = () => this.#life !== life;
+    const never = new Promise<never>(() => undefined);
+    const step = <T>(work: Promise<T>): Promise<T> =>
+      work.then(
+        (value) => (isOver() ? never : value),
+        (error: unknown) => (isOver() ? never : Promise.reject(error)),
+      );
+    const life: Life = {
+      libnetwork: new Libnetwork({ ...this.#deps, step, violations: this.violations }),
+      ...{ containerLocks: new KeyedQueue(), networkLocks: new KeyedQueue(), serving: false },
+      ...{ killed: killed.promise, kill: () => killed.reject(unavailable()) },
+    };
+    this.#life = life;
+    return life;
+  }
+
+  /** One request to its API. */
+  async #api<T>(serve: (life: Life) => Promise<T>): Promise<T> {
+    const { clock, random } = this.#deps;
+    await clock.sleep(random.next() * 2);
+    const life = this.#life;
+    if (!life?.serving) throw unavailable();
+    return await Promise.race([serve(life), life.killed]);
+  }
+
+  // ------------------------------------------------------------ the port
+
+  networks(): Promise<readonly EngineNetwork[]> {
+    return this.#api(async () =>
+      [...this.objects.values()].map(({ id, name, driver, labels, ipamOptions }) => {
+        return { id, name, driver, labels, ipamOptions };
+      }),
+    );
+  }
+
+  createNetwork({ subnets: [subnet], driver, ...spec }: EngineNetworkSpec): Promise<string> {
+    return this.createNetworkAs({ ...spec, driver, ipamDriver: driver, ...(subnet ? { subnet } : {}) });
+  }
+
+  removeNetwork(id: string): Promise<boolean> {
+    return this.#api(async (life) => {
+      const network = this.objects.get(id);
+      if (!network) return false;
+      await this.#removeNetwork(life, network);
+      return true;
+    });
+  }
+
+  running(): Promise<readonly string[]> {
+    return this.#api(async () => [...this.containers.values()].filter(({ pid }) => pid > 0).map(({ id }) => id));
+  }
+
+  inspect(ref: string): Promise<EngineContainer | undefined> {
+    return this.#api(async (life) => {
+      const found = this.#find(ref);
+      return found && (await life.containerLocks.run(found.id, async () => this.#describe(found)));
+    });
+  }
+
+  connect(networkId: string, ref: string, { aliases, ip, mac }: AttachmentRequest): Promise<void> {
+    return this.#api((life) => {
+      const container = this.#require(ref);
+      return life.containerLocks.run(container.id, async () => {
+        const network = this.objects.get(networkId);
+        if (!network) throw refused(`network ${networkId} not found`);
+        if (container.attachments.has(network.name)) {
+          throw refused(`endpoint with name ${container.name} already exists in network ${network.name}`);
+        }
+        const attachment: Attachment = { aliases: aliases ?? [], ip, mac, endpoint: undefined };
+        if (container.pid > 0) {
+          await this.#attach(life, container, network, attachment);
+          await this.#populateOrDetach(life, container, attachment);
+        }
+        container.attachments.set(network.name, attachment);
+      });
+    });
+  }
+
+  disconnect(networkId: string, ref: string): Promise<void> {
+    return this.#api((life) => {
+      const container = this.#require(ref);
+      return life.containerLocks.run(container.id, async () => {
+        const network = this.objects.get(networkId);
+        const attachment = network && container.attachments.get(network.name);
+        if (!attachment) throw refused(`container ${ref} is not connected to network ${networkId}`);
+        const { endpoint } = attachment;
+        if (endpoint) await this.#detach(life.libnetwork, endpoint);
+        container.attachments.delete(network.name);
+        if (endpoint) this.#tell({ kind: 'container', action: 'disconnect', id: container.id });
+      });
+    });
+  }
+
+  async *events(signal: AbortSignal): AsyncGenerator<EngineEvent> {
+    const stream = new EventStream(signal);
+    this.#streams.add(stream);
+    if (this.#life?.serving) void this.#greet(stream, this.#life);
+    else stream.lose();
+    try {
+      yield* stream.items();
+    } finally {
+      this.#streams.delete(stream);
+    }
+  }
+
+  // ------------------------------------------------------------ what its users type
+
+  /** `docker network create`. Up to Docker 24 two at the same moment can both succeed. */
+  createNetworkAs(spec: NetworkSpec): Promise<string> {
+    return this.#api(async (life) => {
+      if ([...this.objects.values()].some(({ name }) => name === spec.name)) {
+        throw new OverlaydError('conflict', `network with name ${spec.name} already exists`);
+      }
+      const network = await life.libnetwork.createNetwork(spec);
+      this.objects.set(network.id, network);
+      this.#tell({ kind: 'network', action: 'create', id: network.id });
+      return network.id;
+    });
+  }
+
+  /** `docker network rm`. */
+  removeNetworkAs(name: string): Promise<void> {
+    return this.#api((life) => this.#removeNetwork(life, this.#network(name)));
+  }
+
+  /** `docker run`: the container stays when it cannot be started. */
+  async run(name: string, request: RunRequest): Promise<FakeContainer> {
+    const { random } = this.#deps;
+    const container = await this.#api(async () => {
+      if (this.#find(name)) throw refused(`the container name ${name} is already in use`);
+      const id = random.hex(32);
+      const attachments = Object.entries(request.networks).map(([network, options]) => {
+        return [network, { aliases: [], ...options, endpoint: undefined }] as const;
+      });
+      const made: FakeContainer = {
+        ...{ id, name, hostname: request.hostname ?? id.slice(0, 12), pid: 0, alive: false, sandbox: '' },
+        ...{ publishesPorts: request.publishesPorts ?? false, dnsServers: request.dnsServers ?? [] },
+        ...{ options: request.options ?? {}, attachments: new Map<string, Attachment>(attachments) },
+      };
+      this.containers.set(id, made);
+      return made;
+    });
+    await this.startContainer(name);
+    return container;
+  }
+
+  startContainer(ref: string): Promise<void> {
+    return this.#api((life) => {
+      const container = this.#require(ref);
+      return life.containerLocks.run(container.id, async () => {
+        if (container.pid === 0 && this.containers.has(container.id)) await this.#startContainer(life, container);
+      });
+    });
+  }
+
+  stopContainer(ref: string): Promise<void> {
+    return this.#api((life) => {
+      const container = this.#require(ref);
+      return life.containerLocks.run(container.id, async () => {
+        this.#endProcess(container);
+        await this.#cleanUp(life, container);
+      });
+    });
+  }
+
+  /** `docker rm -f`. */
+  removeContainer(ref: string): Promise<void> {
+    return this.#api((life) => {
+      const container = this.#require(ref);
+      return life.containerLocks.run(container.id, async () => {
+        this.#endProcess(container);
+        await this.#cleanUp(life, container);
+        this.containers.delete(container.id);
+        this.#tell({ kind: 'container', action: 'destroy', id: container.id });
+      });
+    });
+  }
+
+  renameContainer(ref: string, name: string): Promise<void> {
+    return this.#api((life) => {
+      const container = this.#require(ref);
+      return life.containerLocks.run(container.id, async () => {
+        if (this.#find(name)) throw refused(`the container name ${name} is already in use`);
+        container.name = name;
+        this.#tell({ kind: 'container', action: 'rename', id: container.id });
+      });
+    });
+  }
+
+  /** `docker network connect` and `disconnect`. */
+  async connectAs(network: string, ref: string, request: AttachmentRequest = {}): Promise<void> {
+    await this.connect(this.#network(network).id, ref, request);
+  }
+
+  async disconnectAs(network: string, ref: string): Promise<void> {
+    await this.disconnect(this.#network(network).id, ref);
+  }
+
+  /** The container's process ends by itself; the engine, if it runs, sees to the rest. */
+  crashContainer(ref: string): void {
+    const container = this.#require(ref);
+    this.#endProcess(container);
+    const life = this.#life;
+    if (life?.serving) void life.containerLocks.run(container.id, () => this.#cleanUp(life, container));
+  }
+
+  // ------------------------------------------------------------ containers
+
+  async #startContainer(life: Life, container: FakeContainer): Promise<void> {
+    const { kernel, random } = this.#deps;
+    container.sandbox = `/run/docker/netns/${random.hex(6)}`;
+    const attachments = [...container.attachments].map(
+      ([name, attachment]) => [this.#network(name), attachment] as const,
+    );
+    try {
+      for (const [network, attachment] of attachments) await this.#attach(life, container, network, attachment);
+      container.pid = ++this.#lastPid;
+      container.alive = true;
+      kernel.addContainer(placeOf(container));
+      for (const [, { endpoint }] of attachments) if (endpoint) life.libnetwork.populate(endpoint, placeOf(container));
+    } catch (error) {
+      this.#endProcess(container);
+      await this.#leaveAll(life, container);
+      container.pid = 0;
+      throw error;
+    }
+    this.#tell({ kind: 'container', action: 'start', id: container.id });
+  }
+
+  /** What follows from the end of its process. */
+  async #cleanUp(life: Life, container: FakeContainer): Promise<void> {
+    if (container.pid === 0 || container.alive) return;
+    container.pid = 0;
+    this.#tell({ kind: 'container', action: 'die', id: container.id });
+    await this.#leaveAll(life, container);
+  }
+
+  async #leaveAll({ libnetwork }: Life, container: FakeContainer): Promise<void> {
+    const endpoints = [...container.attachments.values()].flatMap(({ endpoint }) => endpoint ?? []);
+    for (const attachment of container.attachments.values()) attachment.endpoint = undefined;
+    for (const endpoint of endpoints) {
+      await this.#detach(libnetwork, endpoint);
+      this.#tell({ kind: 'container', action: 'disconnect', id: container.id });
+    }
+    this.#deps.kernel.killContainer(container.sandbox);
+  }
+
+  /** An endpoint that is joined, but whose link is not in the container yet. */
+  async #attach(life: Life, container: FakeContainer, network: NetworkObject, attachment: Attachment): Promise<void> {
+    if (network.driver !== DRIVER) return;
+    const { libnetwork, networkLocks } = life;
+    const { publishesPorts, dnsServers, options, name: containerName } = container;
+    const endpoint = await networkLocks.run(network.id, async () => {
+      if (!this.objects.has(network.id)) throw refused(`network ${network.name} not found`);
+      const request = { ip: attachment.ip, mac: attachment.mac, containerName, publishesPorts, dnsServers, options };
+      const made = await libnetwork.createEndpoint(network, request);
+      this.#endpoints.set(made.id, made);
+      network.endpoints.add(made.id);
+      return made;
+    });
+    const others = [...container.attachments.values()].flatMap(({ endpoint: other }) => other ?? []);
+    try {
+      await libnetwork.join(endpoint, container.sandbox, others);
+    } catch (error) {
+      await this.#detach(libnetwork, endpoint);
+      throw error;
+    }
+    attachment.endpoint = endpoint;
+    this.#tell({ kind: 'container', action: 'connect', id: container.id });
+  }
+
+  async #populateOrDetach({ libnetwork }: Life, container: FakeContainer, attachment: Attachment): Promise<void> {
+    const { endpoint } = attachment;
+    if (!endpoint) return;
+    try {
+      if (!container.alive) throw refused(`container ${container.name} has ended`);
+      libnetwork.populate(endpoint, placeOf(container));
+    } catch (error) {
+      attachment.endpoint = undefined;
+      await this.#detach(libnetwork, endpoint);
+      throw error;
+    }
+  }
+
+  async #detach(libnetwork: Libnetwork, endpoint: EndpointObject): Promise<void> {
+    await libnetwork.leave(endpoint);
+    await libnetwork.deleteEndpoint(endpoint);
+    this.#endpoints.delete(endpoint.id);
+    endpoint.network.endpoints.delete(endpoint.id);
+  }
+
+  /** The engine holds its namespace, links and all, until it has cleaned up. */
+  #endProcess(container: FakeContainer): void {
+    if (!container.alive) return;
+    container.alive = false;
+    const { kernel } = this.#deps;
+    const place = placeOf(container);
+    kernel.addContainer(container.sandbox);
+    for (const name of kernel.machine.snapshot(place)!.links.keys()) {
+      if (name !== 'lo') kernel.machine.moveLink(place, name, container.sandbox, name);
+    }
+    for (const { link } of this.#endpoints.values()) if (link?.place === place) link.place = container.sandbox;
+    kernel.killContainer(place);
+  }
+
+  #removeNetwork({ libnetwork, networkLocks }: Life, network: NetworkObject): Promise<void> {
+    return networkLocks.run(network.id, async () => {
+      if (!this.objects.has(network.id)) throw refused(`network ${network.name} not found`);
+      if (network.endpoints.size > 0) throw refused(`network ${network.name} has active endpoints`);
+      network.removing = true;
+      await libnetwork.deleteNetwork(network);
+      this.objects.delete(network.id);
+      this.#tell({ kind: 'network', action: 'destroy', id: network.id });
+    });
+  }
+
+  // ------------------------------------------------------------ what it knows
+
+  #describe({ id, name, pid, hostname, attachments }: FakeContainer): EngineContainer {
+    const networks = [...attachments].map(([network, { aliases = [], endpoint }]) => ({
+      networkId: [...this.objects.values()].find((each) => each.name === network)?.id ?? '',
+      endpointId: endpoint?.id ?? '',
+      aliases: [...aliases, id.slice(0, 12)],
+    }));
+    return { id, name, pid, hostname, networks };
+  }
+
+  #find(ref: string): FakeContainer | undefined {
+    const all = [...this.containers.values()];
+    const begun = all.filter(({ id }) => id.startsWith(ref));
+    return all.find(({ id, name }) => id === ref || name === ref) ?? (begun.length === 1 ? begun[0] : undefined);
+  }
+
+  #require(ref: string): FakeContainer {
+    const found = this.#find(ref);
+    if (found) return found;
+    throw refused(`no such container: ${ref}`);
+  }
+
+  #network(name: string): NetworkObject {
+    const [found, ...more] = [...this.objects.values()].filter((each) => each.name === name);
+    if (more.length > 0) throw refused(`network ${name} is ambiguous (${more.length + 1} matches found on name)`);
+    if (found) return found;
+    throw refused(`network ${name} not found`);
+  }
+
+  #tell(event: EngineEvent): void {
+    for (const stream of this.#streams) stream.push(event);
+  }
+
+  /** What happened before the stream was open is not in it. */
+  async #greet(stream: EventStream, life: Life): Promise<void> {
+    const { clock, random } = this.#deps;
+    await clock.sleep(random.next() * RECONNECT_MS);
+    if (this.#life === life) stream.begin('20.10.24');
+  }
+}
+
+export function placeOf({ pid }: Pick<FakeContainer, 'pid'>): string {
+  return `/proc/${pid}/ns/net`;
+}
+
+function refused(message: string): OverlaydError {
+  return new OverlaydError('engine-refused', message);
+}
+
+function unavailable(): OverlaydError {
+  return new OverlaydError('engine-unavailable', 'the Docker Engine does not answer', { retryable: true });
+}

@@ -1,0 +1,295 @@
+/**
+ * What Docker's libnetwork asks of remote drivers, in its order, and what it makes of the answers: strict where it is
+ * strict (what was given may not be answered, links must exist, gateways must be on-link, no route twice), deaf where it
+ * is deaf (whatever DeleteNetwork, Leave, DeleteEndpoint and ReleaseAddress say).
+ */
+import { type CreateNetworkCall, type JoinAnswer, LOCAL_ADDRESS_SPACE } from '../../src/core/docker/driver-calls.ts';
+import type { EngineNetwork } from '../../src/core/docker/engine.ts';
+import { DRIVER } from '../../src/core/docker/engine.ts';
+import { OverlaydError } from '../../src/core/errors.ts';
+import { HOST } from '../../src/core/host-state.ts';
+import { contains, parseAddress, parseCidr } from '../../src/core/ip.ts';
+import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
+import type { Random } from '../../src/ports.ts';
+import type { FakeKernel } from './fake-kernel.ts';
+import type { PluginLine } from './plugin-line.ts';
+
+export interface NetworkSpec {
+  readonly name: string;
+  readonly driver: string;
+  /** Undefined: Docker's own, which every host has for itself. */
+  readonly ipamDriver: string | undefined;
+  readonly internal: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>>;
+  readonly ipamOptions: Readonly<Record<string, string>>;
+  readonly subnet?: {
+    readonly cidr: string;
+    readonly gateway?: string | undefined;
+    readonly ipRange?: string | undefined;
+    readonly auxAddresses?: Readonly<Record<string, string>>;
+  };
+}
+
+/** As the engine keeps it on its disk. */
+export interface NetworkObject extends EngineNetwork {
+  readonly internal: boolean;
+  readonly poolId: string;
+  readonly pool: string;
+  readonly gateway: string | undefined;
+  readonly auxAddresses: Readonly<Record<string, string>>;
+  readonly endpoints: Set<string>;
+  /** Its removal has begun: the next start of the engine finishes it. */
+  removing: boolean;
+}
+
+/** As the engine keeps it on its disk. */
+export interface EndpointObject {
+  readonly id: string;
+  readonly network: NetworkObject;
+  /** CIDR. */
+  readonly address: string;
+  readonly mac: string;
+  readonly publishesPorts: boolean;
+  joined: JoinAnswer | undefined;
+  /** Where its link is, once it was moved. */
+  link: { place: string; readonly name: string } | undefined;
+}
+
+export interface EndpointRequest {
+  readonly ip: string | undefined;
+  readonly mac: string | undefined;
+  readonly containerName: string;
+  readonly publishesPorts: boolean;
+  readonly dnsServers: readonly string[];
+  readonly options: Readonly<Record<string, string>>;
+}
+
+export interface LibnetworkDeps {
+  readonly line: PluginLine;
+  readonly kernel: FakeKernel;
+  readonly random: Random;
+  /** A step of a process that may be killed: after that it never resolves. */
+  readonly step: <T>(work: Promise<T>) => Promise<T>;
+  /** What a driver must not answer. */
+  readonly violations: string[];
+}
+
+export class Libnetwork {
+  readonly #deps: LibnetworkDeps;
+
+  constructor(deps: LibnetworkDeps) {
+    this.#deps = deps;
+  }
+
+  // ------------------------------------------------------------ networks
+
+  async createNetwork(spec: NetworkSpec): Promise<NetworkObject> {
+    const { random } = this.#deps;
+    const id = random.hex(32);
+    const base = {
+      ...{ id, name: spec.name, driver: spec.driver, labels: spec.labels, ipamOptions: spec.ipamOptions },
+      ...{ internal: spec.internal, endpoints: new Set<string>(), removing: false },
+    };
+    if (spec.driver !== DRIVER) {
+      return { ...base, poolId: '', pool: '172.18.0.0/16', gateway: undefined, auxAddresses: {} };
+    }
+    const network = spec.ipamDriver === DRIVER ? await this.#allocate(base, spec) : unallocated(base, spec);
+    const call: CreateNetworkCall = {
+      networkId: id,
+      internal: spec.internal,
+      options: spec.options,
+      pools: [
+        {
+          addressSpace: spec.ipamDriver === DRIVER ? LOCAL_ADDRESS_SPACE : 'LocalDefault',
+          ...{ pool: network.pool, gateway: network.gateway, auxAddresses: network.auxAddresses },
+        },
+      ],
+      ipv6Pools: [],
+    };
+    try {
+      await this.#call('createNetwork', call);
+    } catch (error) {
+      await this.#releaseAddresses(network);
+      throw error;
+    }
+    return network;
+  }
+
+  async #allocate(base: Omit<NetworkObject, 'poolId' | 'pool' | 'gateway' | 'auxAddresses'>, spec: NetworkSpec) {
+    const { subnet, ipamOptions } = spec;
+    const request = { pool: subnet?.cidr, subPool: subnet?.ipRange, options: ipamOptions, ipv6: false };
+    const answer = await this.#call('requestPool', { addressSpace: LOCAL_ADDRESS_SPACE, ...request });
+    const { poolId, pool } = answer;
+    if (subnet && pool !== subnet.cidr) this.#violate(`pool ${pool} instead of ${subnet.cidr}`);
+    let { gateway } = answer;
+    try {
+      if (subnet?.gateway !== undefined || gateway === undefined) {
+        const asked = { poolId, address: subnet?.gateway, gateway: true, endpointName: undefined, mac: undefined };
+        gateway = (await this.#call('requestAddress', asked)).address;
+      }
+      this.#checkInPool(gateway, pool);
+      const auxAddresses: Record<string, string> = {};
+      for (const [name, address] of Object.entries(subnet?.auxAddresses ?? {})) {
+        const asked = { poolId, address, gateway: false, endpointName: undefined, mac: undefined };
+        auxAddresses[name] = (await this.#call('requestAddress', asked)).address;
+      }
+      return { ...base, poolId, pool, gateway, auxAddresses };
+    } catch (error) {
+      await this.#ignoring('releasePool', { poolId });
+      throw error;
+    }
+  }
+
+  /** The network is as good as gone when this begins; what the drivers say changes nothing. */
+  async deleteNetwork(network: NetworkObject): Promise<void> {
+    if (network.driver !== DRIVER) return;
+    await this.#releaseAddresses(network);
+    await this.#ignoring('deleteNetwork', { networkId: network.id });
+  }
+
+  async #releaseAddresses({ poolId, gateway, auxAddresses }: NetworkObject): Promise<void> {
+    if (poolId === '') return;
+    for (const address of [gateway, ...Object.values(auxAddresses)]) {
+      if (address !== undefined) await this.#ignoring('releaseAddress', { poolId, address: bare(address) });
+    }
+    await this.#ignoring('releasePool', { poolId });
+  }
+
+  // ------------------------------------------------------------ endpoints
+
+  async createEndpoint(network: NetworkObject, request: EndpointRequest): Promise<EndpointObject> {
+    const { poolId } = network;
+    const id = this.#deps.random.hex(32);
+    const { ip, mac, publishesPorts, dnsServers, options, containerName } = request;
+    const asked = { poolId, address: ip, gateway: false, endpointName: containerName, mac: undefined };
+    const { address } = await this.#call('requestAddress', asked);
+    this.#checkInPool(address, network.pool);
+    if (ip !== undefined && bare(address) !== ip) this.#violate(`address ${address} instead of ${ip}`);
+    try {
+      const answer = await this.#call('createEndpoint', {
+        ...{ networkId: network.id, endpointId: id, address, ipv6Address: undefined, mac },
+        ...{ publishesPorts, dnsServers, options },
+      });
+      if (mac !== undefined && answer.mac !== undefined) this.#violate(`a MAC was answered to ${mac}`);
+      const used = mac ?? answer.mac ?? this.#violate('no MAC was answered');
+      return { id, network, address, mac: used, publishesPorts, joined: undefined, link: undefined };
+    } catch (error) {
+      await this.#ignoring('releaseAddress', { poolId, address: bare(address) });
+      throw error;
+    }
+  }
+
+  async join(endpoint: EndpointObject, sandbox: string, others: readonly EndpointObject[]): Promise<void> {
+    const { id, network, publishesPorts } = endpoint;
+    const call = { networkId: network.id, endpointId: id, sandbox, publishesPorts };
+    try {
+      const answer = await this.#call('join', call);
+      this.#checkJoin(answer, network, others);
+      if (answer.gateway !== undefined) {
+        await this.#call('programExternalConnectivity', { networkId: network.id, endpointId: id, publishesPorts });
+      }
+      endpoint.joined = answer;
+    } catch (error) {
+      await this.#ignoring('leave', { networkId: network.id, endpointId: id });
+      throw error;
+    }
+  }
+
+  #checkJoin(answer: JoinAnswer, network: NetworkObject, others: readonly EndpointObject[]): void {
+    const { gateway, sourceName, staticRoutes } = answer;
+    const host = this.#deps.kernel.machine.snapshot(HOST)!;
+    if (!host.links.has(sourceName)) this.#violate(`Join answers ${sourceName}, which is not in the host`);
+    if (sourceName.length > 15) this.#violate(`${sourceName} is too long`);
+    if (gateway !== undefined) this.#checkInPool(`${gateway}/32`, network.pool);
+    const given = new Set(others.flatMap(({ joined }) => joined?.staticRoutes.map((each) => each.destination) ?? []));
+    for (const { destination } of staticRoutes) {
+      if (given.has(destination)) this.#violate(`route ${destination} is in the sandbox already: file exists`);
+    }
+  }
+
+  /** The link goes into the container's namespace, and gets all that was agreed about it. Throws as the kernel does. */
+  populate(endpoint: EndpointObject, place: string): void {
+    const { kernel } = this.#deps;
+    const { joined, address, mac } = endpoint;
+    if (!joined) return;
+    const before = kernel.machine.snapshot(place);
+    if (!kernel.machine.snapshot(HOST)!.links.has(joined.sourceName)) {
+      throw new OverlaydError('engine-refused', `failed to move ${joined.sourceName}: Link not found`);
+    }
+    let index = 0;
+    while (before?.links.has(`${joined.destinationPrefix}${index}`)) index += 1;
+    const ifname = `${joined.destinationPrefix}${index}`;
+    kernel.takeOver(joined.sourceName, place, { ifname, cidr: address });
+    endpoint.link = { place, name: ifname };
+    kernel.interfere({ kind: 'set-link', at: place, name: ifname, set: { mac } });
+    for (const { destination, nextHop } of joined.staticRoutes) this.#addRoute(place, destination, nextHop, ifname);
+    const routed = before?.routes.some(({ destination }) => destination === 'default');
+    if (joined.gateway !== undefined && !routed) this.#addRoute(place, 'default', joined.gateway, ifname);
+    this.#tellOwner(endpoint);
+  }
+
+  #addRoute(at: string, destination: string, gateway: string | undefined, link: string): void {
+    const { kernel } = this.#deps;
+    if (kernel.machine.snapshot(at)!.routes.some((route) => route.destination === destination)) {
+      throw new OverlaydError('engine-refused', `adding route ${destination}: file exists`);
+    }
+    kernel.interfere({ kind: 'set-route', at, route: { destination, gateway, link, protocol: 'boot' } });
+  }
+
+  /** Whatever the driver says, the container is without it afterwards; its link is back in the host, if it still is. */
+  async leave(endpoint: EndpointObject): Promise<void> {
+    if (!endpoint.joined) return;
+    await this.#ignoring('leave', { networkId: endpoint.network.id, endpointId: endpoint.id });
+    const { machine } = this.#deps.kernel;
+    const { link, joined } = endpoint;
+    endpoint.link = undefined;
+    if (!link || !machine.snapshot(link.place)?.links.has(link.name)) return;
+    if (machine.snapshot(HOST)!.links.has(joined.sourceName)) return;
+    machine.moveLink(link.place, link.name, HOST, joined.sourceName);
+    this.#deps.kernel.tell({ kind: 'host' });
+    this.#tellOwner(endpoint);
+  }
+
+  async deleteEndpoint({ id, network, address }: EndpointObject): Promise<void> {
+    await this.#ignoring('deleteEndpoint', { networkId: network.id, endpointId: id });
+    await this.#ignoring('releaseAddress', { poolId: network.poolId, address: bare(address) });
+  }
+
+  // ------------------------------------------------------------ answers
+
+  /** The other end of a link that was moved says so to whoever listens in its namespace. */
+  #tellOwner({ mac }: EndpointObject): void {
+    const { kernel } = this.#deps;
+    for (const place of kernel.machine.places().filter(isNetworkNamespace)) {
+      if (kernel.machine.snapshot(place)!.fdb.some((row) => row.mac === mac && row.vtep === undefined)) {
+        kernel.tell({ kind: 'network', namespace: place });
+      }
+    }
+  }
+
+  #checkInPool(address: string, pool: string): void {
+    const block = parseCidr(pool)!;
+    if (!contains(block, parseAddress(bare(address)) ?? -1)) this.#violate(`${address} is not in ${pool}`);
+  }
+
+  #violate(what: string): never {
+    this.#deps.violations.push(what);
+    throw new OverlaydError('engine-refused', what);
+  }
+
+  readonly #call: PluginLine['call'] = (method, body) => this.#deps.step(this.#deps.line.call(method, body));
+
+  async #ignoring(method: Parameters<PluginLine['call']>[0], body: object): Promise<void> {
+    await this.#call(method, body as never).catch(() => undefined);
+  }
+}
+
+function unallocated(base: Omit<NetworkObject, 'poolId' | 'pool' | 'gateway' | 'auxAddresses'>, spec: NetworkSpec) {
+  const pool = spec.subnet?.cidr ?? '172.19.0.0/16';
+  return { ...base, poolId: '', pool, gateway: spec.subnet?.gateway, auxAddresses: {} };
+}
+
+function bare(cidr: string): string {
+  return cidr.split('/')[0]!;
+}
