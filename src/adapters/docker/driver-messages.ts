@@ -106,7 +106,8 @@ export const createEndpointRequest = z
       ipv6Address: Interface?.AddressIPv6,
       mac: Interface?.MacAddress,
       publishesPorts: publishes(Options),
-      dnsServers: Options?.[DNS_SERVERS] ?? [],
+      // Libnetwork tells them after the ports, and neither on an internal network.
+      dnsServers: Options?.[DNS_SERVERS] ?? (Options?.[PORT_MAP] ? [] : undefined),
       options: driverOptions(Options ?? {}),
     }),
   );

@@ -44,8 +44,8 @@ export interface CreateEndpointCall {
   /** The user's, or a driver's that was asked before: it may not be answered with another one. */
   readonly mac: string | undefined;
   readonly publishesPorts: boolean;
-  /** The user's `--dns`. */
-  readonly dnsServers: readonly string[];
+  /** The user's `--dns`, or the engine's configuration; undefined where the engine does not tell: internal networks. */
+  readonly dnsServers: readonly string[] | undefined;
   /** The user's `--driver-opt key=value`. */
   readonly options: Readonly<Record<string, string>>;
 }

@@ -100,7 +100,7 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
           `unknown --driver-opt "${unknown}"; overlayd has none for a container`,
         );
       }
-      side().noteNameServers(call.dnsServers);
+      if (call.dnsServers) side().noteNameServers(call.dnsServers);
       const { mac } = await side().endpoints.create(network, {
         endpointId: call.endpointId,
         networkId: call.networkId,

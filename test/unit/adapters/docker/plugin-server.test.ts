@@ -161,7 +161,18 @@ describe('a call as Docker writes it', () => {
       Options: null,
     });
     expect(reply.body).toEqual({ Interface: {} });
-    expect(calls).toMatchObject([{ mac: '02:42:0a:00:00:05', publishesPorts: false, dnsServers: [], options: {} }]);
+    expect(calls).toMatchObject([
+      { mac: '02:42:0a:00:00:05', publishesPorts: false, dnsServers: undefined, options: {} },
+    ]);
+  });
+
+  it('tells no name servers from not being told of any', async () => {
+    const { calls, handler } = recorder({});
+    await serve({ createEndpoint: handler });
+    for (const Options of [{}, { 'com.docker.network.portmap': [] }]) {
+      await call('NetworkDriver.CreateEndpoint', { NetworkID: 'n', EndpointID: 'e', Interface: null, Options });
+    }
+    expect(calls).toMatchObject([{ dnsServers: undefined }, { dnsServers: [] }]);
   });
 
   it('joins', async () => {
