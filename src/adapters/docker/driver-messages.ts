@@ -43,10 +43,7 @@ const map = z
   .record(z.string(), z.string())
   .nullish()
   .transform((value) => value ?? {});
-const texts = z
-  .array(z.string())
-  .nullish()
-  .transform((value) => value ?? []);
+const texts = z.array(z.string()).nullish();
 /** Of the bindings only their number matters. */
 const bindings = z.array(z.unknown()).nullish();
 
