@@ -44,8 +44,9 @@ async function main(args: readonly string[]): Promise<void> {
     takeNotifySettings(process.env, process.pid),
   );
   const quit = new AbortController();
+  // Not `once`: what starts child processes takes a signal that nobody listens to any more for the end of this one.
   const asked = new Promise<string>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
   });
 
   const agent = await startAgent(config, PROGRAMS, sockets, logger);

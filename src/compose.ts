@@ -9,6 +9,7 @@ import { SocketListeners } from './adapters/dns/listeners.ts';
 import { hostResolvers } from './adapters/dns/resolv-conf.ts';
 import { daemonNameServers } from './adapters/docker/daemon-file.ts';
 import { createEngine } from './adapters/docker/engine.ts';
+import { ensureForwarding, removeForwarding } from './adapters/docker/forwarding.ts';
 import { servePlugin } from './adapters/docker/plugin-server.ts';
 import { createBundledEtcd } from './adapters/etcd/server.ts';
 import { createEtcdStore } from './adapters/etcd/store.ts';
@@ -125,7 +126,10 @@ export async function startAgent(
       engine &&
       new EngineSide({
         ...{ engine, file: engineFile, member, clock, logger: log },
-        allowForwarding: async () => undefined,
+        allowForwarding: async () => {
+          const outcome = await ensureForwarding(exec.run);
+          return outcome.kind === 'failed' ? outcome.reason : undefined;
+        },
         nameServers: () => daemonNameServers(DAEMON_FILE),
       });
     let ended: Promise<unknown>;
@@ -176,8 +180,11 @@ export async function startAgent(
       ...{ facts, pki, clock, random, file, etcd, openStore, logger, startMember },
       joinClient: createJoinClient(clock),
       clearHost: async () => {
-        if (engine) await withdrawAll(engine, logger).catch(() => undefined);
-        await engineFile.remove();
+        if (engine) {
+          await withdrawAll(engine, logger).catch(() => undefined);
+          await removeForwarding(exec.run);
+          await engineFile.remove();
+        }
         await rm(statePath, { force: true });
         await clearHost(kernel);
       },
@@ -196,14 +203,14 @@ export async function startAgent(
   const quit = new AbortController();
   const socketPath = join(config.runDir, 'overlayd.sock');
   await serveControl(handlers, { socketPath, logger }, quit.signal);
+  const resumed = lifecycle.resume(quit.signal);
   const plugin =
     engine &&
     (await servePlugin(
-      { handlers: createDrivers({ lifecycle, clock }), clock, logger },
+      { handlers: createDrivers({ lifecycle, clock, ready: resumed.attempted }), clock, logger },
       { socket: socketOf(sockets.get('docker'), config.dockerPluginSocket) },
       quit.signal,
     ));
-  const resumed = lifecycle.resume(quit.signal);
   await resumed.attempted;
   return {
     describe: () => lifecycle.describe(),

@@ -100,7 +100,7 @@ export class EngineEndpoints {
       const engine = { endpointId, networkId };
       const endpoint = { record, container: handedOver(engine), ifname: handoverLinkOf(record.id), engine };
       const saved = local.add(endpoint);
-      this.#wire(endpoint);
+      void this.#wire(endpoint);
       await saved;
       return record;
     });

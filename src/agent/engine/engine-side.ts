@@ -152,6 +152,7 @@ export class EngineSide {
   }
 
   async #allowForwarding(): Promise<void> {
-    this.#forwardingProblem = await this.#deps.allowForwarding();
+    const reason = await this.#deps.allowForwarding();
+    this.#forwardingProblem = reason && `Docker's firewall may keep containers from the outside world: ${reason}`;
   }
 }

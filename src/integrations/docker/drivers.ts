@@ -13,11 +13,13 @@ import { OpeningPools } from './pools.ts';
 export interface DriversDeps {
   readonly lifecycle: Pick<Lifecycle, 'require' | 'current' | 'situation' | 'leaving'>;
   readonly clock: Clock;
+  /** Resolves when the agent is the member that it was, or knows that it is none. */
+  readonly ready: Promise<void>;
 }
 
 const RETRY_MS = 200;
 
-export function createDrivers({ lifecycle, clock }: DriversDeps): DriverHandlers {
+export function createDrivers({ lifecycle, clock, ready }: DriversDeps): DriverHandlers {
   const membership = (): Membership => lifecycle.require();
   const member = () => membership().member;
   const side = (): EngineSide => {
@@ -38,6 +40,7 @@ export function createDrivers({ lifecycle, clock }: DriversDeps): DriverHandlers
   const patient =
     <Call, Answer>(handle: (call: Call, signal: AbortSignal) => Promise<Answer>) =>
     async (call: Call, signal: AbortSignal): Promise<Answer> => {
+      await ready;
       for (;;) {
         const starting = isStarting();
         try {
