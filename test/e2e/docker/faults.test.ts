@@ -60,13 +60,11 @@ describe('engines, agents and hosts that end and come back', () => {
   test('what ends while no agent is there is released when one is', async () => {
     await runContainer(one(), 'short', '--network', 'web');
     await addressOf(two(), 'short');
+    const pid = await process1('h1', 'short');
     await one().agent.kill();
-    // Docker waits for its driver, and then lets go without it.
     const removed = one().engine.docker('rm', '-f', 'short');
-    await until('the process to end', async () => {
-      const { stdout } = await one().engine.docker('inspect', '-f', '{{.State.Running}}', 'short');
-      return stdout.trim() !== 'true';
-    });
+    // Docker waits for its driver, holding the container; then it lets go without it.
+    await until('the process to end', async () => (await one().run(['test', '-d', `/proc/${pid}`])).code !== 0);
     await one().agent.start();
     await removed;
     await until('its endpoint to be gone', async () => !(await endpointNames(two())).includes('short'));

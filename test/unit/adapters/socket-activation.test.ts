@@ -60,8 +60,11 @@ describe('a socket that is passed on', () => {
   });
 
   function startManager(path: string) {
-    const program = fileURLToPath(new URL('./docker/service-manager.ts', import.meta.url));
-    const child = spawn(process.execPath, [program, path], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const program = fileURLToPath(new URL('../../lab/service-manager.ts', import.meta.url));
+    const service = fileURLToPath(new URL('./docker/activated-plugin.ts', import.meta.url));
+    const child = spawn(process.execPath, [program, path, process.execPath, service], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     const exited = once(child, 'exit');
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const next = async () => (await lines.next()).value as string;
