@@ -141,8 +141,9 @@ export async function startAgent(
         { material, listenAddress: identity.listenAddress, port: identity.joinPort },
         signal,
       );
-      const running = await member.start(signal);
+      // First: what the engine's containers need of the host must not be missing from the first pass.
       await engineSide?.load();
+      const running = await member.start(signal);
       // Last: nothing below throws, so it never fails without somebody to hear of it.
       const renewal = keepCertificate(
         { clock, pki, file, logger: log, renewed: () => lifecycle.restart() },
