@@ -66,9 +66,11 @@ export async function servePlugin(
       return failure(400, asOverlaydError(error));
     }
     const name = path.slice(1);
+    const startedAt = clock.now();
     try {
       const result = await limited(route, name, body);
-      logger.debug({ method: name, request: body, answer: result }, 'answered Docker');
+      const durationMs = clock.now() - startedAt;
+      logger.debug({ method: name, durationMs, request: body, answer: result }, 'answered Docker');
       return { status: 200, body: result };
     } catch (thrown) {
       const error = asOverlaydError(thrown);
