@@ -1,9 +1,11 @@
 import { afterAll, beforeAll } from 'vitest';
+import { namespaceId } from '../../../src/adapters/kernel/iproute2.ts';
 import { planClear } from '../../../src/core/plan.ts';
 import { describeKernel } from '../../contract/kernel.ts';
 import type { KernelHost } from '../../contract/kernel-bench.ts';
 import { describeEngineKernel } from '../../contract/kernel-engine.ts';
 import { Lab } from '../../lab/lab.ts';
+import { until } from '../../lab/until.ts';
 import { openKernel } from './kernel-host.ts';
 
 let lab: Lab;
@@ -41,6 +43,11 @@ async function open(): Promise<KernelHost> {
       const observed = await kernel.observe({ host: true, networks: [], containers: [], ports: [] });
       await kernel.apply(planClear(observed));
       for (const name of names) await host.deleteContainer(name);
+      // A namespace ends a moment later than its name, and its id is taken until then.
+      await until('the namespaces to end', async () => {
+        const ids = JSON.parse(await host.must(['ip', '-json', 'netns', 'list-id'])) as readonly { nsid: number }[];
+        return ids.every(({ nsid }) => nsid < namespaceId(0));
+      });
     },
   };
 }
