@@ -22,8 +22,8 @@ export interface EngineContainersDeps {
 
 const AT_ONCE = 8;
 const RETRY_MS = 1_000;
-/** An endpoint that is being made is listed with its container a moment later. */
-const UNLISTED_MS = 30_000;
+/** Longer than an engine takes to start a container: until then it does not list what it has for it. */
+const UNLISTED_MS = 120_000;
 
 export class EngineContainers {
   readonly #deps: EngineContainersDeps;
@@ -67,27 +67,55 @@ export class EngineContainers {
   }
 
   /**
-   * After the engine was away: looks at everything that runs, and takes apart the endpoints of containers that ended
-   * without our hearing of it. What the engine lists is proof; what it does not list may still be on its way.
+   * After the engine was away: looks at everything that runs, and takes apart the endpoints of containers that let go of
+   * them without our hearing of it. Tried until it is done.
    */
   async catchUp(signal: AbortSignal): Promise<void> {
-    const { clock, engine, local } = this.#deps;
+    const { clock, logger } = this.#deps;
+    while (!signal.aborted) {
+      try {
+        return await this.#compare();
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.warn({ error }, "Docker's containers could not be compared, trying again");
+        await clock.sleep(RETRY_MS, signal).catch(() => undefined);
+      }
+    }
+  }
+
+  async #compare(): Promise<void> {
+    const { engine, local } = this.#deps;
     for (const id of await engine.running()) this.lookAt(id);
     for (const endpoint of local.all()) {
-      const { containerId = '', endpointId } = endpoint.engine ?? {};
-      if (containerId === '') continue;
+      const { containerId, endpointId } = endpoint.engine ?? {};
+      if (containerId === undefined) continue;
       const container = await engine.inspect(containerId);
       if (!container?.networks.some((each) => each.endpointId === endpointId)) await this.#remove(endpoint);
     }
-    const before = local.all().filter((endpoint) => endpoint.engine && endpoint.engine.containerId === undefined);
-    if (before.length === 0) return;
-    await clock.sleep(UNLISTED_MS, signal);
-    const listed = new Set<string>();
+  }
+
+  /**
+   * Endpoints of which no container is known, because the engine died while it made them, or the event was lost. What
+   * the engine lists is proof; what it does not list may still be on its way, so they have to be old. To be called now
+   * and then.
+   */
+  async sweep(): Promise<void> {
+    const { clock, engine, local } = this.#deps;
+    const oldest = clock.now() - UNLISTED_MS;
+    const orphans = local.all().filter(({ engine: attachment, record }) => {
+      return attachment && attachment.containerId === undefined && record.createdAt < oldest;
+    });
+    if (orphans.length === 0) return;
+    const holders = new Map<string, string>();
     for (const id of await engine.running()) {
       const container = await engine.inspect(id);
-      for (const { endpointId } of container?.networks ?? []) listed.add(endpointId);
+      for (const { endpointId } of container?.networks ?? []) holders.set(endpointId, id);
     }
-    for (const endpoint of before) if (!listed.has(endpoint.engine!.endpointId)) await this.#remove(endpoint);
+    for (const orphan of orphans) {
+      const holder = holders.get(orphan.engine!.endpointId);
+      if (holder === undefined) await this.#remove(orphan);
+      else this.lookAt(holder);
+    }
   }
 
   async #remove({ engine, record }: LocalEndpoint): Promise<void> {

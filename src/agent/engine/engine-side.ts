@@ -56,6 +56,7 @@ export class EngineSide {
       ...{ engine, file, clock, logger },
       networks: member.networks,
       view: () => member.view,
+      used: () => new Set(member.local.all().flatMap(({ engine: attachment }) => attachment?.networkId ?? [])),
     });
     this.containers = new EngineContainers({
       ...{ engine, clock, logger },
@@ -123,9 +124,7 @@ export class EngineSide {
         catchingUp.abort();
         catchingUp = new AbortController();
         const either = AbortSignal.any([signal, catchingUp.signal]);
-        this.containers.catchUp(either).catch((error: unknown) => {
-          if (!either.aborted) logger.warn({ error }, "Docker's containers could not be compared");
-        });
+        void this.containers.catchUp(either);
       } else if (event.kind === 'unreachable') {
         if (this.#connected) logger.warn({ reason: event.reason }, 'Docker does not answer; its containers go on');
         this.#connected = false;
@@ -133,7 +132,11 @@ export class EngineSide {
         this.networks.setReachable(false);
       } else if (event.kind === 'network') {
         // Whatever we answered when it was to be removed.
-        if (event.action === 'destroy') await this.networks.unbind(event.id);
+        if (event.action === 'destroy') {
+          await this.networks
+            .unbind(event.id)
+            .catch((error: unknown) => logger.warn({ error }, "what is known of Docker's networks could not be saved"));
+        }
         this.networks.sync();
       } else if (event.action === 'connect' || event.action === 'start' || event.action === 'rename') {
         this.containers.lookAt(event.id);
@@ -147,7 +150,12 @@ export class EngineSide {
     while (!signal.aborted) {
       await clock.sleep(CARE_MS, signal);
       await this.endpoints.expire().catch((error: unknown) => logger.warn({ error }, 'addresses not released'));
-      if (this.#connected) await this.#allowForwarding();
+      if (!this.#connected) continue;
+      this.networks.sync();
+      await this.containers
+        .sweep()
+        .catch((error: unknown) => logger.warn({ error }, "Docker's containers could not be compared"));
+      await this.#allowForwarding();
     }
   }
 

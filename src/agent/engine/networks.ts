@@ -29,6 +29,8 @@ export interface EngineNetworksDeps {
   readonly file: JsonFile<EngineMemory>;
   readonly networks: Pick<Networks, 'list'>;
   readonly view: () => { readonly complete: boolean; network(id: string): NetworkRecord | undefined };
+  /** The engine's ids of networks on which this host has endpoints. */
+  readonly used: () => ReadonlySet<string>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -158,13 +160,14 @@ export class EngineNetworks {
   }
 
   async #compare(): Promise<void> {
-    const { engine, networks, view, clock, logger } = this.#deps;
+    const { engine, networks, view, used, clock, logger } = this.#deps;
     const engineNetworks = await engine.networks();
     const offers = planOffers({
       networks: networks.list(),
       complete: view().complete,
       engineNetworks,
       bindings: this.#bindings,
+      used: used(),
       beingCreated: this.#beingCreated,
       now: clock.now(),
     });
@@ -183,8 +186,9 @@ export class EngineNetworks {
         logger.info({ network: network.name }, 'network offered to Docker');
       } catch (error) {
         if (!isOverlaydError(error) || error.retryable) throw error;
-        logger.warn({ network: network.name, error }, 'Docker refused a network');
-        refused.push(`Docker refused network ${network.name}: ${error.message}`);
+        const problem = `Docker refused network ${network.name}: ${error.message}`;
+        if (!this.#taken.includes(problem)) logger.warn({ network: network.name, error }, 'Docker refused a network');
+        refused.push(problem);
       }
     }
     this.#taken = refused;

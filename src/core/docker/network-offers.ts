@@ -27,6 +27,8 @@ export interface OffersInput {
   readonly engineNetworks: readonly EngineNetwork[];
   /** By the engine's id. */
   readonly bindings: ReadonlyMap<string, Binding>;
+  /** The engine's ids of networks that have endpoints. */
+  readonly used: ReadonlySet<string>;
   /** Names of networks that a person is creating through the engine at this moment. */
   readonly beingCreated: ReadonlySet<string>;
   readonly now: number;
@@ -47,11 +49,11 @@ export interface Offers {
 const UNLISTED_MS = 60_000;
 
 export function planOffers(input: OffersInput): Offers {
-  const { networks, complete, engineNetworks, bindings, beingCreated, now } = input;
+  const { networks, complete, engineNetworks, bindings, used, beingCreated, now } = input;
   const byId = new Map(networks.map((network) => [network.id, network]));
   const rebind = new Map<string, Binding>();
   const remove: EngineNetwork[] = [];
-  const served = new Set<string>();
+  const served = new Map<string, { readonly found: EngineNetwork; readonly origin: Binding['origin'] }[]>();
   for (const found of engineNetworks) {
     if (found.driver !== DRIVER) continue;
     const binding = bindings.get(found.id) ?? recover(found, networks, now);
@@ -61,14 +63,16 @@ export function planOffers(input: OffersInput): Offers {
       continue;
     }
     if (!bindings.has(found.id)) rebind.set(found.id, binding);
-    if (found.name === network.name) served.add(network.id);
+    if (found.name !== network.name) continue;
+    served.set(network.id, [...(served.get(network.id) ?? []), { found, origin: binding.origin }]);
   }
+  for (const holders of served.values()) remove.push(...superfluous(holders, used));
   const listed = new Set(engineNetworks.map(({ id }) => id));
   const unlisted = [...bindings].filter(([id]) => !listed.has(id));
   const forget = unlisted.filter(([, { boundAt }]) => now - boundAt > UNLISTED_MS).map(([id]) => id);
   // About to be listed, by whatever name.
-  for (const [id, { networkId }] of unlisted) if (!forget.includes(id)) served.add(networkId);
-  const missing = networks.filter(({ id, name }) => !served.has(id) && !beingCreated.has(name));
+  const coming = new Set(unlisted.filter(([id]) => !forget.includes(id)).map(([, { networkId }]) => networkId));
+  const missing = networks.filter(({ id, name }) => !served.has(id) && !coming.has(id) && !beingCreated.has(name));
   const going = new Set(remove.map(({ id }) => id));
   const holders = new Map(engineNetworks.filter(({ id }) => !going.has(id)).map((each) => [each.name, each]));
   return {
@@ -81,6 +85,19 @@ export function planOffers(input: OffersInput): Offers {
       return by ? [{ network, by }] : [];
     }),
   };
+}
+
+/**
+ * Two networks of one name, made at the same moment (up to Docker 24): the engine takes neither by its name any more.
+ * One stays: one in use before one that is not, one that a person made before an offered one.
+ */
+function superfluous(
+  holders: readonly { readonly found: EngineNetwork; readonly origin: Binding['origin'] }[],
+  used: ReadonlySet<string>,
+): EngineNetwork[] {
+  const stays =
+    holders.find(({ found }) => used.has(found.id)) ?? holders.find(({ origin }) => origin !== 'offered') ?? holders[0];
+  return holders.filter((each) => each !== stays && !used.has(each.found.id)).map(({ found }) => found);
 }
 
 /** What the agent offers says by id which network it is; what a person made says so by name. */
