@@ -16,7 +16,7 @@ import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 const SEEDS = process.env.SIM_SEED
   ? [Number(process.env.SIM_SEED)]
   : Array.from({ length: Number(process.env.SIM_SEEDS ?? 25) }, (_, i) => i + 1);
-const STEPS = 60;
+const STEPS = 80;
 const NETWORKS = 4;
 const forever = new AbortController().signal;
 
@@ -34,13 +34,16 @@ const pick = <T>(world: World, items: readonly T[]): T | undefined => items[belo
 const host = (world: World): SimulatedHost => pick(world, world.cluster.hosts)!;
 const agent = (world: World): SimulatedHost | undefined => pick(world, world.cluster.running);
 const networkName = (world: World): string => `n${below(world, NETWORKS)}`;
+/** Mostly one that the engine has. */
+const networkAt = (world: World, { engine }: SimulatedHost): string =>
+  (world.random.next() < 0.9 ? pick(world, [...engine.objects.values()])?.name : undefined) ?? networkName(world);
 
 function attachment(world: World): AttachmentRequest {
   const { random } = world;
   return {
     ...(random.next() < 0.3 ? { aliases: [`a${below(world, 3)}`, 'Not valid!'] } : {}),
     ...(random.next() < 0.1 ? { ip: `10.0.${below(world, NETWORKS)}.${100 + below(world, 5)}` } : {}),
-    ...(random.next() < 0.1 ? { mac: `02:42:aa:00:00:0${below(world, 9)}` } : {}),
+    ...(random.next() < 0.1 ? { mac: `02:42:aa:00:00:${10 + below(world, 90)}` } : {}),
   };
 }
 
@@ -71,13 +74,14 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
   ],
   [1, 'docker network rm', (world) => host(world).engine.removeNetworkAs(networkName(world))],
   [
-    10,
+    16,
     'docker run',
     (world) => {
-      const networks: Record<string, AttachmentRequest> = { [networkName(world)]: attachment(world) };
-      if (world.random.next() < 0.4) networks[networkName(world)] = attachment(world);
+      const at = host(world);
+      const networks = { [networkAt(world, at)]: attachment(world) };
+      if (world.random.next() < 0.4) networks[networkAt(world, at)] = attachment(world);
       const publishesPorts = world.random.next() < 0.2;
-      return host(world).engine.run(`c${world.containers++}`, { networks, publishesPorts });
+      return at.engine.run(`c${world.containers++}`, { networks, publishesPorts });
     },
   ],
   [
@@ -131,7 +135,7 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
     (world) => {
       const at = host(world);
       const name = container(world, at);
-      return name === undefined ? undefined : at.engine.connectAs(networkName(world), name, attachment(world));
+      return name === undefined ? undefined : at.engine.connectAs(networkAt(world, at), name, attachment(world));
     },
   ],
   [
@@ -140,7 +144,7 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
     (world) => {
       const at = host(world);
       const name = container(world, at);
-      return name === undefined ? undefined : at.engine.disconnectAs(networkName(world), name);
+      return name === undefined ? undefined : at.engine.disconnectAs(networkAt(world, at), name);
     },
   ],
   [
@@ -166,10 +170,10 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
     },
   ],
   [2, 'kill an engine', (world) => host(world).engine.kill()],
-  [4, 'start an engine', (world) => void host(world).engine.start()],
+  [6, 'start an engine', (world) => void host(world).engine.start()],
   [2, 'kill an agent', (world) => agent(world)?.crash()],
   [
-    4,
+    6,
     'start an agent',
     (world) =>
       pick(
@@ -213,9 +217,11 @@ it.each(SEEDS)('seed %i: engines and cluster agree when it is quiet', async (see
   await cluster.start(2 + (seed % 2));
   const world: World = { cluster, random: cluster.random, containers: 0 };
   const unexpected: unknown[] = [];
+  for (const name of ['n0', 'n1']) {
+    await cluster.clock.until(pick(world, cluster.running)!.running.networks.create(networkRequest(name)));
+  }
   for (let i = 0; i < STEPS; i++) {
-    const [, name, step] = choose(world.random);
-    if (process.env.SIM_SEED) console.log(cluster.clock.now() - 1_700_000_000_000, name);
+    const [, , step] = choose(world.random);
     const result = step(world);
     if (result instanceof Promise) {
       result.catch(expectRefusal).catch((error: unknown) => unexpected.push(error));

@@ -96,7 +96,7 @@ export class FakeEngine implements Engine {
       for (const attachment of container.attachments.values()) attachment.endpoint = undefined;
     }
     for (const endpoint of this.#endpoints.values()) await this.#detach(libnetwork, endpoint);
-    for (const { sandbox } of this.containers.values()) this.#deps.kernel.killContainer(sandbox);
+    for (const { sandbox } of this.containers.values()) if (sandbox !== '') this.#deps.kernel.killContainer(sandbox);
     for (const network of this.objects.values()) {
       if (!network.removing) continue;
       await libnetwork.deleteNetwork(network);

@@ -235,14 +235,16 @@ export class SimulatedHost {
     this.member = member;
     before?.(member);
     network.revive(this.record.id);
-    if (this.#cluster.hasEngines) this.#serveDrivers();
+    const ready = Promise.withResolvers<void>();
+    if (this.#cluster.hasEngines) this.#serveDrivers(ready.promise);
     this.#ended = (await member.start(this.#quit.signal)).ended;
     void this.#ended.catch((error: unknown) => this.#log.error({ error }, 'the member ended'));
     if (this.#cluster.hasEngines && !life.over) await this.#startEngineSide(member, life);
+    ready.resolve();
   }
 
   /** From now on the engine's calls are answered, though not before the member knows what it has to. */
-  #serveDrivers(): void {
+  #serveDrivers(ready: Promise<void>): void {
     const host = this;
     const lifecycle = {
       get current(): Membership | undefined {
@@ -258,7 +260,7 @@ export class SimulatedHost {
         throw new OverlaydError('conflict', 'the agent is busy: starting', { retryable: true });
       },
     };
-    this.line.open(createDrivers({ lifecycle, clock: this.#cluster.clock }));
+    this.line.open(createDrivers({ lifecycle, clock: this.#cluster.clock, ready }));
   }
 
   async #startEngineSide(member: Member, life: Life): Promise<void> {
