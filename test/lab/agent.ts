@@ -8,15 +8,16 @@ export const SOCKET = '/run/overlayd/overlayd.sock';
 /** `overlayd agent` of one host. Its output goes to `agent.log` in the host's directory, over all its runs. */
 export class Agent {
   readonly #host: Host;
+  #flags: readonly string[] = ['--log-level', 'debug'];
   #process: HostProcess | undefined;
 
   constructor(host: Host) {
     this.#host = host;
   }
 
-  /** Starts it and waits until its control socket takes connections. */
-  async start(): Promise<void> {
-    const process = this.launch();
+  /** Starts it and waits until its control socket takes connections. Flags stay for the next starts. */
+  async start(flags: readonly string[] = this.#flags): Promise<void> {
+    const process = this.launch(flags);
     let ended: number | undefined;
     void process.exited.then((code) => {
       ended = code;
@@ -31,9 +32,10 @@ export class Agent {
   }
 
   /** Starts it and does not wait. */
-  launch(): HostProcess {
+  launch(flags: readonly string[] = this.#flags): HostProcess {
+    this.#flags = flags;
     const argv = ['overlayd', 'agent', '--data-dir', this.#host.dataDirectory, '--run-dir', '/run/overlayd'];
-    this.#process = this.#host.spawn([...argv, '--log-level', 'debug'], { log: 'agent.log' });
+    this.#process = this.#host.spawn([...argv, ...flags], { log: 'agent.log' });
     return this.#process;
   }
 

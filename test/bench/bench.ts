@@ -1,0 +1,107 @@
+/**
+ * `npm run bench`: measures overlayd beside Docker Swarm's overlay networks on the same engines, in the same lab and in
+ * turn, and prints a table. See docs/benchmarks.md.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ROOT } from '../lab/host.ts';
+import { sweepOldLabs } from '../lab/lab.ts';
+import { experiments } from './experiments.ts';
+import { writePage } from './page.ts';
+import { renderTable } from './report.ts';
+import { type ExperimentResult, machine, type Results, versions } from './results.ts';
+import type { Experiment } from './row.ts';
+import { Runner } from './runner.ts';
+
+const USAGE = `usage: npm run bench [-- [NAME…] [--quick] [--json FILE] [--docs] [--from FILE]… | --list]
+
+  NAME         an experiment or one of its rows; without, all of them
+  --quick      fewer and shorter rounds: shows that everything works, figures are rough
+  --json FILE  where all samples are written; default: bench-results/<date>.json
+  --docs       write docs/benchmarks.md and its figures
+  --from FILE  take the results of earlier runs and measure nothing; of several, the later ones count
+  --list       list experiments and rows`;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      list: { type: 'boolean', default: false },
+      docs: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+      json: { type: 'string' },
+      from: { type: 'string', multiple: true, default: [] },
+    },
+  });
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  const wanted = choose(positionals);
+  if (values.list) {
+    for (const { name, title, rows } of wanted) {
+      console.log(`${name}: ${title}`);
+      for (const row of rows) console.log(`    ${row.name}: ${row.title} [${row.unit}]`);
+    }
+    return 0;
+  }
+  const results = values.from.length > 0 ? merge(values.from) : await measure(wanted, values.quick);
+  console.log(`\n${renderTable(results)}`);
+  if (values.from.length === 0) {
+    const file = values.json ?? join(ROOT, 'bench-results', `${results.date.replace(/\W/g, '-')}.json`);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, `${JSON.stringify(results, null, 1)}\n`);
+    console.log(`\nall samples: ${file}`);
+  }
+  if (values.docs) writePage(results);
+  return results.experiments.some(({ error }) => error !== undefined) ? 1 : 0;
+}
+
+function choose(names: readonly string[]): readonly Experiment[] {
+  const isNamed = (experiment: Experiment, name: string) =>
+    experiment.name === name || experiment.rows.some((row) => row.name === name);
+  const unknown = names.filter((name) => !experiments.some((experiment) => isNamed(experiment, name)));
+  if (unknown.length > 0) throw new Error(`no experiment or row ${unknown.join(', ')}; see --list`);
+  return experiments.filter((experiment) => names.length === 0 || names.some((name) => isNamed(experiment, name)));
+}
+
+async function measure(wanted: readonly Experiment[], quick: boolean): Promise<Results> {
+  if (process.getuid?.() !== 0) throw new Error('it makes network namespaces and has to be run as root');
+  const runner = new Runner({ quick });
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => {
+      console.error('\nbench: interrupted, cleaning up');
+      void runner.interrupt().finally(() => process.exit(130));
+    });
+  }
+  sweepOldLabs();
+  const start = performance.now();
+  const facts = {
+    date: new Date().toISOString(),
+    command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' '),
+    quick,
+    machine: machine(),
+    versions: await versions(),
+  };
+  const done = await runner.run(wanted);
+  return { ...facts, seconds: Math.round((performance.now() - start) / 1000), experiments: done };
+}
+
+/** The last file's facts; each experiment from the last file that has it. */
+function merge(files: readonly string[]): Results {
+  const all = files.map((file) => JSON.parse(readFileSync(file, 'utf8')) as Results);
+  const byName = new Map<string, ExperimentResult>();
+  for (const { experiments: list } of all) for (const experiment of list) byName.set(experiment.name, experiment);
+  const commands = [...new Set(all.map(({ command }) => command))].join('; ');
+  const seconds = all.reduce((sum, results) => sum + results.seconds, 0);
+  return { ...all.at(-1)!, command: commands, seconds, experiments: [...byName.values()] };
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(`bench: ${(error as Error).message}`);
+  process.exitCode = 1;
+}

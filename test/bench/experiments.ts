@@ -1,0 +1,5 @@
+import type { Experiment } from './row.ts';
+import { network } from './rows/network.ts';
+
+/** In the order of the table. Each file of `rows/` gives a list. */
+export const experiments: readonly Experiment[] = [...network];

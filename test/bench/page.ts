@@ -1,0 +1,3 @@
+import type { Results } from './results.ts';
+
+export function writePage(_results: Results): void {}
