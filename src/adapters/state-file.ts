@@ -157,12 +157,13 @@ function parseNodeState(value: unknown): NodeState {
 }
 
 function parseEngine(value: unknown, what: string): EngineAttachment {
-  const { endpointId, networkId, sandbox, containerId } = objectOf(value, what);
+  const { endpointId, networkId, sandbox, containerId, serviceRoute } = objectOf(value, what);
   return {
     endpointId: textOf(endpointId, `${what}.endpointId`),
     networkId: textOf(networkId, `${what}.networkId`),
     ...(sandbox === undefined ? {} : { sandbox: textOf(sandbox, `${what}.sandbox`) }),
     ...(containerId === undefined ? {} : { containerId: textOf(containerId, `${what}.containerId`) }),
+    ...(serviceRoute === undefined ? {} : { serviceRoute: textOf(serviceRoute, `${what}.serviceRoute`) }),
   };
 }
 

@@ -34,6 +34,8 @@ export interface EngineAttachment {
   /** What the engine calls the container's namespace, e.g. `/run/docker/netns/1a2b3c4d5e6f`; the file may not exist yet. */
   readonly sandbox?: string | undefined;
   readonly containerId?: string | undefined;
+  /** CIDR: the container's way to the service address through this endpoint, see `docker/service-route.ts`. */
+  readonly serviceRoute?: string | undefined;
 }
 
 const HANDED_OVER = 'engine:';

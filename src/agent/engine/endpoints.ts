@@ -7,6 +7,7 @@
 import { type EngineAttachment, handedOver, isHandedOver, type LocalEndpoint } from '../../core/container.ts';
 import { endpointNames } from '../../core/docker/endpoint-names.ts';
 import type { EngineContainer } from '../../core/docker/engine.ts';
+import { serviceRoute } from '../../core/docker/service-route.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
@@ -110,19 +111,22 @@ export class EngineEndpoints {
    * Resolves when the link waits to be moved into the container and names are answered. Throws `endpoint-not-found`
    * and what stands in the way of the data path.
    */
-  join(endpointId: string, sandbox: string): Promise<{ endpoint: LocalEndpoint; hasServiceRoute: boolean }> {
+  join(endpointId: string, sandbox: string): Promise<LocalEndpoint> {
     const { local, names } = this.#deps;
     return this.#queue.run(endpointId, async () => {
       const found = this.#require(endpointId);
-      const sharing = local.all().some((each) => each.engine?.sandbox === sandbox && each !== found);
+      const others = local.all().filter((each) => each.engine?.sandbox === sandbox && each !== found);
+      const taken = new Set(others.map((each) => each.engine?.serviceRoute));
       // Begun by another run of the agent, or failed: it is begun again.
       await (this.#wiring.get(endpointId) ?? this.#wire(found)).catch(() => this.#wire(found));
       this.#wiring.delete(endpointId);
-      const engine = { ...found.engine, endpointId, networkId: found.engine!.networkId, sandbox };
+      const before = found.engine!;
+      const again = before.sandbox === sandbox ? before.serviceRoute : undefined;
+      const engine = { ...before, sandbox, serviceRoute: again ?? serviceRoute(taken) };
       const container = isHandedOver(found.container) ? handedOver(engine) : found.container;
       const endpoint = { ...found, container, engine };
       await Promise.all([local.update(endpoint), names.ensure(found.record.networkId)]);
-      return { endpoint, hasServiceRoute: sharing };
+      return endpoint;
     });
   }
 

@@ -1,5 +1,4 @@
 /** What an engine is told when a container joins a network of ours. */
-import { SERVICE_ADDRESS } from '../host-state.ts';
 import type { NetworkRecord } from '../records.ts';
 import type { JoinAnswer } from './driver-calls.ts';
 
@@ -8,21 +7,21 @@ export interface Joining {
   readonly link: string;
   readonly network: Pick<NetworkRecord, 'internal' | 'subnets'>;
   readonly publishesPorts: boolean;
-  /** Another endpoint has brought the container the way to the service address: an engine refuses a second one. */
-  readonly hasServiceRoute: boolean;
+  /** CIDR: the container's way to the service address through this endpoint. */
+  readonly serviceRoute: string | undefined;
 }
 
 /**
  * With our gateway the container has one interface and all of its traffic leaves through it. A container that publishes
  * ports gets none: the engine then gives it a second interface and publishes them there, as it does everywhere.
  */
-export function joinAnswer({ link, network, publishesPorts, hasServiceRoute }: Joining): JoinAnswer {
+export function joinAnswer({ link, network, publishesPorts, serviceRoute }: Joining): JoinAnswer {
   const routed = !network.internal && !publishesPorts;
   return {
     sourceName: link,
     destinationPrefix: 'eth',
     ...(routed ? { gateway: network.subnets[0]!.gateway } : {}),
-    staticRoutes: hasServiceRoute ? [] : [{ destination: `${SERVICE_ADDRESS}/32` }],
+    staticRoutes: serviceRoute === undefined ? [] : [{ destination: serviceRoute }],
     disableGatewayService: network.internal,
   };
 }

@@ -96,7 +96,8 @@ export function planNetwork(
     const ops = containerOps(port, network, state, fresh, complete);
     // The engine set this way up with the link that is gone.
     if (engine && desired.serviceAddress) {
-      const route = ours(`${SERVICE_ADDRESS}/32`, undefined, port.endpoint.ifname);
+      const destination = engine.serviceRoute ?? `${SERVICE_ADDRESS}/32`;
+      const route = ours(destination, undefined, port.endpoint.ifname);
       ops.push({ kind: 'set-route', at: container.path, route });
     }
     steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);

@@ -112,8 +112,9 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
 
     async join(call: JoinCall): Promise<JoinAnswer> {
       const network = side().networks.networkOf(call.networkId);
-      const { endpoint, hasServiceRoute } = await side().endpoints.join(call.endpointId, call.sandbox);
-      return joinAnswer({ link: endpoint.ifname, network, publishesPorts: call.publishesPorts, hasServiceRoute });
+      const { ifname, engine } = await side().endpoints.join(call.endpointId, call.sandbox);
+      const { publishesPorts } = call;
+      return joinAnswer({ link: ifname, network, publishesPorts, serviceRoute: engine?.serviceRoute });
     },
 
     /** The engine has taken the link out of the container, or is about to; removing the endpoint removes it. */

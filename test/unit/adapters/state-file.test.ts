@@ -62,7 +62,8 @@ test('nothing there is nothing; what was saved is what is loaded, for the owner 
 
 test('what an engine asked for is remembered with how the engine knows it', async () => {
   const engine = { endpointId: '1'.repeat(64), networkId: '2'.repeat(64) };
-  const known = { ...engine, sandbox: '/run/docker/netns/1a2b3c4d5e6f', containerId: '3'.repeat(64) };
+  const joined = { sandbox: '/run/docker/netns/1a2b3c4d5e6f', serviceRoute: '169.254.53.53/32' };
+  const known = { ...engine, ...joined, containerId: '3'.repeat(64) };
   const [endpoint] = state.endpoints;
   const endpoints = [engine, known].map((each) => ({ ...endpoint!, container: handedOver(each), engine: each }));
   await createStateFile(path).save({ ...state, endpoints });
