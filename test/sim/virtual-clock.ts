@@ -3,17 +3,12 @@
  * making; between two of them everything that can run without time passing runs.
  */
 import type { Clock } from '../../src/ports.ts';
-
-interface Timer {
-  readonly at: number;
-  readonly order: number;
-  readonly fire: () => void;
-}
+import { type Timer, TimerQueue } from './timer-queue.ts';
 
 export class VirtualClock implements Clock {
   #now: number;
   #order = 0;
-  #timers: Timer[] = [];
+  readonly #timers = new TimerQueue();
 
   constructor(startMs = 1_700_000_000_000) {
     this.#now = startMs;
@@ -28,7 +23,7 @@ export class VirtualClock implements Clock {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       const abort = () => {
-        this.#timers = this.#timers.filter((candidate) => candidate !== timer);
+        timer.cancelled = true;
         reject(signal?.reason);
       };
       const timer: Timer = {
@@ -38,9 +33,10 @@ export class VirtualClock implements Clock {
           signal?.removeEventListener('abort', abort);
           resolve();
         },
+        cancelled: false,
       };
       signal?.addEventListener('abort', abort, { once: true });
-      this.#timers.push(timer);
+      this.#timers.add(timer);
     });
   }
 
@@ -49,10 +45,10 @@ export class VirtualClock implements Clock {
     const end = this.#now + ms;
     await settle();
     for (;;) {
-      const next = this.#earliest();
+      const next = this.#timers.first();
       if (!next || next.at > end) break;
       this.#now = Math.max(this.#now, next.at);
-      this.#timers = this.#timers.filter((timer) => timer !== next);
+      this.#timers.removeFirst();
       next.fire();
       await settle();
     }
@@ -69,19 +65,11 @@ export class VirtualClock implements Clock {
     const end = this.#now + limitMs;
     await settle();
     while (!settled) {
-      const next = this.#earliest();
+      const next = this.#timers.first();
       if (!next || next.at > end) throw new Error(`nothing came of it within ${limitMs} ms of virtual time`);
       await this.advance(next.at - this.#now);
     }
     return await promise;
-  }
-
-  #earliest(): Timer | undefined {
-    let first: Timer | undefined;
-    for (const timer of this.#timers) {
-      if (!first || timer.at < first.at || (timer.at === first.at && timer.order < first.order)) first = timer;
-    }
-    return first;
   }
 }
 
