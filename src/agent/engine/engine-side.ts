@@ -126,7 +126,11 @@ export class EngineSide {
         const either = AbortSignal.any([signal, catchingUp.signal]);
         void this.containers.catchUp(either);
       } else if (event.kind === 'unreachable') {
-        if (this.#connected) logger.warn({ reason: event.reason }, 'Docker does not answer; its containers go on');
+        if (this.#connected) {
+          logger.warn({ reason: event.reason }, 'Docker does not answer; its containers go on');
+          // The next one may have another configuration.
+          this.#names = undefined;
+        }
         this.#connected = false;
         catchingUp.abort();
         this.networks.setReachable(false);
