@@ -200,6 +200,11 @@ export class Member {
     return this.#watch.connected;
   }
 
+  /** Whether etcd has answered since the start. */
+  get storeHeard(): boolean {
+    return this.#watch.heard;
+  }
+
   liveness(nodeId: string): Liveness {
     const leaseGone = this.#watch.connected && this.view.complete && this.view.live(nodeId) === undefined;
     return this.#detector.liveness(nodeId, leaseGone, this.#ports.clock.now());

@@ -14,6 +14,7 @@ export interface StoreWatchDeps {
 export class StoreWatch {
   readonly #deps: StoreWatchDeps;
   #connected = false;
+  #heard = false;
 
   constructor(deps: StoreWatchDeps) {
     this.#deps = deps;
@@ -22,6 +23,11 @@ export class StoreWatch {
   /** True while the watch delivers: absence in the view is then etcd's word of this moment. */
   get connected(): boolean {
     return this.#connected;
+  }
+
+  /** True once the watch has delivered since the start. */
+  get heard(): boolean {
+    return this.#heard;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -35,6 +41,7 @@ export class StoreWatch {
       }
       if (!this.#connected) logger.info({ revision: update.revision, update: update.kind }, 'following etcd');
       this.#connected = true;
+      this.#heard = true;
       if (update.kind === 'snapshot') state.mergeSnapshot(update.revision, update.entries);
       else state.mergeEvents(update.revision, update.events);
     }

@@ -69,7 +69,7 @@ export class EngineEndpoints {
     const held = wanted.ip === undefined ? undefined : this.#reserved.get(`${network.id} ${wanted.ip}`);
     if (held) return held.record.address;
     const record = await this.#deps.claims.claim(network, { ...wanted, aliases: [], mac: undefined });
-    this.#reserved.set(`${network.id} ${record.address}`, { record, madeAt: this.#deps.clock.now() });
+    this.#keep(record);
     return record.address;
   }
 
@@ -96,8 +96,7 @@ export class EngineEndpoints {
       const reserved =
         this.#take(network.id, address) ??
         (await this.#deps.claims.claim(network, { name: undefined, aliases: [], ip: address, mac: asked }));
-      const record =
-        asked === undefined || asked === reserved.mac ? reserved : await this.#rewrite(reserved, { mac: asked });
+      const record = asked === undefined ? reserved : await this.#withMac(reserved, asked);
       const engine = { endpointId, networkId };
       const endpoint = { record, container: handedOver(engine), ifname: handoverLinkOf(record.id), engine };
       const saved = local.add(endpoint);
@@ -194,6 +193,22 @@ export class EngineEndpoints {
       'endpoint-not-found',
       `endpoint ${endpointId.slice(0, 12)} is not known to overlayd any more; start the container again`,
     );
+  }
+
+  async #withMac(reserved: EndpointRecord, mac: string): Promise<EndpointRecord> {
+    if (reserved.mac === mac) return reserved;
+    try {
+      return await this.#rewrite(reserved, { mac });
+    } catch (error) {
+      // The engine gives the address back; should it not, the reservation ends by itself.
+      this.#keep(reserved);
+      throw error;
+    }
+  }
+
+  #keep(record: EndpointRecord): void {
+    const reservation = { record, madeAt: this.#deps.clock.now() };
+    this.#reserved.set(`${record.networkId} ${record.address}`, reservation);
   }
 
   #take(networkId: string, address: string): EndpointRecord | undefined {

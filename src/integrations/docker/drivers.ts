@@ -31,10 +31,10 @@ export function createDrivers({ lifecycle, clock, ready }: DriversDeps): DriverH
   const network = createNetworkDriver(deps);
   const ipam = createIpamDriver(deps);
 
-  /** True while etcd has not answered since the start: it, and what it knows, may be a moment away. */
+  /** True while etcd has not answered since the start: it, and what it knows, may be a moment away. A peer may be quicker. */
   const isStarting = () => {
     const current = lifecycle.current;
-    return current ? !current.member.view.complete : lifecycle.situation.busy !== undefined;
+    return current ? !current.member.storeHeard : lifecycle.situation.busy !== undefined;
   };
 
   const patient =

@@ -109,8 +109,11 @@ export function createIpamDriver({ pools, member }: IpamDriverDeps) {
       return { address: `${await member().engineEndpoints.reserve(network, wanted)}/${prefix}` };
     },
 
+    /** Needs no etcd: an engine that cleans up as it starts has many of them. */
     async releaseAddress({ poolId, address }: ReleaseAddressCall): Promise<void> {
-      const network = await ofPool(poolId);
+      const pool = parsePoolId(poolId);
+      const known = member().networks.list();
+      const network = known.find(({ name, subnets }) => name === pool?.network && subnets[0]?.cidr === pool.cidr);
       if (network) await member().engineEndpoints.release(network.id, address);
     },
   };
