@@ -20,7 +20,7 @@ import { PluginLine } from './plugin-line.ts';
 import { seededRandom } from './seeded-random.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
-const silent: Logger = { error() {}, warn() {}, info() {}, debug() {}, child: () => silent };
+export const silent: Logger = { error() {}, warn() {}, info() {}, debug() {}, child: () => silent };
 
 export interface SimulatedClusterOptions {
   readonly seed: number;
