@@ -1,5 +1,6 @@
 import type { Experiment } from './row.ts';
+import { docker } from './rows/docker.ts';
 import { network } from './rows/network.ts';
 
 /** In the order of the table. Each file of `rows/` gives a list. */
-export const experiments: readonly Experiment[] = [...network];
+export const experiments: readonly Experiment[] = [...network, ...docker];

@@ -1,39 +1,108 @@
-import { type Experiment, floor, OVERLAYD, SWARM } from '../row.ts';
-import { NETWORK, removeContainers, startContainer } from '../shared-lab.ts';
+import { openPairs } from '../pairs.ts';
+import { type Experiment, floor, type Goal, goal, OVERLAYD, type Sample, SWARM, stretch } from '../row.ts';
 
-/** Average of `ping -q`, in ms. */
-function averageMs(output: string): number {
-  return Number(/= [\d.]+\/([\d.]+)\//.exec(output)?.[1]);
+const SIDES = [OVERLAYD, SWARM, floor('raw underlay')];
+/** In which `/proc/stat` counts. */
+const TICKS_PER_SECOND = 100;
+
+/** Processor seconds of the whole machine between two first lines of `/proc/stat` (proc(5)): no idle, no waiting. */
+export function busySeconds(before: string, after: string): number {
+  const busy = (line: string) => {
+    const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = line.trim().split(/\s+/).slice(1).map(Number);
+    return user + nice + system + irq + softirq;
+  };
+  return (busy(after) - busy(before)) / TICKS_PER_SECOND;
 }
 
-const ping: Experiment = {
-  name: 'ping',
-  title: 'Echo request and reply across hosts',
-  method: 'Average of 200 echo requests, 5 ms apart, from a container on one host to one on another.',
-  sides: [OVERLAYD, SWARM, floor('raw underlay')],
-  rows: [{ name: 'ping', title: 'ping', unit: 'ms', better: 'lower' }],
-  lab: 'shared',
-  async prepare(context) {
-    const { hosts } = await context.sharedLab();
-    const [one, two] = hosts;
-    const targets: Record<string, string> = { floor: two.address };
-    for (const overlay of ['overlayd', 'swarm'] as const) {
-      await startContainer(one, `ping-${overlay}`, NETWORK[overlay]);
-      targets[overlay] = await startContainer(two, `pong-${overlay}`, NETWORK[overlay]);
-    }
-    const argv = ['ping', '-q', '-i', '0.005', '-c', context.quick ? '50' : '200'];
-    return {
-      async measure(side) {
-        if (side === 'floor') return { ping: averageMs(await one.must([...argv, targets[side]!])) };
-        const pid = await one.engine.mustDocker('inspect', '--format', '{{.State.Pid}}', `ping-${side}`);
-        return { ping: averageMs(await one.must(['nsenter', '-t', pid, '-n', ...argv, targets[side]!])) };
-      },
-      async close() {
-        await removeContainers(one, 'ping-overlayd', 'ping-swarm');
-        await removeContainers(two, 'pong-overlayd', 'pong-swarm');
-      },
-    };
-  },
-};
+interface Throughput {
+  readonly name: string;
+  readonly flows: number;
+  readonly title: string;
+  readonly goals: readonly Goal[];
+}
 
-export const network: readonly Experiment[] = [ping];
+function throughput({ name, flows, title, goals }: Throughput): Experiment {
+  const cpu = `${name}-cpu`;
+  return {
+    name,
+    title: `TCP across hosts, ${title}`,
+    method: `iperf3 for 2 seconds between containers on two hosts, ${title}; what arrived counts. Processor time is \
+that of the whole machine meanwhile, both hosts and both iperf3 included. For the raw underlay the containers are in \
+the network namespaces of their hosts, which one veth pair each and a bridge join.`,
+    sides: SIDES,
+    rows: [
+      { name, title: `TCP throughput, ${title}`, unit: 'Gbit/s', better: 'higher', goals },
+      { name: cpu, title: `processor time, ${title}`, unit: 's/GB', better: 'lower' },
+    ],
+    lab: 'shared',
+    async prepare(context) {
+      const pairs = await openPairs(context, 'iperf3 -s');
+      const seconds = context.quick ? 1 : 2;
+      // Read inside, so that what `docker exec` takes does not count.
+      const stat = 'head -n 1 /proc/stat';
+      const client = `iperf3 -c $PEER -t ${seconds} -P ${flows} -J --connect-timeout 3000`;
+      return {
+        async measure(side): Promise<Sample> {
+          const output = await pairs.run(side, `${stat}; ${client}; ${stat}`);
+          const lines = output.split('\n');
+          const { end } = JSON.parse(lines.slice(1, -1).join('\n'));
+          const { bits_per_second: rate, bytes } = end.sum_received;
+          return { [name]: rate / 1e9, [cpu]: busySeconds(lines[0]!, lines.at(-1)!) / (bytes / 1e9) };
+        },
+        close: pairs.close,
+      };
+    },
+  };
+}
+
+function requestResponse(name: string, protocol: 'TCP' | 'UDP', goals: readonly Goal[]): Experiment {
+  const flags = protocol === 'TCP' ? '--tcp' : '';
+  return {
+    name,
+    title: `Requests and responses over ${protocol} across hosts`,
+    method: `sockperf ping-pong for 2 seconds between containers on two hosts: one connection, blocking calls, 14 bytes \
+there and back over ${protocol}, the next request when the response is here. The times are of whole round trips.`,
+    sides: SIDES,
+    rows: [
+      { name, title: `${protocol} requests and responses`, unit: '1/s', better: 'higher', goals },
+      { name: `${name}-p50`, title: `${protocol} round trip, p50`, unit: 'µs', better: 'lower' },
+      {
+        name: `${name}-p99`,
+        title: `${protocol} round trip, p99`,
+        unit: 'µs',
+        better: 'lower',
+        goals: [goal(1, 'swarm')],
+      },
+    ],
+    lab: 'shared',
+    async prepare(context) {
+      const pairs = await openPairs(context, `sockperf sr ${flags} -p 11111`);
+      const client = `sockperf pp ${flags} -i $PEER -p 11111 -t ${context.quick ? 1 : 2} --full-rtt 2>&1`;
+      return {
+        async measure(side): Promise<Sample> {
+          const output = await pairs.run(side, client);
+          const find = (pattern: RegExp) => pattern.exec(output)?.slice(1).map(Number) ?? [Number.NaN];
+          const [seconds, received] = find(/\[Valid Duration\] RunTime=([\d.]+) sec; .*ReceivedMessages=(\d+)/);
+          const [p50] = find(/percentile 50\.000 = +([\d.]+)/);
+          const [p99] = find(/percentile 99\.000 = +([\d.]+)/);
+          return { [name]: received! / seconds!, [`${name}-p50`]: p50!, [`${name}-p99`]: p99! };
+        },
+        close: pairs.close,
+      };
+    },
+  };
+}
+
+const RATE_GOALS = [goal(1, 'swarm'), stretch(1.25, 'swarm')];
+
+export const network: readonly Experiment[] = [
+  throughput({
+    name: 'tcp-throughput',
+    flows: 1,
+    title: 'one flow',
+    goals: [goal(0.98, 'swarm'), stretch(1.1, 'swarm'), stretch(0.95, 'floor')],
+  }),
+  throughput({ name: 'tcp-throughput-4', flows: 4, title: 'four flows', goals: [] }),
+  requestResponse('tcp-rr', 'TCP', RATE_GOALS),
+  requestResponse('udp-rr', 'UDP', RATE_GOALS),
+];
