@@ -3,7 +3,7 @@
 import type { ConnectRequest } from '../../agent/endpoints.ts';
 import type { EngineSide } from '../../agent/engine/engine-side.ts';
 import type { Member } from '../../agent/member.ts';
-import { OverlaydError } from '../../core/errors.ts';
+import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { Connected } from '../../gen/overlayd/v1/control.ts';
 import { endpointMessage } from './messages.ts';
 
@@ -30,7 +30,14 @@ export async function connectThroughEngine(
     );
   }
   const network = await member.networks.find(ref);
-  const record = await containers.connect(network, container, { aliases, ip, mac });
+  const record = await containers.connect(network, container, { aliases, ip, mac }).catch((error: unknown) => {
+    if (!isOverlaydError(error, 'engine-unavailable')) throw error;
+    const hint = "a container that is not Docker's is written netns:NAME, netns:/PATH or pid:NUMBER";
+    throw new OverlaydError(error.code, `container ${container}: ${error.message}; ${hint}`, {
+      cause: error,
+      retryable: true,
+    });
+  });
   if (record) return { endpoint: endpointMessage(member, record), warnings: [] };
   return {
     endpoint: undefined,
