@@ -47,6 +47,7 @@ async function main(): Promise<number> {
     }
     return 0;
   }
+  if (values.docs && positionals.length > 0) throw new Error('the page is of all experiments; see --from');
   const results = values.from.length > 0 ? merge(values.from) : await measure(wanted, values.quick);
   console.log(`\n${renderTable(results)}`);
   if (values.from.length === 0) {

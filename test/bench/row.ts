@@ -14,7 +14,7 @@ export interface Side {
   readonly label: string;
 }
 
-/** Greater or less than the bound is good, as the row's `better` says. See "What good enough means" in the page. */
+/** Greater or less than the bound is good, as the row's `better` says. */
 export interface Goal {
   readonly level: 'goal' | 'stretch';
   /** In the row's unit; with `against`, a multiple of that column's median. */
