@@ -9,7 +9,7 @@ import { isOverlaydError } from '../../src/core/errors.ts';
 import type { Random } from '../../src/ports.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkEnginesQuiet } from './engine-invariants.ts';
-import type { AttachmentRequest, FakeContainer } from './fake-engine.ts';
+import type { AttachmentRequest, FakeContainer } from './fake-containers.ts';
 import { checkInvariants } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
@@ -43,7 +43,7 @@ function attachment(world: World): AttachmentRequest {
   return {
     ...(random.next() < 0.3 ? { aliases: [`a${below(world, 3)}`, 'Not valid!'] } : {}),
     ...(random.next() < 0.1 ? { ip: `10.0.${below(world, NETWORKS)}.${100 + below(world, 5)}` } : {}),
-    ...(random.next() < 0.1 ? { mac: `02:42:aa:00:00:${10 + below(world, 90)}` } : {}),
+    ...(random.next() < 0.3 ? { mac: `02:42:aa:00:00:${10 + below(world, 90)}` } : {}),
   };
 }
 
@@ -191,7 +191,7 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
       world.cluster.partition([at], others, world.random.next() < 0.7 ? [at] : []);
     },
   ],
-  [2, 'lose an answer of etcd', (world) => host(world).store.loseReplies()],
+  [4, 'lose an answer of etcd', (world) => host(world).store.loseReplies()],
   [1, 'etcd falls silent', ({ cluster }) => cluster.etcd.stop('silent')],
   [2, 'etcd is back', ({ cluster }) => cluster.etcd.start()],
   [3, 'heal', ({ cluster }) => cluster.heal()],
@@ -215,6 +215,7 @@ function expectRefusal(error: unknown): void {
 it.each(SEEDS)('seed %i: engines and cluster agree when it is quiet', async (seed) => {
   const cluster = new SimulatedCluster({ seed, loss: seed % 3 === 0 ? 0.05 : 0, engines: true });
   await cluster.start(2 + (seed % 2));
+  for (const { line } of cluster.hosts) line.repeats = seed % 5 === 0 ? 0.3 : 0;
   const world: World = { cluster, random: cluster.random, containers: 0 };
   const unexpected: unknown[] = [];
   for (const name of ['n0', 'n1']) {

@@ -7,7 +7,7 @@ import { contains, parseAddress, parseCidr } from '../../src/core/ip.ts';
 import { isHandoverLink, namespaceOf, portLinkOf } from '../../src/core/plan/naming.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
 import { PREFIX } from '../../src/core/records.ts';
-import { type FakeContainer, placeOf } from './fake-engine.ts';
+import { type FakeContainer, placeOf } from './fake-containers.ts';
 import type { EndpointObject } from './fake-libnetwork.ts';
 import { checkQuiet } from './invariants.ts';
 import type { SimulatedCluster, SimulatedHost } from './simulated-cluster.ts';

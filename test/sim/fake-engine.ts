@@ -3,48 +3,23 @@
  * What a real one keeps on its disk survives `kill`; everything that was under way then stops where it was.
  */
 import type { EngineContainer, EngineNetwork, EngineNetworkSpec } from '../../src/core/docker/engine.ts';
-import { DRIVER } from '../../src/core/docker/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { KeyedQueue } from '../../src/core/keyed-queue.ts';
 import type { Clock, Engine, EngineEvent, Random } from '../../src/ports.ts';
 import { EventStream } from './event-stream.ts';
+import {
+  type Attachment,
+  type AttachmentRequest,
+  ContainerRuns,
+  type EngineDisk,
+  endProcess,
+  type FakeContainer,
+  type RunRequest,
+  refused,
+} from './fake-containers.ts';
 import type { FakeKernel } from './fake-kernel.ts';
-import { type EndpointObject, Libnetwork, type NetworkObject, type NetworkSpec } from './fake-libnetwork.ts';
+import { Libnetwork, type NetworkObject, type NetworkSpec } from './fake-libnetwork.ts';
 import type { PluginLine } from './plugin-line.ts';
-
-export interface AttachmentRequest {
-  readonly aliases?: readonly string[];
-  readonly ip?: string | undefined;
-  readonly mac?: string | undefined;
-}
-
-export interface Attachment extends AttachmentRequest {
-  endpoint: EndpointObject | undefined;
-}
-
-export interface FakeContainer {
-  readonly id: string;
-  name: string;
-  readonly hostname: string;
-  /** As the engine knows it: 0 when it does not run. */
-  pid: number;
-  /** There is such a process. */
-  alive: boolean;
-  sandbox: string;
-  readonly publishesPorts: boolean;
-  readonly dnsServers: readonly string[];
-  readonly options: Readonly<Record<string, string>>;
-  /** By name of the network. */
-  readonly attachments: Map<string, Attachment>;
-}
-
-export interface RunRequest {
-  readonly networks: Readonly<Record<string, AttachmentRequest>>;
-  readonly hostname?: string;
-  readonly publishesPorts?: boolean;
-  readonly dnsServers?: readonly string[];
-  readonly options?: Readonly<Record<string, string>>;
-}
 
 export interface FakeEngineDeps {
   readonly line: PluginLine;
@@ -55,6 +30,7 @@ export interface FakeEngineDeps {
 
 interface Life {
   readonly libnetwork: Libnetwork;
+  readonly runs: ContainerRuns;
   readonly containerLocks: KeyedQueue;
   readonly networkLocks: KeyedQueue;
   readonly killed: Promise<never>;
@@ -67,10 +43,8 @@ const RECONNECT_MS = 60;
 export class FakeEngine implements Engine {
   /** Answers of the drivers that a real engine would not take. */
   readonly violations: string[] = [];
-  readonly containers = new Map<string, FakeContainer>();
-  readonly objects = new Map<string, NetworkObject>();
   readonly #deps: FakeEngineDeps;
-  readonly #endpoints = new Map<string, EndpointObject>();
+  readonly #disk: EngineDisk = { containers: new Map(), objects: new Map(), endpoints: new Map() };
   readonly #streams = new Set<EventStream>();
   #life: Life | undefined;
   #lastPid = 0;
@@ -79,8 +53,12 @@ export class FakeEngine implements Engine {
     this.#deps = deps;
   }
 
-  get isUp(): boolean {
-    return this.#life !== undefined;
+  get containers(): ReadonlyMap<string, FakeContainer> {
+    return this.#disk.containers;
+  }
+
+  get objects(): ReadonlyMap<string, NetworkObject> {
+    return this.#disk.objects;
   }
 
   // ------------------------------------------------------------ its process
@@ -91,16 +69,16 @@ export class FakeEngine implements Engine {
     const life = this.#begin();
     const { libnetwork } = life;
     for (const container of this.containers.values()) {
-      this.#endProcess(container);
+      endProcess(container, this.#deps.kernel, this.#disk);
       container.pid = 0;
       for (const attachment of container.attachments.values()) attachment.endpoint = undefined;
     }
-    for (const endpoint of this.#endpoints.values()) await this.#detach(libnetwork, endpoint);
+    for (const endpoint of this.#disk.endpoints.values()) await life.runs.detach(endpoint);
     for (const { sandbox } of this.containers.values()) if (sandbox !== '') this.#deps.kernel.killContainer(sandbox);
     for (const network of this.objects.values()) {
       if (!network.removing) continue;
       await libnetwork.deleteNetwork(network);
-      this.objects.delete(network.id);
+      this.#disk.objects.delete(network.id);
     }
     life.serving = true;
     for (const stream of this.#streams) void this.#greet(stream, life);
@@ -117,7 +95,7 @@ export class FakeEngine implements Engine {
   powerOff(): void {
     this.kill();
     for (const container of this.containers.values()) container.alive = false;
-    for (const endpoint of this.#endpoints.values()) endpoint.link = undefined;
+    for (const endpoint of this.#disk.endpoints.values()) endpoint.link = undefined;
   }
 
   #begin(): Life {
@@ -130,9 +108,16 @@ export class FakeEngine implements Engine {
         (value) => (isOver() ? never : value),
         (error: unknown) => (isOver() ? never : Promise.reject(error)),
       );
+    const libnetwork = new Libnetwork({ ...this.#deps, step, violations: this.violations });
+    const networkLocks = new KeyedQueue();
+    const runs = new ContainerRuns({
+      ...{ ...this.#deps, disk: this.#disk, libnetwork, networkLocks },
+      network: (name) => this.#network(name),
+      nextPid: () => ++this.#lastPid,
+      tell: (event) => this.#tell(event),
+    });
     const life: Life = {
-      libnetwork: new Libnetwork({ ...this.#deps, step, violations: this.violations }),
-      ...{ containerLocks: new KeyedQueue(), networkLocks: new KeyedQueue(), serving: false },
+      ...{ libnetwork, runs, networkLocks, containerLocks: new KeyedQueue(), serving: false },
       ...{ killed: killed.promise, kill: () => killed.reject(unavailable()) },
     };
     this.#life = life;
@@ -193,8 +178,7 @@ export class FakeEngine implements Engine {
         }
         const attachment: Attachment = { aliases: aliases ?? [], ip, mac, endpoint: undefined };
         if (container.pid > 0) {
-          await this.#attach(life, container, network, attachment);
-          await this.#populateOrDetach(life, container, attachment);
+          await life.runs.connect(container, network, attachment);
         }
         container.attachments.set(network.name, attachment);
       });
@@ -209,7 +193,7 @@ export class FakeEngine implements Engine {
         const attachment = network && container.attachments.get(network.name);
         if (!attachment) throw refused(`container ${ref} is not connected to network ${networkId}`);
         const { endpoint } = attachment;
-        if (endpoint) await this.#detach(life.libnetwork, endpoint);
+        if (endpoint) await life.runs.detach(endpoint);
         container.attachments.delete(network.name);
         if (endpoint) this.#tell({ kind: 'container', action: 'disconnect', id: container.id });
       });
@@ -237,7 +221,7 @@ export class FakeEngine implements Engine {
         throw new OverlaydError('conflict', `network with name ${spec.name} already exists`);
       }
       const network = await life.libnetwork.createNetwork(spec);
-      this.objects.set(network.id, network);
+      this.#disk.objects.set(network.id, network);
       this.#tell({ kind: 'network', action: 'create', id: network.id });
       return network.id;
     });
@@ -262,7 +246,7 @@ export class FakeEngine implements Engine {
         ...{ publishesPorts: request.publishesPorts ?? false, dnsServers: request.dnsServers ?? [] },
         ...{ options: request.options ?? {}, attachments: new Map<string, Attachment>(attachments) },
       };
-      this.containers.set(id, made);
+      this.#disk.containers.set(id, made);
       return made;
     });
     await this.startContainer(name);
@@ -273,7 +257,7 @@ export class FakeEngine implements Engine {
     return this.#api((life) => {
       const container = this.#require(ref);
       return life.containerLocks.run(container.id, async () => {
-        if (container.pid === 0 && this.containers.has(container.id)) await this.#startContainer(life, container);
+        if (container.pid === 0 && this.containers.has(container.id)) await life.runs.start(container);
       });
     });
   }
@@ -282,8 +266,8 @@ export class FakeEngine implements Engine {
     return this.#api((life) => {
       const container = this.#require(ref);
       return life.containerLocks.run(container.id, async () => {
-        this.#endProcess(container);
-        await this.#cleanUp(life, container);
+        endProcess(container, this.#deps.kernel, this.#disk);
+        await life.runs.cleanUp(container);
       });
     });
   }
@@ -293,9 +277,9 @@ export class FakeEngine implements Engine {
     return this.#api((life) => {
       const container = this.#require(ref);
       return life.containerLocks.run(container.id, async () => {
-        this.#endProcess(container);
-        await this.#cleanUp(life, container);
-        this.containers.delete(container.id);
+        endProcess(container, this.#deps.kernel, this.#disk);
+        await life.runs.cleanUp(container);
+        this.#disk.containers.delete(container.id);
         this.#tell({ kind: 'container', action: 'destroy', id: container.id });
       });
     });
@@ -324,108 +308,9 @@ export class FakeEngine implements Engine {
   /** The container's process ends by itself; the engine, if it runs, sees to the rest. */
   crashContainer(ref: string): void {
     const container = this.#require(ref);
-    this.#endProcess(container);
+    endProcess(container, this.#deps.kernel, this.#disk);
     const life = this.#life;
-    if (life?.serving) void life.containerLocks.run(container.id, () => this.#cleanUp(life, container));
-  }
-
-  // ------------------------------------------------------------ containers
-
-  async #startContainer(life: Life, container: FakeContainer): Promise<void> {
-    const { kernel, random } = this.#deps;
-    container.sandbox = `/run/docker/netns/${random.hex(6)}`;
-    const attachments = [...container.attachments].map(
-      ([name, attachment]) => [this.#network(name), attachment] as const,
-    );
-    try {
-      for (const [network, attachment] of attachments) await this.#attach(life, container, network, attachment);
-      container.pid = ++this.#lastPid;
-      container.alive = true;
-      kernel.addContainer(placeOf(container));
-      for (const [, { endpoint }] of attachments) if (endpoint) life.libnetwork.populate(endpoint, placeOf(container));
-    } catch (error) {
-      this.#endProcess(container);
-      await this.#leaveAll(life, container);
-      container.pid = 0;
-      throw error;
-    }
-    this.#tell({ kind: 'container', action: 'start', id: container.id });
-  }
-
-  /** What follows from the end of its process. */
-  async #cleanUp(life: Life, container: FakeContainer): Promise<void> {
-    if (container.pid === 0 || container.alive) return;
-    container.pid = 0;
-    this.#tell({ kind: 'container', action: 'die', id: container.id });
-    await this.#leaveAll(life, container);
-  }
-
-  async #leaveAll({ libnetwork }: Life, container: FakeContainer): Promise<void> {
-    const endpoints = [...container.attachments.values()].flatMap(({ endpoint }) => endpoint ?? []);
-    for (const attachment of container.attachments.values()) attachment.endpoint = undefined;
-    for (const endpoint of endpoints) {
-      await this.#detach(libnetwork, endpoint);
-      this.#tell({ kind: 'container', action: 'disconnect', id: container.id });
-    }
-    this.#deps.kernel.killContainer(container.sandbox);
-  }
-
-  /** An endpoint that is joined, but whose link is not in the container yet. */
-  async #attach(life: Life, container: FakeContainer, network: NetworkObject, attachment: Attachment): Promise<void> {
-    if (network.driver !== DRIVER) return;
-    const { libnetwork, networkLocks } = life;
-    const { publishesPorts, dnsServers, options, name: containerName } = container;
-    const endpoint = await networkLocks.run(network.id, async () => {
-      if (!this.objects.has(network.id)) throw refused(`network ${network.name} not found`);
-      const request = { ip: attachment.ip, mac: attachment.mac, containerName, publishesPorts, dnsServers, options };
-      const made = await libnetwork.createEndpoint(network, request);
-      this.#endpoints.set(made.id, made);
-      network.endpoints.add(made.id);
-      return made;
-    });
-    const others = [...container.attachments.values()].flatMap(({ endpoint: other }) => other ?? []);
-    try {
-      await libnetwork.join(endpoint, container.sandbox, others);
-    } catch (error) {
-      await this.#detach(libnetwork, endpoint);
-      throw error;
-    }
-    attachment.endpoint = endpoint;
-    this.#tell({ kind: 'container', action: 'connect', id: container.id });
-  }
-
-  async #populateOrDetach({ libnetwork }: Life, container: FakeContainer, attachment: Attachment): Promise<void> {
-    const { endpoint } = attachment;
-    if (!endpoint) return;
-    try {
-      if (!container.alive) throw refused(`container ${container.name} has ended`);
-      libnetwork.populate(endpoint, placeOf(container));
-    } catch (error) {
-      attachment.endpoint = undefined;
-      await this.#detach(libnetwork, endpoint);
-      throw error;
-    }
-  }
-
-  async #detach(libnetwork: Libnetwork, endpoint: EndpointObject): Promise<void> {
-    await libnetwork.leave(endpoint);
-    await libnetwork.deleteEndpoint(endpoint);
-    this.#endpoints.delete(endpoint.id);
-    endpoint.network.endpoints.delete(endpoint.id);
-  }
-
-  /** The engine holds its namespace, links and all, until it has cleaned up. */
-  #endProcess(container: FakeContainer): void {
-    if (!container.alive) return;
-    container.alive = false;
-    const { kernel } = this.#deps;
-    const place = placeOf(container);
-    kernel.addContainer(container.sandbox);
-    for (const name of kernel.machine.snapshot(place)!.links.keys()) {
-      if (name !== 'lo') kernel.machine.moveLink(place, name, container.sandbox, name);
-    }
-    for (const { link } of this.#endpoints.values()) if (link?.place === place) link.place = container.sandbox;
-    kernel.killContainer(place);
+    if (life?.serving) void life.containerLocks.run(container.id, () => life.runs.cleanUp(container));
   }
 
   #removeNetwork({ libnetwork, networkLocks }: Life, network: NetworkObject): Promise<void> {
@@ -434,7 +319,7 @@ export class FakeEngine implements Engine {
       if (network.endpoints.size > 0) throw refused(`network ${network.name} has active endpoints`);
       network.removing = true;
       await libnetwork.deleteNetwork(network);
-      this.objects.delete(network.id);
+      this.#disk.objects.delete(network.id);
       this.#tell({ kind: 'network', action: 'destroy', id: network.id });
     });
   }
@@ -479,14 +364,6 @@ export class FakeEngine implements Engine {
     await clock.sleep(random.next() * RECONNECT_MS);
     if (this.#life === life) stream.begin('20.10.24');
   }
-}
-
-export function placeOf({ pid }: Pick<FakeContainer, 'pid'>): string {
-  return `/proc/${pid}/ns/net`;
-}
-
-function refused(message: string): OverlaydError {
-  return new OverlaydError('engine-refused', message);
 }
 
 function unavailable(): OverlaydError {

@@ -1,0 +1,106 @@
+/** Single calls of the drivers, and of the agent to its engine. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { connectThroughEngine } from '../../src/integrations/control/engine-container.ts';
+import { useEngines } from './engine-story.ts';
+import type { SimulatedHost } from './simulated-cluster.ts';
+
+const { hosts, until, pass, create, run, claims, addresses, offered } = useEngines();
+let one: SimulatedHost;
+
+beforeEach(() => {
+  [one] = hosts();
+});
+
+describe('a call that comes twice', () => {
+  beforeEach(async () => {
+    await create('web');
+  });
+
+  it('is answered the same and changes nothing', async () => {
+    const { sandbox, attachments } = await run(one, 'api', { web: {} });
+    await pass(1_000);
+    const { id: endpointId, network, address, mac, joined } = attachments.get('web')!.endpoint!;
+    const ids = { networkId: network.id, endpointId };
+    const request = { ...ids, address, ipv6Address: undefined, mac: undefined, publishesPorts: false };
+    const before = claims();
+    const created = await until(one.line.call('createEndpoint', { ...request, dnsServers: [], options: {} }));
+    expect(created).toEqual({ mac });
+    expect(await until(one.line.call('join', { ...ids, sandbox, publishesPorts: false }))).toMatchObject({
+      staticRoutes: joined!.staticRoutes,
+    });
+    const pools = [{ addressSpace: 'overlayd-local', pool: network.pool, gateway: network.gateway, auxAddresses: {} }];
+    const made = { networkId: network.id, internal: false, options: {}, pools, ipv6Pools: [] };
+    await until(one.line.call('createNetwork', made));
+    expect(claims()).toEqual(before);
+    expect(offered(one)).toEqual(['web']);
+  });
+
+  it('has nothing left to do when everything is gone', async () => {
+    const { attachments } = await run(one, 'api', { web: {} });
+    const { id: endpointId, network } = attachments.get('web')!.endpoint!;
+    await until(one.engine.removeContainer('api'));
+    const ids = { networkId: network.id, endpointId };
+    await until(one.line.call('leave', ids));
+    await until(one.line.call('deleteEndpoint', ids));
+    await until(one.line.call('releaseAddress', { poolId: network.poolId, address: '10.0.0.2' }));
+    await until(one.engine.removeNetworkAs('web'));
+    await until(one.line.call('deleteNetwork', { networkId: network.id }));
+    await until(one.line.call('releaseAddress', { poolId: network.poolId, address: '10.0.0.2' }));
+    await until(one.line.call('releasePool', { poolId: network.poolId }));
+  });
+
+  it('gives an address that is reserved for it again', async () => {
+    const { poolId } = [...one.engine.objects.values()][0]!;
+    const asked = { poolId, address: '10.0.0.9', gateway: false, endpointName: undefined, mac: undefined };
+    expect(await until(one.line.call('requestAddress', asked))).toEqual({ address: '10.0.0.9/24' });
+    expect(await until(one.line.call('requestAddress', asked))).toEqual({ address: '10.0.0.9/24' });
+    await until(one.line.call('releaseAddress', { poolId, address: '10.0.0.9' }));
+    expect(addresses()).toEqual([]);
+  });
+});
+
+describe('overlayd network connect', () => {
+  const connect = (container: string, overrides = {}) =>
+    until(
+      connectThroughEngine(one.running, one.engineSide!, { network: 'db', container, aliases: ['pg'], ...overrides }),
+    );
+
+  beforeEach(async () => {
+    await create('web');
+    await create('db');
+    await run(one, 'api', { web: {} });
+  });
+
+  it('has the engine connect a container that runs', async () => {
+    const { endpoint, warnings } = await connect('api', { ip: '10.0.1.50' });
+    expect(endpoint).toMatchObject({ name: 'api', address: '10.0.1.50' });
+    expect(warnings).toEqual([]);
+    expect(claims().filter(({ name, aliases }) => name === 'api' && aliases.includes('pg'))).toHaveLength(1);
+    await expect(connect('api')).rejects.toThrow('already exists in network db');
+  });
+
+  it('connects one that does not run for when it does', async () => {
+    await until(one.engine.stopContainer('api'));
+    const { endpoint, warnings } = await connect('api');
+    expect(endpoint).toBeUndefined();
+    expect(warnings).toEqual(['container api does not run: it joins db when it starts']);
+    await until(one.engine.startContainer('api'));
+    expect(addresses()).toHaveLength(2);
+  });
+
+  it('says what an engine does not do', async () => {
+    await expect(connect('nope')).rejects.toThrow('has none of that name or id');
+    await expect(connect('api', { name: 'x' })).rejects.toThrow('goes by its own name');
+    await expect(connect('api', { ifname: 'x0' })).rejects.toThrow('names the interfaces');
+  });
+
+  it('disconnects what it connected', async () => {
+    await connect('api');
+    const { containers } = one.engineSide!;
+    const network = one.running.networks.list().find(({ name }) => name === 'db')!;
+    const endpoint = containers.find(network, 'api')!;
+    await until(containers.disconnect(endpoint, false));
+    expect(addresses()).toHaveLength(1);
+    expect(containers.find(network, 'api')).toBeUndefined();
+  });
+});

@@ -1,0 +1,147 @@
+/** Networks of the cluster and of Docker engines; `docker-chaos.test.ts` mixes it all. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { withdrawAll } from '../../src/agent/engine/networks.ts';
+import { DRIVER, NETWORK_OPTION } from '../../src/core/docker/engine.ts';
+import { networkRequest } from '../fixtures/network-request.ts';
+import { dockerNetwork, useEngines } from './engine-story.ts';
+import type { NetworkSpec } from './fake-libnetwork.ts';
+import type { SimulatedHost } from './simulated-cluster.ts';
+import { silent } from './simulated-cluster.ts';
+
+const { hosts, until, pass, create, run, stored, addresses, offered } = useEngines();
+let one: SimulatedHost;
+let two: SimulatedHost;
+
+beforeEach(() => {
+  [one, two] = hosts();
+});
+
+describe('networks', () => {
+  it('of the cluster are on every engine, also on one that starts later', async () => {
+    two.engine.kill();
+    await create('web');
+    expect(offered(one)).toEqual(['web']);
+    expect(offered(two)).toEqual([]);
+    void two.engine.start();
+    await pass(1_000);
+    expect(offered(two)).toEqual(['web']);
+    await run(two, 'api', { web: {} });
+  });
+
+  it('that a person makes with one engine are made everywhere as that person said', async () => {
+    const subnet = {
+      cidr: '10.9.0.0/24',
+      gateway: '10.9.0.7',
+      ipRange: '10.9.0.128/25',
+      auxAddresses: { nas: '10.9.0.130' },
+    };
+    const options = { mtu: '1300' };
+    await until(one.engine.createNetworkAs(dockerNetwork('web', { subnet, options, internal: true })));
+    await pass(1_000);
+    expect(offered(two)).toEqual(['web']);
+    expect(two.running.networks.list()).toMatchObject([{ name: 'web', internal: true, options, subnets: [subnet] }]);
+    await run(two, 'api', { web: {} });
+    expect(addresses()).toEqual(['10.9.0.128']);
+  });
+
+  it('without our IPAM driver, or without a name for the cluster, are refused and leave nothing', async () => {
+    const refused = (spec: NetworkSpec) => expect(until(one.engine.createNetworkAs(spec))).rejects;
+    await refused(dockerNetwork('web', { ipamDriver: undefined })).toThrow("needs overlayd's IPAM driver too");
+    await refused(dockerNetwork('web', { ipamOptions: {} })).toThrow('--ipam-opt net=NAME is missing');
+    await refused(dockerNetwork('web', { ipamOptions: { network: 'web' } })).toThrow('unknown --ipam-opt "network"');
+    await refused(dockerNetwork('web', { options: { mtu: 'much' } })).toThrow('not a whole number');
+    expect(stored('networks')).toEqual([]);
+  });
+
+  it('may have another name with one engine', async () => {
+    await create('web');
+    const { cidr } = one.running.networks.list()[0]!.subnets[0]!;
+    const spec = { ipamOptions: { [NETWORK_OPTION]: 'web' }, subnet: { cidr } };
+    await until(one.engine.createNetworkAs(dockerNetwork('alias', spec)));
+    const { attachments } = await run(one, 'api', { alias: {} });
+    await run(two, 'db', { web: {} });
+    expect(addresses()).toEqual(['10.0.0.2', '10.0.0.3']);
+    expect(attachments.get('alias')?.endpoint?.address).toBe('10.0.0.2/24');
+    // Its removal is not the cluster's business.
+    await until(one.engine.stopContainer('api'));
+    await until(one.engine.removeNetworkAs('alias'));
+    await pass(1_000);
+    expect(offered(two)).toEqual(['web']);
+  });
+
+  it('that differ from what is there already are refused', async () => {
+    await create('web', { subnets: ['10.9.0.0/24'] });
+    const refused = (spec: Partial<NetworkSpec>) =>
+      expect(until(one.engine.createNetworkAs(dockerNetwork('alias', { ...spec, ipamOptions: { net: 'web' } }))))
+        .rejects;
+    await refused({ subnet: { cidr: '10.8.0.0/24' } }).toThrow('has subnet 10.9.0.0/24, not 10.8.0.0/24');
+    await refused({ subnet: { cidr: '10.9.0.0/24', ipRange: '10.9.0.0/28' } }).toThrow('has no --ip-range');
+    await refused({ subnet: { cidr: '10.9.0.0/24', gateway: '10.9.0.9' } }).toThrow('has gateway 10.9.0.1');
+    await refused({ subnet: { cidr: '10.9.0.0/24' }, internal: true }).toThrow('is not --internal');
+    await refused({ subnet: { cidr: '10.9.0.0/24' }, options: { mtu: '1300' } }).toThrow('mtu=(unset)');
+    await pass(1_000);
+    expect(offered(one)).toEqual(['web']);
+  });
+
+  it('that a person removes from one engine are removed everywhere', async () => {
+    await create('web');
+    await until(two.engine.removeNetworkAs('web'));
+    await pass(1_000);
+    expect([offered(one), offered(two)]).toEqual([[], []]);
+    expect(stored('networks')).toEqual([]);
+  });
+
+  it('come back when they are removed while another host uses them', async () => {
+    await create('web');
+    await run(one, 'api', { web: {} });
+    await until(two.engine.removeNetworkAs('web'));
+    expect(offered(two)).toEqual([]);
+    await pass(1_000);
+    expect(offered(two)).toEqual(['web']);
+  });
+
+  it('come back when they are removed while the agent is not there to refuse it', async () => {
+    await create('web');
+    await two.crash();
+    await until(two.engine.removeNetworkAs('web'));
+    await two.start();
+    await pass(90_000);
+    expect(offered(two)).toEqual(['web']);
+  });
+
+  it('whose name the engine has given away are told of, and offered once it is free', async () => {
+    await until(one.engine.createNetworkAs(dockerNetwork('web', { driver: 'bridge', ipamDriver: undefined })));
+    await create('web');
+    expect((await one.engineSide!.status())?.problems).toEqual([
+      "Docker has another network named web (driver bridge): containers cannot join overlayd's by that name; remove or rename that one",
+    ]);
+    await until(one.engine.removeNetworkAs('web'));
+    await pass(1_000);
+    expect((await one.engineSide!.status())?.problems).toEqual([]);
+    expect([...one.engine.objects.values()]).toMatchObject([{ name: 'web', driver: DRIVER }]);
+  });
+
+  it('whose making the engine did not survive are offered again', async () => {
+    const held = one.line.hold('createNetwork');
+    const created = until(one.running.networks.create(networkRequest('web')));
+    await until(held.reached);
+    held.release();
+    await created;
+    await pass(2);
+    one.engine.kill();
+    void one.engine.start();
+    await pass(120_000);
+    expect(offered(one)).toEqual(['web']);
+  });
+
+  it('go from the engine of a host that leaves, and stay in the cluster', async () => {
+    await create('web');
+    two.leaving = true;
+    await until(withdrawAll(two.engine, silent));
+    expect(offered(two)).toEqual([]);
+    await pass(1_000);
+    expect(offered(one)).toEqual(['web']);
+    two.leaving = false;
+    await pass(120_000);
+  });
+});

@@ -1,0 +1,173 @@
+/** How an engine starts containers and takes them apart: what of it asks the drivers, and what moves links about. */
+import { DRIVER } from '../../src/core/docker/engine.ts';
+import { OverlaydError } from '../../src/core/errors.ts';
+import type { KeyedQueue } from '../../src/core/keyed-queue.ts';
+import type { EngineEvent, Random } from '../../src/ports.ts';
+import type { FakeKernel } from './fake-kernel.ts';
+import type { EndpointObject, Libnetwork, NetworkObject } from './fake-libnetwork.ts';
+
+export interface AttachmentRequest {
+  readonly aliases?: readonly string[];
+  readonly ip?: string | undefined;
+  readonly mac?: string | undefined;
+}
+
+export interface Attachment extends AttachmentRequest {
+  endpoint: EndpointObject | undefined;
+}
+
+export interface FakeContainer {
+  readonly id: string;
+  name: string;
+  readonly hostname: string;
+  /** As the engine knows it: 0 when it does not run. */
+  pid: number;
+  /** There is such a process. */
+  alive: boolean;
+  sandbox: string;
+  readonly publishesPorts: boolean;
+  readonly dnsServers: readonly string[];
+  readonly options: Readonly<Record<string, string>>;
+  /** By name of the network. */
+  readonly attachments: Map<string, Attachment>;
+}
+
+export interface RunRequest {
+  readonly networks: Readonly<Record<string, AttachmentRequest>>;
+  readonly hostname?: string;
+  readonly publishesPorts?: boolean;
+  readonly dnsServers?: readonly string[];
+  readonly options?: Readonly<Record<string, string>>;
+}
+
+/** What a killed engine finds again. By id. */
+export interface EngineDisk {
+  readonly containers: Map<string, FakeContainer>;
+  readonly objects: Map<string, NetworkObject>;
+  readonly endpoints: Map<string, EndpointObject>;
+}
+
+export interface ContainerRunsDeps {
+  readonly disk: EngineDisk;
+  readonly kernel: FakeKernel;
+  readonly random: Random;
+  readonly libnetwork: Libnetwork;
+  readonly networkLocks: KeyedQueue;
+  readonly network: (name: string) => NetworkObject;
+  readonly nextPid: () => number;
+  readonly tell: (event: EngineEvent) => void;
+}
+
+/** Of one life of the engine. Callers hold the container's lock. */
+export class ContainerRuns {
+  readonly #deps: ContainerRunsDeps;
+
+  constructor(deps: ContainerRunsDeps) {
+    this.#deps = deps;
+  }
+
+  async start(container: FakeContainer): Promise<void> {
+    const { disk, kernel, libnetwork, network, nextPid, random } = this.#deps;
+    container.sandbox = `/run/docker/netns/${random.hex(6)}`;
+    const attachments = [...container.attachments].map(([name, attachment]) => [network(name), attachment] as const);
+    try {
+      for (const [joined, attachment] of attachments) await this.#attach(container, joined, attachment);
+      container.pid = nextPid();
+      container.alive = true;
+      kernel.addContainer(placeOf(container));
+      for (const [, { endpoint }] of attachments) if (endpoint) libnetwork.populate(endpoint, placeOf(container));
+    } catch (error) {
+      endProcess(container, kernel, disk);
+      await this.#leaveAll(container);
+      container.pid = 0;
+      throw error;
+    }
+    this.#deps.tell({ kind: 'container', action: 'start', id: container.id });
+  }
+
+  /** One that runs gets another endpoint. */
+  async connect(container: FakeContainer, network: NetworkObject, attachment: Attachment): Promise<void> {
+    await this.#attach(container, network, attachment);
+    const { endpoint } = attachment;
+    if (!endpoint) return;
+    try {
+      if (!container.alive) throw refused(`container ${container.name} has ended`);
+      this.#deps.libnetwork.populate(endpoint, placeOf(container));
+    } catch (error) {
+      attachment.endpoint = undefined;
+      await this.detach(endpoint);
+      throw error;
+    }
+  }
+
+  /** What follows from the end of its process. */
+  async cleanUp(container: FakeContainer): Promise<void> {
+    if (container.pid === 0 || container.alive) return;
+    container.pid = 0;
+    this.#deps.tell({ kind: 'container', action: 'die', id: container.id });
+    await this.#leaveAll(container);
+  }
+
+  async #leaveAll(container: FakeContainer): Promise<void> {
+    const endpoints = [...container.attachments.values()].flatMap(({ endpoint }) => endpoint ?? []);
+    for (const attachment of container.attachments.values()) attachment.endpoint = undefined;
+    for (const endpoint of endpoints) {
+      await this.detach(endpoint);
+      this.#deps.tell({ kind: 'container', action: 'disconnect', id: container.id });
+    }
+    this.#deps.kernel.killContainer(container.sandbox);
+  }
+
+  /** An endpoint that is joined, but whose link is not in the container yet. */
+  async #attach(container: FakeContainer, network: NetworkObject, attachment: Attachment): Promise<void> {
+    if (network.driver !== DRIVER) return;
+    const { disk, libnetwork, networkLocks } = this.#deps;
+    const { publishesPorts, dnsServers, options, name: containerName } = container;
+    const endpoint = await networkLocks.run(network.id, async () => {
+      if (!disk.objects.has(network.id)) throw refused(`network ${network.name} not found`);
+      const request = { ip: attachment.ip, mac: attachment.mac, containerName, publishesPorts, dnsServers, options };
+      const made = await libnetwork.createEndpoint(network, request);
+      disk.endpoints.set(made.id, made);
+      network.endpoints.add(made.id);
+      return made;
+    });
+    const others = [...container.attachments.values()].flatMap(({ endpoint: other }) => other ?? []);
+    try {
+      await libnetwork.join(endpoint, container.sandbox, others);
+    } catch (error) {
+      await this.detach(endpoint);
+      throw error;
+    }
+    attachment.endpoint = endpoint;
+    this.#deps.tell({ kind: 'container', action: 'connect', id: container.id });
+  }
+
+  async detach(endpoint: EndpointObject): Promise<void> {
+    const { disk, libnetwork } = this.#deps;
+    await libnetwork.leave(endpoint);
+    await libnetwork.deleteEndpoint(endpoint);
+    disk.endpoints.delete(endpoint.id);
+    endpoint.network.endpoints.delete(endpoint.id);
+  }
+}
+
+/** The engine holds its namespace, links and all, until it has cleaned up. */
+export function endProcess(container: FakeContainer, kernel: FakeKernel, { endpoints }: EngineDisk): void {
+  if (!container.alive) return;
+  container.alive = false;
+  const place = placeOf(container);
+  kernel.addContainer(container.sandbox);
+  for (const name of kernel.machine.snapshot(place)!.links.keys()) {
+    if (name !== 'lo') kernel.machine.moveLink(place, name, container.sandbox, name);
+  }
+  for (const { link } of endpoints.values()) if (link?.place === place) link.place = container.sandbox;
+  kernel.killContainer(place);
+}
+
+export function placeOf({ pid }: Pick<FakeContainer, 'pid'>): string {
+  return `/proc/${pid}/ns/net`;
+}
+
+export function refused(message: string): OverlaydError {
+  return new OverlaydError('engine-refused', message);
+}
