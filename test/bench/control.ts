@@ -1,0 +1,22 @@
+import { type ControlClient, createControlClient } from '../../src/adapters/grpc/control.ts';
+import type { Connected } from '../../src/gen/overlayd/v1/control.ts';
+import { SOCKET } from '../lab/agent.ts';
+import type { Host } from '../lab/host.ts';
+
+/** The command's own client of the agent, without the command: what it takes to start a process is left out. */
+export function openControl(host: Host): ControlClient {
+  return createControlClient(host.path(SOCKET));
+}
+
+export function connect(
+  control: ControlClient,
+  network: string,
+  container: string,
+  { name = '', ip = '' }: { readonly name?: string; readonly ip?: string } = {},
+): Promise<Connected> {
+  return control.connect({ network, container: `netns:${container}`, name, aliases: [], ip, mac: '', ifname: '' });
+}
+
+export async function disconnect(control: ControlClient, network: string, container: string): Promise<void> {
+  await control.disconnect({ network, container: `netns:${container}`, force: false });
+}
