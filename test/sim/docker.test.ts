@@ -20,7 +20,7 @@ describe('names of containers', () => {
     const networks = { web: { aliases: ['db', 'DB', 'not valid', 'a.b'] } };
     const { id } = await until(one.engine.run('shop_db', { networks, hostname: 'pg' }));
     await pass(1_000);
-    expect(names()).toEqual([['shop_db', 'DB', 'a.b', id.slice(0, 12), 'pg']]);
+    expect(names()).toEqual([['shop_db', 'db', 'a.b', id.slice(0, 12), 'pg']]);
     expect(two.running.view.endpoint(claims()[0]!.id)?.name).toBe('shop_db');
   });
 

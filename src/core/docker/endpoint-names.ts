@@ -18,7 +18,8 @@ export interface EndpointNames {
 export function endpointNames(container: EngineContainer, aliases: readonly string[]): EndpointNames {
   const shortId = container.id.slice(0, SHORT_ID);
   const all = [container.name, ...aliases, container.hostname, shortId].filter(isEndpointName);
-  const [name = shortId, ...others] = new Map(all.map((each) => [each.toLowerCase(), each])).values();
+  const lower = all.map((each) => each.toLowerCase());
+  const [name = shortId, ...others] = all.filter((_, at) => lower.indexOf(lower[at]!) === at);
   return { name, aliases: others.slice(0, MOST_ALIASES) };
 }
 

@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { parseEngineMemory } from '../../../../src/agent/engine/memory.ts';
+
+const binding = { networkId: 'n1', origin: 'offered', boundAt: 1 };
+
+test.each(['offered', 'created', 'bound'])('a binding that was %s is remembered', (origin) => {
+  const memory = { version: 1, networks: { e1: { ...binding, origin } } };
+  expect(parseEngineMemory(structuredClone(memory))).toEqual(memory);
+});
+
+test.each([
+  [undefined, 'its version is undefined'],
+  [null, 'its version is undefined'],
+  [{ version: 2, networks: {} }, 'its version is 2, this overlayd knows version 1'],
+  [{ version: 1 }, 'networks is not an object'],
+  [{ version: 1, networks: null }, 'networks is not an object'],
+  [{ version: 1, networks: { e1: null } }, 'networks.e1 is not a binding'],
+  [{ version: 1, networks: { e1: { ...binding, origin: 'found' } } }, 'networks.e1 is not a binding'],
+  [{ version: 1, networks: { e1: { ...binding, networkId: 7 } } }, 'networks.e1 is not a binding'],
+  [{ version: 1, networks: { e1: { ...binding, boundAt: 'now' } } }, 'networks.e1 is not a binding'],
+])('%j is refused: %s', (value, message) => {
+  expect(() => parseEngineMemory(value)).toThrow(message);
+});

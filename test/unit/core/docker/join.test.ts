@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { joinAnswer } from '../../../../src/core/docker/join.ts';
+
+const subnets = [{ cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} }];
+const route = '169.254.53.53/32';
+
+test.each([
+  ['an ordinary one leaves by our gateway', false, false, { gateway: '10.0.1.1', disableGatewayService: false }],
+  ['one that publishes ports leaves by the engine', false, true, { disableGatewayService: false }],
+  ['one on an internal network does not leave', true, false, { disableGatewayService: true }],
+  ['nor when it publishes ports', true, true, { disableGatewayService: true }],
+])('%s', (_, internal, publishesPorts, expected) => {
+  const network = { internal, subnets };
+  expect(joinAnswer({ link: 'ovc0123456789ab', network, publishesPorts, serviceRoute: route })).toEqual({
+    ...{ sourceName: 'ovc0123456789ab', destinationPrefix: 'eth', staticRoutes: [{ destination: route }] },
+    ...expected,
+  });
+});
+
+test('an endpoint too many gets no way of its own to the service address', () => {
+  const joining = {
+    link: 'ovc',
+    network: { internal: false, subnets },
+    publishesPorts: false,
+    serviceRoute: undefined,
+  };
+  expect(joinAnswer(joining).staticRoutes).toEqual([]);
+});

@@ -1,0 +1,170 @@
+import { describe, expect, it } from 'vitest';
+import type { EngineNetwork } from '../../../../src/core/docker/engine.ts';
+import { type Binding, type OffersInput, offerOf, planOffers } from '../../../../src/core/docker/network-offers.ts';
+import type { NetworkRecord } from '../../../../src/core/records.ts';
+
+const NOW = 1_000_000;
+
+const network = (name: string, overrides: Partial<NetworkRecord> = {}): NetworkRecord => ({
+  ...{ id: `id-${name}`, name, vni: 4096, internal: false, attachable: true, labels: {}, options: {} },
+  ...{ subnets: [{ cidr: '10.0.0.0/24', gateway: '10.0.0.1', auxAddresses: {} }], createdAt: 0, state: 'active' },
+  ...overrides,
+});
+
+const ours = (id: string, name: string, ipamOptions: Readonly<Record<string, string>> = {}): EngineNetwork => ({
+  ...{ id, name, driver: 'overlayd', labels: {}, ipamOptions },
+});
+
+const bound = (name: string, overrides: Partial<Binding> = {}): Binding => ({
+  ...{ networkId: `id-${name}`, origin: 'offered', boundAt: 0 },
+  ...overrides,
+});
+
+const plan = (input: Partial<OffersInput>) =>
+  planOffers({
+    ...{ networks: [], complete: true, engineNetworks: [], bindings: new Map(), used: new Set() },
+    ...{ beingCreated: new Set(), now: NOW },
+    ...input,
+  });
+
+const nothing = { create: [], remove: [], rebind: new Map(), forget: [], taken: [] };
+const [web, db] = [network('web'), network('db')];
+
+describe('what an engine is offered', () => {
+  it('is what it does not have', () => {
+    const input = {
+      networks: [web, db],
+      engineNetworks: [ours('e1', 'web')],
+      bindings: new Map([['e1', bound('web')]]),
+    };
+    expect(plan(input)).toEqual({ ...nothing, create: [db] });
+  });
+
+  it('is the network under its own name, also when a person gave it another one', () => {
+    const bindings = new Map([['e1', bound('web', { origin: 'created' })]]);
+    expect(plan({ networks: [web], engineNetworks: [ours('e1', 'alias')], bindings }).create).toEqual([web]);
+  });
+
+  it('is not what a person is creating at this moment', () => {
+    expect(plan({ networks: [web], beingCreated: new Set(['web']) })).toEqual(nothing);
+  });
+
+  it('is not what goes by a name that the engine has given to another network, and that is told', () => {
+    const bridge = { ...ours('b1', 'web'), driver: 'bridge' };
+    expect(plan({ networks: [web], engineNetworks: [bridge] })).toEqual({
+      ...nothing,
+      taken: [{ network: web, by: bridge }],
+    });
+  });
+
+  it('is not kept from a name by a network of ours that is about to go', () => {
+    const old = ours('e1', 'web');
+    const bindings = new Map([['e1', bound('old')]]);
+    expect(plan({ networks: [web], engineNetworks: [old], bindings })).toEqual({
+      ...nothing,
+      create: [web],
+      remove: [old],
+    });
+  });
+
+  it('is kept from a name by a network of ours that goes by it for another one', () => {
+    const alias = ours('e1', 'web');
+    const bindings = new Map([
+      ['e1', bound('db', { origin: 'bound' })],
+      ['e2', bound('db')],
+    ]);
+    expect(plan({ networks: [web, db], engineNetworks: [alias, ours('e2', 'db')], bindings })).toEqual({
+      ...nothing,
+      taken: [{ network: web, by: alias }],
+    });
+  });
+});
+
+describe('a binding', () => {
+  it('of a network that is not listed yet holds for a minute', () => {
+    const bindings = new Map([['e1', bound('web', { boundAt: NOW - 60_000 })]]);
+    expect(plan({ networks: [web], bindings })).toEqual(nothing);
+  });
+
+  it('is forgotten after that, and the network offered again', () => {
+    const bindings = new Map([['e1', bound('web', { boundAt: NOW - 60_001 })]]);
+    expect(plan({ networks: [web], bindings })).toEqual({ ...nothing, create: [web], forget: ['e1'] });
+  });
+
+  it('is found again by the id that the agent gave, whatever the network is called', () => {
+    const found = ours('e1', 'web', { net: 'web', id: 'id-web' });
+    expect(plan({ networks: [web], engineNetworks: [found] })).toEqual({
+      ...nothing,
+      rebind: new Map([['e1', bound('web', { boundAt: NOW })]]),
+    });
+  });
+
+  it('is found again by the name that a person gave', () => {
+    const found = ours('e1', 'web', { net: 'web' });
+    expect(plan({ networks: [web], engineNetworks: [found] })).toEqual({
+      ...nothing,
+      rebind: new Map([['e1', bound('web', { origin: 'bound', boundAt: NOW })]]),
+    });
+  });
+
+  it('is not found by the name of a network that was removed and made again', () => {
+    const found = ours('e1', 'web', { net: 'web', id: 'id-former' });
+    expect(plan({ networks: [web], engineNetworks: [found] })).toEqual({ ...nothing, create: [web], remove: [found] });
+  });
+});
+
+describe('what an engine has to give up', () => {
+  it('is what the cluster has no more, and what says nothing of the cluster', () => {
+    const engineNetworks = [ours('e1', 'old'), ours('e2', 'stray'), ours('e3', 'lost', { net: 'lost' })];
+    const bindings = new Map([['e1', bound('old')]]);
+    expect(plan({ engineNetworks, bindings })).toEqual({ ...nothing, remove: engineNetworks });
+  });
+
+  it('is nothing as long as the view is not whole', () => {
+    const engineNetworks = [ours('e1', 'old'), ours('e2', 'stray')];
+    expect(plan({ complete: false, engineNetworks, bindings: new Map([['e1', bound('old')]]) })).toEqual(nothing);
+  });
+
+  it('is nothing of other drivers', () => {
+    expect(plan({ engineNetworks: [{ ...ours('b1', 'bridge', { net: 'web' }), driver: 'bridge' }] })).toEqual(nothing);
+  });
+
+  describe('of two of one name', () => {
+    const pair = [ours('e1', 'web'), ours('e2', 'web')];
+    const removed = (first: Binding, second: Binding, used: readonly string[] = []) => {
+      const bindings = new Map([
+        ['e1', first],
+        ['e2', second],
+      ]);
+      return plan({ networks: [web], engineNetworks: pair, bindings, used: new Set(used) }).remove.map(({ id }) => id);
+    };
+
+    it.each([
+      ['is the second, when both were offered', bound('web'), bound('web'), [], ['e2']],
+      ['is the offered one', bound('web'), bound('web', { origin: 'created' }), [], ['e1']],
+      ['is the one without endpoints', bound('web', { origin: 'created' }), bound('web'), ['e2'], ['e1']],
+      ['is neither while both have endpoints', bound('web'), bound('web'), ['e1', 'e2'], []],
+    ])('%s', (_, first, second, used, expected) => {
+      expect(removed(first, second, used)).toEqual(expected);
+    });
+  });
+});
+
+it('a network is offered with all that was chosen for it, so that the engine asks back about nothing', () => {
+  const subnet = {
+    cidr: '10.9.0.0/24',
+    gateway: '10.9.0.7',
+    ipRange: '10.9.0.128/25',
+    auxAddresses: { nas: '10.9.0.9' },
+  };
+  const record = network('web', { internal: true, labels: { team: 'a' }, options: { mtu: '1300' }, subnets: [subnet] });
+  expect(offerOf(record)).toEqual({
+    name: 'web',
+    driver: 'overlayd',
+    internal: true,
+    labels: { team: 'a' },
+    options: { id: 'id-web' },
+    ipamOptions: { net: 'web', id: 'id-web' },
+    subnets: [subnet],
+  });
+});

@@ -1,0 +1,15 @@
+import { expect, test } from 'vitest';
+import { formatPoolId, parsePoolId } from '../../../../src/core/docker/pool-id.ts';
+
+test('a pool says which network and which subnet it is', () => {
+  const pool = { network: 'team-a.web', cidr: '10.0.1.0/24' };
+  expect(formatPoolId(pool)).toBe('team-a.web/10.0.1.0/24');
+  expect(parsePoolId(formatPoolId(pool))).toEqual(pool);
+});
+
+test.each(['', 'web', 'web/', '/10.0.0.0/24', 'web/10.0.0.0', 'a/b/10.0.0.0/24', 'LocalDefault/10.0.0.0/24/x'])(
+  '"%s" is none of ours',
+  (text) => {
+    expect(parsePoolId(text)).toBeUndefined();
+  },
+);
