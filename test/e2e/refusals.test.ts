@@ -97,7 +97,7 @@ const REFUSALS: readonly Refusal[] = [
   { what: 'a namespace that does not exist', args: connect('used', 'netns:nope'), message: /nope/ },
   { what: 'a process that does not exist', args: connect('used', 'pid:999999'), message: /999999/ },
   { what: 'a process in the host’s own namespace', args: connect('used', 'pid:1'), message: /host/ },
-  { what: 'no container at all', args: connect('used', 'free'), message: /netns:/, code: 2 },
+  { what: 'no container of Docker, which is not here', args: connect('used', 'free'), message: /netns:NAME/ },
   {
     what: 'a container that is connected',
     args: connect('used', 'netns:c1'),
