@@ -8,7 +8,7 @@ import type { NetworkSpec } from './fake-libnetwork.ts';
 import type { SimulatedHost } from './simulated-cluster.ts';
 import { silent } from './simulated-cluster.ts';
 
-const { hosts, until, pass, create, run, stored, addresses, offered } = useEngines();
+const { hosts, now, until, pass, create, run, stored, addresses, offered } = useEngines();
 let one: SimulatedHost;
 let two: SimulatedHost;
 
@@ -26,6 +26,23 @@ describe('networks', () => {
     await pass(1_000);
     expect(offered(two)).toEqual(['web']);
     await run(two, 'api', { web: {} });
+  });
+
+  it('are there when the command that makes them returns', async () => {
+    const { id } = await until(one.running.networks.create(networkRequest('web')));
+    await until(one.engineSide!.networks.awaitOffer(id));
+    expect(offered(one)).toEqual(['web']);
+  });
+
+  it('do not wait for an engine that is not there', async () => {
+    one.engine.kill();
+    await pass(10);
+    const { id } = await until(one.running.networks.create(networkRequest('web')));
+    const before = now();
+    await until(one.engineSide!.networks.awaitOffer(id));
+    expect(now()).toBe(before);
+    void one.engine.start();
+    await pass(1_000);
   });
 
   it('that a person makes with one engine are made everywhere as that person said', async () => {
@@ -131,6 +148,19 @@ describe('networks', () => {
     one.engine.kill();
     void one.engine.start();
     await pass(120_000);
+    expect(offered(one)).toEqual(['web']);
+  });
+
+  it('that an agent offers twice, because it was killed in between, are one in the end', async () => {
+    const held = one.line.hold('requestPool');
+    await until(two.running.networks.create(networkRequest('web')));
+    await until(held.reached);
+    await one.crash();
+    await one.start();
+    await pass(1_000);
+    held.release();
+    await pass(1_000);
+    expect(one.line.log.filter((method) => method === 'createNetwork')).toHaveLength(2);
     expect(offered(one)).toEqual(['web']);
   });
 
