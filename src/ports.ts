@@ -339,8 +339,9 @@ export interface Engine {
   createNetwork(spec: EngineNetworkSpec): Promise<string>;
   /** False when there was none. */
   removeNetwork(id: string): Promise<boolean>;
-  /** Ids of the running containers. */
+  /** Ids of the containers that run, or that do not. */
   running(): Promise<readonly string[]>;
+  stopped(): Promise<readonly string[]>;
   /** By id, unique id prefix or name; undefined when there is none. Waits while the container is being started. */
   inspect(ref: string): Promise<EngineContainer | undefined>;
   connect(

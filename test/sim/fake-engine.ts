@@ -18,7 +18,7 @@ import {
   refused,
 } from './fake-containers.ts';
 import type { FakeKernel } from './fake-kernel.ts';
-import { Libnetwork, type NetworkObject, type NetworkSpec } from './fake-libnetwork.ts';
+import { type EndpointObject, Libnetwork, type NetworkObject, type NetworkSpec } from './fake-libnetwork.ts';
 import type { PluginLine } from './plugin-line.ts';
 
 export interface FakeEngineDeps {
@@ -43,6 +43,8 @@ const RECONNECT_MS = 60;
 export class FakeEngine implements Engine {
   /** Answers of the drivers that a real engine would not take. */
   readonly violations: string[] = [];
+  /** Containers outlive the engine's process, and nobody is told anything. */
+  liveRestore = false;
   readonly #deps: FakeEngineDeps;
   readonly #disk: EngineDisk = { containers: new Map(), objects: new Map(), endpoints: new Map() };
   readonly #streams = new Set<EventStream>();
@@ -68,13 +70,20 @@ export class FakeEngine implements Engine {
     if (this.#life) return;
     const life = this.#begin();
     const { libnetwork } = life;
+    const kept = new Set<EndpointObject>();
+    const ended: FakeContainer[] = [];
     for (const container of this.containers.values()) {
-      endProcess(container, this.#deps.kernel, this.#disk);
+      if (!this.liveRestore) endProcess(container, this.#deps.kernel, this.#disk);
+      for (const attachment of container.attachments.values()) {
+        if (!container.alive) attachment.endpoint = undefined;
+        else if (attachment.endpoint) kept.add(attachment.endpoint);
+      }
+      if (container.alive) continue;
       container.pid = 0;
-      for (const attachment of container.attachments.values()) attachment.endpoint = undefined;
+      ended.push(container);
     }
-    for (const endpoint of this.#disk.endpoints.values()) await life.runs.detach(endpoint);
-    for (const { sandbox } of this.containers.values()) if (sandbox !== '') this.#deps.kernel.killContainer(sandbox);
+    for (const endpoint of this.#disk.endpoints.values()) if (!kept.has(endpoint)) await life.runs.detach(endpoint);
+    for (const { sandbox } of ended) if (sandbox !== '') this.#deps.kernel.killContainer(sandbox);
     for (const network of this.objects.values()) {
       if (!network.removing) continue;
       await libnetwork.deleteNetwork(network);
@@ -158,6 +167,10 @@ export class FakeEngine implements Engine {
 
   running(): Promise<readonly string[]> {
     return this.#api(async () => [...this.containers.values()].filter(({ pid }) => pid > 0).map(({ id }) => id));
+  }
+
+  stopped(): Promise<readonly string[]> {
+    return this.#api(async () => [...this.containers.values()].filter(({ pid }) => pid === 0).map(({ id }) => id));
   }
 
   inspect(ref: string): Promise<EngineContainer | undefined> {

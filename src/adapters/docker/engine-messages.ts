@@ -59,6 +59,7 @@ const attachment = z.object({
   EndpointID: z.string().nullish(),
   Aliases: texts,
   DNSNames: texts,
+  IPAMConfig: z.object({ IPv4Address: z.string().nullish() }).nullish(),
 });
 
 export const containerResponse = z
@@ -82,6 +83,7 @@ export const containerResponse = z
               {
                 networkId: found.NetworkID ?? '',
                 endpointId: found.EndpointID ?? '',
+                ip: found.IPAMConfig?.IPv4Address || undefined,
                 // Up to Docker 24 all are in the first; from 25 on the first has the user's only, the second all.
                 aliases: [...new Set([...found.Aliases, ...found.DNSNames])],
               },

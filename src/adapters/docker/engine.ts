@@ -47,6 +47,10 @@ export function createEngine({ clock }: { readonly clock: Clock }, options: Engi
     async running() {
       return read(containersResponse, await get('/containers/json'));
     },
+    async stopped() {
+      const filters = encodeURIComponent(JSON.stringify({ status: ['created', 'exited'] }));
+      return read(containersResponse, await get(`/containers/json?all=1&filters=${filters}`));
+    },
     async inspect(ref) {
       const reply = await get(`/containers/${encodeURIComponent(ref)}/json`, longLimitMs);
       return reply.status === 404 ? undefined : read(containerResponse, reply);

@@ -45,8 +45,8 @@ export class EngineSide {
   /** There is, or was, an engine here. */
   #known = false;
   #forwardingProblem: string | undefined;
-  /** As the last container that was started had it. */
-  #names: boolean | undefined;
+  /** Whether the endpoint's container asks us for names, by the engine's endpoint id; of those made in this run. */
+  readonly #asking = new Map<string, boolean>();
 
   constructor(deps: EngineSideDeps) {
     this.#deps = deps;
@@ -83,16 +83,16 @@ export class EngineSide {
   }
 
   /** A container is started with these name servers: its own, or those of the engine's configuration. */
-  noteNameServers(servers: readonly string[]): void {
-    this.#names = servers.includes(SERVICE_ADDRESS);
+  noteNameServers(endpointId: string, servers: readonly string[]): void {
+    this.#asking.set(endpointId, servers.includes(SERVICE_ADDRESS));
   }
 
   /** Undefined on a host without an engine. */
   async status(): Promise<EngineStatus | undefined> {
     if (!this.#known) return undefined;
-    const { member, nameServers } = this.#deps;
+    const { member } = this.#deps;
     const endpoints = member.local.all().filter(({ engine }) => engine).length;
-    const names = this.#names ?? (await nameServers())?.includes(SERVICE_ADDRESS);
+    const names = await this.#containersAskUs();
     const unnamed =
       names === false && endpoints > 0
         ? [
@@ -107,6 +107,19 @@ export class EngineSide {
       names,
       problems: [...this.networks.problems, ...(this.#forwardingProblem ? [this.#forwardingProblem] : []), ...unnamed],
     };
+  }
+
+  /**
+   * The engine's configuration tells, if it can be read and says so: a container may have servers of its own. Else the
+   * containers that there are; one that does not ask is enough.
+   */
+  async #containersAskUs(): Promise<boolean | undefined> {
+    const { member, nameServers } = this.#deps;
+    const configured = (await nameServers())?.includes(SERVICE_ADDRESS);
+    const present = new Set(member.local.all().map(({ engine }) => engine?.endpointId));
+    for (const endpointId of this.#asking.keys()) if (!present.has(endpointId)) this.#asking.delete(endpointId);
+    if (configured === true || this.#asking.size === 0) return configured;
+    return ![...this.#asking.values()].includes(false);
   }
 
   async #listen(signal: AbortSignal): Promise<void> {
@@ -128,19 +141,15 @@ export class EngineSide {
       } else if (event.kind === 'unreachable') {
         if (this.#connected) {
           logger.warn({ reason: event.reason }, 'Docker does not answer; its containers go on');
-          // The next one may have another configuration.
-          this.#names = undefined;
         }
         this.#connected = false;
         catchingUp.abort();
         this.networks.setReachable(false);
       } else if (event.kind === 'network') {
-        // Whatever we answered when it was to be removed.
-        if (event.action === 'destroy') {
-          await this.networks
-            .unbind(event.id)
-            .catch((error: unknown) => logger.warn({ error }, "what is known of Docker's networks could not be saved"));
-        }
+        const noted = event.action === 'destroy' ? this.networks.dropped(event.id) : undefined;
+        await noted?.catch((error: unknown) => {
+          logger.warn({ error }, "what is known of Docker's networks could not be saved");
+        });
         this.networks.sync();
       } else if (event.action === 'connect' || event.action === 'start' || event.action === 'rename') {
         this.containers.lookAt(event.id);

@@ -44,6 +44,8 @@ export class EngineNetworks {
   readonly #bindings = new Map<string, Binding>();
   readonly #beingCreated = new Set<string>();
   readonly #removing = new Set<string>();
+  /** The engine's last id of networks that it dropped, by the cluster's id. */
+  readonly #former = new Map<string, string>();
   readonly #work = new Latch();
   #waiters: { readonly networkId: string; readonly resolve: () => void }[] = [];
   #taken: readonly string[] = [];
@@ -100,6 +102,14 @@ export class EngineNetworks {
 
   async unbind(engineNetworkId: string): Promise<void> {
     if (this.#bindings.delete(engineNetworkId)) await this.#save();
+  }
+
+  /** The engine has let go of a network, whatever we answered. It is offered again when the cluster still has it. */
+  async dropped(engineNetworkId: string): Promise<void> {
+    const binding = this.#bindings.get(engineNetworkId);
+    if (binding?.origin === 'offered') this.#former.set(binding.networkId, engineNetworkId);
+    await this.unbind(engineNetworkId);
+    this.sync();
   }
 
   /** While the task runs, the network of that name is not offered: the engine is making it itself. */
@@ -182,8 +192,9 @@ export class EngineNetworks {
     for (const { id, name } of offers.remove) await this.#remove(id, name);
     for (const network of offers.create) {
       try {
-        await engine.createNetwork(offerOf(network));
+        const engineNetworkId = await engine.createNetwork(offerOf(network));
         logger.info({ network: network.name }, 'network offered to Docker');
+        await this.#followUp(network, engineNetworkId);
       } catch (error) {
         if (!isOverlaydError(error) || error.retryable) throw error;
         const problem = `Docker refused network ${network.name}: ${error.message}`;
@@ -194,6 +205,23 @@ export class EngineNetworks {
     this.#taken = refused;
     const waiting = new Set(offers.taken.map(({ network }) => network.id));
     this.#settle(({ networkId }) => waiting.has(networkId) || this.engineIdOf(networkId) !== undefined);
+  }
+
+  /** Containers that do not run name their networks by the engine's id: those of a network that came back would not start. */
+  async #followUp(network: NetworkRecord, engineNetworkId: string): Promise<void> {
+    const { engine, logger } = this.#deps;
+    const former = this.#former.get(network.id);
+    if (former === undefined) return;
+    for (const id of await engine.stopped()) {
+      const container = await engine.inspect(id);
+      const attachment = container?.networks.find(({ networkId }) => networkId === former);
+      if (!container || !attachment) continue;
+      const { name } = container;
+      const aliases = attachment.aliases.filter((alias) => !id.startsWith(alias));
+      await engine.connect(engineNetworkId, id, { aliases, ip: attachment.ip, mac: undefined });
+      logger.info({ network: network.name, container: name }, 'container connected to the network that came back');
+    }
+    this.#former.delete(network.id);
   }
 
   /** A network that is gone from the cluster, or that this host leaves, in the engine too. */

@@ -42,5 +42,7 @@ export interface EngineContainer {
     readonly endpointId: string;
     /** The user's, and whatever else the engine lists there (short id, Compose service). */
     readonly aliases: readonly string[];
+    /** The address that its user asked for. */
+    readonly ip?: string | undefined;
   }[];
 }

@@ -100,13 +100,13 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
           `unknown --driver-opt "${unknown}"; overlayd has none for a container`,
         );
       }
-      if (call.dnsServers) side().noteNameServers(call.dnsServers);
       const { mac } = await side().endpoints.create(network, {
         endpointId: call.endpointId,
         networkId: call.networkId,
         address: bare(call.address),
         mac: call.mac,
       });
+      if (call.dnsServers) side().noteNameServers(call.endpointId, call.dnsServers);
       return call.mac === undefined ? { mac } : {};
     },
 

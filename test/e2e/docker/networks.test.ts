@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { endpointNames, offeredNetworks, runContainer, startEngines, untilOffered } from '../../lab/docker-network.ts';
+import {
+  endpointNames,
+  offeredNetworks,
+  runContainer,
+  startEngines,
+  untilLooksUp,
+  untilOffered,
+} from '../../lab/docker-network.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
 
@@ -141,6 +148,8 @@ describe('networks on three hosts, of which the third gets its engine later', ()
   test('a network with endpoints is kept, and what Docker drops all the same is offered again', async () => {
     const [one, two] = lab().hosts;
     await runContainer(one!, 'user', '--network', 'web');
+    await runContainer(two!, 'asleep', '--network', 'web', '--network-alias', 'sleeper', '--ip', '10.9.0.99');
+    await two!.engine.mustDocker('stop', 'asleep');
     await until('the endpoint on the other host', async () => (await endpointNames(two!)).includes('user'));
     const local = await one!.engine.docker('network', 'rm', 'web');
     expect(local.stderr).toContain('has active endpoints');
@@ -156,9 +165,13 @@ describe('networks on three hosts, of which the third gets its engine later', ()
       true,
     );
     await runContainer(two!, 'guest', '--network', 'web');
+    // One that did not run meanwhile starts on the network as it is now, with what it asked for.
+    await until('the container to start again', async () => (await two!.engine.docker('start', 'asleep')).code === 0);
+    await untilLooksUp(one!, 'user', 'sleeper', ['10.9.0.99']);
     for (const [host, name] of [
       [one!, 'user'],
       [two!, 'guest'],
+      [two!, 'asleep'],
     ] as const)
       await host.engine.mustDocker('rm', '-f', name);
   });
