@@ -24,6 +24,7 @@ interface World {
   readonly cluster: SimulatedCluster;
   readonly random: Random;
   containers: number;
+  macs: number;
 }
 
 /** A promise when it takes its time. */
@@ -43,7 +44,7 @@ function attachment(world: World): AttachmentRequest {
   return {
     ...(random.next() < 0.3 ? { aliases: [`a${below(world, 3)}`, 'Not valid!'] } : {}),
     ...(random.next() < 0.1 ? { ip: `10.0.${below(world, NETWORKS)}.${100 + below(world, 5)}` } : {}),
-    ...(random.next() < 0.3 ? { mac: `02:42:aa:00:00:${10 + below(world, 90)}` } : {}),
+    ...(random.next() < 0.3 ? { mac: `02:42:aa:00:00:${(world.macs++ % 256).toString(16).padStart(2, '0')}` } : {}),
   };
 }
 
@@ -215,8 +216,11 @@ function expectRefusal(error: unknown): void {
 it.each(SEEDS)('seed %i: engines and cluster agree when it is quiet', async (seed) => {
   const cluster = new SimulatedCluster({ seed, loss: seed % 3 === 0 ? 0.05 : 0, engines: true });
   await cluster.start(2 + (seed % 2));
-  for (const { line } of cluster.hosts) line.repeats = seed % 5 === 0 ? 0.3 : 0;
-  const world: World = { cluster, random: cluster.random, containers: 0 };
+  for (const { engine, line } of cluster.hosts) {
+    line.repeats = seed % 5 === 0 ? 0.3 : 0;
+    engine.liveRestore = seed % 7 === 0;
+  }
+  const world: World = { cluster, random: cluster.random, containers: 0, macs: 0 };
   const unexpected: unknown[] = [];
   for (const name of ['n0', 'n1']) {
     await cluster.clock.until(pick(world, cluster.running)!.running.networks.create(networkRequest(name)));

@@ -117,6 +117,18 @@ describe('networks', () => {
     expect(offered(two)).toEqual(['web']);
   });
 
+  it('that came back are those that containers which do not run will join', async () => {
+    await create('web');
+    await run(one, 'api', { web: {} });
+    await run(two, 'db', { web: { aliases: ['pg'], ip: '10.0.0.50' } });
+    await until(two.engine.stopContainer('db'));
+    await until(two.engine.removeNetworkAs('web'));
+    await pass(1_000);
+    await until(two.engine.startContainer('db'));
+    await pass(1_000);
+    expect(addresses()).toEqual(['10.0.0.2', '10.0.0.50']);
+  });
+
   it('come back when they are removed while the agent is not there to refuse it', async () => {
     await create('web');
     await two.crash();

@@ -183,6 +183,20 @@ describe('containers', () => {
     expect(addresses()).toEqual([]);
   });
 
+  it('that outlive their engine keep all they have', async () => {
+    one.engine.liveRestore = true;
+    await run(one, 'api', { web: {}, db: {} });
+    await pass(5_000);
+    const before = claims();
+    const { writes } = one.kernel;
+    one.engine.kill();
+    await pass(60_000);
+    void one.engine.start();
+    await pass(200_000);
+    expect(claims()).toEqual(before);
+    expect(one.kernel.writes).toBe(writes);
+  });
+
   it('whose making the engine did not survive leave nothing', async () => {
     const held = one.line.hold('join');
     void one.engine.run('api', { networks: { web: {} } }).catch(() => undefined);

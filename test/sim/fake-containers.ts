@@ -13,6 +13,8 @@ export interface AttachmentRequest {
 }
 
 export interface Attachment extends AttachmentRequest {
+  /** What counts from the first start on: another network of the same name is another one. */
+  networkId?: string;
   endpoint: EndpointObject | undefined;
 }
 
@@ -69,7 +71,9 @@ export class ContainerRuns {
   async start(container: FakeContainer): Promise<void> {
     const { disk, kernel, libnetwork, network, nextPid, random } = this.#deps;
     container.sandbox = `/run/docker/netns/${random.hex(6)}`;
-    const attachments = [...container.attachments].map(([name, attachment]) => [network(name), attachment] as const);
+    const attachments = [...container.attachments].map(
+      ([name, attachment]) => [network(attachment.networkId ?? name), attachment] as const,
+    );
     try {
       for (const [joined, attachment] of attachments) await this.#attach(container, joined, attachment);
       container.pid = nextPid();
@@ -139,6 +143,7 @@ export class ContainerRuns {
       throw error;
     }
     attachment.endpoint = endpoint;
+    attachment.networkId = network.id;
     this.#deps.tell({ kind: 'container', action: 'connect', id: container.id });
   }
 

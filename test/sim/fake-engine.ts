@@ -186,10 +186,11 @@ export class FakeEngine implements Engine {
       return life.containerLocks.run(container.id, async () => {
         const network = this.objects.get(networkId);
         if (!network) throw refused(`network ${networkId} not found`);
-        if (container.attachments.has(network.name)) {
+        const held = container.attachments.get(network.name);
+        if (held && (container.pid > 0 || held.networkId === undefined || held.networkId === network.id)) {
           throw refused(`endpoint with name ${container.name} already exists in network ${network.name}`);
         }
-        const attachment: Attachment = { aliases: aliases ?? [], ip, mac, endpoint: undefined };
+        const attachment: Attachment = { aliases: aliases ?? [], ip, mac, networkId, endpoint: undefined };
         if (container.pid > 0) {
           await life.runs.connect(container, network, attachment);
         }
@@ -340,8 +341,8 @@ export class FakeEngine implements Engine {
   // ------------------------------------------------------------ what it knows
 
   #describe({ id, name, pid, hostname, attachments }: FakeContainer): EngineContainer {
-    const networks = [...attachments].map(([network, { aliases = [], endpoint }]) => ({
-      networkId: [...this.objects.values()].find((each) => each.name === network)?.id ?? '',
+    const networks = [...attachments.values()].map(({ aliases = [], endpoint, ip, networkId = '' }) => ({
+      ...{ networkId, ip },
       endpointId: endpoint?.id ?? '',
       aliases: [...aliases, id.slice(0, 12)],
     }));
@@ -361,6 +362,8 @@ export class FakeEngine implements Engine {
   }
 
   #network(name: string): NetworkObject {
+    const known = this.objects.get(name);
+    if (known) return known;
     const [found, ...more] = [...this.objects.values()].filter((each) => each.name === name);
     if (more.length > 0) throw refused(`network ${name} is ambiguous (${more.length + 1} matches found on name)`);
     if (found) return found;
