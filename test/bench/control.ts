@@ -20,3 +20,13 @@ export function connect(
 export async function disconnect(control: ControlClient, network: string, container: string): Promise<void> {
   await control.disconnect({ network, container: `netns:${container}`, force: false });
 }
+
+/** The address at which the network's names are answered. */
+export async function gatewayOf(host: Host, network: string): Promise<string> {
+  const control = openControl(host);
+  try {
+    return (await control.getNetwork({ ref: network })).subnets[0]!.gateway;
+  } finally {
+    control.close();
+  }
+}

@@ -1,8 +1,6 @@
-import type { ChildProcess } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { type Host, PATH } from '../lab/host.ts';
-import { start } from '../lab/process.ts';
+import type { Host } from '../lab/host.ts';
+import { type InsideProcess, startInside } from './inside-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('programs/sighting.ts', import.meta.url));
 
@@ -13,39 +11,22 @@ export interface Sighting {
 }
 
 /** A process in a container that says when a name is there or gone; see `programs/sighting.ts`. */
-export class Lookout {
-  readonly #child: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
-
-  private constructor(child: ChildProcess) {
-    this.#child = child;
-    this.#lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
-  }
-
-  /** `enter`: what runs a command in the container, inside the host. */
-  static async start(host: Host, enter: readonly string[], server: string): Promise<Lookout> {
-    const stdio = ['pipe', 'pipe', 'inherit'] as const;
-    const argv = host.enter([...enter, 'node', PROGRAM, server]);
-    const lookout = new Lookout(start(argv, { stdio: [...stdio], env: { ...process.env, PATH } }));
-    await lookout.#line();
-    return lookout;
-  }
-
+export interface Lookout {
   /** One at a time. It looks from this call on. */
-  async see(wanted: 'there' | 'gone', name: string): Promise<Sighting> {
-    this.#child.stdin!.write(`${wanted} ${name}\n`);
-    return JSON.parse(await this.#line()) as Sighting;
-  }
+  see(wanted: 'there' | 'gone', name: string): Promise<Sighting>;
+  close(): void;
+}
 
-  close(): void {
-    this.#child.stdin!.end();
-  }
-
-  async #line(): Promise<string> {
-    const { value, done } = await this.#lines.next();
-    if (done === true) throw new Error('a lookout ended');
-    return value;
-  }
+/** `enter`: what runs a command in the container, inside the host. */
+export async function openLookout(host: Host, enter: readonly string[], server: string): Promise<Lookout> {
+  const program: InsideProcess = await startInside(host, [...enter, 'node', PROGRAM, server]);
+  return {
+    async see(wanted, name) {
+      program.order(`${wanted} ${name}`);
+      return JSON.parse(await program.line()) as Sighting;
+    },
+    close: () => program.end(),
+  };
 }
 
 /** All see it; the last one's times count. */

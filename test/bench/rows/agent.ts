@@ -89,7 +89,7 @@ const NAMES = Array.from({ length: MANY }, (_, index) => `many-${index + 1}`);
 const each = (work: (name: string) => Promise<unknown>) => Promise.all(NAMES.map(work));
 /** Namespaces for all of them, by one process. */
 const netns = (verb: 'add' | 'del') => NAMES.map((name) => `netns ${verb} ${name}`).join('\n');
-const COMMANDS = `for name in ${NAMES.join(' ')}; do overlayd network connect -q ${WIDE.name} netns:$name & done; wait`;
+const COMMANDS = `for name in ${NAMES.join(' ')}; do overlayd network connect ${WIDE.name} netns:$name >/dev/null & done; wait`;
 
 const attachMany: Experiment = {
   name: 'attach-64',

@@ -1,0 +1,42 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Host } from '../lab/host.ts';
+import { childrenOf } from '../lab/process.ts';
+
+/** In which the kernel counts processor time. */
+const MS_PER_TICK = 10;
+const KIB = 1_024;
+
+/** Of the process in this machine's numbers. Its launcher has the same words, and another program. */
+export function agentPid(host: Host): number {
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const [program = '', ...words] = read(`/proc/${name}/cmdline`).split('\0');
+    if (program.endsWith('node') && words.includes('agent') && words.includes(host.dataDirectory)) return Number(name);
+  }
+  throw new Error(`no agent on ${host.name}`);
+}
+
+/** Processor time so far of the agent and all that it started, in milliseconds. */
+export function cpuMs(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`);
+  // proc(5): utime, stime, and those of children that have ended.
+  const ticks = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 15)
+    .map(Number);
+  const own = ticks.reduce((sum, value) => sum + value, 0) * MS_PER_TICK;
+  return childrenOf(pid).reduce((sum, child) => sum + cpuMs(child), own);
+}
+
+export function residentBytes(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1]) * KIB;
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * `node endpoint-writer.ts IDENTITY NETWORK-ID NODE-ID FIRST-ADDRESS`, on a host that has the cluster's etcd: writes
+ * endpoints of another member into etcd as that member would. Orders on standard input: `put FROM TO` and
+ * `delete FROM TO` (the endpoints of these numbers, each answered by "done"), `churn RATE` (so many changes a second,
+ * above those numbers, until `churn 0`).
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { createEtcdStore } from '../../../src/adapters/etcd/store.ts';
+import { createLogger } from '../../../src/adapters/log.ts';
+import { systemClock } from '../../../src/adapters/system/time.ts';
+import { parseIdentity, tlsMaterialOf } from '../../../src/agent/cluster/identity.ts';
+import { formatAddress, macOf, requireAddress } from '../../../src/core/ip.ts';
+import { encodeRecord } from '../../../src/core/record-codec.ts';
+import { type EndpointRecord, keys } from '../../../src/core/records.ts';
+import type { Write } from '../../../src/ports.ts';
+
+const [identityPath, networkId, nodeId, firstAddress] = process.argv.slice(2) as [string, string, string, string];
+const identity = parseIdentity(JSON.parse(readFileSync(identityPath, 'utf8')));
+if (identity?.phase !== 'member') throw new Error('not a member');
+const { certificate, key, caCertificate } = tlsMaterialOf(identity);
+const store = createEtcdStore(
+  { logger: createLogger({ level: 'error', format: 'text' }, process.stderr), clock: systemClock },
+  {
+    endpoints: identity.store.endpoints,
+    // Nothing here keeps a lease.
+    leaseWorkerPath: '',
+    tls: { ca: caCertificate, cert: certificate, key },
+    targetName: 'etcd.overlayd',
+  },
+);
+
+const PER_TRANSACTION = 100;
+const CHURNED = 16;
+let churnFrom = 0;
+
+function recordOf(number: number): EndpointRecord {
+  const address = requireAddress(firstAddress, 'first address') + number;
+  return {
+    id: createHash('sha256').update(`${networkId} ${number}`).digest('hex'),
+    networkId,
+    nodeId,
+    address: formatAddress(address),
+    mac: macOf(address),
+    name: `n${number}`,
+    aliases: [],
+    createdAt: Date.now(),
+  };
+}
+
+function writeOf(verb: string, number: number): Write {
+  const record = recordOf(number);
+  const key = keys.endpoint(networkId, record.address);
+  return verb === 'put' ? { kind: 'put', key, value: encodeRecord(record) } : { kind: 'delete', key };
+}
+
+async function write(verb: string, from: number, to: number): Promise<void> {
+  for (let start = from; start < to; start += PER_TRANSACTION) {
+    const numbers = Array.from({ length: Math.min(PER_TRANSACTION, to - start) }, (_, index) => start + index);
+    await store.txn(
+      [],
+      numbers.map((number) => writeOf(verb, number)),
+    );
+  }
+}
+
+let churning: NodeJS.Timeout | undefined;
+let changes = 0;
+function churn(rate: number): void {
+  clearInterval(churning);
+  if (rate === 0) return;
+  churning = setInterval(() => {
+    // Each of a few endpoints comes, and goes again.
+    const number = churnFrom + (changes % CHURNED);
+    const verb = Math.floor(changes / CHURNED) % 2 === 0 ? 'put' : 'delete';
+    changes += 1;
+    void store.txn([], [writeOf(verb, number)]);
+  }, 1_000 / rate);
+}
+
+console.log('ready');
+for await (const line of createInterface({ input: process.stdin })) {
+  const [verb, ...numbers] = line.split(' ');
+  const [first = 0, second = 0] = numbers.map(Number);
+  if (verb === 'churn') {
+    churn(first);
+    if (first === 0 && changes > 0) await write('delete', churnFrom, churnFrom + CHURNED);
+  } else {
+    await write(verb!, first, second);
+    churnFrom = Math.max(churnFrom, second);
+  }
+  console.log('done');
+}
+process.exit();

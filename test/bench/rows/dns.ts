@@ -1,0 +1,198 @@
+import { fileURLToPath } from 'node:url';
+import type { Host } from '../../lab/host.ts';
+import { INTERNET } from '../../lab/internet.ts';
+import { until } from '../../lab/until.ts';
+import { gatewayOf, openControl } from '../control.ts';
+import {
+  fullLoad,
+  type LoadOptions,
+  latencies,
+  queriesPerSecond,
+  questions,
+  STEADY_RATE,
+  steadyLoad,
+} from '../dns-load.ts';
+import { startInside } from '../inside-process.ts';
+import {
+  type Experiment,
+  floor,
+  goal,
+  OVERLAYD,
+  type Prepared,
+  type Row,
+  type Sample,
+  type Side,
+  SWARM,
+  stretch,
+} from '../row.ts';
+import { NETWORK, removeContainers, type SharedLab, startContainer } from '../shared-lab.ts';
+
+const ECHO = fileURLToPath(new URL('../programs/echo-answer.ts', import.meta.url));
+const ECHO_PORT = 5300;
+/** What Docker's own name server in each container listens on. */
+const DOCKER_RESOLVER = '127.0.0.11';
+/** An upstream server that answers at once. */
+const UPSTREAM = '198.51.100.2';
+const FILE = '/tmp/questions';
+
+const DIRECT: Side = { ...OVERLAYD, label: 'overlayd, gateway' };
+const BY_DOCKER: Side = { name: 'overlayd-docker', column: 'overlayd', label: "overlayd, by Docker's 127.0.0.11" };
+
+/** Rows of one kind of name; the last three are asked through Docker. */
+function rowsOf(name: string, what: string, judged: boolean): readonly Row[] {
+  const rows = (infix: string, how: string): Row[] => [
+    {
+      name: `${name}${infix}-qps`,
+      title: `${what}${how}, as many as go`,
+      unit: '1/s',
+      better: 'higher',
+      goals: judged ? [goal(1.5, 'swarm'), stretch(3, 'swarm')] : [],
+    },
+    { name: `${name}${infix}-p50`, title: `${what}${how}, p50`, unit: 'ms', better: 'lower' },
+    {
+      name: `${name}${infix}-p99`,
+      title: `${what}${how}, p99`,
+      unit: 'ms',
+      better: 'lower',
+      goals: judged ? [goal(1, 'swarm')] : [],
+    },
+  ];
+  return [...rows('', ''), ...rows('-docker', ", by Docker's server")];
+}
+
+/** Both columns' figures stand in the rows of both ways to ask overlayd. */
+function sampleOf(name: string, side: string, figures: { qps: number; p50: number; p99: number }): Sample {
+  const infixes = { overlayd: [''], 'overlayd-docker': ['-docker'] }[side] ?? ['', '-docker'];
+  const sample = (infix: string) =>
+    Object.entries(figures).map(([figure, value]) => [`${name}${infix}-${figure}`, value]);
+  return Object.fromEntries(infixes.flatMap(sample));
+}
+
+async function load(run: (command: string) => Promise<string>, options: LoadOptions) {
+  const qps = queriesPerSecond(await run(fullLoad(options).join(' ')));
+  return { qps, ...latencies(await run(steadyLoad(options).join(' '))) };
+}
+
+/** Containers that ask, with Docker's name server as they have it by default; Swarm's forwards to `UPSTREAM` itself. */
+async function openAskers(host: Host, names: readonly string[]) {
+  await startContainer(host, 'asking-overlayd', NETWORK.overlayd);
+  await startContainer(host, 'asking-swarm', NETWORK.swarm, '--dns', UPSTREAM);
+  const run = (side: string) => (command: string) =>
+    host.engine.mustDocker('exec', `asking-${side === 'swarm' ? 'swarm' : 'overlayd'}`, 'sh', '-c', command);
+  for (const side of ['overlayd', 'swarm']) {
+    await run(side)(`cat > ${FILE} <<END\n${questions(names)}END`);
+  }
+  return { run, close: () => removeContainers(host, 'asking-overlayd', 'asking-swarm') };
+}
+
+const LOCAL_NAMES = ['one', 'two'].flatMap((host) => Array.from({ length: 5 }, (_, index) => `${host}-${index + 1}`));
+
+/** On each of two hosts a container with five names on each network. */
+async function startNamed({ hosts }: SharedLab): Promise<() => Promise<void>> {
+  const [one, two, three] = hosts;
+  const named = { one: two, two: three };
+  for (const [prefix, host] of Object.entries(named)) {
+    const aliases = LOCAL_NAMES.filter((name) => name.startsWith(`${prefix}-`)).map(
+      (name) => `--network-alias=${name}`,
+    );
+    await startContainer(host, 'named-overlayd', NETWORK.overlayd, ...aliases);
+    await startContainer(host, 'named-swarm', NETWORK.swarm, ...aliases);
+  }
+  const control = openControl(one);
+  await until('the names', async () => {
+    const { endpoints } = await control.listEndpoints({ network: NETWORK.overlayd, node: '' });
+    return endpoints.filter(({ aliases }) => aliases.length >= 5).length === 2;
+  });
+  control.close();
+  return async () => {
+    for (const host of Object.values(named)) await removeContainers(host, 'named-overlayd', 'named-swarm');
+  };
+}
+
+const METHOD = `dnsperf in a container, 8 clients with 48 questions outstanding together, for 2 seconds; then again at \
+${STEADY_RATE} questions a second, for how long an answer takes. Every answer must have an address.`;
+
+const local: Experiment = {
+  name: 'dns-local',
+  title: 'Names of containers, asked from a container',
+  method: `${METHOD} Ten names of two containers on two other hosts. Once at overlayd's responder (the gateway's address, \
+as a container has it that \`overlayd network connect\` attached), once by way of Docker's own name server at \
+${DOCKER_RESOLVER}, which containers of Docker ask: it passes on what it does not know. Swarm answers there itself. Floor: \
+a socket of Node in the network's namespace that answers everything with one and the same address.`,
+  sides: [DIRECT, BY_DOCKER, SWARM, floor('Node socket')],
+  rows: rowsOf('dns-local', 'names of containers', true),
+  lab: 'shared',
+  quickRounds: 2,
+  async prepare(context): Promise<Prepared> {
+    const shared = await context.sharedLab();
+    const [one] = shared.hosts;
+    const stopNamed = await startNamed(shared);
+    const askers = await openAskers(one, LOCAL_NAMES);
+    const control = openControl(one);
+    const { vni } = await control.getNetwork({ ref: NETWORK.overlayd });
+    control.close();
+    const gateway = await gatewayOf(one, NETWORK.overlayd);
+    const inside = ['nsenter', `--net=/run/netns/ovl-${vni}`];
+    const echo = await startInside(one, [...inside, 'node', ECHO, gateway, String(ECHO_PORT)]);
+    const seconds = context.quick ? 1 : 2;
+    const servers: Readonly<Record<string, { server: string; port?: number }>> = {
+      overlayd: { server: gateway },
+      'overlayd-docker': { server: DOCKER_RESOLVER },
+      swarm: { server: DOCKER_RESOLVER },
+      floor: { server: gateway, port: ECHO_PORT },
+    };
+    return {
+      measure: async (side) =>
+        sampleOf('dns-local', side, await load(askers.run(side), { ...servers[side]!, seconds, file: FILE })),
+      async close() {
+        echo.end();
+        await askers.close();
+        await stopNamed();
+      },
+    };
+  },
+};
+
+const FOREIGN_NAMES = Array.from({ length: 1_000 }, (_, index) => `n${index + 1}.example`);
+
+const forwarded: Experiment = {
+  name: 'dns-forwarded',
+  title: 'Names of the world outside, asked from a container',
+  method: `${METHOD} A thousand names that a server outside knows, which answers at once: a socket of Node two hops away. \
+overlayd as in "Names of containers"; Swarm's containers have that server given to Docker (\`--dns\`). Floor: the server \
+itself, asked from the host.`,
+  sides: [DIRECT, BY_DOCKER, SWARM, floor('the server')],
+  rows: rowsOf('dns-forwarded', 'names outside', false),
+  lab: 'shared',
+  quickRounds: 2,
+  async prepare(context): Promise<Prepared> {
+    const shared = await context.sharedLab();
+    const [one] = shared.hosts;
+    const { internet } = shared.lab;
+    await internet.must(['ip', 'addr', 'add', `${UPSTREAM}/32`, 'dev', 'lo']);
+    const upstream = await startInside(internet, ['node', ECHO, UPSTREAM, '53']);
+    const setUpstream = (server: string) => one.must(['sh', '-c', `echo nameserver ${server} > /etc/resolv.conf`]);
+    await setUpstream(UPSTREAM);
+    const askers = await openAskers(one, FOREIGN_NAMES);
+    const file = '/run/questions';
+    await one.must(['sh', '-c', `cat > ${file}`], { input: questions(FOREIGN_NAMES) });
+    const gateway = await gatewayOf(one, NETWORK.overlayd);
+    const seconds = context.quick ? 1 : 2;
+    const servers: Readonly<Record<string, string>> = { overlayd: gateway, floor: UPSTREAM };
+    return {
+      async measure(side): Promise<Sample> {
+        const run = side === 'floor' ? (command: string) => one.must(['sh', '-c', command]) : askers.run(side);
+        const where = { server: servers[side] ?? DOCKER_RESOLVER, file: side === 'floor' ? file : FILE };
+        return sampleOf('dns-forwarded', side, await load(run, { ...where, seconds }));
+      },
+      async close() {
+        await setUpstream(INTERNET);
+        upstream.end();
+        await internet.must(['ip', 'addr', 'del', `${UPSTREAM}/32`, 'dev', 'lo']);
+        await askers.close();
+      },
+    };
+  },
+};
+
+export const dns: readonly Experiment[] = [local, forwarded];

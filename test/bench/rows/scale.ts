@@ -1,0 +1,287 @@
+import { untilReady } from '../../lab/cluster.ts';
+import { agentPid, cpuMs, residentBytes } from '../agent-process.ts';
+import { settle, timed } from '../clock.ts';
+import { connect, disconnect, gatewayOf, openControl } from '../control.ts';
+import { fullLoad, latencies, queriesPerSecond, questions, STEADY_RATE, steadyLoad } from '../dns-load.ts';
+import { type LargeCluster, openLargeCluster, untilKnown } from '../large-cluster.ts';
+import { inNamespace } from '../lookout.ts';
+import {
+  type Context,
+  type Experiment,
+  floor,
+  goal,
+  OVERLAYD,
+  type Prepared,
+  type Row,
+  type Sample,
+  stretch,
+} from '../row.ts';
+
+const CONTAINER = 'here';
+const X_LABEL = 'endpoints on other hosts';
+const MIB = 1_024 * 1_024;
+
+const text = (count: number) => count.toLocaleString('en-US');
+
+/** A row for each count. */
+function rowsAt(counts: readonly number[], row: Row, at: Readonly<Record<number, Partial<Row>>> = {}): readonly Row[] {
+  return counts.map((count) => ({
+    ...row,
+    name: `${row.name}-${count}`,
+    title: `${row.title}, ${text(count)} endpoints`,
+    x: count,
+    ...at[count],
+  }));
+}
+
+async function openWithContainer(context: Context): Promise<LargeCluster> {
+  const cluster = await openLargeCluster(context);
+  await cluster.host.container(CONTAINER);
+  return cluster;
+}
+
+// ---------------------------------------------------------------- rows in the kernel
+
+const ROW_COUNTS = [0, 1_000, 10_000];
+const MOST = 10_000;
+/** Long enough for what follows from a change, and one look of the drift audit. */
+const WINDOW_MS = 3_000;
+
+/** 10,000 forwarding rows and as many neighbours, by one `bridge` and one `ip` in a namespace without anything. */
+const BARE_ROWS = `ip netns add bare
+ip -netns bare link add br0 up type bridge
+ip -netns bare link add vx0 up master br0 type vxlan id 42 dstport 4790 nolearning
+for i in $(seq ${MOST}); do
+  printf 'fdb add 02:00:00:00:%02x:%02x dev vx0 dst 10.77.0.2 master static\\n' $((i >> 8)) $((i & 255)) >&3
+  printf 'neigh add 10.201.%d.%d lladdr 02:00:00:00:%02x:%02x dev br0\\n' $((i >> 8)) $((i & 255)) $((i >> 8)) $((i & 255)) >&4
+done 3>/run/fdb 4>/run/neigh`;
+
+const kernelRows: Experiment = {
+  name: 'kernel-rows',
+  title: 'Rows of remote endpoints in the kernel',
+  method: `A host has no container on a network on which others have 0, 1,000 or 10,000 endpoints: then its first container \
+is attached, by a call of the agent's control service, which returns when all is in the kernel: namespace, devices, filter, \
+two rows for each endpoint. "Rows from nothing" is that with 10,000 less that with none; floor: one \`bridge\` and one \`ip\` \
+process add as many rows to bare devices. Processor time is that of the agent and its children. The audit: an event makes \
+the agent look at the whole network, where all is right; processor time within 3 seconds, less that of 3 idle ones.`,
+  sides: [OVERLAYD, floor('bridge, ip -batch')],
+  rows: [
+    ...rowsAt(ROW_COUNTS, { name: 'first-attach', title: 'first attach', unit: 'ms', better: 'lower' }),
+    ...rowsAt(ROW_COUNTS, { name: 'first-attach-cpu', title: 'first attach, processor', unit: 'ms', better: 'lower' }),
+    {
+      name: 'kernel-rows',
+      title: `rows of ${text(MOST)} endpoints from nothing`,
+      unit: 'ms',
+      better: 'lower',
+      goals: [goal(1_000), stretch(300)],
+    },
+    ...rowsAt(
+      ROW_COUNTS,
+      { name: 'audit-cpu', title: 'audit, processor', unit: 'ms', better: 'lower' },
+      { [MOST]: { goals: [goal(200), stretch(50)] } },
+    ),
+    ...rowsAt(ROW_COUNTS, { name: 'audit', title: 'audit, duration', unit: 'ms', better: 'lower' }),
+    { name: 'audit-writes', title: 'writes of all audits', unit: '1', better: 'lower', goals: [goal(0)] },
+  ],
+  xLabel: X_LABEL,
+  lab: 'own',
+  rounds: 5,
+  quickRounds: 1,
+  limitMs: 180_000,
+  async prepare(context): Promise<Prepared> {
+    const cluster = await openWithContainer(context);
+    const { host, network } = cluster;
+    const control = openControl(host);
+    const pid = agentPid(host);
+    const cpuOf = async (work: () => Promise<unknown>) => {
+      const before = cpuMs(pid);
+      await work();
+      return cpuMs(pid) - before;
+    };
+    const audit = async (count: number): Promise<Sample> => {
+      const idle = await cpuOf(() => settle(WINDOW_MS));
+      const before = (await control.getStatus({})).reconcile!;
+      const busy = await cpuOf(async () => {
+        await host.must(['ip', '-netns', cluster.namespace, 'link', 'set', 'br0', 'alias', `look-${before.passes}`]);
+        await settle(WINDOW_MS);
+      });
+      const { passes, writes, lastPassMs } = (await control.getStatus({})).reconcile!;
+      if (passes === before.passes) throw new Error('the agent did not look');
+      return {
+        [`audit-cpu-${count}`]: Math.max(0, busy - idle),
+        [`audit-${count}`]: lastPassMs,
+        'audit-writes': writes - before.writes,
+      };
+    };
+    return {
+      async measure(side): Promise<Sample> {
+        if (side === 'floor') {
+          await host.must(['bash', '-ec', BARE_ROWS]);
+          const ms = await timed(async () => {
+            await host.must(['bridge', '-netns', 'bare', '-batch', '/run/fdb']);
+            await host.must(['ip', '-netns', 'bare', '-batch', '/run/neigh']);
+          });
+          await host.must(['ip', 'netns', 'del', 'bare']);
+          return { 'kernel-rows': ms };
+        }
+        let sample: Record<string, number> = { 'audit-writes': 0 };
+        for (const count of ROW_COUNTS) {
+          await cluster.setEndpoints(count);
+          await settle(WINDOW_MS);
+          let ms = 0;
+          const cpu = await cpuOf(async () => {
+            ms = await timed(() => connect(control, network, CONTAINER));
+          });
+          await settle(WINDOW_MS);
+          const audited = await audit(count);
+          const writes = sample['audit-writes']! + audited['audit-writes']!;
+          sample = { ...sample, ...audited, 'audit-writes': writes };
+          sample[`first-attach-${count}`] = ms;
+          sample[`first-attach-cpu-${count}`] = cpu;
+          await disconnect(control, network, CONTAINER);
+        }
+        sample['kernel-rows'] = sample[`first-attach-${MOST}`]! - sample['first-attach-0']!;
+        await cluster.setEndpoints(0);
+        return sample;
+      },
+      async close() {
+        control.close();
+        cluster.close();
+      },
+    };
+  },
+};
+
+// ---------------------------------------------------------------- the agent's own size
+
+const footprint: Experiment = {
+  name: 'agent-footprint',
+  title: 'What the agent takes',
+  method: `The agent of a host with one container on a network on which others have 0, 1,000 or 10,000 endpoints is \
+restarted, and left alone for 5 seconds. Then its processor time for 10 seconds, with that of all that it starts, and its \
+resident memory, without that of the two small processes that listen to the kernel for it.`,
+  sides: [OVERLAYD],
+  rows: [
+    ...rowsAt(
+      ROW_COUNTS,
+      { name: 'agent-rss', title: 'resident memory', unit: 'MiB', better: 'lower' },
+      { 1000: { goals: [goal(150), stretch(90)] } },
+    ),
+    ...rowsAt(
+      ROW_COUNTS,
+      { name: 'agent-idle', title: 'idle processor time', unit: '% of a core', better: 'lower' },
+      { 1000: { goals: [goal(1)] } },
+    ),
+  ],
+  xLabel: X_LABEL,
+  lab: 'own',
+  rounds: 3,
+  quickRounds: 1,
+  limitMs: 180_000,
+  async prepare(context): Promise<Prepared> {
+    const cluster = await openWithContainer(context);
+    const { host, network } = cluster;
+    const control = openControl(host);
+    await connect(control, network, CONTAINER);
+    control.close();
+    const restMs = context.quick ? 3_000 : 5_000;
+    const windowMs = context.quick ? 6_000 : 10_000;
+    return {
+      async measure(): Promise<Sample> {
+        const sample: Record<string, number> = {};
+        for (const count of ROW_COUNTS) {
+          await cluster.setEndpoints(count);
+          await host.agent.stop();
+          await host.agent.start();
+          await untilReady([host]);
+          await untilKnown(host, count);
+          const pid = agentPid(host);
+          await settle(restMs);
+          const before = cpuMs(pid);
+          await settle(windowMs);
+          sample[`agent-idle-${count}`] = ((cpuMs(pid) - before) / windowMs) * 100;
+          sample[`agent-rss-${count}`] = residentBytes(pid) / MIB;
+        }
+        await cluster.setEndpoints(0);
+        return sample;
+      },
+      async close() {
+        cluster.close();
+      },
+    };
+  },
+};
+
+// ---------------------------------------------------------------- names
+
+const NAME_COUNTS = [10, 1_000, 10_000];
+const CHURN_RATE = 20;
+const FILE = '/run/questions';
+
+const namesAtScale: Experiment = {
+  name: 'dns-scale',
+  title: 'Many names, asked from a container',
+  method: `dnsperf as in "Names of containers", at overlayd's responder, on a network on which others have 10, 1,000 or \
+10,000 endpoints; it asks for a thousand of their names at most. Then the same while ${CHURN_RATE} endpoints a second come \
+or go there, each of which is rows to be written, and answers to be made anew. The times are at ${STEADY_RATE} questions a \
+second.`,
+  sides: [OVERLAYD],
+  rows: [
+    ...rowsAt(NAME_COUNTS, { name: 'dns-scale', title: 'names, as many as go', unit: '1/s', better: 'higher' }),
+    ...rowsAt(NAME_COUNTS, { name: 'dns-scale-p99', title: 'names, p99', unit: 'ms', better: 'lower' }),
+    ...rowsAt(NAME_COUNTS, { name: 'dns-churn', title: 'names while they change', unit: '1/s', better: 'higher' }),
+    ...rowsAt(NAME_COUNTS, {
+      name: 'dns-churn-p99',
+      title: 'names while they change, p99',
+      unit: 'ms',
+      better: 'lower',
+    }),
+  ],
+  xLabel: X_LABEL,
+  lab: 'own',
+  rounds: 5,
+  quickRounds: 1,
+  limitMs: 180_000,
+  async prepare(context): Promise<Prepared> {
+    const cluster = await openWithContainer(context);
+    const { host, network } = cluster;
+    const control = openControl(host);
+    await connect(control, network, CONTAINER);
+    control.close();
+    const load = { server: await gatewayOf(host, network), seconds: context.quick ? 1 : 2, file: FILE };
+    const inside = (command: readonly string[]) => host.must([...inNamespace(CONTAINER), ...command]);
+    const ask = async () => ({
+      rate: queriesPerSecond(await inside(fullLoad(load))),
+      p99: latencies(await inside(steadyLoad(load))).p99,
+    });
+    return {
+      async measure(): Promise<Sample> {
+        const sample: Record<string, number> = {};
+        for (const count of NAME_COUNTS) {
+          await cluster.setEndpoints(count);
+          const names = Array.from(
+            { length: Math.min(count, 1_000) },
+            (_, index) => `n${index * Math.floor(count / Math.min(count, 1_000))}`,
+          );
+          await host.must(['sh', '-c', `cat > ${FILE}`], { input: questions(names) });
+          await settle(WINDOW_MS);
+          const calm = await ask();
+          await cluster.churn(CHURN_RATE);
+          const changing = await ask();
+          await cluster.churn(0);
+          sample[`dns-scale-${count}`] = calm.rate;
+          sample[`dns-scale-p99-${count}`] = calm.p99;
+          sample[`dns-churn-${count}`] = changing.rate;
+          sample[`dns-churn-p99-${count}`] = changing.p99;
+        }
+        await cluster.setEndpoints(0);
+        return sample;
+      },
+      async close() {
+        cluster.close();
+      },
+    };
+  },
+};
+
+export const scale: readonly Experiment[] = [kernelRows, footprint, namesAtScale];
