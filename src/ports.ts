@@ -276,7 +276,20 @@ export interface HostFacts {
   routes(): Promise<readonly { readonly destination: string; readonly link: string }[]>;
   /** Smallest MTU on the routes from `source` towards these addresses (of the source's link when there are none). */
   underlayMtu(source: string, peers: readonly string[]): Promise<number>;
+  /** Undefined when a socket can be bound there now; else what is in the way. */
+  bindProblem(socket: PortBinding): Promise<BindProblem | undefined>;
 }
+
+export interface PortBinding {
+  readonly transport: 'tcp' | 'udp';
+  readonly address: string;
+  readonly port: number;
+}
+
+export type BindProblem =
+  /** `by`: `name (pid N)` when a process has it and can be told; `kernel` for what has no process, such as VXLAN. */
+  | { readonly kind: 'in-use'; readonly by: { readonly process: string } | 'kernel' | undefined }
+  | { readonly kind: 'other'; readonly reason: string };
 
 // ---------------------------------------------------------------- names
 

@@ -344,6 +344,7 @@ export class SimulatedHost {
       addresses: async () => [{ link: 'eth0', address: this.record.vtep, prefix: 24 }],
       routes: async () => [{ destination: '192.0.2.0/24', link: 'eth0' }],
       underlayMtu: async () => 1_500,
+      bindProblem: async () => undefined,
     };
   }
 }

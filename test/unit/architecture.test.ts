@@ -48,8 +48,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'src/agent-main.ts': ['src/core/', 'src/ports.ts', 'src/version.ts', 'src/adapters/', 'src/compose', 'node'],
 };
 
-/** What an adapter may import of another one: a file that survives a crash is written in one place. */
-const SHARED_ADAPTERS = ['src/adapters/state-file.ts'];
+/** What an adapter may import of another one: there is one way to write a file, and to tell who holds a port. */
+const SHARED_ADAPTERS = ['src/adapters/port-owner.ts', 'src/adapters/state-file.ts'];
 
 /** The core is more than the command needs: only these of it. */
 const CORE_FOR_COMMAND = ['config/', 'errors.ts', 'ip.ts', 'names.ts', 'nearest.ts', 'network-filter.ts', 'token.ts'];

@@ -9,9 +9,9 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OverlaydError } from '../../core/errors.ts';
 import type { Clock, EtcdServer, Logger, TlsMaterial } from '../../ports.ts';
+import { findPortOwner } from '../port-owner.ts';
 import { replaceFile } from '../state-file.ts';
 import { openClient } from './client.ts';
-import { findPortOwner } from './port-owner.ts';
 import {
   CA_FILE,
   CERTIFICATE_FILE,
@@ -207,8 +207,8 @@ class BundledEtcd implements EtcdServer {
     const address = bind?.[1] ?? '';
     const options = { cause, retryable: true };
     if (bind?.[2] === 'address already in use') {
-      const owner = await findPortOwner(Number(address.slice(address.lastIndexOf(':') + 1)));
-      const who = owner === undefined ? 'another process' : owner;
+      const owner = await findPortOwner('tcp', Number(address.slice(address.lastIndexOf(':') + 1)));
+      const who = typeof owner === 'object' ? owner.process : 'another process';
       const hint = 'stop it (for the one of Debian: `systemctl disable --now etcd`), or use it with --etcd URL';
       return new OverlaydError(
         'store-failed',

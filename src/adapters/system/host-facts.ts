@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { OverlaydError } from '../../core/errors.ts';
 import { ROUTE_PROTOCOL } from '../../core/host-state.ts';
-import { isUplink } from '../../core/plan/naming.ts';
-import type { HostFacts } from '../../ports.ts';
+import { isNetworkNamespace, isUplink } from '../../core/plan/naming.ts';
+import type { BindProblem, HostFacts, PortBinding } from '../../ports.ts';
+import { findBindProblem } from './port-binding.ts';
 
 /** Runs a command to its end; see `createExec`. */
 export type Run = (
@@ -40,6 +41,7 @@ export function createHostFacts({ run }: { readonly run: Run }): HostFacts {
   const linksWithAddresses = async () => (await ask<LinkRow>(['address show']))[0] ?? [];
 
   return {
+    bindProblem,
     bootId: async () => (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
     hostname: () => hostname(),
 
@@ -89,4 +91,12 @@ export function createHostFacts({ run }: { readonly run: Run }): HostFacts {
       .filter((line) => line.startsWith('['))
       .flatMap((line) => JSON.parse(line) as RouteRow[]);
   }
+}
+
+async function bindProblem(socket: PortBinding): Promise<BindProblem | undefined> {
+  const problem = await findBindProblem(socket);
+  if (problem?.kind !== 'in-use' || problem.by !== 'kernel' || socket.transport !== 'udp') return problem;
+  // Networks of ours from before the identity was lost: a member takes them away by itself.
+  const namespaces = await readdir('/run/netns').catch(() => []);
+  return namespaces.some(isNetworkNamespace) ? undefined : problem;
 }

@@ -8,6 +8,7 @@ import { firstOf, formatAddress, isCanonical, overlaps, requireCidr } from '../.
 import { decodeCluster, encodeRecord } from '../../core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import type { Clock, ClusterStore, EtcdServer, HostFacts, JsonFile, Pki, Random, StoreAccess } from '../../ports.ts';
+import { requireFreePorts } from './free-ports.ts';
 import {
   type Identity,
   type IdentityState,
@@ -30,7 +31,7 @@ export interface InitOptions extends NodeOptions, EtcdOptions {
 export interface InitDeps {
   readonly facts: HostFacts;
   readonly pki: Pki;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'now' | 'sleep'>;
   readonly random: Random;
   readonly file: JsonFile<IdentityState>;
   readonly etcd: Pick<EtcdServer, 'ensure' | 'stop'>;
@@ -62,6 +63,7 @@ export async function initCluster(
   const pools = parsePools(options);
   const external = parseStoreAccess(options);
   const settings = await resolveSettings(deps.facts, options, defaults, []);
+  await requireFreePorts(deps, settings);
 
   progress(pending?.founding ? 'resuming an init that did not finish' : 'creating the certificate authority');
   const founding = await found(deps, pending);

@@ -7,6 +7,7 @@ import { decodeNode } from '../../core/record-codec.ts';
 import { type NodeRecord, PREFIX } from '../../core/records.ts';
 import { parseToken } from '../../core/token.ts';
 import type { Clock, HostFacts, JoinClient, JoinRequest, JoinResponse, JsonFile, Pki } from '../../ports.ts';
+import { requireFreePorts } from './free-ports.ts';
 import { type Identity, type IdentityState, loadPending, tlsMaterialOf } from './identity.ts';
 import type { ClusterDefaults, ClusterOutcome } from './init.ts';
 import { checkPort, type NodeOptions, type NodeSettings, resolveSettings } from './node-settings.ts';
@@ -21,7 +22,7 @@ export interface JoinOptions extends NodeOptions {
 export interface JoinDeps {
   readonly facts: HostFacts;
   readonly pki: Pki;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'now' | 'sleep'>;
   readonly file: JsonFile<IdentityState>;
   readonly joinClient: JoinClient;
   readonly openStore: OpenStore;
@@ -41,6 +42,7 @@ export async function joinCluster(
   const token = parseToken(options.token);
   const target = parseTarget(options.address, defaults.joinPort);
   const settings = await resolveSettings(deps.facts, options, defaults, []);
+  await requireFreePorts(deps, settings);
 
   const key = pending?.key ?? (await deps.pki.createKey());
   if (pending === undefined || pending.founding !== undefined) {

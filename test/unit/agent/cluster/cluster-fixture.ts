@@ -83,13 +83,19 @@ export function recordingLogger(lines: LogLine[]): Logger {
   return logger;
 }
 
-export function hostFacts(name: string, addresses: readonly [link: string, address: string][]): HostFacts {
+/** `bindProblem`: what is in the way of which port, by default nothing. */
+export function hostFacts(
+  name: string,
+  addresses: readonly [link: string, address: string][],
+  bindProblem: HostFacts['bindProblem'] = async () => undefined,
+): HostFacts {
   return {
     bootId: async () => `boot-${name}`,
     hostname: () => name,
     addresses: async () => addresses.map(([link, address]) => ({ link, address, prefix: 24 })),
     routes: async () => [{ destination: '192.168.0.0/16', link: 'eth0' }],
     underlayMtu: async () => 1500,
+    bindProblem,
   };
 }
 
