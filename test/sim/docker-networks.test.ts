@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { withdrawAll } from '../../src/agent/engine/networks.ts';
 import { DRIVER, NETWORK_OPTION } from '../../src/core/docker/engine.ts';
+import { OverlaydError } from '../../src/core/errors.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { dockerNetwork, useEngines } from './engine-story.ts';
 import type { NetworkSpec } from './fake-libnetwork.ts';
@@ -129,6 +130,31 @@ describe('networks', () => {
     expect(addresses()).toEqual(['10.0.0.2', '10.0.0.50']);
   });
 
+  it('that came back are those of every container, whatever becomes of another one', async () => {
+    await create('web');
+    await run(one, 'api', { web: {} });
+    for (const name of ['a', 'b', 'c']) {
+      await run(two, name, { web: {} });
+      await until(two.engine.stopContainer(name));
+    }
+    const connect = two.engine.connect.bind(two.engine);
+    const failures = [
+      new OverlaydError('engine-unavailable', 'the Docker Engine does not answer', { retryable: true }),
+      new OverlaydError('engine-refused', 'the Docker Engine refused: container is marked for removal'),
+    ];
+    two.engine.connect = async (...request) => {
+      const failure = failures.shift();
+      if (failure) throw failure;
+      await connect(...request);
+    };
+    await until(two.engine.removeNetworkAs('web'));
+    await pass(5_000);
+    expect((await two.engineSide!.status())?.problems).toEqual([]);
+    await expect(until(two.engine.startContainer('a'))).rejects.toThrow('not found');
+    await until(two.engine.startContainer('b'));
+    await until(two.engine.startContainer('c'));
+  });
+
   it('come back when they are removed while the agent is not there to refuse it', async () => {
     await create('web');
     await two.crash();
@@ -148,6 +174,19 @@ describe('networks', () => {
     await pass(1_000);
     expect((await one.engineSide!.status())?.problems).toEqual([]);
     expect([...one.engine.objects.values()]).toMatchObject([{ name: 'web', driver: DRIVER }]);
+  });
+
+  it('that an engine takes back while it makes them stay in the cluster', async () => {
+    one.engine.diskFull = true;
+    await create('web');
+    await pass(60_000);
+    expect([offered(one), offered(two)]).toEqual([[], ['web']]);
+    expect((await one.engineSide!.status())?.problems).toEqual([
+      expect.stringContaining('Docker refused network web: '),
+    ]);
+    one.engine.diskFull = false;
+    await pass(60_000);
+    expect(offered(one)).toEqual(['web']);
   });
 
   it('whose making the engine did not survive are offered again', async () => {

@@ -45,6 +45,8 @@ export class FakeEngine implements Engine {
   readonly violations: string[] = [];
   /** Containers outlive the engine's process, and nobody is told anything. */
   liveRestore = false;
+  /** What it is to keep of a network cannot be written any more, once the driver has made it. */
+  diskFull = false;
   readonly #deps: FakeEngineDeps;
   readonly #disk: EngineDisk = { containers: new Map(), objects: new Map(), endpoints: new Map() };
   readonly #streams = new Set<EventStream>();
@@ -235,6 +237,10 @@ export class FakeEngine implements Engine {
         throw new OverlaydError('conflict', `network with name ${spec.name} already exists`);
       }
       const network = await life.libnetwork.createNetwork(spec);
+      if (this.diskFull) {
+        await life.libnetwork.deleteNetwork(network);
+        throw refused('no space left on device');
+      }
       this.#disk.objects.set(network.id, network);
       this.#tell({ kind: 'network', action: 'create', id: network.id });
       return network.id;

@@ -44,6 +44,8 @@ export class EngineNetworks {
   readonly #bindings = new Map<string, Binding>();
   readonly #beingCreated = new Set<string>();
   readonly #removing = new Set<string>();
+  /** The cluster's id of the network that the engine is asked to make at this moment. */
+  #offering: string | undefined;
   /** The engine's last id of networks that it dropped, by the cluster's id. */
   readonly #former = new Map<string, string>();
   readonly #work = new Latch();
@@ -123,9 +125,18 @@ export class EngineNetworks {
     }
   }
 
-  /** True while the agent itself has the engine remove it. */
-  isRemoving(engineNetworkId: string): boolean {
-    return this.#removing.has(engineNetworkId);
+  /**
+   * Whether the engine's removal of it is a person's word on the cluster's network. It is not while the agent has the
+   * engine remove it, or make it (an engine that fails later on takes it back), nor while another one stands for the
+   * same network: of two that were made at once, the engine may end the removal of one after its own restart.
+   */
+  isMeant(engineNetworkId: string): boolean {
+    const binding = this.#bindings.get(engineNetworkId);
+    if (!binding || binding.origin === 'bound') return false;
+    if (this.#removing.has(engineNetworkId) || this.#offering === binding.networkId) return false;
+    return ![...this.#bindings].some(
+      ([id, { networkId, origin }]) => id !== engineNetworkId && networkId === binding.networkId && origin !== 'bound',
+    );
   }
 
   /** Compares soon; to be called whenever either side may have changed. */
@@ -192,36 +203,52 @@ export class EngineNetworks {
     for (const { id, name } of offers.remove) await this.#remove(id, name);
     for (const network of offers.create) {
       try {
-        const engineNetworkId = await engine.createNetwork(offerOf(network));
+        this.#offering = network.id;
+        await engine.createNetwork(offerOf(network));
         logger.info({ network: network.name }, 'network offered to Docker');
-        await this.#followUp(network, engineNetworkId);
       } catch (error) {
         if (!isOverlaydError(error) || error.retryable) throw error;
         const problem = `Docker refused network ${network.name}: ${error.message}`;
         if (!this.#taken.includes(problem)) logger.warn({ network: network.name, error }, 'Docker refused a network');
         refused.push(problem);
+      } finally {
+        this.#offering = undefined;
       }
     }
     this.#taken = refused;
     const waiting = new Set(offers.taken.map(({ network }) => network.id));
     this.#settle(({ networkId }) => waiting.has(networkId) || this.engineIdOf(networkId) !== undefined);
+    for (const [networkId, former] of this.#former) await this.#followUp(networkId, former);
   }
 
-  /** Containers that do not run name their networks by the engine's id: those of a network that came back would not start. */
-  async #followUp(network: NetworkRecord, engineNetworkId: string): Promise<void> {
-    const { engine, logger } = this.#deps;
-    const former = this.#former.get(network.id);
-    if (former === undefined) return;
+  /**
+   * Containers that do not run name their networks by the engine's id: those of a network that came back would not start.
+   * Until it has come back there is nothing to do.
+   */
+  async #followUp(networkId: string, former: string): Promise<void> {
+    const { engine, logger, view } = this.#deps;
+    const network = view().network(networkId);
+    if (!network) return void this.#former.delete(networkId);
+    const offered = [...this.#bindings].find((each) => each[1].networkId === networkId && each[1].origin === 'offered');
+    if (!offered) return;
     for (const id of await engine.stopped()) {
       const container = await engine.inspect(id);
-      const attachment = container?.networks.find(({ networkId }) => networkId === former);
+      const attachment = container?.networks.find((each) => each.networkId === former);
       if (!container || !attachment) continue;
-      const { name } = container;
+      const names = { network: network.name, container: container.name };
       const aliases = attachment.aliases.filter((alias) => !id.startsWith(alias));
-      await engine.connect(engineNetworkId, id, { aliases, ip: attachment.ip, mac: undefined });
-      logger.info({ network: network.name, container: name }, 'container connected to the network that came back');
+      try {
+        await engine.connect(offered[0], id, { aliases, ip: attachment.ip, mac: undefined });
+        logger.info(names, 'container connected to the network that came back');
+      } catch (error) {
+        if (!isOverlaydError(error) || error.retryable) throw error;
+        logger.warn(
+          { ...names, error },
+          'a container does not start until it is connected to the network that came back',
+        );
+      }
     }
-    this.#former.delete(network.id);
+    if (this.#former.get(networkId) === former) this.#former.delete(networkId);
   }
 
   /** A network that is gone from the cluster, or that this host leaves, in the engine too. */

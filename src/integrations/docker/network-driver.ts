@@ -76,9 +76,9 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
       const { networks } = side();
       const binding = networks.bindingOf(networkId);
       const network = binding && member().view.network(binding.networkId);
-      const everywhere = network?.state === 'active' && binding?.origin !== 'bound' && !networks.isRemoving(networkId);
       try {
-        if (everywhere) await member().networks.remove(network.id, signal);
+        if (network?.state === 'active' && networks.isMeant(networkId))
+          await member().networks.remove(network.id, signal);
         await networks.unbind(networkId);
       } finally {
         networks.sync();
