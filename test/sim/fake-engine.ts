@@ -193,9 +193,7 @@ export class FakeEngine implements Engine {
           throw refused(`endpoint with name ${container.name} already exists in network ${network.name}`);
         }
         const attachment: Attachment = { aliases: aliases ?? [], ip, mac, networkId, endpoint: undefined };
-        if (container.pid > 0) {
-          await life.runs.connect(container, network, attachment);
-        }
+        if (container.pid > 0) await life.runs.connect(container, network, attachment);
         container.attachments.set(network.name, attachment);
       });
     });
@@ -209,6 +207,7 @@ export class FakeEngine implements Engine {
         const attachment = network && container.attachments.get(network.name);
         if (!attachment) throw refused(`container ${ref} is not connected to network ${networkId}`);
         const { endpoint } = attachment;
+        attachment.endpoint = undefined;
         if (endpoint) await life.runs.detach(endpoint);
         container.attachments.delete(network.name);
         if (endpoint) this.#tell({ kind: 'container', action: 'disconnect', id: container.id });
