@@ -49,6 +49,15 @@ describe('a call that comes twice', () => {
     await until(one.line.call('releasePool', { poolId: network.poolId }));
   });
 
+  it('takes no address from the container that has it by now', async () => {
+    await run(one, 'api', { web: { ip: '10.0.0.9' } });
+    await until(one.engine.removeContainer('api'));
+    await run(one, 'next', { web: { ip: '10.0.0.9' } });
+    const { poolId } = [...one.engine.objects.values()][0]!;
+    await until(one.line.call('releaseAddress', { poolId, address: '10.0.0.9' }));
+    expect(addresses()).toEqual(['10.0.0.9']);
+  });
+
   it('gives an address that is reserved for it again', async () => {
     const { poolId } = [...one.engine.objects.values()][0]!;
     const asked = { poolId, address: '10.0.0.9', gateway: false, endpointName: undefined, mac: undefined };

@@ -73,12 +73,15 @@ export class EngineEndpoints {
     return record.address;
   }
 
-  /** Gives an address back, should it still be reserved, or its endpoint still be there. */
+  /**
+   * Gives an address back, should it still be reserved, or an endpoint be there whose making was reported as failed. One
+   * that a container joined ends with its own removal: this may come late, when the address is another container's.
+   */
   async release(networkId: string, address: string): Promise<void> {
     const reservation = this.#take(networkId, address);
     if (reservation) await this.#deps.releases.release(reservation, true);
     const left = this.#deps.local.onNetwork(networkId).find((endpoint) => endpoint.record.address === address);
-    if (left?.engine) await this.remove(left.engine.endpointId);
+    if (left?.engine && left.engine.sandbox === undefined) await this.remove(left.engine.endpointId);
   }
 
   /** Binds an address to an endpoint of the engine and begins to wire it. */
