@@ -68,6 +68,21 @@ describe('a call that comes twice', () => {
   });
 });
 
+it('an address goes by the name of its container at once, unless that is none in the DNS', async () => {
+  await create('web');
+  const { poolId } = [...one.engine.objects.values()][0]!;
+  const asked = { poolId, gateway: false, mac: undefined };
+  for (const [address, endpointName] of [
+    ['10.0.0.8', 'api'],
+    ['10.0.0.9', 'x'.repeat(64)],
+  ] as const) {
+    await until(one.line.call('requestAddress', { ...asked, address, endpointName }));
+  }
+  const [api, other] = claims();
+  expect([api!.name, other!.name]).toEqual(['api', other!.id.slice(0, 12)]);
+  for (const address of addresses()) await until(one.line.call('releaseAddress', { poolId, address }));
+});
+
 describe('overlayd network connect', () => {
   const connect = (container: string, overrides = {}) =>
     until(

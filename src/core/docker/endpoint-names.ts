@@ -23,6 +23,7 @@ export function endpointNames(container: EngineContainer, aliases: readonly stri
   return { name, aliases: others.slice(0, MOST_ALIASES) };
 }
 
-function isEndpointName(text: string): boolean {
+/** Whether an endpoint can go by it. */
+export function isEndpointName(text: string): boolean {
   return isDnsName(text) && text.toLowerCase() !== 'localhost';
 }

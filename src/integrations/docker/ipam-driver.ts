@@ -11,6 +11,7 @@ import type {
   RequestPoolAnswer,
   RequestPoolCall,
 } from '../../core/docker/driver-calls.ts';
+import { isEndpointName } from '../../core/docker/endpoint-names.ts';
 import { ID_OPTION, NETWORK_OPTION } from '../../core/docker/engine.ts';
 import { formatPoolId, parsePoolId } from '../../core/docker/pool-id.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
@@ -105,7 +106,8 @@ export function createIpamDriver({ pools, member }: IpamDriverDeps) {
       if (opening && call.address !== undefined && Object.values(auxAddresses).includes(call.address)) {
         return { address: `${call.address}/${prefix}` };
       }
-      const wanted = { ip: call.address, name: call.endpointName };
+      const { address: ip, endpointName: name } = call;
+      const wanted = { ip, name: name !== undefined && isEndpointName(name) ? name : undefined };
       return { address: `${await member().engineEndpoints.reserve(network, wanted)}/${prefix}` };
     },
 
