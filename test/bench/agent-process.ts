@@ -6,12 +6,12 @@ import { childrenOf } from '../lab/process.ts';
 const MS_PER_TICK = 10;
 const KIB = 1_024;
 
-/** Of the process in this machine's numbers. Its launcher has the same words, and another program. */
+/** In this machine's numbers; not its parent, which entered the host's namespaces for it. */
 export function agentPid(host: Host): number {
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
-    const [program = '', ...words] = read(`/proc/${name}/cmdline`).split('\0');
-    if (program.endsWith('node') && words.includes('agent') && words.includes(host.dataDirectory)) return Number(name);
+    const words = read(`/proc/${name}/cmdline`).split('\0');
+    if (words.includes(host.dataDirectory) && words.some((word) => word.endsWith('/agent.cjs'))) return Number(name);
   }
   throw new Error(`no agent on ${host.name}`);
 }

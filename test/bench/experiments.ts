@@ -1,5 +1,6 @@
 import type { Experiment } from './row.ts';
 import { agent } from './rows/agent.ts';
+import { costs } from './rows/costs.ts';
 import { dns } from './rows/dns.ts';
 import { docker } from './rows/docker.ts';
 import { names } from './rows/names.ts';
@@ -15,5 +16,6 @@ export const experiments: readonly Experiment[] = [
   ...names,
   ...restarts,
   ...dns,
+  ...costs,
   ...scale,
 ];
