@@ -82,7 +82,8 @@ export async function startAgent(
   const stateFile = createStateFile(statePath);
   const file = createJsonFile<IdentityState>(join(config.dataDir, 'identity.json'), parseIdentity);
   const etcd = createBundledEtcd({ logger, clock }, { dataDir: config.dataDir });
-  const engine = config.docker === 'on' ? createEngine({ clock }, { socketPath: config.dockerSocket }) : undefined;
+  const engineOf = (signal: AbortSignal) =>
+    config.docker === 'on' ? createEngine({ clock }, { socketPath: config.dockerSocket }, signal) : undefined;
   const engineFile = createJsonFile(join(config.dataDir, 'docker.json'), parseEngineMemory);
   const { quarantineSeconds } = config;
   const openStore: OpenStore = (access, material) => {
@@ -122,6 +123,7 @@ export async function startAgent(
         auditIntervalMs: config.auditIntervalMs,
       },
     );
+    const engine = engineOf(signal);
     const engineSide: EngineSide | undefined =
       engine &&
       new EngineSide({
@@ -181,6 +183,7 @@ export async function startAgent(
       ...{ facts, pki, clock, random, file, etcd, openStore, logger, startMember },
       joinClient: createJoinClient(clock),
       clearHost: async () => {
+        const engine = engineOf(quit.signal);
         if (engine) {
           await withdrawAll(engine, logger).catch(() => undefined);
           await removeForwarding(exec.run);
@@ -206,7 +209,7 @@ export async function startAgent(
   await serveControl(handlers, { socketPath, logger }, quit.signal);
   const resumed = lifecycle.resume(quit.signal);
   const plugin =
-    engine &&
+    config.docker === 'on' &&
     (await servePlugin(
       { handlers: createDrivers({ lifecycle, clock, ready: resumed.attempted }), clock, logger },
       { socket: socketOf(sockets.get('docker'), config.dockerPluginSocket) },
@@ -226,7 +229,7 @@ export async function startAgent(
     stop: async () => {
       quit.abort();
       await resumed.ended;
-      await plugin?.ended;
+      if (plugin) await plugin.ended;
       await lifecycle.stop();
       etcd.release();
     },

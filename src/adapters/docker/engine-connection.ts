@@ -22,6 +22,7 @@ export interface EngineReply {
   readonly body: unknown;
 }
 
+/** Ends with its signal, and with it whatever it waits for: that throws `cancelled`. */
 export interface EngineConnection {
   /** Any status. Throws `engine-unavailable`, retryable. */
   call(request: EngineRequest): Promise<EngineReply>;
@@ -35,7 +36,7 @@ export interface EngineConnection {
 const NEWEST_API = '1.51';
 const VERSION_LIMIT_MS = 10_000;
 
-export function createEngineConnection(socketPath: string): EngineConnection {
+export function createEngineConnection(socketPath: string, ended?: AbortSignal): EngineConnection {
   let version: EngineVersion | undefined;
 
   /** Resolves when the reply begins. */
@@ -62,7 +63,8 @@ export function createEngineConnection(socketPath: string): EngineConnection {
   async function exchange(request: EngineRequest, signal?: AbortSignal): Promise<EngineReply> {
     const limit = AbortSignal.timeout(request.limitMs);
     try {
-      const response = await begin(request, signal === undefined ? limit : AbortSignal.any([limit, signal]));
+      const signals = [limit, signal, ended].filter((each) => each !== undefined);
+      const response = await begin(request, AbortSignal.any(signals));
       return { status: response.statusCode ?? 0, body: parse(await readAll(response)) };
     } catch (error) {
       throw unavailable(error, request, limit);
@@ -71,6 +73,9 @@ export function createEngineConnection(socketPath: string): EngineConnection {
 
   function unavailable(error: unknown, request: EngineRequest, limit: AbortSignal): OverlaydError {
     if (isOverlaydError(error)) return error;
+    if (ended?.aborted) {
+      return new OverlaydError('cancelled', 'the overlayd agent stops; try again', { cause: error, retryable: true });
+    }
     const reason = limit.aborted
       ? `did not answer ${request.method} ${request.path.split('?')[0]} within ${request.limitMs / 1_000} s; it hangs or is overloaded: see its log`
       : `cannot be reached (${(error as Error).message}); start it, or set --docker-socket`;

@@ -22,9 +22,14 @@ export interface EngineOptions {
 /** The first API whose `connect` heeds a MAC address (Docker 25). */
 const MAC_ON_CONNECT_API = '1.44';
 
-export function createEngine({ clock }: { readonly clock: Clock }, options: EngineOptions): Engine {
+/** With the signal everything that is under way ends, whatever the engine does. */
+export function createEngine(
+  { clock }: { readonly clock: Clock },
+  options: EngineOptions,
+  signal?: AbortSignal,
+): Engine {
   const { socketPath, limitMs = 10_000, longLimitMs = 60_000 } = options;
-  const connection = createEngineConnection(socketPath);
+  const connection = createEngineConnection(socketPath, signal);
   const get = (path: string, limit = limitMs) => connection.call({ method: 'GET', path, limitMs: limit });
   const post = (path: string, body: object) => connection.call({ method: 'POST', path, body, limitMs: longLimitMs });
 
@@ -75,7 +80,7 @@ export function createEngine({ clock }: { readonly clock: Clock }, options: Engi
       const path = `/networks/${encodeURIComponent(networkId)}/disconnect`;
       accept(await post(path, { Container: containerId, Force: force }));
     },
-    events: (signal) => engineEvents({ connection, clock }, { socketPath, limitMs }, signal),
+    events: (wanted) => engineEvents({ connection, clock }, { socketPath, limitMs }, wanted),
   };
 }
 

@@ -165,9 +165,9 @@ export class EngineSide {
       await this.endpoints.expire().catch((error: unknown) => logger.warn({ error }, 'addresses not released'));
       if (!this.#connected) continue;
       this.networks.sync();
-      await this.containers
-        .sweep()
-        .catch((error: unknown) => logger.warn({ error }, "Docker's containers could not be compared"));
+      await this.containers.sweep().catch((error: unknown) => {
+        if (!signal.aborted) logger.warn({ error }, "Docker's containers could not be compared");
+      });
       await this.#allowForwarding();
     }
   }

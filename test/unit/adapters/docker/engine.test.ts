@@ -251,6 +251,21 @@ describe('an engine that is away', () => {
     await expect(engine.inspect('c')).rejects.toMatchObject(hangs);
   });
 
+  it('while it hangs, does not hold up an agent that stops', async () => {
+    const quit = new AbortController();
+    const asked = Promise.withResolvers<void>();
+    await play(({ path }) => {
+      if (path === '/version') return { status: 200, body: VERSION };
+      asked.resolve();
+      return undefined;
+    });
+    const engine = createEngine({ clock: systemClock }, { socketPath }, quit.signal);
+    const inspected = engine.inspect('c');
+    await asked.promise;
+    quit.abort();
+    await expect(inspected).rejects.toMatchObject({ code: 'cancelled', retryable: true });
+  });
+
   it('is not what answers in another way', async () => {
     await play(() => ({ status: 200, body: 'hello' }));
     await expect(open().running()).rejects.toMatchObject({
