@@ -38,6 +38,8 @@ export class Releases {
   readonly #deps: ReleasesDeps;
   readonly #options: ReleasesOptions;
   readonly #pending = new Map<string, Release>();
+  /** The last attempt was not answered. Whoever comes next does not wait for etcd too: `run` goes on trying. */
+  #unanswered = false;
   #lease: { readonly id: Promise<string>; readonly grantedAt: number } | undefined;
 
   constructor(deps: ReleasesDeps, options: ReleasesOptions) {
@@ -70,12 +72,19 @@ export class Releases {
     const { record } = release;
     const known = this.#pending.has(record.id);
     this.#pending.set(record.id, release);
+    return this.#unanswered ? false : await this.#attempt(release, known);
+  }
+
+  async #attempt(release: Release, known: boolean): Promise<boolean> {
+    const { record } = release;
     try {
       await this.#releaseNow(release);
+      this.#unanswered = false;
       this.#pending.delete(record.id);
       return true;
     } catch (error) {
-      if (!isOverlaydError(error) || !error.retryable) throw error;
+      this.#unanswered = isOverlaydError(error) && error.retryable;
+      if (!this.#unanswered) throw error;
       if (!known) this.#deps.logger.warn({ endpoint: record.name, address: record.address }, 'release waits for etcd');
       return false;
     }
@@ -85,7 +94,7 @@ export class Releases {
     while (!signal.aborted) {
       await this.#deps.clock.sleep(RETRY_MS, signal);
       for (const release of [...this.#pending.values()]) {
-        if (!(await this.#release(release).catch(() => false))) break;
+        if (!(await this.#attempt(release, true).catch(() => false))) break;
       }
     }
   }

@@ -246,6 +246,19 @@ describe('containers', () => {
     expect(addresses()).toEqual([]);
   });
 
+  it('end without waiting for etcd one after the other', async () => {
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    for (const name of names) await run(one, name, { web: {} });
+    await pass(1_000);
+    one.store.cut();
+    const before = now();
+    for (const name of names) await until(one.engine.stopContainer(name));
+    expect(now() - before).toBeLessThan(5_000);
+    one.store.heal();
+    await pass(10_000);
+    expect(addresses()).toEqual([]);
+  });
+
   it('are released when their host lost power', async () => {
     await run(one, 'api', { web: {} });
     await one.reboot();
