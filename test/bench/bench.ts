@@ -3,6 +3,7 @@
  * turn, and prints a table. See docs/benchmarks.md.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from '../lab/host.ts';
@@ -22,6 +23,9 @@ const USAGE = `usage: npm run bench [-- [NAME…] [--quick] [--json FILE] [--doc
   --docs       write docs/benchmarks.md and its figures
   --from FILE  take the results of earlier runs and measure nothing; of several, the later ones count
   --list       list experiments and rows`;
+
+/** Of a machine that does nothing else, in `uptime`'s terms. */
+const QUIET_LOAD = 0.5;
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -78,6 +82,10 @@ async function measure(wanted: readonly Experiment[], quick: boolean): Promise<R
     });
   }
   sweepOldLabs();
+  const [load = 0] = loadavg();
+  if (load > QUIET_LOAD) {
+    console.error(`bench: something else keeps this machine busy (load ${load.toFixed(1)}): figures will be wrong`);
+  }
   const start = performance.now();
   const facts = {
     date: new Date().toISOString(),

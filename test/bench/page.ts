@@ -81,7 +81,7 @@ tell something, absolute figures little.
 ## Results
 
 ${renderMarkdown(experiments)}
-${worst.length === 0 ? '' : `\nWhat is not as it should be:\n\n${worst.join('\n')}\n`}
+${worst.length === 0 ? '' : `\nMissed or lost:\n\n${worst.join('\n')}\n`}
 ## How it was run
 
 \`${command}\`, ${date}, ${Math.round(seconds / 60)} minutes${quick ? '. **A quick run: rough figures.**' : ''}

@@ -21,7 +21,7 @@ function spread(experiment: ExperimentResult, row: RowResult): string {
     ratios(experiment, row, 'floor'),
     samplesOf(experiment, row, 'overlayd'),
   ];
-  const values = kinds.find((list) => list.length > 0);
+  const values = kinds.map((list) => list.filter(Number.isFinite)).find((list) => list.length > 0);
   return values === undefined ? '' : `${number(Math.min(...values))}–${number(Math.max(...values))}`;
 }
 

@@ -22,9 +22,10 @@ export class Runner {
     const results: ExperimentResult[] = [];
     for (const lab of ['shared', 'own'] as const) {
       for (const experiment of experiments.filter((one) => one.lab === lab)) {
-        if (!this.#over.signal.aborted) results.push(await this.#runOne(experiment));
+        results.push(await this.#runOne(experiment));
+        this.#over.signal.throwIfAborted();
       }
-      await this.#closeLabs();
+      await this.#closeLabs(results.some(({ error }) => error !== undefined));
       this.#shared = undefined;
     }
     return results;
@@ -33,7 +34,7 @@ export class Runner {
   /** Ends the measuring and every lab. */
   async interrupt(): Promise<void> {
     this.#over.abort(new Error('interrupted'));
-    await this.#closeLabs();
+    await this.#closeLabs(false);
   }
 
   async #runOne(experiment: Experiment): Promise<ExperimentResult> {
@@ -56,7 +57,7 @@ export class Runner {
     } catch (cause) {
       error ??= (cause as Error).message;
     }
-    if (experiment.lab === 'own') await this.#closeLabs();
+    if (experiment.lab === 'own') await this.#closeLabs(error !== undefined);
     const seconds = Math.round((performance.now() - start) / 100) / 10;
     console.log(` ${seconds} s${error === undefined ? '' : `\n  failed: ${error}`}`);
     const rows = experiment.rows.map((row) => ({ ...row, samples: Object.fromEntries(samples.get(row.name) ?? []) }));
@@ -96,10 +97,10 @@ export class Runner {
     };
   }
 
-  async #closeLabs(): Promise<void> {
+  async #closeLabs(keepFiles: boolean): Promise<void> {
     const labs = [...this.#labs];
     this.#labs.clear();
-    await Promise.all(labs.map((lab) => lab.close()));
+    await Promise.all(labs.map((lab) => lab.close({ keepFiles })));
   }
 }
 

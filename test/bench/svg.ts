@@ -56,7 +56,7 @@ export function renderBars(groups: readonly BarGroup[]): string {
 
 /** From 0 upward; sideways by powers of ten when the points are far apart. */
 export function renderLines(series: readonly Series[], { xLabel, yLabel }: Axes): string {
-  const [left, right, top, bottom] = [70, WIDTH - 20, 50, 320];
+  const [left, right, top, bottom] = [70, WIDTH - 30, 50, 320];
   const points = series.flatMap((one) => one.points);
   const xs = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b);
   const [first = 0, last = 1] = [xs[0], xs.at(-1)];

@@ -35,6 +35,7 @@ the network namespaces of their hosts, which one veth pair each and a bridge joi
       { name: cpu, title: `processor time, ${title}`, unit: 's/GB', better: 'lower' },
     ],
     lab: 'shared',
+    rounds: flows === 1 ? 7 : 5,
     async prepare(context) {
       const pairs = await openPairs(context, 'iperf3 -s');
       const seconds = context.quick ? 1 : 2;
@@ -75,6 +76,7 @@ there and back over ${protocol}, the next request when the response is here. The
       },
     ],
     lab: 'shared',
+    rounds: 5,
     async prepare(context) {
       const pairs = await openPairs(context, `sockperf sr ${flags} -p 11111`);
       const client = `sockperf pp ${flags} -i $PEER -p 11111 -t ${context.quick ? 1 : 2} --full-rtt 2>&1`;
