@@ -1,7 +1,7 @@
 /** Single calls of the drivers, and of the agent to its engine. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { connectThroughEngine } from '../../src/integrations/control/engine-container.ts';
-import { useEngines } from './engine-story.ts';
+import { dockerNetwork, useEngines } from './engine-story.ts';
 import type { SimulatedHost } from './simulated-cluster.ts';
 
 const { hosts, until, pass, create, run, claims, addresses, offered } = useEngines();
@@ -32,6 +32,16 @@ describe('a call that comes twice', () => {
     const made = { networkId: network.id, internal: false, options: {}, pools, ipv6Pools: [] };
     await until(one.line.call('createNetwork', made));
     expect(claims()).toEqual(before);
+    expect(offered(one)).toEqual(['web']);
+  });
+
+  it('does not make a network another one than it was', async () => {
+    const networkId = await until(one.engine.createNetworkAs(dockerNetwork('db')));
+    const { pool, gateway } = one.engine.objects.get(networkId)!;
+    const pools = [{ addressSpace: 'overlayd-local', pool, gateway, auxAddresses: {} }];
+    await until(one.line.call('createNetwork', { networkId, internal: false, options: {}, pools, ipv6Pools: [] }));
+    await until(one.engine.removeNetworkAs('db'));
+    await pass(1_000);
     expect(offered(one)).toEqual(['web']);
   });
 

@@ -56,6 +56,7 @@ describe('networks', () => {
     const options = { mtu: '1300' };
     await until(one.engine.createNetworkAs(dockerNetwork('web', { subnet, options, internal: true })));
     await pass(1_000);
+    expect(one.line.log.filter((method) => method === 'requestPool')).toHaveLength(1);
     expect(offered(two)).toEqual(['web']);
     expect(two.running.networks.list()).toMatchObject([{ name: 'web', internal: true, options, subnets: [subnet] }]);
     await run(two, 'api', { web: {} });
@@ -213,6 +214,19 @@ describe('networks', () => {
     await pass(1_000);
     expect(one.line.log.filter((method) => method === 'createNetwork')).toHaveLength(2);
     expect(offered(one)).toEqual(['web']);
+  });
+
+  it('are known again by what the engine keeps of them when the agent has lost what it knew', async () => {
+    await create('web');
+    await one.crash();
+    one.loseEngineMemory();
+    await one.start();
+    await pass(1_000);
+    await run(one, 'api', { web: {} });
+    await until(one.engine.removeContainer('api'));
+    await until(one.engine.removeNetworkAs('web'));
+    await pass(1_000);
+    expect(stored('networks')).toEqual([]);
   });
 
   it('go from the engine of a host that leaves, and stay in the cluster', async () => {

@@ -268,6 +268,18 @@ describe('containers', () => {
     expect(addresses()).toEqual([]);
   });
 
+  it('wait for their link, which is made at the second attempt', async () => {
+    one.kernel.failNext((op) => op.kind === 'add-veth' && op.end.name.startsWith('ovc'));
+    const container = await run(one, 'api', { web: {} });
+    expect(routes(one, container)).toContain('default');
+  });
+
+  it('do not start when it cannot be made, and leave nothing', async () => {
+    one.kernel.failNext((op) => op.kind === 'add-veth' && op.end.name.startsWith('ovc'), 2);
+    await expect(run(one, 'api', { web: {} })).rejects.toThrow('made to fail');
+    expect(addresses()).toEqual([]);
+  });
+
   it('get their link anew when somebody deletes its port', async () => {
     const container = await run(one, 'api', { web: {} });
     await pass(1_000);

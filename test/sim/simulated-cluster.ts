@@ -177,6 +177,11 @@ export class SimulatedHost {
     return { state: this.#saved, engineMemory: this.#engineMemory };
   }
 
+  /** The file that says which of the engine's networks is which is gone. */
+  loseEngineMemory(): void {
+    this.#engineMemory = undefined;
+  }
+
   get running(): Member {
     if (!this.member) throw new Error(`${this.record.name} is not running`);
     return this.member;
@@ -237,9 +242,13 @@ export class SimulatedHost {
     network.revive(this.record.id);
     const ready = Promise.withResolvers<void>();
     if (this.#cluster.hasEngines) this.#serveDrivers(ready.promise);
+    const side = this.#cluster.hasEngines ? this.#engineSide(member, life) : undefined;
+    await side?.load();
     this.#ended = (await member.start(this.#quit.signal)).ended;
     void this.#ended.catch((error: unknown) => this.#log.error({ error }, 'the member ended'));
-    if (this.#cluster.hasEngines && !life.over) await this.#startEngineSide(member, life);
+    if (life.over) return;
+    this.engineSide = side;
+    void side?.run(this.#quit.signal).catch((error: unknown) => this.#log.error({ error }, 'the engine side ended'));
     ready.resolve();
   }
 
@@ -263,9 +272,8 @@ export class SimulatedHost {
     this.line.open(createDrivers({ lifecycle, clock: this.#cluster.clock, ready }));
   }
 
-  async #startEngineSide(member: Member, life: Life): Promise<void> {
+  #engineSide(member: Member, life: Life): EngineSide {
     const { clock } = this.#cluster;
-    const { signal } = this.#quit;
     const file = {
       load: async () => this.#engineMemory,
       save: async (memory: EngineMemory) => {
@@ -275,15 +283,11 @@ export class SimulatedHost {
         this.#engineMemory = undefined;
       },
     };
-    const side = new EngineSide({
+    return new EngineSide({
       ...{ engine: mortal(this.engine, life), file: mortal(file, life), member, clock, logger: this.#log },
       allowForwarding: async () => undefined,
       nameServers: async () => undefined,
     });
-    await side.load();
-    if (life.over) return;
-    this.engineSide = side;
-    void side.run(signal).catch((error: unknown) => this.#log.error({ error }, 'the engine side ended'));
   }
 
   /** The agent is told to stop, and does. */
