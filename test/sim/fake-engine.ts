@@ -2,7 +2,12 @@
  * A Docker Engine in memory: what its users do to it, the API that the agent uses, and the drivers' calls that follow.
  * What a real one keeps on its disk survives `kill`; everything that was under way then stops where it was.
  */
-import type { EngineContainer, EngineNetwork, EngineNetworkSpec } from '../../src/core/docker/engine.ts';
+import type {
+  EngineContainer,
+  EngineNetwork,
+  EngineNetworkMembers,
+  EngineNetworkSpec,
+} from '../../src/core/docker/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { KeyedQueue } from '../../src/core/keyed-queue.ts';
 import type { Clock, Engine, EngineEvent, Random } from '../../src/ports.ts';
@@ -92,6 +97,10 @@ export class FakeEngine implements Engine {
       this.#disk.objects.delete(network.id);
     }
     life.serving = true;
+    // Ended while the engine was busy with those before it.
+    for (const container of this.containers.values()) {
+      void life.containerLocks.run(container.id, () => life.runs.cleanUp(container));
+    }
     for (const stream of this.#streams) void this.#greet(stream, life);
   }
 
@@ -171,6 +180,18 @@ export class FakeEngine implements Engine {
     return this.#api(async () => [...this.containers.values()].filter(({ pid }) => pid > 0).map(({ id }) => id));
   }
 
+  members(networkId: string): Promise<EngineNetworkMembers | undefined> {
+    return this.#api(async () => {
+      const network = this.objects.get(networkId);
+      const members = [...this.containers.values()].flatMap(({ id, name, attachments }) =>
+        [...attachments.values()].flatMap(({ endpoint }) =>
+          endpoint?.network.id === networkId ? [{ containerId: id, containerName: name, endpointId: endpoint.id }] : [],
+        ),
+      );
+      return network && { name: network.name, members };
+    });
+  }
+
   stopped(): Promise<readonly string[]> {
     return this.#api(async () => [...this.containers.values()].filter(({ pid }) => pid === 0).map(({ id }) => id));
   }
@@ -210,7 +231,7 @@ export class FakeEngine implements Engine {
         attachment.endpoint = undefined;
         if (endpoint) await life.runs.detach(endpoint);
         container.attachments.delete(network.name);
-        if (endpoint) this.#tell({ kind: 'container', action: 'disconnect', id: container.id });
+        if (endpoint) this.#tell({ kind: 'container', action: 'disconnect', id: container.id, networkId });
       });
     });
   }
@@ -346,8 +367,8 @@ export class FakeEngine implements Engine {
   // ------------------------------------------------------------ what it knows
 
   #describe({ id, name, pid, hostname, attachments }: FakeContainer): EngineContainer {
-    const networks = [...attachments.values()].map(({ aliases = [], endpoint, ip, networkId = '' }) => ({
-      ...{ networkId, ip },
+    const networks = [...attachments].map(([network, { aliases = [], endpoint, ip, networkId = '' }]) => ({
+      ...{ network, networkId, ip },
       endpointId: endpoint?.id ?? '',
       aliases: [...aliases, id.slice(0, 12)],
     }));
