@@ -2,7 +2,8 @@
  * The two nftables tables. What changes is in sets, rules are constant text.
  *
  * Host: VXLAN reaches this host from members only, and is not tracked; what comes in through one uplink does not go out
- * through another; nothing is opened from outside; what leaves is masqueraded.
+ * through another; nothing is opened from outside; what leaves is masqueraded; the service address is for this host and
+ * what is behind its bridges, or neighbours on the underlay would have an open resolver.
  * Network: a container's frames carry its own MAC and IPv4 address or are dropped, ARP included; nothing but IPv4 and
  * ARP passes (no router advertisement, no VLAN tag); nobody beyond the tunnel speaks as this host's gateway.
  */
@@ -15,6 +16,7 @@ import {
   type FilterSet,
   type Op,
   type Place,
+  SERVICE_ADDRESS,
   TUNNEL,
 } from '../host-state.ts';
 import { uplinkOf } from './naming.ts';
@@ -27,7 +29,7 @@ const EARLY = -5;
 const SRCNAT = 100;
 
 export function hostFilter(desired: Desired): Filter {
-  const { vtep, port, members, uplinks } = desired;
+  const { vtep, port, members, uplinks, serviceAddress } = desired;
   return {
     family: 'inet',
     sets: [
@@ -36,6 +38,7 @@ export function hostFilter(desired: Desired): Filter {
         ['ipv4_addr'],
         members.map((member) => member.vtep),
       ),
+      set('services', ['ipv4_addr'], serviceAddress ? [SERVICE_ADDRESS] : []),
       set('ports', ['inet_service'], [port, ...members.map((member) => member.port)].map(String)),
       set(
         'uplinks',
@@ -55,6 +58,9 @@ export function hostFilter(desired: Desired): Filter {
       chain('input', 'input', RAW, 'accept', [
         `udp dport ${port} ip saddr @members accept`,
         `udp dport ${port} counter drop`,
+        'ip daddr @services iifname "lo" accept',
+        'ip daddr @services meta iifkind "bridge" accept',
+        'ip daddr @services counter drop',
       ]),
       chain('prerouting', 'prerouting', RAW, 'accept', [`ip daddr ${vtep} udp dport ${port} notrack`]),
       chain('output', 'output', RAW, 'accept', [`ip saddr ${vtep} ip daddr @members udp dport @ports notrack`]),

@@ -37,7 +37,7 @@ const forwarder: DnsForwarder = {
 
 /** `web1` and `inner1` on a network each, `plain` behind a bridge that is none of ours. */
 beforeAll(async () => {
-  lab = await Lab.open({ hosts: 1 });
+  lab = await Lab.open({ hosts: 2 });
   host = lab.host(1);
   station = new Station(host, { serviceAddress: true });
   const { world } = station;
@@ -128,6 +128,16 @@ describe('a container', () => {
 });
 
 describe('the service address', () => {
+  it.each(['+notcp', '+tcp'])('is out of the reach of other hosts (%s)', async (how) => {
+    const neighbour = lab.host(2);
+    await neighbour.must(['ip', 'route', 'replace', SERVICE_ADDRESS, 'via', host.address]);
+    expect((await neighbour.run(['ping', '-q', '-c', '1', '-W', '5', host.address])).code).toBe(0);
+    const before = upstream.length;
+    const { stdout } = await neighbour.run(['dig', `@${SERVICE_ADDRESS}`, '+tries=1', '+time=1', how, 'www.example']);
+    expect(stdout).toContain('no servers could be reached');
+    expect(upstream).toHaveLength(before);
+  });
+
   it('is no address by which the host is known, nor one that it speaks from', async () => {
     const facts = createHostFacts(openKernel(host).exec);
     expect((await facts.addresses()).map(({ address }) => address)).toEqual([host.address, '172.30.0.1']);
