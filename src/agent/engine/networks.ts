@@ -60,7 +60,13 @@ export class EngineNetworks {
 
   /** True when an engine was seen here before. */
   async load(): Promise<boolean> {
-    const memory = await this.#deps.file.load();
+    const { file, logger } = this.#deps;
+    const memory = await file.load().catch((error: unknown): EngineMemory => {
+      if (!isOverlaydError(error, 'state-unreadable')) throw error;
+      // The engine's own list says it too: no reason for the data path to wait until somebody mends a file.
+      logger.warn({ error }, "what is known of Docker's networks cannot be read and is learnt from Docker anew");
+      return { version: 1, networks: {} };
+    });
     for (const [id, binding] of Object.entries(memory?.networks ?? {})) this.#bindings.set(id, binding);
     this.#saved = memory !== undefined;
     return this.#saved;
