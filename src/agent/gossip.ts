@@ -6,6 +6,7 @@
  * up what etcd's watch brings anyway, and carries it to members that etcd does not reach. Scales: per interval a node
  * sends FANOUT exchanges of one number and up to HEARTBEATS counters, whatever the size of the table.
  */
+import type { ClusterView } from '../core/cluster-view.ts';
 import type { Delta, GossipMessage, GossipRecord } from '../core/gossip/message.ts';
 import type { FailureDetector } from '../core/membership.ts';
 import type { NodeRecord } from '../core/records.ts';
@@ -14,7 +15,9 @@ import type { ClusterState } from './cluster-state.ts';
 
 export interface GossipDeps {
   readonly transport: PeerTransport;
-  readonly state: ClusterState;
+  readonly state: Pick<ClusterState, 'digest' | 'delta' | 'mergeDelta'> & {
+    readonly view: Pick<ClusterView, 'nodes'>;
+  };
   readonly detector: FailureDetector;
   readonly clock: Clock;
   readonly random: Random;
