@@ -8,7 +8,7 @@ const suite = (name: string, options: Record<string, unknown> = {}) => ({
 export default defineConfig({
   test: {
     projects: [
-      suite('unit'),
+      suite('unit', { testTimeout: 60_000 }),
       suite('sim', { testTimeout: 120_000 }),
       suite('netns', { testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false }),
       suite('e2e', { testTimeout: 180_000, hookTimeout: 180_000, fileParallelism: false }),

@@ -4,7 +4,13 @@
  */
 import type { ContainerRef, LocalEndpoint } from './core/container.ts';
 import type { DriverCalls } from './core/docker/driver-calls.ts';
-import type { EngineContainer, EngineNetwork, EngineNetworkSpec } from './core/docker/engine.ts';
+import type {
+  EngineContainer,
+  EngineEvent,
+  EngineNetwork,
+  EngineNetworkMembers,
+  EngineNetworkSpec,
+} from './core/docker/engine.ts';
 import type { GossipMessage } from './core/gossip/message.ts';
 import type { ApplyResult, KernelChange, Observed, Plan, Scope } from './core/host-state.ts';
 import type { NetworkRecord } from './core/records.ts';
@@ -329,25 +335,14 @@ export interface DnsListeners {
 
 // ---------------------------------------------------------------- container engine
 
-export type EngineEvent =
-  /** Comes first, and again whenever events may have been lost: look at everything. `version` e.g. `20.10.24`. */
-  | { readonly kind: 'connected'; readonly version: string }
-  /** The engine cannot be reached; the iterable goes on. */
-  | { readonly kind: 'unreachable'; readonly reason: string }
-  | { readonly kind: 'network'; readonly action: 'create' | 'destroy'; readonly id: string }
-  /** `connect`, `start` and `rename` change what the container's endpoints are called, `die` and `destroy` end them. */
-  | {
-      readonly kind: 'container';
-      readonly action: 'connect' | 'disconnect' | 'start' | 'rename' | 'die' | 'destroy';
-      readonly id: string;
-    };
-
 /**
  * The API of this host's Docker Engine. Calls throw `engine-unavailable` (retryable), `engine-refused` with what it
  * said, or `conflict` (a name that is taken).
  */
 export interface Engine {
   networks(): Promise<readonly EngineNetwork[]>;
+  /** Undefined when there is none. Answers at once, also while a container is being started. */
+  members(networkId: string): Promise<EngineNetworkMembers | undefined>;
   /** Returns its id. */
   createNetwork(spec: EngineNetworkSpec): Promise<string>;
   /** False when there was none. */

@@ -247,7 +247,7 @@ describe('containers', () => {
   });
 
   it('end without waiting for etcd one after the other', async () => {
-    const names = ['a', 'b', 'c', 'd', 'e'];
+    const names = ['first', 'second', 'third', 'fourth', 'fifth'];
     for (const name of names) await run(one, name, { web: {} });
     await pass(1_000);
     one.store.cut();

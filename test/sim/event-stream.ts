@@ -1,6 +1,5 @@
-import type { EngineEvent } from '../../src/ports.ts';
-
 /** What one listener hears of an engine, over the engine's restarts. */
+import type { EngineEvent } from '../../src/core/docker/engine.ts';
 export class EventStream {
   readonly #signal: AbortSignal;
   #pending: EngineEvent[] = [];

@@ -1,8 +1,13 @@
 /** How an engine starts containers and takes them apart: what of it asks the drivers, and what moves links about. */
-import { DRIVER } from '../../src/core/docker/engine.ts';
+import {
+  DRIVER,
+  type EngineContainer,
+  type EngineEvent,
+  type EngineNetworkMembers,
+} from '../../src/core/docker/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import type { KeyedQueue } from '../../src/core/keyed-queue.ts';
-import type { EngineEvent, Random } from '../../src/ports.ts';
+import type { Random } from '../../src/ports.ts';
 import type { FakeKernel } from './fake-kernel.ts';
 import type { EndpointObject, Libnetwork, NetworkObject } from './fake-libnetwork.ts';
 
@@ -117,7 +122,7 @@ export class ContainerRuns {
     for (const attachment of container.attachments.values()) attachment.endpoint = undefined;
     for (const endpoint of endpoints) {
       await this.detach(endpoint);
-      this.#deps.tell({ kind: 'container', action: 'disconnect', id: container.id });
+      this.#deps.tell({ kind: 'container', action: 'disconnect', id: container.id, networkId: endpoint.network.id });
     }
     this.#deps.kernel.killContainer(container.sandbox);
   }
@@ -144,7 +149,7 @@ export class ContainerRuns {
     }
     attachment.endpoint = endpoint;
     attachment.networkId = network.id;
-    this.#deps.tell({ kind: 'container', action: 'connect', id: container.id });
+    this.#deps.tell({ kind: 'container', action: 'connect', id: container.id, networkId: network.id });
   }
 
   async detach(endpoint: EndpointObject): Promise<void> {
@@ -175,4 +180,30 @@ export function placeOf({ pid }: Pick<FakeContainer, 'pid'>): string {
 
 export function refused(message: string): OverlaydError {
   return new OverlaydError('engine-refused', message);
+}
+
+/** What the engine lists with a network. */
+export function membersOf(
+  network: NetworkObject | undefined,
+  containers: Iterable<FakeContainer>,
+): EngineNetworkMembers | undefined {
+  const members = [...containers].flatMap(({ id, name, attachments }) =>
+    [...attachments.values()].flatMap(({ endpoint }) =>
+      endpoint?.network === network ? [{ containerId: id, containerName: name, endpointId: endpoint?.id ?? '' }] : [],
+    ),
+  );
+  return network && { name: network.name, members };
+}
+
+export function describeContainer({ id, name, pid, hostname, attachments }: FakeContainer): EngineContainer {
+  const networks = [...attachments].map(([network, { aliases = [], endpoint, ip, networkId = '' }]) => ({
+    ...{ network, networkId, ip },
+    endpointId: endpoint?.id ?? '',
+    aliases: [...aliases, id.slice(0, 12)],
+  }));
+  return { id, name, pid, hostname, networks };
+}
+
+export function unavailable(): OverlaydError {
+  return new OverlaydError('engine-unavailable', 'the Docker Engine does not answer', { retryable: true });
 }

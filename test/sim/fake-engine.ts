@@ -4,23 +4,27 @@
  */
 import type {
   EngineContainer,
+  EngineEvent,
   EngineNetwork,
   EngineNetworkMembers,
   EngineNetworkSpec,
 } from '../../src/core/docker/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { KeyedQueue } from '../../src/core/keyed-queue.ts';
-import type { Clock, Engine, EngineEvent, Random } from '../../src/ports.ts';
+import type { Clock, Engine, Random } from '../../src/ports.ts';
 import { EventStream } from './event-stream.ts';
 import {
   type Attachment,
   type AttachmentRequest,
   ContainerRuns,
+  describeContainer,
   type EngineDisk,
   endProcess,
   type FakeContainer,
+  membersOf,
   type RunRequest,
   refused,
+  unavailable,
 } from './fake-containers.ts';
 import type { FakeKernel } from './fake-kernel.ts';
 import { type EndpointObject, Libnetwork, type NetworkObject, type NetworkSpec } from './fake-libnetwork.ts';
@@ -181,15 +185,7 @@ export class FakeEngine implements Engine {
   }
 
   members(networkId: string): Promise<EngineNetworkMembers | undefined> {
-    return this.#api(async () => {
-      const network = this.objects.get(networkId);
-      const members = [...this.containers.values()].flatMap(({ id, name, attachments }) =>
-        [...attachments.values()].flatMap(({ endpoint }) =>
-          endpoint?.network.id === networkId ? [{ containerId: id, containerName: name, endpointId: endpoint.id }] : [],
-        ),
-      );
-      return network && { name: network.name, members };
-    });
+    return this.#api(async () => membersOf(this.objects.get(networkId), this.containers.values()));
   }
 
   stopped(): Promise<readonly string[]> {
@@ -199,7 +195,7 @@ export class FakeEngine implements Engine {
   inspect(ref: string): Promise<EngineContainer | undefined> {
     return this.#api(async (life) => {
       const found = this.#find(ref);
-      return found && (await life.containerLocks.run(found.id, async () => this.#describe(found)));
+      return found && (await life.containerLocks.run(found.id, async () => describeContainer(found)));
     });
   }
 
@@ -287,6 +283,7 @@ export class FakeEngine implements Engine {
         ...{ options: request.options ?? {}, attachments: new Map<string, Attachment>(attachments) },
       };
       this.#disk.containers.set(id, made);
+      this.#tell({ kind: 'container', action: 'create', id });
       return made;
     });
     await this.startContainer(name);
@@ -366,15 +363,6 @@ export class FakeEngine implements Engine {
 
   // ------------------------------------------------------------ what it knows
 
-  #describe({ id, name, pid, hostname, attachments }: FakeContainer): EngineContainer {
-    const networks = [...attachments].map(([network, { aliases = [], endpoint, ip, networkId = '' }]) => ({
-      ...{ network, networkId, ip },
-      endpointId: endpoint?.id ?? '',
-      aliases: [...aliases, id.slice(0, 12)],
-    }));
-    return { id, name, pid, hostname, networks };
-  }
-
   #find(ref: string): FakeContainer | undefined {
     const all = [...this.containers.values()];
     const begun = all.filter(({ id }) => id.startsWith(ref));
@@ -406,8 +394,4 @@ export class FakeEngine implements Engine {
     await clock.sleep(random.next() * RECONNECT_MS);
     if (this.#life === life) stream.begin('20.10.24');
   }
-}
-
-function unavailable(): OverlaydError {
-  return new OverlaydError('engine-unavailable', 'the Docker Engine does not answer', { retryable: true });
 }

@@ -3,11 +3,13 @@
  * said: who looks at everything then misses nothing. It is read at once, whatever the consumer does: the engine drops
  * events for those who do not keep up, without a word.
  */
+
 import { type FSWatcher, watch } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { basename, dirname } from 'node:path';
+import type { EngineEvent } from '../../core/docker/engine.ts';
 import { asOverlaydError } from '../../core/errors.ts';
-import type { Clock, EngineEvent } from '../../ports.ts';
+import type { Clock } from '../../ports.ts';
 import type { EngineConnection } from './engine-connection.ts';
 import { EVENT_FILTERS, parseEvent } from './engine-messages.ts';
 

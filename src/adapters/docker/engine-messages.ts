@@ -1,7 +1,12 @@
 /** The Docker Engine's JSON, as much of it as matters here; more fields are let pass. Go writes `null` for empty ones. */
 import * as z from 'zod';
-import type { EngineContainer, EngineNetwork, EngineNetworkSpec } from '../../core/docker/engine.ts';
-import type { EngineEvent } from '../../ports.ts';
+import type {
+  EngineContainer,
+  EngineEvent,
+  EngineNetwork,
+  EngineNetworkMembers,
+  EngineNetworkSpec,
+} from '../../core/docker/engine.ts';
 
 const texts = z
   .array(z.string())
@@ -54,6 +59,22 @@ export const createdResponse = z.object({ Id: z.string().min(1) });
 
 export const containersResponse = z.array(z.object({ Id: z.string() }).transform(({ Id }) => Id));
 
+export const membersResponse = z
+  .object({
+    Name: z.string(),
+    Containers: z.record(z.string(), z.object({ Name: z.string(), EndpointID: z.string() })).nullish(),
+  })
+  .transform(
+    ({ Name, Containers }): EngineNetworkMembers => ({
+      name: Name,
+      members: Object.entries(Containers ?? {}).map(([containerId, found]) => ({
+        containerId,
+        containerName: found.Name,
+        endpointId: found.EndpointID,
+      })),
+    }),
+  );
+
 const attachment = z.object({
   NetworkID: z.string().nullish(),
   EndpointID: z.string().nullish(),
@@ -76,11 +97,12 @@ export const containerResponse = z
       name: Name.replace(/^\//, ''),
       pid: State.Pid,
       hostname: Config.Hostname ?? '',
-      networks: Object.values(NetworkSettings?.Networks ?? {}).flatMap((found) =>
+      networks: Object.entries(NetworkSettings?.Networks ?? {}).flatMap(([network, found]) =>
         found === null
           ? []
           : [
               {
+                network,
                 networkId: found.NetworkID ?? '',
                 endpointId: found.EndpointID ?? '',
                 ip: found.IPAMConfig?.IPv4Address || undefined,
@@ -120,7 +142,7 @@ export function createNetworkBody(spec: EngineNetworkSpec): object {
 
 const NETWORK_ACTIONS = ['create', 'destroy'] as const;
 const LINK_ACTIONS = ['connect', 'disconnect'] as const;
-const CONTAINER_ACTIONS = ['start', 'rename', 'die', 'destroy'] as const;
+const CONTAINER_ACTIONS = ['create', 'start', 'rename', 'die', 'destroy'] as const;
 
 /** What the engine is asked to tell; it knows no filter by type and action together. */
 export const EVENT_FILTERS = {
@@ -149,7 +171,9 @@ export function parseEvent(json: unknown): EngineEvent | undefined {
   const link = LINK_ACTIONS.find((name) => name === Action);
   const container = Actor.Attributes?.container;
   if (link !== undefined)
-    return container === undefined ? undefined : { kind: 'container', action: link, id: container };
+    return container === undefined
+      ? undefined
+      : { kind: 'container', action: link, id: container, networkId: Actor.ID };
   const action = NETWORK_ACTIONS.find((name) => name === Action);
   return action && { kind: 'network', action, id: Actor.ID };
 }

@@ -9,6 +9,7 @@ import {
   containersResponse,
   createdResponse,
   createNetworkBody,
+  membersResponse,
   networksResponse,
 } from './engine-messages.ts';
 
@@ -36,6 +37,10 @@ export function createEngine(
   return {
     async networks() {
       return read(networksResponse, await get('/networks'));
+    },
+    async members(networkId) {
+      const reply = await get(`/networks/${encodeURIComponent(networkId)}`);
+      return reply.status === 404 ? undefined : read(membersResponse, reply);
     },
     async createNetwork(spec) {
       const reply = await post('/networks/create', createNetworkBody(spec));

@@ -3,6 +3,7 @@
  * had still exist. The engine's events say only which container to look at; what counts is what the look shows.
  */
 import { isHandedOver, type LocalEndpoint } from '../../core/container.ts';
+import type { EngineContainer } from '../../core/docker/engine.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import type { EndpointRecord, NetworkRecord } from '../../core/records.ts';
@@ -28,10 +29,49 @@ const UNLISTED_MS = 120_000;
 export class EngineContainers {
   readonly #deps: EngineContainersDeps;
   readonly #toLookAt = new Set<string>();
+  /** Containers as they were last seen. */
+  readonly #known = new Map<string, EngineContainer>();
   readonly #work = new Latch();
 
   constructor(deps: EngineContainersDeps) {
     this.#deps = deps;
+  }
+
+  /** A container was made, and is about to be started as like as not: what it asked for is learnt before. */
+  async prepare(containerId: string): Promise<void> {
+    const container = await this.#deps.engine.inspect(containerId);
+    if (container) this.#known.set(containerId, container);
+  }
+
+  /**
+   * A container is being connected. The engine does not show a container that it is just starting, but the network's
+   * members: so its names are there before its process runs.
+   */
+  async announce(containerId: string, engineNetworkId: string): Promise<void> {
+    const { endpoints, engine, local } = this.#deps;
+    const network = await engine.members(engineNetworkId);
+    const member = network?.members.find((each) => each.containerId === containerId);
+    if (!network || !member || !local.byEngine(member.endpointId)) return;
+    const known = this.#known.get(containerId);
+    const asked = known?.networks.find((each) => each.network === network.name);
+    await endpoints.describe({
+      id: containerId,
+      name: member.containerName,
+      pid: 0,
+      hostname: known?.hostname ?? '',
+      networks: [
+        {
+          network: network.name,
+          networkId: engineNetworkId,
+          endpointId: member.endpointId,
+          aliases: asked?.aliases ?? [],
+        },
+      ],
+    });
+  }
+
+  forget(containerId: string): void {
+    this.#known.delete(containerId);
   }
 
   lookAt(containerId: string): void {
@@ -188,6 +228,8 @@ export class EngineContainers {
   async #follow(containerId: string): Promise<void> {
     const { engine, endpoints } = this.#deps;
     const container = await engine.inspect(containerId);
-    if (container) await endpoints.describe(container);
+    if (!container) return;
+    this.#known.set(containerId, container);
+    await endpoints.describe(container);
   }
 }

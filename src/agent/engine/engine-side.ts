@@ -2,6 +2,7 @@
  * Everything of a member that has to do with a container engine on its host: listens to the engine, and joins what
  * follows from it. Ends with the member; containers and their endpoints go on without it.
  */
+import type { EngineEvent } from '../../core/docker/engine.ts';
 import { SERVICE_ADDRESS } from '../../core/host-state.ts';
 import type { Clock, Engine, JsonFile, Logger } from '../../ports.ts';
 import type { Member } from '../member.ts';
@@ -151,10 +152,20 @@ export class EngineSide {
           logger.warn({ error }, "what is known of Docker's networks could not be saved");
         });
         this.networks.sync();
-      } else if (event.action === 'connect' || event.action === 'start' || event.action === 'rename') {
-        this.containers.lookAt(event.id);
-      }
+      } else this.#onContainer(event);
     }
+  }
+
+  #onContainer(event: Extract<EngineEvent, { kind: 'container' }>): void {
+    const { containers } = this;
+    // Only makes names known sooner: the look at the running container does not depend on it.
+    const early = (task: Promise<void>) => {
+      task.catch((error: unknown) => this.#deps.logger.debug({ error }, 'a container is named when it runs'));
+    };
+    if (event.action === 'create') early(containers.prepare(event.id));
+    if (event.action === 'connect') early(containers.announce(event.id, event.networkId));
+    if (event.action === 'destroy') containers.forget(event.id);
+    if (['connect', 'start', 'rename'].includes(event.action)) containers.lookAt(event.id);
   }
 
   /** What no event tells of. */

@@ -29,6 +29,17 @@ export interface EngineNetworkSpec {
   readonly subnets: readonly SubnetSpec[];
 }
 
+/** A network's endpoints of containers that run or are just being started. */
+export interface EngineNetworkMembers {
+  /** The engine's name of the network. */
+  readonly name: string;
+  readonly members: readonly {
+    readonly containerId: string;
+    readonly containerName: string;
+    readonly endpointId: string;
+  }[];
+}
+
 export interface EngineContainer {
   readonly id: string;
   /** Without the leading slash. */
@@ -37,6 +48,9 @@ export interface EngineContainer {
   readonly pid: number;
   readonly hostname: string;
   readonly networks: readonly {
+    /** The engine's name of the network. */
+    readonly network: string;
+    /** Empty before the container was first started. */
     readonly networkId: string;
     /** Empty when it does not run. */
     readonly endpointId: string;
@@ -46,3 +60,22 @@ export interface EngineContainer {
     readonly ip?: string | undefined;
   }[];
 }
+
+export type EngineEvent =
+  /** Comes first, and again whenever events may have been lost: look at everything. `version` e.g. `20.10.24`. */
+  | { readonly kind: 'connected'; readonly version: string }
+  /** The engine cannot be reached; the iterable goes on. */
+  | { readonly kind: 'unreachable'; readonly reason: string }
+  | { readonly kind: 'network'; readonly action: 'create' | 'destroy'; readonly id: string }
+  /** `connect`, `start` and `rename` change what the container's endpoints are called, `die` and `destroy` end them. */
+  | {
+      readonly kind: 'container';
+      readonly action: 'create' | 'start' | 'rename' | 'die' | 'destroy';
+      readonly id: string;
+    }
+  | {
+      readonly kind: 'container';
+      readonly action: 'connect' | 'disconnect';
+      readonly id: string;
+      readonly networkId: string;
+    };

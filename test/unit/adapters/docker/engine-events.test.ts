@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createEngine } from '../../../../src/adapters/docker/engine.ts';
-import type { EngineEvent } from '../../../../src/ports.ts';
+import type { EngineEvent } from '../../../../src/core/docker/engine.ts';
+
 import { until } from '../../../lab/until.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 import { type EnginePlayer, playEngine, VERSION } from './engine-player.ts';
@@ -84,9 +85,10 @@ describe("the engine's events", () => {
     player.streams[0]?.write(told.map(line).join(''));
     const expected = [
       { kind: 'network', action: 'create', id: 'n' },
-      ...['connect', 'start', 'rename', 'die', 'disconnect', 'destroy'].map((action) => ({
-        ...{ kind: 'container', action, id: 'c' },
-      })),
+      { kind: 'container', action: 'connect', id: 'c', networkId: 'n' },
+      ...['create', 'start', 'rename', 'die'].map((action) => ({ kind: 'container', action, id: 'c' })),
+      { kind: 'container', action: 'disconnect', id: 'c', networkId: 'n' },
+      { kind: 'container', action: 'destroy', id: 'c' },
       { kind: 'network', action: 'destroy', id: 'n' },
     ];
     for (const event of expected) expect(await next()).toEqual(event);

@@ -147,11 +147,19 @@ describe('containers', () => {
       pid: 42,
       hostname: 'c1host',
       networks: [
-        { networkId: 'n', endpointId: 'e', aliases: ['shop', 'api', 'c1'] },
-        { networkId: 'o', endpointId: '', aliases: [] },
+        { network: 'web', networkId: 'n', endpointId: 'e', aliases: ['shop', 'api', 'c1'] },
+        { network: 'old', networkId: 'o', endpointId: '', aliases: [] },
       ],
     });
     expect(await engine.inspect('nobody')).toBe(undefined);
+  });
+
+  it('of a network are listed with their endpoints, also those that are being started', async () => {
+    const body = { Name: 'web', Containers: { c1: { Name: 'api', EndpointID: 'e1', IPv4Address: '10.0.0.2/24' } } };
+    await play(({ path }) => (path === '/networks/n1' ? { status: 200, body } : { status: 404 }));
+    const members = [{ containerId: 'c1', containerName: 'api', endpointId: 'e1' }];
+    expect(await open().members('n1')).toEqual({ name: 'web', members });
+    expect(await open().members('n2')).toBe(undefined);
   });
 
   it('that are something else than a container are not understood', async () => {
