@@ -150,6 +150,19 @@ describe('network commands', () => {
     expect(await reaches(lab().host(1), 'c1', gateway)).toBe(false);
   });
 
+  test('a route that the host comes to have to a network’s subnet is left alone, and wins', async () => {
+    const one = lab().host(1);
+    await overlayd('network', 'create', '--subnet', '10.90.0.0/24', 'met');
+    await one.must(['ip', 'route', 'add', '10.90.0.0/24', 'via', lab().host(2).address]);
+    await attach(one, 'met', 'met');
+    const [best] = JSON.parse(await one.must(['ip', '-json', 'route', 'get', '10.90.0.9']));
+    expect(best.dev).toBe('eth0');
+    await overlayd('network', 'disconnect', 'met', 'netns:met');
+    await overlayd('network', 'rm', 'met');
+    expect(await one.must(['ip', 'route', 'show', '10.90.0.0/24'])).toContain('dev eth0');
+    await one.must(['ip', 'route', 'del', '10.90.0.0/24']);
+  });
+
   test('rm refuses a network in use and names the users', async () => {
     const answer = await lab().host(1).overlayd('network', 'rm', 'vault');
     expect(answer.code).toBe(1);

@@ -15,6 +15,7 @@ import {
   SERVICE_ADDRESS,
   TUNNEL,
 } from '../../core/host-state.ts';
+import { isUplink } from '../../core/plan/naming.ts';
 
 export interface Line {
   readonly text: string;
@@ -161,8 +162,13 @@ function renderRoute({ destination, gateway, link, protocol }: Route): string {
   const via = gateway === undefined ? '' : ` via ${word(gateway)}`;
   // A next hop of ours may lie outside every subnet of the link; a foreign route that goes is named as it is.
   const onlink = protocol === ROUTE_PROTOCOL && gateway !== undefined ? ' onlink' : '';
-  return `${word(destination)}${via} dev ${word(link)} proto ${word(protocol)}${onlink}`;
+  // Beside a route of the host's own to the same subnet, and not in its place: that one wins.
+  const metric = protocol === ROUTE_PROTOCOL && isUplink(link) ? ` metric ${UPLINK_METRIC}` : '';
+  return `${word(destination)}${via} dev ${word(link)} proto ${word(protocol)}${onlink}${metric}`;
 }
+
+/** Behind whatever a host has of its own. */
+const UPLINK_METRIC = 4_000;
 
 // ---------------------------------------------------------------- dumps
 

@@ -105,10 +105,16 @@ export function planNetwork(
   return { uplinkMade: made.has(UPLINK), gone: gone.map(({ endpoint }) => endpoint) };
 }
 
-/** IPv6 is off where no network has it; a kernel without IPv6 has no such key, which is as well. */
+/**
+ * IPv6 is off where no network has it, and so is the detour of bridged frames through the IP filters of a namespace that
+ * has none (`br_netfilter`). A kernel without either has no such key, which is as well.
+ */
 function sysctls(at: string): Op[] {
   return [
     { kind: 'set-sysctl', at, key: 'net.ipv6.conf.all.disable_ipv6', value: '1' },
+    ...['arp', 'ip', 'ip6'].map(
+      (family): Op => ({ kind: 'set-sysctl', at, key: `net.bridge.bridge-nf-call-${family}tables`, value: '0' }),
+    ),
     { kind: 'set-sysctl', at, key: 'net.ipv4.ip_forward', value: '1' },
   ];
 }
