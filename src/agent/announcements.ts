@@ -15,13 +15,21 @@ export interface AnnouncementsDeps {
   /** The network's namespace, or the host's part ({@link HOST_PART}), was made or changed. */
   readonly onApplied?: ((networkId: string) => Promise<void>) | undefined;
   /** To be announced once more a while later, by a pass that looks at it. */
-  readonly again: (networkId: string) => void;
+  readonly again: (networkId: string, afterMs: number) => void;
 }
+
+/** What could not follow from a network being there is rarely there a moment later. */
+const FIRST_RETRY_MS = 5_000;
+const LAST_RETRY_MS = 300_000;
 
 export class Announcements {
   readonly #deps: AnnouncementsDeps;
   /** By network id: whether it had the service address. */
   readonly #announced = new Map<string, boolean>();
+  /** By network id: addresses of the endpoints of other hosts that have their rows. */
+  readonly #reached = new Map<string, ReadonlySet<string>>();
+  /** By network id: how often in a row being told has failed. */
+  readonly #failures = new Map<string, number>();
 
   constructor(deps: AnnouncementsDeps) {
     this.#deps = deps;
@@ -44,22 +52,37 @@ export class Announcements {
       const known = this.#announced.get(networkId) === wanted.serviceAddress && !written.has(namespace);
       if (!broken.has(namespace) && !known) this.#announce(networkId, wanted.serviceAddress);
     };
-    for (const { networkId, namespace } of wanted.networks) announce(networkId, namespace);
+    for (const { networkId, namespace, remotes } of wanted.networks) {
+      if (!broken.has(namespace)) this.#reached.set(networkId, new Set(remotes.map(({ address }) => address)));
+      announce(networkId, namespace);
+    }
     if (host) announce(HOST_PART, undefined);
+  }
+
+  /** Whether the kernel has the way to an endpoint of another host. */
+  reaches(networkId: string, address: string): boolean {
+    return this.#reached.get(networkId)?.has(address) ?? false;
   }
 
   /** The network was taken apart. */
   forget(networkId: string): void {
     this.#announced.delete(networkId);
+    this.#reached.delete(networkId);
   }
 
   #announce(networkId: string, serviceAddress: boolean): void {
     const { again, logger, onApplied } = this.#deps;
     this.#announced.set(networkId, serviceAddress);
-    onApplied?.(networkId).catch((error: unknown) => {
-      this.#announced.delete(networkId);
-      logger.warn({ networkId, error }, 'what follows from a network being there failed, trying again');
-      again(networkId);
-    });
+    onApplied?.(networkId).then(
+      () => this.#failures.delete(networkId),
+      (error: unknown) => {
+        this.#announced.delete(networkId);
+        const failures = (this.#failures.get(networkId) ?? 0) + 1;
+        this.#failures.set(networkId, failures);
+        const retryInMs = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
+        logger.warn({ networkId, retryInMs, error }, 'what follows from a network being there failed, trying again');
+        again(networkId, retryInMs);
+      },
+    );
   }
 }

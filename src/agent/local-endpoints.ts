@@ -1,5 +1,5 @@
 /** The endpoints of this host, in memory and in the state file. The file is written before a change is relied upon. */
-import type { LocalEndpoint } from '../core/container.ts';
+import { isHandedOver, type LocalEndpoint } from '../core/container.ts';
 import type { NetworkRecord } from '../core/records.ts';
 import type { StateFile } from '../ports.ts';
 
@@ -93,7 +93,15 @@ export class LocalEndpoints {
   }
 
   #indexSiblings(): Map<string, readonly string[]> {
-    const byContainer = Map.groupBy(this.#byId.values(), (endpoint) => endpoint.container.identity);
+    // An engine's endpoints are found to be a process's one after the other; their sandbox says all along whose they are.
+    const processes = new Map<string | undefined, string>();
+    for (const { container, engine } of this.#byId.values()) {
+      if (engine && !isHandedOver(container)) processes.set(engine.sandbox, container.identity);
+    }
+    const byContainer = Map.groupBy(
+      this.#byId.values(),
+      ({ container, engine }) => (engine && processes.get(engine.sandbox)) ?? container.identity,
+    );
     const index = new Map<string, readonly string[]>();
     for (const endpoints of byContainer.values()) {
       const networkIds = endpoints.map((endpoint) => endpoint.record.networkId);

@@ -124,7 +124,7 @@ export class Member {
         logger,
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
         onLost: (networkId) => this.#listeners.close(networkId),
-        onApplied: (networkId) => this.#ensureNames(networkId),
+        onApplied: (networkId) => this.#onApplied(networkId),
         onHostChange: () => this.#onHostChange(),
       },
       { auditIntervalMs: options.auditIntervalMs },
@@ -133,6 +133,7 @@ export class Member {
       {
         view: state.view,
         hidden: () => this.#hidden,
+        reaches: ({ nodeId, networkId, address }) => nodeId === selfId || this.reconciler.reaches(networkId, address),
         networksOf: (networkId, address) => this.local.networksOfClient(networkId, address),
         forwarder: ports.forwarder,
         random,
@@ -177,7 +178,7 @@ export class Member {
       { selfId },
     );
     this.engineEndpoints = new EngineEndpoints({
-      ...{ state, store, gossip, containers, dataPath, names, clock, logger },
+      ...{ selfId, state, store, gossip, containers, dataPath, names, clock, logger },
       ...{ claims: this.claims, releases: this.releases, local: this.local, endpoints: this.endpoints },
     });
   }
@@ -369,6 +370,12 @@ export class Member {
     const nameOf = (id: string) => this.view.node(id)?.name ?? id;
     this.#ports.logger.info({ hidden: [...hidden].map(nameOf) }, 'members whose names are hidden changed');
     this.responder.invalidate('all');
+  }
+
+  /** What the kernel has now may be called by name. */
+  async #onApplied(networkId: string): Promise<void> {
+    this.responder.invalidate(networkId);
+    await this.#ensureNames(networkId);
   }
 
   /** Opens or closes the responder of a network, or of the host: what it answers at is decided here alone. */

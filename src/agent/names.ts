@@ -8,6 +8,7 @@ import { resolve, resolveForeign } from '../core/dns/resolve.ts';
 import { encodeReply, type Query, RCODE } from '../core/dns/wire.ts';
 import { createZones, type Zone } from '../core/dns/zone.ts';
 import { type Cidr, containsCidr, parseCidr } from '../core/ip.ts';
+import type { EndpointRecord } from '../core/records.ts';
 import type { DnsClient, DnsForwarder, DnsHandler, Random } from '../ports.ts';
 
 export interface ResponderDeps {
@@ -15,6 +16,8 @@ export interface ResponderDeps {
   readonly view: ClusterView;
   /** Ids of the suspect members, whose endpoints' names are not given. */
   readonly hidden: () => ReadonlySet<string>;
+  /** False for an endpoint to which this host does not know the way yet: what answers would only go nowhere. */
+  readonly reaches?: (endpoint: EndpointRecord) => boolean;
   /**
    * Ids of all networks of the container whose endpoint has this address on this network, the network itself
    * included or not; empty for an address that is no local endpoint's.
@@ -57,7 +60,7 @@ export interface Responder {
 
 export function createResponder(deps: ResponderDeps, options: ResponderOptions = {}): Responder {
   const { ttlSeconds = 5 } = options;
-  const zones = createZones(deps, { ttlSeconds });
+  const zones = createZones(deps, { ttlSeconds, reaches: deps.reaches });
   const waiting = createWaiting({ perClient: options.waitingPerClient ?? 64, total: options.waitingTotal ?? 1024 });
   const flights = new Map<string, Promise<Uint8Array | undefined>>();
   const counts = { answered: 0, dropped: 0, forwarded: 0, merged: 0, failed: 0, overloaded: 0 };

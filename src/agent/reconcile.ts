@@ -78,8 +78,6 @@ interface Waiter {
 
 /** Time for a burst of events to end: most are the echo of a pass. */
 const SETTLE_MS = 50;
-/** What could not follow from a network being there is rarely there a moment later. */
-const ANNOUNCE_AGAIN_MS = 5_000;
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000] as const;
 
 export class Reconciler {
@@ -108,7 +106,17 @@ export class Reconciler {
     this.#auditIntervalMs = options.auditIntervalMs ?? 3_000;
     this.#audit = new DriftAudit(deps.kernel);
     const { logger, onApplied, onLost } = deps;
-    this.#announcements = new Announcements({ logger, onApplied, onLost, again: (what) => this.#announceAgain(what) });
+    this.#announcements = new Announcements({
+      logger,
+      onApplied,
+      onLost,
+      again: (what, afterMs) => this.#announceAgain(what, afterMs),
+    });
+  }
+
+  /** Whether this host's kernel has the way to an endpoint of another host. */
+  reaches(networkId: string, address: string): boolean {
+    return this.#announcements.reaches(networkId, address);
   }
 
   status(): ReconcileStatus {
@@ -311,8 +319,8 @@ export class Reconciler {
     }
   }
 
-  #announceAgain(networkId: string): void {
-    this.#later(ANNOUNCE_AGAIN_MS, this.#stop.signal, () => {
+  #announceAgain(networkId: string, afterMs: number): void {
+    this.#later(afterMs, this.#stop.signal, () => {
       this.#marks.add(networkId === HOST_PART ? 'host' : networkId, false);
       this.#work.set();
     });

@@ -7,7 +7,7 @@ const ENDPOINT_NAME = /^[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?$/;
 /** RFC 1035, 2.3.4: 255 bytes, of which the first length and the root take two. */
 const DNS_NAME_CHARACTERS = 253;
 const DNS_LABEL = /^[a-zA-Z0-9_-]{1,63}$/;
-const PREDEFINED = new Set(['bridge', 'host', 'none', 'default', 'container']);
+const PREDEFINED = new Set(['bridge', 'host', 'none', 'default', 'container', 'docker_gwbridge', 'ingress']);
 
 export function checkNetworkName(name: string): string {
   if (!NETWORK_NAME.test(name)) {

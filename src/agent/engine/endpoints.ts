@@ -23,6 +23,7 @@ import { checkMac, refuseTakenMac } from '../mac-choice.ts';
 import type { Releases } from '../releases.ts';
 
 export interface EngineEndpointsDeps {
+  readonly selfId: string;
   readonly state: ClusterState;
   readonly store: ClusterStore;
   readonly gossip: Pick<Gossip, 'push'>;
@@ -95,10 +96,7 @@ export class EngineEndpoints {
       if (known) return known.record;
       const asked = mac === undefined ? undefined : checkMac(mac);
       if (asked !== undefined) refuseTakenMac(state.view, network, asked, address);
-      // Without a reservation the agent was started anew in between.
-      const reserved =
-        this.#take(network.id, address) ??
-        (await this.#deps.claims.claim(network, { name: undefined, aliases: [], ip: address, mac: asked }));
+      const reserved = this.#take(network.id, address) ?? (await this.#claimAgain(network, address));
       const record = asked === undefined ? reserved : await this.#withMac(reserved, asked);
       const engine = { endpointId, networkId };
       const endpoint = { record, container: handedOver(engine), ifname: handoverLinkOf(record.id), engine };
@@ -107,6 +105,14 @@ export class EngineEndpoints {
       await saved;
       return record;
     });
+  }
+
+  /** Without a reservation the agent was started anew in between: its claim from before is a leftover. */
+  async #claimAgain(network: NetworkRecord, address: string): Promise<EndpointRecord> {
+    const { claims, local, releases, selfId, state } = this.#deps;
+    const former = state.view.endpoints(network.id).get(address);
+    if (former?.nodeId === selfId && !local.has(former.id)) await releases.release(former, true);
+    return await claims.claim(network, { name: undefined, aliases: [], ip: address, mac: undefined });
   }
 
   /**
@@ -158,10 +164,15 @@ export class EngineEndpoints {
     const inside = await this.#lookInside(found, container);
     const names = endpointNames(container, aliases);
     const changed = !isNamed(found.record, names);
-    const record = changed ? await this.#rewrite(found.record, names) : found.record;
-    const next = { ...found, ...inside, record, engine: { ...found.engine, containerId: container.id } };
-    if (!changed && found.container.text === next.container.text && found.engine.containerId === container.id) return;
-    await local.update(next);
+    const known = { ...found, ...inside, engine: { ...found.engine, containerId: container.id } };
+    if (!changed && found.container.text === known.container.text && found.engine.containerId === container.id) return;
+    let record = found.record;
+    try {
+      if (changed) record = await this.#rewrite(record, names);
+    } finally {
+      // Which process it is must be known though etcd does not take the names yet.
+      await local.update({ ...known, record });
+    }
     if (changed) logger.info({ endpoint: names.name, address: record.address }, 'endpoint named after its container');
   }
 

@@ -38,6 +38,8 @@ const SHORT_ID = 12;
 
 export interface ZoneOptions {
   readonly ttlSeconds: number;
+  /** False for an endpoint to which this host does not know the way yet: its name waits. All are reached without it. */
+  readonly reaches?: ((endpoint: EndpointRecord) => boolean) | undefined;
 }
 
 /** Undefined when there is no such network. `hidden`: ids of the members whose endpoints' names are not given. */
@@ -55,7 +57,7 @@ export function buildZone(
   for (const endpoint of view.endpoints(networkId).values()) {
     const address = parseAddress(endpoint.address);
     if (address === undefined) continue;
-    const shown = !hidden.has(endpoint.nodeId);
+    const shown = !hidden.has(endpoint.nodeId) && (options.reaches?.(endpoint) ?? true);
     for (const name of namesOf(endpoint)) addName(names, name, shown ? address : undefined);
     const target = encodeName(`${endpoint.name}.${record.name}`) ?? encodeName(endpoint.name);
     if (shown && target !== undefined) pointers.set(address, target);

@@ -67,6 +67,12 @@ describe('endpoints of this host', () => {
     for (const endpoint of [one, two, other]) await local.add(endpoint);
     expect(local.networksOfClient(web.id, '10.0.0.2')).toEqual([web.id, api.id]);
     expect(local.networksOfClient(web.id, '10.0.0.3')).toEqual([web.id]);
+    // The process is learnt for one endpoint after the other.
+    const container = { text: 'docker:c', path: '/proc/7/ns/net', identity: '7:1' };
+    await local.update({ ...one, container });
+    expect(local.networksOfClient(web.id, '10.0.0.2')).toEqual([web.id, api.id]);
+    expect(local.networksOfClient(api.id, '10.0.1.2')).toEqual([web.id, api.id]);
+    await local.update(one);
     await local.update(inSandbox(two, '/run/docker/netns/c'));
     expect(local.networksOfClient(web.id, '10.0.0.2')).toEqual([web.id]);
   });

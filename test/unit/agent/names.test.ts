@@ -5,6 +5,7 @@ import { type FakeEndpoint, fakeView } from '../core/dns/fake-view.ts';
 import { addressesIn, question, read } from '../core/dns/messages.ts';
 
 function setUp(options: ResponderOptions = {}) {
+  const unreached = new Set<string>();
   const endpoints: FakeEndpoint[] = [{ address: '10.0.1.2', name: 'api', nodeId: 'h1' }];
   const hidden = new Set<string>();
   const memberships: Record<string, readonly string[]> = {};
@@ -16,6 +17,7 @@ function setUp(options: ResponderOptions = {}) {
         { id: 'd', name: 'db', cidr: '10.0.2.0/24', internal: true, endpoints: [{ address: '10.0.2.2', name: 'pg' }] },
       ]),
       hidden: () => hidden,
+      reaches: ({ address }) => !unreached.has(address),
       networksOf: (networkId, address) => memberships[`${networkId} ${address}`] ?? [],
       forwarder: { ask: (query) => new Promise((resolve) => asked.push({ query, answer: resolve })) },
       random: { next: () => 0 },
@@ -29,7 +31,7 @@ function setUp(options: ResponderOptions = {}) {
     if (!(reply instanceof Uint8Array)) throw new Error('not answered at once');
     return read(reply);
   };
-  return { endpoints, hidden, memberships, asked, responder, client, ask, now };
+  return { endpoints, unreached, hidden, memberships, asked, responder, client, ask, now };
 }
 
 const response = (name: string) =>
@@ -53,6 +55,19 @@ describe('the responder', () => {
     responder.invalidate('all');
     expect(now('new').rcode).toBe('NXDOMAIN');
     expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
+  });
+
+  it('gives no name of an endpoint before the way to it is known', () => {
+    const { now, responder, endpoints, unreached, asked } = setUp();
+    endpoints.push({ address: '10.0.1.3', name: 'new', nodeId: 'h2' });
+    unreached.add('10.0.1.3');
+    responder.invalidate('w');
+    expect(now('new').rcode).toBe('NXDOMAIN');
+    expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
+    unreached.clear();
+    responder.invalidate('w');
+    expect(addressesIn(now('new'))).toEqual(['10.0.1.3']);
+    expect(asked).toEqual([]);
   });
 
   it('drops questions from elsewhere and for networks that are not there', () => {
