@@ -2,12 +2,13 @@
  * Both adapters against a real Docker Engine: what it writes to a plugin is read, what the plugin answers is taken, and
  * its API does what the client says. The drivers behind the plugin are as small as can be.
  */
-import type { EngineEvent } from '../../../src/core/docker/engine.ts';
+
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEngine } from '../../../src/adapters/docker/engine.ts';
 import { servePlugin } from '../../../src/adapters/docker/plugin-server.ts';
 import { systemClock } from '../../../src/adapters/system/time.ts';
+import type { EngineEvent } from '../../../src/core/docker/engine.ts';
 import type { Engine, Logger } from '../../../src/ports.ts';
 import type { Host } from '../../lab/host.ts';
 import { until } from '../../lab/until.ts';
