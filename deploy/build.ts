@@ -17,6 +17,7 @@ const PROGRAMS = {
   'agent.cjs': 'src/agent-main.ts',
   'dns-binder.cjs': 'src/adapters/dns/binder.ts',
   'lease-worker.cjs': 'src/adapters/etcd/lease-worker.ts',
+  'spawner.cjs': 'src/adapters/kernel/spawner.ts',
 } as const;
 
 const OPTIONS: BuildOptions = {

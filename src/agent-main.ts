@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from './adapters/config-file.ts';
 import { createExec } from './adapters/kernel/exec.ts';
+import { Spawner } from './adapters/kernel/spawner-client.ts';
 import { createLogger } from './adapters/log.ts';
 import { createNotifier, takeNotifySettings } from './adapters/notify.ts';
 import { takeActivatedSockets } from './adapters/socket-activation.ts';
@@ -21,6 +22,7 @@ const PROGRAMS = {
   dnsBinder: beside('dns-binder', 'adapters/dns/binder.ts'),
   leaseWorker: beside('lease-worker', 'adapters/etcd/lease-worker.ts'),
 };
+const SPAWNER = beside('spawner', 'adapters/kernel/spawner.ts');
 /** A stop that takes longer is cut short: nothing that it would still do is needed for traffic or for the next start. */
 const STOP_LIMIT_MS = 8_000;
 
@@ -39,17 +41,18 @@ async function main(args: readonly string[]): Promise<void> {
     journal: process.env.JOURNAL_STREAM !== undefined,
   });
   const clock = systemClock;
-  const notifier = createNotifier(
-    { run: createExec().run, clock, logger },
-    takeNotifySettings(process.env, process.pid),
-  );
+  const settings = takeNotifySettings(process.env, process.pid);
+  // Started while the agent is small yet.
+  const spawner = new Spawner({ clock, logger }, { spawnerPath: SPAWNER, nodePath: process.execPath });
+  const exec = createExec({ runProcess: spawner.run });
+  const notifier = createNotifier({ run: exec.run, clock, logger }, settings);
   const quit = new AbortController();
   // Not `once`: what starts child processes takes a signal that nobody listens to any more for the end of this one.
   const asked = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
   });
 
-  const agent = await startAgent(config, PROGRAMS, sockets, logger);
+  const agent = await startAgent(config, PROGRAMS, sockets, { exec, logger });
   logger.info({ dataDir: config.dataDir, runDir: config.runDir, state: agent.describe() }, 'agent started');
   void notifier.ready(agent.describe());
   void notifier.feedWatchdog(() => agent.isHealthy(), quit.signal);

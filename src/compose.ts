@@ -18,7 +18,7 @@ import { serveControl } from './adapters/grpc/control-server.ts';
 import { createJoinClient } from './adapters/grpc/join-client.ts';
 import { serveJoin } from './adapters/grpc/join-server.ts';
 import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
-import { createExec } from './adapters/kernel/exec.ts';
+import type { Exec } from './adapters/kernel/exec.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
 import { createPki } from './adapters/pki/pki.ts';
 import { createJsonFile, createStateFile } from './adapters/state-file.ts';
@@ -69,12 +69,11 @@ export async function startAgent(
   config: Config,
   programs: ProgramPaths,
   sockets: ReadonlyMap<string, number>,
-  logger: Logger,
+  { exec, logger }: { readonly exec: Exec; readonly logger: Logger },
 ): Promise<Agent> {
   const clock = systemClock;
   const random = systemRandom;
   const pki = createPki();
-  const exec = createExec();
   const containers = createContainers();
   const facts = createHostFacts({ run: exec.run });
   const kernel = createKernel({ exec, clock, isAlive: (container) => containers.isAlive(container) });

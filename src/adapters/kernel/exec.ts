@@ -1,6 +1,10 @@
-/** Processes: argument vectors and standard input, never a shell. The one door to execa. */
+/**
+ * Processes: argument vectors and standard input, never a shell. The one door to execa, which follows the long-lived
+ * ones; the short ones go through `process.ts`, here or in the spawner.
+ */
 import { execa } from 'execa';
 import { OverlaydError } from '../../core/errors.ts';
+import { ENVIRONMENT, type RunProcess, runProcess as runDirectly } from './process.ts';
 
 export interface RunResult {
   readonly code: number;
@@ -13,7 +17,10 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Resolves whatever the exit code is. Throws `tool-missing`, `data-path-failed` (time-out, retryable), `cancelled`. */
+/**
+ * Resolves whatever the exit code is. Throws `tool-missing`, `data-path-failed` (retryable: not started, killed, out of
+ * time), `cancelled`.
+ */
 export type Run = (argv: readonly string[], options?: RunOptions) => Promise<RunResult>;
 
 /** Lines of both outputs until the process ends or the signal aborts. */
@@ -29,11 +36,11 @@ export interface ExecOptions {
   readonly prefix?: readonly string[];
   /** Processes at once. */
   readonly concurrency?: number;
+  /** What runs short commands, when it is not this process itself. */
+  readonly runProcess?: RunProcess;
 }
 
 const TIMEOUT_MS = 30_000;
-/** The kernel's words are matched: they must not be translated. */
-const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C' };
 
 /** Debian's packages of what we run. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -46,34 +53,31 @@ const PACKAGES: Readonly<Record<string, string>> = {
 };
 
 export function createExec(options: ExecOptions = {}): Exec {
-  const { prefix = [], concurrency = 8 } = options;
+  const { prefix = [], concurrency = 8, runProcess = runDirectly } = options;
   const slots = createSlots(concurrency);
 
   const run: Run = async (argv, { input = '', signal } = {}) => {
     const release = await slots();
     try {
-      if (signal?.aborted) throw new OverlaydError('cancelled', `${argv.join(' ')} was not begun`);
-      const [file = '', ...args] = [...prefix, ...argv];
-      const result = await execa(file, args, {
-        input,
-        reject: false,
-        stripFinalNewline: false,
-        env: ENVIRONMENT,
-        extendEnv: false,
-        // A batch that was begun is better ended than cut.
-        cleanup: false,
-        timeout: TIMEOUT_MS,
-        killSignal: 'SIGKILL',
-        ...(signal ? { cancelSignal: signal } : {}),
-      });
-      if (result.isCanceled) throw new OverlaydError('cancelled', `${argv.join(' ')} was cancelled`);
-      if (result.timedOut) {
-        const message = `${argv.join(' ')} did not end within ${TIMEOUT_MS / 1000} s; the kernel or the machine is overloaded`;
-        throw new OverlaydError('data-path-failed', message, { retryable: true });
+      const command = argv.join(' ');
+      if (signal?.aborted) throw new OverlaydError('cancelled', `${command} was not begun`);
+      const end = await runProcess({ argv: [...prefix, ...argv], input, limitMs: TIMEOUT_MS }, signal);
+      switch (end.how) {
+        case 'exited': {
+          const missing = end.code === 127 ? missingTool(end.stderr) : undefined;
+          if (missing !== undefined) throw toolMissing(missing, end.stderr);
+          return { code: end.code, stdout: end.stdout, stderr: end.stderr };
+        }
+        case 'not-started':
+          if (end.code === 'ENOENT') throw toolMissing(argv[0] ?? '', end.cause);
+          throw failed(`${command} could not be started: ${end.cause}`);
+        case 'killed':
+          throw failed(`${command} was ended by ${end.by}; what it did is not known`);
+        case 'timed-out':
+          throw failed(`${command} did not end within ${TIMEOUT_MS / 1000} s; the kernel or the machine is overloaded`);
+        case 'cancelled':
+          throw new OverlaydError('cancelled', `${command} was cancelled`);
       }
-      const missing = missingTool(result, argv);
-      if (missing !== undefined) throw toolMissing(missing, result.originalMessage);
-      return { code: result.exitCode ?? 1, stdout: result.stdout, stderr: result.stderr };
     } finally {
       release();
     }
@@ -106,20 +110,19 @@ export function createExec(options: ExecOptions = {}): Exec {
     }
     if (signal.aborted) return;
     const result = await child;
-    const missing = missingTool({ ...result, stderr: '' }, argv);
-    if (missing !== undefined) throw toolMissing(missing, result.originalMessage);
+    if (result.code === 'ENOENT') throw toolMissing(argv[0] ?? '', result.originalMessage);
   }
 
   return { run, follow };
 }
 
 /** `nsenter` reports a program it cannot start with 127 and a sentence. */
-function missingTool(
-  result: { code?: string | undefined; exitCode?: number | undefined; stderr: string },
-  argv: readonly string[],
-): string | undefined {
-  if (result.code === 'ENOENT') return argv[0];
-  return result.exitCode === 127 ? /failed to execute (\S+):/.exec(result.stderr)?.[1] : undefined;
+function missingTool(stderr: string): string | undefined {
+  return /failed to execute (\S+):/.exec(stderr)?.[1];
+}
+
+function failed(message: string): OverlaydError {
+  return new OverlaydError('data-path-failed', message, { retryable: true });
 }
 
 function toolMissing(tool: string, cause: unknown): OverlaydError {

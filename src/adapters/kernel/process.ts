@@ -1,0 +1,74 @@
+/**
+ * One process from its start to its end, with all that it wrote. Used by the spawner, and by the agent when that is not
+ * there: the same code, so the same outcome. Plain `node:child_process`, for the spawner has to stay small.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+
+export interface ProcessRequest {
+  readonly argv: readonly string[];
+  readonly input: string;
+  readonly limitMs: number;
+}
+
+export type ProcessEnd =
+  | { readonly how: 'exited'; readonly code: number; readonly stdout: string; readonly stderr: string }
+  | { readonly how: 'not-started'; readonly code: string; readonly cause: string }
+  /** By somebody else; or nobody knows, for the spawner ended. */
+  | { readonly how: 'killed'; readonly by: string }
+  | { readonly how: 'timed-out' }
+  | { readonly how: 'cancelled' };
+
+export type RunProcess = (request: ProcessRequest, signal: AbortSignal | undefined) => Promise<ProcessEnd>;
+
+/** The kernel's words are matched: they must not be translated. */
+export const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C' };
+
+/** Never rejects. A process that is told to end is waited for. */
+export const runProcess: RunProcess = ({ argv, input, limitMs }, signal) => {
+  const { promise, resolve } = Promise.withResolvers<ProcessEnd>();
+  const [file = '', ...args] = argv;
+  let child: ChildProcess;
+  try {
+    child = spawn(file, args, { env: ENVIRONMENT, stdio: 'pipe' });
+  } catch (error) {
+    return Promise.resolve(notStarted(error as NodeJS.ErrnoException));
+  }
+  child.on('error', (error) => {
+    if (child.pid === undefined) resolve(notStarted(error));
+  });
+  // Without a process there may be no pipes either.
+  if (child.pid === undefined) return promise;
+
+  const stdout = gather(child.stdout);
+  const stderr = gather(child.stderr);
+  // A program may end without having read everything.
+  child.stdin?.on('error', () => undefined);
+  child.stdin?.end(input);
+  let stopped: ProcessEnd | undefined;
+  const stop = (how: 'timed-out' | 'cancelled') => {
+    stopped ??= { how };
+    child.kill('SIGKILL');
+  };
+  const limit = setTimeout(() => stop('timed-out'), limitMs);
+  const onAbort = () => stop('cancelled');
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted) onAbort();
+  child.on('close', (code, by) => {
+    clearTimeout(limit);
+    signal?.removeEventListener('abort', onAbort);
+    if (stopped) resolve(stopped);
+    else if (code === null) resolve({ how: 'killed', by: by ?? 'a signal' });
+    else resolve({ how: 'exited', code, stdout: stdout(), stderr: stderr() });
+  });
+  return promise;
+};
+
+function gather(stream: ChildProcess['stdout']): () => string {
+  const chunks: Buffer[] = [];
+  stream?.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return () => Buffer.concat(chunks).toString();
+}
+
+function notStarted(error: NodeJS.ErrnoException): ProcessEnd {
+  return { how: 'not-started', code: error.code ?? '', cause: error.message };
+}
