@@ -1,13 +1,16 @@
 import type { Host } from './host.ts';
 
-/** Sections of what a host's kernel holds, each sorted, without counters and ages. */
+/**
+ * Sections of what a host's kernel holds, each sorted, without counters, ages and the numbers that namespaces give each
+ * other in the order in which they come to know of them.
+ */
 const SCRIPT = `
 show() {
   ip $1 -o link show | sed -E 's/^[0-9]+: //; s/@[^:]*:/:/; s/,LOWER_UP|NO-CARRIER,//g' | cut -d' ' -f1-5
   ip $1 -o addr show scope global | sed -E 's/^[0-9]+: //'
   ip $1 route show table all proto 79
   ip $1 neigh show nud permanent
-  bridge $1 fdb show
+  bridge $1 fdb show | sed -E 's/ link-netnsid [0-9]+//'
   if [ -z "$1" ]; then nft -s list ruleset; else ip netns exec "$2" nft -s list ruleset; fi
 }
 echo "## host"; show '' | sort
