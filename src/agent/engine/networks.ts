@@ -140,6 +140,8 @@ export class EngineNetworks {
     const binding = this.#bindings.get(engineNetworkId);
     if (!binding || binding.origin === 'bound') return false;
     if (this.#removing.has(engineNetworkId) || this.#offering === binding.networkId) return false;
+    // What a person made is a person's to remove.
+    if (binding.origin === 'created') return true;
     return ![...this.#bindings].some(
       ([id, { networkId, origin }]) => id !== engineNetworkId && networkId === binding.networkId && origin !== 'bound',
     );
