@@ -17,7 +17,16 @@ export interface SpawnerOptions {
 }
 
 /** It computes nothing: without compilers and their threads it is smaller, and no slower. */
-const SMALL = ['--max-semi-space-size=1', '--v8-pool-size=0', '--no-opt', '--no-maglev', '--no-sparkplug'];
+const SMALL = [
+  '--max-semi-space-size=1',
+  '--v8-pool-size=0',
+  '--no-opt',
+  '--no-maglev',
+  '--no-sparkplug',
+  '--expose-gc',
+];
+/** mallopt(3): the limit stays where it is, so that what a large output took goes back to the kernel. */
+const SMALL_ENVIRONMENT = { ...ENVIRONMENT, MALLOC_MMAP_THRESHOLD_: '131072' };
 /** At most one start in this time, should it end again and again. */
 const RESTART_MS = 5_000;
 /** It keeps time limits itself. One that says nothing for so much longer has stalled. */
@@ -64,7 +73,7 @@ export class Spawner {
       child = fork(this.#options.spawnerPath, [], {
         execPath: this.#options.nodePath,
         execArgv: SMALL,
-        env: ENVIRONMENT,
+        env: SMALL_ENVIRONMENT,
         // Strings as they are: dumps of thousands of rows are full of what JSON would have to escape.
         serialization: 'advanced',
         stdio: ['ignore', 'ignore', 'ignore', 'ipc'],

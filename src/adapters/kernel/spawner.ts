@@ -13,11 +13,22 @@ export type ToSpawner =
 
 export type FromSpawner = 'up' | { readonly id: number; readonly end: ProcessEnd };
 
+/** Characters of an output after which the memory is given back: it would take as much as the agent spares otherwise. */
+const LARGE = 500_000;
+
 const running = new Map<number, AbortController>();
 
 function tell(message: FromSpawner): void {
   // That the agent has gone is told by the channel; what is left unsaid concerns nobody any more.
-  if (process.connected) process.send?.(message, () => undefined);
+  if (!process.connected) return;
+  process.send?.(message, () => {
+    // A turn later nothing refers to what was sent.
+    if (isLarge(message)) setImmediate(() => globalThis.gc?.());
+  });
+}
+
+function isLarge(message: FromSpawner): boolean {
+  return message !== 'up' && message.end.how === 'exited' && message.end.stdout.length >= LARGE;
 }
 
 process.on('message', async (message: ToSpawner) => {

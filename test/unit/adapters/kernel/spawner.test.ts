@@ -1,4 +1,6 @@
 /** Commands run by the agent itself and by the spawner: the same outcomes. And what the spawner's end means. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -203,6 +205,23 @@ describe('the spawner', () => {
     } finally {
       spawner.close();
     }
+  });
+
+  it('ends when the agent is killed', async () => {
+    const client = new URL('../../../../src/adapters/kernel/spawner-client.ts', import.meta.url).href;
+    const program = `
+      import { Spawner } from ${JSON.stringify(client)};
+      const options = { spawnerPath: ${JSON.stringify(spawnerPath)}, nodePath: process.execPath };
+      const spawner = new Spawner({ clock: { now: Date.now }, logger: console }, options);
+      setInterval(() => spawner.pid && console.log(spawner.pid), 10);`;
+    const agent = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = (await once(agent.stdout.setEncoding('utf8'), 'data')) as [string];
+    const helper = Number.parseInt(line, 10);
+    expect(isRunning(helper)).toBe(true);
+    agent.kill('SIGKILL');
+    await holds(() => !isRunning(helper));
   });
 
   it('ends when it is closed, after what it runs', async () => {
