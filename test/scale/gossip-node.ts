@@ -1,0 +1,126 @@
+/** The part of an agent that gossips: its own classes over a network and a clock that are simulated. */
+import { Gossip } from '../../src/agent/gossip.ts';
+import type { ClusterView } from '../../src/core/cluster-view.ts';
+import type { Delta, Digest, GossipRecord } from '../../src/core/gossip/message.ts';
+import { type RecordChange, Replica } from '../../src/core/gossip/replica.ts';
+import { FailureDetector } from '../../src/core/membership.ts';
+import type { NodeRecord } from '../../src/core/records.ts';
+import type { Clock, Logger, Random } from '../../src/ports.ts';
+import { Cpu } from './cpu.ts';
+import type { LeanNetwork } from './lean-network.ts';
+
+const silent: Logger = { error() {}, warn() {}, info() {}, debug() {}, child: () => silent };
+
+/** Interval of the shipped configuration. */
+export const INTERVAL_MS = 1_000;
+
+export interface GossipNodeDeps {
+  readonly network: LeanNetwork;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** All members: the one part of the view that gossip itself looks at. */
+  readonly members: () => Iterable<NodeRecord>;
+  /** A record came to this node. */
+  readonly onRecord: (node: GossipNode, key: string) => void;
+  /** The members that this node hides changed. */
+  readonly onHidden: (node: GossipNode, hidden: ReadonlySet<string>) => void;
+}
+
+export class GossipNode {
+  readonly record: NodeRecord;
+  readonly cpu: Cpu;
+  readonly #deps: GossipNodeDeps;
+  readonly #replica = new Replica();
+  readonly #detector: FailureDetector;
+  readonly #gossip: Gossip;
+  readonly #quit = new AbortController();
+  #hidden: ReadonlySet<string> = new Set();
+
+  constructor(deps: GossipNodeDeps, record: NodeRecord) {
+    const { clock, random, network } = deps;
+    this.#deps = deps;
+    this.record = record;
+    this.cpu = new Cpu(clock, random);
+    this.#detector = new FailureDetector({ selfId: record.id, intervalMs: INTERVAL_MS });
+    const view: Pick<ClusterView, 'nodes'> = { nodes: deps.members };
+    this.#gossip = new Gossip(
+      {
+        state: {
+          view,
+          digest: () => this.#replica.digest(),
+          delta: (digest: Digest, budgetBytes: number) => this.#replica.delta(digest, budgetBytes),
+          mergeDelta: (delta, senderComplete) => this.#mergeDelta(delta, senderComplete),
+        },
+        transport: network.transport(record.id, this.cpu),
+        detector: this.#detector,
+        clock: { now: () => clock.now(), sleep: (ms, signal) => clock.sleep(this.cpu.delayed(ms), signal) },
+        random,
+        logger: silent,
+        onInterval: () => this.#updateHidden(),
+      },
+      { selfId: record.id, intervalMs: INTERVAL_MS },
+    );
+  }
+
+  /** Begins with what etcd listed at `revision`; its first interval ends at a moment of its own. */
+  async start(revision: number): Promise<void> {
+    const { clock, random } = this.#deps;
+    const { signal } = this.#quit;
+    this.#detector.begin(clock.now());
+    this.#replica.mergeSnapshot(revision, []);
+    await this.#gossip.serve(signal);
+    await clock.sleep(random.next() * INTERVAL_MS);
+    await this.#gossip.run(signal).catch(() => undefined);
+  }
+
+  stop(): void {
+    this.#quit.abort();
+  }
+
+  /** An own write: etcd, which only the writer reaches, has told it everything up to its revision; then it is pushed. */
+  async write(history: readonly GossipRecord[]): Promise<void> {
+    const own = history.at(-1)!;
+    const changes = this.#replica.mergeEvents(
+      own.revision,
+      history.filter(({ revision }) => revision > this.#replica.complete),
+    );
+    this.#tell(changes);
+    await this.#gossip.push([own]);
+  }
+
+  holds(key: string): boolean {
+    return this.#replica.get(key) !== undefined;
+  }
+
+  /** Holds the whole table as it was at this revision. */
+  isWholeAt(revision: number): boolean {
+    return this.#replica.complete >= revision;
+  }
+
+  heardAgoMs(nodeId: string): number | undefined {
+    return this.#detector.heardAgoMs(nodeId, this.#deps.clock.now());
+  }
+
+  get hidden(): ReadonlySet<string> {
+    return this.#hidden;
+  }
+
+  #mergeDelta(delta: Delta, senderComplete: number): void {
+    this.#tell(this.#replica.mergeDelta(delta, senderComplete));
+  }
+
+  #tell(changes: readonly RecordChange[]): void {
+    for (const { key } of changes) this.#deps.onRecord(this, key);
+  }
+
+  /** As a member does it, without etcd's word. */
+  #updateHidden(): void {
+    const now = this.#deps.clock.now();
+    const suspects = this.#detector.suspects(now);
+    const hidden = new Set(suspects.filter((id) => this.#detector.liveness(id, false, now) !== 'ready'));
+    const before = this.#hidden;
+    if (hidden.size === before.size && [...hidden].every((id) => before.has(id))) return;
+    this.#hidden = hidden;
+    this.#deps.onHidden(this, hidden);
+  }
+}

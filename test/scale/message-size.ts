@@ -1,0 +1,51 @@
+/**
+ * Length in bytes of a gossip message on the wire (protobuf, `proto/overlayd/v1/gossip.proto`), without encoding it:
+ * encoding is most of what a thousand simulated nodes would do. The network checks it against the codec now and then.
+ * Strings are ASCII, as ids, keys and JSON values are.
+ */
+import type { Delta, Digest, GossipMessage } from '../../src/core/gossip/message.ts';
+
+export function messageBytes(message: GossipMessage): number {
+  let bytes = textBytes(message.from);
+  if (message.digest) bytes += nestedBytes(digestBytes(message.digest));
+  if (message.delta) bytes += nestedBytes(deltaBytes(message.delta));
+  for (const { nodeId, startedAt, counter } of message.heartbeats) {
+    bytes += nestedBytes(textBytes(nodeId) + numberBytes(startedAt) + numberBytes(counter));
+  }
+  for (const suspect of message.suspects) bytes += 1 + varintBytes(suspect.length) + suspect.length;
+  return bytes;
+}
+
+export function deltaBytes({ from, to, records }: Delta): number {
+  let bytes = numberBytes(from) + numberBytes(to);
+  for (const { key, revision, value } of records) {
+    const optional = value === undefined ? 0 : 1 + varintBytes(value.length) + value.length;
+    bytes += nestedBytes(textBytes(key) + numberBytes(revision) + optional);
+  }
+  return bytes;
+}
+
+function digestBytes({ complete, ahead }: Digest): number {
+  let packed = 0;
+  for (const revision of ahead) packed += varintBytes(revision);
+  return numberBytes(complete) + (packed === 0 ? 0 : nestedBytes(packed));
+}
+
+function nestedBytes(bytes: number): number {
+  return 1 + varintBytes(bytes) + bytes;
+}
+
+/** Fields that have their default are left out. */
+function textBytes(text: string): number {
+  return text.length === 0 ? 0 : 1 + varintBytes(text.length) + text.length;
+}
+
+function numberBytes(value: number): number {
+  return value === 0 ? 0 : 1 + varintBytes(value);
+}
+
+function varintBytes(value: number): number {
+  let bytes = 1;
+  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes++;
+  return bytes;
+}
