@@ -57,6 +57,8 @@ export async function measure(options: ExperimentOptions): Promise<Measurements>
   const attaches = await measureAttaches(cluster);
   const calm = suspicions.take();
   const { healedMs, shownMs } = await measurePartition(cluster);
+  // What is left of the partition is not to be counted as the starved hosts' doing.
+  await cluster.clock.advance(RECOVERY_MS);
   suspicions.take();
   const starvedHosts = cluster.nodes.slice(0, Math.ceil(options.starved * options.nodes));
   for (const { cpu } of starvedHosts) cpu.starve(STARVATION);

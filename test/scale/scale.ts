@@ -38,7 +38,7 @@ interface Size {
 
 function numberOf(name: string, text: string, least: number, most: number): number {
   const value = Number(text);
-  if (Number.isFinite(value) && value >= least && value <= most) return value;
+  if (text.trim() !== '' && Number.isFinite(value) && value >= least && value <= most) return value;
   throw new Error(`--${name}: "${text}" is not a number from ${least} to ${most}`);
 }
 
@@ -95,14 +95,23 @@ const COLUMNS: readonly (readonly [heading: string, cell: (size: Size, settings:
     'idle, B/s and messages/s per node',
     ({ runs }) => `${mean(runs, (run) => run.idle.bytes)} / ${mean(runs, (run) => run.idle.messages)}`,
   ],
+  [
+    'messages/s per node, SWIM theory',
+    ({ nodes }, { loss }) => theoryOf(nodes, loss, INTERVAL_MS, FANOUT).swimMessages.toFixed(2),
+  ],
   ['per attach, B per node', ({ runs }) => mean(runs, (run) => run.perAttach.bytes)],
   ['crash hidden, p50 / p99 ms', ({ runs }) => percentiles(runs.flatMap((run) => run.hiddenMs))],
   ['first notice, theory ms', ({ nodes }, { loss }) => ms(theoryOf(nodes, loss, INTERVAL_MS, FANOUT).firstDetectionMs)],
+  ['crash hidden by the last node, p99 ms', ({ runs }) => ms(distributionOf(runs.map((run) => run.hiddenLastMs))?.p99)],
   ['partition healed, tables equal, p99 ms', ({ runs }) => ms(distributionOf(runs.map((run) => run.healedMs))?.p99)],
+  ['partition healed, all names shown, p99 ms', ({ runs }) => ms(distributionOf(runs.map((run) => run.shownMs))?.p99)],
   [
-    'false suspicions: calm / of healthy while others starve',
-    ({ runs }) =>
-      `${sum(runs, (run) => run.falseSuspicions.calm)} / ${sum(runs, (run) => run.falseSuspicions.starvedOfHealthy)}`,
+    'false suspicions: calm / while hosts starve / of these, of healthy hosts',
+    ({ runs }) => {
+      const counts = runs.map((run) => run.falseSuspicions);
+      const total = (of: (one: (typeof counts)[number]) => number) => counts.reduce((all, one) => all + of(one), 0);
+      return `${total((one) => one.calm)} / ${total((one) => one.starved)} / ${total((one) => one.starvedOfHealthy)}`;
+    },
   ],
   ['missed attaches', ({ runs }) => String(sum(runs, (run) => run.missed))],
 ];
@@ -153,9 +162,9 @@ function writePage(sizes: readonly Size[], settings: Settings): void {
   const page = `# Scale
 
 How gossip and membership behave as a cluster grows, in virtual time: the agent's own classes for gossip, failure
-detection and the replica, over a network in memory that encodes every message as the real one does, with a latency of
-${LATENCY_MS[0]} to ${LATENCY_MS[1]} ms each way and ${settings.loss * 100} % of all messages lost. etcd is away for all but the node that writes: with it,
-every member hears of a change in one step besides. While hosts starve (${settings.starved * 100} % of them), they run 50 ms and stall for 1 to 4 s.
+detection and the replica, over a network in memory with a latency of ${LATENCY_MS[0]} to ${LATENCY_MS[1]} ms each way and ${settings.loss * 100} % of all messages lost. etcd is away for all but the node that writes: with it,
+every member hears of a change in one step besides. Bytes are those of the
+messages as the wire encodes them, without gRPC, TLS and TCP around them. While hosts starve (${settings.starved * 100} % of them), they run 50 ms and stall for 1 to 4 s.
 ${settings.seeds} seeds of each size. Made by \`${command} --docs\`; the same seeds give the same figures on any machine.
 
 ${line(headings)}
@@ -165,7 +174,7 @@ ${columns.map(line).join('\n')}
 ![time by size](scale/time.svg)
 
 Theory: SWIM (Das, Gupta, Motivala 2002) for the first notice of a crash and the constant load per member; push-pull
-anti-entropy (Karp et al. 2000; van Renesse et al. 2008) for the rounds that reconciling alone would take. Attaches are
+anti-entropy (Demers et al. 1987; van Renesse et al. 2008) for the rounds that reconciling alone would take. Attaches are
 faster than that because they are pushed besides.
 `;
   writeFileSync(join(ROOT, 'docs/scale.md'), page);
