@@ -113,5 +113,5 @@ function text(x: number, y: number, words: string, attributes = ''): string {
 function wrap(height: number, parts: readonly string[]): string {
   const size = `width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}"`;
   const ground = `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${FONT}>\n${[ground, ...parts].join('\n')}\n</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${FONT}><title>As measured; the figures are in the table</title>\n${[ground, ...parts].join('\n')}\n</svg>\n`;
 }
