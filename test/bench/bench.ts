@@ -19,7 +19,7 @@ const USAGE = `usage: npm run bench [-- [NAME…] [--quick] [--json FILE] [--doc
 
   NAME         an experiment or one of its rows; without, all of them
   --quick      fewer and shorter rounds: shows that everything works, figures are rough
-  --json FILE  where all samples are written; default: bench-results/<date>.json
+  --json FILE  where all samples are written, after each experiment; default: bench-results/<date>.json
   --docs       write docs/benchmarks.md and its figures
   --from FILE  take the results of earlier runs and measure nothing; of several, the later ones count
   --list       list experiments and rows`;
@@ -52,14 +52,8 @@ async function main(): Promise<number> {
     return 0;
   }
   if (values.docs && positionals.length > 0) throw new Error('the page is of all experiments; see --from');
-  const results = values.from.length > 0 ? merge(values.from) : await measure(wanted, values.quick);
+  const results = values.from.length > 0 ? merge(values.from) : await measure(wanted, values.quick, values.json);
   console.log(`\n${renderTable(results)}`);
-  if (values.from.length === 0) {
-    const file = values.json ?? join(ROOT, 'bench-results', `${results.date.replace(/\W/g, '-')}.json`);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, `${JSON.stringify(results, null, 1)}\n`);
-    console.log(`\nall samples: ${file}`);
-  }
   if (values.docs) writePage(results);
   return results.experiments.some(({ error }) => error !== undefined) ? 1 : 0;
 }
@@ -72,7 +66,8 @@ function choose(names: readonly string[]): readonly Experiment[] {
   return experiments.filter((experiment) => names.length === 0 || names.some((name) => isNamed(experiment, name)));
 }
 
-async function measure(wanted: readonly Experiment[], quick: boolean): Promise<Results> {
+/** Measures, and leaves the results in a file, also those of a run that is interrupted. */
+async function measure(wanted: readonly Experiment[], quick: boolean, json: string | undefined): Promise<Results> {
   if (process.getuid?.() !== 0) throw new Error('it makes network namespaces and has to be run as root');
   const runner = new Runner({ quick });
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -94,8 +89,16 @@ async function measure(wanted: readonly Experiment[], quick: boolean): Promise<R
     machine: machine(),
     versions: await versions(),
   };
-  const done = await runner.run(wanted);
-  return { ...facts, seconds: Math.round((performance.now() - start) / 1000), experiments: done };
+  const file = json ?? join(ROOT, 'bench-results', `${facts.date.replace(/\W/g, '-')}.json`);
+  mkdirSync(dirname(file), { recursive: true });
+  console.log(`samples: ${file}`);
+  const resultsOf = (done: readonly ExperimentResult[]): Results => ({
+    ...facts,
+    seconds: Math.round((performance.now() - start) / 1000),
+    experiments: done,
+  });
+  const done = await runner.run(wanted, (some) => writeFileSync(file, `${JSON.stringify(resultsOf(some), null, 1)}\n`));
+  return resultsOf(done);
 }
 
 /** The last file's facts; each experiment from the last file that has it. */

@@ -55,9 +55,11 @@ export interface Experiment {
   readonly rows: readonly Row[];
   /** Experiments on the shared lab run first; those with labs of their own when it is gone. */
   readonly lab: 'shared' | 'own';
-  /** Counted rounds (each measures every side once; one more before them is not counted). 7, and 3 with `--quick`. */
+  /** Counted rounds (each measures every side once). 7, and 3 with `--quick`. */
   readonly rounds?: number;
   readonly quickRounds?: number;
+  /** One more round before them is not counted. True; false where nothing is slower the first time. */
+  readonly warmUp?: boolean;
   /** Of one `measure`. 60 s. */
   readonly limitMs?: number;
   /** Of the horizontal axis, when rows have an `x`. */

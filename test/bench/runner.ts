@@ -18,12 +18,18 @@ export class Runner {
     this.#quick = quick;
   }
 
-  async run(experiments: readonly Experiment[]): Promise<readonly ExperimentResult[]> {
+  /** `keep` is given all results so far after each experiment. */
+  async run(
+    experiments: readonly Experiment[],
+    keep: (results: readonly ExperimentResult[]) => void,
+  ): Promise<readonly ExperimentResult[]> {
     const results: ExperimentResult[] = [];
     for (const lab of ['shared', 'own'] as const) {
       for (const experiment of experiments.filter((one) => one.lab === lab)) {
-        results.push(await this.#runOne(experiment));
+        const result = await this.#runOne(experiment);
         this.#over.signal.throwIfAborted();
+        results.push(result);
+        keep(results);
       }
       await this.#closeLabs(results.some(({ error }) => error !== undefined));
       this.#shared = undefined;
@@ -65,17 +71,17 @@ export class Runner {
     return { name, title, method, ...axis, sides, rows, seconds, ...(error === undefined ? {} : { error }) };
   }
 
-  /** Every side once in each round, another one first each time. What comes of the first round is not kept. */
+  /** Every side once in each round, another one first each time. What comes of the warm-up is not kept. */
   async #rounds(experiment: Experiment, prepared: Prepared, samples: Map<string, Map<string, number[]>>) {
     const { sides } = experiment;
     const counted = this.#quick ? (experiment.quickRounds ?? 3) : (experiment.rounds ?? 7);
-    for (let round = 0; round <= counted; round++) {
+    for (let round = experiment.warmUp === false ? 1 : 0; round <= counted; round++) {
       for (let turn = 0; turn < sides.length; turn++) {
         const side = sides[(round + turn) % sides.length]!.name;
         const limitMs = experiment.limitMs ?? MEASURE_LIMIT_MS;
         const what = `measuring ${side}`;
         const sample = await within(what, limitMs, this.#over.signal, (signal) => prepared.measure(side, signal));
-        if (round > 0) keep(experiment, samples, side, sample);
+        if (round > 0) addSample(experiment, samples, side, sample);
       }
       process.stdout.write('.');
     }
@@ -104,7 +110,7 @@ export class Runner {
   }
 }
 
-function keep(experiment: Experiment, samples: Map<string, Map<string, number[]>>, side: string, sample: Sample) {
+function addSample(experiment: Experiment, samples: Map<string, Map<string, number[]>>, side: string, sample: Sample) {
   for (const [row, value] of Object.entries(sample)) {
     if (!experiment.rows.some(({ name }) => name === row)) throw new Error(`${experiment.name} has no row ${row}`);
     if (!Number.isFinite(value)) throw new Error(`${row} of ${side} is ${value}`);

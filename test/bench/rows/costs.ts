@@ -39,8 +39,8 @@ async function openCounted({ hosts }: SharedLab) {
 const idle: Experiment = {
   name: 'idle-traffic',
   title: 'What an idle node says',
-  method: `One of three hosts, each with a container on each network, is left alone for a minute, both makes in the same \
-one. Counted are sent and received bytes with all headers from IP on: with the other members (gossip), and with what holds \
+  method: `One of three hosts, each with a container on each network, is left alone for 20 seconds, both makes in the \
+same ones. Counted are sent and received bytes with all headers from IP on: with the other members (gossip), and with what holds \
 the cluster's state (etcd; Swarm: its manager).`,
   sides: [OVERLAYD, SWARM],
   rows: [
@@ -49,12 +49,13 @@ the cluster's state (etcd; Swarm: its manager).`,
     { name: 'idle-writes', title: 'idle, writes to etcd by the cluster', unit: '1/min', better: 'lower' },
   ],
   lab: 'shared',
-  rounds: 2,
+  rounds: 5,
   quickRounds: 1,
+  warmUp: false,
   limitMs: 100_000,
   async prepare(context): Promise<Prepared> {
     const counted = await openCounted(await context.sharedLab());
-    const minutes = context.quick ? 0.25 : 1;
+    const minutes = 1 / 3;
     const left = new Map<string, Sample>();
     const wait = async () => {
       const [before, firstRevision] = [await counted.traffic(), await counted.revision()];

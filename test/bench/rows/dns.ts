@@ -34,6 +34,7 @@ const DOCKER_RESOLVER = '127.0.0.11';
 /** An upstream server that answers at once. */
 const UPSTREAM = '198.51.100.2';
 const FILE = '/tmp/questions';
+const SECONDS = 1;
 
 const DIRECT: Side = { ...OVERLAYD, label: 'overlayd, gateway' };
 const BY_DOCKER: Side = { name: 'overlayd-docker', column: 'overlayd', label: "overlayd, by Docker's 127.0.0.11" };
@@ -109,7 +110,7 @@ async function startNamed({ hosts }: SharedLab): Promise<() => Promise<void>> {
   };
 }
 
-const METHOD = `dnsperf in a container, 8 clients with 48 questions outstanding together, for 2 seconds; then again at \
+const METHOD = `dnsperf in a container, 8 clients with 48 questions outstanding together, for a second; then again at \
 ${STEADY_RATE} questions a second, for how long an answer takes. Every answer must have an address.`;
 
 const local: Experiment = {
@@ -122,6 +123,7 @@ a socket of Node in the network's namespace that answers everything with one and
   sides: [DIRECT, BY_DOCKER, SWARM, floor('Node socket')],
   rows: rowsOf('dns-local', 'names of containers', true),
   lab: 'shared',
+  rounds: 5,
   quickRounds: 2,
   async prepare(context): Promise<Prepared> {
     const shared = await context.sharedLab();
@@ -134,7 +136,6 @@ a socket of Node in the network's namespace that answers everything with one and
     const gateway = await gatewayOf(one, NETWORK.overlayd);
     const inside = ['nsenter', `--net=/run/netns/ovl-${vni}`];
     const echo = await startInside(one, [...inside, 'node', ECHO, gateway, String(ECHO_PORT)]);
-    const seconds = context.quick ? 1 : 2;
     const servers: Readonly<Record<string, { server: string; port?: number }>> = {
       overlayd: { server: gateway },
       'overlayd-docker': { server: DOCKER_RESOLVER },
@@ -143,7 +144,7 @@ a socket of Node in the network's namespace that answers everything with one and
     };
     return {
       measure: async (side) =>
-        sampleOf('dns-local', side, await load(askers.run(side), { ...servers[side]!, seconds, file: FILE })),
+        sampleOf('dns-local', side, await load(askers.run(side), { ...servers[side]!, seconds: SECONDS, file: FILE })),
       async close() {
         echo.end();
         await askers.close();
@@ -164,6 +165,7 @@ itself, asked from the host.`,
   sides: [DIRECT, BY_DOCKER, SWARM, floor('the server')],
   rows: rowsOf('dns-forwarded', 'names outside', false),
   lab: 'shared',
+  rounds: 5,
   quickRounds: 2,
   async prepare(context): Promise<Prepared> {
     const shared = await context.sharedLab();
@@ -177,13 +179,12 @@ itself, asked from the host.`,
     const file = '/run/questions';
     await one.must(['sh', '-c', `cat > ${file}`], { input: questions(FOREIGN_NAMES) });
     const gateway = await gatewayOf(one, NETWORK.overlayd);
-    const seconds = context.quick ? 1 : 2;
     const servers: Readonly<Record<string, string>> = { overlayd: gateway, floor: UPSTREAM };
     return {
       async measure(side): Promise<Sample> {
         const run = side === 'floor' ? (command: string) => one.must(['sh', '-c', command]) : askers.run(side);
         const where = { server: servers[side] ?? DOCKER_RESOLVER, file: side === 'floor' ? file : FILE };
-        return sampleOf('dns-forwarded', side, await load(run, { ...where, seconds }));
+        return sampleOf('dns-forwarded', side, await load(run, { ...where, seconds: SECONDS }));
       },
       async close() {
         await setUpstream(INTERNET);

@@ -59,6 +59,7 @@ refused. From the moment the call has returned until the slower host; 0 where th
     { name: 'name-gone-p99', title: 'detach returned → name gone elsewhere, p99', unit: 'ms', better: 'lower' },
   ],
   lab: 'shared',
+  rounds: 5,
   async prepare(context): Promise<Prepared> {
     const lab = await context.sharedLab();
     const [one] = lab.hosts;
@@ -147,6 +148,7 @@ the cable is put back, until all have it again. Both sides are measured by the s
   lab: 'shared',
   rounds: 5,
   quickRounds: 1,
+  warmUp: false,
   limitMs: 240_000,
   async prepare(context): Promise<Prepared> {
     const shared = await context.sharedLab();

@@ -118,6 +118,7 @@ restarted without its containers, so there is nothing to compare.`,
   lab: 'shared',
   rounds: 5,
   quickRounds: 1,
+  warmUp: false,
   async prepare(context): Promise<Prepared> {
     const [one, two] = (await context.sharedLab()).hosts;
     await attach(one, 'pinging', NETWORK.overlayd);

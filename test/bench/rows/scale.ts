@@ -18,6 +18,7 @@ import {
 } from '../row.ts';
 
 const CONTAINER = 'here';
+const REST_MS = 3_000;
 const X_LABEL = 'endpoints on other hosts';
 const MIB = 1_024 * 1_024;
 
@@ -45,7 +46,7 @@ async function openWithContainer(context: Context): Promise<LargeCluster> {
 const ROW_COUNTS = [0, 1_000, 10_000];
 const MOST = 10_000;
 /** Long enough for what follows from a change, and one look of the drift audit. */
-const WINDOW_MS = 3_000;
+const WINDOW_MS = 2_000;
 
 /** 10,000 forwarding rows and as many neighbours, by one `bridge` and one `ip` in a namespace without anything. */
 const BARE_ROWS = `ip netns add bare
@@ -63,7 +64,7 @@ const kernelRows: Experiment = {
 is attached, by a call of the agent's control service, which returns when all is in the kernel: namespace, devices, filter, \
 two rows for each endpoint. "Rows from nothing" is that with 10,000 less that with none; floor: one \`bridge\` and one \`ip\` \
 process add as many rows to bare devices. Processor time is that of the agent and its children. The audit: an event makes \
-the agent look at the whole network, where all is right; processor time within 3 seconds, less that of 3 idle ones.`,
+the agent look at the whole network, where all is right; processor time within 2 seconds, less that of 2 idle ones.`,
   sides: [OVERLAYD, floor('bridge, ip -batch')],
   rows: [
     ...rowsAt(ROW_COUNTS, { name: 'first-attach', title: 'first attach', unit: 'ms', better: 'lower' }),
@@ -87,6 +88,7 @@ the agent look at the whole network, where all is right; processor time within 3
   lab: 'own',
   rounds: 5,
   quickRounds: 1,
+  warmUp: false,
   limitMs: 180_000,
   async prepare(context): Promise<Prepared> {
     const cluster = await openWithContainer(context);
@@ -158,7 +160,7 @@ const footprint: Experiment = {
   name: 'agent-footprint',
   title: 'What the agent takes',
   method: `The agent of a host with one container on a network on which others have 0, 1,000 or 10,000 endpoints is \
-restarted, and left alone for 5 seconds. Then its processor time for 10 seconds, with that of all that it starts, and its \
+restarted, and left alone for 3 seconds. Then its processor time for 10 seconds, with that of all that it starts, and its \
 resident memory, without that of the two small processes that listen to the kernel for it.`,
   sides: [OVERLAYD],
   rows: [
@@ -177,6 +179,7 @@ resident memory, without that of the two small processes that listen to the kern
   lab: 'own',
   rounds: 3,
   quickRounds: 1,
+  warmUp: false,
   limitMs: 180_000,
   async prepare(context): Promise<Prepared> {
     const cluster = await openWithContainer(context);
@@ -184,7 +187,6 @@ resident memory, without that of the two small processes that listen to the kern
     const control = openControl(host);
     await connect(control, network, CONTAINER);
     control.close();
-    const restMs = context.quick ? 3_000 : 5_000;
     const windowMs = context.quick ? 6_000 : 10_000;
     return {
       async measure(): Promise<Sample> {
@@ -196,7 +198,7 @@ resident memory, without that of the two small processes that listen to the kern
           await untilReady([host]);
           await untilKnown(host, count);
           const pid = agentPid(host);
-          await settle(restMs);
+          await settle(REST_MS);
           const before = cpuMs(pid);
           await settle(windowMs);
           sample[`agent-idle-${count}`] = ((cpuMs(pid) - before) / windowMs) * 100;
@@ -241,6 +243,7 @@ second.`,
   lab: 'own',
   rounds: 5,
   quickRounds: 1,
+  warmUp: false,
   limitMs: 180_000,
   async prepare(context): Promise<Prepared> {
     const cluster = await openWithContainer(context);
@@ -248,7 +251,7 @@ second.`,
     const control = openControl(host);
     await connect(control, network, CONTAINER);
     control.close();
-    const load = { server: await gatewayOf(host, network), seconds: context.quick ? 1 : 2, file: FILE };
+    const load = { server: await gatewayOf(host, network), seconds: 1, file: FILE };
     const inside = (command: readonly string[]) => host.must([...inNamespace(CONTAINER), ...command]);
     const ask = async () => ({
       rate: queriesPerSecond(await inside(fullLoad(load))),
