@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Host } from '../../lab/host.ts';
 import { until } from '../../lab/until.ts';
+import { settle, timed } from '../clock.ts';
 import { BENCH_IMAGE } from '../image.ts';
 import { type Experiment, floor, goal, OVERLAYD, type Sample, type Side, SWARM, stretch } from '../row.ts';
 import { NETWORK, type Overlay, removeContainers, startContainer } from '../shared-lab.ts';
@@ -10,14 +11,8 @@ const NAME_WATCH = fileURLToPath(new URL('../name-watch.ts', import.meta.url));
 /** What Docker's own name server in each container listens on. */
 const DOCKER_RESOLVER = '127.0.0.11';
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
-
 /** A container on each overlay network of each host, so that no side pays for the first one on a host. */
-async function settle(hosts: readonly Host[], prefix: string): Promise<() => Promise<void>> {
+async function occupy(hosts: readonly Host[], prefix: string): Promise<() => Promise<void>> {
   const overlays = Object.keys(NETWORK) as Overlay[];
   for (const host of hosts) {
     for (const overlay of overlays) await startContainer(host, `${prefix}-${overlay}`, NETWORK[overlay]);
@@ -36,12 +31,15 @@ addr add 192.0.2.2/24 dev eth7
 link set eth7 up
 END`;
 
+/** What the disconnect before leaves to be done, by the kernel above all, is over. */
+const IDLE_MS = 300;
+
 const connect: Experiment = {
   name: 'network-connect',
   title: 'Connecting a running container',
   method: `The whole command, from its start to its end, with one container on the network already. overlayd: \
 \`overlayd network connect\` of a network namespace. By docker: \`docker network connect\` of a running container, on \
-overlayd's network and on Swarm's. Floor: two \`ip\` processes make a veth pair with one end in a namespace, and give \
+overlayd's network and on Swarm's. Between two of them nothing happens for ${IDLE_MS} ms. Floor: two \`ip\` processes make a veth pair with one end in a namespace, and give \
 that its address.`,
   sides: [OVERLAYD, OVERLAYD_BY_DOCKER, SWARM, floor('veth by ip')],
   rows: [
@@ -63,7 +61,7 @@ that its address.`,
   rounds: 11,
   async prepare(context) {
     const [one] = (await context.sharedLab()).hosts;
-    const unsettle = await settle([one], 'settled');
+    const unsettle = await occupy([one], 'settled');
     await startContainer(one, 'joining', 'bridge');
     await one.container('attaching');
     await one.container('bare');
@@ -92,7 +90,10 @@ that its address.`,
       },
     };
     return {
-      measure: (side) => measures[side]!(),
+      async measure(side) {
+        await settle(IDLE_MS);
+        return await measures[side]!();
+      },
       async close() {
         await removeContainers(one, 'joining');
         for (const name of ['attaching', 'bare']) await one.deleteContainer(name);
@@ -116,7 +117,7 @@ floor is \`--network none\`.`,
   lab: 'shared',
   async prepare(context) {
     const [one] = (await context.sharedLab()).hosts;
-    const unsettle = await settle([one], 'settled');
+    const unsettle = await occupy([one], 'settled');
     const runOn = (network: string) =>
       timed(() => one.engine.mustDocker('run', '--rm', '--network', network, BENCH_IMAGE, 'true'));
     return {
@@ -144,7 +145,7 @@ server for that name every 2 ms. "After the command" is 0 where the name was kno
   lab: 'shared',
   async prepare(context) {
     const [one, two] = (await context.sharedLab()).hosts;
-    const unsettle = await settle([one, two], 'settled');
+    const unsettle = await occupy([one, two], 'settled');
     let count = 0;
     return {
       async measure(side): Promise<Sample> {
