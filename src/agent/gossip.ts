@@ -2,9 +2,10 @@
  * Spreads news between members and hears who is there.
  *
  * Own writes are pushed at once (to all members when they are few, to a fan-out when many); every interval a few random
- * members are reconciled by digest, silent ones now and then too, so that a healed partition merges. Gossip only speeds
- * up what etcd's watch brings anyway, and carries it to members that etcd does not reach. Scales: per interval a node
- * sends FANOUT exchanges of one number and up to HEARTBEATS counters, whatever the size of the table.
+ * members are reconciled by digest, silent ones now and then too, so that a healed partition merges. Who does not
+ * answer is asked again, and then accused. Gossip only speeds up what etcd's watch brings anyway, and carries it to
+ * members that etcd does not reach. Scales: per interval a node sends FANOUT exchanges of one number, whatever the size
+ * of the table and of the cluster.
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import type { Delta, GossipMessage, GossipRecord } from '../core/gossip/message.ts';
@@ -35,11 +36,19 @@ export interface GossipOptions {
 const FEW_RECONCILED = 8;
 const FEW_PUSHED = 16;
 const FANOUT = 3;
-const HEARTBEATS = 128;
+/** Members that are asked every interval before they are hidden. */
+const ASKED = 8;
+/** Members that a message tells of at most. */
+const NEWS = 128;
 const DELTA_BYTES = 256 * 1024;
-const TIMEOUT_INTERVALS = 2;
+const TIMEOUT_INTERVALS = 4;
 /** How long a push holds up the command that caused it; slower members learn from etcd. */
 const PUSH_WAIT_MS = 250;
+
+interface Content {
+  readonly digest?: GossipMessage['digest'];
+  readonly delta?: Delta | undefined;
+}
 
 export class Gossip {
   readonly #deps: GossipDeps;
@@ -62,12 +71,17 @@ export class Gossip {
       const pauseMs = this.#options.intervalMs * (0.9 + 0.2 * random.next());
       const due = clock.now() + pauseMs;
       await clock.sleep(pauseMs, signal);
+      const now = clock.now();
+      const members = this.#members();
       detector.track(
-        this.#members().map((node) => node.id),
-        clock.now(),
+        members.map((node) => node.id),
+        now,
       );
-      detector.beat(clock.now() - due);
-      for (const peer of this.#reconcileWith()) void this.#reconcile(peer);
+      detector.beat(now - due, now);
+      const others = members.filter((node) => node.id !== this.#options.selfId);
+      const toAsk = detector.toAsk(ASKED, now);
+      if (toAsk.size > 0) for (const node of others) if (toAsk.has(node.id)) this.#ask(node);
+      for (const peer of this.#reconcileWith(others)) void this.#reconcile(peer);
       this.#deps.onInterval();
     }
   }
@@ -77,11 +91,10 @@ export class Gossip {
     const { clock, detector } = this.#deps;
     const silent = new Set(detector.suspects(clock.now()));
     const present = this.#members().filter((node) => node.id !== this.#options.selfId && !silent.has(node.id));
-    const targets =
-      present.length <= FEW_PUSHED ? present : this.#pick(present, FANOUT + Math.ceil(Math.log2(present.length)));
+    const targets = present.length <= FEW_PUSHED ? present : this.#pick(present, fanoutOf(present.length));
     if (targets.length === 0) return;
-    const message = this.#message({ delta: { from: 0, to: 0, records } });
-    const sent = Promise.allSettled(targets.map((node) => this.#request(peerOf(node), message)));
+    const delta = { from: 0, to: 0, records };
+    const sent = Promise.allSettled(targets.map((node) => this.#request(peerOf(node), { delta })));
     const wait = new AbortController();
     await Promise.race([sent, clock.sleep(PUSH_WAIT_MS, wait.signal).catch(() => undefined)]);
     wait.abort();
@@ -94,11 +107,10 @@ export class Gossip {
     try {
       for (;;) {
         const before = this.#deps.state.digest().complete;
-        const reply = await this.#request(peer, this.#message({ digest: this.#deps.state.digest() }));
-        this.#absorb(reply);
+        const reply = await this.#request(peer, { digest: this.#deps.state.digest() });
         if (!reply.digest) return;
         const owed = this.#deps.state.delta(reply.digest, DELTA_BYTES);
-        if (owed) await this.#request(peer, this.#message({ digest: this.#deps.state.digest(), delta: owed }));
+        if (owed) await this.#request(peer, { digest: this.#deps.state.digest(), delta: owed });
         const now = this.#deps.state.digest().complete;
         if (now === before || now >= reply.digest.complete) return;
       }
@@ -112,45 +124,55 @@ export class Gossip {
   async #answer(from: string, message: GossipMessage): Promise<GossipMessage> {
     const { state } = this.#deps;
     this.#absorb({ ...message, from });
-    if (!message.digest || message.delta) return this.#message({});
+    if (!message.digest || message.delta) return this.#message(from, {});
     const delta = state.delta(message.digest, DELTA_BYTES);
-    return this.#message({ digest: state.digest(), delta });
+    return this.#message(from, { digest: state.digest(), delta });
   }
 
   #absorb(message: GossipMessage): void {
     const { clock, detector, state } = this.#deps;
-    detector.heard(message.heartbeats, clock.now());
-    detector.accused(message.from, message.suspects, clock.now());
+    if (detector.heard(message.from, message.members, clock.now())) this.#announceSelf();
     if (message.delta) state.mergeDelta(message.delta, message.digest?.complete ?? Number.POSITIVE_INFINITY);
   }
 
-  #request(peer: Peer, message: GossipMessage): Promise<GossipMessage> {
-    return this.#deps.transport.request(peer, message, this.#options.intervalMs * TIMEOUT_INTERVALS);
+  /** This node was accused: that it is there has to be known before its names are hidden. */
+  #announceSelf(): void {
+    const others = this.#members().filter((node) => node.id !== this.#options.selfId);
+    for (const node of this.#pick(others, fanoutOf(others.length))) {
+      this.#ask(node);
+    }
   }
 
-  #message(content: { digest?: GossipMessage['digest']; delta?: Delta | undefined }): GossipMessage {
-    const { clock, detector } = this.#deps;
-    return {
-      from: this.#options.selfId,
-      digest: content.digest,
-      delta: content.delta,
-      heartbeats: detector.heartbeats(HEARTBEATS),
-      suspects: detector.suspects(clock.now()),
-    };
+  #ask(node: NodeRecord): void {
+    this.#request(peerOf(node), {}).catch((error: unknown) => {
+      this.#deps.logger.debug({ peer: node.id, error }, 'no answer');
+    });
+  }
+
+  async #request(peer: Peer, content: Content): Promise<GossipMessage> {
+    const { clock, detector, transport } = this.#deps;
+    detector.ask(peer.nodeId, clock.now());
+    const message = this.#message(peer.nodeId, content);
+    const reply = await transport.request(peer, message, this.#options.intervalMs * TIMEOUT_INTERVALS);
+    this.#absorb(reply);
+    return reply;
+  }
+
+  #message(to: string, { digest, delta }: Content): GossipMessage {
+    return { from: this.#options.selfId, digest, delta, members: this.#deps.detector.news(to, NEWS) };
   }
 
   #members(): NodeRecord[] {
     return [...this.#deps.state.view.nodes()].filter((node) => !node.left);
   }
 
-  #reconcileWith(): Peer[] {
+  #reconcileWith(others: readonly NodeRecord[]): Peer[] {
     const { clock, detector } = this.#deps;
-    const others = this.#members().filter((node) => node.id !== this.#options.selfId);
     if (others.length <= FEW_RECONCILED) return others.map(peerOf);
     const silent = new Set(detector.suspects(clock.now()));
     const present = others.filter((node) => !silent.has(node.id));
     const absent = others.filter((node) => silent.has(node.id));
-    return [...this.#pick(present, FANOUT), ...this.#pick(absent, 1)].map(peerOf);
+    return [...this.#pick(present, FANOUT), ...this.#pick(absent, FANOUT)].map(peerOf);
   }
 
   #pick(nodes: readonly NodeRecord[], count: number): NodeRecord[] {
@@ -161,6 +183,11 @@ export class Gossip {
     }
     return picked;
   }
+}
+
+/** Of many members so many are told at once: the rest hears of it from them. */
+function fanoutOf(members: number): number {
+  return FANOUT + Math.ceil(Math.log2(Math.max(1, members)));
 }
 
 function peerOf(node: NodeRecord): Peer {

@@ -16,7 +16,7 @@ export interface TransportHarness {
   close(): void;
 }
 
-const plain = (from: string): GossipMessage => ({ from, heartbeats: [], suspects: [] });
+const plain = (from: string): GossipMessage => ({ from, members: [] });
 
 export function describePeerTransport(name: string, createHarness: () => Promise<TransportHarness>): void {
   describe(`peer transport: ${name}`, () => {
@@ -56,8 +56,7 @@ export function describePeerTransport(name: string, createHarness: () => Promise
             { key: '/overlayd/v1/nodes/y', revision: 9 },
           ],
         },
-        heartbeats: [{ nodeId: a.nodeId, startedAt: 1_700_000_000_000, counter: 4 }],
-        suspects: ['x'],
+        members: [{ nodeId: a.nodeId, startedAt: 1_700_000_000_000, incarnation: 4, accusers: ['x', 'y'] }],
       };
       expect(await a.transport.request(peer(b), message, TIMEOUT_MS)).toEqual({ ...message, from: b.nodeId });
       expect(seen).toEqual([a.nodeId]);
@@ -75,9 +74,13 @@ export function describePeerTransport(name: string, createHarness: () => Promise
       const [a, b, c] = harness.nodes;
       await b.transport.serve(echo(b), stop.signal);
       const ask = (node: TransportNode, i: number) =>
-        node.transport.request(peer(b), { ...plain(node.nodeId), suspects: [`${i}`] }, TIMEOUT_MS);
+        node.transport.request(
+          peer(b),
+          { ...plain(node.nodeId), members: [{ nodeId: `${i}`, startedAt: 1, incarnation: 1, accusers: [] }] },
+          TIMEOUT_MS,
+        );
       const replies = await Promise.all(Array.from({ length: 40 }, (_, i) => ask(i % 2 ? a : c, i)));
-      expect(replies.map((reply) => reply.suspects[0])).toEqual(Array.from({ length: 40 }, (_, i) => `${i}`));
+      expect(replies.map((reply) => reply.members[0]?.nodeId)).toEqual(Array.from({ length: 40 }, (_, i) => `${i}`));
     });
 
     test('a handler that fails makes the request fail with its code', async () => {

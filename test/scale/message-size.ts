@@ -9,10 +9,11 @@ export function messageBytes(message: GossipMessage): number {
   let bytes = textBytes(message.from);
   if (message.digest) bytes += nestedBytes(digestBytes(message.digest));
   if (message.delta) bytes += nestedBytes(deltaBytes(message.delta));
-  for (const { nodeId, startedAt, counter } of message.heartbeats) {
-    bytes += nestedBytes(textBytes(nodeId) + numberBytes(startedAt) + numberBytes(counter));
+  for (const { nodeId, startedAt, incarnation, accusers } of message.members) {
+    let news = textBytes(nodeId) + numberBytes(startedAt) + numberBytes(incarnation);
+    for (const accuser of accusers) news += 1 + varintBytes(accuser.length) + accuser.length;
+    bytes += nestedBytes(news);
   }
-  for (const suspect of message.suspects) bytes += 1 + varintBytes(suspect.length) + suspect.length;
   return bytes;
 }
 

@@ -20,7 +20,7 @@ describePeerTransport('memory', async () => {
   return { nodes: [node('a1'), node('b2'), node('c3')], close: () => undefined };
 });
 
-const message = { from: 'a', heartbeats: [], suspects: [] };
+const message = { from: 'a', members: [] };
 const toB = { nodeId: 'b', address: 'b' };
 const unreachable = { code: 'peer-unreachable' };
 

@@ -3,8 +3,7 @@ export interface GossipMessage {
   readonly from: string;
   readonly digest?: Digest | undefined;
   readonly delta?: Delta | undefined;
-  readonly heartbeats: readonly Heartbeat[];
-  readonly suspects: readonly string[];
+  readonly members: readonly MemberNews[];
 }
 
 export interface Digest {
@@ -25,8 +24,12 @@ export interface GossipRecord {
   readonly value?: string | undefined;
 }
 
-export interface Heartbeat {
+export interface MemberNews {
   readonly nodeId: string;
+  /** Of the agent's run, milliseconds since the epoch. */
   readonly startedAt: number;
-  readonly counter: number;
+  /** Raised by the member itself when it hears that it is accused. */
+  readonly incarnation: number;
+  /** Members that asked it in vain at this incarnation. */
+  readonly accusers: readonly string[];
 }

@@ -1,88 +1,195 @@
 import { describe, expect, it } from 'vitest';
+import type { MemberNews } from '../../../src/core/gossip/message.ts';
 import { FailureDetector } from '../../../src/core/membership.ts';
 
 const INTERVAL = 1_000;
-const LONG = 60_000;
+const LIMIT = 64;
 
-/** A detector at `self` that has heard each of `peers` once at time 0. */
-function detector(peers: readonly string[]): FailureDetector {
+/** A detector at `self` that has heard from each of `peers` at time 0. */
+function detector(...peers: readonly string[]): FailureDetector {
   const made = new FailureDetector({ selfId: 'self', intervalMs: INTERVAL });
+  made.begin(5);
   made.track(['self', ...peers], 0);
-  made.heard(
-    peers.map((nodeId) => ({ nodeId, startedAt: 1, counter: 1 })),
-    0,
-  );
+  for (const peer of peers) made.heard(peer, [alive(peer)], 0);
   return made;
 }
 
+function alive(nodeId: string, incarnation = 1, startedAt = 5): MemberNews {
+  return { nodeId, startedAt, incarnation, accusers: [] };
+}
+
+function accused(nodeId: string, accusers: readonly string[], incarnation = 1): MemberNews {
+  return { nodeId, startedAt: 5, incarnation, accusers };
+}
+
+/** Asks `silent` once per interval, and hears from `others`, until `intervals` of them are over; returns the time. */
+function pass(made: FailureDetector, silent: readonly string[], others: readonly string[], intervals: number): number {
+  let now = 0;
+  for (let i = 1; i <= intervals; i++) {
+    for (const id of silent) made.ask(id, now);
+    now += INTERVAL;
+    for (const id of others) made.heard(id, [], now);
+    made.beat(0, now);
+  }
+  return now;
+}
+
+const newsOf = (made: FailureDetector, nodeId: string, to = 'a') =>
+  made.news(to, LIMIT).find((news) => news.nodeId === nodeId);
+
 describe('failure detector', () => {
-  it('hides a silent member of three only when the other one agrees', () => {
-    const made = detector(['a', 'b']);
-    made.heard([{ nodeId: 'a', startedAt: 1, counter: 2 }], LONG);
-    expect(made.suspects(LONG)).toEqual(['b']);
-    expect(made.liveness('b', false, LONG)).toBe('ready');
-    made.accused('a', ['b'], LONG);
-    expect(made.liveness('b', false, LONG)).toBe('suspect');
-    expect(made.liveness('a', false, LONG)).toBe('ready');
+  it('accuses a member that was asked again and again and does not answer, and hides it when another one agrees', () => {
+    const made = detector('a', 'b');
+    const now = pass(made, ['b'], ['a'], 10);
+    expect(newsOf(made, 'b')).toEqual(accused('b', ['self']));
+    expect(made.liveness('b', false, now)).toBe('ready');
+    made.heard('a', [accused('b', ['a'])], now);
+    expect(made.liveness('b', false, now)).toBe('suspect');
+    expect(made.suspects(now)).toEqual(['b']);
+    expect(made.liveness('a', false, now)).toBe('ready');
   });
 
-  it('takes a member for alive again as soon as its counter advances', () => {
-    const made = detector(['a', 'b']);
-    made.heard([{ nodeId: 'a', startedAt: 1, counter: 2 }], LONG);
-    made.accused('a', ['b'], LONG);
-    made.heard([{ nodeId: 'b', startedAt: 1, counter: 2 }], LONG + 1);
-    expect(made.liveness('b', false, LONG + 1)).toBe('ready');
+  it('waits for a refutation before it hides anybody', () => {
+    const made = detector('a', 'b', 'c');
+    made.heard('a', [accused('b', ['a', 'c'])], 0);
+    expect(made.liveness('b', false, made.timeoutMs() - 1)).toBe('ready');
+    expect(made.liveness('b', false, made.timeoutMs())).toBe('suspect');
   });
 
-  it('does not let an old counter, or one of an earlier run, count as news', () => {
-    const made = detector(['a', 'b']);
-    made.heard([{ nodeId: 'a', startedAt: 5, counter: 1 }], 10);
-    made.heard(
-      [
-        { nodeId: 'a', startedAt: 5, counter: 1 },
-        { nodeId: 'a', startedAt: 1, counter: 900 },
-      ],
-      LONG,
-    );
-    expect(made.heardAgoMs('a', LONG)).toBe(LONG - 10);
+  it('does not accuse whom it has heard from since it asked', () => {
+    const made = detector('a', 'b');
+    for (let i = 0; i < 20; i++) {
+      made.ask('b', i * INTERVAL);
+      if (i % 3 === 0) made.heard('b', [], i * INTERVAL + 1);
+      made.beat(0, i * INTERVAL + 2);
+    }
+    expect(newsOf(made, 'b')).toBeUndefined();
   });
 
-  it('with two members goes by its own silence', () => {
-    const made = detector(['a']);
-    expect(made.liveness('a', false, LONG)).toBe('suspect');
+  it('takes a refutation from anybody, and passes it on', () => {
+    const made = detector('a', 'b', 'c');
+    made.heard('a', [accused('b', ['a', 'c'])], 0);
+    expect(made.liveness('b', false, 9_000)).toBe('suspect');
+    made.heard('c', [alive('b', 2)], 9_000);
+    expect(made.liveness('b', false, 9_000)).toBe('ready');
+    expect(newsOf(made, 'b')).toEqual(alive('b', 2));
   });
 
-  it('accuses nobody when it hears of nobody: it is the one that is cut off', () => {
-    const made = detector(['a', 'b', 'c']);
-    expect(made.suspects(LONG)).toEqual([]);
-    expect(made.liveness('a', false, LONG)).toBe('ready');
+  it('takes a new run of the agent for a refutation', () => {
+    const made = detector('a', 'b', 'c');
+    made.heard('a', [accused('b', ['a', 'c'], 7)], 0);
+    made.heard('b', [alive('b', 1, 6)], 9_000);
+    expect(made.liveness('b', false, 9_000)).toBe('ready');
   });
 
-  it("takes etcd's word as the second accuser, but not against a heartbeat", () => {
-    const made = detector(['a', 'b', 'c']);
-    expect(made.liveness('a', true, LONG)).toBe('down');
-    expect(made.liveness('a', true, 10)).toBe('ready');
+  it('ignores what was said of an earlier incarnation, and tells whoever still says it', () => {
+    const made = detector('a', 'b', 'c');
+    made.heard('b', [alive('b', 2)], 0);
+    for (let i = 0; i < 50; i++) made.news('c', LIMIT);
+    expect(newsOf(made, 'b')).toBeUndefined();
+    made.heard('a', [accused('b', ['a', 'c'])], 0);
+    expect(made.liveness('b', false, 9_000)).toBe('ready');
+    expect(newsOf(made, 'b')).toEqual(alive('b', 2));
   });
 
-  it('lets accusations age', () => {
-    const made = detector(['a', 'b']);
-    made.accused('a', ['b'], 0);
-    made.heard([{ nodeId: 'a', startedAt: 1, counter: 2 }], LONG);
-    expect(made.liveness('b', false, LONG)).toBe('ready');
+  it('refutes what it hears of itself', () => {
+    const made = detector('a', 'b');
+    expect(made.heard('a', [accused('self', ['b'])], 0)).toBe(true);
+    expect(made.news('a', LIMIT)[0]).toEqual(alive('self', 2));
+    expect(made.heard('a', [accused('self', ['b'])], 0)).toBe(false);
   });
 
-  it('stretches its time-outs while it runs late itself', () => {
-    const made = detector(['a', 'b']);
+  it('tells an accused member so, whatever else there is to tell', () => {
+    const made = detector('a', 'b', 'c');
+    made.heard('a', [accused('b', ['a'])], 0);
+    for (let i = 0; i < 50; i++) made.news('c', LIMIT);
+    expect(made.news('b', 2)).toEqual([alive('self'), accused('b', ['a'])]);
+  });
+
+  it('names only itself while there is no news', () => {
+    const made = detector('a', 'b', 'c');
+    expect(made.news('a', LIMIT)).toEqual([alive('self')]);
+  });
+
+  it('repeats accusations for good, and other news so often only that all get it', () => {
+    const made = detector('a', 'b', 'c');
+    made.heard('a', [accused('b', ['a']), alive('c', 2)], 0);
+    expect(made.news('a', LIMIT)).toHaveLength(3);
+    for (let i = 0; i < 50; i++) made.news('a', LIMIT);
+    expect(made.news('a', LIMIT)).toEqual([alive('self'), accused('b', ['a'])]);
+  });
+
+  it('does not go by one accuser, nor by accusers that are accused themselves', () => {
+    const made = detector('a', 'b', 'c', 'd');
+    made.heard('a', [accused('d', ['a'])], 0);
+    expect(made.liveness('d', false, 60_000)).toBe('ready');
+    made.heard('a', [accused('d', ['b'])], 0);
+    expect(made.liveness('d', false, 60_000)).toBe('suspect');
+    made.heard('a', [accused('b', ['c'])], 0);
+    expect(made.liveness('d', false, 60_000)).toBe('ready');
+  });
+
+  it('with two members goes by its own asking', () => {
+    const made = detector('a');
+    expect(made.liveness('a', false, pass(made, ['a'], [], 10))).toBe('suspect');
+  });
+
+  it('accuses nobody when nobody answers: it is the one that is cut off', () => {
+    const made = detector('a', 'b', 'c');
+    const now = pass(made, ['a', 'b', 'c'], [], 30);
+    expect(made.news('a', LIMIT)).toEqual([alive('self')]);
+    expect(made.liveness('a', false, now)).toBe('ready');
+  });
+
+  it('does not count the time in which it was late itself', () => {
+    const made = detector('a', 'b', 'c');
+    for (let i = 0; i < 5; i++) made.ask('b', 0);
+    made.heard('a', [], 9_000);
+    made.beat(8_000, 9_000);
+    expect(newsOf(made, 'b')).toBeUndefined();
+    expect(made.toAsk(8, 9_000)).toEqual(new Set(['b']));
+  });
+
+  it('waits longer while it runs late itself', () => {
+    const made = detector('a', 'b');
     const before = made.timeoutMs();
-    for (let i = 0; i < 10; i++) made.beat(5 * INTERVAL);
+    for (let i = 0; i < 10; i++) made.beat(5 * INTERVAL, 0);
     expect(made.timeoutMs()).toBe(before * 3);
-    for (let i = 0; i < 10; i++) made.beat(0);
+    for (let i = 0; i < 10; i++) made.beat(0, 0);
     expect(made.timeoutMs()).toBe(before);
   });
 
-  it('gives a new member a whole time-out', () => {
-    const made = detector(['a']);
-    made.track(['self', 'a', 'late'], LONG);
-    expect(made.suspects(LONG + 10)).not.toContain('late');
+  it("takes etcd's word as the second accuser, but not against a member that answers", () => {
+    const made = detector('a', 'b', 'c');
+    expect(made.liveness('a', true, 10)).toBe('ready');
+    made.heard('b', [accused('a', ['b'])], 10);
+    expect(made.liveness('a', true, 10)).toBe('down');
+    expect(made.liveness('a', false, 10)).toBe('ready');
+  });
+
+  it('takes a member that it never met for down when etcd does not know it either', () => {
+    const made = detector('a');
+    made.track(['self', 'a', 'late'], 0);
+    expect(made.liveness('late', true, 0)).toBe('down');
+    expect(made.liveness('late', false, 0)).toBe('ready');
+  });
+
+  it('asks who is about to be hidden, so many at a time', () => {
+    const made = detector('a', 'b', 'c', 'd');
+    made.heard('a', [accused('b', ['a']), accused('c', ['a'])], 0);
+    expect(made.toAsk(8, 0).size).toBe(0);
+    const halfway = made.timeoutMs() / 2;
+    expect(made.toAsk(8, halfway)).toEqual(new Set(['b', 'c']));
+    expect(made.toAsk(1, halfway).size).toBe(1);
+  });
+
+  it('forgets who is no member any more', () => {
+    const made = detector('a', 'b', 'c');
+    made.heard('a', [accused('b', ['a', 'c'])], 0);
+    made.track(['self', 'a', 'c'], 0);
+    expect(made.suspects(60_000)).toEqual([]);
+    expect(made.news('a', LIMIT)).toEqual([alive('self')]);
+    expect(made.heardAgoMs('b', 0)).toBeUndefined();
+    expect(made.heardAgoMs('a', 7)).toBe(7);
   });
 });

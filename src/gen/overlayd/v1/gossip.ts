@@ -31,10 +31,8 @@ export interface GossipMessage {
   delta?:
     | Delta
     | undefined;
-  /** Liveness as the sender knows it, of itself and others. */
-  heartbeats: Heartbeat[];
-  /** Node ids that the sender itself no longer hears of. */
-  suspects: string[];
+  /** Of the sender first, then what changed lately of others. */
+  members: MemberNews[];
 }
 
 /**
@@ -63,15 +61,18 @@ export interface Record {
   value?: string | undefined;
 }
 
-export interface Heartbeat {
+export interface MemberNews {
   nodeId: string;
-  /** Of the agent's run; a newer run starts again at 1. */
+  /** Of the agent's run; a later run makes everything said of earlier ones void. */
   startedAt: number;
-  counter: number;
+  /** Raised by the member itself when it hears that it is accused; makes what was said of lower ones void. */
+  incarnation: number;
+  /** Node ids of members that asked it in vain at this incarnation. */
+  accusers: string[];
 }
 
 function createBaseGossipMessage(): GossipMessage {
-  return { from: "", digest: undefined, delta: undefined, heartbeats: [], suspects: [] };
+  return { from: "", digest: undefined, delta: undefined, members: [] };
 }
 
 export const GossipMessage: MessageFns<GossipMessage> = {
@@ -85,11 +86,8 @@ export const GossipMessage: MessageFns<GossipMessage> = {
     if (message.delta !== undefined) {
       Delta.encode(message.delta, writer.uint32(26).fork()).join();
     }
-    for (const v of message.heartbeats) {
-      Heartbeat.encode(v!, writer.uint32(34).fork()).join();
-    }
-    for (const v of message.suspects) {
-      writer.uint32(42).string(v!);
+    for (const v of message.members) {
+      MemberNews.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -136,15 +134,7 @@ export const GossipMessage: MessageFns<GossipMessage> = {
               break;
             }
 
-            message.heartbeats.push(Heartbeat.decode(reader, reader.uint32()));
-            continue;
-          }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.suspects.push(reader.string());
+            message.members.push(MemberNews.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -169,8 +159,7 @@ export const GossipMessage: MessageFns<GossipMessage> = {
       ? Digest.fromPartial(object.digest)
       : undefined;
     message.delta = (object.delta !== undefined && object.delta !== null) ? Delta.fromPartial(object.delta) : undefined;
-    message.heartbeats = object.heartbeats?.map((e) => Heartbeat.fromPartial(e)) || [];
-    message.suspects = object.suspects?.map((e) => e) || [];
+    message.members = object.members?.map((e) => MemberNews.fromPartial(e)) || [];
     return message;
   },
 };
@@ -414,25 +403,28 @@ export const Record: MessageFns<Record> = {
   },
 };
 
-function createBaseHeartbeat(): Heartbeat {
-  return { nodeId: "", startedAt: 0, counter: 0 };
+function createBaseMemberNews(): MemberNews {
+  return { nodeId: "", startedAt: 0, incarnation: 0, accusers: [] };
 }
 
-export const Heartbeat: MessageFns<Heartbeat> = {
-  encode(message: Heartbeat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const MemberNews: MessageFns<MemberNews> = {
+  encode(message: MemberNews, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.nodeId !== "") {
       writer.uint32(10).string(message.nodeId);
     }
     if (message.startedAt !== 0) {
       writer.uint32(16).int64(message.startedAt);
     }
-    if (message.counter !== 0) {
-      writer.uint32(24).int64(message.counter);
+    if (message.incarnation !== 0) {
+      writer.uint32(24).int64(message.incarnation);
+    }
+    for (const v of message.accusers) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): Heartbeat {
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberNews {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -441,7 +433,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseHeartbeat();
+      const message = createBaseMemberNews();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -466,7 +458,15 @@ export const Heartbeat: MessageFns<Heartbeat> = {
               break;
             }
 
-            message.counter = longToNumber(reader.int64());
+            message.incarnation = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.accusers.push(reader.string());
             continue;
           }
         }
@@ -481,14 +481,15 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
   },
 
-  create(base?: DeepPartial<Heartbeat>): Heartbeat {
-    return Heartbeat.fromPartial(base ?? {});
+  create(base?: DeepPartial<MemberNews>): MemberNews {
+    return MemberNews.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<Heartbeat>): Heartbeat {
-    const message = createBaseHeartbeat();
+  fromPartial(object: DeepPartial<MemberNews>): MemberNews {
+    const message = createBaseMemberNews();
     message.nodeId = object.nodeId ?? "";
     message.startedAt = object.startedAt ?? 0;
-    message.counter = object.counter ?? 0;
+    message.incarnation = object.incarnation ?? 0;
+    message.accusers = object.accusers?.map((e) => e) || [];
     return message;
   },
 };

@@ -44,7 +44,7 @@ async function createNode(options: { port?: number; authority?: typeof ca; isMem
 
 type Node = Awaited<ReturnType<typeof createNode>>;
 const peer = (node: Node) => ({ nodeId: node.nodeId, address: node.address() });
-const plain = (node: Node): GossipMessage => ({ from: node.nodeId, heartbeats: [], suspects: [] });
+const plain = (node: Node): GossipMessage => ({ from: node.nodeId, members: [] });
 const serve = (node: Node, signal = new AbortController().signal) =>
   node.transport.serve(async () => plain(node), signal);
 
