@@ -93,3 +93,13 @@ export function goal(bound: number, against?: Goal['against']): Goal {
 export function stretch(bound: number, against?: Goal['against']): Goal {
   return { level: 'stretch', bound, ...(against === undefined ? {} : { against }) };
 }
+
+/** A row of which less is better: a time, a cost. */
+export function lower(name: string, title: string, unit: string, ...goals: readonly Goal[]): Row {
+  return { name, title, unit, better: 'lower', goals };
+}
+
+/** A row of which more is better: a rate. */
+export function higher(name: string, title: string, unit: string, ...goals: readonly Goal[]): Row {
+  return { name, title, unit, better: 'higher', goals };
+}

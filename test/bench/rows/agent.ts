@@ -4,7 +4,17 @@ import { settle, timed } from '../clock.ts';
 import { connect, disconnect, openControl } from '../control.ts';
 import { engineConnect, engineDisconnect } from '../engine-api.ts';
 import { BENCH_IMAGE } from '../image.ts';
-import { type Context, type Experiment, goal, OVERLAYD, type Prepared, type Sample, SWARM, stretch } from '../row.ts';
+import {
+  type Context,
+  type Experiment,
+  goal,
+  lower,
+  OVERLAYD,
+  type Prepared,
+  type Sample,
+  SWARM,
+  stretch,
+} from '../row.ts';
 import { NETWORK, removeContainers, startContainer } from '../shared-lab.ts';
 import { quantile } from '../statistics.ts';
 
@@ -33,9 +43,9 @@ what the command itself takes to start is left out. One container is on the netw
 the other, each followed by its detach, with pauses of ${IDLE_MS} ms.`,
   sides: [OVERLAYD, SWARM],
   rows: [
-    { name: 'attach-p50', title: 'attach, p50', unit: 'ms', better: 'lower', goals: [goal(30), stretch(12)] },
-    { name: 'attach-p99', title: 'attach, p99', unit: 'ms', better: 'lower', goals: [goal(100), stretch(40)] },
-    { name: 'detach-p50', title: 'detach, p50', unit: 'ms', better: 'lower' },
+    lower('attach-p50', 'attach, p50', 'ms', goal(30), stretch(12)),
+    lower('attach-p99', 'attach, p99', 'ms', goal(100), stretch(40)),
+    lower('detach-p50', 'detach, p50', 'ms'),
   ],
   lab: 'shared',
   async prepare(context): Promise<Prepared> {
@@ -99,15 +109,9 @@ const attachMany: Experiment = {
 ${MANY} running containers are connected by Docker's API at once.`,
   sides: [OVERLAYD, SWARM],
   rows: [
-    {
-      name: 'attach-64',
-      title: `${MANY} attaches at once, total`,
-      unit: 'ms',
-      better: 'lower',
-      goals: [goal(1_500), stretch(600)],
-    },
-    { name: 'detach-64', title: `${MANY} detaches at once, total`, unit: 'ms', better: 'lower' },
-    { name: 'attach-64-commands', title: `${MANY} commands at once, total`, unit: 'ms', better: 'lower' },
+    lower('attach-64', `${MANY} attaches at once, total`, 'ms', goal(1_500), stretch(600)),
+    lower('detach-64', `${MANY} detaches at once, total`, 'ms'),
+    lower('attach-64-commands', `${MANY} commands at once, total`, 'ms'),
   ],
   lab: 'shared',
   rounds: 5,

@@ -3,7 +3,7 @@ import type { Host } from '../../lab/host.ts';
 import { until } from '../../lab/until.ts';
 import { settle, timed } from '../clock.ts';
 import { BENCH_IMAGE } from '../image.ts';
-import { type Experiment, floor, goal, OVERLAYD, type Sample, type Side, SWARM, stretch } from '../row.ts';
+import { type Experiment, floor, goal, lower, OVERLAYD, type Sample, type Side, SWARM, stretch } from '../row.ts';
 import { NETWORK, type Overlay, removeContainers, startContainer } from '../shared-lab.ts';
 
 const NAME_WATCH = fileURLToPath(new URL('../name-watch.ts', import.meta.url));
@@ -43,19 +43,14 @@ overlayd's network and on Swarm's. Between two of them nothing happens for ${IDL
 that its address.`,
   sides: [OVERLAYD, OVERLAYD_BY_DOCKER, SWARM, floor('veth by ip')],
   rows: [
-    {
-      name: 'network-connect',
-      title: '`overlayd network connect` (Swarm: `docker network connect`)',
-      unit: 'ms',
-      better: 'lower',
-      goals: [goal(0.5, 'swarm'), stretch(0.25, 'swarm')],
-    },
-    {
-      name: 'docker-network-connect',
-      title: '`docker network connect` on either',
-      unit: 'ms',
-      better: 'lower',
-    },
+    lower(
+      'network-connect',
+      '`overlayd network connect` (Swarm: `docker network connect`)',
+      'ms',
+      goal(0.5, 'swarm'),
+      stretch(0.25, 'swarm'),
+    ),
+    lower('docker-network-connect', '`docker network connect` on either', 'ms'),
   ],
   lab: 'shared',
   rounds: 11,
@@ -111,8 +106,8 @@ run on an overlay network has one with \`--network none\` right before it; "netw
 floor is \`--network none\`.`,
   sides: [OVERLAYD, SWARM, floor('network none')],
   rows: [
-    { name: 'docker-run', title: '`docker run --rm … true`', unit: 'ms', better: 'lower' },
-    { name: 'docker-run-network', title: "of it the network's part", unit: 'ms', better: 'lower' },
+    lower('docker-run', '`docker run --rm … true`', 'ms'),
+    lower('docker-run-network', "of it the network's part", 'ms'),
   ],
   lab: 'shared',
   async prepare(context) {
@@ -139,8 +134,8 @@ const name: Experiment = {
 server for that name every 2 ms. "After the command" is 0 where the name was known before \`docker run\` had returned.`,
   sides: [OVERLAYD, SWARM],
   rows: [
-    { name: 'docker-name', title: '`docker run -d` returned → name on the other host', unit: 'ms', better: 'lower' },
-    { name: 'docker-name-whole', title: '`docker run -d` begun → name on the other host', unit: 'ms', better: 'lower' },
+    lower('docker-name', '`docker run -d` returned → name on the other host', 'ms'),
+    lower('docker-name-whole', '`docker run -d` begun → name on the other host', 'ms'),
   ],
   lab: 'shared',
   async prepare(context) {

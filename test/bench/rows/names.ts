@@ -3,7 +3,7 @@ import { nowMs, settle } from '../clock.ts';
 import { connect, disconnect, gatewayOf, openControl } from '../control.ts';
 import { engineConnect, engineDisconnect } from '../engine-api.ts';
 import { inEngineContainer, inNamespace, type Lookout, openLookout, type Sighting, seenByAll } from '../lookout.ts';
-import { type Experiment, goal, OVERLAYD, type Prepared, type Sample, SWARM, stretch } from '../row.ts';
+import { type Experiment, goal, lower, OVERLAYD, type Prepared, type Sample, SWARM, stretch } from '../row.ts';
 import { NETWORK, type Overlay, removeContainers, type SharedLab, startContainer } from '../shared-lab.ts';
 import { quantile } from '../statistics.ts';
 
@@ -45,18 +45,12 @@ Docker's on the other, and when it has the address opens a TCP connection to a c
 refused. From the moment the call has returned until the slower host; 0 where that was before. 20 attaches (Swarm: 5).`,
   sides: [OVERLAYD, SWARM],
   rows: [
-    { name: 'name-spread-p50', title: 'attach returned → name elsewhere, p50', unit: 'ms', better: 'lower' },
-    { name: 'name-spread-p99', title: 'attach returned → name elsewhere, p99', unit: 'ms', better: 'lower' },
-    { name: 'reach-spread-p50', title: 'attach returned → name and packets, p50', unit: 'ms', better: 'lower' },
-    {
-      name: 'reach-spread-p99',
-      title: 'attach returned → name and packets, p99',
-      unit: 'ms',
-      better: 'lower',
-      goals: [goal(100), stretch(20)],
-    },
-    { name: 'name-gone-p50', title: 'detach returned → name gone elsewhere, p50', unit: 'ms', better: 'lower' },
-    { name: 'name-gone-p99', title: 'detach returned → name gone elsewhere, p99', unit: 'ms', better: 'lower' },
+    lower('name-spread-p50', 'attach returned → name elsewhere, p50', 'ms'),
+    lower('name-spread-p99', 'attach returned → name elsewhere, p99', 'ms'),
+    lower('reach-spread-p50', 'attach returned → name and packets, p50', 'ms'),
+    lower('reach-spread-p99', 'attach returned → name and packets, p99', 'ms', goal(100), stretch(20)),
+    lower('name-gone-p50', 'detach returned → name gone elsewhere, p50', 'ms'),
+    lower('name-gone-p99', 'detach returned → name gone elsewhere, p99', 'ms'),
   ],
   lab: 'shared',
   rounds: 5,
@@ -136,14 +130,8 @@ Swarm's. On the others a container each asks for their names every 2 ms. Until t
 the cable is put back, until all have it again. Both sides are measured by the same cut.`,
   sides: [OVERLAYD, SWARM],
   rows: [
-    {
-      name: 'cut-off-hidden',
-      title: 'host cut off → its names hidden',
-      unit: 's',
-      better: 'lower',
-      goals: [goal(10), stretch(5)],
-    },
-    { name: 'cut-off-shown', title: 'cable back → its names shown', unit: 's', better: 'lower', goals: [goal(2)] },
+    lower('cut-off-hidden', 'host cut off → its names hidden', 's', goal(10), stretch(5)),
+    lower('cut-off-shown', 'cable back → its names shown', 's', goal(2)),
   ],
   lab: 'shared',
   rounds: 5,

@@ -1,5 +1,16 @@
 import { openPairs } from '../pairs.ts';
-import { type Experiment, floor, type Goal, goal, OVERLAYD, type Sample, SWARM, stretch } from '../row.ts';
+import {
+  type Experiment,
+  floor,
+  type Goal,
+  goal,
+  higher,
+  lower,
+  OVERLAYD,
+  type Sample,
+  SWARM,
+  stretch,
+} from '../row.ts';
 
 const SIDES = [OVERLAYD, SWARM, floor('raw underlay')];
 /** In which `/proc/stat` counts. */
@@ -31,8 +42,8 @@ that of the whole machine meanwhile, both hosts and both iperf3 included. For th
 the network namespaces of their hosts, which one veth pair each and a bridge join.`,
     sides: SIDES,
     rows: [
-      { name, title: `TCP throughput, ${title}`, unit: 'Gbit/s', better: 'higher', goals },
-      { name: cpu, title: `processor time, ${title}`, unit: 's/GB', better: 'lower' },
+      higher(name, `TCP throughput, ${title}`, 'Gbit/s', ...goals),
+      lower(cpu, `processor time, ${title}`, 's/GB'),
     ],
     lab: 'shared',
     rounds: flows === 1 ? 7 : 5,
@@ -65,15 +76,9 @@ function requestResponse(name: string, protocol: 'TCP' | 'UDP', goals: readonly 
 there and back over ${protocol}, the next request when the response is here. The times are of whole round trips.`,
     sides: SIDES,
     rows: [
-      { name, title: `${protocol} requests and responses`, unit: '1/s', better: 'higher', goals },
-      { name: `${name}-p50`, title: `${protocol} round trip, p50`, unit: 'µs', better: 'lower' },
-      {
-        name: `${name}-p99`,
-        title: `${protocol} round trip, p99`,
-        unit: 'µs',
-        better: 'lower',
-        goals: [goal(1, 'swarm')],
-      },
+      higher(name, `${protocol} requests and responses`, '1/s', ...goals),
+      lower(`${name}-p50`, `${protocol} round trip, p50`, 'µs'),
+      lower(`${name}-p99`, `${protocol} round trip, p99`, 'µs', goal(1, 'swarm')),
     ],
     lab: 'shared',
     async prepare(context) {

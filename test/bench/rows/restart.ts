@@ -5,7 +5,7 @@ import { nowMs, settle, timed } from '../clock.ts';
 import { gatewayOf, openControl } from '../control.ts';
 import { startInside } from '../inside-process.ts';
 import { inNamespace } from '../lookout.ts';
-import { type Experiment, floor, goal, OVERLAYD, type Prepared, type Sample, SWARM, stretch } from '../row.ts';
+import { type Experiment, floor, goal, lower, OVERLAYD, type Prepared, type Sample, SWARM, stretch } from '../row.ts';
 import { NETWORK } from '../shared-lab.ts';
 
 const OUTAGE = fileURLToPath(new URL('../programs/outage.ts', import.meta.url));
@@ -19,10 +19,10 @@ until it answers a call, and until it says that all is well: etcd followed, ever
 to its end, beside Docker's. Floor: \`node -e 0\`.`,
   sides: [OVERLAYD, SWARM, floor('node -e 0')],
   rows: [
-    { name: 'agent-answers', title: 'agent started → answers', unit: 'ms', better: 'lower' },
-    { name: 'agent-ready', title: 'agent started → ready', unit: 'ms', better: 'lower' },
-    { name: 'command-version', title: '`overlayd --version` (`docker --version`)', unit: 'ms', better: 'lower' },
-    { name: 'command-list', title: '`overlayd network ls` (`docker network ls`)', unit: 'ms', better: 'lower' },
+    lower('agent-answers', 'agent started → answers', 'ms'),
+    lower('agent-ready', 'agent started → ready', 'ms'),
+    lower('command-version', '`overlayd --version` (`docker --version`)', 'ms'),
+    lower('command-list', '`overlayd network ls` (`docker network ls`)', 'ms'),
   ],
   lab: 'shared',
   async prepare(context): Promise<Prepared> {
@@ -86,34 +86,10 @@ for a name every 2 ms: the longest time between two answered questions, less tho
 restarted without its containers, so there is nothing to compare.`,
   sides: [OVERLAYD],
   rows: [
-    {
-      name: 'lost-when-killed',
-      title: 'packets lost, agent killed',
-      unit: 'of 3000',
-      better: 'lower',
-      goals: [goal(0)],
-    },
-    {
-      name: 'lost-when-stopped',
-      title: 'packets lost, agent restarted',
-      unit: 'of 3000',
-      better: 'lower',
-      goals: [goal(0)],
-    },
-    {
-      name: 'names-when-killed',
-      title: 'names unavailable, agent killed',
-      unit: 'ms',
-      better: 'lower',
-      goals: [goal(1_000), stretch(0)],
-    },
-    {
-      name: 'names-when-stopped',
-      title: 'names unavailable, agent restarted',
-      unit: 'ms',
-      better: 'lower',
-      goals: [goal(1_000), stretch(0)],
-    },
+    lower('lost-when-killed', 'packets lost, agent killed', 'of 3000', goal(0)),
+    lower('lost-when-stopped', 'packets lost, agent restarted', 'of 3000', goal(0)),
+    lower('names-when-killed', 'names unavailable, agent killed', 'ms', goal(1_000), stretch(0)),
+    lower('names-when-stopped', 'names unavailable, agent restarted', 'ms', goal(1_000), stretch(0)),
   ],
   lab: 'shared',
   rounds: 5,
