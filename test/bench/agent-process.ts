@@ -33,6 +33,12 @@ export function residentBytes(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1]) * KIB;
 }
 
+/** Of the process and all that it started; pages that several of them share count once (`Pss` of proc(5)). */
+export function proportionalBytes(pid: number): number {
+  const own = Number(/^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) * KIB;
+  return childrenOf(pid).reduce((sum, child) => sum + proportionalBytes(child), own);
+}
+
 function read(path: string): string {
   try {
     return readFileSync(path, 'utf8');

@@ -6,7 +6,7 @@ import { renderMarkdown } from './report.ts';
 import { type ExperimentResult, type Results, verdict } from './results.ts';
 import type { Column } from './row.ts';
 import { median } from './statistics.ts';
-import { type BarGroup, renderBars, renderLines, type Series } from './svg.ts';
+import { type BarGroup, drawBars, drawLines, type Panel, renderFigure, type Series } from './svg.ts';
 
 const PAGE = join(ROOT, 'docs/benchmarks.md');
 const FIGURES = join(ROOT, 'docs/benchmarks');
@@ -26,13 +26,13 @@ function hasFigure({ rows }: ExperimentResult): boolean {
 }
 
 function drawFigure(experiment: ExperimentResult): string {
-  return experiment.rows.some(({ x }) => x !== undefined)
-    ? renderLines(seriesOf(experiment), { xLabel: experiment.xLabel ?? '', yLabel: experiment.rows[0]?.unit ?? '' })
-    : renderBars(groupsOf(experiment));
+  const bars = groupsOf(experiment);
+  return renderFigure([...(bars.length > 0 ? [drawBars(bars)] : []), ...curvesOf(experiment)]);
 }
 
 function groupsOf({ rows, sides }: ExperimentResult): readonly BarGroup[] {
-  return rows.map(({ title, unit, better, samples }) => ({
+  const single = rows.filter(({ curve }) => curve === undefined);
+  return single.map(({ title, unit, better, samples }) => ({
     title: `${title}, ${unit} (${better} is better)`,
     bars: sides
       .filter(({ name }) => samples[name] !== undefined)
@@ -44,14 +44,24 @@ function groupsOf({ rows, sides }: ExperimentResult): readonly BarGroup[] {
   }));
 }
 
-function seriesOf({ rows, sides }: ExperimentResult): readonly Series[] {
-  return sides.map(({ name, label, column }) => ({
-    label,
-    colour: COLOUR[column],
-    points: rows
-      .filter(({ x, samples }) => x !== undefined && samples[name] !== undefined)
-      .map(({ x, samples }) => [x!, median(samples[name]!)] as const),
-  }));
+/** A panel for each curve. */
+function curvesOf({ rows, sides, xLabel = '' }: ExperimentResult): readonly Panel[] {
+  const curves = Map.groupBy(rows, ({ curve }) => curve?.title);
+  curves.delete(undefined);
+  return [...curves].map(([title, points]) => {
+    const { unit, better } = points[0]!;
+    const series = sides.map(
+      ({ name, label, column }): Series => ({
+        label,
+        colour: COLOUR[column],
+        points: points.flatMap(({ curve, samples }) =>
+          samples[name] === undefined ? [] : [[curve!.x, median(samples[name])] as const],
+        ),
+      }),
+    );
+    const drawn = series.filter((one) => one.points.length > 0);
+    return drawLines(drawn, { xLabel, yLabel: `${title}, ${unit} (${better} is better)` });
+  });
 }
 
 function renderPage(results: Results): string {

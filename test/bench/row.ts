@@ -30,8 +30,8 @@ export interface Row {
   readonly unit: string;
   readonly better: 'higher' | 'lower';
   readonly goals?: readonly Goal[];
-  /** Where this row lies on the experiment's horizontal axis; rows that have one are drawn as a line. */
-  readonly x?: number;
+  /** Rows of one title are drawn as a line over the experiment's horizontal axis. */
+  readonly curve?: { readonly title: string; readonly x: number };
 }
 
 /** One sample of each row that this side has a figure for, by the row's name. */
@@ -62,7 +62,7 @@ export interface Experiment {
   readonly warmUp?: boolean;
   /** Of one `measure`. 60 s. */
   readonly limitMs?: number;
-  /** Of the horizontal axis, when rows have an `x`. */
+  /** Of the horizontal axis, when rows lie on curves. */
   readonly xLabel?: string;
   prepare(context: Context): Promise<Prepared>;
 }

@@ -29,8 +29,27 @@ export interface Axes {
   readonly yLabel: string;
 }
 
+/** A part of a figure, from its own upper edge. */
+export interface Panel {
+  readonly height: number;
+  readonly parts: readonly string[];
+}
+
+/** Panels below each other. */
+export function renderFigure(panels: readonly Panel[]): string {
+  let height = 0;
+  const groups = panels.map((panel) => {
+    const group = `<g transform="translate(0 ${height})">\n${panel.parts.join('\n')}\n</g>`;
+    height += panel.height;
+    return group;
+  });
+  const size = `width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}"`;
+  const ground = `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${FONT}><title>As measured; the figures are in the table</title>\n${[ground, ...groups].join('\n')}\n</svg>\n`;
+}
+
 /** Groups below each other, each with a scale of its own from 0; a thin line from the least to the greatest sample. */
-export function renderBars(groups: readonly BarGroup[]): string {
+export function drawBars(groups: readonly BarGroup[]): Panel {
   const left = 170;
   const room = WIDTH - left - 90;
   const parts: string[] = [];
@@ -51,11 +70,11 @@ export function renderBars(groups: readonly BarGroup[]): string {
     }
     y += 12;
   }
-  return wrap(y, parts);
+  return { height: y, parts };
 }
 
 /** From 0 upward; sideways by powers of ten when the points are far apart. */
-export function renderLines(series: readonly Series[], { xLabel, yLabel }: Axes): string {
+export function drawLines(series: readonly Series[], { xLabel, yLabel }: Axes): Panel {
   const [left, right, top, bottom] = [70, WIDTH - 30, 50, 320];
   const points = series.flatMap((one) => one.points);
   const xs = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b);
@@ -84,7 +103,7 @@ export function renderLines(series: readonly Series[], { xLabel, yLabel }: Axes)
     parts.push(`<rect x="${left + index * 170}" y="26" width="12" height="12" fill="${paint(colour)}"/>`);
     parts.push(text(left + index * 170 + 17, 36, label));
   });
-  return wrap(bottom + 46, parts);
+  return { height: bottom + 56, parts };
 }
 
 /** 1, 2 or 5 times a power of ten, not below the given. */
@@ -108,10 +127,4 @@ function line([x1, y1]: readonly [number, number], [x2, y2]: readonly [number, n
 function text(x: number, y: number, words: string, attributes = ''): string {
   const escaped = words.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('`', '');
   return `<text x="${px(x)}" y="${px(y)}" ${attributes}>${escaped}</text>`;
-}
-
-function wrap(height: number, parts: readonly string[]): string {
-  const size = `width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}"`;
-  const ground = `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${FONT}><title>As measured; the figures are in the table</title>\n${[ground, ...parts].join('\n')}\n</svg>\n`;
 }

@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { renderLines } from '../bench/svg.ts';
+import { drawLines, renderFigure } from '../bench/svg.ts';
 import { ROOT } from '../lab/host.ts';
 import { distributionOf } from './distribution.ts';
 import { LATENCY_MS, type Measurements, measure } from './experiment.ts';
@@ -135,7 +135,7 @@ function renderTable(sizes: readonly Size[], settings: Settings): string {
 function writePage(sizes: readonly Size[], settings: Settings): void {
   const [headings = [], ...columns] = rows(sizes, settings);
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  const figure = renderLines(
+  const curves = drawLines(
     [
       {
         label: 'attach seen by a node, p99',
@@ -157,7 +157,7 @@ function writePage(sizes: readonly Size[], settings: Settings): void {
   );
   const folder = join(ROOT, 'docs/scale');
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'time.svg'), figure);
+  writeFileSync(join(folder, 'time.svg'), renderFigure([curves]));
   const command = `npm run sim -- --nodes ${settings.nodes} --loss ${settings.loss * 100} --seeds ${settings.seeds} --starved ${settings.starved * 100}`;
   const page = `# Scale
 

@@ -3,7 +3,7 @@ import { attach } from '../../lab/network.ts';
 import { settle } from '../clock.ts';
 import { connect, disconnect, openControl } from '../control.ts';
 import { engineConnect, engineDisconnect } from '../engine-api.ts';
-import { type Experiment, OVERLAYD, type Prepared, type Sample, SWARM } from '../row.ts';
+import { type Experiment, lower, OVERLAYD, type Prepared, type Sample, SWARM } from '../row.ts';
 import { NETWORK, removeContainers, type SharedLab, startContainer } from '../shared-lab.ts';
 import { countTraffic, difference, stopCounting, trafficOf } from '../traffic.ts';
 
@@ -44,9 +44,9 @@ same ones. Counted are sent and received bytes with all headers from IP on: with
 the cluster's state (etcd; Swarm: its manager).`,
   sides: [OVERLAYD, SWARM],
   rows: [
-    { name: 'idle-gossip', title: 'idle, with the other members', unit: 'kB/min', better: 'lower' },
-    { name: 'idle-store', title: 'idle, with etcd (Swarm: manager)', unit: 'kB/min', better: 'lower' },
-    { name: 'idle-writes', title: 'idle, writes to etcd by the cluster', unit: '1/min', better: 'lower' },
+    lower('idle-gossip', 'idle, with the other members', 'kB/min'),
+    lower('idle-store', 'idle, with etcd (Swarm: manager)', 'kB/min'),
+    lower('idle-writes', 'idle, writes to etcd by the cluster', '1/min'),
   ],
   lab: 'shared',
   rounds: 5,
@@ -92,9 +92,9 @@ const attachCost: Experiment = {
 Swarm's manager; bytes as of "What an idle node says", ${SPREAD_MS / 1_000} seconds after the last one included.`,
   sides: [OVERLAYD, SWARM],
   rows: [
-    { name: 'attach-gossip', title: 'attach and detach, with the other members', unit: 'kB', better: 'lower' },
-    { name: 'attach-store', title: 'attach and detach, with etcd (Swarm: manager)', unit: 'kB', better: 'lower' },
-    { name: 'attach-writes', title: 'attach and detach, writes to etcd', unit: '1', better: 'lower' },
+    lower('attach-gossip', 'attach and detach, with the other members', 'kB'),
+    lower('attach-store', 'attach and detach, with etcd (Swarm: manager)', 'kB'),
+    lower('attach-writes', 'attach and detach, writes to etcd', '1'),
   ],
   lab: 'shared',
   rounds: 3,

@@ -1,5 +1,5 @@
 import { untilReady } from '../../lab/cluster.ts';
-import { agentPid, cpuMs, residentBytes } from '../agent-process.ts';
+import { agentPid, cpuMs, proportionalBytes, residentBytes } from '../agent-process.ts';
 import { settle, timed } from '../clock.ts';
 import { connect, disconnect, gatewayOf, openControl } from '../control.ts';
 import { fullLoad, latencies, queriesPerSecond, questions, STEADY_RATE, steadyLoad } from '../dns-load.ts';
@@ -10,6 +10,8 @@ import {
   type Experiment,
   floor,
   goal,
+  higher,
+  lower,
   OVERLAYD,
   type Prepared,
   type Row,
@@ -30,7 +32,7 @@ function rowsAt(counts: readonly number[], row: Row, at: Readonly<Record<number,
     ...row,
     name: `${row.name}-${count}`,
     title: `${row.title}, ${text(count)} endpoints`,
-    x: count,
+    curve: { title: row.title, x: count },
     ...at[count],
   }));
 }
@@ -67,22 +69,14 @@ process add as many rows to bare devices. Processor time is that of the agent an
 the agent look at the whole network, where all is right; processor time within 2 seconds, less that of 2 idle ones.`,
   sides: [OVERLAYD, floor('bridge, ip -batch')],
   rows: [
-    ...rowsAt(ROW_COUNTS, { name: 'first-attach', title: 'first attach', unit: 'ms', better: 'lower' }),
-    ...rowsAt(ROW_COUNTS, { name: 'first-attach-cpu', title: 'first attach, processor', unit: 'ms', better: 'lower' }),
-    {
-      name: 'kernel-rows',
-      title: `rows of ${text(MOST)} endpoints from nothing`,
-      unit: 'ms',
-      better: 'lower',
-      goals: [goal(1_000), stretch(300)],
-    },
-    ...rowsAt(
-      ROW_COUNTS,
-      { name: 'audit-cpu', title: 'audit, processor', unit: 'ms', better: 'lower' },
-      { [MOST]: { goals: [goal(200), stretch(50)] } },
-    ),
-    ...rowsAt(ROW_COUNTS, { name: 'audit', title: 'audit, duration', unit: 'ms', better: 'lower' }),
-    { name: 'audit-writes', title: 'writes of all audits', unit: '1', better: 'lower', goals: [goal(0)] },
+    ...rowsAt(ROW_COUNTS, lower('first-attach', 'first attach', 'ms')),
+    ...rowsAt(ROW_COUNTS, lower('first-attach-cpu', 'first attach, processor', 'ms')),
+    lower('kernel-rows', `rows of ${text(MOST)} endpoints from nothing`, 'ms', goal(1_000), stretch(300)),
+    ...rowsAt(ROW_COUNTS, lower('audit-cpu', 'audit, processor', 'ms'), {
+      [MOST]: { goals: [goal(200), stretch(50)] },
+    }),
+    ...rowsAt(ROW_COUNTS, lower('audit', 'audit, duration', 'ms')),
+    lower('audit-writes', 'writes of all audits', '1', goal(0)),
   ],
   xLabel: X_LABEL,
   lab: 'own',
@@ -161,19 +155,12 @@ const footprint: Experiment = {
   title: 'What the agent takes',
   method: `The agent of a host with one container on a network on which others have 0, 1,000 or 10,000 endpoints is \
 restarted, and left alone for 3 seconds. Then its processor time for 10 seconds, with that of all that it starts, and its \
-resident memory, without that of the two small processes that listen to the kernel for it.`,
+resident memory; and the memory of the agent with all processes that it keeps, pages that they share counted once.`,
   sides: [OVERLAYD],
   rows: [
-    ...rowsAt(
-      ROW_COUNTS,
-      { name: 'agent-rss', title: 'resident memory', unit: 'MiB', better: 'lower' },
-      { 1000: { goals: [goal(150), stretch(90)] } },
-    ),
-    ...rowsAt(
-      ROW_COUNTS,
-      { name: 'agent-idle', title: 'idle processor time', unit: '% of a core', better: 'lower' },
-      { 1000: { goals: [goal(1)] } },
-    ),
+    ...rowsAt(ROW_COUNTS, lower('agent-rss', 'resident memory', 'MiB'), { 1000: { goals: [goal(150), stretch(90)] } }),
+    ...rowsAt(ROW_COUNTS, lower('agent-memory', 'memory with its processes', 'MiB')),
+    ...rowsAt(ROW_COUNTS, lower('agent-idle', 'idle processor time', '% of a core'), { 1000: { goals: [goal(1)] } }),
   ],
   xLabel: X_LABEL,
   lab: 'own',
@@ -203,6 +190,7 @@ resident memory, without that of the two small processes that listen to the kern
           await settle(windowMs);
           sample[`agent-idle-${count}`] = ((cpuMs(pid) - before) / windowMs) * 100;
           sample[`agent-rss-${count}`] = residentBytes(pid) / MIB;
+          sample[`agent-memory-${count}`] = proportionalBytes(pid) / MIB;
         }
         await cluster.setEndpoints(0);
         return sample;
@@ -229,15 +217,10 @@ or go there, each of which is rows to be written, and answers to be made anew. T
 second.`,
   sides: [OVERLAYD],
   rows: [
-    ...rowsAt(NAME_COUNTS, { name: 'dns-scale', title: 'names, as many as go', unit: '1/s', better: 'higher' }),
-    ...rowsAt(NAME_COUNTS, { name: 'dns-scale-p99', title: 'names, p99', unit: 'ms', better: 'lower' }),
-    ...rowsAt(NAME_COUNTS, { name: 'dns-churn', title: 'names while they change', unit: '1/s', better: 'higher' }),
-    ...rowsAt(NAME_COUNTS, {
-      name: 'dns-churn-p99',
-      title: 'names while they change, p99',
-      unit: 'ms',
-      better: 'lower',
-    }),
+    ...rowsAt(NAME_COUNTS, higher('dns-scale', 'names, as many as go', '1/s')),
+    ...rowsAt(NAME_COUNTS, lower('dns-scale-p99', 'names, p99', 'ms')),
+    ...rowsAt(NAME_COUNTS, higher('dns-churn', 'names while they change', '1/s')),
+    ...rowsAt(NAME_COUNTS, lower('dns-churn-p99', 'names while they change, p99', 'ms')),
   ],
   xLabel: X_LABEL,
   lab: 'own',
