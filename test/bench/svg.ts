@@ -50,7 +50,7 @@ export function renderFigure(panels: readonly Panel[]): string {
 
 /** Groups below each other, each with a scale of its own from 0; a thin line from the least to the greatest sample. */
 export function drawBars(groups: readonly BarGroup[]): Panel {
-  const left = 170;
+  const left = 200;
   const room = WIDTH - left - 90;
   const parts: string[] = [];
   let y = 10;
@@ -75,7 +75,7 @@ export function drawBars(groups: readonly BarGroup[]): Panel {
 
 /** From 0 upward; sideways by powers of ten when the points are far apart. */
 export function drawLines(series: readonly Series[], { xLabel, yLabel }: Axes): Panel {
-  const [left, right, top, bottom] = [70, WIDTH - 30, 50, 320];
+  const [left, right, top, bottom] = [70, WIDTH - 40, 50, 220];
   const points = series.flatMap((one) => one.points);
   const xs = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b);
   const [first = 0, last = 1] = [xs[0], xs.at(-1)];
