@@ -6,7 +6,8 @@ import type { ClusterView } from '../core/cluster-view.ts';
 import { createWaiting, encodeUpstreamQuery, fitReply, formatQuestionKey } from '../core/dns/forward.ts';
 import { resolve, resolveForeign } from '../core/dns/resolve.ts';
 import { encodeReply, type Query, RCODE } from '../core/dns/wire.ts';
-import { createZones, type Zone } from '../core/dns/zone.ts';
+import type { Zone } from '../core/dns/zone.ts';
+import { createZones } from '../core/dns/zones.ts';
 import { type Cidr, containsCidr, parseCidr } from '../core/ip.ts';
 import type { EndpointRecord } from '../core/records.ts';
 import type { DnsClient, DnsForwarder, DnsHandler, Random } from '../ports.ts';
@@ -60,7 +61,7 @@ export interface Responder {
 
 export function createResponder(deps: ResponderDeps, options: ResponderOptions = {}): Responder {
   const { ttlSeconds = 5 } = options;
-  const zones = createZones(deps, { ttlSeconds, reaches: deps.reaches });
+  const zones = createZones(deps, { ttlSeconds });
   const waiting = createWaiting({ perClient: options.waitingPerClient ?? 64, total: options.waitingTotal ?? 1024 });
   const flights = new Map<string, Promise<Uint8Array | undefined>>();
   const counts = { answered: 0, dropped: 0, forwarded: 0, merged: 0, failed: 0, overloaded: 0 };

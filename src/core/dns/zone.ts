@@ -1,15 +1,12 @@
 /**
- * What one network's responder knows: every name of every endpoint, from the cluster view. Names of an endpoint are
- * its name, its aliases and its short id, dots and all; `name.network` and `tasks.name` are derived when asked. A suspect member's
- * names stay known but have no address: they do not resolve, and they do not leak to an upstream server either.
+ * What one network's responder knows: every name of every endpoint. Names of an endpoint are its name, its aliases and
+ * its short id, dots and all; `name.network` and `tasks.name` are derived when asked. A suspect member's names stay known
+ * but have no address: they do not resolve, and they do not leak to an upstream server either.
  *
- * Building costs one pass over the network's endpoints; answers are encoded at the first question for a name and
- * reused until the zone is built anew.
+ * Answers are encoded at the first question for a name and reused until the name changes (`zones.ts`).
  */
-import type { ClusterView } from '../cluster-view.ts';
-import { type Cidr, canonical, contains, containsCidr, parseAddress, parseCidr } from '../ip.ts';
-import type { EndpointRecord } from '../records.ts';
-import { encodeAddresses, encodeName } from './wire.ts';
+import { type Cidr, contains, containsCidr } from '../ip.ts';
+import { encodeAddresses } from './wire.ts';
 
 export interface Zone {
   readonly networkId: string;
@@ -27,60 +24,14 @@ export interface Zone {
 /** A name of ours: with addresses it resolves; without, it is `hidden` or only the `parent` of names. */
 export interface Named {
   readonly kind: 'resolves' | 'hidden' | 'parent';
-  readonly addresses: number[];
+  /** In ascending order. */
+  readonly addresses: readonly number[];
   /** A records, made by the first question. */
   records?: Uint8Array;
 }
 
-const HIDDEN: Named = { kind: 'hidden', addresses: [] };
+export const HIDDEN: Named = { kind: 'hidden', addresses: [] };
 const PARENT: Named = { kind: 'parent', addresses: [] };
-const SHORT_ID = 12;
-
-export interface ZoneOptions {
-  readonly ttlSeconds: number;
-  /** False for an endpoint to which this host does not know the way yet: its name waits. All are reached without it. */
-  readonly reaches?: ((endpoint: EndpointRecord) => boolean) | undefined;
-}
-
-/** Undefined when there is no such network. `hidden`: ids of the members whose endpoints' names are not given. */
-export function buildZone(
-  view: ClusterView,
-  hidden: ReadonlySet<string>,
-  networkId: string,
-  options: ZoneOptions,
-): Zone | undefined {
-  const record = view.network(networkId);
-  if (record === undefined) return undefined;
-  const network = record.name.toLowerCase();
-  const names = new Map<string, Named>();
-  const pointers = new Map<number, Uint8Array>();
-  for (const endpoint of view.endpoints(networkId).values()) {
-    const address = parseAddress(endpoint.address);
-    if (address === undefined) continue;
-    const shown = !hidden.has(endpoint.nodeId) && (options.reaches?.(endpoint) ?? true);
-    for (const name of namesOf(endpoint)) addName(names, name, shown ? address : undefined);
-    const target = encodeName(`${endpoint.name}.${record.name}`) ?? encodeName(endpoint.name);
-    if (shown && target !== undefined) pointers.set(address, target);
-  }
-  const subnets = record.subnets.flatMap(({ cidr }) => parseCidr(cidr) ?? []).map(canonical);
-  return { networkId, network, internal: record.internal, subnets, ttlSeconds: options.ttlSeconds, names, pointers };
-}
-
-function namesOf(endpoint: EndpointRecord): ReadonlySet<string> {
-  const names = [endpoint.name, ...endpoint.aliases, endpoint.id.slice(0, SHORT_ID)];
-  return new Set(names.map((name) => name.toLowerCase()));
-}
-
-function addName(names: Map<string, Named>, name: string, address: number | undefined): void {
-  const known = names.get(name);
-  if (known?.kind === 'resolves') {
-    if (address !== undefined) known.addresses.push(address);
-  } else if (address !== undefined) {
-    names.set(name, { kind: 'resolves', addresses: [address] });
-  } else {
-    names.set(name, HIDDEN);
-  }
-}
 
 /** What this network knows of a name; undefined when the name is not one of its own. */
 export function lookUp(zone: Zone, name: string): Named | undefined {
@@ -125,32 +76,4 @@ export function isOnSubnet(zone: Zone, address: number): boolean {
 
 export function ownsBlock(zone: Zone, block: Cidr): boolean {
   return zone.subnets.some((subnet) => containsCidr(subnet, block));
-}
-
-export interface Zones {
-  /** Undefined when there is no such network. */
-  get(networkId: string): Zone | undefined;
-  /** The next question builds it anew. */
-  invalidate(networkId: string | 'all'): void;
-}
-
-/** Zones built when first asked for and kept until told that the view or the hidden members changed. */
-export function createZones(
-  deps: { readonly view: ClusterView; readonly hidden: () => ReadonlySet<string> },
-  options: ZoneOptions,
-): Zones {
-  const built = new Map<string, Zone>();
-  return {
-    get(networkId) {
-      const known = built.get(networkId);
-      if (known !== undefined) return known;
-      const zone = buildZone(deps.view, deps.hidden(), networkId, options);
-      if (zone !== undefined) built.set(networkId, zone);
-      return zone;
-    },
-    invalidate(networkId) {
-      if (networkId === 'all') built.clear();
-      else built.delete(networkId);
-    },
-  };
 }

@@ -3,7 +3,8 @@ import type { RecordType } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
 import { withinDomain } from '../../../../src/core/dns/domain.ts';
 import { resolve, resolveForeign } from '../../../../src/core/dns/resolve.ts';
-import { buildZone, type Zone } from '../../../../src/core/dns/zone.ts';
+import type { Zone } from '../../../../src/core/dns/zone.ts';
+import { buildZone } from '../../../../src/core/dns/zones.ts';
 import { type FakeNetwork, fakeView } from './fake-view.ts';
 import { addressesIn, edns, question, read } from './messages.ts';
 
@@ -38,7 +39,7 @@ const TEAM: FakeNetwork = {
   endpoints: [{ address: '10.0.3.2', name: 'api' }],
 };
 const view = fakeView([WEB, DB, TEAM]);
-const zone = (id: string) => buildZone(view, new Set(['suspect']), id, { ttlSeconds: 5 })!;
+const zone = (id: string) => buildZone({ view, hidden: () => new Set(['suspect']) }, id, { ttlSeconds: 5 })!;
 const web = zone('w1');
 const db = zone('d1');
 const team = zone('t1');

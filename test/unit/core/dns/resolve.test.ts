@@ -1,7 +1,8 @@
 import type { RecordType } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
 import { resolve } from '../../../../src/core/dns/resolve.ts';
-import { buildZone, type Zone } from '../../../../src/core/dns/zone.ts';
+import type { Zone } from '../../../../src/core/dns/zone.ts';
+import { buildZone } from '../../../../src/core/dns/zones.ts';
 import type { Cidr } from '../../../../src/core/ip.ts';
 import { type FakeNetwork, fakeView } from './fake-view.ts';
 import { addressesIn, edns, question, read } from './messages.ts';
@@ -38,7 +39,7 @@ const MANY: FakeNetwork = {
 };
 const view = fakeView([WEB, DB, MANY]);
 const zone = (id: string, hidden: string[] = ['suspect']): Zone =>
-  buildZone(view, new Set(hidden), id, { ttlSeconds: 5 })!;
+  buildZone({ view, hidden: () => new Set(hidden) }, id, { ttlSeconds: 5 })!;
 const web = zone('w1');
 const db = zone('d1');
 

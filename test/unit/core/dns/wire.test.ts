@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { fitReply, judgeReply } from '../../../../src/core/dns/forward.ts';
 import { resolve } from '../../../../src/core/dns/resolve.ts';
 import { decodeQuery, encodeName, RCODE, replyLimit } from '../../../../src/core/dns/wire.ts';
-import { buildZone } from '../../../../src/core/dns/zone.ts';
+import { buildZone } from '../../../../src/core/dns/zones.ts';
 import { fakeView } from './fake-view.ts';
 import { edns, question, read } from './messages.ts';
 
@@ -21,7 +21,7 @@ const network = {
   cidr: '10.0.1.0/24',
   endpoints: [{ address: '10.0.1.2', name: 'api', aliases: ['backend'] }],
 };
-const zone = buildZone(fakeView([network]), new Set(), 'n1', { ttlSeconds: 5 })!;
+const zone = buildZone({ view: fakeView([network]), hidden: () => new Set() }, 'n1', { ttlSeconds: 5 })!;
 const asker = { address: '10.0.1.9', transport: 'udp' as const, zones: [zone] as [typeof zone] };
 const answer = (message: Uint8Array) => resolve(message, asker, () => 0);
 
