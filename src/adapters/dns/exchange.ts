@@ -1,64 +1,28 @@
-/**
- * One question to one upstream server: by UDP from a connected socket of its own (the kernel picks the port, and lets
- * nothing in that another address sent), by TCP when the reply is cut or somebody else's answer came first.
- */
+/** One question to one upstream server: by UDP, and by TCP when the reply is cut or somebody else's answer came first. */
 import { randomInt } from 'node:crypto';
-import { createSocket, type SocketOptions } from 'node:dgram';
-import { connect, isIPv6 } from 'node:net';
+import { connect } from 'node:net';
 import { judgeReply } from '../../core/dns/forward.ts';
 import { putUint16 } from '../../core/dns/wire.ts';
-
-export interface Server {
-  readonly address: string;
-  readonly port: number;
-}
+import type { Server, UpstreamSockets } from './upstream-sockets.ts';
 
 /** `willing` false: the server cannot answer this, another may. Undefined: no reply. */
 export type Exchange = { readonly reply: Uint8Array; readonly willing: boolean } | undefined;
 
-/** Addresses are numeric already: nothing to look up, nothing to wait for. */
-const lookup = ((address: string, _options: unknown, found: (error: null, address: string, family: number) => void) =>
-  found(null, address, isIPv6(address) ? 6 : 4)) as NonNullable<SocketOptions['lookup']>;
-
 /** Resolves undefined on any failure and when the signal aborts; the signal is the only time limit. */
-export async function exchange(server: Server, query: Uint8Array, signal: AbortSignal): Promise<Exchange> {
-  const first = await exchangeUdp(server, query, signal);
-  if (first !== 'tcp' && first?.verdict !== 'truncated') {
+export async function exchange(
+  sockets: UpstreamSockets,
+  server: Server,
+  query: Uint8Array,
+  signal: AbortSignal,
+): Promise<Exchange> {
+  const first = await sockets.ask(server, query, signal);
+  if (first !== 'suspicious' && first?.verdict !== 'truncated') {
     return first && { reply: first.reply, willing: first.verdict === 'answer' };
   }
   const second = await exchangeTcp(server, query, signal);
   if (second !== undefined) return second;
   // cut as it is, the reply still sends the client to TCP
-  return first === 'tcp' ? undefined : { reply: first.reply, willing: false };
-}
-
-type UdpReply = { readonly reply: Uint8Array; readonly verdict: 'answer' | 'truncated' | 'unwilling' };
-
-function exchangeUdp(server: Server, query: Uint8Array, signal: AbortSignal): Promise<UdpReply | 'tcp' | undefined> {
-  const message = withRandomId(query);
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve(undefined);
-    const socket = createSocket({ type: isIPv6(server.address) ? 'udp6' : 'udp4', lookup });
-    let open = true;
-    const finish = (result: UdpReply | 'tcp' | undefined) => {
-      if (!open) return;
-      open = false;
-      signal.removeEventListener('abort', onAbort);
-      socket.close();
-      resolve(result);
-    };
-    const onAbort = () => finish(undefined);
-    signal.addEventListener('abort', onAbort);
-    socket.on('error', () => finish(undefined));
-    socket.on('message', (reply) => {
-      const verdict = judgeReply(message, reply);
-      finish(verdict === 'foreign' ? 'tcp' : { reply, verdict });
-    });
-    socket.connect(server.port, server.address, (error?: unknown) => {
-      if (error) finish(undefined);
-      else if (open) socket.send(message, (failed) => failed && finish(undefined));
-    });
-  });
+  return first === 'suspicious' ? undefined : { reply: first.reply, willing: false };
 }
 
 function exchangeTcp(server: Server, query: Uint8Array, signal: AbortSignal): Promise<Exchange> {

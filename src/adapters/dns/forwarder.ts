@@ -6,6 +6,7 @@
 import { planTries } from '../../core/dns/forward.ts';
 import type { DnsForwarder } from '../../ports.ts';
 import { type Exchange, exchange } from './exchange.ts';
+import { type SocketLimits, UpstreamSockets } from './upstream-sockets.ts';
 
 export interface ForwarderDeps {
   /** Numeric addresses of the upstream servers, in order of preference. */
@@ -18,12 +19,14 @@ export interface ForwarderOptions {
   /** How long a server may be silent before the next is asked too. */
   readonly tryMs?: number;
   readonly port?: number;
+  readonly sockets?: Partial<SocketLimits>;
 }
 
 const ANSWERED = 'the question was answered';
 
 export function createForwarder(deps: ForwarderDeps, options: ForwarderOptions = {}): DnsForwarder {
   const { budgetMs = 2800, tryMs = 900, port = 53 } = options;
+  const sockets = new UpstreamSockets(options.sockets);
   let preferred: string | undefined;
 
   function ask(query: Uint8Array): Promise<Uint8Array | undefined> {
@@ -48,7 +51,7 @@ export function createForwarder(deps: ForwarderDeps, options: ForwarderOptions =
         if (next === undefined) return;
         started += 1;
         running += 1;
-        const result = await exchange({ address: next.server, port }, query, race.signal);
+        const result = await exchange(sockets, { address: next.server, port }, query, race.signal);
         running -= 1;
         if (!race.signal.aborted) judge(next.server, result);
       };

@@ -20,7 +20,7 @@ async function setUp(behaviours: readonly Behaviour[], options: ForwarderOptions
   const port = upstreams[0]!.port;
   const servers = upstreams.map(({ address }) => address);
   const { ask } = createForwarder({ servers: () => servers }, { port, ...options });
-  return { upstreams, ask: () => ask(question('a.example', 'A', { id: 0 })) };
+  return { upstreams, ask: (name = 'a.example') => ask(question(name, 'A', { id: 0 })) };
 }
 
 function reply(query: Buffer, data: string, change: (bytes: Buffer) => void = () => undefined): Buffer {
@@ -29,7 +29,7 @@ function reply(query: Buffer, data: string, change: (bytes: Buffer) => void = ()
     type: 'response',
     id: id ?? 0,
     questions: questions ?? [],
-    answers: [{ name: 'a.example', type: 'A', ttl: 60, data }],
+    answers: [{ name: questions?.[0]?.name ?? '', type: 'A', ttl: 60, data }],
   });
   change(answer);
   return answer;
@@ -115,3 +115,138 @@ describe('the forwarder', () => {
     expect(await ask()).toBeUndefined();
   });
 });
+
+describe('the sockets to upstream servers', () => {
+  /** Answers, and notes from which port it was asked with which id. */
+  function noted() {
+    const seen: { port: number; id: number }[] = [];
+    const behaviour: Behaviour = {
+      udp: (query, port) => {
+        seen.push({ port, id: query.readUInt16BE(0) });
+        return [reply(query, '192.0.2.1')];
+      },
+    };
+    return { seen, behaviour, ports: () => seen.map(({ port }) => port) };
+  }
+  const one = { sockets: 1, questionsPerSocket: 100_000, socketLifeMs: 600_000 };
+
+  it('serve so many questions and no more', async () => {
+    const { behaviour, ports } = noted();
+    const { ask } = await setUp([behaviour], { ...patient, sockets: { ...one, questionsPerSocket: 4 } });
+    for (let i = 0; i < 16; i++) await ask();
+    const runs = [0, 4, 8, 12].map((start) => new Set(ports().slice(start, start + 4)));
+    expect(runs.map(({ size }) => size)).toEqual([1, 1, 1, 1]);
+    expect(new Set(ports()).size).toBeGreaterThan(1);
+  });
+
+  it('serve so long and no longer', async () => {
+    const { behaviour, ports } = noted();
+    const { ask } = await setUp([behaviour], { ...patient, sockets: { ...one, socketLifeMs: 20 } });
+    while (new Set(ports()).size < 2) await ask();
+  });
+
+  it('are taken by chance', async () => {
+    const { behaviour, ports } = noted();
+    const { ask } = await setUp([behaviour], { ...patient, sockets: { ...one, sockets: 4 } });
+    while (new Set(ports()).size < 4) await ask();
+    const changes = ports().filter((port, i) => port !== ports()[i - 1]);
+    while (changes.length < 8) {
+      await ask();
+      if (ports().at(-1) !== changes.at(-1)) changes.push(ports().at(-1)!);
+    }
+    expect(new Set(ports()).size).toBe(4);
+  });
+
+  it('have no id twice', async () => {
+    const { behaviour, seen } = noted();
+    const { ask } = await setUp([behaviour], { ...patient, sockets: one });
+    for (let i = 0; i < 2_000; i++) await ask();
+    expect(new Set(seen.map(({ port }) => port)).size).toBe(1);
+    expect(new Set(seen.map(({ id }) => id)).size).toBe(2_000);
+  });
+
+  it('give each of many that wait its own answer', async () => {
+    const waiting: Buffer[] = [];
+    const inReverse: Behaviour = {
+      udp: (query) => {
+        waiting.unshift(query);
+        const address = (name: string) => `192.0.2.${name.slice(1, name.indexOf('.'))}`;
+        return waiting.length < 20
+          ? []
+          : waiting.map((each) => reply(each, address(dnsPacket.decode(each).questions![0]!.name)));
+      },
+    };
+    const { ask } = await setUp([inReverse], { ...patient, sockets: one });
+    const names = Array.from({ length: 20 }, (_, i) => `n${i}.example`);
+    const answers = await Promise.all(names.map((name) => ask(name)));
+    expect(answers.map((answer) => addressesIn(read(answer)))).toEqual(names.map((_, i) => [`192.0.2.${i}`]));
+  });
+
+  it('are given up, with all that wait, for an answer to what was never asked', async () => {
+    const queries: Buffer[] = [];
+    const ports: number[] = [];
+    const stray = (query: Buffer) => reply(query, '203.0.113.6', (bytes) => bytes.writeUInt16BE(unused(queries), 0));
+    const guessed: Behaviour = {
+      udp: (query, port) => {
+        ports.push(port);
+        queries.push(query);
+        if (queries.length === 2) return [stray(query), ...queries.map((each) => reply(each, '203.0.113.6'))];
+        return queries.length > 2 ? [reply(query, '192.0.2.1')] : [];
+      },
+      tcp: (query) => reply(query, '192.0.2.2'),
+    };
+    const { ask, upstreams } = await setUp([guessed], { ...patient, sockets: one });
+    const answers = await Promise.all([ask('a.example'), ask('b.example')]);
+    expect(answers.map((answer) => addressesIn(read(answer)))).toEqual([['192.0.2.2'], ['192.0.2.2']]);
+    expect(upstreams[0]!.tcp).toBe(2);
+    expect(addressesIn(read(await ask('c.example')))).toEqual(['192.0.2.1']);
+    expect(ports[1]).toBe(ports[0]);
+    expect(ports[2]).not.toBe(ports[0]);
+  });
+
+  it("do not take one question's answer for another's", async () => {
+    const queries: Buffer[] = [];
+    const crossed: Behaviour = {
+      udp: (query) => {
+        queries.push(query);
+        const [first, second] = queries;
+        if (first === undefined || second === undefined) return [];
+        return [reply(first, '203.0.113.6', (bytes) => bytes.set(second.subarray(0, 2)))];
+      },
+      tcp: (query) => reply(query, '192.0.2.2'),
+    };
+    const { ask } = await setUp([crossed], { ...patient, sockets: one });
+    const answers = await Promise.all([ask('a.example'), ask('b.example')]);
+    expect(answers.map((answer) => addressesIn(read(answer)))).toEqual([['192.0.2.2'], ['192.0.2.2']]);
+  });
+
+  it('ignore an answer that comes once more', async () => {
+    let former: Buffer | undefined;
+    const again: Behaviour = {
+      udp: (query) => {
+        const answers = [...(former ? [former] : []), reply(query, '192.0.2.1')];
+        former = answers.at(-1);
+        return answers;
+      },
+      tcp: (query) => reply(query, '192.0.2.2'),
+    };
+    const { ask, upstreams } = await setUp([again], { ...patient, sockets: one });
+    for (const name of ['a.example', 'b.example', 'c.example']) {
+      expect(addressesIn(read(await ask(name)))).toEqual(['192.0.2.1']);
+    }
+    expect(upstreams[0]!.tcp).toBe(0);
+  });
+
+  it('are not asked again when one stayed silent', async () => {
+    const ports: number[] = [];
+    const notingSilence: Behaviour = { udp: (_, port) => (ports.push(port) > 0 ? [] : []) };
+    const { ask } = await setUp([notingSilence], { budgetMs: 50, tryMs: 25, sockets: one });
+    while (new Set(ports).size < 2) expect(await ask()).toBeUndefined();
+  });
+});
+
+/** An id that none of these has. */
+function unused(queries: readonly Buffer[]): number {
+  const ids = queries.map((query) => query.readUInt16BE(0));
+  return [0, 1, 2].find((id) => !ids.includes(id))!;
+}

@@ -12,7 +12,7 @@ export interface Upstream {
 
 export interface Behaviour {
   /** Datagrams sent back for one received; undefined: no UDP socket at all. */
-  readonly udp?: (query: Buffer) => readonly Uint8Array[];
+  readonly udp?: (query: Buffer, sourcePort: number) => readonly Uint8Array[];
   /** The message sent back by TCP. */
   readonly tcp?: (query: Buffer) => Uint8Array;
 }
@@ -28,7 +28,7 @@ export async function startUpstream(address: string, behaviour: Behaviour, wante
     const socket = createSocket('udp4');
     socket.on('message', (message, from) => {
       counts.udp += 1;
-      for (const reply of answer(message)) socket.send(reply, from.port, from.address);
+      for (const reply of answer(message, from.port)) socket.send(reply, from.port, from.address);
     });
     socket.bind(port, address);
     await once(socket, 'listening');
