@@ -1,23 +1,32 @@
 /**
- * Builds `dist/`: one CommonJS file for each program, etcd3's protocol files, which it reads at run time from
- * `../proto` beside its own file, and the launcher `dist/overlayd`. Does nothing when nothing changed; `--force` builds.
+ * Builds `dist/`: one CommonJS bundle for each program, for the larger ones with the code that V8 makes of it, etcd3's
+ * protocol files, which it reads at run time from `../proto` beside its own file, and the launcher `dist/overlayd`. Does
+ * nothing when nothing changed; `--force` builds.
  */
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { type BuildOptions, build } from 'esbuild';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const DIST = path.join(ROOT, 'dist');
+const LIB = path.join(DIST, 'lib');
 const STAMP = path.join(DIST, '.stamp');
 const ETCD_PROTO = path.join(ROOT, 'node_modules/etcd3/proto');
 
+/** Small ones, which start as fast from their source. */
 const PROGRAMS = {
-  'cli.cjs': 'src/main.ts',
-  'agent.cjs': 'src/agent-main.ts',
   'dns-binder.cjs': 'src/adapters/dns/binder.ts',
-  'lease-worker.cjs': 'src/adapters/etcd/lease-worker.ts',
   'spawner.cjs': 'src/adapters/kernel/spawner.ts',
+} as const;
+
+/** Those that start from compiled code, each with arguments that make it run through its start without doing anything. */
+const COMPILED_PROGRAMS = {
+  cli: { entry: 'src/main.ts', rehearsal: ['--run-dir', DIST, 'network', 'ls'] },
+  agent: { entry: 'src/agent-main.ts', rehearsal: ['--help'] },
+  'lease-worker': { entry: 'src/adapters/etcd/lease-worker.ts', rehearsal: [] },
 } as const;
 
 const OPTIONS: BuildOptions = {
@@ -25,11 +34,12 @@ const OPTIONS: BuildOptions = {
   platform: 'node',
   format: 'cjs',
   target: 'node24',
+  // `require` knows the bundles; what V8 compiles by itself has no `import()`.
+  supported: { 'dynamic-import': false },
   // One character beyond Latin-1 makes V8 keep a whole file two bytes wide; names stay, for stack traces.
   charset: 'ascii',
   minifyWhitespace: true,
   minifySyntax: true,
-  write: false,
   logLevel: 'warning',
   // The sources are modules: in a CommonJS file these names have to be made.
   define: {
@@ -51,12 +61,12 @@ if (!process.argv.includes('--force') && (await readFile(STAMP, 'utf8').catch(()
   console.log('dist/ is up to date');
 } else {
   const start = performance.now();
-  await mkdir(path.join(DIST, 'lib'), { recursive: true });
-  await mkdir(path.join(DIST, 'proto'), { recursive: true });
+  await mkdir(LIB, { recursive: true });
+  await copyProtocols();
   const launcher = await readFile(path.join(ROOT, 'deploy/launcher.sh'), 'utf8');
   const results = await Promise.allSettled([
-    ...Object.entries(PROGRAMS).map(([name, entry]) => bundle(name, entry)),
-    copyProtocols(),
+    ...Object.entries(PROGRAMS).map(async ([name, entry]) => replaceFile(path.join(LIB, name), await bundle(entry))),
+    ...Object.entries(COMPILED_PROGRAMS).map(([name, { entry, rehearsal }]) => compile(name, entry, rehearsal)),
     replaceFile(path.join(DIST, 'overlayd'), launcher, 0o755),
   ]);
   const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
@@ -67,14 +77,27 @@ if (!process.argv.includes('--force') && (await readFile(STAMP, 'utf8').catch(()
   console.log(`dist/ ${failures.length > 0 ? 'not wholly ' : ''}built in ${Math.round(performance.now() - start)} ms`);
 }
 
-async function bundle(name: string, entry: string): Promise<void> {
-  const entryPoint = path.join(ROOT, entry);
-  if (!(await exists(entryPoint))) return;
-  const { outputFiles } = await build({ ...OPTIONS, entryPoints: [entryPoint], outfile: path.join(DIST, 'lib', name) });
-  for (const file of outputFiles ?? []) await replaceFile(file.path, file.contents);
+async function bundle(entry: string): Promise<string> {
+  const { outputFiles } = await build({ ...OPTIONS, entryPoints: [path.join(ROOT, entry)], write: false });
+  return outputFiles[0]!.text;
+}
+
+async function compile(name: string, entry: string, rehearsal: readonly string[]): Promise<void> {
+  const [text, start] = await Promise.all([bundle(entry), bundle('deploy/start-bundle.ts')]);
+  const file = path.join(LIB, `${name}.bundle.cjs`);
+  await replaceFile(file, withHash(text));
+  await replaceFile(path.join(LIB, `${name}.cjs`), start);
+  const rehearse = [path.join(ROOT, 'deploy/keep-code.ts'), file, ...rehearsal];
+  await promisify(execFile)(process.execPath, rehearse, { env: {} });
+}
+
+function withHash(text: string): string {
+  const body = `${text}//`;
+  return body + createHash('sha256').update(body).digest('hex');
 }
 
 async function copyProtocols(): Promise<void> {
+  await mkdir(path.join(DIST, 'proto'), { recursive: true });
   for (const name of await readdir(ETCD_PROTO)) {
     await replaceFile(path.join(DIST, 'proto', name), await readFile(path.join(ETCD_PROTO, name)));
   }
@@ -92,17 +115,11 @@ async function replaceFile(file: string, contents: string | Uint8Array, mode = 0
 async function fingerprintInputs(): Promise<string> {
   const hash = createHash('sha256');
   const sources = (await readdir(path.join(ROOT, 'src'), { recursive: true })).map((name) => `src/${name}`).sort();
-  const files = [...sources, 'package.json', 'package-lock.json', 'deploy/build.ts', 'deploy/launcher.sh'];
+  const parts = ['build', 'compiled-bundle', 'keep-code', 'start-bundle'].map((name) => `deploy/${name}.ts`);
+  const files = [...sources, ...parts, 'package.json', 'package-lock.json', 'deploy/launcher.sh'];
   for (const name of [...files, 'node_modules/.package-lock.json']) {
     const { size, mtimeMs } = await stat(path.join(ROOT, name)).catch(() => ({ size: 0, mtimeMs: 0 }));
     hash.update(`${name} ${size} ${mtimeMs}\n`);
   }
   return hash.digest('hex');
-}
-
-function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  );
 }

@@ -22,16 +22,11 @@ if [ ! -x "$node" ]; then
   }
 fi
 
-# Compiled code is kept where nobody can write who could not change the programs themselves: never below a home
-# directory or in /tmp, for root runs what is in there.
-cache=$dist/.cache
-[ -w "$dist" ] || cache=/var/cache/overlayd
-[ -d "$cache" ] || mkdir -m 700 "$cache" 2>/dev/null
-export NODE_COMPILE_CACHE="$cache"
-
 if [ "$1" = agent ]; then
   shift
   # The agent makes little garbage at a time: without this, V8 lets it pile up to 60 MiB more.
   exec "$node" --max-semi-space-size=2 "$dist/lib/agent.cjs" "$@"
 fi
-exec "$node" "$dist/lib/cli.cjs" "$@"
+# A command ends before garbage matters: V8 need not collect any. It speaks no TLS: Node.js need not read all
+# authorities of the web, which it does as soon as gRPC is loaded, unless it is told to leave them to OpenSSL.
+exec "$node" --min-semi-space-size=16 --use-openssl-ca "$dist/lib/cli.cjs" "$@"

@@ -1,8 +1,4 @@
 /** The command `overlayd`: argv to exit code. */
-import { readFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline/promises';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { loadRunDir } from './adapters/config-file.ts';
 import { runCommand } from './cli/program.ts';
 import type { Surroundings } from './cli/session.ts';
@@ -11,14 +7,22 @@ const surroundings: Surroundings = {
   writeOut: (output) => process.stdout.write(output),
   writeError: (output) => process.stderr.write(output),
   terminal: {
-    input: process.stdin.isTTY === true,
+    // Few commands ask, and to look at standard input is to open it.
+    get input() {
+      return process.stdin.isTTY === true;
+    },
     output: process.stdout.isTTY === true,
     error: process.stderr.isTTY === true,
   },
   columns: process.stdout.columns ?? process.stderr.columns ?? 80,
   environment: process.env,
-  readFile: (path) => (path === '-' ? text(process.stdin) : readFile(path, 'utf8')),
+  // What few commands need is loaded by those.
+  async readFile(path) {
+    if (path === '-') return (await import('node:stream/consumers')).text(process.stdin);
+    return (await import('node:fs/promises')).readFile(path, 'utf8');
+  },
   async ask(question) {
+    const { createInterface } = await import('node:readline/promises');
     const terminal = createInterface({ input: process.stdin, output: process.stderr });
     // The end of input answers nothing.
     const ended = new Promise<string>((resolve) => terminal.once('close', () => resolve('')));
@@ -30,12 +34,12 @@ const surroundings: Surroundings = {
   },
   now: () => Date.now(),
   runDir: (flags) => loadRunDir(flags, process.env),
-  // gRPC takes longer to load than everything else: not before it is needed.
   connect: async (socketPath) => (await import('./adapters/grpc/control.ts')).createControlClient(socketPath),
   async runAgent(args) {
-    const file = new URL(import.meta.url.endsWith('.ts') ? 'agent-main.ts' : 'agent.cjs', import.meta.url);
-    process.argv = [process.argv[0]!, fileURLToPath(file), ...args];
-    await import(file.href);
+    const name = import.meta.filename.endsWith('.ts') ? 'agent-main.ts' : 'agent.cjs';
+    const file = `${import.meta.dirname}/${name}`;
+    process.argv = [process.argv[0]!, file, ...args];
+    await import(file);
     await new Promise(() => {});
   },
 };

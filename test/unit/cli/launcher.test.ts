@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -66,11 +66,6 @@ describe('the launcher', () => {
     expect(start(path.join(root, 'bin/overlayd'), ['x'], '/')).toEqual(['own', 'cli', 'x']);
     expect(start('./ovl', ['x'])).toEqual(['own', 'cli', 'x']);
     expect(start('./linked/overlayd', ['x'])).toEqual(['own', 'cli', 'x']);
-  });
-
-  it('keeps compiled code beside the programs, for its owner only', () => {
-    start(launcher, ['x']);
-    expect(statSync(path.join(path.dirname(launcher), '.cache')).mode & 0o777).toBe(0o700);
   });
 
   it('takes the system’s Node.js where it brings none, and says so when there is none', () => {
