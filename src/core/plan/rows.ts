@@ -1,8 +1,9 @@
 /**
- * Rows of a namespace by set difference over the whole tuple: an index by part of it would take a needed row for a
- * duplicate. Sets are `replace`, so a row that is wrong is corrected in place and never missing in between.
+ * Rows of a namespace by set difference. Sets are `replace`, so a row that is wrong is corrected in place and never
+ * missing in between. Scale: neighbours and FDB rows, of which there are thousands, are found by what they already have
+ * as text; keys made for each would cost several times the comparison.
  */
-import type { FdbRow, NamespaceState, Op, Place } from '../host-state.ts';
+import type { FdbRow, NamespaceState, Neighbour, Op, Place } from '../host-state.ts';
 import type { Rows } from './wanted.ts';
 
 export interface RowOps {
@@ -18,23 +19,20 @@ export function rowsOps(at: Place, wanted: Rows, seen: Rows): RowOps {
     seen.routes,
     (row) => `${row.destination} ${row.gateway} ${row.link} ${row.protocol}`,
   );
-  const neighbours = difference(wanted.neighbours, seen.neighbours, (row) => `${row.link} ${row.address} ${row.mac}`);
+  const neighbours = neighbourOps(at, wanted.neighbours, seen.neighbours);
   const fdb = fdbOps(at, wanted.fdb, seen.fdb);
-  // A neighbour or route that is replaced is not there any more to be removed.
-  const replaced = new Set(neighbours.missing.map(({ link, address }) => `${link} ${address}`));
+  // A route that is replaced is not there any more to be removed.
   const rerouted = new Set(routes.missing.map(({ destination }) => destination));
   return {
     sets: [
       ...addresses.missing.map((address): Op => ({ kind: 'add-address', at, address })),
-      ...neighbours.missing.map((neighbour): Op => ({ kind: 'set-neighbour', at, neighbour })),
+      ...neighbours.sets,
       ...routes.missing.map((route): Op => ({ kind: 'set-route', at, route })),
       ...fdb.sets,
     ],
     removals: [
       ...addresses.extra.map((address): Op => ({ kind: 'delete-address', at, address })),
-      ...neighbours.extra
-        .filter(({ link, address }) => !replaced.has(`${link} ${address}`))
-        .map((neighbour): Op => ({ kind: 'delete-neighbour', at, neighbour })),
+      ...neighbours.removals,
       ...routes.extra
         .filter(({ destination }) => !rerouted.has(destination))
         .map((route): Op => ({ kind: 'delete-route', at, route })),
@@ -43,22 +41,74 @@ export function rowsOps(at: Place, wanted: Rows, seen: Rows): RowOps {
   };
 }
 
+/** A device has one neighbour of an address. */
+function neighbourOps(at: Place, wanted: readonly Neighbour[], seen: readonly Neighbour[]): RowOps {
+  const rest = new RowIndex(seen, ({ address }) => address);
+  const sets: Op[] = [];
+  for (const neighbour of wanted) {
+    const old = rest.take(neighbour.link, neighbour.address);
+    if (old?.mac !== neighbour.mac) sets.push({ kind: 'set-neighbour', at, neighbour });
+  }
+  return { sets, removals: rest.rows().map((neighbour): Op => ({ kind: 'delete-neighbour', at, neighbour })) };
+}
+
 /** A VXLAN device keeps several tunnel ends for one MAC; `replace` overwrites the first of them. */
 function fdbOps(at: Place, wanted: readonly FdbRow[], seen: readonly FdbRow[]): RowOps {
-  const seenByMac = Map.groupBy(seen, (row) => `${row.link} ${row.mac}`);
+  const rest = new RowIndex(seen, ({ mac }) => mac);
   const sets: Op[] = [];
   const removals: Op[] = [];
-  const remove = (row: FdbRow) => removals.push({ kind: 'delete-fdb', at, row });
   for (const row of wanted) {
-    const key = `${row.link} ${row.mac}`;
-    const rows = seenByMac.get(key) ?? [];
-    seenByMac.delete(key);
+    const first = rest.take(row.link, row.mac);
+    const others = rest.takeRepeated(row.link, row.mac);
+    const rows = first ? [first, ...others] : [];
     const right = rows.find((other) => other.vtep === row.vtep && other.port === row.port);
     if (!right) sets.push({ kind: 'set-fdb', at, row });
-    for (const other of right ? rows.filter((each) => each !== right) : rows.slice(1)) remove(other);
+    for (const other of right ? rows.filter((each) => each !== right) : others)
+      removals.push({ kind: 'delete-fdb', at, row: other });
   }
-  for (const rows of seenByMac.values()) for (const row of rows) remove(row);
-  return { sets, removals };
+  return { sets, removals: [...removals, ...rest.rows().map((row): Op => ({ kind: 'delete-fdb', at, row }))] };
+}
+
+/** Rows by link and one more of their texts; what is taken is not in there any more. */
+class RowIndex<T extends { readonly link: string }> {
+  readonly #keyOf: (row: T) => string;
+  readonly #byLink = new Map<string, Map<string, T>>();
+  /** Hardly ever any. */
+  #repeated: T[] = [];
+
+  constructor(rows: readonly T[], keyOf: (row: T) => string) {
+    this.#keyOf = keyOf;
+    for (const row of rows) {
+      let ofLink = this.#byLink.get(row.link);
+      if (!ofLink) {
+        ofLink = new Map();
+        this.#byLink.set(row.link, ofLink);
+      }
+      const key = keyOf(row);
+      if (ofLink.has(key)) this.#repeated.push(row);
+      else ofLink.set(key, row);
+    }
+  }
+
+  /** The first row of that key. */
+  take(link: string, key: string): T | undefined {
+    const ofLink = this.#byLink.get(link);
+    const row = ofLink?.get(key);
+    if (row) ofLink?.delete(key);
+    return row;
+  }
+
+  takeRepeated(link: string, key: string): readonly T[] {
+    if (this.#repeated.length === 0) return [];
+    const isOf = (row: T) => row.link === link && this.#keyOf(row) === key;
+    const taken = this.#repeated.filter(isOf);
+    this.#repeated = this.#repeated.filter((row) => !isOf(row));
+    return taken;
+  }
+
+  rows(): T[] {
+    return [...[...this.#byLink.values()].flatMap((ofLink) => [...ofLink.values()]), ...this.#repeated];
+  }
 }
 
 function difference<T>(wanted: readonly T[], seen: readonly T[], key: (row: T) => string) {
