@@ -20,6 +20,8 @@ export interface GossipDeps {
     readonly view: Pick<ClusterView, 'nodes'>;
   };
   readonly detector: FailureDetector;
+  /** Whether this node takes the member for absent, for whatever reason. */
+  readonly isHidden: (nodeId: string) => boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -36,12 +38,14 @@ export interface GossipOptions {
 const FEW_RECONCILED = 8;
 const FEW_PUSHED = 16;
 const FANOUT = 3;
-/** Members that are asked every interval before they are hidden. */
+/** Of the members that do not answer, and of those about to be hidden, so many are asked per interval. */
 const ASKED = 8;
 /** Members that a message tells of at most. */
 const NEWS = 128;
 const DELTA_BYTES = 256 * 1024;
-const TIMEOUT_INTERVALS = 4;
+const EXCHANGE_INTERVALS = 2;
+/** An answer tells that a member is there, however late: a starved host is stalled for seconds. */
+const ASK_INTERVALS = 4;
 /** How long a push holds up the command that caused it; slower members learn from etcd. */
 const PUSH_WAIT_MS = 250;
 
@@ -72,15 +76,11 @@ export class Gossip {
       const due = clock.now() + pauseMs;
       await clock.sleep(pauseMs, signal);
       const now = clock.now();
-      const members = this.#members();
-      detector.track(
-        members.map((node) => node.id),
-        now,
-      );
+      const others = this.#others();
+      detector.track(others.map((node) => node.id));
       detector.beat(now - due, now);
-      const others = members.filter((node) => node.id !== this.#options.selfId);
       const toAsk = detector.toAsk(ASKED, now);
-      if (toAsk.size > 0) for (const node of others) if (toAsk.has(node.id)) this.#ask(node);
+      for (const node of others) if (toAsk.has(node.id)) this.#ask(node);
       for (const peer of this.#reconcileWith(others)) void this.#reconcile(peer);
       this.#deps.onInterval();
     }
@@ -88,13 +88,11 @@ export class Gossip {
 
   /** Sends own news to members that are there; resolves when they have it, or after a moment. */
   async push(records: readonly GossipRecord[]): Promise<void> {
-    const { clock, detector } = this.#deps;
-    const silent = new Set(detector.suspects(clock.now()));
-    const present = this.#members().filter((node) => node.id !== this.#options.selfId && !silent.has(node.id));
-    const targets = present.length <= FEW_PUSHED ? present : this.#pick(present, fanoutOf(present.length));
+    const { clock, isHidden } = this.#deps;
+    const targets = this.#heralds(this.#others().filter((node) => !isHidden(node.id)));
     if (targets.length === 0) return;
     const delta = { from: 0, to: 0, records };
-    const sent = Promise.allSettled(targets.map((node) => this.#request(peerOf(node), { delta })));
+    const sent = Promise.allSettled(targets.map((node) => this.#request(peerOf(node), { delta }, EXCHANGE_INTERVALS)));
     const wait = new AbortController();
     await Promise.race([sent, clock.sleep(PUSH_WAIT_MS, wait.signal).catch(() => undefined)]);
     wait.abort();
@@ -107,10 +105,12 @@ export class Gossip {
     try {
       for (;;) {
         const before = this.#deps.state.digest().complete;
-        const reply = await this.#request(peer, { digest: this.#deps.state.digest() });
+        const reply = await this.#request(peer, { digest: this.#deps.state.digest() }, EXCHANGE_INTERVALS);
         if (!reply.digest) return;
         const owed = this.#deps.state.delta(reply.digest, DELTA_BYTES);
-        if (owed) await this.#request(peer, { digest: this.#deps.state.digest(), delta: owed });
+        if (owed) {
+          await this.#request(peer, { digest: this.#deps.state.digest(), delta: owed }, EXCHANGE_INTERVALS);
+        }
         const now = this.#deps.state.digest().complete;
         if (now === before || now >= reply.digest.complete) return;
       }
@@ -137,23 +137,20 @@ export class Gossip {
 
   /** This node was accused: that it is there has to be known before its names are hidden. */
   #announceSelf(): void {
-    const others = this.#members().filter((node) => node.id !== this.#options.selfId);
-    for (const node of this.#pick(others, fanoutOf(others.length))) {
-      this.#ask(node);
-    }
+    for (const node of this.#heralds(this.#others())) this.#ask(node);
   }
 
   #ask(node: NodeRecord): void {
-    this.#request(peerOf(node), {}).catch((error: unknown) => {
+    this.#request(peerOf(node), {}, ASK_INTERVALS).catch((error: unknown) => {
       this.#deps.logger.debug({ peer: node.id, error }, 'no answer');
     });
   }
 
-  async #request(peer: Peer, content: Content): Promise<GossipMessage> {
+  async #request(peer: Peer, content: Content, timeoutIntervals: number): Promise<GossipMessage> {
     const { clock, detector, transport } = this.#deps;
     detector.ask(peer.nodeId, clock.now());
     const message = this.#message(peer.nodeId, content);
-    const reply = await transport.request(peer, message, this.#options.intervalMs * TIMEOUT_INTERVALS);
+    const reply = await transport.request(peer, message, this.#options.intervalMs * timeoutIntervals);
     this.#absorb(reply);
     return reply;
   }
@@ -162,17 +159,20 @@ export class Gossip {
     return { from: this.#options.selfId, digest, delta, members: this.#deps.detector.news(to, NEWS) };
   }
 
-  #members(): NodeRecord[] {
-    return [...this.#deps.state.view.nodes()].filter((node) => !node.left);
+  #others(): NodeRecord[] {
+    return [...this.#deps.state.view.nodes()].filter((node) => !node.left && node.id !== this.#options.selfId);
   }
 
   #reconcileWith(others: readonly NodeRecord[]): Peer[] {
-    const { clock, detector } = this.#deps;
     if (others.length <= FEW_RECONCILED) return others.map(peerOf);
-    const silent = new Set(detector.suspects(clock.now()));
-    const present = others.filter((node) => !silent.has(node.id));
-    const absent = others.filter((node) => silent.has(node.id));
+    const [present, absent]: [NodeRecord[], NodeRecord[]] = [[], []];
+    for (const node of others) (this.#deps.isHidden(node.id) ? absent : present).push(node);
     return [...this.#pick(present, FANOUT), ...this.#pick(absent, FANOUT)].map(peerOf);
+  }
+
+  /** Who is told at once: of many members so many that the rest hears of it from them. */
+  #heralds(nodes: readonly NodeRecord[]): readonly NodeRecord[] {
+    return nodes.length <= FEW_PUSHED ? nodes : this.#pick(nodes, FANOUT + Math.ceil(Math.log2(nodes.length)));
   }
 
   #pick(nodes: readonly NodeRecord[], count: number): NodeRecord[] {
@@ -183,11 +183,6 @@ export class Gossip {
     }
     return picked;
   }
-}
-
-/** Of many members so many are told at once: the rest hears of it from them. */
-function fanoutOf(members: number): number {
-  return FANOUT + Math.ceil(Math.log2(Math.max(1, members)));
 }
 
 function peerOf(node: NodeRecord): Peer {

@@ -104,7 +104,11 @@ export class Member {
     this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs });
     this.#watch = new StoreWatch({ store, state, logger, onStalled: ports.onStoreStalled });
     const gossip = new Gossip(
-      { transport, state, detector: this.#detector, clock, random, logger, onInterval: () => this.#updateHidden() },
+      {
+        ...{ transport, state, detector: this.#detector, clock, random, logger },
+        isHidden: (nodeId) => this.#hidden.has(nodeId),
+        onInterval: () => this.#updateHidden(),
+      },
       { selfId, intervalMs: options.gossipIntervalMs },
     );
     this.#gossip = gossip;

@@ -4,9 +4,9 @@
  * hears of it, refutes it by a higher incarnation, which spreads the same way.
  *
  * Guarantees: one node's opinion hides nobody while others could be asked; an accusation that was refuted is void
- * everywhere; a slow or cut-off node doubts itself first (time in which it was late does not count, it waits
- * longer, and when nobody answers it accuses nobody; Lifeguard, Dadgar et al. 2018). A suspicion hides names and does
- * nothing else: members are removed by etcd's records only.
+ * everywhere; a slow or cut-off node doubts itself first (time in which it was late, or nobody was heard from, does not
+ * count, and it waits longer; Lifeguard, Dadgar et al. 2018). A suspicion hides names and does nothing else: members
+ * are removed by etcd's records only. Members are trusted to say what they saw; one that lies can hide others.
  * Scales: while nothing changes a message names its sender alone, whatever the number of members; the time to refute
  * grows with its logarithm, as the spread of news does.
  */
@@ -22,11 +22,11 @@ export type Liveness = 'ready' | 'suspect' | 'down';
 
 interface Peer {
   news: MemberNews;
-  /** Since when this node knows of an accuser. */
+  /** Since when this node knows of an accuser, in attentive time. */
   accusedAt: number;
-  /** Last message from itself. */
+  /** Last message from itself, by the clock. */
   metAt: number | undefined;
-  /** Asked, and not heard from since then. */
+  /** Asked, and not heard from since then, in attentive time. */
   asked: { readonly since: number; readonly times: number } | undefined;
 }
 
@@ -41,6 +41,10 @@ const MAX_ACCUSERS = 3;
 const REMINDERS = 8;
 /** Health score at which the time-outs stop growing. */
 const MAX_HEALTH_SCORE = 4;
+/** Attentive time advances by no more between two beats: who is to be hidden was asked at one of them before. */
+const LONGEST_BEAT_INTERVALS = 1.5;
+/** No member gets there by refuting; a number that was made up would leave no room for a refutation. */
+const MAX_INCARNATION = 2 ** 32;
 
 export class FailureDetector {
   readonly #options: DetectorOptions;
@@ -54,7 +58,10 @@ export class FailureDetector {
   readonly #asked = new Set<string>();
   #own: MemberNews;
   #healthScore = 0;
-  #lastMetAt = Number.NEGATIVE_INFINITY;
+  /** Time in which this node was late, or heard from nobody: what it missed then tells nothing of others. */
+  #inattentiveMs = 0;
+  #beatAt: number | undefined;
+  #metSinceBeat = false;
 
   constructor(options: DetectorOptions) {
     this.#options = options;
@@ -68,27 +75,33 @@ export class FailureDetector {
 
   /** Once per interval: accuses whom it has to. `lateMs`: by how much the interval was overrun. */
   beat(lateMs: number, now: number): void {
-    const late = lateMs > this.#options.intervalMs / 2;
-    this.#healthScore = Math.max(0, Math.min(MAX_HEALTH_SCORE, this.#healthScore + (late ? 1 : -1)));
+    const { intervalMs } = this.#options;
+    // Far too early: the clock was set back.
+    const off = Math.abs(lateMs) > (LONGEST_BEAT_INTERVALS - 1) * intervalMs;
+    this.#healthScore = Math.max(0, Math.min(MAX_HEALTH_SCORE, this.#healthScore + (off ? 1 : -1)));
+    // With one other member there is nobody who could tell which of the two is cut off.
+    const cutOff = this.#peers.size > 1 && !this.#metSinceBeat;
+    if (cutOff) this.#inattentiveMs += now - (this.#beatAt ?? now);
+    else if (off) this.#inattentiveMs += lateMs;
+    this.#beatAt = now;
+    this.#metSinceBeat = false;
     for (const id of this.#asked) {
-      const peer = this.#peers.get(id);
-      if (!peer?.asked) this.#asked.delete(id);
-      // What came meanwhile has not been looked at yet: that time does not count.
-      else if (late) peer.asked = { ...peer.asked, since: peer.asked.since + lateMs };
-      else this.#judge(peer, peer.asked, now);
+      const peer = this.#peers.get(id)!;
+      if (!peer.asked) this.#asked.delete(id);
+      else if (!off) this.#judge(peer, peer.asked, now);
     }
   }
 
-  track(members: readonly string[], now: number): void {
+  track(members: readonly string[]): void {
     let others = 0;
     for (const id of members) {
       if (id === this.#options.selfId) continue;
       others++;
-      if (!this.#peers.has(id)) this.#peers.set(id, unknown(id, now));
+      if (!this.#peers.has(id)) this.#peers.set(id, unknown(id));
     }
     if (this.#peers.size === others) return;
     const current = new Set(members);
-    for (const id of this.#peers.keys()) if (!current.has(id)) this.#peers.delete(id);
+    for (const id of this.#peers.keys()) if (!current.has(id)) this.#forget(id);
   }
 
   /** What to tell a member: of oneself, of it when it is accused, then what changed lately of others. */
@@ -113,7 +126,7 @@ export class FailureDetector {
     if (sender) {
       sender.metAt = now;
       sender.asked = undefined;
-      this.#lastMetAt = now;
+      this.#metSinceBeat = true;
     }
     return refuted;
   }
@@ -122,91 +135,115 @@ export class FailureDetector {
   ask(nodeId: string, now: number): void {
     const peer = this.#peers.get(nodeId);
     if (!peer) return;
-    peer.asked = { since: peer.asked?.since ?? now, times: (peer.asked?.times ?? 0) + 1 };
+    peer.asked = { since: peer.asked?.since ?? this.#attentive(now), times: (peer.asked?.times ?? 0) + 1 };
     this.#asked.add(nodeId);
   }
 
-  /**
-   * Members to be asked now: who has not answered yet, or has to hear that it is accused; and, `limit` of them, who is
-   * about to be hidden: its refutation may have missed this node.
-   */
+  /** Members to be asked now: `limit` that have not answered yet, and as many that are about to be hidden. */
   toAsk(limit: number, now: number): Set<string> {
+    const attentive = this.#attentive(now);
     const found = new Set<string>();
     for (const id of this.#asked) {
-      const peer = this.#peers.get(id);
-      const isDue = peer?.asked !== undefined && now - peer.asked.since > this.#options.intervalMs / 2;
-      if (isDue && !this.#isSuspect(peer, now)) found.add(id);
+      if (found.size === limit) break;
+      const peer = this.#peers.get(id)!;
+      if (!peer.asked || attentive - peer.asked.since <= this.#options.intervalMs / 2) continue;
+      if (!this.#isSuspect(peer, now)) found.add(id);
     }
+    // The others' turn is next.
+    for (const id of found) {
+      this.#asked.delete(id);
+      this.#asked.add(id);
+    }
+    // A refutation may have missed this node.
     const timeoutMs = this.timeoutMs();
+    const most = found.size + limit;
     for (const id of this.#accusedIds()) {
-      if (limit === 0) break;
-      const ageMs = now - (this.#peers.get(id)?.accusedAt ?? now);
-      if (found.has(id) || ageMs < timeoutMs / 2 || ageMs >= timeoutMs) continue;
-      found.add(id);
-      limit--;
+      if (found.size === most) break;
+      const leftMs = timeoutMs - (attentive - this.#peers.get(id)!.accusedAt);
+      if (leftMs > 0 && leftMs <= LONGEST_BEAT_INTERVALS * this.#options.intervalMs) found.add(id);
     }
     return found;
   }
 
   /** Members that are hidden for their silence. */
   suspects(now: number): string[] {
-    return this.#accusedIds().filter((id) => {
-      const peer = this.#peers.get(id);
-      return peer !== undefined && this.#isSuspect(peer, now);
-    });
+    return this.#accusedIds().filter((id) => this.#isSuspect(this.#peers.get(id)!, now));
   }
 
   /** Milliseconds since the member's last message to this node; undefined when there was none. */
   heardAgoMs(nodeId: string, now: number): number | undefined {
     const metAt = this.#peers.get(nodeId)?.metAt;
-    return metAt === undefined ? undefined : now - metAt;
+    return metAt === undefined ? undefined : Math.max(0, now - metAt);
   }
 
   /**
-   * `suspect`: accused by enough members that could know, and not refuted in time. `down`: not heard of, and etcd no
-   * longer hears of it either. `leaseGone`: etcd, asked and answering, holds no `live/` key of it.
+   * `suspect`: accused by enough members that could know, and not refuted in time. `down`: accused by one, or not heard
+   * from, and etcd no longer hears of it either. `leaseGone`: etcd, asked and answering, holds no `live/` key of it.
    */
   liveness(nodeId: string, leaseGone: boolean, now: number): Liveness {
     if (nodeId === this.#options.selfId) return 'ready';
     const peer = this.#peers.get(nodeId);
-    const silent = !peer || peer.news.accusers.length > 0 || peer.metAt === undefined;
-    if (leaseGone && silent) return 'down';
+    if (leaseGone && (!peer || this.#isSilent(peer, now))) return 'down';
     return peer && this.#isSuspect(peer, now) ? 'suspect' : 'ready';
   }
 
   /** What an accused member has to refute the accusation: the time that news takes there and back. */
   timeoutMs(): number {
     const spread = 1 + Math.log(1 + this.#peers.size) / 5;
-    return this.#options.intervalMs * spread * (1 + this.#healthScore / 2);
+    return this.#options.intervalMs * spread * this.#stretch();
   }
 
   #accusedIds(): string[] {
     return [...this.#accused.keys(), ...this.#settled];
   }
 
-  #isSuspect({ news, accusedAt }: Peer, now: number): boolean {
-    if (news.accusers.length === 0 || now - accusedAt < this.timeoutMs()) return false;
-    const credible = news.accusers.filter((id) => this.#isCredible(id));
+  #isSuspect(peer: Peer, now: number): boolean {
+    if (!this.#isUnrefuted(peer, now)) return false;
+    const credible = peer.news.accusers.filter((id) => this.#isCredible(id));
     return credible.length >= Math.min(QUORUM, this.#peers.size);
+  }
+
+  #isUnrefuted({ news, accusedAt }: Peer, now: number): boolean {
+    return news.accusers.length > 0 && this.#attentive(now) - accusedAt >= this.timeoutMs();
+  }
+
+  /** As far as this node can tell: by the clock, for it matters even where nobody answers, as then etcd's word decides. */
+  #isSilent(peer: Peer, now: number): boolean {
+    if (peer.metAt === undefined || this.#isUnrefuted(peer, now)) return true;
+    return (peer.asked?.times ?? 0) >= ASKS && now - peer.metAt >= this.#patienceMs();
+  }
+
+  /** The clock's time less that in which this node was not attentive. */
+  #attentive(now: number): number {
+    return now - this.#inattentiveMs;
+  }
+
+  #patienceMs(): number {
+    return SILENT_INTERVALS * this.#options.intervalMs * this.#stretch();
+  }
+
+  /** A node that was late lately waits longer. */
+  #stretch(): number {
+    return 1 + this.#healthScore / 2;
   }
 
   #refute({ startedAt, incarnation, accusers }: MemberNews): boolean {
     const own = this.#own;
     const isCurrent = startedAt > own.startedAt || (startedAt === own.startedAt && incarnation >= own.incarnation);
-    if (accusers.length === 0 || !isCurrent) return false;
+    if (accusers.length === 0 || !isCurrent || incarnation > MAX_INCARNATION) return false;
     this.#own = { ...own, startedAt, incarnation: incarnation + 1 };
     return true;
   }
 
   #merge(item: MemberNews, now: number): void {
     const peer = this.#peers.get(item.nodeId);
-    if (!peer) return;
+    if (!peer || item.incarnation > MAX_INCARNATION) return;
     const { news } = peer;
     const order = item.startedAt - news.startedAt || item.incarnation - news.incarnation;
     if (order > 0) {
       // It has been alive meanwhile.
       peer.asked = undefined;
-      this.#set(peer, item, now);
+      this.#set(peer, { ...item, accusers: [...new Set(item.accusers)].slice(0, MAX_ACCUSERS) }, now);
     } else if (order === 0) {
       this.#accuse(peer, item.accusers, now);
     } else if (item.accusers.length > 0 && news.accusers.length === 0 && !this.#refuted.has(item.nodeId)) {
@@ -217,8 +254,9 @@ export class FailureDetector {
 
   #accuse(peer: Peer, by: readonly string[], now: number): void {
     const { news } = peer;
+    if (by.every((id) => news.accusers.includes(id))) return;
     const credible = news.accusers.filter((id) => this.#isCredible(id));
-    const added = by.filter((id) => !news.accusers.includes(id) && this.#isCredible(id));
+    const added = [...new Set(by)].filter((id) => !news.accusers.includes(id) && this.#isCredible(id));
     if (added.length === 0 || credible.length >= MAX_ACCUSERS) return;
     this.#set(peer, { ...news, accusers: [...credible, ...added].slice(0, MAX_ACCUSERS) }, now);
   }
@@ -229,17 +267,14 @@ export class FailureDetector {
   }
 
   #judge(peer: Peer, asked: { readonly since: number; readonly times: number }, now: number): void {
-    const patienceMs = SILENT_INTERVALS * this.#options.intervalMs * (1 + this.#healthScore / 2);
-    if (asked.times < ASKS || now - asked.since < patienceMs) return;
-    // Nobody else was heard of either: this node is the one that is cut off.
-    if (this.#peers.size > 1 && this.#lastMetAt <= asked.since) return;
+    if (asked.times < ASKS || this.#attentive(now) - asked.since < this.#patienceMs()) return;
     this.#accuse(peer, [this.#options.selfId], now);
   }
 
   #set(peer: Peer, news: MemberNews, now: number): void {
     const before = peer.news;
     const isSameLife = news.startedAt === before.startedAt && news.incarnation === before.incarnation;
-    if (before.accusers.length === 0 || !isSameLife) peer.accusedAt = now;
+    if (before.accusers.length === 0 || !isSameLife) peer.accusedAt = this.#attentive(now);
     peer.news = news;
     // To have met a member for the first time is no news for others.
     if (before.startedAt === 0 && news.accusers.length === 0) return;
@@ -249,42 +284,42 @@ export class FailureDetector {
     (news.accusers.length > 0 ? this.#accused : this.#refuted).set(news.nodeId, 0);
   }
 
+  #forget(id: string): void {
+    this.#peers.delete(id);
+    for (const known of [this.#asked, this.#refuted, this.#accused, this.#settled]) known.delete(id);
+  }
+
   #tell(waiting: Map<string, number>, told: Map<string, MemberNews>, limit: number): void {
     const tellings = this.#tellings();
-    for (let left = Math.min(waiting.size, limit - told.size); left > 0; left--) {
-      const [id, times] = waiting.entries().next().value!;
+    let left = Math.min(waiting.size, limit - told.size);
+    for (const [id, times] of waiting) {
+      if (left-- <= 0) break;
+      const { news } = this.#peers.get(id)!;
+      told.set(id, news);
       waiting.delete(id);
-      const peer = this.#peers.get(id);
-      if (!peer) continue;
-      told.set(id, peer.news);
       if (times + 1 < tellings) waiting.set(id, times + 1);
-      else if (peer.news.accusers.length > 0) this.#settled.add(id);
+      else if (news.accusers.length > 0) this.#settled.add(id);
     }
   }
 
   /** Who is accused is said again and again, a few at a time: whoever missed it learns it, whoever knows better says so. */
   #remind(told: Map<string, MemberNews>, limit: number): void {
-    for (let left = Math.min(this.#settled.size, REMINDERS, limit - told.size); left > 0; left--) {
-      const id: string = this.#settled.values().next().value!;
+    let left = Math.min(this.#settled.size, REMINDERS, limit - told.size);
+    for (const id of this.#settled) {
+      if (left-- <= 0) break;
+      told.set(id, this.#peers.get(id)!.news);
       this.#settled.delete(id);
-      const peer = this.#peers.get(id);
-      if (!peer) continue;
-      told.set(id, peer.news);
       this.#settled.add(id);
     }
   }
 
   /** So often each member passes a piece of news on: nearly all get it then, and reminders reach the rest. */
   #tellings(): number {
-    return 2 + 2 * Math.ceil(Math.log(1 + this.#peers.size));
+    return 2 + Math.ceil(Math.log(1 + this.#peers.size));
   }
 }
 
-function unknown(nodeId: string, now: number): Peer {
-  return {
-    news: { nodeId, startedAt: 0, incarnation: 0, accusers: [] },
-    accusedAt: now,
-    metAt: undefined,
-    asked: undefined,
-  };
+function unknown(nodeId: string): Peer {
+  const news = { nodeId, startedAt: 0, incarnation: 0, accusers: [] };
+  return { news, accusedAt: 0, metAt: undefined, asked: undefined };
 }

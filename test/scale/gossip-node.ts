@@ -56,6 +56,7 @@ export class GossipNode {
         clock: { now: () => clock.now(), sleep: (ms, signal) => clock.sleep(this.cpu.delayed(ms), signal) },
         random,
         logger: silent,
+        isHidden: (nodeId) => this.#hidden.has(nodeId),
         onInterval: () => this.#updateHidden(),
       },
       { selfId: record.id, intervalMs: INTERVAL_MS },
@@ -116,8 +117,7 @@ export class GossipNode {
   /** As a member does it, without etcd's word. */
   #updateHidden(): void {
     const now = this.#deps.clock.now();
-    const suspects = this.#detector.suspects(now);
-    const hidden = new Set(suspects.filter((id) => this.#detector.liveness(id, false, now) !== 'ready'));
+    const hidden = new Set(this.#detector.suspects(now));
     const before = this.#hidden;
     if (hidden.size === before.size && [...hidden].every((id) => before.has(id))) return;
     this.#hidden = hidden;

@@ -22,6 +22,8 @@ interface Station {
   dead: boolean;
   /** Stations of different sides do not reach each other. */
   side: number;
+  /** Stations that nothing from here gets to. */
+  readonly unreachable: Set<Station>;
 }
 
 interface Exchange {
@@ -68,7 +70,7 @@ export class LeanNetwork {
   }
 
   transport(nodeId: string, cpu: Cpu): PeerTransport {
-    const from: Station = { nodeId, cpu, handle: undefined, dead: false, side: 0 };
+    const from: Station = { nodeId, cpu, handle: undefined, dead: false, side: 0, unreachable: new Set() };
     this.#stations.set(nodeId, from);
     return {
       request: (peer, message, timeoutMs) => this.#request(from, peer, message, timeoutMs),
@@ -86,8 +88,16 @@ export class LeanNetwork {
     for (const nodeId of nodeIds) this.#stations.get(nodeId)!.side = 1;
   }
 
+  /** What this node sends to the other one is lost from now on. */
+  cutOneWay(fromId: string, toId: string): void {
+    this.#stations.get(fromId)!.unreachable.add(this.#stations.get(toId)!);
+  }
+
   heal(): void {
-    for (const station of this.#stations.values()) station.side = 0;
+    for (const station of this.#stations.values()) {
+      station.side = 0;
+      station.unreachable.clear();
+    }
   }
 
   #request(from: Station, peer: Peer, message: GossipMessage, timeoutMs: number): Promise<GossipMessage> {
@@ -151,7 +161,7 @@ export class LeanNetwork {
 }
 
 function isReachable(from: Station, to: Station): boolean {
-  return !from.dead && !to.dead && from.side === to.side;
+  return !from.dead && !to.dead && from.side === to.side && !from.unreachable.has(to);
 }
 
 function checkLength(message: GossipMessage, bytes: number): void {

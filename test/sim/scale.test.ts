@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { measure } from '../scale/experiment.ts';
+import { LATENCY_MS, measure } from '../scale/experiment.ts';
+import { GossipCluster } from '../scale/gossip-cluster.ts';
 import { theoryOf } from '../scale/theory.ts';
 
 describe('clusters of the scale simulation', () => {
@@ -13,6 +14,25 @@ describe('clusters of the scale simulation', () => {
     expect(found.hiddenLastMs).toBeLessThan(10_000);
     expect(found.healedMs).toBeLessThan(2_000);
     expect(await measure({ seed: 1, nodes, loss: 0.01, starved: 0.05 })).toEqual(found);
+  });
+
+  it.each([4, 10, 40])('of %i nodes hide nobody for pairs that do not reach each other', async (nodes) => {
+    const cluster = new GossipCluster({ seed: 1, nodes, latencyMs: LATENCY_MS, loss: 0.01 });
+    const hidden = new Set<string>();
+    cluster.onHidden = ({ observer, hidden: ids }) => {
+      for (const id of ids) hidden.add(`${observer.record.name} hides ${id}`);
+    };
+    cluster.start();
+    await cluster.clock.advance(5_000);
+    // Every fourth node reaches the next one no more; of these, every second is not reached by it either.
+    for (let i = 0; i < nodes; i += 4) {
+      const [one, other] = [cluster.nodes[i]!.record.id, cluster.nodes[i + 1]!.record.id];
+      cluster.network.cutOneWay(one, other);
+      if (i % 8 === 0) cluster.network.cutOneWay(other, one);
+    }
+    await cluster.clock.advance(120_000);
+    cluster.stop();
+    expect([...hidden]).toEqual([]);
   });
 
   it('are held beside a theory that grows with the logarithm of their size', () => {

@@ -9,7 +9,7 @@ const LIMIT = 64;
 function detector(...peers: readonly string[]): FailureDetector {
   const made = new FailureDetector({ selfId: 'self', intervalMs: INTERVAL });
   made.begin(5);
-  made.track(['self', ...peers], 0);
+  made.track(['self', ...peers]);
   for (const peer of peers) made.heard(peer, [alive(peer)], 0);
   return made;
 }
@@ -163,30 +163,124 @@ describe('failure detector', () => {
     const made = detector('a', 'b', 'c');
     expect(made.liveness('a', true, 10)).toBe('ready');
     made.heard('b', [accused('a', ['b'])], 10);
-    expect(made.liveness('a', true, 10)).toBe('down');
-    expect(made.liveness('a', false, 10)).toBe('ready');
+    expect(made.liveness('a', true, 10)).toBe('ready');
+    const now = 10 + made.timeoutMs();
+    expect(made.liveness('a', true, now)).toBe('down');
+    expect(made.liveness('a', false, now)).toBe('ready');
   });
 
   it('takes a member that it never met for down when etcd does not know it either', () => {
     const made = detector('a');
-    made.track(['self', 'a', 'late'], 0);
+    made.track(['self', 'a', 'late']);
     expect(made.liveness('late', true, 0)).toBe('down');
     expect(made.liveness('late', false, 0)).toBe('ready');
   });
 
+  it("takes etcd's word even when nobody else is left to hear from", () => {
+    const made = detector('a', 'b');
+    const now = pass(made, ['a', 'b'], [], 10);
+    expect(made.liveness('a', true, now)).toBe('down');
+    expect(made.liveness('a', false, now)).toBe('ready');
+  });
+
   it('asks who is about to be hidden, so many at a time', () => {
-    const made = detector('a', 'b', 'c', 'd');
+    const names = Array.from({ length: 50 }, (_, i) => `n${i}`);
+    const made = detector('a', 'b', 'c', ...names);
     made.heard('a', [accused('b', ['a']), accused('c', ['a'])], 0);
     expect(made.toAsk(8, 0).size).toBe(0);
-    const halfway = made.timeoutMs() / 2;
-    expect(made.toAsk(8, halfway)).toEqual(new Set(['b', 'c']));
-    expect(made.toAsk(1, halfway).size).toBe(1);
+    const before = made.timeoutMs() - INTERVAL;
+    expect(made.toAsk(8, before)).toEqual(new Set(['b', 'c']));
+    expect(made.toAsk(1, before).size).toBe(1);
+    expect(made.toAsk(8, made.timeoutMs()).size).toBe(0);
+  });
+
+  it('asks who did not answer by turns, so many at a time', () => {
+    const made = detector('a', 'b', 'c', 'd');
+    for (const id of ['b', 'c', 'd']) made.ask(id, 0);
+    expect(made.toAsk(2, INTERVAL)).toEqual(new Set(['b', 'c']));
+    expect(made.toAsk(2, INTERVAL)).toEqual(new Set(['d', 'b']));
+  });
+
+  it('once it is no longer cut off, accuses nobody for what it missed', () => {
+    const made = detector('a', 'b', 'c');
+    let now = pass(made, ['a', 'b', 'c'], [], 30);
+    made.heard('a', [], now);
+    now += INTERVAL;
+    made.beat(0, now);
+    expect(made.news('a', LIMIT)).toEqual([alive('self')]);
+  });
+
+  it('hides nobody while it is cut off', () => {
+    const made = detector('a', 'b', 'c');
+    made.beat(0, 0);
+    made.heard('a', [accused('b', ['a', 'c'])], 0);
+    for (let now = INTERVAL; now <= 30 * INTERVAL; now += INTERVAL) made.beat(0, now);
+    // The first of the beats ended an interval in which it had heard from somebody.
+    expect(made.suspects(30 * INTERVAL)).toEqual([]);
+  });
+
+  it('does not hide for what arrived while it was late', () => {
+    const made = detector('a', 'b', 'c');
+    made.heard('a', [accused('b', ['a', 'c'])], 0);
+    made.beat(20_000, 20_500);
+    expect(made.suspects(20_500)).toEqual([]);
+  });
+
+  it('goes on when the clock is set back', () => {
+    const made = detector('a', 'b', 'c');
+    made.heard('a', [accused('b', ['a', 'c'])], 10_000_000);
+    made.beat(-9_000_000, 1_001_000);
+    made.heard('a', [], 1_001_000);
+    for (let i = 0; i < 9; i++) made.beat(0, 1_001_000);
+    expect(made.suspects(1_001_000 + 2 * made.timeoutMs())).toEqual(['b']);
+    expect(made.heardAgoMs('c', -1)).toBe(0);
+  });
+
+  it('counts an accuser once, however often a message names it', () => {
+    const made = detector('a', 'b', 'c', 'd');
+    made.heard('a', [accused('b', ['a', 'a', 'a']), accused('c', ['a', 'a', 'd'], 9)], 0);
+    expect(newsOf(made, 'b')?.accusers).toEqual(['a']);
+    expect(newsOf(made, 'c')?.accusers).toEqual(['a', 'd']);
+    expect(made.suspects(60_000)).toEqual(['c']);
+  });
+
+  it('keeps and passes on three accusers at most', () => {
+    const made = detector('a', 'b', 'c', 'd', 'e', 'f');
+    const all = ['b', 'c', 'd', 'e', 'f'];
+    made.heard('b', [accused('a', all)], 0);
+    expect(newsOf(made, 'a')?.accusers).toHaveLength(3);
+    made.heard('b', [accused('a', all, 2)], 0);
+    expect(newsOf(made, 'a')).toEqual(accused('a', ['b', 'c', 'd'], 2));
+  });
+
+  it('takes no incarnation that leaves no room for a refutation', () => {
+    const made = detector('a', 'b', 'c');
+    made.heard('a', [accused('b', ['a', 'c'], Number.MAX_SAFE_INTEGER)], 0);
+    expect(made.suspects(60_000)).toEqual([]);
+    expect(made.heard('a', [accused('self', ['a'], Number.MAX_SAFE_INTEGER)], 0)).toBe(false);
+    expect(made.news('c', LIMIT)).toEqual([alive('self')]);
+  });
+
+  it('refutes what is said of a run that its clock, set back meanwhile, makes a later one', () => {
+    const made = detector('a', 'b');
+    expect(made.heard('a', [{ nodeId: 'self', startedAt: 9, incarnation: 3, accusers: ['b'] }], 0)).toBe(true);
+    expect(made.news('a', LIMIT)[0]).toEqual(alive('self', 4, 9));
+  });
+
+  it('counts who comes back after it was removed as one that it never met', () => {
+    const made = detector('a', 'b', 'c');
+    made.heard('a', [accused('b', ['a', 'c'])], 0);
+    made.track(['self', 'a', 'c']);
+    made.track(['self', 'a', 'b', 'c']);
+    expect(made.news('a', LIMIT)).toEqual([alive('self')]);
+    expect(made.suspects(60_000)).toEqual([]);
+    expect(made.heardAgoMs('b', 0)).toBeUndefined();
   });
 
   it('forgets who is no member any more', () => {
     const made = detector('a', 'b', 'c');
     made.heard('a', [accused('b', ['a', 'c'])], 0);
-    made.track(['self', 'a', 'c'], 0);
+    made.track(['self', 'a', 'c']);
     expect(made.suspects(60_000)).toEqual([]);
     expect(made.news('a', LIMIT)).toEqual([alive('self')]);
     expect(made.heardAgoMs('b', 0)).toBeUndefined();

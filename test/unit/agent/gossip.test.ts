@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import { Gossip } from '../../../src/agent/gossip.ts';
+import type { GossipMessage } from '../../../src/core/gossip/message.ts';
+import { FailureDetector } from '../../../src/core/membership.ts';
+import type { NodeRecord } from '../../../src/core/records.ts';
+import type { Logger, Peer, PeerTransport } from '../../../src/ports.ts';
+import { seededRandom } from '../../sim/seeded-random.ts';
+import { VirtualClock } from '../../sim/virtual-clock.ts';
+
+const INTERVAL_MS = 1_000;
+const silent: Logger = { error() {}, warn() {}, info() {}, debug() {}, child: () => silent };
+
+/** A member `self` beside `n1`, `n2`, … that answer after `delayMs`; undefined: never. */
+async function member(
+  others: number,
+  options: { hidden?: readonly string[]; delayMs?: (nodeId: string) => number | undefined },
+) {
+  const clock = new VirtualClock(0);
+  const detector = new FailureDetector({ selfId: 'self', intervalMs: INTERVAL_MS });
+  detector.begin(1);
+  const asked: { readonly nodeId: string; readonly at: number }[] = [];
+  let handle: Parameters<PeerTransport['serve']>[0] | undefined;
+  const transport: PeerTransport = {
+    async request(peer: Peer, _message, timeoutMs): Promise<GossipMessage> {
+      asked.push({ nodeId: peer.nodeId, at: clock.now() });
+      const delayMs = options.delayMs === undefined ? 1 : options.delayMs(peer.nodeId);
+      await clock.sleep(Math.min(delayMs ?? timeoutMs, timeoutMs));
+      if (delayMs === undefined || delayMs > timeoutMs) throw new Error('no answer in time');
+      return { from: peer.nodeId, digest: { complete: 0, ahead: [] }, members: [] };
+    },
+    async serve(handler) {
+      handle = handler;
+    },
+  };
+  const nodes = ['self', ...Array.from({ length: others }, (_, i) => `n${i + 1}`)].map(
+    (id) => ({ id, left: false, advertiseAddress: '192.0.2.1', gossipPort: 7946 }) as NodeRecord,
+  );
+  const gossip = new Gossip(
+    {
+      state: {
+        view: { nodes: () => nodes },
+        digest: () => ({ complete: 0, ahead: [] }),
+        delta: () => undefined,
+        mergeDelta: () => {},
+      },
+      ...{ transport, detector, clock, random: seededRandom(1), logger: silent },
+      isHidden: (nodeId) => options.hidden?.includes(nodeId) ?? false,
+      onInterval: () => {},
+    },
+    { selfId: 'self', intervalMs: INTERVAL_MS },
+  );
+  const quit = new AbortController();
+  await gossip.serve(quit.signal);
+  const running = gossip.run(quit.signal).catch(() => undefined);
+  return {
+    clock,
+    detector,
+    asked,
+    hear: (message: GossipMessage) => handle!(message.from, message),
+    async stop() {
+      quit.abort();
+      await running;
+    },
+  };
+}
+
+describe('gossip', () => {
+  it('with many members asks those that are hidden as well, so that they can come back', async () => {
+    const made = await member(40, { hidden: ['n7'] });
+    await made.clock.advance(20_000);
+    await made.stop();
+    const times = made.asked.filter(({ nodeId }) => nodeId === 'n7').length;
+    expect(times).toBeGreaterThanOrEqual(18);
+    // Three others per interval besides.
+    expect(made.asked.length).toBeLessThanOrEqual(4 * 22);
+  });
+
+  it('does not accuse a member whose answers are late', async () => {
+    const made = await member(3, { delayMs: (nodeId) => (nodeId === 'n2' ? 2_500 : 1) });
+    await made.clock.advance(30_000);
+    const news = made.detector.news('n1', 10);
+    await made.stop();
+    expect(news.map(({ nodeId }) => nodeId)).toEqual(['self']);
+  });
+
+  it('accuses a member that does not answer, and asks it every interval until then', async () => {
+    const made = await member(40, { delayMs: (nodeId) => (nodeId === 'n2' ? undefined : 1) });
+    await made.clock.advance(60_000);
+    const news = made.detector.news('n1', 10);
+    await made.stop();
+    expect(news).toContainEqual({ nodeId: 'n2', startedAt: 0, incarnation: 0, accusers: ['self'] });
+    const first = made.asked.find(({ nodeId }) => nodeId === 'n2')!.at;
+    const soon = made.asked.filter(({ nodeId, at }) => nodeId === 'n2' && at <= first + 3_500);
+    expect(soon.length).toBeGreaterThanOrEqual(3);
+  });
+
+  it('tells the others at once that it is there when it is accused', async () => {
+    const made = await member(12, {});
+    const before = made.asked.length;
+    const accusation = { nodeId: 'self', startedAt: 1, incarnation: 1, accusers: ['n2', 'n3'] };
+    const reply = await made.hear({ from: 'n1', members: [accusation] });
+    const told = made.asked.slice(before).map(({ nodeId }) => nodeId);
+    await made.stop();
+    expect(reply.members[0]).toEqual({ nodeId: 'self', startedAt: 1, incarnation: 2, accusers: [] });
+    expect(new Set(told).size).toBe(12);
+  });
+});
