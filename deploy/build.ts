@@ -1,20 +1,21 @@
 /**
- * Builds `dist/`: one CommonJS bundle for each program, for the larger ones with the code that V8 makes of it, etcd3's
- * protocol files, which it reads at run time from `../proto` beside its own file, and the launcher `dist/overlayd`. Does
- * nothing when nothing changed; `--force` builds.
+ * Builds `dist/`: one CommonJS bundle for each program, for the larger ones with the code that V8 makes of it, what etcd's
+ * protocol files say, which etcd3 reads at run time from `../proto` beside its own file, and the launcher
+ * `dist/overlayd`. Does nothing when nothing changed; `--force` builds.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { type BuildOptions, build } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
+import protobuf from 'protobufjs';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const DIST = path.join(ROOT, 'dist');
 const LIB = path.join(DIST, 'lib');
 const STAMP = path.join(DIST, '.stamp');
-const ETCD_PROTO = path.join(ROOT, 'node_modules/etcd3/proto');
+const ETCD_PROTOCOL = path.join(ROOT, 'node_modules/etcd3/proto/rpc.proto');
 
 /** Small ones, which start as fast from their source. */
 const PROGRAMS = {
@@ -29,8 +30,19 @@ const COMPILED_PROGRAMS = {
   'lease-worker': { entry: 'src/adapters/etcd/lease-worker.ts', rehearsal: [] },
 } as const;
 
+/** For etcd3 alone: gRPC's own use of the loader, which nothing here calls, is another one. */
+const etcdProtocol: Plugin = {
+  name: 'etcd-protocol',
+  setup({ onResolve }) {
+    onResolve({ filter: /^@grpc\/proto-loader$/ }, ({ importer }) =>
+      importer.includes('/etcd3/') ? { path: path.join(ROOT, 'deploy/etcd-protocol.ts') } : undefined,
+    );
+  },
+};
+
 const OPTIONS: BuildOptions = {
   bundle: true,
+  plugins: [etcdProtocol],
   platform: 'node',
   format: 'cjs',
   target: 'node24',
@@ -62,7 +74,7 @@ if (!process.argv.includes('--force') && (await readFile(STAMP, 'utf8').catch(()
 } else {
   const start = performance.now();
   await mkdir(LIB, { recursive: true });
-  await copyProtocols();
+  await writeEtcdProtocol();
   const launcher = await readFile(path.join(ROOT, 'deploy/launcher.sh'), 'utf8');
   const results = await Promise.allSettled([
     ...Object.entries(PROGRAMS).map(async ([name, entry]) => replaceFile(path.join(LIB, name), await bundle(entry))),
@@ -96,11 +108,10 @@ function withHash(text: string): string {
   return body + createHash('sha256').update(body).digest('hex');
 }
 
-async function copyProtocols(): Promise<void> {
+async function writeEtcdProtocol(): Promise<void> {
+  const protocol = new protobuf.Root().loadSync(ETCD_PROTOCOL, { keepCase: true }).toJSON();
   await mkdir(path.join(DIST, 'proto'), { recursive: true });
-  for (const name of await readdir(ETCD_PROTO)) {
-    await replaceFile(path.join(DIST, 'proto', name), await readFile(path.join(ETCD_PROTO, name)));
-  }
+  await replaceFile(path.join(DIST, 'proto/rpc.json'), JSON.stringify(protocol));
 }
 
 /** Whole or not at all: a program that starts meanwhile reads the old file or the new one. */
@@ -115,7 +126,9 @@ async function replaceFile(file: string, contents: string | Uint8Array, mode = 0
 async function fingerprintInputs(): Promise<string> {
   const hash = createHash('sha256');
   const sources = (await readdir(path.join(ROOT, 'src'), { recursive: true })).map((name) => `src/${name}`).sort();
-  const parts = ['build', 'compiled-bundle', 'keep-code', 'start-bundle'].map((name) => `deploy/${name}.ts`);
+  const parts = ['build', 'compiled-bundle', 'etcd-protocol', 'keep-code', 'start-bundle'].map(
+    (name) => `deploy/${name}.ts`,
+  );
   const files = [...sources, ...parts, 'package.json', 'package-lock.json', 'deploy/launcher.sh'];
   for (const name of [...files, 'node_modules/.package-lock.json']) {
     const { size, mtimeMs } = await stat(path.join(ROOT, name)).catch(() => ({ size: 0, mtimeMs: 0 }));
