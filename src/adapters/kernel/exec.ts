@@ -14,6 +14,8 @@ export interface RunResult {
 
 export interface RunOptions {
   readonly input?: string;
+  /** Thousands of lines may come. */
+  readonly large?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -56,12 +58,12 @@ export function createExec(options: ExecOptions = {}): Exec {
   const { prefix = [], concurrency = 8, runProcess = runDirectly } = options;
   const slots = createSlots(concurrency);
 
-  const run: Run = async (argv, { input = '', signal } = {}) => {
+  const run: Run = async (argv, { input = '', large = false, signal } = {}) => {
     const release = await slots();
     try {
       const command = argv.join(' ');
       if (signal?.aborted) throw new OverlaydError('cancelled', `${command} was not begun`);
-      const end = await runProcess({ argv: [...prefix, ...argv], input, limitMs: TIMEOUT_MS }, signal);
+      const end = await runProcess({ argv: [...prefix, ...argv], input, limitMs: TIMEOUT_MS, large }, signal);
       switch (end.how) {
         case 'exited': {
           const missing = end.code === 127 ? missingTool(end.stderr) : undefined;

@@ -191,11 +191,17 @@ export const DUMP_CONTAINER = ['link show', 'address show', 'route show default'
 
 type Json = Record<string, unknown>;
 
+/** What each line of a batch said. */
+export function splitDump(stdout: string): string[] {
+  return stdout.split('\n').filter((line) => line.startsWith('['));
+}
+
+export function parseRows(text: string): Json[] {
+  return text === '' ? [] : (JSON.parse(text) as Json[]);
+}
+
 export function parseDump(stdout: string): Json[][] {
-  return stdout
-    .split('\n')
-    .filter((line) => line.startsWith('['))
-    .map((line) => JSON.parse(line) as Json[]);
+  return splitDump(stdout).map(parseRows);
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');

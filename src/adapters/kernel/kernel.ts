@@ -5,7 +5,7 @@ import { apply } from './apply.ts';
 import type { Exec } from './exec.ts';
 import { parseDump, parseLinks } from './iproute2.ts';
 import { changes } from './monitor.ts';
-import { inPlace, observe, probe } from './observe.ts';
+import { inPlace, type LookedAt, observe, probe } from './observe.ts';
 
 export interface KernelDeps {
   readonly exec: Exec;
@@ -16,7 +16,7 @@ export interface KernelDeps {
 /** The kernel of the network namespace that `exec` runs in, through iproute2 and nftables. */
 export function createKernel({ exec, clock, isAlive }: KernelDeps): Kernel {
   const { run } = exec;
-  const deps = { run, isAlive, listings: new Map<string, string>() };
+  const deps = { run, isAlive, lookedAt: new Map<string, LookedAt>() };
   return {
     observe: (scope, signal) => observe(deps, scope, signal),
     apply: (plan, signal) => apply(run, plan, signal),

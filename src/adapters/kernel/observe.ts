@@ -1,12 +1,20 @@
-/** Reads the kernel: per namespace one `ip`, one `bridge` and one `nft`, all namespaces side by side. */
+/**
+ * Reads the kernel: per namespace one `ip`, one `bridge` and one `nft`, all namespaces side by side. What the tools say
+ * of a network as they said it the last time is not read again: with thousands of rows that is most of the work.
+ */
 import { type ContainerRef, isHandedOver } from '../../core/container.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import {
+  type Address,
+  type FdbRow,
   type Filter,
   HOST,
+  type Link,
   type NamespaceState,
+  type Neighbour,
   type Observed,
   type Place,
+  type Route,
   type Scope,
   TABLE,
 } from '../../core/host-state.ts';
@@ -17,9 +25,29 @@ import { parseFilter } from './nftables.ts';
 
 export interface ObserveDeps {
   readonly run: Run;
-  /** Listings of the filters in the networks' namespaces as they were last seen, by namespace. */
-  readonly listings: Map<string, string>;
+  /** The networks' namespaces as they were last seen, by name. */
+  readonly lookedAt: Map<string, LookedAt>;
   readonly isAlive: (container: ContainerRef) => Promise<boolean>;
+}
+
+/** What the tools said of a namespace, and what that means. */
+export interface LookedAt {
+  readonly links: Read<Map<string, Link>>;
+  readonly addresses: Read<readonly Address[]>;
+  readonly routes: Read<readonly Route[]>;
+  readonly neighbours: Read<readonly Neighbour[]>;
+  readonly forwarding: Read<boolean>;
+  readonly fdb: Read<readonly FdbRow[]>;
+  readonly filter: Read<Filter | undefined>;
+}
+
+interface Read<T> {
+  readonly text: string;
+  readonly value: T;
+}
+
+function read<T>(text: string, last: Read<T> | undefined, parse: (text: string) => T): Read<T> {
+  return last?.text === text ? last : { text, value: parse(text) };
 }
 
 export async function observe(deps: ObserveDeps, scope: Scope, signal: AbortSignal | undefined): Promise<Observed> {
@@ -51,12 +79,12 @@ export async function observe(deps: ObserveDeps, scope: Scope, signal: AbortSign
 }
 
 async function observeHost(run: Run, signal: AbortSignal | undefined) {
-  const [dump, filter] = await Promise.all([
+  const [output, filter] = await Promise.all([
     dumpOf(run, inPlace(HOST, 'ip'), iproute2.DUMP_HOST, signal),
     listFilter(run, HOST, 'inet', signal),
   ]);
-  if (!dump) throw new OverlaydError('internal', 'the namespace of this process cannot be gone');
-  const [loopback, links, addresses, routes, neighbours, netconf, namespaces] = dump;
+  if (output === undefined) throw new OverlaydError('internal', 'the namespace of this process cannot be gone');
+  const [loopback, links, addresses, routes, neighbours, netconf, namespaces] = iproute2.parseDump(output);
   const state: NamespaceState = {
     forwarding: iproute2.parseForwarding(netconf),
     links: new Map([...iproute2.parseLinks(links)].filter(([name]) => isUplink(name))),
@@ -74,29 +102,39 @@ async function observeHost(run: Run, signal: AbortSignal | undefined) {
 }
 
 async function observeNetwork(
-  { run, listings }: ObserveDeps,
+  { run, lookedAt }: ObserveDeps,
   name: string,
   signal: AbortSignal | undefined,
 ): Promise<NamespaceState | undefined> {
-  const [dump, fdb, filter] = await Promise.all([
+  const [dump, { stdout: fdb }, filter] = await Promise.all([
     dumpOf(run, inPlace(name, 'ip'), iproute2.DUMP_NETWORK, signal),
-    run([...inPlace(name, 'bridge'), '-j', 'fdb', 'show'], { signal }),
+    run([...inPlace(name, 'bridge'), '-j', 'fdb', 'show'], { signal, large: true }),
     listFilter(run, name, 'bridge', signal),
   ]);
-  if (!dump) {
-    listings.delete(name);
+  if (dump === undefined) {
+    lookedAt.delete(name);
     return undefined;
   }
-  listings.set(name, filter);
-  const [links, addresses, routes, neighbours, netconf] = dump;
+  const last = lookedAt.get(name);
+  const [links = '', addresses = '', routes = '', neighbours = '', netconf = ''] = iproute2.splitDump(dump);
+  const now: LookedAt = {
+    links: read(links, last?.links, (text) => iproute2.parseLinks(iproute2.parseRows(text))),
+    addresses: read(addresses, last?.addresses, (text) => iproute2.parseAddresses(iproute2.parseRows(text))),
+    routes: read(routes, last?.routes, (text) => iproute2.parseRoutes(iproute2.parseRows(text))),
+    neighbours: read(neighbours, last?.neighbours, (text) => iproute2.parseNeighbours(iproute2.parseRows(text))),
+    forwarding: read(netconf, last?.forwarding, (text) => iproute2.parseForwarding(iproute2.parseRows(text))),
+    fdb: read(fdb, last?.fdb, (text) => iproute2.parseFdb(iproute2.parseRows(text))),
+    filter: read(filter, last?.filter, parseFilter),
+  };
+  lookedAt.set(name, now);
   return {
-    forwarding: iproute2.parseForwarding(netconf),
-    links: iproute2.parseLinks(links),
-    addresses: iproute2.parseAddresses(addresses),
-    routes: iproute2.parseRoutes(routes),
-    neighbours: iproute2.parseNeighbours(neighbours),
-    fdb: iproute2.parseFdb(iproute2.parseDump(fdb.stdout)[0]),
-    filter: parseFilter(filter),
+    forwarding: now.forwarding.value,
+    links: now.links.value,
+    addresses: now.addresses.value,
+    routes: now.routes.value,
+    neighbours: now.neighbours.value,
+    fdb: now.fdb.value,
+    filter: now.filter.value,
   };
 }
 
@@ -108,8 +146,8 @@ async function observeContainer(
 ): Promise<NamespaceState | 'gone' | undefined> {
   if (!(await isAlive(container))) return 'gone';
   const dump = await dumpOf(run, inPlace(container.path, 'ip'), iproute2.DUMP_CONTAINER, signal);
-  if (!dump) return (await isAlive(container)) ? undefined : 'gone';
-  const [links, addresses, routes] = dump;
+  if (dump === undefined) return (await isAlive(container)) ? undefined : 'gone';
+  const [links, addresses, routes] = iproute2.parseDump(dump);
   return {
     forwarding: false,
     links: iproute2.parseLinks(links),
@@ -129,22 +167,27 @@ export function inPlace(place: Place, tool: iproute2.Tool): string[] {
 }
 
 /** Undefined when the namespace does not exist. */
-async function dumpOf(run: Run, tool: readonly string[], lines: readonly string[], signal: AbortSignal | undefined) {
+async function dumpOf(
+  run: Run,
+  tool: readonly string[],
+  lines: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
   const argv = [...tool, '-4', '-json', '-details', '-force', '-batch', '-'];
-  const result = await run(argv, { input: `${lines.join('\n')}\n`, signal });
+  const result = await run(argv, { input: `${lines.join('\n')}\n`, signal, large: true });
   if (/Cannot open network namespace|cannot open |setting the network namespace/.test(result.stderr)) return undefined;
   if (result.code !== 0) throw readFailed(argv, result.stderr);
-  return iproute2.parseDump(result.stdout);
+  return result.stdout;
 }
 
 /** Those of the namespaces whose filter is not as it was last seen. */
 export async function probe(
-  { run, listings }: ObserveDeps,
+  { run, lookedAt }: ObserveDeps,
   namespaces: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<string[]> {
   const same = await Promise.all(
-    namespaces.map(async (name) => (await listFilter(run, name, 'bridge', signal)) === listings.get(name)),
+    namespaces.map(async (name) => (await listFilter(run, name, 'bridge', signal)) === lookedAt.get(name)?.filter.text),
   );
   return namespaces.filter((_, index) => !same[index]);
 }

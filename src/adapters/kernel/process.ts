@@ -3,11 +3,14 @@
  * there: the same code, so the same outcome. Plain `node:child_process`, for the spawner has to stay small.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, fstatSync, openSync, readSync, unlinkSync } from 'node:fs';
 
 export interface ProcessRequest {
   readonly argv: readonly string[];
   readonly input: string;
   readonly limitMs: number;
+  /** Thousands of lines may come: they go through a file. */
+  readonly large?: boolean;
 }
 
 export type ProcessEnd =
@@ -24,22 +27,27 @@ export type RunProcess = (request: ProcessRequest, signal: AbortSignal | undefin
 export const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C' };
 
 /** Never rejects. A process that is told to end is waited for. */
-export const runProcess: RunProcess = ({ argv, input, limitMs }, signal) => {
+export const runProcess: RunProcess = ({ argv, input, limitMs, large }, signal) => {
   const { promise, resolve } = Promise.withResolvers<ProcessEnd>();
   const [file = '', ...args] = argv;
+  const output = large ? openOutput() : undefined;
   let child: ChildProcess;
   try {
-    child = spawn(file, args, { env: ENVIRONMENT, stdio: 'pipe' });
+    child = spawn(file, args, { env: ENVIRONMENT, stdio: ['pipe', output?.fd ?? 'pipe', 'pipe'] });
   } catch (error) {
+    output?.take();
     return Promise.resolve(notStarted(error as NodeJS.ErrnoException));
   }
   child.on('error', (error) => {
     if (child.pid === undefined) resolve(notStarted(error));
   });
   // Without a process there may be no pipes either.
-  if (child.pid === undefined) return promise;
+  if (child.pid === undefined) {
+    output?.take();
+    return promise;
+  }
 
-  const stdout = gather(child.stdout);
+  const stdout = output?.take ?? gather(child.stdout);
   const stderr = gather(child.stderr);
   // A program may end without having read everything.
   child.stdin?.on('error', () => undefined);
@@ -56,9 +64,10 @@ export const runProcess: RunProcess = ({ argv, input, limitMs }, signal) => {
   child.on('close', (code, by) => {
     clearTimeout(limit);
     signal?.removeEventListener('abort', onAbort);
+    const written = stdout();
     if (stopped) resolve(stopped);
     else if (code === null) resolve({ how: 'killed', by: by ?? 'a signal' });
-    else resolve({ how: 'exited', code, stdout: stdout(), stderr: stderr() });
+    else resolve({ how: 'exited', code, stdout: written, stderr: stderr() });
   });
   return promise;
 };
@@ -68,6 +77,33 @@ function gather(stream: ChildProcess['stdout']): () => string {
   stream?.on('data', (chunk: Buffer) => chunks.push(chunk));
   return () => Buffer.concat(chunks).toString();
 }
+
+/**
+ * iproute2 writes each row by itself, and whoever reads a pipe is woken for each: ten thousand rows cost the reader as
+ * much as they cost the writer. A file is read once. Without one a pipe does as well.
+ */
+function openOutput(): { readonly fd: number; readonly take: () => string } | undefined {
+  lastOutput += 1;
+  const path = `/run/.overlayd-output-${process.pid}-${lastOutput}`;
+  let fd: number;
+  try {
+    fd = openSync(path, 'wx+', 0o600);
+  } catch {
+    return undefined;
+  }
+  unlinkSync(path);
+  const take = () => {
+    try {
+      const bytes = Buffer.allocUnsafe(fstatSync(fd).size);
+      return bytes.toString('utf8', 0, readSync(fd, bytes, 0, bytes.length, 0));
+    } finally {
+      closeSync(fd);
+    }
+  };
+  return { fd, take };
+}
+
+let lastOutput = 0;
 
 function notStarted(error: NodeJS.ErrnoException): ProcessEnd {
   return { how: 'not-started', code: error.code ?? '', cause: error.message };

@@ -1,7 +1,7 @@
 /** Commands run by the agent itself and by the spawner: the same outcomes. And what the spawner's end means. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createExec } from '../../../../src/adapters/kernel/exec.ts';
@@ -32,6 +32,15 @@ function isRunning(pid: number): boolean {
   try {
     // One that nobody has waited for yet runs no more.
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+function isWritable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK);
+    return true;
   } catch {
     return false;
   }
@@ -85,6 +94,30 @@ describe.each([
     const { code, stdout } = await run(['cat'], { input });
     expect(code).toBe(0);
     expect(stdout === input).toBe(true);
+  });
+
+  it('gives all of an output of many lines, and keeps nothing open', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, row) => `ü ${row}\n`).join('');
+    const open = () => readdirSync('/proc/self/fd').length;
+    const before = open();
+    for (const argv of [['no-such-program'], ['sh', '-c', 'echo half; kill -9 $$']]) {
+      await expect(run(argv, { large: true })).rejects.toThrow();
+    }
+    for (let turn = 0; turn < 5; turn += 1) {
+      const { stdout, code } = await run(['sh', '-c', 'cat; exit 3'], { input: lines, large: true });
+      expect(stdout === lines).toBe(true);
+      expect(code).toBe(3);
+    }
+    expect((await run(['true'], { large: true })).stdout).toBe('');
+    expect(open() - before).toBeLessThan(3);
+  });
+
+  it.runIf(isWritable('/run'))('writes many lines to a file, of which nothing is left', async () => {
+    const { stdout } = await run(['sh', '-c', 'test -f /proc/self/fd/1 && echo file'], { large: true });
+    expect(stdout).toBe('file\n');
+    const writers = [process.pid, shared.spawner!.pid].map((pid) => `.overlayd-output-${pid}-`);
+    const left = readdirSync('/run').filter((name) => writers.some((writer) => name.startsWith(writer)));
+    expect(left).toEqual([]);
   });
 
   it('may leave its input unread', async () => {
