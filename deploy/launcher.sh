@@ -1,13 +1,7 @@
 #!/bin/sh
 # Starts overlayd from wherever it is called, also through symbolic links. `deploy/build.ts` puts it at dist/overlayd.
 self=$0
-while [ -L "$self" ]; do
-  target=$(readlink "$self")
-  case $target in
-    /*) self=$target ;;
-    *) self=$(dirname "$self")/$target ;;
-  esac
-done
+[ ! -L "$self" ] || self=$(readlink -f "$self")
 case $self in
   */*) dist=${self%/*} ;;
   *) dist=. ;;
