@@ -48,15 +48,17 @@ export class Announcements {
   applied(wanted: Desired, planned: Plan, { failures }: ApplyResult, host: boolean): void {
     const broken = new Set(failures.map((failure) => failure.planned.network));
     const written = new Set(planned.stages.flatMap(({ ops }) => ops.map(({ network }) => network)));
-    const announce = (networkId: string, namespace: string | undefined) => {
-      const known = this.#announced.get(networkId) === wanted.serviceAddress && !written.has(namespace);
+    const announce = (networkId: string, namespace: string | undefined, more: boolean) => {
+      const known = this.#announced.get(networkId) === wanted.serviceAddress && !written.has(namespace) && !more;
       if (!broken.has(namespace) && !known) this.#announce(networkId, wanted.serviceAddress);
     };
     for (const { networkId, namespace, remotes } of wanted.networks) {
+      // Rows that were there before they were wanted are news, too.
+      const more = remotes.some(({ address }) => !this.reaches(networkId, address));
       if (!broken.has(namespace)) this.#reached.set(networkId, new Set(remotes.map(({ address }) => address)));
-      announce(networkId, namespace);
+      announce(networkId, namespace, more);
     }
-    if (host) announce(HOST_PART, undefined);
+    if (host) announce(HOST_PART, undefined, false);
   }
 
   /** Whether the kernel has the way to an endpoint of another host. */

@@ -6,7 +6,6 @@
 import type { ClusterView } from '../core/cluster-view.ts';
 
 import { SEED_REVISION } from '../core/gossip/replica.ts';
-import { SERVICE_ADDRESS } from '../core/host-state.ts';
 import { Latch } from '../core/latch.ts';
 import { FailureDetector, type Liveness } from '../core/membership.ts';
 import { encodeRecord } from '../core/record-codec.ts';
@@ -26,14 +25,14 @@ import type {
   StateFile,
 } from '../ports.ts';
 import { AddressClaims } from './address-claims.ts';
-import { HOST_PART } from './announcements.ts';
 import { releaseLeftovers, restoreClaims } from './claim-audit.ts';
 import { ClusterState, type StateChange } from './cluster-state.ts';
 import { Endpoints } from './endpoints.ts';
 import { EngineEndpoints } from './engine/endpoints.ts';
 import { Gossip } from './gossip.ts';
 import { LocalEndpoints } from './local-endpoints.ts';
-import { createResponder, type Responder } from './names.ts';
+import { NameService } from './name-service.ts';
+import type { Responder } from './names.ts';
 import { Networks } from './networks.ts';
 import { Reconciler } from './reconcile.ts';
 import { Releases } from './releases.ts';
@@ -77,7 +76,6 @@ export class Member {
   readonly local: LocalEndpoints;
   readonly releases: Releases;
   readonly reconciler: Reconciler;
-  readonly responder: Responder;
   /** Set by `start`: later than that of any run before. */
   startedAt = 0;
   readonly #ports: MemberPorts;
@@ -86,7 +84,7 @@ export class Member {
   readonly #watch: StoreWatch;
   readonly #gossip: Gossip;
   readonly #detector: FailureDetector;
-  readonly #listeners: DnsListeners;
+  readonly #names: NameService;
   readonly #housekeeping = new Latch();
   #hidden: ReadonlySet<string> = new Set();
   #leftoversReleased = false;
@@ -127,24 +125,22 @@ export class Member {
         clock,
         logger,
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
-        onLost: (networkId) => this.#listeners.close(networkId),
-        onApplied: (networkId) => this.#onApplied(networkId),
+        onLost: (networkId) => this.#names.close(networkId),
+        onApplied: (networkId) => this.#names.applied(networkId),
         onHostChange: () => this.#onHostChange(),
       },
       { auditIntervalMs: options.auditIntervalMs },
     );
-    this.responder = createResponder(
+    this.#names = new NameService(
       {
-        view: state.view,
+        ...{ view: state.view, local: this.local, forwarder: ports.forwarder, listen: ports.listen, clock, random },
+        serviceAddress: () => this.#serviceAddress,
         hidden: () => this.#hidden,
+        converge: (networkId) => this.reconciler.converge(networkId),
         reaches: ({ nodeId, networkId, address }) => nodeId === selfId || this.reconciler.reaches(networkId, address),
-        networksOf: (networkId, address) => this.local.networksOfClient(networkId, address),
-        forwarder: ports.forwarder,
-        random,
       },
       { ttlSeconds: options.dnsTtlSeconds },
     );
-    this.#listeners = ports.listen(this.responder.handler);
     this.networks = new Networks(
       {
         store,
@@ -165,7 +161,7 @@ export class Member {
       linksOf: (path: string) => ports.kernel.linksOf(path),
       converge: (networkId: string, endpointId: string) => this.reconciler.converge(networkId, { endpointId }),
     };
-    const names = { ensure: (networkId: string) => this.#ensureNames(networkId) };
+    const names = this.#names;
     this.endpoints = new Endpoints(
       {
         state,
@@ -185,6 +181,10 @@ export class Member {
       ...{ selfId, state, store, gossip, containers, dataPath, names, clock, logger },
       ...{ claims: this.claims, releases: this.releases, local: this.local, endpoints: this.endpoints },
     });
+  }
+
+  get responder(): Responder {
+    return this.#names.responder;
   }
 
   get view(): ClusterView {
@@ -236,7 +236,13 @@ export class Member {
     this.startedAt = startedAt;
     this.#detector.begin(startedAt);
     this.#seed();
-    await this.#gossip.serve(signal);
+    this.#names.open();
+    try {
+      await this.#gossip.serve(signal);
+    } catch (error) {
+      await this.#names.closeAll();
+      throw error;
+    }
     if (former.length > 0) logger.info({ endpoints: former.length }, 'host was restarted: its endpoints are released');
     for (const { record } of former) void this.releases.release(record, true).catch(() => false);
     this.reconciler.markDirty('all');
@@ -246,6 +252,7 @@ export class Member {
     const tasks = [
       this.#watch.run(signal),
       this.#gossip.run(signal),
+      this.#names.run(signal),
       this.reconciler.run(signal),
       this.releases.run(signal),
       store.keepLive(keys.live(selfId), live, this.#options.leaseSeconds, signal),
@@ -261,7 +268,7 @@ export class Member {
       if (!signal.aborted) throw error;
     } finally {
       await Promise.allSettled(tasks);
-      await Promise.all([HOST_PART, ...this.local.networkIds()].map((id) => this.#listeners.close(id)));
+      await this.#names.closeAll();
     }
   }
 
@@ -303,16 +310,17 @@ export class Member {
   #onChange(change: StateChange): void {
     if (change.becameWhole || change.nodes) {
       this.reconciler.markDirty('all');
-      this.responder.invalidate('all');
+      this.#names.invalidate('all');
       this.#hostChanged = true;
     } else {
       for (const networkId of new Set([...change.networks, ...change.endpoints.keys()])) {
-        this.responder.invalidate(networkId);
+        this.#names.invalidate(networkId);
         // Own endpoints get into the kernel by the command that makes them, not by its echo.
         const others = [...(change.endpoints.get(networkId) ?? [])].some((nodeId) => nodeId !== this.#options.self.id);
         if (others || change.networks.has(networkId)) this.reconciler.markDirty(networkId);
       }
     }
+    if (change.becameWhole) this.#names.becameWhole();
     if (change.becameWhole || change.networks.size > 0) this.#ports.onNetworks?.();
     if (change.live || change.nodes) this.#updateHidden();
     if (change.nodes && this.removed) {
@@ -373,28 +381,6 @@ export class Member {
     this.#hidden = hidden;
     const nameOf = (id: string) => this.view.node(id)?.name ?? id;
     this.#ports.logger.info({ hidden: [...hidden].map(nameOf) }, 'members whose names are hidden changed');
-    this.responder.invalidate('all');
-  }
-
-  /** What the kernel has now may be called by name. */
-  async #onApplied(networkId: string): Promise<void> {
-    this.responder.invalidate(networkId);
-    await this.#ensureNames(networkId);
-  }
-
-  /** Opens or closes the responder of a network, or of the host: what it answers at is decided here alone. */
-  async #ensureNames(networkId: string): Promise<void> {
-    const service = this.#serviceAddress ? [SERVICE_ADDRESS] : [];
-    if (networkId === HOST_PART) {
-      if (service.length === 0) return;
-      return await this.#listeners.ensure({ networkId, namespacePath: '/proc/self/ns/net', addresses: service });
-    }
-    const network = this.view.network(networkId);
-    if (!network || this.local.onNetwork(networkId).length === 0) return await this.#listeners.close(networkId);
-    await this.#listeners.ensure({
-      networkId,
-      namespacePath: `/run/netns/ovl-${network.vni}`,
-      addresses: [network.subnets[0]!.gateway, ...service],
-    });
+    this.#names.invalidate('all');
   }
 }

@@ -4,8 +4,8 @@
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import { createWaiting, encodeUpstreamQuery, fitReply, formatQuestionKey } from '../core/dns/forward.ts';
-import { resolve, resolveForeign } from '../core/dns/resolve.ts';
-import { encodeReply, type Query, RCODE } from '../core/dns/wire.ts';
+import { type Resolution, resolve, resolveForeign } from '../core/dns/resolve.ts';
+import { answerCount, encodeReply, type Query, RCODE } from '../core/dns/wire.ts';
 import type { Zone } from '../core/dns/zone.ts';
 import { createZones } from '../core/dns/zones.ts';
 import { type Cidr, containsCidr, parseCidr } from '../core/ip.ts';
@@ -24,6 +24,11 @@ export interface ResponderDeps {
    * included or not; empty for an address that is no local endpoint's.
    */
   readonly networksOf: (networkId: string, address: string) => readonly string[];
+  /**
+   * Undefined when what is known suffices to say that the network has no such name; else resolves when more is known,
+   * and questions that cannot be answered with a record wait for it.
+   */
+  readonly untilMore?: (networkId: string) => Promise<void> | undefined;
   readonly forwarder: DnsForwarder;
   readonly random: Pick<Random, 'next'>;
 }
@@ -47,7 +52,7 @@ export interface ResponderStats {
   readonly merged: number;
   /** Of the forwarded: no server answered in time. */
   readonly failed: number;
-  /** SERVFAIL at once, because the client or everybody together had too many waiting. */
+  /** SERVFAIL or nothing at once, because the client or everybody together had too many waiting. */
   readonly overloaded: number;
   readonly waiting: number;
 }
@@ -100,41 +105,61 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
 
   async function forward(query: Query, client: DnsClient, networkIds: readonly string[]): Promise<Uint8Array> {
     counts.forwarded += 1;
-    const source = `${client.networkId} ${client.address}`;
     try {
       const reply = await ask(query, networkIds);
       if (reply === undefined) counts.failed += 1;
       return fitReply(query, reply, client.transport);
     } finally {
-      waiting.leave(source);
+      waiting.leave(sourceOf(client));
     }
   }
 
+  async function answerLater(more: Promise<void>, message: Uint8Array, client: DnsClient) {
+    await more.finally(() => waiting.leave(sourceOf(client)));
+    return await answer(message, client);
+  }
+
+  function answer(message: Uint8Array, client: DnsClient): ReturnType<DnsHandler> {
+    // The host's own listener: whoever asks there is on none of our networks.
+    const foreign = client.networkId === '';
+    const known = foreign ? undefined : zonesOf(client);
+    const resolution = foreign
+      ? resolveForeign(message, { ttlSeconds, isOverlay })
+      : known &&
+        resolve(message, { address: client.address, transport: client.transport, zones: known, isOverlay }, random);
+    const more = resolution && !hasAnswer(resolution) ? deps.untilMore?.(client.networkId) : undefined;
+    if (more !== undefined && waiting.enter(sourceOf(client))) return answerLater(more, message, client);
+    if (more !== undefined) {
+      counts.overloaded += 1;
+      return undefined;
+    }
+    if (resolution === undefined) {
+      counts.dropped += 1;
+      return undefined;
+    }
+    if (resolution instanceof Uint8Array) {
+      counts.answered += 1;
+      return resolution;
+    }
+    if (!waiting.enter(sourceOf(client))) {
+      counts.overloaded += 1;
+      return encodeReply(resolution, RCODE.SERVFAIL);
+    }
+    const networkIds = known?.map(({ networkId }) => networkId) ?? [];
+    return forward(resolution, client, networkIds);
+  }
+
   return {
-    handler(message, client) {
-      // The host's own listener: whoever asks there is on none of our networks.
-      const foreign = client.networkId === '';
-      const known = foreign ? undefined : zonesOf(client);
-      const resolution = foreign
-        ? resolveForeign(message, { ttlSeconds, isOverlay })
-        : known &&
-          resolve(message, { address: client.address, transport: client.transport, zones: known, isOverlay }, random);
-      if (resolution === undefined) {
-        counts.dropped += 1;
-        return undefined;
-      }
-      if (resolution instanceof Uint8Array) {
-        counts.answered += 1;
-        return resolution;
-      }
-      if (!waiting.enter(`${client.networkId} ${client.address}`)) {
-        counts.overloaded += 1;
-        return encodeReply(resolution, RCODE.SERVFAIL);
-      }
-      const networkIds = known?.map(({ networkId }) => networkId) ?? [];
-      return forward(resolution, client, networkIds);
-    },
+    handler: answer,
     invalidate: (networkId) => zones.invalidate(networkId),
     stats: () => ({ ...counts, waiting: waiting.size }),
   };
+}
+
+function sourceOf({ networkId, address }: DnsClient): string {
+  return `${networkId} ${address}`;
+}
+
+function hasAnswer(resolution: Resolution): boolean {
+  return resolution instanceof Uint8Array && answerCount(resolution) > 0;
 }

@@ -7,6 +7,7 @@
  * one before has been silent for a while, and whoever answers first wins.
  */
 import {
+  copyBytes,
   encodeReply,
   FLAG,
   HEADER_BYTES,
@@ -34,7 +35,7 @@ export function formatQuestionKey(query: Query, networkIds: readonly string[]): 
 /** The message for the upstream server, id 0. */
 export function encodeUpstreamQuery(query: Query): Uint8Array {
   const out = new Uint8Array(sizeWithOpt(query, 0));
-  out.set(query.message.subarray(0, query.questionEnd));
+  copyBytes(query.message, 0, query.questionEnd, out, 0);
   putUint16(out, 0, 0);
   putUint16(out, 2, query.flags & KEPT_FLAGS);
   putUint16(out, 10, 0);
@@ -91,7 +92,7 @@ export function fitReply(query: Query, reply: Uint8Array | undefined, transport:
   }
   // `slice` of a Node buffer would share the bytes with the other clients that wait for this reply
   const out = new Uint8Array(reply);
-  out.set(query.message.subarray(HEADER_BYTES, query.questionEnd), HEADER_BYTES);
+  copyBytes(query.message, HEADER_BYTES, query.questionEnd - HEADER_BYTES, out, HEADER_BYTES);
   putUint16(out, 0, uint16(query.message, 0));
   return out;
 }

@@ -78,6 +78,11 @@ export function putUint16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 1] = value;
 }
 
+/** Records in the answer section, of a message that has a whole header. */
+export function answerCount(message: Uint8Array): number {
+  return uint16(message, 6);
+}
+
 /** Undefined: drop it (shorter than a header, or not a question at all). */
 export function decodeQuery(message: Uint8Array): Query | Malformed | undefined {
   if (message.length < HEADER_BYTES) return undefined;
@@ -238,8 +243,8 @@ export function encodeAddressReply(query: Query, records: Uint8Array, start: num
   putUint16(out, 6, count);
   const from = start * ADDRESS_RECORD_BYTES;
   const straight = Math.min(count * ADDRESS_RECORD_BYTES, records.length - from);
-  copy(records, from, straight, out, query.questionEnd);
-  copy(records, 0, count * ADDRESS_RECORD_BYTES - straight, out, query.questionEnd + straight);
+  copyBytes(records, from, straight, out, query.questionEnd);
+  copyBytes(records, 0, count * ADDRESS_RECORD_BYTES - straight, out, query.questionEnd + straight);
   return out;
 }
 
@@ -304,7 +309,7 @@ export function sizeWithOpt(query: Query, bodyBytes: number): number {
 function open(query: Query, bodyBytes: number, rcode: number, flags: number): Uint8Array {
   const { message, edns } = query;
   const out = new Uint8Array(sizeWithOpt(query, bodyBytes));
-  copy(message, 0, query.questionEnd, out, 0);
+  copyBytes(message, 0, query.questionEnd, out, 0);
   putUint16(out, 2, FLAG.QR | FLAG.RA | flags | (query.flags & (FLAG.RD | FLAG.CD)) | (rcode & 15));
   out[10] = 0;
   out[11] = 0;
@@ -328,6 +333,6 @@ function putRecord(out: Uint8Array, at: number, type: number, ttlSeconds: number
 }
 
 /** A plain loop: for a few dozen bytes it beats making a view and calling `set`. */
-function copy(from: Uint8Array, start: number, length: number, to: Uint8Array, at: number): void {
+export function copyBytes(from: Uint8Array, start: number, length: number, to: Uint8Array, at: number): void {
   for (let i = 0; i < length; i++) to[at + i] = from[start + i] as number;
 }

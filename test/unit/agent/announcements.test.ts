@@ -86,6 +86,28 @@ it('the service address is told to everybody, though it be in the kernel already
   expect(news()).toEqual(new Set([HOST_PART, web.id]));
 });
 
+it('a way to another host is told though its rows be there already, and once', async () => {
+  world.addNode('h2', '10.77.0.2');
+  const remote = world.addRemote(web, 'h2', '10.0.0.9');
+  reconciler.markDirty(web.id);
+  await clock.advance(20_000);
+  news();
+  // As a new agent finds it, which hears of the other host later than it looks at its own.
+  world.complete = false;
+  world.remove(remote.id);
+  reconciler.markDirty(web.id);
+  await clock.advance(20_000);
+  expect(news()).toEqual(new Set());
+  expect(reconciler.reaches(web.id, '10.0.0.9')).toBe(false);
+  const { writes } = kernel;
+  world.addRemote(web, 'h2', '10.0.0.9');
+  reconciler.markDirty(web.id);
+  await clock.advance(20_000);
+  expect(kernel.writes).toBe(writes);
+  expect(reconciler.reaches(web.id, '10.0.0.9')).toBe(true);
+  expect(heard.splice(0)).toEqual([web.id]);
+});
+
 it('what is told to no avail is told again', async () => {
   news();
   failing = true;

@@ -8,6 +8,7 @@ function setUp(options: ResponderOptions = {}) {
   const unreached = new Set<string>();
   const endpoints: FakeEndpoint[] = [{ address: '10.0.1.2', name: 'api', nodeId: 'h1' }];
   const hidden = new Set<string>();
+  const more: PromiseWithResolvers<void>[] = [];
   const memberships: Record<string, readonly string[]> = {};
   const asked: { query: Uint8Array; answer: (reply: Uint8Array | undefined) => void }[] = [];
   const responder = createResponder(
@@ -18,6 +19,7 @@ function setUp(options: ResponderOptions = {}) {
       ]),
       hidden: () => hidden,
       reaches: ({ address }) => !unreached.has(address),
+      untilMore: () => more.at(-1)?.promise,
       networksOf: (networkId, address) => memberships[`${networkId} ${address}`] ?? [],
       forwarder: { ask: (query) => new Promise((resolve) => asked.push({ query, answer: resolve })) },
       random: { next: () => 0 },
@@ -31,7 +33,7 @@ function setUp(options: ResponderOptions = {}) {
     if (!(reply instanceof Uint8Array)) throw new Error('not answered at once');
     return read(reply);
   };
-  return { endpoints, unreached, hidden, memberships, asked, responder, client, ask, now };
+  return { endpoints, more, unreached, hidden, memberships, asked, responder, client, ask, now };
 }
 
 const response = (name: string) =>
@@ -151,5 +153,57 @@ describe('questions for upstream servers', () => {
     await Promise.all(waiting);
     expect(responder.stats().waiting).toBe(0);
     expect(ask('c.example')).toBeInstanceOf(Promise);
+  });
+});
+
+describe('while more will be known soon', () => {
+  it('gives the addresses it has, and lets the rest wait until a name is known', async () => {
+    const { now, ask, more, endpoints, responder } = setUp();
+    more.push(Promise.withResolvers());
+    expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
+    const waiting = [
+      ask('new'),
+      ask('2.1.0.10.in-addr.arpa'),
+      ask('new.web.overlayd.internal'),
+    ] as Promise<Uint8Array>[];
+    expect(responder.stats()).toMatchObject({ answered: 1, waiting: 3 });
+    const first = more[0]!;
+    more.push(Promise.withResolvers());
+    first.resolve();
+    endpoints.push({ address: '10.0.1.3', name: 'new', nodeId: 'h2' });
+    responder.invalidate('w');
+    const second = more.splice(0)[1]!;
+    second.resolve();
+    const [name, reverse, qualified] = (await Promise.all(waiting)).map(read);
+    expect(addressesIn(name!)).toEqual(['10.0.1.3']);
+    expect(addressesIn(qualified!)).toEqual(['10.0.1.3']);
+    expect(reverse!.rcode).toBe('NOERROR');
+    expect(responder.stats()).toMatchObject({ waiting: 0, dropped: 0 });
+  });
+
+  it('says no when all is known', async () => {
+    const { ask, more } = setUp();
+    more.push(Promise.withResolvers());
+    const waiting = ask('nope') as Promise<Uint8Array>;
+    more.splice(0)[0]!.resolve();
+    expect(read(await waiting).rcode).toBe('NXDOMAIN');
+  });
+
+  it('tells upstream servers nothing before', async () => {
+    const { ask, more, asked } = setUp();
+    more.push(Promise.withResolvers());
+    const waiting = ask('db.example.com') as Promise<Uint8Array>;
+    expect(asked).toEqual([]);
+    more.splice(0)[0]!.resolve();
+    await expect.poll(() => asked.length).toBe(1);
+    asked[0]!.answer(response('db.example.com'));
+    expect(addressesIn(read(await waiting))).toEqual(['192.0.2.7']);
+  });
+
+  it('lets only so many wait', () => {
+    const { ask, more, responder } = setUp({ waitingPerClient: 2 });
+    more.push(Promise.withResolvers());
+    expect([ask('a'), ask('b'), ask('c')].map((answer) => answer instanceof Promise)).toEqual([true, true, false]);
+    expect(responder.stats()).toMatchObject({ waiting: 2, overloaded: 1 });
   });
 });

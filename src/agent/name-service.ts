@@ -1,0 +1,109 @@
+/** The names' side of a member: the responder, where it listens, and what it says before everything is known. */
+import type { ClusterView } from '../core/cluster-view.ts';
+import { SERVICE_ADDRESS } from '../core/host-state.ts';
+import type { Clock, DnsHandler, DnsListeners } from '../ports.ts';
+import { HOST_PART } from './announcements.ts';
+import { EarlyQuestions } from './early-questions.ts';
+import type { LocalEndpoints } from './local-endpoints.ts';
+import { createResponder, type Responder, type ResponderDeps } from './names.ts';
+
+export interface NameServiceDeps extends Omit<ResponderDeps, 'networksOf' | 'untilMore'> {
+  readonly view: ClusterView;
+  readonly local: Pick<LocalEndpoints, 'networkIds' | 'networksOfClient' | 'onNetwork'>;
+  /** Whether names are answered at the service address too. */
+  readonly serviceAddress: () => boolean;
+  readonly listen: (handler: DnsHandler) => DnsListeners;
+  /** As of the reconciler: what the view says now is in the kernel. */
+  readonly converge: (networkId: string) => Promise<void>;
+  readonly clock: Clock;
+}
+
+export interface NameServiceOptions {
+  readonly ttlSeconds: number;
+}
+
+export class NameService {
+  readonly responder: Responder;
+  readonly #deps: NameServiceDeps;
+  readonly #listeners: DnsListeners;
+  readonly #early: EarlyQuestions;
+
+  constructor(deps: NameServiceDeps, options: NameServiceOptions) {
+    const early = new EarlyQuestions(deps);
+    this.#deps = deps;
+    this.#early = early;
+    this.responder = createResponder(
+      {
+        ...deps,
+        networksOf: (networkId, address) => deps.local.networksOfClient(networkId, address),
+        untilMore: (networkId) => early.untilMore(networkId),
+      },
+      options,
+    );
+    this.#listeners = deps.listen(this.responder.handler);
+  }
+
+  /**
+   * Begins to listen wherever the state file says: what an earlier run of the agent left in the kernel suffices. Where it
+   * does not, the reconciler's first pass mends that.
+   */
+  open(): void {
+    for (const id of this.#places()) void this.ensure(id).catch(() => undefined);
+  }
+
+  /** From the start of the member on; ends soon. */
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#early.run(signal);
+  }
+
+  /** Endpoints of the network, ways to them, or hidden members changed. */
+  invalidate(networkId: string | 'all'): void {
+    this.responder.invalidate(networkId);
+  }
+
+  /** All records of the cluster are known: the ways to their endpoints are when the kernel was compared with them. */
+  becameWhole(): void {
+    this.#early.changed();
+    for (const networkId of this.#deps.local.networkIds()) void this.#learn(networkId);
+  }
+
+  async #learn(networkId: string): Promise<void> {
+    await this.#deps.converge(networkId).catch(() => undefined);
+    this.#early.known(networkId);
+  }
+
+  /** What the kernel has now may be called by name. */
+  async applied(networkId: string): Promise<void> {
+    this.responder.invalidate(networkId);
+    await this.ensure(networkId);
+  }
+
+  /** Opens or closes the responder of a network, or of the host: what it answers at is decided here alone. */
+  async ensure(networkId: string): Promise<void> {
+    const { local, serviceAddress, view } = this.#deps;
+    const service = serviceAddress() ? [SERVICE_ADDRESS] : [];
+    if (networkId === HOST_PART) {
+      if (service.length === 0) return;
+      return await this.#listeners.ensure({ networkId, namespacePath: '/proc/self/ns/net', addresses: service });
+    }
+    const network = view.network(networkId);
+    if (!network || local.onNetwork(networkId).length === 0) return await this.close(networkId);
+    await this.#listeners.ensure({
+      networkId,
+      namespacePath: `/run/netns/ovl-${network.vni}`,
+      addresses: [network.subnets[0]!.gateway, ...service],
+    });
+  }
+
+  async close(networkId: string): Promise<void> {
+    await this.#listeners.close(networkId);
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all(this.#places().map((id) => this.close(id)));
+  }
+
+  #places(): string[] {
+    return [HOST_PART, ...this.#deps.local.networkIds()];
+  }
+}
