@@ -1,8 +1,9 @@
 /**
  * Spreads news between members and hears who is there.
  *
- * Own writes are pushed at once (to all members when they are few, to a fan-out when many); every interval a few random
- * members are reconciled by digest, silent ones now and then too, so that a healed partition merges. Who does not
+ * Own writes are pushed at once: to all members when they are few, else in two steps, so that nobody sends more than about
+ * sqrt(n) messages and each member gets one; every interval a few random members are reconciled by digest, hidden ones
+ * too, so that what a push missed arrives and a healed partition merges. Who does not
  * answer is asked again, and then accused. Gossip only speeds up what etcd's watch brings anyway, and carries it to
  * members that etcd does not reach. Scales: per interval a node sends FANOUT exchanges of one number, whatever the size
  * of the table and of the cluster.
@@ -46,12 +47,15 @@ const DELTA_BYTES = 256 * 1024;
 const EXCHANGE_INTERVALS = 2;
 /** An answer tells that a member is there, however late: a starved host is stalled for seconds. */
 const ASK_INTERVALS = 4;
+/** A member passes a push on to so many at most, whatever it is asked to. */
+const MAX_RELAYED = 128;
 /** How long a push holds up the command that caused it; slower members learn from etcd. */
 const PUSH_WAIT_MS = 250;
 
 interface Content {
   readonly digest?: GossipMessage['digest'];
   readonly delta?: Delta | undefined;
+  readonly relay?: number | undefined;
 }
 
 export class Gossip {
@@ -88,14 +92,27 @@ export class Gossip {
 
   /** Sends own news to members that are there; resolves when they have it, or after a moment. */
   async push(records: readonly GossipRecord[]): Promise<void> {
-    const { clock, isHidden } = this.#deps;
-    const targets = this.#heralds(this.#others().filter((node) => !isHidden(node.id)));
-    if (targets.length === 0) return;
+    const { clock } = this.#deps;
+    const present = this.#following();
+    if (present.length === 0) return;
+    const stride = present.length <= FEW_PUSHED ? 1 : Math.ceil(Math.sqrt(present.length));
     const delta = { from: 0, to: 0, records };
-    const sent = Promise.allSettled(targets.map((node) => this.#request(peerOf(node), { delta }, EXCHANGE_INTERVALS)));
+    const sends = present.flatMap((node, index) =>
+      index % stride === 0 ? this.#send(node, delta, Math.min(stride, present.length - index) - 1) : [],
+    );
+    const sent = Promise.allSettled(sends);
     const wait = new AbortController();
     await Promise.race([sent, clock.sleep(PUSH_WAIT_MS, wait.signal).catch(() => undefined)]);
     wait.abort();
+  }
+
+  #relay(delta: Delta, count: number): void {
+    const targets = this.#following().slice(0, Math.min(count, MAX_RELAYED));
+    void Promise.allSettled(targets.map((node) => this.#send(node, delta, 0)));
+  }
+
+  #send(node: NodeRecord, delta: Delta, relay: number): Promise<GossipMessage> {
+    return this.#request(peerOf(node), { delta, relay: relay === 0 ? undefined : relay }, EXCHANGE_INTERVALS);
   }
 
   /** One push-pull with one member, repeated while its answers are cut. */
@@ -124,6 +141,7 @@ export class Gossip {
   async #answer(from: string, message: GossipMessage): Promise<GossipMessage> {
     const { state } = this.#deps;
     this.#absorb({ ...message, from });
+    if (message.delta && message.relay) this.#relay(message.delta, message.relay);
     if (!message.digest || message.delta) return this.#message(from, {});
     const delta = state.delta(message.digest, DELTA_BYTES);
     return this.#message(from, { digest: state.digest(), delta });
@@ -155,12 +173,21 @@ export class Gossip {
     return reply;
   }
 
-  #message(to: string, { digest, delta }: Content): GossipMessage {
-    return { from: this.#options.selfId, digest, delta, members: this.#deps.detector.news(to, NEWS) };
+  #message(to: string, content: Content): GossipMessage {
+    return { from: this.#options.selfId, ...content, members: this.#deps.detector.news(to, NEWS) };
   }
 
   #others(): NodeRecord[] {
     return [...this.#deps.state.view.nodes()].filter((node) => !node.left && node.id !== this.#options.selfId);
+  }
+
+  /** The others that are not hidden, in the order of their ids, beginning after this node's own. */
+  #following(): NodeRecord[] {
+    const { selfId } = this.#options;
+    const present = this.#others().filter(({ id }) => !this.#deps.isHidden(id));
+    present.sort((a, b) => (a.id < b.id ? -1 : 1));
+    const next = present.findIndex(({ id }) => id > selfId);
+    return next <= 0 ? present : [...present.slice(next), ...present.slice(0, next)];
   }
 
   #reconcileWith(others: readonly NodeRecord[]): Peer[] {

@@ -57,6 +57,7 @@ export function describePeerTransport(name: string, createHarness: () => Promise
           ],
         },
         members: [{ nodeId: a.nodeId, startedAt: 1_700_000_000_000, incarnation: 4, accusers: ['x', 'y'] }],
+        relay: 5,
       };
       expect(await a.transport.request(peer(b), message, TIMEOUT_MS)).toEqual({ ...message, from: b.nodeId });
       expect(seen).toEqual([a.nodeId]);

@@ -14,6 +14,7 @@ export function messageBytes(message: GossipMessage): number {
     for (const accuser of accusers) news += 1 + varintBytes(accuser.length) + accuser.length;
     bytes += nestedBytes(news);
   }
+  if (message.relay !== undefined) bytes += 1 + varintBytes(message.relay);
   return bytes;
 }
 

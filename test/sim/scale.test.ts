@@ -35,6 +35,19 @@ describe('clusters of the scale simulation', () => {
     expect([...hidden]).toEqual([]);
   });
 
+  it.each([16, 17, 60])('of %i nodes get what is pushed once each, in two steps', async (nodes) => {
+    const cluster = new GossipCluster({ seed: 1, nodes, latencyMs: LATENCY_MS, loss: 0 });
+    cluster.start();
+    await cluster.clock.advance(5_000);
+    const before = cluster.network.traffic.newsMessages;
+    const attach = cluster.attach(cluster.nodes[3]!);
+    await cluster.clock.advance(4 * LATENCY_MS[1]);
+    expect(attach.seenAfterMs).toHaveLength(nodes - 1);
+    // Each is answered.
+    expect(cluster.network.traffic.newsMessages - before).toBe(2 * (nodes - 1));
+    cluster.stop();
+  });
+
   it('are held beside a theory that grows with the logarithm of their size', () => {
     const [ten, thousand] = [theoryOf(10, 0, 1_000, 3), theoryOf(1_000, 0, 1_000, 3)];
     expect(thousand.rounds / ten.rounds).toBeCloseTo(3);

@@ -4,6 +4,7 @@ export interface GossipMessage {
   readonly digest?: Digest | undefined;
   readonly delta?: Delta | undefined;
   readonly members: readonly MemberNews[];
+  readonly relay?: number | undefined;
 }
 
 export interface Digest {

@@ -18,11 +18,11 @@ async function member(
   const clock = new VirtualClock(0);
   const detector = new FailureDetector({ selfId: 'self', intervalMs: INTERVAL_MS });
   detector.begin(1);
-  const asked: { readonly nodeId: string; readonly at: number }[] = [];
+  const asked: { readonly nodeId: string; readonly at: number; readonly message: GossipMessage }[] = [];
   let handle: Parameters<PeerTransport['serve']>[0] | undefined;
   const transport: PeerTransport = {
-    async request(peer: Peer, _message, timeoutMs): Promise<GossipMessage> {
-      asked.push({ nodeId: peer.nodeId, at: clock.now() });
+    async request(peer: Peer, message, timeoutMs): Promise<GossipMessage> {
+      asked.push({ nodeId: peer.nodeId, at: clock.now(), message });
       const delayMs = options.delayMs === undefined ? 1 : options.delayMs(peer.nodeId);
       await clock.sleep(Math.min(delayMs ?? timeoutMs, timeoutMs));
       if (delayMs === undefined || delayMs > timeoutMs) throw new Error('no answer in time');
@@ -55,6 +55,7 @@ async function member(
   return {
     clock,
     detector,
+    gossip,
     asked,
     hear: (message: GossipMessage) => handle!(message.from, message),
     async stop() {
@@ -92,6 +93,44 @@ describe('gossip', () => {
     const first = made.asked.find(({ nodeId }) => nodeId === 'n2')!.at;
     const soon = made.asked.filter(({ nodeId, at }) => nodeId === 'n2' && at <= first + 3_500);
     expect(soon.length).toBeGreaterThanOrEqual(3);
+  });
+
+  it('pushes to few members itself', async () => {
+    const made = await member(16, { hidden: ['n7'] });
+    const delta = { from: 0, to: 0, records: [{ key: 'k', revision: 9, value: 'v' }] };
+    await made.clock.until(made.gossip.push(delta.records));
+    await made.stop();
+    expect(made.asked.map(({ nodeId }) => nodeId)).not.toContain('n7');
+    expect(made.asked).toHaveLength(15);
+    for (const { message } of made.asked) expect(message).toMatchObject({ delta, relay: undefined });
+  });
+
+  it('pushes to many members in two steps: to some, who each pass it on to those that follow them', async () => {
+    const made = await member(40, {});
+    const delta = { from: 0, to: 0, records: [{ key: 'k', revision: 9, value: 'v' }] };
+    await made.clock.until(made.gossip.push(delta.records));
+    await made.stop();
+    const inOrder = Array.from({ length: 40 }, (_, i) => `n${i + 1}`).sort();
+    expect(made.asked.map(({ nodeId }) => nodeId)).toEqual(inOrder.filter((_, i) => i % 7 === 0));
+    for (const { message } of made.asked) expect(message.delta).toEqual(delta);
+    expect(made.asked.map(({ message }) => message.relay)).toEqual([6, 6, 6, 6, 6, 4]);
+  });
+
+  it('passes a push on to the members that follow, passes over hidden ones, and asks nobody to pass it further', async () => {
+    const made = await member(40, { hidden: ['n10'] });
+    const delta = { from: 0, to: 0, records: [{ key: 'k', revision: 9, value: 'v' }] };
+    await made.hear({ from: 'n5', members: [], delta, relay: 4 });
+    await made.stop();
+    expect(made.asked.map(({ nodeId }) => nodeId)).toEqual(['n1', 'n11', 'n12', 'n13']);
+    for (const { message } of made.asked) expect(message).toMatchObject({ delta, relay: undefined });
+  });
+
+  it('does not pass a push on to everybody because it is asked to', async () => {
+    const made = await member(300, {});
+    const delta = { from: 0, to: 0, records: [] };
+    await made.hear({ from: 'n5', members: [], delta, relay: 4_000_000_000 });
+    await made.stop();
+    expect(made.asked).toHaveLength(128);
   });
 
   it('tells the others at once that it is there when it is accused', async () => {

@@ -33,6 +33,11 @@ export interface GossipMessage {
     | undefined;
   /** Of the sender first, then what changed lately of others. */
   members: MemberNews[];
+  /**
+   * In a push to a part of the members: to so many of those that follow the receiver in the order of node ids, it is to
+   * pass the delta on.
+   */
+  relay?: number | undefined;
 }
 
 /**
@@ -72,7 +77,7 @@ export interface MemberNews {
 }
 
 function createBaseGossipMessage(): GossipMessage {
-  return { from: "", digest: undefined, delta: undefined, members: [] };
+  return { from: "", digest: undefined, delta: undefined, members: [], relay: undefined };
 }
 
 export const GossipMessage: MessageFns<GossipMessage> = {
@@ -88,6 +93,9 @@ export const GossipMessage: MessageFns<GossipMessage> = {
     }
     for (const v of message.members) {
       MemberNews.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.relay !== undefined) {
+      writer.uint32(40).uint32(message.relay);
     }
     return writer;
   },
@@ -137,6 +145,14 @@ export const GossipMessage: MessageFns<GossipMessage> = {
             message.members.push(MemberNews.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.relay = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -160,6 +176,7 @@ export const GossipMessage: MessageFns<GossipMessage> = {
       : undefined;
     message.delta = (object.delta !== undefined && object.delta !== null) ? Delta.fromPartial(object.delta) : undefined;
     message.members = object.members?.map((e) => MemberNews.fromPartial(e)) || [];
+    message.relay = object.relay ?? undefined;
     return message;
   },
 };
