@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { LATENCY_MS, measure } from '../scale/experiment.ts';
+import { LATENCY_MS, type Measurements, measure } from '../scale/experiment.ts';
+import { judge } from '../scale/goals.ts';
 import { GossipCluster } from '../scale/gossip-cluster.ts';
+import { measureAll } from '../scale/seed-runs.ts';
 import { theoryOf } from '../scale/theory.ts';
 
 describe('clusters of the scale simulation', () => {
@@ -46,6 +48,29 @@ describe('clusters of the scale simulation', () => {
     // Each is answered.
     expect(cluster.network.traffic.newsMessages - before).toBe(2 * (nodes - 1));
     cluster.stop();
+  });
+
+  it('give the same figures, however many are measured at a time', async () => {
+    const runs = [10, 4, 6].map((nodes) => ({ seed: 2, nodes, loss: 0.01, starved: 0.05 }));
+    const done: number[] = [];
+    const found = await measureAll(runs, 2, (index) => done.push(index));
+    expect(done.sort()).toEqual([0, 1, 2]);
+    expect(found).toEqual(await Promise.all(runs.map(measure)));
+  });
+
+  it('are held beside the goals of their size', async () => {
+    const run = await measure({ seed: 1, nodes: 10, loss: 0, starved: 0.05 });
+    const verdicts = (changed: Partial<Measurements>, nodes = 50) =>
+      judge([{ nodes, runs: [{ ...run, ...changed }] }]).map((row) => `${row[0]}: ${row.at(-1)}`);
+    expect(verdicts({ lastNodeMs: [400] })[0]).toBe('attach known everywhere, p99: met, stretch too');
+    expect(verdicts({ lastNodeMs: [900] })[0]).toBe('attach known everywhere, p99: met');
+    expect(verdicts({ lastNodeMs: [900, Number.POSITIVE_INFINITY] })[0]).toBe('attach known everywhere, p99: MISSED');
+    expect(verdicts({ healedMs: 2_001 }).at(-1)).toBe('partition healed, tables equal, p99: MISSED');
+    const suspicions = { calm: 0, starved: 1, starvedOfHealthy: 0 };
+    expect(verdicts({ falseSuspicions: suspicions, hiddenMs: [10_001] }, 10)).toEqual([
+      'crash hidden, p99: MISSED',
+      'false suspicions, calm and while hosts starve: MISSED',
+    ]);
   });
 
   it('are held beside a theory that grows with the logarithm of their size', () => {
