@@ -4,7 +4,7 @@
  * One pass runs at a time and takes everything that was marked before it; what is marked meanwhile waits for the next,
  * so sixty-four attaches at once cost a few passes. A pass looks at the marked networks only, at the host only when
  * what is wanted of it changed or it was marked, inside a container only until that was found right once, and not again
- * at a network that was right and of which no event has come since.
+ * at a network of which is known what it holds.
  *
  * Nothing is polled that tells of its changes. What does not (filters inside the networks' namespaces, the insides of
  * containers) is looked at in turns, a few per interval, so that the cost of an idle host does not grow with it.
@@ -77,7 +77,7 @@ interface Waiter {
 }
 
 /** Time for a burst of events to end: most are the echo of a pass. */
-const SETTLE_MS = 50;
+const SETTLE_MS = { least: 50, most: 1_500 } as const;
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000] as const;
 
 export class Reconciler {
@@ -96,6 +96,7 @@ export class Reconciler {
   readonly #stop = new AbortController();
   #waiters: Waiter[] = [];
   #hostKey = '';
+  #lookMs = 0;
   #failedPasses = 0;
   #eventsPending = false;
   #stopped = false;
@@ -201,9 +202,8 @@ export class Reconciler {
       else waiter.resolve();
     }
     const error = broken ?? failures[0]?.error;
-    const { passes } = this.#status;
     const lastPassMs = clock.now() - startedAt;
-    this.#status = { ...this.#status, passes: passes + 1, lastError: error?.message, lastPassMs };
+    this.#status = { ...this.#status, passes: this.#status.passes + 1, lastError: error?.message, lastPassMs };
     if (!error) {
       this.#failedPasses = 0;
       return;
@@ -237,14 +237,16 @@ export class Reconciler {
   }
 
   async #reconcile(marks: Marks, signal: AbortSignal): Promise<readonly OpFailure[]> {
-    const { kernel } = this.#deps;
+    const { clock, kernel } = this.#deps;
     const complete = this.#deps.view().complete;
     const wanted = this.#desired(marks.all ? undefined : new Set(marks.networks.keys()));
     const hostKey = hostKeyOf(wanted, complete);
     const scope = this.#scope(wanted, marks, hostKey !== this.#hostKey);
     if (marks.all) this.#seen.forgetAll();
     const { known, rest, moment } = this.#seen.recall(scope);
+    const askedAt = clock.now();
     const seen = await kernel.observe(rest, signal);
+    if (rest.networks.length > 0) this.#lookMs = clock.now() - askedAt;
     const observed = { ...seen, networks: new Map([...known, ...seen.networks]) };
     const planned = plan(wanted, observed, { complete, released: this.#deps.released?.() ?? [] });
     for (const { networkId, namespace } of wanted.networks) this.#known.set(networkId, namespace);
@@ -254,7 +256,7 @@ export class Reconciler {
     this.#account(planned, result, marks, hostKey !== this.#hostKey);
     if (scope.host && !result.failures.some(({ planned }) => planned.network === undefined)) this.#hostKey = hostKey;
     this.#settle(wanted, observed, planned, result);
-    this.#seen.settle(observed, planned, moment);
+    this.#seen.settle(observed, planned, moment, result.failures);
     this.#announcements.applied(wanted, planned, result, scope.host);
     if (planned.gone.length > 0) this.#release(planned.gone);
     // What was remembered may have been wrong; what was written to is looked at now.
@@ -263,10 +265,9 @@ export class Reconciler {
     return result.failures;
   }
 
-  #desired(only: ReadonlySet<string> | undefined): Desired {
-    const { view, self, local, serviceAddress } = this.#deps;
-    const input = { view: view(), self: self(), local: local(), serviceAddress: serviceAddress?.() ?? false };
-    return desired(input, only);
+  #desired(only: ReadonlySet<string> | undefined, remotes = true): Desired {
+    const { view, self, local, serviceAddress = () => false } = this.#deps;
+    return desired({ view: view(), self: self(), local: local(), serviceAddress: serviceAddress(), remotes }, only);
   }
 
   #scope(wanted: Desired, marks: Marks, hostChanged: boolean): Scope {
@@ -346,7 +347,7 @@ export class Reconciler {
       }
       if (change.kind === 'network') {
         const networkId = [...this.#known].find(([, namespace]) => namespace === change.namespace)?.[0];
-        this.#seen.forget(change.namespace);
+        this.#seen.stir(change.namespace);
         if (networkId === undefined) continue;
         this.#events.add(networkId, false);
       } else {
@@ -357,13 +358,14 @@ export class Reconciler {
     }
   }
 
-  /** The slower the passes, the rarer those that only look at what the one before did. */
+  /** The longer a look takes, the rarer those that only see what a pass before did. */
   #takeEventsLater(signal: AbortSignal): void {
     if (this.#eventsPending) return;
     this.#eventsPending = true;
-    this.#later(Math.max(SETTLE_MS, 4 * this.#status.lastPassMs), signal, () => {
+    this.#later(Math.min(SETTLE_MS.most, Math.max(SETTLE_MS.least, 6 * this.#lookMs)), signal, () => {
       this.#eventsPending = false;
       const marks = this.#events.take();
+      for (const networkId of marks?.networks.keys() ?? []) this.#seen.forget(this.#namespaceOf(networkId) ?? '');
       if (marks) this.#marks.merge(marks);
       this.#work.set();
     });
@@ -374,7 +376,7 @@ export class Reconciler {
     while (!signal.aborted) {
       await clock.sleep(this.#auditIntervalMs, signal);
       try {
-        const { networks, endpoints } = await this.#audit.look(this.#desired(undefined), signal);
+        const { networks, endpoints } = await this.#audit.look(this.#desired(undefined, false), signal);
         for (const endpointId of endpoints) this.#settled.doubt(endpointId);
         for (const networkId of networks) {
           this.#seen.forget(this.#namespaceOf(networkId) ?? '');

@@ -17,11 +17,13 @@ export interface DesiredInput {
   readonly local: readonly LocalEndpoint[];
   /** The service address is wanted, on this host and in its networks. */
   readonly serviceAddress?: boolean;
+  /** False: `remotes` stay empty, for those who do not ask for them. */
+  readonly remotes?: boolean;
 }
 
 /** With `only` (network ids), `networks` is limited to those; everything else still speaks of all. */
 export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desired {
-  const { view, self, local, serviceAddress = false } = input;
+  const { view, self, local, serviceAddress = false, remotes = true } = input;
   const byNetwork = wantedEndpoints(view, local);
   const routed = electDefaultRoutes([...byNetwork].flatMap(([network, endpoints]) => candidates(network, endpoints)));
   const uplinks = [];
@@ -43,7 +45,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
       namespace,
       internal: network.internal,
       ports: endpoints.map((endpoint) => portOf(endpoint, base.subnets, routed.has(endpoint))),
-      remotes: remotesOf(view, self, network.id),
+      remotes: remotes ? remotesOf(view, self, network.id) : [],
     });
   }
   const members = [];

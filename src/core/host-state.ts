@@ -308,6 +308,8 @@ export interface Plan {
   readonly stages: readonly Stage[];
   /** Endpoints whose port and container are both gone: nothing is planned for them, their owner releases them. */
   readonly gone: readonly LocalEndpoint[];
+  /** By namespace, of networks that were planned whole: the rows that are there when all of it is done. */
+  readonly rows?: ReadonlyMap<string, Pick<NamespaceState, 'neighbours' | 'fdb'>>;
 }
 
 export interface OpFailure {

@@ -13,6 +13,7 @@ import { planHost } from './plan/host.ts';
 import { portLinkOf } from './plan/naming.ts';
 import { planNetwork, planRemoval } from './plan/network.ts';
 import { HOST_OWNER, Steps } from './plan/steps.ts';
+import type { Rows } from './plan/wanted.ts';
 
 export interface PlanOptions {
   /** The view has been whole: what is not in it does not exist. */
@@ -31,10 +32,12 @@ export function plan(desired: Desired, observed: Observed, options: PlanOptions)
   if (!complete) planReleased(released, observed, steps);
   const made = new Set<number>();
   const gone = [];
+  const rows = new Map<string, Rows>();
   for (const network of desired.networks) {
     const result = planNetwork(network, desired, observed, complete, steps);
     if (result.uplinkMade) made.add(network.vni);
     gone.push(...result.gone);
+    if (complete) rows.set(network.namespace, result.rows);
   }
   planHost(desired, observed.host, made, complete, steps);
   if (complete) {
@@ -42,7 +45,7 @@ export function plan(desired: Desired, observed: Observed, options: PlanOptions)
       if (!desired.namespaces.has(name)) planRemoval(name, observed.networks.get(name), steps);
     }
   }
-  return { stages: steps.stages(), gone };
+  return { stages: steps.stages(), gone, rows };
 }
 
 /** Takes everything of ours away, for a host that leaves. IPv4 forwarding stays as it is: others may rely on it. */

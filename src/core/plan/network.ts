@@ -19,11 +19,22 @@ import { asMade, isPair, isTunnel, linkOps } from './link.ts';
 import { uplinkMacs, uplinkOf } from './naming.ts';
 import { rowsOf, rowsOps } from './rows.ts';
 import type { Owner, Steps } from './steps.ts';
-import { bridgeLink, containerLink, networkRows, ours, portLink, tunnelLink, uplinkInside } from './wanted.ts';
+import {
+  bridgeLink,
+  containerLink,
+  networkRows,
+  ours,
+  portLink,
+  type Rows,
+  tunnelLink,
+  uplinkInside,
+} from './wanted.ts';
 
 export interface NetworkPlan {
   /** The uplink is made anew: its end in the host is bare. */
   readonly uplinkMade: boolean;
+  /** That the namespace is to have. */
+  readonly rows: Rows;
   readonly gone: readonly LocalEndpoint[];
 }
 
@@ -78,8 +89,9 @@ export function planNetwork(
     steps.add('set-up', owners.get(link.name) ?? owner, old ? 'update' : 'create', ...ops);
   }
 
-  const rows = rowsOf(seen, (link) => wanted.has(link) && !made.has(link));
-  const { sets, removals } = rowsOps(at, networkRows(network, ports, desired), rows);
+  const rows = networkRows(network, ports, desired);
+  const there = rowsOf(seen, (link) => wanted.has(link) && !made.has(link));
+  const { sets, removals } = rowsOps(at, rows, there);
   const reason = seen ? 'update' : 'create';
   for (const op of sets)
     steps.add(op.kind === 'set-fdb' ? 'connect' : 'set-up', ownerOfRow(op, owners) ?? owner, reason, op);
@@ -102,7 +114,7 @@ export function planNetwork(
     }
     steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);
   }
-  return { uplinkMade: made.has(UPLINK), gone: gone.map(({ endpoint }) => endpoint) };
+  return { uplinkMade: made.has(UPLINK), rows, gone: gone.map(({ endpoint }) => endpoint) };
 }
 
 /**

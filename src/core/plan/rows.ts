@@ -1,7 +1,8 @@
 /**
  * Rows of a namespace by set difference. Sets are `replace`, so a row that is wrong is corrected in place and never
  * missing in between. Scale: neighbours and FDB rows, of which there are thousands, are found by what they already have
- * as text; keys made for each would cost several times the comparison.
+ * as text; keys made for each would cost several times the comparison. Those that are in the same place at either end
+ * of both lists, as where one row was changed since, are not looked for at all.
  */
 import type { FdbRow, NamespaceState, Neighbour, Op, Place } from '../host-state.ts';
 import type { Rows } from './wanted.ts';
@@ -42,7 +43,12 @@ export function rowsOps(at: Place, wanted: Rows, seen: Rows): RowOps {
 }
 
 /** A device has one neighbour of an address. */
-function neighbourOps(at: Place, wanted: readonly Neighbour[], seen: readonly Neighbour[]): RowOps {
+function neighbourOps(at: Place, allWanted: readonly Neighbour[], allSeen: readonly Neighbour[]): RowOps {
+  const [wanted, seen] = withoutCommonEnds(
+    allWanted,
+    allSeen,
+    (a, b) => a.address === b.address && a.mac === b.mac && a.link === b.link,
+  );
   const rest = new RowIndex(seen, ({ address }) => address);
   const sets: Op[] = [];
   for (const neighbour of wanted) {
@@ -53,7 +59,12 @@ function neighbourOps(at: Place, wanted: readonly Neighbour[], seen: readonly Ne
 }
 
 /** A VXLAN device keeps several tunnel ends for one MAC; `replace` overwrites the first of them. */
-function fdbOps(at: Place, wanted: readonly FdbRow[], seen: readonly FdbRow[]): RowOps {
+function fdbOps(at: Place, allWanted: readonly FdbRow[], allSeen: readonly FdbRow[]): RowOps {
+  const [wanted, seen] = withoutCommonEnds(
+    allWanted,
+    allSeen,
+    (a, b) => a.mac === b.mac && a.vtep === b.vtep && a.link === b.link && a.port === b.port,
+  );
   const rest = new RowIndex(seen, ({ mac }) => mac);
   const sets: Op[] = [];
   const removals: Op[] = [];
@@ -67,6 +78,15 @@ function fdbOps(at: Place, wanted: readonly FdbRow[], seen: readonly FdbRow[]): 
       removals.push({ kind: 'delete-fdb', at, row: other });
   }
   return { sets, removals: [...removals, ...rest.rows().map((row): Op => ({ kind: 'delete-fdb', at, row }))] };
+}
+
+function withoutCommonEnds<T>(a: readonly T[], b: readonly T[], equal: (a: T, b: T) => boolean): [T[], T[]] {
+  const shorter = Math.min(a.length, b.length);
+  let front = 0;
+  while (front < shorter && equal(a[front]!, b[front]!)) front += 1;
+  let back = 0;
+  while (back < shorter - front && equal(a[a.length - 1 - back]!, b[b.length - 1 - back]!)) back += 1;
+  return [a.slice(front, a.length - back), b.slice(front, b.length - back)];
 }
 
 /** Rows by link and one more of their texts; what is taken is not in there any more. */
@@ -128,7 +148,15 @@ export function rowsOf(seen: NamespaceState | undefined, stays: (link: string) =
   return {
     addresses: seen.addresses.filter(({ link }) => stays(link)),
     routes: seen.routes.filter(({ link }) => stays(link)),
-    neighbours: seen.neighbours.filter(({ link }) => stays(link)),
-    fdb: seen.fdb.filter(({ link }) => stays(link)),
+    neighbours: rowsThat(seen.neighbours, stays),
+    fdb: rowsThat(seen.fdb, stays),
   };
+}
+
+/** Mostly all of them, and then there is nothing to copy. */
+function rowsThat<T extends { readonly link: string }>(
+  rows: readonly T[],
+  stays: (link: string) => boolean,
+): readonly T[] {
+  return rows.every(({ link }) => stays(link)) ? rows : rows.filter(({ link }) => stays(link));
 }

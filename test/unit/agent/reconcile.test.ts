@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Reconciler } from '../../../src/agent/reconcile.ts';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import { HOST } from '../../../src/core/host-state.ts';
@@ -145,6 +145,31 @@ describe('drift', () => {
     const { writes, repairs } = reconciler.status();
     expect(repairs).toBe(0);
     expect(kernel.writes).toBe(writes);
+  });
+});
+
+describe('endpoints of others', () => {
+  it('that come one after the other cost their rows, and few looks at all of them; drift meanwhile is found', async () => {
+    await clock.until(attach('10.0.0.2', 'c1').converged);
+    await clock.advance(4_000);
+    const observe = vi.spyOn(kernel, 'observe');
+    const { passes } = reconciler.status();
+    const addresses = Array.from({ length: 40 }, (_, index) => `10.0.0.${index + 10}`);
+    for (const [index, address] of addresses.entries()) {
+      world.addRemote(web, 'h2', address);
+      reconciler.markDirty(web.id);
+      await clock.advance(5);
+      if (index !== 20) continue;
+      const neighbour = { link: 'vx0', address: addresses[0]!, mac: '02:42:0a:00:00:0a' };
+      kernel.interfere({ kind: 'delete-neighbour', at: 'ovl-4096', neighbour });
+    }
+    expect(reconciler.status().passes - passes).toBeGreaterThanOrEqual(addresses.length);
+    const looks = observe.mock.calls.filter(([scope]) => scope.networks.length > 0);
+    expect(looks.length).toBeLessThan(addresses.length / 4);
+    await clock.advance(500);
+    const there = kernel.machine.snapshot('ovl-4096')!.neighbours.map(({ address }) => address);
+    expect(there).toEqual(expect.arrayContaining(addresses));
+    expect(reconciler.status().repairs).toBe(1);
   });
 });
 

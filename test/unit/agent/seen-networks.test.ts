@@ -1,34 +1,91 @@
 import { describe, expect, it } from 'vitest';
 import { SeenNetworks } from '../../../src/agent/seen-networks.ts';
-import type { NamespaceState, Observed, Plan } from '../../../src/core/host-state.ts';
+import type { NamespaceState, Neighbour, Observed, Op, OpFailure, Plan } from '../../../src/core/host-state.ts';
 
-const state = { links: new Map() } as unknown as NamespaceState;
-const scope = { host: false, networks: ['ovl-1'], containers: [], ports: [] };
+const AT = 'ovl-1';
+const before: Neighbour = { link: 'vx0', address: '10.0.0.5', mac: '02:42:0a:00:00:05' };
+const after: Neighbour = { link: 'vx0', address: '10.0.0.6', mac: '02:42:0a:00:00:06' };
+const state = { links: new Map(), neighbours: [before], fdb: [] } as unknown as NamespaceState;
+const scope = { host: false, networks: [AT], containers: [], ports: [] };
 const observed: Observed = {
   namespaces: undefined,
   host: undefined,
-  networks: new Map([['ovl-1', state]]),
+  networks: new Map([[AT, state]]),
   containers: new Map(),
 };
 const nothing: Plan = { stages: [], gone: [] };
+
+const planOf = (...ops: readonly Op[]): Plan => ({
+  stages: [
+    { essential: false, ops: ops.map((op) => ({ op, reason: 'update', network: AT, endpointId: undefined }) as const) },
+  ],
+  gone: [],
+  rows: new Map([[AT, { neighbours: [after], fdb: [] }]]),
+});
+const oneRow = planOf({ kind: 'set-neighbour', at: AT, neighbour: after });
+const known = (seen: SeenNetworks) => seen.recall(scope).known.get(AT);
 
 describe('what a quiet pass saw', () => {
   it('saves the next observation', () => {
     const seen = new SeenNetworks();
     seen.settle(observed, nothing, seen.recall(scope).moment);
     const { known, rest } = seen.recall(scope);
-    expect([...known.keys()]).toEqual(['ovl-1']);
+    expect([...known.keys()]).toEqual([AT]);
     expect(rest.networks).toEqual([]);
   });
 
   it.each([
-    ['an event of the network', (seen: SeenNetworks) => seen.forget('ovl-1')],
+    ['an event of the network', (seen: SeenNetworks) => seen.stir(AT)],
+    ['the finding of an audit', (seen: SeenNetworks) => seen.forget(AT)],
     ['lost events', (seen: SeenNetworks) => seen.forgetAll()],
   ])('is not kept when %s came while it looked', (_, happen) => {
     const seen = new SeenNetworks();
     const { moment } = seen.recall(scope);
     happen(seen);
     seen.settle(observed, nothing, moment);
-    expect(seen.recall(scope).known.size).toBe(0);
+    expect(known(seen)).toBe(undefined);
+  });
+
+  it('ends with an event', () => {
+    const seen = new SeenNetworks();
+    seen.settle(observed, nothing, seen.recall(scope).moment);
+    seen.stir(AT);
+    expect(known(seen)).toBe(undefined);
+  });
+});
+
+describe('what a pass wrote', () => {
+  it('is known when it was rows alone, events of the writing or not, until somebody looks', () => {
+    const seen = new SeenNetworks();
+    const { moment } = seen.recall(scope);
+    seen.stir(AT);
+    seen.settle(observed, oneRow, moment);
+    expect(known(seen)?.neighbours).toEqual([after]);
+    seen.stir(AT);
+    expect(known(seen)?.neighbours).toEqual([after]);
+    seen.forget(AT);
+    expect(known(seen)).toBe(undefined);
+    // A look that finds nothing to do is as good as any other.
+    seen.settle(observed, nothing, seen.recall(scope).moment);
+    seen.stir(AT);
+    expect(known(seen)).toBe(undefined);
+  });
+
+  it.each<[string, Plan, readonly OpFailure[]]>([
+    ['a link', planOf({ kind: 'delete-link', at: AT, name: 'e1' }), []],
+    ['rows, when not all were taken', oneRow, [{ planned: oneRow.stages[0]!.ops[0]!, error: new Error('refused') }]],
+    ['rows, when others may be left', { stages: oneRow.stages, gone: [] }, []],
+  ])('is looked at when it was %s', (_, planned, failures) => {
+    const seen = new SeenNetworks();
+    seen.settle(observed, planned, seen.recall(scope).moment, failures);
+    expect(known(seen)).toBe(undefined);
+  });
+
+  it('is looked at when events were lost', () => {
+    const seen = new SeenNetworks();
+    const { moment } = seen.recall(scope);
+    seen.forgetAll();
+    seen.settle(observed, oneRow, moment);
+    expect(known(seen)).toBe(undefined);
   });
 });
