@@ -247,7 +247,7 @@ export interface JsonFile<T> {
 export interface NodeState {
   readonly version: 1;
   readonly bootId: string;
-  /** Of the agent's last run: the next one's is later, whatever the clock says, so that peers take its heartbeats. */
+  /** Of the agent's last run: the next one's is later, whatever the clock says, and refutes what is said of this one. */
   readonly startedAt: number;
   readonly endpoints: readonly LocalEndpoint[];
   /** The networks that the endpoints are on. */

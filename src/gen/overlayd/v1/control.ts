@@ -87,7 +87,7 @@ export interface PeerStatus {
   address: string;
   /** "alive", "suspect", "down" */
   state: string;
-  /** Milliseconds since its heartbeat last advanced; -1 when never heard. */
+  /** Milliseconds since its last message to this node; -1 when there was none. */
   heardMsAgo: number;
 }
 
