@@ -16,11 +16,12 @@ if [ ! -x "$node" ]; then
   }
 fi
 
+# Whoever we speak TLS with has a certificate of an authority that we name. Without --use-openssl-ca, Node.js reads all
+# authorities of the web as soon as it loads TLS.
 if [ "$1" = agent ]; then
   shift
   # The agent makes little garbage at a time: without this, V8 lets it pile up to 60 MiB more.
-  exec "$node" --max-semi-space-size=2 "$dist/lib/agent.cjs" "$@"
+  exec "$node" --max-semi-space-size=2 --use-openssl-ca "$dist/lib/agent.cjs" "$@"
 fi
-# A command ends before garbage matters: V8 need not collect any. It speaks no TLS: Node.js need not read all
-# authorities of the web, which it does as soon as gRPC is loaded, unless it is told to leave them to OpenSSL.
+# A command ends before garbage matters: V8 need not collect any.
 exec "$node" --min-semi-space-size=16 --use-openssl-ca "$dist/lib/cli.cjs" "$@"
