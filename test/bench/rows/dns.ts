@@ -38,6 +38,7 @@ const SECONDS = 1;
 
 const DIRECT: Side = { ...OVERLAYD, label: 'overlayd, gateway' };
 const BY_DOCKER: Side = { name: 'overlayd-docker', column: 'overlayd', label: "overlayd, by Docker's 127.0.0.11" };
+const FLOOR_BY_DOCKER: Side = { name: 'floor-docker', column: 'floor', label: "Node socket, by Docker's 127.0.0.11" };
 
 /** Rows of one kind of name; the last three are asked through Docker. */
 function rowsOf(name: string, what: string, judged: boolean): readonly Row[] {
@@ -61,9 +62,9 @@ function rowsOf(name: string, what: string, judged: boolean): readonly Row[] {
   return [...rows('', ''), ...rows('-docker', ", by Docker's server")];
 }
 
-/** Both columns' figures stand in the rows of both ways to ask overlayd. */
+/** Swarm's figures stand in the rows of both ways to ask overlayd. */
 function sampleOf(name: string, side: string, figures: { qps: number; p50: number; p99: number }): Sample {
-  const infixes = { overlayd: [''], 'overlayd-docker': ['-docker'] }[side] ?? ['', '-docker'];
+  const infixes = side === 'swarm' ? ['', '-docker'] : [side.endsWith('-docker') ? '-docker' : ''];
   const sample = (infix: string) =>
     Object.entries(figures).map(([figure, value]) => [`${name}${infix}-${figure}`, value]);
   return Object.fromEntries(infixes.flatMap(sample));
@@ -74,16 +75,29 @@ async function load(run: (command: string) => Promise<string>, options: LoadOpti
   return { qps, ...latencies(await run(steadyLoad(options).join(' '))) };
 }
 
-/** Containers that ask, with Docker's name server as they have it by default; Swarm's forwards to `UPSTREAM` itself. */
+/**
+ * Containers that ask, with Docker's name server as they have it by default; Swarm's forwards to `UPSTREAM` itself, and
+ * the floor's to the socket of Node in a container beside it.
+ */
 async function openAskers(host: Host, names: readonly string[]) {
+  const { engine } = host;
+  const echoAddress = await startContainer(host, 'echo', NETWORK.overlayd);
+  const echoPid = await engine.mustDocker('inspect', '--format', '{{.State.Pid}}', 'echo');
+  const echo = await startInside(host, ['nsenter', '-t', echoPid.trim(), '-n', 'node', ECHO, echoAddress.trim(), '53']);
   await startContainer(host, 'asking-overlayd', NETWORK.overlayd);
   await startContainer(host, 'asking-swarm', NETWORK.swarm, '--dns', UPSTREAM);
-  const run = (side: string) => (command: string) =>
-    host.engine.mustDocker('exec', `asking-${side === 'swarm' ? 'swarm' : 'overlayd'}`, 'sh', '-c', command);
-  for (const side of ['overlayd', 'swarm']) {
+  await startContainer(host, 'asking-floor-docker', NETWORK.overlayd, '--dns', echoAddress.trim());
+  const own = ['asking-swarm', 'asking-floor-docker'];
+  const containerOf = (side: string) => own.find((name) => name === `asking-${side}`) ?? 'asking-overlayd';
+  const run = (side: string) => (command: string) => engine.mustDocker('exec', containerOf(side), 'sh', '-c', command);
+  for (const side of ['overlayd', 'swarm', 'floor-docker']) {
     await run(side)(`cat > ${FILE} <<END\n${questions(names)}END`);
   }
-  return { run, close: () => removeContainers(host, 'asking-overlayd', 'asking-swarm') };
+  const close = async () => {
+    echo.end();
+    await removeContainers(host, 'echo', 'asking-overlayd', ...own);
+  };
+  return { run, close };
 }
 
 const LOCAL_NAMES = ['one', 'two'].flatMap((host) => Array.from({ length: 5 }, (_, index) => `${host}-${index + 1}`));
@@ -119,8 +133,9 @@ const local: Experiment = {
   method: `${METHOD} Ten names of two containers on two other hosts. Once at overlayd's responder (the gateway's address, \
 as a container has it that \`overlayd network connect\` attached), once by way of Docker's own name server at \
 ${DOCKER_RESOLVER}, which containers of Docker ask: it passes on what it does not know. Swarm answers there itself. Floor: \
-a socket of Node in the network's namespace that answers everything with one and the same address.`,
-  sides: [DIRECT, BY_DOCKER, SWARM, floor('Node socket')],
+a socket of Node in the network's namespace that answers everything with one and the same address; by way of Docker's server, \
+the same in a container beside the asking one, which has that given to Docker (\`--dns\`): what Docker's server leaves of it.`,
+  sides: [DIRECT, BY_DOCKER, SWARM, floor('Node socket'), FLOOR_BY_DOCKER],
   rows: rowsOf('dns-local', 'names of containers', true),
   lab: 'shared',
   rounds: 5,
@@ -140,6 +155,7 @@ a socket of Node in the network's namespace that answers everything with one and
       overlayd: { server: gateway },
       'overlayd-docker': { server: DOCKER_RESOLVER },
       swarm: { server: DOCKER_RESOLVER },
+      'floor-docker': { server: DOCKER_RESOLVER },
       floor: { server: gateway, port: ECHO_PORT },
     };
     return {
@@ -161,8 +177,8 @@ const forwarded: Experiment = {
   title: 'Names of the world outside, asked from a container',
   method: `${METHOD} A thousand names that a server outside knows, which answers at once: a socket of Node two hops away. \
 overlayd as in "Names of containers"; Swarm's containers have that server given to Docker (\`--dns\`). Floor: the server \
-itself, asked from the host.`,
-  sides: [DIRECT, BY_DOCKER, SWARM, floor('the server')],
+itself, asked from the host; by way of Docker's server, as there.`,
+  sides: [DIRECT, BY_DOCKER, SWARM, floor('the server'), FLOOR_BY_DOCKER],
   rows: rowsOf('dns-forwarded', 'names outside', false),
   lab: 'shared',
   rounds: 5,
