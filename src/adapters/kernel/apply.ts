@@ -12,8 +12,9 @@ import {
   type PlannedOp,
   TABLE,
 } from '../../core/host-state.ts';
+import { isNetworkNamespace } from '../../core/plan/naming.ts';
 import type { Run, RunResult } from './exec.ts';
-import { type Line, placeOf, renderBridge, renderIp, type Tool, toolOf } from './iproute2.ts';
+import { type Line, placeOf, renderBridge, renderGroupDeletion, renderIp, type Tool, toolOf } from './iproute2.ts';
 import { renderNft } from './nftables.ts';
 import { inPlace } from './observe.ts';
 
@@ -48,7 +49,8 @@ async function applyGroup(run: Run, ops: readonly PlannedOp[], signal: AbortSign
 
 interface Entry {
   readonly line: Line;
-  readonly planned: PlannedOp;
+  /** On whose behalf: more than one op only where one line does what all of them want. */
+  readonly planned: readonly PlannedOp[];
 }
 
 async function applyBatch(
@@ -58,20 +60,18 @@ async function applyBatch(
   ops: readonly PlannedOp[],
   signal: AbortSignal | undefined,
 ): Promise<OpFailure[]> {
-  const lines: Entry[] = [];
-  for (const planned of ops) {
-    const rendered = tool === 'ip' ? renderIp(planned.op) : [renderBridge(planned.op)];
-    for (const line of rendered) lines.push({ line, planned });
-  }
+  const lines = tool === 'ip' ? renderAll(place, ops) : ops.map((each) => entryOf(renderBridge(each.op), each));
   const failures = new Map<PlannedOp, Error>();
   const fail = ({ line, planned }: Entry, words: string) => {
-    if (line.tolerated?.test(words) || failures.has(planned)) return;
-    failures.set(planned, failedLine(tool, line.text, place, words));
+    if (line.tolerated?.test(words)) return;
+    for (const each of planned) {
+      if (!failures.has(each)) failures.set(each, failedLine(tool, line.text, place, words));
+    }
   };
   let rest: readonly Entry[] = lines;
   while (rest.length > 0) {
     const input = `${rest.map(({ line }) => line.text).join('\n')}\n`;
-    const result = await run([...inPlace(place, tool), '-force', '-batch', '-'], { input, signal });
+    const result = await run([...inPlace(place, tool), '-force', '-batch', '-'], { input, quiet: true, signal });
     if (result.code === 0) break;
     const told = parseBatchErrors(result.stderr);
     for (const [number, words] of told.byLine) {
@@ -89,6 +89,26 @@ async function applyBatch(
     rest = culprit < 0 ? [] : unknown.slice(culprit + 1);
   }
   return [...failures].map(([planned, error]) => ({ planned, error }));
+}
+
+/**
+ * Lines for `ip -batch`. The kernel waits some 20 ms for each link that is deleted by itself, and as long for a whole
+ * group: so several in a namespace of ours, where nobody else has groups, go as one.
+ */
+function renderAll(place: Place, ops: readonly PlannedOp[]): Entry[] {
+  const render = (planned: PlannedOp) => renderIp(planned.op).map((line) => entryOf(line, planned));
+  const deletions = isNetworkNamespace(place) ? ops.filter(({ op }) => op.kind === 'delete-link') : [];
+  if (deletions.length < 2) return ops.flatMap(render);
+  const { marks, end } = renderGroupDeletion(deletions.map(({ op }) => op));
+  return [
+    ...deletions.map((planned, index) => entryOf(marks[index]!, planned)),
+    { line: end, planned: deletions },
+    ...ops.filter(({ op }) => op.kind !== 'delete-link').flatMap(render),
+  ];
+}
+
+function entryOf(line: Line, planned: PlannedOp): Entry {
+  return { line, planned: [planned] };
 }
 
 /** iproute2 prints the cause, then `Command failed -:LINE`. What follows the last such line ended the tool. */
@@ -114,7 +134,7 @@ async function applySysctls(
   signal: AbortSignal | undefined,
 ): Promise<OpFailure[]> {
   const values = ops.flatMap(({ op }) => (op.kind === 'set-sysctl' ? [`${op.key}=${op.value}`] : []));
-  const result = await run([...inPlace(place, 'sysctl'), '-e', '-q', '-w', ...values], { signal });
+  const result = await run([...inPlace(place, 'sysctl'), '-e', '-q', '-w', ...values], { quiet: true, signal });
   return failedAll(result, `sysctl -w ${values.join(' ')}`, place, ops);
 }
 
@@ -125,7 +145,7 @@ async function applyFilters(
   signal: AbortSignal | undefined,
 ): Promise<OpFailure[]> {
   const input = ops.map(({ op }) => renderNft(op)).join('');
-  const result = await run([...inPlace(place, 'nft'), '-f', '-'], { input, signal });
+  const result = await run([...inPlace(place, 'nft'), '-f', '-'], { input, quiet: true, signal });
   return failedAll(result, `nft table ${TABLE}`, place, ops);
 }
 

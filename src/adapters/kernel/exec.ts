@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly input?: string;
   /** Thousands of lines may come. */
   readonly large?: boolean;
+  /** Nobody reads its standard output: `stdout` will be empty. */
+  readonly quiet?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -58,12 +60,13 @@ export function createExec(options: ExecOptions = {}): Exec {
   const { prefix = [], concurrency = 8, runProcess = runDirectly } = options;
   const slots = createSlots(concurrency);
 
-  const run: Run = async (argv, { input = '', large = false, signal } = {}) => {
+  const run: Run = async (argv, { input = '', large = false, quiet = false, signal } = {}) => {
     const release = await slots();
     try {
       const command = argv.join(' ');
       if (signal?.aborted) throw new OverlaydError('cancelled', `${command} was not begun`);
-      const end = await runProcess({ argv: [...prefix, ...argv], input, limitMs: TIMEOUT_MS, large }, signal);
+      const request = { argv: [...prefix, ...argv], input, limitMs: TIMEOUT_MS, large, quiet };
+      const end = await runProcess(request, signal);
       switch (end.how) {
         case 'exited': {
           const missing = end.code === 127 ? missingTool(end.stderr) : undefined;

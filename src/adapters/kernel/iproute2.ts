@@ -127,6 +127,19 @@ export function renderIp(op: Op): Line[] {
   }
 }
 
+/** The group that links are put into to be deleted together. */
+const DOOMED = 79;
+
+/** Lines for `ip -batch` that delete several links at once: one for each, and one that ends them all. */
+export function renderGroupDeletion(ops: readonly Op[]): { readonly marks: readonly Line[]; readonly end: Line } {
+  const marks = ops.map((op): Line => {
+    if (op.kind !== 'delete-link') throw new OverlaydError('internal', `${op.kind} deletes no link`);
+    return { text: `link set dev ${word(op.name)} group ${DOOMED}`, tolerated: GONE };
+  });
+  // Without a link in the group there is nothing left to delete.
+  return { marks, end: { text: `link delete group ${DOOMED}`, tolerated: GONE } };
+}
+
 /** A line for `bridge -batch`. */
 export function renderBridge(op: Op): Line {
   if (op.kind !== 'set-fdb' && op.kind !== 'delete-fdb') {

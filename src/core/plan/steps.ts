@@ -29,9 +29,11 @@ export class Steps {
     const of = (step: Step) => this.#ops.get(step) ?? [];
     const makes = ORDER.some((step) => of(step).some(({ op }) => op.kind.startsWith('add-')));
     if (!makes && of('discard').length === 0) {
-      // Nothing waits for a name: what goes, goes along with the rest.
-      this.#ops.set('set-up', [...of('unlink'), ...of('set-up')]);
+      // Nothing waits for a name: what goes, goes along with the rest. Rows wait for their links alone.
+      const links = of('set-up').some(({ op }) => op.kind === 'set-link' || op.kind === 'set-port');
+      this.#ops.set('set-up', [...of('unlink'), ...of('set-up'), ...(links ? [] : of('connect'))]);
       this.#ops.set('unlink', []);
+      if (!links) this.#ops.set('connect', []);
     }
     return ORDER.flatMap((step) => (of(step).length === 0 ? [] : [{ essential: step === 'guard', ops: of(step) }]));
   }

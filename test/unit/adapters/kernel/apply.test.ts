@@ -30,7 +30,10 @@ describe('applying a plan', () => {
     const row: Op = { kind: 'set-fdb', at: 'ovl-7', row: { link: 'e1', mac: '02:42:0a:00:00:02' } };
     await apply(
       run,
-      { stages: [stage(up('a'), up('b'), row, up('c', '/run/netns/c1'), up('d', HOST))], gone: [] },
+      {
+        stages: [stage(up('a'), up('b'), row, up('c', '/run/netns/c1'), up('p', '/proc/7/ns/net'), up('d', HOST))],
+        gone: [],
+      },
       undefined,
     );
     expect(calls).toEqual([
@@ -39,7 +42,8 @@ describe('applying a plan', () => {
         argv: 'bridge -netns ovl-7 -force -batch -',
         input: 'fdb replace 02:42:0a:00:00:02 dev e1 master static\n',
       },
-      { argv: 'nsenter --net=/run/netns/c1 ip -force -batch -', input: 'link set dev c up\n' },
+      { argv: 'ip -netns c1 -force -batch -', input: 'link set dev c up\n' },
+      { argv: 'nsenter --net=/proc/7/ns/net ip -force -batch -', input: 'link set dev p up\n' },
       { argv: 'ip -force -batch -', input: 'link set dev d up\n' },
     ]);
   });
@@ -61,6 +65,38 @@ describe('applying a plan', () => {
     const { run } = record([{ code: 1, stderr: 'Cannot find device "a"\nCommand failed -:1\n' }]);
     const stages = [stage({ kind: 'delete-link', at: 'ovl-7', name: 'a' })];
     expect(await apply(run, { stages, gone: [] }, undefined)).toEqual({ writes: 1, failures: [] });
+  });
+
+  describe('deleting several links of a network', () => {
+    const remove = (name: string, at = 'ovl-7'): Op => ({ kind: 'delete-link', at, name });
+
+    it('deletes them as one group, before all else', async () => {
+      const { run, calls } = record();
+      const stages = [stage(up('c'), remove('a'), remove('b'))];
+      expect(await apply(run, { stages, gone: [] }, undefined)).toEqual({ writes: 3, failures: [] });
+      const lines = ['link set dev a group 79', 'link set dev b group 79', 'link delete group 79', 'link set dev c up'];
+      expect(calls.map(({ input }) => input)).toEqual([`${lines.join('\n')}\n`]);
+    });
+
+    it('never does so in the host, where the group may be somebody else’s', async () => {
+      const { run, calls } = record();
+      await apply(run, { stages: [stage(remove('a', HOST), remove('b', HOST))], gone: [] }, undefined);
+      expect(calls.map(({ input }) => input)).toEqual(['link delete dev a\nlink delete dev b\n']);
+    });
+
+    it('counts what is gone already as removed', async () => {
+      const gone =
+        'Cannot find device "a"\nCommand failed -:1\nRTNETLINK answers: No such device\nCommand failed -:3\n';
+      const { run } = record([{ code: 1, stderr: gone }]);
+      const stages = [stage(remove('a'), remove('b'))];
+      expect(await apply(run, { stages, gone: [] }, undefined)).toEqual({ writes: 2, failures: [] });
+    });
+
+    it('tells of each that is left when the group cannot be deleted', async () => {
+      const { run } = record([{ code: 1, stderr: 'RTNETLINK answers: Device busy\nCommand failed -:3\n' }]);
+      const result = await apply(run, { stages: [stage(remove('a'), remove('b'))], gone: [] }, undefined);
+      expect(result.failures.map(({ planned }) => planned.op)).toEqual([remove('a'), remove('b')]);
+    });
   });
 
   it('goes on after a line that ended the tool', async () => {

@@ -49,10 +49,13 @@ function isWritable(directory: string): boolean {
 /** A command that runs until it is ended, and its process id, which it told by ending another one. */
 async function sleeping(run: RunProcess, signal?: AbortSignal, limitMs = LIMIT_MS) {
   const mark = `60.${process.pid}${Math.floor(Math.random() * 1e9)}`;
-  const ended = run({ argv: ['sleep', mark], input: '', limitMs }, signal);
+  const ended = run({ argv: ['sleep', mark], input: '', quiet: false, limitMs }, signal);
   let pid = 0;
   await holds(async () => {
-    const found = await runProcess({ argv: ['pgrep', '-xf', `sleep ${mark}`], input: '', limitMs }, undefined);
+    const found = await runProcess(
+      { argv: ['pgrep', '-xf', `sleep ${mark}`], input: '', quiet: false, limitMs },
+      undefined,
+    );
     pid = found.how === 'exited' ? Number(found.stdout) : 0;
     return pid > 0;
   });
@@ -169,8 +172,20 @@ describe.each([
     await expect(run(['true'], { signal: quit.signal })).rejects.toMatchObject({ code: 'cancelled' });
   });
 
+  it('is told of errors even where nobody wants to hear of anything else', async () => {
+    const loud = ['sh', '-c', 'cat; echo said; echo wrong >&2; exit 3'];
+    expect(await run(loud, { input: 'x', quiet: true })).toEqual({ code: 3, stdout: '', stderr: 'wrong\n' });
+    expect(await run(loud, { quiet: true })).toEqual({ code: 3, stdout: '', stderr: 'wrong\n' });
+  });
+
+  it('reads nothing where it is given nothing', async () => {
+    expect(await run(['cat'])).toEqual({ code: 0, stdout: '', stderr: '' });
+  });
+
   it('ends at its time limit', async () => {
-    expect(await runIt({ argv: ['sleep', '60'], input: '', limitMs: 50 }, undefined)).toEqual({ how: 'timed-out' });
+    expect(await runIt({ argv: ['sleep', '60'], input: '', quiet: false, limitMs: 50 }, undefined)).toEqual({
+      how: 'timed-out',
+    });
   });
 
   it('is one of many, each with its own outcome', async () => {
