@@ -12,7 +12,7 @@ import type {
   EngineNetworkSpec,
 } from './core/docker/engine.ts';
 import type { GossipMessage } from './core/gossip/message.ts';
-import type { ApplyResult, KernelChange, Observed, Plan, Scope } from './core/host-state.ts';
+import type { ApplyResult, KernelChange, NamespaceState, Observed, Plan, Scope } from './core/host-state.ts';
 import type { NetworkRecord } from './core/records.ts';
 
 // ---------------------------------------------------------------- time, chance, log
@@ -383,6 +383,6 @@ export interface Kernel {
    * there come as no event.
    */
   probe(namespaces: readonly string[], signal?: AbortSignal): Promise<readonly string[]>;
-  /** Interfaces in the namespace of that path. Throws `namespace-unusable`. */
-  linksOf(path: string): Promise<readonly { readonly name: string; readonly mac: string }[]>;
+  /** What a container is looked into for, in the namespace of that path. Throws `namespace-unusable`. */
+  inside(path: string): Promise<NamespaceState>;
 }

@@ -1,12 +1,14 @@
 /**
  * Connecting containers of this host and disconnecting them.
  *
- * Connect: claim in etcd -> state file and wiring -> names. Disconnect: names and state file -> unwire -> release. So at
- * every line a crash leaves either a whole endpoint or one that the next start recognises and takes apart: a claim that
- * the state file does not know is released, a port that is not desired is removed. All work on one container is serial.
+ * Connect: claim in etcd -> state file, wiring and names side by side. Disconnect: state file, names and unwiring side by
+ * side -> release. So at every line a crash leaves either an endpoint that the next start makes whole, or one that it
+ * recognises and takes apart: a claim that the state file does not know is released, a port that is not desired is
+ * removed. All work on one container is serial.
  */
 import type { ContainerRef, LocalEndpoint } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
+import type { NamespaceState } from '../core/host-state.ts';
 import { KeyedQueue } from '../core/keyed-queue.ts';
 import { checkEndpointName } from '../core/names.ts';
 import { encodeRecord } from '../core/record-codec.ts';
@@ -31,13 +33,13 @@ export interface EndpointsDeps {
   readonly gossip: Pick<Gossip, 'push'>;
   readonly logger: Logger;
   readonly dataPath: {
-    /** Interfaces that exist in a container's namespace. */
-    linksOf(path: string): Promise<readonly { readonly name: string; readonly mac: string }[]>;
+    /** What a container's namespace holds. Throws `namespace-unusable`. */
+    inside(path: string): Promise<NamespaceState>;
     /**
      * Resolves when the kernel has what is desired for the network; rejects with the cause. What stands in the way of
-     * other endpoints than this one does not matter.
+     * other endpoints than this one does not matter. `inside`: what its container holds, to save a second look.
      */
-    converge(networkId: string, endpointId: string): Promise<void>;
+    converge(endpoint: LocalEndpoint, inside?: NamespaceState): Promise<void>;
   };
   /** Opens or closes the network's responder on this host, as there are local endpoints or not. */
   readonly names: { ensure(networkId: string): Promise<void> };
@@ -160,18 +162,19 @@ export class Endpoints {
     if (wanted.mac !== undefined) refuseTakenMac(state.view, network, wanted.mac);
     this.#connecting.add(lock);
     try {
-      const link = dataPath.linksOf(container.path).then((links) => chooseLink(links, ifname, container));
-      link.catch(() => undefined);
+      const inside = dataPath.inside(container.path);
+      inside.catch(() => undefined);
       // A name that was asked for can be refused, and a refusal leaves no trace; another one is found while etcd decides.
-      if (ifname !== undefined) await link;
+      if (ifname !== undefined) chooseLink(await inside, ifname, container);
       const record = await claims.claim(network, wanted);
       let endpoint: LocalEndpoint | undefined;
       try {
-        endpoint = { record, container, ifname: await link };
+        const looked = await inside;
+        endpoint = { record, container, ifname: chooseLink(looked, ifname, container) };
         const key = keys.endpoint(network.id, record.address);
         const revision = state.revisionOf(key);
         const [warning] = await Promise.all([
-          this.#wire(endpoint),
+          this.#wire(endpoint, looked),
           revision === undefined ? undefined : gossip.push([{ key, value: encodeRecord(record), revision }]),
         ]);
         this.#deps.logger.info(
@@ -200,14 +203,24 @@ export class Endpoints {
     }
   }
 
-  async #wire(endpoint: LocalEndpoint): Promise<string | undefined> {
+  async #wire(endpoint: LocalEndpoint, inside: NamespaceState): Promise<string | undefined> {
     const { dataPath, local, names } = this.#deps;
-    const { networkId } = endpoint.record;
     // The sweep after a crash needs either the claim or the file, the kernel neither: so file and wiring may overlap.
     const saved = local.add(endpoint);
-    await Promise.all([saved, dataPath.converge(networkId, endpoint.record.id)]);
-    const [, warning] = await Promise.all([names.ensure(networkId), this.configureResolver(endpoint.container)]);
+    const wired = dataPath
+      .converge(endpoint, inside)
+      .then(() => Promise.all([names.ensure(endpoint.record.networkId), this.#refuseGone(endpoint.container)]));
+    const configured = this.configureResolver(endpoint.container);
+    // Each has ended before anything is undone.
+    await Promise.allSettled([saved, wired, configured]);
+    const [, , warning] = await Promise.all([saved, wired, configured]);
     return warning;
+  }
+
+  /** The look inside is a while ago: what has been wired since may be another container of the same name. */
+  async #refuseGone(container: ContainerRef): Promise<void> {
+    if (await this.#deps.containers.isAlive(container)) return;
+    throw new OverlaydError('namespace-not-found', `container ${container.text}: its namespace was deleted`);
   }
 
   /** Every step is tried whatever became of the ones before: an address must not stay claimed because a disk is full. */
@@ -224,11 +237,16 @@ export class Endpoints {
         return false;
       }
     };
-    await tried(() => local.remove(record.id));
-    await tried(() => names.ensure(record.networkId));
-    await tried(() => this.configureResolver(container));
+    // It is no endpoint of ours from this turn on. The claim ends last, so whatever of this a crash cuts short, the
+    // next start has either an endpoint to make whole again or a claim to release.
+    const removed = tried(() => local.remove(record.id));
+    const unwire = async () => {
+      // An open socket would keep a namespace alive that is to be removed.
+      await tried(() => names.ensure(record.networkId));
+      return await tried(() => dataPath.converge(endpoint));
+    };
+    const [clean] = await Promise.all([unwire(), removed, tried(() => this.configureResolver(container))]);
     // The reconciler goes on trying; an address whose port may still be there must rest.
-    const clean = await tried(() => dataPath.converge(record.networkId, record.id));
     await releases.release(record, clean);
   }
 
@@ -305,20 +323,15 @@ function defaultName(container: ContainerRef): string {
 }
 
 /** `eth0`, `eth1`, … in join order, unless asked. */
-function chooseLink(
-  links: readonly { readonly name: string }[],
-  asked: string | undefined,
-  container: ContainerRef,
-): string {
-  const existing = links.map(({ name }) => name);
+function chooseLink({ links }: NamespaceState, asked: string | undefined, container: ContainerRef): string {
   if (asked !== undefined) {
-    if (!existing.includes(asked)) return asked;
+    if (!links.has(asked)) return asked;
     throw new OverlaydError(
       'endpoint-exists',
       `interface ${asked} already exists in ${container.text}; choose another --ifname`,
     );
   }
-  for (let i = 0; ; i++) if (!existing.includes(`eth${i}`)) return `eth${i}`;
+  for (let i = 0; ; i++) if (!links.has(`eth${i}`)) return `eth${i}`;
 }
 
 function checkInterfaceName(name: string): void {

@@ -27,7 +27,7 @@ import type {
 import { AddressClaims } from './address-claims.ts';
 import { releaseLeftovers, restoreClaims } from './claim-audit.ts';
 import { ClusterState, type StateChange } from './cluster-state.ts';
-import { Endpoints } from './endpoints.ts';
+import { Endpoints, type EndpointsDeps } from './endpoints.ts';
 import { EngineEndpoints } from './engine/endpoints.ts';
 import { Gossip } from './gossip.ts';
 import { LocalEndpoints } from './local-endpoints.ts';
@@ -157,9 +157,9 @@ export class Member {
       { store, state, clock, random, abandon: (record) => void this.releases.abandon(record).catch(() => false) },
       { selfId },
     );
-    const dataPath = {
-      linksOf: (path: string) => ports.kernel.linksOf(path),
-      converge: (networkId: string, endpointId: string) => this.reconciler.converge(networkId, { endpointId }),
+    const dataPath: EndpointsDeps['dataPath'] = {
+      inside: (path) => ports.kernel.inside(path),
+      converge: (endpoint, inside) => this.reconciler.converge(endpoint.record.networkId, { endpoint, inside }),
     };
     const names = this.#names;
     this.endpoints = new Endpoints(

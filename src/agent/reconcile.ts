@@ -13,13 +13,14 @@ import type { ClusterView } from '../core/cluster-view.ts';
 import type { LocalEndpoint } from '../core/container.ts';
 import { desired, hostKeyOf } from '../core/desired.ts';
 import { asOverlaydError, OverlaydError } from '../core/errors.ts';
-import type { ApplyResult, Desired, Observed, OpFailure, Plan, Scope } from '../core/host-state.ts';
+import type { ApplyResult, Desired, NamespaceState, Observed, OpFailure, Plan, Scope } from '../core/host-state.ts';
 import { Latch } from '../core/latch.ts';
 import { namespaceOf } from '../core/plan/naming.ts';
 import { plan } from '../core/plan.ts';
 import type { NodeRecord } from '../core/records.ts';
 import type { Clock, Kernel, Logger } from '../ports.ts';
 import { Announcements, HOST_PART } from './announcements.ts';
+import { type ConvergeOptions, failureFor, insidesOf, type Waiter, waitFor } from './convergence.ts';
 import { DriftAudit } from './drift-audit.ts';
 import { MarkSet, type Marks } from './reconcile-marks.ts';
 import { repairsOf } from './repairs.ts';
@@ -63,19 +64,6 @@ export interface ReconcileStatus {
   readonly lastPassMs: number;
 }
 
-export interface ConvergeOptions {
-  /** Failures of other endpoints of the network do not count. */
-  readonly endpointId?: string;
-  readonly signal?: AbortSignal | undefined;
-}
-
-interface Waiter {
-  readonly networkId: string;
-  readonly endpointId: string | undefined;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-}
-
 /** Time for a burst of events to end: most are the echo of a pass. */
 const SETTLE_MS = { least: 50, most: 1_500 } as const;
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000] as const;
@@ -104,7 +92,7 @@ export class Reconciler {
 
   constructor(deps: ReconcilerDeps, options: ReconcilerOptions = {}) {
     this.#deps = deps;
-    this.#auditIntervalMs = options.auditIntervalMs ?? 3_000;
+    this.#auditIntervalMs = options.auditIntervalMs ?? 4_000;
     this.#audit = new DriftAudit(deps.kernel);
     const { logger, onApplied, onLost } = deps;
     this.#announcements = new Announcements({
@@ -135,28 +123,12 @@ export class Reconciler {
    * endpoints means: gone. Rejects with the cause; the reconciler goes on trying all the same.
    */
   async converge(networkId: string, options: ConvergeOptions = {}): Promise<void> {
-    const { endpointId, signal } = options;
-    signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     if (this.#stopped) throw stopping();
-    const done = new Promise<void>((resolve, reject) => {
-      const abort = () => reject(signal?.reason);
-      signal?.addEventListener('abort', abort, { once: true });
-      const leave = () => signal?.removeEventListener('abort', abort);
-      this.#waiters.push({
-        networkId,
-        endpointId,
-        resolve: () => {
-          leave();
-          resolve();
-        },
-        reject: (error) => {
-          leave();
-          reject(error);
-        },
-      });
+    await waitFor(networkId, options, (waiter) => {
+      this.#waiters.push(waiter);
+      this.markDirty(networkId);
     });
-    this.markDirty(networkId);
-    await done;
   }
 
   /** Ends when the signal aborts, leaving the kernel as it is. Throws what no repetition would mend (`tool-missing`). */
@@ -192,12 +164,12 @@ export class Reconciler {
     let failures: readonly OpFailure[] = [];
     let broken: Error | undefined;
     try {
-      failures = await this.#reconcile(marks, signal);
+      failures = await this.#reconcile(marks, insidesOf(waiters), signal);
     } catch (error) {
       broken = asOverlaydError(error);
     }
     for (const waiter of waiters) {
-      const error = broken ?? this.#failureFor(waiter, failures);
+      const error = broken ?? failureFor(waiter, this.#namespaceOf(waiter.networkId), failures);
       if (error) waiter.reject(error);
       else waiter.resolve();
     }
@@ -216,16 +188,6 @@ export class Reconciler {
     this.#retry(marks, signal);
   }
 
-  #failureFor({ networkId, endpointId }: Waiter, failures: readonly OpFailure[]): Error | undefined {
-    const namespace = this.#namespaceOf(networkId);
-    return failures.find(
-      ({ planned }) =>
-        planned.network === undefined ||
-        (planned.network === namespace &&
-          (endpointId === undefined || planned.endpointId === undefined || planned.endpointId === endpointId)),
-    )?.error;
-  }
-
   /** Looks at the host too: what stands in the way may be there. */
   #retry(marks: Marks, signal: AbortSignal): void {
     const delay = RETRY_MS[Math.min(this.#failedPasses, RETRY_MS.length - 1)]!;
@@ -236,18 +198,24 @@ export class Reconciler {
     });
   }
 
-  async #reconcile(marks: Marks, signal: AbortSignal): Promise<readonly OpFailure[]> {
+  /** `insides`: of containers that have just been looked into. */
+  async #reconcile(
+    marks: Marks,
+    insides: ReadonlyMap<string, NamespaceState>,
+    signal: AbortSignal,
+  ): Promise<readonly OpFailure[]> {
     const { clock, kernel } = this.#deps;
     const complete = this.#deps.view().complete;
     const wanted = this.#desired(marks.all ? undefined : new Set(marks.networks.keys()));
     const hostKey = hostKeyOf(wanted, complete);
-    const scope = this.#scope(wanted, marks, hostKey !== this.#hostKey);
+    const scope = this.#scope(wanted, marks, insides, hostKey !== this.#hostKey);
     if (marks.all) this.#seen.forgetAll();
     const { known, rest, moment } = this.#seen.recall(scope);
     const askedAt = clock.now();
     const seen = await kernel.observe(rest, signal);
     if (rest.networks.length > 0) this.#lookMs = clock.now() - askedAt;
-    const observed = { ...seen, networks: new Map([...known, ...seen.networks]) };
+    const networks = new Map([...known, ...seen.networks]);
+    const observed = { ...seen, networks, containers: new Map([...insides, ...seen.containers]) };
     const planned = plan(wanted, observed, { complete, released: this.#deps.released?.() ?? [] });
     for (const { networkId, namespace } of wanted.networks) this.#known.set(networkId, namespace);
     await this.#announcements.lost(wanted, planned);
@@ -261,7 +229,7 @@ export class Reconciler {
     if (planned.gone.length > 0) this.#release(planned.gone);
     // What was remembered may have been wrong; what was written to is looked at now.
     if (result.failures.some(({ planned }) => known.has(planned.network ?? '')))
-      return await this.#reconcile(marks, signal);
+      return await this.#reconcile(marks, new Map(), signal);
     return result.failures;
   }
 
@@ -270,7 +238,7 @@ export class Reconciler {
     return desired({ view: view(), self: self(), local: local(), serviceAddress: serviceAddress(), remotes }, only);
   }
 
-  #scope(wanted: Desired, marks: Marks, hostChanged: boolean): Scope {
+  #scope(wanted: Desired, marks: Marks, insides: ReadonlyMap<string, unknown>, hostChanged: boolean): Scope {
     const namespaces = new Set(wanted.networks.map(({ namespace }) => namespace));
     // What is not wanted any more is looked at once more, to be taken apart.
     const former = marks.all ? [...this.#known.keys()] : [...marks.networks.keys()];
@@ -281,10 +249,12 @@ export class Reconciler {
     return {
       host: marks.all || marks.host || hostChanged,
       networks: [...namespaces],
-      containers: this.#settled.unsettled(wanted),
-      ports: wanted.networks.flatMap(({ namespace, ports }) =>
-        ports.map(({ link, endpoint }) => ({ namespace, link, container: endpoint.container })),
-      ),
+      containers: this.#settled.unsettled(wanted).filter(({ identity }) => !insides.has(identity)),
+      ports: wanted.networks
+        .flatMap(({ namespace, ports }) =>
+          ports.map(({ link, endpoint }) => ({ namespace, link, container: endpoint.container })),
+        )
+        .filter(({ container }) => !insides.has(container.identity)),
     };
   }
 

@@ -25,7 +25,7 @@ export function describeEngineKernel(name: string, open: () => Promise<KernelHos
 
     afterEach(() => host.close());
 
-    const inHost = async () => (await host.kernel.linksOf(HOST)).map((link) => link.name);
+    const inHost = async () => [...(await host.kernel.inside(HOST)).links.values()].map((link) => link.name);
     const inside = async (endpoint: LocalEndpoint): Promise<NamespaceState> => {
       const { container } = world.local.get(endpoint.record.id)!;
       const { containers } = await host.kernel.observe({
@@ -59,7 +59,7 @@ export function describeEngineKernel(name: string, open: () => Promise<KernelHos
       expect(networks.get(at)!.links.get(portOf(endpoint))).toMatchObject({ kind: 'veth', up: true, master: 'br0' });
       // It is not taken for an uplink, nor for anything else that is looked after there.
       expect([...seen!.links.keys()]).toEqual(['ovl4096']);
-      expect(await host.kernel.linksOf(HOST)).toContainEqual(
+      expect([...(await host.kernel.inside(HOST)).links.values()]).toContainEqual(
         expect.objectContaining({ name: endpoint.ifname, mac: endpoint.record.mac, up: false }),
       );
       world.remove(endpoint.record.id);

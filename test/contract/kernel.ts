@@ -272,6 +272,25 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
       );
     });
 
+    it('takes several ports away at once, and leaves the others', async () => {
+      const [c1] = await twoContainers();
+      const more = [];
+      for (const [name, address] of [
+        ['c3', '10.0.0.4'],
+        ['c4', '10.0.0.5'],
+        ['c5', '10.0.0.6'],
+      ] as const) {
+        more.push(world.addLocal(web, address, await host.addContainer(name)));
+      }
+      await converge();
+      for (const { record } of more) world.remove(record.id);
+      await converge();
+      await expectStable();
+      for (const { container } of more)
+        expect(namesOf([...(await host.kernel.inside(container.path)).links.values()])).not.toContain('eth0');
+      expect(namesOf([...(await host.kernel.inside(c1.path)).links.values()])).toContain('eth0');
+    });
+
     it('takes a network apart after its last endpoint, and everything when the host leaves', async () => {
       const [c1] = await twoContainers();
       const api = world.addNetwork('api', { vni: 4098, cidr: '10.0.2.0/24', gateway: '10.0.2.1' });
@@ -281,13 +300,13 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
       await converge();
       await expectStable();
       expect([...(await look()).namespaces!.keys()]).toEqual(['ovl-4098']);
-      expect(namesOf(await host.kernel.linksOf(c1.path))).not.toContain('eth0');
+      expect(namesOf([...(await host.kernel.inside(c1.path)).links.values()])).not.toContain('eth0');
 
       expect((await host.kernel.apply(planClear(await look()))).failures).toEqual([]);
       const left = await look();
       expect([...left.namespaces!.keys()]).toEqual([]);
       expect(left.host).toMatchObject({ links: new Map(), routes: [], neighbours: [], filter: undefined });
-      expect(namesOf(await host.kernel.linksOf(c1.path))).not.toContain('eth1');
+      expect(namesOf([...(await host.kernel.inside(c1.path)).links.values()])).not.toContain('eth1');
     });
 
     it('carries out what it can and tells what it could not', async () => {
@@ -300,7 +319,7 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
       const { failures } = await host.kernel.apply(plan(want(), observed, { complete: true }));
       expect(new Set(failures.map(({ planned }) => planned.endpointId))).toEqual(new Set([lost.record.id]));
       expect(failures[0]!.error).toMatchObject({ code: 'data-path-failed', retryable: true });
-      expect(namesOf(await host.kernel.linksOf(c3.path))).toContain('eth0');
+      expect(namesOf([...(await host.kernel.inside(c3.path)).links.values()])).toContain('eth0');
       world.remove(lost.record.id);
       await converge();
       await expectStable();
@@ -339,8 +358,8 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
       const c1 = await host.addContainer('c1');
       world.addLocal(web, '10.0.0.2', c1, { ifname: 'net7' });
       await converge();
-      expect(namesOf(await host.kernel.linksOf(c1.path))).toContain('net7');
-      await expect(host.kernel.linksOf('/run/netns/nowhere')).rejects.toMatchObject({ code: 'namespace-unusable' });
+      expect(namesOf([...(await host.kernel.inside(c1.path)).links.values()])).toContain('net7');
+      await expect(host.kernel.inside('/run/netns/nowhere')).rejects.toMatchObject({ code: 'namespace-unusable' });
     });
   });
 }

@@ -50,6 +50,36 @@ it('unwires and releases although the state file cannot be written', async () =>
   await checkQuiet(cluster);
 });
 
+it('gives the address back when the state file has let go of the endpoint too; cut short, it is whole again', async () => {
+  const [one] = await make();
+  one.saveMs = 60_000;
+  void one.running.endpoints.disconnect('web', 'netns:c1', false);
+  await cluster.clock.advance(100);
+  expect(ports(one)).toEqual([]);
+  expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toHaveLength(2);
+  await one.crash();
+  one.saveMs = 0;
+  await one.start();
+  await cluster.clock.advance(30_000);
+  expect(ports(one)).toHaveLength(1);
+  await checkQuiet(cluster);
+});
+
+it('connects no container that has taken the name of the one that was meant', async () => {
+  const [one] = await make();
+  const container = one.addContainer();
+  const look = one.kernel.inside.bind(one.kernel);
+  one.kernel.inside = async (path) => {
+    const state = await look(path);
+    one.replaceContainer(container);
+    return state;
+  };
+  const connecting = one.running.endpoints.connect({ network: 'web', container, aliases: [] });
+  await expect(cluster.clock.until(connecting)).rejects.toMatchObject({ code: 'namespace-not-found' });
+  expect(one.kernel.machine.snapshot('/run/netns/c2')?.links.has('eth0')).toBe(false);
+  await checkQuiet(cluster);
+});
+
 it('fences a claim that etcd carries out after it was given up', async () => {
   const [one] = await make();
   one.store.cut();

@@ -3,19 +3,20 @@
  * does not exist, no name is taken twice, no route goes through a link that is down.
  */
 import { createInbox, type Inbox } from '../../src/adapters/kernel/inbox.ts';
+import { placeOf, toolOf } from '../../src/adapters/kernel/iproute2.ts';
 import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import {
   type ApplyResult,
   HOST,
   type KernelChange,
-  type Link,
   type NamespaceState,
   type Observed,
   type Op,
   type OpFailure,
   type Place,
   type Plan,
+  type PlannedOp,
   type Scope,
 } from '../../src/core/host-state.ts';
 import { formatAddress, parseCidr } from '../../src/core/ip.ts';
@@ -70,7 +71,7 @@ export class FakeKernel implements Kernel {
     let writes = 0;
     for (const stage of plan.stages) {
       const before = failures.length;
-      for (const planned of stage.ops) {
+      for (const planned of worstOrder(stage.ops)) {
         try {
           this.#checkFaults(planned.op);
           for (const place of this.machine.carryOut(planned.op)) this.#emit(place);
@@ -104,9 +105,10 @@ export class FakeKernel implements Kernel {
     return namespaces.filter((name) => this.#seenFilters.get(name) !== this.machine.filterText(name));
   }
 
-  async linksOf(path: string): Promise<readonly Link[]> {
+  async inside(path: string): Promise<NamespaceState> {
+    this.looks.push(path);
     const state = this.machine.snapshot(path);
-    if (state) return [...state.links.values()];
+    if (state) return state;
     throw new OverlaydError('namespace-unusable', `the namespace ${path} cannot be entered`);
   }
 
@@ -169,4 +171,9 @@ export class FakeKernel implements Kernel {
     fault.left -= 1;
     throw new OverlaydError('data-path-failed', `${op.kind}: made to fail`, { retryable: true });
   }
+}
+
+/** In a stage, one process for each tool and namespace; which of them is the quicker one nobody knows. */
+function worstOrder(ops: readonly PlannedOp[]): PlannedOp[] {
+  return [...Map.groupBy(ops, ({ op }) => `${toolOf(op)} ${placeOf(op)}`).values()].reverse().flat();
 }

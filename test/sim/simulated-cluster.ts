@@ -137,15 +137,19 @@ export class SimulatedHost {
   readonly listening = new Map<string, readonly string[]>();
   /** The disk is full. */
   failSaves = false;
+  /** How long the disk takes. */
+  saveMs = 0;
   readonly #cluster: SimulatedCluster;
   readonly #log: Logger;
   #quit = new AbortController();
   #ended: Promise<void> = Promise.resolve();
   #life: Life = { over: false };
   #saved: NodeState | undefined;
+  #saving: Promise<void> = Promise.resolve();
   #engineMemory: EngineMemory | undefined;
   #boot = 1;
   #containers = 0;
+  readonly #instances = new Map<string, number>();
 
   constructor(cluster: SimulatedCluster, number: number, log: Logger) {
     const id = `node${number}`;
@@ -195,7 +199,18 @@ export class SimulatedHost {
   }
 
   killContainer(text: string): void {
-    this.kernel.killContainer(`/run/netns/${text.slice('netns:'.length)}`);
+    this.kernel.killContainer(pathOf(text));
+  }
+
+  /** Another container gets the name of one that ends. */
+  replaceContainer(text: string): void {
+    this.killContainer(text);
+    this.kernel.addContainer(pathOf(text));
+    this.#instances.set(pathOf(text), (this.#instances.get(pathOf(text)) ?? 0) + 1);
+  }
+
+  #identityOf(path: string): string {
+    return `${this.#boot} ${path} ${this.#instances.get(path) ?? 0}`;
   }
 
   /** `before`: what is done to the new agent before it starts. */
@@ -215,10 +230,7 @@ export class SimulatedHost {
         stateFile: mortal(
           {
             load: async () => this.#saved,
-            save: async (state: NodeState) => {
-              if (this.failSaves) throw new Error('no space left on device');
-              this.#saved = structuredClone(state);
-            },
+            save: (state: NodeState) => this.#save(structuredClone(state), life),
           },
           life,
         ),
@@ -303,9 +315,22 @@ export class SimulatedHost {
     this.line.cut();
   }
 
+  /** One after the other. What is being written when the agent is killed does not get there. */
+  #save(state: NodeState, life: Life): Promise<void> {
+    const { clock } = this.#cluster;
+    const saved = this.#saving.then(async () => {
+      if (this.failSaves) throw new Error('no space left on device');
+      if (this.saveMs > 0) await clock.sleep(this.saveMs);
+      if (!life.over) this.#saved = state;
+    });
+    this.#saving = saved.catch(() => undefined);
+    return saved;
+  }
+
   /** The agent is killed, at whatever line it is; containers and kernel stay. */
   async crash(): Promise<void> {
     this.#life.over = true;
+    this.#saving = Promise.resolve();
     this.#quit.abort(new OverlaydError('cancelled', 'the agent was killed'));
     this.#cluster.network.crash(this.record.id);
     this.member = undefined;
@@ -331,12 +356,12 @@ export class SimulatedHost {
   #containersPort(): Containers {
     return {
       resolve: async (text) => {
-        const [kind, name = ''] = text.split(':');
-        const path = kind === 'pid' ? `/proc/${name}/ns/net` : `/run/netns/${name}`;
+        const path = pathOf(text);
         if (!this.kernel.hasContainer(path)) throw new OverlaydError('namespace-not-found', `${text} does not exist`);
-        return { text, path, identity: `${this.#boot} ${path}` } satisfies ContainerRef;
+        return { text, path, identity: this.#identityOf(path) } satisfies ContainerRef;
       },
-      isAlive: async (ref) => isHandedOver(ref) || this.kernel.hasContainer(ref.path),
+      isAlive: async (ref) =>
+        isHandedOver(ref) || (this.kernel.hasContainer(ref.path) && this.#identityOf(ref.path) === ref.identity),
       configureResolver: async () => undefined,
     };
   }
@@ -351,4 +376,9 @@ export class SimulatedHost {
       bindProblem: async () => undefined,
     };
   }
+}
+
+function pathOf(container: string): string {
+  const [kind, name = ''] = container.split(':');
+  return kind === 'pid' ? `/proc/${name}/ns/net` : `/run/netns/${name}`;
 }

@@ -1,11 +1,9 @@
 import type { ContainerRef } from '../../core/container.ts';
-import { OverlaydError } from '../../core/errors.ts';
 import type { Clock, Kernel } from '../../ports.ts';
 import { apply } from './apply.ts';
 import type { Exec } from './exec.ts';
-import { parseDump, parseLinks } from './iproute2.ts';
 import { changes } from './monitor.ts';
-import { inPlace, type LookedAt, observe, probe } from './observe.ts';
+import { inside, type LookedAt, observe, probe } from './observe.ts';
 
 export interface KernelDeps {
   readonly exec: Exec;
@@ -22,10 +20,6 @@ export function createKernel({ exec, clock, isAlive }: KernelDeps): Kernel {
     apply: (plan, signal) => apply(run, plan, signal),
     changes: (signal) => changes(exec, clock, signal),
     probe: (namespaces, signal) => probe(deps, namespaces, signal),
-    async linksOf(path) {
-      const { code, stdout, stderr } = await run([...inPlace(path, 'ip'), '-json', 'link', 'show']);
-      if (code === 0) return [...parseLinks(parseDump(stdout)[0]).values()];
-      throw new OverlaydError('namespace-unusable', `the namespace ${path} cannot be entered: ${stderr.trim()}`);
-    },
+    inside: (path) => inside(run, path),
   };
 }

@@ -147,6 +147,16 @@ async function observeContainer(
   if (!(await isAlive(container))) return 'gone';
   const dump = await dumpOf(run, inPlace(container.path, 'ip'), iproute2.DUMP_CONTAINER, signal);
   if (dump === undefined) return (await isAlive(container)) ? undefined : 'gone';
+  return parseInside(dump);
+}
+
+export async function inside(run: Run, path: string): Promise<NamespaceState> {
+  const dump = await dumpOf(run, inPlace(path, 'ip'), iproute2.DUMP_CONTAINER, undefined);
+  if (dump !== undefined) return parseInside(dump);
+  throw new OverlaydError('namespace-unusable', `the namespace ${path} cannot be entered; is it there?`);
+}
+
+function parseInside(dump: string): NamespaceState {
   const [links, addresses, routes] = iproute2.parseDump(dump);
   return {
     forwarding: false,
@@ -162,9 +172,12 @@ async function observeContainer(
 /** The command line of a tool inside a namespace. `ip` and `bridge` enter named ones by themselves, one exec cheaper. */
 export function inPlace(place: Place, tool: iproute2.Tool): string[] {
   if (place === HOST) return [tool];
-  if (place.startsWith('/')) return ['nsenter', `--net=${place}`, tool];
-  return tool === 'ip' || tool === 'bridge' ? [tool, '-netns', place] : ['nsenter', `--net=/run/netns/${place}`, tool];
+  const name = place.startsWith(NAMED) ? place.slice(NAMED.length) : place;
+  if ((tool === 'ip' || tool === 'bridge') && !name.includes('/')) return [tool, '-netns', name];
+  return ['nsenter', `--net=${place.startsWith('/') ? place : `${NAMED}${place}`}`, tool];
 }
+
+const NAMED = '/run/netns/';
 
 /** Undefined when the namespace does not exist. */
 async function dumpOf(

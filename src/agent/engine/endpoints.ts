@@ -183,7 +183,8 @@ export class EngineEndpoints {
     try {
       const container = { ...(await containers.resolve(`pid:${pid}`)), text: `docker:${name}` };
       if (container.identity === endpoint.container.identity) return { container };
-      const link = (await dataPath.linksOf(container.path)).find(({ mac }) => mac === endpoint.record.mac);
+      const { links } = await dataPath.inside(container.path);
+      const link = [...links.values()].find(({ mac }) => mac === endpoint.record.mac);
       return link ? { container, ifname: link.name } : {};
     } catch (error) {
       if (error instanceof OverlaydError) return {};
@@ -192,8 +193,7 @@ export class EngineEndpoints {
   }
 
   #wire(endpoint: LocalEndpoint): Promise<void> {
-    const { networkId, id } = endpoint.record;
-    const wiring = this.#deps.dataPath.converge(networkId, id);
+    const wiring = this.#deps.dataPath.converge(endpoint);
     this.#wiring.set(endpoint.engine!.endpointId, wiring);
     // Whoever joins hears of it; an endpoint that nobody joins is removed.
     wiring.catch(() => undefined);

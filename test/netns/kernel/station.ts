@@ -73,7 +73,7 @@ export class Station {
   async attach(network: NetworkRecord, address: string, container: string, ifname = 'eth0'): Promise<LocalEndpoint> {
     const ref = await this.#adapters.containers.resolve(`netns:${container}`);
     const endpoint = this.world.addLocal(network, address, ref, { ifname });
-    await this.reconciler.converge(network.id, { endpointId: endpoint.record.id });
+    await this.reconciler.converge(network.id, { endpoint });
     return endpoint;
   }
 

@@ -64,13 +64,15 @@ function create(): Reconciler {
 
 function attach(address: string, name: string): { endpoint: LocalEndpoint; converged: Promise<void> } {
   const endpoint = world.addLocal(web, address, kernel.addContainer(`/run/netns/${name}`));
-  return { endpoint, converged: reconciler.converge(web.id, { endpointId: endpoint.record.id }) };
+  return { endpoint, converged: reconciler.converge(web.id, { endpoint }) };
 }
 
 describe('converging', () => {
   it('means that the kernel has it', async () => {
     await clock.until(attach('10.0.0.2', 'c1').converged);
-    expect(await kernel.linksOf('/run/netns/c1')).toContainEqual(expect.objectContaining({ name: 'eth0' }));
+    expect([...(await kernel.inside('/run/netns/c1')).links.values()]).toContainEqual(
+      expect.objectContaining({ name: 'eth0' }),
+    );
     expect(reconciler.status()).toMatchObject({ lastError: undefined, repairs: 0 });
   });
 
@@ -79,6 +81,37 @@ describe('converging', () => {
     const all = Array.from({ length: 64 }, (_, index) => attach(`10.0.0.${index + 2}`, `c${index}`).converged);
     await clock.until(Promise.all(all));
     expect(reconciler.status().passes - passes).toBeLessThan(4);
+  });
+
+  it('does not look into a container of which it is told what is inside', async () => {
+    const endpoint = world.addLocal(web, '10.0.0.2', kernel.addContainer('/run/netns/c1'));
+    const inside = await kernel.inside('/run/netns/c1');
+    kernel.looks.length = 0;
+    await clock.until(reconciler.converge(web.id, { endpoint, inside }));
+    expect(kernel.looks).toEqual([]);
+    expect(kernel.machine.snapshot('/run/netns/c1')!.links.has('eth0')).toBe(true);
+  });
+
+  it('looks itself when what it was told is wrong', async () => {
+    await clock.until(attach('10.0.0.2', 'c1').converged);
+    await clock.advance(1_000);
+    const container = kernel.addContainer('/run/netns/c2');
+    const inside = await kernel.inside(container.path);
+    const endpoint = world.addLocal(web, '10.0.0.3', container);
+    const end = { name: 'veth9', mac: '0e:00:00:00:00:09' };
+    kernel.interfere({
+      kind: 'add-veth',
+      at: HOST,
+      mtu: 1_500,
+      end,
+      peer: { at: container.path, name: 'eth1', mac: '0e:00:00:00:00:08' },
+    });
+    const foreign = { destination: 'default', gateway: '10.9.0.1', link: 'eth1', protocol: 'static' };
+    kernel.interfere({ kind: 'set-link', at: container.path, name: 'eth1', set: { up: true } });
+    kernel.interfere({ kind: 'set-route', at: container.path, route: foreign });
+    kernel.failNext(({ kind }) => kind === 'add-veth');
+    await clock.until(reconciler.converge(web.id, { endpoint, inside }));
+    expect(kernel.machine.snapshot(container.path)!.routes).toEqual([foreign]);
   });
 
   it('rejects with the cause, and the reconciler goes on trying', async () => {
@@ -121,7 +154,9 @@ describe('drift', () => {
     await clock.advance(1_000);
     kernel.interfere({ kind: 'delete-link', at: 'ovl-4096', name: `e${endpoint.record.id.slice(0, 12)}` });
     await clock.advance(500);
-    expect(await kernel.linksOf('/run/netns/c1')).toContainEqual(expect.objectContaining({ name: 'eth0' }));
+    expect([...(await kernel.inside('/run/netns/c1')).links.values()]).toContainEqual(
+      expect.objectContaining({ name: 'eth0' }),
+    );
     expect(reconciler.status().repairs).toBeGreaterThan(0);
   });
 
@@ -191,7 +226,7 @@ describe("an engine's container", () => {
   /** The engine took the link into its container, which the agent has learnt. */
   async function start(): Promise<LocalEndpoint> {
     const endpoint = world.addHandedOver(web, '10.0.0.9');
-    await clock.until(reconciler.converge(web.id, { endpointId: endpoint.record.id }));
+    await clock.until(reconciler.converge(web.id, { endpoint }));
     const container = kernel.addContainer(inside);
     kernel.takeOver(endpoint.ifname, inside, { ifname: 'eth0', cidr: '10.0.0.9/24' });
     await clock.advance(10_000);
@@ -225,7 +260,7 @@ describe("an engine's container", () => {
 
   it('that nobody has learnt of is never told to be gone', async () => {
     const endpoint = world.addHandedOver(web, '10.0.0.9');
-    await clock.until(reconciler.converge(web.id, { endpointId: endpoint.record.id }));
+    await clock.until(reconciler.converge(web.id, { endpoint }));
     kernel.interfere({ kind: 'delete-link', at: 'ovl-4096', name: `e${endpoint.record.id.slice(0, 12)}` });
     await clock.advance(10_000);
     expect(gone).toEqual([]);

@@ -1,0 +1,57 @@
+/** Those who wait for a network to become as it should be. */
+import type { LocalEndpoint } from '../core/container.ts';
+import type { NamespaceState, OpFailure } from '../core/host-state.ts';
+
+export interface ConvergeOptions {
+  /** Failures of other endpoints of the network do not count. */
+  readonly endpoint?: LocalEndpoint;
+  /** What the endpoint's container held a moment ago: the pass does not look inside once more. */
+  readonly inside?: NamespaceState | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Waiter extends Pick<ConvergeOptions, 'inside'> {
+  readonly endpoint: LocalEndpoint | undefined;
+  readonly networkId: string;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Calls `join` with the waiter, and settles as that is told, or when the signal aborts. */
+export async function waitFor(
+  networkId: string,
+  { endpoint, inside, signal }: ConvergeOptions,
+  join: (waiter: Waiter) => void,
+): Promise<void> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const abort = () => reject(signal?.reason);
+  signal?.addEventListener('abort', abort, { once: true });
+  join({ networkId, endpoint, inside, resolve, reject });
+  try {
+    await promise;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+/** Insides of containers that need no other look, by the container's identity. */
+export function insidesOf(waiters: readonly Waiter[]): ReadonlyMap<string, NamespaceState> {
+  return new Map(
+    waiters.flatMap(({ endpoint, inside }) => (endpoint && inside ? [[endpoint.container.identity, inside]] : [])),
+  );
+}
+
+/** What stands in the waiter's way. `namespace`: of its network. */
+export function failureFor(
+  { endpoint }: Waiter,
+  namespace: string | undefined,
+  failures: readonly OpFailure[],
+): Error | undefined {
+  return failures.find(
+    ({ planned }) =>
+      planned.network === undefined ||
+      (planned.network === namespace &&
+        (!endpoint || planned.endpointId === undefined || planned.endpointId === endpoint.record.id)),
+  )?.error;
+}
