@@ -62,6 +62,8 @@ export class Gossip {
   readonly #deps: GossipDeps;
   readonly #options: GossipOptions;
   readonly #busy = new Set<string>();
+  /** Who reconciled with this node since its last interval began. */
+  readonly #reconciled = new Set<string>();
 
   constructor(deps: GossipDeps, options: GossipOptions) {
     this.#deps = deps;
@@ -143,6 +145,7 @@ export class Gossip {
     this.#absorb({ ...message, from });
     if (message.delta && message.relay) this.#relay(message.delta, message.relay);
     if (!message.digest || message.delta) return this.#message(from, {});
+    this.#reconciled.add(from);
     const delta = state.delta(message.digest, DELTA_BYTES);
     return this.#message(from, { digest: state.digest(), delta });
   }
@@ -191,7 +194,10 @@ export class Gossip {
   }
 
   #reconcileWith(others: readonly NodeRecord[]): Peer[] {
-    if (others.length <= FEW_RECONCILED) return others.map(peerOf);
+    // Between few members, once per interval and pair is enough.
+    const left = others.filter(({ id }) => !this.#reconciled.has(id));
+    this.#reconciled.clear();
+    if (others.length <= FEW_RECONCILED) return left.map(peerOf);
     const [present, absent]: [NodeRecord[], NodeRecord[]] = [[], []];
     for (const node of others) (this.#deps.isHidden(node.id) ? absent : present).push(node);
     return [...this.#pick(present, FANOUT), ...this.#pick(absent, FANOUT)].map(peerOf);

@@ -76,6 +76,18 @@ describe('gossip', () => {
     expect(made.asked.length).toBeLessThanOrEqual(4 * 22);
   });
 
+  it('with few members leaves out, for an interval, who has reconciled with it already', async () => {
+    const made = await member(3, {});
+    await made.hear({ from: 'n2', members: [], digest: { complete: 0, ahead: [] } });
+    // A push is no reconciling.
+    await made.hear({ from: 'n3', members: [], delta: { from: 0, to: 0, records: [] } });
+    await made.clock.advance(1.1 * INTERVAL_MS);
+    expect(made.asked.map(({ nodeId }) => nodeId)).toEqual(['n1', 'n3']);
+    await made.clock.advance(1.1 * INTERVAL_MS);
+    await made.stop();
+    expect(made.asked.slice(2).map(({ nodeId }) => nodeId)).toEqual(['n1', 'n2', 'n3']);
+  });
+
   it('does not accuse a member whose answers are late', async () => {
     const made = await member(3, { delayMs: (nodeId) => (nodeId === 'n2' ? 2_500 : 1) });
     await made.clock.advance(30_000);
