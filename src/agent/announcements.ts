@@ -54,8 +54,10 @@ export class Announcements {
     };
     for (const { networkId, namespace, remotes } of wanted.networks) {
       // Rows that were there before they were wanted are news, too.
-      const more = remotes.some(({ address }) => !this.reaches(networkId, address));
-      if (!broken.has(namespace)) this.#reached.set(networkId, new Set(remotes.map(({ address }) => address)));
+      const reached = this.#reached.get(networkId);
+      const more = remotes.some(({ address }) => !reached?.has(address));
+      if (!broken.has(namespace) && (more || reached?.size !== remotes.length))
+        this.#reached.set(networkId, new Set(remotes.map(({ address }) => address)));
       announce(networkId, namespace, more);
     }
     if (host) announce(HOST_PART, undefined, false);

@@ -76,7 +76,7 @@ export const OPTIONS = {
   auditIntervalMs: option(
     'audit-interval',
     duration({ min: 500, max: 600_000 }),
-    3_000,
+    4_000,
     'How often the kernel is compared with what it should hold, so that drift is repaired within about this time.',
   ),
 } as const;
