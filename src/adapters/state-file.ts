@@ -88,7 +88,7 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
       await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
       if (this.#unreadable) await rename(this.#path, `${this.#path}.unreadable-${Date.now()}`);
       this.#unreadable = false;
-      await replaceFile(this.#path, `${JSON.stringify(value, undefined, 2)}\n`);
+      await replaceFile(this.#path, `${JSON.stringify(value)}\n`);
     } catch (error) {
       const message = `${this.#path} cannot be written: ${messageOf(error)}; is the disk full or read-only?`;
       throw new OverlaydError('internal', message, { cause: error, retryable: true });
