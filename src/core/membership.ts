@@ -277,7 +277,7 @@ export class FailureDetector {
     if (before.accusers.length === 0 || !isSameLife) peer.accusedAt = this.#attentive(now);
     peer.news = news;
     // To have met a member for the first time is no news for others.
-    if (before.startedAt === 0 && news.accusers.length === 0) return;
+    if (before.startedAt === 0 && before.accusers.length === 0 && news.accusers.length === 0) return;
     this.#refuted.delete(news.nodeId);
     this.#accused.delete(news.nodeId);
     this.#settled.delete(news.nodeId);

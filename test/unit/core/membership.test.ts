@@ -267,6 +267,17 @@ describe('failure detector', () => {
     expect(made.news('a', LIMIT)[0]).toEqual(alive('self', 4, 9));
   });
 
+  it('passes on that a member is there which it had accused without ever having met it', () => {
+    const made = detector('a', 'c');
+    made.track(['self', 'a', 'b', 'c']);
+    pass(made, ['b'], ['a', 'c'], 10);
+    for (let i = 0; i < 50; i++) made.news('a', LIMIT);
+    made.heard('b', [alive('b')], 20_000);
+    expect(newsOf(made, 'b')).toEqual(alive('b'));
+    for (let i = 0; i < 50; i++) made.news('a', LIMIT);
+    expect(newsOf(made, 'b')).toBeUndefined();
+  });
+
   it('counts who comes back after it was removed as one that it never met', () => {
     const made = detector('a', 'b', 'c');
     made.heard('a', [accused('b', ['a', 'c'])], 0);
