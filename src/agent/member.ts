@@ -236,9 +236,8 @@ export class Member {
     this.startedAt = startedAt;
     this.#detector.begin(startedAt);
     this.#seed();
-    this.#names.open();
     try {
-      await this.#gossip.serve(signal);
+      await Promise.all([this.#gossip.serve(signal), this.#names.open(signal)]);
     } catch (error) {
       await this.#names.closeAll();
       throw error;

@@ -22,6 +22,9 @@ export interface NameServiceOptions {
   readonly ttlSeconds: number;
 }
 
+/** What all the rest of a start waits at most for names to be answered. */
+const OPEN_MS = 200;
+
 export class NameService {
   readonly responder: Responder;
   readonly #deps: NameServiceDeps;
@@ -44,11 +47,15 @@ export class NameService {
   }
 
   /**
-   * Begins to listen wherever the state file says: what an earlier run of the agent left in the kernel suffices. Where it
-   * does not, the reconciler's first pass mends that.
+   * Listens wherever the state file says: what an earlier run of the agent left in the kernel suffices. Where it does
+   * not, the reconciler's first pass mends that. Resolves when it is done, or takes too long to be waited for.
    */
-  open(): void {
-    for (const id of this.#places()) void this.ensure(id).catch(() => undefined);
+  async open(signal: AbortSignal): Promise<void> {
+    const opened = Promise.allSettled(this.#places().map((id) => this.ensure(id)));
+    const over = new AbortController();
+    const late = this.#deps.clock.sleep(OPEN_MS, AbortSignal.any([signal, over.signal])).catch(() => undefined);
+    await Promise.race([opened, late]);
+    over.abort();
   }
 
   /** From the start of the member on; ends soon. */
