@@ -66,6 +66,7 @@ export interface ReconcileStatus {
 
 /** Time for a burst of events to end: most are the echo of a pass. */
 const SETTLE_MS = { least: 50, most: 1_500 } as const;
+const HOST_SETTLE_MS = 500;
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000] as const;
 
 export class Reconciler {
@@ -87,6 +88,7 @@ export class Reconciler {
   #lookMs = 0;
   #failedPasses = 0;
   #eventsPending = false;
+  #hostChangePending = false;
   #stopped = false;
   #status: ReconcileStatus = { passes: 0, writes: 0, repairs: 0, lastError: undefined, lastPassMs: 0 };
 
@@ -312,7 +314,7 @@ export class Reconciler {
   async #listen(signal: AbortSignal): Promise<void> {
     for await (const change of this.#deps.kernel.changes(signal)) {
       if (change.kind === 'underlay') {
-        this.#deps.onHostChange?.();
+        this.#tellHostChangeLater(signal);
         continue;
       }
       if (change.kind === 'network') {
@@ -326,6 +328,16 @@ export class Reconciler {
       }
       this.#takeEventsLater(signal);
     }
+  }
+
+  /** A burst is one change: the bridges and links of an engine come and go by the dozen, and each look costs processes. */
+  #tellHostChangeLater(signal: AbortSignal): void {
+    if (this.#hostChangePending) return;
+    this.#hostChangePending = true;
+    this.#later(HOST_SETTLE_MS, signal, () => {
+      this.#hostChangePending = false;
+      this.#deps.onHostChange?.();
+    });
   }
 
   /** The longer a look takes, the rarer those that only see what a pass before did. */

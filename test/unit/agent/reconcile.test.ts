@@ -22,6 +22,7 @@ let clock: VirtualClock;
 let web: NetworkRecord;
 let reconciler: Reconciler;
 let gone: LocalEndpoint[];
+let hostChanges: number;
 let quit: AbortController;
 let ended: Promise<void>;
 
@@ -33,6 +34,7 @@ beforeEach(async () => {
   world.addNode('h2', '10.77.0.2');
   web = world.addNetwork('web', { vni: 4096, cidr: '10.0.0.0/24', gateway: '10.0.0.1' });
   gone = [];
+  hostChanges = 0;
   quit = new AbortController();
   reconciler = create();
   ended = reconciler.run(quit.signal);
@@ -56,6 +58,9 @@ function create(): Reconciler {
       logger: silent,
       onGone: async (endpoints) => {
         gone.push(...endpoints);
+      },
+      onHostChange: () => {
+        hostChanges += 1;
       },
     },
     { auditIntervalMs: 3_000 },
@@ -205,6 +210,19 @@ describe('endpoints of others', () => {
     const there = kernel.machine.snapshot('ovl-4096')!.neighbours.map(({ address }) => address);
     expect(there).toEqual(expect.arrayContaining(addresses));
     expect(reconciler.status().repairs).toBe(1);
+  });
+});
+
+describe('changes of the host itself', () => {
+  it('are told, a burst of them once', async () => {
+    for (let each = 0; each < 20; each++) kernel.tell({ kind: 'underlay' });
+    await clock.advance(400);
+    kernel.tell({ kind: 'underlay' });
+    await clock.advance(600);
+    expect(hostChanges).toBe(1);
+    kernel.tell({ kind: 'underlay' });
+    await clock.advance(600);
+    expect(hostChanges).toBe(2);
   });
 });
 
