@@ -256,7 +256,10 @@ export class SimulatedHost {
     if (this.#cluster.hasEngines) this.#serveDrivers(ready.promise);
     const side = this.#cluster.hasEngines ? this.#engineSide(member, life) : undefined;
     await side?.load();
+    const { saveMs } = this;
+    this.saveMs = 0;
     this.#ended = (await member.start(this.#quit.signal)).ended;
+    this.saveMs = saveMs;
     void this.#ended.catch((error: unknown) => this.#log.error({ error }, 'the member ended'));
     if (life.over) return;
     this.engineSide = side;
