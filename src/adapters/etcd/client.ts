@@ -55,10 +55,7 @@ export function openClient(target: EtcdTarget, endpoint: string): Etcd3 {
       ...(!isStream && { deadline: Date.now() + CALL_TIMEOUT_MS }),
     }),
     grpcOptions: {
-      // A server refuses pings more often than every 5 s, and on a connection without calls.
-      'grpc.keepalive_time_ms': 6_000,
-      'grpc.keepalive_timeout_ms': 2_000,
-      'grpc.keepalive_permit_without_calls': 0,
+      // No keep-alive pings: calls have deadlines, and the streams ask for answers, each more often than a ping would.
       'grpc.initial_reconnect_backoff_ms': 200,
       'grpc.max_reconnect_backoff_ms': 2_000,
       // A new client must mean a new connection, not one that the process still has stuck in its pool.
