@@ -65,7 +65,7 @@ export interface ReconcileStatus {
 }
 
 /** Time for a burst of events to end: most are the echo of a pass. */
-const SETTLE_MS = { least: 50, most: 1_500 } as const;
+const SETTLE_MS = { least: 50, most: 1_000 } as const;
 const HOST_SETTLE_MS = 500;
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000] as const;
 
