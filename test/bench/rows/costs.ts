@@ -41,7 +41,8 @@ const idle: Experiment = {
   title: 'What an idle node says',
   method: `One of three hosts, each with a container on each network, is left alone for 20 seconds, both makes in the \
 same ones. Counted are sent and received bytes with all headers from IP on: with the other members (gossip), and with what holds \
-the cluster's state (etcd; Swarm: its manager).`,
+the cluster's state (etcd; Swarm: its manager). A write to etcd is also what ends the rest of an address that the experiments \
+before gave back.`,
   sides: [OVERLAYD, SWARM],
   rows: [
     lower('idle-gossip', 'idle, with the other members', 'kB/min'),
