@@ -2,6 +2,7 @@
  * Carries a plan out: stage by stage, in a stage one process per namespace and tool, all side by side. A line that
  * fails does not stop the ones after it; each failure is told with the line and the kernel's words.
  */
+import { randomInt } from 'node:crypto';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import {
   type ApplyResult,
@@ -99,7 +100,12 @@ function renderAll(place: Place, ops: readonly PlannedOp[]): Entry[] {
   const render = (planned: PlannedOp) => renderIp(planned.op).map((line) => entryOf(line, planned));
   const deletions = isNetworkNamespace(place) ? ops.filter(({ op }) => op.kind === 'delete-link') : [];
   if (deletions.length < 2) return ops.flatMap(render);
-  const { marks, end } = renderGroupDeletion(deletions.map(({ op }) => op));
+  // Another one each time: a link that bears the mark of a deletion that was cut off must not go with the next one.
+  const group = randomInt(1, 2 ** 31);
+  const { marks, end } = renderGroupDeletion(
+    deletions.map(({ op }) => op),
+    group,
+  );
   return [
     ...deletions.map((planned, index) => entryOf(marks[index]!, planned)),
     { line: end, planned: deletions },

@@ -127,17 +127,20 @@ export function renderIp(op: Op): Line[] {
   }
 }
 
-/** The group that links are put into to be deleted together. */
-const DOOMED = 79;
-
-/** Lines for `ip -batch` that delete several links at once: one for each, and one that ends them all. */
-export function renderGroupDeletion(ops: readonly Op[]): { readonly marks: readonly Line[]; readonly end: Line } {
+/**
+ * Lines for `ip -batch` that delete several links at once: one for each, and one that ends them all. `group`: one that no
+ * link is in.
+ */
+export function renderGroupDeletion(
+  ops: readonly Op[],
+  group: number,
+): { readonly marks: readonly Line[]; readonly end: Line } {
   const marks = ops.map((op): Line => {
     if (op.kind !== 'delete-link') throw new OverlaydError('internal', `${op.kind} deletes no link`);
-    return { text: `link set dev ${word(op.name)} group ${DOOMED}`, tolerated: GONE };
+    return { text: `link set dev ${word(op.name)} group ${group}`, tolerated: GONE };
   });
   // Without a link in the group there is nothing left to delete.
-  return { marks, end: { text: `link delete group ${DOOMED}`, tolerated: GONE } };
+  return { marks, end: { text: `link delete group ${group}`, tolerated: GONE } };
 }
 
 /** A line for `bridge -batch`. */
@@ -187,6 +190,7 @@ const UPLINK_METRIC = 4_000;
 
 /** For `ip -4 -j -d -force -batch -`: one line of JSON each. */
 export const DUMP_NETWORK = ['link show', 'address show', 'route show', 'neighbour show nud permanent', 'netconf show'];
+export const LIST_NAMESPACES = 'netns list';
 /**
  * `netns list` is last because it says nothing at all when there is none; the loopback is first because after `link
  * show` iproute2 6.1 tells no addresses of a device that is named.
@@ -198,7 +202,7 @@ export const DUMP_HOST = [
   `route show proto ${ROUTE_PROTOCOL}`,
   'neighbour show nud permanent',
   'netconf show',
-  'netns list',
+  LIST_NAMESPACES,
 ];
 export const DUMP_CONTAINER = ['link show', 'address show', 'route show default'];
 

@@ -17,7 +17,12 @@ export function createKernel({ exec, clock, isAlive }: KernelDeps): Kernel {
   const deps = { run, isAlive, lookedAt: new Map<string, LookedAt>() };
   return {
     observe: (scope, signal) => observe(deps, scope, signal),
-    apply: (plan, signal) => apply(run, plan, signal),
+    apply(plan, signal) {
+      for (const { op } of plan.stages.flatMap(({ ops }) => ops)) {
+        if (op.kind === 'delete-namespace') deps.lookedAt.delete(op.name);
+      }
+      return apply(run, plan, signal);
+    },
     changes: (signal) => changes(exec, clock, signal),
     probe: (namespaces, signal) => probe(deps, namespaces, signal),
     inside: (path) => inside(run, path),

@@ -19,7 +19,7 @@ import {
   TABLE,
 } from '../../core/host-state.ts';
 import { isNetworkNamespace, isUplink } from '../../core/plan/naming.ts';
-import type { Run } from './exec.ts';
+import type { Run, RunResult } from './exec.ts';
 import * as iproute2 from './iproute2.ts';
 import { parseFilter } from './nftables.ts';
 
@@ -84,7 +84,7 @@ async function observeHost(run: Run, signal: AbortSignal | undefined) {
     listFilter(run, HOST, 'inet', signal),
   ]);
   if (output === undefined) throw new OverlaydError('internal', 'the namespace of this process cannot be gone');
-  const [loopback, links, addresses, routes, neighbours, netconf, namespaces] = iproute2.parseDump(output);
+  const [loopback, links, addresses, routes, neighbours, netconf, namespaces] = output.map(iproute2.parseRows);
   const state: NamespaceState = {
     forwarding: iproute2.parseForwarding(netconf),
     links: new Map([...iproute2.parseLinks(links)].filter(([name]) => isUplink(name))),
@@ -106,9 +106,10 @@ async function observeNetwork(
   name: string,
   signal: AbortSignal | undefined,
 ): Promise<NamespaceState | undefined> {
-  const [dump, { stdout: fdb }, filter] = await Promise.all([
+  const showFdb = [...inPlace(name, 'bridge'), '-j', 'fdb', 'show'];
+  const [dump, shownFdb, filter] = await Promise.all([
     dumpOf(run, inPlace(name, 'ip'), iproute2.DUMP_NETWORK, signal),
-    run([...inPlace(name, 'bridge'), '-j', 'fdb', 'show'], { signal, large: true }),
+    run(showFdb, { signal, large: true }),
     listFilter(run, name, 'bridge', signal),
   ]);
   if (dump === undefined) {
@@ -116,7 +117,8 @@ async function observeNetwork(
     return undefined;
   }
   const last = lookedAt.get(name);
-  const [links = '', addresses = '', routes = '', neighbours = '', netconf = ''] = iproute2.splitDump(dump);
+  const [links = '', addresses = '', routes = '', neighbours = '', netconf = ''] = dump;
+  const [fdb = ''] = linesOf(showFdb, shownFdb, 1);
   const now: LookedAt = {
     links: read(links, last?.links, (text) => iproute2.parseLinks(iproute2.parseRows(text))),
     addresses: read(addresses, last?.addresses, (text) => iproute2.parseAddresses(iproute2.parseRows(text))),
@@ -156,8 +158,8 @@ export async function inside(run: Run, path: string): Promise<NamespaceState> {
   throw new OverlaydError('namespace-unusable', `the namespace ${path} cannot be entered; is it there?`);
 }
 
-function parseInside(dump: string): NamespaceState {
-  const [links, addresses, routes] = iproute2.parseDump(dump);
+function parseInside(dump: readonly string[]): NamespaceState {
+  const [links, addresses, routes] = dump.map(iproute2.parseRows);
   return {
     forwarding: false,
     links: iproute2.parseLinks(links),
@@ -179,18 +181,25 @@ export function inPlace(place: Place, tool: iproute2.Tool): string[] {
 
 const NAMED = '/run/netns/';
 
-/** Undefined when the namespace does not exist. */
+/** What each line of the batch said; undefined when the namespace does not exist. */
 async function dumpOf(
   run: Run,
   tool: readonly string[],
   lines: readonly string[],
   signal: AbortSignal | undefined,
-): Promise<string | undefined> {
+): Promise<string[] | undefined> {
   const argv = [...tool, '-4', '-json', '-details', '-force', '-batch', '-'];
   const result = await run(argv, { input: `${lines.join('\n')}\n`, signal, large: true });
   if (/Cannot open network namespace|cannot open |setting the network namespace/.test(result.stderr)) return undefined;
-  if (result.code !== 0) throw readFailed(argv, result.stderr);
-  return result.stdout;
+  return linesOf(argv, result, lines.length - (lines.at(-1) === iproute2.LIST_NAMESPACES ? 1 : 0));
+}
+
+/** The tools do not notice when what they write is not taken, and nothing written would read as nothing there. */
+function linesOf(argv: readonly string[], { code, stdout, stderr }: RunResult, least: number): string[] {
+  if (code !== 0) throw readFailed(argv, stderr);
+  const lines = iproute2.splitDump(stdout);
+  if (lines.length >= least && stdout.endsWith('\n')) return lines;
+  throw readFailed(argv, 'its output is cut short; is there no space left in /run?');
 }
 
 /** Those of the namespaces whose filter is not as it was last seen. */

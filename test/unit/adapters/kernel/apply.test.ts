@@ -74,8 +74,18 @@ describe('applying a plan', () => {
       const { run, calls } = record();
       const stages = [stage(up('c'), remove('a'), remove('b'))];
       expect(await apply(run, { stages, gone: [] }, undefined)).toEqual({ writes: 3, failures: [] });
-      const lines = ['link set dev a group 79', 'link set dev b group 79', 'link delete group 79', 'link set dev c up'];
+      const group = /group (\d+)/.exec(calls[0]?.input ?? '')?.[1];
+      const marks = ['a', 'b'].map((name) => `link set dev ${name} group ${group}`);
+      const lines = [...marks, `link delete group ${group}`, 'link set dev c up'];
       expect(calls.map(({ input }) => input)).toEqual([`${lines.join('\n')}\n`]);
+    });
+
+    it('takes no link along that an earlier deletion, cut off, has marked', async () => {
+      const { run, calls } = record();
+      for (let i = 0; i < 2; i++) await apply(run, { stages: [stage(remove('a'), remove('b'))], gone: [] }, undefined);
+      const groups = calls.map(({ input }) => /delete group (\d+)/.exec(input)?.[1]);
+      expect(groups).toEqual([expect.stringMatching(/^[1-9]/), expect.stringMatching(/^[1-9]/)]);
+      expect(groups[0]).not.toBe(groups[1]);
     });
 
     it('never does so in the host, where the group may be somebody else’s', async () => {

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { createKernel } from '../../../../src/adapters/kernel/kernel.ts';
 import { type LookedAt, observe, probe } from '../../../../src/adapters/kernel/observe.ts';
+import { VirtualClock } from '../../../sim/virtual-clock.ts';
 
 const NAME = 'ovl-4096';
 const SCOPE = { host: false, networks: [NAME], containers: [], ports: [] };
@@ -18,7 +20,7 @@ function tools() {
   };
   const deps = { run, lookedAt: new Map<string, LookedAt>(), isAlive: async () => true };
   const look = async () => (await observe(deps, SCOPE, undefined)).networks.get(NAME)!;
-  return { said, deps, look, neighbour };
+  return { said, run, deps, look, neighbour };
 }
 
 test('what is as it was the last time is not read again', async () => {
@@ -44,4 +46,28 @@ test('what any of the tools says otherwise is read', async () => {
   expect(await probe(deps, [NAME], undefined)).toEqual([NAME]);
   expect((await look()).filter).toBe(undefined);
   expect(await probe(deps, [NAME], undefined)).toEqual([]);
+});
+
+test.each([
+  ['ip', ''],
+  ['ip', '[]\n[]\n[]\n[]\n'],
+  ['ip', '[]\n[]\n[]\n[]\n[]'],
+  ['bridge', ''],
+  ['bridge', '[{"mac":"02:42'],
+] as const)('output of %s that is cut short is an error, and no empty namespace: %j', async (tool, output) => {
+  const { said, look } = tools();
+  said[tool] = output;
+  await expect(look()).rejects.toMatchObject({ code: 'data-path-failed', message: expect.stringContaining('/run') });
+});
+
+test('of a namespace that is deleted nothing is kept', async () => {
+  const { run } = tools();
+  const follow = async function* () {};
+  const kernel = createKernel({ exec: { run, follow }, clock: new VirtualClock(), isAlive: async () => true });
+  await kernel.observe(SCOPE);
+  expect(await kernel.probe([NAME])).toEqual([]);
+  const op = { kind: 'delete-namespace', name: NAME } as const;
+  const planned = { network: NAME, endpointId: undefined, reason: 'remove', op } as const;
+  await kernel.apply({ stages: [{ essential: false, ops: [planned] }], gone: [] });
+  expect(await kernel.probe([NAME])).toEqual([NAME]);
 });
