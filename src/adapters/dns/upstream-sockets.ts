@@ -49,6 +49,8 @@ export class UpstreamSockets {
     let socket = this.#inUse.get(place);
     if (socket === undefined) {
       socket = new UpstreamSocket(server, this.#limits, () => this.#inUse.delete(place));
+      // It may have failed while it was made: no descriptors left, no IPv6. The next question finds out anew.
+      if (socket.retired) return Promise.resolve(undefined);
       this.#inUse.set(place, socket);
     }
     return socket.ask(query, signal);
@@ -88,6 +90,11 @@ class UpstreamSocket {
       for (const [id, { message }] of this.#flights) this.#send(id, message);
     });
     this.#socket.unref();
+  }
+
+  /** True when nobody may ask here any more. */
+  get retired(): boolean {
+    return this.#retired;
   }
 
   ask(query: Uint8Array, signal: AbortSignal): Promise<UdpOutcome> {

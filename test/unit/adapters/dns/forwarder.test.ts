@@ -1,9 +1,13 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import dnsPacket from 'dns-packet';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createForwarder, type ForwarderOptions } from '../../../../src/adapters/dns/forwarder.ts';
 import { addressesIn, question, read } from '../../core/dns/messages.ts';
 import { type Behaviour, startUpstream, type Upstream } from './upstream.ts';
 
+const run = promisify(execFile);
 const open: Upstream[] = [];
 afterEach(() => {
   for (const upstream of open.splice(0)) upstream.close();
@@ -250,3 +254,9 @@ function unused(queries: readonly Buffer[]): number {
   const ids = queries.map((query) => query.readUInt16BE(0));
   return [0, 1, 2].find((id) => !ids.includes(id))!;
 }
+
+it('asks again by a socket of its own after one that could not be opened', async () => {
+  const program = fileURLToPath(new URL('without-descriptors.ts', import.meta.url));
+  const { stdout } = await run('sh', ['-c', 'ulimit -n 64 && exec "$0" "$1"', process.execPath, program]);
+  expect(JSON.parse(stdout)).toEqual(['nothing', 'answer']);
+});
