@@ -31,7 +31,12 @@ export class EarlyQuestions {
 
   /** From the agent's start on; ends when nothing is early any more. */
   async run(signal: AbortSignal): Promise<void> {
-    await this.#deps.clock.sleep(LIMIT_MS, signal).catch(() => undefined);
+    try {
+      await this.#deps.clock.sleep(LIMIT_MS, signal);
+    } catch {
+      // An agent that stops has learnt nothing: who waits asks the next one.
+      return;
+    }
     this.#over = true;
     this.changed();
   }

@@ -1,11 +1,12 @@
 /**
  * The responder: zones, decisions and upstream answers joined to one handler. Questions about our own names are
- * answered in the same turn; the others wait for an upstream server, identical ones for the same reply.
+ * answered in the same turn, right after a start once they can be; the others wait for an upstream server, identical ones
+ * for the same reply.
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import { createWaiting, encodeUpstreamQuery, fitReply, formatQuestionKey } from '../core/dns/forward.ts';
 import { type Resolution, resolve, resolveForeign } from '../core/dns/resolve.ts';
-import { answerCount, encodeReply, type Query, RCODE } from '../core/dns/wire.ts';
+import { encodeReply, type Query, RCODE, rcodeOf } from '../core/dns/wire.ts';
 import type { Zone } from '../core/dns/zone.ts';
 import { createZones } from '../core/dns/zones.ts';
 import { type Cidr, containsCidr, parseCidr } from '../core/ip.ts';
@@ -26,7 +27,7 @@ export interface ResponderDeps {
   readonly networksOf: (networkId: string, address: string) => readonly string[];
   /**
    * Undefined when what is known suffices to say that the network has no such name; else resolves when more is known,
-   * and questions that cannot be answered with a record wait for it.
+   * and questions that would be denied, refused or forwarded wait for it.
    */
   readonly untilMore?: (networkId: string) => Promise<void> | undefined;
   readonly forwarder: DnsForwarder;
@@ -127,7 +128,7 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
       ? resolveForeign(message, { ttlSeconds, isOverlay })
       : known &&
         resolve(message, { address: client.address, transport: client.transport, zones: known, isOverlay }, random);
-    const more = resolution && !hasAnswer(resolution) ? deps.untilMore?.(client.networkId) : undefined;
+    const more = resolution && isGuess(resolution) ? deps.untilMore?.(client.networkId) : undefined;
     if (more !== undefined && waiting.enter(sourceOf(client))) return answerLater(more, message, client);
     if (more !== undefined) {
       counts.overloaded += 1;
@@ -160,6 +161,9 @@ function sourceOf({ networkId, address }: DnsClient): string {
   return `${networkId} ${address}`;
 }
 
-function hasAnswer(resolution: Resolution): boolean {
-  return resolution instanceof Uint8Array && answerCount(resolution) > 0;
+/** Whether it would be another one if more were known: a name is denied, refused, or asked of somebody else. */
+function isGuess(resolution: Exclude<Resolution, undefined>): boolean {
+  if (!(resolution instanceof Uint8Array)) return true;
+  const rcode = rcodeOf(resolution);
+  return rcode === RCODE.NXDOMAIN || rcode === RCODE.REFUSED;
 }

@@ -20,9 +20,9 @@ async function setUp(seed: number) {
   const { id: networkId } = await cluster.clock.until(one.running.networks.create(networkRequest('web')));
   const there = await connect(one, 'there');
   const here = await connect(two, 'here');
-  const ask = (name: string) => {
+  const ask = (name: string, type: 'A' | 'AAAA' = 'A') => {
     const client = { networkId, address: here, transport: 'udp' } as const;
-    return two.running.responder.handler(question(name, 'A'), client);
+    return two.running.responder.handler(question(name, type), client);
   };
   return { one, two, networkId, here, there, ask };
 }
@@ -49,6 +49,8 @@ it("answers for the host's own endpoints at once, without etcd and peers, and so
   cluster.etcd.stop('silent');
   await two.start();
   expect(addressesIn(read(ask('here') as Uint8Array))).toEqual([here]);
+  // Who looks a name up asks for both, and waits for both.
+  expect(read(ask('here', 'AAAA') as Uint8Array)).toMatchObject({ rcode: 'NOERROR', answers: [] });
   const other = ask('there');
   const foreign = ask('www.example');
   expect(other).toBeInstanceOf(Promise);

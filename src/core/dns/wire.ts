@@ -78,9 +78,9 @@ export function putUint16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 1] = value;
 }
 
-/** Records in the answer section, of a message that has a whole header. */
-export function answerCount(message: Uint8Array): number {
-  return uint16(message, 6);
+/** Of a message that has a whole header; without the part of it that EDNS adds. */
+export function rcodeOf(message: Uint8Array): number {
+  return uint16(message, 2) & 0xf;
 }
 
 /** Undefined: drop it (shorter than a header, or not a question at all). */
