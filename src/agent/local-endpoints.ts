@@ -1,4 +1,7 @@
-/** The endpoints of this host, in memory and in the state file. The file is written before a change is relied upon. */
+/**
+ * The endpoints of this host, in memory and in the state file. A claim is neither confirmed nor released before the file
+ * is written; the kernel is wired beside that.
+ */
 import { isHandedOver, type LocalEndpoint } from '../core/container.ts';
 import type { NetworkRecord } from '../core/records.ts';
 import type { StateFile } from '../ports.ts';

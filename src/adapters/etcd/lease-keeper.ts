@@ -28,6 +28,8 @@ interface Lease {
 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2_000;
+/** A connection that is dead at the other end is noticed within two of them, however long the lease is. */
+const LONGEST_INTERVAL_MS = 5_000;
 
 /** Never returns. Runs in a thread that is terminated when it is not wanted any more. */
 export async function holdLeasedKey(
@@ -98,7 +100,7 @@ async function keepAlive(client: Etcd3, lease: Lease, ttlSeconds: number, onAnsw
     while (performance.now() < lease.validUntil) {
       waiting.push(performance.now());
       stream.write({ ID: lease.id });
-      const intervalMs = Math.min((ttlSeconds * 1_000) / 3, lease.validUntil - performance.now());
+      const intervalMs = Math.min((ttlSeconds * 1_000) / 3, LONGEST_INTERVAL_MS, lease.validUntil - performance.now());
       await sleep(intervalMs, undefined, { signal: over.signal });
       if (waiting.length > 0) throw new Error('4 DEADLINE_EXCEEDED: keep-alive not answered');
     }
