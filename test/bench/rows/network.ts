@@ -83,8 +83,7 @@ there and back over ${protocol}, the next request when the response is here. The
     lab: 'shared',
     async prepare(context) {
       const pairs = await openPairs(context, `sockperf sr ${flags} -p 11111`);
-      // It would find out the processor's clock rate for two seconds.
-      const client = `sockperf pp ${flags} --no-rdtsc -i $PEER -p 11111 -t ${context.quick ? 1 : 2} --full-rtt 2>&1`;
+      const client = `sockperf pp ${flags} -i $PEER -p 11111 -t ${context.quick ? 1 : 2} --full-rtt 2>&1`;
       return {
         async measure(side): Promise<Sample> {
           const output = await pairs.run(side, client);
