@@ -52,7 +52,10 @@ async function main(): Promise<number> {
     return 0;
   }
   if (values.docs && positionals.length > 0) throw new Error('the page is of all experiments; see --from');
-  const results = values.from.length > 0 ? merge(values.from) : await measure(wanted, values.quick, values.json);
+  const results =
+    values.from.length > 0
+      ? merge(values.from)
+      : await measure(wanted, values.quick, values.json, commandOf(positionals, values.quick));
   console.log(`\n${renderTable(results)}`);
   if (values.docs) writePage(results);
   return results.experiments.some(({ error }) => error !== undefined) ? 1 : 0;
@@ -66,8 +69,19 @@ function choose(names: readonly string[]): readonly Experiment[] {
   return experiments.filter((experiment) => names.length === 0 || names.some((name) => isNamed(experiment, name)));
 }
 
+/** As one would run it again; where the results went does not matter. */
+function commandOf(names: readonly string[], quick: boolean): string {
+  const given = [...names, ...(quick ? ['--quick'] : [])];
+  return ['npm run bench', ...(given.length > 0 ? ['--', ...given] : [])].join(' ');
+}
+
 /** Measures, and leaves the results in a file, also those of a run that is interrupted. */
-async function measure(wanted: readonly Experiment[], quick: boolean, json: string | undefined): Promise<Results> {
+async function measure(
+  wanted: readonly Experiment[],
+  quick: boolean,
+  json: string | undefined,
+  command: string,
+): Promise<Results> {
   if (process.getuid?.() !== 0) throw new Error('it makes network namespaces and has to be run as root');
   const runner = new Runner({ quick });
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -84,7 +98,7 @@ async function measure(wanted: readonly Experiment[], quick: boolean, json: stri
   const start = performance.now();
   const facts = {
     date: new Date().toISOString(),
-    command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' '),
+    command,
     quick,
     machine: machine(),
     versions: await versions(),
