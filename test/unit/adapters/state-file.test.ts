@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createJsonFile, createStateFile } from '../../../src/adapters/state-file.ts';
 import { handedOver } from '../../../src/core/container.ts';
 import type { NodeState } from '../../../src/ports.ts';
+import { endpointRecord, networkRecord } from '../../fixtures/records.ts';
 
 let dir: string;
 let path: string;
@@ -21,34 +22,12 @@ const state: NodeState = {
   bootId: 'b1',
   endpoints: [
     {
-      record: {
-        id: 'e'.repeat(64),
-        networkId: 'a'.repeat(64),
-        nodeId: 'n1',
-        address: '10.0.1.2',
-        mac: '02:42:0a:00:01:02',
-        name: 'api',
-        aliases: ['backend'],
-        createdAt: 1,
-      },
+      record: endpointRecord({ networkId: 'a'.repeat(64), nodeId: 'n1', aliases: ['backend'] }),
       container: { text: 'netns:c1', path: '/run/netns/c1', identity: '4:4026532000' },
       ifname: 'eth0',
     },
   ],
-  networks: [
-    {
-      id: 'a'.repeat(64),
-      name: 'web',
-      vni: 4096,
-      subnets: [{ cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} }],
-      internal: false,
-      attachable: true,
-      labels: {},
-      options: {},
-      createdAt: 1,
-      state: 'active',
-    },
-  ],
+  networks: [networkRecord({ id: 'a'.repeat(64) })],
 };
 
 test('nothing there is nothing; what was saved is what is loaded, for the owner only', async () => {

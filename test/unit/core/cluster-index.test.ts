@@ -1,31 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { ClusterIndex } from '../../../src/core/cluster-index.ts';
 import { encodeRecord } from '../../../src/core/record-codec.ts';
-import { type EndpointRecord, keys, type NetworkRecord } from '../../../src/core/records.ts';
+import { keys, type NetworkRecord } from '../../../src/core/records.ts';
+import { endpointRecord, networkRecord } from '../../fixtures/records.ts';
 
-const network = (id: string, name: string, state: NetworkRecord['state'] = 'active'): NetworkRecord => ({
-  id,
-  name,
-  vni: 4096,
-  subnets: [{ cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} }],
-  internal: false,
-  attachable: true,
-  labels: {},
-  options: {},
-  createdAt: 1,
-  state,
-});
-
-const endpoint = (id: string, address: string): EndpointRecord => ({
-  id,
-  networkId: 'n1',
-  nodeId: 'h1',
-  address,
-  mac: '02:42:0a:00:01:02',
-  name: 'api',
-  aliases: [],
-  createdAt: 1,
-});
+const network = (id: string, name: string, state: NetworkRecord['state'] = 'active') =>
+  networkRecord({ id, name, state });
+const endpoint = (id: string, address: string) => endpointRecord({ id, address });
 
 const put = (key: string, record: object) => ({ key, value: encodeRecord(record) });
 const gone = (key: string) => ({ key, value: undefined });

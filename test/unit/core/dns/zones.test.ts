@@ -5,34 +5,18 @@ import { recordsOf } from '../../../../src/core/dns/zone.ts';
 import { buildZone, createZones } from '../../../../src/core/dns/zones.ts';
 import { encodeRecord } from '../../../../src/core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../../../../src/core/records.ts';
+import { endpointRecord, networkRecord } from '../../../fixtures/records.ts';
 
 const NETWORKS = ['w', 'd'];
 const TTL = { ttlSeconds: 5 };
 
-const network = (id: string, name: string): NetworkRecord => ({
-  id,
-  name,
-  vni: 4096,
-  subnets: [{ cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} }],
-  internal: false,
-  attachable: true,
-  labels: {},
-  options: {},
-  createdAt: 1,
-  state: 'active',
-});
+const network = (id: string, name: string) => networkRecord({ id, name });
 
-const endpoint = (host: number, parts: Partial<EndpointRecord> = {}): EndpointRecord => ({
-  id: 'f'.repeat(64),
-  networkId: 'w',
-  nodeId: 'h1',
-  address: `10.0.1.${host}`,
-  mac: '02:42:0a:00:01:02',
-  name: `n${host}`,
-  aliases: [],
-  createdAt: 1,
-  ...parts,
-});
+const endpoint = (host: number, parts: Partial<EndpointRecord> = {}) =>
+  endpointRecord({
+    ...{ id: 'f'.repeat(64), networkId: 'w', address: `10.0.1.${host}`, name: `n${host}` },
+    ...parts,
+  });
 
 /** A view, who is hidden and who is not reached, and zones kept of them; every change is told. */
 function setUp() {
