@@ -199,7 +199,7 @@ function linesOf(argv: readonly string[], { code, stdout, stderr }: RunResult, l
   if (code !== 0) throw readFailed(argv, stderr);
   const lines = iproute2.splitDump(stdout);
   if (lines.length >= least && stdout.endsWith('\n')) return lines;
-  throw readFailed(argv, 'its output is cut short; is there no space left in /run?');
+  throw readFailed(argv, 'its output is cut short; if /run is full, make room there');
 }
 
 /** Those of the namespaces whose filter is not as it was last seen. */

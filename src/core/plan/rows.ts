@@ -80,6 +80,7 @@ function fdbOps(at: Place, allWanted: readonly FdbRow[], allSeen: readonly FdbRo
   return { sets, removals: [...removals, ...rest.rows().map((row): Op => ({ kind: 'delete-fdb', at, row }))] };
 }
 
+/** Both are mostly in the same order, and differ in a row or two: only what lies between is worth an index. */
 function withoutCommonEnds<T>(a: readonly T[], b: readonly T[], equal: (a: T, b: T) => boolean): [T[], T[]] {
   const shorter = Math.min(a.length, b.length);
   let front = 0;
