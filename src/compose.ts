@@ -79,11 +79,19 @@ export async function startAgent(
   const kernel = createKernel({ exec, clock, isAlive: (container) => containers.isAlive(container) });
   const statePath = join(config.dataDir, 'state.json');
   const stateFile = createStateFile(statePath);
-  const file = createJsonFile<IdentityState>(join(config.dataDir, 'identity.json'), parseIdentity);
+  const file = createJsonFile<IdentityState>(
+    join(config.dataDir, 'identity.json'),
+    parseIdentity,
+    "this host is no member then; never on the host of the cluster's etcd, which nobody else has the way into",
+  );
   const etcd = createBundledEtcd({ logger, clock }, { dataDir: config.dataDir });
   const engineOf = (signal: AbortSignal) =>
     config.docker === 'on' ? createEngine({ clock }, { socketPath: config.dockerSocket }, signal) : undefined;
-  const engineFile = createJsonFile(join(config.dataDir, 'docker.json'), parseEngineMemory);
+  const engineFile = createJsonFile(
+    join(config.dataDir, 'docker.json'),
+    parseEngineMemory,
+    'what it held is found again from what Docker keeps',
+  );
   const { quarantineSeconds } = config;
   const openStore: OpenStore = (access, material) => {
     const store = createEtcdStore({ logger, clock }, storeOptions(access, material, programs));
@@ -188,8 +196,10 @@ export async function startAgent(
           await removeForwarding(exec.run);
           await engineFile.remove();
         }
-        await rm(statePath, { force: true });
         await clearHost(kernel);
+        const saved = await stateFile.load().catch(() => undefined);
+        for (const { container } of saved?.endpoints ?? []) await containers.configureResolver(container, []);
+        await rm(statePath, { force: true });
       },
     },
     {
@@ -288,6 +298,7 @@ function recordOf(identity: Identity, keyFingerprint: string): NodeRecord {
     labels: {},
     joinedAt: 0,
     left: false,
+    ...(identity.store.bundled && { holdsStore: true }),
   };
 }
 

@@ -11,30 +11,33 @@ import type { JsonFile, NodeState, StateFile } from '../ports.ts';
 
 /**
  * @param parse - the value, or throws with what is wrong. Gets whatever JSON the file holds.
+ * @param without - what it means to begin without the file, for those who cannot restore it.
  *
  * `load` throws `state-unreadable` when the file is there and is not what it should be. It is left where it is; a save
  * after that keeps it aside as `<path>.unreadable-<time>`. Saves that come while one is being written join into the
  * next one; each resolves when its value, or a later one, is on disk.
  */
-export function createJsonFile<T>(path: string, parse: (value: unknown) => T): JsonFile<T> {
-  return new JsonFileOnDisk(path, parse);
+export function createJsonFile<T>(path: string, parse: (value: unknown) => T, without: string): JsonFile<T> {
+  return new JsonFileOnDisk(path, parse, without);
 }
 
 /** The node's state (`NodeState`), mode 0600 like every such file. */
 export function createStateFile(path: string): StateFile {
-  return createJsonFile(path, parseNodeState);
+  return createJsonFile(path, parseNodeState, 'the containers of this host lose their networks then');
 }
 
 class JsonFileOnDisk<T> implements JsonFile<T> {
   readonly #path: string;
   readonly #parse: (value: unknown) => T;
+  readonly #without: string;
   #last: Promise<void> = Promise.resolve();
   #next: { value: T; written: Promise<void> } | undefined;
   #unreadable = false;
 
-  constructor(path: string, parse: (value: unknown) => T) {
+  constructor(path: string, parse: (value: unknown) => T, without: string) {
     this.#path = path;
     this.#parse = parse;
+    this.#without = without;
   }
 
   async load(): Promise<T | undefined> {
@@ -50,7 +53,8 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
       return this.#parse(JSON.parse(text));
     } catch (error) {
       this.#unreadable = true;
-      throw this.#failure(`is not usable: ${messageOf(error)}; restore it, or move it away to begin without it`, error);
+      const mend = `restore it, or move it away to begin without it: ${this.#without}`;
+      throw this.#failure(`is not usable: ${messageOf(error)}; ${mend}`, error);
     }
   }
 

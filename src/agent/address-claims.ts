@@ -155,7 +155,7 @@ export class AddressClaims {
     if (!self || decodeNode(self.value)?.left) {
       throw new OverlaydError(
         'not-joined',
-        'this node was removed from the cluster; run `overlayd leave --force`, then join again',
+        'this node was removed from the cluster; `overlayd status` says what to do',
       );
     }
     if (!current) throw removed(network);

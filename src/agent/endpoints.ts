@@ -285,7 +285,7 @@ export class Endpoints {
     if (!force) {
       throw new OverlaydError(
         'invalid-argument',
-        `endpoint ${record.name} of network ${network.name} is on host ${host}, which is down; --force releases its address for other containers`,
+        `endpoint ${record.name} of network ${network.name} is on host ${host}, which is down; if that host is gone for good, --force releases its address for other containers`,
       );
     }
     if (!(await releases.release(record, false))) {

@@ -13,7 +13,7 @@ import {
   initCluster,
 } from './cluster/init.ts';
 import { type JoinDeps, type JoinOptions, joinCluster } from './cluster/join.ts';
-import { leaveCluster } from './cluster/leave.ts';
+import { type LeaveDeps, type LeaveOptions, leaveCluster } from './cluster/leave.ts';
 import { accessOf } from './cluster/store-access.ts';
 import type { EngineSide } from './engine/engine-side.ts';
 import type { Member } from './member.ts';
@@ -38,8 +38,7 @@ export interface LifecycleDeps extends InitDeps, JoinDeps {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly startMember: (identity: Identity) => Promise<Membership>;
-  /** Removes everything of ours from this host: its kernel, and what was kept about its endpoints. */
-  readonly clearHost: () => Promise<void>;
+  readonly clearHost: LeaveDeps['clearHost'];
 }
 
 export interface LifecycleOptions extends ClusterDefaults {
@@ -144,18 +143,17 @@ export class Lifecycle {
   }
 
   /** Returns warnings. With `force` also for a member that cannot start. */
-  async leave(force: boolean, progress: (text: string) => void): Promise<string[]> {
+  async leave(options: LeaveOptions, progress: (text: string) => void): Promise<string[]> {
     this.#requireIdle();
-    if (!force) this.require();
+    if (!options.force) this.require();
     return this.#exclusively(LEAVING, async () => {
       const membership = this.#membership;
       this.#quiesced = false;
       try {
-        const warnings = await (membership ? this.#leave(membership, force, progress) : this.#leaveIdle(progress));
+        const leave = membership ? this.#leave(membership, options, progress) : this.#leaveIdle(options, progress);
+        const warnings = await leave;
         this.#membership = undefined;
         this.#problem = undefined;
-        progress('removing the networks of this host');
-        await this.#deps.clearHost();
         return warnings;
       } catch (error) {
         // A refusal has changed nothing. Whatever else went wrong: as long as the identity is there this node is a member
@@ -171,7 +169,7 @@ export class Lifecycle {
     await this.#membership?.stop();
   }
 
-  async #leave(membership: Membership, force: boolean, progress: (text: string) => void): Promise<string[]> {
+  async #leave(membership: Membership, options: LeaveOptions, progress: (text: string) => void): Promise<string[]> {
     const { member } = membership;
     const warnings = await leaveCluster(
       {
@@ -185,24 +183,23 @@ export class Lifecycle {
           await membership.quiesce();
         },
       },
-      { force },
+      options,
       this.#options,
       progress,
     );
-    await member.forget();
     await membership.stop();
     return warnings;
   }
 
   /** `leave --force` of a member that does not run. */
-  async #leaveIdle(progress: (text: string) => void): Promise<string[]> {
+  async #leaveIdle(options: LeaveOptions, progress: (text: string) => void): Promise<string[]> {
     const identity = await this.#deps.file.load();
     if (identity?.phase !== 'member') throw notJoined();
-    this.#etcdWanted.abort();
     const { store, close } = this.#deps.openStore(accessOf(identity), tlsMaterialOf(identity));
     try {
-      const idle = { localEndpoints: () => [], quiesce: async () => {} };
-      return await leaveCluster({ ...this.#deps, ...idle, identity, store }, { force: true }, this.#options, progress);
+      const quiesce = async () => this.#etcdWanted.abort();
+      const idle = { localEndpoints: () => [], quiesce };
+      return await leaveCluster({ ...this.#deps, ...idle, identity, store }, options, this.#options, progress);
     } finally {
       close();
     }

@@ -195,10 +195,10 @@ export class Member {
     return this.#state.view.node(this.#options.self.id) ?? this.#options.self;
   }
 
-  /** True when etcd, which answers, no longer lists this node. */
+  /** True when etcd, which answers, no longer lists this node, or as one that has left (`leave` did not finish). */
   get removed(): boolean {
-    const listed = this.#state.revisionOf(keys.node(this.#options.self.id)) !== undefined;
-    return this.#watch.connected && this.view.complete && !listed;
+    const node = this.view.node(this.#options.self.id);
+    return this.#watch.connected && this.view.complete && (node === undefined || node.left);
   }
 
   get storeConnected(): boolean {
@@ -243,6 +243,10 @@ export class Member {
       throw error;
     }
     if (former.length > 0) logger.info({ endpoints: former.length }, 'host was restarted: its endpoints are released');
+    // What they were connected for is gone, and a new namespace of that name would be sent to a gateway it does not reach.
+    const resolvers = former.map(({ container }) => this.endpoints.configureResolver(container));
+    const stale = (await Promise.allSettled(resolvers)).find((result) => result.status === 'rejected');
+    if (stale) logger.warn({ error: stale.reason }, 'a resolver file of before the restart is still there');
     for (const { record } of former) void this.releases.release(record, true).catch(() => false);
     this.reconciler.markDirty('all');
     const selfId = this.#options.self.id;
@@ -281,14 +285,6 @@ export class Member {
     this.reconciler.markDirty('all');
   }
 
-  /** After `leave`: this host's endpoints are nobody's any more. */
-  async forget(): Promise<void> {
-    for (const endpoint of this.local.all()) {
-      await this.local.remove(endpoint.record.id);
-      await this.#ports.containers.configureResolver(endpoint.container, []);
-    }
-  }
-
   /** What a restart without etcd goes by: older than anything etcd says. */
   #seed(): void {
     const revision = SEED_REVISION;
@@ -323,7 +319,7 @@ export class Member {
     if (change.becameWhole || change.networks.size > 0) this.#ports.onNetworks?.();
     if (change.live || change.nodes) this.#updateHidden();
     if (change.nodes && this.removed) {
-      this.#ports.logger.warn({}, 'this node was removed from the cluster; `overlayd leave --force` clears it');
+      this.#ports.logger.warn({}, 'this node was removed from the cluster; `overlayd status` says what to do');
     }
     this.#housekeeping.set();
   }
@@ -365,7 +361,7 @@ export class Member {
     if (!this.#hostChanged) return;
     this.#hostChanged = false;
     try {
-      await refreshSelfRecord({ ...this.#ports, state: this.#state }, this.#options.self.id);
+      await refreshSelfRecord({ ...this.#ports, state: this.#state }, this.#options.self);
     } catch (error) {
       this.#hostChanged = true;
       throw error;

@@ -11,15 +11,21 @@ export interface SelfRecordDeps {
   readonly facts: HostFacts;
 }
 
-/** Writes only when something changed. Does nothing when the node is no member any more: removal stands. */
-export async function refreshSelfRecord({ store, state, facts }: SelfRecordDeps, selfId: string): Promise<void> {
+/**
+ * Writes only when something changed. Does nothing when the node is no member any more: removal stands. `self`: the node
+ * as its own files have it.
+ */
+export async function refreshSelfRecord(
+  { store, state, facts }: SelfRecordDeps,
+  { id: selfId, holdsStore }: Pick<NodeRecord, 'id' | 'holdsStore'>,
+): Promise<void> {
   const key = keys.node(selfId);
   const current = state.view.node(selfId);
   const revision = state.revisionOf(key);
   if (!current || revision === undefined) return;
   const peers = [...state.view.nodes()].filter((node) => node.id !== selfId && !node.left).map((node) => node.vtep);
   const [routes, underlayMtu] = await Promise.all([hostRoutes(facts), facts.underlayMtu(current.vtep, peers)]);
-  const next: NodeRecord = { ...current, hostRoutes: routes, underlayMtu };
+  const next: NodeRecord = { ...current, hostRoutes: routes, underlayMtu, ...(holdsStore && { holdsStore }) };
   if (encodeRecord(next) === encodeRecord(current)) return;
   const value = encodeRecord(next);
   const result = await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value }]);

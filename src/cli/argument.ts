@@ -137,7 +137,16 @@ export function refuseOption(command: Command, flags: string, reason: string): v
   });
 }
 
-const SWITCHES = new Set(['attachable', 'force', 'ingress', 'internal', 'ipv6', 'no-trunc', 'quiet']);
+const SWITCHES = new Set([
+  'attachable',
+  'force',
+  'ingress',
+  'internal',
+  'ipv6',
+  'no-trunc',
+  'quiet',
+  'yes-delete-cluster',
+]);
 
 /** Docker's `--switch=true` and `--switch=false` as plain switches; `--attachable=false` is `--no-attachable`. */
 export function normaliseSwitches(args: readonly string[]): readonly string[] {

@@ -22,6 +22,7 @@ export const ERROR_CODES = [
   'node-not-found',
   'node-name-taken',
   'node-up',
+  'store-holder',
   'token-not-found',
   'namespace-not-found',
   'namespace-unusable',

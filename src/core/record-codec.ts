@@ -80,6 +80,7 @@ export const decodeNode = decoder<NodeRecord>(
     labels: mapOf(string),
     joinedAt: number,
     left: boolean,
+    holdsStore: optional((value) => value === true),
   }),
 );
 

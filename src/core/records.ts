@@ -35,6 +35,8 @@ export interface NodeRecord {
   readonly joinedAt: number;
   /** Set by `leave`: the node stays listed as down until it is removed. */
   readonly left: boolean;
+  /** This node runs the cluster's etcd. Absent on the others, and in records of versions that did not say it. */
+  readonly holdsStore?: true;
 }
 
 /** Leased: the key's presence says that etcd heard from the agent within the lease. */

@@ -149,10 +149,27 @@ describe('joining', () => {
     expect(await one.json('network', 'ls')).toEqual([]);
   });
 
-  test('the node that runs etcd does not leave while others need it', async () => {
-    const answer = await lab().host(1).overlayd('leave');
-    expect(answer.code).toBe(1);
-    expect(answer.stderr).toMatch(/runs the cluster's etcd/);
-    expect((await lab().host(1).json('status')).State).toBe('ready');
+  test('the node that runs etcd is neither removed nor leaves while others need it, by force neither', async () => {
+    const [one, two] = [lab().host(1), lab().host(2)];
+    expect(
+      (await two.json('node', 'inspect', 'alpha', 'h2')).map((node: { HoldsStore: boolean }) => node.HoldsStore),
+    ).toEqual([true, false]);
+    for (const [host, ...args] of [
+      [two, 'node', 'rm', 'alpha'],
+      [two, 'node', 'rm', '--force', 'alpha'],
+      [one, 'leave'],
+      [one, 'leave', '--force'],
+    ] as const) {
+      const answer = await host.overlayd(...args);
+      expect([answer.code, answer.stderr]).toEqual([1, expect.stringMatching(/runs the cluster's only etcd/)]);
+    }
+    await untilReady(lab().hosts);
+  });
+
+  test('the cluster is deleted by whoever says so in these words', async () => {
+    const one = lab().host(1);
+    await one.mustOverlayd('leave', '--yes-delete-cluster');
+    expect((await one.json('status')).State).toBe('waiting');
+    expect((await one.json('init', '--advertise-addr', '10.77.0.1')).NodeName).toBe('h1');
   });
 });

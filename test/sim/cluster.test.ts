@@ -226,8 +226,10 @@ describe('faults', () => {
     await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     await cluster.clock.until(connect(h1!, 'web'));
     await cluster.clock.until(connect(h2!, 'web'));
+    expect([...h1!.resolvers.values()]).toEqual([['10.0.0.1']]);
     await h1!.reboot();
     await h1!.start();
+    expect([...h1!.resolvers.keys()]).toEqual([]);
     await cluster.clock.advance(10_000);
     expect(h2!.running.view.endpoints(h2!.running.networks.list()[0]!.id).size).toBe(1);
     await checkQuiet(cluster);

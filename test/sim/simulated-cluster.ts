@@ -133,6 +133,8 @@ export class SimulatedHost {
   engineSide: EngineSide | undefined;
   /** `leave` has begun: what the engine is told then is not for the cluster. */
   leaving = false;
+  /** Name servers in the resolver files of its containers, by container; on its disk. */
+  readonly resolvers = new Map<string, readonly string[]>();
   /** Addresses at which names are answered, by network id. */
   readonly listening = new Map<string, readonly string[]>();
   /** The disk is full. */
@@ -365,7 +367,11 @@ export class SimulatedHost {
       },
       isAlive: async (ref) =>
         isHandedOver(ref) || (this.kernel.hasContainer(ref.path) && this.#identityOf(ref.path) === ref.identity),
-      configureResolver: async () => undefined,
+      configureResolver: async ({ text }, servers) => {
+        if (servers.length > 0) this.resolvers.set(text, servers);
+        else this.resolvers.delete(text);
+        return undefined;
+      },
     };
   }
 

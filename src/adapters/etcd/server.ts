@@ -5,7 +5,7 @@
  * other arguments or another CA than it should is replaced; a renewed certificate is only put in place, etcd reads it
  * at every handshake.
  */
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OverlaydError } from '../../core/errors.ts';
 import type { Clock, EtcdServer, Logger, TlsMaterial } from '../../ports.ts';
@@ -102,7 +102,13 @@ class BundledEtcd implements EtcdServer {
 
   async remove(): Promise<void> {
     await this.stop();
-    await rm(this.#directory, { recursive: true, force: true });
+    // Gone as a whole, at once: what is deleted in part would start as another, empty cluster.
+    const deleted = `${this.#directory}.deleted`;
+    await rm(deleted, { recursive: true, force: true });
+    await rename(this.#directory, deleted).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+    await rm(deleted, { recursive: true, force: true });
   }
 
   release(): void {
@@ -209,7 +215,8 @@ class BundledEtcd implements EtcdServer {
     if (bind?.[2] === 'address already in use') {
       const owner = await findPortOwner('tcp', Number(address.slice(address.lastIndexOf(':') + 1)));
       const who = typeof owner === 'object' ? owner.process : 'another process';
-      const hint = 'stop it (for the one of Debian: `systemctl disable --now etcd`), or use it with --etcd URL';
+      const hint =
+        'use it with --etcd URL, or, if nothing else needs it, stop it (for the one of Debian: `systemctl disable --now etcd`)';
       return new OverlaydError(
         'store-failed',
         `etcd cannot listen on ${address}: ${who} does already; ${hint}`,

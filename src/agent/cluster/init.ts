@@ -199,7 +199,7 @@ function occupied(clusterId: string | undefined, bundled: boolean): OverlaydErro
   return new OverlaydError(
     'conflict',
     bundled
-      ? `the data directory of this host's etcd holds ${what} already, whose identity this node no longer has; remove that directory to begin anew`
+      ? `the data directory of this host's etcd holds ${what} already, whose identity this node no longer has; restore identity.json beside it from a backup to go on with that cluster, or move both aside to begin another one`
       : `etcd holds ${what} already: join it (\`overlayd token create\` on a member prints how), or use another etcd`,
   );
 }
@@ -221,6 +221,7 @@ function nodeRecord(identity: Identity, settings: NodeSettings, keyFingerprint: 
     labels,
     joinedAt,
     left: false,
+    ...(identity.store.bundled && { holdsStore: true }),
   };
 }
 

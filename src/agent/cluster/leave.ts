@@ -1,6 +1,8 @@
 /**
  * `overlayd leave`: the node stays listed, as down, until `node rm` (or until its name is taken over). Whatever is
- * refused is refused before anything happens; after that every step can be repeated, the identity goes last.
+ * refused is refused before anything happens; after that every step can be repeated, the identity goes last. The host of
+ * the cluster's etcd takes the cluster with it: as soon as anything would be lost by that, it has to be said in so many
+ * words (`deleteCluster`), `force` is not enough.
  */
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { decodeNetwork, decodeNode } from '../../core/record-codec.ts';
@@ -16,6 +18,8 @@ export interface LeaveDeps {
   readonly logger: Logger;
   readonly file: JsonFile<IdentityState>;
   readonly etcd: Pick<EtcdServer, 'remove'>;
+  /** Removes everything of ours from this host: its kernel, and what was kept about its endpoints. */
+  readonly clearHost: () => Promise<void>;
   /** Names of the endpoints on this host. */
   readonly localEndpoints: () => readonly string[];
   /**
@@ -25,18 +29,25 @@ export interface LeaveDeps {
   readonly quiesce: () => Promise<void>;
 }
 
-/** Returns warnings. Throws `network-in-use`, `conflict`, `store-unavailable`; with `force` none of them. */
+export interface LeaveOptions {
+  /** Also with containers connected, and with etcd out of reach. */
+  readonly force: boolean;
+  /** Also when the cluster ends by it. */
+  readonly deleteCluster: boolean;
+}
+
+/**
+ * Returns warnings. Throws `store-holder` without `deleteCluster`; `network-in-use`, `store-unavailable` without `force`.
+ */
 export async function leaveCluster(
   deps: LeaveDeps,
-  request: { readonly force: boolean },
+  request: LeaveOptions,
   options: { readonly quarantineSeconds: number },
   progress: (text: string) => void,
 ): Promise<string[]> {
   const { identity, store } = deps;
-  if (!request.force) {
-    checkEndpoints(deps.localEndpoints());
-    if (identity.store.bundled) await checkAlone(store, identity.nodeId);
-  }
+  if (identity.store.bundled && !request.deleteCluster) await checkNothingLost(store, identity.nodeId);
+  if (!request.force) checkEndpoints(deps.localEndpoints());
   progress('leaving the cluster');
   const warnings: string[] = [];
   try {
@@ -47,10 +58,14 @@ export async function leaveCluster(
     await evictEndpoints(deps, identity.nodeId, { by: identity.nodeId, ...options });
   } catch (error) {
     if (!request.force || !isOverlaydError(error)) throw error;
-    warnings.push(
-      `the cluster was not told (${error.message}); run \`overlayd node rm --force ${identity.name}\` on a member`,
-    );
+    const { message } = error;
+    if (!identity.store.bundled)
+      warnings.push(
+        `the cluster was not told (${message}); run \`overlayd node rm --force ${identity.name}\` on a member`,
+      );
   }
+  progress('removing the networks of this host');
+  await deps.clearHost();
   if (identity.store.bundled) {
     progress('removing the etcd of this host');
     await deps.etcd.remove();
@@ -65,30 +80,47 @@ export async function leaveCluster(
 
 function checkEndpoints(names: readonly string[]): void {
   if (names.length === 0) return;
-  const shown = names.slice(0, 5).join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '');
+  const shown = namesOf(names.map((name) => ({ name })));
   throw new OverlaydError(
     'network-in-use',
     `this host has endpoints (${shown}); disconnect them first, or use --force, which cuts them off`,
   );
 }
 
-async function checkAlone(store: ClusterStore, selfId: string): Promise<void> {
-  const { entries } = await store.list(`${PREFIX}nodes/`);
-  const others = entries
+async function checkNothingLost(store: ClusterStore, selfId: string): Promise<void> {
+  const [nodes, networks] = await Promise.all([store.list(`${PREFIX}nodes/`), store.list(`${PREFIX}networks/`)]).catch(
+    (error: unknown) => {
+      if (!isOverlaydError(error)) throw error;
+      throw storeHolder(
+        `it does not answer (${error.message}), so nobody can say what would be lost`,
+        'mend it first',
+        {
+          cause: error,
+        },
+      );
+    },
+  );
+  const others = nodes.entries
     .flatMap(({ value }) => decodeNode(value) ?? [])
     .filter(({ id, left }) => id !== selfId && !left);
-  if (others.length === 0) {
-    const networks = (await store.list(`${PREFIX}networks/`)).entries.flatMap(
-      ({ value }) => decodeNetwork(value) ?? [],
-    );
-    if (networks.length === 0) return;
-    throw new OverlaydError(
-      'network-in-use',
-      `this is the last node, and the cluster ends with it: ${networks.map(({ name }) => name).join(', ')} would be gone; remove the networks first, or use --force`,
-    );
+  if (others.length > 0) {
+    throw storeHolder(`${namesOf(others)} would be left without`, 'let them leave first (`overlayd leave` there)');
   }
-  throw new OverlaydError(
-    'conflict',
-    `this node runs the cluster's etcd, and ${others.map(({ name }) => name).join(', ')} still need it; let them leave first, or use --force, which ends the cluster for all`,
+  const left = networks.entries.flatMap(({ value }) => decodeNetwork(value) ?? []);
+  if (left.length > 0) {
+    throw storeHolder(`${namesOf(left)} would be gone`, 'remove the networks first (`overlayd network rm`)');
+  }
+}
+
+function storeHolder(loss: string, instead: string, options?: { cause: unknown }): OverlaydError {
+  return new OverlaydError(
+    'store-holder',
+    `this node runs the cluster's only etcd, which is deleted when it leaves: ${loss}; ${instead}. Only to delete the cluster for all its hosts: --yes-delete-cluster`,
+    options,
   );
+}
+
+function namesOf(things: readonly { readonly name: string }[]): string {
+  const names = things.map(({ name }) => name);
+  return names.slice(0, 5).join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '');
 }

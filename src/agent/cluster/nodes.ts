@@ -1,26 +1,41 @@
-/** The members, as this node sees them, and the removal of one. */
+/**
+ * The members, as this node sees them, and the removal of one. The one that runs the cluster's etcd is not removed:
+ * nothing could be changed any more, and the removed host would be told to leave, which ends the cluster.
+ */
 import type { ClusterView } from '../../core/cluster-view.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import type { Liveness } from '../../core/membership.ts';
 import { decodeNode } from '../../core/record-codec.ts';
-import { type NodeRecord, PREFIX } from '../../core/records.ts';
+import { keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
-import type { Clock, ClusterStore, Logger } from '../../ports.ts';
+import type { Clock, ClusterStore, Logger, StoreAccess } from '../../ports.ts';
 import { evictNode } from './eviction.ts';
+import { storeHolder } from './store-access.ts';
+
+/** `joining`: admitted a moment ago, and neither etcd nor this node has heard from it yet. */
+export type NodeState = Liveness | 'joining';
 
 export interface NodeStatus {
   readonly record: NodeRecord;
-  readonly state: Liveness;
+  readonly state: NodeState;
   readonly self: boolean;
   /** How many endpoints it has. */
   readonly endpoints: number;
+  /** It runs the cluster's etcd. */
+  readonly holdsStore: boolean;
 }
 
 export interface NodesDeps {
   readonly view: () => ClusterView;
   readonly liveness: (nodeId: string) => Liveness;
   readonly selfId: string;
+  readonly clock: Pick<Clock, 'now'>;
+  /** This node's way to etcd. */
+  readonly access: StoreAccess;
 }
+
+/** So long after its admission a node that is not heard of may still be starting; members' clocks agree within half of it. */
+const JOINING_MS = 120_000;
 
 /** By name. */
 export function listNodes(deps: NodesDeps): NodeStatus[] {
@@ -29,11 +44,13 @@ export function listNodes(deps: NodesDeps): NodeStatus[] {
   for (const network of view.networks()) {
     for (const { nodeId } of view.endpoints(network.id).values()) counts.set(nodeId, (counts.get(nodeId) ?? 0) + 1);
   }
+  const holder = storeHolder(view.nodes(), deps.access);
   const nodes = [...view.nodes()].map((record) => ({
     record,
-    state: stateOf(deps, record),
+    state: nodeState(deps, record),
     self: record.id === deps.selfId,
     endpoints: counts.get(record.id) ?? 0,
+    holdsStore: record.id === holder,
   }));
   return nodes.sort((a, b) => (a.record.name < b.record.name ? -1 : 1));
 }
@@ -49,37 +66,47 @@ export function getNode(deps: NodesDeps, ref: string): NodeStatus {
   return nodes.find(({ record }) => record.id === id)!;
 }
 
-function stateOf(deps: Pick<NodesDeps, 'liveness' | 'selfId'>, record: NodeRecord): Liveness {
+export function nodeState(deps: Pick<NodesDeps, 'liveness' | 'selfId' | 'clock'>, record: NodeRecord): NodeState {
   if (record.left) return 'down';
-  return record.id === deps.selfId ? 'ready' : deps.liveness(record.id);
+  if (record.id === deps.selfId) return 'ready';
+  const liveness = deps.liveness(record.id);
+  return liveness === 'down' && deps.clock.now() - record.joinedAt < JOINING_MS ? 'joining' : liveness;
 }
 
-export interface RemoveNodeDeps extends Pick<NodesDeps, 'liveness' | 'selfId'> {
+export interface RemoveNodeDeps extends Omit<NodesDeps, 'view'> {
   readonly store: ClusterStore;
-  readonly clock: Pick<Clock, 'now'>;
   readonly logger: Logger;
 }
 
-/** Returns the id. Throws `node-not-found`, `ambiguous-id`, `node-up` (without `force`), `invalid-argument` (itself). */
+/**
+ * Returns the id. Throws `node-not-found`, `ambiguous-id`, `node-up` (without `force`), `invalid-argument` (itself),
+ * `store-holder`.
+ */
 export async function removeNode(
   deps: RemoveNodeDeps,
   request: { readonly ref: string; readonly force: boolean },
   options: { readonly quarantineSeconds: number },
 ): Promise<string> {
   const { entries } = await deps.store.list(`${PREFIX}nodes/`);
-  const node = resolveRef(
-    entries.flatMap(({ value }) => decodeNode(value) ?? []),
-    request.ref,
-    'node',
-  );
+  const nodes = entries.flatMap(({ value }) => decodeNode(value) ?? []);
+  const node = resolveRef(nodes, request.ref, 'node');
   if (node.id === deps.selfId) {
     throw new OverlaydError('invalid-argument', `${node.name} is this node; it goes by \`overlayd leave\``);
   }
-  const state = stateOf(deps, node);
+  if (node.id === storeHolder(nodes, deps.access)) {
+    throw new OverlaydError(
+      'store-holder',
+      `node ${node.name} runs the cluster's only etcd: the cluster cannot do without it, so it is not removed, by force neither; to end the cluster, run \`overlayd leave\` on all other hosts and last on ${node.name}`,
+    );
+  }
+  // What this node was told of may be behind etcd.
+  const live = !node.left && (await deps.store.get(keys.live(node.id))) !== undefined;
+  const known = nodeState(deps, node);
+  const state = live && known === 'down' ? 'ready' : known;
   if (state !== 'down' && !request.force) {
     throw new OverlaydError(
       'node-up',
-      `node ${node.name} is ${state}, not down; run \`overlayd leave\` there, or \`overlayd node rm --force ${node.name}\``,
+      `node ${node.name} is ${state}, not down; run \`overlayd leave\` there; if that host is gone for good, \`overlayd node rm --force ${node.name}\` gives the addresses of its containers to others`,
     );
   }
   const removed = await evictNode(deps, node.id, { by: deps.selfId, ...options });

@@ -1,5 +1,6 @@
 /** How `init` and the other use-cases come to an etcd: the user's own, checked as typed, or the bundled one. */
 import { OverlaydError } from '../../core/errors.ts';
+import type { NodeRecord } from '../../core/records.ts';
 import type { ClusterStore, StoreAccess, TlsMaterial } from '../../ports.ts';
 import type { Identity } from './identity.ts';
 
@@ -54,6 +55,20 @@ function parseEndpoint(text: string): string {
 
 function invalid(message: string): OverlaydError {
   return new OverlaydError('invalid-argument', message);
+}
+
+/**
+ * The id of the member that runs the cluster's etcd; undefined when that is none of the members' doing. `access` is this
+ * node's own way to it: the bundled etcd alone takes the nodes' certificates, and serves at its node's address. That
+ * tells where records of earlier versions do not.
+ */
+export function storeHolder(nodes: Iterable<NodeRecord>, access: StoreAccess): string | undefined {
+  const all = [...nodes];
+  const told = all.find(({ holdsStore }) => holdsStore);
+  if (told) return told.id;
+  const urls = access.certificate === '' ? access.endpoints.map((endpoint) => new URL(endpoint)) : [];
+  const hosts = urls.filter(({ protocol }) => protocol === 'https:').map(({ hostname }) => hostname);
+  return all.find(({ advertiseAddress }) => hosts.includes(advertiseAddress))?.id;
 }
 
 export function accessOf({ store }: Identity): StoreAccess {

@@ -46,6 +46,12 @@ interface JoinOptions extends HostOptions {
   readonly tokenFile?: string;
 }
 
+interface LeaveOptions {
+  readonly force?: boolean;
+  readonly yesDeleteCluster?: boolean;
+  readonly format: string;
+}
+
 export function addClusterCommands(program: Command, session: Session): void {
   addInit(program, session);
   addJoin(program, session);
@@ -122,23 +128,22 @@ function addLeave(program: Command, session: Session): void {
     program
       .command('leave')
       .description('Take this host out of its cluster')
-      .option(
-        '--force',
-        'leave even with containers connected, with the cluster out of reach, or as the host of its etcd',
-      ),
+      .option('--force', 'leave even with containers connected, which are cut off, or with the cluster out of reach')
+      .option('--yes-delete-cluster', "on the host of the cluster's only etcd: delete the cluster for all its hosts"),
   )
     .addHelpText(
       'after',
       `
 The node stays listed as down until \`overlayd node rm\` removes it on another member.
+The host that runs the cluster's etcd leaves last; with members or networks left it refuses, by --force too.
 
 Examples:
   overlayd leave
   overlayd leave --force`,
     )
-    .action(async ({ force = false, format }: { force?: boolean; format: string }) => {
+    .action(async ({ force = false, yesDeleteCluster: deleteCluster = false, format }: LeaveOptions) => {
       const result = await session.ask('leaving the cluster', (client, report) =>
-        client.leaveCluster({ force }, report),
+        client.leaveCluster({ force, deleteCluster }, report),
       );
       session.warn(result.warnings);
       if (format === 'json') return printResult(session, result);

@@ -47,8 +47,14 @@ export function addNodeCommands(program: Command, session: Session): void {
     .alias('remove')
     .description('Remove nodes that are down from the cluster')
     .argument('<node...>', 'name, id or beginning of an id')
-    .option('-f, --force', 'remove a node that is up, too; its containers lose their networks')
-    .addHelpText('after', '\nExamples:\n  overlayd node rm host3\n  overlayd node rm --force 3fa85f64')
+    .option(
+      '-f, --force',
+      'remove a node that is up, too; its containers lose their networks, their addresses go to others',
+    )
+    .addHelpText(
+      'after',
+      "\nThe host that runs the cluster's only etcd is never removed.\n\nExamples:\n  overlayd node rm host3\n  overlayd node rm --force 3fa85f64",
+    )
     .action(async (refs: string[], { force = false }: { force?: boolean }) => {
       await session.ask('removing the node', (client) =>
         forEach(session, refs, async (ref) => {
@@ -66,6 +72,7 @@ export function nodeJson(node: Node) {
     State: node.state,
     Self: node.self,
     Left: node.left,
+    HoldsStore: node.holdsStore,
     AdvertiseAddress: node.advertiseAddress,
     JoinPort: node.joinPort,
     GossipPort: node.gossipPort,

@@ -1,5 +1,5 @@
 /** The control service: translates, calls the same use-cases as every other front door, and renders records. */
-import { getNode, listNodes, removeNode } from '../../agent/cluster/nodes.ts';
+import { getNode, listNodes, type NodesDeps, removeNode } from '../../agent/cluster/nodes.ts';
 import { createJoinToken, listTokens, revokeToken } from '../../agent/cluster/tokens.ts';
 import type { ConnectRequest as ConnectOptions } from '../../agent/endpoints.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
@@ -26,7 +26,7 @@ import type {
 import type { Clock, Logger, Pki, Random } from '../../ports.ts';
 import { connectThroughEngine, isNamespace } from './engine-container.ts';
 import { endpointMessage, networkMessage, nodeMessage, tokenMessage } from './messages.ts';
-import { type StatusFacts, statusMessage } from './status.ts';
+import { removedAdvice, type StatusFacts, statusMessage } from './status.ts';
 
 export interface HandlersDeps {
   readonly lifecycle: Lifecycle;
@@ -52,19 +52,11 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
   const active = (): Membership => {
     const found = membership();
     if (!found.member.removed) return found;
-    throw new OverlaydError(
-      'not-joined',
-      'this node was removed from the cluster; run `overlayd leave --force`, then join again',
-    );
+    throw new OverlaydError('not-joined', removedAdvice(found));
   };
-  const nodes = (of: Member) => ({
-    view: () => of.view,
-    liveness: (nodeId: string) => of.liveness(nodeId),
-    selfId: of.self.id,
-  });
 
   return {
-    getStatus: () => statusMessage(lifecycle, deps.status),
+    getStatus: () => statusMessage(lifecycle, clock, deps.status),
 
     initCluster: async (request: InitRequest, emit: Emit) => {
       const { identity, joinCommand, warnings } = await lifecycle.init(request, progressTo(emit));
@@ -76,18 +68,18 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     },
     leaveCluster: async (request: LeaveRequest, emit: Emit) => {
       const { clusterId, nodeId, name } = await lifecycle.identity();
-      const warnings = await lifecycle.leave(request.force, progressTo(emit));
+      const warnings = await lifecycle.leave(request, progressTo(emit));
       emit(resultEvent({ clusterId, nodeId, name }, '', warnings));
     },
 
     listNodes: async () => {
-      const of = member();
-      return { nodes: listNodes(nodes(of)).map((status) => nodeMessage(status)) };
+      return { nodes: listNodes(nodesDeps(membership(), clock)).map((status) => nodeMessage(status)) };
     },
-    getNode: async ({ ref }: Ref) => nodeMessage(getNode(nodes(member()), ref)),
+    getNode: async ({ ref }: Ref) => nodeMessage(getNode(nodesDeps(membership(), clock), ref)),
     removeNode: async (request: RemoveRequest): Promise<Ref> => {
-      const { member: of, store } = active();
-      return { ref: await removeNode({ ...deps, ...nodes(of), store }, request, options) };
+      const found = active();
+      const { store } = found;
+      return { ref: await removeNode({ ...deps, ...nodesDeps(found, clock), store }, request, options) };
     },
 
     createToken: async (request: CreateTokenRequest) => {
@@ -149,7 +141,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     listEndpoints: async ({ network, node }: EndpointQuery) => {
       const of = member();
       const networkId = network === '' ? undefined : (await of.networks.find(network)).id;
-      const nodeId = node === '' ? undefined : getNode(nodes(of), node).record.id;
+      const nodeId = node === '' ? undefined : getNode(nodesDeps(membership(), clock), node).record.id;
       const endpoints = allEndpoints(of).filter(
         (record) =>
           (networkId === undefined || record.networkId === networkId) &&
@@ -161,6 +153,17 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
       const of = member();
       return endpointMessage(of, resolveRef(allEndpoints(of), ref, 'endpoint'));
     },
+  };
+}
+
+/** What the use-cases about nodes need of a membership. */
+function nodesDeps({ member, identity }: Membership, clock: Clock): NodesDeps {
+  return {
+    view: () => member.view,
+    liveness: (nodeId) => member.liveness(nodeId),
+    selfId: member.self.id,
+    access: identity.store,
+    clock,
   };
 }
 

@@ -55,7 +55,7 @@ export function endpointMessage(member: Member, record: EndpointRecord): Endpoin
   };
 }
 
-export function nodeMessage({ record: node, state, self, endpoints }: NodeStatus): Node {
+export function nodeMessage({ record: node, state, self, endpoints, holdsStore }: NodeStatus): Node {
   return {
     id: node.id,
     name: node.name,
@@ -72,6 +72,7 @@ export function nodeMessage({ record: node, state, self, endpoints }: NodeStatus
     endpoints,
     keyFingerprint: node.keyFingerprint,
     left: node.left,
+    holdsStore,
   };
 }
 

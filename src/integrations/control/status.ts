@@ -1,8 +1,10 @@
 /** `overlayd status`: what this agent is, and in words what is wrong now. */
 
+import { nodeState } from '../../agent/cluster/nodes.ts';
 import type { EngineStatus } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import type { Status } from '../../gen/overlayd/v1/control.ts';
+import type { Clock } from '../../ports.ts';
 import { nodeMessage, peerMessage } from './messages.ts';
 
 export interface StatusFacts {
@@ -12,7 +14,7 @@ export interface StatusFacts {
   rssBytes(): number;
 }
 
-export async function statusMessage(lifecycle: Lifecycle, facts: StatusFacts): Promise<Status> {
+export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: StatusFacts): Promise<Status> {
   const { version, dataDir, startedAtMs } = facts;
   const base = { version, dataDir, startedAtMs, rssBytes: facts.rssBytes() };
   const { busy, problem } = lifecycle.situation;
@@ -25,7 +27,7 @@ export async function statusMessage(lifecycle: Lifecycle, facts: StatusFacts): P
   const { member } = membership;
   const identity = membership.identity;
   const docker = await membership.engineSide?.status();
-  const problems = [...(problem ? [problem] : []), ...findProblems(membership), ...(docker?.problems ?? [])];
+  const problems = [...(problem ? [problem] : []), ...findProblems(membership, clock), ...(docker?.problems ?? [])];
   const networks = member.networks.list();
   const peers = [...member.view.nodes()].filter((node) => node.id !== member.self.id && !node.left);
   const reconcile = member.reconciler.status();
@@ -39,6 +41,7 @@ export async function statusMessage(lifecycle: Lifecycle, facts: StatusFacts): P
       state: member.removed ? 'down' : 'ready',
       self: true,
       endpoints: member.local.all().length,
+      holdsStore: identity.store.bundled,
     }),
     store: {
       ...membership.storeStatus(),
@@ -58,7 +61,18 @@ function dockerMessage({ state, version = '', networks, endpoints, names }: Engi
   return { state, version, networks, endpoints, names: names === undefined ? 'unknown' : names ? 'yes' : 'no' };
 }
 
-function findProblems({ member, storeStatus }: Membership): string[] {
+/** What somebody is told whose node the cluster does not list any more, or as one that has left. */
+export function removedAdvice({ member, identity }: Membership): string {
+  if (member.view.node(identity.nodeId)?.left) {
+    return 'this node has begun to leave the cluster and did not finish; run `overlayd leave` again';
+  }
+  return identity.store.bundled
+    ? "this node was taken off the cluster's list, but runs its only etcd, which the other hosts need: leave it running and back it up (`etcdctl snapshot save`); `overlayd leave` would delete the cluster"
+    : 'this node was removed from the cluster; run `overlayd leave --force`, then join again';
+}
+
+function findProblems(membership: Membership, clock: Clock): string[] {
+  const { member, storeStatus } = membership;
   const problems: string[] = [];
   if (!member.storeConnected) {
     const { endpoints } = storeStatus();
@@ -67,14 +81,16 @@ function findProblems({ member, storeStatus }: Membership): string[] {
     );
   }
   if (member.removed) {
-    problems.push('this node was removed from the cluster; run `overlayd leave --force`, then join again');
+    problems.push(removedAdvice(membership));
   }
   const { lastError } = member.reconciler.status();
   if (lastError) problems.push(`the kernel does not have what it should: ${lastError}`);
   for (const node of member.view.nodes()) {
     if (node.id === member.self.id || node.left) continue;
-    const liveness = member.liveness(node.id);
-    if (liveness !== 'ready') problems.push(`node ${node.name} is ${liveness}: the names of its endpoints are hidden`);
+    const liveness = (nodeId: string) => member.liveness(nodeId);
+    const state = nodeState({ selfId: member.self.id, liveness, clock }, node);
+    if (state === 'suspect' || state === 'down')
+      problems.push(`node ${node.name} is ${state}: the names of its endpoints are hidden`);
   }
   const waiting = member.releases.pending;
   if (waiting > 0)

@@ -50,7 +50,7 @@ test('what an engine asked for is remembered with how the engine knows it', asyn
 });
 
 test('saves at once: the last wins, each waits for its own or a later state', async () => {
-  const file = createJsonFile<number>(path, Number);
+  const file = createJsonFile<number>(path, Number, 'nothing');
   const saves = [1, 2, 3, 4].map(async (value) => {
     await file.save(value);
     return Number(await readFile(path, 'utf8')) >= value;
@@ -60,7 +60,7 @@ test('saves at once: the last wins, each waits for its own or a later state', as
 });
 
 test('a failed save is told to its callers and does not block the next', async () => {
-  const file = createJsonFile<{ toJSON?: () => unknown }>(path, () => ({}));
+  const file = createJsonFile<{ toJSON?: () => unknown }>(path, () => ({}), 'nothing');
   const broken = {
     toJSON: () => {
       throw new Error('no');
@@ -105,7 +105,7 @@ test.each([
 });
 
 test('remove comes after the saves before it and before those after it', async () => {
-  const file = createJsonFile<number>(path, Number);
+  const file = createJsonFile<number>(path, Number, 'nothing');
   await Promise.all([file.save(1), file.remove()]);
   expect(await file.load()).toBeUndefined();
   await Promise.all([file.save(1), file.remove(), file.save(2)]);

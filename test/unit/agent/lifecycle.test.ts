@@ -5,6 +5,8 @@ import { OverlaydError } from '../../../src/core/errors.ts';
 import { ClusterFixture, DEFAULTS, hostFacts, INIT, memoryFile, pki, random } from './cluster/cluster-fixture.ts';
 
 const MINUTE_MS = 60_000;
+const PLAIN = { force: false, deleteCluster: false };
+const FORCED = { force: true, deleteCluster: false };
 const inUse = () => new OverlaydError('store-failed', 'the port is in use');
 
 const IDENTITY: Identity = {
@@ -19,7 +21,15 @@ function agent(saved?: IdentityState) {
   const fixture = new ClusterFixture();
   const file = memoryFile<IdentityState>();
   file.content = saved;
-  const host = { blocked: false, etcdBlocked: false, starts: 0, stops: 0, etcd: 'absent', cleared: false };
+  const host = {
+    blocked: false,
+    etcdBlocked: false,
+    starts: 0,
+    stops: 0,
+    etcd: 'absent',
+    cleared: false,
+    clearBlocked: false,
+  };
   const startMember = async (identity: Identity) => {
     host.starts++;
     if (host.blocked) throw inUse();
@@ -48,6 +58,7 @@ function agent(saved?: IdentityState) {
       joinClient: { join: () => Promise.reject(inUse()), probe: async () => undefined },
       openStore: () => ({ store: fixture.store, close: () => {} }),
       clearHost: async () => {
+        if (host.clearBlocked) throw inUse();
         host.cleared = true;
       },
     },
@@ -122,20 +133,34 @@ test('a leave that is refused changes nothing', async () => {
   await clock.until(lifecycle.resume(quit.signal).attempted);
   const before = lifecycle.current;
   // The membership of this test has no endpoints to ask for, so that leaving fails at its first step.
-  await expect(clock.until(lifecycle.leave(false, () => {}))).rejects.toThrow();
+  await expect(clock.until(lifecycle.leave(PLAIN, () => {}))).rejects.toThrow();
   expect(lifecycle.current).toBe(before);
   expect(host.cleared).toBe(false);
+});
+
+test('a leave that cannot clear the host can be typed again', async () => {
+  const { lifecycle, host, file, clock, quit } = agent(IDENTITY);
+  host.blocked = true;
+  await clock.until(lifecycle.resume(quit.signal).attempted);
+  host.clearBlocked = true;
+  await expect(clock.until(lifecycle.leave(FORCED, () => {}))).rejects.toThrow('the port is in use');
+  expect(file.content).toBeDefined();
+  expect(host.etcd).not.toBe('removed');
+  host.clearBlocked = false;
+  await clock.until(lifecycle.leave(FORCED, () => {}));
+  expect(file.content).toBeUndefined();
+  expect(host).toMatchObject({ etcd: 'removed', cleared: true });
 });
 
 test('a member that does not run leaves by force only', async () => {
   const { lifecycle, host, file, clock, quit } = agent(IDENTITY);
   host.blocked = true;
   await clock.until(lifecycle.resume(quit.signal).attempted);
-  await expect(lifecycle.leave(false, () => {})).rejects.toThrow('the port is in use');
-  await clock.until(lifecycle.leave(true, () => {}));
+  await expect(lifecycle.leave(PLAIN, () => {})).rejects.toThrow('the port is in use');
+  await clock.until(lifecycle.leave(FORCED, () => {}));
   expect(file.content).toBeUndefined();
   expect(host).toMatchObject({ etcd: 'removed', cleared: true });
   await clock.advance(MINUTE_MS);
   expect(lifecycle.situation).toEqual({ busy: undefined, problem: undefined });
-  await expect(lifecycle.leave(true, () => {})).rejects.toMatchObject({ code: 'not-joined' });
+  await expect(lifecycle.leave(FORCED, () => {})).rejects.toMatchObject({ code: 'not-joined' });
 });

@@ -68,7 +68,12 @@ describe('cluster', () => {
 
   it('leave passes --force on', async () => {
     const { asked } = await run('leave --force');
-    expect(asked).toEqual([['leaveCluster', { force: true }]]);
+    expect(asked).toEqual([['leaveCluster', { force: true, deleteCluster: false }]]);
+  });
+
+  it('leave deletes the cluster only when told so in these very words', async () => {
+    const { asked } = await run('leave --yes-delete-cluster');
+    expect(asked).toEqual([['leaveCluster', { force: false, deleteCluster: true }]]);
   });
 
   it('status shows state, problems and peers', async () => {

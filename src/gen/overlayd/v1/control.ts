@@ -148,6 +148,8 @@ export interface JoinClusterRequest_LabelsEntry {
 
 export interface LeaveRequest {
   force: boolean;
+  /** The host of the bundled etcd only: the cluster ends with it, its networks and all. */
+  deleteCluster: boolean;
 }
 
 export interface ClusterEvent {
@@ -180,6 +182,8 @@ export interface Node {
   endpoints: number;
   keyFingerprint: string;
   left: boolean;
+  /** It runs the cluster's etcd: the cluster cannot do without it. */
+  holdsStore: boolean;
 }
 
 export interface Node_LabelsEntry {
@@ -1780,13 +1784,16 @@ export const JoinClusterRequest_LabelsEntry: MessageFns<JoinClusterRequest_Label
 };
 
 function createBaseLeaveRequest(): LeaveRequest {
-  return { force: false };
+  return { force: false, deleteCluster: false };
 }
 
 export const LeaveRequest: MessageFns<LeaveRequest> = {
   encode(message: LeaveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.force !== false) {
       writer.uint32(8).bool(message.force);
+    }
+    if (message.deleteCluster !== false) {
+      writer.uint32(16).bool(message.deleteCluster);
     }
     return writer;
   },
@@ -1812,6 +1819,14 @@ export const LeaveRequest: MessageFns<LeaveRequest> = {
             message.force = reader.bool();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.deleteCluster = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1830,6 +1845,7 @@ export const LeaveRequest: MessageFns<LeaveRequest> = {
   fromPartial(object: DeepPartial<LeaveRequest>): LeaveRequest {
     const message = createBaseLeaveRequest();
     message.force = object.force ?? false;
+    message.deleteCluster = object.deleteCluster ?? false;
     return message;
   },
 };
@@ -2035,6 +2051,7 @@ function createBaseNode(): Node {
     endpoints: 0,
     keyFingerprint: "",
     left: false,
+    holdsStore: false,
   };
 }
 
@@ -2084,6 +2101,9 @@ export const Node: MessageFns<Node> = {
     }
     if (message.left !== false) {
       writer.uint32(120).bool(message.left);
+    }
+    if (message.holdsStore !== false) {
+      writer.uint32(128).bool(message.holdsStore);
     }
     return writer;
   },
@@ -2224,6 +2244,14 @@ export const Node: MessageFns<Node> = {
             message.left = reader.bool();
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.holdsStore = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2264,6 +2292,7 @@ export const Node: MessageFns<Node> = {
     message.endpoints = object.endpoints ?? 0;
     message.keyFingerprint = object.keyFingerprint ?? "";
     message.left = object.left ?? false;
+    message.holdsStore = object.holdsStore ?? false;
     return message;
   },
 };

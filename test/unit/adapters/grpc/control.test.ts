@@ -83,9 +83,11 @@ test('a long step reports progress in order and ends with its result', async () 
   });
   const steps: string[] = [];
   const client = createClient();
-  expect(await client.leaveCluster({ force: true }, (step) => steps.push(step))).toEqual(result);
+  expect(await client.leaveCluster({ force: true, deleteCluster: false }, (step) => steps.push(step))).toEqual(result);
   expect(steps).toEqual(['one', 'two']);
-  await expect(client.leaveCluster({ force: false }, () => {})).rejects.toMatchObject({ code: 'network-in-use' });
+  await expect(client.leaveCluster({ force: false, deleteCluster: false }, () => {})).rejects.toMatchObject({
+    code: 'network-in-use',
+  });
 });
 
 /** A handler that ends only when its signal does, and what it saw. */
@@ -131,7 +133,7 @@ test('without an agent the error says how to start it', async () => {
     code: 'agent-not-running',
     message: `the agent does not answer on ${socketPath}: start it with \`systemctl start overlayd\` or \`overlayd agent\``,
   });
-  await expect(createClient().leaveCluster({ force: false }, () => {})).rejects.toMatchObject({
+  await expect(createClient().leaveCluster({ force: false, deleteCluster: false }, () => {})).rejects.toMatchObject({
     code: 'agent-not-running',
   });
 });

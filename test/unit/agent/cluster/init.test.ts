@@ -94,7 +94,7 @@ test('the bundled way starts etcd here, says so, and stops it when init fails', 
   expect(cluster.bundled.running).toBe(true);
   const other = cluster.host('n2', '10.0.0.2');
   await expect(other.init({ etcdEndpoints: [] })).rejects.toThrow(
-    /holds cluster .* no longer has; remove that directory/,
+    /holds cluster .* no longer has; restore identity\.json .* or move both aside/,
   );
   expect(cluster.bundled.running).toBe(false);
 });

@@ -6,6 +6,7 @@ import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
 import type { Liveness } from '../../../../src/core/membership.ts';
 import { decodeNode, decodeQuarantine, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { type EndpointRecord, keys, PREFIX } from '../../../../src/core/records.ts';
+import type { StoreAccess } from '../../../../src/ports.ts';
 import { ClusterFixture, memoryFile } from './cluster-fixture.ts';
 
 const NETWORK = { id: 'f0', name: 'web' };
@@ -37,9 +38,15 @@ async function putEndpoints(owner: Identity, count: number, block = 1) {
   }
 }
 
+/** Silent for long, and its lease has run out. */
+async function putDown(node: Identity) {
+  states.set(node.nodeId, 'down');
+  await cluster.clock.advance(180_000);
+}
+
 const count = async (prefix: string) => (await cluster.store.list(prefix)).entries.length;
-const remove = (ref: string, force = false) =>
-  removeNode({ ...cluster, liveness, selfId: n1.nodeId }, { ref, force }, QUARANTINE);
+const remove = (ref: string, force = false, access: StoreAccess = n1.store) =>
+  removeNode({ ...cluster, liveness, selfId: n1.nodeId, access }, { ref, force }, QUARANTINE);
 
 test('nodes are listed by name with their state and number of endpoints', async () => {
   await putEndpoints(n2, 3);
@@ -51,7 +58,7 @@ test('nodes are listed by name with their state and number of endpoints', async 
   const index = new ClusterIndex({ whole: true, complete: cluster.etcd.revision });
   index.apply((await cluster.store.list(PREFIX)).entries.map((entry) => ({ ...entry, previous: undefined })));
   states.set(n2.nodeId, 'suspect');
-  const deps = { view: () => index, liveness, selfId: n1.nodeId };
+  const deps = { view: () => index, liveness, selfId: n1.nodeId, clock: cluster.clock, access: n1.store };
   const rows = listNodes(deps).map(({ record, state, self, endpoints }) => [record.name, state, self, endpoints]);
   expect(rows).toEqual([
     ['n1', 'ready', true, 0],
@@ -73,8 +80,7 @@ test('a node that is up is removed by force only, and this node never', async ()
 test('removal takes all that the node owned, and puts its addresses into hard quarantine', async () => {
   await putEndpoints(n2, 150);
   await putEndpoints(n1, 2, 2);
-  await cluster.store.txn([], [{ kind: 'put', key: keys.live(n2.nodeId), value: '{}' }]);
-  states.set(n2.nodeId, 'down');
+  await putDown(n2);
   expect(await remove('n2')).toBe(n2.nodeId);
   expect(await count(keys.endpoints(NETWORK.id))).toBe(2);
   const quarantined = (await cluster.store.list(`${PREFIX}quarantine/`)).entries;
@@ -91,7 +97,7 @@ test('a removal that is cut off anywhere is finished by typing it again', async 
   const { txn } = cluster.store;
   for (let step = 0; step < 4; step++) {
     await putEndpoints(n2, 100);
-    states.set(n2.nodeId, 'down');
+    await putDown(n2);
     let left = step;
     cluster.store.txn = (...args) => {
       if (left-- === 0) throw new Error('power off');
@@ -116,9 +122,11 @@ function leaving(identity: Identity, endpoints: readonly string[] = []) {
     etcd: { remove: async () => void calls.push('etcd removed') },
     localEndpoints: () => endpoints,
     quiesce: async () => void calls.push('quiesced'),
+    clearHost: async () => void calls.push('host cleared'),
   };
-  const leave = (force = false) => leaveCluster(deps, { force }, QUARANTINE, () => undefined);
-  return { leave, file, calls };
+  const leave = (force = false, deleteCluster = false) =>
+    leaveCluster(deps, { force, deleteCluster }, QUARANTINE, () => undefined);
+  return { leave, file, calls, deps };
 }
 
 test('a node that leaves stays listed, as down, and its live key goes', async () => {
@@ -128,7 +136,7 @@ test('a node that leaves stays listed, as down, and its live key goes', async ()
   expect(decodeNode((await cluster.store.get(keys.node(n2.nodeId)))!.value)!.left).toBe(true);
   expect(await count(`${PREFIX}live/`)).toBe(0);
   expect(file.content).toBeUndefined();
-  expect(calls).toEqual(['quiesced']);
+  expect(calls).toEqual(['quiesced', 'host cleared']);
   await remove('n2');
 });
 
@@ -150,13 +158,80 @@ test('local endpoints keep a node from leaving, unless forced: then they go', as
   expect(file.content).toBeUndefined();
 });
 
-test("the node with the cluster's etcd leaves last, unless forced", async () => {
+test('a host that has just been admitted is removed by force only, and so is one that etcd hears of', async () => {
+  states.set(n2.nodeId, 'down');
+  await expect(remove('n2')).rejects.toThrow(/n2 is joining, not down/);
+  await putDown(n2);
+  await cluster.store.txn([], [{ kind: 'put', key: keys.live(n2.nodeId), value: '{}' }]);
+  await expect(remove('n2')).rejects.toThrow(/n2 is ready, not down/);
+  await remove('n2', true);
+});
+
+test("the host of the cluster's etcd is never removed, whether its record says so or not", async () => {
+  const key = keys.node(n2.nodeId);
+  const record = decodeNode((await cluster.store.get(key))!.value)!;
+  const own = { endpoints: ['https://10.0.0.2:2379'], caCertificate: '', certificate: '', key: '' };
+  await putDown(n2);
+  for (const force of [false, true]) {
+    await expect(remove('n2', force, own)).rejects.toMatchObject({
+      code: 'store-holder',
+      message: expect.stringMatching(/n2 runs the cluster's only etcd/),
+    });
+  }
+  await cluster.store.txn([], [{ kind: 'put', key, value: encodeRecord({ ...record, holdsStore: true }) }]);
+  await expect(remove('n2', true)).rejects.toMatchObject({ code: 'store-holder' });
+  // An etcd of the user's that happens to be on a member's host is nothing that goes with it.
+  await cluster.store.txn([], [{ kind: 'put', key, value: encodeRecord(record) }]);
+  await remove('n2', false, { ...own, certificate: 'pem' });
+});
+
+test("the host of the cluster's etcd leaves last, and force does not change that", async () => {
+  const founder = { ...n1, store: { ...n1.store, bundled: true } };
+  const { leave, calls, file } = leaving(founder);
+  for (const force of [false, true]) {
+    await expect(leave(force)).rejects.toMatchObject({
+      code: 'store-holder',
+      message: expect.stringMatching(/n2 would be left without; let them leave first.*--yes-delete-cluster/),
+    });
+  }
+  await leaving(n2).leave();
+  const network = {
+    ...{ ...NETWORK, vni: 4096, subnets: [], internal: false, attachable: true, labels: {}, options: {} },
+    ...{ createdAt: 0, state: 'active' },
+  };
+  const key = keys.network(NETWORK.id);
+  await cluster.store.txn([], [{ kind: 'put', key, value: encodeRecord(network) }]);
+  await expect(leave(true)).rejects.toThrow(/web would be gone; remove the networks first/);
+  expect(file.content).toBeDefined();
+  expect(calls).toEqual([]);
+  await cluster.store.txn([], [{ kind: 'delete', key }]);
+  await leave();
+  expect(calls).toEqual(['quiesced', 'host cleared', 'etcd removed']);
+});
+
+test("the host of the cluster's etcd ends the cluster only when told so, also when nobody can say what is lost", async () => {
   const founder = { ...n1, store: { ...n1.store, bundled: true } };
   const { leave, calls } = leaving(founder);
-  await expect(leave()).rejects.toThrow(/runs the cluster's etcd, and n2 still need it/);
-  await leaving(n2).leave();
-  await leave();
-  expect(calls).toEqual(['quiesced', 'etcd removed']);
+  cluster.store.cut('refusing');
+  await expect(leave(true)).rejects.toMatchObject({ code: 'store-holder', message: expect.stringMatching(/mend it/) });
+  expect(calls).toEqual([]);
+  expect(await leave(true, true)).toEqual([]);
+  expect(calls).toEqual(['quiesced', 'host cleared', 'etcd removed']);
+});
+
+test('a leave that fails at any step is finished by typing it again', async () => {
+  for (const broken of ['quiesce', 'clearHost'] as const) {
+    const { leave, file, deps } = leaving(n2);
+    const step = deps[broken];
+    deps[broken] = async () => {
+      throw new Error('power off');
+    };
+    await expect(leave()).rejects.toThrow('power off');
+    expect(file.content).toBeDefined();
+    deps[broken] = step;
+    expect(await leave()).toEqual([]);
+    expect(file.content).toBeUndefined();
+  }
 });
 
 test('without etcd a node leaves by force only, and says what is left to do', async () => {
