@@ -66,15 +66,19 @@ export function asStoreError(error: unknown, endpoint: string): OverlaydError {
 /** Only what says why: without the class name, the gRPC status, and the frame that gRPC puts around a socket error. */
 function reason(text: string): string {
   const last = /Last error: (?:Error: )?(.*?)\.? ?(?:Resolution note:.*)?$/s.exec(text)?.[1] ?? text;
-  const plain = last.replace(/^\w*Error: /, '').replace(/^\d+ [A-Z_]+: /, '');
+  const plain = last.replace(/^\w*Error: /, '').replace(/^(?:\d+|rpc) [A-Z_]+: /, '');
   if (/ECONNREFUSED/.test(plain)) return 'connection refused';
   if (/EHOSTUNREACH|ENETUNREACH/.test(plain)) return 'no route to host';
   if (/ENOTFOUND|EAI_AGAIN|name resolution failed/i.test(plain)) return 'its name does not resolve';
   return plain.replace(/^etcdserver: /, '').trim();
 }
 
+/** What ends a watch comes in Go's words, `rpc error: code = PermissionDenied desc = …`: then as `rpc PERMISSION_DENIED: …`. */
 function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/^rpc error: code = (\w+) desc = /, (_, code: string) => {
+    return `rpc ${code.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase()}: `;
+  });
 }
 
 function portOf(endpoint: string): string {

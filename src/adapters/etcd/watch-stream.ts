@@ -5,6 +5,10 @@
  * every `PROGRESS_INTERVAL_MS` the stream asks for progress; two questions without any answer mean that it is dead.
  * Servers before 3.4.25 and 3.5.8 answer with a revision whose events may still be under way (etcd issue 15220).
  * A progress revision is therefore believed only when a whole interval passed after it without an event.
+ *
+ * Newer servers (3.5.30; etcd change 20229) do not answer for a watch that begins after their revision, which is where
+ * one that has everything would go on: a quiet store would pass for a dead one. So the stream begins at the revision
+ * that the reader has, and drops what happened at that one.
  */
 import type { Etcd3, IResponseHeader, IWatchResponse } from 'etcd3';
 import type { Clock } from '../../ports.ts';
@@ -90,7 +94,7 @@ export async function followStream(
     create_request: {
       key: encodeKey(options.prefix),
       range_end: encodePrefixEnd(options.prefix),
-      start_revision: options.after + 1,
+      start_revision: options.after,
       fragment: true,
     },
   });

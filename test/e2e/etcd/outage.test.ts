@@ -4,6 +4,7 @@ import { openClient } from '../../../src/adapters/etcd/client.ts';
 import type { EtcdStore } from '../../../src/adapters/etcd/store.ts';
 import type { WatchUpdate } from '../../../src/ports.ts';
 import { createFastClock } from '../../contract/store-clock.ts';
+import { until } from '../../lab/until.ts';
 import { EtcdProcess, freePort } from './etcd-process.ts';
 import { openStore } from './open-store.ts';
 import { TcpLink } from './tcp-link.ts';
@@ -83,6 +84,27 @@ test('when an endpoint goes silent, watch and calls move to the other', async ()
   stop.abort();
   store.close();
   link.close();
+});
+
+test('a watch of a store in which nothing happens is not taken for lost', async () => {
+  await direct.txn([], [{ kind: 'put', key: '/outage/quiet/a', value: '' }]);
+  const fast = createFastClock(2);
+  let waits = 0;
+  const clock = {
+    ...fast,
+    sleep: (ms: number, signal?: AbortSignal) => fast.sleep(ms, signal).then(() => void waits++),
+  };
+  const store = openStore([etcd.url], clock);
+  const stop = new AbortController();
+  const updates = store.watch('/outage/quiet/', stop.signal)[Symbol.asyncIterator]();
+  await readUntil(updates, ({ kind }) => kind === 'snapshot');
+  const next = updates.next();
+  await until('four questions on the watch', () => waits >= 4);
+  expect(store.status().reachable).toBe(true);
+  const { revision } = await direct.txn([], [{ kind: 'put', key: '/outage/quiet/b', value: '' }]);
+  expect(await next).toMatchObject({ value: { kind: 'events', revision, events: [{ key: '/outage/quiet/b' }] } });
+  stop.abort();
+  store.close();
 });
 
 test('a failed call leaves a running watch alone', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { asStoreError, wasNeverSent } from '../../../../src/adapters/etcd/store-error.ts';
+import { asStoreError, isCompacted, wasNeverSent } from '../../../../src/adapters/etcd/store-error.ts';
 
 const refused = '14 UNAVAILABLE: No connection established. Last error: Error: connect ECONNREFUSED 10.0.0.1:2379.';
 
@@ -17,6 +17,20 @@ test.each([
     'refuses our credentials (user name is empty)',
   ],
   [
+    'rpc error: code = InvalidArgument desc = etcdserver: user name is empty',
+    'store-failed',
+    "refuses our credentials (user name is empty): give this cluster's user",
+  ],
+  ['rpc error: code = Unavailable desc = etcdserver: no leader', 'store-unavailable', 'cannot serve now (no leader)'],
+  ['rpc error: code = Unavailable desc = transport is closing', 'store-unavailable', 'answer: transport is closing;'],
+  ['rpc error: code = OutOfRange desc = etcdserver: what', 'store-failed', 'refused the request: what'],
+  ['8 RESOURCE_EXHAUSTED: etcdserver: too many requests', 'store-unavailable', 'cannot serve now (too many requests)'],
+  [
+    '8 RESOURCE_EXHAUSTED: grpc: received message larger than max (3000008 vs. 2097152)',
+    'store-failed',
+    'refused the request: grpc: received message larger than max',
+  ],
+  [
     '14 UNAVAILABLE: No connection established. Last error: Error: self-signed certificate in certificate chain. Resolution note: ',
     'store-failed',
     'cannot be trusted over TLS (self-signed certificate in certificate chain)',
@@ -32,6 +46,17 @@ test.each([
   expect(error).toMatchObject({ code, retryable: code === 'store-unavailable' });
   expect(error.message).toContain('etcd at https://10.0.0.1:2379');
   expect(error.message).toContain(message);
+});
+
+test('a lease that is gone and a revision that was compacted away are told from other refusals', () => {
+  const gone = 'Lease 5 NOT_FOUND: etcdserver: requested lease not found is expired or revoked';
+  const error = asStoreError(new Error(gone), 'https://10.0.0.1:2379');
+  expect(error).toMatchObject({ code: 'store-failed', retryable: true });
+  expect(error.message).toContain('no longer knows the lease');
+  expect(isCompacted(new Error('11 OUT_OF_RANGE: etcdserver: mvcc: required revision has been compacted'))).toBe(true);
+  expect(isCompacted(new Error('11 OUT_OF_RANGE: etcdserver: mvcc: required revision is a future revision'))).toBe(
+    false,
+  );
 });
 
 test('only what certainly did not leave this host may be sent again', () => {

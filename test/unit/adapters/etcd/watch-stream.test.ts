@@ -56,9 +56,13 @@ async function follow(options: { listed?: boolean; lifetimeMs?: number } = {}) {
   return { clock, stream, seen, abort, done, tick, ended: () => end?.kind };
 }
 
-test('asks from the revision after the last', async () => {
-  const { stream } = await follow();
-  expect(stream.requests[0]?.create_request).toMatchObject({ start_revision: 11, fragment: true });
+test('asks from the revision that it has, and tells what came after', async () => {
+  const { stream, seen } = await follow();
+  expect(stream.requests[0]?.create_request).toMatchObject({ start_revision: 10, fragment: true });
+  stream.sendEvents(false, ['/p/known', 9], ['/p/known', 10]);
+  expect(seen.flatMap(({ keys }) => keys)).toEqual([]);
+  stream.sendEvents(false, ['/p/known', 10], ['/p/new', 11]);
+  expect(seen.at(-1)).toEqual({ revision: 11, keys: ['/p/new'] });
 });
 
 test('a progress revision counts only after an interval without events', async () => {
