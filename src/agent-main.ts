@@ -5,6 +5,7 @@ import { createExec } from './adapters/kernel/exec.ts';
 import { Spawner } from './adapters/kernel/spawner-client.ts';
 import { createLogger } from './adapters/log.ts';
 import { createNotifier, takeNotifySettings } from './adapters/notify.ts';
+import { Output } from './adapters/output.ts';
 import { takeActivatedSockets } from './adapters/socket-activation.ts';
 import { requireCapabilities } from './adapters/system/capabilities.ts';
 import { systemClock } from './adapters/system/time.ts';
@@ -26,20 +27,27 @@ const SPAWNER = beside('spawner', 'adapters/kernel/spawner.ts');
 /** A stop that takes longer is cut short: nothing that it would still do is needed for traffic or for the next start. */
 const STOP_LIMIT_MS = 8_000;
 
+/** A full disk, or whoever read the log and ended, takes the log away and not the agent. */
+const out = new Output(process.stdout);
+const errors = new Output(process.stderr);
+
 async function main(args: readonly string[]): Promise<void> {
   const flags = parseAgentFlags(args);
   if (flags.help) {
-    process.stdout.write(renderAgentHelp());
+    out.write(renderAgentHelp());
     return;
   }
   const sockets = takeActivatedSockets(process.env, process.pid);
   const config = await loadConfig(flags, process.env);
   await requireCapabilities();
-  const logger = createLogger({
-    level: config.logLevel,
-    format: config.logFormat,
-    journal: process.env.JOURNAL_STREAM !== undefined,
-  });
+  const logger = createLogger(
+    {
+      level: config.logLevel,
+      format: config.logFormat,
+      journal: process.env.JOURNAL_STREAM !== undefined,
+    },
+    out,
+  );
   const clock = systemClock;
   const settings = takeNotifySettings(process.env, process.pid);
   // Started while the agent is small yet.
@@ -63,10 +71,12 @@ async function main(args: readonly string[]): Promise<void> {
   quit.abort();
   setTimeout(() => process.exit(process.exitCode ?? 0), STOP_LIMIT_MS).unref();
   await agent.stop();
+  await out.drain();
   process.exit(process.exitCode ?? 0);
 }
 
-main(process.argv.slice(2)).catch((error: unknown) => {
-  process.stderr.write(`overlayd: ${asOverlaydError(error).message}\n`);
+main(process.argv.slice(2)).catch(async (error: unknown) => {
+  errors.write(`overlayd: ${asOverlaydError(error).message}\n`);
+  await errors.drain();
   process.exit(1);
 });

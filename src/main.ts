@@ -1,11 +1,16 @@
 /** The command `overlayd`: argv to exit code. */
 import { loadRunDir } from './adapters/config-file.ts';
+import { Output } from './adapters/output.ts';
+import { EXIT } from './cli/exit.ts';
 import { runCommand } from './cli/program.ts';
 import type { Surroundings } from './cli/session.ts';
 
+const out = new Output(process.stdout);
+const errors = new Output(process.stderr);
+
 const surroundings: Surroundings = {
-  writeOut: (output) => process.stdout.write(output),
-  writeError: (output) => process.stderr.write(output),
+  writeOut: (text) => out.write(text),
+  writeError: (text) => errors.write(text),
   terminal: {
     // Few commands ask, and to look at standard input is to open it.
     get input() {
@@ -44,7 +49,12 @@ const surroundings: Surroundings = {
   },
 };
 
-// A reader that has seen enough (`overlayd … | head -1`) is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+async function main(): Promise<never> {
+  const code = await runCommand(process.argv.slice(2), surroundings);
+  const failure = await out.drain();
+  if (failure) errors.write(`overlayd: the output could not be written whole: ${failure.message}\n`);
+  await errors.drain();
+  process.exit(failure && code === EXIT.ok ? EXIT.failure : code);
+}
 
-void runCommand(process.argv.slice(2), surroundings).then((code) => process.exit(code));
+void main();

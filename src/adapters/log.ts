@@ -21,7 +21,7 @@ export interface LineSink {
 const SECRETS = ['token', 'secret', 'password', 'privateKey', 'caKey', 'tokenSecret'];
 const PRIORITIES: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
 
-export function createLogger(options: LogOptions, sink: LineSink = process.stdout): Logger {
+export function createLogger(options: LogOptions, sink: LineSink): Logger {
   const journal = options.journal ?? isJournal(process.env.JOURNAL_STREAM);
   const destination: DestinationStream =
     options.format === 'json'
