@@ -340,7 +340,10 @@ export interface DnsListeners {
  * said, or `conflict` (a name that is taken).
  */
 export interface Engine {
+  /** Those that it is just removing are not among them. */
   networks(): Promise<readonly EngineNetwork[]>;
+  /** Ids of networks that it has removed, as far as it remembers: its last events, none from before its start. */
+  removedNetworks(): Promise<ReadonlySet<string>>;
   /** Undefined when there is none. Answers at once, also while a container is being started. */
   members(networkId: string): Promise<EngineNetworkMembers | undefined>;
   /** Returns its id. */

@@ -110,6 +110,16 @@ describe('networks', () => {
     expect(stored('networks')).toEqual([]);
   });
 
+  it('that a person removes one after the other are all removed, though the engine lists none that it is removing', async () => {
+    const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+    for (const name of names) await create(name);
+    await pass(120_000);
+    for (const name of names) await until(two.engine.removeNetworkAs(name));
+    await pass(1_000);
+    expect(stored('networks')).toEqual([]);
+    expect([offered(one), offered(two)]).toEqual([[], []]);
+  });
+
   it('come back when they are removed while another host uses them', async () => {
     await create('web');
     await run(one, 'api', { web: {} });
@@ -156,12 +166,44 @@ describe('networks', () => {
     await until(two.engine.startContainer('c'));
   });
 
+  it('are removed by a call that waited for an agent that was just being started anew', async () => {
+    await create('web');
+    await pass(120_000);
+    const held = two.line.hold('deleteNetwork');
+    const removed = two.engine.removeNetworkAs('web');
+    await until(held.reached);
+    await two.crash();
+    await two.start();
+    await pass(40_000);
+    held.release();
+    await until(removed);
+    await pass(1_000);
+    expect([offered(one), offered(two)]).toEqual([[], []]);
+    expect(stored('networks')).toEqual([]);
+  });
+
   it('come back when they are removed while the agent is not there to refuse it', async () => {
     await create('web');
+    await run(two, 'db', { web: {} });
+    await until(two.engine.stopContainer('db'));
     await two.crash();
     await until(two.engine.removeNetworkAs('web'));
     await two.start();
-    await pass(90_000);
+    await pass(1_000);
+    expect(offered(two)).toEqual(['web']);
+    await until(two.engine.startContainer('db'));
+  });
+
+  it('come back a minute later when the engine does not remember that it removed them', async () => {
+    await create('web');
+    await two.crash();
+    await until(two.engine.removeNetworkAs('web'));
+    two.engine.kill();
+    void two.engine.start();
+    await two.start();
+    await pass(55_000);
+    expect(offered(two)).toEqual([]);
+    await pass(40_000);
     expect(offered(two)).toEqual(['web']);
   });
 

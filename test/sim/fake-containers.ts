@@ -8,6 +8,7 @@ import {
 import { OverlaydError } from '../../src/core/errors.ts';
 import type { KeyedQueue } from '../../src/core/keyed-queue.ts';
 import type { Random } from '../../src/ports.ts';
+import type { EngineDisk } from './engine-disk.ts';
 import type { FakeKernel } from './fake-kernel.ts';
 import type { EndpointObject, Libnetwork, NetworkObject } from './fake-libnetwork.ts';
 
@@ -45,13 +46,6 @@ export interface RunRequest {
   readonly publishesPorts?: boolean;
   readonly dnsServers?: readonly string[];
   readonly options?: Readonly<Record<string, string>>;
-}
-
-/** What a killed engine finds again. By id. */
-export interface EngineDisk {
-  readonly containers: Map<string, FakeContainer>;
-  readonly objects: Map<string, NetworkObject>;
-  readonly endpoints: Map<string, EndpointObject>;
 }
 
 export interface ContainerRunsDeps {

@@ -12,13 +12,13 @@ import type {
 import { OverlaydError } from '../../src/core/errors.ts';
 import { KeyedQueue } from '../../src/core/keyed-queue.ts';
 import type { Clock, Engine, Random } from '../../src/ports.ts';
+import { EngineDisk } from './engine-disk.ts';
 import { EventStream } from './event-stream.ts';
 import {
   type Attachment,
   type AttachmentRequest,
   ContainerRuns,
   describeContainer,
-  type EngineDisk,
   endProcess,
   type FakeContainer,
   membersOf,
@@ -45,6 +45,8 @@ interface Life {
   readonly killed: Promise<never>;
   readonly kill: () => void;
   serving: boolean;
+  /** Ids of networks that were removed. */
+  readonly removed: Set<string>;
 }
 
 const RECONNECT_MS = 60;
@@ -57,7 +59,7 @@ export class FakeEngine implements Engine {
   /** What it is to keep of a network cannot be written any more, once the driver has made it. */
   diskFull = false;
   readonly #deps: FakeEngineDeps;
-  readonly #disk: EngineDisk = { containers: new Map(), objects: new Map(), endpoints: new Map() };
+  readonly #disk = new EngineDisk();
   readonly #streams = new Set<EventStream>();
   #life: Life | undefined;
   #lastPid = 0;
@@ -136,12 +138,19 @@ export class FakeEngine implements Engine {
     const networkLocks = new KeyedQueue();
     const runs = new ContainerRuns({
       ...{ ...this.#deps, disk: this.#disk, libnetwork, networkLocks },
-      network: (name) => this.#network(name),
+      network: (name) => this.#disk.network(name),
       nextPid: () => ++this.#lastPid,
       tell: (event) => this.#tell(event),
     });
     const life: Life = {
-      ...{ libnetwork, runs, networkLocks, containerLocks: new KeyedQueue(), serving: false },
+      ...{
+        libnetwork,
+        runs,
+        networkLocks,
+        containerLocks: new KeyedQueue(),
+        serving: false,
+        removed: new Set<string>(),
+      },
       ...{ killed: killed.promise, kill: () => killed.reject(unavailable()) },
     };
     this.#life = life;
@@ -161,7 +170,7 @@ export class FakeEngine implements Engine {
 
   networks(): Promise<readonly EngineNetwork[]> {
     return this.#api(async () =>
-      [...this.objects.values()].map(({ id, name, driver, labels, ipamOptions }) => {
+      this.#disk.listed().map(({ id, name, driver, labels, ipamOptions }) => {
         return { id, name, driver, labels, ipamOptions };
       }),
     );
@@ -180,6 +189,10 @@ export class FakeEngine implements Engine {
     });
   }
 
+  removedNetworks(): Promise<ReadonlySet<string>> {
+    return this.#api(async ({ removed }) => new Set(removed));
+  }
+
   running(): Promise<readonly string[]> {
     return this.#api(async () => [...this.containers.values()].filter(({ pid }) => pid > 0).map(({ id }) => id));
   }
@@ -194,14 +207,14 @@ export class FakeEngine implements Engine {
 
   inspect(ref: string): Promise<EngineContainer | undefined> {
     return this.#api(async (life) => {
-      const found = this.#find(ref);
+      const found = this.#disk.find(ref);
       return found && (await life.containerLocks.run(found.id, async () => describeContainer(found)));
     });
   }
 
   connect(networkId: string, ref: string, { aliases, ip, mac }: AttachmentRequest): Promise<void> {
     return this.#api((life) => {
-      const container = this.#require(ref);
+      const container = this.#disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
         const network = this.objects.get(networkId);
         if (!network) throw refused(`network ${networkId} not found`);
@@ -218,7 +231,7 @@ export class FakeEngine implements Engine {
 
   disconnect(networkId: string, ref: string): Promise<void> {
     return this.#api((life) => {
-      const container = this.#require(ref);
+      const container = this.#disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
         const network = this.objects.get(networkId);
         const attachment = network && container.attachments.get(network.name);
@@ -249,7 +262,7 @@ export class FakeEngine implements Engine {
   /** `docker network create`. Up to Docker 24 two at the same moment can both succeed. */
   createNetworkAs(spec: NetworkSpec): Promise<string> {
     return this.#api(async (life) => {
-      if ([...this.objects.values()].some(({ name }) => name === spec.name)) {
+      if (this.#disk.listed().some(({ name }) => name === spec.name)) {
         throw new OverlaydError('conflict', `network with name ${spec.name} already exists`);
       }
       const network = await life.libnetwork.createNetwork(spec);
@@ -265,14 +278,14 @@ export class FakeEngine implements Engine {
 
   /** `docker network rm`. */
   removeNetworkAs(name: string): Promise<void> {
-    return this.#api((life) => this.#removeNetwork(life, this.#network(name)));
+    return this.#api((life) => this.#removeNetwork(life, this.#disk.network(name)));
   }
 
   /** `docker run`: the container stays when it cannot be started. */
   async run(name: string, request: RunRequest): Promise<FakeContainer> {
     const { random } = this.#deps;
     const container = await this.#api(async () => {
-      if (this.#find(name)) throw refused(`the container name ${name} is already in use`);
+      if (this.#disk.find(name)) throw refused(`the container name ${name} is already in use`);
       const id = random.hex(32);
       const attachments = Object.entries(request.networks).map(([network, options]) => {
         return [network, { aliases: [], ...options, endpoint: undefined }] as const;
@@ -292,7 +305,7 @@ export class FakeEngine implements Engine {
 
   startContainer(ref: string): Promise<void> {
     return this.#api((life) => {
-      const container = this.#require(ref);
+      const container = this.#disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
         if (container.pid === 0 && this.containers.has(container.id)) await life.runs.start(container);
       });
@@ -301,7 +314,7 @@ export class FakeEngine implements Engine {
 
   stopContainer(ref: string): Promise<void> {
     return this.#api((life) => {
-      const container = this.#require(ref);
+      const container = this.#disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
         endProcess(container, this.#deps.kernel, this.#disk);
         await life.runs.cleanUp(container);
@@ -312,7 +325,7 @@ export class FakeEngine implements Engine {
   /** `docker rm -f`. */
   removeContainer(ref: string): Promise<void> {
     return this.#api((life) => {
-      const container = this.#require(ref);
+      const container = this.#disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
         endProcess(container, this.#deps.kernel, this.#disk);
         await life.runs.cleanUp(container);
@@ -324,9 +337,9 @@ export class FakeEngine implements Engine {
 
   renameContainer(ref: string, name: string): Promise<void> {
     return this.#api((life) => {
-      const container = this.#require(ref);
+      const container = this.#disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
-        if (this.#find(name)) throw refused(`the container name ${name} is already in use`);
+        if (this.#disk.find(name)) throw refused(`the container name ${name} is already in use`);
         container.name = name;
         this.#tell({ kind: 'container', action: 'rename', id: container.id });
       });
@@ -335,53 +348,31 @@ export class FakeEngine implements Engine {
 
   /** `docker network connect` and `disconnect`. */
   async connectAs(network: string, ref: string, request: AttachmentRequest = {}): Promise<void> {
-    await this.connect(this.#network(network).id, ref, request);
+    await this.connect(this.#disk.network(network).id, ref, request);
   }
 
   async disconnectAs(network: string, ref: string): Promise<void> {
-    await this.disconnect(this.#network(network).id, ref);
+    await this.disconnect(this.#disk.network(network).id, ref);
   }
 
   /** The container's process ends by itself; the engine, if it runs, sees to the rest. */
   crashContainer(ref: string): void {
-    const container = this.#require(ref);
+    const container = this.#disk.require(ref);
     endProcess(container, this.#deps.kernel, this.#disk);
     const life = this.#life;
     if (life?.serving) void life.containerLocks.run(container.id, () => life.runs.cleanUp(container));
   }
 
-  #removeNetwork({ libnetwork, networkLocks }: Life, network: NetworkObject): Promise<void> {
+  #removeNetwork({ libnetwork, networkLocks, removed }: Life, network: NetworkObject): Promise<void> {
     return networkLocks.run(network.id, async () => {
       if (!this.objects.has(network.id)) throw refused(`network ${network.name} not found`);
       if (network.endpoints.size > 0) throw refused(`network ${network.name} has active endpoints`);
       network.removing = true;
       await libnetwork.deleteNetwork(network);
       this.#disk.objects.delete(network.id);
+      removed.add(network.id);
       this.#tell({ kind: 'network', action: 'destroy', id: network.id });
     });
-  }
-
-  // ------------------------------------------------------------ what it knows
-
-  #find(ref: string): FakeContainer | undefined {
-    const all = [...this.containers.values()];
-    const begun = all.filter(({ id }) => id.startsWith(ref));
-    return all.find(({ id, name }) => id === ref || name === ref) ?? (begun.length === 1 ? begun[0] : undefined);
-  }
-
-  #require(ref: string): FakeContainer {
-    const found = this.#find(ref);
-    if (found) return found;
-    throw refused(`no such container: ${ref}`);
-  }
-
-  #network(name: string): NetworkObject {
-    const known = this.objects.get(name);
-    if (known) return known;
-    const [found, ...more] = [...this.objects.values()].filter((each) => each.name === name);
-    if (more.length > 0) throw refused(`network ${name} is ambiguous (${more.length + 1} matches found on name)`);
-    if (found) return found;
-    throw refused(`network ${name} not found`);
   }
 
   #tell(event: EngineEvent): void {

@@ -26,6 +26,8 @@ export interface EngineReply {
 export interface EngineConnection {
   /** Any status. Throws `engine-unavailable`, retryable. */
   call(request: EngineRequest): Promise<EngineReply>;
+  /** A reply of one JSON value per line, which ends. Throws `engine-unavailable`, `engine-refused`. */
+  lines(path: string, limitMs: number): Promise<readonly unknown[]>;
   /** A reply that does not end: resolves with its beginning. Throws `engine-unavailable`, `engine-refused`. */
   open(path: string, limitMs: number, signal: AbortSignal): Promise<IncomingMessage>;
   /** Asks, and uses the answer from now on. Throws `engine-unavailable`. */
@@ -61,11 +63,16 @@ export function createEngineConnection(socketPath: string, ended?: AbortSignal):
   }
 
   async function exchange(request: EngineRequest, signal?: AbortSignal): Promise<EngineReply> {
+    const { status, text } = await exchangeText(request, signal);
+    return { status, body: parse(text) };
+  }
+
+  async function exchangeText(request: EngineRequest, signal?: AbortSignal): Promise<{ status: number; text: string }> {
     const limit = AbortSignal.timeout(request.limitMs);
     try {
       const signals = [limit, signal, ended].filter((each) => each !== undefined);
       const response = await begin(request, AbortSignal.any(signals));
-      return { status: response.statusCode ?? 0, body: parse(await readAll(response)) };
+      return { status: response.statusCode ?? 0, text: await readAll(response) };
     } catch (error) {
       throw unavailable(error, request, limit);
     }
@@ -109,6 +116,11 @@ export function createEngineConnection(socketPath: string, ended?: AbortSignal):
       // Another engine than the one that was asked for its version.
       version = undefined;
       return send();
+    },
+    async lines(path, limitMs) {
+      const { status, text } = await exchangeText({ method: 'GET', path: `${await prefix()}${path}`, limitMs });
+      if (status !== 200) throw refusal({ status, body: parse(text) });
+      return text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [parse(line)]));
     },
     async open(path, limitMs, signal) {
       const request = { method: 'GET', path: `${await prefix(signal)}${path}`, limitMs } as const;

@@ -152,6 +152,9 @@ export const EVENT_FILTERS = {
   ),
 };
 
+/** Ends of networks alone. */
+export const REMOVAL_FILTERS = { type: ['network'], event: ['destroy'] };
+
 const message = z.object({
   Type: z.string(),
   Action: z.string(),
@@ -176,4 +179,10 @@ export function parseEvent(json: unknown): EngineEvent | undefined {
       : { kind: 'container', action: link, id: container, networkId: Actor.ID };
   const action = NETWORK_ACTIONS.find((name) => name === Action);
   return action && { kind: 'network', action, id: Actor.ID };
+}
+
+/** The id of a network of whose end the event tells. */
+export function parseRemoval(json: unknown): string | undefined {
+  const event = parseEvent(json);
+  return event?.kind === 'network' && event.action === 'destroy' ? event.id : undefined;
 }

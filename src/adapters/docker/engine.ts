@@ -11,6 +11,8 @@ import {
   createNetworkBody,
   membersResponse,
   networksResponse,
+  parseRemoval,
+  REMOVAL_FILTERS,
 } from './engine-messages.ts';
 
 export interface EngineOptions {
@@ -37,6 +39,13 @@ export function createEngine(
   return {
     async networks() {
       return read(networksResponse, await get('/networks'));
+    },
+    async removedNetworks() {
+      // A time that has passed: what is remembered comes at once, and the reply ends.
+      const until = (clock.now() / 1_000).toFixed(3);
+      const past = { since: '0', until, filters: JSON.stringify(REMOVAL_FILTERS) };
+      const lines = await connection.lines(`/events?${new URLSearchParams(past)}`, limitMs);
+      return new Set(lines.flatMap((line) => parseRemoval(line) ?? []));
     },
     async members(networkId) {
       const reply = await get(`/networks/${encodeURIComponent(networkId)}`);

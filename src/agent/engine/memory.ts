@@ -15,8 +15,7 @@ export function parseEngineMemory(value: unknown): EngineMemory {
   if (version !== 1) throw new Error(`its version is ${String(version)}, this overlayd knows version 1`);
   if (typeof networks !== 'object' || networks === null) throw new Error('networks is not an object');
   for (const [id, binding] of Object.entries(networks as Record<string, Partial<Binding>>)) {
-    const known = ORIGINS.includes(binding?.origin);
-    if (typeof binding?.networkId !== 'string' || !known || typeof binding.boundAt !== 'number') {
+    if (typeof binding?.networkId !== 'string' || !ORIGINS.includes(binding.origin)) {
       throw new Error(`networks.${id} is not a binding`);
     }
   }

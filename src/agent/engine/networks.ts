@@ -5,7 +5,7 @@
  *
  * The engine asks our drivers while it makes or removes a network: no lock is held across a call to it.
  */
-import { DRIVER } from '../../core/docker/engine.ts';
+import { DRIVER, type EngineNetwork } from '../../core/docker/engine.ts';
 import { type Binding, offerOf, planOffers } from '../../core/docker/network-offers.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
@@ -36,12 +36,19 @@ export interface EngineNetworksDeps {
 }
 
 const RETRY_MS = 1_000;
+/**
+ * An engine lists a network only some time after its driver was told of it, and no longer when it has begun to remove
+ * it: the driver hears of that last. Longer than the calls of either take; for what no event told of.
+ */
+const UNLISTED_MS = 60_000;
 /** How long a command that made a network waits for the engine to have it. */
 const OFFER_WAIT_MS = 5_000;
 
 export class EngineNetworks {
   readonly #deps: EngineNetworksDeps;
   readonly #bindings = new Map<string, Binding>();
+  /** Since when the engine does not list them, by its ids. */
+  readonly #unlisted = new Map<string, number>();
   readonly #beingCreated = new Set<string>();
   readonly #removing = new Set<string>();
   /** The cluster's id of the network that the engine is asked to make at this moment. */
@@ -104,7 +111,7 @@ export class EngineNetworks {
   }
 
   async bind(engineNetworkId: string, networkId: string, origin: Binding['origin']): Promise<void> {
-    this.#bindings.set(engineNetworkId, { networkId, origin, boundAt: this.#deps.clock.now() });
+    this.#bindings.set(engineNetworkId, { networkId, origin });
     await this.#save();
   }
 
@@ -114,10 +121,14 @@ export class EngineNetworks {
 
   /** The engine has let go of a network, whatever we answered. It is offered again when the cluster still has it. */
   async dropped(engineNetworkId: string): Promise<void> {
-    const binding = this.#bindings.get(engineNetworkId);
-    if (binding?.origin === 'offered') this.#former.set(binding.networkId, engineNetworkId);
+    this.#noteFormer(engineNetworkId);
     await this.unbind(engineNetworkId);
     this.sync();
+  }
+
+  #noteFormer(engineNetworkId: string): void {
+    const binding = this.#bindings.get(engineNetworkId);
+    if (binding?.origin === 'offered') this.#former.set(binding.networkId, engineNetworkId);
   }
 
   /** While the task runs, the network of that name is not offered: the engine is making it itself. */
@@ -189,8 +200,9 @@ export class EngineNetworks {
   }
 
   async #compare(): Promise<void> {
-    const { engine, networks, view, used, clock, logger } = this.#deps;
+    const { engine, networks, view, used, logger } = this.#deps;
     const engineNetworks = await engine.networks();
+    const gone = await this.#goneSince(engineNetworks);
     const offers = planOffers({
       networks: networks.list(),
       complete: view().complete,
@@ -198,12 +210,15 @@ export class EngineNetworks {
       bindings: this.#bindings,
       used: used(),
       beingCreated: this.#beingCreated,
-      now: clock.now(),
+      gone,
     });
     for (const [id, binding] of offers.rebind) this.#bindings.set(id, binding);
-    for (const id of offers.forget) this.#bindings.delete(id);
+    for (const id of gone) {
+      this.#noteFormer(id);
+      this.#bindings.delete(id);
+    }
     // Also the first time: the file says that there is an engine.
-    if (!this.#saved || offers.rebind.size + offers.forget.length > 0) await this.#save();
+    if (!this.#saved || offers.rebind.size + gone.size > 0) await this.#save();
     const refused: string[] = offers.taken.map(
       ({ network, by }) =>
         `Docker has another network named ${network.name} (driver ${by.driver}): containers cannot join overlayd's by that name; remove or rename that one`,
@@ -227,6 +242,26 @@ export class EngineNetworks {
     const waiting = new Set(offers.taken.map(({ network }) => network.id));
     this.#settle(({ networkId }) => waiting.has(networkId) || this.engineIdOf(networkId) !== undefined);
     for (const [networkId, former] of this.#former) await this.#followUp(networkId, former);
+  }
+
+  /**
+   * Which of our networks the engine has removed without our hearing of it: those of which its own memory of events
+   * says so, and those that it has not listed for long.
+   */
+  async #goneSince(engineNetworks: readonly EngineNetwork[]): Promise<ReadonlySet<string>> {
+    const { engine, clock } = this.#deps;
+    const listed = new Set(engineNetworks.map(({ id }) => id));
+    const now = clock.now();
+    for (const id of this.#unlisted.keys()) {
+      if (listed.has(id) || !this.#bindings.has(id)) this.#unlisted.delete(id);
+    }
+    for (const id of this.#bindings.keys()) {
+      if (!listed.has(id) && !this.#unlisted.has(id)) this.#unlisted.set(id, now);
+    }
+    if (this.#unlisted.size === 0) return new Set();
+    const removed = await engine.removedNetworks();
+    const gone = [...this.#unlisted].filter(([id, since]) => removed.has(id) || now - since > UNLISTED_MS);
+    return new Set(gone.map(([id]) => id));
   }
 
   /**

@@ -15,7 +15,6 @@ export interface Binding {
    * person for a network that was there.
    */
   readonly origin: 'offered' | 'created' | 'bound';
-  readonly boundAt: number;
 }
 
 export interface OffersInput {
@@ -31,7 +30,8 @@ export interface OffersInput {
   readonly used: ReadonlySet<string>;
   /** Names of networks that a person is creating through the engine at this moment. */
   readonly beingCreated: ReadonlySet<string>;
-  readonly now: number;
+  /** The engine's ids of networks that it has removed for good. One that is only not listed may be on its way. */
+  readonly gone: ReadonlySet<string>;
 }
 
 export interface Offers {
@@ -39,24 +39,19 @@ export interface Offers {
   readonly remove: readonly EngineNetwork[];
   /** Bindings that were lost and found again in what the engine keeps. */
   readonly rebind: ReadonlyMap<string, Binding>;
-  /** Engine ids of bindings whose network the engine no longer has. */
-  readonly forget: readonly string[];
   /** Networks whose name the engine has given to another one. */
   readonly taken: readonly { readonly network: NetworkRecord; readonly by: EngineNetwork }[];
 }
 
-/** An engine lists a network only some time after its driver was told of it. */
-const UNLISTED_MS = 60_000;
-
 export function planOffers(input: OffersInput): Offers {
-  const { networks, complete, engineNetworks, bindings, used, beingCreated, now } = input;
+  const { networks, complete, engineNetworks, bindings, used, beingCreated, gone } = input;
   const byId = new Map(networks.map((network) => [network.id, network]));
   const rebind = new Map<string, Binding>();
   const remove: EngineNetwork[] = [];
   const served = new Map<string, { readonly found: EngineNetwork; readonly origin: Binding['origin'] }[]>();
   for (const found of engineNetworks) {
     if (found.driver !== DRIVER) continue;
-    const binding = bindings.get(found.id) ?? recover(found, networks, now);
+    const binding = bindings.get(found.id) ?? recover(found, networks);
     const network = binding && byId.get(binding.networkId);
     if (!network) {
       if (complete) remove.push(found);
@@ -68,18 +63,16 @@ export function planOffers(input: OffersInput): Offers {
   }
   for (const holders of served.values()) remove.push(...superfluous(holders, used));
   const listed = new Set(engineNetworks.map(({ id }) => id));
-  const unlisted = [...bindings].filter(([id]) => !listed.has(id));
-  const forget = unlisted.filter(([, { boundAt }]) => now - boundAt > UNLISTED_MS).map(([id]) => id);
-  // About to be listed, by whatever name.
-  const coming = new Set(unlisted.filter(([id]) => !forget.includes(id)).map(([, { networkId }]) => networkId));
-  const missing = networks.filter(({ id, name }) => !served.has(id) && !coming.has(id) && !beingCreated.has(name));
+  // About to be listed, by whatever name, or just being removed: the driver has not been told yet.
+  const unlisted = [...bindings].filter(([id]) => !listed.has(id) && !gone.has(id));
+  const moving = new Set(unlisted.map(([, { networkId }]) => networkId));
+  const missing = networks.filter(({ id, name }) => !served.has(id) && !moving.has(id) && !beingCreated.has(name));
   const going = new Set(remove.map(({ id }) => id));
   const holders = new Map(engineNetworks.filter(({ id }) => !going.has(id)).map((each) => [each.name, each]));
   return {
     create: missing.filter(({ name }) => !holders.has(name)),
     remove,
     rebind,
-    forget,
     taken: missing.flatMap((network) => {
       const by = holders.get(network.name);
       return by ? [{ network, by }] : [];
@@ -101,12 +94,12 @@ function superfluous(
 }
 
 /** What the agent offers says by id which network it is; what a person made says so by name. */
-function recover(found: EngineNetwork, networks: readonly NetworkRecord[], now: number): Binding | undefined {
+function recover(found: EngineNetwork, networks: readonly NetworkRecord[]): Binding | undefined {
   const id = found.ipamOptions[ID_OPTION];
-  if (id !== undefined) return { networkId: id, origin: 'offered', boundAt: now };
+  if (id !== undefined) return { networkId: id, origin: 'offered' };
   const name = found.ipamOptions[NETWORK_OPTION];
   const network = networks.find((each) => each.name === name);
-  return network && { networkId: network.id, origin: 'bound', boundAt: now };
+  return network && { networkId: network.id, origin: 'bound' };
 }
 
 /** How a network is offered. The subnet is always named: an engine rejects an unnamed one that this host routes to. */

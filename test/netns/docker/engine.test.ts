@@ -33,6 +33,8 @@ const calls: { readonly name: string; readonly call: object }[] = [];
 const events: EngineEvent[] = [];
 let host: Host;
 let engine: Engine;
+/** What the driver does when it is told that a network is removed. */
+let whenDeleted = async () => {};
 
 const named = (wanted: string) => calls.filter(({ name }) => name === wanted).map(({ call }) => call);
 
@@ -48,7 +50,7 @@ async function startPlugin(): Promise<void> {
   let last = 127;
   const handlers = {
     createNetwork: note('createNetwork', nothing),
-    deleteNetwork: note('deleteNetwork', nothing),
+    deleteNetwork: note('deleteNetwork', () => whenDeleted()),
     createEndpoint: note('createEndpoint', () => ({ mac: '02:42:0a:09:00:80' })),
     join: note('join', async () => {
       await host.must(['ip', 'link', 'add', 'ovc000000000001', 'type', 'veth', 'peer', 'name', 'far0']);
@@ -171,7 +173,16 @@ describe('a real engine', () => {
     await host.engine.mustDocker('rm', '-f', 'api');
     await seen({ kind: 'container', action: 'die', id });
     await seen({ kind: 'container', action: 'destroy', id });
+    const meanwhile: unknown[] = [];
+    whenDeleted = async () => {
+      meanwhile.push((await engine.networks()).map(({ name }) => name).includes('web'));
+      meanwhile.push((await engine.removedNetworks()).size);
+    };
     expect(await engine.removeNetwork('web')).toBe(true);
+    // It is listed no longer before its driver is told, and gone only after that.
+    expect(meanwhile).toEqual([false, 0]);
+    // What is of this very millisecond is not remembered yet.
+    await until('its memory', async () => (await engine.removedNetworks()).has(network?.id ?? ''));
     expect(await engine.removeNetwork('web')).toBe(false);
     await seen({ kind: 'network', action: 'destroy', id: network?.id });
     expect(named('deleteNetwork')).toEqual([{ networkId: network?.id }]);
@@ -185,6 +196,7 @@ describe('a real engine', () => {
     expect(existsSync(host.path('/run/docker/plugins/overlayd.sock'))).toBe(true);
     await host.engine.start();
     await until('the return', () => events.slice(before).some(({ kind }) => kind === 'connected'));
+    expect(await engine.removedNetworks()).toEqual(new Set());
     expect(await engine.running()).toEqual([]);
   });
 });

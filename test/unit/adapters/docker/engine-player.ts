@@ -11,8 +11,16 @@ export interface Call {
   readonly body: any;
 }
 
-/** Status and JSON; undefined: no answer at all. */
-export type Play = (call: Call) => { readonly status: number; readonly body?: unknown } | undefined;
+interface Answer {
+  readonly status: number;
+  /** JSON. */
+  readonly body?: unknown;
+  /** Instead of a body: JSON, one value a line. */
+  readonly lines?: readonly unknown[];
+}
+
+/** undefined: no answer at all. */
+export type Play = (call: Call) => Answer | undefined;
 
 export interface EnginePlayer {
   readonly calls: readonly Call[];
@@ -36,14 +44,14 @@ export async function playEngine(socketPath: string, play: Play = () => ({ statu
     calls.push(call);
     const answer = play(call);
     if (answer === undefined) return;
-    if (answer.status === 404 && path === '/version') return send(response, 200, VERSION);
+    if (answer.status === 404 && path === '/version') return send(response, { status: 200, body: VERSION });
     if (answer.status === 404 && path.startsWith('/events')) {
       response.writeHead(200, { 'Content-Type': 'application/json' });
       response.flushHeaders();
       streams.push(response);
       return;
     }
-    send(response, answer.status, answer.body);
+    send(response, answer);
   };
   const server: Server = createServer((request, response) => void serve(request, response));
   mkdirSync(dirname(socketPath), { recursive: true });
@@ -60,7 +68,8 @@ export async function playEngine(socketPath: string, play: Play = () => ({ statu
   };
 }
 
-function send(response: ServerResponse, status: number, body: unknown): void {
+function send(response: ServerResponse, { status, body, lines }: Answer): void {
   response.writeHead(status, { 'Content-Type': 'application/json' });
-  response.end(body === undefined ? undefined : JSON.stringify(body));
+  const values = lines ?? (body === undefined ? [] : [body]);
+  response.end(values.map((value) => `${JSON.stringify(value)}\n`).join(''));
 }

@@ -64,6 +64,23 @@ describe('networks', () => {
     ]);
   });
 
+  it('that it has removed are those of the events that it remembers', async () => {
+    const removal = (id: string) => ({
+      Type: 'network',
+      Action: 'destroy',
+      Actor: { ID: id, Attributes: { name: id } },
+    });
+    const { calls } = await play(({ path }) =>
+      path.startsWith('/events') ? { status: 200, lines: [removal('a'), removal('b')] } : { status: 404 },
+    );
+    expect(await open().removedNetworks()).toEqual(new Set(['a', 'b']));
+    const asked = new URLSearchParams(calls.at(-1)!.path.split('?')[1]);
+    expect(asked.get('since')).toBe('0');
+    // A moment that is over: an engine ends the reply there.
+    expect(Number(asked.get('until'))).toBeLessThanOrEqual(Date.now() / 1_000);
+    expect(JSON.parse(asked.get('filters')!)).toEqual({ type: ['network'], event: ['destroy'] });
+  });
+
   it('are made', async () => {
     const { calls } = await play(({ path }) =>
       path === '/networks/create' ? { status: 201, body: { Id: 'b', Warning: '' } } : { status: 404 },

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseEngineMemory } from '../../../../src/agent/engine/memory.ts';
 
-const binding = { networkId: 'n1', origin: 'offered', boundAt: 1 };
+const binding = { networkId: 'n1', origin: 'offered' };
 
 test.each(['offered', 'created', 'bound'])('a binding that was %s is remembered', (origin) => {
   const memory = { version: 1, networks: { e1: { ...binding, origin } } };
@@ -17,7 +17,6 @@ test.each([
   [{ version: 1, networks: { e1: null } }, 'networks.e1 is not a binding'],
   [{ version: 1, networks: { e1: { ...binding, origin: 'found' } } }, 'networks.e1 is not a binding'],
   [{ version: 1, networks: { e1: { ...binding, networkId: 7 } } }, 'networks.e1 is not a binding'],
-  [{ version: 1, networks: { e1: { ...binding, boundAt: 'now' } } }, 'networks.e1 is not a binding'],
 ])('%j is refused: %s', (value, message) => {
   expect(() => parseEngineMemory(value)).toThrow(message);
 });

@@ -3,8 +3,6 @@ import type { EngineNetwork } from '../../../../src/core/docker/engine.ts';
 import { type Binding, type OffersInput, offerOf, planOffers } from '../../../../src/core/docker/network-offers.ts';
 import type { NetworkRecord } from '../../../../src/core/records.ts';
 
-const NOW = 1_000_000;
-
 const network = (name: string, overrides: Partial<NetworkRecord> = {}): NetworkRecord => ({
   ...{ id: `id-${name}`, name, vni: 4096, internal: false, attachable: true, labels: {}, options: {} },
   ...{ subnets: [{ cidr: '10.0.0.0/24', gateway: '10.0.0.1', auxAddresses: {} }], createdAt: 0, state: 'active' },
@@ -16,18 +14,18 @@ const ours = (id: string, name: string, ipamOptions: Readonly<Record<string, str
 });
 
 const bound = (name: string, overrides: Partial<Binding> = {}): Binding => ({
-  ...{ networkId: `id-${name}`, origin: 'offered', boundAt: 0 },
+  ...{ networkId: `id-${name}`, origin: 'offered' },
   ...overrides,
 });
 
 const plan = (input: Partial<OffersInput>) =>
   planOffers({
     ...{ networks: [], complete: true, engineNetworks: [], bindings: new Map(), used: new Set() },
-    ...{ beingCreated: new Set(), now: NOW },
+    ...{ beingCreated: new Set(), gone: new Set() },
     ...input,
   });
 
-const nothing = { create: [], remove: [], rebind: new Map(), forget: [], taken: [] };
+const nothing = { create: [], remove: [], rebind: new Map(), taken: [] };
 const [web, db] = [network('web'), network('db')];
 
 describe('what an engine is offered', () => {
@@ -81,21 +79,21 @@ describe('what an engine is offered', () => {
 });
 
 describe('a binding', () => {
-  it('of a network that is not listed yet holds for a minute', () => {
-    const bindings = new Map([['e1', bound('web', { boundAt: NOW - 60_000 })]]);
+  it('of a network that is not listed, yet or any more, keeps it from being offered', () => {
+    const bindings = new Map([['e1', bound('web')]]);
     expect(plan({ networks: [web], bindings })).toEqual(nothing);
   });
 
-  it('is forgotten after that, and the network offered again', () => {
-    const bindings = new Map([['e1', bound('web', { boundAt: NOW - 60_001 })]]);
-    expect(plan({ networks: [web], bindings })).toEqual({ ...nothing, create: [web], forget: ['e1'] });
+  it('of a network that is gone for good does not', () => {
+    const bindings = new Map([['e1', bound('web')]]);
+    expect(plan({ networks: [web], bindings, gone: new Set(['e1']) })).toEqual({ ...nothing, create: [web] });
   });
 
   it('is found again by the id that the agent gave, whatever the network is called', () => {
     const found = ours('e1', 'web', { net: 'web', id: 'id-web' });
     expect(plan({ networks: [web], engineNetworks: [found] })).toEqual({
       ...nothing,
-      rebind: new Map([['e1', bound('web', { boundAt: NOW })]]),
+      rebind: new Map([['e1', bound('web')]]),
     });
   });
 
@@ -103,7 +101,7 @@ describe('a binding', () => {
     const found = ours('e1', 'web', { net: 'web' });
     expect(plan({ networks: [web], engineNetworks: [found] })).toEqual({
       ...nothing,
-      rebind: new Map([['e1', bound('web', { origin: 'bound', boundAt: NOW })]]),
+      rebind: new Map([['e1', bound('web', { origin: 'bound' })]]),
     });
   });
 
