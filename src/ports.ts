@@ -250,7 +250,9 @@ export interface NodeState {
   /** Of the agent's last run: the next one's is later, whatever the clock says, and refutes what is said of this one. */
   readonly startedAt: number;
   readonly endpoints: readonly LocalEndpoint[];
-  /** The networks that the endpoints are on. */
+  /** What an engine's containers had before the host was restarted, see `local-endpoints.ts`. */
+  readonly former?: readonly LocalEndpoint[];
+  /** The networks that all of them are on. */
   readonly networks: readonly NetworkRecord[];
 }
 
@@ -361,6 +363,8 @@ export interface Engine {
     options: { readonly aliases: readonly string[]; readonly ip: string | undefined; readonly mac: string | undefined },
   ): Promise<void>;
   disconnect(networkId: string, containerId: string, force: boolean): Promise<void>;
+  /** Resolves when the container runs, as it does already when it was running. */
+  startContainer(containerId: string): Promise<void>;
   events(signal: AbortSignal): AsyncIterable<EngineEvent>;
 }
 

@@ -4,7 +4,7 @@
  */
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { EngineAttachment } from '../core/container.ts';
+import type { EngineAttachment, LocalEndpoint } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
 import { decodeEndpoint, decodeNetwork } from '../core/record-codec.ts';
 import type { JsonFile, NodeState, StateFile } from '../ports.ts';
@@ -136,28 +136,34 @@ function parseNodeState(value: unknown): NodeState {
     version: 1,
     bootId: state.bootId,
     startedAt: typeof state.startedAt === 'number' ? state.startedAt : 0,
-    endpoints: listOf(state.endpoints, 'endpoints').map((item, i) => {
-      const { record, container, ifname, engine } = objectOf(item, `endpoints[${i}]`);
-      const { text, path, identity } = objectOf(container, `endpoints[${i}].container`);
-      const decoded = decodeEndpoint(JSON.stringify(record) ?? '');
-      if (decoded === undefined) throw new Error(`endpoints[${i}].record is not an endpoint`);
-      return {
-        record: decoded,
-        container: {
-          text: textOf(text, `endpoints[${i}].container.text`),
-          path: textOf(path, `endpoints[${i}].container.path`),
-          identity: textOf(identity, `endpoints[${i}].container.identity`),
-        },
-        ifname: textOf(ifname, `endpoints[${i}].ifname`),
-        ...(engine === undefined ? {} : { engine: parseEngine(engine, `endpoints[${i}].engine`) }),
-      };
-    }),
+    endpoints: parseEndpoints(state.endpoints, 'endpoints'),
+    ...(state.former === undefined ? {} : { former: parseEndpoints(state.former, 'former') }),
     networks: listOf(state.networks, 'networks').map((item, i) => {
       const decoded = decodeNetwork(JSON.stringify(item) ?? '');
       if (decoded === undefined) throw new Error(`networks[${i}] is not a network`);
       return decoded;
     }),
   };
+}
+
+function parseEndpoints(value: unknown, list: string): LocalEndpoint[] {
+  return listOf(value, list).map((item, i) => {
+    const what = `${list}[${i}]`;
+    const { record, container, ifname, engine } = objectOf(item, what);
+    const { text, path, identity } = objectOf(container, `${what}.container`);
+    const decoded = decodeEndpoint(JSON.stringify(record) ?? '');
+    if (decoded === undefined) throw new Error(`${what}.record is not an endpoint`);
+    return {
+      record: decoded,
+      container: {
+        text: textOf(text, `${what}.container.text`),
+        path: textOf(path, `${what}.container.path`),
+        identity: textOf(identity, `${what}.container.identity`),
+      },
+      ifname: textOf(ifname, `${what}.ifname`),
+      ...(engine === undefined ? {} : { engine: parseEngine(engine, `${what}.engine`) }),
+    };
+  });
 }
 
 function parseEngine(value: unknown, what: string): EngineAttachment {

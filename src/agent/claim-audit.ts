@@ -31,11 +31,21 @@ export async function releaseLeftovers(deps: ClaimAuditDeps, options: ClaimAudit
   for (const network of state.view.networks()) {
     for (const record of state.view.endpoints(network.id).values()) {
       if (record.nodeId !== options.selfId || record.createdAt >= options.startedAt) continue;
-      if (local.has(record.id) || releases.isPending(record.id)) continue;
+      const awaited = local.former().some((endpoint) => endpoint.record.id === record.id);
+      if (local.has(record.id) || awaited || releases.isPending(record.id)) continue;
       logger.warn({ endpoint: record.name, address: record.address }, 'claim without an endpoint released');
       await releases.release(record, true);
     }
   }
+}
+
+/** Claims from before the host was restarted that no container took: etcd answers, so containers get addresses as ever. */
+export async function releaseFormer(deps: ClaimAuditDeps, former: readonly LocalEndpoint[]): Promise<void> {
+  if (former.length === 0) return;
+  const { local, logger, releases } = deps;
+  logger.info({ endpoints: former.length }, 'what containers had before the host was restarted is released');
+  await local.forgetFormer(former).catch(() => undefined);
+  await Promise.all(former.map(({ record }) => releases.release(record, true)));
 }
 
 /** Endpoints whose claim is gone: claimed again where that is still possible, else taken apart. */

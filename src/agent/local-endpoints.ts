@@ -1,45 +1,70 @@
 /**
  * The endpoints of this host, in memory and in the state file. A claim is neither confirmed nor released before the file
- * is written; the kernel is wired beside that.
+ * is written, or has failed to be; the kernel is wired beside that.
+ *
+ * A restart of the host ends its containers. What the engine's had is kept apart as `former`: the engine starts them again,
+ * maybe before etcd answers, and a claim is a durable key.
  */
 import { isHandedOver, type LocalEndpoint } from '../core/container.ts';
 import type { NetworkRecord } from '../core/records.ts';
-import type { StateFile } from '../ports.ts';
+import type { Clock, Logger, StateFile } from '../ports.ts';
 
 export interface LocalEndpointsDeps {
   readonly stateFile: StateFile;
   readonly network: (networkId: string) => NetworkRecord | undefined;
 }
 
+const RETRY_MS = 5_000;
+
 export class LocalEndpoints {
   readonly #deps: LocalEndpointsDeps;
   readonly #byId = new Map<string, LocalEndpoint>();
   /** Networks as last known: what a restart without etcd goes by. */
   readonly #networks = new Map<string, NetworkRecord>();
+  /** By record id. */
+  readonly #former = new Map<string, LocalEndpoint>();
   /** `<network id> <address>` to the networks of the container there; rebuilt after a change, read per DNS question. */
   #siblings: Map<string, readonly string[]> | undefined;
   #bootId = '';
   #startedAt = 0;
+  #unsaved: string | undefined;
 
   constructor(deps: LocalEndpointsDeps) {
     this.#deps = deps;
   }
 
   /**
-   * Begins a run of the agent. `former`: endpoints that the file remembers from an earlier boot; they are not kept,
-   * their namespaces are gone. `startedAt`: now, or later than the run before if the clock was set back.
+   * Begins a run of the agent. `ended`: endpoints that the file remembers from an earlier boot and that nobody starts
+   * again; they are not kept, their namespaces are gone. `startedAt`: now, or later than the run before if the clock was
+   * set back. A file that can be read but not written is no obstacle, see `unsaved`. Throws `state-unreadable`.
    */
-  async load(bootId: string, now: number): Promise<{ former: readonly LocalEndpoint[]; startedAt: number }> {
+  async load(bootId: string, now: number): Promise<{ ended: readonly LocalEndpoint[]; startedAt: number }> {
     const saved = await this.#deps.stateFile.load();
     const rebooted = saved !== undefined && saved.bootId !== bootId;
     this.#bootId = bootId;
     this.#startedAt = Math.max(now, (saved?.startedAt ?? 0) + 1);
-    if (saved && !rebooted) {
-      for (const endpoint of saved.endpoints) this.#byId.set(endpoint.record.id, endpoint);
-      for (const network of saved.networks) this.#networks.set(network.id, network);
-    }
-    await this.#save();
-    return { former: rebooted ? saved.endpoints : [], startedAt: this.#startedAt };
+    const restarted = rebooted ? saved.endpoints.filter(({ engine }) => engine) : [];
+    for (const endpoint of [...(saved?.former ?? []), ...restarted]) this.#former.set(endpoint.record.id, endpoint);
+    if (!rebooted) for (const endpoint of saved?.endpoints ?? []) this.#byId.set(endpoint.record.id, endpoint);
+    for (const network of saved?.networks ?? []) this.#networks.set(network.id, network);
+    await this.save().catch(() => undefined);
+    return { ended: rebooted ? saved.endpoints.filter(({ engine }) => !engine) : [], startedAt: this.#startedAt };
+  }
+
+  /** Why the file is not what it should be; undefined when it is. What is in memory counts all the same. */
+  get unsaved(): string | undefined {
+    return this.#unsaved;
+  }
+
+  /** What the engine's containers had before the host was restarted and have not got again. */
+  former(): readonly LocalEndpoint[] {
+    return [...this.#former.values()];
+  }
+
+  /** Takes effect in memory at once. */
+  async forgetFormer(endpoints: readonly LocalEndpoint[]): Promise<void> {
+    for (const { record } of endpoints) this.#former.delete(record.id);
+    if (endpoints.length > 0) await this.save();
   }
 
   all(): readonly LocalEndpoint[] {
@@ -79,8 +104,9 @@ export class LocalEndpoints {
 
   async add(endpoint: LocalEndpoint): Promise<void> {
     this.#byId.set(endpoint.record.id, endpoint);
+    this.#former.delete(endpoint.record.id);
     this.#siblings = undefined;
-    await this.#save();
+    await this.save();
   }
 
   /** Puts it in the place of the one with the same record id; nothing happens when that is gone meanwhile. */
@@ -92,7 +118,26 @@ export class LocalEndpoints {
   async remove(endpointId: string): Promise<void> {
     if (!this.#byId.delete(endpointId)) return;
     this.#siblings = undefined;
-    await this.#save();
+    await this.save();
+  }
+
+  /** To be called again while it is `unsaved`. Throws what stands in the way. */
+  async save(): Promise<void> {
+    const all = [...this.#byId.values(), ...this.#former.values()];
+    const used = new Set(all.map(({ record }) => record.networkId));
+    for (const id of used) {
+      const network = this.#deps.network(id);
+      if (network) this.#networks.set(id, network);
+    }
+    for (const id of this.#networks.keys()) if (!used.has(id)) this.#networks.delete(id);
+    const state = { bootId: this.#bootId, startedAt: this.#startedAt, endpoints: this.all(), former: this.former() };
+    try {
+      await this.#deps.stateFile.save({ version: 1, ...state, networks: this.savedNetworks() });
+      this.#unsaved = undefined;
+    } catch (error) {
+      this.#unsaved = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
   }
 
   #indexSiblings(): Map<string, readonly string[]> {
@@ -112,20 +157,22 @@ export class LocalEndpoints {
     }
     return index;
   }
+}
 
-  async #save(): Promise<void> {
-    for (const id of this.networkIds()) {
-      const network = this.#deps.network(id);
-      if (network) this.#networks.set(id, network);
+/** Writes what could not be written (a full disk) as soon as it can be; until the signal aborts. */
+export async function keepSaved(
+  { local, clock, logger }: { readonly local: LocalEndpoints; readonly clock: Clock; readonly logger: Logger },
+  signal: AbortSignal,
+): Promise<void> {
+  let told: string | undefined;
+  while (!signal.aborted) {
+    const { unsaved } = local;
+    if (unsaved !== undefined && told === undefined) {
+      logger.error({ reason: unsaved }, 'the state of this node cannot be written, trying again');
     }
-    const used = new Set(this.networkIds());
-    for (const id of this.#networks.keys()) if (!used.has(id)) this.#networks.delete(id);
-    await this.#deps.stateFile.save({
-      version: 1,
-      bootId: this.#bootId,
-      startedAt: this.#startedAt,
-      endpoints: this.all(),
-      networks: this.savedNetworks(),
-    });
+    if (unsaved === undefined && told !== undefined) logger.info({}, 'the state of this node is written again');
+    told = unsaved;
+    await clock.sleep(RETRY_MS, signal);
+    if (local.unsaved !== undefined) await local.save().catch(() => undefined);
   }
 }

@@ -25,12 +25,12 @@ import type {
   StateFile,
 } from '../ports.ts';
 import { AddressClaims } from './address-claims.ts';
-import { releaseLeftovers, restoreClaims } from './claim-audit.ts';
+import { releaseFormer, releaseLeftovers, restoreClaims } from './claim-audit.ts';
 import { ClusterState, type StateChange } from './cluster-state.ts';
 import { Endpoints, type EndpointsDeps } from './endpoints.ts';
 import { EngineEndpoints } from './engine/endpoints.ts';
 import { Gossip } from './gossip.ts';
-import { LocalEndpoints } from './local-endpoints.ts';
+import { keepSaved, LocalEndpoints } from './local-endpoints.ts';
 import { NameService } from './name-service.ts';
 import type { Responder } from './names.ts';
 import { Networks } from './networks.ts';
@@ -67,6 +67,8 @@ export interface MemberOptions {
 }
 
 const RETRY_MS = 1_000;
+/** What an engine's calls wait for together; one alone is not waited for any longer either. */
+const STORE_AWAITED_MS = 12_000;
 
 export class Member {
   readonly networks: Networks;
@@ -90,6 +92,7 @@ export class Member {
   #leftoversReleased = false;
   #hostChanged = true;
   #serviceAddress = false;
+  #beganAt = 0;
 
   constructor(ports: MemberPorts, options: MemberOptions) {
     const { clock, containers, logger, random, stateFile, store, transport } = ports;
@@ -179,6 +182,7 @@ export class Member {
     );
     this.engineEndpoints = new EngineEndpoints({
       ...{ selfId, state, store, gossip, containers, dataPath, names, clock, logger },
+      storeAway: () => this.storeState === 'away',
       ...{ claims: this.claims, releases: this.releases, local: this.local, endpoints: this.endpoints },
     });
   }
@@ -205,9 +209,13 @@ export class Member {
     return this.#watch.connected;
   }
 
-  /** Whether etcd has answered since the start. */
-  get storeHeard(): boolean {
-    return this.#watch.heard;
+  /**
+   * Whether etcd has answered since the start (`heard`), may be about to, or is away: from then on nobody waits for it
+   * any more, as an engine that boots has us asked for one container after the other and serves nobody before it is through.
+   */
+  get storeState(): 'heard' | 'awaited' | 'away' {
+    if (this.#watch.heard) return 'heard';
+    return this.#ports.clock.now() - this.#beganAt < STORE_AWAITED_MS ? 'awaited' : 'away';
   }
 
   liveness(nodeId: string): Liveness {
@@ -230,9 +238,10 @@ export class Member {
    * answered; `ended` resolves when everything has stopped, and rejects when a task failed for good.
    */
   async start(signal: AbortSignal): Promise<{ readonly ended: Promise<void> }> {
-    const { facts, store, logger } = this.#ports;
+    const { clock, facts, store, logger } = this.#ports;
+    this.#beganAt = clock.now();
     const bootId = await facts.bootId();
-    const { former, startedAt } = await this.local.load(bootId, this.#ports.clock.now());
+    const { ended, startedAt } = await this.local.load(bootId, this.#beganAt);
     this.startedAt = startedAt;
     this.#detector.begin(startedAt);
     this.#seed();
@@ -242,12 +251,12 @@ export class Member {
       await this.#names.closeAll();
       throw error;
     }
-    if (former.length > 0) logger.info({ endpoints: former.length }, 'host was restarted: its endpoints are released');
+    if (ended.length > 0) logger.info({ endpoints: ended.length }, 'host was restarted: its endpoints are released');
     // What they were connected for is gone, and a new namespace of that name would be sent to a gateway it does not reach.
-    const resolvers = former.map(({ container }) => this.endpoints.configureResolver(container));
+    const resolvers = ended.map(({ container }) => this.endpoints.configureResolver(container));
     const stale = (await Promise.allSettled(resolvers)).find((result) => result.status === 'rejected');
     if (stale) logger.warn({ error: stale.reason }, 'a resolver file of before the restart is still there');
-    for (const { record } of former) void this.releases.release(record, true).catch(() => false);
+    for (const { record } of ended) void this.releases.release(record, true).catch(() => false);
     this.reconciler.markDirty('all');
     const selfId = this.#options.self.id;
     const live = encodeRecord({ nodeId: selfId, bootId, startedAt: this.startedAt });
@@ -260,6 +269,7 @@ export class Member {
       this.releases.run(signal),
       store.keepLive(keys.live(selfId), live, this.#options.leaseSeconds, signal),
       this.#keepHouse(signal),
+      keepSaved({ local: this.local, clock, logger }, signal),
     ];
     return { ended: this.#end(tasks, signal) };
   }
@@ -340,6 +350,7 @@ export class Member {
       await this.#housekeeping.wait();
       if (signal.aborted || !this.view.complete || !this.#watch.connected || this.removed) continue;
       try {
+        await releaseFormer(audit, this.engineEndpoints.unclaimedFormer());
         if (!this.#leftoversReleased) {
           await releaseLeftovers(audit, options);
           this.#leftoversReleased = true;

@@ -82,7 +82,8 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
       const networks = { [networkAt(world, at)]: attachment(world) };
       if (world.random.next() < 0.4) networks[networkAt(world, at)] = attachment(world);
       const publishesPorts = world.random.next() < 0.2;
-      return at.engine.run(`c${world.containers++}`, { networks, publishesPorts });
+      const restarts = world.random.next() < 0.4;
+      return at.engine.run(`c${world.containers++}`, { networks, publishesPorts, restarts });
     },
   ],
   [

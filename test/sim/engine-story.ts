@@ -23,6 +23,7 @@ export function useEngines() {
   });
 
   const story = {
+    cluster: () => cluster,
     hosts: () => cluster.hosts as [SimulatedHost, SimulatedHost],
     now: () => cluster.clock.now(),
     until: <T>(promise: Promise<T>) => cluster.clock.until(promise),

@@ -33,6 +33,11 @@ export interface FakeContainer {
   /** There is such a process. */
   alive: boolean;
   sandbox: string;
+  /** The engine starts it again when it starts itself. */
+  readonly restarts: boolean;
+  ran: boolean;
+  /** Why its last start failed. */
+  failure: string;
   readonly publishesPorts: boolean;
   readonly dnsServers: readonly string[];
   readonly options: Readonly<Record<string, string>>;
@@ -43,6 +48,7 @@ export interface FakeContainer {
 export interface RunRequest {
   readonly networks: Readonly<Record<string, AttachmentRequest>>;
   readonly hostname?: string;
+  readonly restarts?: boolean;
   readonly publishesPorts?: boolean;
   readonly dnsServers?: readonly string[];
   readonly options?: Readonly<Record<string, string>>;
@@ -77,12 +83,15 @@ export class ContainerRuns {
       for (const [joined, attachment] of attachments) await this.#attach(container, joined, attachment);
       container.pid = nextPid();
       container.alive = true;
+      container.ran = true;
+      container.failure = '';
       kernel.addContainer(placeOf(container));
       for (const [, { endpoint }] of attachments) if (endpoint) libnetwork.populate(endpoint, placeOf(container));
     } catch (error) {
       endProcess(container, kernel, disk);
       await this.#leaveAll(container);
       container.pid = 0;
+      container.failure = (error as Error).message;
       throw error;
     }
     this.#deps.tell({ kind: 'container', action: 'start', id: container.id });
@@ -189,13 +198,14 @@ export function membersOf(
   return network && { name: network.name, members };
 }
 
-export function describeContainer({ id, name, pid, hostname, attachments }: FakeContainer): EngineContainer {
+export function describeContainer(container: FakeContainer): EngineContainer {
+  const { id, name, pid, hostname, attachments, restarts, ran, failure } = container;
   const networks = [...attachments].map(([network, { aliases = [], endpoint, ip, networkId = '' }]) => ({
     ...{ network, networkId, ip },
     endpointId: endpoint?.id ?? '',
     aliases: [...aliases, id.slice(0, 12)],
   }));
-  return { id, name, pid, hostname, networks };
+  return { id, name, pid, hostname, networks, restarts, ran, failure };
 }
 
 export function unavailable(): OverlaydError {

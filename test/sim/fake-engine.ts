@@ -102,6 +102,9 @@ export class FakeEngine implements Engine {
       await libnetwork.deleteNetwork(network);
       this.#disk.objects.delete(network.id);
     }
+    // Once, and before anybody is served.
+    const wanted = ended.filter(({ restarts, ran }) => restarts && ran);
+    await Promise.all(wanted.map((container) => life.runs.start(container).catch(() => undefined)));
     life.serving = true;
     // Ended while the engine was busy with those before it.
     for (const container of this.containers.values()) {
@@ -266,10 +269,8 @@ export class FakeEngine implements Engine {
         throw new OverlaydError('conflict', `network with name ${spec.name} already exists`);
       }
       const network = await life.libnetwork.createNetwork(spec);
-      if (this.diskFull) {
-        await life.libnetwork.deleteNetwork(network);
-        throw refused('no space left on device');
-      }
+      if (this.diskFull) await life.libnetwork.deleteNetwork(network);
+      if (this.diskFull) throw refused('no space left on device');
       this.#disk.objects.set(network.id, network);
       this.#tell({ kind: 'network', action: 'create', id: network.id });
       return network.id;
@@ -292,6 +293,7 @@ export class FakeEngine implements Engine {
       });
       const made: FakeContainer = {
         ...{ id, name, hostname: request.hostname ?? id.slice(0, 12), pid: 0, alive: false, sandbox: '' },
+        ...{ restarts: request.restarts ?? false, ran: false, failure: '' },
         ...{ publishesPorts: request.publishesPorts ?? false, dnsServers: request.dnsServers ?? [] },
         ...{ options: request.options ?? {}, attachments: new Map<string, Attachment>(attachments) },
       };

@@ -80,7 +80,9 @@ export class PluginLine {
       return answer;
     } catch (error) {
       if (!isOverlaydError(error) || error.code === 'internal') this.bugs.push(error);
-      throw new OverlaydError('engine-refused', `${method}: ${(error as Error).message}`, { cause: error });
+      const code = isOverlaydError(error) ? error.code : 'internal';
+      const text = `${method}: ${(error as Error).message} (${code})`;
+      throw new OverlaydError('engine-refused', text, { cause: error });
     } finally {
       this.log.push(method);
       this.#calls.delete(cut.reject);

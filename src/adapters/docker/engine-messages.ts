@@ -83,19 +83,26 @@ const attachment = z.object({
   IPAMConfig: z.object({ IPv4Address: z.string().nullish() }).nullish(),
 });
 
+/** How the engine writes the time of what has not happened yet. */
+const NEVER = '0001-01-01T';
+
 export const containerResponse = z
   .object({
     Id: z.string(),
     Name: z.string(),
-    State: z.object({ Pid: z.number() }),
+    State: z.object({ Pid: z.number(), Error: z.string().nullish(), StartedAt: z.string().nullish() }),
     Config: z.object({ Hostname: z.string().nullish() }),
+    HostConfig: z.object({ RestartPolicy: z.object({ Name: z.string().nullish() }).nullish() }).nullish(),
     NetworkSettings: z.object({ Networks: z.record(z.string(), attachment.nullable()).nullish() }).nullish(),
   })
   .transform(
-    ({ Id, Name, State, Config, NetworkSettings }): EngineContainer => ({
+    ({ Id, Name, State, Config, HostConfig, NetworkSettings }): EngineContainer => ({
       id: Id,
       name: Name.replace(/^\//, ''),
       pid: State.Pid,
+      restarts: !['', 'no'].includes(HostConfig?.RestartPolicy?.Name ?? ''),
+      ran: !(State.StartedAt ?? NEVER).startsWith(NEVER),
+      failure: State.Error ?? '',
       hostname: Config.Hostname ?? '',
       networks: Object.entries(NetworkSettings?.Networks ?? {}).flatMap(([network, found]) =>
         found === null

@@ -67,7 +67,7 @@ export function createEngine(
       return read(containersResponse, await get('/containers/json'));
     },
     async stopped() {
-      const filters = encodeURIComponent(JSON.stringify({ status: ['created', 'exited'] }));
+      const filters = encodeURIComponent(JSON.stringify({ status: ['created', 'restarting', 'exited'] }));
       return read(containersResponse, await get(`/containers/json?all=1&filters=${filters}`));
     },
     async inspect(ref) {
@@ -93,6 +93,10 @@ export function createEngine(
     async disconnect(networkId, containerId, force) {
       const path = `/networks/${encodeURIComponent(networkId)}/disconnect`;
       accept(await post(path, { Container: containerId, Force: force }));
+    },
+    async startContainer(containerId) {
+      const path = `/containers/${encodeURIComponent(containerId)}/start`;
+      accept(await connection.call({ method: 'POST', path, limitMs: longLimitMs }));
     },
     events: (wanted) => engineEvents({ connection, clock }, { socketPath, limitMs }, wanted),
   };

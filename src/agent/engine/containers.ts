@@ -57,7 +57,7 @@ export class EngineContainers {
     await endpoints.describe({
       id: containerId,
       name: member.containerName,
-      pid: 0,
+      ...{ pid: 0, restarts: false, ran: true, failure: '' },
       hostname: known?.hostname ?? '',
       networks: [
         {
@@ -140,10 +140,11 @@ export class EngineContainers {
    * and then.
    */
   async sweep(): Promise<void> {
-    const { clock, engine, local } = this.#deps;
+    const { clock, endpoints, engine, local } = this.#deps;
     const oldest = clock.now() - UNLISTED_MS;
     const orphans = local.all().filter(({ engine: attachment, record }) => {
-      return attachment && attachment.containerId === undefined && record.createdAt < oldest;
+      if (!attachment || attachment.containerId !== undefined) return false;
+      return record.createdAt < oldest && endpoints.isOlder(attachment.endpointId, UNLISTED_MS);
     });
     if (orphans.length === 0) return;
     const holders = new Map<string, string>();

@@ -9,6 +9,7 @@ import { endpointNames } from '../../core/docker/endpoint-names.ts';
 import type { EngineContainer } from '../../core/docker/engine.ts';
 import { serviceRoute } from '../../core/docker/service-route.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import { SEED_REVISION } from '../../core/gossip/replica.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
 import { decodeEndpoint, encodeRecord } from '../../core/record-codec.ts';
@@ -34,6 +35,8 @@ export interface EngineEndpointsDeps {
   readonly dataPath: EndpointsDeps['dataPath'];
   readonly names: EndpointsDeps['names'];
   readonly endpoints: Pick<Endpoints, 'drop'>;
+  /** Etcd has not answered since the start, for so long that it is not asked for the sake of one address. */
+  readonly storeAway: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -54,6 +57,10 @@ export class EngineEndpoints {
   /** By the engine's endpoint id. */
   readonly #wiring = new Map<string, Promise<void>>();
   readonly #queue = new KeyedQueue();
+  /** When the endpoint was made in this run of the agent, by the engine's endpoint id. */
+  readonly #madeAt = new Map<string, number>();
+  /** The engine's id of the container that it starts because we asked it to. */
+  #starting: string | undefined;
 
   constructor(deps: EngineEndpointsDeps) {
     this.#deps = deps;
@@ -69,9 +76,69 @@ export class EngineEndpoints {
     }
     const held = wanted.ip === undefined ? undefined : this.#reserved.get(`${network.id} ${wanted.ip}`);
     if (held) return held.record.address;
-    const record = await this.#deps.claims.claim(network, { ...wanted, aliases: [], mac: undefined });
+    const { claims, releases, state } = this.#deps;
+    const former = this.#former(network, wanted.ip);
+    if (former) {
+      this.#keep(former);
+      return former.address;
+    }
+    if (this.#deps.storeAway()) {
+      throw new OverlaydError(
+        'store-unavailable',
+        'etcd has not answered since the overlayd agent was started: no address can be claimed until it does; see `overlayd status`',
+        { retryable: true },
+      );
+    }
+    const left = wanted.ip === undefined ? undefined : state.view.endpoints(network.id).get(wanted.ip);
+    if (left && releases.isPending(left.id)) await releases.release(left, true);
+    const record = await claims.claim(network, { ...wanted, aliases: [], mac: undefined });
     this.#keep(record);
     return record.address;
+  }
+
+  /**
+   * A claim from before the host was restarted. It is ours until somebody removed it, and etcd need not be asked as long
+   * as nothing that is known says so; should somebody have, the endpoint is dropped when etcd tells. Names go with
+   * it, so whose it was must be certain: the container asks for that very address, or it is the one that we have started.
+   */
+  #former({ id: networkId }: NetworkRecord, ip: string | undefined): EndpointRecord | undefined {
+    const { local, selfId, state } = this.#deps;
+    const isMeant = ({ record, engine }: LocalEndpoint) =>
+      record.networkId === networkId &&
+      !this.#reserved.has(`${networkId} ${record.address}`) &&
+      (ip === undefined ? engine?.containerId === (this.#starting ?? '') : record.address === ip);
+    const record = local.former().find(isMeant)?.record;
+    if (!record) return undefined;
+    const key = keys.endpoint(networkId, record.address);
+    state.merge([{ key, value: encodeRecord(record), revision: SEED_REVISION }]);
+    const { view } = state;
+    const isOurs =
+      view.endpoints(networkId).get(record.address)?.id === record.id &&
+      !view.quarantine(networkId).has(record.address) &&
+      view.node(selfId)?.left === false;
+    return isOurs ? record : undefined;
+  }
+
+  /** Claims from before the host was restarted that no container is about to take. */
+  unclaimedFormer(): LocalEndpoint[] {
+    return this.#deps.local
+      .former()
+      .filter(({ record }) => !this.#reserved.has(`${record.networkId} ${record.address}`));
+  }
+
+  /** While the task has the engine start this container, what is asked without more words is asked for it. */
+  async whileStarting<T>(containerId: string, task: () => Promise<T>): Promise<T> {
+    this.#starting = containerId;
+    try {
+      return await task();
+    } finally {
+      this.#starting = undefined;
+    }
+  }
+
+  /** Whether the endpoint was not made in the last `ms`, as far as this run of the agent knows. */
+  isOlder(endpointId: string, ms: number): boolean {
+    return (this.#madeAt.get(endpointId) ?? 0) < this.#deps.clock.now() - ms;
   }
 
   /**
@@ -80,7 +147,7 @@ export class EngineEndpoints {
    */
   async release(networkId: string, address: string): Promise<void> {
     const reservation = this.#take(networkId, address);
-    if (reservation) await this.#deps.releases.release(reservation, true);
+    if (reservation) await this.#giveBack(reservation);
     const left = this.#deps.local.onNetwork(networkId).find((endpoint) => endpoint.record.address === address);
     if (left?.engine && left.engine.sandbox === undefined) await this.remove(left.engine.endpointId);
   }
@@ -100,6 +167,7 @@ export class EngineEndpoints {
       const record = asked === undefined ? reserved : await this.#withMac(reserved, asked);
       const engine = { endpointId, networkId };
       const endpoint = { record, container: handedOver(engine), ifname: handoverLinkOf(record.id), engine };
+      this.#madeAt.set(endpointId, this.#deps.clock.now());
       const saved = local.add(endpoint);
       void this.#wire(endpoint);
       await saved;
@@ -142,6 +210,7 @@ export class EngineEndpoints {
   remove(endpointId: string): Promise<void> {
     return this.#queue.run(endpointId, async () => {
       this.#wiring.delete(endpointId);
+      this.#madeAt.delete(endpointId);
       const endpoint = this.#deps.local.byEngine(endpointId);
       if (endpoint) await this.#deps.endpoints.drop([endpoint], 'its engine let go of it');
     });
@@ -238,8 +307,14 @@ export class EngineEndpoints {
     for (const [key, { record, madeAt }] of this.#reserved) {
       if (madeAt > oldest) continue;
       this.#reserved.delete(key);
-      await this.#deps.releases.release(record, true);
+      await this.#giveBack(record);
     }
+  }
+
+  /** A former claim that was not used after all stays one until etcd answers. */
+  async #giveBack(record: EndpointRecord): Promise<void> {
+    const { local, releases } = this.#deps;
+    if (!local.former().some((each) => each.record.id === record.id)) await releases.release(record, true);
   }
 
   /** The record with another MAC or other names, in etcd, here and with the peers. */

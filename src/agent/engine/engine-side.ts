@@ -8,6 +8,7 @@ import type { Clock, Engine, JsonFile, Logger } from '../../ports.ts';
 import type { Member } from '../member.ts';
 import { EngineContainers } from './containers.ts';
 import type { EngineEndpoints } from './endpoints.ts';
+import { GivenUpContainers } from './given-up.ts';
 import type { EngineMemory } from './memory.ts';
 import { EngineNetworks } from './networks.ts';
 
@@ -40,6 +41,7 @@ export class EngineSide {
   readonly networks: EngineNetworks;
   readonly endpoints: EngineEndpoints;
   readonly containers: EngineContainers;
+  readonly givenUp: GivenUpContainers;
   readonly #deps: EngineSideDeps;
   #version: string | undefined;
   #connected = false;
@@ -65,6 +67,13 @@ export class EngineSide {
       networks: this.networks,
       local: member.local,
     });
+    this.givenUp = new GivenUpContainers({
+      ...{ engine, clock, logger },
+      endpoints: this.endpoints,
+      networks: this.networks,
+      local: member.local,
+      storeConnected: () => member.storeConnected,
+    });
   }
 
   /** Reads what must be known before the first call of a driver. */
@@ -75,7 +84,13 @@ export class EngineSide {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const tasks = [this.#listen(signal), this.#care(signal), this.networks.run(signal), this.containers.run(signal)];
+    const tasks = [
+      this.#listen(signal),
+      this.#care(signal),
+      this.networks.run(signal),
+      this.containers.run(signal),
+      this.givenUp.run(signal),
+    ];
     try {
       await Promise.all(tasks);
     } catch (error) {
@@ -106,7 +121,12 @@ export class EngineSide {
       networks: this.networks.offered,
       endpoints,
       names,
-      problems: [...this.networks.problems, ...(this.#forwardingProblem ? [this.#forwardingProblem] : []), ...unnamed],
+      problems: [
+        ...this.networks.problems,
+        ...(this.#forwardingProblem ? [this.#forwardingProblem] : []),
+        ...unnamed,
+        ...this.givenUp.problems,
+      ],
     };
   }
 
@@ -134,6 +154,7 @@ export class EngineSide {
         logger.info({ version: event.version }, 'connected to Docker');
         member.useServiceAddress();
         this.networks.setReachable(true);
+        this.givenUp.lookSoon();
         void this.#allowForwarding();
         catchingUp.abort();
         catchingUp = new AbortController();

@@ -46,6 +46,12 @@ export interface EngineContainer {
   readonly name: string;
   /** 0 when it does not run. */
   readonly pid: number;
+  /** The engine is to start it again by itself. */
+  readonly restarts: boolean;
+  /** It has run before. */
+  readonly ran: boolean;
+  /** Why its last start failed, in the engine's words; empty when it did not. */
+  readonly failure: string;
   readonly hostname: string;
   readonly networks: readonly {
     /** The engine's name of the network. */

@@ -31,10 +31,10 @@ export function createDrivers({ lifecycle, clock, ready }: DriversDeps): DriverH
   const network = createNetworkDriver(deps);
   const ipam = createIpamDriver(deps);
 
-  /** True while etcd has not answered since the start: it, and what it knows, may be a moment away. A peer may be quicker. */
+  /** True while etcd, and what it knows, may be a moment away. A peer may be quicker. */
   const isStarting = () => {
     const current = lifecycle.current;
-    return current ? !current.member.storeHeard : lifecycle.situation.busy !== undefined;
+    return current ? current.member.storeState === 'awaited' : lifecycle.situation.busy !== undefined;
   };
 
   const patient =
@@ -54,6 +54,18 @@ export function createDrivers({ lifecycle, clock, ready }: DriversDeps): DriverH
       }
     };
 
+  /** The engine does not try again by itself to start the container that this was asked for. */
+  const told =
+    <Call, Answer>(handle: (call: Call, signal: AbortSignal) => Promise<Answer>) =>
+    async (call: Call, signal: AbortSignal): Promise<Answer> => {
+      try {
+        return await patient(handle)(call, signal);
+      } catch (error) {
+        lifecycle.current?.engineSide?.givenUp.lookSoon();
+        throw error;
+      }
+    };
+
   /** What is to go is gone on a host that is no member. */
   const forgiving =
     <Call>(handle: (call: Call, signal: AbortSignal) => Promise<void>) =>
@@ -69,14 +81,14 @@ export function createDrivers({ lifecycle, clock, ready }: DriversDeps): DriverH
   return {
     createNetwork: patient(network.createNetwork),
     deleteNetwork: forgiving(network.deleteNetwork),
-    createEndpoint: patient(network.createEndpoint),
-    join: patient(network.join),
+    createEndpoint: told(network.createEndpoint),
+    join: told(network.join),
     leave: network.leave,
     deleteEndpoint: forgiving(network.deleteEndpoint),
     programExternalConnectivity: network.programExternalConnectivity,
     requestPool: patient(ipam.requestPool),
     releasePool: ipam.releasePool,
-    requestAddress: patient(ipam.requestAddress),
+    requestAddress: told(ipam.requestAddress),
     releaseAddress: forgiving(ipam.releaseAddress),
   };
 }

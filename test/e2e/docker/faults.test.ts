@@ -127,6 +127,39 @@ describe('engines, agents and hosts that end and come back', () => {
     await expectWell();
   });
 
+  test('a host that is reset while etcd is away has its containers back with the addresses that they had', async () => {
+    for (const name of ['first', 'second']) await runContainer(two(), name, '--network', 'web', '--restart', 'always');
+    await runContainer(two(), 'fixed', '--network', 'web', '--restart', 'always', '--ip', '10.0.0.77');
+    const all = ['first', 'second', 'fixed'];
+    const addresses = () => Promise.all(all.map((name) => addressOf(two(), name)));
+    const before = await addresses();
+    const etcd = (await one().must(['pgrep', '-x', 'etcd'])).trim();
+    await one().must(['kill', '-STOP', etcd]);
+    try {
+      await two().powerOff();
+      await two().powerOn();
+      const engine = two().engine.start();
+      await two().agent.start();
+      await engine;
+      await until('the containers to run', async () => {
+        const pids = await Promise.all(all.map((name) => process1('h2', name)));
+        return !pids.includes('0');
+      });
+      const inside = await Promise.all(
+        all.map((name) => two().engine.mustDocker('exec', name, 'ip', '-4', '-o', 'addr', 'show', 'eth0')),
+      );
+      expect(inside).toEqual(before.map((address) => expect.stringContaining(` ${address}/`)));
+      await untilPings(one(), 'api', 'second');
+    } finally {
+      await one().must(['kill', '-CONT', etcd]);
+    }
+    await untilReady(lab().hosts);
+    expect(await addresses()).toEqual(before);
+    for (const name of all) await two().engine.mustDocker('rm', '-f', name);
+    await two().engine.mustDocker('start', 'client');
+    await expectWell();
+  });
+
   test('while etcd is away, running containers go on, and a new one is refused with the cause', async () => {
     const etcd = (await one().must(['pgrep', '-x', 'etcd'])).trim();
     await one().must(['kill', '-STOP', etcd]);

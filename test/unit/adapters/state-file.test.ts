@@ -47,6 +47,8 @@ test('what an engine asked for is remembered with how the engine knows it', asyn
   const endpoints = [engine, known].map((each) => ({ ...endpoint!, container: handedOver(each), engine: each }));
   await createStateFile(path).save({ ...state, endpoints });
   expect((await createStateFile(path).load())?.endpoints).toEqual(endpoints);
+  await createStateFile(path).save({ ...state, former: endpoints });
+  expect(await createStateFile(path).load()).toEqual({ ...state, former: endpoints });
 });
 
 test('saves at once: the last wins, each waits for its own or a later state', async () => {

@@ -162,6 +162,9 @@ describe('containers', () => {
       id: 'c1',
       name: 'api',
       pid: 42,
+      restarts: false,
+      ran: false,
+      failure: '',
       hostname: 'c1host',
       networks: [
         { network: 'web', networkId: 'n', endpointId: 'e', aliases: ['shop', 'api', 'c1'] },
@@ -169,6 +172,29 @@ describe('containers', () => {
       ],
     });
     expect(await engine.inspect('nobody')).toBe(undefined);
+  });
+
+  it('tell why they do not run, and whether the engine is to start them', async () => {
+    const failure = 'failed to create endpoint api on network web: remote: etcd does not answer (store-unavailable)';
+    const state = (StartedAt: string) => ({ Pid: 0, Error: failure, StartedAt });
+    const policy = (Name: string) => ({ RestartPolicy: { Name } });
+    const bodies: Record<string, object> = {
+      '/containers/a/json': { ...CONTAINER, State: state('2026-08-01T10:00:00.1Z'), HostConfig: policy('always') },
+      '/containers/b/json': { ...CONTAINER, State: state('0001-01-01T00:00:00Z'), HostConfig: policy('no') },
+    };
+    await play(({ path }) => (path in bodies ? { status: 200, body: bodies[path]! } : { status: 404 }));
+    expect(await open().inspect('a')).toMatchObject({ pid: 0, failure, restarts: true, ran: true });
+    expect(await open().inspect('b')).toMatchObject({ pid: 0, failure, restarts: false, ran: false });
+  });
+
+  it('are started; one that runs is left so', async () => {
+    const { calls } = await play(({ path }) => ({
+      status: path.includes('/b/') ? 304 : path === '/version' ? 404 : 204,
+    }));
+    await open().startContainer('a');
+    await open().startContainer('b');
+    const posts = calls.filter(({ method }) => method === 'POST').map(({ path }) => path);
+    expect(posts).toEqual(['/containers/a/start', '/containers/b/start']);
   });
 
   it('of a network are listed with their endpoints, also those that are being started', async () => {
