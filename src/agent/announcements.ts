@@ -2,7 +2,7 @@
  * Tells whoever builds on what the reconciler makes: a network's namespace, the host's own part. Told once when it is
  * there, again when something was written to it or more is wanted of it, and again when being told failed.
  */
-import type { ApplyResult, Desired, Plan } from '../core/host-state.ts';
+import type { Desired, Obstacle, Plan } from '../core/host-state.ts';
 import type { Logger } from '../ports.ts';
 
 /** Stands for the host's own part where an id of a network is said. */
@@ -45,8 +45,8 @@ export class Announcements {
   }
 
   /** `host`: the pass looked at the host too. */
-  applied(wanted: Desired, planned: Plan, { failures }: ApplyResult, host: boolean): void {
-    const broken = new Set(failures.map((failure) => failure.planned.network));
+  applied(wanted: Desired, planned: Plan, obstacles: readonly Obstacle[], host: boolean): void {
+    const broken = new Set(obstacles.map(({ network }) => network));
     const written = new Set(planned.stages.flatMap(({ ops }) => ops.map(({ network }) => network)));
     const announce = (networkId: string, namespace: string | undefined, more: boolean) => {
       const known = this.#announced.get(networkId) === wanted.serviceAddress && !written.has(namespace) && !more;

@@ -1,6 +1,6 @@
 /** Those who wait for a network to become as it should be. */
 import type { LocalEndpoint } from '../core/container.ts';
-import type { NamespaceState, OpFailure } from '../core/host-state.ts';
+import type { NamespaceState, Obstacle } from '../core/host-state.ts';
 
 export interface ConvergeOptions {
   /** Failures of other endpoints of the network do not count. */
@@ -42,16 +42,18 @@ export function insidesOf(waiters: readonly Waiter[]): ReadonlyMap<string, Names
   );
 }
 
-/** What stands in the waiter's way. `namespace`: of its network. */
-export function failureFor(
+/**
+ * What stands in the waiter's way. `namespace`: of its network. What the host's part lacks stands in the way of those
+ * networks only that could not be made for it, and is told as theirs.
+ */
+export function obstacleFor(
   { endpoint }: Waiter,
   namespace: string | undefined,
-  failures: readonly OpFailure[],
+  obstacles: readonly Obstacle[],
 ): Error | undefined {
-  return failures.find(
-    ({ planned }) =>
-      planned.network === undefined ||
-      (planned.network === namespace &&
-        (!endpoint || planned.endpointId === undefined || planned.endpointId === endpoint.record.id)),
-  )?.error;
+  const inTheWay = ({ network, endpointId }: Obstacle) =>
+    network !== undefined &&
+    network === namespace &&
+    (!endpoint || endpointId === undefined || endpointId === endpoint.record.id);
+  return obstacles.find(inTheWay)?.error;
 }

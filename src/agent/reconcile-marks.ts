@@ -1,3 +1,5 @@
+import type { Obstacle } from '../core/host-state.ts';
+
 /** What a pass has to look at. */
 export interface Marks {
   readonly all: boolean;
@@ -40,4 +42,18 @@ export class MarkSet {
     this.#networks = new Map();
     return marks;
   }
+}
+
+/**
+ * What a pass marked by `marks` left undone, to be tried again, and the host: what stands in the way may be there. `idOf`:
+ * network ids by namespace.
+ */
+export function marksOf(
+  obstacles: readonly Obstacle[],
+  idOf: ReadonlyMap<string, string>,
+  { asked, networks }: Marks,
+): Marks {
+  const ids = obstacles.flatMap(({ network }) => idOf.get(network ?? '') ?? []);
+  const again = ids.map((networkId) => [networkId, asked || networks.get(networkId) === true] as const);
+  return { all: false, host: true, networks: new Map(again), asked };
 }

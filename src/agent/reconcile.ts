@@ -13,17 +13,19 @@ import type { ClusterView } from '../core/cluster-view.ts';
 import type { LocalEndpoint } from '../core/container.ts';
 import { desired, hostKeyOf } from '../core/desired.ts';
 import { asOverlaydError, OverlaydError } from '../core/errors.ts';
-import type { ApplyResult, Desired, NamespaceState, Observed, OpFailure, Plan, Scope } from '../core/host-state.ts';
+import type { ApplyResult, Desired, NamespaceState, Observed, Obstacle, Plan, Scope } from '../core/host-state.ts';
 import { Latch } from '../core/latch.ts';
 import { namespaceOf } from '../core/plan/naming.ts';
 import { plan } from '../core/plan.ts';
 import type { NodeRecord } from '../core/records.ts';
 import type { Clock, Kernel, Logger } from '../ports.ts';
 import { Announcements, HOST_PART } from './announcements.ts';
-import { type ConvergeOptions, failureFor, insidesOf, type Waiter, waitFor } from './convergence.ts';
+import { type ConvergeOptions, insidesOf, obstacleFor, type Waiter, waitFor } from './convergence.ts';
 import { DriftAudit } from './drift-audit.ts';
-import { MarkSet, type Marks } from './reconcile-marks.ts';
+import { Hindrances } from './hindrances.ts';
+import { MarkSet, type Marks, marksOf } from './reconcile-marks.ts';
 import { repairsOf } from './repairs.ts';
+import { Retries } from './retries.ts';
 import { SeenNetworks } from './seen-networks.ts';
 import { SettledContainers } from './settled-containers.ts';
 
@@ -58,7 +60,8 @@ export interface ReconcileStatus {
   readonly writes: number;
   /** Writes that put back what something else had changed. */
   readonly repairs: number;
-  /** Of the last pass; undefined when it did all it had to. */
+  /** What stands in the way now, each cause once; the first of them is `lastError`. */
+  readonly problems: readonly string[];
   readonly lastError: string | undefined;
   /** How long the last pass took. */
   readonly lastPassMs: number;
@@ -67,7 +70,6 @@ export interface ReconcileStatus {
 /** Time for a burst of events to end: most are the echo of a pass. */
 const SETTLE_MS = { least: 50, most: 1_000 } as const;
 const HOST_SETTLE_MS = 500;
-const RETRY_MS = [250, 500, 1_000, 2_000, 5_000] as const;
 
 export class Reconciler {
   readonly #deps: ReconcilerDeps;
@@ -86,17 +88,24 @@ export class Reconciler {
   #waiters: Waiter[] = [];
   #hostKey = '';
   #lookMs = 0;
-  #failedPasses = 0;
+  readonly #hindrances: Hindrances;
+  readonly #retries: Retries;
   #eventsPending = false;
   #hostChangePending = false;
   #stopped = false;
-  #status: ReconcileStatus = { passes: 0, writes: 0, repairs: 0, lastError: undefined, lastPassMs: 0 };
+  #status = { passes: 0, writes: 0, repairs: 0, lastPassMs: 0 };
 
   constructor(deps: ReconcilerDeps, options: ReconcilerOptions = {}) {
     this.#deps = deps;
     this.#auditIntervalMs = options.auditIntervalMs ?? 4_000;
     this.#audit = new DriftAudit(deps.kernel);
-    const { logger, onApplied, onLost } = deps;
+    const { clock, logger, onApplied, onLost, view } = deps;
+    const nameOf = (namespace: string) => view().network(this.#idsByNamespace().get(namespace) ?? '')?.name;
+    this.#hindrances = new Hindrances({ logger, nameOf });
+    this.#retries = new Retries(clock, (marks) => {
+      this.#marks.merge(marks);
+      this.#work.set();
+    });
     this.#announcements = new Announcements({
       logger,
       onApplied,
@@ -111,7 +120,8 @@ export class Reconciler {
   }
 
   status(): ReconcileStatus {
-    return this.#status;
+    const problems = this.#hindrances.list();
+    return { ...this.#status, problems, lastError: problems[0] };
   }
 
   /** A network id, the host's own part, or everything. */
@@ -160,44 +170,42 @@ export class Reconciler {
   }
 
   async #pass(marks: Marks, signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#deps;
+    const { clock } = this.#deps;
     const waiters = this.#waiters.splice(0);
     const startedAt = clock.now();
-    let failures: readonly OpFailure[] = [];
+    const lookedAt = () => [...marks.networks.keys()].map((networkId) => this.#namespaceOf(networkId));
+    const before = lookedAt();
+    let obstacles: readonly Obstacle[] = [];
     let broken: Error | undefined;
     try {
-      failures = await this.#reconcile(marks, insidesOf(waiters), signal);
+      obstacles = await this.#reconcile(marks, insidesOf(waiters), signal);
     } catch (error) {
       broken = asOverlaydError(error);
     }
     for (const waiter of waiters) {
-      const error = broken ?? failureFor(waiter, this.#namespaceOf(waiter.networkId), failures);
+      const error = broken ?? obstacleFor(waiter, this.#namespaceOf(waiter.networkId), obstacles);
       if (error) waiter.reject(error);
       else waiter.resolve();
     }
-    const error = broken ?? failures[0]?.error;
     const lastPassMs = clock.now() - startedAt;
-    this.#status = { ...this.#status, passes: this.#status.passes + 1, lastError: error?.message, lastPassMs };
-    if (!error) {
-      this.#failedPasses = 0;
-      return;
-    }
+    this.#status = { ...this.#status, passes: this.#status.passes + 1, lastPassMs };
     if (signal.aborted) return;
-    logger.warn(
-      { error, failures: failures.length },
-      'the kernel could not be brought to the wanted state, trying again',
-    );
-    this.#retry(marks, signal);
-  }
-
-  /** Looks at the host too: what stands in the way may be there. */
-  #retry(marks: Marks, signal: AbortSignal): void {
-    const delay = RETRY_MS[Math.min(this.#failedPasses, RETRY_MS.length - 1)]!;
-    this.#failedPasses += 1;
-    this.#later(delay, signal, () => {
-      this.#marks.merge({ ...marks, host: true });
-      this.#work.set();
-    });
+    if (broken) {
+      // Nothing is known of what the pass was to look at: the host stands for it all.
+      const all = [{ network: undefined, endpointId: undefined, error: broken }];
+      this.#retries.add(
+        { ...marks, host: true },
+        this.#hindrances.note(all, () => false),
+        signal,
+      );
+    } else {
+      const seen = new Set([...before, ...lookedAt()]);
+      const known = this.#idsByNamespace();
+      // What is left of a network that nobody knows any more is seen from the host.
+      const isSeen = (whose = '') => marks.all || seen.has(whose) || (marks.host && !known.has(whose));
+      const passes = this.#hindrances.note(obstacles, isSeen);
+      if (obstacles.length > 0) this.#retries.add(marksOf(obstacles, known, marks), passes, signal);
+    }
   }
 
   /** `insides`: of containers that have just been looked into. */
@@ -205,7 +213,7 @@ export class Reconciler {
     marks: Marks,
     insides: ReadonlyMap<string, NamespaceState>,
     signal: AbortSignal,
-  ): Promise<readonly OpFailure[]> {
+  ): Promise<readonly Obstacle[]> {
     const { clock, kernel } = this.#deps;
     const complete = this.#deps.view().complete;
     const wanted = this.#desired(marks.all ? undefined : new Set(marks.networks.keys()));
@@ -224,15 +232,18 @@ export class Reconciler {
     // Not cut short by the signal: half a plan is a state that nobody wants.
     const result: ApplyResult = planned.stages.length > 0 ? await kernel.apply(planned) : { writes: 0, failures: [] };
     this.#account(planned, result, marks, hostKey !== this.#hostKey);
-    if (scope.host && !result.failures.some(({ planned }) => planned.network === undefined)) this.#hostKey = hostKey;
-    this.#settle(wanted, observed, planned, result);
+    const failed = result.failures.map(({ planned, error }): Obstacle => ({ ...planned, error }));
+    const obstacles = [...(planned.obstacles ?? []), ...failed];
+    // What stands in the way may be in the host: it is looked at until there is nothing.
+    if (obstacles.length > 0) this.#hostKey = '';
+    else if (scope.host) this.#hostKey = hostKey;
+    this.#settle(wanted, observed, planned, obstacles);
     this.#seen.settle(observed, planned, moment, result.failures);
-    this.#announcements.applied(wanted, planned, result, scope.host);
+    this.#announcements.applied(wanted, planned, obstacles, scope.host);
     if (planned.gone.length > 0) this.#release(planned.gone);
     // What was remembered may have been wrong; what was written to is looked at now.
-    if (result.failures.some(({ planned }) => known.has(planned.network ?? '')))
-      return await this.#reconcile(marks, new Map(), signal);
-    return result.failures;
+    if (failed.some(({ network }) => known.has(network ?? ''))) return await this.#reconcile(marks, new Map(), signal);
+    return obstacles;
   }
 
   #desired(only: ReadonlySet<string> | undefined, remotes = true): Desired {
@@ -265,8 +276,12 @@ export class Reconciler {
     return this.#known.get(networkId) ?? (vni === undefined ? undefined : namespaceOf(vni));
   }
 
+  #idsByNamespace(): ReadonlyMap<string, string> {
+    return new Map([...this.#known].map(([networkId, namespace]) => [namespace, networkId]));
+  }
+
   #account(planned: Plan, result: ApplyResult, marks: Marks, hostChanged: boolean): void {
-    const idOf = new Map([...this.#known].map(([networkId, namespace]) => [namespace, networkId]));
+    const idOf = this.#idsByNamespace();
     const repairs = repairsOf(planned, result, marks, hostChanged, (namespace) => idOf.get(namespace));
     if (repairs.length > 0) {
       const kinds = [...new Set(repairs.map(({ op }) => op.kind))];
@@ -276,10 +291,9 @@ export class Reconciler {
     this.#status = { ...status, writes: status.writes + result.writes, repairs: status.repairs + repairs.length };
   }
 
-  #settle(wanted: Desired, observed: Observed, planned: Plan, { failures }: ApplyResult): void {
-    const failed = new Set(failures.map((failure) => failure.planned.endpointId));
-    this.#settled.settle(wanted, observed, failed);
-    const broken = new Set(failures.map((failure) => failure.planned.network));
+  #settle(wanted: Desired, observed: Observed, planned: Plan, obstacles: readonly Obstacle[]): void {
+    const broken = new Set(obstacles.map(({ network }) => network));
+    this.#settled.settle(wanted, observed, obstacles);
     for (const [networkId, namespace] of this.#known) {
       if (wanted.namespaces.has(namespace) || broken.has(namespace)) continue;
       const removed = planned.stages.some(({ ops }) =>

@@ -1,5 +1,5 @@
 import type { ContainerRef } from '../core/container.ts';
-import type { Desired, DesiredNetwork, DesiredPort, Observed } from '../core/host-state.ts';
+import type { Desired, DesiredNetwork, DesiredPort, Observed, Obstacle } from '../core/host-state.ts';
 
 /**
  * Which containers have been found right inside, and for what: looking inside costs a process each, and what is there
@@ -23,8 +23,12 @@ export class SettledContainers {
   }
 
   /** After a pass: those that were looked into, and of which nothing failed, are right now. */
-  settle(wanted: Desired, observed: Observed, failed: ReadonlySet<string | undefined>): void {
+  settle(wanted: Desired, observed: Observed, obstacles: readonly Obstacle[]): void {
+    const failed = new Set(obstacles.map(({ endpointId }) => endpointId));
+    // For one that stands in the way of the whole network nothing was planned for its containers.
+    const blocked = new Set(obstacles.filter(({ endpointId }) => !endpointId).map(({ network }) => network));
     for (const network of wanted.networks) {
+      if (blocked.has(network.namespace)) continue;
       for (const port of network.ports) {
         const { record, container, engine } = port.endpoint;
         if (engine) continue;

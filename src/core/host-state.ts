@@ -201,16 +201,18 @@ export interface FilterChain {
 
 export interface Observed {
   /**
-   * Existing namespaces of the form `ovl-<number>`, and whether each has an id, by which events name it; undefined when
-   * not asked for.
+   * Names of the form `ovl-<number>` that there are, and whose id the namespace has, by which events name it; undefined
+   * when not asked for. At a name without an id may be no namespace at all.
    */
-  readonly namespaces: ReadonlyMap<string, boolean> | undefined;
+  readonly namespaces: ReadonlyMap<string, 'ours' | 'none' | 'foreign'> | undefined;
   /** Only what is ours in it: uplinks with their rows, the service address; undefined when not asked for. */
   readonly host: NamespaceState | undefined;
   /** By namespace name, of those asked for that exist. */
   readonly networks: ReadonlyMap<string, NamespaceState>;
   /** By path, of those asked for. `gone`: that namespace instance does not exist any more. */
   readonly containers: ReadonlyMap<string, NamespaceState | 'gone'>;
+  /** What could not be looked at and why: {@link HOST}, names of networks' namespaces, identities of containers. */
+  readonly unseen?: ReadonlyMap<string, Error>;
 }
 
 /** What an observation looks at. */
@@ -299,7 +301,7 @@ export interface PlannedOp {
 
 /** Ops of a stage do not depend on each other across namespaces; within one they are in order. */
 export interface Stage {
-  /** When something fails here, the later stages are not begun. */
+  /** When something fails here, what needs it is not begun in later stages. */
   readonly essential: boolean;
   readonly ops: readonly PlannedOp[];
 }
@@ -310,6 +312,13 @@ export interface Plan {
   readonly gone: readonly LocalEndpoint[];
   /** By namespace, of networks that were planned whole: the rows that are there when all of it is done. */
   readonly rows?: ReadonlyMap<string, Pick<NamespaceState, 'neighbours' | 'fdb'>>;
+  /** For what these stand in the way of nothing could be planned. */
+  readonly obstacles?: readonly Obstacle[];
+}
+
+/** Why something is not as it should be, and whose it is, as of {@link PlannedOp}. */
+export interface Obstacle extends Pick<PlannedOp, 'network' | 'endpointId'> {
+  readonly error: Error;
 }
 
 export interface OpFailure {
@@ -320,6 +329,7 @@ export interface OpFailure {
 export interface ApplyResult {
   /** Ops that were carried out. */
   readonly writes: number;
+  /** Ops that were not, those that were never begun included. */
   readonly failures: readonly OpFailure[];
 }
 

@@ -8,8 +8,9 @@
  *
  * Scale: linear in rows; a network's plan does not look at other networks.
  */
-import { type Desired, HOST, LOOPBACK, type Observed, type Plan } from './host-state.ts';
+import { type Desired, HOST, LOOPBACK, type Observed, type Obstacle, type Plan } from './host-state.ts';
 import { planHost } from './plan/host.ts';
+import { foreignLinks, foreignNamespace, isDead, isRemovable } from './plan/namespace.ts';
 import { portLinkOf } from './plan/naming.ts';
 import { planNetwork, planRemoval } from './plan/network.ts';
 import { HOST_OWNER, Steps } from './plan/steps.ts';
@@ -23,8 +24,9 @@ export interface PlanOptions {
 }
 
 /**
- * The networks of `desired.networks` must be those that were observed: one that is not in `observed.networks` does not
- * exist. Host and containers may have been left out of the observation.
+ * The networks of `desired.networks` must be those that were observed: one that is neither in `observed.networks` nor in
+ * `observed.unseen` does not exist. Host and containers may have been left out of the observation. What could not be seen
+ * is left as it is.
  */
 export function plan(desired: Desired, observed: Observed, options: PlanOptions): Plan {
   const { complete, released = [] } = options;
@@ -33,27 +35,49 @@ export function plan(desired: Desired, observed: Observed, options: PlanOptions)
   const made = new Set<number>();
   const gone = [];
   const rows = new Map<string, Rows>();
+  const obstacles = obstaclesOf(desired, observed);
+  const blocked = new Set(obstacles.flatMap(({ network, endpointId }) => (endpointId === undefined ? [network] : [])));
   for (const network of desired.networks) {
+    if (blocked.has(network.namespace)) continue;
     const result = planNetwork(network, desired, observed, complete, steps);
     if (result.uplinkMade) made.add(network.vni);
     gone.push(...result.gone);
     if (complete) rows.set(network.namespace, result.rows);
   }
   planHost(desired, observed.host, made, complete, steps);
-  if (complete) {
-    for (const name of new Set([...(observed.namespaces?.keys() ?? []), ...observed.networks.keys()])) {
-      if (!desired.namespaces.has(name)) planRemoval(name, observed.networks.get(name), steps);
+  if (complete) planRemovals((name) => !desired.namespaces.has(name), observed, steps);
+  return { stages: steps.stages(), gone, rows, obstacles };
+}
+
+function obstaclesOf({ networks }: Desired, observed: Observed): Obstacle[] {
+  const obstacles: Obstacle[] = [];
+  const seeing = (place: string) => observed.unseen?.get(place);
+  const ofHost = seeing(HOST);
+  if (ofHost) obstacles.push({ network: undefined, endpointId: undefined, error: ofHost });
+  for (const { namespace, ports } of networks) {
+    const foreign = foreignLinks(namespace, observed);
+    const error = seeing(namespace) ?? (foreign.length > 0 ? foreignNamespace(namespace, foreign) : undefined);
+    if (error) obstacles.push({ network: namespace, endpointId: undefined, error });
+    for (const { endpoint } of ports) {
+      const inside = seeing(endpoint.container.identity);
+      if (inside) obstacles.push({ network: namespace, endpointId: endpoint.record.id, error: inside });
     }
   }
-  return { stages: steps.stages(), gone, rows };
+  return obstacles;
+}
+
+function planRemovals(unwanted: (name: string) => boolean, observed: Observed, steps: Steps): void {
+  for (const name of new Set([...(observed.namespaces?.keys() ?? []), ...observed.networks.keys()])) {
+    if (!unwanted(name) || !isRemovable(name, observed)) continue;
+    const dead = observed.namespaces?.get(name) === 'none' && isDead(name, observed);
+    planRemoval(name, dead ? 'dead' : observed.networks.get(name), steps);
+  }
 }
 
 /** Takes everything of ours away, for a host that leaves. IPv4 forwarding stays as it is: others may rely on it. */
 export function planClear(observed: Observed): Plan {
   const steps = new Steps();
-  for (const name of new Set([...(observed.namespaces?.keys() ?? []), ...observed.networks.keys()])) {
-    planRemoval(name, observed.networks.get(name), steps);
-  }
+  planRemovals(() => true, observed, steps);
   for (const name of observed.host?.links.keys() ?? []) {
     steps.add('unlink', HOST_OWNER, 'remove', { kind: 'delete-link', at: HOST, name });
   }

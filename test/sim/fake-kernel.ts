@@ -21,6 +21,7 @@ import {
 } from '../../src/core/host-state.ts';
 import { formatAddress, parseCidr } from '../../src/core/ip.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
+import { Obstacles } from '../../src/core/plan/obstacles.ts';
 import type { Kernel } from '../../src/ports.ts';
 import { FakeMachine } from './fake-machine.ts';
 
@@ -32,6 +33,12 @@ export class FakeKernel implements Kernel {
   observations = 0;
   /** Paths of containers that were looked into. */
   readonly looks: string[] = [];
+  /** Places that cannot be looked at. */
+  readonly blind = new Set<Place>();
+  /** Names of namespaces that lead to none. */
+  readonly deadNames = new Set<string>();
+  /** Namespaces that were never given an id of ours. */
+  readonly foreign = new Set<string>();
   readonly #listeners = new Set<Inbox<KernelChange>>();
   readonly #seenFilters = new Map<string, string>();
   #faults: { readonly match: (op: Op) => boolean; left: number }[] = [];
@@ -42,7 +49,15 @@ export class FakeKernel implements Kernel {
     this.observations += 1;
     const networks = new Map<string, NamespaceState>();
     const containers = new Map<string, NamespaceState | 'gone'>();
-    for (const name of scope.networks) {
+    const unseen = new Map<string, Error>();
+    const isBlind = (place: Place, key = place) => {
+      if (!this.blind.has(place)) return false;
+      unseen.set(key, new OverlaydError('data-path-failed', `${place} cannot be looked at`, { retryable: true }));
+      return true;
+    };
+    const bare = scope.host ? [...this.deadNames, ...this.foreign] : [];
+    for (const name of new Set([...scope.networks, ...bare])) {
+      if (isBlind(name)) continue;
       const state = this.machine.snapshot(name);
       this.#seenFilters.delete(name);
       if (!state) continue;
@@ -50,37 +65,41 @@ export class FakeKernel implements Kernel {
       this.#seenFilters.set(name, this.machine.filterText(name));
     }
     const lookInside = (container: ContainerRef) => {
-      if (isHandedOver(container)) return;
+      if (isHandedOver(container) || isBlind(container.path, container.identity)) return;
       this.looks.push(container.path);
       containers.set(container.identity, this.machine.snapshot(container.path) ?? 'gone');
     };
     scope.containers.forEach(lookInside);
     for (const { namespace, link, container } of scope.ports) {
       const there = networks.get(namespace)?.links.get(link)?.kind === 'veth';
-      if (!there && !containers.has(container.identity)) lookInside(container);
+      if (!there && !unseen.has(namespace) && !containers.has(container.identity)) lookInside(container);
     }
+    if (!scope.host || isBlind(HOST)) return { namespaces: undefined, host: undefined, networks, containers, unseen };
     const ours = this.machine.places().filter(isNetworkNamespace);
-    const namespaces = new Map(ours.map((name) => [name, true]));
-    return scope.host
-      ? { namespaces, host: this.machine.hostSnapshot(), networks, containers }
-      : { namespaces: undefined, host: undefined, networks, containers };
+    const namespaces = new Map<string, 'ours' | 'none'>(ours.map((name) => [name, 'ours']));
+    for (const name of bare) namespaces.set(name, 'none');
+    return { namespaces, host: this.machine.hostSnapshot(), networks, containers, unseen };
   }
 
   async apply(plan: Plan): Promise<ApplyResult> {
     const failures: OpFailure[] = [];
+    const obstacles = new Obstacles(plan);
     let writes = 0;
     for (const stage of plan.stages) {
-      const before = failures.length;
-      for (const planned of worstOrder(stage.ops)) {
+      const { ready, kept } = obstacles.divide(stage);
+      const failed: OpFailure[] = [];
+      for (const planned of worstOrder(ready)) {
         try {
           this.#checkFaults(planned.op);
+          this.#checkName(planned.op);
           for (const place of this.machine.carryOut(planned.op)) this.#emit(place);
           writes += 1;
         } catch (error) {
-          failures.push({ planned, error: error as Error });
+          failed.push({ planned, error: error as Error });
         }
       }
-      if (stage.essential && failures.length > before) break;
+      obstacles.add(stage, failed);
+      failures.push(...failed, ...kept);
     }
     this.writes += writes;
     return { writes, failures };
@@ -158,6 +177,12 @@ export class FakeKernel implements Kernel {
 
   tell(change: KernelChange): void {
     for (const inbox of this.#listeners) inbox.push(change);
+  }
+
+  #checkName(op: Op): void {
+    if (op.kind === 'delete-namespace') this.deadNames.delete(op.name);
+    if (op.kind === 'add-namespace' && this.deadNames.has(op.name))
+      throw new OverlaydError('data-path-failed', `${op.name}: File exists`, { retryable: true });
   }
 
   #emit(place: Place): void {

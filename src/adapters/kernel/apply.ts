@@ -14,21 +14,33 @@ import {
   TABLE,
 } from '../../core/host-state.ts';
 import { isNetworkNamespace } from '../../core/plan/naming.ts';
+import { Obstacles } from '../../core/plan/obstacles.ts';
 import type { Run, RunResult } from './exec.ts';
-import { type Line, placeOf, renderBridge, renderGroupDeletion, renderIp, type Tool, toolOf } from './iproute2.ts';
+import {
+  isNoNamespace,
+  type Line,
+  placeOf,
+  renderBridge,
+  renderGroupDeletion,
+  renderIp,
+  type Tool,
+  toolOf,
+} from './iproute2.ts';
 import { renderNft } from './nftables.ts';
 import { inPlace } from './observe.ts';
 
 export async function apply(run: Run, plan: Plan, signal: AbortSignal | undefined): Promise<ApplyResult> {
   const failures: OpFailure[] = [];
+  const obstacles = new Obstacles(plan);
   let writes = 0;
   for (const stage of plan.stages) {
-    const groups = Map.groupBy(stage.ops, ({ op }) => `${toolOf(op)} ${placeOf(op)}`);
+    const { ready, kept } = obstacles.divide(stage);
+    const groups = Map.groupBy(ready, ({ op }) => `${toolOf(op)} ${placeOf(op)}`);
     const results = await Promise.all([...groups.values()].map((ops) => applyGroup(run, ops, signal)));
     const failed = results.flat();
-    writes += stage.ops.length - failed.length;
-    failures.push(...failed);
-    if (stage.essential && failed.length > 0) break;
+    obstacles.add(stage, failed);
+    writes += ready.length - failed.length;
+    failures.push(...failed, ...kept);
   }
   return { writes, failures };
 }
@@ -64,10 +76,12 @@ async function applyBatch(
   const lines = tool === 'ip' ? renderAll(place, ops) : ops.map((each) => entryOf(renderBridge(each.op), each));
   const failures = new Map<PlannedOp, Error>();
   const fail = ({ line, planned }: Entry, words: string) => {
-    if (line.tolerated?.test(words)) return;
     for (const each of planned) {
-      if (!failures.has(each)) failures.set(each, failedLine(tool, line.text, place, words));
+      if (!failures.has(each)) failures.set(each, failedLine(tool, line.text, place, words || 'it did not say why'));
     }
+  };
+  const judge = (entry: Entry, words: string) => {
+    if (!entry.line.tolerated?.test(words)) fail(entry, words);
   };
   let rest: readonly Entry[] = lines;
   while (rest.length > 0) {
@@ -77,17 +91,23 @@ async function applyBatch(
     const told = parseBatchErrors(result.stderr);
     for (const [number, words] of told.byLine) {
       const entry = rest[number - 1];
-      if (entry) fail(entry, words);
+      if (entry) judge(entry, words);
     }
-    if (told.rest === '') break;
-    // The tool ended early, without a line number. It quotes what it did not like; without that, nothing is known of
-    // the lines after the last one that it named.
+    if (told.rest === '' && told.byLine.size > 0) break;
+    // The tool ended early, without a line number: a neighbour that the kernel refuses ends it, and so does a word that it
+    // does not understand. The latter it quotes.
     const unknown = rest.slice(Math.max(0, ...told.byLine.keys()));
     const quoted = /argument "(.+?)" is wrong/.exec(told.rest)?.[1];
     const culprit = quoted === undefined ? -1 : unknown.findIndex(({ line }) => line.text.split(' ').includes(quoted));
-    const blamed = culprit < 0 ? unknown : unknown.slice(culprit, culprit + 1);
-    for (const entry of blamed) fail(entry, told.rest);
-    rest = culprit < 0 ? [] : unknown.slice(culprit + 1);
+    if (culprit < 0) {
+      // Of none of these lines is known whether it ran. What the tool tolerates of one is no proof for the others, but
+      // where there is no namespace.
+      const blame = isNoNamespace(told.rest) ? judge : fail;
+      for (const entry of unknown) blame(entry, told.rest);
+      break;
+    }
+    judge(unknown[culprit]!, told.rest);
+    rest = unknown.slice(culprit + 1);
   }
   return [...failures].map(([planned, error]) => ({ planned, error }));
 }
@@ -163,7 +183,9 @@ function failedAll(result: RunResult, what: string, place: Place, ops: readonly 
 
 function failedLine(tool: Tool | '', line: string, place: Place, words: string): OverlaydError {
   const where = place === HOST ? 'in the host' : `in namespace ${place}`;
-  const hint = /File exists/.test(words) ? '; something else has that name or VNI, look at `ip -d link`' : '';
+  const hint = /File exists|already exists/.test(words)
+    ? '; something else has that name or VNI, look at `ip -d link`'
+    : '';
   return new OverlaydError('data-path-failed', `${`${tool} ${line}`.trim()} (${where}): ${words}${hint}`, {
     retryable: true,
   });

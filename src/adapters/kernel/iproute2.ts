@@ -15,7 +15,7 @@ import {
   SERVICE_ADDRESS,
   TUNNEL,
 } from '../../core/host-state.ts';
-import { isUplink } from '../../core/plan/naming.ts';
+import { isNetworkNamespace, isUplink, namespaceOf } from '../../core/plan/naming.ts';
 
 export interface Line {
   readonly text: string;
@@ -27,17 +27,45 @@ export type Tool = 'ip' | 'bridge' | 'nft' | 'sysctl';
 
 /** Ids of our namespaces begin here: ids that others let the kernel choose count from 0. */
 const NAMESPACE_ID_BASE = 2 ** 30;
+/** VNIs have 24 bits. */
+const VNI_SPAN = 2 ** 24;
+/**
+ * Ids that a network's namespace may have. A process that stays in a namespace whose name was removed keeps that one and
+ * its id alive, so the next namespace of the network takes another.
+ */
+const IDS_PER_VNI = 8;
+/** Words of kernels and tools of several years: Linux 5.15 to 6.18, iproute2 6.1 to 7.2. */
 const GONE =
-  /No such (file or directory|process|device)|Cannot find device|Cannot assign requested address|Cannot open network namespace/;
-const NO_IPV6 = /Address family not supported|Operation not supported/;
+  /No such (file or directory|process|device)|Cannot find device|Cannot assign requested address|Cannot open network namespace|[Aa]ddress not found/;
+const NO_IPV6 = /Address family not supported|Operation not supported|IPv6 is disabled/;
 const EXISTS = /File exists/;
+const HAS_ID = /File exists|already has a nsid/;
+const ID_TAKEN = /nsid is already used/;
+/** There is nothing at the name, or no namespace, as `ip` or `nsenter` says it. */
+const NO_NAMESPACE =
+  /[Cc]annot open .*No such file|setting the network namespace .*Invalid argument|nsenter: .*failed: Invalid argument/;
 
-export function namespaceId(vni: number): number {
-  return NAMESPACE_ID_BASE + vni;
+/** The `nth` id of a network's namespace. */
+export function namespaceId(vni: number, nth = 0): number {
+  return NAMESPACE_ID_BASE + nth * VNI_SPAN + vni;
 }
 
+/** Not positive when it is none of ours. */
 export function vniOfNamespaceId(id: number): number {
-  return id - NAMESPACE_ID_BASE;
+  return id < NAMESPACE_ID_BASE ? 0 : (id - NAMESPACE_ID_BASE) % VNI_SPAN;
+}
+
+/** Gives the namespace an id, should it have none. */
+export function renderIdentity(name: string, vni: number): Line[] {
+  return Array.from({ length: IDS_PER_VNI }, (_, nth) => ({
+    text: `netns set ${word(name)} ${namespaceId(vni, nth)}`,
+    tolerated: nth < IDS_PER_VNI - 1 ? new RegExp(`${HAS_ID.source}|${ID_TAKEN.source}`) : HAS_ID,
+  }));
+}
+
+/** Whether a tool that was to enter a namespace says that there is none. */
+export function isNoNamespace(stderr: string): boolean {
+  return NO_NAMESPACE.test(stderr);
 }
 
 /** An argument of a batch line. Names and addresses were checked where they came in; this keeps a line one line. */
@@ -62,10 +90,7 @@ export function toolOf(op: Op): Tool {
 export function renderIp(op: Op): Line[] {
   switch (op.kind) {
     case 'add-namespace':
-      return [
-        { text: `netns add ${word(op.name)}`, tolerated: EXISTS },
-        { text: `netns set ${word(op.name)} ${namespaceId(op.id)}`, tolerated: EXISTS },
-      ];
+      return [{ text: `netns add ${word(op.name)}`, tolerated: EXISTS }, ...renderIdentity(op.name, op.id)];
     case 'delete-namespace':
       return [{ text: `netns delete ${word(op.name)}`, tolerated: GONE }];
     case 'add-vxlan': {
@@ -310,7 +335,11 @@ export function parseFdb(dump: readonly Json[] = []): FdbRow[] {
   });
 }
 
-/** Each with whether it has an id. */
-export function parseNamespaces(dump: readonly Json[] = []): [name: string, numbered: boolean][] {
-  return dump.map((row) => [text(row.name), row.id !== undefined]);
+/** Those with names of networks' namespaces. */
+export function parseNamespaces(dump: readonly Json[] = []): Map<string, 'ours' | 'none' | 'foreign'> {
+  const whose = ({ name, id }: Json) => {
+    if (typeof id !== 'number') return 'none';
+    return namespaceOf(vniOfNamespaceId(id)) === name ? 'ours' : 'foreign';
+  };
+  return new Map(dump.filter((row) => isNetworkNamespace(text(row.name))).map((row) => [text(row.name), whose(row)]));
 }

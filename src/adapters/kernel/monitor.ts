@@ -7,11 +7,11 @@
  * know of those looks now and then.
  */
 import { type KernelChange, LOOPBACK, SERVICE_ADDRESS } from '../../core/host-state.ts';
-import { isHandoverLink, isNetworkNamespace, isUplink, namespaceOf } from '../../core/plan/naming.ts';
+import { isHandoverLink, isUplink, namespaceOf } from '../../core/plan/naming.ts';
 import type { Clock } from '../../ports.ts';
 import type { Exec } from './exec.ts';
 import { createInbox } from './inbox.ts';
-import { namespaceId, parseDump, parseNamespaces, vniOfNamespaceId } from './iproute2.ts';
+import { vniOfNamespaceId } from './iproute2.ts';
 
 const BUFFER_BYTES = 8 * 1024 * 1024;
 const RESTART_MS = 1000;
@@ -32,7 +32,6 @@ export async function* changes(exec: Exec, clock: Clock, signal: AbortSignal): A
   /** Starts the monitor again whenever it ends; what happened in between is unknown. */
   async function listen(argv: readonly string[], parse: (line: string) => KernelChange | undefined): Promise<void> {
     while (!both.aborted) {
-      await identifyNamespaces(exec, both).catch(() => undefined);
       const settled = new AbortController();
       try {
         inbox.push({ kind: 'all' });
@@ -62,14 +61,6 @@ export async function* changes(exec: Exec, clock: Clock, signal: AbortSignal): A
     stopped.abort();
     await Promise.allSettled(ends);
   }
-}
-
-/** Gives namespaces of ours their ids, should one have lost it. */
-async function identifyNamespaces(exec: Exec, signal: AbortSignal): Promise<void> {
-  const listing = await exec.run(['ip', '-json', 'netns', 'list'], { signal });
-  const bare = parseNamespaces(parseDump(listing.stdout)[0]).filter(([name, id]) => isNetworkNamespace(name) && !id);
-  const lines = bare.map(([name]) => `netns set ${name} ${namespaceId(Number(name.slice('ovl-'.length)))}`);
-  if (lines.length > 0) await exec.run(['ip', '-force', '-batch', '-'], { input: `${lines.join('\n')}\n`, signal });
 }
 
 function keyOf(change: KernelChange): string {

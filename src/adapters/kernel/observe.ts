@@ -3,7 +3,7 @@
  * of a network as they said it the last time is not read again: with thousands of rows that is most of the work.
  */
 import { type ContainerRef, isHandedOver } from '../../core/container.ts';
-import { OverlaydError } from '../../core/errors.ts';
+import { asOverlaydError, isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import {
   type Address,
   type FdbRow,
@@ -18,7 +18,7 @@ import {
   type Scope,
   TABLE,
 } from '../../core/host-state.ts';
-import { isNetworkNamespace, isUplink } from '../../core/plan/naming.ts';
+import { isUplink } from '../../core/plan/naming.ts';
 import type { Run, RunResult } from './exec.ts';
 import * as iproute2 from './iproute2.ts';
 import { parseFilter } from './nftables.ts';
@@ -53,29 +53,51 @@ function read<T>(text: string, last: Read<T> | undefined, parse: (text: string) 
 export async function observe(deps: ObserveDeps, scope: Scope, signal: AbortSignal | undefined): Promise<Observed> {
   const networks = new Map<string, NamespaceState>();
   const containers = new Map<string, NamespaceState | 'gone'>();
+  const unseen = new Map<string, Error>();
+  /** What goes wrong with one place is that place's. */
+  const lookAt = async <T>(place: string, looking: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await looking;
+    } catch (error) {
+      if (isOverlaydError(error, 'cancelled') || isOverlaydError(error, 'tool-missing')) throw error;
+      unseen.set(place, asOverlaydError(error));
+      return undefined;
+    }
+  };
   const lookInside = async (refs: readonly ContainerRef[]) => {
     const each = new Map(refs.filter((ref) => !isHandedOver(ref)).map((ref) => [ref.identity, ref]));
     await Promise.all(
       [...each.values()].map(async (container) => {
-        const state = await observeContainer(deps, container, signal);
+        const state = await lookAt(container.identity, observeContainer(deps, container, signal));
         if (state) containers.set(container.identity, state);
       }),
     );
   };
+  const lookAtNetworks = async (names: readonly string[]) => {
+    await Promise.all(
+      names.map(async (name) => {
+        const state = await lookAt(name, observeNetwork(deps, name, signal));
+        if (state) networks.set(name, state);
+      }),
+    );
+  };
   const [host] = await Promise.all([
-    scope.host ? observeHost(deps.run, signal) : undefined,
+    scope.host ? lookAt(HOST, observeHost(deps.run, signal)) : undefined,
     lookInside(scope.containers),
-    ...scope.networks.map(async (name) => {
-      const state = await observeNetwork(deps, name, signal);
-      if (state) networks.set(name, state);
-    }),
+    lookAtNetworks(scope.networks),
   ]);
+  // Under such a name there may be nothing, or something of somebody else's.
+  const bare = [...(host?.namespaces ?? [])].flatMap(([name, id]) => (id === 'ours' ? [] : [name]));
+  await lookAtNetworks(bare.filter((name) => !scope.networks.includes(name)));
   const missing = scope.ports.filter(
     ({ namespace, link, container }) =>
-      networks.get(namespace)?.links.get(link)?.kind !== 'veth' && !containers.has(container.identity),
+      networks.get(namespace)?.links.get(link)?.kind !== 'veth' &&
+      !unseen.has(namespace) &&
+      !unseen.has(container.identity) &&
+      !containers.has(container.identity),
   );
   await lookInside(missing.map(({ container }) => container));
-  return { namespaces: host?.namespaces, host: host?.state, networks, containers };
+  return { namespaces: host?.namespaces, host: host?.state, networks, containers, unseen };
 }
 
 async function observeHost(run: Run, signal: AbortSignal | undefined) {
@@ -97,8 +119,7 @@ async function observeHost(run: Run, signal: AbortSignal | undefined) {
     fdb: [],
     filter: parseFilter(filter),
   };
-  const ours = iproute2.parseNamespaces(namespaces).filter(([name]) => isNetworkNamespace(name));
-  return { state, namespaces: new Map(ours) };
+  return { state, namespaces: iproute2.parseNamespaces(namespaces) };
 }
 
 async function observeNetwork(
@@ -107,15 +128,17 @@ async function observeNetwork(
   signal: AbortSignal | undefined,
 ): Promise<NamespaceState | undefined> {
   const showFdb = [...inPlace(name, 'bridge'), '-j', 'fdb', 'show'];
-  const [dump, shownFdb, filter] = await Promise.all([
+  const [dumped, shown, listed] = await Promise.allSettled([
     dumpOf(run, inPlace(name, 'ip'), iproute2.DUMP_NETWORK, signal),
     run(showFdb, { signal, large: true }),
     listFilter(run, name, 'bridge', signal),
   ]);
-  if (dump === undefined) {
+  if (dumped.status === 'fulfilled' && dumped.value === undefined) {
+    // Of what is not there the others have nothing to say.
     lookedAt.delete(name);
     return undefined;
   }
+  const [dump, shownFdb, filter] = [required(dumped), required(shown), required(listed)];
   const last = lookedAt.get(name);
   const [links = '', addresses = '', routes = '', neighbours = '', netconf = ''] = dump;
   const [fdb = ''] = linesOf(showFdb, shownFdb, 1);
@@ -140,20 +163,22 @@ async function observeNetwork(
   };
 }
 
-/** Undefined when it cannot be entered though nothing proves that it is gone. */
 async function observeContainer(
   { run, isAlive }: ObserveDeps,
   container: ContainerRef,
   signal: AbortSignal | undefined,
-): Promise<NamespaceState | 'gone' | undefined> {
+): Promise<NamespaceState | 'gone'> {
   if (!(await isAlive(container))) return 'gone';
-  const dump = await dumpOf(run, inPlace(container.path, 'ip'), iproute2.DUMP_CONTAINER, signal);
-  if (dump === undefined) return (await isAlive(container)) ? undefined : 'gone';
-  return parseInside(dump);
+  try {
+    return await inside(run, container.path, signal);
+  } catch (error) {
+    if (!isOverlaydError(error, 'cancelled') && !(await isAlive(container))) return 'gone';
+    throw error;
+  }
 }
 
-export async function inside(run: Run, path: string): Promise<NamespaceState> {
-  const dump = await dumpOf(run, inPlace(path, 'ip'), iproute2.DUMP_CONTAINER, undefined);
+export async function inside(run: Run, path: string, signal?: AbortSignal): Promise<NamespaceState> {
+  const dump = await dumpOf(run, inPlace(path, 'ip'), iproute2.DUMP_CONTAINER, signal);
   if (dump !== undefined) return parseInside(dump);
   throw new OverlaydError('namespace-unusable', `the namespace ${path} cannot be entered; is it there?`);
 }
@@ -181,7 +206,12 @@ export function inPlace(place: Place, tool: iproute2.Tool): string[] {
 
 const NAMED = '/run/netns/';
 
-/** What each line of the batch said; undefined when the namespace does not exist. */
+function required<T>(result: PromiseSettledResult<T | undefined>): T {
+  if (result.status === 'rejected') throw result.reason;
+  return result.value!;
+}
+
+/** What each line of the batch said; undefined when there is no such namespace. */
 async function dumpOf(
   run: Run,
   tool: readonly string[],
@@ -190,7 +220,7 @@ async function dumpOf(
 ): Promise<string[] | undefined> {
   const argv = [...tool, '-4', '-json', '-details', '-force', '-batch', '-'];
   const result = await run(argv, { input: `${lines.join('\n')}\n`, signal, large: true });
-  if (/Cannot open network namespace|cannot open |setting the network namespace/.test(result.stderr)) return undefined;
+  if (iproute2.isNoNamespace(result.stderr)) return undefined;
   return linesOf(argv, result, lines.length - (lines.at(-1) === iproute2.LIST_NAMESPACES ? 1 : 0));
 }
 
@@ -209,7 +239,14 @@ export async function probe(
   signal: AbortSignal | undefined,
 ): Promise<string[]> {
   const same = await Promise.all(
-    namespaces.map(async (name) => (await listFilter(run, name, 'bridge', signal)) === lookedAt.get(name)?.filter.text),
+    namespaces.map(async (name) => {
+      // What cannot be told is a reason to look: that tells why.
+      const text = await listFilter(run, name, 'bridge', signal).catch((error: unknown) => {
+        if (signal?.aborted) throw error;
+        return undefined;
+      });
+      return text !== undefined && text === lookedAt.get(name)?.filter.text;
+    }),
   );
   return namespaces.filter((_, index) => !same[index]);
 }

@@ -2,14 +2,15 @@
 import { type Desired, HOST, LOOPBACK, type NamespaceState, type Op } from '../host-state.ts';
 import { filterOps, hostFilter, withLoaded } from './filter.ts';
 import { asMade, linkOps } from './link.ts';
-import { isUplink, uplinkOf } from './naming.ts';
+import { isUplink, namespaceOfUplink, uplinkOf } from './naming.ts';
 import { rowsOf, rowsOps } from './rows.ts';
-import { HOST_OWNER, type Steps } from './steps.ts';
+import { HOST_OWNER, type Owner, type Steps } from './steps.ts';
 import { type Rows, serviceAddressOf, uplinkInHost, uplinkRows } from './wanted.ts';
 
 /**
  * `made`: VNIs of uplinks that this plan makes. Without `seen` (the host was not looked at) only those are set up. An
- * uplink whose end is missing and that is not made here is left to its network's plan.
+ * uplink whose end is missing and that is not made here is left to its network's plan. What is of one network's uplink is
+ * done on behalf of that network.
  */
 export function planHost(
   desired: Desired,
@@ -36,7 +37,7 @@ export function planHost(
     const fresh = made.has(uplink.vni);
     const old = fresh ? asMade(link) : seen?.links.get(link.name);
     if (!old) continue;
-    steps.add('set-up', HOST_OWNER, fresh ? 'create' : 'update', ...linkOps(HOST, link, old, complete));
+    steps.add('set-up', ownerOf(link.name), fresh ? 'create' : 'update', ...linkOps(HOST, link, old, complete));
     rows.push(uplinkRows(uplink));
   }
   const anew = new Set([...made].map(uplinkOf));
@@ -50,18 +51,33 @@ export function planHost(
     },
     rowsOf(seen, (link) => link === LOOPBACK || (isUplink(link) && !anew.has(link))),
   );
-  steps.add('set-up', HOST_OWNER, 'update', ...sets);
+  for (const op of sets) steps.add('set-up', ownerOf(linkOf(op)), 'update', op);
   if (!complete) return;
-  steps.add('set-up', HOST_OWNER, 'remove', ...removals.filter((op) => !isOnDeleted(op, names)));
+  for (const op of removals) {
+    const link = linkOf(op);
+    // Rows of a link that goes as a whole go with it.
+    if (link === LOOPBACK || names.has(link)) steps.add('set-up', ownerOf(link), 'remove', op);
+  }
   for (const { name, kind } of seen?.links.values() ?? []) {
     if (names.has(name) || kind !== 'veth') continue;
-    steps.add('unlink', HOST_OWNER, 'remove', { kind: 'delete-link', at: HOST, name });
+    steps.add('unlink', ownerOf(name), 'remove', { kind: 'delete-link', at: HOST, name });
   }
 }
 
-/** Rows of a link that goes as a whole go with it. */
-function isOnDeleted(op: Op, names: ReadonlySet<string>): boolean {
-  if (op.kind === 'delete-route') return !names.has(op.route.link);
-  if (op.kind === 'delete-neighbour') return !names.has(op.neighbour.link);
-  return false;
+function ownerOf(link: string): Owner {
+  return link === LOOPBACK ? HOST_OWNER : { network: namespaceOfUplink(link), endpointId: undefined };
+}
+
+/** Of a row's op. */
+function linkOf(op: Op): string {
+  switch (op.kind) {
+    case 'set-route':
+    case 'delete-route':
+      return op.route.link;
+    case 'set-neighbour':
+    case 'delete-neighbour':
+      return op.neighbour.link;
+    default:
+      return LOOPBACK;
+  }
 }

@@ -5,6 +5,7 @@
 
 const NAMESPACE = /^ovl-[1-9]\d*$/;
 const UPLINK = /^ovl[1-9]\d*$/;
+const PORT = /^e[0-9a-f]{12}$/;
 const HANDOVER = /^ovc[0-9a-f]{12}$/;
 
 export function namespaceOf(vni: number): string {
@@ -20,6 +21,11 @@ export function uplinkOf(vni: number): string {
   return `ovl${vni}`;
 }
 
+/** The namespace of the network whose uplink it is. */
+export function namespaceOfUplink(name: string): string {
+  return `ovl-${name.slice('ovl'.length)}`;
+}
+
 export function isUplink(name: string): boolean {
   return UPLINK.test(name);
 }
@@ -27,6 +33,10 @@ export function isUplink(name: string): boolean {
 /** A port's end in the network's namespace. */
 export function portLinkOf(endpointId: string): string {
   return `e${endpointId.slice(0, 12)}`;
+}
+
+export function isPortLink(name: string): boolean {
+  return PORT.test(name);
 }
 
 /** The container's end of a port, where it waits in the host for the engine that asked for it. */

@@ -16,6 +16,7 @@ import {
 import { containerOps } from './container.ts';
 import { filterOps, networkFilter, withLoaded } from './filter.ts';
 import { asMade, isPair, isTunnel, linkOps } from './link.ts';
+import { isDead } from './namespace.ts';
 import { uplinkMacs, uplinkOf } from './naming.ts';
 import { rowsOf, rowsOps } from './rows.ts';
 import type { Owner, Steps } from './steps.ts';
@@ -48,8 +49,9 @@ export function planNetwork(
   const at = network.namespace;
   const owner: Owner = { network: at, endpointId: undefined };
   const seen = observed.networks.get(at);
+  if (isDead(at, observed)) steps.add('discard', owner, 'update', { kind: 'delete-namespace', name: at });
   // Without an id it stays invisible to events, and the first link that is made there gives it a wrong one for good.
-  if (!seen || observed.namespaces?.get(at) === false) {
+  if (!seen || observed.namespaces?.get(at) === 'none') {
     steps.add('guard', owner, 'create', { kind: 'add-namespace', name: at, id: network.vni });
   }
   if (!seen?.forwarding) steps.add('set-up', owner, seen ? 'update' : 'create', ...sysctls(at));
@@ -227,12 +229,17 @@ function ownerOfRow(op: Op, owners: ReadonlyMap<string, Owner>): Owner | undefin
   return op.kind === 'set-fdb' ? owners.get(op.row.link) : undefined;
 }
 
-/** Takes a whole namespace apart. Links go first: a socket someone still has in there would keep them alive. */
-export function planRemoval(name: string, seen: NamespaceState | undefined, steps: Steps): void {
+/**
+ * Takes a whole namespace apart. Links go first: a socket someone still has in there would keep them alive. `dead`: the
+ * name leads to no namespace.
+ */
+export function planRemoval(name: string, seen: NamespaceState | 'dead' | undefined, steps: Steps): void {
   const owner: Owner = { network: name, endpointId: undefined };
-  const links = seen
-    ? [...seen.links.values()].filter(({ kind }) => kind === 'veth' || kind === 'vxlan')
-    : [{ name: TUNNEL }, { name: UPLINK }];
+  const known = seen === 'dead' ? [] : seen && [...seen.links.values()];
+  const links = known?.filter(({ kind }) => kind === 'veth' || kind === 'vxlan') ?? [
+    { name: TUNNEL },
+    { name: UPLINK },
+  ];
   for (const link of links) steps.add('unlink', owner, 'remove', { kind: 'delete-link', at: name, name: link.name });
   steps.add('discard', owner, 'remove', { kind: 'delete-namespace', name });
 }

@@ -30,7 +30,7 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
   const problems = [...(problem ? [problem] : []), ...findProblems(membership, clock), ...(docker?.problems ?? [])];
   const networks = member.networks.list();
   const peers = [...member.view.nodes()].filter((node) => node.id !== member.self.id && !node.left);
-  const reconcile = member.reconciler.status();
+  const { problems: _, ...reconcile } = member.reconciler.status();
   return {
     ...base,
     state: problems.length > 0 ? 'degraded' : 'ready',
@@ -83,8 +83,9 @@ function findProblems(membership: Membership, clock: Clock): string[] {
   if (member.removed) {
     problems.push(removedAdvice(membership));
   }
-  const { lastError } = member.reconciler.status();
-  if (lastError) problems.push(`the kernel does not have what it should: ${lastError}`);
+  for (const problem of member.reconciler.status().problems) {
+    problems.push(`the kernel does not have what it should: ${problem}`);
+  }
   for (const node of member.view.nodes()) {
     if (node.id === member.self.id || node.left) continue;
     const liveness = (nodeId: string) => member.liveness(nodeId);

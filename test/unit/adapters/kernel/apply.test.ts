@@ -123,13 +123,68 @@ describe('applying a plan', () => {
     expect(result.failures).toHaveLength(2);
   });
 
-  it('does not begin what needs a stage that failed', async () => {
-    const { run, calls } = record([{ code: 1, stderr: 'Error: syntax error\n' }]);
-    const filter: Op = { kind: 'set-filter', at: HOST, filter: { family: 'inet', sets: [], chains: [] } };
-    const stages = [{ essential: true, ops: [planned(filter)] }, stage(up('vx0'))];
+  it('takes no line after one that ended the tool silently for carried out', async () => {
+    const remove = (address: string): Op => ({
+      kind: 'delete-neighbour',
+      at: 'ovl-7',
+      neighbour: { link: 'vx0', address, mac: '02:42:0a:00:00:09' },
+    });
+    const { run } = record([{ code: 2, stderr: 'RTNETLINK answers: No such file or directory\n' }]);
+    const stages = [stage(remove('10.0.0.7'), remove('10.0.0.8'), remove('10.0.0.9'))];
     const result = await apply(run, { stages, gone: [] }, undefined);
-    expect(result.failures).toHaveLength(1);
-    expect(calls).toHaveLength(1);
+    expect(result.writes).toBe(0);
+    expect(result.failures).toHaveLength(3);
+  });
+
+  it.each([
+    ['Error: ipv4: Address not found.', { link: 'br0', address: '10.0.0.1', prefix: 24 }],
+    ['RTNETLINK answers: Cannot assign requested address', { link: 'br0', address: '10.0.0.1', prefix: 24 }],
+  ])('knows the words for what is gone already: %s', async (words, address) => {
+    const { run } = record([{ code: 1, stderr: `${words}\nCommand failed -:1\n` }]);
+    const stages = [stage({ kind: 'delete-address', at: 'ovl-7', address })];
+    expect(await apply(run, { stages, gone: [] }, undefined)).toEqual({ writes: 1, failures: [] });
+  });
+
+  it('tells of a failure for which the tool has no words', async () => {
+    const { run } = record([{ code: 1, stderr: 'Command failed -:1\n' }]);
+    const { failures } = await apply(run, { stages: [stage(up('a'))], gone: [] }, undefined);
+    expect(failures[0]!.error.message).toMatch(/link set dev a up .*did not say why/);
+  });
+
+  describe('when an essential stage fails', () => {
+    const filter: Op = { kind: 'set-filter', at: HOST, filter: { family: 'inet', sets: [], chains: [] } };
+    const add: Op = { kind: 'add-namespace', name: 'ovl-7', id: 7 };
+    const of = (network: string | undefined, op: Op): PlannedOp => ({ ...planned(op), network });
+    const guard = (...ops: readonly PlannedOp[]) => ({ essential: true, ops });
+    const later = (...ops: readonly PlannedOp[]) => ({ essential: false, ops });
+
+    it('keeps back the network whose op failed, with the cause, and no other', async () => {
+      const stderr = 'Cannot create namespace file "/run/netns/ovl-7": Permission denied\nCommand failed -:1\n';
+      const { run, calls } = record([{ code: 1, stderr }]);
+      const kept = of('ovl-7', up('br0'));
+      const stages = [guard(of('ovl-7', add)), later(kept, of('ovl-8', up('br0', 'ovl-8')))];
+      const { writes, failures } = await apply(run, { stages, gone: [] }, undefined);
+      expect(writes).toBe(1);
+      expect(failures.map(({ planned: { op } }) => op)).toEqual([add, kept.op]);
+      expect(failures[1]!.error.message).toMatch(/Permission denied/);
+      expect(calls.map(({ argv }) => argv)).toEqual(['ip -force -batch -', 'ip -netns ovl-8 -force -batch -']);
+    });
+
+    it('keeps back what makes links, when that is the host, and lets the rest be done', async () => {
+      const { run, calls } = record([{ code: 1, stderr: 'Error: syntax error\n' }]);
+      const row: Op = {
+        kind: 'set-fdb',
+        at: 'ovl-8',
+        row: { link: 'vx0', mac: '02:42:0a:00:00:02', vtep: '10.0.0.2' },
+      };
+      const address: Op = { kind: 'add-address', at: HOST, address: { link: 'lo', address: '10.0.0.9', prefix: 32 } };
+      const kept = [of('ovl-7', veth('/run/netns/c1')), of('ovl-7', up('e1')), of(undefined, address)];
+      const stages = [guard(of(undefined, filter)), later(...kept, of('ovl-8', row))];
+      const { writes, failures } = await apply(run, { stages, gone: [] }, undefined);
+      expect(writes).toBe(1);
+      expect(failures.map(({ planned: { op } }) => op)).toEqual([filter, ...kept.map(({ op }) => op)]);
+      expect(calls.map(({ argv }) => argv)).toEqual(['nft -f -', 'bridge -netns ovl-8 -force -batch -']);
+    });
   });
 
   it('lets no name become more than one word of a batch', async () => {

@@ -19,8 +19,9 @@ function tools() {
     return { code: 0, stdout: said[tool], stderr: '' };
   };
   const deps = { run, lookedAt: new Map<string, LookedAt>(), isAlive: async () => true };
-  const look = async () => (await observe(deps, SCOPE, undefined)).networks.get(NAME)!;
-  return { said, run, deps, look, neighbour };
+  const observed = () => observe(deps, SCOPE, undefined);
+  const look = async () => (await observed()).networks.get(NAME)!;
+  return { said, run, deps, observed, look, neighbour };
 }
 
 test('what is as it was the last time is not read again', async () => {
@@ -55,9 +56,51 @@ test.each([
   ['bridge', ''],
   ['bridge', '[{"mac":"02:42'],
 ] as const)('output of %s that is cut short is an error, and no empty namespace: %j', async (tool, output) => {
-  const { said, look } = tools();
+  const { said, observed } = tools();
   said[tool] = output;
-  await expect(look()).rejects.toMatchObject({ code: 'data-path-failed', message: expect.stringContaining('/run') });
+  const { networks, unseen } = await observed();
+  expect(networks.has(NAME)).toBe(false);
+  expect(unseen?.get(NAME)).toMatchObject({ code: 'data-path-failed', message: expect.stringContaining('/run') });
+});
+
+test.each(['ip', 'bridge', 'nft'])('a %s that fails in one namespace says nothing of the others', async (broken) => {
+  const { deps } = tools();
+  const run: typeof deps.run = async (argv) => {
+    const here = argv.some((word) => word.endsWith('ovl-7')) && argv.includes(broken);
+    return here
+      ? { code: 1, stdout: '', stderr: 'Error: Could not process rule: Operation not permitted' }
+      : deps.run(argv);
+  };
+  const scope = { ...SCOPE, networks: [NAME, 'ovl-7'] };
+  const { networks, unseen } = await observe({ ...deps, run }, scope, undefined);
+  expect([...networks.keys()]).toEqual([NAME]);
+  expect([...unseen!.keys()]).toEqual(['ovl-7']);
+  expect(await probe({ ...deps, run }, [NAME, 'ovl-7'], undefined)).toEqual(['ovl-7']);
+});
+
+test.each([
+  'setting the network namespace "ovl-4096" failed: Invalid argument',
+  'Cannot open network namespace "ovl-4096": No such file or directory',
+])('where there is no namespace nothing is seen, and nothing is wrong: %s', async (stderr) => {
+  const { deps } = tools();
+  const run: typeof deps.run = async () => ({ code: 255, stdout: '', stderr });
+  const { networks, unseen } = await observe({ ...deps, run }, SCOPE, undefined);
+  expect([networks.size, unseen!.size]).toEqual([0, 0]);
+});
+
+test('a container that cannot be entered is its own affair; one that is gone is gone', async () => {
+  const { deps } = tools();
+  const container = { text: 'pid:7', path: '/proc/7/ns/net', identity: '7:1' };
+  const stderr = "nsenter: reassociate to namespace 'ns/net' failed: Operation not permitted";
+  const run: typeof deps.run = async (argv) =>
+    argv[0] === 'nsenter' ? { code: 1, stdout: '', stderr } : deps.run(argv);
+  const scope = { ...SCOPE, networks: [], containers: [container] };
+  const { containers, unseen } = await observe({ ...deps, run }, scope, undefined);
+  expect(containers.size).toBe(0);
+  expect(unseen!.get('7:1')).toMatchObject({ message: expect.stringContaining('Operation not permitted') });
+  let alive = 2;
+  const dying = await observe({ ...deps, run, isAlive: async () => --alive > 0 }, scope, undefined);
+  expect(dying.containers.get('7:1')).toBe('gone');
 });
 
 test('of a namespace that is deleted nothing is kept', async () => {
