@@ -6,6 +6,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createForwarder } from './adapters/dns/forwarder.ts';
 import { SocketListeners } from './adapters/dns/listeners.ts';
+import { findNameServers } from './adapters/dns/name-servers.ts';
 import { hostResolvers } from './adapters/dns/resolv-conf.ts';
 import { daemonNameServers } from './adapters/docker/daemon-file.ts';
 import { createEngine } from './adapters/docker/engine.ts';
@@ -75,7 +76,7 @@ export async function startAgent(
   const random = systemRandom;
   const pki = createPki();
   const containers = createContainers();
-  const facts = createHostFacts({ run: exec.run });
+  const facts = createHostFacts({ run: exec.run, nameServers: () => findNameServers() });
   const kernel = createKernel({ exec, clock, isAlive: (container) => containers.isAlive(container) });
   const statePath = join(config.dataDir, 'state.json');
   const stateFile = createStateFile(statePath);
@@ -123,6 +124,7 @@ export async function startAgent(
       },
       {
         self: recordOf(identity, pki.fingerprint(identity.key)),
+        storeEndpoints: identity.store.endpoints,
         gossipIntervalMs: config.gossipIntervalMs,
         leaseSeconds: config.leaseTtlSeconds,
         quarantineSeconds,

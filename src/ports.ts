@@ -12,8 +12,9 @@ import type {
   EngineNetworkSpec,
 } from './core/docker/engine.ts';
 import type { GossipMessage } from './core/gossip/message.ts';
+import type { BindProblem, HostAddress, HostRoute, PortBinding } from './core/host-facts.ts';
 import type { ApplyResult, KernelChange, NamespaceState, Observed, Plan, Scope } from './core/host-state.ts';
-import type { NetworkRecord } from './core/records.ts';
+import type { NetworkRecord, NodeRecord } from './core/records.ts';
 
 // ---------------------------------------------------------------- time, chance, log
 
@@ -199,21 +200,16 @@ export interface StoreAccess {
 }
 
 /** What a joiner asks, as `proto/overlayd/v1/join.proto` says. */
-export interface JoinRequest {
+export interface JoinRequest extends Published {
   readonly tokenId: string;
   readonly tokenSecret: string;
   readonly csr: string;
   readonly nodeName: string;
-  readonly advertiseAddress: string;
-  readonly gossipPort: number;
-  readonly joinPort: number;
-  readonly vtep: string;
-  readonly dataPathPort: number;
-  readonly underlayMtu: number;
-  readonly hostRoutes: readonly string[];
-  readonly labels: Readonly<Record<string, string>>;
   readonly nowMs: number;
 }
+
+/** Of the node record that the joiner will have. */
+type Published = Required<Omit<NodeRecord, 'id' | 'name' | 'keyFingerprint' | 'joinedAt' | 'left' | 'holdsStore'>>;
 
 export interface JoinResponse {
   readonly nodeId: string;
@@ -279,25 +275,21 @@ export interface HostFacts {
   bootId(): Promise<string>;
   hostname(): string;
   /** Global IPv4 addresses with their interface. */
-  addresses(): Promise<readonly { readonly link: string; readonly address: string; readonly prefix: number }[]>;
-  /** Destinations of main-table routes that are not ours, default route excluded. */
-  routes(): Promise<readonly { readonly destination: string; readonly link: string }[]>;
+  addresses(): Promise<readonly HostAddress[]>;
+  /** Main-table routes that are not ours, default routes (`0.0.0.0/0`) included. */
+  routes(): Promise<readonly HostRoute[]>;
+  /**
+   * IPv4 addresses of the name servers that this host asks, and of those that a stub of its own asks on its behalf;
+   * loopback addresses and the service address left out.
+   */
+  nameServers(): Promise<readonly string[]>;
+  /** IPv4 addresses of a host name, sorted; none when it does not resolve. */
+  lookUp(hostName: string): Promise<readonly string[]>;
   /** Smallest MTU on the routes from `source` towards these addresses (of the source's link when there are none). */
   underlayMtu(source: string, peers: readonly string[]): Promise<number>;
   /** Undefined when a socket can be bound there now; else what is in the way. */
   bindProblem(socket: PortBinding): Promise<BindProblem | undefined>;
 }
-
-export interface PortBinding {
-  readonly transport: 'tcp' | 'udp';
-  readonly address: string;
-  readonly port: number;
-}
-
-export type BindProblem =
-  /** `by`: `name (pid N)` when a process has it and can be told; `kernel` for what has no process, such as VXLAN. */
-  | { readonly kind: 'in-use'; readonly by: { readonly process: string } | 'kernel' | undefined }
-  | { readonly kind: 'other'; readonly reason: string };
 
 // ---------------------------------------------------------------- names
 

@@ -36,7 +36,7 @@ import type { Responder } from './names.ts';
 import { Networks } from './networks.ts';
 import { Reconciler } from './reconcile.ts';
 import { Releases } from './releases.ts';
-import { refreshSelfRecord } from './self-record.ts';
+import { SelfRecord } from './self-record.ts';
 import { StoreWatch } from './store-watch.ts';
 
 export interface MemberPorts {
@@ -59,6 +59,8 @@ export interface MemberPorts {
 export interface MemberOptions {
   /** This node as it joined: what is known of it before etcd answers. */
   readonly self: NodeRecord;
+  /** URLs at which this host reaches etcd. */
+  readonly storeEndpoints: readonly string[];
   readonly gossipIntervalMs: number;
   readonly leaseSeconds: number;
   readonly quarantineSeconds: number;
@@ -88,9 +90,9 @@ export class Member {
   readonly #detector: FailureDetector;
   readonly #names: NameService;
   readonly #housekeeping = new Latch();
+  readonly #selfRecord: SelfRecord;
   #hidden: ReadonlySet<string> = new Set();
   #leftoversReleased = false;
-  #hostChanged = true;
   #serviceAddress = false;
   #beganAt = 0;
 
@@ -113,6 +115,10 @@ export class Member {
       { selfId, intervalMs: options.gossipIntervalMs },
     );
     this.#gossip = gossip;
+    this.#selfRecord = new SelfRecord(
+      { store, state, facts: ports.facts, clock, onChange: () => this.#housekeeping.set() },
+      { self: options.self, storeEndpoints: options.storeEndpoints },
+    );
     this.releases = new Releases(
       { store, state, gossip, clock, logger },
       { selfId, quarantineSeconds: options.quarantineSeconds },
@@ -130,7 +136,7 @@ export class Member {
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
         onLost: (networkId) => this.#names.close(networkId),
         onApplied: (networkId) => this.#names.applied(networkId),
-        onHostChange: () => this.#onHostChange(),
+        onHostChange: () => this.#selfRecord.markChanged(),
       },
       { auditIntervalMs: options.auditIntervalMs },
     );
@@ -270,6 +276,7 @@ export class Member {
       store.keepLive(keys.live(selfId), live, this.#options.leaseSeconds, signal),
       this.#keepHouse(signal),
       keepSaved({ local: this.local, clock, logger }, signal),
+      this.#selfRecord.watch(signal),
     ];
     return { ended: this.#end(tasks, signal) };
   }
@@ -316,7 +323,7 @@ export class Member {
     if (change.becameWhole || change.nodes) {
       this.reconciler.markDirty('all');
       this.#names.invalidate('all');
-      this.#hostChanged = true;
+      this.#selfRecord.markChanged();
     } else {
       for (const networkId of new Set([...change.networks, ...change.endpoints.keys()])) {
         this.#names.invalidate(networkId);
@@ -331,11 +338,6 @@ export class Member {
     if (change.nodes && this.removed) {
       this.#ports.logger.warn({}, 'this node was removed from the cluster; `overlayd status` says what to do');
     }
-    this.#housekeeping.set();
-  }
-
-  #onHostChange(): void {
-    this.#hostChanged = true;
     this.#housekeeping.set();
   }
 
@@ -356,7 +358,7 @@ export class Member {
           this.#leftoversReleased = true;
         }
         // None of them waits for what stands in another one's way.
-        const steps = [restoreClaims(audit), this.networks.finishRemovals(signal), this.#refreshSelf()];
+        const steps = [restoreClaims(audit), this.networks.finishRemovals(signal), this.#selfRecord.refresh()];
         const failed = (await Promise.allSettled(steps)).find((result) => result.status === 'rejected');
         if (failed) throw failed.reason;
       } catch (error) {
@@ -365,17 +367,6 @@ export class Member {
         await clock.sleep(RETRY_MS, signal);
         this.#housekeeping.set();
       }
-    }
-  }
-
-  async #refreshSelf(): Promise<void> {
-    if (!this.#hostChanged) return;
-    this.#hostChanged = false;
-    try {
-      await refreshSelfRecord({ ...this.#ports, state: this.#state }, this.#options.self);
-    } catch (error) {
-      this.#hostChanged = true;
-      throw error;
     }
   }
 

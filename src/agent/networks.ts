@@ -9,9 +9,10 @@ import { OverlaydError } from '../core/errors.ts';
 import { VXLAN_OVERHEAD_BYTES } from '../core/host-state.ts';
 import { innerMtu } from '../core/inner-mtu.ts';
 import { requireCidr } from '../core/ip.ts';
-import { checkSubnet, chooseSubnet, type Holder, routeHolders } from '../core/ipam/subnet.ts';
+import { hostHolders } from '../core/ipam/host-holders.ts';
+import { checkSubnet, chooseSubnet, type Holder } from '../core/ipam/subnet.ts';
 import { draftNetwork, type NetworkDraft, type NetworkRequest, specifySubnet } from '../core/network-request.ts';
-import { encodeRecord } from '../core/record-codec.ts';
+import { decodeNode, encodeRecord } from '../core/record-codec.ts';
 import { keys, type NetworkRecord, PREFIX, SUBNET_GUARD, type SubnetSpec } from '../core/records.ts';
 import { resolveRef } from '../core/reference.ts';
 import type { Clock, ClusterStore, Compare, Logger, Random, StoreEntry, Write } from '../ports.ts';
@@ -43,6 +44,7 @@ const ATTEMPTS = 32;
 /** How long `remove` waits for the members before it reports them. */
 const REMOVE_WAIT_MS = 3_000;
 const NETWORKS = `${PREFIX}networks/`;
+const NODES = `${PREFIX}nodes/`;
 
 export class Networks {
   readonly #deps: NetworksDeps;
@@ -95,10 +97,13 @@ export class Networks {
   async propose(subnet: string | undefined, besides: readonly string[]): Promise<SubnetSpec> {
     const { store, state } = this.#deps;
     const { entries } = await store.list(keys.subnets);
-    const others = besides.map((cidr) => ({
-      block: requireCidr(cidr, 'subnet'),
-      who: 'a network that is being created',
-    }));
+    const others = besides.map(
+      (cidr): Holder => ({
+        block: requireCidr(cidr, 'subnet'),
+        who: 'a network that is being created',
+        kind: 'network',
+      }),
+    );
     const holders = [...(await this.#holders(entries)), ...others];
     const block =
       subnet === undefined ? chooseSubnet(state.view.cluster()?.pools ?? [], holders) : checkSubnet(subnet, holders);
@@ -177,13 +182,17 @@ export class Networks {
     const asked = request.subnets[0];
     const cluster = state.view.cluster();
     this.#refuseTooLargeMtu(draft);
-    const block = asked === undefined ? chooseSubnet(cluster?.pools ?? [], holders) : checkSubnet(asked, holders);
+    const { internal } = draft;
+    const block =
+      asked === undefined
+        ? chooseSubnet(cluster?.pools ?? [], holders, internal)
+        : checkSubnet(asked, holders, internal);
     const network: NetworkRecord = {
       id: random.hex(32),
       name: draft.name,
       vni: this.#chooseVni(draft, vnis.entries, cluster?.vniRange ?? [4096, 16_777_215]),
       subnets: [specifySubnet(block, request)],
-      internal: draft.internal,
+      internal,
       attachable: draft.attachable,
       labels: draft.labels,
       options: draft.options,
@@ -217,9 +226,13 @@ export class Networks {
     return network;
   }
 
-  /** Every block that a new subnet must keep clear of. Names come from the view, or from etcd for very new networks. */
+  /**
+   * What a new subnet must keep clear of. `entries`: the claims, with the guard. Names of networks come from the view, or
+   * from etcd for very new ones. The members are read after the guard: one that changes later changes the guard too.
+   */
   async #holders(entries: readonly StoreEntry[]): Promise<Holder[]> {
     const { state, store } = this.#deps;
+    const nodes = await store.list(NODES);
     const taken = entries.filter((entry) => entry.key !== SUBNET_GUARD);
     if (taken.some((entry) => state.view.network(entry.value) === undefined)) await state.read(store, NETWORKS);
     const networks = taken.map((entry): Holder => {
@@ -228,9 +241,10 @@ export class Networks {
       return {
         block: requireCidr(entry.key.slice(keys.subnets.length).replace('_', '/'), 'subnet'),
         who: `network ${network?.name ?? entry.value.slice(0, 12)}${state_}`,
+        kind: 'network',
       };
     });
-    return [...networks, ...routeHolders(state.view.nodes())];
+    return [...networks, ...hostHolders(nodes.entries.flatMap(({ value }) => decodeNode(value) ?? []))];
   }
 
   /** What no member's underlay carries in one piece would hang, not slow down, wherever fragments are dropped. */

@@ -1,37 +1,100 @@
-/** Keeps this node's own record true: routes and MTU of the host change while the agent runs. */
+/**
+ * Keeps this node's own record true: what surrounds the host, and its MTU, change while the agent runs. Whoever hears of
+ * a change says so; the files that name the host's name servers tell nobody, and are looked at now and then.
+ */
 import { decodeNode, encodeRecord } from '../core/record-codec.ts';
-import { keys, type NodeRecord } from '../core/records.ts';
-import type { ClusterStore, HostFacts } from '../ports.ts';
+import { keys, type NodeRecord, SUBNET_GUARD } from '../core/records.ts';
+import type { Clock, ClusterStore, HostFacts, Write } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
-import { hostRoutes } from './host-routes.ts';
+import { lookAround } from './surroundings.ts';
 
 export interface SelfRecordDeps {
   readonly store: ClusterStore;
   readonly state: ClusterState;
   readonly facts: HostFacts;
+  readonly clock: Pick<Clock, 'sleep'>;
+  /** There may be something to {@link SelfRecord.refresh}. */
+  readonly onChange: () => void;
 }
 
-/**
- * Writes only when something changed. Does nothing when the node is no member any more: removal stands. `self`: the node
- * as its own files have it.
- */
-export async function refreshSelfRecord(
+export interface SelfRecordOptions {
+  /** This node as its own files have it. */
+  readonly self: NodeRecord;
+  /** URLs at which this host reaches etcd. */
+  readonly storeEndpoints: readonly string[];
+}
+
+const LOOK_MS = 5_000;
+
+export class SelfRecord {
+  readonly #deps: SelfRecordDeps;
+  readonly #options: SelfRecordOptions;
+  #changed = true;
+
+  constructor(deps: SelfRecordDeps, options: SelfRecordOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  /** The host, or what its record is computed from, changed. */
+  markChanged(): void {
+    this.#changed = true;
+    this.#deps.onChange();
+  }
+
+  /** Ends when the signal aborts. */
+  async watch(signal: AbortSignal): Promise<void> {
+    const { clock, facts } = this.#deps;
+    let before: string | undefined;
+    while (!signal.aborted) {
+      const now = (await facts.nameServers()).join(' ');
+      if (before !== undefined && now !== before) this.markChanged();
+      before = now;
+      await clock.sleep(LOOK_MS, signal);
+    }
+  }
+
+  /** Throws what the store throws; is then to be called again. */
+  async refresh(): Promise<void> {
+    if (!this.#changed) return;
+    this.#changed = false;
+    try {
+      await refreshSelfRecord(this.#deps, this.#options);
+    } catch (error) {
+      this.#changed = true;
+      throw error;
+    }
+  }
+}
+
+/** Writes only when something changed. Does nothing when the node is no member any more: removal stands. */
+async function refreshSelfRecord(
   { store, state, facts }: SelfRecordDeps,
-  { id: selfId, holdsStore }: Pick<NodeRecord, 'id' | 'holdsStore'>,
+  { self: { id: selfId, holdsStore }, storeEndpoints }: SelfRecordOptions,
 ): Promise<void> {
   const key = keys.node(selfId);
   const current = state.view.node(selfId);
   const revision = state.revisionOf(key);
   if (!current || revision === undefined) return;
   const peers = [...state.view.nodes()].filter((node) => node.id !== selfId && !node.left).map((node) => node.vtep);
-  const [routes, underlayMtu] = await Promise.all([hostRoutes(facts), facts.underlayMtu(current.vtep, peers)]);
-  const next: NodeRecord = { ...current, hostRoutes: routes, underlayMtu, ...(holdsStore && { holdsStore }) };
+  const [surroundings, underlayMtu] = await Promise.all([
+    lookAround(facts, storeEndpoints),
+    facts.underlayMtu(current.vtep, peers),
+  ]);
+  const next: NodeRecord = { ...current, ...surroundings, underlayMtu, ...(holdsStore && { holdsStore }) };
   if (encodeRecord(next) === encodeRecord(current)) return;
   const value = encodeRecord(next);
-  const result = await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value }]);
+  const writes: Write[] = [{ kind: 'put', key, value }];
+  // Whoever is choosing a subnet at this moment has to look again.
+  if (needsOf(next) !== needsOf(current)) writes.push({ kind: 'put', key: SUBNET_GUARD, value: selfId });
+  const result = await store.txn([{ kind: 'revision', key, revision }], writes);
   if (result.succeeded) state.merge([{ key, value, revision: result.revision }]);
   else {
     const entry = await store.get(key);
     if (entry && decodeNode(entry.value)) state.merge([entry]);
   }
+}
+
+function needsOf({ hostRoutes, linkRoutes, neededAddresses }: NodeRecord): string {
+  return JSON.stringify([hostRoutes, linkRoutes, neededAddresses]);
 }

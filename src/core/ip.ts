@@ -60,6 +60,9 @@ export function formatCidr(cidr: Cidr): string {
   return `${formatAddress(cidr.address)}/${cidr.prefix}`;
 }
 
+/** Destination of a default route. */
+export const DEFAULT_ROUTE = '0.0.0.0/0';
+
 /** Number of addresses in the block, network and broadcast included. */
 export function sizeOf(cidr: Cidr): number {
   return 2 ** (32 - cidr.prefix);

@@ -77,6 +77,8 @@ export const decodeNode = decoder<NodeRecord>(
     keyFingerprint: string,
     underlayMtu: number,
     hostRoutes: arrayOf(string),
+    linkRoutes: optional(arrayOf(string)),
+    neededAddresses: optional(arrayOf(shape({ address: string, what: string }))),
     labels: mapOf(string),
     joinedAt: number,
     left: boolean,

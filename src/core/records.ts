@@ -31,12 +31,22 @@ export interface NodeRecord {
   readonly underlayMtu: number;
   /** Destinations of this host's own routes, ours excluded; automatic subnets keep clear of them. */
   readonly hostRoutes: readonly string[];
+  /** Those of `hostRoutes` that an address on a link brings: hosts of the link live there. Older agents leave it out. */
+  readonly linkRoutes?: readonly string[];
+  /** What this host has to reach besides members: no network may take these addresses. Older agents leave it out. */
+  readonly neededAddresses?: readonly NeededAddress[];
   readonly labels: Readonly<Record<string, string>>;
   readonly joinedAt: number;
   /** Set by `leave`: the node stays listed as down until it is removed. */
   readonly left: boolean;
   /** This node runs the cluster's etcd. Absent on the others, and in records of versions that did not say it. */
   readonly holdsStore?: true;
+}
+
+/** `what` in words, e.g. `name server`. */
+export interface NeededAddress {
+  readonly address: string;
+  readonly what: string;
 }
 
 /** Leased: the key's presence says that etcd heard from the agent within the lease. */
@@ -106,7 +116,10 @@ export interface TokenRecord {
   readonly revokedAt?: number;
 }
 
-/** Written by every change of the set of subnets: a compare on it makes overlap checks part of the transaction. */
+/**
+ * Written by every change of the set of subnets, and of what members' hosts need of the address space: a compare on it
+ * makes overlap checks part of the transaction.
+ */
 export const SUBNET_GUARD = `${PREFIX}subnets/guard`;
 
 export const keys = {

@@ -297,3 +297,51 @@ describe('faults', () => {
     await checkQuiet(cluster);
   });
 });
+
+describe('what members need of the address space', () => {
+  const settle = () => cluster.clock.advance(10_000);
+
+  it('is never chosen, and refused by name, also when it changes while the agents run', async () => {
+    const [h1, h2] = await make(2);
+    h2!.facts.servers = ['10.0.0.2'];
+    await settle();
+    const made = await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
+    expect(made.subnets[0]?.cidr).toBe('10.0.1.0/24');
+    const asked = h1!.running.networks.create(networkRequest('x', { subnets: ['10.0.0.0/24'] }));
+    await expect(cluster.clock.until(asked)).rejects.toThrow('10.0.0.2, a name server of host h2');
+    h2!.facts.servers = [];
+    await settle();
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('x', { subnets: ['10.0.0.0/24'] })));
+  });
+
+  it('counts when it is published while a subnet is being chosen', async () => {
+    const [h1, h2] = await make(2);
+    const { txn } = h1!.store;
+    let writes = 0;
+    h1!.store.txn = async (compares, changes) => {
+      if (writes++ === 0) {
+        h2!.facts.servers = ['10.0.0.2'];
+        await cluster.clock.sleep(10_000);
+      }
+      return txn.call(h1!.store, compares, changes);
+    };
+    const made = await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
+    expect(made.subnets[0]?.cidr).toBe('10.0.1.0/24');
+  });
+
+  it('does not stop networks where one member sends everything into a VPN', async () => {
+    const [h1, h2] = await make(2);
+    const vpn = { link: 'tun0', onLink: false, gateways: [] };
+    h2!.facts.furtherRoutes = ['0.0.0.0/1', '128.0.0.0/1', '10.0.0.0/8'].map((destination) => ({
+      destination,
+      ...vpn,
+    }));
+    h2!.facts.servers = ['192.0.2.250'];
+    await settle();
+    expect(h1!.running.view.node('node2')?.hostRoutes).toContain('10.0.0.0/8');
+    for (const options of [{}, { subnets: ['10.3.0.0/24'] }, { internal: true }]) {
+      const name = `n${Object.keys(options).join('')}`;
+      await cluster.clock.until(h1!.running.networks.create(networkRequest(name, options)));
+    }
+  });
+});

@@ -11,8 +11,9 @@ import { OverlaydError } from '../../src/core/errors.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord } from '../../src/core/records.ts';
 import { createDrivers } from '../../src/integrations/docker/drivers.ts';
-import type { Containers, DnsHandler, DnsListeners, HostFacts, Logger, NodeState, Random } from '../../src/ports.ts';
+import type { Containers, DnsHandler, DnsListeners, Logger, NodeState, Random } from '../../src/ports.ts';
 import { FakeEngine } from './fake-engine.ts';
+import { FakeFacts } from './fake-facts.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import { MemoryEtcd, type MemoryStore } from './memory-store.ts';
 import { MemoryNetwork } from './memory-transport.ts';
@@ -126,6 +127,7 @@ function mortal<T extends object>(port: T, life: Life): T {
 export class SimulatedHost {
   readonly record: NodeRecord;
   readonly kernel = new FakeKernel();
+  readonly facts: FakeFacts;
   readonly store: MemoryStore;
   readonly line: PluginLine;
   readonly engine: FakeEngine;
@@ -149,7 +151,6 @@ export class SimulatedHost {
   #saved: NodeState | undefined;
   #saving: Promise<void> = Promise.resolve();
   #engineMemory: EngineMemory | undefined;
-  #boot = 1;
   #containers = 0;
   readonly #instances = new Map<string, number>();
 
@@ -176,6 +177,7 @@ export class SimulatedHost {
       joinedAt: cluster.clock.now(),
       left: false,
     };
+    this.facts = new FakeFacts(this.record.name, this.record.vtep);
   }
 
   /** What the agent has on its disk. */
@@ -212,7 +214,7 @@ export class SimulatedHost {
   }
 
   #identityOf(path: string): string {
-    return `${this.#boot} ${path} ${this.#instances.get(path) ?? 0}`;
+    return `${this.facts.boot} ${path} ${this.#instances.get(path) ?? 0}`;
   }
 
   /** `before`: what is done to the new agent before it starts. */
@@ -228,7 +230,7 @@ export class SimulatedHost {
         kernel: mortal(this.kernel, life),
         containers: mortal(this.#containersPort(), life),
         transport: network.transport(this.record.id, `${this.record.advertiseAddress}:${this.record.gossipPort}`),
-        facts: this.#facts(),
+        facts: this.facts,
         stateFile: mortal(
           {
             load: async () => this.#saved,
@@ -244,6 +246,7 @@ export class SimulatedHost {
       },
       {
         self: this.record,
+        storeEndpoints: [],
         gossipIntervalMs: 1_000,
         leaseSeconds: 10,
         quarantineSeconds: 60,
@@ -348,7 +351,7 @@ export class SimulatedHost {
     await this.crash();
     this.engine.powerOff();
     this.kernel.reset();
-    this.#boot += 1;
+    this.facts.boot += 1;
   }
 
   #listen(): DnsListeners {
@@ -372,17 +375,6 @@ export class SimulatedHost {
         else this.resolvers.delete(text);
         return undefined;
       },
-    };
-  }
-
-  #facts(): HostFacts {
-    return {
-      bootId: async () => `boot-${this.#boot}`,
-      hostname: () => this.record.name,
-      addresses: async () => [{ link: 'eth0', address: this.record.vtep, prefix: 24 }],
-      routes: async () => [{ destination: '192.0.2.0/24', link: 'eth0' }],
-      underlayMtu: async () => 1_500,
-      bindProblem: async () => undefined,
     };
   }
 }

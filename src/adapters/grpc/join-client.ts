@@ -130,7 +130,13 @@ function requestAdmission(target: Target, ca: X509Certificate, request: JoinRequ
 }
 
 function toWire(request: JoinRequest): WireRequest {
-  return { ...request, hostRoutes: [...request.hostRoutes], labels: { ...request.labels } };
+  return {
+    ...request,
+    hostRoutes: [...request.hostRoutes],
+    linkRoutes: [...request.linkRoutes],
+    neededAddresses: [...request.neededAddresses],
+    labels: { ...request.labels },
+  };
 }
 
 function toJoinError(error: ServiceError, target: Target): OverlaydError {

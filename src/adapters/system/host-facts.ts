@@ -1,9 +1,12 @@
+import { lookup } from 'node:dns/promises';
 import { readdir, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { OverlaydError } from '../../core/errors.ts';
+import type { BindProblem, PortBinding } from '../../core/host-facts.ts';
 import { ROUTE_PROTOCOL } from '../../core/host-state.ts';
+import { DEFAULT_ROUTE as DEFAULT } from '../../core/ip.ts';
 import { isNetworkNamespace, isUplink } from '../../core/plan/naming.ts';
-import type { BindProblem, HostFacts, PortBinding } from '../../ports.ts';
+import type { HostFacts } from '../../ports.ts';
 import { findBindProblem } from './port-binding.ts';
 
 /** Runs a command to its end; see `createExec`. */
@@ -23,12 +26,18 @@ interface RouteRow {
   readonly type?: string;
   readonly dst: string;
   readonly dev?: string;
+  readonly gateway?: string;
   readonly protocol?: string;
+  readonly nexthops?: readonly { readonly gateway?: string; readonly dev?: string }[];
   readonly metrics?: readonly { readonly mtu?: number }[];
 }
 
+export interface HostFactsDeps extends Pick<HostFacts, 'nameServers'> {
+  readonly run: Run;
+}
+
 /** Facts of the network namespace that `run` runs in. Throws `data-path-failed` when the kernel does not tell. */
-export function createHostFacts({ run }: { readonly run: Run }): HostFacts {
+export function createHostFacts({ run, nameServers }: HostFactsDeps): HostFacts {
   async function ask<T>(lines: readonly string[]): Promise<readonly (readonly T[])[]> {
     const argv = ['ip', '-4', '-json', '-force', '-batch', '-'];
     const { stdout, stderr } = await run(argv, { input: `${lines.join('\n')}\n` });
@@ -59,8 +68,20 @@ export function createHostFacts({ run }: { readonly run: Run }): HostFacts {
     async routes() {
       const [rows = []] = await ask<RouteRow>(['route show table main']);
       return rows
-        .filter(({ dst, dev, protocol }) => dst !== 'default' && protocol !== ROUTE_PROTOCOL && !isUplink(dev ?? ''))
-        .map(({ dst, dev }) => ({ destination: dst.includes('/') ? dst : `${dst}/32`, link: dev ?? '' }));
+        .filter(({ dev, protocol }) => protocol !== ROUTE_PROTOCOL && !isUplink(dev ?? ''))
+        .map(({ dst, dev, gateway, protocol, nexthops = [] }) => ({
+          destination: dst === 'default' ? DEFAULT : dst.includes('/') ? dst : `${dst}/32`,
+          link: dev ?? nexthops[0]?.dev ?? '',
+          onLink: protocol === 'kernel' && gateway === undefined,
+          gateways: [gateway, ...nexthops.map((hop) => hop.gateway)].filter((address) => address !== undefined),
+        }));
+    },
+
+    nameServers,
+
+    async lookUp(hostName) {
+      const found = await lookup(hostName, { all: true, family: 4 }).catch(() => []);
+      return found.map(({ address }) => address).sort();
     },
 
     async underlayMtu(source, peers) {

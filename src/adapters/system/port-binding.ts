@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import type { BindProblem, PortBinding } from '../../ports.ts';
+import type { BindProblem, PortBinding } from '../../core/host-facts.ts';
 import { findPortOwner } from '../port-owner.ts';
 
 /** Tries it, as the only sure way to know, and lets go at once. */

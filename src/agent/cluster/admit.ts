@@ -6,7 +6,7 @@
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { parseAddress } from '../../core/ip.ts';
 import { decodeNode, decodeToken, encodeRecord } from '../../core/record-codec.ts';
-import { keys, type NodeRecord, PREFIX, type TokenRecord } from '../../core/records.ts';
+import { keys, type NodeRecord, PREFIX, SUBNET_GUARD, type TokenRecord } from '../../core/records.ts';
 import { matchesSecret } from '../../core/token.ts';
 import type { Clock, ClusterStore, Compare, JoinRequest, JoinResponse, Logger, Pki, Write } from '../../ports.ts';
 import { evictNode } from './eviction.ts';
@@ -199,6 +199,8 @@ function nodeRecord(request: JoinRequest, { nodeId, fingerprint }: Joiner, now: 
     keyFingerprint: fingerprint,
     underlayMtu: request.underlayMtu,
     hostRoutes: request.hostRoutes,
+    linkRoutes: request.linkRoutes,
+    neededAddresses: request.neededAddresses,
     labels: request.labels,
     joinedAt: now,
     left: false,
@@ -216,6 +218,7 @@ async function write(store: ClusterStore, node: NodeRecord, { record, revision }
   const writes: Write[] = [
     { kind: 'put', key: keys.node(node.id), value: encodeRecord(node) },
     { kind: 'put', key: keys.nodeName(node.name), value: node.id },
+    { kind: 'put', key: SUBNET_GUARD, value: node.id },
   ];
   if (record.usesLeft !== undefined) {
     const used: TokenRecord = { ...record, usesLeft: record.usesLeft - 1 };
@@ -230,7 +233,10 @@ async function rewrite(store: ClusterStore, node: NodeRecord, { record, revision
   const value = encodeRecord(node);
   if (value === encodeRecord(record)) return true;
   const compares: Compare[] = [{ kind: 'revision', key, revision }];
-  const writes: Write[] = [{ kind: 'put', key, value }];
+  const writes: Write[] = [
+    { kind: 'put', key, value },
+    { kind: 'put', key: SUBNET_GUARD, value: node.id },
+  ];
   if (node.name !== record.name) {
     compares.push({ kind: 'absent', key: keys.nodeName(node.name) });
     writes.push(

@@ -3,7 +3,8 @@
  * no other one hears, would be found out much later.
  */
 import { OverlaydError } from '../../core/errors.ts';
-import type { BindProblem, Clock, HostFacts, PortBinding } from '../../ports.ts';
+import type { BindProblem, PortBinding } from '../../core/host-facts.ts';
+import type { Clock, HostFacts } from '../../ports.ts';
 import type { NodeSettings } from './node-settings.ts';
 
 interface NodePort extends PortBinding {

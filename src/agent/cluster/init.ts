@@ -5,6 +5,7 @@
  */
 import { OverlaydError } from '../../core/errors.ts';
 import { firstOf, formatAddress, isCanonical, overlaps, requireCidr } from '../../core/ip.ts';
+import { refuseUnusable } from '../../core/ipam/subnet.ts';
 import { decodeCluster, encodeRecord } from '../../core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import type { Clock, ClusterStore, EtcdServer, HostFacts, JsonFile, Pki, Random, StoreAccess } from '../../ports.ts';
@@ -22,7 +23,7 @@ import { accessOf, type EtcdOptions, type OpenStore, parseStoreAccess } from './
 import { createJoinToken, DEFAULT_TOKEN_TTL_MS } from './tokens.ts';
 
 export interface InitOptions extends NodeOptions, EtcdOptions {
-  /** CIDRs; empty: 10.0.0.0/8. */
+  /** CIDRs; empty: {@link DEFAULT_POOLS}. */
   readonly defaultAddrPool: readonly string[];
   /** 0: 24. */
   readonly defaultAddrPoolMaskLength: number;
@@ -62,7 +63,7 @@ export async function initCluster(
   const pending = await loadPending(deps.file);
   const pools = parsePools(options);
   const external = parseStoreAccess(options);
-  const settings = await resolveSettings(deps.facts, options, defaults, []);
+  const settings = await resolveSettings(deps.facts, options, defaults, external?.endpoints ?? []);
   await requireFreePorts(deps, settings);
 
   progress(pending?.founding ? 'resuming an init that did not finish' : 'creating the certificate authority');
@@ -205,29 +206,25 @@ function occupied(clusterId: string | undefined, bundled: boolean): OverlaydErro
 }
 
 function nodeRecord(identity: Identity, settings: NodeSettings, keyFingerprint: string, joinedAt: number): NodeRecord {
-  const { name, advertiseAddress, gossipPort, joinPort, vtep, dataPathPort, underlayMtu, hostRoutes, labels } =
-    settings;
+  const { listenAddress: _, ...published } = settings;
+  const { bundled } = identity.store;
   return {
-    id: identity.nodeId,
-    name,
-    advertiseAddress,
-    gossipPort,
-    joinPort,
-    vtep,
-    dataPathPort,
-    keyFingerprint,
-    underlayMtu,
-    hostRoutes,
-    labels,
-    joinedAt,
-    left: false,
-    ...(identity.store.bundled && { holdsStore: true }),
+    ...{ id: identity.nodeId, ...published, keyFingerprint, joinedAt, left: false },
+    ...(bundled && { holdsStore: true }),
   };
+}
+
+/** The second and third are for where members' hosts have routes to all of the first. */
+const DEFAULT_POOLS = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'];
+
+function fits(pool: string, prefix: number): boolean {
+  return requireCidr(pool, 'default address pool').prefix <= prefix;
 }
 
 function parsePools(options: InitOptions): ClusterRecord['pools'] {
   const prefix = options.defaultAddrPoolMaskLength || 24;
-  const texts = options.defaultAddrPool.length > 0 ? options.defaultAddrPool : ['10.0.0.0/8'];
+  const asked = options.defaultAddrPool;
+  const texts = asked.length > 0 ? asked : DEFAULT_POOLS.filter((pool, i) => i === 0 || fits(pool, prefix));
   const pools = texts.map((base) => ({ base, cidr: requireCidr(base, '--default-addr-pool') }));
   for (const [i, { base, cidr }] of pools.entries()) {
     if (!isCanonical(cidr)) {
@@ -240,6 +237,7 @@ function parsePools(options: InitOptions): ClusterRecord['pools'] {
         `--default-addr-pool-mask-length: /${prefix} does not fit ${base}; it has to be between /${cidr.prefix} and /29`,
       );
     }
+    refuseUnusable(cidr, '--default-addr-pool');
     const clash = pools.slice(0, i).find((other) => overlaps(other.cidr, cidr));
     if (clash) throw new OverlaydError('pool-overlaps', `--default-addr-pool: ${base} overlaps with ${clash.base}`);
   }

@@ -2,7 +2,7 @@
 import { OverlaydError } from '../../core/errors.ts';
 import { parseAddress } from '../../core/ip.ts';
 import type { HostFacts } from '../../ports.ts';
-import { hostRoutes } from '../host-routes.ts';
+import { lookAround, type Surroundings } from '../surroundings.ts';
 import { chooseAddress } from './node-address.ts';
 
 /** As typed; empty text and 0 stand for the default. */
@@ -23,7 +23,7 @@ export interface DefaultPorts {
   readonly dataPathPort: number;
 }
 
-export interface NodeSettings {
+export interface NodeSettings extends Surroundings {
   readonly name: string;
   readonly advertiseAddress: string;
   readonly listenAddress: string;
@@ -33,15 +33,14 @@ export interface NodeSettings {
   readonly dataPathPort: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly underlayMtu: number;
-  readonly hostRoutes: readonly string[];
 }
 
-/** `peers`: addresses of members that are known already, for the MTU of the way there. */
+/** `storeEndpoints`: URLs of etcd, where they are known already. */
 export async function resolveSettings(
   facts: HostFacts,
   options: NodeOptions,
   defaults: DefaultPorts,
-  peers: readonly string[],
+  storeEndpoints: readonly string[],
 ): Promise<NodeSettings> {
   const name = checkNodeName(options.name || facts.hostname());
   const joinPort = checkPort(options.joinPort || defaults.joinPort, '--join-port');
@@ -70,8 +69,8 @@ export async function resolveSettings(
     vtep,
     dataPathPort,
     labels: options.labels,
-    underlayMtu: await facts.underlayMtu(vtep, peers),
-    hostRoutes: await hostRoutes(facts),
+    underlayMtu: await facts.underlayMtu(vtep, []),
+    ...(await lookAround(facts, storeEndpoints)),
   };
 }
 

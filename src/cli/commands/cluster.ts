@@ -67,7 +67,7 @@ function addInit(program: Command, session: Session): void {
     .option('--etcd-key <file>', 'key (PEM) of that certificate')
     .option(
       '--default-addr-pool <cidr>',
-      'where automatic subnets come from; may be repeated (default: 10.0.0.0/8)',
+      'where automatic subnets come from; may be repeated (default: 10.0.0.0/8, then 172.16.0.0/12 and 192.168.0.0/16)',
       collect(parseSubnet),
     )
     .option('--default-addr-pool-mask-length <length>', 'size of automatic subnets (default: 24)', parseMaskLength);

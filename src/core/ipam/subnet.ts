@@ -1,6 +1,9 @@
 /**
- * Choice and check of subnets. Automatic: the first free block of the pools, in order, that touches no network of the
- * cluster and no route of a member's host. Asked for: honoured or refused with the holder's name.
+ * Choice and check of subnets. What holds a block: networks, addresses that members' hosts need (their own, their name
+ * servers', gateways', etcd's), and routes of members' hosts. Networks and needed addresses hold whatever is asked for.
+ * A route holds what is asked for only when a network there would take a neighbour's place: see {@link yields}.
+ * Automatic: the first block of the pools, in order, that nothing holds; when there is none in any pool, the first one
+ * that is held by nothing but routes that would yield to somebody who asks for it.
  * Scales: a candidate that overlaps skips to the end of what it overlaps, so a scan costs at most one step per holder.
  */
 import { OverlaydError } from '../errors.ts';
@@ -8,19 +11,24 @@ import {
   type Cidr,
   canonical,
   firstOf,
+  formatAddress,
   formatCidr,
   isCanonical,
   lastOf,
   overlaps,
-  parseCidr,
   requireCidr,
   sizeOf,
 } from '../ip.ts';
 
-/** A block that is taken, and by whom, in words: `network web`, `host h2 (route via eth1)`. */
+/** A block that is taken, and by whom, in words: `network web`, `a name server of host h2`, `a route of host h2`. */
 export interface Holder {
   readonly block: Cidr;
   readonly who: string;
+  /**
+   * `network`; `address`: of one host, needed by a member; `link`: a route to a link's own hosts; `route`: any other
+   * route.
+   */
+  readonly kind: 'network' | 'address' | 'link' | 'route';
 }
 
 export interface Pool {
@@ -28,11 +36,35 @@ export interface Pool {
   readonly prefix: number;
 }
 
-export function chooseSubnet(pools: readonly Pool[], holders: readonly Holder[]): Cidr {
+/**
+ * A route that leads to this many blocks of the wanted size or more is much wider than the block: it says "everything
+ * else goes there" (the two halves of the address space, or 10.0.0.0/8, of a VPN) and not "there is a host at each of
+ * these". The block's own route is more specific, and wins on that host.
+ */
+const MUCH_WIDER_BITS = 8;
+
+/** Whether a network may be there all the same when a person asks for it. An internal one has no route in any host. */
+function yields({ kind, block }: Holder, wanted: Cidr, internal: boolean): boolean {
+  if (kind === 'route') return internal || wanted.prefix - block.prefix >= MUCH_WIDER_BITS;
+  return kind === 'link' && internal;
+}
+
+/** Throws `no-available-subnets`. */
+export function chooseSubnet(pools: readonly Pool[], holders: readonly Holder[], internal = false): Cidr {
+  const free = firstFree(pools, () => holders);
+  if (free) return free;
+  const asked = ({ prefix }: Pool) => {
+    const size = { address: 0, prefix };
+    return holders.filter((holder) => !yields(holder, size, internal));
+  };
+  return firstFree(pools, asked) ?? exhausted(pools, asked);
+}
+
+function firstFree(pools: readonly Pool[], holdersOf: (pool: Pool) => readonly Holder[]): Cidr | undefined {
   for (const pool of pools) {
     const base = canonical(requireCidr(pool.base, 'default address pool'));
     const step = sizeOf({ address: 0, prefix: pool.prefix });
-    const inPool = holders.filter((holder) => overlaps(holder.block, base));
+    const inPool = holdersOf(pool).filter((holder) => overlaps(holder.block, base));
     let first = firstOf(base);
     while (first + step - 1 <= lastOf(base)) {
       const candidate = { address: first, prefix: pool.prefix };
@@ -41,15 +73,41 @@ export function chooseSubnet(pools: readonly Pool[], holders: readonly Holder[])
       first = Math.max(first + step, Math.ceil((lastOf(obstacle.block) + 1) / step) * step);
     }
   }
+  return undefined;
+}
+
+/** What a person can do about it depends on what is in the way. */
+function exhausted(pools: readonly Pool[], holdersOf: (pool: Pool) => readonly Holder[]): never {
   const names = pools.map((pool) => `${pool.base} in /${pool.prefix} steps`).join(', ');
+  const inTheWay = pools.flatMap((pool) => {
+    const base = requireCidr(pool.base, 'default address pool');
+    return holdersOf(pool).filter(({ block }) => overlaps(block, base));
+  });
+  const networks = inTheWay.filter(({ kind }) => kind === 'network').length;
+  const others = inTheWay.filter(({ kind }) => kind !== 'network').sort((a, b) => a.block.prefix - b.block.prefix);
+  const shown = [
+    ...(networks > 0 ? [`${networks} network${networks === 1 ? '' : 's'}`] : []),
+    ...others.slice(0, SHOWN_HOLDERS).map(describe),
+    ...(others.length > SHOWN_HOLDERS ? [`${others.length - SHOWN_HOLDERS} more routes and addresses of hosts`] : []),
+  ];
+  const prune = networks > 0 ? ', or remove networks (overlayd network prune)' : '';
   throw new OverlaydError(
     'no-available-subnets',
-    `no available subnets: ${names} is used up by networks and host routes; name one with --subnet, or remove networks (overlayd network prune)`,
+    `no available subnets: ${names} is used up by ${shown.join('; ') || 'nothing, it holds no block'}; name one elsewhere with --subnet${prune}`,
   );
 }
 
-/** A subnet as a person typed it. Throws `invalid-address`, `subnet-not-canonical`, `pool-overlaps`. */
-export function checkSubnet(text: string, holders: readonly Holder[]): Cidr {
+const SHOWN_HOLDERS = 3;
+
+function describe({ kind, block, who }: Holder): string {
+  return kind === 'address' ? `${formatAddress(block.address)}, ${who}` : `${formatCidr(block)}, ${who}`;
+}
+
+/**
+ * A subnet as a person typed it. Throws `invalid-address`, `subnet-not-canonical`, `pool-overlaps`.
+ * `internal`: of a network without a way out.
+ */
+export function checkSubnet(text: string, holders: readonly Holder[], internal = false): Cidr {
   const block = requireCidr(text, 'subnet');
   if (!isCanonical(block)) {
     throw new OverlaydError(
@@ -60,43 +118,33 @@ export function checkSubnet(text: string, holders: readonly Holder[]): Cidr {
   if (block.prefix < 8 || block.prefix > 31) {
     throw new OverlaydError('invalid-address', `subnet: ${text} is not between /8 and /31 in size; use e.g. a /24`);
   }
-  const unusable = UNUSABLE.find((range) => overlaps(range.block, block));
-  if (unusable) {
-    throw new OverlaydError(
-      'invalid-address',
-      `subnet: ${text} lies in ${unusable.who}; use a private range like 10.0.1.0/24`,
-    );
-  }
-  const holder = holders.find((candidate) => overlaps(candidate.block, block));
-  if (holder) {
-    throw new OverlaydError(
-      'pool-overlaps',
-      `subnet: ${text} pool overlaps with other one on this address space: ${formatCidr(holder.block)} of ${holder.who}`,
-    );
-  }
-  return block;
+  refuseUnusable(block, 'subnet');
+  const holder = holders.find((candidate) => overlaps(candidate.block, block) && !yields(candidate, block, internal));
+  if (holder === undefined) return block;
+  const overlap = `subnet: ${text} pool overlaps with other one on this address space`;
+  throw new OverlaydError(
+    'pool-overlaps',
+    holder.kind === 'network'
+      ? `${overlap}: ${formatCidr(holder.block)} of ${holder.who}`
+      : `${overlap}: ${describe(holder)}; choose a subnet ${holder.kind === 'address' ? 'without it' : 'outside of it'}`,
+  );
 }
 
-const unusable = (text: string, who: string): Holder => ({ block: requireCidr(text, 'range'), who });
+/** Ranges in which no container can have an address. Throws `invalid-address`; `what` says what the block is. */
+export function refuseUnusable(block: Cidr, what: string): void {
+  const range = UNUSABLE.find((unusable) => overlaps(unusable.block, block));
+  if (range === undefined) return;
+  throw new OverlaydError(
+    'invalid-address',
+    `${what}: ${formatCidr(block)} lies in ${range.who}; use a private range like 10.0.1.0/24`,
+  );
+}
 
-const UNUSABLE: readonly Holder[] = [
+const unusable = (text: string, who: string) => ({ block: requireCidr(text, 'range'), who });
+
+const UNUSABLE = [
   unusable('0.0.0.0/8', '"this network" (RFC 791)'),
   unusable('127.0.0.0/8', 'the loopback range'),
   unusable('169.254.0.0/16', 'the link-local range (RFC 3927)'),
   unusable('224.0.0.0/3', 'the multicast and reserved ranges'),
 ];
-
-/** Routes of member hosts as holders; what does not parse (or is a default route) holds nothing. */
-export function routeHolders(
-  nodes: Iterable<{ readonly name: string; readonly left: boolean; readonly hostRoutes: readonly string[] }>,
-): Holder[] {
-  const holders: Holder[] = [];
-  for (const node of nodes) {
-    if (node.left) continue;
-    for (const route of node.hostRoutes) {
-      const block = parseCidr(route);
-      if (block && block.prefix > 0) holders.push({ block: canonical(block), who: `a route of host ${node.name}` });
-    }
-  }
-  return holders;
-}

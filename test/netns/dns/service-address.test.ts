@@ -139,9 +139,10 @@ describe('the service address', () => {
   });
 
   it('is no address by which the host is known, nor one that it speaks from', async () => {
-    const facts = createHostFacts(openKernel(host).exec);
+    const facts = createHostFacts({ ...openKernel(host).exec, nameServers: async () => [] });
     expect((await facts.addresses()).map(({ address }) => address)).toEqual([host.address, '172.30.0.1']);
     expect((await facts.routes()).map(({ destination }) => destination).sort()).toEqual([
+      '0.0.0.0/0',
       '10.77.0.0/24',
       '172.30.0.0/24',
     ]);

@@ -67,17 +67,26 @@ describe('facts of the host', () => {
       input: [
         'route add 172.20.0.0/16 via 10.77.0.254 mtu 1300',
         'route add 172.21.0.9 via 10.77.0.254',
+        'route add 172.22.0.0/16 nexthop via 10.77.0.252 nexthop via 10.77.0.253',
+        'route add 10.9.0.0/16 dev eth0',
         'link add name ovl4096 type veth peer name x0',
         'link set dev ovl4096 up',
         'route add 10.0.0.0/24 dev ovl4096 proto 79',
       ].join('\n'),
     });
-    const facts = createHostFacts(adapters.exec);
+    const facts = createHostFacts({ ...adapters.exec, nameServers: async () => [] });
     expect(await facts.addresses()).toEqual([{ link: 'eth0', address: host.address, prefix: 24 }]);
-    expect((await facts.routes()).map(({ destination }) => destination).sort()).toEqual([
-      '10.77.0.0/24',
-      '172.20.0.0/16',
-      '172.21.0.9/32',
+    const routes = (await facts.routes()).toSorted((a, b) => (a.destination < b.destination ? -1 : 1));
+    const via = (destination: string, gateways: readonly string[]) => ({
+      ...{ destination, link: 'eth0', onLink: false, gateways },
+    });
+    expect(routes).toEqual([
+      via('0.0.0.0/0', ['10.77.0.254']),
+      { ...via('10.77.0.0/24', []), onLink: true },
+      via('10.9.0.0/16', []),
+      via('172.20.0.0/16', ['10.77.0.254']),
+      via('172.21.0.9/32', ['10.77.0.254']),
+      via('172.22.0.0/16', ['10.77.0.252', '10.77.0.253']),
     ]);
     expect(await facts.underlayMtu(host.address, [])).toBe(1500);
     expect(await facts.underlayMtu(host.address, ['10.77.0.2', '172.21.0.9'])).toBe(1500);

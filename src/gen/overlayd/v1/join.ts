@@ -39,11 +39,21 @@ export interface JoinRequest {
   labels: { [key: string]: string };
   /** Milliseconds since the epoch at the joiner. */
   nowMs: number;
+  /** Those of host_routes that lead to hosts of a link. */
+  linkRoutes: string[];
+  /** What the joiner's host has to reach besides members. */
+  neededAddresses: NeededAddress[];
 }
 
 export interface JoinRequest_LabelsEntry {
   key: string;
   value: string;
+}
+
+export interface NeededAddress {
+  address: string;
+  /** In words: name server, default gateway. */
+  what: string;
 }
 
 export interface JoinResponse {
@@ -79,6 +89,8 @@ function createBaseJoinRequest(): JoinRequest {
     hostRoutes: [],
     labels: {},
     nowMs: 0,
+    linkRoutes: [],
+    neededAddresses: [],
   };
 }
 
@@ -122,6 +134,12 @@ export const JoinRequest: MessageFns<JoinRequest> = {
     });
     if (message.nowMs !== 0) {
       writer.uint32(104).int64(message.nowMs);
+    }
+    for (const v of message.linkRoutes) {
+      writer.uint32(114).string(v!);
+    }
+    for (const v of message.neededAddresses) {
+      NeededAddress.encode(v!, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -246,6 +264,22 @@ export const JoinRequest: MessageFns<JoinRequest> = {
             message.nowMs = longToNumber(reader.int64());
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.linkRoutes.push(reader.string());
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.neededAddresses.push(NeededAddress.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -284,6 +318,8 @@ export const JoinRequest: MessageFns<JoinRequest> = {
       {},
     );
     message.nowMs = object.nowMs ?? 0;
+    message.linkRoutes = object.linkRoutes?.map((e) => e) || [];
+    message.neededAddresses = object.neededAddresses?.map((e) => NeededAddress.fromPartial(e)) || [];
     return message;
   },
 };
@@ -351,6 +387,73 @@ export const JoinRequest_LabelsEntry: MessageFns<JoinRequest_LabelsEntry> = {
     const message = createBaseJoinRequest_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseNeededAddress(): NeededAddress {
+  return { address: "", what: "" };
+}
+
+export const NeededAddress: MessageFns<NeededAddress> = {
+  encode(message: NeededAddress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.what !== "") {
+      writer.uint32(18).string(message.what);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NeededAddress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNeededAddress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<NeededAddress>): NeededAddress {
+    return NeededAddress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NeededAddress>): NeededAddress {
+    const message = createBaseNeededAddress();
+    message.address = object.address ?? "";
+    message.what = object.what ?? "";
     return message;
   },
 };

@@ -28,6 +28,8 @@ const REQUEST: JoinRequest = {
   dataPathPort: 4789,
   underlayMtu: 1500,
   hostRoutes: ['192.168.0.0/16'],
+  linkRoutes: ['192.168.0.0/16'],
+  neededAddresses: [{ address: '192.168.0.1', what: 'default gateway' }],
   labels: { rack: 'r1' },
   nowMs: 1_700_000_000_000,
 };

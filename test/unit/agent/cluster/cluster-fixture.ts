@@ -93,7 +93,9 @@ export function hostFacts(
     bootId: async () => `boot-${name}`,
     hostname: () => name,
     addresses: async () => addresses.map(([link, address]) => ({ link, address, prefix: 24 })),
-    routes: async () => [{ destination: '192.168.0.0/16', link: 'eth0' }],
+    routes: async () => [{ destination: '192.168.0.0/16', link: 'eth0', onLink: true, gateways: [] }],
+    nameServers: async () => [],
+    lookUp: async () => [],
     underlayMtu: async () => 1500,
     bindProblem,
   };

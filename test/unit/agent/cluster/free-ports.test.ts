@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { BindProblem } from '../../../../src/ports.ts';
+import type { BindProblem } from '../../../../src/core/host-facts.ts';
 import { ClusterFixture, hostFacts } from './cluster-fixture.ts';
 
 const takenBy = (by: 'kernel' | { process: string } | undefined): BindProblem => ({ kind: 'in-use', by });

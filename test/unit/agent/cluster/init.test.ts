@@ -5,11 +5,13 @@ import { keys } from '../../../../src/core/records.ts';
 import { parseToken } from '../../../../src/core/token.ts';
 import { ClusterFixture, hostFacts, pki, tokenOf } from './cluster-fixture.ts';
 
+const DEFAULT_POOLS = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'].map((base) => ({ base, prefix: 24 }));
+
 test('a cluster, its first node and a token are in etcd, and the join line is exact', async () => {
   const cluster = new ClusterFixture();
   const { identity, joinCommand, token } = await cluster.found();
   const record = decodeCluster((await cluster.store.get(keys.cluster))!.value)!;
-  expect(record).toMatchObject({ id: identity.clusterId, pools: [{ base: '10.0.0.0/8', prefix: 24 }] });
+  expect(record).toMatchObject({ id: identity.clusterId, pools: DEFAULT_POOLS });
   const node = decodeNode((await cluster.store.get(keys.node(identity.nodeId)))!.value)!;
   expect(node).toMatchObject({ name: 'n1', advertiseAddress: '10.0.0.1', vtep: '10.0.0.1', gossipPort: 7946 });
   expect(node.keyFingerprint).toBe(pki.fingerprint(identity.key));
@@ -17,6 +19,18 @@ test('a cluster, its first node and a token are in etcd, and the join line is ex
   expect((await cluster.store.get(keys.nodeName('n1')))?.value).toBe(identity.nodeId);
   expect(joinCommand).toBe(`overlayd join --token ${token} 10.0.0.1:2377`);
   expect(parseToken(token).caDigest).toBe(pki.digest(identity.caCertificate));
+});
+
+test('default pools are those that the length of automatic subnets fits into', async () => {
+  const cluster = new ClusterFixture();
+  await cluster.host('n1', '10.0.0.1').init({ defaultAddrPoolMaskLength: 14 });
+  const record = decodeCluster((await cluster.store.get(keys.cluster))!.value)!;
+  expect(record.pools.map(({ base }) => base)).toEqual(['10.0.0.0/8', '172.16.0.0/12']);
+});
+
+test.each(['127.0.0.0/16', '169.254.0.0/16', '224.0.0.0/8', '0.0.0.0/0'])('no pool can be %s', async (pool) => {
+  const host = new ClusterFixture().host('n1', '10.0.0.1');
+  await expect(host.init({ defaultAddrPool: [pool] })).rejects.toThrow(`--default-addr-pool: ${pool} lies in`);
 });
 
 test('the token is kept as a hash and ends after a day', async () => {

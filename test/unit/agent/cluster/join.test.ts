@@ -196,6 +196,8 @@ test('a request that makes no sense is refused before the token is used', async 
     dataPathPort: 4789,
     underlayMtu: 1500,
     hostRoutes: [],
+    linkRoutes: [],
+    neededAddresses: [],
     labels: {},
     nowMs: cluster.clock.now(),
   };

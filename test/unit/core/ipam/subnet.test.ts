@@ -1,8 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { formatCidr, requireCidr } from '../../../../src/core/ip.ts';
-import { checkSubnet, chooseSubnet, routeHolders } from '../../../../src/core/ipam/subnet.ts';
+import { checkSubnet, chooseSubnet, type Holder } from '../../../../src/core/ipam/subnet.ts';
 
-const holder = (text: string, who = 'network web') => ({ block: requireCidr(text, 'holder'), who });
+const holder = (text: string, who = 'network web', kind: Holder['kind'] = 'network'): Holder => ({
+  block: requireCidr(text, 'holder'),
+  who,
+  kind,
+});
+const route = (text: string) => holder(text, 'a route of host h2', 'route');
+const link = (text: string) => holder(text, 'a route of host h2', 'link');
+const address = (text: string) => holder(`${text}/32`, 'a name server of host h2', 'address');
 const pools = [{ base: '10.0.0.0/8', prefix: 24 }];
 
 describe('automatic choice', () => {
@@ -26,12 +33,42 @@ describe('automatic choice', () => {
     );
   });
 
-  it('passes over routes of member hosts, but not default routes and nodes that left', () => {
-    const holders = routeHolders([
-      { name: 'h1', left: false, hostRoutes: ['10.0.0.0/24', '0.0.0.0/0'] },
-      { name: 'h2', left: true, hostRoutes: ['10.0.1.0/24'] },
-    ]);
-    expect(formatCidr(chooseSubnet(pools, holders))).toBe('10.0.1.0/24');
+  it('passes over routes and needed addresses of member hosts', () => {
+    const holders = [address('10.0.0.2'), link('10.0.1.0/24'), route('10.0.2.128/25')];
+    expect(formatCidr(chooseSubnet(pools, holders))).toBe('10.0.3.0/24');
+  });
+
+  const further = [...pools, { base: '172.16.0.0/12', prefix: 24 }];
+
+  it('goes on in further pools before it takes a block that a wide route covers', () => {
+    expect(formatCidr(chooseSubnet(further, [route('10.0.0.0/8')]))).toBe('172.16.0.0/24');
+    const covered = [route('10.0.0.0/8'), route('172.16.0.0/12'), address('10.0.0.2'), holder('10.0.1.0/24')];
+    expect(formatCidr(chooseSubnet(further, covered))).toBe('10.0.2.0/24');
+  });
+
+  it('never takes a block of a link, or one that a route of its own size leads to, but for an internal network', () => {
+    expect(() => chooseSubnet(pools, [link('10.0.0.0/8')])).toThrow('used up by 10.0.0.0/8, a route of host h2;');
+    expect(formatCidr(chooseSubnet(pools, [link('10.0.0.0/8')], true))).toBe('10.0.0.0/24');
+    const small = [{ base: '10.0.0.0/24', prefix: 24 }];
+    expect(() => chooseSubnet(small, [route('10.0.0.0/17')])).toThrow('10.0.0.0/17, a route of host h2');
+    expect(() => chooseSubnet(small, [address('10.0.0.2')], true)).toThrow('10.0.0.2, a name server of host h2');
+  });
+
+  it('says what is in the way, and to prune only when networks are', () => {
+    const small = [{ base: '10.0.0.0/24', prefix: 25 }];
+    const message = (holders: readonly Holder[]) => {
+      try {
+        return formatCidr(chooseSubnet(small, holders));
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    expect(message([link('10.0.0.0/16')])).toBe(
+      'no available subnets: 10.0.0.0/24 in /25 steps is used up by 10.0.0.0/16, a route of host h2; name one elsewhere with --subnet',
+    );
+    expect(message([holder('10.0.0.0/25'), link('10.0.0.128/25')])).toBe(
+      'no available subnets: 10.0.0.0/24 in /25 steps is used up by 1 network; 10.0.0.128/25, a route of host h2; name one elsewhere with --subnet, or remove networks (overlayd network prune)',
+    );
   });
 });
 
@@ -45,9 +82,26 @@ describe('a subnet that was asked for', () => {
     ['224.0.0.0/8', 'multicast'],
     ['10.0.5.0/25', 'pool overlaps with other one on this address space: 10.0.5.0/24 of network web'],
     ['10.0.0.0/16', 'pool overlaps'],
-    ['192.168.7.0/24', '192.168.0.0/16 of a route of host h2'],
+    ['240.0.0.0/16', 'reserved'],
+    ['169.254.53.0/24', 'link-local'],
+    ['192.168.7.0/24', 'pool overlaps with other one on this address space: 192.168.0.0/16, a route of host h2'],
+    ['172.16.0.0/24', '172.16.0.0/23, a route of host h2; choose a subnet outside of it'],
+    ['172.16.0.0/13', '172.16.0.0/23, a route of host h2'],
+    ['10.9.0.0/24', '10.9.0.2, a name server of host h2; choose a subnet without it'],
   ])('%s is refused', (text, message) => {
-    const holders = [holder('10.0.5.0/24'), holder('192.168.0.0/16', 'a route of host h2')];
+    const holders = [holder('10.0.5.0/24'), link('192.168.0.0/16'), route('172.16.0.0/23'), address('10.9.0.2')];
     expect(() => checkSubnet(text, holders)).toThrow(message);
+  });
+
+  it('is not held by routes that are much wider than it', () => {
+    expect(formatCidr(checkSubnet('10.0.5.0/24', [route('10.0.0.0/8'), route('10.0.0.0/16')]))).toBe('10.0.5.0/24');
+    expect(() => checkSubnet('10.0.5.0/24', [route('10.0.0.0/17')])).toThrow('10.0.0.0/17');
+    expect(() => checkSubnet('10.0.5.0/24', [link('10.0.0.0/8')])).toThrow('10.0.0.0/8');
+  });
+
+  it('of an internal network is held by no route', () => {
+    const routes = [link('10.0.0.0/8'), route('10.0.5.0/25')];
+    expect(formatCidr(checkSubnet('10.0.5.0/24', routes, true))).toBe('10.0.5.0/24');
+    expect(() => checkSubnet('10.0.5.0/24', [address('10.0.5.2')], true)).toThrow('10.0.5.2');
   });
 });

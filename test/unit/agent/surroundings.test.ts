@@ -1,0 +1,43 @@
+import { expect, it } from 'vitest';
+import { lookAround } from '../../../src/agent/surroundings.ts';
+import type { HostRoute } from '../../../src/core/host-facts.ts';
+
+const route = (destination: string, parts: Partial<HostRoute> = {}): HostRoute => ({
+  ...{ destination, link: 'eth0', onLink: false, gateways: [] },
+  ...parts,
+});
+const facts = (routes: readonly HostRoute[], nameServers: readonly string[] = []) => ({
+  routes: async () => routes,
+  nameServers: async () => nameServers,
+  lookUp: async (name: string) => (name === 'etcd.example' ? ['10.0.7.1', '10.0.7.2'] : []),
+});
+
+it('publishes routes, name servers, gateways of every next hop and etcd', async () => {
+  const routes = [
+    route('10.0.1.0/24', { onLink: true }),
+    route('0.0.0.0/0', { gateways: ['10.0.1.254', '10.0.1.253'] }),
+    route('0.0.0.0/0', { gateways: ['10.0.2.254'] }),
+    route('172.16.0.0/12', { gateways: ['10.8.0.1'] }),
+  ];
+  const endpoints = ['https://10.0.6.1:2379', 'https://etcd.example:2379', 'http://127.0.0.1:2379'];
+  expect(await lookAround(facts(routes, ['10.0.0.2', '10.0.1.254']), endpoints)).toEqual({
+    hostRoutes: ['10.0.1.0/24', '172.16.0.0/12'],
+    linkRoutes: ['10.0.1.0/24'],
+    neededAddresses: [
+      { address: '10.0.0.2', what: 'name server' },
+      { address: '10.0.1.254', what: 'name server' },
+      { address: '10.0.1.253', what: 'default gateway' },
+      { address: '10.0.2.254', what: 'default gateway' },
+      { address: '10.0.6.1', what: 'etcd server' },
+      { address: '10.0.7.1', what: 'etcd server' },
+      { address: '10.0.7.2', what: 'etcd server' },
+      { address: '10.8.0.1', what: 'gateway' },
+    ],
+  });
+});
+
+it('says the same whatever the order in which the kernel and the files do', async () => {
+  const routes = [route('10.0.2.0/24'), route('10.0.1.0/24'), route('10.0.1.0/24')];
+  const one = await lookAround(facts(routes, ['10.0.0.3', '10.0.0.2']), []);
+  expect(await lookAround(facts(routes.toReversed(), ['10.0.0.2', '10.0.0.3']), [])).toEqual(one);
+});

@@ -1,0 +1,44 @@
+import { expect, it } from 'vitest';
+import { formatCidr } from '../../../../src/core/ip.ts';
+import { type HostNeeds, hostHolders } from '../../../../src/core/ipam/host-holders.ts';
+
+const host = (parts: Partial<HostNeeds>): HostNeeds => ({
+  ...{ name: 'h1', left: false, advertiseAddress: '10.0.1.1', vtep: '10.0.2.1', hostRoutes: [] },
+  ...parts,
+});
+const shown = (nodes: readonly HostNeeds[]) =>
+  hostHolders(nodes).map(({ block, who, kind }) => `${kind} ${formatCidr(block)} ${who}`);
+
+it('takes the addresses and routes of members, in words', () => {
+  const node = host({
+    neededAddresses: [
+      { address: '10.0.0.2', what: 'name server' },
+      { address: '10.0.9.9', what: 'etcd server' },
+    ],
+    hostRoutes: ['10.0.1.0/24', '172.16.0.0/12'],
+    linkRoutes: ['10.0.1.0/24'],
+  });
+  expect(shown([node])).toEqual([
+    'address 10.0.1.1/32 the advertise address of host h1',
+    'address 10.0.2.1/32 the data path address of host h1',
+    'address 10.0.0.2/32 a name server of host h1',
+    'address 10.0.9.9/32 an etcd server of host h1',
+    'link 10.0.1.0/24 a route of host h1',
+    'route 172.16.0.0/12 a route of host h1',
+  ]);
+});
+
+it('reads records of older agents, which say nothing of links and needs', () => {
+  expect(shown([host({ hostRoutes: ['10.0.1.0/24'] })])).toContain('route 10.0.1.0/24 a route of host h1');
+});
+
+it('leaves out default routes, also halved ones, what does not parse, and members that left', () => {
+  const nodes = [
+    host({
+      hostRoutes: ['0.0.0.0/0', '0.0.0.0/1', '128.0.0.0/1', 'nonsense'],
+      neededAddresses: [{ address: 'x', what: 'y' }],
+    }),
+    host({ name: 'h2', left: true, hostRoutes: ['10.5.0.0/16'] }),
+  ];
+  expect(shown(nodes)).toHaveLength(2);
+});
