@@ -30,10 +30,11 @@ import { clearHost } from './agent/clear-host.ts';
 import { admit } from './agent/cluster/admit.ts';
 import { type Identity, type IdentityState, parseIdentity, tlsMaterialOf } from './agent/cluster/identity.ts';
 import { keepCertificate } from './agent/cluster/renewal.ts';
-import type { OpenStore } from './agent/cluster/store-access.ts';
+import { bundledHostsOf, bundledStoreOf, type OpenStore } from './agent/cluster/store-access.ts';
 import { EngineSide } from './agent/engine/engine-side.ts';
 import { parseEngineMemory } from './agent/engine/memory.ts';
 import { withdrawAll } from './agent/engine/networks.ts';
+import { keepKnocking } from './agent/knocking.ts';
 import { Lifecycle, type Membership } from './agent/lifecycle.ts';
 import { Member } from './agent/member.ts';
 import type { Config } from './core/config/option.ts';
@@ -52,6 +53,7 @@ export interface ProgramPaths {
 
 /** Where the Docker daemon looks for its configuration unless it is told otherwise. */
 const DAEMON_FILE = '/etc/docker/daemon.json';
+const KNOCK_MS = 1_000;
 const CERTIFICATE_LIFETIME_MS = 90 * 24 * 3_600_000;
 
 export interface Agent {
@@ -75,6 +77,7 @@ export async function startAgent(
   const clock = systemClock;
   const random = systemRandom;
   const pki = createPki();
+  const joinClient = createJoinClient(clock);
   const containers = createContainers();
   const facts = createHostFacts({ run: exec.run, nameServers: () => findNameServers() });
   const kernel = createKernel({ exec, clock, isAlive: (container) => containers.isAlive(container) });
@@ -130,6 +133,7 @@ export async function startAgent(
         quarantineSeconds,
         dnsTtlSeconds: config.dnsTtlSeconds,
         auditIntervalMs: config.auditIntervalMs,
+        bundledStore: bundledStoreOf(identity.store),
       },
     );
     const engine = engineOf(signal);
@@ -162,7 +166,9 @@ export async function startAgent(
         { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS },
         signal,
       );
-      const tasks = [renewal, running.ended, engineSide?.run(signal) ?? Promise.resolve()];
+      const knock = (host: string, port: number) => joinClient.probe(host, port, KNOCK_MS);
+      const knocking = keepKnocking({ member, storeHosts: bundledHostsOf(identity.store), knock, clock }, signal);
+      const tasks = [renewal, running.ended, knocking, engineSide?.run(signal) ?? Promise.resolve()];
       ended = Promise.allSettled(tasks.map((task) => reportFailure(task, signal, log)));
     } catch (error) {
       quit.abort();
@@ -190,7 +196,7 @@ export async function startAgent(
   const lifecycle = new Lifecycle(
     {
       ...{ facts, pki, clock, random, file, etcd, openStore, logger, startMember },
-      joinClient: createJoinClient(clock),
+      joinClient,
       clearHost: async () => {
         const engine = engineOf(quit.signal);
         if (engine) {

@@ -6,6 +6,7 @@
 import type { ClusterView } from '../core/cluster-view.ts';
 
 import { SEED_REVISION } from '../core/gossip/replica.ts';
+import type { BundledStore } from '../core/host-state.ts';
 import { Latch } from '../core/latch.ts';
 import { FailureDetector, type Liveness } from '../core/membership.ts';
 import { encodeRecord } from '../core/record-codec.ts';
@@ -66,6 +67,8 @@ export interface MemberOptions {
   readonly quarantineSeconds: number;
   readonly dnsTtlSeconds: number;
   readonly auditIntervalMs: number;
+  /** Of the cluster, when its etcd is a bundled one. */
+  readonly bundledStore?: BundledStore | undefined;
 }
 
 const RETRY_MS = 1_000;
@@ -130,6 +133,7 @@ export class Member {
         self: () => this.self,
         local: () => this.local.all(),
         released: () => this.endpoints.releasedEarly,
+        store: options.bundledStore,
         serviceAddress: () => this.#serviceAddress,
         clock,
         logger,

@@ -11,7 +11,7 @@
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import type { LocalEndpoint } from '../core/container.ts';
-import { desired, hostKeyOf } from '../core/desired.ts';
+import { type DesiredInput, desired, hostKeyOf } from '../core/desired.ts';
 import { asOverlaydError, OverlaydError } from '../core/errors.ts';
 import type { ApplyResult, Desired, NamespaceState, Observed, Obstacle, Plan, Scope } from '../core/host-state.ts';
 import { Latch } from '../core/latch.ts';
@@ -36,6 +36,8 @@ export interface ReconcilerDeps {
   readonly local: () => readonly LocalEndpoint[];
   /** Ids of endpoints that were disconnected while the view was not whole. */
   readonly released?: () => Iterable<string>;
+  /** Of the cluster, when its etcd is a bundled one. */
+  readonly store?: DesiredInput['store'];
   /** Whether networks and host have the service address. */
   readonly serviceAddress?: () => boolean;
   readonly clock: Clock;
@@ -70,6 +72,7 @@ export interface ReconcileStatus {
 /** Time for a burst of events to end: most are the echo of a pass. */
 const SETTLE_MS = { least: 50, most: 1_000 } as const;
 const HOST_SETTLE_MS = 500;
+const HOST_ALONE: Marks = { all: false, host: true, networks: new Map(), asked: true };
 
 export class Reconciler {
   readonly #deps: ReconcilerDeps;
@@ -178,6 +181,8 @@ export class Reconciler {
     let obstacles: readonly Obstacle[] = [];
     let broken: Error | undefined;
     try {
+      // Members let each other in by the host's filter: a new one does not wait for a look at every network.
+      if (marks.all && this.#hostDiffers()) await this.#reconcile(HOST_ALONE, new Map(), signal);
       obstacles = await this.#reconcile(marks, insidesOf(waiters), signal);
     } catch (error) {
       broken = asOverlaydError(error);
@@ -247,8 +252,9 @@ export class Reconciler {
   }
 
   #desired(only: ReadonlySet<string> | undefined, remotes = true): Desired {
-    const { view, self, local, serviceAddress = () => false } = this.#deps;
-    return desired({ view: view(), self: self(), local: local(), serviceAddress: serviceAddress(), remotes }, only);
+    const { view, self, local, store, serviceAddress = () => false } = this.#deps;
+    const input = { view: view(), self: self(), local: local(), store, serviceAddress: serviceAddress(), remotes };
+    return desired(input, only);
   }
 
   #scope(wanted: Desired, marks: Marks, insides: ReadonlyMap<string, unknown>, hostChanged: boolean): Scope {
@@ -269,6 +275,10 @@ export class Reconciler {
         )
         .filter(({ container }) => !insides.has(container.identity)),
     };
+  }
+
+  #hostDiffers(): boolean {
+    return hostKeyOf(this.#desired(new Set(), false), this.#deps.view().complete) !== this.#hostKey;
   }
 
   #namespaceOf(networkId: string): string | undefined {

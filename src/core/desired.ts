@@ -5,7 +5,16 @@
  */
 import type { ClusterView } from './cluster-view.ts';
 import type { LocalEndpoint } from './container.ts';
-import type { Desired, DesiredNetwork, DesiredPort, Remote, Subnet } from './host-state.ts';
+import type {
+  BundledStore,
+  ControlPlane,
+  Desired,
+  DesiredMember,
+  DesiredNetwork,
+  DesiredPort,
+  Remote,
+  Subnet,
+} from './host-state.ts';
 import { innerMtu } from './inner-mtu.ts';
 import { canonical, contains, formatCidr, parseAddress, parseCidr } from './ip.ts';
 import { namespaceOf, portLinkOf } from './plan/naming.ts';
@@ -15,6 +24,7 @@ export interface DesiredInput {
   readonly view: ClusterView;
   readonly self: NodeRecord;
   readonly local: readonly LocalEndpoint[];
+  readonly store?: BundledStore | undefined;
   /** The service address is wanted, on this host and in its networks. */
   readonly serviceAddress?: boolean;
   /** False: `remotes` stay empty, for those who do not ask for them. */
@@ -23,7 +33,7 @@ export interface DesiredInput {
 
 /** With `only` (network ids), `networks` is limited to those; everything else still speaks of all. */
 export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desired {
-  const { view, self, local, serviceAddress = false, remotes = true } = input;
+  const { view, self, local, store, serviceAddress = false, remotes = true } = input;
   const byNetwork = wantedEndpoints(view, local);
   const routed = electDefaultRoutes([...byNetwork].flatMap(([network, endpoints]) => candidates(network, endpoints)));
   const uplinks = [];
@@ -48,11 +58,15 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
       remotes: remotes ? remotesOf(view, self, network.id) : [],
     });
   }
-  const members = [];
+  const members: DesiredMember[] = [];
   for (const node of view.nodes()) {
-    if (!node.left && node.id !== self.id) members.push({ vtep: node.vtep, port: node.dataPathPort });
+    if (node.left || node.id === self.id) continue;
+    const { vtep, dataPathPort: port, advertiseAddress: address, joinPort, gossipPort } = node;
+    members.push({ vtep, port, address, joinPort, gossipPort });
   }
-  return { vtep: self.vtep, port: self.dataPathPort, members, uplinks, networks, namespaces, serviceAddress };
+  const { vtep, dataPathPort: port, advertiseAddress: address, joinPort, gossipPort } = self;
+  const control: ControlPlane = { address, joinPort, gossipPort, store };
+  return { vtep, port, members, control, uplinks, networks, namespaces, serviceAddress };
 }
 
 /** Local endpoints by network: of networks that exist, and not of addresses that etcd gives to someone else. */
@@ -130,6 +144,6 @@ function precedes(a: Candidate, b: Candidate): boolean {
 
 /** Equal for two desired states that want the same of the host's own namespace. */
 export function hostKeyOf(wanted: Desired, complete: boolean): string {
-  const { vtep, port, members, uplinks, namespaces, serviceAddress } = wanted;
-  return JSON.stringify([vtep, port, members, uplinks, [...namespaces], serviceAddress, complete]);
+  const { vtep, port, members, control, uplinks, namespaces, serviceAddress } = wanted;
+  return JSON.stringify([vtep, port, members, control, uplinks, [...namespaces], serviceAddress, complete]);
 }

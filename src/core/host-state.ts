@@ -36,8 +36,8 @@ export interface Desired {
   readonly vtep: string;
   /** UDP port of this host's VXLAN devices. */
   readonly port: number;
-  /** Tunnel ends of the other members. */
-  readonly members: readonly { readonly vtep: string; readonly port: number }[];
+  readonly members: readonly DesiredMember[];
+  readonly control: ControlPlane;
   /** Every network that has an uplink into the host, whatever part of the networks is listed below. */
   readonly uplinks: readonly Uplink[];
   readonly networks: readonly DesiredNetwork[];
@@ -45,6 +45,31 @@ export interface Desired {
   readonly namespaces: ReadonlySet<string>;
   /** {@link SERVICE_ADDRESS} is wanted in every network and on the host. */
   readonly serviceAddress: boolean;
+}
+
+/** Another member: its tunnel end, and where its agent listens. */
+export interface DesiredMember {
+  readonly vtep: string;
+  /** UDP port of its VXLAN devices. */
+  readonly port: number;
+  readonly address: string;
+  readonly joinPort: number;
+  readonly gossipPort: number;
+}
+
+/** Where this host's agent listens, and the cluster's bundled etcd. */
+export interface ControlPlane {
+  readonly address: string;
+  readonly joinPort: number;
+  readonly gossipPort: number;
+  readonly store: BundledStore | undefined;
+}
+
+/** The etcd that a member runs for the cluster; not one of the user's own. */
+export interface BundledStore {
+  readonly port: number;
+  /** This host runs it. */
+  readonly here: boolean;
 }
 
 export interface Uplink {
@@ -183,6 +208,8 @@ export interface FilterSet {
   /** Types of the key's parts, e.g. `['ifname', 'ether_addr']`. */
   readonly type: readonly string[];
   readonly interval: boolean;
+  /** The kernel puts the elements in by itself, and takes them out after so many seconds: they are not compared. */
+  readonly timeoutSeconds?: number | undefined;
   /** Each one the key's parts joined by a space. */
   readonly elements: ReadonlySet<string>;
 }

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ContainerRef } from '../../src/core/container.ts';
 import { HOST, type KernelChange, type NamespaceState, type Op, TUNNEL } from '../../src/core/host-state.ts';
-import { hostFilter } from '../../src/core/plan/filter.ts';
+import { hostFilter } from '../../src/core/plan/host-filter.ts';
 import { plan, planClear } from '../../src/core/plan.ts';
 import type { NetworkRecord } from '../../src/core/records.ts';
 import { KernelBench, type KernelHost } from './kernel-bench.ts';
@@ -261,7 +261,7 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
 
     it('keeps members in the filter that a view that is not whole does not know', async () => {
       await twoContainers();
-      const full = hostFilter(want());
+      const full = hostFilter(want(), true);
       world.complete = false;
       world.nodeRecords.delete('h2');
       world.addNode('h4', '10.77.0.4');

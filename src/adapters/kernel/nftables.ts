@@ -43,12 +43,18 @@ function renderList({ type, elements }: FilterSet): string {
   return `{ ${[...elements].map(render).join(', ')} }`;
 }
 
+/** Who fills such a set is not known, so that it has to have an end. */
+const MAX_DYNAMIC_ELEMENTS = 1024;
+
 function renderSet(set: FilterSet): string {
-  const { name, type, interval, elements } = set;
+  const { name, type, interval, timeoutSeconds, elements } = set;
   return [
     `set ${name} {`,
     `type ${type.join(' . ')}`,
     ...(interval ? ['flags interval'] : []),
+    ...(timeoutSeconds === undefined
+      ? []
+      : ['flags dynamic,timeout', `timeout ${timeoutSeconds}s`, `size ${MAX_DYNAMIC_ELEMENTS}`]),
     // An empty list of elements is a syntax error.
     ...(elements.size > 0 ? [`elements = ${renderList(set)}`] : []),
     '}',
@@ -70,7 +76,8 @@ interface Listing {
     readonly set?: {
       readonly name: string;
       readonly type: string | readonly string[];
-      readonly flags?: readonly string[];
+      readonly flags?: string | readonly string[];
+      readonly timeout?: number;
       readonly elem?: readonly unknown[];
     };
     readonly chain?: {
@@ -104,7 +111,8 @@ export function parseFilter(json: string): Filter | undefined {
               name: set.name,
               type: typeof set.type === 'string' ? [set.type] : set.type,
               interval: set.flags?.includes('interval') ?? false,
-              elements: new Set((set.elem ?? []).map(parseElement)),
+              timeoutSeconds: set.timeout,
+              elements: new Set(set.timeout === undefined ? (set.elem ?? []).map(parseElement) : []),
             },
           ]
         : [],

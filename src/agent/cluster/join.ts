@@ -11,7 +11,7 @@ import { requireFreePorts } from './free-ports.ts';
 import { type Identity, type IdentityState, loadPending, tlsMaterialOf } from './identity.ts';
 import type { ClusterDefaults, ClusterOutcome } from './init.ts';
 import { checkPort, type NodeOptions, type NodeSettings, resolveSettings } from './node-settings.ts';
-import { accessOf, type OpenStore } from './store-access.ts';
+import { accessOf, bundledHostsOf, type OpenStore } from './store-access.ts';
 
 export interface JoinOptions extends NodeOptions {
   readonly token: string;
@@ -29,6 +29,7 @@ export interface JoinDeps {
 }
 
 const PROBE_MS = 2_000;
+const KNOCK_MS = 500;
 /** How many members are tried before the gossip port is reported as closed. */
 const PROBED = 3;
 
@@ -118,6 +119,9 @@ function identityOf(response: JoinResponse, settings: NodeSettings, key: string)
 
 /** This host is a member by now: what it cannot reach is told, and is no reason to fail. */
 async function findClosedPorts(deps: JoinDeps, identity: Identity, dialled: string): Promise<string[]> {
+  // Who called a member's join port is let in to its other ports before that member has heard of this host.
+  const knock = (host: string, port: number) => deps.joinClient.probe(host, port, KNOCK_MS);
+  await Promise.all(bundledHostsOf(identity.store).map((host) => knock(host, identity.joinPort)));
   const { store, close } = deps.openStore(accessOf(identity), tlsMaterialOf(identity));
   try {
     const { entries } = await store.list(`${PREFIX}nodes/`);
@@ -125,7 +129,9 @@ async function findClosedPorts(deps: JoinDeps, identity: Identity, dialled: stri
     const members = others.filter(({ id, left }) => id !== identity.nodeId && !left);
     const first = (node: NodeRecord) => (node.advertiseAddress === dialled ? 0 : 1);
     members.sort((a, b) => first(a) - first(b));
-    return await probeMembers(deps.joinClient, members.slice(0, PROBED));
+    const probed = members.slice(0, PROBED);
+    await Promise.all(probed.map((node) => knock(node.advertiseAddress, node.joinPort)));
+    return await probeMembers(deps.joinClient, probed);
   } catch (error) {
     if (!isOverlaydError(error)) throw error;
     return [`this host is a member now, but: ${error.message}; until etcd is reached nothing can be changed from here`];

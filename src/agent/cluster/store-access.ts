@@ -1,5 +1,6 @@
 /** How `init` and the other use-cases come to an etcd: the user's own, checked as typed, or the bundled one. */
 import { OverlaydError } from '../../core/errors.ts';
+import type { BundledStore } from '../../core/host-state.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import type { ClusterStore, StoreAccess, TlsMaterial } from '../../ports.ts';
 import type { Identity } from './identity.ts';
@@ -74,4 +75,21 @@ export function storeHolder(nodes: Iterable<NodeRecord>, access: StoreAccess): s
 export function accessOf({ store }: Identity): StoreAccess {
   const { endpoints, caCertificate, certificate, key } = store;
   return { endpoints, caCertificate, certificate, key };
+}
+
+/** Undefined for an etcd of the user's. */
+export function bundledStoreOf(store: Identity['store']): BundledStore | undefined {
+  const [url] = bundledUrlsOf(store);
+  return url && { port: Number(url.port), here: store.bundled };
+}
+
+/** Hosts of the bundled etcd; empty for an etcd of the user's. */
+export function bundledHostsOf(store: Identity['store']): string[] {
+  return bundledUrlsOf(store).map(({ hostname }) => hostname);
+}
+
+/** Members use their node certificate with it: an etcd of the user's has credentials of its own, or none. */
+function bundledUrlsOf({ endpoints, certificate }: Identity['store']): URL[] {
+  if (certificate !== '' || !endpoints.some((endpoint) => endpoint.startsWith('https:'))) return [];
+  return endpoints.map((endpoint) => new URL(endpoint));
 }

@@ -1,14 +1,10 @@
 /**
- * The two nftables tables. What changes is in sets, rules are constant text.
+ * A network's nftables table, and how any of our tables is compared. What changes is in sets, rules are constant text.
  *
- * Host: VXLAN reaches this host from members only, and is not tracked; what comes in through one uplink does not go out
- * through another; nothing is opened from outside; what leaves is masqueraded; the service address is for this host and
- * what is behind its bridges, or neighbours on the underlay would have an open resolver.
  * Network: a container's frames carry its own MAC and IPv4 address or are dropped, ARP included; nothing but IPv4 and
  * ARP passes (no router advertisement, no VLAN tag); nobody beyond the tunnel speaks as this host's gateway.
  */
 import {
-  type Desired,
   type DesiredNetwork,
   type DesiredPort,
   type Filter,
@@ -16,66 +12,15 @@ import {
   type FilterSet,
   type Op,
   type Place,
-  SERVICE_ADDRESS,
   TUNNEL,
 } from '../host-state.ts';
-import { uplinkOf } from './naming.ts';
 import { gatewayMac } from './wanted.ts';
 
 /** Before connection tracking, where one packet costs least. */
-const RAW = -300;
+export const RAW = -300;
 /** Before `filter`, so that ours is said whatever else the host has. */
-const EARLY = -5;
-const SRCNAT = 100;
-
-export function hostFilter(desired: Desired): Filter {
-  const { vtep, port, members, uplinks, serviceAddress } = desired;
-  return {
-    family: 'inet',
-    sets: [
-      set(
-        'members',
-        ['ipv4_addr'],
-        members.map((member) => member.vtep),
-      ),
-      set('services', ['ipv4_addr'], serviceAddress ? [SERVICE_ADDRESS] : []),
-      set('ports', ['inet_service'], [port, ...members.map((member) => member.port)].map(String)),
-      set(
-        'uplinks',
-        ['ifname'],
-        uplinks.map(({ vni }) => uplinkOf(vni)),
-      ),
-      {
-        ...set(
-          'subnets',
-          ['ipv4_addr'],
-          uplinks.flatMap(({ subnets }) => subnets.map(({ cidr }) => cidr)),
-        ),
-        interval: true,
-      },
-    ],
-    chains: [
-      chain('input', 'input', RAW, 'accept', [
-        `udp dport ${port} ip saddr @members accept`,
-        `udp dport ${port} counter drop`,
-        'ip daddr @services iifname "lo" accept',
-        'ip daddr @services meta iifkind "bridge" accept',
-        'ip daddr @services counter drop',
-      ]),
-      chain('prerouting', 'prerouting', RAW, 'accept', [`ip daddr ${vtep} udp dport ${port} notrack`]),
-      chain('output', 'output', RAW, 'accept', [`ip saddr ${vtep} ip daddr @members udp dport @ports notrack`]),
-      chain('forward', 'forward', EARLY, 'accept', [
-        'iifname @uplinks oifname @uplinks drop',
-        'oifname @uplinks ct state established,related accept',
-        'oifname @uplinks drop',
-      ]),
-      {
-        ...chain('postrouting', 'postrouting', SRCNAT, 'accept', ['ip saddr @subnets oifname != @uplinks masquerade']),
-        type: 'nat',
-      },
-    ],
-  };
-}
+export const EARLY = -5;
+export const SRCNAT = 100;
 
 export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPort[]): Filter {
   const gateway = gatewayMac(network);
@@ -90,8 +35,10 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
     ],
     chains: [
       chain('prerouting', 'prerouting', RAW, 'drop', [
+        // As it stands in the frame: with a VLAN tag before it, `ip` alone would match.
+        'ether type != { ip, arp } counter drop',
         `iifname "${TUNNEL}" ether saddr ${gateway} drop`,
-        `iifname "${TUNNEL}" ether type { ip, arp } accept`,
+        `iifname "${TUNNEL}" accept`,
         'iifname . ether saddr . ip saddr @leases accept',
         'iifname . ether saddr . arp saddr ip @leases iifname . arp saddr ether . arp saddr ip @leases accept',
         'counter drop',
@@ -100,11 +47,11 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
   };
 }
 
-function set(name: string, type: readonly string[], elements: readonly string[]) {
+export function set(name: string, type: readonly string[], elements: readonly string[]): FilterSet {
   return { name, type, interval: false, elements: new Set(elements) };
 }
 
-function chain(
+export function chain(
   name: string,
   hook: string,
   priority: number,
@@ -147,8 +94,11 @@ function hasSameRules(wanted: Filter, seen: Filter): boolean {
   return (
     wanted.sets.every((each) =>
       seen.sets.some(
-        ({ name, type, interval }) =>
-          name === each.name && interval === each.interval && type.join() === each.type.join(),
+        ({ name, type, interval, timeoutSeconds }) =>
+          name === each.name &&
+          interval === each.interval &&
+          timeoutSeconds === each.timeoutSeconds &&
+          type.join() === each.type.join(),
       ),
     ) &&
     wanted.chains.every((each) => {

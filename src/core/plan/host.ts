@@ -1,6 +1,7 @@
 /** Plans the host's own namespace: the filter, forwarding, the ends of the uplinks, and the service address. */
 import { type Desired, HOST, LOOPBACK, type NamespaceState, type Op } from '../host-state.ts';
-import { filterOps, hostFilter, withLoaded } from './filter.ts';
+import { filterOps, withLoaded } from './filter.ts';
+import { hostFilter } from './host-filter.ts';
 import { asMade, linkOps } from './link.ts';
 import { isUplink, namespaceOfUplink, uplinkOf } from './naming.ts';
 import { rowsOf, rowsOps } from './rows.ts';
@@ -20,7 +21,7 @@ export function planHost(
   steps: Steps,
 ): void {
   if (seen) {
-    const filter = hostFilter(desired);
+    const filter = hostFilter(desired, complete);
     const allowed = complete ? filter : withLoaded(filter, seen.filter);
     const reason = seen.filter ? 'update' : 'create';
     steps.add('guard', HOST_OWNER, reason, ...filterOps(HOST, allowed, seen.filter));

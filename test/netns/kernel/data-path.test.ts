@@ -22,6 +22,15 @@ function publish(from: Station, to: Station): void {
   to.reconciler.markDirty('all');
 }
 
+/** Perl: sends frames, given as hexadecimal digits, out of the interface of that name. */
+const SEND_FRAMES = `
+  my ($link, @frames) = @ARGV;
+  open my $index, '<', "/sys/class/net/$link/ifindex" or die $!;
+  my $address = pack 'SnlSCCa8', 17, 3, <$index>, 0, 0, 6, '';
+  socket my $socket, 17, 3, unpack('S', pack 'n', 3) or die $!;
+  for (@frames) { send $socket, pack('H*', $_), 0, $address or die $! }
+`;
+
 async function ping(host: Host, container: string, address: string, ...options: string[]): Promise<boolean> {
   const outcome = await host.exec(container, ['ping', '-q', '-c', '1', '-W', '1', ...options, address]);
   return outcome.code === 0;
@@ -95,6 +104,25 @@ describe('a container', () => {
     // Unless the audit was quicker and had put the MAC right.
     if (passed) expect(a.reconciler.status().repairs).toBeGreaterThan(observed);
     await until('the MAC to be put right', () => ping(a.host, 'web2', '10.0.0.4'));
+  });
+
+  it('sends nothing but IPv4 and ARP as they are: no VLAN tag, whatever follows it', async () => {
+    const counter = `table netdev frames {
+      chain ingress {
+        type filter hook ingress device eth0 priority 0;
+        ether saddr 02:42:0a:00:00:03 counter
+      }
+    }`;
+    await a.host.mustExec('web1', ['nft', '-f', '-'], { input: counter });
+    const arrived = async () =>
+      Number(/packets (\d+)/.exec(await a.host.mustExec('web1', ['nft', 'list', 'table', 'netdev', 'frames']))![1]);
+    const macs = '02420a00000202420a000003';
+    const packet = '08004500001c0000000040110000' + '0a0000030a000002' + '0007000700080000';
+    const tagged = ['81000005', '88a80005', '88a8000581000006', '9100000581000006', '86dd', '88cc', '8863'];
+    const frames = [...tagged.map((tag) => macs + tag + packet), macs + packet];
+    await a.host.mustExec('web2', ['perl', '-e', SEND_FRAMES, 'eth0', ...frames]);
+    await until('the last one', async () => (await arrived()) > 0);
+    expect(await arrived()).toBe(1);
   });
 
   it('is not configured by router advertisements, and sends nothing but IPv4', async () => {

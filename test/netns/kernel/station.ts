@@ -1,6 +1,7 @@
 import { systemClock } from '../../../src/adapters/system/time.ts';
 import { Reconciler, type ReconcilerDeps } from '../../../src/agent/reconcile.ts';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
+import type { BundledStore } from '../../../src/core/host-state.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import type { Logger } from '../../../src/ports.ts';
 import { World } from '../../contract/kernel-world.ts';
@@ -24,12 +25,14 @@ export class Station {
   readonly #adapters: ReturnType<typeof openKernel>;
   reconciler: Reconciler;
   readonly #serviceAddress: boolean;
+  readonly #store: BundledStore | undefined;
   #quit = new AbortController();
   #ended: Promise<void> = Promise.resolve();
 
-  constructor(host: Host, options: { readonly serviceAddress?: boolean } = {}) {
+  constructor(host: Host, options: { readonly serviceAddress?: boolean; readonly store?: BundledStore } = {}) {
     this.host = host;
     this.#serviceAddress = options.serviceAddress ?? false;
+    this.#store = options.store;
     this.world = new World(host.name);
     this.#adapters = openKernel(host);
     this.reconciler = this.#create();
@@ -41,6 +44,7 @@ export class Station {
       view: () => this.world,
       self: () => this.world.self,
       local: () => [...this.world.local.values()],
+      store: this.#store,
       serviceAddress: () => this.#serviceAddress,
       clock: systemClock,
       logger: silent,

@@ -33,7 +33,7 @@ describe('desired', () => {
         remotes: [{ address: '10.0.0.9', vtep: '10.77.0.2', port: 4790 }],
       },
     ]);
-    expect(members).toEqual([{ vtep: '10.77.0.2', port: 4790 }]);
+    expect(members).toMatchObject([{ vtep: '10.77.0.2', port: 4790 }]);
     expect([...namespaces]).toEqual(['ovl-4096']);
   });
 

@@ -1,0 +1,116 @@
+/**
+ * The host's nftables table: what reaches this host, what leaves it, and what passes through. What changes is in sets,
+ * rules are constant text.
+ *
+ * Data ports (VXLAN, UDP). A packet says by its source alone that it is a member's, so the hosts see to it that it is one:
+ * - Here comes in what is from a member's tunnel end to ours. A member's address that comes from the link of a container
+ *   (a bridge, a veth, a tun) although the way back to it is another one is forged.
+ * - Nothing leaves for a data port that is not the kernel's own VXLAN: what a process sends has an owner, VXLAN has none;
+ *   what is forwarded stops before a member's data port, and, for members that are not known yet, wherever it would leave
+ *   as ours by source NAT. Packets between two other members that are routed through this host pass.
+ *
+ * Control ports (TCP): members only on gossip and on the bundled etcd. Who is to join is not known yet, so anybody may
+ * call the join port but containers. Whoever does is let in to the others for a minute: members of an address that this
+ * host does not know, be it new, changed, or not the advertised one of several; they have to prove what they are anyway.
+ *
+ * The rest: what comes in through one uplink does not go out through another; nothing is opened from outside; what leaves
+ * is masqueraded; the service address is for this host and what is behind its bridges, or neighbours on the underlay
+ * would have an open resolver.
+ */
+import { type Desired, type Filter, SERVICE_ADDRESS } from '../host-state.ts';
+import { chain, EARLY, RAW, SRCNAT, set } from './filter.ts';
+import { uplinkOf } from './naming.ts';
+
+/** How long the way to the control ports stays open to whoever called the join port. */
+const CALLER_SECONDS = 60;
+/** What containers hang on, and some hosts' underlay as well. */
+const SOFT_LINK = 'meta iifkind { "bridge", "tun", "veth" }';
+/** Sockets of processes have an owner, and no owner has this number. */
+const OF_A_PROCESS = 'meta skuid != 4294967295';
+const OPENS = 'tcp flags & (syn | ack) == syn';
+
+/**
+ * `complete: false`: the view may lack members. Then the control ports are not closed: members that have lost sight of
+ * each other find each other through them.
+ */
+export function hostFilter(desired: Desired, complete: boolean): Filter {
+  const { vtep, port, members, control, uplinks, serviceAddress } = desired;
+  const { address, joinPort, gossipPort, store } = control;
+  const own = [...new Set([address, vtep])].join(', ');
+  const closed = [gossipPort, ...(store?.here ? [store.port] : [])];
+  const theirs = members.flatMap((member) => [member.joinPort, member.gossipPort]);
+  return {
+    family: 'inet',
+    sets: [
+      set(
+        'members',
+        ['ipv4_addr'],
+        members.map((member) => member.vtep),
+      ),
+      set('ports', ['inet_service'], [port, ...members.map((member) => member.port)].map(String)),
+      set(
+        'peers',
+        ['ipv4_addr'],
+        members.flatMap((member) => [member.address, member.vtep]),
+      ),
+      set('control', ['inet_service'], [joinPort, gossipPort, ...(store ? [store.port] : []), ...theirs].map(String)),
+      set('closed', ['inet_service'], complete ? closed.map(String) : []),
+      { ...set('callers', ['ipv4_addr'], []), timeoutSeconds: CALLER_SECONDS },
+      set('services', ['ipv4_addr'], serviceAddress ? [SERVICE_ADDRESS] : []),
+      set(
+        'uplinks',
+        ['ifname'],
+        uplinks.map(({ vni }) => uplinkOf(vni)),
+      ),
+      {
+        ...set(
+          'subnets',
+          ['ipv4_addr'],
+          uplinks.flatMap(({ subnets }) => subnets.map(({ cidr }) => cidr)),
+        ),
+        interval: true,
+      },
+    ],
+    chains: [
+      chain('input', 'input', RAW, 'accept', [
+        `udp dport ${port} ip saddr @members ip daddr ${vtep} accept`,
+        `udp dport ${port} counter drop`,
+        'ip daddr @services iifname "lo" accept',
+        'ip daddr @services meta iifkind "bridge" accept',
+        'ip daddr @services counter drop',
+        `tcp dport ${joinPort} ${SOFT_LINK} meta nfproto ipv6 counter drop`,
+        `tcp dport ${joinPort} ${SOFT_LINK} ip daddr != { ${own} } counter drop`,
+        `tcp dport ${joinPort} ${SOFT_LINK} fib daddr . iif type != local counter drop`,
+        `tcp dport ${joinPort} update @callers { ip saddr } accept`,
+        'tcp dport @closed iifname "lo" accept',
+        'tcp dport @closed ip saddr @peers accept',
+        'tcp dport @closed ip saddr @callers accept',
+        // Connections that stand go on, whoever became unknown meanwhile.
+        `tcp dport @closed ${OPENS} counter drop`,
+      ]),
+      chain('prerouting', 'prerouting', RAW, 'accept', [
+        `udp dport @ports ip saddr @members ${SOFT_LINK} fib saddr . iif oif missing counter drop`,
+        `ip daddr ${vtep} udp dport ${port} notrack`,
+      ]),
+      chain('output', 'output', RAW, 'accept', [
+        `ip saddr ${vtep} udp dport @ports ${OF_A_PROCESS} counter drop`,
+        `ip saddr ${vtep} ip daddr @members udp dport @ports notrack`,
+      ]),
+      chain('forward', 'forward', EARLY, 'accept', [
+        'udp dport @ports ip daddr @members ip saddr != @members counter drop',
+        'iifname @uplinks oifname @uplinks drop',
+        'oifname @uplinks ct state established,related accept',
+        'oifname @uplinks drop',
+      ]),
+      {
+        ...chain('postrouting', 'postrouting', SRCNAT, 'accept', ['ip saddr @subnets oifname != @uplinks masquerade']),
+        type: 'nat',
+      },
+      // After all source NAT, whoever does it.
+      chain('departure', 'postrouting', SRCNAT + 10, 'accept', [
+        `ip saddr ${vtep} udp dport @ports ct status snat counter drop`,
+        'ip daddr @peers tcp dport @control ct status snat counter drop',
+      ]),
+    ],
+  };
+}
