@@ -5,7 +5,7 @@
  */
 import type { Desired, DesiredNetwork, DesiredPort } from '../core/host-state.ts';
 import { isContainerRight } from '../core/plan/container.ts';
-import type { Kernel } from '../ports.ts';
+import type { Clock, Kernel, Logger } from '../ports.ts';
 
 const PER_TURN = 8;
 
@@ -16,14 +16,37 @@ export interface Drift {
   readonly endpoints: readonly string[];
 }
 
+export interface DriftAuditDeps {
+  readonly kernel: Pick<Kernel, 'observe' | 'probe'>;
+  readonly clock: Pick<Clock, 'sleep'>;
+  readonly logger: Logger;
+}
+
 type Subject = { readonly network: DesiredNetwork; readonly port: DesiredPort | undefined };
 
 export class DriftAudit {
-  readonly #kernel: Pick<Kernel, 'observe' | 'probe'>;
+  readonly #deps: DriftAuditDeps;
+  readonly #options: { readonly intervalMs: number };
   #next = 0;
 
-  constructor(kernel: Pick<Kernel, 'observe' | 'probe'>) {
-    this.#kernel = kernel;
+  constructor(deps: DriftAuditDeps, options: { readonly intervalMs: number }) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  /** What was found, turn by turn, until the signal aborts. */
+  async *drifts(wanted: () => Desired, signal: AbortSignal): AsyncGenerator<Drift> {
+    const { clock, logger } = this.#deps;
+    while (!signal.aborted) {
+      await clock.sleep(this.#options.intervalMs, signal);
+      try {
+        const drift = await this.look(wanted(), signal);
+        if (drift.networks.length > 0) yield drift;
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.warn({ error }, 'looking for drift failed, trying again');
+      }
+    }
   }
 
   async look(wanted: Desired, signal: AbortSignal): Promise<Drift> {
@@ -37,11 +60,11 @@ export class DriftAudit {
     const ports = subjects.flatMap(({ network, port }) => (port ? [{ network, port }] : []));
     const namespaces = subjects.flatMap(({ network, port }) => (port ? [] : [network.namespace]));
     const [{ containers }, changed] = await Promise.all([
-      this.#kernel.observe(
+      this.#deps.kernel.observe(
         { host: false, networks: [], containers: ports.map(({ port }) => port.endpoint.container), ports: [] },
         signal,
       ),
-      this.#kernel.probe(namespaces, signal),
+      this.#deps.kernel.probe(namespaces, signal),
     ]);
     const wrong = ports.filter(({ network, port }) => {
       const inside = containers.get(port.endpoint.container.identity);

@@ -76,7 +76,6 @@ const HOST_ALONE: Marks = { all: false, host: true, networks: new Map(), asked: 
 
 export class Reconciler {
   readonly #deps: ReconcilerDeps;
-  readonly #auditIntervalMs: number;
   readonly #marks = new MarkSet();
   readonly #events = new MarkSet();
   readonly #settled = new SettledContainers();
@@ -100,8 +99,7 @@ export class Reconciler {
 
   constructor(deps: ReconcilerDeps, options: ReconcilerOptions = {}) {
     this.#deps = deps;
-    this.#auditIntervalMs = options.auditIntervalMs ?? 4_000;
-    this.#audit = new DriftAudit(deps.kernel);
+    this.#audit = new DriftAudit(deps, { intervalMs: options.auditIntervalMs ?? 4_000 });
     const { clock, logger, onApplied, onLost, view } = deps;
     const nameOf = (namespace: string) => view().network(this.#idsByNamespace().get(namespace) ?? '')?.name;
     this.#hindrances = new Hindrances({ logger, nameOf });
@@ -378,21 +376,13 @@ export class Reconciler {
   }
 
   async #auditInTurns(signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#deps;
-    while (!signal.aborted) {
-      await clock.sleep(this.#auditIntervalMs, signal);
-      try {
-        const { networks, endpoints } = await this.#audit.look(this.#desired(undefined, false), signal);
-        for (const endpointId of endpoints) this.#settled.doubt(endpointId);
-        for (const networkId of networks) {
-          this.#seen.forget(this.#namespaceOf(networkId) ?? '');
-          this.#marks.add(networkId, false);
-        }
-        if (networks.length > 0) this.#work.set();
-      } catch (error) {
-        if (signal.aborted) return;
-        logger.warn({ error }, 'looking for drift failed, trying again');
+    for await (const { networks, endpoints } of this.#audit.drifts(() => this.#desired(undefined, false), signal)) {
+      for (const endpointId of endpoints) this.#settled.doubt(endpointId);
+      for (const networkId of networks) {
+        this.#seen.forget(this.#namespaceOf(networkId) ?? '');
+        this.#marks.add(networkId, false);
       }
+      this.#work.set();
     }
   }
 
