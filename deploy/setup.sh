@@ -5,6 +5,7 @@
 #   deploy/setup.sh --docker   and what the demo with Docker needs
 #   deploy/setup.sh --test     and what the tests need
 #   deploy/setup.sh --bench    and what the benchmarks need
+#   deploy/setup.sh --debian   and what makes another Debian's root to test in
 #
 # Debian 12 or 13 as root; elsewhere it says what to install by hand.
 set -euo pipefail
@@ -17,13 +18,14 @@ fail() {
   exit 1
 }
 
-with_tests= with_docker= with_bench=
+with_tests= with_docker= with_bench= with_debian=
 case "${1-}" in
   '') ;;
   --docker) with_docker=1 ;;
   --test) with_docker=1 with_tests=1 ;;
   --bench) with_docker=1 with_tests=1 with_bench=1 ;;
-  *) fail "unknown argument '$1'; usage: deploy/setup.sh [--docker | --test | --bench]" ;;
+  --debian) with_debian=1 ;;
+  *) fail "unknown argument '$1'; usage: deploy/setup.sh [--docker | --test | --bench | --debian]" ;;
 esac
 
 # One set-up at a time in one tree.
@@ -38,6 +40,7 @@ tools='ip:iproute2 bridge:iproute2 nft:nftables etcd:etcd-server etcdctl:etcd-cl
 [ -z "$with_docker" ] || tools="$tools
   dockerd:docker.io /usr/bin/docker:docker.io containerd:containerd iptables:iptables docker-compose:docker-compose busybox:busybox-static"
 [ -z "$with_bench" ] || tools="$tools iperf3:iperf3 sockperf:sockperf dnsperf:dnsperf ldd:libc-bin"
+[ -z "$with_debian" ] || tools="$tools debootstrap:debootstrap"
 
 # A container has none of this machine's libraries: only a static busybox makes an image.
 has_tool() {

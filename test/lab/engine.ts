@@ -52,8 +52,8 @@ export class Engine {
     void process.exited.then((code) => {
       ended = code;
     });
-    // Long enough for an engine that waits for a plugin at its start.
-    await until(`dockerd of ${this.#host.name}`, () => ended !== undefined || answers(this.socket), 120_000);
+    // An engine that waits for a plugin at its start takes long.
+    await until(`dockerd of ${this.#host.name}`, () => ended !== undefined || answers(this.socket), 240_000);
     if (ended !== undefined) {
       throw new Error(`dockerd of ${this.#host.name} ended with ${ended}: see ${this.#host.directory}/dockerd.log`);
     }
@@ -109,6 +109,16 @@ export class Engine {
     return expectSuccess(await this.compose(project, ...args)).trim();
   }
 
+  /** The names of a service's containers: Compose 1 puts `_` between their parts, Compose 2 `-`. */
+  async composed(project: Project, service: string): Promise<readonly string[]> {
+    const labels = [`project=${project.name}`, `service=${service}`].map(
+      (label) => `label=com.docker.compose.${label}`,
+    );
+    const filters = labels.flatMap((label) => ['--filter', label]);
+    const names = await this.mustDocker('ps', '-a', ...filters, '--format', '{{.Names}}');
+    return names.split('\n').filter((name) => name !== '');
+  }
+
   /** The image that all containers of tests are made of, without a registry: see `image.ts`. Returns its name. */
   async importImage(): Promise<string> {
     const archive = await imageArchive(this.#host.directory);
@@ -119,7 +129,7 @@ export class Engine {
   /** The environment keeps the machine's own Docker settings out. */
   #run(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
     const env = { DOCKER_HOST: `unix://${DOCKER_SOCKET}`, DOCKER_CONFIG: '/run/docker-client', DOCKER_CONTEXT: '' };
-    return this.#host.run(argv, { ...options, env, timeoutMs: 120_000 });
+    return this.#host.run(argv, { ...options, env, timeoutMs: 240_000 });
   }
 
   async #end(name: NodeJS.Signals): Promise<number> {

@@ -11,6 +11,8 @@ import {
   untilOffered,
   untilPings,
 } from '../../lab/docker-network.ts';
+import type { Project } from '../../lab/engine.ts';
+import type { Host } from '../../lab/host.ts';
 import { IMAGE } from '../../lab/image.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
@@ -38,6 +40,13 @@ networks:
     ipam: { driver: overlayd, options: { net: shopnet } }
 ${SERVICES}`;
 
+/** The one container of a service. */
+async function containerOf({ engine }: Host, project: Project, service: string): Promise<string> {
+  const names = await engine.composed(project, service);
+  expect(names).toHaveLength(1);
+  return names[0]!;
+}
+
 describe('Compose projects on two hosts', () => {
   const lab = useLab({
     hosts: 2,
@@ -55,8 +64,9 @@ describe('Compose projects on two hosts', () => {
     const project = { name: 'shop', file: EXTERNAL };
     await one().engine.mustCompose(project, 'up', '-d');
     await runContainer(two(), 'client', '--network', 'web');
-    const api = await addressOf(two(), 'shop_api_1');
-    for (const name of ['api', 'backend', 'apihost', 'shop_api_1']) await untilLooksUp(two(), 'client', name, [api]);
+    const container = await containerOf(one(), project, 'api');
+    const api = await addressOf(two(), container);
+    for (const name of ['api', 'backend', 'apihost', container]) await untilLooksUp(two(), 'client', name, [api]);
     await untilPings(two(), 'client', 'store');
     await one().engine.mustCompose(project, 'up', '-d', '--scale', 'api=3');
     await until('three of the service', async () => {
@@ -78,9 +88,10 @@ describe('Compose projects on two hosts', () => {
     const project = { name: 'shop', file: OWN };
     await one().engine.mustCompose(project, 'up', '-d', 'api');
     await two().engine.mustCompose(project, 'up', '-d', 'store');
-    await until('store to find api', async () => (await endpointNames(two())).join() === 'shop_api_1,shop_store_1');
-    await untilPings(two(), 'shop_store_1', 'api');
-    await untilPings(one(), 'shop_api_1', 'store');
+    const [api, store] = [await containerOf(one(), project, 'api'), await containerOf(two(), project, 'store')];
+    await until('store to find api', async () => (await endpointNames(two())).join() === `${api},${store}`);
+    await untilPings(two(), store, 'api');
+    await untilPings(one(), api, 'store');
     // The project's own name for it, and the cluster's.
     await untilOffered(one(), ['shop_web', 'shopnet', 'web']);
     await untilOffered(two(), ['shop_web', 'shopnet', 'web']);

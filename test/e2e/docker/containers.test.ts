@@ -272,7 +272,8 @@ describe('containers on the engines of two hosts', () => {
       '80',
     );
     const fetch = async () =>
-      (await two().run(['wget', '-q', '-O-', '-T', '3', `http://${one().address}:8080/etc/hostname`])).code === 0;
+      (await two().run(['busybox', 'wget', '-q', '-O-', '-T', '3', `http://${one().address}:8080/etc/hostname`]))
+        .code === 0;
     await until('the published port', fetch);
     expect(await one().engine.mustDocker('ps', '--format', '{{.Ports}}')).toContain('0.0.0.0:8080->80/tcp');
     await runContainer(two(), 'client', '--network', 'web');
