@@ -1,17 +1,20 @@
 import { defineConfig } from 'vitest/config';
 
 const suite = (name: string, options: Record<string, unknown> = {}) => ({
-  test: { name, include: [`test/${name}/**/*.test.ts`], ...options },
+  test: { name, include: [`test/${name}/**/*.test.ts`], expect: { poll: { timeout: 120_000 } }, ...options },
 });
 
-/** One project per kind of test: see docs/testing.md. The kernel suites run file by file, they share the machine. */
+/**
+ * One project per kind of test: see docs/testing.md. The kernel suites run file by file, they share the machine. Limits
+ * are there to end what hangs, on a machine with ten times the work it has processors too.
+ */
 export default defineConfig({
   test: {
     projects: [
-      suite('unit', { testTimeout: 60_000 }),
-      suite('sim', { testTimeout: 120_000 }),
-      suite('netns', { testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false }),
-      suite('e2e', { testTimeout: 180_000, hookTimeout: 180_000, fileParallelism: false }),
+      suite('unit', { testTimeout: 180_000, hookTimeout: 180_000 }),
+      suite('sim', { testTimeout: 600_000, hookTimeout: 180_000 }),
+      suite('netns', { testTimeout: 300_000, hookTimeout: 300_000, fileParallelism: false }),
+      suite('e2e', { testTimeout: 600_000, hookTimeout: 600_000, fileParallelism: false }),
     ],
   },
 });

@@ -20,19 +20,15 @@ export async function formCluster(hosts: readonly Host[], initArguments: readonl
 }
 
 /** Every host says that it and all the others are well. */
-export async function untilReady(hosts: readonly Host[], limitMs = 30_000): Promise<void> {
+export async function untilReady(hosts: readonly Host[]): Promise<void> {
   await Promise.all(
     hosts.map((host) =>
-      until(
-        `${host.name} to be ready and see ${hosts.length - 1} peers`,
-        async () => {
-          const status = await host.json('status');
-          const alive = status.Peers.filter((peer: { State: string }) => peer.State === 'alive').length;
-          if (status.State === 'ready' && alive >= hosts.length - 1) return true;
-          throw new Error(`it is ${status.State}, ${alive} peers are alive; ${status.Problems.join('; ')}`);
-        },
-        limitMs,
-      ),
+      until(`${host.name} to be ready and see ${hosts.length - 1} peers`, async () => {
+        const status = await host.json('status');
+        const alive = status.Peers.filter((peer: { State: string }) => peer.State === 'alive').length;
+        if (status.State === 'ready' && alive >= hosts.length - 1) return true;
+        throw new Error(`it is ${status.State}, ${alive} peers are alive; ${status.Problems.join('; ')}`);
+      }),
     ),
   );
 }

@@ -36,7 +36,7 @@ export async function resolve(
   type = 'A',
   options: readonly string[] = [],
 ): Promise<DnsAnswer> {
-  const question = ['dig', '+tries=1', '+time=5', '+noall', '+comments', '+answer', ...options];
+  const question = ['dig', '+tries=1', '+time=30', '+noall', '+comments', '+answer', ...options];
   const { stdout } = await host.exec(container, [
     ...question,
     ...(type === 'PTR' ? ['-x', name] : ['-t', type, '-q', name]),
@@ -54,16 +54,11 @@ export async function untilResolves(
   container: string,
   name: string,
   addresses: readonly string[],
-  limitMs = 30_000,
 ): Promise<void> {
   const wanted = [...addresses].sort().join(' ');
-  await until(
-    `${name} on ${host.name} to be ${wanted || 'unknown'}`,
-    async () => {
-      const { status, values } = await resolve(host, container, name);
-      if (values.join(' ') === wanted && status === (wanted === '' ? 'NXDOMAIN' : 'NOERROR')) return true;
-      throw new Error(`it is ${status} ${values.join(' ')}`);
-    },
-    limitMs,
-  );
+  await until(`${name} on ${host.name} to be ${wanted || 'unknown'}`, async () => {
+    const { status, values } = await resolve(host, container, name);
+    if (values.join(' ') === wanted && status === (wanted === '' ? 'NXDOMAIN' : 'NOERROR')) return true;
+    throw new Error(`it is ${status} ${values.join(' ')}`);
+  });
 }

@@ -55,7 +55,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   });
   child.stdin!.on('error', () => undefined);
   child.stdin!.end(options.input ?? '');
-  const timeoutMs = options.timeoutMs ?? 60_000;
+  const timeoutMs = options.timeoutMs ?? 120_000;
   const timer = setTimeout(() => {
     stderr += `(no answer within ${timeoutMs} ms, killed)\n`;
     killTree(child.pid);

@@ -3,12 +3,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 /**
  * Waits until `probe` gives something other than undefined or false, and returns it. The limit is there to end a test
  * that cannot succeed, not to measure: keep it generous. A probe that throws counts as "not yet"; its last error is
- * told when the time is up.
+ * told when the time is up. A whole suite beside other work on two cores has had to wait for half a minute.
  */
 export async function until<T>(
   what: string,
   probe: () => Promise<T | undefined | false> | T | undefined | false,
-  limitMs = 30_000,
+  limitMs = 120_000,
 ): Promise<T> {
   const end = performance.now() + limitMs;
   let last = '';

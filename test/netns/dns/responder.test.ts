@@ -78,7 +78,7 @@ afterAll(async () => {
 /** What dig prints for a question from a container: its code, its flags, the data of its answers. */
 async function dig(from: 'member' | 'inner', ...words: readonly string[]) {
   const gateway = from === 'member' ? '10.77.0.1' : '10.78.0.1';
-  const flags = ['+tries=1', '+time=5', '+noall', '+comments', '+answer'];
+  const flags = ['+tries=1', '+time=30', '+noall', '+comments', '+answer'];
   const text = await lab.run(from, 'dig', `@${gateway}`, ...flags, ...words);
   const answers = text.split('\n').filter((line) => line !== '' && !line.startsWith(';'));
   return {

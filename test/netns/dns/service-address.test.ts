@@ -88,7 +88,7 @@ afterAll(async () => {
 });
 
 async function dig(container: string, server: string, ...words: readonly string[]) {
-  const flags = ['+tries=1', '+time=5', '+noall', '+comments', '+answer'];
+  const flags = ['+tries=1', '+time=30', '+noall', '+comments', '+answer'];
   const text = await host.mustExec(container, ['dig', `@${server}`, ...flags, ...words]);
   const answers = text.split('\n').filter((line) => line !== '' && !line.startsWith(';'));
   return { code: /status: (\w+)/.exec(text)?.[1], data: answers.map((line) => line.split(/\s+/).slice(4).join(' ')) };

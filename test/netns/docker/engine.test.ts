@@ -90,7 +90,7 @@ beforeAll(async () => {
   })();
   await host.engine.start();
   await host.engine.importImage();
-}, 180_000);
+});
 
 const seen = (wanted: object) => until(JSON.stringify(wanted), () => events.some((event) => matches(event, wanted)));
 const matches = (event: object, wanted: object) =>

@@ -22,7 +22,7 @@ function start(path = spawnerPath) {
 }
 
 const holds = (condition: () => boolean | Promise<boolean>) =>
-  vi.waitUntil(condition, { timeout: 20_000, interval: 10 });
+  vi.waitUntil(condition, { timeout: 120_000, interval: 10 });
 const isUp = (spawner: Spawner) => holds(() => spawner.pid !== undefined);
 
 /** Whose child a shell is that a command starts. */
