@@ -228,7 +228,7 @@ export async function startAgent(
   const plugin =
     config.docker === 'on' &&
     (await servePlugin(
-      { handlers: createDrivers({ lifecycle, clock, ready: resumed.attempted }), clock, logger },
+      { handlers: createDrivers({ lifecycle, clock, random, ready: resumed.attempted }), clock, logger },
       { socket: socketOf(sockets.get('docker'), config.dockerPluginSocket) },
       quit.signal,
     ));

@@ -73,6 +73,15 @@ export class Networks {
     return resolveRef(this.list(), ref, 'network');
   }
 
+  /** The one with that subnet (CIDR), if there is one. What this node has not heard of yet is looked up in etcd. */
+  async withSubnet(cidr: string): Promise<NetworkRecord | undefined> {
+    const find = () => this.list().find(({ subnets }) => subnets.some((subnet) => subnet.cidr === cidr));
+    const known = find();
+    if (known) return known;
+    await this.#deps.state.read(this.#deps.store, NETWORKS);
+    return find();
+  }
+
   /** Throws what `draftNetwork`, `checkSubnet` and `chooseSubnet` throw, `network-exists`, `vni-in-use`, `conflict`. */
   async create(request: NetworkRequest): Promise<NetworkRecord> {
     const draft = draftNetwork(request);

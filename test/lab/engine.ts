@@ -101,6 +101,11 @@ export class Engine {
     return expectSuccess(await this.docker(...args)).trim();
   }
 
+  /** A line of a shell in the host, as one would type it there: `docker` is this engine's. */
+  shell(line: string): Promise<Outcome> {
+    return this.#run(['sh', '-c', line]);
+  }
+
   compose(project: Project, ...args: readonly string[]): Promise<Outcome> {
     return this.#run(['docker-compose', '-p', project.name, '-f', '-', ...args], { input: project.file });
   }

@@ -73,6 +73,16 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
       return host(world).engine.createNetworkAs(spec);
     },
   ],
+  [
+    1,
+    'docker compose up, with a network of its own',
+    (world) => {
+      const net = networkName(world);
+      const spec = { driver: DRIVER, ipamDriver: DRIVER, internal: false, labels: {}, ipamOptions: {} };
+      return host(world).engine.createNetworkAs({ ...spec, name: `shop_${net}`, options: { [NETWORK_OPTION]: net } });
+    },
+  ],
+  [1, 'docker compose down', (world) => host(world).engine.removeNetworkAs(`shop_${networkName(world)}`)],
   [1, 'docker network rm', (world) => host(world).engine.removeNetworkAs(networkName(world))],
   [
     16,

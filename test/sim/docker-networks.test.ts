@@ -66,7 +66,7 @@ describe('networks', () => {
   it('without our IPAM driver, or without a name for the cluster, are refused and leave nothing', async () => {
     const refused = (spec: NetworkSpec) => expect(until(one.engine.createNetworkAs(spec))).rejects;
     await refused(dockerNetwork('web', { ipamDriver: undefined })).toThrow("needs overlayd's IPAM driver too");
-    await refused(dockerNetwork('web', { ipamOptions: {} })).toThrow('--ipam-opt net=NAME is missing');
+    await refused(dockerNetwork('web', { ipamOptions: {} })).toThrow('net=NAME is missing');
     await refused(dockerNetwork('web', { ipamOptions: { network: 'web' } })).toThrow('unknown --ipam-opt "network"');
     await refused(dockerNetwork('web', { options: { mtu: 'much' } })).toThrow('not a whole number');
     expect(stored('networks')).toEqual([]);

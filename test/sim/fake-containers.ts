@@ -132,7 +132,7 @@ export class ContainerRuns {
 
   /** An endpoint that is joined, but whose link is not in the container yet. */
   async #attach(container: FakeContainer, network: NetworkObject, attachment: Attachment): Promise<void> {
-    if (network.driver !== DRIVER) return;
+    if (network.driver !== DRIVER) return void (await this.#deps.libnetwork.requestAddress(network));
     const { disk, libnetwork, networkLocks } = this.#deps;
     const { publishesPorts, dnsServers, options, name: containerName } = container;
     const endpoint = await networkLocks.run(network.id, async () => {

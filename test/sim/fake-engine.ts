@@ -173,8 +173,8 @@ export class FakeEngine implements Engine {
 
   networks(): Promise<readonly EngineNetwork[]> {
     return this.#api(async () =>
-      this.#disk.listed().map(({ id, name, driver, labels, ipamOptions }) => {
-        return { id, name, driver, labels, ipamOptions };
+      this.#disk.listed().map(({ id, name, driver, labels, options, ipamDriver, ipamOptions, subnets }) => {
+        return { id, name, driver, labels, options, ipamDriver, ipamOptions, subnets };
       }),
     );
   }

@@ -36,12 +36,16 @@ export interface NetworkObject extends EngineNetwork {
   readonly internal: boolean;
   readonly poolId: string;
   readonly pool: string;
+  /** The user named the subnet: only then may containers name their addresses. */
+  readonly configured: boolean;
   readonly gateway: string | undefined;
   readonly auxAddresses: Readonly<Record<string, string>>;
   readonly endpoints: Set<string>;
   /** Its removal has begun: the next start of the engine finishes it. */
   removing: boolean;
 }
+
+type Unallocated = Omit<NetworkObject, 'poolId' | 'pool' | 'subnets' | 'gateway' | 'auxAddresses'>;
 
 /** As the engine keeps it on its disk. */
 export interface EndpointObject {
@@ -75,6 +79,9 @@ export interface LibnetworkDeps {
   readonly violations: string[];
 }
 
+const UNCONFIGURED =
+  'user specified IP address is supported only when connecting to networks with user configured subnets';
+
 export class Libnetwork {
   readonly #deps: LibnetworkDeps;
 
@@ -88,13 +95,17 @@ export class Libnetwork {
     const { random } = this.#deps;
     const id = random.hex(32);
     const base = {
-      ...{ id, name: spec.name, driver: spec.driver, labels: spec.labels, ipamOptions: spec.ipamOptions },
-      ...{ internal: spec.internal, endpoints: new Set<string>(), removing: false },
+      ...{ id, name: spec.name, driver: spec.driver, labels: spec.labels, options: spec.options },
+      ...{ ipamDriver: spec.ipamDriver ?? 'default', ipamOptions: spec.ipamOptions },
+      ...{
+        configured: spec.subnet !== undefined,
+        internal: spec.internal,
+        endpoints: new Set<string>(),
+        removing: false,
+      },
     };
-    if (spec.driver !== DRIVER) {
-      return { ...base, poolId: '', pool: '172.18.0.0/16', gateway: undefined, auxAddresses: {} };
-    }
     const network = spec.ipamDriver === DRIVER ? await this.#allocate(base, spec) : unallocated(base, spec);
+    if (spec.driver !== DRIVER) return network;
     const call: CreateNetworkCall = {
       networkId: id,
       internal: spec.internal,
@@ -116,7 +127,7 @@ export class Libnetwork {
     return network;
   }
 
-  async #allocate(base: Omit<NetworkObject, 'poolId' | 'pool' | 'gateway' | 'auxAddresses'>, spec: NetworkSpec) {
+  async #allocate(base: Unallocated, spec: NetworkSpec) {
     const { subnet, ipamOptions } = spec;
     const request = { pool: subnet?.cidr, subPool: subnet?.ipRange, options: ipamOptions, ipv6: false };
     const answer = await this.#call('requestPool', { addressSpace: LOCAL_ADDRESS_SPACE, ...request });
@@ -134,7 +145,7 @@ export class Libnetwork {
         const asked = { poolId, address, gateway: false, endpointName: undefined, mac: undefined };
         auxAddresses[name] = (await this.#call('requestAddress', asked)).address;
       }
-      return { ...base, poolId, pool, gateway, auxAddresses };
+      return { ...base, poolId, pool, subnets: [pool], gateway, auxAddresses };
     } catch (error) {
       await this.#ignoring('releasePool', { poolId });
       throw error;
@@ -143,9 +154,8 @@ export class Libnetwork {
 
   /** The network is as good as gone when this begins; what the drivers say changes nothing. */
   async deleteNetwork(network: NetworkObject): Promise<void> {
-    if (network.driver !== DRIVER) return;
     await this.#releaseAddresses(network);
-    await this.#ignoring('deleteNetwork', { networkId: network.id });
+    if (network.driver === DRIVER) await this.#ignoring('deleteNetwork', { networkId: network.id });
   }
 
   async #releaseAddresses({ poolId, gateway, auxAddresses }: NetworkObject): Promise<void> {
@@ -162,9 +172,11 @@ export class Libnetwork {
     const { poolId } = network;
     const id = this.#deps.random.hex(32);
     const { ip, mac, publishesPorts, dnsServers, options, containerName } = request;
+    if (ip !== undefined && !network.configured) throw new OverlaydError('engine-refused', UNCONFIGURED);
     const asked = { poolId, address: ip, gateway: false, endpointName: containerName, mac: undefined };
     const { address } = await this.#call('requestAddress', asked);
-    this.#checkInPool(address, network.pool);
+    // Not that an engine would mind.
+    if (network.configured) this.#checkInPool(address, network.pool);
     if (ip !== undefined && bare(address) !== ip) this.#violate(`address ${address} instead of ${ip}`);
     try {
       const answer = await this.#call('createEndpoint', {
@@ -180,12 +192,19 @@ export class Libnetwork {
     }
   }
 
+  /** For a network of another driver: if its subnet is ours, so is the address. */
+  async requestAddress({ poolId }: NetworkObject): Promise<void> {
+    if (poolId === '') return;
+    const asked = { poolId, address: undefined, gateway: false, endpointName: undefined, mac: undefined };
+    await this.#call('requestAddress', asked);
+  }
+
   async join(endpoint: EndpointObject, sandbox: string, others: readonly EndpointObject[]): Promise<void> {
     const { id, network, publishesPorts } = endpoint;
     const call = { networkId: network.id, endpointId: id, sandbox, publishesPorts };
     try {
       const answer = await this.#call('join', call);
-      this.#checkJoin(answer, network, others);
+      this.#checkJoin(answer, endpoint, others);
       if (answer.gateway !== undefined) {
         await this.#call('programExternalConnectivity', { networkId: network.id, endpointId: id, publishesPorts });
       }
@@ -196,12 +215,12 @@ export class Libnetwork {
     }
   }
 
-  #checkJoin(answer: JoinAnswer, network: NetworkObject, others: readonly EndpointObject[]): void {
+  #checkJoin(answer: JoinAnswer, { address }: EndpointObject, others: readonly EndpointObject[]): void {
     const { gateway, sourceName, staticRoutes } = answer;
     const host = this.#deps.kernel.machine.snapshot(HOST)!;
     if (!host.links.has(sourceName)) this.#violate(`Join answers ${sourceName}, which is not in the host`);
     if (sourceName.length > 15) this.#violate(`${sourceName} is too long`);
-    if (gateway !== undefined) this.#checkInPool(`${gateway}/32`, network.pool);
+    if (gateway !== undefined) this.#checkInPool(`${gateway}/32`, address);
     const given = new Set(others.flatMap(({ joined }) => joined?.staticRoutes.map((each) => each.destination) ?? []));
     for (const { destination } of staticRoutes) {
       if (given.has(destination)) this.#violate(`route ${destination} is in the sandbox already: file exists`);
@@ -285,9 +304,9 @@ export class Libnetwork {
   }
 }
 
-function unallocated(base: Omit<NetworkObject, 'poolId' | 'pool' | 'gateway' | 'auxAddresses'>, spec: NetworkSpec) {
+function unallocated(base: Unallocated, spec: NetworkSpec) {
   const pool = spec.subnet?.cidr ?? '172.19.0.0/16';
-  return { ...base, poolId: '', pool, gateway: spec.subnet?.gateway, auxAddresses: {} };
+  return { ...base, poolId: '', pool, subnets: [pool], gateway: spec.subnet?.gateway, auxAddresses: {} };
 }
 
 function bare(cidr: string): string {

@@ -289,7 +289,8 @@ export class SimulatedHost {
         throw new OverlaydError('conflict', 'the agent is busy: starting', { retryable: true });
       },
     };
-    this.line.open(createDrivers({ lifecycle, clock: this.#cluster.clock, ready }));
+    const { clock, random } = this.#cluster;
+    this.line.open(createDrivers({ lifecycle, clock, random, ready }));
   }
 
   #engineSide(member: Member, life: Life): EngineSide {

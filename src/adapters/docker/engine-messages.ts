@@ -42,15 +42,25 @@ export const networksResponse = z.array(
       Name: z.string(),
       Driver: z.string(),
       Labels: map,
-      IPAM: z.object({ Options: map }).nullish(),
+      Options: map,
+      IPAM: z
+        .object({
+          Driver: z.string().nullish(),
+          Options: map,
+          Config: z.array(z.object({ Subnet: z.string().nullish() })).nullish(),
+        })
+        .nullish(),
     })
     .transform(
-      ({ Id, Name, Driver, Labels, IPAM }): EngineNetwork => ({
+      ({ Id, Name, Driver, Labels, Options, IPAM }): EngineNetwork => ({
         id: Id,
         name: Name,
         driver: Driver,
         labels: Labels,
+        options: Options,
+        ipamDriver: IPAM?.Driver ?? '',
         ipamOptions: IPAM?.Options ?? {},
+        subnets: (IPAM?.Config ?? []).flatMap(({ Subnet }) => Subnet || []),
       }),
     ),
 );

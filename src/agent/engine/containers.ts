@@ -200,7 +200,7 @@ export class EngineContainers {
     }
     const engineNetworkId = networks.engineIdOf(network.id);
     if (engineNetworkId === undefined) {
-      const [why = 'it has just been made'] = networks.problems;
+      const why = networks.problems.find((each) => each.includes(network.name)) ?? 'it has just been made';
       throw new OverlaydError('engine-refused', `Docker does not have network ${network.name} yet: ${why}`, {
         retryable: true,
       });

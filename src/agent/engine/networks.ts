@@ -24,6 +24,11 @@ export async function withdrawAll(engine: Engine, logger: Logger): Promise<void>
   }
 }
 
+/** What is wrong with it, and the mend. */
+export function describeStray({ name, driver }: EngineNetwork): string {
+  return `Docker's network ${name} (driver ${driver}) takes its subnet from overlayd, which has addresses for networks of driver overlayd only: remove it (docker network rm ${name}) and make it with -d overlayd`;
+}
+
 export interface EngineNetworksDeps {
   readonly engine: Engine;
   readonly file: JsonFile<EngineMemory>;
@@ -57,7 +62,8 @@ export class EngineNetworks {
   readonly #former = new Map<string, string>();
   readonly #work = new Latch();
   #waiters: { readonly networkId: string; readonly resolve: () => void }[] = [];
-  #taken: readonly string[] = [];
+  #problems: readonly string[] = [];
+  #strays: readonly EngineNetwork[] = [];
   #reachable = false;
   #saved = false;
 
@@ -81,7 +87,7 @@ export class EngineNetworks {
 
   /** What people should know, one line each. */
   get problems(): readonly string[] {
-    return this.#taken;
+    return this.#problems;
   }
 
   get offered(): number {
@@ -110,8 +116,25 @@ export class EngineNetworks {
     return (all.find(([, { origin }]) => origin === 'offered') ?? all[0])?.[0];
   }
 
-  async bind(engineNetworkId: string, networkId: string, origin: Binding['origin']): Promise<void> {
-    this.#bindings.set(engineNetworkId, { networkId, origin });
+  /** The cluster's network whose subnet the engine knows by that placeholder only. */
+  byPlaceholder(pool: string): NetworkRecord | undefined {
+    const binding = [...this.#bindings.values()].find((each) => each.pool === pool);
+    const network = binding && this.#deps.view().network(binding.networkId);
+    return network?.state === 'active' ? network : undefined;
+  }
+
+  /** CIDRs that are taken. */
+  get placeholders(): readonly string[] {
+    return [...this.#bindings.values()].flatMap(({ pool }) => pool ?? []);
+  }
+
+  /** A network of another driver, but with a pool of ours. */
+  strayOn(pool: string): EngineNetwork | undefined {
+    return this.#strays.find(({ subnets }) => subnets.includes(pool));
+  }
+
+  async bind(engineNetworkId: string, binding: Binding): Promise<void> {
+    this.#bindings.set(engineNetworkId, binding);
     await this.#save();
   }
 
@@ -219,10 +242,18 @@ export class EngineNetworks {
     }
     // Also the first time: the file says that there is an engine.
     if (!this.#saved || offers.rebind.size + gone.size > 0) await this.#save();
-    const refused: string[] = offers.taken.map(
-      ({ network, by }) =>
-        `Docker has another network named ${network.name} (driver ${by.driver}): containers cannot join overlayd's by that name; remove or rename that one`,
-    );
+    this.#strays = offers.strays;
+    const problems: string[] = [
+      ...offers.taken.map(
+        ({ network, by }) =>
+          `Docker has another network named ${network.name} (driver ${by.driver}): containers cannot join overlayd's by that name; remove or rename that one`,
+      ),
+      ...offers.strays.map(describeStray),
+    ];
+    for (const problem of offers.strays.map(describeStray)) {
+      if (!this.#problems.includes(problem))
+        logger.warn({ problem }, "a network of another driver takes overlayd's addresses");
+    }
     for (const { id, name } of offers.remove) await this.#remove(id, name);
     for (const network of offers.create) {
       try {
@@ -232,13 +263,14 @@ export class EngineNetworks {
       } catch (error) {
         if (!isOverlaydError(error) || error.retryable) throw error;
         const problem = `Docker refused network ${network.name}: ${error.message}`;
-        if (!this.#taken.includes(problem)) logger.warn({ network: network.name, error }, 'Docker refused a network');
-        refused.push(problem);
+        if (!this.#problems.includes(problem))
+          logger.warn({ network: network.name, error }, 'Docker refused a network');
+        problems.push(problem);
       } finally {
         this.#offering = undefined;
       }
     }
-    this.#taken = refused;
+    this.#problems = problems;
     const waiting = new Set(offers.taken.map(({ network }) => network.id));
     this.#settle(({ networkId }) => waiting.has(networkId) || this.engineIdOf(networkId) !== undefined);
     for (const [networkId, former] of this.#former) await this.#followUp(networkId, former);

@@ -3,7 +3,7 @@ import type { SubnetSpec } from '../records.ts';
 
 /** The name under which the engine knows our network driver and our IPAM driver. */
 export const DRIVER = 'overlayd';
-/** The IPAM option that says by name which network of the cluster a network of the engine is. */
+/** The option, of IPAM or network, that says by name which network of the cluster a network of the engine is. */
 export const NETWORK_OPTION = 'net';
 /** The option, of network and IPAM, that only the agent gives: the id of the network that it offers to the engine. */
 export const ID_OPTION = 'id';
@@ -13,8 +13,13 @@ export interface EngineNetwork {
   readonly name: string;
   readonly driver: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** As given by `-o`. */
+  readonly options: Readonly<Record<string, string>>;
+  readonly ipamDriver: string;
   /** As given by `--ipam-opt`. */
   readonly ipamOptions: Readonly<Record<string, string>>;
+  /** CIDRs, given or chosen. */
+  readonly subnets: readonly string[];
 }
 
 /** What a network is made with; the engine asks our drivers about it while it makes it. */

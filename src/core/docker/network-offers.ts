@@ -5,6 +5,7 @@
  */
 import type { NetworkRecord } from '../records.ts';
 import { DRIVER, type EngineNetwork, type EngineNetworkSpec, ID_OPTION, NETWORK_OPTION } from './engine.ts';
+import { isPlaceholder } from './placeholder.ts';
 
 /** What this host knows of a network that an engine made with our driver. */
 export interface Binding {
@@ -15,6 +16,8 @@ export interface Binding {
    * person for a network that was there.
    */
   readonly origin: 'offered' | 'created' | 'bound';
+  /** CIDR: the placeholder that the engine takes for the subnet. Undefined when it knows the subnet. */
+  readonly pool?: string | undefined;
 }
 
 export interface OffersInput {
@@ -41,6 +44,8 @@ export interface Offers {
   readonly rebind: ReadonlyMap<string, Binding>;
   /** Networks whose name the engine has given to another one. */
   readonly taken: readonly { readonly network: NetworkRecord; readonly by: EngineNetwork }[];
+  /** Networks of other drivers whose subnets come from ours: containers get no address on them. */
+  readonly strays: readonly EngineNetwork[];
 }
 
 export function planOffers(input: OffersInput): Offers {
@@ -77,6 +82,7 @@ export function planOffers(input: OffersInput): Offers {
       const by = holders.get(network.name);
       return by ? [{ network, by }] : [];
     }),
+    strays: engineNetworks.filter(({ driver, ipamDriver }) => ipamDriver === DRIVER && driver !== DRIVER),
   };
 }
 
@@ -97,9 +103,10 @@ function superfluous(
 function recover(found: EngineNetwork, networks: readonly NetworkRecord[]): Binding | undefined {
   const id = found.ipamOptions[ID_OPTION];
   if (id !== undefined) return { networkId: id, origin: 'offered' };
-  const name = found.ipamOptions[NETWORK_OPTION];
+  const name = found.ipamOptions[NETWORK_OPTION] ?? found.options[NETWORK_OPTION];
   const network = networks.find((each) => each.name === name);
-  return network && { networkId: network.id, origin: 'bound' };
+  const pool = found.subnets.find(isPlaceholder);
+  return network && { networkId: network.id, origin: 'bound', ...(pool === undefined ? {} : { pool }) };
 }
 
 /** How a network is offered. The subnet is always named: an engine rejects an unnamed one that this host routes to. */

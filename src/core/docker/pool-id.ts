@@ -1,18 +1,20 @@
 /**
- * What our IPAM driver calls a pool: `NETWORK/CIDR`, e.g. `web/10.0.1.0/24`. The engine keeps it for as long as it has
- * the network and names nothing else in later calls, so it has to say by itself which network it is.
+ * What our IPAM driver calls a pool: `NETWORK/CIDR`, e.g. `web/10.0.1.0/24`, or `/CIDR` when it was asked for without the
+ * network's name. The engine keeps it for as long as it has the network and names nothing else in later calls, so it has
+ * to say by itself which network it is.
  */
 export interface PoolId {
-  readonly network: string;
+  readonly network: string | undefined;
+  /** The network's subnet, or a placeholder. */
   readonly cidr: string;
 }
 
 export function formatPoolId({ network, cidr }: PoolId): string {
-  return `${network}/${cidr}`;
+  return `${network ?? ''}/${cidr}`;
 }
 
 /** Undefined when it is none of ours. */
 export function parsePoolId(text: string): PoolId | undefined {
-  const found = /^([^/]+)\/([\d.]+\/\d+)$/.exec(text);
-  return found ? { network: found[1]!, cidr: found[2]! } : undefined;
+  const found = /^([^/]*)\/([\d.]+\/\d+)$/.exec(text);
+  return found ? { network: found[1] || undefined, cidr: found[2]! } : undefined;
 }

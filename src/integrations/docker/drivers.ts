@@ -5,7 +5,7 @@
 import type { EngineSide } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
-import type { Clock, DriverHandlers } from '../../ports.ts';
+import type { Clock, DriverHandlers, Random } from '../../ports.ts';
 import { createIpamDriver } from './ipam-driver.ts';
 import { createNetworkDriver } from './network-driver.ts';
 import { OpeningPools } from './pools.ts';
@@ -13,13 +13,14 @@ import { OpeningPools } from './pools.ts';
 export interface DriversDeps {
   readonly lifecycle: Pick<Lifecycle, 'require' | 'current' | 'situation' | 'leaving'>;
   readonly clock: Clock;
+  readonly random: Random;
   /** Resolves when the agent is the member that it was, or knows that it is none. */
   readonly ready: Promise<void>;
 }
 
 const RETRY_MS = 200;
 
-export function createDrivers({ lifecycle, clock, ready }: DriversDeps): DriverHandlers {
+export function createDrivers({ lifecycle, clock, random, ready }: DriversDeps): DriverHandlers {
   const membership = (): Membership => lifecycle.require();
   const member = () => membership().member;
   const side = (): EngineSide => {
@@ -27,7 +28,7 @@ export function createDrivers({ lifecycle, clock, ready }: DriversDeps): DriverH
     if (found) return found;
     throw new OverlaydError('engine-unavailable', 'this agent runs with docker = "off"; set it to "on" and restart it');
   };
-  const deps = { pools: new OpeningPools(clock), member, side };
+  const deps = { pools: new OpeningPools(clock), member, side, random };
   const network = createNetworkDriver(deps);
   const ipam = createIpamDriver(deps);
 

@@ -1,7 +1,10 @@
 /**
  * The IPAM driver: pools are the subnets of the cluster's networks, addresses are claims in etcd. The engine names the
- * network by `--ipam-opt net=NAME` when it asks for the pool, and after that by the pool's id alone.
+ * network by `--ipam-opt net=NAME` when it asks for the pool, or only later, to the network driver, by `-o net=NAME`;
+ * after that it knows the pool's id alone. Where the subnet cannot be known yet, a placeholder stands for it.
  */
+import type { EngineSide } from '../../agent/engine/engine-side.ts';
+import { describeStray } from '../../agent/engine/networks.ts';
 import type { Member } from '../../agent/member.ts';
 import type {
   ReleaseAddressCall,
@@ -13,24 +16,30 @@ import type {
 } from '../../core/docker/driver-calls.ts';
 import { isEndpointName } from '../../core/docker/endpoint-names.ts';
 import { ID_OPTION, NETWORK_OPTION } from '../../core/docker/engine.ts';
-import { formatPoolId, parsePoolId } from '../../core/docker/pool-id.ts';
+import { choosePlaceholder, isPlaceholder } from '../../core/docker/placeholder.ts';
+import { formatPoolId, type PoolId, parsePoolId } from '../../core/docker/pool-id.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { parseCidr } from '../../core/ip.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import type { NetworkRecord } from '../../core/records.ts';
+import type { Random } from '../../ports.ts';
 import type { OpeningPools } from './pools.ts';
 
 export interface IpamDriverDeps {
   readonly pools: OpeningPools;
   readonly member: () => Member;
+  readonly side: () => EngineSide;
+  readonly random: Random;
 }
 
 export const CREATE_LINE =
   'docker network create -d overlayd --ipam-driver overlayd --ipam-opt net=NAME NAME (or `overlayd network create NAME`, which every Docker of the cluster then has)';
 
 const OPTIONS: readonly string[] = [NETWORK_OPTION, ID_OPTION];
+/** An engine asks for another pool as long as it has a route to the one that it got: more than any number of users. */
+const MOST_PLACEHOLDERS = 64;
 
-export function createIpamDriver({ pools, member }: IpamDriverDeps) {
+export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps) {
   /** Undefined when there is no such network yet. */
   async function find(name: string): Promise<NetworkRecord | undefined> {
     try {
@@ -42,10 +51,11 @@ export function createIpamDriver({ pools, member }: IpamDriverDeps) {
     }
   }
 
-  async function ofPool(poolId: string): Promise<NetworkRecord | undefined> {
-    const pool = parsePoolId(poolId);
-    const network = pool && (await find(pool.network));
-    return network?.subnets[0]?.cidr === pool?.cidr ? network : undefined;
+  async function ofPool({ network: name, cidr }: PoolId): Promise<NetworkRecord | undefined> {
+    if (isPlaceholder(cidr)) return side().networks.byPlaceholder(cidr);
+    if (name === undefined) return member().networks.withSubnet(cidr);
+    const network = await find(name);
+    return network?.subnets[0]?.cidr === cidr ? network : undefined;
   }
 
   return {
@@ -56,20 +66,16 @@ export function createIpamDriver({ pools, member }: IpamDriverDeps) {
       }
       if (call.ipv6) throw new OverlaydError('invalid-argument', 'IPv6 is not supported yet; leave --ipv6 out');
       const name = call.options[NETWORK_OPTION];
-      if (name === undefined) {
-        throw new OverlaydError(
-          'invalid-argument',
-          `--ipam-opt ${NETWORK_OPTION}=NAME is missing: it says which network of the cluster this is: ${CREATE_LINE}`,
-        );
-      }
-      checkNetworkName(name);
-      const network = await find(name);
+      if (name !== undefined) checkNetworkName(name);
+      const network = await known(name, call);
       const id = call.options[ID_OPTION];
       if (id !== undefined && network?.id !== id) {
         throw new OverlaydError('network-not-found', `network ${name} of that id is not there any more`);
       }
-      const { cidr, gateway } = network ? agreed(network, call) : await member().networks.propose(call.pool, taken());
-      pools.add({ network: name, cidr, gateway, subPool: call.subPool, exists: network !== undefined });
+      const { cidr, gateway } = await poolFor(name, network, call);
+      const asked = call.pool !== undefined;
+      const exists = network !== undefined;
+      pools.add({ network: name, cidr, gateway, asked, subPool: call.subPool, exists });
       return { poolId: formatPoolId({ network: name, cidr }), pool: cidr, gateway: `${gateway}/${prefixOf(cidr)}` };
     },
 
@@ -83,19 +89,13 @@ export function createIpamDriver({ pools, member }: IpamDriverDeps) {
       if (!pool) {
         throw new OverlaydError('invalid-argument', `"${call.poolId.slice(0, 80)}" is not a pool of overlayd`);
       }
-      const prefix = prefixOf(pool.cidr);
-      const network = await ofPool(call.poolId);
+      const network = await ofPool(pool);
       const opening = pools.find(pool.cidr);
-      if (!network) {
-        // What the user wants of it is checked as a whole when the network is made.
-        const address = call.address ?? (call.gateway ? opening?.gateway : undefined);
-        if (opening && address !== undefined) return { address: `${address}/${prefix}` };
-        throw new OverlaydError(
-          'network-not-found',
-          `network ${pool.network} with subnet ${pool.cidr} is not there any more; \`overlayd network ls\` lists those there are`,
-        );
-      }
-      const { gateway, auxAddresses } = network.subnets[0]!;
+      const stray = side().networks.strayOn(pool.cidr);
+      if (stray) throw new OverlaydError('conflict', describeStray(stray));
+      if (!network) return { address: `${addressOfOpening(call, pool)}/${prefixOf(pool.cidr)}` };
+      const { cidr, gateway, auxAddresses } = network.subnets[0]!;
+      const prefix = prefixOf(cidr);
       if (call.gateway) {
         if (call.address === undefined || call.address === gateway) return { address: `${gateway}/${prefix}` };
         throw new OverlaydError(
@@ -114,24 +114,77 @@ export function createIpamDriver({ pools, member }: IpamDriverDeps) {
     /** Needs no etcd: an engine that cleans up as it starts has many of them. */
     async releaseAddress({ poolId, address }: ReleaseAddressCall): Promise<void> {
       const pool = parsePoolId(poolId);
-      const known = member().networks.list();
-      const network = known.find(({ name, subnets }) => name === pool?.network && subnets[0]?.cidr === pool.cidr);
+      if (!pool) return;
+      const { network: name, cidr } = pool;
+      const network = isPlaceholder(cidr)
+        ? side().networks.byPlaceholder(cidr)
+        : member()
+            .networks.list()
+            .find((each) => each.subnets[0]?.cidr === cidr && (name ?? each.name) === each.name);
       if (network) await member().engineEndpoints.release(network.id, address);
     },
   };
 
+  /** The network that is there already. */
+  async function known(name: string | undefined, { pool }: RequestPoolCall): Promise<NetworkRecord | undefined> {
+    if (name !== undefined) return find(name);
+    return pool === undefined ? undefined : member().networks.withSubnet(pool);
+  }
+
+  async function poolFor(
+    name: string | undefined,
+    network: NetworkRecord | undefined,
+    call: RequestPoolCall,
+  ): Promise<{ cidr: string; gateway: string }> {
+    if (network) requireSame(network, call);
+    if (network && call.pool !== undefined) return network.subnets[0]!;
+    if (network || (name === undefined && call.pool === undefined)) return placeholder();
+    return member().networks.propose(call.pool, taken());
+  }
+
+  function placeholder(): { cidr: string; gateway: string } {
+    const open = pools.all().flatMap(({ cidr }) => (isPlaceholder(cidr) ? [cidr] : []));
+    if (open.length < MOST_PLACEHOLDERS) {
+      return choosePlaceholder(new Set([...open, ...side().networks.placeholders]), () => random.next());
+    }
+    throw new OverlaydError(
+      'conflict',
+      'Docker takes none of the pools that it is offered, since this host has a route to all of 240.0.0.0/4: name the subnet of the network (--subnet; in Compose: ipam: {driver: overlayd, config: [{subnet: …}]})',
+    );
+  }
+
   /** Of networks that are about to be made: each wants a subnet of its own. */
   function taken(): string[] {
-    return pools.all().flatMap(({ exists, cidr }) => (exists ? [] : [cidr]));
+    return pools.all().flatMap(({ exists, cidr }) => (exists || isPlaceholder(cidr) ? [] : [cidr]));
+  }
+
+  /** Before the network is made. What the user wants of it is checked as a whole then. */
+  function addressOfOpening({ address, gateway }: RequestAddressCall, { network, cidr }: PoolId): string {
+    const opening = pools.find(cidr);
+    if (opening && gateway && address === undefined) return opening.gateway;
+    if (opening && address !== undefined && !isPlaceholder(cidr)) return address;
+    if (opening && (gateway || address !== undefined)) {
+      throw new OverlaydError('invalid-argument', 'a gateway or an aux-address needs a subnet that it lies in');
+    }
+    if (isPlaceholder(cidr)) {
+      throw new OverlaydError(
+        'network-not-found',
+        `the pool ${cidr} is of no network of overlayd, or not any more: the network's driver has to be overlayd as well as its IPAM driver: ${CREATE_LINE}`,
+      );
+    }
+    throw new OverlaydError(
+      'network-not-found',
+      `there is no network ${network === undefined ? '' : `${network} `}with subnet ${cidr}, or not any more; \`overlayd network ls\` lists those there are. The network's driver has to be overlayd as well as its IPAM driver`,
+    );
   }
 
   /** What is asked of a network that is there must be what it is. */
-  function agreed(network: NetworkRecord, { pool, subPool }: RequestPoolCall): { cidr: string; gateway: string } {
-    const { cidr, ipRange, gateway } = network.subnets[0]!;
+  function requireSame(network: NetworkRecord, { pool, subPool }: RequestPoolCall): void {
+    const { cidr, ipRange } = network.subnets[0]!;
     if (pool !== undefined && pool !== cidr) {
       throw new OverlaydError(
         'conflict',
-        `network ${network.name} is there already and has subnet ${cidr}, not ${pool}; leave --subnet out, or choose another net=NAME`,
+        `network ${network.name} is there already and has subnet ${cidr}, not ${pool}; leave the subnet out, or choose another net=NAME`,
       );
     }
     if (subPool !== undefined && subPool !== ipRange) {
@@ -140,14 +193,6 @@ export function createIpamDriver({ pools, member }: IpamDriverDeps) {
         `network ${network.name} is there already and has ${ipRange === undefined ? 'no --ip-range' : `--ip-range ${ipRange}`}; leave --ip-range out`,
       );
     }
-    // An unnamed subnet to which this host routes is asked for again and again, until another one comes.
-    if (pool === undefined && pools.find(cidr)) {
-      throw new OverlaydError(
-        'conflict',
-        `network ${network.name} is in use on this host: give its subnet too, --subnet ${cidr}; or use the Docker network named ${network.name}, which is the same`,
-      );
-    }
-    return { cidr, gateway };
   }
 }
 

@@ -16,10 +16,14 @@ import {
 } from '../../core/docker/driver-calls.ts';
 import { ID_OPTION, NETWORK_OPTION } from '../../core/docker/engine.ts';
 import { joinAnswer } from '../../core/docker/join.ts';
-import { OverlaydError } from '../../core/errors.ts';
+import type { Binding } from '../../core/docker/network-offers.ts';
+import { isPlaceholder } from '../../core/docker/placeholder.ts';
+import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { checkNetworkName } from '../../core/names.ts';
+import type { NetworkRequest } from '../../core/network-request.ts';
 import type { NetworkRecord } from '../../core/records.ts';
 import { CREATE_LINE } from './ipam-driver.ts';
-import type { OpeningPools } from './pools.ts';
+import type { OpeningPool, OpeningPools } from './pools.ts';
 
 export interface NetworkDriverDeps {
   readonly pools: OpeningPools;
@@ -28,6 +32,17 @@ export interface NetworkDriverDeps {
 }
 
 export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) {
+  /** The network that is there already: the one with the subnet, or by its name where the subnet is not known. */
+  async function find({ name = '', pool }: Asked): Promise<NetworkRecord | undefined> {
+    if (!isPlaceholder(pool.pool)) return member().networks.withSubnet(pool.pool);
+    const found = await member()
+      .networks.find(name)
+      .catch((error: unknown) => {
+        if (!isOverlaydError(error, 'network-not-found')) throw error;
+      });
+    return found && found.name === name ? found : undefined;
+  }
+
   return {
     async createNetwork(call: CreateNetworkCall): Promise<void> {
       const { networks } = side();
@@ -35,39 +50,32 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
       const pool = requirePool(call);
       const opening = pools.find(pool.pool);
       pools.close(pool.pool);
-      const known = member()
-        .networks.list()
-        .find(({ subnets }) => subnets[0]?.cidr === pool.pool);
-      const { [ID_OPTION]: id, [NETWORK_OPTION]: name, ...options } = call.options;
+      const { [ID_OPTION]: id, [NETWORK_OPTION]: said, ...options } = call.options;
+      const asked: Asked = { internal: call.internal, id, name: nameOf(said, opening), options, pool, opening };
+      const bind = async (network: NetworkRecord, origin: Binding['origin']) => {
+        const placeholder = isPlaceholder(pool.pool) ? { pool: pool.pool } : {};
+        await networks.bind(call.networkId, { networkId: network.id, origin, ...placeholder });
+      };
+      if (id === undefined) requireName(asked);
+      const known = await find(asked);
       if (known) {
-        requireSame(known, call, { id, name, options });
-        await networks.bind(call.networkId, known.id, id === undefined ? 'bound' : 'offered');
-        return;
+        requireSame(known, asked);
+        return bind(known, id === undefined ? 'bound' : 'offered');
       }
-      if (!opening || id !== undefined) {
+      if (id !== undefined || (!opening && !isPlaceholder(pool.pool))) {
         throw new OverlaydError('network-not-found', `the network with subnet ${pool.pool} is not there any more`);
       }
-      if (name !== undefined && name !== opening.network) {
-        throw new OverlaydError(
-          'conflict',
-          `-o net=${name} and --ipam-opt net=${opening.network} differ; leave -o out`,
-        );
-      }
-      await networks.whileCreating(opening.network, async () => {
-        const made = await member().networks.create({
-          name: opening.network,
-          attachable: true,
-          internal: call.internal,
-          subnets: [pool.pool],
-          gateways: pool.gateway === undefined ? [] : [bare(pool.gateway)],
-          ipRanges: opening.subPool === undefined ? [] : [opening.subPool],
-          auxAddresses: Object.fromEntries(
-            Object.entries(pool.auxAddresses).map(([each, address]) => [each, bare(address)]),
-          ),
-          labels: {},
-          options,
-        });
-        await networks.bind(call.networkId, made.id, 'created');
+      const name = requireName(asked);
+      await networks.whileCreating(name, async () => {
+        try {
+          await bind(await member().networks.create(requestFor(name, asked)), 'created');
+        } catch (error) {
+          if (!isOverlaydError(error, 'network-exists')) throw error;
+          // Made on another host meanwhile, by the same file as like as not.
+          const made = await member().networks.find(name);
+          requireSame(made, asked);
+          await bind(made, 'bound');
+        }
       });
     },
 
@@ -157,23 +165,63 @@ function requirePool({ pools, ipv6Pools }: CreateNetworkCall): NetworkPool {
 }
 
 interface Asked {
+  readonly internal: boolean;
   readonly id: string | undefined;
   readonly name: string | undefined;
   readonly options: Readonly<Record<string, string>>;
+  readonly pool: NetworkPool;
+  readonly opening: OpeningPool | undefined;
+}
+
+/** As `-o net=` or `--ipam-opt net=` say; what the agent offers has its id. */
+function nameOf(said: string | undefined, opening: OpeningPool | undefined): string | undefined {
+  if (said !== undefined && opening?.network !== undefined && said !== opening.network) {
+    throw new OverlaydError('conflict', `-o net=${said} and --ipam-opt net=${opening.network} differ; leave -o out`);
+  }
+  return said ?? opening?.network;
+}
+
+function requireName({ name, opening }: Asked): string {
+  if (name !== undefined) return checkNetworkName(name);
+  if (!opening) {
+    throw new OverlaydError('conflict', 'the overlayd agent was started anew meanwhile; make the network again', {
+      retryable: true,
+    });
+  }
+  throw new OverlaydError(
+    'invalid-argument',
+    `${NETWORK_OPTION}=NAME is missing: it says which network of the cluster this is: ${CREATE_LINE}; in Compose, driver_opts: {${NETWORK_OPTION}: NAME}`,
+  );
+}
+
+function requestFor(name: string, { internal, options, pool, opening }: Asked): NetworkRequest {
+  const base = { name, attachable: true, internal, labels: {}, options };
+  if (isPlaceholder(pool.pool)) return { ...base, subnets: [], gateways: [], ipRanges: [], auxAddresses: {} };
+  return {
+    ...base,
+    subnets: [pool.pool],
+    gateways: pool.gateway === undefined ? [] : [bare(pool.gateway)],
+    ipRanges: opening?.subPool === undefined ? [] : [opening.subPool],
+    auxAddresses: Object.fromEntries(Object.entries(pool.auxAddresses).map(([each, address]) => [each, bare(address)])),
+  };
 }
 
 /** What is asked of a network that is there must be what it is. */
-function requireSame(network: NetworkRecord, call: CreateNetworkCall, { id, name, options }: Asked): void {
+function requireSame(network: NetworkRecord, { internal, id, name, options, pool, opening }: Asked): void {
+  const { cidr } = network.subnets[0]!;
   const differs = (what: string) =>
     new OverlaydError(
       'conflict',
       `network ${network.name} is there already ${what}; leave the option out, or choose another net=NAME`,
     );
-  if ((id ?? network.id) !== network.id || (name ?? network.name) !== network.name) {
-    throw differs(`with subnet ${network.subnets[0]!.cidr}`);
+  if ((id ?? network.id) !== network.id || (name ?? network.name) !== network.name)
+    throw differs(`with subnet ${cidr}`);
+  if (!isPlaceholder(pool.pool) && pool.pool !== cidr) {
+    if (opening?.asked) throw differs(`and has subnet ${cidr}, not ${pool.pool}`);
+    const message = `network ${network.name} has just been made on another host, with another subnet; try again`;
+    throw new OverlaydError('conflict', message, { retryable: true });
   }
-  if (call.internal !== network.internal)
-    throw differs(network.internal ? 'and is --internal' : 'and is not --internal');
+  if (internal !== network.internal) throw differs(network.internal ? 'and is --internal' : 'and is not --internal');
   const different = Object.entries(options).find(([option, value]) => network.options[option] !== value)?.[0];
   if (different !== undefined) throw differs(`with ${different}=${network.options[different] ?? '(unset)'}`);
 }

@@ -5,11 +5,13 @@
 import type { Clock } from '../../ports.ts';
 
 export interface OpeningPool {
-  /** Name of the cluster's network. */
-  readonly network: string;
-  /** CIDR. */
+  /** Name of the cluster's network; undefined when it is still to be said. */
+  readonly network: string | undefined;
+  /** CIDR: the network's subnet, or a placeholder. */
   readonly cidr: string;
   readonly gateway: string;
+  /** The user named the subnet. */
+  readonly asked: boolean;
   /** CIDR: the user's `--ip-range`. */
   readonly subPool: string | undefined;
   /** False: the network is to be made with it. */

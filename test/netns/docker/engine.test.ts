@@ -108,7 +108,8 @@ describe('a real engine', () => {
     await expect(engine.createNetwork(SPEC)).rejects.toMatchObject({ code: 'conflict' });
     await seen({ kind: 'network', action: 'create', id });
     expect(await engine.networks()).toContainEqual({
-      ...{ id, name: 'web', driver: 'overlayd', labels: { made: 'by-test' }, ipamOptions: { net: 'web' } },
+      ...{ id, name: 'web', driver: 'overlayd', labels: { made: 'by-test' }, options: { id: 'n1' } },
+      ...{ ipamDriver: 'overlayd', ipamOptions: { net: 'web' }, subnets: ['10.9.0.0/24'] },
     });
     const pool = { addressSpace: 'overlayd-local', pool: '10.9.0.0/24' };
     expect(named('requestPool')[0]).toEqual({

@@ -51,7 +51,8 @@ describe('networks', () => {
                 Name: 'web',
                 Driver: 'overlayd',
                 Labels: { x: 'y' },
-                IPAM: { Options: { net: 'web' } },
+                Options: { mtu: '1400' },
+                IPAM: { Driver: 'overlayd', Options: { net: 'web' }, Config: [{ Subnet: '10.0.0.0/24' }] },
                 New: [],
               },
             ],
@@ -59,8 +60,14 @@ describe('networks', () => {
         : { status: 404 },
     );
     expect(await open().networks()).toEqual([
-      { id: 'a', name: 'host', driver: 'host', labels: {}, ipamOptions: {} },
-      { id: 'b', name: 'web', driver: 'overlayd', labels: { x: 'y' }, ipamOptions: { net: 'web' } },
+      {
+        ...{ id: 'a', name: 'host', driver: 'host', labels: {}, options: {} },
+        ...{ ipamDriver: 'default', ipamOptions: {}, subnets: [] },
+      },
+      {
+        ...{ id: 'b', name: 'web', driver: 'overlayd', labels: { x: 'y' }, options: { mtu: '1400' } },
+        ...{ ipamDriver: 'overlayd', ipamOptions: { net: 'web' }, subnets: ['10.0.0.0/24'] },
+      },
     ]);
   });
 

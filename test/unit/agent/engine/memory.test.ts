@@ -8,6 +8,11 @@ test.each(['offered', 'created', 'bound'])('a binding that was %s is remembered'
   expect(parseEngineMemory(structuredClone(memory))).toEqual(memory);
 });
 
+test('the placeholder for a subnet is remembered', () => {
+  const memory = { version: 1, networks: { e1: { ...binding, pool: '240.1.2.0/24' } } };
+  expect(parseEngineMemory(structuredClone(memory))).toEqual(memory);
+});
+
 test.each([
   [undefined, 'its version is undefined'],
   [null, 'its version is undefined'],
@@ -16,6 +21,7 @@ test.each([
   [{ version: 1, networks: null }, 'networks is not an object'],
   [{ version: 1, networks: { e1: null } }, 'networks.e1 is not a binding'],
   [{ version: 1, networks: { e1: { ...binding, origin: 'found' } } }, 'networks.e1 is not a binding'],
+  [{ version: 1, networks: { e1: { ...binding, pool: 7 } } }, 'networks.e1 is not a binding'],
   [{ version: 1, networks: { e1: { ...binding, networkId: 7 } } }, 'networks.e1 is not a binding'],
 ])('%j is refused: %s', (value, message) => {
   expect(() => parseEngineMemory(value)).toThrow(message);

@@ -10,7 +10,7 @@ const network = (name: string, overrides: Partial<NetworkRecord> = {}): NetworkR
 });
 
 const ours = (id: string, name: string, ipamOptions: Readonly<Record<string, string>> = {}): EngineNetwork => ({
-  ...{ id, name, driver: 'overlayd', labels: {}, ipamOptions },
+  ...{ id, name, driver: 'overlayd', labels: {}, options: {}, ipamDriver: 'overlayd', ipamOptions, subnets: [] },
 });
 
 const bound = (name: string, overrides: Partial<Binding> = {}): Binding => ({
@@ -25,7 +25,7 @@ const plan = (input: Partial<OffersInput>) =>
     ...input,
   });
 
-const nothing = { create: [], remove: [], rebind: new Map(), taken: [] };
+const nothing = { create: [], remove: [], rebind: new Map(), taken: [], strays: [] };
 const [web, db] = [network('web'), network('db')];
 
 describe('what an engine is offered', () => {
@@ -48,7 +48,7 @@ describe('what an engine is offered', () => {
   });
 
   it('is not what goes by a name that the engine has given to another network, and that is told', () => {
-    const bridge = { ...ours('b1', 'web'), driver: 'bridge' };
+    const bridge = { ...ours('b1', 'web'), driver: 'bridge', ipamDriver: 'default' };
     expect(plan({ networks: [web], engineNetworks: [bridge] })).toEqual({
       ...nothing,
       taken: [{ network: web, by: bridge }],
@@ -105,10 +105,24 @@ describe('a binding', () => {
     });
   });
 
+  it('is found again with the placeholder that the engine has for the subnet', () => {
+    const found = { ...ours('e1', 'shop_web'), options: { net: 'web' }, subnets: ['240.1.2.0/24'] };
+    expect(plan({ networks: [web], engineNetworks: [found] })).toEqual({
+      ...nothing,
+      create: [web],
+      rebind: new Map([['e1', bound('web', { origin: 'bound', pool: '240.1.2.0/24' })]]),
+    });
+  });
+
   it('is not found by the name of a network that was removed and made again', () => {
     const found = ours('e1', 'web', { net: 'web', id: 'id-former' });
     expect(plan({ networks: [web], engineNetworks: [found] })).toEqual({ ...nothing, create: [web], remove: [found] });
   });
+});
+
+it('networks of other drivers that have our addresses are told of, and left alone', () => {
+  const stray = { ...ours('b1', 'br', { net: 'web' }), driver: 'bridge' };
+  expect(plan({ engineNetworks: [stray] })).toEqual({ ...nothing, strays: [stray] });
 });
 
 describe('what an engine has to give up', () => {
@@ -124,7 +138,8 @@ describe('what an engine has to give up', () => {
   });
 
   it('is nothing of other drivers', () => {
-    expect(plan({ engineNetworks: [{ ...ours('b1', 'bridge', { net: 'web' }), driver: 'bridge' }] })).toEqual(nothing);
+    const bridge = { ...ours('b1', 'bridge', { net: 'web' }), driver: 'bridge', ipamDriver: 'default' };
+    expect(plan({ engineNetworks: [bridge] })).toEqual(nothing);
   });
 
   describe('of two of one name', () => {

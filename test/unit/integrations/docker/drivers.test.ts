@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Membership } from '../../../../src/agent/lifecycle.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 import { createDrivers, type DriversDeps } from '../../../../src/integrations/docker/drivers.ts';
+import { seededRandom } from '../../../sim/seeded-random.ts';
 import { settle, VirtualClock } from '../../../sim/virtual-clock.ts';
 
 const forever = new AbortController().signal;
@@ -19,7 +20,10 @@ function setUp(lifecycle: Partial<DriversDeps['lifecycle']> = {}, ready = Promis
       throw new OverlaydError('not-joined', 'this host is not a member of a cluster');
     },
   };
-  return { clock, drivers: createDrivers({ lifecycle: { ...none, ...lifecycle }, clock, ready }) };
+  return {
+    clock,
+    drivers: createDrivers({ lifecycle: { ...none, ...lifecycle }, clock, random: seededRandom(1), ready }),
+  };
 }
 
 describe('on a host that is no member', () => {

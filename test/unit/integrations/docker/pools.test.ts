@@ -1,7 +1,14 @@
 import { beforeEach, expect, test } from 'vitest';
 import { OpeningPools } from '../../../../src/integrations/docker/pools.ts';
 
-const pool = { network: 'web', cidr: '10.0.1.0/24', gateway: '10.0.1.1', subPool: undefined, exists: false };
+const pool = {
+  network: 'web',
+  cidr: '10.0.1.0/24',
+  gateway: '10.0.1.1',
+  asked: false,
+  subPool: undefined,
+  exists: false,
+};
 let now = 0;
 let pools: OpeningPools;
 

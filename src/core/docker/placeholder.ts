@@ -1,0 +1,31 @@
+/**
+ * What stands for the subnet of a network that an engine makes without naming one. The IPAM driver is asked for a pool
+ * before anybody says which network of the cluster it is for, and the engine takes no other pool afterwards: it gets a
+ * block that says nothing and that nobody has (240.0.0.0/4, RFC 1112, section 4). Containers have addresses of the
+ * network's own subnet all the same, and its gateway; an engine compares neither with the pool.
+ */
+import { type Cidr, containsCidr, firstOf, formatAddress, formatCidr, parseCidr } from '../ip.ts';
+
+const RESERVED: Cidr = { address: 0xf0_00_00_00, prefix: 4 };
+const PREFIX = 24;
+const COUNT = 2 ** (PREFIX - RESERVED.prefix);
+
+export interface Placeholder {
+  readonly cidr: string;
+  /** The engine wants to know one. */
+  readonly gateway: string;
+}
+
+/** One of a million, but none of `taken` (CIDRs). `chance`: uniform in [0, 1). */
+export function choosePlaceholder(taken: ReadonlySet<string>, chance: () => number): Placeholder {
+  for (;;) {
+    const address = RESERVED.address + Math.floor(chance() * COUNT) * 2 ** (32 - PREFIX);
+    const cidr = formatCidr({ address, prefix: PREFIX });
+    if (!taken.has(cidr)) return { cidr, gateway: formatAddress(firstOf({ address, prefix: PREFIX }) + 1) };
+  }
+}
+
+export function isPlaceholder(cidr: string): boolean {
+  const block = parseCidr(cidr);
+  return block !== undefined && containsCidr(RESERVED, block);
+}

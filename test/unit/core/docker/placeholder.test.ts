@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { choosePlaceholder, isPlaceholder } from '../../../../src/core/docker/placeholder.ts';
+
+test.each([
+  [0, { cidr: '240.0.0.0/24', gateway: '240.0.0.1' }],
+  [0.5, { cidr: '248.0.0.0/24', gateway: '248.0.0.1' }],
+  [1 - Number.EPSILON, { cidr: '255.255.255.0/24', gateway: '255.255.255.1' }],
+])('a placeholder is in the reserved block (chance %d)', (chance, expected) => {
+  const chosen = choosePlaceholder(new Set(), () => chance);
+  expect(chosen).toEqual(expected);
+  expect(isPlaceholder(chosen.cidr)).toBe(true);
+});
+
+test('a placeholder that is taken is not chosen', () => {
+  const chances = [0, 0, 1 / 2 ** 20];
+  expect(choosePlaceholder(new Set(['240.0.0.0/24']), () => chances.shift()!).cidr).toBe('240.0.1.0/24');
+});
+
+test.each(['10.0.0.0/24', '239.255.255.0/24', '224.0.0.0/3', '0.0.0.0/0', 'web'])('%s is none', (text) => {
+  expect(isPlaceholder(text)).toBe(false);
+});
