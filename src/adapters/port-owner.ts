@@ -6,9 +6,20 @@ export type PortOwner = { readonly process: string } | 'kernel' | undefined;
 /** States that hold a port, as the tables of the kernel show them: LISTEN, and of UDP (which has no states) CLOSE. */
 const HOLDING = { tcp: '0A', udp: '07' } as const;
 
+export interface PortOwnerOptions {
+  /** A process in the network namespace that is meant; without it, this one. */
+  readonly insider?: string;
+  /** Only who holds the port at this IPv4 address, or at all. */
+  readonly address?: string;
+}
+
 /** Undefined when it cannot be told: nobody holds it, or not any more. */
-export async function findPortOwner(transport: 'tcp' | 'udp', port: number): Promise<PortOwner> {
-  const sockets = await holdingSockets(transport, port);
+export async function findPortOwner(
+  transport: 'tcp' | 'udp',
+  port: number,
+  options: PortOwnerOptions = {},
+): Promise<PortOwner> {
+  const sockets = await holdingSockets(transport, port, options);
   if (sockets.size === 0) return undefined;
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
@@ -23,13 +34,21 @@ export async function findPortOwner(transport: 'tcp' | 'udp', port: number): Pro
 }
 
 /** As `/proc/PID/fd` shows them: `socket:[inode]`. */
-async function holdingSockets(transport: 'tcp' | 'udp', port: number): Promise<Set<string>> {
+async function holdingSockets(
+  transport: 'tcp' | 'udp',
+  port: number,
+  { insider = 'self', address }: PortOwnerOptions,
+): Promise<Set<string>> {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const tables = await Promise.all(
-    [`/proc/net/${transport}`, `/proc/net/${transport}6`].map((path) => readFile(path, 'utf8').catch(() => '')),
+    [transport, `${transport}6`].map((name) => readFile(`/proc/${insider}/net/${name}`, 'utf8').catch(() => '')),
   );
   const rows = tables.flatMap((table) => table.split('\n').map((row) => row.trim().split(/\s+/)));
+  // As the kernel's tables have it: four bytes, the last one first.
+  const bytes = address?.split('.').map((byte) => Number(byte).toString(16).toUpperCase().padStart(2, '0'));
+  const wanted = bytes && `${bytes.reverse().join('')}${suffix}`;
+  const holds = (local = '') => local.endsWith(suffix) && (!wanted || local === wanted || /^0+:/.test(local));
   return new Set(
-    rows.filter((row) => row[1]?.endsWith(suffix) && row[3] === HOLDING[transport]).map((row) => `socket:[${row[9]}]`),
+    rows.filter((row) => holds(row[1]) && row[3] === HOLDING[transport]).map((row) => `socket:[${row[9]}]`),
   );
 }

@@ -201,6 +201,11 @@ export class Member {
     return this.#names.responder;
   }
 
+  /** Where this host should answer names and does not, in words. */
+  nameProblems(): readonly string[] {
+    return this.#names.problems();
+  }
+
   get view(): ClusterView {
     return this.#state.view;
   }

@@ -1,5 +1,6 @@
 /** The names' side of a member: the responder, where it listens, and what it says before everything is known. */
 import type { ClusterView } from '../core/cluster-view.ts';
+import { asOverlaydError } from '../core/errors.ts';
 import { SERVICE_ADDRESS } from '../core/host-state.ts';
 import type { Clock, DnsHandler, DnsListeners } from '../ports.ts';
 import { HOST_PART } from './announcements.ts';
@@ -30,6 +31,8 @@ export class NameService {
   readonly #deps: NameServiceDeps;
   readonly #listeners: DnsListeners;
   readonly #early: EarlyQuestions;
+  /** By network id: why names are not answered there. */
+  readonly #problems = new Map<string, string>();
 
   constructor(deps: NameServiceDeps, options: NameServiceOptions) {
     const early = new EarlyQuestions(deps);
@@ -87,6 +90,24 @@ export class NameService {
 
   /** Opens or closes the responder of a network, or of the host: what it answers at is decided here alone. */
   async ensure(networkId: string): Promise<void> {
+    try {
+      await this.#ensure(networkId);
+      this.#problems.delete(networkId);
+    } catch (error) {
+      this.#problems.set(networkId, asOverlaydError(error).message);
+      throw error;
+    }
+  }
+
+  /** Where names should be answered and are not, in words. */
+  problems(): readonly string[] {
+    return [...this.#problems].map(([networkId, message]) => {
+      const name = this.#deps.view.network(networkId)?.name;
+      return `names are not answered on ${name === undefined ? 'this host' : `network ${name}`}: ${message}`;
+    });
+  }
+
+  async #ensure(networkId: string): Promise<void> {
     const { local, serviceAddress, view } = this.#deps;
     const service = serviceAddress() ? [SERVICE_ADDRESS] : [];
     if (networkId === HOST_PART) {
@@ -103,6 +124,7 @@ export class NameService {
   }
 
   async close(networkId: string): Promise<void> {
+    this.#problems.delete(networkId);
     await this.#listeners.close(networkId);
   }
 

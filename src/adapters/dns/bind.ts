@@ -3,6 +3,7 @@ import { fork } from 'node:child_process';
 import type { Socket } from 'node:dgram';
 import type { Socket as Connection, Server } from 'node:net';
 import { OverlaydError } from '../../core/errors.ts';
+import { endLeftovers, holderOf } from './leftovers.ts';
 
 export interface BoundSockets {
   readonly address: string;
@@ -22,20 +23,52 @@ const DEADLINE_MS = 10_000;
 
 /**
  * Binds one address after the other, each told to `onBound` in the turn in which it is: who listens before that turn
- * ends hears every question. Rejects with `tool-missing` without nsenter, with `data-path-failed` (retryable) at the
- * first address that cannot be bound.
+ * ends hears every question. What a binder of a killed agent holds there is freed. Rejects with `tool-missing` without
+ * setpriv, with `data-path-failed` (retryable) at the first address that cannot be bound.
  */
-export function bindInNamespace(
+export async function bindInNamespace(
   namespacePath: string,
   addresses: readonly string[],
   options: BindOptions,
   onBound: (sockets: BoundSockets) => void,
 ): Promise<void> {
+  const left = [...addresses];
+  const bind = () =>
+    bindAll(namespacePath, left, options, (sockets) => {
+      left.shift();
+      onBound(sockets);
+    });
+  let problem = await bind();
+  if (problem === 'EADDRINUSE' && (await endLeftovers(namespacePath, options.binderPath))) problem = await bind();
+  if (problem === undefined) return;
+  const words = problem === 'EADDRINUSE' ? await inUse(namespacePath, left[0]!, options.port) : problem;
+  throw new OverlaydError(
+    'data-path-failed',
+    `cannot listen for DNS on ${left[0]} in ${namespacePath}: ${words}; it is tried again when the network is next set up`,
+    { retryable: true },
+  );
+}
+
+async function inUse(namespacePath: string, address: string, port: number): Promise<string> {
+  const holder = await holderOf(namespacePath, address, port);
+  return holder === undefined
+    ? `port ${port} is in use there`
+    : `port ${port} is held there by ${holder}, which has to end`;
+}
+
+/** Resolves with what stood in the way, or nothing. */
+function bindAll(
+  namespacePath: string,
+  addresses: readonly string[],
+  options: BindOptions,
+  onBound: (sockets: BoundSockets) => void,
+): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     // the agent's own environment (NODE_OPTIONS, loaders) is none of the child's business
     const child = fork(options.binderPath, [String(options.port), ...addresses], {
-      execPath: 'nsenter',
-      execArgv: [`--net=${namespacePath}`, options.nodePath],
+      // It must not outlive the agent: it would keep the ports.
+      execPath: 'setpriv',
+      execArgv: ['--pdeathsig', 'KILL', 'nsenter', `--net=${namespacePath}`, options.nodePath],
       env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin' },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
@@ -58,21 +91,21 @@ export function bindInNamespace(
       onBound({ address: left.shift()!, udp: handle as Socket, tcp });
       tcp = undefined;
       if (left.length > 0) return;
-      resolve();
+      resolve(undefined);
       child.disconnect();
     });
     child.on('error', (cause: NodeJS.ErrnoException) => {
       clearTimeout(deadline);
       if (cause.code === 'ENOENT') {
-        reject(new OverlaydError('tool-missing', 'nsenter is not installed; install util-linux', { cause }));
-      } else reject(failure(namespacePath, left[0]!, cause.message, cause));
+        reject(new OverlaydError('tool-missing', 'setpriv is not installed; install util-linux', { cause }));
+      } else resolve(cause.message);
     });
     child.on('exit', () => clearTimeout(deadline));
     // later than `exit`: what it wrote on its standard error is complete
     child.on('close', () => {
       if (left.length === 0) return;
       tcp?.close();
-      reject(failure(namespacePath, left[0]!, problem.trim() || 'the binding process ended early'));
+      resolve(problem.trim() || 'the binding process ended early');
     });
   });
 }
@@ -80,12 +113,4 @@ export function bindInNamespace(
 /** A client so early that nobody is there yet tries again. */
 function refuse(connection: Connection): void {
   connection.resetAndDestroy();
-}
-
-function failure(namespacePath: string, address: string, problem: string, cause?: unknown): OverlaydError {
-  return new OverlaydError(
-    'data-path-failed',
-    `cannot listen for DNS on ${address} in ${namespacePath}: ${problem}; it is tried again when the network is next set up`,
-    { cause, retryable: true },
-  );
 }

@@ -1,7 +1,8 @@
 /**
  * Runs inside a network's namespace, as a child of the agent, with a port and addresses: binds the first address by
  * TCP, hands the socket over the IPC channel, does the same by UDP at the parent's word, goes on with the next address,
- * and ends when the parent disconnects. Plain and small, for its start is all that binding costs.
+ * and ends when the parent disconnects or dies, whatever it was doing. Plain and small, for its start is all that binding
+ * costs.
  *
  * The UDP socket is closed here in the turn in which it is sent, so that no question can be read by this process.
  */
@@ -12,6 +13,8 @@ const [port = '53', ...addresses] = process.argv.slice(2);
 /** The address may be a moment behind the namespace. */
 const RETRIES = 10;
 const RETRY_MS = 50;
+
+process.on('disconnect', () => process.exit());
 
 function fail(error: NodeJS.ErrnoException): void {
   process.send?.({ error: error.code ?? error.message }, () => process.disconnect());
@@ -47,4 +50,5 @@ function bindUdp(address: string): void {
   });
 }
 
-bindNext();
+// Without a channel there is nobody to bind for: the parent has died already.
+if (process.connected) bindNext();

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { HOST_PART } from '../../../src/agent/announcements.ts';
 import { NameService } from '../../../src/agent/name-service.ts';
+import { OverlaydError } from '../../../src/core/errors.ts';
 import { SERVICE_ADDRESS } from '../../../src/core/host-state.ts';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
 import { fakeView } from '../core/dns/fake-view.ts';
@@ -10,6 +11,7 @@ import { question, read } from '../core/dns/messages.ts';
 function setUp({ stuck, complete = true }: { stuck?: string; complete?: boolean } = {}) {
   const clock = new VirtualClock();
   const listening = new Map<string, readonly string[]>();
+  const refused = new Set<string>();
   const converging = Promise.withResolvers<void>();
   const view = {
     ...fakeView([
@@ -30,6 +32,7 @@ function setUp({ stuck, complete = true }: { stuck?: string; complete?: boolean 
       random: { next: () => 0 },
       listen: () => ({
         ensure: async ({ networkId, addresses }) => {
+          if (refused.has(networkId)) throw new OverlaydError('data-path-failed', 'port 53 is held by somebody');
           if (networkId === stuck) await new Promise(() => undefined);
           listening.set(networkId, addresses);
         },
@@ -40,10 +43,26 @@ function setUp({ stuck, complete = true }: { stuck?: string; complete?: boolean 
   );
   const ask = () =>
     names.responder.handler(question('nope', 'A'), { networkId: 'w', address: '10.0.1.9', transport: 'udp' });
-  return { clock, listening, converging, view, names, ask };
+  return { clock, listening, refused, converging, view, names, ask };
 }
 
 const never = new AbortController().signal;
+
+it('says where names should be answered and are not, until they are or need not be', async () => {
+  const { names, refused } = setUp();
+  for (const networkId of ['w', 'd', HOST_PART]) refused.add(networkId);
+  await names.open(never);
+  expect(names.problems()).toEqual([
+    'names are not answered on this host: port 53 is held by somebody',
+    'names are not answered on network web: port 53 is held by somebody',
+    'names are not answered on network db: port 53 is held by somebody',
+  ]);
+  refused.clear();
+  await names.ensure('w');
+  await names.close('d');
+  await names.ensure(HOST_PART);
+  expect(names.problems()).toEqual([]);
+});
 
 it('listens wherever there are endpoints of this host, and on the host', async () => {
   const { names, listening } = setUp();

@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest';
+import { untilReady } from '../lab/cluster.ts';
+import { attach, untilResolves } from '../lab/network.ts';
+import { until } from '../lab/until.ts';
+import { useLab } from '../lab/use-lab.ts';
+
+const ROUNDS = 16;
+/** A start, names included, takes about so long here; a kill comes anywhere in it. */
+const SPREAD_MS = 1_600;
+const NETWORKS = ['web', 'api', 'jobs'];
+/** What the agent starts for itself and no longer than for itself. */
+const PROGRAMS = /dns-binder|spawner|ip -rcvbuf|nft monitor/;
+
+const addresses = new Map<string, string>();
+const lab = useLab({
+  hosts: 1,
+  cluster: true,
+  prepare: async ({ hosts: [one] }) => {
+    for (const network of NETWORKS) {
+      await one!.mustOverlayd('network', 'create', network);
+      addresses.set(network, await attach(one!, `c-${network}`, network, '--name', network));
+    }
+  },
+});
+
+test('an agent that is killed at any moment of its start leaves no process, and the next one answers names', async () => {
+  const one = lab().host(1);
+  const left = async () => (await one.must(['ps', '-eo', 'args'])).split('\n').filter((line) => PROGRAMS.test(line));
+  await one.agent.kill();
+  for (let round = 0; round < ROUNDS; round++) {
+    const agent = one.agent.launch();
+    await agent.pid();
+    const killed = Promise.withResolvers<number>();
+    setTimeout(() => one.agent.kill().then(killed.resolve, killed.reject), (round * SPREAD_MS) / ROUNDS);
+    await killed.promise;
+  }
+  await until('what the agents started to end', async () => (await left()).length === 0);
+  await one.agent.start();
+  await untilReady([one]);
+  expect((await one.json('status')).Problems).toEqual([]);
+  for (const [network, address] of addresses) await untilResolves(one, `c-${network}`, network, [address]);
+});

@@ -1,0 +1,113 @@
+/** An agent that is killed while it binds leaves nothing that keeps the port; what an older one left is freed. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { SocketListeners } from '../../../src/adapters/dns/listeners.ts';
+import type { Logger } from '../../../src/ports.ts';
+import { until } from '../../lab/until.ts';
+import { NamespaceLab } from './lab.ts';
+
+const ROUNDS = 40;
+/** Binding takes about so long here; a kill comes anywhere in it. */
+const SPREAD_MS = 160;
+const ADDRESSES = Array.from({ length: 8 }, (_, index) => `10.77.0.${index + 1}`);
+
+const lab = new NamespaceLab('left');
+const binderPath = new URL('../../../src/adapters/dns/binder.ts', import.meta.url).pathname;
+const silent = () => undefined;
+const logger: Logger = { error: silent, warn: silent, info: silent, debug: silent, child: () => logger };
+let directory: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'left-'));
+  await lab.add('web');
+  for (const address of ADDRESSES) await lab.ip('web', `addr add ${address}/32 dev lo`);
+});
+
+afterAll(async () => {
+  for (const pid of await insiders()) process.kill(pid, 'SIGKILL');
+  await lab.close();
+  await rm(directory, { recursive: true });
+});
+
+async function insiders(): Promise<number[]> {
+  const pids = await lab.run('web', 'ip', 'netns', 'pids', lab.name('web'));
+  const each = await Promise.all(
+    pids
+      .split('\n')
+      .filter(Boolean)
+      .map(async (pid) => {
+        const words = await lab.run('web', 'cat', `/proc/${pid}/cmdline`).catch(() => '');
+        return words.includes('binder.ts') ? [Number(pid)] : [];
+      }),
+  );
+  return each.flat();
+}
+
+function listen() {
+  const listeners = new SocketListeners({ handler: silent, logger }, { binderPath, nodePath: process.execPath });
+  const bound = listeners.ensure({ networkId: 'x', namespacePath: lab.path('web'), addresses: ADDRESSES });
+  return { bound, close: () => listeners.close('x') };
+}
+
+/** A program in the namespace whose parent has gone. Resolves when it has said something. */
+async function orphan(script: string): Promise<void> {
+  const line = `nsenter --net=${lab.path('web')} ${process.execPath} ${script} &`;
+  const shell = spawn('sh', ['-c', line], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(shell.stdout, 'data');
+}
+
+it('killed at any moment of binding, it leaves no process and no port', async () => {
+  for (let round = 0; round < ROUNDS; round++) {
+    const program = new URL('binding.ts', import.meta.url).pathname;
+    const agent: ChildProcess = spawn(process.execPath, [program, lab.path('web'), ...ADDRESSES], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const exited = once(agent, 'exit');
+    await once(agent.stdout!, 'data');
+    setTimeout(() => agent.kill('SIGKILL'), (round * SPREAD_MS) / ROUNDS);
+    await exited;
+  }
+  await until('the binders to end with their agents', async () => (await insiders()).length === 0);
+  const { bound, close } = listen();
+  await bound;
+  await close();
+});
+
+it('what an agent of an older release left is ended', async () => {
+  const script = join(directory, 'binder.ts');
+  const held = `require('node:net').createServer().listen({ host: '${ADDRESSES[3]}', port: 53 }, () => console.log('held'));`;
+  await writeFile(script, held);
+  await orphan(script);
+  const { bound, close } = listen();
+  await bound;
+  await close();
+  expect(await insiders()).toEqual([]);
+});
+
+it('what is somebody else’s is not ended, and named', async () => {
+  const script = join(directory, 'theirs.cjs');
+  const held = `require('node:net').createServer().listen({ host: '${ADDRESSES[3]}', port: 53 }, () => console.log(process.pid)); process.stdin.resume().on('end', () => process.exit());`;
+  await writeFile(script, held);
+  const theirs = spawn('nsenter', [`--net=${lab.path('web')}`, process.execPath, script], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const [pid] = await once(theirs.stdout, 'data');
+  const { bound, close } = listen();
+  await expect(bound).rejects.toMatchObject({
+    code: 'data-path-failed',
+    message: expect.stringMatching(
+      new RegExp(`10.77.0.4 .*port 53 is held there by .* \\(pid ${String(pid).trim()}\\)`),
+    ),
+  });
+  expect(theirs.exitCode).toBeNull();
+  await close();
+  theirs.stdin.end();
+  await once(theirs, 'exit');
+  const again = listen();
+  await again.bound;
+  await again.close();
+});
