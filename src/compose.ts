@@ -40,6 +40,7 @@ import { Member } from './agent/member.ts';
 import type { Config } from './core/config/option.ts';
 import { SERVICE_ADDRESS } from './core/host-state.ts';
 import type { NodeRecord } from './core/records.ts';
+import { Sparing } from './core/sparing.ts';
 import { createHandlers } from './integrations/control/handlers.ts';
 import { createDrivers } from './integrations/docker/drivers.ts';
 import type { Logger, StoreAccess, TlsMaterial } from './ports.ts';
@@ -109,7 +110,7 @@ export async function startAgent(
     const material = tlsMaterialOf(identity);
     const store = createEtcdStore({ logger: log, clock }, storeOptions(identity.store, material, programs));
     const transport = new GrpcPeerTransport(
-      { clock, pki, isMember: (nodeId, fingerprint) => isMember(member, nodeId, fingerprint) },
+      { clock, pki, logger: log, isMember: (nodeId, fingerprint) => isMember(member, nodeId, fingerprint) },
       { nodeId: identity.nodeId, material, listenAddress: identity.listenAddress, port: identity.gossipPort },
     );
     const servers = hostResolvers('/etc/resolv.conf', { isOwn: (address) => isResponder(member, address) });
@@ -149,11 +150,12 @@ export async function startAgent(
       });
     let ended: Promise<unknown>;
     try {
-      const joinDeps = { store, pki, clock, logger: log, identity: () => identity };
+      const refusals = new Sparing({ limit: 10, windowMs: 60_000 });
+      const joinDeps = { store, pki, clock, logger: log, identity: () => identity, refusals };
       const options = { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS, quarantineSeconds };
       await serveJoin(
         (request, from) => admit(joinDeps, request, from, options),
-        { material, listenAddress: identity.listenAddress, port: identity.joinPort },
+        { material, listenAddress: identity.listenAddress, port: identity.joinPort, logger: log },
         signal,
       );
       // First: what the engine's containers need of the host must not be missing from the first pass.

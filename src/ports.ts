@@ -124,6 +124,8 @@ export interface PeerTransport {
   request(peer: Peer, message: GossipMessage, timeoutMs: number): Promise<GossipMessage>;
   /** Starts answering. `from` is the node id that the sender's certificate proves. */
   serve(handle: (from: string, message: GossipMessage) => Promise<GossipMessage>, signal: AbortSignal): Promise<void>;
+  /** These are the members now: what is open to others is closed. */
+  retain(nodeIds: ReadonlySet<string>): void;
 }
 
 /**

@@ -83,7 +83,9 @@ export class Gossip {
       await clock.sleep(pauseMs, signal);
       const now = clock.now();
       const others = this.#others();
-      detector.track(others.map((node) => node.id));
+      const ids = others.map((node) => node.id);
+      detector.track(ids);
+      this.#deps.transport.retain(new Set(ids));
       detector.beat(now - due, now);
       const toAsk = detector.toAsk(ASKED, now);
       for (const node of others) if (toAsk.has(node.id)) this.#ask(node);

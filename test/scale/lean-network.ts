@@ -77,6 +77,7 @@ export class LeanNetwork {
       serve: async (handle) => {
         from.handle = handle;
       },
+      retain: () => undefined,
     };
   }
 

@@ -56,6 +56,7 @@ export class MemoryNetwork {
         if (signal.aborted) stop();
         else signal.addEventListener('abort', stop, { once: true });
       },
+      retain: () => undefined,
     };
   }
 

@@ -6,13 +6,12 @@ import { once } from 'node:events';
 import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
-import {
-  ServerCredentials,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  type sendUnaryData,
-  type UntypedHandleCall,
-  type UntypedServiceImplementation,
+import type {
+  ServerUnaryCall,
+  ServerWritableStream,
+  sendUnaryData,
+  UntypedHandleCall,
+  UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { ControlService } from '../../gen/overlayd/v1/control.ts';
@@ -50,7 +49,7 @@ export async function serveControl(
   const server = createServer({ messageBytes: MAX_MESSAGE_BYTES });
   const ending = new AbortController();
   server.addService(ControlService, implement(handlers, ending.signal, logger));
-  await listen(server, { target: `unix:${socketPath}`, option: '--run-dir' }, ServerCredentials.createInsecure());
+  await listen(server, { path: socketPath, option: '--run-dir' });
   await chmod(socketPath, 0o660);
   const stop = () => {
     const timer = setTimeout(() => ending.abort(new OverlaydError('cancelled', 'the agent stops')), STOP_MS);

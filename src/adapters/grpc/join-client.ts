@@ -50,13 +50,20 @@ async function readChain(target: Target): Promise<{ address: string; chain: X509
     await opened(tls, 'secureConnect', signal);
     return { address, chain: chainOf(tls) };
   } catch (cause) {
-    const problem = signal.aborted ? 'does not answer' : 'answers, but not with TLS';
-    throw unreachable(`${where(target)} accepts connections and ${problem}; ${CHECK_PORT}`, cause);
+    throw unreachable(`${where(target)} accepts connections and ${problemOf(cause, signal.aborted)}`, cause);
   } finally {
     tls.destroy();
   }
 }
 
+function problemOf(cause: unknown, timedOut: boolean): string {
+  if (timedOut) return `does not answer; ${CHECK_PORT}`;
+  // Node.js says the first, a reset is the second.
+  const closed = /was closed|disconnected before secure|ECONNRESET/.test((cause as Error).message);
+  return closed ? `closes them at once; ${CHECK_PORT} ${TOO_OFTEN}` : `answers, but not with TLS; ${CHECK_PORT}`;
+}
+
+const TOO_OFTEN = 'One does that when this address has tried wrong tokens or connects too often: wait a minute.';
 const CHECK_PORT = 'is that the join port (2377 unless chosen otherwise) of an overlayd member?';
 
 function chainOf(tls: TLSSocket): X509Certificate[] {
@@ -189,6 +196,8 @@ function explain(cause: NodeJS.ErrnoException, timedOut: boolean, target: Target
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
       return `no route to ${where(target)}: the host is down, or this host has no way there; check the address and the routes`;
+    case 'ECONNRESET':
+      return `${where(target)} closes connections at once; ${CHECK_PORT} ${TOO_OFTEN}`;
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return `${host} does not resolve to an address; give the member's IP address instead`;

@@ -1,21 +1,35 @@
 /**
  * The door for hosts that are not members yet: server-authenticated TLS, the cluster's CA in the presented chain so
- * that the joiner can compare it with its token. Whoever can reach the port can talk to it, so every limit is small.
+ * that the joiner can compare it with its token. Whoever can reach the port can talk to it, so every limit is small, and
+ * a source that tries tokens is soon not listened to any more (`Door`).
  */
 import type { ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
-import { OverlaydError } from '../../core/errors.ts';
+import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import {
   JoinService,
   type JoinRequest as WireRequest,
   type JoinResponse as WireResponse,
 } from '../../gen/overlayd/v1/join.ts';
-import type { JoinRequest, JoinResponse, TlsMaterial } from '../../ports.ts';
+import type { JoinRequest, JoinResponse, Logger, TlsMaterial } from '../../ports.ts';
+import { Door, type DoorLimits } from './door.ts';
 import { encodeError } from './error.ts';
-import { createServer, listen, NodeCredentials } from './server.ts';
+import { createServer, NodeCredentials } from './server.ts';
 
 const MAX_MESSAGE_BYTES = 64 * 1024;
 const MAX_AT_ONCE = 64;
 const MAX_IDLE_MS = 10_000;
+
+/** A join takes two connections and less than 10 KiB; some twenty hosts may come at once from behind one address. */
+const LIMITS: DoorLimits = {
+  perSource: 16,
+  total: 256,
+  credit: 60,
+  creditPerSecond: 5,
+  settleMs: 10_000,
+  bytes: 2 * MAX_MESSAGE_BYTES,
+};
+/** What a wrong token costs of that credit. */
+const GUESS_COST = 20;
 
 export interface JoinServer {
   readonly port: number;
@@ -23,22 +37,36 @@ export interface JoinServer {
   replaceMaterial(material: TlsMaterial): void;
 }
 
+export interface JoinServerOptions {
+  readonly material: TlsMaterial;
+  readonly listenAddress: string;
+  readonly port: number;
+  readonly logger: Logger;
+}
+
 /** `from` is the joiner's `ip:port`. Resolves when it listens; stops when the signal aborts. */
 export async function serveJoin(
   admit: (request: JoinRequest, from: string) => Promise<JoinResponse>,
-  options: { readonly material: TlsMaterial; readonly listenAddress: string; readonly port: number },
+  options: JoinServerOptions,
   signal: AbortSignal,
 ): Promise<JoinServer> {
   const server = createServer({ messageBytes: MAX_MESSAGE_BYTES, 'grpc.max_connection_idle_ms': MAX_IDLE_MS });
+  const credentials = new NodeCredentials(options.material);
+  const injector = server.createConnectionInjector(credentials);
+  const door = new Door(LIMITS, { ...options, receive: (socket) => injector.injectConnection(socket) });
   let active = 0;
   const answer = async (call: ServerUnaryCall<WireRequest, WireResponse>): Promise<WireResponse> => {
-    if (active >= MAX_AT_ONCE) {
+    const from = call.getPeer();
+    if (active >= MAX_AT_ONCE || !door.mayAsk(from)) {
       throw new OverlaydError('conflict', 'too many hosts are joining by this member; try again', { retryable: true });
     }
     active++;
     try {
-      const response = await admit(call.request, call.getPeer());
+      const response = await admit(call.request, from);
       return { ...response, store: { ...response.store, endpoints: [...response.store.endpoints] } };
+    } catch (error) {
+      if (GUESSED.has(asOverlaydError(error).code)) door.charge(from, GUESS_COST);
+      throw error;
     } finally {
       active--;
     }
@@ -51,10 +79,15 @@ export async function serveJoin(
       );
     },
   });
-  const credentials = new NodeCredentials(options.material, { clientCertificates: false });
-  const target = `${options.listenAddress}:${options.port}`;
-  const port = await listen(server, { target, option: '--join-port' }, credentials);
-  if (signal.aborted) server.forceShutdown();
-  else signal.addEventListener('abort', () => server.forceShutdown(), { once: true });
+  const port = await door.open({ host: options.listenAddress, port: options.port, option: '--join-port' });
+  const stop = () => {
+    door.close();
+    server.forceShutdown();
+  };
+  if (signal.aborted) stop();
+  else signal.addEventListener('abort', stop, { once: true });
   return { port, replaceMaterial: (material) => credentials.replace(material) };
 }
+
+/** What one hears who does not have a token that is good. */
+const GUESSED: ReadonlySet<string> = new Set(['token-invalid', 'token-expired', 'token-used']);

@@ -3,13 +3,15 @@
  * belongs to a current member, and takes no message from a node other than the certificate's. A client asks for
  * `<nodeId>.node.overlayd`, so it reaches exactly that node or nobody, whoever has the address today.
  * One channel per peer, lazily. It is thrown away when the peer's address changes or when it has been silent for
- * 5 s: channels can hang in CONNECTING for good, and half-open ones wait for TCP.
+ * 5 s: channels can hang in CONNECTING for good, and half-open ones wait for TCP. It goes when the peer is no member
+ * any more. TLS ends here, before HTTP/2 begins: nobody without a member's certificate gets as far as that.
  */
 import { X509Certificate } from 'node:crypto';
+import { createServer as createTlsServer } from 'node:tls';
 import {
   credentials,
   Metadata,
-  type Server,
+  ServerCredentials,
   type ServerUnaryCall,
   type ServiceError,
   type sendUnaryData,
@@ -18,19 +20,32 @@ import {
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { GossipMessage } from '../../core/gossip/message.ts';
 import { GossipClient, GossipService, type GossipMessage as WireMessage } from '../../gen/overlayd/v1/gossip.ts';
-import type { CertificateFacts, Clock, Peer, PeerTransport, Pki, TlsMaterial } from '../../ports.ts';
+import type { CertificateFacts, Clock, Logger, Peer, PeerTransport, Pki, TlsMaterial } from '../../ports.ts';
+import { Door, type DoorLimits } from './door.ts';
 import { decodeError, encodeError } from './error.ts';
-import { createServer, KEEPALIVE, listen, NodeCredentials } from './server.ts';
+import { contextOf, createServer, KEEPALIVE, TLS_VERSION } from './server.ts';
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const SILENCE_MS = 5_000;
 const KNOWN_CERTIFICATES = 4096;
+const MAX_IDLE_MS = 600_000;
+
+/** Of connections whose client has not proved yet to be of the cluster; all members may come at once. */
+const LIMITS: DoorLimits = {
+  perSource: 8,
+  total: 256,
+  credit: 30,
+  creditPerSecond: 5,
+  settleMs: 5_000,
+  bytes: 64 * 1024,
+};
 
 export interface PeerDeps {
   readonly clock: Clock;
   readonly pki: Pick<Pki, 'readCertificate'>;
   /** Whether this node with this key is a member now. */
   readonly isMember: (nodeId: string, fingerprint: string) => boolean;
+  readonly logger: Logger;
 }
 
 export interface PeerOptions {
@@ -52,18 +67,18 @@ interface Channel {
 export class GrpcPeerTransport implements PeerTransport {
   readonly #deps: PeerDeps;
   readonly #options: PeerOptions;
-  readonly #serverCredentials: NodeCredentials;
   readonly #channels = new Map<string, Channel>();
   readonly #certificates = new Map<string, CertificateFacts>();
   #material: TlsMaterial;
-  #server: Server | undefined;
   #port = 0;
+  #closed = false;
+  #stop: () => void = () => undefined;
+  #replaceServerMaterial: (material: TlsMaterial) => void = () => undefined;
 
   constructor(deps: PeerDeps, options: PeerOptions) {
     this.#deps = deps;
     this.#options = options;
     this.#material = options.material;
-    this.#serverCredentials = new NodeCredentials(options.material, { clientCertificates: true });
   }
 
   /** The port that is listened on, once it is. */
@@ -71,9 +86,12 @@ export class GrpcPeerTransport implements PeerTransport {
     return this.#port;
   }
 
-  /** Resolves when it listens; stops when the signal aborts. Throws `config-invalid` when it cannot listen. */
+  /**
+   * Resolves when it listens. When the signal aborts it stops and drops every connection, those to others too. Throws
+   * `config-invalid` when it cannot listen.
+   */
   async serve(handle: Handler, signal: AbortSignal): Promise<void> {
-    const server = createServer({ messageBytes: MAX_MESSAGE_BYTES });
+    const server = createServer({ messageBytes: MAX_MESSAGE_BYTES, 'grpc.max_connection_idle_ms': MAX_IDLE_MS });
     server.addService(GossipService, {
       exchange: (call: ServerUnaryCall<WireMessage, WireMessage>, callback: sendUnaryData<WireMessage>) => {
         this.#answer(call, handle).then(
@@ -82,14 +100,40 @@ export class GrpcPeerTransport implements PeerTransport {
         );
       },
     });
-    const target = `${this.#options.listenAddress}:${this.#options.port}`;
-    this.#port = await listen(server, { target, option: '--gossip-port' }, this.#serverCredentials);
-    this.#server = server;
-    if (signal.aborted) server.forceShutdown();
-    else signal.addEventListener('abort', () => server.forceShutdown(), { once: true });
+    // The connections that it gets are TLS already.
+    const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    const tls = createTlsServer({
+      ...contextOf(this.#material),
+      ALPNProtocols: ['h2'],
+      handshakeTimeout: LIMITS.settleMs,
+      minVersion: TLS_VERSION,
+      requestCert: true,
+    });
+    const { logger } = this.#deps;
+    const door = new Door(LIMITS, { logger, receive: (socket) => tls.emit('connection', socket) });
+    tls.on('tlsClientError', (_error, socket) => socket.destroy());
+    tls.on('secureConnection', (socket) => {
+      door.settle(`${socket.remoteAddress}:${socket.remotePort}`);
+      socket.on('error', () => undefined);
+      injector.injectConnection(socket);
+    });
+    const { listenAddress: host, port } = this.#options;
+    this.#port = await door.open({ host, port, option: '--gossip-port' });
+    this.#replaceServerMaterial = (material) =>
+      tls.setSecureContext({ ...contextOf(material), minVersion: TLS_VERSION });
+    const stop = () => {
+      door.close();
+      server.forceShutdown();
+    };
+    this.#stop = stop;
+    this.#closed = false;
+    const abort = () => (this.#stop === stop ? this.close() : stop());
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
   }
 
   async request(peer: Peer, message: GossipMessage, timeoutMs: number): Promise<GossipMessage> {
+    if (this.#closed) throw unreachable('this node has stopped talking to others', undefined);
     const channel = this.#channel(peer);
     const reply = await this.#exchange(channel, peer, message, timeoutMs);
     if (reply.from === peer.nodeId) return reply;
@@ -99,13 +143,23 @@ export class GrpcPeerTransport implements PeerTransport {
   /** Takes a renewed certificate into use for new connections. */
   replaceMaterial(material: TlsMaterial): void {
     this.#material = material;
-    this.#serverCredentials.replace(material);
+    this.#replaceServerMaterial(material);
     this.#closeChannels();
+  }
+
+  /** Closes what is open to others than these. */
+  retain(nodeIds: ReadonlySet<string>): void {
+    for (const [nodeId, { client }] of this.#channels) {
+      if (nodeIds.has(nodeId)) continue;
+      client.close();
+      this.#channels.delete(nodeId);
+    }
   }
 
   /** Stops serving and drops every connection. */
   close(): void {
-    this.#server?.forceShutdown();
+    this.#closed = true;
+    this.#stop();
     this.#closeChannels();
   }
 

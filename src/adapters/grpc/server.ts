@@ -3,8 +3,8 @@
  * small limits, and errors about listening that say what to do.
  */
 import { logVerbosity, Server, ServerCredentials, type ServerOptions, setLogVerbosity } from '@grpc/grpc-js';
-import { OverlaydError } from '../../core/errors.ts';
 import type { TlsMaterial } from '../../ports.ts';
+import { cannotListen } from './door.ts';
 
 // The library writes to stderr by itself; what matters reaches us as errors.
 setLogVerbosity(logVerbosity.NONE);
@@ -15,8 +15,7 @@ export const KEEPALIVE = {
   'grpc.keepalive_permit_without_calls': 1,
 };
 
-const MAX_HEADER_BYTES = 8192;
-const MAX_HEADER_PAIRS = 64;
+export const TLS_VERSION = 'TLSv1.3';
 
 export function createServer({ messageBytes, ...options }: { messageBytes: number } & ServerOptions): Server {
   return new Server({
@@ -28,19 +27,22 @@ export function createServer({ messageBytes, ...options }: { messageBytes: numbe
   });
 }
 
-/** The node's certificate with the CA's behind it, so that a joiner sees the whole chain. */
+/** What an HTTP/2 client that has not proved who it is may do in one session. */
+const STRANGER = {
+  handshakeTimeout: 5_000,
+  maxSessionMemory: 2,
+  maxSessionInvalidFrames: 10,
+  maxSessionRejectedStreams: 10,
+  streamResetBurst: 10,
+  streamResetRate: 1,
+  maxHeaderListPairs: 64,
+  settings: { maxHeaderListSize: 8192, maxConcurrentStreams: 4 },
+};
+
+/** Of servers for strangers: the node proves who it is, the client does not. */
 export class NodeCredentials extends ServerCredentials {
-  constructor(material: TlsMaterial, options: { clientCertificates: boolean }) {
-    super(
-      {
-        requestCert: options.clientCertificates,
-        rejectUnauthorized: true,
-        minVersion: 'TLSv1.3',
-        maxHeaderListPairs: MAX_HEADER_PAIRS,
-        settings: { maxHeaderListSize: MAX_HEADER_BYTES, maxConcurrentStreams: 100 },
-      },
-      contextOf(material),
-    );
+  constructor(material: TlsMaterial) {
+    super({ ...STRANGER, minVersion: TLS_VERSION }, contextOf(material));
   }
 
   /** New connections use it; those that stand keep theirs. */
@@ -53,23 +55,18 @@ export class NodeCredentials extends ServerCredentials {
   }
 }
 
-function contextOf({ certificate, key, caCertificate }: TlsMaterial) {
+/** The node's certificate with the CA's behind it, so that a joiner sees the whole chain. */
+export function contextOf({ certificate, key, caCertificate }: TlsMaterial) {
   return { ca: caCertificate, cert: `${certificate.trim()}\n${caCertificate}`, key };
 }
 
-/** Binds and starts; returns the port (of TCP). `option` names the setting that chooses another place. */
-export async function listen(
-  server: Server,
-  where: { target: string; option: string },
-  credentials: ServerCredentials,
-): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(where.target, credentials, (error, port) => {
-      if (error === null) return resolve(port);
-      const problem = /EADDRINUSE/.test(error.message)
-        ? `another program uses it; stop that one, or choose with ${where.option}`
-        : `${error.message}; check ${where.option}`;
-      reject(new OverlaydError('config-invalid', `cannot listen on ${where.target}: ${problem}`, { cause: error }));
-    });
+/** Binds to a Unix socket and starts. `option` names the setting that chooses another place. */
+export async function listen(server: Server, where: { path: string; option: string }): Promise<void> {
+  const target = `unix:${where.path}`;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.bindAsync(target, ServerCredentials.createInsecure(), (error) => {
+    if (error === null) resolve();
+    else reject(cannotListen(target, where.option, error));
   });
+  await promise;
 }

@@ -7,6 +7,7 @@ import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { parseAddress } from '../../core/ip.ts';
 import { decodeNode, decodeToken, encodeRecord } from '../../core/record-codec.ts';
 import { keys, type NodeRecord, PREFIX, SUBNET_GUARD, type TokenRecord } from '../../core/records.ts';
+import type { Sparing } from '../../core/sparing.ts';
 import { matchesSecret } from '../../core/token.ts';
 import type { Clock, ClusterStore, Compare, JoinRequest, JoinResponse, Logger, Pki, Write } from '../../ports.ts';
 import { evictNode } from './eviction.ts';
@@ -19,6 +20,8 @@ export interface AdmitDeps {
   readonly clock: Pick<Clock, 'now'>;
   readonly logger: Logger;
   readonly identity: () => Identity;
+  /** Refusals are said so often: whoever tries tokens does not fill the log. */
+  readonly refusals: Sparing;
 }
 
 export interface AdmitOptions {
@@ -44,7 +47,9 @@ export async function admit(
     return response;
   } catch (thrown) {
     const { code, message } = asOverlaydError(thrown);
-    deps.logger.warn({ ...attempt, code, reason: message }, 'join refused');
+    const unsaid = deps.refusals.take(deps.clock.now());
+    const more = unsaid ? { refusedBefore: unsaid } : {};
+    if (unsaid !== undefined) deps.logger.warn({ ...attempt, code, reason: message, ...more }, 'join refused');
     throw thrown;
   }
 }

@@ -31,6 +31,7 @@ async function member(
     async serve(handler) {
       handle = handler;
     },
+    retain: () => undefined,
   };
   const nodes = ['self', ...Array.from({ length: others }, (_, i) => `n${i + 1}`)].map(
     (id) => ({ id, left: false, advertiseAddress: '192.0.2.1', gossipPort: 7946 }) as NodeRecord,

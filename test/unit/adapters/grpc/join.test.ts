@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import { connect as connectHttp2, constants } from 'node:http2';
+import { type AddressInfo, connect as connectTcp, createServer, type Server } from 'node:net';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createJoinClient } from '../../../../src/adapters/grpc/join-client.ts';
 import { serveJoin } from '../../../../src/adapters/grpc/join-server.ts';
@@ -9,11 +10,14 @@ import { tlsMaterialOf } from '../../../../src/agent/cluster/identity.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 import { parseToken } from '../../../../src/core/token.ts';
 import type { Clock, JoinRequest, JoinResponse, TlsMaterial } from '../../../../src/ports.ts';
-import { ClusterFixture, pki } from '../../agent/cluster/cluster-fixture.ts';
+import { until } from '../../../lab/until.ts';
+import { ClusterFixture, pki, recordingLogger } from '../../agent/cluster/cluster-fixture.ts';
+import { connectionsTo, flood } from './flood.ts';
 
 const clock: Clock = { now: () => Date.now(), sleep: async () => undefined };
 const client = createJoinClient(clock);
 const stop = new AbortController();
+const logger = recordingLogger([]);
 afterAll(() => stop.abort());
 
 const REQUEST: JoinRequest = {
@@ -63,7 +67,7 @@ async function createMember(
       asked.push(request);
       return admit(request);
     },
-    { material: material ?? (await createMaterial()), listenAddress: '127.0.0.1', port: 0 },
+    { material: material ?? (await createMaterial()), listenAddress: '127.0.0.1', port: 0, logger },
     stop.signal,
   );
   return { server, asked, port: server.port };
@@ -90,7 +94,7 @@ test('the whole way: token, admission, certificate', async () => {
   const founder = await cluster.found();
   const server = await serveJoin(
     (request) => cluster.admit(request),
-    { material: tlsMaterialOf(founder.identity), listenAddress: '127.0.0.1', port: 0 },
+    { material: tlsMaterialOf(founder.identity), listenAddress: '127.0.0.1', port: 0, logger },
     stop.signal,
   );
   const address = `127.0.0.1:${server.port}`;
@@ -168,12 +172,12 @@ describe('an endpoint that is not the join port is named as what it is', () => {
 
   test('it closes at once', async () => {
     const port = await listening(createServer((socket) => socket.destroy()));
-    await expect(join(port)).rejects.toThrow(/accepts connections and answers, but not with TLS/);
+    await expect(join(port)).rejects.toThrow(/accepts connections and closes them at once; .* wait a minute/);
   });
 
   test("it is a member's gossip port", async () => {
     const gossip = new GrpcPeerTransport(
-      { clock, pki, isMember: () => true },
+      { clock, pki, logger, isMember: () => true },
       { nodeId: 'ab12', material: await createMaterial(), listenAddress: '127.0.0.1', port: 0 },
     );
     await gossip.serve(async (_, message) => message, stop.signal);
@@ -210,6 +214,46 @@ test('a port is probed', async () => {
   const closed = await listening(server);
   await new Promise((resolve) => server.close(resolve));
   expect(await client.probe('127.0.0.1', closed, 1_000)).toMatch(/refuses connections/);
+});
+
+test('who keeps trying tokens is not listened to any more, and others are', async () => {
+  const { port, asked } = await createMember(async () => {
+    throw new OverlaydError('token-invalid', 'this cluster does not know the token');
+  });
+  const codes: string[] = [];
+  for (let i = 0; i < 20; i++) await join(port).catch((error: OverlaydError) => codes.push(error.code));
+  expect(codes.slice(0, 2)).toEqual(['token-invalid', 'token-invalid']);
+  expect(codes.at(-1)).toBe('peer-unreachable');
+  await expect(join(port)).rejects.toThrow(/tried wrong tokens or connects too often: wait a minute/);
+  expect(asked.length).toBeLessThan(6);
+  const other = connectTcp({ host: '127.0.0.1', port, localAddress: '127.0.0.9' });
+  await once(other, 'connect');
+  const tls = connectTls({ socket: other, rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+  await once(tls, 'secureConnect');
+  tls.destroy();
+});
+
+test('who says nothing gets a few connections, and those for a short time', async () => {
+  const { port } = await createMember();
+  const idle = await flood(port, 200);
+  await until('the others to be refused', () => idle.open() <= 16);
+  await until('those that stay silent to be closed', () => idle.open() === 0);
+});
+
+test('streams that are opened and reset end the connection', async () => {
+  const { port, asked } = await createMember();
+  const session = connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+  session.on('error', () => undefined);
+  await once(session, 'connect');
+  await until('the connection to close', async () => {
+    for (let i = 0; i < 10; i++) {
+      const stream = session.request({ ':method': 'POST', ':path': '/' }).on('error', () => undefined);
+      stream.close(constants.NGHTTP2_CANCEL);
+    }
+    return (await connectionsTo(port)) === 0;
+  });
+  session.destroy();
+  expect(asked).toEqual([]);
 });
 
 test('requests past 64 KB are refused', async () => {

@@ -8,8 +8,12 @@ import { createPki } from '../../../../src/adapters/pki/pki.ts';
 import type { GossipMessage } from '../../../../src/core/gossip/message.ts';
 import type { Clock } from '../../../../src/ports.ts';
 import { describePeerTransport } from '../../../contract/peer-transport.ts';
+import { until } from '../../../lab/until.ts';
+import { recordingLogger } from '../../agent/cluster/cluster-fixture.ts';
+import { connectionsTo, flood } from './flood.ts';
 
 const pki = createPki();
+const logger = recordingLogger([]);
 const ca = await pki.createCa('c1', Date.now());
 let skewMs = 0;
 const clock: Clock = {
@@ -35,7 +39,7 @@ async function createNode(options: { port?: number; authority?: typeof ca; isMem
   const nodeId = randomBytes(8).toString('hex');
   const material = await createMaterial(nodeId, options.authority);
   const transport = new GrpcPeerTransport(
-    { clock, pki, isMember: options.isMember ?? (() => true) },
+    { clock, pki, logger, isMember: options.isMember ?? (() => true) },
     { nodeId, material, listenAddress: '127.0.0.1', port: options.port ?? 0 },
   );
   opened.push(transport);
@@ -76,7 +80,7 @@ test('membership is asked with the node id and the fingerprint of its key', asyn
   const nodeId = randomBytes(8).toString('hex');
   const asked: string[][] = [];
   const b = new GrpcPeerTransport(
-    { clock, pki, isMember: (...args) => asked.push(args) > 0 },
+    { clock, pki, logger, isMember: (...args) => asked.push(args) > 0 },
     { nodeId, material: await createMaterial(nodeId), listenAddress: '127.0.0.1', port: 0 },
   );
   opened.push(b);
@@ -124,6 +128,43 @@ test('a renewed certificate serves and asks without a restart', async () => {
   expect((await a.transport.request(peer(b), plain(a), 5_000)).from).toBe(b.nodeId);
   const onlyNew = await createNode({ authority });
   expect((await onlyNew.transport.request(peer(b), plain(onlyNew), 5_000)).from).toBe(b.nodeId);
+});
+
+test('what is open to somebody who is no member any more is closed, and nothing else', async () => {
+  const [a, b, c] = [await createNode(), await createNode(), await createNode()];
+  for (const node of [b, c]) {
+    await serve(node);
+    await a.transport.request(peer(node), plain(a), 5_000);
+  }
+  expect([await connectionsTo(b.transport.port), await connectionsTo(c.transport.port)]).toEqual([1, 1]);
+  a.transport.retain(new Set([c.nodeId]));
+  await until('the connection to close', async () => (await connectionsTo(b.transport.port)) === 0);
+  expect(await connectionsTo(c.transport.port)).toBe(1);
+});
+
+test('a node that stops closes what it has open, and what others have open to it', async () => {
+  const [a, b] = [await createNode(), await createNode()];
+  const stop = new AbortController();
+  await serve(a, stop.signal);
+  await serve(b);
+  await a.transport.request(peer(b), plain(a), 5_000);
+  await b.transport.request(peer(a), plain(b), 5_000);
+  expect([await connectionsTo(a.transport.port), await connectionsTo(b.transport.port)]).toEqual([1, 1]);
+  stop.abort();
+  await until(
+    'the connections to close',
+    async () => (await connectionsTo(a.transport.port)) + (await connectionsTo(b.transport.port)) === 0,
+  );
+  await expect(a.transport.request(peer(b), plain(a), 5_000)).rejects.toMatchObject({ code: 'peer-unreachable' });
+});
+
+test('who has no certificate gets a few connections, and those for a short time', async () => {
+  const [a, b] = [await createNode(), await createNode()];
+  await serve(b);
+  const idle = await flood(b.transport.port, 200);
+  await until('the others to be refused', () => idle.open() <= 8);
+  await until('those that stay silent to be closed', () => idle.open() === 0);
+  expect((await a.transport.request(peer(b), plain(a), 5_000)).from).toBe(b.nodeId);
 });
 
 test('a peer that moved is reached at its new address', async () => {

@@ -5,6 +5,7 @@ import { type AdmitDeps, admit } from '../../../../src/agent/cluster/admit.ts';
 import type { Identity, IdentityState } from '../../../../src/agent/cluster/identity.ts';
 import { type InitDeps, type InitOptions, initCluster } from '../../../../src/agent/cluster/init.ts';
 import { type JoinOptions, joinCluster } from '../../../../src/agent/cluster/join.ts';
+import { Sparing } from '../../../../src/core/sparing.ts';
 import type {
   EtcdServer,
   HostFacts,
@@ -107,6 +108,7 @@ export class ClusterFixture {
   readonly clock = new VirtualClock(Date.now());
   readonly etcd = new MemoryEtcd({ clock: this.clock });
   readonly log: LogLine[] = [];
+  readonly refusals = new Sparing({ limit: 10, windowMs: 60_000 });
   readonly logger = recordingLogger(this.log);
   readonly store = this.etcd.store('test');
   /** Ports that cannot be reached, `host:port`. */
@@ -177,7 +179,7 @@ export class ClusterFixture {
 
   admitDeps(): AdmitDeps {
     const identity = () => this.member!;
-    return { store: this.store, pki, clock: this.clock, logger: this.logger, identity };
+    return { store: this.store, pki, clock: this.clock, logger: this.logger, identity, refusals: this.refusals };
   }
 
   admit(request: JoinRequest) {

@@ -223,6 +223,16 @@ test('every attempt leaves a line in the log, without the secret', async () => {
   expect(JSON.stringify(cluster.log)).not.toContain(parseToken(token).secret);
 });
 
+test('whoever tries tokens does not fill the log', async () => {
+  const { cluster, token } = await createCluster();
+  const refused = () => cluster.log.filter(({ message }) => message === 'join refused');
+  for (let i = 0; i < 50; i++) await codeOf(cluster.host('n1', '10.0.0.3').join(token));
+  expect(refused()).toHaveLength(10);
+  await cluster.clock.advance(60_000);
+  await codeOf(cluster.host('n1', '10.0.0.3').join(token));
+  expect(refused().at(-1)!.fields).toMatchObject({ refusedBefore: 40 });
+});
+
 test('what cannot be reached after the admission is told with the port', async () => {
   const { cluster, token } = await createCluster();
   cluster.closed.add('10.0.0.1:7946');

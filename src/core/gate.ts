@@ -1,0 +1,79 @@
+/**
+ * How much of a service that anybody can reach one source may have. A source is an address. It has so many connections
+ * at once, and a credit that connecting uses up, failing uses up faster, and time gives back. Of all sources together
+ * there are so many connections at once. What is refused costs the service next to nothing.
+ */
+
+export interface GateLimits {
+  /** Connections at once, of one source and of all. */
+  readonly perSource: number;
+  readonly total: number;
+  /** The most that a source can have to its credit; a connection costs 1. */
+  readonly credit: number;
+  readonly creditPerSecond: number;
+}
+
+interface Source {
+  open: number;
+  credit: number;
+  /** When `credit` was that much. */
+  at: number;
+}
+
+/** More are not remembered: of those without a connection the oldest are forgotten, and have full credit again. */
+const MAX_SOURCES = 4_096;
+
+export class Gate {
+  readonly #limits: GateLimits;
+  /** The one that was there last is last. */
+  readonly #sources = new Map<string, Source>();
+  #open = 0;
+
+  constructor(limits: GateLimits) {
+    this.#limits = limits;
+  }
+
+  /** A connection. False: refused, and not counted. `now` in milliseconds, by a clock that is not set. */
+  enter(name: string, now: number): boolean {
+    const { perSource, total } = this.#limits;
+    const source = this.#source(name, now);
+    if (this.#open >= total || source.open >= perSource || source.credit < 1) return false;
+    source.open++;
+    source.credit--;
+    this.#open++;
+    return true;
+  }
+
+  /** One that was let in has ended, or does not count any more. */
+  leave(name: string): void {
+    const source = this.#sources.get(name);
+    if (!source || source.open === 0) return;
+    source.open--;
+    this.#open--;
+  }
+
+  /** Something that a source did costs so much. False when its credit is used up by it. */
+  charge(name: string, cost: number, now: number): boolean {
+    const source = this.#source(name, now);
+    source.credit = Math.max(0, source.credit - cost);
+    return source.credit >= 1;
+  }
+
+  #source(name: string, now: number): Source {
+    const { credit, creditPerSecond } = this.#limits;
+    const source = this.#sources.get(name) ?? { open: 0, credit, at: now };
+    source.credit = Math.min(credit, source.credit + (Math.max(0, now - source.at) / 1_000) * creditPerSecond);
+    source.at = now;
+    this.#sources.delete(name);
+    this.#sources.set(name, source);
+    if (this.#sources.size > MAX_SOURCES) this.#forget();
+    return source;
+  }
+
+  #forget(): void {
+    for (const [name, { open }] of this.#sources) {
+      if (this.#sources.size <= MAX_SOURCES) return;
+      if (open === 0) this.#sources.delete(name);
+    }
+  }
+}

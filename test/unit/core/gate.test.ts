@@ -1,0 +1,48 @@
+import { expect, it } from 'vitest';
+import { Gate } from '../../../src/core/gate.ts';
+
+const LIMITS = { perSource: 3, total: 5, credit: 4, creditPerSecond: 2 };
+
+it('lets in so many of one source at once, and so many of all', () => {
+  const gate = new Gate(LIMITS);
+  const entered = ['a', 'a', 'a', 'a', 'b', 'b', 'b', 'c'].map((source) => gate.enter(source, 0));
+  expect(entered).toEqual([true, true, true, false, true, true, false, false]);
+  gate.leave('a');
+  expect(gate.enter('c', 0)).toBe(true);
+  expect(gate.enter('c', 0)).toBe(false);
+});
+
+it('a source that comes again and again waits for its credit, and others do not', () => {
+  const gate = new Gate(LIMITS);
+  const visit = (source: string, now: number) => {
+    const entered = gate.enter(source, now);
+    if (entered) gate.leave(source);
+    return entered;
+  };
+  expect([1, 2, 3, 4, 5].map(() => visit('a', 0))).toEqual([true, true, true, true, false]);
+  expect(visit('b', 0)).toBe(true);
+  expect([visit('a', 499), visit('a', 500), visit('a', 501)]).toEqual([false, true, false]);
+  // Never more than the most, however long it was away; and a clock that goes back gives nothing.
+  expect([1, 2, 3, 4, 5].map(() => visit('a', 3_600_000))).toEqual([true, true, true, true, false]);
+  expect(visit('a', 0)).toBe(false);
+});
+
+it('what a source did can use its credit up at once', () => {
+  const gate = new Gate(LIMITS);
+  expect(gate.charge('a', 2, 0)).toBe(true);
+  expect(gate.charge('a', 20, 0)).toBe(false);
+  expect(gate.enter('a', 400)).toBe(false);
+  expect(gate.enter('a', 600)).toBe(true);
+});
+
+it('leaving without having come changes nothing, and sources without end are not all remembered', () => {
+  const gate = new Gate(LIMITS);
+  gate.leave('x');
+  for (let i = 0; i < 5; i++) expect(gate.enter(`in${i}`, 0)).toBe(true);
+  for (let i = 0; i < 10_000; i++) gate.charge(`out${i}`, 4, 0);
+  expect(gate.charge('out0', 0, 0)).toBe(true);
+  expect(gate.charge('out9999', 0, 0)).toBe(false);
+  gate.leave('in0');
+  expect(gate.enter('other', 0)).toBe(true);
+  expect(gate.enter('other', 0)).toBe(false);
+});
