@@ -19,8 +19,10 @@ import type { NetworkRecord, NodeRecord } from './core/records.ts';
 // ---------------------------------------------------------------- time, chance, log
 
 export interface Clock {
-  /** Milliseconds since the epoch. */
+  /** Wall time, milliseconds since the epoch: for records and for people. It may be set forwards and backwards. */
   now(): number;
+  /** Milliseconds since some moment before: for durations. It goes on evenly, whatever is done to the wall clock. */
+  elapsed(): number;
   /** Resolves after `ms`; rejects with the signal's reason when aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }

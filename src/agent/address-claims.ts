@@ -40,10 +40,26 @@ export class AddressClaims {
   readonly #selfId: string;
   /** By network: being claimed by this node now. */
   readonly #pending = new Map<string, Set<string>>();
+  /** Ids of the records that this run claimed, or tried to; undefined once nobody asks any more. */
+  #claimed: Set<string> | undefined = new Set();
 
   constructor(deps: AddressClaimsDeps, options: { readonly selfId: string }) {
     this.#deps = deps;
     this.#selfId = options.selfId;
+  }
+
+  /** Whether this run made the claim; to be asked until `settleLeftovers`. */
+  isOfThisRun(endpointId: string): boolean {
+    return this.#claimed?.has(endpointId) ?? true;
+  }
+
+  get leftoversSettled(): boolean {
+    return this.#claimed === undefined;
+  }
+
+  /** What earlier runs left has been released: from now on every claim of this node is this run's. */
+  settleLeftovers(): void {
+    this.#claimed = undefined;
   }
 
   /** The address space of the network's (one) subnet, as far as this node knows it. */
@@ -110,6 +126,7 @@ export class AddressClaims {
     if (networkRevision === undefined || state.view.network(network.id)?.state !== 'active') throw removed(network);
     const { address } = choice;
     const id = random.hex(32);
+    this.#claimed?.add(id);
     const record: EndpointRecord = {
       id,
       networkId: network.id,

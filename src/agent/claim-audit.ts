@@ -21,8 +21,8 @@ export interface ClaimAuditDeps {
 
 export interface ClaimAuditOptions {
   readonly selfId: string;
-  /** Claims made by this run of the agent are not leftovers. */
-  readonly startedAt: number;
+  /** Whether this run of the agent made the claim: then it is no leftover. The wall clock, which may be set, cannot tell. */
+  readonly isOfThisRun: (endpointId: string) => boolean;
 }
 
 /** Releases claims of an earlier run that never became endpoints, or had ceased to be. */
@@ -30,7 +30,7 @@ export async function releaseLeftovers(deps: ClaimAuditDeps, options: ClaimAudit
   const { local, logger, releases, state } = deps;
   for (const network of state.view.networks()) {
     for (const record of state.view.endpoints(network.id).values()) {
-      if (record.nodeId !== options.selfId || record.createdAt >= options.startedAt) continue;
+      if (record.nodeId !== options.selfId || options.isOfThisRun(record.id)) continue;
       const awaited = local.former().some((endpoint) => endpoint.record.id === record.id);
       if (local.has(record.id) || awaited || releases.isPending(record.id)) continue;
       logger.warn({ endpoint: record.name, address: record.address }, 'claim without an endpoint released');

@@ -79,9 +79,9 @@ export class Gossip {
     const { clock, detector, random } = this.#deps;
     while (!signal.aborted) {
       const pauseMs = this.#options.intervalMs * (0.9 + 0.2 * random.next());
-      const due = clock.now() + pauseMs;
+      const due = clock.elapsed() + pauseMs;
       await clock.sleep(pauseMs, signal);
-      const now = clock.now();
+      const now = clock.elapsed();
       const others = this.#others();
       const ids = others.map((node) => node.id);
       detector.track(ids);
@@ -154,7 +154,7 @@ export class Gossip {
 
   #absorb(message: GossipMessage): void {
     const { clock, detector, state } = this.#deps;
-    if (detector.heard(message.from, message.members, clock.now())) this.#announceSelf();
+    if (detector.heard(message.from, message.members, clock.elapsed())) this.#announceSelf();
     if (message.delta) state.mergeDelta(message.delta, message.digest?.complete ?? Number.POSITIVE_INFINITY);
   }
 
@@ -171,7 +171,7 @@ export class Gossip {
 
   async #request(peer: Peer, content: Content, timeoutIntervals: number): Promise<GossipMessage> {
     const { clock, detector, transport } = this.#deps;
-    detector.ask(peer.nodeId, clock.now());
+    detector.ask(peer.nodeId, clock.elapsed());
     const message = this.#message(peer.nodeId, content);
     const reply = await transport.request(peer, message, this.#options.intervalMs * timeoutIntervals);
     this.#absorb(reply);

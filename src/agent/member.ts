@@ -7,7 +7,6 @@ import type { ClusterView } from '../core/cluster-view.ts';
 
 import { SEED_REVISION } from '../core/gossip/replica.ts';
 import type { BundledStore } from '../core/host-state.ts';
-import { Latch } from '../core/latch.ts';
 import { FailureDetector, type Liveness } from '../core/membership.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord } from '../core/records.ts';
@@ -31,6 +30,7 @@ import { ClusterState, type StateChange } from './cluster-state.ts';
 import { Endpoints, type EndpointsDeps } from './endpoints.ts';
 import { EngineEndpoints } from './engine/endpoints.ts';
 import { Gossip } from './gossip.ts';
+import { Housekeeping } from './housekeeping.ts';
 import { keepSaved, LocalEndpoints } from './local-endpoints.ts';
 import { NameService } from './name-service.ts';
 import type { Responder } from './names.ts';
@@ -71,7 +71,6 @@ export interface MemberOptions {
   readonly bundledStore?: BundledStore | undefined;
 }
 
-const RETRY_MS = 1_000;
 /** What an engine's calls wait for together; one alone is not waited for any longer either. */
 const STORE_AWAITED_MS = 12_000;
 
@@ -92,10 +91,9 @@ export class Member {
   readonly #gossip: Gossip;
   readonly #detector: FailureDetector;
   readonly #names: NameService;
-  readonly #housekeeping = new Latch();
+  readonly #housekeeping: Housekeeping;
   readonly #selfRecord: SelfRecord;
   #hidden: ReadonlySet<string> = new Set();
-  #leftoversReleased = false;
   #serviceAddress = false;
   #beganAt = 0;
 
@@ -108,7 +106,11 @@ export class Member {
     this.#state = state;
     this.local = new LocalEndpoints({ stateFile, network: (id) => state.view.network(id) });
     this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs });
-    this.#watch = new StoreWatch({ store, state, logger, onStalled: ports.onStoreStalled });
+    this.#watch = new StoreWatch({
+      ...{ store, state, logger },
+      onStalled: ports.onStoreStalled,
+      onConnected: () => this.#housekeeping.wake(),
+    });
     const gossip = new Gossip(
       {
         ...{ transport, state, detector: this.#detector, clock, random, logger },
@@ -119,7 +121,7 @@ export class Member {
     );
     this.#gossip = gossip;
     this.#selfRecord = new SelfRecord(
-      { store, state, facts: ports.facts, clock, onChange: () => this.#housekeeping.set() },
+      { store, state, facts: ports.facts, clock, onChange: () => this.#housekeeping.wake() },
       { self: options.self, storeEndpoints: options.storeEndpoints },
     );
     this.releases = new Releases(
@@ -195,6 +197,31 @@ export class Member {
       storeAway: () => this.storeState === 'away',
       ...{ claims: this.claims, releases: this.releases, local: this.local, endpoints: this.endpoints },
     });
+    this.#housekeeping = this.#keepHouse();
+  }
+
+  #keepHouse(): Housekeeping {
+    const { clock, logger, store } = this.#ports;
+    const { claims, endpoints, engineEndpoints, local, networks, releases } = this;
+    const state = this.#state;
+    const selfId = this.#options.self.id;
+    const drop = endpoints.drop.bind(endpoints);
+    const audit = { store, state, local, releases, logger, drop };
+    return new Housekeeping({
+      ...{ clock, logger },
+      ready: () => this.view.complete && this.#watch.connected && !this.removed,
+      first: async () => {
+        await releaseFormer(audit, engineEndpoints.unclaimedFormer());
+        if (claims.leftoversSettled) return;
+        await releaseLeftovers(audit, { selfId, isOfThisRun: (id) => claims.isOfThisRun(id) });
+        claims.settleLeftovers();
+      },
+      steps: [
+        () => restoreClaims(audit),
+        (signal) => networks.finishRemovals(signal),
+        () => this.#selfRecord.refresh(),
+      ],
+    });
   }
 
   get responder(): Responder {
@@ -230,16 +257,16 @@ export class Member {
    */
   get storeState(): 'heard' | 'awaited' | 'away' {
     if (this.#watch.heard) return 'heard';
-    return this.#ports.clock.now() - this.#beganAt < STORE_AWAITED_MS ? 'awaited' : 'away';
+    return this.#ports.clock.elapsed() - this.#beganAt < STORE_AWAITED_MS ? 'awaited' : 'away';
   }
 
   liveness(nodeId: string): Liveness {
     const leaseGone = this.#watch.connected && this.view.complete && this.view.live(nodeId) === undefined;
-    return this.#detector.liveness(nodeId, leaseGone, this.#ports.clock.now());
+    return this.#detector.liveness(nodeId, leaseGone, this.#ports.clock.elapsed());
   }
 
   heardAgoMs(nodeId: string): number | undefined {
-    return this.#detector.heardAgoMs(nodeId, this.#ports.clock.now());
+    return this.#detector.heardAgoMs(nodeId, this.#ports.clock.elapsed());
   }
 
   /** The replica's records whose key matches, as sorted `key value` lines: equal on two nodes that agree. */
@@ -254,9 +281,9 @@ export class Member {
    */
   async start(signal: AbortSignal): Promise<{ readonly ended: Promise<void> }> {
     const { clock, facts, store, logger } = this.#ports;
-    this.#beganAt = clock.now();
+    this.#beganAt = clock.elapsed();
     const bootId = await facts.bootId();
-    const { ended, startedAt } = await this.local.load(bootId, this.#beganAt);
+    const { ended, startedAt } = await this.local.load(bootId, clock.now());
     this.startedAt = startedAt;
     this.#detector.begin(startedAt);
     this.#seed();
@@ -275,7 +302,6 @@ export class Member {
     this.reconciler.markDirty('all');
     const selfId = this.#options.self.id;
     const live = encodeRecord({ nodeId: selfId, bootId, startedAt: this.startedAt });
-    signal.addEventListener('abort', () => this.#housekeeping.set(), { once: true });
     const tasks = [
       this.#watch.run(signal),
       this.#gossip.run(signal),
@@ -283,7 +309,7 @@ export class Member {
       this.reconciler.run(signal),
       this.releases.run(signal),
       store.keepLive(keys.live(selfId), live, this.#options.leaseSeconds, signal),
-      this.#keepHouse(signal),
+      this.#housekeeping.run(signal),
       keepSaved({ local: this.local, clock, logger }, signal),
       this.#selfRecord.watch(signal),
     ];
@@ -347,36 +373,7 @@ export class Member {
     if (change.nodes && this.removed) {
       this.#ports.logger.warn({}, 'this node was removed from the cluster; `overlayd status` says what to do');
     }
-    this.#housekeeping.set();
-  }
-
-  /** What has to follow from the state besides the kernel and the answers; tried again until it is done. */
-  async #keepHouse(signal: AbortSignal): Promise<void> {
-    const { clock, logger, store } = this.#ports;
-    const { local, releases } = this;
-    const drop = this.endpoints.drop.bind(this.endpoints);
-    const audit = { store, state: this.#state, local, releases, logger, drop };
-    const options = { selfId: this.#options.self.id, startedAt: this.startedAt };
-    while (!signal.aborted) {
-      await this.#housekeeping.wait();
-      if (signal.aborted || !this.view.complete || !this.#watch.connected || this.removed) continue;
-      try {
-        await releaseFormer(audit, this.engineEndpoints.unclaimedFormer());
-        if (!this.#leftoversReleased) {
-          await releaseLeftovers(audit, options);
-          this.#leftoversReleased = true;
-        }
-        // None of them waits for what stands in another one's way.
-        const steps = [restoreClaims(audit), this.networks.finishRemovals(signal), this.#selfRecord.refresh()];
-        const failed = (await Promise.allSettled(steps)).find((result) => result.status === 'rejected');
-        if (failed) throw failed.reason;
-      } catch (error) {
-        if (signal.aborted) return;
-        logger.warn({ error }, 'housekeeping failed, trying again');
-        await clock.sleep(RETRY_MS, signal);
-        this.#housekeeping.set();
-      }
-    }
+    this.#housekeeping.wake();
   }
 
   #updateHidden(): void {

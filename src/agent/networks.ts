@@ -309,10 +309,10 @@ export class Networks {
   /** Waits a moment for the members; returns the names of those that did not answer in time. */
   async #awaitRemoval(network: NetworkRecord, signal: AbortSignal): Promise<string[]> {
     const { clock, state, store } = this.#deps;
-    const deadline = clock.now() + REMOVE_WAIT_MS;
+    const deadline = clock.elapsed() + REMOVE_WAIT_MS;
     for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 2, 250)) {
       if (!state.view.network(network.id)) return [];
-      if (clock.now() >= deadline) {
+      if (clock.elapsed() >= deadline) {
         const acknowledged = await this.#acknowledgements(network.id).catch(() => new Set<string>());
         return this.#members()
           .filter((node) => !acknowledged.has(node.id))

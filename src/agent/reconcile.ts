@@ -173,7 +173,7 @@ export class Reconciler {
   async #pass(marks: Marks, signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
     const waiters = this.#waiters.splice(0);
-    const startedAt = clock.now();
+    const startedAt = clock.elapsed();
     const lookedAt = () => [...marks.networks.keys()].map((networkId) => this.#namespaceOf(networkId));
     const before = lookedAt();
     let obstacles: readonly Obstacle[] = [];
@@ -190,7 +190,7 @@ export class Reconciler {
       if (error) waiter.reject(error);
       else waiter.resolve();
     }
-    const lastPassMs = clock.now() - startedAt;
+    const lastPassMs = clock.elapsed() - startedAt;
     this.#status = { ...this.#status, passes: this.#status.passes + 1, lastPassMs };
     if (signal.aborted) return;
     if (broken) {
@@ -224,9 +224,9 @@ export class Reconciler {
     const scope = this.#scope(wanted, marks, insides, hostKey !== this.#hostKey);
     if (marks.all) this.#seen.forgetAll();
     const { known, rest, moment } = this.#seen.recall(scope);
-    const askedAt = clock.now();
+    const askedAt = clock.elapsed();
     const seen = await kernel.observe(rest, signal);
-    if (rest.networks.length > 0) this.#lookMs = clock.now() - askedAt;
+    if (rest.networks.length > 0) this.#lookMs = clock.elapsed() - askedAt;
     const networks = new Map([...known, ...seen.networks]);
     const observed = { ...seen, networks, containers: new Map([...insides, ...seen.containers]) };
     const planned = plan(wanted, observed, { complete, released: this.#deps.released?.() ?? [] });

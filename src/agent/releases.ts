@@ -84,6 +84,8 @@ export class Releases {
       return true;
     } catch (error) {
       this.#unanswered = isOverlaydError(error) && error.retryable;
+      // It may be the lease that etcd does not know any more.
+      this.#lease = undefined;
       if (!this.#unanswered) throw error;
       if (!known) this.#deps.logger.warn({ endpoint: record.name, address: record.address }, 'release waits for etcd');
       return false;
@@ -94,7 +96,9 @@ export class Releases {
     while (!signal.aborted) {
       await this.#deps.clock.sleep(RETRY_MS, signal);
       for (const release of [...this.#pending.values()]) {
-        if (!(await this.#attempt(release, true).catch(() => false))) break;
+        await this.#attempt(release, true).catch(() => false);
+        // What etcd refuses of one is no reason to keep the others waiting.
+        if (this.#unanswered) break;
       }
     }
   }
@@ -147,7 +151,7 @@ export class Releases {
   }
 
   #quarantineLease(): Promise<string> {
-    const now = this.#deps.clock.now();
+    const now = this.#deps.clock.elapsed();
     if (!this.#lease || now - this.#lease.grantedAt > LEASE_SHARE_MS) {
       const id = this.#deps.store.grantLease(this.#options.quarantineSeconds + LEASE_SHARE_MS / 1_000);
       this.#lease = { id, grantedAt: now };

@@ -19,7 +19,7 @@ export class Retries {
   /** `passes`: that have failed in a row. What waits already comes along with what is due earlier. */
   add(marks: Marks, passes: number, signal: AbortSignal): void {
     const delay = DELAYS_MS[Math.min(passes, DELAYS_MS.length) - 1]!;
-    const at = this.#clock.now() + delay;
+    const at = this.#clock.elapsed() + delay;
     this.#marks.merge(marks);
     if (at >= this.#dueAt) return;
     this.#dueAt = at;

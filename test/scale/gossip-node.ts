@@ -53,7 +53,11 @@ export class GossipNode {
         },
         transport: network.transport(record.id, this.cpu),
         detector: this.#detector,
-        clock: { now: () => clock.now(), sleep: (ms, signal) => clock.sleep(this.cpu.delayed(ms), signal) },
+        clock: {
+          now: () => clock.now(),
+          elapsed: () => clock.elapsed(),
+          sleep: (ms, signal) => clock.sleep(this.cpu.delayed(ms), signal),
+        },
         random,
         logger: silent,
         isHidden: (nodeId) => this.#hidden.has(nodeId),
@@ -99,7 +103,7 @@ export class GossipNode {
   }
 
   heardAgoMs(nodeId: string): number | undefined {
-    return this.#detector.heardAgoMs(nodeId, this.#deps.clock.now());
+    return this.#detector.heardAgoMs(nodeId, this.#deps.clock.elapsed());
   }
 
   get hidden(): ReadonlySet<string> {
@@ -116,7 +120,7 @@ export class GossipNode {
 
   /** As a member does it, without etcd's word. */
   #updateHidden(): void {
-    const now = this.#deps.clock.now();
+    const now = this.#deps.clock.elapsed();
     const hidden = new Set(this.#detector.suspects(now));
     const before = this.#hidden;
     if (hidden.size === before.size && [...hidden].every((id) => before.has(id))) return;

@@ -127,6 +127,15 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
     },
   ],
   [
+    1,
+    'set a wall clock',
+    (world) => {
+      const at = pick(world, world.cluster.hosts);
+      if (at) at.skewMs += (world.random.next() - 0.5) * 2 * 86_400_000;
+      return undefined;
+    },
+  ],
+  [
     3,
     'heal',
     (world) => {

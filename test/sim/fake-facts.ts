@@ -7,6 +7,7 @@ const LINK_ROUTE: HostRoute = { destination: '192.0.2.0/24', link: 'eth0', onLin
 export class FakeFacts implements HostFacts {
   boot = 1;
   addressesNow: readonly { readonly link: string; readonly address: string; readonly prefix: number }[];
+  mtuBytes = 1_500;
   servers: readonly string[] = [];
   /** Besides the link's own. */
   furtherRoutes: readonly HostRoute[] = [];
@@ -23,6 +24,6 @@ export class FakeFacts implements HostFacts {
   routes = async () => [LINK_ROUTE, ...this.furtherRoutes];
   nameServers = async () => this.servers;
   lookUp = async () => [];
-  underlayMtu = async () => 1_500;
+  underlayMtu = async () => this.mtuBytes;
   bindProblem = async () => undefined;
 }

@@ -81,7 +81,7 @@ export class MemoryEtcd {
     const wasKilled = this.#fault === 'refusing';
     this.#fault = undefined;
     // A restarted etcd gives every lease its whole time again.
-    if (wasKilled) for (const lease of this.#leases.values()) lease.expiresAt = this.clock.now() + lease.ttlMs;
+    if (wasKilled) for (const lease of this.#leases.values()) lease.expiresAt = this.clock.elapsed() + lease.ttlMs;
     for (const lease of this.#leases.values()) this.#expire(lease);
     for (const watcher of this.#watchers) watcher.linkChanged();
   }
@@ -125,7 +125,7 @@ export class MemoryEtcd {
 
   grantLease(ttlSeconds: number): string {
     const id = String(7_587_000_000_000_000_000n + BigInt(++this.#leaseCount));
-    const lease = { id, ttlMs: ttlSeconds * 1_000, expiresAt: this.clock.now() + ttlSeconds * 1_000 };
+    const lease = { id, ttlMs: ttlSeconds * 1_000, expiresAt: this.clock.elapsed() + ttlSeconds * 1_000 };
     this.#leases.set(id, lease);
     void this.#watchLease(lease);
     return id;
@@ -134,7 +134,7 @@ export class MemoryEtcd {
   /** False: there is no such lease any more. */
   keepAlive(id: string): boolean {
     const lease = this.#leases.get(id);
-    if (lease !== undefined) lease.expiresAt = this.clock.now() + lease.ttlMs;
+    if (lease !== undefined) lease.expiresAt = this.clock.elapsed() + lease.ttlMs;
     return lease !== undefined;
   }
 
@@ -207,13 +207,15 @@ export class MemoryEtcd {
   async #watchLease(lease: Lease): Promise<void> {
     while (this.#leases.get(lease.id) === lease) {
       // A stopped server expires nothing; `start` looks again.
-      await this.clock.sleep(Math.max(1, lease.expiresAt - this.clock.now(), this.#fault === undefined ? 0 : RETRY_MS));
+      await this.clock.sleep(
+        Math.max(1, lease.expiresAt - this.clock.elapsed(), this.#fault === undefined ? 0 : RETRY_MS),
+      );
       this.#expire(lease);
     }
   }
 
   #expire(lease: Lease): void {
-    if (this.#fault === undefined && lease.expiresAt <= this.clock.now()) this.revokeLease(lease.id);
+    if (this.#fault === undefined && lease.expiresAt <= this.clock.elapsed()) this.revokeLease(lease.id);
   }
 }
 
@@ -293,13 +295,13 @@ export class MemoryStore implements ClusterStore {
     const { clock } = this.etcd;
     while (!signal.aborted) {
       try {
-        let validUntil = clock.now() + ttlSeconds * 1_000;
+        let validUntil = clock.elapsed() + ttlSeconds * 1_000;
         const lease = await this.grantLease(ttlSeconds);
         await this.txn([], [{ kind: 'put', key, value, lease }]);
-        while (clock.now() < validUntil) {
+        while (clock.elapsed() < validUntil) {
           await clock.sleep((ttlSeconds * 1_000) / 3, signal);
           if (this.fault === 'refusing' || this.fault === 'silent') continue;
-          const sentAt = clock.now();
+          const sentAt = clock.elapsed();
           if (!this.etcd.keepAlive(lease)) break;
           if (this.fault === undefined) validUntil = sentAt + ttlSeconds * 1_000;
         }

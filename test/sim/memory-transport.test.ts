@@ -6,6 +6,7 @@ import { MemoryNetwork } from './memory-transport.ts';
 
 const clock: Clock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   sleep: (ms, signal) => setTimeout(ms, undefined, signal && { signal }),
 };
 

@@ -11,12 +11,13 @@ import { OverlaydError } from '../../src/core/errors.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord } from '../../src/core/records.ts';
 import { createDrivers } from '../../src/integrations/docker/drivers.ts';
-import type { Containers, DnsHandler, DnsListeners, Logger, NodeState, Random } from '../../src/ports.ts';
+import type { Clock, Containers, DnsHandler, DnsListeners, Logger, NodeState, Random } from '../../src/ports.ts';
 import { FakeEngine } from './fake-engine.ts';
 import { FakeFacts } from './fake-facts.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import { MemoryEtcd, type MemoryStore } from './memory-store.ts';
 import { MemoryNetwork } from './memory-transport.ts';
+import { type Life, mortal } from './mortal.ts';
 import { PluginLine } from './plugin-line.ts';
 import { seededRandom } from './seeded-random.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -100,30 +101,6 @@ export class SimulatedCluster {
   }
 }
 
-interface Life {
-  over: boolean;
-}
-
-/** A port that does nothing any more, and answers nothing, once the life of the agent that uses it is over. */
-function mortal<T extends object>(port: T, life: Life): T {
-  const never = () => new Promise<never>(() => undefined);
-  return new Proxy(port, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name, target);
-      if (typeof member !== 'function') return member;
-      return (...args: unknown[]) => {
-        if (life.over) return never();
-        const result: unknown = member.apply(target, args);
-        if (!(result instanceof Promise)) return result;
-        return result.then(
-          (value: unknown) => (life.over ? never() : value),
-          (error: unknown) => (life.over ? never() : Promise.reject(error)),
-        );
-      };
-    },
-  });
-}
-
 export class SimulatedHost {
   readonly record: NodeRecord;
   readonly kernel = new FakeKernel();
@@ -143,6 +120,9 @@ export class SimulatedHost {
   failSaves = false;
   /** How long the disk takes. */
   saveMs = 0;
+  /** By how much the host's wall clock is off. */
+  skewMs = 0;
+  readonly clock: Clock;
   readonly #cluster: SimulatedCluster;
   readonly #log: Logger;
   #quit = new AbortController();
@@ -159,7 +139,13 @@ export class SimulatedHost {
     this.#cluster = cluster;
     this.#log = log.child({ node: id });
     this.store = cluster.etcd.store(id);
-    const { clock, random } = cluster;
+    const { random } = cluster;
+    this.clock = {
+      now: () => cluster.clock.now() + this.skewMs,
+      elapsed: () => cluster.clock.elapsed(),
+      sleep: (ms, signal) => cluster.clock.sleep(ms, signal),
+    };
+    const { clock } = this;
     this.line = new PluginLine(clock, random);
     this.engine = new FakeEngine({ line: this.line, kernel: this.kernel, clock, random });
     this.record = {
@@ -219,7 +205,8 @@ export class SimulatedHost {
 
   /** `before`: what is done to the new agent before it starts. */
   async start(before?: (member: Member) => void): Promise<void> {
-    const { clock, random, network } = this.#cluster;
+    const { random, network } = this.#cluster;
+    const { clock } = this;
     const life: Life = { over: false };
     this.#life = life;
     this.#quit = new AbortController();
@@ -289,12 +276,11 @@ export class SimulatedHost {
         throw new OverlaydError('conflict', 'the agent is busy: starting', { retryable: true });
       },
     };
-    const { clock, random } = this.#cluster;
-    this.line.open(createDrivers({ lifecycle, clock, random, ready }));
+    this.line.open(createDrivers({ lifecycle, clock: this.clock, random: this.#cluster.random, ready }));
   }
 
   #engineSide(member: Member, life: Life): EngineSide {
-    const { clock } = this.#cluster;
+    const { clock } = this;
     const file = {
       load: async () => this.#engineMemory,
       save: async (memory: EngineMemory) => {

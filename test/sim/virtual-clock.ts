@@ -6,17 +6,29 @@ import type { Clock } from '../../src/ports.ts';
 import { type Timer, TimerQueue } from './timer-queue.ts';
 
 export class VirtualClock implements Clock {
-  #now: number;
+  /** Since the clock was made. */
+  #now = 0;
+  /** Wall time at that moment, as it is thought to have been now. */
+  #startMs: number;
   #order = 0;
   readonly #timers = new TimerQueue();
 
   constructor(startMs = 1_700_000_000_000) {
-    this.#now = startMs;
+    this.#startMs = startMs;
   }
 
   /** Whole milliseconds, as a real clock tells them. */
   now(): number {
-    return Math.floor(this.#now);
+    return Math.floor(this.#startMs + this.#now);
+  }
+
+  elapsed(): number {
+    return this.#now;
+  }
+
+  /** Somebody sets the wall clock forwards or backwards; no timer fires sooner or later for it. */
+  step(ms: number): void {
+    this.#startMs += ms;
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {

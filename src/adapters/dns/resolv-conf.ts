@@ -20,6 +20,7 @@ export function parseResolvConf(text: string): string[] {
 export interface HostResolversDeps {
   /** True for an address that one of our own responders listens on: asking it would go round in circles. */
   readonly isOwn: (address: string) => boolean;
+  /** Milliseconds of a clock that goes on evenly. */
   readonly now?: () => number;
 }
 
@@ -28,7 +29,7 @@ export interface HostResolversDeps {
  * that cannot be read names none.
  */
 export function hostResolvers(path: string, deps: HostResolversDeps): () => readonly string[] {
-  const now = deps.now ?? Date.now;
+  const now = deps.now ?? (() => performance.now());
   let servers: readonly string[] = [];
   let version: string | undefined;
   let checkedAt = Number.NEGATIVE_INFINITY;

@@ -66,10 +66,10 @@ export async function servePlugin(
       return failure(400, asOverlaydError(error));
     }
     const name = path.slice(1);
-    const startedAt = clock.now();
+    const startedAt = clock.elapsed();
     try {
       const result = await limited(route, name, body);
-      const durationMs = clock.now() - startedAt;
+      const durationMs = clock.elapsed() - startedAt;
       logger.debug({ method: name, durationMs, request: body, answer: result }, 'answered Docker');
       return { status: 200, body: result };
     } catch (thrown) {

@@ -17,7 +17,7 @@ type Answer = { readonly header: IResponseHeader };
 
 export class EtcdConnection {
   readonly target: EtcdTarget;
-  readonly #clock: Pick<Clock, 'now'>;
+  readonly #clock: Pick<Clock, 'elapsed'>;
   readonly #logger: Logger;
   #link: Link | undefined;
   #index = 0;
@@ -25,7 +25,7 @@ export class EtcdConnection {
   #revision = 0;
   #closed = false;
 
-  constructor(deps: { readonly clock: Pick<Clock, 'now'>; readonly logger: Logger }, target: EtcdTarget) {
+  constructor(deps: { readonly clock: Pick<Clock, 'elapsed'>; readonly logger: Logger }, target: EtcdTarget) {
     this.#clock = deps.clock;
     this.#logger = deps.logger;
     this.target = target;
@@ -42,7 +42,7 @@ export class EtcdConnection {
 
   /** @param repeatable - true when it does no harm if the call happens twice. */
   async call<T extends Answer>(repeatable: boolean, run: (client: Etcd3) => Promise<T>): Promise<T> {
-    const startedAt = this.#clock.now();
+    const startedAt = this.#clock.elapsed();
     for (let attempt = 1; ; attempt++) {
       const link = this.#open();
       try {
@@ -57,7 +57,7 @@ export class EtcdConnection {
           unanswered &&
           (repeatable || wasNeverSent(error)) &&
           attempt < Math.max(2, this.target.endpoints.length) &&
-          this.#clock.now() - startedAt < CALL_TIMEOUT_MS;
+          this.#clock.elapsed() - startedAt < CALL_TIMEOUT_MS;
         if (!again || this.#closed) throw failure;
       }
     }

@@ -77,11 +77,11 @@ export async function startServer(directory: string, binary: string, args: reado
 
 /** SIGTERM, and SIGKILL when that does not do. Resolves when the process is gone. */
 export async function stopServer(directory: string, process_: ServerProcess, clock: Clock): Promise<void> {
-  const deadline = clock.now() + STOP_TIMEOUT_MS;
+  const deadline = clock.elapsed() + STOP_TIMEOUT_MS;
   for (let signal: NodeJS.Signals | undefined = 'SIGTERM'; await isRunning(process_); ) {
     if (signal !== undefined) process.kill(process_.pid, signal);
     await clock.sleep(STOP_POLL_MS);
-    signal = clock.now() >= deadline ? 'SIGKILL' : undefined;
+    signal = clock.elapsed() >= deadline ? 'SIGKILL' : undefined;
   }
   await rm(pidPath(directory), { force: true });
 }

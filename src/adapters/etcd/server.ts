@@ -181,7 +181,7 @@ class BundledEtcd implements EtcdServer {
   async #untilReady(server: ServerProcess, { material }: Wanted, exited?: Promise<string>): Promise<void> {
     const endpoint = formatClientUrl('127.0.0.1', this.#ports.client);
     const tls = { ca: material.caCertificate, cert: material.certificate, key: material.key };
-    const deadline = this.#clock.now() + READY_TIMEOUT_MS;
+    const deadline = this.#clock.elapsed() + READY_TIMEOUT_MS;
     let ended: string | undefined;
     void exited?.then((reason) => {
       ended = reason;
@@ -195,7 +195,7 @@ class BundledEtcd implements EtcdServer {
       } catch (error) {
         if (!(await isRunning(server))) ended ??= 'it ended';
         if (ended !== undefined) throw await this.#explain(`etcd ended at start (${ended})`, error);
-        if (this.#clock.now() >= deadline) {
+        if (this.#clock.elapsed() >= deadline) {
           const { message } = asStoreError(error, endpoint);
           throw await this.#explain(`etcd did not get ready within ${READY_TIMEOUT_MS / 1_000} s (${message})`, error);
         }

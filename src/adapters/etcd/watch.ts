@@ -56,7 +56,7 @@ class Watcher {
     this.#deps = deps;
     this.#prefix = prefix;
     this.#queue = queue;
-    this.#heardAt = deps.clock.now();
+    this.#heardAt = deps.clock.elapsed();
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -77,7 +77,7 @@ class Watcher {
 
   async #list(): Promise<void> {
     const { revision, entries } = await this.#deps.list(this.#prefix);
-    this.#listedAt = this.#deps.clock.now();
+    this.#listedAt = this.#deps.clock.elapsed();
     this.#position = revision;
     this.#heard();
     this.#stalled = false;
@@ -100,7 +100,7 @@ class Watcher {
         this.#queue.push({ kind: 'events', revision, events });
       },
     };
-    const age = clock.now() - this.#listedAt;
+    const age = clock.elapsed() - this.#listedAt;
     const lifetimeMs = Math.max(0, RELIST_EVERY_MS * (0.75 + Math.random() / 2) - age);
     try {
       const options = { prefix: this.#prefix, after: this.#position ?? 0, listed, lifetimeMs };
@@ -121,7 +121,7 @@ class Watcher {
   }
 
   #heard(): void {
-    this.#heardAt = this.#deps.clock.now();
+    this.#heardAt = this.#deps.clock.elapsed();
     this.#failures = 0;
   }
 
@@ -131,7 +131,7 @@ class Watcher {
     if (this.#failures++ === 0) {
       this.#deps.logger.warn({ prefix: this.#prefix, endpoint, reason: failure.message }, 'etcd watch lost, retrying');
     }
-    if (this.#deps.clock.now() - this.#heardAt >= STALL_AFTER_MS) this.#stall();
+    if (this.#deps.clock.elapsed() - this.#heardAt >= STALL_AFTER_MS) this.#stall();
   }
 
   #stall(): void {

@@ -195,7 +195,7 @@ export class GrpcPeerTransport implements PeerTransport {
   #channel(peer: Peer): Channel {
     const known = this.#channels.get(peer.nodeId);
     if (known !== undefined) {
-      const silentMs = known.silentSince === undefined ? 0 : this.#deps.clock.now() - known.silentSince;
+      const silentMs = known.silentSince === undefined ? 0 : this.#deps.clock.elapsed() - known.silentSince;
       if (known.address === peer.address && silentMs <= SILENCE_MS) return known;
       known.client.close();
     }
@@ -234,7 +234,7 @@ export class GrpcPeerTransport implements PeerTransport {
     // A call's deadline is wall time, which a virtual clock knows nothing of.
     const deadline = Date.now() + timeoutMs;
     channel.client.exchange(toWire(message), new Metadata(), { deadline }, (error, reply) => {
-      if (error?.code === status.DEADLINE_EXCEEDED) channel.silentSince ??= this.#deps.clock.now();
+      if (error?.code === status.DEADLINE_EXCEEDED) channel.silentSince ??= this.#deps.clock.elapsed();
       else channel.silentSince = undefined;
       if (error === null) resolve(reply);
       else reject(toPeerError(error, peer));

@@ -55,7 +55,7 @@ export class Spawner {
   }
 
   readonly run: RunProcess = (request, signal) => {
-    if (!this.#child && this.#deps.clock.now() - this.#startedAtMs >= RESTART_MS) this.#start();
+    if (!this.#child && this.#deps.clock.elapsed() - this.#startedAtMs >= RESTART_MS) this.#start();
     return this.#child && this.#up ? this.#ask(this.#child, request, signal) : runProcess(request, signal);
   };
 
@@ -67,7 +67,7 @@ export class Spawner {
 
   #start(): void {
     if (this.#closed) return;
-    this.#startedAtMs = this.#deps.clock.now();
+    this.#startedAtMs = this.#deps.clock.elapsed();
     let child: ChildProcess;
     try {
       child = fork(this.#options.spawnerPath, [], {
@@ -105,7 +105,7 @@ export class Spawner {
     for (const entry of [...this.#waiting.values()]) if (entry.child === child) entry.settle(LOST);
     if (this.#closed) return;
     this.#deps.logger.warn({ pid: child.pid }, 'the spawner ended; commands are started by the agent until it is back');
-    if (this.#deps.clock.now() - this.#startedAtMs >= RESTART_MS) this.#start();
+    if (this.#deps.clock.elapsed() - this.#startedAtMs >= RESTART_MS) this.#start();
   }
 
   #ask(child: ChildProcess, request: ProcessRequest, signal: AbortSignal | undefined): Promise<ProcessEnd> {

@@ -5,6 +5,7 @@ import type { Clock, Random } from '../../ports.ts';
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   sleep: async (ms, signal) => {
     try {
       await sleep(ms, undefined, signal ? { signal } : {});

@@ -22,14 +22,14 @@ const AGAIN_MS = 200;
 
 /** Throws `config-invalid` that names every port that cannot be bound, who has it, and how to choose another. */
 export async function requireFreePorts(
-  { facts, clock }: { readonly facts: HostFacts; readonly clock: Pick<Clock, 'now' | 'sleep'> },
+  { facts, clock }: { readonly facts: HostFacts; readonly clock: Pick<Clock, 'elapsed' | 'sleep'> },
   settings: NodeSettings,
 ): Promise<void> {
-  const deadline = clock.now() + KERNEL_MS;
+  const deadline = clock.elapsed() + KERNEL_MS;
   while (true) {
     const findings = await tryPorts(facts, settings);
     if (findings.length === 0) return;
-    if (!findings.every(isKernels) || clock.now() >= deadline) throw refusal(findings);
+    if (!findings.every(isKernels) || clock.elapsed() >= deadline) throw refusal(findings);
     await clock.sleep(AGAIN_MS);
   }
 }

@@ -32,7 +32,7 @@ export interface InitOptions extends NodeOptions, EtcdOptions {
 export interface InitDeps {
   readonly facts: HostFacts;
   readonly pki: Pki;
-  readonly clock: Pick<Clock, 'now' | 'sleep'>;
+  readonly clock: Clock;
   readonly random: Random;
   readonly file: JsonFile<IdentityState>;
   readonly etcd: Pick<EtcdServer, 'ensure' | 'stop'>;

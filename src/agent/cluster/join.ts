@@ -22,7 +22,7 @@ export interface JoinOptions extends NodeOptions {
 export interface JoinDeps {
   readonly facts: HostFacts;
   readonly pki: Pki;
-  readonly clock: Pick<Clock, 'now' | 'sleep'>;
+  readonly clock: Clock;
   readonly file: JsonFile<IdentityState>;
   readonly joinClient: JoinClient;
   readonly openStore: OpenStore;

@@ -32,6 +32,8 @@ export class EngineContainers {
   /** Containers as they were last seen. */
   readonly #known = new Map<string, EngineContainer>();
   readonly #work = new Latch();
+  /** By record id: when a sweep first found that no container of the endpoint is known. */
+  #namelessSince: ReadonlyMap<string, number> = new Map();
 
   constructor(deps: EngineContainersDeps) {
     this.#deps = deps;
@@ -141,10 +143,14 @@ export class EngineContainers {
    */
   async sweep(): Promise<void> {
     const { clock, endpoints, engine, local } = this.#deps;
-    const oldest = clock.now() - UNLISTED_MS;
-    const orphans = local.all().filter(({ engine: attachment, record }) => {
-      if (!attachment || attachment.containerId !== undefined) return false;
-      return record.createdAt < oldest && endpoints.isOlder(attachment.endpointId, UNLISTED_MS);
+    const now = clock.elapsed();
+    const nameless = local.all().filter(({ engine: attachment }) => attachment && attachment.containerId === undefined);
+    this.#namelessSince = new Map(
+      nameless.map(({ record }) => [record.id, this.#namelessSince.get(record.id) ?? now] as const),
+    );
+    const orphans = nameless.filter(({ engine: attachment, record }) => {
+      const isOld = now - this.#namelessSince.get(record.id)! >= UNLISTED_MS;
+      return isOld && endpoints.isOlder(attachment!.endpointId, UNLISTED_MS);
     });
     if (orphans.length === 0) return;
     const holders = new Map<string, string>();

@@ -138,7 +138,7 @@ export class EngineEndpoints {
 
   /** Whether the endpoint was not made in the last `ms`, as far as this run of the agent knows. */
   isOlder(endpointId: string, ms: number): boolean {
-    return (this.#madeAt.get(endpointId) ?? 0) < this.#deps.clock.now() - ms;
+    return (this.#madeAt.get(endpointId) ?? Number.NEGATIVE_INFINITY) < this.#deps.clock.elapsed() - ms;
   }
 
   /**
@@ -167,7 +167,7 @@ export class EngineEndpoints {
       const record = asked === undefined ? reserved : await this.#withMac(reserved, asked);
       const engine = { endpointId, networkId };
       const endpoint = { record, container: handedOver(engine), ifname: handoverLinkOf(record.id), engine };
-      this.#madeAt.set(endpointId, this.#deps.clock.now());
+      this.#madeAt.set(endpointId, this.#deps.clock.elapsed());
       const saved = local.add(endpoint);
       void this.#wire(endpoint);
       await saved;
@@ -290,7 +290,7 @@ export class EngineEndpoints {
   }
 
   #keep(record: EndpointRecord): void {
-    const reservation = { record, madeAt: this.#deps.clock.now() };
+    const reservation = { record, madeAt: this.#deps.clock.elapsed() };
     this.#reserved.set(`${record.networkId} ${record.address}`, reservation);
   }
 
@@ -303,7 +303,7 @@ export class EngineEndpoints {
 
   /** Releases addresses that were asked for and then never used. */
   async expire(): Promise<void> {
-    const oldest = this.#deps.clock.now() - RESERVED_MS;
+    const oldest = this.#deps.clock.elapsed() - RESERVED_MS;
     for (const [key, { record, madeAt }] of this.#reserved) {
       if (madeAt > oldest) continue;
       this.#reserved.delete(key);

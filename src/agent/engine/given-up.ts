@@ -72,7 +72,7 @@ export class GivenUpContainers {
         if (this.#stale) await this.#find();
         for (const [id, { tryAt }] of this.#containers) {
           if (signal.aborted) return;
-          if (tryAt <= clock.now()) await this.#start(id);
+          if (tryAt <= clock.elapsed()) await this.#start(id);
         }
       } catch (error) {
         if (!signal.aborted) logger.debug({ error }, 'Docker does not tell which containers it gave up on');
@@ -93,7 +93,7 @@ export class GivenUpContainers {
           { container: name, reason: failure },
           'Docker gave up starting a container; it is started when that can be',
         );
-        this.#containers.set(id, { name, tryAt: clock.now(), retryMs: FIRST_RETRY_MS });
+        this.#containers.set(id, { name, tryAt: clock.elapsed(), retryMs: FIRST_RETRY_MS });
       }
     } catch (error) {
       this.#stale = true;
@@ -114,7 +114,7 @@ export class GivenUpContainers {
       logger.info({ container: name }, 'container started that Docker had given up on');
     } catch (error) {
       const { retryMs } = this.#containers.get(id)!;
-      this.#containers.set(id, { name, tryAt: clock.now() + retryMs, retryMs: Math.min(2 * retryMs, LAST_RETRY_MS) });
+      this.#containers.set(id, { name, tryAt: clock.elapsed() + retryMs, retryMs: Math.min(2 * retryMs, LAST_RETRY_MS) });
       logger.warn({ container: name, retryInMs: retryMs, error }, 'a container that Docker gave up on does not start');
     }
   }

@@ -283,7 +283,7 @@ export class EngineNetworks {
   async #goneSince(engineNetworks: readonly EngineNetwork[]): Promise<ReadonlySet<string>> {
     const { engine, clock } = this.#deps;
     const listed = new Set(engineNetworks.map(({ id }) => id));
-    const now = clock.now();
+    const now = clock.elapsed();
     for (const id of this.#unlisted.keys()) {
       if (listed.has(id) || !this.#bindings.has(id)) this.#unlisted.delete(id);
     }

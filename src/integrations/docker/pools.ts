@@ -22,19 +22,19 @@ export interface OpeningPool {
 const OPEN_MS = 60_000;
 
 export class OpeningPools {
-  readonly #clock: Pick<Clock, 'now'>;
+  readonly #clock: Pick<Clock, 'elapsed'>;
   readonly #pools = new Map<OpeningPool, number>();
 
-  constructor(clock: Pick<Clock, 'now'>) {
+  constructor(clock: Pick<Clock, 'elapsed'>) {
     this.#clock = clock;
   }
 
   add(pool: OpeningPool): void {
-    this.#pools.set(pool, this.#clock.now());
+    this.#pools.set(pool, this.#clock.elapsed());
   }
 
   all(): OpeningPool[] {
-    const oldest = this.#clock.now() - OPEN_MS;
+    const oldest = this.#clock.elapsed() - OPEN_MS;
     for (const [pool, at] of this.#pools) if (at < oldest) this.#pools.delete(pool);
     return [...this.#pools.keys()];
   }

@@ -16,6 +16,7 @@ function start(settings: Partial<NotifySettings> = {}, fail = false) {
       },
       clock: {
         now: () => 0,
+        elapsed: () => 0,
         async sleep(ms) {
           sleeps.push(ms);
           if (sleeps.length === 3) stop.abort();

@@ -14,7 +14,7 @@ import { until } from '../../../lab/until.ts';
 import { ClusterFixture, pki, recordingLogger } from '../../agent/cluster/cluster-fixture.ts';
 import { connectionsTo, flood } from './flood.ts';
 
-const clock: Clock = { now: () => Date.now(), sleep: async () => undefined };
+const clock: Clock = { now: () => Date.now(), elapsed: () => performance.now(), sleep: async () => undefined };
 const client = createJoinClient(clock);
 const stop = new AbortController();
 const logger = recordingLogger([]);

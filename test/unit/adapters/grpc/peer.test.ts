@@ -17,7 +17,8 @@ const logger = recordingLogger([]);
 const ca = await pki.createCa('c1', Date.now());
 let skewMs = 0;
 const clock: Clock = {
-  now: () => Date.now() + skewMs,
+  now: () => Date.now(),
+  elapsed: () => performance.now() + skewMs,
   sleep: (ms, signal) => setTimeout(ms, undefined, signal && { signal }),
 };
 

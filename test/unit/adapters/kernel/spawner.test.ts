@@ -16,7 +16,7 @@ const LIMIT_MS = 30_000;
 /** A spawner with a clock that the test turns. */
 function start(path = spawnerPath) {
   const time = { ms: 1_000_000 };
-  const clock = { now: () => time.ms, sleep: async () => undefined };
+  const clock = { now: () => 0, elapsed: () => time.ms, sleep: async () => undefined };
   const spawner = new Spawner({ clock, logger: silent }, { spawnerPath: path, nodePath: process.execPath });
   return { spawner, time, ...createExec({ runProcess: spawner.run }) };
 }
@@ -261,7 +261,7 @@ describe('the spawner', () => {
     const program = `
       import { Spawner } from ${JSON.stringify(client)};
       const options = { spawnerPath: ${JSON.stringify(spawnerPath)}, nodePath: process.execPath };
-      const spawner = new Spawner({ clock: { now: Date.now }, logger: console }, options);
+      const spawner = new Spawner({ clock: { elapsed: () => performance.now() }, logger: console }, options);
       setInterval(() => spawner.pid && console.log(spawner.pid), 10);`;
     const agent = spawn(process.execPath, ['--input-type=module', '-e', program], {
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -14,7 +14,7 @@ let pools: OpeningPools;
 
 beforeEach(() => {
   now = 0;
-  pools = new OpeningPools({ now: () => now });
+  pools = new OpeningPools({ elapsed: () => now });
 });
 
 test('a pool is open until the network is made of it', () => {
