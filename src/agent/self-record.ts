@@ -58,31 +58,34 @@ export class SelfRecord {
   async refresh(): Promise<void> {
     if (!this.#changed) return;
     this.#changed = false;
+    let done = false;
     try {
-      await refreshSelfRecord(this.#deps, this.#options);
-    } catch (error) {
-      this.#changed = true;
-      throw error;
+      done = await refreshSelfRecord(this.#deps, this.#options);
+    } finally {
+      if (!done) this.markChanged();
     }
   }
 }
 
-/** Writes only when something changed. Does nothing when the node is no member any more: removal stands. */
+/**
+ * Writes only when something changed. Does nothing when the node is no member any more: removal stands. False: somebody
+ * else wrote meanwhile, so that it has to be done again.
+ */
 async function refreshSelfRecord(
   { store, state, facts }: SelfRecordDeps,
   { self: { id: selfId, holdsStore }, storeEndpoints }: SelfRecordOptions,
-): Promise<void> {
+): Promise<boolean> {
   const key = keys.node(selfId);
   const current = state.view.node(selfId);
   const revision = state.revisionOf(key);
-  if (!current || revision === undefined) return;
+  if (!current || revision === undefined) return true;
   const peers = [...state.view.nodes()].filter((node) => node.id !== selfId && !node.left).map((node) => node.vtep);
   const [surroundings, underlayMtu] = await Promise.all([
     lookAround(facts, storeEndpoints),
     facts.underlayMtu(current.vtep, peers),
   ]);
   const next: NodeRecord = { ...current, ...surroundings, underlayMtu, ...(holdsStore && { holdsStore }) };
-  if (encodeRecord(next) === encodeRecord(current)) return;
+  if (encodeRecord(next) === encodeRecord(current)) return true;
   const value = encodeRecord(next);
   const writes: Write[] = [{ kind: 'put', key, value }];
   // Whoever is choosing a subnet at this moment has to look again.
@@ -91,8 +94,10 @@ async function refreshSelfRecord(
   if (result.succeeded) state.merge([{ key, value, revision: result.revision }]);
   else {
     const entry = await store.get(key);
-    if (entry && decodeNode(entry.value)) state.merge([entry]);
+    if (!entry) return true;
+    if (decodeNode(entry.value)) state.merge([entry]);
   }
+  return result.succeeded;
 }
 
 function needsOf({ hostRoutes, linkRoutes, neededAddresses }: NodeRecord): string {

@@ -9,6 +9,8 @@ export interface StoreWatchDeps {
   readonly logger: Logger;
   /** The store fell silent: whoever runs it looks after it. */
   readonly onStalled: () => void;
+  /** The store delivers (again): what was left alone without it can be done now. */
+  readonly onConnected: () => void;
 }
 
 export class StoreWatch {
@@ -39,11 +41,13 @@ export class StoreWatch {
         this.#deps.onStalled();
         continue;
       }
-      if (!this.#connected) logger.info({ revision: update.revision, update: update.kind }, 'following etcd');
+      const returned = !this.#connected;
+      if (returned) logger.info({ revision: update.revision, update: update.kind }, 'following etcd');
       this.#connected = true;
       this.#heard = true;
       if (update.kind === 'snapshot') state.mergeSnapshot(update.revision, update.entries);
       else state.mergeEvents(update.revision, update.events);
+      if (returned) this.#deps.onConnected();
     }
     this.#connected = false;
   }

@@ -114,7 +114,11 @@ export class GivenUpContainers {
       logger.info({ container: name }, 'container started that Docker had given up on');
     } catch (error) {
       const { retryMs } = this.#containers.get(id)!;
-      this.#containers.set(id, { name, tryAt: clock.elapsed() + retryMs, retryMs: Math.min(2 * retryMs, LAST_RETRY_MS) });
+      this.#containers.set(id, {
+        name,
+        tryAt: clock.elapsed() + retryMs,
+        retryMs: Math.min(2 * retryMs, LAST_RETRY_MS),
+      });
       logger.warn({ container: name, retryInMs: retryMs, error }, 'a container that Docker gave up on does not start');
     }
   }
