@@ -6,10 +6,12 @@ import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -21,7 +23,7 @@ import { SERVICE_ADDRESS } from '../src/core/host-state.ts';
 const USAGE = `usage: deploy/docker-setup.sh [--print | --undo] [--restart] [--root DIR]
 
 Prepares this host's Docker Engine for overlayd, as root:
-  - has systemd hold the plugin's socket (overlayd.socket), where systemd is
+  - has systemd hold the plugin's socket (overlayd.socket), where systemd is, and tell Docker when the agent does not start
   - puts ${SERVICE_ADDRESS} before the name servers of Docker's containers ("dns" in /etc/docker/daemon.json)
 
   --print      say what would be done, do nothing
@@ -32,7 +34,15 @@ Prepares this host's Docker Engine for overlayd, as root:
 
 /** Docker asks three servers at most. */
 const FALLBACKS = 2;
-const UNIT = 'overlayd.socket';
+const SERVICE = 'overlayd.service';
+const SOCKETS = ['overlayd.socket', 'overlayd-unavailable.socket'] as const;
+/** Files beside this one, and where systemd finds them. */
+const UNITS: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(SOCKETS.map((name) => [name, name])),
+  'overlayd-unavailable@.service': 'overlayd-unavailable@.service',
+  'overlayd-again.timer': 'overlayd-again.timer',
+  'overlayd-docker.conf': `${SERVICE}.d/docker.conf`,
+};
 
 type Json = Record<string, unknown>;
 /** What was set, so that `--undo` can tell it from what somebody set later. */
@@ -47,8 +57,9 @@ const FILES = {
   daemon: below('/etc/docker/daemon.json'),
   backup: below('/etc/docker/daemon.json.before-overlayd'),
   record: below('/etc/docker/overlayd-dns.json'),
-  unit: below(`/etc/systemd/system/${UNIT}`),
-  wanted: below(`/etc/systemd/system/sockets.target.wants/${UNIT}`),
+  units: below('/etc/systemd/system'),
+  /** Of versions before, whose socket was enabled by itself. */
+  wanted: below('/etc/systemd/system/sockets.target.wants/overlayd.socket'),
 };
 
 function main(): void {
@@ -229,35 +240,70 @@ function installSocket(): boolean {
     say('no systemd here: the agent makes the socket itself, and should be started before Docker');
     return false;
   }
-  const wanted = readFileSync(path.join(import.meta.dirname, UNIT), 'utf8');
-  const current = existsSync(FILES.unit) && readFileSync(FILES.unit, 'utf8') === wanted;
-  if (current && existsSync(FILES.wanted)) {
-    say(`${UNIT} is installed already`);
-    return false;
+  const outdated = Object.entries(UNITS).filter(([name, installed]) => readQuietly(unit(installed)) !== source(name));
+  const running = isActive(SERVICE);
+  const unheard = running && !isActive('overlayd.socket');
+  const changes = outdated.length > 0 || isThere(FILES.wanted) || unheard;
+  if (!changes) say('overlayd.socket is installed already');
+  for (const [name, installed] of outdated) {
+    change(`install ${unit(installed)}`, () => {
+      mkdirSync(path.dirname(unit(installed)), { recursive: true });
+      writeFileSync(unit(installed), source(name));
+    });
   }
-  change(`install ${FILES.unit}`, () => {
-    mkdirSync(path.dirname(FILES.unit), { recursive: true });
-    writeFileSync(FILES.unit, wanted);
-  });
-  // A socket cannot be started below a service that runs. The agent's networks go on meanwhile.
-  const running = isLive() && spawnSync('systemctl', ['is-active', '--quiet', 'overlayd.service']).status === 0;
-  if (isLive()) systemctl('daemon-reload');
-  if (running) systemctl('stop', 'overlayd.service');
-  systemctl('enable', ...(isLive() ? ['--now'] : []), UNIT);
-  if (running) systemctl('start', 'overlayd.service');
-  return true;
+  if (isThere(FILES.wanted)) change(`remove ${FILES.wanted}`, () => rmSync(FILES.wanted));
+  if (changes && isLive()) systemctl('daemon-reload');
+  if (changes && running) {
+    // A socket cannot be started below a service that runs. The agent's networks go on meanwhile.
+    systemctl('stop', SERVICE);
+    systemctl('start', SERVICE);
+  }
+  if (!hasService()) {
+    warn(
+      `${SERVICE} is not installed yet: Docker finds overlayd when it is. Do: install -m 644 deploy/${SERVICE} /etc/systemd/system/ && systemctl daemon-reload && systemctl enable --now overlayd`,
+    );
+  } else if (isLive() && !running) {
+    say('overlayd.socket comes with the agent: systemctl enable --now overlayd');
+  }
+  return changes;
 }
 
 function removeSocket(): boolean {
-  if (!existsSync(FILES.unit)) return false;
-  systemctl('disable', ...(isLive() ? ['--now'] : []), UNIT);
-  change(`remove ${FILES.unit}`, () => rmSync(FILES.unit));
-  if (isLive()) {
-    systemctl('daemon-reload');
-    // The agent makes a socket of its own now.
-    systemctl('try-restart', 'overlayd.service');
-  }
+  const present = Object.values(UNITS).filter((installed) => existsSync(unit(installed)));
+  if (present.length === 0) return false;
+  const running = isActive(SERVICE);
+  // The agent ends with the socket.
+  if (isLive()) systemctl('stop', ...SOCKETS);
+  for (const installed of present) change(`remove ${unit(installed)}`, () => rmSync(unit(installed)));
+  const dropIns = path.dirname(unit(UNITS['overlayd-docker.conf']!));
+  if (existsSync(dropIns) && !values.print && readdirSync(dropIns).length === 0) rmdirSync(dropIns);
+  if (isThere(FILES.wanted)) change(`remove ${FILES.wanted}`, () => rmSync(FILES.wanted));
+  if (isLive()) systemctl('daemon-reload');
+  // It makes a socket of its own now.
+  if (running) systemctl('start', SERVICE);
   return true;
+}
+
+function unit(installed: string): string {
+  return path.join(FILES.units, installed);
+}
+
+function source(name: string): string {
+  return readFileSync(path.join(import.meta.dirname, name), 'utf8');
+}
+
+/** Also a link to nowhere. */
+function isThere(file: string): boolean {
+  return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+}
+
+function hasService(): boolean {
+  if (isLive()) return spawnSync('systemctl', ['cat', SERVICE]).status === 0;
+  return ['/etc', '/usr/lib', '/lib'].some((directory) => existsSync(below(`${directory}/systemd/system/${SERVICE}`)));
+}
+
+function isActive(name: string): boolean {
+  return isLive() && spawnSync('systemctl', ['is-active', '--quiet', name]).status === 0;
 }
 
 function hasSystemd(): boolean {
@@ -270,10 +316,9 @@ function isLive(): boolean {
 }
 
 function systemctl(...words: readonly string[]): void {
-  const argv = isLive() ? words : [`--root=${values.root}`, ...words];
-  change(`systemctl ${argv.join(' ')}`, () => {
-    const { status, error } = spawnSync('systemctl', argv, { stdio: 'inherit' });
-    if (status !== 0) fail(`systemctl ${argv.join(' ')} failed${error ? `: ${error.message}` : ''}`);
+  change(`systemctl ${words.join(' ')}`, () => {
+    const { status, error } = spawnSync('systemctl', words, { stdio: 'inherit' });
+    if (status !== 0) fail(`systemctl ${words.join(' ')} failed${error ? `: ${error.message}` : ''}`);
   });
 }
 

@@ -63,6 +63,7 @@ async function main(args: readonly string[]): Promise<void> {
   const agent = await startAgent(config, PROGRAMS, sockets, { exec, logger });
   logger.info({ dataDir: config.dataDir, runDir: config.runDir, state: agent.describe() }, 'agent started');
   void notifier.ready(agent.describe());
+  void notifier.followStatus(() => agent.describe(), quit.signal);
   void notifier.feedWatchdog(() => agent.isHealthy(), quit.signal);
 
   const signal = await asked;

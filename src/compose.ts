@@ -89,7 +89,7 @@ export async function startAgent(
     parseIdentity,
     "this host is no member then; never on the host of the cluster's etcd, which nobody else has the way into",
   );
-  const etcd = createBundledEtcd({ logger, clock }, { dataDir: config.dataDir });
+  const etcd = createBundledEtcd({ run: exec.run, logger, clock }, { dataDir: config.dataDir });
   const engineOf = (signal: AbortSignal) =>
     config.docker === 'on' ? createEngine({ clock }, { socketPath: config.dockerSocket }, signal) : undefined;
   const engineFile = createJsonFile(

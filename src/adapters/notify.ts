@@ -7,8 +7,8 @@ import type { Clock, Logger } from '../ports.ts';
 export interface Notifier {
   /** The agent answers requests. */
   ready(status: string): Promise<void>;
-  /** One line for `systemctl status`. */
-  status(text: string): Promise<void>;
+  /** Keeps the line of `systemctl status` true, until the signal aborts. */
+  followStatus(describe: () => string, signal: AbortSignal): Promise<void>;
   stopping(): Promise<void>;
   /**
    * Reassures the watchdog twice in each of its periods, as long as `isHealthy` says so; returns when the signal
@@ -30,6 +30,9 @@ export interface NotifySettings {
   /** Undefined without a watchdog. */
   readonly watchdogMs: number | undefined;
 }
+
+/** Somebody who looks after a command should see what it has done. */
+const STATUS_MS = 1_000;
 
 const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
 
@@ -58,9 +61,20 @@ export function createNotifier({ run, clock, logger }: NotifierDeps, { socket, w
       logger.warn({ error, assignments }, 'cannot notify systemd, it may take the agent for hung and restart it');
     }
   };
+  let told = '';
+  const tell = (status: string) => {
+    told = oneLine(status);
+    return `STATUS=${told}`;
+  };
   return {
-    ready: (status) => send('READY=1', `STATUS=${oneLine(status)}`),
-    status: (text) => send(`STATUS=${oneLine(text)}`),
+    ready: (status) => send('READY=1', tell(status)),
+    async followStatus(describe, signal) {
+      while (socket !== undefined && !signal.aborted) {
+        await clock.sleep(STATUS_MS, signal).catch(() => {});
+        const status = describe();
+        if (!signal.aborted && oneLine(status) !== told) await send(tell(status));
+      }
+    },
     stopping: () => send('STOPPING=1', 'STATUS=stopping'),
     async feedWatchdog(isHealthy, signal) {
       if (socket === undefined || watchdogMs === undefined) return;

@@ -125,8 +125,11 @@ export class Lifecycle {
 
   /** One line for the service manager. */
   describe(): string {
-    if (this.#membership)
-      return `node ${this.#membership.identity.name} of cluster ${this.#membership.identity.clusterId}`;
+    if (this.#membership) {
+      const { identity, member } = this.#membership;
+      const trouble = this.#problem ?? (member.storeConnected ? undefined : 'etcd does not answer');
+      return `node ${identity.name} of cluster ${identity.clusterId}${trouble === undefined ? '' : `: ${trouble}`}`;
+    }
     return this.#problem ?? 'waiting for `overlayd init` or `overlayd join`';
   }
 

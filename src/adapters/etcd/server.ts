@@ -12,6 +12,7 @@ import type { Clock, EtcdServer, Logger, TlsMaterial } from '../../ports.ts';
 import { findPortOwner } from '../port-owner.ts';
 import { replaceFile } from '../state-file.ts';
 import { openClient } from './client.ts';
+import { moveToOwnUnit, type OwnUnitDeps } from './own-unit.ts';
 import {
   CA_FILE,
   CERTIFICATE_FILE,
@@ -33,6 +34,10 @@ import {
 } from './server-process.ts';
 import { asStoreError } from './store-error.ts';
 
+export interface BundledEtcdDeps extends OwnUnitDeps {
+  readonly clock: Clock;
+}
+
 export interface BundledEtcdOptions {
   /** The agent's; the server gets `etcd` below it. */
   readonly dataDir: string;
@@ -52,16 +57,14 @@ interface Wanted {
   readonly material: TlsMaterial;
 }
 
-export function createBundledEtcd(
-  deps: { readonly clock: Clock; readonly logger: Logger },
-  options: BundledEtcdOptions,
-): EtcdServer {
+export function createBundledEtcd(deps: BundledEtcdDeps, options: BundledEtcdOptions): EtcdServer {
   return new BundledEtcd(deps, options);
 }
 
 class BundledEtcd implements EtcdServer {
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #unit: OwnUnitDeps;
   readonly #directory: string;
   readonly #ports: ServerPorts;
   #wanted: Wanted | undefined;
@@ -70,9 +73,10 @@ class BundledEtcd implements EtcdServer {
   #reviving = false;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(deps: { readonly clock: Clock; readonly logger: Logger }, options: BundledEtcdOptions) {
+  constructor(deps: BundledEtcdDeps, options: BundledEtcdOptions) {
     this.#clock = deps.clock;
     this.#logger = deps.logger.child({ part: 'etcd-server' });
+    this.#unit = { run: deps.run, logger: this.#logger };
     this.#directory = join(options.dataDir, 'etcd');
     this.#ports = options.ports ?? { client: 2379, peer: 2380 };
   }
@@ -132,11 +136,13 @@ class BundledEtcd implements EtcdServer {
       this.#logger.info({ pid: running.pid }, 'etcd runs already');
       // Our own child stays the object that is supervised.
       if (this.#process === undefined || !isSame(this.#process, running)) this.#process = running;
+      await moveToOwnUnit(this.#unit, running.pid);
       return this.#untilReady(running, wanted);
     }
     const started = await startServer(this.#directory, await findBinary(), wanted.args);
     this.#process = started;
     try {
+      await moveToOwnUnit(this.#unit, started.pid);
       await this.#untilReady(started, wanted, started.exited);
       this.#logger.info({ pid: started.pid, log: logPath(this.#directory) }, 'etcd started');
     } finally {

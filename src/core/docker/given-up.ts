@@ -10,6 +10,7 @@ const PASSING: readonly (typeof ERROR_CODES)[number][] = [
   'store-unavailable',
   'store-failed',
   'not-joined',
+  'agent-not-running',
   'network-not-found',
   'endpoint-not-found',
   'data-path-failed',

@@ -33,7 +33,8 @@ afterEach(async () => {
 });
 
 function create(): EtcdServer {
-  const server = createBundledEtcd({ clock: createFastClock(2), logger: silentLogger }, { dataDir, ports });
+  const run = async () => ({ code: 0, stderr: '' });
+  const server = createBundledEtcd({ run, clock: createFastClock(2), logger: silentLogger }, { dataDir, ports });
   servers.push(server);
   return server;
 }

@@ -33,18 +33,25 @@ describe('the service manager', () => {
   it('is told through systemd-notify', async () => {
     const { notifier, sent } = start();
     await notifier.ready('waiting for\ninit');
-    await notifier.status('3 networks');
     await notifier.stopping();
     expect(sent).toEqual([
       ['NOTIFY_SOCKET=/run/n', 'systemd-notify', 'READY=1', 'STATUS=waiting for init'],
-      ['NOTIFY_SOCKET=/run/n', 'systemd-notify', 'STATUS=3 networks'],
       ['NOTIFY_SOCKET=/run/n', 'systemd-notify', 'STOPPING=1', 'STATUS=stopping'],
     ]);
+  });
+
+  it('is told when that changes, once', async () => {
+    const { notifier, sent, signal } = start();
+    const states = ['waiting', 'node h1', 'node h1'];
+    await notifier.ready('waiting');
+    await notifier.followStatus(() => states.shift() ?? '', signal);
+    expect(sent.slice(1)).toEqual([['NOTIFY_SOCKET=/run/n', 'systemd-notify', 'STATUS=node h1']]);
   });
 
   it('that is not there is told nothing', async () => {
     const { notifier, sent, signal } = start({ socket: undefined });
     await notifier.ready('x');
+    await notifier.followStatus(() => 'y', signal);
     await notifier.feedWatchdog(async () => true, signal);
     expect(sent).toEqual([]);
   });

@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -173,36 +183,36 @@ describe('--undo', () => {
   });
 });
 
-describe('the socket unit', () => {
-  /** Writes down what it is called with, and enables as systemctl does below another root. */
+describe('the units', () => {
+  const DROP_IN = '/etc/systemd/system/overlayd.service.d/docker.conf';
+  const WANTED = '/etc/systemd/system/sockets.target.wants/overlayd.socket';
+
   beforeEach(() => {
-    mkdirSync(below('/etc/systemd/system'), { recursive: true });
-    const wants = `${root}/etc/systemd/system/sockets.target.wants`;
-    write(
-      '/bin/systemctl',
-      `#!/bin/sh
-echo "$*" >> '${root}/calls'
-case "$*" in
-  *" enable "*) mkdir -p '${wants}' && : > '${wants}/overlayd.socket' ;;
-  *" disable "*) rm '${wants}/overlayd.socket' ;;
-esac
-`
-        .replace('*enable*', '*" enable "*')
-        .replace('*disable*', '*" disable "*'),
-    );
-    chmodSync(below('/bin/systemctl'), 0o755);
+    write('/etc/systemd/system/overlayd.service', '[Service]\n');
   });
 
-  it('is installed where systemd is, once, and taken out again', () => {
+  it('are installed where systemd is, once, and taken out again', () => {
     expect(setup().status).toBe(0);
     expect(read(UNIT)).toBe(readFileSync(path.join(DEPLOY, 'overlayd.socket'), 'utf8'));
+    expect(read(DROP_IN)).toBe(readFileSync(path.join(DEPLOY, 'overlayd-docker.conf'), 'utf8'));
     expect(setup().stdout).toContain('nothing to do');
     expect(setup('--undo').status).toBe(0);
-    expect(existsSync(below(UNIT))).toBe(false);
-    expect(read('/calls').trim().split('\n')).toEqual([
-      `--root=${root} enable overlayd.socket`,
-      `--root=${root} disable overlayd.socket`,
-    ]);
+    expect([UNIT, DROP_IN].map((file) => existsSync(below(file)))).toEqual([false, false]);
+  });
+
+  it('are not enough without the service, and that is said each time', () => {
+    rmSync(below('/etc/systemd/system/overlayd.service'));
+    for (const { status, stderr } of [setup(), setup()]) {
+      expect([status, stderr]).toEqual([0, expect.stringContaining('overlayd.service is not installed yet')]);
+    }
+  });
+
+  it('take the place of a socket that was enabled by itself', () => {
+    setup();
+    mkdirSync(path.dirname(below(WANTED)), { recursive: true });
+    symlinkSync(UNIT, below(WANTED));
+    expect(setup().stdout).toContain(`remove ${below(WANTED)}`);
+    expect(setup().stdout).toContain('nothing to do');
   });
 
   it('is replaced when it is an old one', () => {
@@ -215,7 +225,6 @@ esac
   it('is not touched by --print', () => {
     expect(setup('--print').stdout).toContain(`would install ${below(UNIT)}`);
     expect(existsSync(below(UNIT))).toBe(false);
-    expect(existsSync(below('/calls'))).toBe(false);
   });
 
   it('needs no systemd', () => {

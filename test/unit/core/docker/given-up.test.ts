@@ -15,6 +15,8 @@ describe('what an engine gave up on because of us', () => {
     'failed to create endpoint api on network web: NetworkDriver.CreateEndpoint: x was not done within 12 s (cancelled)',
     'remote: this host is not a member of a cluster; make one with … (not-joined)',
     'legacy plugin: plugin not found',
+    'plugin "overlayd" not found',
+    'remote: the overlayd agent does not start: journalctl -u overlayd says why (agent-not-running)',
     'error while looking up IPAM driver: Post "http://%2Frun%2Fdocker%2Fplugins%2Foverlayd.sock/…": connection refused',
   ])('is told by its words: %s', (failure) => {
     expect(isGivenUp(container({ failure }), ours)).toBe(true);

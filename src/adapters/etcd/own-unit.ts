@@ -1,0 +1,40 @@
+/**
+ * Moves the bundled etcd out of the agent's unit into one of its own, `overlayd-etcd.scope`, where systemd runs the agent:
+ * etcd outlives the agent, and would be a left-over process of it at each restart. Whoever started it, and when,
+ * does not matter. Without systemd, or its bus, everything is as good; only systemd grumbles.
+ */
+import { readFile } from 'node:fs/promises';
+import type { Logger } from '../../ports.ts';
+
+const AGENT_UNIT = /\/overlayd\.service$/m;
+const SCOPE = 'overlayd-etcd.scope';
+
+export interface OwnUnitDeps {
+  /** Runs a program to its end, whatever its exit code. */
+  readonly run: (argv: readonly string[]) => Promise<{ readonly code: number; readonly stderr: string }>;
+  readonly logger: Logger;
+}
+
+/** Never throws. */
+export async function moveToOwnUnit({ run, logger }: OwnUnitDeps, pid: number): Promise<void> {
+  const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
+  if (!AGENT_UNIT.test(groups)) return;
+  try {
+    const { code, stderr } = await run(['busctl', ...renderScope(pid)]);
+    if (code !== 0) throw new Error(stderr.trim() || `busctl ended with ${code}`);
+  } catch (error) {
+    logger.warn({ pid, error }, 'etcd stays in the unit of the agent; systemd calls it a left-over process');
+  }
+}
+
+/** `StartTransientUnit(name, mode, properties, aux)` of org.freedesktop.systemd1(5). At shutdown etcd ends after the agent. */
+export function renderScope(pid: number): readonly string[] {
+  const manager = ['org.freedesktop.systemd1', '/org/freedesktop/systemd1', 'org.freedesktop.systemd1.Manager'];
+  const properties = [
+    ['Description', 's', 'etcd of overlayd'],
+    ['PIDs', 'au', '1', String(pid)],
+    ['Before', 'as', '1', 'overlayd.service'],
+  ];
+  const call = ['StartTransientUnit', 'ssa(sv)a(sa(sv))', SCOPE, 'fail', String(properties.length)];
+  return ['call', ...manager, ...call, ...properties.flat(), '0'];
+}

@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest';
+import { moveToOwnUnit, renderScope } from '../../../../src/adapters/etcd/own-unit.ts';
+import type { Logger } from '../../../../src/ports.ts';
+
+it('asks systemd for a unit with that process, which ends after the agent', () => {
+  expect(renderScope(42).join(' ')).toBe(
+    'call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager ' +
+      'StartTransientUnit ssa(sv)a(sa(sv)) overlayd-etcd.scope fail 3 ' +
+      'Description s etcd of overlayd PIDs au 1 42 Before as 1 overlayd.service 0',
+  );
+});
+
+it('leaves a process alone that is not in the unit of the agent, or is none', async () => {
+  const asked: unknown[] = [];
+  const run = async (argv: readonly string[]) => {
+    asked.push(argv);
+    return { code: 0, stderr: '' };
+  };
+  for (const pid of [process.pid, 0]) await moveToOwnUnit({ run, logger: {} as Logger }, pid);
+  expect(asked).toEqual([]);
+});
