@@ -6,8 +6,10 @@
  */
 import type { RemoteInfo } from 'node:dgram';
 import { stat } from 'node:fs/promises';
+import { FAIR_QUEUE_LIMITS, FairQueue } from '../../core/dns/fair-queue.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
+import { Sparing } from '../../core/sparing.ts';
 import type { DnsHandler, DnsListeners, Logger } from '../../ports.ts';
 import { type BindOptions, type BoundSockets, bindInNamespace } from './bind.ts';
 import { STREAM_LIMITS, type StreamLimits, serveStreams } from './stream.ts';
@@ -22,6 +24,16 @@ export interface SocketListenersOptions extends Omit<BindOptions, 'port'> {
   readonly streams?: Partial<StreamLimits>;
 }
 
+/** Linux takes it for `net.core.rmem_max` at most, and gives twice that. */
+const RECEIVE_BUFFER_BYTES = 1 << 20;
+
+interface Datagram {
+  readonly networkId: string;
+  readonly udp: BoundSockets['udp'];
+  readonly message: Uint8Array;
+  readonly from: RemoteInfo;
+}
+
 interface Listening {
   /** Of the namespace instance. */
   readonly identity: string;
@@ -34,6 +46,17 @@ export class SocketListeners implements DnsListeners {
   readonly #options: SocketListenersOptions;
   readonly #listening = new Map<string, Listening>();
   readonly #queue = new KeyedQueue();
+  readonly #datagrams = new FairQueue<Datagram>(FAIR_QUEUE_LIMITS);
+  readonly #drops = new Sparing({ limit: 1, windowMs: 60_000 });
+  #dropped = 0;
+  #turnAwaited = false;
+  readonly #takeTurn = (): void => {
+    this.#turnAwaited = false;
+    for (const datagram of this.#datagrams.turn()) this.#answerDatagram(datagram);
+    if (!this.#datagrams.turnDue) return;
+    this.#turnAwaited = true;
+    setImmediate(this.#takeTurn);
+  };
 
   constructor(deps: SocketListenersDeps, options: SocketListenersOptions) {
     this.#deps = deps;
@@ -79,7 +102,9 @@ export class SocketListeners implements DnsListeners {
 
   #serve(networkId: string, { udp, tcp }: BoundSockets): () => void {
     const { logger } = this.#deps;
-    udp.on('message', (message, from) => this.#answerDatagram(networkId, udp, message, from));
+    // Questions wait there while this process does not run, and twice as many as by default.
+    udp.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
+    udp.on('message', (message, from) => this.#takeDatagram({ networkId, udp, message, from }));
     udp.on('error', (error: NodeJS.ErrnoException) => {
       // a client that went away with its question is nobody's concern
       if (error.syscall === 'send') logger.debug({ networkId, error }, 'name answer not sent');
@@ -98,7 +123,26 @@ export class SocketListeners implements DnsListeners {
     };
   }
 
-  #answerDatagram(networkId: string, udp: BoundSockets['udp'], message: Uint8Array, from: RemoteInfo): void {
+  #takeDatagram(datagram: Datagram): void {
+    const queue = this.#datagrams;
+    const fate = queue.offer(`${datagram.networkId} ${datagram.from.address}`, datagram);
+    if (fate === 'now') this.#answerDatagram(datagram);
+    else if (fate === 'dropped') this.#reportDropped(datagram);
+    if (!queue.turnDue || this.#turnAwaited) return;
+    this.#turnAwaited = true;
+    setImmediate(this.#takeTurn);
+  }
+
+  #reportDropped({ networkId, from }: Datagram): void {
+    this.#dropped++;
+    if (this.#drops.take(performance.now()) === undefined) return;
+    const fields = { networkId, container: from.address, dropped: this.#dropped };
+    this.#deps.logger.warn(fields, 'name questions dropped: this container asks faster than it can be answered');
+  }
+
+  #answerDatagram({ networkId, udp, message, from }: Datagram): void {
+    // The network may have gone meanwhile, its socket with it.
+    if (udp.listenerCount('message') === 0) return;
     let answer: ReturnType<DnsHandler>;
     try {
       answer = this.#deps.handler(message, { networkId, address: from.address, transport: 'udp' });
