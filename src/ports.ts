@@ -13,7 +13,7 @@ import type {
 } from './core/docker/engine.ts';
 import type { GossipMessage } from './core/gossip/message.ts';
 import type { BindProblem, HostAddress, HostRoute, PortBinding } from './core/host-facts.ts';
-import type { ApplyResult, KernelChange, NamespaceState, Observed, Plan, Scope } from './core/host-state.ts';
+import type { ApplyResult, Filter, KernelChange, NamespaceState, Observed, Plan, Scope } from './core/host-state.ts';
 import type { NetworkRecord, NodeRecord } from './core/records.ts';
 
 // ---------------------------------------------------------------- time, chance, log
@@ -382,10 +382,10 @@ export interface Kernel {
   /** Goes on until the signal aborts; begins with `all`, and says `all` again whenever events may have been lost. */
   changes(signal: AbortSignal): AsyncIterable<KernelChange>;
   /**
-   * Names of those network namespaces whose filter is not what the last `observe` of them saw: nftables changes in
-   * there come as no event.
+   * Our tables inside network namespaces, where nftables changes come as no event; undefined without one. Cheap for
+   * those that nobody changed since the last call. May leave some out that are told in a later call.
    */
-  probe(namespaces: readonly string[], signal?: AbortSignal): Promise<readonly string[]>;
+  filters(namespaces: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, Filter | undefined>>;
   /** What a container is looked into for, in the namespace of that path. Throws `namespace-unusable`. */
   inside(path: string): Promise<NamespaceState>;
 }

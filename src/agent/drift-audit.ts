@@ -1,10 +1,12 @@
 /**
- * Looks at what changes without an event: the filter inside a network's namespace and the inside of a container. Each
- * costs a process, so a few are looked at per turn, everything in its turn; up to that few each of them every turn.
- * The inside of an engine's container is the engine's.
+ * Looks at what changes without an event: the filters inside the networks' namespaces, all of them each time, and the
+ * insides of containers. Each of the latter costs a process, so a few are looked at per turn, everything in its turn; up
+ * to that few each of them every turn. The inside of an engine's container is the engine's. All is compared with what
+ * should be: what was seen before is no measure, since it may have been wrong.
  */
-import type { Desired, DesiredNetwork, DesiredPort } from '../core/host-state.ts';
+import type { Desired, DesiredNetwork, DesiredPort, Filter } from '../core/host-state.ts';
 import { isContainerRight } from '../core/plan/container.ts';
+import { filterOps, networkFilter, withLoaded } from '../core/plan/filter.ts';
 import type { Clock, Kernel, Logger } from '../ports.ts';
 
 const PER_TURN = 8;
@@ -17,12 +19,13 @@ export interface Drift {
 }
 
 export interface DriftAuditDeps {
-  readonly kernel: Pick<Kernel, 'observe' | 'probe'>;
+  readonly kernel: Pick<Kernel, 'observe' | 'filters'>;
+  readonly view: () => { readonly complete: boolean };
   readonly clock: Pick<Clock, 'sleep'>;
   readonly logger: Logger;
 }
 
-type Subject = { readonly network: DesiredNetwork; readonly port: DesiredPort | undefined };
+type Subject = { readonly network: DesiredNetwork; readonly port: DesiredPort };
 
 export class DriftAudit {
   readonly #deps: DriftAuditDeps;
@@ -50,34 +53,46 @@ export class DriftAudit {
   }
 
   async look(wanted: Desired, signal: AbortSignal): Promise<Drift> {
-    const subjects = this.#turn(
-      wanted.networks.flatMap((network): Subject[] => [
-        { network, port: undefined },
-        ...network.ports.filter(({ endpoint }) => !endpoint.engine).map((port) => ({ network, port })),
-      ]),
+    const { kernel } = this.#deps;
+    const ports = this.#turn(
+      wanted.networks.flatMap((network): Subject[] =>
+        network.ports.filter(({ endpoint }) => !endpoint.engine).map((port) => ({ network, port })),
+      ),
     );
-    if (subjects.length === 0) return { networks: [], endpoints: [] };
-    const ports = subjects.flatMap(({ network, port }) => (port ? [{ network, port }] : []));
-    const namespaces = subjects.flatMap(({ network, port }) => (port ? [] : [network.namespace]));
-    const [{ containers }, changed] = await Promise.all([
-      this.#deps.kernel.observe(
-        { host: false, networks: [], containers: ports.map(({ port }) => port.endpoint.container), ports: [] },
+    const [wrong, filters] = await Promise.all([
+      this.#wrongInside(ports, signal),
+      kernel.filters(
+        wanted.networks.map(({ namespace }) => namespace),
         signal,
       ),
-      this.#deps.kernel.probe(namespaces, signal),
     ]);
-    const wrong = ports.filter(({ network, port }) => {
-      const inside = containers.get(port.endpoint.container.identity);
-      return inside !== undefined && (inside === 'gone' || !isContainerRight(port, network, inside));
-    });
     const networks = [
       ...wrong.map(({ network }) => network),
-      ...wanted.networks.filter(({ namespace }) => changed.includes(namespace)),
+      ...wanted.networks.filter(
+        (network) => filters.has(network.namespace) && !this.#isRight(network, filters.get(network.namespace)),
+      ),
     ];
     return {
       networks: [...new Set(networks.map(({ networkId }) => networkId))],
       endpoints: wrong.map(({ port }) => port.endpoint.record.id),
     };
+  }
+
+  async #wrongInside(ports: readonly Subject[], signal: AbortSignal): Promise<readonly Subject[]> {
+    if (ports.length === 0) return [];
+    const insides = ports.map(({ port }) => port.endpoint.container);
+    const scope = { host: false, networks: [], containers: insides, ports: [] };
+    const { containers } = await this.#deps.kernel.observe(scope, signal);
+    return ports.filter(({ network, port }) => {
+      const inside = containers.get(port.endpoint.container.identity);
+      return inside !== undefined && (inside === 'gone' || !isContainerRight(port, network, inside));
+    });
+  }
+
+  #isRight(network: DesiredNetwork, seen: Filter | undefined): boolean {
+    const filter = networkFilter(network, network.ports);
+    const allowed = this.#deps.view().complete ? filter : withLoaded(filter, seen);
+    return filterOps(network.namespace, allowed, seen).length === 0;
   }
 
   #turn(all: readonly Subject[]): Subject[] {

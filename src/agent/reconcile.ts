@@ -6,8 +6,7 @@
  * what is wanted of it changed or it was marked, inside a container only until that was found right once, and not again
  * at a network of which is known what it holds.
  *
- * Nothing is polled that tells of its changes. What does not (filters inside the networks' namespaces, the insides of
- * containers) is looked at in turns, a few per interval, so that the cost of an idle host does not grow with it.
+ * Nothing is polled that tells of its changes. What does not is compared with what should be (`drift-audit.ts`).
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import type { LocalEndpoint } from '../core/container.ts';

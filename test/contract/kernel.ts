@@ -349,9 +349,14 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
 
       await converge();
       await look();
-      expect(await host.kernel.probe([at])).toEqual([]);
+      const filter = async () => (await host.kernel.filters([at])).get(at);
+      const right = (await look()).networks.get(at)!.filter;
+      expect(await filter()).toEqual(right);
+      expect(await filter()).toEqual(right);
       await interfere(...drifts["the network's filter"]!);
-      expect(await host.kernel.probe([at])).toEqual([at]);
+      expect(await filter()).toBe(undefined);
+      await converge();
+      expect(await filter()).toEqual((await look()).networks.get(at)!.filter);
     });
 
     it('names the links of a container', async () => {

@@ -8,6 +8,7 @@ import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import {
   type ApplyResult,
+  type Filter,
   HOST,
   type KernelChange,
   type NamespaceState,
@@ -40,7 +41,6 @@ export class FakeKernel implements Kernel {
   /** Namespaces that were never given an id of ours. */
   readonly foreign = new Set<string>();
   readonly #listeners = new Set<Inbox<KernelChange>>();
-  readonly #seenFilters = new Map<string, string>();
   #faults: { readonly match: (op: Op) => boolean; left: number }[] = [];
 
   // ------------------------------------------------------------ the port
@@ -59,10 +59,8 @@ export class FakeKernel implements Kernel {
     for (const name of new Set([...scope.networks, ...bare])) {
       if (isBlind(name)) continue;
       const state = this.machine.snapshot(name);
-      this.#seenFilters.delete(name);
       if (!state) continue;
       networks.set(name, state);
-      this.#seenFilters.set(name, this.machine.filterText(name));
     }
     const lookInside = (container: ContainerRef) => {
       if (isHandedOver(container) || isBlind(container.path, container.identity)) return;
@@ -120,8 +118,8 @@ export class FakeKernel implements Kernel {
     }
   }
 
-  async probe(namespaces: readonly string[]): Promise<readonly string[]> {
-    return namespaces.filter((name) => this.#seenFilters.get(name) !== this.machine.filterText(name));
+  async filters(namespaces: readonly string[]): Promise<ReadonlyMap<string, Filter | undefined>> {
+    return new Map(namespaces.map((name) => [name, this.machine.snapshot(name)?.filter]));
   }
 
   async inside(path: string): Promise<NamespaceState> {
@@ -170,7 +168,6 @@ export class FakeKernel implements Kernel {
   /** The host was switched off and on. */
   reset(): void {
     this.machine.clear();
-    this.#seenFilters.clear();
     this.#faults = [];
     for (const inbox of this.#listeners) inbox.push({ kind: 'all' });
   }

@@ -83,11 +83,6 @@ export class FakeMachine {
     };
   }
 
-  filterText(place: Place): string {
-    const filter = this.#spaces.get(place)?.filter;
-    return JSON.stringify(filter, (_, value) => (value instanceof Set ? [...value].sort() : value)) ?? '';
-  }
-
   /** It comes out down and bare, as one that was moved does. Returns the places that it touched. */
   moveLink(from: Place, name: string, to: Place, newName: string): Place[] {
     const link = this.#link(from, name);

@@ -3,7 +3,8 @@ import type { Clock, Kernel } from '../../ports.ts';
 import { apply } from './apply.ts';
 import type { Exec } from './exec.ts';
 import { changes } from './monitor.ts';
-import { inside, type LookedAt, observe, probe } from './observe.ts';
+import { NetworkFilters } from './network-filters.ts';
+import { inside, type LookedAt, listFilter, observe } from './observe.ts';
 
 export interface KernelDeps {
   readonly exec: Exec;
@@ -15,6 +16,7 @@ export interface KernelDeps {
 export function createKernel({ exec, clock, isAlive }: KernelDeps): Kernel {
   const { run } = exec;
   const deps = { run, isAlive, lookedAt: new Map<string, LookedAt>() };
+  const filters = new NetworkFilters(run, (name, signal) => listFilter(run, name, 'bridge', signal));
   return {
     observe: (scope, signal) => observe(deps, scope, signal),
     apply(plan, signal) {
@@ -24,7 +26,7 @@ export function createKernel({ exec, clock, isAlive }: KernelDeps): Kernel {
       return apply(run, plan, signal);
     },
     changes: (signal) => changes(exec, clock, signal),
-    probe: (namespaces, signal) => probe(deps, namespaces, signal),
+    filters: (namespaces, signal) => filters.look(namespaces, signal),
     inside: (path) => inside(run, path),
   };
 }

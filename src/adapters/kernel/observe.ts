@@ -232,27 +232,8 @@ function linesOf(argv: readonly string[], { code, stdout, stderr }: RunResult, l
   throw readFailed(argv, 'its output is cut short; if /run is full, make room there');
 }
 
-/** Those of the namespaces whose filter is not as it was last seen. */
-export async function probe(
-  { run, lookedAt }: ObserveDeps,
-  namespaces: readonly string[],
-  signal: AbortSignal | undefined,
-): Promise<string[]> {
-  const same = await Promise.all(
-    namespaces.map(async (name) => {
-      // What cannot be told is a reason to look: that tells why.
-      const text = await listFilter(run, name, 'bridge', signal).catch((error: unknown) => {
-        if (signal?.aborted) throw error;
-        return undefined;
-      });
-      return text !== undefined && text === lookedAt.get(name)?.filter.text;
-    }),
-  );
-  return namespaces.filter((_, index) => !same[index]);
-}
-
 /** The listing of our table without counters; empty when there is none. */
-async function listFilter(
+export async function listFilter(
   run: Run,
   place: Place,
   family: Filter['family'],

@@ -208,6 +208,17 @@ describe('the reconciler', () => {
     expect(await ping(a.host, 'web1', INTERNET)).toBe(true);
   });
 
+  it("restores a network's filter as often as it goes", async () => {
+    await a.quiet();
+    const namespace = ['nsenter', '--net=/run/netns/ovl-4096', 'nft'];
+    const isThere = async () => (await a.host.run([...namespace, 'list', 'table', 'bridge', 'overlayd'])).code === 0;
+    for (let round = 0; round < 4; round++) {
+      await a.host.must([...namespace, 'flush', 'ruleset']);
+      await until('the filter to be back', isThere);
+    }
+    expect(await ping(a.host, 'web1', '10.0.0.4')).toBe(true);
+  });
+
   it('writes nothing when all is well, and loses no packet while a new one takes over', async () => {
     await a.quiet();
     const pinging = a.host.exec('web1', ['ping', '-q', '-i', '0.01', '-c', '150', '-W', '1', '10.0.0.4']);

@@ -177,6 +177,29 @@ describe('drift', () => {
     expect(reconciler.status().repairs).toBe(2);
   });
 
+  it('in a filter is found each time, in every network at once', async () => {
+    const more = Array.from({ length: 40 }, (_, index) => {
+      const cidr = `10.1.${index}.0/24`;
+      return world.addNetwork(`n${index}`, { vni: 5000 + index, cidr, gateway: `10.1.${index}.1` });
+    });
+    for (const [index, network] of more.entries()) {
+      world.addLocal(network, `10.1.${index}.2`, kernel.addContainer(`m${index}`));
+    }
+    await clock.until(attach('10.0.0.2', 'c1').converged);
+    await clock.advance(4_000);
+    const places = ['ovl-4096', ...more.map(({ vni }) => `ovl-${vni}`)];
+    const filters = () => places.filter((at) => kernel.machine.snapshot(at)?.filter !== undefined);
+    reconciler.markDirty('all');
+    await clock.advance(1_000);
+    expect(filters()).toEqual(places);
+    for (let round = 0; round < 3; round++) {
+      for (const at of places) kernel.interfere({ kind: 'delete-filter', at, family: 'bridge' }, { silent: true });
+      // Right after the repair comes the next round, before anything looks again.
+      for (let waited = 0; waited < 4_000 && filters().length < places.length; waited += 50) await clock.advance(50);
+      expect(filters()).toEqual(places);
+    }
+  });
+
   it('is not what the agent itself writes', async () => {
     await clock.until(attach('10.0.0.2', 'c1').converged);
     world.addRemote(web, 'h2', '10.0.0.9');
