@@ -28,7 +28,7 @@ export const VXLAN_OVERHEAD_BYTES = 50;
 
 /** The host's namespace, a network's namespace by name (`ovl-4096`), or a container's by path (`/run/netns/c1`). */
 export type Place = string;
-export const HOST: Place = '';
+export const HOST = '' satisfies Place;
 
 // ---------------------------------------------------------------- desired
 
@@ -295,6 +295,8 @@ export type Op =
       readonly family: Filter['family'];
       readonly sets: readonly FilterSet[];
     }
+  /** What connection tracking of the host knows of these addresses is forgotten. */
+  | { readonly kind: 'forget-flows'; readonly at: typeof HOST; readonly addresses: readonly string[] }
   /** Replaces the whole table in one transaction. */
   | { readonly kind: 'set-filter'; readonly at: Place; readonly filter: Filter }
   | { readonly kind: 'delete-filter'; readonly at: Place; readonly family: Filter['family'] };

@@ -12,7 +12,7 @@ import { type Desired, HOST, LOOPBACK, type Observed, type Obstacle, type Plan }
 import { planHost } from './plan/host.ts';
 import { foreignLinks, foreignNamespace, isDead, isRemovable } from './plan/namespace.ts';
 import { portLinkOf } from './plan/naming.ts';
-import { planNetwork, planRemoval } from './plan/network.ts';
+import { planForgetting, planNetwork, planRemoval } from './plan/network.ts';
 import { HOST_OWNER, Steps } from './plan/steps.ts';
 import type { Rows } from './plan/wanted.ts';
 
@@ -94,9 +94,10 @@ export function planClear(observed: Observed): Plan {
 function planReleased(released: Iterable<string>, observed: Observed, steps: Steps): void {
   for (const endpointId of released) {
     const name = portLinkOf(endpointId);
-    for (const [at, { links }] of observed.networks) {
-      if (links.get(name)?.kind !== 'veth') continue;
+    for (const [at, seen] of observed.networks) {
+      if (seen.links.get(name)?.kind !== 'veth') continue;
       steps.add('unlink', { network: at, endpointId }, 'remove', { kind: 'delete-link', at, name });
+      planForgetting(name, seen, { network: at, endpointId }, steps);
     }
   }
 }

@@ -38,6 +38,8 @@ const DEFAULT_PORT = {
 };
 
 export class FakeMachine {
+  /** Addresses whose connections were forgotten. */
+  readonly forgotten: string[] = [];
   readonly #spaces = new Map<Place, Space>([[HOST, newSpace()]]);
   #lastIndex = 1;
 
@@ -101,6 +103,9 @@ export class FakeMachine {
         return [op.name];
       case 'delete-namespace':
         return [op.name, ...this.deletePlace(op.name)];
+      case 'forget-flows':
+        this.forgotten.push(...op.addresses);
+        return [];
       case 'set-sysctl':
         if (op.key === 'net.ipv4.ip_forward') this.#space(op.at).forwarding = op.value === '1';
         return [op.at];

@@ -16,6 +16,7 @@ import {
 import { isNetworkNamespace } from '../../core/plan/naming.ts';
 import { Obstacles } from '../../core/plan/obstacles.ts';
 import type { Run, RunResult } from './exec.ts';
+import { forgetFlows } from './flows.ts';
 import {
   isNoNamespace,
   type Line,
@@ -53,6 +54,11 @@ async function applyGroup(run: Run, ops: readonly PlannedOp[], signal: AbortSign
   const place = placeOf(first.op);
   try {
     if (tool === 'ip' || tool === 'bridge') return await applyBatch(run, tool, place, ops, signal);
+    if (tool === 'perl') {
+      const addresses = ops.flatMap(({ op }) => (op.kind === 'forget-flows' ? op.addresses : []));
+      await forgetFlows(run, [...new Set(addresses)], signal);
+      return [];
+    }
     if (tool === 'sysctl') return await applySysctls(run, place, ops, signal);
     return await applyFilters(run, place, ops, signal);
   } catch (error) {

@@ -23,7 +23,7 @@ export interface Line {
   readonly tolerated?: RegExp;
 }
 
-export type Tool = 'ip' | 'bridge' | 'nft' | 'sysctl';
+export type Tool = 'ip' | 'bridge' | 'nft' | 'sysctl' | 'perl';
 
 /** Ids of our namespaces begin here: ids that others let the kernel choose count from 0. */
 const NAMESPACE_ID_BASE = 2 ** 30;
@@ -83,6 +83,7 @@ export function placeOf(op: Op): Place {
 export function toolOf(op: Op): Tool {
   if (op.kind.endsWith('-filter') || op.kind.endsWith('-elements')) return 'nft';
   if (op.kind === 'set-sysctl') return 'sysctl';
+  if (op.kind === 'forget-flows') return 'perl';
   return op.kind === 'set-fdb' || op.kind === 'delete-fdb' ? 'bridge' : 'ip';
 }
 

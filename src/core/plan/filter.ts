@@ -21,6 +21,7 @@ export const RAW = -300;
 /** Before `filter`, so that ours is said whatever else the host has. */
 export const EARLY = -5;
 export const SRCNAT = 100;
+const LEASES = 'leases';
 
 export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPort[]): Filter {
   const gateway = gatewayMac(network);
@@ -28,7 +29,7 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
     family: 'bridge',
     sets: [
       set(
-        'leases',
+        LEASES,
         ['ifname', 'ether_addr', 'ipv4_addr'],
         ports.map(({ link, mac, address }) => `${link} ${mac} ${address}`),
       ),
@@ -59,6 +60,16 @@ export function chain(
   rules: readonly string[],
 ): FilterChain {
   return { name, type: 'filter', hook, priority, policy, rules };
+}
+
+/** The address that a port may use, by its link, as the loaded table has it. */
+export function leasesOf(seen: Filter | undefined): ReadonlyMap<string, string> {
+  const leases = seen?.sets.find(({ name }) => name === LEASES)?.elements ?? new Set<string>();
+  return new Map(
+    [...leases]
+      .map((lease) => lease.split(' ') as [string, string, string])
+      .map(([link, , address]) => [link, address]),
+  );
 }
 
 // ---------------------------------------------------------------- comparing

@@ -14,7 +14,7 @@ import {
   UPLINK,
 } from '../host-state.ts';
 import { containerOps } from './container.ts';
-import { filterOps, networkFilter, withLoaded } from './filter.ts';
+import { filterOps, leasesOf, networkFilter, withLoaded } from './filter.ts';
 import { asMade, isPair, isTunnel, linkOps } from './link.ts';
 import { isDead } from './namespace.ts';
 import { uplinkMacs, uplinkOf } from './naming.ts';
@@ -73,7 +73,10 @@ export function planNetwork(
   for (const port of ports) {
     const link = portLink(port, network);
     wanted.set(link.name, link);
-    if (planPort(port, network, observed, complete, steps)) made.add(link.name);
+    if (!planPort(port, network, observed, complete, steps)) continue;
+    made.add(link.name);
+    // What was meant for an owner before must not reach this one.
+    if (!network.internal) steps.add('set-up', ownerOf(port, at), 'create', forget(port.address));
   }
 
   if (complete) {
@@ -81,6 +84,7 @@ export function planNetwork(
       // Other kinds are the kernel's own, such as fallback tunnels.
       if (wanted.has(name) || !['veth', 'vxlan', 'bridge'].includes(kind)) continue;
       steps.add('unlink', owner, 'remove', { kind: 'delete-link', at, name });
+      planForgetting(name, seen, owner, steps);
     }
   }
 
@@ -229,6 +233,16 @@ function ownerOfRow(op: Op, owners: ReadonlyMap<string, Owner>): Owner | undefin
   return op.kind === 'set-fdb' ? owners.get(op.row.link) : undefined;
 }
 
+/** With a port goes what the host remembers of its address: the next owner may be on another host. */
+export function planForgetting(link: string, seen: NamespaceState | undefined, owner: Owner, steps: Steps): void {
+  const address = seen?.links.has(UPLINK) ? leasesOf(seen.filter).get(link) : undefined;
+  if (address !== undefined) steps.add('forget', owner, 'remove', forget(address));
+}
+
+function forget(address: string): Op {
+  return { kind: 'forget-flows', at: HOST, addresses: [address] };
+}
+
 /**
  * Takes a whole namespace apart. Links go first: a socket someone still has in there would keep them alive. `dead`: the
  * name leads to no namespace.
@@ -240,6 +254,9 @@ export function planRemoval(name: string, seen: NamespaceState | 'dead' | undefi
     { name: TUNNEL },
     { name: UPLINK },
   ];
-  for (const link of links) steps.add('unlink', owner, 'remove', { kind: 'delete-link', at: name, name: link.name });
+  for (const link of links) {
+    steps.add('unlink', owner, 'remove', { kind: 'delete-link', at: name, name: link.name });
+    if (seen !== 'dead') planForgetting(link.name, seen, owner, steps);
+  }
   steps.add('discard', owner, 'remove', { kind: 'delete-namespace', name });
 }

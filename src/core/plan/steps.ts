@@ -3,9 +3,10 @@ import type { Op, PlannedOp, Stage } from '../host-state.ts';
 /**
  * The order of a plan. What is wrong or unwanted goes first, so that its names are free. The host's filter is next, no
  * device is up before it, and with it new namespaces, whose ids have to be right before anything is in them. Then
- * devices are made in their namespaces, set up there, and last come the rows and the containers, which need both.
+ * devices are made in their namespaces, set up there, and last come the rows and the containers, which need both. What
+ * left traces in the host is forgotten when nothing can leave new ones.
  */
-const ORDER = ['unlink', 'discard', 'guard', 'make', 'set-up', 'connect'] as const;
+const ORDER = ['unlink', 'discard', 'guard', 'make', 'set-up', 'connect', 'forget'] as const;
 
 export type Step = (typeof ORDER)[number];
 

@@ -1,5 +1,6 @@
 /** Packets: what reaches whom over the data path that the reconciler makes, and what does not. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LocalEndpoint } from '../../../src/core/container.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import type { Host } from '../../lab/host.ts';
 import { INTERNET } from '../../lab/internet.ts';
@@ -21,6 +22,13 @@ function publish(from: Station, to: Station): void {
   }
   to.reconciler.markDirty('all');
 }
+
+/** Perl: sends a datagram from an address and port to another one. */
+const SEND_DATAGRAM = `
+  use IO::Socket::INET;
+  my ($from, $to) = @ARGV;
+  IO::Socket::INET->new(Proto => 'udp', LocalAddr => $from, PeerAddr => $to)->send('x') or die $!;
+`;
 
 /** Perl: sends frames, given as hexadecimal digits, out of the interface of that name. */
 const SEND_FRAMES = `
@@ -139,6 +147,47 @@ describe('from and to the outside', () => {
   it('a container reaches it masqueraded, one of an internal network does not', async () => {
     expect(await ping(a.host, 'web1', INTERNET)).toBe(true);
     expect(await ping(a.host, 'inner1', INTERNET)).toBe(false);
+  });
+
+  it('answers to the former owner of an address do not reach the next one', async () => {
+    const datagram = (from: string, to: string) => ['perl', '-e', SEND_DATAGRAM, from, to];
+    const question = datagram('10.0.0.30:5000', `${INTERNET}:7000`);
+    const answer = () => lab.internet.must(datagram(`${INTERNET}:7000`, `${a.host.address}:5000`));
+    const counter = `table ip answers { chain c { type filter hook input priority -400; udp sport 7000 counter; }; }`;
+    const counted = async (name: string) =>
+      Number(/packets (\d+)/.exec(await a.host.mustExec(name, ['nft', 'list', 'table', 'ip', 'answers']))![1]);
+    const attach = async (name: string) => {
+      await a.host.container(name);
+      await a.host.mustExec(name, ['nft', '-f', '-'], { input: counter });
+      return a.attach(web, '10.0.0.30', name);
+    };
+    const release = async ({ record }: LocalEndpoint) => {
+      a.world.remove(record.id);
+      await a.reconciler.converge(web.id);
+    };
+    const first = await attach('first');
+    await a.host.mustExec('first', question);
+    await until('an answer', async () => {
+      await answer();
+      return (await counted('first')) > 0;
+    });
+    await release(first);
+    const flows = () => a.host.must(['cat', '/proc/net/nf_conntrack']);
+    expect(await flows()).not.toContain('src=10.0.0.30 ');
+
+    // An entry that comes in between, by whatever way, does not outlast the next owner's coming either.
+    const second = await attach('second');
+    await a.host.mustExec('second', question);
+    expect(await flows()).toContain('src=10.0.0.30 ');
+    await a.host.must(['ip', '-n', 'second', 'link', 'del', 'eth0']);
+    await until('its port to be made again', () => ping(a.host, 'second', '10.0.0.1'));
+    expect(await flows()).not.toContain('src=10.0.0.30 dst=198.51.100.1 sport=5000');
+    await release(second);
+
+    await attach('third');
+    await answer();
+    expect(await ping(a.host, 'third', INTERNET)).toBe(true);
+    expect(await counted('third')).toBe(0);
   });
 
   it('nobody reaches a container who was not asked', async () => {
