@@ -10,6 +10,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -209,7 +210,8 @@ function nameServerFlag(): string | undefined {
   const processes = existsSync(below('/proc')) ? readdirSync(below('/proc')).filter((name) => /^\d+$/.test(name)) : [];
   for (const pid of processes) {
     const [program = '', ...words] = readQuietly(below(`/proc/${pid}/cmdline`)).split('\0');
-    if (path.basename(program) === 'dockerd' && words.some(isFlag)) return `the running dockerd (process ${pid})`;
+    if (path.basename(program) === 'dockerd' && words.some(isFlag) && isOfHost(pid))
+      return `the running dockerd (process ${pid})`;
   }
   const dropIns = below('/etc/systemd/system/docker.service.d');
   const files = [
@@ -223,13 +225,27 @@ function nameServerFlag(): string | undefined {
   return files.find((file) => lines(file).some((line) => line.split(/[\s"'=]+(?=--)|\s+/).some(isFlag)));
 }
 
+/** Not one of a container, or of another network namespace: those read files of their own, or are not overlayd's. */
+function isOfHost(pid: string): boolean {
+  const place = (who: string) => {
+    const network = quietly(() => readlinkSync(below(`/proc/${who}/ns/net`)));
+    const root = quietly(() => statSync(below(`/proc/${who}/root`)));
+    return `${network} ${root?.dev} ${root?.ino}`;
+  };
+  return place(pid) === place('self');
+}
+
 /** Processes end while they are looked at. */
-function readQuietly(file: string): string {
+function quietly<T>(look: () => T): T | undefined {
   try {
-    return readFileSync(file, 'utf8');
+    return look();
   } catch {
-    return '';
+    return undefined;
   }
+}
+
+function readQuietly(file: string): string {
+  return quietly(() => readFileSync(file, 'utf8')) ?? '';
 }
 
 // ---------------------------------------------------------------- socket

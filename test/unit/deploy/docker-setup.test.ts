@@ -124,6 +124,19 @@ describe('what is in the way', () => {
     expect(existsSync(below(DAEMON))).toBe(false);
   });
 
+  it('is no flag of an engine in a container or in another network namespace', () => {
+    const processes = { self: 'net:[1]', 76: 'net:[1]', 77: 'net:[2]', 78: 'net:[1]' };
+    for (const [pid, network] of Object.entries(processes)) {
+      write(`/proc/${pid}/cmdline`, '/usr/bin/dockerd\0--dns=10.0.0.1\0');
+      mkdirSync(below(`/proc/${pid}/ns`));
+      symlinkSync(network, below(`/proc/${pid}/ns/net`));
+      symlinkSync(pid === '78' ? below('/proc') : root, below(`/proc/${pid}/root`));
+    }
+    expect(setup().stderr).toContain('process 76');
+    rmSync(below('/proc/76'), { recursive: true });
+    expect(setup().status).toBe(0);
+  });
+
   it('is no flag of another name, and none that is commented out', () => {
     write('/proc/77/cmdline', '/usr/bin/dockerd\0--dns-opt=timeout:1\0--dns-search\0x\0');
     write('/proc/78/cmdline', '/usr/bin/other\0--dns\0x\0');
