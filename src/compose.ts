@@ -11,6 +11,7 @@ import { hostResolvers } from './adapters/dns/resolv-conf.ts';
 import { daemonNameServers } from './adapters/docker/daemon-file.ts';
 import { createEngine } from './adapters/docker/engine.ts';
 import { ensureForwarding, removeForwarding } from './adapters/docker/forwarding.ts';
+import { mendHostsFile } from './adapters/docker/hosts-file.ts';
 import { servePlugin } from './adapters/docker/plugin-server.ts';
 import { createBundledEtcd } from './adapters/etcd/server.ts';
 import { createEtcdStore } from './adapters/etcd/store.ts';
@@ -147,6 +148,7 @@ export async function startAgent(
           return outcome.kind === 'failed' ? outcome.reason : undefined;
         },
         nameServers: () => daemonNameServers(DAEMON_FILE),
+        mendHosts: mendHostsFile,
       });
     let ended: Promise<unknown>;
     try {

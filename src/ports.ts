@@ -356,7 +356,7 @@ export interface Engine {
   connect(
     networkId: string,
     containerId: string,
-    options: { readonly aliases: readonly string[]; readonly ip: string | undefined; readonly mac: string | undefined },
+    options: { readonly aliases: readonly string[]; readonly ip: string | undefined },
   ): Promise<void>;
   disconnect(networkId: string, containerId: string, force: boolean): Promise<void>;
   /** Resolves when the container runs, as it does already when it was running. */

@@ -29,7 +29,7 @@ describe('a call that comes twice', () => {
       staticRoutes: joined!.staticRoutes,
     });
     const pools = [{ addressSpace: 'overlayd-local', pool: network.pool, gateway: network.gateway, auxAddresses: {} }];
-    const made = { networkId: network.id, internal: false, options: {}, pools, ipv6Pools: [] };
+    const made = { networkId: network.id, internal: false, ipv4: true, options: {}, pools, ipv6Pools: [] };
     await until(one.line.call('createNetwork', made));
     expect(claims()).toEqual(before);
     expect(offered(one)).toEqual(['web']);
@@ -39,7 +39,9 @@ describe('a call that comes twice', () => {
     const networkId = await until(one.engine.createNetworkAs(dockerNetwork('db')));
     const { pool, gateway } = one.engine.objects.get(networkId)!;
     const pools = [{ addressSpace: 'overlayd-local', pool, gateway, auxAddresses: {} }];
-    await until(one.line.call('createNetwork', { networkId, internal: false, options: {}, pools, ipv6Pools: [] }));
+    await until(
+      one.line.call('createNetwork', { networkId, internal: false, ipv4: true, options: {}, pools, ipv6Pools: [] }),
+    );
     await until(one.engine.removeNetworkAs('db'));
     await pass(1_000);
     expect(offered(one)).toEqual(['web']);
@@ -76,6 +78,11 @@ describe('a call that comes twice', () => {
     await until(one.line.call('releaseAddress', { poolId, address: '10.0.0.9' }));
     expect(addresses()).toEqual([]);
   });
+});
+
+it('a network without IPv4 is refused for that', async () => {
+  const call = { networkId: 'n', internal: false, ipv4: false, options: { net: 'web' }, pools: [], ipv6Pools: [] };
+  await expect(until(one.line.call('createNetwork', call))).rejects.toThrow('leave --ipv4=false out');
 });
 
 it('an address goes by the name of its container at once, unless that is none in the DNS', async () => {
@@ -126,6 +133,9 @@ describe('overlayd network connect', () => {
     await expect(connect('nope')).rejects.toThrow('has none of that name or id');
     await expect(connect('api', { name: 'x' })).rejects.toThrow('goes by its own name');
     await expect(connect('api', { ifname: 'x0' })).rejects.toThrow('names the interfaces');
+    await expect(connect('api', { mac: '02:00:00:00:00:01' })).rejects.toThrow(
+      'docker run --network NETWORK --mac-address MAC',
+    );
   });
 
   it('disconnects what it connected', async () => {

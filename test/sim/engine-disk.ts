@@ -1,5 +1,6 @@
 /** What a killed engine finds again, and how its users name what is in there. */
-import { type FakeContainer, refused } from './fake-containers.ts';
+import { mendHosts } from '../../src/core/docker/hosts-file.ts';
+import { type FakeContainer, hostsPathOf, refused } from './fake-containers.ts';
 import type { EndpointObject, NetworkObject } from './fake-libnetwork.ts';
 
 /** All by id. */
@@ -24,6 +25,17 @@ export class EngineDisk {
   /** Networks without those that are being removed, though the drivers of some have not been told yet. */
   listed(): NetworkObject[] {
     return [...this.objects.values()].filter(({ removing }) => !removing);
+  }
+
+  /** What the agent does to a container's hosts file. */
+  mendHosts(path: string, addresses: ReadonlySet<string>): number {
+    const container = [...this.containers.values()].find((each) => hostsPathOf(each) === path);
+    const overwrites = mendHosts(container?.hosts ?? '', addresses);
+    for (const { offset, after } of overwrites) {
+      const { hosts } = container!;
+      container!.hosts = hosts.slice(0, offset) + after + hosts.slice(offset + after.length);
+    }
+    return overwrites.length;
   }
 
   /** A network by name or id. */

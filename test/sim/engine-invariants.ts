@@ -66,8 +66,9 @@ function checkEndpoint(
   expect(engine?.containerId, what).toBe(container.id);
   expect(local!.container.path, what).toBe(placeOf(container));
   const shortId = container.id.slice(0, 12);
-  const names = endpointNames({ ...container, networks: [] }, [...aliases, shortId]);
+  const names = endpointNames(container, [...aliases, shortId]);
   expect({ name: record.name, aliases: record.aliases }, what).toEqual(names);
+  expect(container.hosts, what).toContain(`\n${record.address.padEnd('::ffff:'.length + record.address.length)}\t`);
   const { machine } = host.kernel;
   const vni = host.running.view.network(record.networkId)!.vni;
   const inside = machine.snapshot(placeOf(container))!;

@@ -33,6 +33,8 @@ export interface FakeContainer {
   /** There is such a process. */
   alive: boolean;
   sandbox: string;
+  /** Its `/etc/hosts`, as Docker 28 writes it. */
+  hosts: string;
   /** The engine starts it again when it starts itself. */
   readonly restarts: boolean;
   ran: boolean;
@@ -76,6 +78,7 @@ export class ContainerRuns {
   async start(container: FakeContainer): Promise<void> {
     const { disk, kernel, libnetwork, network, nextPid, random } = this.#deps;
     container.sandbox = `/run/docker/netns/${random.hex(6)}`;
+    container.hosts = '127.0.0.1\tlocalhost\n';
     const attachments = [...container.attachments].map(
       ([name, attachment]) => [network(attachment.networkId ?? name), attachment] as const,
     );
@@ -152,6 +155,7 @@ export class ContainerRuns {
     }
     attachment.endpoint = endpoint;
     attachment.networkId = network.id;
+    container.hosts += `::ffff:${endpoint.address.split('/')[0]}\t${container.hostname}\n`;
     this.#deps.tell({ kind: 'container', action: 'connect', id: container.id, networkId: network.id });
   }
 
@@ -205,7 +209,11 @@ export function describeContainer(container: FakeContainer): EngineContainer {
     endpointId: endpoint?.id ?? '',
     aliases: [...aliases, id.slice(0, 12)],
   }));
-  return { id, name, pid, hostname, networks, restarts, ran, failure };
+  return { id, name, pid, hostname, hostsPath: hostsPathOf(container), networks, restarts, ran, failure };
+}
+
+export function hostsPathOf({ id, ran }: FakeContainer): string {
+  return ran ? `/var/lib/docker/containers/${id}/hosts` : '';
 }
 
 export function unavailable(): OverlaydError {

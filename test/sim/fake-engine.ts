@@ -59,7 +59,7 @@ export class FakeEngine implements Engine {
   /** What it is to keep of a network cannot be written any more, once the driver has made it. */
   diskFull = false;
   readonly #deps: FakeEngineDeps;
-  readonly #disk = new EngineDisk();
+  readonly disk = new EngineDisk();
   readonly #streams = new Set<EventStream>();
   #life: Life | undefined;
   #lastPid = 0;
@@ -69,11 +69,11 @@ export class FakeEngine implements Engine {
   }
 
   get containers(): ReadonlyMap<string, FakeContainer> {
-    return this.#disk.containers;
+    return this.disk.containers;
   }
 
   get objects(): ReadonlyMap<string, NetworkObject> {
-    return this.#disk.objects;
+    return this.disk.objects;
   }
 
   // ------------------------------------------------------------ its process
@@ -86,7 +86,7 @@ export class FakeEngine implements Engine {
     const kept = new Set<EndpointObject>();
     const ended: FakeContainer[] = [];
     for (const container of this.containers.values()) {
-      if (!this.liveRestore) endProcess(container, this.#deps.kernel, this.#disk);
+      if (!this.liveRestore) endProcess(container, this.#deps.kernel, this.disk);
       for (const attachment of container.attachments.values()) {
         if (!container.alive) attachment.endpoint = undefined;
         else if (attachment.endpoint) kept.add(attachment.endpoint);
@@ -95,12 +95,12 @@ export class FakeEngine implements Engine {
       container.pid = 0;
       ended.push(container);
     }
-    for (const endpoint of this.#disk.endpoints.values()) if (!kept.has(endpoint)) await life.runs.detach(endpoint);
+    for (const endpoint of this.disk.endpoints.values()) if (!kept.has(endpoint)) await life.runs.detach(endpoint);
     for (const { sandbox } of ended) if (sandbox !== '') this.#deps.kernel.killContainer(sandbox);
     for (const network of this.objects.values()) {
       if (!network.removing) continue;
       await libnetwork.deleteNetwork(network);
-      this.#disk.objects.delete(network.id);
+      this.disk.objects.delete(network.id);
     }
     // Once, and before anybody is served.
     const wanted = ended.filter(({ restarts, ran }) => restarts && ran);
@@ -124,7 +124,7 @@ export class FakeEngine implements Engine {
   powerOff(): void {
     this.kill();
     for (const container of this.containers.values()) container.alive = false;
-    for (const endpoint of this.#disk.endpoints.values()) endpoint.link = undefined;
+    for (const endpoint of this.disk.endpoints.values()) endpoint.link = undefined;
   }
 
   #begin(): Life {
@@ -140,8 +140,8 @@ export class FakeEngine implements Engine {
     const libnetwork = new Libnetwork({ ...this.#deps, step, violations: this.violations });
     const networkLocks = new KeyedQueue();
     const runs = new ContainerRuns({
-      ...{ ...this.#deps, disk: this.#disk, libnetwork, networkLocks },
-      network: (name) => this.#disk.network(name),
+      ...{ ...this.#deps, disk: this.disk, libnetwork, networkLocks },
+      network: (name) => this.disk.network(name),
       nextPid: () => ++this.#lastPid,
       tell: (event) => this.#tell(event),
     });
@@ -173,7 +173,7 @@ export class FakeEngine implements Engine {
 
   networks(): Promise<readonly EngineNetwork[]> {
     return this.#api(async () =>
-      this.#disk.listed().map(({ id, name, driver, labels, options, ipamDriver, ipamOptions, subnets }) => {
+      this.disk.listed().map(({ id, name, driver, labels, options, ipamDriver, ipamOptions, subnets }) => {
         return { id, name, driver, labels, options, ipamDriver, ipamOptions, subnets };
       }),
     );
@@ -210,14 +210,15 @@ export class FakeEngine implements Engine {
 
   inspect(ref: string): Promise<EngineContainer | undefined> {
     return this.#api(async (life) => {
-      const found = this.#disk.find(ref);
+      const found = this.disk.find(ref);
       return found && (await life.containerLocks.run(found.id, async () => describeContainer(found)));
     });
   }
 
-  connect(networkId: string, ref: string, { aliases, ip, mac }: AttachmentRequest): Promise<void> {
+  /** A MAC is heeded when the container is made only. */
+  connect(networkId: string, ref: string, { aliases, ip }: AttachmentRequest): Promise<void> {
     return this.#api((life) => {
-      const container = this.#disk.require(ref);
+      const container = this.disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
         const network = this.objects.get(networkId);
         if (!network) throw refused(`network ${networkId} not found`);
@@ -225,7 +226,7 @@ export class FakeEngine implements Engine {
         if (held && (container.pid > 0 || held.networkId === undefined || held.networkId === network.id)) {
           throw refused(`endpoint with name ${container.name} already exists in network ${network.name}`);
         }
-        const attachment: Attachment = { aliases: aliases ?? [], ip, mac, networkId, endpoint: undefined };
+        const attachment: Attachment = { aliases: aliases ?? [], ip, networkId, endpoint: undefined };
         if (container.pid > 0) await life.runs.connect(container, network, attachment);
         container.attachments.set(network.name, attachment);
       });
@@ -234,7 +235,7 @@ export class FakeEngine implements Engine {
 
   disconnect(networkId: string, ref: string): Promise<void> {
     return this.#api((life) => {
-      const container = this.#disk.require(ref);
+      const container = this.disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
         const network = this.objects.get(networkId);
         const attachment = network && container.attachments.get(network.name);
@@ -265,13 +266,13 @@ export class FakeEngine implements Engine {
   /** `docker network create`. Up to Docker 24 two at the same moment can both succeed. */
   createNetworkAs(spec: NetworkSpec): Promise<string> {
     return this.#api(async (life) => {
-      if (this.#disk.listed().some(({ name }) => name === spec.name)) {
+      if (this.disk.listed().some(({ name }) => name === spec.name)) {
         throw new OverlaydError('conflict', `network with name ${spec.name} already exists`);
       }
       const network = await life.libnetwork.createNetwork(spec);
       if (this.diskFull) await life.libnetwork.deleteNetwork(network);
       if (this.diskFull) throw refused('no space left on device');
-      this.#disk.objects.set(network.id, network);
+      this.disk.objects.set(network.id, network);
       this.#tell({ kind: 'network', action: 'create', id: network.id });
       return network.id;
     });
@@ -279,25 +280,25 @@ export class FakeEngine implements Engine {
 
   /** `docker network rm`. */
   removeNetworkAs(name: string): Promise<void> {
-    return this.#api((life) => this.#removeNetwork(life, this.#disk.network(name)));
+    return this.#api((life) => this.#removeNetwork(life, this.disk.network(name)));
   }
 
   /** `docker run`: the container stays when it cannot be started. */
   async run(name: string, request: RunRequest): Promise<FakeContainer> {
     const { random } = this.#deps;
     const container = await this.#api(async () => {
-      if (this.#disk.find(name)) throw refused(`the container name ${name} is already in use`);
+      if (this.disk.find(name)) throw refused(`the container name ${name} is already in use`);
       const id = random.hex(32);
       const attachments = Object.entries(request.networks).map(([network, options]) => {
         return [network, { aliases: [], ...options, endpoint: undefined }] as const;
       });
       const made: FakeContainer = {
-        ...{ id, name, hostname: request.hostname ?? id.slice(0, 12), pid: 0, alive: false, sandbox: '' },
+        ...{ id, name, hostname: request.hostname ?? id.slice(0, 12), pid: 0, alive: false, sandbox: '', hosts: '' },
         ...{ restarts: request.restarts ?? false, ran: false, failure: '' },
         ...{ publishesPorts: request.publishesPorts ?? false, dnsServers: request.dnsServers ?? [] },
         ...{ options: request.options ?? {}, attachments: new Map<string, Attachment>(attachments) },
       };
-      this.#disk.containers.set(id, made);
+      this.disk.containers.set(id, made);
       this.#tell({ kind: 'container', action: 'create', id });
       return made;
     });
@@ -307,7 +308,7 @@ export class FakeEngine implements Engine {
 
   startContainer(ref: string): Promise<void> {
     return this.#api((life) => {
-      const container = this.#disk.require(ref);
+      const container = this.disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
         if (container.pid === 0 && this.containers.has(container.id)) await life.runs.start(container);
       });
@@ -316,9 +317,9 @@ export class FakeEngine implements Engine {
 
   stopContainer(ref: string): Promise<void> {
     return this.#api((life) => {
-      const container = this.#disk.require(ref);
+      const container = this.disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
-        endProcess(container, this.#deps.kernel, this.#disk);
+        endProcess(container, this.#deps.kernel, this.disk);
         await life.runs.cleanUp(container);
       });
     });
@@ -327,11 +328,11 @@ export class FakeEngine implements Engine {
   /** `docker rm -f`. */
   removeContainer(ref: string): Promise<void> {
     return this.#api((life) => {
-      const container = this.#disk.require(ref);
+      const container = this.disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
-        endProcess(container, this.#deps.kernel, this.#disk);
+        endProcess(container, this.#deps.kernel, this.disk);
         await life.runs.cleanUp(container);
-        this.#disk.containers.delete(container.id);
+        this.disk.containers.delete(container.id);
         this.#tell({ kind: 'container', action: 'destroy', id: container.id });
       });
     });
@@ -339,9 +340,9 @@ export class FakeEngine implements Engine {
 
   renameContainer(ref: string, name: string): Promise<void> {
     return this.#api((life) => {
-      const container = this.#disk.require(ref);
+      const container = this.disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
-        if (this.#disk.find(name)) throw refused(`the container name ${name} is already in use`);
+        if (this.disk.find(name)) throw refused(`the container name ${name} is already in use`);
         container.name = name;
         this.#tell({ kind: 'container', action: 'rename', id: container.id });
       });
@@ -350,17 +351,17 @@ export class FakeEngine implements Engine {
 
   /** `docker network connect` and `disconnect`. */
   async connectAs(network: string, ref: string, request: AttachmentRequest = {}): Promise<void> {
-    await this.connect(this.#disk.network(network).id, ref, request);
+    await this.connect(this.disk.network(network).id, ref, request);
   }
 
   async disconnectAs(network: string, ref: string): Promise<void> {
-    await this.disconnect(this.#disk.network(network).id, ref);
+    await this.disconnect(this.disk.network(network).id, ref);
   }
 
   /** The container's process ends by itself; the engine, if it runs, sees to the rest. */
   crashContainer(ref: string): void {
-    const container = this.#disk.require(ref);
-    endProcess(container, this.#deps.kernel, this.#disk);
+    const container = this.disk.require(ref);
+    endProcess(container, this.#deps.kernel, this.disk);
     const life = this.#life;
     if (life?.serving) void life.containerLocks.run(container.id, () => life.runs.cleanUp(container));
   }
@@ -371,7 +372,7 @@ export class FakeEngine implements Engine {
       if (network.endpoints.size > 0) throw refused(`network ${network.name} has active endpoints`);
       network.removing = true;
       await libnetwork.deleteNetwork(network);
-      this.#disk.objects.delete(network.id);
+      this.disk.objects.delete(network.id);
       removed.add(network.id);
       this.#tell({ kind: 'network', action: 'destroy', id: network.id });
     });

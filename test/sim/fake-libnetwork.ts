@@ -108,7 +108,7 @@ export class Libnetwork {
     if (spec.driver !== DRIVER) return network;
     const call: CreateNetworkCall = {
       networkId: id,
-      internal: spec.internal,
+      ...{ internal: spec.internal, ipv4: true },
       options: spec.options,
       pools: [
         {

@@ -25,11 +25,14 @@ import type {
 const PREFIX = 'com.docker.network.';
 const GENERIC = `${PREFIX}generic`;
 const INTERNAL = `${PREFIX}internal`;
+const IPV4 = `${PREFIX}enable_ipv4`;
 const GATEWAY = `${PREFIX}gateway`;
 const PORT_MAP = `${PREFIX}portmap`;
 const ENDPOINT_MAC = `${PREFIX}endpoint.macaddress`;
 const ENDPOINT_NAME = `${PREFIX}endpoint.name`;
 const DNS_SERVERS = `${PREFIX}endpoint.dnsservers`;
+/** What the parts of an engine tell each other. */
+const PRIVATE = `${PREFIX}driver.private.`;
 
 const STATIC_ROUTE_VIA = 0;
 const STATIC_ROUTE_ON_LINK = 1;
@@ -70,7 +73,7 @@ const pools = z
 export const createNetworkRequest = z
   .object({
     NetworkID: id,
-    Options: z.object({ [GENERIC]: map, [INTERNAL]: z.boolean().nullish() }).nullish(),
+    Options: z.object({ [GENERIC]: map, [INTERNAL]: z.boolean().nullish(), [IPV4]: z.boolean().nullish() }).nullish(),
     IPv4Data: pools,
     IPv6Data: pools,
   })
@@ -78,6 +81,8 @@ export const createNetworkRequest = z
     ({ NetworkID, Options, IPv4Data, IPv6Data }): CreateNetworkCall => ({
       networkId: NetworkID,
       internal: Options?.[INTERNAL] ?? false,
+      // Docker 28 and later say it.
+      ipv4: Options?.[IPV4] ?? true,
       options: Options?.[GENERIC] ?? {},
       pools: IPv4Data,
       ipv6Pools: IPv6Data,
@@ -109,9 +114,11 @@ export const createEndpointRequest = z
     }),
   );
 
-/** The user's stand beside the engine's own. */
+/** The user's stand beside the engine's own, and are texts. */
 function driverOptions(options: Readonly<Record<string, unknown>>): Record<string, string> {
-  const own = Object.entries(options).filter(([name, value]) => !name.startsWith(PREFIX) && typeof value === 'string');
+  const own = Object.entries(options).filter(
+    ([name, value]) => typeof value === 'string' && name !== ENDPOINT_MAC && !name.startsWith(PRIVATE),
+  );
   return Object.fromEntries(own as [string, string][]);
 }
 

@@ -158,7 +158,7 @@ function chooseApi({ api, oldestApi }: EngineVersion): string {
 }
 
 /** Versions like `1.41`: negative when the first is older. */
-export function compare(first: string, second: string): number {
+function compare(first: string, second: string): number {
   const [major = 0, minor = 0] = first.split('.').map(Number);
   const [otherMajor = 0, otherMinor = 0] = second.split('.').map(Number);
   return major - otherMajor || minor - otherMinor;

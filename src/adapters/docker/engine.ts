@@ -2,7 +2,7 @@
 import type * as z from 'zod';
 import { OverlaydError } from '../../core/errors.ts';
 import type { Clock, Engine } from '../../ports.ts';
-import { compare, createEngineConnection, type EngineReply, messageOf, refusal } from './engine-connection.ts';
+import { createEngineConnection, type EngineReply, messageOf, refusal } from './engine-connection.ts';
 import { engineEvents } from './engine-events.ts';
 import {
   containerResponse,
@@ -21,9 +21,6 @@ export interface EngineOptions {
   /** Of calls that wait for a container's start, or for what our own drivers are asked meanwhile. */
   readonly longLimitMs?: number;
 }
-
-/** The first API whose `connect` heeds a MAC address (Docker 25). */
-const MAC_ON_CONNECT_API = '1.44';
 
 /** With the signal everything that is under way ends, whatever the engine does. */
 export function createEngine(
@@ -74,18 +71,10 @@ export function createEngine(
       const reply = await get(`/containers/${encodeURIComponent(ref)}/json`, longLimitMs);
       return reply.status === 404 ? undefined : read(containerResponse, reply);
     },
-    async connect(networkId, containerId, { aliases, ip, mac }) {
-      if (mac !== undefined) {
-        const { engine, api } = await connection.version(limitMs);
-        if (compare(api, MAC_ON_CONNECT_API) < 0) {
-          const message = `Docker ${engine} cannot connect a container with a MAC address of choice: leave it out, or use Docker 25 or newer`;
-          throw new OverlaydError('engine-refused', message);
-        }
-      }
+    async connect(networkId, containerId, { aliases, ip }) {
       const config = {
         Aliases: aliases,
         ...(ip === undefined ? {} : { IPAMConfig: { IPv4Address: ip } }),
-        ...(mac === undefined ? {} : { MacAddress: mac }),
       };
       const path = `/networks/${encodeURIComponent(networkId)}/connect`;
       accept(await post(path, { Container: containerId, EndpointConfig: config }));

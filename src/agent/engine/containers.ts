@@ -17,6 +17,8 @@ export interface EngineContainersDeps {
   readonly endpoints: EngineEndpoints;
   readonly networks: Pick<EngineNetworks, 'engineIdOf' | 'problems'>;
   readonly local: LocalEndpoints;
+  /** Gives the container's `/etc/hosts` its own addresses in the right form; returns the number of lines changed. */
+  readonly mendHosts: (hostsPath: string, addresses: ReadonlySet<string>) => Promise<number>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -31,6 +33,8 @@ export class EngineContainers {
   readonly #toLookAt = new Set<string>();
   /** Containers as they were last seen. */
   readonly #known = new Map<string, EngineContainer>();
+  /** Containers whose hosts file may hold an address of ours. */
+  readonly #mended = new Set<string>();
   readonly #work = new Latch();
   /** By record id: when a sweep first found that no container of the endpoint is known. */
   #namelessSince: ReadonlyMap<string, number> = new Map();
@@ -61,6 +65,7 @@ export class EngineContainers {
       name: member.containerName,
       ...{ pid: 0, restarts: false, ran: true, failure: '' },
       hostname: known?.hostname ?? '',
+      hostsPath: '',
       networks: [
         {
           network: network.name,
@@ -74,6 +79,7 @@ export class EngineContainers {
 
   forget(containerId: string): void {
     this.#known.delete(containerId);
+    this.#mended.delete(containerId);
   }
 
   lookAt(containerId: string): void {
@@ -193,7 +199,7 @@ export class EngineContainers {
   async connect(
     network: NetworkRecord,
     ref: string,
-    options: { aliases: readonly string[]; ip: string | undefined; mac: string | undefined },
+    options: { aliases: readonly string[]; ip: string | undefined },
   ): Promise<EndpointRecord | undefined> {
     const { engine, local, networks } = this.#deps;
     const name = ref.startsWith('docker:') ? ref.slice('docker:'.length) : ref;
@@ -237,6 +243,22 @@ export class EngineContainers {
     const container = await engine.inspect(containerId);
     if (!container) return;
     this.#known.set(containerId, container);
+    await this.#mendHosts(container);
     await endpoints.describe(container);
+  }
+
+  /** The engine writes the file anew at each start, adds to it when it connects, and takes away when it disconnects. */
+  async #mendHosts({ id, name, pid, hostsPath, networks }: EngineContainer): Promise<void> {
+    const { local, logger, mendHosts } = this.#deps;
+    const addresses = networks.flatMap(({ endpointId }) => local.byEngine(endpointId)?.record.address ?? []);
+    if (pid === 0 || hostsPath === '' || (addresses.length === 0 && !this.#mended.has(id))) return;
+    if (addresses.length > 0) this.#mended.add(id);
+    else this.#mended.delete(id);
+    try {
+      const mended = await mendHosts(hostsPath, new Set(addresses));
+      if (mended > 0) logger.debug({ container: name, mended }, "addresses in a container's hosts file put right");
+    } catch (error) {
+      logger.warn({ container: name, error }, "a container's hosts file could not be looked at");
+    }
   }
 }

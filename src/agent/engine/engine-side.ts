@@ -6,7 +6,7 @@ import type { EngineEvent } from '../../core/docker/engine.ts';
 import { SERVICE_ADDRESS } from '../../core/host-state.ts';
 import type { Clock, Engine, JsonFile, Logger } from '../../ports.ts';
 import type { Member } from '../member.ts';
-import { EngineContainers } from './containers.ts';
+import { EngineContainers, type EngineContainersDeps } from './containers.ts';
 import type { EngineEndpoints } from './endpoints.ts';
 import { GivenUpContainers } from './given-up.ts';
 import type { EngineMemory } from './memory.ts';
@@ -18,6 +18,7 @@ export interface EngineSideDeps {
   readonly member: Member;
   /** Lets the host forward what its own firewall, by the engine's doing, would drop. Resolves with what is wrong. */
   readonly allowForwarding: () => Promise<string | undefined>;
+  readonly mendHosts: EngineContainersDeps['mendHosts'];
   /** Name servers of the engine's configuration; undefined when it cannot be read. */
   readonly nameServers: () => Promise<readonly string[] | undefined>;
   readonly clock: Clock;
@@ -66,6 +67,7 @@ export class EngineSide {
       endpoints: this.endpoints,
       networks: this.networks,
       local: member.local,
+      mendHosts: deps.mendHosts,
     });
     this.givenUp = new GivenUpContainers({
       ...{ engine, clock, logger },
@@ -96,6 +98,11 @@ export class EngineSide {
     } catch (error) {
       if (!signal.aborted) throw error;
     }
+  }
+
+  /** Of the engine, e.g. `20.10.24`; undefined while it was never reached. */
+  get version(): string | undefined {
+    return this.#version;
   }
 
   /** A container is started with these name servers: its own, or those of the engine's configuration. */
@@ -186,7 +193,7 @@ export class EngineSide {
     if (event.action === 'create') early(containers.prepare(event.id));
     if (event.action === 'connect') early(containers.announce(event.id, event.networkId));
     if (event.action === 'destroy') containers.forget(event.id);
-    if (['connect', 'start', 'rename'].includes(event.action)) containers.lookAt(event.id);
+    if (['connect', 'disconnect', 'start', 'rename'].includes(event.action)) containers.lookAt(event.id);
   }
 
   /** What no event tells of. */

@@ -313,7 +313,7 @@ export class EngineNetworks {
       const names = { network: network.name, container: container.name };
       const aliases = attachment.aliases.filter((alias) => !id.startsWith(alias));
       try {
-        await engine.connect(offered[0], id, { aliases, ip: attachment.ip, mac: undefined });
+        await engine.connect(offered[0], id, { aliases, ip: attachment.ip });
         logger.info(names, 'container connected to the network that came back');
       } catch (error) {
         if (!isOverlaydError(error) || error.retryable) throw error;

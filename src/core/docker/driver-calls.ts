@@ -23,6 +23,8 @@ export interface NetworkPool {
 export interface CreateNetworkCall {
   readonly networkId: string;
   readonly internal: boolean;
+  /** False with the user's `--ipv4=false`. */
+  readonly ipv4: boolean;
   /** The user's `-o key=value`. */
   readonly options: Readonly<Record<string, string>>;
   readonly pools: readonly NetworkPool[];

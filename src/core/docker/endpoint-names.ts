@@ -15,7 +15,10 @@ export interface EndpointNames {
 }
 
 /** `aliases` are those that the container has on the endpoint's network. */
-export function endpointNames(container: EngineContainer, aliases: readonly string[]): EndpointNames {
+export function endpointNames(
+  container: Pick<EngineContainer, 'id' | 'name' | 'hostname'>,
+  aliases: readonly string[],
+): EndpointNames {
   const shortId = container.id.slice(0, SHORT_ID);
   const all = [container.name, ...aliases, container.hostname, shortId].filter(isEndpointName);
   const lower = all.map((each) => each.toLowerCase());

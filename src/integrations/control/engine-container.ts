@@ -29,8 +29,14 @@ export async function connectThroughEngine(
       '--ifname: Docker itself names the interfaces of its containers; leave it out',
     );
   }
+  if (mac !== undefined) {
+    throw new OverlaydError(
+      'invalid-argument',
+      '--mac: Docker gives a container a MAC address of choice when it makes it, and ignores it later: docker run --network NETWORK --mac-address MAC; or leave it out',
+    );
+  }
   const network = await member.networks.find(ref);
-  const record = await containers.connect(network, container, { aliases, ip, mac }).catch((error: unknown) => {
+  const record = await containers.connect(network, container, { aliases, ip }).catch((error: unknown) => {
     if (!isOverlaydError(error, 'engine-unavailable')) throw error;
     const hint = "a container that is not Docker's is written netns:NAME, netns:/PATH or pid:NUMBER";
     throw new OverlaydError(error.code, `container ${container}: ${error.message}; ${hint}`, {

@@ -14,6 +14,7 @@ import {
   LOCAL_ADDRESS_SPACE,
   type NetworkPool,
 } from '../../core/docker/driver-calls.ts';
+import { refuseEndpointOptions } from '../../core/docker/endpoint-options.ts';
 import { ID_OPTION, NETWORK_OPTION } from '../../core/docker/engine.ts';
 import { joinAnswer } from '../../core/docker/join.ts';
 import type { Binding } from '../../core/docker/network-offers.ts';
@@ -101,13 +102,8 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
           `network ${network.name} was made without overlayd's IPAM driver; make it anew: ${CREATE_LINE}`,
         );
       }
-      const unknown = Object.keys(call.options)[0];
-      if (unknown !== undefined) {
-        throw new OverlaydError(
-          'unknown-option',
-          `unknown --driver-opt "${unknown}"; overlayd has none for a container`,
-        );
-      }
+      const refused = refuseEndpointOptions(call.options, side().version);
+      if (refused !== undefined) throw new OverlaydError('unknown-option', refused);
       const { mac } = await side().endpoints.create(network, {
         endpointId: call.endpointId,
         networkId: call.networkId,
@@ -146,7 +142,8 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
   };
 }
 
-function requirePool({ pools, ipv6Pools }: CreateNetworkCall): NetworkPool {
+function requirePool({ ipv4, pools, ipv6Pools }: CreateNetworkCall): NetworkPool {
+  if (!ipv4) throw new OverlaydError('invalid-argument', 'networks of overlayd are IPv4; leave --ipv4=false out');
   if (ipv6Pools.length > 0) throw new OverlaydError('invalid-argument', 'IPv6 is not supported yet; leave --ipv6 out');
   const [pool, ...more] = pools;
   if (!pool || ![LOCAL_ADDRESS_SPACE, GLOBAL_ADDRESS_SPACE].includes(pool.addressSpace)) {

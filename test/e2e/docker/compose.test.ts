@@ -37,7 +37,8 @@ const OWN = `version: "3.9"
 networks:
   web:
     driver: overlayd
-    ipam: { driver: overlayd, options: { net: shopnet } }
+    driver_opts: { net: shopnet }
+    ipam: { driver: overlayd }
 ${SERVICES}`;
 
 /** The one container of a service. */

@@ -120,6 +120,55 @@ describe('containers on the engines of two hosts', () => {
     expect(await endpointNames(one())).toEqual(['client', 'fixed']);
   });
 
+  test('a container has its own addresses in its hosts file, after each start and each connect', async () => {
+    const own = (address: string) =>
+      `sed 's/ *\t/ /' /etc/hosts | grep -qxF "${address} $(hostname)" && ! grep ::ffff: /etc/hosts`;
+    const hasOwn = (network: string) =>
+      until(`its address on ${network} in its hosts file`, async () => {
+        const address = await addressOf(one(), 'api', network);
+        return (await one().engine.docker('exec', 'api', 'sh', '-c', own(address))).code === 0;
+      });
+    await runContainer(one(), 'api', '--network', 'web');
+    await hasOwn('web');
+    await one().engine.mustDocker('restart', 'api');
+    await hasOwn('web');
+    expect(await pings(one(), 'api', (await one().engine.mustDocker('exec', 'api', 'hostname')).trim())).toBe(true);
+    await one().mustOverlayd('network', 'create', 'second');
+    await one().engine.mustDocker('network', 'connect', 'second', 'api');
+    await hasOwn('web');
+    await hasOwn('second');
+    const left = await addressOf(one(), 'api', 'second');
+    await one().engine.mustDocker('network', 'disconnect', 'second', 'api');
+    await until('the address that it has no more to go', async () => {
+      const hosts = await one().engine.mustDocker('exec', 'api', 'cat', '/etc/hosts');
+      return !hosts.split('\n').some((line) => line.startsWith(left));
+    });
+    await one().mustOverlayd('network', 'rm', 'second');
+  });
+
+  test('what Docker would not honour is refused', async () => {
+    const ifname = 'com.docker.network.endpoint.ifname';
+    for (const [option, words] of [
+      [`${ifname}=lan0`, `--driver-opt ${ifname}: Docker names the interfaces`],
+      ['weight=3', 'unknown --driver-opt "weight"'],
+    ] as const) {
+      const { code, stderr } = await one().engine.docker(
+        'run',
+        '--rm',
+        '--network',
+        `name=web,driver-opt=${option}`,
+        IMAGE,
+      );
+      expect(stderr).toContain(words);
+      expect(code).not.toBe(0);
+    }
+    await one().engine.mustDocker('run', '-d', '--name', 'plain', '--network', 'none', IMAGE);
+    const { code, stderr } = await one().overlayd('network', 'connect', '--mac', '02:00:00:00:00:01', 'web', 'plain');
+    expect(stderr).toContain('docker run --network NETWORK --mac-address MAC');
+    expect(code).toBe(1);
+    expect(await endpointNames(one())).toEqual([]);
+  });
+
   test('a restarted, killed or started container has one endpoint, under its names', async () => {
     await runContainer(one(), 'api', '--network', 'web', '--network-alias', 'backend');
     await runContainer(two(), 'client', '--network', 'web');

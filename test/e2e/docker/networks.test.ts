@@ -7,6 +7,7 @@ import {
   untilLooksUp,
   untilOffered,
 } from '../../lab/docker-network.ts';
+import { IMAGE } from '../../lab/image.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
 
@@ -88,7 +89,7 @@ describe('networks on three hosts, of which the third gets its engine later', ()
       ['--driver', 'overlayd', 'x'],
       'docker network create -d overlayd --ipam-driver overlayd --ipam-opt net=NAME NAME',
     ],
-    [[...OURS, 'x'], '--ipam-opt net=NAME is missing'],
+    [[...OURS, 'x'], 'net=NAME is missing'],
     [[...OURS, '--ipam-opt', 'net=x', '--ipam-opt', 'colour=red', 'x'], 'unknown --ipam-opt "colour"'],
     [[...OURS, '--ipam-opt', 'net=-x', 'x'], 'network name "-x" is not valid'],
     [[...OURS, '--ipam-opt', 'net=x', '-o', 'colour=red', 'x'], 'unknown option "colour"'],
@@ -103,6 +104,10 @@ describe('networks on three hosts, of which the third gets its engine later', ()
     ],
     [[...OURS, '--ipam-opt', 'net=web', '--internal', 'x'], 'network web is there already and is not --internal'],
     [[...OURS, '--ipam-opt', 'net=web', '-o', 'mtu=1200', 'x'], 'network web is there already with mtu=(unset)'],
+    [
+      [...OURS, '-o', 'net=x', '-o', 'com.docker.network.bridge.name=x', 'x'],
+      'unknown option "com.docker.network.bridge.name"',
+    ],
     [[...OURS, '--ipv6', '--ipam-opt', 'net=x', '--subnet', 'fd00:1::/64', 'x'], 'IPv6 is not supported yet'],
   ])('docker network create %j is refused and leaves nothing', async (args, words) => {
     const { code, stderr } = await lab()
@@ -113,6 +118,21 @@ describe('networks on three hosts, of which the third gets its engine later', ()
     expect(await offeredNetworks(lab().host(1))).toEqual(['auto', 'shop', 'vault', 'web']);
     const networks = await lab().host(1).json('network', 'ls');
     expect(networks.map(({ Name }: { Name: string }) => Name).sort()).toEqual(['auto', 'shop', 'vault', 'web']);
+  });
+
+  test('a network of another driver gets no addresses of ours, and status says so until it is gone', async () => {
+    const one = lab().host(1);
+    await one.engine.mustDocker('network', 'create', '--ipam-driver', 'overlayd', '--ipam-opt', 'net=web', 'stray');
+    const told = async () => {
+      const { Problems } = await one.json('status');
+      return Problems.some((text: string) => text.includes("Docker's network stray (driver bridge)"));
+    };
+    await until('the status to tell', told);
+    const { code, stderr } = await one.engine.docker('run', '--rm', '--network', 'stray', IMAGE, 'true');
+    expect(stderr).toContain('make it with -d overlayd');
+    expect(code).not.toBe(0);
+    await one.engine.mustDocker('network', 'rm', 'stray');
+    await until('the status to be good again', async () => !(await told()));
   });
 
   test('another network of the engine by that name is left alone, and status says so until it is gone', async () => {

@@ -121,7 +121,7 @@ describe('a real engine', () => {
     ]);
     expect(named('createNetwork')[0]).toEqual({
       networkId: id,
-      internal: false,
+      ...{ internal: false, ipv4: true },
       options: { id: 'n1' },
       pools: [{ ...pool, gateway: '10.9.0.1/24', auxAddresses: { spare: '10.9.0.9/24' } }],
       ipv6Pools: [],
@@ -167,7 +167,7 @@ describe('a real engine', () => {
     expect([named('leave').length, named('deleteEndpoint').length]).toEqual([1, 1]);
     await host.must(['ip', 'link', 'del', 'far0']);
 
-    await engine.connect('web', id, { aliases: ['again'], ip: '10.9.0.200', mac: undefined });
+    await engine.connect('web', id, { aliases: ['again'], ip: '10.9.0.200' });
     expect(named('createEndpoint').at(-1)).toMatchObject({ address: '10.9.0.200/24' });
     expect((await engine.inspect(id))?.networks[0]?.aliases).toContain('again');
 

@@ -85,7 +85,7 @@ describe('what needs no agent', () => {
   });
 });
 
-// The bodies are those of Docker 20.10, 26.1 and 29.
+// The bodies are those of Docker 20.10, 26.1, 28.5 and 29.
 describe('a call as Docker writes it', () => {
   it('creates a network', async () => {
     const { calls, handler } = recorder(undefined);
@@ -112,12 +112,24 @@ describe('a call as Docker writes it', () => {
     expect(calls).toEqual([
       {
         networkId: 'n1',
-        internal: true,
+        ...{ internal: true, ipv4: true },
         options: { net: 'web' },
         pools: [{ ...pool, auxAddresses: { router: '10.0.0.2/24' } }],
         ipv6Pools: [],
       },
     ]);
+  });
+
+  it.each([
+    [{}, true],
+    [{ 'com.docker.network.enable_ipv4': true }, true],
+    [{ 'com.docker.network.enable_ipv4': false }, false],
+  ])('creates a network with %j', async (options, ipv4) => {
+    const { calls, handler } = recorder(undefined);
+    await serve({ createNetwork: handler });
+    const request = { NetworkID: 'n1', Options: { ...options, 'com.docker.network.generic': {} } };
+    expect((await call('NetworkDriver.CreateNetwork', { ...request, IPv4Data: [], IPv6Data: [] })).body).toEqual({});
+    expect(calls).toMatchObject([{ ipv4, pools: [], ipv6Pools: [] }]);
   });
 
   it('creates an endpoint', async () => {
@@ -130,6 +142,8 @@ describe('a call as Docker writes it', () => {
       Options: {
         'com.docker.network.endpoint.dnsservers': ['9.9.9.9'],
         'com.docker.network.endpoint.exposedports': [{ Proto: 6, Port: 80 }],
+        'com.docker.network.driver.private.hint': 'engine',
+        'com.docker.network.endpoint.ifname': 'lan0',
         'com.docker.network.endpoint.macaddress': 'AkIKAAAF',
         'com.docker.network.portmap': [{ Proto: 6, Port: 80, HostPort: 8080, HostPortEnd: 8080 }],
         weight: '3',
@@ -145,7 +159,7 @@ describe('a call as Docker writes it', () => {
         mac: undefined,
         publishesPorts: true,
         dnsServers: ['9.9.9.9'],
-        options: { weight: '3' },
+        options: { 'com.docker.network.endpoint.ifname': 'lan0', weight: '3' },
       },
     ]);
   });

@@ -3,8 +3,7 @@ import { endpointNames } from '../../../../src/core/docker/endpoint-names.ts';
 
 const ID = '0123456789abcdef'.repeat(4);
 const SHORT = '0123456789ab';
-const state = { pid: 1, restarts: false, ran: true, failure: '' };
-const container = (name: string, hostname = '') => ({ id: ID, name, hostname, ...state, networks: [] });
+const container = (name: string, hostname = '') => ({ id: ID, name, hostname });
 
 test.each([
   [
