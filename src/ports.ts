@@ -353,6 +353,8 @@ export interface Engine {
   stopped(): Promise<readonly string[]>;
   /** By id, unique id prefix or name; undefined when there is none. Waits while the container is being started. */
   inspect(ref: string): Promise<EngineContainer | undefined>;
+  /** Where on the host a container's `/etc/hosts` is, once it was started. Answers at once, in general. */
+  hostsPath(containerId: string): Promise<string>;
   connect(
     networkId: string,
     containerId: string,

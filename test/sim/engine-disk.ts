@@ -1,5 +1,5 @@
 /** What a killed engine finds again, and how its users name what is in there. */
-import { mendHosts } from '../../src/core/docker/hosts-file.ts';
+import { mendHosts, type OwnAddresses } from '../../src/core/docker/hosts-file.ts';
 import { type FakeContainer, hostsPathOf, refused } from './fake-containers.ts';
 import type { EndpointObject, NetworkObject } from './fake-libnetwork.ts';
 
@@ -28,9 +28,9 @@ export class EngineDisk {
   }
 
   /** What the agent does to a container's hosts file. */
-  mendHosts(path: string, addresses: ReadonlySet<string>): number {
-    const container = [...this.containers.values()].find((each) => hostsPathOf(each) === path);
-    const overwrites = mendHosts(container?.hosts ?? '', addresses);
+  mendHosts(path: string, own: OwnAddresses): number {
+    const container = [...this.containers.values()].find(({ id }) => hostsPathOf(id) === path);
+    const overwrites = mendHosts(container?.hosts ?? '', own);
     for (const { offset, after } of overwrites) {
       const { hosts } = container!;
       container!.hosts = hosts.slice(0, offset) + after + hosts.slice(offset + after.length);

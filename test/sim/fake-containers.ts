@@ -209,11 +209,11 @@ export function describeContainer(container: FakeContainer): EngineContainer {
     endpointId: endpoint?.id ?? '',
     aliases: [...aliases, id.slice(0, 12)],
   }));
-  return { id, name, pid, hostname, hostsPath: hostsPathOf(container), networks, restarts, ran, failure };
+  return { id, name, pid, hostname, networks, restarts, ran, failure };
 }
 
-export function hostsPathOf({ id, ran }: FakeContainer): string {
-  return ran ? `/var/lib/docker/containers/${id}/hosts` : '';
+export function hostsPathOf(containerId: string): string {
+  return `/var/lib/docker/containers/${containerId}/hosts`;
 }
 
 export function unavailable(): OverlaydError {

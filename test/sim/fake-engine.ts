@@ -21,6 +21,7 @@ import {
   describeContainer,
   endProcess,
   type FakeContainer,
+  hostsPathOf,
   membersOf,
   type RunRequest,
   refused,
@@ -213,6 +214,10 @@ export class FakeEngine implements Engine {
       const found = this.disk.find(ref);
       return found && (await life.containerLocks.run(found.id, async () => describeContainer(found)));
     });
+  }
+
+  hostsPath(containerId: string): Promise<string> {
+    return this.#api(async () => hostsPathOf(containerId));
   }
 
   /** A MAC is heeded when the container is made only. */

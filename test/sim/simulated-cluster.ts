@@ -294,7 +294,7 @@ export class SimulatedHost {
       ...{ engine: mortal(this.engine, life), file: mortal(file, life), member, clock, logger: this.#log },
       allowForwarding: async () => undefined,
       nameServers: async () => undefined,
-      mendHosts: async (path, addresses) => this.engine.disk.mendHosts(path, addresses),
+      mendHosts: async (path, own) => this.engine.disk.mendHosts(path, own),
     });
   }
 

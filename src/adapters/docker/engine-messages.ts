@@ -65,6 +65,8 @@ export const networksResponse = z.array(
     ),
 );
 
+export const infoResponse = z.object({ DockerRootDir: z.string() }).transform(({ DockerRootDir }) => DockerRootDir);
+
 export const createdResponse = z.object({ Id: z.string().min(1) });
 
 export const containersResponse = z.array(z.object({ Id: z.string() }).transform(({ Id }) => Id));
@@ -102,12 +104,11 @@ export const containerResponse = z
     Name: z.string(),
     State: z.object({ Pid: z.number(), Error: z.string().nullish(), StartedAt: z.string().nullish() }),
     Config: z.object({ Hostname: z.string().nullish() }),
-    HostsPath: z.string().nullish(),
     HostConfig: z.object({ RestartPolicy: z.object({ Name: z.string().nullish() }).nullish() }).nullish(),
     NetworkSettings: z.object({ Networks: z.record(z.string(), attachment.nullable()).nullish() }).nullish(),
   })
   .transform(
-    ({ Id, Name, State, Config, HostsPath, HostConfig, NetworkSettings }): EngineContainer => ({
+    ({ Id, Name, State, Config, HostConfig, NetworkSettings }): EngineContainer => ({
       id: Id,
       name: Name.replace(/^\//, ''),
       pid: State.Pid,
@@ -115,7 +116,6 @@ export const containerResponse = z
       ran: !(State.StartedAt ?? NEVER).startsWith(NEVER),
       failure: State.Error ?? '',
       hostname: Config.Hostname ?? '',
-      hostsPath: HostsPath ?? '',
       networks: Object.entries(NetworkSettings?.Networks ?? {}).flatMap(([network, found]) =>
         found === null
           ? []

@@ -1,4 +1,5 @@
 /** The API of this host's Docker Engine: a thin client of the few calls that are needed, for Docker 20.10 and later. */
+import { join } from 'node:path';
 import type * as z from 'zod';
 import { OverlaydError } from '../../core/errors.ts';
 import type { Clock, Engine } from '../../ports.ts';
@@ -9,6 +10,7 @@ import {
   containersResponse,
   createdResponse,
   createNetworkBody,
+  infoResponse,
   membersResponse,
   networksResponse,
   parseRemoval,
@@ -32,6 +34,10 @@ export function createEngine(
   const connection = createEngineConnection(socketPath, signal);
   const get = (path: string, limit = limitMs) => connection.call({ method: 'GET', path, limitMs: limit });
   const post = (path: string, body: object) => connection.call({ method: 'POST', path, body, limitMs: longLimitMs });
+
+  /** Where it keeps its files, since it was last connected to. */
+  let root: Promise<string> | undefined;
+  const askRoot = async () => read(infoResponse, await get('/info'));
 
   return {
     async networks() {
@@ -87,7 +93,22 @@ export function createEngine(
       const path = `/containers/${encodeURIComponent(containerId)}/start`;
       accept(await connection.call({ method: 'POST', path, limitMs: longLimitMs }));
     },
-    events: (wanted) => engineEvents({ connection, clock }, { socketPath, limitMs }, wanted),
+    async hostsPath(containerId) {
+      root ??= askRoot();
+      return join(await root, 'containers', containerId, 'hosts');
+    },
+    async *events(wanted) {
+      for await (const event of engineEvents({ connection, clock }, { socketPath, limitMs }, wanted)) {
+        if (event.kind === 'connected') {
+          // Known before it is needed, which is when there is no time.
+          root = askRoot();
+          root.catch(() => {
+            root = undefined;
+          });
+        }
+        yield event;
+      }
+    },
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import { isHandedOver, type LocalEndpoint } from '../../core/container.ts';
 import type { EngineContainer } from '../../core/docker/engine.ts';
+import type { OwnAddresses } from '../../core/docker/hosts-file.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import type { EndpointRecord, NetworkRecord } from '../../core/records.ts';
@@ -18,7 +19,7 @@ export interface EngineContainersDeps {
   readonly networks: Pick<EngineNetworks, 'engineIdOf' | 'problems'>;
   readonly local: LocalEndpoints;
   /** Gives the container's `/etc/hosts` its own addresses in the right form; returns the number of lines changed. */
-  readonly mendHosts: (hostsPath: string, addresses: ReadonlySet<string>) => Promise<number>;
+  readonly mendHosts: (hostsPath: string, own: OwnAddresses) => Promise<number>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -57,7 +58,9 @@ export class EngineContainers {
     const { endpoints, engine, local } = this.#deps;
     const network = await engine.members(engineNetworkId);
     const member = network?.members.find((each) => each.containerId === containerId);
-    if (!network || !member || !local.byEngine(member.endpointId)) return;
+    const endpoint = member && local.byEngine(member.endpointId);
+    if (!network || !member || !endpoint) return;
+    await this.#mendHosts(containerId, { addresses: new Set([endpoint.record.address]), complete: false });
     const known = this.#known.get(containerId);
     const asked = known?.networks.find((each) => each.network === network.name);
     await endpoints.describe({
@@ -65,7 +68,6 @@ export class EngineContainers {
       name: member.containerName,
       ...{ pid: 0, restarts: false, ran: true, failure: '' },
       hostname: known?.hostname ?? '',
-      hostsPath: '',
       networks: [
         {
           network: network.name,
@@ -239,26 +241,26 @@ export class EngineContainers {
   }
 
   async #follow(containerId: string): Promise<void> {
-    const { engine, endpoints } = this.#deps;
+    const { engine, endpoints, local } = this.#deps;
     const container = await engine.inspect(containerId);
     if (!container) return;
     this.#known.set(containerId, container);
-    await this.#mendHosts(container);
+    const held = container.networks.flatMap(({ endpointId }) => local.byEngine(endpointId)?.record.address ?? []);
+    if (container.pid > 0) await this.#mendHosts(container.id, { addresses: new Set(held), complete: true });
     await endpoints.describe(container);
   }
 
   /** The engine writes the file anew at each start, adds to it when it connects, and takes away when it disconnects. */
-  async #mendHosts({ id, name, pid, hostsPath, networks }: EngineContainer): Promise<void> {
-    const { local, logger, mendHosts } = this.#deps;
-    const addresses = networks.flatMap(({ endpointId }) => local.byEngine(endpointId)?.record.address ?? []);
-    if (pid === 0 || hostsPath === '' || (addresses.length === 0 && !this.#mended.has(id))) return;
-    if (addresses.length > 0) this.#mended.add(id);
+  async #mendHosts(id: string, own: OwnAddresses): Promise<void> {
+    const { engine, logger, mendHosts } = this.#deps;
+    if (own.addresses.size === 0 && !this.#mended.has(id)) return;
+    if (own.addresses.size > 0) this.#mended.add(id);
     else this.#mended.delete(id);
     try {
-      const mended = await mendHosts(hostsPath, new Set(addresses));
-      if (mended > 0) logger.debug({ container: name, mended }, "addresses in a container's hosts file put right");
+      const mended = await mendHosts(await engine.hostsPath(id), own);
+      if (mended > 0) logger.debug({ container: id.slice(0, 12), mended }, "a container's hosts file was put right");
     } catch (error) {
-      logger.warn({ container: name, error }, "a container's hosts file could not be looked at");
+      logger.warn({ container: id.slice(0, 12), error }, "a container's hosts file could not be looked at");
     }
   }
 }

@@ -58,8 +58,6 @@ export interface EngineContainer {
   /** Why its last start failed, in the engine's words; empty when it did not. */
   readonly failure: string;
   readonly hostname: string;
-  /** Its `/etc/hosts` on the host; empty when it was never started. */
-  readonly hostsPath: string;
   readonly networks: readonly {
     /** The engine's name of the network. */
     readonly network: string;

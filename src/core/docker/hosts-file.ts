@@ -18,12 +18,20 @@ export interface Overwrite {
   readonly after: string;
 }
 
-/** `text`: one character per byte. `addresses`: those that the container has. */
-export function mendHosts(text: string, addresses: ReadonlySet<string>): readonly Overwrite[] {
+export interface OwnAddresses {
+  /** IPv4. */
+  readonly addresses: ReadonlySet<string>;
+  /** Whether the container has no others. */
+  readonly complete: boolean;
+}
+
+/** `text`: one character per byte. */
+export function mendHosts(text: string, { addresses, complete }: OwnAddresses): readonly Overwrite[] {
   const wrong = [...text.matchAll(MAPPED)].flatMap((found): Overwrite[] => {
     const [before, address = ''] = found;
     return addresses.has(address) ? [{ offset: found.index, before, after: address.padEnd(before.length) }] : [];
   });
+  if (!complete) return wrong;
   const stale = [...text.matchAll(MENDED)].flatMap((found): Overwrite[] => {
     const [before, address = ''] = found;
     return addresses.has(address) ? [] : [{ offset: found.index, before, after: `#${before.slice(1)}` }];

@@ -144,6 +144,7 @@ describe('a real engine', () => {
     expect(found?.networks).toMatchObject([{ networkId: endpoint?.networkId, endpointId: endpoint?.endpointId }]);
     expect(found?.networks[0]?.aliases).toEqual(expect.arrayContaining(['shop', id.slice(0, 12)]));
     expect(found?.pid).toBeGreaterThan(0);
+    expect(await engine.hostsPath(id)).toBe(await host.engine.mustDocker('inspect', '-f', '{{.HostsPath}}', id));
     const link = await host.engine.mustDocker('exec', 'api', 'ip', 'addr', 'show', 'eth0');
     expect(link).toContain('10.9.0.128/24');
     expect(link).toContain('02:42:0a:09:00:80');

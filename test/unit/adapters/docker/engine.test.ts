@@ -145,7 +145,6 @@ describe('containers', () => {
     Name: '/api',
     State: { Pid: 42, Running: true },
     Config: { Hostname: 'c1host' },
-    HostsPath: '/var/lib/docker/containers/c1/hosts',
     NetworkSettings: {
       Networks: {
         web: { NetworkID: 'n', EndpointID: 'e', Aliases: ['shop'], DNSNames: ['api', 'shop', 'c1'] },
@@ -174,13 +173,22 @@ describe('containers', () => {
       ran: false,
       failure: '',
       hostname: 'c1host',
-      hostsPath: '/var/lib/docker/containers/c1/hosts',
       networks: [
         { network: 'web', networkId: 'n', endpointId: 'e', aliases: ['shop', 'api', 'c1'] },
         { network: 'old', networkId: 'o', endpointId: '', aliases: [] },
       ],
     });
     expect(await engine.inspect('nobody')).toBe(undefined);
+  });
+
+  it('have their files where the engine has all of them, which is asked for once', async () => {
+    const { calls } = await play(({ path }) =>
+      path === '/info' ? { status: 200, body: { DockerRootDir: '/data/docker', ID: 'x' } } : { status: 404 },
+    );
+    const engine = open();
+    expect(await engine.hostsPath('c1')).toBe('/data/docker/containers/c1/hosts');
+    expect(await engine.hostsPath('c2')).toBe('/data/docker/containers/c2/hosts');
+    expect(calls.filter(({ path }) => path === '/info')).toHaveLength(1);
   });
 
   it('tell why they do not run, and whether the engine is to start them', async () => {

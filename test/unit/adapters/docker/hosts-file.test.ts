@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { mendHostsFile } from '../../../../src/adapters/docker/hosts-file.ts';
 
-const ADDRESSES = new Set(['10.0.0.3']);
+const OWN = { addresses: new Set(['10.0.0.3']), complete: true };
 let directory: string;
 let path: string;
 
@@ -18,22 +18,22 @@ afterEach(() => rmSync(directory, { recursive: true }));
 test('the file stays the same one, and is changed once', async () => {
   writeFileSync(path, '127.0.0.1\tlocalhost\n10.9.0.1\tzo\u00eb\n::ffff:10.0.0.3\tapi\n');
   const { ino, size } = statSync(path);
-  expect(await mendHostsFile(path, ADDRESSES)).toBe(1);
+  expect(await mendHostsFile(path, OWN)).toBe(1);
   expect(readFileSync(path, 'utf8')).toBe('127.0.0.1\tlocalhost\n10.9.0.1\tzo\u00eb\n10.0.0.3       \tapi\n');
   expect(statSync(path)).toMatchObject({ ino, size });
-  expect(await mendHostsFile(path, ADDRESSES)).toBe(0);
+  expect(await mendHostsFile(path, OWN)).toBe(0);
   appendFileSync(path, '::ffff:10.0.0.3\tapi\n');
-  expect(await mendHostsFile(path, ADDRESSES)).toBe(1);
+  expect(await mendHostsFile(path, OWN)).toBe(1);
 });
 
 test('one that is gone needs nothing', async () => {
-  expect(await mendHostsFile(path, ADDRESSES)).toBe(0);
+  expect(await mendHostsFile(path, OWN)).toBe(0);
 });
 
 test('no link is followed', async () => {
   const other = join(directory, 'other');
   writeFileSync(other, '::ffff:10.0.0.3\tapi\n');
   symlinkSync(other, path);
-  await expect(mendHostsFile(path, ADDRESSES)).rejects.toThrow('ELOOP');
+  await expect(mendHostsFile(path, OWN)).rejects.toThrow('ELOOP');
   expect(readFileSync(other, 'utf8')).toContain('::ffff:');
 });

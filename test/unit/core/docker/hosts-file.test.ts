@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { mendHosts } from '../../../../src/core/docker/hosts-file.ts';
 
 const HEAD = '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n';
-const overwrite = (text: string, addresses: readonly string[]) => {
+const overwrite = (text: string, addresses: readonly string[], complete = true) => {
   let mended = text;
-  for (const { offset, before, after } of mendHosts(text, new Set(addresses))) {
+  for (const { offset, before, after } of mendHosts(text, { addresses: new Set(addresses), complete })) {
     expect(mended.slice(offset, offset + after.length)).toBe(before);
     mended = mended.slice(0, offset) + after + mended.slice(offset + after.length);
   }
@@ -18,6 +18,7 @@ test('the addresses of the container are put right, at the same length and with 
 
 test('an address that was put right becomes a comment when the container has it no more', () => {
   const text = `${HEAD}10.0.0.3       \tapi\n10.9.0.14       \tapi\n10.8.0.1\tapi\n`;
+  expect(overwrite(text, ['10.9.0.14'], false)).toBe(text);
   expect(overwrite(text, ['10.9.0.14'])).toBe(`${HEAD}#0.0.0.3       \tapi\n10.9.0.14       \tapi\n10.8.0.1\tapi\n`);
 });
 
