@@ -165,6 +165,21 @@ describe('networks on three hosts, of which the third gets its engine later', ()
     }
   });
 
+  test('docker network rm of several, and docker network prune, take all of them from all hosts', async () => {
+    const [one, two] = lab().hosts;
+    const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+    for (const command of [
+      ['rm', ...names],
+      ['prune', '--force', '--filter', 'label=spare'],
+    ]) {
+      for (const name of names) await one!.mustOverlayd('network', 'create', '--label', 'spare=yes', name);
+      await untilOffered(two!, [...names, 'web']);
+      await two!.engine.mustDocker('network', ...command);
+      await until('the cluster to have one network', async () => (await one!.json('network', 'ls')).length === 1);
+      for (const host of lab().hosts) await untilOffered(host, ['web']);
+    }
+  });
+
   test('a network with endpoints is kept, and what Docker drops all the same is offered again', async () => {
     const [one, two] = lab().hosts;
     await runContainer(one!, 'user', '--network', 'web');
