@@ -28,6 +28,7 @@ import { createContainers } from './adapters/system/containers.ts';
 import { createHostFacts } from './adapters/system/host-facts.ts';
 import { systemClock, systemRandom } from './adapters/system/time.ts';
 import { clearHost } from './agent/clear-host.ts';
+import { AddressWatch } from './agent/cluster/address-watch.ts';
 import { admit } from './agent/cluster/admit.ts';
 import { type Identity, type IdentityState, parseIdentity, tlsMaterialOf } from './agent/cluster/identity.ts';
 import { keepCertificate } from './agent/cluster/renewal.ts';
@@ -104,10 +105,21 @@ export async function startAgent(
     return { store, close: () => store.close() };
   };
 
-  async function startMember(identity: Identity): Promise<Membership> {
-    const log = logger.child({ node: identity.name });
+  async function startMember(saved: Identity, former?: Membership): Promise<Membership> {
+    const log = logger.child({ node: saved.name });
     const quit = new AbortController();
     const { signal } = quit;
+    let started: Member | undefined;
+    const addresses = new AddressWatch(
+      {
+        ...{ facts, pki, clock, file, logger: log },
+        onProblems: () => started?.noteHostChange(),
+        moved: (why) => lifecycle.restart(why),
+      },
+      saved,
+      { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS },
+    );
+    const identity = await addresses.settle(signal);
     const material = tlsMaterialOf(identity);
     const store = createEtcdStore({ logger: log, clock }, storeOptions(identity.store, material, programs));
     const transport = new GrpcPeerTransport(
@@ -123,6 +135,8 @@ export async function startAgent(
             void etcd.check().catch((error: unknown) => log.warn({ error }, 'etcd not restarted'));
         },
         onNetworks: () => engineSide?.networks.sync(),
+        onHostChange: () => addresses.look(),
+        addressProblem: () => addresses.problems[0],
         forwarder: createForwarder({ servers }),
         listen: (handler) =>
           new SocketListeners({ handler, logger: log }, { binderPath: programs.dnsBinder, nodePath: process.execPath }),
@@ -130,6 +144,7 @@ export async function startAgent(
       {
         self: recordOf(identity, pki.fingerprint(identity.key)),
         storeEndpoints: identity.store.endpoints,
+        knownNodes: former ? [...former.member.view.nodes()] : [],
         gossipIntervalMs: config.gossipIntervalMs,
         leaseSeconds: config.leaseTtlSeconds,
         quarantineSeconds,
@@ -165,14 +180,22 @@ export async function startAgent(
       const running = await member.start(signal);
       // Last: nothing below throws, so it never fails without somebody to hear of it.
       const renewal = keepCertificate(
-        { clock, pki, file, logger: log, renewed: () => lifecycle.restart() },
+        {
+          clock,
+          pki,
+          file,
+          logger: log,
+          renewed: () => lifecycle.restart('starting again with a renewed certificate'),
+        },
         identity,
         { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS },
         signal,
       );
       const knock = (host: string, port: number) => joinClient.probe(host, port, KNOCK_MS);
       const knocking = keepKnocking({ member, storeHosts: bundledHostsOf(identity.store), knock, clock }, signal);
-      const tasks = [renewal, running.ended, knocking, engineSide?.run(signal) ?? Promise.resolve()];
+      started = member;
+      const following = addresses.keep(() => member.view.nodes(), signal);
+      const tasks = [renewal, following, running.ended, knocking, engineSide?.run(signal) ?? Promise.resolve()];
       ended = Promise.allSettled(tasks.map((task) => reportFailure(task, signal, log)));
     } catch (error) {
       quit.abort();
@@ -189,6 +212,7 @@ export async function startAgent(
       identity,
       engineSide,
       storeStatus: () => store.status(),
+      addressProblems: () => addresses.problems,
       quiesce,
       stop: async () => {
         await quiesce();

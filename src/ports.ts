@@ -213,7 +213,9 @@ export interface JoinRequest extends Published {
 }
 
 /** Of the node record that the joiner will have. */
-type Published = Required<Omit<NodeRecord, 'id' | 'name' | 'keyFingerprint' | 'joinedAt' | 'left' | 'holdsStore'>>;
+type Published = Required<
+  Omit<NodeRecord, 'id' | 'name' | 'keyFingerprint' | 'joinedAt' | 'left' | 'holdsStore' | 'addressProblem'>
+>;
 
 export interface JoinResponse {
   readonly nodeId: string;
@@ -280,6 +282,8 @@ export interface HostFacts {
   hostname(): string;
   /** Global IPv4 addresses with their interface. */
   addresses(): Promise<readonly HostAddress[]>;
+  /** Names of all links. */
+  links(): Promise<readonly string[]>;
   /** Main-table routes that are not ours, default routes (`0.0.0.0/0`) included. */
   routes(): Promise<readonly HostRoute[]>;
   /**

@@ -5,6 +5,7 @@
  * A wake-up that comes while nothing can be done is not lost: whatever ends that (a whole view, etcd's return) is a wake-up
  * itself, and each of them looks at everything.
  */
+import { asOverlaydError } from '../core/errors.ts';
 import { Latch } from '../core/latch.ts';
 import type { Clock, Logger } from '../ports.ts';
 
@@ -36,6 +37,7 @@ export class Housekeeping {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, logger, first, ready, steps } = this.#deps;
     signal.addEventListener('abort', () => this.#due.set(), { once: true });
+    let failing: string | undefined;
     while (!signal.aborted) {
       await this.#due.wait();
       if (signal.aborted || !ready()) continue;
@@ -44,9 +46,13 @@ export class Housekeeping {
         const results = await Promise.allSettled(steps.map((step) => step(signal)));
         const failed = results.find((result) => result.status === 'rejected');
         if (failed) throw failed.reason;
+        failing = undefined;
       } catch (error) {
         if (signal.aborted) return;
-        logger.warn({ error }, 'housekeeping failed, trying again');
+        const { message } = asOverlaydError(error);
+        // The same again and again is said once.
+        logger[message === failing ? 'debug' : 'warn']({ error }, 'housekeeping failed, trying again');
+        failing = message;
         await clock.sleep(RETRY_MS, signal);
         this.#due.set();
       }

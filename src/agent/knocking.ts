@@ -28,22 +28,33 @@ const INTERVAL_MS = 5_000;
 const DOORS = 8;
 
 export async function keepKnocking(deps: KnockingDeps, signal: AbortSignal): Promise<void> {
+  // Whoever knows members before it has heard of any has just been started anew, with another address perhaps.
+  let doors = doorsOf(deps, () => true);
   let turn = 0;
   while (!signal.aborted) {
-    const doors = closedDoors(deps);
     const chosen = doors.length <= DOORS ? doors : Array.from({ length: DOORS }, () => doors[turn++ % doors.length]!);
     await Promise.all(chosen.map(({ host, port }) => deps.knock(host, port)));
     await deps.clock.sleep(INTERVAL_MS, signal);
+    doors = closedDoors(deps);
   }
 }
 
 /** Where this host is not heard, or hears nobody. */
-export function closedDoors({ member, storeHosts }: KnockingDeps): { readonly host: string; readonly port: number }[] {
+export function closedDoors(deps: KnockingDeps): Door[] {
+  return doorsOf(deps, (nodeId) => deps.member.liveness(nodeId) !== 'ready');
+}
+
+interface Door {
+  readonly host: string;
+  readonly port: number;
+}
+
+function doorsOf({ member, storeHosts }: KnockingDeps, isClosed: (nodeId: string) => boolean): Door[] {
   const { self, view } = member;
   const others = [...view.nodes()].filter(({ id, left }) => id !== self.id && !left);
   const doors = new Map<string, number>();
   for (const { id, advertiseAddress, joinPort } of others) {
-    if (member.liveness(id) !== 'ready') doors.set(advertiseAddress, joinPort);
+    if (isClosed(id)) doors.set(advertiseAddress, joinPort);
   }
   if (!member.storeConnected) {
     for (const host of storeHosts) {

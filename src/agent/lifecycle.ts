@@ -26,6 +26,8 @@ export interface Membership {
   /** Undefined when networks are not offered to a container engine. */
   readonly engineSide: EngineSide | undefined;
   storeStatus(): StoreStatus;
+  /** In words, which addresses of this host are lost. */
+  addressProblems(): readonly string[];
   /** Ends all tasks: nothing is written any more, the store can still be used. The kernel keeps what it has. Idempotent. */
   quiesce(): Promise<void>;
   /** `quiesce`, and the connection to the store ends. Idempotent. */
@@ -37,7 +39,8 @@ export interface LifecycleDeps extends InitDeps, JoinDeps {
   readonly etcd: EtcdServer;
   readonly logger: Logger;
   readonly clock: Clock;
-  readonly startMember: (identity: Identity) => Promise<Membership>;
+  /** `former`: what ran until a moment ago as the same member. */
+  readonly startMember: (identity: Identity, former?: Membership) => Promise<Membership>;
   readonly clearHost: LeaveDeps['clearHost'];
 }
 
@@ -112,15 +115,13 @@ export class Lifecycle {
   }
 
   /**
-   * As the same member, with the renewed certificate of the identity file. Existing traffic does not notice. Throws
-   * `conflict` when another step is under way.
+   * As the same member, with what the identity file says now: another certificate, other addresses. `why` completes "the
+   * agent is busy: …". Existing traffic does not notice. Throws `conflict` when another step is under way.
    */
-  async restart(): Promise<void> {
+  async restart(why: string): Promise<void> {
     this.#requireIdle();
     // The caller is a task of the membership that ends here: waiting for it would wait for the caller.
-    void this.#exclusively('restarting with a renewed certificate', () => this.#startAnew()).catch((error: unknown) =>
-      this.#fail(error),
-    );
+    void this.#exclusively(why, () => this.#startAnew()).catch((error: unknown) => this.#fail(error));
   }
 
   /** One line for the service manager. */
@@ -234,17 +235,17 @@ export class Lifecycle {
     this.#membership = undefined;
     this.#etcdWanted.abort();
     await before?.stop();
-    await this.#startSaved();
+    await this.#startSaved(before);
   }
 
   /** As the member that the identity file names, if it does. What fails is told here and tried again by `resume`. */
-  async #startSaved(): Promise<void> {
+  async #startSaved(former?: Membership): Promise<void> {
     try {
       const identity = await this.#deps.file.load();
       if (identity?.phase === 'member') {
-        this.#membership = await this.#deps.startMember(identity);
+        this.#membership = await this.#deps.startMember(identity, former);
         // The member runs with or without its etcd: existing traffic needs neither.
-        if (identity.store.bundled) void this.#ensureEtcd(identity);
+        if (identity.store.bundled) void this.#ensureEtcd(this.#membership.identity);
       }
       this.#problem = undefined;
     } catch (error) {

@@ -6,24 +6,9 @@
 import type { ClusterView } from '../core/cluster-view.ts';
 
 import { SEED_REVISION } from '../core/gossip/replica.ts';
-import type { BundledStore } from '../core/host-state.ts';
 import { FailureDetector, type Liveness } from '../core/membership.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord } from '../core/records.ts';
-import type {
-  Clock,
-  ClusterStore,
-  Containers,
-  DnsForwarder,
-  DnsHandler,
-  DnsListeners,
-  HostFacts,
-  Kernel,
-  Logger,
-  PeerTransport,
-  Random,
-  StateFile,
-} from '../ports.ts';
 import { AddressClaims } from './address-claims.ts';
 import { releaseFormer, releaseLeftovers, restoreClaims } from './claim-audit.ts';
 import { ClusterState, type StateChange } from './cluster-state.ts';
@@ -32,6 +17,8 @@ import { EngineEndpoints } from './engine/endpoints.ts';
 import { Gossip } from './gossip.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { keepSaved, LocalEndpoints } from './local-endpoints.ts';
+import { MemberAddresses } from './member-addresses.ts';
+import type { MemberOptions, MemberPorts } from './member-ports.ts';
 import { NameService } from './name-service.ts';
 import type { Responder } from './names.ts';
 import { Networks } from './networks.ts';
@@ -39,37 +26,6 @@ import { Reconciler } from './reconcile.ts';
 import { Releases } from './releases.ts';
 import { SelfRecord } from './self-record.ts';
 import { StoreWatch } from './store-watch.ts';
-
-export interface MemberPorts {
-  readonly store: ClusterStore;
-  readonly onStoreStalled: () => void;
-  readonly transport: PeerTransport;
-  readonly kernel: Kernel;
-  readonly containers: Containers;
-  readonly facts: HostFacts;
-  readonly stateFile: StateFile;
-  readonly forwarder: DnsForwarder;
-  readonly listen: (handler: DnsHandler) => DnsListeners;
-  /** Networks came, changed or went, or the view became whole. */
-  readonly onNetworks?: () => void;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-}
-
-export interface MemberOptions {
-  /** This node as it joined: what is known of it before etcd answers. */
-  readonly self: NodeRecord;
-  /** URLs at which this host reaches etcd. */
-  readonly storeEndpoints: readonly string[];
-  readonly gossipIntervalMs: number;
-  readonly leaseSeconds: number;
-  readonly quarantineSeconds: number;
-  readonly dnsTtlSeconds: number;
-  readonly auditIntervalMs: number;
-  /** Of the cluster, when its etcd is a bundled one. */
-  readonly bundledStore?: BundledStore | undefined;
-}
 
 /** What an engine's calls wait for together; one alone is not waited for any longer either. */
 const STORE_AWAITED_MS = 12_000;
@@ -93,6 +49,7 @@ export class Member {
   readonly #names: NameService;
   readonly #housekeeping: Housekeeping;
   readonly #selfRecord: SelfRecord;
+  readonly #addresses = new MemberAddresses();
   #hidden: ReadonlySet<string> = new Set();
   #serviceAddress = false;
   #beganAt = 0;
@@ -121,7 +78,10 @@ export class Member {
     );
     this.#gossip = gossip;
     this.#selfRecord = new SelfRecord(
-      { store, state, facts: ports.facts, clock, onChange: () => this.#housekeeping.wake() },
+      {
+        ...{ store, state, facts: ports.facts, clock, onChange: () => this.#housekeeping.wake() },
+        addressProblem: () => ports.addressProblem?.(),
+      },
       { self: options.self, storeEndpoints: options.storeEndpoints },
     );
     this.releases = new Releases(
@@ -142,7 +102,7 @@ export class Member {
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
         onLost: (networkId) => this.#names.close(networkId),
         onApplied: (networkId) => this.#names.applied(networkId),
-        onHostChange: () => this.#selfRecord.markChanged(),
+        onHostChange: () => this.noteHostChange(),
       },
       { auditIntervalMs: options.auditIntervalMs },
     );
@@ -237,14 +197,24 @@ export class Member {
     return this.#state.view;
   }
 
+  /** As it is listed, but for its addresses: what it has itself is newer. */
   get self(): NodeRecord {
-    return this.#state.view.node(this.#options.self.id) ?? this.#options.self;
+    const { self } = this.#options;
+    const { advertiseAddress, vtep } = self;
+    const listed = this.#state.view.node(self.id);
+    return listed ? { ...listed, advertiseAddress, vtep } : self;
   }
 
   /** True when etcd, which answers, no longer lists this node, or as one that has left (`leave` did not finish). */
   get removed(): boolean {
     const node = this.view.node(this.#options.self.id);
     return this.#watch.connected && this.view.complete && (node === undefined || node.left);
+  }
+
+  /** Something about the host changed that its record is made of. */
+  noteHostChange(): void {
+    this.#selfRecord.markChanged();
+    this.#ports.onHostChange?.();
   }
 
   get storeConnected(): boolean {
@@ -341,8 +311,9 @@ export class Member {
   #seed(): void {
     const revision = SEED_REVISION;
     const self = this.#options.self;
+    const nodes = [...(this.#options.knownNodes ?? []).filter(({ id }) => id !== self.id), self];
     this.#state.merge([
-      { key: keys.node(self.id), value: encodeRecord(self), revision },
+      ...nodes.map((node) => ({ key: keys.node(node.id), value: encodeRecord(node), revision })),
       ...this.local
         .savedNetworks()
         .map((network) => ({ key: keys.network(network.id), value: encodeRecord(network), revision })),
@@ -359,6 +330,10 @@ export class Member {
       this.reconciler.markDirty('all');
       this.#names.invalidate('all');
       this.#selfRecord.markChanged();
+      this.#ports.onHostChange?.();
+      for (const change of this.#addresses.changes(this.view.nodes(), this.#options.self.id)) {
+        this.#ports.logger.info({ event: 'member-moved', ...change }, "a member's address changed");
+      }
     } else {
       for (const networkId of new Set([...change.networks, ...change.endpoints.keys()])) {
         this.#names.invalidate(networkId);

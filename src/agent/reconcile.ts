@@ -344,7 +344,10 @@ export class Reconciler {
         if (networkId === undefined) continue;
         this.#events.add(networkId, false);
       } else {
-        if (change.kind === 'all') this.#seen.forgetAll();
+        if (change.kind === 'all') {
+          this.#seen.forgetAll();
+          this.#tellHostChangeLater(signal);
+        }
         this.#events.add(change.kind, false);
       }
       this.#takeEventsLater(signal);

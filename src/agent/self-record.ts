@@ -2,6 +2,7 @@
  * Keeps this node's own record true: what surrounds the host, and its MTU, change while the agent runs. Whoever hears of
  * a change says so; the files that name the host's name servers tell nobody, and are looked at now and then.
  */
+import { isOverlaydError } from '../core/errors.ts';
 import { decodeNode, encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord, SUBNET_GUARD } from '../core/records.ts';
 import type { Clock, ClusterStore, HostFacts, Write } from '../ports.ts';
@@ -15,6 +16,8 @@ export interface SelfRecordDeps {
   readonly clock: Pick<Clock, 'sleep'>;
   /** There may be something to {@link SelfRecord.refresh}. */
   readonly onChange: () => void;
+  /** In words, when an address of this host is lost. */
+  readonly addressProblem: () => string | undefined;
 }
 
 export interface SelfRecordOptions {
@@ -72,8 +75,8 @@ export class SelfRecord {
  * else wrote meanwhile, so that it has to be done again.
  */
 async function refreshSelfRecord(
-  { store, state, facts }: SelfRecordDeps,
-  { self: { id: selfId, holdsStore }, storeEndpoints }: SelfRecordOptions,
+  { store, state, facts, addressProblem }: SelfRecordDeps,
+  { self: { id: selfId, advertiseAddress, vtep, holdsStore }, storeEndpoints }: SelfRecordOptions,
 ): Promise<boolean> {
   const key = keys.node(selfId);
   const current = state.view.node(selfId);
@@ -82,9 +85,16 @@ async function refreshSelfRecord(
   const peers = [...state.view.nodes()].filter((node) => node.id !== selfId && !node.left).map((node) => node.vtep);
   const [surroundings, underlayMtu] = await Promise.all([
     lookAround(facts, storeEndpoints),
-    facts.underlayMtu(current.vtep, peers),
+    underlayMtuOf(facts, current, vtep, peers),
   ]);
-  const next: NodeRecord = { ...current, ...surroundings, underlayMtu, ...(holdsStore && { holdsStore }) };
+  const { addressProblem: _, ...kept } = current;
+  const problem = addressProblem();
+  const next: NodeRecord = {
+    ...kept,
+    ...{ advertiseAddress, vtep, ...surroundings, underlayMtu },
+    ...(holdsStore && { holdsStore }),
+    ...(problem !== undefined && { addressProblem: problem }),
+  };
   if (encodeRecord(next) === encodeRecord(current)) return true;
   const value = encodeRecord(next);
   const writes: Write[] = [{ kind: 'put', key, value }];
@@ -100,6 +110,21 @@ async function refreshSelfRecord(
   return result.succeeded;
 }
 
-function needsOf({ hostRoutes, linkRoutes, neededAddresses }: NodeRecord): string {
-  return JSON.stringify([hostRoutes, linkRoutes, neededAddresses]);
+function needsOf({ advertiseAddress, vtep, hostRoutes, linkRoutes, neededAddresses }: NodeRecord): string {
+  return JSON.stringify([advertiseAddress, vtep, hostRoutes, linkRoutes, neededAddresses]);
+}
+
+/** As it was, while the host has no such address: that is a problem which is told elsewhere. */
+async function underlayMtuOf(
+  facts: HostFacts,
+  current: NodeRecord,
+  vtep: string,
+  peers: readonly string[],
+): Promise<number> {
+  try {
+    return await facts.underlayMtu(vtep, peers);
+  } catch (error) {
+    if (isOverlaydError(error) && error.code === 'invalid-address') return current.underlayMtu;
+    throw error;
+  }
 }

@@ -6,6 +6,14 @@ export interface HostAddress {
   readonly prefix: number;
 }
 
+/** Links of container engines, hypervisors, VPNs and our own: no way to other hosts unless the user says so. */
+const INNER_LINK =
+  /^(lo$|docker|br-|virbr|vnet|veth|tap|tun|cni|podman|nerdctl|flannel|cali|cilium|lxc|lxd|weave|kube|wg|ov)/;
+
+export function isInnerLink(name: string): boolean {
+  return INNER_LINK.test(name);
+}
+
 export interface HostRoute {
   readonly destination: string;
   readonly link: string;

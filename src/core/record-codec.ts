@@ -77,6 +77,7 @@ export const decodeNode = decoder<NodeRecord>(
     keyFingerprint: string,
     underlayMtu: number,
     hostRoutes: arrayOf(string),
+    addressProblem: optional(string),
     linkRoutes: optional(arrayOf(string)),
     neededAddresses: optional(arrayOf(shape({ address: string, what: string }))),
     labels: mapOf(string),

@@ -35,6 +35,8 @@ export interface NodeRecord {
   readonly linkRoutes?: readonly string[];
   /** What this host has to reach besides members: no network may take these addresses. Older agents leave it out. */
   readonly neededAddresses?: readonly NeededAddress[];
+  /** In words, when this host has lost an address of this record and none can take its place. */
+  readonly addressProblem?: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly joinedAt: number;
   /** Set by `leave`: the node stays listed as down until it is removed. */

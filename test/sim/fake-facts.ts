@@ -20,6 +20,7 @@ export class FakeFacts implements HostFacts {
 
   bootId = async () => `boot-${this.boot}`;
   hostname = () => this.#name;
+  links = async () => ['lo', 'eth0'];
   addresses = async () => this.addressesNow;
   routes = async () => [LINK_ROUTE, ...this.furtherRoutes];
   nameServers = async () => this.servers;

@@ -43,8 +43,7 @@ export function createHostFacts({ run, nameServers }: HostFactsDeps): HostFacts 
     const { stdout, stderr } = await run(argv, { input: `${lines.join('\n')}\n` });
     const dumps = stdout.split('\n').filter((line) => line.startsWith('['));
     if (dumps.length > 0) return dumps.map((line) => JSON.parse(line) as T[]);
-    const message = `the kernel does not tell its addresses and routes: ${stderr.trim()}`;
-    throw new OverlaydError('data-path-failed', message, { retryable: true });
+    throw unreadable('addresses and routes', stderr);
   }
 
   const linksWithAddresses = async () => (await ask<LinkRow>(['address show']))[0] ?? [];
@@ -63,6 +62,12 @@ export function createHostFacts({ run, nameServers }: HostFactsDeps): HostFacts 
             .filter(({ scope }) => scope === 'global')
             .map(({ local, prefixlen }) => ({ link: ifname, address: local, prefix: prefixlen })),
         );
+    },
+
+    async links() {
+      const { stdout, stderr } = await run(['ip', '-json', 'link', 'show']);
+      if (!stdout.startsWith('[')) throw unreadable('links', stderr);
+      return (JSON.parse(stdout) as LinkRow[]).map(({ ifname }) => ifname);
     },
 
     async routes() {
@@ -112,6 +117,11 @@ export function createHostFacts({ run, nameServers }: HostFactsDeps): HostFacts 
       .filter((line) => line.startsWith('['))
       .flatMap((line) => JSON.parse(line) as RouteRow[]);
   }
+}
+
+function unreadable(what: string, stderr: string): OverlaydError {
+  const message = `the kernel does not tell its ${what}: ${stderr.trim()}`;
+  return new OverlaydError('data-path-failed', message, { retryable: true });
 }
 
 async function bindProblem(socket: PortBinding): Promise<BindProblem | undefined> {

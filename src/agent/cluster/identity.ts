@@ -14,6 +14,8 @@ export interface Identity {
   readonly advertiseAddress: string;
   /** Address that the join and gossip servers bind to. */
   readonly listenAddress: string;
+  /** Which link has which of these addresses, when they were last seen. */
+  readonly addressLinks?: Readonly<Record<string, string>>;
   readonly joinPort: number;
   readonly gossipPort: number;
   readonly vtep: string;

@@ -1,21 +1,15 @@
 /** Which of a host's addresses the other members shall use. Never guessed: one candidate, or the user says. */
 import { OverlaydError } from '../../core/errors.ts';
+import { type HostAddress, isInnerLink } from '../../core/host-facts.ts';
 import { parseAddress } from '../../core/ip.ts';
 
-export interface HostAddress {
-  readonly link: string;
-  readonly address: string;
-}
-
-/** Links of container engines, hypervisors, VPNs and our own: no way to other hosts unless the user says so. */
-const INNER_LINK =
-  /^(lo$|docker|br-|virbr|vnet|veth|tap|tun|cni|podman|nerdctl|flannel|cali|cilium|lxc|lxd|weave|kube|wg|ov)/;
+type OfLink = Pick<HostAddress, 'link' | 'address'>;
 
 /**
  * `requested`: an IP of this host, the name of a link with one IPv4 address, or empty for the only candidate. `flag`
  * is the option that said so. Throws `invalid-address` listing the choices.
  */
-export function chooseAddress(addresses: readonly HostAddress[], requested: string, flag: string): string {
+export function chooseAddress(addresses: readonly OfLink[], requested: string, flag: string): string {
   if (requested === '') return chooseOnly(addresses, flag);
   if (parseAddress(requested) !== undefined) {
     if (addresses.some(({ address }) => address === requested)) return requested;
@@ -29,8 +23,8 @@ export function chooseAddress(addresses: readonly HostAddress[], requested: stri
   );
 }
 
-function chooseOnly(addresses: readonly HostAddress[], flag: string): string {
-  const candidates = addresses.filter(({ link, address }) => !INNER_LINK.test(link) && !address.startsWith('127.'));
+function chooseOnly(addresses: readonly OfLink[], flag: string): string {
+  const candidates = addresses.filter(({ link, address }) => !isInnerLink(link) && !address.startsWith('127.'));
   if (candidates.length === 1) return candidates[0]!.address;
   if (candidates.length > 1) {
     throw invalid(
@@ -40,7 +34,7 @@ function chooseOnly(addresses: readonly HostAddress[], flag: string): string {
   throw invalid(`no address found that other hosts could reach; give it with ${flag} (there is ${list(addresses)})`);
 }
 
-function list(addresses: readonly HostAddress[]): string {
+function list(addresses: readonly OfLink[]): string {
   return addresses.map(({ link, address }) => `${address} (${link})`).join(', ') || 'none';
 }
 

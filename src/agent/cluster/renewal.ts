@@ -47,13 +47,22 @@ export function renewalTime({ notBefore, notAfter }: Pick<CertificateFacts, 'not
   return notBefore + ((notAfter - notBefore) * 2) / 3;
 }
 
-async function renewCertificate(deps: RenewalDeps, identity: Identity, lifetimeMs: number): Promise<Identity> {
-  const { nodeId, advertiseAddress: address, key, caCertificate, caKey } = identity;
-  const certificate = await deps.pki.issue(
+/** A certificate from now on for the node's key and present address. */
+export async function reissue(
+  { pki, clock }: { readonly pki: Pki; readonly clock: Pick<Clock, 'now'> },
+  { nodeId, advertiseAddress: address, key, caCertificate, caKey }: Identity,
+  lifetimeMs: number,
+): Promise<string> {
+  return pki.issue(
     { certificate: caCertificate, key: caKey },
-    { csr: await deps.pki.createCsr(key), nodeId, address },
-    { now: deps.clock.now(), lifetimeMs },
+    { csr: await pki.createCsr(key), nodeId, address },
+    { now: clock.now(), lifetimeMs },
   );
+}
+
+async function renewCertificate(deps: RenewalDeps, identity: Identity, lifetimeMs: number): Promise<Identity> {
+  const { nodeId } = identity;
+  const certificate = await reissue(deps, identity, lifetimeMs);
   const next = { ...identity, certificate };
   await deps.file.save(next);
   await deps.renewed(next);

@@ -73,7 +73,7 @@ export function removedAdvice({ member, identity }: Membership): string {
 
 function findProblems(membership: Membership, clock: Clock): string[] {
   const { member, storeStatus } = membership;
-  const problems: string[] = [];
+  const problems: string[] = [...membership.addressProblems()];
   if (!member.storeConnected) {
     const { endpoints } = storeStatus();
     problems.push(
@@ -93,6 +93,7 @@ function findProblems(membership: Membership, clock: Clock): string[] {
     const state = nodeState({ selfId: member.self.id, liveness, clock }, node);
     if (state === 'suspect' || state === 'down')
       problems.push(`node ${node.name} is ${state}: the names of its endpoints are hidden`);
+    if (node.addressProblem) problems.push(`node ${node.name} says: ${node.addressProblem}`);
   }
   const waiting = member.releases.pending;
   if (waiting > 0)

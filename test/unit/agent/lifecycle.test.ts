@@ -107,7 +107,7 @@ test('a restart that fails is made up for', async () => {
   const { lifecycle, host, clock, quit } = agent(IDENTITY);
   await clock.until(lifecycle.resume(quit.signal).attempted);
   host.blocked = true;
-  await lifecycle.restart();
+  await lifecycle.restart('starting again');
   await clock.advance(1);
   expect(lifecycle.current).toBeUndefined();
   expect(host.stops).toBe(1);

@@ -94,6 +94,7 @@ export function hostFacts(
     bootId: async () => `boot-${name}`,
     hostname: () => name,
     addresses: async () => addresses.map(([link, address]) => ({ link, address, prefix: 24 })),
+    links: async () => ['lo', ...addresses.map(([link]) => link)],
     routes: async () => [{ destination: '192.168.0.0/16', link: 'eth0', onLink: true, gateways: [] }],
     nameServers: async () => [],
     lookUp: async () => [],

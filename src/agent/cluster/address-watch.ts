@@ -1,0 +1,154 @@
+/**
+ * Follows what a member's addresses depend on: this host's own links, and, where the cluster's etcd runs on another
+ * member, that member's record. What has moved goes into the identity file, and the member starts anew with it; existing
+ * traffic between other hosts does not notice. What cannot be followed is told in words.
+ */
+import { asOverlaydError } from '../../core/errors.ts';
+import { Latch } from '../../core/latch.ts';
+import type { NodeRecord } from '../../core/records.ts';
+import type { Clock, HostFacts, JsonFile, Logger, Pki } from '../../ports.ts';
+import type { Identity, IdentityState } from './identity.ts';
+import { movedStore, type Relocation, relocate } from './relocation.ts';
+import { reissue } from './renewal.ts';
+
+export interface AddressWatchDeps {
+  readonly facts: Pick<HostFacts, 'addresses' | 'links'>;
+  readonly pki: Pki;
+  readonly clock: Clock;
+  readonly file: JsonFile<IdentityState>;
+  readonly logger: Logger;
+  /** {@link AddressWatch.problems} changed. */
+  readonly onProblems: () => void;
+  /** The member is to start anew. Throws when that is not possible at the moment. */
+  readonly moved: (why: string) => Promise<void>;
+}
+
+export interface AddressWatchOptions {
+  readonly certificateLifetimeMs: number;
+}
+
+/** A DHCP client takes the old address away before it sets the new one; so long nothing may have changed. */
+const SETTLED_MS = 1_500;
+const RETRY_MS = 1_000;
+
+export class AddressWatch {
+  readonly #deps: AddressWatchDeps;
+  readonly #options: AddressWatchOptions;
+  readonly #work = new Latch();
+  #identity: Identity;
+  #problems: readonly string[] = [];
+  /** Why the member has to start anew. */
+  #due: string | undefined;
+
+  constructor(deps: AddressWatchDeps, identity: Identity, options: AddressWatchOptions) {
+    this.#deps = deps;
+    this.#identity = identity;
+    this.#options = options;
+  }
+
+  /** What could not be followed. */
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  /** Links, addresses or members changed. */
+  look(): void {
+    this.#work.set();
+  }
+
+  /** Before the member starts: it may have been elsewhere when the agent last ran. Returns the node as it is now. */
+  async settle(signal: AbortSignal): Promise<Identity> {
+    const found = await this.#find(signal);
+    if (found.moves.length > 0) return this.#take(found);
+    this.#tell(found.problems);
+    if (JSON.stringify(found.identity) !== JSON.stringify(this.#identity)) {
+      this.#identity = found.identity;
+      // Only what is known of links: found again at the next start.
+      await this.#deps.file.save(found.identity).catch(() => undefined);
+    }
+    return this.#identity;
+  }
+
+  /** Ends when the signal aborts. `nodes`: the members as they are known. */
+  async keep(nodes: () => Iterable<NodeRecord>, signal: AbortSignal): Promise<void> {
+    const { clock, logger, moved } = this.#deps;
+    signal.addEventListener('abort', () => this.#work.set(), { once: true });
+    this.#work.set();
+    for (;;) {
+      await this.#work.wait();
+      if (signal.aborted) return;
+      try {
+        const found = await this.#find(signal);
+        this.#tell(found.problems);
+        if (found.moves.length > 0) {
+          await this.#take(found);
+          this.#due = 'starting again with another address';
+        }
+        const endpoints = movedStore(this.#identity, nodes());
+        if (endpoints) {
+          await this.#followStore(endpoints);
+          this.#due ??= 'starting again with another address of etcd';
+        }
+        if (this.#due) await moved(this.#due);
+      } catch (error) {
+        if (signal.aborted) return;
+        const { code, message } = asOverlaydError(error);
+        logger.warn({ code, reason: message }, 'a changed address is not followed yet, trying again');
+        await clock.sleep(RETRY_MS, signal);
+        this.#work.set();
+      }
+    }
+  }
+
+  /** Twice the same, where anything is not as it was. */
+  async #find(signal: AbortSignal): Promise<Relocation> {
+    let found = await this.#look();
+    while (found.moves.length > 0 || found.problems.length > this.#problems.length) {
+      await this.#deps.clock.sleep(SETTLED_MS, signal);
+      const again = await this.#look();
+      if (JSON.stringify(again) === JSON.stringify(found)) break;
+      found = again;
+    }
+    return found;
+  }
+
+  async #look(): Promise<Relocation> {
+    const { facts } = this.#deps;
+    const [addresses, links] = await Promise.all([facts.addresses(), facts.links()]);
+    return relocate(this.#identity, { addresses, links });
+  }
+
+  async #take({ identity, moves, problems }: Relocation): Promise<Identity> {
+    const { pki, clock, logger } = this.#deps;
+    const certificate = await reissue({ pki, clock }, identity, this.#options.certificateLifetimeMs);
+    this.#identity = { ...identity, certificate };
+    // What cannot be saved is found out again at the next start.
+    await this.#deps.file.save(this.#identity).catch((error: unknown) => {
+      logger.warn({ error }, 'another address of this host is not saved');
+    });
+    this.#tell(problems);
+    for (const { from, to } of moves) {
+      logger.info({ event: 'address-changed', node: identity.name, from, to }, 'an address of this host changed');
+    }
+    return this.#identity;
+  }
+
+  async #followStore(endpoints: readonly string[]): Promise<void> {
+    const { store } = this.#identity;
+    const [from, to] = [store.endpoints, endpoints];
+    const identity = { ...this.#identity, store: { ...store, endpoints } };
+    await this.#deps.file.save(identity);
+    this.#identity = identity;
+    this.#deps.logger.info({ event: 'etcd-moved', from, to }, "the host of the cluster's etcd has another address");
+  }
+
+  /** Once each. */
+  #tell(problems: readonly string[]): void {
+    const before = this.#problems;
+    if (problems.join() === before.join()) return;
+    this.#problems = problems;
+    for (const problem of problems) if (!before.includes(problem)) this.#deps.logger.warn({ problem }, 'address lost');
+    if (problems.length === 0) this.#deps.logger.info({}, 'the addresses of this host are there again');
+    this.#deps.onProblems();
+  }
+}

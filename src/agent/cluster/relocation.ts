@@ -1,0 +1,127 @@
+/**
+ * Where a host's addresses went. A node is known by the addresses that it joined with; a DHCP server or an administrator
+ * may give the link another one. That is followed where it is certain which one members shall use: the link is known
+ * that had the address, and what it has now is the answer, or nothing is. Another link is taken only when the old one has
+ * gone (it may have been renamed) and the other is in the same subnet: the end of a VPN's link must not move the cluster's
+ * traffic out of the VPN. Pure.
+ */
+import { type HostAddress, isInnerLink } from '../../core/host-facts.ts';
+import { contains, parseAddress } from '../../core/ip.ts';
+import type { NodeRecord } from '../../core/records.ts';
+import type { Identity } from './identity.ts';
+
+export interface HostLinks {
+  /** Names of all links, with addresses or without. */
+  readonly links: readonly string[];
+  readonly addresses: readonly HostAddress[];
+}
+
+export interface Move {
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface Relocation {
+  /** With the new addresses, but for its certificate; what could not be followed is as it was. */
+  readonly identity: Identity;
+  readonly moves: readonly Move[];
+  /** In words, what could not be followed, and what to do. */
+  readonly problems: readonly string[];
+}
+
+const ALL = '0.0.0.0';
+
+/** Where the node's addresses are now. With no moves, `identity` differs by what is known of links at most. */
+export function relocate(identity: Identity, host: HostLinks): Relocation {
+  const moves: Move[] = [];
+  const problems: string[] = [];
+  const addressLinks: Record<string, string> = {};
+  const { advertiseAddress, vtep, listenAddress } = identity;
+  for (const address of new Set([advertiseAddress, vtep, listenAddress])) {
+    if (address === ALL) continue;
+    const link = identity.addressLinks?.[address];
+    const found = locate(address, link, host);
+    if (found.kind === 'lost') {
+      problems.push(problemOf(identity, address, found.reason));
+      if (link !== undefined) addressLinks[address] = link;
+      continue;
+    }
+    addressLinks[found.address] = found.link;
+    if (found.address !== address) moves.push({ from: address, to: found.address });
+  }
+  const now = (address: string) => moves.find(({ from }) => from === address)?.to ?? address;
+  const { store } = identity;
+  const endpoints = store.bundled
+    ? withHost(store.endpoints, advertiseAddress, now(advertiseAddress))
+    : store.endpoints;
+  return {
+    identity: {
+      ...identity,
+      ...{ advertiseAddress: now(advertiseAddress), vtep: now(vtep), listenAddress: now(listenAddress) },
+      ...{ addressLinks, store: { ...store, endpoints } },
+    },
+    moves,
+    problems,
+  };
+}
+
+type Whereabouts =
+  | { readonly kind: 'found'; readonly address: string; readonly link: string }
+  | { readonly kind: 'lost'; readonly reason: string };
+
+/** `link`: which one had it when it was last seen. */
+function locate(address: string, link: string | undefined, { addresses, links }: HostLinks): Whereabouts {
+  const there = addresses.find((candidate) => candidate.address === address);
+  if (there) return { kind: 'found', ...there };
+  const value = parseAddress(address) ?? 0;
+  const isNear = (candidate: HostAddress) =>
+    contains({ address: parseAddress(candidate.address) ?? 0, prefix: candidate.prefix }, value);
+  if (link !== undefined && links.includes(link)) {
+    const onLink = addresses.filter((candidate) => candidate.link === link);
+    if (onLink.length === 0) return { kind: 'lost', reason: `${link} has no IPv4 address now; give it one` };
+    // A /32 beside others is one that moves between hosts, as keepalived's.
+    const own = [onLink, onLink.filter(({ prefix }) => prefix < 32), onLink.filter(isNear)].find(
+      ({ length }) => length === 1,
+    );
+    if (own) return { kind: 'found', ...own[0]! };
+    const names = onLink.map((candidate) => candidate.address).join(', ');
+    return {
+      kind: 'lost',
+      reason: `${link} has ${names} now, and which of them members shall use is not certain; leave it one of them`,
+    };
+  }
+  const near = addresses.filter((candidate) => !isInnerLink(candidate.link) && isNear(candidate));
+  if (near.length === 1) return { kind: 'found', ...near[0]! };
+  const gone = link === undefined ? 'no link' : `its link ${link} is gone, and no other one`;
+  return { kind: 'lost', reason: `${gone} has one address of the same subnet; bring the link back` };
+}
+
+function problemOf({ advertiseAddress, vtep }: Identity, address: string, reason: string): string {
+  const uses = [
+    ...(address === advertiseAddress ? ['members reach it by'] : []),
+    ...(address === vtep ? ["containers' traffic goes through"] : []),
+  ];
+  const use = uses.join(' and ') || 'it listens on';
+  return `this host has lost the address ${address} that ${use}: ${reason}, or give the host ${address} again, or run \`overlayd leave\` here and join anew with --advertise-addr`;
+}
+
+/**
+ * Where the bundled etcd is reached now, when that is not where this member looks for it: the host that runs it has moved.
+ * Undefined when nothing changed, or the store is the user's own.
+ */
+export function movedStore({ store }: Identity, nodes: Iterable<NodeRecord>): readonly string[] | undefined {
+  if (store.bundled || store.certificate !== '' || !store.endpoints.every((url) => url.startsWith('https:'))) return;
+  const [holder, ...others] = [...nodes].filter(({ holdsStore, left }) => holdsStore && !left);
+  const [endpoint] = store.endpoints;
+  if (holder === undefined || others.length > 0 || endpoint === undefined || store.endpoints.length > 1) return;
+  const { hostname } = new URL(endpoint);
+  const moved = withHost(store.endpoints, hostname, holder.advertiseAddress);
+  return moved[0] === endpoint ? undefined : moved;
+}
+
+function withHost(urls: readonly string[], before: string, after: string): readonly string[] {
+  return urls.map((text) => {
+    const { protocol, hostname, port } = new URL(text);
+    return hostname === before ? `${protocol}//${after}:${port}` : text;
+  });
+}

@@ -1,0 +1,54 @@
+/** What a member works with, and what it is told. */
+import type { BundledStore } from '../core/host-state.ts';
+import type { NodeRecord } from '../core/records.ts';
+import type {
+  Clock,
+  ClusterStore,
+  Containers,
+  DnsForwarder,
+  DnsHandler,
+  DnsListeners,
+  HostFacts,
+  Kernel,
+  Logger,
+  PeerTransport,
+  Random,
+  StateFile,
+} from '../ports.ts';
+
+export interface MemberPorts {
+  readonly store: ClusterStore;
+  readonly onStoreStalled: () => void;
+  readonly transport: PeerTransport;
+  readonly kernel: Kernel;
+  readonly containers: Containers;
+  readonly facts: HostFacts;
+  readonly stateFile: StateFile;
+  readonly forwarder: DnsForwarder;
+  readonly listen: (handler: DnsHandler) => DnsListeners;
+  /** Networks came, changed or went, or the view became whole. */
+  readonly onNetworks?: () => void;
+  /** Links, addresses or routes of the host changed, or records of members. */
+  readonly onHostChange?: () => void;
+  /** In words, when an address of this host is lost. */
+  readonly addressProblem?: () => string | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export interface MemberOptions {
+  /** This node as it joined: what is known of it before etcd answers. */
+  readonly self: NodeRecord;
+  /** URLs at which this host reaches etcd. */
+  readonly storeEndpoints: readonly string[];
+  /** Members as a former run in this process knew them. */
+  readonly knownNodes?: readonly NodeRecord[];
+  readonly gossipIntervalMs: number;
+  readonly leaseSeconds: number;
+  readonly quarantineSeconds: number;
+  readonly dnsTtlSeconds: number;
+  readonly auditIntervalMs: number;
+  /** Of the cluster, when its etcd is a bundled one. */
+  readonly bundledStore?: BundledStore | undefined;
+}

@@ -1,0 +1,149 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { formLabCluster, untilReady } from '../lab/cluster.ts';
+import type { Host } from '../lab/host.ts';
+import { attach } from '../lab/network.ts';
+import { until } from '../lab/until.ts';
+import { useLab } from '../lab/use-lab.ts';
+
+const lab = useLab({ hosts: 3, agents: true });
+/** What is promised for a change that can be followed. */
+const FOLLOWED_MS = 10_000;
+
+/** What a DHCP client does with another lease. The default route goes with the last address. */
+async function changeAddress(host: Host, from: string, to: string): Promise<void> {
+  await dropAddress(host, from);
+  await giveAddress(host, to);
+}
+
+async function dropAddress(host: Host, address: string): Promise<void> {
+  await host.must(['ip', 'address', 'delete', `${address}/24`, 'dev', 'eth0']);
+}
+
+async function giveAddress(host: Host, address: string): Promise<void> {
+  const lines = [`address add ${address}/24 dev eth0`, 'route replace default via 10.77.0.254'];
+  await host.must(['ip', '-batch', '-'], { input: lines.join('\n') });
+}
+
+/** Lines of the agent's log that tell of such an event. */
+function eventsOf(host: Host, event: string): readonly string[] {
+  const log = readFileSync(join(host.directory, 'agent.log'), 'utf8');
+  return log.split('\n').filter((line) => line.includes(` event=${event} `));
+}
+
+/** Every container reaches every other one by name, within what is promised. */
+async function allReach(limitMs = FOLLOWED_MS): Promise<void> {
+  const pairs = [1, 2, 3].flatMap((from) => [1, 2, 3].filter((to) => to !== from).map((to) => [from, to] as const));
+  const reaches = async ([from, to]: readonly [number, number]) => {
+    const ping = await lab()
+      .host(from)
+      .exec(`c${from}`, ['ping', '-q', '-c', '1', '-W', '1', `n${to}`]);
+    return ping.code === 0;
+  };
+  await until(
+    'all containers to reach each other',
+    async () => (await Promise.all(pairs.map(reaches))).every(Boolean),
+    limitMs,
+  );
+}
+
+/** What the log said of lost addresses. */
+async function lostLines(host: Host): Promise<readonly string[]> {
+  const log = readFileSync(join(host.directory, 'agent.log'), 'utf8');
+  return log.split('\n').filter((line) => line.includes(' warn  address lost '));
+}
+
+const shownAddress = async (host: Host, name: string) => (await host.json('node', 'inspect', name))[0].AdvertiseAddress;
+
+const problemsOf = async (host: Host) => (await host.json('status')).Problems.join('; ') as string;
+
+describe('a host whose address changes', () => {
+  test('is followed by everybody, under traffic, with an event on each host', async () => {
+    await formLabCluster(lab());
+    await lab().host(1).mustOverlayd('network', 'create', 'web');
+    for (const number of [1, 2, 3]) await attach(lab().host(number), `c${number}`, 'web', '--name', `n${number}`);
+    await allReach();
+    const [one, two, three] = [lab().host(1), lab().host(2), lab().host(3)];
+    const traffic = two.spawn(['ip', 'netns', 'exec', 'c2', 'ping', '-q', '-i', '0.1', 'n3']);
+    await changeAddress(three, '10.77.0.3', '10.77.0.33');
+    await until(
+      'the new address to be known',
+      async () => (await shownAddress(one, 'h3')) === '10.77.0.33',
+      FOLLOWED_MS,
+    );
+    await allReach();
+    await traffic.kill();
+    await untilReady(lab().hosts);
+    expect(eventsOf(three, 'address-changed').join()).toContain('from=10.77.0.3 to=10.77.0.33');
+    for (const host of [one, two]) expect(eventsOf(host, 'member-moved').join()).toContain('"vtep":"10.77.0.33"');
+    expect(await three.must(['ip', '-n', 'ovl-4096', '-d', 'link', 'show', 'vx0'])).toContain('local 10.77.0.33');
+    expect(await three.mustOverlayd('token', 'create')).toContain(' 10.77.0.33:2377');
+  });
+
+  test('comes back by itself when the address is taken away and put back', async () => {
+    const three = lab().host(3);
+    await dropAddress(three, '10.77.0.33');
+    await until('the loss to be told', async () =>
+      (await problemsOf(three)).includes('has lost the address 10.77.0.33'),
+    );
+    expect(await problemsOf(three)).toContain('eth0 has no IPv4 address now; give it one');
+    await giveAddress(three, '10.77.0.33');
+    await untilReady(lab().hosts);
+    await allReach();
+    expect(eventsOf(three, 'address-changed')).toHaveLength(1);
+    expect(await lostLines(three)).toHaveLength(1);
+  });
+
+  test('says so, there and on its peers, when the new address is not certain, until it is', async () => {
+    const [two, three] = [lab().host(2), lab().host(3)];
+    await dropAddress(three, '10.77.0.33');
+    await giveAddress(three, '10.77.0.34');
+    await giveAddress(three, '10.77.0.35');
+    await until('a peer to tell', async () => (await problemsOf(two)).includes('node h3 says: this host has lost'));
+    expect(await problemsOf(three)).toContain('eth0 has 10.77.0.34, 10.77.0.35 now, and which of them');
+    await dropAddress(three, '10.77.0.35');
+    await until(
+      'the new address to be known',
+      async () => (await shownAddress(two, 'h3')) === '10.77.0.34',
+      FOLLOWED_MS,
+    );
+    await allReach();
+    await untilReady(lab().hosts);
+  });
+
+  test('is followed when it happened while the agent was away, and its link was renamed', async () => {
+    const [two, three] = [lab().host(2), lab().host(3)];
+    await three.agent.stop();
+    await changeAddress(three, '10.77.0.34', '10.77.0.3');
+    await three.must(['ip', '-batch', '-'], {
+      input: [
+        'link set eth0 down',
+        'link set eth0 name lan0',
+        'link set lan0 up',
+        'route add default via 10.77.0.254',
+      ].join('\n'),
+    });
+    await three.agent.start();
+    await until('the new address to be known', async () => (await shownAddress(two, 'h3')) === '10.77.0.3');
+    await allReach();
+    await untilReady(lab().hosts);
+  });
+
+  test('is followed when it runs the cluster’s etcd', async () => {
+    const [one, two] = [lab().host(1), lab().host(2)];
+    await changeAddress(one, '10.77.0.1', '10.77.0.11');
+    await until(
+      'etcd to be reached again',
+      async () => (await two.json('status')).Store.Endpoints.includes('https://10.77.0.11:2379'),
+      FOLLOWED_MS,
+    );
+    await allReach();
+    await untilReady(lab().hosts);
+    await two.mustOverlayd('network', 'create', 'later');
+    expect(eventsOf(two, 'etcd-moved')).toHaveLength(1);
+    await two.agent.kill();
+    await two.agent.start();
+    await untilReady(lab().hosts);
+  });
+});

@@ -1,0 +1,112 @@
+import { expect, test } from 'vitest';
+import { AddressWatch } from '../../../../src/agent/cluster/address-watch.ts';
+import { OverlaydError } from '../../../../src/core/errors.ts';
+import type { HostAddress } from '../../../../src/core/host-facts.ts';
+import type { NodeRecord } from '../../../../src/core/records.ts';
+import { ClusterFixture, DEFAULTS, type LogLine, pki, recordingLogger } from './cluster-fixture.ts';
+
+const LINK = { link: 'eth0', prefix: 24 };
+
+async function watched() {
+  const cluster = new ClusterFixture();
+  const { host, identity } = await cluster.found();
+  const log: LogLine[] = [];
+  const state = {
+    addresses: [{ ...LINK, address: '10.0.0.1' }] as HostAddress[],
+    busy: false,
+    restarts: [] as string[],
+  };
+  const watch = new AddressWatch(
+    {
+      ...{ pki, clock: cluster.clock, file: host.file, logger: recordingLogger(log), onProblems: () => undefined },
+      facts: { addresses: async () => state.addresses, links: async () => ['lo', 'eth0'] },
+      moved: async (why) => {
+        if (state.busy) throw new OverlaydError('conflict', 'the agent is busy');
+        state.restarts.push(why);
+      },
+    },
+    identity,
+    DEFAULTS,
+  );
+  return { cluster, host, watch, state, log };
+}
+
+test('a change is taken once it has settled, saved with a certificate of its own, and tried until the agent is free', async () => {
+  const { cluster, host, watch, state, log } = await watched();
+  const quit = new AbortController();
+  const ended = watch.keep(() => [], quit.signal).catch(() => undefined);
+  state.busy = true;
+  state.addresses = [];
+  watch.look();
+  await cluster.drive(cluster.clock.sleep(1_000));
+  state.addresses = [{ ...LINK, address: '10.0.0.9' }];
+  await cluster.drive(cluster.clock.sleep(5_000));
+  expect(host.file.content).toMatchObject({
+    advertiseAddress: '10.0.0.9',
+    vtep: '10.0.0.9',
+    addressLinks: { '10.0.0.9': 'eth0' },
+  });
+  state.busy = false;
+  await cluster.drive(cluster.clock.sleep(5_000));
+  expect(state.restarts).toContain('starting again with another address');
+  expect(log.filter(({ fields }) => fields.event === 'address-changed')).toHaveLength(1);
+  quit.abort();
+  await cluster.drive(ended);
+});
+
+test('what is lost is told once, and so is its return', async () => {
+  const { cluster, watch, state, log } = await watched();
+  const quit = new AbortController();
+  await cluster.drive(watch.settle(quit.signal));
+  const ended = watch.keep(() => [], quit.signal).catch(() => undefined);
+  state.addresses = [];
+  for (let i = 0; i < 3; i++) {
+    watch.look();
+    await cluster.drive(cluster.clock.sleep(3_000));
+  }
+  expect(watch.problems).toHaveLength(1);
+  expect(log.filter(({ message }) => message === 'address lost')).toHaveLength(1);
+  state.addresses = [{ ...LINK, address: '10.0.0.1' }];
+  watch.look();
+  await cluster.drive(cluster.clock.sleep(3_000));
+  expect(watch.problems).toEqual([]);
+  expect(state.restarts).toEqual([]);
+  quit.abort();
+  await cluster.drive(ended);
+});
+
+test('a disk that is full does not keep a moved host from starting', async () => {
+  const { cluster, host, watch, state, log } = await watched();
+  host.file.save = async () => {
+    throw new Error('no space left on device');
+  };
+  await cluster.drive(watch.settle(new AbortController().signal));
+  state.addresses = [{ ...LINK, address: '10.0.0.9' }];
+  const identity = await cluster.drive(watch.settle(new AbortController().signal));
+  expect(identity.advertiseAddress).toBe('10.0.0.9');
+  expect(log.map(({ message }) => message)).toContain('another address of this host is not saved');
+});
+
+test('the bundled etcd of another member is followed', async () => {
+  const { cluster, host, state } = await watched();
+  const member = host.file.content;
+  if (member?.phase !== 'member') throw new Error('no member');
+  const store = { ...member.store, endpoints: ['https://10.0.0.7:2379'], certificate: '', bundled: false };
+  const watch = new AddressWatch(
+    {
+      ...{ pki, clock: cluster.clock, file: host.file, logger: cluster.logger, onProblems: () => undefined },
+      facts: { addresses: async () => state.addresses, links: async () => ['lo', 'eth0'] },
+      moved: async (why) => void state.restarts.push(why),
+    },
+    { ...member, store },
+    DEFAULTS,
+  );
+  const quit = new AbortController();
+  const holder = { advertiseAddress: '10.0.0.8', holdsStore: true, left: false } as NodeRecord;
+  const ended = watch.keep(() => [holder], quit.signal).catch(() => undefined);
+  await cluster.drive(cluster.clock.sleep(3_000));
+  expect(host.file.content).toMatchObject({ store: { endpoints: ['https://10.0.0.8:2379'] } });
+  expect(state.restarts).toContain('starting again with another address of etcd');
+  quit.abort();
+  await cluster.drive(ended);
+});
