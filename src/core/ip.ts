@@ -60,6 +60,9 @@ export function formatCidr(cidr: Cidr): string {
   return `${formatAddress(cidr.address)}/${cidr.prefix}`;
 }
 
+/** What a socket that listens everywhere is bound to. */
+export const ALL_ADDRESSES = '0.0.0.0';
+
 /** Destination of a default route. */
 export const DEFAULT_ROUTE = '0.0.0.0/0';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { formLabCluster, untilReady } from '../lab/cluster.ts';
+import { formLabCluster, joinArguments, untilReady } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
 import { attach } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
@@ -11,7 +11,7 @@ const lab = useLab({ hosts: 3, agents: true });
 /** What is promised for a change that can be followed. */
 const FOLLOWED_MS = 10_000;
 
-/** What a DHCP client does with another lease. The default route goes with the last address. */
+/** What a DHCP client does with another lease. */
 async function changeAddress(host: Host, from: string, to: string): Promise<void> {
   await dropAddress(host, from);
   await giveAddress(host, to);
@@ -21,6 +21,7 @@ async function dropAddress(host: Host, address: string): Promise<void> {
   await host.must(['ip', 'address', 'delete', `${address}/24`, 'dev', 'eth0']);
 }
 
+/** The default route has gone with the last address. */
 async function giveAddress(host: Host, address: string): Promise<void> {
   const lines = [`address add ${address}/24 dev eth0`, 'route replace default via 10.77.0.254'];
   await host.must(['ip', '-batch', '-'], { input: lines.join('\n') });
@@ -145,5 +146,60 @@ describe('a host whose address changes', () => {
     await two.agent.kill();
     await two.agent.start();
     await untilReady(lab().hosts);
+  });
+});
+
+describe('a host with a network of its own for containers, and an interface for an address', () => {
+  const own = useLab({ hosts: 2, agents: true });
+
+  test('is followed on each link by itself', async () => {
+    const [one, two] = [own().host(1), own().host(2)];
+    for (const [number, host] of [
+      [1, one],
+      [2, two],
+    ] as const) {
+      // Both links hang on one switch: each is to answer for its own address alone.
+      await host.must(['sysctl', '-q', '-w', 'net.ipv4.conf.all.arp_ignore=1']);
+      const lines = [
+        'link add link eth0 name data0 type macvlan mode bridge',
+        `address add 10.88.0.${number}/24 dev data0`,
+      ];
+      await host.must(['ip', '-batch', '-'], { input: [...lines, 'link set data0 up'].join('\n') });
+    }
+    const flags = ['--advertise-addr', 'eth0', '--data-path-addr', 'data0', '--listen-addr', 'eth0'];
+    const output = await one.mustOverlayd('init', ...flags);
+    await two.mustOverlayd(...joinArguments(output), ...flags);
+    await untilReady(own().hosts);
+    expect(await two.must(['ss', '-Hltn'])).toContain('10.77.0.2:7946');
+    await one.mustOverlayd('network', 'create', 'web');
+    await attach(one, 'c1', 'web', '--name', 'n1');
+    await attach(two, 'c2', 'web', '--name', 'n2');
+    const reaches = () =>
+      until(
+        'c1 to reach n2',
+        async () => (await one.exec('c1', ['ping', '-q', '-c', '1', '-W', '1', 'n2'])).code === 0,
+        FOLLOWED_MS,
+      );
+    await reaches();
+
+    await two.must(['ip', '-batch', '-'], {
+      input: 'address delete 10.88.0.2/24 dev data0\naddress add 10.88.0.22/24 dev data0',
+    });
+    await until(
+      'the new data path to be known',
+      () => eventsOf(one, 'member-moved').some((line) => line.includes('"vtep":"10.88.0.22"')),
+      FOLLOWED_MS,
+    );
+    await reaches();
+    await changeAddress(two, '10.77.0.2', '10.77.0.22');
+    await until(
+      'the new address to be known',
+      async () => (await shownAddress(one, 'h2')) === '10.77.0.22',
+      FOLLOWED_MS,
+    );
+    await untilReady(own().hosts);
+    await reaches();
+    expect(await two.must(['ss', '-Hltn'])).toContain('10.77.0.22:7946');
+    expect(await two.must(['ip', '-n', 'ovl-4096', '-d', 'link', 'show', 'vx0'])).toContain('local 10.88.0.22');
   });
 });

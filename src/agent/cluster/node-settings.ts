@@ -1,6 +1,7 @@
 /** What a host will be as a node: `init` and `join` take the same options, checked here before anything happens. */
 import { OverlaydError } from '../../core/errors.ts';
-import { parseAddress } from '../../core/ip.ts';
+import type { HostAddress } from '../../core/host-facts.ts';
+import { ALL_ADDRESSES, parseAddress } from '../../core/ip.ts';
 import type { HostFacts } from '../../ports.ts';
 import { lookAround, type Surroundings } from '../surroundings.ts';
 import { chooseAddress } from './node-address.ts';
@@ -53,13 +54,7 @@ export async function resolveSettings(
   const advertiseAddress = chooseAddress(addresses, options.advertiseAddr, '--advertise-addr');
   const vtep =
     options.dataPathAddr === '' ? advertiseAddress : chooseAddress(addresses, options.dataPathAddr, '--data-path-addr');
-  const listenAddress = options.listenAddr || '0.0.0.0';
-  if (parseAddress(listenAddress) === undefined) {
-    throw new OverlaydError(
-      'invalid-address',
-      `--listen-addr: "${listenAddress}" is not an IPv4 address; write it like 10.0.0.1, or 0.0.0.0 for all`,
-    );
-  }
+  const listenAddress = chooseListenAddress(addresses, options.listenAddr);
   return {
     name,
     advertiseAddress,
@@ -72,6 +67,13 @@ export async function resolveSettings(
     underlayMtu: await facts.underlayMtu(vtep, []),
     ...(await lookAround(facts, storeEndpoints)),
   };
+}
+
+/** All addresses by default: a host that gets its address late, or another one, is to answer there as well. */
+function chooseListenAddress(addresses: readonly HostAddress[], requested: string): string {
+  if (requested === '') return ALL_ADDRESSES;
+  // Whether it can be listened on is tried with the ports.
+  return parseAddress(requested) === undefined ? chooseAddress(addresses, requested, '--listen-addr') : requested;
 }
 
 const NODE_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?$/;

@@ -6,7 +6,7 @@
  * traffic out of the VPN. Pure.
  */
 import { type HostAddress, isInnerLink } from '../../core/host-facts.ts';
-import { contains, parseAddress } from '../../core/ip.ts';
+import { ALL_ADDRESSES, contains, parseAddress } from '../../core/ip.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import type { Identity } from './identity.ts';
 
@@ -29,8 +29,6 @@ export interface Relocation {
   readonly problems: readonly string[];
 }
 
-const ALL = '0.0.0.0';
-
 /** Where the node's addresses are now. With no moves, `identity` differs by what is known of links at most. */
 export function relocate(identity: Identity, host: HostLinks): Relocation {
   const moves: Move[] = [];
@@ -38,7 +36,7 @@ export function relocate(identity: Identity, host: HostLinks): Relocation {
   const addressLinks: Record<string, string> = {};
   const { advertiseAddress, vtep, listenAddress } = identity;
   for (const address of new Set([advertiseAddress, vtep, listenAddress])) {
-    if (address === ALL) continue;
+    if (address === ALL_ADDRESSES) continue;
     const link = identity.addressLinks?.[address];
     const found = locate(address, link, host);
     if (found.kind === 'lost') {

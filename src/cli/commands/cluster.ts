@@ -166,7 +166,7 @@ function addHostOptions(command: Command): Command {
     .option('--data-path-port <port>', "UDP port of containers' traffic (default: as configured, 4789)", parsePort)
     .option(
       '--listen-addr <ip|interface>',
-      'where to listen (default: the advertised address)',
+      'where to listen for members and joining hosts (default: all addresses)',
       parseAddressOrInterface,
     )
     .option(

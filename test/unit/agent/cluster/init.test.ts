@@ -125,7 +125,21 @@ test('several addresses need a choice, before anything is made', async () => {
   expect(identity).toMatchObject({ advertiseAddress: '192.168.0.1', vtep: '10.0.0.1' });
 });
 
+test('it listens everywhere, or at the address or the link that was said', async () => {
+  const listening = async (listenAddr: string) => {
+    const { identity } = await new ClusterFixture().host('n1', '10.0.0.1').init({ listenAddr });
+    return identity.listenAddress;
+  };
+  expect(await listening('')).toBe('0.0.0.0');
+  expect(await listening('10.0.0.1')).toBe('10.0.0.1');
+  expect(await listening('eth0')).toBe('10.0.0.1');
+});
+
 test.each([
+  [
+    { listenAddr: 'eth7' },
+    /--listen-addr: "eth7" is neither an IPv4 address nor a link with one; choose from 10\.0\.0\.1/,
+  ],
   [{ etcdEndpoints: ['10.0.0.5:2379'] }, /lacks http:\/\/ or https:\/\//],
   [{ etcdEndpoints: ['http://10.0.0.5:2379/v3'] }, /more than host and port/],
   [{ etcdEndpoints: ['https://10.0.0.5:2379'] }, /https endpoints need --etcd-ca, --etcd-cert and --etcd-key/],
