@@ -31,7 +31,7 @@ import { clearHost } from './agent/clear-host.ts';
 import { AddressWatch } from './agent/cluster/address-watch.ts';
 import { admit } from './agent/cluster/admit.ts';
 import { type Identity, type IdentityState, parseIdentity, tlsMaterialOf } from './agent/cluster/identity.ts';
-import { keepCertificate } from './agent/cluster/renewal.ts';
+import { clockProblem, keepCertificate, withValidCertificate } from './agent/cluster/renewal.ts';
 import { bundledHostsOf, bundledStoreOf, type OpenStore } from './agent/cluster/store-access.ts';
 import { EngineSide } from './agent/engine/engine-side.ts';
 import { parseEngineMemory } from './agent/engine/memory.ts';
@@ -119,7 +119,9 @@ export async function startAgent(
       saved,
       { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS },
     );
-    const identity = await addresses.settle(signal);
+    const renewal = { clock, pki, file, logger: log };
+    const options = { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS };
+    const identity = await withValidCertificate(renewal, await addresses.settle(signal), options);
     const material = tlsMaterialOf(identity);
     const store = createEtcdStore({ logger: log, clock }, storeOptions(identity.store, material, programs));
     const transport = new GrpcPeerTransport(
@@ -212,7 +214,7 @@ export async function startAgent(
       identity,
       engineSide,
       storeStatus: () => store.status(),
-      addressProblems: () => addresses.problems,
+      hostProblems: () => [...addresses.problems, ...[clockProblem({ pki, clock }, identity) ?? []].flat()],
       quiesce,
       stop: async () => {
         await quiesce();

@@ -110,6 +110,8 @@ export interface StoreStatus {
   readonly endpoints: readonly string[];
   /** Highest revision seen; 0 before the first answer. */
   readonly revision: number;
+  /** Since it does not answer: in words, when a certificate is not valid by somebody's clock. */
+  readonly clockProblem?: string | undefined;
 }
 
 // ---------------------------------------------------------------- peers
@@ -159,12 +161,15 @@ export interface TlsMaterial {
   readonly caCertificate: string;
 }
 
-export interface CertificateFacts {
+export interface Validity {
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+export interface CertificateFacts extends Validity {
   readonly nodeId: string;
   /** SHA-256 of the public key (SPKI, DER), lower-case hex. */
   readonly fingerprint: string;
-  readonly notBefore: number;
-  readonly notAfter: number;
 }
 
 /** Certificates and digests. Everything is PEM text; times are milliseconds since the epoch. */
@@ -186,6 +191,8 @@ export interface Pki {
   ): Promise<string>;
   /** Throws `invalid-argument` when the text is not a node certificate. */
   readCertificate(certificate: string): CertificateFacts;
+  /** Of any certificate. Throws `invalid-argument` when the text is none. */
+  validity(certificate: string): Validity;
   /** SHA-256 of the certificate (DER), lower-case hex: what join tokens pin. */
   digest(certificate: string): string;
   /** SHA-256 of UTF-8 text, lower-case hex. */

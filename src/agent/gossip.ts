@@ -9,6 +9,7 @@
  * of the table and of the cluster.
  */
 import type { ClusterView } from '../core/cluster-view.ts';
+import { isOverlaydError } from '../core/errors.ts';
 import type { Delta, GossipMessage, GossipRecord } from '../core/gossip/message.ts';
 import type { FailureDetector } from '../core/membership.ts';
 import type { NodeRecord } from '../core/records.ts';
@@ -64,6 +65,7 @@ export class Gossip {
   readonly #busy = new Set<string>();
   /** Who reconciled with this node since its last interval began. */
   readonly #reconciled = new Set<string>();
+  readonly #clockProblems = new Map<string, string>();
 
   constructor(deps: GossipDeps, options: GossipOptions) {
     this.#deps = deps;
@@ -92,6 +94,11 @@ export class Gossip {
       for (const peer of this.#reconcileWith(others)) void this.#reconcile(peer);
       this.#deps.onInterval();
     }
+  }
+
+  /** In words, when the last exchange failed because a certificate is not valid by somebody's clock. */
+  clockProblem(nodeId: string): string | undefined {
+    return this.#clockProblems.get(nodeId);
   }
 
   /** Sends own news to members that are there; resolves when they have it, or after a moment. */
@@ -173,9 +180,15 @@ export class Gossip {
     const { clock, detector, transport } = this.#deps;
     detector.ask(peer.nodeId, clock.elapsed());
     const message = this.#message(peer.nodeId, content);
-    const reply = await transport.request(peer, message, this.#options.intervalMs * timeoutIntervals);
-    this.#absorb(reply);
-    return reply;
+    try {
+      const reply = await transport.request(peer, message, this.#options.intervalMs * timeoutIntervals);
+      this.#clockProblems.delete(peer.nodeId);
+      this.#absorb(reply);
+      return reply;
+    } catch (error) {
+      if (isOverlaydError(error) && error.code === 'clock-skew') this.#clockProblems.set(peer.nodeId, error.message);
+      throw error;
+    }
   }
 
   #message(to: string, content: Content): GossipMessage {

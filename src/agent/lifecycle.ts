@@ -26,8 +26,8 @@ export interface Membership {
   /** Undefined when networks are not offered to a container engine. */
   readonly engineSide: EngineSide | undefined;
   storeStatus(): StoreStatus;
-  /** In words, which addresses of this host are lost. */
-  addressProblems(): readonly string[];
+  /** In words, what is wrong with this host's addresses and clock. */
+  hostProblems(): readonly string[];
   /** Ends all tasks: nothing is written any more, the store can still be used. The kernel keeps what it has. Idempotent. */
   quiesce(): Promise<void>;
   /** `quiesce`, and the connection to the store ends. Idempotent. */

@@ -235,6 +235,12 @@ export class Member {
     return this.#detector.liveness(nodeId, leaseGone, this.#ports.clock.elapsed());
   }
 
+  /** Completes what is said of a member that is not heard: empty, or that a certificate is not valid by some clock. */
+  clockProblem(nodeId: string): string {
+    const problem = this.#gossip.clockProblem(nodeId);
+    return problem ? `; ${problem}` : '';
+  }
+
   heardAgoMs(nodeId: string): number | undefined {
     return this.#detector.heardAgoMs(nodeId, this.#ports.clock.elapsed());
   }

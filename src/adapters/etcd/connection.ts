@@ -4,6 +4,7 @@
  * reads, and calls that never left this host.
  */
 import type { Etcd3, IResponseHeader } from 'etcd3';
+import type { OverlaydError } from '../../core/errors.ts';
 import type { Clock, Logger, StoreStatus } from '../../ports.ts';
 import { CALL_TIMEOUT_MS, type EtcdTarget, openClient } from './client.ts';
 import { asStoreError, wasNeverSent } from './store-error.ts';
@@ -23,6 +24,7 @@ export class EtcdConnection {
   #index = 0;
   #reachable = false;
   #revision = 0;
+  #clockProblem: string | undefined;
   #closed = false;
 
   constructor(deps: { readonly clock: Pick<Clock, 'elapsed'>; readonly logger: Logger }, target: EtcdTarget) {
@@ -37,7 +39,8 @@ export class EtcdConnection {
   }
 
   status(): StoreStatus {
-    return { reachable: this.#reachable, endpoints: this.target.endpoints, revision: this.#revision };
+    const { endpoints } = this.target;
+    return { reachable: this.#reachable, endpoints, revision: this.#revision, clockProblem: this.#clockProblem };
   }
 
   /** @param repeatable - true when it does no harm if the call happens twice. */
@@ -51,6 +54,7 @@ export class EtcdConnection {
         return answer;
       } catch (error) {
         const failure = asStoreError(error, link.endpoint);
+        this.#clockProblem = failure.code === 'clock-skew' ? failure.message : undefined;
         const unanswered = failure.code === 'store-unavailable' || wasNeverSent(error);
         if (unanswered) this.#abandon(link, failure.message);
         const again =
@@ -66,12 +70,14 @@ export class EtcdConnection {
   /** Somebody has heard from the store on a stream. */
   heard(header: IResponseHeader): void {
     this.#reachable = true;
+    this.#clockProblem = undefined;
     this.#revision = Math.max(this.#revision, Number(header.revision));
   }
 
-  /** Somebody's stream to `endpoint` broke: the next one is to be tried. */
-  failed(endpoint: string): void {
+  /** Somebody's stream to `endpoint` broke, for that reason: the next one is to be tried. */
+  failed(endpoint: string, failure: OverlaydError): void {
     this.#reachable = false;
+    this.#clockProblem = failure.code === 'clock-skew' ? failure.message : undefined;
     if (this.#link?.endpoint === endpoint) this.#abandon(this.#link, 'stream failed');
     else if (this.endpoint === endpoint) this.#index++;
   }

@@ -1,3 +1,4 @@
+import { CLOCK_ADVICE, speaksOfTime } from '../../core/clock-words.ts';
 import { OverlaydError } from '../../core/errors.ts';
 
 /** True when the call never left this host, so that it certainly did not happen and may go to another endpoint. */
@@ -33,8 +34,14 @@ export function asStoreError(error: unknown, endpoint: string): OverlaydError {
   if (/permission denied|user name is empty|invalid auth token|authentication failed|UNAUTHENTICATED/i.test(text)) {
     return failed(`${store} refuses our credentials (${reason(text)}): give this cluster's user the needed role`);
   }
+  if (speaksOfTime(text)) {
+    const message = `${store} cannot be reached over TLS (${reason(text)}): ${CLOCK_ADVICE}`;
+    return new OverlaydError('clock-skew', message, { cause: error, retryable: true });
+  }
   if (/bad certificate|certificate required|alert number \d+|alert unknown ca|tlsv1.* alert/i.test(text)) {
-    return failed(`${store} does not accept our TLS certificate (${reason(text)}): check the certificate, key and CA`);
+    return failed(
+      `${store} does not accept our TLS certificate (${reason(text)}): check the certificate, key and CA, and the clocks of both hosts`,
+    );
   }
   if (/certificate|self-signed|altnames?|ERR_TLS|CERT_|wrong version number|\bEPROTO\b/i.test(text)) {
     return failed(

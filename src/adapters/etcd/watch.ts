@@ -127,7 +127,7 @@ class Watcher {
 
   #lost(error: unknown, endpoint: string): void {
     const failure = asStoreError(error, endpoint);
-    this.#deps.connection.failed(endpoint);
+    this.#deps.connection.failed(endpoint, failure);
     if (this.#failures++ === 0) {
       this.#deps.logger.warn({ prefix: this.#prefix, endpoint, reason: failure.message }, 'etcd watch lost, retrying');
     }

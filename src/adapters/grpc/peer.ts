@@ -17,6 +17,7 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
+import { CLOCK_ADVICE, speaksOfTime } from '../../core/clock-words.ts';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { GossipMessage } from '../../core/gossip/message.ts';
 import { GossipClient, GossipService, type GossipMessage as WireMessage } from '../../gen/overlayd/v1/gossip.ts';
@@ -229,6 +230,12 @@ export class GrpcPeerTransport implements PeerTransport {
     });
   }
 
+  #isInTime(): boolean {
+    const { notBefore, notAfter } = this.#deps.pki.readCertificate(this.#material.certificate);
+    const now = this.#deps.clock.now();
+    return now >= notBefore && now <= notAfter;
+  }
+
   #exchange(channel: Channel, peer: Peer, message: GossipMessage, timeoutMs: number): Promise<WireMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<WireMessage>();
     // A call's deadline is wall time, which a virtual clock knows nothing of.
@@ -237,16 +244,20 @@ export class GrpcPeerTransport implements PeerTransport {
       if (error?.code === status.DEADLINE_EXCEEDED) channel.silentSince ??= this.#deps.clock.elapsed();
       else channel.silentSince = undefined;
       if (error === null) resolve(reply);
-      else reject(toPeerError(error, peer));
+      else reject(toPeerError(error, peer, this.#isInTime()));
     });
     return promise;
   }
 }
 
-function toPeerError(error: ServiceError, peer: Peer): OverlaydError {
+/** `inTime`: whether this node's own certificate is valid now; a server that refuses it closes without a word. */
+function toPeerError(error: ServiceError, peer: Peer, inTime: boolean): OverlaydError {
   const coded = decodeError(error);
   if (coded !== undefined) return coded;
   const where = `node ${peer.nodeId} at ${peer.address}`;
+  if (error.code === status.UNAVAILABLE && (speaksOfTime(error.details) || !inTime)) {
+    return new OverlaydError('clock-skew', `${where}: ${CLOCK_ADVICE}`, { cause: error, retryable: true });
+  }
   switch (error.code) {
     case status.DEADLINE_EXCEEDED:
       return unreachable(`${where} did not answer in time; is ${portOf(peer.address)}/tcp open on the way?`, error);

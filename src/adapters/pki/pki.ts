@@ -18,6 +18,7 @@ export function createPki(): Pki {
     verifyCsr: async (csr) => (await signing()).verifyCsr(csr),
     issue: async (ca, node, validity) => (await signing()).issue(ca, node, validity),
     readCertificate,
+    validity,
     digest,
     sha256,
   };
@@ -38,9 +39,13 @@ function readCertificate(certificate: string): CertificateFacts {
   return {
     nodeId,
     fingerprint: spkiDigest(parsed.publicKey.export({ type: 'spki', format: 'der' })),
-    notBefore: parsed.validFromDate.getTime(),
-    notAfter: parsed.validToDate.getTime(),
+    ...validity(certificate),
   };
+}
+
+function validity(certificate: string) {
+  const { validFromDate, validToDate } = parseCertificate(certificate);
+  return { notBefore: validFromDate.getTime(), notAfter: validToDate.getTime() };
 }
 
 function digest(certificate: string): string {

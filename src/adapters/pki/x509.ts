@@ -22,8 +22,12 @@ import { OverlaydError } from '../../core/errors.ts';
 import { ALGORITHM, exportKey, generateKeys, importKeys, spkiDigest } from './keys.ts';
 
 const CA_LIFETIME_MS = 10 * 365 * 24 * 3_600_000;
-/** Certificates are valid from before they are made, so that a host whose clock is behind accepts them. */
-const BACKDATE_MS = 3_600_000;
+/**
+ * An authority is valid since long before it was made, and what it signs since the authority is: the beginning of a
+ * certificate protects nothing, and one that was made while a clock was ahead, or is read by a host whose clock is
+ * behind, would shut the node out.
+ */
+const BACKDATE_MS = CA_LIFETIME_MS;
 
 export async function createCa(clusterId: string, now: number): Promise<{ certificate: string; key: string }> {
   const keys = await generateKeys();
@@ -83,7 +87,7 @@ export async function issue(
     publicKey: request.publicKey,
     signingKey: (await importKeys(ca.key)).privateKey,
     signingAlgorithm: ALGORITHM,
-    notBefore: wholeSecond(validity.now - BACKDATE_MS),
+    notBefore: wholeSecond(Math.min(validity.now, authority.notBefore.getTime())),
     notAfter: wholeSecond(Math.min(validity.now + validity.lifetimeMs, authority.notAfter.getTime())),
     extensions: [
       new BasicConstraintsExtension(false, undefined, true),

@@ -101,7 +101,10 @@ function checkUsable({ revokedAt, expiresAt, usesLeft }: TokenRecord, now: numbe
     throw new OverlaydError('token-invalid', `the token was revoked at ${time(revokedAt)}; ${NEW_TOKEN}`);
   }
   if (expiresAt !== undefined && now >= expiresAt) {
-    throw new OverlaydError('token-expired', `the token expired at ${time(expiresAt)}; ${NEW_TOKEN}`);
+    throw new OverlaydError(
+      'token-expired',
+      `the token expired at ${time(expiresAt)}, by the clock of this member it is ${time(now)}; ${NEW_TOKEN}`,
+    );
   }
   if (usesLeft !== undefined && usesLeft <= 0) {
     throw new OverlaydError('token-used', `the token has been used as often as it may be; ${NEW_TOKEN}`);

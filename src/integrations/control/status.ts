@@ -73,11 +73,12 @@ export function removedAdvice({ member, identity }: Membership): string {
 
 function findProblems(membership: Membership, clock: Clock): string[] {
   const { member, storeStatus } = membership;
-  const problems: string[] = [...membership.addressProblems()];
+  const problems: string[] = [...membership.hostProblems()];
   if (!member.storeConnected) {
-    const { endpoints } = storeStatus();
+    const { endpoints, clockProblem } = storeStatus();
     problems.push(
-      `etcd does not answer (${endpoints.join(', ')}): existing networks go on, changes are refused; is it running, is its port open?`,
+      clockProblem ??
+        `etcd does not answer (${endpoints.join(', ')}): existing networks go on, changes are refused; is it running, is its port open?`,
     );
   }
   if (member.removed) {
@@ -92,7 +93,9 @@ function findProblems(membership: Membership, clock: Clock): string[] {
     const liveness = (nodeId: string) => member.liveness(nodeId);
     const state = nodeState({ selfId: member.self.id, liveness, clock }, node);
     if (state === 'suspect' || state === 'down')
-      problems.push(`node ${node.name} is ${state}: the names of its endpoints are hidden`);
+      problems.push(
+        `node ${node.name} is ${state}: the names of its endpoints are hidden${member.clockProblem(node.id)}`,
+      );
     if (node.addressProblem) problems.push(`node ${node.name} says: ${node.addressProblem}`);
   }
   const waiting = member.releases.pending;

@@ -40,10 +40,21 @@ test.each([
     'store-failed',
     'does not accept',
   ],
+  [
+    '14 UNAVAILABLE: No connection established. Last error: Error: certificate is not yet valid. Resolution note: ',
+    'clock-skew',
+    'not valid by the clock of this host or of that one',
+  ],
+  ['14 UNAVAILABLE: No connection established. Last error: Error: certificate has expired.', 'clock-skew', 'date -u'],
+  [
+    '14 UNAVAILABLE: ssl/tls alert certificate expired:SSL alert number 45',
+    'clock-skew',
+    'set the clock that is wrong (NTP)',
+  ],
   ['3 INVALID_ARGUMENT: etcdserver: duplicate key given in txn request', 'store-failed', 'refused the request: dup'],
 ])('%s', (text, code, message) => {
   const error = asStoreError(new Error(text), 'https://10.0.0.1:2379');
-  expect(error).toMatchObject({ code, retryable: code === 'store-unavailable' });
+  expect(error).toMatchObject({ code, retryable: code !== 'store-failed' });
   expect(error.message).toContain('etcd at https://10.0.0.1:2379');
   expect(error.message).toContain(message);
 });

@@ -22,10 +22,10 @@ const clock: Clock = {
   sleep: (ms, signal) => setTimeout(ms, undefined, signal && { signal }),
 };
 
-async function createMaterial(nodeId: string, authority = ca, key?: string) {
+async function createMaterial(nodeId: string, authority = ca, key?: string, lifetimeMs = 3_600_000) {
   const secret = key ?? (await pki.createKey());
   const csr = await pki.createCsr(secret);
-  const validity = { now: Date.now(), lifetimeMs: 3_600_000 };
+  const validity = { now: Date.now(), lifetimeMs };
   const certificate = await pki.issue(authority, { csr, nodeId, address: '127.0.0.1' }, validity);
   return { key: secret, certificate, caCertificate: authority.certificate };
 }
@@ -36,9 +36,11 @@ afterEach(() => {
   for (const transport of opened.splice(0)) transport.close();
 });
 
-async function createNode(options: { port?: number; authority?: typeof ca; isMember?: () => boolean } = {}) {
+async function createNode(
+  options: { port?: number; authority?: typeof ca; isMember?: () => boolean; lifetimeMs?: number } = {},
+) {
   const nodeId = randomBytes(8).toString('hex');
-  const material = await createMaterial(nodeId, options.authority);
+  const material = await createMaterial(nodeId, options.authority, undefined, options.lifetimeMs);
   const transport = new GrpcPeerTransport(
     { clock, pki, logger, isMember: options.isMember ?? (() => true) },
     { nodeId, material, listenAddress: '127.0.0.1', port: options.port ?? 0 },
@@ -203,4 +205,20 @@ test('a port in use is refused with what to do', async () => {
   const port = await freePort();
   await serve(await createNode({ port }));
   await expect(serve(await createNode({ port }))).rejects.toThrow(/another program uses it.*--gossip-port/);
+});
+
+test('a certificate that is not valid by the clock is told as that, whoever refuses it', async () => {
+  const expired = { lifetimeMs: -60_000 };
+  const future = { authority: await pki.createCa('c1', Date.now() + 11 * 365 * 86_400_000) };
+  for (const [clientOptions, serverOptions] of [
+    [{}, expired],
+    [expired, {}],
+    [future, future],
+  ]) {
+    const [client, server] = [await createNode(clientOptions), await createNode(serverOptions)];
+    await serve(server);
+    const failure = client.transport.request(peer(server), plain(client), 5_000);
+    await expect(failure).rejects.toMatchObject({ code: 'clock-skew', retryable: true });
+    await expect(failure).rejects.toThrow(/not valid by the clock .* set the clock that is wrong \(NTP\)/);
+  }
 });

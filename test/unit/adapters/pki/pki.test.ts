@@ -69,6 +69,16 @@ test("another node's name, another authority and an expired certificate are refu
   expect(await handshake(old, ca.certificate, 'join.overlayd')).toBe('CERT_HAS_EXPIRED');
 });
 
+test('what a wrong clock signed, or a wrong clock reads, is valid for the others', async () => {
+  const { notBefore } = pki.validity(ca.certificate);
+  expect(notBefore).toBeLessThan(now - 3_600 * DAY_MS);
+  for (const clock of [now + 61 * DAY_MS, now - 61 * DAY_MS]) {
+    const certificate = pki.validity((await createNode(ca, clock)).certificate);
+    expect(certificate.notBefore).toBe(notBefore);
+  }
+  expect(await handshake(await createNode(ca, now + 61 * DAY_MS), ca.certificate, 'join.overlayd')).toBeUndefined();
+});
+
 test('what a certificate says is read back, and its fingerprint is that of the key', async () => {
   const node = await createNode();
   const facts = pki.readCertificate(node.certificate);
