@@ -2,6 +2,7 @@
  * Every outside thing on one page, as types. The core and the agent know these and nothing behind them;
  * `src/adapters` implements them for the real world, `test/sim` for a cluster in one process.
  */
+import type { CertificateFacts, Validity } from './core/certificate.ts';
 import type { ContainerRef, LocalEndpoint } from './core/container.ts';
 import type { DriverCalls } from './core/docker/driver-calls.ts';
 import type {
@@ -159,17 +160,6 @@ export interface TlsMaterial {
   /** PKCS #8. */
   readonly key: string;
   readonly caCertificate: string;
-}
-
-export interface Validity {
-  readonly notBefore: number;
-  readonly notAfter: number;
-}
-
-export interface CertificateFacts extends Validity {
-  readonly nodeId: string;
-  /** SHA-256 of the public key (SPKI, DER), lower-case hex. */
-  readonly fingerprint: string;
 }
 
 /** Certificates and digests. Everything is PEM text; times are milliseconds since the epoch. */

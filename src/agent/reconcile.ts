@@ -333,6 +333,7 @@ export class Reconciler {
   }
 
   async #listen(signal: AbortSignal): Promise<void> {
+    let begun = false;
     for await (const change of this.#deps.kernel.changes(signal)) {
       if (change.kind === 'underlay') {
         this.#tellHostChangeLater(signal);
@@ -346,7 +347,9 @@ export class Reconciler {
       } else {
         if (change.kind === 'all') {
           this.#seen.forgetAll();
-          this.#tellHostChangeLater(signal);
+          // The first one tells of nothing but the beginning.
+          if (begun) this.#tellHostChangeLater(signal);
+          begun = true;
         }
         this.#events.add(change.kind, false);
       }

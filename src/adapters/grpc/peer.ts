@@ -17,11 +17,12 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
+import type { CertificateFacts } from '../../core/certificate.ts';
 import { CLOCK_ADVICE, speaksOfTime } from '../../core/clock-words.ts';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { GossipMessage } from '../../core/gossip/message.ts';
 import { GossipClient, GossipService, type GossipMessage as WireMessage } from '../../gen/overlayd/v1/gossip.ts';
-import type { CertificateFacts, Clock, Logger, Peer, PeerTransport, Pki, TlsMaterial } from '../../ports.ts';
+import type { Clock, Logger, Peer, PeerTransport, Pki, TlsMaterial } from '../../ports.ts';
 import { Door, type DoorLimits } from './door.ts';
 import { decodeError, encodeError } from './error.ts';
 import { contextOf, createServer, KEEPALIVE, TLS_VERSION } from './server.ts';

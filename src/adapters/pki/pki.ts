@@ -4,8 +4,9 @@
  * services every member may be.
  */
 import { createHash, createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import type { CertificateFacts } from '../../core/certificate.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import type { CertificateFacts, Pki } from '../../ports.ts';
+import type { Pki } from '../../ports.ts';
 import { exportKey, generateKeys, spkiDigest } from './keys.ts';
 
 export function createPki(): Pki {

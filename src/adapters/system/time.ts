@@ -5,7 +5,8 @@ import type { Clock, Random } from '../../ports.ts';
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  elapsed: () => performance.now(),
+  // Whole milliseconds, as all durations of ours are.
+  elapsed: () => Math.floor(performance.now()),
   sleep: async (ms, signal) => {
     try {
       await sleep(ms, undefined, signal ? { signal } : {});

@@ -3,8 +3,10 @@
  * CA key that every member has, so that it depends on nobody. One that is not valid by the clock as it is now (the host
  * slept, or the clock was wrong when it was made) is renewed at once.
  */
+
+import type { Validity } from '../../core/certificate.ts';
 import { asOverlaydError } from '../../core/errors.ts';
-import type { Clock, JsonFile, Logger, Pki, Validity } from '../../ports.ts';
+import type { Clock, JsonFile, Logger, Pki } from '../../ports.ts';
 import type { Identity, IdentityState } from './identity.ts';
 
 export interface RenewalDeps {
