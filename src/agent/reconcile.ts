@@ -333,7 +333,6 @@ export class Reconciler {
   }
 
   async #listen(signal: AbortSignal): Promise<void> {
-    let begun = false;
     for await (const change of this.#deps.kernel.changes(signal)) {
       if (change.kind === 'underlay') {
         this.#tellHostChangeLater(signal);
@@ -345,12 +344,7 @@ export class Reconciler {
         if (networkId === undefined) continue;
         this.#events.add(networkId, false);
       } else {
-        if (change.kind === 'all') {
-          this.#seen.forgetAll();
-          // The first one tells of nothing but the beginning.
-          if (begun) this.#tellHostChangeLater(signal);
-          begun = true;
-        }
+        if (change.kind === 'all') this.#seen.forgetAll();
         this.#events.add(change.kind, false);
       }
       this.#takeEventsLater(signal);

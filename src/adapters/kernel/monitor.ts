@@ -10,7 +10,7 @@ import { type KernelChange, LOOPBACK, SERVICE_ADDRESS } from '../../core/host-st
 import { isHandoverLink, isUplink, namespaceOf } from '../../core/plan/naming.ts';
 import type { Clock } from '../../ports.ts';
 import type { Exec } from './exec.ts';
-import { createInbox } from './inbox.ts';
+import { createInbox, type Inbox } from './inbox.ts';
 import { vniOfNamespaceId } from './iproute2.ts';
 
 const BUFFER_BYTES = 8 * 1024 * 1024;
@@ -37,7 +37,7 @@ export async function* changes(exec: Exec, clock: Clock, signal: AbortSignal): A
         inbox.push({ kind: 'all' });
         // The process listens a few milliseconds after it was started, and does not say when.
         const again = clock.sleep(RESTART_MS, AbortSignal.any([both, settled.signal]));
-        again.then(() => inbox.push({ kind: 'all' })).catch(() => undefined);
+        again.then(() => tellAnything(inbox)).catch(() => undefined);
         for await (const line of exec.follow(argv, both)) {
           const change = parse(line);
           if (change) inbox.push(change);
@@ -61,6 +61,12 @@ export async function* changes(exec: Exec, clock: Clock, signal: AbortSignal): A
     stopped.abort();
     await Promise.allSettled(ends);
   }
+}
+
+/** What may have happened while nobody listened. */
+function tellAnything(inbox: Inbox<KernelChange>): void {
+  inbox.push({ kind: 'all' });
+  inbox.push({ kind: 'underlay' });
 }
 
 function keyOf(change: KernelChange): string {

@@ -6,10 +6,11 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { createJoinClient } from '../../../../src/adapters/grpc/join-client.ts';
 import { serveJoin } from '../../../../src/adapters/grpc/join-server.ts';
 import { GrpcPeerTransport } from '../../../../src/adapters/grpc/peer.ts';
-import { tlsMaterialOf } from '../../../../src/agent/cluster/identity.ts';
+import { type Identity, tlsMaterialOf } from '../../../../src/agent/cluster/identity.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 import { parseToken } from '../../../../src/core/token.ts';
 import type { Clock, JoinRequest, JoinResponse, TlsMaterial } from '../../../../src/ports.ts';
+import { backdatedCertificate } from '../../../fixtures/certificate.ts';
 import { until } from '../../../lab/until.ts';
 import { ClusterFixture, pki, recordingLogger } from '../../agent/cluster/cluster-fixture.ts';
 import { connectionsTo, flood } from './flood.ts';
@@ -187,7 +188,10 @@ describe('an endpoint that is not the join port is named as what it is', () => {
 
 describe('clocks', () => {
   test("a member's certificate that is not valid yet tells this host's time", async () => {
-    const { port } = await createMember(undefined, await createMaterial(ca, Date.now() + 2 * 3_600_000));
+    const material = await createMaterial();
+    const identity = { nodeId: 'ab12', key: material.key, caCertificate: ca.certificate, caKey: ca.key } as Identity;
+    const certificate = await backdatedCertificate(identity, Date.now() + 2 * 3_600_000);
+    const { port } = await createMember(undefined, { ...material, certificate });
     await expect(join(port)).rejects.toMatchObject({ code: 'clock-skew' });
     await expect(join(port)).rejects.toThrow(
       /this host's clock says .*Z, but the member's certificate is valid from .*Z on/,
