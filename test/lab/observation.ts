@@ -1,17 +1,21 @@
 import type { Host } from './host.ts';
 
 /**
- * Sections of what a host's kernel holds, each sorted, without counters, ages and the numbers that namespaces give each
- * other in the order in which they come to know of them.
+ * Sections of what a host's kernel holds, each sorted, without counters, ages, elements of sets that go by themselves,
+ * and the numbers that namespaces give each other in the order in which they come to know of them.
  */
-const SCRIPT = `
+const SCRIPT = String.raw`
 show() {
   ip $1 -o link show | sed -E 's/^[0-9]+: //; s/@[^:]*:/:/; s/,LOWER_UP|NO-CARRIER,//g' | cut -d' ' -f1-5
   ip $1 -o addr show scope global | sed -E 's/^[0-9]+: //'
   ip $1 route show table all proto 79
   ip $1 neigh show nud permanent
   bridge $1 fdb show | sed -E 's/ link-netnsid [0-9]+//'
-  if [ -z "$1" ]; then nft -s list ruleset; else ip netns exec "$2" nft -s list ruleset; fi
+  { if [ -z "$1" ]; then nft -s list ruleset; else ip netns exec "$2" nft -s list ruleset; fi; } | lasting
+}
+lasting() {
+  awk '/^\t}/ { timed = 0 } /flags.*timeout/ { timed = 1 } timed && /elements = / { cut = 1 }
+    !cut; cut && /}/ { cut = 0 }'
 }
 echo "## host"; show '' | sort
 for name in $(ip netns list | cut -d' ' -f1 | sort); do echo "## $name"; show "-n $name" "$name" | sort; done

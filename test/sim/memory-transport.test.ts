@@ -1,22 +1,13 @@
-import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import type { Clock } from '../../src/ports.ts';
 import { describePeerTransport } from '../contract/peer-transport.ts';
+import { realClock } from '../contract/store-clock.ts';
 import { MemoryNetwork } from './memory-transport.ts';
+import { VirtualClock } from './virtual-clock.ts';
 
-const clock: Clock = {
-  now: () => Date.now(),
-  elapsed: () => performance.now(),
-  sleep: (ms, signal) => setTimeout(ms, undefined, signal && { signal }),
-};
-
-function createNetwork(chances: readonly number[] = [0.5]) {
-  let i = 0;
-  return new MemoryNetwork({ clock, random: { next: () => chances[i++ % chances.length]! } });
-}
+const random = { next: () => 0.5 };
 
 describePeerTransport('memory', async () => {
-  const network = createNetwork();
+  const network = new MemoryNetwork({ clock: realClock, random });
   const node = (nodeId: string) => ({ nodeId, transport: network.transport(nodeId), address: () => nodeId });
   return { nodes: [node('a1'), node('b2'), node('c3')], close: () => undefined };
 });
@@ -26,14 +17,15 @@ const toB = { nodeId: 'b', address: 'b' };
 const unreachable = { code: 'peer-unreachable' };
 
 async function createPair() {
-  const network = createNetwork();
+  const clock = new VirtualClock();
+  const network = new MemoryNetwork({ clock, random });
   const [a, b] = [network.transport('a'), network.transport('b')];
   const answered: string[] = [];
   await b.serve(async (from, request) => {
     answered.push(from);
     return { ...request, from: 'b' };
   }, new AbortController().signal);
-  return { network, ask: () => a.request(toB, message, 20), answered };
+  return { network, ask: () => clock.until(a.request(toB, message, 20)), answered };
 }
 
 test('a cut stops messages both ways until it is healed', async () => {

@@ -60,9 +60,11 @@ describe('the forwarder', () => {
   it('asks the next server when one is silent, and begins with the one that answered', async () => {
     const { ask, upstreams } = await setUp([silent, good('192.0.2.2')], { budgetMs: 60_000, tryMs: 20 });
     expect(addressesIn(read(await ask()))).toEqual(['192.0.2.2']);
-    const before = upstreams[0]!.udp;
-    expect(addressesIn(read(await ask()))).toEqual(['192.0.2.2']);
-    expect(upstreams[0]!.udp).toBe(before);
+    // One that is late once counts as silent too, and is not what is asked first the next time.
+    for (let asked: number | undefined; asked !== upstreams[0]!.udp; ) {
+      asked = upstreams[0]!.udp;
+      expect(addressesIn(read(await ask()))).toEqual(['192.0.2.2']);
+    }
   });
 
   it('asks the next server at once when one fails', async () => {
@@ -83,7 +85,7 @@ describe('the forwarder', () => {
   it('gives up when the budget ends', async () => {
     const { ask, upstreams } = await setUp([silent], { budgetMs: 100, tryMs: 30 });
     expect(await ask()).toBeUndefined();
-    expect(upstreams[0]!.udp).toBeGreaterThan(0);
+    await expect.poll(() => upstreams[0]!.udp).toBeGreaterThan(0);
   });
 
   it('fetches a cut answer by TCP', async () => {
