@@ -5,7 +5,8 @@
  * machine: `deleting` (the name is free, nobody can attach) -> every member acknowledges that its part is torn down ->
  * VNI and subnet are free. Both can be cut short at any line: what is left is finished by whoever sees it.
  */
-import { OverlaydError } from '../core/errors.ts';
+import { isOverlaydError, OverlaydError } from '../core/errors.ts';
+import type { GossipRecord } from '../core/gossip/message.ts';
 import { VXLAN_OVERHEAD_BYTES } from '../core/host-state.ts';
 import { innerMtu } from '../core/inner-mtu.ts';
 import { requireCidr } from '../core/ip.ts';
@@ -41,7 +42,7 @@ export interface Removed {
 }
 
 const ATTEMPTS = 32;
-/** How long `remove` waits for the members before it reports them. */
+/** How long a removal waits for the members before it reports them. */
 const REMOVE_WAIT_MS = 3_000;
 const NETWORKS = `${PREFIX}networks/`;
 const NODES = `${PREFIX}nodes/`;
@@ -122,6 +123,13 @@ export class Networks {
   /** Throws `network-not-found`, `network-in-use`. */
   async remove(ref: string, signal: AbortSignal): Promise<Removed> {
     const network = await this.find(ref);
+    await this.#deps.gossip.push([await this.#beginRemoval(network)]);
+    const deadline = this.#deps.clock.elapsed() + REMOVE_WAIT_MS;
+    return { network, waitingFor: await this.#awaitRemoval(network, deadline, signal) };
+  }
+
+  /** From then on it has no name, and every member that hears of it takes its part down. */
+  async #beginRemoval(network: NetworkRecord): Promise<GossipRecord> {
     const { state, store } = this.#deps;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       this.#refuseIfUsed(network);
@@ -142,26 +150,36 @@ export class Networks {
       if (result.succeeded) {
         const record = { key, value, revision: result.revision };
         state.merge([record]);
-        await this.#deps.gossip.push([record]);
-        return { network, waitingFor: await this.#awaitRemoval(network, signal) };
+        return record;
       }
       await state.read(store, NETWORKS);
       await state.read(store, keys.endpoints(network.id));
     }
-    throw new OverlaydError('network-not-found', `network ${ref} not found: it has just been removed`);
+    throw new OverlaydError('network-not-found', `network ${network.name} not found: it has just been removed`);
   }
 
-  /** Removes networks without endpoints for which `selects` holds; networks that get used meanwhile stay. */
-  async prune(selects: (network: NetworkRecord) => boolean, signal: AbortSignal): Promise<NetworkRecord[]> {
-    const pruned: NetworkRecord[] = [];
+  /**
+   * Removes networks without endpoints for which `selects` holds; networks that get used meanwhile stay. Members have
+   * the same moment for all of them: one that is down holds up the command no longer for many than for one.
+   */
+  async prune(selects: (network: NetworkRecord) => boolean, signal: AbortSignal): Promise<Removed[]> {
+    const begun: NetworkRecord[] = [];
+    const told: Promise<void>[] = [];
     for (const network of this.list().filter(selects)) {
       if (this.#deps.state.view.endpoints(network.id).size > 0) continue;
       try {
-        await this.remove(network.id, signal);
-        pruned.push(network);
+        told.push(this.#deps.gossip.push([await this.#beginRemoval(network)]));
+        begun.push(network);
       } catch (error) {
-        if (!(error instanceof OverlaydError) || error.code !== 'network-in-use') throw error;
+        // Somebody uses it now, or has removed it.
+        if (!isOverlaydError(error, 'network-in-use') && !isOverlaydError(error, 'network-not-found')) throw error;
       }
+    }
+    await Promise.all(told);
+    const pruned: Removed[] = [];
+    const deadline = this.#deps.clock.elapsed() + REMOVE_WAIT_MS;
+    for (const network of begun) {
+      pruned.push({ network, waitingFor: await this.#awaitRemoval(network, deadline, signal) });
     }
     return pruned;
   }
@@ -306,10 +324,9 @@ export class Networks {
     );
   }
 
-  /** Waits a moment for the members; returns the names of those that did not answer in time. */
-  async #awaitRemoval(network: NetworkRecord, signal: AbortSignal): Promise<string[]> {
+  /** Waits for the members; returns the names of those that did not answer in time. */
+  async #awaitRemoval(network: NetworkRecord, deadline: number, signal: AbortSignal): Promise<string[]> {
     const { clock, state, store } = this.#deps;
-    const deadline = clock.elapsed() + REMOVE_WAIT_MS;
     for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 2, 250)) {
       if (!state.view.network(network.id)) return [];
       if (clock.elapsed() >= deadline) {

@@ -221,6 +221,18 @@ describe('faults', () => {
     await checkQuiet(cluster);
   });
 
+  it('pruning while a member is down takes as long for many networks as for one', async () => {
+    const [h1, , h3] = await make(3);
+    for (let i = 0; i < 30; i++) {
+      await cluster.clock.until(h1!.running.networks.create(networkRequest(`n${i}`)));
+    }
+    await h3!.crash();
+    const before = cluster.clock.now();
+    const pruned = await cluster.clock.until(h1!.running.networks.prune(() => true, forever));
+    expect(pruned.map(({ waitingFor }) => waitingFor)).toEqual(Array.from({ length: 30 }, () => ['h3']));
+    expect(cluster.clock.now() - before).toBeLessThan(5_000);
+  });
+
   it('a host that reboots releases what was on it', async () => {
     const [h1, h2] = await make(2);
     await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));

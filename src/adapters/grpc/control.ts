@@ -1,6 +1,6 @@
 /** The command's end of the control service. Connects with the first call. */
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { type Call, Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { asOverlaydError, isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { type ClusterEvent, type ClusterResult, ControlService } from '../../gen/overlayd/v1/control.ts';
 import {
   MAX_MESSAGE_BYTES,
@@ -19,14 +19,24 @@ export type ControlClient = {
   [M in StreamMethod]: (request: RequestOf<M>, onProgress: (text: string) => void) => Promise<ClusterResult>;
 } & { close(): void };
 
-/** For answers, not for the long steps that report progress. */
-const ANSWER_MS = 60_000;
+export interface Patience {
+  /** An agent that runs takes a connection in no time. */
+  readonly connectMs: number;
+  /** It answers pings whatever it is working on: one each so often, and within that time. */
+  readonly pingMs: number;
+}
 
-export function createControlClient(socketPath: string): ControlClient {
+const PATIENCE: Patience = { connectMs: 20_000, pingMs: 10_000 };
+/** What takes longer than any step of the agent may. */
+const ANSWER_MS = 600_000;
+
+export function createControlClient(socketPath: string, patience = PATIENCE): ControlClient {
   const client = new Client(`unix:${socketPath}`, credentials.createInsecure(), {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
     'grpc.default_authority': 'localhost',
+    'grpc.keepalive_time_ms': patience.pingMs,
+    'grpc.keepalive_timeout_ms': patience.pingMs,
     'grpc.enable_retries': 0,
     'grpc.enable_http_proxy': 0,
     'grpc.use_local_subchannel_pool': 1,
@@ -37,8 +47,8 @@ export function createControlClient(socketPath: string): ControlClient {
     method,
     ControlService[method].responseStream
       ? (request: unknown, onProgress: (text: string) => void) =>
-          follow(client, socketPath, method, request, onProgress)
-      : (request: unknown) => ask(client, socketPath, method, request),
+          follow({ client, socketPath, patience }, method, request, onProgress)
+      : (request: unknown) => ask({ client, socketPath, patience }, method, request),
   ]);
   return { ...Object.fromEntries(methods), close: () => client.close() };
 }
@@ -49,11 +59,18 @@ type Codec = {
   readonly responseDeserialize: (value: Buffer) => unknown;
 };
 
-function ask(client: Client, socketPath: string, method: Method, request: unknown): Promise<unknown> {
+interface Way {
+  readonly client: Client;
+  readonly socketPath: string;
+  readonly patience: Patience;
+}
+
+function ask(way: Way, method: Method, request: unknown): Promise<unknown> {
+  const { client, socketPath } = way;
   const { path, requestSerialize, responseDeserialize } = ControlService[method] as unknown as Codec;
   const deadline = Date.now() + ANSWER_MS;
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  client.makeUnaryRequest(
+  const call = client.makeUnaryRequest(
     path,
     requestSerialize,
     responseDeserialize,
@@ -62,18 +79,29 @@ function ask(client: Client, socketPath: string, method: Method, request: unknow
     { deadline },
     (error, response) => (error === null ? resolve(response) : reject(toControlError(error, socketPath))),
   );
+  endWhenDeaf(way, call, reject);
   return promise;
 }
 
+/** For a socket that is open while nobody answers on it: a call waits for a connection without end. */
+function endWhenDeaf({ client, socketPath, patience }: Way, call: Call, reject: (error: Error) => void): void {
+  client.waitForReady(Date.now() + patience.connectMs, (error) => {
+    if (error === undefined) return;
+    reject(deaf(socketPath, error));
+    call.cancel();
+  });
+}
+
 async function follow(
-  client: Client,
-  socketPath: string,
+  way: Way,
   method: Method,
   request: unknown,
   onProgress: (text: string) => void,
 ): Promise<ClusterResult> {
+  const { client, socketPath } = way;
   const { path, requestSerialize, responseDeserialize } = ControlService[method] as unknown as Codec;
   const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
+  endWhenDeaf(way, stream, (error) => stream.destroy(error));
   try {
     let result: ClusterResult | undefined;
     for await (const { event } of stream as AsyncIterable<ClusterEvent>) {
@@ -82,9 +110,17 @@ async function follow(
     }
     if (result !== undefined) return result;
   } catch (error) {
-    throw toControlError(error as ServiceError, socketPath);
+    throw isOverlaydError(error) ? error : toControlError(error as ServiceError, socketPath);
   }
   throw new OverlaydError('internal', 'the agent ended without a result; its log says why');
+}
+
+function deaf(socketPath: string, cause: Error): OverlaydError {
+  return new OverlaydError(
+    'agent-not-running',
+    `the agent has ${socketPath} open but does not answer; see \`systemctl status overlayd\` and its log`,
+    { cause, retryable: true },
+  );
 }
 
 function toControlError(error: ServiceError, socketPath: string): OverlaydError {
@@ -92,8 +128,8 @@ function toControlError(error: ServiceError, socketPath: string): OverlaydError 
   if (coded !== undefined) return coded;
   if (error.code === status.DEADLINE_EXCEEDED) {
     return new OverlaydError(
-      'agent-not-running',
-      `the agent has ${socketPath} open but does not answer; see \`systemctl status overlayd\` and its log`,
+      'conflict',
+      `the agent works on it since ${ANSWER_MS / 60_000} minutes; its log and \`overlayd status\` say what holds it up`,
       { cause: error, retryable: true },
     );
   }
@@ -114,7 +150,7 @@ function toControlError(error: ServiceError, socketPath: string): OverlaydError 
   }
   return new OverlaydError(
     'agent-not-running',
-    `the agent went away during the request (${error.details}); see its log`,
+    `the agent went away during the request, or answers no more (${error.details}); see \`systemctl status overlayd\` and its log`,
     {
       cause: error,
       retryable: true,

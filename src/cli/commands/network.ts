@@ -157,9 +157,7 @@ function addRemove(network: Command, session: Session): void {
           });
           if (removed) session.print(ref);
           if (removed && removed.waitingFor.length > 0) {
-            session.note(
-              `network ${removed.name}: its VNI and subnet are free when ${removed.waitingFor.join(', ')} ${removed.waitingFor.length > 1 ? 'have' : 'has'} torn down their part`,
-            );
+            session.note(`network ${removed.name}: its VNI and subnet are free when ${tornDownBy(removed.waitingFor)}`);
           }
         }),
       );
@@ -185,7 +183,14 @@ function addPrune(network: Command, session: Session): void {
       const which = filters.length === 0 ? '' : ` that fit ${filters.join(' and ')}`;
       const warning = `This removes all networks${which} that no container on any host is connected to.`;
       if (!options.force && !(await session.confirm(warning, '--force'))) return;
-      const { names } = await session.ask('removing unused networks', (client) => client.pruneNetworks({ filters }));
+      const { names, waitingFor } = await session.ask('removing unused networks', (client) =>
+        client.pruneNetworks({ filters }),
+      );
       for (const name of names) session.print(name);
+      if (waitingFor.length > 0) session.note(`VNIs and subnets are free when ${tornDownBy(waitingFor)}`);
     });
+}
+
+function tornDownBy(nodes: readonly string[]): string {
+  return `${nodes.join(', ')} ${nodes.length > 1 ? 'have' : 'has'} torn down their part`;
 }

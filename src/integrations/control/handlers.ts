@@ -117,7 +117,10 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     pruneNetworks: async ({ filters }: PruneRequest, signal: AbortSignal) => {
       const selects = parsePruneFilters(filters, clock.now());
       const pruned = await active().member.networks.prune(selects, signal);
-      return { names: pruned.map((network) => network.name) };
+      return {
+        names: pruned.map(({ network }) => network.name),
+        waitingFor: [...new Set(pruned.flatMap(({ waitingFor }) => waitingFor))],
+      };
     },
 
     connect: async (request: ConnectRequest) => {

@@ -319,6 +319,8 @@ export interface PruneRequest {
 
 export interface Pruned {
   names: string[];
+  /** Names of nodes that have not torn their part of all of them down yet. */
+  waitingFor: string[];
 }
 
 export interface ConnectRequest {
@@ -3988,13 +3990,16 @@ export const PruneRequest: MessageFns<PruneRequest> = {
 };
 
 function createBasePruned(): Pruned {
-  return { names: [] };
+  return { names: [], waitingFor: [] };
 }
 
 export const Pruned: MessageFns<Pruned> = {
   encode(message: Pruned, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.names) {
       writer.uint32(10).string(v!);
+    }
+    for (const v of message.waitingFor) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -4020,6 +4025,14 @@ export const Pruned: MessageFns<Pruned> = {
             message.names.push(reader.string());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.waitingFor.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4038,6 +4051,7 @@ export const Pruned: MessageFns<Pruned> = {
   fromPartial(object: DeepPartial<Pruned>): Pruned {
     const message = createBasePruned();
     message.names = object.names?.map((e) => e) || [];
+    message.waitingFor = object.waitingFor?.map((e) => e) || [];
     return message;
   },
 };

@@ -138,6 +138,43 @@ test('without an agent the error says how to start it', async () => {
   });
 });
 
+test.each(['the request', 'the connection'])(
+  'an agent that answers no more after %s is told from one that works on',
+  async (when) => {
+    const asked = Promise.withResolvers<void>();
+    await serve({
+      getNetwork: () => {
+        asked.resolve();
+        return new Promise(() => undefined);
+      },
+      leaveCluster: () => {
+        asked.resolve();
+        return new Promise(() => undefined);
+      },
+    });
+    let frozen = when === 'the connection';
+    const path = join(directory, 'frozen.sock');
+    const way = createServer((near) => {
+      const far = createConnection(socketPath);
+      near.on('data', (data) => frozen || far.write(data)).on('error', () => undefined);
+      far.on('data', (data) => frozen || near.write(data)).on('error', () => undefined);
+    }).listen(path);
+    await once(way, 'listening');
+    const client = createControlClient(path, { connectMs: 300, pingMs: 300 });
+    clients.push(client);
+    const answers = Promise.allSettled([
+      client.getNetwork({ ref: 'web' }),
+      client.leaveCluster({ force: false, deleteCluster: false }, () => undefined),
+    ]);
+    if (!frozen) await asked.promise;
+    frozen = true;
+    const reason = { code: 'agent-not-running', message: expect.stringMatching(/not answer|answers no more/) };
+    const rejected = { status: 'rejected', reason: expect.objectContaining(reason) };
+    expect(await answers).toEqual([rejected, rejected]);
+    way.close();
+  },
+);
+
 test('the socket of an agent that crashed is no agent, and the next one replaces it', async () => {
   // Closing a listener removes its file, a crash does not: so it is moved aside before.
   const dead = createServer().listen(join(directory, 'dead.sock'));
