@@ -94,7 +94,8 @@ export function peerMessage(member: Member, node: NodeRecord): PeerStatus {
     name: node.name,
     address: `${node.advertiseAddress}:${node.gossipPort}`,
     state: liveness === 'ready' ? 'alive' : liveness,
-    heardMsAgo: member.heardAgoMs(node.id) ?? -1,
+    // Whole numbers only pass: the clock of durations has fractions.
+    heardMsAgo: Math.round(member.heardAgoMs(node.id) ?? -1),
   };
 }
 

@@ -52,7 +52,7 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
     networks: networks.length,
     localEndpoints: member.local.all().length,
     endpoints: networks.reduce((sum, network) => sum + member.view.endpoints(network.id).size, 0),
-    reconcile: { ...reconcile, lastError: reconcile.lastError ?? '' },
+    reconcile: { ...reconcile, lastPassMs: Math.round(reconcile.lastPassMs), lastError: reconcile.lastError ?? '' },
     ...(docker ? { docker: dockerMessage(docker) } : {}),
   };
 }
