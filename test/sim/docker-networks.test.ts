@@ -35,6 +35,27 @@ describe('networks', () => {
     expect(offered(one)).toEqual(['web']);
   });
 
+  it('are there when a new member has waited for them', async () => {
+    await two.stop();
+    for (let i = 0; i < 5; i++) await create(`n${i}`);
+    await until(two.start());
+    expect(offered(two)).toEqual([]);
+    expect(await until(two.engineSide!.networks.awaitAll())).toBe(true);
+    expect(offered(two)).toEqual(['n0', 'n1', 'n2', 'n3', 'n4']);
+  });
+
+  it('of a new member without an engine are not waited for', async () => {
+    two.engine.kill();
+    await two.stop();
+    await create('web');
+    await until(two.start());
+    const before = now();
+    expect(await until(two.engineSide!.networks.awaitAll())).toBe(true);
+    expect(now() - before).toBeLessThan(1_000);
+    void two.engine.start();
+    await pass(1_000);
+  });
+
   it('do not wait for an engine that is not there', async () => {
     one.engine.kill();
     await pass(10);

@@ -48,6 +48,8 @@ const RETRY_MS = 1_000;
 const UNLISTED_MS = 60_000;
 /** How long a command that made a network waits for the engine to have it. */
 const OFFER_WAIT_MS = 5_000;
+/** How long `join` waits for all of them: a second is enough for some ten. */
+const ALL_WAIT_MS = 20_000;
 
 export class EngineNetworks {
   readonly #deps: EngineNetworksDeps;
@@ -62,6 +64,8 @@ export class EngineNetworks {
   readonly #former = new Map<string, string>();
   readonly #work = new Latch();
   #waiters: { readonly networkId: string; readonly resolve: () => void }[] = [];
+  /** The engine was compared with the whole of the cluster's networks, or could not be. */
+  readonly #all = Promise.withResolvers<void>();
   #problems: readonly string[] = [];
   #strays: readonly EngineNetwork[] = [];
   #reachable = false;
@@ -190,7 +194,22 @@ export class EngineNetworks {
   setReachable(reachable: boolean): void {
     this.#reachable = reachable;
     if (reachable) this.sync();
-    else this.#settle(() => true);
+    else {
+      this.#settle(() => true);
+      this.#all.resolve();
+    }
+  }
+
+  /** Resolves when the engine has all networks, or cannot be reached. False: it takes too long. */
+  async awaitAll(): Promise<boolean> {
+    const limit = new AbortController();
+    const late = this.#deps.clock.sleep(ALL_WAIT_MS, limit.signal).then(
+      () => false,
+      () => false,
+    );
+    const inTime = await Promise.race([this.#all.promise.then(() => true), late]);
+    limit.abort();
+    return inTime;
   }
 
   /** Resolves when the engine has the network, cannot have it, or is too slow. */
@@ -224,11 +243,12 @@ export class EngineNetworks {
 
   async #compare(): Promise<void> {
     const { engine, networks, view, used, logger } = this.#deps;
+    const { complete } = view();
     const engineNetworks = await engine.networks();
     const gone = await this.#goneSince(engineNetworks);
     const offers = planOffers({
       networks: networks.list(),
-      complete: view().complete,
+      complete,
       engineNetworks,
       bindings: this.#bindings,
       used: used(),
@@ -273,6 +293,7 @@ export class EngineNetworks {
     this.#problems = problems;
     const waiting = new Set(offers.taken.map(({ network }) => network.id));
     this.#settle(({ networkId }) => waiting.has(networkId) || this.engineIdOf(networkId) !== undefined);
+    if (complete) this.#all.resolve();
     for (const [networkId, former] of this.#former) await this.#followUp(networkId, former);
   }
 

@@ -63,8 +63,15 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
       emit(resultEvent(identity, joinCommand, warnings));
     },
     joinCluster: async (request: JoinClusterRequest, emit: Emit) => {
-      const { identity, joinCommand, warnings } = await lifecycle.join(request, progressTo(emit));
-      emit(resultEvent(identity, joinCommand, warnings));
+      const progress = progressTo(emit);
+      const { identity, joinCommand, warnings } = await lifecycle.join(request, progress);
+      progress('offering the networks to Docker');
+      // So that the next line of a script may be `docker run --network`.
+      const offered = (await lifecycle.current?.engineSide?.networks.awaitAll()) ?? true;
+      const late = offered
+        ? []
+        : ['Docker does not have all networks of the cluster yet; `overlayd status` counts them'];
+      emit(resultEvent(identity, joinCommand, [...warnings, ...late]));
     },
     leaveCluster: async (request: LeaveRequest, emit: Emit) => {
       const { clusterId, nodeId, name } = await lifecycle.identity();

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { joinArguments } from '../../lab/cluster.ts';
 import {
   endpointNames,
   offeredNetworks,
@@ -227,5 +228,16 @@ describe('networks on three hosts, of which the third gets its engine later', ()
     expect(await offeredNetworks(one!)).toEqual(['late']);
     const { stderr } = await three!.engine.docker('network', 'create', ...OURS, '--ipam-opt', 'net=x', 'x');
     expect(stderr).toContain('not a member of a cluster');
+  });
+
+  test('of a host that joins are there for docker run when join returns', async () => {
+    const [one, , three] = lab().hosts;
+    for (let i = 0; i < 5; i++) await one!.mustOverlayd('network', 'create', `more${i}`);
+    await three!.mustOverlayd(
+      ...joinArguments(`overlayd join --token ${await one!.mustOverlayd('token', 'create', '-q')} ${one!.address}`),
+    );
+    for (const network of ['late', 'more4']) {
+      await three!.engine.mustDocker('run', '--rm', '--network', network, IMAGE, 'true');
+    }
   });
 });
