@@ -53,6 +53,16 @@ describe.each([
     expect(addresses()).toHaveLength(2);
   });
 
+  it('is one, though two projects of one host make it at the same moment', async () => {
+    const both = ['shop_jobs', 'mail_jobs'].map((name) => one.engine.createNetworkAs(file(name, overrides)));
+    await until(Promise.all(both));
+    await pass(1_000);
+    expect(stored('networks')).toHaveLength(1);
+    await run(one, 'api', { shop_jobs: {} });
+    await run(one, 'db', { mail_jobs: {} });
+    expect(addresses()).toHaveLength(2);
+  });
+
   it('can be made again and again, also while another host uses it', async () => {
     await until(two.engine.createNetworkAs(file('shop_jobs', overrides)));
     await run(two, 'db', { shop_jobs: {} });
@@ -126,6 +136,16 @@ it('projects of one host have a placeholder each', async () => {
   await run(one, 'db', { shop_web: {} });
   expect(objectOf(one, 'shop_jobs').pool).not.toBe(objectOf(one, 'shop_web').pool);
   expect(addresses().sort()).toEqual(['10.0.0.2', '10.0.1.2']);
+});
+
+it('an engine that takes no placeholder is told so in the end, and others get one when it gave them back', async () => {
+  const asked = { addressSpace: 'overlayd-local', pool: undefined, subPool: undefined, options: {}, ipv6: false };
+  const taken: string[] = [];
+  for (let i = 0; i < 64; i++) taken.push((await until(one.line.call('requestPool', asked))).poolId);
+  expect(new Set(taken).size).toBe(64);
+  await expect(until(one.line.call('requestPool', asked))).rejects.toThrow('a route to all of 240.0.0.0/4');
+  for (const poolId of taken) await until(one.line.call('releasePool', { poolId }));
+  await until(one.engine.createNetworkAs(file('shop_jobs')));
 });
 
 describe('a network of another driver on our addresses', () => {

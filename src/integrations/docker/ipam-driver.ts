@@ -139,7 +139,7 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
     if (network) requireSame(network, call);
     if (network && call.pool !== undefined) return network.subnets[0]!;
     if (network || (name === undefined && call.pool === undefined)) return placeholder();
-    return member().networks.propose(call.pool, taken());
+    return member().networks.propose(call.pool, takenBesides(call.pool));
   }
 
   function placeholder(): { cidr: string; gateway: string } {
@@ -153,9 +153,9 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
     );
   }
 
-  /** Of networks that are about to be made: each wants a subnet of its own. */
-  function taken(): string[] {
-    return pools.all().flatMap(({ exists, cidr }) => (exists || isPlaceholder(cidr) ? [] : [cidr]));
+  /** Of networks that are about to be made: each wants a subnet of its own. Who asks for the same one means the same. */
+  function takenBesides(asked: string | undefined): string[] {
+    return pools.all().flatMap(({ exists, cidr }) => (exists || isPlaceholder(cidr) || cidr === asked ? [] : [cidr]));
   }
 
   /** Before the network is made. What the user wants of it is checked as a whole then. */

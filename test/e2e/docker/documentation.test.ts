@@ -57,6 +57,8 @@ describe('a Compose file', () => {
     const other = { name: 'shop', file: file.replace(`  ${service}:`, '  other:') };
     // Both hosts at once, and again while the other one runs.
     await Promise.all([one.engine.mustCompose(project, 'up', '-d'), two.engine.mustCompose(other, 'up', '-d')]);
+    // What is there already is what the file asks for.
+    await two.engine.mustCompose(other, 'up', '-d');
     for (let again = 0; again < 2; again++) {
       await until('each to reach the other', () => reaches(one, project, service, 'other'));
       await until('each to reach the other', () => reaches(two, other, 'other', service));

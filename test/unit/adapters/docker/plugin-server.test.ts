@@ -227,7 +227,9 @@ describe('a call as Docker writes it', () => {
     await call('NetworkDriver.DeleteEndpoint', endpoint);
     await call('NetworkDriver.DeleteNetwork', { NetworkID: 'n' });
     const ports = { 'com.docker.network.portmap': [{ Proto: 17, Port: 53 }] };
-    await call('NetworkDriver.ProgramExternalConnectivity', { ...endpoint, Options: ports });
+    // The key is Docker 28's.
+    const options = { ...ports, 'com.docker.network.driver.private.no_proxy_6to4': false };
+    await call('NetworkDriver.ProgramExternalConnectivity', { ...endpoint, Options: options });
     await call('IpamDriver.ReleasePool', { PoolID: 'p' });
     await call('IpamDriver.ReleaseAddress', { PoolID: 'p', Address: '10.0.0.5' });
     expect(calls).toEqual([
