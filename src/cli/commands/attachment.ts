@@ -30,7 +30,11 @@ export function addConnect(network: Command, session: Session): void {
       .option('--name <name>', "the name that resolves to it (default: the namespace's name)", parseName('--name'))
       .option('--alias <name>', 'another name, which others may share; may be repeated', collect(parseName('--alias')))
       .option('--ip <ip>', 'its address (default: the next free one)', parseIpv4)
-      .option('--mac <mac>', 'its MAC address (default: made from the IP address)', parseMac)
+      .option(
+        '--mac <mac>',
+        "its MAC address (default: made from the IP address); not for Docker's containers",
+        parseMac,
+      )
       .option(
         '--ifname <name>',
         'its interface in the container (default: the first free of eth0, eth1, …)',
