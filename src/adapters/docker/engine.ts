@@ -37,7 +37,14 @@ export function createEngine(
 
   /** Where it keeps its files, since it was last connected to. */
   let root: Promise<string> | undefined;
-  const askRoot = async () => read(infoResponse, await get('/info'));
+  function askRoot(): Promise<string> {
+    const asked = get('/info').then((reply) => read(infoResponse, reply));
+    asked.catch(() => {
+      if (root === asked) root = undefined;
+    });
+    root = asked;
+    return asked;
+  }
 
   return {
     async networks() {
@@ -94,18 +101,12 @@ export function createEngine(
       accept(await connection.call({ method: 'POST', path, limitMs: longLimitMs }));
     },
     async hostsPath(containerId) {
-      root ??= askRoot();
-      return join(await root, 'containers', containerId, 'hosts');
+      return join(await (root ?? askRoot()), 'containers', containerId, 'hosts');
     },
     async *events(wanted) {
       for await (const event of engineEvents({ connection, clock }, { socketPath, limitMs }, wanted)) {
-        if (event.kind === 'connected') {
-          // Known before it is needed, which is when there is no time.
-          root = askRoot();
-          root.catch(() => {
-            root = undefined;
-          });
-        }
+        // Known before it is needed, which is when there is no time.
+        if (event.kind === 'connected') void askRoot();
         yield event;
       }
     },

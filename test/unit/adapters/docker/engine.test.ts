@@ -191,6 +191,14 @@ describe('containers', () => {
     expect(calls.filter(({ path }) => path === '/info')).toHaveLength(1);
   });
 
+  it('have their files where the engine says when it can', async () => {
+    const answers = [{ status: 500 }, { status: 200, body: { DockerRootDir: '/data/docker' } }];
+    await play(({ path }) => (path === '/info' ? answers.shift()! : { status: 404 }));
+    const engine = open();
+    await expect(engine.hostsPath('c1')).rejects.toMatchObject({ code: 'engine-refused' });
+    expect(await engine.hostsPath('c1')).toBe('/data/docker/containers/c1/hosts');
+  });
+
   it('tell why they do not run, and whether the engine is to start them', async () => {
     const failure = 'failed to create endpoint api on network web: remote: etcd does not answer (store-unavailable)';
     const state = (StartedAt: string) => ({ Pid: 0, Error: failure, StartedAt });
