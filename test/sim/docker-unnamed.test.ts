@@ -95,6 +95,23 @@ describe.each([
     expect(addresses()).toHaveLength(2);
   });
 
+  it('has its containers back when the host boots while etcd is away', async () => {
+    await until(one.engine.createNetworkAs(file('shop_jobs', overrides)));
+    await until(one.engine.run('api', { networks: { shop_jobs: {} }, restarts: true }));
+    await pass(1_000);
+    const before = addresses();
+    await one.reboot();
+    one.store.cut();
+    await one.start();
+    void one.engine.start();
+    await pass(60_000);
+    const { endpoint } = one.engine.disk.require('api').attachments.get('shop_jobs')!;
+    expect(endpoint?.address).toBe(`${before[0]}/24`);
+    one.store.heal();
+    await pass(20_000);
+    expect(addresses()).toEqual(before);
+  });
+
   it('has to say which one it is, and leaves nothing when it does not', async () => {
     const made = until(one.engine.createNetworkAs(file('shop_jobs', { ...overrides, options: {} })));
     await expect(made).rejects.toThrow('in Compose, driver_opts: {net: NAME}');
