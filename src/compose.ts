@@ -22,6 +22,7 @@ import { serveJoin } from './adapters/grpc/join-server.ts';
 import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
 import type { Exec } from './adapters/kernel/exec.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
+import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
 import { createPki } from './adapters/pki/pki.ts';
 import { createJsonFile, createStateFile } from './adapters/state-file.ts';
 import { createContainers } from './adapters/system/containers.ts';
@@ -36,6 +37,7 @@ import { bundledHostsOf, bundledStoreOf, type OpenStore } from './agent/cluster/
 import { EngineSide } from './agent/engine/engine-side.ts';
 import { parseEngineMemory } from './agent/engine/memory.ts';
 import { withdrawAll } from './agent/engine/networks.ts';
+import { FirewallWatch } from './agent/firewall-watch.ts';
 import { keepKnocking } from './agent/knocking.ts';
 import { Lifecycle, type Membership } from './agent/lifecycle.ts';
 import { Member } from './agent/member.ts';
@@ -83,7 +85,10 @@ export async function startAgent(
   const joinClient = createJoinClient(clock);
   const containers = createContainers();
   const facts = createHostFacts({ run: exec.run, nameServers: () => findNameServers() });
-  const kernel = createKernel({ exec, clock, isAlive: (container) => containers.isAlive(container) });
+  const kernel = createKernel({
+    ...{ exec, clock, isAlive: (container) => containers.isAlive(container) },
+    onFirewallChange: () => lifecycle.current?.engineSide?.firewallChanged(),
+  });
   const statePath = join(config.dataDir, 'state.json');
   const stateFile = createStateFile(statePath);
   const file = createJsonFile<IdentityState>(
@@ -167,6 +172,10 @@ export async function startAgent(
         nameServers: () => daemonNameServers(DAEMON_FILE),
         mendHosts: mendHostsFile,
       });
+    const firewall = new FirewallWatch({
+      ...{ passage: () => readPassage(exec.run, signal), firewall: () => findFirewall(exec.run, signal) },
+      ...{ port: identity.dataPathPort, clock, logger: log },
+    });
     let ended: Promise<unknown>;
     try {
       const refusals = new Sparing({ limit: 10, windowMs: 60_000 });
@@ -197,7 +206,14 @@ export async function startAgent(
       const knocking = keepKnocking({ member, storeHosts: bundledHostsOf(identity.store), knock, clock }, signal);
       started = member;
       const following = addresses.keep(() => member.view.nodes(), signal);
-      const tasks = [renewal, following, running.ended, knocking, engineSide?.run(signal) ?? Promise.resolve()];
+      const tasks = [
+        renewal,
+        following,
+        running.ended,
+        knocking,
+        firewall.run(signal),
+        engineSide?.run(signal) ?? Promise.resolve(),
+      ];
       ended = Promise.allSettled(tasks.map((task) => reportFailure(task, signal, log)));
     } catch (error) {
       quit.abort();
@@ -213,6 +229,7 @@ export async function startAgent(
       store,
       identity,
       engineSide,
+      firewallProblems: () => firewall.problems,
       storeStatus: () => store.status(),
       hostProblems: () => [...addresses.problems, ...[clockProblem({ pki, clock }, identity) ?? []].flat()],
       quiesce,

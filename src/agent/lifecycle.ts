@@ -25,6 +25,8 @@ export interface Membership {
   readonly identity: Identity;
   /** Undefined when networks are not offered to a container engine. */
   readonly engineSide: EngineSide | undefined;
+  /** In words: what another firewall of the host drops. */
+  firewallProblems(): readonly string[];
   storeStatus(): StoreStatus;
   /** In words, what is wrong with this host's addresses and clock. */
   hostProblems(): readonly string[];

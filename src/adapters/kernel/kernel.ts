@@ -10,10 +10,12 @@ export interface KernelDeps {
   readonly exec: Exec;
   readonly clock: Clock;
   readonly isAlive: (container: ContainerRef) => Promise<boolean>;
+  /** Somebody else changed nftables' rules of the host, be it by iptables; heard while changes are followed. */
+  readonly onFirewallChange?: () => void;
 }
 
 /** The kernel of the network namespace that `exec` runs in, through iproute2 and nftables. */
-export function createKernel({ exec, clock, isAlive }: KernelDeps): Kernel {
+export function createKernel({ exec, clock, isAlive, onFirewallChange }: KernelDeps): Kernel {
   const { run } = exec;
   const deps = { run, isAlive, lookedAt: new Map<string, LookedAt>() };
   const filters = new NetworkFilters(run, (name, signal) => listFilter(run, name, 'bridge', signal));
@@ -25,7 +27,7 @@ export function createKernel({ exec, clock, isAlive }: KernelDeps): Kernel {
       }
       return apply(run, plan, signal);
     },
-    changes: (signal) => changes(exec, clock, signal),
+    changes: (signal) => changes({ exec, clock, onFirewallChange }, signal),
     filters: (namespaces, signal) => filters.look(namespaces, signal),
     inside: (path) => inside(run, path),
   };

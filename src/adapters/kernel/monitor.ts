@@ -13,6 +13,12 @@ import type { Exec } from './exec.ts';
 import { createInbox, type Inbox } from './inbox.ts';
 import { vniOfNamespaceId } from './iproute2.ts';
 
+export interface MonitorDeps {
+  readonly exec: Exec;
+  readonly clock: Clock;
+  readonly onFirewallChange?: (() => void) | undefined;
+}
+
 const BUFFER_BYTES = 8 * 1024 * 1024;
 const RESTART_MS = 1000;
 const IP_OPTIONS = ['-rcvbuf', String(BUFFER_BYTES), '-oneline'];
@@ -20,7 +26,11 @@ const IP_OPTIONS = ['-rcvbuf', String(BUFFER_BYTES), '-oneline'];
 const MORTAL = ['setpriv', '--pdeathsig', 'TERM'];
 const IP_MONITOR = ['link', 'neigh', 'route', 'address', 'netconf'];
 
-export async function* changes(exec: Exec, clock: Clock, signal: AbortSignal): AsyncGenerator<KernelChange> {
+/** `onFirewallChange`: somebody else changed rules of the host. */
+export async function* changes(
+  { exec, clock, onFirewallChange }: MonitorDeps,
+  signal: AbortSignal,
+): AsyncGenerator<KernelChange> {
   const inbox = createInbox<KernelChange>(keyOf);
   const stopped = new AbortController();
   const both = AbortSignal.any([signal, stopped.signal]);
@@ -41,6 +51,7 @@ export async function* changes(exec: Exec, clock: Clock, signal: AbortSignal): A
         for await (const line of exec.follow(argv, both)) {
           const change = parse(line);
           if (change) inbox.push(change);
+          if (argv.includes('nft') && isForeignRule(line)) onFirewallChange?.();
         }
       } catch (error) {
         if (!both.aborted) inbox.fail(error);
@@ -114,6 +125,11 @@ function isNeighbour(event: string): boolean {
 /** Rows that someone wrote, or that went. What the kernel learns and confirms by itself is no change of ours. */
 function isRowEvent(event: string): boolean {
   return /^Deleted |PERMANENT|NOARP/.test(event);
+}
+
+/** A line of `nft monitor` that tells of tables, chains or rules which are not ours; elements of sets come and go. */
+export function isForeignRule(line: string): boolean {
+  return /^(?:add|insert|replace|delete) (?:table|chain|rule) /.test(line) && !/ inet overlayd\b/.test(line);
 }
 
 /** One line of `nft monitor`. */

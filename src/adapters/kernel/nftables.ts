@@ -1,5 +1,6 @@
 /** Our nftables tables as text for `nft -f` and from the JSON of `nft -j list table`. Written for nft 1.0.6. */
 import { OverlaydError } from '../../core/errors.ts';
+import type { Passage } from '../../core/firewall.ts';
 import { type Filter, type FilterChain, type FilterSet, type Op, TABLE } from '../../core/host-state.ts';
 import { ruleMark } from '../../core/plan/filter.ts';
 
@@ -87,7 +88,11 @@ interface Listing {
       readonly prio?: number;
       readonly policy?: FilterChain['policy'];
     };
-    readonly rule?: { readonly chain: string; readonly comment?: string };
+    readonly rule?: {
+      readonly chain: string;
+      readonly comment?: string;
+      readonly expr?: readonly { readonly counter?: { readonly packets: number } | null }[];
+    };
   }[];
 }
 
@@ -132,6 +137,22 @@ export function parseFilter(json: string): Filter | undefined {
         : [],
     ),
   };
+}
+
+/** From a listing of the host's table with its counters; undefined when they are not there. */
+export function parsePassage(json: string): Passage | undefined {
+  if (json === '') return undefined;
+  const { nftables } = JSON.parse(json) as Listing;
+  const counts = (name: string) =>
+    nftables.flatMap(({ rule }) =>
+      rule?.chain === name ? (rule.expr ?? []).flatMap(({ counter }) => counter?.packets ?? []) : [],
+    );
+  // Which rules count is said in `host-filter.ts`: of `input` the first, of `forward` the last.
+  const way = (before: number | undefined, after: number | undefined) =>
+    before === undefined || after === undefined ? undefined : { before, after };
+  const data = way(counts('input')[0], counts('admitted')[0]);
+  const out = way(counts('forward').at(-1), counts('passed')[0]);
+  return data && out && { data, out };
 }
 
 function parseElement(element: unknown): string {

@@ -4,6 +4,7 @@
  */
 import type { EngineEvent } from '../../core/docker/engine.ts';
 import { SERVICE_ADDRESS } from '../../core/host-state.ts';
+import { Latch } from '../../core/latch.ts';
 import type { Clock, Engine, JsonFile, Logger } from '../../ports.ts';
 import type { Member } from '../member.ts';
 import { EngineContainers, type EngineContainersDeps } from './containers.ts';
@@ -37,6 +38,8 @@ export interface EngineStatus {
 }
 
 const CARE_MS = 30_000;
+const BURST_MS = 100;
+const DOUBT_MS = 5_000;
 
 export class EngineSide {
   readonly networks: EngineNetworks;
@@ -48,6 +51,7 @@ export class EngineSide {
   #connected = false;
   /** There is, or was, an engine here. */
   #known = false;
+  readonly #firewall = new Latch();
   #forwardingProblem: string | undefined;
   /** Whether the endpoint's container asks us for names, by the engine's endpoint id; of those made in this run. */
   readonly #asking = new Map<string, boolean>();
@@ -89,6 +93,8 @@ export class EngineSide {
     const tasks = [
       this.#listen(signal),
       this.#care(signal),
+      this.#keepForwarding(signal),
+      this.#doubtFirewall(signal),
       this.networks.run(signal),
       this.containers.run(signal),
       this.givenUp.run(signal),
@@ -162,7 +168,7 @@ export class EngineSide {
         member.useServiceAddress();
         this.networks.setReachable(true);
         this.givenUp.lookSoon();
-        void this.#allowForwarding();
+        this.firewallChanged();
         catchingUp.abort();
         catchingUp = new AbortController();
         const either = AbortSignal.any([signal, catchingUp.signal]);
@@ -207,7 +213,29 @@ export class EngineSide {
       await this.containers.sweep().catch((error: unknown) => {
         if (!signal.aborted) logger.warn({ error }, "Docker's containers could not be compared");
       });
-      await this.#allowForwarding();
+    }
+  }
+
+  /** The rules of the host's firewall are looked at soon. */
+  firewallChanged(): void {
+    this.#firewall.set();
+  }
+
+  async #keepForwarding(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.#firewall.set(), { once: true });
+    while (!signal.aborted) {
+      await this.#firewall.wait();
+      // A burst is one change: an engine writes dozens of rules for a container.
+      await this.#deps.clock.sleep(BURST_MS, signal);
+      if (this.#connected) await this.#allowForwarding();
+    }
+  }
+
+  /** Not every firewall tells of its changes: those of iptables-legacy come without events. */
+  async #doubtFirewall(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#deps.clock.sleep(DOUBT_MS, signal);
+      this.#firewall.set();
     }
   }
 

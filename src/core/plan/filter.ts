@@ -20,6 +20,8 @@ import { gatewayMac } from './wanted.ts';
 export const RAW = -300;
 /** Before `filter`, so that ours is said whatever else the host has. */
 export const EARLY = -5;
+/** After whatever the host's firewall says, also of those that want to have the last word. */
+export const LATE = 300;
 export const SRCNAT = 100;
 const LEASES = 'leases';
 

@@ -18,7 +18,7 @@
  * would have an open resolver.
  */
 import { type Desired, type Filter, SERVICE_ADDRESS } from '../host-state.ts';
-import { chain, EARLY, RAW, SRCNAT, set } from './filter.ts';
+import { chain, EARLY, LATE, RAW, SRCNAT, set } from './filter.ts';
 import { uplinkOf } from './naming.ts';
 
 /** How long the way to the control ports stays open to whoever called the join port. */
@@ -73,7 +73,7 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
     ],
     chains: [
       chain('input', 'input', RAW, 'accept', [
-        `udp dport ${port} ip saddr @members ip daddr ${vtep} accept`,
+        `udp dport ${port} ip saddr @members ip daddr ${vtep} counter accept`,
         `udp dport ${port} counter drop`,
         'ip daddr @services iifname "lo" accept',
         'ip daddr @services meta iifkind "bridge" accept',
@@ -99,9 +99,13 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
       chain('forward', 'forward', EARLY, 'accept', [
         'udp dport @ports ip daddr @members ip saddr != @members counter drop',
         'iifname @uplinks oifname @uplinks drop',
+        'iifname @uplinks counter',
         'oifname @uplinks ct state established,related accept',
         'oifname @uplinks drop',
       ]),
+      // What is counted here as well has passed every other table of the host: see `firewall-watch.ts`.
+      chain('admitted', 'input', LATE, 'accept', [`udp dport ${port} ip saddr @members ip daddr ${vtep} counter`]),
+      chain('passed', 'forward', LATE, 'accept', ['iifname @uplinks counter']),
       {
         ...chain('postrouting', 'postrouting', SRCNAT, 'accept', ['ip saddr @subnets oifname != @uplinks masquerade']),
         type: 'nat',

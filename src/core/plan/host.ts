@@ -6,7 +6,7 @@ import { asMade, linkOps } from './link.ts';
 import { isUplink, namespaceOfUplink, uplinkOf } from './naming.ts';
 import { rowsOf, rowsOps } from './rows.ts';
 import { HOST_OWNER, type Owner, type Steps } from './steps.ts';
-import { type Rows, serviceAddressOf, uplinkInHost, uplinkRows } from './wanted.ts';
+import { everyUnreachable, type Rows, serviceAddressOf, uplinkInHost, uplinkRows } from './wanted.ts';
 
 /**
  * `made`: VNIs of uplinks that this plan makes. Without `seen` (the host was not looked at) only those are set up. An
@@ -41,6 +41,9 @@ export function planHost(
     steps.add('set-up', ownerOf(link.name), fresh ? 'create' : 'update', ...linkOps(HOST, link, old, complete));
     rows.push(uplinkRows(uplink));
   }
+  // With the address, not again and again: it is the host's own setting, and its administrator's to change.
+  if (seen && desired.serviceAddress && !seen.addresses.some(({ link }) => link === LOOPBACK))
+    steps.add('set-up', HOST_OWNER, 'create', everyUnreachable(HOST));
   const anew = new Set([...made].map(uplinkOf));
   const { sets, removals } = rowsOps(
     HOST,

@@ -23,6 +23,7 @@ import type { Owner, Steps } from './steps.ts';
 import {
   bridgeLink,
   containerLink,
+  everyUnreachable,
   networkRows,
   ours,
   portLink,
@@ -125,7 +126,8 @@ export function planNetwork(
 
 /**
  * IPv6 is off where no network has it, and so is the detour of bridged frames through the IP filters of a namespace that
- * has none (`br_netfilter`). A kernel without either has no such key, which is as well.
+ * has none (`br_netfilter`). A kernel without either has no such key, which is as well. Forwarding comes last: it is what
+ * is looked for.
  */
 function sysctls(at: string): Op[] {
   return [
@@ -133,6 +135,7 @@ function sysctls(at: string): Op[] {
     ...['arp', 'ip', 'ip6'].map(
       (family): Op => ({ kind: 'set-sysctl', at, key: `net.bridge.bridge-nf-call-${family}tables`, value: '0' }),
     ),
+    everyUnreachable(at),
     { kind: 'set-sysctl', at, key: 'net.ipv4.ip_forward', value: '1' },
   ];
 }

@@ -8,6 +8,8 @@ import {
   type FdbRow,
   type Link,
   type Neighbour,
+  type Op,
+  type Place,
   type PortFlags,
   ROUTE_PROTOCOL,
   type Route,
@@ -136,6 +138,14 @@ export function uplinkRows(uplink: Uplink): Rows {
 /** No container has a row for it, so ARP for it is answered by the bridge alone. */
 export function serviceAddressOf(link: string): Address {
   return { link, address: SERVICE_ADDRESS, prefix: 32 };
+}
+
+/**
+ * Whoever asks a port where nothing listens is told so each time, not once a second: an engine's resolver goes on to its
+ * next server at that word, and waits four seconds without it.
+ */
+export function everyUnreachable(at: Place): Op {
+  return { kind: 'set-sysctl', at, key: 'net.ipv4.icmp_ratelimit', value: '0' };
 }
 
 export function ours(destination: string, gateway: string | undefined, link: string): Route {

@@ -87,7 +87,7 @@ function findProblems(membership: Membership, clock: Clock): string[] {
   for (const problem of member.reconciler.status().problems) {
     problems.push(`the kernel does not have what it should: ${problem}`);
   }
-  problems.push(...member.nameProblems());
+  problems.push(...member.nameProblems(), ...membership.firewallProblems());
   for (const node of member.view.nodes()) {
     if (node.id === member.self.id || node.left) continue;
     const liveness = (nodeId: string) => member.liveness(nodeId);

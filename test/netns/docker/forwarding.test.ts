@@ -1,8 +1,12 @@
 /** The rules for Docker's firewall, with the real iptables of both kinds, each in a host of the lab that forwards packets. */
 import { describe, expect, it } from 'vitest';
 import { ensureForwarding, type RunProgram, removeForwarding } from '../../../src/adapters/docker/forwarding.ts';
+import { createKernel } from '../../../src/adapters/kernel/kernel.ts';
+import { systemClock } from '../../../src/adapters/system/time.ts';
 import type { Host } from '../../lab/host.ts';
+import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
+import { openKernel } from '../kernel/kernel-host.ts';
 
 const lab = useLab({ hosts: 2, agents: false });
 
@@ -45,6 +49,30 @@ async function reaches(host: Host, from: string, to: string): Promise<boolean> {
   const address = NEIGHBOURS.find(({ name }) => name === to)?.address ?? '';
   return (await host.exec(from, ['ping', '-c1', '-W1', address])).code === 0;
 }
+
+it('changes of others are heard', async () => {
+  const host = lab().host(1);
+  let heard = 0;
+  const { exec } = openKernel(host);
+  const onFirewallChange = () => {
+    heard += 1;
+  };
+  const kernel = createKernel({ exec, clock: systemClock, isAlive: async () => true, onFirewallChange });
+  const quit = new AbortController();
+  const listening = (async () => {
+    for await (const _ of kernel.changes(quit.signal));
+  })();
+  await host.must(['iptables-nft', '-N', 'SOMEBODY']);
+  await until('a change to be heard', async () => {
+    await host.must(['iptables-nft', '-A', 'SOMEBODY', '-j', 'RETURN']);
+    return heard > 0;
+  });
+  heard = 0;
+  await host.must(['iptables-nft', '-F', 'SOMEBODY']);
+  await until('the flush to be heard', () => heard > 0);
+  quit.abort();
+  await listening;
+});
 
 describe.each([
   ['nft', 1],

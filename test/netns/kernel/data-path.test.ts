@@ -143,6 +143,24 @@ describe('a container', () => {
   });
 });
 
+describe('a port where nobody listens', () => {
+  it('is told to be closed each time that it is asked', async () => {
+    const ask = `
+      use IO::Socket::INET;
+      my $refused = 0;
+      for (1 .. 40) {
+        my $socket = IO::Socket::INET->new(Proto => 'udp', PeerAddr => '10.0.0.1', PeerPort => 53) or die $!;
+        $socket->send('x');
+        my $ready = ''; vec($ready, fileno $socket, 1) = 1;
+        select $ready, undef, undef, 2;
+        $refused++ if !defined $socket->recv(my $answer, 9) && $!{ECONNREFUSED};
+      }
+      print $refused;
+    `;
+    expect(await a.host.mustExec('web1', ['timeout', '100', 'perl', '-e', ask])).toBe('40');
+  });
+});
+
 describe('from and to the outside', () => {
   it('a container reaches it masqueraded, one of an internal network does not', async () => {
     expect(await ping(a.host, 'web1', INTERNET)).toBe(true);

@@ -1,9 +1,14 @@
 /** What is forged as a member's: no way out of a host, and none in. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findFirewall, readPassage } from '../../../src/adapters/kernel/passage.ts';
+import { systemClock } from '../../../src/adapters/system/time.ts';
+import { FirewallWatch } from '../../../src/agent/firewall-watch.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import type { Host } from '../../lab/host.ts';
+import { INTERNET } from '../../lab/internet.ts';
 import { Lab } from '../../lab/lab.ts';
 import { until } from '../../lab/until.ts';
+import { openKernel } from './kernel-host.ts';
 import { Station } from './station.ts';
 
 let lab: Lab;
@@ -215,6 +220,59 @@ describe('VXLAN that is not a member’s own', () => {
     expect(await received(b)).toBe(packets + 10);
     await a.restart();
     await settle(a);
+  });
+});
+
+describe('another firewall of the host', () => {
+  const drop = (chain: string, ...match: string[]) => ['iptables', '-I', chain, ...match, '-j', 'DROP'];
+  const watch = () => {
+    const { exec } = openKernel(b.host);
+    const logger = { warn: () => undefined, info: () => undefined, debug: () => undefined };
+    const passage = () => readPassage(exec.run);
+    return new FirewallWatch({
+      passage,
+      firewall: () => findFirewall(exec.run),
+      port: 4789,
+      clock: systemClock,
+      logger,
+    });
+  };
+  const ping = (host: Host, container: string, address: string) =>
+    host.exec(container, ['ping', '-q', '-c', '6', '-i', '0.05', '-W', '1', address]);
+
+  it('is seen when it drops VXLAN from members, and named with what mends it', async () => {
+    const firewall = watch();
+    await firewall.look();
+    await ping(a.host, 'inner1', '10.0.2.3');
+    await firewall.look();
+    expect(firewall.problems).toEqual([]);
+    await b.host.must(['iptables', '-N', 'ufw-before-input']);
+    await b.host.must(drop('INPUT', '-p', 'udp', '--dport', '4789'));
+    await ping(a.host, 'inner1', '10.0.2.3');
+    await firewall.look();
+    expect(firewall.problems).toEqual([expect.stringContaining('`ufw allow 4789/udp`')]);
+    await b.host.must(['iptables', '-F', 'INPUT']);
+    await b.host.must(['iptables', '-X', 'ufw-before-input']);
+    await ping(a.host, 'inner1', '10.0.2.3');
+    await firewall.look();
+    expect(firewall.problems).toEqual([]);
+  });
+
+  it('is seen when it drops what containers send out, though it has the last word', async () => {
+    const firewall = watch();
+    await ping(b.host, 'web1', INTERNET);
+    await firewall.look();
+    const table = `table inet firewalld {
+      chain filter_FORWARD { type filter hook forward priority 10; policy accept; iifname "ovl*" drop; }
+    }`;
+    await b.host.must(['nft', '-f', '-'], { input: table.replace('drop; }', 'drop\n}') });
+    await ping(b.host, 'web1', INTERNET);
+    await firewall.look();
+    expect(firewall.problems).toEqual([expect.stringContaining('--zone=trusted --add-interface=ovl+')]);
+    await b.host.must(['nft', 'delete', 'table', 'inet', 'firewalld']);
+    await ping(b.host, 'web1', INTERNET);
+    await firewall.look();
+    expect(firewall.problems).toEqual([]);
   });
 });
 

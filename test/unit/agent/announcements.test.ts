@@ -131,5 +131,6 @@ it('the host’s part is told when its address had to be put back, at once', asy
   await clock.advance(1_000);
   expect(kernel.machine.hostSnapshot().addresses).toEqual([service]);
   expect(news()).toEqual(new Set([HOST_PART]));
-  expect(reconciler.status().repairs).toBe(1);
+  // The address, and with it that ports where nobody listens are told to be closed.
+  expect(reconciler.status().repairs).toBe(2);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { namespaceId } from '../../../../src/adapters/kernel/iproute2.ts';
-import { parseIpEvent, parseNftEvent } from '../../../../src/adapters/kernel/monitor.ts';
+import { isForeignRule, parseIpEvent, parseNftEvent } from '../../../../src/adapters/kernel/monitor.ts';
 
 const ours = `[nsid ${namespaceId(4096)}]`;
 const host = '[nsid current]';
@@ -66,4 +66,20 @@ describe('events of `nft monitor`', () => {
     expect(parseNftEvent('add rule ip filter DOCKER accept')).toBeUndefined();
     expect(parseNftEvent('delete table inet overlayd2')).toBeUndefined();
   });
+});
+
+describe("rules of the host's that are not ours", () => {
+  it.each([
+    'delete rule ip filter DOCKER-USER handle 5',
+    'insert rule ip filter DOCKER-USER counter packets 0 bytes 0 return',
+    'add chain ip filter FORWARD { type filter hook forward priority filter; policy drop; }',
+    'delete table inet firewalld',
+  ])('%s', (line) => expect(isForeignRule(line)).toBe(true));
+
+  it.each([
+    'delete table inet overlayd',
+    'add rule inet overlayd input udp dport 4789 drop comment "overlayd:00000000"',
+    'add element ip filter bad { 10.0.0.1 }',
+    '# new generation 6 by process 15782 (iptables-nft)',
+  ])('not %s', (line) => expect(isForeignRule(line)).toBe(false));
 });
