@@ -93,7 +93,7 @@ export function parseAddressOrInterface(text: string): string {
   }
   if (/^[\d.]+$/.test(text)) return parseIpv4(text);
   if (text === '' || /[\s/:]/.test(text)) {
-    throw new InvalidArgumentError('Write an IPv4 address of this host or an interface, like 10.0.0.1 or eth0.');
+    throw new InvalidArgumentError('Write an IPv4 address of this host or an interface, like 192.0.2.1 or eth0.');
   }
   return text;
 }
@@ -103,7 +103,7 @@ export function parseMemberAddress(text: string, defaultPort: number): string {
   const match = /^([A-Za-z0-9][A-Za-z0-9.-]*)(?::(\d+))?$/.exec(text);
   const port = match?.[2] === undefined ? defaultPort : Number(match[2]);
   if (!match || (/^[\d.]+$/.test(match[1]!) && parseAddress(match[1]!) === undefined) || port < 1 || port > 65_535) {
-    throw new UsageError(`"${text}" is not the address of a member; write it like 10.0.0.1 or 10.0.0.1:${defaultPort}`);
+    throw new UsageError(`"${text}" is not the address of a member; write it like 192.0.2.1 or 192.0.2.1:${defaultPort}`);
   }
   return `${match[1]}:${port}`;
 }
@@ -113,7 +113,7 @@ export function parseEtcdUrls(text: string, previous: readonly string[] | undefi
   const urls = text.split(',').map((url) => url.trim());
   if (!urls.every((url) => /^https?:\/\/[^/\s:@]+:\d{1,5}$/.test(url))) {
     throw new InvalidArgumentError(
-      'Write URLs with a port, separated by commas: https://10.0.0.5:2379,https://10.0.0.6:2379.',
+      'Write URLs with a port, separated by commas: https://192.0.2.5:2379,https://192.0.2.6:2379.',
     );
   }
   return [...(previous ?? []), ...urls];

@@ -61,8 +61,8 @@ export function createProgram(surroundings: Surroundings): Command {
     'after',
     `
 Examples:
-  host1# overlayd init --advertise-addr 10.0.0.1
-  host2# overlayd join --token OVLTKN-1-... 10.0.0.1:2377
+  host1# overlayd init --advertise-addr 192.0.2.1
+  host2# overlayd join --token OVLTKN-1-... 192.0.2.1:2377
   host1# overlayd network create web
   host1# overlayd network connect --name api web netns:c1
 

@@ -71,7 +71,7 @@ export function parseTarget(text: string, defaultPort: number): { host: string; 
   if (host === undefined) {
     throw new OverlaydError(
       'invalid-argument',
-      `"${text}" is not the address of a member; write it like 10.0.0.1:2377`,
+      `"${text}" is not the address of a member; write it like 192.0.2.1:2377`,
     );
   }
   return { host, port: match?.[3] === undefined ? defaultPort : checkPort(Number(match[3]), 'address of the member') };

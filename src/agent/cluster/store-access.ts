@@ -38,7 +38,7 @@ export function parseStoreAccess(options: EtcdOptions): StoreAccess | undefined 
 }
 
 function parseEndpoint(text: string): string {
-  const example = 'write it like https://10.0.0.5:2379';
+  const example = 'write it like https://192.0.2.5:2379';
   if (!/^https?:\/\//.test(text)) throw invalid(`--etcd: "${text}" lacks http:// or https://; ${example}`);
   let url: URL;
   try {

@@ -76,9 +76,9 @@ function addInit(program: Command, session: Session): void {
       'after',
       `
 Examples:
-  overlayd init --advertise-addr 10.0.0.1
+  overlayd init --advertise-addr 192.0.2.1
   overlayd init --advertise-addr eth1 --default-addr-pool 172.30.0.0/16 --default-addr-pool-mask-length 26
-  overlayd init --etcd https://10.0.0.5:2379,https://10.0.0.6:2379 --etcd-ca ca.pem --etcd-cert c.pem --etcd-key k.pem`,
+  overlayd init --etcd https://192.0.2.5:2379,https://192.0.2.6:2379 --etcd-ca ca.pem --etcd-cert c.pem --etcd-key k.pem`,
     )
     .action(async (options: InitOptions) => {
       const request = await initRequest(options, session);
@@ -105,8 +105,8 @@ function addJoin(program: Command, session: Session): void {
       'after',
       `
 Examples:
-  overlayd join --token OVLTKN-1-... 10.0.0.1:2377
-  ssh host1 overlayd token create -q | overlayd join --token-file - 10.0.0.1`,
+  overlayd join --token OVLTKN-1-... 192.0.2.1:2377
+  ssh host1 overlayd token create -q | overlayd join --token-file - 192.0.2.1`,
     )
     .action(async (address: string, options: JoinOptions) => {
       const request: JoinClusterRequest = {
@@ -195,7 +195,7 @@ function hostRequest(options: HostOptions): Omit<JoinClusterRequest, 'token' | '
 async function initRequest(options: InitOptions, session: Session): Promise<InitRequest> {
   const { etcd = [], etcdCa, etcdCert, etcdKey } = options;
   if (etcd.length === 0 && (etcdCa ?? etcdCert ?? etcdKey) !== undefined) {
-    throw new UsageError('--etcd-ca, --etcd-cert and --etcd-key need --etcd, like --etcd https://10.0.0.5:2379');
+    throw new UsageError('--etcd-ca, --etcd-cert and --etcd-key need --etcd, like --etcd https://192.0.2.5:2379');
   }
   if ((etcdCert === undefined) !== (etcdKey === undefined)) {
     throw new UsageError('--etcd-cert and --etcd-key belong together; give both or none');

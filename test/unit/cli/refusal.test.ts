@@ -71,7 +71,7 @@ const REFUSED: readonly (readonly [line: string, message: string])[] = [
   [`join --token ${TOKEN}`, "missing required argument 'address[:port]'"],
   [`join --token ${TOKEN} --token-file t 10.0.0.1`, '--token and --token-file say the same thing twice'],
   [`join --token ${TOKEN} 10.0.0.1:99999`, '"10.0.0.1:99999" is not the address of a member'],
-  [`join --token ${TOKEN} 10.0.0:2377`, 'write it like 10.0.0.1 or 10.0.0.1:2377'],
+  [`join --token ${TOKEN} 10.0.0:2377`, 'write it like 192.0.2.1 or 192.0.2.1:2377'],
   ['join --token SWMTKN-1-x 10.0.0.1', 'this is a Docker Swarm token'],
   [`join --token ${TOKEN.slice(0, -3)} 10.0.0.1`, 'the token is cut short: 3 characters are missing'],
   ['token create --ttl 5x', "argument '5x' is invalid. Write a duration, like 30m, 24h or 7d; 0 never expires."],
