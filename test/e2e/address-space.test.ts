@@ -34,6 +34,10 @@ test('networks keep clear of what a member needs, and of nothing that a VPN cove
   const named = await one.overlayd('network', 'create', '--subnet', '10.0.0.0/24', 'named');
   expect(named.stderr).toContain('10.0.0.2, a name server of host h2; choose a subnet without it');
 
+  await one.must(['sh', '-c', 'echo nameserver 10.0.1.9 >> /etc/resolv.conf']);
+  const covered = 'network first (10.0.1.0/24) covers 10.0.1.9, a name server of host h1';
+  await until('status to tell', async () => (await one.json('status')).Problems.join().includes(covered));
+
   await two.must(['ip', '-batch', '-'], {
     input: '0.0.0.0/1 128.0.0.0/1 10.0.0.0/8'
       .split(' ')

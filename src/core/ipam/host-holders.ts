@@ -1,6 +1,6 @@
 /** What members' hosts hold of the address space: addresses that they need, and where their routes lead. */
-import { canonical, parseAddress, parseCidr } from '../ip.ts';
-import type { NodeRecord } from '../records.ts';
+import { canonical, formatAddress, overlaps, parseAddress, parseCidr } from '../ip.ts';
+import type { NetworkRecord, NodeRecord } from '../records.ts';
 import type { Holder } from './subnet.ts';
 
 export type HostNeeds = Pick<
@@ -36,6 +36,29 @@ export function hostHolders(nodes: Iterable<HostNeeds>): Holder[] {
     }
   }
   return [...addresses, ...routes];
+}
+
+/**
+ * In words, what a host needs and a network has taken from it: the need came after the network, or with the host. The
+ * address of the network's own gateway is no need: a host may well ask the network's responder.
+ */
+export function coveredNeeds(node: HostNeeds, networks: Iterable<NetworkRecord>): string[] {
+  const needs = hostHolders([node]).filter(({ kind }) => kind === 'address');
+  const problems: string[] = [];
+  for (const { name, internal, subnets } of networks) {
+    if (internal) continue;
+    for (const { cidr, gateway } of subnets) {
+      const block = parseCidr(cidr);
+      const taken = needs.find(
+        (need) => block && overlaps(block, need.block) && formatAddress(need.block.address) !== gateway,
+      );
+      if (!taken) continue;
+      problems.push(
+        `network ${name} (${cidr}) covers ${formatAddress(taken.block.address)}, ${taken.who}: this host cannot reach that while a container here is on the network; make another network with a --subnet elsewhere, and move its containers`,
+      );
+    }
+  }
+  return problems;
 }
 
 function articleOf(what: string): string {

@@ -3,6 +3,7 @@
 import { nodeState } from '../../agent/cluster/nodes.ts';
 import type { EngineStatus } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
+import { coveredNeeds } from '../../core/ipam/host-holders.ts';
 import type { Status } from '../../gen/overlayd/v1/control.ts';
 import type { Clock } from '../../ports.ts';
 import { nodeMessage, peerMessage } from './messages.ts';
@@ -73,7 +74,7 @@ export function removedAdvice({ member, identity }: Membership): string {
 
 function findProblems(membership: Membership, clock: Clock): string[] {
   const { member, storeStatus } = membership;
-  const problems: string[] = [...membership.hostProblems()];
+  const problems: string[] = [...membership.hostProblems(), ...coveredNeeds(member.self, member.networks.list())];
   if (!member.storeConnected) {
     const { endpoints, clockProblem } = storeStatus();
     problems.push(

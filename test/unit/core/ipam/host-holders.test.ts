@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
 import { formatCidr } from '../../../../src/core/ip.ts';
-import { type HostNeeds, hostHolders } from '../../../../src/core/ipam/host-holders.ts';
+import { coveredNeeds, type HostNeeds, hostHolders } from '../../../../src/core/ipam/host-holders.ts';
+
+import { networkRecord } from '../../../fixtures/records.ts';
 
 const host = (parts: Partial<HostNeeds>): HostNeeds => ({
   ...{ name: 'h1', left: false, advertiseAddress: '10.0.1.1', vtep: '10.0.2.1', hostRoutes: [] },
@@ -41,4 +43,17 @@ it('leaves out default routes, also halved ones, what does not parse, and member
     host({ name: 'h2', left: true, hostRoutes: ['10.5.0.0/16'] }),
   ];
   expect(shown(nodes)).toHaveLength(2);
+});
+
+it('says which needs of a host a network has taken', () => {
+  const node = host({ vtep: '10.0.1.1', neededAddresses: [{ address: '10.0.5.2', what: 'name server' }] });
+  const at = (cidr: string, gateway: string, internal = false) =>
+    coveredNeeds(node, [networkRecord({ subnets: [{ cidr, gateway, auxAddresses: {} }], internal })]).join();
+  expect(at('10.0.5.0/24', '10.0.5.1')).toMatch(
+    /^network web \(10\.0\.5\.0\/24\) covers 10\.0\.5\.2, a name server of host h1: this host cannot reach that while/,
+  );
+  expect(at('10.0.0.0/23', '10.0.0.1')).toContain('covers 10.0.1.1, the advertise address of host h1');
+  expect(at('10.0.5.0/24', '10.0.5.2')).toBe('');
+  expect(at('10.0.5.0/24', '10.0.5.1', true)).toBe('');
+  expect(at('10.0.6.0/24', '10.0.6.1')).toBe('');
 });
