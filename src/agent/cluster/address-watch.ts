@@ -61,11 +61,7 @@ export class AddressWatch {
     const found = await this.#find(signal);
     if (found.moves.length > 0) return this.#take(found);
     this.#tell(found.problems);
-    if (JSON.stringify(found.identity) !== JSON.stringify(this.#identity)) {
-      this.#identity = found.identity;
-      // Only what is known of links: found again at the next start.
-      await this.#deps.file.save(found.identity).catch(() => undefined);
-    }
+    await this.#remember(found.identity);
     return this.#identity;
   }
 
@@ -74,6 +70,7 @@ export class AddressWatch {
     const { clock, logger, moved } = this.#deps;
     signal.addEventListener('abort', () => this.#work.set(), { once: true });
     this.#work.set();
+    let failing: string | undefined;
     for (;;) {
       await this.#work.wait();
       if (signal.aborted) return;
@@ -83,7 +80,7 @@ export class AddressWatch {
         if (found.moves.length > 0) {
           await this.#take(found);
           this.#due = 'starting again with another address';
-        }
+        } else await this.#remember(found.identity);
         const endpoints = movedStore(this.#identity, nodes());
         if (endpoints) {
           await this.#followStore(endpoints);
@@ -93,7 +90,10 @@ export class AddressWatch {
       } catch (error) {
         if (signal.aborted) return;
         const { code, message } = asOverlaydError(error);
-        logger.warn({ code, reason: message }, 'a changed address is not followed yet, trying again');
+        // The same again and again is said once.
+        const level = message === failing ? 'debug' : 'warn';
+        logger[level]({ code, reason: message }, 'a changed address is not followed yet, trying again');
+        failing = message;
         await clock.sleep(RETRY_MS, signal);
         this.#work.set();
       }
@@ -116,6 +116,13 @@ export class AddressWatch {
     const { facts } = this.#deps;
     const [addresses, links] = await Promise.all([facts.addresses(), facts.links()]);
     return relocate(this.#identity, { addresses, links });
+  }
+
+  /** Which link has an address: found again at the next start, should it not be saved. */
+  async #remember(identity: Identity): Promise<void> {
+    if (JSON.stringify(identity) === JSON.stringify(this.#identity)) return;
+    this.#identity = identity;
+    await this.#deps.file.save(identity).catch(() => undefined);
   }
 
   async #take({ identity, moves, problems }: Relocation): Promise<Identity> {

@@ -80,6 +80,20 @@ test('what is lost is told once, and so is its return', async () => {
   await cluster.drive(ended);
 });
 
+test('a link that is renamed is remembered by its new name', async () => {
+  const { cluster, host, watch, state, eventually } = await watched();
+  const quit = new AbortController();
+  await cluster.drive(watch.settle(quit.signal));
+  const ended = watch.keep(() => [], quit.signal).catch(() => undefined);
+  state.addresses = [{ link: 'lan0', prefix: 24, address: '10.0.0.1' }];
+  watch.look();
+  const links = () => (host.file.content?.phase === 'member' ? host.file.content.addressLinks : undefined);
+  await eventually(() => links()?.['10.0.0.1'] === 'lan0');
+  expect(state.restarts).toEqual([]);
+  quit.abort();
+  await cluster.drive(ended);
+});
+
 test('a disk that is full does not keep a moved host from starting', async () => {
   const { cluster, host, watch, state, log } = await watched();
   host.file.save = async () => {
