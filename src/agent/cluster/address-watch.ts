@@ -58,7 +58,11 @@ export class AddressWatch {
 
   /** Before the member starts: it may have been elsewhere when the agent last ran. Returns the node as it is now. */
   async settle(signal: AbortSignal): Promise<Identity> {
-    const found = await this.#find(signal);
+    const found = await this.#find(signal).catch((error: unknown) => {
+      signal.throwIfAborted();
+      this.#deps.logger.warn({ error }, 'it is not known whether the addresses of this host changed');
+    });
+    if (!found) return this.#identity;
     if (found.moves.length > 0) return this.#take(found);
     this.#tell(found.problems);
     await this.#remember(found.identity);

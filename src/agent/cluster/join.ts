@@ -3,10 +3,20 @@
  * or timed out can be typed again: it ends as the same node and uses the token once.
  */
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
-import { decodeNode } from '../../core/record-codec.ts';
+import { coveredNeeds } from '../../core/ipam/host-holders.ts';
+import { decodeNetwork, decodeNode } from '../../core/record-codec.ts';
 import { type NodeRecord, PREFIX } from '../../core/records.ts';
 import { parseToken } from '../../core/token.ts';
-import type { Clock, HostFacts, JoinClient, JoinRequest, JoinResponse, JsonFile, Pki } from '../../ports.ts';
+import type {
+  Clock,
+  ClusterStore,
+  HostFacts,
+  JoinClient,
+  JoinRequest,
+  JoinResponse,
+  JsonFile,
+  Pki,
+} from '../../ports.ts';
 import { requireFreePorts } from './free-ports.ts';
 import { type Identity, type IdentityState, loadPending, tlsMaterialOf } from './identity.ts';
 import type { ClusterDefaults, ClusterOutcome } from './init.ts';
@@ -61,7 +71,7 @@ export async function joinCluster(
   const identity = identityOf(response, settings, key);
   await deps.file.save(identity);
   progress('admitted; checking the way to etcd and the members');
-  return { identity, joinCommand: '', warnings: await findClosedPorts(deps, identity, target.host) };
+  return { identity, joinCommand: '', warnings: await findObstacles(deps, identity, target.host) };
 }
 
 /** `host`, `host:port` or `[v6]:port`. Throws `invalid-argument`. */
@@ -117,8 +127,8 @@ function identityOf(response: JoinResponse, settings: NodeSettings, key: string)
   };
 }
 
-/** This host is a member by now: what it cannot reach is told, and is no reason to fail. */
-async function findClosedPorts(deps: JoinDeps, identity: Identity, dialled: string): Promise<string[]> {
+/** This host is a member by now: what it cannot reach, or will not, is told, and is no reason to fail. */
+async function findObstacles(deps: JoinDeps, identity: Identity, dialled: string): Promise<string[]> {
   // Who called a member's join port is let in to its other ports before that member has heard of this host.
   const knock = (host: string, port: number) => deps.joinClient.probe(host, port, KNOCK_MS);
   await Promise.all(bundledHostsOf(identity.store).map((host) => knock(host, identity.joinPort)));
@@ -131,13 +141,24 @@ async function findClosedPorts(deps: JoinDeps, identity: Identity, dialled: stri
     members.sort((a, b) => first(a) - first(b));
     const probed = members.slice(0, PROBED);
     await Promise.all(probed.map((node) => knock(node.advertiseAddress, node.joinPort)));
-    return await probeMembers(deps.joinClient, probed);
+    return [...(await probeMembers(deps.joinClient, probed)), ...(await findCovered(store, others, identity.nodeId))];
   } catch (error) {
     if (!isOverlaydError(error)) throw error;
     return [`this host is a member now, but: ${error.message}; until etcd is reached nothing can be changed from here`];
   } finally {
     close();
   }
+}
+
+async function findCovered(store: ClusterStore, nodes: readonly NodeRecord[], selfId: string): Promise<string[]> {
+  const self = nodes.find(({ id }) => id === selfId);
+  const { entries } = await store.list(`${PREFIX}networks/`);
+  return self
+    ? coveredNeeds(
+        self,
+        entries.flatMap(({ value }) => decodeNetwork(value) ?? []),
+      )
+    : [];
 }
 
 async function probeMembers(client: JoinClient, members: readonly NodeRecord[]): Promise<string[]> {

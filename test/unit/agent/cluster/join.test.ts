@@ -2,10 +2,11 @@ import { expect, test } from 'vitest';
 import { parseTarget } from '../../../../src/agent/cluster/join.ts';
 import { createJoinToken, listTokens, revokeToken } from '../../../../src/agent/cluster/tokens.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
-import { decodeNode, decodeToken } from '../../../../src/core/record-codec.ts';
+import { decodeNode, decodeToken, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { keys, PREFIX } from '../../../../src/core/records.ts';
 import { parseToken } from '../../../../src/core/token.ts';
 import type { JoinRequest } from '../../../../src/ports.ts';
+import { networkRecord } from '../../../fixtures/records.ts';
 import { ClusterFixture, hostFacts, pki, random } from './cluster-fixture.ts';
 
 async function createCluster() {
@@ -123,6 +124,17 @@ test.each(['silent', 'reply-lost'] as const)(
     expect(await usesLeft(token)).toBe(0);
   },
 );
+
+test('a host is told when it joins that a network has taken what it needs', async () => {
+  const { cluster, token } = await createCluster();
+  const network = networkRecord({ subnets: [{ cidr: '10.0.9.0/24', gateway: '10.0.9.1', auxAddresses: {} }] });
+  await cluster.store.txn([], [{ kind: 'put', key: keys.network(network.id), value: encodeRecord(network) }]);
+  const host = cluster.host('n2', '10.0.0.2');
+  host.deps.facts = { ...host.deps.facts, nameServers: async () => ['10.0.9.53'] };
+  expect((await host.join(token)).warnings).toEqual([
+    expect.stringContaining('network web (10.0.9.0/24) covers 10.0.9.53, a name server of host n2'),
+  ]);
+});
 
 test('a token for three admits exactly three of eight that join at once', async () => {
   const { cluster, createToken, nodeNames, usesLeft } = await createCluster();
