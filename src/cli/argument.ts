@@ -103,7 +103,9 @@ export function parseMemberAddress(text: string, defaultPort: number): string {
   const match = /^([A-Za-z0-9][A-Za-z0-9.-]*)(?::(\d+))?$/.exec(text);
   const port = match?.[2] === undefined ? defaultPort : Number(match[2]);
   if (!match || (/^[\d.]+$/.test(match[1]!) && parseAddress(match[1]!) === undefined) || port < 1 || port > 65_535) {
-    throw new UsageError(`"${text}" is not the address of a member; write it like 192.0.2.1 or 192.0.2.1:${defaultPort}`);
+    throw new UsageError(
+      `"${text}" is not the address of a member; write it like 192.0.2.1 or 192.0.2.1:${defaultPort}`,
+    );
   }
   return `${match[1]}:${port}`;
 }
