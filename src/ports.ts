@@ -16,6 +16,7 @@ import type { GossipMessage } from './core/gossip/message.ts';
 import type { BindProblem, HostAddress, HostRoute, PortBinding } from './core/host-facts.ts';
 import type { ApplyResult, Filter, KernelChange, NamespaceState, Observed, Plan, Scope } from './core/host-state.ts';
 import type { NetworkRecord, NodeRecord } from './core/records.ts';
+import type { StoreMemory } from './core/store-memory.ts';
 
 // ---------------------------------------------------------------- time, chance, log
 
@@ -248,6 +249,8 @@ export interface NodeState {
   readonly bootId: string;
   /** Of the agent's last run: the next one's is later, whatever the clock says, and refutes what is said of this one. */
   readonly startedAt: number;
+  /** Absent in files of earlier versions. */
+  readonly store?: StoreMemory;
   readonly endpoints: readonly LocalEndpoint[];
   /** What an engine's containers had before the host was restarted, see `local-endpoints.ts`. */
   readonly former?: readonly LocalEndpoint[];

@@ -7,6 +7,7 @@ import { dirname } from 'node:path';
 import type { EngineAttachment, LocalEndpoint } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
 import { decodeEndpoint, decodeNetwork } from '../core/record-codec.ts';
+import type { StoreMemory } from '../core/store-memory.ts';
 import type { JsonFile, NodeState, StateFile } from '../ports.ts';
 
 /**
@@ -128,6 +129,12 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+function parseStoreMemory(value: unknown): StoreMemory {
+  const { height, behind } = objectOf(value, 'store');
+  if (!Number.isSafeInteger(height)) throw new Error('store.height is not a revision');
+  return { height: height as number, behind: behind === true };
+}
+
 function parseNodeState(value: unknown): NodeState {
   const state = objectOf(value, 'the file');
   if (state.version !== 1) throw new Error(`its version is ${String(state.version)}, this overlayd knows version 1`);
@@ -136,6 +143,7 @@ function parseNodeState(value: unknown): NodeState {
     version: 1,
     bootId: state.bootId,
     startedAt: typeof state.startedAt === 'number' ? state.startedAt : 0,
+    ...(state.store === undefined ? {} : { store: parseStoreMemory(state.store) }),
     endpoints: parseEndpoints(state.endpoints, 'endpoints'),
     ...(state.former === undefined ? {} : { former: parseEndpoints(state.former, 'former') }),
     networks: listOf(state.networks, 'networks').map((item, i) => {

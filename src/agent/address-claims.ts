@@ -5,6 +5,7 @@
  * addresses and a longer moment. The kernel is not touched before the claim is etcd's.
  */
 import { OverlaydError } from '../core/errors.ts';
+import type { GossipRecord } from '../core/gossip/message.ts';
 import { macOf, requireAddress } from '../core/ip.ts';
 import { type AddressSpace, type Choice, checkAddress, chooseAddress } from '../core/ipam/address.ts';
 import { decodeNode, decodeQuarantine, encodeRecord } from '../core/record-codec.ts';
@@ -28,6 +29,12 @@ export interface Wanted {
   /** Static address; undefined: automatic. */
   readonly ip: string | undefined;
   readonly mac: string | undefined;
+}
+
+export interface Claim {
+  readonly record: EndpointRecord;
+  /** All that the transaction wrote, for the peers. */
+  readonly written: readonly GossipRecord[];
 }
 
 const ATTEMPTS = 64;
@@ -74,7 +81,7 @@ export class AddressClaims {
   }
 
   /** Throws what `chooseAddress` and `checkAddress` throw, `network-not-found`, `not-joined`, `conflict`, `store-unavailable`. */
-  async claim(network: NetworkRecord, wanted: Wanted): Promise<EndpointRecord> {
+  async claim(network: NetworkRecord, wanted: Wanted): Promise<Claim> {
     /** Addresses that turned out taken, and quarantines that turned out over, before the watch said so. */
     const lost = new Set<string>();
     const rested = new Set<string>();
@@ -82,8 +89,8 @@ export class AddressClaims {
       const choice = this.#choose(network, wanted, lost, rested);
       const pending = this.#reserve(network.id, choice.address);
       try {
-        const record = await this.#tryClaim(network, wanted, choice);
-        if (record) return record;
+        const claim = await this.#tryClaim(network, wanted, choice);
+        if (claim) return claim;
         await this.#learn(network, choice.address, lost, rested);
       } finally {
         pending.delete(choice.address);
@@ -116,7 +123,7 @@ export class AddressClaims {
     return this.#deps.random.next() * Math.min(2 ** losses, most);
   }
 
-  async #tryClaim(network: NetworkRecord, wanted: Wanted, choice: Choice): Promise<EndpointRecord | undefined> {
+  async #tryClaim(network: NetworkRecord, wanted: Wanted, choice: Choice): Promise<Claim | undefined> {
     const { store, state, clock, random } = this.#deps;
     const selfKey = keys.node(this.#selfId);
     const selfRevision = state.revisionOf(selfKey);
@@ -156,8 +163,7 @@ export class AddressClaims {
       throw error;
     });
     if (!result.succeeded) return undefined;
-    state.merge([{ key, value: encodeRecord(record), revision: result.revision }]);
-    return record;
+    return { record, written: state.commit(writes, result.revision) };
   }
 
   /** Why the claim failed: reads the keys that it compared. */
@@ -176,7 +182,7 @@ export class AddressClaims {
       );
     }
     if (!current) throw removed(network);
-    state.merge([self, current, endpoint, quarantine].filter((entry) => entry !== undefined));
+    state.learn([self, current, endpoint, quarantine].filter((entry) => entry !== undefined));
     if (endpoint) lost.add(address);
     else if (quarantine && !decodeQuarantine(quarantine.value)?.clean) lost.add(address);
     else if (!quarantine) rested.add(address);

@@ -3,11 +3,13 @@
  * whole view that etcd itself confirms: absence must be proved before anything is taken apart.
  */
 import type { LocalEndpoint } from '../core/container.ts';
+import { SEED_REVISION } from '../core/gossip/replica.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { type EndpointRecord, keys } from '../core/records.ts';
 import type { ClusterStore, Logger } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
+import { isClaimed, unclaimed } from './own-holdings.ts';
 import type { Releases } from './releases.ts';
 
 export interface ClaimAuditDeps {
@@ -48,29 +50,79 @@ export async function releaseFormer(deps: ClaimAuditDeps, former: readonly Local
   await Promise.all(former.map(({ record }) => releases.release(record, true)));
 }
 
-/** Endpoints whose claim is gone: claimed again where that is still possible, else taken apart. */
+/**
+ * Endpoints whose claim is gone: claimed again where that is still possible, else taken apart, unless etcd has fallen back
+ * behind what it was. Claims that say of an endpoint what this host did not write are put right.
+ */
 export async function restoreClaims(deps: ClaimAuditDeps): Promise<void> {
   const { drop, local, logger, releases, state } = deps;
   for (const endpoint of local.all()) {
     const { record } = endpoint;
-    const holder = state.view.endpoints(record.networkId).get(record.address);
-    if (holder?.id === record.id || !local.has(record.id)) continue;
-    // A key that is there but cannot be read proves nothing.
-    if (holder === undefined && state.revisionOf(keys.endpoint(record.networkId, record.address)) !== undefined)
+    if (!local.has(record.id)) continue;
+    if (isClaimed(state, record)) {
+      await putRight(deps, endpoint);
       continue;
-    if (holder === undefined && (await reclaim(deps, record))) {
+    }
+    const holder = state.view.endpoints(record.networkId).get(record.address);
+    const isFree = holder === undefined || holder.id === record.id;
+    // A key that is there but cannot be read proves nothing.
+    const revision = state.revisionOf(keys.endpoint(record.networkId, record.address));
+    if (holder === undefined && revision !== undefined) continue;
+    if (isFree && (await reclaim(deps, record))) {
       logger.warn({ endpoint: record.name, address: record.address }, 'claim was lost and has been made again');
       if (!local.has(record.id)) await releases.release(record, true);
-    } else if (local.has(record.id)) {
-      await drop([endpoint], holder ? 'its address belongs to another endpoint now' : 'its claim was removed');
+    } else if (local.has(record.id) && !state.view.behind) {
+      await drop([endpoint], isFree ? 'its claim was removed' : 'its address belongs to another endpoint now');
     }
+  }
+}
+
+/** The names of an engine's endpoint are the engine's, and may be on their way to etcd. */
+async function putRight({ local, logger, state, store }: ClaimAuditDeps, endpoint: LocalEndpoint): Promise<void> {
+  const { record, engine } = endpoint;
+  const key = keys.endpoint(record.networkId, record.address);
+  const held = state.view.endpoints(record.networkId).get(record.address)!;
+  const { nodeId, mac } = record;
+  const right = engine ? { ...held, nodeId, mac } : record;
+  const value = encodeRecord(right);
+  const revision = state.revisionOf(key);
+  if (revision === undefined || encodeRecord({ ...held, ...right }) === encodeRecord(held)) return;
+  const write = { kind: 'put', key, value } as const;
+  const result = await store.txn([{ kind: 'revision', key, revision }], [write]);
+  if (!result.succeeded || !local.has(record.id)) return;
+  state.commit([write], result.revision);
+  logger.warn(
+    { endpoint: record.name, found: held },
+    'the record of an endpoint was not what this host wrote: put right',
+  );
+}
+
+/**
+ * Whether etcd, which is behind what it was, holds all that this host has: then nothing is lost by taking it as it is.
+ */
+export function mayAcceptStore({ local, state }: Pick<ClaimAuditDeps, 'local' | 'state'>, selfId: string): boolean {
+  const own = state.revisionOf(keys.node(selfId)) ?? SEED_REVISION;
+  return state.view.cluster() !== undefined && own > SEED_REVISION && unclaimed(state, local).length === 0;
+}
+
+/** The others claim theirs again meanwhile: what they have not is taken for gone then. */
+const ACCEPT_AFTER_MS = 60_000;
+
+export class StoreAcceptance {
+  #since: number | undefined;
+
+  /** `now`: of a clock that goes on evenly. */
+  isDue(acceptable: boolean, now: number): boolean {
+    this.#since = acceptable ? (this.#since ?? now) : undefined;
+    return this.#since !== undefined && now - this.#since >= ACCEPT_AFTER_MS;
   }
 }
 
 async function reclaim({ state, store }: ClaimAuditDeps, record: EndpointRecord): Promise<boolean> {
   const networkKey = keys.network(record.networkId);
   const revision = state.revisionOf(networkKey);
-  if (revision === undefined || state.view.network(record.networkId)?.state !== 'active') return false;
+  if (revision === undefined || revision <= SEED_REVISION) return false;
+  if (state.view.network(record.networkId)?.state !== 'active') return false;
   // A quarantine record says that somebody released the address on purpose.
   if (state.view.quarantine(record.networkId).has(record.address)) return false;
   const key = keys.endpoint(record.networkId, record.address);
@@ -83,6 +135,6 @@ async function reclaim({ state, store }: ClaimAuditDeps, record: EndpointRecord)
     ],
     [{ kind: 'put', key, value }],
   );
-  if (result.succeeded) state.merge([{ key, value, revision: result.revision }]);
+  if (result.succeeded) state.learn([{ key, value, revision: result.revision }]);
   return result.succeeded;
 }

@@ -11,8 +11,7 @@ import { OverlaydError } from '../core/errors.ts';
 import type { NamespaceState } from '../core/host-state.ts';
 import { KeyedQueue } from '../core/keyed-queue.ts';
 import { checkEndpointName } from '../core/names.ts';
-import { encodeRecord } from '../core/record-codec.ts';
-import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
+import type { EndpointRecord, NetworkRecord } from '../core/records.ts';
 import { resolveRef } from '../core/reference.ts';
 import type { Containers, Logger } from '../ports.ts';
 import type { AddressClaims } from './address-claims.ts';
@@ -76,7 +75,7 @@ export class Endpoints {
 
   /** Endpoints that were disconnected while the view was not whole: the kernel has to let go of them all the same. */
   get releasedEarly(): ReadonlySet<string> {
-    if (this.#deps.state.view.complete) this.#releasedEarly.clear();
+    if (this.#deps.state.view.provesAbsence) this.#releasedEarly.clear();
     return this.#releasedEarly;
   }
 
@@ -166,17 +165,12 @@ export class Endpoints {
       inside.catch(() => undefined);
       // A name that was asked for can be refused, and a refusal leaves no trace; another one is found while etcd decides.
       if (ifname !== undefined) chooseLink(await inside, ifname, container);
-      const record = await claims.claim(network, wanted);
+      const { record, written } = await claims.claim(network, wanted);
       let endpoint: LocalEndpoint | undefined;
       try {
         const looked = await inside;
         endpoint = { record, container, ifname: chooseLink(looked, ifname, container) };
-        const key = keys.endpoint(network.id, record.address);
-        const revision = state.revisionOf(key);
-        const [warning] = await Promise.all([
-          this.#wire(endpoint, looked),
-          revision === undefined ? undefined : gossip.push([{ key, value: encodeRecord(record), revision }]),
-        ]);
+        const [warning] = await Promise.all([this.#wire(endpoint, looked), gossip.push(written)]);
         this.#deps.logger.info(
           { endpoint: record.name, network: network.name, address: record.address },
           'endpoint connected',
@@ -227,7 +221,7 @@ export class Endpoints {
   async #disconnect(endpoint: LocalEndpoint): Promise<void> {
     const { dataPath, local, logger, names, releases, state } = this.#deps;
     const { record, container } = endpoint;
-    if (!state.view.complete) this.#releasedEarly.add(record.id);
+    if (!state.view.provesAbsence) this.#releasedEarly.add(record.id);
     const tried = async (step: () => Promise<unknown>) => {
       try {
         await step();

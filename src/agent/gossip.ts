@@ -18,7 +18,7 @@ import type { ClusterState } from './cluster-state.ts';
 
 export interface GossipDeps {
   readonly transport: PeerTransport;
-  readonly state: Pick<ClusterState, 'digest' | 'delta' | 'mergeDelta'> & {
+  readonly state: Pick<ClusterState, 'digest' | 'delta' | 'screen' | 'hear'> & {
     readonly view: Pick<ClusterView, 'nodes'>;
   };
   readonly detector: FailureDetector;
@@ -149,9 +149,9 @@ export class Gossip {
     }
   }
 
-  async #answer(from: string, message: GossipMessage): Promise<GossipMessage> {
+  async #answer(from: string, received: GossipMessage): Promise<GossipMessage> {
     const { state } = this.#deps;
-    this.#absorb({ ...message, from });
+    const message = this.#absorb({ ...received, from });
     if (message.delta && message.relay) this.#relay(message.delta, message.relay);
     if (!message.digest || message.delta) return this.#message(from, {});
     this.#reconciled.add(from);
@@ -159,10 +159,13 @@ export class Gossip {
     return this.#message(from, { digest: state.digest(), delta });
   }
 
-  #absorb(message: GossipMessage): void {
+  /** Takes what may be believed of a message; returns it without what cannot be. */
+  #absorb(received: GossipMessage): GossipMessage {
     const { clock, detector, state } = this.#deps;
+    const message = state.screen(received);
     if (detector.heard(message.from, message.members, clock.elapsed())) this.#announceSelf();
-    if (message.delta) state.mergeDelta(message.delta, message.digest?.complete ?? Number.POSITIVE_INFINITY);
+    state.hear(message);
+    return message;
   }
 
   /** This node was accused: that it is there has to be known before its names are hidden. */
@@ -183,8 +186,7 @@ export class Gossip {
     try {
       const reply = await transport.request(peer, message, this.#options.intervalMs * timeoutIntervals);
       this.#clockProblems.delete(peer.nodeId);
-      this.#absorb(reply);
-      return reply;
+      return this.#absorb({ ...reply, from: peer.nodeId });
     } catch (error) {
       if (isOverlaydError(error) && error.code === 'clock-skew') this.#clockProblems.set(peer.nodeId, error.message);
       throw error;

@@ -7,27 +7,41 @@
  */
 import { asOverlaydError } from '../core/errors.ts';
 import { Latch } from '../core/latch.ts';
-import type { Clock, Logger } from '../ports.ts';
+import type { Clock } from '../ports.ts';
+import type { AddressClaims } from './address-claims.ts';
+import {
+  type ClaimAuditDeps,
+  mayAcceptStore,
+  releaseFormer,
+  releaseLeftovers,
+  restoreClaims,
+  StoreAcceptance,
+} from './claim-audit.ts';
+import type { EngineEndpoints } from './engine/endpoints.ts';
+import type { Networks } from './networks.ts';
+import type { SelfRecord } from './self-record.ts';
 
-export interface HousekeepingDeps {
-  /** Absence is etcd's word of this moment, and this node is a member. */
-  readonly ready: () => boolean;
-  /** Before the steps. */
-  readonly first: () => Promise<void>;
-  /** None of them waits for what stands in another one's way. */
-  readonly steps: readonly ((signal: AbortSignal) => Promise<void>)[];
+export interface HousekeepingDeps extends ClaimAuditDeps {
+  readonly claims: Pick<AddressClaims, 'isOfThisRun' | 'leftoversSettled' | 'settleLeftovers'>;
+  readonly engineEndpoints: Pick<EngineEndpoints, 'unclaimedFormer'>;
+  readonly networks: Pick<Networks, 'finishRemovals'>;
+  readonly selfRecord: Pick<SelfRecord, 'refresh'>;
+  /** This node is no member any more: nothing is done. */
+  readonly removed: () => boolean;
   readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 const RETRY_MS = 1_000;
 
 export class Housekeeping {
   readonly #deps: HousekeepingDeps;
+  readonly #selfId: string;
   readonly #due = new Latch();
+  readonly #acceptance = new StoreAcceptance();
 
-  constructor(deps: HousekeepingDeps) {
+  constructor(deps: HousekeepingDeps, options: { readonly selfId: string }) {
     this.#deps = deps;
+    this.#selfId = options.selfId;
   }
 
   wake(): void {
@@ -35,17 +49,15 @@ export class Housekeeping {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, logger, first, ready, steps } = this.#deps;
+    const { clock, logger, removed, state } = this.#deps;
     signal.addEventListener('abort', () => this.#due.set(), { once: true });
     let failing: string | undefined;
     while (!signal.aborted) {
       await this.#due.wait();
-      if (signal.aborted || !ready()) continue;
+      // Absence is to be etcd's word of this moment.
+      if (signal.aborted || !state.view.complete || !state.followed || removed()) continue;
       try {
-        await first();
-        const results = await Promise.allSettled(steps.map((step) => step(signal)));
-        const failed = results.find((result) => result.status === 'rejected');
-        if (failed) throw failed.reason;
+        await this.#keep(signal);
         failing = undefined;
       } catch (error) {
         if (signal.aborted) return;
@@ -57,5 +69,30 @@ export class Housekeeping {
         this.#due.set();
       }
     }
+  }
+
+  /** None of the last steps waits for what stands in another one's way. */
+  async #keep(signal: AbortSignal): Promise<void> {
+    const { claims, engineEndpoints, networks, selfRecord, state } = this.#deps;
+    // While etcd is behind what it was, nothing is let go of.
+    const { behind } = state.view;
+    if (!behind) {
+      await releaseFormer(this.#deps, engineEndpoints.unclaimedFormer());
+      if (!claims.leftoversSettled) {
+        await releaseLeftovers(this.#deps, { selfId: this.#selfId, isOfThisRun: (id) => claims.isOfThisRun(id) });
+        claims.settleLeftovers();
+      }
+    }
+    const steps = [this.#restore(), selfRecord.refresh(), behind ? undefined : networks.finishRemovals(signal)];
+    const results = await Promise.allSettled(steps);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+
+  async #restore(): Promise<void> {
+    const { clock, state } = this.#deps;
+    await restoreClaims(this.#deps);
+    const acceptable = state.view.behind && mayAcceptStore(this.#deps, this.#selfId);
+    if (this.#acceptance.isDue(acceptable, clock.elapsed())) state.acceptStore();
   }
 }

@@ -7,14 +7,19 @@
  */
 import { isHandedOver, type LocalEndpoint } from '../core/container.ts';
 import type { NetworkRecord } from '../core/records.ts';
+import type { StoreMemory } from '../core/store-memory.ts';
 import type { Clock, Logger, StateFile } from '../ports.ts';
 
 export interface LocalEndpointsDeps {
   readonly stateFile: StateFile;
   readonly network: (networkId: string) => NetworkRecord | undefined;
+  /** What the next run is to know of etcd. */
+  readonly store: () => StoreMemory;
 }
 
 const RETRY_MS = 5_000;
+/** How far etcd has come is written so rarely when there is nothing else to write. */
+const REMEMBER_TURNS = 12;
 
 export class LocalEndpoints {
   readonly #deps: LocalEndpointsDeps;
@@ -27,6 +32,9 @@ export class LocalEndpoints {
   #siblings: Map<string, readonly string[]> | undefined;
   #bootId = '';
   #startedAt = 0;
+  /** While the run begins: what the file said of etcd. */
+  #begun: StoreMemory | undefined;
+  #saved: StoreMemory | undefined;
   #unsaved: string | undefined;
 
   constructor(deps: LocalEndpointsDeps) {
@@ -38,7 +46,10 @@ export class LocalEndpoints {
    * again; they are not kept, their namespaces are gone. `startedAt`: now, or later than the run before if the clock was
    * set back. A file that can be read but not written is no obstacle, see `unsaved`. Throws `state-unreadable`.
    */
-  async load(bootId: string, now: number): Promise<{ ended: readonly LocalEndpoint[]; startedAt: number }> {
+  async load(
+    bootId: string,
+    now: number,
+  ): Promise<{ ended: readonly LocalEndpoint[]; startedAt: number; store: StoreMemory | undefined }> {
     const saved = await this.#deps.stateFile.load();
     const rebooted = saved !== undefined && saved.bootId !== bootId;
     this.#bootId = bootId;
@@ -47,13 +58,32 @@ export class LocalEndpoints {
     for (const endpoint of [...(saved?.former ?? []), ...restarted]) this.#former.set(endpoint.record.id, endpoint);
     if (!rebooted) for (const endpoint of saved?.endpoints ?? []) this.#byId.set(endpoint.record.id, endpoint);
     for (const network of saved?.networks ?? []) this.#networks.set(network.id, network);
+    const store = saved?.store;
+    this.#begun = store;
     await this.save().catch(() => undefined);
-    return { ended: rebooted ? saved.endpoints.filter(({ engine }) => !engine) : [], startedAt: this.#startedAt };
+    this.#begun = undefined;
+    const ended = rebooted ? saved.endpoints.filter(({ engine }) => !engine) : [];
+    return { ended, startedAt: this.#startedAt, store };
   }
 
   /** Why the file is not what it should be; undefined when it is. What is in memory counts all the same. */
   get unsaved(): string | undefined {
     return this.#unsaved;
+  }
+
+  /** Whether the file says of etcd what this run knows. */
+  get remembersStore(): boolean {
+    const { height, behind } = this.#deps.store();
+    return this.#saved?.height === height && this.#saved.behind === behind;
+  }
+
+  /** Whether an endpoint of this host has the address, whether it has or had one on the network. */
+  hasAddress(networkId: string, address: string): boolean {
+    return this.networksOfClient(networkId, address).length > 0;
+  }
+
+  isOnNetwork(networkId: string): boolean {
+    return this.#networks.has(networkId) || this.onNetwork(networkId).length > 0;
   }
 
   /** What the engine's containers had before the host was restarted and have not got again. */
@@ -130,9 +160,11 @@ export class LocalEndpoints {
       if (network) this.#networks.set(id, network);
     }
     for (const id of this.#networks.keys()) if (!used.has(id)) this.#networks.delete(id);
+    const store = this.#begun ?? this.#deps.store();
     const state = { bootId: this.#bootId, startedAt: this.#startedAt, endpoints: this.all(), former: this.former() };
     try {
-      await this.#deps.stateFile.save({ version: 1, ...state, networks: this.savedNetworks() });
+      await this.#deps.stateFile.save({ version: 1, ...state, store, networks: this.savedNetworks() });
+      this.#saved = store;
       this.#unsaved = undefined;
     } catch (error) {
       this.#unsaved = error instanceof Error ? error.message : String(error);
@@ -165,7 +197,7 @@ export async function keepSaved(
   signal: AbortSignal,
 ): Promise<void> {
   let told: string | undefined;
-  while (!signal.aborted) {
+  for (let turn = 1; !signal.aborted; turn++) {
     const { unsaved } = local;
     if (unsaved !== undefined && told === undefined) {
       logger.error({ reason: unsaved }, 'the state of this node cannot be written, trying again');
@@ -173,6 +205,7 @@ export async function keepSaved(
     if (unsaved === undefined && told !== undefined) logger.info({}, 'the state of this node is written again');
     told = unsaved;
     await clock.sleep(RETRY_MS, signal);
-    if (local.unsaved !== undefined) await local.save().catch(() => undefined);
+    const isDue = turn % REMEMBER_TURNS === 0 && !local.remembersStore;
+    if (local.unsaved !== undefined || isDue) await local.save().catch(() => undefined);
   }
 }

@@ -5,13 +5,12 @@
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 
-import { SEED_REVISION } from '../core/gossip/replica.ts';
 import { FailureDetector, type Liveness } from '../core/membership.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord } from '../core/records.ts';
 import { AddressClaims } from './address-claims.ts';
-import { releaseFormer, releaseLeftovers, restoreClaims } from './claim-audit.ts';
 import { ClusterState, type StateChange } from './cluster-state.ts';
+import { Complaints } from './complaints.ts';
 import { Endpoints, type EndpointsDeps } from './endpoints.ts';
 import { EngineEndpoints } from './engine/endpoints.ts';
 import { Gossip } from './gossip.ts';
@@ -22,6 +21,7 @@ import type { MemberOptions, MemberPorts } from './member-ports.ts';
 import { NameService } from './name-service.ts';
 import type { Responder } from './names.ts';
 import { Networks } from './networks.ts';
+import { describeOwn, ownRecords, storeProblem } from './own-holdings.ts';
 import { Reconciler } from './reconcile.ts';
 import { Releases } from './releases.ts';
 import { SelfRecord } from './self-record.ts';
@@ -43,6 +43,7 @@ export class Member {
   readonly #ports: MemberPorts;
   readonly #options: MemberOptions;
   readonly #state: ClusterState;
+  readonly #complaints: Complaints;
   readonly #watch: StoreWatch;
   readonly #gossip: Gossip;
   readonly #detector: FailureDetector;
@@ -59,9 +60,29 @@ export class Member {
     const selfId = options.self.id;
     this.#ports = ports;
     this.#options = options;
-    const state = new ClusterState({ logger, onChange: (change) => this.#onChange(change) });
+    const complaints = new Complaints({
+      ...{ clock, logger },
+      nameOf: (nodeId) => state.view.node(nodeId)?.name ?? nodeId.slice(0, 12),
+      ownOf: (key) => describeOwn(key, selfId, this.local),
+    });
+    this.#complaints = complaints;
+    const state = new ClusterState({
+      ...{ selfId, clock, logger },
+      own: {
+        records: () => ownRecords(options.self, options.knownNodes ?? [], this.local),
+        hasEndpoint: (networkId, address) => this.local.hasAddress(networkId, address),
+        isOnNetwork: (networkId) => this.local.isOnNetwork(networkId),
+      },
+      onChange: (change) => this.#onChange(change),
+      onRefuted: (refuted) => complaints.refuted(refuted),
+      onNonsense: (from, what) => complaints.nonsense(from, what),
+    });
     this.#state = state;
-    this.local = new LocalEndpoints({ stateFile, network: (id) => state.view.network(id) });
+    this.local = new LocalEndpoints({
+      stateFile,
+      network: (id) => state.view.network(id),
+      store: () => state.memory,
+    });
     this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs });
     this.#watch = new StoreWatch({
       ...{ store, state, logger },
@@ -72,7 +93,11 @@ export class Member {
       {
         ...{ transport, state, detector: this.#detector, clock, random, logger },
         isHidden: (nodeId) => this.#hidden.has(nodeId),
-        onInterval: () => this.#updateHidden(),
+        onInterval: () => {
+          state.forgetUnconfirmed();
+          if (state.view.behind) this.#housekeeping.wake();
+          this.#updateHidden();
+        },
       },
       { selfId, intervalMs: options.gossipIntervalMs },
     );
@@ -157,31 +182,15 @@ export class Member {
       storeAway: () => this.storeState === 'away',
       ...{ claims: this.claims, releases: this.releases, local: this.local, endpoints: this.endpoints },
     });
-    this.#housekeeping = this.#keepHouse();
-  }
-
-  #keepHouse(): Housekeeping {
-    const { clock, logger, store } = this.#ports;
-    const { claims, endpoints, engineEndpoints, local, networks, releases } = this;
-    const state = this.#state;
-    const selfId = this.#options.self.id;
-    const drop = endpoints.drop.bind(endpoints);
-    const audit = { store, state, local, releases, logger, drop };
-    return new Housekeeping({
-      ...{ clock, logger },
-      ready: () => this.view.complete && this.#watch.connected && !this.removed,
-      first: async () => {
-        await releaseFormer(audit, engineEndpoints.unclaimedFormer());
-        if (claims.leftoversSettled) return;
-        await releaseLeftovers(audit, { selfId, isOfThisRun: (id) => claims.isOfThisRun(id) });
-        claims.settleLeftovers();
+    this.#housekeeping = new Housekeeping(
+      {
+        ...{ store, state, clock, logger, claims: this.claims, local: this.local, releases: this.releases },
+        ...{ engineEndpoints: this.engineEndpoints, networks: this.networks, selfRecord: this.#selfRecord },
+        drop: (endpoints, reason) => this.endpoints.drop(endpoints, reason),
+        removed: () => this.removed,
       },
-      steps: [
-        () => restoreClaims(audit),
-        (signal) => networks.finishRemovals(signal),
-        () => this.#selfRecord.refresh(),
-      ],
-    });
+      { selfId },
+    );
   }
 
   get responder(): Responder {
@@ -208,7 +217,13 @@ export class Member {
   /** True when etcd, which answers, no longer lists this node, or as one that has left (`leave` did not finish). */
   get removed(): boolean {
     const node = this.view.node(this.#options.self.id);
-    return this.#watch.connected && this.view.complete && (node === undefined || node.left);
+    return this.#watch.connected && this.view.provesAbsence && (node === undefined || node.left);
+  }
+
+  /** What is wrong with what this node is told, in words. */
+  get problems(): string[] {
+    const { behind } = this.view;
+    return [...(behind ? [storeProblem(this.#state, this.local)] : []), ...this.#complaints.problems()];
   }
 
   /** Something about the host changed that its record is made of. */
@@ -259,10 +274,10 @@ export class Member {
     const { clock, facts, store, logger } = this.#ports;
     this.#beganAt = clock.elapsed();
     const bootId = await facts.bootId();
-    const { ended, startedAt } = await this.local.load(bootId, clock.now());
+    const { ended, startedAt, store: memory } = await this.local.load(bootId, clock.now());
     this.startedAt = startedAt;
     this.#detector.begin(startedAt);
-    this.#seed();
+    this.#state.begin(memory ?? { height: 0, behind: false });
     try {
       await Promise.all([this.#gossip.serve(signal), this.#names.open(signal)]);
     } catch (error) {
@@ -311,24 +326,6 @@ export class Member {
     if (this.#serviceAddress) return;
     this.#serviceAddress = true;
     this.reconciler.markDirty('all');
-  }
-
-  /** What a restart without etcd goes by: older than anything etcd says. */
-  #seed(): void {
-    const revision = SEED_REVISION;
-    const self = this.#options.self;
-    const nodes = [...(this.#options.knownNodes ?? []).filter(({ id }) => id !== self.id), self];
-    this.#state.merge([
-      ...nodes.map((node) => ({ key: keys.node(node.id), value: encodeRecord(node), revision })),
-      ...this.local
-        .savedNetworks()
-        .map((network) => ({ key: keys.network(network.id), value: encodeRecord(network), revision })),
-      ...this.local.all().map(({ record }) => ({
-        key: keys.endpoint(record.networkId, record.address),
-        value: encodeRecord(record),
-        revision,
-      })),
-    ]);
   }
 
   #onChange(change: StateChange): void {

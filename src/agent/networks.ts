@@ -123,13 +123,13 @@ export class Networks {
   /** Throws `network-not-found`, `network-in-use`. */
   async remove(ref: string, signal: AbortSignal): Promise<Removed> {
     const network = await this.find(ref);
-    await this.#deps.gossip.push([await this.#beginRemoval(network)]);
+    await this.#deps.gossip.push(await this.#beginRemoval(network));
     const deadline = this.#deps.clock.elapsed() + REMOVE_WAIT_MS;
     return { network, waitingFor: await this.#awaitRemoval(network, deadline, signal) };
   }
 
   /** From then on it has no name, and every member that hears of it takes its part down. */
-  async #beginRemoval(network: NetworkRecord): Promise<GossipRecord> {
+  async #beginRemoval(network: NetworkRecord): Promise<readonly GossipRecord[]> {
     const { state, store } = this.#deps;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       this.#refuseIfUsed(network);
@@ -137,20 +137,19 @@ export class Networks {
       if (revision === undefined) break;
       const key = keys.network(network.id);
       const value = encodeRecord({ ...network, state: 'deleting' });
+      const writes: Write[] = [
+        { kind: 'put', key, value },
+        { kind: 'delete', key: keys.networkName(network.name) },
+      ];
       const result = await store.txn(
         [
           { kind: 'revision', key, revision },
           { kind: 'empty', prefix: keys.endpoints(network.id) },
         ],
-        [
-          { kind: 'put', key, value },
-          { kind: 'delete', key: keys.networkName(network.name) },
-        ],
+        writes,
       );
       if (result.succeeded) {
-        const record = { key, value, revision: result.revision };
-        state.merge([record]);
-        return record;
+        return state.commit(writes, result.revision);
       }
       await state.read(store, NETWORKS);
       await state.read(store, keys.endpoints(network.id));
@@ -168,7 +167,7 @@ export class Networks {
     for (const network of this.list().filter(selects)) {
       if (this.#deps.state.view.endpoints(network.id).size > 0) continue;
       try {
-        told.push(this.#deps.gossip.push([await this.#beginRemoval(network)]));
+        told.push(this.#deps.gossip.push(await this.#beginRemoval(network)));
         begun.push(network);
       } catch (error) {
         // Somebody uses it now, or has removed it.
@@ -229,6 +228,11 @@ export class Networks {
     const guard = subnets.entries.find((entry) => entry.key === SUBNET_GUARD);
     const key = keys.network(network.id);
     const value = encodeRecord(network);
+    const writes: Write[] = [
+      { kind: 'put', key: SUBNET_GUARD, value: network.id },
+      ...claimKeys(network).map((claimed): Write => ({ kind: 'put', key: claimed, value: network.id })),
+      { kind: 'put', key, value },
+    ];
     const result = await store.txn(
       [
         guard
@@ -236,16 +240,10 @@ export class Networks {
           : { kind: 'absent', key: SUBNET_GUARD },
         ...claimKeys(network).map((claimed): Compare => ({ kind: 'absent', key: claimed })),
       ],
-      [
-        { kind: 'put', key: SUBNET_GUARD, value: network.id },
-        ...claimKeys(network).map((claimed): Write => ({ kind: 'put', key: claimed, value: network.id })),
-        { kind: 'put', key, value },
-      ],
+      writes,
     );
     if (!result.succeeded) return undefined;
-    const record = { key, value, revision: result.revision };
-    state.merge([record]);
-    await this.#deps.gossip.push([record]);
+    await this.#deps.gossip.push(state.commit(writes, result.revision));
     this.#deps.logger.info(
       { network: network.name, vni: network.vni, subnet: network.subnets[0]?.cidr },
       'network created',
@@ -351,17 +349,15 @@ export class Networks {
     await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key: own, value: '1' }]);
     const acknowledged = await this.#acknowledgements(network.id);
     if (!this.#members().every((node) => acknowledged.has(node.id))) return;
-    const freed = await store.txn(
-      [{ kind: 'revision', key, revision }],
-      [
-        { kind: 'delete', key },
-        ...ownedKeys(network).map((owned): Write => ({ kind: 'delete', key: owned })),
-        { kind: 'delete-prefix', prefix: keys.networkAcks(network.id) },
-        { kind: 'delete-prefix', prefix: `${PREFIX}quarantine/${network.id}/` },
-      ],
-    );
+    const writes: Write[] = [
+      { kind: 'delete', key },
+      ...ownedKeys(network).map((owned): Write => ({ kind: 'delete', key: owned })),
+      { kind: 'delete-prefix', prefix: keys.networkAcks(network.id) },
+      { kind: 'delete-prefix', prefix: `${PREFIX}quarantine/${network.id}/` },
+    ];
+    const freed = await store.txn([{ kind: 'revision', key, revision }], writes);
     if (!freed.succeeded) return;
-    state.merge([{ key, revision: freed.revision }]);
+    state.commit(writes, freed.revision);
     this.#deps.logger.info({ network: network.name, vni: network.vni }, 'network removed, VNI and subnet are free');
   }
 

@@ -217,7 +217,7 @@ export class Reconciler {
     signal: AbortSignal,
   ): Promise<readonly Obstacle[]> {
     const { clock, kernel } = this.#deps;
-    const complete = this.#deps.view().complete;
+    const complete = this.#deps.view().provesAbsence;
     const wanted = this.#desired(marks.all ? undefined : new Set(marks.networks.keys()));
     const hostKey = hostKeyOf(wanted, complete);
     const scope = this.#scope(wanted, marks, insides, hostKey !== this.#hostKey);
@@ -275,7 +275,7 @@ export class Reconciler {
   }
 
   #hostDiffers(): boolean {
-    return hostKeyOf(this.#desired(new Set(), false), this.#deps.view().complete) !== this.#hostKey;
+    return hostKeyOf(this.#desired(new Set(), false), this.#deps.view().provesAbsence) !== this.#hostKey;
   }
 
   #namespaceOf(networkId: string): string | undefined {

@@ -6,7 +6,7 @@
 import { isOverlaydError } from '../core/errors.ts';
 import { decodeEndpoint, encodeRecord } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type QuarantineRecord } from '../core/records.ts';
-import type { Clock, ClusterStore, Logger } from '../ports.ts';
+import type { Clock, ClusterStore, Logger, Write } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { Gossip } from './gossip.ts';
 
@@ -118,22 +118,12 @@ export class Releases {
       const quarantine: QuarantineRecord = { releasedAt: clock.now(), by: this.#options.selfId, clean };
       const quarantineKey = keys.quarantine(record.networkId, record.address);
       const value = encodeRecord(quarantine);
-      const result = await store.txn(
-        [{ kind: 'revision', key, revision }],
-        [
-          { kind: 'delete', key },
-          { kind: 'put', key: quarantineKey, value, lease: await this.#quarantineLease() },
-        ],
-      );
-      if (result.succeeded) {
-        const records = [
-          { key, revision: result.revision },
-          { key: quarantineKey, value, revision: result.revision },
-        ];
-        state.merge(records);
-        await gossip.push(records);
-        return;
-      }
+      const writes: Write[] = [
+        { kind: 'delete', key },
+        { kind: 'put', key: quarantineKey, value, lease: await this.#quarantineLease() },
+      ];
+      const result = await store.txn([{ kind: 'revision', key, revision }], writes);
+      if (result.succeeded) return await gossip.push(state.commit(writes, result.revision));
       revision = undefined;
     }
   }

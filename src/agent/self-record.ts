@@ -101,11 +101,11 @@ async function refreshSelfRecord(
   // Whoever is choosing a subnet at this moment has to look again.
   if (needsOf(next) !== needsOf(current)) writes.push({ kind: 'put', key: SUBNET_GUARD, value: selfId });
   const result = await store.txn([{ kind: 'revision', key, revision }], writes);
-  if (result.succeeded) state.merge([{ key, value, revision: result.revision }]);
+  if (result.succeeded) state.commit(writes, result.revision);
   else {
     const entry = await store.get(key);
     if (!entry) return true;
-    if (decodeNode(entry.value)) state.merge([entry]);
+    if (decodeNode(entry.value)) state.learn([entry]);
   }
   return result.succeeded;
 }

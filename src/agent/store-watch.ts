@@ -15,7 +15,6 @@ export interface StoreWatchDeps {
 
 export class StoreWatch {
   readonly #deps: StoreWatchDeps;
-  #connected = false;
   #heard = false;
 
   constructor(deps: StoreWatchDeps) {
@@ -24,7 +23,7 @@ export class StoreWatch {
 
   /** True while the watch delivers: absence in the view is then etcd's word of this moment. */
   get connected(): boolean {
-    return this.#connected;
+    return this.#deps.state.followed;
   }
 
   /** True once the watch has delivered since the start. */
@@ -37,18 +36,17 @@ export class StoreWatch {
     for await (const update of store.watch(PREFIX, signal)) {
       if (update.kind === 'stalled') {
         logger.warn({}, 'etcd does not answer; existing networks go on, changes wait');
-        this.#connected = false;
+        state.stalled();
         this.#deps.onStalled();
         continue;
       }
-      const returned = !this.#connected;
+      const returned = !state.followed;
       if (returned) logger.info({ revision: update.revision, update: update.kind }, 'following etcd');
-      this.#connected = true;
       this.#heard = true;
       if (update.kind === 'snapshot') state.mergeSnapshot(update.revision, update.entries);
       else state.mergeEvents(update.revision, update.events);
       if (returned) this.#deps.onConnected();
     }
-    this.#connected = false;
+    state.stalled();
   }
 }

@@ -35,10 +35,17 @@ export interface Touched {
   readonly refused: string[];
 }
 
+/** What the records come from. */
+interface IndexSource {
+  readonly whole: boolean;
+  readonly behind: boolean;
+  readonly complete: number;
+}
+
 const NONE = new Map<string, never>();
 
 export class ClusterIndex implements ClusterView {
-  readonly #source: { readonly whole: boolean; readonly complete: number };
+  readonly #source: IndexSource;
   #cluster: ClusterRecord | undefined;
   readonly #nodes = new Map<string, NodeRecord>();
   readonly #live = new Map<string, LiveRecord>();
@@ -48,12 +55,20 @@ export class ClusterIndex implements ClusterView {
   readonly #endpointsById = new Map<string, EndpointRecord>();
   readonly #quarantine = new Map<string, Map<string, QuarantineRecord>>();
 
-  constructor(source: { readonly whole: boolean; readonly complete: number }) {
+  constructor(source: IndexSource) {
     this.#source = source;
   }
 
   get complete(): boolean {
     return this.#source.whole;
+  }
+
+  get behind(): boolean {
+    return this.#source.behind;
+  }
+
+  get provesAbsence(): boolean {
+    return this.complete && !this.behind;
   }
 
   get revision(): number {

@@ -16,6 +16,7 @@ export interface NetworkChoice {
 /** The view of one node; tests change it in place. */
 export class World implements ClusterView {
   complete = true;
+  behind = false;
   readonly revision = 1;
   readonly nodeRecords = new Map<string, NodeRecord>();
   readonly networkRecords = new Map<string, NetworkRecord>();
@@ -28,6 +29,10 @@ export class World implements ClusterView {
 
   constructor(selfId: string) {
     this.selfId = selfId;
+  }
+
+  get provesAbsence(): boolean {
+    return this.complete && !this.behind;
   }
 
   get self(): NodeRecord {

@@ -1,8 +1,8 @@
 /** The part of an agent that gossips: its own classes over a network and a clock that are simulated. */
 import { Gossip } from '../../src/agent/gossip.ts';
 import type { ClusterView } from '../../src/core/cluster-view.ts';
-import type { Delta, Digest, GossipRecord } from '../../src/core/gossip/message.ts';
-import { type RecordChange, Replica } from '../../src/core/gossip/replica.ts';
+import type { Digest, GossipMessage, GossipRecord } from '../../src/core/gossip/message.ts';
+import { type Hearing, type RecordChange, Replica } from '../../src/core/gossip/replica.ts';
 import { FailureDetector } from '../../src/core/membership.ts';
 import type { NodeRecord } from '../../src/core/records.ts';
 import type { Clock, Logger, Random } from '../../src/ports.ts';
@@ -49,7 +49,8 @@ export class GossipNode {
           view,
           digest: () => this.#replica.digest(),
           delta: (digest: Digest, budgetBytes: number) => this.#replica.delta(digest, budgetBytes),
-          mergeDelta: (delta, senderComplete) => this.#mergeDelta(delta, senderComplete),
+          screen: (message) => message,
+          hear: (message) => this.#hear(message),
         },
         transport: network.transport(record.id, this.cpu),
         detector: this.#detector,
@@ -73,6 +74,7 @@ export class GossipNode {
     const { signal } = this.#quit;
     this.#detector.begin(clock.now());
     this.#replica.mergeSnapshot(revision, []);
+    this.#replica.stalled();
     await this.#gossip.serve(signal);
     await clock.sleep(random.next() * INTERVAL_MS);
     await this.#gossip.run(signal).catch(() => undefined);
@@ -87,8 +89,9 @@ export class GossipNode {
     const own = history.at(-1)!;
     const changes = this.#replica.mergeEvents(
       own.revision,
-      history.filter(({ revision }) => revision > this.#replica.complete),
+      history.filter(({ revision }) => revision > this.#replica.confirmed),
     );
+    this.#replica.stalled();
     this.#tell(changes);
     await this.#gossip.push([own]);
   }
@@ -110,8 +113,13 @@ export class GossipNode {
     return this.#hidden;
   }
 
-  #mergeDelta(delta: Delta, senderComplete: number): void {
-    this.#tell(this.#replica.mergeDelta(delta, senderComplete));
+  /** As a member that etcd does not reach. */
+  #hear({ from, delta, digest }: GossipMessage): void {
+    if (!delta) return;
+    const hearing: Hearing = { from, at: 0, judge: () => 'use' };
+    this.#tell(
+      digest ? this.#replica.hearDelta(delta, digest, hearing) : this.#replica.hear(delta.records, hearing, () => true),
+    );
   }
 
   #tell(changes: readonly RecordChange[]): void {

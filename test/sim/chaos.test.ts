@@ -53,9 +53,8 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
     (world) => {
       const at = host(world);
       const network = at && pick(world, at.running.networks.list());
-      return (
-        network && at.running.endpoints.connect({ network: network.id, container: at.addContainer(), aliases: [] })
-      );
+      const aliases = world.random.next() < 0.5 ? ['shared'] : [];
+      return network && at.running.endpoints.connect({ network: network.id, container: at.addContainer(), aliases });
     },
   ],
   [
@@ -131,7 +130,7 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
     'set a wall clock',
     (world) => {
       const at = pick(world, world.cluster.hosts);
-      if (at) at.skewMs += (world.random.next() - 0.5) * 2 * 86_400_000;
+      if (at) at.skewMs += Math.round((world.random.next() - 0.5) * 2 * 86_400_000);
       return undefined;
     },
   ],

@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
 import { PREFIX } from '../../src/core/records.ts';
+import { checkAgainstTruth } from './oracle.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
 
 /** At every moment: an address of a network is one endpoint's, on one host. */
@@ -24,13 +25,8 @@ export async function checkQuiet(cluster: SimulatedCluster): Promise<void> {
   const endpoints = cluster.running.flatMap((host) => host.running.local.all().map(({ record }) => record));
   expect(claims.map(({ id }) => id).sort()).toEqual(endpoints.map(({ id }) => id).sort());
 
-  const truth = cluster.etcd
-    .entries(PREFIX)
-    .filter(({ key }) => /\/(nodes|networks|endpoints)\//.test(key))
-    .map(({ key, value }) => `${key} ${value}`)
-    .sort();
+  await checkAgainstTruth(cluster);
   for (const host of cluster.running) {
-    expect(host.running.records(/\/(nodes|networks|endpoints)\//), host.record.name).toEqual(truth);
     expect(host.running.reconciler.status().lastError, host.record.name).toBeFalsy();
   }
 

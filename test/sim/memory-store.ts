@@ -6,10 +6,9 @@
 import { UpdateQueue } from '../../src/adapters/etcd/update-queue.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import type { Clock, ClusterStore, Compare, StoreEntry, TxnResult, WatchUpdate, Write } from '../../src/ports.ts';
+import { MemoryWatcher } from './memory-watcher.ts';
 
 const CALL_TIMEOUT_MS = 3_000;
-const STALL_AFTER_MS = 3_000;
-const PROGRESS_AFTER_MS = 1_500;
 const RETRY_MS = 500;
 const MAX_TXN_OPERATIONS = 128;
 
@@ -19,7 +18,12 @@ interface StoredKey {
   readonly lease: string | undefined;
 }
 
-interface Change {
+interface Backup {
+  readonly keys: ReadonlyMap<string, StoredKey>;
+  readonly revision: number;
+}
+
+export interface Change {
   readonly key: string;
   readonly value: string | undefined;
   readonly revision: number;
@@ -90,6 +94,30 @@ export class MemoryEtcd {
   compact(revision: number = this.#revision): void {
     this.#compacted = revision;
     this.#history = this.#history.filter((change) => change.revision > revision);
+  }
+
+  /** What a snapshot of the database holds; leases are none of it, as etcd gives them their whole time again. */
+  backUp(): Backup {
+    return { keys: new Map(this.#keys), revision: this.#revision };
+  }
+
+  /** The server is stopped, its data are put back, and it is started. `revision`: it counts on from there. */
+  restore({ keys, revision: old }: Backup, revision = old): void {
+    this.stop('refusing');
+    this.#keys.clear();
+    for (const [key, stored] of keys) {
+      if (stored.lease === undefined || this.#leases.has(stored.lease)) this.#keys.set(key, stored);
+    }
+    this.#revision = revision;
+    this.#history = [];
+    this.#compacted = revision;
+    for (const watcher of this.#watchers) watcher.listAgain();
+    this.start();
+  }
+
+  /** The server's data are gone, and it is started with none. */
+  wipe(revision = 1): void {
+    this.restore({ keys: new Map(), revision });
   }
 
   leaseOf(key: string): string | undefined {
@@ -327,63 +355,6 @@ export class MemoryStore implements ClusterStore {
   async #timeOut(): Promise<never> {
     await this.etcd.clock.sleep(CALL_TIMEOUT_MS);
     throw unavailable('no answer in time');
-  }
-}
-
-class MemoryWatcher {
-  readonly #store: MemoryStore;
-  readonly #prefix: string;
-  readonly #queue: UpdateQueue;
-  #position: number | undefined;
-  #stalled = false;
-  #outage = 0;
-  #progressDue = false;
-
-  constructor(store: MemoryStore, prefix: string, queue: UpdateQueue) {
-    this.#store = store;
-    this.#prefix = prefix;
-    this.#queue = queue;
-  }
-
-  storeChanged(changes: readonly Change[]): void {
-    if (changes.some(({ key }) => key.startsWith(this.#prefix))) void this.#deliver();
-    else void this.#reportProgress();
-  }
-
-  linkChanged(): void {
-    const outage = ++this.#outage;
-    if (this.#store.fault === undefined) void this.#deliver();
-    else void this.#stallUnlessBack(outage);
-  }
-
-  async #deliver(): Promise<void> {
-    const { etcd } = this.#store;
-    await etcd.delay();
-    if (this.#store.fault !== undefined) return;
-    const changes = this.#position === undefined ? undefined : etcd.changesSince(this.#prefix, this.#position);
-    if (changes === undefined) {
-      this.#queue.push({ kind: 'snapshot', revision: etcd.revision, entries: etcd.entries(this.#prefix) });
-    } else if (changes.length > 0 || this.#stalled || etcd.revision > this.#position!) {
-      this.#queue.push({ kind: 'events', revision: etcd.revision, events: changes });
-    }
-    this.#position = etcd.revision;
-    this.#stalled = false;
-  }
-
-  async #reportProgress(): Promise<void> {
-    if (this.#progressDue) return;
-    this.#progressDue = true;
-    await this.#store.etcd.clock.sleep(PROGRESS_AFTER_MS);
-    this.#progressDue = false;
-    await this.#deliver();
-  }
-
-  async #stallUnlessBack(outage: number): Promise<void> {
-    if (this.#stalled) return;
-    await this.#store.etcd.clock.sleep(STALL_AFTER_MS);
-    if (this.#outage !== outage || this.#stalled) return;
-    this.#stalled = true;
-    this.#queue.push({ kind: 'stalled' });
   }
 }
 

@@ -9,7 +9,6 @@ import { endpointNames } from '../../core/docker/endpoint-names.ts';
 import type { EngineContainer } from '../../core/docker/engine.ts';
 import { serviceRoute } from '../../core/docker/service-route.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import { SEED_REVISION } from '../../core/gossip/replica.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
 import { decodeEndpoint, encodeRecord } from '../../core/record-codec.ts';
@@ -91,7 +90,7 @@ export class EngineEndpoints {
     }
     const left = wanted.ip === undefined ? undefined : state.view.endpoints(network.id).get(wanted.ip);
     if (left && releases.isPending(left.id)) await releases.release(left, true);
-    const record = await claims.claim(network, { ...wanted, aliases: [], mac: undefined });
+    const { record } = await claims.claim(network, { ...wanted, aliases: [], mac: undefined });
     this.#keep(record);
     return record.address;
   }
@@ -110,7 +109,7 @@ export class EngineEndpoints {
     const record = local.former().find(isMeant)?.record;
     if (!record) return undefined;
     const key = keys.endpoint(networkId, record.address);
-    state.merge([{ key, value: encodeRecord(record), revision: SEED_REVISION }]);
+    state.seed([{ key, value: encodeRecord(record) }]);
     const { view } = state;
     const isOurs =
       view.endpoints(networkId).get(record.address)?.id === record.id &&
@@ -180,7 +179,8 @@ export class EngineEndpoints {
     const { claims, local, releases, selfId, state } = this.#deps;
     const former = state.view.endpoints(network.id).get(address);
     if (former?.nodeId === selfId && !local.has(former.id)) await releases.release(former, true);
-    return await claims.claim(network, { name: undefined, aliases: [], ip: address, mac: undefined });
+    const { record } = await claims.claim(network, { name: undefined, aliases: [], ip: address, mac: undefined });
+    return record;
   }
 
   /**
@@ -332,14 +332,14 @@ export class EngineEndpoints {
         const result = await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value }]);
         if (result.succeeded) {
           const written = { key, value, revision: result.revision };
-          state.merge([written]);
+          state.learn([written]);
           await gossip.push([written]);
           return next;
         }
       }
       const entry = await store.get(key);
       if (!entry || decodeEndpoint(entry.value)?.id !== record.id) break;
-      state.merge([entry]);
+      state.learn([entry]);
     }
     throw new OverlaydError(
       'endpoint-not-found',

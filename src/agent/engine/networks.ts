@@ -33,7 +33,7 @@ export interface EngineNetworksDeps {
   readonly engine: Engine;
   readonly file: JsonFile<EngineMemory>;
   readonly networks: Pick<Networks, 'list'>;
-  readonly view: () => { readonly complete: boolean; network(id: string): NetworkRecord | undefined };
+  readonly view: () => { readonly provesAbsence: boolean; network(id: string): NetworkRecord | undefined };
   /** The engine's ids of networks on which this host has endpoints. */
   readonly used: () => ReadonlySet<string>;
   readonly clock: Clock;
@@ -243,7 +243,7 @@ export class EngineNetworks {
 
   async #compare(): Promise<void> {
     const { engine, networks, view, used, logger } = this.#deps;
-    const { complete } = view();
+    const complete = view().provesAbsence;
     const engineNetworks = await engine.networks();
     const gone = await this.#goneSince(engineNetworks);
     const offers = planOffers({

@@ -85,6 +85,7 @@ function findProblems(membership: Membership, clock: Clock): string[] {
   if (member.removed) {
     problems.push(removedAdvice(membership));
   }
+  problems.push(...member.problems);
   for (const problem of member.reconciler.status().problems) {
     problems.push(`the kernel does not have what it should: ${problem}`);
   }

@@ -10,6 +10,7 @@ const api = world.addNetwork('api', { vni: 4097, cidr: '10.0.1.0/24', gateway: '
 
 let saved: NodeState | undefined;
 let local: LocalEndpoints;
+const etcd = { height: 0, behind: false };
 beforeEach(async () => {
   saved = undefined;
   local = new LocalEndpoints({
@@ -20,6 +21,7 @@ beforeEach(async () => {
       },
     },
     network: (id) => world.network(id),
+    store: () => etcd,
   });
   await local.load('boot', 1);
 });

@@ -10,7 +10,7 @@ const endpoint = (id: string, address: string) => endpointRecord({ id, address }
 
 const put = (key: string, record: object) => ({ key, value: encodeRecord(record) });
 const gone = (key: string) => ({ key, value: undefined });
-const index = () => new ClusterIndex({ whole: true, complete: 7 });
+const index = () => new ClusterIndex({ whole: true, behind: false, complete: 7 });
 
 describe('the view', () => {
   it('finds networks by id and name, and gives a name back when its network is being deleted', () => {

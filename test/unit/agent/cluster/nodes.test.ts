@@ -55,7 +55,7 @@ test('nodes are listed by name with their state and number of endpoints', async 
     ...{ createdAt: 0, state: 'active' },
   };
   await cluster.store.txn([], [{ kind: 'put', key: keys.network(NETWORK.id), value: encodeRecord(network) }]);
-  const index = new ClusterIndex({ whole: true, complete: cluster.etcd.revision });
+  const index = new ClusterIndex({ whole: true, behind: false, complete: cluster.etcd.revision });
   index.apply((await cluster.store.list(PREFIX)).entries.map((entry) => ({ ...entry, previous: undefined })));
   states.set(n2.nodeId, 'suspect');
   const deps = { view: () => index, liveness, selfId: n1.nodeId, clock: cluster.clock, access: n1.store };

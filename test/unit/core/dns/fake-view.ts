@@ -23,6 +23,8 @@ export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
   const none = () => undefined;
   return {
     complete: true,
+    behind: false,
+    provesAbsence: true,
     revision: 1,
     cluster: none,
     node: none,

@@ -20,7 +20,7 @@ const endpoint = (host: number, parts: Partial<EndpointRecord> = {}) =>
 
 /** A view, who is hidden and who is not reached, and zones kept of them; every change is told. */
 function setUp() {
-  const view = new ClusterIndex({ whole: true, complete: 1 });
+  const view = new ClusterIndex({ whole: true, behind: false, complete: 1 });
   const hidden = new Set<string>();
   const unreached = new Set<string>();
   const sources = { view, hidden: () => hidden, reaches: ({ address }: EndpointRecord) => !unreached.has(address) };

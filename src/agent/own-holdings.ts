@@ -1,0 +1,74 @@
+/**
+ * What a host has itself, whatever etcd and members say: its own record, its endpoints, the networks that they are on.
+ * Hearsay does not touch it; etcd's word does, unless etcd has fallen back behind what it was.
+ */
+import { SEED_REVISION } from '../core/gossip/replica.ts';
+import { encodeRecord } from '../core/record-codec.ts';
+import { type EndpointRecord, keys, type NodeRecord } from '../core/records.ts';
+import type { ClusterState } from './cluster-state.ts';
+import type { LocalEndpoints } from './local-endpoints.ts';
+
+/** What a restart without etcd goes by. `self`, `others`: the node and its peers as its own files have them. */
+export function ownRecords(
+  self: NodeRecord,
+  others: readonly NodeRecord[],
+  local: Pick<LocalEndpoints, 'savedNetworks' | 'all'>,
+): { readonly key: string; readonly value: string }[] {
+  return [
+    ...[...others.filter(({ id }) => id !== self.id), self].map((node) => ({
+      key: keys.node(node.id),
+      value: encodeRecord(node),
+    })),
+    ...local.savedNetworks().map((network) => ({ key: keys.network(network.id), value: encodeRecord(network) })),
+    ...local.all().map(({ record }) => ({
+      key: keys.endpoint(record.networkId, record.address),
+      value: encodeRecord(record),
+    })),
+  ];
+}
+
+/** What of this host's a key is, in words; undefined when it is nothing of its own. */
+export function describeOwn(
+  key: string,
+  selfId: string,
+  local: Pick<LocalEndpoints, 'all' | 'savedNetworks'>,
+): string | undefined {
+  if (key === keys.node(selfId)) return "this node's own record";
+  const network = local.savedNetworks().find(({ id }) => key === keys.network(id));
+  if (network) return `network ${network.name}`;
+  const endpoint = local.all().find(({ record }) => key === keys.endpoint(record.networkId, record.address));
+  return endpoint && `endpoint ${endpoint.record.name} (${endpoint.record.address})`;
+}
+
+/** Whether etcd itself holds this very endpoint: a record that the node merely keeps is none of etcd's. */
+export function isClaimed(state: Pick<ClusterState, 'view' | 'revisionOf'>, record: EndpointRecord): boolean {
+  const { networkId, address, id } = record;
+  const revision = state.revisionOf(keys.endpoint(networkId, address)) ?? SEED_REVISION;
+  return revision > SEED_REVISION && state.view.endpoints(networkId).get(address)?.id === id;
+}
+
+/** Endpoints of this host that etcd does not hold. */
+export function unclaimed(
+  state: Pick<ClusterState, 'view' | 'revisionOf'>,
+  local: Pick<LocalEndpoints, 'all'>,
+): EndpointRecord[] {
+  return local.all().flatMap(({ record }) => (isClaimed(state, record) ? [] : [record]));
+}
+
+/** Why nothing is taken down while etcd is behind what it was, and what to do. */
+export function storeProblem(
+  state: Pick<ClusterState, 'view' | 'revisionOf' | 'height'>,
+  local: Pick<LocalEndpoints, 'all'>,
+): string {
+  const { view, height } = state;
+  const what = `etcd is at revision ${view.revision} and was at ${height}, or lost the cluster's records: it was restored from a backup, or lost data`;
+  const missing = unclaimed(state, local).map(
+    ({ name, networkId }) => `${name} (network ${view.network(networkId)?.name ?? networkId.slice(0, 12)})`,
+  );
+  const shown = missing.slice(0, 5).join(', ') + (missing.length > 5 ? ` and ${missing.length - 5} more` : '');
+  const todo =
+    missing.length > 0
+      ? `It does not hold these endpoints of this host: ${shown}; restore a newer backup, or disconnect them and connect them anew`
+      : 'It holds all endpoints of this host, and is taken as it is once the other hosts had a minute to claim theirs';
+  return `${what}. Nothing is taken down meanwhile. ${todo}; docs/operations.md, "Restore etcd"`;
+}

@@ -1,0 +1,133 @@
+/**
+ * What is believed of what members say before etcd has said it. etcd decides in the end, within milliseconds where it is
+ * followed (`replica.ts`), so this is about the time in between, and about nodes that etcd does not reach:
+ *
+ * - where etcd is followed, a record that is not there yet may come from anybody, one that is may be changed or deleted by
+ *   its owner alone, and members, the cluster and everything else come from etcd only;
+ * - where it is not, any member's word has to do, but for what is this node's own: that changes by etcd's word or by its
+ *   own act, never by hearsay.
+ */
+import { decodeEndpoint, decodeNode } from '../record-codec.ts';
+import { type NodeRecord, PREFIX } from '../records.ts';
+import type { GossipMessage, GossipRecord } from './message.ts';
+import type { Verdict } from './replica.ts';
+
+export interface HearsayContext {
+  readonly selfId: string;
+  readonly followed: boolean;
+  /** Whether this node has an endpoint at the address, or any on the network. */
+  readonly hasEndpoint: (networkId: string, address: string) => boolean;
+  readonly isOnNetwork: (networkId: string) => boolean;
+}
+
+/** `held`: the value that the key has here. */
+export function judge(
+  { key, value }: GossipRecord,
+  held: string | undefined,
+  from: string,
+  { selfId, followed, hasEndpoint, isOnNetwork }: HearsayContext,
+): Verdict {
+  const [kind, first = '', second = ''] = key.slice(PREFIX.length).split('/');
+  const isNew = held === undefined && value !== undefined;
+  switch (kind) {
+    case 'endpoints': {
+      const owner = recordOf(held)?.nodeId;
+      const next = recordOf(value);
+      if (value !== undefined && (next?.networkId !== first || next.address !== second)) return 'check';
+      if (owner === selfId || next?.nodeId === selfId || hasEndpoint(first, second)) return 'check';
+      if (!followed || isNew) return 'use';
+      return owner === from && (value === undefined || next?.nodeId === from) ? 'use' : 'check';
+    }
+    case 'networks':
+      if (!isNew && isOnNetwork(first)) return 'check';
+      return !followed || isNew ? 'use' : 'check';
+    case 'quarantine':
+      // It steers the choice of an address, and etcd's transaction decides that.
+      return 'use';
+    case 'nodes':
+      if (followed) return first === selfId ? 'check' : 'ignore';
+      return first !== selfId || isSameHost(held, value) ? 'use' : 'check';
+    default:
+      return followed ? 'ignore' : 'use';
+  }
+}
+
+/** Further than this beyond what etcd is known to have reached no revision can be: decades of writes. */
+const FURTHEST = 1_000_000_000;
+const MOST_AHEAD = 100_000;
+const LONGEST_KEY = 512;
+const LEAST_SEGMENTS: Readonly<Record<string, number>> = {
+  endpoints: 3,
+  quarantine: 3,
+  nodes: 2,
+  live: 2,
+  networks: 2,
+};
+
+/**
+ * Takes out of a message what cannot be: the rest of it may be true. `reached`: the highest revision that etcd is known
+ * to have had, 0 when none is. `nonsense` says in words what was taken out.
+ */
+export function screen(
+  message: GossipMessage,
+  reached: number,
+): { readonly message: GossipMessage; readonly nonsense: readonly string[] } {
+  const nonsense: string[] = [];
+  const most = reached === 0 ? Number.MAX_SAFE_INTEGER : reached + FURTHEST;
+  const isRevision = (value: number) => Number.isSafeInteger(value) && value >= 0 && value <= most;
+  const keep = <T>(isSound: boolean, part: T, words: string): T | undefined => {
+    if (isSound) return part;
+    nonsense.push(words);
+    return undefined;
+  };
+  let { digest, delta } = message;
+  if (digest) {
+    const { complete, ahead } = digest;
+    const sound = isRevision(complete) && ahead.length <= MOST_AHEAD && ahead.every(isRevision);
+    digest = keep(sound, digest, `that it holds revision ${isRevision(complete) ? ahead.at(-1) : complete}`);
+    // Who errs about what it holds is not believed about what it sends.
+    if (!digest) delta = undefined;
+  }
+  if (delta) {
+    const { from, to } = delta;
+    const isStretch = isRevision(from) && isRevision(to) && from <= to;
+    const records = delta.records.flatMap(
+      (record) =>
+        keep(isRecord(record, isRevision), record, `${record.key.slice(0, 80)} at revision ${record.revision}`) ?? [],
+    );
+    const claim = keep(isStretch, { from, to }, `all changes from ${from} to ${to}`);
+    // A stretch with a hole in it is none.
+    const whole = claim !== undefined && records.length === delta.records.length;
+    delta = { ...(whole ? claim : { from: 0, to: 0 }), records };
+  }
+  const members = message.members.filter(
+    ({ nodeId, startedAt, incarnation }) =>
+      keep(
+        Number.isSafeInteger(startedAt) && Number.isSafeInteger(incarnation) && startedAt >= 0 && incarnation >= 0,
+        true,
+        `incarnation ${incarnation} of ${nodeId.slice(0, 40)}, started at ${startedAt}`,
+      ) ?? false,
+  );
+  return { message: { ...message, digest, delta, members }, nonsense };
+}
+
+function isRecord({ key, revision }: GossipRecord, isRevision: (value: number) => boolean): boolean {
+  if (!key.startsWith(PREFIX) || key.length > LONGEST_KEY || !isRevision(revision) || revision === 0) return false;
+  const segments = key.slice(PREFIX.length).split('/');
+  const [kind = ''] = segments;
+  return !segments.includes('') && segments.length >= (LEAST_SEGMENTS[kind] ?? 1);
+}
+
+/** What a node published of its surroundings it may hear of from others when it begins without etcd; not who it is. */
+function isSameHost(held: string | undefined, value: string | undefined): boolean {
+  const [a, b] = [held, value].map((text) => (text === undefined ? undefined : decodeNode(text)));
+  const identity = (node: NodeRecord) => [
+    ...[node.name, node.advertiseAddress, node.gossipPort, node.joinPort, node.vtep, node.dataPathPort],
+    ...[node.keyFingerprint, node.left],
+  ];
+  return a !== undefined && b !== undefined && identity(a).join() === identity(b).join();
+}
+
+function recordOf(value: string | undefined) {
+  return value === undefined ? undefined : decodeEndpoint(value);
+}

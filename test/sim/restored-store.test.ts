@@ -1,0 +1,112 @@
+/** An etcd that goes back in time: nothing is taken down for that. */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { networkRequest } from '../fixtures/network-request.ts';
+import { checkQuiet } from './invariants.ts';
+import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
+
+let cluster: SimulatedCluster;
+let one: SimulatedHost;
+let two: SimulatedHost;
+
+const connect = (host: SimulatedHost, network: string, name: string) =>
+  cluster.clock.until(host.running.endpoints.connect({ network, container: host.addContainer(), name, aliases: [] }));
+
+const restart = async () => {
+  for (const host of cluster.running) await host.crash();
+  await cluster.clock.advance(1_000);
+  for (const host of cluster.hosts) await host.start();
+};
+
+beforeEach(async () => {
+  cluster = new SimulatedCluster({ seed: 1 });
+  await cluster.start(2);
+  [one, two] = cluster.hosts as [SimulatedHost, SimulatedHost];
+  await cluster.clock.until(one.running.networks.create(networkRequest('web')));
+  await connect(one, 'web', 'a');
+  await cluster.clock.advance(5_000);
+});
+
+afterEach(() => cluster.stop());
+
+it.each(['running', 'restarted'])(
+  'endpoints that a backup does not hold are claimed again (%s agents)',
+  async (which) => {
+    const backup = cluster.etcd.backUp();
+    await connect(one, 'web', 'b');
+    await connect(two, 'web', 'c');
+    await cluster.clock.advance(5_000);
+    const writes = [one.kernel.writes, two.kernel.writes];
+    cluster.etcd.restore(backup);
+    if (which === 'restarted') await restart();
+    await cluster.clock.advance(20_000);
+    expect(one.running.problems.join()).toContain('It holds all endpoints of this host');
+    await cluster.clock.advance(60_000);
+    expect([one.kernel.writes, two.kernel.writes]).toEqual(writes);
+    expect(one.running.view.behind).toBe(false);
+    expect(one.running.problems).toEqual([]);
+    await connect(two, 'web', 'd');
+    await cluster.clock.advance(5_000);
+    expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toHaveLength(4);
+    await checkQuiet(cluster);
+  },
+);
+
+it.each(['running', 'restarted', 'restarted twice'])(
+  'endpoints that have no place in the backup stay up until somebody decides (%s agents)',
+  async (which) => {
+    const backup = cluster.etcd.backUp();
+    await cluster.clock.until(one.running.networks.create(networkRequest('later')));
+    await connect(one, 'later', 'x');
+    await connect(two, 'later', 'y');
+    await cluster.clock.advance(5_000);
+    const writes = one.kernel.writes;
+    cluster.etcd.restore(backup);
+    if (which !== 'running') await restart();
+    await cluster.clock.advance(60_000);
+    if (which === 'restarted twice') {
+      // The store has come further than it ever was meanwhile.
+      for (let i = 0; i < 100; i++) cluster.etcd.txn([], [{ kind: 'put', key: '/other', value: String(i) }]);
+      await restart();
+      await cluster.clock.advance(60_000);
+    }
+    expect(one.kernel.writes).toBe(writes);
+    expect(one.running.local.all().map(({ record }) => record.name)).toEqual(['a', 'x']);
+    expect(one.running.problems).toEqual([
+      expect.stringMatching(/restored from a backup.*Nothing is taken down.*x \(network later\)/),
+    ]);
+    expect(one.running.removed).toBe(false);
+    for (const host of [one, two])
+      await cluster.clock.until(host.running.endpoints.disconnect('later', host === one ? 'x' : 'y', false));
+    await cluster.clock.advance(70_000);
+    for (const host of [one, two]) expect(host.running.problems).toEqual([]);
+    await checkQuiet(cluster);
+  },
+);
+
+it('an etcd that lost everything takes nothing down', async () => {
+  const writes = one.kernel.writes;
+  cluster.etcd.wipe();
+  await cluster.clock.advance(60_000);
+  expect(one.kernel.writes).toBe(writes);
+  expect(one.running.removed).toBe(false);
+  expect(one.running.problems.join()).toContain('a (network web)');
+});
+
+it('an etcd that lost everything but counts on takes nothing down', async () => {
+  const writes = one.kernel.writes;
+  cluster.etcd.wipe(cluster.etcd.revision + 1_000);
+  await cluster.clock.advance(60_000);
+  expect(one.kernel.writes).toBe(writes);
+  expect(one.running.problems.join()).toContain('a (network web)');
+});
+
+it('an etcd that counts on after a restore is no reason to wait', async () => {
+  const backup = cluster.etcd.backUp();
+  await connect(one, 'web', 'b');
+  await cluster.clock.advance(5_000);
+  cluster.etcd.restore(backup, cluster.etcd.revision + 1_000_000);
+  await cluster.clock.advance(20_000);
+  expect(one.running.problems).toEqual([]);
+  expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toHaveLength(2);
+  await checkQuiet(cluster);
+});

@@ -1,0 +1,106 @@
+/** Members that know less than this node did: what they do not know of is not gone. */
+import { afterEach, expect, it } from 'vitest';
+import { networkRequest } from '../fixtures/network-request.ts';
+import { checkQuiet } from './invariants.ts';
+import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
+
+let cluster: SimulatedCluster;
+
+async function make(hosts: number): Promise<SimulatedHost[]> {
+  cluster = new SimulatedCluster({ seed: 1 });
+  await cluster.start(hosts);
+  return cluster.hosts;
+}
+
+const connect = (host: SimulatedHost, network = 'web') =>
+  cluster.clock.until(host.running.endpoints.connect({ network, container: host.addContainer(), aliases: [] }));
+
+/** It hears of nothing any more. */
+const stall = async (host: SimulatedHost) => {
+  const others = cluster.hosts.filter((other) => other !== host);
+  cluster.partition([host], others, [host]);
+  await cluster.clock.advance(5_000);
+};
+
+afterEach(() => cluster.stop());
+
+it('a restarted agent whose first answer is from a member that stalled before takes nothing down', async () => {
+  const [h1, h2, h3] = await make(3);
+  await stall(h3!);
+  await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
+  await connect(h1!);
+  await connect(h2!);
+  await cluster.clock.advance(5_000);
+  cluster.etcd.stop('refusing');
+  await cluster.clock.advance(5_000);
+  await h1!.crash();
+  const { writes } = h1!.kernel;
+  // From now on the two of them reach each other, and nobody else.
+  cluster.network.heal();
+  cluster.network.partition(['node1', 'node3'], ['node2']);
+  await h1!.start();
+  await cluster.clock.advance(30_000);
+  expect(h1!.kernel.writes).toBe(writes);
+  expect(h1!.running.local.all()).toHaveLength(1);
+  expect(h1!.running.view.provesAbsence).toBe(false);
+  // A member that knows as much as this node did is believed.
+  cluster.network.heal();
+  await cluster.clock.advance(10_000);
+  expect(h1!.running.view.provesAbsence).toBe(true);
+  expect(h1!.kernel.writes).toBe(writes);
+  cluster.etcd.start();
+  cluster.heal();
+  await cluster.clock.advance(20_000);
+  await checkQuiet(cluster);
+});
+
+it('remembers how far etcd had come although nothing of its own changed since', async () => {
+  const [h1, h2, h3] = await make(3);
+  await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
+  await connect(h1!);
+  await cluster.clock.advance(5_000);
+  await stall(h3!);
+  await connect(h2!);
+  await cluster.clock.advance(70_000);
+  cluster.etcd.stop('refusing');
+  await cluster.clock.advance(5_000);
+  await h1!.crash();
+  const { writes } = h1!.kernel;
+  cluster.network.heal();
+  cluster.network.partition(['node1', 'node3'], ['node2']);
+  await h1!.start();
+  await cluster.clock.advance(30_000);
+  expect(h1!.kernel.writes).toBe(writes);
+  cluster.etcd.start();
+  cluster.heal();
+  await cluster.clock.advance(20_000);
+  await checkQuiet(cluster);
+});
+
+it('members alone do not end an endpoint of this host, nor the network that it is on', async () => {
+  const [h1, h2] = await make(2);
+  await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
+  const { endpoint } = await connect(h1!);
+  await cluster.clock.advance(5_000);
+  const { networkId, address } = endpoint.record;
+  h1!.store.cut('refusing');
+  await cluster.clock.advance(5_000);
+  // Somebody takes both away in etcd, by hand; of the two only the other one hears of it there.
+  cluster.etcd.txn(
+    [],
+    [
+      { kind: 'delete', key: `/overlayd/v1/endpoints/${networkId}/${address}` },
+      { kind: 'delete', key: `/overlayd/v1/networks/${networkId}` },
+    ],
+  );
+  const { writes } = h1!.kernel;
+  await cluster.clock.advance(20_000);
+  expect(h2!.running.view.network(networkId)).toBeUndefined();
+  expect(h1!.kernel.writes).toBe(writes);
+  expect(h1!.running.view.network(networkId)?.name).toBe('web');
+  // etcd's own word does.
+  h1!.store.heal();
+  await cluster.clock.advance(10_000);
+  expect(h1!.running.local.all()).toEqual([]);
+  await checkQuiet(cluster);
+});
