@@ -232,6 +232,7 @@ export async function startAgent(
       firewallProblems: () => firewall.problems,
       storeStatus: () => store.status(),
       hostProblems: () => [...addresses.problems, ...[clockProblem({ pki, clock }, identity) ?? []].flat()],
+      storeAlarms: () => store.alarms(),
       quiesce,
       stop: async () => {
         await quiesce();

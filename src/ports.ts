@@ -114,6 +114,8 @@ export interface StoreStatus {
   readonly revision: number;
   /** Since it does not answer: in words, when a certificate is not valid by somebody's clock. */
   readonly clockProblem?: string | undefined;
+  /** Why it refuses what is asked of it, and what to do; undefined while it does not. */
+  readonly refusal?: string | undefined;
 }
 
 // ---------------------------------------------------------------- peers

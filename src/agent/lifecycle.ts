@@ -30,6 +30,8 @@ export interface Membership {
   storeStatus(): StoreStatus;
   /** In words, what is wrong with this host's addresses and clock. */
   hostProblems(): readonly string[];
+  /** Alarms that the store has raised, in words with what to do. */
+  storeAlarms(): Promise<readonly string[]>;
   /** Ends all tasks: nothing is written any more, the store can still be used. The kernel keeps what it has. Idempotent. */
   quiesce(): Promise<void>;
   /** `quiesce`, and the connection to the store ends. Idempotent. */

@@ -81,9 +81,30 @@ export class EtcdServer {
     return new Etcdctl(this.#host, [`--endpoints=${this.url}`, ...files]);
   }
 
+  /** Returns the file of the snapshot. */
+  async backUp(): Promise<string> {
+    const file = join(this.#host.directory, 'snapshot.db');
+    await this.ctl.run('snapshot', 'save', file);
+    return file;
+  }
+
+  /** It is killed, its data give way to those of the snapshot, and it is started. */
+  async restore(file: string): Promise<void> {
+    await this.kill();
+    await this.#host.must(['rm', '-rf', this.#dataDirectory]);
+    const peer = ['--initial-advertise-peer-urls=http://127.0.0.1:2380'];
+    const cluster = ['--initial-cluster=default=http://127.0.0.1:2380', `--data-dir=${this.#dataDirectory}`];
+    await this.ctl.run('snapshot', 'restore', file, ...peer, ...cluster);
+    await this.start();
+  }
+
+  get #dataDirectory(): string {
+    return `${this.#host.dataDirectory}/etcd`;
+  }
+
   async start(): Promise<void> {
     const { url, tls } = this;
-    const flags = [`--data-dir=${this.#host.dataDirectory}/etcd`, `--listen-client-urls=${url}`];
+    const flags = [`--data-dir=${this.#dataDirectory}`, `--listen-client-urls=${url}`];
     if (tls !== undefined) {
       flags.push(`--cert-file=${tls.cert}`, `--key-file=${tls.key}`, `--trusted-ca-file=${tls.ca}`);
       flags.push('--client-cert-auth');

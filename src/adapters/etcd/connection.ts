@@ -3,11 +3,11 @@
  * channel that sticks goes with it) and the next endpoint takes over. Only what cannot have happened is sent again:
  * reads, and calls that never left this host.
  */
-import type { Etcd3, IResponseHeader } from 'etcd3';
+import type { Etcd3, IResponseHeader, IStatusResponse } from 'etcd3';
 import type { OverlaydError } from '../../core/errors.ts';
 import type { Clock, Logger, StoreStatus } from '../../ports.ts';
 import { CALL_TIMEOUT_MS, type EtcdTarget, openClient } from './client.ts';
-import { asStoreError, wasNeverSent } from './store-error.ts';
+import { asStoreError, describeAlarm, isStanding, wasNeverSent } from './store-error.ts';
 
 interface Link {
   readonly endpoint: string;
@@ -15,6 +15,11 @@ interface Link {
 }
 
 type Answer = { readonly header: IResponseHeader };
+/** etcd 3.4 and newer; etcd3's types are older. */
+type StatusAnswer = IStatusResponse & { readonly errors?: readonly string[] };
+
+/** Nobody who asks how things are waits for long. */
+const ALARMS_MS = 1_000;
 
 export class EtcdConnection {
   readonly target: EtcdTarget;
@@ -23,6 +28,7 @@ export class EtcdConnection {
   #link: Link | undefined;
   #index = 0;
   #reachable = false;
+  #refusal: string | undefined;
   #revision = 0;
   #clockProblem: string | undefined;
   #closed = false;
@@ -40,7 +46,8 @@ export class EtcdConnection {
 
   status(): StoreStatus {
     const { endpoints } = this.target;
-    return { reachable: this.#reachable, endpoints, revision: this.#revision, clockProblem: this.#clockProblem };
+    const [clockProblem, refusal] = [this.#clockProblem, this.#refusal];
+    return { reachable: this.#reachable, endpoints, revision: this.#revision, clockProblem, refusal };
   }
 
   /** @param repeatable - true when it does no harm if the call happens twice. */
@@ -51,10 +58,13 @@ export class EtcdConnection {
       try {
         const answer = await run(link.client);
         this.heard(answer.header);
+        // Reads go well while writes are refused.
+        if (!repeatable) this.#refused(undefined);
         return answer;
       } catch (error) {
         const failure = asStoreError(error, link.endpoint);
         this.#clockProblem = failure.code === 'clock-skew' ? failure.message : undefined;
+        if (isStanding(failure)) this.#refused(failure.message);
         const unanswered = failure.code === 'store-unavailable' || wasNeverSent(error);
         if (unanswered) this.#abandon(link, failure.message);
         const again =
@@ -74,8 +84,9 @@ export class EtcdConnection {
     this.#revision = Math.max(this.#revision, Number(header.revision));
   }
 
-  /** Somebody's stream to `endpoint` broke, for that reason: the next one is to be tried. */
+  /** Somebody's stream to `endpoint` broke, for this reason: the next one is to be tried. */
   failed(endpoint: string, failure: OverlaydError): void {
+    if (isStanding(failure)) this.#refused(failure.message);
     this.#reachable = false;
     this.#clockProblem = failure.code === 'clock-skew' ? failure.message : undefined;
     if (this.#link?.endpoint === endpoint) this.#abandon(this.#link, 'stream failed');
@@ -86,6 +97,25 @@ export class EtcdConnection {
     this.#closed = true;
     this.#link?.client.close();
     this.#link = undefined;
+  }
+
+  /** The alarms that the endpoint in use knows of, each with what to do. Throws what calls throw. */
+  async alarms(): Promise<readonly string[]> {
+    const { errors } = await this.call(
+      true,
+      async (client) => (await client.maintenance.status({ deadline: Date.now() + ALARMS_MS })) as StatusAnswer,
+    );
+    const alarms = (errors ?? []).flatMap((text) => /alarm:(\w+)/.exec(text)?.[1] ?? []);
+    if (alarms.length === 0) this.#refused(undefined);
+    return [...new Set(alarms)].map((alarm) => describeAlarm(alarm, this.endpoint));
+  }
+
+  /** Told in the log when it begins and when it ends. */
+  #refused(refusal: string | undefined): void {
+    if (refusal !== undefined && this.#refusal === undefined)
+      this.#logger.error({ reason: refusal }, 'etcd refuses what is asked of it');
+    if (refusal === undefined && this.#refusal !== undefined) this.#logger.info({}, 'etcd refuses nothing any more');
+    this.#refusal = refusal;
   }
 
   #open(): Link {

@@ -22,14 +22,9 @@ export function asStoreError(error: unknown, endpoint: string): OverlaydError {
   const unavailable = (message: string) =>
     new OverlaydError('store-unavailable', message, { cause: error, retryable: true });
 
-  if (/database space exceeded/.test(text)) {
-    return failed(
-      `${store} is out of space (alarm NOSPACE) and refuses writes: compact and defragment it, then run ` +
-        '`etcdctl alarm disarm`, or raise its --quota-backend-bytes',
-    );
-  }
+  if (/database space exceeded/.test(text)) return failed(describeAlarm('NOSPACE', endpoint));
   if (/data corruption|corrupt cluster/i.test(text)) {
-    return failed(`${store} reports corrupt data (alarm CORRUPT): restore it from a backup (${reason(text)})`);
+    return failed(`${describeAlarm('CORRUPT', endpoint)} (${reason(text)})`);
   }
   if (/permission denied|user name is empty|invalid auth token|authentication failed|UNAUTHENTICATED/i.test(text)) {
     return failed(`${store} refuses our credentials (${reason(text)}): give this cluster's user the needed role`);
@@ -68,6 +63,29 @@ export function asStoreError(error: unknown, endpoint: string): OverlaydError {
     return unavailable(`${store} does not answer: ${reason(text)}; is it running, is port ${portOf(endpoint)} open?`);
   }
   return failed(`${store} refused the request: ${reason(text)}`);
+}
+
+/** An alarm that etcd has raised, and what to do. */
+export function describeAlarm(alarm: string, endpoint: string): string {
+  const store = `etcd at ${endpoint}`;
+  if (alarm === 'NOSPACE') {
+    return (
+      `${store} is out of space (alarm NOSPACE) and refuses writes: compact and defragment it, then run ` +
+      '`etcdctl alarm disarm`, or raise its --quota-backend-bytes'
+    );
+  }
+  if (alarm === 'CORRUPT') {
+    return `${store} reports corrupt data (alarm CORRUPT) and refuses everything: restore it from a backup`;
+  }
+  return `${store} has raised the alarm ${alarm}: see \`etcdctl alarm list\``;
+}
+
+/**
+ * Whether an error is a refusal that stands until somebody does something about the store or our access to it, whatever
+ * is asked: alarms, credentials, certificates.
+ */
+export function isStanding(error: OverlaydError): boolean {
+  return error.code === 'store-failed' && /\(alarm |credentials|TLS/.test(error.message);
 }
 
 /** Only what says why: without the class name, the gRPC status, and the frame that gRPC puts around a socket error. */

@@ -25,6 +25,8 @@ export interface EtcdStoreOptions extends EtcdTarget {
 
 export interface EtcdStore extends ClusterStore {
   status(): StoreStatus;
+  /** Alarms that etcd has raised, in words with what to do; none when it does not say. Never rejects. */
+  alarms(): Promise<readonly string[]>;
   /** Ends watches and kept leases (without revoking them) and closes connections. */
   close(): void;
 }
@@ -78,6 +80,8 @@ export function createEtcdStore(
     },
 
     status: () => connection.status(),
+
+    alarms: () => connection.alarms().catch(() => []),
 
     close(): void {
       closed.abort();

@@ -28,7 +28,9 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
   const { member } = membership;
   const identity = membership.identity;
   const docker = await membership.engineSide?.status();
-  const problems = [...(problem ? [problem] : []), ...findProblems(membership, clock), ...(docker?.problems ?? [])];
+  const alarms = member.storeConnected ? await membership.storeAlarms() : [];
+  const found = findProblems(membership, alarms, clock);
+  const problems = [...(problem ? [problem] : []), ...found, ...(docker?.problems ?? [])];
   const networks = member.networks.list();
   const peers = [...member.view.nodes()].filter((node) => node.id !== member.self.id && !node.left);
   const { problems: _, ...reconcile } = member.reconciler.status();
@@ -72,16 +74,18 @@ export function removedAdvice({ member, identity }: Membership): string {
     : 'this node was removed from the cluster; run `overlayd leave --force`, then join again';
 }
 
-function findProblems(membership: Membership, clock: Clock): string[] {
+function findProblems(membership: Membership, alarms: readonly string[], clock: Clock): string[] {
   const { member, storeStatus } = membership;
   const problems: string[] = [...membership.hostProblems(), ...coveredNeeds(member.self, member.networks.list())];
   if (!member.storeConnected) {
-    const { endpoints, clockProblem } = storeStatus();
-    problems.push(
-      clockProblem ??
-        `etcd does not answer (${endpoints.join(', ')}): existing networks go on, changes are refused; is it running, is its port open?`,
-    );
+    const { clockProblem, endpoints, refusal } = storeStatus();
+    const away = `etcd does not answer (${endpoints.join(', ')}): existing networks go on, changes are refused; is it running, is its port open?`;
+    const refused = refusal && `existing networks go on, changes are refused: ${refusal}`;
+    problems.push(clockProblem ?? refused ?? away);
   }
+  const { refusal } = storeStatus();
+  problems.push(...alarms);
+  if (member.storeConnected && alarms.length === 0 && refusal !== undefined) problems.push(refusal);
   if (member.removed) {
     problems.push(removedAdvice(membership));
   }

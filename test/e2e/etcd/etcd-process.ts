@@ -23,7 +23,7 @@ export class EtcdProcess {
   readonly #dir: string;
   #child: ChildProcess | undefined;
 
-  private constructor(dir: string, port: number, peerPort: number) {
+  private constructor(dir: string, port: number, peerPort: number, further: readonly string[]) {
     this.#dir = dir;
     this.port = port;
     const peer = `http://127.0.0.1:${peerPort}`;
@@ -32,12 +32,14 @@ export class EtcdProcess {
       ...['--listen-client-urls', this.url, '--advertise-client-urls', this.url],
       ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `default=${peer}`],
       ...['--heartbeat-interval', '10', '--election-timeout', '100'],
+      ...further,
     ];
   }
 
-  static async create(): Promise<EtcdProcess> {
+  /** `further`: arguments. */
+  static async create(further: readonly string[] = []): Promise<EtcdProcess> {
     const dir = await mkdtemp(join(tmpdir(), 'overlayd-etcd-'));
-    const process = new EtcdProcess(dir, await freePort(), await freePort());
+    const process = new EtcdProcess(dir, await freePort(), await freePort(), further);
     await process.start();
     return process;
   }

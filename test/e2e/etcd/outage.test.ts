@@ -55,7 +55,13 @@ test('a connection refused is said at once, with what to look at', async () => {
     retryable: true,
     message: `etcd at ${url} does not answer: connection refused; is it running, is port ${url.split(':')[2]} open?`,
   });
-  expect(store.status()).toEqual({ reachable: false, endpoints: [url], revision: 0 });
+  expect(store.status()).toEqual({
+    reachable: false,
+    endpoints: [url],
+    revision: 0,
+    refusal: undefined,
+    clockProblem: undefined,
+  });
   store.close();
 });
 
