@@ -1,8 +1,10 @@
 /** The story with Docker: a real engine on each host. */
+
 import { untilReady } from '../lab/cluster.ts';
 import type { Project } from '../lab/engine.ts';
 import { type Host, ROOT } from '../lab/host.ts';
 import { IMAGE } from '../lab/image.ts';
+import { fetchPage } from '../lab/page.ts';
 import { until } from '../lab/until.ts';
 import { makeCluster } from './cluster.ts';
 import type { Stage, Story } from './story.ts';
@@ -169,10 +171,6 @@ async function untilKnown({ narrator }: Stage, host: Host, container: string, na
       return code === 0;
     }),
   );
-}
-
-async function fetchPage(host: Host, url: string): Promise<string> {
-  return (await host.run(['busybox', 'wget', '-q', '-O', '-', url], { timeoutMs: 5_000 })).stdout;
 }
 
 /** Sends echo requests in a container while something happens; none may be lost. */

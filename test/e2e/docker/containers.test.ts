@@ -17,6 +17,7 @@ import {
 import type { Host } from '../../lab/host.ts';
 import { IMAGE } from '../../lab/image.ts';
 import { INTERNET } from '../../lab/internet.ts';
+import { fetchPage } from '../../lab/page.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
 
@@ -320,9 +321,7 @@ describe('containers on the engines of two hosts', () => {
       '-p',
       '80',
     );
-    const fetch = async () =>
-      (await two().run(['busybox', 'wget', '-q', '-O-', '-T', '3', `http://${one().address}:8080/etc/hostname`]))
-        .code === 0;
+    const fetch = async () => (await fetchPage(two(), `http://${one().address}:8080/etc/hostname`)) !== undefined;
     await until('the published port', fetch);
     expect(await one().engine.mustDocker('ps', '--format', '{{.Ports}}')).toContain('0.0.0.0:8080->80/tcp');
     await runContainer(two(), 'client', '--network', 'web');

@@ -4,6 +4,7 @@ import { pings, runContainer, startEngines, untilOffered, untilPings } from '../
 import type { Host } from '../../lab/host.ts';
 import { IMAGE } from '../../lab/image.ts';
 import { INTERNET } from '../../lab/internet.ts';
+import { fetchPage } from '../../lab/page.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
 
@@ -54,8 +55,7 @@ describe.each([
       '80',
     );
     await untilPings(host, 'plain', INTERNET);
-    const get = `exec 3<>/dev/tcp/${host.address}/8080; printf 'GET /etc/hostname HTTP/1.0\\r\\n\\r\\n' >&3; grep -q 200 <&3`;
-    const fetch = async () => (await other.run(['timeout', '5', 'bash', '-c', get])).code === 0;
+    const fetch = async () => (await fetchPage(other, `http://${host.address}:8080/etc/hostname`)) !== undefined;
     await until('the published port', fetch);
 
     for (let round = 0; round < 3; round++) {
