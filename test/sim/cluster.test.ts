@@ -233,6 +233,17 @@ describe('faults', () => {
     expect(cluster.clock.now() - before).toBeLessThan(5_000);
   });
 
+  it("the host of the cluster's etcd says so in its record, also in one of a version that did not", async () => {
+    const [h1, h2] = await make(2);
+    expect(h2!.running.view.node(h1!.record.id)!.holdsStore).toBeUndefined();
+    await h1!.stop();
+    Object.assign(h1!.record, { holdsStore: true });
+    await h1!.start();
+    await cluster.clock.advance(5_000);
+    expect(h2!.running.view.node(h1!.record.id)!.holdsStore).toBe(true);
+    expect(h1!.running.view.node(h2!.record.id)!.holdsStore).toBeUndefined();
+  });
+
   it('a host that reboots releases what was on it', async () => {
     const [h1, h2] = await make(2);
     await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));

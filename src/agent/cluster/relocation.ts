@@ -94,13 +94,15 @@ function locate(address: string, link: string | undefined, { addresses, links }:
   return { kind: 'lost', reason: `${gone} has one address of the same subnet; bring the link back` };
 }
 
-function problemOf({ advertiseAddress, vtep }: Identity, address: string, reason: string): string {
+function problemOf({ advertiseAddress, vtep, store }: Identity, address: string, reason: string): string {
   const uses = [
     ...(address === advertiseAddress ? ['members reach it by'] : []),
     ...(address === vtep ? ["containers' traffic goes through"] : []),
   ];
   const use = uses.join(' and ') || 'it listens on';
-  return `this host has lost the address ${address} that ${use}: ${reason}, or give the host ${address} again, or run \`overlayd leave\` here and join anew with --advertise-addr`;
+  // Where the cluster's etcd runs, leaving would be the end of the cluster.
+  const anew = store.bundled ? '' : ', or run `overlayd leave` here and join anew with --advertise-addr';
+  return `this host has lost the address ${address} that ${use}: ${reason}, or give the host ${address} again${anew}`;
 }
 
 /**

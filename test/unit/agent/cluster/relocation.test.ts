@@ -92,6 +92,12 @@ describe('an address that is lost', () => {
     expect(problem).toContain('or give the host 10.77.0.3 again');
   });
 
+  it("is never a reason to leave for the host of the cluster's etcd", () => {
+    expect(problemOf({}, 'eth0')).toContain('overlayd leave');
+    const store = { ...identity().store, bundled: true };
+    expect(problemOf({ store }, 'eth0')).toMatch(/or give the host 10\.77\.0\.3 again$/);
+  });
+
   it('is remembered with its link until it is back', () => {
     const { identity: next } = relocate(identity(), host('eth0'));
     expect(next.addressLinks).toEqual({ '10.77.0.3': 'eth0' });
