@@ -231,7 +231,10 @@ export async function startAgent(
       engineSide,
       firewallProblems: () => firewall.problems,
       storeStatus: () => store.status(),
-      hostProblems: () => [...addresses.problems, ...[clockProblem({ pki, clock }, identity) ?? []].flat()],
+      hostProblems: () => {
+        const ofClock = clockProblem({ pki, clock }, identity);
+        return ofClock === undefined ? addresses.problems : [...addresses.problems, ofClock];
+      },
       storeAlarms: () => store.alarms(),
       quiesce,
       stop: async () => {

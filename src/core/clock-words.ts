@@ -9,4 +9,4 @@ export function speaksOfTime(text: string): boolean {
 
 /** Completes "etcd at …: ". */
 export const CLOCK_ADVICE =
-  'a certificate is not valid by the clock of this host or of that one; compare `date -u` on both, set the clock that is wrong (NTP): agents then renew their certificates by themselves';
+  'a certificate is not valid by the clock of this host or of that one; compare `date -u` on both and set the clock that is wrong (NTP); agents renew their certificates by themselves, those of an etcd of your own have to be replaced when they have ended';
