@@ -15,7 +15,7 @@ show() {
 }
 lasting() {
   awk '/^\t}/ { timed = 0 } /flags.*timeout/ { timed = 1 } timed && /elements = / { cut = 1 }
-    !cut; cut && /}/ { cut = 0 }'
+    { sub(/\t# count [0-9]+$/, "") } !cut; cut && /}/ { cut = 0 }'
 }
 echo "## host"; show '' | sort
 for name in $(ip netns list | cut -d' ' -f1 | sort); do echo "## $name"; show "-n $name" "$name" | sort; done

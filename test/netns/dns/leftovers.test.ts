@@ -71,7 +71,11 @@ it('killed at any moment of binding, it leaves no process and no port', async ()
     setTimeout(() => agent.kill('SIGKILL'), (round * SPREAD_MS) / ROUNDS);
     await exited;
   }
-  await until('the binders to end with their agents', async () => (await insiders()).length === 0);
+  await until('the binders to end with their agents', async () => {
+    const left = await insiders();
+    if (left.length === 0) return true;
+    throw new Error(await lab.run('web', 'ps', '-o', 'pid,ppid,stat,etimes,wchan:20,args', '-p', left.join()));
+  });
   const { bound, close } = listen();
   await bound;
   await close();
