@@ -8,6 +8,7 @@ import { encodeRecord } from '../core/record-codec.ts';
 import { type EndpointRecord, keys } from '../core/records.ts';
 import type { ClusterStore, Logger } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
+import type { Endpoints } from './endpoints.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 import { isClaimed, unclaimed } from './own-holdings.ts';
 import type { Releases } from './releases.ts';
@@ -39,6 +40,23 @@ export async function releaseLeftovers(deps: ClaimAuditDeps, options: ClaimAudit
       await releases.release(record, true);
     }
   }
+}
+
+/** What ended with the host and comes back by nobody's doing. Does not wait for etcd. */
+export async function releaseEnded(
+  {
+    endpoints,
+    logger,
+    releases,
+  }: Pick<ClaimAuditDeps, 'logger' | 'releases'> & { endpoints: Pick<Endpoints, 'configureResolver'> },
+  ended: readonly LocalEndpoint[],
+): Promise<void> {
+  if (ended.length > 0) logger.info({ endpoints: ended.length }, 'host was restarted: its endpoints are released');
+  // What they were connected for is gone, and a new namespace of that name would be sent to a gateway it does not reach.
+  const resolvers = ended.map(({ container }) => endpoints.configureResolver(container));
+  const stale = (await Promise.allSettled(resolvers)).find((result) => result.status === 'rejected');
+  if (stale) logger.warn({ error: stale.reason }, 'a resolver file of before the restart is still there');
+  for (const { record } of ended) void releases.release(record, true).catch(() => false);
 }
 
 /** Claims from before the host was restarted that no container took: etcd answers, so containers get addresses as ever. */

@@ -76,11 +76,15 @@ export class ClusterState {
     return this.#replica.records();
   }
 
-  /** Begins with what this host knows of itself, and with what the run before knew of etcd. */
-  begin({ height, behind }: StoreMemory): void {
+  /**
+   * Begins with what this host knows of itself, and with what the run before knew of etcd. Without that it is not known
+   * how far a member has to be to be believed that it holds everything: only etcd is.
+   */
+  begin(memory: StoreMemory | undefined): void {
+    const { height, behind } = memory ?? { height: 0, behind: false };
     this.#height = height;
     this.#wasBehind = behind;
-    this.#replica.floor = height;
+    this.#replica.floor = memory ? height : Number.POSITIVE_INFINITY;
     this.seed(this.#deps.own.records());
   }
 

@@ -6,9 +6,10 @@
  * maybe before etcd answers, and a claim is a durable key.
  */
 import { isHandedOver, type LocalEndpoint } from '../core/container.ts';
+import { isOverlaydError } from '../core/errors.ts';
 import type { NetworkRecord } from '../core/records.ts';
 import type { StoreMemory } from '../core/store-memory.ts';
-import type { Clock, Logger, StateFile } from '../ports.ts';
+import type { StateFile } from '../ports.ts';
 
 export interface LocalEndpointsDeps {
   readonly stateFile: StateFile;
@@ -16,10 +17,6 @@ export interface LocalEndpointsDeps {
   /** What the next run is to know of etcd. */
   readonly store: () => StoreMemory;
 }
-
-const RETRY_MS = 5_000;
-/** How far etcd has come is written so rarely when there is nothing else to write. */
-const REMEMBER_TURNS = 12;
 
 export class LocalEndpoints {
   readonly #deps: LocalEndpointsDeps;
@@ -36,6 +33,7 @@ export class LocalEndpoints {
   #begun: StoreMemory | undefined;
   #saved: StoreMemory | undefined;
   #unsaved: string | undefined;
+  #unreadable: string | undefined;
 
   constructor(deps: LocalEndpointsDeps) {
     this.#deps = deps;
@@ -44,13 +42,17 @@ export class LocalEndpoints {
   /**
    * Begins a run of the agent. `ended`: endpoints that the file remembers from an earlier boot and that nobody starts
    * again; they are not kept, their namespaces are gone. `startedAt`: now, or later than the run before if the clock was
-   * set back. A file that can be read but not written is no obstacle, see `unsaved`. Throws `state-unreadable`.
+   * set back. A file that cannot be written is no obstacle, see `unsaved`, nor one that cannot be read, see `unreadable`.
    */
   async load(
     bootId: string,
     now: number,
   ): Promise<{ ended: readonly LocalEndpoint[]; startedAt: number; store: StoreMemory | undefined }> {
-    const saved = await this.#deps.stateFile.load();
+    const saved = await this.#deps.stateFile.load().catch((error: unknown) => {
+      if (!isOverlaydError(error, 'state-unreadable')) throw error;
+      this.#unreadable = error.message;
+      return undefined;
+    });
     const rebooted = saved !== undefined && saved.bootId !== bootId;
     this.#bootId = bootId;
     this.#startedAt = Math.max(now, (saved?.startedAt ?? 0) + 1);
@@ -66,15 +68,28 @@ export class LocalEndpoints {
     return { ended, startedAt: this.#startedAt, store };
   }
 
+  /** Why it is not known which endpoints this host has: until they are adopted. The file is left as it is so long. */
+  get unreadable(): string | undefined {
+    return this.#unreadable;
+  }
+
+  /** What the host was found to have. Takes effect in memory at once. */
+  async adopt(endpoints: readonly LocalEndpoint[]): Promise<void> {
+    this.#unreadable = undefined;
+    for (const endpoint of endpoints) this.#byId.set(endpoint.record.id, endpoint);
+    this.#siblings = undefined;
+    await this.save();
+  }
+
   /** Why the file is not what it should be; undefined when it is. What is in memory counts all the same. */
   get unsaved(): string | undefined {
     return this.#unsaved;
   }
 
-  /** Whether the file says of etcd what this run knows. */
-  get remembersStore(): boolean {
+  /** The file does not say of etcd what this run knows. */
+  get isStale(): boolean {
     const { height, behind } = this.#deps.store();
-    return this.#saved?.height === height && this.#saved.behind === behind;
+    return this.#saved?.height !== height || this.#saved.behind !== behind;
   }
 
   /** Whether an endpoint of this host has the address, whether it has or had one on the network. */
@@ -153,6 +168,7 @@ export class LocalEndpoints {
 
   /** To be called again while it is `unsaved`. Throws what stands in the way. */
   async save(): Promise<void> {
+    if (this.#unreadable !== undefined) return;
     const all = [...this.#byId.values(), ...this.#former.values()];
     const used = new Set(all.map(({ record }) => record.networkId));
     for (const id of used) {
@@ -188,24 +204,5 @@ export class LocalEndpoints {
       for (const { record } of endpoints) index.set(`${record.networkId} ${record.address}`, networkIds);
     }
     return index;
-  }
-}
-
-/** Writes what could not be written (a full disk) as soon as it can be; until the signal aborts. */
-export async function keepSaved(
-  { local, clock, logger }: { readonly local: LocalEndpoints; readonly clock: Clock; readonly logger: Logger },
-  signal: AbortSignal,
-): Promise<void> {
-  let told: string | undefined;
-  for (let turn = 1; !signal.aborted; turn++) {
-    const { unsaved } = local;
-    if (unsaved !== undefined && told === undefined) {
-      logger.error({ reason: unsaved }, 'the state of this node cannot be written, trying again');
-    }
-    if (unsaved === undefined && told !== undefined) logger.info({}, 'the state of this node is written again');
-    told = unsaved;
-    await clock.sleep(RETRY_MS, signal);
-    const isDue = turn % REMEMBER_TURNS === 0 && !local.remembersStore;
-    if (local.unsaved !== undefined || isDue) await local.save().catch(() => undefined);
   }
 }

@@ -9,13 +9,16 @@ import { FailureDetector, type Liveness } from '../core/membership.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord } from '../core/records.ts';
 import { AddressClaims } from './address-claims.ts';
+import { Adoption } from './adoption.ts';
+import { releaseEnded } from './claim-audit.ts';
 import { ClusterState, type StateChange } from './cluster-state.ts';
 import { Complaints } from './complaints.ts';
 import { Endpoints, type EndpointsDeps } from './endpoints.ts';
 import { EngineEndpoints } from './engine/endpoints.ts';
 import { Gossip } from './gossip.ts';
 import { Housekeeping } from './housekeeping.ts';
-import { keepSaved, LocalEndpoints } from './local-endpoints.ts';
+import { keepSaved } from './keep-saved.ts';
+import { LocalEndpoints } from './local-endpoints.ts';
 import { MemberAddresses } from './member-addresses.ts';
 import type { MemberOptions, MemberPorts } from './member-ports.ts';
 import { NameService } from './name-service.ts';
@@ -51,6 +54,7 @@ export class Member {
   readonly #housekeeping: Housekeeping;
   readonly #selfRecord: SelfRecord;
   readonly #addresses = new MemberAddresses();
+  readonly #adoption: Adoption;
   #hidden: ReadonlySet<string> = new Set();
   #serviceAddress = false;
   #beganAt = 0;
@@ -83,6 +87,7 @@ export class Member {
       network: (id) => state.view.network(id),
       store: () => state.memory,
     });
+    this.#adoption = new Adoption({ local: this.local, kernel: ports.kernel, view: state.view, logger }, { selfId });
     this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs });
     this.#watch = new StoreWatch({
       ...{ store, state, logger },
@@ -276,20 +281,16 @@ export class Member {
     const bootId = await facts.bootId();
     const { ended, startedAt, store: memory } = await this.local.load(bootId, clock.now());
     this.startedAt = startedAt;
+    await this.#adoption.begin();
     this.#detector.begin(startedAt);
-    this.#state.begin(memory ?? { height: 0, behind: false });
+    this.#state.begin(memory ?? (this.local.unreadable === undefined ? { height: 0, behind: false } : undefined));
     try {
       await Promise.all([this.#gossip.serve(signal), this.#names.open(signal)]);
     } catch (error) {
       await this.#names.closeAll();
       throw error;
     }
-    if (ended.length > 0) logger.info({ endpoints: ended.length }, 'host was restarted: its endpoints are released');
-    // What they were connected for is gone, and a new namespace of that name would be sent to a gateway it does not reach.
-    const resolvers = ended.map(({ container }) => this.endpoints.configureResolver(container));
-    const stale = (await Promise.allSettled(resolvers)).find((result) => result.status === 'rejected');
-    if (stale) logger.warn({ error: stale.reason }, 'a resolver file of before the restart is still there');
-    for (const { record } of ended) void this.releases.release(record, true).catch(() => false);
+    await releaseEnded({ logger, releases: this.releases, endpoints: this.endpoints }, ended);
     this.reconciler.markDirty('all');
     const selfId = this.#options.self.id;
     const live = encodeRecord({ nodeId: selfId, bootId, startedAt: this.startedAt });
@@ -301,7 +302,7 @@ export class Member {
       this.releases.run(signal),
       store.keepLive(keys.live(selfId), live, this.#options.leaseSeconds, signal),
       this.#housekeeping.run(signal),
-      keepSaved({ local: this.local, clock, logger }, signal),
+      keepSaved({ saved: this.local, clock, logger }, signal),
       this.#selfRecord.watch(signal),
     ];
     return { ended: this.#end(tasks, signal) };
@@ -329,6 +330,7 @@ export class Member {
   }
 
   #onChange(change: StateChange): void {
+    if (change.becameWhole) this.#adoption.finish();
     if (change.becameWhole || change.nodes) {
       this.reconciler.markDirty('all');
       this.#names.invalidate('all');

@@ -9,7 +9,7 @@ import type { NetworkSpec } from './fake-libnetwork.ts';
 import type { SimulatedHost } from './simulated-cluster.ts';
 import { silent } from './simulated-cluster.ts';
 
-const { hosts, now, until, pass, create, run, stored, addresses, offered } = useEngines();
+const { hosts, now, until, pass, create, run, stored, claims, addresses, offered } = useEngines();
 let one: SimulatedHost;
 let two: SimulatedHost;
 
@@ -161,6 +161,24 @@ describe('networks', () => {
     await pass(1_000);
     expect(addresses()).toEqual(['10.0.0.2', '10.0.0.50']);
   });
+
+  it.each(['web', 'project_web'])(
+    'that a person made, as %s, and cannot remove come back too, and containers with them',
+    async (name) => {
+      await until(two.engine.createNetworkAs(dockerNetwork(name, { ipamOptions: { [NETWORK_OPTION]: 'web' } })));
+      await pass(1_000);
+      await run(one, 'api', { web: {} });
+      await run(two, 'db', { [name]: { aliases: ['pg'] } });
+      await until(two.engine.stopContainer('db'));
+      await until(two.engine.removeNetworkAs(name).catch(() => undefined));
+      await pass(2_000);
+      expect(offered(two)).toEqual(['web']);
+      await until(two.engine.startContainer('db'));
+      await pass(1_000);
+      expect(claims().find((claim) => claim.name === 'db')?.aliases).toContain('pg');
+      expect([...two.engine.containers.values()].map(({ attachments }) => [...attachments.keys()])).toEqual([['web']]);
+    },
+  );
 
   it('that came back are those of every container, whatever becomes of another one', async () => {
     await create('web');

@@ -207,6 +207,7 @@ export function describeContainer(container: FakeContainer): EngineContainer {
   const networks = [...attachments].map(([network, { aliases = [], endpoint, ip, networkId = '' }]) => ({
     ...{ network, networkId, ip },
     endpointId: endpoint?.id ?? '',
+    address: endpoint?.address.replace(/\/.*/, '') ?? '',
     aliases: [...aliases, id.slice(0, 12)],
   }));
   return { id, name, pid, hostname, networks, restarts, ran, failure };

@@ -238,11 +238,13 @@ export class FakeEngine implements Engine {
     });
   }
 
-  disconnect(networkId: string, ref: string): Promise<void> {
+  disconnect(networkId: string, ref: string, force = false): Promise<void> {
     return this.#api((life) => {
       const container = this.disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
         const network = this.objects.get(networkId);
+        // Of a network that is gone, by the name that the container has for it.
+        if (!network && force && container.pid === 0 && container.attachments.delete(networkId)) return;
         const attachment = network && container.attachments.get(network.name);
         if (!attachment) throw refused(`container ${ref} is not connected to network ${networkId}`);
         const { endpoint } = attachment;

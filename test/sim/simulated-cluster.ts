@@ -118,6 +118,8 @@ export class SimulatedHost {
   readonly listening = new Map<string, readonly string[]>();
   /** The disk is full. */
   failSaves = false;
+  /** What is on it cannot be read. */
+  stateDamaged = false;
   /** How long the disk takes. */
   saveMs = 0;
   /** By how much the host's wall clock is off. */
@@ -220,7 +222,10 @@ export class SimulatedHost {
         facts: this.facts,
         stateFile: mortal(
           {
-            load: async () => this.#saved,
+            load: async () => {
+              if (!this.stateDamaged) return this.#saved;
+              throw new OverlaydError('state-unreadable', 'state.json is not usable');
+            },
             save: (state: NodeState) => this.#save(structuredClone(state), life),
           },
           life,
@@ -284,6 +289,7 @@ export class SimulatedHost {
     const file = {
       load: async () => this.#engineMemory,
       save: async (memory: EngineMemory) => {
+        if (this.failSaves) throw new Error('no space left on device');
         this.#engineMemory = structuredClone(memory);
       },
       remove: async () => {
@@ -317,7 +323,9 @@ export class SimulatedHost {
     const saved = this.#saving.then(async () => {
       if (this.failSaves) throw new Error('no space left on device');
       if (this.saveMs > 0) await clock.sleep(this.saveMs);
-      if (!life.over) this.#saved = state;
+      if (life.over) return;
+      this.#saved = state;
+      this.stateDamaged = false;
     });
     this.#saving = saved.catch(() => undefined);
     return saved;

@@ -90,6 +90,7 @@ export const membersResponse = z
 const attachment = z.object({
   NetworkID: z.string().nullish(),
   EndpointID: z.string().nullish(),
+  IPAddress: z.string().nullish(),
   Aliases: texts,
   DNSNames: texts,
   IPAMConfig: z.object({ IPv4Address: z.string().nullish() }).nullish(),
@@ -124,6 +125,7 @@ export const containerResponse = z
                 network,
                 networkId: found.NetworkID ?? '',
                 endpointId: found.EndpointID ?? '',
+                address: found.IPAddress ?? '',
                 ip: found.IPAMConfig?.IPv4Address || undefined,
                 // Up to Docker 24 all are in the first; from 25 on the first has the user's only, the second all.
                 aliases: [...new Set([...found.Aliases, ...found.DNSNames])],

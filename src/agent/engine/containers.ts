@@ -39,6 +39,8 @@ export class EngineContainers {
   readonly #work = new Latch();
   /** By record id: when a sweep first found that no container of the endpoint is known. */
   #namelessSince: ReadonlyMap<string, number> = new Map();
+  /** Ids of endpoints whose container has been looked for. */
+  readonly #adopted = new Set<string>();
 
   constructor(deps: EngineContainersDeps) {
     this.#deps = deps;
@@ -73,6 +75,7 @@ export class EngineContainers {
           network: network.name,
           networkId: engineNetworkId,
           endpointId: member.endpointId,
+          address: '',
           aliases: asked?.aliases ?? [],
         },
       ],
@@ -151,6 +154,7 @@ export class EngineContainers {
    */
   async sweep(): Promise<void> {
     const { clock, endpoints, engine, local } = this.#deps;
+    await this.#lookForAdopted();
     const now = clock.elapsed();
     const nameless = local.all().filter(({ engine: attachment }) => attachment && attachment.containerId === undefined);
     this.#namelessSince = new Map(
@@ -171,6 +175,15 @@ export class EngineContainers {
       if (holder === undefined) await this.#remove(orphan);
       else this.lookAt(holder);
     }
+  }
+
+  /** Endpoints of which it is not known whose they are may be those of a container that runs; that is looked at once. */
+  async #lookForAdopted(): Promise<void> {
+    const { engine, local } = this.#deps;
+    const adopted = local.all().filter(({ engine: attachment, container }) => !attachment && isHandedOver(container));
+    if (adopted.every(({ record }) => this.#adopted.has(record.id))) return;
+    for (const id of await engine.running()) this.lookAt(id);
+    for (const { record } of adopted) this.#adopted.add(record.id);
   }
 
   async #remove({ engine, record }: LocalEndpoint): Promise<void> {

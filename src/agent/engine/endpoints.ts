@@ -221,9 +221,23 @@ export class EngineEndpoints {
    * from now on what tells whether it still exists. Throws `store-unavailable` (to be tried again).
    */
   async describe(container: EngineContainer): Promise<void> {
-    for (const { endpointId, aliases } of container.networks) {
-      await this.#queue.run(endpointId, () => this.#describe(endpointId, container, aliases));
+    for (const { endpointId, networkId, address, aliases } of container.networks) {
+      await this.#queue.run(endpointId, async () => {
+        await this.#recognise({ endpointId, networkId }, address, container);
+        await this.#describe(endpointId, container, aliases);
+      });
     }
+  }
+
+  /** One of which this node has only found out that it has it, see `adoption.ts`: it is the one with this address and link. */
+  async #recognise(engine: EngineAttachment, address: string, container: EngineContainer): Promise<void> {
+    const { local } = this.#deps;
+    if (address === '' || local.byEngine(engine.endpointId)) return;
+    const found = local
+      .all()
+      .find((each) => !each.engine && isHandedOver(each.container) && each.record.address === address);
+    const inside = found && (await this.#lookInside(found, container));
+    if (inside?.container) await local.update({ ...found!, ...inside, engine });
   }
 
   async #describe(endpointId: string, container: EngineContainer, aliases: readonly string[]): Promise<void> {

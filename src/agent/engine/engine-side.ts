@@ -6,6 +6,7 @@ import type { EngineEvent } from '../../core/docker/engine.ts';
 import { SERVICE_ADDRESS } from '../../core/host-state.ts';
 import { Latch } from '../../core/latch.ts';
 import type { Clock, Engine, JsonFile, Logger } from '../../ports.ts';
+import { keepSaved } from '../keep-saved.ts';
 import type { Member } from '../member.ts';
 import { EngineContainers, type EngineContainersDeps } from './containers.ts';
 import type { EngineEndpoints } from './endpoints.ts';
@@ -90,6 +91,7 @@ export class EngineSide {
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#deps;
     const tasks = [
       this.#listen(signal),
       this.#care(signal),
@@ -98,6 +100,7 @@ export class EngineSide {
       this.networks.run(signal),
       this.containers.run(signal),
       this.givenUp.run(signal),
+      keepSaved({ saved: this.networks, clock, logger }, signal),
     ];
     try {
       await Promise.all(tasks);

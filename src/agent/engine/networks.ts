@@ -13,6 +13,7 @@ import type { NetworkRecord } from '../../core/records.ts';
 import type { Clock, Engine, JsonFile, Logger } from '../../ports.ts';
 import type { Networks } from '../networks.ts';
 import type { EngineMemory } from './memory.ts';
+import { reconnectStopped } from './reconnect-stopped.ts';
 
 /** Takes all of our networks out of the engine, for a host that leaves. What it refuses stays, and is told. */
 export async function withdrawAll(engine: Engine, logger: Logger): Promise<void> {
@@ -60,16 +61,19 @@ export class EngineNetworks {
   readonly #removing = new Set<string>();
   /** The cluster's id of the network that the engine is asked to make at this moment. */
   #offering: string | undefined;
-  /** The engine's last id of networks that it dropped, by the cluster's id. */
-  readonly #former = new Map<string, string>();
+  /** What the engine dropped, by its own id. */
+  readonly #former = new Map<string, Binding>();
   readonly #work = new Latch();
   #waiters: { readonly networkId: string; readonly resolve: () => void }[] = [];
   /** The engine was compared with the whole of the cluster's networks, or could not be. */
   readonly #all = Promise.withResolvers<void>();
   #problems: readonly string[] = [];
+  /** Why the engine does not have them, by the cluster's id. */
+  #refused: ReadonlyMap<string, string> = new Map();
   #strays: readonly EngineNetwork[] = [];
   #reachable = false;
   #saved = false;
+  #unsaved: string | undefined;
 
   constructor(deps: EngineNetworksDeps) {
     this.#deps = deps;
@@ -91,7 +95,12 @@ export class EngineNetworks {
 
   /** What people should know, one line each. */
   get problems(): readonly string[] {
-    return this.#problems;
+    return [...this.#problems, ...this.#refused.values()];
+  }
+
+  /** Why the file is not what it should be; undefined when it is. What is in memory counts all the same. */
+  get unsaved(): string | undefined {
+    return this.#unsaved;
   }
 
   get offered(): number {
@@ -139,11 +148,11 @@ export class EngineNetworks {
 
   async bind(engineNetworkId: string, binding: Binding): Promise<void> {
     this.#bindings.set(engineNetworkId, binding);
-    await this.#save();
+    await this.#trySave();
   }
 
   async unbind(engineNetworkId: string): Promise<void> {
-    if (this.#bindings.delete(engineNetworkId)) await this.#save();
+    if (this.#bindings.delete(engineNetworkId)) await this.#trySave();
   }
 
   /** The engine has let go of a network, whatever we answered. It is offered again when the cluster still has it. */
@@ -155,7 +164,7 @@ export class EngineNetworks {
 
   #noteFormer(engineNetworkId: string): void {
     const binding = this.#bindings.get(engineNetworkId);
-    if (binding?.origin === 'offered') this.#former.set(binding.networkId, engineNetworkId);
+    if (binding) this.#former.set(engineNetworkId, binding);
   }
 
   /** While the task runs, the network of that name is not offered: the engine is making it itself. */
@@ -212,16 +221,21 @@ export class EngineNetworks {
     return inTime;
   }
 
-  /** Resolves when the engine has the network, cannot have it, or is too slow. */
-  async awaitOffer(networkId: string): Promise<void> {
-    if (!this.#reachable || this.engineIdOf(networkId) !== undefined) return;
-    const limit = new AbortController();
-    const offered = new Promise<void>((resolve) => {
-      this.#waiters.push({ networkId, resolve });
-    });
-    this.sync();
-    await Promise.race([offered, this.#deps.clock.sleep(OFFER_WAIT_MS, limit.signal).catch(() => undefined)]);
-    limit.abort();
+  /** Resolves when the engine has the network, cannot have it, or is too slow; with the engine's words when it refused. */
+  async awaitOffer(networkId: string): Promise<string | undefined> {
+    if (!this.#reachable) return undefined;
+    // What the engine is just making it may still take back.
+    const isThere = this.engineIdOf(networkId) !== undefined && this.#offering !== networkId;
+    if (!isThere) {
+      const limit = new AbortController();
+      const offered = new Promise<void>((resolve) => {
+        this.#waiters.push({ networkId, resolve });
+      });
+      this.sync();
+      await Promise.race([offered, this.#deps.clock.sleep(OFFER_WAIT_MS, limit.signal).catch(() => undefined)]);
+      limit.abort();
+    }
+    return this.#refused.get(networkId);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -261,7 +275,7 @@ export class EngineNetworks {
       this.#bindings.delete(id);
     }
     // Also the first time: the file says that there is an engine.
-    if (!this.#saved || offers.rebind.size + gone.size > 0) await this.#save();
+    if (!this.#saved || offers.rebind.size + gone.size > 0) await this.#trySave();
     this.#strays = offers.strays;
     const problems: string[] = [
       ...offers.taken.map(
@@ -274,6 +288,7 @@ export class EngineNetworks {
       if (!this.#problems.includes(problem))
         logger.warn({ problem }, "a network of another driver takes overlayd's addresses");
     }
+    const refused = new Map<string, string>();
     for (const { id, name } of offers.remove) await this.#remove(id, name);
     for (const network of offers.create) {
       try {
@@ -283,18 +298,19 @@ export class EngineNetworks {
       } catch (error) {
         if (!isOverlaydError(error) || error.retryable) throw error;
         const problem = `Docker refused network ${network.name}: ${error.message}`;
-        if (!this.#problems.includes(problem))
+        if (this.#refused.get(network.id) !== problem)
           logger.warn({ network: network.name, error }, 'Docker refused a network');
-        problems.push(problem);
+        refused.set(network.id, problem);
       } finally {
         this.#offering = undefined;
       }
     }
     this.#problems = problems;
-    const waiting = new Set(offers.taken.map(({ network }) => network.id));
-    this.#settle(({ networkId }) => waiting.has(networkId) || this.engineIdOf(networkId) !== undefined);
+    this.#refused = refused;
+    const without = new Set([...refused.keys(), ...offers.taken.map(({ network }) => network.id)]);
+    this.#settle(({ networkId }) => without.has(networkId) || this.engineIdOf(networkId) !== undefined);
     if (complete) this.#all.resolve();
-    for (const [networkId, former] of this.#former) await this.#followUp(networkId, former);
+    for (const [former, binding] of this.#former) await this.#followUp(former, binding);
   }
 
   /**
@@ -317,34 +333,14 @@ export class EngineNetworks {
     return new Set(gone.map(([id]) => id));
   }
 
-  /**
-   * Containers that do not run name their networks by the engine's id: those of a network that came back would not start.
-   * Until it has come back there is nothing to do.
-   */
-  async #followUp(networkId: string, former: string): Promise<void> {
-    const { engine, logger, view } = this.#deps;
-    const network = view().network(networkId);
-    if (!network) return void this.#former.delete(networkId);
+  /** A network that the engine dropped and that came back. Until it has there is nothing to do. */
+  async #followUp(former: string, { networkId, origin }: Binding): Promise<void> {
+    const network = this.#deps.view().network(networkId);
+    if (!network) return void this.#former.delete(former);
     const offered = [...this.#bindings].find((each) => each[1].networkId === networkId && each[1].origin === 'offered');
     if (!offered) return;
-    for (const id of await engine.stopped()) {
-      const container = await engine.inspect(id);
-      const attachment = container?.networks.find((each) => each.networkId === former);
-      if (!container || !attachment) continue;
-      const names = { network: network.name, container: container.name };
-      const aliases = attachment.aliases.filter((alias) => !id.startsWith(alias));
-      try {
-        await engine.connect(offered[0], id, { aliases, ip: attachment.ip });
-        logger.info(names, 'container connected to the network that came back');
-      } catch (error) {
-        if (!isOverlaydError(error) || error.retryable) throw error;
-        logger.warn(
-          { ...names, error },
-          'a container does not start until it is connected to the network that came back',
-        );
-      }
-    }
-    if (this.#former.get(networkId) === former) this.#former.delete(networkId);
+    await reconnectStopped(this.#deps, { former, network: network.name, bound: origin === 'bound', now: offered[0] });
+    this.#former.delete(former);
   }
 
   /** A network that is gone from the cluster, or that this host leaves, in the engine too. */
@@ -369,8 +365,20 @@ export class EngineNetworks {
     this.#waiters = this.#waiters.filter((waiter) => !done(waiter));
   }
 
-  async #save(): Promise<void> {
+  /** What is lost is learnt from the engine anew: nobody is refused anything for a full disk. */
+  async #trySave(): Promise<void> {
+    await this.save().catch(() => undefined);
+  }
+
+  /** To be called again while it is `unsaved`. Throws what stands in the way. */
+  async save(): Promise<void> {
     this.#saved = true;
-    await this.#deps.file.save({ version: 1, networks: Object.fromEntries(this.#bindings) });
+    try {
+      await this.#deps.file.save({ version: 1, networks: Object.fromEntries(this.#bindings) });
+      this.#unsaved = undefined;
+    } catch (error) {
+      this.#unsaved = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
   }
 }

@@ -67,6 +67,8 @@ export interface EngineContainer {
     readonly endpointId: string;
     /** The user's, and whatever else the engine lists there (short id, Compose service). */
     readonly aliases: readonly string[];
+    /** The one that it has; empty when it does not run. */
+    readonly address: string;
     /** The address that its user asked for. */
     readonly ip?: string | undefined;
   }[];

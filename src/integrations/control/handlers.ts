@@ -106,7 +106,13 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
       const { member: of, engineSide } = active();
       const network = await of.networks.create(request);
       // So that the next line of a script may be `docker run --network`.
-      await engineSide?.networks.awaitOffer(network.id);
+      const refused = await engineSide?.networks.awaitOffer(network.id);
+      if (refused !== undefined) {
+        throw new OverlaydError(
+          'engine-refused',
+          `network ${network.name} is made, but containers of this host's Docker cannot join it yet: ${refused}; it is offered again until Docker takes it, and \`overlayd network rm ${network.name}\` removes it`,
+        );
+      }
       return networkMessage(of, network, { withEndpoints: false });
     },
     listNetworks: async () => {

@@ -75,7 +75,7 @@ export function removedAdvice({ member, identity }: Membership): string {
 }
 
 function findProblems(membership: Membership, alarms: readonly string[], clock: Clock): string[] {
-  const { member, storeStatus } = membership;
+  const { member, engineSide, storeStatus } = membership;
   const problems: string[] = [...membership.hostProblems(), ...coveredNeeds(member.self, member.networks.list())];
   if (!member.storeConnected) {
     const { clockProblem, endpoints, refusal } = storeStatus();
@@ -90,6 +90,13 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
     problems.push(removedAdvice(membership));
   }
   problems.push(...member.problems);
+  if (member.local.unreadable !== undefined) {
+    problems.push(
+      `${member.local.unreadable}. Until etcd tells, this node does not know which endpoints it has; it takes nothing away`,
+    );
+  }
+  const unsaved = [member.local.unsaved, engineSide?.networks.unsaved].filter((reason) => reason !== undefined);
+  for (const reason of new Set(unsaved)) problems.push(`${reason} It is written as soon as that is possible`);
   for (const problem of member.reconciler.status().problems) {
     problems.push(`the kernel does not have what it should: ${problem}`);
   }

@@ -88,7 +88,7 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
       try {
         if (network?.state === 'active' && networks.isMeant(networkId))
           await member().networks.remove(network.id, signal);
-        await networks.unbind(networkId);
+        await networks.dropped(networkId);
       } finally {
         networks.sync();
       }

@@ -147,7 +147,10 @@ describe('containers', () => {
     Config: { Hostname: 'c1host' },
     NetworkSettings: {
       Networks: {
-        web: { NetworkID: 'n', EndpointID: 'e', Aliases: ['shop'], DNSNames: ['api', 'shop', 'c1'] },
+        web: {
+          ...{ NetworkID: 'n', EndpointID: 'e', IPAddress: '10.0.0.2' },
+          ...{ Aliases: ['shop'], DNSNames: ['api', 'shop', 'c1'] },
+        },
         old: { NetworkID: 'o', EndpointID: '', Aliases: null },
       },
     },
@@ -174,8 +177,8 @@ describe('containers', () => {
       failure: '',
       hostname: 'c1host',
       networks: [
-        { network: 'web', networkId: 'n', endpointId: 'e', aliases: ['shop', 'api', 'c1'] },
-        { network: 'old', networkId: 'o', endpointId: '', aliases: [] },
+        { network: 'web', networkId: 'n', endpointId: 'e', address: '10.0.0.2', aliases: ['shop', 'api', 'c1'] },
+        { network: 'old', networkId: 'o', endpointId: '', address: '', aliases: [] },
       ],
     });
     expect(await engine.inspect('nobody')).toBe(undefined);
