@@ -4,14 +4,16 @@
  * that claim at the same moment choose the same address, so a loser spreads out: with every loss over twice as many
  * addresses and a longer moment. The kernel is not touched before the claim is etcd's.
  */
+import { derivedMac } from '../core/endpoint-mac.ts';
 import { OverlaydError } from '../core/errors.ts';
 import type { GossipRecord } from '../core/gossip/message.ts';
-import { macOf, requireAddress } from '../core/ip.ts';
 import { type AddressSpace, type Choice, checkAddress, chooseAddress } from '../core/ipam/address.ts';
 import { decodeNode, decodeQuarantine, encodeRecord } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
 import type { Clock, ClusterStore, Compare, Random, Write } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
+import { refuseTakenMac } from './mac-choice.ts';
+import { addressesOfChosenMacs, MacClaims } from './mac-claims.ts';
 
 export interface AddressClaimsDeps {
   readonly store: ClusterStore;
@@ -45,6 +47,7 @@ const LONGEST_PAUSE_MS = 32;
 export class AddressClaims {
   readonly #deps: AddressClaimsDeps;
   readonly #selfId: string;
+  readonly #macs: MacClaims;
   /** By network: being claimed by this node now. */
   readonly #pending = new Map<string, Set<string>>();
   /** Ids of the records that this run claimed, or tried to; undefined once nobody asks any more. */
@@ -52,6 +55,7 @@ export class AddressClaims {
 
   constructor(deps: AddressClaimsDeps, options: { readonly selfId: string }) {
     this.#deps = deps;
+    this.#macs = new MacClaims(deps);
     this.#selfId = options.selfId;
   }
 
@@ -92,6 +96,7 @@ export class AddressClaims {
         const claim = await this.#tryClaim(network, wanted, choice);
         if (claim) return claim;
         await this.#learn(network, choice.address, lost, rested);
+        if (await this.#macs.learn(network, wanted.mac ?? derivedMac(choice.address))) lost.add(choice.address);
       } finally {
         pending.delete(choice.address);
       }
@@ -107,14 +112,20 @@ export class AddressClaims {
   }
 
   #choose(network: NetworkRecord, wanted: Wanted, lost: ReadonlySet<string>, rested: ReadonlySet<string>): Choice {
+    const { view } = this.#deps.state;
     const space = this.space(network);
-    const known = {
-      ...space,
-      quarantine: new Map([...space.quarantine].filter(([address]) => !rested.has(address))),
-      pending: new Set([...space.pending, ...(wanted.ip === undefined ? lost : [])]),
-    };
-    const holder = (nodeId: string) => this.#deps.state.view.node(nodeId)?.name ?? nodeId.slice(0, 12);
-    if (wanted.ip !== undefined) return checkAddress(known, wanted.ip, holder);
+    if (wanted.mac !== undefined) refuseTakenMac(view, network, wanted.mac);
+    const quarantine = new Map([...space.quarantine].filter(([address]) => !rested.has(address)));
+    if (wanted.ip !== undefined) {
+      const holder = (nodeId: string) => view.node(nodeId)?.name ?? nodeId.slice(0, 12);
+      const choice = checkAddress({ ...space, quarantine }, wanted.ip, holder);
+      refuseTakenMac(view, network, wanted.mac ?? derivedMac(choice.address));
+      return choice;
+    }
+    // The MAC that follows from such an address is another endpoint's.
+    const chosen =
+      wanted.mac === undefined ? addressesOfChosenMacs(view.endpoints(network.id).values(), space.subnet.cidr) : [];
+    const known = { ...space, quarantine, pending: new Set([...space.pending, ...lost, ...chosen]) };
     return chooseAddress(known, network.name, Math.floor(this.#spread(lost.size, MOST_SKIPPED)));
   }
 
@@ -139,7 +150,7 @@ export class AddressClaims {
       networkId: network.id,
       nodeId: this.#selfId,
       address,
-      mac: wanted.mac ?? macOf(requireAddress(address, 'address')),
+      mac: wanted.mac ?? derivedMac(address),
       name: wanted.name ?? id.slice(0, 12),
       aliases: wanted.aliases,
       createdAt: clock.now(),
@@ -156,7 +167,9 @@ export class AddressClaims {
         ? { kind: 'absent', key: quarantineKey }
         : { kind: 'revision', key: quarantineKey, revision: quarantineRevision },
     ];
-    const writes: Write[] = [{ kind: 'put', key, value: encodeRecord(record) }];
+    const mac = this.#macs.claim(network, record);
+    const writes: Write[] = [{ kind: 'put', key, value: encodeRecord(record) }, ...mac.writes];
+    compares.push(...mac.compares);
     if (quarantineRevision !== undefined) writes.push({ kind: 'delete', key: quarantineKey });
     const result = await store.txn(compares, writes).catch((error: unknown) => {
       this.#deps.abandon(record);

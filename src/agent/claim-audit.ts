@@ -6,10 +6,11 @@ import type { LocalEndpoint } from '../core/container.ts';
 import { SEED_REVISION } from '../core/gossip/replica.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { type EndpointRecord, keys } from '../core/records.ts';
-import type { ClusterStore, Logger } from '../ports.ts';
+import type { ClusterStore, Logger, Write } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
+import { MacClaims } from './mac-claims.ts';
 import { isClaimed, unclaimed } from './own-holdings.ts';
 import type { Releases } from './releases.ts';
 
@@ -140,19 +141,29 @@ async function reclaim({ state, store }: ClaimAuditDeps, record: EndpointRecord)
   const networkKey = keys.network(record.networkId);
   const revision = state.revisionOf(networkKey);
   if (revision === undefined || revision <= SEED_REVISION) return false;
-  if (state.view.network(record.networkId)?.state !== 'active') return false;
+  const network = state.view.network(record.networkId);
+  if (network?.state !== 'active') return false;
   // A quarantine record says that somebody released the address on purpose.
   if (state.view.quarantine(record.networkId).has(record.address)) return false;
   const key = keys.endpoint(record.networkId, record.address);
   const value = encodeRecord(record);
-  const result = await store.txn(
-    [
-      { kind: 'revision', key: networkKey, revision },
-      { kind: 'absent', key },
-      { kind: 'absent', key: keys.quarantine(record.networkId, record.address) },
-    ],
-    [{ kind: 'put', key, value }],
-  );
-  if (result.succeeded) state.learn([{ key, value, revision: result.revision }]);
-  return result.succeeded;
+  const macs = new MacClaims({ state, store });
+  const attempt = async () => {
+    const mac = macs.claim(network, record);
+    const writes: Write[] = [{ kind: 'put', key, value }, ...mac.writes];
+    const result = await store.txn(
+      [
+        { kind: 'revision', key: networkKey, revision },
+        { kind: 'absent', key },
+        { kind: 'absent', key: keys.quarantine(record.networkId, record.address) },
+        ...mac.compares,
+      ],
+      writes,
+    );
+    if (result.succeeded) state.commit(writes, result.revision);
+    return result.succeeded;
+  };
+  if (await attempt()) return true;
+  // The key of its MAC may have outlived the claim.
+  return !(await macs.learn(network, record.mac)) && (await attempt());
 }

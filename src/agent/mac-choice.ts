@@ -1,7 +1,7 @@
 /** MAC addresses that a user chose for an endpoint. */
 import type { ClusterView } from '../core/cluster-view.ts';
+import { derivedMac } from '../core/endpoint-mac.ts';
 import { OverlaydError } from '../core/errors.ts';
-import { macOf, requireAddress } from '../core/ip.ts';
 import type { NetworkRecord } from '../core/records.ts';
 
 /** A unicast MAC address in lower case. */
@@ -26,7 +26,7 @@ export function checkMac(text: string): string {
 export function refuseTakenMac(view: ClusterView, network: NetworkRecord, mac: string, own?: string): void {
   const endpoints = [...view.endpoints(network.id).values()];
   const holder = endpoints.find((endpoint) => endpoint.mac === mac && endpoint.address !== own);
-  const gateway = macOf(requireAddress(network.subnets[0]!.gateway, 'gateway'));
+  const gateway = derivedMac(network.subnets[0]!.gateway);
   if (!holder && mac !== gateway) return;
   const who = holder
     ? `${holder.name} on ${view.node(holder.nodeId)?.name ?? holder.nodeId.slice(0, 12)}`

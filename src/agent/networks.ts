@@ -354,6 +354,7 @@ export class Networks {
       ...ownedKeys(network).map((owned): Write => ({ kind: 'delete', key: owned })),
       { kind: 'delete-prefix', prefix: keys.networkAcks(network.id) },
       { kind: 'delete-prefix', prefix: `${PREFIX}quarantine/${network.id}/` },
+      { kind: 'delete-prefix', prefix: keys.macs(network.id) },
     ];
     const freed = await store.txn([{ kind: 'revision', key, revision }], writes);
     if (!freed.succeeded) return;

@@ -9,6 +9,7 @@ import { type EndpointRecord, keys, type QuarantineRecord } from '../core/record
 import type { Clock, ClusterStore, Logger, Write } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { Gossip } from './gossip.ts';
+import { releaseMac } from './mac-claims.ts';
 
 export interface ReleasesDeps {
   readonly store: ClusterStore;
@@ -107,20 +108,25 @@ export class Releases {
     const { store, state, clock, gossip } = this.#deps;
     const key = keys.endpoint(record.networkId, record.address);
     let revision = state.revisionOf(key);
+    let held = state.view.endpoints(record.networkId).get(record.address);
     for (;;) {
-      if (revision === undefined || state.view.endpoints(record.networkId).get(record.address)?.id !== record.id) {
+      if (revision === undefined || held?.id !== record.id) {
         const entry = await store.get(key);
-        if (entry && decodeEndpoint(entry.value)?.id !== record.id) return;
+        held = entry && decodeEndpoint(entry.value);
+        if (entry && held?.id !== record.id) return;
         if (!entry && (!fence || (await this.#fence(record)))) return;
-        if (!entry) continue;
+        if (!entry || !held) continue;
         revision = entry.revision;
       }
+      // As it is now: its MAC may have been chosen since.
+      const macs = releaseMac(held);
       const quarantine: QuarantineRecord = { releasedAt: clock.now(), by: this.#options.selfId, clean };
       const quarantineKey = keys.quarantine(record.networkId, record.address);
       const value = encodeRecord(quarantine);
       const writes: Write[] = [
         { kind: 'delete', key },
         { kind: 'put', key: quarantineKey, value, lease: await this.#quarantineLease() },
+        ...macs,
       ];
       const result = await store.txn([{ kind: 'revision', key, revision }], writes);
       if (result.succeeded) return await gossip.push(state.commit(writes, result.revision));

@@ -7,6 +7,7 @@ import type {
   ClusterRecord,
   EndpointRecord,
   LiveRecord,
+  MacClaimRecord,
   NetworkRecord,
   NodeRecord,
   QuarantineRecord,
@@ -116,6 +117,8 @@ export const decodeEndpoint = decoder<EndpointRecord>(
     createdAt: number,
   }),
 );
+
+export const decodeMacClaim = decoder<MacClaimRecord>(shape({ endpointId: string, address }));
 
 export const decodeQuarantine = decoder<QuarantineRecord>(shape({ releasedAt: number, by: string, clean: boolean }));
 

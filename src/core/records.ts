@@ -95,6 +95,12 @@ export interface EndpointRecord {
   readonly createdAt: number;
 }
 
+/** A MAC that somebody chose for an endpoint; those that follow from an address have no key. */
+export interface MacClaimRecord {
+  readonly endpointId: string;
+  readonly address: string;
+}
+
 /** Leased: the key's expiry is what returns the address to automatic choice. */
 export interface QuarantineRecord {
   readonly releasedAt: number;
@@ -140,6 +146,8 @@ export const keys = {
   subnets: `${PREFIX}subnets/`,
   endpoint: (networkId: string, address: string) => `${PREFIX}endpoints/${networkId}/${address}`,
   endpoints: (networkId: string) => `${PREFIX}endpoints/${networkId}/`,
+  mac: (networkId: string, mac: string) => `${PREFIX}macs/${networkId}/${mac}`,
+  macs: (networkId: string) => `${PREFIX}macs/${networkId}/`,
   quarantine: (networkId: string, address: string) => `${PREFIX}quarantine/${networkId}/${address}`,
   token: (id: string) => `${PREFIX}tokens/${id}`,
   tokens: `${PREFIX}tokens/`,

@@ -91,6 +91,17 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
       await expectStable();
     });
 
+    it.each(['02:42:0a:00:00:02', '02:42:0a:00:00:09'])(
+      'has nothing more to do for two endpoints with one MAC, which older releases let be: %s',
+      async (mac) => {
+        await twoContainers();
+        const twin = world.addRemote(web, 'h3', '10.0.0.12');
+        world.endpointRecords.set(twin.id, { ...twin, mac });
+        await converge();
+        await expectStable();
+      },
+    );
+
     it('turns a local endpoint into a remote one when etcd gives its address to another node', async () => {
       await twoContainers();
       const [moved] = [...world.local.values()];

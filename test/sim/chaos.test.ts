@@ -53,8 +53,13 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
     (world) => {
       const at = host(world);
       const network = at && pick(world, at.running.networks.list());
+      if (!network) return undefined;
       const aliases = world.random.next() < 0.5 ? ['shared'] : [];
-      return network && at.running.endpoints.connect({ network: network.id, container: at.addContainer(), aliases });
+      const wanted = { network: network.id, container: at.addContainer(), aliases };
+      // In the first network's subnet, the MAC that follows from an address that another one may get.
+      const last = 2 + Math.floor(world.random.next() * 8);
+      const mac = world.random.next() < 0.2 ? { mac: `02:42:0a:00:00:0${last}` } : {};
+      return at.running.endpoints.connect({ ...wanted, ...mac });
     },
   ],
   [

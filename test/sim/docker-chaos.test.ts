@@ -45,6 +45,8 @@ function attachment(world: World): AttachmentRequest {
     ...(random.next() < 0.3 ? { aliases: [`a${below(world, 3)}`, 'Not valid!'] } : {}),
     ...(random.next() < 0.1 ? { ip: `10.0.${below(world, NETWORKS)}.${100 + below(world, 5)}` } : {}),
     ...(random.next() < 0.3 ? { mac: `02:42:aa:00:00:${(world.macs++ % 256).toString(16).padStart(2, '0')}` } : {}),
+    // What follows from an address that another one may get.
+    ...(random.next() < 0.1 ? { mac: `02:42:0a:00:0${below(world, NETWORKS)}:0${below(world, 8) + 2}` } : {}),
   };
 }
 

@@ -1,11 +1,12 @@
 /** What must hold at every moment, and what must hold once nothing happens any more. */
 import { expect } from 'vitest';
+import { macOf, requireAddress } from '../../src/core/ip.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
-import { PREFIX } from '../../src/core/records.ts';
+import { type EndpointRecord, keys, PREFIX } from '../../src/core/records.ts';
 import { checkAgainstTruth } from './oracle.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
 
-/** At every moment: an address of a network is one endpoint's, on one host. */
+/** At every moment: an address of a network is one endpoint's, on one host, and so is a MAC. */
 export function checkInvariants(cluster: SimulatedCluster): void {
   const holders = new Map<string, string>();
   for (const host of cluster.running) {
@@ -15,15 +16,26 @@ export function checkInvariants(cluster: SimulatedCluster): void {
       holders.set(address, host.record.name);
     }
   }
+  const macs = claimsOf(cluster).map(({ networkId, mac }) => `${networkId} ${mac}`);
+  expect(macs).toEqual([...new Set(macs)]);
+}
+
+function claimsOf(cluster: SimulatedCluster): EndpointRecord[] {
+  return cluster.etcd.entries(`${PREFIX}endpoints/`).flatMap(({ value }) => decodeEndpoint(value) ?? []);
 }
 
 /** When all is quiet: claims and endpoints are the same set, all tables are equal, all kernels hold what they should. */
 export async function checkQuiet(cluster: SimulatedCluster): Promise<void> {
   await cluster.clock.advance(10_000);
   checkInvariants(cluster);
-  const claims = cluster.etcd.entries(`${PREFIX}endpoints/`).flatMap(({ value }) => decodeEndpoint(value) ?? []);
+  const claims = claimsOf(cluster);
   const endpoints = cluster.running.flatMap((host) => host.running.local.all().map(({ record }) => record));
   expect(claims.map(({ id }) => id).sort()).toEqual(endpoints.map(({ id }) => id).sort());
+  const chosen = claims.filter(({ address, mac }) => mac !== macOf(requireAddress(address, 'address')));
+  const macClaims = cluster.etcd.entries(`${PREFIX}macs/`).map(({ key, value }) => [key, JSON.parse(value)]);
+  expect(new Map(macClaims as [string, unknown][])).toEqual(
+    new Map(chosen.map(({ id, address, mac, networkId }) => [keys.mac(networkId, mac), { endpointId: id, address }])),
+  );
 
   await checkAgainstTruth(cluster);
   for (const host of cluster.running) {

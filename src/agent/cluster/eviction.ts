@@ -8,6 +8,7 @@
 import { decodeEndpoint, decodeNode, encodeRecord } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NodeRecord, PREFIX, type QuarantineRecord } from '../../core/records.ts';
 import type { Clock, ClusterStore, StoreEntry, Write } from '../../ports.ts';
+import { releaseMac } from '../mac-claims.ts';
 
 export interface EvictionDeps {
   readonly store: ClusterStore;
@@ -20,8 +21,8 @@ export interface EvictionOptions {
   readonly quarantineSeconds: number;
 }
 
-/** Two writes for each; a transaction takes 128. */
-const CHUNK = 60;
+/** Three writes for each at most; a transaction takes 128. */
+const CHUNK = 40;
 
 /** Returns how many endpoints were removed. Does nothing to a node that is gone but remove what it left behind. */
 export async function evictNode(deps: EvictionDeps, nodeId: string, options: EvictionOptions): Promise<number> {
@@ -73,6 +74,7 @@ export async function evictEndpoints(deps: EvictionDeps, nodeId: string, options
         return [
           { kind: 'delete', key: entry.key },
           { kind: 'put', key, value: encodeRecord(quarantine), lease },
+          ...releaseMac(record),
         ];
       });
       // One that changed meanwhile fails its chunk; the next round takes it up again.

@@ -13,13 +13,14 @@ import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
 import { decodeEndpoint, encodeRecord } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
-import type { Clock, ClusterStore, Containers, Logger } from '../../ports.ts';
+import type { Clock, ClusterStore, Containers, Logger, Write } from '../../ports.ts';
 import type { AddressClaims } from '../address-claims.ts';
 import type { ClusterState } from '../cluster-state.ts';
 import type { Endpoints, EndpointsDeps } from '../endpoints.ts';
 import type { Gossip } from '../gossip.ts';
 import type { LocalEndpoints } from '../local-endpoints.ts';
 import { checkMac, refuseTakenMac } from '../mac-choice.ts';
+import { MacClaims } from '../mac-claims.ts';
 import type { Releases } from '../releases.ts';
 
 export interface EngineEndpointsDeps {
@@ -60,9 +61,11 @@ export class EngineEndpoints {
   readonly #madeAt = new Map<string, number>();
   /** The engine's id of the container that it starts because we asked it to. */
   #starting: string | undefined;
+  readonly #macs: MacClaims;
 
   constructor(deps: EngineEndpointsDeps) {
     this.#deps = deps;
+    this.#macs = new MacClaims(deps);
   }
 
   /** Claims an address: that one, or any. `name` is what the endpoint goes by until more is known. */
@@ -163,7 +166,7 @@ export class EngineEndpoints {
       const asked = mac === undefined ? undefined : checkMac(mac);
       if (asked !== undefined) refuseTakenMac(state.view, network, asked, address);
       const reserved = this.#take(network.id, address) ?? (await this.#claimAgain(network, address));
-      const record = asked === undefined ? reserved : await this.#withMac(reserved, asked);
+      const record = asked === undefined ? reserved : await this.#withMac(network, reserved, asked);
       const engine = { endpointId, networkId };
       const endpoint = { record, container: handedOver(engine), ifname: handoverLinkOf(record.id), engine };
       this.#madeAt.set(endpointId, this.#deps.clock.elapsed());
@@ -292,10 +295,10 @@ export class EngineEndpoints {
     );
   }
 
-  async #withMac(reserved: EndpointRecord, mac: string): Promise<EndpointRecord> {
+  async #withMac(network: NetworkRecord, reserved: EndpointRecord, mac: string): Promise<EndpointRecord> {
     if (reserved.mac === mac) return reserved;
     try {
-      return await this.#rewrite(reserved, { mac });
+      return await this.#rewrite(reserved, { mac }, network);
     } catch (error) {
       // The engine gives the address back; should it not, the reservation ends by itself.
       this.#keep(reserved);
@@ -331,10 +334,11 @@ export class EngineEndpoints {
     if (!local.former().some((each) => each.record.id === record.id)) await releases.release(record, true);
   }
 
-  /** The record with another MAC or other names, in etcd, here and with the peers. */
+  /** The record with other names, or with another MAC on its network, in etcd, here and with the peers. */
   async #rewrite(
     record: EndpointRecord,
     change: Partial<Pick<EndpointRecord, 'mac' | 'name' | 'aliases'>>,
+    network?: NetworkRecord,
   ): Promise<EndpointRecord> {
     const { gossip, state, store } = this.#deps;
     const key = keys.endpoint(record.networkId, record.address);
@@ -343,17 +347,19 @@ export class EngineEndpoints {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const revision = state.revisionOf(key);
       if (revision !== undefined && state.view.endpoints(record.networkId).get(record.address)?.id === record.id) {
-        const result = await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value }]);
+        const mac = network && this.#macs.claim(network, next, record);
+        const writes: Write[] = [{ kind: 'put', key, value }, ...(mac?.writes ?? [])];
+        const result = await store.txn([{ kind: 'revision', key, revision }, ...(mac?.compares ?? [])], writes);
         if (result.succeeded) {
-          const written = { key, value, revision: result.revision };
-          state.learn([written]);
-          await gossip.push([written]);
+          await gossip.push(state.commit(writes, result.revision));
           return next;
         }
       }
       const entry = await store.get(key);
       if (!entry || decodeEndpoint(entry.value)?.id !== record.id) break;
       state.learn([entry]);
+      if (network && (await this.#macs.learn(network, next.mac)))
+        refuseTakenMac(state.view, network, next.mac, record.address);
     }
     throw new OverlaydError(
       'endpoint-not-found',

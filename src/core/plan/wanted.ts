@@ -92,23 +92,21 @@ export interface Rows {
   readonly fdb: readonly FdbRow[];
 }
 
-/** Local endpoints have a neighbour row as remote ones do: all ARP is answered from the table. */
+/**
+ * Local endpoints have a neighbour row as remote ones do: all ARP is answered from the table. Of two endpoints with one MAC,
+ * as older releases let them be, the first has the FDB row: a table holds one of each, and two would take turns for ever.
+ */
 export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
   const { port, serviceAddress } = desired;
   const neighbours: Neighbour[] = [];
-  const fdb: FdbRow[] = [];
+  const fdb = new Map<string, FdbRow>();
   for (const { address, mac, link } of ports) {
     neighbours.push({ link: TUNNEL, address, mac });
-    fdb.push({ link, mac });
+    if (!fdb.has(mac)) fdb.set(mac, { link, mac });
   }
-  for (const remote of network.remotes) {
-    neighbours.push({ link: TUNNEL, address: remote.address, mac: remote.mac });
-    fdb.push({
-      link: TUNNEL,
-      mac: remote.mac,
-      vtep: remote.vtep,
-      port: remote.port === port ? undefined : remote.port,
-    });
+  for (const { address, mac, vtep, port: theirs } of network.remotes) {
+    neighbours.push({ link: TUNNEL, address, mac });
+    if (!fdb.has(mac)) fdb.set(mac, { link: TUNNEL, mac, vtep, port: theirs === port ? undefined : theirs });
   }
   if (!network.internal) {
     neighbours.push({ link: UPLINK, address: UPLINK_NEXT_HOP, mac: uplinkMacs(network.vni).host });
@@ -120,7 +118,7 @@ export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort
     ],
     routes: network.internal ? [] : [ours('default', UPLINK_NEXT_HOP, UPLINK)],
     neighbours,
-    fdb,
+    fdb: [...fdb.values()],
   };
 }
 

@@ -3,6 +3,7 @@
 import { nodeState } from '../../agent/cluster/nodes.ts';
 import type { EngineStatus } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
+import { sharedMacs } from '../../agent/mac-claims.ts';
 import { coveredNeeds } from '../../core/ipam/host-holders.ts';
 import type { Status } from '../../gen/overlayd/v1/control.ts';
 import type { Clock } from '../../ports.ts';
@@ -101,6 +102,14 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
     problems.push(`the kernel does not have what it should: ${problem}`);
   }
   problems.push(...member.nameProblems(), ...membership.firewallProblems());
+  for (const { id, name } of member.networks.list()) {
+    for (const [mac, endpoints] of sharedMacs(member.view.endpoints(id).values())) {
+      const names = endpoints.map((endpoint) => endpoint.name).join(' and ');
+      problems.push(
+        `${names} on network ${name} have one MAC address, ${mac}: packets to them get lost; connect one of them anew`,
+      );
+    }
+  }
   for (const node of member.view.nodes()) {
     if (node.id === member.self.id || node.left) continue;
     const liveness = (nodeId: string) => member.liveness(nodeId);

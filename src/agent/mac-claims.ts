@@ -1,0 +1,103 @@
+/**
+ * No two endpoints of a network have one MAC. Mostly the MAC follows from the address, and then the claim of the address
+ * is that of the MAC. One that was chosen has a key of its own, made and deleted by the transactions that make and delete
+ * the endpoint. Whoever claims an address compares that nobody chose the MAC that follows from it; whoever chooses a MAC
+ * compares that the address which it follows from is nobody's, or has another. So of two that race one fails.
+ *
+ * Endpoints of releases that made no such keys are found in the view, where they have been for long.
+ */
+import { addressOfMac, isChosenMac } from '../core/endpoint-mac.ts';
+import { requireCidr } from '../core/ip.ts';
+import { decodeEndpoint, decodeMacClaim, encodeRecord } from '../core/record-codec.ts';
+import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
+import type { ClusterStore, Compare, Write } from '../ports.ts';
+import type { ClusterState } from './cluster-state.ts';
+
+export interface MacClaimsDeps {
+  readonly store: Pick<ClusterStore, 'get'>;
+  readonly state: ClusterState;
+}
+
+/** What a transaction that writes an endpoint has to hold besides. */
+export interface MacPart {
+  readonly compares: readonly Compare[];
+  readonly writes: readonly Write[];
+}
+
+export class MacClaims {
+  readonly #deps: MacClaimsDeps;
+  /** Revisions of keys whose endpoint is gone: somebody of an older release took it away. */
+  readonly #stale = new Map<string, number>();
+
+  constructor(deps: MacClaimsDeps) {
+    this.#deps = deps;
+  }
+
+  /** For the transaction that gives the endpoint its MAC. `former`: as it was before, if it was. */
+  claim({ subnets }: NetworkRecord, endpoint: EndpointRecord, former?: EndpointRecord): MacPart {
+    const { state } = this.#deps;
+    const { address, id, mac, networkId } = endpoint;
+    const key = keys.mac(networkId, mac);
+    const stale = this.#stale.get(key);
+    const free: Compare = stale === undefined ? { kind: 'absent', key } : { kind: 'revision', key, revision: stale };
+    const released = former ? releaseMac(former) : [];
+    if (!isChosenMac(endpoint)) {
+      return { compares: [free], writes: stale === undefined ? released : [...released, { kind: 'delete', key }] };
+    }
+    const compares = [free];
+    const followsFrom = addressOfMac(mac, requireCidr(subnets[0]!.cidr, 'subnet'));
+    if (followsFrom !== undefined) {
+      const other = keys.endpoint(networkId, followsFrom);
+      const revision = state.revisionOf(other);
+      compares.push(
+        revision === undefined ? { kind: 'absent', key: other } : { kind: 'revision', key: other, revision },
+      );
+    }
+    return { compares, writes: [...released, { kind: 'put', key, value: encodeRecord({ endpointId: id, address }) }] };
+  }
+
+  /**
+   * After such a transaction failed: reads what it compared. Returns who has the MAC, or undefined: then it may be tried
+   * again.
+   */
+  async learn({ id, subnets }: NetworkRecord, mac: string): Promise<EndpointRecord | undefined> {
+    const { state, store } = this.#deps;
+    const key = keys.mac(id, mac);
+    const followsFrom = addressOfMac(mac, requireCidr(subnets[0]!.cidr, 'subnet'));
+    const [entry, other] = await Promise.all([
+      store.get(key),
+      followsFrom === undefined ? undefined : store.get(keys.endpoint(id, followsFrom)),
+    ]);
+    this.#stale.delete(key);
+    if (other) state.learn([other]);
+    const follower = other && decodeEndpoint(other.value);
+    if (follower?.mac === mac) return follower;
+    if (!entry) return undefined;
+    const claim = decodeMacClaim(entry.value);
+    const held = claim && (await store.get(keys.endpoint(id, claim.address)));
+    const holder = held && decodeEndpoint(held.value);
+    if (holder && holder.id === claim.endpointId && holder.mac === mac) {
+      state.learn([held]);
+      return holder;
+    }
+    this.#stale.set(key, entry.revision);
+    return undefined;
+  }
+}
+
+/** For the transaction that takes the endpoint away. */
+export function releaseMac(endpoint: EndpointRecord): Extract<Write, { kind: 'delete' }>[] {
+  return isChosenMac(endpoint) ? [{ kind: 'delete', key: keys.mac(endpoint.networkId, endpoint.mac) }] : [];
+}
+
+/** Addresses whose MAC another endpoint has by choice. */
+export function addressesOfChosenMacs(endpoints: Iterable<EndpointRecord>, cidr: string): string[] {
+  const block = requireCidr(cidr, 'subnet');
+  return [...endpoints].filter(isChosenMac).flatMap(({ mac }) => addressOfMac(mac, block) ?? []);
+}
+
+/** Endpoints of one network that have one MAC, by MAC; only older releases let that happen. */
+export function sharedMacs(endpoints: Iterable<EndpointRecord>): Map<string, readonly EndpointRecord[]> {
+  const byMac = Map.groupBy(endpoints, ({ mac }) => mac);
+  return new Map([...byMac].filter(([, each]) => each.length > 1));
+}
