@@ -297,6 +297,11 @@ export interface HostFacts {
   lookUp(hostName: string): Promise<readonly string[]>;
   /** Smallest MTU on the routes from `source` towards these addresses (of the source's link when there are none). */
   underlayMtu(source: string, peers: readonly string[]): Promise<number>;
+  /**
+   * By which link this host sends what is for each of these addresses, whatever rule or table says so; `lo` for its own.
+   * Those that it sends nowhere are left out.
+   */
+  linksTo(addresses: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Undefined when a socket can be bound there now; else what is in the way. */
   bindProblem(socket: PortBinding): Promise<BindProblem | undefined>;
 }

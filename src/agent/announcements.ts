@@ -63,6 +63,11 @@ export class Announcements {
     if (host) announce(HOST_PART, undefined, false);
   }
 
+  /** Whether the network has been told to be there. */
+  isAnnounced(networkId: string): boolean {
+    return this.#announced.has(networkId);
+  }
+
   /** Whether the kernel has the way to an endpoint of another host. */
   reaches(networkId: string, address: string): boolean {
     return this.#reached.get(networkId)?.has(address) ?? false;

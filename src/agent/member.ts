@@ -27,6 +27,7 @@ import { Networks } from './networks.ts';
 import { describeOwn, ownRecords, storeProblem } from './own-holdings.ts';
 import { Reconciler } from './reconcile.ts';
 import { Releases } from './releases.ts';
+import { ReturnWays } from './return-ways.ts';
 import { SelfRecord } from './self-record.ts';
 import { StoreWatch } from './store-watch.ts';
 
@@ -41,6 +42,7 @@ export class Member {
   readonly local: LocalEndpoints;
   readonly releases: Releases;
   readonly reconciler: Reconciler;
+  readonly returnWays: ReturnWays;
   /** Set by `start`: later than that of any run before. */
   startedAt = 0;
   readonly #ports: MemberPorts;
@@ -136,6 +138,7 @@ export class Member {
       },
       { auditIntervalMs: options.auditIntervalMs },
     );
+    this.returnWays = new ReturnWays({ ...ports, view: state.view, local: this.local, made: this.reconciler });
     this.#names = new NameService(
       {
         ...{ view: state.view, local: this.local, forwarder: ports.forwarder, listen: ports.listen, clock, random },
@@ -235,6 +238,7 @@ export class Member {
   noteHostChange(): void {
     this.#selfRecord.markChanged();
     this.#ports.onHostChange?.();
+    void this.returnWays.problems();
   }
 
   get storeConnected(): boolean {

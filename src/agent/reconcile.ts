@@ -69,8 +69,7 @@ export interface ReconcileStatus {
 }
 
 /** Time for a burst of events to end: most are the echo of a pass. */
-const SETTLE_MS = { least: 50, most: 1_000 } as const;
-const HOST_SETTLE_MS = 500;
+const SETTLE_MS = { least: 50, most: 1_000, host: 500 } as const;
 const HOST_ALONE: Marks = { all: false, host: true, networks: new Map(), asked: true };
 
 export class Reconciler {
@@ -91,8 +90,7 @@ export class Reconciler {
   #lookMs = 0;
   readonly #hindrances: Hindrances;
   readonly #retries: Retries;
-  #eventsPending = false;
-  #hostChangePending = false;
+  readonly #pending = { events: false, hostChange: false };
   #stopped = false;
   #status = { passes: 0, writes: 0, repairs: 0, lastPassMs: 0 };
 
@@ -117,6 +115,11 @@ export class Reconciler {
   /** Whether this host's kernel has the way to an endpoint of another host. */
   reaches(networkId: string, address: string): boolean {
     return this.#announcements.reaches(networkId, address);
+  }
+
+  /** Whether this host's kernel was brought to what is wanted of the network. */
+  isMade(networkId: string): boolean {
+    return this.#announcements.isAnnounced(networkId);
   }
 
   status(): ReconcileStatus {
@@ -353,20 +356,20 @@ export class Reconciler {
 
   /** A burst is one change: the bridges and links of an engine come and go by the dozen, and each look costs processes. */
   #tellHostChangeLater(signal: AbortSignal): void {
-    if (this.#hostChangePending) return;
-    this.#hostChangePending = true;
-    this.#later(HOST_SETTLE_MS, signal, () => {
-      this.#hostChangePending = false;
+    if (this.#pending.hostChange) return;
+    this.#pending.hostChange = true;
+    this.#later(SETTLE_MS.host, signal, () => {
+      this.#pending.hostChange = false;
       this.#deps.onHostChange?.();
     });
   }
 
   /** The longer a look takes, the rarer those that only see what a pass before did. */
   #takeEventsLater(signal: AbortSignal): void {
-    if (this.#eventsPending) return;
-    this.#eventsPending = true;
+    if (this.#pending.events) return;
+    this.#pending.events = true;
     this.#later(Math.min(SETTLE_MS.most, Math.max(SETTLE_MS.least, 6 * this.#lookMs)), signal, () => {
-      this.#eventsPending = false;
+      this.#pending.events = false;
       const marks = this.#events.take();
       for (const networkId of marks?.networks.keys() ?? []) this.#seen.forget(this.#namespaceOf(networkId) ?? '');
       if (marks) this.#marks.merge(marks);

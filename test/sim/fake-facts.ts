@@ -26,5 +26,6 @@ export class FakeFacts implements HostFacts {
   nameServers = async () => this.servers;
   lookUp = async () => [];
   underlayMtu = async () => this.mtuBytes;
+  linksTo = async () => new Map();
   bindProblem = async () => undefined;
 }

@@ -28,6 +28,7 @@ import {
   toolOf,
 } from './iproute2.ts';
 import { renderNft } from './nftables.ts';
+import { explainRefusal } from './refusal.ts';
 import { inPlace } from './observe.ts';
 
 export async function apply(run: Run, plan: Plan, signal: AbortSignal | undefined): Promise<ApplyResult> {
@@ -83,7 +84,11 @@ async function applyBatch(
   const failures = new Map<PlannedOp, Error>();
   const fail = ({ line, planned }: Entry, words: string) => {
     for (const each of planned) {
-      if (!failures.has(each)) failures.set(each, failedLine(tool, line.text, place, words || 'it did not say why'));
+      if (failures.has(each)) continue;
+      const cause = failedLine(tool, line.text, place, words || 'it did not say why');
+      const explained = explainRefusal(each.op, words);
+      const error = explained && new OverlaydError('data-path-failed', explained, { cause, retryable: true });
+      failures.set(each, error || cause);
     }
   };
   const judge = (entry: Entry, words: string) => {

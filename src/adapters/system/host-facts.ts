@@ -84,13 +84,21 @@ export function createHostFacts({ run, nameServers }: HostFactsDeps): HostFacts 
 
     nameServers,
 
+    async linksTo(addresses) {
+      const routes = await getRoutes(addresses);
+      return new Map(routes.flatMap(({ dst, dev }) => (dev === undefined ? [] : [[dst, dev] as const])));
+    },
+
     async lookUp(hostName) {
       const found = await lookup(hostName, { all: true, family: 4 }).catch(() => []);
       return found.map(({ address }) => address).sort();
     },
 
     async underlayMtu(source, peers) {
-      const [links, routes] = await Promise.all([linksWithAddresses(), routesTo(source, peers)]);
+      const [links, routes] = await Promise.all([
+        linksWithAddresses(),
+        getRoutes(peers.map((peer) => `${peer} from ${source}`)),
+      ]);
       const mtuOf = (name: string | undefined) => links.find(({ ifname }) => ifname === name)?.mtu;
       const mtus = routes
         .filter(({ type }) => type !== 'local')
@@ -106,11 +114,11 @@ export function createHostFacts({ run, nameServers }: HostFactsDeps): HostFacts 
     },
   };
 
-  /** Peers without a route are left out. */
-  async function routesTo(source: string, peers: readonly string[]): Promise<RouteRow[]> {
-    if (peers.length === 0) return [];
+  /** Those that there is no route for are left out. */
+  async function getRoutes(questions: readonly string[]): Promise<RouteRow[]> {
+    if (questions.length === 0) return [];
     const argv = ['ip', '-4', '-json', '-force', '-batch', '-'];
-    const lines = peers.map((peer) => `route get ${peer} from ${source}`);
+    const lines = questions.map((question) => `route get ${question}`);
     const { stdout } = await run(argv, { input: `${lines.join('\n')}\n` });
     return stdout
       .split('\n')

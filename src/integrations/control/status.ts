@@ -30,8 +30,12 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
   const identity = membership.identity;
   const docker = await membership.engineSide?.status();
   const alarms = member.storeConnected ? await membership.storeAlarms() : [];
-  const found = findProblems(membership, alarms, clock);
-  const problems = [...(problem ? [problem] : []), ...found, ...(docker?.problems ?? [])];
+  const problems = [
+    ...(problem ? [problem] : []),
+    ...findProblems(membership, alarms, clock),
+    ...(await member.returnWays.problems()),
+    ...(docker?.problems ?? []),
+  ];
   const networks = member.networks.list();
   const peers = [...member.view.nodes()].filter((node) => node.id !== member.self.id && !node.left);
   const { problems: _, ...reconcile } = member.reconciler.status();

@@ -98,6 +98,7 @@ export function hostFacts(
     routes: async () => [{ destination: '192.168.0.0/16', link: 'eth0', onLink: true, gateways: [] }],
     nameServers: async () => [],
     lookUp: async () => [],
+    linksTo: async () => new Map(),
     underlayMtu: async () => 1500,
     bindProblem,
   };
