@@ -175,13 +175,15 @@ function parseEndpoints(value: unknown, list: string): LocalEndpoint[] {
 }
 
 function parseEngine(value: unknown, what: string): EngineAttachment {
-  const { endpointId, networkId, sandbox, containerId, serviceRoute } = objectOf(value, what);
+  const { endpointId, networkId, sandbox, containerId, serviceRoute, serviceMetric, wayOut } = objectOf(value, what);
   return {
     endpointId: textOf(endpointId, `${what}.endpointId`),
     networkId: textOf(networkId, `${what}.networkId`),
     ...(sandbox === undefined ? {} : { sandbox: textOf(sandbox, `${what}.sandbox`) }),
     ...(containerId === undefined ? {} : { containerId: textOf(containerId, `${what}.containerId`) }),
     ...(serviceRoute === undefined ? {} : { serviceRoute: textOf(serviceRoute, `${what}.serviceRoute`) }),
+    ...(typeof serviceMetric === 'number' ? { serviceMetric } : {}),
+    ...(typeof wayOut === 'boolean' ? { wayOut } : {}),
   };
 }
 

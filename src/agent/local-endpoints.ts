@@ -27,6 +27,8 @@ export class LocalEndpoints {
   readonly #former = new Map<string, LocalEndpoint>();
   /** `<network id> <address>` to the networks of the container there; rebuilt after a change, read per DNS question. */
   #siblings: Map<string, readonly string[]> | undefined;
+  /** `<network id> <address>` of those whose container has a way out by itself; rebuilt likewise. */
+  #outgoing: ReadonlySet<string> | undefined;
   #bootId = '';
   #startedAt = 0;
   /** While the run begins: what the file said of etcd. */
@@ -139,6 +141,14 @@ export class LocalEndpoints {
     return this.#siblings.get(`${networkId} ${address}`) ?? [];
   }
 
+  /** Whether the container whose endpoint has this address has a way out, as its engine tells. */
+  hasWayOut(networkId: string, address: string): boolean {
+    this.#outgoing ??= new Set(
+      this.all().flatMap(({ record, engine }) => (engine?.wayOut ? [`${record.networkId} ${record.address}`] : [])),
+    );
+    return this.#outgoing.has(`${networkId} ${address}`);
+  }
+
   networkIds(): string[] {
     return [...new Set(this.all().map((endpoint) => endpoint.record.networkId))];
   }
@@ -151,6 +161,7 @@ export class LocalEndpoints {
     this.#byId.set(endpoint.record.id, endpoint);
     this.#former.delete(endpoint.record.id);
     this.#siblings = undefined;
+    this.#outgoing = undefined;
     await this.save();
   }
 
@@ -163,6 +174,7 @@ export class LocalEndpoints {
   async remove(endpointId: string): Promise<void> {
     if (!this.#byId.delete(endpointId)) return;
     this.#siblings = undefined;
+    this.#outgoing = undefined;
     await this.save();
   }
 

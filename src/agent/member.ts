@@ -186,7 +186,7 @@ export class Member {
       { selfId },
     );
     this.engineEndpoints = new EngineEndpoints({
-      ...{ selfId, state, store, gossip, containers, dataPath, names, clock, logger },
+      ...{ selfId, state, store, gossip, containers, dataPath, kernel: ports.kernel, names, clock, logger },
       storeAway: () => this.storeState === 'away',
       ...{ claims: this.claims, releases: this.releases, local: this.local, endpoints: this.endpoints },
     });

@@ -8,9 +8,9 @@ import { EarlyQuestions } from './early-questions.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 import { createResponder, type Responder, type ResponderDeps } from './names.ts';
 
-export interface NameServiceDeps extends Omit<ResponderDeps, 'networksOf' | 'untilMore'> {
+export interface NameServiceDeps extends Omit<ResponderDeps, 'hasWayOut' | 'networksOf' | 'untilMore'> {
   readonly view: ClusterView;
-  readonly local: Pick<LocalEndpoints, 'networkIds' | 'networksOfClient' | 'onNetwork'>;
+  readonly local: Pick<LocalEndpoints, 'hasWayOut' | 'networkIds' | 'networksOfClient' | 'onNetwork'>;
   /** Whether names are answered at the service address too. */
   readonly serviceAddress: () => boolean;
   readonly listen: (handler: DnsHandler) => DnsListeners;
@@ -42,6 +42,7 @@ export class NameService {
       {
         ...deps,
         networksOf: (networkId, address) => deps.local.networksOfClient(networkId, address),
+        hasWayOut: (networkId, address) => deps.local.hasWayOut(networkId, address),
         untilMore: (networkId) => early.untilMore(networkId),
       },
       options,

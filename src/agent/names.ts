@@ -5,7 +5,7 @@
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import { createWaiting, encodeUpstreamQuery, fitReply, formatQuestionKey } from '../core/dns/forward.ts';
-import { type Resolution, resolve, resolveForeign } from '../core/dns/resolve.ts';
+import { type Asker, type Resolution, resolve, resolveForeign } from '../core/dns/resolve.ts';
 import { encodeReply, type Query, RCODE, rcodeOf } from '../core/dns/wire.ts';
 import type { Zone } from '../core/dns/zone.ts';
 import { createZones } from '../core/dns/zones.ts';
@@ -25,6 +25,8 @@ export interface ResponderDeps {
    * included or not; empty for an address that is no local endpoint's.
    */
   readonly networksOf: (networkId: string, address: string) => readonly string[];
+  /** Whether that container has a way out through a network that is none of ours. */
+  readonly hasWayOut?: (networkId: string, address: string) => boolean;
   /**
    * Undefined when what is known suffices to say that the network has no such name; else resolves when more is known,
    * and questions that would be denied, refused or forwarded wait for it.
@@ -92,6 +94,16 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
     return [asked, ...others.sort((a, b) => (a.network < b.network ? -1 : a.network > b.network ? 1 : 0))];
   }
 
+  function askerOf({ address, networkId, transport }: DnsClient, known: [Zone, ...Zone[]]): Asker {
+    return {
+      address,
+      transport,
+      zones: known,
+      isOverlay,
+      hasWayOut: () => deps.hasWayOut?.(networkId, address) ?? false,
+    };
+  }
+
   function ask(query: Query, networkIds: readonly string[]): Promise<Uint8Array | undefined> {
     const key = formatQuestionKey(query, networkIds);
     const under = flights.get(key);
@@ -126,8 +138,7 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
     const known = foreign ? undefined : zonesOf(client);
     const resolution = foreign
       ? resolveForeign(message, { ttlSeconds, isOverlay })
-      : known &&
-        resolve(message, { address: client.address, transport: client.transport, zones: known, isOverlay }, random);
+      : known && resolve(message, askerOf(client, known), random);
     const more = resolution && isGuess(resolution) ? deps.untilMore?.(client.networkId) : undefined;
     if (more !== undefined && waiting.enter(sourceOf(client))) return answerLater(more, message, client);
     if (more !== undefined) {

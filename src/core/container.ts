@@ -36,6 +36,10 @@ export interface EngineAttachment {
   readonly containerId?: string | undefined;
   /** CIDR: the container's way to the service address through this endpoint, see `docker/service-route.ts`. */
   readonly serviceRoute?: string | undefined;
+  /** Where all such blocks are the container's other endpoints': metric of a route that we set ourselves once it runs. */
+  readonly serviceMetric?: number | undefined;
+  /** The container has a way out, through whatever network of the engine. */
+  readonly wayOut?: boolean | undefined;
 }
 
 const HANDED_OVER = 'engine:';

@@ -176,6 +176,8 @@ export interface Route {
   readonly link: string;
   /** `79` is ours. */
   readonly protocol: string;
+  /** Set on those alone that stand behind another one to the same destination; not told of those that are seen. */
+  readonly metric?: number | undefined;
 }
 
 export interface Neighbour {

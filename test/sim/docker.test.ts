@@ -127,6 +127,20 @@ describe('containers', () => {
     expect(routes(one, container)).toContain(`${SERVICE_ADDRESS}/32`);
   });
 
+  it('have one on however many networks they are, whichever they leave', async () => {
+    const names = Array.from({ length: 14 }, (_, index) => `n${index}`);
+    for (const name of names) await create(name);
+    const networks = Object.fromEntries(names.map((name) => [name, {}]));
+    const container = await until(one.engine.run('api', { networks, publishesPorts: true }));
+    await pass(2_000);
+    const left = [...names];
+    while (left.length > 0) {
+      expect(routes(one, container)).toHaveLength(left.length);
+      expect(routes(one, container)).toContain(left.length > 5 ? '169.254.53.0/24' : `${SERVICE_ADDRESS}/32`);
+      await until(one.engine.disconnectAs(left.shift()!, 'api'));
+    }
+  });
+
   it('that publish ports leave the way out to the engine', async () => {
     const container = await until(one.engine.run('api', { networks: { web: {} }, publishesPorts: true }));
     expect(routes(one, container)).toEqual([`${SERVICE_ADDRESS}/32`]);

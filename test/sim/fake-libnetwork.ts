@@ -250,7 +250,8 @@ export class Libnetwork {
 
   #addRoute(at: string, destination: string, gateway: string | undefined, link: string): void {
     const { kernel } = this.#deps;
-    if (kernel.machine.snapshot(at)!.routes.some((route) => route.destination === destination)) {
+    const { routes } = kernel.machine.snapshot(at)!;
+    if (routes.some((route) => route.destination === destination && route.metric === undefined)) {
       throw new OverlaydError('engine-refused', `adding route ${destination}: file exists`);
     }
     kernel.interfere({ kind: 'set-route', at, route: { destination, gateway, link, protocol: 'boot' } });

@@ -271,7 +271,8 @@ export class FakeMachine {
       case 'set-route': {
         if (!this.#link(op.at, op.route.link).up) refuse(`${op.route.link}: Network is down`);
         const space = this.#space(op.at);
-        const others = space.routes.filter(({ destination }) => destination !== op.route.destination);
+        const { destination, metric } = op.route;
+        const others = space.routes.filter((row) => row.destination !== destination || row.metric !== metric);
         space.routes = [...others, op.route];
         return;
       }

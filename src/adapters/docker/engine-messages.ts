@@ -93,6 +93,7 @@ const attachment = z.object({
   IPAddress: z.string().nullish(),
   Aliases: texts,
   DNSNames: texts,
+  Gateway: z.string().nullish(),
   IPAMConfig: z.object({ IPv4Address: z.string().nullish() }).nullish(),
 });
 
@@ -127,6 +128,7 @@ export const containerResponse = z
                 endpointId: found.EndpointID ?? '',
                 address: found.IPAddress ?? '',
                 ip: found.IPAMConfig?.IPv4Address || undefined,
+                gateway: found.Gateway || undefined,
                 // Up to Docker 24 all are in the first; from 25 on the first has the user's only, the second all.
                 aliases: [...new Set([...found.Aliases, ...found.DNSNames])],
               },

@@ -28,8 +28,8 @@ import {
   toolOf,
 } from './iproute2.ts';
 import { renderNft } from './nftables.ts';
-import { explainRefusal } from './refusal.ts';
 import { inPlace } from './observe.ts';
+import { explainRefusal } from './refusal.ts';
 
 export async function apply(run: Run, plan: Plan, signal: AbortSignal | undefined): Promise<ApplyResult> {
   const failures: OpFailure[] = [];

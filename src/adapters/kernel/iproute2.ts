@@ -200,12 +200,13 @@ function renderAddress({ link, address, prefix }: Address): string {
   return `${word(address)}/${prefix} dev ${word(link)}${scope}`;
 }
 
-function renderRoute({ destination, gateway, link, protocol }: Route): string {
+function renderRoute({ destination, gateway, link, protocol, metric: given }: Route): string {
   const via = gateway === undefined ? '' : ` via ${word(gateway)}`;
   // A next hop of ours may lie outside every subnet of the link; a foreign route that goes is named as it is.
   const onlink = protocol === ROUTE_PROTOCOL && gateway !== undefined ? ' onlink' : '';
   // Beside a route of the host's own to the same subnet, and not in its place: that one wins.
-  const metric = protocol === ROUTE_PROTOCOL && isUplink(link) ? ` metric ${UPLINK_METRIC}` : '';
+  const value = given ?? (protocol === ROUTE_PROTOCOL && isUplink(link) ? UPLINK_METRIC : undefined);
+  const metric = value === undefined ? '' : ` metric ${value}`;
   return `${word(destination)}${via} dev ${word(link)} proto ${word(protocol)}${onlink}${metric}`;
 }
 

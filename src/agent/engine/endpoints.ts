@@ -7,13 +7,13 @@
 import { type EngineAttachment, handedOver, isHandedOver, type LocalEndpoint } from '../../core/container.ts';
 import { endpointNames } from '../../core/docker/endpoint-names.ts';
 import type { EngineContainer } from '../../core/docker/engine.ts';
-import { serviceRoute } from '../../core/docker/service-route.ts';
+import { chooseServiceWay, serviceWay } from '../../core/docker/service-route.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
 import { decodeEndpoint, encodeRecord } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
-import type { Clock, ClusterStore, Containers, Logger, Write } from '../../ports.ts';
+import type { Clock, ClusterStore, Containers, Kernel, Logger, Write } from '../../ports.ts';
 import type { AddressClaims } from '../address-claims.ts';
 import type { ClusterState } from '../cluster-state.ts';
 import type { Endpoints, EndpointsDeps } from '../endpoints.ts';
@@ -33,6 +33,7 @@ export interface EngineEndpointsDeps {
   readonly local: LocalEndpoints;
   readonly containers: Pick<Containers, 'resolve'>;
   readonly dataPath: EndpointsDeps['dataPath'];
+  readonly kernel: Pick<Kernel, 'apply'>;
   readonly names: EndpointsDeps['names'];
   readonly endpoints: Pick<Endpoints, 'drop'>;
   /** Etcd has not answered since the start, for so long that it is not asked for the sake of one address. */
@@ -195,13 +196,14 @@ export class EngineEndpoints {
     return this.#queue.run(endpointId, async () => {
       const found = this.#require(endpointId);
       const others = local.all().filter((each) => each.engine?.sandbox === sandbox && each !== found);
-      const taken = new Set(others.map((each) => each.engine?.serviceRoute));
       // Begun by another run of the agent, or failed: it is begun again.
       await (this.#wiring.get(endpointId) ?? this.#wire(found)).catch(() => this.#wire(found));
       this.#wiring.delete(endpointId);
       const before = found.engine!;
-      const again = before.sandbox === sandbox ? before.serviceRoute : undefined;
-      const engine = { ...before, sandbox, serviceRoute: again ?? serviceRoute(taken) };
+      const again = before.sandbox === sandbox && (before.serviceRoute ?? before.serviceMetric) !== undefined;
+      const { serviceRoute: _, serviceMetric: __, ...rest } = before;
+      const way = again ? before : chooseServiceWay(others.map((each) => each.engine));
+      const engine = { ...rest, ...way, sandbox };
       const container = isHandedOver(found.container) ? handedOver(engine) : found.container;
       const endpoint = { ...found, container, engine };
       await Promise.all([local.update(endpoint), names.ensure(found.record.networkId)]);
@@ -250,8 +252,15 @@ export class EngineEndpoints {
     const inside = await this.#lookInside(found, container);
     const names = endpointNames(container, aliases);
     const changed = !isNamed(found.record, names);
-    const known = { ...found, ...inside, engine: { ...found.engine, containerId: container.id } };
-    if (!changed && found.container.text === known.container.text && found.engine.containerId === container.id) return;
+    const wayOut = container.pid === 0 ? found.engine.wayOut : container.networks.some(({ gateway }) => gateway);
+    const engine = { ...found.engine, containerId: container.id, wayOut };
+    const known = { ...found, ...inside, engine };
+    const isSame =
+      found.container.text === known.container.text &&
+      found.engine.containerId === container.id &&
+      (found.engine.wayOut ?? false) === (wayOut ?? false);
+    if (!changed && isSame) return;
+    if (isHandedOver(found.container)) await this.#lead(known);
     let record = found.record;
     try {
       if (changed) record = await this.#rewrite(record, names);
@@ -260,6 +269,18 @@ export class EngineEndpoints {
       await local.update({ ...known, record });
     }
     if (changed) logger.info({ endpoint: names.name, address: record.address }, 'endpoint named after its container');
+  }
+
+  /** A way to the service address that its engine could not be told to make. */
+  async #lead({ container, engine, ifname, record }: LocalEndpoint): Promise<void> {
+    if (engine?.serviceMetric === undefined || isHandedOver(container)) return;
+    const route = serviceWay(engine, ifname);
+    const op = { kind: 'set-route', at: container.path, route } as const;
+    const planned = { op, reason: 'create', network: undefined, endpointId: record.id } as const;
+    const { failures } = await this.#deps.kernel.apply({ stages: [{ essential: false, ops: [planned] }], gone: [] });
+    for (const { error } of failures) {
+      this.#deps.logger.warn({ endpoint: record.name, error }, 'the endpoint has no way to the service address');
+    }
   }
 
   /** The container's namespace and our link in there; nothing when the process is gone again or has no such link. */

@@ -202,6 +202,7 @@ export class EngineSide {
     if (event.action === 'create') early(containers.prepare(event.id));
     if (event.action === 'connect') early(containers.announce(event.id, event.networkId));
     if (event.action === 'destroy') containers.forget(event.id);
+    // A network of somebody else's may be the container's only way out.
     if (['connect', 'disconnect', 'start', 'rename'].includes(event.action)) containers.lookAt(event.id);
   }
 

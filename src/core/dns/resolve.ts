@@ -2,8 +2,8 @@
  * The decision for one question: an answer from our own zones, a refusal, or leave to ask an upstream server.
  *
  * Guarantees: names of the client's networks, names of our domain and addresses of any network never leave; a single
- * label never leaves; a client whose networks are all internal never has anything forwarded; who is not on the asked
- * network gets no answer. The network asked comes first, then the client's other networks in the order given.
+ * label never leaves; a client whose networks are all internal, and that has no way out through one of somebody else's,
+ * never has anything forwarded; who is not on the asked network gets no answer. The network asked comes first, then the client's other networks in the order given.
  *
  * Endpoints are given names with dots, too, such as `db.example.com`. What ends in our domain, or in the name of one of
  * the client's networks, belongs to that domain or network: no name given on another network stands in its way.
@@ -32,6 +32,8 @@ export interface Asker {
   readonly transport: 'udp' | 'tcp';
   /** The network that was asked, then the client's others in the order of their names. */
   readonly zones: readonly [Zone, ...Zone[]];
+  /** Whether there is a way out besides those of the zones. */
+  readonly hasWayOut?: () => boolean;
   /** True for a block inside any network of the cluster, the client's or not; without it only the zones count. */
   readonly isOverlay?: (block: Cidr) => boolean;
 }
@@ -46,7 +48,9 @@ export function resolve(message: Uint8Array, asker: Asker, random: () => number)
   if (address === undefined || !isOnSubnet(zones[0], address)) return undefined;
   const query = readQuestion(message);
   if (query === undefined || query instanceof Uint8Array) return query;
-  return resolveOwn(query, asker, random) ?? (mayForward(zones) ? query : encodeReply(query, RCODE.REFUSED));
+  const own = resolveOwn(query, asker, random);
+  if (own !== undefined) return own;
+  return mayForward(zones) || asker.hasWayOut?.() ? query : encodeReply(query, RCODE.REFUSED);
 }
 
 export interface ForeignAsker {

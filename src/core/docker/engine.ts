@@ -71,6 +71,8 @@ export interface EngineContainer {
     readonly address: string;
     /** The address that its user asked for. */
     readonly ip?: string | undefined;
+    /** The next hop of its way out through this network; empty or undefined: none. */
+    readonly gateway?: string | undefined;
   }[];
 }
 

@@ -1,9 +1,10 @@
 /**
  * The way from a container to the service address, one for each of its endpoints. An engine takes no destination twice,
  * so each endpoint has a block of its own size around the address: the smallest decides, and when its endpoint goes, the
- * next one does.
+ * next one does. Endpoints for which no block is left have routes that differ by metric, which no engine makes: we do.
  */
-import { SERVICE_ADDRESS } from '../host-state.ts';
+import type { EngineAttachment } from '../container.ts';
+import { ROUTE_PROTOCOL, type Route, SERVICE_ADDRESS } from '../host-state.ts';
 import { canonical, formatCidr, requireAddress } from '../ip.ts';
 
 /** Nothing but the service address may be near: other link-local addresses are somebody else's. */
@@ -17,4 +18,24 @@ export function serviceRoute(taken: ReadonlySet<string | undefined>): string | u
     if (!taken.has(route)) return route;
   }
   return undefined;
+}
+
+/** Of an endpoint: one or the other. */
+export type ServiceWay = Pick<EngineAttachment, 'serviceRoute' | 'serviceMetric'>;
+
+/** For an endpoint that joins. `others`: the container's. */
+export function chooseServiceWay(others: readonly (ServiceWay | undefined)[]): ServiceWay {
+  const route = serviceRoute(new Set(others.map((each) => each?.serviceRoute)));
+  if (route !== undefined) return { serviceRoute: route };
+  const taken = new Set(others.map((each) => each?.serviceMetric));
+  let metric = 1;
+  while (taken.has(metric)) metric += 1;
+  return { serviceMetric: metric };
+}
+
+/** As it is in the container. */
+export function serviceWay({ serviceRoute, serviceMetric }: EngineAttachment, link: string): Route {
+  const destination = serviceRoute ?? `${SERVICE_ADDRESS}/32`;
+  const metric = serviceMetric === undefined ? {} : { metric: serviceMetric };
+  return { destination, gateway: undefined, link, protocol: ROUTE_PROTOCOL, ...metric };
 }

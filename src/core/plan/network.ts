@@ -1,5 +1,6 @@
 /** Plans one network's namespace with its ports. */
 import { isHandedOver, type LocalEndpoint } from '../container.ts';
+import { serviceWay } from '../docker/service-route.ts';
 import {
   type Desired,
   type DesiredNetwork,
@@ -9,7 +10,6 @@ import {
   type NamespaceState,
   type Observed,
   type Op,
-  SERVICE_ADDRESS,
   TUNNEL,
   UPLINK,
 } from '../host-state.ts';
@@ -25,7 +25,6 @@ import {
   containerLink,
   everyUnreachable,
   networkRows,
-  ours,
   portLink,
   type Rows,
   tunnelLink,
@@ -115,9 +114,7 @@ export function planNetwork(
     const ops = containerOps(port, network, state, fresh, complete);
     // The engine set this way up with the link that is gone.
     if (engine && desired.serviceAddress) {
-      const destination = engine.serviceRoute ?? `${SERVICE_ADDRESS}/32`;
-      const route = ours(destination, undefined, port.endpoint.ifname);
-      ops.push({ kind: 'set-route', at: container.path, route });
+      ops.push({ kind: 'set-route', at: container.path, route: serviceWay(engine, port.endpoint.ifname) });
     }
     steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);
   }

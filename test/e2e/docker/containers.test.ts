@@ -305,6 +305,37 @@ describe('containers on the engines of two hosts', () => {
     expect(await inside(two(), 'other', 'ip', 'route')).not.toContain('default');
   });
 
+  test('a container on an internal network asks for outside names when it has a way out by another one', async () => {
+    const { engine } = one();
+    await engine.mustDocker('network', 'create', 'own');
+    await runContainer(one(), 'mixed', '--network', 'vault');
+    expect(await lookUp(one(), 'mixed', OUTSIDE)).toEqual([]);
+    await engine.mustDocker('network', 'connect', 'own', 'mixed');
+    await untilLooksUp(one(), 'mixed', OUTSIDE, [INTERNET]);
+    await engine.mustDocker('network', 'disconnect', 'own', 'mixed');
+    await untilLooksUp(one(), 'mixed', OUTSIDE, []);
+    await engine.mustDocker('rm', '-f', 'mixed');
+    await engine.mustDocker('network', 'rm', 'own');
+  });
+
+  test('names are there on whichever of many networks a container that publishes ports is left', async () => {
+    const { engine } = one();
+    const networks = Array.from({ length: 11 }, (_, index) => `many${index}`);
+    for (const network of networks) await one().mustOverlayd('network', 'create', network);
+    await untilOffered(one(), ['data', 'vault', 'web', ...networks].sort());
+    await runContainer(one(), 'wide', '-p', '8081:80', '--network', networks[0]!);
+    for (const network of networks.slice(1)) await engine.mustDocker('network', 'connect', network, 'wide');
+    await runContainer(two(), 'far', '--network', networks[10]!);
+    const far = await addressOf(one(), 'far');
+    await untilLooksUp(one(), 'wide', 'far', [far]);
+    for (const network of networks.slice(0, 10)) {
+      await engine.mustDocker('network', 'disconnect', network, 'wide');
+      await untilLooksUp(one(), 'wide', 'far', [far]);
+    }
+    for (const host of [one(), two()]) await host.engine.mustDocker('rm', '-f', host === one() ? 'wide' : 'far');
+    for (const network of networks) await one().mustOverlayd('network', 'rm', network);
+  });
+
   test('published ports are reached from outside, listed by Docker, and stay with a second network', async () => {
     await one().engine.mustDocker(
       'run',

@@ -24,7 +24,10 @@ beforeAll(async () => {
   web = world.addNetwork('web', { vni: 4096, cidr: '10.0.0.0/24', gateway: '10.0.0.1' });
   const quiet = world.addNetwork('quiet', { vni: 4097, cidr: '10.0.1.0/24', gateway: '10.0.1.1', internal: true });
   const ignore = () => undefined;
-  const logger = { error: ignore, info: ignore, debug: ignore, child: () => logger, warn: () => void (warnings += 1) };
+  const count = () => {
+    warnings += 1;
+  };
+  const logger = { error: ignore, info: ignore, debug: ignore, child: () => logger, warn: count };
   const facts = createHostFacts({ ...openKernel(host).exec, nameServers: async () => [] });
   const local = { all: () => [...world.local.values()] };
   ways = new ReturnWays({ facts, local, logger, view: world, made: station.reconciler });

@@ -62,6 +62,17 @@ describe('endpoints of this host', () => {
     expect(local.byEngine('nobody')).toBeUndefined();
   });
 
+  it('have a way out while their engine says so', async () => {
+    const endpoint = world.addHandedOver(web, '10.0.0.2');
+    await local.add(endpoint);
+    expect(local.hasWayOut(web.id, '10.0.0.2')).toBe(false);
+    await local.update({ ...endpoint, engine: { ...endpoint.engine, wayOut: true } });
+    expect(local.hasWayOut(web.id, '10.0.0.2')).toBe(true);
+    expect(local.hasWayOut(api.id, '10.0.0.2')).toBe(false);
+    await local.update({ ...endpoint, engine: { ...endpoint.engine, wayOut: false } });
+    expect(local.hasWayOut(web.id, '10.0.0.2')).toBe(false);
+  });
+
   it('of one sandbox see the names of all its networks, of two only their own', async () => {
     const one = inSandbox(world.addHandedOver(web, '10.0.0.2'), '/run/docker/netns/a');
     const two = inSandbox(world.addHandedOver(api, '10.0.1.2'), '/run/docker/netns/a');

@@ -25,7 +25,12 @@ function setUp({ stuck, complete = true }: { stuck?: string; complete?: boolean 
       clock,
       view,
       hidden: () => new Set(),
-      local: { networkIds: () => ['w', 'd'], networksOfClient: () => [], onNetwork: () => [{} as never] },
+      local: {
+        networkIds: () => ['w', 'd'],
+        networksOfClient: () => [],
+        hasWayOut: () => false,
+        onNetwork: () => [{} as never],
+      },
       serviceAddress: () => true,
       converge: () => converging.promise,
       forwarder: { ask: async () => undefined },

@@ -151,7 +151,7 @@ describe('containers', () => {
           ...{ NetworkID: 'n', EndpointID: 'e', IPAddress: '10.0.0.2' },
           ...{ Aliases: ['shop'], DNSNames: ['api', 'shop', 'c1'] },
         },
-        old: { NetworkID: 'o', EndpointID: '', Aliases: null },
+        old: { NetworkID: 'o', EndpointID: '', Aliases: null, Gateway: '172.17.0.1' },
       },
     },
   };
@@ -178,7 +178,7 @@ describe('containers', () => {
       hostname: 'c1host',
       networks: [
         { network: 'web', networkId: 'n', endpointId: 'e', address: '10.0.0.2', aliases: ['shop', 'api', 'c1'] },
-        { network: 'old', networkId: 'o', endpointId: '', address: '', aliases: [] },
+        { network: 'old', networkId: 'o', endpointId: '', address: '', aliases: [], gateway: '172.17.0.1' },
       ],
     });
     expect(await engine.inspect('nobody')).toBe(undefined);

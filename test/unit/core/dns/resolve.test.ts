@@ -50,12 +50,14 @@ interface Asking {
   readonly address?: string;
   readonly transport?: 'udp' | 'tcp';
   readonly random?: number;
+  readonly hasWayOut?: () => boolean;
 }
 
 function ask(message: Uint8Array, { zones = [web], transport = 'udp', random = 0, ...rest }: Asking = {}) {
   const address = rest.address ?? (zones[0].network === 'web' ? '10.0.1.2' : '10.0.2.2');
   const isOverlay = ({ address: first }: Cidr) => first >>> 8 === 0x0a0002;
-  const resolution = resolve(message, { address, transport, zones, isOverlay }, () => random);
+  const { hasWayOut = () => false } = rest;
+  const resolution = resolve(message, { address, transport, zones, isOverlay, hasWayOut }, () => random);
   if (resolution instanceof Uint8Array) return read(resolution);
   return resolution === undefined ? 'dropped' : 'forward';
 }
@@ -194,6 +196,13 @@ describe('internal networks', () => {
   ])('refuse %s %s, by UDP and TCP', (name, type) => {
     expect(rcode(name, type, { zones })).toBe('REFUSED');
     expect(rcode(name, type, { zones, transport: 'tcp' })).toBe('REFUSED');
+  });
+
+  it('refuse nothing to a container that has a way out by another network, and tell nothing of ours', () => {
+    const hasWayOut = () => true;
+    expect(ask(question('example.com', 'A'), { zones, hasWayOut })).toBe('forward');
+    expect(rcode('nope', 'A', { zones, hasWayOut })).toBe('NXDOMAIN');
+    expect(rcode('9.2.0.10.in-addr.arpa', 'PTR', { zones, hasWayOut })).toBe('NXDOMAIN');
   });
 
   it('answer their own names', () => {

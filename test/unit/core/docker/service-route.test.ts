@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { serviceRoute } from '../../../../src/core/docker/service-route.ts';
+import { chooseServiceWay, serviceRoute, serviceWay } from '../../../../src/core/docker/service-route.ts';
 import { SERVICE_ADDRESS } from '../../../../src/core/host-state.ts';
 import { contains, isCanonical, parseAddress, parseCidr } from '../../../../src/core/ip.ts';
 
@@ -18,4 +18,17 @@ test('each endpoint of a container gets a larger block around the service addres
 
 test('what was given up is given again', () => {
   expect(serviceRoute(new Set(['169.254.53.52/31', undefined]))).toBe('169.254.53.53/32');
+});
+
+test('an endpoint for which no block is left has a route of its own metric', () => {
+  const others: ReturnType<typeof chooseServiceWay>[] = [];
+  for (let count = 0; count < 12; count++) others.push(chooseServiceWay(others));
+  const ways = others.map((each) => serviceWay({ endpointId: 'e', networkId: 'n', ...each }, 'eth0'));
+  expect(ways.slice(-4).map(({ destination, metric }) => [destination, metric])).toEqual([
+    ['169.254.53.0/24', undefined],
+    ['169.254.53.53/32', 1],
+    ['169.254.53.53/32', 2],
+    ['169.254.53.53/32', 3],
+  ]);
+  expect(chooseServiceWay(others.filter((each) => each.serviceMetric !== 2))).toEqual({ serviceMetric: 2 });
 });
