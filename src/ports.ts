@@ -297,10 +297,7 @@ export interface HostFacts {
   lookUp(hostName: string): Promise<readonly string[]>;
   /** Smallest MTU on the routes from `source` towards these addresses (of the source's link when there are none). */
   underlayMtu(source: string, peers: readonly string[]): Promise<number>;
-  /**
-   * By which link this host sends what is for each of these addresses, whatever rule or table says so; `lo` for its own.
-   * Those that it sends nowhere are left out.
-   */
+  /** By which link this host sends to each, by whatever rule; `lo`: to itself. Those that it sends nowhere are left out. */
   linksTo(addresses: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Undefined when a socket can be bound there now; else what is in the way. */
   bindProblem(socket: PortBinding): Promise<BindProblem | undefined>;
@@ -378,8 +375,8 @@ export interface Engine {
 }
 
 /**
- * What the engine asks of us as its network driver and its IPAM driver. It holds locks while it waits, without a limit
- * of its own: handlers end soon after their signal aborts, and never wait for a call of {@link Engine}.
+ * What the engine asks of us as its network and IPAM driver. It holds locks while it waits, without a limit: handlers end
+ * soon after their signal aborts, and never wait for a call of {@link Engine}.
  */
 export type DriverHandlers = DriverCalls<AbortSignal>;
 
