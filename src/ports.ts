@@ -313,11 +313,9 @@ export interface DnsClient {
   readonly transport: 'udp' | 'tcp';
 }
 
+type DnsReply = Uint8Array | undefined;
 /** Answers one DNS message; undefined drops it. A plain value where no upstream is needed: the hot path has no promise. */
-export type DnsHandler = (
-  query: Uint8Array,
-  client: DnsClient,
-) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
+export type DnsHandler = (query: Uint8Array, client: DnsClient) => DnsReply | Promise<DnsReply>;
 
 /** Asks upstream DNS servers, from the host's own network namespace. */
 export interface DnsForwarder {
