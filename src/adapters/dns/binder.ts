@@ -14,7 +14,11 @@ const [port = '53', ...addresses] = process.argv.slice(2);
 const RETRIES = 10;
 const RETRY_MS = 50;
 
+/** Longer than the parent waits: whatever became of it and of the channel, nothing is held for longer. */
+const LIFE_MS = 15_000;
+
 process.on('disconnect', () => process.exit());
+setTimeout(() => process.exit(), LIFE_MS);
 
 function fail(error: NodeJS.ErrnoException): void {
   process.send?.({ error: error.code ?? error.message }, () => process.disconnect());
@@ -52,3 +56,4 @@ function bindUdp(address: string): void {
 
 // Without a channel there is nobody to bind for: the parent has died already.
 if (process.connected) bindNext();
+else process.exit();
