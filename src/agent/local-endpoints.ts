@@ -202,13 +202,14 @@ export class LocalEndpoints {
 
   #indexSiblings(): Map<string, readonly string[]> {
     // An engine's endpoints are found to be a process's one after the other; their sandbox says all along whose they are.
-    const processes = new Map<string | undefined, string>();
+    // It is not known of one that no container has joined yet, nor of one that was found again.
+    const processes = new Map<string, string>();
     for (const { container, engine } of this.#byId.values()) {
-      if (engine && !isHandedOver(container)) processes.set(engine.sandbox, container.identity);
+      if (engine?.sandbox !== undefined && !isHandedOver(container)) processes.set(engine.sandbox, container.identity);
     }
     const byContainer = Map.groupBy(
       this.#byId.values(),
-      ({ container, engine }) => (engine && processes.get(engine.sandbox)) ?? container.identity,
+      ({ container, engine }) => processes.get(engine?.sandbox ?? '') ?? container.identity,
     );
     const index = new Map<string, readonly string[]>();
     for (const endpoints of byContainer.values()) {

@@ -89,4 +89,18 @@ describe('endpoints of this host', () => {
     await local.update(inSandbox(two, '/run/docker/netns/c'));
     expect(local.networksOfClient(web.id, '10.0.0.2')).toEqual([web.id]);
   });
+
+  it('whose sandboxes are not known are not taken for one', async () => {
+    // As those are that were found again when the state file was damaged.
+    const of = (endpoint: LocalEndpoint, pid: number): LocalEndpoint => {
+      const container = { text: `docker:${pid}`, path: `/proc/${pid}/ns/net`, identity: `${pid}:1` };
+      return { ...endpoint, container };
+    };
+    await local.add(of(world.addHandedOver(web, '10.0.0.2'), 7));
+    await local.add(of(world.addHandedOver(api, '10.0.1.2'), 8));
+    await local.add(world.addHandedOver(api, '10.0.1.3'));
+    expect(local.networksOfClient(web.id, '10.0.0.2')).toEqual([web.id]);
+    expect(local.networksOfClient(api.id, '10.0.1.2')).toEqual([api.id]);
+    expect(local.networksOfClient(api.id, '10.0.1.3')).toEqual([api.id]);
+  });
 });
