@@ -181,9 +181,20 @@ describe('a network of another driver on our addresses', () => {
     await expect(run(one, 'api', { br: {} })).rejects.toThrow('driver overlayd');
     expect(addresses()).toEqual([]);
     expect((await one.engineSide!.status())?.problems).toEqual([expect.stringContaining(problem)]);
+    await until(one.engine.removeContainer('api'));
+    await run(one, 'db', { jobs: {} });
     await until(one.engine.removeNetworkAs('br'));
     await pass(1_000);
-    expect((await one.engineSide!.status())?.problems).toEqual([]);
+    expect((await one.engineSide!.status())?.problems.join()).not.toContain(problem);
+  });
+
+  it('with the subnet and the name of one that is there keeps no container from that', async () => {
+    await create('jobs', { subnets: ['10.9.0.0/24'] });
+    await until(one.engine.createNetworkAs(bridge({ ipamOptions: { net: 'jobs' }, subnet: { cidr: '10.9.0.0/24' } })));
+    await pass(1_000);
     await run(one, 'db', { jobs: {} });
+    expect((await one.engineSide!.status())?.problems).toContainEqual(expect.stringContaining(problem));
+    await until(one.engine.removeNetworkAs('br'));
+    await pass(1_000);
   });
 });

@@ -5,8 +5,9 @@
  *
  * The engine asks our drivers while it makes or removes a network: no lock is held across a call to it.
  */
-import { DRIVER, type EngineNetwork } from '../../core/docker/engine.ts';
+import { DRIVER, type EngineNetwork, NETWORK_OPTION } from '../../core/docker/engine.ts';
 import { type Binding, offerOf, planOffers } from '../../core/docker/network-offers.ts';
+import type { PoolId } from '../../core/docker/pool-id.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import type { NetworkRecord } from '../../core/records.ts';
@@ -71,6 +72,8 @@ export class EngineNetworks {
   /** Why the engine does not have them, by the cluster's id. */
   #refused: ReadonlyMap<string, string> = new Map();
   #strays: readonly EngineNetwork[] = [];
+  /** As the engine last listed them, of our driver. */
+  #ours: readonly EngineNetwork[] = [];
   #reachable = false;
   #saved = false;
   #unsaved: string | undefined;
@@ -141,9 +144,11 @@ export class EngineNetworks {
     return [...this.#bindings.values()].flatMap(({ pool }) => pool ?? []);
   }
 
-  /** A network of another driver, but with a pool of ours. */
-  strayOn(pool: string): EngineNetwork | undefined {
-    return this.#strays.find(({ subnets }) => subnets.includes(pool));
+  /** A network of another driver, but with that pool of ours, and no network of ours has the same. */
+  strayOn({ network, cidr }: PoolId): EngineNetwork | undefined {
+    const has = ({ ipamOptions, subnets }: EngineNetwork) =>
+      ipamOptions[NETWORK_OPTION] === network && subnets.includes(cidr);
+    return this.#ours.some(has) ? undefined : this.#strays.find(has);
   }
 
   async bind(engineNetworkId: string, binding: Binding): Promise<void> {
@@ -277,6 +282,7 @@ export class EngineNetworks {
     // Also the first time: the file says that there is an engine.
     if (!this.#saved || offers.rebind.size + gone.size > 0) await this.#trySave();
     this.#strays = offers.strays;
+    this.#ours = engineNetworks.filter(({ driver }) => driver === DRIVER);
     const problems: string[] = [
       ...offers.taken.map(
         ({ network, by }) =>

@@ -91,7 +91,7 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
       }
       const network = await ofPool(pool);
       const opening = pools.find(pool.cidr);
-      const stray = side().networks.strayOn(pool.cidr);
+      const stray = side().networks.strayOn(pool);
       if (stray) throw new OverlaydError('conflict', describeStray(stray));
       if (!network) return { address: `${addressOfOpening(call, pool)}/${prefixOf(pool.cidr)}` };
       const { cidr, gateway, auxAddresses } = network.subnets[0]!;
