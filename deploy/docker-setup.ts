@@ -288,15 +288,16 @@ function removeSocket(): boolean {
   const present = Object.values(UNITS).filter((installed) => existsSync(unit(installed)));
   if (present.length === 0) return false;
   const running = isActive(SERVICE);
-  // The agent ends with the socket.
-  if (isLive()) systemctl('stop', ...SOCKETS);
+  // Of a version before there is the first alone.
+  const sockets = SOCKETS.filter((name) => existsSync(unit(name)));
+  if (isLive() && sockets.length > 0) systemctl('stop', ...sockets);
   for (const installed of present) change(`remove ${unit(installed)}`, () => rmSync(unit(installed)));
   const dropIns = path.dirname(unit(UNITS['overlayd-docker.conf']!));
   if (existsSync(dropIns) && !values.print && readdirSync(dropIns).length === 0) rmdirSync(dropIns);
   if (isThere(FILES.wanted)) change(`remove ${FILES.wanted}`, () => rmSync(FILES.wanted));
   if (isLive()) systemctl('daemon-reload');
-  // It makes a socket of its own now.
-  if (running) systemctl('start', SERVICE);
+  // It makes a socket of its own now. It ended with the other one, unless its unit is of a version before.
+  if (running) systemctl('restart', SERVICE);
   return true;
 }
 

@@ -60,7 +60,12 @@ it('puts the socket below an agent that runs, and restarts Docker when it is tol
     'is-active --quiet overlayd.service',
     'stop overlayd.socket overlayd-unavailable.socket',
     'daemon-reload',
-    'start overlayd.service',
+    'restart overlayd.service',
   ]);
   expect(await host.must(['ls', '/etc/docker', '/etc/systemd/system'])).not.toMatch(/overlayd|daemon\.json/);
+
+  // As a version before left it: systemd refuses to stop what it does not know.
+  await host.must(['sh', '-c', "echo '[Socket]' >/etc/systemd/system/overlayd.socket"]);
+  await setup('--undo');
+  expect(systemctl.calls()).toContain('stop overlayd.socket');
 });
