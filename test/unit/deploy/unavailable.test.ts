@@ -6,7 +6,8 @@ import { expect, it } from 'vitest';
 import { createRoutes } from '../../../src/adapters/docker/driver-routes.ts';
 import type { DriverHandlers } from '../../../src/ports.ts';
 
-const UNIT = readFileSync(path.resolve(import.meta.dirname, '../../../deploy/overlayd-unavailable@.service'), 'utf8');
+const read = (name: string) => readFileSync(path.resolve(import.meta.dirname, '../../../deploy', name), 'utf8');
+const UNIT = read('overlayd-unavailable@.service');
 const plain = (text: string) => text.replaceAll('%%', '%').replaceAll('\\r', '\r').replaceAll('\\n', '\n');
 
 function ask(method: string): { readonly head: string; readonly body: Record<string, unknown> } {
@@ -43,3 +44,7 @@ it.each(['IpamDriver.RequestPool', 'IpamDriver.RequestAddress', 'NetworkDriver.C
     expect(body).toEqual({ Err: text, Error: text });
   },
 );
+
+it('does so however many calls come at once: at a limit of systemd the socket would fail', () => {
+  expect(read('overlayd-unavailable.socket')).toMatch(/^TriggerLimitIntervalSec=0$/m);
+});
