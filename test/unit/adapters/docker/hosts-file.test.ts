@@ -1,4 +1,15 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -36,4 +47,18 @@ test('no link is followed', async () => {
   symlinkSync(other, path);
   await expect(mendHostsFile(path, OWN)).rejects.toThrow('ELOOP');
   expect(readFileSync(other, 'utf8')).toContain('::ffff:');
+});
+
+test('one in which nothing is wrong need not be one that may be written', async () => {
+  writeFileSync(path, '127.0.0.1\tlocalhost\n10.0.0.3\tapi\n');
+  // A program that runs is a file that nobody may write, root included.
+  const program = join(directory, 'program');
+  copyFileSync('/bin/sleep', program);
+  const running = spawn(program, ['60']);
+  try {
+    await once(running, 'spawn');
+    expect(await mendHostsFile(program, OWN)).toBe(0);
+  } finally {
+    running.kill();
+  }
 });
