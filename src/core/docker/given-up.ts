@@ -18,8 +18,11 @@ const PASSING: readonly (typeof ERROR_CODES)[number][] = [
   'cancelled',
   'internal',
 ];
-/** The engine's words when nobody serves the drivers, or the answer did not come: with the plugin's name or its socket. */
-const UNSERVED = /overlayd\.sock|plugin "?overlayd"?|legacy plugin: plugin not found|plugin not found/;
+/**
+ * The engine's words when nobody serves the drivers, or the answer did not come: with the plugin's name or its socket, or
+ * without, but then not those of volumes and logs.
+ */
+const UNSERVED = /overlayd\.sock|plugin "?overlayd"?|(?<!looking up (?:volume|logging) plugin .*)plugin not found/;
 
 /** `ours`: the engine's ids of networks of the cluster. One that its user has not seen run yet was reported to them. */
 export function isGivenUp(container: EngineContainer, ours: (engineNetworkId: string) => boolean): boolean {

@@ -32,6 +32,10 @@ describe('what an engine gave up on because of us', () => {
       'was refused for good',
       { failure: 'remote: address already in use: 10.0.0.9 belongs to x on h2 (address-in-use)' },
     ],
+    [
+      'has no plugin for its volumes',
+      { failure: 'error looking up volume plugin nas: legacy plugin: plugin not found' },
+    ],
     ['is on none of our networks', { networks: [{ ...attached, networkId: 'other' }] }],
   ])('is not what %s', (_, overrides) => {
     expect(isGivenUp(container(overrides), ours)).toBe(false);
