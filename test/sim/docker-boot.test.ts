@@ -142,6 +142,33 @@ it('a container that ends while etcd is away is started when it is back', async 
   expect(byName(one).api).not.toBe('down');
 });
 
+it('an engine is not asked every second for each container that waits for etcd', async () => {
+  await create('web');
+  const names = ['a', 'b', 'c', 'd', 'e'];
+  for (const name of names) await service(one, name, { web: {} });
+  one.store.cut();
+  for (const name of names) {
+    await until(one.engine.stopContainer(name));
+    await expect(until(one.engine.startContainer(name))).rejects.toThrow('etcd does not answer');
+  }
+  await pass(20_000);
+  let looks = 0;
+  const inspect = one.engine.inspect.bind(one.engine);
+  one.engine.inspect = (id) => {
+    looks += 1;
+    return inspect(id);
+  };
+  await pass(60_000);
+  expect(looks).toBeLessThan(10 * names.length);
+  // Nobody waits for what is removed meanwhile.
+  await until(one.engine.removeContainer('a'));
+  await pass(15_000);
+  expect(await problems(one)).toContain('Docker gave up starting b, c, d, e,');
+  one.store.heal();
+  await pass(5_000);
+  expect(Object.values(byName(one))).not.toContain('down');
+});
+
 it('what its user starts for the first time, or has not asked to restart, is left alone', async () => {
   await create('web');
   await until(one.engine.run('once', { networks: { web: {} } }));

@@ -23,12 +23,16 @@ export interface GivenUpDeps {
 }
 
 const POLL_MS = 1_000;
+/** While it cannot be started, somebody may still have removed it or told the engine to leave it. */
+const LOOK_MS = 10_000;
 const FIRST_RETRY_MS = 2_000;
 const LAST_RETRY_MS = 60_000;
 const MOST_NAMED = 10;
 
 interface GivenUp {
-  readonly name: string;
+  /** As it was last seen. */
+  readonly container: EngineContainer;
+  readonly lookAt: number;
   readonly tryAt: number;
   readonly retryMs: number;
 }
@@ -52,7 +56,7 @@ export class GivenUpContainers {
 
   /** What people should know, one line each. */
   get problems(): readonly string[] {
-    const names = [...this.#containers.values()].map(({ name }) => name).sort();
+    const names = [...this.#containers.values()].map(({ container }) => container.name).sort();
     if (names.length === 0) return [];
     const more = names.length - MOST_NAMED;
     const named = names.slice(0, MOST_NAMED).join(', ') + (more > 0 ? ` and ${more} more` : '');
@@ -93,7 +97,8 @@ export class GivenUpContainers {
           { container: name, reason: failure },
           'Docker gave up starting a container; it is started when that can be',
         );
-        this.#containers.set(id, { name, tryAt: clock.elapsed(), retryMs: FIRST_RETRY_MS });
+        const now = clock.elapsed();
+        this.#containers.set(id, { container, lookAt: now + LOOK_MS, tryAt: now, retryMs: FIRST_RETRY_MS });
       }
     } catch (error) {
       this.#stale = true;
@@ -103,9 +108,13 @@ export class GivenUpContainers {
 
   async #start(id: string): Promise<void> {
     const { clock, endpoints, engine, logger } = this.#deps;
+    const known = this.#containers.get(id)!;
+    if (!this.#isPossible(known.container) && clock.elapsed() < known.lookAt) return;
     // Somebody may have started it, removed it, or told the engine to leave it.
     const container = await engine.inspect(id);
     if (!container || !this.#isGivenUp(container)) return void this.#containers.delete(id);
+    const seen = { ...known, container, lookAt: clock.elapsed() + LOOK_MS };
+    this.#containers.set(id, seen);
     if (!this.#isPossible(container)) return;
     const { name } = container;
     try {
@@ -113,12 +122,9 @@ export class GivenUpContainers {
       this.#containers.delete(id);
       logger.info({ container: name }, 'container started that Docker had given up on');
     } catch (error) {
-      const { retryMs } = this.#containers.get(id)!;
-      this.#containers.set(id, {
-        name,
-        tryAt: clock.elapsed() + retryMs,
-        retryMs: Math.min(2 * retryMs, LAST_RETRY_MS),
-      });
+      const { retryMs } = seen;
+      const tryAt = clock.elapsed() + retryMs;
+      this.#containers.set(id, { ...seen, tryAt, retryMs: Math.min(2 * retryMs, LAST_RETRY_MS) });
       logger.warn({ container: name, retryInMs: retryMs, error }, 'a container that Docker gave up on does not start');
     }
   }
