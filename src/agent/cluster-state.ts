@@ -41,6 +41,8 @@ export class ClusterState {
   #height = 0;
   /** The run before ended while etcd was behind. */
   #wasBehind = false;
+  /** Since when etcd delivers, by the even clock. */
+  #followedAt = 0;
 
   constructor(deps: ClusterStateDeps) {
     this.#deps = deps;
@@ -117,6 +119,7 @@ export class ClusterState {
    * then nothing counts as absent until `acceptStore`.
    */
   mergeSnapshot(revision: number, records: readonly GossipRecord[]): void {
+    this.#noteReturn();
     const { own, logger } = this.#deps;
     const seen = Math.max(this.#replica.confirmed, this.#height);
     const isBehind = this.#wasBehind || revision < seen || !records.some(({ key }) => key === keys.cluster);
@@ -137,6 +140,7 @@ export class ClusterState {
   }
 
   mergeEvents(revision: number, records: Iterable<GossipRecord>): void {
+    this.#noteReturn();
     this.#change(() => this.#replica.mergeEvents(revision, records));
   }
 
@@ -190,9 +194,17 @@ export class ClusterState {
     );
   }
 
-  /** Drops what members said a while ago and etcd has not confirmed. */
+  /**
+   * Drops what members said a while ago and etcd has not confirmed. An etcd that is back needs a moment to tell what
+   * happened meanwhile: its first word is that it is there.
+   */
   forgetUnconfirmed(): void {
-    this.#change(() => this.#replica.forgetUnconfirmed(this.#deps.clock.elapsed() - CONFIRM_MS));
+    const before = this.#deps.clock.elapsed() - CONFIRM_MS;
+    if (this.#followedAt <= before) this.#change(() => this.#replica.forgetUnconfirmed(before));
+  }
+
+  #noteReturn(): void {
+    if (!this.#replica.followed) this.#followedAt = this.#deps.clock.elapsed();
   }
 
   #change(merge: () => RecordChange[], wholeAgain = false): void {

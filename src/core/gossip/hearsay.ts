@@ -52,8 +52,11 @@ export function judge(
   }
 }
 
-/** Further than this beyond what etcd is known to have reached no revision can be: decades of writes. */
-const FURTHEST = 1_000_000_000;
+/**
+ * Further than this beyond what etcd is known to have reached no revision can be. A restore raises it by a billion
+ * (docs/operations.md), and a member may hear of that, and of what was written since, before etcd tells it.
+ */
+const FURTHEST = 1_000_000_000_000;
 const MOST_AHEAD = 100_000;
 const LONGEST_KEY = 512;
 const LEAST_SEGMENTS: Readonly<Record<string, number>> = {
