@@ -7,7 +7,7 @@ import { decodeNode, encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord, SUBNET_GUARD } from '../core/records.ts';
 import type { Clock, ClusterStore, HostFacts, Write } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
-import { lookAround } from './surroundings.ts';
+import { lookAround, remembering } from './surroundings.ts';
 
 export interface SelfRecordDeps {
   readonly store: ClusterStore;
@@ -32,11 +32,18 @@ const LOOK_MS = 5_000;
 export class SelfRecord {
   readonly #deps: SelfRecordDeps;
   readonly #options: SelfRecordOptions;
+  readonly #around: Parameters<typeof lookAround>[0];
   #changed = true;
 
   constructor(deps: SelfRecordDeps, options: SelfRecordOptions) {
     this.#deps = deps;
     this.#options = options;
+    const { facts } = deps;
+    this.#around = {
+      routes: () => facts.routes(),
+      nameServers: () => facts.nameServers(),
+      lookUp: remembering((hostName) => facts.lookUp(hostName)),
+    };
   }
 
   /** The host, or what its record is computed from, changed. */
@@ -63,7 +70,7 @@ export class SelfRecord {
     this.#changed = false;
     let done = false;
     try {
-      done = await refreshSelfRecord(this.#deps, this.#options);
+      done = await refreshSelfRecord({ ...this.#deps, around: this.#around }, this.#options);
     } finally {
       if (!done) this.markChanged();
     }
@@ -75,7 +82,7 @@ export class SelfRecord {
  * else wrote meanwhile, so that it has to be done again.
  */
 async function refreshSelfRecord(
-  { store, state, facts, addressProblem }: SelfRecordDeps,
+  { store, state, facts, around, addressProblem }: SelfRecordDeps & { around: Parameters<typeof lookAround>[0] },
   { self: { id: selfId, advertiseAddress, vtep, holdsStore }, storeEndpoints }: SelfRecordOptions,
 ): Promise<boolean> {
   const key = keys.node(selfId);
@@ -84,7 +91,7 @@ async function refreshSelfRecord(
   if (!current || revision === undefined) return true;
   const peers = [...state.view.nodes()].filter((node) => node.id !== selfId && !node.left).map((node) => node.vtep);
   const [surroundings, underlayMtu] = await Promise.all([
-    lookAround(facts, storeEndpoints),
+    lookAround(around, storeEndpoints),
     underlayMtuOf(facts, current, vtep, peers),
   ]);
   const { addressProblem: _, ...kept } = current;

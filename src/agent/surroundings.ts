@@ -39,6 +39,20 @@ export async function lookAround(
   };
 }
 
+/**
+ * All that a name has led to so far. A name server may name some of many addresses, others each time, or fail for a while.
+ * A record that followed would be written without end: each write of one host has all others look again.
+ */
+export function remembering(lookUp: HostFacts['lookUp']): HostFacts['lookUp'] {
+  const known = new Map<string, readonly string[]>();
+  return async (hostName) => {
+    const now = await lookUp(hostName);
+    const all = distinct([...(known.get(hostName) ?? []), ...now]).slice(0, MAX_NEEDED);
+    known.set(hostName, all);
+    return all;
+  };
+}
+
 async function storeAddresses({ lookUp }: Pick<HostFacts, 'lookUp'>, endpoint: string): Promise<readonly string[]> {
   const { hostname } = new URL(endpoint);
   if (parseAddress(hostname) === undefined) return lookUp(hostname);

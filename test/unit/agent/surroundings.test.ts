@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { lookAround } from '../../../src/agent/surroundings.ts';
+import { lookAround, remembering } from '../../../src/agent/surroundings.ts';
 import type { HostRoute } from '../../../src/core/host-facts.ts';
 
 const route = (destination: string, parts: Partial<HostRoute> = {}): HostRoute => ({
@@ -40,4 +40,13 @@ it('says the same whatever the order in which the kernel and the files do', asyn
   const routes = [route('10.0.2.0/24'), route('10.0.1.0/24'), route('10.0.1.0/24')];
   const one = await lookAround(facts(routes, ['10.0.0.3', '10.0.0.2']), []);
   expect(await lookAround(facts(routes.toReversed(), ['10.0.0.2', '10.0.0.3']), [])).toEqual(one);
+});
+
+it('keeps what a name of etcd led to, as a name server says some of its addresses, others each time, or none', async () => {
+  const answers = [['10.0.7.2', '10.0.7.1'], ['10.0.7.3'], [], ['10.0.7.1']];
+  const lookUp = remembering(async () => answers.shift()!);
+  const said = [];
+  for (let time = 0; time < 4; time++) said.push((await lookUp('etcd.example')).join());
+  const all = '10.0.7.1,10.0.7.2,10.0.7.3';
+  expect(said).toEqual(['10.0.7.1,10.0.7.2', all, all, all]);
 });
