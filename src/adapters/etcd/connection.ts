@@ -50,8 +50,15 @@ export class EtcdConnection {
     return { reachable: this.#reachable, endpoints, revision: this.#revision, clockProblem, refusal };
   }
 
-  /** @param repeatable - true when it does no harm if the call happens twice. */
-  async call<T extends Answer>(repeatable: boolean, run: (client: Etcd3) => Promise<T>): Promise<T> {
+  /**
+   * @param repeatable - true when it does no harm if the call happens twice.
+   * @param attempts - the most that are made.
+   */
+  async call<T extends Answer>(
+    repeatable: boolean,
+    run: (client: Etcd3) => Promise<T>,
+    attempts = Math.max(2, this.target.endpoints.length),
+  ): Promise<T> {
     const startedAt = this.#clock.elapsed();
     for (let attempt = 1; ; attempt++) {
       const link = this.#open();
@@ -70,7 +77,7 @@ export class EtcdConnection {
         const again =
           unanswered &&
           (repeatable || wasNeverSent(error)) &&
-          attempt < Math.max(2, this.target.endpoints.length) &&
+          attempt < attempts &&
           this.#clock.elapsed() - startedAt < CALL_TIMEOUT_MS;
         if (!again || this.#closed) throw failure;
       }
@@ -104,6 +111,7 @@ export class EtcdConnection {
     const { errors } = await this.call(
       true,
       async (client) => (await client.maintenance.status({ deadline: Date.now() + ALARMS_MS })) as StatusAnswer,
+      1,
     );
     const alarms = (errors ?? []).flatMap((text) => /alarm:(\w+)/.exec(text)?.[1] ?? []);
     if (alarms.length === 0) this.#refused(undefined);
