@@ -72,7 +72,7 @@ export class ReturnWays {
     const other = 'or use a network with another subnet';
     if (link === 'lo') return `${what}: this host has the address ${address} itself; take it away, ${other}`;
     const value = parseAddress(address) ?? 0;
-    const routes = await this.#deps.facts.routes();
+    const routes = await this.#deps.facts.routes().catch(() => []);
     const route = routes
       .filter((each) => each.link === (link ?? '') && contains(parseCidr(each.destination)!, value))
       .sort((a, b) => parseCidr(b.destination)!.prefix - parseCidr(a.destination)!.prefix)[0];
