@@ -70,7 +70,7 @@ export function nodeState(deps: Pick<NodesDeps, 'liveness' | 'selfId' | 'clock'>
   if (record.left) return 'down';
   if (record.id === deps.selfId) return 'ready';
   const liveness = deps.liveness(record.id);
-  return liveness === 'down' && deps.clock.now() - record.joinedAt < JOINING_MS ? 'joining' : liveness;
+  return liveness === 'down' && Math.abs(deps.clock.now() - record.joinedAt) < JOINING_MS ? 'joining' : liveness;
 }
 
 export interface RemoveNodeDeps extends Omit<NodesDeps, 'view'> {

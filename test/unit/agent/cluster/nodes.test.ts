@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Identity } from '../../../../src/agent/cluster/identity.ts';
 import { type LeaveDeps, leaveCluster } from '../../../../src/agent/cluster/leave.ts';
-import { getNode, listNodes, removeNode } from '../../../../src/agent/cluster/nodes.ts';
+import { getNode, listNodes, nodeState, removeNode } from '../../../../src/agent/cluster/nodes.ts';
 import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
 import type { Liveness } from '../../../../src/core/membership.ts';
 import { decodeNode, decodeQuarantine, encodeRecord } from '../../../../src/core/record-codec.ts';
@@ -165,6 +165,14 @@ test('a host that has just been admitted is removed by force only, and so is one
   await cluster.store.txn([], [{ kind: 'put', key: keys.live(n2.nodeId), value: '{}' }]);
   await expect(remove('n2')).rejects.toThrow(/n2 is ready, not down/);
   await remove('n2', true);
+});
+
+test('a host that was admitted by a clock far ahead is down when it is down', async () => {
+  const record = decodeNode((await cluster.store.get(keys.node(n2.nodeId)))!.value)!;
+  states.set(n2.nodeId, 'down');
+  const deps = { liveness, selfId: n1.nodeId, clock: cluster.clock };
+  expect(nodeState(deps, record)).toBe('joining');
+  expect(nodeState(deps, { ...record, joinedAt: record.joinedAt + 61 * 24 * 3_600_000 })).toBe('down');
 });
 
 test("the host of the cluster's etcd is never removed, whether its record says so or not", async () => {
