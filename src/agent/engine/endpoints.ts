@@ -3,7 +3,6 @@
  * the container joins; names and process are learnt last. The address claim is what is made first and released last, so
  * that whatever is cut short in between leaves a claim that this node can find and release.
  */
-
 import { type EngineAttachment, handedOver, isHandedOver, type LocalEndpoint } from '../../core/container.ts';
 import { endpointNames } from '../../core/docker/endpoint-names.ts';
 import type { EngineContainer } from '../../core/docker/engine.ts';
@@ -93,7 +92,7 @@ export class EngineEndpoints {
       );
     }
     const left = wanted.ip === undefined ? undefined : state.view.endpoints(network.id).get(wanted.ip);
-    if (left && releases.isPending(left.id)) await releases.release(left, true);
+    if (left && (releases.isPending(left.id) || this.#isLeftover(left))) await releases.release(left, true);
     const { record } = await claims.claim(network, { ...wanted, aliases: [], mac: undefined });
     this.#keep(record);
     return record.address;
@@ -120,6 +119,12 @@ export class EngineEndpoints {
       !view.quarantine(networkId).has(record.address) &&
       view.node(selfId)?.left === false;
     return isOurs ? record : undefined;
+  }
+
+  /** A claim of an earlier run without an endpoint: about to be released, as soon as housekeeping comes to it. */
+  #isLeftover({ id, nodeId }: EndpointRecord): boolean {
+    const { claims, local, selfId } = this.#deps;
+    return nodeId === selfId && !local.has(id) && !claims.isOfThisRun(id);
   }
 
   /** Claims from before the host was restarted that no container is about to take. */
