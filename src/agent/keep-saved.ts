@@ -16,8 +16,19 @@ const RETRY_MS = 5_000;
 /** What may be older in the file is written so rarely. */
 const STALE_TURNS = 12;
 
-/** Goes on until the signal aborts. */
+/** Goes on until the signal aborts; what may be older in the file is written once more then. */
 export async function keepSaved(
+  { saved, clock, logger }: { readonly saved: Saved; readonly clock: Clock; readonly logger: Logger },
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await keep({ saved, clock, logger }, signal);
+  } finally {
+    if (saved.isStale) await saved.save().catch(() => undefined);
+  }
+}
+
+async function keep(
   { saved, clock, logger }: { readonly saved: Saved; readonly clock: Clock; readonly logger: Logger },
   signal: AbortSignal,
 ): Promise<void> {

@@ -77,6 +77,17 @@ it('remembers how far etcd had come although nothing of its own changed since', 
   await checkQuiet(cluster);
 });
 
+it('an agent that is told to stop writes down how far etcd had come', async () => {
+  const [h1, h2] = await make(2);
+  await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
+  await connect(h1!);
+  await connect(h2!);
+  await cluster.clock.advance(5_000);
+  expect(h1!.disk.state?.store?.height).toBeLessThan(cluster.etcd.revision);
+  await h1!.stop();
+  expect(h1!.disk.state?.store?.height).toBe(cluster.etcd.revision);
+});
+
 it('members alone do not end an endpoint of this host, nor the network that it is on', async () => {
   const [h1, h2] = await make(2);
   await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
