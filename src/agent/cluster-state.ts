@@ -32,6 +32,8 @@ export interface ClusterStateDeps {
 
 /** Longer than a watch may be silent before it counts as stalled: what is not confirmed by then is not etcd's. */
 const CONFIRM_MS = 5_000;
+/** Nobody writes so often between two looks: a restore has raised the revision (docs/operations.md). */
+const RAISED_BY = 500_000_000;
 
 export class ClusterState {
   readonly #deps: ClusterStateDeps;
@@ -115,14 +117,15 @@ export class ClusterState {
   }
 
   /**
-   * The list of all records. One that is behind what this node has seen comes from an etcd that was restored or lost data:
-   * then nothing counts as absent until `acceptStore`.
+   * The list of all records. One that is behind what this node has seen, or much too far ahead of it, comes from an etcd
+   * that was restored or lost data: then nothing counts as absent until `acceptStore`.
    */
   mergeSnapshot(revision: number, records: readonly GossipRecord[]): void {
     this.#noteReturn();
     const { own, logger } = this.#deps;
     const seen = Math.max(this.#replica.confirmed, this.#height);
-    const isBehind = this.#wasBehind || revision < seen || !records.some(({ key }) => key === keys.cluster);
+    const isOther = revision < seen || (seen > 0 && revision - seen > RAISED_BY);
+    const isBehind = this.#wasBehind || isOther || !records.some(({ key }) => key === keys.cluster);
     if (isBehind) {
       if (!this.view.behind) logger.error({ revision, seen }, 'etcd is behind what it was: nothing is taken down');
       this.#height = seen;

@@ -231,7 +231,10 @@ export class Member {
   /** What is wrong with what this node is told, in words. */
   get problems(): string[] {
     const { behind } = this.view;
-    return [...(behind ? [storeProblem(this.#state, this.local)] : []), ...this.#complaints.problems()];
+    return [
+      ...(behind ? [storeProblem(this.#state, this.local, this.#options.self.id)] : []),
+      ...this.#complaints.problems(),
+    ];
   }
 
   /** Something about the host changed that its record is made of. */

@@ -59,15 +59,21 @@ export function unclaimed(
 export function storeProblem(
   state: Pick<ClusterState, 'view' | 'revisionOf' | 'height'>,
   local: Pick<LocalEndpoints, 'all'>,
+  selfId: string,
 ): string {
   const { view, height } = state;
-  const what = `etcd is at revision ${view.revision} and was at ${height}, or lost the cluster's records: it was restored from a backup, or lost data`;
+  const seen =
+    view.revision < height ? `is at revision ${view.revision} and was at ${height}` : 'had its revision raised';
+  const what = `etcd ${seen}, or lost the cluster's records: it was restored from a backup, or lost data`;
   const missing = unclaimed(state, local).map(
     ({ name, networkId }) => `${name} (network ${view.network(networkId)?.name ?? networkId.slice(0, 12)})`,
   );
   const shown = missing.slice(0, 5).join(', ') + (missing.length > 5 ? ` and ${missing.length - 5} more` : '');
-  const todo =
-    missing.length > 0
+  const isMissing =
+    view.cluster() !== undefined && (state.revisionOf(keys.node(selfId)) ?? SEED_REVISION) <= SEED_REVISION;
+  const todo = isMissing
+    ? 'It does not hold this node, which enters itself again unless another one has its name: see `overlayd node ls`, and `overlayd node rm` the other one if it is gone'
+    : missing.length > 0
       ? `It does not hold these endpoints of this host: ${shown}; restore a newer backup, or disconnect them and connect them anew`
       : 'It holds all endpoints of this host, and is taken as it is once the other hosts had a minute to claim theirs';
   return `${what}. Nothing is taken down meanwhile. ${todo}; docs/operations.md, "Restore etcd"`;

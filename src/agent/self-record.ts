@@ -3,6 +3,7 @@
  * a change says so; the files that name the host's name servers tell nobody, and are looked at now and then.
  */
 import { isOverlaydError } from '../core/errors.ts';
+import { SEED_REVISION } from '../core/gossip/replica.ts';
 import { decodeNode, encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord, SUBNET_GUARD } from '../core/records.ts';
 import type { Clock, ClusterStore, HostFacts, Write } from '../ports.ts';
@@ -13,7 +14,7 @@ export interface SelfRecordDeps {
   readonly store: ClusterStore;
   readonly state: ClusterState;
   readonly facts: HostFacts;
-  readonly clock: Pick<Clock, 'sleep'>;
+  readonly clock: Pick<Clock, 'now' | 'sleep'>;
   /** There may be something to {@link SelfRecord.refresh}. */
   readonly onChange: () => void;
   /** In words, when an address of this host is lost. */
@@ -82,7 +83,7 @@ export class SelfRecord {
  * else wrote meanwhile, so that it has to be done again.
  */
 async function refreshSelfRecord(
-  { store, state, facts, around, addressProblem }: SelfRecordDeps & { around: Parameters<typeof lookAround>[0] },
+  { store, state, facts, around, clock, addressProblem }: SelfRecordDeps & { around: Parameters<typeof lookAround>[0] },
   { self: { id: selfId, advertiseAddress, vtep, holdsStore }, storeEndpoints }: SelfRecordOptions,
 ): Promise<boolean> {
   const key = keys.node(selfId);
@@ -102,6 +103,10 @@ async function refreshSelfRecord(
     ...(holdsStore && { holdsStore }),
     ...(problem !== undefined && { addressProblem: problem }),
   };
+  if (revision <= SEED_REVISION) {
+    await enterAgain({ store, state }, { ...next, joinedAt: next.joinedAt || clock.now() });
+    return true;
+  }
   if (encodeRecord(next) === encodeRecord(current)) return true;
   const value = encodeRecord(next);
   const writes: Write[] = [{ kind: 'put', key, value }];
@@ -115,6 +120,29 @@ async function refreshSelfRecord(
     if (decodeNode(entry.value)) state.learn([entry]);
   }
   return result.succeeded;
+}
+
+/**
+ * An etcd that has fallen back behind what it was may lack this node, which was admitted since. Nothing is done where it
+ * lacks the cluster, or somebody has the name by now.
+ */
+async function enterAgain({ store, state }: Pick<SelfRecordDeps, 'store' | 'state'>, node: NodeRecord): Promise<void> {
+  if (!state.view.behind) return;
+  const [key, nameKey] = [keys.node(node.id), keys.nodeName(node.name)];
+  const writes: Write[] = [
+    { kind: 'put', key, value: encodeRecord(node) },
+    { kind: 'put', key: nameKey, value: node.id },
+    { kind: 'put', key: SUBNET_GUARD, value: node.id },
+  ];
+  const result = await store.txn(
+    [
+      { kind: 'exists', key: keys.cluster },
+      { kind: 'absent', key },
+      { kind: 'absent', key: nameKey },
+    ],
+    writes,
+  );
+  if (result.succeeded) state.commit(writes, result.revision);
 }
 
 function needsOf({ advertiseAddress, vtep, hostRoutes, linkRoutes, neededAddresses }: NodeRecord): string {

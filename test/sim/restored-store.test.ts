@@ -1,5 +1,7 @@
 /** An etcd that goes back in time: nothing is taken down for that. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { encodeRecord } from '../../src/core/record-codec.ts';
+import { keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
@@ -51,7 +53,7 @@ it.each(['running', 'restarted'])(
   },
 );
 
-it.each(['running', 'restarted', 'restarted twice'])(
+it.each(['running', 'restarted', 'restarted twice', 'restarted, and its revision was raised:'])(
   'endpoints that have no place in the backup stay up until somebody decides (%s agents)',
   async (which) => {
     const backup = cluster.etcd.backUp();
@@ -60,7 +62,7 @@ it.each(['running', 'restarted', 'restarted twice'])(
     await connect(two, 'later', 'y');
     await cluster.clock.advance(5_000);
     const writes = one.kernel.writes;
-    cluster.etcd.restore(backup);
+    cluster.etcd.restore(backup, which.includes('raised') ? cluster.etcd.revision + 1_000_000_000 : undefined);
     if (which !== 'running') await restart();
     await cluster.clock.advance(60_000);
     if (which === 'restarted twice') {
@@ -82,6 +84,49 @@ it.each(['running', 'restarted', 'restarted twice'])(
     await checkQuiet(cluster);
   },
 );
+
+it.each(['running', 'restarted'])(
+  'a host that was admitted after the backup is a member again (%s agents)',
+  async (which) => {
+    const node = { ...two.record };
+    const key = keys.node(node.id);
+    cluster.etcd.txn([], [{ kind: 'delete', key }]);
+    const backup = cluster.etcd.backUp();
+    cluster.etcd.txn([], [{ kind: 'put', key, value: encodeRecord(node) }]);
+    await cluster.clock.advance(1_000);
+    await connect(two, 'web', 'c');
+    // By then every agent has written down how far etcd had come.
+    await cluster.clock.advance(70_000);
+    const writes = [one.kernel.writes, two.kernel.writes];
+    cluster.etcd.restore(backup);
+    if (which === 'restarted') await restart();
+    await cluster.clock.advance(90_000);
+    expect([one.kernel.writes, two.kernel.writes]).toEqual(writes);
+    for (const host of [one, two]) expect(host.running.problems).toEqual([]);
+    expect(one.running.view.node(node.id)?.vtep).toBe(node.vtep);
+    await connect(two, 'web', 'd');
+    await checkQuiet(cluster);
+  },
+);
+
+it('a host whose name was taken after the restore says so, and keeps what it has', async () => {
+  const key = keys.node(two.record.id);
+  await connect(two, 'web', 'c');
+  cluster.etcd.txn([], [{ kind: 'delete', key }]);
+  const backup = cluster.etcd.backUp();
+  cluster.etcd.txn([], [{ kind: 'put', key, value: encodeRecord(two.record) }]);
+  await cluster.clock.advance(70_000);
+  const { writes } = two.kernel;
+  await two.crash();
+  cluster.etcd.restore(backup);
+  cluster.etcd.txn([], [{ kind: 'put', key: keys.nodeName(two.record.name), value: 'node9' }]);
+  await two.start();
+  await cluster.clock.advance(90_000);
+  expect(two.running.problems.join()).toContain(
+    'does not hold this node, which enters itself again unless another one has its name',
+  );
+  expect(two.kernel.writes).toBe(writes);
+});
 
 it('an etcd that lost everything takes nothing down', async () => {
   const writes = one.kernel.writes;
