@@ -82,6 +82,19 @@ it('an endpoint that is made up is gone when etcd does not confirm it', async ()
   await checkQuiet(cluster);
 });
 
+it('an endpoint that is made up and told again and again stands once', async () => {
+  const record = { ...endpoint, id: 'f'.repeat(64), address: '10.0.0.200', mac: '02:42:0a:00:00:c8', name: 'ghost' };
+  const revision = cluster.etcd.revision + 50;
+  await push(moved(record, revision));
+  await cluster.clock.advance(7_000);
+  for (let i = 0; i < 20; i++) {
+    await push(moved(record, revision));
+    expect(one.running.view.endpoint(record.id)).toBeUndefined();
+    await cluster.clock.advance(1_000);
+  }
+  await checkQuiet(cluster);
+});
+
 it('members are made and changed by etcd alone', async () => {
   const stranger = { ...three.record, id: 'node9', vtep: '203.0.113.9' };
   await push({ key: keys.node('node9'), value: encodeRecord(stranger), revision: cluster.etcd.revision + 1 });

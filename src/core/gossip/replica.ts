@@ -15,6 +15,7 @@
  * deleted meanwhile it learns from etcd only.
  */
 import type { Delta, Digest, GossipRecord } from './message.ts';
+import { Unconfirmed } from './unconfirmed.ts';
 
 export interface RecordChange {
   readonly key: string;
@@ -69,6 +70,7 @@ export class Replica {
   /** Each is newer than what is known of its key. */
   readonly #heard = new Map<string, Heard>();
   readonly #ahead = new Set<number>();
+  readonly #unconfirmed = new Unconfirmed();
   #confirmed = 0;
   /** Up to here a member has told everything; 0 while etcd is followed. */
   #told = 0;
@@ -173,7 +175,7 @@ export class Replica {
    */
   fallBack(revision: number, records: Iterable<GossipRecord>, own: Iterable<GossipRecord>): RecordChange[] {
     const before = new Map(this.#entries(true));
-    for (const all of [this.#known, this.#heard, this.#ahead]) all.clear();
+    for (const all of [this.#known, this.#heard, this.#ahead, this.#unconfirmed]) all.clear();
     this.#tombstones = 0;
     this.#highest = 0;
     for (const record of records) this.#know(record.key, record.value, record.revision);
@@ -194,7 +196,11 @@ export class Replica {
   /** What etcd holds now is taken as it is. */
   accept(): RecordChange[] {
     this.#behind = false;
-    return this.#dropSeeds();
+    const changes: RecordChange[] = [];
+    for (const [key, { revision, value }] of this.#known) {
+      if (revision <= SEED_REVISION && value !== undefined) this.#show(key, () => this.#known.delete(key), changes);
+    }
+    return changes;
   }
 
   /** All changes of the stretch of history that ends at `revision` and begins at or before `confirmed`. */
@@ -207,6 +213,7 @@ export class Replica {
   /** etcd does not deliver any more. */
   stalled(): void {
     this.#followed = false;
+    this.#unconfirmed.clear();
   }
 
   /** What this node knows of itself before anybody has told it anything. */
@@ -237,7 +244,9 @@ export class Replica {
       if (known?.revision === revision && known.value !== value && revision > SEED_REVISION)
         this.#onRefuted({ from, record, by: 'etcd' });
       if (known ? known.revision >= revision : !old && revision <= this.complete) continue;
-      const verdict = judge(record, this.#shown(key)?.value);
+      const isRepeated = this.#unconfirmed.has(key, revision);
+      if (isRepeated) this.#onRefuted({ from, record, by: 'silence' });
+      const verdict = isRepeated ? 'ignore' : judge(record, this.#shown(key)?.value);
       const used = verdict === 'use';
       if (!used) partial.add(revision);
       if (verdict === 'ignore' || (old && (old.used === used ? old.revision >= revision : old.used))) continue;
@@ -266,7 +275,7 @@ export class Replica {
     return changes;
   }
 
-  /** What was heard before `at`, and which etcd, which is followed since, has not confirmed. */
+  /** What was heard before `at`, and which etcd, which is followed since, has not confirmed. It is not believed again. */
   forgetUnconfirmed(at: number): RecordChange[] {
     const changes: RecordChange[] = [];
     if (!this.#followed) return changes;
@@ -274,6 +283,7 @@ export class Replica {
       if (heard.at >= at) continue;
       this.#show(key, () => this.#heard.delete(key), changes);
       this.#ahead.delete(heard.revision);
+      this.#unconfirmed.add(key, heard.revision);
       this.#refute(key, heard, 'silence');
     }
     return changes;
@@ -373,14 +383,6 @@ export class Replica {
 
   #dropAhead(): void {
     for (const single of this.#ahead) if (single <= this.complete) this.#ahead.delete(single);
-  }
-
-  #dropSeeds(): RecordChange[] {
-    const changes: RecordChange[] = [];
-    for (const [key, { revision, value }] of this.#known) {
-      if (revision <= SEED_REVISION && value !== undefined) this.#show(key, () => this.#known.delete(key), changes);
-    }
-    return changes;
   }
 
   #trimTombstones(): void {

@@ -296,6 +296,21 @@ describe('what a member says', () => {
     expect(replica.forgetUnconfirmed(101)).toEqual([]);
   });
 
+  it('and etcd did not confirm is not believed again, until etcd is away', () => {
+    const replica = watched();
+    replica.mergeSnapshot(10, []);
+    say(replica, 'a', '1', 20);
+    replica.forgetUnconfirmed(1);
+    expect(say(replica, 'a', '1', 20, 5)).toEqual([]);
+    expect(replica.digest().ahead).toEqual([]);
+    expect(refuted).toEqual(['a 20 silence', 'a 20 silence']);
+    // What is newer is another thing, and etcd has the last word in any case.
+    expect(say(replica, 'a', '2', 21, 5)).toEqual([{ key: 'a', value: '2' }]);
+    replica.forgetUnconfirmed(6);
+    expect(replica.mergeEvents(20, [{ key: 'a', value: '1', revision: 20 }])).toEqual([{ key: 'a', value: '1' }]);
+    expect(say(alone(replica), 'a', '2', 21)).toEqual([{ key: 'a', value: '2' }]);
+  });
+
   it('does not say how far etcd has come where etcd is followed', () => {
     const replica = watched();
     replica.mergeSnapshot(10, []);
