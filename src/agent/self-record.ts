@@ -124,10 +124,11 @@ async function refreshSelfRecord(
 
 /**
  * An etcd that has fallen back behind what it was may lack this node, which was admitted since. Nothing is done where it
- * lacks the cluster, or somebody has the name by now.
+ * lacks the cluster, or another node has the name or the data path's address by now.
  */
 async function enterAgain({ store, state }: Pick<SelfRecordDeps, 'store' | 'state'>, node: NodeRecord): Promise<void> {
-  if (!state.view.behind) return;
+  const isOther = ({ id, left, vtep }: NodeRecord) => id !== node.id && !left && vtep === node.vtep;
+  if (!state.view.behind || [...state.view.nodes()].some(isOther)) return;
   const [key, nameKey] = [keys.node(node.id), keys.nodeName(node.name)];
   const writes: Write[] = [
     { kind: 'put', key, value: encodeRecord(node) },
