@@ -48,7 +48,8 @@ export function createDrivers({ lifecycle, clock, random, ready }: DriversDeps):
           return await handle(call, signal);
         } catch (error) {
           const mayPass = isOverlaydError(error) && (error.retryable || error.code === 'network-not-found');
-          if (!starting || !mayPass || signal.aborted) throw error;
+          // A member that starts anew in this process may have gone away in the middle of the call.
+          if (!(starting || isStarting()) || !mayPass || signal.aborted) throw error;
           await clock.sleep(RETRY_MS, signal).catch(() => undefined);
           if (signal.aborted) throw error;
         }

@@ -76,6 +76,19 @@ describe('while the agent starts', () => {
     expect(answered).toBe(true);
   });
 
+  it('a call in the middle of which the member starts anew is made again', async () => {
+    let tries = 0;
+    const situation = { busy: undefined as string | undefined, problem: undefined };
+    const require = () => {
+      if (++tries > 1) throw new OverlaydError('not-joined', 'the second try');
+      situation.busy = 'starting again';
+      throw new OverlaydError('cancelled', 'the agent is stopping', { retryable: true });
+    };
+    const { clock, drivers } = setUp({ situation, require });
+    const call = drivers.createEndpoint(createEndpoint, forever);
+    await expect(clock.until(call)).rejects.toThrow('the second try');
+  });
+
   it('a call is tried until it succeeds', async () => {
     let tries = 0;
     const member = { storeHeard: true, local: {} };
