@@ -276,8 +276,10 @@ export class Lifecycle {
 
   #fail(error: unknown): void {
     const { code, message } = asOverlaydError(error);
+    // The same again and again is said once.
+    const level = message === this.#problem ? 'debug' : 'error';
     this.#problem = message;
-    this.#deps.logger.error({ code, reason: message }, 'this node cannot do its part, trying again');
+    this.#deps.logger[level]({ code, reason: message }, 'this node cannot do its part, trying again');
   }
 
   async #exclusively<T>(what: string, task: () => Promise<T>): Promise<T> {

@@ -36,6 +36,7 @@ export async function keepCertificate(
   const { clock, logger, renewed } = deps;
   let identity = first;
   let due = false;
+  let failing: string | undefined;
   for (; !signal.aborted; await clock.sleep(due ? RETRY_MS : LOOK_MS, signal)) {
     try {
       if (isDue(deps, identity, options)) {
@@ -46,9 +47,15 @@ export async function keepCertificate(
       }
       if (due) await renewed(identity);
       due = false;
+      failing = undefined;
     } catch (thrown) {
       const { code, message } = asOverlaydError(thrown);
-      logger.warn({ code, reason: message }, 'certificate not renewed, trying again');
+      // The same again and again is said once.
+      logger[message === failing ? 'debug' : 'warn'](
+        { code, reason: message },
+        'certificate not renewed, trying again',
+      );
+      failing = message;
     }
   }
 }

@@ -64,7 +64,7 @@ function agent(saved?: IdentityState) {
     },
     { ...DEFAULTS, quarantineSeconds: 60 },
   );
-  return { lifecycle, host, file, clock: fixture.clock, quit: new AbortController() };
+  return { lifecycle, host, file, log: fixture.log, clock: fixture.clock, quit: new AbortController() };
 }
 
 test('a member that cannot start is tried again until it can', async () => {
@@ -80,6 +80,17 @@ test('a member that cannot start is tried again until it can', async () => {
   expect(host.starts).toBe(2);
   quit.abort();
   await clock.until(ended);
+});
+
+test('what stands in the way all the time is said once', async () => {
+  const { lifecycle, host, log, clock, quit } = agent(IDENTITY);
+  host.blocked = true;
+  await clock.until(lifecycle.resume(quit.signal).attempted);
+  await clock.advance(MINUTE_MS);
+  expect(host.starts).toBeGreaterThan(10);
+  expect(log.filter(({ level }) => level === 'error')).toHaveLength(1);
+  expect(lifecycle.situation.problem).toBe('the port is in use');
+  quit.abort();
 });
 
 test('the bundled etcd is tried again until it serves, and not after the agent ends', async () => {
