@@ -2,7 +2,7 @@
  * Small files of JSON that survive a power cut: each save writes a temporary file beside the old one, syncs it, renames
  * it over the old one and syncs the directory. Readers see the old or the new state, never a part of one.
  */
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { EngineAttachment, LocalEndpoint } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
@@ -91,12 +91,22 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
   async #write(value: T): Promise<void> {
     try {
       await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
-      if (this.#unreadable) await rename(this.#path, `${this.#path}.unreadable-${Date.now()}`);
+      // It stays in its place until the new one is whole: a start without any file would find that this host has nothing.
+      if (this.#unreadable) await this.#keepAside();
       this.#unreadable = false;
       await replaceFile(this.#path, `${JSON.stringify(value)}\n`);
     } catch (error) {
       const message = `${this.#path} cannot be written: ${messageOf(error)}; is the disk full or read-only?`;
       throw new OverlaydError('internal', message, { cause: error, retryable: true });
+    }
+  }
+
+  async #keepAside(): Promise<void> {
+    try {
+      await copyFile(this.#path, `${this.#path}.unreadable-${Date.now()}`);
+    } catch (error) {
+      // Somebody has moved it away meanwhile.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   }
 

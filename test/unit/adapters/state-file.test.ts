@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -105,6 +105,31 @@ test.each([
   expect(await file.load()).toEqual(state);
   const aside = (await readdir(dir)).find((name) => name.startsWith('state.json.unreadable-'));
   expect(await readFile(join(dir, aside!), 'utf8')).toBe(text);
+});
+
+test('what is not usable stays where it is until there is something in its place', async () => {
+  path = join(dir, 'state.json');
+  await writeFile(path, '{');
+  const file = createStateFile(path);
+  await expect(file.load()).rejects.toMatchObject({ code: 'state-unreadable' });
+  // Stands in the way of every write.
+  await mkdir(`${path}.tmp`);
+  for (let time = 0; time < 2; time++) await expect(file.save(state)).rejects.toThrow('cannot be written');
+  await expect(createStateFile(path).load()).rejects.toMatchObject({ code: 'state-unreadable' });
+  await rm(`${path}.tmp`, { recursive: true });
+  await file.save(state);
+  expect(await file.load()).toEqual(state);
+  expect((await readdir(dir)).filter((name) => name.startsWith('state.json.unreadable-'))).toHaveLength(1);
+});
+
+test('what is not usable may be moved away', async () => {
+  path = join(dir, 'state.json');
+  await writeFile(path, '{');
+  const file = createStateFile(path);
+  await expect(file.load()).rejects.toMatchObject({ code: 'state-unreadable' });
+  await rm(path);
+  await file.save(state);
+  expect(await file.load()).toEqual(state);
 });
 
 test('remove comes after the saves before it and before those after it', async () => {
