@@ -1,0 +1,53 @@
+/** What connection tracking knows of an address is forgotten, and of no other, in whichever way it is looked for. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { forgetFlows } from '../../../src/adapters/kernel/flows.ts';
+import type { Host } from '../../lab/host.ts';
+import { Lab } from '../../lab/lab.ts';
+import { openKernel } from './kernel-host.ts';
+
+let lab: Lab;
+let host: Host;
+
+const TRACKING = `table ip tracked { chain c { type filter hook output priority 0; ct state established accept; }; }`;
+/** Perl: from each address to each of the others one datagram, then so many from ports of one more address. */
+const SEND = `
+  my ($more, @addresses) = @ARGV;
+  my $at = sub { pack 'SnC4x8', 2, $_[1], split /\\./, $_[0] };
+  my $from = sub { socket my $socket, 2, 2, 17 or die $!; bind $socket, $at->($_[0], 0) or die $!; $socket };
+  for my $source (@addresses) {
+    my $socket = $from->($source);
+    for (@addresses) { send $socket, 'x', 0, $at->($_, 9) or die $! unless $_ eq $source }
+  }
+  my $socket = $from->('127.9.9.9');
+  for (1 .. $more) { send $socket, 'x', 0, $at->('127.9.9.8', 1000 + $_) or die $! }
+`;
+
+beforeAll(async () => {
+  lab = await Lab.open({ hosts: 1 });
+  host = lab.host(1);
+  await host.must(['nft', '-f', '-'], { input: TRACKING });
+});
+afterAll(() => lab?.close());
+
+const known = async () => (await host.must(['cat', '/proc/net/nf_conntrack'])).split('\n').filter(Boolean);
+const number = async (name: string) => Number(await host.must(['cat', `/proc/sys/net/netfilter/nf_conntrack_${name}`]));
+
+it.each([
+  ['of few that are known', 0],
+  ['of many that are known', 1],
+])('%s', async (_, share) => {
+  const addresses = ['127.1.0.1', '127.1.0.2', '127.1.0.3', '127.1.0.4'];
+  const more = Math.ceil((share * (await number('buckets'))) / 50) + 100;
+  await host.must(['perl', '-e', SEND, String(more), ...addresses]);
+  const { run } = openKernel(host).exec;
+  expect((await known()).filter((flow) => flow.includes('127.1.0.1 '))).toHaveLength(6);
+  await forgetFlows(run, ['127.1.0.1'], undefined);
+  const left = await known();
+  expect(left.filter((flow) => flow.includes('127.1.0.1 '))).toEqual([]);
+  expect(left).toHaveLength(6 + more);
+  await forgetFlows(run, addresses, undefined);
+  expect((await known()).filter((flow) => flow.includes('127.1.0.'))).toEqual([]);
+  expect(await known()).toHaveLength(more);
+  await forgetFlows(run, ['127.9.9.9'], undefined);
+  expect(await known()).toEqual([]);
+});
