@@ -46,7 +46,8 @@ export class Announcements {
 
   /** `host`: the pass looked at the host too. */
   applied(wanted: Desired, planned: Plan, obstacles: readonly Obstacle[], host: boolean): void {
-    const broken = new Set(obstacles.map(({ network }) => network));
+    // What one endpoint lacks is no matter of the others, nor of their names.
+    const broken = new Set(obstacles.flatMap(({ network, endpointId }) => (endpointId === undefined ? [network] : [])));
     const written = new Set(planned.stages.flatMap(({ ops }) => ops.map(({ network }) => network)));
     const announce = (networkId: string, namespace: string | undefined, more: boolean) => {
       const known = this.#announced.get(networkId) === wanted.serviceAddress && !written.has(namespace) && !more;

@@ -108,6 +108,18 @@ it('a way to another host is told though its rows be there already, and once', a
   expect(heard.splice(0)).toEqual([web.id]);
 });
 
+it('a way to another host is told though a container of this one cannot be looked at', async () => {
+  world.addNode('h2', '10.77.0.2');
+  world.addLocal(web, '10.0.0.3', kernel.addContainer('/run/netns/c2'));
+  kernel.blind.add('/run/netns/c2');
+  world.addRemote(web, 'h2', '10.0.0.9');
+  reconciler.markDirty('all');
+  await clock.advance(1_000);
+  expect(reconciler.status().problems).toHaveLength(1);
+  expect(reconciler.reaches(web.id, '10.0.0.9')).toBe(true);
+  expect(news()).toContain(web.id);
+});
+
 it('what is told to no avail is told again', async () => {
   news();
   failing = true;
