@@ -83,8 +83,9 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
         `tcp dport ${joinPort} ${SOFT_LINK} fib daddr . iif type != local counter drop`,
         `tcp dport ${joinPort} update @callers { ip saddr } accept`,
         'tcp dport @closed iifname "lo" accept',
-        'tcp dport @closed ip saddr @peers accept',
-        'tcp dport @closed ip saddr @callers accept',
+        // At the address that members are told alone: to others, containers of members come with their hosts' addresses.
+        `tcp dport @closed ip daddr { ${own} } ip saddr @peers accept`,
+        `tcp dport @closed ip daddr { ${own} } ip saddr @callers accept`,
         // Connections that stand go on, whoever became unknown meanwhile.
         `tcp dport @closed ${OPENS} counter drop`,
       ]),
@@ -113,6 +114,8 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
       // After all source NAT, whoever does it.
       chain('departure', 'postrouting', SRCNAT + 10, 'accept', [
         `ip saddr ${vtep} udp dport @ports ct status snat counter drop`,
+        // The agent's own connections have an owner, whatever the host's NAT does with them.
+        `ip daddr @peers tcp dport @control ${OF_A_PROCESS} accept`,
         'ip daddr @peers tcp dport @control ct status snat counter drop',
       ]),
     ],

@@ -302,6 +302,25 @@ describe('the control ports', () => {
     expect(echo.code).toBe(0);
   });
 
+  it('are not for a container at another address of the host', async () => {
+    const other = '10.77.0.103';
+    await b.host.must(['ip', 'address', 'add', `${other}/24`, 'dev', 'eth0']);
+    // Its host sends it with its own address, which is a member's.
+    expect(await reached(a.host, 'bridged', other)).toEqual([false, false, false]);
+    const echo = await a.host.exec('bridged', ['ping', '-q', '-c', '1', '-W', '1', other]);
+    expect(echo.code).toBe(0);
+  });
+
+  it('are for a member whose own connections its host translates', async () => {
+    const table = `table ip translated {
+      chain postrouting { type nat hook postrouting priority 90; policy accept; oifname "eth0" masquerade fully-random; }
+    }`;
+    await a.host.must(['nft', '-f', '-'], { input: table });
+    await untilReached(a.host, b.host.address);
+    expect(await reached(a.host, 'bridged', b.host.address)).toEqual([false, false, false]);
+    await a.host.must(['nft', 'delete', 'table', 'ip', 'translated']);
+  });
+
   it('are not for strangers, but to join', async () => {
     const stranger = await lab.addHost('stranger', 99);
     expect(await connects(stranger, undefined, b.host.address, 7946)).toBe(false);
