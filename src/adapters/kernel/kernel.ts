@@ -24,6 +24,7 @@ export function createKernel({ exec, clock, isAlive, onFirewallChange }: KernelD
     apply(plan, signal) {
       for (const { op } of plan.stages.flatMap(({ ops }) => ops)) {
         if (op.kind === 'delete-namespace') deps.lookedAt.delete(op.name);
+        if (op.kind === 'delete-namespace' || op.kind === 'add-namespace') filters.forget(op.name);
       }
       return apply(run, plan, signal);
     },

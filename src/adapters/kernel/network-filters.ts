@@ -81,6 +81,11 @@ export class NetworkFilters {
     return new Map(entries);
   }
 
+  /** Of a namespace that goes or comes: a later one may have the same number of changes, and other contents. */
+  forget(namespace: string): void {
+    this.#listed.delete(namespace);
+  }
+
   /** Undefined when they cannot be asked for. A namespace that is not there, or has no nftables, has none. */
   async #generations(
     namespaces: readonly string[],

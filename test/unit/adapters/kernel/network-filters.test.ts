@@ -27,7 +27,7 @@ function kernel(names: readonly string[]) {
     tables.set(name, text);
     generations.set(name, generations.get(name)! + 1);
   };
-  return { state, generations, tables, listed, look, change };
+  return { state, generations, tables, listed, look, change, forget: (name: string) => filters.forget(name) };
 }
 
 test('only what changed is listed again, whatever it was changed to', async () => {
@@ -53,6 +53,15 @@ test('of a namespace that went nothing is kept', async () => {
   expect((await look()).get('ovl-2')).toBe(undefined);
   generations.set('ovl-2', 1);
   expect((await look()).get('ovl-2')).toBe(undefined);
+});
+
+test('one that was made again is listed again, whatever number of changes it has', async () => {
+  const { listed, tables, look, forget } = kernel(['ovl-1', 'ovl-2']);
+  await look();
+  tables.delete('ovl-2');
+  forget('ovl-2');
+  expect((await look()).get('ovl-2')).toBe(undefined);
+  expect(listed).toEqual(['ovl-2']);
 });
 
 test('one that cannot be read counts as without a table, and does not keep the others from being read', async () => {
