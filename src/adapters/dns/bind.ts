@@ -39,7 +39,8 @@ export async function bindInNamespace(
       onBound(sockets);
     });
   let problem = await bind();
-  if (problem === 'EADDRINUSE' && (await endLeftovers(namespacePath, options.binderPath))) problem = await bind();
+  if (problem === 'EADDRINUSE' && (await endLeftovers(namespacePath, options.binderPath, options.port)))
+    problem = await bind();
   if (problem === undefined) return;
   const words = problem === 'EADDRINUSE' ? await inUse(namespacePath, left[0]!, options.port) : problem;
   throw new OverlaydError(

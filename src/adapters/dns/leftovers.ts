@@ -11,13 +11,16 @@ import { findPortOwner } from '../port-owner.ts';
 const ENDED_WITHIN_MS = 1_000;
 const LOOK_EVERY_MS = 10;
 
-/** Returns whether there were any; what they held is free then. `program`: path of the binder. */
-export async function endLeftovers(namespacePath: string, program: string): Promise<boolean> {
+/** Returns whether there were any; what they held is free then. `program`: path of the binder, `port`: what it was to bind. */
+export async function endLeftovers(namespacePath: string, program: string, port: number): Promise<boolean> {
   const inside = await processesIn(namespacePath);
   const leftovers: string[] = [];
   for (const pid of inside) {
     const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    const isOurs = words.some((word) => basename(word) === basename(program));
+    // As it is started: an editor or a pager of that file is none.
+    const isOurs = words.some(
+      (word, index) => basename(word) === basename(program) && words[index + 1] === String(port),
+    );
     if (isOurs && (await parentOf(pid)) !== process.pid) leftovers.push(pid);
   }
   for (const pid of leftovers) signal(pid);

@@ -54,8 +54,8 @@ function listen() {
 }
 
 /** A program in the namespace whose parent has gone. Resolves when it has said something. */
-async function orphan(script: string): Promise<void> {
-  const line = `nsenter --net=${lab.path('web')} ${process.execPath} ${script} &`;
+async function orphan(script: string, words: string): Promise<void> {
+  const line = `nsenter --net=${lab.path('web')} ${process.execPath} ${script} ${words} &`;
   const shell = spawn('sh', ['-c', line], { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(shell.stdout, 'data');
 }
@@ -85,11 +85,21 @@ it('what an agent of an older release left is ended', async () => {
   const script = join(directory, 'binder.ts');
   const held = `require('node:net').createServer().listen({ host: '${ADDRESSES[3]}', port: 53 }, () => console.log('held'));`;
   await writeFile(script, held);
-  await orphan(script);
+  await orphan(script, '53');
   const { bound, close } = listen();
   await bound;
   await close();
   expect(await insiders()).toEqual([]);
+});
+
+it('what merely speaks of that program is not ended', async () => {
+  const script = join(directory, 'binder.ts');
+  await orphan(script, 'aloud');
+  const { bound, close } = listen();
+  await expect(bound).rejects.toMatchObject({ code: 'data-path-failed' });
+  await close();
+  const [pid] = await insiders();
+  process.kill(pid!, 'SIGKILL');
 });
 
 it('what is somebody else’s is not ended, and named', async () => {
