@@ -80,6 +80,7 @@ export class LocalEndpoints {
     this.#unreadable = undefined;
     for (const endpoint of endpoints) this.#byId.set(endpoint.record.id, endpoint);
     this.#siblings = undefined;
+    this.#outgoing = undefined;
     await this.save();
   }
 

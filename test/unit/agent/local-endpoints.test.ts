@@ -73,6 +73,14 @@ describe('endpoints of this host', () => {
     expect(local.hasWayOut(web.id, '10.0.0.2')).toBe(false);
   });
 
+  it('that are found again have a way out as their engine says', async () => {
+    const endpoint = world.addHandedOver(web, '10.0.0.2');
+    await local.add(endpoint);
+    expect(local.hasWayOut(web.id, '10.0.0.2')).toBe(false);
+    await local.adopt([{ ...endpoint, engine: { ...endpoint.engine, wayOut: true } }]);
+    expect(local.hasWayOut(web.id, '10.0.0.2')).toBe(true);
+  });
+
   it('of one sandbox see the names of all its networks, of two only their own', async () => {
     const one = inSandbox(world.addHandedOver(web, '10.0.0.2'), '/run/docker/netns/a');
     const two = inSandbox(world.addHandedOver(api, '10.0.1.2'), '/run/docker/netns/a');
