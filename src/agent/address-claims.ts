@@ -13,7 +13,7 @@ import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.t
 import type { Clock, ClusterStore, Compare, Random, Write } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
 import { refuseTakenMac } from './mac-choice.ts';
-import { addressesOfChosenMacs, MacClaims } from './mac-claims.ts';
+import { hasMac, MacClaims } from './mac-claims.ts';
 
 export interface AddressClaimsDeps {
   readonly store: ClusterStore;
@@ -122,11 +122,15 @@ export class AddressClaims {
       refuseTakenMac(view, network, wanted.mac ?? derivedMac(choice.address));
       return choice;
     }
-    // The MAC that follows from such an address is another endpoint's.
-    const chosen =
-      wanted.mac === undefined ? addressesOfChosenMacs(view.endpoints(network.id).values(), space.subnet.cidr) : [];
-    const known = { ...space, quarantine, pending: new Set([...space.pending, ...lost, ...chosen]) };
-    return chooseAddress(known, network.name, Math.floor(this.#spread(lost.size, MOST_SKIPPED)));
+    const passed = new Set([...space.pending, ...lost]);
+    const skip = Math.floor(this.#spread(lost.size, MOST_SKIPPED));
+    for (;;) {
+      const choice = chooseAddress({ ...space, quarantine, pending: passed }, network.name, skip);
+      // Hardly ever is the MAC that follows from it another endpoint's.
+      if (wanted.mac !== undefined || !hasMac(view.endpoints(network.id).values(), derivedMac(choice.address)))
+        return choice;
+      passed.add(choice.address);
+    }
   }
 
   /** Random, from a range that doubles with every loss; below 1 before the first. */
