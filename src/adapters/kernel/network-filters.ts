@@ -10,6 +10,8 @@ import { parseFilter } from './nftables.ts';
 
 /** Where the number cannot be asked for, so many are listed per call, all in their turn. */
 const PER_TURN = 8;
+/** Fewer than processes may run. */
+const AT_ONCE = 4;
 
 /** Number of the system call `setns`. */
 const SETNS: Readonly<Record<string, number>> = {
@@ -65,20 +67,25 @@ export class NetworkFilters {
     for (const name of this.#listed.keys()) if (!generations?.has(name)) this.#listed.delete(name);
     // The number is older than the listing: what changes in between is listed again the next time.
     const asked = generations ? namespaces : this.#someOf(namespaces);
-    const entries = await Promise.all(
-      asked.map(async (name): Promise<[string, Filter | undefined]> => {
-        const generation = generations?.get(name);
-        const listed = this.#listed.get(name);
-        if (generation !== undefined && listed?.generation === generation) return [name, listed.filter];
-        // One that cannot be read is not as it should be: whoever looks at it will be told why.
-        const text = await this.#list(name, signal).catch(() => '');
-        signal?.throwIfAborted();
-        const filter = parseFilter(text);
-        if (generation !== undefined) this.#listed.set(name, { generation, filter });
-        return [name, filter];
-      }),
-    );
-    return new Map(entries);
+    const filters = new Map<string, Filter | undefined>();
+    const lookAt = async (name: string) => {
+      const generation = generations?.get(name);
+      const listed = this.#listed.get(name);
+      if (generation !== undefined && listed?.generation === generation) return listed.filter;
+      // One that cannot be read is not as it should be: whoever looks at it will be told why.
+      const text = await this.#list(name, signal).catch(() => '');
+      signal?.throwIfAborted();
+      const filter = parseFilter(text);
+      if (generation !== undefined) this.#listed.set(name, { generation, filter });
+      return filter;
+    };
+    // A few at a time: what somebody waits for does not queue behind two hundred of these.
+    for (let first = 0; first < asked.length; first += AT_ONCE) {
+      const few = asked.slice(first, first + AT_ONCE);
+      const found = await Promise.all(few.map(lookAt));
+      for (const [index, name] of few.entries()) filters.set(name, found[index]);
+    }
+    return filters;
   }
 
   /** Of a namespace that goes or comes: a later one may have the same number of changes, and other contents. */

@@ -8,13 +8,17 @@ function kernel(names: readonly string[]) {
   const generations = new Map(names.map((name) => [name, 1]));
   const tables = new Map(names.map((name) => [name, TABLE]));
   const listed: string[] = [];
-  const state = { perl: true, broken: '' };
+  const state = { perl: true, broken: '', most: 0 };
+  let running = 0;
   const run = async () => {
     const lines = [...generations].map(([name, number]) => `${name} 4026:${number}\n`);
     return { code: state.perl ? 0 : 127, stdout: state.perl ? lines.join('') : '', stderr: '' };
   };
   const list = async (name: string) => {
     listed.push(name);
+    state.most = Math.max(state.most, ++running);
+    await Promise.resolve();
+    running--;
     if (name === state.broken) throw new Error('not permitted');
     return tables.get(name) ?? '';
   };
@@ -43,6 +47,13 @@ test('only what changed is listed again, whatever it was changed to', async () =
   change('ovl-2', TABLE);
   change('ovl-2', '');
   expect((await look()).get('ovl-2')).toBe(undefined);
+});
+
+test('many are listed a few at a time', async () => {
+  const names = Array.from({ length: 20 }, (_, index) => `ovl-${index + 1}`);
+  const { state, look } = kernel(names);
+  expect((await look()).size).toBe(20);
+  expect(state.most).toBeLessThanOrEqual(4);
 });
 
 test('of a namespace that went nothing is kept', async () => {
