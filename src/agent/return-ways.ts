@@ -7,6 +7,7 @@
  * Looked at when the host's routes change, and when somebody asks. Costs one process, whatever there is.
  */
 import type { ClusterView } from '../core/cluster-view.ts';
+import type { HostRoute } from '../core/host-facts.ts';
 import { contains, parseAddress, parseCidr } from '../core/ip.ts';
 import { uplinkOf } from '../core/plan/naming.ts';
 import type { NetworkRecord } from '../core/records.ts';
@@ -44,7 +45,8 @@ export class ReturnWays {
     const astray = await this.#astray().catch(() => []);
     const byNetwork = Map.groupBy(astray, ({ network }) => network.id);
     const found = new Map<string, string>();
-    for (const [id, each] of byNetwork) found.set(id, await this.#describe(each[0]!, each.length));
+    const routes = astray.length > 0 ? await this.#deps.facts.routes().catch(() => []) : [];
+    for (const [id, each] of byNetwork) found.set(id, describe(each[0]!, each.length, routes));
     for (const [id, problem] of found) {
       if (this.#told.get(id) !== problem)
         this.#deps.logger.warn({ problem }, 'answers do not find back into a network');
@@ -65,20 +67,19 @@ export class ReturnWays {
       .map(({ network, address }) => ({ network, address, link: links.get(address) }))
       .filter(({ network, link }) => link !== uplinkOf(network.vni));
   }
+}
 
-  async #describe({ network, address, link }: Astray, count: number): Promise<string> {
-    const of = count === 1 ? address : `${address} and ${count - 1} more`;
-    const what = `what containers of network ${network.name} (${of}) send to the outside is not answered`;
-    const other = 'or use a network with another subnet';
-    if (link === 'lo') return `${what}: this host has the address ${address} itself; take it away, ${other}`;
-    const value = parseAddress(address) ?? 0;
-    const routes = await this.#deps.facts.routes().catch(() => []);
-    const route = routes
-      .filter((each) => each.link === (link ?? '') && contains(parseCidr(each.destination)!, value))
-      .sort((a, b) => parseCidr(b.destination)!.prefix - parseCidr(a.destination)!.prefix)[0];
-    const cause = route
-      ? `the route ${route.destination}${link === undefined ? '' : ` by ${link}`}`
-      : `a rule or a table of this host's own${link === undefined ? '' : `, which leads to ${link}`}`;
-    return `${what}: ${cause} stands before overlayd's (\`ip route get ${address}\`); take it away or make it wider than ${network.subnets[0]!.cidr}, ${other}`;
-  }
+function describe({ network, address, link }: Astray, count: number, routes: readonly HostRoute[]): string {
+  const of = count === 1 ? address : `${address} and ${count - 1} more`;
+  const what = `what containers of network ${network.name} (${of}) send to the outside is not answered`;
+  const other = 'or use a network with another subnet';
+  if (link === 'lo') return `${what}: this host has the address ${address} itself; take it away, ${other}`;
+  const value = parseAddress(address) ?? 0;
+  const route = routes
+    .filter((each) => each.link === (link ?? '') && contains(parseCidr(each.destination)!, value))
+    .sort((a, b) => parseCidr(b.destination)!.prefix - parseCidr(a.destination)!.prefix)[0];
+  const cause = route
+    ? `the route ${route.destination}${link === undefined ? '' : ` by ${link}`}`
+    : `a rule or a table of this host's own${link === undefined ? '' : `, which leads to ${link}`}`;
+  return `${what}: ${cause} stands before overlayd's (\`ip route get ${address}\`); take it away or make it wider than ${network.subnets[0]!.cidr}, ${other}`;
 }
