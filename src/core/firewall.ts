@@ -43,7 +43,7 @@ export function describeBlocked(way: keyof Passage, firewall: Firewall | undefin
   const how = firewall ? `run ${mend[firewall](port)}` : mend.other(port);
   return way === 'data'
     ? `${who} drops every VXLAN packet of other members (${port}/udp), so names resolve and nothing gets through: ${how}`
-    : `${who} drops everything that containers send out of this host: ${how}; should it be so, \`--internal\` networks say it`;
+    : `${who} drops what containers send out of this host, of the last ${MANY} packets or more none passed: ${how}; where a rule of yours is to do that, nothing is wrong, and \`--internal\` networks need none`;
 }
 
 const MENDS: Readonly<Record<keyof Passage, Readonly<Record<Firewall | 'other', (port: number) => string>>>> = {
