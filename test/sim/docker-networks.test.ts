@@ -3,17 +3,21 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { withdrawAll } from '../../src/agent/engine/networks.ts';
 import { DRIVER, NETWORK_OPTION } from '../../src/core/docker/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
+import type { Logger } from '../../src/ports.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { dockerNetwork, useEngines } from './engine-story.ts';
 import type { NetworkSpec } from './fake-libnetwork.ts';
 import type { SimulatedHost } from './simulated-cluster.ts';
 import { silent } from './simulated-cluster.ts';
 
-const { hosts, now, until, pass, create, run, stored, claims, addresses, offered } = useEngines();
+const warnings: string[] = [];
+const log: Logger = { ...silent, warn: (_fields, message) => void warnings.push(message), child: () => log };
+const { hosts, now, until, pass, create, run, stored, claims, addresses, offered } = useEngines(log);
 let one: SimulatedHost;
 let two: SimulatedHost;
 
 beforeEach(() => {
+  warnings.length = 0;
   [one, two] = hosts();
 });
 
@@ -65,6 +69,33 @@ describe('networks', () => {
     expect(now()).toBe(before);
     void one.engine.start();
     await pass(1_000);
+  });
+
+  it('that an engine which hangs was not offered are told, and logged once, until it answers', async () => {
+    const problems = async () => (await until(one.engineSide!.status()))!.problems.join();
+    const logged = () => warnings.filter((message) => message.includes('could not be offered'));
+    one.engine.frozen = true;
+    await create('web');
+    await pass(60_000);
+    expect(offered(one)).toEqual([]);
+    expect(await problems()).toContain("not offered to this host's Docker until it answers");
+    expect(logged()).toHaveLength(1);
+    one.engine.frozen = false;
+    await pass(12_000);
+    expect(offered(one)).toEqual(['web']);
+    expect(await problems()).toBe('');
+    // An engine that is gone is told of as such.
+    one.engine.frozen = true;
+    await create('db');
+    await pass(12_000);
+    one.engine.kill();
+    one.engine.frozen = false;
+    await pass(12_000);
+    expect(await problems()).toBe('');
+    expect(logged()).toHaveLength(2);
+    void one.engine.start();
+    await pass(1_000);
+    expect(offered(one)).toEqual(['db', 'web']);
   });
 
   it('that a person makes with one engine are made everywhere as that person said', async () => {

@@ -3,17 +3,18 @@ import { afterEach, beforeEach } from 'vitest';
 import { DRIVER, NETWORK_OPTION } from '../../src/core/docker/engine.ts';
 import type { NetworkRequest } from '../../src/core/network-request.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
+import type { Logger } from '../../src/ports.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkEnginesQuiet } from './engine-invariants.ts';
 import { type AttachmentRequest, placeOf } from './fake-containers.ts';
 import type { NetworkSpec } from './fake-libnetwork.ts';
-import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
+import { SimulatedCluster, type SimulatedHost, silent } from './simulated-cluster.ts';
 
-export function useEngines() {
+export function useEngines(log: Logger = silent) {
   let cluster: SimulatedCluster;
 
   beforeEach(async () => {
-    cluster = new SimulatedCluster({ seed: 1, engines: true });
+    cluster = new SimulatedCluster({ seed: 1, engines: true, log });
     await cluster.start(2);
   });
 

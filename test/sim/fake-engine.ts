@@ -59,6 +59,8 @@ export class FakeEngine implements Engine {
   liveRestore = false;
   /** What it is to keep of a network cannot be written any more, once the driver has made it. */
   diskFull = false;
+  /** SIGSTOP: its connections stand, and nobody gets an answer. */
+  frozen = false;
   readonly #deps: FakeEngineDeps;
   readonly disk = new EngineDisk();
   readonly #streams = new Set<EventStream>();
@@ -164,9 +166,9 @@ export class FakeEngine implements Engine {
   /** One request to its API. */
   async #api<T>(serve: (life: Life) => Promise<T>): Promise<T> {
     const { clock, random } = this.#deps;
-    await clock.sleep(random.next() * 2);
+    await clock.sleep(this.frozen ? 10_000 : random.next() * 2);
     const life = this.#life;
-    if (!life?.serving) throw unavailable();
+    if (!life?.serving || this.frozen) throw unavailable();
     return await Promise.race([serve(life), life.killed]);
   }
 
@@ -292,10 +294,9 @@ export class FakeEngine implements Engine {
 
   /** `docker run`: the container stays when it cannot be started. */
   async run(name: string, request: RunRequest): Promise<FakeContainer> {
-    const { random } = this.#deps;
     const container = await this.#api(async () => {
       if (this.disk.find(name)) throw refused(`the container name ${name} is already in use`);
-      const id = random.hex(32);
+      const id = this.#deps.random.hex(32);
       const attachments = Object.entries(request.networks).map(([network, options]) => {
         return [network, { aliases: [], ...options, endpoint: undefined }] as const;
       });
@@ -391,8 +392,7 @@ export class FakeEngine implements Engine {
 
   /** What happened before the stream was open is not in it. */
   async #greet(stream: EventStream, life: Life): Promise<void> {
-    const { clock, random } = this.#deps;
-    await clock.sleep(random.next() * RECONNECT_MS);
+    await this.#deps.clock.sleep(this.#deps.random.next() * RECONNECT_MS);
     if (this.#life === life) stream.begin('20.10.24');
   }
 }

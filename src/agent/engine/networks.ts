@@ -8,7 +8,7 @@
 import { DRIVER, type EngineNetwork, NETWORK_OPTION } from '../../core/docker/engine.ts';
 import { type Binding, offerOf, planOffers } from '../../core/docker/network-offers.ts';
 import type { PoolId } from '../../core/docker/pool-id.ts';
-import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { asOverlaydError, isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import type { NetworkRecord } from '../../core/records.ts';
 import type { Clock, Engine, JsonFile, Logger } from '../../ports.ts';
@@ -71,6 +71,8 @@ export class EngineNetworks {
   #problems: readonly string[] = [];
   /** Why the engine does not have them, by the cluster's id. */
   #refused: ReadonlyMap<string, string> = new Map();
+  /** Why the last comparison failed, although the engine's connection stands: it may hang. */
+  #failure: string | undefined;
   #strays: readonly EngineNetwork[] = [];
   /** As the engine last listed them, of our driver. */
   #ours: readonly EngineNetwork[] = [];
@@ -98,7 +100,7 @@ export class EngineNetworks {
 
   /** What people should know, one line each. */
   get problems(): readonly string[] {
-    return [...this.#problems, ...this.#refused.values()];
+    return [...this.#problems, ...this.#refused.values(), ...(this.#failure ? [this.#failure] : [])];
   }
 
   /** Why the file is not what it should be; undefined when it is. What is in memory counts all the same. */
@@ -209,6 +211,7 @@ export class EngineNetworks {
     this.#reachable = reachable;
     if (reachable) this.sync();
     else {
+      this.#failure = undefined;
       this.#settle(() => true);
       this.#all.resolve();
     }
@@ -251,9 +254,14 @@ export class EngineNetworks {
       if (signal.aborted || !this.#reachable) continue;
       try {
         await this.#compare();
+        this.#failure = undefined;
       } catch (error) {
         if (signal.aborted) return;
-        logger.warn({ error }, 'networks could not be offered to Docker, trying again');
+        const failure = `networks are not offered to this host's Docker until it answers (systemctl status docker): ${asOverlaydError(error).message}`;
+        if (this.#reachable && this.#failure !== failure) {
+          logger.warn({ error }, 'networks could not be offered to Docker, trying again');
+          this.#failure = failure;
+        }
         await clock.sleep(RETRY_MS, signal).catch(() => undefined);
         this.#work.set();
       }
