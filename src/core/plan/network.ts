@@ -76,7 +76,7 @@ export function planNetwork(
     if (!planPort(port, network, observed, complete, steps)) continue;
     made.add(link.name);
     // What was meant for an owner before must not reach this one.
-    if (!network.internal) steps.add('set-up', ownerOf(port, at), 'create', forget(port.address));
+    if (!network.internal) steps.add('connect', ownerOf(port, at), 'create', forget(port.address));
   }
 
   if (complete) {
