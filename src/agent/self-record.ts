@@ -41,6 +41,7 @@ export class SelfRecord {
     this.#options = options;
     const { facts } = deps;
     this.#around = {
+      addresses: () => facts.addresses(),
       routes: () => facts.routes(),
       nameServers: () => facts.nameServers(),
       lookUp: remembering((hostName) => facts.lookUp(hostName)),

@@ -1,5 +1,6 @@
-/** What a host holds of the address space besides its own addresses, as its node record publishes it. */
-import { DEFAULT_ROUTE, parseAddress } from '../core/ip.ts';
+/** What a host holds of the address space besides the addresses that members use, as its node record publishes it. */
+import type { HostAddress } from '../core/host-facts.ts';
+import { contains, DEFAULT_ROUTE, parseAddress, parseCidr, requireAddress, requireCidr } from '../core/ip.ts';
 import type { NeededAddress, NodeRecord } from '../core/records.ts';
 import type { HostFacts } from '../ports.ts';
 
@@ -9,32 +10,41 @@ export type Surroundings = Required<Pick<NodeRecord, 'hostRoutes' | 'linkRoutes'
 const MAX_ROUTES = 256;
 const MAX_NEEDED = 64;
 
+/** No network lies there; our service address does. */
+const LINK_LOCAL = requireCidr('169.254.0.0/16', 'range');
+
+/** Links whose addresses come and go with containers, virtual machines and Kubernetes' services. */
+const PASSING_LINK = /^(veth|vnet|tap|cali|cilium|lxc|kube)/;
+
 /** `storeEndpoints`: URLs at which this host reaches etcd. Everything each once, in an order that stays. */
 export async function lookAround(
-  facts: Pick<HostFacts, 'routes' | 'nameServers' | 'lookUp'>,
+  facts: Pick<HostFacts, 'addresses' | 'routes' | 'nameServers' | 'lookUp'>,
   storeEndpoints: readonly string[],
 ): Promise<Surroundings> {
-  const [routes, nameServers, stores] = await Promise.all([
+  const [addresses, routes, nameServers, stores] = await Promise.all([
+    facts.addresses(),
     facts.routes(),
     facts.nameServers(),
     Promise.all(storeEndpoints.map((endpoint) => storeAddresses(facts, endpoint))),
   ]);
   const defaults = routes.filter(({ destination }) => destination === DEFAULT_ROUTE);
   const others = routes.filter(({ destination }) => destination !== DEFAULT_ROUTE);
+  const hostRoutes = distinct(others.map(({ destination }) => destination)).slice(0, MAX_ROUTES);
+  const onLink = new Set(others.filter((route) => route.onLink).map(({ destination }) => destination));
+  const linkRoutes = hostRoutes.filter((destination) => onLink.has(destination));
   const needed = new Map<string, string>();
-  for (const [what, addresses] of [
+  for (const [what, found] of [
     ['name server', nameServers],
     ['default gateway', defaults.flatMap(({ gateways }) => gateways)],
     ['etcd server', stores.flat()],
     ['gateway', others.flatMap(({ gateways }) => gateways)],
+    ['address', ownAddresses(addresses, linkRoutes)],
   ] as const) {
-    for (const address of [...addresses].sort()) if (!needed.has(address)) needed.set(address, what);
+    for (const address of [...found].sort()) if (!needed.has(address)) needed.set(address, what);
   }
-  const hostRoutes = distinct(others.map(({ destination }) => destination)).slice(0, MAX_ROUTES);
-  const onLink = new Set(others.filter((route) => route.onLink).map(({ destination }) => destination));
   return {
     hostRoutes,
-    linkRoutes: hostRoutes.filter((destination) => onLink.has(destination)),
+    linkRoutes,
     neededAddresses: [...needed].slice(0, MAX_NEEDED).map(([address, what]): NeededAddress => ({ address, what })),
   };
 }
@@ -51,6 +61,18 @@ export function remembering(lookUp: HostFacts['lookUp']): HostFacts['lookUp'] {
     known.set(hostName, all);
     return all;
   };
+}
+
+/**
+ * Addresses of the host that no route of a link holds: a /32 has none, as one on `lo` for BGP. One that lies within a
+ * link's route is held by that already, and may move between hosts (keepalived's).
+ */
+function ownAddresses(addresses: readonly HostAddress[], linkRoutes: readonly string[]): string[] {
+  const held = [LINK_LOCAL, ...linkRoutes.flatMap((route) => parseCidr(route) ?? [])];
+  return addresses
+    .filter(({ link, prefix }) => prefix === 32 && !PASSING_LINK.test(link))
+    .map(({ address }) => address)
+    .filter((address) => !held.some((block) => contains(block, requireAddress(address, 'address'))));
 }
 
 async function storeAddresses({ lookUp }: Pick<HostFacts, 'lookUp'>, endpoint: string): Promise<readonly string[]> {

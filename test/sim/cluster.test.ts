@@ -337,6 +337,15 @@ describe('what members need of the address space', () => {
     await cluster.clock.until(h1!.running.networks.create(networkRequest('x', { subnets: ['10.0.0.0/24'] })));
   });
 
+  it('includes an address of a host that no route leads to', async () => {
+    const [h1, h2] = await make(2);
+    h2!.facts.addressesNow = [...h2!.facts.addressesNow, { link: 'lo', address: '10.0.0.2', prefix: 32 }];
+    h2!.facts.servers = ['192.0.2.250'];
+    await settle();
+    const made = await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
+    expect(made.subnets[0]?.cidr).toBe('10.0.1.0/24');
+  });
+
   it('counts when it is published while a subnet is being chosen', async () => {
     const [h1, h2] = await make(2);
     const { txn } = h1!.store;

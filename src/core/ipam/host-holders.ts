@@ -54,7 +54,7 @@ export function coveredNeeds(node: HostNeeds, networks: Iterable<NetworkRecord>)
       );
       if (!taken) continue;
       problems.push(
-        `network ${name} (${cidr}) covers ${formatAddress(taken.block.address)}, ${taken.who}: this host cannot reach that while a container here is on the network; make another network with a --subnet elsewhere, and move its containers`,
+        `network ${name} (${cidr}) covers ${formatAddress(taken.block.address)}, ${taken.who}: a host cannot reach that while a container there is on the network; make another network with a --subnet elsewhere, and move its containers`,
       );
     }
   }

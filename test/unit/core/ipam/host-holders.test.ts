@@ -16,6 +16,7 @@ it('takes the addresses and routes of members, in words', () => {
     neededAddresses: [
       { address: '10.0.0.2', what: 'name server' },
       { address: '10.0.9.9', what: 'etcd server' },
+      { address: '10.0.5.2', what: 'address' },
     ],
     hostRoutes: ['10.0.1.0/24', '172.16.0.0/12'],
     linkRoutes: ['10.0.1.0/24'],
@@ -25,6 +26,7 @@ it('takes the addresses and routes of members, in words', () => {
     'address 10.0.2.1/32 the data path address of host h1',
     'address 10.0.0.2/32 a name server of host h1',
     'address 10.0.9.9/32 an etcd server of host h1',
+    'address 10.0.5.2/32 an address of host h1',
     'link 10.0.1.0/24 a route of host h1',
     'route 172.16.0.0/12 a route of host h1',
   ]);
@@ -50,7 +52,7 @@ it('says which needs of a host a network has taken', () => {
   const at = (cidr: string, gateway: string, internal = false) =>
     coveredNeeds(node, [networkRecord({ subnets: [{ cidr, gateway, auxAddresses: {} }], internal })]).join();
   expect(at('10.0.5.0/24', '10.0.5.1')).toMatch(
-    /^network web \(10\.0\.5\.0\/24\) covers 10\.0\.5\.2, a name server of host h1: this host cannot reach that while/,
+    /^network web \(10\.0\.5\.0\/24\) covers 10\.0\.5\.2, a name server of host h1: a host cannot reach that while/,
   );
   expect(at('10.0.0.0/23', '10.0.0.1')).toContain('covers 10.0.1.1, the advertise address of host h1');
   expect(at('10.0.5.0/24', '10.0.5.2')).toBe('');
