@@ -13,6 +13,7 @@ import { createEngine } from './adapters/docker/engine.ts';
 import { ensureForwarding, removeForwarding } from './adapters/docker/forwarding.ts';
 import { mendHostsFile } from './adapters/docker/hosts-file.ts';
 import { servePlugin } from './adapters/docker/plugin-server.ts';
+import { missingTranslation } from './adapters/docker/translation.ts';
 import { createBundledEtcd } from './adapters/etcd/server.ts';
 import { createEtcdStore } from './adapters/etcd/store.ts';
 import { createControlClient } from './adapters/grpc/control.ts';
@@ -167,6 +168,7 @@ export async function startAgent(
         ...{ engine, file: engineFile, member, clock, logger: log },
         allowForwarding: async () => {
           const outcome = await ensureForwarding(exec.run);
+          if (outcome.kind === 'not-needed') return missingTranslation(exec.run);
           return outcome.kind === 'failed' ? outcome.reason : undefined;
         },
         nameServers: () => daemonNameServers(DAEMON_FILE),
