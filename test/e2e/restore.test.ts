@@ -31,11 +31,16 @@ test('what the backup lacks is claimed again, and what has no place in it stays 
   await etcd.restore(backup);
   for (const host of lab().hosts) await host.agent.start();
 
-  const problems = async () => ((await one.json('status')).Problems as string[]).join();
-  await until('the first host to say so', async () =>
-    /restored from a backup.*x \(network later\)/.test(await problems()),
-  );
-  expect((await two.json('status')).Problems.join()).toContain('y (network later)');
+  for (const [host, endpoint] of [
+    [one, 'x'],
+    [two, 'y'],
+  ] as const) {
+    await until(`${host.name} to say so`, async () => {
+      const problems = ((await host.json('status')).Problems as string[]).join();
+      if (/restored from a backup/.test(problems) && problems.includes(`${endpoint} (network later)`)) return true;
+      throw new Error(problems);
+    });
+  }
   await until('the endpoint that the backup lacks', async () => {
     const names = [...(await etcd.ctl.records())].filter(([key]) => key.startsWith('endpoints/'));
     return (
