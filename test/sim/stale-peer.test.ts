@@ -22,6 +22,23 @@ const stall = async (host: SimulatedHost) => {
   await cluster.clock.advance(5_000);
 };
 
+/**
+ * etcd goes away and the first host's agent is restarted: from then on it reaches the third, which stalled, and nobody
+ * else. Nothing is written to its kernel. Returns how much had been.
+ */
+const restartBesideStalled = async (h1: (typeof cluster.hosts)[number]): Promise<number> => {
+  cluster.etcd.stop('refusing');
+  await cluster.clock.advance(5_000);
+  await h1.crash();
+  const { writes } = h1.kernel;
+  cluster.network.heal();
+  cluster.network.partition(['node1', 'node3'], ['node2']);
+  await h1.start();
+  await cluster.clock.advance(30_000);
+  expect(h1.kernel.writes).toBe(writes);
+  return writes;
+};
+
 afterEach(() => cluster.stop());
 
 it('a restarted agent whose first answer is from a member that stalled before takes nothing down', async () => {
@@ -31,16 +48,7 @@ it('a restarted agent whose first answer is from a member that stalled before ta
   await connect(h1!);
   await connect(h2!);
   await cluster.clock.advance(5_000);
-  cluster.etcd.stop('refusing');
-  await cluster.clock.advance(5_000);
-  await h1!.crash();
-  const { writes } = h1!.kernel;
-  // From now on the two of them reach each other, and nobody else.
-  cluster.network.heal();
-  cluster.network.partition(['node1', 'node3'], ['node2']);
-  await h1!.start();
-  await cluster.clock.advance(30_000);
-  expect(h1!.kernel.writes).toBe(writes);
+  const writes = await restartBesideStalled(h1!);
   expect(h1!.running.local.all()).toHaveLength(1);
   expect(h1!.running.view.provesAbsence).toBe(false);
   // A member that knows as much as this node did is believed.
@@ -62,15 +70,7 @@ it('remembers how far etcd had come although nothing of its own changed since', 
   await stall(h3!);
   await connect(h2!);
   await cluster.clock.advance(70_000);
-  cluster.etcd.stop('refusing');
-  await cluster.clock.advance(5_000);
-  await h1!.crash();
-  const { writes } = h1!.kernel;
-  cluster.network.heal();
-  cluster.network.partition(['node1', 'node3'], ['node2']);
-  await h1!.start();
-  await cluster.clock.advance(30_000);
-  expect(h1!.kernel.writes).toBe(writes);
+  await restartBesideStalled(h1!);
   cluster.etcd.start();
   cluster.heal();
   await cluster.clock.advance(20_000);
