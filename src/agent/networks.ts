@@ -193,11 +193,9 @@ export class Networks {
 
   async #tryCreate(draft: NetworkDraft, request: NetworkRequest): Promise<NetworkRecord | undefined> {
     const { store, state, clock, random } = this.#deps;
-    const [subnets, vnis, name] = await Promise.all([
-      store.list(keys.subnets),
-      store.list(keys.vnis),
-      store.get(keys.networkName(draft.name)),
-    ]);
+    const [subnets, vnis] = await Promise.all([store.list(keys.subnets), store.list(keys.vnis)]);
+    // After those: whoever holds the subnet asked for may be the network of that name, made at this moment.
+    const name = await store.get(keys.networkName(draft.name));
     if (name) {
       throw new OverlaydError(
         'network-exists',

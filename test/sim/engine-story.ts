@@ -8,13 +8,13 @@ import { networkRequest } from '../fixtures/network-request.ts';
 import { checkEnginesQuiet } from './engine-invariants.ts';
 import { type AttachmentRequest, placeOf } from './fake-containers.ts';
 import type { NetworkSpec } from './fake-libnetwork.ts';
-import { SimulatedCluster, type SimulatedHost, silent } from './simulated-cluster.ts';
+import { SimulatedCluster, type SimulatedClusterOptions, type SimulatedHost, silent } from './simulated-cluster.ts';
 
-export function useEngines(log: Logger = silent) {
+export function useEngines(log: Logger = silent, options: Pick<SimulatedClusterOptions, 'etcdMs'> = {}) {
   let cluster: SimulatedCluster;
 
   beforeEach(async () => {
-    cluster = new SimulatedCluster({ seed: 1, engines: true, log });
+    cluster = new SimulatedCluster({ seed: 1, engines: true, log, ...options });
     await cluster.start(2);
   });
 

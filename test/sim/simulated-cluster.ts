@@ -28,6 +28,8 @@ export interface SimulatedClusterOptions {
   readonly seed: number;
   readonly latencyMs?: readonly [least: number, most: number];
   readonly loss?: number;
+  /** How long requests to etcd, its answers and its updates take, at most; anything up to that. Default 0. */
+  readonly etcdMs?: number;
   readonly log?: Logger;
   /** Every host has a container engine, which runs when the host starts. */
   readonly engines?: boolean;
@@ -44,7 +46,11 @@ export class SimulatedCluster {
 
   constructor(options: SimulatedClusterOptions) {
     this.random = seededRandom(options.seed);
-    this.etcd = new MemoryEtcd({ clock: this.clock });
+    const { etcdMs = 0 } = options;
+    this.etcd = new MemoryEtcd(
+      { clock: this.clock },
+      { delayMs: () => (etcdMs === 0 ? 0 : this.random.next() * etcdMs) },
+    );
     this.network = new MemoryNetwork(
       { clock: this.clock, random: this.random },
       { latencyMs: options.latencyMs ?? [1, 3], loss: options.loss ?? 0 },

@@ -67,14 +67,20 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
       if (call.ipv6) throw new OverlaydError('invalid-argument', 'IPv6 is not supported yet; leave --ipv6 out');
       const name = call.options[NETWORK_OPTION];
       if (name !== undefined) checkNetworkName(name);
-      const network = await known(name, call);
       const id = call.options[ID_OPTION];
-      if (id !== undefined && network?.id !== id) {
-        throw new OverlaydError('network-not-found', `network ${name} of that id is not there any more`);
-      }
-      const { cidr, gateway } = await poolFor(name, network, call);
+      const choose = async () => {
+        const network = await known(name, call);
+        if (id !== undefined && network?.id !== id) {
+          throw new OverlaydError('network-not-found', `network ${name} of that id is not there any more`);
+        }
+        return { ...(await poolFor(name, network, call)), exists: network !== undefined };
+      };
+      const { cidr, gateway, exists } = await choose().catch((error: unknown) => {
+        if (!isOverlaydError(error, 'pool-overlaps')) throw error;
+        // Perhaps with the network that is meant, made on another host since this one looked.
+        return choose();
+      });
       const asked = call.pool !== undefined;
-      const exists = network !== undefined;
       pools.add({ network: name, cidr, gateway, asked, subPool: call.subPool, exists });
       return { poolId: formatPoolId({ network: name, cidr }), pool: cidr, gateway: `${gateway}/${prefixOf(cidr)}` };
     },
