@@ -44,6 +44,8 @@ const OPTIONS: BuildOptions = {
   bundle: true,
   plugins: [etcdProtocol],
   platform: 'node',
+  // Native code cannot be bundled: it is found in `node_modules`, from `dist/lib` too.
+  external: ['koffi'],
   format: 'cjs',
   target: 'node24',
   // `require` knows the bundles; what V8 compiles by itself has no `import()`.

@@ -1,0 +1,70 @@
+/**
+ * libnftables(3), what the command `nft` is made of: text in, text or JSON out, one transaction for all of one text. A
+ * context's netlink socket is opened when the context is made, in the namespace in which the thread is then.
+ */
+import { insideNamespace } from './namespace.ts';
+import { loadLibrary, readString } from './system-call.ts';
+
+const SONAME = 'libnftables.so.1';
+const NFT_CTX_DEFAULT = 0;
+/** `NFT_CTX_OUTPUT_*` of nftables/libnftables.h. */
+export const OUTPUT = { STATELESS: 1 << 1, HANDLE: 1 << 2, JSON: 1 << 4 } as const;
+
+type Context = object;
+
+export interface NftablesOutcome {
+  /** False: nothing of the text was done. */
+  readonly ok: boolean;
+  readonly output: string;
+  /** In the library's words, with the place in the text. */
+  readonly errors: string;
+}
+
+function open() {
+  const declare = loadLibrary(SONAME);
+  if (!declare) return undefined;
+  return {
+    create: declare('void *nft_ctx_new(uint32_t flags)') as unknown as (flags: number) => Context | null,
+    free: declare('void nft_ctx_free(void *context)'),
+    setOutput: declare('void nft_ctx_output_set_flags(void *context, uint32_t flags)'),
+    bufferOutput: declare('int nft_ctx_buffer_output(void *context)'),
+    bufferErrors: declare('int nft_ctx_buffer_error(void *context)'),
+    output: declare('void *nft_ctx_get_output_buffer(void *context)') as unknown as (context: Context) => unknown,
+    errors: declare('void *nft_ctx_get_error_buffer(void *context)') as unknown as (context: Context) => unknown,
+    run: declare('int nft_run_cmd_from_buffer(void *context, const char *text)'),
+  };
+}
+
+let library: ReturnType<typeof open> | 'unopened' = 'unopened';
+
+function opened() {
+  if (library === 'unopened') library = open();
+  return library;
+}
+
+/** Whether the library is on this host (Debian: libnftables1). */
+export function hasLibnftables(): boolean {
+  return opened() !== undefined;
+}
+
+/**
+ * Runs commands inside the namespace at the path; undefined: in the thread's own. Blocks for about a millisecond, longer for
+ * large sets. Throws where the namespace cannot be entered, or the library is missing.
+ */
+export function runNftables(path: string | undefined, text: string, outputFlags = 0): NftablesOutcome {
+  const nft = opened();
+  if (!nft) throw new Error(`${SONAME} is not on this host: install libnftables1 (Debian's name)`);
+  return insideNamespace(path, () => {
+    const context = nft.create(NFT_CTX_DEFAULT);
+    if (context === null) throw new Error('libnftables could not open a netlink socket');
+    try {
+      nft.bufferOutput(context);
+      nft.bufferErrors(context);
+      nft.setOutput(context, outputFlags);
+      const ok = nft.run(context, text) === 0;
+      return { ok, output: readString(nft.output(context)), errors: readString(nft.errors(context)) };
+    } finally {
+      nft.free(context);
+    }
+  });
+}

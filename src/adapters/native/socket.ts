@@ -1,0 +1,221 @@
+/**
+ * Sockets as descriptors, for families that Node.js does not open (netlink) and for those that it takes over by their
+ * descriptor (`dgram.Socket.bind({fd})`, `net.Server.listen({fd})`). Numbers are those of Linux's headers.
+ */
+import { call, callNow, declareStruct, libc } from './system-call.ts';
+
+export const AF = { UNIX: 1, INET: 2, NETLINK: 16 } as const;
+export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
+export const SOL = { SOCKET: 1, NETLINK: 270 } as const;
+export const SO = { REUSEADDR: 2, SNDBUF: 7, RCVBUF: 8, SNDBUFFORCE: 32, RCVBUFFORCE: 33 } as const;
+export const MSG = { PEEK: 0x2, DONTWAIT: 0x40, TRUNC: 0x20, NOSIGNAL: 0x4000, CMSG_CLOEXEC: 0x40000000 } as const;
+export const POLL = { IN: 1, OUT: 4, ERR: 8, HUP: 16, NVAL: 32 } as const;
+
+const native = {
+  socket: libc('int socket(int domain, int type, int protocol)'),
+  bind: libc('int bind(int fd, const void *address, uint32_t length)'),
+  connect: libc('int connect(int fd, const void *address, uint32_t length)'),
+  listen: libc('int listen(int fd, int backlog)'),
+  getsockname: libc('int getsockname(int fd, void *address, void *length)'),
+  setsockopt: libc('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)'),
+  send: libc('int64_t send(int fd, const void *data, uint64_t length, int flags)'),
+  recv: libc('int64_t recv(int fd, void *data, uint64_t length, int flags)'),
+  poll: libc('int poll(void *fds, uint64_t count, int timeout)'),
+  close: libc('int close(int fd)'),
+  eventfd: libc('int eventfd(uint32_t value, int flags)'),
+  read: libc('int64_t read(int fd, void *data, uint64_t length)'),
+  write: libc('int64_t write(int fd, const void *data, uint64_t length)'),
+};
+
+/** Returns the descriptor; it is closed on exec. Throws as {@link call} does, like everything here. */
+export function openSocket(family: number, type: number, protocol = 0): number {
+  return call('socket', native.socket, [family, type | SOCK.CLOEXEC, protocol]);
+}
+
+/** `address`: a `sockaddr`, as of {@link inetAddress} and its like. */
+export function bindSocket(fd: number, address: Uint8Array, subject = ''): void {
+  call('bind', native.bind, [fd, address, address.length], subject);
+}
+
+export function connectSocket(fd: number, address: Uint8Array, subject = ''): void {
+  call('connect', native.connect, [fd, address, address.length], subject);
+}
+
+export function listenSocket(fd: number, backlog: number): void {
+  call('listen', native.listen, [fd, backlog]);
+}
+
+/** The `sockaddr` that the socket is bound to. */
+export function socketAddress(fd: number): Uint8Array {
+  const address = new Uint8Array(128);
+  const length = new Uint32Array([address.length]);
+  call('getsockname', native.getsockname, [fd, address, length]);
+  return address.subarray(0, length[0]);
+}
+
+/** A 32-bit option. */
+export function setSocketOption(fd: number, level: number, name: number, value: number): void {
+  call('setsockopt', native.setsockopt, [fd, level, name, new Int32Array([value]), 4]);
+}
+
+/** Sends one message. */
+export function send(fd: number, data: Uint8Array, flags = 0): number {
+  return call('send', native.send, [fd, data, data.length, flags | MSG.NOSIGNAL]);
+}
+
+/**
+ * Receives one message into the buffer. Returns its length, which is greater than the buffer's with `MSG.TRUNC`; undefined
+ * when there is none and the socket, or `MSG.DONTWAIT`, does not wait.
+ */
+export function receive(fd: number, into: Uint8Array, flags = 0): number | undefined {
+  return callNow('recv', native.recv, [fd, into, into.length, flags]);
+}
+
+export function closeDescriptor(fd: number): void {
+  call('close', native.close, [fd]);
+}
+
+/** A counter that wakes whoever polls it, in any thread (eventfd(2)). Does not wait when it is read. */
+export function openEvent(): number {
+  return call('eventfd', native.eventfd, [0, SOCK.CLOEXEC | SOCK.NONBLOCK]);
+}
+
+export function signalEvent(fd: number): void {
+  callNow('write', native.write, [fd, new BigUint64Array([1n]), 8]);
+}
+
+/** Makes it wait again. */
+export function clearEvent(fd: number): void {
+  callNow('read', native.read, [fd, new BigUint64Array(1), 8]);
+}
+
+/** Descriptors to wait for; each is waited for until something can be read, or until it fails. */
+export class PollSet {
+  /** `struct pollfd`: the descriptor, and in one word what is waited for (lower half) and what came (upper half). */
+  #entries = new Int32Array(0);
+
+  /** Order counts: {@link wait} tells positions. */
+  set(fds: readonly number[]): void {
+    this.#entries = new Int32Array(fds.length * 2);
+    fds.forEach((fd, at) => {
+      this.#entries[2 * at] = fd;
+    });
+  }
+
+  /** Blocks for so long at most; -1: for ever. Returns the positions of those that are ready, none in time. */
+  wait(timeoutMs: number): number[] {
+    const entries = this.#entries;
+    const count = entries.length / 2;
+    for (let at = 0; at < count; at++) entries[2 * at + 1] = POLL.IN;
+    if (call('poll', native.poll, [entries, count, timeoutMs]) === 0) return [];
+    const ready: number[] = [];
+    for (let at = 0; at < count; at++) if (entries[2 * at + 1]! >>> 16 !== 0) ready.push(at);
+    return ready;
+  }
+}
+
+// ---------------------------------------------------------------- addresses
+
+/** `struct sockaddr_in`. `address`: dotted. */
+export function inetAddress(address: string, port: number): Uint8Array {
+  const bytes = Buffer.alloc(16);
+  bytes.writeUInt16LE(AF.INET, 0);
+  bytes.writeUInt16BE(port, 2);
+  bytes.set(address.split('.').map(Number), 4);
+  return bytes;
+}
+
+/** `struct sockaddr_un`. A path that begins with `@` is a name of the abstract namespace (unix(7)). */
+export function unixAddress(path: string): Uint8Array {
+  const name = Buffer.from(path);
+  if (path.startsWith('@')) name[0] = 0;
+  const bytes = Buffer.alloc(2 + name.length + (path.startsWith('@') ? 0 : 1));
+  bytes.writeUInt16LE(AF.UNIX, 0);
+  bytes.set(name, 2);
+  return bytes;
+}
+
+/** `struct sockaddr_nl`; port 0: the kernel chooses one. */
+export function netlinkAddress(port = 0, groups = 0): Uint8Array {
+  const bytes = Buffer.alloc(12);
+  bytes.writeUInt16LE(AF.NETLINK, 0);
+  bytes.writeUInt32LE(port, 4);
+  bytes.writeUInt32LE(groups, 8);
+  return bytes;
+}
+
+// ---------------------------------------------------------------- descriptors in messages
+
+const SCM_RIGHTS = 1;
+/** `struct cmsghdr` on 64-bit systems: length (8 bytes), level, type; data is aligned to 8. */
+const CMSG_HEADER_BYTES = 16;
+/** The kernel takes no more at once (`SCM_MAX_FD`). */
+export const MOST_DESCRIPTORS = 253;
+
+declareStruct('iovec', { iov_base: 'void *', iov_len: 'uint64_t' });
+declareStruct('msghdr', {
+  msg_name: 'void *',
+  msg_namelen: 'uint32_t',
+  msg_iov: 'iovec *',
+  msg_iovlen: 'uint64_t',
+  msg_control: 'void *',
+  msg_controllen: 'uint64_t',
+  msg_flags: 'int',
+});
+const sendmsg = libc('int64_t sendmsg(int fd, const msghdr *message, int flags)');
+const recvmsg = libc('int64_t recvmsg(int fd, _Inout_ msghdr *message, int flags)');
+
+/** Sends a message, at least one byte, with descriptors over a socket of family `AF.UNIX` (unix(7), `SCM_RIGHTS`). */
+export function sendDescriptors(fd: number, data: Uint8Array, descriptors: readonly number[]): number {
+  const control = Buffer.alloc(align(CMSG_HEADER_BYTES + 4 * descriptors.length));
+  control.writeBigUInt64LE(BigInt(CMSG_HEADER_BYTES + 4 * descriptors.length), 0);
+  control.writeInt32LE(SOL.SOCKET, 8);
+  control.writeInt32LE(SCM_RIGHTS, 12);
+  descriptors.forEach((each, at) => {
+    control.writeInt32LE(each, CMSG_HEADER_BYTES + 4 * at);
+  });
+  const withControl = descriptors.length > 0;
+  const message = messageOf(data, withControl ? control : null);
+  return call('sendmsg', sendmsg, [fd, message, MSG.NOSIGNAL]);
+}
+
+/**
+ * Receives a message and the descriptors in it, which are closed on exec and belong to the caller. Length 0: the other
+ * side has closed. Undefined when there is none and the socket does not wait.
+ */
+export function receiveDescriptors(
+  fd: number,
+  into: Uint8Array,
+): { readonly length: number; readonly descriptors: readonly number[] } | undefined {
+  const control = Buffer.alloc(align(CMSG_HEADER_BYTES + 4 * MOST_DESCRIPTORS));
+  const message = messageOf(into, control);
+  const length = callNow('recvmsg', recvmsg, [fd, message, MSG.CMSG_CLOEXEC]);
+  if (length === undefined) return undefined;
+  const descriptors: number[] = [];
+  for (let at = 0; at + CMSG_HEADER_BYTES <= message.msg_controllen; ) {
+    const size = Number(control.readBigUInt64LE(at));
+    if (size < CMSG_HEADER_BYTES) break;
+    if (control.readInt32LE(at + 8) === SOL.SOCKET && control.readInt32LE(at + 12) === SCM_RIGHTS) {
+      for (let each = at + CMSG_HEADER_BYTES; each + 4 <= at + size; each += 4)
+        descriptors.push(control.readInt32LE(each));
+    }
+    at += align(size);
+  }
+  return { length, descriptors };
+}
+
+function messageOf(data: Uint8Array, control: Uint8Array | null) {
+  return {
+    msg_name: null,
+    msg_namelen: 0,
+    msg_iov: [{ iov_base: data, iov_len: data.length }],
+    msg_iovlen: 1,
+    msg_control: control,
+    msg_controllen: control?.length ?? 0,
+    msg_flags: 0,
+  };
+}
+
+function align(bytes: number): number {
+  return (bytes + 7) & ~7;
+}

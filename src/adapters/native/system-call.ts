@@ -1,0 +1,102 @@
+/**
+ * The door to functions of C libraries: `koffi` is imported here alone. Declares functions, calls them and turns what they
+ * refuse into errors as Node.js has them, so that callers treat `ENOENT` alike whoever reports it.
+ *
+ * Every call blocks the thread that makes it: what may take longer than a millisecond belongs into a worker.
+ */
+import { getSystemErrorMap } from 'node:util';
+import koffi from 'koffi';
+
+/** `code` is the error's name (`EPERM`), `errno` its negative number, `syscall` the function, as of Node.js itself. */
+export interface SystemCallError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+}
+
+type Argument = number | bigint | string | ArrayBufferView | object | null;
+type NativeFunction = (...args: Argument[]) => number;
+
+const EINTR = 4;
+/** The program itself: the C library that Node.js runs on, whichever that is (glibc, musl). */
+const program = koffi.load(null);
+
+/** Declares a function of libc by its C prototype; pointers take typed arrays or null. 64-bit results are numbers. */
+export function libc(prototype: string): NativeFunction {
+  return program.func(prototype) as NativeFunction;
+}
+
+/** Undefined when the library is not on this host. */
+export function loadLibrary(soname: string): ((prototype: string) => NativeFunction) | undefined {
+  try {
+    const library = koffi.load(soname);
+    return (prototype) => library.func(prototype) as NativeFunction;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A structure for prototypes, by the name that they use. `fields`: C types by name, in order. */
+export function declareStruct(name: string, fields: Readonly<Record<string, string>>): void {
+  koffi.struct(name, { ...fields });
+}
+
+/** A C string at an address that a function gave; empty for a null pointer. */
+export function readString(address: unknown): string {
+  return address === null ? '' : String(koffi.decode(address, 'char', -1));
+}
+
+/**
+ * Calls a function that says by -1 that it failed; again when a signal came in between. Returns what it returned. Throws
+ * {@link SystemCallError}. `subject`: what it was about, for the message.
+ */
+export function call(name: string, native: NativeFunction, args: readonly Argument[], subject = ''): number {
+  for (;;) {
+    const result = native(...args);
+    if (result !== -1) return result;
+    const errno = koffi.errno();
+    if (errno !== EINTR) throw systemCallError(name, errno, subject);
+  }
+}
+
+/** As {@link call}, for calls that would have to wait: undefined when there is nothing (`EAGAIN`). */
+export function callNow(name: string, native: NativeFunction, args: readonly Argument[]): number | undefined {
+  try {
+    return call(name, native, args);
+  } catch (error) {
+    if ((error as SystemCallError).code === 'EAGAIN') return undefined;
+    throw error;
+  }
+}
+
+/** `errno`: positive, as the kernel's headers have it. */
+export function systemCallError(syscall: string, errno: number, subject = ''): SystemCallError {
+  const { code, message } = describeErrno(errno);
+  const where = subject === '' ? '' : ` ${subject}`;
+  return Object.assign(new Error(`${syscall}${where}: ${message} (${code})`), { code, errno: -errno, syscall });
+}
+
+/** The name and the words of an error number (positive), as of errno(3). */
+export function describeErrno(errno: number): { readonly code: string; readonly message: string } {
+  const [code, message] = getSystemErrorMap().get(-errno) ?? OTHERS[errno] ?? [`errno ${errno}`, 'unknown error'];
+  return { code, message };
+}
+
+/** What the kernel's networking answers and libuv, whose table Node.js has, does not know. */
+const OTHERS: Readonly<Record<number, readonly [code: string, message: string]>> = {
+  54: ['EXFULL', 'exchange full'],
+  61: ['ENODATA', 'no data available'],
+  62: ['ETIME', 'timer expired'],
+  93: ['EPROTONOSUPPORT', 'protocol not supported'],
+  94: ['ESOCKTNOSUPPORT', 'socket type not supported'],
+  95: ['EOPNOTSUPP', 'operation not supported'],
+  96: ['EPFNOSUPPORT', 'protocol family not supported'],
+  102: ['ENETRESET', 'network dropped connection on reset'],
+  103: ['ECONNABORTED', 'connection aborted'],
+  106: ['EISCONN', 'already connected'],
+  108: ['ESHUTDOWN', 'transport endpoint shutdown'],
+  116: ['ESTALE', 'stale file handle'],
+  117: ['EUCLEAN', 'structure needs cleaning'],
+  122: ['EDQUOT', 'quota exceeded'],
+  123: ['ENOMEDIUM', 'no medium found'],
+};

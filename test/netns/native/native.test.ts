@@ -1,0 +1,146 @@
+/** System calls through the native door, on the running kernel: each test makes the namespaces that it needs. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { hasLibnftables, OUTPUT, runNftables } from '../../../src/adapters/native/libnftables.ts';
+import {
+  addNamespace,
+  deleteNamespace,
+  insideNamespace,
+  insideNewNamespace,
+} from '../../../src/adapters/native/namespace.ts';
+import {
+  AF,
+  bindSocket,
+  clearEvent,
+  closeDescriptor,
+  connectSocket,
+  inetAddress,
+  openEvent,
+  openSocket,
+  PollSet,
+  receive,
+  receiveDescriptors,
+  SOCK,
+  send,
+  sendDescriptors,
+  signalEvent,
+  socketAddress,
+  unixAddress,
+} from '../../../src/adapters/native/socket.ts';
+
+const NAME = `ovn-native-${process.pid}`;
+const PATH = `/run/netns/${NAME}`;
+const own = () => readlinkSync('/proc/thread-self/ns/net');
+const ip = (...args: string[]) => execFileSync('ip', args, { encoding: 'utf8' });
+
+beforeEach(() => addNamespace(PATH));
+afterEach(() => {
+  if (existsSync(PATH)) deleteNamespace(PATH);
+});
+
+describe('a namespace', () => {
+  it('that is made is one for everybody, and its name goes', () => {
+    expect(ip('netns', 'list')).toContain(NAME);
+    expect(ip('-netns', NAME, '-o', 'link')).toContain('lo');
+    expect(() => addNamespace(PATH)).toThrow(expect.objectContaining({ code: 'EEXIST' }));
+    deleteNamespace(PATH);
+    expect(ip('netns', 'list')).not.toContain(NAME);
+    expect(() => deleteNamespace(PATH)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
+  });
+
+  it('whose making was cut off can be removed', () => {
+    deleteNamespace(PATH);
+    writeFileSync(PATH, '');
+    deleteNamespace(PATH);
+    expect(existsSync(PATH)).toBe(false);
+  });
+
+  it('is entered and left, whatever happens inside', () => {
+    const home = own();
+    const inside = insideNamespace(PATH, own);
+    expect(inside).not.toBe(home);
+    expect(own()).toBe(home);
+    const fail = () => {
+      throw new Error('inside');
+    };
+    expect(() => insideNamespace(PATH, fail)).toThrow('inside');
+    expect(() => insideNewNamespace(fail)).toThrow('inside');
+    expect(own()).toBe(home);
+    expect(insideNamespace(undefined, own)).toBe(home);
+  });
+
+  it('that is none is told', () => {
+    expect(() => insideNamespace('/run/netns/ovn-none', own)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
+    rmSync('/tmp/ovn-none', { force: true });
+    writeFileSync('/tmp/ovn-none', '');
+    expect(() => insideNamespace('/tmp/ovn-none', own)).toThrow(
+      expect.objectContaining({ code: 'EINVAL', syscall: 'setns', errno: -22 }),
+    );
+    rmSync('/tmp/ovn-none');
+  });
+});
+
+describe('a socket', () => {
+  it('stays in the namespace in which it was opened', () => {
+    ip('-netns', NAME, 'link', 'set', 'lo', 'up');
+    ip('-netns', NAME, 'address', 'add', '10.99.0.1/32', 'dev', 'lo');
+    const fd = insideNamespace(PATH, () => openSocket(AF.INET, SOCK.DGRAM));
+    bindSocket(fd, inetAddress('10.99.0.1', 5_353));
+    expect(Buffer.from(socketAddress(fd))).toEqual(inetAddress('10.99.0.1', 5_353));
+    closeDescriptor(fd);
+    const here = openSocket(AF.INET, SOCK.DGRAM);
+    expect(() => bindSocket(here, inetAddress('10.99.0.1', 5_353))).toThrow(
+      expect.objectContaining({ code: 'EADDRNOTAVAIL', syscall: 'bind' }),
+    );
+    closeDescriptor(here);
+  });
+
+  it('is handed to another process with what waits in it', () => {
+    const address = unixAddress(`@${NAME}`);
+    const receiver = openSocket(AF.UNIX, SOCK.DGRAM | SOCK.NONBLOCK);
+    bindSocket(receiver, address);
+    const sender = openSocket(AF.UNIX, SOCK.DGRAM);
+    expect(receiveDescriptors(receiver, new Uint8Array(8))).toBeUndefined();
+    const parcel = openSocket(AF.UNIX, SOCK.DGRAM | SOCK.NONBLOCK);
+    bindSocket(parcel, unixAddress(`@${NAME}-parcel`));
+    const peer = openSocket(AF.UNIX, SOCK.DGRAM);
+    connectSocket(peer, unixAddress(`@${NAME}-parcel`));
+    send(peer, Buffer.from('waiting'));
+    connectSocket(sender, address);
+    sendDescriptors(sender, Buffer.from('here'), [parcel, peer]);
+    closeDescriptor(parcel);
+    const got = receiveDescriptors(receiver, new Uint8Array(8))!;
+    expect(got).toMatchObject({ length: 4, descriptors: [expect.any(Number), expect.any(Number)] });
+    const text = Buffer.alloc(16);
+    expect(text.toString('utf8', 0, receive(got.descriptors[0]!, text))).toBe('waiting');
+    for (const fd of [receiver, sender, peer, ...got.descriptors]) closeDescriptor(fd);
+  });
+
+  it('that is readable ends a wait, and so does an event', () => {
+    const event = openEvent();
+    const poll = new PollSet();
+    poll.set([event]);
+    expect(poll.wait(0)).toEqual([]);
+    signalEvent(event);
+    signalEvent(event);
+    expect(poll.wait(-1)).toEqual([0]);
+    clearEvent(event);
+    expect(poll.wait(0)).toEqual([]);
+    closeDescriptor(event);
+  });
+});
+
+describe('libnftables', () => {
+  it('does all of a text or nothing, in the namespace that is named', () => {
+    expect(hasLibnftables()).toBe(true);
+    expect(runNftables(PATH, 'add table inet x\nadd chain inet x a\n')).toEqual({ ok: true, output: '', errors: '' });
+    const refused = runNftables(PATH, 'add table inet y\nadd chain inet z b\n');
+    expect(refused).toMatchObject({ ok: false, errors: expect.stringContaining('No such file or directory') });
+    const { output } = runNftables(PATH, 'list ruleset', OUTPUT.JSON);
+    const tables = JSON.parse(output).nftables.flatMap(({ table }: { table?: { name: string } }) => table?.name ?? []);
+    expect(tables).toEqual(['x']);
+    const listed = execFileSync('ip', ['netns', 'exec', NAME, 'nft', 'list', 'tables'], { encoding: 'utf8' });
+    expect(listed).toBe('table inet x\n');
+  });
+});
