@@ -1,0 +1,94 @@
+/**
+ * Netlink messages (netlink(7)): a header of 16 bytes and a payload, padded to four bytes; one after another in a
+ * datagram. A request is encoded without regard to the socket that sends it: sequence number and port id are the socket's.
+ */
+import { AttributeReader, align, viewOf } from './attributes.ts';
+import { NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_HDRLEN, NLMSGERR_ATTR_MSG } from './uapi/netlink.ts';
+
+/** What is asked of the kernel. `flags`: `NLM_F_*` besides `NLM_F_REQUEST`, and `NLM_F_ACK` where it is awaited. */
+export interface Request {
+  readonly type: number;
+  readonly flags: number;
+  readonly payload: Uint8Array;
+}
+
+/** A message in a datagram. Values are read from the view; none outlives the buffer that it is in. */
+export interface Message {
+  readonly type: number;
+  readonly flags: number;
+  readonly sequence: number;
+  /** Port id of the socket that asked; 0 for what nobody asked for. */
+  readonly port: number;
+  readonly view: DataView;
+  /** Where the payload begins, and ends. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Length of the message with its header and padding. */
+export function messageBytes(request: Request): number {
+  return align(NLMSG_HDRLEN + request.payload.length);
+}
+
+/** Writes the message at a place in a buffer that has {@link messageBytes} left. Returns where the next one goes. */
+export function encodeMessage(request: Request, flags: number, sequence: number, into: Uint8Array, at: number): number {
+  const view = viewOf(into);
+  view.setUint32(at, NLMSG_HDRLEN + request.payload.length, true);
+  view.setUint16(at + 4, request.type, true);
+  view.setUint16(at + 6, request.flags | flags, true);
+  view.setUint32(at + 8, sequence, true);
+  view.setUint32(at + 12, 0, true);
+  into.set(request.payload, at + NLMSG_HDRLEN);
+  const end = at + NLMSG_HDRLEN + request.payload.length;
+  const next = at + messageBytes(request);
+  into.fill(0, end, next);
+  return next;
+}
+
+/** The messages of a datagram, in order. One that is cut short ends it. */
+export function* messagesOf(datagram: Uint8Array): Generator<Message> {
+  const view = viewOf(datagram);
+  for (let at = 0; at + NLMSG_HDRLEN <= datagram.length; ) {
+    const length = view.getUint32(at, true);
+    if (length < NLMSG_HDRLEN || at + length > datagram.length) return;
+    yield {
+      type: view.getUint16(at + 4, true),
+      flags: view.getUint16(at + 6, true),
+      sequence: view.getUint32(at + 8, true),
+      port: view.getUint32(at + 12, true),
+      view,
+      start: at + NLMSG_HDRLEN,
+      end: at + length,
+    };
+    at += align(length);
+  }
+}
+
+/** What the kernel says of a request. */
+export interface Acknowledgement {
+  /** Number of the error, positive as in errno(3); 0: done. */
+  readonly errno: number;
+  /** The kernel's words, where it has any (extended acknowledgement); empty otherwise. */
+  readonly text: string;
+}
+
+/** Of `NLMSG_ERROR`: `struct nlmsgerr`, the error and the request (its header alone, when capped), and attributes. */
+export function decodeError({ view, flags, start, end }: Message): Acknowledgement {
+  const errno = start + 4 <= end ? 0 - view.getInt32(start, true) : 0;
+  if (!(flags & NLM_F_ACK_TLVS)) return { errno, text: '' };
+  const request = flags & NLM_F_CAPPED || start + 8 > end ? NLMSG_HDRLEN : align(view.getUint32(start + 4, true));
+  return { errno, text: readText(new AttributeReader(view, start + 4 + request, end)) };
+}
+
+/** Of `NLMSG_DONE`, which ends a dump: an error, and attributes. */
+export function decodeDone({ view, flags, start, end }: Message): Acknowledgement {
+  const errno = start + 4 <= end ? 0 - view.getInt32(start, true) : 0;
+  const text = flags & NLM_F_ACK_TLVS ? readText(new AttributeReader(view, start + 4, end)) : '';
+  // A count of what was told, in older kernels.
+  return { errno: Math.max(0, errno), text };
+}
+
+function readText(attributes: AttributeReader): string {
+  while (attributes.next()) if (attributes.type === NLMSGERR_ATTR_MSG) return attributes.text();
+  return '';
+}

@@ -1,0 +1,142 @@
+/**
+ * Neighbours and FDB rows (`RTM_*NEIGH`, rtnetlink(7), `linux/neighbour.h`): an address and its MAC on a link; a MAC and where
+ * a bridge (`NTF_MASTER`: it is asked by its port) or a VXLAN device (`NTF_SELF`) sends what is for it. One message for
+ * both: the family tells which it is.
+ */
+import { AF } from '../native/socket.ts';
+import { AttributeReader, PayloadWriter } from './attributes.ts';
+import type { Message, Request } from './message.ts';
+import * as nl from './uapi/neighbour.ts';
+import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE } from './uapi/netlink.ts';
+import { RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH } from './uapi/rtnetlink.ts';
+
+const AF_BRIDGE = 7;
+
+/** A permanent neighbour. */
+export interface NeighbourSpec {
+  /** Index of the link. */
+  readonly link: number;
+  readonly address: string;
+  readonly mac: string;
+}
+
+/** A row that somebody wrote: for ever, and not learnt. */
+export interface FdbSpec {
+  readonly link: number;
+  readonly mac: string;
+  /** Address of the tunnel end behind which it is: a row of a VXLAN device. Undefined: of the bridge that the link is in. */
+  readonly vtep?: string | undefined;
+  /** UDP port of the tunnel end; undefined: the device's. */
+  readonly port?: number | undefined;
+}
+
+export interface NeighbourMessage {
+  /** `AF_INET` (2), or `AF_BRIDGE` (7): an FDB row. */
+  readonly family: number;
+  readonly link: number;
+  /** `NUD_*`. */
+  readonly state: number;
+  /** `NTF_*`. */
+  readonly flags: number;
+  /** The neighbour's address, of an FDB row the tunnel end's; undefined: none, or not IPv4. */
+  readonly address: string | undefined;
+  /** Empty where none is known. */
+  readonly mac: string;
+  /** UDP port of the tunnel end; undefined: the device's. */
+  readonly port: number | undefined;
+  /** Of a bridge's row, the bridge's index; 0: none. */
+  readonly master: number;
+}
+
+/** Makes it, or changes the one that is there. */
+export function replaceNeighbour({ link, address, mac }: NeighbourSpec): Request {
+  const header = { family: AF.INET, link, state: nl.NUD_PERMANENT, flags: 0 };
+  const payload = begin(header).ipv4(nl.NDA_DST, address).mac(nl.NDA_LLADDR, mac).payload();
+  return { type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE, payload };
+}
+
+/** `ENOENT` when there is none. */
+export function deleteNeighbour({ link, address }: Pick<NeighbourSpec, 'link' | 'address'>): Request {
+  const payload = begin({ family: AF.INET, link, state: 0, flags: 0 }).ipv4(nl.NDA_DST, address).payload();
+  return { type: RTM_DELNEIGH, flags: 0, payload };
+}
+
+export function replaceFdb(row: FdbSpec): Request {
+  return { type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE, payload: encodeFdb(row) };
+}
+
+/** `ENOENT` when there is none. */
+export function deleteFdb(row: FdbSpec): Request {
+  return { type: RTM_DELNEIGH, flags: 0, payload: encodeFdb(row) };
+}
+
+/** Of IPv4; of one link, where its index is given. */
+export function dumpNeighbours(link?: number): Request {
+  const writer = begin({ family: AF.INET, link: 0, state: 0, flags: 0 });
+  if (link !== undefined) writer.u32(nl.NDA_IFINDEX, link);
+  return { type: RTM_GETNEIGH, flags: NLM_F_DUMP, payload: writer.payload() };
+}
+
+/** Of all bridges and devices; of one port or device, where its index is given. */
+export function dumpFdb(link = 0): Request {
+  return {
+    type: RTM_GETNEIGH,
+    flags: NLM_F_DUMP,
+    payload: begin({ family: AF_BRIDGE, link, state: 0, flags: 0 }).payload(),
+  };
+}
+
+function encodeFdb({ link, mac, vtep, port }: FdbSpec): Uint8Array {
+  const ofDevice = vtep !== undefined;
+  // As `bridge fdb` says "static" and "permanent": of a bridge's row the latter would mean that the MAC is the bridge's own.
+  const state = nl.NUD_NOARP | (ofDevice ? nl.NUD_PERMANENT : nl.NUD_REACHABLE);
+  const writer = begin({ family: AF_BRIDGE, link, state, flags: ofDevice ? nl.NTF_SELF : nl.NTF_MASTER });
+  writer.mac(nl.NDA_LLADDR, mac);
+  if (vtep !== undefined) writer.ipv4(nl.NDA_DST, vtep);
+  if (port !== undefined) writer.be16(nl.NDA_PORT, port);
+  return writer.payload();
+}
+
+function begin({ family, link, state, flags }: { family: number; link: number; state: number; flags: number }) {
+  return new PayloadWriter().header(nl.NDMSG_BYTES, (view, at) => {
+    view.setUint8(at, family);
+    view.setInt32(at + 4, link, true);
+    view.setUint16(at + 8, state, true);
+    view.setUint8(at + 10, flags);
+  });
+}
+
+/** Of `RTM_NEWNEIGH` and `RTM_DELNEIGH`. */
+export function decodeNeighbour({ view, start, end }: Message): NeighbourMessage {
+  let address: string | undefined;
+  let mac = '';
+  let port: number | undefined;
+  let master = 0;
+  const attributes = new AttributeReader(view, start + nl.NDMSG_BYTES, end);
+  while (attributes.next()) {
+    switch (attributes.type) {
+      case nl.NDA_DST:
+        address = attributes.ipv4();
+        break;
+      case nl.NDA_LLADDR:
+        mac = attributes.mac() ?? '';
+        break;
+      case nl.NDA_PORT:
+        port = attributes.be16();
+        break;
+      case nl.NDA_MASTER:
+        master = attributes.u32();
+        break;
+    }
+  }
+  return {
+    family: view.getUint8(start),
+    link: view.getInt32(start + 4, true),
+    state: view.getUint16(start + 8, true),
+    flags: view.getUint8(start + 10),
+    address,
+    mac,
+    port,
+    master,
+  };
+}

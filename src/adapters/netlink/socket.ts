@@ -1,0 +1,312 @@
+/**
+ * A netlink socket (netlink(7)) that asks the kernel of one namespace, in which it was opened and which it keeps alive until
+ * it is closed. All calls block: it belongs to a worker, or asks what is answered at once.
+ *
+ * The kernel works on what is sent while it is sent, and its answers wait in the socket's buffer. So many requests go as
+ * one datagram, of which the last alone asks for an acknowledgement: of what goes wrong the kernel tells in any case, and
+ * of all that is not told of by then it went well. A datagram holds no more requests than answers fit into the buffer.
+ */
+import { OverlaydError } from '../../core/errors.ts';
+import { insideNamespace } from '../native/namespace.ts';
+import {
+  AF,
+  bindSocket,
+  closeDescriptor,
+  MSG,
+  netlinkAddress,
+  openSocket,
+  PollSet,
+  receive,
+  SO,
+  SOCK,
+  SOL,
+  send,
+  setSocketOption,
+  socketAddress,
+} from '../native/socket.ts';
+import { describeErrno, type SystemCallError } from '../native/system-call.ts';
+import { viewOf } from './attributes.ts';
+import {
+  type Acknowledgement,
+  decodeDone,
+  decodeError,
+  encodeMessage,
+  type Message,
+  messageBytes,
+  messagesOf,
+  type Request,
+} from './message.ts';
+import * as nl from './uapi/netlink.ts';
+
+/** What became of a request. `code`: the error's name (`EEXIST`); `text`: the kernel's own words, or the error's. */
+export type Outcome = { readonly ok: true } | { readonly ok: false; readonly code: string; readonly text: string };
+
+export interface NetlinkOptions {
+  /** `NETLINK_ROUTE` when it is not given. */
+  readonly protocol?: number;
+  /** Path of the namespace (`/run/netns/c1`, `/proc/7/ns/net`); undefined: where the thread is. */
+  readonly namespace?: string | undefined;
+  /** How long an answer is waited for, milliseconds. */
+  readonly timeoutMs?: number;
+}
+
+const DONE: Outcome = { ok: true };
+const LOST: Outcome = { ok: false, code: 'ENOBUFS', text: "the kernel's answer was lost" };
+const TIMEOUT_MS = 10_000;
+/** Far below what the kernel takes at once, the send buffer (`net.core.wmem_default`, 208 KiB). */
+const SEND_BYTES = 64 * 1024;
+const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+/** What the kernel counts of the receive buffer for an answer, at most. */
+const ANSWER_BYTES = 4 * 1024;
+/** What a host gives at least, without the right to more (`net.core.rmem_default`, 208 KiB). */
+const LEAST_BUFFER_BYTES = 200 * 1024;
+/** The kernel fills up to 32 KiB of a dump into a datagram. */
+const DATAGRAM_BYTES = 64 * 1024;
+const MOST_DUMPS = 8;
+const PEEKED = new Uint8Array(4);
+
+export class NetlinkSocket {
+  readonly #fd: number;
+  readonly #port: number;
+  readonly #timeoutMs: number;
+  readonly #where: string;
+  readonly #most: number;
+  readonly #out = new Uint8Array(SEND_BYTES);
+  #in = new Uint8Array(DATAGRAM_BYTES);
+  #sequence = Math.floor(Math.random() * 2 ** 31);
+  readonly #poll = new PollSet();
+  #closed = false;
+
+  /**
+   * Throws as opening the namespace's file does (`ENOENT`), `EINVAL` where the path is no namespace's, and what socket(2)
+   * says (`EMFILE`, `EPROTONOSUPPORT`).
+   */
+  constructor(options: NetlinkOptions = {}) {
+    const { protocol = nl.NETLINK_ROUTE, namespace, timeoutMs = TIMEOUT_MS } = options;
+    this.#timeoutMs = timeoutMs;
+    this.#where = namespace ?? 'the host';
+    this.#fd = insideNamespace(namespace, () => openSocket(AF.NETLINK, SOCK.RAW, protocol));
+    try {
+      const buffer = enlargeReceiveBuffer(this.#fd, RECEIVE_BUFFER_BYTES);
+      this.#most = Math.max(1, Math.floor(buffer / ANSWER_BYTES));
+      for (const option of [nl.NETLINK_EXT_ACK, nl.NETLINK_CAP_ACK, nl.NETLINK_GET_STRICT_CHK]) {
+        // Better answers, where the kernel has them.
+        tolerating(() => setSocketOption(this.#fd, SOL.NETLINK, option, 1));
+      }
+      bindSocket(this.#fd, netlinkAddress());
+      this.#port = viewOf(socketAddress(this.#fd)).getUint32(4, true);
+      this.#poll.set([this.#fd]);
+    } catch (error) {
+      closeDescriptor(this.#fd);
+      throw error;
+    }
+  }
+
+  /**
+   * Has all of them done, in order, whatever becomes of those before. Returns what became of each. `onAnswer` gets what the
+   * kernel answers beside, of requests that read (`RTM_GET…`): their position and the message.
+   */
+  request(requests: readonly Request[], onAnswer?: (position: number, message: Message) => void): Outcome[] {
+    const outcomes: Outcome[] = [];
+    while (outcomes.length < requests.length) outcomes.push(...this.#requestSome(requests, outcomes.length, onAnswer));
+    return outcomes;
+  }
+
+  /** Asks for one thing. Undefined when the kernel says that there is none, by one of these errors (`ENODEV`); else throws. */
+  get<T>(request: Request, decode: (message: Message) => T, none: readonly string[] = []): T | undefined {
+    let value: T | undefined;
+    const [outcome] = this.request([request], (_, message) => {
+      value = decode(message);
+    });
+    if (outcome?.ok === false && !none.includes(outcome.code)) throw this.#refused(outcome);
+    return value;
+  }
+
+  /**
+   * Everything of a kind; what `decode` has no value for is left out. One that changed while it was told is asked for again.
+   * By one of the errors `none` the kernel says that there is nothing. Throws `data-path-failed`, retryable.
+   */
+  dump<T>(request: Request, decode: (message: Message) => T | undefined, none: readonly string[] = []): T[] {
+    for (let tried = 0; tried < MOST_DUMPS; tried++) {
+      const rows = this.#dumpOnce(request, decode, none);
+      if (rows) return rows;
+    }
+    throw this.#failed(`what it tells changed each of the ${MOST_DUMPS} times that it was asked; try again`);
+  }
+
+  /** Also after what leaves nothing to be asked of it: another one is opened then. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    closeDescriptor(this.#fd);
+  }
+
+  #requestSome(
+    requests: readonly Request[],
+    from: number,
+    onAnswer: ((position: number, message: Message) => void) | undefined,
+  ): Outcome[] {
+    const first = this.#sequence + 1;
+    const outcomes = this.#sendSome(requests, from);
+    const last = outcomes.length - 1;
+    for (;;) {
+      const answer = this.#receive(false);
+      // Answers were lost: of those requests that nothing was heard of, nothing is known.
+      if (answer === 'lost') {
+        this.close();
+        return outcomes.map((outcome) => (outcome.ok ? LOST : outcome));
+      }
+      for (const message of messagesOf(answer)) {
+        const at = this.#positionOf(message, first);
+        if (at === undefined || at > last) continue;
+        if (message.type !== nl.NLMSG_ERROR) {
+          onAnswer?.(from + at, message);
+          continue;
+        }
+        outcomes[at] = outcomeOf(decodeError(message));
+        if (at === last) return outcomes;
+      }
+    }
+  }
+
+  /** As many as go at once. Returns one outcome for each, as it is unless the kernel says otherwise. */
+  #sendSome(requests: readonly Request[], from: number): Outcome[] {
+    let [at, count] = [0, 0];
+    for (;;) {
+      const request = requests[from + count];
+      if (!request || count === this.#most) break;
+      if (at + messageBytes(request) > SEND_BYTES) break;
+      const after = requests[from + count + 1];
+      const isLast =
+        after === undefined ||
+        count + 1 === this.#most ||
+        at + messageBytes(request) + messageBytes(after) > SEND_BYTES;
+      at = encodeMessage(request, nl.NLM_F_REQUEST | (isLast ? nl.NLM_F_ACK : 0), this.#next(), this.#out, at);
+      count++;
+    }
+    if (count === 0) throw new OverlaydError('internal', `a netlink request of more than ${SEND_BYTES} bytes`);
+    this.#send(at);
+    return Array.from({ length: count }, () => DONE);
+  }
+
+  /** Undefined: it has to be asked again. */
+  #dumpOnce<T>(
+    request: Request,
+    decode: (message: Message) => T | undefined,
+    none: readonly string[],
+  ): T[] | undefined {
+    const sequence = this.#next();
+    const flags = nl.NLM_F_REQUEST | nl.NLM_F_DUMP;
+    const end = encodeMessage(request, flags, sequence, this.#out, 0);
+    this.#send(end);
+    const rows: T[] = [];
+    let whole = true;
+    for (;;) {
+      const answer = this.#receive(true);
+      if (answer === 'lost') throw this.#broken('its answers were lost');
+      for (const message of messagesOf(answer)) {
+        if (this.#positionOf(message, sequence) !== 0) continue;
+        if (message.flags & nl.NLM_F_DUMP_INTR) whole = false;
+        if (message.type === nl.NLMSG_DONE || message.type === nl.NLMSG_ERROR) {
+          const outcome = outcomeOf(message.type === nl.NLMSG_DONE ? decodeDone(message) : decodeError(message));
+          if (outcome.ok) return whole ? rows : undefined;
+          if (none.includes(outcome.code)) return [];
+          throw this.#refused(outcome);
+        }
+        const row = decode(message);
+        if (row !== undefined) rows.push(row);
+      }
+    }
+  }
+
+  /**
+   * The next datagram, in a buffer that the next call uses again; `lost` when there were some that found no room. `sized`:
+   * of any length; else, as acknowledgements are, of at most {@link DATAGRAM_BYTES}.
+   */
+  #receive(sized: boolean): Uint8Array | 'lost' {
+    const deadline = performance.now() + this.#timeoutMs;
+    for (;;) {
+      const length = this.#guard(() => {
+        if (!sized) return receive(this.#fd, this.#in, MSG.DONTWAIT);
+        const waiting = receive(this.#fd, PEEKED, MSG.DONTWAIT | MSG.PEEK | MSG.TRUNC);
+        if (waiting === undefined) return undefined;
+        if (waiting > this.#in.length) this.#in = new Uint8Array(2 * waiting);
+        return receive(this.#fd, this.#in, MSG.DONTWAIT);
+      });
+      if (length === 'ENOBUFS') return 'lost';
+      if (length !== undefined) return this.#in.subarray(0, length);
+      const left = Math.ceil(deadline - performance.now());
+      if (left <= 0) throw this.#broken(`no answer in ${this.#timeoutMs} ms`);
+      this.#poll.wait(left);
+    }
+  }
+
+  /** What the system says of the socket itself; `ENOBUFS` is an answer. */
+  #guard<T>(task: () => T): T | 'ENOBUFS' {
+    if (this.#closed) throw this.#failed('the socket is closed');
+    try {
+      return task();
+    } catch (error) {
+      if ((error as SystemCallError).code === 'ENOBUFS') return 'ENOBUFS';
+      throw this.#broken((error as Error).message, error);
+    }
+  }
+
+  /** Which of the requests from `first` on it answers; undefined: none of them, an answer to what was given up. */
+  #positionOf(message: Message, first: number): number | undefined {
+    if (message.port !== this.#port) return undefined;
+    const at = (message.sequence - first) >>> 0;
+    return at <= this.#most ? at : undefined;
+  }
+
+  #next(): number {
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    return this.#sequence;
+  }
+
+  #send(length: number): void {
+    const sent = this.#guard(() => send(this.#fd, this.#out.subarray(0, length)));
+    if (sent === 'ENOBUFS') throw this.#broken('the kernel has no memory for the request');
+  }
+
+  /** What may still be answered would be taken for the answer to something else, or hold up the next dump. */
+  #broken(reason: string, cause?: unknown): OverlaydError {
+    this.close();
+    return this.#failed(reason, cause);
+  }
+
+  #failed(reason: string, cause?: unknown): OverlaydError {
+    const message = `asking the kernel by netlink (${this.#where}) failed: ${reason}`;
+    return new OverlaydError('data-path-failed', message, { retryable: true, cause });
+  }
+
+  #refused({ code, text }: Extract<Outcome, { ok: false }>): OverlaydError {
+    return this.#failed(`${text} (${code})`);
+  }
+}
+
+function outcomeOf({ errno, text }: Acknowledgement): Outcome {
+  if (errno === 0) return DONE;
+  const { code, message } = describeErrno(errno);
+  return { ok: false, code, text: text || message };
+}
+
+/** Beyond what the host gives everybody, where we may. Returns how many bytes it is sure to be. */
+export function enlargeReceiveBuffer(fd: number, bytes: number): number {
+  if (tolerating(() => setSocketOption(fd, SOL.SOCKET, SO.RCVBUFFORCE, bytes))) return bytes;
+  tolerating(() => setSocketOption(fd, SOL.SOCKET, SO.RCVBUF, bytes));
+  return LEAST_BUFFER_BYTES;
+}
+
+function tolerating(task: () => void): boolean {
+  try {
+    task();
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,229 @@
+/** What is asked is what would be understood: requests, read by the decoders of what the kernel tells. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decodeAddress, deleteAddress, replaceAddress } from '../../../../src/adapters/netlink/address.ts';
+import { AttributeReader, PayloadWriter, viewOf } from '../../../../src/adapters/netlink/attributes.ts';
+import {
+  decodeLink,
+  newBridge,
+  newVeth,
+  newVxlan,
+  setAddrGenMode,
+  setBridgePort,
+  setLink,
+} from '../../../../src/adapters/netlink/link.ts';
+import {
+  encodeMessage,
+  type Message,
+  messageBytes,
+  messagesOf,
+  type Request,
+} from '../../../../src/adapters/netlink/message.ts';
+import { decodeNsid, newNsid } from '../../../../src/adapters/netlink/namespace-id.ts';
+import {
+  decodeNeighbour,
+  deleteFdb,
+  replaceFdb,
+  replaceNeighbour,
+} from '../../../../src/adapters/netlink/neighbour.ts';
+import { decodeRoute, deleteRoute, replaceRoute } from '../../../../src/adapters/netlink/route.ts';
+import {
+  IFF_UP,
+  IFLA_INFO_DATA,
+  IFLA_LINKINFO,
+  VETH_INFO_PEER,
+} from '../../../../src/adapters/netlink/uapi/if-link.ts';
+import { NLA_F_NESTED } from '../../../../src/adapters/netlink/uapi/netlink.ts';
+
+const index = fc.integer({ min: 1, max: 2 ** 31 - 1 });
+const byte = fc.integer({ min: 0, max: 255 });
+const ipv4 = fc.tuple(byte, byte, byte, byte).map((bytes) => bytes.join('.'));
+const hex = (value: number) => value.toString(16).padStart(2, '0');
+const mac = fc.array(byte, { minLength: 6, maxLength: 6 }).map((bytes) => bytes.map(hex).join(':'));
+const name = fc.stringMatching(/^[a-z][a-z0-9.-]{0,14}$/);
+const port = fc.integer({ min: 1, max: 65_535 });
+const link = fc.record({ name, mac, mtu: fc.integer({ min: 68, max: 65_535 }), index });
+const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+
+/** The request as a datagram has it, behind another one. */
+function sent(request: Request): Message {
+  const before: Request = { type: 3, flags: 0, payload: new Uint8Array(5) };
+  const datagram = new Uint8Array(messageBytes(before) + messageBytes(request)).fill(0xff);
+  const end = encodeMessage(request, 0, 7, datagram, encodeMessage(before, 0, 6, datagram, 0));
+  expect(end).toBe(datagram.length);
+  const messages = [...messagesOf(datagram)];
+  expect(messages.map(({ sequence }) => sequence)).toEqual([6, 7]);
+  expect(messages[1]?.type).toBe(request.type);
+  return messages[1]!;
+}
+
+describe('requests are read as they were meant', () => {
+  it('a VXLAN device', () => {
+    const data = fc.record({
+      vni: fc.integer({ min: 0, max: 2 ** 24 - 1 }),
+      local: ipv4,
+      port,
+      learning: fc.boolean(),
+      proxy: fc.boolean(),
+      ttl: byte,
+      udpChecksum: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(link, data, (wanted, vxlan) => {
+        expect(decodeLink(sent(newVxlan(wanted, vxlan)))).toMatchObject({ ...wanted, kind: 'vxlan', vxlan });
+      }),
+    );
+  });
+
+  it('a bridge', () => {
+    fc.assert(
+      fc.property(link, fc.record({ stp: fc.boolean(), multicastSnooping: fc.boolean() }), (wanted, bridge) => {
+        expect(decodeLink(sent(newBridge(wanted, bridge)))).toMatchObject({ ...wanted, kind: 'bridge', bridge });
+      }),
+    );
+  });
+
+  it('both ends of a pair', () => {
+    fc.assert(
+      fc.property(link, link, (end, peer) => {
+        const message = sent(newVeth(end, peer));
+        expect(decodeLink(message)).toMatchObject({ ...end, kind: 'veth' });
+        expect(decodeLink({ ...message, ...peerOf(message) })).toMatchObject(peer);
+      }),
+    );
+  });
+
+  it('changes of a link', () => {
+    const change = fc.record({ mac, mtu: index, master: index, group: index });
+    fc.assert(
+      fc.property(name, change, (called, wanted) => {
+        const seen = decodeLink(sent(setLink({ name: called }, { ...wanted, up: true })));
+        expect(seen).toMatchObject({ ...wanted, name: called, index: 0, flags: IFF_UP });
+      }),
+    );
+    expect(decodeLink(sent(setAddrGenMode({ index: 9 }, 1)))).toMatchObject({ index: 9, addrGenMode: 1 });
+  });
+
+  it('flags of a port', () => {
+    const [learning, flood, multicastFlood, broadcastFlood, locked] = Array.from({ length: 5 }, () => fc.boolean());
+    const flags = fc.record({ learning, flood, multicastFlood, broadcastFlood, locked } as never);
+    fc.assert(
+      fc.property(index, flags, (which, wanted) => {
+        const { port: seen } = decodeLink(sent(setBridgePort({ index: which }, wanted as never)));
+        expect(seen).toEqual(wanted);
+      }),
+    );
+  });
+
+  it('an address', () => {
+    const address = fc.record({ link: index, address: ipv4, prefix: fc.integer({ min: 0, max: 32 }), scope: byte });
+    fc.assert(
+      fc.property(address, (wanted) => {
+        expect(decodeAddress(sent(replaceAddress(wanted)))).toEqual({ family: 2, ...wanted });
+        expect(decodeAddress(sent(deleteAddress(wanted)))).toEqual({ family: 2, ...wanted });
+      }),
+    );
+  });
+
+  it('a route', () => {
+    const route = fc.record({
+      destination: ipv4,
+      prefix: fc.integer({ min: 1, max: 32 }),
+      gateway: maybe(ipv4),
+      link: index,
+      protocol: byte,
+      onlink: fc.boolean(),
+      metric: index,
+    });
+    fc.assert(
+      fc.property(route, (wanted) => {
+        const { onlink, ...rest } = wanted;
+        for (const request of [replaceRoute(wanted), deleteRoute(wanted)]) {
+          expect(decodeRoute(sent(request))).toMatchObject({ ...rest, flags: onlink ? 4 : 0, table: 254, type: 1 });
+        }
+      }),
+    );
+    const byDefault = replaceRoute({ destination: '0.0.0.0', prefix: 0, link: 1, protocol: 79 });
+    expect(decodeRoute(sent(byDefault))).toMatchObject({ destination: '0.0.0.0', prefix: 0, metric: 0 });
+  });
+
+  it('neighbours and FDB rows', () => {
+    fc.assert(
+      fc.property(fc.record({ link: index, address: ipv4, mac }), (wanted) => {
+        expect(decodeNeighbour(sent(replaceNeighbour(wanted)))).toMatchObject({ ...wanted, family: 2, state: 0x80 });
+      }),
+    );
+    fc.assert(
+      fc.property(fc.record({ link: index, mac, vtep: ipv4, port: maybe(port) }), ({ vtep, ...wanted }) => {
+        for (const request of [replaceFdb({ ...wanted, vtep }), deleteFdb({ ...wanted, vtep })]) {
+          const seen = decodeNeighbour(sent(request));
+          expect(seen).toMatchObject({ ...wanted, address: vtep, family: 7, state: 0xc0, flags: 2 });
+        }
+      }),
+    );
+    const ofBridge = replaceFdb({ link: 3, mac: '02:42:0a:00:00:02' });
+    expect(decodeNeighbour(sent(ofBridge))).toMatchObject({ family: 7, address: undefined, state: 0x42, flags: 4 });
+  });
+
+  it('the id of a namespace', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: -1, max: 2 ** 31 - 1 }), (id) => {
+        expect(decodeNsid(sent(newNsid(5, id)))).toBe(id);
+      }),
+    );
+  });
+});
+
+describe('what is not as it should be', () => {
+  it('is no attribute: a length that is too short, or beyond the end', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+        const attributes = new AttributeReader(viewOf(bytes), 0, bytes.length);
+        while (attributes.next()) {
+          expect(attributes.at + attributes.length).toBeLessThanOrEqual(bytes.length);
+          // Whatever it is taken for, nothing is read from beyond it.
+          attributes.text();
+          for (const read of ['u8', 'u32', 'be16', 'be32', 'ipv4', 'mac'] as const) attributes[read]();
+        }
+      }),
+    );
+  });
+
+  it('is no message, and decoders of messages bear whatever is in one', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 96 }), (payload) => {
+        const padded = new Uint8Array(Math.max(16, payload.length));
+        padded.set(payload);
+        const message = sent({ type: 16, flags: 0, payload: padded });
+        for (const decode of [decodeLink, decodeAddress, decodeRoute, decodeNeighbour, decodeNsid]) decode(message);
+      }),
+    );
+    expect([...messagesOf(new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))]).toEqual([]);
+    expect([...messagesOf(new Uint8Array(15))]).toEqual([]);
+  });
+
+  it.each(['10.0.0', '10.0.0.256', '10.0.0.1.', '10..0.1', 'a.b.c.d', '10.0.0.0001'])('%s is no address', (text) => {
+    expect(() => new PayloadWriter().ipv4(1, text)).toThrow(/no IPv4 address/);
+  });
+
+  it('is refused where it would not fit', () => {
+    expect(() => new PayloadWriter().mac(1, '02:42:0a')).toThrow(/no MAC address/);
+    const nested = () => new PayloadWriter().nested(1, (writer) => writer.text(2, 'x'.repeat(70_000)), NLA_F_NESTED);
+    expect(nested).toThrow(/too long/);
+  });
+});
+
+/** Where the other end of a pair is described. */
+function peerOf({ view, start, end }: Message): { start: number; end: number } {
+  const attributes = new AttributeReader(view, start + 16, end);
+  while (attributes.next()) {
+    if (attributes.type !== IFLA_LINKINFO) continue;
+    const info = attributes.nested();
+    while (info.next()) {
+      if (info.type !== IFLA_INFO_DATA) continue;
+      const data = info.nested();
+      while (data.next()) if (data.type === VETH_INFO_PEER) return { start: data.at, end: data.at + data.length };
+    }
+  }
+  throw new Error('no peer');
+}
