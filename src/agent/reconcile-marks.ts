@@ -17,6 +17,11 @@ export class MarkSet {
   #asked = false;
   #networks = new Map<string, boolean>();
 
+  /** How many networks are marked by themselves. */
+  get networks(): number {
+    return this.#networks.size;
+  }
+
   /** `all`, `host`, or a network id. */
   add(what: string, asked: boolean): void {
     if (what === 'all') this.#all = true;

@@ -9,7 +9,7 @@
  * Nothing is polled that tells of its changes. What does not is compared with what should be (`drift-audit.ts`).
  */
 import type { ClusterView } from '../core/cluster-view.ts';
-import type { LocalEndpoint } from '../core/container.ts';
+import { isHandedOver, type LocalEndpoint } from '../core/container.ts';
 import { type DesiredInput, desired, hostKeyOf } from '../core/desired.ts';
 import { asOverlaydError, OverlaydError } from '../core/errors.ts';
 import type { ApplyResult, Desired, NamespaceState, Observed, Obstacle, Plan, Scope } from '../core/host-state.ts';
@@ -22,6 +22,7 @@ import { Announcements, HOST_PART } from './announcements.ts';
 import { type ConvergeOptions, insidesOf, obstacleFor, type Waiter, waitFor } from './convergence.ts';
 import { DriftAudit } from './drift-audit.ts';
 import { Hindrances } from './hindrances.ts';
+import { KernelEvents } from './kernel-events.ts';
 import { MarkSet, type Marks, marksOf } from './reconcile-marks.ts';
 import { repairsOf } from './repairs.ts';
 import { Retries } from './retries.ts';
@@ -68,41 +69,46 @@ export interface ReconcileStatus {
   readonly lastPassMs: number;
 }
 
-/** Time for a burst of events to end: most are the echo of a pass. */
-const SETTLE_MS = { least: 50, most: 1_000, host: 500 } as const;
+const NOTHING_SEEN: Observed = { namespaces: undefined, host: undefined, networks: new Map(), containers: new Map() };
 const HOST_ALONE: Marks = { all: false, host: true, networks: new Map(), asked: true };
 
 export class Reconciler {
   readonly #deps: ReconcilerDeps;
   readonly #marks = new MarkSet();
-  readonly #events = new MarkSet();
+  readonly #events: KernelEvents;
   readonly #settled = new SettledContainers();
   readonly #seen = new SeenNetworks();
   readonly #audit: DriftAudit;
   readonly #work = new Latch();
   /** Namespaces of networks that were wanted, by network id. */
   readonly #known = new Map<string, string>();
+  /** The same the other way round. */
+  readonly #ids = new Map<string, string>();
   readonly #announcements: Announcements;
   readonly #releasing = new Set<string>();
   readonly #stop = new AbortController();
   #waiters: Waiter[] = [];
   #hostKey = '';
-  #lookMs = 0;
   readonly #hindrances: Hindrances;
   readonly #retries: Retries;
-  readonly #pending = { events: false, hostChange: false };
   #stopped = false;
   #status = { passes: 0, writes: 0, repairs: 0, lastPassMs: 0 };
 
   constructor(deps: ReconcilerDeps, options: ReconcilerOptions = {}) {
     this.#deps = deps;
     this.#audit = new DriftAudit(deps, { intervalMs: options.auditIntervalMs ?? 4_000 });
-    const { clock, logger, onApplied, onLost, view } = deps;
-    const nameOf = (namespace: string) => view().network(this.#idsByNamespace().get(namespace) ?? '')?.name;
+    const { clock, kernel, logger, onApplied, onHostChange, onLost, view } = deps;
+    const nameOf = (namespace: string) => view().network(this.#ids.get(namespace) ?? '')?.name;
     this.#hindrances = new Hindrances({ logger, nameOf });
-    this.#retries = new Retries(clock, (marks) => {
+    const mark = (marks: Marks) => {
       this.#marks.merge(marks);
       this.#work.set();
+    };
+    this.#retries = new Retries(clock, mark);
+    this.#events = new KernelEvents({
+      ...{ kernel, clock, seen: this.#seen, onMarks: mark, onHostChange },
+      idOf: (namespace) => this.#ids.get(namespace),
+      namespaceOf: (networkId) => this.#namespaceOf(networkId),
     });
     this.#announcements = new Announcements({
       logger,
@@ -150,7 +156,7 @@ export class Reconciler {
   async run(signal: AbortSignal): Promise<void> {
     const both = AbortSignal.any([signal, this.#stop.signal]);
     both.addEventListener('abort', () => this.#work.set(), { once: true });
-    const tasks = [this.#loop(both), this.#listen(both), this.#auditInTurns(both)];
+    const tasks = [this.#loop(both), this.#events.listen(both), this.#auditInTurns(both)];
     try {
       await Promise.all(tasks);
     } catch (error) {
@@ -164,6 +170,7 @@ export class Reconciler {
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
+    await this.#events.heard(signal);
     for (;;) {
       await this.#work.wait();
       if (signal.aborted) return;
@@ -205,7 +212,7 @@ export class Reconciler {
       );
     } else {
       const seen = new Set([...before, ...lookedAt()]);
-      const known = this.#idsByNamespace();
+      const known = this.#ids;
       // What is left of a network that nobody knows any more is seen from the host.
       const isSeen = (whose = '') => marks.all || seen.has(whose) || (marks.host && !known.has(whose));
       const passes = this.#hindrances.note(obstacles, isSeen);
@@ -224,15 +231,17 @@ export class Reconciler {
     const wanted = this.#desired(marks.all ? undefined : new Set(marks.networks.keys()));
     const hostKey = hostKeyOf(wanted, complete);
     const scope = this.#scope(wanted, marks, insides, hostKey !== this.#hostKey);
-    if (marks.all) this.#seen.forgetAll();
     const { known, rest, moment } = this.#seen.recall(scope);
     const askedAt = clock.elapsed();
-    const seen = await kernel.observe(rest, signal);
-    if (rest.networks.length > 0) this.#lookMs = clock.elapsed() - askedAt;
+    const seen = isNothing(rest) ? NOTHING_SEEN : await kernel.observe(rest, signal);
+    if (rest.networks.length > 0) this.#events.lookMs = (clock.elapsed() - askedAt) / rest.networks.length;
     const networks = new Map([...known, ...seen.networks]);
     const observed = { ...seen, networks, containers: new Map([...insides, ...seen.containers]) };
     const planned = plan(wanted, observed, { complete, released: this.#deps.released?.() ?? [] });
-    for (const { networkId, namespace } of wanted.networks) this.#known.set(networkId, namespace);
+    for (const { networkId, namespace } of wanted.networks) {
+      this.#known.set(networkId, namespace);
+      this.#ids.set(namespace, networkId);
+    }
     await this.#announcements.lost(wanted, planned);
     // Not cut short by the signal: half a plan is a state that nobody wants.
     const result: ApplyResult = planned.stages.length > 0 ? await kernel.apply(planned) : { writes: 0, failures: [] };
@@ -273,7 +282,7 @@ export class Reconciler {
         .flatMap(({ namespace, ports }) =>
           ports.map(({ link, endpoint }) => ({ namespace, link, container: endpoint.container })),
         )
-        .filter(({ container }) => !insides.has(container.identity)),
+        .filter(({ container }) => !isHandedOver(container) && !insides.has(container.identity)),
     };
   }
 
@@ -286,13 +295,8 @@ export class Reconciler {
     return this.#known.get(networkId) ?? (vni === undefined ? undefined : namespaceOf(vni));
   }
 
-  #idsByNamespace(): ReadonlyMap<string, string> {
-    return new Map([...this.#known].map(([networkId, namespace]) => [namespace, networkId]));
-  }
-
   #account(planned: Plan, result: ApplyResult, marks: Marks, hostChanged: boolean): void {
-    const idOf = this.#idsByNamespace();
-    const repairs = repairsOf(planned, result, marks, hostChanged, (namespace) => idOf.get(namespace));
+    const repairs = repairsOf(planned, result, marks, hostChanged, (namespace) => this.#ids.get(namespace));
     if (repairs.length > 0) {
       const kinds = [...new Set(repairs.map(({ op }) => op.kind))];
       this.#deps.logger.warn({ writes: repairs.length, kinds }, 'the kernel had drifted and was repaired');
@@ -311,6 +315,7 @@ export class Reconciler {
       );
       if (removed) {
         this.#known.delete(networkId);
+        this.#ids.delete(namespace);
         this.#announcements.forget(networkId);
       }
     }
@@ -335,48 +340,6 @@ export class Reconciler {
       });
   }
 
-  async #listen(signal: AbortSignal): Promise<void> {
-    for await (const change of this.#deps.kernel.changes(signal)) {
-      if (change.kind === 'underlay') {
-        this.#tellHostChangeLater(signal);
-        continue;
-      }
-      if (change.kind === 'network') {
-        const networkId = [...this.#known].find(([, namespace]) => namespace === change.namespace)?.[0];
-        this.#seen.stir(change.namespace);
-        if (networkId === undefined) continue;
-        this.#events.add(networkId, false);
-      } else {
-        if (change.kind === 'all') this.#seen.forgetAll();
-        this.#events.add(change.kind, false);
-      }
-      this.#takeEventsLater(signal);
-    }
-  }
-
-  /** A burst is one change: the bridges and links of an engine come and go by the dozen, and each look costs processes. */
-  #tellHostChangeLater(signal: AbortSignal): void {
-    if (this.#pending.hostChange) return;
-    this.#pending.hostChange = true;
-    this.#later(SETTLE_MS.host, signal, () => {
-      this.#pending.hostChange = false;
-      this.#deps.onHostChange?.();
-    });
-  }
-
-  /** The longer a look takes, the rarer those that only see what a pass before did. */
-  #takeEventsLater(signal: AbortSignal): void {
-    if (this.#pending.events) return;
-    this.#pending.events = true;
-    this.#later(Math.min(SETTLE_MS.most, Math.max(SETTLE_MS.least, 6 * this.#lookMs)), signal, () => {
-      this.#pending.events = false;
-      const marks = this.#events.take();
-      for (const networkId of marks?.networks.keys() ?? []) this.#seen.forget(this.#namespaceOf(networkId) ?? '');
-      if (marks) this.#marks.merge(marks);
-      this.#work.set();
-    });
-  }
-
   async #auditInTurns(signal: AbortSignal): Promise<void> {
     for await (const { networks, endpoints } of this.#audit.drifts(() => this.#desired(undefined, false), signal)) {
       for (const endpointId of endpoints) this.#settled.doubt(endpointId);
@@ -391,6 +354,10 @@ export class Reconciler {
   #later(ms: number, signal: AbortSignal, task: () => void): void {
     this.#deps.clock.sleep(ms, signal).then(task, () => undefined);
   }
+}
+
+function isNothing({ host, networks, containers, ports }: Scope): boolean {
+  return !host && networks.length + containers.length + ports.length === 0;
 }
 
 function stopping(): OverlaydError {

@@ -1,10 +1,10 @@
-import type { NamespaceState, Observed, Op, OpFailure, Plan, Scope } from '../core/host-state.ts';
+import type { NamespaceState, Observed, OpFailure, Plan, Scope } from '../core/host-state.ts';
 
 /**
- * What a network's namespace held when a pass found nothing to do there, or wrote nothing but rows. Until something may
- * have changed it (an event, an audit's finding, other writes of ours) a pass plans from this and saves the observation:
- * of thousands of rows, one that changes costs one. The events of our writes bring the pass that looks again. Until then
- * they are not told from others, so after rows were written an event alone does not end what is known; the look does.
+ * What a network's namespace held when a pass found nothing to do there, or did all that was to be done. Until something
+ * may have changed it (an event, an audit's finding) a pass plans from this and saves the observation: of a thousand ports
+ * and thousands of rows, one that changes costs one. The events of our writes bring the pass that looks again. Until then
+ * they are not told from others, so after something was written an event alone does not end what is known; the look does.
  */
 export class SeenNetworks {
   readonly #states = new Map<string, NamespaceState>();
@@ -30,36 +30,29 @@ export class SeenNetworks {
     const rest = {
       ...scope,
       networks: scope.networks.filter((namespace) => !known.has(namespace)),
-      ports: scope.ports.filter(({ namespace }) => !known.has(namespace)),
+      ports: scope.ports.filter(({ namespace, link }) => known.get(namespace)?.links.get(link)?.kind !== 'veth'),
     };
     return { known, rest, moment: this.#moment };
   }
 
   /**
    * After a pass that asked at `moment`: where it had nothing to do and nothing came in between, what it saw holds; where
-   * it wrote rows alone, what it saw and wrote.
+   * all that it wrote was taken, the plan's outcome.
    */
   settle({ networks }: Observed, planned: Plan, moment: number, failures: readonly OpFailure[] = []): void {
     const since = (moments: ReadonlyMap<string, number>, namespace: string) => (moments.get(namespace) ?? 0) > moment;
-    const ops = Map.groupBy(
-      planned.stages.flatMap((stage) => stage.ops),
-      ({ network }) => network,
-    );
+    const written = new Set(planned.stages.flatMap((stage) => stage.ops.map(({ network }) => network)));
     const failed = new Set(failures.map((failure) => failure.planned.network));
-    for (const [namespace, state] of networks) {
-      const written = ops.get(namespace);
-      const rows = planned.rows?.get(namespace);
+    const touched = [...written].filter((namespace) => namespace !== undefined);
+    for (const namespace of new Set([...networks.keys(), ...touched])) {
+      const state = networks.get(namespace);
+      const outcome = planned.outcomes?.get(namespace);
       if (this.#allForgotten > moment || since(this.#forgotten, namespace)) this.#drop(namespace);
-      else if (!written) {
-        if (since(this.#stirred, namespace)) this.#drop(namespace);
-        else this.#states.set(namespace, state);
-      } else if (rows && !failed.has(namespace) && written.every(({ op }) => isOfRow(op))) {
-        this.#states.set(namespace, { ...state, neighbours: rows.neighbours, fdb: rows.fdb });
+      else if (!written.has(namespace) && state && !since(this.#stirred, namespace)) this.#states.set(namespace, state);
+      else if (written.has(namespace) && outcome && !failed.has(namespace)) {
+        this.#states.set(namespace, outcome);
         this.#written.add(namespace);
       } else this.#drop(namespace);
-    }
-    for (const namespace of ops.keys()) {
-      if (namespace !== undefined && !networks.has(namespace)) this.#drop(namespace);
     }
   }
 
@@ -87,8 +80,4 @@ export class SeenNetworks {
     this.#states.delete(namespace);
     this.#written.delete(namespace);
   }
-}
-
-function isOfRow({ kind }: Op): boolean {
-  return kind === 'set-neighbour' || kind === 'delete-neighbour' || kind === 'set-fdb' || kind === 'delete-fdb';
 }

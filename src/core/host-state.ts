@@ -341,8 +341,11 @@ export interface Plan {
   readonly stages: readonly Stage[];
   /** Endpoints whose port and container are both gone: nothing is planned for them, their owner releases them. */
   readonly gone: readonly LocalEndpoint[];
-  /** By namespace, of networks that were planned whole: the rows that are there when all of it is done. */
-  readonly rows?: ReadonlyMap<string, Pick<NamespaceState, 'neighbours' | 'fdb'>>;
+  /**
+   * By namespace, of networks that were planned whole and something is to be done for: what is there when all of it is
+   * done. Of links that are made no index is known.
+   */
+  readonly outcomes?: ReadonlyMap<string, NamespaceState>;
   /** For what these stand in the way of nothing could be planned. */
   readonly obstacles?: readonly Obstacle[];
 }

@@ -8,13 +8,20 @@
  *
  * Scale: linear in rows; a network's plan does not look at other networks.
  */
-import { type Desired, HOST, LOOPBACK, type Observed, type Obstacle, type Plan } from './host-state.ts';
+import {
+  type Desired,
+  HOST,
+  LOOPBACK,
+  type NamespaceState,
+  type Observed,
+  type Obstacle,
+  type Plan,
+} from './host-state.ts';
 import { planHost } from './plan/host.ts';
 import { foreignLinks, foreignNamespace, isDead, isRemovable } from './plan/namespace.ts';
 import { portLinkOf } from './plan/naming.ts';
 import { planForgetting, planNetwork, planRemoval } from './plan/network.ts';
 import { HOST_OWNER, Steps } from './plan/steps.ts';
-import type { Rows } from './plan/wanted.ts';
 
 export interface PlanOptions {
   /** The view has been whole: what is not in it does not exist. */
@@ -34,7 +41,7 @@ export function plan(desired: Desired, observed: Observed, options: PlanOptions)
   if (!complete) planReleased(released, observed, steps);
   const made = new Set<number>();
   const gone = [];
-  const rows = new Map<string, Rows>();
+  const outcomes = new Map<string, NamespaceState>();
   const obstacles = obstaclesOf(desired, observed);
   const blocked = new Set(obstacles.flatMap(({ network, endpointId }) => (endpointId === undefined ? [network] : [])));
   for (const network of desired.networks) {
@@ -42,11 +49,11 @@ export function plan(desired: Desired, observed: Observed, options: PlanOptions)
     const result = planNetwork(network, desired, observed, complete, steps);
     if (result.uplinkMade) made.add(network.vni);
     gone.push(...result.gone);
-    if (complete) rows.set(network.namespace, result.rows);
+    if (result.outcome) outcomes.set(network.namespace, result.outcome);
   }
   planHost(desired, observed.host, made, complete, steps);
   if (complete) planRemovals((name) => !desired.namespaces.has(name), observed, steps);
-  return { stages: steps.stages(), gone, rows, obstacles };
+  return { stages: steps.stages(), gone, outcomes, obstacles };
 }
 
 function obstaclesOf({ networks }: Desired, observed: Observed): Obstacle[] {

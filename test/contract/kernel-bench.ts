@@ -2,7 +2,15 @@
 import { expect } from 'vitest';
 import type { ContainerRef } from '../../src/core/container.ts';
 import { desired } from '../../src/core/desired.ts';
-import type { ApplyResult, Desired, KernelChange, Observed, Op, Plan } from '../../src/core/host-state.ts';
+import type {
+  ApplyResult,
+  Desired,
+  KernelChange,
+  NamespaceState,
+  Observed,
+  Op,
+  Plan,
+} from '../../src/core/host-state.ts';
 import { plan } from '../../src/core/plan.ts';
 import type { Kernel } from '../../src/ports.ts';
 import { World } from './kernel-world.ts';
@@ -21,6 +29,19 @@ export interface KernelHost {
   /** Resolves when events are heard for certain, which is a moment after `changes` was begun. */
   listening?(next: (match: (change: KernelChange) => boolean) => Promise<unknown>): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What counts for a plan, in an order that does not depend on who lists it. */
+function contentOf({ links, addresses, routes, neighbours, fdb, filter, forwarding }: NamespaceState) {
+  const sorted = (rows: readonly object[]) => rows.map((row) => JSON.stringify(row, Object.keys(row).sort())).sort();
+  const ours = [...links.values()].filter(({ kind }) => ['bridge', 'vxlan', 'veth'].includes(kind));
+  return {
+    forwarding,
+    links: sorted(ours.map(({ name, kind, mac, mtu, up, master }) => ({ name, kind, mac, mtu, up, master }))),
+    details: new Map(ours.map(({ name, vxlan, port }) => [name, { vxlan, port }])),
+    rows: [addresses, routes, neighbours, fdb].map(sorted),
+    filter,
+  };
 }
 
 export class KernelBench {
@@ -53,9 +74,20 @@ export class KernelBench {
   }
 
   async converge(): Promise<ApplyResult> {
-    const result = await this.host.kernel.apply(await this.think());
+    const planned = await this.think();
+    const result = await this.host.kernel.apply(planned);
     expect(result.failures.map(({ error }) => error.message)).toEqual([]);
+    await this.#expectOutcomes(planned);
     return result;
+  }
+
+  /** The next plan may be made of them, without a look. */
+  async #expectOutcomes({ outcomes = new Map() }: Plan): Promise<void> {
+    if (outcomes.size === 0) return;
+    const { networks } = await this.look();
+    for (const [namespace, outcome] of outcomes) {
+      expect(contentOf(networks.get(namespace)!)).toEqual(contentOf(outcome));
+    }
   }
 
   /** Something else than overlayd does this. */

@@ -83,6 +83,11 @@ export function ruleMark(rule: string): string {
   return `overlayd:${(hash >>> 0).toString(16).padStart(8, '0')}`;
 }
 
+/** The table as a listing of it will be, once it is loaded. */
+export function asLoaded(filter: Filter): Filter {
+  return { ...filter, chains: filter.chains.map((each) => ({ ...each, rules: each.rules.map(ruleMark) })) };
+}
+
 /** What makes the loaded table (its rules are comments) the wanted one: nothing, other elements, or all anew. */
 export function filterOps(at: Place, wanted: Filter, seen: Filter | undefined): Op[] {
   if (!seen || !hasSameRules(wanted, seen)) return [{ kind: 'set-filter', at, filter: wanted }];

@@ -45,7 +45,8 @@ export function isTunnel(wanted: Link, seen: Link): boolean {
   );
 }
 
-/** Whether two veth ends are each other's. */
+/** Whether two veth ends are each other's, as far as is known: of one that was made and not seen since, no index is. */
 export function isPair(a: Link, b: Link): boolean {
+  if (a.kind === 'veth' && b.kind === 'veth' && (a.index === undefined || b.index === undefined)) return true;
   return a.kind === 'veth' && b.kind === 'veth' && a.peerIndex === b.index && b.peerIndex === a.index;
 }

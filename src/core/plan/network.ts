@@ -5,6 +5,7 @@ import {
   type Desired,
   type DesiredNetwork,
   type DesiredPort,
+  type Filter,
   HOST,
   type Link,
   type NamespaceState,
@@ -14,7 +15,7 @@ import {
   UPLINK,
 } from '../host-state.ts';
 import { containerOps } from './container.ts';
-import { filterOps, leasesOf, networkFilter, withLoaded } from './filter.ts';
+import { asLoaded, filterOps, leasesOf, networkFilter, withLoaded } from './filter.ts';
 import { asMade, isPair, isTunnel, linkOps } from './link.ts';
 import { isDead } from './namespace.ts';
 import { uplinkMacs, uplinkOf } from './naming.ts';
@@ -34,8 +35,8 @@ import {
 export interface NetworkPlan {
   /** The uplink is made anew: its end in the host is bare. */
   readonly uplinkMade: boolean;
-  /** That the namespace is to have. */
-  readonly rows: Rows;
+  /** Of the namespace, when all is done; undefined: nothing is to be done, or more than the plan says may be there. */
+  readonly outcome: NamespaceState | undefined;
   readonly gone: readonly LocalEndpoint[];
 }
 
@@ -81,8 +82,7 @@ export function planNetwork(
 
   if (complete) {
     for (const { name, kind } of seen?.links.values() ?? []) {
-      // Other kinds are the kernel's own, such as fallback tunnels.
-      if (wanted.has(name) || !['veth', 'vxlan', 'bridge'].includes(kind)) continue;
+      if (wanted.has(name) || !isOfOurKinds(kind)) continue;
       steps.add('unlink', owner, 'remove', { kind: 'delete-link', at, name });
       planForgetting(name, seen, owner, steps);
     }
@@ -118,7 +118,29 @@ export function planNetwork(
     }
     steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);
   }
-  return { uplinkMade: made.has(UPLINK), rows, gone: gone.map(({ endpoint }) => endpoint) };
+  const outcome = complete && steps.has(at) ? outcomeOf([...wanted.values()], made, rows, filter, seen) : undefined;
+  return { uplinkMade: made.has(UPLINK), outcome, gone: gone.map(({ endpoint }) => endpoint) };
+}
+
+/** Of a network that was planned whole: what is not wanted is gone, but for what is none of ours. */
+function outcomeOf(
+  wanted: readonly Link[],
+  made: ReadonlySet<string>,
+  rows: Rows,
+  filter: Filter,
+  seen: NamespaceState | undefined,
+): NamespaceState {
+  const links = new Map([...(seen?.links ?? [])].filter(([, { kind }]) => !isOfOurKinds(kind)));
+  for (const link of wanted) {
+    const old = made.has(link.name) ? undefined : seen?.links.get(link.name);
+    links.set(link.name, old ? { ...old, ...link } : link);
+  }
+  return { forwarding: true, links, ...rows, filter: asLoaded(filter) };
+}
+
+/** Other kinds are the kernel's own, such as fallback tunnels. */
+function isOfOurKinds(kind: string): boolean {
+  return kind === 'veth' || kind === 'vxlan' || kind === 'bridge';
 }
 
 /**

@@ -21,9 +21,16 @@ export const HOST_OWNER: Owner = { network: undefined, endpointId: undefined };
 /** Collects a plan's ops. */
 export class Steps {
   readonly #ops = new Map<Step, PlannedOp[]>(ORDER.map((step) => [step, []]));
+  readonly #networks = new Set<string | undefined>();
 
   add(step: Step, owner: Owner, reason: PlannedOp['reason'], ...ops: readonly Op[]): void {
     for (const op of ops) this.#ops.get(step)?.push({ op, reason, ...owner });
+    if (ops.length > 0) this.#networks.add(owner.network);
+  }
+
+  /** Whether anything is to be done for the network with that namespace. */
+  has(network: string): boolean {
+    return this.#networks.has(network);
   }
 
   stages(): Stage[] {

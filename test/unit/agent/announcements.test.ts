@@ -75,7 +75,7 @@ it('what is right and stays so is told once', async () => {
 
 it('the service address is told to everybody, though it be in the kernel already', async () => {
   kernel.interfere({ kind: 'add-address', at: HOST, address: service }, { silent: true });
-  kernel.interfere({ kind: 'add-address', at: 'ovl-4096', address: { ...service, link: 'br0' } }, { silent: true });
+  kernel.interfere({ kind: 'add-address', at: 'ovl-4096', address: { ...service, link: 'br0' } });
   news();
   const { writes } = kernel;
   serviceAddress = true;

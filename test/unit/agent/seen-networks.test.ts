@@ -20,7 +20,7 @@ const planOf = (...ops: readonly Op[]): Plan => ({
     { essential: false, ops: ops.map((op) => ({ op, reason: 'update', network: AT, endpointId: undefined }) as const) },
   ],
   gone: [],
-  rows: new Map([[AT, { neighbours: [after], fdb: [] }]]),
+  outcomes: new Map([[AT, { ...state, neighbours: [after] }]]),
 });
 const oneRow = planOf({ kind: 'set-neighbour', at: AT, neighbour: after });
 const known = (seen: SeenNetworks) => seen.recall(scope).known.get(AT);
@@ -55,7 +55,7 @@ describe('what a quiet pass saw', () => {
 });
 
 describe('what a pass wrote', () => {
-  it('is known when it was rows alone, events of the writing or not, until somebody looks', () => {
+  it('is known, events of the writing or not, until somebody looks', () => {
     const seen = new SeenNetworks();
     const { moment } = seen.recall(scope);
     seen.stir(AT);
@@ -72,10 +72,9 @@ describe('what a pass wrote', () => {
   });
 
   it.each<[string, Plan, readonly OpFailure[]]>([
-    ['a link', planOf({ kind: 'delete-link', at: AT, name: 'e1' }), []],
-    ['rows, when not all were taken', oneRow, [{ planned: oneRow.stages[0]!.ops[0]!, error: new Error('refused') }]],
-    ['rows, when others may be left', { stages: oneRow.stages, gone: [] }, []],
-  ])('is looked at when it was %s', (_, planned, failures) => {
+    ['not all was taken', oneRow, [{ planned: oneRow.stages[0]!.ops[0]!, error: new Error('refused') }]],
+    ['something else may be left', { stages: oneRow.stages, gone: [] }, []],
+  ])('is looked at when %s', (_, planned, failures) => {
     const seen = new SeenNetworks();
     seen.settle(observed, planned, seen.recall(scope).moment, failures);
     expect(known(seen)).toBe(undefined);
@@ -87,5 +86,21 @@ describe('what a pass wrote', () => {
     seen.forgetAll();
     seen.settle(observed, oneRow, moment);
     expect(known(seen)).toBe(undefined);
+  });
+
+  it('is known of a namespace that was not there before', () => {
+    const seen = new SeenNetworks();
+    seen.settle({ ...observed, networks: new Map() }, oneRow, seen.recall(scope).moment);
+    expect(known(seen)?.neighbours).toEqual([after]);
+  });
+});
+
+describe('a port that is not in what is known', () => {
+  const container = { text: 'netns:c1', path: '/run/netns/c1', identity: 'c1' };
+  it('has its container looked into', () => {
+    const seen = new SeenNetworks();
+    seen.settle(observed, nothing, seen.recall(scope).moment);
+    const port = { namespace: AT, link: 'e1', container };
+    expect(seen.recall({ ...scope, ports: [port] }).rest.ports).toEqual([port]);
   });
 });
