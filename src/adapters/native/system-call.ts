@@ -46,6 +46,34 @@ export function readString(address: unknown): string {
   return address === null ? '' : String(koffi.decode(address, 'char', -1));
 }
 
+/** Memory that stays where it is, all 0, for structures that point at each other. It is never given back. */
+export interface NativeMemory {
+  /** For a call's argument. */
+  readonly pointer: object;
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
+}
+
+export function allocate(bytes: number): NativeMemory {
+  const pointer = koffi.alloc('uint8_t', bytes);
+  const memory = new Uint8Array(koffi.view(pointer, bytes)).fill(0);
+  return { pointer, address: koffi.address(pointer), bytes: memory };
+}
+
+/**
+ * Has the event loop tell whenever something can be read from the descriptor, or it has failed, and again as long as that
+ * is so. To be stopped before the descriptor is closed.
+ */
+export function whenReadable(fd: number, tell: () => void): { stop(): void } {
+  const handle = koffi.node.poll(fd, { readable: true }, tell);
+  return {
+    stop() {
+      handle.stop();
+      handle.close();
+    },
+  };
+}
+
 /**
  * Calls a function that says by -1 that it failed; again when a signal came in between. Returns what it returned. Throws
  * {@link SystemCallError}. `subject`: what it was about, for the message.

@@ -1,0 +1,98 @@
+/**
+ * Hears of changes: one socket in the host's namespace that is a member of multicast groups and listens to every namespace
+ * that has an id there (`NETLINK_LISTEN_ALL_NSID`), so that two sockets, one per protocol, hear whatever number of them.
+ * Nothing is held: a namespace ends when its last process does, as if nobody listened, and `RTNLGRP_NSID` tells.
+ *
+ * The event loop itself waits for the socket. It is handed a few dozen messages at a time, in microseconds each.
+ *
+ * What comes faster than it is taken fills the socket's buffer, and the kernel throws away what finds no room. That it
+ * did is told (`onLost`): whoever listens has to look again at everything.
+ */
+import { type Datagram, receiveDatagrams } from '../native/datagrams.ts';
+import { insideNamespace } from '../native/namespace.ts';
+import {
+  AF,
+  bindSocket,
+  closeDescriptor,
+  netlinkAddress,
+  openSocket,
+  SOCK,
+  SOL,
+  setSocketOption,
+} from '../native/socket.ts';
+import { type SystemCallError, whenReadable } from '../native/system-call.ts';
+import { type Message, messagesOf } from './message.ts';
+import { enlargeReceiveBuffer } from './socket.ts';
+import { NETLINK_ADD_MEMBERSHIP, NETLINK_LISTEN_ALL_NSID } from './uapi/netlink.ts';
+
+export interface MonitorOptions {
+  /** `NETLINK_ROUTE`, `NETLINK_NETFILTER`. */
+  readonly protocol: number;
+  /** Numbers of multicast groups (`RTNLGRP_*`). */
+  readonly groups: readonly number[];
+  /** Path of the host's namespace; undefined: where the thread is. */
+  readonly namespace?: string | undefined;
+  /**
+   * What happened, in the order of events. `nsid`: the id of the namespace in which it did; undefined: the host's own. The
+   * message is gone when this returns.
+   */
+  readonly onMessage: (message: Message, nsid: number | undefined) => void;
+  /** Something was not heard. */
+  readonly onLost: () => void;
+}
+
+const BUFFER_BYTES = 16 * 1024 * 1024;
+
+export class NetlinkMonitor {
+  readonly #fd: number;
+  readonly #options: MonitorOptions;
+  readonly #waiting: { stop(): void };
+  #closed = false;
+
+  /** Hears what happens from now on. Throws as opening a socket in the namespace does. */
+  constructor(options: MonitorOptions) {
+    const { protocol, groups, namespace } = options;
+    this.#options = options;
+    this.#fd = insideNamespace(namespace, () => openSocket(AF.NETLINK, SOCK.RAW | SOCK.NONBLOCK, protocol));
+    try {
+      enlargeReceiveBuffer(this.#fd, BUFFER_BYTES);
+      setSocketOption(this.#fd, SOL.NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+      bindSocket(this.#fd, netlinkAddress());
+      for (const group of groups) setSocketOption(this.#fd, SOL.NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+      this.#waiting = whenReadable(this.#fd, () => this.#receive());
+    } catch (error) {
+      closeDescriptor(this.#fd);
+      throw error;
+    }
+  }
+
+  /** Hears at once what has happened until now. */
+  drain(): void {
+    while (!this.#closed && this.#receive());
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#waiting.stop();
+    closeDescriptor(this.#fd);
+  }
+
+  /** Returns whether there may be more. */
+  #receive(): boolean {
+    try {
+      return receiveDatagrams(this.#fd, (datagram) => this.#tell(datagram));
+    } catch (error) {
+      if ((error as SystemCallError).code !== 'ENOBUFS') throw error;
+      this.#options.onLost();
+      return true;
+    }
+  }
+
+  #tell({ bytes, truncated, control }: Datagram): void {
+    const { onMessage, onLost } = this.#options;
+    const hasId = control?.level === SOL.NETLINK && control.type === NETLINK_LISTEN_ALL_NSID;
+    for (const message of messagesOf(bytes)) onMessage(message, hasId ? control.value : undefined);
+    if (truncated) onLost();
+  }
+}

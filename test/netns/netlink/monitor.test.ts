@@ -1,0 +1,144 @@
+/** Events of many namespaces, heard through one socket that holds none of them. */
+import { closeSync, openSync } from 'node:fs';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { decodeAddress } from '../../../src/adapters/netlink/address.ts';
+import { decodeLink, newVeth } from '../../../src/adapters/netlink/link.ts';
+import type { Message } from '../../../src/adapters/netlink/message.ts';
+import { NetlinkMonitor } from '../../../src/adapters/netlink/monitor.ts';
+import { decodeNsid, newNsid } from '../../../src/adapters/netlink/namespace-id.ts';
+import { decodeNeighbour, replaceNeighbour } from '../../../src/adapters/netlink/neighbour.ts';
+import { decodeTableEvent } from '../../../src/adapters/netlink/nftables.ts';
+import { decodeRoute } from '../../../src/adapters/netlink/route.ts';
+import { NetlinkSocket } from '../../../src/adapters/netlink/socket.ts';
+import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../../../src/adapters/netlink/uapi/netlink.ts';
+import { NFNLGRP_NFTABLES } from '../../../src/adapters/netlink/uapi/nfnetlink.ts';
+import * as rt from '../../../src/adapters/netlink/uapi/rtnetlink.ts';
+import { until } from '../../lab/until.ts';
+import { TestNamespace } from './namespace.ts';
+
+let host: TestNamespace;
+let one: TestNamespace;
+let two: TestNamespace;
+let monitors: NetlinkMonitor[];
+let heard: string[];
+let lost: number;
+
+const GROUPS = [
+  rt.RTNLGRP_LINK,
+  rt.RTNLGRP_NEIGH,
+  rt.RTNLGRP_IPV4_IFADDR,
+  rt.RTNLGRP_IPV4_ROUTE,
+  rt.RTNLGRP_NSID,
+] as const;
+
+beforeEach(() => {
+  host = new TestNamespace('monitor-host');
+  one = new TestNamespace('monitor-one');
+  two = new TestNamespace('monitor-two');
+  [heard, lost] = [[], 0];
+  const on = {
+    namespace: host.path,
+    onMessage: (message: Message, nsid: number | undefined) => heard.push(`${nsid ?? 'host'} ${describe(message)}`),
+    onLost: () => lost++,
+  };
+  identify(one, 100);
+  identify(two, 200);
+  monitors = [
+    new NetlinkMonitor({ ...on, protocol: NETLINK_ROUTE, groups: GROUPS }),
+    new NetlinkMonitor({ ...on, protocol: NETLINK_NETFILTER, groups: [NFNLGRP_NFTABLES] }),
+  ];
+});
+afterEach(() => {
+  for (const monitor of monitors ?? []) monitor.close();
+  for (const space of [host, one, two]) space?.remove();
+});
+
+function identify(space: TestNamespace, nsid: number): void {
+  const fd = openSync(space.path, 'r');
+  const socket = new NetlinkSocket({ namespace: host.path });
+  expect(socket.request([newNsid(fd, nsid)])).toEqual([{ ok: true }]);
+  socket.close();
+  closeSync(fd);
+}
+
+function describe(message: Message): string {
+  const table = decodeTableEvent(message);
+  if (table) return `table ${table.table} ${table.message}`;
+  switch (message.type) {
+    case rt.RTM_NEWLINK:
+      return `link ${decodeLink(message).name}`;
+    case rt.RTM_DELLINK:
+      return `no link ${decodeLink(message).name}`;
+    case rt.RTM_NEWADDR:
+      return `address ${decodeAddress(message).address}`;
+    case rt.RTM_NEWROUTE:
+      return `route ${decodeRoute(message).destination}`;
+    case rt.RTM_NEWNEIGH:
+      return `row ${decodeNeighbour(message).mac}`;
+    case rt.RTM_DELNEIGH:
+      return `no row ${decodeNeighbour(message).mac}`;
+    case rt.RTM_DELNSID:
+      return `no namespace ${decodeNsid(message)}`;
+    default:
+      return `${message.type}`;
+  }
+}
+
+const untilHeard = (event: string) => until(event, () => heard.includes(event));
+
+it('tells what happens where', async () => {
+  host.ip('link', 'add', 'ovl1', 'type', 'veth', 'peer', 'name', 'up0', 'netns', one.name);
+  await untilHeard('host link ovl1');
+  await untilHeard('100 link up0');
+  one.ip('address', 'add', '10.0.0.1/24', 'dev', 'up0');
+  await untilHeard('100 address 10.0.0.1');
+  one.ip('link', 'set', 'up0', 'up');
+  host.ip('link', 'set', 'ovl1', 'up');
+  one.ip('route', 'add', '10.9.0.0/16', 'dev', 'up0');
+  await untilHeard('100 route 10.9.0.0');
+  two.ip('link', 'add', 'vx0', 'type', 'vxlan', 'id', '7', 'dstport', '4790', 'local', '127.0.0.1');
+  await untilHeard('200 link vx0');
+  const row = ['dst', '10.77.0.2', 'self', 'permanent'];
+  two.exec('bridge', 'fdb', 'add', '02:42:0a:00:00:09', 'dev', 'vx0', ...row);
+  await untilHeard('200 row 02:42:0a:00:00:09');
+  two.exec('bridge', 'fdb', 'delete', '02:42:0a:00:00:09', 'dev', 'vx0', ...row);
+  await untilHeard('200 no row 02:42:0a:00:00:09');
+  two.exec('nft', 'add', 'table', 'bridge', 'overlayd');
+  await untilHeard('200 table overlayd 0');
+  one.exec('nft', 'add', 'table', 'inet', 'theirs');
+  await untilHeard('100 table theirs 0');
+  expect(lost).toBe(0);
+});
+
+it('holds no namespace: one without a process ends, with what is in it, and that is told', async () => {
+  host.ip('link', 'add', 'ovl1', 'type', 'veth', 'peer', 'name', 'up0', 'netns', one.name);
+  one.remove();
+  await untilHeard('host no link ovl1');
+  await untilHeard('host no namespace 100');
+});
+
+it('tells that something was lost, and hears on', async () => {
+  const asking = new NetlinkSocket({ namespace: two.path });
+  const [mtu, mac, index] = [1450, '02:00:00:00:00:01', 77];
+  asking.request([newVeth({ name: 'a', mac, mtu, index }, { name: 'b', mac, mtu })]);
+  // While this thread writes it does not listen: these are more events than the socket has room for.
+  for (let round = 0; round < 4; round++) {
+    const rows = Array.from({ length: 20_000 }, (_, at) =>
+      replaceNeighbour({ link: index, address: `10.0.${at >> 8}.${at & 255}`, mac: `02:42:0${round}:00:00:01` }),
+    );
+    expect(asking.request(rows).filter(({ ok }) => !ok)).toEqual([]);
+  }
+  monitors[0]?.drain();
+  expect(lost).toBeGreaterThan(0);
+  heard.length = 0;
+  two.ip('link', 'add', 'later', 'type', 'bridge');
+  await untilHeard('200 link later');
+  asking.close();
+});
+
+it('hears nothing after it was closed', () => {
+  for (const monitor of monitors) monitor.close();
+  one.ip('link', 'add', 'late', 'type', 'bridge');
+  for (const monitor of monitors) monitor.drain();
+  expect(heard.filter((event) => event.includes('late'))).toEqual([]);
+});
