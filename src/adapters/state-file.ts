@@ -19,26 +19,31 @@ import type { JsonFile, NodeState, StateFile } from '../ports.ts';
  * next one; each resolves when its value, or a later one, is on disk.
  */
 export function createJsonFile<T>(path: string, parse: (value: unknown) => T, without: string): JsonFile<T> {
-  return new JsonFileOnDisk(path, parse, without);
+  return new JsonFileOnDisk(path, { parse, render: (value) => JSON.stringify(value), without });
 }
 
 /** The node's state (`NodeState`), mode 0600 like every such file. */
 export function createStateFile(path: string): StateFile {
-  return createJsonFile(path, parseNodeState, 'the containers of this host lose their networks then');
+  const without = 'the containers of this host lose their networks then';
+  return new JsonFileOnDisk(path, { parse: parseNodeState, render: renderingNodeState(), without });
+}
+
+interface Format<T> {
+  readonly parse: (value: unknown) => T;
+  readonly render: (value: T) => string;
+  readonly without: string;
 }
 
 class JsonFileOnDisk<T> implements JsonFile<T> {
   readonly #path: string;
-  readonly #parse: (value: unknown) => T;
-  readonly #without: string;
+  readonly #format: Format<T>;
   #last: Promise<void> = Promise.resolve();
   #next: { value: T; written: Promise<void> } | undefined;
   #unreadable = false;
 
-  constructor(path: string, parse: (value: unknown) => T, without: string) {
+  constructor(path: string, format: Format<T>) {
     this.#path = path;
-    this.#parse = parse;
-    this.#without = without;
+    this.#format = format;
   }
 
   async load(): Promise<T | undefined> {
@@ -51,10 +56,10 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
       throw this.#failure(`cannot be read: ${messageOf(error)}; check its owner and mode`, error);
     }
     try {
-      return this.#parse(JSON.parse(text));
+      return this.#format.parse(JSON.parse(text));
     } catch (error) {
       this.#unreadable = true;
-      const mend = `restore it, or move it away to begin without it: ${this.#without}`;
+      const mend = `restore it, or move it away to begin without it: ${this.#format.without}`;
       throw this.#failure(`is not usable: ${messageOf(error)}; ${mend}`, error);
     }
   }
@@ -94,7 +99,7 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
       // It stays in its place until the new one is whole: a start without any file would find that this host has nothing.
       if (this.#unreadable) await this.#keepAside();
       this.#unreadable = false;
-      await replaceFile(this.#path, `${JSON.stringify(value)}\n`);
+      await replaceFile(this.#path, `${this.#format.render(value)}\n`);
     } catch (error) {
       const message = `${this.#path} cannot be written: ${messageOf(error)}; is the disk full or read-only?`;
       throw new OverlaydError('internal', message, { cause: error, retryable: true });
@@ -137,6 +142,22 @@ async function syncDirectory(path: string): Promise<void> {
   } finally {
     await directory.close();
   }
+}
+
+/** Endpoints and networks are never changed, only replaced: of a thousand of them the new one alone is made into text. */
+function renderingNodeState(): (state: NodeState) => string {
+  const texts = new WeakMap<object, string>();
+  const textOfEach = (value: object) => {
+    const text = texts.get(value) ?? JSON.stringify(value);
+    texts.set(value, text);
+    return text;
+  };
+  const list = (values: readonly object[]) => `[${values.map(textOfEach).join(',')}]`;
+  return ({ endpoints, former, networks, ...rest }) => {
+    const lists = { endpoints, networks, ...(former && { former }) };
+    const texts = Object.entries(lists).map(([name, values]) => `,${JSON.stringify(name)}:${list(values)}`);
+    return `${JSON.stringify(rest).slice(0, -1)}${texts.join('')}}`;
+  };
 }
 
 function parseStoreMemory(value: unknown): StoreMemory {

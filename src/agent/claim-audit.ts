@@ -69,24 +69,29 @@ export async function releaseFormer(deps: ClaimAuditDeps, former: readonly Local
   await Promise.all(former.map(({ record }) => releases.release(record, true)));
 }
 
+/** Endpoints that were found right, with the record of the view that said so: neither is changed, only replaced. */
+export type RightClaims = WeakMap<LocalEndpoint, EndpointRecord>;
+
 /**
  * Endpoints whose claim is gone: claimed again where that is still possible, else taken apart, unless etcd has fallen back
- * behind what it was. Claims that say of an endpoint what this host did not write are put right.
+ * behind what it was. Claims that say of an endpoint what this host did not write are put right. `right`: kept from one
+ * call to the next, so that of a thousand endpoints the one whose claim changed is looked at; not over an etcd that falls back.
  */
-export async function restoreClaims(deps: ClaimAuditDeps): Promise<void> {
+export async function restoreClaims(deps: ClaimAuditDeps, right: RightClaims): Promise<void> {
   const { drop, local, logger, releases, state } = deps;
   for (const endpoint of local.all()) {
     const { record } = endpoint;
+    const held = state.view.endpoints(record.networkId).get(record.address);
+    if (held && right.get(endpoint) === held) continue;
     if (!local.has(record.id)) continue;
     if (isClaimed(state, record)) {
-      await putRight(deps, endpoint);
+      if (held && (await putRight(deps, endpoint))) right.set(endpoint, held);
       continue;
     }
-    const holder = state.view.endpoints(record.networkId).get(record.address);
-    const isFree = holder === undefined || holder.id === record.id;
+    const isFree = held === undefined || held.id === record.id;
     // A key that is there but cannot be read proves nothing.
     const revision = state.revisionOf(keys.endpoint(record.networkId, record.address));
-    if (holder === undefined && revision !== undefined) continue;
+    if (held === undefined && revision !== undefined) continue;
     if (isFree && (await reclaim(deps, record))) {
       logger.warn({ endpoint: record.name, address: record.address }, 'claim was lost and has been made again');
       if (!local.has(record.id)) await releases.release(record, true);
@@ -96,24 +101,28 @@ export async function restoreClaims(deps: ClaimAuditDeps): Promise<void> {
   }
 }
 
-/** The names of an engine's endpoint are the engine's, and may be on their way to etcd. */
-async function putRight({ local, logger, state, store }: ClaimAuditDeps, endpoint: LocalEndpoint): Promise<void> {
+/**
+ * The names of an engine's endpoint are the engine's, and may be on their way to etcd. True when nothing was to be put
+ * right.
+ */
+async function putRight({ local, logger, state, store }: ClaimAuditDeps, endpoint: LocalEndpoint): Promise<boolean> {
   const { record, engine } = endpoint;
   const key = keys.endpoint(record.networkId, record.address);
   const held = state.view.endpoints(record.networkId).get(record.address)!;
   const { nodeId, mac } = record;
   const right = engine ? { ...held, nodeId, mac } : record;
-  const value = encodeRecord(right);
+  if (encodeRecord({ ...held, ...right }) === encodeRecord(held)) return true;
   const revision = state.revisionOf(key);
-  if (revision === undefined || encodeRecord({ ...held, ...right }) === encodeRecord(held)) return;
-  const write = { kind: 'put', key, value } as const;
+  if (revision === undefined) return false;
+  const write = { kind: 'put', key, value: encodeRecord(right) } as const;
   const result = await store.txn([{ kind: 'revision', key, revision }], [write]);
-  if (!result.succeeded || !local.has(record.id)) return;
+  if (!result.succeeded || !local.has(record.id)) return false;
   state.commit([write], result.revision);
   logger.warn(
     { endpoint: record.name, found: held },
     'the record of an endpoint was not what this host wrote: put right',
   );
+  return false;
 }
 
 /**

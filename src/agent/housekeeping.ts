@@ -12,6 +12,7 @@ import type { AddressClaims } from './address-claims.ts';
 import {
   type ClaimAuditDeps,
   mayAcceptStore,
+  type RightClaims,
   releaseFormer,
   releaseLeftovers,
   restoreClaims,
@@ -38,6 +39,7 @@ export class Housekeeping {
   readonly #selfId: string;
   readonly #due = new Latch();
   readonly #acceptance = new StoreAcceptance();
+  #rightClaims: RightClaims = new WeakMap();
 
   constructor(deps: HousekeepingDeps, options: { readonly selfId: string }) {
     this.#deps = deps;
@@ -91,7 +93,8 @@ export class Housekeeping {
 
   async #restore(): Promise<void> {
     const { clock, state } = this.#deps;
-    await restoreClaims(this.#deps);
+    if (state.view.behind) this.#rightClaims = new WeakMap();
+    await restoreClaims(this.#deps, this.#rightClaims);
     const acceptable = state.view.behind && mayAcceptStore(this.#deps, this.#selfId);
     if (this.#acceptance.isDue(acceptable, clock.elapsed())) state.acceptStore();
   }

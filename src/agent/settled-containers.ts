@@ -48,13 +48,6 @@ export class SettledContainers {
 
 function keyOf(port: DesiredPort, network: DesiredNetwork): string {
   const { container, ifname } = port.endpoint;
-  return JSON.stringify([
-    container.identity,
-    ifname,
-    port.address,
-    port.prefix,
-    port.mac,
-    network.mtu,
-    port.defaultGateway,
-  ]);
+  const { address, prefix, mac, defaultGateway } = port;
+  return [container.identity, ifname, address, prefix, mac, network.mtu, defaultGateway].join('\n');
 }

@@ -16,7 +16,7 @@ import type {
   Subnet,
 } from './host-state.ts';
 import { innerMtu } from './inner-mtu.ts';
-import { canonical, contains, formatCidr, parseAddress, parseCidr } from './ip.ts';
+import { type Cidr, canonical, contains, formatCidr, parseAddress, parseCidr } from './ip.ts';
 import { namespaceOf, portLinkOf } from './plan/naming.ts';
 import type { NetworkRecord, NodeRecord } from './records.ts';
 
@@ -49,12 +49,13 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
     namespaces.add(namespace);
     if (!network.internal) uplinks.push(base);
     if (only && !only.has(network.id)) continue;
+    const blocks = base.subnets.map((subnet) => ({ subnet, block: parseCidr(subnet.cidr)! }));
     networks.push({
       ...base,
       networkId: network.id,
       namespace,
       internal: network.internal,
-      ports: endpoints.map((endpoint) => portOf(endpoint, base.subnets, routed.has(endpoint))),
+      ports: endpoints.map((endpoint) => portOf(endpoint, blocks, routed.has(endpoint))),
       remotes: remotes ? remotesOf(view, self, network.id) : [],
     });
   }
@@ -100,9 +101,14 @@ function subnetOf(text: string, gateway: string): Subnet[] {
   return cidr ? [{ cidr: formatCidr(canonical(cidr)), gateway, prefix: cidr.prefix }] : [];
 }
 
-function portOf(endpoint: LocalEndpoint, subnets: readonly Subnet[], routed: boolean): DesiredPort {
+function portOf(
+  endpoint: LocalEndpoint,
+  blocks: readonly { readonly subnet: Subnet; readonly block: Cidr }[],
+  routed: boolean,
+): DesiredPort {
   const { address, mac, id } = endpoint.record;
-  const subnet = subnets.find(({ cidr }) => contains(parseCidr(cidr)!, parseAddress(address) ?? -1));
+  const value = parseAddress(address) ?? -1;
+  const subnet = blocks.find(({ block }) => contains(block, value))?.subnet;
   return {
     endpoint,
     link: portLinkOf(id),

@@ -52,6 +52,28 @@ test('what an engine asked for is remembered with how the engine knows it', asyn
   expect(await createStateFile(path).load()).toEqual({ ...state, former: endpoints });
 });
 
+test('of many endpoints the one that is new is made into text, and no other', async () => {
+  const file = createStateFile(path);
+  const made: number[] = [];
+  const endpoints = Array.from({ length: 20 }, (_, index) => {
+    const endpoint = { ...state.endpoints[0]!, ifname: `eth${index}` };
+    return {
+      ...endpoint,
+      toJSON() {
+        made.push(index);
+        return endpoint;
+      },
+    };
+  });
+  await file.save({ ...state, endpoints: endpoints.slice(0, 19) });
+  made.length = 0;
+  await file.save({ ...state, endpoints });
+  expect(made).toEqual([19]);
+  expect((await createStateFile(path).load())?.endpoints.map(({ ifname }) => ifname)).toEqual(
+    endpoints.map(({ ifname }) => ifname),
+  );
+});
+
 test('saves at once: the last wins, each waits for its own or a later state', async () => {
   const file = createJsonFile<number>(path, Number, 'nothing');
   const saves = [1, 2, 3, 4].map(async (value) => {
