@@ -7,6 +7,7 @@
 import { derivedMac } from '../core/endpoint-mac.ts';
 import { OverlaydError } from '../core/errors.ts';
 import type { GossipRecord } from '../core/gossip/message.ts';
+import { MOST_CONTAINERS } from '../core/host-state.ts';
 import { type AddressSpace, type Choice, checkAddress, chooseAddress } from '../core/ipam/address.ts';
 import { decodeNode, decodeQuarantine, encodeRecord } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
@@ -84,12 +85,16 @@ export class AddressClaims {
     };
   }
 
-  /** Throws what `chooseAddress` and `checkAddress` throw, `network-not-found`, `not-joined`, `conflict`, `store-unavailable`. */
+  /**
+   * Throws what `chooseAddress` and `checkAddress` throw, `network-full`, `network-not-found`, `not-joined`, `conflict`,
+   * `store-unavailable`.
+   */
   async claim(network: NetworkRecord, wanted: Wanted): Promise<Claim> {
     /** Addresses that turned out taken, and quarantines that turned out over, before the watch said so. */
     const lost = new Set<string>();
     const rested = new Set<string>();
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      this.#refuseFull(network);
       const choice = this.#choose(network, wanted, lost, rested);
       const pending = this.#reserve(network.id, choice.address);
       try {
@@ -108,6 +113,20 @@ export class AddressClaims {
       {
         retryable: true,
       },
+    );
+  }
+
+  /** A claim that the kernel has no port for would be undone again. */
+  #refuseFull({ id, name }: NetworkRecord): void {
+    const endpoints = this.#deps.state.view.endpoints(id);
+    const pending = this.#pending.get(id)?.size ?? 0;
+    if (endpoints.size + pending < MOST_CONTAINERS) return;
+    let own = pending;
+    for (const { nodeId } of endpoints.values()) if (nodeId === this.#selfId) own += 1;
+    if (own < MOST_CONTAINERS) return;
+    throw new OverlaydError(
+      'network-full',
+      `network ${name} has ${MOST_CONTAINERS.toLocaleString('en')} containers on this host, and can have no more here (ports of a Linux bridge): connect this one on another host, or to another network`,
     );
   }
 

@@ -15,6 +15,7 @@ import { ClusterState, type StateChange } from './cluster-state.ts';
 import { Complaints } from './complaints.ts';
 import { Endpoints, type EndpointsDeps } from './endpoints.ts';
 import { EngineEndpoints } from './engine/endpoints.ts';
+import { FullNetworks } from './full-networks.ts';
 import { Gossip } from './gossip.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { keepSaved } from './keep-saved.ts';
@@ -56,6 +57,7 @@ export class Member {
   readonly #housekeeping: Housekeeping;
   readonly #selfRecord: SelfRecord;
   readonly #addresses = new MemberAddresses();
+  readonly #fullNetworks: FullNetworks;
   readonly #adoption: Adoption;
   #hidden: ReadonlySet<string> = new Set();
   #serviceAddress = false;
@@ -89,6 +91,7 @@ export class Member {
       network: (id) => state.view.network(id),
       store: () => state.memory,
     });
+    this.#fullNetworks = new FullNetworks({ view: state.view, local: this.local, logger });
     this.#adoption = new Adoption({ local: this.local, kernel: ports.kernel, view: state.view, logger }, { selfId });
     this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs });
     this.#watch = new StoreWatch({
@@ -234,6 +237,7 @@ export class Member {
     return [
       ...(behind ? [storeProblem(this.#state, this.local, this.#options.self.id)] : []),
       ...this.#complaints.problems(),
+      ...this.#fullNetworks.problems(),
     ];
   }
 
@@ -350,10 +354,12 @@ export class Member {
       for (const networkId of new Set([...change.networks, ...change.endpoints.keys()])) {
         this.#names.invalidate(networkId);
         // Own endpoints get into the kernel by the command that makes them, not by its echo.
-        const others = [...(change.endpoints.get(networkId) ?? [])].some((nodeId) => nodeId !== this.#options.self.id);
+        const nodeIds = change.endpoints.get(networkId) ?? new Set();
+        const others = nodeIds.size > (nodeIds.has(this.#options.self.id) ? 1 : 0);
         if (others || change.networks.has(networkId)) this.reconciler.markDirty(networkId);
       }
     }
+    this.#fullNetworks.problems();
     if (change.becameWhole) this.#names.becameWhole();
     if (change.becameWhole || change.networks.size > 0) this.#ports.onNetworks?.();
     if (change.live || change.nodes) this.#updateHidden();

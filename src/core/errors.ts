@@ -31,6 +31,7 @@ export const ERROR_CODES = [
   'address-out-of-range',
   'no-available-addresses',
   'no-available-subnets',
+  'network-full',
   'vni-in-use',
   'conflict',
   // membership

@@ -23,6 +23,11 @@ export const UPLINK_NEXT_HOP = '169.254.0.1';
  * router carries it and no network's subnet holds it; not an address of clouds' metadata services.
  */
 export const SERVICE_ADDRESS = '169.254.53.53';
+/**
+ * Of one network on one host. Each has a port of the network's bridge, of which the kernel gives out 1,023 (`BR_MAX_PORTS` of
+ * net/bridge/br_private.h, less number 0), and the tunnel has one.
+ */
+export const MOST_CONTAINERS = 1_022;
 /** Outer Ethernet-less overhead of VXLAN on IPv4: IP 20, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */
 export const VXLAN_OVERHEAD_BYTES = 50;
 

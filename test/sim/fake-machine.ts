@@ -231,6 +231,8 @@ export class FakeMachine {
     if (set.master !== undefined) {
       if (this.#link(at, set.master).kind !== 'bridge') refuse(`${set.master} is not a bridge`);
       this.#leaveBridge(space, link);
+      if ([...space.links.values()].filter(({ master }) => master === set.master).length >= 1_023)
+        refuse('Exchange full');
       link.master = set.master;
       link.port = DEFAULT_PORT;
     }

@@ -1,5 +1,5 @@
 /** What the kernel means when it refuses, in words that say what to do. */
-import { HOST, type Op } from '../../core/host-state.ts';
+import { HOST, MOST_CONTAINERS, type Op } from '../../core/host-state.ts';
 
 /** Undefined where its own words have to do. */
 export function explainRefusal(op: Op, words: string): string | undefined {
@@ -16,7 +16,7 @@ export function explainRefusal(op: Op, words: string): string | undefined {
       return `this host has another VXLAN device with VNI ${op.vxlan.vni} on port ${op.vxlan.port}: remove it (\`ip -d link show type vxlan\`; what is in no namespace with a name, a process may hold), or use a network with another VNI`;
     case 'set-link':
       if (op.set.master === undefined || !/Exchange full/.test(words)) return undefined;
-      return `the network has as many containers on this host as a bridge can have, 1,023: connect this one on another host`;
+      return `the network has as many containers on this host as it can have, ${MOST_CONTAINERS.toLocaleString('en')}: connect this one on another host`;
     default:
       return undefined;
   }
