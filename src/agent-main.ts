@@ -53,7 +53,7 @@ async function main(args: readonly string[]): Promise<void> {
   // Started while the agent is small yet.
   const spawner = new Spawner({ clock, logger }, { spawnerPath: SPAWNER, nodePath: process.execPath });
   const exec = createExec({ runProcess: spawner.run });
-  const notifier = createNotifier({ run: exec.run, clock, logger }, settings);
+  const notifier = createNotifier({ clock, logger }, settings);
   const quit = new AbortController();
   // Not `once`: what starts child processes takes a signal that nobody listens to any more for the end of this one.
   const asked = new Promise<string>((resolve) => {

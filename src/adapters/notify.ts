@@ -1,8 +1,10 @@
 /**
- * Tells systemd how the agent is (sd_notify(3), `Type=notify`). Node.js has no datagram sockets of the unix kind, so
- * `systemd-notify` says it for us: the unit needs `NotifyAccess=all`. Without a service manager nothing is said.
+ * Tells systemd how the agent is (sd_notify(3), `Type=notify`): a datagram to a unix socket, to which the kernel adds whose it
+ * is. Without a service manager nothing is said.
  */
 import type { Clock, Logger } from '../ports.ts';
+import { AF, closeDescriptor, connectSocket, MSG, openSocket, SOCK, send, unixAddress } from './native/socket.ts';
+import type { SystemCallError } from './native/system-call.ts';
 
 export interface Notifier {
   /** The agent answers requests. */
@@ -18,8 +20,6 @@ export interface Notifier {
 }
 
 export interface NotifierDeps {
-  /** Runs a program to its end, whatever its exit code. */
-  readonly run: (argv: readonly string[]) => Promise<{ readonly code: number; readonly stderr: string }>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -33,6 +33,9 @@ export interface NotifySettings {
 
 /** Somebody who looks after a command should see what it has done. */
 const STATUS_MS = 1_000;
+
+/** A manager that has much to read takes it a moment later. */
+const FULL = { attempts: 10, pauseMs: 100 } as const;
 
 const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
 
@@ -51,12 +54,14 @@ export function takeNotifySettings(environment: Record<string, string | undefine
   };
 }
 
-export function createNotifier({ run, clock, logger }: NotifierDeps, { socket, watchdogMs }: NotifySettings): Notifier {
-  const send = async (...assignments: string[]) => {
+export function createNotifier({ clock, logger }: NotifierDeps, { socket, watchdogMs }: NotifySettings): Notifier {
+  const tellAll = async (...assignments: string[]) => {
     if (socket === undefined) return;
     try {
-      const { code, stderr } = await run(['env', `NOTIFY_SOCKET=${socket}`, 'systemd-notify', ...assignments]);
-      if (code !== 0) throw new Error(stderr.trim() || `systemd-notify ended with ${code}`);
+      for (let attempt = 1; !sendNow(socket, assignments.join('\n')); attempt++) {
+        if (attempt === FULL.attempts) throw new Error(`${socket} takes nothing`);
+        await clock.sleep(FULL.pauseMs);
+      }
     } catch (error) {
       logger.warn({ error, assignments }, 'cannot notify systemd, it may take the agent for hung and restart it');
     }
@@ -67,24 +72,39 @@ export function createNotifier({ run, clock, logger }: NotifierDeps, { socket, w
     return `STATUS=${told}`;
   };
   return {
-    ready: (status) => send('READY=1', tell(status)),
+    ready: (status) => tellAll('READY=1', tell(status)),
     async followStatus(describe, signal) {
       while (socket !== undefined && !signal.aborted) {
         await clock.sleep(STATUS_MS, signal).catch(() => {});
         const status = describe();
-        if (!signal.aborted && oneLine(status) !== told) await send(tell(status));
+        if (!signal.aborted && oneLine(status) !== told) await tellAll(tell(status));
       }
     },
-    stopping: () => send('STOPPING=1', 'STATUS=stopping'),
+    stopping: () => tellAll('STOPPING=1', 'STATUS=stopping'),
     async feedWatchdog(isHealthy, signal) {
       if (socket === undefined || watchdogMs === undefined) return;
       while (!signal.aborted) {
-        if (await isHealthy().catch(() => false)) await send('WATCHDOG=1');
+        if (await isHealthy().catch(() => false)) await tellAll('WATCHDOG=1');
         else logger.warn({ watchdogMs }, 'not healthy, the watchdog is not fed');
         await clock.sleep(watchdogMs / 2, signal).catch(() => {});
       }
     },
   };
+}
+
+/** False while the socket's queue is full. Throws what the system says. */
+function sendNow(socket: string, text: string): boolean {
+  const fd = openSocket(AF.UNIX, SOCK.DGRAM | SOCK.NONBLOCK);
+  try {
+    connectSocket(fd, unixAddress(socket), socket);
+    send(fd, Buffer.from(text), MSG.DONTWAIT);
+    return true;
+  } catch (error) {
+    if ((error as SystemCallError).code === 'EAGAIN') return false;
+    throw error;
+  } finally {
+    closeDescriptor(fd);
+  }
 }
 
 function oneLine(text: string): string {
