@@ -24,6 +24,7 @@ import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
 import type { Exec } from './adapters/kernel/exec.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
 import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
+import { askRouting } from './adapters/netlink/host-routing.ts';
 import { createPki } from './adapters/pki/pki.ts';
 import { createJsonFile, createStateFile } from './adapters/state-file.ts';
 import { createContainers } from './adapters/system/containers.ts';
@@ -85,7 +86,10 @@ export async function startAgent(
   const pki = createPki();
   const joinClient = createJoinClient(clock);
   const containers = createContainers();
-  const facts = createHostFacts({ run: exec.run, nameServers: () => findNameServers() });
+  const facts = createHostFacts({
+    routing: async (question) => askRouting(question),
+    nameServers: () => findNameServers(),
+  });
   const kernel = createKernel({
     ...{ exec, clock, isAlive: (container) => containers.isAlive(container) },
     onFirewallChange: () => lifecycle.current?.engineSide?.firewallChanged(),

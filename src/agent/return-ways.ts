@@ -4,7 +4,7 @@
  * route of the host's own that is narrower, or as wide and preferred, a rule that leads elsewhere, or an address of the
  * host's own inside the subnet stand before them. Such things come with a VPN, or by hand, long after the network.
  *
- * Looked at when the host's routes change, and when somebody asks. Costs one process, whatever there is.
+ * Looked at when the host's routes change, and when somebody asks: one batch of questions to the kernel, whatever there is.
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import type { HostRoute } from '../core/host-facts.ts';

@@ -68,14 +68,20 @@ export function dumpRoutes(filter: { readonly table?: number; readonly protocol?
   return { type: nl.RTM_GETROUTE, flags: NLM_F_DUMP, payload: writer.payload() };
 }
 
-/** The way that a packet to this address takes, as `ip route get`. `ENETUNREACH` and the like when there is none. */
-export function lookUpRoute(address: string): Request {
+/**
+ * The way that a packet to this address takes, as `ip route get`; from that address of the host, where one is given.
+ * `ENETUNREACH` and the like when there is none.
+ */
+export function lookUpRoute(address: string, source?: string): Request {
   const writer = new PayloadWriter().header(nl.RTMSG_BYTES, (view, at) => {
     view.setUint8(at, AF.INET);
     view.setUint8(at + 1, 32);
+    view.setUint8(at + 2, source === undefined ? 0 : 32);
     view.setUint32(at + 8, nl.RTM_F_LOOKUP_TABLE, true);
   });
-  return { type: nl.RTM_GETROUTE, flags: 0, payload: writer.ipv4(nl.RTA_DST, address).payload() };
+  writer.ipv4(nl.RTA_DST, address);
+  if (source !== undefined) writer.ipv4(nl.RTA_SRC, source);
+  return { type: nl.RTM_GETROUTE, flags: 0, payload: writer.payload() };
 }
 
 function encodeRoute(route: RouteSpec, { scope, type }: { scope: number; type: number }): Uint8Array {

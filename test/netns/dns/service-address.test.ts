@@ -2,6 +2,7 @@
 import { decode, encode, RECURSION_AVAILABLE } from 'dns-packet';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SocketListeners } from '../../../src/adapters/dns/listeners.ts';
+import { askRouting } from '../../../src/adapters/netlink/host-routing.ts';
 import { createHostFacts } from '../../../src/adapters/system/host-facts.ts';
 import { createResponder } from '../../../src/agent/names.ts';
 import { SERVICE_ADDRESS } from '../../../src/core/host-state.ts';
@@ -10,7 +11,6 @@ import type { DnsForwarder, Logger } from '../../../src/ports.ts';
 import type { Host } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import { until } from '../../lab/until.ts';
-import { openKernel } from '../kernel/kernel-host.ts';
 import { Station } from '../kernel/station.ts';
 
 const ignore = () => undefined;
@@ -139,7 +139,10 @@ describe('the service address', () => {
   });
 
   it('is no address by which the host is known, nor one that it speaks from', async () => {
-    const facts = createHostFacts({ ...openKernel(host).exec, nameServers: async () => [] });
+    const facts = createHostFacts({
+      routing: async (question) => askRouting(question, `/proc/${host.pid}/ns/net`),
+      nameServers: async () => [],
+    });
     expect((await facts.addresses()).map(({ address }) => address)).toEqual([host.address, '172.30.0.1']);
     expect((await facts.routes()).map(({ destination }) => destination).sort()).toEqual([
       '0.0.0.0/0',

@@ -1,11 +1,11 @@
 /** Routes and addresses of the host's own that stand before overlayd's: what is said of them. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { askRouting } from '../../../src/adapters/netlink/host-routing.ts';
 import { createHostFacts } from '../../../src/adapters/system/host-facts.ts';
 import { ReturnWays } from '../../../src/agent/return-ways.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import type { Host } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
-import { openKernel } from './kernel-host.ts';
 import { Station } from './station.ts';
 
 let lab: Lab;
@@ -28,7 +28,10 @@ beforeAll(async () => {
     warnings += 1;
   };
   const logger = { error: ignore, info: ignore, debug: ignore, child: () => logger, warn: count };
-  const facts = createHostFacts({ ...openKernel(host).exec, nameServers: async () => [] });
+  const facts = createHostFacts({
+    routing: async (question) => askRouting(question, `/proc/${host.pid}/ns/net`),
+    nameServers: async () => [],
+  });
   const local = { all: () => [...world.local.values()] };
   ways = new ReturnWays({ facts, local, logger, view: world, made: station.reconciler });
   for (const name of ['c1', 'c2', 'c3']) await host.container(name);

@@ -1,5 +1,6 @@
 /** Containers and facts of a host, against real namespaces. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { askRouting } from '../../../src/adapters/netlink/host-routing.ts';
 import { createHostFacts } from '../../../src/adapters/system/host-facts.ts';
 import { Lab } from '../../lab/lab.ts';
 import { openKernel } from '../kernel/kernel-host.ts';
@@ -74,7 +75,10 @@ describe('facts of the host', () => {
         'route add 10.0.0.0/24 dev ovl4096 proto 79',
       ].join('\n'),
     });
-    const facts = createHostFacts({ ...adapters.exec, nameServers: async () => [] });
+    const facts = createHostFacts({
+      routing: async (question) => askRouting(question, `/proc/${host.pid}/ns/net`),
+      nameServers: async () => [],
+    });
     expect(await facts.addresses()).toEqual([{ link: 'eth0', address: host.address, prefix: 24 }]);
     const routes = (await facts.routes()).toSorted((a, b) => (a.destination < b.destination ? -1 : 1));
     const via = (destination: string, gateways: readonly string[]) => ({
@@ -92,5 +96,12 @@ describe('facts of the host', () => {
     expect(await facts.underlayMtu(host.address, ['10.77.0.2', '172.21.0.9'])).toBe(1500);
     expect(await facts.underlayMtu(host.address, ['10.77.0.2', '172.20.1.1'])).toBe(1300);
     await expect(facts.underlayMtu('192.0.2.1', [])).rejects.toMatchObject({ code: 'invalid-address' });
+    expect([...(await facts.links())].sort()).toEqual(['eth0', 'lo', 'ovl4096', 'x0']);
+    await host.must(['ip', 'route', 'add', 'blackhole', '172.23.0.0/16']);
+    const many = Array.from({ length: 1_000 }, (_, index) => `10.9.${index >> 8}.${index & 255}`);
+    const links = await facts.linksTo([...many, host.address, '172.23.0.1', '10.0.0.7']);
+    expect(links).toEqual(
+      new Map([...many.map((address) => [address, 'eth0'] as const), [host.address, 'lo'], ['10.0.0.7', 'ovl4096']]),
+    );
   });
 });
