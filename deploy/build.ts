@@ -19,7 +19,7 @@ const ETCD_PROTOCOL = path.join(ROOT, 'node_modules/etcd3/proto/rpc.proto');
 
 /** Small ones, which start as fast from their source. */
 const PROGRAMS = {
-  'dns-binder.cjs': 'src/adapters/dns/binder.ts',
+  'names.cjs': 'src/names-main.ts',
   'spawner.cjs': 'src/adapters/kernel/spawner.ts',
 } as const;
 

@@ -20,7 +20,7 @@ const beside = (name: string, source: string) =>
   fileURLToPath(new URL(bundled ? `${name}.cjs` : source, import.meta.url));
 
 const PROGRAMS = {
-  dnsBinder: beside('dns-binder', 'adapters/dns/binder.ts'),
+  names: beside('names', 'names-main.ts'),
   leaseWorker: beside('lease-worker', 'adapters/etcd/lease-worker.ts'),
 };
 const SPAWNER = beside('spawner', 'adapters/kernel/spawner.ts');

@@ -4,10 +4,8 @@
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createForwarder } from './adapters/dns/forwarder.ts';
-import { SocketListeners } from './adapters/dns/listeners.ts';
 import { findNameServers } from './adapters/dns/name-servers.ts';
-import { hostResolvers } from './adapters/dns/resolv-conf.ts';
+import { NamesKeeper } from './adapters/dns/process/keeper.ts';
 import { daemonNameServers } from './adapters/docker/daemon-file.ts';
 import { createEngine } from './adapters/docker/engine.ts';
 import { ensureForwarding, removeForwarding } from './adapters/docker/forwarding.ts';
@@ -44,7 +42,6 @@ import { keepKnocking } from './agent/knocking.ts';
 import { Lifecycle, type Membership } from './agent/lifecycle.ts';
 import { Member } from './agent/member.ts';
 import type { Config } from './core/config/option.ts';
-import { SERVICE_ADDRESS } from './core/host-state.ts';
 import type { NodeRecord } from './core/records.ts';
 import { Sparing } from './core/sparing.ts';
 import { createHandlers } from './integrations/control/handlers.ts';
@@ -54,7 +51,7 @@ import { VERSION } from './version.ts';
 
 /** Programs beside the agent's own, as source or bundled. */
 export interface ProgramPaths {
-  readonly dnsBinder: string;
+  readonly names: string;
   readonly leaseWorker: string;
 }
 
@@ -109,6 +106,14 @@ export async function startAgent(
     parseEngineMemory,
     'what it held is found again from what Docker keeps',
   );
+  const names = new NamesKeeper(
+    { run: exec.run, clock, logger },
+    {
+      socketPath: join(config.runDir, 'names.sock'),
+      programPath: programs.names,
+      nodePath: process.execPath,
+    },
+  );
   const { quarantineSeconds } = config;
   const openStore: OpenStore = (access, material) => {
     const store = createEtcdStore({ logger, clock }, storeOptions(access, material, programs));
@@ -138,7 +143,6 @@ export async function startAgent(
       { clock, pki, logger: log, isMember: (nodeId, fingerprint) => isMember(member, nodeId, fingerprint) },
       { nodeId: identity.nodeId, material, listenAddress: identity.listenAddress, port: identity.gossipPort },
     );
-    const servers = hostResolvers('/etc/resolv.conf', { isOwn: (address) => isResponder(member, address) });
     const member: Member = new Member(
       {
         ...{ store, transport, kernel, containers, facts, stateFile, clock, random, logger: log },
@@ -149,9 +153,7 @@ export async function startAgent(
         onNetworks: () => engineSide?.networks.sync(),
         onHostChange: () => addresses.look(),
         addressProblem: () => addresses.problems[0],
-        forwarder: createForwarder({ servers }),
-        listen: (handler) =>
-          new SocketListeners({ handler, logger: log }, { binderPath: programs.dnsBinder, nodePath: process.execPath }),
+        names,
       },
       {
         self: recordOf(identity, pki.fingerprint(identity.key)),
@@ -261,6 +263,7 @@ export async function startAgent(
           await removeForwarding(exec.run);
           await engineFile.remove();
         }
+        await names.end();
         await clearHost(kernel);
         const saved = await stateFile.load().catch(() => undefined);
         for (const { container } of saved?.endpoints ?? []) await containers.configureResolver(container, []);
@@ -338,14 +341,6 @@ function isMember(member: Member, nodeId: string, fingerprint: string): boolean 
   if (!member.view.complete) return true;
   const node = member.view.node(nodeId);
   return node !== undefined && !node.left && node.keyFingerprint === fingerprint;
-}
-
-function isResponder(member: Member, address: string): boolean {
-  if (address === SERVICE_ADDRESS) return true;
-  for (const network of member.view.networks()) {
-    if (network.subnets.some((subnet) => subnet.gateway === address)) return true;
-  }
-  return false;
 }
 
 function recordOf(identity: Identity, keyFingerprint: string): NodeRecord {

@@ -4,6 +4,7 @@
  */
 import type { CertificateFacts, Validity } from './core/certificate.ts';
 import type { ContainerRef, LocalEndpoint } from './core/container.ts';
+import type { NamesNews, NamesRequest } from './core/dns/names-protocol.ts';
 import type { DriverCalls } from './core/docker/driver-calls.ts';
 import type {
   EngineContainer,
@@ -305,36 +306,27 @@ export interface HostFacts {
 
 // ---------------------------------------------------------------- names
 
-export interface DnsClient {
-  /** Empty when the host itself was asked, by a container of none of our networks. */
-  readonly networkId: string;
-  /** Source address of the question. */
-  readonly address: string;
-  readonly transport: 'udp' | 'tcp';
+/**
+ * The process that answers names. It outlives the agent, and goes on with what it was told. What it is told of and asked
+ * for is in `core/dns/names-protocol.ts`.
+ */
+export interface NamesProcess {
+  /**
+   * Sees to it that one runs and is connected, until the signal aborts, which ends the connection alone. Each connection
+   * is a session; the process knows nothing, or what was told in sessions before.
+   */
+  run(onSession: (session: NamesSession) => void, signal: AbortSignal): Promise<void>;
+  /** In words, while there is none that answers. */
+  readonly problem: string | undefined;
 }
 
-type DnsReply = Uint8Array | undefined;
-/** Answers one DNS message; undefined drops it. A plain value where no upstream is needed: the hot path has no promise. */
-export type DnsHandler = (query: Uint8Array, client: DnsClient) => DnsReply | Promise<DnsReply>;
-
-/** Asks upstream DNS servers, from the host's own network namespace. */
-export interface DnsForwarder {
-  /**
-   * `query`: a whole DNS message; its id is replaced by an unpredictable one. Resolves with a reply that answers this
-   * very question, or undefined when no server gave one within the budget (below a client's 5 s). Never rejects.
-   */
-  ask(query: Uint8Array): Promise<Uint8Array | undefined>;
-}
-
-/** Sockets on port 53 (UDP and TCP) of given addresses, inside a network's namespace or the host's. */
-export interface DnsListeners {
-  /**
-   * Idempotent; binds anew when the path leads to another namespace or the addresses changed. `namespacePath` e.g.
-   * `/run/netns/ovl-4096`. Throws `data-path-failed` (retryable) when an address is not there.
-   */
-  ensure(listener: { networkId: string; namespacePath: string; addresses: readonly string[] }): Promise<void>;
-  /** Idempotent. To be called before the namespace is removed: an open socket keeps it alive. */
-  close(networkId: string): Promise<void>;
+export interface NamesSession {
+  /** Aborts when the connection has ended. The process has ended then as well, or another session follows. */
+  readonly ended: AbortSignal;
+  /** In order; lost when the session has ended. */
+  tell(news: NamesNews): void;
+  /** Resolves when it was done. Throws what the process says, or `data-path-failed` (retryable) when the session ends. */
+  ask(request: NamesRequest): Promise<void>;
 }
 
 // ---------------------------------------------------------------- container engine

@@ -10,8 +10,10 @@ export const HOST_PART = '';
 
 export interface AnnouncementsDeps {
   readonly logger: Logger;
-  /** The network's namespace has disappeared and is about to be made again: whoever holds the old one must let go. */
+  /** The network's namespace is about to be made: whoever holds one that was there before must let go. */
   readonly onLost?: ((networkId: string) => Promise<void>) | undefined;
+  /** The namespace is about to be removed: whoever holds it must let go. */
+  readonly onRemoved?: ((namespace: string) => Promise<void>) | undefined;
   /** The network's namespace, or the host's part ({@link HOST_PART}), was made or changed. */
   readonly onApplied?: ((networkId: string) => Promise<void>) | undefined;
   /** To be announced once more a while later, by a pass that looks at it. */
@@ -39,9 +41,14 @@ export class Announcements {
   async lost(wanted: Desired, planned: Plan): Promise<void> {
     const ops = planned.stages.flatMap((stage) => stage.ops.map(({ op }) => op));
     const made = new Set(ops.flatMap((op) => (op.kind === 'add-namespace' ? [op.name] : [])));
-    for (const { networkId, namespace } of wanted.networks) {
-      if (made.has(namespace) && this.#announced.delete(networkId)) await this.#deps.onLost?.(networkId);
-    }
+    const removed = ops.flatMap((op) => (op.kind === 'delete-namespace' ? [op.name] : []));
+    const lost = wanted.networks.filter(({ namespace }) => made.has(namespace));
+    // It may have been held for longer than this agent runs.
+    for (const { networkId } of lost) this.#announced.delete(networkId);
+    await Promise.all([
+      ...lost.map(({ networkId }) => this.#deps.onLost?.(networkId)),
+      ...removed.map((namespace) => this.#deps.onRemoved?.(namespace)),
+    ]);
   }
 
   /** `host`: the pass looked at the host too. */

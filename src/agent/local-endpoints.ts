@@ -6,6 +6,7 @@
  * maybe before etcd answers, and a claim is a durable key.
  */
 import { isHandedOver, type LocalEndpoint } from '../core/container.ts';
+import type { ZoneClient } from '../core/dns/names-protocol.ts';
 import { isOverlaydError } from '../core/errors.ts';
 import type { NetworkRecord } from '../core/records.ts';
 import type { StoreMemory } from '../core/store-memory.ts';
@@ -16,6 +17,8 @@ export interface LocalEndpointsDeps {
   readonly network: (networkId: string) => NetworkRecord | undefined;
   /** What the next run is to know of etcd. */
   readonly store: () => StoreMemory;
+  /** Endpoints came, changed or went. */
+  readonly onChange?: () => void;
 }
 
 export class LocalEndpoints {
@@ -25,7 +28,7 @@ export class LocalEndpoints {
   readonly #networks = new Map<string, NetworkRecord>();
   /** By record id. */
   readonly #former = new Map<string, LocalEndpoint>();
-  /** `<network id> <address>` to the networks of the container there; rebuilt after a change, read per DNS question. */
+  /** `<network id> <address>` to the networks of the container there; rebuilt after a change. */
   #siblings: Map<string, readonly string[]> | undefined;
   /** `<network id> <address>` of those whose container has a way out by itself; rebuilt likewise. */
   #outgoing: ReadonlySet<string> | undefined;
@@ -79,8 +82,7 @@ export class LocalEndpoints {
   async adopt(endpoints: readonly LocalEndpoint[]): Promise<void> {
     this.#unreadable = undefined;
     for (const endpoint of endpoints) this.#byId.set(endpoint.record.id, endpoint);
-    this.#siblings = undefined;
-    this.#outgoing = undefined;
+    this.#changed();
     await this.save();
   }
 
@@ -150,6 +152,15 @@ export class LocalEndpoints {
     return this.#outgoing.has(`${networkId} ${address}`);
   }
 
+  /** Of those on the network, whose container has more ways than this network. */
+  clientsOn(networkId: string): ZoneClient[] {
+    return this.onNetwork(networkId).flatMap(({ record: { address } }) => {
+      const networks = this.networksOfClient(networkId, address);
+      const wayOut = this.hasWayOut(networkId, address);
+      return networks.length > 1 || wayOut ? [{ address, networks, wayOut }] : [];
+    });
+  }
+
   networkIds(): string[] {
     return [...new Set(this.all().map((endpoint) => endpoint.record.networkId))];
   }
@@ -161,8 +172,7 @@ export class LocalEndpoints {
   async add(endpoint: LocalEndpoint): Promise<void> {
     this.#byId.set(endpoint.record.id, endpoint);
     this.#former.delete(endpoint.record.id);
-    this.#siblings = undefined;
-    this.#outgoing = undefined;
+    this.#changed();
     await this.save();
   }
 
@@ -174,8 +184,7 @@ export class LocalEndpoints {
   /** Takes effect in memory at once. */
   async remove(endpointId: string): Promise<void> {
     if (!this.#byId.delete(endpointId)) return;
-    this.#siblings = undefined;
-    this.#outgoing = undefined;
+    this.#changed();
     await this.save();
   }
 
@@ -199,6 +208,12 @@ export class LocalEndpoints {
       this.#unsaved = error instanceof Error ? error.message : String(error);
       throw error;
     }
+  }
+
+  #changed(): void {
+    this.#siblings = undefined;
+    this.#outgoing = undefined;
+    this.#deps.onChange?.();
   }
 
   #indexSiblings(): Map<string, readonly string[]> {

@@ -5,12 +5,10 @@ import type {
   Clock,
   ClusterStore,
   Containers,
-  DnsForwarder,
-  DnsHandler,
-  DnsListeners,
   HostFacts,
   Kernel,
   Logger,
+  NamesProcess,
   PeerTransport,
   Random,
   StateFile,
@@ -24,8 +22,7 @@ export interface MemberPorts {
   readonly containers: Containers;
   readonly facts: HostFacts;
   readonly stateFile: StateFile;
-  readonly forwarder: DnsForwarder;
-  readonly listen: (handler: DnsHandler) => DnsListeners;
+  readonly names: NamesProcess;
   /** Networks came, changed or went, or the view became whole. */
   readonly onNetworks?: () => void;
   /** Links, addresses or routes of the host changed, or records of members. */

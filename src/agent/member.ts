@@ -23,7 +23,6 @@ import { LocalEndpoints } from './local-endpoints.ts';
 import { MemberAddresses } from './member-addresses.ts';
 import type { MemberOptions, MemberPorts } from './member-ports.ts';
 import { NameService } from './name-service.ts';
-import type { Responder } from './names.ts';
 import { Networks } from './networks.ts';
 import { describeOwn, ownRecords, storeProblem } from './own-holdings.ts';
 import { Reconciler } from './reconcile.ts';
@@ -90,6 +89,7 @@ export class Member {
       stateFile,
       network: (id) => state.view.network(id),
       store: () => state.memory,
+      onChange: () => this.#names.invalidateClients(),
     });
     this.#fullNetworks = new FullNetworks({ view: state.view, local: this.local, logger });
     this.#adoption = new Adoption({ local: this.local, kernel: ports.kernel, view: state.view, logger }, { selfId });
@@ -135,7 +135,8 @@ export class Member {
         clock,
         logger,
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
-        onLost: (networkId) => this.#names.close(networkId),
+        onLost: (networkId) => this.#names.release(networkId),
+        onRemoved: (namespace) => this.#names.release(undefined, `/run/netns/${namespace}`),
         onApplied: (networkId) => this.#names.applied(networkId),
         onHostChange: () => this.noteHostChange(),
       },
@@ -144,7 +145,7 @@ export class Member {
     this.returnWays = new ReturnWays({ ...ports, view: state.view, local: this.local, made: this.reconciler });
     this.#names = new NameService(
       {
-        ...{ view: state.view, local: this.local, forwarder: ports.forwarder, listen: ports.listen, clock, random },
+        ...{ selfId, view: state.view, local: this.local, process: ports.names, clock },
         serviceAddress: () => this.#serviceAddress,
         hidden: () => this.#hidden,
         converge: (networkId) => this.reconciler.converge(networkId),
@@ -202,10 +203,6 @@ export class Member {
       },
       { selfId },
     );
-  }
-
-  get responder(): Responder {
-    return this.#names.responder;
   }
 
   /** Where this host should answer names and does not, in words. */
@@ -295,12 +292,7 @@ export class Member {
     await this.#adoption.begin();
     this.#detector.begin(startedAt);
     this.#state.begin(memory ?? (this.local.unreadable === undefined ? { height: 0, behind: false } : undefined));
-    try {
-      await Promise.all([this.#gossip.serve(signal), this.#names.open(signal)]);
-    } catch (error) {
-      await this.#names.closeAll();
-      throw error;
-    }
+    await Promise.all([this.#gossip.serve(signal), this.#names.open(signal)]);
     await releaseEnded({ logger, releases: this.releases, endpoints: this.endpoints }, ended);
     this.reconciler.markDirty('all');
     const selfId = this.#options.self.id;
@@ -308,7 +300,7 @@ export class Member {
     const tasks = [
       this.#watch.run(signal),
       this.#gossip.run(signal),
-      this.#names.run(signal),
+      this.#names.run(),
       this.reconciler.run(signal),
       this.releases.run(signal),
       store.keepLive(keys.live(selfId), live, this.#options.leaseSeconds, signal),
@@ -326,7 +318,6 @@ export class Member {
       if (!signal.aborted) throw error;
     } finally {
       await Promise.allSettled(tasks);
-      await this.#names.closeAll();
     }
   }
 

@@ -44,8 +44,9 @@ export interface ReconcilerDeps {
   readonly logger: Logger;
   /** Port and container of these are gone; their owner releases them. Told again while they stay. */
   readonly onGone: (endpoints: readonly LocalEndpoint[]) => Promise<void>;
-  /** The network's namespace has disappeared and is about to be made again: whoever holds the old one must let go. */
+  /** As of {@link Announcements}: whoever holds a namespace must let go. */
   readonly onLost?: (networkId: string) => Promise<void>;
+  readonly onRemoved?: (namespace: string) => Promise<void>;
   /** The network's namespace, or the host's own part ({@link HOST_PART}), was made or changed. */
   readonly onApplied?: (networkId: string) => Promise<void>;
   /** Addresses, routes or links of the host itself changed. */
@@ -97,7 +98,7 @@ export class Reconciler {
   constructor(deps: ReconcilerDeps, options: ReconcilerOptions = {}) {
     this.#deps = deps;
     this.#audit = new DriftAudit(deps, { intervalMs: options.auditIntervalMs ?? 4_000 });
-    const { clock, kernel, logger, onApplied, onHostChange, onLost, view } = deps;
+    const { clock, kernel, logger, onApplied, onHostChange, onLost, onRemoved, view } = deps;
     const nameOf = (namespace: string) => view().network(this.#ids.get(namespace) ?? '')?.name;
     this.#hindrances = new Hindrances({ logger, nameOf });
     const mark = (marks: Marks) => {
@@ -114,6 +115,7 @@ export class Reconciler {
       logger,
       onApplied,
       onLost,
+      onRemoved,
       again: (what, afterMs) => this.#announceAgain(what, afterMs),
     });
   }

@@ -9,6 +9,7 @@ export const SOCKET = '/run/overlayd/overlayd.sock';
 export class Agent {
   readonly #host: Host;
   #flags: readonly string[] = ['--log-level', 'debug'];
+  #program = 'overlayd';
   #process: HostProcess | undefined;
 
   constructor(host: Host) {
@@ -34,9 +35,14 @@ export class Agent {
   /** Starts it and does not wait. */
   launch(flags: readonly string[] = this.#flags): HostProcess {
     this.#flags = flags;
-    const argv = ['overlayd', 'agent', '--data-dir', this.#host.dataDirectory, '--run-dir', '/run/overlayd'];
+    const argv = [this.#program, 'agent', '--data-dir', this.#host.dataDirectory, '--run-dir', '/run/overlayd'];
     this.#process = this.#host.spawn([...argv, ...flags], { log: 'agent.log' });
     return this.#process;
+  }
+
+  /** What the next starts start. */
+  install(program: string): void {
+    this.#program = program;
   }
 
   /** SIGTERM, and waits for its end. */

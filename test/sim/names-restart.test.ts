@@ -12,6 +12,8 @@ async function connect(host: SimulatedHost, alias: string): Promise<string> {
   return endpoint.record.address;
 }
 
+const networkOf = (host: SimulatedHost) => host.running.view.networkByName('web')!.id;
+
 /** Two hosts with an endpoint each, `here` on the second. Asks the second's agent for a name, from its endpoint. */
 async function setUp(seed: number) {
   cluster = new SimulatedCluster({ seed });
@@ -22,14 +24,24 @@ async function setUp(seed: number) {
   const here = await connect(two, 'here');
   const ask = (name: string, type: 'A' | 'AAAA' = 'A') => {
     const client = { networkId, address: here, transport: 'udp' } as const;
-    return two.running.responder.handler(question(name, type), client);
+    return two.names.handler(question(name, type), client);
   };
   return { one, two, networkId, here, there, ask };
 }
 
-it.each([1, 2, 3, 4, 5])('says no wrong no about any name, however early it is asked (seed %i)', async (seed) => {
+it.each([
+  [1, false],
+  [2, false],
+  [3, false],
+  [1, true],
+  [2, true],
+  [3, true],
+  [4, true],
+  [5, true],
+])('says no wrong no about any name, however early it is asked (seed %i, process lost: %s)', async (seed, lost) => {
   const { two, networkId, there, ask } = await setUp(seed);
   await two.crash();
+  if (lost) two.names.kill();
   await two.start();
   expect([...two.listening.keys()]).toEqual([networkId]);
   const answers: { readonly rcode: string; readonly addresses: readonly string[] }[] = [];
@@ -42,9 +54,52 @@ it.each([1, 2, 3, 4, 5])('says no wrong no about any name, however early it is a
   expect(answers).toEqual(Array(600).fill({ rcode: 'NOERROR', addresses: [there] }));
 });
 
-it("answers for the host's own endpoints at once, without etcd and peers, and soon for the others as far as it knows", async () => {
+it('answers all that was known while the agent is away, and when it is back without etcd and peers', async () => {
+  const { one, two, here, there, ask } = await setUp(1);
+  const expectAll = () => {
+    expect(addressesIn(read(ask('here') as Uint8Array))).toEqual([here]);
+    expect(addressesIn(read(ask('there') as Uint8Array))).toEqual([there]);
+    expect(read(ask('nope') as Uint8Array).rcode).toBe('NXDOMAIN');
+    expect(ask('www.example')).toBeInstanceOf(Promise);
+  };
+  await two.crash();
+  expectAll();
+  await one.stop();
+  cluster.etcd.stop('silent');
+  await two.start();
+  for (let i = 0; i < 100; i++) {
+    expectAll();
+    await cluster.clock.advance(100);
+  }
+});
+
+it.each([1, 2, 3])('an agent that comes back takes away what went meanwhile (seed %i)', async (seed) => {
+  const { one, two, there, ask } = await setUp(seed);
+  const other = await connect(one, 'other');
+  await cluster.clock.advance(1_000);
+  await two.crash();
+  const [gone] = [...one.running.view.endpoints(networkOf(one))].filter(([address]) => address === there);
+  await cluster.clock.until(one.running.endpoints.disconnect('web', gone![1].name, false));
+  expect(addressesIn(read(ask('there') as Uint8Array))).toEqual([there]);
+  await two.start();
+  await cluster.clock.advance(5_000);
+  expect(read(ask('there') as Uint8Array).rcode).toBe('NXDOMAIN');
+  expect(addressesIn(read(ask('other') as Uint8Array))).toEqual([other]);
+});
+
+it('answers go on when the process dies, as far as the agent knows', async () => {
+  const { two, here, there, ask } = await setUp(1);
+  two.names.kill();
+  expect(addressesIn(read(ask('here') as Uint8Array))).toEqual([here]);
+  expect(addressesIn(read(ask('there') as Uint8Array))).toEqual([there]);
+  await cluster.clock.advance(10);
+  expect(read(ask('nope') as Uint8Array).rcode).toBe('NXDOMAIN');
+});
+
+it("without agent and process: the host's own endpoints at once, of the others that they are not known", async () => {
   const { one, two, here, ask } = await setUp(1);
   await two.crash();
+  two.names.kill();
   await one.stop();
   cluster.etcd.stop('silent');
   await two.start();
@@ -56,7 +111,7 @@ it("answers for the host's own endpoints at once, without etcd and peers, and so
   expect(other).toBeInstanceOf(Promise);
   expect(foreign).toBeInstanceOf(Promise);
   await cluster.clock.advance(2_000);
-  expect(read((await other)!).rcode).toBe('NXDOMAIN');
+  expect(read((await other)!).rcode).toBe('SERVFAIL');
   expect(read((await foreign)!).rcode).toBe('SERVFAIL');
-  expect(ask('there')).toBeInstanceOf(Uint8Array);
+  expect(read(ask('there') as Uint8Array).rcode).toBe('SERVFAIL');
 });

@@ -64,9 +64,9 @@ function checkRows({ kernel, record: { id, name: host } }: SimulatedHost, { netw
 }
 
 /** What each container of the host is answered to every name of its networks. */
-async function checkNames({ running, record: { id, name: host } }: SimulatedHost, { endpoints }: Truth): Promise<void> {
+async function checkNames({ names, record: { id, name: host } }: SimulatedHost, { endpoints }: Truth): Promise<void> {
   const ask = async (networkId: string, address: string, name: string) =>
-    read(await running.responder.handler(question(name), { networkId, address, transport: 'tcp' }));
+    read(await names.handler(question(name), { networkId, address, transport: 'tcp' }));
   for (const [networkId, all] of endpoints) {
     const asker = all.find(({ nodeId }) => nodeId === id);
     if (!asker) continue;

@@ -11,10 +11,11 @@ import { OverlaydError } from '../../src/core/errors.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord } from '../../src/core/records.ts';
 import { createDrivers } from '../../src/integrations/docker/drivers.ts';
-import type { Clock, Containers, DnsHandler, DnsListeners, Logger, NodeState, Random } from '../../src/ports.ts';
+import type { Clock, Containers, Logger, NodeState, Random } from '../../src/ports.ts';
 import { FakeEngine } from './fake-engine.ts';
 import { FakeFacts } from './fake-facts.ts';
 import { FakeKernel } from './fake-kernel.ts';
+import { FakeNames } from './fake-names.ts';
 import { MemoryEtcd, type MemoryStore } from './memory-store.ts';
 import { MemoryNetwork } from './memory-transport.ts';
 import { type Life, mortal } from './mortal.ts';
@@ -120,8 +121,13 @@ export class SimulatedHost {
   leaving = false;
   /** Name servers in the resolver files of its containers, by container; on its disk. */
   readonly resolvers = new Map<string, readonly string[]>();
+  /** What answers names, beside the agent. */
+  readonly names: FakeNames;
   /** Addresses at which names are answered, by network id. */
-  readonly listening = new Map<string, readonly string[]>();
+  get listening(): ReadonlyMap<string, readonly string[]> {
+    return this.names.listening;
+  }
+
   /** The disk is full. */
   failSaves = false;
   /** What is on it cannot be read. */
@@ -154,6 +160,7 @@ export class SimulatedHost {
       sleep: (ms, signal) => cluster.clock.sleep(ms, signal),
     };
     const { clock } = this;
+    this.names = new FakeNames(clock, random);
     this.line = new PluginLine(clock, random);
     this.engine = new FakeEngine({ line: this.line, kernel: this.kernel, clock, random });
     this.record = {
@@ -238,8 +245,7 @@ export class SimulatedHost {
         ),
         onStoreStalled: () => {},
         onNetworks: () => this.engineSide?.networks.sync(),
-        forwarder: { ask: async () => undefined },
-        listen: (_handler: DnsHandler) => this.#listen(),
+        names: this.names.processFor(life),
         logger: this.#log,
       },
       {
@@ -344,7 +350,6 @@ export class SimulatedHost {
     this.#quit.abort(new OverlaydError('cancelled', 'the agent was killed'));
     this.#cluster.network.crash(this.record.id);
     this.member = undefined;
-    this.listening.clear();
     this.#hangUp();
   }
 
@@ -353,14 +358,8 @@ export class SimulatedHost {
     await this.crash();
     this.engine.powerOff();
     this.kernel.reset();
+    this.names.kill();
     this.facts.boot += 1;
-  }
-
-  #listen(): DnsListeners {
-    return {
-      ensure: async ({ networkId, addresses }) => void this.listening.set(networkId, addresses),
-      close: async (networkId) => void this.listening.delete(networkId),
-    };
   }
 
   #containersPort(): Containers {

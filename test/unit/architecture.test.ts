@@ -23,7 +23,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'src/core/': ['src/core/'],
   'src/ports.ts': ['src/core/'],
   'src/version.ts': ['package.json'],
-  'src/adapters/': ['src/core/', 'src/ports.ts', 'node', 'packages'],
+  'src/adapters/': ['src/core/', 'src/ports.ts', 'src/names/ports.ts', 'node', 'packages'],
+  'src/names/': ['src/core/', 'src/ports.ts'],
+  'src/names-main.ts': ['src/core/', 'src/ports.ts', 'src/names/', 'src/adapters/', 'node'],
   'src/adapters/grpc/': ['src/core/', 'src/ports.ts', 'src/gen/', 'node', 'packages'],
   'src/agent/': ['src/core/', 'src/ports.ts'],
   'src/integrations/': ['src/agent/', 'src/core/', 'src/ports.ts', 'node', 'type src/gen/'],
@@ -58,6 +60,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const SHARED_ADAPTERS = [
   'src/adapters/native/',
   'src/adapters/netlink/',
+  'src/adapters/own-unit.ts',
   'src/adapters/port-owner.ts',
   'src/adapters/state-file.ts',
 ];

@@ -4,7 +4,7 @@
  * first the next time. No upstream, or all of them refusing: undefined at once, without waiting for the budget.
  */
 import { planTries } from '../../core/dns/forward.ts';
-import type { DnsForwarder } from '../../ports.ts';
+import type { DnsForwarder } from '../../names/ports.ts';
 import { type Exchange, exchange } from './exchange.ts';
 import { type SocketLimits, UpstreamSockets } from './upstream-sockets.ts';
 

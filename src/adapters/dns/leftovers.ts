@@ -1,35 +1,61 @@
 /**
- * Who holds a port in a network's namespace, and the end of those that are ours and nobody's any more: binders whose agent
- * was killed while they worked. They end with their agent since it starts them so; those of older releases do not.
+ * Who holds a port in a network's namespace, and the end of those that are ours and nobody's any more: a process that
+ * answered names and has lost its place to this one (somebody emptied the run directory), and binders of a release that
+ * bound its sockets by a child in the namespace.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findPortOwner } from '../port-owner.ts';
 
+export interface LeftoverOptions {
+  /** What only processes with this one's task have among their arguments: where they are reached. */
+  readonly task?: string;
+}
+
+const BINDERS = ['dns-binder.cjs', 'binder.ts'];
 /** A killed process is gone within milliseconds; it is waited for as long as this at most. */
 const ENDED_WITHIN_MS = 1_000;
 const LOOK_EVERY_MS = 10;
 
-/** Returns whether there were any; what they held is free then. `program`: path of the binder, `port`: what it was to bind. */
-export async function endLeftovers(namespacePath: string, program: string, port: number): Promise<boolean> {
-  const inside = await processesIn(namespacePath);
+/** Returns whether there were any; what they held is free then. */
+export async function endLeftovers(
+  namespacePath: string,
+  { task, port }: LeftoverOptions & { readonly port: number },
+): Promise<boolean> {
   const leftovers: string[] = [];
-  for (const pid of inside) {
-    const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    // As it is started: an editor or a pager of that file is none.
-    const isOurs = words.some(
-      (word, index) => basename(word) === basename(program) && words[index + 1] === String(port),
-    );
-    if (isOurs && (await parentOf(pid)) !== process.pid) leftovers.push(pid);
-  }
+  const others = task === undefined ? [] : (await processes()).filter((pid) => Number(pid) !== process.pid);
+  for (const pid of others) if (isOfTask(await wordsOf(pid), task!)) leftovers.push(pid);
+  for (const pid of await processesIn(namespacePath)) if (isBinder(await wordsOf(pid), port)) leftovers.push(pid);
   for (const pid of leftovers) signal(pid);
   for (let waitedMs = 0; waitedMs < ENDED_WITHIN_MS; waitedMs += LOOK_EVERY_MS) {
-    const left = await processesIn(namespacePath);
-    if (!leftovers.some((pid) => left.includes(pid))) break;
+    const namespaces = await Promise.all(leftovers.map((pid) => stat(`/proc/${pid}/ns/net`).catch(() => undefined)));
+    // A process that has ended has none any more, whether it was waited for or not; its files are closed before that.
+    if (namespaces.every((each) => each === undefined)) break;
     await sleep(LOOK_EVERY_MS);
   }
   return leftovers.length > 0;
+}
+
+/** As it is started: an editor or a pager of that file is none. */
+function isBinder(words: readonly string[], port: number): boolean {
+  return words.some((word, index) => BINDERS.includes(basename(word)) && words[index + 1] === String(port));
+}
+
+/** The task stands right behind the program, which has this one's name whatever release it is of. */
+function isOfTask(words: readonly string[], task: string): boolean {
+  const at = words.indexOf(task);
+  return at > 0 && basename(words[at - 1]!) === basename(process.argv[1] ?? '');
+}
+
+/** Of the command line. */
+async function wordsOf(pid: string): Promise<readonly string[]> {
+  const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return line.split('\0').filter((word) => word !== '');
+}
+
+async function processes(): Promise<string[]> {
+  return (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
 }
 
 /** In words; undefined when it cannot be told. */
@@ -43,23 +69,17 @@ export async function holderOf(namespacePath: string, address: string, port: num
   return undefined;
 }
 
-/** A process that has ended but was not waited for has no namespace any more. */
 async function processesIn(namespacePath: string): Promise<string[]> {
   const identityOf = async (path: string) => {
     const { dev, ino } = await stat(path, { bigint: true });
     return `${dev}:${ino}`;
   };
   const wanted = await identityOf(namespacePath).catch(() => undefined);
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const pids = await processes();
   const found = await Promise.all(
     pids.map(async (pid) => ((await identityOf(`/proc/${pid}/ns/net`).catch(() => '')) === wanted ? [pid] : [])),
   );
   return found.flat();
-}
-
-async function parentOf(pid: string): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  return Number(/^PPid:\t(\d+)$/m.exec(status)?.[1] ?? process.pid);
 }
 
 function signal(pid: string): void {

@@ -1,16 +1,20 @@
 /**
- * The sockets that the responder answers on: a UDP and a TCP socket per address of a network, bound in the network's
- * namespace by a short-lived child and kept here. Data changes never touch them; they are bound anew only when the
- * namespace is another one, and an address that comes or goes does not touch those of the others. An open socket keeps
- * its namespace alive, so they are closed before it is removed.
+ * The sockets that the responder answers on: a UDP and a TCP socket per address of a network, in the network's namespace.
+ * Data changes never touch them; they are bound anew only when the namespace is another one, and an address that
+ * comes or goes does not touch those of the others. An open socket keeps its namespace alive, so they are closed before it
+ * is removed.
+ *
+ * A successor takes them over as they are, with what waits in them: questions, connections.
  */
 import type { RemoteInfo } from 'node:dgram';
 import { stat } from 'node:fs/promises';
+import { setImmediate as immediate } from 'node:timers/promises';
 import { FAIR_QUEUE_LIMITS, FairQueue } from '../../core/dns/fair-queue.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { Sparing } from '../../core/sparing.ts';
-import type { DnsHandler, DnsListeners, Logger } from '../../ports.ts';
+import type { DnsHandler, DnsListeners } from '../../names/ports.ts';
+import type { Logger } from '../../ports.ts';
 import { type BindOptions, type BoundSockets, bindInNamespace } from './bind.ts';
 import { STREAM_LIMITS, type StreamLimits, serveStreams } from './stream.ts';
 
@@ -19,17 +23,21 @@ export interface SocketListenersDeps {
   readonly logger: Logger;
 }
 
-export interface SocketListenersOptions extends Omit<BindOptions, 'port'> {
-  readonly port?: number;
+export interface SocketListenersOptions extends Partial<BindOptions> {
   readonly streams?: Partial<StreamLimits>;
 }
 
 /** Linux takes it for `net.core.rmem_max` at most, and gives twice that. */
 const RECEIVE_BUFFER_BYTES = 1 << 20;
+/** As many as all that may wait of one source, and more. */
+const MOST_TURNS = 300;
+
+type Udp = BoundSockets['udp'];
+type Tcp = BoundSockets['tcp'];
 
 interface Datagram {
   readonly networkId: string;
-  readonly udp: BoundSockets['udp'];
+  readonly udp: Udp;
   readonly message: Uint8Array;
   readonly from: RemoteInfo;
 }
@@ -37,9 +45,33 @@ interface Datagram {
 interface Listening {
   /** Of the namespace instance. */
   readonly identity: string;
-  /** What closes the sockets, by address. */
-  readonly closing: Map<string, () => void>;
+  /** By address. */
+  readonly serving: Map<string, Serving>;
 }
+
+/** Of sockets that are taken over one follows the other. */
+interface Serving {
+  udp?: Udp;
+  tcp?: Tcp;
+  /** Ends all connections. */
+  endStreams?: () => void;
+}
+
+/** Where sockets are. */
+export interface Place {
+  readonly networkId: string;
+  readonly identity: string;
+  readonly address: string;
+}
+
+/** A question by UDP that is not answered yet. */
+export interface OpenQuestion extends Pick<Place, 'networkId' | 'address'> {
+  readonly message: Uint8Array;
+  readonly from: RemoteInfo;
+}
+
+/** Has to send the socket before it returns, and resolves when the successor has it. */
+export type GiveSocket = (place: Place, kind: 'udp' | 'tcp', socket: Udp | Tcp) => Promise<void>;
 
 export class SocketListeners implements DnsListeners {
   readonly #deps: SocketListenersDeps;
@@ -47,6 +79,8 @@ export class SocketListeners implements DnsListeners {
   readonly #listening = new Map<string, Listening>();
   readonly #queue = new KeyedQueue();
   readonly #datagrams = new FairQueue<Datagram>(FAIR_QUEUE_LIMITS);
+  /** Those that wait for an upstream server. */
+  readonly #open = new Set<Datagram>();
   readonly #drops = new Sparing({ limit: 1, windowMs: 60_000 });
   #dropped = 0;
   #turnAwaited = false;
@@ -58,7 +92,7 @@ export class SocketListeners implements DnsListeners {
     setImmediate(this.#takeTurn);
   };
 
-  constructor(deps: SocketListenersDeps, options: SocketListenersOptions) {
+  constructor(deps: SocketListenersDeps, options: SocketListenersOptions = {}) {
     this.#deps = deps;
     this.#options = options;
   }
@@ -68,20 +102,25 @@ export class SocketListeners implements DnsListeners {
     return this.#queue.run(networkId, async () => {
       const identity = await identityOf(namespacePath);
       if (this.#listening.get(networkId)?.identity !== identity) this.#drop(networkId);
-      const { closing } = this.#listening.get(networkId) ?? { closing: new Map<string, () => void>() };
-      for (const [address, close] of closing) {
+      const { serving } = this.#listening.get(networkId) ?? { serving: new Map<string, Serving>() };
+      for (const [address, served] of serving) {
         if (addresses.includes(address)) continue;
-        close();
-        closing.delete(address);
+        end(served);
+        serving.delete(address);
       }
-      const missing = addresses.filter((address) => !closing.has(address));
+      const missing = addresses.filter((address) => !serving.has(address));
       if (missing.length === 0) return;
-      this.#listening.set(networkId, { identity, closing });
+      this.#listening.set(networkId, { identity, serving });
       const startedAt = performance.now();
       const options = { ...this.#options, port: this.#options.port ?? 53 };
-      await bindInNamespace(namespacePath, missing, options, (sockets) => {
-        closing.set(sockets.address, this.#serve(networkId, sockets));
-      });
+      for (const address of missing) {
+        const sockets = await bindInNamespace(namespacePath, address, options);
+        // Questions wait there while this process does not run, and twice as many as by default.
+        sockets.udp.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
+        serving.set(address, {});
+        this.#serveTcp(networkId, serving.get(address)!, sockets.tcp);
+        this.#serveUdp(networkId, serving.get(address)!, sockets.udp);
+      }
       const durationMs = Math.round(performance.now() - startedAt);
       this.#deps.logger.info({ networkId, addresses: missing, namespacePath, durationMs }, 'answering names');
     });
@@ -91,36 +130,101 @@ export class SocketListeners implements DnsListeners {
     return this.#queue.run(networkId, async () => this.#drop(networkId));
   }
 
+  async keep(networkIds: ReadonlySet<string>): Promise<void> {
+    const others = [...this.#listening.keys()].filter((networkId) => !networkIds.has(networkId));
+    await Promise.all(others.map((networkId) => this.close(networkId)));
+  }
+
+  async release(namespacePath: string): Promise<void> {
+    const identity = await identityOf(namespacePath).catch(() => undefined);
+    const there = [...this.#listening].filter(([, listening]) => listening.identity === identity);
+    await Promise.all(there.map(([networkId]) => this.close(networkId)));
+  }
+
   async closeAll(): Promise<void> {
-    await Promise.all([...this.#listening.keys()].map((networkId) => this.close(networkId)));
+    await this.keep(new Set());
+  }
+
+  get count(): number {
+    return this.#listening.size;
+  }
+
+  /** A socket from a predecessor, which has stopped to read from it. */
+  adopt({ networkId, identity, address }: Place, kind: 'udp' | 'tcp', socket: unknown): void {
+    const listening = this.#listening.get(networkId) ?? { identity, serving: new Map<string, Serving>() };
+    this.#listening.set(networkId, listening);
+    const serving = listening.serving.get(address) ?? {};
+    listening.serving.set(address, serving);
+    if (kind === 'udp') this.#serveUdp(networkId, serving, socket as Udp);
+    else this.#serveTcp(networkId, serving, socket as Tcp);
+  }
+
+  /** Questions that a predecessor has read and not answered. */
+  resume({ networkId, address, message, from }: OpenQuestion): void {
+    const udp = this.#listening.get(networkId)?.serving.get(address)?.udp;
+    if (udp !== undefined) this.#answerDatagram({ networkId, udp, message, from });
+  }
+
+  /**
+   * Gives all sockets away, one after the other; what is asked meanwhile is answered by whoever has the socket. Connections
+   * that are open are served here until they end, which `drained` tells.
+   */
+  async handOver(give: GiveSocket): Promise<{ open: readonly OpenQuestion[]; drained: Promise<unknown> }> {
+    const open: OpenQuestion[] = [];
+    const draining: Promise<unknown>[] = [];
+    for (const [networkId, { identity, serving }] of this.#listening) {
+      for (const [address, { udp, tcp }] of serving) {
+        const place = { networkId, identity, address };
+        if (udp === undefined || tcp === undefined) continue;
+        await give(place, 'tcp', tcp);
+        draining.push(new Promise((resolve) => tcp.close(resolve)));
+        await this.#answerWhatWasRead();
+        for (const each of this.#open) {
+          if (each.udp !== udp) continue;
+          open.push({ networkId, address, message: each.message, from: each.from });
+        }
+        const given = give(place, 'udp', udp);
+        udp.removeAllListeners('message');
+        // In this turn: it would go on to read.
+        udp.close();
+        await given;
+        serving.delete(address);
+      }
+    }
+    this.#listening.clear();
+    return { open, drained: Promise.all(draining) };
+  }
+
+  /** Resolves in a turn in which nothing waits that was read, nor to be sent. Who asks without end is not waited for. */
+  async #answerWhatWasRead(): Promise<void> {
+    for (let turn = 0; turn < MOST_TURNS; turn++) {
+      await immediate();
+      if (!this.#datagrams.turnDue) return;
+      for (const datagram of this.#datagrams.turn()) this.#answerDatagram(datagram);
+    }
   }
 
   #drop(networkId: string): void {
-    for (const close of this.#listening.get(networkId)?.closing.values() ?? []) close();
+    for (const serving of this.#listening.get(networkId)?.serving.values() ?? []) end(serving);
     this.#listening.delete(networkId);
   }
 
-  #serve(networkId: string, { udp, tcp }: BoundSockets): () => void {
+  #serveUdp(networkId: string, serving: Serving, udp: Udp): void {
     const { logger } = this.#deps;
-    // Questions wait there while this process does not run, and twice as many as by default.
-    udp.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
     udp.on('message', (message, from) => this.#takeDatagram({ networkId, udp, message, from }));
     udp.on('error', (error: NodeJS.ErrnoException) => {
       // a client that went away with its question is nobody's concern
       if (error.syscall === 'send') logger.debug({ networkId, error }, 'name answer not sent');
       else logger.warn({ networkId, error }, 'name socket failed');
     });
-    tcp.on('error', (error) => logger.warn({ networkId, error }, 'name socket failed'));
-    const endStreams = serveStreams(tcp, (query, source) => this.#answerStream(networkId, query, source), {
-      ...STREAM_LIMITS,
-      ...this.#options.streams,
-    });
-    return () => {
-      udp.removeAllListeners('message');
-      udp.close();
-      tcp.close();
-      endStreams();
-    };
+    serving.udp = udp;
+  }
+
+  #serveTcp(networkId: string, serving: Serving, tcp: Tcp): void {
+    tcp.on('error', (error) => this.#deps.logger.warn({ networkId, error }, 'name socket failed'));
+    const answer = (query: Uint8Array, source: string) => this.#answerStream(networkId, query, source);
+    serving.tcp = tcp;
+    serving.endStreams = serveStreams(tcp, answer, { ...STREAM_LIMITS, ...this.#options.streams });
   }
 
   #takeDatagram(datagram: Datagram): void {
@@ -140,7 +244,8 @@ export class SocketListeners implements DnsListeners {
     this.#deps.logger.warn(fields, 'name questions dropped: this container asks faster than it can be answered');
   }
 
-  #answerDatagram({ networkId, udp, message, from }: Datagram): void {
+  #answerDatagram(datagram: Datagram): void {
+    const { networkId, udp, message, from } = datagram;
     // The network may have gone meanwhile, its socket with it.
     if (udp.listenerCount('message') === 0) return;
     let answer: ReturnType<DnsHandler>;
@@ -152,21 +257,20 @@ export class SocketListeners implements DnsListeners {
     }
     if (answer === undefined) return;
     if (answer instanceof Uint8Array) udp.send(answer, from.port, from.address);
-    else void this.#answerLater(networkId, udp, answer, from);
+    else void this.#answerLater(datagram, answer);
   }
 
-  async #answerLater(
-    networkId: string,
-    udp: BoundSockets['udp'],
-    answer: Promise<Uint8Array | undefined>,
-    from: RemoteInfo,
-  ): Promise<void> {
+  async #answerLater(datagram: Datagram, answer: Promise<Uint8Array | undefined>): Promise<void> {
+    const { networkId, udp, from } = datagram;
+    this.#open.add(datagram);
     try {
       const message = await answer;
       // the network may have gone meanwhile, its socket with it
       if (message !== undefined && udp.listenerCount('message') > 0) udp.send(message, from.port, from.address);
     } catch (error) {
       this.#deps.logger.error({ networkId, error }, 'name question failed');
+    } finally {
+      this.#open.delete(datagram);
     }
   }
 
@@ -178,6 +282,13 @@ export class SocketListeners implements DnsListeners {
       return undefined;
     }
   }
+}
+
+function end({ udp, tcp, endStreams }: Serving): void {
+  udp?.removeAllListeners('message');
+  udp?.close();
+  tcp?.close();
+  endStreams?.();
 }
 
 /** Tells a namespace from a later one at the same path. */

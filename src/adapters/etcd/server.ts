@@ -9,10 +9,10 @@ import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OverlaydError } from '../../core/errors.ts';
 import type { Clock, EtcdServer, Logger, TlsMaterial } from '../../ports.ts';
+import { moveToOwnUnit, type OwnUnitDeps } from '../own-unit.ts';
 import { findPortOwner } from '../port-owner.ts';
 import { replaceFile } from '../state-file.ts';
 import { openClient } from './client.ts';
-import { moveToOwnUnit, type OwnUnitDeps } from './own-unit.ts';
 import {
   CA_FILE,
   CERTIFICATE_FILE,
@@ -47,6 +47,7 @@ export interface BundledEtcdOptions {
 
 /** In every node's certificate. */
 const SERVER_NAME = 'etcd.overlayd';
+const UNIT = { name: 'overlayd-etcd.scope', description: 'etcd of overlayd' };
 const READY_TIMEOUT_MS = 20_000;
 const READY_POLL_MS = 50;
 const FIRST_RESTART_MS = 500;
@@ -136,13 +137,13 @@ class BundledEtcd implements EtcdServer {
       this.#logger.info({ pid: running.pid }, 'etcd runs already');
       // Our own child stays the object that is supervised.
       if (this.#process === undefined || !isSame(this.#process, running)) this.#process = running;
-      await moveToOwnUnit(this.#unit, running.pid);
+      await moveToOwnUnit(this.#unit, UNIT, running.pid);
       return this.#untilReady(running, wanted);
     }
     const started = await startServer(this.#directory, await findBinary(), wanted.args);
     this.#process = started;
     try {
-      await moveToOwnUnit(this.#unit, started.pid);
+      await moveToOwnUnit(this.#unit, UNIT, started.pid);
       await this.#untilReady(started, wanted, started.exited);
       this.#logger.info({ pid: started.pid, log: logPath(this.#directory) }, 'etcd started');
     } finally {

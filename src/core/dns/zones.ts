@@ -1,138 +1,175 @@
 /**
- * Zones made from the cluster view, and kept in step with it.
- *
- * A zone that was told to be stale is compared with the view at the next question: endpoint by endpoint whether the
- * record is still the same object and whether it is still shown, so it does not matter what changed, nor how often. Only
- * names of endpoints that differ are made anew and lose their encoded answers. So a change costs one pass of plain
- * comparisons (about a millisecond for 10,000 endpoints) and no name but its own.
+ * Zones made of what agents tell, session by session (`names-protocol.ts`). Only names of endpoints that differ are made
+ * anew and lose their encoded answers; what a new session tells once more costs a comparison.
  */
-import type { ClusterView } from '../cluster-view.ts';
 import { canonical, parseAddress, parseCidr } from '../ip.ts';
-import type { EndpointRecord, NetworkRecord } from '../records.ts';
+import type { NamesNews, ZoneClient, ZoneEntry, ZoneNetwork } from './names-protocol.ts';
 import { encodeName } from './wire.ts';
 import { HIDDEN, type Named, type Zone } from './zone.ts';
 
-export interface ZoneSources {
-  readonly view: ClusterView;
-  /** Ids of the members whose endpoints' names are not given. */
-  readonly hidden: () => ReadonlySet<string>;
-  /** False for an endpoint to which this host does not know the way yet: its name waits. All are reached without it. */
-  readonly reaches?: ((endpoint: EndpointRecord) => boolean) | undefined;
+type ZoneNews = Extract<NamesNews, { kind: 'zone' }>;
+type ClientNews = Extract<NamesNews, { kind: 'clients' }>;
+
+interface Told<T> {
+  readonly value: T;
+  /** The session that told of it last. */
+  session: number;
 }
 
-export interface ZoneOptions {
-  readonly ttlSeconds: number;
+interface Entry extends ZoneEntry {
+  /** {@link ZoneEntry.address} as a number. */
+  readonly value: number;
 }
 
-export interface Zones {
-  /** Undefined when there is no such network. */
-  get(networkId: string): Zone | undefined;
-  /** The next question compares it with the view. */
-  invalidate(networkId: string | 'all'): void;
-}
-
-/** Zones built when first asked for and brought up to date when told that view, hidden members or ways changed. */
-export function createZones(sources: ZoneSources, options: ZoneOptions): Zones {
-  const kept = new Map<string, KeptZone>();
-  const stale = new Set<string>();
-  return {
-    get(networkId) {
-      const known = kept.get(networkId);
-      if (known !== undefined && !stale.has(networkId)) return known.zone;
-      stale.delete(networkId);
-      const network = sources.view.network(networkId);
-      if (network === undefined) {
-        kept.delete(networkId);
-        return undefined;
-      }
-      const current = known?.network === network ? known : emptyZone(network, options);
-      update(current, sources);
-      kept.set(networkId, current);
-      return current.zone;
-    },
-    invalidate(networkId) {
-      for (const id of networkId === 'all' ? kept.keys() : [networkId]) {
-        if (sources.view.network(id) === undefined) kept.delete(id);
-        else stale.add(id);
-      }
-    },
-  };
-}
-
-/** A zone from nothing. */
-export function buildZone(sources: ZoneSources, networkId: string, options: ZoneOptions): Zone | undefined {
-  return createZones(sources, options).get(networkId);
-}
-
-/** A zone and what is needed to change it in part. */
 interface KeptZone {
-  readonly network: NetworkRecord;
   readonly zone: Zone;
+  readonly network: ZoneNetwork;
   readonly names: Map<string, Named>;
   readonly pointers: Map<number, Uint8Array>;
-  /** By address as the view has it. */
-  readonly entries: Map<string, Entry>;
+  /** By address. */
+  readonly entries: Map<string, Told<Entry>>;
+  readonly clients: Map<string, Told<ZoneClient>>;
   /** Who goes by a name, shown or not. */
   readonly holders: Map<string, readonly Entry[]>;
+  whole: boolean;
 }
 
-interface Entry {
-  readonly address: number;
-  readonly record: EndpointRecord;
-  /** False: names are known but have no address. */
-  readonly shown: boolean;
-}
+export class Zones {
+  readonly #kept = new Map<string, KeptZone>();
+  #ttlSeconds = 0;
 
-function emptyZone(network: NetworkRecord, { ttlSeconds }: ZoneOptions): KeptZone {
-  const names = new Map<string, Named>();
-  const pointers = new Map<number, Uint8Array>();
-  const subnets = network.subnets.flatMap(({ cidr }) => parseCidr(cidr) ?? []).map(canonical);
-  const { id: networkId, internal } = network;
-  const zone = { networkId, network: network.name.toLowerCase(), internal, subnets, ttlSeconds, names, pointers };
-  return { network, zone, names, pointers, entries: new Map(), holders: new Map() };
-}
-
-function update(kept: KeptZone, sources: ZoneSources): void {
-  const { entries, network } = kept;
-  const known = entries.size;
-  const current = sources.view.endpoints(network.id);
-  const hidden = sources.hidden();
-  const gone = new Set<Entry>();
-  const come: Entry[] = [];
-  let present = 0;
-  for (const [key, record] of current) {
-    const before = entries.get(key);
-    const shown = !hidden.has(record.nodeId) && (sources.reaches?.(record) ?? true);
-    if (before !== undefined) present += 1;
-    if (before?.record === record && before.shown === shown) continue;
-    const address = before?.address ?? parseAddress(key);
-    if (address === undefined) continue;
-    if (before !== undefined) gone.add(before);
-    const entry = { address, record, shown };
-    come.push(entry);
-    entries.set(key, entry);
+  get(networkId: string): Zone | undefined {
+    return this.#kept.get(networkId)?.zone;
   }
-  if (present < known) {
-    for (const [key, entry] of entries) {
-      if (current.has(key)) continue;
-      gone.add(entry);
-      entries.delete(key);
+
+  /** Whether what is not in the zone does not exist, as far as an agent has said so far. */
+  isWhole(networkId: string): boolean {
+    return this.#kept.get(networkId)?.whole ?? false;
+  }
+
+  client(networkId: string, address: string): ZoneClient | undefined {
+    return this.#kept.get(networkId)?.clients.get(address)?.value;
+  }
+
+  setTtl(ttlSeconds: number): void {
+    if (ttlSeconds === this.#ttlSeconds) return;
+    this.#ttlSeconds = ttlSeconds;
+    for (const [networkId, { network }] of this.#kept) this.#make(networkId, network);
+  }
+
+  /** True when the network was not known before. */
+  update({ networkId, network, set, removed }: ZoneNews, session: number): boolean {
+    const before = this.#kept.get(networkId);
+    const kept = before && isSame(before.network, network) ? before : this.#make(networkId, network);
+    const gone = new Set<Entry>();
+    const come: Entry[] = [];
+    for (const address of removed) {
+      const known = kept.entries.get(address);
+      if (known === undefined) continue;
+      gone.add(known.value);
+      kept.entries.delete(address);
+    }
+    for (const told of set) {
+      const known = kept.entries.get(told.address);
+      if (known !== undefined && isSameEntry(known.value, told)) {
+        known.session = session;
+        continue;
+      }
+      const value = parseAddress(told.address);
+      if (value === undefined) continue;
+      const entry = { ...told, value };
+      if (known !== undefined) gone.add(known.value);
+      come.push(entry);
+      kept.entries.set(told.address, { value: entry, session });
+    }
+    replace(kept, gone, come);
+    return before === undefined;
+  }
+
+  updateClients({ networkId, set, removed }: ClientNews, session: number): void {
+    const clients = this.#kept.get(networkId)?.clients;
+    for (const address of removed) clients?.delete(address);
+    for (const client of set) clients?.set(client.address, { value: client, session });
+  }
+
+  /** What this session has not told of the network is no more. */
+  becomeWhole(networkId: string, session: number): void {
+    const kept = this.#kept.get(networkId);
+    if (kept === undefined) return;
+    kept.whole = true;
+    const gone = new Set<Entry>();
+    for (const [address, told] of kept.entries) {
+      if (told.session === session) continue;
+      kept.entries.delete(address);
+      gone.add(told.value);
+    }
+    for (const [address, told] of kept.clients) if (told.session !== session) kept.clients.delete(address);
+    replace(kept, gone, []);
+  }
+
+  forget(networkId: string): void {
+    this.#kept.delete(networkId);
+  }
+
+  networkIds(): string[] {
+    return [...this.#kept.keys()];
+  }
+
+  /** All that is known, as it would have to be told to somebody who knows nothing. */
+  *tell(entriesPerMessage: number): Generator<NamesNews> {
+    for (const [networkId, { network, entries, clients, whole }] of this.#kept) {
+      const all = [...entries.values()].map(({ value: { address, name, names, shown } }) => {
+        return { address, name, names, shown };
+      });
+      for (let at = 0; at === 0 || at < all.length; at += entriesPerMessage) {
+        yield { kind: 'zone', networkId, network, set: all.slice(at, at + entriesPerMessage), removed: [] };
+      }
+      const set = [...clients.values()].map(({ value }) => value);
+      if (set.length > 0) yield { kind: 'clients', networkId, set, removed: [] };
+      if (whole) yield { kind: 'whole', networkId };
     }
   }
-  replace(kept, gone, come);
+
+  /** The zone of the network as it is called now, with what is known of the one before. */
+  #make(networkId: string, network: ZoneNetwork): KeptZone {
+    const before = this.#kept.get(networkId);
+    const names = new Map<string, Named>();
+    const pointers = new Map<number, Uint8Array>();
+    const kept: KeptZone = {
+      zone: {
+        networkId,
+        network: network.name.toLowerCase(),
+        internal: network.internal,
+        subnets: network.subnets.flatMap((cidr) => parseCidr(cidr) ?? []).map(canonical),
+        ttlSeconds: this.#ttlSeconds,
+        names,
+        pointers,
+      },
+      ...{ network, names, pointers, holders: new Map() },
+      entries: before?.entries ?? new Map(),
+      clients: before?.clients ?? new Map(),
+      whole: before?.whole ?? false,
+    };
+    replace(
+      kept,
+      new Set(),
+      [...kept.entries.values()].map(({ value }) => value),
+    );
+    this.#kept.set(networkId, kept);
+    return kept;
+  }
 }
 
 function replace({ network, names, pointers, holders }: KeptZone, gone: ReadonlySet<Entry>, come: readonly Entry[]) {
   const coming = new Map<string, Entry[]>();
-  for (const { address, record } of gone) {
-    pointers.delete(address);
-    for (const name of namesOf(record)) coming.set(name, []);
+  for (const entry of gone) {
+    pointers.delete(entry.value);
+    for (const name of entry.names) coming.set(name, []);
   }
   for (const entry of come) {
-    const { address, record, shown } = entry;
-    const target = encodeName(`${record.name}.${network.name}`) ?? encodeName(record.name);
-    if (shown && target !== undefined) pointers.set(address, target);
-    for (const name of namesOf(record)) {
+    const target = encodeName(`${entry.name}.${network.name}`) ?? encodeName(entry.name);
+    if (entry.shown && target !== undefined) pointers.set(entry.value, target);
+    for (const name of entry.names) {
       const others = coming.get(name);
       if (others === undefined) coming.set(name, [entry]);
       else others.push(entry);
@@ -151,14 +188,19 @@ function replace({ network, names, pointers, holders }: KeptZone, gone: Readonly
   }
 }
 
-const SHORT_ID = 12;
-
-function namesOf(endpoint: EndpointRecord): ReadonlySet<string> {
-  const names = [endpoint.name, ...endpoint.aliases, endpoint.id.slice(0, SHORT_ID)];
-  return new Set(names.map((name) => name.toLowerCase()));
+function namedBy(holders: readonly Entry[]): Named {
+  const addresses = holders.filter(({ shown }) => shown).map(({ value }) => value);
+  return addresses.length === 0 ? HIDDEN : { kind: 'resolves', addresses: addresses.sort((a, b) => a - b) };
 }
 
-function namedBy(holders: readonly Entry[]): Named {
-  const addresses = holders.filter(({ shown }) => shown).map(({ address }) => address);
-  return addresses.length === 0 ? HIDDEN : { kind: 'resolves', addresses: addresses.sort((a, b) => a - b) };
+function isSame(a: ZoneNetwork, b: ZoneNetwork): boolean {
+  return a.name === b.name && a.internal === b.internal && sameItems(a.subnets, b.subnets);
+}
+
+function isSameEntry(a: ZoneEntry, b: ZoneEntry): boolean {
+  return a.name === b.name && a.shown === b.shown && sameItems(a.names, b.names);
+}
+
+function sameItems(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, at) => item === b[at]);
 }

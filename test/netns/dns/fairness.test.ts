@@ -10,19 +10,13 @@ const lab = new NamespaceLab('fair');
 const BUSY = '10.77.0.10';
 const QUIET = '10.77.0.11';
 const handled: string[] = [];
-const listeners = new SocketListeners(
-  {
-    logger: recordingLogger([]),
-    handler: (_message, { address }) => {
-      handled.push(address);
-      return undefined;
-    },
+const listeners = new SocketListeners({
+  logger: recordingLogger([]),
+  handler: (_message, { address }) => {
+    handled.push(address);
+    return undefined;
   },
-  {
-    binderPath: new URL('../../../src/adapters/dns/binder.ts', import.meta.url).pathname,
-    nodePath: process.execPath,
-  },
-);
+});
 
 beforeAll(async () => {
   await lab.add('web', 'container');

@@ -6,9 +6,11 @@
 import { createInterface } from 'node:readline';
 import { createForwarder } from '../../../src/adapters/dns/forwarder.ts';
 import { SocketListeners } from '../../../src/adapters/dns/listeners.ts';
-import { createResponder } from '../../../src/agent/names.ts';
+import { parseCidr } from '../../../src/core/ip.ts';
+import { createResponder } from '../../../src/names/responder.ts';
 import type { Logger } from '../../../src/ports.ts';
 import { type FakeNetwork, fakeView } from '../../unit/core/dns/fake-view.ts';
+import { buildZone } from '../../unit/core/dns/zone-of.ts';
 
 export interface HarnessConfig {
   readonly networks: readonly (FakeNetwork & { readonly namespacePath: string; readonly gateway: string })[];
@@ -23,20 +25,16 @@ const config = JSON.parse(process.argv[2] ?? '') as HarnessConfig;
 const log = (fields: object, message: string) => process.stderr.write(`${message} ${JSON.stringify(fields)}\n`);
 const logger: Logger = { error: log, warn: log, info: log, debug: () => undefined, child: () => logger };
 
+const sources = { view: fakeView(config.networks), hidden: () => new Set<string>() };
+const zones = new Map(config.networks.map(({ id }) => [id, buildZone(sources, id, { ttlSeconds: 5 })]));
 const responder = createResponder({
-  view: fakeView(config.networks),
-  hidden: () => new Set(),
+  zone: (networkId) => zones.get(networkId),
+  overlay: () => config.networks.map(({ cidr }) => parseCidr(cidr)!),
   networksOf: (networkId, address) => config.memberships[`${networkId} ${address}`] ?? [],
   forwarder: createForwarder({ servers: () => config.upstreams }),
   random: { next: Math.random },
 });
-const listeners = new SocketListeners(
-  { handler: responder.handler, logger },
-  {
-    binderPath: new URL('../../../src/adapters/dns/binder.ts', import.meta.url).pathname,
-    nodePath: process.execPath,
-  },
-);
+const listeners = new SocketListeners({ handler: responder.handler, logger });
 
 const bindAll = () =>
   Promise.all([

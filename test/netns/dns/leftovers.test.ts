@@ -1,5 +1,5 @@
-/** An agent that is killed while it binds leaves nothing that keeps the port; what an older one left is freed. */
-import { type ChildProcess, spawn } from 'node:child_process';
+/** Who holds the port where names are to be answered: what an older release left is ended, others are named. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,16 +7,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { SocketListeners } from '../../../src/adapters/dns/listeners.ts';
 import type { Logger } from '../../../src/ports.ts';
-import { until } from '../../lab/until.ts';
 import { NamespaceLab } from './lab.ts';
 
-const ROUNDS = 40;
-/** Binding takes about so long here; a kill comes anywhere in it. */
-const SPREAD_MS = 160;
 const ADDRESSES = Array.from({ length: 8 }, (_, index) => `10.77.0.${index + 1}`);
 
 const lab = new NamespaceLab('left');
-const binderPath = new URL('../../../src/adapters/dns/binder.ts', import.meta.url).pathname;
 const silent = () => undefined;
 const logger: Logger = { error: silent, warn: silent, info: silent, debug: silent, child: () => logger };
 let directory: string;
@@ -48,7 +43,7 @@ async function insiders(): Promise<number[]> {
 }
 
 function listen() {
-  const listeners = new SocketListeners({ handler: silent, logger }, { binderPath, nodePath: process.execPath });
+  const listeners = new SocketListeners({ handler: silent, logger });
   const bound = listeners.ensure({ networkId: 'x', namespacePath: lab.path('web'), addresses: ADDRESSES });
   return { bound, close: () => listeners.close('x') };
 }
@@ -59,27 +54,6 @@ async function orphan(script: string, words: string): Promise<void> {
   const shell = spawn('sh', ['-c', line], { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(shell.stdout, 'data');
 }
-
-it('killed at any moment of binding, it leaves no process and no port', async () => {
-  for (let round = 0; round < ROUNDS; round++) {
-    const program = new URL('binding.ts', import.meta.url).pathname;
-    const agent: ChildProcess = spawn(process.execPath, [program, lab.path('web'), ...ADDRESSES], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const exited = once(agent, 'exit');
-    await once(agent.stdout!, 'data');
-    setTimeout(() => agent.kill('SIGKILL'), (round * SPREAD_MS) / ROUNDS);
-    await exited;
-  }
-  await until('the binders to end with their agents', async () => {
-    const left = await insiders();
-    if (left.length === 0) return true;
-    throw new Error(await lab.run('web', 'ps', '-o', 'pid,ppid,stat,etimes,wchan:20,args', '-p', left.join()));
-  });
-  const { bound, close } = listen();
-  await bound;
-  await close();
-});
 
 it('what an agent of an older release left is ended', async () => {
   const script = join(directory, 'binder.ts');

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SocketListeners } from '../../../src/adapters/dns/listeners.ts';
-import type { ResponderStats } from '../../../src/agent/names.ts';
+import type { ResponderStats } from '../../../src/names/responder.ts';
 import type { Logger } from '../../../src/ports.ts';
 import type { HarnessConfig } from './harness.ts';
 import { NamespaceLab, type Program } from './lab.ts';
@@ -212,8 +212,7 @@ describe('the sockets', () => {
   it('are refused with the cause when the address or the namespace is not there', async () => {
     const silent = () => undefined;
     const logger: Logger = { error: silent, warn: silent, info: silent, debug: silent, child: () => logger };
-    const binderPath = new URL('../../../src/adapters/dns/binder.ts', import.meta.url).pathname;
-    const listeners = new SocketListeners({ handler: silent, logger }, { binderPath, nodePath: process.execPath });
+    const listeners = new SocketListeners({ handler: silent, logger });
     const ensure = (namespacePath: string) =>
       listeners.ensure({ networkId: 'x', namespacePath, addresses: ['10.99.0.1'] });
     const refusal = { code: 'data-path-failed', retryable: true };

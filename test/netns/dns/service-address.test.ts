@@ -4,13 +4,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SocketListeners } from '../../../src/adapters/dns/listeners.ts';
 import { askRouting } from '../../../src/adapters/netlink/host-routing.ts';
 import { createHostFacts } from '../../../src/adapters/system/host-facts.ts';
-import { createResponder } from '../../../src/agent/names.ts';
 import { SERVICE_ADDRESS } from '../../../src/core/host-state.ts';
+import { parseCidr } from '../../../src/core/ip.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
-import type { DnsForwarder, Logger } from '../../../src/ports.ts';
+import type { DnsForwarder } from '../../../src/names/ports.ts';
+import { createResponder } from '../../../src/names/responder.ts';
+import type { Logger } from '../../../src/ports.ts';
 import type { Host } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import { until } from '../../lab/until.ts';
+import { buildZone } from '../../unit/core/dns/zone-of.ts';
 import { Station } from '../kernel/station.ts';
 
 const ignore = () => undefined;
@@ -62,17 +65,13 @@ beforeAll(async () => {
   await host.mustExec('plain', ['ip', '-batch', '-'], { input: inside.join('\n') });
 
   const responder = createResponder({
-    view: world,
-    hidden: () => new Set(),
+    zone: (networkId) => buildZone({ view: world, hidden: () => new Set() }, networkId, { ttlSeconds: 5 }),
+    overlay: () => [web, inner].map(({ subnets }) => parseCidr(subnets[0]!.cidr)!),
     networksOf: (networkId) => [networkId],
     forwarder,
     random: { next: () => 0 },
   });
-  const binderPath = new URL('../../../src/adapters/dns/binder.ts', import.meta.url).pathname;
-  listeners = new SocketListeners(
-    { handler: responder.handler, logger: silent },
-    { binderPath, nodePath: process.execPath },
-  );
+  listeners = new SocketListeners({ handler: responder.handler, logger: silent });
   for (const { id, vni, subnets } of [web, inner]) {
     const namespacePath = host.path(`/run/netns/ovl-${vni}`);
     await listeners.ensure({ networkId: id, namespacePath, addresses: [subnets[0]!.gateway, SERVICE_ADDRESS] });

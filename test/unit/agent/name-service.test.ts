@@ -1,54 +1,71 @@
 import { expect, it } from 'vitest';
 import { HOST_PART } from '../../../src/agent/announcements.ts';
 import { NameService } from '../../../src/agent/name-service.ts';
+import type { NamesRequest, ZoneClient } from '../../../src/core/dns/names-protocol.ts';
 import { OverlaydError } from '../../../src/core/errors.ts';
 import { SERVICE_ADDRESS } from '../../../src/core/host-state.ts';
+import type { NamesProcess, NamesSession } from '../../../src/ports.ts';
+import { FakeNames } from '../../sim/fake-names.ts';
+import { seededRandom } from '../../sim/seeded-random.ts';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
-import { fakeView } from '../core/dns/fake-view.ts';
-import { question, read } from '../core/dns/messages.ts';
+import { type FakeEndpoint, fakeView } from '../core/dns/fake-view.ts';
+import { addressesIn, question, read } from '../core/dns/messages.ts';
 
 /** Networks `w` and `d`, of both of which this host has endpoints. Listening at `stuck` never succeeds nor fails. */
 function setUp({ stuck, complete = true }: { stuck?: string; complete?: boolean } = {}) {
   const clock = new VirtualClock();
-  const listening = new Map<string, readonly string[]>();
+  const fake = new FakeNames(clock, seededRandom(1));
   const refused = new Set<string>();
-  const converging = Promise.withResolvers<void>();
+  const asked: NamesRequest[] = [];
+  const clients: ZoneClient[] = [];
+  const endpoints: FakeEndpoint[] = [];
+  const hidden = new Set<string>();
   const view = {
     ...fakeView([
-      { id: 'w', name: 'web', cidr: '10.0.1.0/24', endpoints: [] },
+      { id: 'w', name: 'web', cidr: '10.0.1.0/24', endpoints },
       { id: 'd', name: 'db', cidr: '10.0.2.0/24', endpoints: [] },
     ]),
     complete,
+    provesAbsence: complete,
   };
-  const names = new NameService(
-    {
-      clock,
-      view,
-      hidden: () => new Set(),
-      local: {
-        networkIds: () => ['w', 'd'],
-        networksOfClient: () => [],
-        hasWayOut: () => false,
-        onNetwork: () => [{} as never],
-      },
-      serviceAddress: () => true,
-      converge: () => converging.promise,
-      forwarder: { ask: async () => undefined },
-      random: { next: () => 0 },
-      listen: () => ({
-        ensure: async ({ networkId, addresses }) => {
-          if (refused.has(networkId)) throw new OverlaydError('data-path-failed', 'port 53 is held by somebody');
-          if (networkId === stuck) await new Promise(() => undefined);
-          listening.set(networkId, addresses);
-        },
-        close: async (networkId) => void listening.delete(networkId),
-      }),
+  const refusing = (session: NamesSession): NamesSession => ({
+    ...session,
+    ask: async (request) => {
+      asked.push(request);
+      if (request.kind === 'listen' && refused.has(request.networkId))
+        throw new OverlaydError('data-path-failed', 'port 53 is held by somebody');
+      if (request.kind === 'listen' && request.networkId === stuck) await new Promise(() => undefined);
+      await session.ask(request);
     },
-    { ttlSeconds: 5 },
-  );
-  const ask = () =>
-    names.responder.handler(question('nope', 'A'), { networkId: 'w', address: '10.0.1.9', transport: 'udp' });
-  return { clock, listening, refused, converging, view, names, ask };
+  });
+  /** Another agent on the same host. */
+  const agent = () => {
+    const converging = Promise.withResolvers<void>();
+    const process = fake.processFor({ over: false });
+    const names = new NameService(
+      {
+        ...{ selfId: 'h1', clock, view, hidden: () => hidden },
+        local: {
+          networkIds: () => ['w', 'd'],
+          clientsOn: (networkId) => (networkId === 'w' ? clients : []),
+          onNetwork: () => [{} as never],
+          unreadable: undefined,
+        },
+        serviceAddress: () => true,
+        converge: () => converging.promise,
+        process: {
+          problem: undefined,
+          run: (onSession, signal) => process.run((session) => onSession(refusing(session)), signal),
+        },
+      },
+      { ttlSeconds: 5 },
+    );
+    return { names, converging };
+  };
+  const ask = (name = 'nope', networkId = 'w', address = '10.0.1.9') =>
+    fake.handler(question(name, 'A'), { networkId, address, transport: 'udp' });
+  const now = (...words: Parameters<typeof ask>) => read(ask(...words) as Uint8Array);
+  return { clock, fake, refused, asked, clients, endpoints, hidden, view, agent, ...agent(), ask, now };
 }
 
 const never = new AbortController().signal;
@@ -69,24 +86,25 @@ it('says where names should be answered and are not, until they are or need not 
   expect(names.problems()).toEqual([]);
 });
 
-it('listens wherever there are endpoints of this host, and on the host', async () => {
-  const { names, listening } = setUp();
-  await names.open(never);
-  expect(listening).toEqual(
-    new Map([
-      [HOST_PART, [SERVICE_ADDRESS]],
-      ['w', ['10.0.1.1', SERVICE_ADDRESS]],
-      ['d', ['10.0.2.1', SERVICE_ADDRESS]],
-    ]),
-  );
-  await names.closeAll();
-  expect(listening).toEqual(new Map());
+it('has names answered wherever there are endpoints of this host, and on the host, also when the agent has gone', async () => {
+  const { names, fake } = setUp();
+  const stop = new AbortController();
+  await names.open(stop.signal);
+  const everywhere = new Map([
+    [HOST_PART, [SERVICE_ADDRESS]],
+    ['w', ['10.0.1.1', SERVICE_ADDRESS]],
+    ['d', ['10.0.2.1', SERVICE_ADDRESS]],
+  ]);
+  expect(fake.listening).toEqual(everywhere);
+  stop.abort();
+  await names.run();
+  expect(fake.listening).toEqual(everywhere);
 });
 
 it('does not wait for what takes long, nor when the agent stops', async () => {
-  const { names, listening, clock } = setUp({ stuck: 'w' });
+  const { names, fake, clock } = setUp({ stuck: 'w' });
   await clock.until(names.open(never), 1_000);
-  expect([...listening.keys()].sort()).toEqual([HOST_PART, 'd']);
+  expect([...fake.listening.keys()].sort()).toEqual([HOST_PART, 'd']);
   const stop = new AbortController();
   const opening = names.open(stop.signal);
   stop.abort();
@@ -95,8 +113,10 @@ it('does not wait for what takes long, nor when the agent stops', async () => {
 
 it('denies a name when records and ways are known', async () => {
   const { names, view, converging, ask } = setUp({ complete: false });
+  await names.open(never);
   const waiting = ask() as Promise<Uint8Array>;
   view.complete = true;
+  view.provesAbsence = true;
   names.becameWhole();
   expect(ask()).toBeInstanceOf(Promise);
   converging.resolve();
@@ -104,21 +124,121 @@ it('denies a name when records and ways are known', async () => {
   expect(ask()).toBeInstanceOf(Uint8Array);
 });
 
-it('denies a name soon, whatever is known', async () => {
-  const { names, clock, ask } = setUp({ complete: false });
-  const running = names.run(never);
+it('says soon that it does not know, as long as it does not', async () => {
+  const { names, clock, ask, now } = setUp({ complete: false });
+  await names.open(never);
   const waiting = ask() as Promise<Uint8Array>;
-  await clock.until(running, 2_000);
-  expect(read(await waiting).rcode).toBe('NXDOMAIN');
+  await clock.advance(2_000);
+  expect(read(await waiting).rcode).toBe('SERVFAIL');
+  expect(now().rcode).toBe('SERVFAIL');
 });
 
-it('denies nothing while the agent stops', async () => {
-  const { names, ask } = setUp({ complete: false });
+it('keeps what an agent before knew until this one knows as much', async () => {
+  const { names, clock, converging, agent, endpoints, hidden, view, fake, now } = setUp();
+  endpoints.push({ address: '10.0.1.2', name: 'api', nodeId: 'h2' }, { address: '10.0.1.3', name: 'db', nodeId: 'h2' });
+  converging.resolve();
   const stop = new AbortController();
-  const running = names.run(stop.signal);
-  const waiting = ask() as Promise<Uint8Array>;
+  await names.open(stop.signal);
+  names.becameWhole();
+  await clock.advance(10);
+  expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
   stop.abort();
-  await running;
-  expect(await Promise.race([waiting, Promise.resolve('no answer')])).toBe('no answer');
-  expect(ask()).toBeInstanceOf(Promise);
+
+  endpoints.length = 0;
+  view.complete = false;
+  view.provesAbsence = false;
+  hidden.add('h2');
+  fake.told.length = 0;
+  const next = agent();
+  await next.names.open(never);
+  endpoints.push({ address: '10.0.1.4', name: 'new', nodeId: 'h1' });
+  next.names.invalidate('w');
+  await clock.advance(5_000);
+  for (const [name, address] of [
+    ['api', '10.0.1.2'],
+    ['db', '10.0.1.3'],
+    ['new', '10.0.1.4'],
+  ] as const)
+    expect(addressesIn(now(name))).toEqual([address]);
+  expect(now('nope').rcode).toBe('NXDOMAIN');
+
+  hidden.clear();
+  endpoints.push({ address: '10.0.1.2', name: 'api', nodeId: 'h2' });
+  view.complete = true;
+  view.provesAbsence = true;
+  next.names.becameWhole();
+  await clock.advance(10);
+  expect(addressesIn(now('db'))).toEqual(['10.0.1.3']);
+  next.converging.resolve();
+  await clock.advance(10);
+  expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
+  expect(now('db').rcode).toBe('NXDOMAIN');
+});
+
+it('tells a process that takes the place of one that died everything', async () => {
+  const { names, clock, converging, endpoints, clients, fake, now } = setUp();
+  endpoints.push({ address: '10.0.1.2', name: 'api' });
+  clients.push({ address: '10.0.2.9', networks: ['w', 'd'], wayOut: false });
+  converging.resolve();
+  await names.open(never);
+  names.becameWhole();
+  await clock.advance(10);
+  fake.kill();
+  await clock.advance(10);
+  expect([...fake.listening.keys()].sort()).toEqual([HOST_PART, 'd', 'w']);
+  expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
+  expect(now('nope').rcode).toBe('NXDOMAIN');
+});
+
+it('tells what containers are on besides when that changes, and nothing twice', async () => {
+  const { names, clock, clients, fake } = setUp();
+  await names.open(never);
+  fake.told.length = 0;
+  clients.push({ address: '10.0.1.9', networks: ['w', 'd'], wayOut: true });
+  names.invalidateClients();
+  names.invalidateClients();
+  await clock.advance(10);
+  expect(fake.told).toEqual([{ kind: 'clients', networkId: 'w', set: clients, removed: [] }]);
+  clients.length = 0;
+  names.invalidateClients();
+  await clock.advance(10);
+  expect(fake.told.at(-1)).toMatchObject({ set: [], removed: ['10.0.1.9'] });
+});
+
+it('tells what else there may be to close when all is known, and not before', async () => {
+  const { names, asked, view, clock } = setUp({ complete: false });
+  await names.open(never);
+  expect(asked.some(({ kind }) => kind === 'keep')).toBe(false);
+  view.complete = true;
+  view.provesAbsence = true;
+  names.becameWhole();
+  names.becameWhole();
+  await clock.advance(10);
+  expect(asked.filter(({ kind }) => kind === 'keep')).toEqual([{ kind: 'keep', networkIds: [HOST_PART, 'w', 'd'] }]);
+});
+
+it('waits for a process that is not there, but not to close what it cannot hold', async () => {
+  const { clock, view } = setUp();
+  const problem = 'the process that answers names does not run';
+  const process: NamesProcess = { problem, run: async () => undefined };
+  const local = { networkIds: () => ['w'], clientsOn: () => [], onNetwork: () => [{} as never], unreadable: undefined };
+  const names = new NameService(
+    {
+      selfId: 'h1',
+      clock,
+      view,
+      hidden: () => new Set(),
+      local,
+      serviceAddress: () => false,
+      converge: async () => {},
+      process,
+    },
+    { ttlSeconds: 5 },
+  );
+  await names.close('w');
+  await names.release('w');
+  const ensured = names.ensure('w').catch((error: unknown) => error);
+  await clock.advance(10_000);
+  expect(await ensured).toMatchObject({ code: 'data-path-failed', message: problem, retryable: true });
+  expect(names.problems()).toEqual([problem, `names are not answered on network web: ${problem}`]);
 });

@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { withinDomain } from '../../../../src/core/dns/domain.ts';
 import { resolve, resolveForeign } from '../../../../src/core/dns/resolve.ts';
 import type { Zone } from '../../../../src/core/dns/zone.ts';
-import { buildZone } from '../../../../src/core/dns/zones.ts';
 import { type FakeNetwork, fakeView } from './fake-view.ts';
 import { addressesIn, edns, question, read } from './messages.ts';
+import { buildZone } from './zone-of.ts';
 
 const WEB: FakeNetwork = {
   id: 'w1',

@@ -2,10 +2,10 @@ import type { RecordType } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
 import { resolve } from '../../../../src/core/dns/resolve.ts';
 import type { Zone } from '../../../../src/core/dns/zone.ts';
-import { buildZone } from '../../../../src/core/dns/zones.ts';
 import type { Cidr } from '../../../../src/core/ip.ts';
 import { type FakeNetwork, fakeView } from './fake-view.ts';
 import { addressesIn, edns, question, read } from './messages.ts';
+import { buildZone } from './zone-of.ts';
 
 const WEB: FakeNetwork = {
   id: 'w1',

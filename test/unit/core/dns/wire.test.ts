@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { fitReply, judgeReply } from '../../../../src/core/dns/forward.ts';
 import { resolve } from '../../../../src/core/dns/resolve.ts';
 import { decodeQuery, encodeName, RCODE, replyLimit } from '../../../../src/core/dns/wire.ts';
-import { buildZone } from '../../../../src/core/dns/zones.ts';
 import { fakeView } from './fake-view.ts';
 import { edns, question, read } from './messages.ts';
+import { buildZone } from './zone-of.ts';
 
 const label = fc.stringMatching(/^[a-zA-Z0-9_-]{1,63}$/);
 const name = fc

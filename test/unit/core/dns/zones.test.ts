@@ -2,10 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
 import { recordsOf } from '../../../../src/core/dns/zone.ts';
-import { buildZone, createZones } from '../../../../src/core/dns/zones.ts';
+import { ZoneChanges } from '../../../../src/core/dns/zone-changes.ts';
+import { Zones } from '../../../../src/core/dns/zones.ts';
 import { encodeRecord } from '../../../../src/core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../../../../src/core/records.ts';
 import { endpointRecord, networkRecord } from '../../../fixtures/records.ts';
+import { buildZone, takeNews } from './zone-of.ts';
 
 const NETWORKS = ['w', 'd'];
 const TTL = { ttlSeconds: 5 };
@@ -18,24 +20,34 @@ const endpoint = (host: number, parts: Partial<EndpointRecord> = {}) =>
     ...parts,
   });
 
-/** A view, who is hidden and who is not reached, and zones kept of them; every change is told. */
+/** A view, who is hidden and who is not reached, and zones that are told of all changes when `tell` is called. */
 function setUp() {
   const view = new ClusterIndex({ whole: true, behind: false, complete: 1 });
   const hidden = new Set<string>();
   const unreached = new Set<string>();
   const sources = { view, hidden: () => hidden, reaches: ({ address }: EndpointRecord) => !unreached.has(address) };
-  const zones = createZones(sources, TTL);
-  const change = (key: string, record: object | undefined, networkId: string) => {
-    view.apply([{ key, value: record && encodeRecord(record) }]);
-    zones.invalidate(networkId);
+  const zones = new Zones();
+  zones.setTtl(TTL.ttlSeconds);
+  let changes = new ZoneChanges(sources);
+  let session = 1;
+  const tell = (networkId: string, certain = true) => {
+    const news = changes.take(networkId, certain);
+    takeNews(zones, news, session);
+    return news;
   };
-  const put = (record: EndpointRecord) =>
-    change(keys.endpoint(record.networkId, record.address), record, record.networkId);
-  const remove = (networkId: string, address: string) =>
-    change(keys.endpoint(networkId, address), undefined, networkId);
-  const setNetwork = (id: string, record: NetworkRecord | undefined) => change(keys.network(id), record, id);
+  const whole = (networkId: string) => takeNews(zones, [{ kind: 'whole', networkId }], session);
+  /** Another agent, which has told nothing yet. */
+  const restart = () => {
+    changes = new ZoneChanges(sources);
+    session += 1;
+  };
+  const change = (key: string, record: object | undefined) =>
+    view.apply([{ key, value: record && encodeRecord(record) }]);
+  const put = (record: EndpointRecord) => change(keys.endpoint(record.networkId, record.address), record);
+  const remove = (networkId: string, address: string) => change(keys.endpoint(networkId, address), undefined);
+  const setNetwork = (id: string, record: NetworkRecord | undefined) => change(keys.network(id), record);
   for (const id of NETWORKS) setNetwork(id, network(id, id));
-  return { sources, zones, hidden, unreached, put, remove, setNetwork };
+  return { sources, zones, hidden, unreached, put, remove, setNetwork, tell, whole, restart };
 }
 
 type Step = (world: ReturnType<typeof setUp>) => void;
@@ -66,17 +78,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       (world) =>
         toggle(world, world.unreached, `10.0.1.${host}`),
   ),
-  fc.record({ id: arbitrary.networkId, name: fc.option(fc.constantFrom('w', 'd', 'Other')) }).map(
+  fc.record({ id: arbitrary.networkId, name: fc.constantFrom('w', 'd', 'Other') }).map(
     ({ id, name }): Step =>
       ({ setNetwork }) =>
-        setNetwork(id, name === null ? undefined : network(id, name)),
+        setNetwork(id, network(id, name)),
   ),
-  // a question: what is kept is of this moment
-  arbitrary.networkId.map(
-    (networkId): Step =>
-      ({ zones }) =>
-        void zones.get(networkId),
-  ),
+  { arbitrary: fc.tuple(arbitrary.networkId, fc.boolean()).map(tellStep), weight: 2 },
+  fc.constant<Step>(({ restart }) => restart()),
 );
 
 function putStep({ host, ...parts }: { host: number } & Partial<EndpointRecord>): Step {
@@ -87,28 +95,43 @@ function removeStep({ networkId, host }: { networkId: string; host: number }): S
   return ({ remove }) => remove(networkId, `10.0.1.${host}`);
 }
 
-function toggle({ zones }: ReturnType<typeof setUp>, set: Set<string>, value: string): void {
+/** What is kept is of this moment, or of what is known for sure in it. */
+function tellStep([networkId, certain]: [string, boolean]): Step {
+  return ({ tell }) => void tell(networkId, certain);
+}
+
+function toggle(_: ReturnType<typeof setUp>, set: Set<string>, value: string): void {
   if (!set.delete(value)) set.add(value);
-  zones.invalidate('all');
 }
 
 describe('a zone that is kept', () => {
-  it('equals one built from nothing after any changes', () => {
+  it('equals one built from nothing after any changes, over any number of agents', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
         const world = setUp();
         for (const take of steps) take(world);
-        for (const id of NETWORKS) expect(world.zones.get(id)).toEqual(buildZone(world.sources, id, TTL));
+        for (const id of NETWORKS) {
+          world.tell(id);
+          world.whole(id);
+          const built = buildZone(world.sources, id, TTL)!;
+          expect(world.zones.get(id)).toEqual(built);
+          const copy = new Zones();
+          copy.setTtl(TTL.ttlSeconds);
+          takeNews(copy, [...world.zones.tell(2)]);
+          expect(copy.get(id)).toEqual(built);
+          expect(copy.isWhole(id)).toBe(true);
+        }
       }),
       { numRuns: 500 },
     );
   });
 
   it('keeps the encoded answers of names that did not change', () => {
-    const { zones, put, remove, hidden } = setUp();
+    const { zones, put, remove, hidden, tell, restart, whole } = setUp();
     put(endpoint(2, { aliases: ['both'] }));
     put(endpoint(3, { aliases: ['both'], nodeId: 'h2' }));
     const answer = (name: string) => {
+      tell('w');
       const zone = zones.get('w')!;
       return recordsOf(zone, zone.names.get(name)!);
     };
@@ -118,31 +141,65 @@ describe('a zone that is kept', () => {
     expect(answer('both')).not.toBe(both);
     expect(answer('both')).toHaveLength((3 * both.length) / 2);
     hidden.add('h2');
-    zones.invalidate('all');
     expect(answer('n2')).toBe(one);
     expect(zones.get('w')!.names.get('n3')!.kind).toBe('hidden');
     remove('w', '10.0.1.3');
     expect(answer('n2')).toBe(one);
     expect(zones.get('w')!.names.has('n3')).toBe(false);
+    restart();
+    expect(answer('n2')).toBe(one);
+    whole('w');
+    expect(answer('n2')).toBe(one);
   });
 
-  it('is not looked at again before it is told of a change', () => {
-    const { zones, sources, setNetwork } = setUp();
-    let looks = 0;
-    const look = () => {
-      looks += 1;
-      return new Set<string>();
-    };
-    const counted = createZones({ ...sources, hidden: look }, TTL);
-    counted.get('w');
-    counted.get('w');
-    counted.invalidate('d');
-    counted.get('w');
-    expect(looks).toBe(1);
-    counted.invalidate('w');
-    counted.get('w');
-    expect(looks).toBe(2);
-    setNetwork('w', undefined);
-    expect(zones.get('w')).toBeUndefined();
+  it('is told of what changed alone', () => {
+    const { put, hidden, tell } = setUp();
+    for (let host = 2; host < 250; host++) put(endpoint(host, host > 200 ? { nodeId: 'h2' } : {}));
+    expect(tell('w')).toMatchObject([{ kind: 'zone', set: { length: 248 } }]);
+    expect(tell('w')).toEqual([]);
+    put(endpoint(7, { name: 'other' }));
+    expect(tell('w')).toMatchObject([{ set: [{ name: 'other', address: '10.0.1.7' }], removed: [] }]);
+    hidden.add('h2');
+    expect(tell('w')).toMatchObject([{ set: { length: 49 } }]);
+  });
+});
+
+describe('an agent that knows less than one before', () => {
+  it('takes nothing away, and what it says is gone when it knows all, is', () => {
+    const { zones, put, remove, unreached, tell, whole, restart, sources } = setUp();
+    for (const host of [2, 3, 4]) put(endpoint(host));
+    tell('w');
+    whole('w');
+    restart();
+    // Of the one it does not know yet, to the other it does not know the way yet.
+    remove('w', '10.0.1.2');
+    unreached.add('10.0.1.3');
+    put(endpoint(5));
+    tell('w', false);
+    const named = (name: string) => zones.get('w')!.names.get(name)?.kind;
+    expect(['n2', 'n3', 'n4', 'n5'].map(named)).toEqual(['resolves', 'resolves', 'resolves', 'resolves']);
+    expect(zones.isWhole('w')).toBe(true);
+    // What it told itself it may take back.
+    remove('w', '10.0.1.5');
+    tell('w', false);
+    expect(named('n5')).toBeUndefined();
+    tell('w', true);
+    whole('w');
+    expect(['n2', 'n3', 'n4'].map(named)).toEqual([undefined, 'hidden', 'resolves']);
+    expect(zones.get('w')).toEqual(buildZone(sources, 'w', TTL));
+  });
+
+  it('does not take for gone what merely is not in its view', () => {
+    const { sources, put, remove } = setUp();
+    const own = (record: EndpointRecord) => record.nodeId === 'h1';
+    let proof = false;
+    const changes = new ZoneChanges({ ...sources, isGone: (record) => proof || own(record) });
+    put(endpoint(2, { nodeId: 'h1' }));
+    put(endpoint(3, { nodeId: 'h2' }));
+    changes.take('w', true);
+    for (const host of [2, 3]) remove('w', `10.0.1.${host}`);
+    expect(changes.take('w', true)).toMatchObject([{ set: [], removed: ['10.0.1.2'] }]);
+    proof = true;
+    expect(changes.take('w', true)).toMatchObject([{ set: [], removed: ['10.0.1.3'] }]);
   });
 });

@@ -1,25 +1,29 @@
 import { describe, expect, it } from 'vitest';
-import { createResponder, type ResponderOptions } from '../../../src/agent/names.ts';
-import type { DnsClient } from '../../../src/ports.ts';
+import { parseCidr } from '../../../src/core/ip.ts';
+import type { DnsClient } from '../../../src/names/ports.ts';
+import { createResponder, type ResponderOptions } from '../../../src/names/responder.ts';
 import { type FakeEndpoint, fakeView } from '../core/dns/fake-view.ts';
 import { addressesIn, question, read } from '../core/dns/messages.ts';
+import { buildZone } from '../core/dns/zone-of.ts';
 
 function setUp(options: ResponderOptions = {}) {
-  const unreached = new Set<string>();
   const endpoints: FakeEndpoint[] = [{ address: '10.0.1.2', name: 'api', nodeId: 'h1' }];
   const hidden = new Set<string>();
-  const more: PromiseWithResolvers<void>[] = [];
+  const more: (PromiseWithResolvers<void> | 'unknown')[] = [];
+  const view = fakeView([
+    { id: 'w', name: 'web', cidr: '10.0.1.0/24', endpoints },
+    { id: 'd', name: 'db', cidr: '10.0.2.0/24', internal: true, endpoints: [{ address: '10.0.2.2', name: 'pg' }] },
+  ]);
   const memberships: Record<string, readonly string[]> = {};
   const asked: { query: Uint8Array; answer: (reply: Uint8Array | undefined) => void }[] = [];
   const responder = createResponder(
     {
-      view: fakeView([
-        { id: 'w', name: 'web', cidr: '10.0.1.0/24', endpoints },
-        { id: 'd', name: 'db', cidr: '10.0.2.0/24', internal: true, endpoints: [{ address: '10.0.2.2', name: 'pg' }] },
-      ]),
-      hidden: () => hidden,
-      reaches: ({ address }) => !unreached.has(address),
-      untilMore: () => more.at(-1)?.promise,
+      zone: (networkId) => buildZone({ view, hidden: () => hidden }, networkId, { ttlSeconds: 5 }),
+      overlay: () => ['10.0.1.0/24', '10.0.2.0/24'].map((cidr) => parseCidr(cidr)!),
+      untilMore: () => {
+        const last = more.at(-1);
+        return last === 'unknown' ? last : last?.promise;
+      },
       networksOf: (networkId, address) => memberships[`${networkId} ${address}`] ?? [],
       forwarder: { ask: (query) => new Promise((resolve) => asked.push({ query, answer: resolve })) },
       random: { next: () => 0 },
@@ -33,7 +37,7 @@ function setUp(options: ResponderOptions = {}) {
     if (!(reply instanceof Uint8Array)) throw new Error('not answered at once');
     return read(reply);
   };
-  return { endpoints, more, unreached, hidden, memberships, asked, responder, client, ask, now };
+  return { endpoints, more, hidden, memberships, asked, responder, client, ask, now };
 }
 
 const response = (name: string) =>
@@ -45,31 +49,6 @@ describe('the responder', () => {
     expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
     expect(now('nope').rcode).toBe('NXDOMAIN');
     expect(responder.stats()).toMatchObject({ answered: 2, forwarded: 0 });
-  });
-
-  it('follows the view and the hidden members when told', () => {
-    const { now, responder, endpoints, hidden } = setUp();
-    expect(now('new').rcode).toBe('NXDOMAIN');
-    endpoints.push({ address: '10.0.1.3', name: 'new', nodeId: 'h2' });
-    responder.invalidate('w');
-    expect(addressesIn(now('new'))).toEqual(['10.0.1.3']);
-    hidden.add('h2');
-    responder.invalidate('all');
-    expect(now('new').rcode).toBe('NXDOMAIN');
-    expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
-  });
-
-  it('gives no name of an endpoint before the way to it is known', () => {
-    const { now, responder, endpoints, unreached, asked } = setUp();
-    endpoints.push({ address: '10.0.1.3', name: 'new', nodeId: 'h2' });
-    unreached.add('10.0.1.3');
-    responder.invalidate('w');
-    expect(now('new').rcode).toBe('NXDOMAIN');
-    expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
-    unreached.clear();
-    responder.invalidate('w');
-    expect(addressesIn(now('new'))).toEqual(['10.0.1.3']);
-    expect(asked).toEqual([]);
   });
 
   it('drops questions from elsewhere and for networks that are not there', () => {
@@ -164,12 +143,11 @@ describe('while more will be known soon', () => {
     expect(now('2.1.0.10.in-addr.arpa')).toMatchObject({ rcode: 'NOERROR', answers: [] });
     const waiting = [ask('new'), ask('new.web.overlayd.internal')] as Promise<Uint8Array>[];
     expect(responder.stats()).toMatchObject({ answered: 2, waiting: 2 });
-    const first = more[0]!;
+    const first = more[0] as PromiseWithResolvers<void>;
     more.push(Promise.withResolvers());
     first.resolve();
     endpoints.push({ address: '10.0.1.3', name: 'new', nodeId: 'h2' });
-    responder.invalidate('w');
-    const second = more.splice(0)[1]!;
+    const second = more.splice(0)[1] as PromiseWithResolvers<void>;
     second.resolve();
     const [name, qualified] = (await Promise.all(waiting)).map(read);
     expect(addressesIn(name!)).toEqual(['10.0.1.3']);
@@ -181,7 +159,7 @@ describe('while more will be known soon', () => {
     const { ask, more } = setUp();
     more.push(Promise.withResolvers());
     const waiting = ask('nope') as Promise<Uint8Array>;
-    more.splice(0)[0]!.resolve();
+    (more.splice(0)[0] as PromiseWithResolvers<void>).resolve();
     expect(read(await waiting).rcode).toBe('NXDOMAIN');
   });
 
@@ -190,10 +168,23 @@ describe('while more will be known soon', () => {
     more.push(Promise.withResolvers());
     const waiting = ask('db.example.com') as Promise<Uint8Array>;
     expect(asked).toEqual([]);
-    more.splice(0)[0]!.resolve();
+    (more.splice(0)[0] as PromiseWithResolvers<void>).resolve();
     await expect.poll(() => asked.length).toBe(1);
     asked[0]!.answer(response('db.example.com'));
     expect(addressesIn(read(await waiting))).toEqual(['192.0.2.7']);
+  });
+
+  it('says that it does not know when it has been long enough, and asks outside for what is not ours by its name', () => {
+    const { now, ask, more, asked, client } = setUp();
+    more.push('unknown');
+    expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
+    expect(now('nope').rcode).toBe('SERVFAIL');
+    expect(now('nope.web.overlayd.internal').rcode).toBe('SERVFAIL');
+    expect(now('9.1.0.10.in-addr.arpa').rcode).toBe('SERVFAIL');
+    expect(now('db.example.com', client('10.0.2.9', 'd')).rcode).toBe('SERVFAIL');
+    expect(asked).toEqual([]);
+    expect(ask('db.example.com')).toBeInstanceOf(Promise);
+    expect(asked).toHaveLength(1);
   });
 
   it('lets only so many wait', () => {

@@ -1,44 +1,39 @@
 /**
  * The responder: zones, decisions and upstream answers joined to one handler. Questions about our own names are
- * answered in the same turn, right after a start once they can be; the others wait for an upstream server, identical ones
- * for the same reply.
+ * answered in the same turn, once they can be; the others wait for an upstream server, identical ones for the same
+ * reply.
  */
-import type { ClusterView } from '../core/cluster-view.ts';
 import { createWaiting, encodeUpstreamQuery, fitReply, formatQuestionKey } from '../core/dns/forward.ts';
 import { type Asker, type Resolution, resolve, resolveForeign } from '../core/dns/resolve.ts';
-import { encodeReply, type Query, RCODE, rcodeOf } from '../core/dns/wire.ts';
+import { decodeQuery, encodeReply, type Query, RCODE, rcodeOf } from '../core/dns/wire.ts';
 import type { Zone } from '../core/dns/zone.ts';
-import { createZones } from '../core/dns/zones.ts';
-import { type Cidr, containsCidr, parseCidr } from '../core/ip.ts';
-import type { EndpointRecord } from '../core/records.ts';
-import type { DnsClient, DnsForwarder, DnsHandler, Random } from '../ports.ts';
+import { type Cidr, containsCidr } from '../core/ip.ts';
+import type { Random } from '../ports.ts';
+import type { DnsClient, DnsForwarder, DnsHandler } from './ports.ts';
 
 export interface ResponderDeps {
-  /** Read when a zone is built; may change underneath as long as `invalidate` is called. */
-  readonly view: ClusterView;
-  /** Ids of the suspect members, whose endpoints' names are not given. */
-  readonly hidden: () => ReadonlySet<string>;
-  /** False for an endpoint to which this host does not know the way yet: what answers would only go nowhere. */
-  readonly reaches?: (endpoint: EndpointRecord) => boolean;
+  readonly zone: (networkId: string) => Zone | undefined;
+  /** Subnets of all networks of the cluster. */
+  readonly overlay: () => readonly Cidr[];
   /**
    * Ids of all networks of the container whose endpoint has this address on this network, the network itself
-   * included or not; empty for an address that is no local endpoint's.
+   * included or not; empty for an address of which nothing else is known.
    */
   readonly networksOf: (networkId: string, address: string) => readonly string[];
   /** Whether that container has a way out through a network that is none of ours. */
   readonly hasWayOut?: (networkId: string, address: string) => boolean;
   /**
-   * Undefined when what is known suffices to say that the network has no such name; else resolves when more is known,
-   * and questions that would be denied, refused or forwarded wait for it.
+   * Whether what is known of the networks suffices to say that there is no such name. Else resolves when more may be
+   * known, and questions that would be denied, refused or forwarded wait for it; `unknown`: nobody waits any longer.
    */
-  readonly untilMore?: (networkId: string) => Promise<void> | undefined;
+  readonly untilMore?: (networkIds: readonly string[]) => Promise<void> | 'unknown' | undefined;
   readonly forwarder: DnsForwarder;
   readonly random: Pick<Random, 'next'>;
 }
 
 export interface ResponderOptions {
-  /** How long a client may keep an answer, or the absence of one. */
-  readonly ttlSeconds?: number;
+  /** How long who is on none of our networks may keep the absence of an answer. */
+  readonly ttlSeconds?: () => number;
   /** Questions waiting for upstream servers: of one client address, and of all together. */
   readonly waitingPerClient?: number;
   readonly waitingTotal?: number;
@@ -62,35 +57,26 @@ export interface ResponderStats {
 
 export interface Responder {
   readonly handler: DnsHandler;
-  /** To be called whenever endpoints of the network or the hidden members changed. */
-  invalidate(networkId: string | 'all'): void;
   stats(): ResponderStats;
 }
 
 export function createResponder(deps: ResponderDeps, options: ResponderOptions = {}): Responder {
-  const { ttlSeconds = 5 } = options;
-  const zones = createZones(deps, { ttlSeconds });
+  const { ttlSeconds = () => 5 } = options;
   const waiting = createWaiting({ perClient: options.waitingPerClient ?? 64, total: options.waitingTotal ?? 1024 });
   const flights = new Map<string, Promise<Uint8Array | undefined>>();
   const counts = { answered: 0, dropped: 0, forwarded: 0, merged: 0, failed: 0, overloaded: 0 };
   const random = () => deps.random.next();
 
   function isOverlay(block: Cidr): boolean {
-    for (const { subnets } of deps.view.networks()) {
-      for (const { cidr } of subnets) {
-        const subnet = parseCidr(cidr);
-        if (subnet !== undefined && containsCidr(subnet, block)) return true;
-      }
-    }
-    return false;
+    return deps.overlay().some((subnet) => containsCidr(subnet, block));
   }
 
   function zonesOf(client: DnsClient): [Zone, ...Zone[]] | undefined {
-    const asked = zones.get(client.networkId);
+    const asked = deps.zone(client.networkId);
     if (asked === undefined) return undefined;
     const ids = deps.networksOf(client.networkId, client.address);
     if (ids.length === 0 || (ids.length === 1 && ids[0] === client.networkId)) return [asked];
-    const others = ids.filter((id) => id !== client.networkId).flatMap((id) => zones.get(id) ?? []);
+    const others = ids.filter((id) => id !== client.networkId).flatMap((id) => deps.zone(id) ?? []);
     return [asked, ...others.sort((a, b) => (a.network < b.network ? -1 : a.network > b.network ? 1 : 0))];
   }
 
@@ -132,16 +118,26 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
     return await answer(message, client);
   }
 
+  function answerUnknown(message: Uint8Array, guess: Uint8Array): Uint8Array {
+    counts.answered += 1;
+    const query = decodeQuery(message);
+    return query?.kind === 'query' ? encodeReply(query, RCODE.SERVFAIL) : guess;
+  }
+
   function answer(message: Uint8Array, client: DnsClient): ReturnType<DnsHandler> {
     // The host's own listener: whoever asks there is on none of our networks.
     const foreign = client.networkId === '';
     const known = foreign ? undefined : zonesOf(client);
     const resolution = foreign
-      ? resolveForeign(message, { ttlSeconds, isOverlay })
+      ? resolveForeign(message, { ttlSeconds: ttlSeconds(), isOverlay })
       : known && resolve(message, askerOf(client, known), random);
-    const more = resolution && isGuess(resolution) ? deps.untilMore?.(client.networkId) : undefined;
-    if (more !== undefined && waiting.enter(sourceOf(client))) return answerLater(more, message, client);
-    if (more !== undefined) {
+    const more = resolution && isGuess(resolution) ? deps.untilMore?.(idsOf(client, known)) : undefined;
+    if (more === 'unknown') {
+      // What we would deny may be there. What is not ours by its name is asked outside all the same.
+      if (resolution instanceof Uint8Array && known !== undefined) return answerUnknown(message, resolution);
+    } else if (more !== undefined && waiting.enter(sourceOf(client))) {
+      return answerLater(more, message, client);
+    } else if (more !== undefined) {
       counts.overloaded += 1;
       return undefined;
     }
@@ -163,9 +159,12 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
 
   return {
     handler: answer,
-    invalidate: (networkId) => zones.invalidate(networkId),
     stats: () => ({ ...counts, waiting: waiting.size }),
   };
+}
+
+function idsOf({ networkId }: DnsClient, zones: readonly Zone[] | undefined): readonly string[] {
+  return zones === undefined ? [networkId] : zones.map((zone) => zone.networkId);
 }
 
 function sourceOf({ networkId, address }: DnsClient): string {

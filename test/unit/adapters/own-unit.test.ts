@@ -1,9 +1,11 @@
 import { expect, it } from 'vitest';
-import { moveToOwnUnit, renderScope } from '../../../../src/adapters/etcd/own-unit.ts';
-import type { Logger } from '../../../../src/ports.ts';
+import { moveToOwnUnit, renderScope } from '../../../src/adapters/own-unit.ts';
+import type { Logger } from '../../../src/ports.ts';
+
+const ETCD = { name: 'overlayd-etcd.scope', description: 'etcd of overlayd' };
 
 it('asks systemd for a unit with that process, which ends after the agent', () => {
-  expect(renderScope(42).join(' ')).toBe(
+  expect(renderScope(ETCD, 42).join(' ')).toBe(
     'call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager ' +
       'StartTransientUnit ssa(sv)a(sa(sv)) overlayd-etcd.scope fail 3 ' +
       'Description s etcd of overlayd PIDs au 1 42 Before as 1 overlayd.service 0',
@@ -16,6 +18,6 @@ it('leaves a process alone that is not in the unit of the agent, or is none', as
     asked.push(argv);
     return { code: 0, stderr: '' };
   };
-  for (const pid of [process.pid, 0]) await moveToOwnUnit({ run, logger: {} as Logger }, pid);
+  for (const pid of [process.pid, 0]) await moveToOwnUnit({ run, logger: {} as Logger }, ETCD, pid);
   expect(asked).toEqual([]);
 });

@@ -1,0 +1,289 @@
+/**
+ * The agent's side: sees to it that one process answers names, of this release, and that it does so. One that is there is
+ * gone on with; one of another release hands over to a new one; one that ends, or says nothing for some time, is
+ * followed by a new one.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync, rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { NAMES_PROTOCOL, type NamesNews, type NamesRequest } from '../../../core/dns/names-protocol.ts';
+import { type ErrorCode, OverlaydError } from '../../../core/errors.ts';
+import type { Clock, Logger, NamesProcess, NamesSession } from '../../../ports.ts';
+import { moveToOwnUnit, type OwnUnitDeps } from '../../own-unit.ts';
+import { endHolder, startProgram } from './program.ts';
+import { type ControlRequest, type FromProcess, type ProgramStart, readLines, writeLine } from './wire.ts';
+
+export interface NamesKeeperDeps extends OwnUnitDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface NamesKeeperOptions {
+  /** Where the process is reached; its lock lies beside. */
+  readonly socketPath: string;
+  /** The program, as source (`.ts`) or bundled. */
+  readonly programPath: string;
+  readonly nodePath: string;
+}
+
+/** It makes little garbage that lasts. With the second, V8 has no threads of its own to compile in but one. */
+const FLAGS = ['--max-semi-space-size=1', '--v8-pool-size=1'];
+const UNIT = { name: 'overlayd-names.scope', description: 'name answers of overlayd' };
+/** From its start until it answers. */
+const START_MS = 10_000;
+const CONNECT_AGAIN_MS = 5;
+const HELLO_MS = 5_000;
+const REPLACE_MS = 40_000;
+/** One that is asked and says nothing for so many turns has stalled; our own stall is none of its. */
+const PING_MS = 2_000;
+const PINGS = 3;
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 5_000;
+/** A process that ran for so long was well. */
+const WELL_MS = 10_000;
+
+interface Hello {
+  readonly protocol: number;
+  readonly build: string;
+  readonly pid: number;
+}
+
+export class NamesKeeper implements NamesProcess {
+  readonly #deps: NamesKeeperDeps;
+  readonly #options: NamesKeeperOptions;
+  readonly #lockPath: string;
+  #problem: string | undefined;
+
+  constructor(deps: NamesKeeperDeps, options: NamesKeeperOptions) {
+    this.#deps = { ...deps, logger: deps.logger.child({ part: 'names' }) };
+    this.#options = options;
+    this.#lockPath = `${options.socketPath}.lock`;
+  }
+
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  async run(onSession: (session: NamesSession) => void, signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#deps;
+    let retryMs = FIRST_RETRY_MS;
+    let cannotReplace = false;
+    while (!signal.aborted) {
+      const startedAt = clock.elapsed();
+      try {
+        const line = await this.#open(signal);
+        if (line.hello.build !== this.#program().build && !cannotReplace) {
+          cannotReplace = !(await this.#replace(line));
+          continue;
+        }
+        this.#problem = undefined;
+        logger.info({ pid: line.hello.pid }, 'names are answered by a process of their own');
+        onSession(line);
+        await this.#watch(line, signal);
+        if (signal.aborted) return;
+        throw new Error('it ended');
+      } catch (error) {
+        if (signal.aborted) return;
+        const message = error instanceof Error ? error.message : String(error);
+        this.#problem = `the process that answers names does not run (${message}); it is started again`;
+        logger.warn({ reason: message }, 'the process that answers names is lost, starting another one');
+      }
+      if (clock.elapsed() - startedAt >= WELL_MS) retryMs = FIRST_RETRY_MS;
+      // The first follows at once: what was asked of it is asked again soon.
+      else if (retryMs > FIRST_RETRY_MS) await clock.sleep(retryMs, signal).catch(() => undefined);
+      retryMs = Math.min(LAST_RETRY_MS, retryMs * 2);
+    }
+  }
+
+  /** Ends the process, whatever state it is in. To be called when nobody runs it any more. */
+  async end(): Promise<void> {
+    try {
+      const line = await this.#connect();
+      await line.ask({ kind: 'end' }, HELLO_MS).catch(() => undefined);
+    } catch {
+      // There is none, or none that hears.
+    }
+    await endHolder(this.#lockPath);
+    rmSync(this.#options.socketPath, { force: true });
+  }
+
+  #program(): ProgramStart & { readonly build: string } {
+    const { nodePath, programPath, socketPath } = this.#options;
+    const build = createHash('sha256').update(process.version).update(readFileSync(programPath)).digest('hex');
+    return { nodePath, flags: FLAGS, programPath, arguments: [socketPath, this.#lockPath, build], build };
+  }
+
+  /** Connected to the one that runs, or to one that is started. */
+  async #open(signal: AbortSignal): Promise<Line> {
+    try {
+      return await this.#connect();
+    } catch (error) {
+      if (error instanceof Unresponsive) await this.#endStalled();
+    }
+    const { clock, logger } = this.#deps;
+    const child = startProgram(this.#program());
+    void moveToOwnUnit(this.#deps, UNIT, child.pid);
+    const deadline = clock.elapsed() + START_MS;
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        return await this.#connect();
+      } catch (error) {
+        const ended = child.ended();
+        // Where another one is just starting, ours ends.
+        if (ended !== undefined && ended !== 'locked') throw new Error(ended);
+        if (error instanceof Unresponsive || clock.elapsed() >= deadline) {
+          logger.warn({ error }, 'the process that answers names does not get ready');
+          await this.#endStalled();
+          throw error;
+        }
+      }
+      await clock.sleep(CONNECT_AGAIN_MS);
+    }
+  }
+
+  async #endStalled(): Promise<void> {
+    const pid = await endHolder(this.#lockPath);
+    if (pid !== undefined) this.#deps.logger.warn({ pid }, 'the process that answers names had stalled and was ended');
+  }
+
+  async #connect(): Promise<Line> {
+    const socket = connect(this.#options.socketPath);
+    const line = new Line(socket, this.#deps.logger);
+    await line.ready(HELLO_MS);
+    return line;
+  }
+
+  /** Returns whether another one is to be connected to. */
+  async #replace(line: Line): Promise<boolean> {
+    const { logger } = this.#deps;
+    const { build: _, ...program } = this.#program();
+    const startedAt = performance.now();
+    try {
+      await line.ask({ kind: 'replace', program }, REPLACE_MS);
+      const durationMs = Math.round(performance.now() - startedAt);
+      logger.info({ pid: line.hello.pid, durationMs }, 'the process that answers names handed over to this release');
+      return true;
+    } catch (error) {
+      logger.warn({ error }, 'the process that answers names could not hand over to one of this release');
+      // Who speaks another language is of no use.
+      if (line.hello.protocol !== NAMES_PROTOCOL) await endHolder(this.#lockPath);
+      return line.hello.protocol !== NAMES_PROTOCOL;
+    } finally {
+      line.close();
+    }
+  }
+
+  /** Until the connection ends, by whomever. */
+  async #watch(line: Line, signal: AbortSignal): Promise<void> {
+    const either = AbortSignal.any([line.ended, signal]);
+    let silent = 0;
+    while (!either.aborted) {
+      await this.#deps.clock.sleep(PING_MS, either).catch(() => undefined);
+      if (either.aborted) break;
+      if (silent === 0) {
+        silent = 1;
+        line.ask({ kind: 'sync' }).then(
+          () => {
+            silent = 0;
+          },
+          () => undefined,
+        );
+      } else silent += 1;
+      if (silent > PINGS) {
+        await this.#endStalled();
+        break;
+      }
+    }
+    line.close();
+  }
+}
+
+/** It takes connections and says nothing. */
+class Unresponsive extends Error {}
+
+/** One connection. */
+class Line implements NamesSession {
+  readonly #socket: Socket;
+  readonly #hello = Promise.withResolvers<Hello>();
+  readonly #asked = new Map<number, PromiseWithResolvers<void>>();
+  readonly #ended = new AbortController();
+  #lastId = 0;
+  #said: Hello | undefined;
+
+  constructor(socket: Socket, logger: Logger) {
+    this.#socket = socket;
+    this.#hello.promise.catch(() => undefined);
+    socket.on('error', (error) => this.#end(error));
+    socket.on('close', () => this.#end(undefined));
+    readLines<FromProcess>(socket, (message) => {
+      if ('hello' in message) this.#hello.resolve(message.hello);
+      else if ('log' in message) logger[message.log.level](message.log.fields, message.log.message);
+      else this.#settle(message.id, message.error);
+    });
+  }
+
+  get hello(): Hello {
+    return this.#said!;
+  }
+
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** Resolves when the process has said who it is. */
+  async ready(limitMs: number): Promise<void> {
+    const limit = setTimeout(() => this.#hello.reject(new Unresponsive('it does not answer')), limitMs);
+    try {
+      this.#said = await this.#hello.promise;
+    } catch (error) {
+      this.close();
+      throw error;
+    } finally {
+      clearTimeout(limit);
+    }
+  }
+
+  tell(news: NamesNews): void {
+    writeLine(this.#socket, { news });
+  }
+
+  async ask(request: NamesRequest | ControlRequest, limitMs?: number): Promise<void> {
+    if (this.ended.aborted) throw lost();
+    const id = ++this.#lastId;
+    const asked = Promise.withResolvers<void>();
+    this.#asked.set(id, asked);
+    const limit = limitMs && setTimeout(() => asked.reject(new Unresponsive('it does not answer')), limitMs);
+    writeLine(this.#socket, { id, request });
+    try {
+      await asked.promise;
+    } finally {
+      if (limit) clearTimeout(limit);
+      this.#asked.delete(id);
+    }
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #settle(id: number, error: { readonly code: string; readonly message: string } | undefined): void {
+    const asked = this.#asked.get(id);
+    if (error === undefined) asked?.resolve();
+    else asked?.reject(new OverlaydError(error.code as ErrorCode, error.message, { retryable: true }));
+  }
+
+  #end(cause: Error | undefined): void {
+    this.#hello.reject(cause ?? new Error('it ended'));
+    this.#ended.abort();
+    for (const { reject } of this.#asked.values()) reject(lost());
+  }
+}
+
+function lost(): OverlaydError {
+  return new OverlaydError(
+    'data-path-failed',
+    'the process that answers names ended; it is started again, and what was asked of it is tried again',
+    { retryable: true },
+  );
+}

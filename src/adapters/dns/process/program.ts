@@ -1,0 +1,70 @@
+/** The process itself: its start, and its end by force. Who holds the lock is the one. */
+import { spawn } from 'node:child_process';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ProgramStart } from './wire.ts';
+
+/** Exit code: another one holds the lock. */
+const LOCKED = 3;
+const ENDED_WITHIN_MS = 5_000;
+const LOOK_EVERY_MS = 10;
+
+export interface StartedProgram {
+  readonly pid: number;
+  /** In words, how it ended; `locked`: another one runs. */
+  ended(): string | undefined;
+}
+
+/** In a session of its own, with nothing of our environment, files or directory: it outlives us. */
+export function startProgram(program: ProgramStart): StartedProgram {
+  const child = spawn(program.nodePath, [...program.flags, program.programPath, ...program.arguments], {
+    cwd: '/',
+    detached: true,
+    env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let ended: string | undefined;
+  let words = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(0, 500);
+  });
+  child.on('error', (error) => {
+    ended = error.message;
+  });
+  child.on('close', (code, signal) => {
+    ended ??= code === LOCKED ? 'locked' : `it ended with ${code ?? signal}${words === '' ? '' : `: ${words.trim()}`}`;
+  });
+  child.unref();
+  (child.stderr as unknown as { unref(): void }).unref();
+  return { pid: child.pid ?? 0, ended: () => ended };
+}
+
+/** Ends who holds the lock by force, and waits until it has ended. Returns its process id; undefined: nobody did. */
+export async function endHolder(lockPath: string): Promise<number | undefined> {
+  const pid = Number(await readFile(lockPath, 'utf8').catch(() => ''));
+  if (!Number.isInteger(pid) || pid <= 0 || !(await holds(pid, lockPath))) return undefined;
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has just ended.
+  }
+  for (let waitedMs = 0; waitedMs < ENDED_WITHIN_MS && (await holds(pid, lockPath)); waitedMs += LOOK_EVERY_MS) {
+    await sleep(LOOK_EVERY_MS);
+  }
+  return pid;
+}
+
+/** Another process may have got the id since the file was written. */
+async function holds(pid: number, lockPath: string): Promise<boolean> {
+  const folder = `/proc/${pid}/fd`;
+  const descriptors = await readdir(folder).catch(() => []);
+  const [lock, ...open] = await Promise.all(
+    [lockPath, ...descriptors.map((each) => `${folder}/${each}`)].map(identityOf),
+  );
+  return lock !== undefined && open.includes(lock);
+}
+
+async function identityOf(path: string): Promise<string | undefined> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  return found && `${found.dev}:${found.ino}`;
+}

@@ -1,0 +1,92 @@
+/**
+ * What the agent tells the process that answers names. Everything is idempotent, and in order within a session: the time of
+ * one connection. The process outlives sessions, and keeps what it was told in those before.
+ *
+ * A session begins with an agent that may know less than the process: nothing of what other hosts have, right after its
+ * start. So it adds and changes, and takes away only what it told itself; when it knows all of a network it says
+ * `whole`, and what nobody told in this session goes. Before the first `whole`, a name that is not known is neither
+ * denied nor asked of anybody else.
+ */
+import type { EndpointRecord } from '../records.ts';
+
+/** Of what is said below. Who speaks another one is replaced. */
+export const NAMES_PROTOCOL = 1;
+
+/** An endpoint as its network's names need it. */
+export interface ZoneEntry {
+  readonly address: string;
+  /** What its address is called. */
+  readonly name: string;
+  /** All that it goes by, in lower case. */
+  readonly names: readonly string[];
+  /** False: the names are known but have no address. */
+  readonly shown: boolean;
+}
+
+/** Of a network, what its names depend on. */
+export interface ZoneNetwork {
+  readonly name: string;
+  readonly internal: boolean;
+  /** CIDR blocks. */
+  readonly subnets: readonly string[];
+}
+
+/** A container of this host with more ways than the network at which its address asks. */
+export interface ZoneClient {
+  readonly address: string;
+  /** Ids of all its networks. */
+  readonly networks: readonly string[];
+  /** Through a network that is none of ours. */
+  readonly wayOut: boolean;
+}
+
+export interface OverlaySubnet {
+  readonly cidr: string;
+  readonly gateway: string;
+}
+
+export type NamesNews =
+  | { readonly kind: 'settings'; readonly ttlSeconds: number }
+  /** All subnets of the cluster, or those that are known so far. */
+  | { readonly kind: 'cluster'; readonly subnets: readonly OverlaySubnet[]; readonly whole: boolean }
+  | {
+      readonly kind: 'zone';
+      readonly networkId: string;
+      readonly network: ZoneNetwork;
+      readonly set: readonly ZoneEntry[];
+      readonly removed: readonly string[];
+    }
+  | {
+      readonly kind: 'clients';
+      readonly networkId: string;
+      readonly set: readonly ZoneClient[];
+      readonly removed: readonly string[];
+    }
+  /** What this session has told of the network is all that there is. */
+  | { readonly kind: 'whole'; readonly networkId: string };
+
+export type NamesRequest =
+  /** Answer at these addresses in the namespace at that path, and at no others of the network; `''`: for the host. */
+  | {
+      readonly kind: 'listen';
+      readonly networkId: string;
+      readonly namespacePath: string;
+      readonly addresses: readonly string[];
+    }
+  /** Neither answer for the network any more nor know of it. */
+  | { readonly kind: 'close'; readonly networkId: string }
+  /** The same of all networks but these. */
+  | { readonly kind: 'keep'; readonly networkIds: readonly string[] }
+  /** Close the sockets of the network, and those in the namespace at that path, whichever network's they are. */
+  | { readonly kind: 'release'; readonly networkId: string | undefined; readonly namespacePath: string | undefined }
+  /** Done when all that was told before counts. */
+  | { readonly kind: 'sync' };
+
+const SHORT_ID = 12;
+
+/** Names of an endpoint are its name, its aliases and its short id, dots and all. */
+export function zoneEntry(endpoint: EndpointRecord, shown: boolean): ZoneEntry {
+  const names = [endpoint.name, ...endpoint.aliases, endpoint.id.slice(0, SHORT_ID)];
+  const { address, name } = endpoint;
+  return { address, name, names: [...new Set(names.map((each) => each.toLowerCase()))], shown };
+}

@@ -1,0 +1,37 @@
+/** What the process that answers names works with, besides clock, chance and log. */
+
+export interface DnsClient {
+  /** Empty when the host itself was asked, by a container of none of our networks. */
+  readonly networkId: string;
+  /** Source address of the question. */
+  readonly address: string;
+  readonly transport: 'udp' | 'tcp';
+}
+
+type DnsReply = Uint8Array | undefined;
+/** Answers one DNS message; undefined drops it. A plain value where no upstream is needed: the hot path has no promise. */
+export type DnsHandler = (query: Uint8Array, client: DnsClient) => DnsReply | Promise<DnsReply>;
+
+/** Asks upstream DNS servers, from the host's own network namespace. */
+export interface DnsForwarder {
+  /**
+   * `query`: a whole DNS message; its id is replaced by an unpredictable one. Resolves with a reply that answers this
+   * very question, or undefined when no server gave one within the budget (below a client's 5 s). Never rejects.
+   */
+  ask(query: Uint8Array): Promise<Uint8Array | undefined>;
+}
+
+/** Sockets on port 53 (UDP and TCP) of given addresses, inside a network's namespace or the host's. */
+export interface DnsListeners {
+  /**
+   * Idempotent; binds anew when the path leads to another namespace or the addresses changed. `namespacePath` e.g.
+   * `/run/netns/ovl-4096`. Throws `data-path-failed` (retryable) when an address is not there.
+   */
+  ensure(listener: { networkId: string; namespacePath: string; addresses: readonly string[] }): Promise<void>;
+  /** Idempotent. To be called before the namespace is removed: an open socket keeps it alive. */
+  close(networkId: string): Promise<void>;
+  /** Closes those of all other networks. */
+  keep(networkIds: ReadonlySet<string>): Promise<void>;
+  /** Closes those in the namespace at that path, whichever network's they are. */
+  release(namespacePath: string): Promise<void>;
+}

@@ -1,0 +1,60 @@
+/**
+ * `node asker.ts SERVER RATE LEAST NAME…`: asks the server for the names' addresses (those that end in `.arpa`: for their
+ * pointers) in turn, RATE times a second, each question once. Prints `ready` after the first answer. For a line on
+ * its standard input it stops, when it has asked LEAST questions, waits for the last answers and prints how many were asked,
+ * answered, and what was lost or wrong.
+ */
+import { createSocket } from 'node:dgram';
+import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
+import { decode, encode } from 'dns-packet';
+
+const [server = '', rate = '', least = '', ...names] = process.argv.slice(2);
+/** Longer than an answer ever takes that was not lost. */
+const PATIENCE_MS = 6_000;
+
+const socket = createSocket('udp4');
+const open = new Map<number, { name: string; at: number }>();
+const wrong: string[] = [];
+let asked = 0;
+let answered = 0;
+let slowestMs = 0;
+let isOver = false;
+
+socket.on('message', (message) => {
+  const { id = 0, answers = [], flags = 0 } = decode(message);
+  const question = open.get(id);
+  if (question === undefined) return;
+  open.delete(id);
+  answered += 1;
+  slowestMs = Math.max(slowestMs, performance.now() - question.at);
+  if (answers.length === 0) wrong.push(`${question.name}: code ${flags & 15}`);
+  if (answered === 1) process.stdout.write('ready\n');
+});
+socket.on('error', () => undefined);
+
+async function report(): Promise<void> {
+  if (isOver) return;
+  while (asked < Number(least)) await pause(20);
+  isOver = true;
+  for (const endAt = performance.now() + PATIENCE_MS; open.size > 0 && performance.now() < endAt; ) await pause(20);
+  const lost = [...open.values()].map(({ name }) => name);
+  process.stdout.write(`${JSON.stringify({ asked, answered, lost, wrong, slowestMs })}\n`);
+  process.exit();
+}
+
+createInterface({ input: process.stdin })
+  .on('line', () => void report())
+  .on('close', () => void report());
+const startedAt = performance.now();
+while (!isOver) {
+  // As many as are due: a timer is late at times.
+  for (const due = ((performance.now() - startedAt) * Number(rate)) / 1_000; asked < due; asked++) {
+    const name = names[asked % names.length]!;
+    const id = asked % 65_536;
+    open.set(id, { name, at: performance.now() });
+    const type = name.endsWith('.arpa') ? 'PTR' : 'A';
+    socket.send(encode({ id, flags: 0x0100, questions: [{ type, name, class: 'IN' }] }), 53, server, () => undefined);
+  }
+  await pause(1);
+}

@@ -1,0 +1,234 @@
+/** The process that answers names, over its agents' ends, its own end, and the end of its release. */
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { NamesKeeper } from '../../../src/adapters/dns/process/keeper.ts';
+import { systemClock } from '../../../src/adapters/system/time.ts';
+import type { NamesNews } from '../../../src/core/dns/names-protocol.ts';
+import type { NamesSession } from '../../../src/ports.ts';
+import { until } from '../../lab/until.ts';
+import { type LogLine, recordingLogger } from '../../unit/agent/cluster/cluster-fixture.ts';
+import { NamespaceLab } from './lab.ts';
+
+const PROGRAM = new URL('../../../src/names-main.ts', import.meta.url).pathname;
+const lab = new NamespaceLab('proc');
+const GATEWAY = '10.77.0.1';
+const zone: NamesNews = {
+  kind: 'zone',
+  networkId: 'w',
+  network: { name: 'web', internal: false, subnets: ['10.77.0.0/16'] },
+  set: [{ address: '10.77.0.9', name: 'api', names: ['api'], shown: true }],
+  removed: [],
+};
+let directory: string;
+
+beforeAll(async () => {
+  await lab.add('web', 'container');
+  await lab.cable('web', 'port', `${GATEWAY}/16`, 'container', 'eth0', '10.77.0.2/16');
+});
+afterAll(() => lab.close());
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'names-'));
+});
+afterEach(async () => {
+  await keeperOf().keeper.end();
+  await rm(directory, { recursive: true });
+});
+
+/** An agent's side. */
+function keeperOf(programPath = PROGRAM) {
+  const log: LogLine[] = [];
+  const logger = recordingLogger(log);
+  const run = async () => ({ code: 0, stderr: '' });
+  const keeper = new NamesKeeper(
+    { run, logger, clock: systemClock },
+    { socketPath: join(directory, 'names.sock'), programPath, nodePath: process.execPath },
+  );
+  const quit = new AbortController();
+  const sessions: NamesSession[] = [];
+  const start = async () => {
+    void keeper.run((session) => {
+      sessions.push(session);
+      session.tell({ kind: 'settings', ttlSeconds: 5 });
+      session.tell(zone);
+      session.tell({ kind: 'whole', networkId: 'w' });
+      void listen(session);
+    }, quit.signal);
+    await until('a session', () => sessions.length > 0);
+    await listen(sessions[0]!);
+  };
+  return { keeper, log, sessions, start, stop: () => quit.abort() };
+}
+
+const listen = (session: NamesSession) =>
+  session
+    .ask({ kind: 'listen', networkId: 'w', namespacePath: lab.path('web'), addresses: [GATEWAY] })
+    .catch((error: unknown) => error);
+
+const pid = async () => Number(await readFile(join(directory, 'names.sock.lock'), 'utf8'));
+
+async function dig(...words: readonly string[]): Promise<string> {
+  return (await lab.run('container', 'dig', `@${GATEWAY}`, '+short', '+tries=1', '+time=20', ...words)).trim();
+}
+
+const answers = () => until('an answer', async () => (await dig('api').catch(() => '')) === '10.77.0.9');
+
+const isAlive = (pid: number) => existsSync(`/proc/${pid}/cwd`);
+
+/** The same program as another release has it. */
+async function release(text = `import '${PROGRAM}';\n`): Promise<string> {
+  const path = join(directory, 'names-main.ts');
+  await writeFile(path, text);
+  return path;
+}
+
+async function startAsking() {
+  const asker = await lab.start(
+    'container',
+    'asker.ts',
+    GATEWAY,
+    '500',
+    '200',
+    'api',
+    'api.web',
+    '9.0.77.10.in-addr.arpa',
+  );
+  return async () => JSON.parse(await asker.ask('stop')) as { asked: number; answered: number; lost: string[] };
+}
+
+it('goes on while no agent runs, and with the next one', async () => {
+  const [one, two] = [keeperOf(), keeperOf()];
+  await one.start();
+  const first = await pid();
+  const stopAsking = await startAsking();
+  one.stop();
+  await until('the agent to be gone', () => one.sessions[0]!.ended.aborted);
+  for (let i = 0; i < 20; i++) expect(await dig('api')).toBe('10.77.0.9');
+  await two.start();
+  const { asked, lost } = await stopAsking();
+  expect(asked).toBeGreaterThan(50);
+  expect(lost).toEqual([]);
+  expect(await pid()).toBe(first);
+});
+
+it('hands over to one of another release without a question lost', async () => {
+  const [one, two] = [keeperOf(), keeperOf(await release())];
+  await one.start();
+  const first = await pid();
+  const stream = await lab.start('container', 'stream.ts', GATEWAY, 'api');
+  const stopAsking = await startAsking();
+  one.stop();
+  await two.start();
+  expect(await pid()).not.toBe(first);
+  // What was a connection to the old one goes on.
+  expect(await stream.ask('again')).toBe('10.77.0.9');
+  expect(await dig('+tcp', 'api')).toBe('10.77.0.9');
+  const { lost } = await stopAsking();
+  expect(lost).toEqual([]);
+  expect(isAlive(first)).toBe(true);
+  await stream.stop();
+  await until('the old one to end', () => !isAlive(first));
+  expect(await dig('api')).toBe('10.77.0.9');
+});
+
+it('goes on as it is when one of another release does not start', async () => {
+  const [one, two] = [keeperOf(), keeperOf(await release('process.exit(7);\n'))];
+  await one.start();
+  const first = await pid();
+  const stopAsking = await startAsking();
+  one.stop();
+  await two.start();
+  expect(await pid()).toBe(first);
+  expect(two.log).toContainEqual(
+    expect.objectContaining({ level: 'warn', message: expect.stringContaining('could not hand over') }),
+  );
+  expect((await stopAsking()).lost).toEqual([]);
+});
+
+it('is followed by another one when it dies', async () => {
+  const { keeper, sessions, start } = keeperOf();
+  await start();
+  const first = await pid();
+  process.kill(first, 'SIGKILL');
+  await until('another session', () => sessions.length > 1);
+  await answers();
+  expect(await pid()).not.toBe(first);
+  expect(keeper.problem).toBeUndefined();
+});
+
+it('is ended and followed by another one when it hangs, whether an agent is connected or comes', async () => {
+  const one = keeperOf();
+  await one.start();
+  const first = await pid();
+  process.kill(first, 'SIGSTOP');
+  await until('another session', () => one.sessions.length > 1);
+  await answers();
+  expect(isAlive(first)).toBe(false);
+  one.stop();
+  const second = await pid();
+  process.kill(second, 'SIGSTOP');
+  const two = keeperOf();
+  await two.start();
+  await answers();
+  expect(isAlive(second)).toBe(false);
+});
+
+it('is one, whoever starts it', async () => {
+  const keepers = Array.from({ length: 4 }, () => keeperOf());
+  for (const { keeper } of keepers) void keeper.run(() => undefined, AbortSignal.timeout(20_000));
+  await until('the process', async () => (await pid()) > 0);
+  const first = await pid();
+  await keepers[0]!.start();
+  expect(await pid()).toBe(first);
+  for (const { stop } of keepers) stop();
+});
+
+it('takes the port from one that cannot be reached any more', async () => {
+  const [one, two] = [keeperOf(), keeperOf()];
+  await one.start();
+  const first = await pid();
+  one.stop();
+  for (const name of ['names.sock', 'names.sock.lock']) await rm(join(directory, name));
+  await two.start();
+  await answers();
+  expect(isAlive(first)).toBe(false);
+});
+
+it('lets go of a namespace that is removed, also when it hangs', async () => {
+  const { sessions, start } = keeperOf();
+  await lab.add('gone', 'far');
+  for (const hangs of [false, true]) {
+    const there = async () => (await lab.run('far', 'ip', '-br', 'link', 'show')).includes('peer');
+    await lab.cable('gone', 'port', '10.78.0.1/16', 'far', 'peer', '10.78.0.2/16');
+    if (!hangs) await start();
+    const listen = {
+      kind: 'listen',
+      networkId: 'g',
+      namespacePath: lab.path('gone'),
+      addresses: ['10.78.0.1'],
+    } as const;
+    const session = sessions.at(-1)!;
+    await session.ask(listen);
+    if (hangs) process.kill(await pid(), 'SIGSTOP');
+    await session
+      .ask({ kind: 'release', networkId: undefined, namespacePath: lab.path('gone') })
+      .catch(() => undefined);
+    await lab.remove('gone');
+    await until('the namespace to be gone', async () => !(await there()));
+    if (!hangs) await lab.add('gone');
+  }
+  await lab.remove('far');
+});
+
+it('ends when it is told to, and leaves nothing', async () => {
+  const { keeper, start, stop } = keeperOf();
+  await start();
+  const first = await pid();
+  stop();
+  await keeper.end();
+  expect(isAlive(first)).toBe(false);
+  expect(existsSync(join(directory, 'names.sock'))).toBe(false);
+  expect((await lab.run('web', 'ss', '-Hulnt', 'sport = :53')).trim()).toBe('');
+});
