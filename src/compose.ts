@@ -21,6 +21,7 @@ import { serveJoin } from './adapters/grpc/join-server.ts';
 import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
 import type { Exec } from './adapters/kernel/exec.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
+import { findLacks } from './adapters/kernel/lacks.ts';
 import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
 import { askRouting } from './adapters/netlink/host-routing.ts';
 import { createPki } from './adapters/pki/pki.ts';
@@ -38,6 +39,7 @@ import { EngineSide } from './agent/engine/engine-side.ts';
 import { parseEngineMemory } from './agent/engine/memory.ts';
 import { withdrawAll } from './agent/engine/networks.ts';
 import { FirewallWatch } from './agent/firewall-watch.ts';
+import { HostNeeds } from './agent/host-needs.ts';
 import { keepKnocking } from './agent/knocking.ts';
 import { Lifecycle, type Membership } from './agent/lifecycle.ts';
 import { Member } from './agent/member.ts';
@@ -279,7 +281,12 @@ export async function startAgent(
     },
   );
   const startedAtMs = clock.now();
-  const status = { version: VERSION, dataDir: config.dataDir, startedAtMs, rssBytes: () => process.memoryUsage.rss() };
+  const needs = new HostNeeds({ probe: async () => findLacks(), clock, logger });
+  const status = {
+    ...{ version: VERSION, dataDir: config.dataDir, startedAtMs },
+    rssBytes: () => process.memoryUsage.rss(),
+    lacks: () => needs.problems,
+  };
   const handlers = createHandlers({ lifecycle, pki, clock, random, logger, status }, { quarantineSeconds });
   const quit = new AbortController();
   const socketPath = join(config.runDir, 'overlayd.sock');
@@ -293,6 +300,7 @@ export async function startAgent(
       quit.signal,
     ));
   await resumed.attempted;
+  void needs.run(quit.signal);
   return {
     describe: () => lifecycle.describe(),
     isHealthy: async () => {

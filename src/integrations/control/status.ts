@@ -14,6 +14,8 @@ export interface StatusFacts {
   readonly dataDir: string;
   readonly startedAtMs: number;
   rssBytes(): number;
+  /** In words: what this host lacks. */
+  lacks(): readonly string[];
 }
 
 export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: StatusFacts): Promise<Status> {
@@ -22,7 +24,7 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
   const { busy, problem } = lifecycle.situation;
   const membership = lifecycle.current;
   if (!membership) {
-    const problems = problem ? [problem] : [];
+    const problems = [...(problem ? [problem] : []), ...facts.lacks()];
     const state = busy ? 'starting' : 'waiting';
     return { ...base, state, problems, clusterId: '', peers: [], networks: 0, localEndpoints: 0, endpoints: 0 };
   }
@@ -32,6 +34,7 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
   const alarms = member.storeConnected ? await membership.storeAlarms() : [];
   const problems = [
     ...(problem ? [problem] : []),
+    ...facts.lacks(),
     ...findProblems(membership, alarms, clock),
     ...(await member.returnWays.problems()),
     ...(docker?.problems ?? []),

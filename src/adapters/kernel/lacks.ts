@@ -1,0 +1,162 @@
+/**
+ * Finds out what this host lacks, by using it: in a network namespace that is made for it, has no name, and ends when the
+ * thread leaves it, whatever becomes of the process. Takes some 10 ms. The kernel loads modules meanwhile, as it does for
+ * whoever uses them first.
+ */
+import type { Lack, Need } from '../../core/host-needs.ts';
+import { hasLibnftables, type NftablesOutcome, runNftables } from '../native/libnftables.ts';
+import { insideNewNamespace } from '../native/namespace.ts';
+import { PayloadWriter } from '../netlink/attributes.ts';
+import { decodeLink, getLink, newBridge, newVeth, newVxlan, setBridgePort, setLink } from '../netlink/link.ts';
+import type { Message, Request } from '../netlink/message.ts';
+import { NetlinkSocket, type Outcome } from '../netlink/socket.ts';
+import { NETLINK_NETFILTER, NETLINK_ROUTE, NLM_F_DUMP } from '../netlink/uapi/netlink.ts';
+import { NFGENMSG_BYTES } from '../netlink/uapi/nfnetlink.ts';
+
+/** The ways to the kernel, of the namespace that the thread is in. */
+export interface Ways {
+  inNewNamespace<T>(task: () => T): T;
+  rtnetlink(requests: readonly Request[], onAnswer: (position: number, message: Message) => void): Outcome[];
+  /** Throws what the kernel refuses. */
+  listConnections(): void;
+  hasLibnftables(): boolean;
+  nftables(text: string): NftablesOutcome;
+}
+
+const BRIDGE = 2;
+const PORT = 3;
+const link = (name: string, index: number) => ({ name, index, mac: `02:00:00:00:00:0${index}`, mtu: 1_400 });
+const FLAGS = { learning: false, flood: false, multicastFlood: false, broadcastFlood: false, locked: true };
+const TUNNEL = { vni: 1, local: '127.0.0.1', port: 4789, learning: false, proxy: true, ttl: 0, udpChecksum: false };
+
+/** One batch. Of several requests of one need the first that is refused is told. */
+const REQUESTS: readonly (readonly [Need, Request])[] = [
+  ['vxlan', newVxlan(link('v0', 5), TUNNEL)],
+  ['bridge', newBridge(link('b0', BRIDGE), { stp: false, multicastSnooping: false })],
+  ['veth', newVeth(link('p0', PORT), link('p1', 4))],
+  ['locked-ports', setLink({ index: PORT }, { master: BRIDGE })],
+  ['locked-ports', setBridgePort({ index: PORT }, FLAGS)],
+  // A kernel may take what it does not know without a word.
+  ['locked-ports', getLink({ index: PORT })],
+];
+
+const table = (family: string, ...lines: readonly string[]) => `table ${family} probe {\n${lines.join('\n')}\n}\n`;
+const chain = (name: string, type: string, hook: string, rules: string) =>
+  `chain ${name} { type ${type} hook ${hook}; ${rules}; }`;
+
+/** Each works by itself, and all of them together: parts of what is loaded for networks and for the host. */
+const TABLES: readonly (readonly [Need, string])[] = [
+  [
+    'nftables',
+    table(
+      'inet',
+      'set subnets { type ipv4_addr; flags interval; elements = { 10.0.0.0/24 }; }',
+      'set callers { type ipv4_addr; size 1024; flags dynamic,timeout; timeout 60s; }',
+      chain('a', 'filter', 'input priority 0', 'ip saddr @subnets update @callers { ip saddr } counter accept'),
+    ),
+  ],
+  [
+    'nftables-bridge',
+    table(
+      'bridge',
+      'set leases { type ifname . ether_addr . ipv4_addr; }',
+      chain('b', 'filter', 'prerouting priority -300', 'iifname . ether saddr . ip saddr @leases accept'),
+    ),
+  ],
+  ['fib', table('inet', chain('c', 'filter', 'prerouting priority -300', 'fib saddr . iif oif missing drop'))],
+  [
+    'conntrack',
+    table(
+      'inet',
+      chain('d', 'filter', 'prerouting priority -300', 'notrack'),
+      chain('e', 'filter', 'forward priority 0', 'ct state established,related accept'),
+    ),
+  ],
+  ['nat', table('inet', chain('f', 'nat', 'postrouting priority 100', 'masquerade'))],
+];
+
+/** Empty: the host has all. Throws where nothing can be tried, as without the right to it. */
+export function findLacks(ways: Ways = realWays): Lack[] {
+  try {
+    return ways.inNewNamespace(() => [...linksLacking(ways), ...filtersLacking(ways), ...connectionsLacking(ways)]);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'EINVAL' || code === 'ENOSYS') return [{ need: 'namespaces', words: message }];
+    throw error;
+  }
+}
+
+function linksLacking(ways: Ways): Lack[] {
+  let isLocked = false;
+  const requests = REQUESTS.map(([, request]) => request);
+  const outcomes = ways.rtnetlink(requests, (_, message) => {
+    isLocked = decodeLink(message).port?.locked ?? false;
+  });
+  const lacks = new Map<Need, string>();
+  REQUESTS.forEach(([need], at) => {
+    const outcome = outcomes[at]!;
+    if (!outcome.ok && !lacks.has(need)) lacks.set(need, `${outcome.text}, ${outcome.code}`);
+  });
+  // There is no port to be locked.
+  if (lacks.has('bridge') || lacks.has('veth')) lacks.delete('locked-ports');
+  else if (!isLocked && !lacks.has('locked-ports')) lacks.set('locked-ports', '');
+  return [...lacks].map(([need, words]) => ({ need, words }));
+}
+
+function filtersLacking(ways: Ways): Lack[] {
+  if (!ways.hasLibnftables()) return [{ need: 'libnftables', words: '' }];
+  if (refusalOf(ways, TABLES.map(([, text]) => text).join('')) === undefined) return [];
+  const lacks: Lack[] = [];
+  for (const [need, text] of TABLES) {
+    const words = refusalOf(ways, text);
+    if (words !== undefined) lacks.push({ need, words });
+    // Without it there is nothing of the others either.
+    if (words !== undefined && need === 'nftables') break;
+  }
+  return lacks;
+}
+
+/** Undefined: there is none. */
+function refusalOf(ways: Ways, text: string): string | undefined {
+  try {
+    const { ok, errors } = ways.nftables(text);
+    return ok ? undefined : (errors.trim().split('\n')[0] ?? '');
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function connectionsLacking({ listConnections }: Ways): Lack[] {
+  try {
+    listConnections();
+    return [];
+  } catch (error) {
+    return [{ need: 'conntrack-netlink', words: (error as Error).message }];
+  }
+}
+
+// ---------------------------------------------------------------- the real ones
+
+/** `linux/netfilter/nfnetlink_conntrack.h`: the subsystem, and its message that asks for entries. */
+const IPCTNL_MSG_CT_GET = (1 << 8) | 1;
+
+const realWays: Ways = {
+  inNewNamespace: insideNewNamespace,
+  rtnetlink: (requests, onAnswer) => withSocket(NETLINK_ROUTE, (socket) => socket.request(requests, onAnswer)),
+  listConnections() {
+    const payload = new PayloadWriter().header(NFGENMSG_BYTES, () => undefined).payload();
+    const request = { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload };
+    withSocket(NETLINK_NETFILTER, (socket) => socket.dump(request, () => undefined));
+  },
+  hasLibnftables,
+  nftables: (text) => runNftables(undefined, text),
+};
+
+function withSocket<T>(protocol: number, task: (socket: NetlinkSocket) => T): T {
+  const socket = new NetlinkSocket({ protocol });
+  try {
+    return task(socket);
+  } finally {
+    socket.close();
+  }
+}
