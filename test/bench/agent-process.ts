@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { Host } from '../lab/host.ts';
 import { childrenOf } from '../lab/process.ts';
 
@@ -16,7 +16,48 @@ export function agentPid(host: Host): number {
   throw new Error(`no agent on ${host.name}`);
 }
 
-/** Processor time so far of the agent and all that it started, in milliseconds. */
+/**
+ * The agent of the host and every other process of ours there (which may outlive it, and is no child of it then), each
+ * without its children: those whose command line names a program of a build, the command aside.
+ */
+function processesOf(host: Host): readonly number[] {
+  const inside = linkOf(host.pid);
+  const ours = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => isProgram(read(`/proc/${pid}/cmdline`).split('\0')) && linkOf(pid) === inside);
+  const children = new Set(ours.flatMap(descendantsOf));
+  return ours.filter((pid) => !children.has(pid));
+}
+
+function isProgram(words: readonly string[]): boolean {
+  return words.some((word) => /\/dist\/lib\/[\w-]+\.cjs$/.test(word) && !word.endsWith('/cli.cjs'));
+}
+
+/** Which process namespace it is in. */
+function linkOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    return '';
+  }
+}
+
+function descendantsOf(pid: number): readonly number[] {
+  return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+/** Processor time so far of all our processes on the host, in milliseconds, with what they started. */
+export function allCpuMs(host: Host): number {
+  return processesOf(host).reduce((sum, pid) => sum + cpuMs(pid), 0);
+}
+
+/** Memory of all our processes on the host and what they started; pages that several share count once (`Pss` of proc(5)). */
+export function allBytes(host: Host): number {
+  return processesOf(host).reduce((sum, pid) => sum + proportionalBytes(pid), 0);
+}
+
+/** Processor time so far of the process and all that it started, in milliseconds. */
 export function cpuMs(pid: number): number {
   const stat = read(`/proc/${pid}/stat`);
   // proc(5): utime, stime, and those of children that have ended.
@@ -33,8 +74,7 @@ export function residentBytes(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1]) * KIB;
 }
 
-/** Of the process and all that it started; pages that several of them share count once (`Pss` of proc(5)). */
-export function proportionalBytes(pid: number): number {
+function proportionalBytes(pid: number): number {
   const own = Number(/^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) * KIB;
   return childrenOf(pid).reduce((sum, child) => sum + proportionalBytes(child), own);
 }

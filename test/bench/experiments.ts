@@ -3,7 +3,11 @@ import { agent } from './rows/agent.ts';
 import { costs } from './rows/costs.ts';
 import { dns } from './rows/dns.ts';
 import { docker } from './rows/docker.ts';
+import { drifts } from './rows/drift.ts';
+import { fullHosts } from './rows/full-host.ts';
+import { manyNetworks } from './rows/many-networks.ts';
 import { names } from './rows/names.ts';
+import { namesStaying } from './rows/names-stay.ts';
 import { network } from './rows/network.ts';
 import { restarts } from './rows/restart.ts';
 import { scale } from './rows/scale.ts';
@@ -18,4 +22,25 @@ export const experiments: readonly Experiment[] = [
   ...dns,
   ...costs,
   ...scale,
+  ...namesStaying,
+  ...drifts,
+  ...manyNetworks,
+  ...fullHosts,
 ];
+
+/** Names for several experiments. */
+export const groups: Readonly<Record<string, readonly string[]>> = {
+  /** How the agent gets things done on its host: what a change of its ways with the kernel or with names is judged by. */
+  kernel: [
+    'attach',
+    'attach-64',
+    'docker-run',
+    'names-stay',
+    'busy-host',
+    'kernel-rows',
+    'agent-footprint',
+    'drift',
+    'many-networks',
+    'full-host',
+  ],
+};

@@ -1,5 +1,5 @@
 /** docs/benchmarks.md and its figures, from the results alone. */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../lab/host.ts';
 import { renderMarkdown } from './report.ts';
@@ -10,7 +10,8 @@ import { type BarGroup, drawBars, drawLines, type Panel, renderFigure, type Seri
 
 const PAGE = join(ROOT, 'docs/benchmarks.md');
 const FIGURES = join(ROOT, 'docs/benchmarks');
-const COLOUR: Readonly<Record<Column, number>> = { overlayd: 0, swarm: 1, floor: 2 };
+const COMPARISON = '\n## Before and after\n';
+const COLOUR: Readonly<Record<Column, number>> = { overlayd: 0, swarm: 1, floor: 2, before: 4 };
 
 export function writePage(results: Results): void {
   mkdirSync(FIGURES, { recursive: true });
@@ -18,7 +19,19 @@ export function writePage(results: Results): void {
   for (const experiment of results.experiments) {
     if (hasFigure(experiment)) writeFileSync(join(FIGURES, `${experiment.name}.svg`), drawFigure(experiment));
   }
-  writeFileSync(PAGE, renderPage(results));
+  writeFileSync(PAGE, renderPage(results) + comparisonPart());
+}
+
+/** The comparison is the last part of the page; the other parts stay as they are. */
+export function writeComparison(results: Results): void {
+  const page = readFileSync(PAGE, 'utf8');
+  writeFileSync(PAGE, page.slice(0, page.length - comparisonPart().length) + renderComparison(results));
+}
+
+function comparisonPart(): string {
+  const page = readFileSync(PAGE, 'utf8');
+  const start = page.indexOf(COMPARISON);
+  return start === -1 ? '' : page.slice(start);
 }
 
 function hasFigure({ rows }: ExperimentResult): boolean {
@@ -64,14 +77,29 @@ function curvesOf({ rows, sides, xLabel = '' }: ExperimentResult): readonly Pane
   });
 }
 
-function renderPage(results: Results): string {
-  const { experiments, machine, versions, command, date, quick, seconds } = results;
-  const facts = Object.entries({ ...machine, ...versions }).map(([name, value]) => `| ${name} | ${value} |`);
+function factsOf({ machine, versions }: Results): string {
+  return Object.entries({ ...machine, ...versions })
+    .map(([name, value]) => `| ${name} | ${value} |`)
+    .join('\n');
+}
+
+function howItWasRun({ command, date, quick, seconds }: Results): string {
+  const roughly = quick ? '. **A quick run: rough figures.**' : '';
+  return `\`${command}\`, ${date}, ${Math.round(seconds / 60)} minutes${roughly}`;
+}
+
+/** Rows with a word in capitals in their verdict. */
+function worstOf({ experiments }: Results): string {
   const worst = experiments.flatMap((experiment) =>
     experiment.rows
       .filter((row) => /[A-Z]{4}/.test(verdict(experiment, row)))
       .map((row) => `- ${row.title} [${row.unit}]: ${verdict(experiment, row)}`),
   );
+  return worst.length === 0 ? '' : `\nMissed or lost:\n\n${worst.join('\n')}\n`;
+}
+
+function renderPage(results: Results): string {
+  const { experiments } = results;
   return `# Benchmarks
 
 This page is made from measurements by \`npm run bench -- --docs\`.
@@ -90,17 +118,45 @@ tell something, absolute figures little.
 
 ## Results
 
-${renderMarkdown(experiments)}
-${worst.length === 0 ? '' : `\nMissed or lost:\n\n${worst.join('\n')}\n`}
+${renderMarkdown(results)}
+${worstOf(results)}
 ## How it was run
 
-\`${command}\`, ${date}, ${Math.round(seconds / 60)} minutes${quick ? '. **A quick run: rough figures.**' : ''}
+${howItWasRun(results)}
 
 | | |
 |---|---|
-${facts.join('\n')}
+${factsOf(results)}
 
 ${experiments.map(section).join('\n')}`;
+}
+
+function renderComparison(results: Results): string {
+  const failures = results.experiments.flatMap(({ title, error }) =>
+    error === undefined ? [] : [`**${title} failed:** ${error.split('\n')[0]}`],
+  );
+  return `${COMPARISON}
+Two revisions, each built from its own lockfile and each in a lab of its own like the other's, are measured in one run, in
+turn: A B, B A and so on. "Before" is commit \`${results.before}\`, "after" this one. The ratio is of the medians, the
+spread is of the rounds' ratios. Swarm and the floor are there where a goal refers to them. Rounds are fewer than above.
+
+${renderMarkdown(results)}
+${worstOf(results)}
+${howItWasRun(results)}
+${failures.map((failure) => `\n${failure}\n`).join('')}
+| | |
+|---|---|
+${factsOf(results)}
+${newIn(results)}`;
+}
+
+/** Methods of experiments that are on this part of the page alone. */
+function newIn({ experiments }: Results): string {
+  const page = readFileSync(PAGE, 'utf8');
+  return experiments
+    .filter(({ title }) => !page.slice(0, page.length - comparisonPart().length).includes(`\n## ${title}\n`))
+    .map(({ title, method, name }) => `\n### ${title}\n\n${method}\n\n\`npm run bench -- ${name}\`\n`)
+    .join('');
 }
 
 function section(experiment: ExperimentResult): string {

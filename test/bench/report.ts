@@ -1,32 +1,82 @@
 /** The table, as text for the terminal and as Markdown for the page. */
-import { type ExperimentResult, type Results, type RowResult, ratio, ratios, samplesOf, verdict } from './results.ts';
-import type { Column, Goal } from './row.ts';
+import {
+  type ExperimentResult,
+  goalsOf,
+  type Results,
+  type RowResult,
+  ratio,
+  ratios,
+  samplesOf,
+  verdict,
+} from './results.ts';
+import type { Against, Column, Goal } from './row.ts';
 import { median } from './statistics.ts';
 
-export const HEAD = ['', 'unit', 'overlayd', 'Swarm', 'floor', 'x Swarm', 'x floor', 'spread', 'goal', ''];
+type Cell = (experiment: ExperimentResult, row: RowResult) => string;
 
-/** Cells of one row, as in `HEAD`. */
-export function cells(experiment: ExperimentResult, row: RowResult): readonly string[] {
-  const mid = (column: Column) => number(median(samplesOf(experiment, row, column)));
-  const times = (against: 'swarm' | 'floor') => number(ratio(experiment, row, against));
-  const figures = [mid('overlayd'), mid('swarm'), mid('floor'), times('swarm'), times('floor')];
-  const goals = (row.goals ?? []).map((goal) => goalText(row.better, goal)).join('; ');
-  return [row.title, row.unit, ...figures, spread(experiment, row), goals, verdict(experiment, row)];
+interface TableColumn {
+  readonly head: string;
+  readonly isText: boolean;
+  readonly cell: Cell;
 }
 
-/** Least and greatest of the ratios to Swarm (else to the floor, else of the values), round by round. */
-function spread(experiment: ExperimentResult, row: RowResult): string {
-  const kinds = [
-    ratios(experiment, row, 'swarm'),
-    ratios(experiment, row, 'floor'),
-    samplesOf(experiment, row, 'overlayd'),
-  ];
-  const values = kinds.map((list) => list.filter(Number.isFinite)).find((list) => list.length > 0);
+const NAMES: Readonly<Record<Against, string>> = { before: 'before', swarm: 'Swarm', floor: 'floor' };
+
+const text = (head: string, cell: Cell): TableColumn => ({ head, isText: true, cell });
+const middle = (head: string, column: Column): TableColumn => ({
+  head,
+  isText: false,
+  cell: (experiment, row) => number(median(samplesOf(experiment, row, column))),
+});
+const times = (against: Against): TableColumn => ({
+  head: `x ${NAMES[against]}`,
+  isText: false,
+  cell: (experiment, row) => number(ratio(experiment, row, against)),
+});
+const spread = (kinds: readonly Against[]): TableColumn =>
+  text('spread', (experiment, row) => spreadOf(experiment, row, kinds));
+
+const TITLE = [text('', (_, { title }) => title), text('unit', (_, { unit }) => unit)];
+const GOALS = [text('goal', goalsText), text('', verdict)];
+
+const COLUMNS: readonly TableColumn[] = [
+  ...TITLE,
+  middle('overlayd', 'overlayd'),
+  middle('Swarm', 'swarm'),
+  middle('floor', 'floor'),
+  times('swarm'),
+  times('floor'),
+  spread(['swarm', 'floor']),
+  ...GOALS,
+];
+
+const COMPARISON: readonly TableColumn[] = [
+  ...TITLE,
+  middle('before', 'before'),
+  middle('after', 'overlayd'),
+  times('before'),
+  spread(['before']),
+  middle('Swarm', 'swarm'),
+  times('swarm'),
+  middle('floor', 'floor'),
+  ...GOALS,
+];
+
+/** Least and greatest of the ratios to the first that there are any of, round by round; else of the values. */
+function spreadOf(experiment: ExperimentResult, row: RowResult, kinds: readonly Against[]): string {
+  const lists = [...kinds.map((kind) => ratios(experiment, row, kind)), samplesOf(experiment, row, 'overlayd')];
+  const values = lists.map((list) => list.filter(Number.isFinite)).find((list) => list.length > 0);
   return values === undefined ? '' : `${number(Math.min(...values))}–${number(Math.max(...values))}`;
 }
 
+function goalsText(experiment: ExperimentResult, row: RowResult): string {
+  return goalsOf(experiment, row)
+    .map((goal) => goalText(row.better, goal))
+    .join('; ');
+}
+
 function goalText(better: 'higher' | 'lower', { level, bound, against }: Goal): string {
-  const unit = against === undefined ? '' : ` x ${against === 'swarm' ? 'Swarm' : 'floor'}`;
+  const unit = against === undefined ? '' : ` x ${NAMES[against]}`;
   return `${level === 'stretch' ? 'stretch ' : ''}${better === 'higher' ? '≥' : '≤'} ${number(bound)}${unit}`;
 }
 
@@ -39,26 +89,41 @@ export function number(value: number): string {
   return Math.abs(rounded) >= 10_000 ? Math.round(value).toLocaleString('en-US') : String(rounded);
 }
 
+interface Table {
+  readonly columns: readonly TableColumn[];
+  readonly lines: readonly (readonly string[])[];
+}
+
+/** A comparison is a table of its own, of what was measured of it. */
+function tableOf({ experiments, before }: Pick<Results, 'experiments' | 'before'>): Table {
+  const columns = before === undefined ? COLUMNS : COMPARISON;
+  const lines = experiments.flatMap((experiment) =>
+    experiment.rows
+      .filter(({ samples }) => before === undefined || Object.keys(samples).length > 0)
+      .map((row) => columns.map(({ cell }) => cell(experiment, row))),
+  );
+  return { columns, lines };
+}
+
 export function renderTable(results: Results): string {
-  const lines = results.experiments.flatMap((experiment) => experiment.rows.map((row) => cells(experiment, row)));
-  const all = [HEAD, ...lines];
-  const widths = HEAD.map((_, column) => Math.max(...all.map((line) => line[column]!.length)));
-  const isText = (column: number) => column < 2 || column > 6;
-  const text = all.map((line) =>
+  const { columns, lines } = tableOf(results);
+  const all = [columns.map(({ head }) => head), ...lines];
+  const widths = columns.map((_, column) => Math.max(...all.map((line) => line[column]!.length)));
+  const rendered = all.map((line) =>
     line
-      .map((cell, column) => (isText(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .map((cell, column) => (columns[column]!.isText ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
       .join('  ')
       .trimEnd(),
   );
-  text.splice(1, 0, widths.map((width) => '-'.repeat(width)).join('  '));
+  rendered.splice(1, 0, widths.map((width) => '-'.repeat(width)).join('  '));
   const failed = results.experiments.filter(({ error }) => error !== undefined);
-  text.push(...failed.map(({ name, error }) => `FAILED ${name}: ${error}`));
-  return text.join('\n');
+  rendered.push(...failed.map(({ name, error }) => `FAILED ${name}: ${error}`));
+  return rendered.join('\n');
 }
 
-export function renderMarkdown(experiments: readonly ExperimentResult[]): string {
-  const line = (texts: readonly string[]) => `| ${texts.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`;
-  const rows = experiments.flatMap((experiment) => experiment.rows.map((row) => line(cells(experiment, row))));
-  const rule = HEAD.map((_, column) => (column < 2 || column > 6 ? '---' : '---:'));
-  return [line(HEAD), line(rule), ...rows].join('\n');
+export function renderMarkdown(results: Pick<Results, 'experiments' | 'before'>): string {
+  const { columns, lines } = tableOf(results);
+  const line = (texts: readonly string[]) => `| ${texts.map((each) => each.replaceAll('|', '\\|')).join(' | ')} |`;
+  const rule = columns.map(({ isText }) => (isText ? '---' : '---:'));
+  return [line(columns.map(({ head }) => head)), line(rule), ...lines.map(line)].join('\n');
 }

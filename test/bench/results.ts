@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { PATH, ROOT } from '../lab/host.ts';
 import { run } from '../lab/process.ts';
-import type { Column, Goal, Row, Side } from './row.ts';
+import type { Against, Column, Goal, Row, Side } from './row.ts';
 import { median } from './statistics.ts';
 
 export interface RowResult extends Row {
@@ -30,6 +30,8 @@ export interface Results {
   readonly seconds: number;
   readonly machine: Readonly<Record<string, string>>;
   readonly versions: Readonly<Record<string, string>>;
+  /** The revision that it is compared with. */
+  readonly before?: string;
   readonly experiments: readonly ExperimentResult[];
 }
 
@@ -43,14 +45,14 @@ export function samplesOf(experiment: ExperimentResult, row: RowResult, column: 
 }
 
 /** Overlayd's figure over the other's, round by round. */
-export function ratios(experiment: ExperimentResult, row: RowResult, against: 'swarm' | 'floor'): readonly number[] {
+export function ratios(experiment: ExperimentResult, row: RowResult, against: Against): readonly number[] {
   const ours = samplesOf(experiment, row, 'overlayd');
   const theirs = samplesOf(experiment, row, against);
   return ours.slice(0, theirs.length).map((value, round) => value / theirs[round]!);
 }
 
 /** Ratio of the medians; NaN when one of them is not measured. */
-export function ratio(experiment: ExperimentResult, row: RowResult, against: 'swarm' | 'floor'): number {
+export function ratio(experiment: ExperimentResult, row: RowResult, against: Against): number {
   return median(samplesOf(experiment, row, 'overlayd')) / median(samplesOf(experiment, row, against));
 }
 
@@ -60,11 +62,17 @@ export function isMet(experiment: ExperimentResult, row: RowResult, goal: Goal):
   return row.better === 'higher' ? value >= goal.bound : value <= goal.bound;
 }
 
+/** The row's goals that can be judged: those against another revision only beside it. */
+export function goalsOf(experiment: ExperimentResult, row: RowResult): readonly Goal[] {
+  const isComparison = experiment.sides.some(({ column }) => column === 'before');
+  return (row.goals ?? []).filter(({ against }) => isComparison || against !== 'before');
+}
+
 /** `met`, `met, stretch too`, `MISSED`, `lost` to Swarm, or several of them; empty when there is nothing to judge. */
 export function verdict(experiment: ExperimentResult, row: RowResult): string {
   if (samplesOf(experiment, row, 'overlayd').length === 0) return 'NOT MEASURED';
   const words: string[] = [];
-  const of = (level: Goal['level']) => (row.goals ?? []).filter((goal) => goal.level === level);
+  const of = (level: Goal['level']) => goalsOf(experiment, row).filter((goal) => goal.level === level);
   const met = of('goal').every((goal) => isMet(experiment, row, goal));
   if (of('goal').length > 0) words.push(met ? 'met' : 'MISSED');
   if (met && of('stretch').length > 0 && of('stretch').every((goal) => isMet(experiment, row, goal))) {

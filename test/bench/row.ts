@@ -2,8 +2,13 @@
 import type { Lab, LabOptions } from '../lab/lab.ts';
 import type { SharedLab } from './shared-lab.ts';
 
-/** Where a side stands in the table. The floor is what the machine itself takes: the plain wire, the bare calls. */
-export type Column = 'overlayd' | 'swarm' | 'floor';
+/**
+ * Where a side stands in the table. The floor is what the machine itself takes: the plain wire, the bare calls. "before" is
+ * overlayd of another revision, in a comparison.
+ */
+export type Column = 'overlayd' | 'before' | 'swarm' | 'floor';
+/** What overlayd's figure is divided by. */
+export type Against = Exclude<Column, 'overlayd'>;
 
 /** One of the things that are measured in turn: A B C, B C A, C A B, … */
 export interface Side {
@@ -17,9 +22,9 @@ export interface Side {
 /** Greater or less than the bound is good, as the row's `better` says. */
 export interface Goal {
   readonly level: 'goal' | 'stretch';
-  /** In the row's unit; with `against`, a multiple of that column's median. */
+  /** In the row's unit; with `against`, a multiple of that column's median. Against "before", it counts in comparisons. */
   readonly bound: number;
-  readonly against?: 'swarm' | 'floor';
+  readonly against?: Against;
 }
 
 /** One line of the table. */
@@ -58,8 +63,12 @@ export interface Experiment {
   /** Counted rounds (each measures every side once). 7, and 3 with `--quick`. */
   readonly rounds?: number;
   readonly quickRounds?: number;
+  /** In a comparison. 5. */
+  readonly comparedRounds?: number;
   /** One more round before them is not counted. True; false where nothing is slower the first time. */
   readonly warmUp?: boolean;
+  /** Of `prepare`. 180 s. */
+  readonly prepareLimitMs?: number;
   /** Of one `measure`. 60 s. */
   readonly limitMs?: number;
   /** Of the horizontal axis, when rows lie on curves. */
@@ -69,12 +78,18 @@ export interface Experiment {
 
 export interface Context {
   readonly quick: boolean;
+  /** Two revisions are compared: what no goal asks for need not be measured. */
+  readonly isComparison: boolean;
+  /** False: this side is not measured and need not be prepared. */
+  measures(side: string): boolean;
   /** The run is over: Ctrl-C, or the time limit. */
   readonly signal: AbortSignal;
+  /** Directory of the checkout whose build is measured. */
+  readonly checkout: string;
   /** Three hosts with agents in one cluster and Docker engines in one Swarm. Made at its first use. */
   sharedLab(): Promise<SharedLab>;
   /** A lab for this experiment alone; closed after it. */
-  openLab(options: LabOptions): Promise<Lab>;
+  openLab(options: Omit<LabOptions, 'checkout'>): Promise<Lab>;
 }
 
 export const OVERLAYD: Side = { name: 'overlayd', column: 'overlayd', label: 'overlayd' };

@@ -1,21 +1,28 @@
-import { Lab, type LabOptions } from '../lab/lab.ts';
+import { ROOT } from '../lab/host.ts';
+import { Lab } from '../lab/lab.ts';
 import type { ExperimentResult } from './results.ts';
-import type { Context, Experiment, Prepared, Sample } from './row.ts';
+import type { Context, Experiment, Prepared, Sample, Side } from './row.ts';
 import { openSharedLab, type SharedLab } from './shared-lab.ts';
 
 const PREPARE_LIMIT_MS = 180_000;
 const CLOSE_LIMIT_MS = 60_000;
 const MEASURE_LIMIT_MS = 60_000;
+/** Before the names of sides. */
+const BEFORE = 'before-';
 
 /** Runs experiments one after the other and ends the labs they asked for, however they end. */
 export class Runner {
   readonly #quick: boolean;
+  readonly #before: string | undefined;
   readonly #over = new AbortController();
   readonly #labs = new Set<Lab>();
-  #shared: Promise<SharedLab> | undefined;
+  /** By checkout. */
+  readonly #shared = new Map<string, Promise<SharedLab>>();
 
-  constructor({ quick }: { readonly quick: boolean }) {
+  /** `before`: directory of another checkout, whose build is measured in turn with this one's, in a lab like this one's. */
+  constructor({ quick, before }: { readonly quick: boolean; readonly before?: string | undefined }) {
     this.#quick = quick;
+    this.#before = before;
   }
 
   /** `keep` is given all results so far after each experiment. */
@@ -32,7 +39,7 @@ export class Runner {
         keep(results);
       }
       await this.#closeLabs(results.some(({ error }) => error !== undefined));
-      this.#shared = undefined;
+      this.#shared.clear();
     }
     return results;
   }
@@ -44,24 +51,33 @@ export class Runner {
   }
 
   async #runOne(experiment: Experiment): Promise<ExperimentResult> {
-    const { name, title, method, xLabel, sides } = experiment;
+    const { name, title, method, xLabel } = experiment;
     const start = performance.now();
     process.stdout.write(`${name} `);
+    const sides = this.#sidesOf(experiment);
     const samples = new Map<string, Map<string, number[]>>();
+    const prepared = new Map<string, Prepared>();
     let error: string | undefined;
-    let prepared: Prepared | undefined;
     try {
-      prepared = await within('prepare', PREPARE_LIMIT_MS, this.#over.signal, (signal) =>
-        experiment.prepare(this.#context(signal)),
+      const checkouts = [ROOT, ...(this.#before === undefined ? [] : [this.#before])];
+      const prepareLimitMs = experiment.prepareLimitMs ?? PREPARE_LIMIT_MS;
+      await Promise.all(
+        checkouts.map((checkout) =>
+          within('prepare', prepareLimitMs, this.#over.signal, async (signal) => {
+            prepared.set(checkout, await experiment.prepare(this.#context(checkout, sides, signal)));
+          }),
+        ),
       );
-      await this.#rounds(experiment, prepared, samples);
+      await this.#rounds(experiment, sides, prepared, samples);
     } catch (cause) {
       error = (cause as Error).message;
     }
-    try {
-      await within('close', CLOSE_LIMIT_MS, this.#over.signal, async () => prepared?.close?.());
-    } catch (cause) {
-      error ??= (cause as Error).message;
+    for (const { close } of prepared.values()) {
+      try {
+        await within('close', CLOSE_LIMIT_MS, this.#over.signal, async () => close?.());
+      } catch (cause) {
+        error ??= (cause as Error).message;
+      }
     }
     if (experiment.lab === 'own') await this.#closeLabs(error !== undefined);
     const seconds = Math.round((performance.now() - start) / 100) / 10;
@@ -71,32 +87,59 @@ export class Runner {
     return { name, title, method, ...axis, sides, rows, seconds, ...(error === undefined ? {} : { error }) };
   }
 
+  /** In a comparison each side of ours has one of before, and others are there where a goal refers to them. */
+  #sidesOf({ sides, rows }: Experiment): readonly Side[] {
+    if (this.#before === undefined) return sides;
+    const asked = new Set<string | undefined>(rows.flatMap(({ goals = [] }) => goals.map(({ against }) => against)));
+    return sides.flatMap((side): readonly Side[] => {
+      if (side.column !== 'overlayd') return asked.has(side.column) ? [side] : [];
+      return [side, { name: BEFORE + side.name, column: 'before', label: `${side.label}, before` }];
+    });
+  }
+
   /** Every side once in each round, another one first each time. What comes of the warm-up is not kept. */
-  async #rounds(experiment: Experiment, prepared: Prepared, samples: Map<string, Map<string, number[]>>) {
-    const { sides } = experiment;
-    const counted = this.#quick ? (experiment.quickRounds ?? 3) : (experiment.rounds ?? 7);
+  async #rounds(
+    experiment: Experiment,
+    sides: readonly Side[],
+    prepared: ReadonlyMap<string, Prepared>,
+    samples: Map<string, Map<string, number[]>>,
+  ): Promise<void> {
+    const counted = this.#countOf(experiment);
     for (let round = experiment.warmUp === false ? 1 : 0; round <= counted; round++) {
       for (let turn = 0; turn < sides.length; turn++) {
-        const side = sides[(round + turn) % sides.length]!.name;
+        const { name } = sides[(round + turn) % sides.length]!;
+        const isBefore = name.startsWith(BEFORE);
+        const of = prepared.get(isBefore ? this.#before! : ROOT)!;
         const limitMs = experiment.limitMs ?? MEASURE_LIMIT_MS;
-        const what = `measuring ${side}`;
-        const sample = await within(what, limitMs, this.#over.signal, (signal) => prepared.measure(side, signal));
-        if (round > 0) addSample(experiment, samples, side, sample);
+        const sample = await within(`measuring ${name}`, limitMs, this.#over.signal, (signal) =>
+          of.measure(isBefore ? name.slice(BEFORE.length) : name, signal),
+        );
+        if (round > 0) addSample(experiment, samples, name, sample);
       }
       process.stdout.write('.');
     }
   }
 
-  #context(signal: AbortSignal): Context {
+  #countOf({ rounds = 7, quickRounds = 3, comparedRounds = 5 }: Experiment): number {
+    if (this.#quick) return quickRounds;
+    return this.#before === undefined ? rounds : Math.min(rounds, comparedRounds);
+  }
+
+  #context(checkout: string, sides: readonly Side[], signal: AbortSignal): Context {
+    const isBefore = checkout === this.#before;
     return {
       quick: this.#quick,
+      isComparison: this.#before !== undefined,
+      measures: (side) => sides.some(({ name }) => name === (isBefore ? BEFORE + side : side)),
       signal,
-      sharedLab: () => {
-        this.#shared ??= openSharedLab((lab) => this.#labs.add(lab));
-        return this.#shared;
+      checkout,
+      sharedLab: async () => {
+        const opened = this.#shared.get(checkout) ?? openSharedLab(checkout, (lab) => this.#labs.add(lab));
+        this.#shared.set(checkout, opened);
+        return opened;
       },
-      openLab: async (options: LabOptions) => {
-        const lab = await Lab.open(options);
+      openLab: async (options) => {
+        const lab = await Lab.open({ ...options, checkout });
         this.#labs.add(lab);
         return lab;
       },

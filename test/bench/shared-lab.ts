@@ -23,8 +23,8 @@ export interface SharedLab {
   readonly hosts: readonly [Host, Host, Host];
 }
 
-export async function openSharedLab(opened: (lab: Lab) => void): Promise<SharedLab> {
-  const lab = await Lab.open({ hosts: 3 });
+export async function openSharedLab(checkout: string, opened: (lab: Lab) => void): Promise<SharedLab> {
+  const lab = await Lab.open({ hosts: 3, checkout });
   opened(lab);
   await Promise.all(lab.hosts.map((host) => host.agent.start(AGENT)));
   await formLabCluster(lab, ['--default-addr-pool', '10.120.0.0/16']);

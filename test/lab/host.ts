@@ -9,7 +9,12 @@ import { childrenOf, expectSuccess, letGo, type Outcome, type RunOptions, run, s
 import { until } from './until.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
-export const PATH = `${ROOT}/dist:${ROOT}/node_modules/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+export const PATH = pathOf(ROOT);
+
+/** The command is that of the checkout's build; everything else is the same whichever it is. */
+function pathOf(checkout: string): string {
+  return `${checkout}/dist:${ROOT}/node_modules/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+}
 
 /**
  * Runs in the new namespaces as pid 1. `/etc` is the machine's with changes of its own, `/run` starts empty, every
@@ -44,6 +49,8 @@ export interface HostOptions {
   /** Kept over reboots: `etc`, `data`, logs. */
   readonly directory: string;
   readonly mtu: number;
+  /** Whose build it runs at first. */
+  readonly checkout: string;
   /** Default route and name server. */
   readonly router?: { readonly gateway: string; readonly resolver: string };
   /** Process id that holds the switch, and the port's name there. */
@@ -94,6 +101,8 @@ export class Host {
   readonly directory: string;
   readonly agent: Agent;
   readonly engine: Engine;
+  /** Directory of the checkout whose build is what starts from now on. */
+  checkout: string;
   readonly #options: HostOptions;
   readonly #processes = new Set<HostProcess>();
   #holder: Holder | undefined;
@@ -102,6 +111,7 @@ export class Host {
     this.name = options.name;
     this.address = options.address;
     this.directory = options.directory;
+    this.checkout = options.checkout;
     this.#options = options;
     this.agent = new Agent(this);
     this.engine = new Engine(this);
@@ -167,7 +177,7 @@ export class Host {
   }
 
   run(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    return run(this.enter(argv), { ...options, env: { PATH, ...options.env } });
+    return run(this.enter(argv), { ...options, env: { PATH: pathOf(this.checkout), ...options.env } });
   }
 
   /** Standard output; throws when the command fails. */
@@ -185,7 +195,7 @@ export class Host {
     const out = log ?? 'pipe';
     const child = start(this.enter(argv), {
       stdio: ['ignore', out, out],
-      env: { ...process.env, PATH },
+      env: { ...process.env, PATH: pathOf(this.checkout) },
       detached: log !== undefined,
     });
     if (log !== undefined) {

@@ -15,6 +15,8 @@ export interface LabOptions {
   readonly mtu?: number;
   /** Starts an agent on each host. */
   readonly agents?: boolean;
+  /** Directory of the checkout whose build the hosts run; this one. */
+  readonly checkout?: string;
 }
 
 /**
@@ -25,6 +27,7 @@ export class Lab {
   readonly directory: string;
   readonly hosts: readonly Host[];
   readonly #mtu: number;
+  readonly #checkout: string;
   readonly #extra: Host[] = [];
   #switch: Switch | undefined;
   /** When the run ends before the lab is closed or kept; its processes end by themselves. */
@@ -33,12 +36,13 @@ export class Lab {
   private constructor(options: LabOptions) {
     this.directory = mkdtempSync(join(tmpdir(), PREFIX));
     this.#mtu = options.mtu ?? 1500;
+    this.#checkout = options.checkout ?? ROOT;
     process.once('exit', this.#forget);
     this.hosts = Array.from({ length: options.hosts }, (_, index) => this.#host(`h${index + 1}`, index + 1));
   }
 
   static async open(options: LabOptions): Promise<Lab> {
-    if (options.agents === true) requireBuild();
+    if (options.agents === true) requireBuild(options.checkout ?? ROOT);
     const lab = new Lab(options);
     try {
       mkdirSync(join(lab.directory, 'switch'));
@@ -134,6 +138,7 @@ export class Lab {
       address: `10.77.0.${number}`,
       directory: join(this.directory, name),
       mtu: this.#mtu,
+      checkout: this.#checkout,
       ...(name === 'internet' ? {} : { router: { gateway: ROUTER, resolver: INTERNET } }),
       plug: {
         get pid() {
@@ -149,8 +154,8 @@ function portOf(host: Host): string {
   return `p-${host.name}`;
 }
 
-function requireBuild(): void {
-  if (!existsSync(join(ROOT, 'dist/overlayd'))) throw new Error('dist/overlayd is not built: run "npm run setup"');
+function requireBuild(checkout: string): void {
+  if (!existsSync(join(checkout, 'dist/overlayd'))) throw new Error('dist/overlayd is not built: run "npm run setup"');
 }
 
 /** What labs left behind whose run was killed: directories older than a day, control groups. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { number } from '../../bench/report.ts';
+import { number, renderMarkdown } from '../../bench/report.ts';
 import { type ExperimentResult, type RowResult, ratio, ratios, verdict } from '../../bench/results.ts';
-import { floor, goal, OVERLAYD, SWARM, stretch } from '../../bench/row.ts';
+import { floor, goal, OVERLAYD, type Side, SWARM, stretch } from '../../bench/row.ts';
 import { busySeconds } from '../../bench/rows/network.ts';
 import { quantile } from '../../bench/statistics.ts';
 
@@ -45,6 +45,30 @@ test('ratios are by round, the ratio is of the medians', () => {
   expect(ratios(experiment, row, 'swarm')).toEqual([1, 2, 3]);
   expect(ratio(experiment, row, 'swarm')).toBe(2);
   expect(ratio(experiment, row, 'floor')).toBeNaN();
+});
+
+test('goals against another revision count beside it alone', () => {
+  const before: Side = { name: 'before-overlayd', column: 'before', label: 'before' };
+  const beside = (samples: RowResult['samples']) => {
+    const { row, experiment } = judged('lower', samples, [goal(0.35, 'before'), stretch(8)]);
+    return { row, experiment: { ...experiment, sides: [OVERLAYD, before] } };
+  };
+  const verdictBeside = (samples: RowResult['samples']) => {
+    const { row, experiment } = beside(samples);
+    return verdict(experiment, row);
+  };
+  expect(verdictBeside({ overlayd: [10, 11, 12], 'before-overlayd': [34, 34, 34] })).toBe('met');
+  expect(verdictBeside({ overlayd: [8], 'before-overlayd': [34] })).toBe('met, stretch too');
+  expect(verdictBeside({ overlayd: [12], 'before-overlayd': [34] })).toBe('MISSED');
+  expect(verdictOf('lower', { overlayd: [12] }, [goal(0.35, 'before')])).toBe('');
+
+  const { row, experiment } = beside({ overlayd: [10, 12], 'before-overlayd': [40, 40] });
+  const experiments = [{ ...experiment, rows: [row, { ...row, samples: {} }] }];
+  expect(renderMarkdown({ experiments, before: 'c0ffee0' }).split('\n')).toEqual([
+    '|  | unit | before | after | x before | spread | Swarm | x Swarm | floor | goal |  |',
+    '| --- | --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | --- | --- |',
+    '| row | ms | 40 | 11 | 0.275 | 0.25–0.3 |  |  |  | ≤ 0.35 x before; stretch ≤ 8 | met |',
+  ]);
 });
 
 test('quantiles lie between neighbours', () => {

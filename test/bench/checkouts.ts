@@ -1,0 +1,75 @@
+/** Other builds than this checkout's, in folders of their own that go with the run. */
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ROOT } from '../lab/host.ts';
+import { expectSuccess, run } from '../lab/process.ts';
+
+const SETUP_LIMIT_MS = 300_000;
+const NODE = 'node_modules/node';
+
+export interface Checkout {
+  readonly directory: string;
+  /** As `git describe` names it. */
+  readonly commit: string;
+  remove(): void;
+}
+
+/** A revision of this repository with the packages of its own lockfile, built. Throws when there is no such revision. */
+export async function checkOut(revision: string): Promise<Checkout> {
+  const commit = (await git('rev-parse', '--short', `${revision}^{commit}`)).trim();
+  const { directory, remove } = makeDirectory(commit);
+  try {
+    const archive = join(directory, 'archive.tar');
+    await git('archive', '--output', archive, commit);
+    expectSuccess(await run(['tar', '-C', directory, '-xf', archive]));
+    rmSync(archive);
+    expectSuccess(await run(['bash', join(directory, 'deploy/setup.sh')], { timeoutMs: SETUP_LIMIT_MS }));
+    shareNode(directory);
+    return { directory, commit, remove };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+/** A build of the same sources that calls itself another version, and none of whose files is the same to the agent. */
+export async function nextVersionOf(checkout: string): Promise<Checkout> {
+  const { directory, remove } = makeDirectory('next');
+  try {
+    for (const name of ['src', 'deploy', 'package.json', 'package-lock.json']) {
+      cpSync(join(checkout, name), join(directory, name), { recursive: true, preserveTimestamps: true });
+    }
+    symlinkSync(join(checkout, 'node_modules'), join(directory, 'node_modules'));
+    const path = join(directory, 'package.json');
+    const description = JSON.parse(readFileSync(path, 'utf8'));
+    writeFileSync(path, JSON.stringify({ ...description, version: `${description.version}-next` }));
+    expectSuccess(await run([join(directory, NODE, 'bin/node'), join(directory, 'deploy/build.ts')]));
+    return { directory, commit: 'next', remove };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+function makeDirectory(what: string): Pick<Checkout, 'directory' | 'remove'> {
+  const directory = mkdtempSync(join(tmpdir(), `overlayd-${what}-`));
+  const remove = () => {
+    rmSync(directory, { recursive: true, force: true });
+    process.off('exit', remove);
+  };
+  process.once('exit', remove);
+  return { directory, remove };
+}
+
+/** Where both have the same Node.js it is one file, so that its pages are shared and count alike on both sides. */
+function shareNode(directory: string): void {
+  const version = (root: string) => JSON.parse(readFileSync(join(root, NODE, 'package.json'), 'utf8')).version;
+  if (version(directory) !== version(ROOT)) return;
+  rmSync(join(directory, NODE), { recursive: true });
+  symlinkSync(join(ROOT, NODE), join(directory, NODE));
+}
+
+async function git(...args: readonly string[]): Promise<string> {
+  return expectSuccess(await run(['git', '-C', ROOT, ...args]));
+}

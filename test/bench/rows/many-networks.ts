@@ -1,0 +1,149 @@
+import type { ControlClient } from '../../../src/adapters/grpc/control.ts';
+import { formLabCluster } from '../../lab/cluster.ts';
+import type { Host } from '../../lab/host.ts';
+import { nowMs, settle } from '../clock.ts';
+import { connect, openControl } from '../control.ts';
+import type { StreamTarget } from '../programs/question-stream.ts';
+import { openQuestionStream } from '../question-stream.ts';
+import { type Context, type Experiment, goal, lower, OVERLAYD, type Prepared, type Sample, stretch } from '../row.ts';
+import { eachOf } from '../workers.ts';
+
+const MOST = 200;
+/** So that what a container has lost is known within half a second. */
+const RATE = 1_000;
+const POLL_MS = 50;
+/** Of the containers. */
+const AT_ONCE = 4;
+const DOMAIN = '10.200.0.0/14';
+
+const networkOf = (number: number) => `net${number}`;
+
+/** Networks of one container each on the third host, and one on the second. */
+async function openNetworks(context: Context, count: number) {
+  const lab = await context.openLab({ hosts: 3 });
+  const [one, two, three] = [lab.host(1), lab.host(2), lab.host(3)];
+  await Promise.all(lab.hosts.map((host) => host.agent.start(['--log-level', 'info'])));
+  await formLabCluster(lab, ['--default-addr-pool', DOMAIN]);
+  const numbers = Array.from({ length: count }, (_, index) => index + 1);
+  const control = openControl(one);
+  const gateways = new Map<number, string>();
+  await eachOf(numbers, AT_ONCE, async (number) => {
+    const lists = { subnets: [], gateways: [], ipRanges: [], auxAddresses: {}, labels: {}, options: {} };
+    const { subnets } = await control.createNetwork({ name: networkOf(number), internal: false, ...lists });
+    gateways.set(number, subnets[0]!.gateway);
+  });
+  control.close();
+  for (const host of [two, three]) {
+    await host.must(['ip', '-batch', '-'], { input: numbers.map((number) => `netns add c${number}`).join('\n') });
+    const own = openControl(host);
+    await eachOf(numbers, AT_ONCE, (number) => attachOne(own, host, number));
+    own.close();
+  }
+  const targets = numbers.flatMap((number): readonly StreamTarget[] =>
+    [
+      { kind: 'own', of: three },
+      { kind: 'others', of: two },
+    ].map(({ kind, of }) => ({
+      container: `c${number}`,
+      server: gateways.get(number)!,
+      name: nameOf(of, number),
+      kind,
+    })),
+  );
+  return { hosts: [one, two, three] as const, targets };
+}
+
+function attachOne(control: ControlClient, host: Host, number: number): Promise<unknown> {
+  return connect(control, networkOf(number), `c${number}`, { name: nameOf(host, number) });
+}
+
+const nameOf = (host: Host, number: number) => `${host.name}-${number}`;
+
+/** Looks until `isOver` whether the host is alive to this one. Returns for how long it was not, in milliseconds. */
+async function hiddenMs(observer: Host, host: Host, isOver: () => boolean): Promise<number> {
+  const control = openControl(observer);
+  let hidden = 0;
+  try {
+    for (let at = nowMs(); !isOver(); ) {
+      const { peers } = await control.getStatus({});
+      const now = nowMs();
+      if (peers.find(({ name }) => name === host.name)?.state !== 'alive') hidden += now - at;
+      at = now;
+      await settle(POLL_MS);
+    }
+  } finally {
+    control.close();
+  }
+  return hidden;
+}
+
+/** When the agent says that all is well; throws while nobody answers. */
+async function readyAt(host: Host): Promise<number> {
+  for (;;) {
+    const control = openControl(host);
+    try {
+      if ((await control.getStatus({})).state === 'ready') return nowMs();
+    } catch {
+      // It does not answer yet.
+    } finally {
+      control.close();
+    }
+    await settle(POLL_MS);
+  }
+}
+
+const restart: Experiment = {
+  name: 'many-networks',
+  title: `The agent of a host with ${MOST} networks is restarted`,
+  method: `A host has a container on each of ${MOST} networks, and so has another one. A process on the first asks from each \
+container for its own name and for the other host's, ${RATE} questions a second in all, while the agent there is ended by \
+SIGTERM and started again. "Own names", "names of others": from the end of the old agent until the last network that had a \
+question unanswered for a second answered again; 0 when there was none. "Ready": until the agent says that all is well. \
+"Hidden": how long other members did not say that the host is alive, the longest of them.`,
+  sides: [OVERLAYD],
+  rows: [
+    lower('many-networks-own', `${MOST} networks, agent restarted → own names`, 's', goal(2), stretch(0.5)),
+    lower('many-networks-others', `${MOST} networks, agent restarted → names of others`, 's', goal(2), stretch(0.5)),
+    lower('many-networks-ready', `${MOST} networks, agent restarted → ready`, 's', goal(2), stretch(0.5)),
+    lower('many-networks-lost', `${MOST} networks, agent restarted, answers lost`, '1', goal(0)),
+    lower('many-networks-hidden', `${MOST} networks, agent restarted, host hidden by others`, 's', goal(0)),
+  ],
+  lab: 'own',
+  rounds: 3,
+  quickRounds: 1,
+  warmUp: false,
+  prepareLimitMs: 300_000,
+  limitMs: 180_000,
+  async prepare(context): Promise<Prepared> {
+    const { hosts, targets } = await openNetworks(context, MOST);
+    const [one, two, three] = hosts;
+    return {
+      async measure(): Promise<Sample> {
+        const asking = await openQuestionStream(three, targets, RATE);
+        asking.begin();
+        await settle(1_000);
+        let isOver = false;
+        const hidden = [one, two].map((observer) => hiddenMs(observer, three, () => isOver));
+        await three.agent.stop();
+        const stoppedAt = nowMs();
+        three.agent.launch();
+        const ready = await readyAt(three);
+        await settle(2_000);
+        while ((await asking.missing()) > 0) await settle(POLL_MS);
+        const { lost, backAt } = await asking.end();
+        asking.close();
+        isOver = true;
+        const since = (at: number) => Math.max(0, at - stoppedAt) / 1_000;
+        return {
+          'many-networks-own': since(backAt.own!),
+          'many-networks-others': since(backAt.others!),
+          'many-networks-ready': since(ready),
+          'many-networks-lost': lost.own! + lost.others!,
+          'many-networks-hidden': Math.max(...(await Promise.all(hidden))) / 1_000,
+        };
+      },
+    };
+  },
+};
+
+export const manyNetworks: readonly Experiment[] = [restart];
