@@ -4,8 +4,11 @@
  * everything is as good; only systemd grumbles.
  */
 import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../ports.ts';
 
+const TRIES = 5;
+const AGAIN_MS = 200;
 const AGENT_UNIT = /\/overlayd\.service$/m;
 
 export interface OwnUnit {
@@ -25,8 +28,13 @@ export async function moveToOwnUnit({ run, logger }: OwnUnitDeps, unit: OwnUnit,
   const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
   if (!AGENT_UNIT.test(groups)) return;
   try {
-    const { code, stderr } = await run(['busctl', ...renderScope(unit, pid)]);
-    if (code !== 0) throw new Error(stderr.trim() || `busctl ended with ${code}`);
+    // The unit of one that has just ended may be there for a moment yet.
+    for (let left = TRIES; ; left--) {
+      const { code, stderr } = await run(['busctl', ...renderScope(unit, pid)]);
+      if (code === 0) return;
+      if (left === 1) throw new Error(stderr.trim() || `busctl ended with ${code}`);
+      await sleep(AGAIN_MS);
+    }
   } catch (error) {
     const { name } = unit;
     logger.warn({ pid, name, error }, 'a process stays in the unit of the agent; systemd calls it a left-over process');

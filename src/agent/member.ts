@@ -351,6 +351,7 @@ export class Member {
       }
     }
     this.#fullNetworks.problems();
+    if (change.networks.size > 0) this.#names.invalidateCluster();
     if (change.becameWhole) this.#names.becameWhole();
     if (change.becameWhole || change.networks.size > 0) this.#ports.onNetworks?.();
     if (change.live || change.nodes) this.#updateHidden();

@@ -94,6 +94,11 @@ export class NameService {
   /** Endpoints of the network, ways to them, or hidden members changed. */
   invalidate(networkId: string | 'all'): void {
     for (const id of networkId === 'all' ? this.#deps.local.networkIds() : [networkId]) this.#stale.networks.add(id);
+    void this.#tellSoon();
+  }
+
+  /** Networks of the cluster came, changed or went. */
+  invalidateCluster(): void {
     this.#stale.cluster = true;
     void this.#tellSoon();
   }
@@ -106,6 +111,7 @@ export class NameService {
 
   /** All records of the cluster are known: the ways to their endpoints are when the kernel was compared with them. */
   becameWhole(): void {
+    this.invalidateCluster();
     this.invalidate('all');
     for (const networkId of this.#deps.local.networkIds()) void this.#learn(networkId);
   }

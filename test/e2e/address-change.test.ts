@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { pointerOf, startAsking } from '../lab/asking.ts';
 import { formLabCluster, joinArguments, untilReady } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
 import { attach } from '../lab/network.ts';
@@ -54,18 +55,23 @@ const shownAddress = async (host: Host, name: string) => (await host.json('node'
 const problemsOf = async (host: Host) => (await host.json('status')).Problems.join('; ') as string;
 
 describe('a host whose address changes', () => {
-  test('is followed by everybody, under traffic, with an event on each host', async () => {
+  test('is followed by everybody, under traffic, with an event on each host, and no answer to a name lost', async () => {
     await formLabCluster(lab());
     await lab().host(1).mustOverlayd('network', 'create', 'web');
-    for (const number of [1, 2, 3]) await attach(lab().host(number), `c${number}`, 'web', '--name', `n${number}`);
+    for (const number of [1, 2]) await attach(lab().host(number), `c${number}`, 'web', '--name', `n${number}`);
+    const own = await attach(lab().host(3), 'c3', 'web', '--name', 'n3');
     await allReach();
     const [one, two, three] = [lab().host(1), lab().host(2), lab().host(3)];
     const traffic = two.spawn(['ip', 'netns', 'exec', 'c2', 'ping', '-q', '-i', '0.1', 'n3']);
+    const names = ['n3', 'n3.web', pointerOf(own)];
+    const stopAsking = await startAsking(three, 'c3', names, { gateway: own.replace(/\d+$/, '1'), least: 1_000 });
     await changeAddress(three, '10.77.0.3', '10.77.0.33');
     await until('the new address to be known', async () => (await shownAddress(one, 'h3')) === '10.77.0.33');
     await allReach();
     await traffic.kill();
     await untilReady(lab().hosts);
+    // The member started anew in the same process, as it does with a renewed certificate.
+    expect(await stopAsking()).toMatchObject({ lost: [], wrong: [] });
     expect(eventsOf(three, 'address-changed').join()).toContain('from=10.77.0.3 to=10.77.0.33');
     for (const host of [one, two]) expect(eventsOf(host, 'member-moved').join()).toContain('"vtep":"10.77.0.33"');
     expect(await three.must(['ip', '-n', 'ovl-4096', '-d', 'link', 'show', 'vx0'])).toContain('local 10.77.0.33');

@@ -1,9 +1,8 @@
 /** Names are answered all the time, whatever becomes of the agent. */
 import { appendFileSync, cpSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { startInside } from '../bench/inside-process.ts';
+import { startAsking as ask, pointerOf } from '../lab/asking.ts';
 import { untilReady } from '../lab/cluster.ts';
 import { type Host, ROOT } from '../lab/host.ts';
 import { attach, resolve, untilReaches, untilResolves } from '../lab/network.ts';
@@ -11,15 +10,7 @@ import { overlayNamespaces } from '../lab/observation.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
 
-const ASKER = fileURLToPath(new URL('../netns/dns/asker.ts', import.meta.url));
 const LOCK = '/run/overlayd/names.sock.lock';
-
-interface Report {
-  readonly asked: number;
-  readonly answered: number;
-  readonly lost: readonly string[];
-  readonly wrong: readonly string[];
-}
 
 const addresses = new Map<string, string>();
 const lab = useLab({
@@ -34,17 +25,12 @@ const lab = useLab({
   },
 });
 
-/** Asks 500 times a second for names of this host, of the other one, for a pointer, and for a name of the outside. */
-async function startAsking(host: Host): Promise<() => Promise<Report>> {
+/** Names of this host, of the other one, a pointer, and a name of the outside. */
+function startAsking(host: Host) {
   const gateway = addresses.get('here')!.replace(/\d+$/, '1');
-  const pointer = `${addresses.get('there')!.split('.').reverse().join('.')}.in-addr.arpa`;
+  const pointer = pointerOf(addresses.get('there')!);
   const names = ['here', 'there', pointer, 'www.example', 'there.web', 'there.web.overlayd.internal'];
-  const node = ['ip', 'netns', 'exec', 'here', 'node'];
-  const asker = await startInside(host, [...node, ASKER, gateway, '500', '3000', ...names]);
-  return async () => {
-    asker.order('stop');
-    return JSON.parse(await asker.line());
-  };
+  return ask(host, 'here', names, { gateway, least: 3_000 });
 }
 
 const pidOf = async (host: Host) => Number(await host.must(['cat', LOCK]));

@@ -77,6 +77,7 @@ export class NamesKeeper implements NamesProcess {
           continue;
         }
         this.#problem = undefined;
+        void moveToOwnUnit(this.#deps, UNIT, line.hello.pid);
         logger.info({ pid: line.hello.pid }, 'names are answered by a process of their own');
         onSession(line);
         await this.#watch(line, signal);
@@ -122,7 +123,6 @@ export class NamesKeeper implements NamesProcess {
     }
     const { clock, logger } = this.#deps;
     const child = startProgram(this.#program());
-    void moveToOwnUnit(this.#deps, UNIT, child.pid);
     const deadline = clock.elapsed() + START_MS;
     for (;;) {
       signal.throwIfAborted();
