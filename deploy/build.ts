@@ -19,8 +19,8 @@ const ETCD_PROTOCOL = path.join(ROOT, 'node_modules/etcd3/proto/rpc.proto');
 
 /** Small ones, which start as fast from their source. */
 const PROGRAMS = {
+  'kernel-worker.cjs': 'src/adapters/kernel/kernel-worker.ts',
   'names.cjs': 'src/names-main.ts',
-  'spawner.cjs': 'src/adapters/kernel/spawner.ts',
 } as const;
 
 /** Those that start from compiled code, each with arguments that make it run through its start without doing anything. */

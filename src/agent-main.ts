@@ -1,8 +1,7 @@
 /** The daemon `overlayd agent`: flags, environment and file to a running agent, signals to its end. */
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from './adapters/config-file.ts';
-import { createExec } from './adapters/kernel/exec.ts';
-import { Spawner } from './adapters/kernel/spawner-client.ts';
+import { createExec } from './adapters/exec.ts';
 import { createLogger } from './adapters/log.ts';
 import { createNotifier, takeNotifySettings } from './adapters/notify.ts';
 import { Output } from './adapters/output.ts';
@@ -20,10 +19,10 @@ const beside = (name: string, source: string) =>
   fileURLToPath(new URL(bundled ? `${name}.cjs` : source, import.meta.url));
 
 const PROGRAMS = {
+  kernelWorker: beside('kernel-worker', 'adapters/kernel/kernel-worker.ts'),
   names: beside('names', 'names-main.ts'),
   leaseWorker: beside('lease-worker', 'adapters/etcd/lease-worker.ts'),
 };
-const SPAWNER = beside('spawner', 'adapters/kernel/spawner.ts');
 /** A stop that takes longer is cut short: nothing that it would still do is needed for traffic or for the next start. */
 const STOP_LIMIT_MS = 8_000;
 
@@ -50,9 +49,7 @@ async function main(args: readonly string[]): Promise<void> {
   );
   const clock = systemClock;
   const settings = takeNotifySettings(process.env, process.pid);
-  // Started while the agent is small yet.
-  const spawner = new Spawner({ clock, logger }, { spawnerPath: SPAWNER, nodePath: process.execPath });
-  const exec = createExec({ runProcess: spawner.run });
+  const exec = createExec();
   const notifier = createNotifier({ clock, logger }, settings);
   const quit = new AbortController();
   // Not `once`: what starts child processes takes a signal that nobody listens to any more for the end of this one.

@@ -14,14 +14,14 @@ import { servePlugin } from './adapters/docker/plugin-server.ts';
 import { missingTranslation } from './adapters/docker/translation.ts';
 import { createBundledEtcd } from './adapters/etcd/server.ts';
 import { createEtcdStore } from './adapters/etcd/store.ts';
+import type { Exec } from './adapters/exec.ts';
 import { createControlClient } from './adapters/grpc/control.ts';
 import { serveControl } from './adapters/grpc/control-server.ts';
 import { createJoinClient } from './adapters/grpc/join-client.ts';
 import { serveJoin } from './adapters/grpc/join-server.ts';
 import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
-import type { Exec } from './adapters/kernel/exec.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
-import { findLacks } from './adapters/kernel/lacks.ts';
+import { KernelThread } from './adapters/kernel/kernel-thread.ts';
 import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
 import { askRouting } from './adapters/netlink/host-routing.ts';
 import { createPki } from './adapters/pki/pki.ts';
@@ -53,6 +53,7 @@ import { VERSION } from './version.ts';
 
 /** Programs beside the agent's own, as source or bundled. */
 export interface ProgramPaths {
+  readonly kernelWorker: string;
   readonly names: string;
   readonly leaseWorker: string;
 }
@@ -89,8 +90,9 @@ export async function startAgent(
     routing: async (question) => askRouting(question),
     nameServers: () => findNameServers(),
   });
+  const thread = new KernelThread({ workerPath: programs.kernelWorker });
   const kernel = createKernel({
-    ...{ exec, clock, isAlive: (container) => containers.isAlive(container) },
+    ...{ thread, exec, clock, isAlive: (container) => containers.isAlive(container) },
     onFirewallChange: () => lifecycle.current?.engineSide?.firewallChanged(),
   });
   const statePath = join(config.dataDir, 'state.json');
@@ -183,7 +185,7 @@ export async function startAgent(
         mendHosts: mendHostsFile,
       });
     const firewall = new FirewallWatch({
-      ...{ passage: () => readPassage(exec.run, signal), firewall: () => findFirewall(exec.run, signal) },
+      ...{ passage: () => readPassage(thread, signal), firewall: () => findFirewall(thread, exec.run, signal) },
       ...{ port: identity.dataPathPort, clock, logger: log },
     });
     let ended: Promise<unknown>;
@@ -281,7 +283,7 @@ export async function startAgent(
     },
   );
   const startedAtMs = clock.now();
-  const needs = new HostNeeds({ probe: async () => findLacks(), clock, logger });
+  const needs = new HostNeeds({ probe: () => thread.ask('lacks', undefined), clock, logger });
   const status = {
     ...{ version: VERSION, dataDir: config.dataDir, startedAtMs },
     rssBytes: () => process.memoryUsage.rss(),
@@ -316,6 +318,7 @@ export async function startAgent(
       await resumed.ended;
       if (plugin) await plugin.ended;
       await lifecycle.stop();
+      thread.close();
       etcd.release();
     },
   };

@@ -28,6 +28,8 @@ export interface KernelHost {
   routesIn(container: string): Promise<string>;
   /** Resolves when events are heard for certain, which is a moment after `changes` was begun. */
   listening?(next: (match: (change: KernelChange) => boolean) => Promise<unknown>): Promise<void>;
+  /** Resolves when namespaces without a name have ended, which is a moment after their names were removed. */
+  settled?(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -9,7 +9,7 @@ const ROUNDS = 16;
 const SPREAD_MS = 1_600;
 const NETWORKS = ['web', 'api', 'jobs'];
 /** What the agent starts for itself and no longer than for itself. */
-const PROGRAMS = /spawner|ip -rcvbuf|nft monitor/;
+const PROGRAMS = /ip -rcvbuf|nft monitor/;
 
 const addresses = new Map<string, string>();
 const lab = useLab({

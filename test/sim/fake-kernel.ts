@@ -3,7 +3,7 @@
  * does not exist, no name is taken twice, no route goes through a link that is down.
  */
 import { createInbox, type Inbox } from '../../src/adapters/kernel/inbox.ts';
-import { placeOf, toolOf } from '../../src/adapters/kernel/iproute2.ts';
+import { meansOf, placeOf } from '../../src/adapters/kernel/means.ts';
 import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import {
@@ -195,7 +195,7 @@ export class FakeKernel implements Kernel {
   }
 }
 
-/** In a stage, one process for each tool and namespace; which of them is the quicker one nobody knows. */
+/** In a stage, ops of one place and means are in order; of the others' order nothing is said. */
 function worstOrder(ops: readonly PlannedOp[]): PlannedOp[] {
-  return [...Map.groupBy(ops, ({ op }) => `${toolOf(op)} ${placeOf(op)}`).values()].reverse().flat();
+  return [...Map.groupBy(ops, ({ op }) => `${meansOf(op)} ${placeOf(op)}`).values()].reverse().flat();
 }

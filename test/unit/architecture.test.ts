@@ -58,6 +58,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 
 /** What an adapter may import of another one: there is one way to the kernel, to write a file, to tell who holds a port. */
 const SHARED_ADAPTERS = [
+  'src/adapters/exec.ts',
   'src/adapters/native/',
   'src/adapters/netlink/',
   'src/adapters/own-unit.ts',
@@ -74,7 +75,7 @@ const DOORS: Readonly<Record<string, string>> = {
   commander: 'src/cli/',
   'dns-packet': 'src/adapters/dns/',
   etcd3: 'src/adapters/etcd/',
-  execa: 'src/adapters/kernel/',
+  execa: 'src/adapters/exec.ts',
   koffi: 'src/adapters/native/',
   pino: 'src/adapters/log.ts',
   'smol-toml': 'src/adapters/config-file.ts',

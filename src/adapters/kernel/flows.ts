@@ -1,83 +1,127 @@
 /**
  * Connection tracking of the host remembers who an answer belongs to by address alone, and every answer keeps that
  * alive: the next owner of an address would get what is meant for the one before. Entries that begin or end at one of the
- * addresses are listed and deleted one by one; kernels before 6.13 know no other way.
+ * addresses are listed and deleted one by one (`linux/netfilter/nfnetlink_conntrack.h`); kernels before 6.13 know no other
+ * way.
  *
  * The kernel goes through its whole table for each listing, which is mostly empty: some 10 ms. It can pick the entries of
  * one end of one address, so that takes two listings for each; or tell all of them once, of which each costs as much
  * as some fifty places of the table. What is cheaper is done: for many addresses one listing, as a rule.
  */
-import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
-import type { Run } from './exec.ts';
+import { readFileSync } from 'node:fs';
+import { OverlaydError } from '../../core/errors.ts';
+import { AF } from '../native/socket.ts';
+import { AttributeReader, PayloadWriter, parseIpv4 } from '../netlink/attributes.ts';
+import type { Message, Request } from '../netlink/message.ts';
+import { NetlinkSocket } from '../netlink/socket.ts';
+import { NETLINK_NETFILTER, NLA_F_NESTED, NLM_F_DUMP } from '../netlink/uapi/netlink.ts';
+import { NFGENMSG_BYTES } from '../netlink/uapi/nfnetlink.ts';
 
-/** Messages of ctnetlink: IPCTNL_MSG_CT_GET with CTA_FILTER, then IPCTNL_MSG_CT_DELETE with tuple, id and zone of each. */
-const FORGET = `
-use strict;
-socket my $kernel, 16, 3, 12 or die "socket: $!\\n";
-my %wanted = map { (pack('C4', split /\\./), 1) } @ARGV;
-my $any = join '|', map { quotemeta } keys %wanted;
-sub attribute { my ($type, $data) = @_; pack 'SSa*x![4]', 4 + length $data, $type, $data }
-sub number { my ($name) = @_; open my $file, '<', "/proc/sys/net/netfilter/nf_conntrack_$name" or return 0; 0 + <$file> }
-sub ask {
-  my ($type, $flags, $attributes) = @_;
-  my $head = pack 'LSSLL CCn', 20 + length $attributes, $type, $flags, 1, 0, 2, 0, 0;
-  send $kernel, $head . $attributes, 0 or die "send: $!\\n";
-  my @flows;
-  while (1) {
-    defined recv $kernel, my $answer, 65536, 0 or die "recv: $!\\n";
-    my $next = 0;
-    my $some = $answer =~ /$any/s;
-    while (length $answer >= $next + 16) {
-      my $at = $next;
-      my ($size, $kind) = unpack 'LS', substr $answer, $at, 6;
-      $next += ($size + 3) & ~3;
-      return @flows if $kind == 3;
-      if ($kind == 2) {
-        $! = -unpack 'l', substr $answer, $at + 16, 4;
-        die "conntrack: $!\\n" if $! && $! != 2;
-        return @flows;
-      }
-      next unless $some;
-      my ($flow, $meant, $rest) = ('', 0, substr $answer, $at + 20, $size - 20);
-      while (length $rest >= 4) {
-        my ($length, $what) = unpack 'SS', $rest;
-        my $padded = ($length + 3) & ~3;
-        $what &= 0x3fff;
-        $flow .= substr $rest, 0, $padded if $what == 1 || $what == 12 || $what == 18;
-        # Behind the heads of tuple, addresses and source.
-        $meant ||= $wanted{substr $rest, 12, 4} if $what == 1 || $what == 2;
-        substr($rest, 0, $padded) = '';
-      }
-      push @flows, $flow if $meant;
+const NFNL_SUBSYS_CTNETLINK = 1;
+const IPCTNL_MSG_CT_GET = (NFNL_SUBSYS_CTNETLINK << 8) | 1;
+const IPCTNL_MSG_CT_DELETE = (NFNL_SUBSYS_CTNETLINK << 8) | 2;
+const CTA = { TUPLE_ORIG: 1, TUPLE_REPLY: 2, ID: 12, ZONE: 18, FILTER: 25 } as const;
+const CTA_TUPLE_IP = 1;
+const CTA_IP_V4_SRC = 1;
+const CTA_FILTER = { ORIG_FLAGS: 1, REPLY_FLAGS: 2 } as const;
+/** `CTA_FILTER_*_FLAGS`: the source is compared. */
+const BY_SOURCE = 1;
+/** So many places of the table cost as much as telling one entry. */
+const PLACES_PER_ENTRY = 50;
+/** A kernel without connection tracking says so: there is nothing to forget. */
+const NO_TRACKING = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EPROTONOSUPPORT'];
+
+/** Forgets what the thread's own namespace knows of these addresses. Throws `data-path-failed`. */
+export function forgetFlows(addresses: readonly string[]): void {
+  const wanted = new Set(addresses.map(parseIpv4));
+  let socket: NetlinkSocket;
+  try {
+    socket = new NetlinkSocket({ protocol: NETLINK_NETFILTER });
+  } catch (error) {
+    if (NO_TRACKING.includes((error as NodeJS.ErrnoException).code ?? '')) return;
+    throw error;
+  }
+  try {
+    const flows = listings(addresses).flatMap((request) =>
+      socket.dump(request, (message) => readFlow(message, wanted), NO_TRACKING),
+    );
+    const outcomes = socket.request(flows.map(deletion));
+    // What has ended by itself meanwhile is forgotten as well.
+    const failed = outcomes.find((outcome) => !outcome.ok && outcome.code !== 'ENOENT');
+    if (failed?.ok === false) {
+      const message = `forgetting the connections of ${addresses.join(', ')} failed: ${failed.text} (${failed.code})`;
+      throw new OverlaydError('data-path-failed', message, { retryable: true });
     }
+  } finally {
+    socket.close();
   }
 }
-sub flows {
-  return ask(0x0101, 0x0301, '') if number('count') * 50 < number('buckets') * (2 * @ARGV - 1);
-  return map {
-    my $source = attribute(0x8001, attribute(1, $_));
-    map {
-      my $filter = attribute(0x8019, attribute(1, pack 'L', $_ == 1) . attribute(2, pack 'L', $_ == 2));
-      ask(0x0101, 0x0301, attribute(0x8000 | $_, $source) . $filter);
-    } 1, 2;
-  } keys %wanted;
-}
-ask(0x0102, 5, $_) for flows();
-`;
 
-/** Throws `data-path-failed`. On a host without Perl nothing is forgotten. */
-export async function forgetFlows(
-  run: Run,
-  addresses: readonly string[],
-  signal: AbortSignal | undefined,
-): Promise<void> {
+function listings(addresses: readonly string[]): Request[] {
+  const all = setting('count') * PLACES_PER_ENTRY < setting('buckets') * (2 * addresses.length - 1);
+  if (all) return [dump((writer) => writer)];
+  return addresses.flatMap((address) =>
+    [CTA.TUPLE_ORIG, CTA.TUPLE_REPLY].map((tuple) =>
+      dump((writer) =>
+        writer
+          .nested(
+            tuple,
+            () => writer.nested(CTA_TUPLE_IP, () => writer.ipv4(CTA_IP_V4_SRC, address), NLA_F_NESTED),
+            NLA_F_NESTED,
+          )
+          .nested(
+            CTA.FILTER,
+            () =>
+              writer
+                .u32(CTA_FILTER.ORIG_FLAGS, tuple === CTA.TUPLE_ORIG ? BY_SOURCE : 0)
+                .u32(CTA_FILTER.REPLY_FLAGS, tuple === CTA.TUPLE_REPLY ? BY_SOURCE : 0),
+            NLA_F_NESTED,
+          ),
+      ),
+    ),
+  );
+}
+
+function dump(filter: (writer: PayloadWriter) => PayloadWriter): Request {
+  return { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload: filter(begin()).payload() };
+}
+
+function begin(): PayloadWriter {
+  return new PayloadWriter().header(NFGENMSG_BYTES, (view, at) => view.setUint8(at, AF.INET));
+}
+
+/** The attributes that name an entry, as they came; undefined when it begins and ends elsewhere. */
+function readFlow({ view, start, end }: Message, wanted: ReadonlySet<number>): Uint8Array | undefined {
+  const named: Uint8Array[] = [];
+  let meant = false;
+  const attributes = new AttributeReader(view, start + NFGENMSG_BYTES, end);
+  while (attributes.next()) {
+    const { type } = attributes;
+    if (type === CTA.TUPLE_ORIG || type === CTA.TUPLE_REPLY) meant ||= wanted.has(sourceOf(attributes.nested()));
+    if (type === CTA.TUPLE_ORIG || type === CTA.ID || type === CTA.ZONE) named.push(attributes.raw());
+  }
+  return meant ? Buffer.concat(named) : undefined;
+}
+
+/** -1: none of IPv4. */
+function sourceOf(tuple: AttributeReader): number {
+  while (tuple.next()) {
+    if (tuple.type !== CTA_TUPLE_IP) continue;
+    const ip = tuple.nested();
+    while (ip.next()) if (ip.type === CTA_IP_V4_SRC) return ip.be32();
+  }
+  return -1;
+}
+
+function deletion(flow: Uint8Array): Request {
+  return { type: IPCTNL_MSG_CT_DELETE, flags: 0, payload: Buffer.concat([begin().payload(), flow]) };
+}
+
+/** Of connection tracking in this thread's namespace; 0 where there is none. */
+function setting(name: string): number {
   try {
-    const { code, stderr } = await run(['perl', '-e', FORGET, ...addresses], { quiet: true, signal });
-    // A kernel without connection tracking has nothing to forget.
-    if (code === 0 || /Invalid argument|not supported/.test(stderr)) return;
-    const message = `forgetting the connections of ${addresses.join(', ')} failed: ${stderr.trim()}`;
-    throw new OverlaydError('data-path-failed', message, { retryable: true });
-  } catch (error) {
-    if (!isOverlaydError(error) || error.code !== 'tool-missing') throw error;
+    return Number(readFileSync(`/proc/sys/net/netfilter/nf_conntrack_${name}`, 'utf8'));
+  } catch {
+    return 0;
   }
 }

@@ -1,35 +1,48 @@
 import type { ContainerRef } from '../../core/container.ts';
+import type { Filter } from '../../core/host-state.ts';
 import type { Clock, Kernel } from '../../ports.ts';
+import type { Exec } from '../exec.ts';
 import { apply } from './apply.ts';
-import type { Exec } from './exec.ts';
+import type { KernelThread } from './kernel-thread.ts';
 import { changes } from './monitor.ts';
-import { NetworkFilters } from './network-filters.ts';
-import { inside, type LookedAt, listFilter, observe } from './observe.ts';
+import { Observer } from './observe.ts';
 
 export interface KernelDeps {
-  readonly exec: Exec;
+  readonly thread: Pick<KernelThread, 'ask'>;
+  readonly exec: Pick<Exec, 'follow'>;
   readonly clock: Clock;
   readonly isAlive: (container: ContainerRef) => Promise<boolean>;
   /** Somebody else changed nftables' rules of the host, be it by iptables; heard while changes are followed. */
   readonly onFirewallChange?: () => void;
 }
 
-/** The kernel of the network namespace that `exec` runs in, through iproute2 and nftables. */
-export function createKernel({ exec, clock, isAlive, onFirewallChange }: KernelDeps): Kernel {
-  const { run } = exec;
-  const deps = { run, isAlive, lookedAt: new Map<string, LookedAt>() };
-  const filters = new NetworkFilters(run, (name, signal) => listFilter(run, name, 'bridge', signal));
+/** The kernel of the host that `thread` acts upon, through netlink and libnftables. */
+export function createKernel({ thread, exec, clock, isAlive, onFirewallChange }: KernelDeps): Kernel {
+  const observer = new Observer({ thread, isAlive });
+  const filters = new Map<string, { readonly generation: string; readonly filter: Filter | undefined }>();
   return {
-    observe: (scope, signal) => observe(deps, scope, signal),
+    observe: (scope, signal) => observer.observe(scope, signal),
     apply(plan, signal) {
       for (const { op } of plan.stages.flatMap(({ ops }) => ops)) {
-        if (op.kind === 'delete-namespace') deps.lookedAt.delete(op.name);
-        if (op.kind === 'delete-namespace' || op.kind === 'add-namespace') filters.forget(op.name);
+        if (op.kind === 'delete-namespace' || op.kind === 'add-namespace') observer.forget(op.name);
       }
-      return apply(run, plan, signal);
+      return apply(thread, plan, signal);
     },
     changes: (signal) => changes({ exec, clock, onFirewallChange }, signal),
-    filters: (namespaces, signal) => filters.look(namespaces, signal),
-    inside: (path) => inside(run, path),
+    async filters(namespaces, signal) {
+      for (const name of filters.keys()) if (!namespaces.includes(name)) filters.delete(name);
+      const questions = namespaces.map((name) => ({ name, known: filters.get(name)?.generation }));
+      const answers = await thread.ask('filters', questions, signal);
+      return new Map(
+        namespaces.map((name, at) => {
+          const { generation, filter } = answers[at]!;
+          const now = filter === undefined ? filters.get(name)?.filter : (filter ?? undefined);
+          if (generation === undefined) filters.delete(name);
+          else filters.set(name, { generation, filter: now });
+          return [name, now];
+        }),
+      );
+    },
+    inside: (path) => observer.inside(path),
   };
 }

@@ -9,12 +9,12 @@
 import { type KernelChange, LOOPBACK, SERVICE_ADDRESS } from '../../core/host-state.ts';
 import { isHandoverLink, isUplink, namespaceOf } from '../../core/plan/naming.ts';
 import type { Clock } from '../../ports.ts';
-import type { Exec } from './exec.ts';
+import type { Exec } from '../exec.ts';
 import { createInbox, type Inbox } from './inbox.ts';
-import { vniOfNamespaceId } from './iproute2.ts';
+import { vniOfNamespaceId } from './namespace-ids.ts';
 
 export interface MonitorDeps {
-  readonly exec: Exec;
+  readonly exec: Pick<Exec, 'follow'>;
   readonly clock: Clock;
   readonly onFirewallChange?: (() => void) | undefined;
 }

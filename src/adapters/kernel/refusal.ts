@@ -1,21 +1,26 @@
 /** What the kernel means when it refuses, in words that say what to do. */
 import { HOST, MOST_CONTAINERS, type Op } from '../../core/host-state.ts';
+import type { PlainError } from './plain-error.ts';
 
 /** Undefined where its own words have to do. */
-export function explainRefusal(op: Op, words: string): string | undefined {
+export function explainRefusal(op: Op, { code, message }: PlainError): string | undefined {
   switch (op.kind) {
     case 'set-route': {
       const { destination, gateway } = op.route;
-      if (!/invalid gateway/.test(words)) return undefined;
+      if (code !== 'EINVAL' || !/invalid gateway/.test(message)) return undefined;
       const who = op.at === HOST ? 'this host' : `the namespace ${op.at}`;
       const way = destination === 'default' ? 'default route' : `route to ${destination}`;
       return `there is no ${way}, because ${who} has the address of the gateway, ${gateway}, itself: take it away (\`ip -4 address\` shows where it is), or use a network with another subnet`;
     }
     case 'add-vxlan':
-      if (!/exists/.test(words)) return undefined;
+      if (code !== 'EEXIST') return undefined;
       return `this host has another VXLAN device with VNI ${op.vxlan.vni} on port ${op.vxlan.port}: remove it (\`ip -d link show type vxlan\`; what is in no namespace with a name, a process may hold), or use a network with another VNI`;
+    case 'add-veth':
+    case 'add-bridge':
+      if (code !== 'EEXIST') return undefined;
+      return `something else has the name of a link that is to be made (${message}); look at \`ip -d link\``;
     case 'set-link':
-      if (op.set.master === undefined || !/Exchange full/.test(words)) return undefined;
+      if (op.set.master === undefined || code !== 'EXFULL') return undefined;
       return `the network has as many containers on this host as it can have, ${MOST_CONTAINERS.toLocaleString('en')}: connect this one on another host`;
     default:
       return undefined;

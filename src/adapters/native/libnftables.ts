@@ -3,10 +3,15 @@
  * context's netlink socket is opened when the context is made, in the namespace in which the thread is then.
  */
 import { insideNamespace } from './namespace.ts';
+import { AF, closeDescriptor, openSocket, SOCK } from './socket.ts';
 import { loadLibrary, readString } from './system-call.ts';
 
 const SONAME = 'libnftables.so.1';
 const NFT_CTX_DEFAULT = 0;
+const NETLINK_NETFILTER = 12;
+/** A context is freed so much later, or when there are so many. */
+const KEPT_MS = 100;
+const MOST_KEPT = 16;
 /** `NFT_CTX_OUTPUT_*` of nftables/libnftables.h. */
 export const OUTPUT = { STATELESS: 1 << 1, HANDLE: 1 << 2, JSON: 1 << 4 } as const;
 
@@ -47,24 +52,44 @@ export function hasLibnftables(): boolean {
   return opened() !== undefined;
 }
 
+/** Contexts that have done their work. */
+let done: Context[] = [];
+let freeing: NodeJS.Timeout | undefined;
+
+/**
+ * Frees what {@link runNftables} has kept. To be called before a namespace is removed: a context has a socket in it, which
+ * keeps it alive.
+ */
+export function freeNftables(): void {
+  clearTimeout(freeing);
+  freeing = undefined;
+  for (const context of done) opened()?.free(context);
+  done = [];
+}
+
 /**
  * Runs commands inside the namespace at the path; undefined: in the thread's own. Blocks for about a millisecond, longer for
- * large sets. Throws where the namespace cannot be entered, or the library is missing.
+ * large sets. Throws where the namespace cannot be entered, the library is missing, or the kernel has no nftables
+ * (`EPROTONOSUPPORT`).
+ *
+ * The context is kept for a moment: the end of its socket waits until the kernel has freed what a transaction took away,
+ * some 10 ms if that was just now.
  */
 export function runNftables(path: string | undefined, text: string, outputFlags = 0): NftablesOutcome {
   const nft = opened();
   if (!nft) throw new Error(`${SONAME} is not on this host: install libnftables1 (Debian's name)`);
   return insideNamespace(path, () => {
+    // The library ends the whole process where it cannot open a socket.
+    closeDescriptor(openSocket(AF.NETLINK, SOCK.RAW, NETLINK_NETFILTER));
     const context = nft.create(NFT_CTX_DEFAULT);
-    if (context === null) throw new Error('libnftables could not open a netlink socket');
-    try {
-      nft.bufferOutput(context);
-      nft.bufferErrors(context);
-      nft.setOutput(context, outputFlags);
-      const ok = nft.run(context, text) === 0;
-      return { ok, output: readString(nft.output(context)), errors: readString(nft.errors(context)) };
-    } finally {
-      nft.free(context);
-    }
+    if (context === null) throw new Error('libnftables made no context');
+    done.push(context);
+    if (done.length > MOST_KEPT) nft.free(done.shift()!);
+    freeing ??= setTimeout(freeNftables, KEPT_MS).unref();
+    nft.bufferOutput(context);
+    nft.bufferErrors(context);
+    nft.setOutput(context, outputFlags);
+    const ok = nft.run(context, text) === 0;
+    return { ok, output: readString(nft.output(context)), errors: readString(nft.errors(context)) };
   });
 }

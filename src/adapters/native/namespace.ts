@@ -2,21 +2,50 @@
  * Network namespaces (network_namespaces(7)). A thread is in one; a socket stays in the one in which it was opened,
  * wherever its thread goes. So a thread enters, opens and comes back, in one synchronous piece: 0.05 ms.
  */
-import { closeSync, mkdirSync, openSync, rmSync, unlinkSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { AF, closeDescriptor, openSocket, SOCK } from './socket.ts';
 import { call, libc, type SystemCallError } from './system-call.ts';
 
-const CLONE_NEWNET = 0x4000_0000;
+const CLONE = { FS: 0x200, NEWNS: 0x2_0000, NEWNET: 0x4000_0000 } as const;
 const MS = { BIND: 0x1000, REC: 0x4000, SHARED: 1 << 20 } as const;
-const MNT_DETACH = 2;
-const OWN = '/proc/thread-self/ns/net';
+const UMOUNT = { DETACH: 2, NOFOLLOW: 8 } as const;
+/** `linux/sockios.h`: a descriptor of the namespace that a socket is in. */
+const SIOCGSKNS = 0x894c;
+/** Numbers of system calls that are the same on every architecture; C libraries have no function for them yet. */
+const SYS = { open_tree: 428, move_mount: 429 } as const;
+const OPEN_TREE = { CLONE: 1, CLOEXEC: 0o2000000 } as const;
+const MOVE_MOUNT_F_EMPTY_PATH = 4;
+const AT = { FDCWD: -100, EMPTY_PATH: 0x1000 } as const;
 
 const native = {
   setns: libc('int setns(int fd, int nstype)'),
   unshare: libc('int unshare(int flags)'),
   mount: libc('int mount(const char *source, const char *target, const char *type, uint64_t flags, const void *data)'),
   umount2: libc('int umount2(const char *target, int flags)'),
+  ioctl: libc('int ioctl(int fd, uint64_t request, uint64_t argument)'),
+  openTree: libc('int64_t syscall(int64_t number, int directory, const char *path, uint64_t flags)'),
+  moveMount: libc(
+    'int64_t syscall(int64_t number, int from, const char *path, int to, const char *target, uint64_t flags)',
+  ),
 };
+
+/** Where this thread belongs, and comes back to. */
+let home: number | undefined;
+
+/**
+ * Makes this thread one of the host that a process is in: its network, and its files with what is mounted there. There is no
+ * way back. So tests act in a host that is made of namespaces.
+ */
+export function joinHost(pid: number): void {
+  const [net, files] = ['net', 'mnt'].map((name) => openSync(`/proc/${pid}/ns/${name}`, 'r')) as [number, number];
+  // Threads of a process have one working directory otherwise, which is somewhere in their files.
+  call('unshare', native.unshare, [CLONE.FS]);
+  call('setns', native.setns, [net, CLONE.NEWNET], `net of process ${pid}`);
+  call('setns', native.setns, [files, CLONE.NEWNS], `mnt of process ${pid}`);
+  closeSync(files);
+  home = net;
+}
 
 /**
  * Runs the task with this thread inside the namespace at the path; undefined: where it is. The task must be synchronous.
@@ -26,7 +55,7 @@ export function insideNamespace<T>(path: string | undefined, task: () => T): T {
   if (path === undefined) return task();
   const fd = openSync(path, 'r');
   try {
-    return away(() => call('setns', native.setns, [fd, CLONE_NEWNET], path), task);
+    return away(() => call('setns', native.setns, [fd, CLONE.NEWNET], path), task);
   } finally {
     closeSync(fd);
   }
@@ -34,27 +63,23 @@ export function insideNamespace<T>(path: string | undefined, task: () => T): T {
 
 /** Runs the task inside a namespace that is new, and ends with it unless something else holds it. */
 export function insideNewNamespace<T>(task: () => T): T {
-  return away(() => call('unshare', native.unshare, [CLONE_NEWNET]), task);
+  return away(() => call('unshare', native.unshare, [CLONE.NEWNET]), task);
 }
 
 function away<T>(leave: () => void, task: () => T): T {
-  const home = openSync(OWN, 'r');
+  home ??= openSync('/proc/thread-self/ns/net', 'r');
+  leave();
   try {
-    leave();
-    try {
-      return task();
-    } finally {
-      comeBack(home);
-    }
+    return task();
   } finally {
-    closeSync(home);
+    comeBack(home);
   }
 }
 
 /** A thread that is lost in a namespace of a container would do there what is meant for the host. */
 function comeBack(home: number): void {
   try {
-    call('setns', native.setns, [home, CLONE_NEWNET], 'back');
+    call('setns', native.setns, [home, CLONE.NEWNET], 'back');
   } catch (error) {
     console.error('overlayd: a thread cannot come back from a network namespace; the process ends', error);
     process.abort();
@@ -72,7 +97,7 @@ export function addNamespace(path: string): void {
   shareMounts(directory);
   closeSync(openSync(path, 'wx', 0o000));
   try {
-    insideNewNamespace(() => mount(OWN, path, MS.BIND));
+    insideNewNamespace(() => mountNamespace(path));
   } catch (error) {
     unlinkSync(path);
     throw error;
@@ -82,12 +107,12 @@ export function addNamespace(path: string): void {
 /** Removes a namespace's name. It ends when nothing else holds it. Throws `ENOENT` when there is no such name. */
 export function deleteNamespace(path: string): void {
   try {
-    call('umount2', native.umount2, [path, MNT_DETACH], path);
+    call('umount2', native.umount2, [path, UMOUNT.DETACH | UMOUNT.NOFOLLOW], path);
   } catch (error) {
-    // A file that is no mount: the rest of an addition that was interrupted.
+    // A file that is no mount, such as the rest of an addition that was interrupted.
     if ((error as SystemCallError).code !== 'EINVAL') throw error;
   }
-  rmSync(path);
+  unlinkSync(path);
 }
 
 function shareMounts(directory: string): void {
@@ -99,6 +124,21 @@ function shareMounts(directory: string): void {
     if ((error as SystemCallError).code !== 'EINVAL') throw error;
     mount(directory, directory, MS.BIND | MS.REC);
     share();
+  }
+}
+
+/** Mounts the namespace in which this thread is. */
+function mountNamespace(path: string): void {
+  const socket = openSocket(AF.NETLINK, SOCK.RAW);
+  const namespace = call('ioctl', native.ioctl, [socket, SIOCGSKNS, 0], 'SIOCGSKNS');
+  closeDescriptor(socket);
+  const flags = OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC | AT.EMPTY_PATH;
+  const tree = call('open_tree', native.openTree, [SYS.open_tree, namespace, '', flags], path);
+  closeDescriptor(namespace);
+  try {
+    call('move_mount', native.moveMount, [SYS.move_mount, tree, '', AT.FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH], path);
+  } finally {
+    closeDescriptor(tree);
   }
 }
 

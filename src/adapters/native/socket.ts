@@ -2,7 +2,7 @@
  * Sockets as descriptors, for families that Node.js does not open (netlink) and for those that it takes over by their
  * descriptor (`dgram.Socket.bind({fd})`, `net.Server.listen({fd})`). Numbers are those of Linux's headers.
  */
-import { call, callNow, declareStruct, libc } from './system-call.ts';
+import { call, callLater, callNow, declareStruct, libc } from './system-call.ts';
 
 export const AF = { UNIX: 1, INET: 2, NETLINK: 16 } as const;
 export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
@@ -61,6 +61,11 @@ export function setSocketOption(fd: number, level: number, name: number, value: 
 /** Sends one message. */
 export function send(fd: number, data: Uint8Array, flags = 0): number {
   return call('send', native.send, [fd, data, data.length, flags | MSG.NOSIGNAL]);
+}
+
+/** As {@link send}, where that takes its time: resolves when the receiver has taken it. The data must stay as it is. */
+export async function sendLater(fd: number, data: Uint8Array): Promise<void> {
+  await callLater('send', native.send, [fd, data, data.length, MSG.NOSIGNAL]);
 }
 
 /**

@@ -15,7 +15,11 @@ export interface SystemCallError extends Error {
 }
 
 type Argument = number | bigint | string | ArrayBufferView | object | null;
-type NativeFunction = (...args: Argument[]) => number;
+interface NativeFunction {
+  (...args: Argument[]): number;
+  /** The same in another thread. */
+  async(...args: [...Argument[], (error: Error | null, result: number) => void]): void;
+}
 
 const EINTR = 4;
 /** The program itself: the C library that Node.js runs on, whichever that is (glibc, musl). */
@@ -23,14 +27,14 @@ const program = koffi.load(null);
 
 /** Declares a function of libc by its C prototype; pointers take typed arrays or null. 64-bit results are numbers. */
 export function libc(prototype: string): NativeFunction {
-  return program.func(prototype) as NativeFunction;
+  return program.func(prototype) as unknown as NativeFunction;
 }
 
 /** Undefined when the library is not on this host. */
 export function loadLibrary(soname: string): ((prototype: string) => NativeFunction) | undefined {
   try {
     const library = koffi.load(soname);
-    return (prototype) => library.func(prototype) as NativeFunction;
+    return (prototype) => library.func(prototype) as unknown as NativeFunction;
   } catch {
     return undefined;
   }
@@ -95,6 +99,20 @@ export function callNow(name: string, native: NativeFunction, args: readonly Arg
     if ((error as SystemCallError).code === 'EAGAIN') return undefined;
     throw error;
   }
+}
+
+/**
+ * As {@link call}, without blocking this thread: one of libuv's waits, of which there are four. Why it failed is not known.
+ * Memory that is passed must not be used meanwhile.
+ */
+export function callLater(name: string, native: NativeFunction, args: readonly Argument[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    native.async(...args, (error: Error | null, result: number) => {
+      if (error) reject(error);
+      else if (result === -1) reject(new Error(`${name} failed`));
+      else resolve(result);
+    });
+  });
 }
 
 /** `errno`: positive, as the kernel's headers have it. */

@@ -189,6 +189,12 @@ export class AttributeReader {
     return UTF8.decode(end < 0 ? bytes : bytes.subarray(0, end));
   }
 
+  /** The attribute itself, as it came, with its padding. */
+  raw(): Uint8Array {
+    const bytes = align(NLA_HDRLEN + this.length);
+    return new Uint8Array(this.view.buffer, this.view.byteOffset + this.at - NLA_HDRLEN, bytes);
+  }
+
   /** Of the attributes within this one; `skip` bytes of a header before them. */
   nested(skip = 0): AttributeReader {
     return new AttributeReader(this.view, this.at + skip, this.at + this.length);

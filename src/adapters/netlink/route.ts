@@ -54,7 +54,7 @@ export function replaceRoute(route: RouteSpec): Request {
 
 /** `ESRCH` when there is none that fits all that is given. */
 export function deleteRoute(route: RouteSpec): Request {
-  const payload = encodeRoute(route, { scope: nl.RT_SCOPE_NOWHERE, type: nl.RTN_UNICAST });
+  const payload = encodeRoute(route, { scope: nl.RT_SCOPE_NOWHERE, type: nl.RTN_UNSPEC });
   return { type: nl.RTM_DELROUTE, flags: 0, payload };
 }
 

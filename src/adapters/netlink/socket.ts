@@ -21,6 +21,7 @@ import {
   SOCK,
   SOL,
   send,
+  sendLater,
   setSocketOption,
   socketAddress,
 } from '../native/socket.ts';
@@ -112,6 +113,17 @@ export class NetlinkSocket {
     return outcomes;
   }
 
+  /**
+   * Has one thing done that takes its time, without blocking this thread: the kernel works on it in another one. The socket
+   * must be asked for nothing else meanwhile.
+   */
+  async requestLater(request: Request): Promise<Outcome> {
+    const first = this.#sequence + 1;
+    const end = encodeMessage(request, nl.NLM_F_REQUEST | nl.NLM_F_ACK, this.#next(), this.#out, 0);
+    await sendLater(this.#fd, this.#out.subarray(0, end));
+    return this.#judge(first, [DONE], () => undefined)[0]!;
+  }
+
   /** Asks for one thing. Undefined when the kernel says that there is none, by one of these errors (`ENODEV`); else throws. */
   get<T>(request: Request, decode: (message: Message) => T, none: readonly string[] = []): T | undefined {
     let value: T | undefined;
@@ -151,7 +163,11 @@ export class NetlinkSocket {
     onAnswer: ((position: number, message: Message) => void) | undefined,
   ): Outcome[] {
     const first = this.#sequence + 1;
-    const outcomes = this.#sendSome(requests, from);
+    return this.#judge(first, this.#sendSome(requests, from), (at, message) => onAnswer?.(from + at, message));
+  }
+
+  /** What becomes of requests that were sent, the first with that sequence number: the outcomes, put right. */
+  #judge(first: number, outcomes: Outcome[], onAnswer: (position: number, message: Message) => void): Outcome[] {
     const last = outcomes.length - 1;
     for (;;) {
       const answer = this.#receive(false);
@@ -164,7 +180,7 @@ export class NetlinkSocket {
         const at = this.#positionOf(message, first);
         if (at === undefined || at > last) continue;
         if (message.type !== nl.NLMSG_ERROR) {
-          onAnswer?.(from + at, message);
+          onAnswer(at, message);
           continue;
         }
         outcomes[at] = outcomeOf(decodeError(message));

@@ -53,11 +53,11 @@ async function reaches(host: Host, from: string, to: string): Promise<boolean> {
 it('changes of others are heard', async () => {
   const host = lab().host(1);
   let heard = 0;
-  const { exec } = openKernel(host);
+  const { exec, thread } = openKernel(host);
   const onFirewallChange = () => {
     heard += 1;
   };
-  const kernel = createKernel({ exec, clock: systemClock, isAlive: async () => true, onFirewallChange });
+  const kernel = createKernel({ thread, exec, clock: systemClock, isAlive: async () => true, onFirewallChange });
   const quit = new AbortController();
   const listening = (async () => {
     for await (const _ of kernel.changes(quit.signal));

@@ -1,6 +1,6 @@
 /** What connection tracking knows of an address is forgotten, and of no other, in whichever way it is looked for. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { forgetFlows } from '../../../src/adapters/kernel/flows.ts';
+import { HOST, type Op } from '../../../src/core/host-state.ts';
 import type { Host } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import { openKernel } from './kernel-host.ts';
@@ -39,15 +39,20 @@ it.each([
   const addresses = ['127.1.0.1', '127.1.0.2', '127.1.0.3', '127.1.0.4'];
   const more = Math.ceil((share * (await number('buckets'))) / 50) + 100;
   await host.must(['perl', '-e', SEND, String(more), ...addresses]);
-  const { run } = openKernel(host).exec;
+  const forgetFlows = async (forgotten: readonly string[]) => {
+    const op: Op = { kind: 'forget-flows', at: HOST, addresses: forgotten };
+    const planned = { op, reason: 'remove', network: undefined, endpointId: undefined } as const;
+    const { kernel } = openKernel(host);
+    expect((await kernel.apply({ stages: [{ essential: false, ops: [planned] }], gone: [] })).failures).toEqual([]);
+  };
   expect((await known()).filter((flow) => flow.includes('127.1.0.1 '))).toHaveLength(6);
-  await forgetFlows(run, ['127.1.0.1'], undefined);
+  await forgetFlows(['127.1.0.1']);
   const left = await known();
   expect(left.filter((flow) => flow.includes('127.1.0.1 '))).toEqual([]);
   expect(left).toHaveLength(6 + more);
-  await forgetFlows(run, addresses, undefined);
+  await forgetFlows(addresses);
   expect((await known()).filter((flow) => flow.includes('127.1.0.'))).toEqual([]);
   expect(await known()).toHaveLength(more);
-  await forgetFlows(run, ['127.9.9.9'], undefined);
+  await forgetFlows(['127.9.9.9']);
   expect(await known()).toEqual([]);
 });

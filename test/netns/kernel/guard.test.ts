@@ -226,12 +226,12 @@ describe('VXLAN that is not a member’s own', () => {
 describe('another firewall of the host', () => {
   const drop = (chain: string, ...match: string[]) => ['iptables', '-I', chain, ...match, '-j', 'DROP'];
   const watch = () => {
-    const { exec } = openKernel(b.host);
+    const { exec, thread } = openKernel(b.host);
     const logger = { warn: () => undefined, info: () => undefined, debug: () => undefined };
-    const passage = () => readPassage(exec.run);
+    const passage = () => readPassage(thread);
     return new FirewallWatch({
       passage,
-      firewall: () => findFirewall(exec.run),
+      firewall: () => findFirewall(thread, exec.run),
       port: 4789,
       clock: systemClock,
       logger,

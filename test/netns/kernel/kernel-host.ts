@@ -1,14 +1,23 @@
 /** The real kernel adapter, acting in a host of the lab from the outside. */
-import { createExec } from '../../../src/adapters/kernel/exec.ts';
+import { fileURLToPath } from 'node:url';
+import { createExec } from '../../../src/adapters/exec.ts';
 import { createKernel } from '../../../src/adapters/kernel/kernel.ts';
+import { KernelThread } from '../../../src/adapters/kernel/kernel-thread.ts';
 import { createContainers } from '../../../src/adapters/system/containers.ts';
 import { systemClock } from '../../../src/adapters/system/time.ts';
 import type { Host } from '../../lab/host.ts';
+
+export const workerPath = fileURLToPath(new URL('../../../src/adapters/kernel/kernel-worker.ts', import.meta.url));
+
+/** By the process that holds the host. */
+const threads = new Map<number, KernelThread>();
 
 export function openKernel(host: Host) {
   // To enter a process namespace nsenter forks; what it started has to end with it.
   const exec = createExec({ prefix: [...host.enter(['setpriv', '--pdeathsig', 'KILL', '--'])] });
   const containers = createContainers({ root: host.path(''), hostNamespace: `/proc/${host.pid}/ns/net` });
-  const kernel = createKernel({ exec, clock: systemClock, isAlive: containers.isAlive });
-  return { exec, containers, kernel };
+  const thread = threads.get(host.pid) ?? new KernelThread({ workerPath, hostPid: host.pid });
+  threads.set(host.pid, thread);
+  const kernel = createKernel({ thread, exec, clock: systemClock, isAlive: containers.isAlive });
+  return { exec, thread, containers, kernel };
 }

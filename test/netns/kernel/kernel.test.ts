@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from 'vitest';
-import { namespaceId } from '../../../src/adapters/kernel/iproute2.ts';
+import { vniOfNamespaceId } from '../../../src/adapters/kernel/namespace-ids.ts';
 import { planClear } from '../../../src/core/plan.ts';
 import { describeKernel } from '../../contract/kernel.ts';
 import type { KernelHost } from '../../contract/kernel-bench.ts';
@@ -22,6 +22,19 @@ async function open(): Promise<KernelHost> {
   const host = lab.host(1);
   const { kernel, containers } = openKernel(host);
   const names = new Set<string>();
+  /** A namespace ends a moment later than its name: its id is taken until then, and its links end last. */
+  const settled = async () => {
+    await until('the namespaces to end', async () => {
+      const named = [...(await host.must(['ip', 'netns', 'list'])).matchAll(/ovl-\d+/g)].map(([name]) => name);
+      const ids = JSON.parse(await host.must(['ip', '-json', 'netns', 'list-id'])) as readonly { nsid: number }[];
+      const links = await host.must(['ip', '-brief', 'link', 'show', 'type', 'veth']);
+      const uplinks = links.match(/^ovl\d+/gm) ?? [];
+      const left = [...ids.map(({ nsid }) => vniOfNamespaceId(nsid)), ...uplinks.map((name) => Number(name.slice(3)))];
+      return (
+        left.every((vni) => vni <= 0 || named.includes(`ovl-${vni}`)) && (named.length > 0 || !/^ovc/m.test(links))
+      );
+    });
+  };
   return {
     kernel,
     vtep: host.address,
@@ -48,15 +61,12 @@ async function open(): Promise<KernelHost> {
       });
       await next(({ kind }) => kind === 'all');
     },
+    settled,
     async close() {
       const observed = await kernel.observe({ host: true, networks: [], containers: [], ports: [] });
       await kernel.apply(planClear(observed));
       for (const name of names) await host.deleteContainer(name);
-      // A namespace ends a moment later than its name, and its id is taken until then.
-      await until('the namespaces to end', async () => {
-        const ids = JSON.parse(await host.must(['ip', '-json', 'netns', 'list-id'])) as readonly { nsid: number }[];
-        return ids.every(({ nsid }) => nsid < namespaceId(0));
-      });
+      await settled();
     },
   };
 }

@@ -70,7 +70,7 @@ it('a namespace of somebody else is left alone, and named', async () => {
 it('a directory is not removed; the network says so and the others go on', async () => {
   await sh('mkdir /run/netns/ovl-4096');
   station.start();
-  await expect(station.attach(web, '10.0.0.2', 'c2')).rejects.toThrow(/ovl-4096.*Is a directory/);
+  await expect(station.attach(web, '10.0.0.2', 'c2')).rejects.toThrow(/ovl-4096.*operation on a directory/);
   await station.attach(api, '10.0.1.2', 'c1');
   await sh('rmdir /run/netns/ovl-4096');
   await until('the network to be made', async () => station.reconciler.status().problems.length === 0);

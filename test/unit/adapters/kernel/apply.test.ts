@@ -1,21 +1,37 @@
 import { describe, expect, it } from 'vitest';
-import { apply } from '../../../../src/adapters/kernel/apply.ts';
-import type { Run } from '../../../../src/adapters/kernel/exec.ts';
+import { apply, stepsOf } from '../../../../src/adapters/kernel/apply.ts';
+import type { Ask, JobName, Refusal, Tell, Work } from '../../../../src/adapters/kernel/jobs.ts';
 import { HOST, type Op, type PlannedOp } from '../../../../src/core/host-state.ts';
 
 const planned = (op: Op): PlannedOp => ({ op, reason: 'create', network: 'ovl-7', endpointId: undefined });
 const stage = (...ops: readonly Op[]) => ({ essential: false, ops: ops.map(planned) });
 
-function record(answers: readonly { code: number; stderr: string }[] = []) {
-  const calls: { argv: string; input: string }[] = [];
-  const run: Run = async (argv, { input = '' } = {}) => {
-    calls.push({ argv: argv.join(' '), input });
-    return { stdout: '', ...(answers[calls.length - 1] ?? { code: 0, stderr: '' }) };
+/** A thread that refuses what the test says, stage by stage. */
+function record(answers: readonly (readonly Refusal[] | Error)[] = []) {
+  const asked: (readonly Work[])[] = [];
+  const thread = {
+    async ask<K extends JobName>(_: K, works: Ask<K>): Promise<Tell<K>> {
+      asked.push(works as readonly Work[]);
+      const answer = answers[asked.length - 1] ?? [];
+      if (answer instanceof Error) throw answer;
+      return answer as Tell<K>;
+    },
   };
-  return { run, calls };
+  return { thread, asked };
 }
 
+const refusal = (work: number, op: number, code: string, message: string): Refusal => ({
+  work,
+  op,
+  error: { code, message },
+});
 const up = (name: string, at = 'ovl-7'): Op => ({ kind: 'set-link', at, name, set: { up: true } });
+const neighbour = (address: string, link = 'vx0'): Op => ({
+  kind: 'set-neighbour',
+  at: 'ovl-7',
+  neighbour: { link, address, mac: '02:42:0a:00:00:09' },
+});
+const fdb = (mac: string): Op => ({ kind: 'set-fdb', at: 'ovl-7', row: { link: 'vx0', mac, vtep: '10.77.0.2' } });
 const veth = (path: string): Op => ({
   kind: 'add-veth',
   at: 'ovl-7',
@@ -25,130 +41,99 @@ const veth = (path: string): Op => ({
 });
 
 describe('applying a plan', () => {
-  it('starts one process per namespace and tool', async () => {
-    const { run, calls } = record();
-    const row: Op = { kind: 'set-fdb', at: 'ovl-7', row: { link: 'e1', mac: '02:42:0a:00:00:02' } };
-    await apply(
-      run,
-      {
-        stages: [stage(up('a'), up('b'), row, up('c', '/run/netns/c1'), up('p', '/proc/7/ns/net'), up('d', HOST))],
-        gone: [],
-      },
-      undefined,
-    );
-    expect(calls).toEqual([
-      { argv: 'ip -netns ovl-7 -force -batch -', input: 'link set dev a up\nlink set dev b up\n' },
-      {
-        argv: 'bridge -netns ovl-7 -force -batch -',
-        input: 'fdb replace 02:42:0a:00:00:02 dev e1 master static\n',
-      },
-      { argv: 'ip -netns c1 -force -batch -', input: 'link set dev c up\n' },
-      { argv: 'nsenter --net=/proc/7/ns/net ip -force -batch -', input: 'link set dev p up\n' },
-      { argv: 'ip -force -batch -', input: 'link set dev d up\n' },
+  it('asks for a whole stage at once, the ops of each place in order', async () => {
+    const { thread, asked } = record();
+    const stages = [stage(up('a'), up('c', '/run/netns/c1'), up('b'), up('d', HOST)), stage(up('e'))];
+    expect(await apply(thread, { stages, gone: [] }, undefined)).toEqual({ writes: 5, failures: [] });
+    const opsOf = (work: Work | undefined) => work?.steps.map((step) => step.kind === 'op' && step.op);
+    expect(asked.map((works) => works.map(({ place }) => place))).toEqual([
+      ['ovl-7', '/run/netns/c1', HOST],
+      ['ovl-7'],
+    ]);
+    expect(opsOf(asked[0]![0])).toEqual([up('a'), up('b')]);
+  });
+
+  it('makes columns of rows that are written one after another', () => {
+    const ops = [
+      neighbour('10.0.0.1'),
+      neighbour('10.0.0.2'),
+      neighbour('10.0.0.3', 'up0'),
+      up('a'),
+      fdb('aa'),
+      fdb('bb'),
+    ];
+    expect(stepsOf(ops.map(planned))).toMatchObject([
+      { kind: 'set-neighbour', link: 'vx0', addresses: ['10.0.0.1', '10.0.0.2'] },
+      { kind: 'set-neighbour', link: 'up0', addresses: ['10.0.0.3'] },
+      { kind: 'op' },
+      { kind: 'set-fdb', link: 'vx0', macs: ['aa', 'bb'], vteps: ['10.77.0.2', '10.77.0.2'] },
     ]);
   });
 
-  it('blames the lines that failed, with the words of the kernel', async () => {
-    const { run } = record([{ code: 1, stderr: 'RTNETLINK answers: File exists\nCommand failed -:2\n' }]);
-    const result = await apply(run, { stages: [stage(up('a'), veth('/run/netns/c1'), up('b'))], gone: [] }, undefined);
-    expect(result.writes).toBe(2);
-    expect(result.failures).toHaveLength(1);
-    expect(result.failures[0]!.planned.op.kind).toBe('add-veth');
+  it('blames the ops that were refused, with the words of the kernel', async () => {
+    const ops = [up('c', '/run/netns/c1'), neighbour('10.0.0.1'), neighbour('10.0.0.2'), up('b')];
+    const { thread } = record([[refusal(1, 1, 'EPERM', 'operation not permitted')]]);
+    const result = await apply(thread, { stages: [stage(...ops)], gone: [] }, undefined);
+    expect(result.writes).toBe(3);
+    expect(result.failures.map((failure) => failure.planned.op)).toEqual([ops[2]]);
     expect(result.failures[0]!.error).toMatchObject({
       code: 'data-path-failed',
       retryable: true,
-      message: expect.stringMatching(/link add name e1 .*namespace ovl-7.*RTNETLINK answers: File exists/),
+      message: 'set-neighbour 10.0.0.2 on vx0 (in namespace ovl-7): operation not permitted',
     });
   });
 
-  it('counts what is gone already as removed', async () => {
-    const { run } = record([{ code: 1, stderr: 'Cannot find device "a"\nCommand failed -:1\n' }]);
-    const stages = [stage({ kind: 'delete-link', at: 'ovl-7', name: 'a' })];
-    expect(await apply(run, { stages, gone: [] }, undefined)).toEqual({ writes: 1, failures: [] });
+  it('says what is missing on the host by its code', async () => {
+    const { thread } = record([[refusal(0, 0, 'tool-missing', 'the library is not there')]]);
+    const { failures } = await apply(thread, { stages: [stage(up('a'))], gone: [] }, undefined);
+    expect(failures[0]!.error).toMatchObject({ code: 'tool-missing' });
   });
 
-  describe('deleting several links of a network', () => {
-    const remove = (name: string, at = 'ovl-7'): Op => ({ kind: 'delete-link', at, name });
-
-    it('deletes them as one group, before all else', async () => {
-      const { run, calls } = record();
-      const stages = [stage(up('c'), remove('a'), remove('b'))];
-      expect(await apply(run, { stages, gone: [] }, undefined)).toEqual({ writes: 3, failures: [] });
-      const group = /group (\d+)/.exec(calls[0]?.input ?? '')?.[1];
-      const marks = ['a', 'b'].map((name) => `link set dev ${name} group ${group}`);
-      const lines = [...marks, `link delete group ${group}`, 'link set dev c up'];
-      expect(calls.map(({ input }) => input)).toEqual([`${lines.join('\n')}\n`]);
-    });
-
-    it('takes no link along that an earlier deletion, cut off, has marked', async () => {
-      const { run, calls } = record();
-      for (let i = 0; i < 2; i++) await apply(run, { stages: [stage(remove('a'), remove('b'))], gone: [] }, undefined);
-      const groups = calls.map(({ input }) => /delete group (\d+)/.exec(input)?.[1]);
-      expect(groups).toEqual([expect.stringMatching(/^[1-9]/), expect.stringMatching(/^[1-9]/)]);
-      expect(groups[0]).not.toBe(groups[1]);
-    });
-
-    it('never does so in the host, where the group may be somebody else’s', async () => {
-      const { run, calls } = record();
-      await apply(run, { stages: [stage(remove('a', HOST), remove('b', HOST))], gone: [] }, undefined);
-      expect(calls.map(({ input }) => input)).toEqual(['link delete dev a\nlink delete dev b\n']);
-    });
-
-    it('counts what is gone already as removed', async () => {
-      const gone =
-        'Cannot find device "a"\nCommand failed -:1\nRTNETLINK answers: No such device\nCommand failed -:3\n';
-      const { run } = record([{ code: 1, stderr: gone }]);
-      const stages = [stage(remove('a'), remove('b'))];
-      expect(await apply(run, { stages, gone: [] }, undefined)).toEqual({ writes: 2, failures: [] });
-    });
-
-    it('tells of each that is left when the group cannot be deleted', async () => {
-      const { run } = record([{ code: 1, stderr: 'RTNETLINK answers: Device busy\nCommand failed -:3\n' }]);
-      const result = await apply(run, { stages: [stage(remove('a'), remove('b'))], gone: [] }, undefined);
-      expect(result.failures.map(({ planned }) => planned.op)).toEqual([remove('a'), remove('b')]);
-    });
+  it.each<readonly [Op, string, string, RegExp]>([
+    [
+      { kind: 'set-link', at: 'ovl-7', name: 'e1', set: { master: 'br0' } },
+      'EXFULL',
+      'exchange full',
+      /as many containers/,
+    ],
+    [
+      {
+        kind: 'set-route',
+        at: HOST,
+        route: { destination: '10.0.0.0/24', gateway: '10.0.0.1', link: 'ovl7', protocol: '79' },
+      },
+      'EINVAL',
+      'Nexthop has invalid gateway',
+      /address of the gateway, 10\.0\.0\.1, itself/,
+    ],
+    [
+      {
+        kind: 'add-vxlan',
+        at: 'ovl-7',
+        name: 'vx0',
+        mac: '0a:6f:76:00:00:07',
+        mtu: 1450,
+        vxlan: { vni: 7, local: '10.77.0.1', port: 4789, learning: false, proxy: true },
+      },
+      'EEXIST',
+      'A VXLAN device with the specified VNI already exists',
+      /another VXLAN device with VNI 7/,
+    ],
+  ])('explains what the kernel means: %j', async (op, code, words, explained) => {
+    const { thread } = record([[refusal(0, 0, code, words)], [refusal(0, 0, 'EIO', 'input/output error')]]);
+    const { failures } = await apply(thread, { stages: [stage(op), stage(op)], gone: [] }, undefined);
+    expect(failures[0]!.error.message).toMatch(explained);
+    expect(failures[1]!.error.message).toMatch(/input\/output error/);
   });
 
-  it('goes on after a line that ended the tool', async () => {
-    const fatal = 'Error: argument "/run/netns/x" is wrong: Invalid "netns" value\n';
-    const { run, calls } = record([{ code: 255, stderr: fatal }]);
-    const result = await apply(run, { stages: [stage(up('a'), veth('/run/netns/x'), up('b'))], gone: [] }, undefined);
-    expect(result.failures.map((failure) => failure.planned.op.kind)).toEqual(['add-veth']);
-    expect(calls[1]!.input).toBe('link set dev b up\n');
-  });
-
-  it('blames everything that is unknown when the tool does not say where it ended', async () => {
-    const { run } = record([{ code: 1, stderr: 'Cannot open network namespace "ovl-7": No such file or directory\n' }]);
-    const result = await apply(run, { stages: [stage(up('a'), up('b'))], gone: [] }, undefined);
-    expect(result.failures).toHaveLength(2);
-  });
-
-  it('takes no line after one that ended the tool silently for carried out', async () => {
-    const remove = (address: string): Op => ({
-      kind: 'delete-neighbour',
-      at: 'ovl-7',
-      neighbour: { link: 'vx0', address, mac: '02:42:0a:00:00:09' },
-    });
-    const { run } = record([{ code: 2, stderr: 'RTNETLINK answers: No such file or directory\n' }]);
-    const stages = [stage(remove('10.0.0.7'), remove('10.0.0.8'), remove('10.0.0.9'))];
-    const result = await apply(run, { stages, gone: [] }, undefined);
-    expect(result.writes).toBe(0);
-    expect(result.failures).toHaveLength(3);
-  });
-
-  it.each([
-    ['Error: ipv4: Address not found.', { link: 'br0', address: '10.0.0.1', prefix: 24 }],
-    ['RTNETLINK answers: Cannot assign requested address', { link: 'br0', address: '10.0.0.1', prefix: 24 }],
-  ])('knows the words for what is gone already: %s', async (words, address) => {
-    const { run } = record([{ code: 1, stderr: `${words}\nCommand failed -:1\n` }]);
-    const stages = [stage({ kind: 'delete-address', at: 'ovl-7', address })];
-    expect(await apply(run, { stages, gone: [] }, undefined)).toEqual({ writes: 1, failures: [] });
-  });
-
-  it('tells of a failure for which the tool has no words', async () => {
-    const { run } = record([{ code: 1, stderr: 'Command failed -:1\n' }]);
-    const { failures } = await apply(run, { stages: [stage(up('a'))], gone: [] }, undefined);
-    expect(failures[0]!.error.message).toMatch(/link set dev a up .*did not say why/);
+  it('takes nothing for done of what it was not told', async () => {
+    const lost = new Error("the kernel's thread ended");
+    const { thread, asked } = record([[], lost]);
+    const stages = [stage(up('a')), stage(up('b'), up('c')), stage(up('d'))];
+    const { writes, failures } = await apply(thread, { stages, gone: [] }, undefined);
+    expect(writes).toBe(2);
+    expect(failures.map(({ error }) => error)).toEqual([lost, lost]);
+    expect(asked).toHaveLength(3);
   });
 
   describe('when an essential stage fails', () => {
@@ -159,38 +144,26 @@ describe('applying a plan', () => {
     const later = (...ops: readonly PlannedOp[]) => ({ essential: false, ops });
 
     it('keeps back the network whose op failed, with the cause, and no other', async () => {
-      const stderr = 'Cannot create namespace file "/run/netns/ovl-7": Permission denied\nCommand failed -:1\n';
-      const { run, calls } = record([{ code: 1, stderr }]);
+      const { thread, asked } = record([[refusal(0, 0, 'EACCES', 'permission denied')]]);
       const kept = of('ovl-7', up('br0'));
       const stages = [guard(of('ovl-7', add)), later(kept, of('ovl-8', up('br0', 'ovl-8')))];
-      const { writes, failures } = await apply(run, { stages, gone: [] }, undefined);
+      const { writes, failures } = await apply(thread, { stages, gone: [] }, undefined);
       expect(writes).toBe(1);
       expect(failures.map(({ planned: { op } }) => op)).toEqual([add, kept.op]);
-      expect(failures[1]!.error.message).toMatch(/Permission denied/);
-      expect(calls.map(({ argv }) => argv)).toEqual(['ip -force -batch -', 'ip -netns ovl-8 -force -batch -']);
+      expect(failures[1]!.error.message).toMatch(/permission denied/);
+      expect(asked.map((works) => works.map(({ place }) => place))).toEqual([[HOST], ['ovl-8']]);
     });
 
     it('keeps back what makes links, when that is the host, and lets the rest be done', async () => {
-      const { run, calls } = record([{ code: 1, stderr: 'Error: syntax error\n' }]);
-      const row: Op = {
-        kind: 'set-fdb',
-        at: 'ovl-8',
-        row: { link: 'vx0', mac: '02:42:0a:00:00:02', vtep: '10.0.0.2' },
-      };
+      const { thread, asked } = record([[refusal(0, 0, '', 'syntax error')]]);
+      const row: Op = { ...fdb('02:42:0a:00:00:02'), at: 'ovl-8' } as Op;
       const address: Op = { kind: 'add-address', at: HOST, address: { link: 'lo', address: '10.0.0.9', prefix: 32 } };
       const kept = [of('ovl-7', veth('/run/netns/c1')), of('ovl-7', up('e1')), of(undefined, address)];
       const stages = [guard(of(undefined, filter)), later(...kept, of('ovl-8', row))];
-      const { writes, failures } = await apply(run, { stages, gone: [] }, undefined);
+      const { writes, failures } = await apply(thread, { stages, gone: [] }, undefined);
       expect(writes).toBe(1);
       expect(failures.map(({ planned: { op } }) => op)).toEqual([filter, ...kept.map(({ op }) => op)]);
-      expect(calls.map(({ argv }) => argv)).toEqual(['nft -f -', 'bridge -netns ovl-8 -force -batch -']);
+      expect(asked.map((works) => works.map(({ place }) => place))).toEqual([[HOST], ['ovl-8']]);
     });
-  });
-
-  it('lets no name become more than one word of a batch', async () => {
-    const { run, calls } = record();
-    const result = await apply(run, { stages: [stage(up('a up\nlink del b'))], gone: [] }, undefined);
-    expect(result.failures).toHaveLength(1);
-    expect(calls).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { namespaceId } from '../../../../src/adapters/kernel/iproute2.ts';
 import { isForeignRule, parseIpEvent, parseNftEvent } from '../../../../src/adapters/kernel/monitor.ts';
+import { namespaceId } from '../../../../src/adapters/kernel/namespace-ids.ts';
 
 const ours = `[nsid ${namespaceId(4096)}]`;
 const host = '[nsid current]';

@@ -1,98 +1,131 @@
 import { expect, test } from 'vitest';
-import { type LookedAt, observe } from '../../../../src/adapters/kernel/observe.ts';
+import type { Ask, JobName, LookAnswer, LookRequest, NetworkPart, Tell } from '../../../../src/adapters/kernel/jobs.ts';
+import { Observer } from '../../../../src/adapters/kernel/observe.ts';
+import type { Link, Scope } from '../../../../src/core/host-state.ts';
 
 const NAME = 'ovl-4096';
-const SCOPE = { host: false, networks: [NAME], containers: [], ports: [] };
+const SCOPE: Scope = { host: false, networks: [NAME], containers: [], ports: [] };
+const CONTAINER = { text: 'pid:7', path: '/proc/7/ns/net', identity: '7:1' };
 
-/** Tools that say what the test lets them. */
-function tools() {
-  const neighbour = (mac: string) => `[{"dst":"10.0.0.5","dev":"vx0","lladdr":"${mac}","state":["PERMANENT"]}]`;
-  const said = {
-    ip: `[]\n[]\n[]\n${neighbour('02:42:0a:00:00:05')}\n[]\n`,
-    bridge: '[{"mac":"02:42:0a:00:00:05","ifname":"vx0","dst":"10.77.0.2","flags":["self"],"state":"permanent"}]\n',
-    nft: '{"nftables":[{"table":{"family":"bridge","name":"overlayd","handle":1}}]}',
+const link = (name: string, index: number): Link => ({
+  ...{ name, kind: 'veth', mac: '0e:00:00:00:00:01', mtu: 1450, up: true, master: undefined },
+  ...{ vxlan: undefined, port: undefined, index, peerIndex: 0 },
+});
+const MAC = [0x0242, 0x0a000005] as const;
+const WHOLE: NetworkPart = {
+  number: 1,
+  forwarding: true,
+  links: [link('vx0', 2), link('up0', 3)],
+  addresses: [{ link: 'br0', address: '10.0.0.1', prefix: 24 }],
+  routes: [],
+  neighbours: Uint32Array.of(2, 0x0a000005, ...MAC, 3, 0x0a000006, ...MAC),
+  fdb: Uint32Array.of(2, ...MAC, 0x0a4d0002, 0x10000),
+  filter: { family: 'bridge', sets: [], chains: [] },
+};
+const SAME: NetworkPart = {
+  ...{ number: 2, forwarding: true, links: undefined, addresses: undefined, routes: undefined },
+  ...{ neighbours: undefined, fdb: undefined, filter: undefined },
+};
+
+/** A thread that answers as the test says, question by question. */
+function look(answers: readonly Partial<LookAnswer>[], isAlive: () => Promise<boolean> = async () => true) {
+  const asked: LookRequest[] = [];
+  const thread = {
+    async ask<K extends JobName>(_: K, request: Ask<K>): Promise<Tell<K>> {
+      asked.push(request as LookRequest);
+      return { host: undefined, networks: [], insides: [], ...answers[asked.length - 1] } as Tell<K>;
+    },
   };
-  const run = async (argv: readonly string[]) => {
-    const tool = argv.find((word): word is keyof typeof said => word in said)!;
-    return { code: 0, stdout: said[tool], stderr: '' };
-  };
-  const deps = { run, lookedAt: new Map<string, LookedAt>(), isAlive: async () => true };
-  const observed = () => observe(deps, SCOPE, undefined);
-  const look = async () => (await observed()).networks.get(NAME)!;
-  return { said, run, deps, observed, look, neighbour };
+  const observer = new Observer({ thread, isAlive });
+  return { asked, observer, observe: (scope = SCOPE) => observer.observe(scope, undefined) };
 }
 
-test('what is as it was the last time is not read again', async () => {
-  const { look } = tools();
-  const first = await look();
-  expect(first.neighbours).toEqual([{ link: 'vx0', address: '10.0.0.5', mac: '02:42:0a:00:00:05' }]);
-  const again = await look();
+const network = (part: NetworkPart) => ({ networks: [{ ok: true as const, value: part }] });
+const refused = (message: string) => ({ ok: false as const, error: { code: 'data-path-failed', message } });
+
+test('what is as it was in the last answer is the same value', async () => {
+  const { observe, asked } = look([network(WHOLE), network(SAME)]);
+  const first = (await observe()).networks.get(NAME)!;
+  expect(first.neighbours).toEqual([
+    { link: 'vx0', address: '10.0.0.5', mac: '02:42:0a:00:00:05' },
+    { link: 'up0', address: '10.0.0.6', mac: '02:42:0a:00:00:05' },
+  ]);
+  expect(first.fdb).toEqual([{ link: 'vx0', mac: '02:42:0a:00:00:05', vtep: '10.77.0.2', port: undefined }]);
+  const again = (await observe()).networks.get(NAME)!;
   expect(again).toEqual(first);
   expect(again.neighbours).toBe(first.neighbours);
   expect(again.fdb).toBe(first.fdb);
+  expect(asked.map(({ networks }) => networks[0]!.known)).toEqual([0, 1]);
 });
 
-test('what any of the tools says otherwise is read', async () => {
-  const { said, look, neighbour } = tools();
-  const first = await look();
-  said.ip = said.ip.replace(neighbour('02:42:0a:00:00:05'), neighbour('02:42:0a:00:00:99'));
-  expect((await look()).neighbours[0]!.mac).toBe('02:42:0a:00:00:99');
-  expect((await look()).fdb).toBe(first.fdb);
-  said.bridge = said.bridge.replace('10.77.0.2', '10.77.0.9');
-  expect((await look()).fdb[0]!.vtep).toBe('10.77.0.9');
-  said.nft = '';
-  expect((await look()).filter).toBe(undefined);
+test('what is otherwise is told, and rows that stay are the same', async () => {
+  const neighbours = Uint32Array.of(2, 0x0a000005, ...MAC, 3, 0x0a000007, ...MAC);
+  const { observe } = look([network(WHOLE), network({ ...SAME, neighbours, filter: null })]);
+  const first = (await observe()).networks.get(NAME)!;
+  const again = (await observe()).networks.get(NAME)!;
+  expect(again.neighbours[0]).toBe(first.neighbours[0]);
+  expect(again.neighbours[1]!.address).toBe('10.0.0.7');
+  expect(again.filter).toBe(undefined);
+  expect(again.fdb).toBe(first.fdb);
 });
 
-test.each([
-  ['ip', ''],
-  ['ip', '[]\n[]\n[]\n[]\n'],
-  ['ip', '[]\n[]\n[]\n[]\n[]'],
-  ['bridge', ''],
-  ['bridge', '[{"mac":"02:42'],
-] as const)('output of %s that is cut short is an error, and no empty namespace: %j', async (tool, output) => {
-  const { said, observed } = tools();
-  said[tool] = output;
-  const { networks, unseen } = await observed();
-  expect(networks.has(NAME)).toBe(false);
-  expect(unseen?.get(NAME)).toMatchObject({ code: 'data-path-failed', message: expect.stringContaining('/run') });
+test('rows follow the names of their links', async () => {
+  const links = [link('vx0', 3), link('up0', 2)];
+  const { observe } = look([network(WHOLE), network({ ...SAME, links })]);
+  await observe();
+  const again = (await observe()).networks.get(NAME)!;
+  expect(again.neighbours.map((row) => row.link)).toEqual(['up0', 'vx0']);
+  // A row of a tunnel end that is not on the tunnel is nobody's.
+  expect(again.fdb).toEqual([]);
 });
 
-test.each(['ip', 'bridge', 'nft'])('a %s that fails in one namespace says nothing of the others', async (broken) => {
-  const { deps } = tools();
-  const run: typeof deps.run = async (argv) => {
-    const here = argv.some((word) => word.endsWith('ovl-7')) && argv.includes(broken);
-    return here
-      ? { code: 1, stdout: '', stderr: 'Error: Could not process rule: Operation not permitted' }
-      : deps.run(argv);
-  };
-  const scope = { ...SCOPE, networks: [NAME, 'ovl-7'] };
-  const { networks, unseen } = await observe({ ...deps, run }, scope, undefined);
-  expect([...networks.keys()]).toEqual([NAME]);
-  expect([...unseen!.keys()]).toEqual(['ovl-7']);
+test('of a namespace that came anew nothing is remembered', async () => {
+  const { observe, observer, asked } = look([network(WHOLE), network(WHOLE)]);
+  await observe();
+  observer.forget(NAME);
+  await observe();
+  expect(asked[1]!.networks[0]!.known).toBe(0);
 });
 
-test.each([
-  'setting the network namespace "ovl-4096" failed: Invalid argument',
-  'Cannot open network namespace "ovl-4096": No such file or directory',
-])('where there is no namespace nothing is seen, and nothing is wrong: %s', async (stderr) => {
-  const { deps } = tools();
-  const run: typeof deps.run = async () => ({ code: 255, stdout: '', stderr });
-  const { networks, unseen } = await observe({ ...deps, run }, SCOPE, undefined);
+test('where there is no namespace nothing is seen, and nothing is wrong', async () => {
+  const { observe } = look([{ networks: [undefined] }]);
+  const { networks, unseen } = await observe();
   expect([networks.size, unseen!.size]).toEqual([0, 0]);
 });
 
+test('one that cannot be looked at says nothing of the others', async () => {
+  const { observe } = look([{ networks: [{ ok: true, value: WHOLE }, refused('not permitted')] }]);
+  const { networks, unseen } = await observe({ ...SCOPE, networks: [NAME, 'ovl-7'] });
+  expect([...networks.keys()]).toEqual([NAME]);
+  expect(unseen!.get('ovl-7')).toMatchObject({ code: 'data-path-failed', message: expect.stringMatching(/permitted/) });
+});
+
+test('what is missing on the host ends the whole look', async () => {
+  const missing = { ok: false as const, error: { code: 'tool-missing', message: 'no library' } };
+  await expect(look([{ networks: [missing] }]).observe()).rejects.toMatchObject({ code: 'tool-missing' });
+});
+
 test('a container that cannot be entered is its own affair; one that is gone is gone', async () => {
-  const { deps } = tools();
-  const container = { text: 'pid:7', path: '/proc/7/ns/net', identity: '7:1' };
-  const stderr = "nsenter: reassociate to namespace 'ns/net' failed: Operation not permitted";
-  const run: typeof deps.run = async (argv) =>
-    argv[0] === 'nsenter' ? { code: 1, stdout: '', stderr } : deps.run(argv);
-  const scope = { ...SCOPE, networks: [], containers: [container] };
-  const { containers, unseen } = await observe({ ...deps, run }, scope, undefined);
+  const scope = { ...SCOPE, networks: [], containers: [CONTAINER] };
+  const { containers, unseen } = await look([{ insides: [refused('not permitted')] }]).observe(scope);
   expect(containers.size).toBe(0);
-  expect(unseen!.get('7:1')).toMatchObject({ message: expect.stringContaining('Operation not permitted') });
+  expect(unseen!.get('7:1')).toMatchObject({ message: expect.stringContaining('not permitted') });
   let alive = 2;
-  const dying = await observe({ ...deps, run, isAlive: async () => --alive > 0 }, scope, undefined);
+  const dying = await look([{ insides: [undefined] }], async () => --alive > 0).observe(scope);
   expect(dying.containers.get('7:1')).toBe('gone');
+  const dead = await look([], async () => false).observe(scope);
+  expect(dead.containers.get('7:1')).toBe('gone');
+});
+
+test('a container is looked into when its port is missing', async () => {
+  const ports = ['vx0', 'e1'].map((name) => ({
+    namespace: NAME,
+    link: name,
+    container: { ...CONTAINER, identity: name },
+  }));
+  const inside = { ok: true as const, value: { links: [link('eth0', 9)], addresses: [], routes: [] } };
+  const { observe, asked } = look([network(WHOLE), { insides: [inside] }]);
+  const { containers } = await observe({ ...SCOPE, ports });
+  expect(asked.map(({ insides }) => insides)).toEqual([[], [CONTAINER.path]]);
+  expect([...containers.keys()]).toEqual(['e1']);
 });

@@ -1,10 +1,6 @@
-/**
- * Processes: argument vectors and standard input, never a shell. The one door to execa, which follows the long-lived
- * ones; the short ones go through `process.ts`, here or in the spawner.
- */
+/** Processes: argument vectors and standard input, never a shell. The one door to execa. */
 import { execa } from 'execa';
-import { OverlaydError } from '../../core/errors.ts';
-import { ENVIRONMENT, type RunProcess, runProcess as runDirectly } from './process.ts';
+import { OverlaydError } from '../core/errors.ts';
 
 export interface RunResult {
   readonly code: number;
@@ -14,10 +10,6 @@ export interface RunResult {
 
 export interface RunOptions {
   readonly input?: string;
-  /** Thousands of lines may come. */
-  readonly large?: boolean;
-  /** Nobody reads its standard output: `stdout` will be empty. */
-  readonly quiet?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -40,8 +32,6 @@ export interface ExecOptions {
   readonly prefix?: readonly string[];
   /** Processes at once. */
   readonly concurrency?: number;
-  /** What runs short commands, when it is not this process itself. */
-  readonly runProcess?: RunProcess;
 }
 
 const TIMEOUT_MS = 30_000;
@@ -49,40 +39,45 @@ const TIMEOUT_MS = 30_000;
 /** Debian's packages of what we run. */
 const PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
-  bridge: 'iproute2',
   nft: 'nftables',
   nsenter: 'util-linux',
   setpriv: 'util-linux',
-  sysctl: 'procps',
 };
 
+/** What programs say is matched: it must not be translated. */
+const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C' };
+
 export function createExec(options: ExecOptions = {}): Exec {
-  const { prefix = [], concurrency = 8, runProcess = runDirectly } = options;
+  const { prefix = [], concurrency = 8 } = options;
   const slots = createSlots(concurrency);
 
-  const run: Run = async (argv, { input = '', large = false, quiet = false, signal } = {}) => {
+  const run: Run = async (argv, { input = '', signal } = {}) => {
     const release = await slots();
     try {
       const command = argv.join(' ');
       if (signal?.aborted) throw new OverlaydError('cancelled', `${command} was not begun`);
-      const request = { argv: [...prefix, ...argv], input, limitMs: TIMEOUT_MS, large, quiet };
-      const end = await runProcess(request, signal);
-      switch (end.how) {
-        case 'exited': {
-          const missing = end.code === 127 ? missingTool(end.stderr) : undefined;
-          if (missing !== undefined) throw toolMissing(missing, end.stderr);
-          return { code: end.code, stdout: end.stdout, stderr: end.stderr };
-        }
-        case 'not-started':
-          if (end.code === 'ENOENT') throw toolMissing(argv[0] ?? '', end.cause);
-          throw failed(`${command} could not be started: ${end.cause}`);
-        case 'killed':
-          throw failed(`${command} was ended by ${end.by}; what it did is not known`);
-        case 'timed-out':
-          throw failed(`${command} did not end within ${TIMEOUT_MS / 1000} s; the kernel or the machine is overloaded`);
-        case 'cancelled':
-          throw new OverlaydError('cancelled', `${command} was cancelled`);
+      const [file = '', ...args] = [...prefix, ...argv];
+      const end = await execa(file, args, {
+        reject: false,
+        stripFinalNewline: false,
+        env: ENVIRONMENT,
+        extendEnv: false,
+        timeout: TIMEOUT_MS,
+        killSignal: 'SIGKILL',
+        ...(input === '' ? { stdin: 'ignore' } : { input }),
+        ...(signal && { cancelSignal: signal }),
+      });
+      if (end.isCanceled) throw new OverlaydError('cancelled', `${command} was cancelled`);
+      if (end.timedOut)
+        throw failed(`${command} did not end within ${TIMEOUT_MS / 1000} s; the kernel or the machine is overloaded`);
+      if (end.signal !== undefined) throw failed(`${command} was ended by ${end.signal}; what it did is not known`);
+      if (end.exitCode === undefined) {
+        if (end.code === 'ENOENT') throw toolMissing(argv[0] ?? '', end.originalMessage);
+        throw failed(`${command} could not be started: ${end.originalMessage}`);
       }
+      const missing = end.exitCode === 127 ? missingTool(end.stderr) : undefined;
+      if (missing !== undefined) throw toolMissing(missing, end.stderr);
+      return { code: end.exitCode, stdout: end.stdout, stderr: end.stderr };
     } finally {
       release();
     }

@@ -1,0 +1,240 @@
+/**
+ * Ops of one place as one batch of rtnetlink messages. Rows name their link by its index, which a link that is made by the
+ * same batch has only then: what is waiting is sent before an index is asked for.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { OverlaydError } from '../../core/errors.ts';
+import { type Address, type Op, ROUTE_PROTOCOL, type Route, SERVICE_ADDRESS } from '../../core/host-state.ts';
+import { isUplink } from '../../core/plan/naming.ts';
+import { describeErrno } from '../native/system-call.ts';
+import { deleteAddress, replaceAddress } from '../netlink/address.ts';
+import {
+  decodeLink,
+  dumpLinks,
+  getLink,
+  newBridge,
+  newVeth,
+  newVxlan,
+  setAddrGenMode,
+  setBridgePort,
+  setLink,
+} from '../netlink/link.ts';
+import type { Request } from '../netlink/message.ts';
+import { deleteFdb, deleteNeighbour, replaceFdb, replaceNeighbour } from '../netlink/neighbour.ts';
+import { deleteRoute, replaceRoute } from '../netlink/route.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import { IN6_ADDR_GEN_MODE_NONE } from '../netlink/uapi/if-link.ts';
+import { RT_SCOPE_HOST, RT_SCOPE_UNIVERSE } from '../netlink/uapi/rtnetlink.ts';
+import type { Step } from './jobs.ts';
+import { pathOf } from './means.ts';
+import { type PlainError, plainError } from './plain-error.ts';
+import { numberOfProtocol } from './route-protocol.ts';
+
+/** What is to be taken away is gone. */
+export const GONE = ['ENODEV', 'ENOENT', 'ESRCH', 'EADDRNOTAVAIL'];
+const NO_IPV6 = ['EAFNOSUPPORT', 'ENOTSUP', 'EOPNOTSUPP'];
+const NONE: readonly string[] = [];
+/** Behind whatever a host has of its own. */
+const UPLINK_METRIC = 4_000;
+/** So many links are asked for one by one; after that all of them at once are cheaper. */
+const SINGLE_LOOKS = 8;
+/** IP time to live of the tunnels' packets. */
+const TTL = 64;
+
+interface Pending {
+  readonly op: number;
+  readonly request: Request;
+  /** What may be said of it when its part is done all the same. */
+  readonly tolerated: readonly string[];
+}
+
+export class Batch {
+  /** By position of the op. */
+  readonly failures = new Map<number, PlainError>();
+  readonly #socket: NetlinkSocket;
+  #pending: Pending[] = [];
+  readonly #indexes = new Map<string, number>();
+  #looks = 0;
+  readonly #files: number[] = [];
+
+  constructor(socket: NetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  /** `op`: position of the first op of the step. */
+  add(step: Step, op: number): void {
+    switch (step.kind) {
+      case 'op':
+        this.#try(op, () => this.#addOp(step.op, op));
+        break;
+      case 'set-neighbour':
+      case 'delete-neighbour':
+        for (const [nth, address] of step.addresses.entries()) {
+          const mac = step.macs[nth]!;
+          const at = op + nth;
+          if (step.kind === 'set-neighbour')
+            this.#row(at, step.link, NONE, (link) => replaceNeighbour({ link, address, mac }));
+          else this.#row(at, step.link, GONE, (link) => deleteNeighbour({ link, address }));
+        }
+        break;
+      case 'set-fdb':
+      case 'delete-fdb':
+        for (const [nth, mac] of step.macs.entries()) {
+          const row = { mac, vtep: step.vteps[nth], port: step.ports[nth] };
+          if (step.kind === 'set-fdb') this.#row(op + nth, step.link, NONE, (link) => replaceFdb({ link, ...row }));
+          else this.#row(op + nth, step.link, GONE, (link) => deleteFdb({ link, ...row }));
+        }
+    }
+  }
+
+  /** Has all that was added done. */
+  flush(): void {
+    const pending = this.#pending;
+    this.#pending = [];
+    if (pending.length > 0) {
+      const outcomes = this.#socket.request(pending.map(({ request }) => request));
+      for (const [at, outcome] of outcomes.entries()) {
+        const { op, tolerated } = pending[at]!;
+        if (outcome.ok || tolerated.includes(outcome.code)) continue;
+        this.#fail(op, { code: outcome.code, message: outcome.text });
+      }
+    }
+    this.close();
+  }
+
+  /** Lets go of what was opened for requests that are not sent. */
+  close(): void {
+    for (const file of this.#files.splice(0)) closeSync(file);
+  }
+
+  #addOp(op: Op, at: number): void {
+    switch (op.kind) {
+      case 'add-vxlan': {
+        const data = { ...op.vxlan, ttl: TTL, udpChecksum: true };
+        this.#push(at, newVxlan({ ...linkOf(op), namespaceFd: this.#open(op.at) }, data));
+        break;
+      }
+      case 'add-bridge':
+        this.#push(at, newBridge(linkOf(op), { stp: false, multicastSnooping: false }));
+        break;
+      case 'add-veth': {
+        const peer = { ...linkOf({ ...op.peer, mtu: op.mtu }), namespaceFd: this.#open(op.peer.at) };
+        this.#push(at, newVeth(linkOf({ ...op.end, mtu: op.mtu }), peer));
+        break;
+      }
+      case 'set-link': {
+        const { noIpv6, master, ...set } = op.set;
+        // Before it comes up.
+        if (noIpv6) this.#push(at, setAddrGenMode({ name: op.name }, IN6_ADDR_GEN_MODE_NONE), NO_IPV6);
+        if (master === undefined && Object.keys(set).length === 0) return;
+        const change = { ...set, ...(master !== undefined && { master: this.#indexOf(master) }) };
+        this.#push(at, setLink({ name: op.name }, change));
+        break;
+      }
+      case 'set-port':
+        this.#push(at, setBridgePort({ name: op.name }, op.flags));
+        break;
+      case 'add-address':
+        this.#row(at, op.address.link, NONE, (link) => replaceAddress(addressOf(op.address, link)));
+        break;
+      case 'delete-address':
+        this.#row(at, op.address.link, GONE, (link) => deleteAddress(addressOf(op.address, link)));
+        break;
+      case 'set-route':
+        this.#row(at, op.route.link, NONE, (link) => replaceRoute(routeOf(op.route, link)));
+        break;
+      case 'delete-route':
+        if (op.route.link === '') this.#push(at, deleteRoute(routeOf(op.route, 0)), GONE);
+        else this.#row(at, op.route.link, GONE, (link) => deleteRoute(routeOf(op.route, link)));
+        break;
+      default:
+        throw new OverlaydError('internal', `${op.kind} is not done by rtnetlink`);
+    }
+  }
+
+  #push(op: number, request: Request, tolerated: readonly string[] = NONE): void {
+    this.#pending.push({ op, request, tolerated });
+  }
+
+  #row(op: number, link: string, tolerated: readonly string[], make: (index: number) => Request): void {
+    this.#try(op, () => {
+      const index = this.#lookUp(link);
+      if (index !== undefined) this.#push(op, make(index), tolerated);
+      else if (!tolerated.includes('ENODEV')) throw noLink(link);
+    });
+  }
+
+  #indexOf(link: string): number {
+    const index = this.#lookUp(link);
+    if (index === undefined) throw noLink(link);
+    return index;
+  }
+
+  #lookUp(link: string): number | undefined {
+    const known = this.#indexes.get(link);
+    if (known !== undefined) return known;
+    this.flush();
+    this.#looks += 1;
+    if (this.#looks > SINGLE_LOOKS) {
+      for (const { name, index } of this.#socket.dump(dumpLinks(), decodeLink)) this.#indexes.set(name, index);
+      this.#looks = 0;
+      return this.#indexes.get(link);
+    }
+    const found = this.#socket.get(getLink({ name: link }), decodeLink, ['ENODEV']);
+    if (found) this.#indexes.set(link, found.index);
+    return found?.index;
+  }
+
+  /** A namespace, open until the request was sent; undefined: the socket's own. */
+  #open(place: string): number | undefined {
+    const path = pathOf(place);
+    if (path === undefined) return undefined;
+    const file = openSync(path, 'r');
+    this.#files.push(file);
+    return file;
+  }
+
+  #try(op: number, task: () => void): void {
+    try {
+      task();
+    } catch (error) {
+      this.#fail(op, plainError(error));
+    }
+  }
+
+  #fail(op: number, error: PlainError): void {
+    if (!this.failures.has(op)) this.failures.set(op, error);
+  }
+}
+
+function noLink(name: string): Error {
+  const { code, message } = describeErrno(ENODEV);
+  return Object.assign(new Error(`there is no link ${name}: ${message}`), { code });
+}
+
+const ENODEV = 19;
+
+function linkOf({ name, mac, mtu }: { readonly name: string; readonly mac: string; readonly mtu: number }) {
+  return { name, mac, mtu };
+}
+
+function addressOf({ address, prefix }: Address, link: number) {
+  // Of host scope it is never the source of what leaves through a link without addresses, as uplinks are.
+  return { link, address, prefix, scope: address === SERVICE_ADDRESS ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE };
+}
+
+function routeOf({ destination, gateway, link: name, protocol, metric }: Route, link: number) {
+  const [address = '', prefix = '32'] = destination === 'default' ? ['0.0.0.0', '0'] : destination.split('/');
+  const ours = protocol === ROUTE_PROTOCOL;
+  return {
+    destination: address,
+    prefix: Number(prefix),
+    gateway,
+    link,
+    protocol: numberOfProtocol(protocol),
+    // A next hop of ours may lie outside every subnet of the link; a foreign route that goes is named as it is.
+    onlink: ours && gateway !== undefined,
+    // Beside a route of the host's own to the same subnet, and not in its place: that one wins.
+    metric: metric ?? (ours && isUplink(name) ? UPLINK_METRIC : undefined),
+  };
+}

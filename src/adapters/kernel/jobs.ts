@@ -1,0 +1,132 @@
+/**
+ * What the kernel's thread is asked and what it tells: messages between threads, so plain values alone. Of thousands of rows
+ * nobody hands over objects, which costs more than asking the kernel: those that are written go as columns of text, those that
+ * are seen as numbers (`rows.ts`), and what was told before is not told again.
+ */
+
+import type { Lack } from '../../core/host-needs.ts';
+import type { Address, Filter, Link, Op, Place, Route } from '../../core/host-state.ts';
+import type { PlainError } from './plain-error.ts';
+
+export interface Jobs {
+  /** What this host lacks. */
+  readonly lacks: { readonly ask: undefined; readonly tell: readonly Lack[] };
+  readonly look: { readonly ask: LookRequest; readonly tell: LookAnswer };
+  readonly carryOut: { readonly ask: readonly Work[]; readonly tell: readonly Refusal[] };
+  readonly filters: {
+    readonly ask: readonly FilterQuestion[];
+    readonly tell: readonly FilterAnswer[];
+  };
+  /** A command of nft in the host, such as `list chains`: what it writes; undefined when it fails. */
+  readonly rules: {
+    readonly ask: { readonly command: string; readonly json: boolean };
+    readonly tell: string | undefined;
+  };
+}
+
+// ---------------------------------------------------------------- looking
+
+export interface LookRequest {
+  readonly host: boolean;
+  readonly networks: readonly {
+    readonly name: string;
+    /** Number of the answer that is still known; 0: none. */
+    readonly known: number;
+  }[];
+  /** Paths of containers' namespaces, or {@link HOST}. */
+  readonly insides: readonly Place[];
+}
+
+export interface LookAnswer {
+  /** Of each: undefined when it was not asked for, or when there is no such namespace. */
+  readonly host: Seen<HostPart> | undefined;
+  readonly networks: readonly (Seen<NetworkPart> | undefined)[];
+  readonly insides: readonly (Seen<InsidePart> | undefined)[];
+}
+
+/** What goes wrong with one place is that place's. */
+export type Seen<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: PlainError };
+
+export interface InsidePart {
+  readonly links: readonly Link[];
+  readonly addresses: readonly Address[];
+  readonly routes: readonly Route[];
+}
+
+export interface HostPart extends InsidePart {
+  readonly forwarding: boolean;
+  /** Of neighbours; see `rows.ts`. */
+  readonly neighbours: Uint32Array;
+  readonly filter: Filter | undefined;
+  /** As of `Observed`. */
+  readonly namespaces: readonly (readonly [name: string, whose: 'ours' | 'none' | 'foreign'])[];
+}
+
+/** What is undefined is as it was in the answer that the asker knows. */
+export interface NetworkPart {
+  readonly number: number;
+  readonly forwarding: boolean;
+  readonly links: readonly Link[] | undefined;
+  readonly addresses: readonly Address[] | undefined;
+  readonly routes: readonly Route[] | undefined;
+  readonly neighbours: Uint32Array | undefined;
+  readonly fdb: Uint32Array | undefined;
+  /** Null: there is no table. */
+  readonly filter: Filter | null | undefined;
+}
+
+export interface FilterQuestion {
+  readonly name: string;
+  /** Of the answer that is still known. */
+  readonly known: string | undefined;
+}
+
+export interface FilterAnswer {
+  /** Which namespace, and how often its tables were changed; undefined: it could not be asked. */
+  readonly generation: string | undefined;
+  /** Null: there is no table; undefined: as it was. */
+  readonly filter: Filter | null | undefined;
+}
+
+// ---------------------------------------------------------------- writing
+
+/** Ops for one place, in order. */
+export interface Work {
+  readonly place: Place;
+  readonly steps: readonly Step[];
+}
+
+export type Step = { readonly kind: 'op'; readonly op: Op } | NeighbourColumns | FdbColumns;
+
+/** Ops of rows of one link, one after another. */
+export interface NeighbourColumns {
+  readonly kind: 'set-neighbour' | 'delete-neighbour';
+  readonly link: string;
+  readonly addresses: readonly string[];
+  readonly macs: readonly string[];
+}
+
+export interface FdbColumns {
+  readonly kind: 'set-fdb' | 'delete-fdb';
+  readonly link: string;
+  readonly macs: readonly string[];
+  readonly vteps: readonly (string | undefined)[];
+  readonly ports: readonly (number | undefined)[];
+}
+
+/** Why an op was not done. */
+export interface Refusal {
+  /** Positions of the work, and of the op in it. */
+  readonly work: number;
+  readonly op: number;
+  readonly error: PlainError;
+}
+
+export type JobName = keyof Jobs;
+export type Ask<K extends JobName> = Jobs[K]['ask'];
+export type Tell<K extends JobName> = Jobs[K]['tell'];
+
+export type ToThread = { [K in JobName]: { readonly id: number; readonly job: K; readonly ask: Ask<K> } }[JobName];
+export type FromThread =
+  | { readonly id: number; readonly ok: true; readonly tell: Tell<JobName> }
+  | { readonly id: number; readonly ok: false; readonly error: PlainError };

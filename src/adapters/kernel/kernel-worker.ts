@@ -1,0 +1,50 @@
+/**
+ * Entry of the kernel's thread. It alone asks and changes the kernel: calls that block for as long as the kernel takes, up to
+ * tens of milliseconds for thousands of rows, which the agent's own thread has names to answer in. It keeps nothing that
+ * could not be asked for again.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { HOST } from '../../core/host-state.ts';
+import { OUTPUT } from '../native/libnftables.ts';
+import { joinHost } from '../native/namespace.ts';
+import { carryOut } from './carry-out.ts';
+import type { FromThread, JobName, Jobs, ToThread } from './jobs.ts';
+import { findLacks } from './lacks.ts';
+import { Looker } from './look.ts';
+import { plainError } from './plain-error.ts';
+import { runRules, Tables } from './tables.ts';
+
+export interface KernelWorkerInput {
+  /** A process of the host that is acted upon, where that is another one than this process's. */
+  readonly hostPid: number | undefined;
+}
+
+const { hostPid } = workerData as KernelWorkerInput;
+if (hostPid !== undefined) joinHost(hostPid);
+
+const tables = new Tables();
+const looker = new Looker(tables);
+
+const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Promise<Jobs[K]['tell']> } = {
+  lacks: () => findLacks(),
+  look: (request) => looker.look(request),
+  carryOut: (works) => carryOut(tables, works),
+  filters: (questions) => questions.map((question) => tables.answer(question)),
+  rules: ({ command, json }) => {
+    const { ok, output } = runRules(HOST, command, json ? OUTPUT.JSON : 0);
+    return ok ? output : undefined;
+  },
+};
+
+async function answer({ id, job, ask }: ToThread): Promise<FromThread> {
+  try {
+    const handle = handlers[job] as (ask: unknown) => Jobs[JobName]['tell'] | Promise<Jobs[JobName]['tell']>;
+    return { id, ok: true, tell: await handle(ask) };
+  } catch (error) {
+    return { id, ok: false, error: plainError(error) };
+  }
+}
+
+parentPort?.on('message', async (message: ToThread) => {
+  parentPort?.postMessage(await answer(message));
+});

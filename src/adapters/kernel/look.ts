@@ -1,0 +1,247 @@
+/**
+ * Reads the kernel, in the kernel's thread: links, addresses, routes, rows and tables of namespaces, as `core/host-state.ts`
+ * has them. Of a network's namespace is remembered what was told last, so that only what is different is told.
+ */
+import { closeSync, openSync, readdirSync } from 'node:fs';
+import { HOST, type Link, LOOPBACK, ROUTE_PROTOCOL, type Route, SERVICE_ADDRESS } from '../../core/host-state.ts';
+import { isNetworkNamespace, isUplink, namespaceOf } from '../../core/plan/naming.ts';
+import { decodeAddress, dumpAddresses } from '../netlink/address.ts';
+import { decodeLink, dumpLinks, type LinkMessage } from '../netlink/link.ts';
+import { decodeNetconf, decodeNsid, getNetconf, getNsid } from '../netlink/namespace-id.ts';
+import { dumpFdb, dumpNeighbours } from '../netlink/neighbour.ts';
+import { decodeRoute, dumpRoutes, type RouteMessage } from '../netlink/route.ts';
+import { NetlinkSocket } from '../netlink/socket.ts';
+import { IFF_UP } from '../netlink/uapi/if-link.ts';
+import { NETNSA_NSID_NOT_ASSIGNED } from '../netlink/uapi/net-namespace.ts';
+import { RTPROT_KERNEL } from '../netlink/uapi/rtnetlink.ts';
+import type { HostPart, InsidePart, LookAnswer, LookRequest, NetworkPart, Seen } from './jobs.ts';
+import { pathOf } from './means.ts';
+import { vniOfNamespaceId } from './namespace-ids.ts';
+import { plainError } from './plain-error.ts';
+import { nameOfProtocol } from './route-protocol.ts';
+import { RowReader, sameRows } from './rows.ts';
+import type { Tables } from './tables.ts';
+
+const DIRECTORY = '/run/netns';
+/** What opening a namespace says where there is none: no such name, or no namespace at it. */
+const NO_NAMESPACE = ['ENOENT', 'EINVAL', 'ELOOP', 'ENOTDIR', 'ESRCH'];
+
+/** What was told of a network's namespace. */
+interface Told {
+  readonly number: number;
+  readonly links: string;
+  readonly addresses: string;
+  readonly routes: string;
+  readonly neighbours: Uint32Array;
+  readonly fdb: Uint32Array;
+  /** Of its tables. */
+  readonly version: number;
+}
+
+export class Looker {
+  readonly #tables: Tables;
+  readonly #told = new Map<string, Told>();
+  #answers = 0;
+
+  constructor(tables: Tables) {
+    this.#tables = tables;
+  }
+
+  look({ host, networks, insides }: LookRequest): LookAnswer {
+    return {
+      host: host ? seen(() => this.#lookAtHost()) : undefined,
+      networks: networks.map(({ name, known }) => {
+        const part = seen(() => this.#lookAtNetwork(name, known));
+        if (!part) this.#told.delete(name);
+        return part;
+      }),
+      insides: insides.map((place) => seen(() => lookInside(pathOf(place)))),
+    };
+  }
+
+  #lookAtNetwork(name: string, known: number): NetworkPart {
+    const socket = new NetlinkSocket({ namespace: pathOf(name) });
+    try {
+      const told = this.#told.get(name);
+      const last = told?.number === known ? told : undefined;
+      const reader = { neighbours: new RowReader(), fdb: new RowReader() };
+      const messages = socket.dump(dumpLinks(), decodeLink);
+      const names = namesOf(messages);
+      const links = messages.map((message) => linkOf(message, names));
+      const addresses = addressesOf(socket, names);
+      const routes = routesOf(dumpMain(socket), names);
+      const neighbours = socket.dump(dumpNeighbours(), reader.neighbours.neighbour).length;
+      const fdb = socket.dump(dumpFdb(), reader.fdb.fdb).length;
+      const table = this.#tables.read(name, 'bridge');
+      this.#answers += 1;
+      const now: Told = {
+        number: this.#answers,
+        links: JSON.stringify(links),
+        addresses: JSON.stringify(addresses),
+        routes: JSON.stringify(routes),
+        neighbours: reader.neighbours.take('neighbour', neighbours),
+        fdb: reader.fdb.take('fdb', fdb),
+        version: table.version,
+      };
+      this.#told.set(name, now);
+      return {
+        number: now.number,
+        forwarding: isForwarding(socket),
+        links: last?.links === now.links ? undefined : links,
+        addresses: last?.addresses === now.addresses ? undefined : addresses,
+        routes: last?.routes === now.routes ? undefined : routes,
+        neighbours: sameRows(last?.neighbours, now.neighbours) ? undefined : now.neighbours,
+        fdb: sameRows(last?.fdb, now.fdb) ? undefined : now.fdb,
+        filter: last?.version === now.version ? undefined : (table.filter ?? null),
+      };
+    } finally {
+      socket.close();
+    }
+  }
+
+  /** Only what is ours. */
+  #lookAtHost(): HostPart {
+    const socket = new NetlinkSocket();
+    try {
+      const messages = socket.dump(dumpLinks(), decodeLink);
+      const names = namesOf(messages);
+      const reader = new RowReader();
+      const addresses = addressesOf(socket, names);
+      const routes = routesOf(dumpMain(socket, Number(ROUTE_PROTOCOL)), names);
+      const uplinks = messages.filter(({ name, kind }) => kind === 'veth' && isUplink(name));
+      const neighbours = socket.dump(dumpNeighbours(), reader.neighbour).length;
+      return {
+        links: uplinks.map((message) => linkOf(message, names)),
+        addresses: addresses.filter(
+          ({ link, address }) => isUplink(link) || (link === LOOPBACK && address === SERVICE_ADDRESS),
+        ),
+        routes: routes.filter(({ link }) => isUplink(link)),
+        neighbours: reader.take('neighbour', neighbours),
+        forwarding: isForwarding(socket),
+        filter: this.#tables.read(HOST, 'inet').filter,
+        namespaces: namespacesOf(socket),
+      };
+    } finally {
+      socket.close();
+    }
+  }
+}
+
+function seen<T>(look: () => T): Seen<T> | undefined {
+  try {
+    return { ok: true, value: look() };
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if ((syscall === 'open' || syscall === 'setns') && NO_NAMESPACE.includes(code ?? '')) return undefined;
+    return { ok: false, error: plainError(error) };
+  }
+}
+
+/** Of a container, or the host: everything that we may have put there. */
+function lookInside(namespace: string | undefined): InsidePart {
+  const socket = new NetlinkSocket({ namespace });
+  try {
+    const messages = socket.dump(dumpLinks(), decodeLink);
+    const names = namesOf(messages);
+    return {
+      links: messages.map((message) => linkOf(message, names)),
+      addresses: addressesOf(socket, names),
+      routes: routesOf(
+        dumpMain(socket).filter(({ prefix }) => prefix === 0),
+        names,
+      ),
+    };
+  } finally {
+    socket.close();
+  }
+}
+
+type Names = ReadonlyMap<number, string>;
+
+function namesOf(messages: readonly LinkMessage[]): Names {
+  return new Map(messages.map(({ index, name }) => [index, name]));
+}
+
+function linkOf(message: LinkMessage, names: Names): Link {
+  const { name, kind, mac, mtu, flags, master, vxlan, port, index, link } = message;
+  return {
+    name,
+    kind,
+    mac,
+    mtu,
+    up: (flags & IFF_UP) !== 0,
+    master: names.get(master),
+    vxlan: vxlan && {
+      vni: vxlan.vni,
+      local: vxlan.local,
+      port: vxlan.port,
+      learning: vxlan.learning,
+      proxy: vxlan.proxy,
+    },
+    port,
+    index,
+    peerIndex: link,
+  };
+}
+
+/** Addresses of `lo` but one are left out: they are nobody's business here. */
+function addressesOf(socket: NetlinkSocket, names: Names) {
+  return socket
+    .dump(dumpAddresses(), decodeAddress)
+    .map(({ link, address, prefix }) => ({ link: names.get(link) ?? '', address, prefix }))
+    .filter(({ link, address }) => link !== LOOPBACK || address === SERVICE_ADDRESS);
+}
+
+/** A table that never had a route in it does not exist. */
+function dumpMain(socket: NetlinkSocket, protocol?: number): RouteMessage[] {
+  return socket.dump(dumpRoutes(protocol === undefined ? {} : { protocol }), decodeRoute, ['ENOENT']);
+}
+
+/** Routes that the kernel made by itself are left out. */
+function routesOf(messages: readonly RouteMessage[], names: Names): Route[] {
+  return messages
+    .filter(({ protocol }) => protocol !== RTPROT_KERNEL)
+    .map(({ destination, prefix, gateway, link, protocol }) => ({
+      destination: prefix === 0 ? 'default' : prefix === 32 ? destination : `${destination}/${prefix}`,
+      gateway,
+      link: names.get(link) ?? '',
+      protocol: nameOfProtocol(protocol),
+    }));
+}
+
+function isForwarding(socket: NetlinkSocket): boolean {
+  return socket.get(getNetconf(), decodeNetconf)?.forwarding === true;
+}
+
+/** Those with names of networks' namespaces, and whose ids they have. */
+function namespacesOf(socket: NetlinkSocket): HostPart['namespaces'] {
+  return namedNamespaces().map((name) => {
+    const id = idOf(socket, name);
+    if (id === undefined || id === NETNSA_NSID_NOT_ASSIGNED) return [name, 'none'];
+    return [name, namespaceOf(vniOfNamespaceId(id)) === name ? 'ours' : 'foreign'];
+  });
+}
+
+function namedNamespaces(): string[] {
+  try {
+    return readdirSync(DIRECTORY).filter(isNetworkNamespace);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Undefined: at the name is no namespace. */
+function idOf(socket: NetlinkSocket, name: string): number | undefined {
+  let fd: number;
+  try {
+    fd = openSync(`${DIRECTORY}/${name}`, 'r');
+  } catch {
+    return undefined;
+  }
+  try {
+    return socket.get(getNsid(fd), decodeNsid, ['EINVAL']);
+  } finally {
+    closeSync(fd);
+  }
+}

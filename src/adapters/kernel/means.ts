@@ -1,0 +1,39 @@
+/** By which means an op is carried out, and where. */
+import { HOST, type Op, type Place } from '../../core/host-state.ts';
+
+/** Of one place, ops of the same means are done in order, in one transaction or batch; of the others' order nothing is said. */
+export type Means = 'namespace' | 'sysctl' | 'nftables' | 'rtnetlink' | 'removal' | 'conntrack';
+
+/** The namespace in which an op is done: devices are made from the host's, straight into their own. */
+export function placeOf(op: Op): Place {
+  return op.kind === 'add-vxlan' || op.kind === 'add-namespace' || op.kind === 'delete-namespace' ? HOST : op.at;
+}
+
+export function meansOf({ kind }: Op): Means {
+  switch (kind) {
+    case 'add-namespace':
+    case 'delete-namespace':
+      return 'namespace';
+    case 'set-sysctl':
+      return 'sysctl';
+    case 'set-filter':
+    case 'delete-filter':
+    case 'add-elements':
+    case 'remove-elements':
+      return 'nftables';
+    case 'delete-link':
+      return 'removal';
+    case 'forget-flows':
+      return 'conntrack';
+    default:
+      return 'rtnetlink';
+  }
+}
+
+const NAMES = '/run/netns/';
+
+/** Path of a namespace; undefined: the host's. */
+export function pathOf(place: Place): string | undefined {
+  if (place === HOST) return undefined;
+  return place.startsWith('/') ? place : `${NAMES}${place}`;
+}

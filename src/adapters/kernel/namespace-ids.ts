@@ -1,0 +1,21 @@
+/** Ids by which the host knows the networks' namespaces, and events name them. */
+
+/** Ids of our namespaces begin here: ids that others let the kernel choose count from 0. */
+const BASE = 2 ** 30;
+/** VNIs have 24 bits. */
+const VNI_SPAN = 2 ** 24;
+/**
+ * Ids that a network's namespace may have. A process that stays in a namespace whose name was removed keeps that one and
+ * its id alive, so the next namespace of the network takes another.
+ */
+export const IDS_PER_VNI = 8;
+
+/** The `nth` id of a network's namespace. */
+export function namespaceId(vni: number, nth = 0): number {
+  return BASE + nth * VNI_SPAN + vni;
+}
+
+/** Not positive when it is none of ours. */
+export function vniOfNamespaceId(id: number): number {
+  return id < BASE ? 0 : (id - BASE) % VNI_SPAN;
+}

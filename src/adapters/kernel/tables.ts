@@ -1,0 +1,100 @@
+/**
+ * Reads and writes our nftables tables, in the kernel's thread. The kernel counts the changes of all tables of a namespace
+ * (its generation); a table is listed only when the number is not the one that it was listed at.
+ */
+import { statSync } from 'node:fs';
+import { OverlaydError } from '../../core/errors.ts';
+import { type Filter, HOST, type Place, TABLE } from '../../core/host-state.ts';
+import { hasLibnftables, type NftablesOutcome, OUTPUT, runNftables } from '../native/libnftables.ts';
+import { decodeGeneration, getGeneration } from '../netlink/nftables.ts';
+import { NetlinkSocket } from '../netlink/socket.ts';
+import { NETLINK_NETFILTER } from '../netlink/uapi/netlink.ts';
+import type { FilterAnswer, FilterQuestion } from './jobs.ts';
+import { pathOf } from './means.ts';
+import { parseFilter } from './nftables.ts';
+
+export interface Table {
+  /** Another one for each content. */
+  readonly version: number;
+  /** Undefined: there is no table. */
+  readonly filter: Filter | undefined;
+}
+
+interface Listed extends Table {
+  readonly generation: string | undefined;
+  readonly text: string;
+}
+
+export class Tables {
+  readonly #listed = new Map<Place, Listed>();
+  #versions = 0;
+
+  /** Our table of that place. Throws where the namespace cannot be entered, `tool-missing`, `data-path-failed`. */
+  read(place: Place, family: Filter['family']): Table {
+    return this.#listing(place, family);
+  }
+
+  #listing(place: Place, family: Filter['family']): Listed {
+    const last = this.#listed.get(place);
+    // The number is older than the listing: what changes in between is listed again the next time.
+    const generation = generationOf(place);
+    if (generation !== undefined && last?.generation === generation) return last;
+    const text = list(place, family);
+    if (last?.text !== text) this.#versions += 1;
+    const table =
+      last?.text === text
+        ? { ...last, generation }
+        : { version: this.#versions, generation, text, filter: parseFilter(text) };
+    this.#listed.set(place, table);
+    return table;
+  }
+
+  /** What is not as the asker knows it. One that cannot be read is not as it should be: whoever looks is told why. */
+  answer({ name, known }: FilterQuestion): FilterAnswer {
+    try {
+      const { generation, filter } = this.#listing(name, 'bridge');
+      return { generation, filter: generation !== undefined && generation === known ? undefined : (filter ?? null) };
+    } catch {
+      return { generation: undefined, filter: null };
+    }
+  }
+
+  /** Of a namespace that goes or comes: a later one may have the same number of changes, and other contents. */
+  forget(place: Place): void {
+    this.#listed.delete(place);
+  }
+}
+
+/** Which namespace it is, and how often its tables were changed; undefined where that is not told. */
+function generationOf(place: Place): string | undefined {
+  const path = pathOf(place);
+  const socket = new NetlinkSocket({ protocol: NETLINK_NETFILTER, namespace: path });
+  try {
+    const changes = socket.get(getGeneration(), decodeGeneration);
+    return `${path === undefined ? HOST : statSync(path).ino}:${changes}`;
+  } catch {
+    return undefined;
+  } finally {
+    socket.close();
+  }
+}
+
+/** The listing of our table without counters; empty when there is none. */
+function list(place: Place, family: Filter['family']): string {
+  const { ok, output, errors } = runRules(place, `list table ${family} ${TABLE}`, OUTPUT.JSON | OUTPUT.STATELESS);
+  if (ok) return output;
+  if (errors.includes('No such file or directory')) return '';
+  throw new OverlaydError('data-path-failed', `listing the table ${family} ${TABLE} failed: ${errors.trim()}`, {
+    retryable: true,
+  });
+}
+
+/** Runs commands of nft there; all of them are one transaction. */
+export function runRules(place: Place, commands: string, outputFlags = 0): NftablesOutcome {
+  if (!hasLibnftables()) {
+    const message =
+      "the library libnftables.so.1 is not on this host; install the package libnftables1 (Debian's name)";
+    throw new OverlaydError('tool-missing', message);
+  }
+  return runNftables(pathOf(place), commands, outputFlags);
+}
