@@ -8,7 +8,7 @@ import { findNameServers } from './adapters/dns/name-servers.ts';
 import { NamesKeeper } from './adapters/dns/process/keeper.ts';
 import { daemonNameServers } from './adapters/docker/daemon-file.ts';
 import { createEngine } from './adapters/docker/engine.ts';
-import { ensureForwarding, removeForwarding } from './adapters/docker/forwarding.ts';
+import { ensureForwarding, hasLegacyRules, removeForwarding } from './adapters/docker/forwarding.ts';
 import { mendHostsFile } from './adapters/docker/hosts-file.ts';
 import { servePlugin } from './adapters/docker/plugin-server.ts';
 import { missingTranslation } from './adapters/docker/translation.ts';
@@ -92,7 +92,7 @@ export async function startAgent(
   });
   const thread = new KernelThread({ workerPath: programs.kernelWorker });
   const kernel = createKernel({
-    ...{ thread, exec, clock, isAlive: (container) => containers.isAlive(container) },
+    ...{ thread, isAlive: (container) => containers.isAlive(container) },
     onFirewallChange: () => lifecycle.current?.engineSide?.firewallChanged(),
   });
   const statePath = join(config.dataDir, 'state.json');
@@ -181,6 +181,7 @@ export async function startAgent(
           if (outcome.kind === 'not-needed') return missingTranslation(exec.run);
           return outcome.kind === 'failed' ? outcome.reason : undefined;
         },
+        hasSilentRules: () => hasLegacyRules(),
         nameServers: () => daemonNameServers(DAEMON_FILE),
         mendHosts: mendHostsFile,
       });

@@ -19,12 +19,8 @@ export interface RunOptions {
  */
 export type Run = (argv: readonly string[], options?: RunOptions) => Promise<RunResult>;
 
-/** Lines of both outputs until the process ends or the signal aborts. */
-export type Follow = (argv: readonly string[], signal: AbortSignal) => AsyncIterable<string>;
-
 export interface Exec {
   readonly run: Run;
-  readonly follow: Follow;
 }
 
 export interface ExecOptions {
@@ -83,37 +79,7 @@ export function createExec(options: ExecOptions = {}): Exec {
     }
   };
 
-  async function* follow(argv: readonly string[], signal: AbortSignal): AsyncGenerator<string> {
-    // Of a signal that has been given already, nobody would tell the process.
-    if (signal.aborted) return;
-    const [file = '', ...args] = [...prefix, ...argv];
-    const child = execa(file, args, {
-      all: true,
-      reject: false,
-      buffer: false,
-      stdin: 'ignore',
-      env: ENVIRONMENT,
-      extendEnv: false,
-      cancelSignal: signal,
-    });
-    // With a prefix that forks, what it started may outlive it and hold the pipes: they are not waited for.
-    const hangUp = () => {
-      for (const stream of [child.stdout, child.stderr, child.all]) stream?.destroy();
-    };
-    signal.addEventListener('abort', hangUp, { once: true });
-    try {
-      yield* child.iterable({ from: 'all' });
-    } catch (error) {
-      if (!signal.aborted) throw error;
-    } finally {
-      signal.removeEventListener('abort', hangUp);
-    }
-    if (signal.aborted) return;
-    const result = await child;
-    if (result.code === 'ENOENT') throw toolMissing(argv[0] ?? '', result.originalMessage);
-  }
-
-  return { run, follow };
+  return { run };
 }
 
 /** `nsenter` reports a program it cannot start with 127 and a sentence. */

@@ -1,8 +1,8 @@
 /**
- * Looks at what changes without an event: the filters inside the networks' namespaces, all of them each time, and the
- * insides of containers. Each of the latter costs a process, so a few are looked at per turn, everything in its turn; up
- * to that few each of them every turn. The inside of an engine's container is the engine's. All is compared with what
- * should be: what was seen before is no measure, since it may have been wrong.
+ * The net below the kernel's events: looks now and then at what is hardest to hear of, the filters inside the networks'
+ * namespaces, all of them each time, and the insides of containers, a few per turn, everything in its turn. The inside of
+ * an engine's container is the engine's. All is compared with what should be: what was seen before is no measure, since it
+ * may have been wrong.
  */
 import type { Desired, DesiredNetwork, DesiredPort, Filter } from '../core/host-state.ts';
 import { isContainerRight } from '../core/plan/container.ts';

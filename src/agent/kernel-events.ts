@@ -1,6 +1,7 @@
 /**
- * What the kernel tells of its changes, gathered: most of it is the echo of a pass, and a burst is one change. The longer
- * a look at what is to be looked at takes, the rarer those looks that only see what a pass before did.
+ * What the kernel tells of its changes, gathered. What somebody else changed is looked at at once, with all that comes in the
+ * same moment. What is most likely the echo of a pass is looked at later: the longer a look takes, the rarer are those
+ * that only see what a pass before did. So are those that follow each other, however often somebody changes something.
  */
 import type { Clock, Kernel } from '../ports.ts';
 import { MarkSet, type Marks } from './reconcile-marks.ts';
@@ -13,23 +14,38 @@ export interface KernelEventsDeps {
   /** Of the network with that namespace; undefined when none is known. */
   readonly idOf: (namespace: string) => string | undefined;
   readonly namespaceOf: (networkId: string) => string | undefined;
+  /** Has the inside of the container at the path, or of all, looked at again. Returns ids of the networks that it is on. */
+  readonly doubt: (path: string | undefined) => readonly string[];
   /** There is something to look at, which nobody asked for. */
   readonly onMarks: (marks: Marks) => void;
   /** Addresses, routes or links of the host itself changed. */
   readonly onHostChange?: (() => void) | undefined;
 }
 
-const SETTLE_MS = { least: 50, most: 1_000, host: 500 } as const;
+const SETTLE_MS = { burst: 5, echo: 50, most: 1_000, host: 500 } as const;
 /** Of the time, a sixth at most goes into looks. */
 const LOOK_SHARE = 6;
+
+/** The time to settle, at least that long, counts from then. */
+interface Rest {
+  readonly since: number;
+  readonly leastMs: number;
+}
 
 export class KernelEvents {
   /** How long a look at one network takes. */
   lookMs = 0;
   readonly #deps: KernelEventsDeps;
   readonly #events = new MarkSet();
+  /** Networks of which an inside is to be looked at, and nothing else. */
+  readonly #insides = new MarkSet();
   readonly #heard = Promise.withResolvers<void>();
-  readonly #pending = { events: false, hostChange: false };
+  #hostChange = false;
+  /** When events were taken last. */
+  #takenAt = Number.NEGATIVE_INFINITY;
+  /** What is waited for before they are taken; undefined: there are no events. */
+  #rest: Rest | undefined;
+  #waiting = new AbortController();
 
   constructor(deps: KernelEventsDeps) {
     this.#deps = deps;
@@ -53,50 +69,74 @@ export class KernelEvents {
         onMarks({ all: true, host: false, networks: new Map(), asked: false });
         this.#heard.resolve();
       } else if (change.kind === 'underlay') this.#tellHostChangeLater(signal);
-      else if (change.kind === 'network') {
-        seen.stir(change.namespace);
+      else if (change.kind === 'container') {
+        const networkIds = this.#deps.doubt(change.path);
+        for (const networkId of networkIds) this.#insides.add(networkId, false);
+        if (networkIds.length > 0) this.#takeLater(false, signal);
+      } else if (change.kind === 'network') {
+        if (change.echo) seen.stir(change.namespace);
+        else seen.forget(change.namespace);
         const networkId = idOf(change.namespace);
-        if (networkId !== undefined) this.#addLater(networkId, signal);
+        if (networkId !== undefined) this.#addLater(networkId, change.echo === true, signal);
       } else {
-        if (change.kind === 'all') seen.forgetAll();
-        this.#addLater(change.kind, signal);
+        if (change.kind === 'all') {
+          seen.forgetAll();
+          this.#deps.doubt(undefined);
+        }
+        this.#addLater(change.kind, change.kind === 'host' && change.echo === true, signal);
       }
     }
   }
 
   /** The bridges and links of an engine come and go by the dozen. */
   #tellHostChangeLater(signal: AbortSignal): void {
-    if (this.#pending.hostChange) return;
-    this.#pending.hostChange = true;
+    if (this.#hostChange) return;
+    this.#hostChange = true;
     this.#later(SETTLE_MS.host, signal, () => {
-      this.#pending.hostChange = false;
+      this.#hostChange = false;
       this.#deps.onHostChange?.();
     });
   }
 
-  #addLater(what: string, signal: AbortSignal): void {
+  #addLater(what: string, isEcho: boolean, signal: AbortSignal): void {
     this.#events.add(what, false);
-    if (this.#pending.events) return;
-    this.#pending.events = true;
-    this.#takeWhenSettled(this.#deps.clock.elapsed(), signal);
+    this.#takeLater(isEcho, signal);
   }
 
-  #takeWhenSettled(since: number, signal: AbortSignal): void {
-    const { clock, namespaceOf, onMarks, seen } = this.#deps;
-    const restMs = () => since + this.#settleMs() - clock.elapsed();
-    this.#later(restMs(), signal, () => {
+  #takeLater(isEcho: boolean, signal: AbortSignal): void {
+    const rest = isEcho
+      ? { since: this.#deps.clock.elapsed(), leastMs: SETTLE_MS.echo }
+      : { since: this.#takenAt, leastMs: 0 };
+    if (this.#rest && this.#dueAt(this.#rest) <= this.#dueAt(rest)) return;
+    this.#rest = rest;
+    this.#waiting.abort();
+    this.#waiting = new AbortController();
+    this.#takeWhenSettled(rest, AbortSignal.any([signal, this.#waiting.signal]));
+  }
+
+  #takeWhenSettled(rest: Rest, signal: AbortSignal): void {
+    const restMs = () => this.#dueAt(rest) - this.#deps.clock.elapsed();
+    this.#later(Math.max(SETTLE_MS.burst, restMs()), signal, () => {
       // More may have come to be looked at meanwhile.
-      if (restMs() > 0) return this.#takeWhenSettled(since, signal);
-      this.#pending.events = false;
-      const marks = this.#events.take();
-      for (const networkId of marks?.networks.keys() ?? []) seen.forget(namespaceOf(networkId) ?? '');
-      if (marks) onMarks(marks);
+      if (restMs() > 0) this.#takeWhenSettled(rest, signal);
+      else this.#take();
     });
   }
 
-  #settleMs(): number {
+  #take(): void {
+    const { clock, namespaceOf, onMarks, seen } = this.#deps;
+    this.#rest = undefined;
+    this.#takenAt = clock.elapsed();
+    const marks = this.#events.take();
+    for (const networkId of marks?.networks.keys() ?? []) seen.forget(namespaceOf(networkId) ?? '');
+    if (marks) onMarks(marks);
+    const insides = this.#insides.take();
+    if (insides) onMarks(insides);
+  }
+
+  #dueAt({ since, leastMs }: Rest): number {
     const lookMs = this.lookMs * this.#events.networks;
-    return Math.min(SETTLE_MS.most, Math.max(SETTLE_MS.least, LOOK_SHARE * lookMs));
+    return since + Math.min(SETTLE_MS.most, Math.max(leastMs, LOOK_SHARE * lookMs));
   }
 
   #later(ms: number, signal: AbortSignal, task: () => void): void {

@@ -6,7 +6,7 @@
  * what is wanted of it changed or it was marked, inside a container only until that was found right once, and not again
  * at a network of which is known what it holds.
  *
- * Nothing is polled that tells of its changes. What does not is compared with what should be (`drift-audit.ts`).
+ * The kernel tells of its changes (`kernel-events.ts`). What it should not have told of, an audit finds (`drift-audit.ts`).
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import { isHandedOver, type LocalEndpoint } from '../core/container.ts';
@@ -54,7 +54,7 @@ export interface ReconcilerDeps {
 }
 
 export interface ReconcilerOptions {
-  /** How often what has no events is looked at. */
+  /** How often is looked without an event. */
   readonly auditIntervalMs?: number;
 }
 
@@ -97,7 +97,7 @@ export class Reconciler {
 
   constructor(deps: ReconcilerDeps, options: ReconcilerOptions = {}) {
     this.#deps = deps;
-    this.#audit = new DriftAudit(deps, { intervalMs: options.auditIntervalMs ?? 4_000 });
+    this.#audit = new DriftAudit(deps, { intervalMs: options.auditIntervalMs ?? 60_000 });
     const { clock, kernel, logger, onApplied, onHostChange, onLost, onRemoved, view } = deps;
     const nameOf = (namespace: string) => view().network(this.#ids.get(namespace) ?? '')?.name;
     this.#hindrances = new Hindrances({ logger, nameOf });
@@ -110,6 +110,7 @@ export class Reconciler {
       ...{ kernel, clock, seen: this.#seen, onMarks: mark, onHostChange },
       idOf: (namespace) => this.#ids.get(namespace),
       namespaceOf: (networkId) => this.#namespaceOf(networkId),
+      doubt: (path) => this.#settled.doubtAt(path, deps.local()),
     });
     this.#announcements = new Announcements({
       logger,

@@ -1,4 +1,4 @@
-import type { ContainerRef } from '../core/container.ts';
+import type { ContainerRef, LocalEndpoint } from '../core/container.ts';
 import type { Desired, DesiredNetwork, DesiredPort, Observed, Obstacle } from '../core/host-state.ts';
 
 /**
@@ -43,6 +43,14 @@ export class SettledContainers {
   /** Looks inside again with the next pass. */
   doubt(endpointId: string): void {
     this.#keys.delete(endpointId);
+  }
+
+  /** The same of the container whose namespace has that path, or of all. Returns ids of the networks that it is on. */
+  doubtAt(path: string | undefined, local: readonly LocalEndpoint[]): string[] {
+    const isThere = ({ container, engine }: LocalEndpoint) => !engine && (path ?? container.path) === container.path;
+    const there = local.filter(isThere);
+    for (const { record } of there) this.doubt(record.id);
+    return [...new Set(there.map(({ record }) => record.networkId))];
   }
 }
 

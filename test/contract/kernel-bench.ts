@@ -2,15 +2,7 @@
 import { expect } from 'vitest';
 import type { ContainerRef } from '../../src/core/container.ts';
 import { desired } from '../../src/core/desired.ts';
-import type {
-  ApplyResult,
-  Desired,
-  KernelChange,
-  NamespaceState,
-  Observed,
-  Op,
-  Plan,
-} from '../../src/core/host-state.ts';
+import type { ApplyResult, Desired, NamespaceState, Observed, Op, Plan } from '../../src/core/host-state.ts';
 import { plan } from '../../src/core/plan.ts';
 import type { Kernel } from '../../src/ports.ts';
 import { World } from './kernel-world.ts';
@@ -26,8 +18,6 @@ export interface KernelHost {
   takeOver(link: string, container: string, inside: { readonly ifname: string; readonly cidr: string }): Promise<void>;
   /** Its routing table as text. */
   routesIn(container: string): Promise<string>;
-  /** Resolves when events are heard for certain, which is a moment after `changes` was begun. */
-  listening?(next: (match: (change: KernelChange) => boolean) => Promise<unknown>): Promise<void>;
   /** Resolves when namespaces without a name have ended, which is a moment after their names were removed. */
   settled?(): Promise<void>;
   close(): Promise<void>;

@@ -349,7 +349,6 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
       };
       const isWeb = (change: KernelChange) => change.kind === 'network' && change.namespace === at;
       await next(({ kind }) => kind === 'all');
-      await host.listening?.(next);
       await interfere(...drifts['an FDB row of a remote']!);
       await next(isWeb);
       await interfere(...drifts['a neighbour row']!);

@@ -40,6 +40,8 @@ export class FakeKernel implements Kernel {
   readonly deadNames = new Set<string>();
   /** Namespaces that were never given an id of ours. */
   readonly foreign = new Set<string>();
+  /** Containers that were looked into. */
+  readonly #followed = new Set<string>();
   readonly #listeners = new Set<Inbox<KernelChange>>();
   #faults: { readonly match: (op: Op) => boolean; left: number }[] = [];
 
@@ -65,6 +67,7 @@ export class FakeKernel implements Kernel {
     const lookInside = (container: ContainerRef) => {
       if (isHandedOver(container) || isBlind(container.path, container.identity)) return;
       this.looks.push(container.path);
+      this.#followed.add(container.path);
       containers.set(container.identity, this.machine.snapshot(container.path) ?? 'gone');
     };
     scope.containers.forEach(lookInside);
@@ -90,7 +93,7 @@ export class FakeKernel implements Kernel {
         try {
           this.#checkFaults(planned.op);
           this.#checkName(planned.op);
-          for (const place of this.machine.carryOut(planned.op)) this.#emit(place);
+          for (const place of this.machine.carryOut(planned.op)) this.#emit(place, true);
           writes += 1;
         } catch (error) {
           failed.push({ planned, error: error as Error });
@@ -104,7 +107,7 @@ export class FakeKernel implements Kernel {
   }
 
   async *changes(signal: AbortSignal): AsyncGenerator<KernelChange> {
-    const inbox = createInbox<KernelChange>((change) => ('namespace' in change ? change.namespace : change.kind));
+    const inbox = createInbox<KernelChange>((change) => JSON.stringify(change));
     const close = () => inbox.close();
     signal.addEventListener('abort', close, { once: true });
     if (signal.aborted) inbox.close();
@@ -124,6 +127,7 @@ export class FakeKernel implements Kernel {
 
   async inside(path: string): Promise<NamespaceState> {
     this.looks.push(path);
+    this.#followed.add(path);
     const state = this.machine.snapshot(path);
     if (state) return state;
     throw new OverlaydError('namespace-unusable', `the namespace ${path} cannot be entered`);
@@ -142,7 +146,7 @@ export class FakeKernel implements Kernel {
 
   /** The namespace ends, and with it both ends of its links. */
   killContainer(path: string): void {
-    for (const place of this.machine.deletePlace(path)) this.#emit(place);
+    for (const place of [...this.machine.deletePlace(path), path]) this.#emit(place);
   }
 
   /** As a container engine does: takes a link from the host into the container, renames it, addresses it, ups it. */
@@ -182,9 +186,12 @@ export class FakeKernel implements Kernel {
       throw new OverlaydError('data-path-failed', `${op.name}: File exists`, { retryable: true });
   }
 
-  #emit(place: Place): void {
-    if (place === HOST) this.tell({ kind: 'host' });
-    else if (isNetworkNamespace(place)) this.tell({ kind: 'network', namespace: place });
+  /** `isEcho`: by our own writing. Inside of a container nobody is told of that. */
+  #emit(place: Place, isEcho = false): void {
+    const echo = isEcho ? ({ echo: true } as const) : {};
+    if (place === HOST) this.tell({ kind: 'host', ...echo });
+    else if (isNetworkNamespace(place)) this.tell({ kind: 'network', namespace: place, ...echo });
+    else if (!isEcho && this.#followed.has(place)) this.tell({ kind: 'container', path: place });
   }
 
   #checkFaults(op: Op): void {

@@ -311,6 +311,7 @@ export class SimulatedHost {
     return new EngineSide({
       ...{ engine: mortal(this.engine, life), file: mortal(file, life), member, clock, logger: this.#log },
       allowForwarding: async () => undefined,
+      hasSilentRules: async () => false,
       nameServers: async () => undefined,
       mendHosts: async (path, own) => this.engine.disk.mendHosts(path, own),
     });

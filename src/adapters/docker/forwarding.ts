@@ -4,6 +4,7 @@
  * there come before ours. What goes to bridges of Docker is left to Docker's rules, which keep its networks apart; what
  * comes in is let pass here, since our own table has let through answers only.
  */
+import { readFile } from 'node:fs/promises';
 import { asOverlaydError } from '../../core/errors.ts';
 
 export type RunProgram = (
@@ -47,6 +48,19 @@ export async function ensureForwarding(run: RunProgram, signal?: AbortSignal): P
       before < 0 ? JUMP : JUMP.replace(`-A ${USER_CHAIN}`, `-I ${USER_CHAIN} ${before + 1}`),
     ];
   });
+}
+
+/** Tables that iptables-legacy has in the namespace of a process. */
+const LEGACY_TABLES = '/proc/self/net/ip_tables_names';
+
+/** Whether there are rules of iptables-legacy, of whose changes nobody is told. */
+export async function hasLegacyRules(path = LEGACY_TABLES): Promise<boolean> {
+  try {
+    return (await readFile(path, 'utf8')).trim() !== '';
+  } catch (error) {
+    // Its module is not loaded. What cannot be read may be there.
+    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
+  }
 }
 
 /** Takes the rules out again. Idempotent, never throws. */

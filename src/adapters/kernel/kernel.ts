@@ -1,34 +1,42 @@
-import type { ContainerRef } from '../../core/container.ts';
+import { type ContainerRef, isHandedOver } from '../../core/container.ts';
 import type { Filter } from '../../core/host-state.ts';
-import type { Clock, Kernel } from '../../ports.ts';
-import type { Exec } from '../exec.ts';
+import type { Kernel } from '../../ports.ts';
 import { apply } from './apply.ts';
 import type { KernelThread } from './kernel-thread.ts';
-import { changes } from './monitor.ts';
+import { KernelMonitor } from './monitor.ts';
 import { Observer } from './observe.ts';
 
 export interface KernelDeps {
   readonly thread: Pick<KernelThread, 'ask'>;
-  readonly exec: Pick<Exec, 'follow'>;
-  readonly clock: Clock;
   readonly isAlive: (container: ContainerRef) => Promise<boolean>;
   /** Somebody else changed nftables' rules of the host, be it by iptables; heard while changes are followed. */
   readonly onFirewallChange?: () => void;
+  /** A process of the host that is acted upon; undefined: this host. */
+  readonly hostPid?: number;
 }
 
 /** The kernel of the host that `thread` acts upon, through netlink and libnftables. */
-export function createKernel({ thread, exec, clock, isAlive, onFirewallChange }: KernelDeps): Kernel {
+export function createKernel({ thread, isAlive, onFirewallChange, hostPid }: KernelDeps): Kernel {
   const observer = new Observer({ thread, isAlive });
+  const monitor = new KernelMonitor({ hostPid, onFirewallChange });
   const filters = new Map<string, { readonly generation: string; readonly filter: Filter | undefined }>();
   return {
-    observe: (scope, signal) => observer.observe(scope, signal),
-    apply(plan, signal) {
+    observe(scope, signal) {
+      for (const container of scope.containers) if (!isHandedOver(container)) monitor.follow(container.path);
+      return observer.observe(scope, signal);
+    },
+    async apply(plan, signal) {
       for (const { op } of plan.stages.flatMap(({ ops }) => ops)) {
         if (op.kind === 'delete-namespace' || op.kind === 'add-namespace') observer.forget(op.name);
       }
-      return apply(thread, plan, signal);
+      const quiet = monitor.echoing(plan);
+      try {
+        return await apply(thread, plan, signal);
+      } finally {
+        quiet();
+      }
     },
-    changes: (signal) => changes({ exec, clock, onFirewallChange }, signal),
+    changes: (signal) => monitor.changes(signal),
     async filters(namespaces, signal) {
       for (const name of filters.keys()) if (!namespaces.includes(name)) filters.delete(name);
       const questions = namespaces.map((name) => ({ name, known: filters.get(name)?.generation }));
@@ -43,6 +51,9 @@ export function createKernel({ thread, exec, clock, isAlive, onFirewallChange }:
         }),
       );
     },
-    inside: (path) => observer.inside(path),
+    inside(path) {
+      monitor.follow(path);
+      return observer.inside(path);
+    },
   };
 }

@@ -1,139 +1,185 @@
 /**
- * Tells where the kernel's state changed, by its own events: one `ip monitor` hears every namespace of ours (each has
- * an id that says which it is), one `nft monitor` hears the host's tables. Device names of neighbour, FDB and route
- * events are not used: with several namespaces on one socket `ip` resolves indexes to names of the wrong one.
+ * Tells where the kernel's state changed, by its own events: links, addresses, routes and rows of the host, of the networks'
+ * namespaces and of containers, and their nftables tables. The kernel tells of every namespace that has an id in the
+ * host's: the networks' have one from the start, a container's gets one before it is first looked into.
  *
- * No events reach us of nftables inside the networks' namespaces and of what is inside containers: whoever needs to
- * know of those looks now and then.
+ * What happens in a namespace while we write there is most likely our own doing. It is told as that, and not kept back:
+ * somebody else may have written in the same moment.
  */
-import { type KernelChange, LOOPBACK, SERVICE_ADDRESS } from '../../core/host-state.ts';
-import { isHandoverLink, isUplink, namespaceOf } from '../../core/plan/naming.ts';
-import type { Clock } from '../../ports.ts';
-import type { Exec } from '../exec.ts';
+import { closeSync, openSync } from 'node:fs';
+import { HOST, type KernelChange, type Place, type Plan } from '../../core/host-state.ts';
+import { decodeLink, dumpLinks } from '../netlink/link.ts';
+import type { Message } from '../netlink/message.ts';
+import { NetlinkMonitor } from '../netlink/monitor.ts';
+import { ANY_NSID, decodeNsid, getNsid, newNsid } from '../netlink/namespace-id.ts';
+import { NetlinkSocket } from '../netlink/socket.ts';
+import { NETNSA_NSID_NOT_ASSIGNED } from '../netlink/uapi/net-namespace.ts';
+import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/uapi/netlink.ts';
+import { NFNLGRP_NFTABLES } from '../netlink/uapi/nfnetlink.ts';
+import * as rt from '../netlink/uapi/rtnetlink.ts';
+import { EventFilter, type Heard } from './event-filter.ts';
 import { createInbox, type Inbox } from './inbox.ts';
-import { vniOfNamespaceId } from './namespace-ids.ts';
 
-export interface MonitorDeps {
-  readonly exec: Pick<Exec, 'follow'>;
-  readonly clock: Clock;
+export interface KernelMonitorDeps {
+  /** A process of the host that is listened to; undefined: this host. */
+  readonly hostPid?: number | undefined;
+  /** Somebody else changed rules of the host. */
   readonly onFirewallChange?: (() => void) | undefined;
 }
 
-const BUFFER_BYTES = 8 * 1024 * 1024;
-const RESTART_MS = 1000;
-const IP_OPTIONS = ['-rcvbuf', String(BUFFER_BYTES), '-oneline'];
-/** A monitor notices that nobody reads it when it next has something to say: the kernel tells it that the agent died. */
-const MORTAL = ['setpriv', '--pdeathsig', 'TERM'];
-const IP_MONITOR = ['link', 'neigh', 'route', 'address', 'netconf'];
+const GROUPS = [
+  rt.RTNLGRP_LINK,
+  rt.RTNLGRP_NEIGH,
+  rt.RTNLGRP_IPV4_IFADDR,
+  rt.RTNLGRP_IPV4_ROUTE,
+  rt.RTNLGRP_IPV4_NETCONF,
+  rt.RTNLGRP_NSID,
+] as const;
 
-/** `onFirewallChange`: somebody else changed rules of the host. */
-export async function* changes(
-  { exec, clock, onFirewallChange }: MonitorDeps,
-  signal: AbortSignal,
-): AsyncGenerator<KernelChange> {
-  const inbox = createInbox<KernelChange>(keyOf);
-  const stopped = new AbortController();
-  const both = AbortSignal.any([signal, stopped.signal]);
-  const ends = [
-    listen([...MORTAL, 'ip', ...IP_OPTIONS, 'monitor', 'all-nsid', ...IP_MONITOR], parseIpEvent),
-    listen([...MORTAL, 'nft', 'monitor'], parseNftEvent),
-  ];
+export class KernelMonitor {
+  readonly #deps: KernelMonitorDeps;
+  readonly #filter = new EventFilter();
+  readonly #writing = new Map<Place, number>();
+  #monitors: readonly NetlinkMonitor[] = [];
+  #inbox: Inbox<KernelChange> | undefined;
+  #asking: NetlinkSocket | undefined;
+  readonly #namespace: string | undefined;
+  readonly #root: string;
 
-  /** Starts the monitor again whenever it ends; what happened in between is unknown. */
-  async function listen(argv: readonly string[], parse: (line: string) => KernelChange | undefined): Promise<void> {
-    while (!both.aborted) {
-      const settled = new AbortController();
-      try {
-        inbox.push({ kind: 'all' });
-        // The process listens a few milliseconds after it was started, and does not say when.
-        const again = clock.sleep(RESTART_MS, AbortSignal.any([both, settled.signal]));
-        again.then(() => tellAnything(inbox)).catch(() => undefined);
-        for await (const line of exec.follow(argv, both)) {
-          const change = parse(line);
-          if (change) inbox.push(change);
-          if (argv.includes('nft') && isForeignRule(line)) onFirewallChange?.();
-        }
-      } catch (error) {
-        if (!both.aborted) inbox.fail(error);
-        return;
-      } finally {
-        settled.abort();
-      }
-      await clock.sleep(RESTART_MS, both).catch(() => undefined);
+  constructor(deps: KernelMonitorDeps = {}) {
+    const { hostPid } = deps;
+    this.#deps = deps;
+    this.#namespace = hostPid === undefined ? undefined : `/proc/${hostPid}/ns/net`;
+    this.#root = hostPid === undefined ? '' : `/proc/${hostPid}/root`;
+  }
+
+  /** The first one says that from then on changes are heard. One at a time listens. Throws as opening sockets does. */
+  async *changes(signal: AbortSignal): AsyncGenerator<KernelChange> {
+    if (signal.aborted) return;
+    const inbox = createInbox<KernelChange>(keyOf);
+    this.#inbox = inbox;
+    const close = () => inbox.close();
+    signal.addEventListener('abort', close, { once: true });
+    try {
+      this.#open();
+      inbox.push({ kind: 'all' });
+      yield* inbox.items();
+    } finally {
+      signal.removeEventListener('abort', close);
+      for (const monitor of this.#monitors) monitor.close();
+      this.#monitors = [];
+      this.#asking?.close();
+      this.#inbox = undefined;
     }
   }
 
-  const onAbort = () => inbox.close();
-  both.addEventListener('abort', onAbort, { once: true });
-  if (both.aborted) inbox.close();
-  try {
-    yield* inbox.items();
-  } finally {
-    stopped.abort();
-    await Promise.allSettled(ends);
+  /**
+   * From now on changes inside the container are heard. To be called before it is looked into. Where its namespace cannot
+   * be opened or named nothing is heard: whoever looks will be told why.
+   */
+  follow(path: string): void {
+    let fd: number | undefined;
+    try {
+      fd = openSync(`${this.#root}${path}`, 'r');
+      const nsid = this.#identify(fd);
+      if (nsid >= 0) this.#filter.follow(nsid, path);
+    } catch {
+      // As said.
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+    }
+  }
+
+  /** What is heard where the plan writes is its echo, until the returned function is called. */
+  echoing(plan: Plan): () => void {
+    const places = new Set(plan.stages.flatMap(({ ops }) => ops.flatMap(({ op }) => placesOf(op))));
+    for (const place of places) this.#writing.set(place, (this.#writing.get(place) ?? 0) + 1);
+    return () => {
+      // The kernel has told of all that was written.
+      for (const monitor of this.#monitors) monitor.drain();
+      for (const place of places) {
+        const others = (this.#writing.get(place) ?? 1) - 1;
+        if (others === 0) this.#writing.delete(place);
+        else this.#writing.set(place, others);
+      }
+    };
+  }
+
+  #open(): void {
+    const on = (
+      protocol: number,
+      groups: readonly number[],
+      read: (message: Message, nsid?: number) => readonly Heard[],
+    ) =>
+      new NetlinkMonitor({
+        ...{ protocol, groups, namespace: this.#namespace },
+        onMessage: (message, nsid) => {
+          for (const heard of read(message, nsid)) this.#tell(heard);
+        },
+        onLost: () => this.#lost(),
+      });
+    this.#monitors = [
+      on(NETLINK_ROUTE, GROUPS, (message, nsid) => this.#filter.route(message, nsid)),
+      on(NETLINK_NETFILTER, [NFNLGRP_NFTABLES], (message, nsid) => this.#filter.table(message, nsid)),
+    ];
+    for (const link of this.#socket().dump(dumpLinks('veth'), decodeLink)) this.#filter.know(link);
+  }
+
+  #tell(heard: Heard): void {
+    switch (heard.kind) {
+      case 'firewall':
+        this.#deps.onFirewallChange?.();
+        break;
+      case 'network':
+        this.#push(heard, heard.namespace);
+        break;
+      case 'host':
+        this.#push(heard, HOST);
+        break;
+      case 'container':
+        // Inside, where hardly anybody else writes, nothing is looked at for an echo.
+        if (!this.#writing.has(heard.path)) this.#inbox?.push(heard);
+        break;
+      default:
+        this.#inbox?.push(heard);
+    }
+  }
+
+  #push(change: KernelChange & { readonly kind: 'network' | 'host' }, place: Place): void {
+    this.#inbox?.push(this.#writing.has(place) ? { ...change, echo: true } : change);
+  }
+
+  /** Anything may have happened. */
+  #lost(): void {
+    this.#filter.forget();
+    this.#inbox?.push({ kind: 'all' });
+    this.#inbox?.push({ kind: 'underlay' });
+    this.#deps.onFirewallChange?.();
+  }
+
+  #identify(fd: number): number {
+    const socket = this.#socket();
+    const id = () => socket.get(getNsid(fd), decodeNsid) ?? NETNSA_NSID_NOT_ASSIGNED;
+    const known = id();
+    if (known !== NETNSA_NSID_NOT_ASSIGNED) return known;
+    socket.request([newNsid(fd, ANY_NSID)]);
+    return id();
+  }
+
+  #socket(): NetlinkSocket {
+    if (!this.#asking || this.#asking.closed) this.#asking = new NetlinkSocket({ namespace: this.#namespace });
+    return this.#asking;
   }
 }
 
-/** What may have happened while nobody listened. */
-function tellAnything(inbox: Inbox<KernelChange>): void {
-  inbox.push({ kind: 'all' });
-  inbox.push({ kind: 'underlay' });
+/** Where an op may be heard of. */
+function placesOf(op: Plan['stages'][number]['ops'][number]['op']): readonly Place[] {
+  if (op.kind === 'add-veth') return [op.at, op.peer.at];
+  return op.kind === 'add-namespace' || op.kind === 'delete-namespace' ? [op.name] : [op.at];
 }
 
 function keyOf(change: KernelChange): string {
-  return change.kind === 'network' ? change.namespace : change.kind;
-}
-
-/** One line of `ip -oneline monitor all-nsid`; undefined when it is of no concern. */
-export function parseIpEvent(line: string): KernelChange | undefined {
-  // "netlink receive error No buffer space available": events were lost.
-  if (line.includes('No buffer space')) return { kind: 'all' };
-  const match = /^\[nsid (\d+|current)\](.*)$/.exec(line);
-  if (!match) return undefined;
-  const [, id = '', event = ''] = match;
-  if (id === 'current') return hostChange(event);
-  const vni = vniOfNamespaceId(Number(id));
-  if (vni <= 0 || !isNetworkEvent(event)) return undefined;
-  return { kind: 'network', namespace: namespaceOf(vni) };
-}
-
-function hostChange(event: string): KernelChange | undefined {
-  const link = /^(?:Deleted )?\d+: ([^:@\s]+)/.exec(event)?.[1];
-  if (link === LOOPBACK && event.includes(` ${SERVICE_ADDRESS}/`)) return { kind: 'host' };
-  // What waits for an engine comes and goes by our own doing and the engine's.
-  if (link !== undefined && isHandoverLink(link)) return undefined;
-  if (link !== undefined) return { kind: isUplink(link) ? 'host' : 'underlay' };
-  if (/^inet6? /.test(event)) return /^inet all forwarding /.test(event) ? { kind: 'host' } : undefined;
-  if (isNeighbour(event)) return isRowEvent(event) ? { kind: 'host' } : undefined;
-  if (event.includes(' table local ')) return undefined;
-  return { kind: / proto 79 /.test(event) ? 'host' : 'underlay' };
-}
-
-function isNetworkEvent(event: string): boolean {
-  if (/^(?:Deleted )?\d+: /.test(event)) return true;
-  if (/^inet6? /.test(event)) return /^inet all forwarding /.test(event);
-  if (isNeighbour(event)) return isRowEvent(event);
-  // A route; the local table only mirrors addresses.
-  return !event.includes(' table local ');
-}
-
-/** Neighbours and FDB rows; the latter begin with `dev` when they have no tunnel end. */
-function isNeighbour(event: string): boolean {
-  return / lladdr | FAILED| INCOMPLETE/.test(event) || /^(?:Deleted )?dev /.test(event);
-}
-
-/** Rows that someone wrote, or that went. What the kernel learns and confirms by itself is no change of ours. */
-function isRowEvent(event: string): boolean {
-  return /^Deleted |PERMANENT|NOARP/.test(event);
-}
-
-/** A line of `nft monitor` that tells of tables, chains or rules which are not ours; elements of sets come and go. */
-export function isForeignRule(line: string): boolean {
-  return /^(?:add|insert|replace|delete) (?:table|chain|rule) /.test(line) && !/ inet overlayd\b/.test(line);
-}
-
-/** One line of `nft monitor`. */
-export function parseNftEvent(line: string): KernelChange | undefined {
-  if (line.includes('No buffer space')) return { kind: 'all' };
-  return / inet overlayd\b/.test(line) ? { kind: 'host' } : undefined;
+  if (change.kind === 'network') return `${change.namespace} ${change.echo ?? false}`;
+  if (change.kind === 'container') return change.path;
+  return change.kind === 'host' ? `host ${change.echo ?? false}` : change.kind;
 }

@@ -15,15 +15,20 @@ export interface AddressMessage {
   readonly prefix: number;
   /** `RT_SCOPE_*`. */
   readonly scope: number;
+  /** Name of the link, unless somebody chose another; empty where there is none. */
+  readonly label: string;
 }
 
+/** An address to be made or taken away. */
+export type AddressSpec = Pick<AddressMessage, 'link' | 'address' | 'prefix' | 'scope'>;
+
 /** Makes it, or changes the one that is there. */
-export function replaceAddress(address: Omit<AddressMessage, 'family'>): Request {
+export function replaceAddress(address: AddressSpec): Request {
   return { type: RTM_NEWADDR, flags: NLM_F_CREATE | NLM_F_REPLACE, payload: encodeAddress(address) };
 }
 
 /** `EADDRNOTAVAIL` when there is none. */
-export function deleteAddress(address: Omit<AddressMessage, 'family'>): Request {
+export function deleteAddress(address: AddressSpec): Request {
   return { type: RTM_DELADDR, flags: 0, payload: encodeAddress(address) };
 }
 
@@ -33,7 +38,7 @@ export function dumpAddresses(): Request {
   return { type: RTM_GETADDR, flags: NLM_F_DUMP, payload: writer.payload() };
 }
 
-function encodeAddress({ link, address, prefix, scope }: Omit<AddressMessage, 'family'>): Uint8Array {
+function encodeAddress({ link, address, prefix, scope }: AddressSpec): Uint8Array {
   const writer = new PayloadWriter().header(nl.IFADDRMSG_BYTES, (view, at) => {
     view.setUint8(at, AF.INET);
     view.setUint8(at + 1, prefix);
@@ -47,10 +52,12 @@ function encodeAddress({ link, address, prefix, scope }: Omit<AddressMessage, 'f
 export function decodeAddress({ view, start, end }: Message): AddressMessage {
   let address: string | undefined;
   let local: string | undefined;
+  let label = '';
   const attributes = new AttributeReader(view, start + nl.IFADDRMSG_BYTES, end);
   while (attributes.next()) {
     if (attributes.type === nl.IFA_LOCAL) local = attributes.ipv4();
     else if (attributes.type === nl.IFA_ADDRESS) address = attributes.ipv4();
+    else if (attributes.type === nl.IFA_LABEL) label = attributes.text();
   }
   return {
     family: view.getUint8(start),
@@ -58,5 +65,6 @@ export function decodeAddress({ view, start, end }: Message): AddressMessage {
     address: local ?? address ?? '',
     prefix: view.getUint8(start + 1),
     scope: view.getUint8(start + 3),
+    label,
   };
 }

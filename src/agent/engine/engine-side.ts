@@ -20,6 +20,8 @@ export interface EngineSideDeps {
   readonly member: Member;
   /** Lets the host forward what its own firewall, by the engine's doing, would drop. Resolves with what is wrong. */
   readonly allowForwarding: () => Promise<string | undefined>;
+  /** Whether the host has rules of whose changes nobody is told. */
+  readonly hasSilentRules: () => Promise<boolean>;
   readonly mendHosts: EngineContainersDeps['mendHosts'];
   /** Name servers of the engine's configuration; undefined when it cannot be read. */
   readonly nameServers: () => Promise<readonly string[] | undefined>;
@@ -235,11 +237,11 @@ export class EngineSide {
     }
   }
 
-  /** Not every firewall tells of its changes: those of iptables-legacy come without events. */
+  /** Not every firewall tells of its changes. */
   async #doubtFirewall(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#deps.clock.sleep(DOUBT_MS, signal);
-      this.#firewall.set();
+      if (await this.#deps.hasSilentRules()) this.#firewall.set();
     }
   }
 

@@ -76,8 +76,8 @@ export const OPTIONS = {
   auditIntervalMs: option(
     'audit-interval',
     duration({ min: 500, max: 600_000 }),
-    4_000,
-    'How often the kernel is compared with what it should hold, so that drift is repaired within about this time.',
+    60_000,
+    'How often the kernel is compared with what it should hold, besides whenever it tells of a change.',
   ),
 } as const;
 

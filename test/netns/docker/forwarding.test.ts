@@ -1,8 +1,12 @@
 /** The rules for Docker's firewall, with the real iptables of both kinds, each in a host of the lab that forwards packets. */
 import { describe, expect, it } from 'vitest';
-import { ensureForwarding, type RunProgram, removeForwarding } from '../../../src/adapters/docker/forwarding.ts';
+import {
+  ensureForwarding,
+  hasLegacyRules,
+  type RunProgram,
+  removeForwarding,
+} from '../../../src/adapters/docker/forwarding.ts';
 import { createKernel } from '../../../src/adapters/kernel/kernel.ts';
-import { systemClock } from '../../../src/adapters/system/time.ts';
 import type { Host } from '../../lab/host.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
@@ -53,11 +57,11 @@ async function reaches(host: Host, from: string, to: string): Promise<boolean> {
 it('changes of others are heard', async () => {
   const host = lab().host(1);
   let heard = 0;
-  const { exec, thread } = openKernel(host);
+  const { thread } = openKernel(host);
   const onFirewallChange = () => {
     heard += 1;
   };
-  const kernel = createKernel({ thread, exec, clock: systemClock, isAlive: async () => true, onFirewallChange });
+  const kernel = createKernel({ thread, isAlive: async () => true, onFirewallChange, hostPid: host.pid });
   const quit = new AbortController();
   const listening = (async () => {
     for await (const _ of kernel.changes(quit.signal));
@@ -96,6 +100,8 @@ describe.each([
     expect(await ensureForwarding(run)).toMatchObject({ kind: 'not-needed' });
     await host.must([`iptables-${kind}-restore`], { input: DOCKER_FIREWALL });
     expect(await reaches(host, 'inside', 'outside')).toBe(false);
+    // Nobody tells of changes of theirs.
+    expect(await hasLegacyRules(`/proc/${host.pid}/net/ip_tables_names`)).toBe(kind === 'legacy');
 
     expect(await ensureForwarding(run)).toEqual({ kind: 'changed' });
     expect(await reaches(host, 'inside', 'outside')).toBe(true);

@@ -4,7 +4,6 @@ import { createExec } from '../../../src/adapters/exec.ts';
 import { createKernel } from '../../../src/adapters/kernel/kernel.ts';
 import { KernelThread } from '../../../src/adapters/kernel/kernel-thread.ts';
 import { createContainers } from '../../../src/adapters/system/containers.ts';
-import { systemClock } from '../../../src/adapters/system/time.ts';
 import type { Host } from '../../lab/host.ts';
 
 export const workerPath = fileURLToPath(new URL('../../../src/adapters/kernel/kernel-worker.ts', import.meta.url));
@@ -18,6 +17,6 @@ export function openKernel(host: Host) {
   const containers = createContainers({ root: host.path(''), hostNamespace: `/proc/${host.pid}/ns/net` });
   const thread = threads.get(host.pid) ?? new KernelThread({ workerPath, hostPid: host.pid });
   threads.set(host.pid, thread);
-  const kernel = createKernel({ thread, exec, clock: systemClock, isAlive: containers.isAlive });
+  const kernel = createKernel({ thread, isAlive: containers.isAlive, hostPid: host.pid });
   return { exec, thread, containers, kernel };
 }

@@ -8,10 +8,6 @@ import { Lab } from '../../lab/lab.ts';
 import { until } from '../../lab/until.ts';
 import { openKernel } from './kernel-host.ts';
 
-/** Protocol numbers as `/proc/net/netlink` has them (netlink(7)). */
-const NETLINK_ROUTE = '0';
-const NETLINK_NETFILTER = '12';
-
 let lab: Lab;
 beforeAll(async () => {
   lab = await Lab.open({ hosts: 1 });
@@ -52,15 +48,6 @@ async function open(): Promise<KernelHost> {
       await host.mustExec(container, ['ip', '-batch', '-'], { input: inside.join('\n') });
     },
     routesIn: (container) => host.mustExec(container, ['ip', 'route', 'show']),
-    // Each monitor says `all` a second time once its process is likely to listen; on a busy machine it may not yet.
-    async listening(next) {
-      await until('both monitors to listen', async () => {
-        const sockets = (await host.must(['cat', '/proc/net/netlink'])).split('\n').map((line) => line.split(/\s+/));
-        const subscribed = sockets.filter(([, , , groups]) => Number.parseInt(groups ?? '', 16) > 0);
-        return [NETLINK_ROUTE, NETLINK_NETFILTER].every((protocol) => subscribed.some((row) => row[1] === protocol));
-      });
-      await next(({ kind }) => kind === 'all');
-    },
     settled,
     async close() {
       const observed = await kernel.observe({ host: true, networks: [], containers: [], ports: [] });

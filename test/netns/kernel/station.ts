@@ -17,6 +17,12 @@ const silent: Logger = {
   child: () => silent,
 };
 
+export interface StationOptions {
+  readonly serviceAddress?: boolean;
+  readonly store?: BundledStore;
+  readonly auditIntervalMs?: number;
+}
+
 /** A host of the lab with what an agent there would know, and its reconciler. */
 export class Station {
   readonly world: World;
@@ -26,13 +32,15 @@ export class Station {
   reconciler: Reconciler;
   readonly #serviceAddress: boolean;
   readonly #store: BundledStore | undefined;
+  readonly #auditIntervalMs: number;
   #quit = new AbortController();
   #ended: Promise<void> = Promise.resolve();
 
-  constructor(host: Host, options: { readonly serviceAddress?: boolean; readonly store?: BundledStore } = {}) {
+  constructor(host: Host, options: StationOptions = {}) {
     this.host = host;
     this.#serviceAddress = options.serviceAddress ?? false;
     this.#store = options.store;
+    this.#auditIntervalMs = options.auditIntervalMs ?? 500;
     this.world = new World(host.name);
     this.#adapters = openKernel(host);
     this.reconciler = this.#create();
@@ -53,7 +61,7 @@ export class Station {
         for (const { record } of endpoints) this.world.remove(record.id);
       },
     };
-    return new Reconciler(deps, { auditIntervalMs: 500 });
+    return new Reconciler(deps, { auditIntervalMs: this.#auditIntervalMs });
   }
 
   start(): void {

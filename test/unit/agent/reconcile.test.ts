@@ -225,6 +225,8 @@ describe('endpoints of others', () => {
       if (index !== 20) continue;
       const neighbour = { link: 'vx0', address: addresses[0]!, mac: '02:42:0a:00:00:0a' };
       kernel.interfere({ kind: 'delete-neighbour', at: 'ovl-4096', neighbour });
+      await clock.advance(20);
+      expect(reconciler.status().repairs).toBe(1);
     }
     expect(reconciler.status().passes - passes).toBeGreaterThanOrEqual(addresses.length);
     const looks = observe.mock.calls.filter(([scope]) => scope.networks.length > 0);

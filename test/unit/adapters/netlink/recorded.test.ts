@@ -71,9 +71,16 @@ describe('links', () => {
 });
 
 it('addresses', () => {
-  const address = { family: 2, link: 501, address: '10.0.0.1', prefix: 24, scope: rt.RT_SCOPE_UNIVERSE };
+  const address = { family: 2, link: 501, address: '10.0.0.1', prefix: 24, scope: rt.RT_SCOPE_UNIVERSE, label: 'br0' };
   expect(decodeAddress(one('address: 24'))).toEqual(address);
-  const service = { family: 2, link: 503, address: '169.254.53.53', prefix: 32, scope: rt.RT_SCOPE_HOST };
+  const service = {
+    family: 2,
+    link: 503,
+    address: '169.254.53.53',
+    prefix: 32,
+    scope: rt.RT_SCOPE_HOST,
+    label: 'eth0',
+  };
   expect(decodeAddress(one('address: 32'))).toEqual(service);
 });
 

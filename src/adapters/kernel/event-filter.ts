@@ -1,0 +1,206 @@
+/**
+ * Which of the kernel's events are of concern: those that tell of something which we make, or go by, and which is not as it
+ * was when they told of it last. Much of what the kernel tells is not: neighbours that it confirms, the state of a
+ * cable, every setting of a link once more when one of them changed.
+ */
+import { type KernelChange, LOOPBACK, ROUTE_PROTOCOL, SERVICE_ADDRESS, TABLE } from '../../core/host-state.ts';
+import { isHandoverLink, isUplink, namespaceOf } from '../../core/plan/naming.ts';
+import { decodeAddress } from '../netlink/address.ts';
+import { decodeLink, type LinkMessage } from '../netlink/link.ts';
+import type { Message } from '../netlink/message.ts';
+import { decodeNetconf, decodeNsid } from '../netlink/namespace-id.ts';
+import { decodeNeighbour } from '../netlink/neighbour.ts';
+import { decodeTableEvent } from '../netlink/nftables.ts';
+import { decodeRoute } from '../netlink/route.ts';
+import { IFF_UP } from '../netlink/uapi/if-link.ts';
+import { NUD_NOARP, NUD_PERMANENT } from '../netlink/uapi/neighbour.ts';
+import { NETCONFA_IFINDEX_ALL } from '../netlink/uapi/net-namespace.ts';
+import { NFPROTO_BRIDGE, NFPROTO_INET, NFT_MSG_DELRULE } from '../netlink/uapi/nfnetlink.ts';
+import * as rt from '../netlink/uapi/rtnetlink.ts';
+import { vniOfNamespaceId } from './namespace-ids.ts';
+
+/** `firewall`: rules of the host that are not ours. */
+export type Heard = KernelChange | { readonly kind: 'firewall' };
+
+const AF_INET = 2;
+const AF_BRIDGE = 7;
+
+export class EventFilter {
+  /** Paths of containers' namespaces, by the id that the host knows them by. */
+  readonly #containers = new Map<number, Set<string>>();
+  /** What was told of links last, by namespace id (undefined: the host) and index. */
+  readonly #links = new Map<number | undefined, Map<number, string>>();
+  /** Indexes of the host's ends of uplinks. */
+  readonly #uplinks = new Set<number>();
+
+  /** From now on what happens in the namespace with this id is a container's. */
+  follow(nsid: number, path: string): void {
+    const paths = this.#containers.get(nsid) ?? new Set();
+    this.#containers.set(nsid, paths.add(path));
+  }
+
+  /** Of a link that is there. */
+  know(link: LinkMessage): void {
+    if (isUplink(link.name)) this.#uplinks.add(link.index);
+  }
+
+  /** Events were lost: what was told is no longer known. */
+  forget(): void {
+    this.#links.clear();
+  }
+
+  /** `nsid`: of the namespace in which it happened; undefined: the host. */
+  route(message: Message, nsid: number | undefined): readonly Heard[] {
+    if (message.type === rt.RTM_DELNSID && nsid === undefined) return this.#ended(decodeNsid(message));
+    if (nsid === undefined) return some(this.#host(message));
+    const vni = vniOfNamespaceId(nsid);
+    if (vni > 0) return this.#isOfNetwork(message, nsid) ? [network(vni)] : [];
+    return this.#isOfContainer(message, nsid) ? this.#containersOf(nsid) : [];
+  }
+
+  /** An event of nftables. */
+  table(message: Message, nsid: number | undefined): readonly Heard[] {
+    const event = decodeTableEvent(message);
+    if (!event) return [];
+    const isOurs = event.table === TABLE && event.family === (nsid === undefined ? NFPROTO_INET : NFPROTO_BRIDGE);
+    if (nsid !== undefined) return isOurs && vniOfNamespaceId(nsid) > 0 ? [network(vniOfNamespaceId(nsid))] : [];
+    if (isOurs) return [{ kind: 'host' }];
+    // Tables, chains and rules; elements of sets come and go.
+    return event.message <= NFT_MSG_DELRULE ? [{ kind: 'firewall' }] : [];
+  }
+
+  #host(message: Message): Heard | undefined {
+    switch (message.type) {
+      case rt.RTM_NEWLINK:
+      case rt.RTM_DELLINK: {
+        const link = decodeLink(message);
+        const isNew = this.#isNews(message, link, undefined);
+        if (isUplink(link.name)) {
+          if (message.type === rt.RTM_NEWLINK) this.#uplinks.add(link.index);
+          else this.#uplinks.delete(link.index);
+        }
+        // What waits for an engine comes and goes by our own doing and the engine's.
+        if (!isNew || isHandoverLink(link.name)) return undefined;
+        return { kind: isUplink(link.name) ? 'host' : 'underlay' };
+      }
+      case rt.RTM_NEWADDR:
+      case rt.RTM_DELADDR: {
+        const { label, address } = decodeAddress(message);
+        const isOurs = isUplink(label) || (label === LOOPBACK && address === SERVICE_ADDRESS);
+        return { kind: isOurs ? 'host' : 'underlay' };
+      }
+      case rt.RTM_NEWROUTE:
+      case rt.RTM_DELROUTE: {
+        const { table, flags, protocol } = decodeRoute(message);
+        if (table === rt.RT_TABLE_LOCAL || flags & rt.RTM_F_CLONED) return undefined;
+        return { kind: String(protocol) === ROUTE_PROTOCOL ? 'host' : 'underlay' };
+      }
+      case rt.RTM_NEWNEIGH:
+      case rt.RTM_DELNEIGH:
+        return isRow(message, AF_INET) && this.#uplinks.has(decodeNeighbour(message).link)
+          ? { kind: 'host' }
+          : undefined;
+      default:
+        return isForwarding(message) ? { kind: 'host' } : undefined;
+    }
+  }
+
+  #isOfNetwork(message: Message, nsid: number): boolean {
+    switch (message.type) {
+      case rt.RTM_NEWLINK:
+      case rt.RTM_DELLINK:
+        return this.#isNews(message, decodeLink(message), nsid);
+      case rt.RTM_NEWADDR:
+      case rt.RTM_DELADDR:
+        return true;
+      case rt.RTM_NEWROUTE:
+      case rt.RTM_DELROUTE:
+        return isMainRoute(message);
+      case rt.RTM_NEWNEIGH:
+      case rt.RTM_DELNEIGH:
+        return isRow(message, AF_INET) || isRow(message, AF_BRIDGE);
+      default:
+        return isForwarding(message);
+    }
+  }
+
+  /** Neighbours and filters inside are the container's own. */
+  #isOfContainer(message: Message, nsid: number): boolean {
+    if (!this.#containers.has(nsid)) return false;
+    switch (message.type) {
+      case rt.RTM_NEWLINK:
+      case rt.RTM_DELLINK:
+        return this.#isNews(message, decodeLink(message), nsid);
+      case rt.RTM_NEWADDR:
+      case rt.RTM_DELADDR:
+        return true;
+      default:
+        return (message.type === rt.RTM_NEWROUTE || message.type === rt.RTM_DELROUTE) && isMainRoute(message);
+    }
+  }
+
+  /** The namespace has ended, and its id may be given to another one. */
+  #ended(nsid: number): readonly Heard[] {
+    const heard = this.#containersOf(nsid);
+    this.#containers.delete(nsid);
+    this.#links.delete(nsid);
+    const vni = vniOfNamespaceId(nsid);
+    return vni > 0 ? [network(vni)] : heard;
+  }
+
+  #containersOf(nsid: number): readonly Heard[] {
+    return [...(this.#containers.get(nsid) ?? [])].map((path) => ({ kind: 'container', path }));
+  }
+
+  /** Whether it tells anything else of the link than the last one did. */
+  #isNews({ type }: Message, link: LinkMessage, nsid: number | undefined): boolean {
+    const links = this.#links.get(nsid) ?? new Map<number, string>();
+    this.#links.set(nsid, links);
+    // Of a port its bridge tells besides, in other words.
+    const key = link.family === AF_BRIDGE ? -link.index : link.index;
+    if (type === rt.RTM_DELLINK) {
+      links.delete(key);
+      return true;
+    }
+    const now = nsid === undefined ? hostWords(link) : words(link);
+    if (links.get(key) === now) return false;
+    links.set(key, now);
+    return true;
+  }
+}
+
+function words({ name, mac, mtu, flags, master, kind, link, vxlan, port }: LinkMessage): string {
+  return JSON.stringify([name, mac, mtu, flags & IFF_UP, master, kind, link, vxlan, port]);
+}
+
+/** Whether there is a carrier counts where others' traffic comes and goes. */
+function hostWords(link: LinkMessage): string {
+  return isUplink(link.name) ? words(link) : `${words(link)}${link.flags}`;
+}
+
+/** Written by somebody, or gone. What the kernel learns and confirms by itself is no change of ours. */
+function isRow(message: Message, family: number): boolean {
+  const row = decodeNeighbour(message);
+  if (row.family !== family) return false;
+  return message.type === rt.RTM_DELNEIGH || (row.state & (NUD_PERMANENT | NUD_NOARP)) !== 0;
+}
+
+/** The local table only mirrors addresses. */
+function isMainRoute(message: Message): boolean {
+  const { table, flags } = decodeRoute(message);
+  return table !== rt.RT_TABLE_LOCAL && !(flags & rt.RTM_F_CLONED);
+}
+
+function isForwarding(message: Message): boolean {
+  if (message.type !== rt.RTM_NEWNETCONF) return false;
+  const { family, index, forwarding } = decodeNetconf(message);
+  return family === AF_INET && index === NETCONFA_IFINDEX_ALL && forwarding !== undefined;
+}
+
+function network(vni: number): KernelChange {
+  return { kind: 'network', namespace: namespaceOf(vni) };
+}
+
+function some(heard: Heard | undefined): readonly Heard[] {
+  return heard ? [heard] : [];
+}

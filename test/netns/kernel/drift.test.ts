@@ -1,0 +1,182 @@
+/** What somebody changes in the kernel is put back because the kernel tells of it: nothing looks by the clock here. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { portLinkOf } from '../../../src/core/plan/naming.ts';
+import type { NetworkRecord } from '../../../src/core/records.ts';
+import type { Host } from '../../lab/host.ts';
+import { Lab } from '../../lab/lab.ts';
+import { until } from '../../lab/until.ts';
+import { Station } from './station.ts';
+
+/** Longer than any test. */
+const NEVER_MS = 2 ** 31 - 1;
+
+let lab: Lab;
+let host: Host;
+let station: Station;
+let web: NetworkRecord;
+let port: string;
+
+beforeAll(async () => {
+  lab = await Lab.open({ hosts: 1 });
+  host = lab.host(1);
+});
+afterAll(() => lab?.close());
+
+beforeEach(async () => {
+  station = new Station(host, { auditIntervalMs: NEVER_MS });
+  station.world.addNode('h1', host.address);
+  station.world.addNode('h2', '10.77.0.2');
+  web = station.world.addNetwork('web', { vni: 4096, cidr: '10.0.0.0/24', gateway: '10.0.0.1' });
+  station.world.addRemote(web, 'h2', '10.0.0.9');
+  await host.container('c1');
+  station.start();
+  const endpoint = await station.attach(web, '10.0.0.2', 'c1');
+  port = portLinkOf(endpoint.record.id);
+  await station.quiet();
+});
+
+afterEach(async () => {
+  for (const id of [...station.world.local.keys()]) station.world.remove(id);
+  await station.reconciler.converge(web.id).catch(() => undefined);
+  await station.stop();
+  await host.deleteContainer('c1');
+});
+
+const inNetwork = (script: string) => host.must(['ip', 'netns', 'exec', 'ovl-4096', 'sh', '-ec', script]);
+const inContainer = (script: string) => host.must(['ip', 'netns', 'exec', 'c1', 'sh', '-ec', script]);
+
+/** Changes something, and what shows it: as long as it is not right again, that is not the text of before. */
+interface Damage {
+  readonly at: (script: string) => Promise<string>;
+  readonly does: string;
+  readonly shows: string;
+}
+
+const damages: Readonly<Record<string, () => Damage>> = {
+  'a neighbour that goes': () => ({
+    at: inNetwork,
+    does: 'ip neighbour delete 10.0.0.9 dev vx0',
+    shows: 'ip neighbour show nud permanent',
+  }),
+  'a row of the tunnel that leads elsewhere': () => ({
+    at: inNetwork,
+    does: 'bridge fdb replace 02:42:0a:00:00:09 dev vx0 dst 10.77.0.7 self permanent',
+    shows: 'bridge fdb show dev vx0',
+  }),
+  'a row too many': () => ({
+    at: inNetwork,
+    does: 'bridge fdb append 02:42:0a:00:00:66 dev vx0 dst 10.77.0.7 self permanent',
+    shows: 'bridge fdb show dev vx0',
+  }),
+  'the row of a port': () => ({
+    at: inNetwork,
+    does: `bridge fdb delete 02:42:0a:00:00:02 dev ${port} master static`,
+    shows: `bridge fdb show dev ${port} | grep static`,
+  }),
+  'the flags of a port': () => ({
+    at: inNetwork,
+    does: `bridge link set dev ${port} locked off flood on`,
+    shows: `bridge -d link show dev ${port}`,
+  }),
+  'a link that is set down': () => ({
+    at: inNetwork,
+    does: 'ip link set br0 down',
+    shows: "ip -o link show br0 | grep -o '[<,]UP[,>]'",
+  }),
+  'an MTU': () => ({
+    at: inNetwork,
+    does: `ip link set ${port} mtu 1300`,
+    shows: `ip -o link show ${port} | grep -o 'mtu [0-9]*'`,
+  }),
+  'a port that goes': () => ({
+    at: inNetwork,
+    does: `ip link delete ${port}`,
+    shows: `ip -o link show ${port} | grep -o master.br0`,
+  }),
+  'an address': () => ({
+    at: inNetwork,
+    does: 'ip address delete 10.0.0.1/24 dev br0',
+    shows: "ip -o -4 address show br0 | grep -o 'inet [^ ]*'",
+  }),
+  'a route': () => ({ at: inNetwork, does: 'ip route delete default', shows: 'ip route show default' }),
+  'whether packets are forwarded': () => ({
+    at: inNetwork,
+    does: 'sysctl -qw net.ipv4.ip_forward=0',
+    shows: 'sysctl -n net.ipv4.ip_forward',
+  }),
+  'the filter': () => ({
+    at: inNetwork,
+    does: 'nft delete table bridge overlayd',
+    shows: 'nft list table bridge overlayd',
+  }),
+  'a rule of the filter': () => ({
+    at: inNetwork,
+    does: 'nft insert rule bridge overlayd $(nft list chains bridge | grep -o "chain [a-z]*" | head -1 | cut -d" " -f2) accept',
+    shows: 'nft list table bridge overlayd',
+  }),
+  'an element of the filter': () => ({
+    at: inNetwork,
+    does: `nft flush set bridge overlayd $(nft list sets bridge | grep -o 'set [a-z]*' | head -1 | cut -d' ' -f2)`,
+    shows: 'nft list table bridge overlayd',
+  }),
+  'the address of a container': () => ({
+    at: inContainer,
+    does: 'ip address flush dev eth0',
+    shows: "ip -o -4 address show eth0 | grep -o 'inet [^ ]*'; ip route show default",
+  }),
+  'the route of a container': () => ({
+    at: inContainer,
+    does: 'ip route delete default',
+    shows: 'ip route show default',
+  }),
+  'the interface of a container, set down': () => ({
+    at: inContainer,
+    does: 'ip link set eth0 down',
+    shows: "ip -o link show eth0 | grep -o '[<,]UP[,>]'; ip route show default",
+  }),
+  'the MAC of a container': () => ({
+    at: inContainer,
+    does: 'ip link set eth0 address 02:42:0a:00:00:77',
+    shows: "ip -o link show eth0 | grep -o 'ether [^ ]*'",
+  }),
+  'the way from the host': () => ({
+    at: (script) => host.must(['sh', '-ec', script]),
+    does: 'ip route delete 10.0.0.0/24',
+    shows: 'ip route show 10.0.0.0/24',
+  }),
+  'the filter of the host': () => ({
+    at: (script) => host.must(['sh', '-ec', script]),
+    does: 'nft delete table inet overlayd',
+    shows: 'nft list table inet overlayd | grep -v counter',
+  }),
+};
+
+describe('is put back when it is told', () => {
+  it.each(Object.entries(damages))('%s', async (_, damageOf) => {
+    const { at, does, shows } = damageOf();
+    const before = await at(shows);
+    const { repairs } = station.reconciler.status();
+    await at(does);
+    await until('it to be as before', async () => (await at(shows)) === before);
+    await until('the repair to be counted', () => station.reconciler.status().repairs > repairs);
+  });
+});
+
+it('a container that ends is told, though its port was taken away before', async () => {
+  await host.deleteContainer('c1');
+  await until('the endpoint to be released', () => station.gone.length === 1);
+  await host.container('c1');
+});
+
+it('our own writing is no drift, and brings no look after look', async () => {
+  await station.quiet();
+  const { passes, repairs } = station.reconciler.status();
+  for (let index = 0; index < 20; index++) {
+    station.world.addRemote(web, 'h2', `10.0.0.${100 + index}`);
+    await station.reconciler.converge(web.id);
+  }
+  await station.quiet();
+  const after = station.reconciler.status();
+  expect(after.repairs).toBe(repairs);
+  expect(after.passes - passes).toBeLessThan(20 + 10);
+});

@@ -1,0 +1,176 @@
+/** Which of the kernel's events are told, and as what. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { EventFilter } from '../../../../src/adapters/kernel/event-filter.ts';
+import { namespaceId } from '../../../../src/adapters/kernel/namespace-ids.ts';
+import { deleteAddress, replaceAddress } from '../../../../src/adapters/netlink/address.ts';
+import { PayloadWriter } from '../../../../src/adapters/netlink/attributes.ts';
+import { newBridge, newVeth } from '../../../../src/adapters/netlink/link.ts';
+import {
+  encodeMessage,
+  type Message,
+  messageBytes,
+  messagesOf,
+  type Request,
+} from '../../../../src/adapters/netlink/message.ts';
+import { decodeNetconf, newNsid } from '../../../../src/adapters/netlink/namespace-id.ts';
+import {
+  deleteFdb,
+  deleteNeighbour,
+  replaceFdb,
+  replaceNeighbour,
+} from '../../../../src/adapters/netlink/neighbour.ts';
+import { deleteRoute, replaceRoute } from '../../../../src/adapters/netlink/route.ts';
+import * as nd from '../../../../src/adapters/netlink/uapi/neighbour.ts';
+import * as rt from '../../../../src/adapters/netlink/uapi/rtnetlink.ts';
+import recorded from '../../../fixtures/netlink-messages.json' with { type: 'json' };
+
+const WEB = namespaceId(4096);
+const CONTAINER = 3;
+const NETWORK = [{ kind: 'network', namespace: 'ovl-4096' }];
+const INSIDE = [{ kind: 'container', path: '/run/netns/c1' }];
+
+let filter: EventFilter;
+beforeEach(() => {
+  filter = new EventFilter();
+  filter.follow(CONTAINER, '/run/netns/c1');
+});
+
+/** An event has the form of the request that causes it. */
+function event(request: Request): Message {
+  const datagram = new Uint8Array(messageBytes(request));
+  encodeMessage(request, 0, 0, datagram, 0);
+  return [...messagesOf(datagram)][0]!;
+}
+const told = (name: keyof typeof recorded): Message[] => [...messagesOf(Buffer.from(recorded[name], 'hex'))];
+const route = (message: Message, nsid?: number) => filter.route(message, nsid);
+
+const veth = (name: string, mtu = 1450, index = 9) =>
+  event(newVeth({ name, mac: '02:00:00:00:00:01', mtu, index }, { name: 'p', mac: '02:00:00:00:00:02', mtu: 1450 }));
+const gone = (message: Message, type: number): Message => ({ ...message, type });
+const row = { link: 9, address: '10.0.0.9', mac: '02:42:0a:00:00:09' };
+const fdb = { link: 9, mac: '02:42:0a:00:00:09', vtep: '10.77.0.2' };
+const address = { link: 9, address: '10.0.0.1', prefix: 24, scope: 0 };
+const way = { destination: '10.9.0.0', prefix: 16, link: 9, protocol: 4 };
+
+function neighbour(state: number): Message {
+  const writer = new PayloadWriter().header(nd.NDMSG_BYTES, (view, at) => {
+    view.setUint8(at, 2);
+    view.setInt32(at + 4, row.link, true);
+    view.setUint16(at + 8, state, true);
+  });
+  return event({ type: rt.RTM_NEWNEIGH, flags: 0, payload: writer.payload() });
+}
+
+function labelled(label: string, text = '10.0.0.1'): Message {
+  const writer = new PayloadWriter().header(8, (view, at) => view.setUint8(at, 2));
+  return event({ type: rt.RTM_NEWADDR, flags: 0, payload: writer.ipv4(2, text).text(3, label).payload() });
+}
+
+describe('in a network’s namespace', () => {
+  it.each([
+    ['a link', veth('e1')],
+    ['a link that goes', gone(veth('e1'), rt.RTM_DELLINK)],
+    ['an address', event(replaceAddress(address))],
+    ['an address that goes', event(deleteAddress(address))],
+    ['a route', event(replaceRoute(way))],
+    ['a route that goes', event(deleteRoute(way))],
+    ['a neighbour', event(replaceNeighbour(row))],
+    ['a neighbour that goes', event(deleteNeighbour(row))],
+    ['an FDB row', event(replaceFdb(fdb))],
+    ['an FDB row of a port', event(replaceFdb({ ...fdb, vtep: undefined }))],
+    ['an FDB row that goes', event(deleteFdb(fdb))],
+    ['forwarding', told('event: forwarding').find((message) => decodeNetconf(message).index === -1)!],
+    ['its end', gone(event(newNsid(0, WEB)), rt.RTM_DELNSID)],
+  ])('%s is told', (_, message) => {
+    expect(route(message, message.type === rt.RTM_DELNSID ? undefined : WEB)).toEqual(NETWORK);
+  });
+
+  it('a second namespace of the same network is its namespace too', () => {
+    expect(route(veth('e1'), namespaceId(4096, 3))).toEqual(NETWORK);
+  });
+
+  it('what the kernel learns and confirms by itself is not told', () => {
+    for (const state of [nd.NUD_REACHABLE, nd.NUD_STALE, nd.NUD_FAILED])
+      expect(route(neighbour(state), WEB)).toEqual([]);
+    const local = { ...way, table: rt.RT_TABLE_LOCAL };
+    const message = event(replaceRoute(local));
+    message.view.setUint8(message.start + 4, rt.RT_TABLE_LOCAL);
+    expect(route(message, WEB)).toEqual([]);
+  });
+
+  it('a link of which nothing that counts is otherwise is told once', () => {
+    expect(route(veth('e1'), WEB)).toEqual(NETWORK);
+    expect(route(veth('e1'), WEB)).toEqual([]);
+    expect(route(veth('e1'), namespaceId(4097))).toEqual([{ kind: 'network', namespace: 'ovl-4097' }]);
+    expect(route(veth('e1', 1400), WEB)).toEqual(NETWORK);
+    expect(route(veth('e1'), WEB)).toEqual(NETWORK);
+    filter.forget();
+    expect(route(veth('e1'), WEB)).toEqual(NETWORK);
+    const port = told('event: port')[0]!;
+    expect(route(port, WEB)).toEqual(NETWORK);
+    expect(route(port, WEB)).toEqual([]);
+  });
+
+  it('our table is told, others are not', () => {
+    const [table] = told('event: nft');
+    expect(filter.table(table!, WEB)).toEqual(NETWORK);
+    expect(told('event: nft').map((message) => filter.table(message, CONTAINER))).toEqual([[], [], []]);
+    expect(filter.table(told('generation')[0]!, WEB)).toEqual([]);
+  });
+});
+
+describe('in the host', () => {
+  it('what is ours is told apart from what we go by', () => {
+    expect(route(veth('ovl4096'))).toEqual([{ kind: 'host' }]);
+    expect(route(veth('eth0', 1450, 2))).toEqual([{ kind: 'underlay' }]);
+    expect(route(labelled('ovl4096'))).toEqual([{ kind: 'host' }]);
+    expect(route(labelled('lo', '169.254.53.53'))).toEqual([{ kind: 'host' }]);
+    expect(route(labelled('lo', '127.0.0.2'))).toEqual([{ kind: 'underlay' }]);
+    expect(route(event(replaceRoute({ ...way, protocol: 79 })))).toEqual([{ kind: 'host' }]);
+    expect(route(event(deleteRoute(way)))).toEqual([{ kind: 'underlay' }]);
+    expect(told('event: forwarding').flatMap((message) => route(message))).toEqual([{ kind: 'host' }]);
+  });
+
+  it('what waits for an engine is its and ours', () => {
+    expect(route(veth('ovc0123456789ab'))).toEqual([]);
+    expect(route(gone(veth('ovc0123456789ab'), rt.RTM_DELLINK))).toEqual([]);
+  });
+
+  it('rows of uplinks alone are told', () => {
+    expect(route(event(deleteNeighbour(row)))).toEqual([]);
+    route(veth('ovl4096', 1450, row.link));
+    expect(route(event(deleteNeighbour(row)))).toEqual([{ kind: 'host' }]);
+    expect(route(event(replaceNeighbour({ ...row, link: 77 })))).toEqual([]);
+  });
+
+  it('tables of others are the firewall, but for elements of their sets', () => {
+    const asHost = told('event: nft').map((message) => filter.table(message, undefined));
+    expect(asHost).toEqual([[{ kind: 'firewall' }], [], []]);
+    const [table] = told('event: nft');
+    table!.view.setUint8(table!.start, 1);
+    expect(filter.table(table!, undefined)).toEqual([{ kind: 'host' }]);
+  });
+});
+
+describe('inside of a container', () => {
+  it('links, addresses and routes are told by its paths, until it ends', () => {
+    expect(route(veth('eth0'), CONTAINER)).toEqual(INSIDE);
+    expect(route(veth('eth0'), CONTAINER)).toEqual([]);
+    expect(route(event(deleteAddress(address)), CONTAINER)).toEqual(INSIDE);
+    filter.follow(CONTAINER, '/proc/7/ns/net');
+    const both = [...INSIDE, { kind: 'container', path: '/proc/7/ns/net' }];
+    expect(route(event(deleteRoute(way)), CONTAINER)).toEqual(both);
+    expect(route(gone(event(newNsid(0, CONTAINER)), rt.RTM_DELNSID))).toEqual(both);
+    expect(route(event(deleteRoute(way)), CONTAINER)).toEqual([]);
+  });
+
+  it('rows are its own, and so is all of a container that nobody asked for', () => {
+    expect(route(event(replaceNeighbour(row)), CONTAINER)).toEqual([]);
+    for (const message of [
+      veth('eth0'),
+      event(replaceAddress(address)),
+      event(newBridge({ name: 'br0', mac: '02:00:00:00:00:01', mtu: 1450 }, { stp: false, multicastSnooping: false })),
+    ])
+      expect(route(message, 4)).toEqual([]);
+  });
+});
