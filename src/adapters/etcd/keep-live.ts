@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock, Logger } from '../../ports.ts';
-import type { EtcdTarget } from './client.ts';
 import type { LeasedKey, LeaseReport } from './lease-keeper.ts';
 import type { LeaseWorkerInput } from './lease-worker.ts';
+import type { EtcdTarget } from './target.ts';
 
 const RESTART_AFTER_MS = 1_000;
 

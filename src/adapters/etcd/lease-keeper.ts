@@ -4,10 +4,9 @@
  * than the server does. A lost lease is replaced and the key put again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Etcd3 } from 'etcd3';
-import { type EtcdTarget, openClient } from './client.ts';
-import { encodeKey } from './request.ts';
+import { type Granted, LeaseClient } from './lease-client.ts';
 import { asStoreError } from './store-error.ts';
+import type { EtcdTarget } from './target.ts';
 
 export interface LeasedKey {
   readonly key: string;
@@ -41,7 +40,7 @@ export async function holdLeasedKey(
   let failures = 0;
   for (let turn = 0; ; turn++) {
     const endpoint = target.endpoints[turn % target.endpoints.length]!;
-    const client = openClient(target, endpoint);
+    const client = new LeaseClient(target, endpoint);
     try {
       if (lease !== undefined && performance.now() >= lease.validUntil) {
         report({ kind: 'lost', lease: lease.id });
@@ -72,26 +71,26 @@ export async function holdLeasedKey(
 
 class LeaseGone extends Error {}
 
-async function grant(client: Etcd3, ttlSeconds: number): Promise<Lease> {
+async function grant(client: LeaseClient, ttlSeconds: number): Promise<Lease> {
   const sentAt = performance.now();
-  const answer = await client.leaseClient.leaseGrant({ TTL: ttlSeconds });
-  return { id: answer.ID, validUntil: sentAt + Number(answer.TTL) * 1_000, published: false };
+  const granted = await client.grant(ttlSeconds);
+  return { id: granted.id, validUntil: sentAt + granted.ttlSeconds * 1_000, published: false };
 }
 
-async function publish(client: Etcd3, lease: Lease, leased: LeasedKey): Promise<void> {
-  await client.kv.put({ key: encodeKey(leased.key), value: Buffer.from(leased.value, 'utf8'), lease: lease.id });
+async function publish(client: LeaseClient, lease: Lease, leased: LeasedKey): Promise<void> {
+  await client.put(leased.key, leased.value, lease.id);
   lease.published = true;
 }
 
 /** Returns when the lease ran out by our clock; throws when the stream fails or the server does not know the lease. */
-async function keepAlive(client: Etcd3, lease: Lease, ttlSeconds: number, onAnswer: () => void): Promise<void> {
-  const stream = await client.leaseClient.leaseKeepAlive();
+async function keepAlive(client: LeaseClient, lease: Lease, ttlSeconds: number, onAnswer: () => void): Promise<void> {
+  const stream = client.keepAlive();
   const over = new AbortController();
   const waiting: number[] = [];
-  stream.on('data', (answer) => {
+  stream.on('data', ({ ttlSeconds: left }: Granted) => {
     const sentAt = waiting.shift();
-    if (Number(answer.TTL) <= 0) return over.abort(new LeaseGone());
-    if (sentAt !== undefined) lease.validUntil = sentAt + Number(answer.TTL) * 1_000;
+    if (left <= 0) return over.abort(new LeaseGone());
+    if (sentAt !== undefined) lease.validUntil = sentAt + left * 1_000;
     onAnswer();
   });
   stream.on('error', (error) => over.abort(error));
@@ -99,7 +98,7 @@ async function keepAlive(client: Etcd3, lease: Lease, ttlSeconds: number, onAnsw
   try {
     while (performance.now() < lease.validUntil) {
       waiting.push(performance.now());
-      stream.write({ ID: lease.id });
+      stream.write(lease.id);
       const intervalMs = Math.min((ttlSeconds * 1_000) / 3, LONGEST_INTERVAL_MS, lease.validUntil - performance.now());
       await sleep(intervalMs, undefined, { signal: over.signal });
       if (waiting.length > 0) throw new Error('4 DEADLINE_EXCEEDED: keep-alive not answered');

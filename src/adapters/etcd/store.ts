@@ -11,11 +11,11 @@ import type {
   WatchUpdate,
   Write,
 } from '../../ports.ts';
-import type { EtcdTarget } from './client.ts';
 import { EtcdConnection } from './connection.ts';
 import { keepLive } from './keep-live.ts';
 import { decodeEntry, encodeCompare, encodeKey, encodePrefixEnd, encodeWrite, MAX_TXN_OPERATIONS } from './request.ts';
 import { isCompacted } from './store-error.ts';
+import type { EtcdTarget } from './target.ts';
 import { watchPrefix } from './watch.ts';
 
 export interface EtcdStoreOptions extends EtcdTarget {
