@@ -24,7 +24,7 @@ export interface KernelHost {
 }
 
 /** What counts for a plan, in an order that does not depend on who lists it. */
-function contentOf({ links, addresses, routes, neighbours, fdb, filter, forwarding }: NamespaceState) {
+export function contentOf({ links, addresses, routes, neighbours, fdb, filter, forwarding }: NamespaceState) {
   const sorted = (rows: readonly object[]) => rows.map((row) => JSON.stringify(row, Object.keys(row).sort())).sort();
   const ours = [...links.values()].filter(({ kind }) => ['bridge', 'vxlan', 'veth'].includes(kind));
   return {
