@@ -23,7 +23,6 @@ import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
 import { KernelThread } from './adapters/kernel/kernel-thread.ts';
 import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
-import { askRouting } from './adapters/netlink/host-routing.ts';
 import { createPki } from './adapters/pki/pki.ts';
 import { createJsonFile, createStateFile } from './adapters/state-file.ts';
 import { createContainers } from './adapters/system/containers.ts';
@@ -86,11 +85,11 @@ export async function startAgent(
   const pki = createPki();
   const joinClient = createJoinClient(clock);
   const containers = createContainers();
+  const thread = new KernelThread({ workerPath: programs.kernelWorker });
   const facts = createHostFacts({
-    routing: async (question) => askRouting(question),
+    routing: (question) => thread.ask('routing', question),
     nameServers: () => findNameServers(),
   });
-  const thread = new KernelThread({ workerPath: programs.kernelWorker });
   const kernel = createKernel({
     ...{ thread, isAlive: (container) => containers.isAlive(container) },
     onFirewallChange: () => lifecycle.current?.engineSide?.firewallChanged(),

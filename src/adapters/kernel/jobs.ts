@@ -6,9 +6,12 @@
 
 import type { Lack } from '../../core/host-needs.ts';
 import type { Address, Filter, Link, Op, Place, Route } from '../../core/host-state.ts';
+import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
 import type { PlainError } from './plain-error.ts';
 
 export interface Jobs {
+  /** What the host has of its own. */
+  readonly routing: { readonly ask: RoutingQuestion; readonly tell: RoutingAnswer };
   /** What this host lacks. */
   readonly lacks: { readonly ask: undefined; readonly tell: readonly Lack[] };
   readonly look: { readonly ask: LookRequest; readonly tell: LookAnswer };

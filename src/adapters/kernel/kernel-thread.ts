@@ -100,6 +100,7 @@ const DOING: Readonly<Record<JobName, string>> = {
   look: "reading the kernel's state",
   carryOut: "changing the kernel's state",
   filters: 'reading the filters of networks',
+  routing: "reading the host's addresses and routes",
   rules: "reading the host's firewall",
 };
 

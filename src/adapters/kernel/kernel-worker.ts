@@ -7,6 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { HOST } from '../../core/host-state.ts';
 import { OUTPUT } from '../native/libnftables.ts';
 import { joinHost } from '../native/namespace.ts';
+import { askRouting } from '../netlink/host-routing.ts';
 import { carryOut } from './carry-out.ts';
 import type { FromThread, JobName, Jobs, ToThread } from './jobs.ts';
 import { findLacks } from './lacks.ts';
@@ -27,6 +28,7 @@ const looker = new Looker(tables);
 
 const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Promise<Jobs[K]['tell']> } = {
   lacks: () => findLacks(),
+  routing: (question) => askRouting(question),
   look: (request) => looker.look(request),
   carryOut: (works) => carryOut(tables, works),
   filters: (questions) => questions.map((question) => tables.answer(question)),
