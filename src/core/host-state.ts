@@ -303,7 +303,13 @@ export type Op =
       readonly sets: readonly FilterSet[];
     }
   /** What connection tracking of the host knows of these addresses is forgotten. */
-  | { readonly kind: 'forget-flows'; readonly at: typeof HOST; readonly addresses: readonly string[] }
+  | {
+      readonly kind: 'forget-flows';
+      readonly at: typeof HOST;
+      readonly addresses: readonly string[];
+      /** Whether they are about to be used, or not any more: then it is done soon, and not waited for. */
+      readonly owner: 'comes' | 'went';
+    }
   /** Replaces the whole table in one transaction. */
   | { readonly kind: 'set-filter'; readonly at: Place; readonly filter: Filter }
   | { readonly kind: 'delete-filter'; readonly at: Place; readonly family: Filter['family'] };

@@ -38,6 +38,8 @@ const NONE: readonly string[] = [];
 const UPLINK_METRIC = 4_000;
 /** So many links are asked for one by one; after that all of them at once are cheaper. */
 const SINGLE_LOOKS = 8;
+/** So many requests are sent at once; no more of them are kept. */
+const MOST_PENDING = 500;
 /** IP time to live of the tunnels' packets. */
 const TTL = 64;
 
@@ -154,6 +156,7 @@ export class Batch {
 
   #push(op: number, request: Request, tolerated: readonly string[] = NONE): void {
     this.#pending.push({ op, request, tolerated });
+    if (this.#pending.length === MOST_PENDING) this.flush();
   }
 
   #row(op: number, link: string, tolerated: readonly string[], make: (index: number) => Request): void {

@@ -2,7 +2,7 @@
 import type { Op } from '../../core/host-state.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { Batch } from './batch.ts';
-import { forgetFlows } from './flows.ts';
+import type { Flows } from './flows.ts';
 import type { Refusal, Step, Work } from './jobs.ts';
 import { type Means, meansOf, pathOf } from './means.ts';
 import { makeNamespace, removeNamespace } from './named-namespaces.ts';
@@ -19,26 +19,33 @@ interface Placed {
 }
 type Failures = Map<number, PlainError>;
 
-/** Returns what was not done, and why. Namespaces that come or go are forgotten by `tables`. */
-export async function carryOut(tables: Tables, works: readonly Work[]): Promise<Refusal[]> {
+/** What the kernel's thread keeps in mind of what it changes. */
+export interface Memory {
+  readonly tables: Tables;
+  readonly flows: Flows;
+}
+
+/** Returns what was not done, and why. */
+export async function carryOut({ tables, flows }: Memory, works: readonly Work[]): Promise<Refusal[]> {
   const all = works.map((work) => ({ work, failures: new Map<number, PlainError>() }));
-  // Links that go have gone a moment later: meanwhile the rest is done.
-  const removals: Promise<void>[] = [];
+  // Links that go have gone a moment later, and the kernel looks for connections for as long: meanwhile the rest is done.
+  const later: Promise<void>[] = [];
   for (const { work, failures } of all) {
     const byMeans = Map.groupBy(placedSteps(work), ({ step }) => meansOfStep(step));
     for (const [means, steps] of byMeans) {
-      if (means === 'removal') removals.push(remove(work, steps, failures));
+      if (means === 'removal') later.push(remove(work, steps, failures));
+      else if (means === 'conntrack') later.push(forget(flows, steps, failures));
       else attempt(steps, failures, () => doAll(tables, work, means, steps, failures));
     }
   }
-  await Promise.all(removals);
+  await Promise.all(later);
   return all.flatMap(({ failures }, work) => [...failures].map(([op, error]) => ({ work, op, error })));
 }
 
 function doAll(
   tables: Tables,
   { place }: Work,
-  means: Exclude<Means, 'removal'>,
+  means: Exclude<Means, 'removal' | 'conntrack'>,
   steps: readonly Placed[],
   failures: Failures,
 ): void {
@@ -50,11 +57,6 @@ function doAll(
       const text = steps.map(({ step }) => renderNft(opOf(step))).join('');
       const { ok, errors } = runRules(place, text);
       if (!ok) throw Object.assign(new Error(errors.trim()), { code: '' });
-      break;
-    }
-    case 'conntrack': {
-      const addresses = steps.map(({ step }) => opOf(step)).flatMap((op) => ('addresses' in op ? op.addresses : []));
-      forgetFlows([...new Set(addresses)]);
       break;
     }
     case 'sysctl':
@@ -97,6 +99,17 @@ async function remove({ place }: Work, steps: readonly Placed[], failures: Failu
   try {
     for (const [name, error] of await removeLinks(place, [...positions.keys()]))
       failures.set(positions.get(name)!, error);
+  } catch (error) {
+    failAll(steps, failures, error);
+  }
+}
+
+async function forget(flows: Flows, steps: readonly Placed[], failures: Failures): Promise<void> {
+  const ops = steps.flatMap(({ step }) => (step.kind === 'op' && step.op.kind === 'forget-flows' ? [step.op] : []));
+  const of = (owner: 'comes' | 'went') => [...new Set(ops.flatMap((op) => (op.owner === owner ? op.addresses : [])))];
+  flows.release(of('went'));
+  try {
+    await flows.prepare(of('comes'));
   } catch (error) {
     failAll(steps, failures, error);
   }

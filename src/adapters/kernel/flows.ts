@@ -6,7 +6,8 @@
  *
  * The kernel goes through its whole table for each listing, which is mostly empty: some 10 ms. It can pick the entries of
  * one end of one address, so that takes two listings for each; or tell all of them once, of which each costs as much
- * as some fifty places of the table. What is cheaper is done: for many addresses one listing, as a rule.
+ * as some fifty places of the table. What is cheaper is done: for many addresses one listing, as a rule. And none is made for
+ * an address of which nothing can be known: since everything was listed once, at the first occasion, no container here had it.
  */
 import { readFileSync } from 'node:fs';
 import { OverlaydError } from '../../core/errors.ts';
@@ -31,35 +32,85 @@ const PLACES_PER_ENTRY = 50;
 /** A kernel without connection tracking says so: there is nothing to forget. */
 const NO_TRACKING = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EPROTONOSUPPORT'];
 
-/** Forgets what the thread's own namespace knows of these addresses. Throws `data-path-failed`. */
-export function forgetFlows(addresses: readonly string[]): void {
-  const wanted = new Set(addresses.map(parseIpv4));
-  let socket: NetlinkSocket;
-  try {
-    socket = new NetlinkSocket({ protocol: NETLINK_NETFILTER });
-  } catch (error) {
-    if (NO_TRACKING.includes((error as NodeJS.ErrnoException).code ?? '')) return;
-    throw error;
-  }
-  try {
-    const flows = listings(addresses).flatMap((request) =>
-      socket.dump(request, (message) => readFlow(message, wanted), NO_TRACKING),
-    );
-    const outcomes = socket.request(flows.map(deletion));
-    // What has ended by itself meanwhile is forgotten as well.
-    const failed = outcomes.find((outcome) => !outcome.ok && outcome.code !== 'ENOENT');
-    if (failed?.ok === false) {
-      const message = `forgetting the connections of ${addresses.join(', ')} failed: ${failed.text} (${failed.code})`;
-      throw new OverlaydError('data-path-failed', message, { retryable: true });
+/** More addresses are not kept in mind. */
+const MOST_KEPT = 65_536;
+
+export class Flows {
+  /** Addresses that entries may begin or end at; undefined: nothing was ever listed, and it may be any. */
+  #met: Set<number> | undefined;
+  /** Whose owner went, until their entries are deleted. */
+  #leaving = new Set<string>();
+  #running: Promise<void> | undefined;
+
+  /** Of addresses that are about to be used. Resolves when nothing is known of them. Throws `data-path-failed`. */
+  async prepare(addresses: readonly string[]): Promise<void> {
+    if (addresses.length === 0) return;
+    await this.#running?.catch(() => undefined);
+    const doubtful = addresses.filter((address) => this.#met?.has(parseIpv4(address)) ?? true);
+    if (doubtful.length > 0) await this.#forget(doubtful);
+    for (const address of addresses) {
+      this.#leaving.delete(address);
+      this.#met?.add(parseIpv4(address));
     }
-  } finally {
-    socket.close();
+  }
+
+  /** Of addresses that nobody has any more: done soon. What fails is done with the next ones, or before one is used again. */
+  release(addresses: readonly string[]): void {
+    for (const address of addresses) this.#leaving.add(address);
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    this.#running.catch(() => undefined);
+  }
+
+  async #run(): Promise<void> {
+    while (this.#leaving.size > 0) {
+      const leaving = [...this.#leaving];
+      await this.#forget(leaving);
+      for (const address of leaving) {
+        this.#leaving.delete(address);
+        this.#met?.delete(parseIpv4(address));
+      }
+    }
+  }
+
+  async #forget(addresses: readonly string[]): Promise<void> {
+    const wanted = new Set(addresses.map(parseIpv4));
+    const met = this.#met ? undefined : new Set<number>();
+    const socket = openSocket();
+    if (!socket) return;
+    try {
+      const flows: Uint8Array[] = [];
+      const read = (message: Message) => readFlow(message, wanted, met);
+      for (const request of met ? [EVERYTHING] : listings(addresses))
+        flows.push(...(await socket.dumpLater(request, read, NO_TRACKING)));
+      // What has ended by itself meanwhile is forgotten as well.
+      const outcomes = socket.request(flows.map(deletion));
+      const failed = outcomes.find((outcome) => !outcome.ok && outcome.code !== 'ENOENT');
+      if (failed?.ok === false) {
+        const message = `forgetting the connections of ${addresses.join(', ')} failed: ${failed.text} (${failed.code})`;
+        throw new OverlaydError('data-path-failed', message, { retryable: true });
+      }
+      if (met && met.size <= MOST_KEPT) this.#met = met;
+    } finally {
+      socket.close();
+    }
+  }
+}
+
+/** Undefined where there is no connection tracking. */
+function openSocket(): NetlinkSocket | undefined {
+  try {
+    return new NetlinkSocket({ protocol: NETLINK_NETFILTER });
+  } catch (error) {
+    if (NO_TRACKING.includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
   }
 }
 
 function listings(addresses: readonly string[]): Request[] {
   const all = setting('count') * PLACES_PER_ENTRY < setting('buckets') * (2 * addresses.length - 1);
-  if (all) return [dump((writer) => writer)];
+  if (all) return [EVERYTHING];
   return addresses.flatMap((address) =>
     [CTA.TUPLE_ORIG, CTA.TUPLE_REPLY].map((tuple) =>
       dump((writer) =>
@@ -86,18 +137,31 @@ function dump(filter: (writer: PayloadWriter) => PayloadWriter): Request {
   return { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload: filter(begin()).payload() };
 }
 
+const EVERYTHING = dump((writer) => writer);
+
 function begin(): PayloadWriter {
   return new PayloadWriter().header(NFGENMSG_BYTES, (view, at) => view.setUint8(at, AF.INET));
 }
 
-/** The attributes that name an entry, as they came; undefined when it begins and ends elsewhere. */
-function readFlow({ view, start, end }: Message, wanted: ReadonlySet<number>): Uint8Array | undefined {
+/**
+ * The attributes that name an entry, as they came; undefined when it begins and ends elsewhere. Where it begins and ends is
+ * added to `met`.
+ */
+function readFlow(
+  { view, start, end }: Message,
+  wanted: ReadonlySet<number>,
+  met: Set<number> | undefined,
+): Uint8Array | undefined {
   const named: Uint8Array[] = [];
   let meant = false;
   const attributes = new AttributeReader(view, start + NFGENMSG_BYTES, end);
   while (attributes.next()) {
     const { type } = attributes;
-    if (type === CTA.TUPLE_ORIG || type === CTA.TUPLE_REPLY) meant ||= wanted.has(sourceOf(attributes.nested()));
+    if (type === CTA.TUPLE_ORIG || type === CTA.TUPLE_REPLY) {
+      const source = sourceOf(attributes.nested());
+      meant ||= wanted.has(source);
+      met?.add(source);
+    }
     if (type === CTA.TUPLE_ORIG || type === CTA.ID || type === CTA.ZONE) named.push(attributes.raw());
   }
   return meant ? Buffer.concat(named) : undefined;

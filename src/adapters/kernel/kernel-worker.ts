@@ -9,6 +9,7 @@ import { OUTPUT } from '../native/libnftables.ts';
 import { joinHost } from '../native/namespace.ts';
 import { askRouting } from '../netlink/host-routing.ts';
 import { carryOut } from './carry-out.ts';
+import { Flows } from './flows.ts';
 import type { FromThread, JobName, Jobs, ToThread } from './jobs.ts';
 import { findLacks } from './lacks.ts';
 import { Looker } from './look.ts';
@@ -24,13 +25,14 @@ const { hostPid } = workerData as KernelWorkerInput;
 if (hostPid !== undefined) joinHost(hostPid);
 
 const tables = new Tables();
+const flows = new Flows();
 const looker = new Looker(tables);
 
 const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Promise<Jobs[K]['tell']> } = {
   lacks: () => findLacks(),
   routing: (question) => askRouting(question),
   look: (request) => looker.look(request),
-  carryOut: (works) => carryOut(tables, works),
+  carryOut: (works) => carryOut({ tables, flows }, works),
   filters: (questions) => questions.map((question) => tables.answer(question)),
   rules: ({ command, json }) => {
     const { ok, output } = runRules(HOST, command, json ? OUTPUT.JSON : 0);

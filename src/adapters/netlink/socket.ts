@@ -143,7 +143,22 @@ export class NetlinkSocket {
       const rows = this.#dumpOnce(request, decode, none);
       if (rows) return rows;
     }
-    throw this.#failed(`what it tells changed each of the ${MOST_DUMPS} times that it was asked; try again`);
+    throw this.#unsteady();
+  }
+
+  /** As {@link dump}, where the kernel looks for a while before it has anything to tell: that is another thread's time. */
+  async dumpLater<T>(
+    request: Request,
+    decode: (message: Message) => T | undefined,
+    none: readonly string[] = [],
+  ): Promise<T[]> {
+    for (let tried = 0; tried < MOST_DUMPS; tried++) {
+      const sequence = this.#next();
+      await sendLater(this.#fd, this.#encodeDump(request, sequence));
+      const rows = this.#readDump(sequence, decode, none);
+      if (rows) return rows;
+    }
+    throw this.#unsteady();
   }
 
   /** Also after what leaves nothing to be asked of it: another one is opened then. */
@@ -216,9 +231,20 @@ export class NetlinkSocket {
     none: readonly string[],
   ): T[] | undefined {
     const sequence = this.#next();
+    this.#send(this.#encodeDump(request, sequence).length);
+    return this.#readDump(sequence, decode, none);
+  }
+
+  #encodeDump(request: Request, sequence: number): Uint8Array {
     const flags = nl.NLM_F_REQUEST | nl.NLM_F_DUMP;
-    const end = encodeMessage(request, flags, sequence, this.#out, 0);
-    this.#send(end);
+    return this.#out.subarray(0, encodeMessage(request, flags, sequence, this.#out, 0));
+  }
+
+  #readDump<T>(
+    sequence: number,
+    decode: (message: Message) => T | undefined,
+    none: readonly string[],
+  ): T[] | undefined {
     const rows: T[] = [];
     let whole = true;
     for (;;) {
@@ -293,6 +319,10 @@ export class NetlinkSocket {
   #broken(reason: string, cause?: unknown): OverlaydError {
     this.close();
     return this.#failed(reason, cause);
+  }
+
+  #unsteady(): OverlaydError {
+    return this.#failed(`what it tells changed each of the ${MOST_DUMPS} times that it was asked; try again`);
   }
 
   #failed(reason: string, cause?: unknown): OverlaydError {

@@ -77,7 +77,7 @@ export function planNetwork(
     if (!planPort(port, network, observed, complete, steps)) continue;
     made.add(link.name);
     // What was meant for an owner before must not reach this one.
-    if (!network.internal) steps.add('connect', ownerOf(port, at), 'create', forget(port.address));
+    if (!network.internal) steps.add('connect', ownerOf(port, at), 'create', forget(port.address, 'comes'));
   }
 
   if (complete) {
@@ -258,11 +258,11 @@ function ownerOfRow(op: Op, owners: ReadonlyMap<string, Owner>): Owner | undefin
 /** With a port goes what the host remembers of its address: the next owner may be on another host. */
 export function planForgetting(link: string, seen: NamespaceState | undefined, owner: Owner, steps: Steps): void {
   const address = seen?.links.has(UPLINK) ? leasesOf(seen.filter).get(link) : undefined;
-  if (address !== undefined) steps.add('forget', owner, 'remove', forget(address));
+  if (address !== undefined) steps.add('forget', owner, 'remove', forget(address, 'went'));
 }
 
-function forget(address: string): Op {
-  return { kind: 'forget-flows', at: HOST, addresses: [address] };
+function forget(address: string, owner: 'comes' | 'went'): Op {
+  return { kind: 'forget-flows', at: HOST, addresses: [address], owner };
 }
 
 /**

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { HOST, type Op } from '../../../src/core/host-state.ts';
 import type { Host } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
+import { until } from '../../lab/until.ts';
 import { openKernel } from './kernel-host.ts';
 
 let lab: Lab;
@@ -32,27 +33,50 @@ afterAll(() => lab?.close());
 const known = async () => (await host.must(['cat', '/proc/net/nf_conntrack'])).split('\n').filter(Boolean);
 const number = async (name: string) => Number(await host.must(['cat', `/proc/sys/net/netfilter/nf_conntrack_${name}`]));
 
+const send = (more: number, ...addresses: readonly string[]) =>
+  host.must(['perl', '-e', SEND, String(more), ...addresses]);
+
+async function forget(owner: 'comes' | 'went', ...addresses: readonly string[]): Promise<void> {
+  const op: Op = { kind: 'forget-flows', at: HOST, addresses, owner };
+  const planned = { op, reason: 'update', network: undefined, endpointId: undefined } as const;
+  const { kernel } = openKernel(host);
+  expect((await kernel.apply({ stages: [{ essential: false, ops: [planned] }], gone: [] })).failures).toEqual([]);
+}
+
 it.each([
   ['of few that are known', 0],
   ['of many that are known', 1],
 ])('%s', async (_, share) => {
   const addresses = ['127.1.0.1', '127.1.0.2', '127.1.0.3', '127.1.0.4'];
   const more = Math.ceil((share * (await number('buckets'))) / 50) + 100;
-  await host.must(['perl', '-e', SEND, String(more), ...addresses]);
-  const forgetFlows = async (forgotten: readonly string[]) => {
-    const op: Op = { kind: 'forget-flows', at: HOST, addresses: forgotten };
-    const planned = { op, reason: 'remove', network: undefined, endpointId: undefined } as const;
-    const { kernel } = openKernel(host);
-    expect((await kernel.apply({ stages: [{ essential: false, ops: [planned] }], gone: [] })).failures).toEqual([]);
-  };
+  await send(more, ...addresses);
   expect((await known()).filter((flow) => flow.includes('127.1.0.1 '))).toHaveLength(6);
-  await forgetFlows(['127.1.0.1']);
+  await forget('comes', '127.1.0.1');
   const left = await known();
   expect(left.filter((flow) => flow.includes('127.1.0.1 '))).toEqual([]);
   expect(left).toHaveLength(6 + more);
-  await forgetFlows(addresses);
+  await forget('comes', ...addresses);
   expect((await known()).filter((flow) => flow.includes('127.1.0.'))).toEqual([]);
   expect(await known()).toHaveLength(more);
-  await forgetFlows(['127.9.9.9']);
+  await forget('comes', '127.9.9.9');
+  expect(await known()).toEqual([]);
+});
+
+it('soon after the owner went, and at the latest before the next one comes', async () => {
+  await forget('comes', '127.1.0.1', '127.1.0.2');
+  await send(0, '127.1.0.1', '127.1.0.2');
+  await forget('went', '127.1.0.1');
+  await until('the connections to be forgotten', async () => (await known()).length === 0);
+  await send(0, '127.1.0.1', '127.1.0.2');
+  await Promise.all([forget('went', '127.1.0.2'), forget('comes', '127.1.0.2')]);
+  expect(await known()).toEqual([]);
+});
+
+it('is not even looked for where no container had the address', async () => {
+  await forget('comes', '127.1.0.1');
+  await send(0, '127.2.0.1', '127.2.0.2');
+  await forget('comes', '127.2.0.1');
+  expect(await known()).toHaveLength(2);
+  await forget('comes', '127.2.0.1');
   expect(await known()).toEqual([]);
 });
