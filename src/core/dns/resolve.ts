@@ -25,7 +25,17 @@ import {
   replyLimit,
   TYPE,
 } from './wire.ts';
-import { isBelow, isOnSubnet, lookUp, lookUpQualified, type Named, ownsBlock, recordsOf, type Zone } from './zone.ts';
+import {
+  isBelow,
+  isOnSubnet,
+  lookUp,
+  lookUpQualified,
+  type Named,
+  ownsBlock,
+  pointerTarget,
+  recordsOf,
+  type Zone,
+} from './zone.ts';
 
 export interface Asker {
   readonly address: string;
@@ -169,7 +179,7 @@ function resolveReverse(query: Query, asker: Asker, reverse: ReverseName): Uint8
   if (below) return encodeReply(query, RCODE.NXDOMAIN, negative);
   if (block.prefix < 32) return encodeReply(query, RCODE.NOERROR, negative);
   for (const zone of zones) {
-    const target = zone.pointers.get(block.address);
+    const target = pointerTarget(zone, block.address);
     if (target === undefined) continue;
     if (query.type === TYPE.ANY) return encodeReply(query, RCODE.NOERROR, { answer: encodeMinimalAny(ttlSeconds) });
     if (query.type !== TYPE.PTR) return encodeReply(query, RCODE.NOERROR, negative);

@@ -6,7 +6,7 @@
  * Answers are encoded at the first question for a name and reused until the name changes (`zones.ts`).
  */
 import { type Cidr, contains, containsCidr } from '../ip.ts';
-import { encodeAddresses } from './wire.ts';
+import { encodeAddresses, encodeName } from './wire.ts';
 
 export interface Zone {
   readonly networkId: string;
@@ -17,8 +17,16 @@ export interface Zone {
   readonly ttlSeconds: number;
   /** By name in lower case. */
   readonly names: ReadonlyMap<string, Named>;
-  /** Encoded PTR targets by address. */
-  readonly pointers: ReadonlyMap<number, Uint8Array>;
+  /** By address. */
+  readonly pointers: ReadonlyMap<number, Pointer>;
+}
+
+/** What an address is called. */
+export interface Pointer {
+  readonly name: string;
+  readonly network: string;
+  /** Encoded, by the first question. */
+  target?: Uint8Array | undefined;
 }
 
 /** A name of ours: with addresses it resolves; without, it is `hidden` or only the `parent` of names. */
@@ -27,7 +35,7 @@ export interface Named {
   /** In ascending order. */
   readonly addresses: readonly number[];
   /** A records, made by the first question. */
-  records?: Uint8Array;
+  records?: Uint8Array | undefined;
 }
 
 export const HIDDEN: Named = { kind: 'hidden', addresses: [] };
@@ -66,6 +74,16 @@ export function isBelow(zone: Zone, name: string): boolean {
 export function recordsOf(zone: Zone, named: Named): Uint8Array {
   named.records ??= encodeAddresses(named.addresses, zone.ttlSeconds);
   return named.records;
+}
+
+/** Undefined: the address has no name. */
+export function pointerTarget(zone: Zone, address: number): Uint8Array | undefined {
+  const pointer = zone.pointers.get(address);
+  if (pointer === undefined) return undefined;
+  const { name, network } = pointer;
+  // Bare, should it be too long otherwise.
+  pointer.target ??= encodeName(`${name}.${network}`) ?? encodeName(name);
+  return pointer.target;
 }
 
 /** True when the address may ask this network's responder. */

@@ -4,33 +4,34 @@
  */
 import { canonical, parseAddress, parseCidr } from '../ip.ts';
 import type { NamesNews, ZoneClient, ZoneEntry, ZoneNetwork } from './names-protocol.ts';
-import { encodeName } from './wire.ts';
-import { HIDDEN, type Named, type Zone } from './zone.ts';
+import { HIDDEN, type Named, type Pointer, type Zone } from './zone.ts';
 
 type ZoneNews = Extract<NamesNews, { kind: 'zone' }>;
 type ClientNews = Extract<NamesNews, { kind: 'clients' }>;
 
-interface Told<T> {
-  readonly value: T;
+interface Entry extends ZoneEntry {
+  /** {@link ZoneEntry.address} as a number. */
+  readonly value: number;
+  /** What names that it alone goes by are. */
+  readonly own: Named;
   /** The session that told of it last. */
   session: number;
 }
 
-interface Entry extends ZoneEntry {
-  /** {@link ZoneEntry.address} as a number. */
-  readonly value: number;
+interface Client extends ZoneClient {
+  readonly session: number;
 }
 
 interface KeptZone {
   readonly zone: Zone;
   readonly network: ZoneNetwork;
   readonly names: Map<string, Named>;
-  readonly pointers: Map<number, Uint8Array>;
+  readonly pointers: Map<number, Pointer>;
   /** By address. */
-  readonly entries: Map<string, Told<Entry>>;
-  readonly clients: Map<string, Told<ZoneClient>>;
-  /** Who goes by a name, shown or not. */
-  readonly holders: Map<string, readonly Entry[]>;
+  readonly entries: Map<string, Entry>;
+  readonly clients: Map<string, Client>;
+  /** Who goes by a name, shown or not; hardly ever more than one. */
+  readonly holders: Map<string, Entry | readonly Entry[]>;
   whole: boolean;
 }
 
@@ -48,7 +49,7 @@ export class Zones {
   }
 
   client(networkId: string, address: string): ZoneClient | undefined {
-    return this.#kept.get(networkId)?.clients.get(address)?.value;
+    return this.#kept.get(networkId)?.clients.get(address);
   }
 
   setTtl(ttlSeconds: number): void {
@@ -66,21 +67,23 @@ export class Zones {
     for (const address of removed) {
       const known = kept.entries.get(address);
       if (known === undefined) continue;
-      gone.add(known.value);
+      gone.add(known);
       kept.entries.delete(address);
     }
     for (const told of set) {
       const known = kept.entries.get(told.address);
-      if (known !== undefined && isSameEntry(known.value, told)) {
+      if (known !== undefined && isSameEntry(known, told)) {
         known.session = session;
         continue;
       }
       const value = parseAddress(told.address);
       if (value === undefined) continue;
-      const entry = { ...told, value };
-      if (known !== undefined) gone.add(known.value);
+      const { address, name, names, shown } = told;
+      const own: Named = shown ? { kind: 'resolves', addresses: [value] } : HIDDEN;
+      const entry = { address, name, names, shown, value, own, session };
+      if (known !== undefined) gone.add(known);
       come.push(entry);
-      kept.entries.set(told.address, { value: entry, session });
+      kept.entries.set(address, entry);
     }
     replace(kept, gone, come);
     return before === undefined;
@@ -89,7 +92,7 @@ export class Zones {
   updateClients({ networkId, set, removed }: ClientNews, session: number): void {
     const clients = this.#kept.get(networkId)?.clients;
     for (const address of removed) clients?.delete(address);
-    for (const client of set) clients?.set(client.address, { value: client, session });
+    for (const client of set) clients?.set(client.address, { ...client, session });
   }
 
   /** What this session has not told of the network is no more. */
@@ -101,7 +104,7 @@ export class Zones {
     for (const [address, told] of kept.entries) {
       if (told.session === session) continue;
       kept.entries.delete(address);
-      gone.add(told.value);
+      gone.add(told);
     }
     for (const [address, told] of kept.clients) if (told.session !== session) kept.clients.delete(address);
     replace(kept, gone, []);
@@ -118,13 +121,11 @@ export class Zones {
   /** All that is known, as it would have to be told to somebody who knows nothing. */
   *tell(entriesPerMessage: number): Generator<NamesNews> {
     for (const [networkId, { network, entries, clients, whole }] of this.#kept) {
-      const all = [...entries.values()].map(({ value: { address, name, names, shown } }) => {
-        return { address, name, names, shown };
-      });
+      const all = [...entries.values()].map(({ address, name, names, shown }) => ({ address, name, names, shown }));
       for (let at = 0; at === 0 || at < all.length; at += entriesPerMessage) {
         yield { kind: 'zone', networkId, network, set: all.slice(at, at + entriesPerMessage), removed: [] };
       }
-      const set = [...clients.values()].map(({ value }) => value);
+      const set = [...clients.values()].map(({ address, networks, wayOut }) => ({ address, networks, wayOut }));
       if (set.length > 0) yield { kind: 'clients', networkId, set, removed: [] };
       if (whole) yield { kind: 'whole', networkId };
     }
@@ -134,7 +135,7 @@ export class Zones {
   #make(networkId: string, network: ZoneNetwork): KeptZone {
     const before = this.#kept.get(networkId);
     const names = new Map<string, Named>();
-    const pointers = new Map<number, Uint8Array>();
+    const pointers = new Map<number, Pointer>();
     const kept: KeptZone = {
       zone: {
         networkId,
@@ -150,11 +151,9 @@ export class Zones {
       clients: before?.clients ?? new Map(),
       whole: before?.whole ?? false,
     };
-    replace(
-      kept,
-      new Set(),
-      [...kept.entries.values()].map(({ value }) => value),
-    );
+    // Records hold the time to live, too.
+    for (const { own } of kept.entries.values()) own.records = undefined;
+    replace(kept, new Set(), [...kept.entries.values()]);
     this.#kept.set(networkId, kept);
     return kept;
   }
@@ -167,8 +166,7 @@ function replace({ network, names, pointers, holders }: KeptZone, gone: Readonly
     for (const name of entry.names) coming.set(name, []);
   }
   for (const entry of come) {
-    const target = encodeName(`${entry.name}.${network.name}`) ?? encodeName(entry.name);
-    if (entry.shown && target !== undefined) pointers.set(entry.value, target);
+    if (entry.shown) pointers.set(entry.value, { name: entry.name, network: network.name });
     for (const name of entry.names) {
       const others = coming.get(name);
       if (others === undefined) coming.set(name, [entry]);
@@ -176,14 +174,18 @@ function replace({ network, names, pointers, holders }: KeptZone, gone: Readonly
     }
   }
   for (const [name, added] of coming) {
-    const staying = holders.get(name)?.filter((entry) => !gone.has(entry)) ?? [];
-    const now = [...staying, ...added];
-    if (now.length === 0) {
+    const before = holders.get(name) ?? [];
+    const staying = ('own' in before ? [before] : before).filter((entry) => !gone.has(entry));
+    const [first, ...others] = [...staying, ...added];
+    if (first === undefined) {
       holders.delete(name);
       names.delete(name);
+    } else if (others.length === 0) {
+      holders.set(name, first);
+      names.set(name, first.own);
     } else {
-      holders.set(name, now);
-      names.set(name, namedBy(now));
+      holders.set(name, [first, ...others]);
+      names.set(name, namedBy([first, ...others]));
     }
   }
 }

@@ -20,7 +20,7 @@ export function startProgram(program: ProgramStart): StartedProgram {
   const child = spawn(program.nodePath, [...program.flags, program.programPath, ...program.arguments], {
     cwd: '/',
     detached: true,
-    env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin' },
+    env: programEnvironment(),
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let ended: string | undefined;
@@ -37,6 +37,11 @@ export function startProgram(program: ProgramStart): StartedProgram {
   child.unref();
   (child.stderr as unknown as { unref(): void }).unref();
   return { pid: child.pid ?? 0, ended: () => ended };
+}
+
+/** mallopt(3): one arena, for it is one thread that allocates. */
+export function programEnvironment(): Readonly<Record<string, string>> {
+  return { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', MALLOC_ARENA_MAX: '1' };
 }
 
 /** Ends who holds the lock by force, and waits until it has ended. Returns its process id; undefined: nobody did. */

@@ -8,6 +8,7 @@ import type { Socket as UdpSocket } from 'node:dgram';
 import type { Server } from 'node:net';
 import type { NamesNews } from '../../../core/dns/names-protocol.ts';
 import type { GiveSocket, OpenQuestion, Place } from '../listeners.ts';
+import { programEnvironment } from './program.ts';
 import type { ProgramStart } from './wire.ts';
 
 /** Of what follows. A successor that knows another one ends, and the old one goes on. */
@@ -45,7 +46,7 @@ export async function handOverTo(
   const child = fork(program.programPath, [...program.arguments, SUCCESSOR], {
     execPath: program.nodePath,
     execArgv: [...program.flags],
-    env: { PATH: process.env.PATH ?? '' },
+    env: programEnvironment(),
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'ipc', lockFd],
   });
