@@ -4,6 +4,7 @@
  * an engine's container is the engine's. All is compared with what should be: what was seen before is no measure, since it
  * may have been wrong.
  */
+import type { LocalEndpoint } from '../core/container.ts';
 import type { Desired, DesiredNetwork, DesiredPort, Filter } from '../core/host-state.ts';
 import { isContainerRight } from '../core/plan/container.ts';
 import { filterOps, networkFilter, withLoaded } from '../core/plan/filter.ts';
@@ -14,8 +15,8 @@ const PER_TURN = 8;
 export interface Drift {
   /** Ids of networks that need a pass. */
   readonly networks: readonly string[];
-  /** Ids of endpoints whose container needs a look inside. */
-  readonly endpoints: readonly string[];
+  /** Those whose container needs a look inside. */
+  readonly endpoints: readonly LocalEndpoint[];
 }
 
 export interface DriftAuditDeps {
@@ -74,7 +75,7 @@ export class DriftAudit {
     ];
     return {
       networks: [...new Set(networks.map(({ networkId }) => networkId))],
-      endpoints: wrong.map(({ port }) => port.endpoint.record.id),
+      endpoints: wrong.map(({ port }) => port.endpoint),
     };
   }
 

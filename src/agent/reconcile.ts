@@ -345,7 +345,7 @@ export class Reconciler {
 
   async #auditInTurns(signal: AbortSignal): Promise<void> {
     for await (const { networks, endpoints } of this.#audit.drifts(() => this.#desired(undefined, false), signal)) {
-      for (const endpointId of endpoints) this.#settled.doubt(endpointId);
+      for (const endpoint of endpoints) this.#settled.doubt(endpoint);
       for (const networkId of networks) {
         this.#seen.forget(this.#namespaceOf(networkId) ?? '');
         this.#marks.add(networkId, false);

@@ -2,21 +2,21 @@ import type { ContainerRef, LocalEndpoint } from '../core/container.ts';
 import type { Desired, DesiredNetwork, DesiredPort, Observed, Obstacle } from '../core/host-state.ts';
 
 /**
- * Which containers have been found right inside, and for what: looking inside costs a process each, and what is there
- * changes by the container's own doing only. What an engine set up inside is never looked at.
+ * Which containers have been found right inside, and for what: there are many, and what is inside changes by the container's
+ * own doing only. What an engine set up inside is never looked at.
  */
 export class SettledContainers {
-  /** What was found right, by endpoint id. */
-  readonly #keys = new Map<string, string>();
+  /** What was found right; an endpoint is never changed, only replaced. */
+  readonly #keys = new WeakMap<LocalEndpoint, string>();
 
   /** Containers to look into. */
   unsettled(wanted: Desired): ContainerRef[] {
     const containers = new Map<string, ContainerRef>();
     for (const network of wanted.networks) {
       for (const port of network.ports) {
-        const { record, container, engine } = port.endpoint;
+        const { container, engine } = port.endpoint;
         if (engine) continue;
-        if (this.#keys.get(record.id) !== keyOf(port, network)) containers.set(container.identity, container);
+        if (this.#keys.get(port.endpoint) !== keyOf(port, network)) containers.set(container.identity, container);
       }
     }
     return [...containers.values()];
@@ -30,26 +30,25 @@ export class SettledContainers {
     for (const network of wanted.networks) {
       if (blocked.has(network.namespace)) continue;
       for (const port of network.ports) {
-        const { record, container, engine } = port.endpoint;
-        if (engine) continue;
-        const inside = observed.containers.get(container.identity);
-        if (failed.has(record.id)) this.#keys.delete(record.id);
-        else if (inside === 'gone') this.#keys.delete(record.id);
-        else if (inside !== undefined) this.#keys.set(record.id, keyOf(port, network));
+        const { endpoint } = port;
+        if (endpoint.engine) continue;
+        const inside = observed.containers.get(endpoint.container.identity);
+        if (inside === 'gone' || failed.has(endpoint.record.id)) this.#keys.delete(endpoint);
+        else if (inside !== undefined) this.#keys.set(endpoint, keyOf(port, network));
       }
     }
   }
 
   /** Looks inside again with the next pass. */
-  doubt(endpointId: string): void {
-    this.#keys.delete(endpointId);
+  doubt(endpoint: LocalEndpoint): void {
+    this.#keys.delete(endpoint);
   }
 
   /** The same of the container whose namespace has that path, or of all. Returns ids of the networks that it is on. */
   doubtAt(path: string | undefined, local: readonly LocalEndpoint[]): string[] {
     const isThere = ({ container, engine }: LocalEndpoint) => !engine && (path ?? container.path) === container.path;
     const there = local.filter(isThere);
-    for (const { record } of there) this.doubt(record.id);
+    for (const endpoint of there) this.doubt(endpoint);
     return [...new Set(there.map(({ record }) => record.networkId))];
   }
 }

@@ -11,7 +11,7 @@ export function chooseDamage(random: Random, states: ReadonlyMap<Place, Namespac
   return pick(random, kinds)!(at, state, random);
 }
 
-/** Nobody hears of it by an event: what is inside a container, and filters inside of networks. */
+/** It may be that nobody hears of it by an event: what is inside a container, and filters inside of networks. */
 export function isSilent(op: Op): boolean {
   if ('family' in op || op.kind === 'set-filter') return op.at !== HOST;
   return 'at' in op && op.at !== HOST && !isNetworkNamespace(op.at);

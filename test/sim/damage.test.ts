@@ -3,7 +3,7 @@
  * the kernel is as one that was never damaged, and nothing more is written. `SIM_SEED=17` runs one history again.
  */
 import { expect, it } from 'vitest';
-import { Reconciler } from '../../src/agent/reconcile.ts';
+import { Reconciler, type ReconcilerDeps } from '../../src/agent/reconcile.ts';
 import type { LocalEndpoint } from '../../src/core/container.ts';
 import { desired } from '../../src/core/desired.ts';
 import { HOST, type NamespaceState, type Op, type Place } from '../../src/core/host-state.ts';
@@ -52,12 +52,13 @@ class History {
       if (this.random.next() < this.#chance) this.damage();
       return carryOut(op);
     };
-    this.reconciler = new Reconciler({
+    const deps: ReconcilerDeps = {
       ...{ kernel, clock: this.clock, logger: silent, view: () => world, self: () => world.self },
       local: () => [...world.local.values()],
       serviceAddress: () => world.serviceAddress,
       onGone: async (gone) => this.remove(gone),
-    });
+    };
+    this.reconciler = new Reconciler(deps, { auditIntervalMs: 3_000 });
   }
 
   /** From now on plans are interrupted, that often. */
@@ -119,7 +120,7 @@ class History {
 
   #try(op: Op): boolean {
     try {
-      this.kernel.interfere(op, { silent: isSilent(op) });
+      this.kernel.interfere(op, { silent: isSilent(op) && this.random.next() < 0.5 });
       return true;
     } catch {
       return false;
