@@ -28,15 +28,18 @@ const AF_BRIDGE = 7;
 export class EventFilter {
   /** Paths of containers' namespaces, by the id that the host knows them by. */
   readonly #containers = new Map<number, Set<string>>();
+  /** Ids of namespaces that nobody followed when something happened in them. */
+  readonly #missed = new Set<number>();
   /** What was told of links last, by namespace id (undefined: the host) and index. */
   readonly #links = new Map<number | undefined, Map<number, string>>();
   /** Indexes of the host's ends of uplinks. */
   readonly #uplinks = new Set<number>();
 
-  /** From now on what happens in the namespace with this id is a container's. */
-  follow(nsid: number, path: string): void {
+  /** From now on what happens in the namespace with this id is a container's. Returns what did before, as far as heard. */
+  follow(nsid: number, path: string): readonly Heard[] {
     const paths = this.#containers.get(nsid) ?? new Set();
     this.#containers.set(nsid, paths.add(path));
+    return this.#missed.delete(nsid) ? this.#containersOf(nsid) : [];
   }
 
   /** Of a link that is there. */
@@ -55,7 +58,9 @@ export class EventFilter {
     if (nsid === undefined) return some(this.#host(message));
     const vni = vniOfNamespaceId(nsid);
     if (vni > 0) return this.#isOfNetwork(message, nsid) ? [network(vni)] : [];
-    return this.#isOfContainer(message, nsid) ? this.#containersOf(nsid) : [];
+    if (!this.#isOfContainer(message, nsid)) return [];
+    if (!this.#containers.has(nsid)) this.#missed.add(nsid);
+    return this.#containersOf(nsid);
   }
 
   /** An event of nftables. */
@@ -126,11 +131,10 @@ export class EventFilter {
 
   /** Neighbours and filters inside are the container's own. */
   #isOfContainer(message: Message, nsid: number): boolean {
-    if (!this.#containers.has(nsid)) return false;
     switch (message.type) {
       case rt.RTM_NEWLINK:
       case rt.RTM_DELLINK:
-        return this.#isNews(message, decodeLink(message), nsid);
+        return !this.#containers.has(nsid) || this.#isNews(message, decodeLink(message), nsid);
       case rt.RTM_NEWADDR:
       case rt.RTM_DELADDR:
         return true;
@@ -143,6 +147,7 @@ export class EventFilter {
   #ended(nsid: number): readonly Heard[] {
     const heard = this.#containersOf(nsid);
     this.#containers.delete(nsid);
+    this.#missed.delete(nsid);
     this.#links.delete(nsid);
     const vni = vniOfNamespaceId(nsid);
     return vni > 0 ? [network(vni)] : heard;

@@ -45,6 +45,8 @@ export interface LookAnswer {
   readonly host: Seen<HostPart> | undefined;
   readonly networks: readonly (Seen<NetworkPart> | undefined)[];
   readonly insides: readonly (Seen<InsidePart> | undefined)[];
+  /** By which ids events name the insides; each has one, where that can be, before it is looked into. */
+  readonly ids: readonly (number | undefined)[];
 }
 
 /** What goes wrong with one place is that place's. */

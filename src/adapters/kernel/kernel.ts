@@ -1,4 +1,4 @@
-import { type ContainerRef, isHandedOver } from '../../core/container.ts';
+import type { ContainerRef } from '../../core/container.ts';
 import type { Filter } from '../../core/host-state.ts';
 import type { Kernel } from '../../ports.ts';
 import { apply } from './apply.ts';
@@ -17,14 +17,11 @@ export interface KernelDeps {
 
 /** The kernel of the host that `thread` acts upon, through netlink and libnftables. */
 export function createKernel({ thread, isAlive, onFirewallChange, hostPid }: KernelDeps): Kernel {
-  const observer = new Observer({ thread, isAlive });
   const monitor = new KernelMonitor({ hostPid, onFirewallChange });
+  const observer = new Observer({ thread, isAlive, onInside: (nsid, path) => monitor.follow(nsid, path) });
   const filters = new Map<string, { readonly generation: string; readonly filter: Filter | undefined }>();
   return {
-    observe(scope, signal) {
-      for (const container of scope.containers) if (!isHandedOver(container)) monitor.follow(container.path);
-      return observer.observe(scope, signal);
-    },
+    observe: (scope, signal) => observer.observe(scope, signal),
     async apply(plan, signal) {
       for (const { op } of plan.stages.flatMap(({ ops }) => ops)) {
         if (op.kind === 'delete-namespace' || op.kind === 'add-namespace') observer.forget(op.name);
@@ -51,9 +48,6 @@ export function createKernel({ thread, isAlive, onFirewallChange, hostPid }: Ker
         }),
       );
     },
-    inside(path) {
-      monitor.follow(path);
-      return observer.inside(path);
-    },
+    inside: (path) => observer.inside(path),
   };
 }

@@ -14,6 +14,7 @@ import { NetlinkSocket } from '../netlink/socket.ts';
 import { IFF_UP } from '../netlink/uapi/if-link.ts';
 import { NETNSA_NSID_NOT_ASSIGNED } from '../netlink/uapi/net-namespace.ts';
 import { RTPROT_KERNEL } from '../netlink/uapi/rtnetlink.ts';
+import { identifyContainers } from './container-ids.ts';
 import type { HostPart, InsidePart, LookAnswer, LookRequest, NetworkPart, Seen } from './jobs.ts';
 import { pathOf } from './means.ts';
 import { vniOfNamespaceId } from './namespace-ids.ts';
@@ -48,7 +49,9 @@ export class Looker {
   }
 
   look({ host, networks, insides }: LookRequest): LookAnswer {
+    const ids = insides.length > 0 ? identifyContainers(insides) : [];
     return {
+      ids,
       host: host ? seen(() => this.#lookAtHost()) : undefined,
       networks: networks.map(({ name, known }) => {
         const part = seen(() => this.#lookAtNetwork(name, known));

@@ -6,14 +6,11 @@
  * What happens in a namespace while we write there is most likely our own doing. It is told as that, and not kept back:
  * somebody else may have written in the same moment.
  */
-import { closeSync, openSync } from 'node:fs';
 import { HOST, type KernelChange, type Place, type Plan } from '../../core/host-state.ts';
 import { decodeLink, dumpLinks } from '../netlink/link.ts';
 import type { Message } from '../netlink/message.ts';
 import { NetlinkMonitor } from '../netlink/monitor.ts';
-import { ANY_NSID, decodeNsid, getNsid, newNsid } from '../netlink/namespace-id.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
-import { NETNSA_NSID_NOT_ASSIGNED } from '../netlink/uapi/net-namespace.ts';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/uapi/netlink.ts';
 import { NFNLGRP_NFTABLES } from '../netlink/uapi/nfnetlink.ts';
 import * as rt from '../netlink/uapi/rtnetlink.ts';
@@ -42,15 +39,12 @@ export class KernelMonitor {
   readonly #writing = new Map<Place, number>();
   #monitors: readonly NetlinkMonitor[] = [];
   #inbox: Inbox<KernelChange> | undefined;
-  #asking: NetlinkSocket | undefined;
   readonly #namespace: string | undefined;
-  readonly #root: string;
 
   constructor(deps: KernelMonitorDeps = {}) {
     const { hostPid } = deps;
     this.#deps = deps;
     this.#namespace = hostPid === undefined ? undefined : `/proc/${hostPid}/ns/net`;
-    this.#root = hostPid === undefined ? '' : `/proc/${hostPid}/root`;
   }
 
   /** The first one says that from then on changes are heard. One at a time listens. Throws as opening sockets does. */
@@ -68,26 +62,13 @@ export class KernelMonitor {
       signal.removeEventListener('abort', close);
       for (const monitor of this.#monitors) monitor.close();
       this.#monitors = [];
-      this.#asking?.close();
       this.#inbox = undefined;
     }
   }
 
-  /**
-   * From now on changes inside the container are heard. To be called before it is looked into. Where its namespace cannot
-   * be opened or named nothing is heard: whoever looks will be told why.
-   */
-  follow(path: string): void {
-    let fd: number | undefined;
-    try {
-      fd = openSync(`${this.#root}${path}`, 'r');
-      const nsid = this.#identify(fd);
-      if (nsid >= 0) this.#filter.follow(nsid, path);
-    } catch {
-      // As said.
-    } finally {
-      if (fd !== undefined) closeSync(fd);
-    }
+  /** Changes inside the container are told: those that come, and whether any came before that. */
+  follow(nsid: number, path: string): void {
+    for (const heard of this.#filter.follow(nsid, path)) this.#tell(heard);
   }
 
   /** What is heard where the plan writes is its echo, until the returned function is called. */
@@ -122,7 +103,9 @@ export class KernelMonitor {
       on(NETLINK_ROUTE, GROUPS, (message, nsid) => this.#filter.route(message, nsid)),
       on(NETLINK_NETFILTER, [NFNLGRP_NFTABLES], (message, nsid) => this.#filter.table(message, nsid)),
     ];
-    for (const link of this.#socket().dump(dumpLinks('veth'), decodeLink)) this.#filter.know(link);
+    const socket = new NetlinkSocket({ namespace: this.#namespace });
+    for (const link of socket.dump(dumpLinks('veth'), decodeLink)) this.#filter.know(link);
+    socket.close();
   }
 
   #tell(heard: Heard): void {
@@ -155,20 +138,6 @@ export class KernelMonitor {
     this.#inbox?.push({ kind: 'all' });
     this.#inbox?.push({ kind: 'underlay' });
     this.#deps.onFirewallChange?.();
-  }
-
-  #identify(fd: number): number {
-    const socket = this.#socket();
-    const id = () => socket.get(getNsid(fd), decodeNsid) ?? NETNSA_NSID_NOT_ASSIGNED;
-    const known = id();
-    if (known !== NETNSA_NSID_NOT_ASSIGNED) return known;
-    socket.request([newNsid(fd, ANY_NSID)]);
-    return id();
-  }
-
-  #socket(): NetlinkSocket {
-    if (!this.#asking || this.#asking.closed) this.#asking = new NetlinkSocket({ namespace: this.#namespace });
-    return this.#asking;
   }
 }
 

@@ -14,7 +14,7 @@ import {
   type Scope,
 } from '../../core/host-state.ts';
 import { isUplink } from '../../core/plan/naming.ts';
-import type { HostPart, InsidePart, NetworkPart, Seen } from './jobs.ts';
+import type { HostPart, InsidePart, LookAnswer, NetworkPart, Seen } from './jobs.ts';
 import type { KernelThread } from './kernel-thread.ts';
 import { failure } from './plain-error.ts';
 import { type MadeRows, makeFdb, makeNeighbours } from './rows.ts';
@@ -22,6 +22,8 @@ import { type MadeRows, makeFdb, makeNeighbours } from './rows.ts';
 export interface ObserverDeps {
   readonly thread: Pick<KernelThread, 'ask'>;
   readonly isAlive: (container: ContainerRef) => Promise<boolean>;
+  /** The inside at the path has been looked into; events name it by that id. */
+  readonly onInside: (nsid: number, path: string) => void;
 }
 
 /** A network's namespace as it was last seen. */
@@ -70,8 +72,9 @@ export class Observer {
 
   /** Throws `namespace-unusable`. */
   async inside(path: string, signal?: AbortSignal): Promise<NamespaceState> {
-    const { insides } = await this.#deps.thread.ask('look', { host: false, networks: [], insides: [path] }, signal);
-    const value = seenValue(insides[0]);
+    const answer = await this.#deps.thread.ask('look', { host: false, networks: [], insides: [path] }, signal);
+    this.#tellIds(answer, [path]);
+    const value = seenValue(answer.insides[0]);
     if (value) return insideState(value);
     throw noEntry(path);
   }
@@ -96,6 +99,10 @@ export class Observer {
       },
       signal,
     );
+    this.#tellIds(
+      answer,
+      alive.map(({ path }) => path),
+    );
     for (const [at, name] of names.entries()) {
       const part = valueIn(answer.networks[at], name, unseen);
       if (part) networks.set(name, this.#networkState(name, part));
@@ -110,6 +117,13 @@ export class Observer {
       } else if (!unseen.has(container.identity)) unseen.set(container.identity, noEntry(container.path));
     }
     return host ? valueIn(answer.host, HOST, unseen) : undefined;
+  }
+
+  #tellIds({ ids }: LookAnswer, paths: readonly string[]): void {
+    for (const [at, path] of paths.entries()) {
+      const nsid = ids[at];
+      if (nsid !== undefined) this.#deps.onInside(nsid, path);
+    }
   }
 
   /** Those that may be looked into, each once; the others that are asked for are `gone`. */

@@ -164,6 +164,13 @@ describe('inside of a container', () => {
     expect(route(event(deleteRoute(way)), CONTAINER)).toEqual([]);
   });
 
+  it('what happened before anybody followed it is told then, once', () => {
+    expect(filter.follow(4, '/run/netns/c4')).toEqual([]);
+    expect(route(event(replaceAddress(address)), 5)).toEqual([]);
+    expect(filter.follow(5, '/run/netns/c5')).toEqual([{ kind: 'container', path: '/run/netns/c5' }]);
+    expect(filter.follow(5, '/run/netns/c5')).toEqual([]);
+  });
+
   it('rows are its own, and so is all of a container that nobody asked for', () => {
     expect(route(event(replaceNeighbour(row)), CONTAINER)).toEqual([]);
     for (const message of [

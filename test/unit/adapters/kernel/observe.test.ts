@@ -33,11 +33,13 @@ function look(answers: readonly Partial<LookAnswer>[], isAlive: () => Promise<bo
   const thread = {
     async ask<K extends JobName>(_: K, request: Ask<K>): Promise<Tell<K>> {
       asked.push(request as LookRequest);
-      return { host: undefined, networks: [], insides: [], ...answers[asked.length - 1] } as Tell<K>;
+      return { host: undefined, networks: [], insides: [], ids: [], ...answers[asked.length - 1] } as Tell<K>;
     },
   };
-  const observer = new Observer({ thread, isAlive });
-  return { asked, observer, observe: (scope = SCOPE) => observer.observe(scope, undefined) };
+  const followed: [number, string][] = [];
+  const onInside = (nsid: number, path: string) => followed.push([nsid, path]);
+  const observer = new Observer({ thread, isAlive, onInside });
+  return { asked, followed, observer, observe: (scope = SCOPE) => observer.observe(scope, undefined) };
 }
 
 const network = (part: NetworkPart) => ({ networks: [{ ok: true as const, value: part }] });
@@ -124,8 +126,10 @@ test('a container is looked into when its port is missing', async () => {
     container: { ...CONTAINER, identity: name },
   }));
   const inside = { ok: true as const, value: { links: [link('eth0', 9)], addresses: [], routes: [] } };
-  const { observe, asked } = look([network(WHOLE), { insides: [inside] }]);
+  const { observe, asked, followed } = look([network(WHOLE), { insides: [inside], ids: [3] }]);
   const { containers } = await observe({ ...SCOPE, ports });
   expect(asked.map(({ insides }) => insides)).toEqual([[], [CONTAINER.path]]);
+  // What happens in there is heard by that id.
+  expect(followed).toEqual([[3, CONTAINER.path]]);
   expect([...containers.keys()]).toEqual(['e1']);
 });
