@@ -38,13 +38,13 @@ afterEach(async () => {
 });
 
 /** An agent's side. */
-function keeperOf(programPath = PROGRAM) {
+function keeperOf(programPath = PROGRAM, nodePath = process.execPath) {
   const log: LogLine[] = [];
   const logger = recordingLogger(log);
   const run = async () => ({ code: 0, stderr: '' });
   const keeper = new NamesKeeper(
     { run, logger, clock: systemClock },
-    { socketPath: join(directory, 'names.sock'), programPath, nodePath: process.execPath },
+    { socketPath: join(directory, 'names.sock'), programPath, nodePath },
   );
   const quit = new AbortController();
   const sessions: NamesSession[] = [];
@@ -81,6 +81,16 @@ const isAlive = (pid: number) => existsSync(`/proc/${pid}/cwd`);
 async function release(text = `import '${PROGRAM}';\n`): Promise<string> {
   const path = join(directory, 'names-main.ts');
   await writeFile(path, text);
+  return path;
+}
+
+/** Node.js in the namespace that plays the host, with a name server there. */
+async function nodeInHost(nameServer: string): Promise<string> {
+  const [path, resolver] = [join(directory, 'node'), join(directory, 'resolv.conf')];
+  await writeFile(resolver, `nameserver ${nameServer}\n`);
+  const inside = `mount --bind ${resolver} /etc/resolv.conf && exec "$0" "$@"`;
+  const words = `nsenter --net=${lab.path('host')} unshare -m sh -c '${inside}' ${process.execPath} "$@"`;
+  await writeFile(path, `#!/bin/sh\nexec ${words}\n`, { mode: 0o755 });
   return path;
 }
 
@@ -131,6 +141,24 @@ it('hands over to one of another release without a question lost', async () => {
   await stream.stop();
   await until('the old one to end', () => !isAlive(first));
   expect(await dig('api')).toBe('10.77.0.9');
+});
+
+it('hands over what waits for an upstream server', async () => {
+  await lab.add('host');
+  await lab.ip('host', 'addr add 192.0.2.53/32 dev lo');
+  const upstream = await lab.start('host', 'slow-upstream.ts', '192.0.2.53', '300');
+  const node = await nodeInHost('192.0.2.53');
+  const [one, two] = [keeperOf(PROGRAM, node), keeperOf(await release(), node)];
+  await one.start();
+  const first = await pid();
+  // Fewer at a time than one container may have waiting, those of the old one besides.
+  const names = Array.from({ length: 50 }, (_, number) => `n${number}.example`);
+  const asker = await lab.start('container', 'asker.ts', GATEWAY, '80', '100', ...names);
+  one.stop();
+  await two.start();
+  expect(await pid()).not.toBe(first);
+  expect(JSON.parse(await asker.ask('stop'))).toMatchObject({ lost: [], wrong: [] });
+  await upstream.stop();
 });
 
 it('goes on as it is when one of another release does not start', async () => {
