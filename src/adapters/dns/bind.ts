@@ -27,8 +27,8 @@ export interface BindOptions extends LeftoverOptions {
   readonly port: number;
 }
 
-/** The address may be a moment behind the namespace. */
-const RETRIES = 10;
+/** The address may be a moment behind the namespace, the end of sockets a moment behind their process. */
+const RETRIES = 20;
 const RETRY_MS = 50;
 
 /**
@@ -47,11 +47,12 @@ export async function bindInNamespace(
     } catch (error) {
       problem = (error as NodeJS.ErrnoException).code ?? String(error);
     }
-    if (problem === 'EADDRNOTAVAIL' && retries > 0) {
+    if (problem === 'EADDRINUSE' && !freed) {
+      if (!(await endLeftovers(namespacePath, options))) break;
+      freed = true;
+    } else if (retries > 0 && (problem === 'EADDRNOTAVAIL' || problem === 'EADDRINUSE')) {
       retries -= 1;
       await sleep(RETRY_MS);
-    } else if (problem === 'EADDRINUSE' && !freed && (await endLeftovers(namespacePath, options))) {
-      freed = true;
     } else break;
   }
   const words = problem === 'EADDRINUSE' ? await inUse(namespacePath, address, options.port) : problem;

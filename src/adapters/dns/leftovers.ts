@@ -5,7 +5,6 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { findPortOwner } from '../port-owner.ts';
 
 export interface LeftoverOptions {
@@ -14,11 +13,7 @@ export interface LeftoverOptions {
 }
 
 const BINDERS = ['dns-binder.cjs', 'binder.ts'];
-/** A killed process is gone within milliseconds; it is waited for as long as this at most. */
-const ENDED_WITHIN_MS = 1_000;
-const LOOK_EVERY_MS = 10;
-
-/** Returns whether there were any; what they held is free then. */
+/** Returns whether there were any; what they held is free when the last of their threads has ended, a moment later. */
 export async function endLeftovers(
   namespacePath: string,
   { task, port }: LeftoverOptions & { readonly port: number },
@@ -28,12 +23,6 @@ export async function endLeftovers(
   for (const pid of others) if (isOfTask(await wordsOf(pid), task!)) leftovers.push(pid);
   for (const pid of await processesIn(namespacePath)) if (isBinder(await wordsOf(pid), port)) leftovers.push(pid);
   for (const pid of leftovers) signal(pid);
-  for (let waitedMs = 0; waitedMs < ENDED_WITHIN_MS; waitedMs += LOOK_EVERY_MS) {
-    const namespaces = await Promise.all(leftovers.map((pid) => stat(`/proc/${pid}/ns/net`).catch(() => undefined)));
-    // A process that has ended has none any more, whether it was waited for or not; its files are closed before that.
-    if (namespaces.every((each) => each === undefined)) break;
-    await sleep(LOOK_EVERY_MS);
-  }
   return leftovers.length > 0;
 }
 

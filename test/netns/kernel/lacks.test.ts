@@ -5,6 +5,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { findLacks } from '../../../src/adapters/kernel/lacks.ts';
+import { freeNftables } from '../../../src/adapters/native/libnftables.ts';
 
 const LACKS = fileURLToPath(new URL('../../../src/adapters/kernel/lacks.ts', import.meta.url));
 const PROBING = `
@@ -18,8 +19,10 @@ const names = () =>
 it('lacks nothing, and has no link, name or descriptor more afterwards', () => {
   const [links, named] = [ownLinks(), names()];
   expect(findLacks()).toEqual([]);
+  freeNftables();
   const descriptors = readdirSync('/proc/self/fd').length;
   for (let time = 0; time < 5; time++) expect(findLacks()).toEqual([]);
+  freeNftables();
   expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(descriptors);
   expect([ownLinks(), names()]).toEqual([links, named]);
 });
