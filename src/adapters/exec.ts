@@ -24,7 +24,7 @@ export interface Exec {
 }
 
 export interface ExecOptions {
-  /** Put before every command, e.g. `nsenter --net=…` to act as another host. */
+  /** Put before every command, e.g. `nsenter --net=…`: so tests act in another host. */
   readonly prefix?: readonly string[];
   /** Processes at once. */
   readonly concurrency?: number;
@@ -33,12 +33,7 @@ export interface ExecOptions {
 const TIMEOUT_MS = 30_000;
 
 /** Debian's packages of what we run. */
-const PACKAGES: Readonly<Record<string, string>> = {
-  ip: 'iproute2',
-  nft: 'nftables',
-  nsenter: 'util-linux',
-  setpriv: 'util-linux',
-};
+const PACKAGES: Readonly<Record<string, string>> = { iptables: 'iptables', busctl: 'systemd' };
 
 /** What programs say is matched: it must not be translated. */
 const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C' };

@@ -338,6 +338,45 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
       expect(world.local.has(fine.record.id)).toBe(true);
     });
 
+    it('refuses each op by itself: what stands around one that cannot be is done', async () => {
+      await twoContainers();
+      const row = (address: string, link = TUNNEL): Op => ({
+        kind: 'set-neighbour',
+        at,
+        neighbour: { link, address, mac: '02:42:0a:00:00:63' },
+      });
+      const fdb = (mac: string, link = TUNNEL): Op => ({
+        kind: 'set-fdb',
+        at,
+        row: { link, mac, vtep: link === TUNNEL ? '10.77.0.2' : undefined },
+      });
+      const ops: readonly Op[] = [
+        row('10.0.0.61'),
+        row('10.0.0.62', 'nowhere'),
+        row('10.0.0.63'),
+        { kind: 'add-bridge', at, name: 'br0', mac: '02:42:0a:00:00:01', mtu: 1450 },
+        fdb('02:42:0a:00:00:61'),
+        // No port of a bridge.
+        fdb('02:42:0a:00:00:62', 'up0'),
+        fdb('02:42:0a:00:00:63'),
+        { kind: 'delete-link', at, name: 'nowhere' },
+        { kind: 'set-link', at: '/run/netns/nowhere', name: 'eth0', set: { up: true } },
+        row('10.0.0.64'),
+      ];
+      const planned = ops.map((op) => ({ op, reason: 'update' as const, network: at, endpointId: undefined }));
+      const { writes, failures } = await host.kernel.apply({ stages: [{ essential: false, ops: planned }], gone: [] });
+      const refused = new Set(failures.map((failure) => failure.planned.op));
+      expect(refused).toEqual(new Set([ops[1], ops[3], ops[5], ops[8]]));
+      expect(writes).toBe(ops.length - 4);
+      for (const { error } of failures) expect(error).toMatchObject({ code: 'data-path-failed', retryable: true });
+      const { neighbours, fdb: rows } = await network();
+      const written = ['10.0.0.61', '10.0.0.63', '10.0.0.64'];
+      expect(neighbours.map(({ address }) => address)).toEqual(expect.arrayContaining(written));
+      expect(rows.map(({ mac }) => mac)).toEqual(expect.arrayContaining(['02:42:0a:00:00:61', '02:42:0a:00:00:63']));
+      await converge();
+      await expectStable();
+    });
+
     it('tells changes by event, and those it has none for when probed', async () => {
       await twoContainers();
       const changes = host.kernel.changes(quit.signal)[Symbol.asyncIterator]();

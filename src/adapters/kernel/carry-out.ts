@@ -4,7 +4,7 @@ import { NetlinkSocket } from '../netlink/socket.ts';
 import { Batch } from './batch.ts';
 import type { Flows } from './flows.ts';
 import type { Refusal, Step, Work } from './jobs.ts';
-import { type Means, meansOf, pathOf } from './means.ts';
+import { isNoNamespace, type Means, meansOf, pathOf } from './means.ts';
 import { makeNamespace, removeNamespace } from './named-namespaces.ts';
 import { renderNft } from './nftables.ts';
 import { type PlainError, plainError } from './plain-error.ts';
@@ -124,11 +124,18 @@ function attempt(steps: readonly Placed[], failures: Failures, task: () => void)
   }
 }
 
+/** Where there is no namespace, what was to be taken away in it is gone. */
 function failAll(steps: readonly Placed[], failures: Failures, cause: unknown): void {
   const error = plainError(cause);
-  for (const { step, at } of steps) {
+  const left = isNoNamespace(cause) ? steps.filter(({ step }) => !takesAway(step)) : steps;
+  for (const { step, at } of left) {
     for (let op = at; op < at + countOf(step); op++) if (!failures.has(op)) failures.set(op, error);
   }
+}
+
+function takesAway(step: Step): boolean {
+  const { kind } = step.kind === 'op' ? step.op : step;
+  return kind.startsWith('delete-') || kind === 'remove-elements';
 }
 
 function placedSteps({ steps }: Work): Placed[] {

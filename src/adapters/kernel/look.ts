@@ -16,7 +16,7 @@ import { NETNSA_NSID_NOT_ASSIGNED } from '../netlink/uapi/net-namespace.ts';
 import { RTPROT_KERNEL } from '../netlink/uapi/rtnetlink.ts';
 import { identifyContainers } from './container-ids.ts';
 import type { HostPart, InsidePart, LookAnswer, LookRequest, NetworkPart, Seen } from './jobs.ts';
-import { pathOf } from './means.ts';
+import { isNoNamespace, pathOf } from './means.ts';
 import { vniOfNamespaceId } from './namespace-ids.ts';
 import { plainError } from './plain-error.ts';
 import { nameOfProtocol } from './route-protocol.ts';
@@ -24,8 +24,6 @@ import { RowReader, sameRows } from './rows.ts';
 import type { Tables } from './tables.ts';
 
 const DIRECTORY = '/run/netns';
-/** What opening a namespace says where there is none: no such name, or no namespace at it. */
-const NO_NAMESPACE = ['ENOENT', 'EINVAL', 'ELOOP', 'ENOTDIR', 'ESRCH'];
 
 /** What was told of a network's namespace. */
 interface Told {
@@ -134,8 +132,7 @@ function seen<T>(look: () => T): Seen<T> | undefined {
   try {
     return { ok: true, value: look() };
   } catch (error) {
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if ((syscall === 'open' || syscall === 'setns') && NO_NAMESPACE.includes(code ?? '')) return undefined;
+    if (isNoNamespace(error)) return undefined;
     return { ok: false, error: plainError(error) };
   }
 }

@@ -30,6 +30,15 @@ export function meansOf({ kind }: Op): Means {
   }
 }
 
+/** What opening a namespace says where there is none: no such name, or no namespace at it. */
+const NONE = ['ENOENT', 'EINVAL', 'ELOOP', 'ENOTDIR', 'ESRCH'];
+
+/** Whether an error says that there is no namespace at the path that was to be entered. */
+export function isNoNamespace(error: unknown): boolean {
+  const { code = '', syscall } = error as NodeJS.ErrnoException;
+  return (syscall === 'open' || syscall === 'setns') && NONE.includes(code);
+}
+
 const NAMES = '/run/netns/';
 
 /** Path of a namespace; undefined: the host's. */

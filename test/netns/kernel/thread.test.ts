@@ -1,0 +1,119 @@
+/** The kernel's thread in a host of the lab: ended in the middle of a job, its namespaces taken away, thousands of rows. */
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { createKernel } from '../../../src/adapters/kernel/kernel.ts';
+import { KernelThread } from '../../../src/adapters/kernel/kernel-thread.ts';
+import { HOST, type Op, type Plan, TUNNEL } from '../../../src/core/host-state.ts';
+import type { Kernel } from '../../../src/ports.ts';
+import type { Host } from '../../lab/host.ts';
+import { Lab } from '../../lab/lab.ts';
+import { until } from '../../lab/until.ts';
+import { workerPath } from './kernel-host.ts';
+
+const AT = 'ovl-4096';
+const ROWS = 2_000;
+
+let lab: Lab;
+let host: Host;
+let thread: KernelThread;
+let kernel: Kernel;
+
+beforeAll(async () => {
+  lab = await Lab.open({ hosts: 1 });
+  host = lab.host(1);
+});
+afterAll(() => lab?.close());
+
+beforeEach(async () => {
+  thread = new KernelThread({ workerPath, hostPid: host.pid });
+  kernel = createKernel({ thread, isAlive: async () => true, hostPid: host.pid });
+  const vxlan = { vni: 4096, local: host.address, port: 4789, learning: false, proxy: true };
+  await write(
+    { kind: 'add-namespace', name: AT, id: 4096 },
+    { kind: 'add-vxlan', at: AT, name: TUNNEL, mac: '0a:6f:76:00:10:00', mtu: 1450, vxlan },
+  );
+});
+
+afterEach(async () => {
+  await write({ kind: 'delete-link', at: AT, name: TUNNEL }, { kind: 'delete-namespace', name: AT });
+  thread.close();
+});
+
+function planOf(ops: readonly Op[]): Plan {
+  const planned = ops.map((op) => ({ op, reason: 'create' as const, network: AT, endpointId: undefined }));
+  return { stages: planned.map((op) => ({ essential: false, ops: [op] })), gone: [] };
+}
+
+async function write(...ops: readonly Op[]): Promise<void> {
+  expect((await kernel.apply(planOf(ops))).failures).toEqual([]);
+}
+
+const mac = (n: number) =>
+  `02:42:0a:00:${(n >> 8).toString(16).padStart(2, '0')}:${(n & 255).toString(16).padStart(2, '0')}`;
+const rows = Array.from({ length: ROWS }, (_, n): readonly Op[] => [
+  { kind: 'set-neighbour', at: AT, neighbour: { link: TUNNEL, address: `10.0.${n >> 8}.${n & 255}`, mac: mac(n) } },
+  { kind: 'set-fdb', at: AT, row: { link: TUNNEL, mac: mac(n), vtep: '10.77.0.9' } },
+]).flat();
+const stage = (ops: readonly Op[]) => {
+  const planned = ops.map((op) => ({ op, reason: 'create' as const, network: AT, endpointId: undefined }));
+  return { stages: [{ essential: false, ops: planned }], gone: [] };
+};
+const look = async () => {
+  const { networks } = await kernel.observe({ host: false, networks: [AT], containers: [], ports: [] });
+  return networks.get(AT);
+};
+
+it('writes thousands of rows as one batch, and tells of each as the tools do', async () => {
+  expect(await kernel.apply(stage(rows))).toEqual({ writes: rows.length, failures: [] });
+  const seen = (await look())!;
+  const neighbours = JSON.parse(await host.must(['ip', '-j', '-netns', AT, 'neighbour', 'show', 'nud', 'permanent']));
+  const fdb = JSON.parse(await host.must(['bridge', '-j', '-netns', AT, 'fdb', 'show', 'dev', TUNNEL]));
+  const texts = (all: readonly string[]) => [...all].sort();
+  expect(texts(seen.neighbours.map(({ link, address, mac }) => `${link} ${address} ${mac}`))).toEqual(
+    texts(neighbours.map((row: Record<string, string>) => `${row.dev} ${row.dst} ${row.lladdr}`)),
+  );
+  expect(seen.neighbours).toHaveLength(ROWS);
+  expect(texts(seen.fdb.map(({ mac, vtep }) => `${mac} ${vtep}`))).toEqual(
+    texts(fdb.flatMap((row: Record<string, string>) => (row.dst === undefined ? [] : `${row.mac} ${row.dst}`))),
+  );
+  expect(seen.fdb).toHaveLength(ROWS);
+  const again = (await look())!;
+  expect(again.neighbours).toBe(seen.neighbours);
+  expect(again.fdb).toBe(seen.fdb);
+});
+
+it('that ends in the middle of a job fails it, and another one goes on', async () => {
+  const cut = kernel.apply(stage(rows));
+  thread.close();
+  const { writes, failures } = await cut;
+  expect([writes, failures.length]).toEqual([0, rows.length]);
+  expect(failures[0]!.error).toMatchObject({ code: 'data-path-failed', retryable: true });
+  expect(await kernel.apply(stage(rows))).toEqual({ writes: rows.length, failures: [] });
+  expect((await look())!.fdb).toHaveLength(ROWS);
+});
+
+it('says of a namespace that was deleted meanwhile that nothing was done in it', async () => {
+  await host.must(['ip', 'netns', 'delete', AT]);
+  expect(await look()).toBe(undefined);
+  const { writes, failures } = await kernel.apply(stage(rows));
+  expect([writes, failures.length]).toEqual([0, rows.length]);
+  expect(failures[0]!.error).toMatchObject({ code: 'data-path-failed', message: expect.stringContaining(AT) });
+  const removal: readonly Op[] = [
+    { kind: 'delete-link', at: AT, name: TUNNEL },
+    { kind: 'delete-namespace', name: AT },
+  ];
+  await write(...removal);
+});
+
+it('leaves no descriptor behind, whatever it was asked', async () => {
+  const open = async () => Number(await host.must(['sh', '-c', 'cat /proc/net/netlink | wc -l']));
+  await kernel.inside(HOST);
+  const before = await open();
+  for (let turn = 0; turn < 20; turn++) {
+    await look();
+    await kernel.apply(stage(rows.slice(0, 20)));
+    await kernel.filters([AT]);
+    await kernel.inside(HOST);
+  }
+  // What nftables was asked by is closed a moment later.
+  await until('the sockets to be closed', async () => (await open()) <= before);
+});
