@@ -1,5 +1,14 @@
 /** Other builds than this checkout's, in folders of their own that go with the run. */
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../lab/host.ts';
@@ -44,6 +53,11 @@ export async function nextVersionOf(checkout: string): Promise<Checkout> {
     const path = join(directory, 'package.json');
     const description = JSON.parse(readFileSync(path, 'utf8'));
     writeFileSync(path, JSON.stringify({ ...description, version: `${description.version}-next` }));
+    const sources = join(directory, 'src');
+    for (const name of readdirSync(sources, { recursive: true, encoding: 'utf8' })) {
+      // A comment that bundles keep: every program is another one.
+      if (name.endsWith('.ts')) appendFileSync(join(sources, name), '\n/*! next version */\n');
+    }
     expectSuccess(await run([join(directory, NODE, 'bin/node'), join(directory, 'deploy/build.ts')]));
     return { directory, commit: 'next', remove };
   } catch (error) {

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { ROOT } from '../lab/host.ts';
 import { renderMarkdown } from './report.ts';
-import { type ExperimentResult, type Results, verdict } from './results.ts';
+import { type ExperimentResult, type Results, rowsOf, verdict } from './results.ts';
 import type { Column } from './row.ts';
 import { median } from './statistics.ts';
 import { type BarGroup, drawBars, drawLines, type Panel, renderFigure, type Series } from './svg.ts';
@@ -89,9 +89,9 @@ function howItWasRun({ command, date, quick, seconds }: Results): string {
 }
 
 /** Rows with a word in capitals in their verdict. */
-function worstOf({ experiments }: Results): string {
-  const worst = experiments.flatMap((experiment) =>
-    experiment.rows
+function worstOf(results: Results): string {
+  const worst = results.experiments.flatMap((experiment) =>
+    rowsOf(results, experiment)
       .filter((row) => /[A-Z]{4}/.test(verdict(experiment, row)))
       .map((row) => `- ${row.title} [${row.unit}]: ${verdict(experiment, row)}`),
   );

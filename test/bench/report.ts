@@ -6,6 +6,7 @@ import {
   type RowResult,
   ratio,
   ratios,
+  rowsOf,
   samplesOf,
   verdict,
 } from './results.ts';
@@ -98,9 +99,7 @@ interface Table {
 function tableOf({ experiments, before }: Pick<Results, 'experiments' | 'before'>): Table {
   const columns = before === undefined ? COLUMNS : COMPARISON;
   const lines = experiments.flatMap((experiment) =>
-    experiment.rows
-      .filter(({ samples }) => before === undefined || Object.keys(samples).length > 0)
-      .map((row) => columns.map(({ cell }) => cell(experiment, row))),
+    rowsOf({ before }, experiment).map((row) => columns.map(({ cell }) => cell(experiment, row))),
   );
   return { columns, lines };
 }

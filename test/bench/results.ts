@@ -35,6 +35,14 @@ export interface Results {
   readonly experiments: readonly ExperimentResult[];
 }
 
+/** What the results have to say of rows: a comparison, of those that were measured. */
+export function rowsOf(
+  { before }: { readonly before?: string | undefined },
+  { rows }: ExperimentResult,
+): readonly RowResult[] {
+  return before === undefined ? rows : rows.filter(({ samples }) => Object.keys(samples).length > 0);
+}
+
 /** Samples of the row's side in that column, if it has one. */
 export function samplesOf(experiment: ExperimentResult, row: RowResult, column: Column): readonly number[] {
   for (const side of experiment.sides) {

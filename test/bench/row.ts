@@ -65,6 +65,8 @@ export interface Experiment {
   readonly quickRounds?: number;
   /** In a comparison. 5. */
   readonly comparedRounds?: number;
+  /** It takes next to no processor time: in a comparison all sides are measured at the same moment. */
+  readonly mostlyWaits?: boolean;
   /** One more round before them is not counted. True; false where nothing is slower the first time. */
   readonly warmUp?: boolean;
   /** Of `prepare`. 180 s. */

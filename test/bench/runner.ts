@@ -105,17 +105,22 @@ export class Runner {
     samples: Map<string, Map<string, number[]>>,
   ): Promise<void> {
     const counted = this.#countOf(experiment);
+    const measureOne = async ({ name }: Side): Promise<readonly [string, Sample]> => {
+      const isBefore = name.startsWith(BEFORE);
+      const of = prepared.get(isBefore ? this.#before! : ROOT)!;
+      const limitMs = experiment.limitMs ?? MEASURE_LIMIT_MS;
+      const sample = await within(`measuring ${name}`, limitMs, this.#over.signal, (signal) =>
+        of.measure(isBefore ? name.slice(BEFORE.length) : name, signal),
+      );
+      return [name, sample];
+    };
     for (let round = experiment.warmUp === false ? 1 : 0; round <= counted; round++) {
-      for (let turn = 0; turn < sides.length; turn++) {
-        const { name } = sides[(round + turn) % sides.length]!;
-        const isBefore = name.startsWith(BEFORE);
-        const of = prepared.get(isBefore ? this.#before! : ROOT)!;
-        const limitMs = experiment.limitMs ?? MEASURE_LIMIT_MS;
-        const sample = await within(`measuring ${name}`, limitMs, this.#over.signal, (signal) =>
-          of.measure(isBefore ? name.slice(BEFORE.length) : name, signal),
-        );
-        if (round > 0) addSample(experiment, samples, name, sample);
-      }
+      const inTurn = sides.map((_, turn) => sides[(round + turn) % sides.length]!);
+      const measured: (readonly [string, Sample])[] = [];
+      if (this.#before !== undefined && experiment.mostlyWaits === true)
+        measured.push(...(await Promise.all(inTurn.map(measureOne))));
+      else for (const side of inTurn) measured.push(await measureOne(side));
+      if (round > 0) for (const [side, sample] of measured) addSample(experiment, samples, side, sample);
       process.stdout.write('.');
     }
   }

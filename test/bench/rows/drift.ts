@@ -9,10 +9,12 @@ import { type Context, type Experiment, goal, lower, OVERLAYD, type Prepared, ty
 import { quantile } from '../statistics.ts';
 
 const NETWORK = 'drifting';
+/** Of each damage, in one round. */
+const MOST = 15;
 /** The agent's timers are not in step with this. */
 const PAUSE_MS = 330;
 /** For all that is damaged in one way, in one round: some is put right by the turn of a timer only. */
-const WINDOW_MS = 8_000;
+const WINDOW_MS = 6_000;
 const MONITOR_READY_MS = 500;
 /** A monitor goes on for ever: this one ends with standard input. */
 const MORTAL = 'echo ready; "$@" & cat >/dev/null; kill $!';
@@ -121,8 +123,8 @@ const drift: Experiment = {
   name: 'drift',
   title: 'What somebody else changed is put right',
   method: `On a host with a container: \`bridge fdb del\` of a row, \`bridge link set\` of a flag of the container's port, \
-\`nft delete rule\` in the network's namespace, \`ip address flush\` in the container; each up to 20 times, for \
-${WINDOW_MS / 1_000} seconds at most. From the kernel's event of the damage to that of the repair, as \`bridge\`, \`nft\` and \
+\`nft delete rule\` in the network's namespace, \`ip address flush\` in the container; each ${MOST} times, \
+for ${WINDOW_MS / 1_000} seconds at most. From the kernel's event of the damage to that of the repair, as \`bridge\`, \`nft\` and \
 \`ip monitor\` tell them.`,
   sides: [OVERLAYD],
   rows: ROWS.map(([name, title]) => lower(name, `drift repaired, ${title}, p99`, 'ms', goal(200), stretch(50))),
@@ -134,7 +136,7 @@ ${WINDOW_MS / 1_000} seconds at most. From the kernel's event of the damage to t
   limitMs: 120_000,
   async prepare(context): Promise<Prepared> {
     const { host, damages } = await openDrifting(context);
-    const most = context.quick ? 5 : 20;
+    const most = context.quick ? 5 : MOST;
     return {
       async measure(): Promise<Sample> {
         const sample: Record<string, number> = {};

@@ -111,6 +111,7 @@ question unanswered for a second answered again; 0 when there was none. "Ready":
   lab: 'own',
   rounds: 3,
   quickRounds: 1,
+  comparedRounds: 1,
   warmUp: false,
   prepareLimitMs: 300_000,
   limitMs: 180_000,

@@ -100,7 +100,7 @@ the agent look at the whole network, where all is right; processor time within 2
   lab: 'own',
   rounds: 5,
   quickRounds: 1,
-  comparedRounds: 3,
+  comparedRounds: 2,
   warmUp: false,
   limitMs: 180_000,
   async prepare(context): Promise<Prepared> {
@@ -194,6 +194,7 @@ keep, those that outlive the agent included, pages that they share counted once;
   rounds: 3,
   quickRounds: 1,
   comparedRounds: 2,
+  mostlyWaits: true,
   warmUp: false,
   limitMs: 180_000,
   async prepare(context): Promise<Prepared> {
