@@ -5,9 +5,7 @@
 import { expect, it } from 'vitest';
 import { Reconciler, type ReconcilerDeps } from '../../src/agent/reconcile.ts';
 import type { LocalEndpoint } from '../../src/core/container.ts';
-import { desired } from '../../src/core/desired.ts';
 import { HOST, type NamespaceState, type Op, type Place } from '../../src/core/host-state.ts';
-import { plan } from '../../src/core/plan.ts';
 import type { NetworkRecord } from '../../src/core/records.ts';
 import { chooseDamage, isSilent } from '../contract/damage.ts';
 import { contentOf } from '../contract/kernel-bench.ts';
@@ -15,6 +13,7 @@ import { World } from '../contract/kernel-world.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import { seededRandom } from './seeded-random.ts';
 import { silent } from './simulated-cluster.ts';
+import { undamaged } from './undamaged.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 const SEEDS = process.env.SIM_SEED
@@ -128,24 +127,6 @@ class History {
   }
 }
 
-/** What a kernel holds that was only ever brought to what is wanted now. */
-async function undamaged({ world }: History): Promise<FakeKernel> {
-  const kernel = new FakeKernel();
-  for (const { container } of world.local.values()) {
-    if (!kernel.hasContainer(container.path)) kernel.addContainer(container.path);
-  }
-  const { self, serviceAddress } = world;
-  const wanted = desired({ view: world, self, local: [...world.local.values()], serviceAddress });
-  const networks = wanted.networks.map(({ namespace }) => namespace);
-  const containers = [...world.local.values()].map(({ container }) => container);
-  for (;;) {
-    const observed = await kernel.observe({ host: true, networks, containers, ports: [] });
-    const planned = plan(wanted, observed, { complete: true });
-    if (planned.stages.length === 0) return kernel;
-    await kernel.apply(planned);
-  }
-}
-
 function contents({ machine }: FakeKernel) {
   const places = machine.places().filter((place) => place !== HOST && !place.startsWith('/'));
   const networks = places.map((place) => [place, contentOf(machine.snapshot(place)!)] as const);
@@ -170,7 +151,7 @@ it.each(SEEDS)('seed %i: is as if nothing had happened, and stays so', async (se
   history.interrupt(0);
   expect(history.damages).toBeGreaterThan(0);
   await clock.advance(120_000);
-  const fresh = await undamaged(history);
+  const fresh = await undamaged(world);
   expect(contents(kernel)).toEqual(contents(fresh));
   for (const { container } of world.local.values()) {
     const [is, should] = [kernel, fresh].map(({ machine }) => contentOf(machine.snapshot(container.path)!));
