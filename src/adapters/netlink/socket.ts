@@ -66,14 +66,17 @@ const DATAGRAM_BYTES = 64 * 1024;
 const MOST_DUMPS = 8;
 const PEEKED = new Uint8Array(4);
 
+/** Buffers of sockets that were closed: most are open for a moment, and memory is taken for longer. */
+const spare: { readonly out: Uint8Array; in: Uint8Array }[] = [];
+const MOST_SPARE = 4;
+
 export class NetlinkSocket {
   readonly #fd: number;
   readonly #port: number;
   readonly #timeoutMs: number;
   readonly #where: string;
   readonly #most: number;
-  readonly #out = new Uint8Array(SEND_BYTES);
-  #in = new Uint8Array(DATAGRAM_BYTES);
+  readonly #buffers = spare.pop() ?? { out: new Uint8Array(SEND_BYTES), in: new Uint8Array(DATAGRAM_BYTES) };
   #sequence = Math.floor(Math.random() * 2 ** 31);
   readonly #poll = new PollSet();
   #closed = false;
@@ -119,8 +122,8 @@ export class NetlinkSocket {
    */
   async requestLater(request: Request): Promise<Outcome> {
     const first = this.#sequence + 1;
-    const end = encodeMessage(request, nl.NLM_F_REQUEST | nl.NLM_F_ACK, this.#next(), this.#out, 0);
-    await sendLater(this.#fd, this.#out.subarray(0, end));
+    const end = encodeMessage(request, nl.NLM_F_REQUEST | nl.NLM_F_ACK, this.#next(), this.#buffers.out, 0);
+    await sendLater(this.#fd, this.#buffers.out.subarray(0, end));
     return this.#judge(first, [DONE], () => undefined)[0]!;
   }
 
@@ -170,6 +173,7 @@ export class NetlinkSocket {
     if (this.#closed) return;
     this.#closed = true;
     closeDescriptor(this.#fd);
+    if (spare.length < MOST_SPARE) spare.push(this.#buffers);
   }
 
   #requestSome(
@@ -216,7 +220,7 @@ export class NetlinkSocket {
         after === undefined ||
         count + 1 === this.#most ||
         at + messageBytes(request) + messageBytes(after) > SEND_BYTES;
-      at = encodeMessage(request, nl.NLM_F_REQUEST | (isLast ? nl.NLM_F_ACK : 0), this.#next(), this.#out, at);
+      at = encodeMessage(request, nl.NLM_F_REQUEST | (isLast ? nl.NLM_F_ACK : 0), this.#next(), this.#buffers.out, at);
       count++;
     }
     if (count === 0) throw new OverlaydError('internal', `a netlink request of more than ${SEND_BYTES} bytes`);
@@ -237,7 +241,7 @@ export class NetlinkSocket {
 
   #encodeDump(request: Request, sequence: number): Uint8Array {
     const flags = nl.NLM_F_REQUEST | nl.NLM_F_DUMP;
-    return this.#out.subarray(0, encodeMessage(request, flags, sequence, this.#out, 0));
+    return this.#buffers.out.subarray(0, encodeMessage(request, flags, sequence, this.#buffers.out, 0));
   }
 
   #readDump<T>(
@@ -273,14 +277,14 @@ export class NetlinkSocket {
     const deadline = performance.now() + this.#timeoutMs;
     for (;;) {
       const length = this.#guard(() => {
-        if (!sized) return receive(this.#fd, this.#in, MSG.DONTWAIT);
+        if (!sized) return receive(this.#fd, this.#buffers.in, MSG.DONTWAIT);
         const waiting = receive(this.#fd, PEEKED, MSG.DONTWAIT | MSG.PEEK | MSG.TRUNC);
         if (waiting === undefined) return undefined;
-        if (waiting > this.#in.length) this.#in = new Uint8Array(2 * waiting);
-        return receive(this.#fd, this.#in, MSG.DONTWAIT);
+        if (waiting > this.#buffers.in.length) this.#buffers.in = new Uint8Array(2 * waiting);
+        return receive(this.#fd, this.#buffers.in, MSG.DONTWAIT);
       });
       if (length === 'ENOBUFS') return 'lost';
-      if (length !== undefined) return this.#in.subarray(0, length);
+      if (length !== undefined) return this.#buffers.in.subarray(0, length);
       const left = Math.ceil(deadline - performance.now());
       if (left <= 0) throw this.#broken(`no answer in ${this.#timeoutMs} ms`);
       this.#poll.wait(left);
@@ -311,7 +315,7 @@ export class NetlinkSocket {
   }
 
   #send(length: number): void {
-    const sent = this.#guard(() => send(this.#fd, this.#out.subarray(0, length)));
+    const sent = this.#guard(() => send(this.#fd, this.#buffers.out.subarray(0, length)));
     if (sent === 'ENOBUFS') throw this.#broken('the kernel has no memory for the request');
   }
 
