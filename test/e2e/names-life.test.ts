@@ -121,6 +121,8 @@ test('the process is killed: the agent starts another one', async () => {
   const one = lab().host(1);
   const before = await pidOf(one);
   await one.must(['kill', '-KILL', String(before)]);
+  // What is asked before it has ended is lost with it.
+  await until('its end', async () => (await one.run(['test', '-e', `/proc/${before}`])).code !== 0);
   for (const name of ['here', 'there']) await untilResolves(one, 'here', name, [addresses.get(name)!]);
   expect(await pidOf(one)).not.toBe(before);
   expect((await one.json('status')).Problems).toEqual([]);
