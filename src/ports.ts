@@ -15,7 +15,8 @@ import type {
 } from './core/docker/engine.ts';
 import type { GossipMessage } from './core/gossip/message.ts';
 import type { BindProblem, HostAddress, HostRoute, PortBinding } from './core/host-facts.ts';
-import type { ApplyResult, Filter, KernelChange, NamespaceState, Observed, Plan, Scope } from './core/host-state.ts';
+import type { ApplyResult, Filter, NamespaceState, Observed, Plan, Scope } from './core/host-state.ts';
+import type { KernelChange } from './core/kernel-change.ts';
 import type { NetworkRecord, NodeRecord } from './core/records.ts';
 import type { StoreMemory } from './core/store-memory.ts';
 

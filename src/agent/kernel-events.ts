@@ -3,8 +3,10 @@
  * same moment. What is most likely the echo of a pass is looked at later: the longer a look takes, the rarer are those
  * that only see what a pass before did. So are those that follow each other, however often somebody changes something.
  */
+import type { KernelChange, RowEvent } from '../core/kernel-change.ts';
 import type { Clock, Kernel } from '../ports.ts';
 import { MarkSet, type Marks } from './reconcile-marks.ts';
+import { lastOfEach } from './row-events.ts';
 import type { SeenNetworks } from './seen-networks.ts';
 
 export interface KernelEventsDeps {
@@ -23,6 +25,8 @@ export interface KernelEventsDeps {
 }
 
 const SETTLE_MS = { burst: 5, echo: 50, most: 1_000, host: 500 } as const;
+/** Rows of a network: more are looked at. */
+const MOST_ECHOES = 256;
 /** Of the time, a sixth at most goes into looks. */
 const LOOK_SHARE = 6;
 
@@ -37,8 +41,10 @@ export class KernelEvents {
   lookMs = 0;
   readonly #deps: KernelEventsDeps;
   readonly #events = new MarkSet();
-  /** Networks of which an inside is to be looked at, and nothing else. */
-  readonly #insides = new MarkSet();
+  /** Networks to be planned by what is known of them. */
+  readonly #known = new MarkSet();
+  /** By namespace: rows that are most likely of our own writing. */
+  readonly #echoes = new Map<string, RowEvent[]>();
   readonly #heard = Promise.withResolvers<void>();
   #hostChange = false;
   /** When events were taken last. */
@@ -60,7 +66,7 @@ export class KernelEvents {
 
   /** Ends when the signal aborts; throws what the kernel's port throws. */
   async listen(signal: AbortSignal): Promise<void> {
-    const { kernel, idOf, onMarks, seen } = this.#deps;
+    const { kernel, onMarks, seen } = this.#deps;
     let isFirst = true;
     for await (const change of kernel.changes(signal)) {
       if (isFirst) {
@@ -71,14 +77,10 @@ export class KernelEvents {
       } else if (change.kind === 'underlay') this.#tellHostChangeLater(signal);
       else if (change.kind === 'container') {
         const networkIds = this.#deps.doubt(change.path);
-        for (const networkId of networkIds) this.#insides.add(networkId, false);
+        for (const networkId of networkIds) this.#known.add(networkId, false);
         if (networkIds.length > 0) this.#takeLater(false, signal);
-      } else if (change.kind === 'network') {
-        if (change.echo) seen.stir(change.namespace);
-        else seen.forget(change.namespace);
-        const networkId = idOf(change.namespace);
-        if (networkId !== undefined) this.#addLater(networkId, change.echo === true, signal);
-      } else {
+      } else if (change.kind === 'network') this.#hear(change, signal);
+      else {
         if (change.kind === 'all') {
           seen.forgetAll();
           this.#deps.doubt(undefined);
@@ -86,6 +88,45 @@ export class KernelEvents {
         this.#addLater(change.kind, change.kind === 'host' && change.echo === true, signal);
       }
     }
+  }
+
+  #hear({ namespace, echo, rows }: Extract<KernelChange, { kind: 'network' }>, signal: AbortSignal): void {
+    const { idOf, seen } = this.#deps;
+    const networkId = idOf(namespace);
+    const echoes = [...(this.#echoes.get(namespace) ?? []), ...(rows ?? [])];
+    if (rows && echo && echoes.length <= MOST_ECHOES) {
+      // What it came to is told when the writing is over.
+      this.#echoes.set(namespace, echoes);
+      this.#takeLater(true, signal);
+      return;
+    }
+    const known = rows && !echo ? seen.correct(namespace, rows) : undefined;
+    if (known === 'agrees') return;
+    if (known === 'corrected') {
+      if (networkId === undefined) return;
+      this.#known.add(networkId, false);
+      this.#takeLater(false, signal);
+      return;
+    }
+    // What the kernel knows by itself is no reason to look; it counts where it stands in the place of what was known.
+    const isIdle = rows?.every(({ what }) => what === 'unwritten');
+    if (echo || isIdle) seen.stir(namespace);
+    else seen.forget(namespace);
+    if (isIdle) return;
+    if (networkId !== undefined) this.#addLater(networkId, echo === true, signal);
+  }
+
+  /** Of rows that are as they were written nobody needs to know. */
+  #takeEchoes(): void {
+    const { idOf, seen } = this.#deps;
+    for (const [namespace, rows] of this.#echoes) {
+      const networkId = idOf(namespace);
+      const known = seen.correct(namespace, lastOfEach(rows));
+      if (networkId === undefined || known === 'agrees') continue;
+      const marks = known === 'corrected' ? this.#known : this.#events;
+      marks.add(networkId, false);
+    }
+    this.#echoes.clear();
   }
 
   /** The bridges and links of an engine come and go by the dozen. */
@@ -127,11 +168,12 @@ export class KernelEvents {
     const { clock, namespaceOf, onMarks, seen } = this.#deps;
     this.#rest = undefined;
     this.#takenAt = clock.elapsed();
+    this.#takeEchoes();
     const marks = this.#events.take();
     for (const networkId of marks?.networks.keys() ?? []) seen.forget(namespaceOf(networkId) ?? '');
     if (marks) onMarks(marks);
-    const insides = this.#insides.take();
-    if (insides) onMarks(insides);
+    const known = this.#known.take();
+    if (known) onMarks(known);
   }
 
   #dueAt({ since, leastMs }: Rest): number {

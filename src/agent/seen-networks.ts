@@ -1,10 +1,13 @@
 import type { NamespaceState, Observed, OpFailure, Plan, Scope } from '../core/host-state.ts';
+import type { RowEvent } from '../core/kernel-change.ts';
+import { withRowEvents } from './row-events.ts';
 
 /**
  * What a network's namespace held when a pass found nothing to do there, or did all that was to be done. Until something
  * may have changed it (an event, an audit's finding) a pass plans from this and saves the observation: of a thousand ports
- * and thousands of rows, one that changes costs one. The events of our writes bring the pass that looks again. Until then
- * they are not told from others, so after something was written an event alone does not end what is known; the look does.
+ * and thousands of rows, one that changes costs one. An event of a row puts right what is known. Other events of our writes
+ * bring the pass that looks again. Until then they are not told from others, so after something was written such an event
+ * alone does not end what is known; the look does.
  */
 export class SeenNetworks {
   readonly #states = new Map<string, NamespaceState>();
@@ -54,6 +57,21 @@ export class SeenNetworks {
         this.#written.add(namespace);
       } else this.#drop(namespace);
     }
+  }
+
+  /**
+   * Events came that tell of single rows. `agrees`: that is known already. `corrected`: what is known has been put right by
+   * them. `unknown`: only a look tells.
+   */
+  correct(namespace: string, events: readonly RowEvent[]): 'agrees' | 'corrected' | 'unknown' {
+    const state = this.#states.get(namespace);
+    const now = state && withRowEvents(state, events);
+    if (!now) return 'unknown';
+    if (now === state) return 'agrees';
+    // A pass that began before that ends with what it knew then.
+    this.#forgotten.set(namespace, ++this.#moment);
+    this.#states.set(namespace, now);
+    return 'corrected';
   }
 
   /** An event of the network came; it may be of our own writing. Whoever takes it sees to a look, which begins with `forget`. */

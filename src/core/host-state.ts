@@ -377,15 +377,3 @@ export interface ApplyResult {
   /** Ops that were not, those that were never begun included. */
   readonly failures: readonly OpFailure[];
 }
-
-/** Something changed there, whoever did it. `echo`: while we wrote there, so that it is most likely our own doing. */
-export type KernelChange =
-  | { readonly kind: 'network'; readonly namespace: string; readonly echo?: true }
-  /** What is ours in the host's namespace. */
-  | { readonly kind: 'host'; readonly echo?: true }
-  /** Inside of a container that has been looked into; by the path of its namespace. */
-  | { readonly kind: 'container'; readonly path: string }
-  /** Links, addresses or routes of the host itself. */
-  | { readonly kind: 'underlay' }
-  /** Anything: events may have been lost. */
-  | { readonly kind: 'all' };

@@ -1,7 +1,8 @@
 /** What every kernel does for the planner: the fake and the real one pass the same. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ContainerRef } from '../../src/core/container.ts';
-import { HOST, type KernelChange, type NamespaceState, type Op, TUNNEL } from '../../src/core/host-state.ts';
+import { HOST, type NamespaceState, type Op, TUNNEL } from '../../src/core/host-state.ts';
+import type { KernelChange } from '../../src/core/kernel-change.ts';
 import { hostFilter } from '../../src/core/plan/host-filter.ts';
 import { plan, planClear } from '../../src/core/plan.ts';
 import type { NetworkRecord } from '../../src/core/records.ts';

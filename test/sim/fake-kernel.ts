@@ -10,7 +10,6 @@ import {
   type ApplyResult,
   type Filter,
   HOST,
-  type KernelChange,
   type NamespaceState,
   type Observed,
   type Op,
@@ -21,6 +20,7 @@ import {
   type Scope,
 } from '../../src/core/host-state.ts';
 import { formatAddress, parseCidr } from '../../src/core/ip.ts';
+import type { KernelChange, RowEvent } from '../../src/core/kernel-change.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import { Obstacles } from '../../src/core/plan/obstacles.ts';
 import type { Kernel } from '../../src/ports.ts';
@@ -93,7 +93,7 @@ export class FakeKernel implements Kernel {
         try {
           this.#checkFaults(planned.op);
           this.#checkName(planned.op);
-          for (const place of this.machine.carryOut(planned.op)) this.#emit(place, true);
+          for (const place of this.machine.carryOut(planned.op)) this.#emit(place, planned.op, true);
           writes += 1;
         } catch (error) {
           failed.push({ planned, error: error as Error });
@@ -161,7 +161,7 @@ export class FakeKernel implements Kernel {
   /** Something else changes the kernel. `silent`: no event tells. */
   interfere(op: Op, options: { readonly silent?: boolean } = {}): void {
     const places = this.machine.carryOut(op);
-    if (!options.silent) for (const place of places) this.#emit(place);
+    if (!options.silent) for (const place of places) this.#emit(place, op);
   }
 
   /** The next `times` ops that match fail. */
@@ -187,10 +187,11 @@ export class FakeKernel implements Kernel {
   }
 
   /** `isEcho`: by our own writing. Inside of a container nobody is told of that. */
-  #emit(place: Place, isEcho = false): void {
+  #emit(place: Place, op?: Op, isEcho = false): void {
     const echo = isEcho ? ({ echo: true } as const) : {};
     if (place === HOST) this.tell({ kind: 'host', ...echo });
-    else if (isNetworkNamespace(place)) this.tell({ kind: 'network', namespace: place, ...echo });
+    else if (isNetworkNamespace(place))
+      this.tell({ kind: 'network', namespace: place, ...echo, rows: op && rowsOf(op) });
     else if (!isEcho && this.#followed.has(place)) this.tell({ kind: 'container', path: place });
   }
 
@@ -199,6 +200,21 @@ export class FakeKernel implements Kernel {
     if (!fault) return;
     fault.left -= 1;
     throw new OverlaydError('data-path-failed', `${op.kind}: made to fail`, { retryable: true });
+  }
+}
+
+/** As the kernel tells of rows. */
+function rowsOf(op: Op): readonly RowEvent[] | undefined {
+  const none = { index: 0, address: undefined, vtep: undefined, port: undefined };
+  switch (op.kind) {
+    case 'set-neighbour':
+    case 'delete-neighbour':
+      return [{ ...none, ...op.neighbour, what: op.kind === 'set-neighbour' ? 'written' : 'gone' }];
+    case 'set-fdb':
+    case 'delete-fdb':
+      return [{ ...none, ...op.row, what: op.kind === 'set-fdb' ? 'written' : 'gone' }];
+    default:
+      return undefined;
   }
 }
 

@@ -3,7 +3,8 @@
  * was when they told of it last. Much of what the kernel tells is not: neighbours that it confirms, the state of a
  * cable, every setting of a link once more when one of them changed.
  */
-import { type KernelChange, LOOPBACK, ROUTE_PROTOCOL, SERVICE_ADDRESS, TABLE } from '../../core/host-state.ts';
+import { LOOPBACK, ROUTE_PROTOCOL, SERVICE_ADDRESS, TABLE } from '../../core/host-state.ts';
+import type { KernelChange, RowEvent } from '../../core/kernel-change.ts';
 import { isHandoverLink, isUplink, namespaceOf } from '../../core/plan/naming.ts';
 import { decodeAddress } from '../netlink/address.ts';
 import { decodeLink, type LinkMessage } from '../netlink/link.ts';
@@ -32,6 +33,8 @@ export class EventFilter {
   readonly #missed = new Set<number>();
   /** What was told of links last, by namespace id (undefined: the host) and index. */
   readonly #links = new Map<number | undefined, Map<number, string>>();
+  /** Names of links in networks' namespaces, by namespace id and index. */
+  readonly #names = new Map<number, Map<number, string>>();
   /** Indexes of the host's ends of uplinks. */
   readonly #uplinks = new Set<number>();
 
@@ -50,6 +53,7 @@ export class EventFilter {
   /** Events were lost: what was told is no longer known. */
   forget(): void {
     this.#links.clear();
+    this.#names.clear();
   }
 
   /** `nsid`: of the namespace in which it happened; undefined: the host. */
@@ -57,7 +61,7 @@ export class EventFilter {
     if (message.type === rt.RTM_DELNSID && nsid === undefined) return this.#ended(decodeNsid(message));
     if (nsid === undefined) return some(this.#host(message));
     const vni = vniOfNamespaceId(nsid);
-    if (vni > 0) return this.#isOfNetwork(message, nsid) ? [network(vni)] : [];
+    if (vni > 0) return some(this.#network(message, nsid, vni));
     if (!this.#isOfContainer(message, nsid)) return [];
     if (!this.#containers.has(nsid)) this.#missed.add(nsid);
     return this.#containersOf(nsid);
@@ -102,31 +106,44 @@ export class EventFilter {
       }
       case rt.RTM_NEWNEIGH:
       case rt.RTM_DELNEIGH:
-        return isRow(message, AF_INET) && this.#uplinks.has(decodeNeighbour(message).link)
-          ? { kind: 'host' }
-          : undefined;
+        return isNeighbour(message) && this.#uplinks.has(decodeNeighbour(message).link) ? { kind: 'host' } : undefined;
       default:
         return isForwarding(message) ? { kind: 'host' } : undefined;
     }
   }
 
-  #isOfNetwork(message: Message, nsid: number): boolean {
+  #network(message: Message, nsid: number, vni: number): Heard | undefined {
     switch (message.type) {
       case rt.RTM_NEWLINK:
-      case rt.RTM_DELLINK:
-        return this.#isNews(message, decodeLink(message), nsid);
+      case rt.RTM_DELLINK: {
+        const link = decodeLink(message);
+        const isNews = this.#isNews(message, link, nsid);
+        this.#name(message, link, nsid);
+        return isNews ? network(vni) : undefined;
+      }
       case rt.RTM_NEWADDR:
       case rt.RTM_DELADDR:
-        return true;
+        return network(vni);
       case rt.RTM_NEWROUTE:
       case rt.RTM_DELROUTE:
-        return isMainRoute(message);
+        return isMainRoute(message) ? network(vni) : undefined;
       case rt.RTM_NEWNEIGH:
-      case rt.RTM_DELNEIGH:
-        return isRow(message, AF_INET) || isRow(message, AF_BRIDGE);
+      case rt.RTM_DELNEIGH: {
+        const row = readRow(message, this.#names.get(nsid));
+        return row && { ...network(vni), rows: [row] };
+      }
       default:
-        return isForwarding(message);
+        return isForwarding(message) ? network(vni) : undefined;
     }
+  }
+
+  /** Of links whose coming was heard. */
+  #name({ type }: Message, { family, index, name }: LinkMessage, nsid: number): void {
+    if (family === AF_BRIDGE) return;
+    const names = this.#names.get(nsid) ?? new Map<number, string>();
+    this.#names.set(nsid, names);
+    if (type === rt.RTM_NEWLINK) names.set(index, name);
+    else names.delete(index);
   }
 
   /** Neighbours and filters inside are the container's own. */
@@ -149,6 +166,7 @@ export class EventFilter {
     this.#containers.delete(nsid);
     this.#missed.delete(nsid);
     this.#links.delete(nsid);
+    this.#names.delete(nsid);
     const vni = vniOfNamespaceId(nsid);
     return vni > 0 ? [network(vni)] : heard;
   }
@@ -184,10 +202,27 @@ function hostWords(link: LinkMessage): string {
 }
 
 /** Written by somebody, or gone. What the kernel learns and confirms by itself is no change of ours. */
-function isRow(message: Message, family: number): boolean {
-  const row = decodeNeighbour(message);
-  if (row.family !== family) return false;
-  return message.type === rt.RTM_DELNEIGH || (row.state & (NUD_PERMANENT | NUD_NOARP)) !== 0;
+function isNeighbour(message: Message): boolean {
+  const { family, state } = decodeNeighbour(message);
+  return family === AF_INET && (message.type === rt.RTM_DELNEIGH || (state & (NUD_PERMANENT | NUD_NOARP)) !== 0);
+}
+
+/** Undefined: none that is somebody's, or has been. */
+function readRow(message: Message, names: ReadonlyMap<number, string> | undefined): RowEvent | undefined {
+  const { family, link: index, state, address, mac, port, master } = decodeNeighbour(message);
+  const row = { index, link: names?.get(index), mac };
+  const gone = message.type === rt.RTM_DELNEIGH;
+  if (family === AF_INET && address !== undefined) {
+    const what = gone ? 'gone' : state & NUD_PERMANENT ? 'written' : 'unwritten';
+    return { ...row, what, address, vtep: undefined, port: undefined };
+  }
+  if (family !== AF_BRIDGE) return undefined;
+  const fdb = { ...row, address: undefined, vtep: address, port };
+  if (address !== undefined) return { ...fdb, what: gone ? 'gone' : 'written' };
+  // A bridge's: neither learnt nor its own. One of a device without a tunnel end is of the device's own making.
+  const isStatic = (state & NUD_NOARP) !== 0 && (state & NUD_PERMANENT) === 0;
+  if (master === 0 || (gone && !isStatic)) return undefined;
+  return { ...fdb, what: gone ? 'gone' : isStatic ? 'written' : 'unwritten' };
 }
 
 /** The local table only mirrors addresses. */
@@ -202,7 +237,7 @@ function isForwarding(message: Message): boolean {
   return family === AF_INET && index === NETCONFA_IFINDEX_ALL && forwarding !== undefined;
 }
 
-function network(vni: number): KernelChange {
+function network(vni: number): KernelChange & { readonly kind: 'network' } {
   return { kind: 'network', namespace: namespaceOf(vni) };
 }
 

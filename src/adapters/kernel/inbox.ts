@@ -1,4 +1,7 @@
-/** A queue between callbacks and one async iterable. Items with a key that is waiting already are one item. */
+/**
+ * A queue between callbacks and one async iterable. Items with a key that is waiting already are one item: what `merge`
+ * makes of them, the later one by default.
+ */
 export interface Inbox<T> {
   push(item: T): void;
   /** Ends the iteration after what is waiting. */
@@ -7,7 +10,10 @@ export interface Inbox<T> {
   items(): AsyncGenerator<T>;
 }
 
-export function createInbox<T>(keyOf: (item: T) => string): Inbox<T> {
+export function createInbox<T>(
+  keyOf: (item: T) => string,
+  merge: (waiting: T, item: T) => T = (_, item) => item,
+): Inbox<T> {
   const waiting = new Map<string, T>();
   let wake: (() => void) | undefined;
   let closed = false;
@@ -18,7 +24,9 @@ export function createInbox<T>(keyOf: (item: T) => string): Inbox<T> {
   };
   return {
     push(item) {
-      waiting.set(keyOf(item), item);
+      const key = keyOf(item);
+      const former = waiting.get(key);
+      waiting.set(key, former === undefined ? item : merge(former, item));
       notify();
     },
     close() {

@@ -6,7 +6,8 @@
  * What happens in a namespace while we write there is most likely our own doing. It is told as that, and not kept back:
  * somebody else may have written in the same moment.
  */
-import { HOST, type KernelChange, type Place, type Plan } from '../../core/host-state.ts';
+import { HOST, type Place, type Plan } from '../../core/host-state.ts';
+import type { KernelChange } from '../../core/kernel-change.ts';
 import { decodeLink, dumpLinks } from '../netlink/link.ts';
 import type { Message } from '../netlink/message.ts';
 import { NetlinkMonitor } from '../netlink/monitor.ts';
@@ -50,7 +51,7 @@ export class KernelMonitor {
   /** The first one says that from then on changes are heard. One at a time listens. Throws as opening sockets does. */
   async *changes(signal: AbortSignal): AsyncGenerator<KernelChange> {
     if (signal.aborted) return;
-    const inbox = createInbox<KernelChange>(keyOf);
+    const inbox = createInbox<KernelChange>(keyOf, merge);
     this.#inbox = inbox;
     const close = () => inbox.close();
     signal.addEventListener('abort', close, { once: true });
@@ -145,6 +146,17 @@ export class KernelMonitor {
 function placesOf(op: Plan['stages'][number]['ops'][number]['op']): readonly Place[] {
   if (op.kind === 'add-veth') return [op.at, op.peer.at];
   return op.kind === 'add-namespace' || op.kind === 'delete-namespace' ? [op.name] : [op.at];
+}
+
+/** Beyond so many rows it is quicker to look at all of them. */
+const MOST_ROWS = 64;
+
+/** Of the same key. */
+function merge(waiting: KernelChange, change: KernelChange): KernelChange {
+  if (waiting.kind !== 'network' || change.kind !== 'network') return change;
+  if (!waiting.rows) return waiting;
+  const rows = change.rows && [...waiting.rows, ...change.rows];
+  return { ...change, rows: rows && rows.length <= MOST_ROWS ? rows : undefined };
 }
 
 function keyOf(change: KernelChange): string {

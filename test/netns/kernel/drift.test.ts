@@ -58,6 +58,11 @@ const damages: Readonly<Record<string, () => Damage>> = {
     does: 'ip neighbour delete 10.0.0.9 dev vx0',
     shows: 'ip neighbour show nud permanent',
   }),
+  'a neighbour that may change by itself': () => ({
+    at: inNetwork,
+    does: 'ip neighbour replace 10.0.0.9 lladdr 02:42:0a:00:00:09 dev vx0 nud stale',
+    shows: 'ip neighbour show nud permanent',
+  }),
   'a row of the tunnel that leads elsewhere': () => ({
     at: inNetwork,
     does: 'bridge fdb replace 02:42:0a:00:00:09 dev vx0 dst 10.77.0.7 self permanent',
@@ -168,8 +173,7 @@ it('a container that ends is told, though its port was taken away before', async
   await host.container('c1');
 });
 
-it('our own writing is no drift, and brings no look after look', async () => {
-  await station.quiet();
+it('our own writing of rows is no drift, and nothing is looked at for it', async () => {
   const { passes, repairs } = station.reconciler.status();
   for (let index = 0; index < 20; index++) {
     station.world.addRemote(web, 'h2', `10.0.0.${100 + index}`);
@@ -178,5 +182,6 @@ it('our own writing is no drift, and brings no look after look', async () => {
   await station.quiet();
   const after = station.reconciler.status();
   expect(after.repairs).toBe(repairs);
-  expect(after.passes - passes).toBeLessThan(20 + 10);
+  // And one that looks at what the attachment wrote.
+  expect(after.passes - passes).toBeLessThanOrEqual(20 + 1);
 });

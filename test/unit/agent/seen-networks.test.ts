@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { SeenNetworks } from '../../../src/agent/seen-networks.ts';
 import type { NamespaceState, Neighbour, Observed, Op, OpFailure, Plan } from '../../../src/core/host-state.ts';
+import type { RowEvent } from '../../../src/core/kernel-change.ts';
 
 const AT = 'ovl-1';
 const before: Neighbour = { link: 'vx0', address: '10.0.0.5', mac: '02:42:0a:00:00:05' };
@@ -50,6 +51,32 @@ describe('what a quiet pass saw', () => {
     const seen = new SeenNetworks();
     seen.settle(observed, nothing, seen.recall(scope).moment);
     seen.stir(AT);
+    expect(known(seen)).toBe(undefined);
+  });
+});
+
+describe('an event of a row', () => {
+  const told = (what: RowEvent['what'], row: Neighbour): RowEvent => ({
+    ...{ what, index: 1, vtep: undefined, port: undefined },
+    ...row,
+  });
+
+  it('agrees with what is known, or puts it right', () => {
+    const seen = new SeenNetworks();
+    expect(seen.correct(AT, [told('written', before)])).toBe('unknown');
+    seen.settle(observed, nothing, seen.recall(scope).moment);
+    expect(seen.correct(AT, [told('written', before)])).toBe('agrees');
+    expect(known(seen)).toBe(state);
+    expect(seen.correct(AT, [told('gone', before)])).toBe('corrected');
+    expect(known(seen)?.neighbours).toEqual([]);
+  });
+
+  it('is not undone by a pass that had begun before it', () => {
+    const seen = new SeenNetworks();
+    seen.settle(observed, nothing, seen.recall(scope).moment);
+    const { moment } = seen.recall(scope);
+    seen.correct(AT, [told('gone', before)]);
+    seen.settle(observed, nothing, moment);
     expect(known(seen)).toBe(undefined);
   });
 });

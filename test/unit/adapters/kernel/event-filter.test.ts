@@ -50,6 +50,7 @@ const gone = (message: Message, type: number): Message => ({ ...message, type })
 const row = { link: 9, address: '10.0.0.9', mac: '02:42:0a:00:00:09' };
 const fdb = { link: 9, mac: '02:42:0a:00:00:09', vtep: '10.77.0.2' };
 const address = { link: 9, address: '10.0.0.1', prefix: 24, scope: 0 };
+const OF_PORT = { link: 502, mac: '02:42:0a:00:00:05' };
 const way = { destination: '10.9.0.0', prefix: 16, link: 9, protocol: 4 };
 
 function neighbour(state: number): Message {
@@ -58,7 +59,7 @@ function neighbour(state: number): Message {
     view.setInt32(at + 4, row.link, true);
     view.setUint16(at + 8, state, true);
   });
-  return event({ type: rt.RTM_NEWNEIGH, flags: 0, payload: writer.payload() });
+  return event({ type: rt.RTM_NEWNEIGH, flags: 0, payload: writer.ipv4(nd.NDA_DST, row.address).payload() });
 }
 
 function labelled(label: string, text = '10.0.0.1'): Message {
@@ -74,15 +75,26 @@ describe('in a network’s namespace', () => {
     ['an address that goes', event(deleteAddress(address))],
     ['a route', event(replaceRoute(way))],
     ['a route that goes', event(deleteRoute(way))],
-    ['a neighbour', event(replaceNeighbour(row))],
-    ['a neighbour that goes', event(deleteNeighbour(row))],
-    ['an FDB row', event(replaceFdb(fdb))],
-    ['an FDB row of a port', event(replaceFdb({ ...fdb, vtep: undefined }))],
-    ['an FDB row that goes', event(deleteFdb(fdb))],
     ['forwarding', told('event: forwarding').find((message) => decodeNetconf(message).index === -1)!],
     ['its end', gone(event(newNsid(0, WEB)), rt.RTM_DELNSID)],
   ])('%s is told', (_, message) => {
     expect(route(message, message.type === rt.RTM_DELNSID ? undefined : WEB)).toEqual(NETWORK);
+  });
+
+  it.each([
+    ['a neighbour', event(replaceNeighbour(row)), { what: 'written', ...row }],
+    ['a neighbour that goes', event(deleteNeighbour(row)), { what: 'gone', ...row, mac: '' }],
+    ['a neighbour that the kernel knows by itself', neighbour(nd.NUD_STALE), { what: 'unwritten', ...row, mac: '' }],
+    ['an FDB row', event(replaceFdb(fdb)), { what: 'written', ...fdb }],
+    ['an FDB row that goes', event(deleteFdb(fdb)), { what: 'gone', ...fdb }],
+    ['an FDB row of a port', told('fdb: port')[0]!, { what: 'written', ...OF_PORT }],
+    ['an FDB row of a port that goes', told('event: row deleted')[0]!, { what: 'gone', ...OF_PORT }],
+  ])('%s is told, and which', (_, message, { link: index, ...rest }) => {
+    const [change] = route(message, WEB);
+    const none = { link: undefined, address: undefined, vtep: undefined, port: undefined };
+    expect(change).toEqual({ ...NETWORK[0], rows: [{ ...none, ...rest, index }] });
+    route(veth('e1', 1450, index), WEB);
+    expect(route(message, WEB)).toEqual([expect.objectContaining({ rows: [expect.objectContaining({ link: 'e1' })] })]);
   });
 
   it('a second namespace of the same network is its namespace too', () => {
@@ -90,8 +102,14 @@ describe('in a network’s namespace', () => {
   });
 
   it('what the kernel learns and confirms by itself is not told', () => {
-    for (const state of [nd.NUD_REACHABLE, nd.NUD_STALE, nd.NUD_FAILED])
-      expect(route(neighbour(state), WEB)).toEqual([]);
+    for (const name of ['fdb: port', 'event: row deleted'] as const) {
+      const [message] = told(name);
+      // A row that the bridge learnt, or its own: it comes and goes.
+      for (const state of [nd.NUD_REACHABLE, nd.NUD_PERMANENT]) {
+        message!.view.setUint16(message!.start + 8, state, true);
+        expect(route(gone(message!, rt.RTM_DELNEIGH), WEB)).toEqual([]);
+      }
+    }
     const local = { ...way, table: rt.RT_TABLE_LOCAL };
     const message = event(replaceRoute(local));
     message.view.setUint8(message.start + 4, rt.RT_TABLE_LOCAL);

@@ -1,0 +1,49 @@
+/**
+ * What is known of a network's rows, put right by events instead of another look: of thousands of rows an event tells the
+ * one that changed. Where an event does not tell enough (a device's row may replace another or stand beside it) a look
+ * has to.
+ */
+import type { FdbRow, NamespaceState, Neighbour } from '../core/host-state.ts';
+import type { RowEvent } from '../core/kernel-change.ts';
+
+/** The same object when it agrees with all events; undefined when it is not known how it is to be put right. */
+export function withRowEvents(state: NamespaceState, events: readonly RowEvent[]): NamespaceState | undefined {
+  let now = state;
+  for (const event of events) {
+    const link = event.link ?? nameOf(state, event.index);
+    const next = link === undefined ? undefined : withRowEvent(now, event, link);
+    if (!next) return undefined;
+    now = next;
+  }
+  return now;
+}
+
+/** The last one of each row: what a burst came to. */
+export function lastOfEach(events: readonly RowEvent[]): RowEvent[] {
+  return [...new Map(events.map((event) => [`${event.index} ${event.address ?? event.mac}`, event])).values()];
+}
+
+function nameOf({ links }: NamespaceState, index: number): string | undefined {
+  for (const link of links.values()) if (link.index === index) return link.name;
+  return undefined;
+}
+
+function withRowEvent(state: NamespaceState, event: RowEvent, link: string): NamespaceState | undefined {
+  if (event.address !== undefined) return withNeighbour(state, event, { link, address: event.address, mac: event.mac });
+  const isOfMac = (row: FdbRow) => row.mac === event.mac && row.link === link;
+  const rows = state.fdb.filter((row) => isOfMac(row));
+  if (event.what === 'written') {
+    const [row] = rows;
+    return rows.length === 1 && row!.vtep === event.vtep && row!.port === event.port ? state : undefined;
+  }
+  const gone = rows.filter(({ vtep }) => vtep === event.vtep);
+  return gone.length === 0 ? state : { ...state, fdb: state.fdb.filter((row) => !gone.includes(row)) };
+}
+
+function withNeighbour(state: NamespaceState, { what }: RowEvent, row: Neighbour): NamespaceState {
+  const isSame = ({ link, address }: Neighbour) => address === row.address && link === row.link;
+  const old = state.neighbours.find(isSame);
+  if (what === 'written' ? old?.mac === row.mac : !old) return state;
+  const others = state.neighbours.filter((each) => each !== old);
+  return { ...state, neighbours: what === 'written' ? [...others, row] : others };
+}
