@@ -18,7 +18,7 @@ export function containerOps(
   const wanted = containerLink(port, network);
   const link = made ? asMade(wanted) : seen?.links.get(wanted.name);
   if (!link) return [];
-  const ops = linkOps(at, wanted, link, complete);
+  const ops = [...linkOps(at, wanted, link, complete)];
   const wasUp = link.up;
   const { address, prefix } = port;
   const held =

@@ -64,14 +64,12 @@ export function chain(
   return { name, type: 'filter', hook, priority, policy, rules };
 }
 
-/** The address that a port may use, by its link, as the loaded table has it. */
-export function leasesOf(seen: Filter | undefined): ReadonlyMap<string, string> {
-  const leases = seen?.sets.find(({ name }) => name === LEASES)?.elements ?? new Set<string>();
-  return new Map(
-    [...leases]
-      .map((lease) => lease.split(' ') as [string, string, string])
-      .map(([link, , address]) => [link, address]),
-  );
+/** The address that a port may use, as the loaded table has it. */
+export function leaseOf(seen: Filter | undefined, link: string): string | undefined {
+  for (const lease of seen?.sets.find(({ name }) => name === LEASES)?.elements ?? []) {
+    if (lease.startsWith(`${link} `)) return lease.slice(lease.lastIndexOf(' ') + 1);
+  }
+  return undefined;
 }
 
 // ---------------------------------------------------------------- comparing
@@ -103,7 +101,9 @@ export function filterOps(at: Place, wanted: Filter, seen: Filter | undefined): 
 
 /** The set with those elements, less the others. */
 function without(elements: ReadonlySet<string>, set: FilterSet, others: ReadonlySet<string>): FilterSet {
-  return { ...set, elements: new Set([...elements].filter((element) => !others.has(element))) };
+  const rest = new Set<string>();
+  for (const element of elements) if (!others.has(element)) rest.add(element);
+  return { ...set, elements: rest };
 }
 
 /** The same sets, whatever they hold, chains and rules, and no other. */

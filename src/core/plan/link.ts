@@ -7,7 +7,8 @@ export function asMade(wanted: Link): Link {
 }
 
 /** While the view is not whole an MTU is not raised: a member may be missing that needs the smaller one. */
-export function linkOps(at: Place, wanted: Link, seen: Link, complete: boolean): Op[] {
+export function linkOps(at: Place, wanted: Link, seen: Link, complete: boolean): readonly Op[] {
+  if (isRight(wanted, seen)) return NOTHING;
   const ops: Op[] = [];
   const { name } = wanted;
   const change: LinkChange = {
@@ -20,6 +21,18 @@ export function linkOps(at: Place, wanted: Link, seen: Link, complete: boolean):
   if (wanted.port && !sameFlags(wanted.port, flags)) ops.push({ kind: 'set-port', at, name, flags: wanted.port });
   if (!seen.up) ops.push({ kind: 'set-link', at, name, set: { noIpv6: true, up: true } });
   return ops;
+}
+
+const NOTHING: readonly Op[] = [];
+
+function isRight(wanted: Link, seen: Link): boolean {
+  return (
+    seen.up &&
+    seen.mtu === wanted.mtu &&
+    seen.mac === wanted.mac &&
+    (wanted.master === undefined || seen.master === wanted.master) &&
+    (!wanted.port || sameFlags(wanted.port, seen.port))
+  );
 }
 
 function sameFlags(a: PortFlags, b: PortFlags | undefined): boolean {

@@ -66,5 +66,7 @@ function vniBytes(vni: number): string {
 }
 
 function bytes(hex: string): string {
-  return (hex.match(/../g) ?? []).join(':');
+  let text = hex.slice(0, 2);
+  for (let at = 2; at < hex.length; at += 2) text += `:${hex.slice(at, at + 2)}`;
+  return text;
 }

@@ -15,7 +15,7 @@ import {
   UPLINK,
 } from '../host-state.ts';
 import { containerOps } from './container.ts';
-import { asLoaded, filterOps, leasesOf, networkFilter, withLoaded } from './filter.ts';
+import { asLoaded, filterOps, leaseOf, networkFilter, withLoaded } from './filter.ts';
 import { asMade, isPair, isTunnel, linkOps } from './link.ts';
 import { isDead } from './namespace.ts';
 import { uplinkMacs, uplinkOf } from './naming.ts';
@@ -57,12 +57,10 @@ export function planNetwork(
   }
   if (!seen?.forwarding) steps.add('set-up', owner, seen ? 'update' : 'create', ...sysctls(at));
 
-  const gone = network.ports.filter(
-    (port) =>
-      seen?.links.get(port.link)?.kind !== 'veth' &&
-      observed.containers.get(port.endpoint.container.identity) === 'gone',
-  );
-  const ports = network.ports.filter((port) => !gone.includes(port));
+  const isGone = ({ link, endpoint }: DesiredPort) =>
+    seen?.links.get(link)?.kind !== 'veth' && observed.containers.get(endpoint.container.identity) === 'gone';
+  const gone = network.ports.filter(isGone);
+  const ports = gone.length === 0 ? network.ports : network.ports.filter((port) => !isGone(port));
 
   const filter = networkFilter(network, ports);
   const allowed = complete ? filter : withLoaded(filter, seen?.filter);
@@ -88,19 +86,30 @@ export function planNetwork(
     }
   }
 
-  const owners = new Map(ports.map((port) => [port.link, ownerOf(port, at)]));
+  // Of a thousand links hardly ever one is asked for.
+  let byLink: ReadonlyMap<string, DesiredPort> | undefined;
+  const ownerOfLink = (name: string) => {
+    byLink ??= new Map(ports.map((port) => [port.link, port]));
+    const port = byLink.get(name);
+    return port ? ownerOf(port, at) : owner;
+  };
+  const changed = new Set<string>();
   for (const link of wanted.values()) {
     const old = made.has(link.name) ? undefined : seen?.links.get(link.name);
     const ops = linkOps(at, link, old ?? asMade(link), complete);
-    steps.add('set-up', owners.get(link.name) ?? owner, old ? 'update' : 'create', ...ops);
+    if (ops.length === 0) continue;
+    changed.add(link.name);
+    steps.add('set-up', ownerOfLink(link.name), old ? 'update' : 'create', ...ops);
   }
 
   const rows = networkRows(network, ports, desired);
   const there = rowsOf(seen, (link) => wanted.has(link) && !made.has(link));
   const { sets, removals } = rowsOps(at, rows, there);
   const reason = seen ? 'update' : 'create';
-  for (const op of sets)
-    steps.add(op.kind === 'set-fdb' ? 'connect' : 'set-up', ownerOfRow(op, owners) ?? owner, reason, op);
+  for (const op of sets) {
+    if (op.kind === 'set-fdb') steps.add('connect', ownerOfLink(op.row.link), reason, op);
+    else steps.add('set-up', owner, reason, op);
+  }
   if (complete) steps.add('connect', owner, 'remove', ...removals);
 
   for (const port of ports) {
@@ -108,7 +117,8 @@ export function planNetwork(
     const inside = observed.containers.get(container.identity);
     const state = inside === 'gone' ? undefined : inside;
     const fresh = made.has(port.link);
-    if (inside === 'gone' && !fresh) continue;
+    // Not looked into, or nothing to be looked at any more.
+    if (state === undefined && !fresh) continue;
     // What an engine moves into a container, it sets up there. It does not do so a second time.
     if (engine && (isHandedOver(container) || !fresh)) continue;
     const ops = containerOps(port, network, state, fresh, complete);
@@ -118,14 +128,15 @@ export function planNetwork(
     }
     steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);
   }
-  const outcome = complete && steps.has(at) ? outcomeOf([...wanted.values()], made, rows, filter, seen) : undefined;
+  const outcome =
+    complete && steps.has(at) ? outcomeOf(wanted.values(), { made, changed }, rows, filter, seen) : undefined;
   return { uplinkMade: made.has(UPLINK), outcome, gone: gone.map(({ endpoint }) => endpoint) };
 }
 
 /** Of a network that was planned whole: what is not wanted is gone, but for what is none of ours. */
 function outcomeOf(
-  wanted: readonly Link[],
-  made: ReadonlySet<string>,
+  wanted: Iterable<Link>,
+  { made, changed }: { readonly made: ReadonlySet<string>; readonly changed: ReadonlySet<string> },
   rows: Rows,
   filter: Filter,
   seen: NamespaceState | undefined,
@@ -133,7 +144,7 @@ function outcomeOf(
   const links = new Map([...(seen?.links ?? [])].filter(([, { kind }]) => !isOfOurKinds(kind)));
   for (const link of wanted) {
     const old = made.has(link.name) ? undefined : seen?.links.get(link.name);
-    links.set(link.name, old ? { ...old, ...link } : link);
+    links.set(link.name, old && changed.has(link.name) ? { ...old, ...link } : (old ?? link));
   }
   return { forwarding: true, links, ...rows, filter: asLoaded(filter) };
 }
@@ -221,16 +232,15 @@ function planPort(
   if (old && !complete) return false;
   const { container, engine } = port.endpoint;
   const inside = observed.containers.get(container.identity);
-  const peer = containerLink(port, network);
   if (old?.kind === 'veth') {
     if (engine || inside === undefined || inside === 'gone') return false;
-    const end = inside.links.get(peer.name);
+    const end = inside.links.get(port.endpoint.ifname);
     if (end && isPair(old, end)) return false;
   }
   const owner = ownerOf(port, at);
   if (old) steps.add('unlink', owner, 'update', { kind: 'delete-link', at, name: port.link });
   const end = { name: port.link, mac: portLink(port, network).mac };
-  const { name, mac } = peer;
+  const { name, mac } = containerLink(port, network);
   const { mtu } = network;
   const reason = old ? 'update' : 'create';
   if (isHandedOver(container)) {
@@ -251,13 +261,9 @@ function ownerOf(port: DesiredPort, network: string): Owner {
   return { network, endpointId: port.endpoint.record.id };
 }
 
-function ownerOfRow(op: Op, owners: ReadonlyMap<string, Owner>): Owner | undefined {
-  return op.kind === 'set-fdb' ? owners.get(op.row.link) : undefined;
-}
-
 /** With a port goes what the host remembers of its address: the next owner may be on another host. */
 export function planForgetting(link: string, seen: NamespaceState | undefined, owner: Owner, steps: Steps): void {
-  const address = seen?.links.has(UPLINK) ? leasesOf(seen.filter).get(link) : undefined;
+  const address = seen?.links.has(UPLINK) ? leaseOf(seen.filter, link) : undefined;
   if (address !== undefined) steps.add('forget', owner, 'remove', forget(address, 'went'));
 }
 
