@@ -1,6 +1,6 @@
 /**
- * Carries a plan out: stage by stage, all of a stage as one job of the kernel's thread. An op that fails does not stop the ones
- * after it; each failure is told with the op and the kernel's words.
+ * Carries a plan out: stage by stage, all of them as one job of the kernel's thread, unless an essential one fails. An op that
+ * fails does not stop the ones after it; each failure is told with the op and the kernel's words.
  */
 import { OverlaydError } from '../../core/errors.ts';
 import {
@@ -10,6 +10,7 @@ import {
   type OpFailure,
   type Plan,
   type PlannedOp,
+  type Stage,
   TABLE,
 } from '../../core/host-state.ts';
 import { Obstacles } from '../../core/plan/obstacles.ts';
@@ -19,7 +20,7 @@ import { placeOf } from './means.ts';
 import { failure, type PlainError } from './plain-error.ts';
 import { explainRefusal } from './refusal.ts';
 
-/** Throws `data-path-failed` when it is not known what was done. */
+/** Never throws: of what is not known to be done, the result says why. */
 export async function apply(
   thread: Pick<KernelThread, 'ask'>,
   plan: Plan,
@@ -28,32 +29,45 @@ export async function apply(
   const failures: OpFailure[] = [];
   const obstacles = new Obstacles(plan);
   let writes = 0;
-  for (const stage of plan.stages) {
-    const { ready, kept } = obstacles.divide(stage);
-    const failed = ready.length > 0 ? await applyStage(thread, ready, signal) : [];
-    obstacles.add(stage, failed);
-    writes += ready.length - failed.length;
-    failures.push(...failed, ...kept);
+  for (let rest = plan.stages; rest.length > 0; ) {
+    const divided = rest.map((stage) => obstacles.divide(stage));
+    const failed = await applyStages(thread, rest, divided, signal);
+    for (const [at, ofStage] of failed.entries()) {
+      const { ready, kept } = divided[at]!;
+      obstacles.add(rest[at]!, ofStage);
+      writes += ready.length - ofStage.length;
+      failures.push(...ofStage, ...kept);
+    }
+    rest = rest.slice(failed.length);
   }
   return { writes, failures };
 }
 
-async function applyStage(
+/** Returns what failed of each stage, up to one whose failures keep back what is in later ones. */
+async function applyStages(
   thread: Pick<KernelThread, 'ask'>,
-  ready: readonly PlannedOp[],
+  stages: readonly Stage[],
+  divided: readonly { readonly ready: readonly PlannedOp[] }[],
   signal: AbortSignal | undefined,
-): Promise<OpFailure[]> {
-  const groups = [...Map.groupBy(ready, ({ op }) => placeOf(op))];
-  const works = groups.map(([place, planned]) => ({ place, steps: stepsOf(planned) }));
+): Promise<readonly OpFailure[][]> {
+  const groups = divided.map(({ ready }) => [...Map.groupBy(ready, ({ op }) => placeOf(op))]);
+  const works = groups.map((ofStage, at) => ({
+    essential: stages[at]!.essential,
+    works: ofStage.map(([place, planned]) => ({ place, steps: stepsOf(planned) })),
+  }));
+  // Nothing but what is kept back.
+  if (groups.every((ofStage) => ofStage.length === 0)) return groups.map(() => []);
   try {
     const refusals = await thread.ask('carryOut', works, signal);
-    return refusals.map(({ work, op, error }) => {
-      const planned = groups[work]![1][op]!;
-      return { planned, error: errorOf(planned.op, error) };
-    });
+    return refusals.map((ofStage, at) =>
+      ofStage.map(({ work, op, error }) => {
+        const planned = groups[at]![work]![1][op]!;
+        return { planned, error: errorOf(planned.op, error) };
+      }),
+    );
   } catch (error) {
     // Of none of them is known whether it was done.
-    return ready.map((planned) => ({ planned, error: error as Error }));
+    return divided.map(({ ready }) => ready.map((planned) => ({ planned, error: error as Error })));
   }
 }
 

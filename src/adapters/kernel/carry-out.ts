@@ -3,7 +3,7 @@ import type { Op } from '../../core/host-state.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { Batch } from './batch.ts';
 import type { Flows } from './flows.ts';
-import type { Refusal, Step, Work } from './jobs.ts';
+import type { Refusal, StageOfWork, Step, Work } from './jobs.ts';
 import { isNoNamespace, type Means, meansOf, pathOf } from './means.ts';
 import { makeNamespace, removeNamespace } from './named-namespaces.ts';
 import { renderNft } from './nftables.ts';
@@ -25,8 +25,19 @@ export interface Memory {
   readonly flows: Flows;
 }
 
+/** As `Jobs` says. */
+export async function carryOut(memory: Memory, stages: readonly StageOfWork[]): Promise<Refusal[][]> {
+  const refusals: Refusal[][] = [];
+  for (const { essential, works } of stages) {
+    const ofStage = await carryOutStage(memory, works);
+    refusals.push(ofStage);
+    if (essential && ofStage.length > 0) break;
+  }
+  return refusals;
+}
+
 /** Returns what was not done, and why. */
-export async function carryOut({ tables, flows }: Memory, works: readonly Work[]): Promise<Refusal[]> {
+async function carryOutStage({ tables, flows }: Memory, works: readonly Work[]): Promise<Refusal[]> {
   const all = works.map((work) => ({ work, failures: new Map<number, PlainError>() }));
   // Links that go have gone a moment later, and the kernel looks for connections for as long: meanwhile the rest is done.
   const later: Promise<void>[] = [];

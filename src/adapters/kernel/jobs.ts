@@ -15,7 +15,8 @@ export interface Jobs {
   /** What this host lacks. */
   readonly lacks: { readonly ask: undefined; readonly tell: readonly Lack[] };
   readonly look: { readonly ask: LookRequest; readonly tell: LookAnswer };
-  readonly carryOut: { readonly ask: readonly Work[]; readonly tell: readonly Refusal[] };
+  /** One stage after another, up to an essential one of which something was refused; of each of these, what was refused. */
+  readonly carryOut: { readonly ask: readonly StageOfWork[]; readonly tell: readonly (readonly Refusal[])[] };
   readonly filters: {
     readonly ask: readonly FilterQuestion[];
     readonly tell: readonly FilterAnswer[];
@@ -94,6 +95,11 @@ export interface FilterAnswer {
 }
 
 // ---------------------------------------------------------------- writing
+
+export interface StageOfWork {
+  readonly essential: boolean;
+  readonly works: readonly Work[];
+}
 
 /** Ops for one place, in order. */
 export interface Work {

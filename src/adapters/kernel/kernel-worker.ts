@@ -32,7 +32,7 @@ const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Pro
   lacks: () => findLacks(),
   routing: (question) => askRouting(question),
   look: (request) => looker.look(request),
-  carryOut: (works) => carryOut({ tables, flows }, works),
+  carryOut: (stages) => carryOut({ tables, flows }, stages),
   filters: (questions) => questions.map((question) => tables.answer(question)),
   rules: ({ command, json }) => {
     const { ok, output } = runRules(HOST, command, json ? OUTPUT.JSON : 0);

@@ -1,23 +1,31 @@
 import { describe, expect, it } from 'vitest';
 import { apply, stepsOf } from '../../../../src/adapters/kernel/apply.ts';
-import type { Ask, JobName, Refusal, Tell, Work } from '../../../../src/adapters/kernel/jobs.ts';
+import type { Ask, JobName, Refusal, StageOfWork, Tell, Work } from '../../../../src/adapters/kernel/jobs.ts';
 import { HOST, type Op, type PlannedOp } from '../../../../src/core/host-state.ts';
 
 const planned = (op: Op): PlannedOp => ({ op, reason: 'create', network: 'ovl-7', endpointId: undefined });
 const stage = (...ops: readonly Op[]) => ({ essential: false, ops: ops.map(planned) });
 
-/** A thread that refuses what the test says, stage by stage. */
+/** A thread that refuses what the test says, stage by stage; an error ends it. `asked`: the works of each stage, job by job. */
 function record(answers: readonly (readonly Refusal[] | Error)[] = []) {
-  const asked: (readonly Work[])[] = [];
+  const asked: (readonly Work[])[][] = [];
+  let begun = 0;
   const thread = {
-    async ask<K extends JobName>(_: K, works: Ask<K>): Promise<Tell<K>> {
-      asked.push(works as readonly Work[]);
-      const answer = answers[asked.length - 1] ?? [];
-      if (answer instanceof Error) throw answer;
-      return answer as Tell<K>;
+    async ask<K extends JobName>(_: K, ask: Ask<K>): Promise<Tell<K>> {
+      const stages = ask as readonly StageOfWork[];
+      asked.push(stages.map(({ works }) => works));
+      const told: (readonly Refusal[])[] = [];
+      for (const { essential } of stages) {
+        const answer = answers[begun++] ?? [];
+        if (answer instanceof Error) throw answer;
+        told.push(answer);
+        if (essential && answer.length > 0) break;
+      }
+      return told as Tell<K>;
     },
   };
-  return { thread, asked };
+  const places = () => asked.map((stages) => stages.map((works) => works.map(({ place }) => place)));
+  return { thread, asked, places };
 }
 
 const refusal = (work: number, op: number, code: string, message: string): Refusal => ({
@@ -41,16 +49,13 @@ const veth = (path: string): Op => ({
 });
 
 describe('applying a plan', () => {
-  it('asks for a whole stage at once, the ops of each place in order', async () => {
-    const { thread, asked } = record();
+  it('asks for all stages at once, the ops of each place in order', async () => {
+    const { thread, asked, places } = record();
     const stages = [stage(up('a'), up('c', '/run/netns/c1'), up('b'), up('d', HOST)), stage(up('e'))];
     expect(await apply(thread, { stages, gone: [] }, undefined)).toEqual({ writes: 5, failures: [] });
     const opsOf = (work: Work | undefined) => work?.steps.map((step) => step.kind === 'op' && step.op);
-    expect(asked.map((works) => works.map(({ place }) => place))).toEqual([
-      ['ovl-7', '/run/netns/c1', HOST],
-      ['ovl-7'],
-    ]);
-    expect(opsOf(asked[0]![0])).toEqual([up('a'), up('b')]);
+    expect(places()).toEqual([[['ovl-7', '/run/netns/c1', HOST], ['ovl-7']]]);
+    expect(opsOf(asked[0]![0]![0])).toEqual([up('a'), up('b')]);
   });
 
   it('makes columns of rows that are written one after another', () => {
@@ -129,11 +134,11 @@ describe('applying a plan', () => {
   it('takes nothing for done of what it was not told', async () => {
     const lost = new Error("the kernel's thread ended");
     const { thread, asked } = record([[], lost]);
-    const stages = [stage(up('a')), stage(up('b'), up('c')), stage(up('d'))];
+    const stages = [stage(up('a')), stage(up('b'), up('c'))];
     const { writes, failures } = await apply(thread, { stages, gone: [] }, undefined);
-    expect(writes).toBe(2);
-    expect(failures.map(({ error }) => error)).toEqual([lost, lost]);
-    expect(asked).toHaveLength(3);
+    expect(writes).toBe(0);
+    expect(failures.map(({ error }) => error)).toEqual([lost, lost, lost]);
+    expect(asked).toHaveLength(1);
   });
 
   describe('when an essential stage fails', () => {
@@ -144,18 +149,18 @@ describe('applying a plan', () => {
     const later = (...ops: readonly PlannedOp[]) => ({ essential: false, ops });
 
     it('keeps back the network whose op failed, with the cause, and no other', async () => {
-      const { thread, asked } = record([[refusal(0, 0, 'EACCES', 'permission denied')]]);
+      const { thread, places } = record([[refusal(0, 0, 'EACCES', 'permission denied')]]);
       const kept = of('ovl-7', up('br0'));
       const stages = [guard(of('ovl-7', add)), later(kept, of('ovl-8', up('br0', 'ovl-8')))];
       const { writes, failures } = await apply(thread, { stages, gone: [] }, undefined);
       expect(writes).toBe(1);
       expect(failures.map(({ planned: { op } }) => op)).toEqual([add, kept.op]);
       expect(failures[1]!.error.message).toMatch(/permission denied/);
-      expect(asked.map((works) => works.map(({ place }) => place))).toEqual([[HOST], ['ovl-8']]);
+      expect(places()).toEqual([[[HOST], ['ovl-7', 'ovl-8']], [['ovl-8']]]);
     });
 
     it('keeps back what makes links, when that is the host, and lets the rest be done', async () => {
-      const { thread, asked } = record([[refusal(0, 0, '', 'syntax error')]]);
+      const { thread, places } = record([[refusal(0, 0, '', 'syntax error')]]);
       const row: Op = { ...fdb('02:42:0a:00:00:02'), at: 'ovl-8' } as Op;
       const address: Op = { kind: 'add-address', at: HOST, address: { link: 'lo', address: '10.0.0.9', prefix: 32 } };
       const kept = [of('ovl-7', veth('/run/netns/c1')), of('ovl-7', up('e1')), of(undefined, address)];
@@ -163,7 +168,7 @@ describe('applying a plan', () => {
       const { writes, failures } = await apply(thread, { stages, gone: [] }, undefined);
       expect(writes).toBe(1);
       expect(failures.map(({ planned: { op } }) => op)).toEqual([filter, ...kept.map(({ op }) => op)]);
-      expect(asked.map((works) => works.map(({ place }) => place))).toEqual([[HOST], ['ovl-8']]);
+      expect(places()).toEqual([[[HOST], ['ovl-7', HOST, 'ovl-8']], [['ovl-8']]]);
     });
   });
 });
