@@ -1,12 +1,13 @@
 /** What every kernel does for the planner: the fake and the real one pass the same. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ContainerRef } from '../../src/core/container.ts';
-import { HOST, type NamespaceState, type Op, TUNNEL } from '../../src/core/host-state.ts';
+import { type NamespaceState, type Op, TUNNEL } from '../../src/core/host-state.ts';
 import type { KernelChange } from '../../src/core/kernel-change.ts';
 import { hostFilter } from '../../src/core/plan/host-filter.ts';
 import { plan, planClear } from '../../src/core/plan.ts';
 import type { NetworkRecord } from '../../src/core/records.ts';
 import { KernelBench, type KernelHost } from './kernel-bench.ts';
+import { drifts as driftsOf } from './kernel-drifts.ts';
 import type { World } from './kernel-world.ts';
 
 const namesOf = (links: readonly { readonly name: string }[]) => links.map(({ name }) => name);
@@ -159,63 +160,7 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
 
     const at = 'ovl-4096';
     const first = 'e100000000000';
-    const drifts: Record<string, readonly Op[]> = {
-      'an FDB row of a remote': [
-        { kind: 'delete-fdb', at, row: { link: TUNNEL, mac: '02:42:0a:00:00:09', vtep: '10.77.0.2' } },
-      ],
-      "an FDB row of a port's own MAC": [{ kind: 'delete-fdb', at, row: { link: first, mac: '02:42:0a:00:00:02' } }],
-      'an FDB row that leads elsewhere': [
-        { kind: 'set-fdb', at, row: { link: TUNNEL, mac: '02:42:0a:00:00:09', vtep: '10.77.0.77' } },
-      ],
-      'an FDB row too many': [
-        { kind: 'set-fdb', at, row: { link: TUNNEL, mac: '02:42:0a:00:00:63', vtep: '10.77.0.77' } },
-      ],
-      'a neighbour row': [
-        { kind: 'delete-neighbour', at, neighbour: { link: TUNNEL, address: '10.0.0.9', mac: '02:42:0a:00:00:09' } },
-      ],
-      'a neighbour row with another MAC': [
-        { kind: 'set-neighbour', at, neighbour: { link: TUNNEL, address: '10.0.0.9', mac: '02:42:0a:00:00:63' } },
-      ],
-      'a neighbour row too many': [
-        { kind: 'set-neighbour', at, neighbour: { link: TUNNEL, address: '10.0.0.99', mac: '02:42:0a:00:00:63' } },
-      ],
-      'the flags of a port': [
-        {
-          kind: 'set-port',
-          at,
-          name: first,
-          flags: { learning: true, flood: true, multicastFlood: true, broadcastFlood: true, locked: false },
-        },
-      ],
-      'a port': [{ kind: 'delete-link', at, name: first }],
-      'the bridge': [{ kind: 'delete-link', at, name: 'br0' }],
-      'the tunnel': [{ kind: 'delete-link', at, name: TUNNEL }],
-      'the uplink': [{ kind: 'delete-link', at: HOST, name: 'ovl4096' }],
-      "the gateway's address": [
-        { kind: 'delete-address', at, address: { link: 'br0', address: '10.0.0.1', prefix: 24 } },
-      ],
-      'an address too many': [{ kind: 'add-address', at, address: { link: 'br0', address: '10.9.9.9', prefix: 24 } }],
-      'the way out of the network': [
-        {
-          kind: 'delete-route',
-          at,
-          route: { destination: 'default', gateway: '169.254.0.1', link: 'up0', protocol: '79' },
-        },
-      ],
-      'the way from the host into the network': [
-        {
-          kind: 'delete-route',
-          at: HOST,
-          route: { destination: '10.0.0.0/24', gateway: '10.0.0.1', link: 'ovl4096', protocol: '79' },
-        },
-      ],
-      "the network's forwarding": [{ kind: 'set-sysctl', at, key: 'net.ipv4.ip_forward', value: '0' }],
-      "the host's forwarding": [{ kind: 'set-sysctl', at: HOST, key: 'net.ipv4.ip_forward', value: '0' }],
-      "the network's filter": [{ kind: 'delete-filter', at, family: 'bridge' }],
-      "the host's filter": [{ kind: 'delete-filter', at: HOST, family: 'inet' }],
-      'the MAC of a port': [{ kind: 'set-link', at, name: first, set: { mac: '0e:00:00:00:00:01' } }],
-      'the whole namespace': [{ kind: 'delete-namespace', name: at }],
-    };
+    const drifts = driftsOf(at, first);
 
     it.each(Object.entries(drifts))('puts right: %s', async (_, ops) => {
       await twoContainers();
