@@ -126,7 +126,7 @@ export class EventFilter {
         return network(vni);
       case rt.RTM_NEWROUTE:
       case rt.RTM_DELROUTE:
-        return isMainRoute(message) ? network(vni) : undefined;
+        return isRoute(message) ? network(vni) : undefined;
       case rt.RTM_NEWNEIGH:
       case rt.RTM_DELNEIGH: {
         const row = readRow(message, this.#names.get(nsid));
@@ -156,7 +156,7 @@ export class EventFilter {
       case rt.RTM_DELADDR:
         return true;
       default:
-        return (message.type === rt.RTM_NEWROUTE || message.type === rt.RTM_DELROUTE) && isMainRoute(message);
+        return (message.type === rt.RTM_NEWROUTE || message.type === rt.RTM_DELROUTE) && isRoute(message);
     }
   }
 
@@ -226,7 +226,7 @@ function readRow(message: Message, names: ReadonlyMap<number, string> | undefine
 }
 
 /** The local table only mirrors addresses. */
-function isMainRoute(message: Message): boolean {
+function isRoute(message: Message): boolean {
   const { table, flags } = decodeRoute(message);
   return table !== rt.RT_TABLE_LOCAL && !(flags & rt.RTM_F_CLONED);
 }

@@ -42,6 +42,8 @@ export interface MonitorOptions {
 }
 
 const BUFFER_BYTES = 16 * 1024 * 1024;
+/** There was no room for a message, or no memory to hand it over. */
+const LOSSES = ['ENOBUFS', 'ENOMEM'];
 
 export class NetlinkMonitor {
   readonly #fd: number;
@@ -83,7 +85,7 @@ export class NetlinkMonitor {
     try {
       return receiveDatagrams(this.#fd, (datagram) => this.#tell(datagram));
     } catch (error) {
-      if ((error as SystemCallError).code !== 'ENOBUFS') throw error;
+      if (!LOSSES.includes((error as SystemCallError).code)) throw error;
       this.#options.onLost();
       return true;
     }

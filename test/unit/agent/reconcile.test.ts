@@ -251,6 +251,21 @@ describe('changes of the host itself', () => {
   });
 });
 
+describe('when events were lost', () => {
+  it('everything is looked at, insides of containers too', async () => {
+    await clock.until(attach('10.0.0.2', 'c1').converged);
+    await clock.advance(1_000);
+    const inside = '/run/netns/c1';
+    const [address] = kernel.machine.snapshot(inside)!.addresses;
+    kernel.interfere({ kind: 'delete-address', at: inside, address: address! }, { silent: true });
+    kernel.interfere({ kind: 'delete-filter', at: 'ovl-4096', family: 'bridge' }, { silent: true });
+    kernel.tell({ kind: 'all' });
+    await clock.advance(100);
+    expect(kernel.machine.snapshot(inside)!.addresses).toEqual([address]);
+    expect(kernel.machine.snapshot('ovl-4096')!.filter).toBeDefined();
+  });
+});
+
 describe('containers', () => {
   it('that end are told', async () => {
     const { endpoint, converged } = attach('10.0.0.2', 'c1');
