@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from '../lab/host.ts';
 import { sweepOldLabs } from '../lab/lab.ts';
-import { type Checkout, checkOut } from './checkouts.ts';
+import { checkOut } from './checkouts.ts';
 import { experiments, groups } from './experiments.ts';
 import { writeComparison, writePage } from './page.ts';
 import { renderTable } from './report.ts';
@@ -93,24 +93,11 @@ interface MeasureOptions {
 /** Measures, and leaves the results in a file, also those of a run that is interrupted. */
 async function measure(wanted: readonly Experiment[], options: MeasureOptions): Promise<Results> {
   if (process.getuid?.() !== 0) throw new Error('it makes network namespaces and has to be run as root');
-  const before = options.before === undefined ? undefined : await checkOut(options.before);
-  try {
-    return await measureBeside(wanted, options, before);
-  } finally {
-    before?.remove();
-  }
-}
-
-async function measureBeside(
-  wanted: readonly Experiment[],
-  { quick, json, command }: MeasureOptions,
-  before: Checkout | undefined,
-): Promise<Results> {
-  const runner = new Runner({ quick, before: before?.directory });
+  let runner: Runner | undefined;
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.once(name, () => {
       console.error('\nbench: interrupted, cleaning up');
-      void runner.interrupt().finally(() => process.exit(130));
+      void Promise.resolve(runner?.interrupt()).finally(() => process.exit(130));
     });
   }
   sweepOldLabs();
@@ -118,6 +105,21 @@ async function measureBeside(
   if (load > QUIET_LOAD) {
     console.error(`bench: something else keeps this machine busy (load ${load.toFixed(1)}): figures will be wrong`);
   }
+  const before = options.before === undefined ? undefined : await checkOut(options.before);
+  try {
+    runner = new Runner({ quick: options.quick, before: before?.directory });
+    return await measureWith(runner, wanted, options, before?.commit);
+  } finally {
+    before?.remove();
+  }
+}
+
+async function measureWith(
+  runner: Runner,
+  wanted: readonly Experiment[],
+  { quick, json, command }: MeasureOptions,
+  before: string | undefined,
+): Promise<Results> {
   const start = performance.now();
   const facts = {
     date: new Date().toISOString(),
@@ -125,7 +127,7 @@ async function measureBeside(
     quick,
     machine: machine(),
     versions: await versions(),
-    ...(before === undefined ? {} : { before: before.commit }),
+    ...(before === undefined ? {} : { before }),
   };
   const file = json ?? join(ROOT, 'bench-results', `${facts.date.replace(/\W/g, '-')}.json`);
   mkdirSync(dirname(file), { recursive: true });

@@ -27,6 +27,7 @@ export interface Checkout {
 /** A revision of this repository with the packages of its own lockfile, built. Throws when there is no such revision. */
 export async function checkOut(revision: string): Promise<Checkout> {
   const commit = (await git('rev-parse', '--short', `${revision}^{commit}`)).trim();
+  console.log(`building ${commit}`);
   const { directory, remove } = makeDirectory(commit);
   try {
     const archive = join(directory, 'archive.tar');
