@@ -39,6 +39,8 @@ export interface EndpointsDeps {
      * other endpoints than this one does not matter. `inside`: what its container holds, to save a second look.
      */
     converge(endpoint: LocalEndpoint, inside?: NamespaceState): Promise<void>;
+    /** Until what it returns is called, changes in the network's namespace are wanted, whoever has a pass make them. */
+    expect(networkId: string): () => void;
   };
   /** Opens or closes the network's responder on this host, as there are local endpoints or not. */
   readonly names: { ensure(networkId: string): Promise<void> };
@@ -231,6 +233,7 @@ export class Endpoints {
         return false;
       }
     };
+    const arrived = dataPath.expect(record.networkId);
     // It is no endpoint of ours from this turn on. The claim ends last, so whatever of this a crash cuts short, the
     // next start has either an endpoint to make whole again or a claim to release.
     const removed = tried(() => local.remove(record.id));
@@ -239,7 +242,11 @@ export class Endpoints {
       await tried(() => names.ensure(record.networkId));
       return await tried(() => dataPath.converge(endpoint));
     };
-    const [clean] = await Promise.all([unwire(), removed, tried(() => this.configureResolver(container))]);
+    const [clean] = await Promise.all([
+      unwire().finally(arrived),
+      removed,
+      tried(() => this.configureResolver(container)),
+    ]);
     // The reconciler goes on trying; an address whose port may still be there must rest.
     await releases.release(record, clean);
   }

@@ -170,6 +170,7 @@ export class Member {
       { selfId },
     );
     const dataPath: EndpointsDeps['dataPath'] = {
+      expect: (networkId) => this.reconciler.expect(networkId),
       inside: (path) => ports.kernel.inside(path),
       converge: (endpoint, inside) => this.reconciler.converge(endpoint.record.networkId, { endpoint, inside }),
     };

@@ -87,6 +87,7 @@ export class Reconciler {
   readonly #ids = new Map<string, string>();
   readonly #announcements: Announcements;
   readonly #releasing = new Set<string>();
+  readonly #expected = new Set<{ readonly networkId: string }>();
   readonly #stop = new AbortController();
   #waiters: Waiter[] = [];
   #hostKey = '';
@@ -153,6 +154,16 @@ export class Reconciler {
       this.#waiters.push(waiter);
       this.markDirty(networkId);
     });
+  }
+
+  /**
+   * Something else is wanted of the network, which is about to be converged: what a pass changes there before that puts
+   * nothing back. Returns what ends it.
+   */
+  expect(networkId: string): () => void {
+    const expected = { networkId };
+    this.#expected.add(expected);
+    return () => this.#expected.delete(expected);
   }
 
   /** Ends when the signal aborts, leaving the kernel as it is. Throws what no repetition would mend (`tool-missing`). */
@@ -299,7 +310,11 @@ export class Reconciler {
   }
 
   #account(planned: Plan, result: ApplyResult, marks: Marks, hostChanged: boolean): void {
-    const repairs = repairsOf(planned, result, marks, hostChanged, (namespace) => this.#ids.get(namespace));
+    const expected = new Set([...this.#expected].map(({ networkId }) => networkId));
+    const repairs = repairsOf(planned, result, marks, hostChanged, (namespace) => {
+      const networkId = this.#ids.get(namespace) ?? '';
+      return marks.networks.get(networkId) === true || expected.has(networkId);
+    });
     if (repairs.length > 0) {
       const kinds = [...new Set(repairs.map(({ op }) => op.kind))];
       this.#deps.logger.warn({ writes: repairs.length, kinds }, 'the kernel had drifted and was repaired');

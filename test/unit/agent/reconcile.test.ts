@@ -200,6 +200,21 @@ describe('drift', () => {
     }
   });
 
+  it('is not what is about to be asked for', async () => {
+    const { endpoint, converged } = attach('10.0.0.2', 'c1');
+    await clock.until(Promise.all([converged, attach('10.0.0.3', 'c2').converged]));
+    await clock.advance(4_000);
+    // Its names go first; meanwhile something else has the network looked at.
+    const arrived = reconciler.expect(web.id);
+    world.remove(endpoint.record.id);
+    kernel.tell({ kind: 'network', namespace: 'ovl-4096' });
+    await clock.advance(2_000);
+    expect(kernel.machine.snapshot('ovl-4096')!.links.has(`e${endpoint.record.id.slice(0, 12)}`)).toBe(false);
+    await clock.until(reconciler.converge(web.id));
+    arrived();
+    expect(reconciler.status().repairs).toBe(0);
+  });
+
   it('is not what the agent itself writes', async () => {
     await clock.until(attach('10.0.0.2', 'c1').converged);
     world.addRemote(web, 'h2', '10.0.0.9');
