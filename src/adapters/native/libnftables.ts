@@ -40,10 +40,11 @@ function open() {
   };
 }
 
-let library: ReturnType<typeof open> | 'unopened' = 'unopened';
+let library: ReturnType<typeof open>;
 
+/** One that is not there may be installed later. */
 function opened() {
-  if (library === 'unopened') library = open();
+  library ??= open();
   return library;
 }
 
