@@ -5,8 +5,9 @@
  *
  * The event loop itself waits for the socket. It is handed a few dozen messages at a time, in microseconds each.
  *
- * What comes faster than it is taken fills the socket's buffer, and the kernel throws away what finds no room. That it
- * did is told (`onLost`): whoever listens has to look again at everything.
+ * What comes faster than it is taken fills the socket's buffer, and the kernel throws away what finds no room, and from then
+ * on everything until the buffer is empty. It says so once, at the start. That it did is told (`onLost`) when it hands over
+ * what comes next again: whoever listens has to look at everything then.
  */
 import { type Datagram, receiveDatagrams } from '../native/datagrams.ts';
 import { insideNamespace } from '../native/namespace.ts';
@@ -49,6 +50,9 @@ export class NetlinkMonitor {
   readonly #fd: number;
   readonly #options: MonitorOptions;
   readonly #waiting: { stop(): void };
+  /** Something was thrown away, and may still be. */
+  #missing = false;
+  #next: NodeJS.Immediate | undefined;
   #closed = false;
 
   /** Hears what happens from now on. Throws as opening a socket in the namespace does. */
@@ -61,7 +65,7 @@ export class NetlinkMonitor {
       setSocketOption(this.#fd, SOL.NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
       bindSocket(this.#fd, netlinkAddress());
       for (const group of groups) setSocketOption(this.#fd, SOL.NETLINK, NETLINK_ADD_MEMBERSHIP, group);
-      this.#waiting = whenReadable(this.#fd, () => this.#receive());
+      this.#waiting = whenReadable(this.#fd, () => this.#hear());
     } catch (error) {
       closeDescriptor(this.#fd);
       throw error;
@@ -76,19 +80,32 @@ export class NetlinkMonitor {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearImmediate(this.#next);
     this.#waiting.stop();
     closeDescriptor(this.#fd);
+  }
+
+  #hear(): void {
+    // Nobody tells that the buffer is empty.
+    if (!this.#receive() || !this.#missing) return;
+    this.#next ??= setImmediate(() => {
+      this.#next = undefined;
+      this.#hear();
+    });
   }
 
   /** Returns whether there may be more. */
   #receive(): boolean {
     try {
-      return receiveDatagrams(this.#fd, (datagram) => this.#tell(datagram));
+      if (receiveDatagrams(this.#fd, (datagram) => this.#tell(datagram))) return true;
     } catch (error) {
       if (!LOSSES.includes((error as SystemCallError).code)) throw error;
-      this.#options.onLost();
+      this.#missing = true;
       return true;
     }
+    if (this.#missing) this.#options.onLost();
+    this.#missing = false;
+    return false;
   }
 
   #tell({ bytes, truncated, control }: Datagram): void {

@@ -136,6 +136,32 @@ it('tells that something was lost, and hears on', async () => {
   asking.close();
 });
 
+it('tells of a loss when what comes next is heard again: until then the kernel throws away more, without a word', () => {
+  const asking = new NetlinkSocket({ namespace: two.path });
+  const [mtu, mac, index] = [1450, '02:00:00:00:00:01', 77];
+  const row = (at: number, round: number) =>
+    replaceNeighbour({ link: index, address: `10.0.${at >> 8}.${at & 255}`, mac: `02:42:0${round}:00:00:01` });
+  const story: string[] = [];
+  const monitor = new NetlinkMonitor({
+    ...{ namespace: host.path, protocol: NETLINK_ROUTE, groups: [rt.RTNLGRP_LINK, rt.RTNLGRP_NEIGH] },
+    onMessage(message) {
+      if (!story.includes('change')) {
+        story.push('change');
+        asking.request([newVeth({ name: 'late', mac, mtu }, { name: 'peer', mac, mtu })]);
+      } else if (describe(message) === 'link late') story.push('heard');
+    },
+    onLost: () => story.push('lost'),
+  });
+  monitors.push(monitor);
+  asking.request([newVeth({ name: 'a', mac, mtu, index }, { name: 'b', mac, mtu })]);
+  for (let round = 0; round < 4; round++) {
+    asking.request(Array.from({ length: 20_000 }, (_, at) => row(at, round)));
+  }
+  monitor.drain();
+  expect(story).toEqual(['change', 'lost']);
+  asking.close();
+});
+
 it('hears nothing after it was closed', () => {
   for (const monitor of monitors) monitor.close();
   one.ip('link', 'add', 'late', 'type', 'bridge');
