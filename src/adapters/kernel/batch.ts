@@ -53,13 +53,13 @@ interface Pending {
 export class Batch {
   /** By position of the op. */
   readonly failures = new Map<number, PlainError>();
-  readonly #socket: NetlinkSocket;
+  readonly #socket: Pick<NetlinkSocket, 'request' | 'get' | 'dump'>;
   #pending: Pending[] = [];
   readonly #indexes = new Map<string, number>();
   #looks = 0;
   readonly #files: number[] = [];
 
-  constructor(socket: NetlinkSocket) {
+  constructor(socket: Pick<NetlinkSocket, 'request' | 'get' | 'dump'>) {
     this.#socket = socket;
   }
 
@@ -89,19 +89,22 @@ export class Batch {
     }
   }
 
-  /** Has all that was added done. */
+  /** Has all that was added done. Of what nobody answered nothing is known, and so it has failed. */
   flush(): void {
     const pending = this.#pending;
     this.#pending = [];
-    if (pending.length > 0) {
-      const outcomes = this.#socket.request(pending.map(({ request }) => request));
+    try {
+      const outcomes = pending.length > 0 ? this.#socket.request(pending.map(({ request }) => request)) : [];
       for (const [at, outcome] of outcomes.entries()) {
         const { op, tolerated } = pending[at]!;
         if (outcome.ok || tolerated.includes(outcome.code)) continue;
         this.#fail(op, { code: outcome.code, message: outcome.text });
       }
+    } catch (error) {
+      for (const { op } of pending) this.#fail(op, plainError(error));
+    } finally {
+      this.close();
     }
-    this.close();
   }
 
   /** Lets go of what was opened for requests that are not sent. */
