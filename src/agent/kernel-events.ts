@@ -37,7 +37,7 @@ interface Rest {
 }
 
 export class KernelEvents {
-  /** How long a look at one network takes. */
+  /** How long a look at one network, or into one container, takes. */
   lookMs = 0;
   readonly #deps: KernelEventsDeps;
   readonly #events = new MarkSet();
@@ -45,6 +45,8 @@ export class KernelEvents {
   readonly #known = new MarkSet();
   /** By namespace: rows that are most likely of our own writing. */
   readonly #echoes = new Map<string, RowEvent[]>();
+  /** Paths of containers in which something happened. */
+  readonly #insides = new Set<string>();
   readonly #heard = Promise.withResolvers<void>();
   #hostChange = false;
   /** When events were taken last. */
@@ -76,9 +78,8 @@ export class KernelEvents {
         this.#heard.resolve();
       } else if (change.kind === 'underlay') this.#tellHostChangeLater(signal);
       else if (change.kind === 'container') {
-        const networkIds = this.#deps.doubt(change.path);
-        for (const networkId of networkIds) this.#known.add(networkId, false);
-        if (networkIds.length > 0) this.#takeLater(false, signal);
+        this.#insides.add(change.path);
+        this.#takeLater(change.echo === true, signal);
       } else if (change.kind === 'network') this.#hear(change, signal);
       else {
         if (change.kind === 'all') {
@@ -100,7 +101,9 @@ export class KernelEvents {
       this.#takeLater(true, signal);
       return;
     }
-    const known = rows && !echo ? seen.correct(namespace, rows) : undefined;
+    // What we wrote before is what somebody changes then.
+    if (rows && !echo) this.#echoes.delete(namespace);
+    const known = rows && !echo ? seen.correct(namespace, lastOfEach(echoes)) : undefined;
     if (known === 'agrees') return;
     if (known === 'corrected') {
       if (networkId === undefined) return;
@@ -169,6 +172,9 @@ export class KernelEvents {
     this.#rest = undefined;
     this.#takenAt = clock.elapsed();
     this.#takeEchoes();
+    for (const networkId of [...this.#insides].flatMap((path) => this.#deps.doubt(path)))
+      this.#known.add(networkId, false);
+    this.#insides.clear();
     const marks = this.#events.take();
     for (const networkId of marks?.networks.keys() ?? []) seen.forget(namespaceOf(networkId) ?? '');
     if (marks) onMarks(marks);
@@ -177,7 +183,7 @@ export class KernelEvents {
   }
 
   #dueAt({ since, leastMs }: Rest): number {
-    const lookMs = this.lookMs * this.#events.networks;
+    const lookMs = this.lookMs * (this.#events.networks + this.#insides.size);
     return since + Math.min(SETTLE_MS.most, Math.max(leastMs, LOOK_SHARE * lookMs));
   }
 

@@ -246,9 +246,11 @@ export class Reconciler {
     const hostKey = hostKeyOf(wanted, complete);
     const scope = this.#scope(wanted, marks, insides, hostKey !== this.#hostKey);
     const { known, rest, moment } = this.#seen.recall(scope);
+    const insideMoment = this.#settled.moment;
     const askedAt = clock.elapsed();
     const seen = isNothing(rest) ? NOTHING_SEEN : await kernel.observe(rest, signal);
-    if (rest.networks.length > 0) this.#events.lookMs = (clock.elapsed() - askedAt) / rest.networks.length;
+    const looks = rest.networks.length + rest.containers.length;
+    if (looks > 0) this.#events.lookMs = (clock.elapsed() - askedAt) / looks;
     const networks = new Map([...known, ...seen.networks]);
     const observed = { ...seen, networks, containers: new Map([...insides, ...seen.containers]) };
     const planned = plan(wanted, observed, { complete, released: this.#deps.released?.() ?? [] });
@@ -265,7 +267,8 @@ export class Reconciler {
     // What stands in the way may be in the host: it is looked at until there is nothing.
     if (obstacles.length > 0) this.#hostKey = '';
     else if (scope.host) this.#hostKey = hostKey;
-    this.#settle(wanted, observed, planned, obstacles);
+    this.#settled.settle(wanted, observed, obstacles, insideMoment);
+    this.#settle(wanted, planned, obstacles);
     this.#seen.settle(observed, planned, moment, result.failures);
     this.#announcements.applied(wanted, planned, obstacles, scope.host);
     if (planned.gone.length > 0) this.#release(planned.gone);
@@ -323,9 +326,8 @@ export class Reconciler {
     this.#status = { ...status, writes: status.writes + result.writes, repairs: status.repairs + repairs.length };
   }
 
-  #settle(wanted: Desired, observed: Observed, planned: Plan, obstacles: readonly Obstacle[]): void {
+  #settle(wanted: Desired, planned: Plan, obstacles: readonly Obstacle[]): void {
     const broken = new Set(obstacles.map(({ network }) => network));
-    this.#settled.settle(wanted, observed, obstacles);
     for (const [networkId, namespace] of this.#known) {
       if (wanted.namespaces.has(namespace) || broken.has(namespace)) continue;
       const removed = planned.stages.some(({ ops }) =>

@@ -20,7 +20,12 @@ export function withRowEvents(state: NamespaceState, events: readonly RowEvent[]
 
 /** The last one of each row: what a burst came to. */
 export function lastOfEach(events: readonly RowEvent[]): RowEvent[] {
-  return [...new Map(events.map((event) => [`${event.index} ${event.address ?? event.mac}`, event])).values()];
+  return [...new Map(events.map((event) => [keyOf(event), event])).values()];
+}
+
+/** A device may have several rows of one MAC. */
+function keyOf({ index, address, mac, vtep, port }: RowEvent): string {
+  return address === undefined ? `${index} ${mac} ${vtep} ${port}` : `${index} ${address}`;
 }
 
 function nameOf({ links }: NamespaceState, index: number): string | undefined {

@@ -8,6 +8,14 @@ import type { Desired, DesiredNetwork, DesiredPort, Observed, Obstacle } from '.
 export class SettledContainers {
   /** What was found right; an endpoint is never changed, only replaced. */
   readonly #keys = new WeakMap<LocalEndpoint, string>();
+  /** Counts doubts: one that comes while a pass runs is not ended by what that pass saw before. */
+  #moment = 0;
+  readonly #doubted = new WeakMap<LocalEndpoint, number>();
+
+  /** For a pass that begins. */
+  get moment(): number {
+    return this.#moment;
+  }
 
   /** Containers to look into. */
   unsettled(wanted: Desired): ContainerRef[] {
@@ -22,8 +30,8 @@ export class SettledContainers {
     return [...containers.values()];
   }
 
-  /** After a pass: those that were looked into, and of which nothing failed, are right now. */
-  settle(wanted: Desired, observed: Observed, obstacles: readonly Obstacle[]): void {
+  /** After a pass that began at `moment`: those that were looked into, and of which nothing failed, are right now. */
+  settle(wanted: Desired, observed: Observed, obstacles: readonly Obstacle[], moment: number): void {
     const failed = new Set(obstacles.map(({ endpointId }) => endpointId));
     // For one that stands in the way of the whole network nothing was planned for its containers.
     const blocked = new Set(obstacles.filter(({ endpointId }) => !endpointId).map(({ network }) => network));
@@ -33,7 +41,8 @@ export class SettledContainers {
         const { endpoint } = port;
         if (endpoint.engine) continue;
         const inside = observed.containers.get(endpoint.container.identity);
-        if (inside === 'gone' || failed.has(endpoint.record.id)) this.#keys.delete(endpoint);
+        const doubted = (this.#doubted.get(endpoint) ?? 0) > moment;
+        if (inside === 'gone' || doubted || failed.has(endpoint.record.id)) this.#keys.delete(endpoint);
         else if (inside !== undefined) this.#keys.set(endpoint, keyOf(port, network));
       }
     }
@@ -42,6 +51,8 @@ export class SettledContainers {
   /** Looks inside again with the next pass. */
   doubt(endpoint: LocalEndpoint): void {
     this.#keys.delete(endpoint);
+    this.#moment += 1;
+    this.#doubted.set(endpoint, this.#moment);
   }
 
   /** The same of the container whose namespace has that path, or of all. Returns ids of the networks that it is on. */

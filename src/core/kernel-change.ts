@@ -26,7 +26,7 @@ export type KernelChange =
   /** What is ours in the host's namespace. */
   | { readonly kind: 'host'; readonly echo?: true }
   /** Inside of a container that has been looked into; by the path of its namespace. */
-  | { readonly kind: 'container'; readonly path: string }
+  | { readonly kind: 'container'; readonly path: string; readonly echo?: true }
   /** Links, addresses or routes of the host itself. */
   | { readonly kind: 'underlay' }
   /** Anything: events may have been lost. */

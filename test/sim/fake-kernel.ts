@@ -186,13 +186,13 @@ export class FakeKernel implements Kernel {
       throw new OverlaydError('data-path-failed', `${op.name}: File exists`, { retryable: true });
   }
 
-  /** `isEcho`: by our own writing. Inside of a container nobody is told of that. */
+  /** `isEcho`: by our own writing. */
   #emit(place: Place, op?: Op, isEcho = false): void {
     const echo = isEcho ? ({ echo: true } as const) : {};
     if (place === HOST) this.tell({ kind: 'host', ...echo });
     else if (isNetworkNamespace(place))
       this.tell({ kind: 'network', namespace: place, ...echo, rows: op && rowsOf(op) });
-    else if (!isEcho && this.#followed.has(place)) this.tell({ kind: 'container', path: place });
+    else if (this.#followed.has(place)) this.tell({ kind: 'container', path: place, ...echo });
   }
 
   #checkFaults(op: Op): void {

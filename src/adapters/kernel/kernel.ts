@@ -18,13 +18,16 @@ export interface KernelDeps {
 /** The kernel of the host that `thread` acts upon, through netlink and libnftables. */
 export function createKernel({ thread, isAlive, onFirewallChange, hostPid }: KernelDeps): Kernel {
   const monitor = new KernelMonitor({ hostPid, onFirewallChange });
-  const observer = new Observer({ thread, isAlive, onInside: (nsid, path) => monitor.follow(nsid, path) });
+  const observer = new Observer({ thread, isAlive, onInsides: (insides) => monitor.follow(insides) });
   const filters = new Map<string, { readonly generation: string; readonly filter: Filter | undefined }>();
   return {
     observe: (scope, signal) => observer.observe(scope, signal),
     async apply(plan, signal) {
       for (const { op } of plan.stages.flatMap(({ ops }) => ops)) {
-        if (op.kind === 'delete-namespace' || op.kind === 'add-namespace') observer.forget(op.name);
+        if (op.kind !== 'delete-namespace' && op.kind !== 'add-namespace') continue;
+        observer.forget(op.name);
+        // Another one may have its number, and as many changes.
+        filters.delete(op.name);
       }
       const quiet = monitor.echoing(plan);
       try {

@@ -34,6 +34,12 @@ const GROUPS = [
   rt.RTNLGRP_NSID,
 ] as const;
 
+/** The namespace of a container, and the id by which events name it. */
+export interface Inside {
+  readonly nsid: number;
+  readonly path: string;
+}
+
 export class KernelMonitor {
   readonly #deps: KernelMonitorDeps;
   readonly #filter = new EventFilter();
@@ -67,9 +73,11 @@ export class KernelMonitor {
     }
   }
 
-  /** Changes inside the container are told: those that come, and whether any came before that. */
-  follow(nsid: number, path: string): void {
-    for (const heard of this.#filter.follow(nsid, path)) this.#tell(heard);
+  /** Changes inside of these containers are told: those that come, and whether any came before that. */
+  follow(insides: readonly Inside[]): void {
+    // What had an id before may have ended: that is still to be heard.
+    for (const monitor of this.#monitors) monitor.drain();
+    for (const { nsid, path } of insides) for (const heard of this.#filter.follow(nsid, path)) this.#tell(heard);
   }
 
   /** What is heard where the plan writes is its echo, until the returned function is called. */
@@ -121,15 +129,14 @@ export class KernelMonitor {
         this.#push(heard, HOST);
         break;
       case 'container':
-        // Inside, where hardly anybody else writes, nothing is looked at for an echo.
-        if (!this.#writing.has(heard.path)) this.#inbox?.push(heard);
+        this.#push(heard, heard.path);
         break;
       default:
         this.#inbox?.push(heard);
     }
   }
 
-  #push(change: KernelChange & { readonly kind: 'network' | 'host' }, place: Place): void {
+  #push(change: KernelChange & { readonly kind: 'network' | 'host' | 'container' }, place: Place): void {
     this.#inbox?.push(this.#writing.has(place) ? { ...change, echo: true } : change);
   }
 
@@ -161,6 +168,6 @@ function merge(waiting: KernelChange, change: KernelChange): KernelChange {
 
 function keyOf(change: KernelChange): string {
   if (change.kind === 'network') return `${change.namespace} ${change.echo ?? false}`;
-  if (change.kind === 'container') return change.path;
+  if (change.kind === 'container') return `${change.path} ${change.echo ?? false}`;
   return change.kind === 'host' ? `host ${change.echo ?? false}` : change.kind;
 }

@@ -16,14 +16,15 @@ import {
 import { isUplink } from '../../core/plan/naming.ts';
 import type { HostPart, InsidePart, LookAnswer, NetworkPart, Seen } from './jobs.ts';
 import type { KernelThread } from './kernel-thread.ts';
+import type { Inside } from './monitor.ts';
 import { failure } from './plain-error.ts';
 import { type MadeRows, makeFdb, makeNeighbours } from './rows.ts';
 
 export interface ObserverDeps {
   readonly thread: Pick<KernelThread, 'ask'>;
   readonly isAlive: (container: ContainerRef) => Promise<boolean>;
-  /** The inside at the path has been looked into; events name it by that id. */
-  readonly onInside: (nsid: number, path: string) => void;
+  /** These have been looked into. */
+  readonly onInsides: (insides: readonly Inside[]) => void;
 }
 
 /** A network's namespace as it was last seen. */
@@ -120,10 +121,11 @@ export class Observer {
   }
 
   #tellIds({ ids }: LookAnswer, paths: readonly string[]): void {
-    for (const [at, path] of paths.entries()) {
+    const insides = paths.flatMap((path, at) => {
       const nsid = ids[at];
-      if (nsid !== undefined) this.#deps.onInside(nsid, path);
-    }
+      return nsid === undefined ? [] : [{ nsid, path }];
+    });
+    if (insides.length > 0) this.#deps.onInsides(insides);
   }
 
   /** Those that may be looked into, each once; the others that are asked for are `gone`. */

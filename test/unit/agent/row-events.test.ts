@@ -67,4 +67,7 @@ it('of a burst the last of each row counts', () => {
   const burst = [event('gone', neighbour), event('written', tunnel), there, event('gone', port)];
   expect(lastOfEach(burst)).toEqual([there, burst[1], burst[3]]);
   expect(withRowEvents(state, lastOfEach([event('gone', neighbour), there]))).toBe(state);
+  // A row beside it is another one.
+  const beside = event('written', { ...tunnel, vtep: '10.77.0.66' });
+  expect(withRowEvents(state, lastOfEach([beside, event('written', tunnel)]))).toBeUndefined();
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Ask, JobName, LookAnswer, LookRequest, NetworkPart, Tell } from '../../../../src/adapters/kernel/jobs.ts';
+import type { Inside } from '../../../../src/adapters/kernel/monitor.ts';
 import { Observer } from '../../../../src/adapters/kernel/observe.ts';
 import type { Link, Scope } from '../../../../src/core/host-state.ts';
 
@@ -37,8 +38,10 @@ function look(answers: readonly Partial<LookAnswer>[], isAlive: () => Promise<bo
     },
   };
   const followed: [number, string][] = [];
-  const onInside = (nsid: number, path: string) => followed.push([nsid, path]);
-  const observer = new Observer({ thread, isAlive, onInside });
+  const onInsides = (insides: readonly Inside[]) => {
+    for (const { nsid, path } of insides) followed.push([nsid, path]);
+  };
+  const observer = new Observer({ thread, isAlive, onInsides });
   return { asked, followed, observer, observe: (scope = SCOPE) => observer.observe(scope, undefined) };
 }
 

@@ -1,0 +1,96 @@
+/** What is made of the kernel's events in the moment in which the agent itself writes. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { KernelEvents } from '../../../src/agent/kernel-events.ts';
+import { SeenNetworks } from '../../../src/agent/seen-networks.ts';
+import type { NamespaceState, Neighbour, Observed } from '../../../src/core/host-state.ts';
+import type { KernelChange, RowEvent } from '../../../src/core/kernel-change.ts';
+import { FakeKernel } from '../../sim/fake-kernel.ts';
+import { VirtualClock } from '../../sim/virtual-clock.ts';
+
+const AT = 'ovl-1';
+const ours: Neighbour = { link: 'vx0', address: '10.0.0.5', mac: '02:42:0a:00:00:05' };
+const state = { links: new Map(), neighbours: [ours], fdb: [] } as unknown as NamespaceState;
+const told = (what: RowEvent['what'], echo?: true): KernelChange => ({
+  kind: 'network',
+  namespace: AT,
+  rows: [{ what, index: 1, vtep: undefined, port: undefined, ...ours }],
+  ...(echo && { echo }),
+});
+
+let kernel: FakeKernel;
+let clock: VirtualClock;
+let seen: SeenNetworks;
+let events: KernelEvents;
+let marks: number[];
+let doubts: string[];
+let quit: AbortController;
+let ended: Promise<void>;
+
+beforeEach(async () => {
+  kernel = new FakeKernel();
+  clock = new VirtualClock();
+  seen = new SeenNetworks();
+  [marks, doubts] = [[], []];
+  quit = new AbortController();
+  events = new KernelEvents({
+    ...{ kernel, clock, seen, idOf: () => 'web', namespaceOf: () => AT },
+    doubt(path = 'all') {
+      doubts.push(path);
+      return ['web'];
+    },
+    onMarks: () => marks.push(clock.elapsed()),
+  });
+  ended = events.listen(quit.signal);
+  await clock.advance(1_000);
+  const observed: Observed = { namespaces: undefined, host: undefined, networks: new Map(), containers: new Map() };
+  const { moment } = seen.recall({ host: false, networks: [AT], containers: [], ports: [] });
+  seen.settle({ ...observed, networks: new Map([[AT, state]]) }, { stages: [], gone: [] }, moment);
+  marks.length = 0;
+});
+
+afterEach(async () => {
+  quit.abort();
+  await ended;
+});
+
+const known = () => seen.recall({ host: false, networks: [AT], containers: [], ports: [] }).known.get(AT);
+
+describe('a row that somebody changes right after we wrote it', () => {
+  it('is known as it is then, not as we wrote it', async () => {
+    kernel.tell(told('written', true));
+    await clock.advance(1);
+    kernel.tell(told('gone'));
+    await clock.advance(1_000);
+    expect(known()?.neighbours ?? []).toEqual([]);
+    expect(marks).not.toEqual([]);
+  });
+
+  it('is as we took it away when somebody writes it again', async () => {
+    seen.correct(AT, [{ what: 'gone', index: 1, vtep: undefined, port: undefined, ...ours }]);
+    kernel.tell(told('gone', true));
+    await clock.advance(1);
+    kernel.tell(told('written'));
+    await clock.advance(1_000);
+    expect(known()?.neighbours ?? [ours]).toEqual([ours]);
+    expect(marks).not.toEqual([]);
+  });
+});
+
+describe('inside of a container', () => {
+  it('what happens while we write there is looked at', async () => {
+    kernel.tell({ kind: 'container', path: '/run/netns/c1', echo: true });
+    await clock.advance(1_000);
+    expect(doubts).toEqual(['/run/netns/c1']);
+    expect(marks).toHaveLength(1);
+  });
+
+  it('whatever somebody changes all the time is looked at for a sixth of the time at most', async () => {
+    events.lookMs = 10;
+    for (let ms = 0; ms < 1_000; ms += 2) {
+      kernel.tell({ kind: 'container', path: '/run/netns/c1' });
+      await clock.advance(2);
+    }
+    expect(marks.length).toBeGreaterThan(5);
+    expect(marks.length).toBeLessThan(1_000 / 60 + 2);
+  });
+});
