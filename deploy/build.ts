@@ -10,6 +10,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import protobuf from 'protobufjs';
+import { launchFlags } from './launch-flags.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const DIST = path.join(ROOT, 'dist');
@@ -23,11 +24,14 @@ const PROGRAMS = {
   'names.cjs': 'src/names-main.ts',
 } as const;
 
-/** Those that start from compiled code, each with arguments that make it run through its start without doing anything. */
+/**
+ * Those that start from compiled code, each with arguments that make it run through its start without doing anything, and
+ * with the program whose flags it has when it is run: code of other flags is not taken.
+ */
 const COMPILED_PROGRAMS = {
-  cli: { entry: 'src/main.ts', rehearsal: ['--run-dir', DIST, 'network', 'ls'] },
-  agent: { entry: 'src/agent-main.ts', rehearsal: ['--help'] },
-  'lease-worker': { entry: 'src/adapters/etcd/lease-worker.ts', rehearsal: [] },
+  cli: { entry: 'src/main.ts', rehearsal: ['--run-dir', DIST, 'network', 'ls'], process: 'cli' },
+  agent: { entry: 'src/agent-main.ts', rehearsal: ['--help'], process: 'agent' },
+  'lease-worker': { entry: 'src/adapters/etcd/lease-worker.ts', rehearsal: [], process: 'agent' },
 } as const;
 
 /** For etcd3 alone: gRPC's own use of the loader, which nothing here calls, is another one. */
@@ -80,7 +84,9 @@ if (!process.argv.includes('--force') && (await readFile(STAMP, 'utf8').catch(()
   const launcher = await readFile(path.join(ROOT, 'deploy/launcher.sh'), 'utf8');
   const results = await Promise.allSettled([
     ...Object.entries(PROGRAMS).map(async ([name, entry]) => replaceFile(path.join(LIB, name), await bundle(entry))),
-    ...Object.entries(COMPILED_PROGRAMS).map(([name, { entry, rehearsal }]) => compile(name, entry, rehearsal)),
+    ...Object.entries(COMPILED_PROGRAMS).map(([name, { entry, rehearsal, process }]) =>
+      compile(name, entry, [...launchFlags(launcher, process), path.join(ROOT, 'deploy/keep-code.ts')], rehearsal),
+    ),
     replaceFile(path.join(DIST, 'overlayd'), launcher, 0o755),
   ]);
   const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
@@ -96,13 +102,17 @@ async function bundle(entry: string): Promise<string> {
   return outputFiles[0]!.text;
 }
 
-async function compile(name: string, entry: string, rehearsal: readonly string[]): Promise<void> {
+async function compile(
+  name: string,
+  entry: string,
+  keepCode: readonly string[],
+  rehearsal: readonly string[],
+): Promise<void> {
   const [text, start] = await Promise.all([bundle(entry), bundle('deploy/start-bundle.ts')]);
   const file = path.join(LIB, `${name}.bundle.cjs`);
   await replaceFile(file, withHash(text));
   await replaceFile(path.join(LIB, `${name}.cjs`), start);
-  const rehearse = [path.join(ROOT, 'deploy/keep-code.ts'), file, ...rehearsal];
-  await promisify(execFile)(process.execPath, rehearse, { env: {} });
+  await promisify(execFile)(process.execPath, [...keepCode, file, ...rehearsal], { env: {} });
 }
 
 function withHash(text: string): string {
@@ -128,7 +138,7 @@ async function replaceFile(file: string, contents: string | Uint8Array, mode = 0
 async function fingerprintInputs(): Promise<string> {
   const hash = createHash('sha256');
   const sources = (await readdir(path.join(ROOT, 'src'), { recursive: true })).map((name) => `src/${name}`).sort();
-  const parts = ['build', 'compiled-bundle', 'etcd-protocol', 'keep-code', 'start-bundle'].map(
+  const parts = ['build', 'compiled-bundle', 'etcd-protocol', 'keep-code', 'launch-flags', 'start-bundle'].map(
     (name) => `deploy/${name}.ts`,
   );
   const files = [...sources, ...parts, 'package.json', 'package-lock.json', 'deploy/launcher.sh'];

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { launchFlags } from '../../../deploy/launch-flags.ts';
 
 const DEPLOY = path.resolve(import.meta.dirname, '../../../deploy');
 
@@ -27,7 +28,11 @@ function writeBundle(text: string): void {
 }
 
 function keepCode(...args: string[]): string {
-  return execFileSync(process.execPath, [path.join(DEPLOY, 'keep-code.ts'), file, ...args], {
+  return keepCodeBy([], ...args);
+}
+
+function keepCodeBy(flags: readonly string[], ...args: string[]): string {
+  return execFileSync(process.execPath, [...flags, path.join(DEPLOY, 'keep-code.ts'), file, ...args], {
     stdio: 'pipe',
   }).toString();
 }
@@ -94,14 +99,33 @@ describe('a bundle', () => {
     }
   });
 
-  it('starts from its code with the flags that the launcher gives', () => {
+  it.each(['cli', 'agent'])(
+    'starts from the code that was kept with the flags that the launcher gives: %s',
+    (program) => {
+      const flags = launchFlags(readFileSync(path.join(DEPLOY, 'launcher.sh'), 'utf8'), program);
+      expect(flags).toContain('--use-openssl-ca');
+      writeBundle('console.log(1)');
+      keepCodeBy(flags);
+      expect(isCompiled(...flags)).toBe(true);
+      // One that V8 makes other code with.
+      expect(isCompiled('--no-opt')).toBe(false);
+    },
+  );
+
+  it('is kept by the build with those flags', () => {
+    const built = path.resolve(DEPLOY, '../dist/lib');
     const launcher = readFileSync(path.join(DEPLOY, 'launcher.sh'), 'utf8');
-    const lines = [...launcher.matchAll(/exec "\$node" (.*) "\$dist/g)].map(([, flags]) => flags!.split(' '));
-    expect(lines).toHaveLength(2);
-    writeBundle('console.log(1)');
-    keepCode();
-    for (const flags of lines) expect([flags, isCompiled(...flags)]).toEqual([flags, true]);
-    // One that V8 makes other code with.
-    expect(isCompiled('--no-opt')).toBe(false);
+    for (const [bundle, program] of [
+      ['cli', 'cli'],
+      ['agent', 'agent'],
+      ['lease-worker', 'agent'],
+    ] as const) {
+      file = path.join(built, `${bundle}.bundle.cjs`);
+      expect([bundle, isCompiled(...launchFlags(launcher, program))]).toEqual([bundle, true]);
+    }
+  });
+
+  it('of a program that the launcher does not start has no flags', () => {
+    expect(() => launchFlags('exec "$node" --a "$dist/lib/cli.cjs"', 'agent')).toThrow('does not start agent.cjs');
   });
 });
