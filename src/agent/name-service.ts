@@ -158,7 +158,7 @@ export class NameService {
   }
 
   async #ensure(networkId: string): Promise<void> {
-    const { local, serviceAddress, view } = this.#deps;
+    const { serviceAddress, view } = this.#deps;
     const service = serviceAddress() ? [SERVICE_ADDRESS] : [];
     if (networkId === HOST_PART) {
       if (service.length === 0) return;
@@ -166,26 +166,25 @@ export class NameService {
       return await this.#ask({ kind: 'listen', networkId, namespacePath, addresses: service });
     }
     const network = view.network(networkId);
-    if (!network || local.onNetwork(networkId).length === 0) return await this.close(networkId);
+    if (!network || !this.#isWanted(networkId)) return await this.#close(networkId);
     this.#stale.networks.add(networkId);
     this.#tell();
-    await this.#ask({
-      kind: 'listen',
-      networkId,
-      namespacePath: `/run/netns/ovl-${network.vni}`,
-      addresses: [network.subnets[0]!.gateway, ...service],
-    });
+    const namespacePath = `/run/netns/ovl-${network.vni}`;
+    const addresses = [network.subnets[0]!.gateway, ...service];
+    await this.#ask({ kind: 'listen', networkId, namespacePath, addresses }, () => this.#isWanted(networkId));
   }
 
-  /** Names of the network are not answered any more. */
-  async close(networkId: string): Promise<void> {
+  /** Names of the network are not answered any more, unless this host gets on it again while the process is waited for. */
+  async #close(networkId: string): Promise<void> {
     this.#problems.delete(networkId);
     this.#known.delete(networkId);
-    this.#stale.networks.delete(networkId);
-    this.#told?.zones.forget(networkId);
-    this.#told?.clients.delete(networkId);
-    this.#told?.whole.delete(networkId);
-    await this.#askIfThere({ kind: 'close', networkId });
+    await this.#askIfThere({ kind: 'close', networkId }, () => {
+      if (this.#isWanted(networkId)) return false;
+      this.#told?.zones.forget(networkId);
+      this.#told?.clients.delete(networkId);
+      this.#told?.whole.delete(networkId);
+      return true;
+    });
   }
 
   /**
@@ -194,6 +193,11 @@ export class NameService {
    */
   async release(networkId: string | undefined, namespacePath?: string): Promise<void> {
     await this.#askIfThere({ kind: 'release', networkId, namespacePath });
+  }
+
+  #isWanted(networkId: string): boolean {
+    const { local, view } = this.#deps;
+    return view.network(networkId) !== undefined && local.onNetwork(networkId).length > 0;
   }
 
   #places(): string[] {
@@ -224,10 +228,11 @@ export class NameService {
     this.#begun = Promise.withResolvers<void>();
   }
 
-  /** Asks whichever process there is; what one that ends has not done, the next one does. */
-  async #ask(request: NamesRequest): Promise<void> {
+  /** Asks whichever process there is; what one that ends has not done, the next one does. As of {@link #askIfThere}. */
+  async #ask(request: NamesRequest, isDue: () => boolean = () => true): Promise<void> {
     for (;;) {
       const session = this.#told?.session ?? (await this.#awaitSession());
+      if (!isDue()) return;
       try {
         return await session.ask(request);
       } catch (error) {
@@ -237,10 +242,11 @@ export class NameService {
     }
   }
 
-  /** Sockets of a process that has ended are closed. */
-  async #askIfThere(request: NamesRequest): Promise<void> {
+  /** Sockets of a process that has ended are closed. `isDue` is asked in the turn in which the process is. */
+  async #askIfThere(request: NamesRequest, isDue: () => boolean = () => true): Promise<void> {
     if (this.#told === undefined && this.#deps.process.problem !== undefined) return;
     const session = this.#told?.session ?? (await this.#awaitSession().catch(() => undefined));
+    if (!isDue()) return;
     try {
       await session?.ask(request);
     } catch (error) {
@@ -300,8 +306,8 @@ export class NameService {
   }
 
   #tellNetwork(told: Told, networkId: string): void {
-    const { local, view } = this.#deps;
-    if (view.network(networkId) === undefined || local.onNetwork(networkId).length === 0) return;
+    if (!this.#isWanted(networkId)) return;
+    const { view } = this.#deps;
     const certain = view.complete && this.#known.has(networkId);
     for (const news of told.zones.take(networkId, certain)) told.session.tell(news);
     if (!told.clients.has(networkId)) this.#tellClients(told, networkId);
@@ -321,6 +327,7 @@ export class NameService {
     }
     const removed = [...(before?.keys() ?? [])].filter((address) => !now.has(address));
     told.clients.set(networkId, now);
-    if (set.length > 0 || removed.length > 0) told.session.tell({ kind: 'clients', networkId, set, removed });
+    if (before === undefined || set.length > 0 || removed.length > 0)
+      told.session.tell({ kind: 'clients', networkId, set, removed });
   }
 }

@@ -20,7 +20,7 @@ const LIMIT_MS = 2_000;
 
 export class EarlyQuestions {
   readonly #deps: EarlyQuestionsDeps;
-  /** When the network was heard of. */
+  /** Networks that were heard of a moment ago, and when. */
   readonly #begun = new Map<string, number>();
   #waiting = Promise.withResolvers<void>();
 
@@ -31,9 +31,13 @@ export class EarlyQuestions {
   /** Something of the network is known now. */
   begin(networkId: string): void {
     const { clock } = this.#deps;
-    this.#begun.set(networkId, clock.elapsed());
+    const begunAt = clock.elapsed();
+    this.#begun.set(networkId, begunAt);
     clock.sleep(LIMIT_MS).then(
-      () => this.changed(),
+      () => {
+        if (this.#begun.get(networkId) === begunAt) this.#begun.delete(networkId);
+        this.changed();
+      },
       () => undefined,
     );
   }
@@ -48,8 +52,6 @@ export class EarlyQuestions {
   untilMore(networkIds: readonly string[]): Promise<void> | 'unknown' | undefined {
     const partly = networkIds.filter((networkId) => !this.#deps.isWhole(networkId));
     if (partly.length === 0) return undefined;
-    const now = this.#deps.clock.elapsed();
-    const isEarly = partly.some((networkId) => now - (this.#begun.get(networkId) ?? now) < LIMIT_MS);
-    return isEarly ? this.#waiting.promise : 'unknown';
+    return partly.some((networkId) => this.#begun.has(networkId)) ? this.#waiting.promise : 'unknown';
   }
 }

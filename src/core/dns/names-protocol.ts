@@ -56,6 +56,7 @@ export type NamesNews =
       readonly set: readonly ZoneEntry[];
       readonly removed: readonly string[];
     }
+  /** The first of a session tells all of the network: they are of this host, whose agent knows them from its start. */
   | {
       readonly kind: 'clients';
       readonly networkId: string;

@@ -89,10 +89,13 @@ export class Zones {
     return before === undefined;
   }
 
+  /** What sessions before told goes: another container may have got the address of one that was on more networks. */
   updateClients({ networkId, set, removed }: ClientNews, session: number): void {
     const clients = this.#kept.get(networkId)?.clients;
-    for (const address of removed) clients?.delete(address);
-    for (const client of set) clients?.set(client.address, { ...client, session });
+    if (clients === undefined) return;
+    for (const [address, told] of clients) if (told.session !== session) clients.delete(address);
+    for (const address of removed) clients.delete(address);
+    for (const client of set) clients.set(client.address, { ...client, session });
   }
 
   /** What this session has not told of the network is no more. */
@@ -106,7 +109,6 @@ export class Zones {
       kept.entries.delete(address);
       gone.add(told);
     }
-    for (const [address, told] of kept.clients) if (told.session !== session) kept.clients.delete(address);
     replace(kept, gone, []);
   }
 

@@ -11,19 +11,29 @@ import { VirtualClock } from '../../sim/virtual-clock.ts';
 import { type FakeEndpoint, fakeView } from '../core/dns/fake-view.ts';
 import { addressesIn, question, read } from '../core/dns/messages.ts';
 
+interface SetUp {
+  readonly stuck?: string;
+  readonly complete?: boolean;
+  /** The process is there when this resolves. */
+  readonly starting?: Promise<void>;
+}
+
 /** Networks `w` and `d`, of both of which this host has endpoints. Listening at `stuck` never succeeds nor fails. */
-function setUp({ stuck, complete = true }: { stuck?: string; complete?: boolean } = {}) {
+function setUp({ stuck, complete = true, starting }: SetUp = {}) {
   const clock = new VirtualClock();
   const fake = new FakeNames(clock, seededRandom(1));
   const refused = new Set<string>();
   const asked: NamesRequest[] = [];
   const clients: ZoneClient[] = [];
   const endpoints: FakeEndpoint[] = [];
+  const databases: FakeEndpoint[] = [];
+  /** Networks of which this host has endpoints. */
+  const own = new Set(['w', 'd']);
   const hidden = new Set<string>();
   const view = {
     ...fakeView([
       { id: 'w', name: 'web', cidr: '10.0.1.0/24', endpoints },
-      { id: 'd', name: 'db', cidr: '10.0.2.0/24', endpoints: [] },
+      { id: 'd', name: 'db', cidr: '10.0.2.0/24', endpoints: databases },
     ]),
     complete,
     provesAbsence: complete,
@@ -46,16 +56,19 @@ function setUp({ stuck, complete = true }: { stuck?: string; complete?: boolean 
       {
         ...{ selfId: 'h1', clock, view, hidden: () => hidden },
         local: {
-          networkIds: () => ['w', 'd'],
+          networkIds: () => [...own],
           clientsOn: (networkId) => (networkId === 'w' ? clients : []),
-          onNetwork: () => [{} as never],
+          onNetwork: (networkId) => (own.has(networkId) ? [{} as never] : []),
           unreadable: undefined,
         },
         serviceAddress: () => true,
         converge: () => converging.promise,
         process: {
           problem: undefined,
-          run: (onSession, signal) => process.run((session) => onSession(refusing(session)), signal),
+          run: async (onSession, signal) => {
+            await starting;
+            await process.run((session) => onSession(refusing(session)), signal);
+          },
         },
       },
       { ttlSeconds: 5 },
@@ -65,13 +78,13 @@ function setUp({ stuck, complete = true }: { stuck?: string; complete?: boolean 
   const ask = (name = 'nope', networkId = 'w', address = '10.0.1.9') =>
     fake.handler(question(name, 'A'), { networkId, address, transport: 'udp' });
   const now = (...words: Parameters<typeof ask>) => read(ask(...words) as Uint8Array);
-  return { clock, fake, refused, asked, clients, endpoints, hidden, view, agent, ...agent(), ask, now };
+  return { clock, fake, refused, asked, clients, endpoints, databases, own, hidden, view, agent, ...agent(), ask, now };
 }
 
 const never = new AbortController().signal;
 
 it('says where names should be answered and are not, until they are or need not be', async () => {
-  const { names, refused } = setUp();
+  const { names, refused, own } = setUp();
   for (const networkId of ['w', 'd', HOST_PART]) refused.add(networkId);
   await names.open(never);
   expect(names.problems()).toEqual([
@@ -81,7 +94,8 @@ it('says where names should be answered and are not, until they are or need not 
   ]);
   refused.clear();
   await names.ensure('w');
-  await names.close('d');
+  own.delete('d');
+  await names.ensure('d');
   await names.ensure(HOST_PART);
   expect(names.problems()).toEqual([]);
 });
@@ -205,6 +219,51 @@ it('tells what containers are on besides when that changes, and nothing twice', 
   expect(fake.told.at(-1)).toMatchObject({ set: [], removed: ['10.0.1.9'] });
 });
 
+it('answers for no network that a container before at the same address was on, also while little is known', async () => {
+  const { names, agent, clients, databases, view, clock, now } = setUp();
+  databases.push({ address: '10.0.2.2', name: 'secret', nodeId: 'h1' });
+  clients.push({ address: '10.0.1.9', networks: ['w', 'd'], wayOut: true });
+  const stop = new AbortController();
+  await names.open(stop.signal);
+  names.becameWhole();
+  await clock.advance(10);
+  expect(addressesIn(now('secret'))).toEqual(['10.0.2.2']);
+  stop.abort();
+  view.complete = false;
+  view.provesAbsence = false;
+  clients.length = 0;
+  await agent().names.open(never);
+  await clock.advance(5_000);
+  expect(addressesIn(now('secret'))).toEqual([]);
+});
+
+it('answers on a network that was left and entered again while the process was not there yet', async () => {
+  const starting = Promise.withResolvers<void>();
+  const { names, endpoints, own, clock, now, fake } = setUp({ starting: starting.promise });
+  endpoints.push({ address: '10.0.1.2', name: 'api', nodeId: 'h1' });
+  const opened = names.open(never);
+  own.delete('w');
+  const left = names.ensure('w');
+  own.add('w');
+  const entered = names.ensure('w');
+  starting.resolve();
+  await Promise.all([opened, left, entered]);
+  await clock.advance(10);
+  expect(fake.listening.has('w')).toBe(true);
+  expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
+});
+
+it('does not answer on a network that was left while the process was not there yet', async () => {
+  const starting = Promise.withResolvers<void>();
+  const { names, own, clock, fake } = setUp({ starting: starting.promise });
+  const opened = names.open(never);
+  own.delete('w');
+  starting.resolve();
+  await opened;
+  await clock.advance(10);
+  expect([...fake.listening.keys()].sort()).toEqual([HOST_PART, 'd']);
+});
+
 it('tells what else there may be to close when all is known, and not before', async () => {
   const { names, asked, view, clock } = setUp({ complete: false });
   await names.open(never);
@@ -221,7 +280,8 @@ it('waits for a process that is not there, but not to close what it cannot hold'
   const { clock, view } = setUp();
   const problem = 'the process that answers names does not run';
   const process: NamesProcess = { problem, run: async () => undefined };
-  const local = { networkIds: () => ['w'], clientsOn: () => [], onNetwork: () => [{} as never], unreadable: undefined };
+  const onNetwork = (networkId: string) => (networkId === 'w' ? [{} as never] : []);
+  const local = { networkIds: () => ['w'], clientsOn: () => [], onNetwork, unreadable: undefined };
   const names = new NameService(
     {
       selfId: 'h1',
@@ -235,7 +295,7 @@ it('waits for a process that is not there, but not to close what it cannot hold'
     },
     { ttlSeconds: 5 },
   );
-  await names.close('w');
+  await names.ensure('d');
   await names.release('w');
   const ensured = names.ensure('w').catch((error: unknown) => error);
   await clock.advance(10_000);
