@@ -3,7 +3,7 @@
  * goes on with what it was told when nobody tells it any more, and hands all of it over to a successor when told so.
  * Small on purpose: nothing is imported but what answering needs.
  */
-import { openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { createForwarder } from './adapters/dns/forwarder.ts';
 import { SocketListeners } from './adapters/dns/listeners.ts';
 import { NamesServer } from './adapters/dns/process/server.ts';
@@ -49,6 +49,8 @@ const server = new NamesServer(
 const { logger } = server;
 process.on('uncaughtException', (error) => {
   logger.error({ error }, 'the process that answers names cannot go on');
+  // Whoever starts it waits for its words before it is connected.
+  process.stderr.write(`${error.message}\n`);
   setImmediate(() => process.exit(1));
 });
 
@@ -65,8 +67,17 @@ const answering = new Answering({
 
 async function handle(request: NamesRequest | ControlRequest): Promise<void> {
   if (request.kind === 'end') setImmediate(() => process.exit(0));
-  else if (request.kind === 'replace') await replace(request);
+  else if (request.kind === 'replace') await replaceOnce(request);
   else await answering.handle(request);
+}
+
+/** Under way, or done. */
+let replacement: Promise<void> | undefined;
+
+/** An agent that comes meanwhile waits for the same successor. */
+function replaceOnce(request: Extract<ControlRequest, { kind: 'replace' }>): Promise<void> {
+  replacement ??= replace(request);
+  return replacement;
 }
 
 async function replace({ program }: Extract<ControlRequest, { kind: 'replace' }>): Promise<void> {
@@ -76,12 +87,15 @@ async function replace({ program }: Extract<ControlRequest, { kind: 'replace' }>
       handOver: (give) => listeners.handOver(give),
       stepDown: () => server.close(),
     });
+    // The lock is the successor's alone: should that end, the next one must not wait for our connections.
+    closeSync(lockFd);
     setTimeout(() => process.exit(0), DRAIN_MS);
     void drained.then(() => setImmediate(() => process.exit(0)));
     setImmediate(() => server.hangUp());
   } catch (error) {
     // What was given away is lost with the successor: the agent starts one anew.
     if ((error as { begun?: boolean }).begun) setImmediate(() => process.exit(1));
+    replacement = undefined;
     throw error;
   }
 }
@@ -94,8 +108,13 @@ function waitAlone(): void {
 }
 
 async function stepUp(): Promise<void> {
-  // Whom to end, should it hang: the lock tells whether it is still the one.
-  writeFileSync(lockPath, `${process.pid}\n`);
+  try {
+    // Whom to end, should it hang: the lock tells whether it is still the one.
+    writeFileSync(lockPath, `${process.pid}\n`);
+  } catch (error) {
+    // A disk that is full is no reason to answer nothing.
+    logger.warn({ error }, 'the process that answers names cannot write its id; should it hang, end it by hand');
+  }
   await server.listen();
   waitAlone();
 }

@@ -8,7 +8,7 @@ import { basename } from 'node:path';
 import { findPortOwner } from '../port-owner.ts';
 
 export interface LeftoverOptions {
-  /** What only processes with this one's task have among their arguments: where they are reached. */
+  /** What only processes with this one's task and its files have among their arguments: where they are reached. */
   readonly task?: string;
 }
 
@@ -19,9 +19,10 @@ export async function endLeftovers(
   { task, port }: LeftoverOptions & { readonly port: number },
 ): Promise<boolean> {
   const leftovers: string[] = [];
-  const others = task === undefined ? [] : (await processes()).filter((pid) => Number(pid) !== process.pid);
-  for (const pid of others) if (isOfTask(await wordsOf(pid), task!)) leftovers.push(pid);
-  for (const pid of await processesIn(namespacePath)) if (isBinder(await wordsOf(pid), port)) leftovers.push(pid);
+  const others = task === undefined ? [] : await processesIn('/proc/self/ns/mnt', 'mnt');
+  for (const pid of others) if (Number(pid) !== process.pid && isOfTask(await wordsOf(pid), task!)) leftovers.push(pid);
+  for (const pid of await processesIn(namespacePath, 'net'))
+    if (isBinder(await wordsOf(pid), port)) leftovers.push(pid);
   for (const pid of leftovers) signal(pid);
   return leftovers.length > 0;
 }
@@ -49,7 +50,7 @@ async function processes(): Promise<string[]> {
 
 /** In words; undefined when it cannot be told. */
 export async function holderOf(namespacePath: string, address: string, port: number): Promise<string | undefined> {
-  const [insider] = await processesIn(namespacePath);
+  const [insider] = await processesIn(namespacePath, 'net');
   if (insider === undefined) return undefined;
   for (const transport of ['tcp', 'udp'] as const) {
     const owner = await findPortOwner(transport, port, { insider, address });
@@ -58,7 +59,7 @@ export async function holderOf(namespacePath: string, address: string, port: num
   return undefined;
 }
 
-async function processesIn(namespacePath: string): Promise<string[]> {
+async function processesIn(namespacePath: string, kind: 'net' | 'mnt'): Promise<string[]> {
   const identityOf = async (path: string) => {
     const { dev, ino } = await stat(path, { bigint: true });
     return `${dev}:${ino}`;
@@ -66,7 +67,7 @@ async function processesIn(namespacePath: string): Promise<string[]> {
   const wanted = await identityOf(namespacePath).catch(() => undefined);
   const pids = await processes();
   const found = await Promise.all(
-    pids.map(async (pid) => ((await identityOf(`/proc/${pid}/ns/net`).catch(() => '')) === wanted ? [pid] : [])),
+    pids.map(async (pid) => ((await identityOf(`/proc/${pid}/ns/${kind}`).catch(() => '')) === wanted ? [pid] : [])),
   );
   return found.flat();
 }

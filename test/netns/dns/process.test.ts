@@ -1,6 +1,6 @@
 /** The process that answers names, over its agents' ends, its own end, and the end of its release. */
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
@@ -159,6 +159,115 @@ it('hands over what waits for an upstream server', async () => {
   expect(await pid()).not.toBe(first);
   expect(JSON.parse(await asker.ask('stop'))).toMatchObject({ lost: [], wrong: [] });
   await upstream.stop();
+});
+
+/** Process ids of all that were started for this test. */
+async function processes(): Promise<string[]> {
+  const words = (pid: string) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const ours = await Promise.all(pids.map(async (pid) => (await words(pid)).includes(`${directory}/names.sock`)));
+  return pids.filter((_, at) => ours[at]);
+}
+
+it('hands over to one, however many agents ask for it meanwhile', async () => {
+  // Says that it has started, and goes on when it is told to.
+  const waiting = await release(
+    `import { existsSync, writeFileSync } from 'node:fs';
+     writeFileSync(\`${directory}/started-\${process.pid}\`, '');
+     while (!existsSync('${directory}/go')) await new Promise((look) => setTimeout(look, 10));
+     await import('${PROGRAM}');\n`,
+  );
+  const successors = async () => (await readdir(directory)).filter((name) => name.startsWith('started-'));
+  const [one, two, three] = [keeperOf(), keeperOf(waiting), keeperOf(waiting)];
+  await one.start();
+  const first = await pid();
+  one.stop();
+  void two.start();
+  await until('a successor', async () => (await successors()).length > 0);
+  const third = three.start();
+  await until('its connection to be in the place of the second', () => two.log.length > 0);
+  two.stop();
+  await answers();
+  await writeFile(join(directory, 'go'), '');
+  await third;
+  await until('the old one to end', () => !isAlive(first));
+  expect(await processes()).toEqual([String(await pid())]);
+  expect(await successors()).toHaveLength(1);
+  await answers();
+});
+
+it('is followed by another one also while the one before it has connections', async () => {
+  const [one, two] = [keeperOf(), keeperOf(await release())];
+  await one.start();
+  const first = await pid();
+  const stream = await lab.start('container', 'stream.ts', GATEWAY, 'api');
+  one.stop();
+  await two.start();
+  process.kill(await pid(), 'SIGKILL');
+  await until('another session', () => two.sessions.length > 1);
+  await answers();
+  expect(isAlive(first)).toBe(true);
+  await stream.stop();
+});
+
+it('is not ended because its agent stalls', async () => {
+  const [one, two] = [keeperOf(), keeperOf()];
+  await one.start();
+  const first = await pid();
+  one.stop();
+  void two.start();
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 6_000);
+  await until('a session', () => two.sessions.length > 0);
+  expect(await pid()).toBe(first);
+  expect(two.log.filter(({ level }) => level === 'warn')).toEqual([]);
+});
+
+it('is told what changes also when its program is not there any more', async () => {
+  const program = await release();
+  const [one, two] = [keeperOf(program), keeperOf(program)];
+  await one.start();
+  const first = await pid();
+  one.stop();
+  await rm(program);
+  await two.start();
+  expect(await pid()).toBe(first);
+  expect(two.keeper.problem).toBeUndefined();
+});
+
+it('says why it does not start', async () => {
+  const { keeper, start, stop } = keeperOf();
+  await mkdir(join(directory, 'names.sock'));
+  void start();
+  await until('the reason', () => keeper.problem?.includes('EISDIR'));
+  stop();
+  await rm(join(directory, 'names.sock'), { recursive: true });
+});
+
+it('answers where nothing can be written', async () => {
+  const { start } = keeperOf();
+  await lab.run('web', 'mount', '-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', directory);
+  try {
+    await writeFile(join(directory, 'full'), Buffer.alloc(4_096));
+    await start();
+    await answers();
+    for (const each of await processes()) process.kill(Number(each), 'SIGKILL');
+  } finally {
+    await lab.run('web', 'umount', '-l', directory);
+  }
+});
+
+it('is left alone by one that has other files', async () => {
+  const node = join(directory, 'node');
+  await writeFile(node, `#!/bin/sh\nexec unshare -m ${process.execPath} "$@"\n`, { mode: 0o755 });
+  const [one, two] = [keeperOf(PROGRAM, node), keeperOf()];
+  await one.start();
+  const first = await pid();
+  one.stop();
+  for (const name of ['names.sock', 'names.sock.lock']) await rm(join(directory, name));
+  await two.start();
+  expect(await listen(two.sessions[0]!)).toMatchObject({ code: 'data-path-failed' });
+  expect(isAlive(first)).toBe(true);
+  process.kill(first, 'SIGKILL');
 });
 
 it('goes on as it is when one of another release does not start', async () => {

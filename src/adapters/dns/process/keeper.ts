@@ -10,7 +10,7 @@ import { NAMES_PROTOCOL, type NamesNews, type NamesRequest } from '../../../core
 import { type ErrorCode, OverlaydError } from '../../../core/errors.ts';
 import type { Clock, Logger, NamesProcess, NamesSession } from '../../../ports.ts';
 import { moveToOwnUnit, type OwnUnitDeps } from '../../own-unit.ts';
-import { endHolder, startProgram } from './program.ts';
+import { endHolder, startProgram, untilEnded } from './program.ts';
 import { type ControlRequest, type FromProcess, type ProgramStart, readLines, writeLine } from './wire.ts';
 
 export interface NamesKeeperDeps extends OwnUnitDeps {
@@ -32,7 +32,10 @@ const UNIT = { name: 'overlayd-names.scope', description: 'name answers of overl
 /** From its start until it answers. */
 const START_MS = 10_000;
 const CONNECT_AGAIN_MS = 5;
-const HELLO_MS = 5_000;
+/** It has so many turns for its first word, and for its last. */
+const HELLO_TURN_MS = 1_000;
+const HELLO_TURNS = 5;
+const END_MS = 5_000;
 const REPLACE_MS = 40_000;
 /** One that is asked and says nothing for so many turns has stalled; our own stall is none of its. */
 const PING_MS = 2_000;
@@ -72,7 +75,7 @@ export class NamesKeeper implements NamesProcess {
       const startedAt = clock.elapsed();
       try {
         const line = await this.#open(signal);
-        if (line.hello.build !== this.#program().build && !cannotReplace) {
+        if (!cannotReplace && this.#isOther(line.hello)) {
           cannotReplace = !(await this.#replace(line));
           continue;
         }
@@ -98,13 +101,10 @@ export class NamesKeeper implements NamesProcess {
 
   /** Ends the process, whatever state it is in. To be called when nobody runs it any more. */
   async end(): Promise<void> {
-    try {
-      const line = await this.#connect();
-      await line.ask({ kind: 'end' }, HELLO_MS).catch(() => undefined);
-    } catch {
-      // There is none, or none that hears.
-    }
+    const line = await this.#connect().catch(() => undefined);
+    await line?.ask({ kind: 'end' }, END_MS).catch(() => undefined);
     await endHolder(this.#lockPath);
+    if (line !== undefined) await untilEnded(line.hello.pid);
     rmSync(this.#options.socketPath, { force: true });
   }
 
@@ -112,6 +112,16 @@ export class NamesKeeper implements NamesProcess {
     const { nodePath, programPath, socketPath } = this.#options;
     const build = createHash('sha256').update(process.version).update(readFileSync(programPath)).digest('hex');
     return { nodePath, flags: FLAGS, programPath, arguments: [socketPath, this.#lockPath, build], build };
+  }
+
+  /** A program that is not there any more, since its directory was moved, cannot take another one's place. */
+  #isOther({ build }: Hello): boolean {
+    try {
+      return build !== this.#program().build;
+    } catch (error) {
+      this.#deps.logger.warn({ error }, 'the program that answers names cannot be read; what runs goes on');
+      return false;
+    }
   }
 
   /** Connected to the one that runs, or to one that is started. */
@@ -150,7 +160,7 @@ export class NamesKeeper implements NamesProcess {
   async #connect(): Promise<Line> {
     const socket = connect(this.#options.socketPath);
     const line = new Line(socket, this.#deps.logger);
-    await line.ready(HELLO_MS);
+    await line.ready();
     return line;
   }
 
@@ -231,16 +241,20 @@ class Line implements NamesSession {
     return this.#ended.signal;
   }
 
-  /** Resolves when the process has said who it is. */
-  async ready(limitMs: number): Promise<void> {
-    const limit = setTimeout(() => this.#hello.reject(new Unresponsive('it does not answer')), limitMs);
+  /** Resolves when the process has said who it is. What came while we stalled ourselves is read before the next turn. */
+  async ready(): Promise<void> {
+    let turns = 0;
+    const limit = setInterval(() => {
+      turns += 1;
+      if (turns === HELLO_TURNS) this.#hello.reject(new Unresponsive('it does not answer'));
+    }, HELLO_TURN_MS);
     try {
       this.#said = await this.#hello.promise;
     } catch (error) {
       this.close();
       throw error;
     } finally {
-      clearTimeout(limit);
+      clearInterval(limit);
     }
   }
 

@@ -1,6 +1,7 @@
 /** The process itself: its start, and its end by force. Who holds the lock is the one. */
 import { spawn } from 'node:child_process';
 import { readdir, readFile, stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProgramStart } from './wire.ts';
 
@@ -25,17 +26,19 @@ export function startProgram(program: ProgramStart): StartedProgram {
   });
   let ended: string | undefined;
   let words = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    words = (words + text).slice(0, 500);
-  });
   child.on('error', (error) => {
     ended = error.message;
+  });
+  // Not there when there are no descriptors left.
+  const stderr = child.stderr as (Readable & { unref?(): void }) | undefined;
+  stderr?.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(0, 500);
   });
   child.on('close', (code, signal) => {
     ended ??= code === LOCKED ? 'locked' : `it ended with ${code ?? signal}${words === '' ? '' : `: ${words.trim()}`}`;
   });
   child.unref();
-  (child.stderr as unknown as { unref(): void }).unref();
+  stderr?.unref?.();
   return { pid: child.pid ?? 0, ended: () => ended };
 }
 
@@ -53,10 +56,23 @@ export async function endHolder(lockPath: string): Promise<number | undefined> {
   } catch {
     // It has just ended.
   }
-  for (let waitedMs = 0; waitedMs < ENDED_WITHIN_MS && (await holds(pid, lockPath)); waitedMs += LOOK_EVERY_MS) {
+  await untilEnded(pid);
+  return pid;
+}
+
+/** Resolves when what the process had open is closed, or after some seconds. */
+export async function untilEnded(pid: number): Promise<void> {
+  for (let waitedMs = 0; waitedMs < ENDED_WITHIN_MS && !(await hasEnded(pid)); waitedMs += LOOK_EVERY_MS) {
     await sleep(LOOK_EVERY_MS);
   }
-  return pid;
+}
+
+/** The last of its threads closes the files; of a process without any, its first one is left until its parent hears of it. */
+async function hasEnded(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  if (stat === undefined) return true;
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  return threads.length <= 1 && /\) [ZX] [^)]*$/.test(stat);
 }
 
 /** Another process may have got the id since the file was written. */

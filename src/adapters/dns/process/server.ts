@@ -64,7 +64,8 @@ export class NamesServer {
   };
 
   #log(level: LogLevel, fields: object, message: string): void {
-    if (this.#agent === undefined) return;
+    // An agent that reads nothing must not cost memory.
+    if (this.#agent === undefined || this.#agent.writableNeedDrain) return;
     const error = (fields as { error?: unknown }).error;
     const plain = error instanceof Error ? { ...fields, error: error.message } : fields;
     writeLine(this.#agent, { log: { level, fields: plain, message } });

@@ -67,6 +67,8 @@ export async function handOverTo(
     for (const { message, ...question } of open) {
       await say({ step: 'question', question, message: Buffer.from(message).toString('base64') });
     }
+    // From here on nobody could reach this process any more.
+    begun = true;
     old.stepDown();
     await say({ step: 'yours' });
     child.disconnect();
