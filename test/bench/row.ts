@@ -69,7 +69,7 @@ export interface Experiment {
   readonly mostlyWaits?: boolean;
   /** One more round before them is not counted. True; false where nothing is slower the first time. */
   readonly warmUp?: boolean;
-  /** Of `prepare`. 180 s. */
+  /** Of `prepare`. 300 s. */
   readonly prepareLimitMs?: number;
   /** Of one `measure`. 60 s. */
   readonly limitMs?: number;

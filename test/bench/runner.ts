@@ -4,7 +4,7 @@ import type { ExperimentResult } from './results.ts';
 import type { Context, Experiment, Prepared, Sample, Side } from './row.ts';
 import { openSharedLab, type SharedLab } from './shared-lab.ts';
 
-const PREPARE_LIMIT_MS = 180_000;
+const PREPARE_LIMIT_MS = 300_000;
 const CLOSE_LIMIT_MS = 60_000;
 const MEASURE_LIMIT_MS = 60_000;
 /** Before the names of sides. */
