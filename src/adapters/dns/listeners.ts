@@ -228,6 +228,8 @@ export class SocketListeners implements DnsListeners {
   }
 
   #takeDatagram(datagram: Datagram): void {
+    // A container may write that into its packets; Node.js throws when it is to send there.
+    if (datagram.from.port === 0) return;
     const queue = this.#datagrams;
     const fate = queue.offer(`${datagram.networkId} ${datagram.from.address}`, datagram);
     if (fate === 'now') this.#answerDatagram(datagram);

@@ -123,6 +123,16 @@ it('goes on while no agent runs, and with the next one', async () => {
   expect(await pid()).toBe(first);
 });
 
+it('goes on when it is asked from where no answer can be sent to', async () => {
+  const { start } = keeperOf();
+  await start();
+  const first = await pid();
+  const asker = await lab.start('container', 'portless.ts', GATEWAY, 'api');
+  await asker.stop();
+  await answers();
+  expect(await pid()).toBe(first);
+});
+
 it('hands over to one of another release without a question lost', async () => {
   const [one, two] = [keeperOf(), keeperOf(await release())];
   await one.start();
