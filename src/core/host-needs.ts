@@ -2,6 +2,11 @@
 
 const NEEDS = {
   namespaces: needOf('network namespaces', 'every network', 'a kernel with CONFIG_NET_NS'),
+  broadcast: {
+    what: 'the capability CAP_NET_BROADCAST for the agent',
+    needs: 'word of what changes in networks',
+    mend: 'install deploy/overlayd.service again, `systemctl daemon-reload`, and restart the agent; until then changes are looked for every few seconds',
+  },
   vxlan: moduleOf('VXLAN devices', 'every network', 'vxlan'),
   bridge: moduleOf('bridges', 'every network', 'bridge'),
   veth: moduleOf('veth pairs', 'every container', 'veth'),

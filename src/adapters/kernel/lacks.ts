@@ -6,9 +6,11 @@
 import type { Lack, Need } from '../../core/host-needs.ts';
 import { hasLibnftables, type NftablesOutcome, runNftables } from '../native/libnftables.ts';
 import { insideNewNamespace } from '../native/namespace.ts';
+import { AF, closeDescriptor, openSocket, SOCK } from '../native/socket.ts';
 import { PayloadWriter } from '../netlink/attributes.ts';
 import { decodeLink, getLink, newBridge, newVeth, newVxlan, setBridgePort, setLink } from '../netlink/link.ts';
 import type { Message, Request } from '../netlink/message.ts';
+import { listenEverywhere } from '../netlink/monitor.ts';
 import { NetlinkSocket, type Outcome } from '../netlink/socket.ts';
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NLM_F_DUMP } from '../netlink/uapi/netlink.ts';
 import { NFGENMSG_BYTES } from '../netlink/uapi/nfnetlink.ts';
@@ -17,6 +19,8 @@ import { NFGENMSG_BYTES } from '../netlink/uapi/nfnetlink.ts';
 export interface Ways {
   inNewNamespace<T>(task: () => T): T;
   rtnetlink(requests: readonly Request[], onAnswer: (position: number, message: Message) => void): Outcome[];
+  /** Whether other namespaces than the own one are heard. */
+  hearsEverywhere(): boolean;
   /** Throws what the kernel refuses. */
   listConnections(): void;
   hasLibnftables(): boolean;
@@ -78,7 +82,9 @@ const TABLES: readonly (readonly [Need, string])[] = [
 /** Empty: the host has all. Throws where nothing can be tried, as without the right to it. */
 export function findLacks(ways: Ways = realWays): Lack[] {
   try {
-    return ways.inNewNamespace(() => [...linksLacking(ways), ...filtersLacking(ways), ...connectionsLacking(ways)]);
+    const hearing: readonly Lack[] = ways.hearsEverywhere() ? [] : [{ need: 'broadcast', words: '' }];
+    const found = () => [...linksLacking(ways), ...filtersLacking(ways), ...connectionsLacking(ways)];
+    return [...hearing, ...ways.inNewNamespace(found)];
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'EINVAL' || code === 'ENOSYS') return [{ need: 'namespaces', words: message }];
@@ -143,6 +149,14 @@ const IPCTNL_MSG_CT_GET = (1 << 8) | 1;
 const realWays: Ways = {
   inNewNamespace: insideNewNamespace,
   rtnetlink: (requests, onAnswer) => withSocket(NETLINK_ROUTE, (socket) => socket.request(requests, onAnswer)),
+  hearsEverywhere() {
+    const fd = openSocket(AF.NETLINK, SOCK.RAW, NETLINK_ROUTE);
+    try {
+      return listenEverywhere(fd);
+    } finally {
+      closeDescriptor(fd);
+    }
+  },
   listConnections() {
     const payload = new PayloadWriter().header(NFGENMSG_BYTES, () => undefined).payload();
     const request = { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload };

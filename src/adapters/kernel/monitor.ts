@@ -40,6 +40,9 @@ export interface Inside {
   readonly path: string;
 }
 
+/** Where namespaces are not heard (see `NetlinkMonitor`), everything is looked at so often. */
+const DEAF_MS = 5_000;
+
 export class KernelMonitor {
   readonly #deps: KernelMonitorDeps;
   readonly #filter = new EventFilter();
@@ -61,12 +64,16 @@ export class KernelMonitor {
     this.#inbox = inbox;
     const close = () => inbox.close();
     signal.addEventListener('abort', close, { once: true });
+    let deaf: NodeJS.Timeout | undefined;
     try {
       this.#open();
       inbox.push({ kind: 'all' });
+      if (!this.#monitors.every(({ everywhere }) => everywhere))
+        deaf = setInterval(() => inbox.push({ kind: 'all' }), DEAF_MS).unref();
       yield* inbox.items();
     } finally {
       signal.removeEventListener('abort', close);
+      clearInterval(deaf);
       for (const monitor of this.#monitors) monitor.close();
       this.#monitors = [];
       this.#inbox = undefined;

@@ -1,7 +1,7 @@
 /**
  * Hears of changes: one socket in the host's namespace that is a member of multicast groups and listens to every namespace
  * that has an id there (`NETLINK_LISTEN_ALL_NSID`), so that two sockets, one per protocol, hear whatever number of them.
- * Nothing is held: a namespace ends when its last process does, as if nobody listened, and `RTNLGRP_NSID` tells.
+ * That takes CAP_NET_BROADCAST; without it the host's namespace alone is heard. Nothing is held: a namespace ends when its last process does, as if nobody listened, and `RTNLGRP_NSID` tells.
  *
  * The event loop itself waits for the socket. It is handed a few dozen messages at a time, in microseconds each.
  *
@@ -46,7 +46,20 @@ const BUFFER_BYTES = 16 * 1024 * 1024;
 /** There was no room for a message, or no memory to hand it over. */
 const LOSSES = ['ENOBUFS', 'ENOMEM'];
 
+/** Has the socket hear every namespace that has an id. False: we may not. */
+export function listenEverywhere(fd: number): boolean {
+  try {
+    setSocketOption(fd, SOL.NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+    return true;
+  } catch (error) {
+    if ((error as SystemCallError).code !== 'EPERM') throw error;
+    return false;
+  }
+}
+
 export class NetlinkMonitor {
+  /** Whether other namespaces than the host's are heard. */
+  readonly everywhere: boolean;
   readonly #fd: number;
   readonly #options: MonitorOptions;
   readonly #waiting: { stop(): void };
@@ -62,7 +75,7 @@ export class NetlinkMonitor {
     this.#fd = insideNamespace(namespace, () => openSocket(AF.NETLINK, SOCK.RAW | SOCK.NONBLOCK, protocol));
     try {
       enlargeReceiveBuffer(this.#fd, BUFFER_BYTES);
-      setSocketOption(this.#fd, SOL.NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+      this.everywhere = listenEverywhere(this.#fd);
       bindSocket(this.#fd, netlinkAddress());
       for (const group of groups) setSocketOption(this.#fd, SOL.NETLINK, NETLINK_ADD_MEMBERSHIP, group);
       this.#waiting = whenReadable(this.#fd, () => this.#hear());

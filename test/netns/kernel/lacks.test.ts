@@ -1,7 +1,7 @@
 /** What this machine's kernel lacks for overlayd is nothing; and finding out leaves nothing. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { findLacks } from '../../../src/adapters/kernel/lacks.ts';
@@ -36,4 +36,35 @@ it('leaves nothing when it is killed', async () => {
   probing.kill('SIGKILL');
   await once(probing, 'exit');
   expect([ownLinks(), names()]).toEqual([links, named]);
+});
+
+const MONITOR = fileURLToPath(new URL('../../../src/adapters/kernel/monitor.ts', import.meta.url));
+const LISTENING = `
+const { findLacks } = await import(${JSON.stringify(LACKS)});
+const { KernelMonitor } = await import(${JSON.stringify(MONITOR)});
+const heard = [];
+for await (const { kind } of new KernelMonitor().changes(new AbortController().signal)) {
+  heard.push(kind);
+  if (heard.length === Number(process.argv[1])) break;
+}
+console.log(JSON.stringify([findLacks().map(({ need }) => need), heard]));
+process.exit(0);`;
+
+/** A process of a unit with that bounding set, in a namespace of its own. */
+function listen(capabilities: string, events: number): unknown {
+  const bounds = capabilities.toLowerCase().replace(/cap_/g, '+').split(' ').join();
+  const bounded = ['setpriv', `--bounding-set=-all,${bounds}`, '--inh-caps=-all', process.execPath];
+  const argv = ['--net', ...bounded, '--input-type=module', '-e', LISTENING, String(events)];
+  return JSON.parse(execFileSync('unshare', argv, { encoding: 'utf8' }));
+}
+
+const UNIT = readFileSync(new URL('../../../deploy/overlayd.service', import.meta.url), 'utf8');
+const GIVEN = /^CapabilityBoundingSet=(.*)$/m.exec(UNIT)![1]!;
+
+it('has all that it needs from the unit', () => {
+  expect(listen(GIVEN, 1)).toEqual([[], ['all']]);
+});
+
+it('looks by itself where a unit of before does not let it hear, and says so', () => {
+  expect(listen(GIVEN.replace('CAP_NET_BROADCAST ', ''), 2)).toEqual([['broadcast'], ['all', 'all']]);
 });

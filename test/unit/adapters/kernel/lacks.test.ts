@@ -18,6 +18,7 @@ function hostWithout(without: { text?: string; kind?: string; ways?: Partial<Way
         without.kind !== undefined && has(request, without.kind) ? refusal : { ok: true },
       );
     },
+    hearsEverywhere: () => true,
     listConnections: () => undefined,
     hasLibnftables: () => true,
     nftables(text) {
@@ -49,6 +50,11 @@ describe('a host', () => {
   });
 
   it.each<[Need, Ways, RegExp]>([
+    [
+      'broadcast',
+      hostWithout({ ways: { hearsEverywhere: () => false } }),
+      /CAP_NET_BROADCAST.*overlayd\.service again/,
+    ],
     ['vxlan', hostWithout({ kind: 'vxlan' }), /VXLAN.*modprobe -a vxlan.*Unknown device type/],
     ['bridge', hostWithout({ kind: 'b0' }), /bridges.*modprobe -a bridge/],
     ['veth', hostWithout({ kind: 'veth' }), /veth pairs.*modprobe -a veth/],
