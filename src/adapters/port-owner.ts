@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { insideNamespace } from './native/namespace.ts';
 
 /** Who holds a port of this network namespace, `name (pid N)`; `kernel` when sockets of it belong to no process. */
 export type PortOwner = { readonly process: string } | 'kernel' | undefined;
@@ -7,8 +9,8 @@ export type PortOwner = { readonly process: string } | 'kernel' | undefined;
 const HOLDING = { tcp: '0A', udp: '07' } as const;
 
 export interface PortOwnerOptions {
-  /** A process in the network namespace that is meant; without it, this one. */
-  readonly insider?: string;
+  /** Of the network namespace that is meant; without it, where this process is. */
+  readonly namespacePath?: string;
   /** Only who holds the port at this IPv4 address, or at all. */
   readonly address?: string;
 }
@@ -19,7 +21,7 @@ export async function findPortOwner(
   port: number,
   options: PortOwnerOptions = {},
 ): Promise<PortOwner> {
-  const sockets = await holdingSockets(transport, port, options);
+  const sockets = holdingSockets(transport, port, options);
   if (sockets.size === 0) return undefined;
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
@@ -34,15 +36,13 @@ export async function findPortOwner(
 }
 
 /** As `/proc/PID/fd` shows them: `socket:[inode]`. */
-async function holdingSockets(
+function holdingSockets(
   transport: 'tcp' | 'udp',
   port: number,
-  { insider = 'self', address }: PortOwnerOptions,
-): Promise<Set<string>> {
+  { namespacePath, address }: PortOwnerOptions,
+): Set<string> {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  const tables = await Promise.all(
-    [transport, `${transport}6`].map((name) => readFile(`/proc/${insider}/net/${name}`, 'utf8').catch(() => '')),
-  );
+  const tables = insideNamespace(namespacePath, () => [transport, `${transport}6`].map(readTable));
   const rows = tables.flatMap((table) => table.split('\n').map((row) => row.trim().split(/\s+/)));
   // As the kernel's tables have it: four bytes, the last one first.
   const bytes = address?.split('.').map((byte) => Number(byte).toString(16).toUpperCase().padStart(2, '0'));
@@ -51,4 +51,13 @@ async function holdingSockets(
   return new Set(
     rows.filter((row) => holds(row[1]) && row[3] === HOLDING[transport]).map((row) => `socket:[${row[9]}]`),
   );
+}
+
+/** Of the network namespace that this thread is in. */
+function readTable(name: string): string {
+  try {
+    return readFileSync(`/proc/thread-self/net/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
 }

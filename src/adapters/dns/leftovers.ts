@@ -50,10 +50,8 @@ async function processes(): Promise<string[]> {
 
 /** In words; undefined when it cannot be told. */
 export async function holderOf(namespacePath: string, address: string, port: number): Promise<string | undefined> {
-  const [insider] = await processesIn(namespacePath, 'net');
-  if (insider === undefined) return undefined;
   for (const transport of ['tcp', 'udp'] as const) {
-    const owner = await findPortOwner(transport, port, { insider, address });
+    const owner = await findPortOwner(transport, port, { namespacePath, address });
     if (owner !== undefined && owner !== 'kernel') return owner.process;
   }
   return undefined;
