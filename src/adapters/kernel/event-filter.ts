@@ -35,8 +35,8 @@ export class EventFilter {
   readonly #links = new Map<number | undefined, Map<number, string>>();
   /** Names of links in networks' namespaces, by namespace id and index. */
   readonly #names = new Map<number, Map<number, string>>();
-  /** Indexes of the host's ends of uplinks. */
-  readonly #uplinks = new Set<number>();
+  /** Indexes of the host's ends of uplinks; undefined: of some it is not known, and any link may be one. */
+  #uplinks: Set<number> | undefined = new Set<number>();
 
   /** From now on what happens in the namespace with this id is a container's. Returns what did before, as far as heard. */
   follow(nsid: number, path: string): readonly Heard[] {
@@ -45,15 +45,16 @@ export class EventFilter {
     return this.#missed.delete(nsid) ? this.#containersOf(nsid) : [];
   }
 
-  /** Of a link that is there. */
-  know(link: LinkMessage): void {
-    if (isUplink(link.name)) this.#uplinks.add(link.index);
+  /** All links of the host that may be uplinks. */
+  know(links: readonly LinkMessage[]): void {
+    this.#uplinks = new Set(links.flatMap(({ name, index }) => (isUplink(name) ? [index] : [])));
   }
 
   /** Events were lost: what was told is no longer known. */
   forget(): void {
     this.#links.clear();
     this.#names.clear();
+    this.#uplinks = undefined;
   }
 
   /** `nsid`: of the namespace in which it happened; undefined: the host. */
@@ -85,8 +86,8 @@ export class EventFilter {
         const link = decodeLink(message);
         const isNew = this.#isNews(message, link, undefined);
         if (isUplink(link.name)) {
-          if (message.type === rt.RTM_NEWLINK) this.#uplinks.add(link.index);
-          else this.#uplinks.delete(link.index);
+          if (message.type === rt.RTM_NEWLINK) this.#uplinks?.add(link.index);
+          else this.#uplinks?.delete(link.index);
         }
         // What waits for an engine comes and goes by our own doing and the engine's.
         if (!isNew || isHandoverLink(link.name)) return undefined;
@@ -106,7 +107,9 @@ export class EventFilter {
       }
       case rt.RTM_NEWNEIGH:
       case rt.RTM_DELNEIGH:
-        return isNeighbour(message) && this.#uplinks.has(decodeNeighbour(message).link) ? { kind: 'host' } : undefined;
+        return isNeighbour(message) && (this.#uplinks?.has(decodeNeighbour(message).link) ?? true)
+          ? { kind: 'host' }
+          : undefined;
       default:
         return isForwarding(message) ? { kind: 'host' } : undefined;
     }

@@ -120,8 +120,11 @@ export class KernelMonitor {
       on(NETLINK_NETFILTER, [NFNLGRP_NFTABLES], (message, nsid) => this.#filter.table(message, nsid)),
     ];
     const socket = new NetlinkSocket({ namespace: this.#namespace });
-    for (const link of socket.dump(dumpLinks('veth'), decodeLink)) this.#filter.know(link);
-    socket.close();
+    try {
+      this.#filter.know(socket.dump(dumpLinks('veth'), decodeLink));
+    } finally {
+      socket.close();
+    }
   }
 
   #tell(heard: Heard): void {

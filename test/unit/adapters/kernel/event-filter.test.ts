@@ -161,6 +161,13 @@ describe('in the host', () => {
     expect(route(event(replaceNeighbour({ ...row, link: 77 })))).toEqual([]);
   });
 
+  it('rows of any link are told after a loss: it may be an uplink that was made meanwhile', () => {
+    filter.forget();
+    expect(route(event(replaceNeighbour(row)))).toEqual([{ kind: 'host' }]);
+    filter.know([]);
+    expect(route(event(replaceNeighbour(row)))).toEqual([]);
+  });
+
   it('tables of others are the firewall, but for elements of their sets', () => {
     const asHost = told('event: nft').map((message) => filter.table(message, undefined));
     expect(asHost).toEqual([[{ kind: 'firewall' }], [], []]);
