@@ -55,6 +55,8 @@ const ROW_COUNTS = [0, 1_000, 10_000];
 const MOST = 10_000;
 /** Long enough for what follows from a change, and one look of the drift audit. */
 const WINDOW_MS = 2_000;
+/** The kernel counts processor time in hundredths of a second: several audits tell more than one. */
+const LOOKS = 4;
 
 /** 10,000 forwarding rows and as many neighbours, by one `bridge` and one `ip` in a namespace without anything. */
 const BARE_ROWS = `ip netns add bare
@@ -73,8 +75,9 @@ const kernelRows: Experiment = {
   method: `A host has no container on a network on which others have 0, 1,000 or 10,000 endpoints: then its first container \
 is attached, by a call of the agent's control service, which returns when all is in the kernel: namespace, devices, filter, \
 two rows for each endpoint. "Rows from nothing" is that with 10,000 less that with none; floor: one \`bridge\` and one \`ip\` \
-process add as many rows to bare devices. Processor time is that of all our processes on the host and of what they start. The audit: an event makes \
-the agent look at the whole network, where all is right; processor time within 2 seconds, less that of 2 idle ones.`,
+process add as many rows to bare devices. Processor time is that of all our processes on the host and of what they start. \
+The audit: four events within 2 seconds make the agent look at the whole network, where all is right; processor time, less \
+that of 2 idle seconds, of one of these looks.`,
   sides: [OVERLAYD, floor('bridge, ip -batch')],
   rows: [
     ...rowsAt(ROW_COUNTS, lower('first-attach', 'first attach', 'ms'), {
@@ -116,15 +119,18 @@ the agent look at the whole network, where all is right; processor time within 2
       const idle = await cpuOf(() => settle(WINDOW_MS));
       const before = (await control.getStatus({})).reconcile!;
       const busy = await cpuOf(async () => {
-        // Told as a change of the network, and no business of the agent's.
-        const route = ['route', 'add', 'blackhole', '192.0.2.1', 'table', '100', 'metric', `${before.passes + 1}`];
-        await host.must(['ip', '-netns', cluster.namespace, ...route]);
-        await settle(WINDOW_MS);
+        for (let look = 1; look <= LOOKS; look++) {
+          // Told as a change of the network, and no business of the agent's.
+          const route = ['route', 'add', 'blackhole', '192.0.2.1', 'table', '100', 'metric', `${before.passes + look}`];
+          await host.must(['ip', '-netns', cluster.namespace, ...route]);
+          await settle(WINDOW_MS / LOOKS);
+        }
       });
       const { passes, writes, lastPassMs } = (await control.getStatus({})).reconcile!;
-      if (passes === before.passes) throw new Error('the agent did not look');
+      const looks = passes - before.passes;
+      if (looks === 0) throw new Error('the agent did not look');
       return {
-        [`audit-cpu-${count}`]: Math.max(0, busy - idle),
+        [`audit-cpu-${count}`]: Math.max(0, busy - idle) / looks,
         [`audit-${count}`]: lastPassMs,
         'audit-writes': writes - before.writes,
       };
