@@ -146,6 +146,12 @@ export class Runner {
       openLab: async (options) => {
         const lab = await Lab.open({ ...options, checkout });
         this.#labs.add(lab);
+        if (signal.aborted) {
+          // Nobody waits for it any more.
+          this.#labs.delete(lab);
+          await lab.close();
+          throw signal.reason;
+        }
         return lab;
       },
     };
