@@ -5,7 +5,7 @@
  */
 import { LOOPBACK, ROUTE_PROTOCOL, SERVICE_ADDRESS, TABLE } from '../../core/host-state.ts';
 import type { KernelChange, RowEvent } from '../../core/kernel-change.ts';
-import { isHandoverLink, isUplink, namespaceOf } from '../../core/plan/naming.ts';
+import { isHandoverLink, isUplink, namespaceOf, namespaceOfUplink } from '../../core/plan/naming.ts';
 import { decodeAddress } from '../netlink/address.ts';
 import { decodeLink, type LinkMessage } from '../netlink/link.ts';
 import type { Message } from '../netlink/message.ts';
@@ -35,8 +35,8 @@ export class EventFilter {
   readonly #links = new Map<number | undefined, Map<number, string>>();
   /** Names of links in networks' namespaces, by namespace id and index. */
   readonly #names = new Map<number, Map<number, string>>();
-  /** Indexes of the host's ends of uplinks; undefined: of some it is not known, and any link may be one. */
-  #uplinks: Set<number> | undefined = new Set<number>();
+  /** Names of the host's ends of uplinks, by index; undefined: of some it is not known, and any link may be one. */
+  #uplinks: Map<number, string> | undefined = new Map<number, string>();
 
   /** From now on what happens in the namespace with this id is a container's. Returns what did before, as far as heard. */
   follow(nsid: number, path: string): readonly Heard[] {
@@ -47,7 +47,7 @@ export class EventFilter {
 
   /** All links of the host that may be uplinks. */
   know(links: readonly LinkMessage[]): void {
-    this.#uplinks = new Set(links.flatMap(({ name, index }) => (isUplink(name) ? [index] : [])));
+    this.#uplinks = new Map(links.flatMap(({ name, index }) => (isUplink(name) ? [[index, name] as const] : [])));
   }
 
   /** Events were lost: what was told is no longer known. */
@@ -60,7 +60,7 @@ export class EventFilter {
   /** `nsid`: of the namespace in which it happened; undefined: the host. */
   route(message: Message, nsid: number | undefined): readonly Heard[] {
     if (message.type === rt.RTM_DELNSID && nsid === undefined) return this.#ended(decodeNsid(message));
-    if (nsid === undefined) return some(this.#host(message));
+    if (nsid === undefined) return this.#host(message);
     const vni = vniOfNamespaceId(nsid);
     if (vni > 0) return some(this.#network(message, nsid, vni));
     if (!this.#isOfContainer(message, nsid)) return [];
@@ -79,40 +79,46 @@ export class EventFilter {
     return event.message <= NFT_MSG_DELRULE ? [{ kind: 'firewall' }] : [];
   }
 
-  #host(message: Message): Heard | undefined {
+  #host(message: Message): readonly Heard[] {
     switch (message.type) {
       case rt.RTM_NEWLINK:
-      case rt.RTM_DELLINK: {
-        const link = decodeLink(message);
-        const isNew = this.#isNews(message, link, undefined);
-        if (isUplink(link.name)) {
-          if (message.type === rt.RTM_NEWLINK) this.#uplinks?.add(link.index);
-          else this.#uplinks?.delete(link.index);
-        }
-        // What waits for an engine comes and goes by our own doing and the engine's.
-        if (!isNew || isHandoverLink(link.name)) return undefined;
-        return { kind: isUplink(link.name) ? 'host' : 'underlay' };
-      }
+      case rt.RTM_DELLINK:
+        return this.#hostLink(message);
       case rt.RTM_NEWADDR:
       case rt.RTM_DELADDR: {
         const { label, address } = decodeAddress(message);
         const isOurs = isUplink(label) || (label === LOOPBACK && address === SERVICE_ADDRESS);
-        return { kind: isOurs ? 'host' : 'underlay' };
+        return [{ kind: isOurs ? 'host' : 'underlay' }];
       }
       case rt.RTM_NEWROUTE:
       case rt.RTM_DELROUTE: {
         const { table, flags, protocol } = decodeRoute(message);
-        if (table === rt.RT_TABLE_LOCAL || flags & rt.RTM_F_CLONED) return undefined;
-        return { kind: String(protocol) === ROUTE_PROTOCOL ? 'host' : 'underlay' };
+        if (table === rt.RT_TABLE_LOCAL || flags & rt.RTM_F_CLONED) return [];
+        return [{ kind: String(protocol) === ROUTE_PROTOCOL ? 'host' : 'underlay' }];
       }
       case rt.RTM_NEWNEIGH:
       case rt.RTM_DELNEIGH:
         return isNeighbour(message) && (this.#uplinks?.has(decodeNeighbour(message).link) ?? true)
-          ? { kind: 'host' }
-          : undefined;
+          ? [{ kind: 'host' }]
+          : [];
       default:
-        return isForwarding(message) ? { kind: 'host' } : undefined;
+        return isForwarding(message) ? [{ kind: 'host' }] : [];
     }
+  }
+
+  #hostLink(message: Message): readonly Heard[] {
+    const link = decodeLink(message);
+    const isNew = this.#isNews(message, link, undefined);
+    const former = this.#uplinks?.get(link.index);
+    const isThere = message.type === rt.RTM_NEWLINK;
+    if (isThere && isUplink(link.name)) this.#uplinks?.set(link.index, link.name);
+    else this.#uplinks?.delete(link.index);
+    // Under another name it is no network's, and its other end is as it was: the network makes both anew.
+    if (isThere && former !== undefined && former !== link.name)
+      return [{ kind: 'host' }, { kind: 'network', namespace: namespaceOfUplink(former) }];
+    // What waits for an engine comes and goes by our own doing and the engine's.
+    if (!isNew || isHandoverLink(link.name)) return [];
+    return [{ kind: isUplink(link.name) ? 'host' : 'underlay' }];
   }
 
   #network(message: Message, nsid: number, vni: number): Heard | undefined {

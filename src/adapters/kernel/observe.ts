@@ -17,6 +17,7 @@ import { isUplink } from '../../core/plan/naming.ts';
 import type { HostPart, InsidePart, LookAnswer, NetworkPart, Seen } from './jobs.ts';
 import type { KernelThread } from './kernel-thread.ts';
 import type { Inside } from './monitor.ts';
+import { vniOfNamespaceId } from './namespace-ids.ts';
 import { failure } from './plain-error.ts';
 import { type MadeRows, makeFdb, makeNeighbours } from './rows.ts';
 
@@ -75,6 +76,9 @@ export class Observer {
   async inside(path: string, signal?: AbortSignal): Promise<NamespaceState> {
     const answer = await this.#deps.thread.ask('look', { host: false, networks: [], insides: [path] }, signal);
     this.#tellIds(answer, [path]);
+    // By whatever path it was named.
+    if (vniOfNamespaceId(answer.ids[0] ?? 0) > 0)
+      throw new OverlaydError('namespace-unusable', `the namespace ${path} belongs to a network of overlayd`);
     const value = seenValue(answer.insides[0]);
     if (value) return insideState(value);
     throw noEntry(path);

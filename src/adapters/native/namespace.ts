@@ -12,6 +12,8 @@ const MS = { BIND: 0x1000, REC: 0x4000, SHARED: 1 << 20 } as const;
 const UMOUNT = { DETACH: 2, NOFOLLOW: 8 } as const;
 /** `linux/sockios.h`: a descriptor of the namespace that a socket is in. */
 const SIOCGSKNS = 0x894c;
+/** `linux/nsfs.h`: which kind a namespace is of, as a `CLONE_NEW*`. */
+const NS_GET_NSTYPE = 0xb703;
 /** Numbers of system calls that are the same on every architecture; C libraries have no function for them yet. */
 const SYS = { open_tree: 428, move_mount: 429 } as const;
 const OPEN_TREE = { CLONE: 1, CLOEXEC: 0o2000000 } as const;
@@ -56,6 +58,16 @@ export function insideNamespace<T>(path: string | undefined, task: () => T): T {
   const fd = openSync(path, 'r');
   try {
     return away(() => call('setns', native.setns, [fd, CLONE.NEWNET], path), task);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Whether the namespace whose file it is (`/proc/PID/ns/…`, or where one is mounted) is one of networks. Throws as opening does. */
+export function isOfNetworks(path: string): boolean {
+  const fd = openSync(path, 'r');
+  try {
+    return call('ioctl', native.ioctl, [fd, NS_GET_NSTYPE, 0], path) === CLONE.NEWNET;
   } finally {
     closeSync(fd);
   }

@@ -8,6 +8,7 @@ import { type ContainerRef, isHandedOver } from '../../core/container.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { isNetworkNamespace } from '../../core/plan/naming.ts';
 import type { Containers } from '../../ports.ts';
+import { isOfNetworks } from '../native/namespace.ts';
 import { configureResolver } from './resolver-file.ts';
 
 export interface ContainersOptions {
@@ -25,7 +26,8 @@ export function createContainers(options: ContainersOptions = {}): Containers {
   async function identify(path: string): Promise<string> {
     const file = await stat(root + path, { bigint: true });
     const host = await stat(hostNamespace, { bigint: true });
-    if (file.dev !== host.dev) {
+    // Of one file system are all kinds of namespaces, and nothing else.
+    if (file.dev !== host.dev || !isOfNetworks(root + path)) {
       throw new OverlaydError(
         'namespace-unusable',
         `${path} is not a network namespace; make one with \`ip netns add\``,
@@ -75,7 +77,7 @@ function parse(text: string): { name: string; path: string } {
   if (target === undefined) {
     throw new OverlaydError('invalid-argument', `container "${text}": write netns:NAME, netns:/path or pid:N`);
   }
-  // What a batch line of `ip` takes as one word.
+  // What people can type, and a message quotes as one word.
   if (!/^[\w./:@+-]+$/.test(target) || target.startsWith('-') || target === '.' || target === '..') {
     throw new OverlaydError('invalid-argument', `container "${text}": letters, digits and . / : @ + - _ only`);
   }

@@ -149,6 +149,16 @@ const damages: Readonly<Record<string, () => Damage>> = {
     does: 'ip route delete 10.0.0.0/24',
     shows: 'ip route show 10.0.0.0/24',
   }),
+  'an uplink of another name': () => ({
+    at: (script) => host.must(['sh', '-ec', script]),
+    does: 'ip link set ovl4096 down; ip link set ovl4096 name other',
+    shows: "ip -o link show type veth | grep -oE 'ovl4096|other'; ip route show 10.0.0.0/24",
+  }),
+  'an uplink that is taken away': () => ({
+    at: (script) => host.must(['sh', '-ec', script]),
+    does: 'ip link set ovl4096 netns c1',
+    shows: "ip -o link show type veth | grep -oE 'ovl4096'; ip route show 10.0.0.0/24",
+  }),
   'the filter of the host': () => ({
     at: (script) => host.must(['sh', '-ec', script]),
     does: 'nft delete table inet overlayd',

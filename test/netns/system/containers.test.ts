@@ -53,6 +53,10 @@ describe('a container', () => {
     await expect(resolve('pid:999999')).rejects.toMatchObject({ code: 'namespace-not-found' });
     await expect(resolve('pid:1')).rejects.toMatchObject({ code: 'namespace-unusable' });
     await expect(resolve('netns:/etc/hostname')).rejects.toMatchObject({ code: 'namespace-unusable' });
+    await expect(resolve('netns:/proc/1/ns/mnt')).rejects.toMatchObject({
+      code: 'namespace-unusable',
+      message: expect.stringContaining('is not a network namespace'),
+    });
     await expect(resolve('netns:ovl-4096')).rejects.toMatchObject({ code: 'namespace-unusable' });
     for (const text of ['c1', 'netns:', 'netns:a b', 'netns:../x', 'netns:-x', 'pid:x', 'pid:0', 'netns:a\nb']) {
       await expect(resolve(text), text).rejects.toMatchObject({ code: 'invalid-argument' });

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Ask, JobName, LookAnswer, LookRequest, NetworkPart, Tell } from '../../../../src/adapters/kernel/jobs.ts';
 import type { Inside } from '../../../../src/adapters/kernel/monitor.ts';
+import { namespaceId } from '../../../../src/adapters/kernel/namespace-ids.ts';
 import { Observer } from '../../../../src/adapters/kernel/observe.ts';
 import type { Link, Scope } from '../../../../src/core/host-state.ts';
 
@@ -135,4 +136,13 @@ test('a container is looked into when its port is missing', async () => {
   // What happens in there is heard by that id.
   expect(followed).toEqual([[3, CONTAINER.path]]);
   expect([...containers.keys()]).toEqual(['e1']);
+});
+
+test("a network's own namespace is no container, whatever path leads to it", async () => {
+  const inside = { links: [], addresses: [], routes: [] };
+  const { observer } = look([{ ids: [namespaceId(4096)], insides: [{ ok: true, value: inside }] }]);
+  await expect(observer.inside('/run/../run/netns/ovl-4096')).rejects.toMatchObject({
+    code: 'namespace-unusable',
+    message: expect.stringContaining('belongs to a network of overlayd'),
+  });
 });
