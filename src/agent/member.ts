@@ -148,7 +148,7 @@ export class Member {
         ...{ selfId, view: state.view, local: this.local, process: ports.names, clock },
         serviceAddress: () => this.#serviceAddress,
         hidden: () => this.#hidden,
-        converge: (networkId) => this.reconciler.converge(networkId),
+        learnWays: (networkId) => this.reconciler.converge(networkId, { waysAlone: true }),
         reaches: ({ nodeId, networkId, address }) => nodeId === selfId || this.reconciler.reaches(networkId, address),
       },
       { ttlSeconds: options.dnsTtlSeconds },

@@ -20,8 +20,8 @@ export interface NameServiceDeps extends Omit<ZoneSources, 'isGone'> {
   /** Whether names are answered at the service address too. */
   readonly serviceAddress: () => boolean;
   readonly process: NamesProcess;
-  /** As of the reconciler: what the view says now is in the kernel. */
-  readonly converge: (networkId: string) => Promise<void>;
+  /** Resolves when the kernel was compared with what the view says now of the network, whatever its endpoints here lack. */
+  readonly learnWays: (networkId: string) => Promise<void>;
   readonly clock: Clock;
 }
 
@@ -33,6 +33,8 @@ export interface NameServiceOptions {
 const OPEN_MS = 200;
 /** What waits for the process is told after so long that there is none. */
 const PROCESS_MS = 10_000;
+/** Where the kernel could not be compared with what is known of a network, that is done again after so long. */
+const LEARN_AGAIN_MS = 5_000;
 /** Of the time that telling takes, so many times as much passes before it is done again. */
 const REST = 5;
 
@@ -67,6 +69,7 @@ export class NameService {
   #begun = Promise.withResolvers<void>();
   #telling = false;
   #running: Promise<void> = Promise.resolve();
+  #signal: AbortSignal | undefined;
 
   constructor(deps: NameServiceDeps, options: NameServiceOptions) {
     this.#deps = deps;
@@ -78,6 +81,7 @@ export class NameService {
    * it does not, the reconciler's first pass mends that. Resolves when it is done, or takes too long to be waited for.
    */
   async open(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
     this.#running = this.#deps.process.run((session) => this.#begin(session), signal);
     const opened = Promise.allSettled(this.#places().map((id) => this.ensure(id)));
     const over = new AbortController();
@@ -119,14 +123,21 @@ export class NameService {
   async #learn(networkId: string): Promise<void> {
     this.#learning.add(networkId);
     try {
-      await this.#deps.converge(networkId);
+      await this.#deps.learnWays(networkId);
       this.#known.add(networkId);
       this.invalidate(networkId);
     } catch {
-      // A later pass gets there.
+      void this.#learnLater(networkId);
     } finally {
       this.#learning.delete(networkId);
     }
+  }
+
+  /** A pass that finds all as it should be after one that failed tells nobody. */
+  async #learnLater(networkId: string): Promise<void> {
+    const { clock } = this.#deps;
+    const ended = await clock.sleep(LEARN_AGAIN_MS, this.#signal).catch(() => true);
+    if (!ended && !this.#known.has(networkId) && this.#isWanted(networkId)) await this.#learn(networkId);
   }
 
   /** What the kernel has now may be called by name. */

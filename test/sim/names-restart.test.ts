@@ -87,6 +87,20 @@ it.each([1, 2, 3])('an agent that comes back takes away what went meanwhile (see
   expect(addressesIn(read(ask('other') as Uint8Array))).toEqual([other]);
 });
 
+it('what went meanwhile goes also where a container of this host cannot be looked at', async () => {
+  const { one, two, there, ask } = await setUp(1);
+  const container = two.addContainer();
+  await cluster.clock.until(two.running.endpoints.connect({ network: 'web', container, aliases: [] }));
+  await two.crash();
+  const [gone] = [...one.running.view.endpoints(networkOf(one))].filter(([address]) => address === there);
+  await cluster.clock.until(one.running.endpoints.disconnect('web', gone![1].name, false));
+  two.kernel.blind.add(container.replace('netns:', '/run/netns/'));
+  await two.start();
+  await cluster.clock.advance(10_000);
+  expect(two.running.reconciler.status().problems).toHaveLength(1);
+  expect(read(ask('there') as Uint8Array).rcode).toBe('NXDOMAIN');
+});
+
 it('answers go on when the process dies, as far as the agent knows', async () => {
   const { two, here, there, ask } = await setUp(1);
   two.names.kill();

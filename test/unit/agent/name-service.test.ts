@@ -30,6 +30,7 @@ function setUp({ stuck, complete = true, starting }: SetUp = {}) {
   /** Networks of which this host has endpoints. */
   const own = new Set(['w', 'd']);
   const hidden = new Set<string>();
+  const failing = new Set<string>();
   const view = {
     ...fakeView([
       { id: 'w', name: 'web', cidr: '10.0.1.0/24', endpoints },
@@ -62,7 +63,10 @@ function setUp({ stuck, complete = true, starting }: SetUp = {}) {
           unreadable: undefined,
         },
         serviceAddress: () => true,
-        converge: () => converging.promise,
+        learnWays: async () => {
+          if (failing.delete('ways')) throw new Error('made to fail');
+          await converging.promise;
+        },
         process: {
           problem: undefined,
           run: async (onSession, signal) => {
@@ -78,7 +82,23 @@ function setUp({ stuck, complete = true, starting }: SetUp = {}) {
   const ask = (name = 'nope', networkId = 'w', address = '10.0.1.9') =>
     fake.handler(question(name, 'A'), { networkId, address, transport: 'udp' });
   const now = (...words: Parameters<typeof ask>) => read(ask(...words) as Uint8Array);
-  return { clock, fake, refused, asked, clients, endpoints, databases, own, hidden, view, agent, ...agent(), ask, now };
+  return {
+    clock,
+    fake,
+    refused,
+    asked,
+    clients,
+    endpoints,
+    databases,
+    own,
+    hidden,
+    failing,
+    view,
+    agent,
+    ...agent(),
+    ask,
+    now,
+  };
 }
 
 const never = new AbortController().signal;
@@ -136,6 +156,18 @@ it('denies a name when records and ways are known', async () => {
   converging.resolve();
   expect(read(await waiting).rcode).toBe('NXDOMAIN');
   expect(ask()).toBeInstanceOf(Uint8Array);
+});
+
+it('denies a name also when the ways could not be compared at first', async () => {
+  const { names, failing, converging, clock, now } = setUp();
+  failing.add('ways');
+  converging.resolve();
+  await names.open(never);
+  names.becameWhole();
+  await clock.advance(4_000);
+  expect(now().rcode).toBe('SERVFAIL');
+  await clock.advance(2_000);
+  expect(now().rcode).toBe('NXDOMAIN');
 });
 
 it('says soon that it does not know, as long as it does not', async () => {
@@ -290,7 +322,7 @@ it('waits for a process that is not there, but not to close what it cannot hold'
       hidden: () => new Set(),
       local,
       serviceAddress: () => false,
-      converge: async () => {},
+      learnWays: async () => {},
       process,
     },
     { ttlSeconds: 5 },
