@@ -183,6 +183,22 @@ it('a container that ends is told, though its port was taken away before', async
   await host.container('c1');
 });
 
+it('what is changed inside of a container in the moment in which it is attached is put back', async () => {
+  await host.container('c2');
+  const inSecond = (script: string) => host.must(['ip', 'netns', 'exec', 'c2', 'sh', '-ec', script]);
+  // Again and again, as fast as can be, until the attachment is over.
+  const deletes = `yes 'route delete default' | head -n 4000 >/run/deletions
+    until [ -e /run/attached ]; do ip -force -batch /run/deletions >/dev/null 2>&1 || :; done
+    rm /run/attached /run/deletions`;
+  const deleting = inSecond(deletes);
+  await station.attach(web, '10.0.0.3', 'c2');
+  await host.must(['touch', '/run/attached']);
+  await deleting;
+  await until('the route to be back', async () => (await inSecond('ip route show default')).includes('10.0.0.1'));
+  await host.deleteContainer('c2');
+  await until('the endpoint to be released', () => station.gone.length === 1);
+});
+
 it('our own writing of rows is no drift, and nothing is looked at for it', async () => {
   const { passes, repairs } = station.reconciler.status();
   for (let index = 0; index < 20; index++) {
