@@ -24,6 +24,7 @@ import { DriftAudit } from './drift-audit.ts';
 import { Hindrances } from './hindrances.ts';
 import { KernelEvents } from './kernel-events.ts';
 import { MarkSet, type Marks, marksOf } from './reconcile-marks.ts';
+import { RepairLog } from './repair-log.ts';
 import { repairsOf } from './repairs.ts';
 import { Retries } from './retries.ts';
 import { SeenNetworks } from './seen-networks.ts';
@@ -80,6 +81,7 @@ export class Reconciler {
   readonly #settled = new SettledContainers();
   readonly #seen = new SeenNetworks();
   readonly #audit: DriftAudit;
+  readonly #repairs: RepairLog;
   readonly #work = new Latch();
   /** Namespaces of networks that were wanted, by network id. */
   readonly #known = new Map<string, string>();
@@ -102,6 +104,7 @@ export class Reconciler {
     const { clock, kernel, logger, onApplied, onHostChange, onLost, onRemoved, view } = deps;
     const nameOf = (namespace: string) => view().network(this.#ids.get(namespace) ?? '')?.name;
     this.#hindrances = new Hindrances({ logger, nameOf });
+    this.#repairs = new RepairLog({ clock, logger, signal: this.#stop.signal });
     const mark = (marks: Marks) => {
       this.#marks.merge(marks);
       this.#work.set();
@@ -318,10 +321,7 @@ export class Reconciler {
       const networkId = this.#ids.get(namespace) ?? '';
       return marks.networks.get(networkId) === true || expected.has(networkId);
     });
-    if (repairs.length > 0) {
-      const kinds = [...new Set(repairs.map(({ op }) => op.kind))];
-      this.#deps.logger.warn({ writes: repairs.length, kinds }, 'the kernel had drifted and was repaired');
-    }
+    this.#repairs.note(repairs);
     const status = this.#status;
     this.#status = { ...status, writes: status.writes + result.writes, repairs: status.repairs + repairs.length };
   }
