@@ -177,7 +177,9 @@ export class Host {
   }
 
   run(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    return run(this.enter(argv), { ...options, env: { PATH: pathOf(this.checkout), ...options.env } });
+    // A bash whose standard input is a socket takes itself for one of a remote login, and reads its user's .bashrc; not one
+    // that another shell has started.
+    return run(this.enter(argv), { ...options, env: { PATH: pathOf(this.checkout), SHLVL: '1', ...options.env } });
   }
 
   /** Standard output; throws when the command fails. */
