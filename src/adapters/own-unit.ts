@@ -48,6 +48,8 @@ export function renderScope({ name, description }: OwnUnit, pid: number): readon
     ['Description', 's', description],
     ['PIDs', 'au', '1', String(pid)],
     ['Before', 'as', '1', 'overlayd.service'],
+    // One that has failed, for its process had ended before it was in it, would be in the way of the next one for ever.
+    ['CollectMode', 's', 'inactive-or-failed'],
   ];
   const call = ['StartTransientUnit', 'ssa(sv)a(sa(sv))', name, 'fail', String(properties.length)];
   return ['call', ...manager, ...call, ...properties.flat(), '0'];

@@ -7,8 +7,9 @@ const ETCD = { name: 'overlayd-etcd.scope', description: 'etcd of overlayd' };
 it('asks systemd for a unit with that process, which ends after the agent', () => {
   expect(renderScope(ETCD, 42).join(' ')).toBe(
     'call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager ' +
-      'StartTransientUnit ssa(sv)a(sa(sv)) overlayd-etcd.scope fail 3 ' +
-      'Description s etcd of overlayd PIDs au 1 42 Before as 1 overlayd.service 0',
+      'StartTransientUnit ssa(sv)a(sa(sv)) overlayd-etcd.scope fail 4 ' +
+      'Description s etcd of overlayd PIDs au 1 42 Before as 1 overlayd.service ' +
+      'CollectMode s inactive-or-failed 0',
   );
 });
 
