@@ -39,6 +39,8 @@ interface Rest {
 export class KernelEvents {
   /** How long a look at one network, or into one container, takes. */
   lookMs = 0;
+  /** How many a look at everything takes. */
+  looksAtAll = 0;
   readonly #deps: KernelEventsDeps;
   readonly #events = new MarkSet();
   /** Networks to be planned by what is known of them. */
@@ -183,8 +185,8 @@ export class KernelEvents {
   }
 
   #dueAt({ since, leastMs }: Rest): number {
-    const lookMs = this.lookMs * (this.#events.networks + this.#insides.size);
-    return since + Math.min(SETTLE_MS.most, Math.max(leastMs, LOOK_SHARE * lookMs));
+    const looks = (this.#events.all ? this.looksAtAll : this.#events.networks) + this.#insides.size;
+    return since + Math.min(SETTLE_MS.most, Math.max(leastMs, LOOK_SHARE * this.lookMs * looks));
   }
 
   #later(ms: number, signal: AbortSignal, task: () => void): void {

@@ -17,6 +17,10 @@ export class MarkSet {
   #asked = false;
   #networks = new Map<string, boolean>();
 
+  get all(): boolean {
+    return this.#all;
+  }
+
   /** How many networks are marked by themselves. */
   get networks(): number {
     return this.#networks.size;

@@ -254,6 +254,7 @@ export class Reconciler {
     const seen = isNothing(rest) ? NOTHING_SEEN : await kernel.observe(rest, signal);
     const looks = rest.networks.length + rest.containers.length;
     if (looks > 0) this.#events.lookMs = (clock.elapsed() - askedAt) / looks;
+    if (marks.all) this.#events.looksAtAll = scope.networks.length;
     const networks = new Map([...known, ...seen.networks]);
     const observed = { ...seen, networks, containers: new Map([...insides, ...seen.containers]) };
     const planned = plan(wanted, observed, { complete, released: this.#deps.released?.() ?? [] });

@@ -76,6 +76,16 @@ describe('a row that somebody changes right after we wrote it', () => {
   });
 });
 
+it('losses that follow each other have everything looked at for a sixth of the time at most', async () => {
+  Object.assign(events, { lookMs: 2, looksAtAll: 10 });
+  for (let ms = 0; ms < 1_000; ms += 2) {
+    kernel.tell({ kind: 'all' });
+    await clock.advance(2);
+  }
+  expect(marks.length).toBeGreaterThan(3);
+  expect(marks.length).toBeLessThan(1_000 / 120 + 2);
+});
+
 describe('inside of a container', () => {
   it('what happens while we write there is looked at', async () => {
     kernel.tell({ kind: 'container', path: '/run/netns/c1', echo: true });
