@@ -44,12 +44,21 @@ const etcdProtocol: Plugin = {
   },
 };
 
+const KOFFI = path.join(ROOT, 'deploy/koffi.cjs');
+
+const nativeCode: Plugin = {
+  name: 'native-code',
+  setup({ onResolve }) {
+    onResolve({ filter: /^koffi$/ }, ({ importer }) =>
+      importer === KOFFI ? { path: 'koffi', external: true } : { path: KOFFI },
+    );
+  },
+};
+
 const OPTIONS: BuildOptions = {
   bundle: true,
-  plugins: [etcdProtocol],
+  plugins: [etcdProtocol, nativeCode],
   platform: 'node',
-  // Native code cannot be bundled: it is found in `node_modules`, from `dist/lib` too.
-  external: ['koffi'],
   format: 'cjs',
   target: 'node24',
   // `require` knows the bundles; what V8 compiles by itself has no `import()`.
@@ -141,7 +150,7 @@ async function fingerprintInputs(): Promise<string> {
   const parts = ['build', 'compiled-bundle', 'etcd-protocol', 'keep-code', 'launch-flags', 'start-bundle'].map(
     (name) => `deploy/${name}.ts`,
   );
-  const files = [...sources, ...parts, 'package.json', 'package-lock.json', 'deploy/launcher.sh'];
+  const files = [...sources, ...parts, 'package.json', 'package-lock.json', 'deploy/koffi.cjs', 'deploy/launcher.sh'];
   for (const name of [...files, 'node_modules/.package-lock.json']) {
     const { size, mtimeMs } = await stat(path.join(ROOT, name)).catch(() => ({ size: 0, mtimeMs: 0 }));
     hash.update(`${name} ${size} ${mtimeMs}\n`);

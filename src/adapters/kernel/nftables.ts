@@ -1,10 +1,10 @@
-/** Our nftables tables as text for `nft -f` and from the JSON of `nft -j list table`. Written for nft 1.0.6. */
+/** Our nftables tables as text in the language of nft(8), and from its JSON (libnftables-json(5)). Written for 1.0.6. */
 import { OverlaydError } from '../../core/errors.ts';
 import type { Passage } from '../../core/firewall.ts';
 import { type Filter, type FilterChain, type FilterSet, type Op, TABLE } from '../../core/host-state.ts';
 import { ruleMark } from '../../core/plan/filter.ts';
 
-/** Lines for `nft -f`; all of one input are one transaction. */
+/** Lines for libnftables; all of one input are one transaction. */
 export function renderNft(op: Op): string {
   switch (op.kind) {
     case 'set-filter':
