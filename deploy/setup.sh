@@ -32,9 +32,9 @@ esac
 exec 9<.
 flock 9
 
-# ---------------------------------------------------------------- tools: command -> Debian package
+# ---------------------------------------------------------------- tools: command or library -> Debian package
 
-tools='ip:iproute2 bridge:iproute2 nft:nftables etcd:etcd-server etcdctl:etcd-client ping:iputils-ping
+tools='libnftables.so.1:libnftables1 ip:iproute2 bridge:iproute2 nft:nftables etcd:etcd-server etcdctl:etcd-client ping:iputils-ping
   nsenter:util-linux unshare:util-linux flock:util-linux sysctl:procps ps:procps'
 [ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils tcpdump:tcpdump openssl:openssl"
 [ -z "$with_docker" ] || tools="$tools
@@ -42,8 +42,15 @@ tools='ip:iproute2 bridge:iproute2 nft:nftables etcd:etcd-server etcdctl:etcd-cl
 [ -z "$with_bench" ] || tools="$tools iperf3:iperf3 sockperf:sockperf dnsperf:dnsperf ldd:libc-bin"
 [ -z "$with_debian" ] || tools="$tools debootstrap:debootstrap"
 
-# A container has none of this machine's libraries: only a static busybox makes an image.
+# A library is looked for where ldconfig can list them. A container has none of this machine's libraries: only a static
+# busybox makes an image.
 has_tool() {
+  case $1 in
+    *.so.*)
+      ! libraries=$(ldconfig -p 2>/dev/null) || case $libraries in *"$1 ("*) ;; *) return 1 ;; esac
+      return
+      ;;
+  esac
   command -v "$1" >/dev/null && { [ "$1" != busybox ] || ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
 }
 
