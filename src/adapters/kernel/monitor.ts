@@ -8,6 +8,7 @@
  */
 import { HOST, type Place, type Plan } from '../../core/host-state.ts';
 import type { KernelChange } from '../../core/kernel-change.ts';
+import { namespaceOf } from '../../core/plan/naming.ts';
 import { decodeLink, dumpLinks } from '../netlink/link.ts';
 import type { Message } from '../netlink/message.ts';
 import { NetlinkMonitor } from '../netlink/monitor.ts';
@@ -17,6 +18,7 @@ import { NFNLGRP_NFTABLES } from '../netlink/uapi/nfnetlink.ts';
 import * as rt from '../netlink/uapi/rtnetlink.ts';
 import { EventFilter, type Heard } from './event-filter.ts';
 import { createInbox, type Inbox } from './inbox.ts';
+import { vniOfNamespaceId } from './namespace-ids.ts';
 
 export interface KernelMonitorDeps {
   /** A process of the host that is listened to; undefined: this host. */
@@ -47,6 +49,8 @@ export class KernelMonitor {
   readonly #deps: KernelMonitorDeps;
   readonly #filter = new EventFilter();
   readonly #writing = new Map<Place, number>();
+  /** Namespaces of networks into which thousands of rows are being written, each with whether that was told. */
+  readonly #flooded = new Map<string, boolean>();
   #monitors: readonly NetlinkMonitor[] = [];
   #inbox: Inbox<KernelChange> | undefined;
   readonly #namespace: string | undefined;
@@ -91,9 +95,12 @@ export class KernelMonitor {
   echoing(plan: Plan): () => void {
     const places = new Set(plan.stages.flatMap(({ ops }) => ops.flatMap(({ op }) => placesOf(op))));
     for (const place of places) this.#writing.set(place, (this.#writing.get(place) ?? 0) + 1);
+    const flooded = floodedBy(plan);
+    for (const namespace of flooded) this.#flooded.set(namespace, false);
     return () => {
       // The kernel has told of all that was written.
       for (const monitor of this.#monitors) monitor.drain();
+      for (const namespace of flooded) this.#flooded.delete(namespace);
       for (const place of places) {
         const others = (this.#writing.get(place) ?? 1) - 1;
         if (others === 0) this.#writing.delete(place);
@@ -107,16 +114,22 @@ export class KernelMonitor {
       protocol: number,
       groups: readonly number[],
       read: (message: Message, nsid?: number) => readonly Heard[],
+      passes?: (type: number, nsid?: number) => boolean,
     ) =>
       new NetlinkMonitor({
-        ...{ protocol, groups, namespace: this.#namespace },
+        ...{ protocol, groups, passes, namespace: this.#namespace },
         onMessage: (message, nsid) => {
           for (const heard of read(message, nsid)) this.#tell(heard);
         },
         onLost: () => this.#lost(),
       });
     this.#monitors = [
-      on(NETLINK_ROUTE, GROUPS, (message, nsid) => this.#filter.route(message, nsid)),
+      on(
+        NETLINK_ROUTE,
+        GROUPS,
+        (message, nsid) => this.#filter.route(message, nsid),
+        (type, nsid) => this.#isFlood(type, nsid),
+      ),
       on(NETLINK_NETFILTER, [NFNLGRP_NFTABLES], (message, nsid) => this.#filter.table(message, nsid)),
     ];
     const socket = new NetlinkSocket({ namespace: this.#namespace });
@@ -125,6 +138,22 @@ export class KernelMonitor {
     } finally {
       socket.close();
     }
+  }
+
+  /**
+   * Of thousands of rows that we write nobody reads what each event tells: one says that there were some, and a look tells
+   * what they came to, whoever wrote them.
+   */
+  #isFlood(type: number, nsid: number | undefined): boolean {
+    if (this.#flooded.size === 0 || nsid === undefined) return false;
+    if (type !== rt.RTM_NEWNEIGH && type !== rt.RTM_DELNEIGH) return false;
+    const namespace = namespaceOf(vniOfNamespaceId(nsid));
+    const told = this.#flooded.get(namespace);
+    if (told === false) {
+      this.#flooded.set(namespace, true);
+      this.#tell({ kind: 'network', namespace });
+    }
+    return told !== undefined;
   }
 
   #tell(heard: Heard): void {
@@ -157,6 +186,18 @@ export class KernelMonitor {
     this.#inbox?.push({ kind: 'underlay' });
     this.#deps.onFirewallChange?.();
   }
+}
+
+/** A plan that writes more rows than this into a network floods it. */
+const FLOOD_ROWS = 512;
+
+function floodedBy(plan: Plan): readonly string[] {
+  const rows = new Map<string, number>();
+  for (const { op } of plan.stages.flatMap(({ ops }) => ops)) {
+    const isRow = op.kind.endsWith('-fdb') || op.kind.endsWith('-neighbour');
+    if (isRow && 'at' in op) rows.set(op.at, (rows.get(op.at) ?? 0) + 1);
+  }
+  return [...rows].flatMap(([namespace, count]) => (count > FLOOD_ROWS ? [namespace] : []));
 }
 
 /** Where an op may be heard of. */

@@ -64,6 +64,11 @@ export function* messagesOf(datagram: Uint8Array): Generator<Message> {
   }
 }
 
+/** Type of the first message of a datagram. */
+export function typeOfFirst(datagram: Uint8Array): number {
+  return datagram[4]! | (datagram[5]! << 8);
+}
+
 /** What the kernel says of a request. */
 export interface Acknowledgement {
   /** Number of the error, positive as in errno(3); 0: done. */

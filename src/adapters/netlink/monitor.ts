@@ -22,7 +22,7 @@ import {
   setSocketOption,
 } from '../native/socket.ts';
 import { type SystemCallError, whenReadable } from '../native/system-call.ts';
-import { type Message, messagesOf } from './message.ts';
+import { type Message, messagesOf, typeOfFirst } from './message.ts';
 import { enlargeReceiveBuffer } from './socket.ts';
 import { NETLINK_ADD_MEMBERSHIP, NETLINK_LISTEN_ALL_NSID } from './uapi/netlink.ts';
 
@@ -38,6 +38,8 @@ export interface MonitorOptions {
    * message is gone when this returns.
    */
   readonly onMessage: (message: Message, nsid: number | undefined) => void;
+  /** Whether a datagram that begins with a message of this type need not be told of: asked first, for each one. */
+  readonly passes?: ((type: number, nsid: number | undefined) => boolean) | undefined;
   /** Something was not heard. */
   readonly onLost: () => void;
 }
@@ -122,9 +124,11 @@ export class NetlinkMonitor {
   }
 
   #tell({ bytes, truncated, control }: Datagram): void {
-    const { onMessage, onLost } = this.#options;
+    const { onMessage, onLost, passes } = this.#options;
     const hasId = control?.level === SOL.NETLINK && control.type === NETLINK_LISTEN_ALL_NSID;
-    for (const message of messagesOf(bytes)) onMessage(message, hasId ? control.value : undefined);
+    const nsid = hasId ? control.value : undefined;
+    if (passes?.(typeOfFirst(bytes), nsid)) return;
+    for (const message of messagesOf(bytes)) onMessage(message, nsid);
     if (truncated) onLost();
   }
 }

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { createKernel } from '../../../src/adapters/kernel/kernel.ts';
 import { KernelThread } from '../../../src/adapters/kernel/kernel-thread.ts';
 import { HOST, type Op, type Plan, TUNNEL } from '../../../src/core/host-state.ts';
+import type { KernelChange } from '../../../src/core/kernel-change.ts';
 import type { Kernel } from '../../../src/ports.ts';
 import type { Host } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
@@ -116,4 +117,24 @@ it('leaves no descriptor behind, whatever it was asked', async () => {
   }
   // What nftables was asked by is closed a moment later.
   await until('the sockets to be closed', async () => (await open()) <= before);
+});
+
+it('tells of thousands of its own rows once, and of a row after them by itself', async () => {
+  const stop = new AbortController();
+  const told: KernelChange[] = [];
+  const listening = (async () => {
+    for await (const change of kernel.changes(stop.signal)) told.push(change);
+  })();
+  await until('changes to be heard', async () => told.length > 0);
+  told.length = 0;
+  expect((await kernel.apply(stage(rows))).failures).toEqual([]);
+  await until('the rows to be told of', async () => told.length > 0);
+  expect(told).toEqual([{ kind: 'network', namespace: AT, echo: true }]);
+  await host.must(['ip', '-netns', AT, 'neighbour', 'delete', '10.0.0.7', 'dev', TUNNEL]);
+  const isGone = (change: KernelChange) =>
+    change.kind === 'network' && change.rows?.some(({ address, what }) => address === '10.0.0.7' && what === 'gone');
+  await until('the row to be told of', async () => told.slice(1).some(isGone));
+  expect(told.slice(1)).not.toContainEqual(expect.objectContaining({ echo: true }));
+  stop.abort();
+  await listening;
 });
