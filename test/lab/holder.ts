@@ -36,6 +36,7 @@ export async function hold(flags: readonly string[], script: string, state: stri
       '--kill-child',
       '--mount-proc',
       'bash',
+      '--norc',
       '-c',
       `set -e\n${script}\n${HOLD}`,
       'holder',
