@@ -127,8 +127,7 @@ it('goes on when it is asked from where no answer can be sent to', async () => {
   const { start } = keeperOf();
   await start();
   const first = await pid();
-  const asker = await lab.start('container', 'portless.ts', GATEWAY, 'api');
-  await asker.stop();
+  await (await lab.start('container', 'portless.ts', GATEWAY, 'api')).stop();
   await answers();
   expect(await pid()).toBe(first);
 });
@@ -180,7 +179,6 @@ async function processes(): Promise<string[]> {
 }
 
 it('hands over to one, however many agents ask for it meanwhile', async () => {
-  // Says that it has started, and goes on when it is told to.
   const waiting = await release(
     `import { existsSync, writeFileSync } from 'node:fs';
      writeFileSync(\`${directory}/started-\${process.pid}\`, '');
@@ -205,6 +203,26 @@ it('hands over to one, however many agents ask for it meanwhile', async () => {
   expect(await successors()).toHaveLength(1);
   await answers();
 });
+
+it.each(['process.pid', 'process.ppid'])(
+  'names come back when %s is killed at any step of a hand-over',
+  async (whose) => {
+    // As many messages as there are, or more: begin, four of news, two sockets, the place.
+    for (let step = 1; step <= 8; step++) {
+      const mortal = `let left = ${step};
+      process.on('message', () => { if (--left === 0) process.kill(${whose}, 'SIGKILL'); });
+      await import('${PROGRAM}');\n`;
+      const [one, two] = [keeperOf(), keeperOf(await release(mortal))];
+      await one.start();
+      one.stop();
+      await two.start();
+      await answers();
+      await until('one process', async () => (await processes()).length === 1);
+      two.stop();
+      await two.keeper.end();
+    }
+  },
+);
 
 it('is followed by another one also while the one before it has connections', async () => {
   const [one, two] = [keeperOf(), keeperOf(await release())];
