@@ -39,7 +39,8 @@ export function isNoNamespace(error: unknown): boolean {
   return (syscall === 'open' || syscall === 'setns') && NONE.includes(code);
 }
 
-const NAMES = '/run/netns/';
+/** Where namespaces have their names (ip-netns(8)). */
+export const NAMES = '/run/netns/';
 
 /** Path of a namespace; undefined: the host's. */
 export function pathOf(place: Place): string | undefined {

@@ -18,6 +18,7 @@ import { NFNLGRP_NFTABLES } from '../netlink/uapi/nfnetlink.ts';
 import * as rt from '../netlink/uapi/rtnetlink.ts';
 import { EventFilter, type Heard } from './event-filter.ts';
 import { createInbox, type Inbox } from './inbox.ts';
+import { watchNames } from './name-watch.ts';
 import { vniOfNamespaceId } from './namespace-ids.ts';
 
 export interface KernelMonitorDeps {
@@ -53,12 +54,16 @@ export class KernelMonitor {
   readonly #flooded = new Map<string, boolean>();
   #monitors: readonly NetlinkMonitor[] = [];
   #inbox: Inbox<KernelChange> | undefined;
+  #names: { close(): void } | undefined;
   readonly #namespace: string | undefined;
+  /** Of the host's files. */
+  readonly #root: string;
 
   constructor(deps: KernelMonitorDeps = {}) {
     const { hostPid } = deps;
     this.#deps = deps;
     this.#namespace = hostPid === undefined ? undefined : `/proc/${hostPid}/ns/net`;
+    this.#root = hostPid === undefined ? '/' : `/proc/${hostPid}/root`;
   }
 
   /** The first one says that from then on changes are heard. One at a time listens. Throws as opening sockets does. */
@@ -80,6 +85,7 @@ export class KernelMonitor {
       clearInterval(deaf);
       for (const monitor of this.#monitors) monitor.close();
       this.#monitors = [];
+      this.#names?.close();
       this.#inbox = undefined;
     }
   }
@@ -132,6 +138,7 @@ export class KernelMonitor {
       ),
       on(NETLINK_NETFILTER, [NFNLGRP_NFTABLES], (message, nsid) => this.#filter.table(message, nsid)),
     ];
+    this.#names = watchNames(this.#root, (namespace) => this.#push({ kind: 'network', namespace }, namespace));
     const socket = new NetlinkSocket({ namespace: this.#namespace });
     try {
       this.#filter.know(socket.dump(dumpLinks('veth'), decodeLink));
