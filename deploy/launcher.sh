@@ -23,7 +23,7 @@ if [ "$1" = agent ]; then
   # The agent makes little garbage at a time, and nobody waits for it as for an answer: V8 rather keeps little than goes
   # fast (some 20 MiB less), and the C library shares its heaps among threads.
   export MALLOC_ARENA_MAX=2
-  exec "$node" --max-semi-space-size=8 --optimize-for-size --use-openssl-ca "$dist/lib/agent.cjs" "$@"
+  exec "$node" --optimize-for-size --use-openssl-ca "$dist/lib/agent.cjs" "$@"
 fi
 # A command ends before garbage matters: V8 need not collect any.
 exec "$node" --min-semi-space-size=16 --use-openssl-ca "$dist/lib/cli.cjs" "$@"

@@ -166,6 +166,12 @@ export interface PortFlags {
   readonly broadcastFlood: boolean;
   /** Drops frames whose source MAC has no static row on this port. */
   readonly locked: boolean;
+  /** Frames may leave by the port by which they came. */
+  readonly hairpin: boolean;
+  /** Nothing passes between two ports that both are. */
+  readonly isolated: boolean;
+  /** The bridge answers ARP for those behind the port, by its own neighbours. */
+  readonly neighbourSuppression: boolean;
 }
 
 export interface Address {

@@ -25,7 +25,21 @@ export const drifts = (at: string, first: string): Readonly<Record<string, reado
       kind: 'set-port',
       at,
       name: first,
-      flags: { learning: true, flood: true, multicastFlood: true, broadcastFlood: true, locked: false },
+      flags: {
+        ...{ learning: true, flood: true, multicastFlood: true, broadcastFlood: true },
+        ...{ locked: false, hairpin: true, isolated: true, neighbourSuppression: true },
+      },
+    },
+  ],
+  'one flag of a port': [
+    {
+      kind: 'set-port',
+      at,
+      name: first,
+      flags: {
+        ...{ learning: false, flood: false, multicastFlood: false, broadcastFlood: false },
+        ...{ locked: true, hairpin: false, isolated: true, neighbourSuppression: false },
+      },
     },
   ],
   'a port': [{ kind: 'delete-link', at, name: first }],

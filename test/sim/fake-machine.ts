@@ -35,6 +35,9 @@ const DEFAULT_PORT = {
   multicastFlood: true,
   broadcastFlood: true,
   locked: false,
+  hairpin: false,
+  isolated: false,
+  neighbourSuppression: false,
 };
 
 export class FakeMachine {

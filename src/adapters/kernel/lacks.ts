@@ -30,7 +30,10 @@ export interface Ways {
 const BRIDGE = 2;
 const PORT = 3;
 const link = (name: string, index: number) => ({ name, index, mac: `02:00:00:00:00:0${index}`, mtu: 1_400 });
-const FLAGS = { learning: false, flood: false, multicastFlood: false, broadcastFlood: false, locked: true };
+const FLAGS = {
+  ...{ learning: false, flood: false, multicastFlood: false, broadcastFlood: false },
+  ...{ locked: true, hairpin: false, isolated: false, neighbourSuppression: false },
+};
 const TUNNEL = { vni: 1, local: '127.0.0.1', port: 4789, learning: false, proxy: true, ttl: 0, udpChecksum: false };
 
 /** One batch. Of several requests of one need the first that is refused is told. */

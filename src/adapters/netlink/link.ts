@@ -64,6 +64,9 @@ export interface BridgePort {
   readonly multicastFlood: boolean;
   readonly broadcastFlood: boolean;
   readonly locked: boolean;
+  readonly hairpin: boolean;
+  readonly isolated: boolean;
+  readonly neighbourSuppression: boolean;
 }
 
 // ---------------------------------------------------------------- requests
@@ -158,7 +161,10 @@ export function setBridgePort(which: LinkName, port: BridgePort): Request {
         .u8(nl.IFLA_BRPORT_UNICAST_FLOOD, Number(port.flood))
         .u8(nl.IFLA_BRPORT_MCAST_FLOOD, Number(port.multicastFlood))
         .u8(nl.IFLA_BRPORT_BCAST_FLOOD, Number(port.broadcastFlood))
-        .u8(nl.IFLA_BRPORT_LOCKED, Number(port.locked));
+        .u8(nl.IFLA_BRPORT_LOCKED, Number(port.locked))
+        .u8(nl.IFLA_BRPORT_MODE, Number(port.hairpin))
+        .u8(nl.IFLA_BRPORT_ISOLATED, Number(port.isolated))
+        .u8(nl.IFLA_BRPORT_NEIGH_SUPPRESS, Number(port.neighbourSuppression));
     });
   });
   return { type: RTM_NEWLINK, flags: 0, payload: writer.payload() };
@@ -317,14 +323,22 @@ function readBridge(data: AttributeReader): BridgeData {
   return seen;
 }
 
+const NO_FLAGS = {
+  ...{ learning: false, flood: false, multicastFlood: false, broadcastFlood: false },
+  ...{ locked: false, hairpin: false, isolated: false, neighbourSuppression: false },
+};
+
 function readPort(data: AttributeReader): BridgePort {
-  const seen = { learning: false, flood: false, multicastFlood: false, broadcastFlood: false, locked: false };
+  const seen = { ...NO_FLAGS };
   while (data.next()) {
     if (data.type === nl.IFLA_BRPORT_LEARNING) seen.learning = data.u8() !== 0;
     else if (data.type === nl.IFLA_BRPORT_UNICAST_FLOOD) seen.flood = data.u8() !== 0;
     else if (data.type === nl.IFLA_BRPORT_MCAST_FLOOD) seen.multicastFlood = data.u8() !== 0;
     else if (data.type === nl.IFLA_BRPORT_BCAST_FLOOD) seen.broadcastFlood = data.u8() !== 0;
     else if (data.type === nl.IFLA_BRPORT_LOCKED) seen.locked = data.u8() !== 0;
+    else if (data.type === nl.IFLA_BRPORT_MODE) seen.hairpin = data.u8() !== 0;
+    else if (data.type === nl.IFLA_BRPORT_ISOLATED) seen.isolated = data.u8() !== 0;
+    else if (data.type === nl.IFLA_BRPORT_NEIGH_SUPPRESS) seen.neighbourSuppression = data.u8() !== 0;
   }
   return seen;
 }

@@ -41,7 +41,10 @@ function sameFlags(a: PortFlags, b: PortFlags | undefined): boolean {
     a.flood === b.flood &&
     a.multicastFlood === b.multicastFlood &&
     a.broadcastFlood === b.broadcastFlood &&
-    a.locked === b.locked
+    a.locked === b.locked &&
+    a.hairpin === b.hairpin &&
+    a.isolated === b.isolated &&
+    a.neighbourSuppression === b.neighbourSuppression
   );
 }
 

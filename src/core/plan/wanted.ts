@@ -22,8 +22,11 @@ import {
 import { macOf, parseAddress } from '../ip.ts';
 import { portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
 
+/** Of no port of ours. */
+const NEITHER = { hairpin: false, isolated: false, neighbourSuppression: false } as const;
 /** What reaches a container's port is addressed to it; what comes from there has a source with a row. */
 const CONTAINER_PORT: PortFlags = {
+  ...NEITHER,
   learning: false,
   flood: false,
   multicastFlood: false,
@@ -32,6 +35,7 @@ const CONTAINER_PORT: PortFlags = {
 };
 /** The only port that floods reach: a MAC without a row ends there, ARP is answered there. */
 const TUNNEL_PORT: PortFlags = {
+  ...NEITHER,
   learning: false,
   flood: true,
   multicastFlood: true,

@@ -63,7 +63,8 @@ afterEach(() => {
 
 const [BRIDGE, TUNNEL, PORT, INSIDE] = [11, 12, 13, 14];
 const MTU = 1450;
-const NO_FLOOD = { learning: false, flood: false, multicastFlood: false, broadcastFlood: false, locked: true };
+const OFF = { learning: false, flood: false, multicastFlood: false, broadcastFlood: false };
+const NO_FLOOD = { ...OFF, locked: true, hairpin: true, isolated: true, neighbourSuppression: true };
 const done = (count: number) => Array.from({ length: count }, () => ({ ok: true }));
 
 /** A network as we make it, in one go: the indexes are our choice, so that later requests can name them. */
@@ -138,7 +139,7 @@ describe('what is made', () => {
       linkinfo: {
         info_kind: 'veth',
         info_slave_kind: 'bridge',
-        info_slave_data: { learning: false, flood: false, mcast_flood: false, bcast_flood: false, locked: true },
+        info_slave_data: { learning: false, flood: false, mcast_flood: false, locked: true, isolated: true },
       },
     });
     const [inside] = other.ipRows('link', 'show', 'eth0');

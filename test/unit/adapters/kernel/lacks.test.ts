@@ -31,7 +31,10 @@ function hostWithout(without: { text?: string; kind?: string; ways?: Partial<Way
 
 /** As the kernel answers: requests and answers are made alike. */
 function portThatIsLocked(locked = true): Message {
-  const flags = { learning: false, flood: false, multicastFlood: false, broadcastFlood: false, locked };
+  const flags = {
+    ...{ learning: false, flood: false, multicastFlood: false, broadcastFlood: false },
+    ...{ locked, hairpin: false, isolated: false, neighbourSuppression: false },
+  };
   const { payload } = setBridgePort({ index: 3 }, flags);
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
   return { view, start: 0, end: payload.length, type: 16, flags: 0, sequence: 0, port: 0 };

@@ -105,8 +105,9 @@ describe('requests are read as they were meant', () => {
   });
 
   it('flags of a port', () => {
-    const [learning, flood, multicastFlood, broadcastFlood, locked] = Array.from({ length: 5 }, () => fc.boolean());
-    const flags = fc.record({ learning, flood, multicastFlood, broadcastFlood, locked } as never);
+    const names = ['learning', 'flood', 'multicastFlood', 'broadcastFlood', 'locked', 'hairpin', 'isolated'];
+    const all = [...names, 'neighbourSuppression'].map((name) => [name, fc.boolean()] as const);
+    const flags = fc.record(Object.fromEntries(all));
     fc.assert(
       fc.property(index, flags, (which, wanted) => {
         const { port: seen } = decodeLink(sent(setBridgePort({ index: which }, wanted as never)));

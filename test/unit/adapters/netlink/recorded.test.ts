@@ -17,6 +17,8 @@ const one = (name: keyof typeof recorded): Message => {
   return messages[0]!;
 };
 
+const NEITHER = { hairpin: false, isolated: false, neighbourSuppression: false };
+
 describe('links', () => {
   it('a VXLAN device in a bridge', () => {
     expect(decodeLink(one('link: vxlan'))).toEqual({
@@ -41,7 +43,7 @@ describe('links', () => {
         udpChecksum: true,
       },
       bridge: undefined,
-      port: { learning: true, flood: true, multicastFlood: true, broadcastFlood: true, locked: false },
+      port: { learning: true, flood: true, multicastFlood: true, broadcastFlood: true, locked: false, ...NEITHER },
       addrGenMode: 0,
     });
   });
@@ -56,7 +58,7 @@ describe('links', () => {
     const end = decodeLink(one('link: port'));
     expect(end).toMatchObject({ index: 502, name: 'e1', kind: 'veth', master: 501, link: 503 });
     const closed = { learning: false, flood: false, multicastFlood: false, broadcastFlood: false };
-    expect(end.port).toEqual({ ...closed, locked: true });
+    expect(end.port).toEqual({ ...closed, locked: true, ...NEITHER });
     const peer = decodeLink(one('link: veth'));
     expect(peer).toMatchObject({ index: 503, kind: 'veth', master: 0, link: 502, addrGenMode: 1, port: undefined });
   });
