@@ -1,6 +1,7 @@
 /** The agent's side of the kernel's thread (see `kernel-worker.ts`): jobs, their time limits, and another thread for one that ended. */
 import { Worker } from 'node:worker_threads';
 import { OverlaydError } from '../../core/errors.ts';
+import { endTurn } from '../native/libnftables.ts';
 import type { Ask, FromThread, JobName, Tell, ToThread } from './jobs.ts';
 import type { KernelWorkerInput } from './kernel-worker.ts';
 import { failure } from './plain-error.ts';
@@ -15,6 +16,8 @@ export interface KernelThreadOptions {
 }
 
 const LIMIT_MS = 30_000;
+/** Of all threads of this process: one that hangs is followed by another, and tests have several. */
+const NFTABLES_TURN = new SharedArrayBuffer(4);
 /** It holds no more than the last look at each network's namespace. */
 const RESOURCES = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 4, stackSizeMb: 2 } as const;
 
@@ -72,12 +75,16 @@ export class KernelThread {
 
   #running(): Worker {
     if (this.#worker) return this.#worker;
-    const input: KernelWorkerInput = { hostPid: this.#options.hostPid };
+    const input: KernelWorkerInput = { hostPid: this.#options.hostPid, nftablesTurn: NFTABLES_TURN };
     const worker = new Worker(this.#options.workerPath, { workerData: input, resourceLimits: RESOURCES });
     this.#worker = worker;
     worker.on('message', (message: FromThread) => this.#waiting.get(message.id)?.settle(message));
     worker.on('error', (error) => this.#ended(worker, `ended: ${error.message}`));
-    worker.on('exit', () => this.#ended(worker, 'ended'));
+    const { threadId } = worker;
+    worker.on('exit', () => {
+      endTurn(NFTABLES_TURN, threadId);
+      this.#ended(worker, 'ended');
+    });
     // Only jobs keep this process from ending.
     worker.unref();
     return worker;

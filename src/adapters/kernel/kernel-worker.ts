@@ -3,9 +3,9 @@
  * tens of milliseconds for thousands of rows, which the agent's own thread has names to answer in. It keeps nothing that
  * could not be asked for again.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { HOST } from '../../core/host-state.ts';
-import { OUTPUT } from '../native/libnftables.ts';
+import { OUTPUT, takeTurns } from '../native/libnftables.ts';
 import { joinHost } from '../native/namespace.ts';
 import { askRouting } from '../netlink/host-routing.ts';
 import { carryOut } from './carry-out.ts';
@@ -19,9 +19,12 @@ import { runRules, Tables } from './tables.ts';
 export interface KernelWorkerInput {
   /** A process of the host that is acted upon, where that is another one than this process's. */
   readonly hostPid: number | undefined;
+  /** Of all such threads of this process; see `takeTurns`. */
+  readonly nftablesTurn: SharedArrayBuffer;
 }
 
-const { hostPid } = workerData as KernelWorkerInput;
+const { hostPid, nftablesTurn } = workerData as KernelWorkerInput;
+takeTurns(nftablesTurn, threadId);
 if (hostPid !== undefined) joinHost(hostPid);
 
 const tables = new Tables();

@@ -53,6 +53,43 @@ export function hasLibnftables(): boolean {
   return opened() !== undefined;
 }
 
+/** Longer than any transaction takes. */
+const TURN_MS = 20_000;
+let turns: { readonly word: Int32Array; readonly thread: number } | undefined;
+
+/**
+ * The library keeps state outside its contexts: threads of one process take turns. `shared`: four bytes, of all of them;
+ * in them the number of the thread whose turn it is, 0 when it is nobody's.
+ */
+export function takeTurns(shared: SharedArrayBuffer, thread: number): void {
+  turns = { word: new Int32Array(shared), thread };
+}
+
+/** The turn of a thread that has ended, however it did, is over. */
+export function endTurn(shared: SharedArrayBuffer, thread: number): void {
+  const word = new Int32Array(shared);
+  if (Atomics.compareExchange(word, 0, thread, 0) === thread) Atomics.notify(word, 0);
+}
+
+function inTurn<T>(task: () => T): T {
+  if (!turns) return task();
+  const { word, thread } = turns;
+  const deadline = performance.now() + TURN_MS;
+  for (;;) {
+    const holder = Atomics.compareExchange(word, 0, 0, thread);
+    if (holder === 0) break;
+    const leftMs = deadline - performance.now();
+    if (leftMs <= 0) throw new Error('libnftables is held by another thread, which hangs');
+    Atomics.wait(word, 0, holder, leftMs);
+  }
+  try {
+    return task();
+  } finally {
+    Atomics.store(word, 0, 0);
+    Atomics.notify(word, 0);
+  }
+}
+
 /** Contexts that have done their work. */
 let done: Context[] = [];
 let freeing: NodeJS.Timeout | undefined;
@@ -64,8 +101,9 @@ let freeing: NodeJS.Timeout | undefined;
 export function freeNftables(): void {
   clearTimeout(freeing);
   freeing = undefined;
-  for (const context of done) opened()?.free(context);
+  const contexts = done;
   done = [];
+  if (contexts.length > 0) inTurn(() => contexts.map((context) => opened()?.free(context)));
 }
 
 /**
@@ -79,6 +117,15 @@ export function freeNftables(): void {
 export function runNftables(path: string | undefined, text: string, outputFlags = 0): NftablesOutcome {
   const nft = opened();
   if (!nft) throw new Error(`${SONAME} is not on this host: install libnftables1 (Debian's name)`);
+  return inTurn(() => runInside(nft, path, text, outputFlags));
+}
+
+function runInside(
+  nft: NonNullable<ReturnType<typeof open>>,
+  path: string | undefined,
+  text: string,
+  outputFlags: number,
+): NftablesOutcome {
   return insideNamespace(path, () => {
     // The library ends the whole process where it cannot open a socket.
     closeDescriptor(openSocket(AF.NETLINK, SOCK.RAW, NETLINK_NETFILTER));
