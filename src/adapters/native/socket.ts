@@ -2,7 +2,7 @@
  * Sockets as descriptors, for families that Node.js does not open (netlink) and for those that it takes over by their
  * descriptor (`dgram.Socket.bind({fd})`, `net.Server.listen({fd})`). Numbers are those of Linux's headers.
  */
-import { call, callLater, callNow, declareStruct, libc } from './system-call.ts';
+import { call, callLater, callNow, callOnce, declareStruct, libc } from './system-call.ts';
 
 export const AF = { UNIX: 1, INET: 2, NETLINK: 16 } as const;
 export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
@@ -77,7 +77,8 @@ export function receive(fd: number, into: Uint8Array, flags = 0): number | undef
 }
 
 export function closeDescriptor(fd: number): void {
-  call('close', native.close, [fd]);
+  // A second time the number may be another thread's already.
+  callOnce('close', native.close, [fd]);
 }
 
 /** A counter that wakes whoever polls it, in any thread (eventfd(2)). Does not wait when it is read. */

@@ -66,10 +66,20 @@ export function allocate(bytes: number): NativeMemory {
 
 /**
  * Has the event loop tell whenever something can be read from the descriptor, or it has failed, and again as long as that
- * is so. To be stopped before the descriptor is closed.
+ * is so. To be stopped before the descriptor is closed. What `tell` throws is an uncaught exception.
  */
 export function whenReadable(fd: number, tell: () => void): { stop(): void } {
-  const handle = koffi.node.poll(fd, { readable: true }, tell);
+  const handle = koffi.node.poll(fd, { readable: true }, () => {
+    try {
+      tell();
+    } catch (error) {
+      // koffi drops what is thrown here and calls again, for ever.
+      handle.stop();
+      setImmediate(() => {
+        throw error;
+      });
+    }
+  });
   return {
     stop() {
       handle.stop();
@@ -89,6 +99,13 @@ export function call(name: string, native: NativeFunction, args: readonly Argume
     const errno = koffi.errno();
     if (errno !== EINTR) throw systemCallError(name, errno, subject);
   }
+}
+
+/** As {@link call}, for what must not be repeated: it is done also when a signal came in between, as close(2) is. */
+export function callOnce(name: string, native: NativeFunction, args: readonly Argument[]): void {
+  if (native(...args) !== -1) return;
+  const errno = koffi.errno();
+  if (errno !== EINTR) throw systemCallError(name, errno);
 }
 
 /** As {@link call}, for calls that would have to wait: undefined when there is nothing (`EAGAIN`). */

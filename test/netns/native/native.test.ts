@@ -1,5 +1,5 @@
 /** System calls through the native door, on the running kernel: each test makes the namespaces that it needs. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hasLibnftables, OUTPUT, runNftables } from '../../../src/adapters/native/libnftables.ts';
@@ -143,4 +143,17 @@ describe('libnftables', () => {
     const listed = execFileSync('ip', ['netns', 'exec', NAME, 'nft', 'list', 'tables'], { encoding: 'utf8' });
     expect(listed).toBe('table inet x\n');
   });
+});
+
+it('what is thrown by who waits for a descriptor ends the process, and is not dropped', () => {
+  const door = (file: string) => JSON.stringify(new URL(`../../../src/adapters/native/${file}.ts`, import.meta.url));
+  const script = `
+    const { openEvent, signalEvent } = await import(${door('socket')});
+    const { whenReadable } = await import(${door('system-call')});
+    const event = openEvent();
+    whenReadable(event, () => { throw new Error('of the waiter'); });
+    signalEvent(event);`;
+  const argv = ['--input-type=module', '-e', script];
+  const { status, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8', timeout: 30_000 });
+  expect([status, stderr]).toEqual([1, expect.stringContaining('of the waiter')]);
 });
