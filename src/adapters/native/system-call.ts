@@ -73,7 +73,7 @@ export function whenReadable(fd: number, tell: () => void): { stop(): void } {
     try {
       tell();
     } catch (error) {
-      // koffi drops what is thrown here and calls again, for ever.
+      // koffi drops what is thrown here, and calls no more.
       handle.stop();
       setImmediate(() => {
         throw error;
