@@ -2,7 +2,6 @@
  * The one place that builds and joins everything. Start: log, files, control socket, then (as a member) etcd's client,
  * peers, reconciler, join server. Stop: the reverse; the kernel, the bundled etcd and all forwarding stay.
  */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findNameServers } from './adapters/dns/name-servers.ts';
 import { NamesKeeper } from './adapters/dns/process/keeper.ts';
@@ -24,7 +23,7 @@ import { createKernel } from './adapters/kernel/kernel.ts';
 import { KernelThread } from './adapters/kernel/kernel-thread.ts';
 import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
 import { createPki } from './adapters/pki/pki.ts';
-import { createJsonFile, createStateFile } from './adapters/state-file.ts';
+import { createJsonFile, createStateFiles } from './adapters/state-file.ts';
 import { createContainers } from './adapters/system/containers.ts';
 import { createHostFacts } from './adapters/system/host-facts.ts';
 import { systemClock, systemRandom } from './adapters/system/time.ts';
@@ -39,6 +38,7 @@ import { parseEngineMemory } from './agent/engine/memory.ts';
 import { withdrawAll } from './agent/engine/networks.ts';
 import { FirewallWatch } from './agent/firewall-watch.ts';
 import { HostNeeds } from './agent/host-needs.ts';
+import { KeptState } from './agent/kept-state.ts';
 import { keepKnocking } from './agent/knocking.ts';
 import { Lifecycle, type Membership } from './agent/lifecycle.ts';
 import { Member } from './agent/member.ts';
@@ -94,8 +94,9 @@ export async function startAgent(
     ...{ thread, isAlive: (container) => containers.isAlive(container) },
     onFirewallChange: () => lifecycle.current?.engineSide?.firewallChanged(),
   });
-  const statePath = join(config.dataDir, 'state.json');
-  const stateFile = createStateFile(statePath);
+  const stateFile = new KeptState(
+    createStateFiles({ disk: join(config.dataDir, 'state.json'), run: join(config.runDir, 'state.json') }),
+  );
   const file = createJsonFile<IdentityState>(
     join(config.dataDir, 'identity.json'),
     parseIdentity,
@@ -271,7 +272,7 @@ export async function startAgent(
         await clearHost(kernel);
         const saved = await stateFile.load().catch(() => undefined);
         for (const { container } of saved?.endpoints ?? []) await containers.configureResolver(container, []);
-        await rm(statePath, { force: true });
+        await stateFile.remove();
       },
     },
     {

@@ -247,12 +247,14 @@ export interface JsonFile<T> {
 
 // ---------------------------------------------------------------- this host
 
-/** What this node must know without etcd: written whole (write, fsync, rename) before it is relied upon. */
+/** What this node must know without etcd: written whole before it is relied upon. */
 export interface NodeState {
   readonly version: 1;
   readonly bootId: string;
   /** Of the agent's last run: the next one's is later, whatever the clock says, and refutes what is said of this one. */
   readonly startedAt: number;
+  /** Of what one run of the agent saved, the later has the greater one. Absent in files of earlier versions. */
+  readonly serial?: number;
   /** Absent in files of earlier versions. */
   readonly store?: StoreMemory;
   readonly endpoints: readonly LocalEndpoint[];
@@ -265,7 +267,14 @@ export interface NodeState {
 export interface StateFile {
   /** Undefined when there is none yet. Throws `state-unreadable`. */
   load(): Promise<NodeState | undefined>;
-  save(state: NodeState): Promise<void>;
+  /**
+   * `kept`: the agent's end, however it comes, does not lose it any more. `onDisk`: nor does the host's; it may be waited
+   * for by nobody, and rejects with what stands in the way.
+   */
+  save(state: NodeState): { readonly kept: Promise<void>; readonly onDisk: Promise<void> };
+  remove(): Promise<void>;
+  /** Why every change waits for the disk, in words; undefined when none does. */
+  readonly hindrance: string | undefined;
 }
 
 export interface Containers {

@@ -1,14 +1,15 @@
 /**
- * Small files of JSON that survive a power cut: each save writes a temporary file beside the old one, syncs it, renames
- * it over the old one and syncs the directory. Readers see the old or the new state, never a part of one.
+ * Small files of JSON: each save writes a temporary file beside the old one and renames it over the old one. Readers see
+ * the old or the new state, never a part of one. To survive a power cut the file is synced before it is renamed, and
+ * its directory after; what has to survive the agent's end alone needs neither (`kept-state.ts`).
  */
-import { copyFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { EngineAttachment, LocalEndpoint } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
 import { decodeEndpoint, decodeNetwork } from '../core/record-codec.ts';
 import type { StoreMemory } from '../core/store-memory.ts';
-import type { JsonFile, NodeState, StateFile } from '../ports.ts';
+import type { JsonFile, NodeState } from '../ports.ts';
 
 /**
  * @param parse - the value, or throws with what is wrong. Gets whatever JSON the file holds.
@@ -22,16 +23,28 @@ export function createJsonFile<T>(path: string, parse: (value: unknown) => T, wi
   return new JsonFileOnDisk(path, { parse, render: (value) => JSON.stringify(value), without });
 }
 
-/** The node's state (`NodeState`), mode 0600 like every such file. */
-export function createStateFile(path: string): StateFile {
+/**
+ * The node's state (`NodeState`) in two places, mode 0600 like every such file. `disk`: path of what survives a power cut.
+ * `run`: of what survives the agent's end alone and is written without a sync, below `/run`.
+ */
+export function createStateFiles(paths: { readonly disk: string; readonly run: string }): {
+  readonly disk: JsonFile<NodeState>;
+  readonly run: JsonFile<NodeState>;
+} {
   const without = 'the containers of this host lose their networks then';
-  return new JsonFileOnDisk(path, { parse: parseNodeState, render: renderingNodeState(), without });
+  const format = { parse: parseNodeState, render: renderingNodeState(), without };
+  return {
+    disk: new JsonFileOnDisk(paths.disk, format),
+    run: new JsonFileOnDisk(paths.run, { ...format, isFleeting: true }),
+  };
 }
 
 interface Format<T> {
   readonly parse: (value: unknown) => T;
   readonly render: (value: T) => string;
   readonly without: string;
+  /** It is not synced, and what is not usable is not kept. */
+  readonly isFleeting?: boolean;
 }
 
 class JsonFileOnDisk<T> implements JsonFile<T> {
@@ -46,7 +59,11 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
     this.#format = format;
   }
 
-  async load(): Promise<T | undefined> {
+  load(): Promise<T | undefined> {
+    return this.#enqueue(() => this.#read());
+  }
+
+  async #read(): Promise<T | undefined> {
     this.#unreadable = false;
     let text: string;
     try {
@@ -58,7 +75,7 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
     try {
       return this.#format.parse(JSON.parse(text));
     } catch (error) {
-      this.#unreadable = true;
+      this.#unreadable = !this.#format.isFleeting;
       const mend = `restore it, or move it away to begin without it: ${this.#format.without}`;
       throw this.#failure(`is not usable: ${messageOf(error)}; ${mend}`, error);
     }
@@ -82,14 +99,17 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
     this.#next = undefined; // a save after this one must not join one before it
     return this.#enqueue(async () => {
       await rm(this.#path, { force: true });
-      await syncDirectory(dirname(this.#path));
+      if (!this.#format.isFleeting) await syncDirectory(dirname(this.#path));
     });
   }
 
   /** One after another, whatever became of the one before. */
-  #enqueue(job: () => Promise<void>): Promise<void> {
+  #enqueue<R>(job: () => Promise<R>): Promise<R> {
     const run = this.#last.then(job);
-    this.#last = run.catch(() => undefined);
+    this.#last = run.then(
+      () => undefined,
+      () => undefined,
+    );
     return run;
   }
 
@@ -99,7 +119,8 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
       // It stays in its place until the new one is whole: a start without any file would find that this host has nothing.
       if (this.#unreadable) await this.#keepAside();
       this.#unreadable = false;
-      await replaceFile(this.#path, `${this.#format.render(value)}\n`);
+      const replace = this.#format.isFleeting ? swapFile : replaceFile;
+      await replace(this.#path, `${this.#format.render(value)}\n`);
     } catch (error) {
       const message = `${this.#path} cannot be written: ${messageOf(error)}; is the disk full or read-only?`;
       throw new OverlaydError('internal', message, { cause: error, retryable: true });
@@ -133,6 +154,13 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   }
   await rename(temporary, path);
   await syncDirectory(dirname(path));
+}
+
+/** The same for the end of a process: what was written is there for the next one as long as the host runs. */
+async function swapFile(path: string, text: string): Promise<void> {
+  const temporary = `${path}.tmp`;
+  await writeFile(temporary, text, { mode: 0o600 });
+  await rename(temporary, path);
 }
 
 async function syncDirectory(path: string): Promise<void> {
@@ -174,6 +202,7 @@ function parseNodeState(value: unknown): NodeState {
     version: 1,
     bootId: state.bootId,
     startedAt: typeof state.startedAt === 'number' ? state.startedAt : 0,
+    ...(typeof state.serial === 'number' ? { serial: state.serial } : {}),
     ...(state.store === undefined ? {} : { store: parseStoreMemory(state.store) }),
     endpoints: parseEndpoints(state.endpoints, 'endpoints'),
     ...(state.former === undefined ? {} : { former: parseEndpoints(state.former, 'former') }),

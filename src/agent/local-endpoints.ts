@@ -1,6 +1,6 @@
 /**
  * The endpoints of this host, in memory and in the state file. A claim is neither confirmed nor released before the file
- * is written, or has failed to be; the kernel is wired beside that.
+ * has kept it for the agent's next run, or has failed to; the kernel is wired beside that. The disk follows by itself.
  *
  * A restart of the host ends its containers. What the engine's had is kept apart as `former`: the engine starts them again,
  * maybe before etcd answers, and a claim is a durable key.
@@ -36,7 +36,9 @@ export class LocalEndpoints {
   #startedAt = 0;
   /** While the run begins: what the file said of etcd. */
   #begun: StoreMemory | undefined;
-  #saved: StoreMemory | undefined;
+  /** What the disk has: the latest of this run, and what it says of etcd. */
+  #onDisk: { readonly serial: number; readonly store: StoreMemory } | undefined;
+  #serial = 0;
   #unsaved: string | undefined;
   #unreadable: string | undefined;
 
@@ -83,18 +85,19 @@ export class LocalEndpoints {
     this.#unreadable = undefined;
     for (const endpoint of endpoints) this.#byId.set(endpoint.record.id, endpoint);
     this.#changed();
-    await this.save();
+    await this.#save()?.kept;
   }
 
   /** Why the file is not what it should be; undefined when it is. What is in memory counts all the same. */
   get unsaved(): string | undefined {
-    return this.#unsaved;
+    return this.#unsaved ?? this.#deps.stateFile.hindrance;
   }
 
-  /** The file does not say of etcd what this run knows. */
+  /** The disk does not have, or does not say of etcd, what this run knows. */
   get isStale(): boolean {
     const { height, behind } = this.#deps.store();
-    return this.#saved?.height !== height || this.#saved.behind !== behind;
+    const { serial, store } = this.#onDisk ?? {};
+    return serial !== this.#serial || store?.height !== height || store.behind !== behind;
   }
 
   /** Whether an endpoint of this host has the address, whether it has or had one on the network. */
@@ -114,7 +117,7 @@ export class LocalEndpoints {
   /** Takes effect in memory at once. */
   async forgetFormer(endpoints: readonly LocalEndpoint[]): Promise<void> {
     for (const { record } of endpoints) this.#former.delete(record.id);
-    if (endpoints.length > 0) await this.save();
+    if (endpoints.length > 0) await this.#save()?.kept;
   }
 
   all(): readonly LocalEndpoint[] {
@@ -173,7 +176,7 @@ export class LocalEndpoints {
     this.#byId.set(endpoint.record.id, endpoint);
     this.#former.delete(endpoint.record.id);
     this.#changed();
-    await this.save();
+    await this.#save()?.kept;
   }
 
   /** Puts it in the place of the one with the same record id; nothing happens when that is gone meanwhile. */
@@ -185,12 +188,16 @@ export class LocalEndpoints {
   async remove(endpointId: string): Promise<void> {
     if (!this.#byId.delete(endpointId)) return;
     this.#changed();
-    await this.save();
+    await this.#save()?.kept;
   }
 
-  /** To be called again while it is `unsaved`. Throws what stands in the way. */
+  /** To be called again while it is `unsaved`. Resolves when the disk has it; throws what stands in the way. */
   async save(): Promise<void> {
-    if (this.#unreadable !== undefined) return;
+    await this.#save()?.onDisk;
+  }
+
+  #save(): ReturnType<StateFile['save']> | undefined {
+    if (this.#unreadable !== undefined) return undefined;
     const all = [...this.#byId.values(), ...this.#former.values()];
     const used = new Set(all.map(({ record }) => record.networkId));
     for (const id of used) {
@@ -199,15 +206,20 @@ export class LocalEndpoints {
     }
     for (const id of this.#networks.keys()) if (!used.has(id)) this.#networks.delete(id);
     const store = this.#begun ?? this.#deps.store();
-    const state = { bootId: this.#bootId, startedAt: this.#startedAt, endpoints: this.all(), former: this.former() };
-    try {
-      await this.#deps.stateFile.save({ version: 1, ...state, store, networks: this.savedNetworks() });
-      this.#saved = store;
-      this.#unsaved = undefined;
-    } catch (error) {
-      this.#unsaved = error instanceof Error ? error.message : String(error);
-      throw error;
-    }
+    const serial = ++this.#serial;
+    const run = { bootId: this.#bootId, startedAt: this.#startedAt, serial };
+    const lists = { endpoints: this.all(), former: this.former(), networks: this.savedNetworks() };
+    const saving = this.#deps.stateFile.save({ version: 1, ...run, ...lists, store });
+    saving.onDisk.then(
+      () => {
+        this.#onDisk = { serial, store };
+        this.#unsaved = undefined;
+      },
+      (error: unknown) => {
+        this.#unsaved = error instanceof Error ? error.message : String(error);
+      },
+    );
+    return saving;
   }
 
   #changed(): void {

@@ -167,7 +167,10 @@ function expectRefusal(error: unknown): void {
 it.each(SEEDS)('seed %i: no address twice at any moment, equal tables and no leaks when it is quiet', async (seed) => {
   const cluster = new SimulatedCluster({ seed, loss: seed % 3 === 0 ? 0.05 : 0 });
   await cluster.start(2 + (seed % 4));
-  for (const host of cluster.hosts) host.saveMs = 1 + (seed % 7) * 3;
+  for (const host of cluster.hosts) {
+    host.stateFile.ms = 1 + (seed % 7) * 3;
+    host.runFile.ms = seed % 3;
+  }
   const world: World = { cluster, random: cluster.random, networks: 0 };
   const unexpected: unknown[] = [];
   for (let i = 0; i < STEPS; i++) {

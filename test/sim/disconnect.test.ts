@@ -42,23 +42,27 @@ it('unwires at once while neither etcd nor a peer has been heard since the start
 
 it('unwires and releases although the state file cannot be written', async () => {
   const [one] = await make();
-  one.failSaves = true;
+  one.stateFile.isFull = true;
+  one.runFile.isFull = true;
   await cluster.clock.until(one.running.endpoints.disconnect('web', 'netns:c1', false));
   expect(ports(one)).toEqual([]);
   expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toHaveLength(1);
-  one.failSaves = false;
+  one.stateFile.isFull = false;
+  one.runFile.isFull = false;
   await checkQuiet(cluster);
 });
 
 it('gives the address back when the state file has let go of the endpoint too; cut short, it is whole again', async () => {
   const [one] = await make();
-  one.saveMs = 60_000;
+  one.stateFile.ms = 60_000;
+  one.runFile.ms = 60_000;
   void one.running.endpoints.disconnect('web', 'netns:c1', false);
   await cluster.clock.advance(100);
   expect(ports(one)).toEqual([]);
   expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toHaveLength(2);
   await one.crash();
-  one.saveMs = 0;
+  one.stateFile.ms = 0;
+  one.runFile.ms = 0;
   await one.start();
   await cluster.clock.advance(30_000);
   expect(ports(one)).toHaveLength(1);

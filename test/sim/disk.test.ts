@@ -21,7 +21,7 @@ it('an agent that starts on a full disk does all but remember, and remembers whe
   await run(one, 'api', { web: {} });
   await pass(1_000);
   await one.crash();
-  one.failSaves = true;
+  one.stateFile.isFull = true;
   await one.start();
   await pass(2_000);
   expect(one.running.local.unsaved).toContain('no space left on device');
@@ -32,7 +32,7 @@ it('an agent that starts on a full disk does all but remember, and remembers whe
     'api',
     'far',
   ]);
-  one.failSaves = false;
+  one.stateFile.isFull = false;
   await pass(6_000);
   expect(one.running.local.unsaved).toBeUndefined();
   expect(one.disk.state?.endpoints.map(({ record }) => record.name)).toEqual(['api']);
@@ -50,11 +50,11 @@ it('a network that the engine refuses is refused to whoever makes it, in the eng
 });
 
 it('a network is the engine’s although which one it is cannot be written down, until it can be', async () => {
-  one.failSaves = true;
+  one.stateFile.isFull = true;
   await create('db');
   expect(offered(one)).toEqual(['db', 'web']);
   expect(one.engineSide!.networks.unsaved).toContain('no space left on device');
-  one.failSaves = false;
+  one.stateFile.isFull = false;
   await pass(6_000);
   expect(Object.keys(one.disk.engineMemory!.networks)).toHaveLength(2);
   await pass(120_000);
@@ -67,7 +67,7 @@ it('a damaged state file costs no endpoint: what the kernel and etcd have is fou
   const before = claims();
   await one.crash();
   const { writes } = one.kernel;
-  one.stateDamaged = true;
+  one.stateFile.isDamaged = true;
   await one.start();
   await pass(40_000);
   expect(one.kernel.writes).toBe(writes);
@@ -87,7 +87,7 @@ it('with a damaged state file nothing is taken away, nor written over it, before
   await pass(2_000);
   await one.crash();
   const { writes } = one.kernel;
-  one.stateDamaged = true;
+  one.stateFile.isDamaged = true;
   one.store.cut();
   two.store.cut();
   await two.crash();
@@ -95,7 +95,7 @@ it('with a damaged state file nothing is taken away, nor written over it, before
   await pass(30_000);
   expect(one.kernel.writes).toBe(writes);
   expect(one.running.local.unreadable).toContain('state.json is not usable');
-  expect(one.stateDamaged).toBe(true);
+  expect(one.stateFile.isDamaged).toBe(true);
   one.store.heal();
   two.store.heal();
   await two.start();
@@ -108,7 +108,7 @@ it('claims whose port is gone are released though the state file is damaged', as
   await connect(one);
   await pass(1_000);
   await one.reboot();
-  one.stateDamaged = true;
+  one.stateFile.isDamaged = true;
   await one.start();
   await pass(5_000);
   expect(addresses()).toEqual([]);

@@ -134,14 +134,14 @@ it('a container that asks for its address has it, also while what it had before 
   await service(one, 'fixed', { web: { ip: '10.0.0.77' } });
   await pass(1_000);
   await one.reboot();
-  one.saveMs = 3_000;
+  one.runFile.ms = 3_000;
   await until(one.start());
   while (one.running.local.former().length > 0) await pass(10);
   expect(addresses()).toEqual(['10.0.0.77']);
   void one.engine.start();
   await pass(20_000);
   expect(byName(one)).toEqual({ fixed: '10.0.0.77/24' });
-  one.saveMs = 0;
+  one.runFile.ms = 0;
 });
 
 it('a container that ends while etcd is away is started when it is back', async () => {

@@ -229,7 +229,10 @@ function expectRefusal(error: unknown): void {
 it.each(SEEDS)('seed %i: engines and cluster agree when it is quiet', async (seed) => {
   const cluster = new SimulatedCluster({ seed, loss: seed % 3 === 0 ? 0.05 : 0, engines: true });
   await cluster.start(2 + (seed % 2));
-  for (const host of cluster.hosts) host.saveMs = 1 + (seed % 7) * 3;
+  for (const host of cluster.hosts) {
+    host.stateFile.ms = 1 + (seed % 7) * 3;
+    host.runFile.ms = seed % 3;
+  }
   for (const { engine, line } of cluster.hosts) {
     line.repeats = seed % 5 === 0 ? 0.3 : 0;
     engine.liveRestore = seed % 7 === 0;

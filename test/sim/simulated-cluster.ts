@@ -4,6 +4,7 @@
  */
 import { EngineSide } from '../../src/agent/engine/engine-side.ts';
 import type { EngineMemory } from '../../src/agent/engine/memory.ts';
+import { KeptState } from '../../src/agent/kept-state.ts';
 import type { Membership } from '../../src/agent/lifecycle.ts';
 import { Member } from '../../src/agent/member.ts';
 import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
@@ -14,6 +15,7 @@ import { createDrivers } from '../../src/integrations/docker/drivers.ts';
 import type { Clock, Containers, Logger, NodeState, Random } from '../../src/ports.ts';
 import { FakeEngine } from './fake-engine.ts';
 import { FakeFacts } from './fake-facts.ts';
+import { FakeFile } from './fake-file.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import { FakeNames } from './fake-names.ts';
 import { MemoryEtcd, type MemoryStore } from './memory-store.ts';
@@ -128,12 +130,10 @@ export class SimulatedHost {
     return this.names.listening;
   }
 
-  /** The disk is full. */
-  failSaves = false;
-  /** What is on it cannot be read. */
-  stateDamaged = false;
-  /** How long the disk takes. */
-  saveMs = 0;
+  /** The agent's state on the disk. */
+  readonly stateFile: FakeFile<NodeState>;
+  /** The same below `/run`. */
+  readonly runFile: FakeFile<NodeState>;
   /** By how much the host's wall clock is off. */
   skewMs = 0;
   readonly clock: Clock;
@@ -142,8 +142,6 @@ export class SimulatedHost {
   #quit = new AbortController();
   #ended: Promise<void> = Promise.resolve();
   #life: Life = { over: false };
-  #saved: NodeState | undefined;
-  #saving: Promise<void> = Promise.resolve();
   #engineMemory: EngineMemory | undefined;
   #containers = 0;
   readonly #instances = new Map<string, number>();
@@ -160,6 +158,8 @@ export class SimulatedHost {
       sleep: (ms, signal) => cluster.clock.sleep(ms, signal),
     };
     const { clock } = this;
+    this.stateFile = new FakeFile(clock);
+    this.runFile = new FakeFile(clock);
     this.names = new FakeNames(clock, random);
     this.line = new PluginLine(clock, random);
     this.engine = new FakeEngine({ line: this.line, kernel: this.kernel, clock, random });
@@ -183,7 +183,7 @@ export class SimulatedHost {
 
   /** What the agent has on its disk. */
   get disk(): { readonly state: NodeState | undefined; readonly engineMemory: EngineMemory | undefined } {
-    return { state: this.#saved, engineMemory: this.#engineMemory };
+    return { state: this.stateFile.content, engineMemory: this.#engineMemory };
   }
 
   /** The file that says which of the engine's networks is which is gone. */
@@ -233,16 +233,10 @@ export class SimulatedHost {
         containers: mortal(this.#containersPort(), life),
         transport: network.transport(this.record.id, `${this.record.advertiseAddress}:${this.record.gossipPort}`),
         facts: this.facts,
-        stateFile: mortal(
-          {
-            load: async () => {
-              if (!this.stateDamaged) return this.#saved;
-              throw new OverlaydError('state-unreadable', 'state.json is not usable');
-            },
-            save: (state: NodeState) => this.#save(structuredClone(state), life),
-          },
-          life,
-        ),
+        stateFile: new KeptState({
+          disk: mortal(this.stateFile.of(life), life),
+          run: mortal(this.runFile.of(life), life),
+        }),
         onStoreStalled: () => {},
         onNetworks: () => this.engineSide?.networks.sync(),
         names: this.names.processFor(life),
@@ -265,10 +259,10 @@ export class SimulatedHost {
     if (this.#cluster.hasEngines) this.#serveDrivers(ready.promise);
     const side = this.#cluster.hasEngines ? this.#engineSide(member, life) : undefined;
     await side?.load();
-    const { saveMs } = this;
-    this.saveMs = 0;
+    const { ms } = this.stateFile;
+    this.stateFile.ms = 0;
     this.#ended = (await member.start(this.#quit.signal)).ended;
-    this.saveMs = saveMs;
+    this.stateFile.ms = ms;
     void this.#ended.catch((error: unknown) => this.#log.error({ error }, 'the member ended'));
     if (life.over) return;
     this.engineSide = side;
@@ -301,7 +295,7 @@ export class SimulatedHost {
     const file = {
       load: async () => this.#engineMemory,
       save: async (memory: EngineMemory) => {
-        if (this.failSaves) throw new Error('no space left on device');
+        if (this.stateFile.isFull) throw new Error('no space left on device');
         this.#engineMemory = structuredClone(memory);
       },
       remove: async () => {
@@ -330,33 +324,21 @@ export class SimulatedHost {
     this.line.cut();
   }
 
-  /** One after the other. What is being written when the agent is killed does not get there. */
-  #save(state: NodeState, life: Life): Promise<void> {
-    const { clock } = this.#cluster;
-    const saved = this.#saving.then(async () => {
-      if (this.failSaves) throw new Error('no space left on device');
-      if (this.saveMs > 0) await clock.sleep(this.saveMs);
-      if (life.over) return;
-      this.#saved = state;
-      this.stateDamaged = false;
-    });
-    this.#saving = saved.catch(() => undefined);
-    return saved;
-  }
-
   /** The agent is killed, at whatever line it is; containers and kernel stay. */
   async crash(): Promise<void> {
     this.#life.over = true;
-    this.#saving = Promise.resolve();
+    this.stateFile.cut();
+    this.runFile.cut();
     this.#quit.abort(new OverlaydError('cancelled', 'the agent was killed'));
     this.#cluster.network.crash(this.record.id);
     this.member = undefined;
     this.#hangUp();
   }
 
-  /** The host loses power: agent, containers and kernel state are gone. */
+  /** The host loses power: agent, containers and kernel state are gone, and what is below `/run`. */
   async reboot(): Promise<void> {
     await this.crash();
+    this.runFile.lose();
     this.engine.powerOff();
     this.kernel.reset();
     this.names.kill();

@@ -25,7 +25,12 @@ export const OPTIONS = {
     '/var/lib/overlayd',
     "What must survive a reboot: this node's identity and endpoints, and the bundled etcd's data.",
   ),
-  runDir: option('run-dir', path, '/run/overlayd', 'Where the agent keeps overlayd.sock, which the commands talk to.'),
+  runDir: option(
+    'run-dir',
+    path,
+    '/run/overlayd',
+    'Where the agent keeps overlayd.sock, which the commands talk to, and what it has to find again after a crash.',
+  ),
   logLevel: option('log-level', choice('error', 'warn', 'info', 'debug'), 'info', 'The least severe messages to log.'),
   logFormat: option('log-format', choice('text', 'json'), 'text', 'Log lines for people, or one JSON object each.'),
   joinPort: option('join-port', port, 2377, 'TCP port that admits joining hosts, when init or join name no other.'),

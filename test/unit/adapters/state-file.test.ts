@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createJsonFile, createStateFile } from '../../../src/adapters/state-file.ts';
+import { createJsonFile, createStateFiles } from '../../../src/adapters/state-file.ts';
 import { handedOver } from '../../../src/core/container.ts';
 import type { NodeState } from '../../../src/ports.ts';
 import { endpointRecord, networkRecord } from '../../fixtures/records.ts';
@@ -16,9 +16,13 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
+const createStateFile = (disk: string) => createStateFiles({ disk, run: `${disk}.run` }).disk;
+const createRunFile = (run: string) => createStateFiles({ disk: `${run}.disk`, run }).run;
+
 const state: NodeState = {
   version: 1,
   startedAt: 1,
+  serial: 7,
   bootId: 'b1',
   endpoints: [
     {
@@ -37,6 +41,24 @@ test('nothing there is nothing; what was saved is what is loaded, for the owner 
   expect(await createStateFile(path).load()).toEqual(state);
   expect((await stat(path)).mode & 0o777).toBe(0o600);
   expect(await readdir(join(dir, 'sub'))).toEqual(['state.json']);
+});
+
+test('what is below /run is the same text, for the owner only; a part of one is replaced and not kept', async () => {
+  const file = createRunFile(path);
+  expect(await file.load()).toBeUndefined();
+  await file.save(state);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  await createStateFile(`${path}.disk`).save(state);
+  expect(await readFile(path, 'utf8')).toBe(await readFile(`${path}.disk`, 'utf8'));
+  await rm(`${path}.disk`);
+  await writeFile(path, '{"version":1,"bo');
+  await writeFile(`${path}.tmp`, 'cut short, and longer than what comes after it'.repeat(100));
+  await expect(file.load()).rejects.toMatchObject({ code: 'state-unreadable' });
+  await file.save(state);
+  expect(await file.load()).toEqual(state);
+  expect(await readdir(join(dir, 'sub'))).toEqual(['state.json']);
+  await file.remove();
+  expect(await readdir(join(dir, 'sub'))).toEqual([]);
 });
 
 test('what an engine asked for is remembered with how the engine knows it', async () => {

@@ -16,9 +16,12 @@ beforeEach(async () => {
   local = new LocalEndpoints({
     stateFile: {
       load: async () => saved,
-      save: async (state) => {
+      save: (state) => {
         saved = structuredClone(state);
+        return { kept: Promise.resolve(), onDisk: Promise.resolve() };
       },
+      remove: async () => undefined,
+      hindrance: undefined,
     },
     network: (id) => world.network(id),
     store: () => etcd,
