@@ -31,7 +31,6 @@ const PROGRAMS = {
 const COMPILED_PROGRAMS = {
   cli: { entry: 'src/main.ts', rehearsal: ['--run-dir', DIST, 'network', 'ls'], process: 'cli' },
   agent: { entry: 'src/agent-main.ts', rehearsal: ['--help'], process: 'agent' },
-  'lease-worker': { entry: 'src/adapters/etcd/lease-worker.ts', rehearsal: [], process: 'agent' },
 } as const;
 
 /** For etcd3 alone: gRPC's own use of the loader, which nothing here calls, is another one. */

@@ -1,7 +1,7 @@
 /**
  * etcd's services as etcd3 wants them of `@grpc/proto-loader`, whose place this takes in the bundles: that one parses the
  * protocol files at every start and makes descriptors of them, which only reflection would use. It is a quarter of the
- * agent's start, and done in its main thread and in the one that keeps its lease.
+ * agent's start.
  */
 import { readFileSync } from 'node:fs';
 import protobuf, { type IConversionOptions, type INamespace, type Type } from 'protobufjs/light.js';

@@ -21,7 +21,6 @@ const beside = (name: string, source: string) =>
 const PROGRAMS = {
   kernelWorker: beside('kernel-worker', 'adapters/kernel/kernel-worker.ts'),
   names: beside('names', 'names-main.ts'),
-  leaseWorker: beside('lease-worker', 'adapters/etcd/lease-worker.ts'),
 };
 /** A stop that takes longer is cut short: nothing that it would still do is needed for traffic or for the next start. */
 const STOP_LIMIT_MS = 8_000;

@@ -54,7 +54,6 @@ import { VERSION } from './version.ts';
 export interface ProgramPaths {
   readonly kernelWorker: string;
   readonly names: string;
-  readonly leaseWorker: string;
 }
 
 /** Where the Docker daemon looks for its configuration unless it is told otherwise. */
@@ -120,7 +119,7 @@ export async function startAgent(
   );
   const { quarantineSeconds } = config;
   const openStore: OpenStore = (access, material) => {
-    const store = createEtcdStore({ logger, clock }, storeOptions(access, material, programs));
+    const store = createEtcdStore({ logger, clock }, storeTarget(access, material));
     return { store, close: () => store.close() };
   };
 
@@ -142,7 +141,7 @@ export async function startAgent(
     const options = { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS };
     const identity = await withValidCertificate(renewal, await addresses.settle(signal), options);
     const material = tlsMaterialOf(identity);
-    const store = createEtcdStore({ logger: log, clock }, storeOptions(identity.store, material, programs));
+    const store = createEtcdStore({ logger: log, clock }, storeTarget(identity.store, material));
     const transport = new GrpcPeerTransport(
       { clock, pki, logger: log, isMember: (nodeId, fingerprint) => isMember(member, nodeId, fingerprint) },
       { nodeId: identity.nodeId, material, listenAddress: identity.listenAddress, port: identity.gossipPort },
@@ -337,15 +336,15 @@ async function reportFailure(task: Promise<void>, signal: AbortSignal, logger: L
   }
 }
 
-function storeOptions(access: StoreAccess, material: TlsMaterial, programs: ProgramPaths) {
+function storeTarget(access: StoreAccess, material: TlsMaterial) {
   const { endpoints, caCertificate, certificate, key } = access;
   const secure = endpoints.some((endpoint) => endpoint.startsWith('https:'));
   const own = { ca: material.caCertificate, cert: material.certificate, key: material.key };
-  if (!secure) return { endpoints, leaseWorkerPath: programs.leaseWorker };
+  if (!secure) return { endpoints };
   // A bundled etcd has the node's certificate, whatever address it is reached by.
   const tls = certificate === '' ? own : { ca: caCertificate, cert: certificate, key };
   const name = certificate === '' ? { targetName: 'etcd.overlayd' } : {};
-  return { endpoints, leaseWorkerPath: programs.leaseWorker, tls, ...name };
+  return { endpoints, tls, ...name };
 }
 
 /** Before etcd or a peer has told the whole table, the cluster CA's signature has to do. */

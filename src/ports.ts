@@ -102,8 +102,8 @@ export interface ClusterStore {
   /** A lease that nobody keeps alive: its keys go after `ttlSeconds`. */
   grantLease(ttlSeconds: number): Promise<string>;
   /**
-   * Holds `key` = `value` under a lease that is kept alive (from its own thread, so a stalled event loop does not
-   * lose it), and puts both back when the lease is lost. Ends without revoking when the signal aborts.
+   * Holds `key` = `value` under a lease that is kept alive, and puts both back when the lease is lost: an event loop that
+   * stalls for two thirds of the lease may lose it. Ends without revoking when the signal aborts.
    */
   keepLive(key: string, value: string, ttlSeconds: number, signal: AbortSignal): Promise<void>;
 }

@@ -1,9 +1,9 @@
 /**
- * What keeping a lease needs of etcd's protocol (`etcdserverpb.Lease`, `etcdserverpb.KV/Put`), by gRPC alone: a thread of its
- * own loads it, and the whole client with the descriptors of all messages would be most of what that thread takes.
+ * What keeping a lease needs of etcd's protocol (`etcdserverpb.Lease`, `etcdserverpb.KV/Put`), by gRPC alone: etcd3's own
+ * keeping of leases notices a loss later than the server does, and does not make good for it.
  */
 import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
-import { Client, type ClientDuplexStream, credentials, Metadata } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, type ClientUnaryCall, credentials, Metadata } from '@grpc/grpc-js';
 import { CALL_TIMEOUT_MS, channelOptions, type EtcdTarget } from './target.ts';
 
 /** What a server grants: its id, a 64-bit number as text, and how long it lives without a word. Not positive: it is gone. */
@@ -14,9 +14,10 @@ export interface Granted {
 
 export type KeepAliveStream = ClientDuplexStream<string, Granted>;
 
-/** One connection to one endpoint. Errors are gRPC's own, as everywhere in this folder. */
+/** One connection to one endpoint, for one call or stream at a time. Errors are gRPC's own, as everywhere in this folder. */
 export class LeaseClient {
   readonly #client: Client;
+  #underWay: ClientUnaryCall | undefined;
 
   constructor(target: EtcdTarget, endpoint: string) {
     const { tls } = target;
@@ -40,17 +41,27 @@ export class LeaseClient {
     return this.#client.makeBidiStreamRequest(path, encodeKeepAlive, decodeGranted, requireLeader());
   }
 
+  /** A call that is under way fails. */
   close(): void {
+    this.#underWay?.cancel();
     this.#client.close();
   }
 
   #call<T>(path: string, request: Buffer, decode: (bytes: Buffer) => T): Promise<T> {
     return new Promise((resolve, reject) => {
       const options = { deadline: Date.now() + CALL_TIMEOUT_MS };
-      this.#client.makeUnaryRequest(path, same, decode, request, requireLeader(), options, (error, answer) => {
-        if (error) reject(error);
-        else resolve(answer as T);
-      });
+      this.#underWay = this.#client.makeUnaryRequest(
+        path,
+        same,
+        decode,
+        request,
+        requireLeader(),
+        options,
+        (error, answer) => {
+          if (error) reject(error);
+          else resolve(answer as T);
+        },
+      );
     });
   }
 }

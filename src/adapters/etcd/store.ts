@@ -12,16 +12,11 @@ import type {
   Write,
 } from '../../ports.ts';
 import { EtcdConnection } from './connection.ts';
-import { keepLive } from './keep-live.ts';
+import { keepLive } from './lease-keeper.ts';
 import { decodeEntry, encodeCompare, encodeKey, encodePrefixEnd, encodeWrite, MAX_TXN_OPERATIONS } from './request.ts';
 import { isCompacted } from './store-error.ts';
 import type { EtcdTarget } from './target.ts';
 import { watchPrefix } from './watch.ts';
-
-export interface EtcdStoreOptions extends EtcdTarget {
-  /** File of the lease thread's entry: `lease-worker.ts` here, or what it was bundled into. */
-  readonly leaseWorkerPath: string;
-}
 
 export interface EtcdStore extends ClusterStore {
   status(): StoreStatus;
@@ -36,11 +31,10 @@ const PAGE_SIZE = 1_000;
 /** Connects on first use; an etcd that is down is an error of the calls, not of this one. */
 export function createEtcdStore(
   deps: { readonly logger: Logger; readonly clock: Clock },
-  options: EtcdStoreOptions,
+  target: EtcdTarget,
 ): EtcdStore {
   const { clock } = deps;
   const logger = deps.logger.child({ part: 'etcd' });
-  const { leaseWorkerPath, ...target } = options;
   assertTarget(target);
   const connection = new EtcdConnection({ clock, logger }, target);
   const closed = new AbortController();
@@ -75,8 +69,7 @@ export function createEtcdStore(
     },
 
     keepLive(key: string, value: string, ttlSeconds: number, signal: AbortSignal): Promise<void> {
-      const keeper = { target, clock, logger, workerPath: leaseWorkerPath };
-      return keepLive(keeper, { key, value, ttlSeconds }, untilClosed(signal));
+      return keepLive({ target, clock, logger }, { key, value, ttlSeconds }, untilClosed(signal));
     },
 
     status: () => connection.status(),

@@ -7,7 +7,7 @@ export interface EtcdTls {
   readonly key: string | Uint8Array;
 }
 
-/** Where the cluster's etcd is; plain data, so that it can be handed to a worker thread. */
+/** Where the cluster's etcd is. */
 export interface EtcdTarget {
   /** `https://10.0.0.1:2379`, or `http://…` without TLS. */
   readonly endpoints: readonly string[];

@@ -24,8 +24,6 @@ const store = createEtcdStore(
   { logger: createLogger({ level: 'error', format: 'text' }, process.stderr), clock: systemClock },
   {
     endpoints: identity.store.endpoints,
-    // Nothing here keeps a lease.
-    leaseWorkerPath: '',
     tls: { ca: caCertificate, cert: certificate, key },
     targetName: 'etcd.overlayd',
   },

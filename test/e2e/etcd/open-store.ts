@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { createEtcdStore, type EtcdStore } from '../../../src/adapters/etcd/store.ts';
 import type { EtcdTls } from '../../../src/adapters/etcd/target.ts';
 import type { Clock, Logger } from '../../../src/ports.ts';
@@ -14,8 +13,6 @@ export const silentLogger: Logger = {
   child: () => silentLogger,
 };
 
-const leaseWorkerPath = fileURLToPath(new URL('../../../src/adapters/etcd/lease-worker.ts', import.meta.url));
-
 export function openStore(endpoints: readonly string[], clock: Clock = realClock, tls?: EtcdTls): EtcdStore {
-  return createEtcdStore({ logger: silentLogger, clock }, { endpoints, leaseWorkerPath, ...(tls && { tls }) });
+  return createEtcdStore({ logger: silentLogger, clock }, { endpoints, ...(tls && { tls }) });
 }

@@ -1,12 +1,13 @@
-/** What only a real connection and a real thread can show. */
+/** What only a real connection and a real event loop can show. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openClient } from '../../../src/adapters/etcd/client.ts';
+import { keepLive } from '../../../src/adapters/etcd/lease-keeper.ts';
 import type { EtcdStore } from '../../../src/adapters/etcd/store.ts';
 import type { WatchUpdate } from '../../../src/ports.ts';
-import { createFastClock } from '../../contract/store-clock.ts';
+import { createFastClock, realClock } from '../../contract/store-clock.ts';
 import { until } from '../../lab/until.ts';
 import { EtcdProcess, freePort } from './etcd-process.ts';
-import { openStore } from './open-store.ts';
+import { openStore, silentLogger } from './open-store.ts';
 import { TcpLink } from './tcp-link.ts';
 
 let etcd: EtcdProcess;
@@ -33,18 +34,59 @@ const hasKey = (key: string) => (update: WatchUpdate) =>
   (update.kind === 'events' && update.events.some((event) => event.key === key)) ||
   (update.kind === 'snapshot' && update.entries.some((entry) => entry.key === key));
 
-test('a blocked event loop does not lose the lease', async () => {
-  const key = '/outage/live';
-  const stop = new AbortController();
-  const updates = direct.watch(key, stop.signal)[Symbol.asyncIterator]();
-  const kept = direct.keepLive(key, 'me', 1, stop.signal);
+const wasDeleted = (key: string) => (update: WatchUpdate) =>
+  update.kind === 'events' && update.events.some((event) => event.key === key && event.value === undefined);
+
+const block = (ms: number) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+
+test('an event loop that is blocked for half the lease does not lose it, and blames nobody', async () => {
+  const [key, other] = ['/outage/live', '/outage/live-other'];
+  const ttlSeconds = 6;
+  const warnings: string[] = [];
+  const logger = { ...silentLogger, warn: (_: object, text: string) => warnings.push(text) };
+  const [stop, stopWatching] = [new AbortController(), new AbortController()];
+  const updates = direct.watch('/outage/live', stopWatching.signal)[Symbol.asyncIterator]();
+  let blocked = false;
+  const clock = {
+    ...realClock,
+    // A word to the server has just gone, and its answer comes meanwhile.
+    sleep: (ms: number, signal?: AbortSignal) => {
+      const slept = realClock.sleep(ms, signal);
+      if (!blocked) block((ttlSeconds / 2) * 1_000);
+      blocked = true;
+      return slept;
+    },
+  };
+  const deps = { target: { endpoints: [etcd.url] }, clock, logger };
+  const kept = keepLive(deps, { key, value: 'me', ttlSeconds }, stop.signal);
   await readUntil(updates, hasKey(key));
   const before = await direct.get(key);
-  // Three times the lease's length: a keeper on this thread would have lost it.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_000);
+  expect(blocked).toBe(true);
+  // Another lease of the same length ends meanwhile.
+  const lease = await direct.grantLease(ttlSeconds);
+  await direct.txn([], [{ kind: 'put', key: other, value: '', lease }]);
+  await readUntil(updates, wasDeleted(other));
   expect(await direct.get(key)).toEqual(before);
+  expect(warnings).toEqual([]);
   stop.abort();
   await kept;
+  await readUntil(updates, wasDeleted(key));
+  stopWatching.abort();
+});
+
+test('one that is blocked for longer than the lease gets it back at once', async () => {
+  const key = '/outage/late';
+  const [stop, stopWatching] = [new AbortController(), new AbortController()];
+  const updates = direct.watch(key, stopWatching.signal)[Symbol.asyncIterator]();
+  const kept = direct.keepLive(key, 'me', 2, stop.signal);
+  await readUntil(updates, hasKey(key));
+  block(5_000);
+  await readUntil(updates, wasDeleted(key));
+  await readUntil(updates, hasKey(key));
+  stop.abort();
+  await kept;
+  await readUntil(updates, wasDeleted(key));
+  stopWatching.abort();
 });
 
 test('a connection refused is said at once, with what to look at', async () => {

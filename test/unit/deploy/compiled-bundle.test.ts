@@ -118,7 +118,6 @@ describe('a bundle', () => {
     for (const [bundle, program] of [
       ['cli', 'cli'],
       ['agent', 'agent'],
-      ['lease-worker', 'agent'],
     ] as const) {
       file = path.join(built, `${bundle}.bundle.cjs`);
       expect([bundle, isCompiled(...launchFlags(launcher, program))]).toEqual([bundle, true]);
