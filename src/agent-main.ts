@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { loadConfig } from './adapters/config-file.ts';
 import { createExec } from './adapters/exec.ts';
 import { createLogger } from './adapters/log.ts';
+import { exitNow } from './adapters/native/exit.ts';
 import { createNotifier, takeNotifySettings } from './adapters/notify.ts';
 import { Output } from './adapters/output.ts';
 import { takeActivatedSockets } from './adapters/socket-activation.ts';
@@ -66,7 +67,7 @@ async function main(args: readonly string[]): Promise<void> {
   logger.info({ signal }, 'agent stops, networks stay');
   void notifier.stopping();
   quit.abort();
-  setTimeout(() => process.exit(process.exitCode ?? 0), STOP_LIMIT_MS).unref();
+  setTimeout(() => exitNow(Number(process.exitCode ?? 0)), STOP_LIMIT_MS).unref();
   await agent.stop();
   await out.drain();
   process.exit(process.exitCode ?? 0);

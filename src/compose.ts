@@ -318,7 +318,7 @@ export async function startAgent(
       await resumed.ended;
       if (plugin) await plugin.ended;
       await lifecycle.stop();
-      thread.close();
+      await thread.close();
       etcd.release();
     },
   };

@@ -4,6 +4,7 @@ import { NetlinkSocket } from '../netlink/socket.ts';
 import { Batch } from './batch.ts';
 import type { Flows } from './flows.ts';
 import type { Refusal, StageOfWork, Step, Work } from './jobs.ts';
+import type { Leave } from './leave.ts';
 import { isNoNamespace, type Means, meansOf, pathOf } from './means.ts';
 import { makeNamespace, removeNamespace } from './named-namespaces.ts';
 import { renderNft } from './nftables.ts';
@@ -23,6 +24,8 @@ type Failures = Map<number, PlainError>;
 export interface Memory {
   readonly tables: Tables;
   readonly flows: Flows;
+  /** Asked: the rest is not begun. */
+  readonly leave: Pick<Leave, 'check'>;
 }
 
 /** As `Jobs` says. */
@@ -37,13 +40,14 @@ export async function carryOut(memory: Memory, stages: readonly StageOfWork[]): 
 }
 
 /** Returns what was not done, and why. */
-async function carryOutStage({ tables, flows }: Memory, works: readonly Work[]): Promise<Refusal[]> {
+async function carryOutStage({ tables, flows, leave }: Memory, works: readonly Work[]): Promise<Refusal[]> {
   const all = works.map((work) => ({ work, failures: new Map<number, PlainError>() }));
   // Links that go have gone a moment later, and the kernel looks for connections for as long: meanwhile the rest is done.
   const later: Promise<void>[] = [];
   for (const { work, failures } of all) {
     const byMeans = Map.groupBy(placedSteps(work), ({ step }) => meansOfStep(step));
     for (const [means, steps] of byMeans) {
+      leave.check();
       if (means === 'removal') later.push(remove(work, steps, failures));
       else if (means === 'conntrack') later.push(forget(flows, steps, failures));
       else attempt(steps, failures, () => doAll(tables, work, means, steps, failures));

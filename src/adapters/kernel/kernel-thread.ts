@@ -1,9 +1,15 @@
-/** The agent's side of the kernel's thread (see `kernel-worker.ts`): jobs, their time limits, and another thread for one that ended. */
+/**
+ * The agent's side of the kernel's thread (see `kernel-worker.ts`): jobs, their time limits, and another thread for one that ended.
+ *
+ * A thread is never terminated: koffi ends the whole process (`napi_throw`) when that happens while it is being called. It is told
+ * to begin nothing more, and ends by itself.
+ */
 import { Worker } from 'node:worker_threads';
 import { OverlaydError } from '../../core/errors.ts';
 import { endTurn } from '../native/libnftables.ts';
 import type { Ask, FromThread, JobName, Tell, ToThread } from './jobs.ts';
 import type { KernelWorkerInput } from './kernel-worker.ts';
+import { Leave } from './leave.ts';
 import { failure } from './plain-error.ts';
 
 export interface KernelThreadOptions {
@@ -21,8 +27,15 @@ const NFTABLES_TURN = new SharedArrayBuffer(4);
 /** It holds no more than the last look at each network's namespace. */
 const RESOURCES = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 4, stackSizeMb: 2 } as const;
 
-interface Waiting {
+/** A worker, and the word by which it is told to end (see `Leave`). */
+interface Running {
   readonly worker: Worker;
+  readonly leave: Leave;
+  readonly ended: Promise<unknown>;
+}
+
+interface Waiting {
+  readonly running: Running;
   readonly what: JobName;
   readonly settle: (end: FromThread | OverlaydError) => void;
 }
@@ -30,7 +43,7 @@ interface Waiting {
 export class KernelThread {
   readonly #options: KernelThreadOptions;
   readonly #waiting = new Map<number, Waiting>();
-  #worker: Worker | undefined;
+  #running: Running | undefined;
   #lastId = 0;
 
   /** Starts when it is first asked. */
@@ -44,15 +57,16 @@ export class KernelThread {
    */
   async ask<K extends JobName>(job: K, ask: Ask<K>, signal?: AbortSignal): Promise<Tell<K>> {
     if (signal?.aborted) throw cancelled(job);
-    const worker = this.#running();
+    const running = this.#started();
+    const { worker } = running;
     this.#lastId += 1;
     const id = this.#lastId;
     const { promise, resolve } = Promise.withResolvers<FromThread | OverlaydError>();
     const { limitMs = LIMIT_MS } = this.#options;
     const onAbort = () => resolve(cancelled(job));
-    const limit = setTimeout(() => this.#ended(worker, `did not answer within ${limitMs / 1000} s`), limitMs);
+    const limit = setTimeout(() => this.#leave(running, `did not answer within ${limitMs / 1000} s`), limitMs);
     signal?.addEventListener('abort', onAbort, { once: true });
-    this.#waiting.set(id, { worker, what: job, settle: resolve });
+    this.#waiting.set(id, { running, what: job, settle: resolve });
     worker.ref();
     worker.postMessage({ id, job, ask } as ToThread);
     try {
@@ -68,37 +82,51 @@ export class KernelThread {
     }
   }
 
-  /** Ends the thread; what it was asked fails. */
-  close(): void {
-    if (this.#worker) this.#ended(this.#worker, 'was closed');
+  /** What it was asked fails. Resolves when the thread has ended, after what it is just doing. */
+  async close(): Promise<void> {
+    const running = this.#running;
+    if (!running) return;
+    this.#leave(running, 'was closed');
+    running.worker.ref();
+    await running.ended;
   }
 
-  #running(): Worker {
-    if (this.#worker) return this.#worker;
-    const input: KernelWorkerInput = { hostPid: this.#options.hostPid, nftablesTurn: NFTABLES_TURN };
+  #started(): Running {
+    if (this.#running) return this.#running;
+    const leave = new Leave();
+    const input: KernelWorkerInput = {
+      hostPid: this.#options.hostPid,
+      nftablesTurn: NFTABLES_TURN,
+      leave: leave.shared,
+    };
     const worker = new Worker(this.#options.workerPath, { workerData: input, resourceLimits: RESOURCES });
-    this.#worker = worker;
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const running: Running = { worker, leave, ended };
+    this.#running = running;
     worker.on('message', (message: FromThread) => this.#waiting.get(message.id)?.settle(message));
-    worker.on('error', (error) => this.#ended(worker, `ended: ${error.message}`));
+    worker.on('error', (error) => this.#leave(running, `ended: ${error.message}`));
     const { threadId } = worker;
     worker.on('exit', () => {
       endTurn(NFTABLES_TURN, threadId);
-      this.#ended(worker, 'ended');
+      this.#leave(running, 'ended');
+      resolve();
     });
     // Only jobs keep this process from ending.
     worker.unref();
-    return worker;
+    return running;
   }
 
   /** What it was doing is not known; the next job has another thread. One that hangs in a call ends when the call does. */
-  #ended(worker: Worker, how: string): void {
-    if (this.#worker === worker) this.#worker = undefined;
+  #leave(running: Running, how: string): void {
+    if (this.#running === running) this.#running = undefined;
     for (const entry of this.#waiting.values()) {
-      if (entry.worker !== worker) continue;
+      if (entry.running !== running) continue;
       const message = `${DOING[entry.what]} failed: the kernel's thread ${how}; what it did is not known`;
       entry.settle(new OverlaydError('data-path-failed', message, { retryable: true }));
     }
-    void worker.terminate();
+    running.leave.ask();
+    // To wake it, where it has nothing to do.
+    running.worker.postMessage(undefined);
   }
 }
 

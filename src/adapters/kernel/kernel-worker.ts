@@ -5,13 +5,14 @@
  */
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { HOST } from '../../core/host-state.ts';
-import { OUTPUT, takeTurns } from '../native/libnftables.ts';
+import { freeNftables, OUTPUT, takeTurns } from '../native/libnftables.ts';
 import { joinHost } from '../native/namespace.ts';
 import { askRouting } from '../netlink/host-routing.ts';
 import { carryOut } from './carry-out.ts';
 import { Flows } from './flows.ts';
 import type { FromThread, JobName, Jobs, ToThread } from './jobs.ts';
 import { findLacks } from './lacks.ts';
+import { Leave } from './leave.ts';
 import { Looker } from './look.ts';
 import { plainError } from './plain-error.ts';
 import { runRules, Tables } from './tables.ts';
@@ -21,9 +22,12 @@ export interface KernelWorkerInput {
   readonly hostPid: number | undefined;
   /** Of all such threads of this process; see `takeTurns`. */
   readonly nftablesTurn: SharedArrayBuffer;
+  /** Of `Leave`: nobody wants to hear more of this thread, and another one acts instead of it. */
+  readonly leave: SharedArrayBuffer;
 }
 
-const { hostPid, nftablesTurn } = workerData as KernelWorkerInput;
+const { hostPid, nftablesTurn, leave: shared } = workerData as KernelWorkerInput;
+const leave = new Leave(shared);
 takeTurns(nftablesTurn, threadId);
 if (hostPid !== undefined) joinHost(hostPid);
 
@@ -35,7 +39,7 @@ const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Pro
   lacks: () => findLacks(),
   routing: (question) => askRouting(question),
   look: (request) => looker.look(request),
-  carryOut: (stages) => carryOut({ tables, flows }, stages),
+  carryOut: (stages) => carryOut({ tables, flows, leave }, stages),
   filters: (questions) => questions.map((question) => tables.answer(question)),
   rules: ({ command, json }) => {
     const { ok, output } = runRules(HOST, command, json ? OUTPUT.JSON : 0);
@@ -52,6 +56,12 @@ async function answer({ id, job, ask }: ToThread): Promise<FromThread> {
   }
 }
 
-parentPort?.on('message', async (message: ToThread) => {
+parentPort?.on('message', async (message: ToThread | undefined) => {
+  if (leave.asked || !message) {
+    // Without it the thread ends, once what it has under way is done.
+    parentPort?.close();
+    freeNftables();
+    return;
+  }
   parentPort?.postMessage(await answer(message));
 });

@@ -4,6 +4,7 @@
  */
 import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { abortNow } from './exit.ts';
 import { AF, closeDescriptor, openSocket, SOCK } from './socket.ts';
 import { call, libc, type SystemCallError } from './system-call.ts';
 
@@ -93,8 +94,7 @@ function comeBack(home: number): void {
   try {
     call('setns', native.setns, [home, CLONE.NEWNET], 'back');
   } catch (error) {
-    console.error('overlayd: a thread cannot come back from a network namespace; the process ends', error);
-    process.abort();
+    abortNow(`a thread cannot come back from a network namespace, and the process ends: ${(error as Error).message}`);
   }
 }
 

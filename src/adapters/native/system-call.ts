@@ -69,23 +69,26 @@ export function allocate(bytes: number): NativeMemory {
  * is so. To be stopped before the descriptor is closed. What `tell` throws is an uncaught exception.
  */
 export function whenReadable(fd: number, tell: () => void): { stop(): void } {
+  let stopped = false;
+  const stop = () => {
+    // koffi does not look whether it is closed, and is at address 0 then.
+    if (stopped) return;
+    stopped = true;
+    handle.stop();
+    handle.close();
+  };
   const handle = koffi.node.poll(fd, { readable: true }, () => {
     try {
       tell();
     } catch (error) {
       // koffi drops what is thrown here, and calls no more.
-      handle.stop();
+      stop();
       setImmediate(() => {
         throw error;
       });
     }
   });
-  return {
-    stop() {
-      handle.stop();
-      handle.close();
-    },
-  };
+  return { stop };
 }
 
 /**

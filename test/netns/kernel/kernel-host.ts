@@ -1,5 +1,6 @@
 /** The real kernel adapter, acting in a host of the lab from the outside. */
 import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
 import { createExec } from '../../../src/adapters/exec.ts';
 import { createKernel } from '../../../src/adapters/kernel/kernel.ts';
 import { KernelThread } from '../../../src/adapters/kernel/kernel-thread.ts';
@@ -10,6 +11,7 @@ export const workerPath = fileURLToPath(new URL('../../../src/adapters/kernel/ke
 
 /** By the process that holds the host. */
 const threads = new Map<number, KernelThread>();
+afterAll(() => Promise.all([...threads.values()].map((thread) => thread.close())));
 
 export function openKernel(host: Host) {
   // To enter a process namespace nsenter forks; what it started has to end with it.

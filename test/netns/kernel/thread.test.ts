@@ -36,7 +36,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await write({ kind: 'delete-link', at: AT, name: TUNNEL }, { kind: 'delete-namespace', name: AT });
-  thread.close();
+  await thread.close();
 });
 
 function planOf(ops: readonly Op[]): Plan {
@@ -84,10 +84,11 @@ it('writes thousands of rows as one batch, and tells of each as the tools do', a
 
 it('that ends in the middle of a job fails it, and another one goes on', async () => {
   const cut = kernel.apply(stage(rows));
-  thread.close();
+  const closed = thread.close();
   const { writes, failures } = await cut;
   expect([writes, failures.length]).toEqual([0, rows.length]);
   expect(failures[0]!.error).toMatchObject({ code: 'data-path-failed', retryable: true });
+  await closed;
   expect(await kernel.apply(stage(rows))).toEqual({ writes: rows.length, failures: [] });
   expect((await look())!.fdb).toHaveLength(ROWS);
 });

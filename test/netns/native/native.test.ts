@@ -1,6 +1,7 @@
 /** System calls through the native door, on the running kernel: each test makes the namespaces that it needs. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hasLibnftables, OUTPUT, runNftables } from '../../../src/adapters/native/libnftables.ts';
 import {
@@ -29,6 +30,7 @@ import {
   unixAddress,
 } from '../../../src/adapters/native/socket.ts';
 
+const LOST_THREAD = fileURLToPath(new URL('../../fixtures/lost-thread.ts', import.meta.url));
 const NAME = `ovn-native-${process.pid}`;
 const PATH = `/run/netns/${NAME}`;
 const own = () => readlinkSync('/proc/thread-self/ns/net');
@@ -54,6 +56,12 @@ describe('a namespace', () => {
     writeFileSync(PATH, '');
     deleteNamespace(PATH);
     expect(existsSync(PATH)).toBe(false);
+  });
+
+  it('out of which a thread does not find back ends the process, whichever thread it is', () => {
+    const { signal, stdout, stderr } = spawnSync(process.execPath, [LOST_THREAD], { encoding: 'utf8' });
+    expect({ signal, stdout }).toEqual({ signal: 'SIGABRT', stdout: '' });
+    expect(stderr).toContain('cannot come back');
   });
 
   it('is entered and left, whatever happens inside', () => {

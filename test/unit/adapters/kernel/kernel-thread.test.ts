@@ -1,6 +1,15 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
+import { carryOut } from '../../../../src/adapters/kernel/carry-out.ts';
+import { Flows } from '../../../../src/adapters/kernel/flows.ts';
 import { KernelThread } from '../../../../src/adapters/kernel/kernel-thread.ts';
+import { Leave } from '../../../../src/adapters/kernel/leave.ts';
+import { Tables } from '../../../../src/adapters/kernel/tables.ts';
+import { HOST } from '../../../../src/core/host-state.ts';
+import { until } from '../../../lab/until.ts';
 
 const workerPath = fileURLToPath(new URL('../../../fixtures/odd-worker.ts', import.meta.url));
 const threads: KernelThread[] = [];
@@ -12,8 +21,8 @@ function open(limitMs = 60_000) {
   return { thread, ask };
 }
 
-afterEach(() => {
-  for (const thread of threads.splice(0)) thread.close();
+afterEach(async () => {
+  await Promise.all(threads.splice(0).map((thread) => thread.close()));
 });
 
 const LOST = { code: 'data-path-failed', retryable: true, message: expect.stringContaining('is not known') };
@@ -42,8 +51,35 @@ it('that does not answer in time is replaced', async () => {
 it('that is closed fails what it was asked', async () => {
   const { thread, ask } = open();
   const lost = ask('mute');
-  thread.close();
+  const closed = thread.close();
   await expect(lost).rejects.toMatchObject(LOST);
+  await closed;
+});
+
+// Cut off while it calls a native function, it would take the process along.
+it('that is closed is not cut off in what it is doing', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'overlayd-thread-')), 'job');
+  const { thread, ask } = open();
+  const lost = expect(ask(`busy ${path}`)).rejects.toMatchObject(LOST);
+  await until('it to be busy', () => existsSync(`${path}.begun`));
+  const closed = thread.close();
+  await lost;
+  writeFileSync(`${path}.go`, '');
+  await closed;
+  expect(existsSync(`${path}.done`)).toBe(true);
+  rmSync(dirname(path), { recursive: true });
+});
+
+it('that is given up begins nothing more', async () => {
+  const leave = new Leave();
+  const steps = [{ kind: 'op', op: { kind: 'set-sysctl', at: HOST, key: 'net.none', value: '1' } }] as const;
+  const work = () =>
+    carryOut({ tables: new Tables(), flows: new Flows(), leave }, [
+      { essential: false, works: [{ place: HOST, steps }] },
+    ]);
+  expect(await work()).toEqual([[]]);
+  leave.ask();
+  await expect(work()).rejects.toThrow('given up');
 });
 
 it('is not waited for by whoever gives up', async () => {
