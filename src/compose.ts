@@ -191,7 +191,7 @@ export async function startAgent(
     let ended: Promise<unknown>;
     try {
       const refusals = new Sparing({ limit: 10, windowMs: 60_000 });
-      const joinDeps = { store, pki, clock, logger: log, identity: () => identity, refusals };
+      const joinDeps = { store, commit: member.commit, pki, clock, logger: log, identity: () => identity, refusals };
       const options = { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS, quarantineSeconds };
       await serveJoin(
         (request, from) => admit(joinDeps, request, from, options),

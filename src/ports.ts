@@ -71,6 +71,8 @@ export interface TxnResult {
   readonly succeeded: boolean;
   /** Revision of the store after the transaction; that of its writes when it succeeded. */
   readonly revision: number;
+  /** Keys that `delete-prefix` deleted, whole and in no order. */
+  readonly deleted: readonly string[];
 }
 
 export type WatchUpdate =

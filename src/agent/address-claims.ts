@@ -6,18 +6,19 @@
  */
 import { derivedMac } from '../core/endpoint-mac.ts';
 import { OverlaydError } from '../core/errors.ts';
-import type { GossipRecord } from '../core/gossip/message.ts';
 import { MOST_CONTAINERS } from '../core/host-state.ts';
 import { type AddressSpace, type Choice, checkAddress, chooseAddress } from '../core/ipam/address.ts';
-import { decodeNode, decodeQuarantine, encodeRecord } from '../core/record-codec.ts';
+import { decodeNode, decodeQuarantine } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
-import type { Clock, ClusterStore, Compare, Random, Write } from '../ports.ts';
+import type { Clock, ClusterStore, Compare, Random } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
+import type { Change, Commit, Committed } from './commit.ts';
 import { refuseTakenMac } from './mac-choice.ts';
 import { hasMac, MacClaims } from './mac-claims.ts';
 
 export interface AddressClaimsDeps {
-  readonly store: ClusterStore;
+  readonly store: Pick<ClusterStore, 'get'>;
+  readonly commit: Commit;
   readonly state: ClusterState;
   readonly clock: Clock;
   readonly random: Random;
@@ -34,10 +35,8 @@ export interface Wanted {
   readonly mac: string | undefined;
 }
 
-export interface Claim {
+export interface Claim extends Pick<Committed, 'told'> {
   readonly record: EndpointRecord;
-  /** All that the transaction wrote, for the peers. */
-  readonly written: readonly GossipRecord[];
 }
 
 const ATTEMPTS = 64;
@@ -158,7 +157,7 @@ export class AddressClaims {
   }
 
   async #tryClaim(network: NetworkRecord, wanted: Wanted, choice: Choice): Promise<Claim | undefined> {
-    const { store, state, clock, random } = this.#deps;
+    const { commit, state, clock, random } = this.#deps;
     const selfKey = keys.node(this.#selfId);
     const selfRevision = state.revisionOf(selfKey);
     if (selfRevision === undefined || state.view.node(this.#selfId)?.left) return undefined;
@@ -191,15 +190,14 @@ export class AddressClaims {
         : { kind: 'revision', key: quarantineKey, revision: quarantineRevision },
     ];
     const mac = this.#macs.claim(network, record);
-    const writes: Write[] = [{ kind: 'put', key, value: encodeRecord(record) }, ...mac.writes];
+    const changes: Change[] = [{ kind: 'put', key, record }, ...mac.changes];
     compares.push(...mac.compares);
-    if (quarantineRevision !== undefined) writes.push({ kind: 'delete', key: quarantineKey });
-    const result = await store.txn(compares, writes).catch((error: unknown) => {
+    if (quarantineRevision !== undefined) changes.push({ kind: 'delete', key: quarantineKey });
+    const committed = await commit(compares, changes).catch((error: unknown) => {
       this.#deps.abandon(record);
       throw error;
     });
-    if (!result.succeeded) return undefined;
-    return { record, written: state.commit(writes, result.revision) };
+    return committed && { record, told: committed.told };
   }
 
   /** Why the claim failed: reads the keys that it compared. */

@@ -6,8 +6,9 @@ import type { LocalEndpoint } from '../core/container.ts';
 import { SEED_REVISION } from '../core/gossip/replica.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { type EndpointRecord, keys } from '../core/records.ts';
-import type { ClusterStore, Logger, Write } from '../ports.ts';
+import type { ClusterStore, Logger } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
+import type { Commit } from './commit.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 import { MacClaims } from './mac-claims.ts';
@@ -15,7 +16,8 @@ import { isClaimed, unclaimed } from './own-holdings.ts';
 import type { Releases } from './releases.ts';
 
 export interface ClaimAuditDeps {
-  readonly store: ClusterStore;
+  readonly store: Pick<ClusterStore, 'get'>;
+  readonly commit: Commit;
   readonly state: ClusterState;
   readonly local: LocalEndpoints;
   readonly releases: Releases;
@@ -105,7 +107,7 @@ export async function restoreClaims(deps: ClaimAuditDeps, right: RightClaims): P
  * The names of an engine's endpoint are the engine's, and may be on their way to etcd. True when nothing was to be put
  * right.
  */
-async function putRight({ local, logger, state, store }: ClaimAuditDeps, endpoint: LocalEndpoint): Promise<boolean> {
+async function putRight({ commit, local, logger, state }: ClaimAuditDeps, endpoint: LocalEndpoint): Promise<boolean> {
   const { record, engine } = endpoint;
   const key = keys.endpoint(record.networkId, record.address);
   const held = state.view.endpoints(record.networkId).get(record.address)!;
@@ -114,10 +116,8 @@ async function putRight({ local, logger, state, store }: ClaimAuditDeps, endpoin
   if (encodeRecord({ ...held, ...right }) === encodeRecord(held)) return true;
   const revision = state.revisionOf(key);
   if (revision === undefined) return false;
-  const write = { kind: 'put', key, value: encodeRecord(right) } as const;
-  const result = await store.txn([{ kind: 'revision', key, revision }], [write]);
-  if (!result.succeeded || !local.has(record.id)) return false;
-  state.commit([write], result.revision);
+  const committed = await commit([{ kind: 'revision', key, revision }], [{ kind: 'put', key, record: right }]);
+  if (!committed || !local.has(record.id)) return false;
   logger.warn(
     { endpoint: record.name, found: held },
     'the record of an endpoint was not what this host wrote: put right',
@@ -146,7 +146,7 @@ export class StoreAcceptance {
   }
 }
 
-async function reclaim({ state, store }: ClaimAuditDeps, record: EndpointRecord): Promise<boolean> {
+async function reclaim({ commit, state, store }: ClaimAuditDeps, record: EndpointRecord): Promise<boolean> {
   const networkKey = keys.network(record.networkId);
   const revision = state.revisionOf(networkKey);
   if (revision === undefined || revision <= SEED_REVISION) return false;
@@ -155,22 +155,19 @@ async function reclaim({ state, store }: ClaimAuditDeps, record: EndpointRecord)
   // A quarantine record says that somebody released the address on purpose.
   if (state.view.quarantine(record.networkId).has(record.address)) return false;
   const key = keys.endpoint(record.networkId, record.address);
-  const value = encodeRecord(record);
   const macs = new MacClaims({ state, store });
   const attempt = async () => {
     const mac = macs.claim(network, record);
-    const writes: Write[] = [{ kind: 'put', key, value }, ...mac.writes];
-    const result = await store.txn(
+    const committed = await commit(
       [
         { kind: 'revision', key: networkKey, revision },
         { kind: 'absent', key },
         { kind: 'absent', key: keys.quarantine(record.networkId, record.address) },
         ...mac.compares,
       ],
-      writes,
+      [{ kind: 'put', key, record }, ...mac.changes],
     );
-    if (result.succeeded) state.commit(writes, result.revision);
-    return result.succeeded;
+    return committed !== undefined;
   };
   if (await attempt()) return true;
   // The key of its MAC may have outlived the claim.

@@ -6,7 +6,7 @@ import type { Delta, Digest, GossipMessage, GossipRecord } from '../core/gossip/
 import { type Hearing, type RecordChange, type Refuted, Replica } from '../core/gossip/replica.ts';
 import { keys } from '../core/records.ts';
 import type { StoreMemory } from '../core/store-memory.ts';
-import type { Clock, ClusterStore, Logger, Write } from '../ports.ts';
+import type { Clock, ClusterStore, Logger } from '../ports.ts';
 
 export interface StateChange extends Touched {
   /** The view became whole with this change, or whole again: what is not in it does not exist. */
@@ -99,21 +99,9 @@ export class ClusterState {
 
   // ------------------------------------------------------------ etcd
 
-  /** Single records as etcd answered. */
+  /** Single records as etcd answered, or as a transaction of ours wrote them. */
   learn(records: Iterable<GossipRecord>): void {
     this.#change(() => this.#replica.learn(records));
-  }
-
-  /** What a transaction of ours wrote at `revision`, whole: known here from now on, and to be pushed as it is. */
-  commit(writes: readonly Write[], revision: number): GossipRecord[] {
-    const records = writes.flatMap((write): GossipRecord[] => {
-      if (write.kind === 'put') return [{ key: write.key, value: write.value, revision }];
-      if (write.kind === 'delete') return [{ key: write.key, revision }];
-      const below = [...this.records()].filter(({ key }) => key.startsWith(write.prefix));
-      return below.map(({ key }) => ({ key, revision }));
-    });
-    this.learn(records);
-    return records;
   }
 
   /**

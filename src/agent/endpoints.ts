@@ -16,7 +16,6 @@ import { resolveRef } from '../core/reference.ts';
 import type { Containers, Logger } from '../ports.ts';
 import type { AddressClaims } from './address-claims.ts';
 import type { ClusterState } from './cluster-state.ts';
-import type { Gossip } from './gossip.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 import { checkMac, refuseTakenMac } from './mac-choice.ts';
 import type { Networks } from './networks.ts';
@@ -29,7 +28,6 @@ export interface EndpointsDeps {
   readonly releases: Releases;
   readonly local: LocalEndpoints;
   readonly containers: Containers;
-  readonly gossip: Pick<Gossip, 'push'>;
   readonly logger: Logger;
   readonly dataPath: {
     /** What a container's namespace holds. Throws `namespace-unusable`. */
@@ -157,7 +155,7 @@ export class Endpoints {
     wanted: { name: string; aliases: readonly string[]; ip: string | undefined; mac: string | undefined },
     ifname: string | undefined,
   ): Promise<Connection> {
-    const { claims, dataPath, gossip, state } = this.#deps;
+    const { claims, dataPath, state } = this.#deps;
     const lock = `${network.id} ${wanted.name.toLowerCase()}`;
     this.#refuseDuplicate(network, container, wanted.name, lock);
     if (wanted.mac !== undefined) refuseTakenMac(state.view, network, wanted.mac);
@@ -167,12 +165,12 @@ export class Endpoints {
       inside.catch(() => undefined);
       // A name that was asked for can be refused, and a refusal leaves no trace; another one is found while etcd decides.
       if (ifname !== undefined) chooseLink(await inside, ifname, container);
-      const { record, written } = await claims.claim(network, wanted);
+      const { record, told } = await claims.claim(network, wanted);
       let endpoint: LocalEndpoint | undefined;
       try {
         const looked = await inside;
         endpoint = { record, container, ifname: chooseLink(looked, ifname, container) };
-        const [warning] = await Promise.all([this.#wire(endpoint, looked), gossip.push(written)]);
+        const [warning] = await Promise.all([this.#wire(endpoint, looked), told]);
         this.#deps.logger.info(
           { endpoint: record.name, network: network.name, address: record.address },
           'endpoint connected',

@@ -8,10 +8,11 @@
  */
 import { addressOfMac, isChosenMac } from '../core/endpoint-mac.ts';
 import { requireCidr } from '../core/ip.ts';
-import { decodeEndpoint, decodeMacClaim, encodeRecord } from '../core/record-codec.ts';
+import { decodeEndpoint, decodeMacClaim } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
-import type { ClusterStore, Compare, Write } from '../ports.ts';
+import type { ClusterStore, Compare } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
+import type { Change } from './commit.ts';
 
 export interface MacClaimsDeps {
   readonly store: Pick<ClusterStore, 'get'>;
@@ -21,7 +22,7 @@ export interface MacClaimsDeps {
 /** What a transaction that writes an endpoint has to hold besides. */
 export interface MacPart {
   readonly compares: readonly Compare[];
-  readonly writes: readonly Write[];
+  readonly changes: readonly Change[];
 }
 
 export class MacClaims {
@@ -42,7 +43,7 @@ export class MacClaims {
     const free: Compare = stale === undefined ? { kind: 'absent', key } : { kind: 'revision', key, revision: stale };
     const released = former ? releaseMac(former) : [];
     if (!isChosenMac(endpoint)) {
-      return { compares: [free], writes: stale === undefined ? released : [...released, { kind: 'delete', key }] };
+      return { compares: [free], changes: stale === undefined ? released : [...released, { kind: 'delete', key }] };
     }
     const compares = [free];
     const followsFrom = addressOfMac(mac, requireCidr(subnets[0]!.cidr, 'subnet'));
@@ -53,7 +54,7 @@ export class MacClaims {
         revision === undefined ? { kind: 'absent', key: other } : { kind: 'revision', key: other, revision },
       );
     }
-    return { compares, writes: [...released, { kind: 'put', key, value: encodeRecord({ endpointId: id, address }) }] };
+    return { compares, changes: [...released, { kind: 'put', key, record: { endpointId: id, address } }] };
   }
 
   /**
@@ -86,7 +87,7 @@ export class MacClaims {
 }
 
 /** For the transaction that takes the endpoint away. */
-export function releaseMac(endpoint: EndpointRecord): Extract<Write, { kind: 'delete' }>[] {
+export function releaseMac(endpoint: EndpointRecord): Extract<Change, { kind: 'delete' }>[] {
   return isChosenMac(endpoint) ? [{ kind: 'delete', key: keys.mac(endpoint.networkId, endpoint.mac) }] : [];
 }
 

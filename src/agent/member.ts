@@ -12,6 +12,7 @@ import { AddressClaims } from './address-claims.ts';
 import { Adoption } from './adoption.ts';
 import { releaseEnded } from './claim-audit.ts';
 import { ClusterState, type StateChange } from './cluster-state.ts';
+import { type Commit, committing } from './commit.ts';
 import { Complaints } from './complaints.ts';
 import { Endpoints, type EndpointsDeps } from './endpoints.ts';
 import { EngineEndpoints } from './engine/endpoints.ts';
@@ -35,6 +36,7 @@ import { StoreWatch } from './store-watch.ts';
 const STORE_AWAITED_MS = 12_000;
 
 export class Member {
+  readonly commit: Commit;
   readonly networks: Networks;
   readonly endpoints: Endpoints;
   readonly engineEndpoints: EngineEndpoints;
@@ -112,15 +114,21 @@ export class Member {
       { selfId, intervalMs: options.gossipIntervalMs },
     );
     this.#gossip = gossip;
+    const commit = committing({
+      store,
+      learn: (records) => state.learn(records),
+      push: (records) => gossip.push(records),
+    });
+    this.commit = commit;
     this.#selfRecord = new SelfRecord(
       {
-        ...{ store, state, facts: ports.facts, clock, onChange: () => this.#housekeeping.wake() },
+        ...{ store, commit, state, facts: ports.facts, clock, onChange: () => this.#housekeeping.wake() },
         addressProblem: () => ports.addressProblem?.(),
       },
       { self: options.self, storeEndpoints: options.storeEndpoints },
     );
     this.releases = new Releases(
-      { store, state, gossip, clock, logger },
+      { store, commit, state, clock, logger },
       { selfId, quarantineSeconds: options.quarantineSeconds },
     );
     this.reconciler = new Reconciler(
@@ -156,8 +164,8 @@ export class Member {
     this.networks = new Networks(
       {
         store,
+        commit,
         state,
-        gossip,
         clock,
         random,
         logger,
@@ -166,7 +174,14 @@ export class Member {
       { selfId },
     );
     this.claims = new AddressClaims(
-      { store, state, clock, random, abandon: (record) => void this.releases.abandon(record).catch(() => false) },
+      {
+        store,
+        commit,
+        state,
+        clock,
+        random,
+        abandon: (record) => void this.releases.abandon(record).catch(() => false),
+      },
       { selfId },
     );
     const dataPath: EndpointsDeps['dataPath'] = {
@@ -183,7 +198,6 @@ export class Member {
         releases: this.releases,
         local: this.local,
         containers,
-        gossip,
         logger,
         dataPath,
         names,
@@ -191,13 +205,13 @@ export class Member {
       { selfId },
     );
     this.engineEndpoints = new EngineEndpoints({
-      ...{ selfId, state, store, gossip, containers, dataPath, kernel: ports.kernel, names, clock, logger },
+      ...{ selfId, state, store, commit, containers, dataPath, kernel: ports.kernel, names, clock, logger },
       storeAway: () => this.storeState === 'away',
       ...{ claims: this.claims, releases: this.releases, local: this.local, endpoints: this.endpoints },
     });
     this.#housekeeping = new Housekeeping(
       {
-        ...{ store, state, clock, logger, claims: this.claims, local: this.local, releases: this.releases },
+        ...{ store, commit, state, clock, logger, claims: this.claims, local: this.local, releases: this.releases },
         ...{ engineEndpoints: this.engineEndpoints, networks: this.networks, selfRecord: this.#selfRecord },
         drop: (endpoints, reason) => this.endpoints.drop(endpoints, reason),
         removed: () => this.removed,

@@ -6,24 +6,23 @@
  * VNI and subnet are free. Both can be cut short at any line: what is left is finished by whoever sees it.
  */
 import { isOverlaydError, OverlaydError } from '../core/errors.ts';
-import type { GossipRecord } from '../core/gossip/message.ts';
 import { VXLAN_OVERHEAD_BYTES } from '../core/host-state.ts';
 import { innerMtu } from '../core/inner-mtu.ts';
 import { requireCidr } from '../core/ip.ts';
 import { hostHolders } from '../core/ipam/host-holders.ts';
 import { checkSubnet, chooseSubnet, type Holder } from '../core/ipam/subnet.ts';
 import { draftNetwork, type NetworkDraft, type NetworkRequest, specifySubnet } from '../core/network-request.ts';
-import { decodeNode, encodeRecord } from '../core/record-codec.ts';
+import { decodeNode } from '../core/record-codec.ts';
 import { keys, type NetworkRecord, PREFIX, SUBNET_GUARD, type SubnetSpec } from '../core/records.ts';
 import { resolveRef } from '../core/reference.ts';
-import type { Clock, ClusterStore, Compare, Logger, Random, StoreEntry, Write } from '../ports.ts';
+import type { Clock, ClusterStore, Compare, Logger, Random, StoreEntry } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
-import type { Gossip } from './gossip.ts';
+import type { Change, Commit, Committed } from './commit.ts';
 
 export interface NetworksDeps {
   readonly store: ClusterStore;
   readonly state: ClusterState;
-  readonly gossip: Pick<Gossip, 'push'>;
+  readonly commit: Commit;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -123,34 +122,31 @@ export class Networks {
   /** Throws `network-not-found`, `network-in-use`. */
   async remove(ref: string, signal: AbortSignal): Promise<Removed> {
     const network = await this.find(ref);
-    await this.#deps.gossip.push(await this.#beginRemoval(network));
+    const { told } = await this.#beginRemoval(network);
+    await told;
     const deadline = this.#deps.clock.elapsed() + REMOVE_WAIT_MS;
     return { network, waitingFor: await this.#awaitRemoval(network, deadline, signal) };
   }
 
   /** From then on it has no name, and every member that hears of it takes its part down. */
-  async #beginRemoval(network: NetworkRecord): Promise<readonly GossipRecord[]> {
-    const { state, store } = this.#deps;
+  async #beginRemoval(network: NetworkRecord): Promise<Committed> {
+    const { commit, state, store } = this.#deps;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       this.#refuseIfUsed(network);
       const revision = state.revisionOf(keys.network(network.id));
       if (revision === undefined) break;
       const key = keys.network(network.id);
-      const value = encodeRecord({ ...network, state: 'deleting' });
-      const writes: Write[] = [
-        { kind: 'put', key, value },
-        { kind: 'delete', key: keys.networkName(network.name) },
-      ];
-      const result = await store.txn(
+      const committed = await commit(
         [
           { kind: 'revision', key, revision },
           { kind: 'empty', prefix: keys.endpoints(network.id) },
         ],
-        writes,
+        [
+          { kind: 'put', key, record: { ...network, state: 'deleting' } },
+          { kind: 'delete', key: keys.networkName(network.name) },
+        ],
       );
-      if (result.succeeded) {
-        return state.commit(writes, result.revision);
-      }
+      if (committed) return committed;
       await state.read(store, NETWORKS);
       await state.read(store, keys.endpoints(network.id));
     }
@@ -167,7 +163,7 @@ export class Networks {
     for (const network of this.list().filter(selects)) {
       if (this.#deps.state.view.endpoints(network.id).size > 0) continue;
       try {
-        told.push(this.#deps.gossip.push(await this.#beginRemoval(network)));
+        told.push((await this.#beginRemoval(network)).told);
         begun.push(network);
       } catch (error) {
         // Somebody uses it now, or has removed it.
@@ -192,7 +188,7 @@ export class Networks {
   }
 
   async #tryCreate(draft: NetworkDraft, request: NetworkRequest): Promise<NetworkRecord | undefined> {
-    const { store, state, clock, random } = this.#deps;
+    const { commit, store, state, clock, random } = this.#deps;
     const [subnets, vnis] = await Promise.all([store.list(keys.subnets), store.list(keys.vnis)]);
     // After those: whoever holds the subnet asked for may be the network of that name, made at this moment.
     const name = await store.get(keys.networkName(draft.name));
@@ -225,23 +221,21 @@ export class Networks {
     };
     const guard = subnets.entries.find((entry) => entry.key === SUBNET_GUARD);
     const key = keys.network(network.id);
-    const value = encodeRecord(network);
-    const writes: Write[] = [
-      { kind: 'put', key: SUBNET_GUARD, value: network.id },
-      ...claimKeys(network).map((claimed): Write => ({ kind: 'put', key: claimed, value: network.id })),
-      { kind: 'put', key, value },
-    ];
-    const result = await store.txn(
+    const committed = await commit(
       [
         guard
           ? { kind: 'revision', key: SUBNET_GUARD, revision: guard.revision }
           : { kind: 'absent', key: SUBNET_GUARD },
         ...claimKeys(network).map((claimed): Compare => ({ kind: 'absent', key: claimed })),
       ],
-      writes,
+      [
+        { kind: 'put', key: SUBNET_GUARD, record: network.id },
+        ...claimKeys(network).map((claimed): Change => ({ kind: 'put', key: claimed, record: network.id })),
+        { kind: 'put', key, record: network },
+      ],
     );
-    if (!result.succeeded) return undefined;
-    await this.#deps.gossip.push(state.commit(writes, result.revision));
+    if (!committed) return undefined;
+    await committed.told;
     this.#deps.logger.info(
       { network: network.name, vni: network.vni, subnet: network.subnets[0]?.cidr },
       'network created',
@@ -338,25 +332,27 @@ export class Networks {
   }
 
   async #acknowledge(network: NetworkRecord, signal: AbortSignal): Promise<void> {
-    const { store, tearDown, state } = this.#deps;
+    const { commit, store, tearDown, state } = this.#deps;
     await tearDown(network.id, signal);
     const own = keys.networkAck(network.id, this.#options.selfId);
     const key = keys.network(network.id);
     const revision = state.revisionOf(key);
     if (revision === undefined) return;
+    // No commit: members count what etcd lists, and a thousand of them would tell each other a million times.
     await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key: own, value: '1' }]);
     const acknowledged = await this.#acknowledgements(network.id);
     if (!this.#members().every((node) => acknowledged.has(node.id))) return;
-    const writes: Write[] = [
-      { kind: 'delete', key },
-      ...ownedKeys(network).map((owned): Write => ({ kind: 'delete', key: owned })),
-      { kind: 'delete-prefix', prefix: keys.networkAcks(network.id) },
-      { kind: 'delete-prefix', prefix: `${PREFIX}quarantine/${network.id}/` },
-      { kind: 'delete-prefix', prefix: keys.macs(network.id) },
-    ];
-    const freed = await store.txn([{ kind: 'revision', key, revision }], writes);
-    if (!freed.succeeded) return;
-    state.commit(writes, freed.revision);
+    const freed = await commit(
+      [{ kind: 'revision', key, revision }],
+      [
+        { kind: 'delete', key },
+        ...ownedKeys(network).map((owned): Change => ({ kind: 'delete', key: owned })),
+        { kind: 'delete-prefix', prefix: keys.networkAcks(network.id) },
+        { kind: 'delete-prefix', prefix: `${PREFIX}quarantine/${network.id}/` },
+        { kind: 'delete-prefix', prefix: keys.macs(network.id) },
+      ],
+    );
+    if (!freed) return;
     this.#deps.logger.info({ network: network.name, vni: network.vni }, 'network removed, VNI and subnet are free');
   }
 

@@ -4,17 +4,17 @@
  * found by the sweep at the next start, because the claim names this node and the state file does not know it.
  */
 import { isOverlaydError } from '../core/errors.ts';
-import { decodeEndpoint, encodeRecord } from '../core/record-codec.ts';
+import { decodeEndpoint } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type QuarantineRecord } from '../core/records.ts';
-import type { Clock, ClusterStore, Logger, Write } from '../ports.ts';
+import type { Clock, ClusterStore, Logger } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
-import type { Gossip } from './gossip.ts';
+import type { Change, Commit } from './commit.ts';
 import { releaseMac } from './mac-claims.ts';
 
 export interface ReleasesDeps {
-  readonly store: ClusterStore;
+  readonly store: Pick<ClusterStore, 'get' | 'grantLease'>;
+  readonly commit: Commit;
   readonly state: ClusterState;
-  readonly gossip: Pick<Gossip, 'push'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -105,7 +105,7 @@ export class Releases {
   }
 
   async #releaseNow({ record, clean, fence }: Release): Promise<void> {
-    const { store, state, clock, gossip } = this.#deps;
+    const { commit, store, state, clock } = this.#deps;
     const key = keys.endpoint(record.networkId, record.address);
     let revision = state.revisionOf(key);
     let held = state.view.endpoints(record.networkId).get(record.address);
@@ -122,14 +122,13 @@ export class Releases {
       const macs = releaseMac(held);
       const quarantine: QuarantineRecord = { releasedAt: clock.now(), by: this.#options.selfId, clean };
       const quarantineKey = keys.quarantine(record.networkId, record.address);
-      const value = encodeRecord(quarantine);
-      const writes: Write[] = [
+      const changes: Change[] = [
         { kind: 'delete', key },
-        { kind: 'put', key: quarantineKey, value, lease: await this.#quarantineLease() },
+        { kind: 'put', key: quarantineKey, record: quarantine, lease: await this.#quarantineLease() },
         ...macs,
       ];
-      const result = await store.txn([{ kind: 'revision', key, revision }], writes);
-      if (result.succeeded) return await gossip.push(state.commit(writes, result.revision));
+      const committed = await commit([{ kind: 'revision', key, revision }], changes);
+      if (committed) return await committed.told;
       revision = undefined;
     }
   }
@@ -139,11 +138,11 @@ export class Releases {
     const quarantine: QuarantineRecord = { releasedAt: this.#deps.clock.now(), by: this.#options.selfId, clean: true };
     const key = keys.quarantine(networkId, address);
     const lease = await this.#quarantineLease();
-    const { succeeded } = await this.#deps.store.txn(
+    const committed = await this.#deps.commit(
       [{ kind: 'absent', key: keys.endpoint(networkId, address) }],
-      [{ kind: 'put', key, value: encodeRecord(quarantine), lease }],
+      [{ kind: 'put', key, record: quarantine, lease }],
     );
-    return succeeded;
+    return committed !== undefined;
   }
 
   #quarantineLease(): Promise<string> {

@@ -6,12 +6,14 @@ import { isOverlaydError } from '../core/errors.ts';
 import { SEED_REVISION } from '../core/gossip/replica.ts';
 import { decodeNode, encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord, SUBNET_GUARD } from '../core/records.ts';
-import type { Clock, ClusterStore, HostFacts, Write } from '../ports.ts';
+import type { Clock, ClusterStore, HostFacts } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
+import type { Change, Commit } from './commit.ts';
 import { lookAround, remembering } from './surroundings.ts';
 
 export interface SelfRecordDeps {
-  readonly store: ClusterStore;
+  readonly store: Pick<ClusterStore, 'get'>;
+  readonly commit: Commit;
   readonly state: ClusterState;
   readonly facts: HostFacts;
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
@@ -84,7 +86,15 @@ export class SelfRecord {
  * else wrote meanwhile, so that it has to be done again.
  */
 async function refreshSelfRecord(
-  { store, state, facts, around, clock, addressProblem }: SelfRecordDeps & { around: Parameters<typeof lookAround>[0] },
+  {
+    commit,
+    store,
+    state,
+    facts,
+    around,
+    clock,
+    addressProblem,
+  }: SelfRecordDeps & { around: Parameters<typeof lookAround>[0] },
   { self: { id: selfId, advertiseAddress, vtep, holdsStore }, storeEndpoints }: SelfRecordOptions,
 ): Promise<boolean> {
   const key = keys.node(selfId);
@@ -105,46 +115,43 @@ async function refreshSelfRecord(
     ...(problem !== undefined && { addressProblem: problem }),
   };
   if (revision <= SEED_REVISION) {
-    await enterAgain({ store, state }, { ...next, joinedAt: next.joinedAt || clock.now() });
+    await enterAgain({ commit, state }, { ...next, joinedAt: next.joinedAt || clock.now() });
     return true;
   }
   if (encodeRecord(next) === encodeRecord(current)) return true;
-  const value = encodeRecord(next);
-  const writes: Write[] = [{ kind: 'put', key, value }];
+  const changes: Change[] = [{ kind: 'put', key, record: next }];
   // Whoever is choosing a subnet at this moment has to look again.
-  if (needsOf(next) !== needsOf(current)) writes.push({ kind: 'put', key: SUBNET_GUARD, value: selfId });
-  const result = await store.txn([{ kind: 'revision', key, revision }], writes);
-  if (result.succeeded) state.commit(writes, result.revision);
-  else {
-    const entry = await store.get(key);
-    if (!entry) return true;
-    if (decodeNode(entry.value)) state.learn([entry]);
-  }
-  return result.succeeded;
+  if (needsOf(next) !== needsOf(current)) changes.push({ kind: 'put', key: SUBNET_GUARD, record: selfId });
+  if (await commit([{ kind: 'revision', key, revision }], changes)) return true;
+  const entry = await store.get(key);
+  if (!entry) return true;
+  if (decodeNode(entry.value)) state.learn([entry]);
+  return false;
 }
 
 /**
  * An etcd that has fallen back behind what it was may lack this node, which was admitted since. Nothing is done where it
  * lacks the cluster, or another node has the name or the data path's address by now.
  */
-async function enterAgain({ store, state }: Pick<SelfRecordDeps, 'store' | 'state'>, node: NodeRecord): Promise<void> {
+async function enterAgain(
+  { commit, state }: Pick<SelfRecordDeps, 'commit' | 'state'>,
+  node: NodeRecord,
+): Promise<void> {
   const isOther = ({ id, left, vtep }: NodeRecord) => id !== node.id && !left && vtep === node.vtep;
   if (!state.view.behind || [...state.view.nodes()].some(isOther)) return;
   const [key, nameKey] = [keys.node(node.id), keys.nodeName(node.name)];
-  const writes: Write[] = [
-    { kind: 'put', key, value: encodeRecord(node) },
-    { kind: 'put', key: nameKey, value: node.id },
-    { kind: 'put', key: SUBNET_GUARD, value: node.id },
-  ];
-  const result = await store.txn(
+  await commit(
     [
       { kind: 'exists', key: keys.cluster },
       { kind: 'absent', key },
       { kind: 'absent', key: nameKey },
     ],
-    writes,
+    [
+      { kind: 'put', key, record: node },
+      { kind: 'put', key: nameKey, record: node.id },
+      { kind: 'put', key: SUBNET_GUARD, record: node.id },
+    ],
   );
-  if (result.succeeded) state.commit(writes, result.revision);
 }
 
 function needsOf({ advertiseAddress, vtep, hostRoutes, linkRoutes, neededAddresses }: NodeRecord): string {

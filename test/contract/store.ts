@@ -104,7 +104,7 @@ export function describeStore(name: string, create: () => Promise<StoreHarness>)
       const p = fresh();
       const before = await write(put(`${p}a`, '1'));
       const refused = await harness.settle(store.txn([absent(`${p}a`)], [put(`${p}b`, '2')]));
-      expect(refused).toEqual({ succeeded: false, revision: before });
+      expect(refused).toEqual({ succeeded: false, revision: before, deleted: [] });
       expect(await read(`${p}b`)).toBeUndefined();
       expect(await write({ kind: 'delete', key: `${p}none` })).toBe(before);
     });
@@ -119,6 +119,16 @@ export function describeStore(name: string, create: () => Promise<StoreHarness>)
       );
       const { entries } = await harness.settle(store.list(p));
       expect(entries).toEqual([{ key: `${p}new`, value: '1', revision }]);
+    });
+
+    test('says which keys went with their prefix, and no others', async () => {
+      const p = fresh();
+      await write(put(`${p}a`, '1'), put(`${p}d/1`, '1'), put(`${p}d/2`, '2'), put(`${p}e/1`, '1'));
+      const prefixes = ['d/', 'e/', 'none/'].map((each) => ({ kind: 'delete-prefix', prefix: `${p}${each}` }) as const);
+      const writes: Write[] = [put(`${p}a`, '2'), { kind: 'delete', key: `${p}d` }, ...prefixes];
+      const { deleted } = await harness.settle(store.txn([], writes));
+      expect([...deleted].sort()).toEqual([`${p}d/1`, `${p}d/2`, `${p}e/1`]);
+      expect((await harness.settle(store.txn([absent(`${p}a`)], prefixes))).deleted).toEqual([]);
     });
 
     test('of racing creations of one key exactly one wins', async () => {

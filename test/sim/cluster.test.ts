@@ -111,7 +111,7 @@ describe('a cluster', () => {
       return listed;
     };
     const options = { by: 'node1', quarantineSeconds: 60 };
-    await cluster.clock.until(evictNode({ store, clock: cluster.clock }, 'node2', options));
+    await cluster.clock.until(evictNode({ store, commit: h1!.running.commit, clock: cluster.clock }, 'node2', options));
     expect(await claim).toMatchObject({ code: 'not-joined' });
     expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toEqual([]);
     expect(cluster.etcd.entries('/overlayd/v1/nodes/')).toHaveLength(1);

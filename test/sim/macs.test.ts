@@ -59,7 +59,7 @@ it('is free again with its endpoint, and with its host', async () => {
   await cluster.clock.until(one.running.endpoints.disconnect('web', id, false));
   await connect(two, { name: 'b2', mac: macOf(9) });
   await two.crash();
-  const deps = { store: cluster.etcd.store('node1'), clock: cluster.clock };
+  const deps = { store: cluster.etcd.store('node1'), commit: one.running.commit, clock: cluster.clock };
   await cluster.clock.until(evictNode(deps, two.record.id, { by: one.record.id, quarantineSeconds: 1 }));
   expect(cluster.etcd.entries(keys.macs(networkId))).toEqual([]);
   expect(await connect(one, { mac: macOf(9) })).toMatchObject({ mac: macOf(9) });

@@ -52,6 +52,8 @@ export class MemoryEtcd {
   readonly #leases = new Map<string, Lease>();
   readonly #watchers = new Set<MemoryWatcher>();
   #history: Change[] = [];
+  /** All that each transaction changed, since data were put back last. */
+  readonly #changed = new Map<number, readonly Change[]>();
   #revision = 1;
   #compacted = 0;
   #leaseCount = 0;
@@ -109,6 +111,7 @@ export class MemoryEtcd {
       if (stored.lease === undefined || this.#leases.has(stored.lease)) this.#keys.set(key, stored);
     }
     this.#revision = revision;
+    this.#changed.clear();
     this.#history = [];
     this.#compacted = revision;
     for (const watcher of this.#watchers) watcher.listAgain();
@@ -138,6 +141,11 @@ export class MemoryEtcd {
       .sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
+  /** All that was changed at the revision; undefined when it is from before data were put back. */
+  changedAt(revision: number): readonly Change[] | undefined {
+    return this.#changed.get(revision);
+  }
+
   /** Changes below the prefix after `revision`; undefined when they are compacted away. */
   changesSince(prefix: string, revision: number): readonly Change[] | undefined {
     if (revision < this.#compacted) return undefined;
@@ -147,8 +155,8 @@ export class MemoryEtcd {
   txn(compares: readonly Compare[], writes: readonly Write[]): TxnResult {
     this.#refuse(compares, writes);
     const succeeded = compares.every((compare) => this.#holds(compare));
-    if (succeeded) this.#commit(writes);
-    return { succeeded, revision: this.#revision };
+    const deleted = succeeded ? this.#commit(writes) : [];
+    return { succeeded, revision: this.#revision, deleted };
   }
 
   grantLease(ttlSeconds: number): string {
@@ -210,9 +218,11 @@ export class MemoryEtcd {
     }
   }
 
-  #commit(writes: readonly Write[]): void {
+  /** Returns the keys that went with their prefix. */
+  #commit(writes: readonly Write[]): string[] {
     const revision = this.#revision + 1;
     const changes: Change[] = [];
+    const deleted: string[] = [];
     const remove = (key: string) => {
       if (this.#keys.delete(key)) changes.push({ key, value: undefined, revision });
     };
@@ -223,13 +233,18 @@ export class MemoryEtcd {
       } else if (write.kind === 'delete') {
         remove(write.key);
       } else {
-        for (const { key } of this.entries(write.prefix)) remove(key);
+        for (const { key } of this.entries(write.prefix)) {
+          remove(key);
+          deleted.push(key);
+        }
       }
     }
-    if (changes.length === 0) return;
+    if (changes.length === 0) return deleted;
     this.#revision = revision;
     this.#history.push(...changes);
+    this.#changed.set(revision, changes);
     for (const watcher of this.#watchers) watcher.storeChanged(changes);
+    return deleted;
   }
 
   async #watchLease(lease: Lease): Promise<void> {

@@ -32,6 +32,8 @@ export class MemoryNetwork {
   loss: number;
   /** What was put on the wire so far. */
   readonly sent = { messages: 0, bytes: 0 };
+  /** Is told of every message that is put on the wire. */
+  onMessage: (message: GossipMessage) => void = () => undefined;
 
   constructor(
     deps: { readonly clock: Clock; readonly random: { next(): number } },
@@ -119,6 +121,7 @@ export class MemoryNetwork {
 
   /** The message as the other end decodes it; never resolves when it does not get there. */
   async #carry(from: string, to: string, message: GossipMessage): Promise<GossipMessage> {
+    this.onMessage(message);
     const bytes = Wire.encode(message as Wire).finish();
     this.sent.messages++;
     this.sent.bytes += bytes.length;

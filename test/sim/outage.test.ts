@@ -37,7 +37,7 @@ it('an MTU that changes while the own record is written by somebody else is publ
   const { txn } = h1!.store;
   h1!.store.txn = async () => {
     h1!.store.txn = txn;
-    return { succeeded: false, revision: cluster.etcd.revision };
+    return { succeeded: false, revision: cluster.etcd.revision, deleted: [] };
   };
   h1!.facts.mtuBytes = 1_400;
   h1!.kernel.tell({ kind: 'underlay' });

@@ -22,6 +22,7 @@ import { MemoryEtcd, type MemoryStore } from './memory-store.ts';
 import { MemoryNetwork } from './memory-transport.ts';
 import { type Life, mortal } from './mortal.ts';
 import { PluginLine } from './plugin-line.ts';
+import { Pushes } from './pushes.ts';
 import { seededRandom } from './seeded-random.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -43,6 +44,7 @@ export class SimulatedCluster {
   readonly random: Random;
   readonly etcd: MemoryEtcd;
   readonly network: MemoryNetwork;
+  readonly pushes: Pushes;
   readonly hosts: SimulatedHost[] = [];
   readonly hasEngines: boolean;
   readonly #log: Logger;
@@ -58,6 +60,8 @@ export class SimulatedCluster {
       { clock: this.clock, random: this.random },
       { latencyMs: options.latencyMs ?? [1, 3], loss: options.loss ?? 0 },
     );
+    this.pushes = new Pushes(this.etcd);
+    this.network.onMessage = (message) => this.pushes.note(message);
     this.hasEngines = options.engines ?? false;
     this.#log = options.log ?? silent;
   }
@@ -107,6 +111,7 @@ export class SimulatedCluster {
 
   async stop(): Promise<void> {
     for (const host of this.running) await host.crash();
+    this.pushes.check();
   }
 }
 

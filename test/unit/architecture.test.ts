@@ -127,6 +127,22 @@ describe('imports', () => {
   });
 });
 
+describe('transactions of the agent', () => {
+  it('are made by `commit`, so that what they wrote is known here and told whole', () => {
+    const wrong = sources.flatMap((file) => {
+      if (!file.startsWith('src/agent/') && !file.startsWith('src/integrations/')) return [];
+      return read(file)
+        .split('\n')
+        .flatMap((line) => (line.includes('.txn(') ? [`${file}: ${line.trim()}`] : []));
+    });
+    // Acknowledgements of a removal: members count what etcd lists.
+    const acknowledgement = `{ kind: 'put', key: own, value: '1' }`;
+    expect(wrong.filter((line) => !line.includes(acknowledgement))).toEqual([
+      'src/agent/commit.ts: const result = await store.txn(compares, writes);',
+    ]);
+  });
+});
+
 describe('files', () => {
   const written = [...sources, ...listFiles('test'), ...listFiles('deploy')];
 

@@ -55,7 +55,14 @@ export function encodeWrite(write: Write): IRequestOp {
     case 'delete':
       return { request_delete_range: { key: encodeKey(write.key) } };
     case 'delete-prefix':
-      return { request_delete_range: { key: encodeKey(write.prefix), range_end: encodePrefixEnd(write.prefix) } };
+      return {
+        request_delete_range: {
+          key: encodeKey(write.prefix),
+          range_end: encodePrefixEnd(write.prefix),
+          // Nobody else can say for certain which keys there were.
+          prev_kv: true,
+        },
+      };
   }
 }
 

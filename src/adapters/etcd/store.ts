@@ -55,7 +55,12 @@ export function createEtcdStore(
       }
       const request = { compare: compares.map(encodeCompare), success: writes.map(encodeWrite) };
       const answer = await connection.call(writes.length === 0, (client) => client.kv.txn(request));
-      return { succeeded: answer.succeeded, revision: Number(answer.header.revision) };
+      const deleted = answer.responses.flatMap(({ response_delete_range: range }) => range?.prev_kvs ?? []);
+      return {
+        succeeded: answer.succeeded,
+        revision: Number(answer.header.revision),
+        deleted: deleted.map(({ key }) => key.toString('utf8')),
+      };
     },
 
     watch(prefix: string, signal: AbortSignal): AsyncIterable<WatchUpdate> {

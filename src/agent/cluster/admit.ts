@@ -9,13 +9,15 @@ import { decodeNode, decodeToken, encodeRecord } from '../../core/record-codec.t
 import { keys, type NodeRecord, PREFIX, SUBNET_GUARD, type TokenRecord } from '../../core/records.ts';
 import type { Sparing } from '../../core/sparing.ts';
 import { matchesSecret } from '../../core/token.ts';
-import type { Clock, ClusterStore, Compare, JoinRequest, JoinResponse, Logger, Pki, Write } from '../../ports.ts';
+import type { Clock, ClusterStore, Compare, JoinRequest, JoinResponse, Logger, Pki } from '../../ports.ts';
+import type { Change, Commit } from '../commit.ts';
 import { evictNode } from './eviction.ts';
 import { type Identity, nodeIdOf } from './identity.ts';
 import { checkNodeName, checkPort } from './node-settings.ts';
 
 export interface AdmitDeps {
-  readonly store: ClusterStore;
+  readonly store: Pick<ClusterStore, 'get' | 'list' | 'grantLease'>;
+  readonly commit: Commit;
   readonly pki: Pki;
   readonly clock: Pick<Clock, 'now'>;
   readonly logger: Logger;
@@ -149,7 +151,7 @@ async function register(deps: AdmitDeps, request: JoinRequest, joiner: Joiner, o
     if (member === undefined) checkUsable(token.record, now);
     await checkPlace(deps, request, joiner.nodeId, options);
     const node = nodeRecord(request, joiner, member?.record.joinedAt ?? now);
-    if (await (member ? rewrite(deps.store, node, member) : write(deps.store, node, token))) return;
+    if (await (member ? rewrite(deps.commit, node, member) : write(deps.commit, node, token))) return;
     token = await readToken(deps, request);
   }
   throw new OverlaydError('conflict', 'too many hosts are joining with this token at once; join again', {
@@ -163,7 +165,7 @@ interface Member {
 }
 
 /** The node, if this very key was admitted before. */
-async function readMember(store: ClusterStore, { nodeId, fingerprint }: Joiner): Promise<Member | undefined> {
+async function readMember(store: AdmitDeps['store'], { nodeId, fingerprint }: Joiner): Promise<Member | undefined> {
   const entry = await store.get(keys.node(nodeId));
   const record = entry && decodeNode(entry.value);
   if (entry === undefined || record === undefined || record.keyFingerprint !== fingerprint || record.left) return;
@@ -216,43 +218,42 @@ function nodeRecord(request: JoinRequest, { nodeId, fingerprint }: Joiner, now: 
 }
 
 /** False when the token changed, or the name or id was taken, since they were read. */
-async function write(store: ClusterStore, node: NodeRecord, { record, revision }: KnownToken): Promise<boolean> {
+async function write(commit: Commit, node: NodeRecord, { record, revision }: KnownToken): Promise<boolean> {
   const tokenKey = keys.token(record.id);
   const compares: Compare[] = [
     { kind: 'revision', key: tokenKey, revision },
     { kind: 'absent', key: keys.node(node.id) },
     { kind: 'absent', key: keys.nodeName(node.name) },
   ];
-  const writes: Write[] = [
-    { kind: 'put', key: keys.node(node.id), value: encodeRecord(node) },
-    { kind: 'put', key: keys.nodeName(node.name), value: node.id },
-    { kind: 'put', key: SUBNET_GUARD, value: node.id },
+  const changes: Change[] = [
+    { kind: 'put', key: keys.node(node.id), record: node },
+    { kind: 'put', key: keys.nodeName(node.name), record: node.id },
+    { kind: 'put', key: SUBNET_GUARD, record: node.id },
   ];
   if (record.usesLeft !== undefined) {
     const used: TokenRecord = { ...record, usesLeft: record.usesLeft - 1 };
-    writes.push({ kind: 'put', key: tokenKey, value: encodeRecord(used) });
+    changes.push({ kind: 'put', key: tokenKey, record: used });
   }
-  return (await store.txn(compares, writes)).succeeded;
+  return (await commit(compares, changes)) !== undefined;
 }
 
 /** False when the record changed since it was read, or the name was taken. */
-async function rewrite(store: ClusterStore, node: NodeRecord, { record, revision }: Member): Promise<boolean> {
+async function rewrite(commit: Commit, node: NodeRecord, { record, revision }: Member): Promise<boolean> {
   const key = keys.node(node.id);
-  const value = encodeRecord(node);
-  if (value === encodeRecord(record)) return true;
+  if (encodeRecord(node) === encodeRecord(record)) return true;
   const compares: Compare[] = [{ kind: 'revision', key, revision }];
-  const writes: Write[] = [
-    { kind: 'put', key, value },
-    { kind: 'put', key: SUBNET_GUARD, value: node.id },
+  const changes: Change[] = [
+    { kind: 'put', key, record: node },
+    { kind: 'put', key: SUBNET_GUARD, record: node.id },
   ];
   if (node.name !== record.name) {
     compares.push({ kind: 'absent', key: keys.nodeName(node.name) });
-    writes.push(
-      { kind: 'put', key: keys.nodeName(node.name), value: node.id },
+    changes.push(
+      { kind: 'put', key: keys.nodeName(node.name), record: node.id },
       { kind: 'delete', key: keys.nodeName(record.name) },
     );
   }
-  return (await store.txn(compares, writes)).succeeded;
+  return (await commit(compares, changes)) !== undefined;
 }
 
 function time(ms: number): string {

@@ -5,13 +5,15 @@
  * there may still use them; its own records last, and only if nothing has touched the mark. Each step can be repeated
  * after a crash.
  */
-import { decodeEndpoint, decodeNode, encodeRecord } from '../../core/record-codec.ts';
+import { decodeEndpoint, decodeNode } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NodeRecord, PREFIX, type QuarantineRecord } from '../../core/records.ts';
-import type { Clock, ClusterStore, StoreEntry, Write } from '../../ports.ts';
+import type { Clock, ClusterStore, StoreEntry } from '../../ports.ts';
+import type { Change, Commit } from '../commit.ts';
 import { releaseMac } from '../mac-claims.ts';
 
 export interface EvictionDeps {
-  readonly store: ClusterStore;
+  readonly store: Pick<ClusterStore, 'get' | 'list' | 'grantLease'>;
+  readonly commit: Commit;
   readonly clock: Pick<Clock, 'now'>;
 }
 
@@ -21,16 +23,16 @@ export interface EvictionOptions {
   readonly quarantineSeconds: number;
 }
 
-/** Three writes for each at most; a transaction takes 128. */
+/** Three changes for each at most; a transaction takes 128. */
 const CHUNK = 40;
 
 /** Returns how many endpoints were removed. Does nothing to a node that is gone but remove what it left behind. */
 export async function evictNode(deps: EvictionDeps, nodeId: string, options: EvictionOptions): Promise<number> {
   let removed = 0;
   for (;;) {
-    const marked = await markLeft(deps.store, nodeId);
+    const marked = await markLeft(deps, nodeId);
     removed += await evictEndpoints(deps, nodeId, options);
-    if (marked === undefined || (await removeRecords(deps.store, nodeId, marked))) return removed;
+    if (marked === undefined || (await removeRecords(deps, nodeId, marked))) return removed;
   }
 }
 
@@ -38,21 +40,24 @@ export async function evictNode(deps: EvictionDeps, nodeId: string, options: Evi
  * The node stays listed, as down; members treat it as none. Returns the revision of its record, from which on it claims
  * nothing; undefined when there is no such node.
  */
-export async function markLeft(store: ClusterStore, nodeId: string): Promise<number | undefined> {
+export async function markLeft(
+  { commit, store }: Pick<EvictionDeps, 'commit' | 'store'>,
+  nodeId: string,
+): Promise<number | undefined> {
   const key = keys.node(nodeId);
   for (;;) {
     const entry = await store.get(key);
     const record = entry && decodeNode(entry.value);
     // One that cannot be read is no member's, and goes like a marked one.
     if (entry === undefined || record === undefined || record.left) return entry?.revision;
-    const value = encodeRecord({ ...record, left: true } satisfies NodeRecord);
-    const compare = { kind: 'revision', key, revision: entry.revision } as const;
-    const writes: Write[] = [
-      { kind: 'put', key, value },
-      { kind: 'delete', key: keys.live(nodeId) },
-    ];
-    const { succeeded, revision } = await store.txn([compare], writes);
-    if (succeeded) return revision;
+    const committed = await commit(
+      [{ kind: 'revision', key, revision: entry.revision }],
+      [
+        { kind: 'put', key, record: { ...record, left: true } satisfies NodeRecord },
+        { kind: 'delete', key: keys.live(nodeId) },
+      ],
+    );
+    if (committed) return committed.revision;
   }
 }
 
@@ -68,39 +73,42 @@ export async function evictEndpoints(deps: EvictionDeps, nodeId: string, options
       const compares = chunk.map(
         ({ entry }) => ({ kind: 'revision', key: entry.key, revision: entry.revision }) as const,
       );
-      const writes = chunk.flatMap(({ entry, record }): Write[] => {
+      const changes = chunk.flatMap(({ entry, record }): Change[] => {
         const quarantine: QuarantineRecord = { releasedAt, by: options.by, clean: false };
         const key = keys.quarantine(record.networkId, record.address);
         return [
           { kind: 'delete', key: entry.key },
-          { kind: 'put', key, value: encodeRecord(quarantine), lease },
+          { kind: 'put', key, record: quarantine, lease },
           ...releaseMac(record),
         ];
       });
       // One that changed meanwhile fails its chunk; the next round takes it up again.
-      if ((await deps.store.txn(compares, writes)).succeeded) removed += chunk.length;
+      if (await deps.commit(compares, changes)) removed += chunk.length;
     }
   }
 }
 
 /** False when the node's record was written since it was marked: then endpoints may have been added as well. */
-async function removeRecords(store: ClusterStore, nodeId: string, marked: number): Promise<boolean> {
+async function removeRecords({ commit, store }: EvictionDeps, nodeId: string, marked: number): Promise<boolean> {
   const key = keys.node(nodeId);
   const entry = await store.get(key);
   if (entry === undefined) return true;
   const name = decodeNode(entry.value)?.name;
   const nameKey = name === undefined ? undefined : keys.nodeName(name);
   const holdsName = nameKey !== undefined && (await store.get(nameKey))?.value === nodeId;
-  const writes: Write[] = [
-    { kind: 'delete', key },
-    { kind: 'delete', key: keys.live(nodeId) },
-    ...(holdsName ? [{ kind: 'delete', key: nameKey } as const] : []),
-  ];
-  return (await store.txn([{ kind: 'revision', key, revision: marked }], writes)).succeeded;
+  const committed = await commit(
+    [{ kind: 'revision', key, revision: marked }],
+    [
+      { kind: 'delete', key },
+      { kind: 'delete', key: keys.live(nodeId) },
+      ...(holdsName ? [{ kind: 'delete', key: nameKey } as const] : []),
+    ],
+  );
+  return committed !== undefined;
 }
 
 async function endpointsOf(
-  store: ClusterStore,
+  store: EvictionDeps['store'],
   nodeId: string,
 ): Promise<{ entry: StoreEntry; record: EndpointRecord }[]> {
   const { entries } = await store.list(`${PREFIX}endpoints/`);

@@ -6,9 +6,10 @@
 import { OverlaydError } from '../../core/errors.ts';
 import { firstOf, formatAddress, isCanonical, overlaps, requireCidr } from '../../core/ip.ts';
 import { refuseUnusable } from '../../core/ipam/subnet.ts';
-import { decodeCluster, encodeRecord } from '../../core/record-codec.ts';
+import { decodeCluster } from '../../core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import type { Clock, ClusterStore, EtcdServer, HostFacts, JsonFile, Pki, Random, StoreAccess } from '../../ports.ts';
+import { committingAlone } from '../commit.ts';
 import { requireFreePorts } from './free-ports.ts';
 import {
   type Identity,
@@ -151,7 +152,8 @@ async function establish(
     progress('writing the cluster to etcd');
     const node = nodeRecord(identity, settings, deps.pki.fingerprint(identity.key), cluster.createdAt);
     await createRecords(store, cluster, node, identity.store.bundled);
-    const token = await createJoinToken({ ...deps, store }, identity, { ttlMs: DEFAULT_TOKEN_TTL_MS, uses: 0 });
+    const commit = committingAlone(store);
+    const token = await createJoinToken({ ...deps, store, commit }, identity, { ttlMs: DEFAULT_TOKEN_TTL_MS, uses: 0 });
     await deps.file.save(identity);
     return { identity, joinCommand: token.joinCommand, warnings: [] };
   } finally {
@@ -165,15 +167,15 @@ async function createRecords(
   node: NodeRecord,
   bundled: boolean,
 ): Promise<void> {
-  const { succeeded } = await store.txn(
+  const made = await committingAlone(store)(
     [{ kind: 'empty', prefix: PREFIX }],
     [
-      { kind: 'put', key: keys.cluster, value: encodeRecord(cluster) },
-      { kind: 'put', key: keys.node(node.id), value: encodeRecord(node) },
-      { kind: 'put', key: keys.nodeName(node.name), value: node.id },
+      { kind: 'put', key: keys.cluster, record: cluster },
+      { kind: 'put', key: keys.node(node.id), record: node },
+      { kind: 'put', key: keys.nodeName(node.name), record: node.id },
     ],
   );
-  if (succeeded) return;
+  if (made) return;
   const entry = await store.get(keys.cluster);
   const held = entry && decodeCluster(entry.value);
   // An earlier attempt of this very init got this far.
@@ -185,11 +187,11 @@ async function createRecords(
 async function replaceNode(store: ClusterStore, node: NodeRecord): Promise<void> {
   const names = await store.list(`${PREFIX}node-names/`);
   const stale = names.entries.filter(({ key, value }) => value === node.id && key !== keys.nodeName(node.name));
-  await store.txn(
+  await committingAlone(store)(
     [{ kind: 'exists', key: keys.cluster }],
     [
-      { kind: 'put', key: keys.node(node.id), value: encodeRecord(node) },
-      { kind: 'put', key: keys.nodeName(node.name), value: node.id },
+      { kind: 'put', key: keys.node(node.id), record: node },
+      { kind: 'put', key: keys.nodeName(node.name), record: node.id },
       ...stale.map(({ key }) => ({ kind: 'delete', key }) as const),
     ],
   );

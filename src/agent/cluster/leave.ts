@@ -8,6 +8,7 @@ import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { decodeNetwork, decodeNode } from '../../core/record-codec.ts';
 import { keys, PREFIX } from '../../core/records.ts';
 import type { Clock, ClusterStore, EtcdServer, JsonFile, Logger } from '../../ports.ts';
+import { committingAlone } from '../commit.ts';
 import { evictEndpoints, markLeft } from './eviction.ts';
 import type { Identity, IdentityState } from './identity.ts';
 
@@ -54,8 +55,9 @@ export async function leaveCluster(
     // Asked once before the node stops its part: without etcd it has to stay a member.
     if (!request.force) await store.get(keys.cluster);
     await deps.quiesce();
-    await markLeft(store, identity.nodeId);
-    await evictEndpoints(deps, identity.nodeId, { by: identity.nodeId, ...options });
+    const eviction = { ...deps, commit: committingAlone(store) };
+    await markLeft(eviction, identity.nodeId);
+    await evictEndpoints(eviction, identity.nodeId, { by: identity.nodeId, ...options });
   } catch (error) {
     if (!request.force || !isOverlaydError(error)) throw error;
     const { message } = error;

@@ -9,6 +9,7 @@ import { decodeNode } from '../../core/record-codec.ts';
 import { keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import type { Clock, ClusterStore, Logger, StoreAccess } from '../../ports.ts';
+import type { Commit } from '../commit.ts';
 import { evictNode } from './eviction.ts';
 import { storeHolder } from './store-access.ts';
 
@@ -75,6 +76,7 @@ export function nodeState(deps: Pick<NodesDeps, 'liveness' | 'selfId' | 'clock'>
 
 export interface RemoveNodeDeps extends Omit<NodesDeps, 'view'> {
   readonly store: ClusterStore;
+  readonly commit: Commit;
   readonly logger: Logger;
 }
 

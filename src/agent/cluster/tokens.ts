@@ -1,10 +1,11 @@
 /** Join tokens as the cluster keeps them: a hash, an end, a number of uses. The text is shown once, when it is made. */
 import { OverlaydError } from '../../core/errors.ts';
-import { decodeToken, encodeRecord } from '../../core/record-codec.ts';
+import { decodeToken } from '../../core/record-codec.ts';
 import { keys, type TokenRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import { createToken, formatToken } from '../../core/token.ts';
-import type { Clock, ClusterStore, Pki, Random, Write } from '../../ports.ts';
+import type { Clock, ClusterStore, Pki, Random } from '../../ports.ts';
+import type { Change, Commit } from '../commit.ts';
 import type { Identity } from './identity.ts';
 
 export const DEFAULT_TOKEN_TTL_MS = 24 * 3_600_000;
@@ -13,7 +14,8 @@ const KEPT_MS = 7 * 24 * 3_600_000;
 const PURGED_AT_ONCE = 100;
 
 export interface TokenDeps {
-  readonly store: ClusterStore;
+  readonly store: Pick<ClusterStore, 'list'>;
+  readonly commit: Commit;
   readonly clock: Pick<Clock, 'now'>;
   readonly random: Random;
   readonly pki: Pick<Pki, 'digest' | 'sha256'>;
@@ -48,9 +50,9 @@ export async function createJoinToken(
     ...(options.uses > 0 && { usesLeft: options.uses }),
   };
   const key = keys.token(token.id);
-  const put: Write = { kind: 'put', key, value: encodeRecord(record) };
-  const { succeeded } = await deps.store.txn([{ kind: 'absent', key }], [put, ...(await purges(deps.store, now))]);
-  if (!succeeded) throw new OverlaydError('conflict', 'the new token got an id in use; try again', { retryable: true });
+  const changes: Change[] = [{ kind: 'put', key, record }, ...(await purges(deps.store, now))];
+  const committed = await deps.commit([{ kind: 'absent', key }], changes);
+  if (!committed) throw new OverlaydError('conflict', 'the new token got an id in use; try again', { retryable: true });
   const text = formatToken(token);
   return {
     id: token.id,
@@ -61,16 +63,13 @@ export async function createJoinToken(
 }
 
 /** Those that were not revoked, the newest last. */
-export async function listTokens(store: ClusterStore): Promise<TokenRecord[]> {
+export async function listTokens(store: TokenDeps['store']): Promise<TokenRecord[]> {
   const records = (await readTokens(store)).map(({ record }) => record);
   return records.filter(({ revokedAt }) => revokedAt === undefined).sort((a, b) => a.createdAt - b.createdAt);
 }
 
 /** Returns the id. Throws `token-not-found`, `ambiguous-id`. */
-export async function revokeToken(
-  deps: { readonly store: ClusterStore; readonly clock: Pick<Clock, 'now'> },
-  ref: string,
-): Promise<string> {
+export async function revokeToken(deps: Pick<TokenDeps, 'store' | 'commit' | 'clock'>, ref: string): Promise<string> {
   for (;;) {
     const tokens = (await readTokens(deps.store)).filter(({ record }) => record.revokedAt === undefined);
     const { id } = resolveRef(
@@ -79,13 +78,12 @@ export async function revokeToken(
       'token',
     );
     const { key, revision, record } = tokens.find((token) => token.record.id === id)!;
-    const value = encodeRecord({ ...record, revokedAt: deps.clock.now() });
-    const result = await deps.store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value }]);
-    if (result.succeeded) return id;
+    const revoked: TokenRecord = { ...record, revokedAt: deps.clock.now() };
+    if (await deps.commit([{ kind: 'revision', key, revision }], [{ kind: 'put', key, record: revoked }])) return id;
   }
 }
 
-async function readTokens(store: ClusterStore) {
+async function readTokens(store: TokenDeps['store']) {
   const { entries } = await store.list(keys.tokens);
   return entries.flatMap(({ key, value, revision }) => {
     const record = decodeToken(value);
@@ -93,7 +91,7 @@ async function readTokens(store: ClusterStore) {
   });
 }
 
-async function purges(store: ClusterStore, now: number): Promise<Write[]> {
+async function purges(store: TokenDeps['store'], now: number): Promise<Change[]> {
   const ended = ({ revokedAt, expiresAt, usesLeft, createdAt }: TokenRecord) =>
     revokedAt ?? expiresAt ?? (usesLeft === 0 ? createdAt : Number.POSITIVE_INFINITY);
   const old = (await readTokens(store)).filter(({ record }) => ended(record) < now - KEPT_MS);

@@ -12,11 +12,11 @@ import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
 import { decodeEndpoint, encodeRecord } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
-import type { Clock, ClusterStore, Containers, Kernel, Logger, Write } from '../../ports.ts';
+import type { Clock, ClusterStore, Containers, Kernel, Logger } from '../../ports.ts';
 import type { AddressClaims } from '../address-claims.ts';
 import type { ClusterState } from '../cluster-state.ts';
+import type { Commit } from '../commit.ts';
 import type { Endpoints, EndpointsDeps } from '../endpoints.ts';
-import type { Gossip } from '../gossip.ts';
 import type { LocalEndpoints } from '../local-endpoints.ts';
 import { checkMac, refuseTakenMac } from '../mac-choice.ts';
 import { MacClaims } from '../mac-claims.ts';
@@ -25,8 +25,8 @@ import type { Releases } from '../releases.ts';
 export interface EngineEndpointsDeps {
   readonly selfId: string;
   readonly state: ClusterState;
-  readonly store: ClusterStore;
-  readonly gossip: Pick<Gossip, 'push'>;
+  readonly store: Pick<ClusterStore, 'get'>;
+  readonly commit: Commit;
   readonly claims: AddressClaims;
   readonly releases: Releases;
   readonly local: LocalEndpoints;
@@ -366,18 +366,19 @@ export class EngineEndpoints {
     change: Partial<Pick<EndpointRecord, 'mac' | 'name' | 'aliases'>>,
     network?: NetworkRecord,
   ): Promise<EndpointRecord> {
-    const { gossip, state, store } = this.#deps;
+    const { commit, state, store } = this.#deps;
     const key = keys.endpoint(record.networkId, record.address);
     const next = { ...record, ...change };
-    const value = encodeRecord(next);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const revision = state.revisionOf(key);
       if (revision !== undefined && state.view.endpoints(record.networkId).get(record.address)?.id === record.id) {
         const mac = network && this.#macs.claim(network, next, record);
-        const writes: Write[] = [{ kind: 'put', key, value }, ...(mac?.writes ?? [])];
-        const result = await store.txn([{ kind: 'revision', key, revision }, ...(mac?.compares ?? [])], writes);
-        if (result.succeeded) {
-          await gossip.push(state.commit(writes, result.revision));
+        const committed = await commit(
+          [{ kind: 'revision', key, revision }, ...(mac?.compares ?? [])],
+          [{ kind: 'put', key, record: next }, ...(mac?.changes ?? [])],
+        );
+        if (committed) {
+          await committed.told;
           return next;
         }
       }

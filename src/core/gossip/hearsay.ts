@@ -94,10 +94,14 @@ export function screen(
   if (delta) {
     const { from, to } = delta;
     const isStretch = isRevision(from) && isRevision(to) && from <= to;
-    const records = delta.records.flatMap(
-      (record) =>
-        keep(isRecord(record, isRevision), record, `${record.key.slice(0, 80)} at revision ${record.revision}`) ?? [],
-    );
+    const partial = new Set<number>();
+    for (const record of delta.records) {
+      if (isRecord(record, isRevision)) continue;
+      partial.add(record.revision);
+      nonsense.push(`${record.key.slice(0, 80)} at revision ${record.revision}`);
+    }
+    // What was written at one revision is taken whole or not at all.
+    const records = delta.records.filter(({ revision }) => !partial.has(revision));
     const claim = keep(isStretch, { from, to }, `all changes from ${from} to ${to}`);
     // A stretch with a hole in it is none.
     const whole = claim !== undefined && records.length === delta.records.length;

@@ -86,21 +86,23 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     removeNode: async (request: RemoveRequest): Promise<Ref> => {
       const found = active();
       const { store } = found;
-      return { ref: await removeNode({ ...deps, ...nodesDeps(found, clock), store }, request, options) };
+      const { commit } = found.member;
+      return { ref: await removeNode({ ...deps, ...nodesDeps(found, clock), store, commit }, request, options) };
     },
 
     createToken: async (request: CreateTokenRequest) => {
-      const { store, identity } = active();
-      return await createJoinToken({ ...deps, store }, identity, request);
+      const { member: of, store, identity } = active();
+      return await createJoinToken({ ...deps, store, commit: of.commit }, identity, request);
     },
     listTokens: async () => {
       const { member: of, store } = membership();
       const tokens = await listTokens(store);
       return { tokens: tokens.map((token): Token => tokenMessage(token, of.view.node(token.createdBy)?.name)) };
     },
-    revokeToken: async ({ ref }: Ref): Promise<Ref> => ({
-      ref: await revokeToken({ store: active().store, clock }, ref),
-    }),
+    revokeToken: async ({ ref }: Ref): Promise<Ref> => {
+      const { member: of, store } = active();
+      return { ref: await revokeToken({ store, commit: of.commit, clock }, ref) };
+    },
 
     createNetwork: async (request: CreateNetworkRequest) => {
       const { member: of, engineSide } = active();

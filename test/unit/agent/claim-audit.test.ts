@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { type ClaimAuditDeps, type RightClaims, restoreClaims } from '../../../src/agent/claim-audit.ts';
 import { ClusterState } from '../../../src/agent/cluster-state.ts';
+import { committing } from '../../../src/agent/commit.ts';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import { encodeRecord } from '../../../src/core/record-codec.ts';
 import { keys } from '../../../src/core/records.ts';
@@ -42,7 +43,6 @@ beforeEach(() => {
   state.mergeSnapshot(10, [cluster, ...endpoints.map((endpoint) => listed(endpoint, 5))]);
   const counting = {
     view: state.view,
-    commit: state.commit.bind(state),
     revisionOf(key: string) {
       asked.push(key);
       return state.revisionOf(key);
@@ -51,12 +51,17 @@ beforeEach(() => {
   deps = {
     state: counting as unknown as ClusterState,
     local: { all: () => endpoints, has: () => true } as unknown as ClaimAuditDeps['local'],
-    store: {
-      async txn(_: unknown, writes: readonly { readonly key: string }[]) {
-        written.push(...writes.map(({ key }) => key));
-        return { succeeded: true, revision: 20 + written.length };
+    store: { get: async () => undefined },
+    commit: committing({
+      store: {
+        async txn(_, writes) {
+          written.push(...writes.map((write) => (write.kind === 'delete-prefix' ? write.prefix : write.key)));
+          return { succeeded: true, revision: 20 + written.length, deleted: [] };
+        },
       },
-    } as unknown as ClaimAuditDeps['store'],
+      learn: (records) => state.learn(records),
+      push: async () => undefined,
+    }),
     releases: {} as ClaimAuditDeps['releases'],
     logger: recordingLogger([]),
     drop: async (gone) => void dropped.push(...gone.map(({ record }) => record.id)),

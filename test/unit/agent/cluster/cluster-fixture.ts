@@ -5,6 +5,7 @@ import { type AdmitDeps, admit } from '../../../../src/agent/cluster/admit.ts';
 import type { Identity, IdentityState } from '../../../../src/agent/cluster/identity.ts';
 import { type InitDeps, type InitOptions, initCluster } from '../../../../src/agent/cluster/init.ts';
 import { type JoinOptions, joinCluster } from '../../../../src/agent/cluster/join.ts';
+import { committingAlone } from '../../../../src/agent/commit.ts';
 import { Sparing } from '../../../../src/core/sparing.ts';
 import type {
   EtcdServer,
@@ -113,6 +114,7 @@ export class ClusterFixture {
   readonly refusals = new Sparing({ limit: 10, windowMs: 60_000 });
   readonly logger = recordingLogger(this.log);
   readonly store = this.etcd.store('test');
+  readonly commit = committingAlone(this.store);
   /** Ports that cannot be reached, `host:port`. */
   readonly closed = new Set<string>();
   readonly bundled = { running: false, removed: false };
@@ -181,7 +183,8 @@ export class ClusterFixture {
 
   admitDeps(): AdmitDeps {
     const identity = () => this.member!;
-    return { store: this.store, pki, clock: this.clock, logger: this.logger, identity, refusals: this.refusals };
+    const { store, commit, clock, logger, refusals } = this;
+    return { store, commit, pki, clock, logger, identity, refusals };
   }
 
   admit(request: JoinRequest) {

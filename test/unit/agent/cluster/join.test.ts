@@ -13,7 +13,7 @@ async function createCluster() {
   const cluster = new ClusterFixture();
   const founder = await cluster.found();
   const createToken = async (uses: number, ttlMs = 0) => {
-    const deps = { store: cluster.store, clock: cluster.clock, random, pki };
+    const deps = { ...cluster, random, pki };
     return (await createJoinToken(deps, founder.identity, { uses, ttlMs })).token;
   };
   const usesLeft = async (token: string) =>

@@ -1,0 +1,13 @@
+import { expect, test } from 'vitest';
+import { screen } from '../../../../src/core/gossip/hearsay.ts';
+import { keys } from '../../../../src/core/records.ts';
+
+test('of a revision nothing is left when a part of it cannot be: what is left would count as all of it', () => {
+  const at = (key: string, revision: number) => ({ key, revision, value: '{}' });
+  const others = [at(keys.node('n1'), 20), at(keys.node('n2'), 22)];
+  const half = [at(keys.node('n3'), 21), at('/registry/pods', 21), at(keys.live('n3'), 21)];
+  const delta = { from: 0, to: 0, records: [...half, ...others] };
+  const { message, nonsense } = screen({ from: 'n9', members: [], delta }, 10);
+  expect(message.delta).toEqual({ ...delta, records: others });
+  expect(nonsense).toEqual(['/registry/pods at revision 21']);
+});
