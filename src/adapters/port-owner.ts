@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { bytesOf, requireIp } from '../core/ip.ts';
 import { insideNamespace } from './native/namespace.ts';
 
 /** Who holds a port of this network namespace, `name (pid N)`; `kernel` when sockets of it belong to no process. */
@@ -45,8 +46,8 @@ function holdingSockets(
   const tables = insideNamespace(namespacePath, () => [transport, `${transport}6`].map(readTable));
   const rows = tables.flatMap((table) => table.split('\n').map((row) => row.trim().split(/\s+/)));
   // As the kernel's tables have it: four bytes, the last one first.
-  const bytes = address?.split('.').map((byte) => Number(byte).toString(16).toUpperCase().padStart(2, '0'));
-  const wanted = bytes && `${bytes.reverse().join('')}${suffix}`;
+  const bytes = address && Buffer.from(bytesOf(requireIp(address, 'address', 4))).reverse();
+  const wanted = bytes && `${bytes.toString('hex').toUpperCase()}${suffix}`;
   const holds = (local = '') => local.endsWith(suffix) && (!wanted || local === wanted || /^0+:/.test(local));
   return new Set(
     rows.filter((row) => holds(row[1]) && row[3] === HOLDING[transport]).map((row) => `socket:[${row[9]}]`),

@@ -6,8 +6,8 @@
  *
  * Endpoints of releases that made no such keys are found in the view, where they have been for long.
  */
+import { requireCidr } from '../core/cidr.ts';
 import { addressOfMac, isChosenMac } from '../core/endpoint-mac.ts';
-import { requireCidr } from '../core/ip.ts';
 import { decodeEndpoint, decodeMacClaim } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
 import type { ClusterStore, Compare } from '../ports.ts';

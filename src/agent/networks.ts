@@ -5,10 +5,10 @@
  * machine: `deleting` (the name is free, nobody can attach) -> every member acknowledges that its part is torn down ->
  * VNI and subnet are free. Both can be cut short at any line: what is left is finished by whoever sees it.
  */
+import { requireCidr } from '../core/cidr.ts';
 import { isOverlaydError, OverlaydError } from '../core/errors.ts';
 import { VXLAN_OVERHEAD_BYTES } from '../core/host-state.ts';
 import { innerMtu } from '../core/inner-mtu.ts';
-import { requireCidr } from '../core/ip.ts';
 import { hostHolders } from '../core/ipam/host-holders.ts';
 import { checkSubnet, chooseSubnet, type Holder } from '../core/ipam/subnet.ts';
 import { draftNetwork, type NetworkDraft, type NetworkRequest, specifySubnet } from '../core/network-request.ts';

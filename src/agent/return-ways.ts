@@ -6,9 +6,10 @@
  *
  * Looked at when the host's routes change, and when somebody asks: one batch of questions to the kernel, whatever there is.
  */
+import { contains, parseCidr } from '../core/cidr.ts';
 import type { ClusterView } from '../core/cluster-view.ts';
 import type { HostRoute } from '../core/host-facts.ts';
-import { contains, parseAddress, parseCidr } from '../core/ip.ts';
+import { requireIp } from '../core/ip.ts';
 import { uplinkOf } from '../core/plan/naming.ts';
 import type { NetworkRecord } from '../core/records.ts';
 import type { HostFacts, Logger } from '../ports.ts';
@@ -74,9 +75,9 @@ function describe({ network, address, link }: Astray, count: number, routes: rea
   const what = `what containers of network ${network.name} (${of}) send to the outside is not answered`;
   const other = 'or use a network with another subnet';
   if (link === 'lo') return `${what}: this host has the address ${address} itself; take it away, ${other}`;
-  const value = parseAddress(address) ?? 0;
+  const ip = requireIp(address, 'address');
   const route = routes
-    .filter((each) => each.link === (link ?? '') && contains(parseCidr(each.destination)!, value))
+    .filter((each) => each.link === (link ?? '') && contains(parseCidr(each.destination)!, ip))
     .sort((a, b) => parseCidr(b.destination)!.prefix - parseCidr(a.destination)!.prefix)[0];
   const cause = route
     ? `the route ${route.destination}${link === undefined ? '' : ` by ${link}`}`

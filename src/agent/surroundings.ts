@@ -1,6 +1,7 @@
 /** What a host holds of the address space besides the addresses that members use, as its node record publishes it. */
+import { contains, DEFAULT_ROUTE, kindOf, parseCidr } from '../core/cidr.ts';
 import type { HostAddress } from '../core/host-facts.ts';
-import { contains, DEFAULT_ROUTE, parseAddress, parseCidr, requireAddress, requireCidr } from '../core/ip.ts';
+import { parseIp, requireIp } from '../core/ip.ts';
 import type { NeededAddress, NodeRecord } from '../core/records.ts';
 import type { HostFacts } from '../ports.ts';
 
@@ -9,9 +10,6 @@ export type Surroundings = Required<Pick<NodeRecord, 'hostRoutes' | 'linkRoutes'
 /** A host with a routing table of its own (BGP) would not fit into a record; automatic subnets see this many. */
 const MAX_ROUTES = 256;
 const MAX_NEEDED = 64;
-
-/** No network lies there; our service address does. */
-const LINK_LOCAL = requireCidr('169.254.0.0/16', 'range');
 
 /** Links whose addresses come and go with containers, virtual machines and Kubernetes' services. */
 const PASSING_LINK = /^(veth|vnet|tap|cali|cilium|lxc|kube)/;
@@ -68,17 +66,22 @@ export function remembering(lookUp: HostFacts['lookUp']): HostFacts['lookUp'] {
  * link's route is held by that already, and may move between hosts (keepalived's).
  */
 function ownAddresses(addresses: readonly HostAddress[], linkRoutes: readonly string[]): string[] {
-  const held = [LINK_LOCAL, ...linkRoutes.flatMap((route) => parseCidr(route) ?? [])];
+  const held = linkRoutes.flatMap((route) => parseCidr(route) ?? []);
   return addresses
     .filter(({ link, prefix }) => prefix === 32 && !PASSING_LINK.test(link))
     .map(({ address }) => address)
-    .filter((address) => !held.some((block) => contains(block, requireAddress(address, 'address'))));
+    .filter((address) => {
+      const ip = requireIp(address, 'address', 4);
+      // No network lies among link-local addresses; our service address does.
+      return kindOf(ip) !== 'link-local' && !held.some((block) => contains(block, ip));
+    });
 }
 
 async function storeAddresses({ lookUp }: Pick<HostFacts, 'lookUp'>, endpoint: string): Promise<readonly string[]> {
   const { hostname } = new URL(endpoint);
-  if (parseAddress(hostname) === undefined) return lookUp(hostname);
-  return hostname.startsWith('127.') ? [] : [hostname];
+  const ip = parseIp(hostname);
+  if (ip === undefined) return lookUp(hostname);
+  return kindOf(ip) === 'loopback' ? [] : [hostname];
 }
 
 function distinct(texts: readonly string[]): string[] {

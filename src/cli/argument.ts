@@ -1,7 +1,8 @@
 /** What options may hold, checked before the agent is asked; the messages show the right form. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseCidr } from '../core/cidr.ts';
 import { parseDuration } from '../core/config/duration.ts';
-import { parseAddress, parseCidr } from '../core/ip.ts';
+import { isIpv4 } from '../core/ip.ts';
 import { UsageError } from './exit.ts';
 
 export type Pairs = Readonly<Record<string, string>>;
@@ -35,7 +36,7 @@ export function collect<T>(
 
 export function parseIpv4(text: string): string {
   if (text.includes(':')) throw new InvalidArgumentError('IPv6 addresses are not supported; write it like 10.0.1.5.');
-  if (parseAddress(text) === undefined) throw new InvalidArgumentError('Write an IPv4 address, like 10.0.1.5.');
+  if (!isIpv4(text)) throw new InvalidArgumentError('Write an IPv4 address, like 10.0.1.5.');
   return text;
 }
 
@@ -88,7 +89,7 @@ export function parseTtl(text: string): number {
 /** An address of this host or an interface: ports have flags of their own. */
 export function parseAddressOrInterface(text: string): string {
   const [host, port] = text.split(':');
-  if (port !== undefined && parseAddress(host!) !== undefined) {
+  if (port !== undefined && isIpv4(host!)) {
     throw new InvalidArgumentError(`Leave the port out, --join-port sets it: ${host}.`);
   }
   if (/^[\d.]+$/.test(text)) return parseIpv4(text);
@@ -102,7 +103,7 @@ export function parseAddressOrInterface(text: string): string {
 export function parseMemberAddress(text: string, defaultPort: number): string {
   const match = /^([A-Za-z0-9][A-Za-z0-9.-]*)(?::(\d+))?$/.exec(text);
   const port = match?.[2] === undefined ? defaultPort : Number(match[2]);
-  if (!match || (/^[\d.]+$/.test(match[1]!) && parseAddress(match[1]!) === undefined) || port < 1 || port > 65_535) {
+  if (!match || (/^[\d.]+$/.test(match[1]!) && !isIpv4(match[1]!)) || port < 1 || port > 65_535) {
     throw new UsageError(
       `"${text}" is not the address of a member; write it like 192.0.2.1 or 192.0.2.1:${defaultPort}`,
     );

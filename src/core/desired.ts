@@ -3,6 +3,7 @@
  * A network is wanted only where it has local endpoints; the endpoints of other members become its remotes. Where view
  * and local endpoints disagree about an address, the view (etcd) is right.
  */
+import { type Cidr, canonical, contains, formatCidr, parseCidr } from './cidr.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { LocalEndpoint } from './container.ts';
 import type {
@@ -16,7 +17,7 @@ import type {
   Subnet,
 } from './host-state.ts';
 import { innerMtu } from './inner-mtu.ts';
-import { type Cidr, canonical, contains, formatCidr, parseAddress, parseCidr } from './ip.ts';
+import { parseIp } from './ip.ts';
 import { namespaceOf, portLinkOf } from './plan/naming.ts';
 import type { NetworkRecord, NodeRecord } from './records.ts';
 
@@ -107,8 +108,8 @@ function portOf(
   routed: boolean,
 ): DesiredPort {
   const { address, mac, id } = endpoint.record;
-  const value = parseAddress(address) ?? -1;
-  const subnet = blocks.find(({ block }) => contains(block, value))?.subnet;
+  const ip = parseIp(address);
+  const subnet = ip && blocks.find(({ block }) => contains(block, ip))?.subnet;
   return {
     endpoint,
     link: portLinkOf(id),

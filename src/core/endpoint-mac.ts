@@ -1,10 +1,11 @@
 /** MAC addresses of endpoints: mostly what follows from the address, else one that somebody chose. */
-import { type Cidr, contains, formatAddress, macOf, requireAddress } from './ip.ts';
+import { type Cidr, contains } from './cidr.ts';
+import { formatIp, type Ip, macOf, requireIp } from './ip.ts';
 import type { EndpointRecord } from './records.ts';
 
 /** The MAC that an endpoint of this address has unless another one was chosen. */
 export function derivedMac(address: string): string {
-  return macOf(requireAddress(address, 'address'));
+  return macOf(requireIp(address, 'address'));
 }
 
 /** Whether somebody chose it. */
@@ -14,9 +15,7 @@ export function isChosenMac({ address, mac }: Pick<EndpointRecord, 'address' | '
 
 /** The address of the block whose endpoint has that MAC unless another one was chosen. */
 export function addressOfMac(mac: string, block: Cidr): string | undefined {
-  const value = mac
-    .split(':')
-    .slice(2)
-    .reduce((sum, byte) => sum * 256 + Number.parseInt(byte, 16), 0);
-  return macOf(value) === mac && contains(block, value) ? formatAddress(value) : undefined;
+  const bytes = mac.split(':').slice(2);
+  const ip: Ip = { family: 4, value: BigInt(`0x${bytes.join('')}`) };
+  return macOf(ip) === mac && contains(block, ip) ? formatIp(ip) : undefined;
 }

@@ -2,19 +2,20 @@
  * `network create` as asked, checked as far as it can be without the cluster: every option is honoured or refused.
  * What comes out is complete but for what only the cluster can choose (VNI, automatic subnet).
  */
-import { OverlaydError } from './errors.ts';
 import {
   type Cidr,
+  canonical,
   contains,
   containsCidr,
-  firstOf,
-  formatAddress,
   formatCidr,
+  ipAt,
   isCanonical,
-  lastOf,
-  requireAddress,
+  offsetOf,
   requireCidr,
-} from './ip.ts';
+  sizeOf,
+} from './cidr.ts';
+import { OverlaydError } from './errors.ts';
+import { compareIps, formatIp, type Ip, requireIp } from './ip.ts';
 import { checkNetworkName } from './names.ts';
 import { nearest } from './nearest.ts';
 import type { SubnetSpec } from './records.ts';
@@ -108,14 +109,14 @@ export function specifySubnet(
   const gateway = pickGateway(block, request.gateways, cidr);
   const ipRange = pickRange(block, request.ipRanges, cidr);
   for (const [name, address] of Object.entries(request.auxAddresses)) {
-    const value = requireAddress(address, `aux-address ${name}`);
-    if (!contains(block, value)) {
+    const ip = requireIp(address, `aux-address ${name}`, block.ip.family);
+    if (!contains(block, ip)) {
       throw new OverlaydError(
         'address-out-of-range',
         `aux-address ${name}: ${address} is out of range: the subnet is ${cidr}`,
       );
     }
-    if (value === gateway) {
+    if (compareIps(ip, gateway) === 0) {
       throw new OverlaydError(
         'address-in-use',
         `aux-address ${name}: address already in use: ${address} is the gateway; choose another one, or another --gateway`,
@@ -124,41 +125,43 @@ export function specifySubnet(
   }
   return {
     cidr,
-    gateway: formatAddress(gateway),
+    gateway: formatIp(gateway),
     ...(ipRange === undefined ? {} : { ipRange }),
     auxAddresses: request.auxAddresses,
   };
 }
 
-function pickGateway(block: Cidr, gateways: readonly string[], cidr: string): number {
+function pickGateway(block: Cidr, gateways: readonly string[], cidr: string): Ip {
   const [asked, ...more] = gateways;
   if (more.length > 0) throw new OverlaydError('invalid-argument', 'one --gateway per --subnet is possible');
-  if (asked === undefined) return block.prefix === 31 ? firstOf(block) : firstOf(block) + 1;
-  const value = requireAddress(asked, 'gateway');
-  if (!contains(block, value)) {
+  const usual = ipAt(block, sizeOf(block) > 2n ? 1n : 0n)!;
+  if (asked === undefined) return usual;
+  const ip = requireIp(asked, 'gateway', block.ip.family);
+  const offset = offsetOf(block, ip);
+  if (offset === undefined) {
     throw new OverlaydError(
       'gateway-outside-subnet',
-      `gateway: ${asked} is not in the subnet ${cidr}; leave --gateway out to get ${formatAddress(firstOf(block) + 1)}`,
+      `gateway: ${asked} is not in the subnet ${cidr}; leave --gateway out to get ${formatIp(usual)}`,
     );
   }
-  if (block.prefix < 31 && (value === firstOf(block) || value === lastOf(block))) {
+  if (sizeOf(block) > 2n && (offset === 0n || offset === sizeOf(block) - 1n)) {
     throw new OverlaydError(
       'gateway-outside-subnet',
       `gateway: ${asked} is the network or broadcast address of ${cidr}; choose an address between them`,
     );
   }
-  return value;
+  return ip;
 }
 
 function pickRange(block: Cidr, ranges: readonly string[], cidr: string): string | undefined {
   const [asked, ...more] = ranges;
   if (more.length > 0) throw new OverlaydError('invalid-argument', 'one --ip-range per --subnet is possible');
   if (asked === undefined) return undefined;
-  const range = requireCidr(asked, 'ip-range');
+  const range = requireCidr(asked, 'ip-range', block.ip.family);
   if (!isCanonical(range)) {
     throw new OverlaydError(
       'subnet-not-canonical',
-      `ip-range: ${asked} has host bits set; did you mean ${formatAddress(firstOf(range))}/${range.prefix}?`,
+      `ip-range: ${asked} has host bits set; did you mean ${formatCidr(canonical(range))}?`,
     );
   }
   if (!containsCidr(block, range)) {

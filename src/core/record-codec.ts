@@ -2,7 +2,8 @@
  * Records as text and back. A value that does not have the shape of its key's record is refused as a whole: one
  * bad key, written by hand or by a newer version, must not break the rest.
  */
-import { parseAddress, parseCidr } from './ip.ts';
+import { parseCidr } from './cidr.ts';
+import { isIpv4 } from './ip.ts';
 import type {
   ClusterRecord,
   EndpointRecord,
@@ -19,8 +20,8 @@ type Check = (value: unknown) => boolean;
 const string: Check = (value) => typeof value === 'string';
 const number: Check = (value) => typeof value === 'number' && Number.isFinite(value);
 const boolean: Check = (value) => typeof value === 'boolean';
-const address: Check = (value) => typeof value === 'string' && parseAddress(value) !== undefined;
-const cidr: Check = (value) => typeof value === 'string' && parseCidr(value) !== undefined;
+const address: Check = (value) => typeof value === 'string' && isIpv4(value);
+const cidr: Check = (value) => typeof value === 'string' && parseCidr(value)?.ip.family === 4;
 const mac: Check = (value) => typeof value === 'string' && /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(value);
 const arrayOf =
   (item: Check): Check =>

@@ -2,10 +2,10 @@
  * What the process that answers names is made of: zones, responder and sockets, kept as agents tell, over their ends. It
  * goes on with what it knows for as long as nobody tells anything else.
  */
+import { type Cidr, parseCidr } from '../core/cidr.ts';
 import type { NamesNews, NamesRequest, OverlaySubnet } from '../core/dns/names-protocol.ts';
 import { Zones } from '../core/dns/zones.ts';
 import { SERVICE_ADDRESS } from '../core/host-state.ts';
-import { type Cidr, parseCidr } from '../core/ip.ts';
 import type { Clock, Random } from '../ports.ts';
 import { EarlyQuestions } from './early-questions.ts';
 import type { DnsForwarder, DnsHandler, DnsListeners } from './ports.ts';

@@ -3,11 +3,11 @@
  * answered in the same turn, once they can be; the others wait for an upstream server, identical ones for the same
  * reply.
  */
+import { type Cidr, containsCidr } from '../core/cidr.ts';
 import { createWaiting, encodeUpstreamQuery, fitReply, formatQuestionKey } from '../core/dns/forward.ts';
 import { type Asker, type Resolution, resolve, resolveForeign } from '../core/dns/resolve.ts';
 import { decodeQuery, encodeReply, type Query, RCODE, rcodeOf } from '../core/dns/wire.ts';
 import type { Zone } from '../core/dns/zone.ts';
-import { type Cidr, containsCidr } from '../core/ip.ts';
 import type { Random } from '../ports.ts';
 import type { DnsClient, DnsForwarder, DnsHandler } from './ports.ts';
 

@@ -1,7 +1,7 @@
 /** A cluster as records, for tests of one host's kernel: what the view says, and which endpoints are local. */
 import type { ClusterView } from '../../src/core/cluster-view.ts';
 import { type ContainerRef, type EngineAttachment, handedOver, type LocalEndpoint } from '../../src/core/container.ts';
-import { macOf, parseAddress } from '../../src/core/ip.ts';
+import { macOf, parseIp } from '../../src/core/ip.ts';
 import { handoverLinkOf } from '../../src/core/plan/naming.ts';
 import type { EndpointRecord, NetworkRecord, NodeRecord } from '../../src/core/records.ts';
 
@@ -148,7 +148,7 @@ export class World implements ClusterView {
       networkId: network.id,
       nodeId,
       address,
-      mac: macOf(parseAddress(address)!),
+      mac: macOf(parseIp(address)!),
       name: `n${this.#lastId}`,
       aliases: [],
       createdAt: 0,

@@ -1,9 +1,10 @@
 /** What must hold between engines and cluster once nothing happens any more. */
 import { expect } from 'vitest';
+import { contains, parseCidr } from '../../src/core/cidr.ts';
 import { endpointNames } from '../../src/core/docker/endpoint-names.ts';
 import { DRIVER } from '../../src/core/docker/engine.ts';
 import { HOST, type Route, SERVICE_ADDRESS } from '../../src/core/host-state.ts';
-import { contains, parseAddress, parseCidr } from '../../src/core/ip.ts';
+import { parseIp } from '../../src/core/ip.ts';
 import { isHandoverLink, namespaceOf, portLinkOf } from '../../src/core/plan/naming.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
 import { PREFIX } from '../../src/core/records.ts';
@@ -76,8 +77,11 @@ function checkEndpoint(
   const port = machine.snapshot(namespaceOf(vni))?.links.get(portLinkOf(record.id));
   expect(link, what).toMatchObject({ mac: record.mac, up: true, peerIndex: port?.index });
   expect(port, what).toMatchObject({ master: 'br0', up: true });
-  const service = parseAddress(SERVICE_ADDRESS)!;
-  const toService = ({ destination }: Route) => contains(parseCidr(destination) ?? { address: 0, prefix: 32 }, service);
+  const service = parseIp(SERVICE_ADDRESS)!;
+  const toService = ({ destination }: Route) => {
+    const block = parseCidr(destination);
+    return block !== undefined && contains(block, service);
+  };
   expect(inside.routes.filter(toService), what).not.toEqual([]);
   expect(inside.addresses, what).toContainEqual({ link: ifname, address: record.address, prefix: 24 });
   return record;

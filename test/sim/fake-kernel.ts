@@ -4,6 +4,7 @@
  */
 import { createInbox, type Inbox } from '../../src/adapters/kernel/inbox.ts';
 import { meansOf, placeOf } from '../../src/adapters/kernel/means.ts';
+import { parseCidr } from '../../src/core/cidr.ts';
 import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import {
@@ -19,7 +20,7 @@ import {
   type PlannedOp,
   type Scope,
 } from '../../src/core/host-state.ts';
-import { formatAddress, parseCidr } from '../../src/core/ip.ts';
+import { formatIp } from '../../src/core/ip.ts';
 import type { KernelChange, RowEvent } from '../../src/core/kernel-change.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import { Obstacles } from '../../src/core/plan/obstacles.ts';
@@ -151,8 +152,8 @@ export class FakeKernel implements Kernel {
 
   /** As a container engine does: takes a link from the host into the container, renames it, addresses it, ups it. */
   takeOver(link: string, path: string, { ifname, cidr }: { readonly ifname: string; readonly cidr: string }): void {
-    const { address, prefix } = parseCidr(cidr)!;
-    const row = { link: ifname, address: formatAddress(address), prefix };
+    const { ip, prefix } = parseCidr(cidr)!;
+    const row = { link: ifname, address: formatIp(ip), prefix };
     for (const place of this.machine.moveLink(HOST, link, path, ifname)) this.#emit(place);
     this.interfere({ kind: 'set-link', at: path, name: ifname, set: { up: true } });
     this.interfere({ kind: 'add-address', at: path, address: row });

@@ -3,12 +3,13 @@
  * strict (what was given may not be answered, links must exist, gateways must be on-link, no route twice), deaf where it
  * is deaf (whatever DeleteNetwork, Leave, DeleteEndpoint and ReleaseAddress say).
  */
+import { contains, parseCidr } from '../../src/core/cidr.ts';
 import { type CreateNetworkCall, type JoinAnswer, LOCAL_ADDRESS_SPACE } from '../../src/core/docker/driver-calls.ts';
 import type { EngineNetwork } from '../../src/core/docker/engine.ts';
 import { DRIVER } from '../../src/core/docker/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { HOST } from '../../src/core/host-state.ts';
-import { contains, parseAddress, parseCidr } from '../../src/core/ip.ts';
+import { requireIp } from '../../src/core/ip.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import type { Random } from '../../src/ports.ts';
 import type { FakeKernel } from './fake-kernel.ts';
@@ -290,7 +291,7 @@ export class Libnetwork {
 
   #checkInPool(address: string, pool: string): void {
     const block = parseCidr(pool)!;
-    if (!contains(block, parseAddress(bare(address)) ?? -1)) this.#violate(`${address} is not in ${pool}`);
+    if (!contains(block, requireIp(bare(address), 'address'))) this.#violate(`${address} is not in ${pool}`);
   }
 
   #violate(what: string): never {

@@ -1,6 +1,6 @@
 /** What must hold at every moment, and what must hold once nothing happens any more. */
 import { expect } from 'vitest';
-import { macOf, requireAddress } from '../../src/core/ip.ts';
+import { macOf, requireIp } from '../../src/core/ip.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
 import { type EndpointRecord, keys, PREFIX } from '../../src/core/records.ts';
 import { checkAgainstTruth } from './oracle.ts';
@@ -31,7 +31,7 @@ export async function checkQuiet(cluster: SimulatedCluster): Promise<void> {
   const claims = claimsOf(cluster);
   const endpoints = cluster.running.flatMap((host) => host.running.local.all().map(({ record }) => record));
   expect(claims.map(({ id }) => id).sort()).toEqual(endpoints.map(({ id }) => id).sort());
-  const chosen = claims.filter(({ address, mac }) => mac !== macOf(requireAddress(address, 'address')));
+  const chosen = claims.filter(({ address, mac }) => mac !== macOf(requireIp(address, 'address')));
   const macClaims = cluster.etcd.entries(`${PREFIX}macs/`).map(({ key, value }) => [key, JSON.parse(value)]);
   expect(new Map(macClaims as [string, unknown][])).toEqual(
     new Map(chosen.map(({ id, address, mac, networkId }) => [keys.mac(networkId, mac), { endpointId: id, address }])),

@@ -67,7 +67,16 @@ const SHARED_ADAPTERS = [
 ];
 
 /** The core is more than the command needs: only these of it. */
-const CORE_FOR_COMMAND = ['config/', 'errors.ts', 'ip.ts', 'names.ts', 'nearest.ts', 'network-filter.ts', 'token.ts'];
+const CORE_FOR_COMMAND = [
+  'cidr.ts',
+  'config/',
+  'errors.ts',
+  'ip.ts',
+  'names.ts',
+  'nearest.ts',
+  'network-filter.ts',
+  'token.ts',
+];
 
 /** Where a package is imported that has its door by decree; every other one has a single door, wherever that is. */
 const DOORS: Readonly<Record<string, string>> = {

@@ -4,8 +4,9 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { kindOf } from '../../core/cidr.ts';
 import { SERVICE_ADDRESS } from '../../core/host-state.ts';
-import { parseAddress } from '../../core/ip.ts';
+import { parseIp } from '../../core/ip.ts';
 import { parseResolvConf } from './resolv-conf.ts';
 
 export interface ResolverFiles {
@@ -54,7 +55,10 @@ function settings(text: string, name: string): string[] {
 }
 
 function isForeign(address: string): boolean {
-  return parseAddress(address) !== undefined && !/^(0|127)\./.test(address) && address !== SERVICE_ADDRESS;
+  const ip = parseIp(address);
+  if (ip?.family !== 4 || address === SERVICE_ADDRESS) return false;
+  const kind = kindOf(ip);
+  return kind !== 'unspecified' && kind !== 'loopback';
 }
 
 async function readAll(paths: readonly string[]): Promise<string[]> {

@@ -1,6 +1,6 @@
 /** The host's upstream servers as resolv.conf(5) lists them. */
 import { readFileSync, statSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { familyOf } from '../../core/ip.ts';
 
 /** As many as the C library asks. */
 const SERVERS = 3;
@@ -12,7 +12,7 @@ export function parseResolvConf(text: string): string[] {
   const servers: string[] = [];
   for (const line of text.split('\n')) {
     const [keyword, address] = line.trim().split(/\s+/);
-    if (keyword === 'nameserver' && address !== undefined && isIP(address) !== 0) servers.push(address);
+    if (keyword === 'nameserver' && address !== undefined && familyOf(address) !== undefined) servers.push(address);
   }
   return servers;
 }

@@ -11,9 +11,9 @@
  */
 import { randomInt } from 'node:crypto';
 import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
-import { isIPv6 } from 'node:net';
 import { judgeReply } from '../../core/dns/forward.ts';
 import { putUint16, uint16 } from '../../core/dns/wire.ts';
+import { familyOf } from '../../core/ip.ts';
 
 export interface Server {
   readonly address: string;
@@ -59,7 +59,7 @@ export class UpstreamSockets {
 
 /** Addresses are numeric already: nothing to look up, nothing to wait for. */
 const lookup = ((address: string, _options: unknown, found: (error: null, address: string, family: number) => void) =>
-  found(null, address, isIPv6(address) ? 6 : 4)) as NonNullable<SocketOptions['lookup']>;
+  found(null, address, familyOf(address) ?? 4)) as NonNullable<SocketOptions['lookup']>;
 
 interface Flight {
   readonly message: Uint8Array;
@@ -80,7 +80,7 @@ class UpstreamSocket {
   constructor(server: Server, limits: SocketLimits, onRetired: () => void) {
     this.#onRetired = onRetired;
     this.#questionsLeft = limits.questionsPerSocket;
-    this.#socket = createSocket({ type: isIPv6(server.address) ? 'udp6' : 'udp4', lookup });
+    this.#socket = createSocket({ type: familyOf(server.address) === 6 ? 'udp6' : 'udp4', lookup });
     this.#life = setTimeout(() => this.#retire(), limits.socketLifeMs).unref();
     this.#socket.on('error', () => this.#end(undefined));
     this.#socket.on('message', (reply) => this.#receive(reply));

@@ -3,7 +3,7 @@
  * default route of containers that publish ports. Their way out is the user's to make then; here it is noticed when it
  * is not there.
  */
-import { canonical, formatCidr, parseCidr } from '../../core/ip.ts';
+import { canonical, formatCidr, parseCidr } from '../../core/cidr.ts';
 import type { RunProgram } from './forwarding.ts';
 
 const BRIDGE = 'docker_gwbridge';

@@ -3,6 +3,7 @@
  * same batch has only then: what is waiting is sent before an index is asked for.
  */
 import { closeSync, openSync } from 'node:fs';
+import { DEFAULT_ROUTE } from '../../core/cidr.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { type Address, type Op, ROUTE_PROTOCOL, type Route, SERVICE_ADDRESS } from '../../core/host-state.ts';
 import { isUplink } from '../../core/plan/naming.ts';
@@ -230,7 +231,7 @@ function addressOf({ address, prefix }: Address, link: number) {
 }
 
 function routeOf({ destination, gateway, link: name, protocol, metric }: Route, link: number) {
-  const [address = '', prefix = '32'] = destination === 'default' ? ['0.0.0.0', '0'] : destination.split('/');
+  const [address = '', prefix = '32'] = (destination === 'default' ? DEFAULT_ROUTE : destination).split('/');
   const ours = protocol === ROUTE_PROTOCOL;
   return {
     destination: address,

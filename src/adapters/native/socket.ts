@@ -2,6 +2,7 @@
  * Sockets as descriptors, for families that Node.js does not open (netlink) and for those that it takes over by their
  * descriptor (`dgram.Socket.bind({fd})`, `net.Server.listen({fd})`). Numbers are those of Linux's headers.
  */
+import { bytesOf, requireIp } from '../../core/ip.ts';
 import { call, callLater, callNow, callOnce, declareStruct, libc } from './system-call.ts';
 
 export const AF = { UNIX: 1, INET: 2, NETLINK: 16 } as const;
@@ -127,7 +128,7 @@ export function inetAddress(address: string, port: number): Uint8Array {
   const bytes = Buffer.alloc(16);
   bytes.writeUInt16LE(AF.INET, 0);
   bytes.writeUInt16BE(port, 2);
-  bytes.set(address.split('.').map(Number), 4);
+  bytes.set(bytesOf(requireIp(address, 'address', 4)), 4);
   return bytes;
 }
 

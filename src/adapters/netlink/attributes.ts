@@ -3,6 +3,7 @@
  * the value, padded to four bytes. The hosts that we run on (x64, arm64) are little endian; what is not is said so.
  */
 import { OverlaydError } from '../../core/errors.ts';
+import { formatIpv4Number, parseIpv4Number } from '../../core/ip.ts';
 import { type NLA_F_NESTED, NLA_HDRLEN, NLA_TYPE_MASK } from './uapi/netlink.ts';
 
 const INITIAL_BYTES = 256;
@@ -217,8 +218,7 @@ const macTexts = new Map<number, string>();
 export function formatIpv4(value: number): string {
   const kept = ipv4Texts.get(value);
   if (kept !== undefined) return kept;
-  const text = `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
-  return keep(ipv4Texts, value, text);
+  return keep(ipv4Texts, value, formatIpv4Number(value));
 }
 
 /** `high`: the first two bytes, `low`: the other four. */
@@ -238,27 +238,10 @@ function keep(texts: Map<number, string>, value: number, text: string): string {
 
 /** Throws `internal` for what is no dotted address: what comes in from outside was checked there. */
 export function parseIpv4(text: string): number {
-  let [value, part, digits, parts] = [0, 0, 0, 0];
-  for (let at = 0; at <= text.length; at++) {
-    const digit = at === text.length ? DOT : text.charCodeAt(at) - ZERO;
-    if (digit >= 0 && digit <= 9) {
-      part = part * 10 + digit;
-      digits++;
-    } else if (digit === DOT && digits > 0 && digits <= 3 && part <= 255) {
-      value = value * 256 + part;
-      [part, digits] = [0, 0];
-      parts++;
-    } else {
-      parts = 0;
-      break;
-    }
-  }
-  if (parts !== 4) throw new OverlaydError('internal', `"${text}" is no IPv4 address`);
+  const value = parseIpv4Number(text);
+  if (value < 0) throw new OverlaydError('internal', `"${text}" is no IPv4 address`);
   return value;
 }
-
-const ZERO = '0'.charCodeAt(0);
-const DOT = '.'.charCodeAt(0) - ZERO;
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i;
 
 function parseMac(text: string): number {

@@ -4,7 +4,7 @@
  * answer and uses nothing up; options it corrected replace what it said before. Parallel joins conflict on the token only, and then try again.
  */
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
-import { parseAddress } from '../../core/ip.ts';
+import { isIpv4 } from '../../core/ip.ts';
 import { decodeNode, decodeToken, encodeRecord } from '../../core/record-codec.ts';
 import { keys, type NodeRecord, PREFIX, SUBNET_GUARD, type TokenRecord } from '../../core/records.ts';
 import type { Sparing } from '../../core/sparing.ts';
@@ -129,7 +129,7 @@ function checkRequest(request: JoinRequest): void {
     [request.advertiseAddress, '--advertise-addr'],
     [request.vtep, '--data-path-addr'],
   ] as const) {
-    if (parseAddress(address) !== undefined) continue;
+    if (isIpv4(address)) continue;
     throw new OverlaydError('invalid-address', `${what}: ${JSON.stringify(address)} is not an IPv4 address`);
   }
   checkPort(request.joinPort, '--join-port');

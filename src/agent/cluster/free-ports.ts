@@ -4,6 +4,7 @@
  */
 import { OverlaydError } from '../../core/errors.ts';
 import type { BindProblem, PortBinding } from '../../core/host-facts.ts';
+import { ALL_ADDRESSES } from '../../core/ip.ts';
 import type { Clock, HostFacts } from '../../ports.ts';
 import type { NodeSettings } from './node-settings.ts';
 
@@ -40,7 +41,7 @@ async function tryPorts(facts: HostFacts, settings: NodeSettings): Promise<Findi
     { transport: 'tcp', address: listenAddress, port: joinPort, option: '--join-port' },
     { transport: 'tcp', address: listenAddress, port: gossipPort, option: '--gossip-port' },
     // The kernel binds VXLAN's port on all addresses.
-    { transport: 'udp', address: '0.0.0.0', port: dataPathPort, option: '--data-path-port' },
+    { transport: 'udp', address: ALL_ADDRESSES, port: dataPathPort, option: '--data-path-port' },
   ];
   const findings = await Promise.all(
     ports.map(async (port) => {

@@ -3,8 +3,8 @@
  * cluster comes into being by one transaction: a crash before it leaves nothing, a crash after it leaves what the same
  * `init`, typed again, finishes.
  */
+import { canonical, formatCidr, isCanonical, overlaps, requireCidr } from '../../core/cidr.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import { firstOf, formatAddress, isCanonical, overlaps, requireCidr } from '../../core/ip.ts';
 import { refuseUnusable } from '../../core/ipam/subnet.ts';
 import { decodeCluster } from '../../core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord, PREFIX } from '../../core/records.ts';
@@ -227,10 +227,10 @@ function parsePools(options: InitOptions): ClusterRecord['pools'] {
   const prefix = options.defaultAddrPoolMaskLength || 24;
   const asked = options.defaultAddrPool;
   const texts = asked.length > 0 ? asked : DEFAULT_POOLS.filter((pool, i) => i === 0 || fits(pool, prefix));
-  const pools = texts.map((base) => ({ base, cidr: requireCidr(base, '--default-addr-pool') }));
+  const pools = texts.map((base) => ({ base, cidr: requireCidr(base, '--default-addr-pool', 4) }));
   for (const [i, { base, cidr }] of pools.entries()) {
     if (!isCanonical(cidr)) {
-      const meant = `${formatAddress(firstOf(cidr))}/${cidr.prefix}`;
+      const meant = formatCidr(canonical(cidr));
       throw new OverlaydError('subnet-not-canonical', `--default-addr-pool: ${base} has host bits set; it is ${meant}`);
     }
     if (prefix < cidr.prefix || prefix > 29) {

@@ -1,7 +1,8 @@
 /** Which of a host's addresses the other members shall use. Never guessed: one candidate, or the user says. */
+import { kindOf } from '../../core/cidr.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { type HostAddress, isInnerLink } from '../../core/host-facts.ts';
-import { parseAddress } from '../../core/ip.ts';
+import { isIpv4, requireIp } from '../../core/ip.ts';
 
 type OfLink = Pick<HostAddress, 'link' | 'address'>;
 
@@ -11,7 +12,7 @@ type OfLink = Pick<HostAddress, 'link' | 'address'>;
  */
 export function chooseAddress(addresses: readonly OfLink[], requested: string, flag: string): string {
   if (requested === '') return chooseOnly(addresses, flag);
-  if (parseAddress(requested) !== undefined) {
+  if (isIpv4(requested)) {
     if (addresses.some(({ address }) => address === requested)) return requested;
     throw invalid(`${flag}: ${requested} is not an address of this host; it has ${list(addresses)}`);
   }
@@ -24,7 +25,8 @@ export function chooseAddress(addresses: readonly OfLink[], requested: string, f
 }
 
 function chooseOnly(addresses: readonly OfLink[], flag: string): string {
-  const candidates = addresses.filter(({ link, address }) => !isInnerLink(link) && !address.startsWith('127.'));
+  const isLoopback = (address: string) => kindOf(requireIp(address, 'address')) === 'loopback';
+  const candidates = addresses.filter(({ link, address }) => !isInnerLink(link) && !isLoopback(address));
   if (candidates.length === 1) return candidates[0]!.address;
   if (candidates.length > 1) {
     throw invalid(

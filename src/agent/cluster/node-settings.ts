@@ -1,7 +1,7 @@
 /** What a host will be as a node: `init` and `join` take the same options, checked here before anything happens. */
 import { OverlaydError } from '../../core/errors.ts';
 import type { HostAddress } from '../../core/host-facts.ts';
-import { ALL_ADDRESSES, parseAddress } from '../../core/ip.ts';
+import { ALL_ADDRESSES, isIpv4 } from '../../core/ip.ts';
 import type { HostFacts } from '../../ports.ts';
 import { lookAround, type Surroundings } from '../surroundings.ts';
 import { chooseAddress } from './node-address.ts';
@@ -73,7 +73,7 @@ export async function resolveSettings(
 function chooseListenAddress(addresses: readonly HostAddress[], requested: string): string {
   if (requested === '') return ALL_ADDRESSES;
   // Whether it can be listened on is tried with the ports.
-  return parseAddress(requested) === undefined ? chooseAddress(addresses, requested, '--listen-addr') : requested;
+  return isIpv4(requested) ? requested : chooseAddress(addresses, requested, '--listen-addr');
 }
 
 const NODE_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?$/;

@@ -5,8 +5,9 @@
  * gone (it may have been renamed) and the other is in the same subnet: the end of a VPN's link must not move the cluster's
  * traffic out of the VPN. Pure.
  */
+import { contains } from '../../core/cidr.ts';
 import { type HostAddress, isInnerLink } from '../../core/host-facts.ts';
-import { ALL_ADDRESSES, contains, parseAddress } from '../../core/ip.ts';
+import { ALL_ADDRESSES, parseIp } from '../../core/ip.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import type { Identity } from './identity.ts';
 
@@ -71,9 +72,11 @@ type Whereabouts =
 function locate(address: string, link: string | undefined, { addresses, links }: HostLinks): Whereabouts {
   const there = addresses.find((candidate) => candidate.address === address);
   if (there) return { kind: 'found', ...there };
-  const value = parseAddress(address) ?? 0;
-  const isNear = (candidate: HostAddress) =>
-    contains({ address: parseAddress(candidate.address) ?? 0, prefix: candidate.prefix }, value);
+  const before = parseIp(address);
+  const isNear = (candidate: HostAddress) => {
+    const ip = parseIp(candidate.address);
+    return before !== undefined && ip !== undefined && contains({ ip, prefix: candidate.prefix }, before);
+  };
   if (link !== undefined && links.includes(link)) {
     const onLink = addresses.filter((candidate) => candidate.link === link);
     if (onLink.length === 0) return { kind: 'lost', reason: `${link} has no IPv4 address now; give it one` };

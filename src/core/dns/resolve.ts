@@ -8,9 +8,10 @@
  * Endpoints are given names with dots, too, such as `db.example.com`. What ends in our domain, or in the name of one of
  * the client's networks, belongs to that domain or network: no name given on another network stands in its way.
  */
-import { type Cidr, parseAddress } from '../ip.ts';
+import { type Cidr, isSingle } from '../cidr.ts';
+import { formatIp, parseIp } from '../ip.ts';
 import { DOMAIN, withinDomain } from './domain.ts';
-import { parseReverse, REVERSE_SUFFIX, type ReverseName } from './reverse.ts';
+import { parseReverse, type ReverseName } from './reverse.ts';
 import {
   CLASS_IN,
   decodeQuery,
@@ -54,8 +55,8 @@ export type Resolution = Uint8Array | Query | undefined;
 /** `random` in [0, 1) chooses the address that comes first. */
 export function resolve(message: Uint8Array, asker: Asker, random: () => number): Resolution {
   const { zones } = asker;
-  const address = parseAddress(asker.address);
-  if (address === undefined || !isOnSubnet(zones[0], address)) return undefined;
+  const ip = parseIp(asker.address);
+  if (ip === undefined || !isOnSubnet(zones[0], ip)) return undefined;
   const query = readQuestion(message);
   if (query === undefined || query instanceof Uint8Array) return query;
   const own = resolveOwn(query, asker, random);
@@ -77,7 +78,7 @@ export function resolveForeign(message: Uint8Array, { ttlSeconds, isOverlay }: F
   if (inner !== undefined) return replyInDomain(query, inner === '', ttlSeconds);
   const reverse = parseReverse(query.name);
   if (reverse === undefined || !isOverlay(reverse.block)) return query;
-  return encodeReply(query, RCODE.NXDOMAIN, { authority: encodeSoa(query, REVERSE_SUFFIX, ttlSeconds) });
+  return encodeReply(query, RCODE.NXDOMAIN, { authority: encodeSoa(query, reverse.apex, ttlSeconds) });
 }
 
 /** Bytes: what the message gets that is not a question to be decided on. */
@@ -170,22 +171,23 @@ function isPrivate(name: string, zones: readonly Zone[]): boolean {
 
 function resolveReverse(query: Query, asker: Asker, reverse: ReverseName): Uint8Array | undefined {
   const { zones, isOverlay } = asker;
-  const { block, below } = reverse;
+  const { apex, below, block } = reverse;
   // Another network's address has no name here, and the outside need not learn of it.
   const owner = zones.find((zone) => ownsBlock(zone, block)) ?? (isOverlay?.(block) === true ? zones[0] : undefined);
   if (owner === undefined) return undefined;
   const { ttlSeconds } = owner;
-  const negative = { authority: encodeSoa(query, REVERSE_SUFFIX, ttlSeconds) };
-  if (below) return encodeReply(query, RCODE.NXDOMAIN, negative);
-  if (block.prefix < 32) return encodeReply(query, RCODE.NOERROR, negative);
+  const negative = () => ({ authority: encodeSoa(query, apex, ttlSeconds) });
+  if (below) return encodeReply(query, RCODE.NXDOMAIN, negative());
+  if (!isSingle(block)) return encodeReply(query, RCODE.NOERROR, negative());
+  const address = formatIp(block.ip);
   for (const zone of zones) {
-    const target = pointerTarget(zone, block.address);
+    const target = pointerTarget(zone, address);
     if (target === undefined) continue;
     if (query.type === TYPE.ANY) return encodeReply(query, RCODE.NOERROR, { answer: encodeMinimalAny(ttlSeconds) });
-    if (query.type !== TYPE.PTR) return encodeReply(query, RCODE.NOERROR, negative);
+    if (query.type !== TYPE.PTR) return encodeReply(query, RCODE.NOERROR, negative());
     return encodeReply(query, RCODE.NOERROR, { answer: encodePointer(target, zone.ttlSeconds) });
   }
-  return encodeReply(query, RCODE.NXDOMAIN, negative);
+  return encodeReply(query, RCODE.NXDOMAIN, negative());
 }
 
 /** Nothing of this type, or no such name: the SOA bounds how long a cache may believe it. */

@@ -1,26 +1,46 @@
-/** Names below `in-addr.arpa` (RFC 1035, 3.5) as the address blocks they stand for. */
-import type { Cidr } from '../ip.ts';
+/** Names below `in-addr.arpa` (RFC 1035, 3.5) and `ip6.arpa` (RFC 3596, 2.5) as the address blocks they stand for. */
+import type { Cidr } from '../cidr.ts';
+import { BITS, type Family } from '../ip.ts';
 
-export const REVERSE_SUFFIX = 'in-addr.arpa';
+interface Tree {
+  readonly suffix: string;
+  readonly family: Family;
+  readonly bitsPerLabel: number;
+  readonly label: RegExp;
+  readonly radix: number;
+}
+
+const TREES: readonly Tree[] = [
+  { suffix: '.in-addr.arpa', family: 4, bitsPerLabel: 8, label: /^(0|[1-9]\d{0,2})$/, radix: 10 },
+  { suffix: '.ip6.arpa', family: 6, bitsPerLabel: 4, label: /^[0-9a-f]$/, radix: 16 },
+];
 
 export interface ReverseName {
-  /** /8, /16, /24 or, for a whole address, /32. */
+  /** One label of the name stands for 8 bits of IPv4, or for 4 of IPv6. */
   readonly block: Cidr;
   /** True when there are labels that are no part of an address in front of it. */
   readonly below: boolean;
+  /** What the name is below of. */
+  readonly apex: string;
 }
 
 /** Undefined when the name (lower case) stands for no block. */
 export function parseReverse(name: string): ReverseName | undefined {
-  if (!name.endsWith(`.${REVERSE_SUFFIX}`)) return undefined;
-  const labels = name.slice(0, -REVERSE_SUFFIX.length - 1).split('.');
-  let address = 0;
-  let octets = 0;
-  for (let i = labels.length - 1; i >= 0 && octets < 4; i--, octets++) {
-    const label = labels[i] as string;
-    if (!/^(0|[1-9]\d{0,2})$/.test(label) || Number(label) > 255) break;
-    address += Number(label) * 2 ** (24 - 8 * octets);
+  const tree = TREES.find(({ suffix }) => name.endsWith(suffix));
+  if (tree === undefined) return undefined;
+  const { bitsPerLabel, family, label, radix, suffix } = tree;
+  const labels = name.slice(0, -suffix.length).split('.');
+  const most = BITS[family] / bitsPerLabel;
+  let value = 0n;
+  let count = 0;
+  for (; count < labels.length && count < most; count++) {
+    const text = labels[labels.length - 1 - count] as string;
+    const part = label.test(text) ? Number.parseInt(text, radix) : Number.NaN;
+    if (!(part < 2 ** bitsPerLabel)) break;
+    value = (value << BigInt(bitsPerLabel)) | BigInt(part);
   }
-  if (octets === 0) return undefined;
-  return { block: { address, prefix: 8 * octets }, below: labels.length > octets };
+  if (count === 0) return undefined;
+  const prefix = count * bitsPerLabel;
+  const ip = { family, value: value << BigInt(BITS[family] - prefix) };
+  return { block: { ip, prefix }, below: labels.length > count, apex: suffix.slice(1) };
 }

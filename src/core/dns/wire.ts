@@ -4,6 +4,8 @@
  * in the message, so it has nothing to point to, and names in the additional section need only be stepped over. Each
  * byte is looked at once. The encoders point every owner name at the question, whose bytes (case kept) they echo.
  */
+import { type Ip, putBytes } from '../ip.ts';
+
 export const TYPE = {
   A: 1,
   SOA: 6,
@@ -219,13 +221,12 @@ export function encodeReply(query: Query, rcode: number, sections: Sections = {}
 const ADDRESS_RECORD_BYTES = 16;
 
 /** A records for the name in the question; the same bytes serve every question for that name. */
-export function encodeAddresses(addresses: readonly number[], ttlSeconds: number): Uint8Array {
+export function encodeAddresses(addresses: readonly Ip[], ttlSeconds: number): Uint8Array {
   const out = new Uint8Array(addresses.length * ADDRESS_RECORD_BYTES);
   addresses.forEach((address, i) => {
     const at = i * ADDRESS_RECORD_BYTES;
     putFixed(out, at, HEADER_BYTES, TYPE.A, ttlSeconds, 4);
-    putUint16(out, at + 12, address >>> 16);
-    putUint16(out, at + 14, address & 0xffff);
+    putBytes(out, at + 12, address);
   });
   return out;
 }

@@ -5,7 +5,8 @@
  *
  * Answers are encoded at the first question for a name and reused until the name changes (`zones.ts`).
  */
-import { type Cidr, contains, containsCidr } from '../ip.ts';
+import { type Cidr, contains, containsCidr } from '../cidr.ts';
+import { type Ip, requireIp } from '../ip.ts';
 import { encodeAddresses, encodeName } from './wire.ts';
 
 export interface Zone {
@@ -18,7 +19,7 @@ export interface Zone {
   /** By name in lower case. */
   readonly names: ReadonlyMap<string, Named>;
   /** By address. */
-  readonly pointers: ReadonlyMap<number, Pointer>;
+  readonly pointers: ReadonlyMap<string, Pointer>;
 }
 
 /** What an address is called. */
@@ -33,7 +34,7 @@ export interface Pointer {
 export interface Named {
   readonly kind: 'resolves' | 'hidden' | 'parent';
   /** In ascending order. */
-  readonly addresses: readonly number[];
+  readonly addresses: readonly string[];
   /** A records, made by the first question. */
   records?: Uint8Array | undefined;
 }
@@ -72,12 +73,15 @@ export function isBelow(zone: Zone, name: string): boolean {
 }
 
 export function recordsOf(zone: Zone, named: Named): Uint8Array {
-  named.records ??= encodeAddresses(named.addresses, zone.ttlSeconds);
+  named.records ??= encodeAddresses(
+    named.addresses.map((address) => requireIp(address, 'address')),
+    zone.ttlSeconds,
+  );
   return named.records;
 }
 
 /** Undefined: the address has no name. */
-export function pointerTarget(zone: Zone, address: number): Uint8Array | undefined {
+export function pointerTarget(zone: Zone, address: string): Uint8Array | undefined {
   const pointer = zone.pointers.get(address);
   if (pointer === undefined) return undefined;
   const { name, network } = pointer;
@@ -87,8 +91,8 @@ export function pointerTarget(zone: Zone, address: number): Uint8Array | undefin
 }
 
 /** True when the address may ask this network's responder. */
-export function isOnSubnet(zone: Zone, address: number): boolean {
-  for (const subnet of zone.subnets) if (contains(subnet, address)) return true;
+export function isOnSubnet(zone: Zone, ip: Ip): boolean {
+  for (const subnet of zone.subnets) if (contains(subnet, ip)) return true;
   return false;
 }
 

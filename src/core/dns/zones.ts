@@ -2,7 +2,8 @@
  * Zones made of what agents tell, session by session (`names-protocol.ts`). Only names of endpoints that differ are made
  * anew and lose their encoded answers; what a new session tells once more costs a comparison.
  */
-import { canonical, parseAddress, parseCidr } from '../ip.ts';
+import { canonical, parseCidr } from '../cidr.ts';
+import { compareIps, formatIp, isIpv4, requireIp } from '../ip.ts';
 import type { NamesNews, ZoneClient, ZoneEntry, ZoneNetwork } from './names-protocol.ts';
 import { HIDDEN, type Named, type Pointer, type Zone } from './zone.ts';
 
@@ -10,8 +11,6 @@ type ZoneNews = Extract<NamesNews, { kind: 'zone' }>;
 type ClientNews = Extract<NamesNews, { kind: 'clients' }>;
 
 interface Entry extends ZoneEntry {
-  /** {@link ZoneEntry.address} as a number. */
-  readonly value: number;
   /** What names that it alone goes by are. */
   readonly own: Named;
   /** The session that told of it last. */
@@ -26,7 +25,7 @@ interface KeptZone {
   readonly zone: Zone;
   readonly network: ZoneNetwork;
   readonly names: Map<string, Named>;
-  readonly pointers: Map<number, Pointer>;
+  readonly pointers: Map<string, Pointer>;
   /** By address. */
   readonly entries: Map<string, Entry>;
   readonly clients: Map<string, Client>;
@@ -76,11 +75,11 @@ export class Zones {
         known.session = session;
         continue;
       }
-      const value = parseAddress(told.address);
-      if (value === undefined) continue;
+      // An A record holds nothing else.
+      if (!isIpv4(told.address)) continue;
       const { address, name, names, shown } = told;
-      const own: Named = shown ? { kind: 'resolves', addresses: [value] } : HIDDEN;
-      const entry = { address, name, names, shown, value, own, session };
+      const own: Named = shown ? { kind: 'resolves', addresses: [address] } : HIDDEN;
+      const entry = { address, name, names, shown, own, session };
       if (known !== undefined) gone.add(known);
       come.push(entry);
       kept.entries.set(address, entry);
@@ -137,7 +136,7 @@ export class Zones {
   #make(networkId: string, network: ZoneNetwork): KeptZone {
     const before = this.#kept.get(networkId);
     const names = new Map<string, Named>();
-    const pointers = new Map<number, Pointer>();
+    const pointers = new Map<string, Pointer>();
     const kept: KeptZone = {
       zone: {
         networkId,
@@ -164,11 +163,11 @@ export class Zones {
 function replace({ network, names, pointers, holders }: KeptZone, gone: ReadonlySet<Entry>, come: readonly Entry[]) {
   const coming = new Map<string, Entry[]>();
   for (const entry of gone) {
-    pointers.delete(entry.value);
+    pointers.delete(entry.address);
     for (const name of entry.names) coming.set(name, []);
   }
   for (const entry of come) {
-    if (entry.shown) pointers.set(entry.value, { name: entry.name, network: network.name });
+    if (entry.shown) pointers.set(entry.address, { name: entry.name, network: network.name });
     for (const name of entry.names) {
       const others = coming.get(name);
       if (others === undefined) coming.set(name, [entry]);
@@ -193,8 +192,9 @@ function replace({ network, names, pointers, holders }: KeptZone, gone: Readonly
 }
 
 function namedBy(holders: readonly Entry[]): Named {
-  const addresses = holders.filter(({ shown }) => shown).map(({ value }) => value);
-  return addresses.length === 0 ? HIDDEN : { kind: 'resolves', addresses: addresses.sort((a, b) => a - b) };
+  const ips = holders.filter(({ shown }) => shown).map(({ address }) => requireIp(address, 'address'));
+  if (ips.length === 0) return HIDDEN;
+  return { kind: 'resolves', addresses: ips.sort(compareIps).map(formatIp) };
 }
 
 function isSame(a: ZoneNetwork, b: ZoneNetwork): boolean {

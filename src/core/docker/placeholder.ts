@@ -4,9 +4,10 @@
  * block that says nothing and that nobody has (240.0.0.0/4, RFC 1112, section 4). Containers have addresses of the
  * network's own subnet all the same, and its gateway; an engine compares neither with the pool.
  */
-import { type Cidr, containsCidr, firstOf, formatAddress, formatCidr, parseCidr } from '../ip.ts';
+import { containsCidr, formatCidr, ipAt, parseCidr, requireCidr, subnetAt } from '../cidr.ts';
+import { formatIp } from '../ip.ts';
 
-const RESERVED: Cidr = { address: 0xf0_00_00_00, prefix: 4 };
+const RESERVED = requireCidr('240.0.0.0/4', 'range');
 const PREFIX = 24;
 const COUNT = 2 ** (PREFIX - RESERVED.prefix);
 
@@ -19,9 +20,9 @@ export interface Placeholder {
 /** One of a million, but none of `taken` (CIDRs). `chance`: uniform in [0, 1). */
 export function choosePlaceholder(taken: ReadonlySet<string>, chance: () => number): Placeholder {
   for (;;) {
-    const address = RESERVED.address + Math.floor(chance() * COUNT) * 2 ** (32 - PREFIX);
-    const cidr = formatCidr({ address, prefix: PREFIX });
-    if (!taken.has(cidr)) return { cidr, gateway: formatAddress(firstOf({ address, prefix: PREFIX }) + 1) };
+    const block = subnetAt(RESERVED, PREFIX, BigInt(Math.floor(chance() * COUNT)))!;
+    const cidr = formatCidr(block);
+    if (!taken.has(cidr)) return { cidr, gateway: formatIp(ipAt(block, 1n)!) };
   }
 }
 

@@ -1,10 +1,12 @@
 /**
  * Choice of an endpoint's address. Next-fit: the search starts behind the address given last, so a released one is
  * used again as late as possible. The choice is a proposal; the claim is etcd's compare-and-create, and a loser
- * chooses again, some addresses further on, because the other losers know the same as it does. Scales: one pass over the subnet at worst, a few steps as a rule.
+ * chooses again, some addresses further on, because the other losers know the same as it does. Scales: a step for each taken
+ * address that follows the last one at worst, a few steps as a rule, whatever the size of the subnet.
  */
+import { type Cidr, contains, firstOf, formatCidr, ipAt, lastOf, offsetOf, requireCidr, sizeOf } from '../cidr.ts';
 import { OverlaydError } from '../errors.ts';
-import { type Cidr, contains, firstOf, formatAddress, formatCidr, lastOf, parseAddress, requireCidr } from '../ip.ts';
+import { formatIp, parseIp, requireIp } from '../ip.ts';
 import type { EndpointRecord, QuarantineRecord, SubnetSpec } from '../records.ts';
 
 export interface AddressSpace {
@@ -40,12 +42,11 @@ export function chooseAddress(space: AddressSpace, networkName: string, skip = 0
   const range = automaticRange(space.subnet);
   const reserved = reservedAddresses(space.subnet);
   const start = nextAfterLast(space, range);
-  const size = lastOf(range) - firstOf(range) + 1;
+  const size = sizeOf(range);
   const free: string[] = [];
-  for (let i = 0; i < size && free.length <= skip; i++) {
-    const value = firstOf(range) + ((start - firstOf(range) + i) % size);
-    if (reserved.has(value)) continue;
-    const address = formatAddress(value);
+  for (let i = 0n; i < size && free.length <= skip; i++) {
+    const address = formatIp(ipAt(range, (start + i) % size)!);
+    if (reserved.has(address)) continue;
     if (!space.endpoints.has(address) && !space.pending.has(address) && !space.quarantine.has(address)) {
       free.push(address);
     }
@@ -53,7 +54,7 @@ export function chooseAddress(space: AddressSpace, networkName: string, skip = 0
   if (free.length > 0) return { address: free[skip % free.length]!, fromQuarantine: false };
   const resting = [...space.quarantine]
     .filter(([address, record]) => record.clean && !space.pending.has(address) && !space.endpoints.has(address))
-    .filter(([address]) => contains(range, parseAddress(address) ?? 0) && !reserved.has(parseAddress(address) ?? 0))
+    .filter(([address]) => isWithin(range, address) && !reserved.has(address))
     .sort(([, a], [, b]) => a.releasedAt - b.releasedAt)
     .map(([address]) => address);
   if (resting.length > 0) return { address: resting[skip % resting.length]!, fromQuarantine: true };
@@ -66,76 +67,92 @@ export function chooseAddress(space: AddressSpace, networkName: string, skip = 0
  */
 export function checkAddress(space: AddressSpace, text: string, holder: (nodeId: string) => string): Choice {
   const block = requireCidr(space.subnet.cidr, 'subnet');
-  const value = parseAddress(text);
-  if (value === undefined) {
+  const { family } = block.ip;
+  const ip = parseIp(text);
+  if (ip?.family !== family) {
+    const example = formatIp(ipAt(block, 5n) ?? lastOf(block));
     throw new OverlaydError(
       'invalid-address',
-      `ip: "${text}" is not an IPv4 address; write it like ${formatAddress(firstOf(block) + 5)}`,
+      `ip: "${text}" is not an IPv${family} address; write it like ${example}`,
     );
   }
-  if (!contains(block, value)) {
+  const address = formatIp(ip);
+  if (!contains(block, ip)) {
     throw new OverlaydError(
       'address-out-of-range',
-      `requested address ${text} is out of range: the network's subnet is ${space.subnet.cidr}`,
+      `requested address ${address} is out of range: the network's subnet is ${space.subnet.cidr}`,
     );
   }
-  const reservedFor = reservedAddresses(space.subnet).get(value);
+  const reservedFor = reservedAddresses(space.subnet).get(address);
   if (reservedFor) {
     throw new OverlaydError(
       'address-in-use',
-      `address already in use: ${text} is ${reservedFor}; choose another one in ${space.subnet.cidr}`,
+      `address already in use: ${address} is ${reservedFor}; choose another one in ${space.subnet.cidr}`,
     );
   }
-  const endpoint = space.endpoints.get(text);
+  const endpoint = space.endpoints.get(address);
   if (endpoint) {
     throw new OverlaydError(
       'address-in-use',
-      `address already in use: ${text} belongs to ${endpoint.name} on ${holder(endpoint.nodeId)}`,
+      `address already in use: ${address} belongs to ${endpoint.name} on ${holder(endpoint.nodeId)}`,
     );
   }
-  if (space.pending.has(text)) {
+  if (space.pending.has(address)) {
     throw new OverlaydError(
       'address-in-use',
-      `address already in use: ${text} is being given to another container now`,
+      `address already in use: ${address} is being given to another container now`,
       { retryable: true },
     );
   }
-  const quarantined = space.quarantine.get(text);
+  const quarantined = space.quarantine.get(address);
   if (quarantined && !quarantined.clean) {
     throw new OverlaydError(
       'address-in-use',
-      `address already in use: ${text} belonged to a removed host and rests in quarantine; try again in a minute`,
+      `address already in use: ${address} belonged to a removed host and rests in quarantine; try again in a minute`,
       { retryable: true },
     );
   }
-  return { address: text, fromQuarantine: quarantined !== undefined };
+  return { address, fromQuarantine: quarantined !== undefined };
 }
 
-/** Shape of the address space of one subnet, for messages and `network inspect`. */
+/**
+ * Shape of the address space of one subnet, for messages and `network inspect`. Of one that holds more than a number counts
+ * exactly, `total` and `free` are the largest such number.
+ */
 export function countAddresses(space: AddressSpace): AddressCounts {
   const block = requireCidr(space.subnet.cidr, 'subnet');
   const reserved = reservedAddresses(space.subnet);
-  const within = (address: string) => contains(block, parseAddress(address) ?? -1);
+  const within = (address: string) => isWithin(block, address);
   const used = [...space.endpoints.keys()].filter(within).length;
   const quarantined = [...space.quarantine.keys()].filter((a) => within(a) && !space.endpoints.has(a)).length;
-  const total = lastOf(block) - firstOf(block) + 1;
-  return { total, used, reserved: reserved.size, quarantined, free: total - used - reserved.size - quarantined };
+  const free = sizeOf(block) - BigInt(used + reserved.size + quarantined);
+  return {
+    ...{ total: countable(sizeOf(block)), used, reserved: reserved.size, quarantined },
+    free: countable(free),
+  };
 }
 
-/** Addresses that no endpoint gets, with what they are in words. RFC 3021: a /31 has neither network nor broadcast. */
-export function reservedAddresses(subnet: SubnetSpec): ReadonlyMap<number, string> {
+function countable(count: bigint): number {
+  return Math.min(Number(count), Number.MAX_SAFE_INTEGER);
+}
+
+/**
+ * Addresses that no endpoint gets, with what they are in words. A block of two has no others (RFC 3021, RFC 6164); of a
+ * larger one of IPv6 the first is every router's (RFC 4291, 2.6.1), and there is no broadcast.
+ */
+export function reservedAddresses(subnet: SubnetSpec): ReadonlyMap<string, string> {
   const block = requireCidr(subnet.cidr, 'subnet');
-  const reserved = new Map<number, string>();
-  if (block.prefix < 31) {
-    reserved.set(firstOf(block), 'the network address');
-    reserved.set(lastOf(block), 'the broadcast address');
+  const reserved = new Map<string, string>();
+  if (sizeOf(block) > 2n) {
+    const isIpv4 = block.ip.family === 4;
+    reserved.set(formatIp(firstOf(block)), isIpv4 ? 'the network address' : "the routers' anycast address");
+    if (isIpv4) reserved.set(formatIp(lastOf(block)), 'the broadcast address');
   }
   for (const [name, address] of Object.entries(subnet.auxAddresses)) {
-    const value = parseAddress(address);
-    if (value !== undefined) reserved.set(value, `reserved for ${name} (--aux-address)`);
+    const ip = parseIp(address);
+    if (ip !== undefined) reserved.set(formatIp(ip), `reserved for ${name} (--aux-address)`);
   }
-  const gateway = parseAddress(subnet.gateway);
-  if (gateway !== undefined) reserved.set(gateway, 'the gateway');
+  reserved.set(formatIp(requireIp(subnet.gateway, 'gateway')), 'the gateway');
   return reserved;
 }
 
@@ -144,20 +161,30 @@ function automaticRange(subnet: SubnetSpec): Cidr {
   return requireCidr(subnet.ipRange ?? subnet.cidr, 'ip-range');
 }
 
-function nextAfterLast(space: AddressSpace, range: Cidr): number {
-  let last = { value: firstOf(range) - 1, at: -1 };
+function isWithin(block: Cidr, address: string): boolean {
+  const ip = parseIp(address);
+  return ip !== undefined && contains(block, ip);
+}
+
+/** Behind the one given last, as its distance from the range's first address. */
+function nextAfterLast(space: AddressSpace, range: Cidr): bigint {
+  const offset = (address: string) => {
+    const ip = parseIp(address);
+    return ip && offsetOf(range, ip);
+  };
+  let last = { offset: -1n, at: -1 };
   for (const [address, { createdAt }] of space.endpoints) {
-    const value = parseAddress(address) ?? 0;
+    if (createdAt < last.at) continue;
+    const found = offset(address);
     // Within one millisecond the higher address is the later one.
-    if (contains(range, value) && (createdAt > last.at || (createdAt === last.at && value > last.value))) {
-      last = { value, at: createdAt };
-    }
+    if (found !== undefined && (createdAt > last.at || found > last.offset)) last = { offset: found, at: createdAt };
   }
   for (const [address, { releasedAt }] of space.quarantine) {
-    const value = parseAddress(address) ?? 0;
-    if (contains(range, value) && value > last.value && releasedAt >= last.at) last = { value, at: releasedAt };
+    if (releasedAt < last.at) continue;
+    const found = offset(address);
+    if (found !== undefined && found > last.offset) last = { offset: found, at: releasedAt };
   }
-  return last.value >= lastOf(range) ? firstOf(range) : last.value + 1;
+  return last.offset + 1n;
 }
 
 function fullError(space: AddressSpace, networkName: string): OverlaydError {

@@ -1,5 +1,6 @@
 /** What members' hosts hold of the address space: addresses that they need, and where their routes lead. */
-import { canonical, formatAddress, overlaps, parseAddress, parseCidr } from '../ip.ts';
+import { blockOf, canonical, overlaps, parseCidr } from '../cidr.ts';
+import { formatIp, parseIp } from '../ip.ts';
 import type { NetworkRecord, NodeRecord } from '../records.ts';
 import type { Holder } from './subnet.ts';
 
@@ -23,9 +24,9 @@ export function hostHolders(nodes: Iterable<HostNeeds>): Holder[] {
       [node.vtep, 'the data path address'],
       ...(node.neededAddresses ?? []).map(({ address, what }) => [address, `${articleOf(what)} ${what}`] as const),
     ] as const) {
-      const value = parseAddress(address);
-      if (value === undefined) continue;
-      addresses.push({ block: { address: value, prefix: 32 }, who: `${what} of ${host}`, kind: 'address' });
+      const ip = parseIp(address);
+      if (ip === undefined) continue;
+      addresses.push({ block: blockOf(ip), who: `${what} of ${host}`, kind: 'address' });
     }
     const links = new Set(node.linkRoutes ?? []);
     for (const route of node.hostRoutes) {
@@ -49,12 +50,10 @@ export function coveredNeeds(node: HostNeeds, networks: Iterable<NetworkRecord>)
     if (internal) continue;
     for (const { cidr, gateway } of subnets) {
       const block = parseCidr(cidr);
-      const taken = needs.find(
-        (need) => block && overlaps(block, need.block) && formatAddress(need.block.address) !== gateway,
-      );
+      const taken = needs.find((need) => block && overlaps(block, need.block) && formatIp(need.block.ip) !== gateway);
       if (!taken) continue;
       problems.push(
-        `network ${name} (${cidr}) covers ${formatAddress(taken.block.address)}, ${taken.who}: a host cannot reach that while a container there is on the network; make another network with a --subnet elsewhere, and move its containers`,
+        `network ${name} (${cidr}) covers ${formatIp(taken.block.ip)}, ${taken.who}: a host cannot reach that while a container there is on the network; make another network with a --subnet elsewhere, and move its containers`,
       );
     }
   }

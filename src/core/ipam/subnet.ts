@@ -6,19 +6,20 @@
  * that is held by nothing but routes that would yield to somebody who asks for it.
  * Scales: a candidate that overlaps skips to the end of what it overlaps, so a scan costs at most one step per holder.
  */
-import { OverlaydError } from '../errors.ts';
 import {
   type Cidr,
   canonical,
   firstOf,
-  formatAddress,
   formatCidr,
   isCanonical,
   lastOf,
   overlaps,
   requireCidr,
   sizeOf,
-} from '../ip.ts';
+  subnetAt,
+} from '../cidr.ts';
+import { OverlaydError } from '../errors.ts';
+import { formatIp } from '../ip.ts';
 
 /** A block that is taken, and by whom, in words: `network web`, `a name server of host h2`, `a route of host h2`. */
 export interface Holder {
@@ -44,8 +45,8 @@ export interface Pool {
 const MUCH_WIDER_BITS = 8;
 
 /** Whether a network may be there all the same when a person asks for it. An internal one has no route in any host. */
-function yields({ kind, block }: Holder, wanted: Cidr, internal: boolean): boolean {
-  if (kind === 'route') return internal || wanted.prefix - block.prefix >= MUCH_WIDER_BITS;
+function yields({ kind, block }: Holder, prefix: number, internal: boolean): boolean {
+  if (kind === 'route') return internal || prefix - block.prefix >= MUCH_WIDER_BITS;
   return kind === 'link' && internal;
 }
 
@@ -53,24 +54,22 @@ function yields({ kind, block }: Holder, wanted: Cidr, internal: boolean): boole
 export function chooseSubnet(pools: readonly Pool[], holders: readonly Holder[], internal = false): Cidr {
   const free = firstFree(pools, () => holders);
   if (free) return free;
-  const asked = ({ prefix }: Pool) => {
-    const size = { address: 0, prefix };
-    return holders.filter((holder) => !yields(holder, size, internal));
-  };
+  const asked = ({ prefix }: Pool) => holders.filter((holder) => !yields(holder, prefix, internal));
   return firstFree(pools, asked) ?? exhausted(pools, asked);
 }
 
 function firstFree(pools: readonly Pool[], holdersOf: (pool: Pool) => readonly Holder[]): Cidr | undefined {
   for (const pool of pools) {
-    const base = canonical(requireCidr(pool.base, 'default address pool'));
-    const step = sizeOf({ address: 0, prefix: pool.prefix });
+    const base = requireCidr(pool.base, 'default address pool');
     const inPool = holdersOf(pool).filter((holder) => overlaps(holder.block, base));
-    let first = firstOf(base);
-    while (first + step - 1 <= lastOf(base)) {
-      const candidate = { address: first, prefix: pool.prefix };
-      const obstacle = inPool.find((holder) => overlaps(holder.block, candidate));
-      if (!obstacle) return candidate;
-      first = Math.max(first + step, Math.ceil((lastOf(obstacle.block) + 1) / step) * step);
+    let candidate = subnetAt(base, pool.prefix, 0n);
+    while (candidate) {
+      const wanted = candidate;
+      const obstacle = inPool.find((holder) => overlaps(holder.block, wanted));
+      if (!obstacle) return wanted;
+      // The first one behind it: what it ends within is held by it.
+      const distance = lastOf(obstacle.block).value - firstOf(base).value;
+      candidate = subnetAt(base, pool.prefix, distance / sizeOf(wanted) + 1n);
     }
   }
   return undefined;
@@ -100,7 +99,7 @@ function exhausted(pools: readonly Pool[], holdersOf: (pool: Pool) => readonly H
 const SHOWN_HOLDERS = 3;
 
 function describe({ kind, block, who }: Holder): string {
-  return kind === 'address' ? `${formatAddress(block.address)}, ${who}` : `${formatCidr(block)}, ${who}`;
+  return kind === 'address' ? `${formatIp(block.ip)}, ${who}` : `${formatCidr(block)}, ${who}`;
 }
 
 /**
@@ -108,7 +107,7 @@ function describe({ kind, block, who }: Holder): string {
  * `internal`: of a network without a way out.
  */
 export function checkSubnet(text: string, holders: readonly Holder[], internal = false): Cidr {
-  const block = requireCidr(text, 'subnet');
+  const block = requireCidr(text, 'subnet', 4);
   if (!isCanonical(block)) {
     throw new OverlaydError(
       'subnet-not-canonical',
@@ -119,7 +118,9 @@ export function checkSubnet(text: string, holders: readonly Holder[], internal =
     throw new OverlaydError('invalid-address', `subnet: ${text} is not between /8 and /31 in size; use e.g. a /24`);
   }
   refuseUnusable(block, 'subnet');
-  const holder = holders.find((candidate) => overlaps(candidate.block, block) && !yields(candidate, block, internal));
+  const holder = holders.find(
+    (candidate) => overlaps(candidate.block, block) && !yields(candidate, block.prefix, internal),
+  );
   if (holder === undefined) return block;
   const overlap = `subnet: ${text} pool overlaps with other one on this address space`;
   throw new OverlaydError(

@@ -19,7 +19,7 @@ import {
   UPLINK_NEXT_HOP,
   type Uplink,
 } from '../host-state.ts';
-import { macOf, parseAddress } from '../ip.ts';
+import { ALL_ADDRESSES, macOf, requireIp } from '../ip.ts';
 import { portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
 
 /** Of no port of ours. */
@@ -45,7 +45,7 @@ const TUNNEL_PORT: PortFlags = {
 
 /** The same on every host, so that a container that moves keeps its neighbour entry. */
 export function gatewayMac(network: Pick<DesiredNetwork, 'subnets'>): string {
-  return macOf(parseAddress(network.subnets[0]?.gateway ?? '') ?? 0);
+  return macOf(requireIp(network.subnets[0]?.gateway ?? ALL_ADDRESSES, 'gateway'));
 }
 
 export function bridgeLink(network: DesiredNetwork): Link {

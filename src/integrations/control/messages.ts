@@ -1,8 +1,8 @@
 /** Records as the control protocol shows them. */
 import type { NodeStatus } from '../../agent/cluster/nodes.ts';
 import type { Member } from '../../agent/member.ts';
+import { parseCidr } from '../../core/cidr.ts';
 import { innerMtu } from '../../core/inner-mtu.ts';
-import { parseCidr } from '../../core/ip.ts';
 import { countAddresses } from '../../core/ipam/address.ts';
 import type { EndpointRecord, NetworkRecord, NodeRecord, TokenRecord } from '../../core/records.ts';
 import type { Endpoint, Network, Node, PeerStatus, Token } from '../../gen/overlayd/v1/control.ts';

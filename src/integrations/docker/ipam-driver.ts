@@ -6,6 +6,7 @@
 import type { EngineSide } from '../../agent/engine/engine-side.ts';
 import { describeStray } from '../../agent/engine/networks.ts';
 import type { Member } from '../../agent/member.ts';
+import { parseCidr } from '../../core/cidr.ts';
 import type {
   ReleaseAddressCall,
   ReleasePoolCall,
@@ -19,7 +20,6 @@ import { ID_OPTION, NETWORK_OPTION } from '../../core/docker/engine.ts';
 import { choosePlaceholder, isPlaceholder } from '../../core/docker/placeholder.ts';
 import { formatPoolId, type PoolId, parsePoolId } from '../../core/docker/pool-id.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
-import { parseCidr } from '../../core/ip.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import type { NetworkRecord } from '../../core/records.ts';
 import type { Random } from '../../ports.ts';

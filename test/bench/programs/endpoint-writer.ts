@@ -11,7 +11,7 @@ import { createEtcdStore } from '../../../src/adapters/etcd/store.ts';
 import { createLogger } from '../../../src/adapters/log.ts';
 import { systemClock } from '../../../src/adapters/system/time.ts';
 import { parseIdentity, tlsMaterialOf } from '../../../src/agent/cluster/identity.ts';
-import { formatAddress, macOf, requireAddress } from '../../../src/core/ip.ts';
+import { formatIp, type Ip, macOf, requireIp } from '../../../src/core/ip.ts';
 import { encodeRecord } from '../../../src/core/record-codec.ts';
 import { type EndpointRecord, keys } from '../../../src/core/records.ts';
 import type { Write } from '../../../src/ports.ts';
@@ -34,13 +34,14 @@ const CHURNED = 16;
 let churnFrom = 0;
 
 function recordOf(number: number): EndpointRecord {
-  const address = requireAddress(firstAddress, 'first address') + number;
+  const first = requireIp(firstAddress, 'first address');
+  const ip: Ip = { family: first.family, value: first.value + BigInt(number) };
   return {
     id: createHash('sha256').update(`${networkId} ${number}`).digest('hex'),
     networkId,
     nodeId,
-    address: formatAddress(address),
-    mac: macOf(address),
+    address: formatIp(ip),
+    mac: macOf(ip),
     name: `n${number}`,
     aliases: [],
     createdAt: Date.now(),

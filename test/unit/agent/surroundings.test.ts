@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { lookAround, remembering } from '../../../src/agent/surroundings.ts';
+import { formatCidr } from '../../../src/core/cidr.ts';
 import type { HostAddress, HostRoute } from '../../../src/core/host-facts.ts';
-import { formatCidr } from '../../../src/core/ip.ts';
 import { hostHolders } from '../../../src/core/ipam/host-holders.ts';
 import { checkSubnet, chooseSubnet } from '../../../src/core/ipam/subnet.ts';
 

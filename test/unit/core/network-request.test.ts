@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { requireCidr } from '../../../src/core/ip.ts';
+import { requireCidr } from '../../../src/core/cidr.ts';
 import { draftNetwork, type NetworkRequest, specifySubnet } from '../../../src/core/network-request.ts';
 import { networkRequest } from '../../fixtures/network-request.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseCidr } from '../../../src/core/ip.ts';
+import { parseCidr } from '../../../src/core/cidr.ts';
 import type { DnsClient } from '../../../src/names/ports.ts';
 import { createResponder, type ResponderOptions } from '../../../src/names/responder.ts';
 import { type FakeEndpoint, fakeView } from '../core/dns/fake-view.ts';

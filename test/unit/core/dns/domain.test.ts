@@ -1,6 +1,7 @@
 /** Names in our own domain, names with dots, and whose word counts for them. */
 import type { RecordType } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
+import type { Cidr } from '../../../../src/core/cidr.ts';
 import { withinDomain } from '../../../../src/core/dns/domain.ts';
 import { resolve, resolveForeign } from '../../../../src/core/dns/resolve.ts';
 import type { Zone } from '../../../../src/core/dns/zone.ts';
@@ -150,7 +151,7 @@ describe('a network’s name', () => {
 });
 
 describe('who is on none of our networks', () => {
-  const isOverlay = ({ address }: { address: number }) => address >>> 8 === 0x0a0001;
+  const isOverlay = ({ ip }: Cidr) => ip.value >> 8n === 0x0a0001n;
   const foreign = (message: Uint8Array) => {
     const reply = resolveForeign(message, { ttlSeconds: 5, isOverlay });
     return reply instanceof Uint8Array ? read(reply) : reply === undefined ? 'dropped' : 'forward';

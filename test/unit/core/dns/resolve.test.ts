@@ -1,8 +1,8 @@
 import type { RecordType } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
+import type { Cidr } from '../../../../src/core/cidr.ts';
 import { resolve } from '../../../../src/core/dns/resolve.ts';
 import type { Zone } from '../../../../src/core/dns/zone.ts';
-import type { Cidr } from '../../../../src/core/ip.ts';
 import { type FakeNetwork, fakeView } from './fake-view.ts';
 import { addressesIn, edns, question, read } from './messages.ts';
 import { buildZone } from './zone-of.ts';
@@ -55,7 +55,7 @@ interface Asking {
 
 function ask(message: Uint8Array, { zones = [web], transport = 'udp', random = 0, ...rest }: Asking = {}) {
   const address = rest.address ?? (zones[0].network === 'web' ? '10.0.1.2' : '10.0.2.2');
-  const isOverlay = ({ address: first }: Cidr) => first >>> 8 === 0x0a0002;
+  const isOverlay = ({ ip }: Cidr) => ip.value >> 8n === 0x0a0002n;
   const { hasWayOut = () => false } = rest;
   const resolution = resolve(message, { address, transport, zones, isOverlay, hasWayOut }, () => random);
   if (resolution instanceof Uint8Array) return read(resolution);

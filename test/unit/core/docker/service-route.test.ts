@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
+import { contains, isCanonical, parseCidr } from '../../../../src/core/cidr.ts';
 import { chooseServiceWay, serviceRoute, serviceWay } from '../../../../src/core/docker/service-route.ts';
 import { SERVICE_ADDRESS } from '../../../../src/core/host-state.ts';
-import { contains, isCanonical, parseAddress, parseCidr } from '../../../../src/core/ip.ts';
+import { parseIp } from '../../../../src/core/ip.ts';
 
 test('each endpoint of a container gets a larger block around the service address, and none a large one', () => {
   const routes: string[] = [];
   for (let route = serviceRoute(new Set()); route !== undefined; route = serviceRoute(new Set(routes))) {
     routes.push(route);
-    expect(contains(parseCidr(route)!, parseAddress(SERVICE_ADDRESS)!)).toBe(true);
+    expect(contains(parseCidr(route)!, parseIp(SERVICE_ADDRESS)!)).toBe(true);
     // What the kernel takes for a destination.
     expect(isCanonical(parseCidr(route)!)).toBe(true);
   }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { contains, formatAddress, parseAddress, requireCidr } from '../../../../src/core/ip.ts';
+import { contains, firstOf, formatCidr, ipAt, lastOf, requireCidr, sizeOf } from '../../../../src/core/cidr.ts';
+import { formatIp, parseIp } from '../../../../src/core/ip.ts';
 import { type AddressSpace, checkAddress, chooseAddress, countAddresses } from '../../../../src/core/ipam/address.ts';
 
 const at = (createdAt: number) => ({ createdAt, name: 'api', nodeId: 'n1' });
@@ -47,21 +48,87 @@ describe('automatic choice', () => {
 
   it('gives every address exactly once, and then says used, free and quarantined', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 24, max: 31 }), (prefix) => {
-        const cidr = `10.9.8.0/${prefix}`;
-        const gateway = prefix === 31 ? '10.9.8.0' : '10.9.8.1';
-        const endpoints = new Map<string, ReturnType<typeof at>>();
-        const made = space({ subnet: { cidr, gateway, auxAddresses: {} }, endpoints });
-        const expected = prefix === 31 ? 1 : 2 ** (32 - prefix) - 3;
-        for (let i = 0; i < expected; i++) {
-          const { address } = chooseAddress(made, 'web');
-          expect(endpoints.has(address)).toBe(false);
-          expect(contains(requireCidr(cidr, 'subnet'), parseAddress(address)!)).toBe(true);
-          endpoints.set(address, at(i));
-        }
-        expect(() => chooseAddress(made, 'web')).toThrow(`${expected} used, 0 free, 0 quarantined`);
-      }),
+      fc.property(
+        fc.constantFrom('10.9.8.0/32', 'fd00:9:8::/128'),
+        fc.integer({ min: 1, max: 8 }),
+        (base, hostBits) => {
+          const prefix = requireCidr(base, 'base').prefix - hostBits;
+          const cidr = formatCidr({ ip: requireCidr(base, 'base').ip, prefix });
+          const isIpv4 = !base.includes(':');
+          const gateway = formatIp(ipAt(requireCidr(cidr, 'subnet'), hostBits === 1 ? 0n : 1n)!);
+          const endpoints = new Map<string, ReturnType<typeof at>>();
+          const made = space({ subnet: { cidr, gateway, auxAddresses: {} }, endpoints });
+          const expected = hostBits === 1 ? 1 : 2 ** hostBits - (isIpv4 ? 3 : 2);
+          for (let i = 0; i < expected; i++) {
+            const { address } = chooseAddress(made, 'web');
+            expect(endpoints.has(address)).toBe(false);
+            expect(contains(requireCidr(cidr, 'subnet'), parseIp(address)!)).toBe(true);
+            endpoints.set(address, at(i));
+          }
+          expect(() => chooseAddress(made, 'web')).toThrow(`${expected} used, 0 free, 0 quarantined`);
+        },
+      ),
     );
+  });
+
+  it('goes on behind the address given last, whatever is taken, in a block of any size of either family', () => {
+    const cases = fc.record({
+      cidr: fc.constantFrom('10.0.0.0/8', '10.0.1.0/27', 'fd00:0:0:1::/64', 'fd00:0:0:1::/123', 'fd00::/8'),
+      /** Offsets, from the beginning and from the end. */
+      taken: fc.uniqueArray(fc.bigInt({ min: -12n, max: 12n }), { maxLength: 20 }),
+      kinds: fc.array(fc.constantFrom('endpoint', 'pending', 'quarantined'), { minLength: 20, maxLength: 20 }),
+      lastAt: fc.nat(19),
+    });
+    fc.assert(
+      fc.property(cases, ({ cidr, taken, kinds, lastAt }) => {
+        const block = requireCidr(cidr, 'subnet');
+        const size = sizeOf(block);
+        const at_ = (offset: bigint) => formatIp(ipAt(block, ((offset % size) + size) % size)!);
+        const endpoints = new Map<string, ReturnType<typeof at>>();
+        const quarantine = new Map<string, { releasedAt: number; by: string; clean: boolean }>();
+        const pending = new Set<string>();
+        for (const [i, offset] of taken.entries()) {
+          if (kinds[i] === 'endpoint') endpoints.set(at_(offset), at(i === lastAt ? 100 : i + 10));
+          else if (kinds[i] === 'pending') pending.add(at_(offset));
+          else quarantine.set(at_(offset), { releasedAt: 5, by: 'n1', clean: true });
+        }
+        const given = [...endpoints].sort(([, a], [, b]) => b.createdAt - a.createdAt)[0]?.[0];
+        const subnet = { cidr, gateway: at_(1n), auxAddresses: { router: at_(3n) } };
+        const isFree = (address: string) =>
+          !endpoints.has(address) &&
+          !pending.has(address) &&
+          !quarantine.has(address) &&
+          ![at_(0n), at_(1n), at_(3n), ...(cidr.includes(':') ? [] : [at_(-1n)])].includes(address);
+        // One step after another from the last one, as a person would do it.
+        const last = given === undefined ? undefined : parseIp(given)!.value - firstOf(block).value;
+        const resting = [...quarantine.keys()].map((each) => parseIp(each)!.value - firstOf(block).value);
+        let offset = last ?? resting.sort((a, b) => (a < b ? -1 : 1)).at(-1) ?? -1n;
+        do offset += 1n;
+        while (!isFree(at_(offset)));
+        expect(chooseAddress(space({ subnet, endpoints, quarantine, pending }), 'web')).toEqual({
+          address: at_(offset),
+          fromQuarantine: false,
+        });
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('costs nothing for the size of a block of IPv6, also with --ip-range', () => {
+    const subnet = {
+      cidr: 'fd00:0:0:1::/64',
+      gateway: 'fd00:0:0:1::1',
+      ipRange: 'fd00:0:0:1:8000::/65',
+      auxAddresses: {},
+    };
+    expect(chooseAddress(space({ subnet }), 'web').address).toBe('fd00:0:0:1:8000::');
+    const last = formatIp(lastOf(requireCidr(subnet.cidr, 'subnet')));
+    expect(chooseAddress(space({ subnet, endpoints: new Map([[last, at(1)]]) }), 'web').address).toBe(
+      'fd00:0:0:1:8000::',
+    );
+    expect(countAddresses(space({ subnet }))).toEqual({
+      ...{ total: Number.MAX_SAFE_INTEGER, used: 0, reserved: 2, quarantined: 0, free: Number.MAX_SAFE_INTEGER },
+    });
   });
 
   it('leaves as many free addresses to others as told, and finds the last one however many that are', () => {
@@ -100,7 +167,8 @@ describe('automatic choice', () => {
 
 describe('static addresses', () => {
   it.each([
-    ['10.0.1', 'ip: "10.0.1" is not an IPv4 address'],
+    ['10.0.1', 'ip: "10.0.1" is not an IPv4 address; write it like 10.0.1.5'],
+    ['fd00::5', 'ip: "fd00::5" is not an IPv4 address; write it like 10.0.1.5'],
     ['10.0.2.5', 'requested address 10.0.2.5 is out of range'],
     ['10.0.1.0', 'address already in use: 10.0.1.0 is the network address'],
     ['10.0.1.255', 'address already in use: 10.0.1.255 is the broadcast address'],
@@ -115,6 +183,17 @@ describe('static addresses', () => {
       quarantine: new Map([['10.0.1.8', { releasedAt: 1, by: 'n2', clean: false }]]),
     });
     expect(() => checkAddress(made, address, host)).toThrow(message);
+  });
+
+  it('of IPv6 are one, however they are written', () => {
+    const subnet = { cidr: 'fd00:0:0:1::/64', gateway: 'fd00:0:0:1::1', auxAddresses: {} };
+    const endpoints = new Map([['fd00:0:0:1::7', at(1)]]);
+    const check = (text: string) => checkAddress(space({ subnet, endpoints }), text, host);
+    expect(check('FD00:0:0:1:0:0:0:5')).toEqual({ address: 'fd00:0:0:1::5', fromQuarantine: false });
+    expect(() => check('fd00:0:0:1:0:0:0:7')).toThrow('fd00:0:0:1::7 belongs to api on h1');
+    expect(() => check('fd00:0:0:1::')).toThrow("fd00:0:0:1:: is the routers' anycast address");
+    expect(() => check('10.0.1.5')).toThrow('ip: "10.0.1.5" is not an IPv6 address; write it like fd00:0:0:1::5');
+    expect(check('fd00:0:0:1:ffff:ffff:ffff:ffff').address).toBe('fd00::1:ffff:ffff:ffff:ffff');
   });
 
   it('may lie outside --ip-range, and may be one that has just been released', () => {
@@ -134,9 +213,5 @@ describe('counts', () => {
       quarantine: new Map([['10.0.1.8', { releasedAt: 1, by: 'n2', clean: true }]]),
     });
     expect(countAddresses(made)).toEqual({ total: 256, used: 1, reserved: 3, quarantined: 1, free: 251 });
-  });
-
-  it('formats addresses above 127 without a sign', () => {
-    expect(formatAddress(parseAddress('203.0.113.255')!)).toBe('203.0.113.255');
   });
 });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatCidr } from '../../../../src/core/ip.ts';
+import { formatCidr } from '../../../../src/core/cidr.ts';
 import { coveredNeeds, type HostNeeds, hostHolders } from '../../../../src/core/ipam/host-holders.ts';
 
 import { networkRecord } from '../../../fixtures/records.ts';

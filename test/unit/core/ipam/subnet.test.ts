@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatCidr, requireCidr } from '../../../../src/core/ip.ts';
+import { formatCidr, requireCidr } from '../../../../src/core/cidr.ts';
 import { checkSubnet, chooseSubnet, type Holder } from '../../../../src/core/ipam/subnet.ts';
 
 const holder = (text: string, who = 'network web', kind: Holder['kind'] = 'network'): Holder => ({
