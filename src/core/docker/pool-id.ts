@@ -3,6 +3,8 @@
  * network's name. The engine keeps it for as long as it has the network and names nothing else in later calls, so it has
  * to say by itself which network it is.
  */
+import { parseCidr } from '../cidr.ts';
+
 export interface PoolId {
   readonly network: string | undefined;
   /** The network's subnet, or a placeholder. */
@@ -15,6 +17,7 @@ export function formatPoolId({ network, cidr }: PoolId): string {
 
 /** Undefined when it is none of ours. */
 export function parsePoolId(text: string): PoolId | undefined {
-  const found = /^([^/]*)\/([\d.]+\/\d+)$/.exec(text);
-  return found ? { network: found[1] || undefined, cidr: found[2]! } : undefined;
+  const slash = text.indexOf('/');
+  const cidr = text.slice(slash + 1);
+  return slash >= 0 && parseCidr(cidr) ? { network: text.slice(0, slash) || undefined, cidr } : undefined;
 }
