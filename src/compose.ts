@@ -93,9 +93,8 @@ export async function startAgent(
     ...{ thread, isAlive: (container) => containers.isAlive(container) },
     onFirewallChange: () => lifecycle.current?.engineSide?.firewallChanged(),
   });
-  const stateFile = new KeptState(
-    createStateFiles({ disk: join(config.dataDir, 'state.json'), run: join(config.runDir, 'state.json') }),
-  );
+  const statePaths = { disk: join(config.dataDir, 'state.json'), run: join(config.runDir, 'state.json') };
+  const stateFile = new KeptState({ ...createStateFiles(statePaths), clock });
   const file = createJsonFile<IdentityState>(
     join(config.dataDir, 'identity.json'),
     parseIdentity,

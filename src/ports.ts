@@ -273,7 +273,9 @@ export interface StateFile {
    * `kept`: the agent's end, however it comes, does not lose it any more. `onDisk`: nor does the host's; it may be waited
    * for by nobody, and rejects with what stands in the way.
    */
-  save(state: NodeState): { readonly kept: Promise<void>; readonly onDisk: Promise<void> };
+  keep(state: NodeState): { readonly kept: Promise<void>; readonly onDisk: Promise<void> };
+  /** Resolves when it is on the disk, now and not a moment later. */
+  save(state: NodeState): Promise<void>;
   remove(): Promise<void>;
   /** Why every change waits for the disk, in words; undefined when none does. */
   readonly hindrance: string | undefined;

@@ -3,7 +3,8 @@
  * the old or the new state, never a part of one. To survive a power cut the file is synced before it is renamed, and
  * its directory after; what has to survive the agent's end alone needs neither (`kept-state.ts`).
  */
-import { copyFile, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { renameSync, writeFileSync } from 'node:fs';
+import { copyFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { EngineAttachment, LocalEndpoint } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
@@ -115,7 +116,6 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
 
   async #write(value: T): Promise<void> {
     try {
-      await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
       // It stays in its place until the new one is whole: a start without any file would find that this host has nothing.
       if (this.#unreadable) await this.#keepAside();
       this.#unreadable = false;
@@ -144,8 +144,7 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
 /** Puts `text` at `path` (mode 0600) so that after a crash the old or the new file is there, whole. */
 export async function replaceFile(path: string, text: string): Promise<void> {
   const temporary = `${path}.tmp`;
-  await rm(temporary, { force: true });
-  const file = await open(temporary, 'wx', 0o600);
+  const file = await makingDirectory(path, () => open(temporary, 'w', 0o600));
   try {
     await file.writeFile(text);
     await file.sync();
@@ -156,11 +155,25 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   await syncDirectory(dirname(path));
 }
 
-/** The same for the end of a process: what was written is there for the next one as long as the host runs. */
+/**
+ * The same for the end of a process: what was written is there for the next one as long as the host runs. Nothing waits for a
+ * disk, and each turn of another thread would take longer than the write.
+ */
 async function swapFile(path: string, text: string): Promise<void> {
   const temporary = `${path}.tmp`;
-  await writeFile(temporary, text, { mode: 0o600 });
-  await rename(temporary, path);
+  await makingDirectory(path, async () => writeFileSync(temporary, text, { mode: 0o600 }));
+  renameSync(temporary, path);
+}
+
+/** `open`: of a file beside the one at the path. */
+async function makingDirectory<T>(path: string, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    return await open();
+  }
 }
 
 async function syncDirectory(path: string): Promise<void> {

@@ -232,17 +232,15 @@ export class Endpoints {
       }
     };
     const arrived = dataPath.expect(record.networkId);
+    releases.prepare();
     // It is no endpoint of ours from this turn on. The claim ends last, so whatever of this a crash cuts short, the
     // next start has either an endpoint to make whole again or a claim to release.
     const removed = tried(() => local.remove(record.id));
-    const unwire = async () => {
-      // An open socket would keep a namespace alive that is to be removed.
-      await tried(() => names.ensure(record.networkId));
-      return await tried(() => dataPath.converge(endpoint));
-    };
     const [clean] = await Promise.all([
-      unwire().finally(arrived),
+      tried(() => dataPath.converge(endpoint)).finally(arrived),
       removed,
+      // A namespace that goes with the last endpoint is let go of by whoever removes it.
+      tried(() => names.ensure(record.networkId)),
       tried(() => this.configureResolver(container)),
     ]);
     // The reconciler goes on trying; an address whose port may still be there must rest.

@@ -1,32 +1,44 @@
 /**
  * The node's state in two places. After a power cut nothing of this host's kernel is left, and little of the state counts;
  * after the agent's end all of it does, and the host remembers without a disk. So a change counts as kept when it is in
- * the file below `/run`, and goes to the disk at once, waited for by nobody.
+ * the file below `/run`. It goes to the disk a moment later, waited for by nobody: a sync holds up those of others, and
+ * etcd's may be for the very attach or detach that the change is of.
  *
  * The file below `/run` belongs to the run of the agent that wrote it, and counts beside a file of the same run on the disk
  * alone, when it is the later one. Hence the first save of a run, and each until one has succeeded, waits for the disk and
  * leaves the other file as it is: with the disk's of the run before it is the latest still. Whoever moves the disk's file
  * away, puts an older one in its place, or starts another node on this host is not contradicted by what is below `/run`.
  */
-import type { JsonFile, NodeState, StateFile } from '../ports.ts';
+import type { Clock, JsonFile, NodeState, StateFile } from '../ports.ts';
 
 export interface KeptStateDeps {
   /** Survives a power cut; `load` throws `state-unreadable`. */
   readonly disk: JsonFile<NodeState>;
   /** Survives the agent's end. */
   readonly run: JsonFile<NodeState>;
+  readonly clock: Pick<Clock, 'sleep'>;
+}
+
+/** Longer than an attach or a detach takes; all changes of so long are written once. */
+const FOLLOW_MS = 50;
+
+/** What is about to go to the disk. */
+interface Following {
+  state: NodeState;
+  readonly hurry: AbortController;
+  /** When it is there. */
+  done: Promise<void>;
 }
 
 export class KeptState implements StateFile {
-  readonly #disk: JsonFile<NodeState>;
-  readonly #run: JsonFile<NodeState>;
+  readonly #deps: KeptStateDeps;
   /** The run of the agent whose state the disk has, if it is one of this process. */
   #onDisk: string | undefined;
+  #following: Following | undefined;
   #hindrance: string | undefined;
 
-  constructor({ disk, run }: KeptStateDeps) {
-    this.#disk = disk;
-    this.#run = run;
+  constructor(deps: KeptStateDeps) {
+    this.#deps = deps;
   }
 
   get hindrance(): string | undefined {
@@ -34,37 +46,70 @@ export class KeptState implements StateFile {
   }
 
   async load(): Promise<NodeState | undefined> {
-    const onDisk = await this.#disk.load();
+    await this.#settle();
+    const onDisk = await this.#deps.disk.load();
     if (onDisk === undefined) return undefined;
     // Without it, or with a part of it, the disk's is what there is.
-    const kept = await this.#run.load().catch(() => undefined);
+    const kept = await this.#deps.run.load().catch(() => undefined);
     return kept && runOf(kept) === runOf(onDisk) && serialOf(kept) > serialOf(onDisk) ? kept : onDisk;
   }
 
-  save(state: NodeState): { readonly kept: Promise<void>; readonly onDisk: Promise<void> } {
-    const run = runOf(state);
-    const hasRun = this.#onDisk === run;
-    const onDisk = this.#disk.save(state).then(() => {
-      this.#onDisk = run;
-    });
-    if (!hasRun) return { kept: onDisk, onDisk };
-    const kept = this.#run.save(state).then(
+  keep(state: NodeState): { readonly kept: Promise<void>; readonly onDisk: Promise<void> } {
+    const { done: onDisk, hurry } = this.#follow(state);
+    if (this.#onDisk !== runOf(state)) {
+      hurry.abort();
+      return { kept: onDisk, onDisk };
+    }
+    const kept = this.#deps.run.save(state).then(
       () => {
         this.#hindrance = undefined;
       },
       (error: unknown) => {
         this.#hindrance = error instanceof Error ? error.message : String(error);
+        hurry.abort();
         return onDisk;
       },
     );
     return { kept, onDisk };
   }
 
+  save(state: NodeState): Promise<void> {
+    const { kept, onDisk } = this.keep(state);
+    kept.catch(() => undefined);
+    this.#following?.hurry.abort();
+    return onDisk;
+  }
+
   /** In this order: alone, what is below `/run` counts for nothing. */
   async remove(): Promise<void> {
+    await this.#settle();
     this.#onDisk = undefined;
-    await this.#disk.remove();
-    await this.#run.remove();
+    await this.#deps.disk.remove();
+    await this.#deps.run.remove();
+  }
+
+  #follow(state: NodeState): Following {
+    if (this.#following) {
+      this.#following.state = state;
+      return this.#following;
+    }
+    const hurry = new AbortController();
+    const following: Following = { state, hurry, done: Promise.resolve() };
+    const due = this.#deps.clock.sleep(FOLLOW_MS, hurry.signal).catch(() => undefined);
+    following.done = due.then(async () => {
+      this.#following = undefined;
+      const { state: latest } = following;
+      await this.#deps.disk.save(latest);
+      this.#onDisk = runOf(latest);
+    });
+    this.#following = following;
+    return following;
+  }
+
+  /** What was to follow has, or has failed to. */
+  async #settle(): Promise<void> {
+    this.#following?.hurry.abort();
+    await this.#following?.done.catch(() => undefined);
   }
 }
 

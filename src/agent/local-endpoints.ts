@@ -10,7 +10,7 @@ import type { ZoneClient } from '../core/dns/names-protocol.ts';
 import { isOverlaydError } from '../core/errors.ts';
 import type { NetworkRecord } from '../core/records.ts';
 import type { StoreMemory } from '../core/store-memory.ts';
-import type { StateFile } from '../ports.ts';
+import type { NodeState, StateFile } from '../ports.ts';
 
 export interface LocalEndpointsDeps {
   readonly stateFile: StateFile;
@@ -85,7 +85,7 @@ export class LocalEndpoints {
     this.#unreadable = undefined;
     for (const endpoint of endpoints) this.#byId.set(endpoint.record.id, endpoint);
     this.#changed();
-    await this.#save()?.kept;
+    await this.#keep();
   }
 
   /** Why the file is not what it should be; undefined when it is. What is in memory counts all the same. */
@@ -117,7 +117,7 @@ export class LocalEndpoints {
   /** Takes effect in memory at once. */
   async forgetFormer(endpoints: readonly LocalEndpoint[]): Promise<void> {
     for (const { record } of endpoints) this.#former.delete(record.id);
-    if (endpoints.length > 0) await this.#save()?.kept;
+    if (endpoints.length > 0) await this.#keep();
   }
 
   all(): readonly LocalEndpoint[] {
@@ -176,7 +176,7 @@ export class LocalEndpoints {
     this.#byId.set(endpoint.record.id, endpoint);
     this.#former.delete(endpoint.record.id);
     this.#changed();
-    await this.#save()?.kept;
+    await this.#keep();
   }
 
   /** Puts it in the place of the one with the same record id; nothing happens when that is gone meanwhile. */
@@ -188,15 +188,26 @@ export class LocalEndpoints {
   async remove(endpointId: string): Promise<void> {
     if (!this.#byId.delete(endpointId)) return;
     this.#changed();
-    await this.#save()?.kept;
+    await this.#keep();
   }
 
   /** To be called again while it is `unsaved`. Resolves when the disk has it; throws what stands in the way. */
   async save(): Promise<void> {
-    await this.#save()?.onDisk;
+    const state = this.#next();
+    if (state) await this.#note(state, this.#deps.stateFile.save(state));
   }
 
-  #save(): ReturnType<StateFile['save']> | undefined {
+  /** Resolves when the agent's end does not lose what is in memory. */
+  async #keep(): Promise<void> {
+    const state = this.#next();
+    if (!state) return;
+    const { kept, onDisk } = this.#deps.stateFile.keep(state);
+    this.#note(state, onDisk).catch(() => undefined);
+    await kept;
+  }
+
+  /** Undefined while nothing is to be written over the file. */
+  #next(): (NodeState & { readonly serial: number; readonly store: StoreMemory }) | undefined {
     if (this.#unreadable !== undefined) return undefined;
     const all = [...this.#byId.values(), ...this.#former.values()];
     const used = new Set(all.map(({ record }) => record.networkId));
@@ -206,20 +217,23 @@ export class LocalEndpoints {
     }
     for (const id of this.#networks.keys()) if (!used.has(id)) this.#networks.delete(id);
     const store = this.#begun ?? this.#deps.store();
-    const serial = ++this.#serial;
-    const run = { bootId: this.#bootId, startedAt: this.#startedAt, serial };
+    const run = { bootId: this.#bootId, startedAt: this.#startedAt, serial: ++this.#serial };
     const lists = { endpoints: this.all(), former: this.former(), networks: this.savedNetworks() };
-    const saving = this.#deps.stateFile.save({ version: 1, ...run, ...lists, store });
-    saving.onDisk.then(
-      () => {
-        this.#onDisk = { serial, store };
-        this.#unsaved = undefined;
-      },
-      (error: unknown) => {
-        this.#unsaved = error instanceof Error ? error.message : String(error);
-      },
-    );
-    return saving;
+    return { version: 1, ...run, ...lists, store };
+  }
+
+  async #note(
+    { serial, store }: { readonly serial: number; readonly store: StoreMemory },
+    written: Promise<void>,
+  ): Promise<void> {
+    try {
+      await written;
+      this.#onDisk = { serial, store };
+      this.#unsaved = undefined;
+    } catch (error) {
+      this.#unsaved = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
   }
 
   #changed(): void {

@@ -56,6 +56,11 @@ export class Releases {
     return this.#pending.has(endpointId);
   }
 
+  /** What a release that comes in a moment needs of etcd is asked for already. */
+  prepare(): void {
+    if (!this.#unanswered) void this.#quarantineLease().catch(() => undefined);
+  }
+
   /**
    * Releases now, or later if etcd is away; never throws for that. `clean`: the endpoint is torn down for certain.
    * Resolves true when etcd has it.
@@ -127,8 +132,8 @@ export class Releases {
         { kind: 'put', key: quarantineKey, record: quarantine, lease: await this.#quarantineLease() },
         ...macs,
       ];
-      const committed = await commit([{ kind: 'revision', key, revision }], changes);
-      if (committed) return await committed.told;
+      // Nobody waits for the peers: until they hear of it they have a name too many, and a way that leads nowhere.
+      if (await commit([{ kind: 'revision', key, revision }], changes)) return;
       revision = undefined;
     }
   }

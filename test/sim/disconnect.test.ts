@@ -6,8 +6,8 @@ import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 let cluster: SimulatedCluster;
 
 /** Two hosts with one container each on `web`. */
-async function make(): Promise<readonly [SimulatedHost, SimulatedHost]> {
-  cluster = new SimulatedCluster({ seed: 1 });
+async function make(options: { etcdMs?: number } = {}): Promise<readonly [SimulatedHost, SimulatedHost]> {
+  cluster = new SimulatedCluster({ seed: 1, ...options });
   await cluster.start(2);
   const [one, two] = cluster.hosts;
   await cluster.clock.until(one!.running.networks.create(networkRequest('web')));
@@ -66,6 +66,18 @@ it('gives the address back when the state file has let go of the endpoint too; c
   await one.start();
   await cluster.clock.advance(30_000);
   expect(ports(one)).toHaveLength(1);
+  await checkQuiet(cluster);
+});
+
+it('waits for no peer, and has etcd asked for what the release needs while the endpoint is taken apart', async () => {
+  const [one] = await make({ etcdMs: 100 });
+  one.runFile.ms = 100;
+  cluster.network.cut('node1', 'node2');
+  const begun = cluster.clock.now();
+  await cluster.clock.until(one.running.endpoints.disconnect('web', 'netns:c1', false));
+  // The file, and etcd once.
+  expect(cluster.clock.now() - begun).toBeLessThan(250);
+  cluster.heal();
   await checkQuiet(cluster);
 });
 

@@ -74,6 +74,7 @@ it('what was attached is there after the agent’s end, and what was detached is
 
 it('an agent that is told to stop has it on the disk', async () => {
   await connect(one);
+  await pass(100);
   one.stateFile.ms = 1_000;
   await connect(one);
   expect(onDisk(one)).toEqual(['10.0.0.2']);
@@ -165,6 +166,7 @@ it('a disk that fills keeps no container from its network, and is told; a crash 
   await pass(6_000);
   expect(one.running.local.unsaved).toBeUndefined();
   await connect(one);
+  await pass(100);
   expect(onDisk(one)).toEqual(held(one));
 });
 

@@ -241,6 +241,7 @@ export class SimulatedHost {
         stateFile: new KeptState({
           disk: mortal(this.stateFile.of(life), life),
           run: mortal(this.runFile.of(life), life),
+          clock,
         }),
         onStoreStalled: () => {},
         onNetworks: () => this.engineSide?.networks.sync(),

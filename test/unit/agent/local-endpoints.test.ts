@@ -16,7 +16,10 @@ beforeEach(async () => {
   local = new LocalEndpoints({
     stateFile: {
       load: async () => saved,
-      save: (state) => {
+      save: async (state) => {
+        saved = structuredClone(state);
+      },
+      keep: (state) => {
         saved = structuredClone(state);
         return { kept: Promise.resolve(), onDisk: Promise.resolve() };
       },
