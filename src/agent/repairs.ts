@@ -1,4 +1,5 @@
 import type { ApplyResult, Plan, PlannedOp } from '../core/host-state.ts';
+import { isOfRows, singleOps } from '../core/plan/rows.ts';
 import type { Marks } from './reconcile-marks.ts';
 
 /**
@@ -14,6 +15,15 @@ export function repairsOf(
 ): PlannedOp[] {
   if (marks.asked) return [];
   const failed = new Set(failures.map((failure) => failure.planned));
-  const ops = planned.stages.flatMap((stage) => stage.ops).filter((each) => !failed.has(each));
-  return ops.filter(({ network }) => (network === undefined ? !hostChanged : !isAsked(network)));
+  return planned.stages
+    .flatMap((stage) => stage.ops)
+    .filter((each) => !failed.has(each))
+    .filter(({ network }) => (network === undefined ? !hostChanged : !isAsked(network)))
+    .flatMap((each) => (isOfRows(each.op) ? rowsOf(each, failures) : each));
+}
+
+/** As ops of their own, but for those that failed. */
+function rowsOf(planned: PlannedOp, failures: ApplyResult['failures']): PlannedOp[] {
+  const failed = new Set(failures.map((failure) => JSON.stringify(failure.planned.op)));
+  return singleOps(planned.op).flatMap((op) => (failed.has(JSON.stringify(op)) ? [] : { ...planned, op }));
 }

@@ -3,8 +3,11 @@
  * one that changed. Where an event does not tell enough (a device's row may replace another or stand beside it) a look
  * has to.
  */
-import type { FdbRow, NamespaceState, Neighbour } from '../core/host-state.ts';
+import type { NamespaceState, Neighbour } from '../core/host-state.ts';
 import type { RowEvent } from '../core/kernel-change.ts';
+import { fdbRowAt, fdbTable, neighbourAt, neighbourTable, rowsLike, withoutRows, withRows } from '../core/row-table.ts';
+
+const NO_MAC = '00:00:00:00:00:00';
 
 /** The same object when it agrees with all events; undefined when it is not known how it is to be put right. */
 export function withRowEvents(state: NamespaceState, events: readonly RowEvent[]): NamespaceState | undefined {
@@ -35,20 +38,23 @@ function nameOf({ links }: NamespaceState, index: number): string | undefined {
 
 function withRowEvent(state: NamespaceState, event: RowEvent, link: string): NamespaceState | undefined {
   if (event.address !== undefined) return withNeighbour(state, event, { link, address: event.address, mac: event.mac });
-  const isOfMac = (row: FdbRow) => row.mac === event.mac && row.link === link;
-  const rows = state.fdb.filter((row) => isOfMac(row));
+  const fdb = fdbTable(state.fdb);
+  const positions = rowsLike(fdb, fdbTable([{ link, mac: event.mac }]));
+  const rows = positions.map((nth) => fdbRowAt(fdb, nth));
   if (event.what === 'written') {
     const [row] = rows;
     return rows.length === 1 && row!.vtep === event.vtep && row!.port === event.port ? state : undefined;
   }
-  const gone = rows.filter(({ vtep }) => vtep === event.vtep);
-  return gone.length === 0 ? state : { ...state, fdb: state.fdb.filter((row) => !gone.includes(row)) };
+  const gone = positions.filter((_, at) => rows[at]!.vtep === event.vtep);
+  return gone.length === 0 ? state : { ...state, fdb: withoutRows(fdb, gone) };
 }
 
 function withNeighbour(state: NamespaceState, { what }: RowEvent, row: Neighbour): NamespaceState {
-  const isSame = ({ link, address }: Neighbour) => address === row.address && link === row.link;
-  const old = state.neighbours.find(isSame);
-  if (what === 'written' ? old?.mac === row.mac : !old) return state;
-  const others = state.neighbours.filter((each) => each !== old);
-  return { ...state, neighbours: what === 'written' ? [...others, row] : others };
+  const all = neighbourTable(state.neighbours);
+  // One that goes is told without its MAC.
+  const one = neighbourTable([{ ...row, mac: what === 'written' ? row.mac : NO_MAC }]);
+  const old = rowsLike(all, one);
+  if (what === 'written' ? old.some((nth) => neighbourAt(all, nth).mac === row.mac) : old.length === 0) return state;
+  const others = withoutRows(all, old);
+  return { ...state, neighbours: what === 'written' ? withRows(others, one) : others };
 }

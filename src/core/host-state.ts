@@ -5,6 +5,7 @@
  * Addresses, CIDRs and MACs are canonical text; namespaces are named by {@link Place}.
  */
 import type { ContainerRef, LocalEndpoint } from './container.ts';
+import type { FdbTable, NeighbourTable } from './row-table.ts';
 
 /** Marks routes as ours (`ip route … proto 79`). */
 export const ROUTE_PROTOCOL = '79';
@@ -127,9 +128,9 @@ export interface NamespaceState {
   readonly links: ReadonlyMap<string, Link>;
   readonly addresses: readonly Address[];
   readonly routes: readonly Route[];
-  /** Permanent ones. */
-  readonly neighbours: readonly Neighbour[];
-  readonly fdb: readonly FdbRow[];
+  /** Permanent ones. Of a network there may be thousands: then they are a table. */
+  readonly neighbours: NeighbourTable | readonly Neighbour[];
+  readonly fdb: FdbTable | readonly FdbRow[];
   /** Our table; undefined when there is none. */
   readonly filter: Filter | undefined;
 }
@@ -301,6 +302,8 @@ export type Op =
   | { readonly kind: 'delete-neighbour'; readonly at: Place; readonly neighbour: Neighbour }
   | { readonly kind: 'set-fdb'; readonly at: Place; readonly row: FdbRow }
   | { readonly kind: 'delete-fdb'; readonly at: Place; readonly row: FdbRow }
+  /** Sets, or deletes, each of the rows, as the ops for one do. */
+  | { readonly kind: 'set-rows' | 'delete-rows'; readonly at: Place; readonly rows: NeighbourTable | FdbTable }
   /** Adds, or removes, the elements that `sets` list: a fraction of what replacing the loaded table costs. */
   | {
       readonly kind: 'add-elements' | 'remove-elements';
@@ -378,8 +381,8 @@ export interface OpFailure {
 }
 
 export interface ApplyResult {
-  /** Ops that were carried out. */
+  /** Ops that were carried out; of those that set or delete many rows, rows. */
   readonly writes: number;
-  /** Ops that were not, those that were never begun included. */
+  /** Ops that were not, those that were never begun included. Of one of many rows each row that was not, as an op of its own. */
   readonly failures: readonly OpFailure[];
 }

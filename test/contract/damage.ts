@@ -1,6 +1,7 @@
 /** What somebody with root may do to a host's namespaces by mistake, one op at a time, chosen by chance. */
 import { BRIDGE, HOST, LOOPBACK, type NamespaceState, type Op, type Place, TUNNEL } from '../../src/core/host-state.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
+import { fdbRows, neighbourRows } from '../../src/core/row-table.ts';
 import type { Random } from '../../src/ports.ts';
 
 /** `states`: what is there, by place; containers by path. Undefined: there is nothing of that kind to be damaged. */
@@ -46,11 +47,11 @@ const openPort: Damage = (at, { links }, random) => {
   return link && { kind: 'set-port', at, name: link.name, flags: { ...link.port!, learning: true, locked: false } };
 };
 const deleteNeighbour: Damage = (at, { neighbours }, random) => {
-  const neighbour = pick(random, neighbours);
+  const neighbour = pick(random, neighbourRows(neighbours));
   return neighbour && { kind: 'delete-neighbour', at, neighbour };
 };
 const changeNeighbour: Damage = (at, { neighbours }, random) => {
-  const neighbour = pick(random, neighbours);
+  const neighbour = pick(random, neighbourRows(neighbours));
   return neighbour && { kind: 'set-neighbour', at, neighbour: { ...neighbour, mac: STRANGE_MAC } };
 };
 const addNeighbour: Damage = (at, { links }) =>
@@ -58,13 +59,13 @@ const addNeighbour: Damage = (at, { links }) =>
     ? { kind: 'set-neighbour', at, neighbour: { link: TUNNEL, address: STRANGE_ADDRESS, mac: STRANGE_MAC } }
     : undefined;
 const deleteFdb: Damage = (at, { fdb }, random) => {
-  const row = pick(random, fdb);
+  const row = pick(random, fdbRows(fdb));
   return row && { kind: 'delete-fdb', at, row };
 };
 const changeFdb: Damage = (at, { fdb }, random) => {
   const row = pick(
     random,
-    fdb.filter(({ vtep }) => vtep !== undefined),
+    fdbRows(fdb).filter(({ vtep }) => vtep !== undefined),
   );
   return row && { kind: 'set-fdb', at, row: { ...row, vtep: '10.77.0.99' } };
 };

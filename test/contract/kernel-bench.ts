@@ -4,6 +4,7 @@ import type { ContainerRef } from '../../src/core/container.ts';
 import { desired } from '../../src/core/desired.ts';
 import type { ApplyResult, Desired, NamespaceState, Observed, Op, Plan } from '../../src/core/host-state.ts';
 import { plan } from '../../src/core/plan.ts';
+import { fdbRows, neighbourRows } from '../../src/core/row-table.ts';
 import type { Kernel } from '../../src/ports.ts';
 import { World } from './kernel-world.ts';
 
@@ -31,7 +32,7 @@ export function contentOf({ links, addresses, routes, neighbours, fdb, filter, f
     forwarding,
     links: sorted(ours.map(({ name, kind, mac, mtu, up, master }) => ({ name, kind, mac, mtu, up, master }))),
     details: new Map(ours.map(({ name, vxlan, port }) => [name, { vxlan, port }])),
-    rows: [addresses, routes, neighbours, fdb].map(sorted),
+    rows: [addresses, routes, neighbourRows(neighbours), fdbRows(fdb)].map(sorted),
     filter,
   };
 }

@@ -24,6 +24,7 @@ import { formatIp } from '../../src/core/ip.ts';
 import type { KernelChange, RowEvent } from '../../src/core/kernel-change.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import { Obstacles } from '../../src/core/plan/obstacles.ts';
+import { isOfRows, singleOps } from '../../src/core/plan/rows.ts';
 import type { Kernel } from '../../src/ports.ts';
 import { FakeMachine } from './fake-machine.ts';
 
@@ -90,7 +91,7 @@ export class FakeKernel implements Kernel {
     for (const stage of plan.stages) {
       const { ready, kept } = obstacles.divide(stage);
       const failed: OpFailure[] = [];
-      for (const planned of worstOrder(ready)) {
+      for (const planned of worstOrder(ready).flatMap(eachRow)) {
         try {
           this.#checkFaults(planned.op);
           this.#checkName(planned.op);
@@ -217,6 +218,11 @@ function rowsOf(op: Op): readonly RowEvent[] | undefined {
     default:
       return undefined;
   }
+}
+
+/** Rows that are written together are written one by one. */
+function eachRow(planned: PlannedOp): readonly PlannedOp[] {
+  return isOfRows(planned.op) ? singleOps(planned.op).map((op) => ({ ...planned, op })) : [planned];
 }
 
 /** In a stage, ops of one place and means are in order; of the others' order nothing is said. */

@@ -7,7 +7,6 @@ import {
   HOST,
   type Link,
   LOOPBACK,
-  type NamespaceState,
   type Neighbour,
   type Op,
   type Place,
@@ -19,7 +18,7 @@ import { isUplink } from '../../src/core/plan/naming.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-interface Space {
+export interface Space {
   forwarding: boolean;
   readonly links: Map<string, Mutable<Link>>;
   addresses: Address[];
@@ -70,13 +69,13 @@ export class FakeMachine {
     return touched;
   }
 
-  snapshot(place: Place): NamespaceState | undefined {
+  snapshot(place: Place): Readonly<Space> | undefined {
     const space = this.#spaces.get(place);
     return space && structuredClone(space);
   }
 
   /** What is ours in the host. */
-  hostSnapshot(): NamespaceState {
+  hostSnapshot(): Readonly<Space> {
     const { links, addresses, routes, neighbours, ...rest } = structuredClone(this.#space(HOST));
     const ours = ({ link }: { link: string }) => isUplink(link);
     return {
@@ -314,7 +313,7 @@ export class FakeMachine {
       space.fdb = [...space.fdb.filter(({ mac, vtep }) => mac !== row.mac || vtep !== undefined), row];
       return;
     }
-    if (link.kind !== 'vxlan') refuse(`${row.link}: Operation not supported`);
+    if (link.kind !== 'vxlan' || isGroup(row.mac)) refuse(`${row.link}: Operation not supported`);
     const first = space.fdb.findIndex(({ mac, vtep }) => mac === row.mac && vtep !== undefined);
     if (first < 0) space.fdb = [...space.fdb, row];
     else space.fdb = space.fdb.with(first, row);
@@ -335,6 +334,11 @@ function newSpace(): Space {
 
 function linkOf({ name, mac, mtu }: { name: string; mac: string; mtu: number }, kind: string): Link {
   return { name, kind, mac, mtu, up: false };
+}
+
+/** An address of many: of those a device keeps a list, in which nothing is replaced. */
+function isGroup(mac: string): boolean {
+  return (Number.parseInt(mac.slice(0, 2), 16) & 1) !== 0;
 }
 
 function isSame(a: object, b: object): boolean {

@@ -14,7 +14,7 @@ import {
   TABLE,
 } from '../../core/host-state.ts';
 import { Obstacles } from '../../core/plan/obstacles.ts';
-import type { FdbColumns, NeighbourColumns, Step } from './jobs.ts';
+import { isOfRows, rowOp, writesOf } from '../../core/plan/rows.ts';
 import type { KernelThread } from './kernel-thread.ts';
 import { placeOf } from './means.ts';
 import { failure, type PlainError } from './plain-error.ts';
@@ -35,7 +35,7 @@ export async function apply(
     for (const [at, ofStage] of failed.entries()) {
       const { ready, kept } = divided[at]!;
       obstacles.add(rest[at]!, ofStage);
-      writes += ready.length - ofStage.length;
+      writes += count(ready) - count(ofStage.map(({ planned }) => planned));
       failures.push(...ofStage, ...kept);
     }
     rest = rest.slice(failed.length);
@@ -53,15 +53,16 @@ async function applyStages(
   const groups = divided.map(({ ready }) => [...Map.groupBy(ready, ({ op }) => placeOf(op))]);
   const works = groups.map((ofStage, at) => ({
     essential: stages[at]!.essential,
-    works: ofStage.map(([place, planned]) => ({ place, steps: stepsOf(planned) })),
+    works: ofStage.map(([place, planned]) => ({ place, ops: planned.map(({ op }) => op) })),
   }));
   // Nothing but what is kept back.
   if (groups.every((ofStage) => ofStage.length === 0)) return groups.map(() => []);
   try {
     const refusals = await thread.ask('carryOut', works, signal);
     return refusals.map((ofStage, at) =>
-      ofStage.map(({ work, op, error }) => {
-        const planned = groups[at]![work]![1][op]!;
+      ofStage.map(({ work, op, row, error }) => {
+        const whole = groups[at]![work]![1][op]!;
+        const planned = row !== undefined && isOfRows(whole.op) ? { ...whole, op: rowOp(whole.op, row) } : whole;
         return { planned, error: errorOf(planned.op, error) };
       }),
     );
@@ -71,32 +72,9 @@ async function applyStages(
   }
 }
 
-/** Rows of one link that are written one after another become columns: of thousands of ops, nobody clones the objects. */
-export function stepsOf(planned: readonly PlannedOp[]): Step[] {
-  const steps: Step[] = [];
-  for (const { op } of planned) {
-    const last = steps.at(-1);
-    if (op.kind === 'set-neighbour' || op.kind === 'delete-neighbour') {
-      const { link, address, mac } = op.neighbour;
-      const columns = last?.kind === op.kind && last.link === link ? (last as Growing<NeighbourColumns>) : undefined;
-      if (columns) {
-        columns.addresses.push(address);
-        columns.macs.push(mac);
-      } else steps.push({ kind: op.kind, link, addresses: [address], macs: [mac] });
-    } else if (op.kind === 'set-fdb' || op.kind === 'delete-fdb') {
-      const { link, mac, vtep, port } = op.row;
-      const columns = last?.kind === op.kind && last.link === link ? (last as Growing<FdbColumns>) : undefined;
-      if (columns) {
-        columns.macs.push(mac);
-        columns.vteps.push(vtep);
-        columns.ports.push(port);
-      } else steps.push({ kind: op.kind, link, macs: [mac], vteps: [vtep], ports: [port] });
-    } else steps.push({ kind: 'op', op });
-  }
-  return steps;
+function count(ops: readonly PlannedOp[]): number {
+  return ops.reduce((sum, { op }) => sum + writesOf(op), 0);
 }
-
-type Growing<T> = { [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
 
 function errorOf(op: Op, error: PlainError): OverlaydError {
   const cause = failure(describe(op), error);
@@ -128,6 +106,9 @@ function subjectOf(op: Op): string {
     case 'set-fdb':
     case 'delete-fdb':
       return `${op.row.mac} on ${op.row.link}`;
+    case 'set-rows':
+    case 'delete-rows':
+      return `of ${writesOf(op)} rows on ${[...op.rows.links.values()].join(', ')}`;
     case 'forget-flows':
       return op.addresses.join(', ');
     case 'set-filter':

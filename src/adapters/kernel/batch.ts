@@ -7,6 +7,7 @@ import { DEFAULT_ROUTE } from '../../core/cidr.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { type Address, type Op, ROUTE_PROTOCOL, type Route, SERVICE_ADDRESS } from '../../core/host-state.ts';
 import { isUplink } from '../../core/plan/naming.ts';
+import type { RowTable } from '../../core/row-table.ts';
 import { describeErrno } from '../native/system-call.ts';
 import { deleteAddress, replaceAddress } from '../netlink/address.ts';
 import {
@@ -26,10 +27,10 @@ import { deleteRoute, replaceRoute } from '../netlink/route.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { IN6_ADDR_GEN_MODE_NONE } from '../netlink/uapi/if-link.ts';
 import { RT_SCOPE_HOST, RT_SCOPE_UNIVERSE } from '../netlink/uapi/rtnetlink.ts';
-import type { Step } from './jobs.ts';
 import { pathOf } from './means.ts';
 import { type PlainError, plainError } from './plain-error.ts';
 import { numberOfProtocol } from './route-protocol.ts';
+import { writeRows } from './rows.ts';
 
 /** What is to be taken away is gone. */
 export const GONE = ['ENODEV', 'ENOENT', 'ESRCH', 'EADDRNOTAVAIL'];
@@ -44,6 +45,11 @@ const MOST_PENDING = 500;
 /** IP time to live of the tunnels' packets. */
 const TTL = 64;
 
+/** By position of the op: why it was not done, or, of an op of many rows, why some of them were not, by theirs. */
+export type Failures = Map<number, PlainError | ReadonlyMap<number, PlainError>>;
+
+type Socket = Pick<NetlinkSocket, 'request' | 'requestMany' | 'get' | 'dump'>;
+
 interface Pending {
   readonly op: number;
   readonly request: Request;
@@ -53,41 +59,20 @@ interface Pending {
 
 export class Batch {
   /** By position of the op. */
-  readonly failures = new Map<number, PlainError>();
-  readonly #socket: Pick<NetlinkSocket, 'request' | 'get' | 'dump'>;
+  readonly failures: Failures = new Map();
+  readonly #socket: Socket;
   #pending: Pending[] = [];
   readonly #indexes = new Map<string, number>();
   #looks = 0;
   readonly #files: number[] = [];
 
-  constructor(socket: Pick<NetlinkSocket, 'request' | 'get' | 'dump'>) {
+  constructor(socket: Socket) {
     this.#socket = socket;
   }
 
-  /** `op`: position of the first op of the step. */
-  add(step: Step, op: number): void {
-    switch (step.kind) {
-      case 'op':
-        this.#try(op, () => this.#addOp(step.op, op));
-        break;
-      case 'set-neighbour':
-      case 'delete-neighbour':
-        for (const [nth, address] of step.addresses.entries()) {
-          const mac = step.macs[nth]!;
-          const at = op + nth;
-          if (step.kind === 'set-neighbour')
-            this.#row(at, step.link, NONE, (link) => replaceNeighbour({ link, address, mac }));
-          else this.#row(at, step.link, GONE, (link) => deleteNeighbour({ link, address }));
-        }
-        break;
-      case 'set-fdb':
-      case 'delete-fdb':
-        for (const [nth, mac] of step.macs.entries()) {
-          const row = { mac, vtep: step.vteps[nth], port: step.ports[nth] };
-          if (step.kind === 'set-fdb') this.#row(op + nth, step.link, NONE, (link) => replaceFdb({ link, ...row }));
-          else this.#row(op + nth, step.link, GONE, (link) => deleteFdb({ link, ...row }));
-        }
-    }
+  /** `at`: position of the op. */
+  add(op: Op, at: number): void {
+    this.#try(at, () => this.#addOp(op, at));
   }
 
   /** Has all that was added done. Of what nobody answered nothing is known, and so it has failed. */
@@ -153,6 +138,28 @@ export class Batch {
         if (op.route.link === '') this.#push(at, deleteRoute(routeOf(op.route, 0)), GONE);
         else this.#row(at, op.route.link, GONE, (link) => deleteRoute(routeOf(op.route, link)));
         break;
+      case 'set-neighbour': {
+        const { link: name, ...row } = op.neighbour;
+        this.#row(at, name, NONE, (link) => replaceNeighbour({ link, ...row }));
+        break;
+      }
+      case 'delete-neighbour': {
+        const { link: name, address } = op.neighbour;
+        this.#row(at, name, GONE, (link) => deleteNeighbour({ link, address }));
+        break;
+      }
+      case 'set-fdb':
+        this.#row(at, op.row.link, NONE, (link) => replaceFdb({ ...op.row, link }));
+        break;
+      case 'delete-fdb':
+        this.#row(at, op.row.link, GONE, (link) => deleteFdb({ ...op.row, link }));
+        break;
+      case 'set-rows':
+        this.#rows(at, op.rows, true);
+        break;
+      case 'delete-rows':
+        this.#rows(at, op.rows, false);
+        break;
       default:
         throw new OverlaydError('internal', `${op.kind} is not done by rtnetlink`);
     }
@@ -169,6 +176,23 @@ export class Batch {
       if (index !== undefined) this.#push(op, make(index), tolerated);
       else if (!tolerated.includes('ENODEV')) throw noLink(link);
     });
+  }
+
+  /** Of one link. Straight from the table into the buffer of the socket, after all that was added before. */
+  #rows(op: number, table: RowTable, isSet: boolean): void {
+    const links = new Map<number, number>();
+    for (const [number, name] of table.links) {
+      const index = this.#lookUp(name);
+      if (index !== undefined) links.set(number, index);
+      else if (isSet) throw noLink(name);
+      // With the link its rows are gone.
+      else return;
+    }
+    this.flush();
+    const failures = new Map<number, PlainError>();
+    for (const [row, { code, text }] of writeRows(this.#socket, table, links, isSet))
+      if (isSet || !GONE.includes(code)) failures.set(row, { code, message: text });
+    if (failures.size > 0) this.failures.set(op, failures);
   }
 
   #indexOf(link: string): number {

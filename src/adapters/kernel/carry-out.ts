@@ -1,9 +1,9 @@
 /** Carries ops out, in the kernel's thread: place by place, of each place what goes together at once. */
 import type { Op } from '../../core/host-state.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
-import { Batch } from './batch.ts';
+import { Batch, type Failures } from './batch.ts';
 import type { Flows } from './flows.ts';
-import type { Refusal, StageOfWork, Step, Work } from './jobs.ts';
+import type { Refusal, StageOfWork, Work } from './jobs.ts';
 import type { Leave } from './leave.ts';
 import { isNoNamespace, type Means, meansOf, pathOf } from './means.ts';
 import { makeNamespace, removeNamespace } from './named-namespaces.ts';
@@ -13,12 +13,11 @@ import { removeLinks } from './removal.ts';
 import { setSysctl } from './sysctl.ts';
 import { runRules, type Tables } from './tables.ts';
 
-/** A step, and the position of its first op. */
+/** An op, and its position in the work. */
 interface Placed {
-  readonly step: Step;
+  readonly op: Op;
   readonly at: number;
 }
-type Failures = Map<number, PlainError>;
 
 /** What the kernel's thread keeps in mind of what it changes. */
 export interface Memory {
@@ -41,42 +40,48 @@ export async function carryOut(memory: Memory, stages: readonly StageOfWork[]): 
 
 /** Returns what was not done, and why. */
 async function carryOutStage({ tables, flows, leave }: Memory, works: readonly Work[]): Promise<Refusal[]> {
-  const all = works.map((work) => ({ work, failures: new Map<number, PlainError>() }));
+  const all = works.map((work) => ({ work, failures: new Map() as Failures }));
   // Links that go have gone a moment later, and the kernel looks for connections for as long: meanwhile the rest is done.
   const later: Promise<void>[] = [];
   for (const { work, failures } of all) {
-    const byMeans = Map.groupBy(placedSteps(work), ({ step }) => meansOfStep(step));
-    for (const [means, steps] of byMeans) {
+    const placed = work.ops.map((op, at) => ({ op, at }));
+    for (const [means, ops] of Map.groupBy(placed, ({ op }) => meansOf(op))) {
       leave.check();
-      if (means === 'removal') later.push(remove(work, steps, failures));
-      else if (means === 'conntrack') later.push(forget(flows, steps, failures));
-      else attempt(steps, failures, () => doAll(tables, work, means, steps, failures));
+      if (means === 'removal') later.push(remove(work, ops, failures));
+      else if (means === 'conntrack') later.push(forget(flows, ops, failures));
+      else attempt(ops, failures, () => doAll(tables, work, means, ops, failures));
     }
   }
   await Promise.all(later);
-  return all.flatMap(({ failures }, work) => [...failures].map(([op, error]) => ({ work, op, error })));
+  return all.flatMap(({ failures }, work) =>
+    [...failures].flatMap(([op, failed]): Refusal[] =>
+      failed instanceof Map
+        ? [...failed].map(([row, error]) => ({ work, op, row, error }))
+        : [{ work, op, error: failed as PlainError }],
+    ),
+  );
 }
 
 function doAll(
   tables: Tables,
   { place }: Work,
   means: Exclude<Means, 'removal' | 'conntrack'>,
-  steps: readonly Placed[],
+  ops: readonly Placed[],
   failures: Failures,
 ): void {
   switch (means) {
     case 'rtnetlink':
-      writeBatch(place, steps, failures);
+      writeBatch(place, ops, failures);
       break;
     case 'nftables': {
-      const text = steps.map(({ step }) => renderNft(opOf(step))).join('');
+      const text = ops.map(({ op }) => renderNft(op)).join('');
       const { ok, errors } = runRules(place, text);
       if (!ok) throw Object.assign(new Error(errors.trim()), { code: '' });
       break;
     }
     case 'sysctl':
     case 'namespace':
-      for (const each of steps) attempt([each], failures, () => doOne(tables, opOf(each.step)));
+      for (const each of ops) attempt([each], failures, () => doOne(tables, each.op));
   }
 }
 
@@ -96,11 +101,11 @@ function doOne(tables: Tables, op: Op): void {
   }
 }
 
-function writeBatch(place: string, steps: readonly Placed[], failures: Failures): void {
+function writeBatch(place: string, ops: readonly Placed[], failures: Failures): void {
   const socket = new NetlinkSocket({ namespace: pathOf(place) });
   const batch = new Batch(socket);
   try {
-    for (const { step, at } of steps) batch.add(step, at);
+    for (const { op, at } of ops) batch.add(op, at);
     batch.flush();
   } finally {
     batch.close();
@@ -109,71 +114,46 @@ function writeBatch(place: string, steps: readonly Placed[], failures: Failures)
   }
 }
 
-async function remove({ place }: Work, steps: readonly Placed[], failures: Failures): Promise<void> {
-  const positions = new Map(steps.map(({ step, at }) => [nameOf(opOf(step)), at]));
+async function remove({ place }: Work, ops: readonly Placed[], failures: Failures): Promise<void> {
+  const positions = new Map(ops.map(({ op, at }) => [nameOf(op), at]));
   try {
     for (const [name, error] of await removeLinks(place, [...positions.keys()]))
       failures.set(positions.get(name)!, error);
   } catch (error) {
-    failAll(steps, failures, error);
+    failAll(ops, failures, error);
   }
 }
 
-async function forget(flows: Flows, steps: readonly Placed[], failures: Failures): Promise<void> {
-  const ops = steps.flatMap(({ step }) => (step.kind === 'op' && step.op.kind === 'forget-flows' ? [step.op] : []));
-  const of = (owner: 'comes' | 'went') => [...new Set(ops.flatMap((op) => (op.owner === owner ? op.addresses : [])))];
+async function forget(flows: Flows, ops: readonly Placed[], failures: Failures): Promise<void> {
+  const of = (owner: 'comes' | 'went') => [
+    ...new Set(ops.flatMap(({ op }) => (op.kind === 'forget-flows' && op.owner === owner ? op.addresses : []))),
+  ];
   flows.release(of('went'));
   try {
     await flows.prepare(of('comes'));
   } catch (error) {
-    failAll(steps, failures, error);
+    failAll(ops, failures, error);
   }
 }
 
 /** What fails as a whole fails each of the ops that did not fail by themselves. */
-function attempt(steps: readonly Placed[], failures: Failures, task: () => void): void {
+function attempt(ops: readonly Placed[], failures: Failures, task: () => void): void {
   try {
     task();
   } catch (error) {
-    failAll(steps, failures, error);
+    failAll(ops, failures, error);
   }
 }
 
 /** Where there is no namespace, what was to be taken away in it is gone. */
-function failAll(steps: readonly Placed[], failures: Failures, cause: unknown): void {
+function failAll(ops: readonly Placed[], failures: Failures, cause: unknown): void {
   const error = plainError(cause);
-  const left = isNoNamespace(cause) ? steps.filter(({ step }) => !takesAway(step)) : steps;
-  for (const { step, at } of left) {
-    for (let op = at; op < at + countOf(step); op++) if (!failures.has(op)) failures.set(op, error);
-  }
+  const left = isNoNamespace(cause) ? ops.filter(({ op }) => !takesAway(op)) : ops;
+  for (const { at } of left) if (!failures.has(at)) failures.set(at, error);
 }
 
-function takesAway(step: Step): boolean {
-  const { kind } = step.kind === 'op' ? step.op : step;
+function takesAway({ kind }: Op): boolean {
   return kind.startsWith('delete-') || kind === 'remove-elements';
-}
-
-function placedSteps({ steps }: Work): Placed[] {
-  let at = 0;
-  return steps.map((step) => {
-    const placed = { step, at };
-    at += countOf(step);
-    return placed;
-  });
-}
-
-function countOf(step: Step): number {
-  if (step.kind === 'op') return 1;
-  return step.macs.length;
-}
-
-function meansOfStep(step: Step): Means {
-  return step.kind === 'op' ? meansOf(step.op) : 'rtnetlink';
-}
-
-function opOf(step: Step): Op {
-  if (step.kind !== 'op') throw new Error('rows are done by rtnetlink');
-  return step.op;
 }
 
 function nameOf(op: Op): string {

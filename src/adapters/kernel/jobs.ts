@@ -1,9 +1,8 @@
 /**
  * What the kernel's thread is asked and what it tells: messages between threads, so plain values alone. Of thousands of rows
- * nobody hands over objects, which costs more than asking the kernel: those that are written go as columns of text, those that
- * are seen as numbers (`rows.ts`), and what was told before is not told again.
+ * nobody hands over objects, which costs more than asking the kernel: they go as numbers (`core/row-table.ts`), and what was
+ * told before is not told again.
  */
-
 import type { Lack } from '../../core/host-needs.ts';
 import type { Address, Filter, Link, Op, Place, Route } from '../../core/host-state.ts';
 import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
@@ -61,7 +60,7 @@ export interface InsidePart {
 
 export interface HostPart extends InsidePart {
   readonly forwarding: boolean;
-  /** Of neighbours; see `rows.ts`. */
+  /** Words of neighbours, with indexes of links; see `core/row-table.ts`. */
   readonly neighbours: Uint32Array;
   readonly filter: Filter | undefined;
   /** As of `Observed`. */
@@ -104,25 +103,7 @@ export interface StageOfWork {
 /** Ops for one place, in order. */
 export interface Work {
   readonly place: Place;
-  readonly steps: readonly Step[];
-}
-
-export type Step = { readonly kind: 'op'; readonly op: Op } | NeighbourColumns | FdbColumns;
-
-/** Ops of rows of one link, one after another. */
-export interface NeighbourColumns {
-  readonly kind: 'set-neighbour' | 'delete-neighbour';
-  readonly link: string;
-  readonly addresses: readonly string[];
-  readonly macs: readonly string[];
-}
-
-export interface FdbColumns {
-  readonly kind: 'set-fdb' | 'delete-fdb';
-  readonly link: string;
-  readonly macs: readonly string[];
-  readonly vteps: readonly (string | undefined)[];
-  readonly ports: readonly (number | undefined)[];
+  readonly ops: readonly Op[];
 }
 
 /** Why an op was not done. */
@@ -130,6 +111,8 @@ export interface Refusal {
   /** Positions of the work, and of the op in it. */
   readonly work: number;
   readonly op: number;
+  /** Of an op of many rows: the one that was not written; undefined: none was, as far as is known. */
+  readonly row?: number;
   readonly error: PlainError;
 }
 

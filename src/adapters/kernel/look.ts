@@ -3,7 +3,15 @@
  * has them. Of a network's namespace is remembered what was told last, so that only what is different is told.
  */
 import { closeSync, openSync, readdirSync } from 'node:fs';
-import { HOST, type Link, LOOPBACK, ROUTE_PROTOCOL, type Route, SERVICE_ADDRESS } from '../../core/host-state.ts';
+import {
+  HOST,
+  type Link,
+  LOOPBACK,
+  ROUTE_PROTOCOL,
+  type Route,
+  SERVICE_ADDRESS,
+  TUNNEL,
+} from '../../core/host-state.ts';
 import { isNetworkNamespace, isUplink, namespaceOf } from '../../core/plan/naming.ts';
 import { decodeAddress, dumpAddresses } from '../netlink/address.ts';
 import { decodeLink, dumpLinks, type LinkMessage } from '../netlink/link.ts';
@@ -65,8 +73,9 @@ export class Looker {
     try {
       const told = this.#told.get(name);
       const last = told?.number === known ? told : undefined;
-      const reader = { neighbours: new RowReader(), fdb: new RowReader() };
       const messages = socket.dump(dumpLinks(), decodeLink);
+      const tunnel = messages.find(({ name }) => name === TUNNEL)?.index;
+      const reader = { neighbours: new RowReader(), fdb: new RowReader(tunnel) };
       const names = namesOf(messages);
       const links = messages.map((message) => linkOf(message, names));
       const addresses = addressesOf(socket, names);

@@ -9,6 +9,7 @@
 import { HOST, type Place, type Plan } from '../../core/host-state.ts';
 import type { KernelChange } from '../../core/kernel-change.ts';
 import { namespaceOf } from '../../core/plan/naming.ts';
+import { writesOf } from '../../core/plan/rows.ts';
 import { decodeLink, dumpLinks } from '../netlink/link.ts';
 import type { Message } from '../netlink/message.ts';
 import { NetlinkMonitor } from '../netlink/monitor.ts';
@@ -201,8 +202,8 @@ const FLOOD_ROWS = 512;
 function floodedBy(plan: Plan): readonly string[] {
   const rows = new Map<string, number>();
   for (const { op } of plan.stages.flatMap(({ ops }) => ops)) {
-    const isRow = op.kind.endsWith('-fdb') || op.kind.endsWith('-neighbour');
-    if (isRow && 'at' in op) rows.set(op.at, (rows.get(op.at) ?? 0) + 1);
+    const isRow = op.kind.endsWith('-fdb') || op.kind.endsWith('-neighbour') || op.kind.endsWith('-rows');
+    if (isRow && 'at' in op) rows.set(op.at, (rows.get(op.at) ?? 0) + writesOf(op));
   }
   return [...rows].flatMap(([namespace, count]) => (count > FLOOD_ROWS ? [namespace] : []));
 }

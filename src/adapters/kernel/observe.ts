@@ -4,22 +4,14 @@
  */
 import { type ContainerRef, isHandedOver } from '../../core/container.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import {
-  type FdbRow,
-  HOST,
-  type Link,
-  type NamespaceState,
-  type Neighbour,
-  type Observed,
-  type Scope,
-} from '../../core/host-state.ts';
+import { HOST, type Link, type NamespaceState, type Observed, type Scope } from '../../core/host-state.ts';
 import { isUplink } from '../../core/plan/naming.ts';
+import { type FdbTable, type NeighbourTable, type RowKind, type RowTable, rowsOfLinks } from '../../core/row-table.ts';
 import type { HostPart, InsidePart, LookAnswer, NetworkPart, Seen } from './jobs.ts';
 import type { KernelThread } from './kernel-thread.ts';
 import type { Inside } from './monitor.ts';
 import { vniOfNamespaceId } from './namespace-ids.ts';
 import { failure } from './plain-error.ts';
-import { type MadeRows, makeFdb, makeNeighbours } from './rows.ts';
 
 export interface ObserverDeps {
   readonly thread: Pick<KernelThread, 'ask'>;
@@ -32,9 +24,7 @@ export interface ObserverDeps {
 interface LookedAt {
   /** Of the thread's answer. */
   readonly number: number;
-  readonly state: NamespaceState;
-  readonly neighbours: MadeRows<Neighbour>;
-  readonly fdb: MadeRows<FdbRow>;
+  readonly state: NamespaceState & { readonly neighbours: NeighbourTable; readonly fdb: FdbTable };
 }
 
 type Networks = Map<string, NamespaceState>;
@@ -149,36 +139,31 @@ export class Observer {
     const last = this.#lookedAt.get(name);
     const links = part.links ? linksByName(part.links) : (last?.state.links ?? new Map());
     const names = new Map([...links.values()].map((link) => [link.index ?? 0, link.name]));
-    const kept = last && sameNames(last.state.links, links) ? last : undefined;
-    const neighbours = rowsOf(part.neighbours, kept?.neighbours, last?.neighbours, (words, known) =>
-      makeNeighbours(words, names, known),
-    );
-    const fdb = rowsOf(part.fdb, kept?.fdb, last?.fdb, (words, known) => makeFdb(words, names, known));
-    const state: NamespaceState = {
+    const kept = last && sameNames(last.state.links, links) ? last.state : undefined;
+    const state = {
       forwarding: part.forwarding,
       links,
       addresses: part.addresses ?? last?.state.addresses ?? [],
       routes: part.routes ?? last?.state.routes ?? [],
-      neighbours: neighbours.rows,
-      fdb: fdb.rows,
+      neighbours: tableOf('neighbour', part.neighbours, names, kept?.neighbours, last?.state.neighbours),
+      fdb: tableOf('fdb', part.fdb, names, kept?.fdb, last?.state.fdb),
       filter: part.filter === undefined ? last?.state.filter : (part.filter ?? undefined),
     };
-    this.#lookedAt.set(name, { number: part.number, state, neighbours, fdb });
+    this.#lookedAt.set(name, { number: part.number, state });
     return state;
   }
 }
 
-const NO_ROWS = new Uint32Array();
-
-/** `kept`: the last ones, as long as their links have the same names. */
-function rowsOf<T>(
+/** `kept`: the last one, as long as its links have the same names. */
+function tableOf<K extends RowKind>(
+  kind: K,
   words: Uint32Array | undefined,
-  kept: MadeRows<T> | undefined,
-  last: MadeRows<T> | undefined,
-  make: (words: Uint32Array, known: MadeRows<T> | undefined) => MadeRows<T>,
-): MadeRows<T> {
+  links: ReadonlyMap<number, string>,
+  kept: RowTable<K> | undefined,
+  last: RowTable<K> | undefined,
+): RowTable<K> {
   if (words === undefined && kept) return kept;
-  return make(words ?? last?.words ?? NO_ROWS, kept);
+  return { kind, links, words: words ?? last?.words ?? new Uint32Array() };
 }
 
 function sameNames(a: ReadonlyMap<string, Link>, b: ReadonlyMap<string, Link>): boolean {
@@ -189,13 +174,13 @@ function sameNames(a: ReadonlyMap<string, Link>, b: ReadonlyMap<string, Link>): 
 function hostState(part: HostPart): NamespaceState {
   const links = linksByName(part.links);
   const names = new Map(part.links.map((link) => [link.index ?? 0, link.name]));
-  const neighbours = makeNeighbours(part.neighbours, names).rows;
+  const all: NeighbourTable = { kind: 'neighbour', links: names, words: part.neighbours };
   return {
     forwarding: part.forwarding,
     links,
     addresses: part.addresses,
     routes: part.routes,
-    neighbours: neighbours.filter(({ link }) => isUplink(link)),
+    neighbours: rowsOfLinks(all, isUplink),
     fdb: [],
     filter: part.filter,
   };

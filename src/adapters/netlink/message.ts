@@ -32,17 +32,29 @@ export function messageBytes(request: Request): number {
 
 /** Writes the message at a place in a buffer that has {@link messageBytes} left. Returns where the next one goes. */
 export function encodeMessage(request: Request, flags: number, sequence: number, into: Uint8Array, at: number): number {
-  const view = viewOf(into);
-  view.setUint32(at, NLMSG_HDRLEN + request.payload.length, true);
-  view.setUint16(at + 4, request.type, true);
-  view.setUint16(at + 6, request.flags | flags, true);
-  view.setUint32(at + 8, sequence, true);
-  view.setUint32(at + 12, 0, true);
+  const length = NLMSG_HDRLEN + request.payload.length;
+  writeMessageHeader(viewOf(into), at, length, request.type, request.flags | flags, sequence);
   into.set(request.payload, at + NLMSG_HDRLEN);
   const end = at + NLMSG_HDRLEN + request.payload.length;
   const next = at + messageBytes(request);
   into.fill(0, end, next);
   return next;
+}
+
+/** `struct nlmsghdr`, of a message of so many bytes with its header. */
+export function writeMessageHeader(
+  view: DataView,
+  at: number,
+  length: number,
+  type: number,
+  flags: number,
+  sequence: number,
+): void {
+  view.setUint32(at, length, true);
+  view.setUint16(at + 4, type, true);
+  view.setUint16(at + 6, flags, true);
+  view.setUint32(at + 8, sequence, true);
+  view.setUint32(at + 12, 0, true);
 }
 
 /** The messages of a datagram, in order. One that is cut short ends it. */

@@ -7,10 +7,11 @@ import { AF } from '../native/socket.ts';
 import { AttributeReader, PayloadWriter } from './attributes.ts';
 import type { Message, Request } from './message.ts';
 import * as nl from './uapi/neighbour.ts';
-import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE } from './uapi/netlink.ts';
+import { NLA_HDRLEN, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE } from './uapi/netlink.ts';
 import { RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH } from './uapi/rtnetlink.ts';
 
 const AF_BRIDGE = 7;
+const TUNNEL_ROW = nl.NUD_NOARP | nl.NUD_PERMANENT;
 
 /** A permanent neighbour. */
 export interface NeighbourSpec {
@@ -86,10 +87,67 @@ export function dumpFdb(link = 0): Request {
   };
 }
 
+/** Bytes of what {@link writeNeighbour} and {@link writeFdb} write, at most. */
+export const MOST_ROW_BYTES = nl.NDMSG_BYTES + 8 + 12 + 8;
+
+/**
+ * As the payload of {@link replaceNeighbour}, from numbers and straight into a buffer, since of thousands nobody wants to
+ * make objects. Returns where it ends. `address`: first byte highest; `high`, `low`: the MAC's first two bytes, the others.
+ */
+export function writeNeighbour(
+  view: DataView,
+  at: number,
+  link: number,
+  address: number,
+  high: number,
+  low: number,
+): number {
+  writeHeader(view, at, { family: AF.INET, link, state: nl.NUD_PERMANENT, flags: 0 });
+  return writeMac(view, writeAddress(view, at + nl.NDMSG_BYTES, address), high, low);
+}
+
+/** In the same way as the payload of {@link replaceFdb} of a device's row, or {@link deleteFdb}. `port` 0: the device's. */
+export function writeFdb(
+  view: DataView,
+  at: number,
+  link: number,
+  high: number,
+  low: number,
+  vtep: number,
+  port: number,
+): number {
+  writeHeader(view, at, { family: AF_BRIDGE, link, state: TUNNEL_ROW, flags: nl.NTF_SELF });
+  const end = writeAddress(view, writeMac(view, at + nl.NDMSG_BYTES, high, low), vtep);
+  if (port === 0) return end;
+  writeAttribute(view, end, nl.NDA_PORT, 2);
+  view.setUint32(end + NLA_HDRLEN, 0);
+  view.setUint16(end + NLA_HDRLEN, port);
+  return end + NLA_HDRLEN + 4;
+}
+
+function writeAddress(view: DataView, at: number, address: number): number {
+  writeAttribute(view, at, nl.NDA_DST, 4);
+  view.setUint32(at + NLA_HDRLEN, address);
+  return at + NLA_HDRLEN + 4;
+}
+
+function writeMac(view: DataView, at: number, high: number, low: number): number {
+  writeAttribute(view, at, nl.NDA_LLADDR, 6);
+  view.setUint16(at + NLA_HDRLEN, high);
+  view.setUint32(at + NLA_HDRLEN + 2, low);
+  view.setUint16(at + NLA_HDRLEN + 6, 0);
+  return at + NLA_HDRLEN + 8;
+}
+
+function writeAttribute(view: DataView, at: number, type: number, bytes: number): void {
+  view.setUint16(at, NLA_HDRLEN + bytes, true);
+  view.setUint16(at + 2, type, true);
+}
+
 function encodeFdb({ link, mac, vtep, port }: FdbSpec): Uint8Array {
   const ofDevice = vtep !== undefined;
   // As `bridge fdb` says "static" and "permanent": of a bridge's row the latter would mean that the MAC is the bridge's own.
-  const state = nl.NUD_NOARP | (ofDevice ? nl.NUD_PERMANENT : nl.NUD_REACHABLE);
+  const state = ofDevice ? TUNNEL_ROW : nl.NUD_NOARP | nl.NUD_REACHABLE;
   const writer = begin({ family: AF_BRIDGE, link, state, flags: ofDevice ? nl.NTF_SELF : nl.NTF_MASTER });
   writer.mac(nl.NDA_LLADDR, mac);
   if (vtep !== undefined) writer.ipv4(nl.NDA_DST, vtep);
@@ -97,13 +155,23 @@ function encodeFdb({ link, mac, vtep, port }: FdbSpec): Uint8Array {
   return writer.payload();
 }
 
-function begin({ family, link, state, flags }: { family: number; link: number; state: number; flags: number }) {
-  return new PayloadWriter().header(nl.NDMSG_BYTES, (view, at) => {
-    view.setUint8(at, family);
-    view.setInt32(at + 4, link, true);
-    view.setUint16(at + 8, state, true);
-    view.setUint8(at + 10, flags);
-  });
+/** `struct ndmsg`. */
+interface Header {
+  readonly family: number;
+  readonly link: number;
+  readonly state: number;
+  readonly flags: number;
+}
+
+function begin(header: Header): PayloadWriter {
+  return new PayloadWriter().header(nl.NDMSG_BYTES, (view, at) => writeHeader(view, at, header));
+}
+
+function writeHeader(view: DataView, at: number, { family, link, state, flags }: Header): void {
+  view.setUint32(at, family, true);
+  view.setInt32(at + 4, link, true);
+  view.setUint16(at + 8, state, true);
+  view.setUint16(at + 10, flags, true);
 }
 
 /** Of `RTM_NEWNEIGH` and `RTM_DELNEIGH`. */

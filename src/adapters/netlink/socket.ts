@@ -36,11 +36,25 @@ import {
   messageBytes,
   messagesOf,
   type Request,
+  writeMessageHeader,
 } from './message.ts';
 import * as nl from './uapi/netlink.ts';
 
 /** What became of a request. `code`: the error's name (`EEXIST`); `text`: the kernel's own words, or the error's. */
-export type Outcome = { readonly ok: true } | { readonly ok: false; readonly code: string; readonly text: string };
+export type Outcome = { readonly ok: true } | Failure;
+export interface Failure {
+  readonly ok: false;
+  readonly code: string;
+  readonly text: string;
+}
+
+/** Requests of one type. `flags`: as of {@link Request}; `most`: bytes of the longest payload. */
+export interface ManyRequests {
+  readonly type: number;
+  readonly flags: number;
+  readonly count: number;
+  readonly most: number;
+}
 
 export interface NetlinkOptions {
   /** `NETLINK_ROUTE` when it is not given. */
@@ -52,7 +66,7 @@ export interface NetlinkOptions {
 }
 
 const DONE: Outcome = { ok: true };
-const LOST: Outcome = { ok: false, code: 'ENOBUFS', text: "the kernel's answer was lost" };
+const LOST: Failure = { ok: false, code: 'ENOBUFS', text: "the kernel's answer was lost" };
 const TIMEOUT_MS = 10_000;
 /** Far below what the kernel takes at once, the send buffer (`net.core.wmem_default`, 208 KiB). */
 const SEND_BYTES = 64 * 1024;
@@ -114,6 +128,36 @@ export class NetlinkSocket {
     const outcomes: Outcome[] = [];
     while (outcomes.length < requests.length) outcomes.push(...this.#requestSome(requests, outcomes.length, onAnswer));
     return outcomes;
+  }
+
+  /**
+   * As {@link request}, of thousands of one type whose payloads `write` puts straight into the buffer at `at`, of
+   * `most` bytes at most and whole words; it returns where one ends. Returns what became of those that failed, by position.
+   */
+  requestMany(
+    { type, flags, count, most }: ManyRequests,
+    write: (position: number, view: DataView, at: number) => number,
+  ): Map<number, Failure> {
+    const failures = new Map<number, Failure>();
+    const view = viewOf(this.#buffers.out);
+    const atOnce = Math.min(this.#most, Math.floor(SEND_BYTES / (nl.NLMSG_HDRLEN + most)));
+    for (let from = 0; from < count; from += atOnce) {
+      const first = this.#sequence + 1;
+      const last = Math.min(count, from + atOnce) - 1;
+      let at = 0;
+      for (let position = from; position <= last; position++) {
+        const start = at;
+        at = write(position, view, start + nl.NLMSG_HDRLEN);
+        const all = flags | nl.NLM_F_REQUEST | (position === last ? nl.NLM_F_ACK : 0);
+        writeMessageHeader(view, start, at - start, type, all, this.#next());
+      }
+      this.#send(at);
+      const outcomes = this.#judge(first, Array<Outcome>(last - from + 1).fill(DONE), () => undefined);
+      for (const [nth, outcome] of outcomes.entries()) if (!outcome.ok) failures.set(from + nth, outcome);
+      // Answers were lost, and the socket with them.
+      if (this.#closed && last < count - 1) throw this.#failed(LOST.text);
+    }
+    return failures;
   }
 
   /**

@@ -6,7 +6,7 @@ import { asMade, linkOps } from './link.ts';
 import { isUplink, namespaceOfUplink, uplinkOf } from './naming.ts';
 import { rowsOf, rowsOps } from './rows.ts';
 import { HOST_OWNER, type Owner, type Steps } from './steps.ts';
-import { everyUnreachable, type Rows, serviceAddressOf, uplinkInHost, uplinkRows } from './wanted.ts';
+import { everyUnreachable, serviceAddressOf, uplinkInHost, uplinkRows } from './wanted.ts';
 
 /**
  * `made`: VNIs of uplinks that this plan makes. Without `seen` (the host was not looked at) only those are set up. An
@@ -30,7 +30,7 @@ export function planHost(
       steps.add('guard', HOST_OWNER, 'update', op);
     }
   }
-  const rows: Rows[] = [];
+  const rows: ReturnType<typeof uplinkRows>[] = [];
   const names = new Set<string>();
   for (const uplink of desired.uplinks) {
     const link = uplinkInHost(uplink);

@@ -108,6 +108,7 @@ export function planNetwork(
   const reason = seen ? 'update' : 'create';
   for (const op of sets) {
     if (op.kind === 'set-fdb') steps.add('connect', ownerOfLink(op.row.link), reason, op);
+    else if (op.kind === 'set-rows' && op.rows.kind === 'fdb') steps.add('connect', owner, reason, op);
     else steps.add('set-up', owner, reason, op);
   }
   if (complete) steps.add('connect', owner, 'remove', ...removals);

@@ -1,16 +1,32 @@
 /**
  * Rows of a namespace by set difference. Sets are `replace`, so a row that is wrong is corrected in place and never
- * missing in between. Scale: neighbours and FDB rows, of which there are thousands, are found by what they already have
- * as text; keys made for each would cost several times the comparison. Those that are in the same place at either end
- * of both lists, as where one row was changed since, are not looked for at all.
+ * missing in between. Scale: neighbours and FDB rows, of which there are thousands, are compared as numbers; a few of them
+ * become an op each, and many of the tunnel's one op together.
  */
-import type { FdbRow, NamespaceState, Neighbour, Op, Place } from '../host-state.ts';
+import type { NamespaceState, Op, Place } from '../host-state.ts';
+import { TUNNEL } from '../host-state.ts';
+import {
+  type FdbTable,
+  fdbRowAt,
+  fdbTable,
+  type NeighbourTable,
+  neighbourAt,
+  neighbourTable,
+  type RowTable,
+  rowCount,
+  rowDifference,
+  rowsAt,
+  rowsOfLinks,
+} from '../row-table.ts';
 import type { Rows } from './wanted.ts';
 
 export interface RowOps {
   readonly sets: readonly Op[];
   readonly removals: readonly Op[];
 }
+
+/** So many rows of a kind are easier to read one by one. */
+const MOST_SINGLE = 64;
 
 /** `seen` without the rows of links that are about to be made anew. */
 export function rowsOps(at: Place, wanted: Rows, seen: Rows): RowOps {
@@ -20,8 +36,8 @@ export function rowsOps(at: Place, wanted: Rows, seen: Rows): RowOps {
     seen.routes,
     (row) => `${row.destination} ${row.gateway} ${row.link} ${row.protocol}`,
   );
-  const neighbours = neighbourOps(at, wanted.neighbours, seen.neighbours);
-  const fdb = fdbOps(at, wanted.fdb, seen.fdb);
+  const neighbours = tableOps(at, neighbourTable(wanted.neighbours), neighbourTable(seen.neighbours));
+  const fdb = tableOps(at, fdbTable(wanted.fdb), fdbTable(seen.fdb));
   // A route that is replaced is not there any more to be removed.
   const rerouted = new Set(routes.missing.map(({ destination }) => destination));
   return {
@@ -42,94 +58,60 @@ export function rowsOps(at: Place, wanted: Rows, seen: Rows): RowOps {
   };
 }
 
-/** A device has one neighbour of an address. */
-function neighbourOps(at: Place, allWanted: readonly Neighbour[], allSeen: readonly Neighbour[]): RowOps {
-  const [wanted, seen] = withoutCommonEnds(
-    allWanted,
-    allSeen,
-    (a, b) => a.address === b.address && a.mac === b.mac && a.link === b.link,
-  );
-  const rest = new RowIndex(seen, ({ address }) => address);
-  const sets: Op[] = [];
-  for (const neighbour of wanted) {
-    const old = rest.take(neighbour.link, neighbour.address);
-    if (old?.mac !== neighbour.mac) sets.push({ kind: 'set-neighbour', at, neighbour });
-  }
-  return { sets, removals: rest.rows().map((neighbour): Op => ({ kind: 'delete-neighbour', at, neighbour })) };
+/**
+ * A device has one neighbour of an address. A VXLAN device keeps several tunnel ends for one MAC; `replace` overwrites the
+ * first of them.
+ */
+function tableOps(at: Place, wanted: RowTable, seen: RowTable): RowOps {
+  const { missing, extra } = rowDifference(wanted, seen);
+  return {
+    sets: opsOf('set', at, wanted, missing),
+    removals: opsOf('delete', at, seen, extra),
+  };
 }
 
-/** A VXLAN device keeps several tunnel ends for one MAC; `replace` overwrites the first of them. */
-function fdbOps(at: Place, allWanted: readonly FdbRow[], allSeen: readonly FdbRow[]): RowOps {
-  const [wanted, seen] = withoutCommonEnds(
-    allWanted,
-    allSeen,
-    (a, b) => a.mac === b.mac && a.vtep === b.vtep && a.link === b.link && a.port === b.port,
-  );
-  const rest = new RowIndex(seen, ({ mac }) => mac);
-  const sets: Op[] = [];
-  const removals: Op[] = [];
-  for (const row of wanted) {
-    const first = rest.take(row.link, row.mac);
-    const others = rest.takeRepeated(row.link, row.mac);
-    const rows = first ? [first, ...others] : [];
-    const right = rows.find((other) => other.vtep === row.vtep && other.port === row.port);
-    if (!right) sets.push({ kind: 'set-fdb', at, row });
-    for (const other of right ? rows.filter((each) => each !== right) : others)
-      removals.push({ kind: 'delete-fdb', at, row: other });
-  }
-  return { sets, removals: [...removals, ...rest.rows().map((row): Op => ({ kind: 'delete-fdb', at, row }))] };
+function opsOf(verb: 'set' | 'delete', at: Place, table: RowTable, positions: Int32Array): Op[] {
+  if (positions.length <= MOST_SINGLE) return Array.from(positions, (nth) => singleOp(verb, at, table, nth));
+  const all = positions.length === rowCount(table) ? table : rowsAt(table, positions);
+  const many = rowsOfLinks(all, (link) => link === TUNNEL);
+  const rest = many === all ? undefined : rowsOfLinks(all, (link) => link !== TUNNEL);
+  return [
+    ...(rest ? Array.from({ length: rowCount(rest) }, (_, nth) => singleOp(verb, at, rest, nth)) : []),
+    ...(rowCount(many) > 0 ? [manyOp(verb, at, many)] : []),
+  ];
 }
 
-/** Both are mostly in the same order, and differ in a row or two: only what lies between is worth an index. */
-function withoutCommonEnds<T>(a: readonly T[], b: readonly T[], equal: (a: T, b: T) => boolean): [T[], T[]] {
-  const shorter = Math.min(a.length, b.length);
-  let front = 0;
-  while (front < shorter && equal(a[front]!, b[front]!)) front += 1;
-  let back = 0;
-  while (back < shorter - front && equal(a[a.length - 1 - back]!, b[b.length - 1 - back]!)) back += 1;
-  return [a.slice(front, a.length - back), b.slice(front, b.length - back)];
+/** Rows of the tunnel, without the names of other links. */
+function manyOp(verb: 'set' | 'delete', at: Place, rows: RowTable): Op {
+  const links = new Map([...rows.links].filter(([, name]) => name === TUNNEL));
+  return { kind: `${verb}-rows`, at, rows: { ...rows, links } as NeighbourTable | FdbTable };
 }
 
-/** Rows by link and one more of their texts; what is taken is not in there any more. */
-class RowIndex<T extends { readonly link: string }> {
-  readonly #keyOf: (row: T) => string;
-  readonly #byLink = new Map<string, Map<string, T>>();
-  /** Hardly ever any. */
-  #repeated: T[] = [];
+type OfRows = Extract<Op, { kind: 'set-rows' | 'delete-rows' }>;
 
-  constructor(rows: readonly T[], keyOf: (row: T) => string) {
-    this.#keyOf = keyOf;
-    for (const row of rows) {
-      let ofLink = this.#byLink.get(row.link);
-      if (!ofLink) {
-        ofLink = new Map();
-        this.#byLink.set(row.link, ofLink);
-      }
-      const key = keyOf(row);
-      if (ofLink.has(key)) this.#repeated.push(row);
-      else ofLink.set(key, row);
-    }
-  }
+export function isOfRows(op: Op): op is OfRows {
+  return op.kind === 'set-rows' || op.kind === 'delete-rows';
+}
 
-  /** The first row of that key. */
-  take(link: string, key: string): T | undefined {
-    const ofLink = this.#byLink.get(link);
-    const row = ofLink?.get(key);
-    if (row) ofLink?.delete(key);
-    return row;
-  }
+/** The same as an op for each row. */
+export function singleOps(op: Op): readonly Op[] {
+  if (!isOfRows(op)) return [op];
+  return Array.from({ length: rowCount(op.rows) }, (_, nth) => rowOp(op, nth));
+}
 
-  takeRepeated(link: string, key: string): readonly T[] {
-    if (this.#repeated.length === 0) return [];
-    const isOf = (row: T) => row.link === link && this.#keyOf(row) === key;
-    const taken = this.#repeated.filter(isOf);
-    this.#repeated = this.#repeated.filter((row) => !isOf(row));
-    return taken;
-  }
+/** The op of one of its rows. */
+export function rowOp({ kind, at, rows }: OfRows, nth: number): Op {
+  return singleOp(kind === 'set-rows' ? 'set' : 'delete', at, rows, nth);
+}
 
-  rows(): T[] {
-    return [...[...this.#byLink.values()].flatMap((ofLink) => [...ofLink.values()]), ...this.#repeated];
-  }
+function singleOp(verb: 'set' | 'delete', at: Place, table: RowTable, nth: number): Op {
+  if (table.kind === 'fdb') return { kind: `${verb}-fdb`, at, row: fdbRowAt(table as FdbTable, nth) };
+  return { kind: `${verb}-neighbour`, at, neighbour: neighbourAt(table as NeighbourTable, nth) };
+}
+
+/** How many changes of the kernel it is. */
+export function writesOf(op: Op): number {
+  return isOfRows(op) ? rowCount(op.rows) : 1;
 }
 
 function difference<T>(wanted: readonly T[], seen: readonly T[], key: (row: T) => string) {
@@ -149,15 +131,7 @@ export function rowsOf(seen: NamespaceState | undefined, stays: (link: string) =
   return {
     addresses: seen.addresses.filter(({ link }) => stays(link)),
     routes: seen.routes.filter(({ link }) => stays(link)),
-    neighbours: rowsThat(seen.neighbours, stays),
-    fdb: rowsThat(seen.fdb, stays),
+    neighbours: rowsOfLinks(neighbourTable(seen.neighbours), stays),
+    fdb: rowsOfLinks(fdbTable(seen.fdb), stays),
   };
-}
-
-/** Mostly all of them, and then there is nothing to copy. */
-function rowsThat<T extends { readonly link: string }>(
-  rows: readonly T[],
-  stays: (link: string) => boolean,
-): readonly T[] {
-  return rows.every(({ link }) => stays(link)) ? rows : rows.filter(({ link }) => stays(link));
 }

@@ -5,8 +5,8 @@ import {
   type Desired,
   type DesiredNetwork,
   type DesiredPort,
-  type FdbRow,
   type Link,
+  type NamespaceState,
   type Neighbour,
   type Op,
   type Place,
@@ -20,6 +20,7 @@ import {
   type Uplink,
 } from '../host-state.ts';
 import { ALL_ADDRESSES, macOf, requireIp } from '../ip.ts';
+import { firstOfEachMac, RowWriter } from '../row-table.ts';
 import { portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
 
 /** Of no port of ours. */
@@ -89,12 +90,7 @@ export function containerLink(port: DesiredPort, network: DesiredNetwork): Link 
   return { name: port.endpoint.ifname, kind: 'veth', mac: port.mac, mtu: network.mtu, up: true };
 }
 
-export interface Rows {
-  readonly addresses: readonly Address[];
-  readonly routes: readonly Route[];
-  readonly neighbours: readonly Neighbour[];
-  readonly fdb: readonly FdbRow[];
-}
+export type Rows = Pick<NamespaceState, 'addresses' | 'routes' | 'neighbours' | 'fdb'>;
 
 /**
  * Local endpoints have a neighbour row as remote ones do: all ARP is answered from the table. Of two endpoints with one MAC,
@@ -102,38 +98,35 @@ export interface Rows {
  */
 export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
   const { port, serviceAddress } = desired;
-  const neighbours: Neighbour[] = [];
-  const fdb = new Map<string, FdbRow>();
+  const count = ports.length + network.remotes.length;
+  const neighbours = new RowWriter('neighbour', count + 1);
+  const fdb = new RowWriter('fdb', count);
   for (const { address, mac, link } of ports) {
-    neighbours.push({ link: TUNNEL, address, mac });
-    if (!fdb.has(mac)) fdb.set(mac, { link, mac });
+    neighbours.neighbour(TUNNEL, address, mac);
+    fdb.fdb(link, mac, undefined, undefined);
   }
   for (const { address, mac, vtep, port: theirs } of network.remotes) {
-    neighbours.push({ link: TUNNEL, address, mac });
-    if (!fdb.has(mac)) fdb.set(mac, { link: TUNNEL, mac, vtep, port: theirs === port ? undefined : theirs });
+    neighbours.neighbour(TUNNEL, address, mac);
+    fdb.fdb(TUNNEL, mac, vtep, theirs === port ? undefined : theirs);
   }
-  if (!network.internal) {
-    neighbours.push({ link: UPLINK, address: UPLINK_NEXT_HOP, mac: uplinkMacs(network.vni).host });
-  }
+  if (!network.internal) neighbours.neighbour(UPLINK, UPLINK_NEXT_HOP, uplinkMacs(network.vni).host);
   return {
     addresses: [
       ...network.subnets.map(({ gateway, prefix }) => ({ link: BRIDGE, address: gateway, prefix })),
       ...(serviceAddress ? [serviceAddressOf(BRIDGE)] : []),
     ],
     routes: network.internal ? [] : [ours('default', UPLINK_NEXT_HOP, UPLINK)],
-    neighbours,
-    fdb: [...fdb.values()],
+    neighbours: neighbours.table(),
+    fdb: firstOfEachMac(fdb.table()),
   };
 }
 
-export function uplinkRows(uplink: Uplink): Rows {
+export function uplinkRows(uplink: Uplink): Pick<Rows, 'routes'> & { readonly neighbours: readonly Neighbour[] } {
   const link = uplinkOf(uplink.vni);
   const { inside } = uplinkMacs(uplink.vni);
   return {
-    addresses: [],
     routes: uplink.subnets.map(({ cidr, gateway }) => ours(cidr, gateway, link)),
     neighbours: uplink.subnets.map(({ gateway }) => ({ link, address: gateway, mac: inside })),
-    fdb: [],
   };
 }
 

@@ -4,6 +4,7 @@ import { createKernel } from '../../../src/adapters/kernel/kernel.ts';
 import { KernelThread } from '../../../src/adapters/kernel/kernel-thread.ts';
 import { HOST, type Op, type Plan, TUNNEL } from '../../../src/core/host-state.ts';
 import type { KernelChange } from '../../../src/core/kernel-change.ts';
+import { fdbRows, fdbTable, neighbourRows, neighbourTable } from '../../../src/core/row-table.ts';
 import type { Kernel } from '../../../src/ports.ts';
 import type { Host } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
@@ -54,6 +55,11 @@ const rows = Array.from({ length: ROWS }, (_, n): readonly Op[] => [
   { kind: 'set-neighbour', at: AT, neighbour: { link: TUNNEL, address: `10.0.${n >> 8}.${n & 255}`, mac: mac(n) } },
   { kind: 'set-fdb', at: AT, row: { link: TUNNEL, mac: mac(n), vtep: '10.77.0.9' } },
 ]).flat();
+/** The same as two ops. */
+const tables: readonly Op[] = [
+  { kind: 'set-rows', at: AT, rows: neighbourTable(rows.flatMap((op) => ('neighbour' in op ? op.neighbour : []))) },
+  { kind: 'set-rows', at: AT, rows: fdbTable(rows.flatMap((op) => ('row' in op ? op.row : []))) },
+];
 const stage = (ops: readonly Op[]) => {
   const planned = ops.map((op) => ({ op, reason: 'create' as const, network: AT, endpointId: undefined }));
   return { stages: [{ essential: false, ops: planned }], gone: [] };
@@ -63,20 +69,23 @@ const look = async () => {
   return networks.get(AT);
 };
 
-it('writes thousands of rows as one batch, and tells of each as the tools do', async () => {
-  expect(await kernel.apply(stage(rows))).toEqual({ writes: rows.length, failures: [] });
+it.each([
+  ['by an op for each', rows],
+  ['by an op for all', tables],
+])('writes thousands of rows as one batch, %s, and tells of each as the tools do', async (_, ops) => {
+  expect(await kernel.apply(stage(ops))).toEqual({ writes: rows.length, failures: [] });
   const seen = (await look())!;
   const neighbours = JSON.parse(await host.must(['ip', '-j', '-netns', AT, 'neighbour', 'show', 'nud', 'permanent']));
   const fdb = JSON.parse(await host.must(['bridge', '-j', '-netns', AT, 'fdb', 'show', 'dev', TUNNEL]));
   const texts = (all: readonly string[]) => [...all].sort();
-  expect(texts(seen.neighbours.map(({ link, address, mac }) => `${link} ${address} ${mac}`))).toEqual(
+  expect(texts(neighbourRows(seen.neighbours).map(({ link, address, mac }) => `${link} ${address} ${mac}`))).toEqual(
     texts(neighbours.map((row: Record<string, string>) => `${row.dev} ${row.dst} ${row.lladdr}`)),
   );
-  expect(seen.neighbours).toHaveLength(ROWS);
-  expect(texts(seen.fdb.map(({ mac, vtep }) => `${mac} ${vtep}`))).toEqual(
+  expect(neighbourRows(seen.neighbours)).toHaveLength(ROWS);
+  expect(texts(fdbRows(seen.fdb).map(({ mac, vtep }) => `${mac} ${vtep}`))).toEqual(
     texts(fdb.flatMap((row: Record<string, string>) => (row.dst === undefined ? [] : `${row.mac} ${row.dst}`))),
   );
-  expect(seen.fdb).toHaveLength(ROWS);
+  expect(fdbRows(seen.fdb)).toHaveLength(ROWS);
   const again = (await look())!;
   expect(again.neighbours).toBe(seen.neighbours);
   expect(again.fdb).toBe(seen.fdb);
@@ -90,7 +99,7 @@ it('that ends in the middle of a job fails it, and another one goes on', async (
   expect(failures[0]!.error).toMatchObject({ code: 'data-path-failed', retryable: true });
   await closed;
   expect(await kernel.apply(stage(rows))).toEqual({ writes: rows.length, failures: [] });
-  expect((await look())!.fdb).toHaveLength(ROWS);
+  expect(fdbRows((await look())!.fdb)).toHaveLength(ROWS);
 });
 
 it('says of a namespace that was deleted meanwhile that nothing was done in it', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { lastOfEach, withRowEvents } from '../../../src/agent/row-events.ts';
 import type { FdbRow, Link, NamespaceState, Neighbour } from '../../../src/core/host-state.ts';
 import type { RowEvent } from '../../../src/core/kernel-change.ts';
+import { fdbRows, neighbourRows } from '../../../src/core/row-table.ts';
 
 const neighbour: Neighbour = { link: 'vx0', address: '10.0.0.9', mac: '02:42:0a:00:00:09' };
 const tunnel: FdbRow = { link: 'vx0', mac: '02:42:0a:00:00:09', vtep: '10.77.0.2', port: undefined };
@@ -18,6 +19,9 @@ const event = (what: RowEvent['what'], row: Neighbour | FdbRow, change: Partial<
   ...change,
   what,
 });
+
+const neighboursOf = (now: NamespaceState | undefined) => now && neighbourRows(now.neighbours);
+const fdbOf = (now: NamespaceState | undefined) => now && fdbRows(now.fdb);
 
 describe('an event that tells what is known', () => {
   it.each([
@@ -36,17 +40,17 @@ describe('an event that tells what is known', () => {
 describe('an event that tells something else', () => {
   it('of a neighbour puts it right', () => {
     const other = { ...neighbour, mac: '02:42:0a:00:00:66' };
-    expect(withRowEvents(state, [event('written', other)])?.neighbours).toEqual([other]);
+    expect(neighboursOf(withRowEvents(state, [event('written', other)]))).toEqual([other]);
     const more = { ...neighbour, address: '10.0.0.8' };
-    expect(withRowEvents(state, [event('written', more)])?.neighbours).toEqual([neighbour, more]);
-    expect(withRowEvents(state, [event('gone', neighbour)])?.neighbours).toEqual([]);
-    expect(withRowEvents(state, [event('unwritten', neighbour)])?.neighbours).toEqual([]);
+    expect(neighboursOf(withRowEvents(state, [event('written', more)]))).toEqual([neighbour, more]);
+    expect(neighboursOf(withRowEvents(state, [event('gone', neighbour)]))).toEqual([]);
+    expect(neighboursOf(withRowEvents(state, [event('unwritten', neighbour)]))).toEqual([]);
   });
 
   it('of a row that goes takes it away', () => {
-    expect(withRowEvents(state, [event('gone', tunnel)])?.fdb).toEqual([port]);
-    expect(withRowEvents(state, [event('gone', port)])?.fdb).toEqual([tunnel]);
-    expect(withRowEvents(state, [event('unwritten', port)])?.fdb).toEqual([tunnel]);
+    expect(fdbOf(withRowEvents(state, [event('gone', tunnel)]))).toEqual([port]);
+    expect(fdbOf(withRowEvents(state, [event('gone', port)]))).toEqual([tunnel]);
+    expect(fdbOf(withRowEvents(state, [event('unwritten', port)]))).toEqual([tunnel]);
   });
 
   it('of a row that may stand beside others needs a look', () => {

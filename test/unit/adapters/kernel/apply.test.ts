@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { apply, stepsOf } from '../../../../src/adapters/kernel/apply.ts';
+import { apply } from '../../../../src/adapters/kernel/apply.ts';
 import type { Ask, JobName, Refusal, StageOfWork, Tell, Work } from '../../../../src/adapters/kernel/jobs.ts';
 import { HOST, type Op, type PlannedOp } from '../../../../src/core/host-state.ts';
+import { fdbTable } from '../../../../src/core/row-table.ts';
 
 const planned = (op: Op): PlannedOp => ({ op, reason: 'create', network: 'ovl-7', endpointId: undefined });
 const stage = (...ops: readonly Op[]) => ({ essential: false, ops: ops.map(planned) });
@@ -53,26 +54,26 @@ describe('applying a plan', () => {
     const { thread, asked, places } = record();
     const stages = [stage(up('a'), up('c', '/run/netns/c1'), up('b'), up('d', HOST)), stage(up('e'))];
     expect(await apply(thread, { stages, gone: [] }, undefined)).toEqual({ writes: 5, failures: [] });
-    const opsOf = (work: Work | undefined) => work?.steps.map((step) => step.kind === 'op' && step.op);
     expect(places()).toEqual([[['ovl-7', '/run/netns/c1', HOST], ['ovl-7']]]);
-    expect(opsOf(asked[0]![0]![0])).toEqual([up('a'), up('b')]);
+    expect(asked[0]![0]![0]!.ops).toEqual([up('a'), up('b')]);
   });
 
-  it('makes columns of rows that are written one after another', () => {
-    const ops = [
-      neighbour('10.0.0.1'),
-      neighbour('10.0.0.2'),
-      neighbour('10.0.0.3', 'up0'),
-      up('a'),
-      fdb('aa'),
-      fdb('bb'),
-    ];
-    expect(stepsOf(ops.map(planned))).toMatchObject([
-      { kind: 'set-neighbour', link: 'vx0', addresses: ['10.0.0.1', '10.0.0.2'] },
-      { kind: 'set-neighbour', link: 'up0', addresses: ['10.0.0.3'] },
-      { kind: 'op' },
-      { kind: 'set-fdb', link: 'vx0', macs: ['aa', 'bb'], vteps: ['10.77.0.2', '10.77.0.2'] },
-    ]);
+  it('counts rows, and blames the one that was refused', async () => {
+    const rows = ['02:42:0a:00:00:01', '02:42:0a:00:00:02', '02:42:0a:00:00:03'].map((mac) => ({
+      ...{ link: 'vx0', mac, vtep: '10.77.0.2' },
+    }));
+    const many: Op = { kind: 'set-rows', at: 'ovl-7', rows: fdbTable(rows) };
+    const { thread } = record([[{ ...refusal(0, 1, 'EPERM', 'operation not permitted'), row: 2 }]]);
+    const result = await apply(thread, { stages: [stage(up('a'), many)], gone: [] }, undefined);
+    expect(result.writes).toBe(3);
+    expect(result.failures.map((failure) => failure.planned)).toEqual([planned(fdb('02:42:0a:00:00:03'))]);
+    expect(result.failures[0]!.error.message).toBe(
+      'set-fdb 02:42:0a:00:00:03 on vx0 (in namespace ovl-7): operation not permitted',
+    );
+    const { thread: none } = record([[refusal(0, 0, 'ENODEV', 'no such device')]]);
+    const { writes, failures } = await apply(none, { stages: [stage(many)], gone: [] }, undefined);
+    expect([writes, failures.map((failure) => failure.planned)]).toEqual([0, [planned(many)]]);
+    expect(failures[0]!.error.message).toBe('set-rows of 3 rows on vx0 (in namespace ovl-7): no such device');
   });
 
   it('blames the ops that were refused, with the words of the kernel', async () => {

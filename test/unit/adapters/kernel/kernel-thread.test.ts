@@ -72,10 +72,10 @@ it('that is closed is not cut off in what it is doing', async () => {
 
 it('that is given up begins nothing more', async () => {
   const leave = new Leave();
-  const steps = [{ kind: 'op', op: { kind: 'set-sysctl', at: HOST, key: 'net.none', value: '1' } }] as const;
+  const ops = [{ kind: 'set-sysctl', at: HOST, key: 'net.none', value: '1' }] as const;
   const work = () =>
     carryOut({ tables: new Tables(), flows: new Flows(), leave }, [
-      { essential: false, works: [{ place: HOST, steps }] },
+      { essential: false, works: [{ place: HOST, ops }] },
     ]);
   expect(await work()).toEqual([[]]);
   leave.ask();
