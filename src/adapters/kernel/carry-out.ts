@@ -76,7 +76,8 @@ function doAll(
     case 'nftables': {
       const text = ops.map(({ op }) => renderNft(op)).join('');
       const { ok, errors } = runRules(place, text);
-      if (!ok) throw Object.assign(new Error(errors.trim()), { code: '' });
+      // The first one, with the line and what of it: in a transaction the others follow from it.
+      if (!ok) throw Object.assign(new Error(errors.trim().split('\n').slice(0, 3).join('\n')), { code: '' });
       break;
     }
     case 'sysctl':

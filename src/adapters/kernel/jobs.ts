@@ -21,10 +21,9 @@ export interface Jobs {
     readonly tell: readonly FilterAnswer[];
   };
   /** A command of nft in the host, such as `list chains`: what it writes; undefined when it fails. */
-  readonly rules: {
-    readonly ask: { readonly command: string; readonly json: boolean };
-    readonly tell: string | undefined;
-  };
+  readonly rules: { readonly ask: { readonly command: string }; readonly tell: string | undefined };
+  /** The host's table with what its rules have counted, as JSON; undefined while there is none. */
+  readonly counters: { readonly ask: undefined; readonly tell: string | undefined };
 }
 
 // ---------------------------------------------------------------- looking

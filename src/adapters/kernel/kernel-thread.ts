@@ -137,6 +137,7 @@ const DOING: Readonly<Record<JobName, string>> = {
   filters: 'reading the filters of networks',
   routing: "reading the host's addresses and routes",
   rules: "reading the host's firewall",
+  counters: "reading the host's firewall",
 };
 
 function cancelled(job: JobName): OverlaydError {

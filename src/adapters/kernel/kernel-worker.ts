@@ -5,7 +5,7 @@
  */
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { HOST } from '../../core/host-state.ts';
-import { freeNftables, OUTPUT, takeTurns } from '../native/libnftables.ts';
+import { freeNftables, takeTurns } from '../native/libnftables.ts';
 import { joinHost } from '../native/namespace.ts';
 import { askRouting } from '../netlink/host-routing.ts';
 import { carryOut } from './carry-out.ts';
@@ -15,7 +15,7 @@ import { findLacks } from './lacks.ts';
 import { Leave } from './leave.ts';
 import { Looker } from './look.ts';
 import { plainError } from './plain-error.ts';
-import { runRules, Tables } from './tables.ts';
+import { listCounters, runRules, Tables } from './tables.ts';
 
 export interface KernelWorkerInput {
   /** A process of the host that is acted upon, where that is another one than this process's. */
@@ -41,10 +41,11 @@ const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Pro
   look: (request) => looker.look(request),
   carryOut: (stages) => carryOut({ tables, flows, leave }, stages),
   filters: (questions) => questions.map((question) => tables.answer(question)),
-  rules: ({ command, json }) => {
-    const { ok, output } = runRules(HOST, command, json ? OUTPUT.JSON : 0);
+  rules: ({ command }) => {
+    const { ok, output } = runRules(HOST, command);
     return ok ? output : undefined;
   },
+  counters: () => listCounters(),
 };
 
 async function answer({ id, job, ask }: ToThread): Promise<FromThread> {

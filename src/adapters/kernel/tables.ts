@@ -6,9 +6,10 @@ import { statSync } from 'node:fs';
 import { OverlaydError } from '../../core/errors.ts';
 import { type Filter, HOST, type Place, TABLE } from '../../core/host-state.ts';
 import { hasLibnftables, type NftablesOutcome, OUTPUT, runNftables } from '../native/libnftables.ts';
-import { decodeGeneration, getGeneration } from '../netlink/nftables.ts';
+import { decodeGeneration, decodeTableFlags, getGeneration, getTable } from '../netlink/nftables.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { NETLINK_NETFILTER } from '../netlink/uapi/netlink.ts';
+import { NFPROTO_BRIDGE, NFPROTO_INET } from '../netlink/uapi/nfnetlink.ts';
 import type { FilterAnswer, FilterQuestion } from './jobs.ts';
 import { pathOf } from './means.ts';
 import { parseFilter } from './nftables.ts';
@@ -39,12 +40,17 @@ export class Tables {
     // The number is older than the listing: what changes in between is listed again the next time.
     const generation = generationOf(place);
     if (generation !== undefined && last?.generation === generation) return last;
-    const text = list(place, family);
+    const text = list(place, family, OUTPUT.STATELESS);
     if (last?.text !== text) this.#versions += 1;
     const table =
       last?.text === text
         ? { ...last, generation }
-        : { version: this.#versions, generation, text, filter: parseFilter(text) };
+        : {
+            version: this.#versions,
+            generation,
+            text,
+            filter: text === FLAGGED ? { family, sets: [], chains: [] } : parseFilter(text),
+          };
     this.#listed.set(place, table);
     return table;
   }
@@ -79,9 +85,16 @@ function generationOf(place: Place): string | undefined {
   }
 }
 
-/** The listing of our table without counters; empty when there is none. */
-function list(place: Place, family: Filter['family']): string {
-  const { ok, output, errors } = runRules(place, `list table ${family} ${TABLE}`, OUTPUT.JSON | OUTPUT.STATELESS);
+/** Stands for a table that somebody gave flags, which none of ours has. */
+const FLAGGED = 'flags';
+const FAMILIES = { inet: NFPROTO_INET, bridge: NFPROTO_BRIDGE } as const;
+
+/** The listing of our table; empty when there is none. */
+function list(place: Place, family: Filter['family'], outputFlags: number): string {
+  // A dormant table filters nothing, and looks like any other. Of one with flags libnftables 1.0.6 writes JSON out of
+  // memory that it has freed, which ends the process.
+  if (flagsOf(place, family) !== 0) return FLAGGED;
+  const { ok, output, errors } = runRules(place, `list table ${family} ${TABLE}`, OUTPUT.JSON | outputFlags);
   if (ok) return output;
   if (errors.includes('No such file or directory')) return '';
   throw new OverlaydError('data-path-failed', `listing the table ${family} ${TABLE} failed: ${errors.trim()}`, {
@@ -89,7 +102,26 @@ function list(place: Place, family: Filter['family']): string {
   });
 }
 
-/** Runs commands of nft there; all of them are one transaction. */
+/** 0 also where there is no table, or nothing is told of it. */
+function flagsOf(place: Place, family: Filter['family']): number {
+  let socket: NetlinkSocket | undefined;
+  try {
+    socket = new NetlinkSocket({ protocol: NETLINK_NETFILTER, namespace: pathOf(place) });
+    return socket.get(getTable(FAMILIES[family], TABLE), decodeTableFlags) ?? 0;
+  } catch {
+    return 0;
+  } finally {
+    socket?.close();
+  }
+}
+
+/** The host's table with what its rules have counted, as JSON; undefined while there is none of ours. */
+export function listCounters(): string | undefined {
+  const text = list(HOST, 'inet', 0);
+  return text === '' || text === FLAGGED ? undefined : text;
+}
+
+/** Runs commands of nft there; all of them are one transaction. JSON is asked of tables alone that have no flags. */
 export function runRules(place: Place, commands: string, outputFlags = 0): NftablesOutcome {
   if (!hasLibnftables()) {
     const message =

@@ -40,3 +40,17 @@ export function decodeGeneration({ view, start, end }: Message): number {
   while (attributes.next()) if (attributes.type === nl.NFTA_GEN_ID) return attributes.be32();
   return 0;
 }
+
+/** Asks for a table, without what is in it. `family`: `NFPROTO_*`. The kernel answers `ENOENT` where there is none. */
+export function getTable(family: number, name: string): Request {
+  const writer = new PayloadWriter().header(nl.NFGENMSG_BYTES, (view, at) => view.setUint8(at, family));
+  const payload = writer.text(nl.NFTA_TABLE_NAME, name).payload();
+  return { type: (nl.NFNL_SUBSYS_NFTABLES << 8) | nl.NFT_MSG_GETTABLE, flags: 0, payload };
+}
+
+/** Of `NFT_MSG_NEWTABLE`: `NFT_TABLE_F_*`, 0 when the table has none. */
+export function decodeTableFlags({ view, start, end }: Message): number {
+  const attributes = new AttributeReader(view, start + nl.NFGENMSG_BYTES, end);
+  while (attributes.next()) if (attributes.type === nl.NFTA_TABLE_FLAGS) return attributes.be32();
+  return 0;
+}

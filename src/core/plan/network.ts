@@ -64,7 +64,9 @@ export function planNetwork(
 
   const filter = networkFilter(network, ports);
   const allowed = complete ? filter : withLoaded(filter, seen?.filter);
-  steps.add('set-up', owner, seen?.filter ? 'update' : 'create', ...filterOps(at, allowed, seen?.filter));
+  for (const op of filterOps(at, allowed, seen?.filter)) {
+    steps.add(op.kind === 'set-filter' ? 'shield' : 'set-up', owner, seen?.filter ? 'update' : 'create', op);
+  }
 
   const fabric = planFabric(network, desired, observed, complete, steps, owner);
   const wanted = new Map(fabric.wanted.map((link) => [link.name, link]));

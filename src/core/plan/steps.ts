@@ -2,11 +2,12 @@ import type { Op, PlannedOp, Stage } from '../host-state.ts';
 
 /**
  * The order of a plan. What is wrong or unwanted goes first, so that its names are free. The host's filter is next, no
- * device is up before it, and with it new namespaces, whose ids have to be right before anything is in them. Then
+ * device is up before it, and with it new namespaces, whose ids have to be right before anything is in them; then their filters,
+ * before anything is connected there. Then
  * devices are made in their namespaces, set up there, and last come the rows and the containers, which need both. What
  * left traces in the host is forgotten when nothing can leave new ones.
  */
-const ORDER = ['unlink', 'discard', 'guard', 'make', 'set-up', 'connect', 'forget'] as const;
+const ORDER = ['unlink', 'discard', 'guard', 'shield', 'make', 'set-up', 'connect', 'forget'] as const;
 
 export type Step = (typeof ORDER)[number];
 
@@ -43,6 +44,8 @@ export class Steps {
       this.#ops.set('unlink', []);
       if (!links) this.#ops.set('connect', []);
     }
-    return ORDER.flatMap((step) => (of(step).length === 0 ? [] : [{ essential: step === 'guard', ops: of(step) }]));
+    return ORDER.flatMap((step) =>
+      of(step).length === 0 ? [] : [{ essential: step === 'guard' || step === 'shield', ops: of(step) }],
+    );
   }
 }

@@ -119,6 +119,16 @@ const damages: Readonly<Record<string, () => Damage>> = {
     does: 'nft insert rule bridge overlayd $(nft list chains bridge | grep -o "chain [a-z]*" | head -1 | cut -d" " -f2) accept',
     shows: 'nft list table bridge overlayd',
   }),
+  'a filter that is put to sleep': () => ({
+    at: inNetwork,
+    does: 'nft "add table bridge overlayd { flags dormant; }"',
+    shows: 'nft list table bridge overlayd',
+  }),
+  'the filter of the host, put to sleep': () => ({
+    at: (script) => host.must(['sh', '-ec', script]),
+    does: 'nft "add table inet overlayd { flags dormant; }"',
+    shows: 'nft list table inet overlayd | grep -v counter',
+  }),
   'an element of the filter': () => ({
     at: inNetwork,
     does: `nft flush set bridge overlayd $(nft list sets bridge | grep -o 'set [a-z]*' | head -1 | cut -d' ' -f2)`,
@@ -175,6 +185,40 @@ describe('is put back when it is told', () => {
     await until('it to be as before', async () => (await at(shows)) === before);
     await until('the repair to be counted', () => station.reconciler.status().repairs > repairs);
   });
+});
+
+it('nobody is connected to a network whose filter cannot be written, and who is there stays', async () => {
+  const taken = `delete table bridge overlayd; table bridge overlayd { flags owner; }`;
+  await host.must(['mkfifo', '/run/end']);
+  // The table is the process's own: nobody else may change it.
+  const owner = host.spawn([
+    'ip',
+    'netns',
+    'exec',
+    'ovl-4096',
+    'sh',
+    '-c',
+    `(echo '${taken}'; read -r _ </run/end) | nft -i`,
+  ]);
+  await until('it to be told', () => station.reconciler.status().problems.join().includes('not permitted'));
+  await host.container('c2');
+  await expect(station.attach(web, '10.0.0.3', 'c2')).rejects.toThrow('not permitted');
+  const ports = await inNetwork("ip -o link show master br0 | grep -o ' e[0-9a-f]*@'");
+  expect(ports.trim().split('\n')).toHaveLength(1);
+  await inContainer('ping -q -c 1 -W 1 10.0.0.1');
+  for (const { record } of [...station.world.local.values()])
+    if (record.address === '10.0.0.3') station.world.remove(record.id);
+  // What others have is kept right all the same.
+  await inNetwork('ip neighbour delete 10.0.0.9 dev vx0');
+  await until('the row to be back', async () =>
+    (await inNetwork('ip neighbour show nud permanent')).includes('10.0.0.9'),
+  );
+  await host.must(['sh', '-c', 'echo >/run/end']);
+  await owner.exited;
+  await until('the filter to be back', () => station.reconciler.status().problems.length === 0);
+  await station.attach(web, '10.0.0.3', 'c2');
+  await host.deleteContainer('c2');
+  await until('the endpoint to be released', () => station.gone.length === 1);
 });
 
 it('a container that ends is told, though its port was taken away before', async () => {

@@ -13,6 +13,7 @@ export const NFPROTO_BRIDGE = 7;
 
 // Types of messages: the subsystem in the upper byte, one of these in the lower.
 export const NFT_MSG_NEWTABLE = 0;
+export const NFT_MSG_GETTABLE = 1;
 export const NFT_MSG_DELTABLE = 2;
 export const NFT_MSG_NEWCHAIN = 3;
 export const NFT_MSG_DELCHAIN = 5;
@@ -29,5 +30,7 @@ export const NFT_MSG_GETGEN = 16;
 export const NFTA_TABLE_NAME = 1;
 export const NFTA_SET_TABLE = 1;
 export const NFTA_SET_ELEM_LIST_TABLE = 1;
+/** `NFT_TABLE_F_*` (dormant, owner, persist); big endian. */
+export const NFTA_TABLE_FLAGS = 2;
 /** How often the namespace's tables were changed; big endian. */
 export const NFTA_GEN_ID = 1;

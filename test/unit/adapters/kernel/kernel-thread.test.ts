@@ -17,7 +17,7 @@ const threads: KernelThread[] = [];
 function open(limitMs = 60_000) {
   const thread = new KernelThread({ workerPath, limitMs });
   threads.push(thread);
-  const ask = (command: string, signal?: AbortSignal) => thread.ask('rules', { command, json: false }, signal);
+  const ask = (command: string, signal?: AbortSignal) => thread.ask('rules', { command }, signal);
   return { thread, ask };
 }
 
