@@ -31,6 +31,7 @@ import { clearHost } from './agent/clear-host.ts';
 import { AddressWatch } from './agent/cluster/address-watch.ts';
 import { admit } from './agent/cluster/admit.ts';
 import { type Identity, type IdentityState, parseIdentity, tlsMaterialOf } from './agent/cluster/identity.ts';
+import { insist } from './agent/cluster/level.ts';
 import { clockProblem, keepCertificate, withValidCertificate } from './agent/cluster/renewal.ts';
 import { bundledHostsOf, bundledStoreOf, type OpenStore } from './agent/cluster/store-access.ts';
 import { EngineSide } from './agent/engine/engine-side.ts';
@@ -43,7 +44,8 @@ import { keepKnocking } from './agent/knocking.ts';
 import { Lifecycle, type Membership } from './agent/lifecycle.ts';
 import { Member } from './agent/member.ts';
 import type { Config } from './core/config/option.ts';
-import type { NodeRecord } from './core/records.ts';
+import { type AgentVersion, SPOKEN_LEVELS } from './core/levels.ts';
+import { keys, type LevelRange, type NodeRecord } from './core/records.ts';
 import { Sparing } from './core/sparing.ts';
 import { createHandlers } from './integrations/control/handlers.ts';
 import { createDrivers } from './integrations/docker/drivers.ts';
@@ -71,14 +73,16 @@ export interface Agent {
 
 /**
  * Resolves when commands are answered and, on a member, the data path is being looked after. `sockets`: file descriptors
- * by name, of sockets that the service manager holds.
+ * by name, of sockets that the service manager holds. `levels`: for tests, what the agent speaks.
  */
 export async function startAgent(
   config: Config,
   programs: ProgramPaths,
   sockets: ReadonlyMap<string, number>,
-  { exec, logger }: { readonly exec: Exec; readonly logger: Logger },
+  deps: { readonly exec: Exec; readonly logger: Logger; readonly levels?: LevelRange },
 ): Promise<Agent> {
+  const { exec, logger, levels = SPOKEN_LEVELS } = deps;
+  const speech: AgentVersion = { version: VERSION, levels };
   const clock = systemClock;
   const random = systemRandom;
   const pki = createPki();
@@ -155,10 +159,12 @@ export async function startAgent(
         onNetworks: () => engineSide?.networks.sync(),
         onHostChange: () => addresses.look(),
         addressProblem: () => addresses.problems[0],
+        onUnspoken: (why) => void insist(() => lifecycle.restart(why), { clock, signal }),
         names,
       },
       {
         self: recordOf(identity, pki.fingerprint(identity.key)),
+        agent: speech,
         storeEndpoints: identity.store.endpoints,
         knownNodes: former ? [...former.member.view.nodes()] : [],
         gossipIntervalMs: config.gossipIntervalMs,
@@ -190,7 +196,8 @@ export async function startAgent(
     let ended: Promise<unknown>;
     try {
       const refusals = new Sparing({ limit: 10, windowMs: 60_000 });
-      const joinDeps = { store, commit: member.commit, pki, clock, logger: log, identity: () => identity, refusals };
+      const admission = { store, commit: member.commit, pki, clock, logger: log, agent: speech, refusals };
+      const joinDeps = { ...admission, identity: () => identity };
       const options = { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS, quarantineSeconds };
       await serveJoin(
         (request, from) => admit(joinDeps, request, from, options),
@@ -277,6 +284,7 @@ export async function startAgent(
       joinPort: config.joinPort,
       gossipPort: config.gossipPort,
       dataPathPort: config.dataPathPort,
+      agent: speech,
       certificateLifetimeMs: CERTIFICATE_LIFETIME_MS,
       quarantineSeconds,
     },
@@ -346,10 +354,11 @@ function storeTarget(access: StoreAccess, material: TlsMaterial) {
   return { endpoints, tls, ...name };
 }
 
-/** Before etcd or a peer has told the whole table, the cluster CA's signature has to do. */
+/** Before etcd or a peer has told the whole table, and where it cannot be read, the cluster CA's signature has to do. */
 function isMember(member: Member, nodeId: string, fingerprint: string): boolean {
   if (!member.view.complete) return true;
   const node = member.view.node(nodeId);
+  if (node === undefined && member.view.unreadable.has(keys.node(nodeId))) return true;
   return node !== undefined && !node.left && node.keyFingerprint === fingerprint;
 }
 

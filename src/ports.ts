@@ -17,7 +17,7 @@ import type { GossipMessage } from './core/gossip/message.ts';
 import type { BindProblem, HostAddress, HostRoute, PortBinding } from './core/host-facts.ts';
 import type { ApplyResult, Filter, NamespaceState, Observed, Plan, Scope } from './core/host-state.ts';
 import type { KernelChange } from './core/kernel-change.ts';
-import type { NetworkRecord, NodeRecord } from './core/records.ts';
+import type { LevelRange, NetworkRecord, NodeRecord } from './core/records.ts';
 import type { StoreMemory } from './core/store-memory.ts';
 
 // ---------------------------------------------------------------- time, chance, log
@@ -207,19 +207,17 @@ export interface StoreAccess {
   readonly key: string;
 }
 
-/** What a joiner asks, as `proto/overlayd/v1/join.proto` says. */
-export interface JoinRequest extends Published {
+type Unpublished = 'id' | 'name' | 'keyFingerprint' | 'joinedAt' | 'left' | 'holdsStore' | 'addressProblem' | 'levels';
+
+/** What a joiner asks, with what will be in its node record, as `proto/overlayd/v1/join.proto` says. */
+export interface JoinRequest extends Required<Omit<NodeRecord, Unpublished>> {
   readonly tokenId: string;
   readonly tokenSecret: string;
   readonly csr: string;
   readonly nodeName: string;
   readonly nowMs: number;
+  readonly levels?: LevelRange | undefined;
 }
-
-/** Of the node record that the joiner will have. */
-type Published = Required<
-  Omit<NodeRecord, 'id' | 'name' | 'keyFingerprint' | 'joinedAt' | 'left' | 'holdsStore' | 'addressProblem'>
->;
 
 export interface JoinResponse {
   readonly nodeId: string;
@@ -255,9 +253,8 @@ export interface NodeState {
   readonly bootId: string;
   /** Of the agent's last run: the next one's is later, whatever the clock says, and refutes what is said of this one. */
   readonly startedAt: number;
-  /** Of what one run of the agent saved, the later has the greater one. Absent in files of earlier versions. */
+  /** Of what one run of the agent saved, the later has the greater one. Absent in files of earlier versions, as `store`. */
   readonly serial?: number;
-  /** Absent in files of earlier versions. */
   readonly store?: StoreMemory;
   readonly endpoints: readonly LocalEndpoint[];
   /** What an engine's containers had before the host was restarted, see `local-endpoints.ts`. */

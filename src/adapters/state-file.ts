@@ -202,9 +202,9 @@ function renderingNodeState(): (state: NodeState) => string {
 }
 
 function parseStoreMemory(value: unknown): StoreMemory {
-  const { height, behind } = objectOf(value, 'store');
+  const { height, behind, level } = objectOf(value, 'store');
   if (!Number.isSafeInteger(height)) throw new Error('store.height is not a revision');
-  return { height: height as number, behind: behind === true };
+  return { height: height as number, behind: behind === true, ...(typeof level === 'number' && { level }) };
 }
 
 function parseNodeState(value: unknown): NodeState {

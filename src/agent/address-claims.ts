@@ -5,9 +5,10 @@
  * addresses and a longer moment. The kernel is not touched before the claim is etcd's.
  */
 import { derivedMac } from '../core/endpoint-mac.ts';
-import { OverlaydError } from '../core/errors.ts';
+import { isOverlaydError, OverlaydError } from '../core/errors.ts';
 import { MOST_CONTAINERS } from '../core/host-state.ts';
 import { type AddressSpace, type Choice, checkAddress, chooseAddress } from '../core/ipam/address.ts';
+import { unreadableRecord } from '../core/levels.ts';
 import { decodeNode, decodeQuarantine } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
 import type { Clock, ClusterStore, Compare, Random } from '../ports.ts';
@@ -100,7 +101,7 @@ export class AddressClaims {
         const claim = await this.#tryClaim(network, wanted, choice);
         if (claim) return claim;
         await this.#learn(network, choice.address, lost, rested);
-        if (await this.#macs.learn(network, wanted.mac ?? derivedMac(choice.address))) lost.add(choice.address);
+        if (!lost.has(choice.address) && (await this.#isMacTaken(network, wanted, choice))) lost.add(choice.address);
       } finally {
         pending.delete(choice.address);
       }
@@ -113,6 +114,16 @@ export class AddressClaims {
         retryable: true,
       },
     );
+  }
+
+  /** An automatic choice passes over what it cannot tell. */
+  async #isMacTaken(network: NetworkRecord, { ip, mac }: Wanted, { address }: Choice): Promise<boolean> {
+    try {
+      return (await this.#macs.learn(network, mac ?? derivedMac(address))) !== undefined;
+    } catch (error) {
+      if (ip !== undefined || mac !== undefined || !isOverlaydError(error, 'version-mismatch')) throw error;
+      return true;
+    }
   }
 
   /** A claim that the kernel has no port for would be undone again. */
@@ -129,9 +140,23 @@ export class AddressClaims {
     );
   }
 
+  /** What another version wrote may say anything: that the network is being removed, that this node has left. */
+  #refuseUnreadable({ id, name }: NetworkRecord, ip: string | undefined): void {
+    const { unreadable } = this.#deps.state.view;
+    const self = keys.node(this.#selfId);
+    if (unreadable.has(self)) throw unreadableRecord(self, 'this node can claim no address');
+    const network = keys.network(id);
+    if (unreadable.has(network)) throw unreadableRecord(network, `network ${name} gives no address to this host`);
+    const taken = ip === undefined ? undefined : keys.endpoint(id, ip);
+    if (taken !== undefined && unreadable.has(taken)) {
+      throw unreadableRecord(taken, `address ${ip} on network ${name} belongs to an endpoint; choose another`);
+    }
+  }
+
   #choose(network: NetworkRecord, wanted: Wanted, lost: ReadonlySet<string>, rested: ReadonlySet<string>): Choice {
     const { view } = this.#deps.state;
     const space = this.space(network);
+    this.#refuseUnreadable(network, wanted.ip);
     if (wanted.mac !== undefined) refuseTakenMac(view, network, wanted.mac);
     const quarantine = new Map([...space.quarantine].filter(([address]) => !rested.has(address)));
     if (wanted.ip !== undefined) {

@@ -3,6 +3,7 @@
  * whole view that etcd itself confirms: absence must be proved before anything is taken apart.
  */
 import type { LocalEndpoint } from '../core/container.ts';
+import { asOverlaydError } from '../core/errors.ts';
 import { SEED_REVISION } from '../core/gossip/replica.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { type EndpointRecord, keys } from '../core/records.ts';
@@ -80,26 +81,38 @@ export type RightClaims = WeakMap<LocalEndpoint, EndpointRecord>;
  * call to the next, so that of a thousand endpoints the one whose claim changed is looked at; not over an etcd that falls back.
  */
 export async function restoreClaims(deps: ClaimAuditDeps, right: RightClaims): Promise<void> {
-  const { drop, local, logger, releases, state } = deps;
+  const { local, state } = deps;
+  let failed: unknown;
   for (const endpoint of local.all()) {
     const { record } = endpoint;
     const held = state.view.endpoints(record.networkId).get(record.address);
     if (held && right.get(endpoint) === held) continue;
     if (!local.has(record.id)) continue;
-    if (isClaimed(state, record)) {
-      if (held && (await putRight(deps, endpoint))) right.set(endpoint, held);
-      continue;
+    try {
+      if (!isClaimed(state, record)) await restoreClaim(deps, endpoint);
+      else if (held && (await putRight(deps, endpoint))) right.set(endpoint, held);
+    } catch (error) {
+      // What stands in one's way is no reason to leave the others; an etcd that is away is in the way of all.
+      if (asOverlaydError(error).retryable) throw error;
+      failed ??= error;
     }
-    const isFree = held === undefined || held.id === record.id;
-    // A key that is there but cannot be read proves nothing.
-    const revision = state.revisionOf(keys.endpoint(record.networkId, record.address));
-    if (held === undefined && revision !== undefined) continue;
-    if (isFree && (await reclaim(deps, record))) {
-      logger.warn({ endpoint: record.name, address: record.address }, 'claim was lost and has been made again');
-      if (!local.has(record.id)) await releases.release(record, true);
-    } else if (local.has(record.id) && !state.view.behind) {
-      await drop([endpoint], isFree ? 'its claim was removed' : 'its address belongs to another endpoint now');
-    }
+  }
+  if (failed !== undefined) throw failed;
+}
+
+async function restoreClaim(deps: ClaimAuditDeps, endpoint: LocalEndpoint): Promise<void> {
+  const { drop, local, logger, releases, state } = deps;
+  const { record } = endpoint;
+  const held = state.view.endpoints(record.networkId).get(record.address);
+  const isFree = held === undefined || held.id === record.id;
+  // A key that is there but cannot be read proves nothing.
+  const revision = state.revisionOf(keys.endpoint(record.networkId, record.address));
+  if (held === undefined && revision !== undefined) return;
+  if (isFree && (await reclaim(deps, record))) {
+    logger.warn({ endpoint: record.name, address: record.address }, 'claim was lost and has been made again');
+    if (!local.has(record.id)) await releases.release(record, true);
+  } else if (local.has(record.id) && !state.view.behind) {
+    await drop([endpoint], isFree ? 'its claim was removed' : 'its address belongs to another endpoint now');
   }
 }
 
@@ -112,8 +125,8 @@ async function putRight({ commit, local, logger, state }: ClaimAuditDeps, endpoi
   const key = keys.endpoint(record.networkId, record.address);
   const held = state.view.endpoints(record.networkId).get(record.address)!;
   const { nodeId, mac } = record;
-  const right = engine ? { ...held, nodeId, mac } : record;
-  if (encodeRecord({ ...held, ...right }) === encodeRecord(held)) return true;
+  const right = { ...held, ...(engine ? { nodeId, mac } : record) };
+  if (state.view.unreadable.has(key) || encodeRecord(right) === encodeRecord(held)) return true;
   const revision = state.revisionOf(key);
   if (revision === undefined) return false;
   const committed = await commit([{ kind: 'revision', key, revision }], [{ kind: 'put', key, record: right }]);

@@ -4,6 +4,7 @@ import type { ClusterView } from '../core/cluster-view.ts';
 import { type HearsayContext, judge, screen } from '../core/gossip/hearsay.ts';
 import type { Delta, Digest, GossipMessage, GossipRecord } from '../core/gossip/message.ts';
 import { type Hearing, type RecordChange, type Refuted, Replica } from '../core/gossip/replica.ts';
+import { levelOf } from '../core/levels.ts';
 import { keys } from '../core/records.ts';
 import type { StoreMemory } from '../core/store-memory.ts';
 import type { Clock, ClusterStore, Logger } from '../ports.ts';
@@ -43,6 +44,8 @@ export class ClusterState {
   #height = 0;
   /** The run before ended while etcd was behind. */
   #wasBehind = false;
+  /** That the run before knew. */
+  #level: number | undefined;
   /** Since when etcd delivers, by the even clock. */
   #followedAt = 0;
 
@@ -73,7 +76,8 @@ export class ClusterState {
 
   /** To be kept for the next run. */
   get memory(): StoreMemory {
-    return { height: this.height, behind: this.#wasBehind || this.view.behind };
+    const level = this.view.cluster() ? levelOf(this.view) : (this.view.level ?? this.#level);
+    return { height: this.height, behind: this.#wasBehind || this.view.behind, ...(level !== undefined && { level }) };
   }
 
   records(): Iterable<{ readonly key: string; readonly value: string; readonly revision: number }> {
@@ -88,6 +92,7 @@ export class ClusterState {
     const { height, behind } = memory ?? { height: 0, behind: false };
     this.#height = height;
     this.#wasBehind = behind;
+    this.#level = memory?.level;
     this.#replica.floor = memory ? height : Number.POSITIVE_INFINITY;
     this.seed(this.#deps.own.records());
   }
@@ -205,7 +210,9 @@ export class ClusterState {
     if (changes.length === 0 && !becameWhole) return;
     const touched = this.#index.apply(changes);
     if (touched.refused.length > 0) {
-      this.#deps.logger.error({ keys: touched.refused.slice(0, 10) }, 'records that cannot be read are ignored');
+      const keys = touched.refused.slice(0, 10);
+      const event = { event: 'record-unreadable', keys, records: touched.refused.length };
+      this.#deps.logger.error(event, 'records cannot be read and are left alone');
     }
     this.#deps.onChange({ ...touched, becameWhole });
   }

@@ -7,7 +7,8 @@
  */
 import { asOverlaydError } from '../core/errors.ts';
 import { Latch } from '../core/latch.ts';
-import type { Clock } from '../ports.ts';
+import type { AgentVersion } from '../core/levels.ts';
+import type { Clock, ClusterStore } from '../ports.ts';
 import type { AddressClaims } from './address-claims.ts';
 import {
   type ClaimAuditDeps,
@@ -18,17 +19,19 @@ import {
   restoreClaims,
   StoreAcceptance,
 } from './claim-audit.ts';
+import { raiseLevel } from './cluster/level.ts';
 import type { EngineEndpoints } from './engine/endpoints.ts';
 import type { Networks } from './networks.ts';
 import type { SelfRecord } from './self-record.ts';
 
 export interface HousekeepingDeps extends ClaimAuditDeps {
+  readonly store: Pick<ClusterStore, 'get' | 'list'>;
   readonly claims: Pick<AddressClaims, 'isOfThisRun' | 'leftoversSettled' | 'settleLeftovers'>;
   readonly engineEndpoints: Pick<EngineEndpoints, 'unclaimedFormer'>;
   readonly networks: Pick<Networks, 'finishRemovals'>;
   readonly selfRecord: Pick<SelfRecord, 'refresh'>;
-  /** This node is no member any more: nothing is done. */
-  readonly removed: () => boolean;
+  /** Not by a node that is no member any more, nor by an agent that does not speak the cluster's level. */
+  readonly mayAct: () => boolean;
   readonly clock: Clock;
 }
 
@@ -37,13 +40,15 @@ const RETRY_MS = 1_000;
 export class Housekeeping {
   readonly #deps: HousekeepingDeps;
   readonly #selfId: string;
+  readonly #agent: AgentVersion;
   readonly #due = new Latch();
   readonly #acceptance = new StoreAcceptance();
   #rightClaims: RightClaims = new WeakMap();
 
-  constructor(deps: HousekeepingDeps, options: { readonly selfId: string }) {
+  constructor(deps: HousekeepingDeps, options: { readonly selfId: string; readonly agent: AgentVersion }) {
     this.#deps = deps;
     this.#selfId = options.selfId;
+    this.#agent = options.agent;
   }
 
   wake(): void {
@@ -51,13 +56,13 @@ export class Housekeeping {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, logger, removed, state } = this.#deps;
+    const { clock, logger, mayAct, state } = this.#deps;
     signal.addEventListener('abort', () => this.#due.set(), { once: true });
     let failing: string | undefined;
     while (!signal.aborted) {
       await this.#due.wait();
       // Absence is to be etcd's word of this moment.
-      if (signal.aborted || !state.view.complete || !state.followed || removed()) continue;
+      if (signal.aborted || !state.view.complete || !state.followed || !mayAct()) continue;
       try {
         await this.#keep(signal);
         failing = undefined;
@@ -85,7 +90,10 @@ export class Housekeeping {
         claims.settleLeftovers();
       }
     }
-    const steps = [this.#restore(), selfRecord.refresh(), behind ? undefined : networks.finishRemovals(signal)];
+    const steps = [
+      ...[this.#restore(), selfRecord.refresh(), raiseLevel(this.#deps, this.#agent)],
+      behind ? undefined : networks.finishRemovals(signal),
+    ];
     const results = await Promise.allSettled(steps);
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;

@@ -17,6 +17,8 @@ export interface LocalEndpointsDeps {
   readonly network: (networkId: string) => NetworkRecord | undefined;
   /** What the next run is to know of etcd. */
   readonly store: () => StoreMemory;
+  /** Asked before anything is done with what the file says, or to the file. Throws what stands in the way. */
+  readonly mayGoOn?: (store: StoreMemory | undefined) => Promise<void>;
   /** Endpoints came, changed or went. */
   readonly onChange?: () => void;
 }
@@ -49,7 +51,7 @@ export class LocalEndpoints {
   /**
    * Begins a run of the agent. `ended`: endpoints that the file remembers from an earlier boot and that nobody starts
    * again; they are not kept, their namespaces are gone. `startedAt`: now, or later than the run before if the clock was
-   * set back. A file that cannot be written is no obstacle, see `unsaved`, nor one that cannot be read, see `unreadable`.
+   * set back. Throws what `mayGoOn` throws. A file that cannot be written is no obstacle, see `unsaved`, nor one that cannot be read, see `unreadable`.
    */
   async load(
     bootId: string,
@@ -60,6 +62,7 @@ export class LocalEndpoints {
       this.#unreadable = error.message;
       return undefined;
     });
+    await this.#deps.mayGoOn?.(saved?.store);
     const rebooted = saved !== undefined && saved.bootId !== bootId;
     this.#bootId = bootId;
     this.#startedAt = Math.max(now, (saved?.startedAt ?? 0) + 1);
@@ -95,9 +98,10 @@ export class LocalEndpoints {
 
   /** The disk does not have, or does not say of etcd, what this run knows. */
   get isStale(): boolean {
-    const { height, behind } = this.#deps.store();
+    const { height, behind, level } = this.#deps.store();
     const { serial, store } = this.#onDisk ?? {};
-    return serial !== this.#serial || store?.height !== height || store.behind !== behind;
+    const told = store?.height === height && store.behind === behind && store.level === level;
+    return serial !== this.#serial || !told;
   }
 
   /** Whether an endpoint of this host has the address, whether it has or had one on the network. */

@@ -8,6 +8,7 @@
  */
 import { requireCidr } from '../core/cidr.ts';
 import { addressOfMac, isChosenMac } from '../core/endpoint-mac.ts';
+import { unreadableRecord } from '../core/levels.ts';
 import { decodeEndpoint, decodeMacClaim } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
 import type { ClusterStore, Compare } from '../ports.ts';
@@ -59,7 +60,7 @@ export class MacClaims {
 
   /**
    * After such a transaction failed: reads what it compared. Returns who has the MAC, or undefined: then it may be tried
-   * again.
+   * again. Throws `version-mismatch` when it is somebody's whose record cannot be read.
    */
   async learn({ id, subnets }: NetworkRecord, mac: string): Promise<EndpointRecord | undefined> {
     const { state, store } = this.#deps;
@@ -72,11 +73,14 @@ export class MacClaims {
     this.#stale.delete(key);
     if (other) state.learn([other]);
     const follower = other && decodeEndpoint(other.value);
+    if (other && !follower) throw unreadableRecord(other.key, `MAC address ${mac} may belong to it; choose another`);
     if (follower?.mac === mac) return follower;
     if (!entry) return undefined;
     const claim = decodeMacClaim(entry.value);
-    const held = claim && (await store.get(keys.endpoint(id, claim.address)));
+    if (!claim) throw unreadableRecord(key, `MAC address ${mac} belongs to an endpoint; choose another`);
+    const held = await store.get(keys.endpoint(id, claim.address));
     const holder = held && decodeEndpoint(held.value);
+    if (held && !holder) throw unreadableRecord(held.key, `MAC address ${mac} belongs to it; choose another`);
     if (holder && holder.id === claim.endpointId && holder.mac === mac) {
       state.learn([held]);
       return holder;

@@ -1,5 +1,6 @@
 /** What a member works with, and what it is told. */
 import type { BundledStore } from '../core/host-state.ts';
+import type { AgentVersion } from '../core/levels.ts';
 import type { NodeRecord } from '../core/records.ts';
 import type {
   Clock,
@@ -27,6 +28,8 @@ export interface MemberPorts {
   readonly onNetworks?: () => void;
   /** Links, addresses or routes of the host changed, or records of members. */
   readonly onHostChange?: () => void;
+  /** The cluster speaks a level that this agent does not: it is to stop until it does. */
+  readonly onUnspoken: (why: string) => void;
   /** In words, when an address of this host is lost. */
   readonly addressProblem?: () => string | undefined;
   readonly clock: Clock;
@@ -37,6 +40,7 @@ export interface MemberPorts {
 export interface MemberOptions {
   /** This node as it joined: what is known of it before etcd answers. */
   readonly self: NodeRecord;
+  readonly agent: AgentVersion;
   /** URLs at which this host reaches etcd. */
   readonly storeEndpoints: readonly string[];
   /** Members as a former run in this process knew them. */

@@ -4,13 +4,13 @@
  * housekeeping look at the state again. Nothing flows the other way.
  */
 import type { ClusterView } from '../core/cluster-view.ts';
-
 import { FailureDetector, type Liveness } from '../core/membership.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord } from '../core/records.ts';
 import { AddressClaims } from './address-claims.ts';
 import { Adoption } from './adoption.ts';
 import { releaseEnded } from './claim-audit.ts';
+import { LevelWatch } from './cluster/level.ts';
 import { ClusterState, type StateChange } from './cluster-state.ts';
 import { type Commit, committing } from './commit.ts';
 import { Complaints } from './complaints.ts';
@@ -31,6 +31,7 @@ import { Releases } from './releases.ts';
 import { ReturnWays } from './return-ways.ts';
 import { SelfRecord } from './self-record.ts';
 import { StoreWatch } from './store-watch.ts';
+import { unreadableProblems } from './unreadable.ts';
 
 /** What an engine's calls wait for together; one alone is not waited for any longer either. */
 const STORE_AWAITED_MS = 12_000;
@@ -57,6 +58,7 @@ export class Member {
   readonly #names: NameService;
   readonly #housekeeping: Housekeeping;
   readonly #selfRecord: SelfRecord;
+  readonly #level: LevelWatch;
   readonly #addresses = new MemberAddresses();
   readonly #fullNetworks: FullNetworks;
   readonly #adoption: Adoption;
@@ -91,8 +93,11 @@ export class Member {
       stateFile,
       network: (id) => state.view.network(id),
       store: () => state.memory,
+      mayGoOn: (memory) => this.#level.require(memory),
       onChange: () => this.#names.invalidateClients(),
     });
+    const remember = () => this.local.save();
+    this.#level = new LevelWatch({ store, state, remember, onUnspoken: ports.onUnspoken }, options.agent);
     this.#fullNetworks = new FullNetworks({ view: state.view, local: this.local, logger });
     this.#adoption = new Adoption({ local: this.local, kernel: ports.kernel, view: state.view, logger }, { selfId });
     this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs });
@@ -125,7 +130,7 @@ export class Member {
         ...{ store, commit, state, facts: ports.facts, clock, onChange: () => this.#housekeeping.wake() },
         addressProblem: () => ports.addressProblem?.(),
       },
-      { self: options.self, storeEndpoints: options.storeEndpoints },
+      options,
     );
     this.releases = new Releases(
       { store, commit, state, clock, logger },
@@ -214,9 +219,9 @@ export class Member {
         ...{ store, commit, state, clock, logger, claims: this.claims, local: this.local, releases: this.releases },
         ...{ engineEndpoints: this.engineEndpoints, networks: this.networks, selfRecord: this.#selfRecord },
         drop: (endpoints, reason) => this.endpoints.drop(endpoints, reason),
-        removed: () => this.removed,
+        mayAct: () => !this.removed && this.#level.isSpoken,
       },
-      { selfId },
+      { selfId, agent: options.agent },
     );
   }
 
@@ -239,7 +244,9 @@ export class Member {
 
   /** True when etcd, which answers, no longer lists this node, or as one that has left (`leave` did not finish). */
   get removed(): boolean {
-    const node = this.view.node(this.#options.self.id);
+    const { id } = this.#options.self;
+    const node = this.view.node(id);
+    if (this.view.unreadable.has(keys.node(id))) return false;
     return this.#watch.connected && this.view.provesAbsence && (node === undefined || node.left);
   }
 
@@ -249,6 +256,7 @@ export class Member {
     return [
       ...(behind ? [storeProblem(this.#state, this.local, this.#options.self.id)] : []),
       ...this.#complaints.problems(),
+      ...unreadableProblems(this.view, this.#options.agent),
       ...this.#fullNetworks.problems(),
     ];
   }
@@ -347,6 +355,7 @@ export class Member {
   }
 
   #onChange(change: StateChange): void {
+    this.#level.look();
     if (change.becameWhole) this.#adoption.finish();
     if (change.becameWhole || change.nodes) {
       this.reconciler.markDirty('all');

@@ -11,6 +11,7 @@ import { VXLAN_OVERHEAD_BYTES } from '../core/host-state.ts';
 import { innerMtu } from '../core/inner-mtu.ts';
 import { hostHolders } from '../core/ipam/host-holders.ts';
 import { checkSubnet, chooseSubnet, type Holder } from '../core/ipam/subnet.ts';
+import { unreadableRecord } from '../core/levels.ts';
 import { draftNetwork, type NetworkDraft, type NetworkRequest, specifySubnet } from '../core/network-request.ts';
 import { decodeNode } from '../core/record-codec.ts';
 import { keys, type NetworkRecord, PREFIX, SUBNET_GUARD, type SubnetSpec } from '../core/records.ts';
@@ -133,16 +134,18 @@ export class Networks {
     const { commit, state, store } = this.#deps;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       this.#refuseIfUsed(network);
-      const revision = state.revisionOf(keys.network(network.id));
-      if (revision === undefined) break;
       const key = keys.network(network.id);
+      const revision = state.revisionOf(key);
+      const current = state.view.network(network.id);
+      if (revision === undefined || !current) break;
+      if (state.view.unreadable.has(key)) throw unreadableRecord(key, `network ${network.name} cannot be removed here`);
       const committed = await commit(
         [
           { kind: 'revision', key, revision },
           { kind: 'empty', prefix: keys.endpoints(network.id) },
         ],
         [
-          { kind: 'put', key, record: { ...network, state: 'deleting' } },
+          { kind: 'put', key, record: { ...current, state: 'deleting' } },
           { kind: 'delete', key: keys.networkName(network.name) },
         ],
       );
@@ -181,7 +184,10 @@ export class Networks {
 
   /** Does this member's part for every network that is being removed. Called whenever the view may hold one. */
   async finishRemovals(signal: AbortSignal): Promise<void> {
-    const removed = [...this.#deps.state.view.networks()].filter((network) => network.state === 'deleting');
+    const { view } = this.#deps.state;
+    const removed = [...view.networks()].filter(
+      ({ id, state }) => state === 'deleting' && !view.unreadable.has(keys.network(id)),
+    );
     const results = await Promise.allSettled(removed.map((network) => this.#acknowledge(network, signal)));
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
@@ -201,6 +207,9 @@ export class Networks {
     const holders = await this.#holders(subnets.entries);
     const asked = request.subnets[0];
     const cluster = state.view.cluster();
+    if (!cluster && state.view.unreadable.has(keys.cluster)) {
+      throw unreadableRecord(keys.cluster, 'no network can be created here');
+    }
     this.#refuseTooLargeMtu(draft);
     const { internal } = draft;
     const block =
@@ -261,7 +270,9 @@ export class Networks {
         kind: 'network',
       };
     });
-    return [...networks, ...hostHolders(nodes.entries.flatMap(({ value }) => decodeNode(value) ?? []))];
+    // Of one that cannot be read what was known of it stands.
+    const known = ({ key, value }: StoreEntry) => decodeNode(value) ?? state.view.node(key.slice(NODES.length)) ?? [];
+    return [...networks, ...hostHolders(nodes.entries.flatMap(known))];
   }
 
   /** What no member's underlay carries in one piece would hang, not slow down, wherever fragments are dropped. */

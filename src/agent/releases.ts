@@ -115,7 +115,7 @@ export class Releases {
     let revision = state.revisionOf(key);
     let held = state.view.endpoints(record.networkId).get(record.address);
     for (;;) {
-      if (revision === undefined || held?.id !== record.id) {
+      if (revision === undefined || held?.id !== record.id || state.view.unreadable.has(key)) {
         const entry = await store.get(key);
         held = entry && decodeEndpoint(entry.value);
         if (entry && held?.id !== record.id) return;

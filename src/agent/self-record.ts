@@ -4,9 +4,10 @@
  */
 import { isOverlaydError } from '../core/errors.ts';
 import { SEED_REVISION } from '../core/gossip/replica.ts';
-import { decodeNode, encodeRecord } from '../core/record-codec.ts';
+import { type AgentVersion, levelOf, levelsOf, speaks } from '../core/levels.ts';
+import { encodeRecord, nodeWith } from '../core/record-codec.ts';
 import { keys, type NodeRecord, SUBNET_GUARD } from '../core/records.ts';
-import type { Clock, ClusterStore, HostFacts } from '../ports.ts';
+import type { Clock, ClusterStore, Compare, HostFacts } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { Change, Commit } from './commit.ts';
 import { lookAround, remembering } from './surroundings.ts';
@@ -26,6 +27,7 @@ export interface SelfRecordDeps {
 export interface SelfRecordOptions {
   /** This node as its own files have it. */
   readonly self: NodeRecord;
+  readonly agent: AgentVersion;
   /** URLs at which this host reaches etcd. */
   readonly storeEndpoints: readonly string[];
 }
@@ -95,12 +97,14 @@ async function refreshSelfRecord(
     clock,
     addressProblem,
   }: SelfRecordDeps & { around: Parameters<typeof lookAround>[0] },
-  { self: { id: selfId, advertiseAddress, vtep, holdsStore }, storeEndpoints }: SelfRecordOptions,
+  { self: { id: selfId, advertiseAddress, vtep, holdsStore }, agent, storeEndpoints }: SelfRecordOptions,
 ): Promise<boolean> {
   const key = keys.node(selfId);
   const current = state.view.node(selfId);
   const revision = state.revisionOf(key);
   if (!current || revision === undefined) return true;
+  // What cannot be read is not written over, nor is a cluster touched that has gone on without this agent.
+  if (state.view.unreadable.has(key) || !speaks(agent.levels, levelOf(state.view))) return true;
   const peers = [...state.view.nodes()].filter((node) => node.id !== selfId && !node.left).map((node) => node.vtep);
   const [surroundings, underlayMtu] = await Promise.all([
     lookAround(around, storeEndpoints),
@@ -108,24 +112,29 @@ async function refreshSelfRecord(
   ]);
   const { addressProblem: _, ...kept } = current;
   const problem = addressProblem();
-  const next: NodeRecord = {
-    ...kept,
-    ...{ advertiseAddress, vtep, ...surroundings, underlayMtu },
+  const next = nodeWith(kept, {
+    ...{ ...agent, advertiseAddress, vtep, ...surroundings, underlayMtu },
     ...(holdsStore && { holdsStore }),
     ...(problem !== undefined && { addressProblem: problem }),
-  };
+  });
   if (revision <= SEED_REVISION) {
     await enterAgain({ commit, state }, { ...next, joinedAt: next.joinedAt || clock.now() });
     return true;
   }
   if (encodeRecord(next) === encodeRecord(current)) return true;
   const changes: Change[] = [{ kind: 'put', key, record: next }];
-  // Whoever is choosing a subnet at this moment has to look again.
-  if (needsOf(next) !== needsOf(current)) changes.push({ kind: 'put', key: SUBNET_GUARD, record: selfId });
-  if (await commit([{ kind: 'revision', key, revision }], changes)) return true;
+  // Whoever is choosing a subnet, or a level, at this moment has to look again.
+  if (guardedPart(next) !== guardedPart(current)) changes.push({ kind: 'put', key: SUBNET_GUARD, record: selfId });
+  const compares: Compare[] = [{ kind: 'revision', key, revision }];
+  const clusterRevision = state.revisionOf(keys.cluster);
+  // Who speaks less than before must not do so in a cluster that has just been raised.
+  if (clusterRevision !== undefined && levelsText(next) !== levelsText(current)) {
+    compares.push({ kind: 'revision', key: keys.cluster, revision: clusterRevision });
+  }
+  if (await commit(compares, changes)) return true;
   const entry = await store.get(key);
   if (!entry) return true;
-  if (decodeNode(entry.value)) state.learn([entry]);
+  state.learn([entry]);
   return false;
 }
 
@@ -140,9 +149,11 @@ async function enterAgain(
   const isOther = ({ id, left, vtep }: NodeRecord) => id !== node.id && !left && vtep === node.vtep;
   if (!state.view.behind || [...state.view.nodes()].some(isOther)) return;
   const [key, nameKey] = [keys.node(node.id), keys.nodeName(node.name)];
+  const clusterRevision = state.revisionOf(keys.cluster);
+  if (clusterRevision === undefined) return;
   await commit(
     [
-      { kind: 'exists', key: keys.cluster },
+      { kind: 'revision', key: keys.cluster, revision: clusterRevision },
       { kind: 'absent', key },
       { kind: 'absent', key: nameKey },
     ],
@@ -154,8 +165,15 @@ async function enterAgain(
   );
 }
 
-function needsOf({ advertiseAddress, vtep, hostRoutes, linkRoutes, neededAddresses }: NodeRecord): string {
-  return JSON.stringify([advertiseAddress, vtep, hostRoutes, linkRoutes, neededAddresses]);
+/** What others have to look at again when it changes, and therefore compare the guard. */
+function guardedPart(node: NodeRecord): string {
+  const { advertiseAddress, vtep, hostRoutes, linkRoutes, neededAddresses } = node;
+  return JSON.stringify([advertiseAddress, vtep, hostRoutes, linkRoutes, neededAddresses, levelsText(node)]);
+}
+
+function levelsText(node: NodeRecord): string {
+  const { from, to } = levelsOf(node);
+  return `${from}-${to}`;
 }
 
 /** As it was, while the host has no such address: that is a problem which is told elsewhere. */

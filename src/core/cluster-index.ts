@@ -8,9 +8,12 @@ import {
   decodeCluster,
   decodeEndpoint,
   decodeLive,
+  decodeMacClaim,
   decodeNetwork,
   decodeNode,
   decodeQuarantine,
+  decodeToken,
+  readLevel,
 } from './record-codec.ts';
 import {
   type ClusterRecord,
@@ -31,7 +34,7 @@ export interface Touched {
   /** Members, their addresses or their liveness changed. */
   nodes: boolean;
   live: boolean;
-  /** Keys whose value could not be decoded. */
+  /** Keys that got a value which cannot be decoded. */
   readonly refused: string[];
 }
 
@@ -47,6 +50,7 @@ const NONE = new Map<string, never>();
 export class ClusterIndex implements ClusterView {
   readonly #source: IndexSource;
   #cluster: ClusterRecord | undefined;
+  #level: number | undefined;
   readonly #nodes = new Map<string, NodeRecord>();
   readonly #live = new Map<string, LiveRecord>();
   readonly #networks = new Map<string, NetworkRecord>();
@@ -54,6 +58,7 @@ export class ClusterIndex implements ClusterView {
   readonly #endpoints = new Map<string, Map<string, EndpointRecord>>();
   readonly #endpointsById = new Map<string, EndpointRecord>();
   readonly #quarantine = new Map<string, Map<string, QuarantineRecord>>();
+  readonly #unreadable = new Map<string, string>();
 
   constructor(source: IndexSource) {
     this.#source = source;
@@ -73,6 +78,14 @@ export class ClusterIndex implements ClusterView {
 
   get revision(): number {
     return this.#source.complete;
+  }
+
+  get unreadable(): ReadonlyMap<string, string> {
+    return this.#unreadable;
+  }
+
+  get level(): number | undefined {
+    return this.#level;
   }
 
   cluster(): ClusterRecord | undefined {
@@ -128,27 +141,49 @@ export class ClusterIndex implements ClusterView {
       else if (kind === 'networks') this.#applyNetwork(key, first, value, touched);
       else if (kind === 'endpoints' && second !== undefined) this.#applyEndpoint(key, first, second, value, touched);
       else if (kind === 'quarantine' && second !== undefined) this.#applyQuarantine(key, first, second, value, touched);
+      // These are read where they are needed; here only whether they can be.
+      else if (kind === 'macs') this.#decode(decodeMacClaim, key, value, undefined, touched);
+      else if (kind === 'tokens') this.#decode(decodeToken, key, value, undefined, touched);
     }
     return touched;
   }
 
+  /** A value that cannot be read is no deletion: what was known of the key stands. */
+  #decode<T>(
+    decoder: (text: string) => T | undefined,
+    key: string,
+    value: string | undefined,
+    before: T | undefined,
+    touched: Touched,
+  ): T | undefined {
+    const record = value === undefined ? undefined : decoder(value);
+    if (value === undefined || record !== undefined) {
+      this.#unreadable.delete(key);
+      return record;
+    }
+    if (this.#unreadable.get(key) !== value) touched.refused.push(key);
+    this.#unreadable.set(key, value);
+    return before;
+  }
+
   #applyCluster(key: string, value: string | undefined, touched: Touched): void {
-    this.#cluster = decode(decodeCluster, key, value, this.#cluster, touched);
+    this.#level = value === undefined ? undefined : readLevel(value);
+    this.#cluster = this.#decode(decodeCluster, key, value, this.#cluster, touched);
   }
 
   #applyNode(key: string, id: string, value: string | undefined, touched: Touched): void {
-    set(this.#nodes, id, decode(decodeNode, key, value, this.#nodes.get(id), touched));
+    set(this.#nodes, id, this.#decode(decodeNode, key, value, this.#nodes.get(id), touched));
     touched.nodes = true;
   }
 
   #applyLive(key: string, id: string, value: string | undefined, touched: Touched): void {
-    set(this.#live, id, decode(decodeLive, key, value, this.#live.get(id), touched));
+    set(this.#live, id, this.#decode(decodeLive, key, value, this.#live.get(id), touched));
     touched.live = true;
   }
 
   #applyNetwork(key: string, id: string, value: string | undefined, touched: Touched): void {
     const before = this.#networks.get(id);
-    const after = decode(decodeNetwork, key, value, before, touched);
+    const after = this.#decode(decodeNetwork, key, value, before, touched);
     if (before && this.#networkIds.get(before.name) === id) this.#networkIds.delete(before.name);
     set(this.#networks, id, after);
     // A network that is being deleted has given its name back.
@@ -158,7 +193,7 @@ export class ClusterIndex implements ClusterView {
 
   #applyEndpoint(key: string, networkId: string, address: string, value: string | undefined, touched: Touched): void {
     const before = this.#endpoints.get(networkId)?.get(address);
-    const after = decode(decodeEndpoint, key, value, before, touched);
+    const after = this.#decode(decodeEndpoint, key, value, before, touched);
     if (before && this.#endpointsById.get(before.id)?.address === address) this.#endpointsById.delete(before.id);
     setNested(this.#endpoints, networkId, address, after);
     if (after) this.#endpointsById.set(after.id, after);
@@ -169,22 +204,8 @@ export class ClusterIndex implements ClusterView {
 
   #applyQuarantine(key: string, networkId: string, address: string, value: string | undefined, touched: Touched): void {
     const before = this.#quarantine.get(networkId)?.get(address);
-    setNested(this.#quarantine, networkId, address, decode(decodeQuarantine, key, value, before, touched));
+    setNested(this.#quarantine, networkId, address, this.#decode(decodeQuarantine, key, value, before, touched));
   }
-}
-
-/** A value that cannot be read is no deletion: what was known of the key stands. */
-function decode<T>(
-  decoder: (text: string) => T | undefined,
-  key: string,
-  value: string | undefined,
-  before: T | undefined,
-  touched: Touched,
-): T | undefined {
-  if (value === undefined) return undefined;
-  const record = decoder(value);
-  if (record === undefined) touched.refused.push(key);
-  return record ?? before;
 }
 
 function set<T>(map: Map<string, T>, key: string, value: T | undefined): void {

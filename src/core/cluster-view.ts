@@ -20,6 +20,13 @@ export interface ClusterView {
   readonly provesAbsence: boolean;
   /** Everything up to this etcd revision is in the view. */
   readonly revision: number;
+  /**
+   * Values of keys that cannot be read, by key. What was known of such a key stands; it must neither be written over nor
+   * be taken for absent.
+   */
+  readonly unreadable: ReadonlyMap<string, string>;
+  /** The cluster's, which is known even where nothing else of its record can be read; undefined where it is not said. */
+  readonly level: number | undefined;
   cluster(): ClusterRecord | undefined;
   node(nodeId: string): NodeRecord | undefined;
   nodes(): Iterable<NodeRecord>;

@@ -41,6 +41,7 @@ export const ERROR_CODES = [
   'token-invalid',
   'token-expired',
   'token-used',
+  'version-mismatch',
   'clock-skew',
   'peer-refused',
   'peer-unreachable',

@@ -1,6 +1,7 @@
 /**
  * Records as text and back. A value that does not have the shape of its key's record is refused as a whole: one
- * bad key, written by hand or by a newer version, must not break the rest.
+ * bad key, written by hand or by a newer version, must not break the rest. Fields that this version does not know stay in
+ * the value: who writes a record again writes the one that was read, with fields replaced.
  */
 import { parseCidr } from './cidr.ts';
 import { isIpv4 } from './ip.ts';
@@ -9,6 +10,7 @@ import type {
   EndpointRecord,
   LiveRecord,
   MacClaimRecord,
+  NeededAddress,
   NetworkRecord,
   NodeRecord,
   QuarantineRecord,
@@ -57,6 +59,13 @@ export function encodeRecord(record: object): string {
   return JSON.stringify(record);
 }
 
+/**
+ * The level that a cluster's record says, even where this version can read nothing else of it; undefined when it says none.
+ * This much of the record never changes.
+ */
+export const readLevel = (text: string): number | undefined =>
+  decoder<{ readonly level?: number }>(shape({ level: optional(number) }))(text)?.level;
+
 export const decodeCluster = decoder<ClusterRecord>(
   shape({
     id: string,
@@ -64,6 +73,7 @@ export const decodeCluster = decoder<ClusterRecord>(
     pools: arrayOf(shape({ base: cidr, prefix: number })),
     vniRange: arrayOf(number),
     createdAt: number,
+    level: optional(number),
   }),
 );
 
@@ -86,8 +96,23 @@ export const decodeNode = decoder<NodeRecord>(
     joinedAt: number,
     left: boolean,
     holdsStore: optional((value) => value === true),
+    version: optional(string),
+    levels: optional(shape({ from: number, to: number })),
   }),
 );
+
+/** The node with these fields replaced. */
+export function nodeWith(held: NodeRecord, fields: Partial<NodeRecord>): NodeRecord {
+  const { levels, neededAddresses } = fields;
+  const sameNeed = (need: NeededAddress) =>
+    held.neededAddresses?.find(({ address, what }) => address === need.address && what === need.what);
+  return {
+    ...held,
+    ...fields,
+    ...(levels && { levels: { ...held.levels, ...levels } }),
+    ...(neededAddresses && { neededAddresses: neededAddresses.map((need) => ({ ...sameNeed(need), ...need })) }),
+  };
+}
 
 export const decodeLive = decoder<LiveRecord>(shape({ nodeId: string, bootId: string, startedAt: number }));
 

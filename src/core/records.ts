@@ -13,6 +13,14 @@ export interface ClusterRecord {
   readonly pools: readonly { readonly base: string; readonly prefix: number }[];
   readonly vniRange: readonly [first: number, last: number];
   readonly createdAt: number;
+  /** What is spoken (`levels.ts`). Absent in records of before there were levels: 1. */
+  readonly level?: number;
+}
+
+/** The levels that an agent speaks, from the lowest to the highest. */
+export interface LevelRange {
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface NodeRecord {
@@ -43,6 +51,9 @@ export interface NodeRecord {
   readonly left: boolean;
   /** This node runs the cluster's etcd. Absent on the others, and in records of versions that did not say it. */
   readonly holdsStore?: true;
+  /** Of its agent. Absent in records of before there were levels, as `levels`: 1 alone. */
+  readonly version?: string;
+  readonly levels?: LevelRange;
 }
 
 /** `what` in words, e.g. `name server`. */

@@ -4,4 +4,6 @@ export interface StoreMemory {
   readonly height: number;
   /** It held less than before, and nobody has said that it is to be taken as it is. */
   readonly behind: boolean;
+  /** That the cluster spoke. Absent in files of before there were levels. */
+  readonly level?: number;
 }

@@ -17,6 +17,8 @@ export interface NetworkChoice {
 export class World implements ClusterView {
   complete = true;
   behind = false;
+  readonly unreadable = new Map<string, string>();
+  readonly level = undefined;
   readonly revision = 1;
   readonly nodeRecords = new Map<string, NodeRecord>();
   readonly networkRecords = new Map<string, NetworkRecord>();

@@ -8,7 +8,8 @@ import { KeptState } from '../../src/agent/kept-state.ts';
 import type { Membership } from '../../src/agent/lifecycle.ts';
 import { Member } from '../../src/agent/member.ts';
 import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
-import { OverlaydError } from '../../src/core/errors.ts';
+import { isOverlaydError, OverlaydError } from '../../src/core/errors.ts';
+import { type AgentVersion, SPOKEN_LEVELS } from '../../src/core/levels.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord } from '../../src/core/records.ts';
 import { createDrivers } from '../../src/integrations/docker/drivers.ts';
@@ -139,6 +140,10 @@ export class SimulatedHost {
   readonly stateFile: FakeFile<NodeState>;
   /** The same below `/run`. */
   readonly runFile: FakeFile<NodeState>;
+  /** What is installed; the next start runs it. */
+  agent: AgentVersion = { version: '0.1.0', levels: SPOKEN_LEVELS };
+  /** Why the agent does nothing, when it does not speak the cluster's level; a start may end that. */
+  refusal: string | undefined;
   /** By how much the host's wall clock is off. */
   skewMs = 0;
   readonly clock: Clock;
@@ -171,17 +176,10 @@ export class SimulatedHost {
     this.record = {
       id,
       name: `h${number}`,
-      advertiseAddress: `192.0.2.${number}`,
-      gossipPort: 7946,
-      joinPort: 2377,
-      vtep: `192.0.2.${number}`,
-      dataPathPort: 4789,
-      keyFingerprint: id,
-      underlayMtu: 1_500,
-      hostRoutes: ['192.0.2.0/24'],
-      labels: {},
-      joinedAt: cluster.clock.now(),
-      left: false,
+      ...{ advertiseAddress: `192.0.2.${number}`, vtep: `192.0.2.${number}` },
+      ...{ gossipPort: 7946, joinPort: 2377, dataPathPort: 4789 },
+      ...{ keyFingerprint: id, underlayMtu: 1_500, hostRoutes: ['192.0.2.0/24'] },
+      ...{ labels: {}, joinedAt: cluster.clock.now(), left: false },
     };
     this.facts = new FakeFacts(this.record.name, this.record.vtep);
   }
@@ -229,6 +227,7 @@ export class SimulatedHost {
     const { clock } = this;
     const life: Life = { over: false };
     this.#life = life;
+    this.refusal = undefined;
     this.#quit = new AbortController();
     const member = new Member(
       {
@@ -244,12 +243,14 @@ export class SimulatedHost {
           clock,
         }),
         onStoreStalled: () => {},
+        onUnspoken: (why) => this.#refuse(why),
         onNetworks: () => this.engineSide?.networks.sync(),
         names: this.names.processFor(life),
         logger: this.#log,
       },
       {
         self: this.record,
+        agent: this.agent,
         storeEndpoints: [],
         gossipIntervalMs: 1_000,
         leaseSeconds: 10,
@@ -267,8 +268,14 @@ export class SimulatedHost {
     await side?.load();
     const { ms } = this.stateFile;
     this.stateFile.ms = 0;
-    this.#ended = (await member.start(this.#quit.signal)).ended;
-    this.stateFile.ms = ms;
+    try {
+      this.#ended = (await member.start(this.#quit.signal)).ended;
+    } catch (error) {
+      if (!isOverlaydError(error, 'version-mismatch')) throw error;
+      return this.#refuse(error.message);
+    } finally {
+      this.stateFile.ms = ms;
+    }
     void this.#ended.catch((error: unknown) => this.#log.error({ error }, 'the member ended'));
     if (life.over) return;
     this.engineSide = side;
@@ -323,6 +330,12 @@ export class SimulatedHost {
     await this.#cluster.clock.until(this.#ended);
     this.member = undefined;
     this.#hangUp();
+  }
+
+  /** As the agent's lifecycle does it: the member ends, and is tried again. */
+  #refuse(why: string): void {
+    this.refusal = why;
+    void this.crash();
   }
 
   #hangUp(): void {

@@ -5,7 +5,16 @@
  */
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { isIpv4 } from '../../core/ip.ts';
-import { decodeNode, decodeToken, encodeRecord } from '../../core/record-codec.ts';
+import {
+  type AgentVersion,
+  levelOf,
+  levelsOf,
+  refusedLevel,
+  speaks,
+  unreadableRecord,
+  unspokenLevel,
+} from '../../core/levels.ts';
+import { decodeCluster, decodeNode, decodeToken, encodeRecord, nodeWith, readLevel } from '../../core/record-codec.ts';
 import { keys, type NodeRecord, PREFIX, SUBNET_GUARD, type TokenRecord } from '../../core/records.ts';
 import type { Sparing } from '../../core/sparing.ts';
 import { matchesSecret } from '../../core/token.ts';
@@ -13,6 +22,7 @@ import type { Clock, ClusterStore, Compare, JoinRequest, JoinResponse, Logger, P
 import type { Change, Commit } from '../commit.ts';
 import { evictNode } from './eviction.ts';
 import { type Identity, nodeIdOf } from './identity.ts';
+import { compareTo } from './level.ts';
 import { checkNodeName, checkPort } from './node-settings.ts';
 
 export interface AdmitDeps {
@@ -22,6 +32,7 @@ export interface AdmitDeps {
   readonly clock: Pick<Clock, 'now'>;
   readonly logger: Logger;
   readonly identity: () => Identity;
+  readonly agent: AgentVersion;
   /** Refusals are said so often: whoever tries tokens does not fill the log. */
   readonly refusals: Sparing;
 }
@@ -147,16 +158,35 @@ async function register(deps: AdmitDeps, request: JoinRequest, joiner: Joiner, o
   let { token } = joiner;
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     const now = deps.clock.now();
+    const level = await requireLevel(deps, request);
     const member = await readMember(deps.store, joiner);
     if (member === undefined) checkUsable(token.record, now);
     await checkPlace(deps, request, joiner.nodeId, options);
     const node = nodeRecord(request, joiner, member?.record.joinedAt ?? now);
-    if (await (member ? rewrite(deps.commit, node, member) : write(deps.commit, node, token))) return;
+    if (await (member ? rewrite(deps.commit, node, member, level) : write(deps.commit, node, token, level))) return;
     token = await readToken(deps, request);
   }
   throw new OverlaydError('conflict', 'too many hosts are joining with this token at once; join again', {
     retryable: true,
   });
+}
+
+/** Joiner and member speak the cluster's level. Returns what has to hold still when the joiner becomes a member. */
+async function requireLevel({ agent, store }: AdmitDeps, request: JoinRequest): Promise<Compare> {
+  const entry = await store.get(keys.cluster);
+  const level = levelOf({ level: entry && readLevel(entry.value) });
+  if (!speaks(agent.levels, level)) {
+    const { message } = unspokenLevel(agent, level);
+    throw new OverlaydError(
+      'version-mismatch',
+      `the member that was asked cannot admit this host, ask another one: ${message}`,
+    );
+  }
+  if (!speaks(levelsOf(request), level)) throw refusedLevel(request, agent, level);
+  if (entry && !decodeCluster(entry.value)) {
+    throw unreadableRecord(keys.cluster, 'the member that was asked cannot admit this host');
+  }
+  return compareTo(keys.cluster, entry);
 }
 
 interface Member {
@@ -168,15 +198,21 @@ interface Member {
 async function readMember(store: AdmitDeps['store'], { nodeId, fingerprint }: Joiner): Promise<Member | undefined> {
   const entry = await store.get(keys.node(nodeId));
   const record = entry && decodeNode(entry.value);
-  if (entry === undefined || record === undefined || record.keyFingerprint !== fingerprint || record.left) return;
+  if (entry === undefined) return;
+  if (record === undefined) throw unreadableRecord(entry.key, 'this host cannot be admitted again');
+  if (record.keyFingerprint !== fingerprint || record.left) return;
   return { record, revision: entry.revision };
 }
 
 /** Name and tunnel address must be free; what a node that left still holds is taken from it. */
 async function checkPlace(deps: AdmitDeps, request: JoinRequest, nodeId: string, options: AdmitOptions): Promise<void> {
   const { entries } = await deps.store.list(`${PREFIX}nodes/`);
-  for (const { value } of entries) {
+  const holder = (await deps.store.get(keys.nodeName(request.nodeName)))?.value;
+  for (const { key, value } of entries) {
     const other = decodeNode(value);
+    if (other === undefined && holder !== undefined && key === keys.node(holder)) {
+      throw unreadableRecord(key, `the name ${request.nodeName} is taken by a node; choose another with --name`);
+    }
     if (other === undefined || (other.id === nodeId && !other.left)) continue;
     const sameName = other.name === request.nodeName;
     const sameVtep = other.vtep === request.vtep;
@@ -214,13 +250,21 @@ function nodeRecord(request: JoinRequest, { nodeId, fingerprint }: Joiner, now: 
     labels: request.labels,
     joinedAt: now,
     left: false,
+    ...(request.version !== '' && { version: request.version }),
+    ...(request.levels && { levels: request.levels }),
   };
 }
 
-/** False when the token changed, or the name or id was taken, since they were read. */
-async function write(commit: Commit, node: NodeRecord, { record, revision }: KnownToken): Promise<boolean> {
+/** False when the token or the cluster's record changed, or the name or id was taken, since they were read. */
+async function write(
+  commit: Commit,
+  node: NodeRecord,
+  { record, revision }: KnownToken,
+  level: Compare,
+): Promise<boolean> {
   const tokenKey = keys.token(record.id);
   const compares: Compare[] = [
+    level,
     { kind: 'revision', key: tokenKey, revision },
     { kind: 'absent', key: keys.node(node.id) },
     { kind: 'absent', key: keys.nodeName(node.name) },
@@ -237,13 +281,19 @@ async function write(commit: Commit, node: NodeRecord, { record, revision }: Kno
   return (await commit(compares, changes)) !== undefined;
 }
 
-/** False when the record changed since it was read, or the name was taken. */
-async function rewrite(commit: Commit, node: NodeRecord, { record, revision }: Member): Promise<boolean> {
+/** False when the record, or the cluster's, changed since it was read, or the name was taken. */
+async function rewrite(
+  commit: Commit,
+  node: NodeRecord,
+  { record, revision }: Member,
+  level: Compare,
+): Promise<boolean> {
   const key = keys.node(node.id);
-  if (encodeRecord(node) === encodeRecord(record)) return true;
-  const compares: Compare[] = [{ kind: 'revision', key, revision }];
+  const next = nodeWith(record, node);
+  if (encodeRecord(next) === encodeRecord(record)) return true;
+  const compares: Compare[] = [level, { kind: 'revision', key, revision }];
   const changes: Change[] = [
-    { kind: 'put', key, record: node },
+    { kind: 'put', key, record: next },
     { kind: 'put', key: SUBNET_GUARD, record: node.id },
   ];
   if (node.name !== record.name) {

@@ -6,7 +6,8 @@
 import { canonical, formatCidr, isCanonical, overlaps, requireCidr } from '../../core/cidr.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { refuseUnusable } from '../../core/ipam/subnet.ts';
-import { decodeCluster } from '../../core/record-codec.ts';
+import type { AgentVersion } from '../../core/levels.ts';
+import { decodeCluster, decodeNode, nodeWith } from '../../core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import type { Clock, ClusterStore, EtcdServer, HostFacts, JsonFile, Pki, Random, StoreAccess } from '../../ports.ts';
 import { committingAlone } from '../commit.ts';
@@ -42,6 +43,7 @@ export interface InitDeps {
 
 export interface ClusterDefaults extends DefaultPorts {
   readonly certificateLifetimeMs: number;
+  readonly agent: AgentVersion;
 }
 
 export interface ClusterOutcome {
@@ -76,11 +78,12 @@ export async function initCluster(
     pools,
     vniRange: VNI_RANGE,
     createdAt: deps.clock.now(),
+    level: defaults.agent.levels.to,
   };
   try {
     const outcome = external ?? (await startEtcd(deps, identity, progress));
     const reachable = { ...identity, store: { ...outcome, bundled: external === undefined } };
-    return await establish(deps, reachable, cluster, settings, progress);
+    return await establish(deps, reachable, cluster, { ...settings, ...defaults.agent }, progress);
   } catch (error) {
     if (external === undefined) await deps.etcd.stop();
     throw error;
@@ -144,7 +147,7 @@ async function establish(
   deps: InitDeps,
   identity: Identity,
   cluster: ClusterRecord,
-  settings: NodeSettings,
+  settings: NodeSettings & AgentVersion,
   progress: (text: string) => void,
 ): Promise<ClusterOutcome> {
   const { store, close } = deps.openStore(accessOf(identity), tlsMaterialOf(identity));
@@ -185,12 +188,13 @@ async function createRecords(
 
 /** The options may have changed since the attempt that wrote the cluster. */
 async function replaceNode(store: ClusterStore, node: NodeRecord): Promise<void> {
-  const names = await store.list(`${PREFIX}node-names/`);
+  const [names, held] = await Promise.all([store.list(`${PREFIX}node-names/`), store.get(keys.node(node.id))]);
+  const before = held && decodeNode(held.value);
   const stale = names.entries.filter(({ key, value }) => value === node.id && key !== keys.nodeName(node.name));
   await committingAlone(store)(
     [{ kind: 'exists', key: keys.cluster }],
     [
-      { kind: 'put', key: keys.node(node.id), record: node },
+      { kind: 'put', key: keys.node(node.id), record: before ? nodeWith(before, node) : node },
       { kind: 'put', key: keys.nodeName(node.name), record: node.id },
       ...stale.map(({ key }) => ({ kind: 'delete', key }) as const),
     ],
@@ -207,7 +211,12 @@ function occupied(clusterId: string | undefined, bundled: boolean): OverlaydErro
   );
 }
 
-function nodeRecord(identity: Identity, settings: NodeSettings, keyFingerprint: string, joinedAt: number): NodeRecord {
+function nodeRecord(
+  identity: Identity,
+  settings: NodeSettings & AgentVersion,
+  keyFingerprint: string,
+  joinedAt: number,
+): NodeRecord {
   const { listenAddress: _, ...published } = settings;
   const { bundled } = identity.store;
   return {

@@ -4,6 +4,7 @@
  */
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { coveredNeeds } from '../../core/ipam/host-holders.ts';
+import type { AgentVersion } from '../../core/levels.ts';
 import { decodeNetwork, decodeNode } from '../../core/record-codec.ts';
 import { type NodeRecord, PREFIX } from '../../core/records.ts';
 import { parseToken } from '../../core/token.ts';
@@ -65,6 +66,7 @@ export async function joinCluster(
     tokenSecret: token.secret,
     csr: await deps.pki.createCsr(key),
     nowMs: deps.clock.now(),
+    ...defaults.agent,
     ...requestOf(settings),
   });
   checkResponse(deps.pki, response, key, token.caDigest);
@@ -87,7 +89,9 @@ export function parseTarget(text: string, defaultPort: number): { host: string; 
   return { host, port: match?.[3] === undefined ? defaultPort : checkPort(Number(match[3]), 'address of the member') };
 }
 
-function requestOf(settings: NodeSettings): Omit<JoinRequest, 'tokenId' | 'tokenSecret' | 'csr' | 'nowMs'> {
+function requestOf(
+  settings: NodeSettings,
+): Omit<JoinRequest, 'tokenId' | 'tokenSecret' | 'csr' | 'nowMs' | keyof AgentVersion> {
   const { name: nodeName, listenAddress: _, ...rest } = settings;
   return { nodeName, ...rest };
 }

@@ -103,12 +103,14 @@ async function checkNothingLost(store: ClusterStore, selfId: string): Promise<vo
     },
   );
   const others = nodes.entries
-    .flatMap(({ value }) => decodeNode(value) ?? [])
-    .filter(({ id, left }) => id !== selfId && !left);
+    .filter(({ key }) => key !== keys.node(selfId))
+    // What cannot be read is there.
+    .map(({ key, value }) => decodeNode(value) ?? { name: key, left: false })
+    .filter(({ left }) => !left);
   if (others.length > 0) {
     throw storeHolder(`${namesOf(others)} would be left without`, 'let them leave first (`overlayd leave` there)');
   }
-  const left = networks.entries.flatMap(({ value }) => decodeNetwork(value) ?? []);
+  const left = networks.entries.map(({ key, value }) => decodeNetwork(value) ?? { name: key });
   if (left.length > 0) {
     throw storeHolder(`${namesOf(left)} would be gone`, 'remove the networks first (`overlayd network rm`)');
   }

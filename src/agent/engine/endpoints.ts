@@ -9,6 +9,7 @@ import type { EngineContainer } from '../../core/docker/engine.ts';
 import { chooseServiceWay, serviceWay } from '../../core/docker/service-route.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
+import { unreadableRecord } from '../../core/levels.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
 import { decodeEndpoint, encodeRecord } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
@@ -368,10 +369,12 @@ export class EngineEndpoints {
   ): Promise<EndpointRecord> {
     const { commit, state, store } = this.#deps;
     const key = keys.endpoint(record.networkId, record.address);
-    const next = { ...record, ...change };
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const revision = state.revisionOf(key);
-      if (revision !== undefined && state.view.endpoints(record.networkId).get(record.address)?.id === record.id) {
+      const held = state.view.endpoints(record.networkId).get(record.address);
+      if (state.view.unreadable.has(key)) throw unreadableRecord(key, `endpoint ${record.name} cannot be changed`);
+      const next = { ...held, ...record, ...change };
+      if (revision !== undefined && held?.id === record.id) {
         const mac = network && this.#macs.claim(network, next, record);
         const committed = await commit(
           [{ kind: 'revision', key, revision }, ...(mac?.compares ?? [])],
@@ -383,15 +386,12 @@ export class EngineEndpoints {
         }
       }
       const entry = await store.get(key);
-      if (!entry || decodeEndpoint(entry.value)?.id !== record.id) break;
+      if (!entry || (decodeEndpoint(entry.value) ?? record).id !== record.id) break;
       state.learn([entry]);
       if (network && (await this.#macs.learn(network, next.mac)))
         refuseTakenMac(state.view, network, next.mac, record.address);
     }
-    throw new OverlaydError(
-      'endpoint-not-found',
-      `endpoint ${record.name}: its address ${record.address} was released`,
-    );
+    throw new OverlaydError('endpoint-not-found', `endpoint ${record.name}: address ${record.address} was released`);
   }
 }
 

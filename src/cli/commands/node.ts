@@ -26,6 +26,7 @@ export function addNodeCommands(program: Command, session: Session): void {
           { heading: 'ADDRESS', cell: (row) => row.advertiseAddress },
           { heading: 'VTEP', cell: (row) => row.vtep },
           { heading: 'ENDPOINTS', cell: (row) => String(row.endpoints) },
+          { heading: 'VERSION', cell: (row) => row.version || '-' },
         ],
         toJson: nodeJson,
         id: (row) => row.id,
@@ -83,5 +84,7 @@ export function nodeJson(node: Node) {
     JoinedAt: timestamp(node.joinedAtMs),
     KeyFingerprint: node.keyFingerprint,
     Labels: node.labels,
+    Version: node.version,
+    Levels: { From: node.lowestLevel, To: node.highestLevel },
   };
 }

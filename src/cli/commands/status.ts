@@ -36,6 +36,7 @@ function printStatus(session: Session, status: Status): void {
   const facts: [string, string][] = [['Agent', `${status.version}, up ${age(now() - status.startedAtMs)}`]];
   if (status.clusterId === '') facts.push(['Cluster', 'none; run `overlayd init` or `overlayd join`']);
   else facts.push(['Cluster', status.clusterId]);
+  if (status.level > 0) facts.push(['Level', levelText(status)]);
   if (status.self)
     facts.push(['This node', `${status.self.name} (${shortId(status.self.id)}), ${status.self.advertiseAddress}`]);
   if (status.store && status.clusterId !== '') {
@@ -79,6 +80,11 @@ function printStatus(session: Session, status: Status): void {
   );
 }
 
+function levelText({ level, levelHeldBackBy }: Status): string {
+  if (levelHeldBackBy.length === 0) return String(level);
+  return `${level}; ${level + 1} as soon as overlayd is upgraded on ${levelHeldBackBy.join(', ')}`;
+}
+
 /** Two units at most: `3d4h`, `12s`. */
 function age(ms: number): string {
   const unit = ms >= 86_400_000 ? 3_600_000 : ms >= 3_600_000 ? 60_000 : ms >= 1_000 ? 1_000 : 1;
@@ -91,6 +97,8 @@ function statusJson(status: Status) {
     State: status.state,
     Problems: status.problems,
     ClusterID: status.clusterId,
+    Level: status.level,
+    LevelHeldBackBy: status.levelHeldBackBy,
     Self: status.self ? nodeJson(status.self) : null,
     Store: status.store
       ? {

@@ -4,6 +4,7 @@ import type { Member } from '../../agent/member.ts';
 import { parseCidr } from '../../core/cidr.ts';
 import { innerMtu } from '../../core/inner-mtu.ts';
 import { countAddresses } from '../../core/ipam/address.ts';
+import { levelsOf } from '../../core/levels.ts';
 import type { EndpointRecord, NetworkRecord, NodeRecord, TokenRecord } from '../../core/records.ts';
 import type { Endpoint, Network, Node, PeerStatus, Token } from '../../gen/overlayd/v1/control.ts';
 
@@ -73,6 +74,9 @@ export function nodeMessage({ record: node, state, self, endpoints, holdsStore }
     keyFingerprint: node.keyFingerprint,
     left: node.left,
     holdsStore,
+    version: node.version ?? '',
+    lowestLevel: levelsOf(node).from,
+    highestLevel: levelsOf(node).to,
   };
 }
 

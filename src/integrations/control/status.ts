@@ -5,6 +5,7 @@ import type { EngineStatus } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import { sharedMacs } from '../../agent/mac-claims.ts';
 import { coveredNeeds } from '../../core/ipam/host-holders.ts';
+import { holdingBack, levelOf } from '../../core/levels.ts';
 import type { Status } from '../../gen/overlayd/v1/control.ts';
 import type { Clock } from '../../ports.ts';
 import { nodeMessage, peerMessage } from './messages.ts';
@@ -25,8 +26,9 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
   const membership = lifecycle.current;
   if (!membership) {
     const problems = [...(problem ? [problem] : []), ...facts.lacks()];
+    const none = { peers: [], networks: 0, localEndpoints: 0, endpoints: 0, level: 0, levelHeldBackBy: [] };
     const state = busy ? 'starting' : 'waiting';
-    return { ...base, state, problems, clusterId: '', peers: [], networks: 0, localEndpoints: 0, endpoints: 0 };
+    return { ...base, state, problems, clusterId: '', ...none };
   }
   const { member } = membership;
   const identity = membership.identity;
@@ -47,6 +49,8 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
     state: problems.length > 0 ? 'degraded' : 'ready',
     problems,
     clusterId: identity.clusterId,
+    level: levelOf(member.view),
+    levelHeldBackBy: heldBackBy(member),
     self: nodeMessage({
       record: member.self,
       state: member.removed ? 'down' : 'ready',
@@ -66,6 +70,12 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
     reconcile: { ...reconcile, lastPassMs: Math.round(reconcile.lastPassMs), lastError: reconcile.lastError ?? '' },
     ...(docker ? { docker: dockerMessage(docker) } : {}),
   };
+}
+
+function heldBackBy({ view }: Membership['member']): string[] {
+  return holdingBack(levelOf(view), view.nodes()).map(
+    ({ name, version }) => `${name} (${version ?? 'an older release'})`,
+  );
 }
 
 function dockerMessage({ state, version = '', networks, endpoints, names }: EngineStatus) {

@@ -6,6 +6,7 @@ import { createJsonFile, createStateFiles } from '../../../src/adapters/state-fi
 import { handedOver } from '../../../src/core/container.ts';
 import type { NodeState } from '../../../src/ports.ts';
 import { endpointRecord, networkRecord } from '../../fixtures/records.ts';
+import { withUnknown } from '../../fixtures/unknown-fields.ts';
 
 let dir: string;
 let path: string;
@@ -59,6 +60,20 @@ test('what is below /run is the same text, for the owner only; a part of one is 
   expect(await readdir(join(dir, 'sub'))).toEqual(['state.json']);
   await file.remove();
   expect(await readdir(join(dir, 'sub'))).toEqual([]);
+});
+
+test('records keep what another version wrote into them, and the cluster’s level is remembered', async () => {
+  const [endpoint] = state.endpoints;
+  const newer: NodeState = {
+    ...state,
+    store: { height: 9, behind: false, level: 2 },
+    endpoints: [{ ...endpoint!, record: withUnknown(endpoint!.record, { a: [null] }) }],
+    networks: state.networks.map((network) => withUnknown(network, 'x')),
+  };
+  for (const create of [createStateFile, createRunFile]) {
+    await create(path).save(newer);
+    expect(await create(path).load()).toEqual(newer);
+  }
 });
 
 test('what an engine asked for is remembered with how the engine knows it', async () => {

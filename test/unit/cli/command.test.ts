@@ -78,6 +78,7 @@ describe('cluster', () => {
 
   it('status shows state, problems and peers', async () => {
     const { out } = await run('status');
+    expect(out).toContain('Level:      1; 2 as soon as overlayd is upgraded on host2 (0.1.0)\n');
     expect(out).toContain('State: ready\n');
     expect(out).toContain('Agent:      0.1.0, up 1h\n');
     expect(out).toContain('etcd:       reachable, revision 42, https://10.9.0.1:2379 (run by this node)\n');
@@ -89,13 +90,15 @@ describe('nodes and tokens', () => {
   it('lists nodes, marking this one', async () => {
     const { out } = await run('node ls', {
       answers: {
-        listNodes: () => ({ nodes: [node, { ...node, name: 'host2', self: false, left: true, state: 'down' }] }),
+        listNodes: () => ({
+          nodes: [node, { ...node, name: 'host2', self: false, left: true, state: 'down', version: '' }],
+        }),
       },
     });
     expect(out.split('\n')).toEqual([
-      'ID               NAME    STATE         ADDRESS    VTEP       ENDPOINTS',
-      '0c1122334455 *   host1   ready         10.9.0.1   10.9.0.1   1',
-      '0c1122334455     host2   down (left)   10.9.0.1   10.9.0.1   1',
+      'ID               NAME    STATE         ADDRESS    VTEP       ENDPOINTS   VERSION',
+      '0c1122334455 *   host1   ready         10.9.0.1   10.9.0.1   1           0.1.0',
+      '0c1122334455     host2   down (left)   10.9.0.1   10.9.0.1   1           -',
       '',
     ]);
   });

@@ -53,6 +53,9 @@ export const node = Node.fromPartial({
   self: true,
   endpoints: 1,
   joinedAtMs: NOW,
+  version: '0.1.0',
+  lowestLevel: 1,
+  highestLevel: 1,
 });
 
 export const token = Token.fromPartial({
@@ -68,6 +71,8 @@ export const status = Status.fromPartial({
   version: '0.1.0',
   state: 'ready',
   clusterId: 'c1d2',
+  level: 1,
+  levelHeldBackBy: ['host2 (0.1.0)'],
   self: node,
   store: { reachable: true, endpoints: ['https://10.9.0.1:2379'], bundled: true, revision: 42 },
   peers: [{ nodeId: 'ff', name: 'host2', address: '10.9.0.2:7946', state: 'alive', heardMsAgo: 1_200 }],

@@ -58,7 +58,7 @@ describe('the view', () => {
   });
 
   it('is not disturbed by keys it has no use for', () => {
-    expect(index().apply([{ key: '/overlayd/v1/tokens/x', value: '{}' }]).refused).toEqual([]);
+    expect(index().apply([{ key: '/overlayd/v1/vnis/4096', value: '{}' }]).refused).toEqual([]);
     expect(index().apply([{ key: '/elsewhere', value: '{}' }]).refused).toEqual([]);
   });
 });

@@ -59,7 +59,13 @@ export interface Status {
   rssBytes: number;
   dataDir: string;
   /** Absent when networks are not offered to an engine, and as long as this host has none. */
-  docker?: DockerStatus | undefined;
+  docker?:
+    | DockerStatus
+    | undefined;
+  /** What the cluster speaks; 0 when this host is no member. */
+  level: number;
+  /** Members without which the cluster would speak the next level, as "name (version)"; empty when no member speaks it. */
+  levelHeldBackBy: string[];
 }
 
 export interface DockerStatus {
@@ -184,6 +190,10 @@ export interface Node {
   left: boolean;
   /** It runs the cluster's etcd: the cluster cannot do without it. */
   holdsStore: boolean;
+  /** Of its agent; empty where it is older than this field. */
+  version: string;
+  lowestLevel: number;
+  highestLevel: number;
 }
 
 export interface Node_LabelsEntry {
@@ -601,6 +611,8 @@ function createBaseStatus(): Status {
     rssBytes: 0,
     dataDir: "",
     docker: undefined,
+    level: 0,
+    levelHeldBackBy: [],
   };
 }
 
@@ -650,6 +662,12 @@ export const Status: MessageFns<Status> = {
     }
     if (message.docker !== undefined) {
       DockerStatus.encode(message.docker, writer.uint32(122).fork()).join();
+    }
+    if (message.level !== 0) {
+      writer.uint32(128).uint32(message.level);
+    }
+    for (const v of message.levelHeldBackBy) {
+      writer.uint32(138).string(v!);
     }
     return writer;
   },
@@ -787,6 +805,22 @@ export const Status: MessageFns<Status> = {
             message.docker = DockerStatus.decode(reader, reader.uint32());
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.level = reader.uint32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.levelHeldBackBy.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -825,6 +859,8 @@ export const Status: MessageFns<Status> = {
     message.docker = (object.docker !== undefined && object.docker !== null)
       ? DockerStatus.fromPartial(object.docker)
       : undefined;
+    message.level = object.level ?? 0;
+    message.levelHeldBackBy = object.levelHeldBackBy?.map((e) => e) || [];
     return message;
   },
 };
@@ -2054,6 +2090,9 @@ function createBaseNode(): Node {
     keyFingerprint: "",
     left: false,
     holdsStore: false,
+    version: "",
+    lowestLevel: 0,
+    highestLevel: 0,
   };
 }
 
@@ -2106,6 +2145,15 @@ export const Node: MessageFns<Node> = {
     }
     if (message.holdsStore !== false) {
       writer.uint32(128).bool(message.holdsStore);
+    }
+    if (message.version !== "") {
+      writer.uint32(138).string(message.version);
+    }
+    if (message.lowestLevel !== 0) {
+      writer.uint32(144).uint32(message.lowestLevel);
+    }
+    if (message.highestLevel !== 0) {
+      writer.uint32(152).uint32(message.highestLevel);
     }
     return writer;
   },
@@ -2254,6 +2302,30 @@ export const Node: MessageFns<Node> = {
             message.holdsStore = reader.bool();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.lowestLevel = reader.uint32();
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.highestLevel = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2295,6 +2367,9 @@ export const Node: MessageFns<Node> = {
     message.keyFingerprint = object.keyFingerprint ?? "";
     message.left = object.left ?? false;
     message.holdsStore = object.holdsStore ?? false;
+    message.version = object.version ?? "";
+    message.lowestLevel = object.lowestLevel ?? 0;
+    message.highestLevel = object.highestLevel ?? 0;
     return message;
   },
 };

@@ -43,11 +43,20 @@ export interface JoinRequest {
   linkRoutes: string[];
   /** What the joiner's host has to reach besides members. */
   neededAddresses: NeededAddress[];
+  /** Of the joiner's agent. Empty and absent of one that is older than these: it speaks level 1. */
+  version: string;
+  levels?: Levels | undefined;
 }
 
 export interface JoinRequest_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** The levels that an agent speaks, from the lowest to the highest. */
+export interface Levels {
+  from: number;
+  to: number;
 }
 
 export interface NeededAddress {
@@ -91,6 +100,8 @@ function createBaseJoinRequest(): JoinRequest {
     nowMs: 0,
     linkRoutes: [],
     neededAddresses: [],
+    version: "",
+    levels: undefined,
   };
 }
 
@@ -140,6 +151,12 @@ export const JoinRequest: MessageFns<JoinRequest> = {
     }
     for (const v of message.neededAddresses) {
       NeededAddress.encode(v!, writer.uint32(122).fork()).join();
+    }
+    if (message.version !== "") {
+      writer.uint32(130).string(message.version);
+    }
+    if (message.levels !== undefined) {
+      Levels.encode(message.levels, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -280,6 +297,22 @@ export const JoinRequest: MessageFns<JoinRequest> = {
             message.neededAddresses.push(NeededAddress.decode(reader, reader.uint32()));
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.levels = Levels.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -320,6 +353,10 @@ export const JoinRequest: MessageFns<JoinRequest> = {
     message.nowMs = object.nowMs ?? 0;
     message.linkRoutes = object.linkRoutes?.map((e) => e) || [];
     message.neededAddresses = object.neededAddresses?.map((e) => NeededAddress.fromPartial(e)) || [];
+    message.version = object.version ?? "";
+    message.levels = (object.levels !== undefined && object.levels !== null)
+      ? Levels.fromPartial(object.levels)
+      : undefined;
     return message;
   },
 };
@@ -387,6 +424,73 @@ export const JoinRequest_LabelsEntry: MessageFns<JoinRequest_LabelsEntry> = {
     const message = createBaseJoinRequest_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseLevels(): Levels {
+  return { from: 0, to: 0 };
+}
+
+export const Levels: MessageFns<Levels> = {
+  encode(message: Levels, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.from !== 0) {
+      writer.uint32(8).uint32(message.from);
+    }
+    if (message.to !== 0) {
+      writer.uint32(16).uint32(message.to);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Levels {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLevels();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.from = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.to = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Levels>): Levels {
+    return Levels.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Levels>): Levels {
+    const message = createBaseLevels();
+    message.from = object.from ?? 0;
+    message.to = object.to ?? 0;
     return message;
   },
 };

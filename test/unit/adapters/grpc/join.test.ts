@@ -37,6 +37,8 @@ const REQUEST: JoinRequest = {
   neededAddresses: [{ address: '192.168.0.1', what: 'default gateway' }],
   labels: { rack: 'r1' },
   nowMs: 1_700_000_000_000,
+  version: '1.2.3',
+  levels: { from: 1, to: 2 },
 };
 const RESPONSE: JoinResponse = {
   nodeId: 'n2',

@@ -6,6 +6,7 @@ import type { Identity, IdentityState } from '../../../../src/agent/cluster/iden
 import { type InitDeps, type InitOptions, initCluster } from '../../../../src/agent/cluster/init.ts';
 import { type JoinOptions, joinCluster } from '../../../../src/agent/cluster/join.ts';
 import { committingAlone } from '../../../../src/agent/commit.ts';
+import type { AgentVersion } from '../../../../src/core/levels.ts';
 import { Sparing } from '../../../../src/core/sparing.ts';
 import type {
   EtcdServer,
@@ -20,7 +21,10 @@ import { MemoryEtcd } from '../../../sim/memory-store.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 
 export const pki = createPki();
+/** The first agent that says what it speaks. */
+export const FIRST_AGENT: AgentVersion = { version: '0.1.0', levels: { from: 1, to: 1 } };
 export const DEFAULTS = {
+  agent: FIRST_AGENT,
   joinPort: 2377,
   gossipPort: 7946,
   dataPathPort: 4789,
@@ -119,8 +123,10 @@ export class ClusterFixture {
   readonly closed = new Set<string>();
   readonly bundled = { running: false, removed: false };
   member: Identity | undefined;
+  /** Of the member that admits. */
+  agent = FIRST_AGENT;
 
-  host(name: string, address: string) {
+  host(name: string, address: string, agent = FIRST_AGENT) {
     const file = memoryFile<IdentityState>();
     const store = this.etcd.store(name);
     const bundledEtcd: Pick<EtcdServer, 'ensure' | 'stop' | 'remove'> = {
@@ -147,6 +153,7 @@ export class ClusterFixture {
       joinClient: this.joinClient,
     };
     const steps: string[] = [];
+    const defaults = { ...DEFAULTS, agent };
     return {
       name,
       file,
@@ -154,19 +161,20 @@ export class ClusterFixture {
       deps,
       steps,
       init: (options: Partial<InitOptions> = {}) =>
-        initCluster(deps, { ...INIT, ...options }, DEFAULTS, (step) => steps.push(step)),
+        initCluster(deps, { ...INIT, ...options }, defaults, (step) => steps.push(step)),
       join: (token: string, options: Partial<JoinOptions> = {}) => {
         const typed = { ...NODE_OPTIONS, token, address: '10.0.0.1:2377', ...options };
-        return joinCluster(deps, typed, DEFAULTS, (step) => steps.push(step));
+        return joinCluster(deps, typed, defaults, (step) => steps.push(step));
       },
     };
   }
 
   /** A cluster of one node, `n1`, that admits others. */
-  async found() {
-    const host = this.host('n1', '10.0.0.1');
+  async found(agent = FIRST_AGENT) {
+    const host = this.host('n1', '10.0.0.1', agent);
     const outcome = await host.init();
     this.member = outcome.identity;
+    this.agent = agent;
     return { host, identity: outcome.identity, token: tokenOf(outcome.joinCommand), joinCommand: outcome.joinCommand };
   }
 
@@ -182,9 +190,8 @@ export class ClusterFixture {
   }
 
   admitDeps(): AdmitDeps {
-    const identity = () => this.member!;
-    const { store, commit, clock, logger, refusals } = this;
-    return { store, commit, pki, clock, logger, identity, refusals };
+    const { agent, clock, commit, logger, refusals, store } = this;
+    return { agent, clock, commit, identity: () => this.member!, logger, pki, refusals, store };
   }
 
   admit(request: JoinRequest) {

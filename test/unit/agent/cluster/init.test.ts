@@ -1,8 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { decodeCluster, decodeNode } from '../../../../src/core/record-codec.ts';
+import { decodeCluster, decodeNode, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { keys } from '../../../../src/core/records.ts';
 import { parseToken } from '../../../../src/core/token.ts';
+import type { StoreEntry } from '../../../../src/ports.ts';
+import { unknownIn, withUnknown } from '../../../fixtures/unknown-fields.ts';
 import { ClusterFixture, hostFacts, pki, tokenOf } from './cluster-fixture.ts';
 
 const DEFAULT_POOLS = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'].map((base) => ({ base, prefix: 24 }));
@@ -93,9 +95,14 @@ test('a crash after etcd was written and before the identity was saved is resume
   };
   await expect(host.init()).rejects.toThrow('power off');
   host.deps.file.save = save;
+  // Another version has written to the record meanwhile.
+  const [node] = (await cluster.store.list('/overlayd/v1/nodes/')).entries as [StoreEntry];
+  const newer = encodeRecord(withUnknown(JSON.parse(node.value) as object, 7));
+  await cluster.store.txn([], [{ kind: 'put', key: node.key, value: newer }]);
   const { identity, joinCommand } = await host.init();
   expect((await cluster.store.list('/overlayd/v1/nodes/')).entries).toHaveLength(1);
   expect(decodeCluster((await cluster.store.get(keys.cluster))!.value)!.id).toBe(identity.clusterId);
+  expect(unknownIn((await cluster.store.get(node.key))!.value)).toEqual(unknownIn(newer));
   cluster.member = identity;
   await cluster.host('n2', '10.0.0.2').join(tokenOf(joinCommand));
 });

@@ -7,6 +7,7 @@ import { keys, PREFIX } from '../../../../src/core/records.ts';
 import { parseToken } from '../../../../src/core/token.ts';
 import type { JoinRequest } from '../../../../src/ports.ts';
 import { networkRecord } from '../../../fixtures/records.ts';
+import { unknownIn, withUnknown } from '../../../fixtures/unknown-fields.ts';
 import { ClusterFixture, hostFacts, pki, random } from './cluster-fixture.ts';
 
 async function createCluster() {
@@ -212,6 +213,7 @@ test('a request that makes no sense is refused before the token is used', async 
     neededAddresses: [],
     labels: {},
     nowMs: cluster.clock.now(),
+    version: '',
   };
   expect(await codeOf(cluster.admit({ ...request, csr: 'x' }))).toBe('invalid-argument');
   expect(await codeOf(cluster.admit({ ...request, nodeName: '../etc' }))).toBe('invalid-name');
@@ -280,4 +282,44 @@ test.each([
 
 test.each(['', 'a:b', 'http://10.0.0.1:2377', '10.0.0.1:99999'])('%j is no address of a member', (text) => {
   expect(() => parseTarget(text, 2377)).toThrow(expect.objectContaining({ code: 'invalid-argument' }));
+});
+
+test('what a newer version wrote into the records of token and node stays there', async () => {
+  const { cluster, createToken } = await createCluster();
+  const token = await createToken(2);
+  const decorated = async (key: string) => {
+    const value = encodeRecord(withUnknown(JSON.parse((await cluster.store.get(key))!.value) as object, { a: [1] }));
+    await cluster.store.txn([], [{ kind: 'put', key, value }]);
+    return unknownIn(value);
+  };
+  const unknown = async (key: string) => unknownIn((await cluster.store.get(key))!.value);
+  const tokenKey = keys.token(parseToken(token).id);
+  const ofToken = await decorated(tokenKey);
+  const host = cluster.host('n2', '10.0.0.2');
+  const { nodeId } = (await host.join(token)).identity;
+  expect(await unknown(tokenKey)).toEqual(ofToken);
+  const ofNode = await decorated(keys.node(nodeId));
+  // The answer was lost, and the join is typed again with another name.
+  host.file.content = { version: 1, phase: 'pending', key: host.file.content!.key };
+  await host.join(token, { name: 'other' });
+  expect(decodeNode((await cluster.store.get(keys.node(nodeId)))!.value)!.name).toBe('other');
+  expect(await unknown(keys.node(nodeId))).toEqual(ofNode);
+});
+
+test('a record that cannot be read stands in nobody’s way but its own, and says so', async () => {
+  const { cluster, token } = await createCluster();
+  const put = (key: string, value: string) => cluster.store.txn([], [{ kind: 'put', key, value }]);
+  await put(keys.node('strange'), '{"name":5}');
+  await put(keys.nodeName('taken'), 'strange');
+  const host = cluster.host('n2', '10.0.0.2');
+  await expect(host.join(token, { name: 'taken' })).rejects.toThrow(/name taken is taken by a node.*nodes\/strange/);
+  const { nodeId } = (await host.join(token)).identity;
+  await put(keys.node(nodeId), '{"name":5}');
+  host.file.content = { version: 1, phase: 'pending', key: host.file.content!.key };
+  await expect(host.join(token)).rejects.toMatchObject({ code: 'version-mismatch' });
+  const { value } = (await cluster.store.get(keys.cluster))!;
+  await put(keys.cluster, '{"id":5}');
+  await expect(cluster.host('n3', '10.0.0.3').join(token)).rejects.toThrow(/cannot admit this host.*v1\/cluster/);
+  await put(keys.cluster, value);
+  await cluster.host('n3', '10.0.0.3').join(token);
 });

@@ -212,7 +212,13 @@ test("the host of the cluster's etcd leaves last, and force does not change that
   await expect(leave(true)).rejects.toThrow(/web would be gone; remove the networks first/);
   expect(file.content).toBeDefined();
   expect(calls).toEqual([]);
+  // What cannot be read may be anything that would be lost.
+  await cluster.store.txn([], [{ kind: 'put', key, value: '{"name":5}' }]);
+  await expect(leave(true)).rejects.toThrow(`${key} would be gone`);
   await cluster.store.txn([], [{ kind: 'delete', key }]);
+  await cluster.store.txn([], [{ kind: 'put', key: keys.node('strange'), value: '{"name":5}' }]);
+  await expect(leave(true)).rejects.toThrow(`${keys.node('strange')} would be left without`);
+  await cluster.store.txn([], [{ kind: 'delete', key: keys.node('strange') }]);
   await leave();
   expect(calls).toEqual(['quiesced', 'host cleared', 'etcd removed']);
 });

@@ -26,6 +26,8 @@ export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
     behind: false,
     provesAbsence: true,
     revision: 1,
+    unreadable: new Map(),
+    level: undefined,
     cluster: none,
     node: none,
     nodes: () => [],

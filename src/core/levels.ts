@@ -1,0 +1,90 @@
+/**
+ * The formats of records and messages have one number, the level. An agent speaks a range of levels and says so in its
+ * node record; the cluster's record says which one is spoken. It is raised when every member speaks the next one, and
+ * never falls (docs/adr/0015-records-that-can-grow.md). Pure.
+ */
+import { OverlaydError } from './errors.ts';
+import type { ClusterRecord, LevelRange, NodeRecord } from './records.ts';
+
+/** The levels that this agent speaks. */
+export const SPOKEN_LEVELS: LevelRange = { from: 1, to: 1 };
+
+/** What agents spoke that did not say it yet. */
+const FIRST_LEVEL = 1;
+
+/** What an agent says of itself, in its node record and when it joins. */
+export interface AgentVersion {
+  readonly version: string;
+  readonly levels: LevelRange;
+}
+
+/** `of`: the cluster's record, or the view of it. */
+export function levelOf(of: { readonly level?: number | undefined } | undefined): number {
+  return of?.level ?? FIRST_LEVEL;
+}
+
+export function levelsOf({ levels }: { readonly levels?: LevelRange | undefined }): LevelRange {
+  return levels ?? { from: FIRST_LEVEL, to: FIRST_LEVEL };
+}
+
+export function speaks({ from, to }: LevelRange, level: number): boolean {
+  return from <= level && level <= to;
+}
+
+/** The level that the cluster may be raised to: every member that has not left speaks it. */
+export function nextLevel(cluster: ClusterRecord, nodes: Iterable<NodeRecord>): number | undefined {
+  const next = levelOf(cluster) + 1;
+  const members = membersOf(nodes);
+  return members.length > 0 && members.every((node) => speaks(levelsOf(node), next)) ? next : undefined;
+}
+
+/** The members that do not speak the next level, where another one does. */
+export function holdingBack(level: number, nodes: Iterable<NodeRecord>): readonly NodeRecord[] {
+  const next = level + 1;
+  const members = membersOf(nodes);
+  const older = members.filter((node) => levelsOf(node).to < next);
+  return older.length < members.length ? older : [];
+}
+
+/** What an agent is told that does not speak the cluster's level: it does nothing until it does. */
+export function unspokenLevel({ version, levels }: AgentVersion, level: number): OverlaydError {
+  return new OverlaydError(
+    'version-mismatch',
+    `this host runs overlayd ${version}, which speaks ${words(levels)}; the cluster speaks level ${level}: ${mendOf(levels, level, 'here')}. Until then this agent changes nothing; existing networks and names go on`,
+  );
+}
+
+/** What a host is told that wants to join and does not speak the cluster's level. `version`: empty where it is not said. */
+export function refusedLevel(
+  joiner: { readonly version: string; readonly levels?: LevelRange | undefined },
+  member: AgentVersion,
+  level: number,
+): OverlaydError {
+  const levels = levelsOf(joiner);
+  return new OverlaydError(
+    'version-mismatch',
+    `this host runs overlayd ${joiner.version || 'of an older release'}, which speaks ${words(levels)}; the cluster speaks level ${level}, the member that was asked runs overlayd ${member.version}: ${mendOf(levels, level, 'on this host')} and join again`,
+  );
+}
+
+/** For what would write over a record that another version wrote, or rely on it. */
+export function unreadableRecord(key: string, what: string): OverlaydError {
+  return new OverlaydError(
+    'version-mismatch',
+    `${what}: its record ${key} in etcd cannot be read by this version of overlayd and is left alone; a newer one may have written it: upgrade overlayd on this host`,
+  );
+}
+
+function mendOf(levels: LevelRange, level: number, where: string): string {
+  return level > levels.to
+    ? `install a newer overlayd ${where}`
+    : `install an older overlayd ${where}, one that speaks level ${level}`;
+}
+
+function words({ from, to }: LevelRange): string {
+  return from === to ? `level ${to}` : `levels ${from} to ${to}`;
+}
+
+function membersOf(nodes: Iterable<NodeRecord>): NodeRecord[] {
+  return [...nodes].filter(({ left }) => !left);
+}
