@@ -22,6 +22,7 @@ import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
 import { KernelThread } from './adapters/kernel/kernel-thread.ts';
 import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
+import type { RoutingQuestion } from './adapters/netlink/host-routing.ts';
 import { createPki } from './adapters/pki/pki.ts';
 import { createJsonFile, createStateFiles } from './adapters/state-file.ts';
 import { createContainers } from './adapters/system/containers.ts';
@@ -182,7 +183,11 @@ export async function startAgent(
         ...{ engine, file: engineFile, member, clock, logger: log },
         allowForwarding: async () => {
           const outcome = await ensureForwarding(exec.run);
-          if (outcome.kind === 'not-needed') return missingTranslation(exec.run);
+          if (outcome.kind === 'not-needed') {
+            const routing = (question: RoutingQuestion) => thread.ask('routing', question);
+            const ruleset = () => thread.ask('rules', { command: 'list ruleset' });
+            return missingTranslation({ run: exec.run, routing, ruleset });
+          }
           return outcome.kind === 'failed' ? outcome.reason : undefined;
         },
         hasSilentRules: () => hasLegacyRules(),

@@ -152,6 +152,28 @@ describe('transactions of the agent', () => {
   });
 });
 
+/** What the kernel does is asked of the kernel. etcd, and the agent's own names, are started by those who look after them. */
+const PROGRAMS = ['busctl', 'iptables', 'iptables-restore'];
+const STARTERS = [
+  'src/adapters/dns/process/program.ts',
+  'src/adapters/dns/process/succession.ts',
+  'src/adapters/etcd/server-process.ts',
+];
+
+describe('programs', () => {
+  it('are few, and none that the kernel could be asked instead of', () => {
+    const run = sources.flatMap((file) =>
+      [...read(file).matchAll(/\brun\(\s*\[\s*([^,\]]+)/g)].map(([, first]) => first),
+    );
+    expect([...new Set(run)].sort()).toEqual(PROGRAMS.map((name) => `'${name}'`));
+  });
+
+  it('are started in few places', () => {
+    const starters = imports.filter(({ to }) => to === 'node:child_process').map(({ from }) => from);
+    expect(starters.sort()).toEqual(STARTERS);
+  });
+});
+
 describe('files', () => {
   const written = [...sources, ...listFiles('test'), ...listFiles('deploy')];
 

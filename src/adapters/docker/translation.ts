@@ -4,25 +4,33 @@
  * is not there.
  */
 import { canonical, formatCidr, parseCidr } from '../../core/cidr.ts';
+import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
 import type { RunProgram } from './forwarding.ts';
+
+export interface TranslationDeps {
+  /** For `iptables`, whose older kind has rules that nftables does not list. */
+  readonly run: RunProgram;
+  readonly routing: (question: RoutingQuestion) => Promise<RoutingAnswer>;
+  /** All tables of the host, as `nft list ruleset` writes them; undefined when they cannot be listed. */
+  readonly ruleset: () => Promise<string | undefined>;
+}
 
 const BRIDGE = 'docker_gwbridge';
 /** What any table but ours says where it translates what leaves. */
 const TRANSLATES = /\b(masquerade|snat)\b/i;
 
 /** In words, with what mends it; undefined when it is there, or no container needs it. Never throws. */
-export async function missingTranslation(run: RunProgram, signal?: AbortSignal): Promise<string | undefined> {
-  const read = (...argv: readonly string[]) => run(argv, { signal }).catch(() => undefined);
-  const ports = await read('ip', '-j', 'link', 'show', 'master', BRIDGE);
-  if (ports?.code !== 0 || !ports.stdout.includes('"ifname"')) return undefined;
-  const [addresses, iptables, nft] = await Promise.all([
-    read('ip', '-4', '-o', 'addr', 'show', 'dev', BRIDGE),
-    read('iptables', '-w', '5', '-t', 'nat', '-S', 'POSTROUTING'),
-    read('nft', '-s', 'list', 'ruleset'),
+export async function missingTranslation({ run, routing, ruleset }: TranslationDeps): Promise<string | undefined> {
+  const host = await routing({ addresses: true }).catch(() => undefined);
+  if (!host?.links.some(({ master }) => master === BRIDGE)) return undefined;
+  const [iptables, nft] = await Promise.all([
+    run(['iptables', '-w', '5', '-t', 'nat', '-S', 'POSTROUTING']).catch(() => undefined),
+    ruleset().catch(() => undefined),
   ]);
   // Somebody translates: whether it is enough shows in the host's own counters, and not in rules.
-  if (TRANSLATES.test(iptables?.stdout ?? '') || TRANSLATES.test(withoutOurs(nft?.stdout ?? ''))) return undefined;
-  const cidr = parseCidr(/\binet (\S+)/.exec(addresses?.stdout ?? '')?.[1] ?? '');
+  if (TRANSLATES.test(iptables?.stdout ?? '') || TRANSLATES.test(withoutOurs(nft ?? ''))) return undefined;
+  const found = host.addresses.find(({ link }) => link === BRIDGE);
+  const cidr = found && parseCidr(`${found.address}/${found.prefix}`);
   const subnet = cidr ? formatCidr(canonical(cidr)) : `SUBNET-OF-${BRIDGE}`;
   return `it runs without one (--iptables=false) and translates nothing, so those that publish ports have no way out; \`iptables -t nat -A POSTROUTING -s ${subnet} ! -o ${BRIDGE} -j MASQUERADE\` mends that until the next boot`;
 }

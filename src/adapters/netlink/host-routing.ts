@@ -17,12 +17,19 @@ export interface RoutingQuestion {
 
 /** Of what was not asked for, nothing; of links all, always. */
 export interface RoutingAnswer {
-  readonly links: readonly { readonly name: string; readonly mtu: number }[];
+  readonly links: readonly HostLink[];
   /** Global ones. */
   readonly addresses: readonly { readonly link: string; readonly address: string; readonly prefix: number }[];
   readonly routes: readonly MainRoute[];
   /** In the order of the question; undefined: nowhere. */
   readonly ways: readonly (Way | undefined)[];
+}
+
+export interface HostLink {
+  readonly name: string;
+  readonly mtu: number;
+  /** The bridge that it is a port of. */
+  readonly master?: string | undefined;
 }
 
 export interface MainRoute {
@@ -64,7 +71,7 @@ export function answerRouting(socket: NetlinkSocket, question: RoutingQuestion):
   const addresses = question.addresses ? socket.dump(dumpAddresses(), decodeAddress) : [];
   const routes = question.routes ? socket.dump(dumpRoutes(), decodeRoute) : [];
   return {
-    links: links.map(({ name, mtu }) => ({ name, mtu })),
+    links: links.map(({ name, mtu, master }) => ({ name, mtu, master: nameOf.get(master) })),
     addresses: addresses
       .filter(({ scope, address }) => scope === RT_SCOPE_UNIVERSE && address !== '')
       .map(({ address, prefix, link: index }) => ({ link: link(index), address, prefix })),

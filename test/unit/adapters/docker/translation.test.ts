@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import type { RunProgram } from '../../../../src/adapters/docker/forwarding.ts';
-import { missingTranslation } from '../../../../src/adapters/docker/translation.ts';
+import { missingTranslation, type TranslationDeps } from '../../../../src/adapters/docker/translation.ts';
 
 const OURS = `table inet overlayd {
 	chain postrouting {
@@ -10,30 +9,44 @@ const OURS = `table inet overlayd {
 }
 `;
 
-/** A host on which programs say what is given for them; those that are not named fail. */
-function host(says: Readonly<Record<string, string>>): RunProgram {
-  const all: Readonly<Record<string, string>> = {
-    'link show': '[{"ifname":"veth12"}]\n',
-    'addr show': '5: docker_gwbridge    inet 172.18.0.1/16 brd 172.18.255.255 scope global docker_gwbridge\n',
-    iptables: '-P POSTROUTING ACCEPT\n',
-    nft: OURS,
-    ...says,
+interface Says {
+  /** Of the one link beside the bridge. */
+  readonly master?: string;
+  readonly iptables?: string;
+  readonly nft?: string;
+}
+
+function host({ master = 'docker_gwbridge', iptables = '-P POSTROUTING ACCEPT\n', nft = OURS }: Says) {
+  const asked: string[] = [];
+  const deps: TranslationDeps = {
+    run: async (argv) => {
+      asked.push(argv[0] ?? '');
+      return { code: 0, stdout: iptables, stderr: '' };
+    },
+    routing: async () => ({
+      links: [
+        { name: 'docker_gwbridge', mtu: 1500 },
+        { name: 'veth12', mtu: 1500, master },
+      ],
+      addresses: [{ link: 'docker_gwbridge', address: '172.18.0.1', prefix: 16 }],
+      routes: [],
+      ways: [],
+    }),
+    ruleset: async () => nft,
   };
-  return async (argv) => {
-    const key = Object.keys(all).find((name) => argv.join(' ').includes(name));
-    const stdout = key === undefined ? undefined : all[key];
-    return stdout === undefined ? { code: 1, stdout: '', stderr: 'no' } : { code: 0, stdout, stderr: '' };
-  };
+  return { deps, asked };
 }
 
 test('containers that publish ports are said to have no way out, with the rule that gives them one', async () => {
-  expect(await missingTranslation(host({}))).toContain(
+  const { deps, asked } = host({});
+  expect(await missingTranslation(deps)).toContain(
     'iptables -t nat -A POSTROUTING -s 172.18.0.0/16 ! -o docker_gwbridge -j MASQUERADE',
   );
+  expect(asked).toEqual(['iptables']);
 });
 
-test.each([
-  ['no container has such a link', { 'link show': '[]\n' }],
+test.each<[string, Says]>([
+  ['no container has such a link', { master: 'docker0' }],
   ['iptables translates', { iptables: '-P POSTROUTING ACCEPT\n-A POSTROUTING -s 172.18.0.0/16 -j MASQUERADE\n' }],
   ['a table of the user translates', { nft: `${OURS}table ip nat {\n\tchain out {\n\t\tmasquerade\n\t}\n}\n` }],
   [
@@ -41,11 +54,13 @@ test.each([
     { nft: `table ip nat {\n\tchain out {\n\t\tsnat to 192.0.2.1\n\t}\n}\n${OURS}` },
   ],
 ])('nothing is said where %s', async (_, says) => {
-  expect(await missingTranslation(host(says))).toBeUndefined();
+  expect(await missingTranslation(host(says).deps)).toBeUndefined();
 });
 
-test('nor where there is no such bridge, or no program to ask', async () => {
-  const failing: RunProgram = async () => ({ code: 1, stdout: '', stderr: 'Device "docker_gwbridge" does not exist.' });
-  expect(await missingTranslation(failing)).toBeUndefined();
-  expect(await missingTranslation(() => Promise.reject(new Error('not here')))).toBeUndefined();
+test('nor where there is no such bridge, or nobody to ask', async () => {
+  const { deps } = host({});
+  const nothing = { links: [], addresses: [], routes: [], ways: [] };
+  expect(await missingTranslation({ ...deps, routing: async () => nothing })).toBeUndefined();
+  const fails = () => Promise.reject(new Error('not here'));
+  expect(await missingTranslation({ run: fails, routing: fails, ruleset: fails })).toBeUndefined();
 });
