@@ -6,6 +6,7 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { copyFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EngineAttachment, LocalEndpoint } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
 import { decodeEndpoint, decodeNetwork } from '../core/record-codec.ts';
@@ -88,7 +89,9 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
       return this.#next.written;
     }
     const next = { value, written: Promise.resolve() };
-    next.written = this.#enqueue(() => {
+    next.written = this.#enqueue(async () => {
+      // One write for all that changes in this turn, and after what others are to be told in it.
+      await nextTurn();
       if (this.#next === next) this.#next = undefined;
       return this.#write(next.value);
     });

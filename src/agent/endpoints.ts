@@ -239,8 +239,8 @@ export class Endpoints {
     const [clean] = await Promise.all([
       tried(() => dataPath.converge(endpoint)).finally(arrived),
       removed,
-      // A namespace that goes with the last endpoint is let go of by whoever removes it.
-      tried(() => names.ensure(record.networkId)),
+      // Where others are left, names go on being answered. A namespace that goes is let go of by whoever removes it.
+      local.hasOnNetwork(record.networkId) || tried(() => names.ensure(record.networkId)),
       tried(() => this.configureResolver(container)),
     ]);
     // The reconciler goes on trying; an address whose port may still be there must rest.

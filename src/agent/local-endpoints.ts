@@ -5,12 +5,13 @@
  * A restart of the host ends its containers. What the engine's had is kept apart as `former`: the engine starts them again,
  * maybe before etcd answers, and a claim is a durable key.
  */
-import { isHandedOver, type LocalEndpoint } from '../core/container.ts';
+import type { LocalEndpoint } from '../core/container.ts';
 import type { ZoneClient } from '../core/dns/names-protocol.ts';
 import { isOverlaydError } from '../core/errors.ts';
 import type { NetworkRecord } from '../core/records.ts';
 import type { StoreMemory } from '../core/store-memory.ts';
 import type { NodeState, StateFile } from '../ports.ts';
+import { EndpointIndex } from './endpoint-index.ts';
 
 export interface LocalEndpointsDeps {
   readonly stateFile: StateFile;
@@ -25,15 +26,11 @@ export interface LocalEndpointsDeps {
 
 export class LocalEndpoints {
   readonly #deps: LocalEndpointsDeps;
-  readonly #byId = new Map<string, LocalEndpoint>();
+  readonly #endpoints = new EndpointIndex();
   /** Networks as last known: what a restart without etcd goes by. */
   readonly #networks = new Map<string, NetworkRecord>();
   /** By record id. */
   readonly #former = new Map<string, LocalEndpoint>();
-  /** `<network id> <address>` to the networks of the container there; rebuilt after a change. */
-  #siblings: Map<string, readonly string[]> | undefined;
-  /** `<network id> <address>` of those whose container has a way out by itself; rebuilt likewise. */
-  #outgoing: ReadonlySet<string> | undefined;
   #bootId = '';
   #startedAt = 0;
   /** While the run begins: what the file said of etcd. */
@@ -68,7 +65,7 @@ export class LocalEndpoints {
     this.#startedAt = Math.max(now, (saved?.startedAt ?? 0) + 1);
     const restarted = rebooted ? saved.endpoints.filter(({ engine }) => engine) : [];
     for (const endpoint of [...(saved?.former ?? []), ...restarted]) this.#former.set(endpoint.record.id, endpoint);
-    if (!rebooted) for (const endpoint of saved?.endpoints ?? []) this.#byId.set(endpoint.record.id, endpoint);
+    if (!rebooted) for (const endpoint of saved?.endpoints ?? []) this.#endpoints.put(endpoint);
     for (const network of saved?.networks ?? []) this.#networks.set(network.id, network);
     const store = saved?.store;
     this.#begun = store;
@@ -86,8 +83,8 @@ export class LocalEndpoints {
   /** What the host was found to have. Takes effect in memory at once. */
   async adopt(endpoints: readonly LocalEndpoint[]): Promise<void> {
     this.#unreadable = undefined;
-    for (const endpoint of endpoints) this.#byId.set(endpoint.record.id, endpoint);
-    this.#changed();
+    for (const endpoint of endpoints) this.#endpoints.put(endpoint);
+    this.#deps.onChange?.();
     await this.#keep();
   }
 
@@ -106,11 +103,16 @@ export class LocalEndpoints {
 
   /** Whether an endpoint of this host has the address, whether it has or had one on the network. */
   hasAddress(networkId: string, address: string): boolean {
-    return this.networksOfClient(networkId, address).length > 0;
+    return this.#endpoints.client(networkId, address) !== undefined;
   }
 
   isOnNetwork(networkId: string): boolean {
-    return this.#networks.has(networkId) || this.onNetwork(networkId).length > 0;
+    return this.#networks.has(networkId) || this.hasOnNetwork(networkId);
+  }
+
+  /** Whether the network has an endpoint here. */
+  hasOnNetwork(networkId: string): boolean {
+    return this.#endpoints.hasNetwork(networkId);
   }
 
   /** What the engine's containers had before the host was restarted and have not got again. */
@@ -125,51 +127,43 @@ export class LocalEndpoints {
   }
 
   all(): readonly LocalEndpoint[] {
-    return [...this.#byId.values()];
+    return this.#endpoints.all();
   }
 
   onNetwork(networkId: string): LocalEndpoint[] {
-    return this.all().filter((endpoint) => endpoint.record.networkId === networkId);
+    return this.#endpoints.onNetwork(networkId);
   }
 
   get(endpointId: string): LocalEndpoint | undefined {
-    return this.#byId.get(endpointId);
+    return this.#endpoints.get(endpointId);
   }
 
   has(endpointId: string): boolean {
-    return this.#byId.has(endpointId);
+    return this.#endpoints.get(endpointId) !== undefined;
   }
 
   /** The endpoint that a container engine knows by this id. */
   byEngine(engineEndpointId: string): LocalEndpoint | undefined {
-    return this.all().find(({ engine }) => engine?.endpointId === engineEndpointId);
+    return this.#endpoints.byEngine(engineEndpointId);
   }
 
   /** All networks of the container whose endpoint has this address; empty when it is none of this host's. */
   networksOfClient(networkId: string, address: string): readonly string[] {
-    this.#siblings ??= this.#indexSiblings();
-    return this.#siblings.get(`${networkId} ${address}`) ?? [];
+    return this.#endpoints.client(networkId, address)?.networks ?? [];
   }
 
   /** Whether the container whose endpoint has this address has a way out, as its engine tells. */
   hasWayOut(networkId: string, address: string): boolean {
-    this.#outgoing ??= new Set(
-      this.all().flatMap(({ record, engine }) => (engine?.wayOut ? [`${record.networkId} ${record.address}`] : [])),
-    );
-    return this.#outgoing.has(`${networkId} ${address}`);
+    return this.#endpoints.client(networkId, address)?.wayOut ?? false;
   }
 
   /** Of those on the network, whose container has more ways than this network. */
   clientsOn(networkId: string): ZoneClient[] {
-    return this.onNetwork(networkId).flatMap(({ record: { address } }) => {
-      const networks = this.networksOfClient(networkId, address);
-      const wayOut = this.hasWayOut(networkId, address);
-      return networks.length > 1 || wayOut ? [{ address, networks, wayOut }] : [];
-    });
+    return this.#endpoints.clientsOn(networkId);
   }
 
   networkIds(): string[] {
-    return [...new Set(this.all().map((endpoint) => endpoint.record.networkId))];
+    return this.#endpoints.networkIds();
   }
 
   savedNetworks(): readonly NetworkRecord[] {
@@ -177,21 +171,21 @@ export class LocalEndpoints {
   }
 
   async add(endpoint: LocalEndpoint): Promise<void> {
-    this.#byId.set(endpoint.record.id, endpoint);
+    this.#endpoints.put(endpoint);
     this.#former.delete(endpoint.record.id);
-    this.#changed();
+    this.#deps.onChange?.();
     await this.#keep();
   }
 
   /** Puts it in the place of the one with the same record id; nothing happens when that is gone meanwhile. */
   async update(endpoint: LocalEndpoint): Promise<void> {
-    if (this.#byId.has(endpoint.record.id)) await this.add(endpoint);
+    if (this.has(endpoint.record.id)) await this.add(endpoint);
   }
 
   /** Takes effect in memory at once. */
   async remove(endpointId: string): Promise<void> {
-    if (!this.#byId.delete(endpointId)) return;
-    this.#changed();
+    if (!this.#endpoints.delete(endpointId)) return;
+    this.#deps.onChange?.();
     await this.#keep();
   }
 
@@ -213,7 +207,7 @@ export class LocalEndpoints {
   /** Undefined while nothing is to be written over the file. */
   #next(): (NodeState & { readonly serial: number; readonly store: StoreMemory }) | undefined {
     if (this.#unreadable !== undefined) return undefined;
-    const all = [...this.#byId.values(), ...this.#former.values()];
+    const all = [...this.#endpoints.all(), ...this.#former.values()];
     const used = new Set(all.map(({ record }) => record.networkId));
     for (const id of used) {
       const network = this.#deps.network(id);
@@ -238,30 +232,5 @@ export class LocalEndpoints {
       this.#unsaved = error instanceof Error ? error.message : String(error);
       throw error;
     }
-  }
-
-  #changed(): void {
-    this.#siblings = undefined;
-    this.#outgoing = undefined;
-    this.#deps.onChange?.();
-  }
-
-  #indexSiblings(): Map<string, readonly string[]> {
-    // An engine's endpoints are found to be a process's one after the other; their sandbox says all along whose they are.
-    // It is not known of one that no container has joined yet, nor of one that was found again.
-    const processes = new Map<string, string>();
-    for (const { container, engine } of this.#byId.values()) {
-      if (engine?.sandbox !== undefined && !isHandedOver(container)) processes.set(engine.sandbox, container.identity);
-    }
-    const byContainer = Map.groupBy(
-      this.#byId.values(),
-      ({ container, engine }) => processes.get(engine?.sandbox ?? '') ?? container.identity,
-    );
-    const index = new Map<string, readonly string[]>();
-    for (const endpoints of byContainer.values()) {
-      const networkIds = endpoints.map((endpoint) => endpoint.record.networkId);
-      for (const { record } of endpoints) index.set(`${record.networkId} ${record.address}`, networkIds);
-    }
-    return index;
   }
 }

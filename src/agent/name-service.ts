@@ -16,7 +16,7 @@ import type { LocalEndpoints } from './local-endpoints.ts';
 export interface NameServiceDeps extends Omit<ZoneSources, 'isGone'> {
   readonly selfId: string;
   readonly view: ClusterView;
-  readonly local: Pick<LocalEndpoints, 'clientsOn' | 'networkIds' | 'onNetwork' | 'unreadable'>;
+  readonly local: Pick<LocalEndpoints, 'clientsOn' | 'hasOnNetwork' | 'networkIds' | 'unreadable'>;
   /** Whether names are answered at the service address too. */
   readonly serviceAddress: () => boolean;
   readonly process: NamesProcess;
@@ -208,7 +208,7 @@ export class NameService {
 
   #isWanted(networkId: string): boolean {
     const { local, view } = this.#deps;
-    return view.network(networkId) !== undefined && local.onNetwork(networkId).length > 0;
+    return view.network(networkId) !== undefined && local.hasOnNetwork(networkId);
   }
 
   #places(): string[] {

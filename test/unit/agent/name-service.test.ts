@@ -59,7 +59,7 @@ function setUp({ stuck, complete = true, starting }: SetUp = {}) {
         local: {
           networkIds: () => [...own],
           clientsOn: (networkId) => (networkId === 'w' ? clients : []),
-          onNetwork: (networkId) => (own.has(networkId) ? [{} as never] : []),
+          hasOnNetwork: (networkId) => own.has(networkId),
           unreadable: undefined,
         },
         serviceAddress: () => true,
@@ -312,8 +312,8 @@ it('waits for a process that is not there, but not to close what it cannot hold'
   const { clock, view } = setUp();
   const problem = 'the process that answers names does not run';
   const process: NamesProcess = { problem, run: async () => undefined };
-  const onNetwork = (networkId: string) => (networkId === 'w' ? [{} as never] : []);
-  const local = { networkIds: () => ['w'], clientsOn: () => [], onNetwork, unreadable: undefined };
+  const hasOnNetwork = (networkId: string) => networkId === 'w';
+  const local = { networkIds: () => ['w'], clientsOn: () => [], hasOnNetwork, unreadable: undefined };
   const names = new NameService(
     {
       selfId: 'h1',
