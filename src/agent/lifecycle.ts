@@ -64,6 +64,9 @@ export class Lifecycle {
   #quiesced = false;
   #busy: string | undefined;
   #problem: string | undefined;
+  /** By `keepEtcd`: at which address etcd runs, and whether it is being looked at. */
+  #etcdAddress: string | undefined;
+  #keepsEtcd = false;
   /** Ends the attempts to start the bundled etcd. */
   #etcdWanted = new AbortController();
 
@@ -247,7 +250,10 @@ export class Lifecycle {
     try {
       const identity = await this.#deps.file.load();
       if (identity?.phase === 'member') {
-        this.#membership = await this.#deps.startMember(identity, former);
+        this.#membership = await this.#deps.startMember(identity, former).catch((error: unknown) => {
+          if (identity.store.bundled) this.#keepEtcd(identity);
+          throw error;
+        });
         // The member runs with or without its etcd: existing traffic needs neither.
         if (identity.store.bundled) void this.#ensureEtcd(this.#membership.identity);
       }
@@ -257,8 +263,29 @@ export class Lifecycle {
     }
   }
 
+  /** The other members need it, whatever keeps this host from its part. Called again and again meanwhile. */
+  #keepEtcd(identity: Identity): void {
+    if (this.#keepsEtcd) return;
+    this.#keepsEtcd = true;
+    const { etcd, logger } = this.#deps;
+    const { advertiseAddress } = identity;
+    const keep = async () => {
+      if (this.#etcdAddress !== advertiseAddress) {
+        await etcd.ensure(advertiseAddress, tlsMaterialOf(identity));
+      }
+      this.#etcdAddress = advertiseAddress;
+      await etcd.check();
+    };
+    keep()
+      .catch((error: unknown) => logger.warn({ error }, 'etcd does not run, trying again'))
+      .finally(() => {
+        this.#keepsEtcd = false;
+      });
+  }
+
   async #ensureEtcd(identity: Identity): Promise<void> {
     const { etcd, clock } = this.#deps;
+    this.#etcdAddress = undefined;
     this.#etcdWanted = new AbortController();
     const { signal } = this.#etcdWanted;
     for (let delayMs = RETRY_MS; !signal.aborted; delayMs = Math.min(LAST_ETCD_RETRY_MS, delayMs * 2)) {

@@ -25,6 +25,8 @@ function agent(saved?: IdentityState) {
     blocked: false,
     etcdBlocked: false,
     starts: 0,
+    ensured: 0,
+    checked: 0,
     stops: 0,
     etcd: 'absent',
     cleared: false,
@@ -42,9 +44,12 @@ function agent(saved?: IdentityState) {
     ensure: async () => {
       if (host.etcdBlocked) throw inUse();
       host.etcd = 'running';
+      host.ensured++;
       return { endpoints: [] };
     },
-    check: async () => {},
+    check: async () => {
+      host.checked++;
+    },
     stop: async () => {},
     release: () => {},
     remove: async () => {
@@ -112,6 +117,25 @@ test('the bundled etcd is tried again until it serves, and not after the agent e
   other.host.etcdBlocked = false;
   await other.clock.advance(MINUTE_MS);
   expect(other.host.etcd).toBe('absent');
+});
+
+test('whatever keeps a member from its part, the other members have their etcd', async () => {
+  const { lifecycle, host, clock, quit } = agent(IDENTITY);
+  host.blocked = true;
+  host.etcdBlocked = true;
+  await clock.until(lifecycle.resume(quit.signal).attempted);
+  await clock.advance(MINUTE_MS);
+  expect(host.etcd).toBe('absent');
+  host.etcdBlocked = false;
+  await clock.advance(MINUTE_MS);
+  expect(host.etcd).toBe('running');
+  expect(lifecycle.situation.problem).toBe('the port is in use');
+  expect(lifecycle.current).toBeUndefined();
+  const { ensured, checked } = host;
+  await clock.advance(MINUTE_MS);
+  expect(host.ensured).toBe(ensured);
+  expect(host.checked).toBeGreaterThan(checked);
+  quit.abort();
 });
 
 test('a restart that fails is made up for', async () => {
