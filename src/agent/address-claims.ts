@@ -129,10 +129,12 @@ export class AddressClaims {
   /** A claim that the kernel has no port for would be undone again. */
   #refuseFull({ id, name }: NetworkRecord): void {
     const endpoints = this.#deps.state.view.endpoints(id);
-    const pending = this.#pending.get(id)?.size ?? 0;
-    if (endpoints.size + pending < MOST_CONTAINERS) return;
-    let own = pending;
+    const pending = this.#pending.get(id) ?? new Set();
+    if (endpoints.size + pending.size < MOST_CONTAINERS) return;
+    let own = 0;
     for (const { nodeId } of endpoints.values()) if (nodeId === this.#selfId) own += 1;
+    // What was claimed may be heard of before whoever claims it is told.
+    for (const address of pending) if (endpoints.get(address)?.nodeId !== this.#selfId) own += 1;
     if (own < MOST_CONTAINERS) return;
     throw new OverlaydError(
       'network-full',

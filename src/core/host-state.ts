@@ -144,6 +144,8 @@ export interface Link {
   readonly up: boolean;
   readonly master?: string | undefined;
   readonly vxlan?: Vxlan | undefined;
+  /** Set on bridges. */
+  readonly bridge?: BridgeFlags | undefined;
   /** Set on bridge ports. */
   readonly port?: PortFlags | undefined;
   /** Interface indexes of a veth's own end and of its peer: two ends belong together when they name each other. */
@@ -158,6 +160,12 @@ export interface Vxlan {
   readonly learning: boolean;
   /** ARP is answered from the neighbour rows. */
   readonly proxy: boolean;
+}
+
+export interface BridgeFlags {
+  /** A port waits 30 s until it forwards (IEEE 802.1D). */
+  readonly stp: boolean;
+  readonly multicastSnooping: boolean;
 }
 
 export interface PortFlags {
@@ -336,6 +344,7 @@ export interface LinkChange {
   readonly mac?: string;
   readonly mtu?: number;
   readonly master?: string;
+  readonly bridge?: BridgeFlags;
   readonly up?: true;
   /** No IPv6 address is made when the link comes up. */
   readonly noIpv6?: true;

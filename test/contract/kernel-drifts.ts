@@ -42,6 +42,9 @@ export const drifts = (at: string, first: string): Readonly<Record<string, reado
       },
     },
   ],
+  'what the bridge does by itself': [
+    { kind: 'set-link', at, name: 'br0', set: { bridge: { stp: true, multicastSnooping: true } } },
+  ],
   'a port': [{ kind: 'delete-link', at, name: first }],
   'the bridge': [{ kind: 'delete-link', at, name: 'br0' }],
   'the tunnel': [{ kind: 'delete-link', at, name: TUNNEL }],

@@ -116,7 +116,7 @@ export class FakeMachine {
         this.#addLink(op.at, { ...linkOf(op, 'vxlan'), vxlan: op.vxlan });
         return [op.at];
       case 'add-bridge':
-        this.#addLink(op.at, linkOf(op, 'bridge'));
+        this.#addLink(op.at, { ...linkOf(op, 'bridge'), bridge: { stp: false, multicastSnooping: false } });
         return [op.at];
       case 'add-veth':
         return this.#addVeth(op);
@@ -240,6 +240,7 @@ export class FakeMachine {
     }
     if (set.mac !== undefined) link.mac = set.mac;
     if (set.mtu !== undefined) link.mtu = set.mtu;
+    if (set.bridge) link.bridge = set.bridge;
     if (set.up) link.up = true;
   }
 

@@ -201,8 +201,8 @@ export class EventFilter {
   }
 }
 
-function words({ name, mac, mtu, flags, master, kind, link, vxlan, port }: LinkMessage): string {
-  return JSON.stringify([name, mac, mtu, flags & IFF_UP, master, kind, link, vxlan, port]);
+function words({ name, mac, mtu, flags, master, kind, link, vxlan, bridge, port }: LinkMessage): string {
+  return JSON.stringify([name, mac, mtu, flags & IFF_UP, master, kind, link, vxlan, bridge, port]);
 }
 
 /** Whether there is a carrier counts where others' traffic comes and goes. */

@@ -172,7 +172,7 @@ function namesOf(messages: readonly LinkMessage[]): Names {
 }
 
 function linkOf(message: LinkMessage, names: Names): Link {
-  const { name, kind, mac, mtu, flags, master, vxlan, port, index, link } = message;
+  const { name, kind, mac, mtu, flags, master, vxlan, bridge, port, index, link } = message;
   return {
     name,
     kind,
@@ -187,6 +187,7 @@ function linkOf(message: LinkMessage, names: Names): Link {
       learning: vxlan.learning,
       proxy: vxlan.proxy,
     },
+    bridge,
     port,
     index,
     peerIndex: link,

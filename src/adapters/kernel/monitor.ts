@@ -140,6 +140,10 @@ export class KernelMonitor {
       on(NETLINK_NETFILTER, [NFNLGRP_NFTABLES], (message, nsid) => this.#filter.table(message, nsid)),
     ];
     this.#names = watchNames(this.#root, (namespace) => this.#push({ kind: 'network', namespace }, namespace));
+    this.#knowUplinks();
+  }
+
+  #knowUplinks(): void {
     const socket = new NetlinkSocket({ namespace: this.#namespace });
     try {
       this.#filter.know(socket.dump(dumpLinks('veth'), decodeLink));
@@ -190,6 +194,12 @@ export class KernelMonitor {
   /** Anything may have happened. */
   #lost(): void {
     this.#filter.forget();
+    try {
+      // Of one whose name is not known a later renaming would tell nothing.
+      this.#knowUplinks();
+    } catch {
+      // Any link may be one then.
+    }
     this.#inbox?.push({ kind: 'all' });
     this.#inbox?.push({ kind: 'underlay' });
     this.#deps.onFirewallChange?.();

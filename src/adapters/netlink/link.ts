@@ -99,9 +99,11 @@ export function newVxlan(link: NewLink, data: VxlanData): Request {
 }
 
 export function newBridge(link: NewLink, data: BridgeData): Request {
-  return newLink(link, 'bridge', (writer) =>
-    writer.u32(nl.IFLA_BR_STP_STATE, Number(data.stp)).u8(nl.IFLA_BR_MCAST_SNOOPING, Number(data.multicastSnooping)),
-  );
+  return newLink(link, 'bridge', (writer) => writeBridge(writer, data));
+}
+
+function writeBridge(writer: PayloadWriter, { stp, multicastSnooping }: BridgeData): void {
+  writer.u32(nl.IFLA_BR_STP_STATE, Number(stp)).u8(nl.IFLA_BR_MCAST_SNOOPING, Number(multicastSnooping));
 }
 
 export function newVeth(link: NewLink, peer: NewLink): Request {
@@ -135,18 +137,25 @@ export interface LinkChange {
   /** Index of a bridge; 0: it is taken out of the one that it is in. */
   readonly master?: number | undefined;
   readonly group?: number | undefined;
+  /** Of a bridge. */
+  readonly bridge?: BridgeData | undefined;
   readonly up?: boolean | undefined;
 }
 
 /** One request changes all of it or fails half-way, in the order MAC, MTU, master, up (`do_setlink` of the kernel). */
 export function setLink(which: LinkName, change: LinkChange): Request {
-  const { mac, mtu, master, group, up } = change;
+  const { mac, mtu, master, group, bridge, up } = change;
   const writer = new PayloadWriter();
   writeLinkName(writer, which, up === undefined ? undefined : { flags: up ? nl.IFF_UP : 0, change: nl.IFF_UP });
   if (mac !== undefined) writer.mac(nl.IFLA_ADDRESS, mac);
   if (mtu !== undefined) writer.u32(nl.IFLA_MTU, mtu);
   if (master !== undefined) writer.u32(nl.IFLA_MASTER, master);
   if (group !== undefined) writer.u32(nl.IFLA_GROUP, group);
+  if (bridge) {
+    writer.nested(nl.IFLA_LINKINFO, () => {
+      writer.text(nl.IFLA_INFO_KIND, 'bridge').nested(nl.IFLA_INFO_DATA, () => writeBridge(writer, bridge));
+    });
+  }
   return { type: RTM_NEWLINK, flags: 0, payload: writer.payload() };
 }
 

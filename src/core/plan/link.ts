@@ -1,5 +1,5 @@
 /** What makes a link as wanted when it is there but differs, or has just been made. */
-import type { Link, LinkChange, Op, Place, PortFlags } from '../host-state.ts';
+import type { BridgeFlags, Link, LinkChange, Op, Place, PortFlags } from '../host-state.ts';
 
 /** As a create leaves it: MAC and MTU right, down, in no bridge. */
 export function asMade(wanted: Link): Link {
@@ -15,6 +15,7 @@ export function linkOps(at: Place, wanted: Link, seen: Link, complete: boolean):
     ...(seen.mac === wanted.mac ? {} : { mac: wanted.mac }),
     ...(wanted.mtu < seen.mtu || (complete && wanted.mtu !== seen.mtu) ? { mtu: wanted.mtu } : {}),
     ...(wanted.master === undefined || seen.master === wanted.master ? {} : { master: wanted.master }),
+    ...(wanted.bridge && !sameBridge(wanted.bridge, seen.bridge) ? { bridge: wanted.bridge } : {}),
   };
   if (Object.keys(change).length > 0) ops.push({ kind: 'set-link', at, name, set: change });
   const flags = seen.master === wanted.master ? seen.port : undefined;
@@ -31,8 +32,13 @@ function isRight(wanted: Link, seen: Link): boolean {
     seen.mtu === wanted.mtu &&
     seen.mac === wanted.mac &&
     (wanted.master === undefined || seen.master === wanted.master) &&
+    (!wanted.bridge || sameBridge(wanted.bridge, seen.bridge)) &&
     (!wanted.port || sameFlags(wanted.port, seen.port))
   );
+}
+
+function sameBridge(a: BridgeFlags, b: BridgeFlags | undefined): boolean {
+  return a.stp === b?.stp && a.multicastSnooping === b.multicastSnooping;
 }
 
 function sameFlags(a: PortFlags, b: PortFlags | undefined): boolean {

@@ -242,6 +242,10 @@ function planPort(
   }
   const owner = ownerOf(port, at);
   if (old) steps.add('unlink', owner, 'update', { kind: 'delete-link', at, name: port.link });
+  // Ours, of a port that somebody moved elsewhere: both go.
+  const left = !old && inside !== 'gone' ? inside?.links.get(port.endpoint.ifname) : undefined;
+  if (left?.kind === 'veth' && left.mac === port.mac)
+    steps.add('unlink', owner, 'update', { kind: 'delete-link', at: container.path, name: left.name });
   const end = { name: port.link, mac: portLink(port, network).mac };
   const { name, mac } = containerLink(port, network);
   const { mtu } = network;

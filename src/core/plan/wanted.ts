@@ -2,6 +2,7 @@
 import {
   type Address,
   BRIDGE,
+  type BridgeFlags,
   type Desired,
   type DesiredNetwork,
   type DesiredPort,
@@ -23,6 +24,8 @@ import { ALL_ADDRESSES, macOf, requireIp } from '../ip.ts';
 import { firstOfEachMac, RowWriter } from '../row-table.ts';
 import { portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
 
+/** Nothing of ours can be a loop, and no multicast goes to ports. */
+const NO_LOOPS: BridgeFlags = { stp: false, multicastSnooping: false };
 /** Of no port of ours. */
 const NEITHER = { hairpin: false, isolated: false, neighbourSuppression: false } as const;
 /** What reaches a container's port is addressed to it; what comes from there has a source with a row. */
@@ -50,7 +53,7 @@ export function gatewayMac(network: Pick<DesiredNetwork, 'subnets'>): string {
 }
 
 export function bridgeLink(network: DesiredNetwork): Link {
-  return { name: BRIDGE, kind: 'bridge', mac: gatewayMac(network), mtu: network.mtu, up: true };
+  return { name: BRIDGE, kind: 'bridge', mac: gatewayMac(network), mtu: network.mtu, up: true, bridge: NO_LOOPS };
 }
 
 export function tunnelLink(network: DesiredNetwork, vtep: string, port: number): Link {

@@ -88,6 +88,16 @@ const damages: Readonly<Record<string, () => Damage>> = {
     does: 'ip link set br0 down',
     shows: "ip -o link show br0 | grep -o '[<,]UP[,>]'",
   }),
+  'a bridge that looks for loops': () => ({
+    at: inNetwork,
+    does: 'ip link set br0 type bridge stp_state 1 mcast_snooping 1',
+    shows: "ip -d link show br0 | grep -oE '(stp_state|mcast_snooping) [01]'",
+  }),
+  'a port that is moved into its container': () => ({
+    at: inNetwork,
+    does: `ip link set ${port} netns c1`,
+    shows: `ip -o link show ${port} | grep -o 'master br0'`,
+  }),
   'an MTU': () => ({
     at: inNetwork,
     does: `ip link set ${port} mtu 1300`,

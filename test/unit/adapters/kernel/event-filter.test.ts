@@ -4,7 +4,7 @@ import { EventFilter } from '../../../../src/adapters/kernel/event-filter.ts';
 import { namespaceId } from '../../../../src/adapters/kernel/namespace-ids.ts';
 import { deleteAddress, replaceAddress } from '../../../../src/adapters/netlink/address.ts';
 import { PayloadWriter } from '../../../../src/adapters/netlink/attributes.ts';
-import { newBridge, newVeth } from '../../../../src/adapters/netlink/link.ts';
+import { decodeLink, newBridge, newVeth } from '../../../../src/adapters/netlink/link.ts';
 import {
   encodeMessage,
   type Message,
@@ -159,6 +159,14 @@ describe('in the host', () => {
     route(veth('ovl4096', 1450, row.link));
     expect(route(event(deleteNeighbour(row)))).toEqual([{ kind: 'host' }]);
     expect(route(event(replaceNeighbour({ ...row, link: 77 })))).toEqual([]);
+  });
+
+  it('an uplink that gets another name is told after a loss, once the uplinks are known again', () => {
+    const uplink = veth('ovl4096');
+    route(uplink);
+    filter.forget();
+    filter.know([decodeLink(uplink)]);
+    expect(route(veth('other'))).toEqual([{ kind: 'host' }, ...NETWORK]);
   });
 
   it('rows of any link are told after a loss: it may be an uplink that was made meanwhile', () => {
