@@ -243,7 +243,7 @@ export class EngineSide {
   async #doubtFirewall(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#deps.clock.sleep(DOUBT_MS, signal);
-      if (await this.#deps.hasSilentRules()) this.#firewall.set();
+      if (this.#connected && (await this.#deps.hasSilentRules())) this.#firewall.set();
     }
   }
 
