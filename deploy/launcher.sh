@@ -21,8 +21,9 @@ fi
 if [ "$1" = agent ]; then
   shift
   # The agent makes little garbage at a time, and nobody waits for it as for an answer: V8 rather keeps little than goes
-  # fast (some 20 MiB less), and the C library shares its heaps among threads.
-  export MALLOC_ARENA_MAX=2
+  # fast, and the C library shares its heaps among threads and gives back what is free at their end. One large block that is
+  # freed, as a start does, would make it keep megabytes from then on; not so when its first limits are said (mallopt(3)).
+  export MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=131072 MALLOC_MMAP_THRESHOLD_=131072
   exec "$node" --optimize-for-size --use-openssl-ca "$dist/lib/agent.cjs" "$@"
 fi
 # A command ends before garbage matters: V8 need not collect any.

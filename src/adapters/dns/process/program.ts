@@ -42,9 +42,15 @@ export function startProgram(program: ProgramStart): StartedProgram {
   return { pid: child.pid ?? 0, ended: () => ended };
 }
 
-/** mallopt(3): one arena, for it is one thread that allocates. */
+/** mallopt(3): one arena, for it is one thread that allocates; its limits stay what they are at first, as the agent's. */
+const MALLOC = {
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+} as const;
+
 export function programEnvironment(): Readonly<Record<string, string>> {
-  return { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', MALLOC_ARENA_MAX: '1' };
+  return { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', ...MALLOC };
 }
 
 /** Ends who holds the lock by force, and waits until it has ended. Returns its process id; undefined: nobody did. */
