@@ -1,8 +1,11 @@
+import { fileURLToPath } from 'node:url';
 import { untilReady } from '../../lab/cluster.ts';
+import type { Host } from '../../lab/host.ts';
 import { agentPid, allBytes, allCpuMs, residentBytes } from '../agent-process.ts';
 import { settle, timed } from '../clock.ts';
 import { connect, disconnect, gatewayOf, openControl } from '../control.ts';
 import { fullLoad, latencies, queriesPerSecond, questions, STEADY_RATE, steadyLoad } from '../dns-load.ts';
+import { startInside } from '../inside-process.ts';
 import { type LargeCluster, openLargeCluster, untilKnown } from '../large-cluster.ts';
 import { inNamespace } from '../lookout.ts';
 import {
@@ -20,8 +23,10 @@ import {
 } from '../row.ts';
 
 const CONTAINER = 'here';
-/** What a start sets off is over, V8's tidying up of it too. */
-const REST_MS = 10_000;
+/** What a start sets off is over, V8's tidying up of it too, which begins 8 s after the last of it. */
+const REST_MS = 20_000;
+/** What comes around once a minute, the audit of all rows, is in it once. */
+const IDLE_MS = 60_000;
 const X_LABEL = 'endpoints on other hosts';
 const MIB = 1_024 * 1_024;
 
@@ -178,23 +183,57 @@ that of 2 idle seconds, of one of these looks.`,
 
 const MEMORY = [goal(0.85, 'before'), stretch(0.7, 'before')];
 
+const BARE = fileURLToPath(new URL('../programs/bare-node.cjs', import.meta.url));
+const BARE_FLAGS = { agent: ['--optimize-for-size', '--use-openssl-ca'], names: ['--optimize-for-size'] } as const;
+
+async function measureBare(host: Host, windowMs: number): Promise<Sample> {
+  const programs = await Promise.all(
+    (['agent', 'names'] as const).map((name) => startInside(host, ['node', ...BARE_FLAGS[name], BARE, name])),
+  );
+  try {
+    const look = async () => {
+      const lines = programs.map(async (program) => {
+        program.order('measure');
+        return (await program.line()).split(' ').map(Number);
+      });
+      const figures = await Promise.all(lines);
+      return { kib: sum(figures.map(([kib]) => kib!)), cpuMs: sum(figures.map(([, cpuMs]) => cpuMs!)) };
+    };
+    await settle(REST_MS);
+    const before = await look();
+    await settle(windowMs);
+    const { kib, cpuMs } = await look();
+    const idle = ((cpuMs - before.cpuMs) / windowMs) * 100;
+    // Whatever others have, it is no concern of these.
+    return { 'agent-memory-0': kib / 1_024, 'agent-idle-0': idle, [`agent-idle-${MOST}`]: idle };
+  } finally {
+    for (const program of programs) program.end();
+  }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
 const footprint: Experiment = {
   name: 'agent-footprint',
   title: 'What the agent takes',
   method: `The agent of a host with one container on a network on which others have 0, 1,000 or 10,000 endpoints is \
-restarted, and left alone for 10 seconds. Then its resident memory; the memory of all our processes there and of what they \
-keep, those that outlive the agent included, pages that they share counted once; and the processor time of all of these for \
-10 seconds.`,
-  sides: [OVERLAYD],
+restarted, and left alone for 20 seconds. Then the processor time of all our processes there and of what they keep, those \
+that outlive the agent included, for a minute, in which each network is audited once (\`--quick\`: for 10 seconds); after \
+that the agent's resident memory, and the memory of all of these, pages that they share counted once. Floor: two Node.js \
+processes with the same flags and none of our code: one with koffi, a thread that does nothing, and gRPC by which it asks \
+itself once a second, without TLS; and one with koffi.`,
+  sides: [OVERLAYD, floor('bare Node.js')],
   rows: [
     ...rowsAt(ROW_COUNTS, lower('agent-rss', 'resident memory', 'MiB'), { 1000: { goals: [goal(150), stretch(90)] } }),
     ...rowsAt(ROW_COUNTS, lower('agent-memory', 'memory of all our processes', 'MiB'), {
-      0: { goals: MEMORY },
+      0: { goals: [...MEMORY, goal(1.5, 'floor')] },
       [MOST]: { goals: MEMORY },
     }),
     ...rowsAt(ROW_COUNTS, lower('agent-idle', 'idle processor time', '% of a core'), {
       1000: { goals: [goal(1)] },
-      [MOST]: { goals: [goal(0.5, 'before'), stretch(0.2)] },
+      [MOST]: { goals: [goal(0.5, 'before'), stretch(0.2), goal(2, 'floor')] },
     }),
   ],
   xLabel: X_LABEL,
@@ -204,16 +243,17 @@ keep, those that outlive the agent included, pages that they share counted once;
   comparedRounds: 2,
   mostlyWaits: true,
   warmUp: false,
-  limitMs: 180_000,
+  limitMs: 400_000,
   async prepare(context): Promise<Prepared> {
     const cluster = await openWithContainer(context);
     const { host, network } = cluster;
     const control = openControl(host);
     await connect(control, network, CONTAINER);
     control.close();
-    const windowMs = context.quick ? 6_000 : 10_000;
+    const windowMs = context.quick ? 10_000 : IDLE_MS;
     return {
-      async measure(): Promise<Sample> {
+      async measure(side): Promise<Sample> {
+        if (side === 'floor') return measureBare(host, windowMs);
         const sample: Record<string, number> = {};
         for (const count of countsOf(context, ROW_COUNTS)) {
           await cluster.setEndpoints(count);
