@@ -19,7 +19,7 @@ import type {
 import { innerMtu } from './inner-mtu.ts';
 import { parseIp } from './ip.ts';
 import { namespaceOf, portLinkOf } from './plan/naming.ts';
-import type { NetworkRecord, NodeRecord } from './records.ts';
+import { type NetworkRecord, type NodeRecord, PREFIX } from './records.ts';
 
 export interface DesiredInput {
   readonly view: ClusterView;
@@ -37,6 +37,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
   const { view, self, local, store, serviceAddress = false, remotes = true } = input;
   const byNetwork = wantedEndpoints(view, local);
   const routed = electDefaultRoutes([...byNetwork].flatMap(([network, endpoints]) => candidates(network, endpoints)));
+  const isPartial = lacksMembers(view);
   const uplinks = [];
   const networks: DesiredNetwork[] = [];
   const namespaces = new Set<string>();
@@ -58,6 +59,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
       internal: network.internal,
       ports: endpoints.map((endpoint) => portOf(endpoint, blocks, routed.has(endpoint))),
       remotes: remotes ? remotesOf(view, self, network.id) : [],
+      isPartial: isPartial || lacksEndpoints(view, network.id),
     });
   }
   const members: DesiredMember[] = [];
@@ -68,7 +70,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
   }
   const { vtep, dataPathPort: port, advertiseAddress: address, joinPort, gossipPort } = self;
   const control: ControlPlane = { address, joinPort, gossipPort, store };
-  return { vtep, port, members, control, uplinks, networks, namespaces, serviceAddress };
+  return { vtep, port, members, isPartial, control, uplinks, networks, namespaces, serviceAddress };
 }
 
 /** Local endpoints by network: of networks that exist, and not of addresses that etcd gives to someone else. */
@@ -95,6 +97,22 @@ function remotesOf(view: ClusterView, self: NodeRecord, networkId: string): Remo
     if (node && !node.left) remotes.push({ address, mac, vtep: node.vtep, port: node.dataPathPort });
   }
   return remotes;
+}
+
+/** Whether etcd holds a member that cannot be read and was not known before, as after a start. */
+function lacksMembers(view: ClusterView): boolean {
+  return [...view.unreadable.keys()].some((key) => {
+    const [kind, id = ''] = key.slice(PREFIX.length).split('/');
+    return kind === 'nodes' && view.node(id) === undefined;
+  });
+}
+
+/** The same of endpoints. */
+function lacksEndpoints(view: ClusterView, networkId: string): boolean {
+  return [...view.unreadable.keys()].some((key) => {
+    const [kind, of = '', address = ''] = key.slice(PREFIX.length).split('/');
+    return kind === 'endpoints' && of === networkId && !view.endpoints(networkId).has(address);
+  });
 }
 
 function subnetOf(text: string, gateway: string): Subnet[] {
@@ -151,6 +169,6 @@ function precedes(a: Candidate, b: Candidate): boolean {
 
 /** Equal for two desired states that want the same of the host's own namespace. */
 export function hostKeyOf(wanted: Desired, complete: boolean): string {
-  const { vtep, port, members, control, uplinks, namespaces, serviceAddress } = wanted;
-  return JSON.stringify([vtep, port, members, control, uplinks, [...namespaces], serviceAddress, complete]);
+  const { vtep, port, members, isPartial, control, uplinks, namespaces, serviceAddress } = wanted;
+  return JSON.stringify([vtep, port, members, isPartial, control, uplinks, [...namespaces], serviceAddress, complete]);
 }

@@ -43,6 +43,8 @@ export interface Desired {
   /** UDP port of this host's VXLAN devices. */
   readonly port: number;
   readonly members: readonly DesiredMember[];
+  /** There may be others, whose records cannot be read: what there is of them stays. */
+  readonly isPartial: boolean;
   readonly control: ControlPlane;
   /** Every network that has an uplink into the host, whatever part of the networks is listed below. */
   readonly uplinks: readonly Uplink[];
@@ -99,6 +101,8 @@ export interface DesiredNetwork {
   readonly internal: boolean;
   readonly ports: readonly DesiredPort[];
   readonly remotes: readonly Remote[];
+  /** There may be others, whose records cannot be read: what there is of them stays. */
+  readonly isPartial: boolean;
 }
 
 /** A local endpoint as the kernel needs it. */

@@ -1,5 +1,6 @@
 /** Records that this version cannot read: left alone, named, and in nobody else's way. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HOST } from '../../src/core/host-state.ts';
 import { keys, PREFIX } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { recordingLogger } from '../unit/agent/cluster/cluster-fixture.ts';
@@ -132,6 +133,36 @@ describe('a record that cannot be read', () => {
     expect(stored(key)).toBe(STRANGE);
     await cluster.clock.until(one.running.endpoints.disconnect('web', first.record.id, false));
     expect(stored(key)).toBe(STRANGE);
+  });
+
+  it.each([
+    ['host', () => keys.node(two.record.id)],
+    ['endpoint', () => keys.endpoint(webId, '10.0.0.3')],
+  ])('of another %s takes nothing of it out of the kernel, also when the agent is started anew', async (_, keyOf) => {
+    for (const host of [one, two, two]) await connect(host);
+    await cluster.clock.advance(3_000);
+    const { machine } = one.kernel;
+    const [namespace] = machine.places().filter((place) => place.startsWith('ovl-'));
+    const look = () => {
+      const { neighbours, fdb } = machine.snapshot(namespace!)!;
+      return { neighbours, fdb, filter: machine.snapshot(HOST)!.filter };
+    };
+    const before = look();
+    expect(before.fdb.filter(({ vtep }) => vtep === two.record.vtep)).toHaveLength(2);
+    const key = keyOf();
+    const right = stored(key)!;
+    await put(key);
+    await one.stop();
+    await one.start();
+    await cluster.clock.advance(10_000);
+    expect(look()).toEqual(before);
+    // What can be read is followed meanwhile, and all of it once that can be read again.
+    const { endpoint } = await connect(one);
+    await cluster.clock.advance(3_000);
+    await put(key, right);
+    await cluster.clock.until(one.running.endpoints.disconnect('web', endpoint.record.id, false));
+    await cluster.clock.advance(10_000);
+    expect(look()).toEqual(before);
   });
 
   it('that claims an address or a MAC is nobody’s to take', async () => {

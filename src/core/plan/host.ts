@@ -21,8 +21,9 @@ export function planHost(
   steps: Steps,
 ): void {
   if (seen) {
-    const filter = hostFilter(desired, complete);
-    const allowed = complete ? filter : withLoaded(filter, seen.filter);
+    const whole = complete && !desired.isPartial;
+    const filter = hostFilter(desired, whole);
+    const allowed = whole ? filter : withLoaded(filter, seen.filter);
     const reason = seen.filter ? 'update' : 'create';
     steps.add('guard', HOST_OWNER, reason, ...filterOps(HOST, allowed, seen.filter));
     if (!seen.forwarding && desired.uplinks.length > 0) {

@@ -113,7 +113,8 @@ export function planNetwork(
     else if (op.kind === 'set-rows' && op.rows.kind === 'fdb') steps.add('connect', owner, reason, op);
     else steps.add('set-up', owner, reason, op);
   }
-  if (complete) steps.add('connect', owner, 'remove', ...removals);
+  const whole = complete && !network.isPartial;
+  if (whole) steps.add('connect', owner, 'remove', ...removals);
 
   for (const port of ports) {
     const { container, engine } = port.endpoint;
@@ -132,7 +133,7 @@ export function planNetwork(
     steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);
   }
   const outcome =
-    complete && steps.has(at) ? outcomeOf(wanted.values(), { made, changed }, rows, filter, seen) : undefined;
+    whole && steps.has(at) ? outcomeOf(wanted.values(), { made, changed }, rows, filter, seen) : undefined;
   return { uplinkMade: made.has(UPLINK), outcome, gone: gone.map(({ endpoint }) => endpoint) };
 }
 
