@@ -82,11 +82,7 @@ export type WatchUpdate =
   | {
       readonly kind: 'events';
       readonly revision: number;
-      readonly events: readonly {
-        readonly key: string;
-        readonly value: string | undefined;
-        readonly revision: number;
-      }[];
+      readonly events: readonly (Omit<StoreEntry, 'value'> & { readonly value: string | undefined })[];
     }
   /** The store stopped answering; the iterable goes on and delivers again when it does. */
   | { readonly kind: 'stalled' };

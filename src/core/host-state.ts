@@ -42,8 +42,8 @@ export interface Desired {
   readonly vtep: string;
   /** UDP port of this host's VXLAN devices. */
   readonly port: number;
+  /** `isPartial`: there may be others, whose records cannot be read; what there is of them stays. */
   readonly members: readonly DesiredMember[];
-  /** There may be others, whose records cannot be read: what there is of them stays. */
   readonly isPartial: boolean;
   readonly control: ControlPlane;
   /** Every network that has an uplink into the host, whatever part of the networks is listed below. */
@@ -101,7 +101,6 @@ export interface DesiredNetwork {
   readonly internal: boolean;
   readonly ports: readonly DesiredPort[];
   readonly remotes: readonly Remote[];
-  /** There may be others, whose records cannot be read: what there is of them stays. */
   readonly isPartial: boolean;
 }
 
