@@ -120,19 +120,21 @@ export class Endpoints {
         `endpoint ${record.name} is a Docker container's: use \`docker network disconnect ${network.name} ${record.name}\``,
       );
     }
-    if (endpoint) await this.#containers.run(endpoint.container.identity, () => this.#disconnect(endpoint));
+    if (endpoint) await this.#containers.run(endpoint.container.identity, () => this.#disconnect([endpoint]));
     else await this.#evict(record, network, force);
     return { record, network };
   }
 
   /** Takes apart what is left of endpoints whose container is gone, or whose claim is lost. */
   async drop(endpoints: readonly LocalEndpoint[], reason: string): Promise<void> {
-    for (const endpoint of endpoints) {
-      const { name, address } = endpoint.record;
-      this.#deps.logger.info({ endpoint: name, address, reason }, 'endpoint released');
-      await this.#containers
-        .run(endpoint.container.identity, () => this.#disconnect(endpoint))
-        .catch((error: unknown) => this.#deps.logger.error({ endpoint: name, error }, 'endpoint not released'));
+    const ofContainers = [...Map.groupBy(endpoints, ({ container }) => container.identity)];
+    const dropped = ofContainers.map(([identity, of]) => this.#containers.run(identity, () => this.#disconnect(of)));
+    for (const { record } of endpoints)
+      this.#deps.logger.info({ endpoint: record.name, address: record.address, reason }, 'endpoint released');
+    for (const [at, outcome] of (await Promise.allSettled(dropped)).entries()) {
+      const names = ofContainers[at]![1].map(({ record }) => record.name);
+      if (outcome.status === 'rejected')
+        this.#deps.logger.error({ endpoints: names, error: outcome.reason }, 'endpoints not released');
     }
   }
 
@@ -178,7 +180,7 @@ export class Endpoints {
         return { endpoint, network, warnings: warning === undefined ? [] : [warning] };
       } catch (error) {
         const undo: Promise<unknown> = endpoint
-          ? this.#disconnect(endpoint)
+          ? this.#disconnect([endpoint])
           : this.#deps.releases.release(record, true);
         await undo.catch((undoError: unknown) => {
           this.#deps.logger.error({ endpoint: record.name, error: undoError }, 'a failed connect could not be undone');
@@ -217,34 +219,44 @@ export class Endpoints {
     throw new OverlaydError('namespace-not-found', `container ${container.text}: its namespace was deleted`);
   }
 
-  /** Every step is tried whatever became of the ones before: an address must not stay claimed because a disk is full. */
-  async #disconnect(endpoint: LocalEndpoint): Promise<void> {
+  /**
+   * Of one container, side by side: of a container on a hundred networks none waits for the others. Every step is tried
+   * whatever became of the ones before: an address must not stay claimed because a disk is full.
+   */
+  async #disconnect(endpoints: readonly LocalEndpoint[]): Promise<void> {
     const { dataPath, local, logger, names, releases, state } = this.#deps;
-    const { record, container } = endpoint;
-    if (!state.view.provesAbsence) this.#releasedEarly.add(record.id);
-    const tried = async (step: () => Promise<unknown>) => {
+    const container = endpoints[0]?.container;
+    if (!container) return;
+    const tried = async (whose: string, step: () => Promise<unknown>) => {
       try {
         await step();
         return true;
       } catch (error) {
-        logger.warn({ endpoint: record.name, error }, 'a part of the endpoint is still there');
+        logger.warn({ endpoint: whose, error }, 'a part of the endpoint is still there');
         return false;
       }
     };
-    const arrived = dataPath.expect(record.networkId);
+    if (!state.view.provesAbsence) for (const { record } of endpoints) this.#releasedEarly.add(record.id);
+    const arrived = endpoints.map(({ record }) => dataPath.expect(record.networkId));
     releases.prepare();
-    // It is no endpoint of ours from this turn on. The claim ends last, so whatever of this a crash cuts short, the
+    // They are no endpoints of ours from this turn on. The claim ends last, so whatever of this a crash cuts short, the
     // next start has either an endpoint to make whole again or a claim to release.
-    const removed = tried(() => local.remove(record.id));
-    const [clean] = await Promise.all([
-      tried(() => dataPath.converge(endpoint)).finally(arrived),
-      removed,
-      // Where others are left, names go on being answered. A namespace that goes is let go of by whoever removes it.
-      local.hasOnNetwork(record.networkId) || tried(() => names.ensure(record.networkId)),
-      tried(() => this.configureResolver(container)),
-    ]);
-    // The reconciler goes on trying; an address whose port may still be there must rest.
-    await releases.release(record, clean);
+    const removed = tried(container.text, () => local.remove(...endpoints.map(({ record }) => record.id)));
+    const configured = tried(container.text, () => this.configureResolver(container));
+    const releasing = endpoints.map(async (endpoint, at) => {
+      const { name, networkId } = endpoint.record;
+      const [clean] = await Promise.all([
+        tried(name, () => dataPath.converge(endpoint)).finally(arrived[at]),
+        removed,
+        // Where others are left, names go on being answered. A namespace that goes is let go of by whoever removes it.
+        local.hasOnNetwork(networkId) || tried(name, () => names.ensure(networkId)),
+        configured,
+      ]);
+      // The reconciler goes on trying; an address whose port may still be there must rest.
+      await releases.release(endpoint.record, clean);
+    });
+    const failed = (await Promise.allSettled(releasing)).find((outcome) => outcome.status === 'rejected');
+    if (failed) throw failed.reason;
   }
 
   /** Points the container's resolver at the gateways of all its networks, or restores what was there. */

@@ -183,8 +183,9 @@ export class LocalEndpoints {
   }
 
   /** Takes effect in memory at once. */
-  async remove(endpointId: string): Promise<void> {
-    if (!this.#endpoints.delete(endpointId)) return;
+  async remove(...endpointIds: readonly string[]): Promise<void> {
+    const removed = endpointIds.filter((id) => this.#endpoints.delete(id));
+    if (removed.length === 0) return;
     this.#deps.onChange?.();
     await this.#keep();
   }
