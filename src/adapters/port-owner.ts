@@ -12,7 +12,7 @@ const HOLDING = { tcp: '0A', udp: '07' } as const;
 export interface PortOwnerOptions {
   /** Of the network namespace that is meant; without it, where this process is. */
   readonly namespacePath?: string;
-  /** Only who holds the port at this IPv4 address, or at all. */
+  /** Only who holds the port at this address, or at all. */
   readonly address?: string;
 }
 
@@ -45,13 +45,18 @@ function holdingSockets(
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const tables = insideNamespace(namespacePath, () => [transport, `${transport}6`].map(readTable));
   const rows = tables.flatMap((table) => table.split('\n').map((row) => row.trim().split(/\s+/)));
-  // As the kernel's tables have it: four bytes, the last one first.
-  const bytes = address && Buffer.from(bytesOf(requireIp(address, 'address', 4))).reverse();
+  // As the kernel's tables have it: words of four bytes, in each the last byte first.
+  const bytes = address && Buffer.from(bytesOf(requireIp(address, 'address'))).swap32();
   const wanted = bytes && `${bytes.toString('hex').toUpperCase()}${suffix}`;
-  const holds = (local = '') => local.endsWith(suffix) && (!wanted || local === wanted || /^0+:/.test(local));
+  const holds = (local = '') => local.endsWith(suffix) && (!wanted || local === wanted || isEverywhere(local, wanted));
   return new Set(
     rows.filter((row) => holds(row[1]) && row[3] === HOLDING[transport]).map((row) => `socket:[${row[9]}]`),
   );
+}
+
+/** Who listens at all addresses of IPv6 does so at those of IPv4, as a rule; not the other way round. */
+function isEverywhere(local: string, wanted: string): boolean {
+  return /^0+:/.test(local) && local.length >= wanted.length;
 }
 
 /** Of the network namespace that this thread is in. */

@@ -9,6 +9,8 @@ import type { FdbTable, NeighbourTable } from './row-table.ts';
 
 /** Marks routes as ours (`ip route … proto 79`). */
 export const ROUTE_PROTOCOL = '79';
+/** Destination of the default route, by family. */
+export const DEFAULT = { 4: 'default', 6: '::/0' } as const;
 /** Name of our nftables tables. */
 export const TABLE = 'overlayd';
 export const BRIDGE = 'br0';
@@ -190,10 +192,12 @@ export interface Address {
   readonly link: string;
   readonly address: string;
   readonly prefix: number;
+  /** Of one that is seen: it is not in use, because somebody else has it, or that is still to be found out. */
+  readonly unused?: true | undefined;
 }
 
 export interface Route {
-  /** CIDR or `default`. */
+  /** CIDR, an address by itself, or {@link DEFAULT}. */
   readonly destination: string;
   readonly gateway: string | undefined;
   readonly link: string;

@@ -11,7 +11,7 @@
  */
 import { OverlaydError } from './errors.ts';
 import type { FdbRow, Neighbour } from './host-state.ts';
-import { formatIpv4Number, parseIpv4Number } from './ip.ts';
+import { formatIp, formatIpv4Number, parseIp, parseIpv4Number } from './ip.ts';
 
 export type RowKind = 'neighbour' | 'fdb';
 
@@ -44,7 +44,7 @@ export function rowCount({ kind, words }: RowTable): number {
 
 // ---------------------------------------------------------------- making
 
-/** Collects rows, given as text. Throws `internal` for what is no IPv4 address or MAC: it was checked where it came in. */
+/** Collects rows, given as text. Throws `internal` for what is no address or MAC: it was checked where it came in. */
 export class RowWriter<K extends RowKind> {
   readonly #kind: K;
   readonly #links = new Map<string, number>();
@@ -127,9 +127,14 @@ function digitOf(mac: string, at: number): number {
 
 function writeAddress(words: Uint32Array, at: number, text: string): void {
   const value = parseIpv4Number(text);
-  if (value < 0) throw new OverlaydError('internal', `"${text}" is no IPv4 address`);
-  words[at + 2] = MAPPED_IPV4;
-  words[at + 3] = value;
+  if (value >= 0) {
+    words[at + 2] = MAPPED_IPV4;
+    words[at + 3] = value;
+    return;
+  }
+  const ip = parseIp(text);
+  if (!ip) throw new OverlaydError('internal', `"${text}" is no IP address`);
+  for (let word = 0; word < 4; word++) words[at + word] = Number((ip.value >> BigInt(96 - 32 * word)) & 0xffff_ffffn);
 }
 
 // ---------------------------------------------------------------- reading
@@ -146,7 +151,7 @@ export function neighbourAt({ links, words }: NeighbourTable, nth: number): Neig
   const at = nth * ROW_WORDS.neighbour;
   return {
     link: links.get(words[at]!) ?? '',
-    address: formatIpv4Number(words[at + NEIGHBOUR.address + 3]!),
+    address: readAddress(words, at + NEIGHBOUR.address),
     mac: readMac(words, at + NEIGHBOUR.mac),
   };
 }
@@ -157,7 +162,19 @@ export function fdbRowAt({ links, words }: FdbTable, nth: number): FdbRow {
   const end = words[at + FDB.port]!;
   if (!(end & HAS_VTEP)) return row;
   const port = end & 0xffff;
-  return { ...row, vtep: formatIpv4Number(words[at + FDB.vtep + 3]!), port: port === 0 ? undefined : port };
+  return { ...row, vtep: readAddress(words, at + FDB.vtep), port: port === 0 ? undefined : port };
+}
+
+function readAddress(words: Uint32Array, at: number): string {
+  if (isIpv4(words, at)) return formatIpv4Number(words[at + 3]!);
+  let value = 0n;
+  for (let word = 0; word < 4; word++) value = (value << 32n) | BigInt(words[at + word]!);
+  return formatIp({ family: 6, value });
+}
+
+/** Of the address that begins there; its last word is the address then. */
+export function isIpv4(words: Uint32Array, at: number): boolean {
+  return words[at + 2] === MAPPED_IPV4 && words[at] === 0 && words[at + 1] === 0;
 }
 
 function readMac(words: Uint32Array, at: number): string {

@@ -3,9 +3,10 @@ import { createSocket, type Socket } from 'node:dgram';
 import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OverlaydError } from '../../core/errors.ts';
+import { isIpv4 } from '../../core/ip.ts';
 import { insideNamespace } from '../native/namespace.ts';
 import {
-  AF,
+  AF_OF,
   bindSocket,
   closeDescriptor,
   inetAddress,
@@ -82,13 +83,13 @@ function open(namespacePath: string, address: string, port: number): BoundSocket
   });
   const tcp = createServer();
   tcp.listen({ fd: tcpFd });
-  const udp = createSocket('udp4');
+  const udp = createSocket(isIpv4(address) ? 'udp4' : 'udp6');
   udp.bind({ fd: udpFd, exclusive: true });
   return { address, udp, tcp };
 }
 
 function bound(type: number, address: string, port: number): number {
-  const fd = openSocket(AF.INET, type | SOCK.NONBLOCK);
+  const fd = openSocket(AF_OF[isIpv4(address) ? 4 : 6], type | SOCK.NONBLOCK);
   try {
     // Connections of a process before may be in their last minute.
     if (type === SOCK.STREAM) setSocketOption(fd, SOL.SOCKET, SO.REUSEADDR, 1);

@@ -5,7 +5,8 @@
 import { closeSync, openSync } from 'node:fs';
 import { DEFAULT_ROUTE } from '../../core/cidr.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import { type Address, type Op, ROUTE_PROTOCOL, type Route, SERVICE_ADDRESS } from '../../core/host-state.ts';
+import { type Address, DEFAULT, type Op, ROUTE_PROTOCOL, type Route, SERVICE_ADDRESS } from '../../core/host-state.ts';
+import { BITS, familyOf } from '../../core/ip.ts';
 import { isUplink } from '../../core/plan/naming.ts';
 import type { RowTable } from '../../core/row-table.ts';
 import { describeErrno } from '../native/system-call.ts';
@@ -255,11 +256,11 @@ function addressOf({ address, prefix }: Address, link: number) {
 }
 
 function routeOf({ destination, gateway, link: name, protocol, metric }: Route, link: number) {
-  const [address = '', prefix = '32'] = (destination === 'default' ? DEFAULT_ROUTE : destination).split('/');
+  const [address = '', prefix] = (destination === DEFAULT[4] ? DEFAULT_ROUTE : destination).split('/');
   const ours = protocol === ROUTE_PROTOCOL;
   return {
     destination: address,
-    prefix: Number(prefix),
+    prefix: Number(prefix ?? BITS[familyOf(address) ?? 4]),
     gateway,
     link,
     protocol: numberOfProtocol(protocol),

@@ -24,6 +24,7 @@ import { vniOfNamespaceId } from './namespace-ids.ts';
 export type Heard = KernelChange | { readonly kind: 'firewall' };
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 const AF_BRIDGE = 7;
 
 export class EventFilter {
@@ -86,14 +87,20 @@ export class EventFilter {
         return this.#hostLink(message);
       case rt.RTM_NEWADDR:
       case rt.RTM_DELADDR: {
-        const { label, address } = decodeAddress(message);
-        const isOurs = isUplink(label) || (label === LOOPBACK && address === SERVICE_ADDRESS);
-        return [{ kind: isOurs ? 'host' : 'underlay' }];
+        const { family, label, link, address, scope } = decodeAddress(message);
+        const isOurs =
+          family === AF_INET6
+            ? (this.#uplinks?.has(link) ?? true)
+            : isUplink(label) || (label === LOOPBACK && address === SERVICE_ADDRESS);
+        if (isOurs) return [{ kind: 'host' }];
+        // Each link of a container engine's has one of its own.
+        return family === AF_INET6 && scope === rt.RT_SCOPE_LINK ? [] : [{ kind: 'underlay' }];
       }
       case rt.RTM_NEWROUTE:
       case rt.RTM_DELROUTE: {
-        const { table, flags, protocol } = decodeRoute(message);
+        const { family, table, flags, protocol, destination } = decodeRoute(message);
         if (table === rt.RT_TABLE_LOCAL || flags & rt.RTM_F_CLONED) return [];
+        if (family === AF_INET6 && protocol === rt.RTPROT_KERNEL && destination === 'fe80::') return [];
         return [{ kind: String(protocol) === ROUTE_PROTOCOL ? 'host' : 'underlay' }];
       }
       case rt.RTM_NEWNEIGH:
@@ -212,8 +219,10 @@ function hostWords(link: LinkMessage): string {
 
 /** Written by somebody, or gone. What the kernel learns and confirms by itself is no change of ours. */
 function isNeighbour(message: Message): boolean {
-  const { family, state } = decodeNeighbour(message);
-  return family === AF_INET && (message.type === rt.RTM_DELNEIGH || (state & (NUD_PERMANENT | NUD_NOARP)) !== 0);
+  const { family, state, address } = decodeNeighbour(message);
+  // The kernel makes one of a group for each that it sends to.
+  if (family === AF_INET6 && address?.startsWith('ff')) return false;
+  return isOfIp(family) && (message.type === rt.RTM_DELNEIGH || (state & (NUD_PERMANENT | NUD_NOARP)) !== 0);
 }
 
 /** Undefined: none that is somebody's, or has been. */
@@ -221,7 +230,7 @@ function readRow(message: Message, names: ReadonlyMap<number, string> | undefine
   const { family, link: index, state, address, mac, port, master } = decodeNeighbour(message);
   const row = { index, link: names?.get(index), mac };
   const gone = message.type === rt.RTM_DELNEIGH;
-  if (family === AF_INET && address !== undefined) {
+  if (isOfIp(family) && address !== undefined) {
     const what = gone ? 'gone' : state & NUD_PERMANENT ? 'written' : 'unwritten';
     return { ...row, what, address, vtep: undefined, port: undefined };
   }
@@ -243,7 +252,11 @@ function isRoute(message: Message): boolean {
 function isForwarding(message: Message): boolean {
   if (message.type !== rt.RTM_NEWNETCONF) return false;
   const { family, index, forwarding } = decodeNetconf(message);
-  return family === AF_INET && index === NETCONFA_IFINDEX_ALL && forwarding !== undefined;
+  return isOfIp(family) && index === NETCONFA_IFINDEX_ALL && forwarding !== undefined;
+}
+
+function isOfIp(family: number): boolean {
+  return family === AF_INET || family === AF_INET6;
 }
 
 function network(vni: number): KernelChange & { readonly kind: 'network' } {

@@ -11,8 +11,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { OverlaydError } from '../../core/errors.ts';
-import { AF } from '../native/socket.ts';
-import { AttributeReader, PayloadWriter, parseIpv4 } from '../netlink/attributes.ts';
+import { parseIpv4Number } from '../../core/ip.ts';
+import { AF_OF } from '../native/socket.ts';
+import { AttributeReader, PayloadWriter, parseAddress } from '../netlink/attributes.ts';
 import type { Message, Request } from '../netlink/message.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { NETLINK_NETFILTER, NLA_F_NESTED, NLM_F_DUMP } from '../netlink/uapi/netlink.ts';
@@ -23,7 +24,7 @@ const IPCTNL_MSG_CT_GET = (NFNL_SUBSYS_CTNETLINK << 8) | 1;
 const IPCTNL_MSG_CT_DELETE = (NFNL_SUBSYS_CTNETLINK << 8) | 2;
 const CTA = { TUPLE_ORIG: 1, TUPLE_REPLY: 2, ID: 12, ZONE: 18, FILTER: 25 } as const;
 const CTA_TUPLE_IP = 1;
-const CTA_IP_V4_SRC = 1;
+const CTA_IP_SRC = { 4: 1, 6: 3 } as const;
 const CTA_FILTER = { ORIG_FLAGS: 1, REPLY_FLAGS: 2 } as const;
 /** `CTA_FILTER_*_FLAGS`: the source is compared. */
 const BY_SOURCE = 1;
@@ -35,9 +36,17 @@ const NO_TRACKING = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EPROTONOSUPPORT'];
 /** More addresses are not kept in mind. */
 const MOST_KEPT = 65_536;
 
+/** An address; of IPv4 as a number, since there may be many. */
+type Key = number | string;
+
+function keyOf(address: string): Key {
+  const value = parseIpv4Number(address);
+  return value < 0 ? address : value;
+}
+
 export class Flows {
   /** Addresses that entries may begin or end at; undefined: nothing was ever listed, and it may be any. */
-  #met: Set<number> | undefined;
+  #met: Set<Key> | undefined;
   /** Whose owner went, until their entries are deleted. */
   #leaving = new Set<string>();
   #running: Promise<void> | undefined;
@@ -46,11 +55,11 @@ export class Flows {
   async prepare(addresses: readonly string[]): Promise<void> {
     if (addresses.length === 0) return;
     await this.#running?.catch(() => undefined);
-    const doubtful = addresses.filter((address) => this.#met?.has(parseIpv4(address)) ?? true);
+    const doubtful = addresses.filter((address) => this.#met?.has(keyOf(address)) ?? true);
     if (doubtful.length > 0) await this.#forget(doubtful);
     for (const address of addresses) {
       this.#leaving.delete(address);
-      this.#met?.add(parseIpv4(address));
+      this.#met?.add(keyOf(address));
     }
   }
 
@@ -69,14 +78,14 @@ export class Flows {
       await this.#forget(leaving);
       for (const address of leaving) {
         this.#leaving.delete(address);
-        this.#met?.delete(parseIpv4(address));
+        this.#met?.delete(keyOf(address));
       }
     }
   }
 
   async #forget(addresses: readonly string[]): Promise<void> {
-    const wanted = new Set(addresses.map(parseIpv4));
-    const met = this.#met ? undefined : new Set<number>();
+    const wanted = new Set(addresses.map(keyOf));
+    const met = this.#met ? undefined : new Set<Key>();
     const socket = openSocket();
     if (!socket) return;
     try {
@@ -111,48 +120,48 @@ function openSocket(): NetlinkSocket | undefined {
 function listings(addresses: readonly string[]): Request[] {
   const all = setting('count') * PLACES_PER_ENTRY < setting('buckets') * (2 * addresses.length - 1);
   if (all) return [EVERYTHING];
-  return addresses.flatMap((address) =>
-    [CTA.TUPLE_ORIG, CTA.TUPLE_REPLY].map((tuple) =>
-      dump((writer) =>
-        writer
-          .nested(
-            tuple,
-            () => writer.nested(CTA_TUPLE_IP, () => writer.ipv4(CTA_IP_V4_SRC, address), NLA_F_NESTED),
-            NLA_F_NESTED,
-          )
-          .nested(
-            CTA.FILTER,
-            () =>
-              writer
-                .u32(CTA_FILTER.ORIG_FLAGS, tuple === CTA.TUPLE_ORIG ? BY_SOURCE : 0)
-                .u32(CTA_FILTER.REPLY_FLAGS, tuple === CTA.TUPLE_REPLY ? BY_SOURCE : 0),
-            NLA_F_NESTED,
-          ),
+  return addresses
+    .map(parseAddress)
+    .flatMap((ip) =>
+      [CTA.TUPLE_ORIG, CTA.TUPLE_REPLY].map((tuple) =>
+        dump(AF_OF[ip.family], (writer) =>
+          writer
+            .nested(
+              tuple,
+              () => writer.nested(CTA_TUPLE_IP, () => writer.ip(CTA_IP_SRC[ip.family], ip), NLA_F_NESTED),
+              NLA_F_NESTED,
+            )
+            .nested(
+              CTA.FILTER,
+              () =>
+                writer
+                  .u32(CTA_FILTER.ORIG_FLAGS, tuple === CTA.TUPLE_ORIG ? BY_SOURCE : 0)
+                  .u32(CTA_FILTER.REPLY_FLAGS, tuple === CTA.TUPLE_REPLY ? BY_SOURCE : 0),
+              NLA_F_NESTED,
+            ),
+        ),
       ),
-    ),
-  );
+    );
 }
 
-function dump(filter: (writer: PayloadWriter) => PayloadWriter): Request {
-  return { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload: filter(begin()).payload() };
+function dump(family: number, filter: (writer: PayloadWriter) => PayloadWriter): Request {
+  return { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload: filter(begin(family)).payload() };
 }
 
-const EVERYTHING = dump((writer) => writer);
+/** Of both families. */
+const EVERYTHING = dump(0, (writer) => writer);
 
-function begin(): PayloadWriter {
-  return new PayloadWriter().header(NFGENMSG_BYTES, (view, at) => view.setUint8(at, AF.INET));
+function begin(family: number): PayloadWriter {
+  return new PayloadWriter().header(NFGENMSG_BYTES, (view, at) => view.setUint8(at, family));
 }
 
-/**
- * The attributes that name an entry, as they came; undefined when it begins and ends elsewhere. Where it begins and ends is
- * added to `met`.
- */
+/** What names an entry: its header, and attributes as they came. Undefined when it begins and ends elsewhere. Where is added to `met`. */
 function readFlow(
   { view, start, end }: Message,
-  wanted: ReadonlySet<number>,
-  met: Set<number> | undefined,
+  wanted: ReadonlySet<Key>,
+  met: Set<Key> | undefined,
 ): Uint8Array | undefined {
-  const named: Uint8Array[] = [];
+  const named: Uint8Array[] = [begin(view.getUint8(start)).payload()];
   let meant = false;
   const attributes = new AttributeReader(view, start + NFGENMSG_BYTES, end);
   while (attributes.next()) {
@@ -167,18 +176,21 @@ function readFlow(
   return meant ? Buffer.concat(named) : undefined;
 }
 
-/** -1: none of IPv4. */
-function sourceOf(tuple: AttributeReader): number {
+/** -1: none. */
+function sourceOf(tuple: AttributeReader): Key {
   while (tuple.next()) {
     if (tuple.type !== CTA_TUPLE_IP) continue;
     const ip = tuple.nested();
-    while (ip.next()) if (ip.type === CTA_IP_V4_SRC) return ip.be32();
+    while (ip.next()) {
+      if (ip.type === CTA_IP_SRC[4]) return ip.be32();
+      if (ip.type === CTA_IP_SRC[6]) return ip.ip() ?? -1;
+    }
   }
   return -1;
 }
 
 function deletion(flow: Uint8Array): Request {
-  return { type: IPCTNL_MSG_CT_DELETE, flags: 0, payload: Buffer.concat([begin().payload(), flow]) };
+  return { type: IPCTNL_MSG_CT_DELETE, flags: 0, payload: flow };
 }
 
 /** Of connection tracking in this thread's namespace; 0 where there is none. */

@@ -4,6 +4,7 @@
  */
 import { closeSync, openSync, readdirSync } from 'node:fs';
 import {
+  DEFAULT,
   HOST,
   type Link,
   LOOPBACK,
@@ -13,7 +14,7 @@ import {
   TUNNEL,
 } from '../../core/host-state.ts';
 import { isNetworkNamespace, isUplink, namespaceOf } from '../../core/plan/naming.ts';
-import { decodeAddress, dumpAddresses } from '../netlink/address.ts';
+import { decodeAddress, dumpAddresses, isInUse } from '../netlink/address.ts';
 import { decodeLink, dumpLinks, type LinkMessage } from '../netlink/link.ts';
 import { decodeNetconf, decodeNsid, getNetconf, getNsid } from '../netlink/namespace-id.ts';
 import { dumpFdb, dumpNeighbours } from '../netlink/neighbour.ts';
@@ -198,7 +199,10 @@ function linkOf(message: LinkMessage, names: Names): Link {
 function addressesOf(socket: NetlinkSocket, names: Names) {
   return socket
     .dump(dumpAddresses(), decodeAddress)
-    .map(({ link, address, prefix }) => ({ link: names.get(link) ?? '', address, prefix }))
+    .map((message) => {
+      const { link, address, prefix } = message;
+      return { link: names.get(link) ?? '', address, prefix, ...(!isInUse(message) && { unused: true as const }) };
+    })
     .filter(({ link, address }) => link !== LOOPBACK || address === SERVICE_ADDRESS);
 }
 
@@ -212,11 +216,17 @@ function routesOf(messages: readonly RouteMessage[], names: Names): Route[] {
   return messages
     .filter(({ protocol }) => protocol !== RTPROT_KERNEL)
     .map(({ destination, prefix, gateway, link, protocol }) => ({
-      destination: prefix === 0 ? 'default' : prefix === 32 ? destination : `${destination}/${prefix}`,
+      destination: destinationOf(destination, prefix),
       gateway,
       link: names.get(link) ?? '',
       protocol: nameOfProtocol(protocol),
     }));
+}
+
+function destinationOf(address: string, prefix: number): string {
+  const isIpv4 = !address.includes(':');
+  if (isIpv4 && prefix === 0) return DEFAULT[4];
+  return prefix === (isIpv4 ? 32 : 128) ? address : `${address}/${prefix}`;
 }
 
 function isForwarding(socket: NetlinkSocket): boolean {

@@ -1,5 +1,5 @@
 /** What the kernel means when it refuses, in words that say what to do. */
-import { HOST, MOST_CONTAINERS, type Op } from '../../core/host-state.ts';
+import { DEFAULT, HOST, MOST_CONTAINERS, type Op } from '../../core/host-state.ts';
 import type { PlainError } from './plain-error.ts';
 
 /** Undefined where its own words have to do. */
@@ -9,8 +9,9 @@ export function explainRefusal(op: Op, { code, message }: PlainError): string | 
       const { destination, gateway } = op.route;
       if (code !== 'EINVAL' || !/invalid gateway/.test(message)) return undefined;
       const who = op.at === HOST ? 'this host' : `the namespace ${op.at}`;
-      const way = destination === 'default' ? 'default route' : `route to ${destination}`;
-      return `there is no ${way}, because ${who} has the address of the gateway, ${gateway}, itself: take it away (\`ip -4 address\` shows where it is), or use a network with another subnet`;
+      const isDefault = destination === DEFAULT[4] || destination === DEFAULT[6];
+      const way = isDefault ? 'default route' : `route to ${destination}`;
+      return `there is no ${way}, because ${who} has the address of the gateway, ${gateway}, itself: take it away (\`ip address\` shows where it is), or use a network with another subnet`;
     }
     case 'add-vxlan':
       if (code !== 'EEXIST') return undefined;

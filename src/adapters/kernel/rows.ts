@@ -39,7 +39,7 @@ export class RowReader {
       const length = view.getUint16(next, true);
       if (length < NLA_HDRLEN) break;
       const type = view.getUint16(next + 2, true) & NLA_TYPE_MASK;
-      if (type === nl.NDA_DST) this.#address(at + NEIGHBOUR.address, view, next);
+      if (type === nl.NDA_DST) this.#address(at + NEIGHBOUR.address, view, next, length);
       else if (type === nl.NDA_LLADDR) this.#mac(at + NEIGHBOUR.mac, view, next, length);
       next += align(length);
     }
@@ -58,8 +58,8 @@ export class RowReader {
       if (length < NLA_HDRLEN) break;
       const type = view.getUint16(next + 2, true) & NLA_TYPE_MASK;
       if (type === nl.NDA_LLADDR) this.#mac(at + FDB.mac, view, next, length);
-      else if (type === nl.NDA_DST && length === NLA_HDRLEN + 4) {
-        this.#address(at + FDB.vtep, view, next);
+      else if (type === nl.NDA_DST) {
+        this.#address(at + FDB.vtep, view, next, length);
         this.#words[at + FDB.port]! |= HAS_VTEP;
       } else if (type === nl.NDA_PORT) this.#words[at + FDB.port]! |= view.getUint16(next + NLA_HDRLEN);
       else if (type === nl.NDA_MASTER) master = true;
@@ -76,9 +76,13 @@ export class RowReader {
     return this.#words.slice(this.#length - count * ROW_WORDS[kind], this.#length);
   }
 
-  #address(at: number, view: DataView, attribute: number): void {
-    this.#words[at + 2] = MAPPED_IPV4;
-    this.#words[at + 3] = view.getUint32(attribute + NLA_HDRLEN);
+  #address(at: number, view: DataView, attribute: number, length: number): void {
+    const value = attribute + NLA_HDRLEN;
+    if (length === NLA_HDRLEN + 4) {
+      this.#words[at + 2] = MAPPED_IPV4;
+      this.#words[at + 3] = view.getUint32(value);
+    } else if (length === NLA_HDRLEN + 16)
+      for (let word = 0; word < 4; word++) this.#words[at + word] = view.getUint32(value + 4 * word);
   }
 
   #mac(at: number, view: DataView, attribute: number, length: number): void {
@@ -132,14 +136,13 @@ export function writeRows(
           const at = position * size;
           const { address, mac } = NEIGHBOUR;
           const link = links.get(words[at]!)!;
-          return writeNeighbour(view, into, link, words[at + address + 3]!, words[at + mac]!, words[at + mac + 1]!);
+          return writeNeighbour(view, into, link, words, at + address, at + mac);
         }
       : (position: number, view: DataView, into: number) => {
           const at = position * size;
           const { mac, vtep, port } = FDB;
-          const [high, low] = [words[at + mac]!, words[at + mac + 1]!];
           const link = links.get(words[at]!)!;
-          return writeFdb(view, into, link, high, low, words[at + vtep + 3]!, words[at + port]! & 0xffff);
+          return writeFdb(view, into, link, words, at + mac, at + vtep, words[at + port]! & 0xffff);
         };
   const request = isSet
     ? { type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE }

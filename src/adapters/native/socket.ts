@@ -2,10 +2,10 @@
  * Sockets as descriptors, for families that Node.js does not open (netlink) and for those that it takes over by their
  * descriptor (`dgram.Socket.bind({fd})`, `net.Server.listen({fd})`). Numbers are those of Linux's headers.
  */
-import { bytesOf, requireIp } from '../../core/ip.ts';
+import { putBytes, requireIp } from '../../core/ip.ts';
 import { call, callLater, callNow, callOnce, declareStruct, libc } from './system-call.ts';
 
-export const AF = { UNIX: 1, INET: 2, NETLINK: 16 } as const;
+export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const;
 export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
 export const SOL = { SOCKET: 1, NETLINK: 270 } as const;
 export const SO = { REUSEADDR: 2, SNDBUF: 7, RCVBUF: 8, SNDBUFFORCE: 32, RCVBUFFORCE: 33 } as const;
@@ -123,12 +123,16 @@ export class PollSet {
 
 // ---------------------------------------------------------------- addresses
 
-/** `struct sockaddr_in`. `address`: dotted. */
+/** Numbers of the families of addresses. */
+export const AF_OF = { 4: AF.INET, 6: AF.INET6 } as const;
+
+/** `struct sockaddr_in`, or of an IPv6 address `struct sockaddr_in6`, whose address stands behind the flow label. */
 export function inetAddress(address: string, port: number): Uint8Array {
-  const bytes = Buffer.alloc(16);
-  bytes.writeUInt16LE(AF.INET, 0);
+  const ip = requireIp(address, 'address');
+  const bytes = Buffer.alloc(ip.family === 4 ? 16 : 28);
+  bytes.writeUInt16LE(AF_OF[ip.family], 0);
   bytes.writeUInt16BE(port, 2);
-  bytes.set(bytesOf(requireIp(address, 'address', 4)), 4);
+  putBytes(bytes, ip.family === 4 ? 4 : 8, ip);
   return bytes;
 }
 

@@ -3,7 +3,7 @@
  * the value, padded to four bytes. The hosts that we run on (x64, arm64) are little endian; what is not is said so.
  */
 import { OverlaydError } from '../../core/errors.ts';
-import { formatIpv4Number, parseIpv4Number } from '../../core/ip.ts';
+import { BITS, formatIp, formatIpv4Number, type Ip, ipOfBytes, parseIp, putBytes } from '../../core/ip.ts';
 import { type NLA_F_NESTED, NLA_HDRLEN, NLA_TYPE_MASK } from './uapi/netlink.ts';
 
 const INITIAL_BYTES = 256;
@@ -54,10 +54,10 @@ export class PayloadWriter {
     return this;
   }
 
-  /** An IPv4 address, dotted. */
-  ipv4(type: number, address: string): this {
-    const at = this.#attribute(type, 4);
-    this.#view.setUint32(at, parseIpv4(address));
+  /** Of either family, as many bytes as it has. */
+  ip(type: number, ip: Ip): this {
+    const at = this.#attribute(type, BITS[ip.family] / 8);
+    putBytes(this.#bytes, at, ip);
     return this;
   }
 
@@ -157,7 +157,12 @@ export class AttributeReader {
   }
 
   u32(): number {
-    return this.length < 4 ? 0 : this.view.getUint32(this.at, true);
+    return this.u32At(0);
+  }
+
+  /** So many bytes from the start of the value. */
+  u32At(offset: number): number {
+    return this.length < offset + 4 ? 0 : this.view.getUint32(this.at + offset, true);
   }
 
   i32(): number {
@@ -172,9 +177,11 @@ export class AttributeReader {
     return this.length < 4 ? 0 : this.view.getUint32(this.at);
   }
 
-  /** Undefined when it is no IPv4 address. */
-  ipv4(): string | undefined {
-    return this.length === 4 ? formatIpv4(this.view.getUint32(this.at)) : undefined;
+  /** Of the family that its length tells; undefined when it is no address. */
+  ip(): string | undefined {
+    if (this.length === 4) return formatIpv4(this.view.getUint32(this.at));
+    if (this.length !== 16) return undefined;
+    return formatIp(ipOfBytes(new Uint8Array(this.view.buffer, this.view.byteOffset + this.at, 16))!);
   }
 
   /** Undefined when it is no address of Ethernet's. */
@@ -236,12 +243,13 @@ function keep(texts: Map<number, string>, value: number, text: string): string {
   return text;
 }
 
-/** Throws `internal` for what is no dotted address: what comes in from outside was checked there. */
-export function parseIpv4(text: string): number {
-  const value = parseIpv4Number(text);
-  if (value < 0) throw new OverlaydError('internal', `"${text}" is no IPv4 address`);
-  return value;
+/** Throws `internal` for what is no address: what comes in from outside was checked there. */
+export function parseAddress(text: string): Ip {
+  const ip = parseIp(text);
+  if (!ip) throw new OverlaydError('internal', `"${text}" is no IP address`);
+  return ip;
 }
+
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i;
 
 function parseMac(text: string): number {

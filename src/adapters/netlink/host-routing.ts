@@ -2,6 +2,7 @@
  * What a host has of its own, for whoever runs on it: links, addresses, the routes of its main table, and the way that packets
  * take by whatever rule. One batch of look-ups, however many addresses are asked for.
  */
+import { AF } from '../native/socket.ts';
 import { decodeAddress, dumpAddresses } from './address.ts';
 import { decodeLink, dumpLinks } from './link.ts';
 import { decodeRoute, dumpRoutes, lookUpRoute } from './route.ts';
@@ -18,8 +19,9 @@ export interface RoutingQuestion {
 /** Of what was not asked for, nothing; of links all, always. */
 export interface RoutingAnswer {
   readonly links: readonly HostLink[];
-  /** Global ones. */
+  /** Global ones of IPv4. */
   readonly addresses: readonly { readonly link: string; readonly address: string; readonly prefix: number }[];
+  /** Of IPv4. */
   readonly routes: readonly MainRoute[];
   /** In the order of the question; undefined: nowhere. */
   readonly ways: readonly (Way | undefined)[];
@@ -68,8 +70,8 @@ export function answerRouting(socket: NetlinkSocket, question: RoutingQuestion):
   const links = socket.dump(dumpLinks(), decodeLink);
   const nameOf = new Map(links.map(({ index, name }) => [index, name]));
   const link = (index: number) => nameOf.get(index) ?? '';
-  const addresses = question.addresses ? socket.dump(dumpAddresses(), decodeAddress) : [];
-  const routes = question.routes ? socket.dump(dumpRoutes(), decodeRoute) : [];
+  const addresses = question.addresses ? socket.dump(dumpAddresses(AF.INET), decodeAddress) : [];
+  const routes = question.routes ? socket.dump(dumpRoutes({ family: AF.INET }), decodeRoute) : [];
   return {
     links: links.map(({ name, mtu, master }) => ({ name, mtu, master: nameOf.get(master) })),
     addresses: addresses

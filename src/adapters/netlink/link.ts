@@ -2,7 +2,7 @@
  * Links (`RTM_*LINK`, rtnetlink(7), `linux/if_link.h`): VXLAN devices, bridges and their ports, veth pairs. A link is named
  * by its index or by its name, whichever is given; the kernel's answers have both.
  */
-import { AttributeReader, PayloadWriter } from './attributes.ts';
+import { AttributeReader, PayloadWriter, parseAddress } from './attributes.ts';
 import type { Message, Request } from './message.ts';
 import * as nl from './uapi/if-link.ts';
 import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL } from './uapi/netlink.ts';
@@ -35,14 +35,24 @@ export interface LinkMessage {
   readonly bridge: BridgeData | undefined;
   /** Of a bridge's port. */
   readonly port: BridgePort | undefined;
-  /** `IN6_ADDR_GEN_MODE_*`; undefined where there is no IPv6. */
-  readonly addrGenMode: number | undefined;
+  /** Undefined where there is no IPv6, and in events that do not tell. */
+  readonly inet6: Inet6Data | undefined;
+}
+
+/** IPv6 on a link, of `IFLA_AF_SPEC`. */
+export interface Inet6Data {
+  /** `IN6_ADDR_GEN_MODE_*`. */
+  readonly addrGenMode: number;
+  readonly disabled: boolean;
+  readonly forwarding: boolean;
+  /** `net.ipv6.conf.*.accept_ra`: 0 never, 1 unless it forwards, 2 always. */
+  readonly acceptRa: number;
 }
 
 /** `IFLA_INFO_DATA` of kind "vxlan". */
 export interface VxlanData {
   readonly vni: number;
-  /** Empty when it is not set, or not IPv4. */
+  /** Its family is that of the underlay; empty when it is not set. */
   readonly local: string;
   readonly port: number;
   readonly learning: boolean;
@@ -84,18 +94,23 @@ export interface NewLink {
   readonly namespaceFd?: number | undefined;
 }
 
-/** The UDP socket of the device stays in the namespace of the socket that asks. Throws nothing, like all builders here. */
+/** The UDP socket of the device stays in the namespace of the socket that asks. */
 export function newVxlan(link: NewLink, data: VxlanData): Request {
-  return newLink(link, 'vxlan', (writer) =>
+  const local = parseAddress(data.local);
+  return newLink(link, 'vxlan', (writer) => {
     writer
       .u32(nl.IFLA_VXLAN_ID, data.vni)
-      .ipv4(nl.IFLA_VXLAN_LOCAL, data.local)
+      .ip(local.family === 4 ? nl.IFLA_VXLAN_LOCAL : nl.IFLA_VXLAN_LOCAL6, local)
       .u8(nl.IFLA_VXLAN_TTL, data.ttl)
       .u8(nl.IFLA_VXLAN_LEARNING, Number(data.learning))
       .u8(nl.IFLA_VXLAN_PROXY, Number(data.proxy))
-      .be16(nl.IFLA_VXLAN_PORT, data.port)
-      .u8(nl.IFLA_VXLAN_UDP_CSUM, Number(data.udpChecksum)),
-  );
+      .be16(nl.IFLA_VXLAN_PORT, data.port);
+    if (local.family === 4) writer.u8(nl.IFLA_VXLAN_UDP_CSUM, Number(data.udpChecksum));
+    else
+      writer
+        .u8(nl.IFLA_VXLAN_UDP_ZERO_CSUM6_TX, Number(!data.udpChecksum))
+        .u8(nl.IFLA_VXLAN_UDP_ZERO_CSUM6_RX, Number(!data.udpChecksum));
+  });
 }
 
 export function newBridge(link: NewLink, data: BridgeData): Request {
@@ -244,7 +259,7 @@ export function decodeLink({ view, start, end }: Message): LinkMessage {
   let slaveKind = '';
   let [mtu, group, master, link] = [0, 0, 0, 0];
   let linkNetnsid: number | undefined;
-  let addrGenMode: number | undefined;
+  let inet6: Inet6Data | undefined;
   let data: AttributeReader | undefined;
   let slaveData: AttributeReader | undefined;
   const attributes = new AttributeReader(view, start + nl.IFINFOMSG_BYTES, end);
@@ -272,7 +287,7 @@ export function decodeLink({ view, start, end }: Message): LinkMessage {
         linkNetnsid = attributes.i32();
         break;
       case nl.IFLA_AF_SPEC:
-        addrGenMode = readAddrGenMode(attributes.nested());
+        inet6 = readInet6(attributes.nested());
         break;
       case nl.IFLA_PROTINFO:
         slaveKind = 'bridge';
@@ -305,22 +320,24 @@ export function decodeLink({ view, start, end }: Message): LinkMessage {
     vxlan: kind === 'vxlan' && data ? readVxlan(data) : undefined,
     bridge: kind === 'bridge' && data ? readBridge(data) : undefined,
     port: slaveKind === 'bridge' && slaveData ? readPort(slaveData) : undefined,
-    addrGenMode,
+    inet6,
   };
 }
 
 function readVxlan(data: AttributeReader): VxlanData {
   const seen = { vni: 0, local: '', port: 0, learning: false, proxy: false, ttl: 0, udpChecksum: false };
+  let zeroChecksum = false;
   while (data.next()) {
     if (data.type === nl.IFLA_VXLAN_ID) seen.vni = data.u32();
-    else if (data.type === nl.IFLA_VXLAN_LOCAL) seen.local = data.ipv4() ?? '';
+    else if (data.type === nl.IFLA_VXLAN_LOCAL || data.type === nl.IFLA_VXLAN_LOCAL6) seen.local = data.ip() ?? '';
     else if (data.type === nl.IFLA_VXLAN_PORT) seen.port = data.be16();
     else if (data.type === nl.IFLA_VXLAN_LEARNING) seen.learning = data.u8() !== 0;
     else if (data.type === nl.IFLA_VXLAN_PROXY) seen.proxy = data.u8() !== 0;
     else if (data.type === nl.IFLA_VXLAN_TTL) seen.ttl = data.u8();
     else if (data.type === nl.IFLA_VXLAN_UDP_CSUM) seen.udpChecksum = data.u8() !== 0;
+    else if (data.type === nl.IFLA_VXLAN_UDP_ZERO_CSUM6_TX) zeroChecksum = data.u8() !== 0;
   }
-  return seen;
+  return seen.local.includes(':') ? { ...seen, udpChecksum: !zeroChecksum } : seen;
 }
 
 function readBridge(data: AttributeReader): BridgeData {
@@ -352,11 +369,20 @@ function readPort(data: AttributeReader): BridgePort {
   return seen;
 }
 
-function readAddrGenMode(families: AttributeReader): number | undefined {
+function readInet6(families: AttributeReader): Inet6Data | undefined {
   while (families.next()) {
     if (families.type !== AF_INET6) continue;
+    const seen = { addrGenMode: 0, disabled: false, forwarding: false, acceptRa: 0 };
     const inet6 = families.nested();
-    while (inet6.next()) if (inet6.type === nl.IFLA_INET6_ADDR_GEN_MODE) return inet6.u8();
+    while (inet6.next()) {
+      if (inet6.type === nl.IFLA_INET6_ADDR_GEN_MODE) seen.addrGenMode = inet6.u8();
+      else if (inet6.type === nl.IFLA_INET6_CONF) {
+        seen.disabled = inet6.u32At(4 * nl.DEVCONF_DISABLE_IPV6) !== 0;
+        seen.forwarding = inet6.u32At(4 * nl.DEVCONF_FORWARDING) !== 0;
+        seen.acceptRa = inet6.u32At(4 * nl.DEVCONF_ACCEPT_RA);
+      }
+    }
+    return seen;
   }
   return undefined;
 }

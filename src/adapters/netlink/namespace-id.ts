@@ -42,7 +42,7 @@ export function decodeNsid({ view, start, end }: Message): number {
   return nl.NETNSA_NSID_NOT_ASSIGNED;
 }
 
-/** `net.ipv4.conf.all`. */
+/** `net.ipv4.conf`, or `net.ipv6.conf`. */
 export interface NetconfMessage {
   readonly family: number;
   /** `NETCONFA_IFINDEX_ALL` (-1), `…_DEFAULT` (-2), or a link's. */
@@ -51,9 +51,9 @@ export interface NetconfMessage {
   readonly forwarding: boolean | undefined;
 }
 
-/** Whether IPv4 is forwarded. */
-export function getNetconf(): Request {
-  const writer = new PayloadWriter().header(nl.NETCONFMSG_BYTES, (view, at) => view.setUint8(at, AF.INET));
+/** Whether IPv4 is forwarded, or what is of that family (`AF_*`). */
+export function getNetconf(family: number = AF.INET): Request {
+  const writer = new PayloadWriter().header(nl.NETCONFMSG_BYTES, (view, at) => view.setUint8(at, family));
   const payload = writer.i32(nl.NETCONFA_IFINDEX, nl.NETCONFA_IFINDEX_ALL).payload();
   return { type: RTM_GETNETCONF, flags: 0, payload };
 }

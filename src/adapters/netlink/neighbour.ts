@@ -3,8 +3,9 @@
  * a bridge (`NTF_MASTER`: it is asked by its port) or a VXLAN device (`NTF_SELF`) sends what is for it. One message for
  * both: the family tells which it is.
  */
-import { AF } from '../native/socket.ts';
-import { AttributeReader, PayloadWriter } from './attributes.ts';
+import { isIpv4 } from '../../core/row-table.ts';
+import { AF, AF_OF } from '../native/socket.ts';
+import { AttributeReader, PayloadWriter, parseAddress } from './attributes.ts';
 import type { Message, Request } from './message.ts';
 import * as nl from './uapi/neighbour.ts';
 import { NLA_HDRLEN, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE } from './uapi/netlink.ts';
@@ -32,14 +33,14 @@ export interface FdbSpec {
 }
 
 export interface NeighbourMessage {
-  /** `AF_INET` (2), or `AF_BRIDGE` (7): an FDB row. */
+  /** `AF_INET` (2), `AF_INET6` (10), or `AF_BRIDGE` (7): an FDB row. */
   readonly family: number;
   readonly link: number;
   /** `NUD_*`. */
   readonly state: number;
   /** `NTF_*`. */
   readonly flags: number;
-  /** The neighbour's address, of an FDB row the tunnel end's; undefined: none, or not IPv4. */
+  /** The neighbour's address, of an FDB row the tunnel end's; undefined: none. */
   readonly address: string | undefined;
   /** Empty where none is known. */
   readonly mac: string;
@@ -51,14 +52,16 @@ export interface NeighbourMessage {
 
 /** Makes it, or changes the one that is there. */
 export function replaceNeighbour({ link, address, mac }: NeighbourSpec): Request {
-  const header = { family: AF.INET, link, state: nl.NUD_PERMANENT, flags: 0 };
-  const payload = begin(header).ipv4(nl.NDA_DST, address).mac(nl.NDA_LLADDR, mac).payload();
+  const ip = parseAddress(address);
+  const header = { family: AF_OF[ip.family], link, state: nl.NUD_PERMANENT, flags: 0 };
+  const payload = begin(header).ip(nl.NDA_DST, ip).mac(nl.NDA_LLADDR, mac).payload();
   return { type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE, payload };
 }
 
 /** `ENOENT` when there is none. */
 export function deleteNeighbour({ link, address }: Pick<NeighbourSpec, 'link' | 'address'>): Request {
-  const payload = begin({ family: AF.INET, link, state: 0, flags: 0 }).ipv4(nl.NDA_DST, address).payload();
+  const ip = parseAddress(address);
+  const payload = begin({ family: AF_OF[ip.family], link, state: 0, flags: 0 }).ip(nl.NDA_DST, ip).payload();
   return { type: RTM_DELNEIGH, flags: 0, payload };
 }
 
@@ -71,9 +74,9 @@ export function deleteFdb(row: FdbSpec): Request {
   return { type: RTM_DELNEIGH, flags: 0, payload: encodeFdb(row) };
 }
 
-/** Of IPv4; of one link, where its index is given. */
+/** Of both families; of one link, where its index is given. */
 export function dumpNeighbours(link?: number): Request {
-  const writer = begin({ family: AF.INET, link: 0, state: 0, flags: 0 });
+  const writer = begin({ family: 0, link: 0, state: 0, flags: 0 });
   if (link !== undefined) writer.u32(nl.NDA_IFINDEX, link);
   return { type: RTM_GETNEIGH, flags: NLM_F_DUMP, payload: writer.payload() };
 }
@@ -88,22 +91,23 @@ export function dumpFdb(link = 0): Request {
 }
 
 /** Bytes of what {@link writeNeighbour} and {@link writeFdb} write, at most. */
-export const MOST_ROW_BYTES = nl.NDMSG_BYTES + 8 + 12 + 8;
+export const MOST_ROW_BYTES = nl.NDMSG_BYTES + 20 + 12 + 8;
 
 /**
- * As the payload of {@link replaceNeighbour}, from numbers and straight into a buffer, since of thousands nobody wants to
- * make objects. Returns where it ends. `address`: first byte highest; `high`, `low`: the MAC's first two bytes, the others.
+ * As the payload of {@link replaceNeighbour}, from words of a table (`core/row-table.ts`) and straight into a buffer, since
+ * of thousands nobody wants to make objects. Returns where it ends. `address`, `mac`: where they are among the words.
  */
 export function writeNeighbour(
   view: DataView,
   at: number,
   link: number,
+  words: Uint32Array,
   address: number,
-  high: number,
-  low: number,
+  mac: number,
 ): number {
-  writeHeader(view, at, { family: AF.INET, link, state: nl.NUD_PERMANENT, flags: 0 });
-  return writeMac(view, writeAddress(view, at + nl.NDMSG_BYTES, address), high, low);
+  const family = isIpv4(words, address) ? AF.INET : AF.INET6;
+  writeHeader(view, at, { family, link, state: nl.NUD_PERMANENT, flags: 0 });
+  return writeMac(view, writeAddress(view, at + nl.NDMSG_BYTES, words, address), words, mac);
 }
 
 /** In the same way as the payload of {@link replaceFdb} of a device's row, or {@link deleteFdb}. `port` 0: the device's. */
@@ -111,13 +115,13 @@ export function writeFdb(
   view: DataView,
   at: number,
   link: number,
-  high: number,
-  low: number,
+  words: Uint32Array,
+  mac: number,
   vtep: number,
   port: number,
 ): number {
   writeHeader(view, at, { family: AF_BRIDGE, link, state: TUNNEL_ROW, flags: nl.NTF_SELF });
-  const end = writeAddress(view, writeMac(view, at + nl.NDMSG_BYTES, high, low), vtep);
+  const end = writeAddress(view, writeMac(view, at + nl.NDMSG_BYTES, words, mac), words, vtep);
   if (port === 0) return end;
   writeAttribute(view, end, nl.NDA_PORT, 2);
   view.setUint32(end + NLA_HDRLEN, 0);
@@ -125,16 +129,19 @@ export function writeFdb(
   return end + NLA_HDRLEN + 4;
 }
 
-function writeAddress(view: DataView, at: number, address: number): number {
-  writeAttribute(view, at, nl.NDA_DST, 4);
-  view.setUint32(at + NLA_HDRLEN, address);
-  return at + NLA_HDRLEN + 4;
+function writeAddress(view: DataView, at: number, words: Uint32Array, address: number): number {
+  // The last word of IPv4, all four of IPv6.
+  const first = isIpv4(words, address) ? 3 : 0;
+  writeAttribute(view, at, nl.NDA_DST, 4 * (4 - first));
+  let end = at + NLA_HDRLEN;
+  for (let word = first; word < 4; word++, end += 4) view.setUint32(end, words[address + word]!);
+  return end;
 }
 
-function writeMac(view: DataView, at: number, high: number, low: number): number {
+function writeMac(view: DataView, at: number, words: Uint32Array, mac: number): number {
   writeAttribute(view, at, nl.NDA_LLADDR, 6);
-  view.setUint16(at + NLA_HDRLEN, high);
-  view.setUint32(at + NLA_HDRLEN + 2, low);
+  view.setUint16(at + NLA_HDRLEN, words[mac]!);
+  view.setUint32(at + NLA_HDRLEN + 2, words[mac + 1]!);
   view.setUint16(at + NLA_HDRLEN + 6, 0);
   return at + NLA_HDRLEN + 8;
 }
@@ -150,7 +157,7 @@ function encodeFdb({ link, mac, vtep, port }: FdbSpec): Uint8Array {
   const state = ofDevice ? TUNNEL_ROW : nl.NUD_NOARP | nl.NUD_REACHABLE;
   const writer = begin({ family: AF_BRIDGE, link, state, flags: ofDevice ? nl.NTF_SELF : nl.NTF_MASTER });
   writer.mac(nl.NDA_LLADDR, mac);
-  if (vtep !== undefined) writer.ipv4(nl.NDA_DST, vtep);
+  if (vtep !== undefined) writer.ip(nl.NDA_DST, parseAddress(vtep));
   if (port !== undefined) writer.be16(nl.NDA_PORT, port);
   return writer.payload();
 }
@@ -184,7 +191,7 @@ export function decodeNeighbour({ view, start, end }: Message): NeighbourMessage
   while (attributes.next()) {
     switch (attributes.type) {
       case nl.NDA_DST:
-        address = attributes.ipv4();
+        address = attributes.ip();
         break;
       case nl.NDA_LLADDR:
         mac = attributes.mac() ?? '';

@@ -1,13 +1,14 @@
-/** IPv4 routes (`RTM_*ROUTE`, rtnetlink(7), `linux/rtnetlink.h`). */
-import { AF } from '../native/socket.ts';
-import { AttributeReader, formatIpv4, PayloadWriter } from './attributes.ts';
+/** Routes of both families (`RTM_*ROUTE`, rtnetlink(7), `linux/rtnetlink.h`). */
+import { BITS } from '../../core/ip.ts';
+import { AF, AF_OF } from '../native/socket.ts';
+import { AttributeReader, PayloadWriter, parseAddress } from './attributes.ts';
 import type { Message, Request } from './message.ts';
 import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE } from './uapi/netlink.ts';
 import * as nl from './uapi/rtnetlink.ts';
 
 /** A route to be made or taken away. */
 export interface RouteSpec {
-  /** First address, and length of the prefix: 0.0.0.0/0 is the default route. */
+  /** First address, and length of the prefix: 0.0.0.0/0 and ::/0 are the default routes. */
   readonly destination: string;
   readonly prefix: number;
   readonly gateway?: string | undefined;
@@ -17,7 +18,7 @@ export interface RouteSpec {
   readonly protocol: number;
   /** The gateway need not lie in a subnet of the link. */
   readonly onlink?: boolean | undefined;
-  /** The lower goes first; undefined: 0. */
+  /** The lower goes first; undefined: 0, of IPv6 1,024. */
   readonly metric?: number | undefined;
 }
 
@@ -25,7 +26,7 @@ export interface RouteMessage {
   readonly family: number;
   readonly destination: string;
   readonly prefix: number;
-  /** Undefined: none, or one that is not IPv4. */
+  /** Undefined: none, or one of the other family (`RTA_VIA`). */
   readonly gateway: string | undefined;
   /** Index of the link; 0: none, or several next hops. */
   readonly link: number;
@@ -58,10 +59,12 @@ export function deleteRoute(route: RouteSpec): Request {
   return { type: nl.RTM_DELROUTE, flags: 0, payload };
 }
 
-/** Of the main table, or of all (`RT_TABLE_UNSPEC`); of one protocol, where one is given. */
-export function dumpRoutes(filter: { readonly table?: number; readonly protocol?: number } = {}): Request {
+/** Of the main table, or of all (`RT_TABLE_UNSPEC`); of one protocol or family (`AF_*`), where one is given. */
+export function dumpRoutes(
+  filter: { readonly family?: number; readonly table?: number; readonly protocol?: number } = {},
+): Request {
   const writer = new PayloadWriter().header(nl.RTMSG_BYTES, (view, at) => {
-    view.setUint8(at, AF.INET);
+    view.setUint8(at, filter.family ?? 0);
     view.setUint8(at + 4, filter.table ?? nl.RT_TABLE_MAIN);
     view.setUint8(at + 5, filter.protocol ?? nl.RTPROT_UNSPEC);
   });
@@ -73,20 +76,24 @@ export function dumpRoutes(filter: { readonly table?: number; readonly protocol?
  * `ENETUNREACH` and the like when there is none.
  */
 export function lookUpRoute(address: string, source?: string): Request {
+  const ip = parseAddress(address);
+  const bits = BITS[ip.family];
   const writer = new PayloadWriter().header(nl.RTMSG_BYTES, (view, at) => {
-    view.setUint8(at, AF.INET);
-    view.setUint8(at + 1, 32);
-    view.setUint8(at + 2, source === undefined ? 0 : 32);
-    view.setUint32(at + 8, nl.RTM_F_LOOKUP_TABLE, true);
+    view.setUint8(at, AF_OF[ip.family]);
+    view.setUint8(at + 1, bits);
+    view.setUint8(at + 2, source === undefined ? 0 : bits);
+    // Of IPv6 the table is always told.
+    if (ip.family === 4) view.setUint32(at + 8, nl.RTM_F_LOOKUP_TABLE, true);
   });
-  writer.ipv4(nl.RTA_DST, address);
-  if (source !== undefined) writer.ipv4(nl.RTA_SRC, source);
+  writer.ip(nl.RTA_DST, ip);
+  if (source !== undefined) writer.ip(nl.RTA_SRC, parseAddress(source));
   return { type: nl.RTM_GETROUTE, flags: 0, payload: writer.payload() };
 }
 
 function encodeRoute(route: RouteSpec, { scope, type }: { scope: number; type: number }): Uint8Array {
+  const destination = parseAddress(route.destination);
   const writer = new PayloadWriter().header(nl.RTMSG_BYTES, (view, at) => {
-    view.setUint8(at, AF.INET);
+    view.setUint8(at, AF_OF[destination.family]);
     view.setUint8(at + 1, route.prefix);
     view.setUint8(at + 4, nl.RT_TABLE_MAIN);
     view.setUint8(at + 5, route.protocol);
@@ -94,8 +101,8 @@ function encodeRoute(route: RouteSpec, { scope, type }: { scope: number; type: n
     view.setUint8(at + 7, type);
     view.setUint32(at + 8, route.onlink ? nl.RTNH_F_ONLINK : 0, true);
   });
-  if (route.prefix > 0) writer.ipv4(nl.RTA_DST, route.destination);
-  if (route.gateway !== undefined) writer.ipv4(nl.RTA_GATEWAY, route.gateway);
+  if (route.prefix > 0) writer.ip(nl.RTA_DST, destination);
+  if (route.gateway !== undefined) writer.ip(nl.RTA_GATEWAY, parseAddress(route.gateway));
   writer.u32(nl.RTA_OIF, route.link);
   if (route.metric !== undefined) writer.u32(nl.RTA_PRIORITY, route.metric);
   return writer.payload();
@@ -113,10 +120,10 @@ export function decodeRoute({ view, start, end }: Message): RouteMessage {
   while (attributes.next()) {
     switch (attributes.type) {
       case nl.RTA_DST:
-        destination = attributes.ipv4();
+        destination = attributes.ip();
         break;
       case nl.RTA_GATEWAY:
-        gateway = attributes.ipv4();
+        gateway = attributes.ip();
         break;
       case nl.RTA_OIF:
         link = attributes.u32();
@@ -128,7 +135,7 @@ export function decodeRoute({ view, start, end }: Message): RouteMessage {
         table = attributes.u32();
         break;
       case nl.RTA_PREFSRC:
-        preferredSource = attributes.ipv4();
+        preferredSource = attributes.ip();
         break;
       case nl.RTA_METRICS:
         mtu = readMtu(attributes.nested());
@@ -138,9 +145,10 @@ export function decodeRoute({ view, start, end }: Message): RouteMessage {
         break;
     }
   }
+  const family = view.getUint8(start);
   return {
-    family: view.getUint8(start),
-    destination: destination ?? formatIpv4(0),
+    family,
+    destination: destination ?? (family === AF.INET6 ? '::' : '0.0.0.0'),
     prefix: view.getUint8(start + 1),
     gateway,
     link,
@@ -170,7 +178,7 @@ function readNextHops({ view, at: start, length }: AttributeReader): RouteMessag
     if (bytes < nl.RTNEXTHOP_BYTES || at + bytes > end) break;
     let gateway: string | undefined;
     const attributes = new AttributeReader(view, at + nl.RTNEXTHOP_BYTES, at + bytes);
-    while (attributes.next()) if (attributes.type === nl.RTA_GATEWAY) gateway = attributes.ipv4();
+    while (attributes.next()) if (attributes.type === nl.RTA_GATEWAY) gateway = attributes.ip();
     hops.push({ link: view.getInt32(at + 4, true), gateway });
     at += (bytes + 3) & ~3;
   }

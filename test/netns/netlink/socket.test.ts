@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { decodeAddress, deleteAddress, dumpAddresses, replaceAddress } from '../../../src/adapters/netlink/address.ts';
+import { deleteAddress, replaceAddress } from '../../../src/adapters/netlink/address.ts';
 import {
   decodeLink,
   deleteLink,
@@ -256,18 +256,14 @@ describe('what is read', () => {
     expect(socket.get(getLink({ name: 'none' }), decodeLink, ['ENODEV'])).toBeUndefined();
     expect(() => socket.get(getLink({ name: 'none' }), decodeLink)).toThrow(/ENODEV/);
 
-    expect(socket.dump(dumpAddresses(), decodeAddress).map(({ address, prefix }) => `${address}/${prefix}`)).toEqual(
-      space
-        .ipRows('-4', 'address', 'show')
-        .flatMap(({ addr_info }) => addr_info as { local: string; prefixlen: number }[])
-        .map(({ local, prefixlen }) => `${local}/${prefixlen}`),
-    );
-    const routes = socket.dump(dumpRoutes(), decodeRoute).map(({ destination, prefix, gateway, link, metric }) => ({
-      dst: prefix === 0 ? 'default' : `${destination}/${prefix}`,
-      gateway,
-      dev: nameOf.get(link),
-      metric: metric || undefined,
-    }));
+    const routes = socket
+      .dump(dumpRoutes({ family: 2 }), decodeRoute)
+      .map(({ destination, prefix, gateway, link, metric }) => ({
+        dst: prefix === 0 ? 'default' : `${destination}/${prefix}`,
+        gateway,
+        dev: nameOf.get(link),
+        metric: metric || undefined,
+      }));
     const told = space.ipRows('route', 'show').map(({ dst, gateway, dev, metric }) => ({ dst, gateway, dev, metric }));
     expect(routes).toEqual(told);
     expect(socket.dump(dumpRoutes({ protocol: 79 }), decodeRoute)).toHaveLength(2);
@@ -364,7 +360,8 @@ describe('many requests', () => {
     const outcomes = socket.request(requests);
     expect(outcomes).toHaveLength(requests.length);
     expect(outcomes.flatMap((outcome, at) => (outcome.ok === (at % 2 === 0) ? [] : [at]))).toEqual([]);
-    expect(socket.dump(dumpNeighbours(TUNNEL), decodeNeighbour)).toHaveLength(5_001);
+    const neighbours = socket.dump(dumpNeighbours(TUNNEL), decodeNeighbour);
+    expect(neighbours.filter(({ family }) => family === 2)).toHaveLength(5_001);
   });
 
   it('that read are answered each by its own', () => {

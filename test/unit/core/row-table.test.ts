@@ -32,20 +32,21 @@ describe('a table', () => {
     const rows = [
       neighbour(0),
       neighbour(65_535, 'up0'),
+      ...['fd00:1:2:3:4:5:6:7', '::', 'ffff::ffff', '::fffe:a00:1'].map((address) => ({ ...neighbour(1), address })),
       { link: 'vx0', address: '0.0.0.0', mac: 'FE:dc:BA:98:76:54' },
     ];
     expect(neighbourRows(neighbourTable(rows))).toEqual([
-      ...rows.slice(0, 2),
-      { ...rows[2], mac: 'fe:dc:ba:98:76:54' },
+      ...rows.slice(0, -1),
+      { ...rows.at(-1), mac: 'fe:dc:ba:98:76:54' },
     ]);
-    const ends = [fdb(1, { port: 65_535 }), fdb(2), { link: 'e1', mac: mac(3) }];
+    const ends = [fdb(1, { port: 65_535 }), fdb(2), { link: 'e1', mac: mac(3) }, fdb(4, { vtep: '2001:db8::9' })];
     expect(fdbRows(fdbTable(ends))).toEqual(ends);
   });
 
-  it.each(['', '10.0.0', '10.0.0.0.1', '10.0.0.256', '10.0.0.1/8', '10.0.0.:', 'fd00::1'])(
+  it.each(['', '10.0.0', '10.0.0.0.1', '10.0.0.256', '10.0.0.1/8', '10.0.0.:', 'fd00:::1'])(
     'has no address like "%s"',
     (address) => {
-      expect(() => neighbourTable([{ link: 'vx0', address, mac: mac(1) }])).toThrow(/no IPv4 address/);
+      expect(() => neighbourTable([{ link: 'vx0', address, mac: mac(1) }])).toThrow(/no IP address/);
     },
   );
 

@@ -8,4 +8,12 @@ export const IFA_ADDRESS = 1;
 export const IFA_LOCAL = 2;
 export const IFA_LABEL = 3;
 export const IFA_BROADCAST = 4;
+/** All of the flags; the header has room for eight of them. */
 export const IFA_FLAGS = 8;
+
+/** No duplicate address detection. */
+export const IFA_F_NODAD = 0x02;
+/** Duplicate address detection found another one, and the address is not used. */
+export const IFA_F_DADFAILED = 0x08;
+/** Duplicate address detection is under way, and the address is not used before. */
+export const IFA_F_TENTATIVE = 0x40;

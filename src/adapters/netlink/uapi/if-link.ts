@@ -39,7 +39,11 @@ export const IFLA_VXLAN_LEARNING = 7;
 export const IFLA_VXLAN_PROXY = 11;
 /** Big endian. */
 export const IFLA_VXLAN_PORT = 15;
+export const IFLA_VXLAN_LOCAL6 = 17;
+/** Over IPv4; over IPv6 there is a checksum unless the next two say otherwise. */
 export const IFLA_VXLAN_UDP_CSUM = 18;
+export const IFLA_VXLAN_UDP_ZERO_CSUM6_TX = 19;
+export const IFLA_VXLAN_UDP_ZERO_CSUM6_RX = 20;
 
 // IFLA_INFO_DATA of kind "bridge".
 export const IFLA_BR_STP_STATE = 5;
@@ -60,6 +64,12 @@ export const IFLA_BRPORT_ISOLATED = 33;
 export const IFLA_BRPORT_LOCKED = 39;
 
 // Nested in IFLA_AF_SPEC, below the family's number.
+/** `net.ipv6.conf` of the link, an array of i32 by `DEVCONF_*` (`linux/ipv6.h`). */
+export const IFLA_INET6_CONF = 2;
 export const IFLA_INET6_ADDR_GEN_MODE = 8;
+
+export const DEVCONF_FORWARDING = 0;
+export const DEVCONF_ACCEPT_RA = 3;
+export const DEVCONF_DISABLE_IPV6 = 26;
 /** No IPv6 address is made when the link comes up. */
 export const IN6_ADDR_GEN_MODE_NONE = 1;

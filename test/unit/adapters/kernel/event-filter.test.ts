@@ -22,6 +22,7 @@ import {
 import { deleteRoute, replaceRoute } from '../../../../src/adapters/netlink/route.ts';
 import * as nd from '../../../../src/adapters/netlink/uapi/neighbour.ts';
 import * as rt from '../../../../src/adapters/netlink/uapi/rtnetlink.ts';
+import { parseIp } from '../../../../src/core/ip.ts';
 import recorded from '../../../fixtures/netlink-messages.json' with { type: 'json' };
 
 const WEB = namespaceId(4096);
@@ -50,6 +51,10 @@ const gone = (message: Message, type: number): Message => ({ ...message, type })
 const row = { link: 9, address: '10.0.0.9', mac: '02:42:0a:00:00:09' };
 const fdb = { link: 9, mac: '02:42:0a:00:00:09', vtep: '10.77.0.2' };
 const address = { link: 9, address: '10.0.0.1', prefix: 24, scope: 0 };
+const row6 = { ...row, address: 'fd00::9' };
+const fdb6 = { ...fdb, vtep: '2001:db8::2', port: 8472 };
+const address6 = { ...address, address: 'fd00::1', prefix: 64 };
+const way6 = { destination: 'fd00:9::', prefix: 48, link: 9, protocol: 4 };
 const OF_PORT = { link: 502, mac: '02:42:0a:00:00:05' };
 const way = { destination: '10.9.0.0', prefix: 16, link: 9, protocol: 4 };
 
@@ -59,12 +64,12 @@ function neighbour(state: number): Message {
     view.setInt32(at + 4, row.link, true);
     view.setUint16(at + 8, state, true);
   });
-  return event({ type: rt.RTM_NEWNEIGH, flags: 0, payload: writer.ipv4(nd.NDA_DST, row.address).payload() });
+  return event({ type: rt.RTM_NEWNEIGH, flags: 0, payload: writer.ip(nd.NDA_DST, parseIp(row.address)!).payload() });
 }
 
 function labelled(label: string, text = '10.0.0.1'): Message {
   const writer = new PayloadWriter().header(8, (view, at) => view.setUint8(at, 2));
-  return event({ type: rt.RTM_NEWADDR, flags: 0, payload: writer.ipv4(2, text).text(3, label).payload() });
+  return event({ type: rt.RTM_NEWADDR, flags: 0, payload: writer.ip(2, parseIp(text)!).text(3, label).payload() });
 }
 
 describe('in a network’s namespace', () => {
@@ -75,6 +80,9 @@ describe('in a network’s namespace', () => {
     ['an address that goes', event(deleteAddress(address))],
     ['a route', event(replaceRoute(way))],
     ['a route that goes', event(deleteRoute(way))],
+    ['an address of IPv6', event(replaceAddress(address6))],
+    ['a route of IPv6', event(replaceRoute(way6))],
+    ['forwarding of IPv6', told('ipv6 event: forwarding').find((message) => decodeNetconf(message).index === -1)!],
     ['forwarding', told('event: forwarding').find((message) => decodeNetconf(message).index === -1)!],
     ['its end', gone(event(newNsid(0, WEB)), rt.RTM_DELNSID)],
   ])('%s is told', (_, message) => {
@@ -85,7 +93,10 @@ describe('in a network’s namespace', () => {
     ['a neighbour', event(replaceNeighbour(row)), { what: 'written', ...row }],
     ['a neighbour that goes', event(deleteNeighbour(row)), { what: 'gone', ...row, mac: '' }],
     ['a neighbour that the kernel knows by itself', neighbour(nd.NUD_STALE), { what: 'unwritten', ...row, mac: '' }],
+    ['a neighbour of IPv6', event(replaceNeighbour(row6)), { what: 'written', ...row6 }],
+    ['a neighbour of IPv6 that goes', event(deleteNeighbour(row6)), { what: 'gone', ...row6, mac: '' }],
     ['an FDB row', event(replaceFdb(fdb)), { what: 'written', ...fdb }],
+    ['an FDB row over IPv6', event(replaceFdb(fdb6)), { what: 'written', ...fdb6 }],
     ['an FDB row that goes', event(deleteFdb(fdb)), { what: 'gone', ...fdb }],
     ['an FDB row of a port', told('fdb: port')[0]!, { what: 'written', ...OF_PORT }],
     ['an FDB row of a port that goes', told('event: row deleted')[0]!, { what: 'gone', ...OF_PORT }],
@@ -147,6 +158,20 @@ describe('in the host', () => {
     expect(route(event(replaceRoute({ ...way, protocol: 79 })))).toEqual([{ kind: 'host' }]);
     expect(route(event(deleteRoute(way)))).toEqual([{ kind: 'underlay' }]);
     expect(told('event: forwarding').flatMap((message) => route(message))).toEqual([{ kind: 'host' }]);
+  });
+
+  it('what of IPv6 is ours is told apart, and what links make by themselves is not told', () => {
+    route(veth('ovl4096', 1450, address6.link));
+    expect(route(event(replaceAddress(address6)))).toEqual([{ kind: 'host' }]);
+    expect(route(event(replaceAddress({ ...address6, link: 77 })))).toEqual([{ kind: 'underlay' }]);
+    const ofLink = { ...address6, link: 77, address: 'fe80::1', scope: rt.RT_SCOPE_LINK };
+    expect(route(event(replaceAddress(ofLink)))).toEqual([]);
+    expect(route(event(replaceRoute({ ...way6, protocol: 79 })))).toEqual([{ kind: 'host' }]);
+    expect(route(event(deleteRoute(way6)))).toEqual([{ kind: 'underlay' }]);
+    const toLink = { ...way6, destination: 'fe80::', prefix: 64, protocol: rt.RTPROT_KERNEL };
+    expect(route(event(replaceRoute(toLink)))).toEqual([]);
+    expect(route(event(replaceNeighbour(row6)))).toEqual([{ kind: 'host' }]);
+    expect(route(event(replaceNeighbour({ ...row6, address: 'ff02::1' })))).toEqual([]);
   });
 
   it('what waits for an engine is its and ours', () => {

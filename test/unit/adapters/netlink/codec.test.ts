@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeAddress, deleteAddress, replaceAddress } from '../../../../src/adapters/netlink/address.ts';
-import { AttributeReader, PayloadWriter, viewOf } from '../../../../src/adapters/netlink/attributes.ts';
+import { AttributeReader, PayloadWriter, parseAddress, viewOf } from '../../../../src/adapters/netlink/attributes.ts';
 import {
   decodeLink,
   newBridge,
@@ -34,10 +34,14 @@ import {
   VETH_INFO_PEER,
 } from '../../../../src/adapters/netlink/uapi/if-link.ts';
 import { NLA_F_NESTED } from '../../../../src/adapters/netlink/uapi/netlink.ts';
+import { formatIp } from '../../../../src/core/ip.ts';
 
 const index = fc.integer({ min: 1, max: 2 ** 31 - 1 });
 const byte = fc.integer({ min: 0, max: 255 });
 const ipv4 = fc.tuple(byte, byte, byte, byte).map((bytes) => bytes.join('.'));
+const ipv6 = fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }).map((value) => formatIp({ family: 6, value }));
+const ip = fc.oneof(ipv4, ipv6);
+const familyOf = (address: string) => (address.includes(':') ? 10 : 2);
 const hex = (value: number) => value.toString(16).padStart(2, '0');
 const mac = fc.array(byte, { minLength: 6, maxLength: 6 }).map((bytes) => bytes.map(hex).join(':'));
 const name = fc.stringMatching(/^[a-z][a-z0-9.-]{0,14}$/);
@@ -61,7 +65,7 @@ describe('requests are read as they were meant', () => {
   it('a VXLAN device', () => {
     const data = fc.record({
       vni: fc.integer({ min: 0, max: 2 ** 24 - 1 }),
-      local: ipv4,
+      local: ip,
       port,
       learning: fc.boolean(),
       proxy: fc.boolean(),
@@ -101,7 +105,7 @@ describe('requests are read as they were meant', () => {
         expect(seen).toMatchObject({ ...wanted, name: called, index: 0, flags: IFF_UP });
       }),
     );
-    expect(decodeLink(sent(setAddrGenMode({ index: 9 }, 1)))).toMatchObject({ index: 9, addrGenMode: 1 });
+    expect(decodeLink(sent(setAddrGenMode({ index: 9 }, 1)))).toMatchObject({ index: 9, inet6: { addrGenMode: 1 } });
   });
 
   it('flags of a port', () => {
@@ -117,20 +121,26 @@ describe('requests are read as they were meant', () => {
   });
 
   it('an address', () => {
-    const address = fc.record({ link: index, address: ipv4, prefix: fc.integer({ min: 0, max: 32 }), scope: byte });
+    const address = fc.record({ link: index, address: ip, prefix: fc.integer({ min: 0, max: 32 }), scope: byte });
     fc.assert(
       fc.property(address, (wanted) => {
-        expect(decodeAddress(sent(replaceAddress(wanted)))).toEqual({ family: 2, label: '', ...wanted });
-        expect(decodeAddress(sent(deleteAddress(wanted)))).toEqual({ family: 2, label: '', ...wanted });
+        const family = familyOf(wanted.address);
+        // Nobody is asked whether he has it.
+        const seen = { family, label: '', flags: family === 10 ? 2 : 0, ...wanted };
+        expect(decodeAddress(sent(replaceAddress(wanted)))).toEqual(seen);
+        expect(decodeAddress(sent(deleteAddress(wanted)))).toEqual(seen);
       }),
     );
   });
 
-  it('a route', () => {
+  it.each([
+    ['IPv4', ipv4, '0.0.0.0'],
+    ['IPv6', ipv6, '::'],
+  ] as const)('a route of %s', (_, any, zero) => {
     const route = fc.record({
-      destination: ipv4,
+      destination: any,
       prefix: fc.integer({ min: 1, max: 32 }),
-      gateway: maybe(ipv4),
+      gateway: maybe(any),
       link: index,
       protocol: byte,
       onlink: fc.boolean(),
@@ -139,24 +149,25 @@ describe('requests are read as they were meant', () => {
     fc.assert(
       fc.property(route, (wanted) => {
         const { onlink, ...rest } = wanted;
-        const seen = { ...rest, flags: onlink ? 4 : 0, table: 254 };
+        const seen = { ...rest, family: familyOf(zero), flags: onlink ? 4 : 0, table: 254 };
         expect(decodeRoute(sent(replaceRoute(wanted)))).toMatchObject({ ...seen, type: 1 });
         // Of whatever type it is.
         expect(decodeRoute(sent(deleteRoute(wanted)))).toMatchObject({ ...seen, type: 0 });
       }),
     );
-    const byDefault = replaceRoute({ destination: '0.0.0.0', prefix: 0, link: 1, protocol: 79 });
-    expect(decodeRoute(sent(byDefault))).toMatchObject({ destination: '0.0.0.0', prefix: 0, metric: 0 });
+    const byDefault = replaceRoute({ destination: zero, prefix: 0, link: 1, protocol: 79 });
+    expect(decodeRoute(sent(byDefault))).toMatchObject({ destination: zero, prefix: 0, metric: 0 });
   });
 
   it('neighbours and FDB rows', () => {
     fc.assert(
-      fc.property(fc.record({ link: index, address: ipv4, mac }), (wanted) => {
-        expect(decodeNeighbour(sent(replaceNeighbour(wanted)))).toMatchObject({ ...wanted, family: 2, state: 0x80 });
+      fc.property(fc.record({ link: index, address: ip, mac }), (wanted) => {
+        const seen = { ...wanted, family: familyOf(wanted.address), state: 0x80 };
+        expect(decodeNeighbour(sent(replaceNeighbour(wanted)))).toMatchObject(seen);
       }),
     );
     fc.assert(
-      fc.property(fc.record({ link: index, mac, vtep: ipv4, port: maybe(port) }), ({ vtep, ...wanted }) => {
+      fc.property(fc.record({ link: index, mac, vtep: ip, port: maybe(port) }), ({ vtep, ...wanted }) => {
         for (const request of [replaceFdb({ ...wanted, vtep }), deleteFdb({ ...wanted, vtep })]) {
           const seen = decodeNeighbour(sent(request));
           expect(seen).toMatchObject({ ...wanted, address: vtep, family: 7, state: 0xc0, flags: 2 });
@@ -185,7 +196,7 @@ describe('what is not as it should be', () => {
           expect(attributes.at + attributes.length).toBeLessThanOrEqual(bytes.length);
           // Whatever it is taken for, nothing is read from beyond it.
           attributes.text();
-          for (const read of ['u8', 'u32', 'be16', 'be32', 'ipv4', 'mac'] as const) attributes[read]();
+          for (const read of ['u8', 'u32', 'be16', 'be32', 'ip', 'mac'] as const) attributes[read]();
         }
       }),
     );
@@ -204,9 +215,12 @@ describe('what is not as it should be', () => {
     expect([...messagesOf(new Uint8Array(15))]).toEqual([]);
   });
 
-  it.each(['10.0.0', '10.0.0.256', '10.0.0.1.', '10..0.1', 'a.b.c.d', '10.0.0.0001'])('%s is no address', (text) => {
-    expect(() => new PayloadWriter().ipv4(1, text)).toThrow(/no IPv4 address/);
-  });
+  it.each(['10.0.0', '10.0.0.256', 'a.b.c.d', '10.0.0.0001', 'fd00:::1', 'fe80::1%eth0'])(
+    '%s is no address',
+    (text) => {
+      expect(() => parseAddress(text)).toThrow(/no IP address/);
+    },
+  );
 
   it('is refused where it would not fit', () => {
     expect(() => new PayloadWriter().mac(1, '02:42:0a')).toThrow(/no MAC address/);

@@ -1,6 +1,6 @@
 /** Messages that Linux 6.18 sent, byte for byte, and what they mean. */
 import { describe, expect, it } from 'vitest';
-import { decodeAddress } from '../../../../src/adapters/netlink/address.ts';
+import { decodeAddress, isInUse } from '../../../../src/adapters/netlink/address.ts';
 import { decodeLink } from '../../../../src/adapters/netlink/link.ts';
 import { decodeError, type Message, messagesOf } from '../../../../src/adapters/netlink/message.ts';
 import { decodeNetconf, decodeNsid } from '../../../../src/adapters/netlink/namespace-id.ts';
@@ -44,7 +44,7 @@ describe('links', () => {
       },
       bridge: undefined,
       port: { learning: true, flood: true, multicastFlood: true, broadcastFlood: true, locked: false, ...NEITHER },
-      addrGenMode: 0,
+      inet6: { addrGenMode: 0, disabled: false, forwarding: false, acceptRa: 1 },
     });
   });
 
@@ -60,7 +60,14 @@ describe('links', () => {
     const closed = { learning: false, flood: false, multicastFlood: false, broadcastFlood: false };
     expect(end.port).toEqual({ ...closed, locked: true, ...NEITHER });
     const peer = decodeLink(one('link: veth'));
-    expect(peer).toMatchObject({ index: 503, kind: 'veth', master: 0, link: 502, addrGenMode: 1, port: undefined });
+    expect(peer).toMatchObject({
+      index: 503,
+      kind: 'veth',
+      master: 0,
+      link: 502,
+      inet6: { addrGenMode: 1 },
+      port: undefined,
+    });
   });
 
   it('a change of a port, told by its bridge', () => {
@@ -73,7 +80,15 @@ describe('links', () => {
 });
 
 it('addresses', () => {
-  const address = { family: 2, link: 501, address: '10.0.0.1', prefix: 24, scope: rt.RT_SCOPE_UNIVERSE, label: 'br0' };
+  const address = {
+    family: 2,
+    link: 501,
+    address: '10.0.0.1',
+    prefix: 24,
+    scope: rt.RT_SCOPE_UNIVERSE,
+    flags: 0x80,
+    label: 'br0',
+  };
   expect(decodeAddress(one('address: 24'))).toEqual(address);
   const service = {
     family: 2,
@@ -81,6 +96,7 @@ it('addresses', () => {
     address: '169.254.53.53',
     prefix: 32,
     scope: rt.RT_SCOPE_HOST,
+    flags: 0x80,
     label: 'eth0',
   };
   expect(decodeAddress(one('address: 32'))).toEqual(service);
@@ -162,4 +178,46 @@ it('acknowledgements, and refusals in the kernel’s words', () => {
   const refused = { errno: 22, text: 'mtu greater than device maximum' };
   expect(decodeError(one('error: capped'))).toEqual(refused);
   expect(decodeError(one('error: not capped'))).toEqual(refused);
+});
+
+describe('of IPv6', () => {
+  it('a tunnel', () => {
+    const seen = decodeLink(one('ipv6 link: vxlan'));
+    expect(seen.vxlan).toMatchObject({ vni: 4096, local: '::1', port: 4790, proxy: true, udpChecksum: true });
+    expect(seen.inet6).toEqual({ addrGenMode: 1, disabled: false, forwarding: false, acceptRa: 1 });
+  });
+
+  it('addresses, in use and not yet', () => {
+    const common = { family: 10, link: 501, prefix: 64, scope: rt.RT_SCOPE_UNIVERSE, label: '' };
+    const address = decodeAddress(one('ipv6 address: 64'));
+    expect(address).toEqual({ ...common, address: 'fd00::1', flags: 0x82 });
+    const tentative = decodeAddress(one('ipv6 address: tentative'));
+    expect(tentative).toEqual({ ...common, address: 'fd00::5', flags: 0xc0 });
+    expect([address, tentative].map(isInUse)).toEqual([true, false]);
+  });
+
+  it('routes', () => {
+    const common = { family: 10, link: 501, protocol: 79, table: rt.RT_TABLE_MAIN };
+    const byDefault = { destination: '::', prefix: 0, gateway: 'fe80::1', metric: 1024, flags: rt.RTNH_F_ONLINK };
+    expect(decodeRoute(one('ipv6 route: ::/0'))).toMatchObject({ ...common, ...byDefault });
+    const toSubnet = { destination: 'fd00:9::', prefix: 48, gateway: 'fe80::2', metric: 4000, flags: 0 };
+    expect(decodeRoute(one('ipv6 route: fd00:9::/48'))).toMatchObject({ ...common, ...toSubnet });
+    const way = { destination: 'fd00:9::1', prefix: 128, gateway: 'fe80::2', preferredSource: 'fd00::1' };
+    expect(decodeRoute(one('ipv6 route: look-up'))).toMatchObject({ ...common, ...way });
+  });
+
+  it('neighbours and FDB rows', () => {
+    const row = { link: 500, mac: '02:42:0a:00:00:09', master: 0 };
+    const neighbour = { ...row, family: 10, state: 0x80, flags: 0, address: 'fd00::9', port: undefined };
+    expect(decodeNeighbour(one('ipv6 neighbour'))).toEqual(neighbour);
+    const tunnel = { ...row, family: 7, state: 0xc0, flags: 2, address: '2001:db8::2', port: 8472 };
+    expect(decodeNeighbour(one('ipv6 fdb: tunnel end'))).toEqual(tunnel);
+  });
+
+  it('forwarding', () => {
+    const all = { family: 10, index: -1, forwarding: true };
+    expect([...messagesOf(Buffer.from(recorded['ipv6 event: forwarding'], 'hex'))].map(decodeNetconf)).toContainEqual(
+      all,
+    );
+  });
 });
