@@ -63,9 +63,13 @@ export class Announcements {
     for (const { networkId, namespace, remotes } of wanted.networks) {
       // Rows that were there before they were wanted are news, too.
       const reached = this.#reached.get(networkId);
-      const more = remotes.some(({ address }) => !reached?.has(address));
-      if (!broken.has(namespace) && (more || reached?.size !== remotes.length))
-        this.#reached.set(networkId, new Set(remotes.map(({ address }) => address)));
+      const more = remotes.some(({ endpoints }) => endpoints.some(({ address }) => !reached?.has(address)));
+      const count = remotes.reduce((sum, { endpoints }) => sum + endpoints.length, 0);
+      if (!broken.has(namespace) && (more || reached?.size !== count)) {
+        const now = new Set<string>();
+        for (const { endpoints } of remotes) for (const { address } of endpoints) now.add(address);
+        this.#reached.set(networkId, now);
+      }
       announce(networkId, namespace, more);
     }
     if (host) announce(HOST_PART, undefined, false);

@@ -13,13 +13,13 @@ import type {
   DesiredMember,
   DesiredNetwork,
   DesiredPort,
-  Remote,
+  Remotes,
   Subnet,
 } from './host-state.ts';
 import { innerMtu } from './inner-mtu.ts';
 import { parseIp } from './ip.ts';
 import { namespaceOf, portLinkOf } from './plan/naming.ts';
-import { type NetworkRecord, type NodeRecord, PREFIX } from './records.ts';
+import { type EndpointRecord, type NetworkRecord, type NodeRecord, PREFIX } from './records.ts';
 
 export interface DesiredInput {
   readonly view: ClusterView;
@@ -89,12 +89,19 @@ function wantedEndpoints(view: ClusterView, local: readonly LocalEndpoint[]): Ma
   return byNetwork;
 }
 
-function remotesOf(view: ClusterView, self: NodeRecord, networkId: string): Remote[] {
-  const remotes: Remote[] = [];
-  for (const { nodeId, address, mac } of view.endpoints(networkId).values()) {
-    if (nodeId === self.id) continue;
-    const node = view.node(nodeId);
-    if (node && !node.left) remotes.push({ address, mac, vtep: node.vtep, port: node.dataPathPort });
+function remotesOf(view: ClusterView, self: NodeRecord, networkId: string): Remotes[] {
+  /** By node id; undefined: not to be reached. */
+  const byNode = new Map<string, EndpointRecord[] | undefined>([[self.id, undefined]]);
+  const remotes: Remotes[] = [];
+  for (const endpoint of view.endpoints(networkId).values()) {
+    const { nodeId } = endpoint;
+    if (!byNode.has(nodeId)) {
+      const node = view.node(nodeId);
+      const endpoints = node && !node.left ? [] : undefined;
+      byNode.set(nodeId, endpoints);
+      if (endpoints) remotes.push({ vtep: node!.vtep, port: node!.dataPathPort, endpoints });
+    }
+    byNode.get(nodeId)?.push(endpoint);
   }
   return remotes;
 }

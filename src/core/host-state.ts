@@ -102,7 +102,8 @@ export interface DesiredNetwork {
   readonly mtu: number;
   readonly internal: boolean;
   readonly ports: readonly DesiredPort[];
-  readonly remotes: readonly Remote[];
+  /** Of each other member that has endpoints of the network. */
+  readonly remotes: readonly Remotes[];
   readonly isPartial: boolean;
 }
 
@@ -118,11 +119,11 @@ export interface DesiredPort {
   readonly defaultGateway: string | undefined;
 }
 
-export interface Remote {
-  readonly address: string;
-  readonly mac: string;
+/** Endpoints behind one tunnel end: as they are in the view, since of thousands nobody wants to make objects. */
+export interface Remotes {
   readonly vtep: string;
   readonly port: number;
+  readonly endpoints: readonly { readonly address: string; readonly mac: string }[];
 }
 
 // ---------------------------------------------------------------- one namespace, wanted or seen

@@ -214,13 +214,13 @@ export function withRows<K extends RowKind>(table: RowTable<K>, more: RowTable<K
 
 /** The table itself where all of its rows are of such links. */
 export function rowsOfLinks<K extends RowKind>(table: RowTable<K>, isSuch: (link: string) => boolean): RowTable<K> {
-  const such = new Set([...table.links].flatMap(([number, name]) => (isSuch(name) ? [number] : [])));
-  if (such.size === table.links.size) return table;
+  const others = new Set([...table.links].flatMap(([number, name]) => (isSuch(name) ? [] : [number])));
+  if (others.size === 0) return table;
   const size = ROW_WORDS[table.kind];
-  const positions: number[] = [];
-  for (let nth = 0, count = rowCount(table); nth < count; nth++)
-    if (such.has(table.words[nth * size]!)) positions.push(nth);
-  return positions.length === rowCount(table) ? table : rowsAt(table, positions);
+  const positions = new Int32Array(rowCount(table));
+  let count = 0;
+  for (let nth = 0; nth < positions.length; nth++) if (!others.has(table.words[nth * size]!)) positions[count++] = nth;
+  return count === positions.length ? table : rowsAt(table, positions.subarray(0, count));
 }
 
 /** Without the rows that come after another one of the same MAC. */

@@ -18,20 +18,54 @@ const MSG_TRUNC = 0x20;
 
 const recvmmsg = libc('int recvmmsg(int fd, void *messages, uint32_t count, int flags, void *timeout)');
 
-export interface Datagram {
-  /** In a buffer that the next call uses again. */
-  readonly bytes: Uint8Array;
+/** One place of the room, which the next call uses again. Of thousands most are looked at for a few bytes alone. */
+export class Datagram {
+  readonly #memory: NativeMemory;
+  readonly #view: DataView;
+  readonly #header: number;
+  readonly #control: number;
+  readonly #start: number;
+
+  constructor(memory: NativeMemory, view: DataView, at: { header: number; control: number; start: number }) {
+    this.#memory = memory;
+    this.#view = view;
+    this.#header = at.header;
+    this.#control = at.control;
+    this.#start = at.start;
+  }
+
+  get length(): number {
+    return this.#view.getUint32(this.#header + HEADER.received, true);
+  }
+
+  get bytes(): Uint8Array {
+    return this.#memory.bytes.subarray(this.#start, this.#start + this.length);
+  }
+
   /** It was longer: what is missing is lost. */
-  readonly truncated: boolean;
-  /** A 32-bit number that came as control message. */
-  readonly control: { readonly level: number; readonly type: number; readonly value: number } | undefined;
+  get truncated(): boolean {
+    return (this.#view.getUint32(this.#header + HEADER.flags, true) & MSG_TRUNC) !== 0;
+  }
+
+  /** A 16-bit number of the host's order in it. */
+  u16(at: number): number {
+    return this.#view.getUint16(this.#start + at, true);
+  }
+
+  /** The 32-bit number that came as control message of that kind. */
+  control(level: number, type: number): number | undefined {
+    const view = this.#view;
+    const at = this.#control;
+    if (view.getUint32(this.#header + HEADER.controllen, true) < CMSG.data + 4) return undefined;
+    const isSuch = view.getInt32(at + CMSG.level, true) === level && view.getInt32(at + CMSG.type, true) === type;
+    return isSuch ? view.getInt32(at + CMSG.data, true) : undefined;
+  }
 }
 
 interface Room {
   readonly memory: NativeMemory;
   readonly view: DataView;
-  readonly controls: number;
-  readonly data: number;
+  readonly places: readonly Datagram[];
 }
 
 let room: Room | undefined;
@@ -42,28 +76,10 @@ let room: Room | undefined;
  */
 export function receiveDatagrams(fd: number, take: (datagram: Datagram) => void): boolean {
   room ??= furnish();
-  const { memory, view, controls, data } = room;
-  for (let at = 0; at < AT_ONCE; at++) {
-    view.setBigUint64(at * HEADER_BYTES + HEADER.controllen, BigInt(CONTROL_BYTES), true);
-  }
+  const { memory, view, places } = room;
+  for (let at = 0; at < AT_ONCE; at++) view.setUint32(at * HEADER_BYTES + HEADER.controllen, CONTROL_BYTES, true);
   const count = callNow('recvmmsg', recvmmsg, [fd, memory.pointer, AT_ONCE, MSG_DONTWAIT, null]) ?? 0;
-  for (let at = 0; at < count; at++) {
-    const header = at * HEADER_BYTES;
-    const control = controls + at * CONTROL_BYTES;
-    const start = data + at * DATAGRAM_BYTES;
-    const hasControl = view.getUint32(header + HEADER.controllen, true) >= CMSG.data + 4;
-    take({
-      bytes: memory.bytes.subarray(start, start + view.getUint32(header + HEADER.received, true)),
-      truncated: (view.getUint32(header + HEADER.flags, true) & MSG_TRUNC) !== 0,
-      control: hasControl
-        ? {
-            level: view.getInt32(control + CMSG.level, true),
-            type: view.getInt32(control + CMSG.type, true),
-            value: view.getInt32(control + CMSG.data, true),
-          }
-        : undefined,
-    });
-  }
+  for (let at = 0; at < count; at++) take(places[at]!);
   return count === AT_ONCE;
 }
 
@@ -74,6 +90,7 @@ function furnish(): Room {
   const data = controls + AT_ONCE * CONTROL_BYTES;
   const memory = allocate(data + AT_ONCE * DATAGRAM_BYTES);
   const view = new DataView(memory.bytes.buffer, memory.bytes.byteOffset, memory.bytes.byteLength);
+  const places: Datagram[] = [];
   const place = (at: number, offset: number) => view.setBigUint64(at, memory.address + BigInt(offset), true);
   for (let at = 0; at < AT_ONCE; at++) {
     const header = at * HEADER_BYTES;
@@ -82,7 +99,9 @@ function furnish(): Room {
     view.setBigUint64(iovec + 8, BigInt(DATAGRAM_BYTES), true);
     place(header + HEADER.iov, iovec);
     view.setBigUint64(header + HEADER.iovlen, 1n, true);
-    place(header + HEADER.control, controls + at * CONTROL_BYTES);
+    const control = controls + at * CONTROL_BYTES;
+    place(header + HEADER.control, control);
+    places.push(new Datagram(memory, view, { header, control, start: data + at * DATAGRAM_BYTES }));
   }
-  return { memory, view, controls, data };
+  return { memory, view, places };
 }

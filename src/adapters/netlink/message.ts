@@ -25,6 +25,9 @@ export interface Message {
   readonly end: number;
 }
 
+/** Where the type of a datagram's first message is. */
+export const TYPE_AT = 4;
+
 /** Length of the message with its header and padding. */
 export function messageBytes(request: Request): number {
   return align(NLMSG_HDRLEN + request.payload.length);
@@ -74,11 +77,6 @@ export function* messagesOf(datagram: Uint8Array): Generator<Message> {
     };
     at += align(length);
   }
-}
-
-/** Type of the first message of a datagram. */
-export function typeOfFirst(datagram: Uint8Array): number {
-  return datagram[4]! | (datagram[5]! << 8);
 }
 
 /** What the kernel says of a request. */

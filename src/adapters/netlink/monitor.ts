@@ -22,9 +22,9 @@ import {
   setSocketOption,
 } from '../native/socket.ts';
 import { type SystemCallError, whenReadable } from '../native/system-call.ts';
-import { type Message, messagesOf, typeOfFirst } from './message.ts';
-import { enlargeReceiveBuffer } from './socket.ts';
-import { NETLINK_ADD_MEMBERSHIP, NETLINK_LISTEN_ALL_NSID } from './uapi/netlink.ts';
+import { type Message, messagesOf, TYPE_AT } from './message.ts';
+import { enlargeReceiveBuffer } from './receive-buffer.ts';
+import { NETLINK_ADD_MEMBERSHIP, NETLINK_LISTEN_ALL_NSID, NLMSG_HDRLEN } from './uapi/netlink.ts';
 
 export interface MonitorOptions {
   /** `NETLINK_ROUTE`, `NETLINK_NETFILTER`. */
@@ -123,12 +123,11 @@ export class NetlinkMonitor {
     return false;
   }
 
-  #tell({ bytes, truncated, control }: Datagram): void {
+  #tell(datagram: Datagram): void {
     const { onMessage, onLost, passes } = this.#options;
-    const hasId = control?.level === SOL.NETLINK && control.type === NETLINK_LISTEN_ALL_NSID;
-    const nsid = hasId ? control.value : undefined;
-    if (passes?.(typeOfFirst(bytes), nsid)) return;
-    for (const message of messagesOf(bytes)) onMessage(message, nsid);
-    if (truncated) onLost();
+    const nsid = datagram.control(SOL.NETLINK, NETLINK_LISTEN_ALL_NSID);
+    if (passes && datagram.length >= NLMSG_HDRLEN && passes(datagram.u16(TYPE_AT), nsid)) return;
+    for (const message of messagesOf(datagram.bytes)) onMessage(message, nsid);
+    if (datagram.truncated) onLost();
   }
 }

@@ -17,7 +17,6 @@ import {
   openSocket,
   PollSet,
   receive,
-  SO,
   SOCK,
   SOL,
   send,
@@ -38,6 +37,7 @@ import {
   type Request,
   writeMessageHeader,
 } from './message.ts';
+import { enlargeReceiveBuffer, tolerating } from './receive-buffer.ts';
 import * as nl from './uapi/netlink.ts';
 
 /** What became of a request. `code`: the error's name (`EEXIST`); `text`: the kernel's own words, or the error's. */
@@ -73,8 +73,6 @@ const SEND_BYTES = 64 * 1024;
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** What the kernel counts of the receive buffer for an answer, at most. */
 const ANSWER_BYTES = 4 * 1024;
-/** What a host gives at least, without the right to more (`net.core.rmem_default`, 208 KiB). */
-const LEAST_BUFFER_BYTES = 200 * 1024;
 /** The kernel fills up to 32 KiB of a dump into a datagram. */
 const DATAGRAM_BYTES = 64 * 1024;
 const MOST_DUMPS = 8;
@@ -387,20 +385,4 @@ function outcomeOf({ errno, text }: Acknowledgement): Outcome {
   if (errno === 0) return DONE;
   const { code, message } = describeErrno(errno);
   return { ok: false, code, text: text || message };
-}
-
-/** Beyond what the host gives everybody, where we may. Returns how many bytes it is sure to be. */
-export function enlargeReceiveBuffer(fd: number, bytes: number): number {
-  if (tolerating(() => setSocketOption(fd, SOL.SOCKET, SO.RCVBUFFORCE, bytes))) return bytes;
-  tolerating(() => setSocketOption(fd, SOL.SOCKET, SO.RCVBUF, bytes));
-  return LEAST_BUFFER_BYTES;
-}
-
-function tolerating(task: () => void): boolean {
-  try {
-    task();
-    return true;
-  } catch {
-    return false;
-  }
 }

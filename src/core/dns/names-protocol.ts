@@ -87,7 +87,11 @@ const SHORT_ID = 12;
 
 /** Names of an endpoint are its name, its aliases and its short id, dots and all. */
 export function zoneEntry(endpoint: EndpointRecord, shown: boolean): ZoneEntry {
-  const names = [endpoint.name, ...endpoint.aliases, endpoint.id.slice(0, SHORT_ID)];
-  const { address, name } = endpoint;
-  return { address, name, names: [...new Set(names.map((each) => each.toLowerCase()))], shown };
+  const names = [endpoint.name.toLowerCase()];
+  const add = (name: string) => {
+    if (!names.includes(name)) names.push(name);
+  };
+  for (const alias of endpoint.aliases) add(alias.toLowerCase());
+  add(endpoint.id.slice(0, SHORT_ID).toLowerCase());
+  return { address: endpoint.address, name: endpoint.name, names, shown };
 }

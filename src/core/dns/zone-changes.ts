@@ -53,7 +53,8 @@ export class ZoneChanges {
     const { entries } = told;
     const known = entries.size;
     let present = 0;
-    for (const [address, record] of current) {
+    for (const record of current.values()) {
+      const { address } = record;
       const before = entries.get(address);
       if (before !== undefined) present += 1;
       const shown = !hidden.has(record.nodeId) && (this.#sources.reaches?.(record) ?? true);

@@ -168,23 +168,28 @@ function isWithin(block: Cidr, address: string): boolean {
 
 /** Behind the one given last, as its distance from the range's first address. */
 function nextAfterLast(space: AddressSpace, range: Cidr): bigint {
-  const offset = (address: string) => {
-    const ip = parseIp(address);
-    return ip && offsetOf(range, ip);
-  };
+  // Of thousands, the texts of those alone are read that may be the last.
+  let newest = Number.NEGATIVE_INFINITY;
+  for (const { createdAt } of space.endpoints.values()) newest = Math.max(newest, createdAt);
+  for (const { releasedAt } of space.quarantine.values()) newest = Math.max(newest, releasedAt);
+  const found = lastGiven(space, range, newest);
+  // Those may all be of another part of the subnet.
+  return (found < 0n ? lastGiven(space, range, Number.NEGATIVE_INFINITY) : found) + 1n;
+}
+
+/** Of those given or given back at `since` or later; -1: none. */
+function lastGiven(space: AddressSpace, range: Cidr, since: number): bigint {
   let last = { offset: -1n, at: -1 };
-  for (const [address, { createdAt }] of space.endpoints) {
-    if (createdAt < last.at) continue;
-    const found = offset(address);
+  const consider = (address: string, at: number) => {
+    if (at < last.at || at < since) return;
+    const ip = parseIp(address);
+    const offset = ip && offsetOf(range, ip);
     // Within one millisecond the higher address is the later one.
-    if (found !== undefined && (createdAt > last.at || found > last.offset)) last = { offset: found, at: createdAt };
-  }
-  for (const [address, { releasedAt }] of space.quarantine) {
-    if (releasedAt < last.at) continue;
-    const found = offset(address);
-    if (found !== undefined && found > last.offset) last = { offset: found, at: releasedAt };
-  }
-  return last.offset + 1n;
+    if (offset !== undefined && (at > last.at || offset > last.offset)) last = { offset, at };
+  };
+  for (const address of space.endpoints.keys()) consider(address, space.endpoints.get(address)!.createdAt);
+  for (const [address, { releasedAt }] of space.quarantine) consider(address, releasedAt);
+  return last.offset;
 }
 
 function fullError(space: AddressSpace, networkName: string): OverlaydError {

@@ -101,16 +101,18 @@ export type Rows = Pick<NamespaceState, 'addresses' | 'routes' | 'neighbours' | 
  */
 export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
   const { port, serviceAddress } = desired;
-  const count = ports.length + network.remotes.length;
+  const count = network.remotes.reduce((sum, { endpoints }) => sum + endpoints.length, ports.length);
   const neighbours = new RowWriter('neighbour', count + 1);
   const fdb = new RowWriter('fdb', count);
   for (const { address, mac, link } of ports) {
     neighbours.neighbour(TUNNEL, address, mac);
     fdb.fdb(link, mac, undefined, undefined);
   }
-  for (const { address, mac, vtep, port: theirs } of network.remotes) {
-    neighbours.neighbour(TUNNEL, address, mac);
-    fdb.fdb(TUNNEL, mac, vtep, theirs === port ? undefined : theirs);
+  for (const { endpoints, vtep, port: theirs } of network.remotes) {
+    for (const { address, mac } of endpoints) {
+      neighbours.neighbour(TUNNEL, address, mac);
+      fdb.fdb(TUNNEL, mac, vtep, theirs === port ? undefined : theirs);
+    }
   }
   if (!network.internal) neighbours.neighbour(UPLINK, UPLINK_NEXT_HOP, uplinkMacs(network.vni).host);
   return {

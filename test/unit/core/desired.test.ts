@@ -30,7 +30,7 @@ describe('desired', () => {
         namespace: 'ovl-4096',
         mtu: 1450,
         ports: [{ address: '10.0.0.2', prefix: 24, mac: '02:42:0a:00:00:02', defaultGateway: '10.0.0.1' }],
-        remotes: [{ address: '10.0.0.9', vtep: '10.77.0.2', port: 4790 }],
+        remotes: [{ vtep: '10.77.0.2', port: 4790, endpoints: [{ address: '10.0.0.9' }] }],
       },
     ]);
     expect(members).toMatchObject([{ vtep: '10.77.0.2', port: 4790 }]);
@@ -52,7 +52,7 @@ describe('desired', () => {
     world.addLocal(web, '10.0.0.3', container('c2'), { published: false });
     world.addRemote(web, 'h2', '10.0.0.2');
     expect(want(world).networks).toMatchObject([
-      { ports: [{ address: '10.0.0.3' }], remotes: [{ address: '10.0.0.2', vtep: '10.77.0.2' }] },
+      { ports: [{ address: '10.0.0.3' }], remotes: [{ vtep: '10.77.0.2', endpoints: [{ address: '10.0.0.2' }] }] },
     ]);
   });
 

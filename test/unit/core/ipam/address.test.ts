@@ -29,6 +29,19 @@ describe('automatic choice', () => {
     expect(chooseAddress(space({ endpoints }), 'web').address).toBe('10.0.1.8');
   });
 
+  it('goes on behind the last one of --ip-range, whatever was given beside it since', () => {
+    const subnet = { cidr: '10.0.1.0/24', gateway: '10.0.1.1', ipRange: '10.0.1.128/25', auxAddresses: {} };
+    const endpoints = new Map([
+      ['10.0.1.140', at(1)],
+      ['10.0.1.130', at(2)],
+      ['10.0.1.150', at(2)],
+      ['10.0.1.9', at(3)],
+    ]);
+    expect(chooseAddress(space({ subnet, endpoints }), 'web').address).toBe('10.0.1.151');
+    const quarantine = new Map([['10.0.1.8', { releasedAt: 4, by: 'n1', clean: true }]]);
+    expect(chooseAddress(space({ subnet, endpoints, quarantine }), 'web').address).toBe('10.0.1.151');
+  });
+
   it('does not use a released address again at once, and wraps around at the end', () => {
     const endpoints = new Map([['10.0.1.254', at(3)]]);
     expect(chooseAddress(space({ endpoints }), 'web').address).toBe('10.0.1.2');
