@@ -7,7 +7,7 @@ import { exitNow } from './adapters/native/exit.ts';
 import { createNotifier, takeNotifySettings } from './adapters/notify.ts';
 import { Output } from './adapters/output.ts';
 import { takeActivatedSockets } from './adapters/socket-activation.ts';
-import { requireCapabilities } from './adapters/system/capabilities.ts';
+import { requireCapabilities, requireOpenFiles } from './adapters/system/capabilities.ts';
 import { systemClock } from './adapters/system/time.ts';
 import { startAgent } from './compose.ts';
 import { parseAgentFlags } from './core/config/flags.ts';
@@ -39,6 +39,7 @@ async function main(args: readonly string[]): Promise<void> {
   const sockets = takeActivatedSockets(process.env, process.pid);
   const config = await loadConfig(flags, process.env);
   await requireCapabilities();
+  await requireOpenFiles();
   const logger = createLogger(
     {
       level: config.logLevel,

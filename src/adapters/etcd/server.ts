@@ -164,16 +164,19 @@ class BundledEtcd implements EtcdServer {
   async #revive(signal: AbortSignal): Promise<void> {
     if (this.#reviving) return;
     this.#reviving = true;
+    let told = '';
     for (let delayMs = FIRST_RESTART_MS; !signal.aborted; delayMs = Math.min(LAST_RESTART_MS, delayMs * 2)) {
       try {
         await this.#serially(async () => {
           if (this.#wanted === undefined || (await this.#isUp())) return;
-          this.#logger.warn({}, 'etcd is not running, starting it');
+          if (told === '') this.#logger.warn({}, 'etcd is not running, starting it');
           await this.#run(this.#wanted);
         });
         break;
       } catch (error) {
-        this.#logger.error({ error, retryInMs: delayMs }, 'etcd does not start');
+        const { message } = error as Error;
+        if (message !== told) this.#logger.error({ error }, 'etcd does not start, trying again');
+        told = message;
         await this.#clock.sleep(delayMs, signal).catch(() => undefined);
       }
     }
