@@ -4,6 +4,7 @@ import { KernelMonitor } from '../../../src/adapters/kernel/monitor.ts';
 import type { KernelChange } from '../../../src/core/kernel-change.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
+import { Station } from './station.ts';
 
 const lab = useLab({ hosts: 1, agents: false });
 
@@ -25,4 +26,21 @@ it('the name of a network that goes is told, though something keeps the namespac
   quit.abort();
   await ended;
   await holder.kill('SIGKILL');
+});
+
+it('a network whose name leads nowhere any more, of which nobody tells, is made anew', async () => {
+  const host = lab().host(1);
+  const station = new Station(host, { auditIntervalMs: 200 });
+  station.world.addNode('h1', host.address);
+  const web = station.world.addNetwork('web', { vni: 4097, cidr: '10.0.1.0/24', gateway: '10.0.1.1' });
+  await host.container('c2');
+  station.start();
+  await station.attach(web, '10.0.1.2', 'c2');
+  await host.must(['sh', '-c', 'cd /; while umount -l /run/netns/ovl-4097; do :; done']);
+  await until('the bridge to be there', async () => {
+    const shown = await host.run(['ip', '-netns', 'ovl-4097', 'link', 'show', 'br0']);
+    return shown.code === 0 && (await host.exec('c2', ['ping', '-q', '-c1', '-W1', '10.0.1.1'])).code === 0;
+  });
+  await until('nothing to be in the way', () => station.reconciler.status().problems.length === 0);
+  await station.stop();
 });
