@@ -87,11 +87,10 @@ const SHORT_ID = 12;
 
 /** Names of an endpoint are its name, its aliases and its short id, dots and all. */
 export function zoneEntry(endpoint: EndpointRecord, shown: boolean): ZoneEntry {
-  const names = [endpoint.name.toLowerCase()];
-  const add = (name: string) => {
-    if (!names.includes(name)) names.push(name);
-  };
-  for (const alias of endpoint.aliases) add(alias.toLowerCase());
-  add(endpoint.id.slice(0, SHORT_ID).toLowerCase());
-  return { address: endpoint.address, name: endpoint.name, names, shown };
+  const { address, aliases, name } = endpoint;
+  const [first, last] = [name.toLowerCase(), endpoint.id.slice(0, SHORT_ID).toLowerCase()];
+  // Of thousands most have nothing to be sorted out.
+  if (aliases.length === 0 && first !== last) return { address, name, names: [first, last], shown };
+  const names = new Set([first, ...aliases.map((alias) => alias.toLowerCase()), last]);
+  return { address, name, names: [...names], shown };
 }
