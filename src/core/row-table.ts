@@ -330,6 +330,7 @@ class RowIndex {
 
   /** The first with the key of the row that begins there in those words; -1: none. */
   first(words: Uint32Array, at: number): number {
+    if (this.#nexts.length === 0) return -1;
     return this.#search(this.#heads[this.#hash(words, at)]!, words, at);
   }
 
