@@ -250,6 +250,8 @@ describe('faults', () => {
     await cluster.clock.until(connect(h1!, 'web'));
     await cluster.clock.until(connect(h2!, 'web'));
     expect([...h1!.resolvers.values()]).toEqual([['10.0.0.1']]);
+    // The disk follows what is kept by a moment.
+    await cluster.clock.advance(1_000);
     await h1!.reboot();
     await h1!.start();
     expect([...h1!.resolvers.keys()]).toEqual([]);
