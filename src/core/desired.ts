@@ -18,6 +18,7 @@ import type {
 } from './host-state.ts';
 import { innerMtu } from './inner-mtu.ts';
 import { parseIp } from './ip.ts';
+import { networkSettings } from './network-options.ts';
 import { namespaceOf, portLinkOf } from './plan/naming.ts';
 import { type EndpointRecord, type NetworkRecord, type NodeRecord, PREFIX } from './records.ts';
 
@@ -49,7 +50,8 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
     };
     const namespace = namespaceOf(network.vni);
     namespaces.add(namespace);
-    if (!network.internal) uplinks.push(base);
+    const { betweenContainers, gatewayMode, masquerade } = networkSettings(network);
+    if (!network.internal) uplinks.push({ ...base, masquerade: masquerade && gatewayMode === 'nat' });
     if (only && !only.has(network.id)) continue;
     const blocks = base.subnets.map((subnet) => ({ subnet, block: parseCidr(subnet.cidr)! }));
     networks.push({
@@ -57,6 +59,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
       networkId: network.id,
       namespace,
       internal: network.internal,
+      ...{ betweenContainers, gatewayMode },
       ports: endpoints.map((endpoint) => portOf(endpoint, blocks, routed.has(endpoint))),
       remotes: remotes ? remotesOf(view, self, network.id) : [],
       isPartial: isPartial || lacksEndpoints(view, network.id),

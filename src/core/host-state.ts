@@ -5,6 +5,7 @@
  * Addresses, CIDRs and MACs are canonical text; namespaces are named by {@link Place}.
  */
 import type { ContainerRef, LocalEndpoint } from './container.ts';
+import type { NetworkSettings } from './network-options.ts';
 import type { FdbTable, NeighbourTable } from './row-table.ts';
 
 /** Marks routes as ours (`ip route … proto 79`). */
@@ -86,6 +87,7 @@ export interface Uplink {
   readonly vni: number;
   readonly subnets: readonly Subnet[];
   readonly mtu: number;
+  readonly masquerade: boolean;
 }
 
 export interface Subnet {
@@ -94,7 +96,7 @@ export interface Subnet {
   readonly prefix: number;
 }
 
-export interface DesiredNetwork {
+export interface DesiredNetwork extends Pick<NetworkSettings, 'betweenContainers' | 'gatewayMode'> {
   readonly networkId: string;
   readonly vni: number;
   readonly namespace: string;

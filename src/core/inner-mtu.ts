@@ -4,7 +4,7 @@
  */
 import type { ClusterView } from './cluster-view.ts';
 import { VXLAN_OVERHEAD_BYTES } from './host-state.ts';
-import { OPTION_MTU, OPTION_UNDERLAY_MTU } from './network-request.ts';
+import { networkSettings } from './network-options.ts';
 import type { NetworkRecord } from './records.ts';
 
 const DEFAULT_UNDERLAY_BYTES = 1500;
@@ -13,10 +13,8 @@ const LEAST_BYTES = 576;
 
 /** Bytes. Members that left do not count. */
 export function innerMtu(view: Pick<ClusterView, 'nodes'>, network: Pick<NetworkRecord, 'options'>): number {
-  const inner = network.options[OPTION_MTU];
-  if (inner !== undefined) return Number(inner);
-  const underlay = network.options[OPTION_UNDERLAY_MTU];
-  return Math.max(LEAST_BYTES, (underlay === undefined ? underlayOf(view) : Number(underlay)) - VXLAN_OVERHEAD_BYTES);
+  const { innerMtu: inner, underlayMtu: underlay = underlayOf(view) } = networkSettings(network);
+  return inner ?? Math.max(LEAST_BYTES, underlay - VXLAN_OVERHEAD_BYTES);
 }
 
 function underlayOf(view: Pick<ClusterView, 'nodes'>): number {

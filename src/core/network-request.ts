@@ -17,7 +17,7 @@ import {
 import { OverlaydError } from './errors.ts';
 import { compareIps, formatIp, type Ip, requireIp } from './ip.ts';
 import { checkNetworkName } from './names.ts';
-import { nearest } from './nearest.ts';
+import { checkOptions, networkSettings } from './network-options.ts';
 import type { SubnetSpec } from './records.ts';
 
 export interface NetworkRequest {
@@ -42,37 +42,10 @@ export interface NetworkDraft {
   readonly vni: number | undefined;
 }
 
-export const OPTION_MTU = 'mtu';
-export const OPTION_UNDERLAY_MTU = 'com.docker.network.driver.mtu';
-export const OPTION_VNI = 'com.docker.network.driver.overlay.vxlanid_list';
-
-/** Smallest inner MTU that carries IPv4 sensibly (RFC 791), largest that a 65,535-byte underlay leaves. */
-const MTU_RANGE = [576, 65_485] as const;
-/** VNI 0 is reserved; 24 bits (RFC 7348). */
-const VNI_RANGE = [1, 16_777_215] as const;
-
-type OptionCheck = (value: string, option: string) => void;
-
-const OPTIONS: Readonly<Record<string, OptionCheck>> = {
-  [OPTION_MTU]: (value, option) => void integer(value, option, MTU_RANGE),
-  [OPTION_UNDERLAY_MTU]: (value, option) => void integer(value, option, [MTU_RANGE[0] + 50, MTU_RANGE[1] + 50]),
-  [OPTION_VNI]: (value, option) => void integer(value, option, VNI_RANGE),
-};
-
 /** Throws `invalid-name`, `invalid-argument`, `unknown-option`. */
 export function draftNetwork(request: NetworkRequest): NetworkDraft {
   checkNetworkName(request.name);
-  for (const [option, value] of Object.entries(request.options)) {
-    const check = OPTIONS[option];
-    if (!check) throw unknownOption(option);
-    check(value, option);
-  }
-  if (OPTION_MTU in request.options && OPTION_UNDERLAY_MTU in request.options) {
-    throw new OverlaydError(
-      'invalid-argument',
-      `options ${OPTION_MTU} (of the container's interface) and ${OPTION_UNDERLAY_MTU} (of the underlay) say the same thing twice; give one of them`,
-    );
-  }
+  checkOptions(request.options, request);
   for (const [what, count] of [
     ['gateway', request.gateways.length],
     ['ip-range', request.ipRanges.length],
@@ -96,7 +69,7 @@ export function draftNetwork(request: NetworkRequest): NetworkDraft {
     internal: request.internal,
     labels: request.labels,
     options: request.options,
-    vni: request.options[OPTION_VNI] === undefined ? undefined : Number(request.options[OPTION_VNI]),
+    vni: networkSettings(request).vni,
   };
 }
 
@@ -168,23 +141,4 @@ function pickRange(block: Cidr, ranges: readonly string[], cidr: string): string
     throw new OverlaydError('address-out-of-range', `ip-range: ${asked} is out of range: the subnet is ${cidr}`);
   }
   return formatCidr(range);
-}
-
-function integer(value: string, option: string, [least, most]: readonly [number, number]): number {
-  if (!/^\d{1,9}$/.test(value) || Number(value) < least || Number(value) > most) {
-    throw new OverlaydError(
-      'invalid-argument',
-      `option ${option}: "${value}" is not a whole number from ${least} to ${most}`,
-    );
-  }
-  return Number(value);
-}
-
-function unknownOption(option: string): OverlaydError {
-  const guess = nearest(option, Object.keys(OPTIONS));
-  const known = Object.keys(OPTIONS).join(', ');
-  return new OverlaydError(
-    'unknown-option',
-    `unknown option "${option}"${guess ? `; did you mean "${guess}"?` : '.'} Known options: ${known}`,
-  );
 }

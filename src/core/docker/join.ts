@@ -1,11 +1,12 @@
 /** What an engine is told when a container joins a network of ours. */
+import { networkSettings } from '../network-options.ts';
 import type { NetworkRecord } from '../records.ts';
 import type { JoinAnswer } from './driver-calls.ts';
 
 export interface Joining {
   /** The link that waits in the engine's namespace. */
   readonly link: string;
-  readonly network: Pick<NetworkRecord, 'internal' | 'subnets'>;
+  readonly network: Pick<NetworkRecord, 'internal' | 'options' | 'subnets'>;
   readonly publishesPorts: boolean;
   /** CIDR: the container's way to the service address through this endpoint. */
   readonly serviceRoute: string | undefined;
@@ -19,7 +20,7 @@ export function joinAnswer({ link, network, publishesPorts, serviceRoute }: Join
   const routed = !network.internal && !publishesPorts;
   return {
     sourceName: link,
-    destinationPrefix: 'eth',
+    destinationPrefix: networkSettings(network).interfacePrefix,
     ...(routed ? { gateway: network.subnets[0]!.gateway } : {}),
     staticRoutes: serviceRoute === undefined ? [] : [{ destination: serviceRoute }],
     disableGatewayService: network.internal,

@@ -117,7 +117,7 @@ export function offerOf(network: NetworkRecord): EngineNetworkSpec {
     driver: DRIVER,
     internal: network.internal,
     labels: network.labels,
-    options: { [ID_OPTION]: network.id },
+    options: { ...network.options, [ID_OPTION]: network.id },
     ipamOptions: identity,
     subnets: network.subnets,
   };

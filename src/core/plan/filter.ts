@@ -2,7 +2,9 @@
  * A network's nftables table, and how any of our tables is compared. What changes is in sets, rules are constant text.
  *
  * Network: a container's frames carry its own MAC and IPv4 address or are dropped, ARP included; nothing but IPv4 and
- * ARP passes (no router advertisement, no VLAN tag); nobody beyond the tunnel speaks as this host's gateway.
+ * ARP passes (no router advertisement, no VLAN tag); nobody beyond the tunnel speaks as this host's gateway. Where containers
+ * are not to reach each other, what they send goes to the gateway and not back from there, and nothing comes out of the tunnel,
+ * whatever the other hosts let in. The gateway of an isolated network answers names, and nothing else.
  */
 import {
   type DesiredNetwork,
@@ -24,6 +26,7 @@ export const EARLY = -5;
 export const LATE = 300;
 export const SRCNAT = 100;
 const LEASES = 'leases';
+const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 
 export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPort[]): Filter {
   const gateway = gatewayMac(network);
@@ -40,8 +43,21 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
       chain('prerouting', 'prerouting', RAW, 'drop', [
         // As it stands in the frame: with a VLAN tag before it, `ip` alone would match.
         'ether type != { ip, arp } counter drop',
-        `iifname "${TUNNEL}" ether saddr ${gateway} drop`,
-        `iifname "${TUNNEL}" accept`,
+        ...(network.betweenContainers
+          ? [`iifname "${TUNNEL}" ether saddr ${gateway} drop`, `iifname "${TUNNEL}" accept`]
+          : [
+              `iifname "${TUNNEL}" counter drop`,
+              `ether daddr != { ${gateway}, ${BROADCAST} } counter drop`,
+              ...network.subnets.map(({ cidr, gateway: ip }) => `ip daddr ${cidr} ip daddr != ${ip} counter drop`),
+            ]),
+        ...(network.gatewayMode === 'isolated'
+          ? [
+              `ether daddr { ${gateway}, ${BROADCAST} } ip protocol != { tcp, udp } counter drop`,
+              ...['tcp', 'udp'].map(
+                (protocol) => `ether daddr { ${gateway}, ${BROADCAST} } ${protocol} dport != 53 counter drop`,
+              ),
+            ]
+          : []),
         'iifname . ether saddr . ip saddr @leases accept',
         'iifname . ether saddr . arp saddr ip @leases iifname . arp saddr ether . arp saddr ip @leases accept',
         'counter drop',

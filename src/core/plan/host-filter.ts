@@ -14,7 +14,7 @@
  * host does not know, be it new, changed, or not the advertised one of several; they have to prove what they are anyway.
  *
  * The rest: what comes in through one uplink does not go out through another; nothing is opened from outside; what leaves
- * is masqueraded; the service address is for this host and what is behind its bridges, or neighbours on the underlay
+ * is masqueraded where its network wants that; the service address is for this host and what is behind its bridges, or neighbours on the underlay
  * would have an open resolver.
  */
 import { type Desired, type Filter, SERVICE_ADDRESS } from '../host-state.ts';
@@ -66,7 +66,7 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
         ...set(
           'subnets',
           ['ipv4_addr'],
-          uplinks.flatMap(({ subnets }) => subnets.map(({ cidr }) => cidr)),
+          uplinks.filter(({ masquerade }) => masquerade).flatMap(({ subnets }) => subnets.map(({ cidr }) => cidr)),
         ),
         interval: true,
       },
@@ -100,6 +100,8 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
       chain('forward', 'forward', EARLY, 'accept', [
         'udp dport @ports ip daddr @members ip saddr != @members counter drop',
         'iifname @uplinks oifname @uplinks drop',
+        // Source NAT or not: see `departure`.
+        'iifname @uplinks ip daddr @peers tcp dport @control counter drop',
         'iifname @uplinks counter',
         'oifname @uplinks ct state established,related accept',
         'oifname @uplinks drop',

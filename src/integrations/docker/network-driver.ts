@@ -21,6 +21,7 @@ import type { Binding } from '../../core/docker/network-offers.ts';
 import { isPlaceholder } from '../../core/docker/placeholder.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { checkNetworkName } from '../../core/names.ts';
+import { differingOption } from '../../core/network-options.ts';
 import type { NetworkRequest } from '../../core/network-request.ts';
 import type { NetworkRecord } from '../../core/records.ts';
 import { CREATE_LINE } from './ipam-driver.ts';
@@ -219,7 +220,7 @@ function requireSame(network: NetworkRecord, { internal, id, name, options, pool
     throw new OverlaydError('conflict', message, { retryable: true });
   }
   if (internal !== network.internal) throw differs(network.internal ? 'and is --internal' : 'and is not --internal');
-  const different = Object.entries(options).find(([option, value]) => network.options[option] !== value)?.[0];
+  const different = differingOption(options, network.options);
   if (different !== undefined) throw differs(`with ${different}=${network.options[different] ?? '(unset)'}`);
 }
 

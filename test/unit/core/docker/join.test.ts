@@ -10,7 +10,7 @@ test.each([
   ['one on an internal network does not leave', true, false, { disableGatewayService: true }],
   ['nor when it publishes ports', true, true, { disableGatewayService: true }],
 ])('%s', (_, internal, publishesPorts, expected) => {
-  const network = { internal, subnets };
+  const network = { internal, subnets, options: {} };
   expect(joinAnswer({ link: 'ovc0123456789ab', network, publishesPorts, serviceRoute: route })).toEqual({
     ...{ sourceName: 'ovc0123456789ab', destinationPrefix: 'eth', staticRoutes: [{ destination: route }] },
     ...expected,
@@ -20,9 +20,15 @@ test.each([
 test('an endpoint too many gets no way of its own to the service address', () => {
   const joining = {
     link: 'ovc',
-    network: { internal: false, subnets },
+    network: { internal: false, subnets, options: {} },
     publishesPorts: false,
     serviceRoute: undefined,
   };
   expect(joinAnswer(joining).staticRoutes).toEqual([]);
+});
+
+test("a network's interfaces are called as it says", () => {
+  const network = { internal: false, subnets, options: { container_iface_prefix: 'lan' } };
+  const joining = { link: 'ovc', network, publishesPorts: false, serviceRoute: undefined };
+  expect(joinAnswer(joining).destinationPrefix).toBe('lan');
 });

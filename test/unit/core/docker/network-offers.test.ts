@@ -176,7 +176,7 @@ it('a network is offered with all that was chosen for it, so that the engine ask
     driver: 'overlayd',
     internal: true,
     labels: { team: 'a' },
-    options: { id: 'id-web' },
+    options: { mtu: '1300', id: 'id-web' },
     ipamOptions: { net: 'web', id: 'id-web' },
     subnets: [subnet],
   });

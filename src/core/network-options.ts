@@ -1,0 +1,210 @@
+/**
+ * The options of `network create` (`-o KEY=VALUE`): which there are, by all their spellings, and what they mean. A record keeps
+ * them as they were given; everybody else asks for their meaning. Docker's own keys have a short form, their last part. What
+ * Docker knows and this does not do is refused with what to do instead, everything else with the nearest name.
+ */
+import { OverlaydError } from './errors.ts';
+import { VXLAN_OVERHEAD_BYTES } from './host-state.ts';
+import { nearest } from './nearest.ts';
+import type { NetworkRecord } from './records.ts';
+
+/** By spelling, as given. */
+export type Options = Readonly<Record<string, string>>;
+
+/**
+ * How a network's containers get out of it. `nat`: with the host's address. `routed`: with their own. `isolated`: not at all,
+ * and what their gateway has is names alone.
+ */
+export type GatewayMode = 'nat' | 'routed' | 'isolated';
+
+export interface NetworkSettings {
+  /** MTU of the containers' interfaces, in bytes. Undefined: whatever the underlay leaves. */
+  readonly innerMtu: number | undefined;
+  /** MTU of the underlay, in bytes, that the inner one is computed from. */
+  readonly underlayMtu: number | undefined;
+  /** Undefined: one is chosen. */
+  readonly vni: number | undefined;
+  /** Containers of the network reach each other. */
+  readonly betweenContainers: boolean;
+  /** What leaves the network has the host's address. */
+  readonly masquerade: boolean;
+  readonly gatewayMode: GatewayMode;
+  /** What the name of a container's interface begins with; a number follows. */
+  readonly interfacePrefix: string;
+}
+
+const PREFIX = 'com.docker.network.';
+/** Smallest inner MTU that carries IPv4 sensibly (RFC 791), largest that a 65,535-byte underlay leaves. */
+const MTU_RANGE = [576, 65_485] as const;
+/** VNI 0 is reserved; 24 bits (RFC 7348). */
+const VNI_RANGE = [1, 16_777_215] as const;
+
+interface Option {
+  /** The shortest first. */
+  readonly spellings: readonly [string, ...string[]];
+  /** The value in its one form; undefined when it is none. */
+  readonly parse: (value: string) => string | undefined;
+  /** What a value that is none is not. */
+  readonly expects: string;
+  /** What holds without the option, if there is such a value. */
+  readonly usual?: string;
+}
+
+const KNOWN = {
+  innerMtu: { spellings: ['mtu'], ...wholeNumber(MTU_RANGE) },
+  underlayMtu: {
+    spellings: ['com.docker.network.driver.mtu'],
+    ...wholeNumber([MTU_RANGE[0] + VXLAN_OVERHEAD_BYTES, MTU_RANGE[1] + VXLAN_OVERHEAD_BYTES]),
+  },
+  vni: { spellings: ['vxlanid_list', 'com.docker.network.driver.overlay.vxlanid_list'], ...wholeNumber(VNI_RANGE) },
+  betweenContainers: { spellings: ofBridge('enable_icc'), ...truth(), usual: 'true' },
+  masquerade: { spellings: ofBridge('enable_ip_masquerade'), ...truth(), usual: 'true' },
+  gatewayMode: { spellings: ofBridge('gateway_mode_ipv4'), ...oneOf('nat', 'routed', 'isolated'), usual: 'nat' },
+  interfacePrefix: {
+    spellings: ['container_iface_prefix', 'com.docker.network.container_iface_prefix'],
+    // Linux gives an interface 15 characters, of which the number takes up to three.
+    parse: (value) => (/^[a-zA-Z][a-zA-Z0-9_-]{0,11}$/.test(value) ? value : undefined),
+    expects: '1 to 12 letters, digits, "_" or "-" that begin with a letter',
+    usual: 'eth',
+  },
+} satisfies Record<string, Option>;
+
+const OPTIONS: readonly Option[] = Object.values(KNOWN);
+const BY_SPELLING = new Map(OPTIONS.flatMap((option) => option.spellings.map((each) => [each, option] as const)));
+
+/** Docker's, by their last part: why not, and what to do. */
+const REFUSED: Readonly<Record<string, string>> = {
+  encrypted: 'traffic between hosts is not encrypted; use hosts that are joined by a VPN, the MTU follows it',
+  host_binding_ipv4:
+    "Docker publishes ports by itself: name the address with the port (docker run -p 192.0.2.1:8080:80), or give Docker's own network docker_gwbridge the option",
+  name: `a network's bridge is br0 in the namespace ovl-VNI of each host; \`overlayd network inspect\` shows the VNI`,
+  inhibit_ipv4: 'a network without a way out is made with --internal; add -o gateway_mode_ipv4=isolated for no gateway',
+  trusted_host_interfaces: 'nothing is opened from outside; publish ports (docker run -p) instead',
+  host_ipv4: "what leaves has the address that the host's routes choose; -o gateway_mode_ipv4=routed leaves it alone",
+  host_ipv6: 'networks have IPv4 addresses only',
+  gateway_mode_ipv6: 'networks have IPv4 addresses only',
+  enable_ipv6: 'networks have IPv4 addresses only',
+  enable_ipv4: 'networks have IPv4 addresses always',
+};
+const FLAGS = ['attachable', 'aux-address', 'gateway', 'internal', 'ip-range', 'label', 'subnet'];
+
+/** Every option with all of its spellings, and those that are refused: for messages and documentation. */
+export const OPTION_SPELLINGS: readonly (readonly string[])[] = OPTIONS.map(({ spellings }) => spellings);
+export const REFUSED_OPTIONS: readonly string[] = Object.keys(REFUSED);
+
+/** Throws `unknown-option`, `invalid-argument`. */
+export function checkOptions(options: Options, { internal }: Pick<NetworkRecord, 'internal'>): void {
+  const given = new Map<Option, string>();
+  for (const [spelling, value] of Object.entries(options)) {
+    const option = BY_SPELLING.get(spelling);
+    if (!option) throw unknownOption(spelling);
+    if (option.parse(value) === undefined) {
+      const shown = JSON.stringify(value.slice(0, 40));
+      throw new OverlaydError('invalid-argument', `option ${spelling}: ${shown} is not ${option.expects}`);
+    }
+    const twin = given.get(option);
+    if (twin !== undefined) {
+      throw new OverlaydError('invalid-argument', `options ${twin} and ${spelling} are the same; give one of them`);
+    }
+    given.set(option, spelling);
+  }
+  const said = (option: Option) => given.get(option);
+  if (said(KNOWN.innerMtu) && said(KNOWN.underlayMtu)) {
+    throw new OverlaydError(
+      'invalid-argument',
+      `options ${said(KNOWN.innerMtu)} (of the container's interface) and ${said(KNOWN.underlayMtu)} (of the underlay) say the same thing twice; give one of them`,
+    );
+  }
+  const { gatewayMode: mode, masquerade } = networkSettings({ options });
+  if (mode === 'isolated' && !internal) {
+    throw new OverlaydError(
+      'invalid-argument',
+      `option ${said(KNOWN.gatewayMode)}: gateway mode 'isolated' can only be used for an internal network; add --internal`,
+    );
+  }
+  if (mode === 'routed' && masquerade && said(KNOWN.masquerade)) {
+    throw new OverlaydError(
+      'invalid-argument',
+      `options ${said(KNOWN.gatewayMode)} and ${said(KNOWN.masquerade)} contradict each other: what is routed is not masqueraded; leave one of them out`,
+    );
+  }
+}
+
+/** What the options of a network mean. Those of a newer release, which nobody here knows, mean nothing. */
+export function networkSettings({ options }: Pick<NetworkRecord, 'options'>): NetworkSettings {
+  const number = (option: Option) => {
+    const value = readOption(option, options);
+    return value === undefined ? undefined : Number(value);
+  };
+  return {
+    innerMtu: number(KNOWN.innerMtu),
+    underlayMtu: number(KNOWN.underlayMtu),
+    vni: number(KNOWN.vni),
+    betweenContainers: readOption(KNOWN.betweenContainers, options) === 'true',
+    masquerade: readOption(KNOWN.masquerade, options) === 'true',
+    gatewayMode: readOption(KNOWN.gatewayMode, options) as GatewayMode,
+    interfacePrefix: readOption(KNOWN.interfacePrefix, options)!,
+  };
+}
+
+/** The first of `asked` that a network with the options `has` does not do, whatever spelling either uses. */
+export function differingOption(asked: Options, has: Options): string | undefined {
+  return Object.keys(asked).find((spelling) => {
+    const option = BY_SPELLING.get(spelling);
+    if (!option) return has[spelling] !== asked[spelling];
+    return readOption(option, { [spelling]: asked[spelling]! }) !== readOption(option, has);
+  });
+}
+
+/** A value that nobody here could have given, in a record that somebody else wrote, is none. */
+function readOption({ spellings, parse, usual }: Option, options: Options): string | undefined {
+  const spelling = spellings.find((each) => Object.hasOwn(options, each));
+  return (spelling === undefined ? undefined : parse(options[spelling]!)) ?? usual;
+}
+
+function unknownOption(spelling: string): OverlaydError {
+  const last = spelling.startsWith(PREFIX) ? spelling.slice(spelling.lastIndexOf('.') + 1) : spelling;
+  const reason = Object.hasOwn(REFUSED, last) ? REFUSED[last] : undefined;
+  if (reason !== undefined) {
+    return new OverlaydError('unknown-option', `option ${spelling} is not supported: ${reason}`);
+  }
+  if (FLAGS.includes(spelling)) {
+    return new OverlaydError('unknown-option', `unknown option "${spelling}": it is a flag; write --${spelling}`);
+  }
+  const guess = nearest(spelling, BY_SPELLING.keys());
+  const known = OPTIONS.map(({ spellings }) => spellings[0]).join(', ');
+  return new OverlaydError(
+    'unknown-option',
+    `unknown option "${spelling}"${guess ? `; did you mean "${guess}"?` : '.'} Known options: ${known}`,
+  );
+}
+
+function ofBridge(name: string): [string, string] {
+  return [name, `${PREFIX}bridge.${name}`];
+}
+
+type Kind = Pick<Option, 'parse' | 'expects'>;
+
+function wholeNumber([least, most]: readonly [number, number]): Kind {
+  const isOne = (value: string) => /^\d{1,9}$/.test(value) && Number(value) >= least && Number(value) <= most;
+  return {
+    parse: (value) => (isOne(value) ? String(Number(value)) : undefined),
+    expects: `a whole number from ${least} to ${most}`,
+  };
+}
+
+/** As Go reads them. */
+function truth(): Kind {
+  const parse = (value: string) => {
+    if (/^(1|t|T|true|TRUE|True)$/.test(value)) return 'true';
+    return /^(0|f|F|false|FALSE|False)$/.test(value) ? 'false' : undefined;
+  };
+  return { parse, expects: 'true or false' };
+}
+
+function oneOf(...values: readonly string[]): Kind {
+  return {
+    parse: (value) => values.find((each) => each === value),
+    expects: `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`,
+  };
+}
