@@ -7,6 +7,7 @@ import type { ContainerRef, LocalEndpoint } from './core/container.ts';
 import type { NamesNews, NamesRequest } from './core/dns/names-protocol.ts';
 import type { DriverCalls } from './core/docker/driver-calls.ts';
 import type {
+  EngineConnection,
   EngineContainer,
   EngineEvent,
   EngineNetwork,
@@ -14,7 +15,7 @@ import type {
   EngineNetworkSpec,
 } from './core/docker/engine.ts';
 import type { GossipMessage } from './core/gossip/message.ts';
-import type { BindProblem, HostAddress, HostRoute, PortBinding } from './core/host-facts.ts';
+import type { BindProblem, HostAddress, HostRoute, PortBinding, Underlay } from './core/host-facts.ts';
 import type { ApplyResult, Filter, NamespaceState, Observed, Plan, Scope } from './core/host-state.ts';
 import type { KernelChange } from './core/kernel-change.ts';
 import type { LevelRange, NetworkRecord, NodeRecord } from './core/records.ts';
@@ -203,7 +204,8 @@ export interface StoreAccess {
   readonly key: string;
 }
 
-type Unpublished = 'id' | 'name' | 'keyFingerprint' | 'joinedAt' | 'left' | 'holdsStore' | 'addressProblem' | 'levels';
+type Unpublished = 'id' | 'name' | 'keyFingerprint' | 'joinedAt' | 'left' | 'holdsStore' | Measured;
+type Measured = 'addressProblem' | 'levels' | 'underlayLimit';
 
 /** What a joiner asks, with what will be in its node record, as `proto/overlayd/v1/join.proto` says. */
 export interface JoinRequest extends Required<Omit<NodeRecord, Unpublished>> {
@@ -304,7 +306,7 @@ export interface HostFacts {
   /** IPv4 addresses of a host name, sorted; none when it does not resolve. */
   lookUp(hostName: string): Promise<readonly string[]>;
   /** Smallest MTU on the routes from `source` towards these addresses (of the source's link when there are none). */
-  underlayMtu(source: string, peers: readonly string[]): Promise<number>;
+  underlay(source: string, peers: readonly string[]): Promise<Underlay>;
   /** By which link this host sends to each, by whatever rule; `lo`: to itself. Those that it sends nowhere are left out. */
   linksTo(addresses: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Undefined when a socket can be bound there now; else what is in the way. */
@@ -360,11 +362,7 @@ export interface Engine {
   inspect(ref: string): Promise<EngineContainer | undefined>;
   /** Where on the host a container's `/etc/hosts` is, once it was started. Answers at once, in general. */
   hostsPath(containerId: string): Promise<string>;
-  connect(
-    networkId: string,
-    containerId: string,
-    options: { readonly aliases: readonly string[]; readonly ip: string | undefined },
-  ): Promise<void>;
+  connect(networkId: string, containerId: string, options: EngineConnection): Promise<void>;
   disconnect(networkId: string, containerId: string, force: boolean): Promise<void>;
   /** Resolves when the container runs, as it does already when it was running. */
   startContainer(containerId: string): Promise<void>;

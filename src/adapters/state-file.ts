@@ -233,7 +233,7 @@ function parseNodeState(value: unknown): NodeState {
 function parseEndpoints(value: unknown, list: string): LocalEndpoint[] {
   return listOf(value, list).map((item, i) => {
     const what = `${list}[${i}]`;
-    const { record, container, ifname, engine } = objectOf(item, what);
+    const { record, container, ifname, engine, gwPriority, options } = objectOf(item, what);
     const { text, path, identity } = objectOf(container, `${what}.container`);
     const decoded = decodeEndpoint(JSON.stringify(record) ?? '');
     if (decoded === undefined) throw new Error(`${what}.record is not an endpoint`);
@@ -245,6 +245,8 @@ function parseEndpoints(value: unknown, list: string): LocalEndpoint[] {
         identity: textOf(identity, `${what}.container.identity`),
       },
       ifname: textOf(ifname, `${what}.ifname`),
+      ...(typeof gwPriority === 'number' ? { gwPriority } : {}),
+      ...(options === undefined ? {} : { options: textsOf(options, `${what}.options`) }),
       ...(engine === undefined ? {} : { engine: parseEngine(engine, `${what}.engine`) }),
     };
   });
@@ -271,6 +273,11 @@ function objectOf(value: unknown, what: string): Record<string, unknown> {
 function listOf(value: unknown, what: string): unknown[] {
   if (Array.isArray(value)) return value;
   throw new Error(`${what} is not a list`);
+}
+
+function textsOf(value: unknown, what: string): Record<string, string> {
+  const texts = Object.entries(objectOf(value, what)).map(([key, each]) => [key, textOf(each, `${what}.${key}`)]);
+  return Object.fromEntries(texts);
 }
 
 function textOf(value: unknown, what: string): string {

@@ -7,10 +7,12 @@
  * removed. All work on one container is serial.
  */
 import type { ContainerRef, LocalEndpoint } from '../core/container.ts';
+import { checkEndpointOptions, INTERFACE_NAME } from '../core/endpoint-options.ts';
 import { OverlaydError } from '../core/errors.ts';
 import type { NamespaceState } from '../core/host-state.ts';
 import { KeyedQueue } from '../core/keyed-queue.ts';
 import { checkEndpointName } from '../core/names.ts';
+import { networkSettings, type Options } from '../core/network-options.ts';
 import type { EndpointRecord, NetworkRecord } from '../core/records.ts';
 import { resolveRef } from '../core/reference.ts';
 import type { Containers, Logger } from '../ports.ts';
@@ -52,6 +54,9 @@ export interface ConnectRequest {
   readonly ip?: string | undefined;
   readonly mac?: string | undefined;
   readonly ifname?: string | undefined;
+  readonly gwPriority?: number | undefined;
+  /** `--driver-opt`. */
+  readonly options?: Options | undefined;
 }
 
 export interface Connection {
@@ -83,7 +88,16 @@ export class Endpoints {
   async connect(request: ConnectRequest): Promise<Connection> {
     const { containers, networks } = this.#deps;
     const mac = request.mac === undefined ? undefined : checkMac(request.mac);
-    if (request.ifname !== undefined) checkInterfaceName(request.ifname);
+    const { options = {}, gwPriority } = request;
+    checkEndpointOptions(options);
+    const ifname = request.ifname ?? options[INTERFACE_NAME];
+    if (ifname !== undefined) checkInterfaceName(ifname, request.ifname === undefined ? INTERFACE_NAME : '--ifname');
+    if (options[INTERFACE_NAME] !== undefined && options[INTERFACE_NAME] !== ifname) {
+      throw new OverlaydError(
+        'invalid-argument',
+        `--ifname ${ifname} and --driver-opt ${INTERFACE_NAME}=${options[INTERFACE_NAME]} contradict each other; give one of them`,
+      );
+    }
     if (request.name !== undefined) checkEndpointName(request.name, '--name');
     for (const alias of request.aliases) checkEndpointName(alias, '--alias');
     const network = await networks.find(request.network);
@@ -97,7 +111,12 @@ export class Endpoints {
     const name =
       request.name ?? checkEndpointName(defaultName(container), 'the name taken from CONTAINER (give one with --name)');
     const wanted = { name, aliases: [...new Set(request.aliases)], ip: request.ip, mac };
-    return this.#containers.run(container.identity, () => this.#connect(network, container, wanted, request.ifname));
+    const local = {
+      ifname,
+      ...(gwPriority === undefined ? {} : { gwPriority }),
+      ...(Object.keys(options).length === 0 ? {} : { options }),
+    };
+    return this.#containers.run(container.identity, () => this.#connect(network, container, wanted, local));
   }
 
   /** `container`: as given to connect, or name or id prefix of an endpoint. Throws `endpoint-not-found`. */
@@ -155,7 +174,7 @@ export class Endpoints {
     network: NetworkRecord,
     container: ContainerRef,
     wanted: { name: string; aliases: readonly string[]; ip: string | undefined; mac: string | undefined },
-    ifname: string | undefined,
+    { ifname, ...rest }: { readonly ifname: string | undefined } & Pick<LocalEndpoint, 'gwPriority' | 'options'>,
   ): Promise<Connection> {
     const { claims, dataPath, state } = this.#deps;
     const lock = `${network.id} ${wanted.name.toLowerCase()}`;
@@ -166,12 +185,12 @@ export class Endpoints {
       const inside = dataPath.inside(container.path);
       inside.catch(() => undefined);
       // A name that was asked for can be refused, and a refusal leaves no trace; another one is found while etcd decides.
-      if (ifname !== undefined) chooseLink(await inside, ifname, container);
+      if (ifname !== undefined) chooseLink(await inside, network, ifname, container);
       const { record, told } = await claims.claim(network, wanted);
       let endpoint: LocalEndpoint | undefined;
       try {
         const looked = await inside;
-        endpoint = { record, container, ifname: chooseLink(looked, ifname, container) };
+        endpoint = { record, container, ifname: chooseLink(looked, network, ifname, container), ...rest };
         const [warning] = await Promise.all([this.#wire(endpoint, looked), told]);
         this.#deps.logger.info(
           { endpoint: record.name, network: network.name, address: record.address },
@@ -331,8 +350,13 @@ function defaultName(container: ContainerRef): string {
   return kind === 'pid' ? `pid-${rest}` : rest.slice(rest.lastIndexOf('/') + 1);
 }
 
-/** `eth0`, `eth1`, … in join order, unless asked. */
-function chooseLink({ links }: NamespaceState, asked: string | undefined, container: ContainerRef): string {
+/** `eth0`, `eth1`, … in join order, or with the network's own prefix, unless asked. */
+function chooseLink(
+  { links }: NamespaceState,
+  network: NetworkRecord,
+  asked: string | undefined,
+  container: ContainerRef,
+): string {
   if (asked !== undefined) {
     if (!links.has(asked)) return asked;
     throw new OverlaydError(
@@ -340,14 +364,15 @@ function chooseLink({ links }: NamespaceState, asked: string | undefined, contai
       `interface ${asked} already exists in ${container.text}; choose another --ifname`,
     );
   }
-  for (let i = 0; ; i++) if (!links.has(`eth${i}`)) return `eth${i}`;
+  const prefix = networkSettings(network).interfacePrefix;
+  for (let i = 0; ; i++) if (!links.has(`${prefix}${i}`)) return `${prefix}${i}`;
 }
 
-function checkInterfaceName(name: string): void {
+function checkInterfaceName(name: string, what: string): void {
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/.test(name) || name === 'lo' || name === 'all' || name === 'default') {
     throw new OverlaydError(
       'invalid-name',
-      `--ifname: ${JSON.stringify(name.slice(0, 40))} is not valid: 1 to 15 letters, digits, "_", "." or "-", e.g. eth1`,
+      `${what}: ${JSON.stringify(name.slice(0, 40))} is not valid: 1 to 15 letters, digits, "_", "." or "-", e.g. eth1`,
     );
   }
 }

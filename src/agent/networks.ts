@@ -7,11 +7,12 @@
  */
 import { requireCidr } from '../core/cidr.ts';
 import { isOverlaydError, OverlaydError } from '../core/errors.ts';
-import { VXLAN_OVERHEAD_BYTES } from '../core/host-state.ts';
+
 import { innerMtu } from '../core/inner-mtu.ts';
 import { hostHolders } from '../core/ipam/host-holders.ts';
 import { checkSubnet, chooseSubnet, type Holder } from '../core/ipam/subnet.ts';
 import { unreadableRecord } from '../core/levels.ts';
+import { VXLAN_OVERHEAD_BYTES } from '../core/network-options.ts';
 import { draftNetwork, type NetworkDraft, type NetworkRequest, specifySubnet } from '../core/network-request.ts';
 import { decodeNode } from '../core/record-codec.ts';
 import { keys, type NetworkRecord, PREFIX, SUBNET_GUARD, type SubnetSpec } from '../core/records.ts';

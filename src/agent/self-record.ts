@@ -106,14 +106,14 @@ async function refreshSelfRecord(
   // What cannot be read is not written over, nor is a cluster touched that has gone on without this agent.
   if (state.view.unreadable.has(key) || !speaks(agent.levels, levelOf(state.view))) return true;
   const peers = [...state.view.nodes()].filter((node) => node.id !== selfId && !node.left).map((node) => node.vtep);
-  const [surroundings, underlayMtu] = await Promise.all([
+  const [surroundings, underlay] = await Promise.all([
     lookAround(around, storeEndpoints),
-    underlayMtuOf(facts, current, vtep, peers),
+    underlayOf(facts, current, vtep, peers),
   ]);
   const { addressProblem: _, ...kept } = current;
   const problem = addressProblem();
   const next = nodeWith(kept, {
-    ...{ ...agent, advertiseAddress, vtep, ...surroundings, underlayMtu },
+    ...{ ...agent, advertiseAddress, vtep, ...surroundings, ...underlay },
     ...(holdsStore && { holdsStore }),
     ...(problem !== undefined && { addressProblem: problem }),
   });
@@ -177,16 +177,17 @@ function levelsText(node: NodeRecord): string {
 }
 
 /** As it was, while the host has no such address: that is a problem which is told elsewhere. */
-async function underlayMtuOf(
+async function underlayOf(
   facts: HostFacts,
   current: NodeRecord,
   vtep: string,
   peers: readonly string[],
-): Promise<number> {
+): Promise<Pick<NodeRecord, 'underlayMtu' | 'underlayLimit'>> {
   try {
-    return await facts.underlayMtu(vtep, peers);
+    const { mtuBytes, limit } = await facts.underlay(vtep, peers);
+    return { underlayMtu: mtuBytes, underlayLimit: limit };
   } catch (error) {
-    if (isOverlaydError(error) && error.code === 'invalid-address') return current.underlayMtu;
+    if (isOverlaydError(error) && error.code === 'invalid-address') return { underlayMtu: current.underlayMtu };
     throw error;
   }
 }

@@ -61,6 +61,12 @@ export function parseIfname(text: string): string {
   return text;
 }
 
+/** As Docker takes them: 32 bits. */
+export function parsePriority(text: string): number {
+  if (!/^-?\d{1,9}$/.test(text)) throw new InvalidArgumentError('Write a whole number, like 10.');
+  return Number(text);
+}
+
 export function parsePort(text: string): number {
   return parseWhole(text, 1, 65_535, 'Write a port from 1 to 65535.');
 }
@@ -142,6 +148,7 @@ export function refuseOption(command: Command, flags: string, reason: string): v
 
 const SWITCHES = new Set([
   'attachable',
+  'config-only',
   'force',
   'ingress',
   'internal',

@@ -11,12 +11,15 @@ export interface Filter {
   readonly value: string;
 }
 
-const KEYS = ['dangling', 'driver', 'id', 'label', 'name', 'scope'];
+const KEYS = ['dangling', 'driver', 'id', 'label', 'name', 'scope', 'type'];
 
 export function parseListFilter(text: string): Filter {
   const filter = parseFilter(text);
   if (filter.key === 'dangling' && !/^(true|false|1|0)$/.test(filter.value)) {
     throw new UsageError(`--filter ${text}: write dangling=true or dangling=false`);
+  }
+  if (filter.key === 'type' && !/^(custom|builtin)$/.test(filter.value)) {
+    throw new UsageError(`--filter ${text}: write type=custom or type=builtin`);
   }
   return filter;
 }
@@ -57,12 +60,24 @@ function matches(network: Network, key: string, value: string): boolean {
     case 'id':
       return network.id.startsWith(value);
     case 'name':
-      return network.name.includes(value);
+      return matchesName(network.name, value);
     case 'scope':
       return value === SCOPE;
+    case 'type':
+      return value === 'custom';
     default: {
       const [label, wanted] = splitPair(value);
       return Object.hasOwn(network.labels, label) && (wanted === undefined || network.labels[label] === wanted);
     }
+  }
+}
+
+/** A part of the name, or a regular expression for one, as `^web$`. */
+function matchesName(name: string, pattern: string): boolean {
+  if (name.includes(pattern)) return true;
+  try {
+    return new RegExp(pattern).test(name);
+  } catch {
+    return false;
   }
 }

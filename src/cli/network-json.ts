@@ -44,6 +44,7 @@ export function networkInspection(network: Network) {
     Labels: network.labels,
     Vni: network.vni,
     Mtu: network.mtu,
+    MtuLimitedBy: network.mtuLimitedBy,
     State: network.state,
     Addresses: {
       Total: network.addresses?.total ?? 0,
@@ -76,6 +77,8 @@ function containerEntry(endpoint: Endpoint) {
     Node: endpoint.nodeName,
     Container: endpoint.container,
     State: endpoint.state,
+    GwPriority: endpoint.gwPriority,
+    DriverOpts: endpoint.driverOpts,
   };
 }
 
@@ -93,6 +96,8 @@ export function endpointJson(endpoint: Endpoint) {
     State: endpoint.state,
     Container: endpoint.container,
     Interface: endpoint.ifname,
+    GwPriority: endpoint.gwPriority,
+    DriverOpts: endpoint.driverOpts,
     CreatedAt: timestamp(endpoint.createdAtMs),
   };
 }

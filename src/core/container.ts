@@ -1,3 +1,4 @@
+import type { Options } from './network-options.ts';
 import type { EndpointRecord } from './records.ts';
 
 /**
@@ -19,6 +20,10 @@ export interface LocalEndpoint {
   readonly container: ContainerRef;
   /** Interface name inside the container (15 characters at most). */
   readonly ifname: string;
+  /** Of the container's ways out, that of the highest is the default route. Absent: 0. */
+  readonly gwPriority?: number | undefined;
+  /** As given by `--driver-opt`; an engine keeps its containers' itself. */
+  readonly options?: Options | undefined;
   /**
    * Set when a container engine asked for the endpoint: the engine moves the link into the container and sets it up
    * there. Until the agent learns which process that is, `container` is {@link handedOver}.

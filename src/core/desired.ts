@@ -157,7 +157,7 @@ interface Candidate {
 
 function candidates(network: NetworkRecord, endpoints: readonly LocalEndpoint[]): Candidate[] {
   if (network.internal) return [];
-  return endpoints.map((endpoint) => ({ endpoint, networkName: network.name, priority: 0 }));
+  return endpoints.map((endpoint) => ({ endpoint, networkName: network.name, priority: endpoint.gwPriority ?? 0 }));
 }
 
 /** One endpoint per container carries its default route: highest priority, then first by network name. */

@@ -23,6 +23,12 @@ export interface HostRoute {
   readonly gateways: readonly string[];
 }
 
+export interface Underlay {
+  readonly mtuBytes: number;
+  /** In words what has it, e.g. `link eth0`, `a route by eth0`. */
+  readonly limit: string;
+}
+
 export interface PortBinding {
   readonly transport: 'tcp' | 'udp';
   readonly address: string;

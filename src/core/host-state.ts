@@ -5,6 +5,7 @@
  * Addresses, CIDRs and MACs are canonical text; namespaces are named by {@link Place}.
  */
 import type { ContainerRef, LocalEndpoint } from './container.ts';
+import type { Setting } from './endpoint-options.ts';
 import type { NetworkSettings } from './network-options.ts';
 import type { FdbTable, NeighbourTable } from './row-table.ts';
 
@@ -32,8 +33,6 @@ export const SERVICE_ADDRESS = '169.254.53.53';
  * net/bridge/br_private.h, less number 0), and the tunnel has one.
  */
 export const MOST_CONTAINERS = 1_022;
-/** Outer Ethernet-less overhead of VXLAN on IPv4: IP 20, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */
-export const VXLAN_OVERHEAD_BYTES = 50;
 
 /** The host's namespace, a network's namespace by name (`ovl-4096`), or a container's by path (`/run/netns/c1`). */
 export type Place = string;
@@ -291,7 +290,7 @@ export interface Scope {
 export type Op =
   | { readonly kind: 'add-namespace'; readonly name: string; readonly id: number }
   | { readonly kind: 'delete-namespace'; readonly name: string }
-  | { readonly kind: 'set-sysctl'; readonly at: Place; readonly key: string; readonly value: string }
+  | ({ readonly kind: 'set-sysctl'; readonly at: Place } & Setting)
   /** The device is in `at`, its UDP socket in the host. */
   | {
       readonly kind: 'add-vxlan';

@@ -4,7 +4,6 @@
  * Docker knows and this does not do is refused with what to do instead, everything else with the nearest name.
  */
 import { OverlaydError } from './errors.ts';
-import { VXLAN_OVERHEAD_BYTES } from './host-state.ts';
 import { nearest } from './nearest.ts';
 import type { NetworkRecord } from './records.ts';
 
@@ -33,6 +32,8 @@ export interface NetworkSettings {
   readonly interfacePrefix: string;
 }
 
+/** Outer Ethernet-less overhead of VXLAN on IPv4: IP 20, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */
+export const VXLAN_OVERHEAD_BYTES = 50;
 const PREFIX = 'com.docker.network.';
 /** Smallest inner MTU that carries IPv4 sensibly (RFC 791), largest that a 65,535-byte underlay leaves. */
 const MTU_RANGE = [576, 65_485] as const;
@@ -89,7 +90,7 @@ const REFUSED: Readonly<Record<string, string>> = {
 const FLAGS = ['attachable', 'aux-address', 'gateway', 'internal', 'ip-range', 'label', 'subnet'];
 
 /** Every option with all of its spellings, and those that are refused: for messages and documentation. */
-export const OPTION_SPELLINGS: readonly (readonly string[])[] = OPTIONS.map(({ spellings }) => spellings);
+export const OPTION_SPELLINGS: readonly Option['spellings'][] = OPTIONS.map(({ spellings }) => spellings);
 export const REFUSED_OPTIONS: readonly string[] = Object.keys(REFUSED);
 
 /** Throws `unknown-option`, `invalid-argument`. */

@@ -88,6 +88,7 @@ export const decodeNode = decoder<NodeRecord>(
     dataPathPort: number,
     keyFingerprint: string,
     underlayMtu: number,
+    underlayLimit: optional(string),
     hostRoutes: arrayOf(string),
     addressProblem: optional(string),
     linkRoutes: optional(arrayOf(string)),

@@ -37,6 +37,8 @@ export interface NodeRecord {
   readonly keyFingerprint: string;
   /** Smallest MTU of this host's routes towards the other members; the inner MTU of every network follows from it. */
   readonly underlayMtu: number;
+  /** In words what has that MTU, e.g. `link eth0`. Older agents leave it out. */
+  readonly underlayLimit?: string;
   /** Destinations of this host's own routes, ours excluded; automatic subnets keep clear of them. */
   readonly hostRoutes: readonly string[];
   /** Those of `hostRoutes` that an address on a link brings: hosts of the link live there. Older agents leave it out. */

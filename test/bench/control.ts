@@ -14,7 +14,17 @@ export function connect(
   container: string,
   { name = '', ip = '' }: { readonly name?: string; readonly ip?: string } = {},
 ): Promise<Connected> {
-  return control.connect({ network, container: `netns:${container}`, name, aliases: [], ip, mac: '', ifname: '' });
+  return control.connect({
+    network,
+    container: `netns:${container}`,
+    name,
+    aliases: [],
+    ip,
+    mac: '',
+    ifname: '',
+    gwPriority: 0,
+    driverOpts: {},
+  });
 }
 
 export async function disconnect(control: ControlClient, network: string, container: string): Promise<void> {

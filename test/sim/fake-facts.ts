@@ -25,7 +25,7 @@ export class FakeFacts implements HostFacts {
   routes = async () => [LINK_ROUTE, ...this.furtherRoutes];
   nameServers = async () => this.servers;
   lookUp = async () => [];
-  underlayMtu = async () => this.mtuBytes;
+  underlay = async () => ({ mtuBytes: this.mtuBytes, limit: 'link eth0' });
   linksTo = async () => new Map();
   bindProblem = async () => undefined;
 }

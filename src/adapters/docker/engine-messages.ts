@@ -95,6 +95,8 @@ const attachment = z.object({
   DNSNames: texts,
   Gateway: z.string().nullish(),
   IPAMConfig: z.object({ IPv4Address: z.string().nullish() }).nullish(),
+  GwPriority: z.number().nullish(),
+  DriverOpts: z.record(z.string(), z.string()).nullish(),
 });
 
 /** How the engine writes the time of what has not happened yet. */
@@ -128,6 +130,8 @@ export const containerResponse = z
                 endpointId: found.EndpointID ?? '',
                 address: found.IPAddress ?? '',
                 ip: found.IPAMConfig?.IPv4Address || undefined,
+                ...(found.GwPriority ? { gwPriority: found.GwPriority } : {}),
+                ...(found.DriverOpts ? { options: found.DriverOpts } : {}),
                 gateway: found.Gateway || undefined,
                 // Up to Docker 24 all are in the first; from 25 on the first has the user's only, the second all.
                 aliases: [...new Set([...found.Aliases, ...found.DNSNames])],

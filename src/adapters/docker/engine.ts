@@ -84,10 +84,12 @@ export function createEngine(
       const reply = await get(`/containers/${encodeURIComponent(ref)}/json`, longLimitMs);
       return reply.status === 404 ? undefined : read(containerResponse, reply);
     },
-    async connect(networkId, containerId, { aliases, ip }) {
+    async connect(networkId, containerId, { aliases, ip, gwPriority, options }) {
       const config = {
         Aliases: aliases,
         ...(ip === undefined ? {} : { IPAMConfig: { IPv4Address: ip } }),
+        ...(gwPriority === undefined ? {} : { GwPriority: gwPriority }),
+        ...(options === undefined ? {} : { DriverOpts: options }),
       };
       const path = `/networks/${encodeURIComponent(networkId)}/connect`;
       accept(await post(path, { Container: containerId, EndpointConfig: config }));

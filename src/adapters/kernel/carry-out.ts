@@ -89,7 +89,7 @@ function doAll(
 function doOne(tables: Tables, op: Op): void {
   switch (op.kind) {
     case 'set-sysctl':
-      setSysctl(pathOf(op.at), op.key, op.value);
+      setSysctl(pathOf(op.at), op.key, op.value, op.required);
       break;
     case 'add-namespace':
       tables.forget(op.name);

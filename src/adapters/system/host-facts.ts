@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { readdir, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { OverlaydError } from '../../core/errors.ts';
-import type { BindProblem, PortBinding } from '../../core/host-facts.ts';
+import type { BindProblem, PortBinding, Underlay } from '../../core/host-facts.ts';
 import { ROUTE_PROTOCOL } from '../../core/host-state.ts';
 import { isNetworkNamespace, isUplink } from '../../core/plan/naming.ts';
 import type { HostFacts } from '../../ports.ts';
@@ -54,18 +54,20 @@ export function createHostFacts({ routing, nameServers }: HostFactsDeps): HostFa
       return found.map(({ address }) => address).sort();
     },
 
-    async underlayMtu(source, peers) {
+    async underlay(source, peers) {
       const asked = peers.map((to) => ({ to, source }));
       const { addresses, links, ways } = await routing({ addresses: true, ways: asked });
       const mtuOf = (name: string) => links.find((link) => link.name === name)?.mtu;
-      const mtus = ways
-        .filter((way) => way !== undefined && way.type !== RTN_LOCAL)
-        .map((way) => way!.mtu ?? mtuOf(way!.link))
-        .filter((mtu) => mtu !== undefined);
-      if (mtus.length > 0) return Math.min(...mtus);
+      let least: Underlay | undefined;
+      for (const way of ways) {
+        const mtuBytes = way && way.type !== RTN_LOCAL ? (way.mtu ?? mtuOf(way.link)) : undefined;
+        if (mtuBytes === undefined || (least && least.mtuBytes <= mtuBytes)) continue;
+        least = { mtuBytes, limit: `${way?.mtu === undefined ? 'link' : 'a route by'} ${way?.link}` };
+      }
+      if (least) return least;
       const own = addresses.find(({ address }) => address === source);
-      const mtu = own && mtuOf(own.link);
-      if (mtu !== undefined) return mtu;
+      const mtuBytes = own && mtuOf(own.link);
+      if (mtuBytes !== undefined) return { mtuBytes, limit: `link ${own?.link}` };
       throw new OverlaydError(
         'invalid-address',
         `${source} is not an address of this host; \`ip -4 address\` lists them`,

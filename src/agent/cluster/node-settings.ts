@@ -64,7 +64,7 @@ export async function resolveSettings(
     vtep,
     dataPathPort,
     labels: options.labels,
-    underlayMtu: await facts.underlayMtu(vtep, []),
+    underlayMtu: (await facts.underlay(vtep, [])).mtuBytes,
     ...(await lookAround(facts, storeEndpoints)),
   };
 }

@@ -3,7 +3,7 @@
  * had still exist. The engine's events say only which container to look at; what counts is what the look shows.
  */
 import { isHandedOver, type LocalEndpoint } from '../../core/container.ts';
-import type { EngineContainer } from '../../core/docker/engine.ts';
+import type { EngineConnection, EngineContainer } from '../../core/docker/engine.ts';
 import type { OwnAddresses } from '../../core/docker/hosts-file.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
@@ -211,11 +211,7 @@ export class EngineContainers {
    * Has the engine connect a container. Undefined for one that does not run: it joins when it starts. Throws
    * `namespace-not-found`, and what the engine says.
    */
-  async connect(
-    network: NetworkRecord,
-    ref: string,
-    options: { aliases: readonly string[]; ip: string | undefined },
-  ): Promise<EndpointRecord | undefined> {
+  async connect(network: NetworkRecord, ref: string, options: EngineConnection): Promise<EndpointRecord | undefined> {
     const { engine, local, networks } = this.#deps;
     const name = ref.startsWith('docker:') ? ref.slice('docker:'.length) : ref;
     const container = await engine.inspect(name);

@@ -2,7 +2,17 @@
 import type { Command } from 'commander';
 import { checkEndpointName } from '../../core/names.ts';
 import type { ConnectRequest } from '../../gen/overlayd/v1/control.ts';
-import { checkContainer, collect, parseIfname, parseIpv4, parseMac, refuseOption } from '../argument.ts';
+import {
+  checkContainer,
+  collect,
+  collectPairs,
+  type Pairs,
+  parseIfname,
+  parseIpv4,
+  parseMac,
+  parsePriority,
+  refuseOption,
+} from '../argument.ts';
 import { checkLocally } from '../exit.ts';
 import { endpointJson } from '../network-json.ts';
 import { addJsonOption, printJson } from '../output.ts';
@@ -14,6 +24,8 @@ interface ConnectOptions {
   readonly ip?: string;
   readonly mac?: string;
   readonly ifname?: string;
+  readonly gwPriority?: number;
+  readonly driverOpt?: Pairs;
   readonly format: 'text' | 'json';
 }
 
@@ -39,6 +51,16 @@ export function addConnect(network: Command, session: Session): void {
         '--ifname <name>',
         'its interface in the container (default: the first free of eth0, eth1, …)',
         parseIfname,
+      )
+      .option(
+        '--gw-priority <number>',
+        'of its networks that lead out, that of the highest has its default route (default: 0, then by name)',
+        parsePriority,
+      )
+      .option(
+        '--driver-opt <key=value>',
+        'com.docker.network.endpoint.ifname or .sysctls; may be repeated',
+        collectPairs,
       ),
   ).addHelpText(
     'after',
@@ -48,13 +70,12 @@ Prints the address.
 Examples:
   overlayd network connect --alias backend web my-container
   overlayd network connect --name api --alias backend web netns:c1
-  overlayd network connect --ip 10.20.0.50 --ifname lan0 office pid:4711`,
+  overlayd network connect --ip 10.20.0.50 --ifname lan0 office pid:4711
+  overlayd network connect --gw-priority 10 uplink netns:c1`,
   );
   refuseOption(command, '--ip6 <ip>', 'networks have IPv4 addresses only');
   refuseOption(command, '--link <container>', 'names of the network resolve by themselves; --alias gives more of them');
   refuseOption(command, '--link-local-ip <ip>', 'give --ip an address of the network');
-  refuseOption(command, '--driver-opt <key=value>', 'endpoints have no driver options');
-  refuseOption(command, '--gw-priority <number>', 'a network made with --internal gives no default route');
   command.action(async (networkRef: string, container: string, options: ConnectOptions) => {
     const request: ConnectRequest = {
       network: networkRef,
@@ -64,6 +85,8 @@ Examples:
       ip: options.ip ?? '',
       mac: options.mac ?? '',
       ifname: options.ifname ?? '',
+      gwPriority: options.gwPriority ?? 0,
+      driverOpts: { ...options.driverOpt },
     };
     const { endpoint, warnings } = await session.ask(`connecting ${container} to ${networkRef}`, (client) =>
       client.connect(request),

@@ -16,7 +16,7 @@ import { forEach } from '../each.ts';
 import { checkLocally, UsageError } from '../exit.ts';
 import { inspectEach } from '../inspect.ts';
 import { type Filter, matchesFilters, parseListFilter, parsePruneFilter } from '../network-filter.ts';
-import { networkInspection, networkRow } from '../network-json.ts';
+import { DRIVER, networkInspection, networkRow, SCOPE } from '../network-json.ts';
 import { addInspectOption, addListOptions, type Format, type ListOptions, printListing } from '../output.ts';
 import type { Session } from '../session.ts';
 import { shortId } from '../table.ts';
@@ -62,21 +62,32 @@ function addCreate(network: Command, session: Session): void {
     .option('--ip-range <cidr>', 'where automatic addresses come from, within the subnet', collect(parseSubnet))
     .option('--aux-address <name=ip>', 'address to keep free; may be repeated', collectAddresses)
     .option('--label <key=value>', 'label of the network; may be repeated', collectPairs)
-    .option('-o, --opt <key=value>', 'option of the driver, like mtu=1400; may be repeated', collectPairs)
+    .option('-o, --opt <key=value>', 'option of the network, like mtu=1400; may be repeated', collectPairs)
     .option('-d, --driver <driver>', 'overlay or overlayd, there is no other', parseDriver)
+    .option('--scope <scope>', 'global, there is no other', parseScope)
+    .option('--ipam-driver <driver>', 'default or overlayd, there is no other', parseIpamDriver)
     .addHelpText(
       'after',
       `
-Prints the network's id.
+Prints the network's id. Options of -o, for which Docker's long names serve as well:
+  mtu, com.docker.network.driver.mtu, vxlanid_list, enable_icc, enable_ip_masquerade, gateway_mode_ipv4,
+  container_iface_prefix (docs/networks.md)
 
 Examples:
   overlayd network create web
+  overlayd network create -o enable_icc=false tenants
   overlayd network create --subnet 10.20.0.0/24 --gateway 10.20.0.254 --aux-address printer=10.20.0.9 office
   overlayd network create --internal --label team=data -o mtu=1400 db`,
     );
   refuseOption(command, '--ipv6', 'networks have IPv4 addresses only');
   refuseOption(command, '--ingress', 'there are no services whose ports a routing mesh could publish');
-  refuseOption(command, '--scope <scope>', 'every network is seen on every host of the cluster');
+  refuseOption(command, '--config-only', 'give the options to each network; a Compose file can share them');
+  refuseOption(command, '--config-from <network>', 'give the options to each network; a Compose file can share them');
+  refuseOption(
+    command,
+    '--ipam-opt <key=value>',
+    "overlayd's addresses have no options; --subnet, --ip-range and --aux-address say what they are",
+  );
   command.action(async (name: string, options: CreateOptions) => {
     const request: CreateNetworkRequest = {
       name: checkLocally(() => checkNetworkName(name)),
@@ -99,11 +110,23 @@ function parseDriver(text: string): string {
   throw new UsageError(`--driver ${text} is not supported: overlayd makes overlay networks; leave --driver out`);
 }
 
+function parseScope(text: string): string {
+  if (text === SCOPE) return text;
+  throw new UsageError(
+    `--scope ${text} is not supported: every network is seen on every host of the cluster; leave --scope out`,
+  );
+}
+
+function parseIpamDriver(text: string): string {
+  if (text === 'default' || text === DRIVER) return text;
+  throw new UsageError(`--ipam-driver ${text} is not supported: overlayd gives the addresses; leave --ipam-driver out`);
+}
+
 function addList(network: Command, session: Session): void {
   addListOptions(network.command('ls').alias('list').description('List the networks'))
     .option(
       '--filter <key=value>',
-      'only those that fit: dangling, driver, id, label, name, scope; may be repeated',
+      'only those that fit: dangling, driver, id, label, name, scope, type; may be repeated',
       collect(parseListFilter),
     )
     .addHelpText(

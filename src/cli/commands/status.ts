@@ -45,7 +45,7 @@ function printStatus(session: Session, status: Status): void {
     facts.push(['etcd', `${reachable ? `reachable, revision ${revision}` : 'not reachable'}, ${where}`]);
   }
   facts.push(
-    ['Networks', String(status.networks)],
+    ['Networks', `${status.networks}${status.mtu === 0 ? '' : `, MTU ${status.mtu}${limit(status)}`}`],
     ['Endpoints', `${status.localEndpoints} here, ${status.endpoints} in all`],
     ['Memory', `${Math.round(status.rssBytes / 2 ** 20)} MiB`],
     ['Data', status.dataDir],
@@ -85,6 +85,10 @@ function levelText({ level, levelHeldBackBy }: Status): string {
   return `${level}; ${level + 1} as soon as overlayd is upgraded on ${levelHeldBackBy.join(', ')}`;
 }
 
+function limit({ mtuLimitedBy }: Status): string {
+  return mtuLimitedBy === '' ? '' : `, limited by ${mtuLimitedBy}`;
+}
+
 /** Two units at most: `3d4h`, `12s`. */
 function age(ms: number): string {
   const unit = ms >= 86_400_000 ? 3_600_000 : ms >= 3_600_000 ? 60_000 : ms >= 1_000 ? 1_000 : 1;
@@ -116,6 +120,8 @@ function statusJson(status: Status) {
       HeardMsAgo: peer.heardMsAgo,
     })),
     Networks: status.networks,
+    Mtu: status.mtu,
+    MtuLimitedBy: status.mtuLimitedBy,
     LocalEndpoints: status.localEndpoints,
     Endpoints: status.endpoints,
     Reconcile: status.reconcile

@@ -45,6 +45,15 @@ export interface EngineNetworkMembers {
   }[];
 }
 
+/** How an engine is to connect a container: what the user asked for. */
+export interface EngineConnection {
+  readonly aliases: readonly string[];
+  readonly ip: string | undefined;
+  readonly gwPriority?: number | undefined;
+  /** `--driver-opt`. */
+  readonly options?: Readonly<Record<string, string>> | undefined;
+}
+
 export interface EngineContainer {
   readonly id: string;
   /** Without the leading slash. */
@@ -71,6 +80,9 @@ export interface EngineContainer {
     readonly address: string;
     /** The address that its user asked for. */
     readonly ip?: string | undefined;
+    readonly gwPriority?: number | undefined;
+    /** `--driver-opt`. */
+    readonly options?: Readonly<Record<string, string>> | undefined;
     /** The next hop of its way out through this network; empty or undefined: none. */
     readonly gateway?: string | undefined;
   }[];

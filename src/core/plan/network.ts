@@ -1,6 +1,7 @@
 /** Plans one network's namespace with its ports. */
 import { isHandedOver, type LocalEndpoint } from '../container.ts';
 import { serviceWay } from '../docker/service-route.ts';
+import { interfaceSettings } from '../endpoint-options.ts';
 import {
   type Desired,
   type DesiredNetwork,
@@ -126,6 +127,10 @@ export function planNetwork(
     // What an engine moves into a container, it sets up there. It does not do so a second time.
     if (engine && (isHandedOver(container) || !fresh)) continue;
     const ops = containerOps(port, network, state, fresh, complete);
+    if (fresh && !engine) {
+      for (const setting of interfaceSettings(port.endpoint.options, port.endpoint.ifname))
+        ops.push({ kind: 'set-sysctl', at: container.path, ...setting });
+    }
     // The engine set this way up with the link that is gone.
     if (engine && desired.serviceAddress) {
       ops.push({ kind: 'set-route', at: container.path, route: serviceWay(engine, port.endpoint.ifname) });

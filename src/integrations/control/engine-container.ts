@@ -3,6 +3,7 @@
 import type { ConnectRequest } from '../../agent/endpoints.ts';
 import type { EngineSide } from '../../agent/engine/engine-side.ts';
 import type { Member } from '../../agent/member.ts';
+import { refuseEndpointOptions, refuseGatewayPriority } from '../../core/endpoint-options.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { Connected } from '../../gen/overlayd/v1/control.ts';
 import { endpointMessage } from './messages.ts';
@@ -14,8 +15,8 @@ export function isNamespace(container: string): boolean {
 
 export async function connectThroughEngine(
   member: Member,
-  { containers }: EngineSide,
-  { network: ref, container, name, aliases, ip, mac, ifname }: ConnectRequest,
+  { containers, version }: EngineSide,
+  { network: ref, container, name, aliases, ip, mac, ifname, gwPriority, options = {} }: ConnectRequest,
 ): Promise<Connected> {
   if (name !== undefined) {
     throw new OverlaydError(
@@ -35,15 +36,21 @@ export async function connectThroughEngine(
       '--mac: Docker gives a container a MAC address of choice when it makes it, and ignores it later: docker run --network NETWORK --mac-address MAC; or leave it out',
     );
   }
+  const refused = refuseEndpointOptions(options, version);
+  if (refused !== undefined) throw new OverlaydError('unknown-option', refused);
+  const unknown = gwPriority === undefined ? undefined : refuseGatewayPriority(version);
+  if (unknown !== undefined) throw new OverlaydError('invalid-argument', unknown);
   const network = await member.networks.find(ref);
-  const record = await containers.connect(network, container, { aliases, ip }).catch((error: unknown) => {
-    if (!isOverlaydError(error, 'engine-unavailable')) throw error;
-    const hint = "a container that is not Docker's is written netns:NAME, netns:/PATH or pid:NUMBER";
-    throw new OverlaydError(error.code, `container ${container}: ${error.message}; ${hint}`, {
-      cause: error,
-      retryable: true,
+  const record = await containers
+    .connect(network, container, { aliases, ip, gwPriority, options })
+    .catch((error: unknown) => {
+      if (!isOverlaydError(error, 'engine-unavailable')) throw error;
+      const hint = "a container that is not Docker's is written netns:NAME, netns:/PATH or pid:NUMBER";
+      throw new OverlaydError(error.code, `container ${container}: ${error.message}; ${hint}`, {
+        cause: error,
+        retryable: true,
+      });
     });
-  });
   if (record) return { endpoint: endpointMessage(member, record), warnings: [] };
   return {
     endpoint: undefined,

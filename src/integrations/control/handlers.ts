@@ -206,6 +206,8 @@ function connectOptions(request: ConnectRequest): ConnectOptions {
     ip: given(request.ip),
     mac: given(request.mac),
     ifname: given(request.ifname),
+    ...(request.gwPriority === 0 ? {} : { gwPriority: request.gwPriority }),
+    options: request.driverOpts,
   };
 }
 

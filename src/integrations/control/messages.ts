@@ -2,7 +2,7 @@
 import type { NodeStatus } from '../../agent/cluster/nodes.ts';
 import type { Member } from '../../agent/member.ts';
 import { parseCidr } from '../../core/cidr.ts';
-import { innerMtu } from '../../core/inner-mtu.ts';
+import { describeLimit, innerMtu, mtuLimit } from '../../core/inner-mtu.ts';
 import { countAddresses } from '../../core/ipam/address.ts';
 import { levelsOf } from '../../core/levels.ts';
 import type { EndpointRecord, NetworkRecord, NodeRecord, TokenRecord } from '../../core/records.ts';
@@ -16,6 +16,7 @@ export function networkMessage(member: Member, network: NetworkRecord, options: 
     name: network.name,
     vni: network.vni,
     mtu: innerMtu(view, network),
+    mtuLimitedBy: limitedBy(view, network),
     subnets: network.subnets.map((subnet) => ({
       cidr: subnet.cidr,
       gateway: subnet.gateway,
@@ -32,6 +33,12 @@ export function networkMessage(member: Member, network: NetworkRecord, options: 
     endpointCount: endpoints.length,
     addresses: countAddresses(member.claims.space(network)),
   };
+}
+
+/** In words; empty: nobody. */
+export function limitedBy(...of: Parameters<typeof mtuLimit>): string {
+  const limit = mtuLimit(...of);
+  return limit ? describeLimit(limit) : '';
 }
 
 export function endpointMessage(member: Member, record: EndpointRecord): Endpoint {
@@ -52,6 +59,8 @@ export function endpointMessage(member: Member, record: EndpointRecord): Endpoin
     createdAtMs: record.createdAt,
     container: local?.container.text ?? '',
     ifname: local?.ifname ?? '',
+    gwPriority: local?.gwPriority ?? 0,
+    driverOpts: { ...local?.options },
     state: member.liveness(record.nodeId) === 'ready' ? 'up' : 'hidden',
   };
 }

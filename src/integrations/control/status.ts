@@ -4,11 +4,12 @@ import { nodeState } from '../../agent/cluster/nodes.ts';
 import type { EngineStatus } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import { sharedMacs } from '../../agent/mac-claims.ts';
+import { innerMtu, mtuProblems } from '../../core/inner-mtu.ts';
 import { coveredNeeds } from '../../core/ipam/host-holders.ts';
 import { holdingBack, levelOf } from '../../core/levels.ts';
 import type { Status } from '../../gen/overlayd/v1/control.ts';
 import type { Clock } from '../../ports.ts';
-import { nodeMessage, peerMessage } from './messages.ts';
+import { limitedBy, nodeMessage, peerMessage } from './messages.ts';
 
 export interface StatusFacts {
   readonly version: string;
@@ -26,7 +27,8 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
   const membership = lifecycle.current;
   if (!membership) {
     const problems = [...(problem ? [problem] : []), ...facts.lacks()];
-    const none = { peers: [], networks: 0, localEndpoints: 0, endpoints: 0, level: 0, levelHeldBackBy: [] };
+    const counts = { peers: [], networks: 0, localEndpoints: 0, endpoints: 0, level: 0, levelHeldBackBy: [] };
+    const none = { ...counts, mtu: 0, mtuLimitedBy: '' };
     const state = busy ? 'starting' : 'waiting';
     return { ...base, state, problems, clusterId: '', ...none };
   }
@@ -65,6 +67,8 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
     },
     peers: peers.map((node) => peerMessage(member, node)).sort((a, b) => (a.name < b.name ? -1 : 1)),
     networks: networks.length,
+    mtu: innerMtu(member.view, { options: {} }),
+    mtuLimitedBy: limitedBy(member.view, { options: {} }),
     localEndpoints: member.local.all().length,
     endpoints: networks.reduce((sum, network) => sum + member.view.endpoints(network.id).size, 0),
     reconcile: { ...reconcile, lastPassMs: Math.round(reconcile.lastPassMs), lastError: reconcile.lastError ?? '' },
@@ -107,7 +111,7 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
   if (member.removed) {
     problems.push(removedAdvice(membership));
   }
-  problems.push(...member.problems);
+  problems.push(...member.problems, ...mtuProblems(member.view, member.networks.list()));
   if (member.local.unreadable !== undefined) {
     problems.push(
       `${member.local.unreadable}. Until etcd tells, this node does not know which endpoints it has; it takes nothing away`,

@@ -14,11 +14,11 @@ import {
   LOCAL_ADDRESS_SPACE,
   type NetworkPool,
 } from '../../core/docker/driver-calls.ts';
-import { refuseEndpointOptions } from '../../core/docker/endpoint-options.ts';
 import { ID_OPTION, NETWORK_OPTION } from '../../core/docker/engine.ts';
 import { joinAnswer } from '../../core/docker/join.ts';
 import type { Binding } from '../../core/docker/network-offers.ts';
 import { isPlaceholder } from '../../core/docker/placeholder.ts';
+import { refuseEndpointOptions } from '../../core/endpoint-options.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import { differingOption } from '../../core/network-options.ts';

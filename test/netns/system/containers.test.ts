@@ -96,10 +96,12 @@ describe('facts of the host', () => {
       via('172.21.0.9/32', ['10.77.0.254']),
       via('172.22.0.0/16', ['10.77.0.252', '10.77.0.253']),
     ]);
-    expect(await facts.underlayMtu(host.address, [])).toBe(1500);
-    expect(await facts.underlayMtu(host.address, ['10.77.0.2', '172.21.0.9'])).toBe(1500);
-    expect(await facts.underlayMtu(host.address, ['10.77.0.2', '172.20.1.1'])).toBe(1300);
-    await expect(facts.underlayMtu('192.0.2.1', [])).rejects.toMatchObject({ code: 'invalid-address' });
+    const link = { mtuBytes: 1500, limit: 'link eth0' };
+    expect(await facts.underlay(host.address, [])).toEqual(link);
+    expect(await facts.underlay(host.address, ['10.77.0.2', '172.21.0.9'])).toEqual(link);
+    const route = { mtuBytes: 1300, limit: 'a route by eth0' };
+    expect(await facts.underlay(host.address, ['10.77.0.2', '172.20.1.1'])).toEqual(route);
+    await expect(facts.underlay('192.0.2.1', [])).rejects.toMatchObject({ code: 'invalid-address' });
     expect([...(await facts.links())].sort()).toEqual(['eth0', 'lo', 'ovl4096', 'x0']);
     await host.must(['ip', 'route', 'add', 'blackhole', '172.23.0.0/16']);
     const many = Array.from({ length: 1_000 }, (_, index) => `10.9.${index >> 8}.${index & 255}`);

@@ -30,6 +30,8 @@ const state: NodeState = {
       record: endpointRecord({ networkId: 'a'.repeat(64), nodeId: 'n1', aliases: ['backend'] }),
       container: { text: 'netns:c1', path: '/run/netns/c1', identity: '4:4026532000' },
       ifname: 'eth0',
+      gwPriority: -3,
+      options: { 'com.docker.network.endpoint.ifname': 'eth0' },
     },
   ],
   networks: [networkRecord({ id: 'a'.repeat(64) })],

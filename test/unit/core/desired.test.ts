@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { desired, hostKeyOf } from '../../../src/core/desired.ts';
-import { innerMtu } from '../../../src/core/inner-mtu.ts';
+import { describeLimit, innerMtu, mtuLimit, mtuProblems } from '../../../src/core/inner-mtu.ts';
 import { World } from '../../contract/kernel-world.ts';
 
 const container = (name: string) => ({ text: `netns:${name}`, path: `/run/netns/${name}`, identity: name });
@@ -74,6 +74,22 @@ describe('desired', () => {
     ]);
   });
 
+  it('goes by the priority that was asked for, though not through an internal network', () => {
+    const { world, web, api } = makeWorld();
+    const inner = world.addNetwork('inner', { vni: 4098, cidr: '10.0.2.0/24', gateway: '10.0.2.1', internal: true });
+    const attach = (network: typeof web, address: string, name: string, gwPriority: number) => {
+      const endpoint = { ...world.addLocal(network, address, container(name)), gwPriority };
+      world.local.set(endpoint.record.id, endpoint);
+    };
+    attach(web, '10.0.0.2', 'c1', 1);
+    attach(api, '10.0.1.2', 'c1', 0);
+    attach(inner, '10.0.2.2', 'c1', 9);
+    attach(web, '10.0.0.3', 'c2', 0);
+    attach(api, '10.0.1.3', 'c2', -1);
+    const gateways = want(world).networks.flatMap(({ ports }) => ports.map(({ defaultGateway }) => defaultGateway));
+    expect(gateways).toEqual(['10.0.0.1', '10.0.0.1', undefined, undefined, undefined]);
+  });
+
   it('speaks of all namespaces and uplinks when asked for one network only', () => {
     const { world, web, api } = makeWorld();
     world.addLocal(web, '10.0.0.2', container('c1'));
@@ -117,5 +133,20 @@ describe('the MTU inside', () => {
     const { world } = makeWorld();
     expect(innerMtu(world, { options: { mtu: '1300' } })).toBe(1300);
     expect(innerMtu(world, { options: { 'com.docker.network.driver.mtu': '9000' } })).toBe(8950);
+  });
+
+  it('says which member limits it, and of an option that the underlay does not carry', () => {
+    const { world, web } = makeWorld();
+    expect(mtuLimit(world, web)).toBeUndefined();
+    world.addNode('h2', '10.77.0.2', { underlayMtu: 1400, underlayLimit: 'link wg0' });
+    expect(describeLimit(mtuLimit(world, web)!)).toBe('h2 (link wg0, 1400)');
+    expect(mtuLimit(world, { options: { mtu: '1300' } })).toBeUndefined();
+    const named = (name: string, mtu: string) => ({ ...web, name, options: { mtu } });
+    expect(mtuProblems(world, [web, named('small', '1350')])).toEqual([]);
+    expect(mtuProblems(world, [named('large', '1351')])).toEqual([
+      expect.stringContaining('network large has an MTU of 1351 by its option, and h2 (link wg0, 1400) leaves 1350'),
+    ]);
+    world.addNode('h1', '10.77.0.1', { underlayMtu: 1400 });
+    expect(mtuLimit(world, web)).toBeUndefined();
   });
 });

@@ -66,6 +66,9 @@ export interface Status {
   level: number;
   /** Members without which the cluster would speak the next level, as "name (version)"; empty when no member speaks it. */
   levelHeldBackBy: string[];
+  /** Inside of networks that have no option for it, in bytes, and in words whose underlay makes it that small, if one does. */
+  mtu: number;
+  mtuLimitedBy: string;
 }
 
 export interface DockerStatus {
@@ -290,7 +293,11 @@ export interface Network {
   /** Only in GetNetwork. */
   endpoints: Endpoint[];
   endpointCount: number;
-  addresses?: AddressCounts | undefined;
+  addresses?:
+    | AddressCounts
+    | undefined;
+  /** In words: the member whose underlay makes the MTU smaller than all others' would; empty: none does. */
+  mtuLimitedBy: string;
 }
 
 export interface Network_LabelsEntry {
@@ -342,6 +349,14 @@ export interface ConnectRequest {
   ip: string;
   mac: string;
   ifname: string;
+  /** Of the container's ways out, that of the highest is the default route. */
+  gwPriority: number;
+  driverOpts: { [key: string]: string };
+}
+
+export interface ConnectRequest_DriverOptsEntry {
+  key: string;
+  value: string;
 }
 
 export interface Connected {
@@ -374,6 +389,14 @@ export interface Endpoint {
   ifname: string;
   /** "up", "hidden" (its node is suspect or down) */
   state: string;
+  /** As given to connect; only for endpoints of the answering node that no engine made. */
+  gwPriority: number;
+  driverOpts: { [key: string]: string };
+}
+
+export interface Endpoint_DriverOptsEntry {
+  key: string;
+  value: string;
 }
 
 export interface EndpointQuery {
@@ -613,6 +636,8 @@ function createBaseStatus(): Status {
     docker: undefined,
     level: 0,
     levelHeldBackBy: [],
+    mtu: 0,
+    mtuLimitedBy: "",
   };
 }
 
@@ -668,6 +693,12 @@ export const Status: MessageFns<Status> = {
     }
     for (const v of message.levelHeldBackBy) {
       writer.uint32(138).string(v!);
+    }
+    if (message.mtu !== 0) {
+      writer.uint32(160).uint32(message.mtu);
+    }
+    if (message.mtuLimitedBy !== "") {
+      writer.uint32(170).string(message.mtuLimitedBy);
     }
     return writer;
   },
@@ -821,6 +852,22 @@ export const Status: MessageFns<Status> = {
             message.levelHeldBackBy.push(reader.string());
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.mtu = reader.uint32();
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.mtuLimitedBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -861,6 +908,8 @@ export const Status: MessageFns<Status> = {
       : undefined;
     message.level = object.level ?? 0;
     message.levelHeldBackBy = object.levelHeldBackBy?.map((e) => e) || [];
+    message.mtu = object.mtu ?? 0;
+    message.mtuLimitedBy = object.mtuLimitedBy ?? "";
     return message;
   },
 };
@@ -3404,6 +3453,7 @@ function createBaseNetwork(): Network {
     endpoints: [],
     endpointCount: 0,
     addresses: undefined,
+    mtuLimitedBy: "",
   };
 }
 
@@ -3450,6 +3500,9 @@ export const Network: MessageFns<Network> = {
     }
     if (message.addresses !== undefined) {
       AddressCounts.encode(message.addresses, writer.uint32(114).fork()).join();
+    }
+    if (message.mtuLimitedBy !== "") {
+      writer.uint32(162).string(message.mtuLimitedBy);
     }
     return writer;
   },
@@ -3585,6 +3638,14 @@ export const Network: MessageFns<Network> = {
             message.addresses = AddressCounts.decode(reader, reader.uint32());
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.mtuLimitedBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3634,6 +3695,7 @@ export const Network: MessageFns<Network> = {
     message.addresses = (object.addresses !== undefined && object.addresses !== null)
       ? AddressCounts.fromPartial(object.addresses)
       : undefined;
+    message.mtuLimitedBy = object.mtuLimitedBy ?? "";
     return message;
   },
 };
@@ -4132,7 +4194,17 @@ export const Pruned: MessageFns<Pruned> = {
 };
 
 function createBaseConnectRequest(): ConnectRequest {
-  return { network: "", container: "", name: "", aliases: [], ip: "", mac: "", ifname: "" };
+  return {
+    network: "",
+    container: "",
+    name: "",
+    aliases: [],
+    ip: "",
+    mac: "",
+    ifname: "",
+    gwPriority: 0,
+    driverOpts: {},
+  };
 }
 
 export const ConnectRequest: MessageFns<ConnectRequest> = {
@@ -4158,6 +4230,12 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
     if (message.ifname !== "") {
       writer.uint32(58).string(message.ifname);
     }
+    if (message.gwPriority !== 0) {
+      writer.uint32(160).sint32(message.gwPriority);
+    }
+    globalThis.Object.entries(message.driverOpts).forEach(([key, value]: [string, string]) => {
+      ConnectRequest_DriverOptsEntry.encode({ key: key as any, value }, writer.uint32(170).fork()).join();
+    });
     return writer;
   },
 
@@ -4230,6 +4308,25 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
             message.ifname = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.gwPriority = reader.sint32();
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            const entry21 = ConnectRequest_DriverOptsEntry.decode(reader, reader.uint32());
+            if (entry21.value !== undefined) {
+              message.driverOpts[entry21.key] = entry21.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4254,6 +4351,83 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
     message.ip = object.ip ?? "";
     message.mac = object.mac ?? "";
     message.ifname = object.ifname ?? "";
+    message.gwPriority = object.gwPriority ?? 0;
+    message.driverOpts = (globalThis.Object.entries(object.driverOpts ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseConnectRequest_DriverOptsEntry(): ConnectRequest_DriverOptsEntry {
+  return { key: "", value: "" };
+}
+
+export const ConnectRequest_DriverOptsEntry: MessageFns<ConnectRequest_DriverOptsEntry> = {
+  encode(message: ConnectRequest_DriverOptsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConnectRequest_DriverOptsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConnectRequest_DriverOptsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ConnectRequest_DriverOptsEntry>): ConnectRequest_DriverOptsEntry {
+    return ConnectRequest_DriverOptsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConnectRequest_DriverOptsEntry>): ConnectRequest_DriverOptsEntry {
+    const message = createBaseConnectRequest_DriverOptsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -4422,6 +4596,8 @@ function createBaseEndpoint(): Endpoint {
     container: "",
     ifname: "",
     state: "",
+    gwPriority: 0,
+    driverOpts: {},
   };
 }
 
@@ -4469,6 +4645,12 @@ export const Endpoint: MessageFns<Endpoint> = {
     if (message.state !== "") {
       writer.uint32(114).string(message.state);
     }
+    if (message.gwPriority !== 0) {
+      writer.uint32(160).sint32(message.gwPriority);
+    }
+    globalThis.Object.entries(message.driverOpts).forEach(([key, value]: [string, string]) => {
+      Endpoint_DriverOptsEntry.encode({ key: key as any, value }, writer.uint32(170).fork()).join();
+    });
     return writer;
   },
 
@@ -4597,6 +4779,25 @@ export const Endpoint: MessageFns<Endpoint> = {
             message.state = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.gwPriority = reader.sint32();
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            const entry21 = Endpoint_DriverOptsEntry.decode(reader, reader.uint32());
+            if (entry21.value !== undefined) {
+              message.driverOpts[entry21.key] = entry21.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4628,6 +4829,83 @@ export const Endpoint: MessageFns<Endpoint> = {
     message.container = object.container ?? "";
     message.ifname = object.ifname ?? "";
     message.state = object.state ?? "";
+    message.gwPriority = object.gwPriority ?? 0;
+    message.driverOpts = (globalThis.Object.entries(object.driverOpts ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseEndpoint_DriverOptsEntry(): Endpoint_DriverOptsEntry {
+  return { key: "", value: "" };
+}
+
+export const Endpoint_DriverOptsEntry: MessageFns<Endpoint_DriverOptsEntry> = {
+  encode(message: Endpoint_DriverOptsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Endpoint_DriverOptsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpoint_DriverOptsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Endpoint_DriverOptsEntry>): Endpoint_DriverOptsEntry {
+    return Endpoint_DriverOptsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Endpoint_DriverOptsEntry>): Endpoint_DriverOptsEntry {
+    const message = createBaseEndpoint_DriverOptsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };

@@ -246,10 +246,12 @@ describe('containers', () => {
   it('are connected and disconnected', async () => {
     const { calls } = await play(({ method }) => ({ status: method === 'POST' ? 200 : 404 }));
     const engine = open();
-    await engine.connect('n', 'c', { aliases: ['db'], ip: '10.0.0.9' });
+    const options = { 'com.docker.network.endpoint.sysctls': 'net.ipv4.conf.IFNAME.log_martians=1' };
+    await engine.connect('n', 'c', { aliases: ['db'], ip: '10.0.0.9', gwPriority: 10, options });
     await engine.disconnect('n', 'c', true);
     const posts = calls.filter(({ method }) => method === 'POST').map(({ path, body }) => ({ path, body }));
-    const EndpointConfig = { Aliases: ['db'], IPAMConfig: { IPv4Address: '10.0.0.9' } };
+    const config = { Aliases: ['db'], IPAMConfig: { IPv4Address: '10.0.0.9' } };
+    const EndpointConfig = { ...config, GwPriority: 10, DriverOpts: options };
     expect(posts).toEqual([
       { path: '/networks/n/connect', body: { Container: 'c', EndpointConfig } },
       { path: '/networks/n/disconnect', body: { Container: 'c', Force: true } },

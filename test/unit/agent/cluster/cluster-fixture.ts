@@ -104,7 +104,7 @@ export function hostFacts(
     nameServers: async () => [],
     lookUp: async () => [],
     linksTo: async () => new Map(),
-    underlayMtu: async () => 1500,
+    underlay: async () => ({ mtuBytes: 1500, limit: 'link eth0' }),
     bindProblem,
   };
 }
