@@ -60,7 +60,7 @@ const answering = new Answering({
     listeners = new SocketListeners({ handler, logger }, { task: socketPath });
     return listeners;
   },
-  forward: (isOwn) => createForwarder({ servers: hostResolvers('/etc/resolv.conf', { isOwn }) }),
+  forward: (isOwn) => createForwarder({ servers: hostResolvers('/etc/resolv.conf', { isOwn }), isOwn }),
   clock: systemClock,
   random: systemRandom,
 });

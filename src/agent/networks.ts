@@ -11,6 +11,7 @@ import { isOverlaydError, OverlaydError } from '../core/errors.ts';
 import { innerMtu } from '../core/inner-mtu.ts';
 import { hostHolders } from '../core/ipam/host-holders.ts';
 import { checkSubnet, chooseSubnet, type Holder } from '../core/ipam/subnet.ts';
+import { refuseCoveredUpstreams, upstreamHolders } from '../core/ipam/upstream-holders.ts';
 import { unreadableRecord } from '../core/levels.ts';
 import { VXLAN_OVERHEAD_BYTES } from '../core/network-options.ts';
 import { draftNetwork, type NetworkDraft, type NetworkRequest, specifySubnet } from '../core/network-request.ts';
@@ -206,6 +207,8 @@ export class Networks {
       );
     }
     const holders = await this.#holders(subnets.entries);
+    refuseCoveredUpstreams(draft, holders);
+    holders.push(...upstreamHolders([draft]));
     const asked = request.subnets[0];
     const cluster = state.view.cluster();
     if (!cluster && state.view.unreadable.has(keys.cluster)) {
@@ -273,7 +276,7 @@ export class Networks {
     });
     // Of one that cannot be read what was known of it stands.
     const known = ({ key, value }: StoreEntry) => decodeNode(value) ?? state.view.node(key.slice(NODES.length)) ?? [];
-    return [...networks, ...hostHolders(nodes.entries.flatMap(known))];
+    return [...networks, ...hostHolders(nodes.entries.flatMap(known)), ...upstreamHolders(this.list())];
   }
 
   /** What no member's underlay carries in one piece would hang, not slow down, wherever fragments are dropped. */

@@ -3,6 +3,7 @@
  * them as they were given; everybody else asks for their meaning. Docker's own keys have a short form, their last part. What
  * Docker knows and this does not do is refused with what to do instead, everything else with the nearest name.
  */
+import { MOST_UPSTREAMS, parseUpstreams, refuseUselessUpstreams } from './dns/upstreams.ts';
 import { OverlaydError } from './errors.ts';
 import { nearest } from './nearest.ts';
 import type { NetworkRecord } from './records.ts';
@@ -30,6 +31,8 @@ export interface NetworkSettings {
   readonly gatewayMode: GatewayMode;
   /** What the name of a container's interface begins with; a number follows. */
   readonly interfacePrefix: string;
+  /** Name servers that are asked what is not ours, as `dns/upstreams.ts` writes them; empty: the host's own. */
+  readonly upstreams: readonly string[];
 }
 
 /** Outer Ethernet-less overhead of VXLAN on IPv4: IP 20, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */
@@ -67,6 +70,11 @@ const KNOWN = {
     parse: (value) => (/^[a-zA-Z][a-zA-Z0-9_-]{0,11}$/.test(value) ? value : undefined),
     expects: '1 to 12 letters, digits, "_" or "-" that begin with a letter',
     usual: 'eth',
+  },
+  upstreams: {
+    spellings: ['dns'],
+    parse: (value) => parseUpstreams(value)?.join(),
+    expects: `a list of 1 to ${MOST_UPSTREAMS} different addresses, such as 192.0.2.53,[2001:db8::53]:5353`,
   },
 } satisfies Record<string, Option>;
 
@@ -116,7 +124,17 @@ export function checkOptions(options: Options, { internal }: Pick<NetworkRecord,
       `options ${said(KNOWN.innerMtu)} (of the container's interface) and ${said(KNOWN.underlayMtu)} (of the underlay) say the same thing twice; give one of them`,
     );
   }
-  const { gatewayMode: mode, masquerade } = networkSettings({ options });
+  const { gatewayMode: mode, masquerade, upstreams } = networkSettings({ options });
+  const dns = said(KNOWN.upstreams);
+  if (dns !== undefined) {
+    refuseUselessUpstreams(upstreams, dns);
+    if (internal) {
+      throw new OverlaydError(
+        'invalid-argument',
+        `option ${dns}: nothing that an internal network asks leaves it; leave the option out, or --internal`,
+      );
+    }
+  }
   if (mode === 'isolated' && !internal) {
     throw new OverlaydError(
       'invalid-argument',
@@ -145,6 +163,7 @@ export function networkSettings({ options }: Pick<NetworkRecord, 'options'>): Ne
     masquerade: readOption(KNOWN.masquerade, options) === 'true',
     gatewayMode: readOption(KNOWN.gatewayMode, options) as GatewayMode,
     interfacePrefix: readOption(KNOWN.interfacePrefix, options)!,
+    upstreams: readOption(KNOWN.upstreams, options)?.split(',') ?? [],
   };
 }
 

@@ -17,8 +17,9 @@ export interface DnsForwarder {
   /**
    * `query`: a whole DNS message; its id is replaced by an unpredictable one. Resolves with a reply that answers this
    * very question, or undefined when no server gave one within the budget (below a client's 5 s). Never rejects.
+   * `servers` as `core/dns/upstreams.ts` writes them; none: those of the host.
    */
-  ask(query: Uint8Array): Promise<Uint8Array | undefined>;
+  ask(query: Uint8Array, servers: readonly string[]): Promise<Uint8Array | undefined>;
 }
 
 /** Sockets on port 53 (UDP and TCP) of given addresses, inside a network's namespace or the host's. */

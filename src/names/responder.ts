@@ -4,7 +4,14 @@
  * reply.
  */
 import { type Cidr, containsCidr } from '../core/cidr.ts';
-import { createWaiting, encodeUpstreamQuery, fitReply, formatQuestionKey } from '../core/dns/forward.ts';
+import {
+  createWaiting,
+  type Errand,
+  encodeUpstreamQuery,
+  errandFor,
+  fitReply,
+  formatQuestionKey,
+} from '../core/dns/forward.ts';
 import { type Asker, type Resolution, resolve, resolveForeign } from '../core/dns/resolve.ts';
 import { decodeQuery, encodeReply, type Query, RCODE, rcodeOf } from '../core/dns/wire.ts';
 import type { Zone } from '../core/dns/zone.ts';
@@ -90,22 +97,22 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
     };
   }
 
-  function ask(query: Query, networkIds: readonly string[]): Promise<Uint8Array | undefined> {
-    const key = formatQuestionKey(query, networkIds);
+  function ask(query: Query, errand: Errand): Promise<Uint8Array | undefined> {
+    const key = formatQuestionKey(query, errand);
     const under = flights.get(key);
     if (under !== undefined) {
       counts.merged += 1;
       return under;
     }
-    const flight = deps.forwarder.ask(encodeUpstreamQuery(query)).finally(() => flights.delete(key));
+    const flight = deps.forwarder.ask(encodeUpstreamQuery(query), errand.upstreams).finally(() => flights.delete(key));
     flights.set(key, flight);
     return flight;
   }
 
-  async function forward(query: Query, client: DnsClient, networkIds: readonly string[]): Promise<Uint8Array> {
+  async function forward(query: Query, client: DnsClient, errand: Errand): Promise<Uint8Array> {
     counts.forwarded += 1;
     try {
-      const reply = await ask(query, networkIds);
+      const reply = await ask(query, errand);
       if (reply === undefined) counts.failed += 1;
       return fitReply(query, reply, client.transport);
     } finally {
@@ -153,8 +160,7 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
       counts.overloaded += 1;
       return encodeReply(resolution, RCODE.SERVFAIL);
     }
-    const networkIds = known?.map(({ networkId }) => networkId) ?? [];
-    return forward(resolution, client, networkIds);
+    return forward(resolution, client, errandFor(known ?? []));
   }
 
   return {

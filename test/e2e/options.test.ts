@@ -1,11 +1,11 @@
-/** What docs/networks.md shows is what happens: every example, run in its order as it stands there. */
+/** What docs/networks.md and docs/dns.md show is what happens: every example, run in its order as it stands there. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { ROOT } from '../lab/host.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
 
-const PAGE = readFileSync(`${ROOT}/docs/networks.md`, 'utf8');
+const PAGES = ['networks', 'dns'].map((name) => readFileSync(`${ROOT}/docs/${name}.md`, 'utf8'));
 
 interface Step {
   readonly host: number;
@@ -22,7 +22,8 @@ function stepsOf(block: string): Step[] {
   }));
 }
 
-const examples = PAGE.split(/^#+ /m).flatMap((section) => {
+const sections = PAGES.flatMap((page) => page.split(/^#+ /m));
+const examples = sections.flatMap((section) => {
   const [title = ''] = section.split('\n', 1);
   return [...section.matchAll(/^```\n([\s\S]*?)^```$/gm)].map(([, block]) => [title, stepsOf(block!)] as const);
 });

@@ -113,6 +113,10 @@ describe('networks', () => {
     expect(two.running.networks.list()).toMatchObject([{ name: 'web', internal: true, options, subnets: [subnet] }]);
     await run(two, 'api', { web: {} });
     expect(addresses()).toEqual(['10.9.0.128']);
+    const corp = dockerNetwork('corp', { options: { dns: '10.9.0.53' } });
+    await expect(until(one.engine.createNetworkAs(corp))).rejects.toThrow(
+      '10.9.0.53 lies in 10.9.0.0/24 of network web',
+    );
   });
 
   it('without our IPAM driver, or without a name for the cluster, are refused and leave nothing', async () => {

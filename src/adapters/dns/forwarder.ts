@@ -4,13 +4,17 @@
  * first the next time. No upstream, or all of them refusing: undefined at once, without waiting for the budget.
  */
 import { planTries } from '../../core/dns/forward.ts';
+import { parseUpstream } from '../../core/dns/upstreams.ts';
+import { formatIp } from '../../core/ip.ts';
 import type { DnsForwarder } from '../../names/ports.ts';
 import { type Exchange, exchange } from './exchange.ts';
-import { type SocketLimits, UpstreamSockets } from './upstream-sockets.ts';
+import { type Server, type SocketLimits, UpstreamSockets } from './upstream-sockets.ts';
 
 export interface ForwarderDeps {
-  /** Numeric addresses of the upstream servers, in order of preference. */
+  /** Numeric addresses of the host's upstream servers, in order of preference. */
   readonly servers: () => readonly string[];
+  /** True for an address at which we answer ourselves: nobody's questions go there. */
+  readonly isOwn?: (address: string) => boolean;
 }
 
 export interface ForwarderOptions {
@@ -22,16 +26,31 @@ export interface ForwarderOptions {
   readonly sockets?: Partial<SocketLimits>;
 }
 
+/** Sets of servers: the host's, and those of networks. */
+const MOST_PREFERRED = 1_024;
 const ANSWERED = 'the question was answered';
 
 export function createForwarder(deps: ForwarderDeps, options: ForwarderOptions = {}): DnsForwarder {
   const { budgetMs = 2800, tryMs = 900, port = 53 } = options;
   const sockets = new UpstreamSockets(options.sockets);
-  let preferred: string | undefined;
+  /** Of several who may be asked, who answered last. */
+  const preferred = new Map<string, string>();
 
-  function ask(query: Uint8Array): Promise<Uint8Array | undefined> {
-    const servers = deps.servers();
-    const tries = planTries(servers, preferred, { budgetMs, tryMs });
+  function placeOf(server: string): Server {
+    const upstream = parseUpstream(server);
+    return upstream ? { address: formatIp(upstream.ip), port: upstream.port ?? port } : { address: server, port };
+  }
+
+  function prefer(among: string, server: string): void {
+    if (preferred.size >= MOST_PREFERRED) preferred.clear();
+    preferred.set(among, server);
+  }
+
+  function ask(query: Uint8Array, own: readonly string[] = []): Promise<Uint8Array | undefined> {
+    const asked = own.length === 0 ? deps.servers() : own;
+    const servers = asked.filter((server) => !deps.isOwn?.(placeOf(server).address));
+    const among = servers.join();
+    const tries = planTries(servers, preferred.get(among), { budgetMs, tryMs });
     if (tries.length === 0) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const race = new AbortController();
@@ -51,13 +70,13 @@ export function createForwarder(deps: ForwarderDeps, options: ForwarderOptions =
         if (next === undefined) return;
         started += 1;
         running += 1;
-        const result = await exchange(sockets, { address: next.server, port }, query, race.signal);
+        const result = await exchange(sockets, placeOf(next.server), query, race.signal);
         running -= 1;
         if (!race.signal.aborted) judge(next.server, result);
       };
       const judge = (server: string, result: Exchange) => {
         if (result?.willing) {
-          preferred = server;
+          prefer(among, server);
           return finish(result.reply);
         }
         fallback ??= result?.reply;

@@ -71,11 +71,12 @@ function addCreate(network: Command, session: Session): void {
       `
 Prints the network's id. Options of -o, for which Docker's long names serve as well:
   mtu, com.docker.network.driver.mtu, vxlanid_list, enable_icc, enable_ip_masquerade, gateway_mode_ipv4,
-  container_iface_prefix (docs/networks.md)
+  container_iface_prefix, dns (docs/networks.md)
 
 Examples:
   overlayd network create web
   overlayd network create -o enable_icc=false tenants
+  overlayd network create -o dns=192.0.2.53,192.0.2.54:5353 corp
   overlayd network create --subnet 10.20.0.0/24 --gateway 10.20.0.254 --aux-address printer=10.20.0.9 office
   overlayd network create --internal --label team=data -o mtu=1400 db`,
     );

@@ -19,17 +19,29 @@ import {
   sizeWithOpt,
   uint16,
 } from './wire.ts';
+import type { Zone } from './zone.ts';
 
 const KEPT_FLAGS = FLAG.RD | FLAG.AD | FLAG.CD;
 
-/**
- * Equal for questions that one upstream reply can serve. `networkIds` are those of the client: what one set of
- * networks learned is never given to another.
- */
-export function formatQuestionKey(query: Query, networkIds: readonly string[]): string {
+/** What an upstream server is asked for. */
+export interface Errand {
+  /** Those of the client: what one set of networks learned is never given to another. */
+  readonly networkIds: readonly string[];
+  /** Who is asked; empty: the host's servers. */
+  readonly upstreams: readonly string[];
+}
+
+/** Networks whose questions stay inside say nothing about who is asked; of the others the first that has servers. */
+export function errandFor(zones: readonly Zone[]): Errand {
+  const upstreams = zones.find((zone) => !zone.internal && zone.upstreams.length > 0)?.upstreams ?? [];
+  return { networkIds: zones.map(({ networkId }) => networkId), upstreams };
+}
+
+/** Equal for questions that one upstream reply can serve. */
+export function formatQuestionKey(query: Query, { networkIds, upstreams }: Errand): string {
   const edns = query.edns === undefined ? '-' : query.edns.dnssecOk ? 'do' : 'edns';
   const networks = [...networkIds].sort().join(',');
-  return `${query.name} ${query.type} ${query.class} ${query.flags & KEPT_FLAGS} ${edns} ${networks}`;
+  return `${query.name} ${query.type} ${query.class} ${query.flags & KEPT_FLAGS} ${edns} ${networks} ${upstreams}`;
 }
 
 /** The message for the upstream server, id 0. */

@@ -29,6 +29,8 @@ export interface ZoneNetwork {
   readonly internal: boolean;
   /** CIDR blocks. */
   readonly subnets: readonly string[];
+  /** Name servers of its own (`upstreams.ts`). Absent: the host's. */
+  readonly upstreams?: readonly string[];
 }
 
 /** A container of this host with more ways than the network at which its address asks. */

@@ -6,6 +6,7 @@
  * millisecond for 10,000 endpoints) and no name but its own is sent.
  */
 import type { ClusterView } from '../cluster-view.ts';
+import { networkSettings } from '../network-options.ts';
 import type { EndpointRecord, NetworkRecord } from '../records.ts';
 import { type NamesNews, type ZoneEntry, type ZoneNetwork, zoneEntry } from './names-protocol.ts';
 
@@ -81,8 +82,11 @@ export class ZoneChanges {
   }
 }
 
-function zoneNetwork({ name, internal, subnets }: NetworkRecord): ZoneNetwork {
-  return { name, internal, subnets: subnets.map(({ cidr }) => cidr) };
+function zoneNetwork(network: NetworkRecord): ZoneNetwork {
+  const { name, internal, subnets } = network;
+  const { upstreams } = networkSettings(network);
+  const own = upstreams.length > 0 ? { upstreams } : {};
+  return { name, internal, subnets: subnets.map(({ cidr }) => cidr), ...own };
 }
 
 function inParts(networkId: string, network: ZoneNetwork, set: readonly ZoneEntry[], removed: readonly string[]) {

@@ -15,6 +15,8 @@ export interface Zone {
   readonly network: string;
   readonly internal: boolean;
   readonly subnets: readonly Cidr[];
+  /** Name servers of its own; empty: the host's. */
+  readonly upstreams: readonly string[];
   readonly ttlSeconds: number;
   /** By name in lower case. */
   readonly names: ReadonlyMap<string, Named>;

@@ -143,6 +143,7 @@ export class Zones {
         network: network.name.toLowerCase(),
         internal: network.internal,
         subnets: network.subnets.flatMap((cidr) => parseCidr(cidr) ?? []).map(canonical),
+        upstreams: network.upstreams ?? [],
         ttlSeconds: this.#ttlSeconds,
         names,
         pointers,
@@ -198,7 +199,8 @@ function namedBy(holders: readonly Entry[]): Named {
 }
 
 function isSame(a: ZoneNetwork, b: ZoneNetwork): boolean {
-  return a.name === b.name && a.internal === b.internal && sameItems(a.subnets, b.subnets);
+  if (a.name !== b.name || a.internal !== b.internal) return false;
+  return sameItems(a.subnets, b.subnets) && sameItems(a.upstreams ?? [], b.upstreams ?? []);
 }
 
 function isSameEntry(a: ZoneEntry, b: ZoneEntry): boolean {

@@ -25,6 +25,8 @@ describe('an option', () => {
     [{ 'com.docker.network.bridge.gateway_mode_ipv4': 'routed' }, { gatewayMode: 'routed' }],
     [{ container_iface_prefix: 'lan' }, { interfacePrefix: 'lan' }],
     [{ 'com.docker.network.container_iface_prefix': 'lan' }, { interfacePrefix: 'lan' }],
+    [{}, { upstreams: [] }],
+    [{ dns: '192.0.2.53, [2001:DB8::53]:5353' }, { upstreams: ['192.0.2.53', '[2001:db8::53]:5353'] }],
   ])('%j means %j', (options, meaning) => {
     check(options);
     expect(settings(options)).toMatchObject(meaning);
@@ -49,6 +51,8 @@ describe('an option', () => {
     [{ gateway_mode_ipv4: 'routed', enable_ip_masquerade: 'true' }, 'invalid-argument', 'contradict each other'],
     [{ mtu: '1400', 'com.docker.network.driver.mtu': '1450' }, 'invalid-argument', 'the same thing twice'],
     [{ vxlanid_list: '16777216' }, 'invalid-argument', 'is not a whole number from 1 to 16777215'],
+    [{ dns: 'ns.example' }, 'invalid-argument', 'option dns: "ns.example" is not a list of 1 to 3 different addresses'],
+    [{ dns: '0.0.0.0' }, 'invalid-argument', 'option dns: 0.0.0.0 stands for no host'],
     [{ constructor: 'x' }, 'unknown-option', 'unknown option "constructor"'],
   ])('%j is refused', (options, code, message) => {
     const refusal = expect.objectContaining({ code, message: expect.stringContaining(message) });
@@ -58,6 +62,10 @@ describe('an option', () => {
   it('isolated is for an internal network', () => {
     check({ gateway_mode_ipv4: 'isolated' }, true);
     check({ gateway_mode_ipv4: 'routed', enable_ip_masquerade: 'false' });
+  });
+
+  it('name servers are for a network that asks outside', () => {
+    expect(() => check({ dns: '192.0.2.53' }, true)).toThrow('nothing that an internal network asks leaves it');
   });
 
   it('that a record has and nobody could have given means what none means', () => {

@@ -13,9 +13,12 @@ function setUp(options: ResponderOptions = {}) {
   const view = fakeView([
     { id: 'w', name: 'web', cidr: '10.0.1.0/24', endpoints },
     { id: 'd', name: 'db', cidr: '10.0.2.0/24', internal: true, endpoints: [{ address: '10.0.2.2', name: 'pg' }] },
+    { id: 'c', name: 'corp', cidr: '10.0.3.0/24', options: { dns: '192.0.2.53' }, endpoints: [] },
+    { id: 'o', name: 'other', cidr: '10.0.4.0/24', options: { dns: '192.0.2.54:5353,192.0.2.53' }, endpoints: [] },
   ]);
   const memberships: Record<string, readonly string[]> = {};
-  const asked: { query: Uint8Array; answer: (reply: Uint8Array | undefined) => void }[] = [];
+  const asked: { query: Uint8Array; servers: readonly string[]; answer: (reply: Uint8Array | undefined) => void }[] =
+    [];
   const responder = createResponder(
     {
       zone: (networkId) => buildZone({ view, hidden: () => hidden }, networkId, { ttlSeconds: 5 }),
@@ -25,7 +28,7 @@ function setUp(options: ResponderOptions = {}) {
         return last === 'unknown' ? last : last?.promise;
       },
       networksOf: (networkId, address) => memberships[`${networkId} ${address}`] ?? [],
-      forwarder: { ask: (query) => new Promise((resolve) => asked.push({ query, answer: resolve })) },
+      forwarder: { ask: (query, servers) => new Promise((resolve) => asked.push({ query, servers, answer: resolve })) },
       random: { next: () => 0 },
     },
     options,
@@ -118,6 +121,26 @@ describe('questions for upstream servers', () => {
     await first;
     void ask('a.example');
     expect(asked).toHaveLength(3);
+  });
+
+  it("go to the network's own servers, those of the asked one first, and are not merged across them", () => {
+    const { ask, asked, client, memberships, now } = setUp();
+    memberships['w 10.0.1.5'] = ['w', 'd'];
+    memberships['w 10.0.1.6'] = ['w', 'o', 'c'];
+    memberships['o 10.0.4.6'] = ['w', 'o', 'c'];
+    memberships['d 10.0.2.6'] = ['d', 'c'];
+    for (const from of [
+      client('10.0.3.2', 'c'),
+      client('10.0.1.5'),
+      client('10.0.1.6'),
+      client('10.0.4.6', 'o'),
+      client('10.0.2.6', 'd'),
+    ]) {
+      void ask('a.example', from);
+    }
+    const [corp, other] = [['192.0.2.53'], ['192.0.2.54:5353', '192.0.2.53']];
+    expect(asked.map(({ servers }) => servers)).toEqual([corp, [], corp, other, corp]);
+    expect(now('a.example', client('10.0.2.7', 'd')).rcode).toBe('REFUSED');
   });
 
   it('beyond the limits fail at once, and only for whom it concerns', async () => {

@@ -24,7 +24,7 @@ async function setUp(behaviours: readonly Behaviour[], options: ForwarderOptions
   const port = upstreams[0]!.port;
   const servers = upstreams.map(({ address }) => address);
   const { ask } = createForwarder({ servers: () => servers }, { port, ...options });
-  return { upstreams, ask: (name = 'a.example') => ask(question(name, 'A', { id: 0 })) };
+  return { upstreams, ask: (name = 'a.example') => ask(question(name, 'A', { id: 0 }), []) };
 }
 
 function reply(query: Buffer, data: string, change: (bytes: Buffer) => void = () => undefined): Buffer {
@@ -79,7 +79,22 @@ describe('the forwarder', () => {
     const closed = await setUp([{ tcp: (query) => reply(query, '192.0.2.1') }], patient);
     expect(await closed.ask()).toBeUndefined();
     const none = createForwarder({ servers: () => [] }, patient);
-    expect(await none.ask(question('a.example'))).toBeUndefined();
+    expect(await none.ask(question('a.example'), [])).toBeUndefined();
+  });
+
+  it("asks the servers that are given instead of the host's, at their ports, and never itself", async () => {
+    const { upstreams } = await setUp([good('192.0.2.2'), silent], patient);
+    const [mine, silentOne] = upstreams as [Upstream, Upstream];
+    const six = await startUpstream('::1', good('192.0.2.6'));
+    open.push(six);
+    const isOwn = (address: string) => address === silentOne.address;
+    const forwarder = createForwarder({ servers: () => [silentOne.address], isOwn }, patient);
+    const ask = async (...servers: readonly string[]) =>
+      addressesIn(read(await forwarder.ask(question('a.example', 'A', { id: 0 }), servers)));
+    expect(await ask(`${silentOne.address}:${silentOne.port}`, `${mine.address}:${mine.port}`)).toEqual(['192.0.2.2']);
+    expect(await ask(`[::1]:${six.port}`)).toEqual(['192.0.2.6']);
+    expect(silentOne.udp).toBe(0);
+    expect(await forwarder.ask(question('a.example'), [])).toBeUndefined();
   });
 
   it('gives up when the budget ends', async () => {

@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
+import { isIpv4 } from '../../../../src/core/ip.ts';
 
 export interface Upstream {
   readonly address: string;
@@ -25,7 +26,7 @@ export async function startUpstream(address: string, behaviour: Behaviour, wante
   let port = wanted;
   if (behaviour.udp !== undefined) {
     const { udp: answer } = behaviour;
-    const socket = createSocket('udp4');
+    const socket = createSocket(isIpv4(address) ? 'udp4' : 'udp6');
     socket.on('message', (message, from) => {
       counts.udp += 1;
       for (const reply of answer(message, from.port)) socket.send(reply, from.port, from.address);

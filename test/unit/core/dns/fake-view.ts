@@ -14,6 +14,7 @@ export interface FakeNetwork {
   readonly name: string;
   readonly cidr: string;
   readonly internal?: boolean;
+  readonly options?: Readonly<Record<string, string>>;
   readonly endpoints: readonly FakeEndpoint[];
 }
 
@@ -54,7 +55,7 @@ function networkRecord(network: FakeNetwork | undefined): NetworkRecord | undefi
       internal: network.internal ?? false,
       attachable: true,
       labels: {},
-      options: {},
+      options: network.options ?? {},
       createdAt: 0,
       state: 'active',
     }

@@ -32,14 +32,17 @@ describe('the question sent on', () => {
   });
 
   it('is merged only with one that the same reply serves', () => {
-    const key = formatQuestionKey(query('a.example'), ['n1', 'n2']);
-    expect(formatQuestionKey(query('A.EXAMPLE', 'A', { id: 9 }), ['n2', 'n1'])).toBe(key);
+    const errand = (networkIds: readonly string[], ...upstreams: readonly string[]) => ({ networkIds, upstreams });
+    const both = errand(['n1', 'n2']);
+    const key = formatQuestionKey(query('a.example'), both);
+    expect(formatQuestionKey(query('A.EXAMPLE', 'A', { id: 9 }), errand(['n2', 'n1']))).toBe(key);
     for (const other of [
-      formatQuestionKey(query('b.example'), ['n1', 'n2']),
-      formatQuestionKey(query('a.example', 'AAAA'), ['n1', 'n2']),
-      formatQuestionKey(query('a.example', 'A', edns(1232)), ['n1', 'n2']),
-      formatQuestionKey(query('a.example', 'A', { flags: 0 }), ['n1', 'n2']),
-      formatQuestionKey(query('a.example'), ['n1']),
+      formatQuestionKey(query('b.example'), both),
+      formatQuestionKey(query('a.example', 'AAAA'), both),
+      formatQuestionKey(query('a.example', 'A', edns(1232)), both),
+      formatQuestionKey(query('a.example', 'A', { flags: 0 }), both),
+      formatQuestionKey(query('a.example'), errand(['n1'])),
+      formatQuestionKey(query('a.example'), errand(['n1', 'n2'], '192.0.2.53')),
     ]) {
       expect(other).not.toBe(key);
     }
