@@ -212,14 +212,13 @@ export function withRows<K extends RowKind>(table: RowTable<K>, more: RowTable<K
   return { ...table, links: new Map([...table.links, ...added.links]), words };
 }
 
-/** The table itself where all of its rows are of such links. */
+/** The table itself where all of its rows are of such links. A row whose link has no name in the table is of none. */
 export function rowsOfLinks<K extends RowKind>(table: RowTable<K>, isSuch: (link: string) => boolean): RowTable<K> {
-  const others = new Set([...table.links].flatMap(([number, name]) => (isSuch(name) ? [] : [number])));
-  if (others.size === 0) return table;
+  const such = new Set([...table.links].flatMap(([number, name]) => (isSuch(name) ? [number] : [])));
   const size = ROW_WORDS[table.kind];
   const positions = new Int32Array(rowCount(table));
   let count = 0;
-  for (let nth = 0; nth < positions.length; nth++) if (!others.has(table.words[nth * size]!)) positions[count++] = nth;
+  for (let nth = 0; nth < positions.length; nth++) if (such.has(table.words[nth * size]!)) positions[count++] = nth;
   return count === positions.length ? table : rowsAt(table, positions.subarray(0, count));
 }
 

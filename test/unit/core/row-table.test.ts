@@ -56,6 +56,12 @@ describe('a table', () => {
     expect(neighbourRows(rowsOfLinks(table, (link) => link === 'vx0'))).toEqual([neighbour(1), neighbour(3)]);
   });
 
+  it('has no row of a link without a name among those of any', () => {
+    const table = neighbourTable([neighbour(1), neighbour(2, 'up0'), neighbour(3)]);
+    const unnamed = { ...table, links: new Map([...table.links].filter(([, name]) => name === 'vx0')) };
+    expect(neighbourRows(rowsOfLinks(unnamed, () => true))).toEqual([neighbour(1), neighbour(3)]);
+  });
+
   it('takes rows of another one, whatever numbers that has for the links', () => {
     const table = neighbourTable([neighbour(1), neighbour(2, 'up0')]);
     const other = neighbourTable([neighbour(3, 'br0'), neighbour(2, 'up0'), neighbour(4)]);

@@ -4,6 +4,7 @@ import type { Inside } from '../../../../src/adapters/kernel/monitor.ts';
 import { namespaceId } from '../../../../src/adapters/kernel/namespace-ids.ts';
 import { Observer } from '../../../../src/adapters/kernel/observe.ts';
 import type { Link, Scope } from '../../../../src/core/host-state.ts';
+import { uplinkOf } from '../../../../src/core/plan/naming.ts';
 import { fdbRows, neighbourRows } from '../../../../src/core/row-table.ts';
 
 const NAME = 'ovl-4096';
@@ -90,6 +91,17 @@ test('of a namespace that came anew nothing is remembered', async () => {
   observer.forget(NAME);
   await observe();
   expect(asked[1]!.networks[0]!.known).toBe(0);
+});
+
+test("of the host's rows those of our links are seen, and of others none", async () => {
+  const neighbours = Uint32Array.of(2, ...V4, 0x0a000005, ...MAC, 7, ...V4, 0xc0000205, ...MAC);
+  const uplink = link(uplinkOf(4096), 7);
+  const part = { links: [uplink], addresses: [], routes: [], neighbours, forwarding: true, filter: undefined };
+  const { observe } = look([{ host: { ok: true, value: { ...part, namespaces: [] } } }]);
+  const { host } = await observe({ ...SCOPE, host: true, networks: [] });
+  expect(neighbourRows(host!.neighbours)).toEqual([
+    { link: uplink.name, address: '192.0.2.5', mac: '02:42:0a:00:00:05' },
+  ]);
 });
 
 test('where there is no namespace nothing is seen, and nothing is wrong', async () => {
