@@ -222,7 +222,16 @@ function isNeighbour(message: Message): boolean {
   const { family, state, address } = decodeNeighbour(message);
   // The kernel makes one of a group for each that it sends to.
   if (family === AF_INET6 && address?.startsWith('ff')) return false;
-  return isOfIp(family) && (message.type === rt.RTM_DELNEIGH || (state & (NUD_PERMANENT | NUD_NOARP)) !== 0);
+  return (
+    isOfIp(family) &&
+    !isMapped(address) &&
+    (message.type === rt.RTM_DELNEIGH || (state & (NUD_PERMANENT | NUD_NOARP)) !== 0)
+  );
+}
+
+/** An IPv4 address that somebody wrote as IPv6: no network has it, and it is not that IPv4 address. */
+function isMapped(address: string | undefined): boolean {
+  return address?.startsWith('::ffff:') === true && address.includes('.');
 }
 
 /** Undefined: none that is somebody's, or has been. */
@@ -231,6 +240,7 @@ function readRow(message: Message, names: ReadonlyMap<number, string> | undefine
   const row = { index, link: names?.get(index), mac };
   const gone = message.type === rt.RTM_DELNEIGH;
   if (isOfIp(family) && address !== undefined) {
+    if (isMapped(address)) return undefined;
     const what = gone ? 'gone' : state & NUD_PERMANENT ? 'written' : 'unwritten';
     return { ...row, what, address, vtep: undefined, port: undefined };
   }

@@ -2,6 +2,7 @@
 import {
   FDB,
   HAS_VTEP,
+  isIpv4,
   MAPPED_IPV4,
   NEIGHBOUR,
   ROW_WORDS,
@@ -9,6 +10,7 @@ import {
   type RowTable,
   rowCount,
 } from '../../core/row-table.ts';
+import { AF } from '../native/socket.ts';
 import { align } from '../netlink/attributes.ts';
 import type { Message } from '../netlink/message.ts';
 import { MOST_ROW_BYTES, writeFdb, writeNeighbour } from '../netlink/neighbour.ts';
@@ -30,9 +32,10 @@ export class RowReader {
     this.#tunnel = tunnel;
   }
 
-  /** Permanent neighbours alone. True when it was one. */
+  /** Permanent neighbours alone. True when it was one. An IPv4 address that somebody wrote as IPv6 is no network's. */
   readonly neighbour = ({ view, start, end }: Message): true | undefined => {
     if (!(view.getUint16(start + 8, true) & nl.NUD_PERMANENT)) return undefined;
+    const isIpv6 = view.getUint8(start) === AF.INET6;
     const at = this.#row('neighbour');
     this.#words[at + NEIGHBOUR.link] = view.getUint32(start + 4, true);
     for (let next = start + nl.NDMSG_BYTES; next + NLA_HDRLEN <= end; ) {
@@ -43,7 +46,9 @@ export class RowReader {
       else if (type === nl.NDA_LLADDR) this.#mac(at + NEIGHBOUR.mac, view, next, length);
       next += align(length);
     }
-    return true;
+    if (!isIpv6 || !isIpv4(this.#words, at + NEIGHBOUR.address)) return true;
+    this.#length = at;
+    return undefined;
   };
 
   /** Rows that someone wrote: the bridge's own (permanent, one per link) and what it learnt are left out. */

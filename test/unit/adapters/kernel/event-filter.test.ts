@@ -108,6 +108,12 @@ describe('in a network’s namespace', () => {
     expect(route(message, WEB)).toEqual([expect.objectContaining({ rows: [expect.objectContaining({ link: 'e1' })] })]);
   });
 
+  it('a neighbour whose IPv4 address is written as IPv6 is not told, as it is not that of IPv4', () => {
+    const mapped = { ...row, address: `::ffff:${row.address}` };
+    expect(route(event(replaceNeighbour(mapped)), WEB)).toEqual([]);
+    expect(route(event(deleteNeighbour(mapped)), WEB)).toEqual([]);
+  });
+
   it('a second namespace of the same network is its namespace too', () => {
     expect(route(veth('e1'), namespaceId(4096, 3))).toEqual(NETWORK);
   });

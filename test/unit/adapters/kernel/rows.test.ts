@@ -70,6 +70,14 @@ it('and read back as the same rows', () => {
   expect(fdbRows({ kind: 'fdb', links, words: fdb.take('fdb', 2) })).toEqual(ends);
 });
 
+it('an IPv4 address that is written as IPv6 is not taken for it', () => {
+  const reader = new RowReader();
+  const mapped = { ...neighbours[1]!, address: `::ffff:${neighbours[1]!.address}` };
+  for (const row of [neighbours[0]!, mapped, neighbours[1]!])
+    expect(reader.neighbour(message(replaceNeighbour({ ...row, link: VX0 })))).toBe(row === mapped ? undefined : true);
+  expect(neighbourRows({ kind: 'neighbour', links, words: reader.take('neighbour', 2) })).toEqual(neighbours);
+});
+
 it("a row of a tunnel end that is not on the tunnel is nobody's", () => {
   const reader = new RowReader(VX0 + 1);
   for (const request of fdbRequests(replaceFdb)) expect(reader.fdb(message(request))).toBeUndefined();
