@@ -330,6 +330,7 @@ export async function startAgent(
       await resumed.ended;
       if (plugin) await plugin.ended;
       await lifecycle.stop();
+      await stateFile.end();
       await thread.close();
       etcd.release();
     },

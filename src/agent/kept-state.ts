@@ -7,7 +7,8 @@
  * The file below `/run` belongs to the run of the agent that wrote it, and counts beside a file of the same run on the disk
  * alone, when it is the later one. Hence the first save of a run, and each until one has succeeded, waits for the disk and
  * leaves the other file as it is: with the disk's of the run before it is the latest still. Whoever moves the disk's file
- * away, puts an older one in its place, or starts another node on this host is not contradicted by what is below `/run`.
+ * away, puts one of another run in its place, or starts another node on this host is not contradicted by what is below
+ * `/run`, and who puts an older one of the same run there is not after an agent that was told to end.
  */
 import type { Clock, JsonFile, NodeState, StateFile } from '../ports.ts';
 
@@ -35,6 +36,8 @@ export class KeptState implements StateFile {
   /** The run of the agent whose state the disk has, if it is one of this process. */
   #onDisk: string | undefined;
   #following: Following | undefined;
+  /** When the last that was to follow has. */
+  #followed: Promise<void> | undefined;
   #hindrance: string | undefined;
 
   constructor(deps: KeptStateDeps) {
@@ -88,6 +91,13 @@ export class KeptState implements StateFile {
     await this.#deps.run.remove();
   }
 
+  /** Of an agent that ends: what it kept is on the disk, and that file alone counts, also when another is put in its place. */
+  async end(): Promise<void> {
+    if (!this.#followed || !(await this.#settle())) return;
+    // What stays there is what the disk has.
+    await this.#deps.run.remove().catch(() => undefined);
+  }
+
   #follow(state: NodeState): Following {
     if (this.#following) {
       this.#following.state = state;
@@ -103,13 +113,17 @@ export class KeptState implements StateFile {
       this.#onDisk = runOf(latest);
     });
     this.#following = following;
+    this.#followed = following.done;
     return following;
   }
 
-  /** What was to follow has, or has failed to. */
-  async #settle(): Promise<void> {
+  /** What was to follow has, or has failed to: then false. */
+  async #settle(): Promise<boolean> {
     this.#following?.hurry.abort();
-    await this.#following?.done.catch(() => undefined);
+    return await (this.#followed ?? Promise.resolve()).then(
+      () => true,
+      () => false,
+    );
   }
 }
 

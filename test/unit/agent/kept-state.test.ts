@@ -240,3 +240,33 @@ it('what is removed is gone, also when it is cut short half-way', async () => {
   expect(run.content).toBeUndefined();
   expect(await isSettled(file.keep(state(3)).kept)).toBe(false);
 });
+
+it('of an agent that is told to end the disk has everything, and an older file in its place counts', async () => {
+  const { disk, run, file } = await begun();
+  const { kept } = file.keep(state(2));
+  const ended = file.end();
+  await run.write();
+  await kept;
+  expect(await isSettled(ended)).toBe(false);
+  await disk.write();
+  await run.write();
+  await ended;
+  expect(await found({ disk, run })).toEqual(state(2));
+  disk.content = state(1);
+  expect(await found({ disk, run })).toEqual(state(1));
+});
+
+it('an agent that ends with a disk that is full leaves what it kept', async () => {
+  const { disk, run, file } = await begun();
+  const { kept, onDisk } = file.keep(state(2));
+  onDisk.catch(() => undefined);
+  await run.write();
+  await kept;
+  const ended = file.end();
+  await disk.fail();
+  await ended;
+  expect(await found({ disk, run })).toEqual(state(2));
+  const idle = new KeptState({ disk, run, clock });
+  await idle.end();
+  expect(await found({ disk, run })).toEqual(state(2));
+});
