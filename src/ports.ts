@@ -16,8 +16,9 @@ import type {
 } from './core/docker/engine.ts';
 import type { GossipMessage } from './core/gossip/message.ts';
 import type { BindProblem, HostAddress, HostRoute, PortBinding, Underlay } from './core/host-facts.ts';
-import type { ApplyResult, Filter, NamespaceState, Observed, Plan, Scope } from './core/host-state.ts';
+import type { ApplyResult, NamespaceState, Observed, Plan, Scope } from './core/host-state.ts';
 import type { KernelChange } from './core/kernel-change.ts';
+import type { Filter } from './core/packet-filter.ts';
 import type { LevelRange, NetworkRecord, NodeRecord } from './core/records.ts';
 import type { StoreMemory } from './core/store-memory.ts';
 

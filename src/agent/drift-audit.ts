@@ -5,7 +5,8 @@
  * may have been wrong.
  */
 import type { LocalEndpoint } from '../core/container.ts';
-import type { Desired, DesiredNetwork, DesiredPort, Filter } from '../core/host-state.ts';
+import type { Desired, DesiredNetwork, DesiredPort } from '../core/host-state.ts';
+import type { Filter } from '../core/packet-filter.ts';
 import { isContainerRight } from '../core/plan/container.ts';
 import { filterOps, networkFilter, withLoaded } from '../core/plan/filter.ts';
 import type { Clock, Kernel, Logger } from '../ports.ts';

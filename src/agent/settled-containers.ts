@@ -66,6 +66,7 @@ export class SettledContainers {
 
 function keyOf(port: DesiredPort, network: DesiredNetwork): string {
   const { container, ifname } = port.endpoint;
-  const { address, prefix, mac, defaultGateway } = port;
-  return [container.identity, ifname, address, prefix, mac, network.mtu, defaultGateway].join('\n');
+  const { mac, defaultGateways } = port;
+  const addresses = port.addresses.map(({ address, prefix }) => `${address}/${prefix}`).join();
+  return [container.identity, ifname, addresses, mac, network.mtu, defaultGateways.join()].join('\n');
 }

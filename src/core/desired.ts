@@ -17,7 +17,7 @@ import type {
   Subnet,
 } from './host-state.ts';
 import { innerMtu } from './inner-mtu.ts';
-import { parseIp } from './ip.ts';
+import { BITS, type Family, parseIp } from './ip.ts';
 import { networkSettings } from './network-options.ts';
 import { namespaceOf, portLinkOf } from './plan/naming.ts';
 import { type EndpointRecord, type NetworkRecord, type NodeRecord, PREFIX } from './records.ts';
@@ -60,7 +60,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
       namespace,
       internal: network.internal,
       ...{ betweenContainers, gatewayMode },
-      ports: endpoints.map((endpoint) => portOf(endpoint, blocks, routed.has(endpoint))),
+      ports: endpoints.map((endpoint) => portOf(endpoint, blocks, routed.get(endpoint))),
       remotes: remotes ? remotesOf(view, self, network.id) : [],
       isPartial: isPartial || lacksEndpoints(view, network.id),
     });
@@ -133,7 +133,7 @@ function subnetOf(text: string, gateway: string): Subnet[] {
 function portOf(
   endpoint: LocalEndpoint,
   blocks: readonly { readonly subnet: Subnet; readonly block: Cidr }[],
-  routed: boolean,
+  routed: ReadonlySet<Family> = NO_FAMILIES,
 ): DesiredPort {
   const { address, mac, id } = endpoint.record;
   const ip = parseIp(address);
@@ -141,15 +141,17 @@ function portOf(
   return {
     endpoint,
     link: portLinkOf(id),
-    address,
-    prefix: subnet?.prefix ?? 32,
+    addresses: ip ? [{ address, prefix: subnet?.prefix ?? BITS[ip.family] }] : [],
     mac,
-    defaultGateway: routed ? subnet?.gateway : undefined,
+    defaultGateways: subnet && ip && routed.has(ip.family) ? [subnet.gateway] : [],
   };
 }
 
+const NO_FAMILIES: ReadonlySet<Family> = new Set();
+
 interface Candidate {
   readonly endpoint: LocalEndpoint;
+  readonly family: Family;
   readonly networkName: string;
   /** The higher one wins. */
   readonly priority: number;
@@ -157,18 +159,26 @@ interface Candidate {
 
 function candidates(network: NetworkRecord, endpoints: readonly LocalEndpoint[]): Candidate[] {
   if (network.internal) return [];
-  return endpoints.map((endpoint) => ({ endpoint, networkName: network.name, priority: endpoint.gwPriority ?? 0 }));
+  return endpoints.flatMap((endpoint) => {
+    const family = parseIp(endpoint.record.address)?.family;
+    return family === undefined
+      ? []
+      : [{ endpoint, family, networkName: network.name, priority: endpoint.gwPriority ?? 0 }];
+  });
 }
 
-/** One endpoint per container carries its default route: highest priority, then first by network name. */
-function electDefaultRoutes(all: readonly Candidate[]): Set<LocalEndpoint> {
+/** One endpoint per container and family carries its default route: highest priority, then first by network name. */
+function electDefaultRoutes(all: readonly Candidate[]): Map<LocalEndpoint, Set<Family>> {
   const elected = new Map<string, Candidate>();
   for (const candidate of all) {
-    const key = candidate.endpoint.container.identity;
+    const key = `${candidate.family} ${candidate.endpoint.container.identity}`;
     const holder = elected.get(key);
     if (!holder || precedes(candidate, holder)) elected.set(key, candidate);
   }
-  return new Set([...elected.values()].map(({ endpoint }) => endpoint));
+  const families = new Map<LocalEndpoint, Set<Family>>();
+  for (const { endpoint, family } of elected.values())
+    families.set(endpoint, (families.get(endpoint) ?? new Set()).add(family));
+  return families;
 }
 
 function precedes(a: Candidate, b: Candidate): boolean {

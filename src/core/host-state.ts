@@ -7,6 +7,7 @@
 import type { ContainerRef, LocalEndpoint } from './container.ts';
 import type { Setting } from './endpoint-options.ts';
 import type { NetworkSettings } from './network-options.ts';
+import type { Filter, FilterSet } from './packet-filter.ts';
 import type { FdbTable, NeighbourTable } from './row-table.ts';
 
 /** Marks routes as ours (`ip route … proto 79`). */
@@ -20,8 +21,10 @@ export const LOOPBACK = 'lo';
 export const TUNNEL = 'vx0';
 /** The uplink's end inside the network's namespace; the host's end is `ovl<vni>`. */
 export const UPLINK = 'up0';
-/** Next hop of a network's default route; it exists as a permanent neighbour only. */
-export const UPLINK_NEXT_HOP = '169.254.0.1';
+/** Next hops of a network's default routes; they exist as permanent neighbours only. */
+export const UPLINK_NEXT_HOP = { 4: '169.254.0.1', 6: 'fe80::1' } as const;
+/** Next hop of the host's routes into an IPv6 subnet; of IPv4 it is the gateway. */
+export const UPLINK_INSIDE = 'fe80::2';
 /**
  * Where every network's responder answers besides its gateway, and the host's own for containers of other networks: an
  * engine is told one DNS server for all its containers, whatever networks they will be on. Link-local (RFC 3927), so no
@@ -113,11 +116,10 @@ export interface DesiredPort {
   readonly endpoint: LocalEndpoint;
   /** Name of the veth end inside the network's namespace. */
   readonly link: string;
-  readonly address: string;
-  readonly prefix: number;
+  readonly addresses: readonly Omit<Address, 'link'>[];
   readonly mac: string;
-  /** Next hop of the container's default route; undefined when that goes through another network, or nowhere. */
-  readonly defaultGateway: string | undefined;
+  /** Next hops of the container's default routes, one of a family at most; none where that goes through another network, or nowhere. */
+  readonly defaultGateways: readonly string[];
 }
 
 /** Endpoints behind one tunnel end: as they are in the view, since of thousands nobody wants to make objects. */
@@ -132,6 +134,10 @@ export interface Remotes {
 export interface NamespaceState {
   /** IPv4 forwarding. */
   readonly forwarding: boolean;
+  /** IPv6 forwarding; false where there is no IPv6. */
+  readonly forwarding6: boolean;
+  /** Links of the host's that learn their routes from routers (RFC 4861) as long as the host does not forward IPv6. */
+  readonly advertised?: readonly string[];
   readonly links: ReadonlyMap<string, Link>;
   readonly addresses: readonly Address[];
   readonly routes: readonly Route[];
@@ -149,6 +155,8 @@ export interface Link {
   readonly mac: string;
   readonly mtu: number;
   readonly up: boolean;
+  /** It has IPv6, and believes no router that advertises itself. Undefined: it has not, or that is not asked of it. */
+  readonly ipv6?: true | undefined;
   readonly master?: string | undefined;
   readonly vxlan?: Vxlan | undefined;
   /** Set on bridges. */
@@ -165,7 +173,7 @@ export interface Vxlan {
   readonly local: string;
   readonly port: number;
   readonly learning: boolean;
-  /** ARP is answered from the neighbour rows. */
+  /** ARP and neighbour solicitations are answered from the neighbour rows. */
   readonly proxy: boolean;
 }
 
@@ -222,37 +230,6 @@ export interface FdbRow {
   readonly vtep?: string | undefined;
   /** UDP port when it is not the device's own. */
   readonly port?: number | undefined;
-}
-
-/**
- * An nftables table. Sets hold what changes, rules are constant text. Each loaded rule carries a digest of its text as
- * comment (`ruleMark`), so that a listing is compared without understanding how nft rewrites rules.
- */
-export interface Filter {
-  readonly family: 'inet' | 'bridge';
-  readonly sets: readonly FilterSet[];
-  readonly chains: readonly FilterChain[];
-}
-
-export interface FilterSet {
-  readonly name: string;
-  /** Types of the key's parts, e.g. `['ifname', 'ether_addr']`. */
-  readonly type: readonly string[];
-  readonly interval: boolean;
-  /** The kernel puts the elements in by itself, and takes them out after so many seconds: they are not compared. */
-  readonly timeoutSeconds?: number | undefined;
-  /** Each one the key's parts joined by a space. */
-  readonly elements: ReadonlySet<string>;
-}
-
-export interface FilterChain {
-  readonly name: string;
-  readonly type: 'filter' | 'nat';
-  readonly hook: string;
-  readonly priority: number;
-  readonly policy: 'accept' | 'drop';
-  /** Wanted: the rules' text. Seen: their comments. */
-  readonly rules: readonly string[];
 }
 
 // ---------------------------------------------------------------- observed
@@ -355,8 +332,10 @@ export interface LinkChange {
   readonly master?: string;
   readonly bridge?: BridgeFlags;
   readonly up?: true;
-  /** No IPv6 address is made when the link comes up. */
-  readonly noIpv6?: true;
+  /** No link-local address is made by itself when the link comes up, or gets IPv6. */
+  readonly noLinkLocal?: true;
+  /** As of {@link Link}; the last of all but `up`. */
+  readonly ipv6?: true;
 }
 
 export interface PlannedOp {

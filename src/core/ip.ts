@@ -129,6 +129,16 @@ export function macOf({ family, value }: Ip): string {
   return `02:42:${HEX[bytes >>> 24]}:${HEX[(bytes >>> 16) & 255]}:${HEX[(bytes >>> 8) & 255]}:${HEX[bytes & 255]}`;
 }
 
+/** The link-local address that belongs to a MAC (RFC 4291, appendix A). */
+export function linkLocalOf(mac: string): string {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac.split(':').map((byte) => Number.parseInt(byte, 16));
+  const groups = [((a ^ 2) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f];
+  return formatIp({
+    family: 6,
+    value: groups.reduce((value, group) => (value << 16n) | BigInt(group), 0xfe80n << 48n),
+  });
+}
+
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /** An IPv4 address as a number, for tables of many rows; −1 when the text from `start` on is not exactly one. */

@@ -150,12 +150,18 @@ export class World implements ClusterView {
       networkId: network.id,
       nodeId,
       address,
-      mac: macOf(parseIp(address)!),
+      mac: macFor(address),
       name: `n${this.#lastId}`,
       aliases: [],
       createdAt: 0,
     };
   }
+}
+
+/** Of IPv6 by its last four bytes. */
+function macFor(address: string): string {
+  const ip = parseIp(address)!;
+  return macOf(ip.family === 4 ? ip : { family: 4, value: ip.value & 0xffff_ffffn });
 }
 
 function hex(value: number): string {

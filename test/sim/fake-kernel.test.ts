@@ -1,5 +1,6 @@
 import { describeKernel } from '../contract/kernel.ts';
 import { describeEngineKernel } from '../contract/kernel-engine.ts';
+import { describeIpv6Kernel } from '../contract/kernel-ipv6.ts';
 import { FakeKernel } from './fake-kernel.ts';
 
 const open = async () => {
@@ -18,3 +19,4 @@ const open = async () => {
 
 describeKernel('the kernel in memory', open);
 describeEngineKernel('the kernel in memory', open);
+describeIpv6Kernel('the kernel in memory', open);

@@ -9,7 +9,6 @@ import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import {
   type ApplyResult,
-  type Filter,
   HOST,
   type NamespaceState,
   type Observed,
@@ -22,6 +21,7 @@ import {
 } from '../../src/core/host-state.ts';
 import { formatIp } from '../../src/core/ip.ts';
 import type { KernelChange, RowEvent } from '../../src/core/kernel-change.ts';
+import type { Filter } from '../../src/core/packet-filter.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import { Obstacles } from '../../src/core/plan/obstacles.ts';
 import { isOfRows, singleOps } from '../../src/core/plan/rows.ts';

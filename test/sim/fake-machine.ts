@@ -3,7 +3,6 @@ import { OverlaydError } from '../../src/core/errors.ts';
 import {
   type Address,
   type FdbRow,
-  type Filter,
   HOST,
   type Link,
   LOOPBACK,
@@ -13,13 +12,15 @@ import {
   type Route,
   SERVICE_ADDRESS,
 } from '../../src/core/host-state.ts';
-import { ruleMark } from '../../src/core/plan/filter.ts';
+import type { Filter } from '../../src/core/packet-filter.ts';
+import { asLoaded } from '../../src/core/plan/filter.ts';
 import { isUplink } from '../../src/core/plan/naming.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 export interface Space {
   forwarding: boolean;
+  forwarding6: boolean;
   readonly links: Map<string, Mutable<Link>>;
   addresses: Address[];
   routes: Route[];
@@ -110,6 +111,7 @@ export class FakeMachine {
         return [];
       case 'set-sysctl':
         if (op.key === 'net.ipv4.ip_forward') this.#space(op.at).forwarding = op.value === '1';
+        if (op.key === 'net.ipv6.conf.all.forwarding') this.#space(op.at).forwarding6 = op.value === '1';
         return [op.at];
       case 'add-vxlan':
         this.#checkVni(op.vxlan.vni, op.vxlan.port);
@@ -138,12 +140,9 @@ export class FakeMachine {
       case 'remove-elements':
         this.#changeElements(op);
         return [op.at];
-      case 'set-filter': {
-        const { chains, ...rest } = structuredClone(op.filter);
-        const marked = chains.map((chain) => ({ ...chain, rules: chain.rules.map(ruleMark) }));
-        this.#space(op.at).filter = { ...rest, chains: marked };
+      case 'set-filter':
+        this.#space(op.at).filter = asLoaded(structuredClone(op.filter));
         return [op.at];
-      }
       default:
         this.#changeRow(op);
         return [op.at];
@@ -241,6 +240,7 @@ export class FakeMachine {
     if (set.mac !== undefined) link.mac = set.mac;
     if (set.mtu !== undefined) link.mtu = set.mtu;
     if (set.bridge) link.bridge = set.bridge;
+    if (set.ipv6) link.ipv6 = true;
     if (set.up) link.up = true;
   }
 
@@ -263,7 +263,7 @@ export class FakeMachine {
   #changeRow(op: Op): void {
     switch (op.kind) {
       case 'add-address': {
-        this.#link(op.at, op.address.link);
+        this.#checkFamily(op.at, op.address.link, op.address.address);
         const space = this.#space(op.at);
         space.addresses = [...space.addresses.filter((row) => !isSame(row, op.address)), op.address];
         return;
@@ -275,6 +275,7 @@ export class FakeMachine {
       }
       case 'set-route': {
         if (!this.#link(op.at, op.route.link).up) refuse(`${op.route.link}: Network is down`);
+        this.#checkFamily(op.at, op.route.link, op.route.destination);
         const space = this.#space(op.at);
         const { destination, metric } = op.route;
         const others = space.routes.filter((row) => row.destination !== destination || row.metric !== metric);
@@ -291,7 +292,7 @@ export class FakeMachine {
         const { link, address } = op.neighbour;
         const space = this.#space(op.at);
         const others = space.neighbours.filter((row) => row.link !== link || row.address !== address);
-        if (op.kind === 'set-neighbour') this.#link(op.at, link);
+        if (op.kind === 'set-neighbour') this.#checkFamily(op.at, link, address);
         space.neighbours = op.kind === 'set-neighbour' ? [...others, op.neighbour] : others;
         return;
       }
@@ -303,6 +304,11 @@ export class FakeMachine {
         space.fdb = space.fdb.filter((row) => !isSame(row, op.row));
       }
     }
+  }
+
+  /** Strictest of all: links have no IPv6 unless they were given it. */
+  #checkFamily(place: Place, link: string, text: string): void {
+    if (this.#link(place, link).ipv6 === undefined && text.includes(':')) refuse('IPv6 is disabled on this device');
   }
 
   /** A bridge has one row per MAC; a VXLAN device overwrites the first of a MAC's tunnel ends. */
@@ -324,6 +330,7 @@ export class FakeMachine {
 function newSpace(): Space {
   return {
     forwarding: false,
+    forwarding6: false,
     links: new Map([['lo', { name: 'lo', kind: '', mac: '00:00:00:00:00:00', mtu: 65536, up: false, index: 1 }]]),
     addresses: [],
     routes: [],

@@ -62,13 +62,16 @@ export class Batch {
   /** By position of the op. */
   readonly failures: Failures = new Map();
   readonly #socket: Socket;
+  readonly #setSysctl: (key: string, value: string) => void;
   #pending: Pending[] = [];
   readonly #indexes = new Map<string, number>();
   #looks = 0;
   readonly #files: number[] = [];
 
-  constructor(socket: Socket) {
+  /** `setSysctl`: in the namespace of the socket. */
+  constructor(socket: Socket, setSysctl: (key: string, value: string) => void) {
     this.#socket = socket;
+    this.#setSysctl = setSysctl;
   }
 
   /** `at`: position of the op. */
@@ -115,9 +118,10 @@ export class Batch {
         break;
       }
       case 'set-link': {
-        const { noIpv6, master, ...set } = op.set;
+        const { noLinkLocal, ipv6, master, ...set } = op.set;
         // Before it comes up.
-        if (noIpv6) this.#push(at, setAddrGenMode({ name: op.name }, IN6_ADDR_GEN_MODE_NONE), NO_IPV6);
+        if (noLinkLocal) this.#push(at, setAddrGenMode({ name: op.name }, IN6_ADDR_GEN_MODE_NONE), NO_IPV6);
+        if (ipv6) this.#enableIpv6(op.name);
         if (master === undefined && Object.keys(set).length === 0) return;
         const change = { ...set, ...(master !== undefined && { master: this.#indexOf(master) }) };
         this.#push(at, setLink({ name: op.name }, change));
@@ -164,6 +168,14 @@ export class Batch {
       default:
         throw new OverlaydError('internal', `${op.kind} is not done by rtnetlink`);
     }
+  }
+
+  /** After all that was added before: the link may have been. */
+  #enableIpv6(link: string): void {
+    this.flush();
+    const of = `net/ipv6/conf/${link}`;
+    this.#setSysctl(`${of}/accept_ra`, '0');
+    this.#setSysctl(`${of}/disable_ipv6`, '0');
   }
 
   #push(op: number, request: Request, tolerated: readonly string[] = NONE): void {

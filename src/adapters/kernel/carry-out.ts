@@ -103,8 +103,9 @@ function doOne(tables: Tables, op: Op): void {
 }
 
 function writeBatch(place: string, ops: readonly Placed[], failures: Failures): void {
-  const socket = new NetlinkSocket({ namespace: pathOf(place) });
-  const batch = new Batch(socket);
+  const path = pathOf(place);
+  const socket = new NetlinkSocket({ namespace: path });
+  const batch = new Batch(socket, (key, value) => setSysctl(path, key, value));
   try {
     for (const { op, at } of ops) batch.add(op, at);
     batch.flush();

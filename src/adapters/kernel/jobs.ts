@@ -4,7 +4,8 @@
  * told before is not told again.
  */
 import type { Lack } from '../../core/host-needs.ts';
-import type { Address, Filter, Link, Op, Place, Route } from '../../core/host-state.ts';
+import type { Address, Link, Op, Place, Route } from '../../core/host-state.ts';
+import type { Filter } from '../../core/packet-filter.ts';
 import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
 import type { PlainError } from './plain-error.ts';
 
@@ -59,6 +60,9 @@ export interface InsidePart {
 
 export interface HostPart extends InsidePart {
   readonly forwarding: boolean;
+  /** As of `NamespaceState`. */
+  readonly forwarding6: boolean;
+  readonly advertised: readonly string[];
   /** Words of neighbours, with indexes of links; see `core/row-table.ts`. */
   readonly neighbours: Uint32Array;
   readonly filter: Filter | undefined;
@@ -70,6 +74,7 @@ export interface HostPart extends InsidePart {
 export interface NetworkPart {
   readonly number: number;
   readonly forwarding: boolean;
+  readonly forwarding6: boolean;
   readonly links: readonly Link[] | undefined;
   readonly addresses: readonly Address[] | undefined;
   readonly routes: readonly Route[] | undefined;

@@ -1,5 +1,5 @@
 import type { ContainerRef } from '../../core/container.ts';
-import type { Filter } from '../../core/host-state.ts';
+import type { Filter } from '../../core/packet-filter.ts';
 import type { Kernel } from '../../ports.ts';
 import { apply } from './apply.ts';
 import type { KernelThread } from './kernel-thread.ts';

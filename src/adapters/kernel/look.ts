@@ -15,7 +15,7 @@ import {
 } from '../../core/host-state.ts';
 import { isNetworkNamespace, isUplink, namespaceOf } from '../../core/plan/naming.ts';
 import { decodeAddress, dumpAddresses, isInUse } from '../netlink/address.ts';
-import { decodeLink, dumpLinks, type LinkMessage } from '../netlink/link.ts';
+import { decodeLink, dumpLinks, type Inet6Data, type LinkMessage } from '../netlink/link.ts';
 import { decodeNetconf, decodeNsid, getNetconf, getNsid } from '../netlink/namespace-id.ts';
 import { dumpFdb, dumpNeighbours } from '../netlink/neighbour.ts';
 import { decodeRoute, dumpRoutes, type RouteMessage } from '../netlink/route.ts';
@@ -98,6 +98,7 @@ export class Looker {
       return {
         number: now.number,
         forwarding: isForwarding(socket),
+        forwarding6: isForwarding6(messages),
         links: last?.links === now.links ? undefined : links,
         addresses: last?.addresses === now.addresses ? undefined : addresses,
         routes: last?.routes === now.routes ? undefined : routes,
@@ -129,6 +130,8 @@ export class Looker {
         routes: routes.filter(({ link }) => isUplink(link)),
         neighbours: reader.take('neighbour', neighbours),
         forwarding: isForwarding(socket),
+        forwarding6: isForwarding6(messages),
+        advertised: messages.filter(isAdvertised).map(({ name }) => name),
         filter: this.#tables.read(HOST, 'inet').filter,
         namespaces: namespacesOf(socket),
       };
@@ -180,6 +183,7 @@ function linkOf(message: LinkMessage, names: Names): Link {
     mac,
     mtu,
     up: (flags & IFF_UP) !== 0,
+    ipv6: hasIpv6(message) ? true : undefined,
     master: names.get(master),
     vxlan: vxlan && {
       vni: vxlan.vni,
@@ -193,6 +197,26 @@ function linkOf(message: LinkMessage, names: Names): Link {
     index,
     peerIndex: link,
   };
+}
+
+function hasIpv6({ inet6 }: LinkMessage): boolean {
+  return inet6 !== undefined && !inet6.disabled && !believesRouters(inet6);
+}
+
+/** One that forwards takes itself for a router, and believes others when it is told to alone. */
+function believesRouters({ acceptRa, forwarding }: Inet6Data): boolean {
+  return acceptRa === 2 || (acceptRa === 1 && !forwarding);
+}
+
+/** A bridge's ports leave that to the bridge. */
+function isAdvertised({ inet6, master, name }: LinkMessage): boolean {
+  if (inet6 === undefined || inet6.disabled || name === LOOPBACK || isUplink(name)) return false;
+  return master === 0 && inet6.acceptRa === 1 && !inet6.forwarding;
+}
+
+/** Of the namespace: to set it sets it for each link. */
+function isForwarding6(messages: readonly LinkMessage[]): boolean {
+  return messages.find(({ name }) => name === LOOPBACK)?.inet6?.forwarding === true;
 }
 
 /** Addresses of `lo` but one are left out: they are nobody's business here. */

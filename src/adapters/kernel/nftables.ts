@@ -1,7 +1,8 @@
 /** Our nftables tables as text in the language of nft(8), and from its JSON (libnftables-json(5)). Written for 1.0.6. */
 import { OverlaydError } from '../../core/errors.ts';
 import type { Passage } from '../../core/firewall.ts';
-import { type Filter, type FilterChain, type FilterSet, type Op, TABLE } from '../../core/host-state.ts';
+import { type Op, TABLE } from '../../core/host-state.ts';
+import type { Filter, FilterChain, FilterSet } from '../../core/packet-filter.ts';
 import { ruleMark } from '../../core/plan/filter.ts';
 
 /** Lines for libnftables; all of one input are one transaction. */
@@ -48,10 +49,10 @@ function renderList({ type, elements }: FilterSet): string {
 const MAX_DYNAMIC_ELEMENTS = 1024;
 
 function renderSet(set: FilterSet): string {
-  const { name, type, interval, timeoutSeconds, elements } = set;
+  const { name, type, expression, interval, timeoutSeconds, elements } = set;
   return [
     `set ${name} {`,
-    `type ${type.join(' . ')}`,
+    expression === undefined ? `type ${type.join(' . ')}` : `typeof ${expression}`,
     ...(interval ? ['flags interval'] : []),
     ...(timeoutSeconds === undefined
       ? []
@@ -71,12 +72,19 @@ function renderChain({ name, type, hook, priority, policy, rules }: FilterChain)
   ].join('\n');
 }
 
+/** How nft from 1.1.0 on tells of a set that was given an expression; those before tell the types of its parts. */
+interface Typeof {
+  readonly typeof: {
+    readonly concat?: readonly { readonly meta?: object; readonly payload?: { readonly field?: string } }[];
+  };
+}
+
 interface Listing {
   readonly nftables: readonly {
     readonly table?: { readonly family: Filter['family'] };
     readonly set?: {
       readonly name: string;
-      readonly type: string | readonly string[];
+      readonly type: string | readonly string[] | Typeof;
       readonly flags?: string | readonly string[];
       readonly timeout?: number;
       readonly elem?: readonly unknown[];
@@ -94,6 +102,15 @@ interface Listing {
       readonly expr?: readonly { readonly counter?: { readonly packets: number } | null }[];
     };
   }[];
+}
+
+/** Of the expressions that we use: a link's name, a MAC, and bits without a name. */
+function typesOf(type: string | readonly string[] | Typeof): readonly string[] {
+  if (typeof type === 'string') return [type];
+  if (!('typeof' in type)) return type;
+  return (type.typeof.concat ?? []).map(({ meta, payload }) =>
+    meta ? 'ifname' : payload?.field === undefined ? 'integer' : 'ether_addr',
+  );
 }
 
 /** The rules of the result are comments; see `Filter`. Undefined when the listing has no table. */
@@ -114,7 +131,7 @@ export function parseFilter(json: string): Filter | undefined {
         ? [
             {
               name: set.name,
-              type: typeof set.type === 'string' ? [set.type] : set.type,
+              type: typesOf(set.type),
               interval: set.flags?.includes('interval') ?? false,
               timeoutSeconds: set.timeout,
               elements: new Set(set.timeout === undefined ? (set.elem ?? []).map(parseElement) : []),

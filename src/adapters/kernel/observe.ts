@@ -142,6 +142,7 @@ export class Observer {
     const kept = last && sameNames(last.state.links, links) ? last.state : undefined;
     const state = {
       forwarding: part.forwarding,
+      forwarding6: part.forwarding6,
       links,
       addresses: part.addresses ?? last?.state.addresses ?? [],
       routes: part.routes ?? last?.state.routes ?? [],
@@ -177,6 +178,8 @@ function hostState(part: HostPart): NamespaceState {
   const all: NeighbourTable = { kind: 'neighbour', links: names, words: part.neighbours };
   return {
     forwarding: part.forwarding,
+    forwarding6: part.forwarding6,
+    advertised: part.advertised,
     links,
     addresses: part.addresses,
     routes: part.routes,
@@ -189,6 +192,7 @@ function hostState(part: HostPart): NamespaceState {
 function insideState({ links, addresses, routes }: InsidePart): NamespaceState {
   return {
     forwarding: false,
+    forwarding6: false,
     links: linksByName(links),
     addresses,
     routes,

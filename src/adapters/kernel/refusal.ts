@@ -2,6 +2,8 @@
 import { DEFAULT, HOST, MOST_CONTAINERS, type Op } from '../../core/host-state.ts';
 import type { PlainError } from './plain-error.ts';
 
+const NO_IPV6 = ['EAFNOSUPPORT', 'ENOTSUP', 'EOPNOTSUPP'];
+
 /** Undefined where its own words have to do. */
 export function explainRefusal(op: Op, { code, message }: PlainError): string | undefined {
   switch (op.kind) {
@@ -13,6 +15,9 @@ export function explainRefusal(op: Op, { code, message }: PlainError): string | 
       const way = isDefault ? 'default route' : `route to ${destination}`;
       return `there is no ${way}, because ${who} has the address of the gateway, ${gateway}, itself: take it away (\`ip address\` shows where it is), or use a network with another subnet`;
     }
+    case 'add-address':
+      if (!NO_IPV6.includes(code) || !op.address.address.includes(':')) return undefined;
+      return 'this host has no IPv6: its kernel was started with `ipv6.disable=1`, or was built without it; change that, or use a network without IPv6 on this host';
     case 'add-vxlan':
       if (code !== 'EEXIST') return undefined;
       return `this host has another VXLAN device with VNI ${op.vxlan.vni} on port ${op.vxlan.port}: remove it (\`ip -d link show type vxlan\`; what is in no namespace with a name, a process may hold), or use a network with another VNI`;

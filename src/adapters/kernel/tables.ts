@@ -4,7 +4,8 @@
  */
 import { statSync } from 'node:fs';
 import { OverlaydError } from '../../core/errors.ts';
-import { type Filter, HOST, type Place, TABLE } from '../../core/host-state.ts';
+import { HOST, type Place, TABLE } from '../../core/host-state.ts';
+import type { Filter } from '../../core/packet-filter.ts';
 import { hasLibnftables, type NftablesOutcome, OUTPUT, runNftables } from '../native/libnftables.ts';
 import { decodeGeneration, decodeTableFlags, getGeneration, getTable } from '../netlink/nftables.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';

@@ -1,10 +1,19 @@
 /**
- * The inside of a container: our link with its address, and the default route if it is to carry it. Nothing else in
+ * The inside of a container: our link with its addresses, and the default routes that it is to carry. Nothing else in
  * there is ours: other addresses of the link and routes of other protocols stay, a default route of the user's own wins.
  */
-import { type DesiredNetwork, type DesiredPort, type NamespaceState, type Op, ROUTE_PROTOCOL } from '../host-state.ts';
+import {
+  type Address,
+  DEFAULT,
+  type DesiredNetwork,
+  type DesiredPort,
+  type NamespaceState,
+  type Op,
+  ROUTE_PROTOCOL,
+} from '../host-state.ts';
+import { isIpv4 } from '../ip.ts';
 import { asMade, linkOps } from './link.ts';
-import { containerLink, ours } from './wanted.ts';
+import { containerLink, linkLocalAddress, ours } from './wanted.ts';
 
 /** `made`: the link has just been made. `seen` undefined: it was not looked at, and nothing is assumed of it. */
 export function containerOps(
@@ -20,22 +29,31 @@ export function containerOps(
   if (!link) return [];
   const ops = [...linkOps(at, wanted, link, complete)];
   const wasUp = link.up;
-  const { address, prefix } = port;
-  const held =
-    !made &&
-    seen?.addresses.some((each) => each.link === wanted.name && each.address === address && each.prefix === prefix);
-  if (!held) ops.push({ kind: 'add-address', at, address: { link: wanted.name, address, prefix } });
-  const defaults = seen?.routes.filter(({ destination }) => destination === 'default') ?? [];
-  const foreign = defaults.some(({ protocol }) => protocol !== ROUTE_PROTOCOL);
-  const mine = defaults.filter((route) => route.protocol === ROUTE_PROTOCOL && route.link === wanted.name);
-  const gateway = port.defaultGateway;
-  if (gateway !== undefined && !foreign) {
-    const right = wasUp && !made && mine.some((route) => route.gateway === gateway);
-    if (!right) ops.push({ kind: 'set-route', at, route: ours('default', gateway, wanted.name) });
-  } else if (!made && complete) {
-    for (const route of mine) ops.push({ kind: 'delete-route', at, route });
+  const addresses: Address[] = port.addresses.map((address) => ({ link: wanted.name, ...address }));
+  if (wanted.ipv6) addresses.push(linkLocalAddress(wanted.name, wanted.mac));
+  for (const address of addresses) {
+    const there = made ? undefined : seen?.addresses.find((each) => isSame(each, address));
+    // One that is not in use does not become so by being set once more.
+    if (there?.unused) ops.push({ kind: 'delete-address', at, address });
+    if (!there || there.unused) ops.push({ kind: 'add-address', at, address });
+  }
+  for (const family of [4, 6] as const) {
+    const defaults = seen?.routes.filter(({ destination }) => destination === DEFAULT[family]) ?? [];
+    const foreign = defaults.some(({ protocol }) => protocol !== ROUTE_PROTOCOL);
+    const mine = defaults.filter((route) => route.protocol === ROUTE_PROTOCOL && route.link === wanted.name);
+    const gateway = port.defaultGateways.find((each) => isIpv4(each) === (family === 4));
+    if (gateway !== undefined && !foreign) {
+      const right = wasUp && !made && mine.some((route) => route.gateway === gateway);
+      if (!right) ops.push({ kind: 'set-route', at, route: ours(DEFAULT[family], gateway, wanted.name) });
+    } else if (!made && complete) {
+      for (const route of mine) ops.push({ kind: 'delete-route', at, route });
+    }
   }
   return ops;
+}
+
+function isSame(a: Address, b: Address): boolean {
+  return a.link === b.link && a.address === b.address && a.prefix === b.prefix;
 }
 
 /** Whether the inside of a container is as it should be; the port's other end is not looked at. */

@@ -1,22 +1,16 @@
 /**
  * A network's nftables table, and how any of our tables is compared. What changes is in sets, rules are constant text.
  *
- * Network: a container's frames carry its own MAC and IPv4 address or are dropped, ARP included; nothing but IPv4 and
- * ARP passes (no router advertisement, no VLAN tag); nobody beyond the tunnel speaks as this host's gateway. Where containers
- * are not to reach each other, what they send goes to the gateway and not back from there, and nothing comes out of the tunnel,
- * whatever the other hosts let in. The gateway of an isolated network answers names, and nothing else.
+ * Network: a container's frames carry its own MAC and addresses or are dropped, ARP included; nothing but IPv4 and ARP passes,
+ * and IPv6 where the network has any (`ipv6-filter.ts`; no VLAN tag); nobody beyond the tunnel speaks as this host's gateway.
+ * Where containers are not to reach each other, what they send goes to the gateway and not back from there, and nothing comes
+ * out of the tunnel, whatever the other hosts let in. The gateway of an isolated network answers names, and nothing else.
  */
-import {
-  type DesiredNetwork,
-  type DesiredPort,
-  type Filter,
-  type FilterChain,
-  type FilterSet,
-  type Op,
-  type Place,
-  TUNNEL,
-} from '../host-state.ts';
-import { gatewayMac } from './wanted.ts';
+import { type DesiredNetwork, type DesiredPort, type Op, type Place, TUNNEL } from '../host-state.ts';
+import { isIpv4 } from '../ip.ts';
+import type { Filter, FilterChain, FilterSet } from '../packet-filter.ts';
+import { ipv6Filter } from './ipv6-filter.ts';
+import { gatewayMac, hasFamily } from './wanted.ts';
 
 /** Before connection tracking, where one packet costs least. */
 export const RAW = -300;
@@ -25,30 +19,37 @@ export const EARLY = -5;
 /** After whatever the host's firewall says, also of those that want to have the last word. */
 export const LATE = 300;
 export const SRCNAT = 100;
-const LEASES = 'leases';
+export const LEASES = { 4: 'leases', 6: 'leases6' } as const;
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 
 export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPort[]): Filter {
   const gateway = gatewayMac(network);
+  const ipv6 = hasFamily(network, 6) ? ipv6Filter(network, ports) : undefined;
   return {
     family: 'bridge',
     sets: [
       set(
-        LEASES,
+        LEASES[4],
         ['ifname', 'ether_addr', 'ipv4_addr'],
-        ports.map(({ link, mac, address }) => `${link} ${mac} ${address}`),
+        ports.flatMap(({ link, mac, addresses }) =>
+          addresses.filter(({ address }) => isIpv4(address)).map(({ address }) => `${link} ${mac} ${address}`),
+        ),
       ),
+      ...(ipv6?.sets ?? []),
     ],
     chains: [
       chain('prerouting', 'prerouting', RAW, 'drop', [
         // As it stands in the frame: with a VLAN tag before it, `ip` alone would match.
-        'ether type != { ip, arp } counter drop',
+        `ether type != { ip, ${ipv6 ? 'ip6, ' : ''}arp } counter drop`,
+        ...(ipv6 ? ipv6.nobody : []),
         ...(network.betweenContainers
           ? [`iifname "${TUNNEL}" ether saddr ${gateway} drop`, `iifname "${TUNNEL}" accept`]
           : [
               `iifname "${TUNNEL}" counter drop`,
-              `ether daddr != { ${gateway}, ${BROADCAST} } counter drop`,
-              ...network.subnets.map(({ cidr, gateway: ip }) => `ip daddr ${cidr} ip daddr != ${ip} counter drop`),
+              ...(ipv6 ? ipv6.toGateway : [`ether daddr != { ${gateway}, ${BROADCAST} } counter drop`]),
+              ...network.subnets
+                .filter((subnet) => isIpv4(subnet.gateway))
+                .map(({ cidr, gateway: ip }) => `ip daddr ${cidr} ip daddr != ${ip} counter drop`),
             ]),
         ...(network.gatewayMode === 'isolated'
           ? [
@@ -56,10 +57,12 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
               ...['tcp', 'udp'].map(
                 (protocol) => `ether daddr { ${gateway}, ${BROADCAST} } ${protocol} dport != 53 counter drop`,
               ),
+              ...(ipv6 ? ipv6.namesAlone : []),
             ]
           : []),
         'iifname . ether saddr . ip saddr @leases accept',
         'iifname . ether saddr . arp saddr ip @leases iifname . arp saddr ether . arp saddr ip @leases accept',
+        ...(ipv6?.own ?? []),
         'counter drop',
       ]),
     ],
@@ -80,12 +83,15 @@ export function chain(
   return { name, type: 'filter', hook, priority, policy, rules };
 }
 
-/** The address that a port may use, as the loaded table has it. */
-export function leaseOf(seen: Filter | undefined, link: string): string | undefined {
-  for (const lease of seen?.sets.find(({ name }) => name === LEASES)?.elements ?? []) {
-    if (lease.startsWith(`${link} `)) return lease.slice(lease.lastIndexOf(' ') + 1);
-  }
-  return undefined;
+/** The addresses that a port may use, as the loaded table has them; not those of the link alone. */
+export function leasesOf(seen: Filter | undefined, link: string): string[] {
+  const leases = [LEASES[4], LEASES[6]].flatMap((set) => [
+    ...(seen?.sets.find(({ name }) => name === set)?.elements ?? []),
+  ]);
+  return leases
+    .filter((lease) => lease.startsWith(`${link} `))
+    .map((lease) => lease.slice(lease.lastIndexOf(' ') + 1))
+    .filter((address) => !address.startsWith('fe80:'));
 }
 
 // ---------------------------------------------------------------- comparing
@@ -99,7 +105,11 @@ export function ruleMark(rule: string): string {
 
 /** The table as a listing of it will be, once it is loaded. */
 export function asLoaded(filter: Filter): Filter {
-  return { ...filter, chains: filter.chains.map((each) => ({ ...each, rules: each.rules.map(ruleMark) })) };
+  return {
+    ...filter,
+    sets: filter.sets.map(({ expression: _, ...each }) => each),
+    chains: filter.chains.map((each) => ({ ...each, rules: each.rules.map(ruleMark) })),
+  };
 }
 
 /** What makes the loaded table (its rules are comments) the wanted one: nothing, other elements, or all anew. */

@@ -17,7 +17,8 @@
  * is masqueraded where its network wants that; the service address is for this host and what is behind its bridges, or neighbours on the underlay
  * would have an open resolver.
  */
-import { type Desired, type Filter, SERVICE_ADDRESS } from '../host-state.ts';
+import { type Desired, SERVICE_ADDRESS } from '../host-state.ts';
+import type { Filter } from '../packet-filter.ts';
 import { chain, EARLY, LATE, RAW, SRCNAT, set } from './filter.ts';
 import { uplinkOf } from './naming.ts';
 
@@ -36,6 +37,8 @@ const OPENS = 'tcp flags & (syn | ack) == syn';
 export function hostFilter(desired: Desired, complete: boolean): Filter {
   const { vtep, port, members, control, uplinks, serviceAddress } = desired;
   const { address, joinPort, gossipPort, store } = control;
+  const masqueraded = uplinks.filter(({ masquerade }) => masquerade);
+  const subnets = masqueraded.flatMap((uplink) => uplink.subnets.map(({ cidr }) => cidr));
   const own = [...new Set([address, vtep])].join(', ');
   const closed = [gossipPort, ...(store?.here ? [store.port] : [])];
   const theirs = members.flatMap((member) => [member.joinPort, member.gossipPort]);
@@ -62,11 +65,12 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
         ['ifname'],
         uplinks.map(({ vni }) => uplinkOf(vni)),
       ),
+      { ...set('subnets', ['ipv4_addr'], subnets.filter(isIpv4Cidr)), interval: true },
       {
         ...set(
-          'subnets',
-          ['ipv4_addr'],
-          uplinks.filter(({ masquerade }) => masquerade).flatMap(({ subnets }) => subnets.map(({ cidr }) => cidr)),
+          'subnets6',
+          ['ipv6_addr'],
+          subnets.filter((cidr) => !isIpv4Cidr(cidr)),
         ),
         interval: true,
       },
@@ -110,7 +114,10 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
       chain('admitted', 'input', LATE, 'accept', [`udp dport ${port} ip saddr @members ip daddr ${vtep} counter`]),
       chain('passed', 'forward', LATE, 'accept', ['iifname @uplinks counter']),
       {
-        ...chain('postrouting', 'postrouting', SRCNAT, 'accept', ['ip saddr @subnets oifname != @uplinks masquerade']),
+        ...chain('postrouting', 'postrouting', SRCNAT, 'accept', [
+          'ip saddr @subnets oifname != @uplinks masquerade',
+          'ip6 saddr @subnets6 oifname != @uplinks masquerade',
+        ]),
         type: 'nat',
       },
       // After all source NAT, whoever does it.
@@ -122,4 +129,8 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
       ]),
     ],
   };
+}
+
+function isIpv4Cidr(cidr: string): boolean {
+  return !cidr.includes(':');
 }

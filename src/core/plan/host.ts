@@ -6,7 +6,7 @@ import { asMade, linkOps } from './link.ts';
 import { isUplink, namespaceOfUplink, uplinkOf } from './naming.ts';
 import { rowsOf, rowsOps } from './rows.ts';
 import { HOST_OWNER, type Owner, type Steps } from './steps.ts';
-import { everyUnreachable, serviceAddressOf, uplinkInHost, uplinkRows } from './wanted.ts';
+import { everyUnreachable, hasFamily, serviceAddressOf, uplinkInHost, uplinkRows } from './wanted.ts';
 
 /**
  * `made`: VNIs of uplinks that this plan makes. Without `seen` (the host was not looked at) only those are set up. An
@@ -30,6 +30,8 @@ export function planHost(
       const op: Op = { kind: 'set-sysctl', at: HOST, key: 'net.ipv4.ip_forward', value: '1' };
       steps.add('guard', HOST_OWNER, 'update', op);
     }
+    if (!seen.forwarding6 && desired.uplinks.some((uplink) => hasFamily(uplink, 6)))
+      steps.add('guard', HOST_OWNER, 'update', ...forwardIpv6(seen));
   }
   const rows: ReturnType<typeof uplinkRows>[] = [];
   const names = new Set<string>();
@@ -67,6 +69,15 @@ export function planHost(
     if (names.has(name) || kind !== 'veth') continue;
     steps.add('unlink', ownerOf(name), 'remove', { kind: 'delete-link', at: HOST, name });
   }
+}
+
+/** A host that forwards IPv6 takes itself for a router and listens to none, unless its links are told to. */
+function forwardIpv6({ advertised = [] }: NamespaceState): Op[] {
+  const set = (key: string, value: string): Op => ({ kind: 'set-sysctl', at: HOST, key, value });
+  return [
+    ...advertised.map((link) => set(`net/ipv6/conf/${link}/accept_ra`, '2')),
+    set('net.ipv6.conf.all.forwarding', '1'),
+  ];
 }
 
 function ownerOf(link: string): Owner {

@@ -1,9 +1,9 @@
 /** What makes a link as wanted when it is there but differs, or has just been made. */
 import type { BridgeFlags, Link, LinkChange, Op, Place, PortFlags } from '../host-state.ts';
 
-/** As a create leaves it: MAC and MTU right, down, in no bridge. */
+/** As a create leaves it: MAC and MTU right, down, in no bridge. Whether it has IPv6 is the namespace's default. */
 export function asMade(wanted: Link): Link {
-  return { ...wanted, up: false, master: undefined, port: undefined };
+  return { ...wanted, up: false, ipv6: undefined, master: undefined, port: undefined };
 }
 
 /** While the view is not whole an MTU is not raised: a member may be missing that needs the smaller one. */
@@ -20,7 +20,12 @@ export function linkOps(at: Place, wanted: Link, seen: Link, complete: boolean):
   if (Object.keys(change).length > 0) ops.push({ kind: 'set-link', at, name, set: change });
   const flags = seen.master === wanted.master ? seen.port : undefined;
   if (wanted.port && !sameFlags(wanted.port, flags)) ops.push({ kind: 'set-port', at, name, flags: wanted.port });
-  if (!seen.up) ops.push({ kind: 'set-link', at, name, set: { noIpv6: true, up: true } });
+  const last: LinkChange = {
+    ...(seen.up && hasIpv6(wanted, seen) ? {} : { noLinkLocal: true }),
+    ...(hasIpv6(wanted, seen) ? {} : { ipv6: true }),
+    ...(seen.up ? {} : { up: true }),
+  };
+  if (Object.keys(last).length > 0) ops.push({ kind: 'set-link', at, name, set: last });
   return ops;
 }
 
@@ -31,10 +36,16 @@ function isRight(wanted: Link, seen: Link): boolean {
     seen.up &&
     seen.mtu === wanted.mtu &&
     seen.mac === wanted.mac &&
+    hasIpv6(wanted, seen) &&
     (wanted.master === undefined || seen.master === wanted.master) &&
     (!wanted.bridge || sameBridge(wanted.bridge, seen.bridge)) &&
     (!wanted.port || sameFlags(wanted.port, seen.port))
   );
+}
+
+/** As far as it is asked for. */
+function hasIpv6(wanted: Link, seen: Link): boolean {
+  return wanted.ipv6 === undefined || seen.ipv6 === wanted.ipv6;
 }
 
 function sameBridge(a: BridgeFlags, b: BridgeFlags | undefined): boolean {

@@ -57,6 +57,11 @@ export function uplinkMacs(vni: number): { readonly inside: string; readonly hos
   return { inside: `02:6f:76:${vniBytes(vni)}`, host: `06:6f:76:${vniBytes(vni)}` };
 }
 
+/** Of the gateway of a network whose first subnet is of IPv6. */
+export function gatewayMacOf(vni: number): string {
+  return `0a:6f:67:${vniBytes(vni)}`;
+}
+
 export function portMac(endpointId: string): string {
   return `0e:${bytes(endpointId.slice(0, 10))}`;
 }

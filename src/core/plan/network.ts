@@ -6,7 +6,6 @@ import {
   type Desired,
   type DesiredNetwork,
   type DesiredPort,
-  type Filter,
   HOST,
   type Link,
   type NamespaceState,
@@ -15,8 +14,9 @@ import {
   TUNNEL,
   UPLINK,
 } from '../host-state.ts';
+import type { Filter } from '../packet-filter.ts';
 import { containerOps } from './container.ts';
-import { asLoaded, filterOps, leaseOf, networkFilter, withLoaded } from './filter.ts';
+import { asLoaded, filterOps, leasesOf, networkFilter, withLoaded } from './filter.ts';
 import { asMade, isPair, isTunnel, linkOps } from './link.ts';
 import { isDead } from './namespace.ts';
 import { uplinkMacs, uplinkOf } from './naming.ts';
@@ -26,6 +26,7 @@ import {
   bridgeLink,
   containerLink,
   everyUnreachable,
+  hasFamily,
   networkRows,
   portLink,
   type Rows,
@@ -56,7 +57,9 @@ export function planNetwork(
   if (!seen || observed.namespaces?.get(at) === 'none') {
     steps.add('guard', owner, 'create', { kind: 'add-namespace', name: at, id: network.vni });
   }
-  if (!seen?.forwarding) steps.add('set-up', owner, seen ? 'update' : 'create', ...sysctls(at));
+  const ipv6 = hasFamily(network, 6);
+  if (!seen?.forwarding || (ipv6 && !seen.forwarding6))
+    steps.add('set-up', owner, seen ? 'update' : 'create', ...sysctls(at, ipv6));
 
   const isGone = ({ link, endpoint }: DesiredPort) =>
     seen?.links.get(link)?.kind !== 'veth' && observed.containers.get(endpoint.container.identity) === 'gone';
@@ -78,7 +81,7 @@ export function planNetwork(
     if (!planPort(port, network, observed, complete, steps)) continue;
     made.add(link.name);
     // What was meant for an owner before must not reach this one.
-    if (!network.internal) steps.add('connect', ownerOf(port, at), 'create', forget(port.address, 'comes'));
+    if (!network.internal) steps.add('connect', ownerOf(port, at), 'create', forget(addressesOf(port), 'comes'));
   }
 
   if (complete) {
@@ -138,14 +141,26 @@ export function planNetwork(
     steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);
   }
   const outcome =
-    whole && steps.has(at) ? outcomeOf(wanted.values(), { made, changed }, rows, filter, seen) : undefined;
+    whole && steps.has(at)
+      ? outcomeOf(
+          wanted.values(),
+          { made, changed, forwarding6: ipv6 || seen?.forwarding6 === true },
+          rows,
+          filter,
+          seen,
+        )
+      : undefined;
   return { uplinkMade: made.has(UPLINK), outcome, gone: gone.map(({ endpoint }) => endpoint) };
 }
 
 /** Of a network that was planned whole: what is not wanted is gone, but for what is none of ours. */
 function outcomeOf(
   wanted: Iterable<Link>,
-  { made, changed }: { readonly made: ReadonlySet<string>; readonly changed: ReadonlySet<string> },
+  {
+    made,
+    changed,
+    forwarding6,
+  }: { readonly made: ReadonlySet<string>; readonly changed: ReadonlySet<string>; readonly forwarding6: boolean },
   rows: Rows,
   filter: Filter,
   seen: NamespaceState | undefined,
@@ -155,7 +170,7 @@ function outcomeOf(
     const old = made.has(link.name) ? undefined : seen?.links.get(link.name);
     links.set(link.name, old && changed.has(link.name) ? { ...old, ...link } : (old ?? link));
   }
-  return { forwarding: true, links, ...rows, filter: asLoaded(filter) };
+  return { forwarding: true, forwarding6, links, ...rows, filter: asLoaded(filter) };
 }
 
 /** Other kinds are the kernel's own, such as fallback tunnels. */
@@ -164,13 +179,14 @@ function isOfOurKinds(kind: string): boolean {
 }
 
 /**
- * IPv6 is off where no network has it, and so is the detour of bridged frames through the IP filters of a namespace that
+ * IPv6 is off in a network that has none; and so is, in any, the detour of bridged frames through the IP filters of a namespace that
  * has none (`br_netfilter`). A kernel without either has no such key, which is as well. Forwarding comes last: it is what
  * is looked for.
  */
-function sysctls(at: string): Op[] {
+function sysctls(at: string, ipv6: boolean): Op[] {
   return [
-    { kind: 'set-sysctl', at, key: 'net.ipv6.conf.all.disable_ipv6', value: '1' },
+    { kind: 'set-sysctl', at, key: 'net.ipv6.conf.all.disable_ipv6', value: ipv6 ? '0' : '1' },
+    ...(ipv6 ? [{ kind: 'set-sysctl' as const, at, key: 'net.ipv6.conf.all.forwarding', value: '1' }] : []),
     ...['arp', 'ip', 'ip6'].map(
       (family): Op => ({ kind: 'set-sysctl', at, key: `net.bridge.bridge-nf-call-${family}tables`, value: '0' }),
     ),
@@ -248,8 +264,8 @@ function planPort(
   }
   const owner = ownerOf(port, at);
   if (old) steps.add('unlink', owner, 'update', { kind: 'delete-link', at, name: port.link });
-  // Ours, of a port that somebody moved elsewhere: both go.
-  const left = !old && inside !== 'gone' ? inside?.links.get(port.endpoint.ifname) : undefined;
+  // Ours, of a port that somebody moved elsewhere: both go. While the view is not whole it may be a former endpoint's.
+  const left = complete && !old && inside !== 'gone' ? inside?.links.get(port.endpoint.ifname) : undefined;
   if (left?.kind === 'veth' && left.mac === port.mac)
     steps.add('unlink', owner, 'update', { kind: 'delete-link', at: container.path, name: left.name });
   const end = { name: port.link, mac: portLink(port, network).mac };
@@ -274,14 +290,18 @@ function ownerOf(port: DesiredPort, network: string): Owner {
   return { network, endpointId: port.endpoint.record.id };
 }
 
-/** With a port goes what the host remembers of its address: the next owner may be on another host. */
+/** With a port goes what the host remembers of its addresses: the next owner may be on another host. */
 export function planForgetting(link: string, seen: NamespaceState | undefined, owner: Owner, steps: Steps): void {
-  const address = seen?.links.has(UPLINK) ? leaseOf(seen.filter, link) : undefined;
-  if (address !== undefined) steps.add('forget', owner, 'remove', forget(address, 'went'));
+  const addresses = seen?.links.has(UPLINK) ? leasesOf(seen.filter, link) : [];
+  if (addresses.length > 0) steps.add('forget', owner, 'remove', forget(addresses, 'went'));
 }
 
-function forget(address: string, owner: 'comes' | 'went'): Op {
-  return { kind: 'forget-flows', at: HOST, addresses: [address], owner };
+function addressesOf({ addresses }: DesiredPort): string[] {
+  return addresses.map(({ address }) => address);
+}
+
+function forget(addresses: readonly string[], owner: 'comes' | 'went'): Op {
+  return { kind: 'forget-flows', at: HOST, addresses, owner };
 }
 
 /**

@@ -3,7 +3,7 @@
  * missing in between. Scale: neighbours and FDB rows, of which there are thousands, are compared as numbers; a few of them
  * become an op each, and many of the tunnel's one op together.
  */
-import type { NamespaceState, Op, Place } from '../host-state.ts';
+import type { Address, NamespaceState, Op, Place } from '../host-state.ts';
 import { TUNNEL } from '../host-state.ts';
 import {
   type FdbTable,
@@ -30,7 +30,14 @@ const MOST_SINGLE = 64;
 
 /** `seen` without the rows of links that are about to be made anew. */
 export function rowsOps(at: Place, wanted: Rows, seen: Rows): RowOps {
-  const addresses = difference(wanted.addresses, seen.addresses, (row) => `${row.link} ${row.address}/${row.prefix}`);
+  const addressKey = (row: Address) => `${row.link} ${row.address}/${row.prefix}`;
+  const addresses = difference(
+    wanted.addresses,
+    seen.addresses.filter(({ unused }) => !unused),
+    addressKey,
+  );
+  // One that is not in use does not become so by being set once more.
+  const unused = seen.addresses.filter((row) => row.unused);
   const routes = difference(
     wanted.routes,
     seen.routes,
@@ -42,6 +49,7 @@ export function rowsOps(at: Place, wanted: Rows, seen: Rows): RowOps {
   const rerouted = new Set(routes.missing.map(({ destination }) => destination));
   return {
     sets: [
+      ...unused.map((address): Op => ({ kind: 'delete-address', at, address })),
       ...addresses.missing.map((address): Op => ({ kind: 'add-address', at, address })),
       ...neighbours.sets,
       ...routes.missing.map((route): Op => ({ kind: 'set-route', at, route })),

@@ -3,6 +3,7 @@ import {
   type Address,
   BRIDGE,
   type BridgeFlags,
+  DEFAULT,
   type Desired,
   type DesiredNetwork,
   type DesiredPort,
@@ -17,12 +18,15 @@ import {
   SERVICE_ADDRESS,
   TUNNEL,
   UPLINK,
+  UPLINK_INSIDE,
   UPLINK_NEXT_HOP,
   type Uplink,
 } from '../host-state.ts';
-import { ALL_ADDRESSES, macOf, requireIp } from '../ip.ts';
+import { ALL_ADDRESSES, type Family, isIpv4, linkLocalOf, macOf, parseIp } from '../ip.ts';
 import { firstOfEachMac, RowWriter } from '../row-table.ts';
-import { portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
+import { gatewayMacOf, portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
+
+const FAMILIES = [4, 6] as const;
 
 /** Nothing of ours can be a loop, and no multicast goes to ports. */
 const NO_LOOPS: BridgeFlags = { stp: false, multicastSnooping: false };
@@ -48,12 +52,30 @@ const TUNNEL_PORT: PortFlags = {
 };
 
 /** The same on every host, so that a container that moves keeps its neighbour entry. */
-export function gatewayMac(network: Pick<DesiredNetwork, 'subnets'>): string {
-  return macOf(requireIp(network.subnets[0]?.gateway ?? ALL_ADDRESSES, 'gateway'));
+export function gatewayMac({ subnets, vni }: Pick<DesiredNetwork, 'subnets' | 'vni'>): string {
+  const gateway = parseIp(subnets[0]?.gateway ?? ALL_ADDRESSES);
+  return gateway?.family === 4 ? macOf(gateway) : gatewayMacOf(vni);
+}
+
+export function hasFamily({ subnets }: Pick<DesiredNetwork, 'subnets'>, family: Family): boolean {
+  return subnets.some(({ gateway }) => isIpv4(gateway) === (family === 4));
+}
+
+/** What a link has besides, where the network has IPv6. */
+function ipv6Of(network: Pick<DesiredNetwork, 'subnets'>): Pick<Link, 'ipv6'> {
+  return hasFamily(network, 6) ? { ipv6: true } : {};
 }
 
 export function bridgeLink(network: DesiredNetwork): Link {
-  return { name: BRIDGE, kind: 'bridge', mac: gatewayMac(network), mtu: network.mtu, up: true, bridge: NO_LOOPS };
+  return {
+    name: BRIDGE,
+    kind: 'bridge',
+    mac: gatewayMac(network),
+    mtu: network.mtu,
+    up: true,
+    bridge: NO_LOOPS,
+    ...ipv6Of(network),
+  };
 }
 
 export function tunnelLink(network: DesiredNetwork, vtep: string, port: number): Link {
@@ -63,6 +85,7 @@ export function tunnelLink(network: DesiredNetwork, vtep: string, port: number):
     mac: tunnelMac(network.vni),
     mtu: network.mtu,
     up: true,
+    ...ipv6Of(network),
     master: BRIDGE,
     vxlan: { vni: network.vni, local: vtep, port, learning: false, proxy: true },
     port: TUNNEL_PORT,
@@ -70,11 +93,13 @@ export function tunnelLink(network: DesiredNetwork, vtep: string, port: number):
 }
 
 export function uplinkInside(network: DesiredNetwork): Link {
-  return { name: UPLINK, kind: 'veth', mac: uplinkMacs(network.vni).inside, mtu: network.mtu, up: true };
+  const { inside } = uplinkMacs(network.vni);
+  return { name: UPLINK, kind: 'veth', mac: inside, mtu: network.mtu, up: true, ...ipv6Of(network) };
 }
 
 export function uplinkInHost(uplink: Uplink): Link {
-  return { name: uplinkOf(uplink.vni), kind: 'veth', mac: uplinkMacs(uplink.vni).host, mtu: uplink.mtu, up: true };
+  const { host } = uplinkMacs(uplink.vni);
+  return { name: uplinkOf(uplink.vni), kind: 'veth', mac: host, mtu: uplink.mtu, up: true, ...ipv6Of(uplink) };
 }
 
 export function portLink(port: DesiredPort, network: DesiredNetwork): Link {
@@ -90,22 +115,24 @@ export function portLink(port: DesiredPort, network: DesiredNetwork): Link {
 }
 
 export function containerLink(port: DesiredPort, network: DesiredNetwork): Link {
-  return { name: port.endpoint.ifname, kind: 'veth', mac: port.mac, mtu: network.mtu, up: true };
+  const ipv6 = port.addresses.some(({ address }) => !isIpv4(address)) ? { ipv6: true as const } : {};
+  return { name: port.endpoint.ifname, kind: 'veth', mac: port.mac, mtu: network.mtu, up: true, ...ipv6 };
 }
 
 export type Rows = Pick<NamespaceState, 'addresses' | 'routes' | 'neighbours' | 'fdb'>;
 
 /**
- * Local endpoints have a neighbour row as remote ones do: all ARP is answered from the table. Of two endpoints with one MAC,
+ * Local endpoints have neighbour rows as remote ones do: all ARP and all solicitations are answered from the table. Of two endpoints with one MAC,
  * as older releases let them be, the first has the FDB row: a table holds one of each, and two would take turns for ever.
  */
 export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
   const { port, serviceAddress } = desired;
   const count = network.remotes.reduce((sum, { endpoints }) => sum + endpoints.length, ports.length);
-  const neighbours = new RowWriter('neighbour', count + 1);
+  const families = FAMILIES.filter((family) => hasFamily(network, family));
+  const neighbours = new RowWriter('neighbour', families.length * (count + 1));
   const fdb = new RowWriter('fdb', count);
-  for (const { address, mac, link } of ports) {
-    neighbours.neighbour(TUNNEL, address, mac);
+  for (const { addresses, mac, link } of ports) {
+    for (const { address } of addresses) neighbours.neighbour(TUNNEL, address, mac);
     fdb.fdb(link, mac, undefined, undefined);
   }
   for (const { endpoints, vtep, port: theirs } of network.remotes) {
@@ -114,13 +141,15 @@ export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort
       fdb.fdb(TUNNEL, mac, vtep, theirs === port ? undefined : theirs);
     }
   }
-  if (!network.internal) neighbours.neighbour(UPLINK, UPLINK_NEXT_HOP, uplinkMacs(network.vni).host);
+  const ways = network.internal ? [] : families;
+  for (const family of ways) neighbours.neighbour(UPLINK, UPLINK_NEXT_HOP[family], uplinkMacs(network.vni).host);
   return {
     addresses: [
       ...network.subnets.map(({ gateway, prefix }) => ({ link: BRIDGE, address: gateway, prefix })),
+      ...(families.includes(6) ? [linkLocalAddress(BRIDGE, gatewayMac(network))] : []),
       ...(serviceAddress ? [serviceAddressOf(BRIDGE)] : []),
     ],
-    routes: network.internal ? [] : [ours('default', UPLINK_NEXT_HOP, UPLINK)],
+    routes: ways.map((family) => ours(DEFAULT[family], UPLINK_NEXT_HOP[family], UPLINK)),
     neighbours: neighbours.table(),
     fdb: firstOfEachMac(fdb.table()),
   };
@@ -130,9 +159,21 @@ export function uplinkRows(uplink: Uplink): Pick<Rows, 'routes'> & { readonly ne
   const link = uplinkOf(uplink.vni);
   const { inside } = uplinkMacs(uplink.vni);
   return {
-    routes: uplink.subnets.map(({ cidr, gateway }) => ours(cidr, gateway, link)),
-    neighbours: uplink.subnets.map(({ gateway }) => ({ link, address: gateway, mac: inside })),
+    routes: uplink.subnets.map(({ cidr, gateway }) => ours(cidr, insideOf(gateway), link)),
+    neighbours: [...new Set(uplink.subnets.map(({ gateway }) => insideOf(gateway)))].map((address) => ({
+      ...{ link, address, mac: inside },
+    })),
   };
+}
+
+/** A gateway of IPv6 may not stand for a next hop where another link's route leads to it. */
+function insideOf(gateway: string): string {
+  return isIpv4(gateway) ? gateway : UPLINK_INSIDE;
+}
+
+/** Without one a link sends no solicitation of its own accord: to see whether a neighbour is still there, or for others. */
+export function linkLocalAddress(link: string, mac: string): Address {
+  return { link, address: linkLocalOf(mac), prefix: 64 };
 }
 
 /** No container has a row for it, so ARP for it is answered by the bridge alone. */

@@ -6,6 +6,7 @@ import type { Host } from '../../lab/host.ts';
 import { INTERNET } from '../../lab/internet.ts';
 import { Lab } from '../../lab/lab.ts';
 import { until } from '../../lab/until.ts';
+import { SEND_FRAMES } from './frames.ts';
 import { Station } from './station.ts';
 
 let lab: Lab;
@@ -28,15 +29,6 @@ const SEND_DATAGRAM = `
   use IO::Socket::INET;
   my ($from, $to) = @ARGV;
   IO::Socket::INET->new(Proto => 'udp', LocalAddr => $from, PeerAddr => $to)->send('x') or die $!;
-`;
-
-/** Perl: sends frames, given as hexadecimal digits, out of the interface of that name. */
-const SEND_FRAMES = `
-  my ($link, @frames) = @ARGV;
-  open my $index, '<', "/sys/class/net/$link/ifindex" or die $!;
-  my $address = pack 'SnlSCCa8', 17, 3, <$index>, 0, 0, 6, '';
-  socket my $socket, 17, 3, unpack('S', pack 'n', 3) or die $!;
-  for (@frames) { send $socket, pack('H*', $_), 0, $address or die $! }
 `;
 
 async function ping(host: Host, container: string, address: string, ...options: string[]): Promise<boolean> {

@@ -72,6 +72,33 @@ it('soon after the owner went, and at the latest before the next one comes', asy
   expect(await known()).toEqual([]);
 });
 
+it('is forgotten of an address of IPv6, and of no other', async () => {
+  const send6 = `
+    my @addresses = @ARGV;
+    my $at = sub { pack 'SnNa16L', 10, $_[1], 0, pack('H*', $_[0]), 0 };
+    for my $source (@addresses) {
+      socket my $socket, 10, 2, 17 or die $!;
+      bind $socket, $at->($source, 0) or die $!;
+      for (@addresses) { send $socket, 'x', 0, $at->($_, 9) or die $! unless $_ eq $source }
+    }
+  `;
+  const digits = (last: number) => `fd00${'0'.repeat(27)}${last}`;
+  const table = 'table ip6 tracked { chain c { type filter hook output priority 0; ct state established accept; }; }';
+  await host.must(['nft', '-f', '-'], { input: table });
+  for (const last of [1, 2, 3]) await host.must(['ip', 'address', 'add', `fd00::${last}/128`, 'dev', 'lo']);
+  // From now on they are somebody's.
+  await forget('comes', 'fd00::1', 'fd00::2');
+  await host.must(['perl', '-e', send6, digits(1), digits(2), digits(3)]);
+  const of = async (last: number) =>
+    (await known()).filter((flow) => flow.includes(`src=fd00:0000:0000:0000:0000:0000:0000:000${last} `)).length;
+  expect(await Promise.all([1, 2, 3].map(of))).toEqual([4, 4, 4]);
+  await forget('comes', 'fd00::1');
+  expect(await Promise.all([1, 2, 3].map(of))).toEqual([0, 2, 2]);
+  await forget('went', 'fd00::2');
+  await until('the connections to be forgotten', async () => (await of(2)) === 0);
+  expect(await of(3)).toBe(0);
+});
+
 it('is not even looked for where no container had the address', async () => {
   await forget('comes', '127.1.0.1');
   await send(0, '127.2.0.1', '127.2.0.2');

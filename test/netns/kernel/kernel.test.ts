@@ -4,6 +4,7 @@ import { planClear } from '../../../src/core/plan.ts';
 import { describeKernel } from '../../contract/kernel.ts';
 import type { KernelHost } from '../../contract/kernel-bench.ts';
 import { describeEngineKernel } from '../../contract/kernel-engine.ts';
+import { describeIpv6Kernel } from '../../contract/kernel-ipv6.ts';
 import { Lab } from '../../lab/lab.ts';
 import { until } from '../../lab/until.ts';
 import { openKernel } from './kernel-host.ts';
@@ -60,3 +61,4 @@ async function open(): Promise<KernelHost> {
 
 describeKernel('the kernel of this machine', open);
 describeEngineKernel('the kernel of this machine', open);
+describeIpv6Kernel('the kernel of this machine', open);

@@ -29,7 +29,13 @@ describe('desired', () => {
       {
         namespace: 'ovl-4096',
         mtu: 1450,
-        ports: [{ address: '10.0.0.2', prefix: 24, mac: '02:42:0a:00:00:02', defaultGateway: '10.0.0.1' }],
+        ports: [
+          {
+            addresses: [{ address: '10.0.0.2', prefix: 24 }],
+            mac: '02:42:0a:00:00:02',
+            defaultGateways: ['10.0.0.1'],
+          },
+        ],
         remotes: [{ vtep: '10.77.0.2', port: 4790, endpoints: [{ address: '10.0.0.9' }] }],
       },
     ]);
@@ -52,7 +58,10 @@ describe('desired', () => {
     world.addLocal(web, '10.0.0.3', container('c2'), { published: false });
     world.addRemote(web, 'h2', '10.0.0.2');
     expect(want(world).networks).toMatchObject([
-      { ports: [{ address: '10.0.0.3' }], remotes: [{ vtep: '10.77.0.2', endpoints: [{ address: '10.0.0.2' }] }] },
+      {
+        ports: [{ addresses: [{ address: '10.0.0.3' }] }],
+        remotes: [{ vtep: '10.77.0.2', endpoints: [{ address: '10.0.0.2' }] }],
+      },
     ]);
   });
 
@@ -64,13 +73,24 @@ describe('desired', () => {
     world.addLocal(aaa, '10.0.2.2', container('c1'), { ifname: 'eth2' });
     world.addLocal(web, '10.0.0.3', container('c2'));
     const routes = want(world).networks.flatMap(({ ports }) =>
-      ports.map(({ endpoint, defaultGateway }) => [endpoint.container.identity, endpoint.ifname, defaultGateway]),
+      ports.map(({ endpoint, defaultGateways }) => [endpoint.container.identity, endpoint.ifname, defaultGateways]),
     );
     expect(routes).toEqual([
-      ['c1', 'eth0', undefined],
-      ['c2', 'eth0', '10.0.0.1'],
-      ['c1', 'eth1', '10.0.1.1'],
-      ['c1', 'eth2', undefined],
+      ['c1', 'eth0', []],
+      ['c2', 'eth0', ['10.0.0.1']],
+      ['c1', 'eth1', ['10.0.1.1']],
+      ['c1', 'eth2', []],
+    ]);
+  });
+
+  it('gives it one of each family', () => {
+    const { world, web } = makeWorld();
+    const six = world.addNetwork('six', { vni: 4099, cidr: 'fd00::/64', gateway: 'fd00::1' });
+    world.addLocal(web, '10.0.0.2', container('c1'));
+    world.addLocal(six, 'fd00::2', container('c1'), { ifname: 'eth1' });
+    expect(want(world).networks.flatMap(({ ports }) => ports)).toMatchObject([
+      { addresses: [{ address: '10.0.0.2', prefix: 24 }], defaultGateways: ['10.0.0.1'] },
+      { addresses: [{ address: 'fd00::2', prefix: 64 }], defaultGateways: ['fd00::1'] },
     ]);
   });
 
@@ -86,8 +106,8 @@ describe('desired', () => {
     attach(inner, '10.0.2.2', 'c1', 9);
     attach(web, '10.0.0.3', 'c2', 0);
     attach(api, '10.0.1.3', 'c2', -1);
-    const gateways = want(world).networks.flatMap(({ ports }) => ports.map(({ defaultGateway }) => defaultGateway));
-    expect(gateways).toEqual(['10.0.0.1', '10.0.0.1', undefined, undefined, undefined]);
+    const gateways = want(world).networks.flatMap(({ ports }) => ports.map(({ defaultGateways }) => defaultGateways));
+    expect(gateways).toEqual([['10.0.0.1'], ['10.0.0.1'], [], [], []]);
   });
 
   it('speaks of all namespaces and uplinks when asked for one network only', () => {

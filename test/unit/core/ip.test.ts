@@ -11,6 +11,7 @@ import {
   type Ip,
   ipOfBytes,
   isIpv4,
+  linkLocalOf,
   macOf,
   parseIp,
   parseIpv4Number,
@@ -193,6 +194,14 @@ describe('bytes', () => {
     expect([...first]).toEqual([0xfd, ...Array(14).fill(0), 5]);
     expect(ipOfBytes(Uint8Array.of(10, 0, 1, 5))).toEqual(parseIp('10.0.1.5'));
     for (const length of [0, 3, 5, 15, 17]) expect(ipOfBytes(new Uint8Array(length))).toBeUndefined();
+  });
+});
+
+describe('the link-local address of a MAC', () => {
+  it('is as RFC 4291 has it in appendix A, and as Linux makes it', () => {
+    // 34-56-78-9A-BC-DE of RFC 2464, section 4.
+    expect(linkLocalOf('34:56:78:9a:bc:de')).toBe('fe80::3656:78ff:fe9a:bcde');
+    expect(linkLocalOf('02:42:0a:00:00:02')).toBe('fe80::42:aff:fe00:2');
   });
 });
 

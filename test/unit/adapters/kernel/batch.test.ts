@@ -23,7 +23,7 @@ const broken = {
 };
 
 function failed(ops: readonly Op[]): number[] {
-  const batch = new Batch(broken);
+  const batch = new Batch(broken, noAnswer);
   for (const [at, op] of ops.entries()) batch.add(op, at);
   batch.flush();
   return [...batch.failures.keys()].sort((a, b) => a - b);

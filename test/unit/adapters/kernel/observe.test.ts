@@ -20,6 +20,7 @@ const V4 = [0, 0, 0xffff] as const;
 const WHOLE: NetworkPart = {
   number: 1,
   forwarding: true,
+  forwarding6: false,
   links: [link('vx0', 2), link('up0', 3)],
   addresses: [{ link: 'br0', address: '10.0.0.1', prefix: 24 }],
   routes: [],
@@ -28,7 +29,7 @@ const WHOLE: NetworkPart = {
   filter: { family: 'bridge', sets: [], chains: [] },
 };
 const SAME: NetworkPart = {
-  ...{ number: 2, forwarding: true, links: undefined, addresses: undefined, routes: undefined },
+  ...{ number: 2, forwarding: true, forwarding6: false, links: undefined, addresses: undefined, routes: undefined },
   ...{ neighbours: undefined, fdb: undefined, filter: undefined },
 };
 
@@ -96,7 +97,16 @@ test('of a namespace that came anew nothing is remembered', async () => {
 test("of the host's rows those of our links are seen, and of others none", async () => {
   const neighbours = Uint32Array.of(2, ...V4, 0x0a000005, ...MAC, 7, ...V4, 0xc0000205, ...MAC);
   const uplink = link(uplinkOf(4096), 7);
-  const part = { links: [uplink], addresses: [], routes: [], neighbours, forwarding: true, filter: undefined };
+  const part = {
+    links: [uplink],
+    addresses: [],
+    routes: [],
+    neighbours,
+    forwarding: true,
+    forwarding6: false,
+    advertised: [],
+    filter: undefined,
+  };
   const { observe } = look([{ host: { ok: true, value: { ...part, namespaces: [] } } }]);
   const { host } = await observe({ ...SCOPE, host: true, networks: [] });
   expect(neighbourRows(host!.neighbours)).toEqual([

@@ -173,6 +173,37 @@ async function settle(world: World, kernel: FakeKernel): Promise<void> {
   for (let passes = 0; (await pass(world, kernel)) > 0; passes++) expect(passes).toBeLessThan(3);
 }
 
+describe('a host that begins to forward IPv6', () => {
+  const keysOf = (world: World, advertised: readonly string[], forwarding6: boolean) => {
+    const host = { ...new FakeKernel().machine.hostSnapshot(), advertised, forwarding6 };
+    const observed = { namespaces: new Map(), host, networks: new Map(), containers: new Map() };
+    const ops = plan(wanted(world), observed, { complete: true }).stages.flatMap((stage) => stage.ops);
+    return ops.flatMap(({ op }) => (op.kind === 'set-sysctl' && op.at === HOST ? [`${op.key}=${op.value}`] : []));
+  };
+  const makeNetwork = (cidr: string, gateway: string): World => {
+    const world = new World('h1');
+    world.addNode('h1', '10.77.0.1');
+    const network = world.addNetwork('web', { vni: 4096, cidr, gateway });
+    world.addLocal(network, cidr.replace(/0?\/.*/, '2'), new FakeKernel().addContainer('c1'));
+    return world;
+  };
+
+  it('has its links go on to listen to routers before it does', () => {
+    const world = makeNetwork('fd00::/64', 'fd00::1');
+    expect(keysOf(world, ['eth0', 'eth0.5'], false)).toEqual([
+      'net.ipv4.ip_forward=1',
+      'net/ipv6/conf/eth0/accept_ra=2',
+      'net/ipv6/conf/eth0.5/accept_ra=2',
+      'net.ipv6.conf.all.forwarding=1',
+    ]);
+    expect(keysOf(world, ['eth0'], true)).toEqual(['net.ipv4.ip_forward=1']);
+  });
+
+  it('does so for a network of IPv6 alone', () => {
+    expect(keysOf(makeNetwork('10.0.0.0/24', '10.0.0.1'), ['eth0'], false)).toEqual(['net.ipv4.ip_forward=1']);
+  });
+});
+
 describe('planning', () => {
   const step = fc.oneof(
     { weight: 3, arbitrary: event },

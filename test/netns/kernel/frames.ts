@@ -1,0 +1,45 @@
+/** Frames as a container with raw sockets sends them. */
+import { bytesOf, requireIp } from '../../../src/core/ip.ts';
+
+/** Perl: sends frames, given as hexadecimal digits, out of the interface of that name. */
+export const SEND_FRAMES = `
+  my ($link, @frames) = @ARGV;
+  open my $index, '<', "/sys/class/net/$link/ifindex" or die $!;
+  my $address = pack 'SnlSCCa8', 17, 3, <$index>, 0, 0, 6, '';
+  socket my $socket, 17, 3, unpack('S', pack 'n', 3) or die $!;
+  for (@frames) { send $socket, pack('H*', $_), 0, $address or die $! }
+`;
+
+const hexOf = (address: string) => Buffer.from(bytesOf(requireIp(address, 'address'))).toString('hex');
+const digitsOf = (mac: string) => mac.replaceAll(':', '');
+
+export interface Ipv6Packet {
+  readonly from: string;
+  readonly to: string;
+  /** MACs. */
+  readonly sender: string;
+  readonly receiver: string;
+  /** Hexadecimal digits, of ICMPv6 unless another next header is said. */
+  readonly payload: string;
+  readonly nextHeader?: string;
+}
+
+/** RFC 8200. Checksums within are not right: whoever filters does not look at them. */
+export function ipv6Frame({ from, to, sender, receiver, payload, nextHeader = '3a' }: Ipv6Packet): string {
+  const length = (payload.length / 2).toString(16).padStart(4, '0');
+  return `${digitsOf(receiver)}${digitsOf(sender)}86dd60000000${length}${nextHeader}ff${hexOf(from)}${hexOf(to)}${payload}`;
+}
+
+export const ECHO = '8000000000010001';
+/** RFC 4861. */
+export const ROUTER_ADVERTISEMENT = '86000000400007080000000000000000';
+/** An empty hop-by-hop header, after which comes ICMPv6. */
+export const HOP_BY_HOP = '3a00010400000000';
+
+export function neighbourAdvertisement(target: string, mac: string): string {
+  return `8800000020000000${hexOf(target)}0201${digitsOf(mac)}`;
+}
+
+export function redirect(target: string, destination: string): string {
+  return `8900000000000000${hexOf(target)}${hexOf(destination)}`;
+}
