@@ -58,13 +58,11 @@ async function remove(
 ): Promise<Outcome | undefined> {
   if (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
   running += 1;
-  const worker = new NetlinkSocket({ namespace: pathOf(place) });
   let answer: Outcome | undefined;
-  const answered = worker.requestLater(request).then((outcome) => {
+  const answered = ask(place, request).then((outcome) => {
     answer = outcome;
   });
   const release = () => {
-    worker.close();
     running -= 1;
     waiting.shift()?.();
   };
@@ -73,6 +71,15 @@ async function remove(
     await Promise.race([answered, sleep(LOOK_AGAIN_MS)]);
     if (answer) return answer;
     if (names.every((name) => !isThere(socket, name))) return undefined;
+  }
+}
+
+async function ask(place: string, request: Request): Promise<Outcome> {
+  const worker = new NetlinkSocket({ namespace: pathOf(place) });
+  try {
+    return await worker.requestLater(request);
+  } finally {
+    worker.close();
   }
 }
 
