@@ -5,6 +5,7 @@ import { describeKernel } from '../../contract/kernel.ts';
 import type { KernelHost } from '../../contract/kernel-bench.ts';
 import { describeEngineKernel } from '../../contract/kernel-engine.ts';
 import { describeIpv6Kernel } from '../../contract/kernel-ipv6.ts';
+import { describeKernelRows } from '../../contract/kernel-rows.ts';
 import { Lab } from '../../lab/lab.ts';
 import { until } from '../../lab/until.ts';
 import { openKernel } from './kernel-host.ts';
@@ -62,3 +63,4 @@ async function open(): Promise<KernelHost> {
 describeKernel('the kernel of this machine', open);
 describeEngineKernel('the kernel of this machine', open);
 describeIpv6Kernel('the kernel of this machine', open);
+describeKernelRows('the kernel of this machine', open);
