@@ -271,7 +271,7 @@ export class Reconciler {
     // What stands in the way may be in the host: it is looked at until there is nothing.
     if (obstacles.length > 0) this.#hostKey = '';
     else if (scope.host) this.#hostKey = hostKey;
-    this.#settled.settle(wanted, observed, obstacles, insideMoment);
+    this.#settled.settle(wanted, observed, { obstacles, moment: insideMoment, complete });
     this.#settle(wanted, planned, obstacles);
     this.#seen.settle(observed, planned, moment, result.failures);
     this.#announcements.applied(wanted, planned, obstacles, scope.host);

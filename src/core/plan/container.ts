@@ -56,6 +56,19 @@ function isSame(a: Address, b: Address): boolean {
   return a.link === b.link && a.address === b.address && a.prefix === b.prefix;
 }
 
+/** The same of what an engine set up: the MTU of our link is ours, whatever else is not. */
+export function mtuOps(
+  port: DesiredPort,
+  network: DesiredNetwork,
+  seen: NamespaceState | undefined,
+  complete: boolean,
+): Op[] {
+  const { name, mac, mtu } = containerLink(port, network);
+  const link = seen?.links.get(name);
+  if (link?.mac !== mac || link.mtu === mtu || (link.mtu < mtu && !complete)) return [];
+  return [{ kind: 'set-link', at: port.endpoint.container.path, name, set: { mtu } }];
+}
+
 /** Whether the inside of a container is as it should be; the port's other end is not looked at. */
 export function isContainerRight(port: DesiredPort, network: DesiredNetwork, seen: NamespaceState): boolean {
   const there = seen.links.has(port.endpoint.ifname);

@@ -15,7 +15,7 @@ import {
   UPLINK,
 } from '../host-state.ts';
 import type { Filter } from '../packet-filter.ts';
-import { containerOps } from './container.ts';
+import { containerOps, mtuOps } from './container.ts';
 import { asLoaded, filterOps, leasesOf, networkFilter, withLoaded } from './filter.ts';
 import { asMade, isPair, isTunnel, linkOps } from './link.ts';
 import { isDead } from './namespace.ts';
@@ -127,15 +127,18 @@ export function planNetwork(
     const fresh = made.has(port.link);
     // Not looked into, or nothing to be looked at any more.
     if (state === undefined && !fresh) continue;
-    // What an engine moves into a container, it sets up there. It does not do so a second time.
-    if (engine && (isHandedOver(container) || !fresh)) continue;
-    const ops = containerOps(port, network, state, fresh, complete);
+    if (engine && isHandedOver(container)) continue;
+    // What an engine moves into a container, it sets up there. It does not do so a second time, nor later than that.
+    const isEngines = engine && !fresh;
+    const ops = isEngines
+      ? mtuOps(port, network, state, complete)
+      : containerOps(port, network, state, fresh, complete);
     if (fresh && !engine) {
       for (const setting of interfaceSettings(port.endpoint.options, port.endpoint.ifname))
         ops.push({ kind: 'set-sysctl', at: container.path, ...setting });
     }
     // The engine set this way up with the link that is gone.
-    if (engine && desired.serviceAddress) {
+    if (engine && fresh && desired.serviceAddress) {
       ops.push({ kind: 'set-route', at: container.path, route: serviceWay(engine, port.endpoint.ifname) });
     }
     steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);

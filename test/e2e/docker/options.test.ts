@@ -1,0 +1,128 @@
+/** Options of networks as an engine's containers have them. */
+import { describe, expect, test } from 'vitest';
+import { pings, runContainer, untilOffered, untilPings, withEngines } from '../../lab/docker-network.ts';
+import type { Host } from '../../lab/host.ts';
+import { attach } from '../../lab/network.ts';
+import { until } from '../../lab/until.ts';
+import { useLab } from '../../lab/use-lab.ts';
+
+const lab = useLab({ hosts: 2, cluster: true, prepare: withEngines });
+const hosts = () => [lab().host(1), lab().host(2)] as const;
+const inContainer = ({ engine }: Host, name: string, ...command: readonly string[]) =>
+  engine.mustDocker('exec', name, ...command);
+const optionsAt = ({ engine }: Host, network: string) =>
+  engine.mustDocker('network', 'inspect', '-f', '{{json .Options}}', network);
+
+describe('an MTU', () => {
+  const mtuOf = async (host: Host, name: string) =>
+    Number(await inContainer(host, name, 'cat', '/sys/class/net/eth0/mtu'));
+
+  test('follows links and routes of any host, in containers that run, whoever runs them', async () => {
+    const [one, two] = hosts();
+    await one.mustOverlayd('network', 'create', 'web');
+    await untilOffered(two, ['web']);
+    await runContainer(one, 'api', '--network', 'web');
+    await attach(one, 'c1', 'web');
+    await runContainer(two, 'shop', '--network', 'web');
+    const all = async (mtu: number) =>
+      until(`all to have ${mtu}`, async () => {
+        const found = [
+          await mtuOf(one, 'api'),
+          await mtuOf(two, 'shop'),
+          Number(await one.mustExec('c1', ['cat', '/sys/class/net/eth0/mtu'])),
+        ];
+        if (found.every((each) => each === mtu)) return true;
+        throw new Error(`they have ${found.join()}`);
+      });
+    const carries = async (size: number) => {
+      const ping = ['ping', '-c', '1', '-W', '2', '-s', String(size - 28)];
+      return (await two.engine.docker('exec', 'shop', ...ping, 'api')).code === 0;
+    };
+    await untilPings(two, 'shop', 'api');
+    await all(1450);
+    await two.must(['ip', 'link', 'set', 'eth0', 'mtu', '1400']);
+    await all(1350);
+    expect(await carries(1350)).toBe(true);
+    expect((await one.json('network', 'inspect', 'web'))[0].MtuLimitedBy).toBe('h2 (link eth0, 1400)');
+    await two.must(['ip', 'route', 'add', '10.77.0.1/32', 'dev', 'eth0', 'mtu', '1300']);
+    await all(1250);
+    await until('the route to be named', async () =>
+      (await one.mustOverlayd('status')).includes('MTU 1250, limited by h2 (a route by eth0, 1300)'),
+    );
+    await two.must(['ip', 'route', 'delete', '10.77.0.1/32']);
+    await one.agent.kill();
+    await two.must(['ip', 'link', 'set', 'eth0', 'mtu', '1500']);
+    await until('the other to follow', async () => (await mtuOf(two, 'shop')) === 1450);
+    await one.agent.start();
+    await all(1450);
+    expect(await carries(1450)).toBe(true);
+  });
+});
+
+describe('options', () => {
+  test('are shown by every engine, and are the same by whatever name they are asked for', async () => {
+    const [one, two] = hosts();
+    const create = (...args: readonly string[]) =>
+      two.engine.docker('network', 'create', '-d', 'overlayd', '--ipam-driver', 'overlayd', ...args);
+    const icc = 'com.docker.network.bridge.enable_icc';
+    const made = await create('--ipam-opt', 'net=tenants', '-o', `${icc}=false`, 'tenants');
+    expect(made.code).toBe(0);
+    await untilOffered(one, ['tenants', 'web']);
+    expect(JSON.parse(await optionsAt(one, 'tenants'))).toMatchObject({ [icc]: 'false' });
+    expect((await one.json('network', 'inspect', 'tenants'))[0].Options).toEqual({ [icc]: 'false' });
+    expect((await create('--ipam-opt', 'net=tenants', '-o', 'enable_icc=0', 'again')).code).toBe(0);
+    const other = await create('--ipam-opt', 'net=tenants', '-o', 'enable_icc=1', 'other');
+    expect(other.stderr).toContain('network tenants is there already with enable_icc=(unset)');
+    const unknown = await create('--ipam-opt', 'net=x', '-o', 'com.docker.network.bridge.enable_ic=1', 'x');
+    expect(unknown.stderr).toContain(`did you mean "${icc}"?`);
+    const binding = await create('--ipam-opt', 'net=x', '-o', 'host_binding_ipv4=127.0.0.1', 'x');
+    expect(binding.stderr).toContain('Docker publishes ports by itself');
+  });
+
+  test('keep containers apart and their published ports open', async () => {
+    const [one, two] = hosts();
+    await runContainer(one, 't1', '--network', 'tenants');
+    await runContainer(one, 't2', '--network', 'tenants', '-p', '8080:80');
+    await runContainer(two, 't3', '--network', 'tenants');
+    await inContainer(one, 't2', 'httpd', '-p', '80', '-h', '/etc');
+    const address = await one.engine.mustDocker(
+      ...['inspect', '-f', '{{with index .NetworkSettings.Networks "tenants"}}{{.IPAddress}}{{end}}', 't2'],
+    );
+    for (const [host, name] of [
+      [one, 't1'],
+      [two, 't3'],
+    ] as const) {
+      expect(await pings(host, name, address)).toBe(false);
+      const fetch = async (from: string, port: string) => {
+        const call = `printf 'GET /hostname HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${from} ${port}`;
+        return (await host.engine.docker('exec', name, 'sh', '-c', call)).stdout;
+      };
+      expect(await fetch(address, '80')).toBe('');
+      await until('the published port', async () => (await fetch(one.address, '8080')).includes('200 OK'));
+      expect((await host.engine.docker('exec', name, 'nslookup', '-type=a', 'www.example')).stdout).toContain(
+        'Address',
+      );
+    }
+  });
+
+  test('name the interfaces of containers', async () => {
+    const [one] = hosts();
+    await one.mustOverlayd('network', 'create', '-o', 'container_iface_prefix=lan', 'lan');
+    await untilOffered(one, ['lan', 'tenants', 'web']);
+    await runContainer(one, 'l1', '--network', 'lan');
+    expect(await inContainer(one, 'l1', 'cat', '/sys/class/net/lan0/mtu')).toContain('1450');
+    expect(
+      (await one.json('endpoint', 'ls')).some(({ Interface }: { Interface: string }) => Interface === 'lan0'),
+    ).toBe(true);
+  });
+
+  test('of an endpoint are passed on to an engine that heeds them, and refused with another', async () => {
+    const [one] = hosts();
+    const version = Number.parseInt(await one.engine.mustDocker('version', '-f', '{{.Server.Version}}'), 10);
+    await runContainer(one, 'p1', '--network', 'web');
+    const { code, stderr } = await one.overlayd('network', 'connect', '--gw-priority', '10', 'lan', 'p1');
+    if (version < 28) expect(stderr).toContain('chooses the way out by itself');
+    else expect(await inContainer(one, 'p1', 'ip', 'route', 'show', 'default')).toContain('lan');
+    expect(code === 0).toBe(version >= 28);
+  });
+});
