@@ -107,7 +107,7 @@ describe('networks on three hosts, of which the third gets its engine later', ()
     [[...OURS, '--ipam-opt', 'net=web', '-o', 'mtu=1200', 'x'], 'network web is there already with mtu=(unset)'],
     [
       [...OURS, '-o', 'net=x', '-o', 'com.docker.network.bridge.name=x', 'x'],
-      'unknown option "com.docker.network.bridge.name"',
+      'option com.docker.network.bridge.name is not supported',
     ],
     [[...OURS, '--ipv6', '--ipam-opt', 'net=x', '--subnet', 'fd00:1::/64', 'x'], 'IPv6 is not supported yet'],
   ])('docker network create %j is refused and leaves nothing', async (args, words) => {
