@@ -181,7 +181,7 @@ export class NameService {
     this.#stale.networks.add(networkId);
     this.#tell();
     const namespacePath = `/run/netns/ovl-${network.vni}`;
-    const addresses = [network.subnets[0]!.gateway, ...service];
+    const addresses = [...network.subnets.map(({ gateway }) => gateway), ...service];
     await this.#ask({ kind: 'listen', networkId, namespacePath, addresses }, () => this.#isWanted(networkId));
   }
 

@@ -9,6 +9,7 @@ import {
   AF_OF,
   bindSocket,
   closeDescriptor,
+  IPV6_V6ONLY,
   inetAddress,
   openSocket,
   SO,
@@ -89,8 +90,11 @@ function open(namespacePath: string, address: string, port: number): BoundSocket
 }
 
 function bound(type: number, address: string, port: number): number {
-  const fd = openSocket(AF_OF[isIpv4(address) ? 4 : 6], type | SOCK.NONBLOCK);
+  const family = isIpv4(address) ? 4 : 6;
+  const fd = openSocket(AF_OF[family], type | SOCK.NONBLOCK);
   try {
+    // Whoever is asked at an address of one family is not reached by the other, whatever the host's default is.
+    if (family === 6) setSocketOption(fd, SOL.IPV6, IPV6_V6ONLY, 1);
     // Connections of a process before may be in their last minute.
     if (type === SOCK.STREAM) setSocketOption(fd, SOL.SOCKET, SO.REUSEADDR, 1);
     bindSocket(fd, inetAddress(address, port));

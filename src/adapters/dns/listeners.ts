@@ -11,6 +11,7 @@ import { stat } from 'node:fs/promises';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { FAIR_QUEUE_LIMITS, FairQueue } from '../../core/dns/fair-queue.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import { formatIp, parseIp } from '../../core/ip.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { Sparing } from '../../core/sparing.ts';
 import type { DnsHandler, DnsListeners } from '../../names/ports.ts';
@@ -252,7 +253,7 @@ export class SocketListeners implements DnsListeners {
     if (udp.listenerCount('message') === 0) return;
     let answer: ReturnType<DnsHandler>;
     try {
-      answer = this.#deps.handler(message, { networkId, address: from.address, transport: 'udp' });
+      answer = this.#deps.handler(message, { networkId, address: canonical(from.address), transport: 'udp' });
     } catch (error) {
       this.#deps.logger.error({ networkId, error }, 'name question failed');
       return;
@@ -278,7 +279,7 @@ export class SocketListeners implements DnsListeners {
 
   async #answerStream(networkId: string, query: Uint8Array, source: string): Promise<Uint8Array | undefined> {
     try {
-      return await this.#deps.handler(query, { networkId, address: source, transport: 'tcp' });
+      return await this.#deps.handler(query, { networkId, address: canonical(source), transport: 'tcp' });
     } catch (error) {
       this.#deps.logger.error({ networkId, error }, 'name question failed');
       return undefined;
@@ -291,6 +292,12 @@ function end({ udp, tcp, endStreams }: Serving): void {
   udp?.close();
   tcp?.close();
   endStreams?.();
+}
+
+/** What clients are known by. Of IPv6 the C library and RFC 5952 are not of one mind. */
+function canonical(address: string): string {
+  const ip = address.includes(':') ? parseIp(address) : undefined;
+  return ip === undefined ? address : formatIp(ip);
 }
 
 /** Tells a namespace from a later one at the same path. */

@@ -7,8 +7,10 @@ import { call, callLater, callNow, callOnce, declareStruct, libc } from './syste
 
 export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const;
 export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
-export const SOL = { SOCKET: 1, NETLINK: 270 } as const;
+export const SOL = { SOCKET: 1, IPV6: 41, NETLINK: 270 } as const;
 export const SO = { REUSEADDR: 2, SNDBUF: 7, RCVBUF: 8, SNDBUFFORCE: 32, RCVBUFFORCE: 33 } as const;
+/** Of `SOL.IPV6`. */
+export const IPV6_V6ONLY = 26;
 export const MSG = { PEEK: 0x2, DONTWAIT: 0x40, TRUNC: 0x20, NOSIGNAL: 0x4000, CMSG_CLOEXEC: 0x40000000 } as const;
 export const POLL = { IN: 1, OUT: 4, ERR: 8, HUP: 16, NVAL: 32 } as const;
 

@@ -147,9 +147,10 @@ function replyWith(query: Query, zone: Zone, named: Named, asker: Asker, random:
   if (query.type === TYPE.ANY) {
     return encodeReply(query, RCODE.NOERROR, { answer: encodeMinimalAny(zone.ttlSeconds) });
   }
-  if (query.type === TYPE.A) {
-    const start = Math.floor(random() * named.addresses.length);
-    return encodeAddressReply(query, recordsOf(zone, named), start, replyLimit(query, asker.transport));
+  const family = query.type === TYPE.A ? 4 : query.type === TYPE.AAAA ? 6 : undefined;
+  const records = family && recordsOf(zone, named, family);
+  if (family && records!.length > 0) {
+    return encodeAddressReply(query, records!, family, random(), replyLimit(query, asker.transport));
   }
   const within = withinDomain(query.name);
   return within === undefined

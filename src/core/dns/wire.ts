@@ -4,7 +4,7 @@
  * in the message, so it has nothing to point to, and names in the additional section need only be stepped over. Each
  * byte is looked at once. The encoders point every owner name at the question, whose bytes (case kept) they echo.
  */
-import { type Ip, putBytes } from '../ip.ts';
+import { BITS, type Family, type Ip, putBytes } from '../ip.ts';
 
 export const TYPE = {
   A: 1,
@@ -217,35 +217,43 @@ export function encodeReply(query: Query, rcode: number, sections: Sections = {}
   return out;
 }
 
-/** Bytes of one A record as {@link encodeAddresses} makes it. */
-const ADDRESS_RECORD_BYTES = 16;
+/** Of one record as {@link encodeAddresses} makes it: an owner that points, what every record has, the address. */
+const addressRecordBytes = (family: Family) => 12 + BITS[family] / 8;
 
-/** A records for the name in the question; the same bytes serve every question for that name. */
-export function encodeAddresses(addresses: readonly Ip[], ttlSeconds: number): Uint8Array {
-  const out = new Uint8Array(addresses.length * ADDRESS_RECORD_BYTES);
+/** A or AAAA records for the name in the question, one after the other; the same bytes serve every question for that name. */
+export function encodeAddresses(addresses: readonly Ip[], family: Family, ttlSeconds: number): Uint8Array {
+  const recordBytes = addressRecordBytes(family);
+  const out = new Uint8Array(addresses.length * recordBytes);
   addresses.forEach((address, i) => {
-    const at = i * ADDRESS_RECORD_BYTES;
-    putFixed(out, at, HEADER_BYTES, TYPE.A, ttlSeconds, 4);
+    const at = i * recordBytes;
+    putFixed(out, at, HEADER_BYTES, family === 4 ? TYPE.A : TYPE.AAAA, ttlSeconds, recordBytes - 12);
     putBytes(out, at + 12, address);
   });
   return out;
 }
 
 /**
- * The reply that gives `records` (of {@link encodeAddresses}) beginning with the one at `start`, round and round; as
- * many as `limit` bytes hold. TC tells a UDP client that TCP has them all.
+ * The reply that gives `records` (of {@link encodeAddresses}, one at least) beginning with one that `random` in [0, 1)
+ * chooses, round and round; as many as `limit` bytes hold. TC tells a UDP client that TCP has them all.
  */
-export function encodeAddressReply(query: Query, records: Uint8Array, start: number, limit: number): Uint8Array {
-  const total = records.length / ADDRESS_RECORD_BYTES;
+export function encodeAddressReply(
+  query: Query,
+  records: Uint8Array,
+  family: Family,
+  random: number,
+  limit: number,
+): Uint8Array {
+  const recordBytes = addressRecordBytes(family);
+  const total = records.length / recordBytes;
   const room = limit - query.questionEnd - (query.edns === undefined ? 0 : OPT_BYTES);
-  const count = Math.min(total, Math.floor(room / ADDRESS_RECORD_BYTES));
+  const count = Math.min(total, Math.floor(room / recordBytes));
   const truncated = count < total && limit < TCP_BYTES;
-  const out = open(query, count * ADDRESS_RECORD_BYTES, RCODE.NOERROR, FLAG.AA | (truncated ? FLAG.TC : 0));
+  const out = open(query, count * recordBytes, RCODE.NOERROR, FLAG.AA | (truncated ? FLAG.TC : 0));
   putUint16(out, 6, count);
-  const from = start * ADDRESS_RECORD_BYTES;
-  const straight = Math.min(count * ADDRESS_RECORD_BYTES, records.length - from);
+  const from = Math.floor(random * total) * recordBytes;
+  const straight = Math.min(count * recordBytes, records.length - from);
   copyBytes(records, from, straight, out, query.questionEnd);
-  copyBytes(records, 0, count * ADDRESS_RECORD_BYTES - straight, out, query.questionEnd + straight);
+  copyBytes(records, 0, count * recordBytes - straight, out, query.questionEnd + straight);
   return out;
 }
 

@@ -6,7 +6,7 @@
  * Answers are encoded at the first question for a name and reused until the name changes (`zones.ts`).
  */
 import { type Cidr, contains, containsCidr } from '../cidr.ts';
-import { type Ip, requireIp } from '../ip.ts';
+import { type Family, type Ip, requireIp } from '../ip.ts';
 import { encodeAddresses, encodeName } from './wire.ts';
 
 export interface Zone {
@@ -35,10 +35,11 @@ export interface Pointer {
 /** A name of ours: with addresses it resolves; without, it is `hidden` or only the `parent` of names. */
 export interface Named {
   readonly kind: 'resolves' | 'hidden' | 'parent';
-  /** In ascending order. */
+  /** Of both families, in ascending order. */
   readonly addresses: readonly string[];
-  /** A records, made by the first question. */
+  /** A and AAAA records, made by the first question. */
   records?: Uint8Array | undefined;
+  records6?: Uint8Array | undefined;
 }
 
 export const HIDDEN: Named = { kind: 'hidden', addresses: [] };
@@ -74,12 +75,19 @@ export function isBelow(zone: Zone, name: string): boolean {
   return innerName(zone, name) !== undefined;
 }
 
-export function recordsOf(zone: Zone, named: Named): Uint8Array {
-  named.records ??= encodeAddresses(
-    named.addresses.map((address) => requireIp(address, 'address')),
-    zone.ttlSeconds,
-  );
-  return named.records;
+/** Its addresses of that family as `encodeAddressReply` takes them; empty when it has none. */
+export function recordsOf(zone: Zone, named: Named, family: Family): Uint8Array {
+  if (family === 4) {
+    named.records ??= encode(zone, named, 4);
+    return named.records;
+  }
+  named.records6 ??= encode(zone, named, 6);
+  return named.records6;
+}
+
+function encode({ ttlSeconds }: Zone, { addresses }: Named, family: Family): Uint8Array {
+  const ips = addresses.map((address) => requireIp(address, 'address')).filter((ip) => ip.family === family);
+  return encodeAddresses(ips, family, ttlSeconds);
 }
 
 /** Undefined: the address has no name. */

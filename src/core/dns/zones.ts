@@ -3,7 +3,7 @@
  * anew and lose their encoded answers; what a new session tells once more costs a comparison.
  */
 import { canonical, parseCidr } from '../cidr.ts';
-import { compareIps, formatIp, isIpv4, requireIp } from '../ip.ts';
+import { compareIps, formatIp, parseIp, requireIp } from '../ip.ts';
 import type { NamesNews, ZoneClient, ZoneEntry, ZoneNetwork } from './names-protocol.ts';
 import { HIDDEN, type Named, type Pointer, type Zone } from './zone.ts';
 
@@ -75,8 +75,7 @@ export class Zones {
         known.session = session;
         continue;
       }
-      // An A record holds nothing else.
-      if (!isIpv4(told.address)) continue;
+      if (parseIp(told.address) === undefined) continue;
       const { address, name, names, shown } = told;
       const own: Named = shown ? { kind: 'resolves', addresses: [address] } : HIDDEN;
       const entry = { address, name, names, shown, own, session };
@@ -154,7 +153,10 @@ export class Zones {
       whole: before?.whole ?? false,
     };
     // Records hold the time to live, too.
-    for (const { own } of kept.entries.values()) own.records = undefined;
+    for (const { own } of kept.entries.values()) {
+      own.records = undefined;
+      own.records6 = undefined;
+    }
     replace(kept, new Set(), [...kept.entries.values()]);
     this.#kept.set(networkId, kept);
     return kept;

@@ -13,7 +13,10 @@ import { type FakeNetwork, fakeView } from '../../unit/core/dns/fake-view.ts';
 import { buildZone } from '../../unit/core/dns/zone-of.ts';
 
 export interface HarnessConfig {
-  readonly networks: readonly (FakeNetwork & { readonly namespacePath: string; readonly gateway: string })[];
+  readonly networks: readonly (FakeNetwork & {
+    readonly namespacePath: string;
+    readonly gateways: readonly string[];
+  })[];
   /** Ids of all networks of the container behind `NETWORK ADDRESS`. */
   readonly memberships: Readonly<Record<string, readonly string[]>>;
   readonly upstreams: readonly string[];
@@ -29,7 +32,8 @@ const sources = { view: fakeView(config.networks), hidden: () => new Set<string>
 const zones = new Map(config.networks.map(({ id }) => [id, buildZone(sources, id, { ttlSeconds: 5 })]));
 const responder = createResponder({
   zone: (networkId) => zones.get(networkId),
-  overlay: () => config.networks.map(({ cidr }) => parseCidr(cidr)!),
+  overlay: () =>
+    config.networks.flatMap(({ cidr, cidr6 }) => [cidr, cidr6 ?? []].flat().map((each) => parseCidr(each)!)),
   networksOf: (networkId, address) => config.memberships[`${networkId} ${address}`] ?? [],
   forwarder: createForwarder({ servers: () => config.upstreams }),
   random: { next: Math.random },
@@ -39,8 +43,8 @@ const listeners = new SocketListeners({ handler: responder.handler, logger });
 const bindAll = () =>
   Promise.all([
     listeners.ensure({ networkId: '', namespacePath: '/proc/self/ns/net', addresses: [config.host] }),
-    ...config.networks.map(({ id, namespacePath, gateway }) =>
-      listeners.ensure({ networkId: id, namespacePath, addresses: [gateway] }),
+    ...config.networks.map(({ id, namespacePath, gateways }) =>
+      listeners.ensure({ networkId: id, namespacePath, addresses: gateways }),
     ),
   ]);
 await bindAll();

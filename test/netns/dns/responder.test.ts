@@ -9,8 +9,9 @@ import type { HarnessConfig } from './harness.ts';
 import { NamespaceLab, type Program } from './lab.ts';
 
 /**
- * host ── upstream (192.0.2.53), and three networks of the host: `web` with its container `member` that is on `db`
- * too, and `db`, which is internal, with `inner`, that is on nothing else.
+ * host ── upstream (192.0.2.53), and networks of the host: `web` with its container `member` that is on `db`
+ * too, and `db`, which is internal, with `inner`, that is on nothing else; and `corp` of both families, with `branch` and
+ * a name server of its own (2001:db8::53, port 5353).
  */
 const lab = new NamespaceLab('dns');
 let responder: Program;
@@ -35,6 +36,16 @@ beforeAll(async () => {
   await lab.cable('host', 'up0', '192.0.2.1/24', 'upstream', 'eth0', '192.0.2.53/24');
   await lab.cable('db', 'port', '10.78.0.1/24', 'inner', 'eth0', '10.78.0.3/24');
   await addWeb();
+  await lab.add('corp', 'branch');
+  await lab.cable('corp', 'port', '10.79.0.1/24', 'branch', 'eth0', '10.79.0.2/24');
+  for (const [where, address] of [
+    ['host', '2001:db8::1/64 dev up0'],
+    ['upstream', '2001:db8::53/64 dev eth0'],
+    ['corp', 'fd00:79::1/64 dev port'],
+    ['branch', 'fd00:79::2/64 dev eth0'],
+  ] as const) {
+    await lab.ip(where, `addr add ${address} nodad`);
+  }
   const rules = `table inet seen {
     counter questions {}
     chain in { type filter hook prerouting priority 0; meta l4proto { tcp, udp } th dport 53 counter name questions; }
@@ -43,6 +54,7 @@ beforeAll(async () => {
   await writeFile(join(directory, 'rules'), rules);
   await lab.run('upstream', 'nft', '-f', join(directory, 'rules'));
   upstream = await lab.start('upstream', 'upstream.ts', '192.0.2.53');
+  await lab.start('upstream', 'upstream.ts', '2001:db8::53', '5353', '203.0.113.');
   const config: HarnessConfig = {
     networks: [
       {
@@ -50,7 +62,7 @@ beforeAll(async () => {
         name: 'web',
         cidr: '10.77.0.0/16',
         namespacePath: lab.path('web'),
-        gateway: '10.77.0.1',
+        gateways: ['10.77.0.1'],
         endpoints: [{ address: '10.77.0.2', name: 'member' }, ...many],
       },
       {
@@ -59,11 +71,25 @@ beforeAll(async () => {
         cidr: '10.78.0.0/24',
         internal: true,
         namespacePath: lab.path('db'),
-        gateway: '10.78.0.1',
+        gateways: ['10.78.0.1'],
         endpoints: [{ address: '10.78.0.3', name: 'inner' }],
       },
+      {
+        id: 'c',
+        name: 'corp',
+        cidr: '10.79.0.0/24',
+        cidr6: 'fd00:79::/64',
+        options: { dns: '[2001:db8::53]:5353' },
+        namespacePath: lab.path('corp'),
+        gateways: ['10.79.0.1', 'fd00:79::1'],
+        endpoints: [
+          { address: '10.79.0.2', name: 'branch' },
+          { address: 'fd00:79::2', name: 'branch' },
+          { address: 'fd00:79::9', name: 'six' },
+        ],
+      },
     ],
-    memberships: { 'w 10.77.0.2': ['w', 'd'], 'd 10.78.0.3': ['d'] },
+    memberships: { 'c fd00:79::2': ['c', 'd'], 'w 10.77.0.2': ['w', 'd'], 'd 10.78.0.3': ['d'] },
     upstreams: ['192.0.2.53'],
     host: '192.0.2.1',
   };
@@ -75,9 +101,11 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
+const GATEWAYS = { member: '10.77.0.1', inner: '10.78.0.1', branch: 'fd00:79::1' } as const;
+
 /** What dig prints for a question from a container: its code, its flags, the data of its answers. */
-async function dig(from: 'member' | 'inner', ...words: readonly string[]) {
-  const gateway = from === 'member' ? '10.77.0.1' : '10.78.0.1';
+async function dig(from: keyof typeof GATEWAYS, ...words: readonly string[]) {
+  const gateway = GATEWAYS[from];
   const flags = ['+tries=1', '+time=30', '+noall', '+comments', '+answer'];
   const text = await lab.run(from, 'dig', `@${gateway}`, ...flags, ...words);
   const answers = text.split('\n').filter((line) => line !== '' && !line.startsWith(';'));
@@ -130,6 +158,37 @@ describe('a container asks its gateway', () => {
     const script = `mount --bind ${file} /etc/resolv.conf && getent ahostsv4 all`;
     const found = await lab.run('member', 'unshare', '-m', 'sh', '-c', script);
     expect(new Set(found.split('\n').flatMap((line) => line.split(' ')[0] || [])).size).toBe(400);
+  });
+});
+
+describe('a gateway of IPv6', () => {
+  it.each(['+notcp', '+tcp'])('answers with what the asked type has, and knows the container (%s)', async (how) => {
+    expect((await dig('branch', how, 'six', 'AAAA')).data).toEqual(['fd00:79::9']);
+    expect(await dig('branch', how, 'six', 'A')).toMatchObject({ code: 'NOERROR', data: [] });
+    expect((await dig('branch', how, 'branch', 'A')).data).toEqual(['10.79.0.2']);
+    expect((await dig('branch', how, '-x', 'fd00:79::9')).data).toEqual(['six.corp.']);
+    expect((await dig('branch', how, '-x', 'fd00:79::8')).code).toBe('NXDOMAIN');
+    // Known by its address of IPv6, it is on that network as well.
+    expect((await dig('branch', how, 'inner.db')).data).toEqual(['10.78.0.3']);
+  });
+
+  it('is as good as one of IPv4, which it leaves to it', async () => {
+    const flags = ['+tries=1', '+short'];
+    expect((await lab.run('branch', 'dig', '@10.79.0.1', ...flags, 'six', 'AAAA')).trim()).toBe('fd00:79::9');
+    const listening = await lab.run('corp', 'ss', '-Hlnu', 'sport = :53');
+    expect(listening).toContain('[fd00:79::1]:53');
+    expect(listening).not.toContain('*:53');
+  });
+});
+
+describe('a network with a name server of its own', () => {
+  it("asks that one and not the host's", async () => {
+    const before = await questionsSeenUpstream();
+    for (const how of ['+notcp', '+tcp']) {
+      expect((await dig('branch', how, 'www.example')).data).toEqual(['203.0.113.7']);
+    }
+    expect(await questionsSeenUpstream()).toBe(before);
+    expect((await dig('member', 'www.example')).data).toEqual(['198.51.100.7']);
   });
 });
 

@@ -1,9 +1,11 @@
 /**
- * An upstream server at ADDRESS, port 53: every name has the address 198.51.100.7, `big.example` a hundred and twenty
- * (by TCP; cut on UDP). Prints `ready`; ends with its standard input.
+ * An upstream server at ADDRESS, port 53 or the given one: every name has the address 198.51.100.7, or 7 behind the given
+ * beginning, `big.example` a hundred and twenty (by TCP; cut on UDP). Prints `ready`; ends with its standard input.
  */
 import dnsPacket from 'dns-packet';
 import { startUpstream } from '../../unit/adapters/dns/upstream.ts';
+
+const [address = '', port = '53', beginning = '198.51.100.'] = process.argv.slice(2);
 
 function answer(query: Buffer, transport: 'udp' | 'tcp'): Buffer {
   const { id, flags, questions } = dnsPacket.decode(query);
@@ -20,15 +22,15 @@ function answer(query: Buffer, transport: 'udp' | 'tcp'): Buffer {
       name,
       type: 'A' as const,
       ttl: 60,
-      data: `198.51.100.${i + 7}`,
+      data: `${beginning}${i + 7}`,
     })),
   });
 }
 
 const upstream = await startUpstream(
-  process.argv[2] ?? '',
+  address,
   { udp: (query) => [answer(query, 'udp')], tcp: (query) => answer(query, 'tcp') },
-  53,
+  Number(port),
 );
 process.stdout.write('ready\n');
 process.stdin.resume().on('end', () => upstream.close());

@@ -13,6 +13,7 @@ export interface FakeNetwork {
   readonly id: string;
   readonly name: string;
   readonly cidr: string;
+  readonly cidr6?: string;
   readonly internal?: boolean;
   readonly options?: Readonly<Record<string, string>>;
   readonly endpoints: readonly FakeEndpoint[];
@@ -51,7 +52,9 @@ function networkRecord(network: FakeNetwork | undefined): NetworkRecord | undefi
       id: network.id,
       name: network.name,
       vni: 4096,
-      subnets: [{ cidr: network.cidr, gateway: network.cidr.replace(/0\/.*/, '1'), auxAddresses: {} }],
+      subnets: [network.cidr, ...(network.cidr6 ? [network.cidr6] : [])].map((cidr) => ({
+        ...{ cidr, gateway: cidr.replace(/0?\/.*/, '1'), auxAddresses: {} },
+      })),
       internal: network.internal ?? false,
       attachable: true,
       labels: {},

@@ -133,7 +133,7 @@ describe('a zone that is kept', () => {
     const answer = (name: string) => {
       tell('w');
       const zone = zones.get('w')!;
-      return recordsOf(zone, zone.names.get(name)!);
+      return recordsOf(zone, zone.names.get(name)!, 4);
     };
     const [one, both] = [answer('n2'), answer('both')];
     put(endpoint(4, { aliases: ['both'] }));
