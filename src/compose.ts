@@ -46,6 +46,7 @@ import { Lifecycle, type Membership } from './agent/lifecycle.ts';
 import { Member } from './agent/member.ts';
 import type { Config } from './core/config/option.ts';
 import { type AgentVersion, SPOKEN_LEVELS } from './core/levels.ts';
+import { hasFamily } from './core/plan/wanted.ts';
 import { keys, type LevelRange, type NodeRecord } from './core/records.ts';
 import { Sparing } from './core/sparing.ts';
 import { createHandlers } from './integrations/control/handlers.ts';
@@ -182,6 +183,10 @@ export async function startAgent(
       new EngineSide({
         ...{ engine, file: engineFile, member, clock, logger: log },
         allowForwarding: async () => {
+          if ([...member.view.networks()].some((network) => hasFamily(network, 6))) {
+            const ofIpv6 = await ensureForwarding(exec.run, 6);
+            if (ofIpv6.kind === 'failed') return ofIpv6.reason;
+          }
           const outcome = await ensureForwarding(exec.run);
           if (outcome.kind === 'not-needed') {
             const routing = (question: RoutingQuestion) => thread.ask('routing', question);
@@ -276,6 +281,7 @@ export async function startAgent(
         if (engine) {
           await withdrawAll(engine, logger).catch(() => undefined);
           await removeForwarding(exec.run);
+          await removeForwarding(exec.run, 6);
           await engineFile.remove();
         }
         await names.end();

@@ -153,7 +153,7 @@ describe('transactions of the agent', () => {
 });
 
 /** What the kernel does is asked of the kernel. etcd, and the agent's own names, are started by those who look after them. */
-const PROGRAMS = ['busctl', 'iptables', 'iptables-restore'];
+const PROGRAMS = ['busctl', 'ip6tables', 'ip6tables-restore', 'iptables', 'iptables-restore'];
 const STARTERS = [
   'src/adapters/dns/process/program.ts',
   'src/adapters/dns/process/succession.ts',

@@ -2,10 +2,12 @@
  * Lets the containers of our networks out of a host whose firewall is Docker's: that drops every forwarded packet which
  * it does not know, and hands all of them to its chain DOCKER-USER first, for rules like ours. The user's own rules in
  * there come before ours. What goes to bridges of Docker is left to Docker's rules, which keep its networks apart; what
- * comes in is let pass here, since our own table has let through answers only.
+ * comes in is let pass here, since our own table has let through answers only. Of IPv6 Docker has the same chain in tables of
+ * their own, from Docker 27 on by default.
  */
 import { readFile } from 'node:fs/promises';
 import { asOverlaydError } from '../../core/errors.ts';
+import type { Family } from '../../core/ip.ts';
 
 export type RunProgram = (
   argv: readonly string[],
@@ -35,8 +37,12 @@ const RULES = [
 const PATIENCE = ['-w', '5'];
 
 /** Idempotent; to be repeated, for a restarted firewall forgets. One process when all is right, else two. Never throws. */
-export async function ensureForwarding(run: RunProgram, signal?: AbortSignal): Promise<ForwardingOutcome> {
-  return change(run, signal, (rules) => {
+export async function ensureForwarding(
+  run: RunProgram,
+  family: Family = 4,
+  signal?: AbortSignal,
+): Promise<ForwardingOutcome> {
+  return change(run, family, signal, (rules) => {
     const changes = rules.chain.join('\n') === RULES.join('\n') ? [] : [`:${CHAIN} - [0:0]`, ...RULES];
     const jump = rules.user.indexOf(JUMP);
     const end = rules.user.indexOf(RETURN);
@@ -51,10 +57,14 @@ export async function ensureForwarding(run: RunProgram, signal?: AbortSignal): P
 }
 
 /** Tables that iptables-legacy has in the namespace of a process. */
-const LEGACY_TABLES = '/proc/self/net/ip_tables_names';
+const LEGACY_TABLES = ['/proc/self/net/ip_tables_names', '/proc/self/net/ip6_tables_names'];
 
 /** Whether there are rules of iptables-legacy, of whose changes nobody is told. */
-export async function hasLegacyRules(path = LEGACY_TABLES): Promise<boolean> {
+export async function hasLegacyRules(paths: readonly string[] = LEGACY_TABLES): Promise<boolean> {
+  return (await Promise.all(paths.map(hasTables))).includes(true);
+}
+
+async function hasTables(path: string): Promise<boolean> {
   try {
     return (await readFile(path, 'utf8')).trim() !== '';
   } catch (error) {
@@ -64,8 +74,12 @@ export async function hasLegacyRules(path = LEGACY_TABLES): Promise<boolean> {
 }
 
 /** Takes the rules out again. Idempotent, never throws. */
-export async function removeForwarding(run: RunProgram, signal?: AbortSignal): Promise<ForwardingOutcome> {
-  return change(run, signal, ({ user, exists }) => [
+export async function removeForwarding(
+  run: RunProgram,
+  family: Family = 4,
+  signal?: AbortSignal,
+): Promise<ForwardingOutcome> {
+  return change(run, family, signal, ({ user, exists }) => [
     ...user.filter((rule) => rule === JUMP).map(() => JUMP.replace('-A', '-D')),
     ...(exists ? [`-F ${CHAIN}`, `-X ${CHAIN}`] : []),
   ]);
@@ -80,22 +94,30 @@ interface Rules {
 /** Applies the lines of `iptables-restore` that `plan` wants, all or none. */
 async function change(
   run: RunProgram,
+  family: Family,
   signal: AbortSignal | undefined,
   plan: (rules: Rules) => readonly string[],
 ): Promise<ForwardingOutcome> {
   try {
-    const listing = await run(['iptables', ...PATIENCE, '-S'], { signal });
-    if (listing.code !== 0) return { kind: 'failed', reason: words('iptables', listing) };
+    const program = family === 4 ? 'iptables' : 'ip6tables';
+    const list = [...PATIENCE, '-S'];
+    const listing = await (family === 4
+      ? run(['iptables', ...list], { signal })
+      : run(['ip6tables', ...list], { signal }));
+    if (listing.code !== 0) return { kind: 'failed', reason: words(program, listing) };
     const lines = listing.stdout.split('\n').map((line) => line.trim());
     if (!lines.includes(`-N ${USER_CHAIN}`)) {
-      return { kind: 'not-needed', reason: `iptables has no chain ${USER_CHAIN}` };
+      return { kind: 'not-needed', reason: `${program} has no chain ${USER_CHAIN}` };
     }
     const of = (chain: string) => lines.filter((line) => line.startsWith(`-A ${chain} `));
     const changes = plan({ user: of(USER_CHAIN), chain: of(CHAIN), exists: lines.includes(`-N ${CHAIN}`) });
     if (changes.length === 0) return { kind: 'unchanged' };
     const input = ['*filter', ...changes, 'COMMIT', ''].join('\n');
-    const result = await run(['iptables-restore', ...PATIENCE, '--noflush'], { input, signal });
-    return result.code === 0 ? { kind: 'changed' } : { kind: 'failed', reason: words('iptables-restore', result) };
+    const restore = [...PATIENCE, '--noflush'];
+    const result = await (family === 4
+      ? run(['iptables-restore', ...restore], { input, signal })
+      : run(['ip6tables-restore', ...restore], { input, signal }));
+    return result.code === 0 ? { kind: 'changed' } : { kind: 'failed', reason: words(`${program}-restore`, result) };
   } catch (thrown) {
     const { code, message } = asOverlaydError(thrown);
     return { kind: code === 'tool-missing' ? 'not-needed' : 'failed', reason: message };

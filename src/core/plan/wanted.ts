@@ -16,6 +16,7 @@ import {
   ROUTE_PROTOCOL,
   type Route,
   SERVICE_ADDRESS,
+  type Subnet,
   TUNNEL,
   UPLINK,
   UPLINK_INSIDE,
@@ -57,7 +58,10 @@ export function gatewayMac({ subnets, vni }: Pick<DesiredNetwork, 'subnets' | 'v
   return gateway?.family === 4 ? macOf(gateway) : gatewayMacOf(vni);
 }
 
-export function hasFamily({ subnets }: Pick<DesiredNetwork, 'subnets'>, family: Family): boolean {
+export function hasFamily(
+  { subnets }: { readonly subnets: readonly Pick<Subnet, 'gateway'>[] },
+  family: Family,
+): boolean {
   return subnets.some(({ gateway }) => isIpv4(gateway) === (family === 4));
 }
 

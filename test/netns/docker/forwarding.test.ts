@@ -101,7 +101,7 @@ describe.each([
     await host.must([`iptables-${kind}-restore`], { input: DOCKER_FIREWALL });
     expect(await reaches(host, 'inside', 'outside')).toBe(false);
     // Nobody tells of changes of theirs.
-    expect(await hasLegacyRules(`/proc/${host.pid}/net/ip_tables_names`)).toBe(kind === 'legacy');
+    expect(await hasLegacyRules([`/proc/${host.pid}/net/ip_tables_names`])).toBe(kind === 'legacy');
 
     expect(await ensureForwarding(run)).toEqual({ kind: 'changed' });
     expect(await reaches(host, 'inside', 'outside')).toBe(true);
@@ -126,5 +126,32 @@ describe.each([
     expect(await removeForwarding(run)).toEqual({ kind: 'changed' });
     expect(await removeForwarding(run)).toEqual({ kind: 'unchanged' });
     expect(await host.must([`iptables-${kind}`, '-S'])).not.toContain('OVERLAYD');
+  });
+
+  it('lets them out by IPv6, which has a firewall of its own', async () => {
+    const host = lab().host(number);
+    const of = (program: string) => program.replace('ip6tables', `ip6tables-${kind}`);
+    const run: RunProgram = ([program = '', ...args], { input = '' } = {}) =>
+      host.run([of(program), ...args], { input });
+    for (const { link, name, host: gateway, address } of NEIGHBOURS) {
+      const six = (text: string) => `fd00:${text.split('.')[1]}::${text.split('.')[3]}`;
+      await host.must(['ip', 'address', 'add', `${six(gateway)}/64`, 'dev', link, 'nodad']);
+      await host.mustExec(name, ['ip', 'address', 'add', `${six(address)}/64`, 'dev', 'eth0', 'nodad']);
+      await host.mustExec(name, ['ip', '-6', 'route', 'add', 'default', 'via', six(gateway)]);
+    }
+    await host.must(['sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1']);
+    const reaches6 = async (from: string, to: string) =>
+      (await host.exec(from, ['ping', '-6', '-c1', '-W1', to])).code === 0;
+    const [bridged, outside] = ['fd00:2::2', 'fd00:3::2'];
+    expect(await ensureForwarding(run, 6)).toMatchObject({ kind: 'not-needed' });
+    await host.must([of('ip6tables-restore')], { input: DOCKER_FIREWALL });
+    expect(await hasLegacyRules([`/proc/${host.pid}/net/ip6_tables_names`])).toBe(kind === 'legacy');
+    expect(await reaches6('inside', outside!)).toBe(false);
+    expect(await ensureForwarding(run, 6)).toEqual({ kind: 'changed' });
+    expect(await ensureForwarding(run, 6)).toEqual({ kind: 'unchanged' });
+    expect(await reaches6('inside', outside!)).toBe(true);
+    expect(await reaches6('inside', bridged!)).toBe(false);
+    expect(await removeForwarding(run, 6)).toEqual({ kind: 'changed' });
+    expect(await host.must([of('ip6tables'), '-S'])).not.toContain('OVERLAYD');
   });
 });
