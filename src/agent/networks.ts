@@ -8,12 +8,11 @@
 import { requireCidr } from '../core/cidr.ts';
 import { isOverlaydError, OverlaydError } from '../core/errors.ts';
 
-import { innerMtu } from '../core/inner-mtu.ts';
+import { innerMtu, overheadOf } from '../core/inner-mtu.ts';
 import { hostHolders } from '../core/ipam/host-holders.ts';
 import { checkSubnet, chooseSubnet, type Holder } from '../core/ipam/subnet.ts';
 import { refuseCoveredUpstreams, upstreamHolders } from '../core/ipam/upstream-holders.ts';
 import { unreadableRecord } from '../core/levels.ts';
-import { VXLAN_OVERHEAD_BYTES } from '../core/network-options.ts';
 import { draftNetwork, type NetworkDraft, type NetworkRequest, specifySubnet } from '../core/network-request.ts';
 import { decodeNode } from '../core/record-codec.ts';
 import { keys, type NetworkRecord, PREFIX, SUBNET_GUARD, type SubnetSpec } from '../core/records.ts';
@@ -287,7 +286,7 @@ export class Networks {
     if (asked <= most) return;
     throw new OverlaydError(
       'invalid-argument',
-      `an MTU of ${asked} does not fit: the narrowest way between members leaves ${most} (its MTU less ${VXLAN_OVERHEAD_BYTES} for VXLAN); leave the option out to get that`,
+      `an MTU of ${asked} does not fit: the narrowest way between members leaves ${most} (its MTU less ${overheadOf(view)} for VXLAN); leave the option out to get that`,
     );
   }
 

@@ -3,6 +3,7 @@
  * Options win: `mtu` is the inner value, Docker's `com.docker.network.driver.mtu` is the underlay's.
  */
 import type { ClusterView } from './cluster-view.ts';
+import { isIpv4 } from './ip.ts';
 import { networkSettings, VXLAN_OVERHEAD_BYTES } from './network-options.ts';
 import type { NetworkRecord, NodeRecord } from './records.ts';
 
@@ -16,7 +17,7 @@ const LEAST_BYTES = 576;
 export function innerMtu(view: Members, network: Pick<NetworkRecord, 'options'>): number {
   const { innerMtu: inner, underlayMtu: underlay = narrowest(view)?.underlayMtu ?? DEFAULT_UNDERLAY_BYTES } =
     networkSettings(network);
-  return inner ?? insideOf(underlay);
+  return inner ?? insideOf(view, underlay);
 }
 
 /** The member whose underlay makes it smaller than all others' would; undefined where that is alike, or by an option. */
@@ -37,7 +38,7 @@ export function describeLimit({ name, underlayLimit, underlayMtu }: NodeRecord):
 export function mtuProblems(view: Members, networks: readonly NetworkRecord[]): readonly string[] {
   const least = narrowest(view);
   if (!least) return [];
-  const most = insideOf(least.underlayMtu);
+  const most = insideOf(view, least.underlayMtu);
   return networks.flatMap((network) => {
     const mtu = innerMtu(view, network);
     return mtu > most
@@ -46,8 +47,14 @@ export function mtuProblems(view: Members, networks: readonly NetworkRecord[]): 
   });
 }
 
-function insideOf(underlay: number): number {
-  return Math.max(LEAST_BYTES, underlay - VXLAN_OVERHEAD_BYTES);
+function insideOf(view: Members, underlay: number): number {
+  return Math.max(LEAST_BYTES, underlay - overheadOf(view));
+}
+
+/** Bytes that the tunnels take: more where one of them is over IPv6. */
+export function overheadOf(view: Members): number {
+  for (const { left, vtep } of view.nodes()) if (!left && !isIpv4(vtep)) return VXLAN_OVERHEAD_BYTES[6];
+  return VXLAN_OVERHEAD_BYTES[4];
 }
 
 /** The first by name of those with the least. */

@@ -35,8 +35,8 @@ export interface NetworkSettings {
   readonly upstreams: readonly string[];
 }
 
-/** Outer Ethernet-less overhead of VXLAN on IPv4: IP 20, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */
-export const VXLAN_OVERHEAD_BYTES = 50;
+/** Outer Ethernet-less overhead of VXLAN, by the underlay's family: IP 20 or 40, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */
+export const VXLAN_OVERHEAD_BYTES = { 4: 50, 6: 70 } as const;
 const PREFIX = 'com.docker.network.';
 /** Smallest inner MTU that carries IPv4 sensibly (RFC 791), largest that a 65,535-byte underlay leaves. */
 const MTU_RANGE = [576, 65_485] as const;
@@ -58,7 +58,7 @@ const KNOWN = {
   innerMtu: { spellings: ['mtu'], ...wholeNumber(MTU_RANGE) },
   underlayMtu: {
     spellings: ['com.docker.network.driver.mtu'],
-    ...wholeNumber([MTU_RANGE[0] + VXLAN_OVERHEAD_BYTES, MTU_RANGE[1] + VXLAN_OVERHEAD_BYTES]),
+    ...wholeNumber([MTU_RANGE[0] + VXLAN_OVERHEAD_BYTES[4], MTU_RANGE[1] + VXLAN_OVERHEAD_BYTES[4]]),
   },
   vni: { spellings: ['vxlanid_list', 'com.docker.network.driver.overlay.vxlanid_list'], ...wholeNumber(VNI_RANGE) },
   betweenContainers: { spellings: ofBridge('enable_icc'), ...truth(), usual: 'true' },

@@ -137,6 +137,19 @@ export function describeIpv6Kernel(name: string, open: () => Promise<KernelHost>
       expect(addresses).toContainEqual({ link: 'br0', address: 'fd00:7::1', prefix: 64 });
     });
 
+    it('makes the tunnel anew, with its rows, when the underlay becomes one of IPv6', async () => {
+      await converge();
+      world.addNode('h1', '2001:db8::1');
+      world.addNode('h2', '2001:db8::2', { dataPathPort: 4790 });
+      await converge();
+      await expectStable();
+      const { links, fdb } = (await bench.look()).networks.get(at)!;
+      expect(links.get(TUNNEL)).toMatchObject({ vxlan: { local: '2001:db8::1' }, mtu: 1430 });
+      expect(fdbRows(fdb).filter(({ vtep }) => vtep)).toEqual([
+        { link: TUNNEL, mac: '02:42:00:00:00:09', vtep: '2001:db8::2', port: 4790 },
+      ]);
+    });
+
     const neighbour = { link: TUNNEL, address: 'fd00:6::9', mac: '02:42:00:00:00:09' };
     const drifts: Readonly<Record<string, readonly Op[]>> = {
       'a neighbour row': [{ kind: 'delete-neighbour', at, neighbour }],

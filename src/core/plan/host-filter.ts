@@ -16,8 +16,11 @@
  * The rest: what comes in through one uplink does not go out through another; nothing is opened from outside; what leaves
  * is masqueraded where its network wants that; the service address is for this host and what is behind its bridges, or neighbours on the underlay
  * would have an open resolver.
+ *
+ * Members' addresses may be of either family; sets and rules are there for those families that the cluster has.
  */
 import { type Desired, SERVICE_ADDRESS } from '../host-state.ts';
+import { type Family, isIpv4 } from '../ip.ts';
 import type { Filter } from '../packet-filter.ts';
 import { chain, EARLY, LATE, RAW, SRCNAT, set } from './filter.ts';
 import { uplinkOf } from './naming.ts';
@@ -28,6 +31,9 @@ const CALLER_SECONDS = 60;
 const SOFT_LINK = 'meta iifkind { "bridge", "tun", "veth" }';
 /** Sockets of processes have an owner, and no owner has this number. */
 const OF_A_PROCESS = 'meta skuid != 4294967295';
+const FAMILIES = [4, 6] as const;
+const IP = { 4: 'ip', 6: 'ip6' } as const;
+const TYPES = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const;
 const OPENS = 'tcp flags & (syn | ack) == syn';
 
 /**
@@ -39,26 +45,37 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
   const { address, joinPort, gossipPort, store } = control;
   const masqueraded = uplinks.filter(({ masquerade }) => masquerade);
   const subnets = masqueraded.flatMap((uplink) => uplink.subnets.map(({ cidr }) => cidr));
-  const own = [...new Set([address, vtep])].join(', ');
+  const all = [address, vtep, ...members.flatMap((member) => [member.address, member.vtep])];
+  const families = FAMILIES.filter((family) => all.some(of(family)));
+  const own = new Map(FAMILIES.map((family) => [family, [...new Set([address, vtep])].filter(of(family)).join(', ')]));
+  /** Rules that there are for each family of whose addresses this host has one to be called at. */
+  const called = (rules: (family: Family, addresses: string) => readonly string[]) =>
+    families.flatMap((family) => (own.get(family) ? rules(family, own.get(family)!) : []));
+  const perFamily = (rules: (family: Family) => readonly string[]) => families.flatMap(rules);
+  const [ip, sources] = [IP[isIpv4(vtep) ? 4 : 6], nameOf('members', isIpv4(vtep) ? 4 : 6)];
+  const ofMembers = `udp dport ${port} ${ip} saddr @${sources} ${ip} daddr ${vtep}`;
   const closed = [gossipPort, ...(store?.here ? [store.port] : [])];
   const theirs = members.flatMap((member) => [member.joinPort, member.gossipPort]);
   return {
     family: 'inet',
     sets: [
-      set(
-        'members',
-        ['ipv4_addr'],
-        members.map((member) => member.vtep),
+      ...families.map((family) =>
+        set(nameOf('members', family), [TYPES[family]], members.map((member) => member.vtep).filter(of(family))),
       ),
       set('ports', ['inet_service'], [port, ...members.map((member) => member.port)].map(String)),
-      set(
-        'peers',
-        ['ipv4_addr'],
-        members.flatMap((member) => [member.address, member.vtep]),
+      ...families.map((family) =>
+        set(
+          nameOf('peers', family),
+          [TYPES[family]],
+          members.flatMap((member) => [member.address, member.vtep]).filter(of(family)),
+        ),
       ),
       set('control', ['inet_service'], [joinPort, gossipPort, ...(store ? [store.port] : []), ...theirs].map(String)),
       set('closed', ['inet_service'], complete ? closed.map(String) : []),
-      { ...set('callers', ['ipv4_addr'], []), timeoutSeconds: CALLER_SECONDS },
+      ...families.map((family) => ({
+        ...set(nameOf('callers', family), [TYPES[family]], []),
+        timeoutSeconds: CALLER_SECONDS,
+      })),
       set('services', ['ipv4_addr'], serviceAddress ? [SERVICE_ADDRESS] : []),
       set(
         'uplinks',
@@ -77,41 +94,56 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
     ],
     chains: [
       chain('input', 'input', RAW, 'accept', [
-        `udp dport ${port} ip saddr @members ip daddr ${vtep} counter accept`,
+        `${ofMembers} counter accept`,
         `udp dport ${port} counter drop`,
         'ip daddr @services iifname "lo" accept',
         'ip daddr @services meta iifkind "bridge" accept',
         'ip daddr @services counter drop',
-        `tcp dport ${joinPort} ${SOFT_LINK} meta nfproto ipv6 counter drop`,
-        `tcp dport ${joinPort} ${SOFT_LINK} ip daddr != { ${own} } counter drop`,
+        ...FAMILIES.filter((family) => !own.get(family)).map(
+          (family) => `tcp dport ${joinPort} ${SOFT_LINK} meta nfproto ipv${family} counter drop`,
+        ),
+        ...called((family, addresses) => [
+          `tcp dport ${joinPort} ${SOFT_LINK} ${IP[family]} daddr != { ${addresses} } counter drop`,
+        ]),
         `tcp dport ${joinPort} ${SOFT_LINK} fib daddr . iif type != local counter drop`,
-        `tcp dport ${joinPort} update @callers { ip saddr } accept`,
+        ...called((family) => [
+          `tcp dport ${joinPort} update @${nameOf('callers', family)} { ${IP[family]} saddr } accept`,
+        ]),
         'tcp dport @closed iifname "lo" accept',
         // At the address that members are told alone: to others, containers of members come with their hosts' addresses.
-        `tcp dport @closed ip daddr { ${own} } ip saddr @peers accept`,
-        `tcp dport @closed ip daddr { ${own} } ip saddr @callers accept`,
+        ...called((family, addresses) =>
+          ['peers', 'callers'].map(
+            (who) =>
+              `tcp dport @closed ${IP[family]} daddr { ${addresses} } ${IP[family]} saddr @${nameOf(who, family)} accept`,
+          ),
+        ),
         // Connections that stand go on, whoever became unknown meanwhile.
         `tcp dport @closed ${OPENS} counter drop`,
       ]),
       chain('prerouting', 'prerouting', RAW, 'accept', [
-        `udp dport @ports ip saddr @members ${SOFT_LINK} fib saddr . iif oif missing counter drop`,
-        `ip daddr ${vtep} udp dport ${port} notrack`,
+        `udp dport @ports ${ip} saddr @${sources} ${SOFT_LINK} fib saddr . iif oif missing counter drop`,
+        `${ip} daddr ${vtep} udp dport ${port} notrack`,
       ]),
       chain('output', 'output', RAW, 'accept', [
-        `ip saddr ${vtep} udp dport @ports ${OF_A_PROCESS} counter drop`,
-        `ip saddr ${vtep} ip daddr @members udp dport @ports notrack`,
+        `${ip} saddr ${vtep} udp dport @ports ${OF_A_PROCESS} counter drop`,
+        `${ip} saddr ${vtep} ${ip} daddr @${sources} udp dport @ports notrack`,
       ]),
       chain('forward', 'forward', EARLY, 'accept', [
-        'udp dport @ports ip daddr @members ip saddr != @members counter drop',
+        ...perFamily((family) => {
+          const [way, members] = [IP[family], nameOf('members', family)];
+          return [`udp dport @ports ${way} daddr @${members} ${way} saddr != @${members} counter drop`];
+        }),
         'iifname @uplinks oifname @uplinks drop',
         // Source NAT or not: see `departure`.
-        'iifname @uplinks ip daddr @peers tcp dport @control counter drop',
+        ...perFamily((family) => [
+          `iifname @uplinks ${IP[family]} daddr @${nameOf('peers', family)} tcp dport @control counter drop`,
+        ]),
         'iifname @uplinks counter',
         'oifname @uplinks ct state established,related accept',
         'oifname @uplinks drop',
       ]),
       // What is counted here as well has passed every other table of the host: see `firewall-watch.ts`.
-      chain('admitted', 'input', LATE, 'accept', [`udp dport ${port} ip saddr @members ip daddr ${vtep} counter`]),
+      chain('admitted', 'input', LATE, 'accept', [`${ofMembers} counter`]),
       chain('passed', 'forward', LATE, 'accept', ['iifname @uplinks counter']),
       {
         ...chain('postrouting', 'postrouting', SRCNAT, 'accept', [
@@ -122,13 +154,23 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
       },
       // After all source NAT, whoever does it.
       chain('departure', 'postrouting', SRCNAT + 10, 'accept', [
-        `ip saddr ${vtep} udp dport @ports ct status snat counter drop`,
+        `${ip} saddr ${vtep} udp dport @ports ct status snat counter drop`,
         // The agent's own connections have an owner, whatever the host's NAT does with them.
-        `ip daddr @peers tcp dport @control ${OF_A_PROCESS} accept`,
-        'ip daddr @peers tcp dport @control ct status snat counter drop',
+        ...perFamily((family) => {
+          const theirs = `${IP[family]} daddr @${nameOf('peers', family)} tcp dport @control`;
+          return [`${theirs} ${OF_A_PROCESS} accept`, `${theirs} ct status snat counter drop`];
+        }),
       ]),
     ],
   };
+}
+
+function nameOf(set: string, family: Family): string {
+  return family === 4 ? set : `${set}6`;
+}
+
+function of(family: Family): (address: string) => boolean {
+  return (address) => isIpv4(address) === (family === 4);
 }
 
 function isIpv4Cidr(cidr: string): boolean {

@@ -149,6 +149,15 @@ describe('the MTU inside', () => {
     expect(innerMtu(world, web)).toBe(1450);
   });
 
+  it('is less by the larger header where tunnels are over IPv6', () => {
+    const { world, web } = makeWorld();
+    world.addNode('h2', '2001:db8::2');
+    expect(innerMtu(world, web)).toBe(1430);
+    expect(innerMtu(world, { options: { 'com.docker.network.driver.mtu': '9000' } })).toBe(8930);
+    world.addNode('h2', '2001:db8::2', { left: true });
+    expect(innerMtu(world, web)).toBe(1450);
+  });
+
   it('is what the options say', () => {
     const { world } = makeWorld();
     expect(innerMtu(world, { options: { mtu: '1300' } })).toBe(1300);
