@@ -3,6 +3,7 @@
  * has them. Of a network's namespace is remembered what was told last, so that only what is different is told.
  */
 import { closeSync, openSync, readdirSync } from 'node:fs';
+import { threadId } from 'node:worker_threads';
 import {
   DEFAULT,
   HOST,
@@ -49,7 +50,8 @@ interface Told {
 export class Looker {
   readonly #tables: Tables;
   readonly #told = new Map<string, Told>();
-  #answers = 0;
+  /** Another number for each answer, also of another thread: what one has told is nothing that the next one can know. */
+  #answers = threadId * 2 ** 32;
 
   constructor(tables: Tables) {
     this.#tables = tables;

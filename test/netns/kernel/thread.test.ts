@@ -102,6 +102,15 @@ it('that ends in the middle of a job fails it, and another one goes on', async (
   expect(fdbRows((await look())!.fdb)).toHaveLength(ROWS);
 });
 
+it('what another thread told is not taken for what this one told to nobody', async () => {
+  expect(fdbRows((await look())!.fdb)).toHaveLength(0);
+  await thread.close();
+  expect((await kernel.apply(stage(rows.slice(0, 2)))).failures).toEqual([]);
+  // Whoever asked this has given up.
+  await thread.ask('look', { host: false, networks: [{ name: AT, known: 0 }], insides: [] });
+  expect(fdbRows((await look())!.fdb)).toHaveLength(1);
+});
+
 it('says of a namespace that was deleted meanwhile that nothing was done in it', async () => {
   await host.must(['ip', 'netns', 'delete', AT]);
   expect(await look()).toBe(undefined);
