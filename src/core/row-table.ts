@@ -283,7 +283,13 @@ export function rowDifference<K extends RowKind>(wanted: RowTable<K>, seen: RowT
   }
   const extra = new Int32Array(endB - front);
   let extras = 0;
-  for (let nth = front; nth < endB; nth++) if (stays[nth] === 0) extra[extras++] = nth;
+  let all: RowIndex | undefined;
+  for (let nth = front; nth < endB; nth++) {
+    if (stays[nth] !== 0) continue;
+    // Of two that are the same, deleting one deletes the one that is wanted.
+    all ??= new RowIndex(wanted, 0, size, 0, countA);
+    if (all.first(b, nth * size) < 0) extra[extras++] = nth;
+  }
   return { missing: missing.subarray(0, missed), extra: extra.subarray(0, extras) };
 }
 

@@ -236,7 +236,7 @@ function isMapped(address: string | undefined): boolean {
 
 /** Undefined: none that is somebody's, or has been. */
 function readRow(message: Message, names: ReadonlyMap<number, string> | undefined): RowEvent | undefined {
-  const { family, link: index, state, address, mac, port, master } = decodeNeighbour(message);
+  const { family, link: index, state, address, mac, port, master, vlan } = decodeNeighbour(message);
   const row = { index, link: names?.get(index), mac };
   const gone = message.type === rt.RTM_DELNEIGH;
   if (isOfIp(family) && address !== undefined) {
@@ -249,7 +249,8 @@ function readRow(message: Message, names: ReadonlyMap<number, string> | undefine
   if (address !== undefined) return { ...fdb, what: gone ? 'gone' : 'written' };
   // A bridge's: neither learnt nor its own. One of a device without a tunnel end is of the device's own making.
   const isStatic = (state & NUD_NOARP) !== 0 && (state & NUD_PERMANENT) === 0;
-  if (master === 0 || (gone && !isStatic)) return undefined;
+  // Nor one for a VLAN, which the kernel makes beside each.
+  if (master === 0 || vlan !== 0 || (gone && !isStatic)) return undefined;
   return { ...fdb, what: gone ? 'gone' : isStatic ? 'written' : 'unwritten' };
 }
 

@@ -51,13 +51,17 @@ export class RowReader {
     return undefined;
   };
 
-  /** Rows that someone wrote: the bridge's own (permanent, one per link) and what it learnt are left out. */
+  /**
+   * Rows that someone wrote: the bridge's own (permanent, one per link) and what it learnt are left out. So is a port's row for a
+   * VLAN: of each that is written without one the kernel makes another for every VLAN of the port (`br_fdb_add`), which a new
+   * port has one of, and it takes them away together.
+   */
   readonly fdb = ({ view, start, end }: Message): true | undefined => {
     const state = view.getUint16(start + 8, true);
     const link = view.getUint32(start + 4, true);
     const at = this.#row('fdb');
     this.#words[at + FDB.link] = link;
-    let master = false;
+    let [master, vlan] = [false, false];
     for (let next = start + nl.NDMSG_BYTES; next + NLA_HDRLEN <= end; ) {
       const length = view.getUint16(next, true);
       if (length < NLA_HDRLEN) break;
@@ -68,10 +72,11 @@ export class RowReader {
         this.#words[at + FDB.port]! |= HAS_VTEP;
       } else if (type === nl.NDA_PORT) this.#words[at + FDB.port]! |= view.getUint16(next + NLA_HDRLEN);
       else if (type === nl.NDA_MASTER) master = true;
+      else if (type === nl.NDA_VLAN) vlan = true;
       next += align(length);
     }
     const isTunnels = (this.#words[at + FDB.port]! & HAS_VTEP) !== 0;
-    if (isTunnels ? link === this.#tunnel : master && isStatic(state)) return true;
+    if (isTunnels ? link === this.#tunnel : master && !vlan && isStatic(state)) return true;
     this.#length = at;
     return undefined;
   };

@@ -177,6 +177,10 @@ export class AttributeReader {
     return this.length < 4 ? 0 : this.view.getUint32(this.at);
   }
 
+  u16(): number {
+    return this.length < 2 ? 0 : this.view.getUint16(this.at, true);
+  }
+
   /** Of the family that its length tells; undefined when it is no address. */
   ip(): string | undefined {
     if (this.length === 4) return formatIpv4(this.view.getUint32(this.at));

@@ -48,6 +48,8 @@ export interface NeighbourMessage {
   readonly port: number | undefined;
   /** Of a bridge's row, the bridge's index; 0: none. */
   readonly master: number;
+  /** Of a bridge's row, the VLAN that it is for; 0: for what has no tag, and for all where the bridge knows no VLANs. */
+  readonly vlan: number;
 }
 
 /** Makes it, or changes the one that is there. */
@@ -186,7 +188,7 @@ export function decodeNeighbour({ view, start, end }: Message): NeighbourMessage
   let address: string | undefined;
   let mac = '';
   let port: number | undefined;
-  let master = 0;
+  let [master, vlan] = [0, 0];
   const attributes = new AttributeReader(view, start + nl.NDMSG_BYTES, end);
   while (attributes.next()) {
     switch (attributes.type) {
@@ -202,6 +204,9 @@ export function decodeNeighbour({ view, start, end }: Message): NeighbourMessage
       case nl.NDA_MASTER:
         master = attributes.u32();
         break;
+      case nl.NDA_VLAN:
+        vlan = attributes.u16();
+        break;
     }
   }
   return {
@@ -213,5 +218,6 @@ export function decodeNeighbour({ view, start, end }: Message): NeighbourMessage
     mac,
     port,
     master,
+    vlan,
   };
 }

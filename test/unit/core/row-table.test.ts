@@ -108,6 +108,16 @@ describe('the difference of two tables', () => {
     expect(differ(rows, seen)).toEqual([[rows[0], rows[20]], [fdb(2_000)]]);
   });
 
+  it('is not a second row that is the same as one that is wanted', () => {
+    const rows = upTo(4).map((nth) => fdb(nth, { link: 'e1', vtep: undefined }));
+    for (const twin of rows) {
+      expect(differ(rows, [...rows, twin])).toEqual([[], []]);
+      expect(differ(rows, [twin, ...rows])).toEqual([[], []]);
+      expect(differ(rows, [...rows.slice(0, 2), twin, fdb(9), ...rows.slice(2)])).toEqual([[], [fdb(9)]]);
+      expect(differ(rows.slice(1), [...rows, twin])[0]).toEqual([]);
+    }
+  });
+
   it('leaves the right one of several of a key, and where none is right lets the first be overwritten', () => {
     const [a, b, c] = ['10.0.0.1', '10.0.0.2', '10.0.0.3'].map((vtep) => fdb(5, { vtep }));
     expect(differ([fdb(1), b!, fdb(2)], [a!, b!, c!, fdb(2), fdb(1)])).toEqual([[], [a, c]]);

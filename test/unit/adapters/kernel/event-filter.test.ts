@@ -108,6 +108,21 @@ describe('in a network’s namespace', () => {
     expect(route(message, WEB)).toEqual([expect.objectContaining({ rows: [expect.objectContaining({ link: 'e1' })] })]);
   });
 
+  it("a port's row for a VLAN, which the kernel makes beside each and takes away with it, is not told", () => {
+    const writer = new PayloadWriter().header(nd.NDMSG_BYTES, (view, at) => {
+      view.setUint8(at, 7);
+      view.setInt32(at + 4, OF_PORT.link, true);
+      view.setUint16(at + 8, nd.NUD_NOARP, true);
+    });
+    // In the host's order.
+    writer
+      .mac(nd.NDA_LLADDR, OF_PORT.mac)
+      .u32(nd.NDA_MASTER, 501)
+      .be16(nd.NDA_VLAN, 1 << 8);
+    for (const type of [rt.RTM_NEWNEIGH, rt.RTM_DELNEIGH])
+      expect(route(event({ type, flags: 0, payload: writer.payload() }), WEB)).toEqual([]);
+  });
+
   it('a neighbour whose IPv4 address is written as IPv6 is not told, as it is not that of IPv4', () => {
     const mapped = { ...row, address: `::ffff:${row.address}` };
     expect(route(event(replaceNeighbour(mapped)), WEB)).toEqual([]);

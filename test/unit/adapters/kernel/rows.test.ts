@@ -1,9 +1,15 @@
 import { expect, it } from 'vitest';
 import { RowReader, writeRows } from '../../../../src/adapters/kernel/rows.ts';
-import { viewOf } from '../../../../src/adapters/netlink/attributes.ts';
+import { PayloadWriter, viewOf } from '../../../../src/adapters/netlink/attributes.ts';
 import type { Message, Request } from '../../../../src/adapters/netlink/message.ts';
-import { deleteFdb, replaceFdb, replaceNeighbour } from '../../../../src/adapters/netlink/neighbour.ts';
+import {
+  decodeNeighbour,
+  deleteFdb,
+  replaceFdb,
+  replaceNeighbour,
+} from '../../../../src/adapters/netlink/neighbour.ts';
 import type { ManyRequests, NetlinkSocket } from '../../../../src/adapters/netlink/socket.ts';
+import * as nl from '../../../../src/adapters/netlink/uapi/neighbour.ts';
 import type { FdbRow, Neighbour } from '../../../../src/core/host-state.ts';
 import { fdbRows, fdbTable, neighbourRows, neighbourTable, type RowTable } from '../../../../src/core/row-table.ts';
 
@@ -76,6 +82,24 @@ it('an IPv4 address that is written as IPv6 is not taken for it', () => {
   for (const row of [neighbours[0]!, mapped, neighbours[1]!])
     expect(reader.neighbour(message(replaceNeighbour({ ...row, link: VX0 })))).toBe(row === mapped ? undefined : true);
   expect(neighbourRows({ kind: 'neighbour', links, words: reader.take('neighbour', 2) })).toEqual(neighbours);
+});
+
+it("a port's row that the kernel made for a VLAN besides is not a second one", () => {
+  const row = (vlan: number): Request => {
+    const writer = new PayloadWriter().header(nl.NDMSG_BYTES, (view, at) => {
+      view.setUint8(at, 7);
+      view.setUint32(at + 4, VX0, true);
+      view.setUint16(at + 8, nl.NUD_NOARP, true);
+    });
+    writer.mac(nl.NDA_LLADDR, mac).u32(nl.NDA_MASTER, 501);
+    // In the host's order.
+    if (vlan > 0) writer.be16(nl.NDA_VLAN, vlan << 8);
+    return { type: 28, flags: 0, payload: writer.payload() };
+  };
+  expect(decodeNeighbour(message(row(1)))).toMatchObject({ vlan: 1, master: 501 });
+  const reader = new RowReader();
+  expect([0, 1].map((vlan) => reader.fdb(message(row(vlan))))).toEqual([true, undefined]);
+  expect(fdbRows({ kind: 'fdb', links, words: reader.take('fdb', 1) })).toEqual([{ link: 'vx0', mac }]);
 });
 
 it("a row of a tunnel end that is not on the tunnel is nobody's", () => {

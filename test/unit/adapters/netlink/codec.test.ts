@@ -196,7 +196,7 @@ describe('what is not as it should be', () => {
           expect(attributes.at + attributes.length).toBeLessThanOrEqual(bytes.length);
           // Whatever it is taken for, nothing is read from beyond it.
           attributes.text();
-          for (const read of ['u8', 'u32', 'be16', 'be32', 'ip', 'mac'] as const) attributes[read]();
+          for (const read of ['u8', 'u16', 'u32', 'be16', 'be32', 'ip', 'mac'] as const) attributes[read]();
         }
       }),
     );

@@ -146,11 +146,11 @@ it('routes', () => {
 });
 
 it('neighbours and FDB rows', () => {
-  const row = { link: 500, mac: '02:42:0a:00:00:09', port: undefined, master: 0 };
+  const row = { link: 500, mac: '02:42:0a:00:00:09', port: undefined, master: 0, vlan: 0 };
   expect(decodeNeighbour(one('neighbour'))).toEqual({ ...row, family: 2, state: 0x80, flags: 0, address: '10.0.0.9' });
   const tunnel = { ...row, family: 7, state: 0xc0, flags: 2, address: '10.77.0.2', port: 8472 };
   expect(decodeNeighbour(one('fdb: tunnel end'))).toEqual(tunnel);
-  const ofPort = { link: 502, mac: '02:42:0a:00:00:05', port: undefined, master: 501, address: undefined };
+  const ofPort = { link: 502, mac: '02:42:0a:00:00:05', port: undefined, master: 501, vlan: 0, address: undefined };
   expect(decodeNeighbour(one('fdb: port'))).toEqual({ ...ofPort, family: 7, state: 0x40, flags: 0 });
   expect(one('event: row deleted').type).toBe(rt.RTM_DELNEIGH);
   expect(decodeNeighbour(one('event: row deleted'))).toMatchObject(ofPort);
@@ -207,7 +207,7 @@ describe('of IPv6', () => {
   });
 
   it('neighbours and FDB rows', () => {
-    const row = { link: 500, mac: '02:42:0a:00:00:09', master: 0 };
+    const row = { link: 500, mac: '02:42:0a:00:00:09', master: 0, vlan: 0 };
     const neighbour = { ...row, family: 10, state: 0x80, flags: 0, address: 'fd00::9', port: undefined };
     expect(decodeNeighbour(one('ipv6 neighbour'))).toEqual(neighbour);
     const tunnel = { ...row, family: 7, state: 0xc0, flags: 2, address: '2001:db8::2', port: 8472 };
