@@ -2,7 +2,7 @@
  * Tells whoever builds on what the reconciler makes: a network's namespace, the host's own part. Told once when it is
  * there, again when something was written to it or more is wanted of it, and again when being told failed.
  */
-import type { Desired, Obstacle, Plan } from '../core/host-state.ts';
+import type { Desired, DesiredNetwork, Obstacle, Plan } from '../core/host-state.ts';
 import type { Logger } from '../ports.ts';
 
 /** Stands for the host's own part where an id of a network is said. */
@@ -14,6 +14,8 @@ export interface AnnouncementsDeps {
   readonly onLost?: ((networkId: string) => Promise<void>) | undefined;
   /** The namespace is about to be removed: whoever holds it must let go. */
   readonly onRemoved?: ((namespace: string) => Promise<void>) | undefined;
+  /** The network's namespace is being made, with the ways to its endpoints; `made` resolves when that has ended. */
+  readonly onComing?: ((networkId: string, made: Promise<unknown>) => void) | undefined;
   /** The network's namespace, or the host's part ({@link HOST_PART}), was made or changed. */
   readonly onApplied?: ((networkId: string) => Promise<void>) | undefined;
   /** To be announced once more a while later, by a pass that looks at it. */
@@ -39,16 +41,19 @@ export class Announcements {
 
   /** An open socket keeps a removed namespace alive, and with it the VXLAN device, of which the kernel allows no second. */
   async lost(wanted: Desired, planned: Plan): Promise<void> {
-    const ops = planned.stages.flatMap((stage) => stage.ops.map(({ op }) => op));
-    const made = new Set(ops.flatMap((op) => (op.kind === 'add-namespace' ? [op.name] : [])));
-    const removed = ops.flatMap((op) => (op.kind === 'delete-namespace' ? [op.name] : []));
-    const lost = wanted.networks.filter(({ namespace }) => made.has(namespace));
+    const removed = namespacesOf('delete-namespace', planned);
+    const lost = networksMade(wanted, planned);
     // It may have been held for longer than this agent runs.
     for (const { networkId } of lost) this.#announced.delete(networkId);
     await Promise.all([
       ...lost.map(({ networkId }) => this.#deps.onLost?.(networkId)),
       ...removed.map((namespace) => this.#deps.onRemoved?.(namespace)),
     ]);
+  }
+
+  /** The plan is being carried out; `done` resolves when that has ended. */
+  coming(wanted: Desired, planned: Plan, done: Promise<unknown>): void {
+    for (const { networkId } of networksMade(wanted, planned)) this.#deps.onComing?.(networkId, done);
   }
 
   /** `host`: the pass looked at the host too. */
@@ -106,4 +111,13 @@ export class Announcements {
       },
     );
   }
+}
+
+function networksMade(wanted: Desired, planned: Plan): readonly DesiredNetwork[] {
+  const made = new Set(namespacesOf('add-namespace', planned));
+  return wanted.networks.filter(({ namespace }) => made.has(namespace));
+}
+
+function namespacesOf(kind: 'add-namespace' | 'delete-namespace', { stages }: Plan): string[] {
+  return stages.flatMap(({ ops }) => ops.flatMap(({ op }) => (op.kind === kind ? [op.name] : [])));
 }

@@ -30,10 +30,11 @@ const MOST_ECHOES = 256;
 /** Of the time, a sixth at most goes into looks. */
 const LOOK_SHARE = 6;
 
-/** The time to settle, at least that long, counts from then. */
+/** The time to settle, at least that long, counts from then; of echoes from the end of the writing at the earliest. */
 interface Rest {
   readonly since: number;
   readonly leastMs: number;
+  readonly isEcho: boolean;
 }
 
 export class KernelEvents {
@@ -51,6 +52,8 @@ export class KernelEvents {
   readonly #insides = new Set<string>();
   readonly #heard = Promise.withResolvers<void>();
   #hostChange = false;
+  /** When a plan was carried out last; undefined: one is. */
+  #wroteAt: number | undefined = Number.NEGATIVE_INFINITY;
   /** When events were taken last. */
   #takenAt = Number.NEGATIVE_INFINITY;
   /** What is waited for before they are taken; undefined: there are no events. */
@@ -66,6 +69,14 @@ export class KernelEvents {
     if (signal.aborted) return;
     signal.addEventListener('abort', () => this.#heard.resolve(), { once: true });
     await this.#heard.promise;
+  }
+
+  /** What is heard is most likely the echo of what is written, until the returned function is called. */
+  writing(): () => void {
+    this.#wroteAt = undefined;
+    return () => {
+      this.#wroteAt = this.#deps.clock.elapsed();
+    };
   }
 
   /** Ends when the signal aborts; throws what the kernel's port throws. */
@@ -151,8 +162,8 @@ export class KernelEvents {
 
   #takeLater(isEcho: boolean, signal: AbortSignal): void {
     const rest = isEcho
-      ? { since: this.#deps.clock.elapsed(), leastMs: SETTLE_MS.echo }
-      : { since: this.#takenAt, leastMs: 0 };
+      ? { since: this.#deps.clock.elapsed(), leastMs: SETTLE_MS.echo, isEcho }
+      : { since: this.#takenAt, leastMs: 0, isEcho };
     if (this.#rest && this.#dueAt(this.#rest) <= this.#dueAt(rest)) return;
     this.#rest = rest;
     this.#waiting.abort();
@@ -184,9 +195,12 @@ export class KernelEvents {
     if (known) onMarks(known);
   }
 
-  #dueAt({ since, leastMs }: Rest): number {
+  #dueAt({ since, leastMs, isEcho }: Rest): number {
     const looks = (this.#events.all ? this.looksAtAll : this.#events.networks) + this.#insides.size;
-    return since + Math.min(SETTLE_MS.most, Math.max(leastMs, LOOK_SHARE * this.lookMs * looks));
+    const restMs = Math.max(leastMs, LOOK_SHARE * this.lookMs * looks);
+    // Who waits for what was written is told first.
+    const begun = isEcho ? Math.max(since, this.#wroteAt ?? this.#deps.clock.elapsed()) : since;
+    return Math.min(since + SETTLE_MS.most, begun + restMs);
   }
 
   #later(ms: number, signal: AbortSignal, task: () => void): void {

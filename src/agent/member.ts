@@ -150,6 +150,7 @@ export class Member {
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
         onLost: (networkId) => this.#names.release(networkId),
         onRemoved: (namespace) => this.#names.release(undefined, `/run/netns/${namespace}`),
+        onComing: (networkId, made) => this.#names.coming(networkId, made),
         onApplied: (networkId) => this.#names.applied(networkId),
         onHostChange: () => this.noteHostChange(),
       },

@@ -63,6 +63,8 @@ export class NameService {
   /** Networks of whose endpoints of other hosts the ways are known, and those of which they will be soon. */
   readonly #known = new Set<string>();
   readonly #learning = new Set<string>();
+  /** Networks that are told of ahead, until their ways are there. */
+  readonly #coming = new Set<string>();
   readonly #stale: Stale = { networks: new Set(), cluster: false, clients: false };
   #told: Told | undefined;
   #sessions = 0;
@@ -140,10 +142,24 @@ export class NameService {
     if (!ended && !this.#known.has(networkId) && this.#isWanted(networkId)) await this.#learn(networkId);
   }
 
+  /**
+   * The network's namespace and ways are being made; `made` resolves when that has ended. Of thousands of names as much
+   * time goes by until the process knows them: it gets to know them meanwhile, and answers when `applied` says so.
+   */
+  coming(networkId: string, made: Promise<unknown>): void {
+    const told = this.#told;
+    if (told === undefined || !this.#isWanted(networkId)) return;
+    for (const news of told.zones.takeAhead(networkId)) told.session.tell(news);
+    this.#coming.add(networkId);
+    const end = () => this.#coming.delete(networkId);
+    made.then(end, end);
+  }
+
   /** What the kernel has now may be called by name. */
   async applied(networkId: string): Promise<void> {
     // A pass that began before the records were all known does not count.
     if (this.#deps.view.complete && !this.#learning.has(networkId)) this.#known.add(networkId);
+    this.#stale.networks.add(networkId);
     await this.ensure(networkId);
   }
 
@@ -178,7 +194,7 @@ export class NameService {
     }
     const network = view.network(networkId);
     if (!network || !this.#isWanted(networkId)) return await this.#close(networkId);
-    this.#stale.networks.add(networkId);
+    if (!this.#told?.zones.knows(networkId)) this.#stale.networks.add(networkId);
     this.#tell();
     const namespacePath = `/run/netns/ovl-${network.vni}`;
     const addresses = [...network.subnets.map(({ gateway }) => gateway), ...service];
@@ -317,7 +333,7 @@ export class NameService {
   }
 
   #tellNetwork(told: Told, networkId: string): void {
-    if (!this.#isWanted(networkId)) return;
+    if (!this.#isWanted(networkId) || this.#coming.has(networkId)) return;
     const { view } = this.#deps;
     const certain = view.complete && this.#known.has(networkId);
     for (const news of told.zones.take(networkId, certain)) told.session.tell(news);

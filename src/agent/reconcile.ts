@@ -48,6 +48,7 @@ export interface ReconcilerDeps {
   /** As of {@link Announcements}: whoever holds a namespace must let go. */
   readonly onLost?: (networkId: string) => Promise<void>;
   readonly onRemoved?: (namespace: string) => Promise<void>;
+  readonly onComing?: (networkId: string, made: Promise<unknown>) => void;
   /** The network's namespace, or the host's own part ({@link HOST_PART}), was made or changed. */
   readonly onApplied?: (networkId: string) => Promise<void>;
   /** Addresses, routes or links of the host itself changed. */
@@ -72,6 +73,7 @@ export interface ReconcileStatus {
 }
 
 const NOTHING_SEEN: Observed = { namespaces: undefined, host: undefined, networks: new Map(), containers: new Map() };
+const NOTHING_DONE: ApplyResult = { writes: 0, failures: [] };
 const HOST_ALONE: Marks = { all: false, host: true, networks: new Map(), asked: true };
 
 export class Reconciler {
@@ -101,7 +103,7 @@ export class Reconciler {
   constructor(deps: ReconcilerDeps, options: ReconcilerOptions = {}) {
     this.#deps = deps;
     this.#audit = new DriftAudit(deps, { intervalMs: options.auditIntervalMs ?? 60_000 });
-    const { clock, kernel, logger, onApplied, onHostChange, onLost, onRemoved, view } = deps;
+    const { clock, kernel, logger, onApplied, onComing, onHostChange, onLost, onRemoved, view } = deps;
     const nameOf = (namespace: string) => view().network(this.#ids.get(namespace) ?? '')?.name;
     this.#hindrances = new Hindrances({ logger, nameOf });
     this.#repairs = new RepairLog({ clock, logger, signal: this.#stop.signal });
@@ -119,6 +121,7 @@ export class Reconciler {
     this.#announcements = new Announcements({
       logger,
       onApplied,
+      onComing,
       onLost,
       onRemoved,
       again: (what, afterMs) => this.#announceAgain(what, afterMs),
@@ -264,7 +267,10 @@ export class Reconciler {
     }
     await this.#announcements.lost(wanted, planned);
     // Not cut short by the signal: half a plan is a state that nobody wants.
-    const result: ApplyResult = planned.stages.length > 0 ? await kernel.apply(planned) : { writes: 0, failures: [] };
+    const written = this.#events.writing();
+    const applying = planned.stages.length > 0 ? kernel.apply(planned) : Promise.resolve(NOTHING_DONE);
+    this.#announcements.coming(wanted, planned, applying);
+    const result = await applying.finally(written);
     this.#account(planned, result, marks, hostKey !== this.#hostKey);
     const failed = result.failures.map(({ planned, error }): Obstacle => ({ ...planned, error }));
     const obstacles = [...(planned.obstacles ?? []), ...failed];

@@ -259,6 +259,8 @@ export interface RowDifference {
  */
 export function rowDifference<K extends RowKind>(wanted: RowTable<K>, seen: RowTable<K>): RowDifference {
   const { kind } = wanted;
+  // As at a network's first endpoint here.
+  if (rowCount(seen) === 0) return { missing: upTo(rowCount(wanted)), extra: new Int32Array() };
   const size = ROW_WORDS[kind];
   const a = wanted.words;
   const b = numberedAs(seen, wanted).words;
@@ -291,6 +293,12 @@ export function rowDifference<K extends RowKind>(wanted: RowTable<K>, seen: RowT
     if (all.first(b, nth * size) < 0) extra[extras++] = nth;
   }
   return { missing: missing.subarray(0, missed), extra: extra.subarray(0, extras) };
+}
+
+function upTo(count: number): Int32Array {
+  const positions = new Int32Array(count);
+  for (let nth = 0; nth < count; nth++) positions[nth] = nth;
+  return positions;
 }
 
 /** Positions of the rows that have the key of the only row of `one`. */

@@ -57,6 +57,8 @@ export type NamesNews =
       readonly network: ZoneNetwork;
       readonly set: readonly ZoneEntry[];
       readonly removed: readonly string[];
+      /** Of a network that was not known: nothing of it is answered before something is told without this. */
+      readonly ahead?: boolean | undefined;
     }
   /** The first of a session tells all of the network: they are of this host, whose agent knows them from its start. */
   | {

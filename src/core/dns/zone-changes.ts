@@ -22,9 +22,13 @@ export interface ZoneSources {
 
 interface Told {
   network: NetworkRecord;
+  /** Nothing of it is answered yet. */
+  ahead: boolean;
   /** By address as the view has it. */
   readonly entries: Map<string, { readonly record: EndpointRecord; readonly shown: boolean }>;
 }
+
+type ZoneNews = Extract<NamesNews, { kind: 'zone' }>;
 
 /** Entries in a message: whoever reads it answers questions in between. */
 const ENTRIES_PER_MESSAGE = 250;
@@ -42,10 +46,22 @@ export class ZoneChanges {
    * for sure; what is not shown then is not told of, unless this session has shown it.
    */
   take(networkId: string, certain: boolean): NamesNews[] {
+    return this.#take(networkId, certain, false);
+  }
+
+  /**
+   * All of a network whose ways are just being made, as it will be when they are there: to be known by then, and answered
+   * from what {@link take} tells next on. Nothing of a network of which this session has told.
+   */
+  takeAhead(networkId: string): NamesNews[] {
+    return this.#told.has(networkId) ? [] : this.#take(networkId, true, true);
+  }
+
+  #take(networkId: string, certain: boolean, ahead: boolean): NamesNews[] {
     const network = this.#sources.view.network(networkId);
     if (network === undefined) return [];
     const former = this.#told.get(networkId);
-    const told = former ?? { network, entries: new Map() };
+    const told = former ?? { network, ahead, entries: new Map() };
     this.#told.set(networkId, told);
     const set: ZoneEntry[] = [];
     const removed: string[] = [];
@@ -58,7 +74,7 @@ export class ZoneChanges {
       const { address } = record;
       const before = entries.get(address);
       if (before !== undefined) present += 1;
-      const shown = !hidden.has(record.nodeId) && (this.#sources.reaches?.(record) ?? true);
+      const shown = !hidden.has(record.nodeId) && (ahead || (this.#sources.reaches?.(record) ?? true));
       if (before === undefined ? !shown && !certain : before.record === record && before.shown === shown) continue;
       entries.set(address, { record, shown });
       set.push(zoneEntry(record, shown));
@@ -70,10 +86,22 @@ export class ZoneChanges {
         removed.push(address);
       }
     }
-    const sameNetwork = former?.network === network;
+    const wasAhead = told.ahead;
+    const isNews = former?.network !== network || wasAhead !== ahead;
     told.network = network;
-    if (sameNetwork && set.length === 0 && removed.length === 0) return [];
-    return inParts(networkId, zoneNetwork(network), set, removed);
+    told.ahead = ahead;
+    if (!isNews && set.length === 0 && removed.length === 0) return [];
+    const news = { kind: 'zone', networkId, network: zoneNetwork(network), set, removed } as const;
+    // What is put right is so before anything of it is answered.
+    return inParts(news).map((part, at, parts) => {
+      const waits = ahead || (wasAhead && at < parts.length - 1);
+      return waits ? { ...part, ahead: true } : part;
+    });
+  }
+
+  /** Whether this session has told of the network. */
+  knows(networkId: string): boolean {
+    return this.#told.has(networkId);
   }
 
   /** The process has been told to know nothing of the network. */
@@ -89,11 +117,11 @@ function zoneNetwork(network: NetworkRecord): ZoneNetwork {
   return { name, internal, subnets: subnets.map(({ cidr }) => cidr), ...own };
 }
 
-function inParts(networkId: string, network: ZoneNetwork, set: readonly ZoneEntry[], removed: readonly string[]) {
+function inParts(news: ZoneNews): NamesNews[] {
   const parts: NamesNews[] = [];
-  for (let at = 0; at === 0 || at < set.length; at += ENTRIES_PER_MESSAGE) {
-    const part = set.slice(at, at + ENTRIES_PER_MESSAGE);
-    parts.push({ kind: 'zone', networkId, network, set: part, removed: at === 0 ? removed : [] });
+  for (let at = 0; at === 0 || at < news.set.length; at += ENTRIES_PER_MESSAGE) {
+    const set = news.set.slice(at, at + ENTRIES_PER_MESSAGE);
+    parts.push({ ...news, set, removed: at === 0 ? news.removed : [] });
   }
   return parts;
 }

@@ -32,6 +32,8 @@ interface KeptZone {
   /** Who goes by a name, shown or not; hardly ever more than one. */
   readonly holders: Map<string, Entry | readonly Entry[]>;
   whole: boolean;
+  /** Told before it may be answered from, in that session: what another one knows of its ways is another matter. */
+  ahead: number | undefined;
 }
 
 export class Zones {
@@ -39,7 +41,8 @@ export class Zones {
   #ttlSeconds = 0;
 
   get(networkId: string): Zone | undefined {
-    return this.#kept.get(networkId)?.zone;
+    const kept = this.#kept.get(networkId);
+    return kept?.ahead === undefined ? kept?.zone : undefined;
   }
 
   /** Whether what is not in the zone does not exist, as far as an agent has said so far. */
@@ -57,10 +60,13 @@ export class Zones {
     for (const [networkId, { network }] of this.#kept) this.#make(networkId, network);
   }
 
-  /** True when the network was not known before. */
-  update({ networkId, network, set, removed }: ZoneNews, session: number): boolean {
+  /** True when something of the network can be answered that could not before. */
+  update({ networkId, network, set, removed, ahead = false }: ZoneNews, session: number): boolean {
+    const wasAnswered = this.get(networkId) !== undefined;
+    if (!wasAnswered && this.#kept.get(networkId)?.ahead !== session) this.#kept.delete(networkId);
     const before = this.#kept.get(networkId);
     const kept = before && isSame(before.network, network) ? before : this.#make(networkId, network);
+    kept.ahead = ahead && !wasAnswered ? session : undefined;
     const gone = new Set<Entry>();
     const come: Entry[] = [];
     for (const address of removed) {
@@ -84,7 +90,7 @@ export class Zones {
       kept.entries.set(address, entry);
     }
     replace(kept, gone, come);
-    return before === undefined;
+    return !wasAnswered && kept.ahead === undefined;
   }
 
   /** What sessions before told goes: another container may have got the address of one that was on more networks. */
@@ -120,10 +126,11 @@ export class Zones {
 
   /** All that is known, as it would have to be told to somebody who knows nothing. */
   *tell(entriesPerMessage: number): Generator<NamesNews> {
-    for (const [networkId, { network, entries, clients, whole }] of this.#kept) {
+    for (const [networkId, { network, entries, clients, whole, ...kept }] of this.#kept) {
+      const ahead = kept.ahead !== undefined || undefined;
       const all = [...entries.values()].map(({ address, name, names, shown }) => ({ address, name, names, shown }));
       for (let at = 0; at === 0 || at < all.length; at += entriesPerMessage) {
-        yield { kind: 'zone', networkId, network, set: all.slice(at, at + entriesPerMessage), removed: [] };
+        yield { kind: 'zone', networkId, network, set: all.slice(at, at + entriesPerMessage), removed: [], ahead };
       }
       const set = [...clients.values()].map(({ address, networks, wayOut }) => ({ address, networks, wayOut }));
       if (set.length > 0) yield { kind: 'clients', networkId, set, removed: [] };
@@ -151,6 +158,7 @@ export class Zones {
       entries: before?.entries ?? new Map(),
       clients: before?.clients ?? new Map(),
       whole: before?.whole ?? false,
+      ahead: before?.ahead,
     };
     // Records hold the time to live, too.
     for (const { own } of kept.entries.values()) {

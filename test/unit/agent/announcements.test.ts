@@ -20,6 +20,8 @@ let reconciler: Reconciler;
 let serviceAddress: boolean;
 /** Ids that were announced since last looked at. */
 let heard: string[];
+/** Networks that are being made, and whether they are already when that is told. */
+let coming: [string, boolean][];
 /** Announcements fail. */
 let failing: boolean;
 let quit: AbortController;
@@ -33,6 +35,7 @@ beforeEach(async () => {
   web = world.addNetwork('web', { vni: 4096, cidr: '10.0.0.0/24', gateway: '10.0.0.1' });
   serviceAddress = false;
   heard = [];
+  coming = [];
   failing = false;
   quit = new AbortController();
   reconciler = new Reconciler(
@@ -45,6 +48,10 @@ beforeEach(async () => {
       clock,
       logger: silent,
       onGone: async () => undefined,
+      onComing: (networkId, made) => {
+        coming.push([networkId, reconciler.isMade(networkId)]);
+        void made.then(() => coming.push([networkId, reconciler.isMade(networkId)]));
+      },
       onApplied: async (networkId) => {
         heard.push(networkId);
         if (failing) throw new Error('not yet');
@@ -71,6 +78,17 @@ it('what is right and stays so is told once', async () => {
   reconciler.markDirty('all');
   await clock.advance(20_000);
   expect(news()).toEqual(new Set());
+});
+
+it('a network is told to be coming while it is made, and no other time', async () => {
+  expect(coming).toEqual([
+    [web.id, false],
+    [web.id, false],
+  ]);
+  world.addLocal(web, '10.0.0.3', kernel.addContainer('/run/netns/c2'));
+  reconciler.markDirty('all');
+  await clock.advance(1_000);
+  expect(coming).toHaveLength(2);
 });
 
 it('the service address is told to everybody, though it be in the kernel already', async () => {

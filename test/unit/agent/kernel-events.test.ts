@@ -77,6 +77,28 @@ describe('a row that somebody changes right after we wrote it', () => {
   });
 });
 
+it('the echo of what is written is looked at a moment after its end, however long it takes', async () => {
+  const written = events.writing();
+  kernel.tell({ kind: 'network', namespace: AT, echo: true });
+  await clock.advance(500);
+  expect(marks).toEqual([]);
+  written();
+  const end = clock.elapsed();
+  await clock.advance(1_000);
+  expect(marks).toHaveLength(1);
+  expect(marks[0]! - end).toBeGreaterThanOrEqual(50);
+  expect(marks[0]! - end).toBeLessThan(120);
+});
+
+it('echoes are looked at within a second, though something be written all the time', async () => {
+  events.writing();
+  kernel.tell({ kind: 'network', namespace: AT, echo: true });
+  const begin = clock.elapsed();
+  await clock.advance(2_000);
+  expect(marks).toHaveLength(1);
+  expect(marks[0]! - begin).toBeLessThanOrEqual(1_050);
+});
+
 it('losses that follow each other have everything looked at for a sixth of the time at most', async () => {
   Object.assign(events, { lookMs: 2, looksAtAll: 10 });
   for (let ms = 0; ms < 1_000; ms += 2) {

@@ -236,6 +236,29 @@ it('tells a process that takes the place of one that died everything', async () 
   expect(now('nope').rcode).toBe('NXDOMAIN');
 });
 
+it('tells of a network while its ways are made, and has it answered from when they are there', async () => {
+  const { names, own, databases, fake, clock, now } = setUp();
+  own.delete('d');
+  await names.open(never);
+  names.becameWhole();
+  await clock.advance(10);
+  databases.push({ address: '10.0.2.2', name: 'api', nodeId: 'h2' });
+  own.add('d');
+  fake.told.length = 0;
+  const made = Promise.withResolvers<void>();
+  names.coming('d', made.promise);
+  names.invalidate('d');
+  await clock.advance(10);
+  expect(fake.told).toMatchObject([{ kind: 'zone', networkId: 'd', set: { length: 1 }, ahead: true }]);
+  made.resolve();
+  await clock.advance(10);
+  await names.applied('d');
+  await names.ensure('d');
+  expect(fake.told.slice(1)).toMatchObject([{ kind: 'zone' }, { kind: 'clients' }, { kind: 'whole' }]);
+  expect(fake.told[1]).not.toHaveProperty('ahead');
+  expect(addressesIn(now('api', 'd', '10.0.2.9'))).toEqual(['10.0.2.2']);
+});
+
 it('tells what containers are on besides when that changes, and nothing twice', async () => {
   const { names, clock, clients, fake } = setUp();
   await names.open(never);

@@ -35,6 +35,11 @@ function setUp() {
     takeNews(zones, news, session);
     return news;
   };
+  const tellAhead = (networkId: string) => {
+    const news = changes.takeAhead(networkId);
+    takeNews(zones, news, session);
+    return news;
+  };
   const whole = (networkId: string) => takeNews(zones, [{ kind: 'whole', networkId }], session);
   /** Another agent, which has told nothing yet. */
   const restart = () => {
@@ -47,7 +52,7 @@ function setUp() {
   const remove = (networkId: string, address: string) => change(keys.endpoint(networkId, address), undefined);
   const setNetwork = (id: string, record: NetworkRecord | undefined) => change(keys.network(id), record);
   for (const id of NETWORKS) setNetwork(id, network(id, id));
-  return { sources, zones, hidden, unreached, put, remove, setNetwork, tell, whole, restart };
+  return { sources, zones, hidden, unreached, put, remove, setNetwork, tell, tellAhead, whole, restart };
 }
 
 type Step = (world: ReturnType<typeof setUp>) => void;
@@ -84,6 +89,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         setNetwork(id, network(id, name)),
   ),
   { arbitrary: fc.tuple(arbitrary.networkId, fc.boolean()).map(tellStep), weight: 2 },
+  arbitrary.networkId.map(
+    (networkId): Step =>
+      ({ tellAhead }) =>
+        void tellAhead(networkId),
+  ),
   fc.constant<Step>(({ restart }) => restart()),
 );
 
@@ -161,6 +171,57 @@ describe('a zone that is kept', () => {
     expect(tell('w')).toMatchObject([{ set: [{ name: 'other', address: '10.0.1.7' }], removed: [] }]);
     hidden.add('h2');
     expect(tell('w')).toMatchObject([{ set: { length: 49 } }]);
+  });
+});
+
+describe('a network that is told of ahead of its ways', () => {
+  it('is answered from when they are there, and not told of again', () => {
+    const { put, tell, tellAhead, unreached, zones } = setUp();
+    for (const host of [2, 3]) put(endpoint(host));
+    unreached.add('10.0.1.2').add('10.0.1.3');
+    expect(tellAhead('w')).toMatchObject([{ set: { length: 2 }, ahead: true }]);
+    expect(tellAhead('w')).toEqual([]);
+    expect(zones.get('w')).toBeUndefined();
+    const successor = new Zones();
+    takeNews(successor, [...zones.tell(1)]);
+    expect(successor.get('w')).toBeUndefined();
+    unreached.clear();
+    expect(tell('w')).toMatchObject([{ set: [], removed: [] }]);
+    expect([...zones.get('w')!.pointers.keys()]).toEqual(['10.0.1.2', '10.0.1.3']);
+  });
+
+  it('is answered from only when what has no way after all is known to have none', () => {
+    const { put, tell, tellAhead, unreached, zones, sources } = setUp();
+    for (let host = 1; host < 255; host++) {
+      put(endpoint(host));
+      put(endpoint(host, { address: `10.0.2.${host}`, name: `m${host}` }));
+      unreached.add(`10.0.2.${host}`);
+    }
+    tellAhead('w');
+    const parts = tell('w');
+    expect(parts.map(({ kind, ...part }) => 'ahead' in part)).toEqual([true, false]);
+    expect(zones.get('w')).toEqual(buildZone(sources, 'w', TTL));
+  });
+
+  it('is told of anew by an agent that does not know of its ways', () => {
+    const { put, tell, tellAhead, unreached, restart, zones } = setUp();
+    put(endpoint(2));
+    put(endpoint(3));
+    tellAhead('w');
+    restart();
+    unreached.add('10.0.1.2');
+    tell('w', false);
+    expect([...zones.get('w')!.names.keys()]).not.toContain('n2');
+    expect([...zones.get('w')!.names.keys()]).toContain('n3');
+  });
+
+  it('is answered from as before where it was already', () => {
+    const { put, tell, tellAhead, restart, zones } = setUp();
+    put(endpoint(2));
+    tell('w');
+    restart();
+    tellAhead('w');
+    expect(zones.get('w')!.names.get('n2')!.kind).toBe('resolves');
   });
 });
 
