@@ -1,6 +1,6 @@
 /** What every kernel does with rows: of remotes that come, move and go, and of many at once. The fake and the real one pass the same. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type FdbRow, type NamespaceState, type Op, type Plan, TUNNEL } from '../../src/core/host-state.ts';
+import { type FdbRow, HOST, type NamespaceState, type Op, type Plan, TUNNEL } from '../../src/core/host-state.ts';
 import type { NetworkRecord } from '../../src/core/records.ts';
 import { fdbRows, fdbTable, neighbourTable, rowsOfLinks } from '../../src/core/row-table.ts';
 import { contentOf, KernelBench, type KernelHost } from './kernel-bench.ts';
@@ -59,6 +59,21 @@ export function describeKernelRows(name: string, open: () => Promise<KernelHost>
         await expectStable();
       },
     );
+
+    it('leaves rows of the host alone that are on links of its own, however many', async () => {
+      const link = 'foreign0';
+      await interfere({ kind: 'add-bridge', at: HOST, name: link, mac: '02:00:00:00:00:01', mtu: 1500 });
+      const rows = Array.from({ length: 70 }, (_, nth): Op => {
+        const neighbour = { link, address: `192.0.2.${nth + 1}`, mac: `02:00:00:00:01:${hex(nth)}` };
+        return { kind: 'set-neighbour', at: HOST, neighbour };
+      });
+      try {
+        await interfere(...rows);
+        await expectStable();
+      } finally {
+        await interfere({ kind: 'delete-link', at: HOST, name: link });
+      }
+    });
 
     it('sets and deletes rows by the hundred, and repairs them', async () => {
       const before = contentOf(await network());
