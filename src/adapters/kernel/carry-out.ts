@@ -5,6 +5,7 @@ import { Batch, type Failures } from './batch.ts';
 import type { Flows } from './flows.ts';
 import type { Refusal, StageOfWork, Work } from './jobs.ts';
 import type { Leave } from './leave.ts';
+import type { Looker } from './look.ts';
 import { isNoNamespace, type Means, meansOf, pathOf } from './means.ts';
 import { makeNamespace, removeNamespace } from './named-namespaces.ts';
 import { renderNft } from './nftables.ts';
@@ -23,6 +24,7 @@ interface Placed {
 export interface Memory {
   readonly tables: Tables;
   readonly flows: Flows;
+  readonly looker: Pick<Looker, 'forget'>;
   /** Asked: the rest is not begun. */
   readonly leave: Pick<Leave, 'check'>;
 }
@@ -39,7 +41,8 @@ export async function carryOut(memory: Memory, stages: readonly StageOfWork[]): 
 }
 
 /** Returns what was not done, and why. */
-async function carryOutStage({ tables, flows, leave }: Memory, works: readonly Work[]): Promise<Refusal[]> {
+async function carryOutStage(memory: Memory, works: readonly Work[]): Promise<Refusal[]> {
+  const { flows, leave } = memory;
   const all = works.map((work) => ({ work, failures: new Map() as Failures }));
   // Links that go have gone a moment later, and the kernel looks for connections for as long: meanwhile the rest is done.
   const later: Promise<void>[] = [];
@@ -49,7 +52,7 @@ async function carryOutStage({ tables, flows, leave }: Memory, works: readonly W
       leave.check();
       if (means === 'removal') later.push(remove(work, ops, failures));
       else if (means === 'conntrack') later.push(forget(flows, ops, failures));
-      else attempt(ops, failures, () => doAll(tables, work, means, ops, failures));
+      else attempt(ops, failures, () => doAll(memory, work, means, ops, failures));
     }
   }
   await Promise.all(later);
@@ -63,7 +66,7 @@ async function carryOutStage({ tables, flows, leave }: Memory, works: readonly W
 }
 
 function doAll(
-  tables: Tables,
+  memory: Memory,
   { place }: Work,
   means: Exclude<Means, 'removal' | 'conntrack'>,
   ops: readonly Placed[],
@@ -82,21 +85,23 @@ function doAll(
     }
     case 'sysctl':
     case 'namespace':
-      for (const each of ops) attempt([each], failures, () => doOne(tables, each.op));
+      for (const each of ops) attempt([each], failures, () => doOne(memory, each.op));
   }
 }
 
-function doOne(tables: Tables, op: Op): void {
+function doOne({ tables, looker }: Memory, op: Op): void {
   switch (op.kind) {
     case 'set-sysctl':
       setSysctl(pathOf(op.at), op.key, op.value, op.required);
       break;
     case 'add-namespace':
       tables.forget(op.name);
+      looker.forget(op.name);
       makeNamespace(op.name, op.id);
       break;
     case 'delete-namespace':
       tables.forget(op.name);
+      looker.forget(op.name);
       removeNamespace(op.name);
       break;
   }

@@ -39,7 +39,7 @@ const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Pro
   lacks: () => findLacks(),
   routing: (question) => askRouting(question),
   look: (request) => looker.look(request),
-  carryOut: (stages) => carryOut({ tables, flows, leave }, stages),
+  carryOut: (stages) => carryOut({ tables, flows, looker, leave }, stages),
   filters: (questions) => questions.map((question) => tables.answer(question)),
   rules: ({ command }) => {
     const { ok, output } = runRules(HOST, command);

@@ -71,6 +71,11 @@ export class Looker {
     };
   }
 
+  /** Of a namespace that comes or goes. */
+  forget(name: string): void {
+    this.#told.delete(name);
+  }
+
   #lookAtNetwork(name: string, known: number): NetworkPart {
     const socket = new NetlinkSocket({ namespace: pathOf(name) });
     try {

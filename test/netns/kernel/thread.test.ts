@@ -111,6 +111,19 @@ it('what another thread told is not taken for what this one told to nobody', asy
   expect(fdbRows((await look())!.fdb)).toHaveLength(1);
 });
 
+it('of a namespace that was made anew nothing is known any more, and of one that is gone nothing is kept', async () => {
+  const ask = async (known: number) => {
+    const [seen] = (await thread.ask('look', { host: false, networks: [{ name: AT, known }], insides: [] })).networks;
+    if (!seen?.ok) throw new Error('not seen');
+    return seen.value;
+  };
+  const { number } = await ask(0);
+  const { number: same, addresses } = await ask(number);
+  expect(addresses).toBeUndefined();
+  await write({ kind: 'delete-namespace', name: AT }, { kind: 'add-namespace', name: AT, id: 4096 });
+  expect((await ask(same)).addresses).toEqual([]);
+});
+
 it('says of a namespace that was deleted meanwhile that nothing was done in it', async () => {
   await host.must(['ip', 'netns', 'delete', AT]);
   expect(await look()).toBe(undefined);

@@ -7,6 +7,7 @@ import { carryOut } from '../../../../src/adapters/kernel/carry-out.ts';
 import { Flows } from '../../../../src/adapters/kernel/flows.ts';
 import { KernelThread } from '../../../../src/adapters/kernel/kernel-thread.ts';
 import { Leave } from '../../../../src/adapters/kernel/leave.ts';
+import { Looker } from '../../../../src/adapters/kernel/look.ts';
 import { Tables } from '../../../../src/adapters/kernel/tables.ts';
 import { HOST } from '../../../../src/core/host-state.ts';
 import { until } from '../../../lab/until.ts';
@@ -73,8 +74,9 @@ it('that is closed is not cut off in what it is doing', async () => {
 it('that is given up begins nothing more', async () => {
   const leave = new Leave();
   const ops = [{ kind: 'set-sysctl', at: HOST, key: 'net.none', value: '1' }] as const;
+  const tables = new Tables();
   const work = () =>
-    carryOut({ tables: new Tables(), flows: new Flows(), leave }, [
+    carryOut({ tables, flows: new Flows(), looker: new Looker(tables), leave }, [
       { essential: false, works: [{ place: HOST, ops }] },
     ]);
   expect(await work()).toEqual([[]]);
