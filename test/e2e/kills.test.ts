@@ -40,3 +40,23 @@ test('an agent that is killed at any moment of its start leaves no process, and 
   expect((await one.json('status')).Problems).toEqual([]);
   for (const [network, address] of addresses) await untilResolves(one, `c-${network}`, network, [address]);
 });
+
+test('one that is killed is found again by what it left below /run, and one that is told to end has all of it on the disk', async () => {
+  const one = lab().host(1);
+  const read = async (path: string) =>
+    JSON.parse(await one.must(['cat', path])) as { endpoints: { record: { name: string } }[] };
+  const names = async (path: string) => (await read(path)).endpoints.map(({ record }) => record.name);
+  const [run, disk] = ['/run/overlayd/state.json', `${one.dataDirectory}/state.json`];
+  await attach(one, 'c-late', 'web', '--name', 'late');
+  await one.agent.kill();
+  expect(await names(run)).toContain('late');
+  await one.agent.start();
+  await untilReady([one]);
+  await one.mustOverlayd('network', 'disconnect', 'web', 'netns:c-late');
+  await one.agent.stop();
+  expect(await one.must(['ls', '/run/overlayd'])).not.toContain('state.json');
+  expect((await names(disk)).sort()).toEqual([...NETWORKS].sort());
+  await one.agent.start();
+  await untilReady([one]);
+  expect((await one.json('status')).Problems).toEqual([]);
+});
