@@ -13,7 +13,7 @@ const NETLINK_NETFILTER = 12;
 const KEPT_MS = 100;
 const MOST_KEPT = 16;
 /** `NFT_CTX_OUTPUT_*` of nftables/libnftables.h. */
-export const OUTPUT = { STATELESS: 1 << 1, HANDLE: 1 << 2, JSON: 1 << 4 } as const;
+export const OUTPUT = { STATELESS: 1 << 2, JSON: 1 << 4 } as const;
 
 type Context = object;
 

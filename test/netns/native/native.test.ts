@@ -151,6 +151,18 @@ describe('libnftables', () => {
     const listed = execFileSync('ip', ['netns', 'exec', NAME, 'nft', 'list', 'tables'], { encoding: 'utf8' });
     expect(listed).toBe('table inet x\n');
   });
+
+  it('lists ports by their numbers, and rules without what they counted', () => {
+    const set = 'add set inet x s { type inet_service; elements = { 8080 } }';
+    const chain = 'add chain inet x b { type filter hook output priority 0; }';
+    const rules = ['add table inet x', set, chain, 'add rule inet x b counter'];
+    expect(runNftables(PATH, rules.join('\n'))).toMatchObject({ ok: true });
+    const list = () => runNftables(PATH, 'list table inet x', OUTPUT.JSON | OUTPUT.STATELESS).output;
+    expect(list()).toContain('"elem": [8080]');
+    const before = list();
+    execFileSync('ip', ['netns', 'exec', NAME, 'sh', '-c', 'ip link set lo up; ping -q -c 1 127.0.0.1']);
+    expect(list()).toBe(before);
+  });
 });
 
 it('what is thrown by who waits for a descriptor ends the process, and is not dropped', () => {
