@@ -7,7 +7,7 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { copyFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { EngineAttachment, LocalEndpoint } from '../core/container.ts';
+import { type EngineAttachment, type LocalEndpoint, PROTOCOLS, type PublishedPort } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
 import { decodeEndpoint, decodeNetwork } from '../core/record-codec.ts';
 import type { StoreMemory } from '../core/store-memory.ts';
@@ -253,7 +253,10 @@ function parseEndpoints(value: unknown, list: string): LocalEndpoint[] {
 }
 
 function parseEngine(value: unknown, what: string): EngineAttachment {
-  const { endpointId, networkId, sandbox, containerId, serviceRoute, serviceMetric, wayOut } = objectOf(value, what);
+  const { endpointId, networkId, sandbox, containerId, serviceRoute, serviceMetric, wayOut, ports } = objectOf(
+    value,
+    what,
+  );
   return {
     endpointId: textOf(endpointId, `${what}.endpointId`),
     networkId: textOf(networkId, `${what}.networkId`),
@@ -262,7 +265,15 @@ function parseEngine(value: unknown, what: string): EngineAttachment {
     ...(serviceRoute === undefined ? {} : { serviceRoute: textOf(serviceRoute, `${what}.serviceRoute`) }),
     ...(typeof serviceMetric === 'number' ? { serviceMetric } : {}),
     ...(typeof wayOut === 'boolean' ? { wayOut } : {}),
+    ...(ports === undefined ? {} : { ports: listOf(ports, `${what}.ports`).map((each) => parsePort(each, what)) }),
   };
+}
+
+function parsePort(value: unknown, what: string): PublishedPort {
+  const { protocol, port } = objectOf(value, `a port of ${what}`);
+  const known = PROTOCOLS.find((each) => each === protocol);
+  if (known && typeof port === 'number') return { protocol: known, port };
+  throw new Error(`a port of ${what} is not one`);
 }
 
 function objectOf(value: unknown, what: string): Record<string, unknown> {

@@ -31,6 +31,14 @@ export interface LocalEndpoint {
   readonly engine?: EngineAttachment | undefined;
 }
 
+export const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const;
+
+/** A port of a container that its engine was told to publish. */
+export interface PublishedPort {
+  readonly protocol: (typeof PROTOCOLS)[number];
+  readonly port: number;
+}
+
 /** How a container engine knows an endpoint of ours. */
 export interface EngineAttachment {
   /** The engine's own ids of the endpoint and of its network, 64 hex characters. */
@@ -43,6 +51,8 @@ export interface EngineAttachment {
   readonly serviceRoute?: string | undefined;
   /** Where all such blocks are the container's other endpoints': metric of a route that we set ourselves once it runs. */
   readonly serviceMetric?: number | undefined;
+  /** Open to everybody at the container's own addresses; of networks that are routed. */
+  readonly ports?: readonly PublishedPort[] | undefined;
   /** The container has a way out, through whatever network of the engine. */
   readonly wayOut?: boolean | undefined;
 }

@@ -51,7 +51,10 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
     const namespace = namespaceOf(network.vni);
     namespaces.add(namespace);
     const { betweenContainers, gatewayMode, masquerade } = networkSettings(network);
-    if (!network.internal) uplinks.push({ ...base, masquerade: masquerade && gatewayMode === 'nat' });
+    const opened = endpoints.flatMap(({ engine, record: { address } }) =>
+      (engine?.ports ?? []).map((port) => ({ ...port, address })),
+    );
+    if (!network.internal) uplinks.push({ ...base, masquerade: masquerade && gatewayMode === 'nat', opened });
     if (only && !only.has(network.id)) continue;
     const blocks = base.subnets.map((subnet) => ({ subnet, block: parseCidr(subnet.cidr)! }));
     networks.push({

@@ -4,7 +4,7 @@
  * rows and filter, so that planning is set difference. The port that observes and applies is in `ports.ts`.
  * Addresses, CIDRs and MACs are canonical text; namespaces are named by {@link Place}.
  */
-import type { ContainerRef, LocalEndpoint } from './container.ts';
+import type { ContainerRef, LocalEndpoint, PublishedPort } from './container.ts';
 import type { Setting } from './endpoint-options.ts';
 import type { NetworkSettings } from './network-options.ts';
 import type { Filter, FilterSet } from './packet-filter.ts';
@@ -90,6 +90,8 @@ export interface Uplink {
   readonly subnets: readonly Subnet[];
   readonly mtu: number;
   readonly masquerade: boolean;
+  /** At the containers' own addresses. */
+  readonly opened: readonly (PublishedPort & { readonly address: string })[];
 }
 
 export interface Subnet {

@@ -4,6 +4,7 @@
  * empty list or map, and `""` for no text.
  */
 import * as z from 'zod';
+import type { PublishedPort } from '../../core/container.ts';
 import type {
   CreateEndpointAnswer,
   CreateEndpointCall,
@@ -47,11 +48,23 @@ const map = z
   .nullish()
   .transform((value) => value ?? {});
 const texts = z.array(z.string()).nullish();
-/** Of the bindings only their number matters. */
-const bindings = z.array(z.unknown()).nullish();
+const bindings = z.array(z.looseObject({ Proto: z.number().nullish(), Port: z.number().nullish() })).nullish();
+/** Their numbers (IANA). */
+const PROTOCOL_OF = new Map<number, PublishedPort['protocol']>([
+  [6, 'tcp'],
+  [17, 'udp'],
+  [132, 'sctp'],
+]);
 
 function publishes(options: { readonly [PORT_MAP]?: readonly unknown[] | null | undefined } | null | undefined) {
   return (options?.[PORT_MAP]?.length ?? 0) > 0;
+}
+
+function portsOf(options: z.infer<typeof sandboxOptions>): PublishedPort[] {
+  return (options?.[PORT_MAP] ?? []).flatMap(({ Proto, Port }) => {
+    const protocol = PROTOCOL_OF.get(Proto ?? 0);
+    return protocol && Port ? [{ protocol, port: Port }] : [];
+  });
 }
 
 // ---------------------------------------------------------------- requests
@@ -132,6 +145,7 @@ export const joinRequest = z
       endpointId: EndpointID,
       sandbox: SandboxKey,
       publishesPorts: publishes(Options),
+      ports: portsOf(Options),
     }),
   );
 

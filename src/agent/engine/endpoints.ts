@@ -6,7 +6,7 @@
 import { type EngineAttachment, handedOver, isHandedOver, type LocalEndpoint } from '../../core/container.ts';
 import { endpointNames } from '../../core/docker/endpoint-names.ts';
 import type { EngineContainer } from '../../core/docker/engine.ts';
-import { chooseServiceWay, serviceWay } from '../../core/docker/service-route.ts';
+import { type JoiningContainer, joiningAttachment, serviceWay } from '../../core/docker/service-route.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { unreadableRecord } from '../../core/levels.ts';
@@ -197,22 +197,20 @@ export class EngineEndpoints {
    * Resolves when the link waits to be moved into the container and names are answered. Throws `endpoint-not-found`
    * and what stands in the way of the data path.
    */
-  join(endpointId: string, sandbox: string): Promise<LocalEndpoint> {
-    const { local, names } = this.#deps;
+  join(endpointId: string, joining: JoiningContainer): Promise<LocalEndpoint> {
+    const { dataPath, local, names } = this.#deps;
     return this.#queue.run(endpointId, async () => {
       const found = this.#require(endpointId);
-      const others = local.all().filter((each) => each.engine?.sandbox === sandbox && each !== found);
+      const others = local.all().filter((each) => each.engine?.sandbox === joining.sandbox && each !== found);
       // Begun by another run of the agent, or failed: it is begun again.
       await (this.#wiring.get(endpointId) ?? this.#wire(found)).catch(() => this.#wire(found));
       this.#wiring.delete(endpointId);
-      const before = found.engine!;
-      const again = before.sandbox === sandbox && (before.serviceRoute ?? before.serviceMetric) !== undefined;
-      const { serviceRoute: _, serviceMetric: __, ...rest } = before;
-      const way = again ? before : chooseServiceWay(others.map((each) => each.engine));
-      const engine = { ...rest, ...way, sandbox };
+      const engine = joiningAttachment(found.engine!, joining, others);
       const container = isHandedOver(found.container) ? handedOver(engine) : found.container;
       const endpoint = { ...found, container, engine };
       await Promise.all([local.update(endpoint), names.ensure(found.record.networkId)]);
+      // The host's filter opens them.
+      if (engine.ports) await dataPath.converge(endpoint);
       return endpoint;
     });
   }

@@ -4,6 +4,8 @@
  * Addresses of calls are CIDRs with the pool's prefix length where they say so, as the engine writes them.
  */
 
+import type { PublishedPort } from '../container.ts';
+
 /** The address spaces that our IPAM driver names: a network that has another one got its addresses from elsewhere. */
 export const LOCAL_ADDRESS_SPACE = 'overlayd-local';
 export const GLOBAL_ADDRESS_SPACE = 'overlayd-global';
@@ -63,6 +65,8 @@ export interface JoinCall {
   /** Path of the container's network namespace; the file may not exist yet. */
   readonly sandbox: string;
   readonly publishesPorts: boolean;
+  /** Those of the container. */
+  readonly ports?: readonly PublishedPort[] | undefined;
 }
 
 export interface JoinAnswer {

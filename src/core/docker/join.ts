@@ -14,13 +14,15 @@ export interface Joining {
 
 /**
  * With our gateway the container has one interface and all of its traffic leaves through it. A container that publishes
- * ports gets none: the engine then gives it a second interface and publishes them there, as it does everywhere.
+ * ports gets none: the engine then gives it a second interface and publishes them there, as it does everywhere. What is
+ * routed keeps its own address, so its ports are open there.
  */
 export function joinAnswer({ link, network, publishesPorts, serviceRoute }: Joining): JoinAnswer {
-  const routed = !network.internal && !publishesPorts;
+  const { interfacePrefix, gatewayMode } = networkSettings(network);
+  const routed = !network.internal && (!publishesPorts || gatewayMode === 'routed');
   return {
     sourceName: link,
-    destinationPrefix: networkSettings(network).interfacePrefix,
+    destinationPrefix: interfacePrefix,
     ...(routed ? { gateway: network.subnets[0]!.gateway } : {}),
     staticRoutes: serviceRoute === undefined ? [] : [{ destination: serviceRoute }],
     disableGatewayService: network.internal,

@@ -4,7 +4,7 @@
  * next one does. Endpoints for which no block is left have routes that differ by metric, which no engine makes: we do.
  */
 import { canonical, formatCidr } from '../cidr.ts';
-import type { EngineAttachment } from '../container.ts';
+import type { EngineAttachment, PublishedPort } from '../container.ts';
 import { ROUTE_PROTOCOL, type Route, SERVICE_ADDRESS } from '../host-state.ts';
 import { requireIp } from '../ip.ts';
 
@@ -32,6 +32,31 @@ export function chooseServiceWay(others: readonly (ServiceWay | undefined)[]): S
   let metric = 1;
   while (taken.has(metric)) metric += 1;
   return { serviceMetric: metric };
+}
+
+/** What an engine tells of the container that an endpoint is for. */
+export interface JoiningContainer {
+  readonly sandbox: string;
+  /** To be open at its own address. */
+  readonly ports: readonly PublishedPort[];
+}
+
+/** Of an endpoint whose container joins; one that joins again keeps its way. `others`: the container's. */
+export function joiningAttachment(
+  before: EngineAttachment,
+  { sandbox, ports }: JoiningContainer,
+  others: readonly { readonly engine?: EngineAttachment | undefined }[],
+): EngineAttachment {
+  const again = before.sandbox === sandbox && (before.serviceRoute ?? before.serviceMetric) !== undefined;
+  const { serviceRoute: _, serviceMetric: __, ports: ___, ...rest } = before;
+  const { serviceRoute, serviceMetric } = again ? before : chooseServiceWay(others.map(({ engine }) => engine));
+  return {
+    ...rest,
+    ...(serviceRoute !== undefined && { serviceRoute }),
+    ...(serviceMetric !== undefined && { serviceMetric }),
+    sandbox,
+    ...(ports.length > 0 && { ports }),
+  };
 }
 
 /** As it is in the container. */

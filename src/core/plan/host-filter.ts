@@ -13,13 +13,13 @@
  * call the join port but containers. Whoever does is let in to the others for a minute: members of an address that this
  * host does not know, be it new, changed, or not the advertised one of several; they have to prove what they are anyway.
  *
- * The rest: what comes in through one uplink does not go out through another; nothing is opened from outside; what leaves
- * is masqueraded where its network wants that; the service address is for this host and what is behind its bridges, or neighbours on the underlay
- * would have an open resolver.
+ * The rest: what comes in through one uplink does not go out through another; nothing is opened from outside but ports that
+ * were published of a network that is routed; what leaves is masqueraded where its network wants that; the service address is
+ * for this host and what is behind its bridges, or neighbours on the underlay would have an open resolver.
  *
  * Members' addresses may be of either family; sets and rules are there for those families that the cluster has.
  */
-import { type Desired, SERVICE_ADDRESS } from '../host-state.ts';
+import { type Desired, SERVICE_ADDRESS, type Uplink } from '../host-state.ts';
 import { type Family, isIpv4 } from '../ip.ts';
 import type { Filter } from '../packet-filter.ts';
 import { chain, EARLY, LATE, RAW, SRCNAT, set } from './filter.ts';
@@ -36,6 +36,8 @@ const IP = { 4: 'ip', 6: 'ip6' } as const;
 const TYPES = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const;
 const OPENS = 'tcp flags & (syn | ack) == syn';
 
+const elementOf = ({ address, protocol, port }: Uplink['opened'][number]) => `${address} ${protocol} ${port}`;
+
 /**
  * `complete: false`: the view may lack members. Then the control ports are not closed: members that have lost sight of
  * each other find each other through them.
@@ -45,6 +47,7 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
   const { address, joinPort, gossipPort, store } = control;
   const masqueraded = uplinks.filter(({ masquerade }) => masquerade);
   const subnets = masqueraded.flatMap((uplink) => uplink.subnets.map(({ cidr }) => cidr));
+  const opened = uplinks.flatMap((uplink) => uplink.opened);
   const all = [address, vtep, ...members.flatMap((member) => [member.address, member.vtep])];
   const families = FAMILIES.filter((family) => all.some(of(family)));
   const own = new Map(FAMILIES.map((family) => [family, [...new Set([address, vtep])].filter(of(family)).join(', ')]));
@@ -81,6 +84,16 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
         'uplinks',
         ['ifname'],
         uplinks.map(({ vni }) => uplinkOf(vni)),
+      ),
+      set(
+        'opened',
+        ['ipv4_addr', 'inet_proto', 'inet_service'],
+        opened.filter(({ address }) => isIpv4(address)).map(elementOf),
+      ),
+      set(
+        'opened6',
+        ['ipv6_addr', 'inet_proto', 'inet_service'],
+        opened.filter(({ address }) => !isIpv4(address)).map(elementOf),
       ),
       { ...set('subnets', ['ipv4_addr'], subnets.filter(isIpv4Cidr)), interval: true },
       {
@@ -140,6 +153,8 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
         ]),
         'iifname @uplinks counter',
         'oifname @uplinks ct state established,related accept',
+        'oifname @uplinks ip daddr . meta l4proto . th dport @opened accept',
+        'oifname @uplinks ip6 daddr . meta l4proto . th dport @opened6 accept',
         'oifname @uplinks drop',
       ]),
       // What is counted here as well has passed every other table of the host: see `firewall-watch.ts`.

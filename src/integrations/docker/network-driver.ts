@@ -21,7 +21,7 @@ import { isPlaceholder } from '../../core/docker/placeholder.ts';
 import { refuseEndpointOptions } from '../../core/endpoint-options.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { checkNetworkName } from '../../core/names.ts';
-import { differingOption } from '../../core/network-options.ts';
+import { differingOption, networkSettings } from '../../core/network-options.ts';
 import type { NetworkRequest } from '../../core/network-request.ts';
 import type { NetworkRecord } from '../../core/records.ts';
 import { CREATE_LINE } from './ipam-driver.ts';
@@ -117,8 +117,9 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
 
     async join(call: JoinCall): Promise<JoinAnswer> {
       const network = side().networks.networkOf(call.networkId);
-      const { ifname, engine } = await side().endpoints.join(call.endpointId, call.sandbox);
-      const { publishesPorts } = call;
+      const { publishesPorts, sandbox } = call;
+      const ports = isRouted(network) ? (call.ports ?? []) : [];
+      const { ifname, engine } = await side().endpoints.join(call.endpointId, { sandbox, ports });
       return joinAnswer({ link: ifname, network, publishesPorts, serviceRoute: engine?.serviceRoute });
     },
 
@@ -129,8 +130,9 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
       await side().endpoints.remove(endpointId);
     },
 
-    async programExternalConnectivity({ publishesPorts }: ExternalConnectivityCall): Promise<void> {
-      if (!publishesPorts) return;
+    async programExternalConnectivity({ networkId, publishesPorts }: ExternalConnectivityCall): Promise<void> {
+      // Those of a network that is routed were opened when the container joined.
+      if (!publishesPorts || isRouted(side().networks.networkOf(networkId))) return;
       // Only when the container was to have no ports when it joined: the engine publishes those itself.
       throw new OverlaydError(
         'conflict',
@@ -141,6 +143,10 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
       );
     },
   };
+}
+
+function isRouted(network: NetworkRecord): boolean {
+  return !network.internal && networkSettings(network).gatewayMode === 'routed';
 }
 
 function requirePool({ ipv4, pools, ipv6Pools }: CreateNetworkCall): NetworkPool {

@@ -1,8 +1,11 @@
 /** Options of networks as an engine's containers have them. */
 import { describe, expect, test } from 'vitest';
+import { untilReady } from '../../lab/cluster.ts';
 import { pings, runContainer, untilOffered, untilPings, withEngines } from '../../lab/docker-network.ts';
 import type { Host } from '../../lab/host.ts';
+import { INTERNET } from '../../lab/internet.ts';
 import { attach } from '../../lab/network.ts';
+import { fetchPage } from '../../lab/page.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
 
@@ -124,5 +127,32 @@ describe('options', () => {
     if (version < 28) expect(stderr).toContain('chooses the way out by itself');
     else expect(await inContainer(one, 'p1', 'ip', 'route', 'show', 'default')).toContain('lan');
     expect(code === 0).toBe(version >= 28);
+  });
+
+  test('let a container of a routed network keep its address, with its published ports open there', async () => {
+    const [one] = hosts();
+    const { internet } = lab();
+    await one.mustOverlayd('network', 'create', '--subnet', '10.30.0.0/24', '-o', 'gateway_mode_ipv4=routed', 'edge');
+    await untilOffered(one, ['edge', 'lan', 'tenants', 'web']);
+    await runContainer(one, 'e1', '--network', 'edge', '--ip', '10.30.0.9', '-p', '8090:80');
+    for (const port of ['80', '81']) await inContainer(one, 'e1', 'httpd', '-p', port, '-h', '/etc');
+    await internet.must(['ip', 'route', 'add', '10.30.0.0/24', 'via', one.address]);
+    const isOpen = async (port: number) =>
+      (await fetchPage(internet, `http://10.30.0.9:${port}/hostname`)) !== undefined;
+    const check = async () => {
+      await until('the published port', () => isOpen(80));
+      expect(await isOpen(81)).toBe(false);
+    };
+    await check();
+    expect(await pings(one, 'e1', INTERNET)).toBe(true);
+    expect(await inContainer(one, 'e1', 'ip', 'route')).toMatch(/^default via 10.30.0.1 dev eth0/);
+    await one.agent.kill();
+    await check();
+    await one.agent.start();
+    await untilReady(lab().hosts);
+    await check();
+    await one.engine.mustDocker('rm', '-f', 'e1');
+    const opened = () => one.must(['nft', 'list', 'set', 'inet', 'overlayd', 'opened']);
+    await until('nothing to be open', async () => !(await opened()).includes('10.30.0.9'));
   });
 });

@@ -205,6 +205,34 @@ describe('a network that is routed', () => {
     await listener.kill();
   });
 
+  it('is opened at the ports that its containers publish, to everybody, and a new agent finds it so', async () => {
+    const endpoint = [...a.world.local.values()].find(({ record }) => record.address === '10.0.2.2')!;
+    const engine = { endpointId: endpoint.record.id, networkId: networks.routed.id };
+    const ports = [
+      { protocol: 'tcp', port: 8080 },
+      { protocol: 'udp', port: 53 },
+    ] as const;
+    a.world.local.set(endpoint.record.id, { ...endpoint, engine: { ...engine, ports } });
+    await a.reconciler.converge(networks.routed.id);
+    const listener = a.host.spawn([
+      ...['ip', 'netns', 'exec', 'routed-one', 'perl', '-e', LISTEN],
+      ...['10.0.2.2:8081', '10.0.2.2:8080'],
+    ]);
+    const reaches = async (port: number) =>
+      (await lab.internet.run(['perl', '-e', CALL, `10.0.2.2:${port}`])).code === 0;
+    await until('the port to be reached', () => reaches(8080));
+    expect(await reaches(8081)).toBe(false);
+    await a.quiet();
+    await a.restart();
+    await a.reconciler.converge(networks.routed.id);
+    await a.quiet();
+    expect(a.reconciler.status().writes).toBe(0);
+    a.world.local.set(endpoint.record.id, endpoint);
+    await a.reconciler.converge(networks.routed.id);
+    expect(await reaches(8080)).toBe(false);
+    await listener.kill();
+  });
+
   it('carries packets between its containers as any does', async () => {
     expect(await ping(a.host, 'routed-one', '10.0.2.3')).toBe(true);
     expect(await ping(a.host, 'routed-one', '10.0.2.4')).toBe(true);

@@ -82,7 +82,13 @@ test('what an engine asked for is remembered with how the engine knows it', asyn
   const engine = { endpointId: '1'.repeat(64), networkId: '2'.repeat(64) };
   const joined = { sandbox: '/run/docker/netns/1a2b3c4d5e6f', serviceRoute: '169.254.53.53/32' };
   const known = { ...engine, ...joined, containerId: '3'.repeat(64) };
-  const tenth = { ...known, serviceRoute: undefined, serviceMetric: 1, wayOut: true };
+  const tenth = {
+    ...known,
+    serviceRoute: undefined,
+    serviceMetric: 1,
+    wayOut: true,
+    ports: [{ protocol: 'tcp' as const, port: 80 }],
+  };
   const [endpoint] = state.endpoints;
   const endpoints = [engine, known, tenth].map((each) => ({ ...endpoint!, container: handedOver(each), engine: each }));
   await createStateFile(path).save({ ...state, endpoints });

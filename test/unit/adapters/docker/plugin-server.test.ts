@@ -202,7 +202,14 @@ describe('a call as Docker writes it', () => {
       NetworkID: 'n1',
       EndpointID: 'e1',
       SandboxKey: '/run/docker/netns/0123456789ab',
-      Options: { 'com.docker.network.endpoint.exposedports': [], 'com.docker.network.portmap': [] },
+      Options: {
+        'com.docker.network.endpoint.exposedports': [],
+        'com.docker.network.portmap': [
+          { Proto: 6, IP: '', Port: 80, HostIP: '', HostPort: 8080, HostPortEnd: 8080 },
+          { Proto: 17, IP: '', Port: 53, HostIP: '', HostPort: 0, HostPortEnd: 0 },
+          { Proto: 1, Port: 7 },
+        ],
+      },
     });
     expect(reply.body).toEqual({
       InterfaceName: { SrcName: 'ovc0123456789ab', DstPrefix: 'eth' },
@@ -215,7 +222,11 @@ describe('a call as Docker writes it', () => {
       DisableGatewayService: false,
     });
     const sandbox = '/run/docker/netns/0123456789ab';
-    expect(calls).toEqual([{ networkId: 'n1', endpointId: 'e1', sandbox, publishesPorts: false }]);
+    const ports = [
+      { protocol: 'tcp', port: 80 },
+      { protocol: 'udp', port: 53 },
+    ];
+    expect(calls).toEqual([{ networkId: 'n1', endpointId: 'e1', sandbox, publishesPorts: true, ports }]);
   });
 
   it('leaves, deletes, programs connectivity', async () => {

@@ -32,3 +32,10 @@ test("a network's interfaces are called as it says", () => {
   const joining = { link: 'ovc', network, publishesPorts: false, serviceRoute: undefined };
   expect(joinAnswer(joining).destinationPrefix).toBe('lan');
 });
+
+test('a container that publishes ports keeps its address on a network that is routed', () => {
+  const network = { internal: false, subnets, options: { gateway_mode_ipv4: 'routed' } };
+  const joining = { link: 'ovc', network, publishesPorts: true, serviceRoute: undefined };
+  expect(joinAnswer(joining).gateway).toBe('10.0.1.1');
+  expect(joinAnswer({ ...joining, network: { ...network, internal: true } }).gateway).toBeUndefined();
+});
