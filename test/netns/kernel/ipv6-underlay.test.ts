@@ -40,8 +40,8 @@ const SEND = `
 
 beforeAll(async () => {
   lab = await Lab.open({ hosts: 2 });
-  a = new Station(lab.host(1));
-  b = new Station(lab.host(2));
+  a = new Station(lab.host(1), { store: { port: 2379, here: false } });
+  b = new Station(lab.host(2), { store: { port: 2379, here: true } });
   for (const [at, { world, host }] of [a, b].entries()) {
     await addAddress(host, VTEPS[at]!);
     world.addNode('h1', VTEPS[0]);
@@ -123,6 +123,61 @@ describe('who reaches the data port', () => {
     // What comes after it has arrived, and nothing else.
     expect(await ping(a.host, 'six1', 'fd00:6::3')).toBe(true);
     expect(await counted('six')).toBe(before + 1);
+  });
+});
+
+describe('who reaches the control ports', () => {
+  const listen = `
+    for (const port of [2377, 7946, 2379]) require("net").createServer().listen(port, "::", () => console.log(port))
+  `;
+  const PORTS = [2377, 7946, 2379];
+  const CONNECT = ['timeout', '1', 'perl', '-MIO::Socket::IP', '-e'];
+  const attempt = (address: string, port: number) => [
+    ...CONNECT,
+    'IO::Socket::IP->new(PeerHost => $ARGV[0], PeerPort => $ARGV[1]) or exit 1',
+    address,
+    String(port),
+  ];
+  const reaching = async (run: (argv: string[]) => Promise<{ readonly code: number }>, address: string) => {
+    const codes = await Promise.all(PORTS.map(async (port) => (await run(attempt(address, port))).code));
+    return PORTS.filter((_, at) => codes[at] === 0);
+  };
+  const inside = (argv: string[]) => a.host.exec('six1', argv);
+
+  beforeAll(async () => {
+    for (const { host } of [a, b]) {
+      const listeners = host.spawn([process.execPath, '-e', listen]);
+      await until('the listeners', async () => listeners.output.includes('2379'));
+    }
+  });
+
+  it('members do', async () => {
+    expect(await reaching((argv) => a.host.run(argv), VTEPS[1])).toEqual(PORTS);
+    expect(await reaching((argv) => b.host.run(argv), '::1')).toEqual(PORTS);
+  });
+
+  it('containers do not, of their own host or of another member', async () => {
+    expect((await inside(['ping', '-q', '-c', '1', '-W', '1', VTEPS[1]])).code).toBe(0);
+    expect(await reaching(inside, VTEPS[1])).toEqual([]);
+    expect((await inside(['ping', '-q', '-c', '1', '-W', '1', VTEPS[0]])).code).toBe(0);
+    // The cluster's etcd is on the other one: here the port is somebody's, as any.
+    expect(await reaching(inside, VTEPS[0])).toEqual([2379]);
+  });
+
+  it('nor do they reach a data port', async () => {
+    const before = await counted('six');
+    await inside(['perl', '-e', SEND, '3', 'fd00:6::2', VTEPS[1]]);
+    expect(await ping(a.host, 'six1', 'fd00:6::3')).toBe(true);
+    expect(await counted('six')).toBe(before + 1);
+  });
+
+  it('a stranger does, when he has called the join port', async () => {
+    const stranger = await lab.addHost('caller', 98);
+    await addAddress(stranger, '2001:db8:77::98');
+    const call = async (port: number) => (await stranger.run(attempt(VTEPS[1], port))).code === 0;
+    expect(await call(7946)).toBe(false);
+    expect(await call(2377)).toBe(true);
+    expect(await call(7946)).toBe(true);
   });
 });
 
