@@ -360,6 +360,7 @@ export class Networks {
       [{ kind: 'revision', key, revision }],
       [
         { kind: 'delete', key },
+        { kind: 'delete', key: keys.staticNames(network.id) },
         ...ownedKeys(network).map((owned): Change => ({ kind: 'delete', key: owned })),
         { kind: 'delete-prefix', prefix: keys.networkAcks(network.id) },
         { kind: 'delete-prefix', prefix: `${PREFIX}quarantine/${network.id}/` },

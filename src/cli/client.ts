@@ -1,11 +1,15 @@
 /** The agent's control service (`proto/overlayd/v1/control.proto`) as the commands use it. */
 import type {
+  AddDnsRequest,
   ClusterResult,
   Connected,
   ConnectRequest,
   CreateNetworkRequest,
   CreateTokenRequest,
   DisconnectRequest,
+  DnsList,
+  DnsQuery,
+  DnsSet,
   Empty,
   Endpoint,
   EndpointList,
@@ -21,6 +25,7 @@ import type {
   Pruned,
   PruneRequest,
   Ref,
+  RemoveDnsRequest,
   RemoveRequest,
   Status,
   StatusRequest,
@@ -47,6 +52,9 @@ export interface ControlClient {
   getNetwork(request: Ref): Promise<Network>;
   removeNetwork(request: RemoveRequest): Promise<NetworkRemoved>;
   pruneNetworks(request: PruneRequest): Promise<Pruned>;
+  addDns(request: AddDnsRequest): Promise<DnsSet>;
+  removeDns(request: RemoveDnsRequest): Promise<Ref>;
+  listDns(request: DnsQuery): Promise<DnsList>;
   connect(request: ConnectRequest): Promise<Connected>;
   disconnect(request: DisconnectRequest): Promise<Endpoint>;
   listEndpoints(request: EndpointQuery): Promise<EndpointList>;

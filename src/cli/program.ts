@@ -5,6 +5,7 @@ import { VERSION } from '../version.ts';
 import { normaliseSwitches } from './argument.ts';
 import { addClusterCommands } from './commands/cluster.ts';
 import { addCompletionCommand } from './commands/completion.ts';
+import { addDnsCommands } from './commands/dns.ts';
 import { addEndpointCommands } from './commands/endpoint.ts';
 import { addNetworkCommands } from './commands/network.ts';
 import { addNodeCommands } from './commands/node.ts';
@@ -53,6 +54,7 @@ export function createProgram(surroundings: Surroundings): Command {
   program.commandsGroup('Networks:');
   addNetworkCommands(program, session);
   addEndpointCommands(program, session);
+  addDnsCommands(program, session);
   program.commandsGroup('This host:');
   addAgentCommand(program, session);
   addVersionCommand(program, session);

@@ -12,6 +12,7 @@ import {
   decodeNetwork,
   decodeNode,
   decodeQuarantine,
+  decodeStaticNames,
   decodeToken,
   readLevel,
 } from './record-codec.ts';
@@ -23,11 +24,12 @@ import {
   type NodeRecord,
   PREFIX,
   type QuarantineRecord,
+  type StaticNamesRecord,
 } from './records.ts';
 
 /** What a set of changes touched; everything derived is refreshed by this and nothing else. */
 export interface Touched {
-  /** Networks whose own record changed. */
+  /** Networks whose own record, or static names, changed. */
   readonly networks: Set<string>;
   /** Nodes whose endpoints changed, by network. */
   readonly endpoints: Map<string, Set<string>>;
@@ -58,6 +60,7 @@ export class ClusterIndex implements ClusterView {
   readonly #endpoints = new Map<string, Map<string, EndpointRecord>>();
   readonly #endpointsById = new Map<string, EndpointRecord>();
   readonly #quarantine = new Map<string, Map<string, QuarantineRecord>>();
+  readonly #staticNames = new Map<string, StaticNamesRecord>();
   readonly #unreadable = new Map<string, string>();
 
   constructor(source: IndexSource) {
@@ -125,6 +128,10 @@ export class ClusterIndex implements ClusterView {
     return this.#endpointsById.get(endpointId);
   }
 
+  staticNames(networkId: string): StaticNamesRecord | undefined {
+    return this.#staticNames.get(networkId);
+  }
+
   quarantine(networkId: string): ReadonlyMap<string, QuarantineRecord> {
     return this.#quarantine.get(networkId) ?? NONE;
   }
@@ -141,6 +148,7 @@ export class ClusterIndex implements ClusterView {
       else if (kind === 'networks') this.#applyNetwork(key, first, value, touched);
       else if (kind === 'endpoints' && second !== undefined) this.#applyEndpoint(key, first, second, value, touched);
       else if (kind === 'quarantine' && second !== undefined) this.#applyQuarantine(key, first, second, value, touched);
+      else if (kind === 'dns') this.#applyStaticNames(key, first, value, touched);
       // These are read where they are needed; here only whether they can be.
       else if (kind === 'macs') this.#decode(decodeMacClaim, key, value, undefined, touched);
       else if (kind === 'tokens') this.#decode(decodeToken, key, value, undefined, touched);
@@ -200,6 +208,12 @@ export class ClusterIndex implements ClusterView {
     const nodes = touched.endpoints.get(networkId) ?? new Set();
     for (const record of [before, after]) if (record) nodes.add(record.nodeId);
     touched.endpoints.set(networkId, nodes);
+  }
+
+  #applyStaticNames(key: string, networkId: string, value: string | undefined, touched: Touched): void {
+    const before = this.#staticNames.get(networkId);
+    set(this.#staticNames, networkId, this.#decode(decodeStaticNames, key, value, before, touched));
+    touched.networks.add(networkId);
   }
 
   #applyQuarantine(key: string, networkId: string, address: string, value: string | undefined, touched: Touched): void {

@@ -5,6 +5,7 @@ import type {
   NetworkRecord,
   NodeRecord,
   QuarantineRecord,
+  StaticNamesRecord,
 } from './records.ts';
 
 /**
@@ -37,5 +38,7 @@ export interface ClusterView {
   /** Endpoints of a network on all nodes, by address. */
   endpoints(networkId: string): ReadonlyMap<string, EndpointRecord>;
   endpoint(endpointId: string): EndpointRecord | undefined;
+  /** Those that a person gave. */
+  staticNames(networkId: string): StaticNamesRecord | undefined;
   quarantine(networkId: string): ReadonlyMap<string, QuarantineRecord>;
 }

@@ -24,6 +24,9 @@ export const ERROR_CODES = [
   'node-up',
   'store-holder',
   'token-not-found',
+  'name-in-use',
+  'name-not-found',
+  'too-many-names',
   'namespace-not-found',
   'namespace-unusable',
   // claims

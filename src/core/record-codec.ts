@@ -14,6 +14,7 @@ import type {
   NetworkRecord,
   NodeRecord,
   QuarantineRecord,
+  StaticNamesRecord,
   TokenRecord,
 } from './records.ts';
 
@@ -146,6 +147,13 @@ export const decodeEndpoint = decoder<EndpointRecord>(
 );
 
 export const decodeMacClaim = decoder<MacClaimRecord>(shape({ endpointId: string, address }));
+
+export const decodeStaticNames = decoder<StaticNamesRecord>(
+  shape({
+    networkId: string,
+    sets: arrayOf(shape({ name: string, type: string, values: arrayOf(string), ttlSeconds: optional(number) })),
+  }),
+);
 
 export const decodeQuarantine = decoder<QuarantineRecord>(shape({ releasedAt: number, by: string, clean: boolean }));
 

@@ -108,6 +108,26 @@ export interface EndpointRecord {
   readonly createdAt: number;
 }
 
+/**
+ * Names of a network that a person gave, all in one record: what one of them may not be beside another is decided by one
+ * key. It is there as long as its network is.
+ */
+export interface StaticNamesRecord {
+  readonly networkId: string;
+  readonly sets: readonly StaticSet[];
+}
+
+/** Values of one type at one name, in the form of `dns/static-names.ts`. */
+export interface StaticSet {
+  /** In lower case, without the network. */
+  readonly name: string;
+  /** `A`, `CNAME`, …; of a newer version maybe others. */
+  readonly type: string;
+  readonly values: readonly string[];
+  /** Absent: as the names of containers. */
+  readonly ttlSeconds?: number;
+}
+
 /** A MAC that somebody chose for an endpoint; those that follow from an address have no key. */
 export interface MacClaimRecord {
   readonly endpointId: string;
@@ -161,6 +181,7 @@ export const keys = {
   endpoints: (networkId: string) => `${PREFIX}endpoints/${networkId}/`,
   mac: (networkId: string, mac: string) => `${PREFIX}macs/${networkId}/${mac}`,
   macs: (networkId: string) => `${PREFIX}macs/${networkId}/`,
+  staticNames: (networkId: string) => `${PREFIX}dns/${networkId}`,
   quarantine: (networkId: string, address: string) => `${PREFIX}quarantine/${networkId}/${address}`,
   token: (id: string) => `${PREFIX}tokens/${id}`,
   tokens: `${PREFIX}tokens/`,

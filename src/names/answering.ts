@@ -77,6 +77,9 @@ export class Answering {
       case 'zone':
         if (this.#zones.update(news, this.#session)) this.#early.begin(news.networkId);
         break;
+      case 'static':
+        this.#zones.updateStatic(news, this.#session);
+        break;
       case 'clients':
         this.#zones.updateClients(news, this.#session);
         return;

@@ -45,6 +45,7 @@ export class World implements ClusterView {
 
   cluster = () => undefined;
   live = () => undefined;
+  staticNames = () => undefined;
   quarantine = () => new Map();
   node = (id: string) => this.nodeRecords.get(id);
   nodes = () => this.nodeRecords.values();

@@ -7,7 +7,7 @@
  * `whole`, and what nobody told in this session goes. Before the first `whole`, a name that is not known is neither
  * denied nor asked of anybody else.
  */
-import type { EndpointRecord } from '../records.ts';
+import type { EndpointRecord, StaticSet } from '../records.ts';
 
 /** Of what is said below. Who speaks another one is replaced. */
 export const NAMES_PROTOCOL = 1;
@@ -60,6 +60,8 @@ export type NamesNews =
       /** Of a network that was not known: nothing of it is answered before something is told without this. */
       readonly ahead?: boolean | undefined;
     }
+  /** All static names of the network; they count where no endpoint goes by the name. */
+  | { readonly kind: 'static'; readonly networkId: string; readonly sets: readonly StaticSet[] }
   /** The first of a session tells all of the network: they are of this host, whose agent knows them from its start. */
   | {
       readonly kind: 'clients';
@@ -90,11 +92,13 @@ export type NamesRequest =
 const SHORT_ID = 12;
 
 /** Names of an endpoint are its name, its aliases and its short id, dots and all. */
-export function zoneEntry(endpoint: EndpointRecord, shown: boolean): ZoneEntry {
-  const { address, aliases, name } = endpoint;
-  const [first, last] = [name.toLowerCase(), endpoint.id.slice(0, SHORT_ID).toLowerCase()];
+export function namesOf({ id, name, aliases }: Pick<EndpointRecord, 'id' | 'name' | 'aliases'>): readonly string[] {
+  const [first, last] = [name.toLowerCase(), id.slice(0, SHORT_ID).toLowerCase()];
   // Of thousands most have nothing to be sorted out.
-  if (aliases.length === 0 && first !== last) return { address, name, names: [first, last], shown };
-  const names = new Set([first, ...aliases.map((alias) => alias.toLowerCase()), last]);
-  return { address, name, names: [...names], shown };
+  if (aliases.length === 0 && first !== last) return [first, last];
+  return [...new Set([first, ...aliases.map((alias) => alias.toLowerCase()), last])];
+}
+
+export function zoneEntry(endpoint: EndpointRecord, shown: boolean): ZoneEntry {
+  return { address: endpoint.address, name: endpoint.name, names: namesOf(endpoint), shown };
 }

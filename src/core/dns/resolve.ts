@@ -11,6 +11,7 @@
 import { type Cidr, isSingle } from '../cidr.ts';
 import { formatIp, parseIp } from '../ip.ts';
 import { DOMAIN, withinDomain } from './domain.ts';
+import { replyFixed } from './fixed.ts';
 import { parseReverse, type ReverseName } from './reverse.ts';
 import {
   CLASS_IN,
@@ -147,15 +148,17 @@ function replyWith(query: Query, zone: Zone, named: Named, asker: Asker, random:
   if (query.type === TYPE.ANY) {
     return encodeReply(query, RCODE.NOERROR, { answer: encodeMinimalAny(zone.ttlSeconds) });
   }
+  if (named.fixed !== undefined) {
+    const soa = () => soaOf(query, asker.zones);
+    const limit = replyLimit(query, asker.transport);
+    return replyFixed(query, { zone, named, random: random(), limit, soa });
+  }
   const family = query.type === TYPE.A ? 4 : query.type === TYPE.AAAA ? 6 : undefined;
   const records = family && recordsOf(zone, named, family);
   if (family && records!.length > 0) {
     return encodeAddressReply(query, records!, family, random(), replyLimit(query, asker.transport));
   }
-  const within = withinDomain(query.name);
-  return within === undefined
-    ? replyWithout(query, asker.zones, RCODE.NOERROR)
-    : replyInDomain(query, true, zone.ttlSeconds);
+  return replyWithout(query, asker.zones, RCODE.NOERROR);
 }
 
 /** Single labels, and services (`_http._tcp.web`) of single labels and of names that are ours. */
@@ -174,7 +177,10 @@ function resolveReverse(query: Query, asker: Asker, reverse: ReverseName): Uint8
   const { zones, isOverlay } = asker;
   const { apex, below, block } = reverse;
   // Another network's address has no name here, and the outside need not learn of it.
-  const owner = zones.find((zone) => ownsBlock(zone, block)) ?? (isOverlay?.(block) === true ? zones[0] : undefined);
+  const owner =
+    zones.find((zone) => ownsBlock(zone, block)) ??
+    (isOverlay?.(block) === true ? zones[0] : undefined) ??
+    (isSingle(block) ? zones.find((zone) => pointerTarget(zone, formatIp(block.ip)) !== undefined) : undefined);
   if (owner === undefined) return undefined;
   const { ttlSeconds } = owner;
   const negative = () => ({ authority: encodeSoa(query, apex, ttlSeconds) });
@@ -193,7 +199,12 @@ function resolveReverse(query: Query, asker: Asker, reverse: ReverseName): Uint8
 
 /** Nothing of this type, or no such name: the SOA bounds how long a cache may believe it. */
 function replyWithout(query: Query, zones: Asker['zones'], rcode: number): Uint8Array {
+  return encodeReply(query, rcode, { authority: soaOf(query, zones) });
+}
+
+function soaOf(query: Query, zones: Asker['zones']): Uint8Array {
   const { name } = query;
-  const apex = zones.find((zone) => zone.network === name || isBelow(zone, name))?.network ?? '';
-  return encodeReply(query, rcode, { authority: encodeSoa(query, apex, zones[0].ttlSeconds) });
+  const network = () => zones.find((zone) => zone.network === name || isBelow(zone, name))?.network ?? '';
+  const apex = withinDomain(name) === undefined ? network() : DOMAIN;
+  return encodeSoa(query, apex, zones[0].ttlSeconds);
 }

@@ -8,11 +8,13 @@ import { BITS, type Family, type Ip, putBytes } from '../ip.ts';
 
 export const TYPE = {
   A: 1,
+  CNAME: 5,
   SOA: 6,
   PTR: 12,
   HINFO: 13,
   TXT: 16,
   AAAA: 28,
+  SRV: 33,
   OPT: 41,
   IXFR: 251,
   AXFR: 252,
@@ -257,11 +259,45 @@ export function encodeAddressReply(
   return out;
 }
 
+/** A record whose owner's name stands at that offset of the message; `data` is its data. */
+export function encodeRecord(owner: number, type: number, ttlSeconds: number, data: Uint8Array): Uint8Array {
+  const out = new Uint8Array(12 + data.length);
+  putFixed(out, 0, owner, type, ttlSeconds, data.length);
+  out.set(data, 12);
+  return out;
+}
+
 /** A PTR record for the name in the question; `target` from {@link encodeName}. */
 export function encodePointer(target: Uint8Array, ttlSeconds: number): Uint8Array {
-  const out = new Uint8Array(12 + target.length);
-  putFixed(out, 0, HEADER_BYTES, TYPE.PTR, ttlSeconds, target.length);
-  out.set(target, 12);
+  return encodeRecord(HEADER_BYTES, TYPE.PTR, ttlSeconds, target);
+}
+
+/** The reply that gives records in this order, as many as `limit` bytes hold; as of {@link encodeAddressReply}. */
+export function encodeRecordsReply(
+  query: Query,
+  rcode: number,
+  answers: readonly Uint8Array[],
+  authority: Uint8Array | undefined,
+  limit: number,
+): Uint8Array {
+  const room = limit - sizeWithOpt(query, 0);
+  const given: Uint8Array[] = [];
+  let bytes = 0;
+  for (const record of [...answers, ...(authority ? [authority] : [])]) {
+    if (bytes + record.length > room) break;
+    given.push(record);
+    bytes += record.length;
+  }
+  const count = Math.min(given.length, answers.length);
+  const truncated = count < answers.length && limit < TCP_BYTES;
+  const out = open(query, bytes, rcode, FLAG.AA | (truncated ? FLAG.TC : 0));
+  putUint16(out, 6, count);
+  putUint16(out, 8, given.length - count);
+  let at = query.questionEnd;
+  for (const record of given) {
+    out.set(record, at);
+    at += record.length;
+  }
   return out;
 }
 

@@ -7,11 +7,11 @@
  */
 import type { ClusterView } from '../cluster-view.ts';
 import { networkSettings } from '../network-options.ts';
-import type { EndpointRecord, NetworkRecord } from '../records.ts';
+import type { EndpointRecord, NetworkRecord, StaticNamesRecord } from '../records.ts';
 import { type NamesNews, type ZoneEntry, type ZoneNetwork, zoneEntry } from './names-protocol.ts';
 
 export interface ZoneSources {
-  readonly view: Pick<ClusterView, 'network' | 'endpoints'>;
+  readonly view: Pick<ClusterView, 'network' | 'endpoints' | 'staticNames'>;
   /** Ids of the members whose endpoints' names are not given. */
   readonly hidden: () => ReadonlySet<string>;
   /** False for an endpoint to which this host does not know the way yet: its name waits. All are reached without it. */
@@ -24,6 +24,7 @@ interface Told {
   network: NetworkRecord;
   /** Nothing of it is answered yet. */
   ahead: boolean;
+  statics?: StaticNamesRecord | undefined;
   /** By address as the view has it. */
   readonly entries: Map<string, { readonly record: EndpointRecord; readonly shown: boolean }>;
 }
@@ -90,13 +91,23 @@ export class ZoneChanges {
     const isNews = former?.network !== network || wasAhead !== ahead;
     told.network = network;
     told.ahead = ahead;
-    if (!isNews && set.length === 0 && removed.length === 0) return [];
+    const statics = this.#takeStatic(networkId, told, certain);
+    if (!isNews && set.length === 0 && removed.length === 0) return statics;
     const news = { kind: 'zone', networkId, network: zoneNetwork(network), set, removed } as const;
     // What is put right is so before anything of it is answered.
-    return inParts(news).map((part, at, parts) => {
-      const waits = ahead || (wasAhead && at < parts.length - 1);
+    const parts = inParts(news).map((part, at, all) => {
+      const waits = ahead || (wasAhead && at < all.length - 1);
       return waits ? { ...part, ahead: true } : part;
     });
+    return [...parts, ...statics];
+  }
+
+  /** The record is all there is of them; that it is gone is no proof before everything is known. */
+  #takeStatic(networkId: string, told: Told, certain: boolean): NamesNews[] {
+    const record = this.#sources.view.staticNames(networkId);
+    if (record === told.statics || (record === undefined && !certain)) return [];
+    told.statics = record;
+    return [{ kind: 'static', networkId, sets: record?.sets ?? [] }];
   }
 
   /** Whether this session has told of the network. */

@@ -7,6 +7,7 @@
  */
 import { type Cidr, contains, containsCidr } from '../cidr.ts';
 import { type Family, type Ip, requireIp } from '../ip.ts';
+import type { Fixed } from './fixed.ts';
 import { encodeAddresses, encodeName } from './wire.ts';
 
 export interface Zone {
@@ -22,6 +23,8 @@ export interface Zone {
   readonly names: ReadonlyMap<string, Named>;
   /** By address. */
   readonly pointers: ReadonlyMap<string, Pointer>;
+  /** The same of static names. */
+  readonly fixedPointers: ReadonlyMap<string, Pointer>;
 }
 
 /** What an address is called. */
@@ -40,6 +43,8 @@ export interface Named {
   /** A and AAAA records, made by the first question. */
   records?: Uint8Array | undefined;
   records6?: Uint8Array | undefined;
+  /** Of a static name: all that it has. */
+  readonly fixed?: Fixed | undefined;
 }
 
 export const HIDDEN: Named = { kind: 'hidden', addresses: [] };
@@ -92,12 +97,18 @@ function encode({ ttlSeconds }: Zone, { addresses }: Named, family: Family): Uin
 
 /** Undefined: the address has no name. */
 export function pointerTarget(zone: Zone, address: string): Uint8Array | undefined {
-  const pointer = zone.pointers.get(address);
+  const pointer = zone.pointers.get(address) ?? fixedPointer(zone, address);
   if (pointer === undefined) return undefined;
   const { name, network } = pointer;
   // Bare, should it be too long otherwise.
   pointer.target ??= encodeName(`${name}.${network}`) ?? encodeName(name);
   return pointer.target;
+}
+
+/** A name that a container has taken does not lead there any more. */
+function fixedPointer(zone: Zone, address: string): Pointer | undefined {
+  const pointer = zone.fixedPointers.get(address);
+  return pointer && zone.names.get(pointer.name)?.fixed ? pointer : undefined;
 }
 
 /** True when the address may ask this network's responder. */

@@ -4,10 +4,13 @@
  */
 import { canonical, parseCidr } from '../cidr.ts';
 import { compareIps, formatIp, parseIp, requireIp } from '../ip.ts';
+import type { StaticSet } from '../records.ts';
+import { fixedNames, fixedPointers as pointersOf } from './fixed.ts';
 import type { NamesNews, ZoneClient, ZoneEntry, ZoneNetwork } from './names-protocol.ts';
 import { HIDDEN, type Named, type Pointer, type Zone } from './zone.ts';
 
 type ZoneNews = Extract<NamesNews, { kind: 'zone' }>;
+type StaticNews = Extract<NamesNews, { kind: 'static' }>;
 type ClientNews = Extract<NamesNews, { kind: 'clients' }>;
 
 interface Entry extends ZoneEntry {
@@ -26,11 +29,17 @@ interface KeptZone {
   readonly network: ZoneNetwork;
   readonly names: Map<string, Named>;
   readonly pointers: Map<string, Pointer>;
+  readonly fixedPointers: Map<string, Pointer>;
   /** By address. */
   readonly entries: Map<string, Entry>;
   readonly clients: Map<string, Client>;
   /** Who goes by a name, shown or not; hardly ever more than one. */
   readonly holders: Map<string, Entry | readonly Entry[]>;
+  /** By name. */
+  fixed: ReadonlyMap<string, Named>;
+  sets: readonly StaticSet[];
+  /** That told of them last. */
+  fixedSession: number;
   whole: boolean;
   /** Told before it may be answered from, in that session: what another one knows of its ways is another matter. */
   ahead: number | undefined;
@@ -102,6 +111,13 @@ export class Zones {
     for (const client of set) clients.set(client.address, { ...client, session });
   }
 
+  updateStatic({ networkId, sets }: StaticNews, session: number): void {
+    const kept = this.#kept.get(networkId);
+    if (kept === undefined) return;
+    kept.fixedSession = session;
+    setFixed(kept, sets);
+  }
+
   /** What this session has not told of the network is no more. */
   becomeWhole(networkId: string, session: number): void {
     const kept = this.#kept.get(networkId);
@@ -114,6 +130,7 @@ export class Zones {
       gone.add(told);
     }
     replace(kept, gone, []);
+    if (kept.fixedSession !== session) setFixed(kept, []);
   }
 
   forget(networkId: string): void {
@@ -126,12 +143,13 @@ export class Zones {
 
   /** All that is known, as it would have to be told to somebody who knows nothing. */
   *tell(entriesPerMessage: number): Generator<NamesNews> {
-    for (const [networkId, { network, entries, clients, whole, ...kept }] of this.#kept) {
+    for (const [networkId, { network, entries, clients, sets, whole, ...kept }] of this.#kept) {
       const ahead = kept.ahead !== undefined || undefined;
       const all = [...entries.values()].map(({ address, name, names, shown }) => ({ address, name, names, shown }));
       for (let at = 0; at === 0 || at < all.length; at += entriesPerMessage) {
         yield { kind: 'zone', networkId, network, set: all.slice(at, at + entriesPerMessage), removed: [], ahead };
       }
+      if (sets.length > 0) yield { kind: 'static', networkId, sets };
       const set = [...clients.values()].map(({ address, networks, wayOut }) => ({ address, networks, wayOut }));
       if (set.length > 0) yield { kind: 'clients', networkId, set, removed: [] };
       if (whole) yield { kind: 'whole', networkId };
@@ -143,6 +161,7 @@ export class Zones {
     const before = this.#kept.get(networkId);
     const names = new Map<string, Named>();
     const pointers = new Map<string, Pointer>();
+    const fixedPointers = new Map<string, Pointer>();
     const kept: KeptZone = {
       zone: {
         networkId,
@@ -153,8 +172,10 @@ export class Zones {
         ttlSeconds: this.#ttlSeconds,
         names,
         pointers,
+        fixedPointers,
       },
-      ...{ network, names, pointers, holders: new Map() },
+      ...{ network, names, pointers, fixedPointers, holders: new Map() },
+      ...{ fixed: new Map(), sets: [], fixedSession: before?.fixedSession ?? 0 },
       entries: before?.entries ?? new Map(),
       clients: before?.clients ?? new Map(),
       whole: before?.whole ?? false,
@@ -166,12 +187,28 @@ export class Zones {
       own.records6 = undefined;
     }
     replace(kept, new Set(), [...kept.entries.values()]);
+    setFixed(kept, before?.sets ?? []);
     this.#kept.set(networkId, kept);
     return kept;
   }
 }
 
-function replace({ network, names, pointers, holders }: KeptZone, gone: ReadonlySet<Entry>, come: readonly Entry[]) {
+/** A name that an endpoint goes by is the endpoint's. */
+function setFixed(kept: KeptZone, sets: readonly StaticSet[]): void {
+  const { names, holders, fixedPointers, network } = kept;
+  for (const name of kept.fixed.keys()) if (!holders.has(name)) names.delete(name);
+  kept.fixed = fixedNames(sets);
+  kept.sets = sets;
+  for (const [name, named] of kept.fixed) if (!holders.has(name)) names.set(name, named);
+  fixedPointers.clear();
+  for (const [address, pointer] of pointersOf(sets, network.name)) fixedPointers.set(address, pointer);
+}
+
+function replace(
+  { network, names, pointers, holders, fixed }: KeptZone,
+  gone: ReadonlySet<Entry>,
+  come: readonly Entry[],
+) {
   const coming = new Map<string, Entry[]>();
   for (const entry of gone) {
     pointers.delete(entry.address);
@@ -191,7 +228,9 @@ function replace({ network, names, pointers, holders }: KeptZone, gone: Readonly
     const [first, ...others] = [...staying, ...added];
     if (first === undefined) {
       holders.delete(name);
-      names.delete(name);
+      const named = fixed.get(name);
+      if (named) names.set(name, named);
+      else names.delete(name);
     } else if (others.length === 0) {
       holders.set(name, first);
       names.set(name, first.own);

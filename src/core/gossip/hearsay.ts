@@ -39,6 +39,7 @@ export function judge(
       return owner === from && (value === undefined || next?.nodeId === from) ? 'use' : 'check';
     }
     case 'networks':
+    case 'dns':
       if (!isNew && isOnNetwork(first)) return 'check';
       return !followed || isNew ? 'use' : 'check';
     case 'quarantine':
@@ -65,6 +66,7 @@ const LEAST_SEGMENTS: Readonly<Record<string, number>> = {
   nodes: 2,
   live: 2,
   networks: 2,
+  dns: 2,
 };
 
 /**

@@ -4,28 +4,32 @@ import { createJoinToken, listTokens, revokeToken } from '../../agent/cluster/to
 import type { ConnectRequest as ConnectOptions } from '../../agent/endpoints.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import type { Member } from '../../agent/member.ts';
+import { addStaticNames, listStaticNames, removeStaticNames, type StaticNamesDeps } from '../../agent/static-names.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { parsePruneFilters } from '../../core/network-filter.ts';
 import type { EndpointRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import type {
+  AddDnsRequest,
   ClusterEvent,
   ConnectRequest,
   CreateNetworkRequest,
   CreateTokenRequest,
   DisconnectRequest,
+  DnsQuery,
   EndpointQuery,
   InitRequest,
   JoinClusterRequest,
   LeaveRequest,
   PruneRequest,
   Ref,
+  RemoveDnsRequest,
   RemoveRequest,
   Token,
 } from '../../gen/overlayd/v1/control.ts';
 import type { Clock, Logger, Pki, Random } from '../../ports.ts';
 import { connectThroughEngine, isNamespace } from './engine-container.ts';
-import { endpointMessage, networkMessage, nodeMessage, tokenMessage } from './messages.ts';
+import { dnsMessage, endpointMessage, networkMessage, nodeMessage, tokenMessage } from './messages.ts';
 import { removedAdvice, type StatusFacts, statusMessage } from './status.ts';
 
 export interface HandlersDeps {
@@ -138,6 +142,17 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
       };
     },
 
+    addDns: async ({ network, ...request }: AddDnsRequest) =>
+      dnsMessage(await addStaticNames(staticNamesDeps(active()), network, request)),
+    removeDns: async ({ network, name, type, values }: RemoveDnsRequest): Promise<Ref> => {
+      const request = { name, type: type === '' ? undefined : type, values };
+      return { ref: await removeStaticNames(staticNamesDeps(active()), network, request) };
+    },
+    listDns: async ({ network }: DnsQuery) => {
+      const sets = await listStaticNames(staticNamesDeps(membership()), network === '' ? undefined : network);
+      return { sets: sets.map(dnsMessage) };
+    },
+
     connect: async (request: ConnectRequest) => {
       const { member: of, engineSide } = active();
       const options = connectOptions(request);
@@ -183,6 +198,11 @@ function nodesDeps({ member, identity }: Membership, clock: Clock): NodesDeps {
     access: identity.store,
     clock,
   };
+}
+
+function staticNamesDeps({ member, store }: Membership): StaticNamesDeps {
+  const { commit, networks, view } = member;
+  return { store, commit, networks, view };
 }
 
 /** On all networks and nodes, by network name and then by address. */

@@ -1,12 +1,13 @@
 /** Records as the control protocol shows them. */
 import type { NodeStatus } from '../../agent/cluster/nodes.ts';
 import type { Member } from '../../agent/member.ts';
+import type { ListedSet } from '../../agent/static-names.ts';
 import { parseCidr } from '../../core/cidr.ts';
 import { describeLimit, innerMtu, mtuLimit } from '../../core/inner-mtu.ts';
 import { countAddresses } from '../../core/ipam/address.ts';
 import { levelsOf } from '../../core/levels.ts';
 import type { EndpointRecord, NetworkRecord, NodeRecord, TokenRecord } from '../../core/records.ts';
-import type { Endpoint, Network, Node, PeerStatus, Token } from '../../gen/overlayd/v1/control.ts';
+import type { DnsSet, Endpoint, Network, Node, PeerStatus, Token } from '../../gen/overlayd/v1/control.ts';
 
 export function networkMessage(member: Member, network: NetworkRecord, options: { withEndpoints: boolean }): Network {
   const endpoints = [...member.view.endpoints(network.id).values()].sort(byNameThenAddress);
@@ -39,6 +40,14 @@ export function networkMessage(member: Member, network: NetworkRecord, options: 
 export function limitedBy(...of: Parameters<typeof mtuLimit>): string {
   const limit = mtuLimit(...of);
   return limit ? describeLimit(limit) : '';
+}
+
+export function dnsMessage({ network, set, takenBy }: ListedSet): DnsSet {
+  const { name, type, values, ttlSeconds } = set;
+  return {
+    ...{ networkId: network.id, networkName: network.name },
+    ...{ name, type, values: [...values], ttlSeconds, takenBy: takenBy ?? '' },
+  };
 }
 
 export function endpointMessage(member: Member, record: EndpointRecord): Endpoint {

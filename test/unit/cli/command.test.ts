@@ -247,6 +247,39 @@ describe('connecting', () => {
   });
 });
 
+describe('dns', () => {
+  it('add asks for what was typed and prints what the name has then', async () => {
+    const { out, asked } = await run('dns add --ttl 1m web db a 192.0.2.9');
+    expect(asked).toEqual([
+      ['addDns', { network: 'web', name: 'db', type: 'a', values: ['192.0.2.9'], ttlSeconds: 60 }],
+    ]);
+    expect(out).toBe('db.web A 192.0.2.9\ndb.web A 192.0.2.10\n');
+    const { asked: service } = await run('dns add web _http._tcp.api SRV 0 5 8080 api');
+    expect(service[0]![1]).toMatchObject({ values: ['0', '5', '8080', 'api'], ttlSeconds: undefined });
+  });
+
+  it('rm takes a name, a type of it, or values', async () => {
+    const { out, asked } = await run('dns rm web db');
+    expect([out, asked]).toEqual(['db.web\n', [['removeDns', { network: 'web', name: 'db', type: '', values: [] }]]]);
+    const { asked: one } = await run('dns rm web db A 192.0.2.9');
+    expect(one[0]![1]).toMatchObject({ type: 'A', values: ['192.0.2.9'] });
+  });
+
+  it('ls is a table, or JSON', async () => {
+    const { out, asked } = await run('dns ls web');
+    expect(asked).toEqual([['listDns', { network: 'web' }]]);
+    expect(out).toBe(
+      'NETWORK   NAME   TYPE   TTL   VALUES                  ANSWERED INSTEAD\nweb       db     A      1m    192.0.2.9, 192.0.2.10   container db on host host1\n',
+    );
+    expect(JSON.parse((await run('dns ls --format json')).out)).toEqual([
+      {
+        ...{ Network: 'web', NetworkID: NETWORK_ID, Name: 'db', Type: 'A', TTL: 60 },
+        ...{ Values: ['192.0.2.9', '192.0.2.10'], AnsweredInstead: 'container db on host host1' },
+      },
+    ]);
+  });
+});
+
 describe('the agent', () => {
   it('is looked for below --run-dir, before or after the command', async () => {
     expect((await run('--run-dir /tmp/r network ls')).socketPaths).toEqual(['/tmp/r/overlayd.sock']);
@@ -286,6 +319,7 @@ it('every command has a description and examples', async () => {
     ...['create', 'ls', 'revoke'].map((name) => `token ${name}`),
     ...['create', 'ls', 'inspect', 'rm', 'prune', 'connect', 'disconnect'].map((name) => `network ${name}`),
     ...['ls', 'inspect'].map((name) => `endpoint ${name}`),
+    ...['add', 'rm', 'ls'].map((name) => `dns ${name}`),
   ]; // biome-ignore format: one row a group
   for (const command of commands) {
     const { code, out } = await run(`${command} --help`);

@@ -4,7 +4,7 @@ import type { ControlClient } from '../../../src/cli/client.ts';
 import { runCommand } from '../../../src/cli/program.ts';
 import type { Surroundings } from '../../../src/cli/session.ts';
 import { OverlaydError } from '../../../src/core/errors.ts';
-import { ClusterResult, Endpoint, Network, Node, Status, Token } from '../../../src/gen/overlayd/v1/control.ts';
+import { ClusterResult, DnsSet, Endpoint, Network, Node, Status, Token } from '../../../src/gen/overlayd/v1/control.ts';
 
 export const NETWORK_ID = '5f1c0a9e7d3b2846'.repeat(4);
 export const ENDPOINT_ID = 'ab34ef5601c2d7e8'.repeat(4);
@@ -92,6 +92,16 @@ export const joined = ClusterResult.fromPartial({
   joinCommand: `overlayd join --token ${TOKEN} 10.9.0.1:2377`,
 });
 
+export const dnsSet = DnsSet.fromPartial({
+  networkId: NETWORK_ID,
+  networkName: 'web',
+  name: 'db',
+  type: 'A',
+  values: ['192.0.2.9', '192.0.2.10'],
+  ttlSeconds: 60,
+  takenBy: 'container db on host host1',
+});
+
 const ANSWERS = {
   getStatus: () => status,
   initCluster: () => joined,
@@ -108,6 +118,9 @@ const ANSWERS = {
   getNetwork: () => network,
   removeNetwork: () => ({ id: NETWORK_ID, name: 'web', waitingFor: [] as string[] }),
   pruneNetworks: () => ({ names: ['old'], waitingFor: [] as string[] }),
+  addDns: () => dnsSet,
+  removeDns: () => ({ ref: 'db.web' }),
+  listDns: () => ({ sets: [dnsSet] }),
   connect: () => ({ endpoint, warnings: [] as string[] }),
   disconnect: () => endpoint,
   listEndpoints: () => ({ endpoints: [endpoint] }),

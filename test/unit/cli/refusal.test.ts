@@ -30,6 +30,9 @@ const REFUSED: readonly (readonly [line: string, message: string])[] = [
   ['network create --config-only web', '--config-only is not supported: give the options to each network'],
   ['network create --config-from other web', '--config-from is not supported'],
   ['network create --attachable=maybe web', '--attachable=maybe: write --attachable=true or --attachable=false'],
+  ['dns add web db A', "missing required argument 'value'"],
+  ['dns add --ttl 100ms web db A 192.0.2.9', 'Write a duration of whole seconds, like 30s or 1h, of at most 1d.'],
+  ['dns add --ttl 2d web db A 192.0.2.9', 'of at most 1d'],
   ['network connect web', "missing required argument 'container'"],
   [
     'network connect web /c1',

@@ -340,6 +340,46 @@ export interface Pruned {
   waitingFor: string[];
 }
 
+export interface AddDnsRequest {
+  network: string;
+  name: string;
+  type: string;
+  values: string[];
+  /** Absent: as the names of containers. */
+  ttlSeconds?: number | undefined;
+}
+
+export interface RemoveDnsRequest {
+  network: string;
+  name: string;
+  /** Empty: all types. */
+  type: string;
+  /** Empty: all of them. */
+  values: string[];
+}
+
+export interface DnsQuery {
+  /** Empty: all networks. */
+  network: string;
+}
+
+export interface DnsSet {
+  networkId: string;
+  networkName: string;
+  name: string;
+  type: string;
+  values: string[];
+  ttlSeconds?:
+    | number
+    | undefined;
+  /** In words: the container that goes by the name, and is answered instead; empty: none does. */
+  takenBy: string;
+}
+
+export interface DnsList {
+  sets: DnsSet[];
+}
+
 export interface ConnectRequest {
   network: string;
   /** netns:NAME, netns:/path or pid:N */
@@ -4193,6 +4233,437 @@ export const Pruned: MessageFns<Pruned> = {
   },
 };
 
+function createBaseAddDnsRequest(): AddDnsRequest {
+  return { network: "", name: "", type: "", values: [], ttlSeconds: undefined };
+}
+
+export const AddDnsRequest: MessageFns<AddDnsRequest> = {
+  encode(message: AddDnsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.type !== "") {
+      writer.uint32(26).string(message.type);
+    }
+    for (const v of message.values) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.ttlSeconds !== undefined) {
+      writer.uint32(40).uint32(message.ttlSeconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddDnsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddDnsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.values.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ttlSeconds = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddDnsRequest>): AddDnsRequest {
+    return AddDnsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddDnsRequest>): AddDnsRequest {
+    const message = createBaseAddDnsRequest();
+    message.network = object.network ?? "";
+    message.name = object.name ?? "";
+    message.type = object.type ?? "";
+    message.values = object.values?.map((e) => e) || [];
+    message.ttlSeconds = object.ttlSeconds ?? undefined;
+    return message;
+  },
+};
+
+function createBaseRemoveDnsRequest(): RemoveDnsRequest {
+  return { network: "", name: "", type: "", values: [] };
+}
+
+export const RemoveDnsRequest: MessageFns<RemoveDnsRequest> = {
+  encode(message: RemoveDnsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.type !== "") {
+      writer.uint32(26).string(message.type);
+    }
+    for (const v of message.values) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveDnsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveDnsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.values.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RemoveDnsRequest>): RemoveDnsRequest {
+    return RemoveDnsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveDnsRequest>): RemoveDnsRequest {
+    const message = createBaseRemoveDnsRequest();
+    message.network = object.network ?? "";
+    message.name = object.name ?? "";
+    message.type = object.type ?? "";
+    message.values = object.values?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseDnsQuery(): DnsQuery {
+  return { network: "" };
+}
+
+export const DnsQuery: MessageFns<DnsQuery> = {
+  encode(message: DnsQuery, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DnsQuery {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDnsQuery();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DnsQuery>): DnsQuery {
+    return DnsQuery.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DnsQuery>): DnsQuery {
+    const message = createBaseDnsQuery();
+    message.network = object.network ?? "";
+    return message;
+  },
+};
+
+function createBaseDnsSet(): DnsSet {
+  return { networkId: "", networkName: "", name: "", type: "", values: [], ttlSeconds: undefined, takenBy: "" };
+}
+
+export const DnsSet: MessageFns<DnsSet> = {
+  encode(message: DnsSet, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.networkId !== "") {
+      writer.uint32(10).string(message.networkId);
+    }
+    if (message.networkName !== "") {
+      writer.uint32(18).string(message.networkName);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.type !== "") {
+      writer.uint32(34).string(message.type);
+    }
+    for (const v of message.values) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.ttlSeconds !== undefined) {
+      writer.uint32(48).uint32(message.ttlSeconds);
+    }
+    if (message.takenBy !== "") {
+      writer.uint32(58).string(message.takenBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DnsSet {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDnsSet();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.networkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.networkName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.values.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.ttlSeconds = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.takenBy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DnsSet>): DnsSet {
+    return DnsSet.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DnsSet>): DnsSet {
+    const message = createBaseDnsSet();
+    message.networkId = object.networkId ?? "";
+    message.networkName = object.networkName ?? "";
+    message.name = object.name ?? "";
+    message.type = object.type ?? "";
+    message.values = object.values?.map((e) => e) || [];
+    message.ttlSeconds = object.ttlSeconds ?? undefined;
+    message.takenBy = object.takenBy ?? "";
+    return message;
+  },
+};
+
+function createBaseDnsList(): DnsList {
+  return { sets: [] };
+}
+
+export const DnsList: MessageFns<DnsList> = {
+  encode(message: DnsList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.sets) {
+      DnsSet.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DnsList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDnsList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sets.push(DnsSet.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DnsList>): DnsList {
+    return DnsList.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DnsList>): DnsList {
+    const message = createBaseDnsList();
+    message.sets = object.sets?.map((e) => DnsSet.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseConnectRequest(): ConnectRequest {
   return {
     network: "",
@@ -5175,6 +5646,34 @@ export const ControlService = {
     responseSerialize: (value: Pruned): Buffer => Buffer.from(Pruned.encode(value).finish()),
     responseDeserialize: (value: Buffer): Pruned => Pruned.decode(value),
   },
+  addDns: {
+    path: "/overlayd.v1.Control/AddDns" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddDnsRequest): Buffer => Buffer.from(AddDnsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddDnsRequest => AddDnsRequest.decode(value),
+    responseSerialize: (value: DnsSet): Buffer => Buffer.from(DnsSet.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DnsSet => DnsSet.decode(value),
+  },
+  /** The name with its network, as it was asked. */
+  removeDns: {
+    path: "/overlayd.v1.Control/RemoveDns" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveDnsRequest): Buffer => Buffer.from(RemoveDnsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveDnsRequest => RemoveDnsRequest.decode(value),
+    responseSerialize: (value: Ref): Buffer => Buffer.from(Ref.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Ref => Ref.decode(value),
+  },
+  listDns: {
+    path: "/overlayd.v1.Control/ListDns" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DnsQuery): Buffer => Buffer.from(DnsQuery.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DnsQuery => DnsQuery.decode(value),
+    responseSerialize: (value: DnsList): Buffer => Buffer.from(DnsList.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DnsList => DnsList.decode(value),
+  },
   connect: {
     path: "/overlayd.v1.Control/Connect" as const,
     requestStream: false as const,
@@ -5231,6 +5730,10 @@ export interface ControlServer extends UntypedServiceImplementation {
   getNetwork: handleUnaryCall<Ref, Network>;
   removeNetwork: handleUnaryCall<RemoveRequest, NetworkRemoved>;
   pruneNetworks: handleUnaryCall<PruneRequest, Pruned>;
+  addDns: handleUnaryCall<AddDnsRequest, DnsSet>;
+  /** The name with its network, as it was asked. */
+  removeDns: handleUnaryCall<RemoveDnsRequest, Ref>;
+  listDns: handleUnaryCall<DnsQuery, DnsList>;
   connect: handleUnaryCall<ConnectRequest, Connected>;
   disconnect: handleUnaryCall<DisconnectRequest, Endpoint>;
   listEndpoints: handleUnaryCall<EndpointQuery, EndpointList>;
@@ -5413,6 +5916,43 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Pruned) => void,
+  ): ClientUnaryCall;
+  addDns(request: AddDnsRequest, callback: (error: ServiceError | null, response: DnsSet) => void): ClientUnaryCall;
+  addDns(
+    request: AddDnsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DnsSet) => void,
+  ): ClientUnaryCall;
+  addDns(
+    request: AddDnsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DnsSet) => void,
+  ): ClientUnaryCall;
+  /** The name with its network, as it was asked. */
+  removeDns(request: RemoveDnsRequest, callback: (error: ServiceError | null, response: Ref) => void): ClientUnaryCall;
+  removeDns(
+    request: RemoveDnsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Ref) => void,
+  ): ClientUnaryCall;
+  removeDns(
+    request: RemoveDnsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Ref) => void,
+  ): ClientUnaryCall;
+  listDns(request: DnsQuery, callback: (error: ServiceError | null, response: DnsList) => void): ClientUnaryCall;
+  listDns(
+    request: DnsQuery,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DnsList) => void,
+  ): ClientUnaryCall;
+  listDns(
+    request: DnsQuery,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DnsList) => void,
   ): ClientUnaryCall;
   connect(
     request: ConnectRequest,

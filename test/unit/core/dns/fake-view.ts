@@ -1,5 +1,5 @@
 import type { ClusterView } from '../../../../src/core/cluster-view.ts';
-import type { EndpointRecord, NetworkRecord } from '../../../../src/core/records.ts';
+import type { EndpointRecord, NetworkRecord, StaticSet } from '../../../../src/core/records.ts';
 
 export interface FakeEndpoint {
   readonly address: string;
@@ -17,6 +17,8 @@ export interface FakeNetwork {
   readonly internal?: boolean;
   readonly options?: Readonly<Record<string, string>>;
   readonly endpoints: readonly FakeEndpoint[];
+  /** Static names. */
+  readonly sets?: readonly StaticSet[];
 }
 
 /** A view of these networks as they are at each look, so that a test may change the array's endpoints. */
@@ -42,6 +44,10 @@ export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
         (find(networkId)?.endpoints ?? []).map((endpoint) => [endpoint.address, endpointRecord(networkId, endpoint)]),
       ),
     endpoint: none,
+    staticNames: (networkId) => {
+      const sets = find(networkId)?.sets;
+      return sets && { networkId, sets };
+    },
     quarantine: () => new Map(),
   };
 }
