@@ -104,6 +104,24 @@ export function describePeerTransport(name: string, createHarness: () => Promise
       });
     });
 
+    test('a question that is not answered holds up none that come after it', async () => {
+      const [a, b] = harness.nodes;
+      const slow = Promise.withResolvers<void>();
+      await b.transport.serve(async (_, message) => {
+        if (message.relay === 1) await slow.promise;
+        return { ...message, from: b.nodeId };
+      }, stop.signal);
+      const ask = (relay: number, timeoutMs: number) =>
+        a.transport.request(peer(b), { ...plain(a.nodeId), relay }, timeoutMs);
+      const held = ask(1, TIMEOUT_MS);
+      await expect(ask(1, 50)).rejects.toMatchObject({ code: 'peer-unreachable' });
+      expect((await ask(2, TIMEOUT_MS)).relay).toBe(2);
+      slow.resolve();
+      expect((await held).relay).toBe(1);
+      // The answer to the one that was given up is nobody's by now.
+      expect((await ask(3, TIMEOUT_MS)).relay).toBe(3);
+    });
+
     test('a peer that stopped is unreachable, and reached again when it is back', async () => {
       const [a, b] = harness.nodes;
       const first = new AbortController();

@@ -19,10 +19,14 @@ export function encodeError(thrown: unknown): Pick<StatusObject, 'code' | 'detai
 /** The coded error inside, or undefined when the other end sent none: the call failed on its way. */
 export function decodeError(error: ServiceError): OverlaydError | undefined {
   const code = error.metadata?.get(CODE)[0];
-  const known = ERROR_CODES.find((candidate) => candidate === code);
   if (code === undefined) return undefined;
-  const retryable = error.metadata.get(RETRYABLE)[0] === 'true';
-  return new OverlaydError(known ?? 'internal', error.details, { retryable });
+  return codedError(`${code}`, error.details, error.metadata.get(RETRYABLE)[0] === 'true');
+}
+
+/** What the other end said; a code of a newer version is `internal` here. */
+export function codedError(code: string, message: string, retryable: boolean): OverlaydError {
+  const known = ERROR_CODES.find((candidate) => candidate === code);
+  return new OverlaydError(known ?? 'internal', message, { retryable });
 }
 
 function statusOf(code: ErrorCode): status {

@@ -2,35 +2,32 @@
  * Gossip between members over mutual TLS. A server answers those only whose certificate is of the cluster's CA and
  * belongs to a current member, and takes no message from a node other than the certificate's. A client asks for
  * `<nodeId>.node.overlayd`, so it reaches exactly that node or nobody, whoever has the address today.
- * One channel per peer, lazily. It is thrown away when the peer's address changes or when it has been silent for
- * 5 s: channels can hang in CONNECTING for good, and half-open ones wait for TCP. It goes when the peer is no member
- * any more. TLS ends here, before HTTP/2 begins: nobody without a member's certificate gets as far as that.
+ * One channel per peer, lazily, and on it one stream while there is something to ask. It is thrown away when the peer's
+ * address changes or when it has been silent for 5 s: channels can hang in CONNECTING for good, and half-open ones wait
+ * for TCP. It goes when the peer is no member any more. TLS ends here, before HTTP/2 begins: nobody without a member's
+ * certificate gets as far as that.
  */
 import { X509Certificate } from 'node:crypto';
 import { createServer as createTlsServer } from 'node:tls';
-import {
-  credentials,
-  Metadata,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type ServiceError,
-  type sendUnaryData,
-  status,
-} from '@grpc/grpc-js';
+import { credentials, ServerCredentials, type ServerDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import type { CertificateFacts } from '../../core/certificate.ts';
 import { CLOCK_ADVICE, speaksOfTime } from '../../core/clock-words.ts';
-import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { OverlaydError } from '../../core/errors.ts';
 import type { GossipMessage } from '../../core/gossip/message.ts';
-import { GossipClient, GossipService, type GossipMessage as WireMessage } from '../../gen/overlayd/v1/gossip.ts';
+import { type Answer, GossipClient, GossipService, type Question } from '../../gen/overlayd/v1/gossip.ts';
 import type { Clock, Logger, Peer, PeerTransport, Pki, TlsMaterial } from '../../ports.ts';
+import { answerAll, Conversation, type Unanswered } from './conversation.ts';
 import { Door, type DoorLimits } from './door.ts';
-import { decodeError, encodeError } from './error.ts';
 import { contextOf, createServer, KEEPALIVE, TLS_VERSION } from './server.ts';
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const SILENCE_MS = 5_000;
+/** Of many members each is asked now and then: a stream that nothing is asked on is memory at both ends. */
+const QUIET_MS = 30_000;
 const KNOWN_CERTIFICATES = 4096;
 const MAX_IDLE_MS = 600_000;
+/** Both ends of all connections ping. Questions tell sooner who does not answer: this only ends what nobody asks on. */
+const PING = { 'grpc.keepalive_time_ms': 60_000 };
 
 /** Of connections whose client has not proved yet to be of the cluster; all members may come at once. */
 const LIMITS: DoorLimits = {
@@ -62,7 +59,9 @@ type Handler = (from: string, message: GossipMessage) => Promise<GossipMessage>;
 interface Channel {
   readonly address: string;
   readonly client: GossipClient;
-  /** First call without an answer since the last one that had one. */
+  conversation: Conversation | undefined;
+  askedAt: number;
+  /** First question without an answer since the last one that had one. */
   silentSince: number | undefined;
 }
 
@@ -93,13 +92,15 @@ export class GrpcPeerTransport implements PeerTransport {
    * `config-invalid` when it cannot listen.
    */
   async serve(handle: Handler, signal: AbortSignal): Promise<void> {
-    const server = createServer({ messageBytes: MAX_MESSAGE_BYTES, 'grpc.max_connection_idle_ms': MAX_IDLE_MS });
+    const server = createServer({
+      ...PING,
+      messageBytes: MAX_MESSAGE_BYTES,
+      'grpc.max_connection_idle_ms': MAX_IDLE_MS,
+    });
     server.addService(GossipService, {
-      exchange: (call: ServerUnaryCall<WireMessage, WireMessage>, callback: sendUnaryData<WireMessage>) => {
-        this.#answer(call, handle).then(
-          (reply) => callback(null, reply),
-          (error) => callback(encodeError(error)),
-        );
+      converse: (stream: ServerDuplexStream<Question, Answer>) => {
+        const proven = this.#identifier(stream);
+        answerAll(stream, (message) => this.#answer(proven, message, handle));
       },
     });
     // The connections that it gets are TLS already.
@@ -137,7 +138,7 @@ export class GrpcPeerTransport implements PeerTransport {
   async request(peer: Peer, message: GossipMessage, timeoutMs: number): Promise<GossipMessage> {
     if (this.#closed) throw unreachable('this node has stopped talking to others', undefined);
     const channel = this.#channel(peer);
-    const reply = await this.#exchange(channel, peer, message, timeoutMs);
+    const reply = await this.#ask(channel, peer, message, timeoutMs);
     if (reply.from === peer.nodeId) return reply;
     throw new OverlaydError('peer-unreachable', `node ${peer.nodeId} at ${peer.address} answered as ${reply.from}`);
   }
@@ -151,10 +152,15 @@ export class GrpcPeerTransport implements PeerTransport {
 
   /** Closes what is open to others than these. */
   retain(nodeIds: ReadonlySet<string>): void {
-    for (const [nodeId, { client }] of this.#channels) {
-      if (nodeIds.has(nodeId)) continue;
-      client.close();
-      this.#channels.delete(nodeId);
+    const now = this.#deps.clock.elapsed();
+    for (const [nodeId, channel] of this.#channels) {
+      if (!nodeIds.has(nodeId)) {
+        close(channel);
+        this.#channels.delete(nodeId);
+      } else if (now - channel.askedAt > QUIET_MS) {
+        channel.conversation?.end();
+        channel.conversation = undefined;
+      }
     }
   }
 
@@ -166,21 +172,30 @@ export class GrpcPeerTransport implements PeerTransport {
   }
 
   #closeChannels(): void {
-    for (const { client } of this.#channels.values()) client.close();
+    for (const channel of this.#channels.values()) close(channel);
     this.#channels.clear();
   }
 
-  async #answer(call: ServerUnaryCall<WireMessage, WireMessage>, handle: Handler): Promise<WireMessage> {
-    const raw = call.getAuthContext().sslPeerCertificate?.raw;
-    if (raw === undefined) throw new OverlaydError('peer-refused', 'no client certificate');
-    const { nodeId, fingerprint } = this.#identify(raw);
+  /** Reads who is at the other end once, when it is first asked for. */
+  #identifier(stream: ServerDuplexStream<Question, Answer>): () => CertificateFacts {
+    let facts: CertificateFacts | undefined;
+    return () => {
+      const raw = facts ? undefined : stream.getAuthContext().sslPeerCertificate?.raw;
+      if (raw) facts = this.#identify(raw);
+      if (!facts) throw new OverlaydError('peer-refused', 'no client certificate');
+      return facts;
+    };
+  }
+
+  async #answer(proven: () => CertificateFacts, message: GossipMessage, handle: Handler): Promise<GossipMessage> {
+    const { nodeId, fingerprint } = proven();
     if (!this.#deps.isMember(nodeId, fingerprint)) {
       throw new OverlaydError('peer-refused', `node ${nodeId} is not a member of the cluster (any more)`);
     }
-    if (call.request.from !== nodeId) {
-      throw new OverlaydError('peer-refused', `a message from ${call.request.from} came with ${nodeId}'s certificate`);
+    if (message.from !== nodeId) {
+      throw new OverlaydError('peer-refused', `a message from ${message.from} came with ${nodeId}'s certificate`);
     }
-    return toWire(await handle(nodeId, call.request));
+    return handle(nodeId, message);
   }
 
   #identify(raw: Buffer): CertificateFacts {
@@ -199,11 +214,13 @@ export class GrpcPeerTransport implements PeerTransport {
     if (known !== undefined) {
       const silentMs = known.silentSince === undefined ? 0 : this.#deps.clock.elapsed() - known.silentSince;
       if (known.address === peer.address && silentMs <= SILENCE_MS) return known;
-      known.client.close();
+      close(known);
     }
     const channel: Channel = {
       address: peer.address,
       client: this.#createClient(peer),
+      conversation: undefined,
+      askedAt: 0,
       silentSince: undefined,
     };
     this.#channels.set(peer.nodeId, channel);
@@ -216,6 +233,7 @@ export class GrpcPeerTransport implements PeerTransport {
     const secure = credentials.createSsl(Buffer.from(caCertificate), Buffer.from(key), Buffer.from(certificate));
     return new GossipClient(peer.address, secure, {
       ...KEEPALIVE,
+      ...PING,
       'grpc.ssl_target_name_override': name,
       'grpc.default_authority': name,
       'grpc.initial_reconnect_backoff_ms': 100,
@@ -237,37 +255,46 @@ export class GrpcPeerTransport implements PeerTransport {
     return now >= notBefore && now <= notAfter;
   }
 
-  #exchange(channel: Channel, peer: Peer, message: GossipMessage, timeoutMs: number): Promise<WireMessage> {
-    const { promise, resolve, reject } = Promise.withResolvers<WireMessage>();
-    // A call's deadline is wall time, which a virtual clock knows nothing of.
-    const deadline = Date.now() + timeoutMs;
-    channel.client.exchange(toWire(message), new Metadata(), { deadline }, (error, reply) => {
-      if (error?.code === status.DEADLINE_EXCEEDED) channel.silentSince ??= this.#deps.clock.elapsed();
-      else channel.silentSince = undefined;
-      if (error === null) resolve(reply);
-      else reject(toPeerError(error, peer, this.#isInTime()));
-    });
-    return promise;
+  async #ask(channel: Channel, peer: Peer, message: GossipMessage, timeoutMs: number): Promise<GossipMessage> {
+    const { clock } = this.#deps;
+    channel.askedAt = clock.elapsed();
+    if (channel.conversation?.isOver !== false) channel.conversation = new Conversation(channel.client.converse());
+    const outcome = await channel.conversation.ask(message, timeoutMs);
+    if (outcome.kind === 'late') channel.silentSince ??= clock.elapsed();
+    else channel.silentSince = undefined;
+    if (outcome.kind === 'message') return outcome.message;
+    throw toPeerError(outcome, peer, this.#isInTime());
   }
 }
 
+function close({ conversation, client }: Channel): void {
+  conversation?.end();
+  client.close();
+}
+
 /** `inTime`: whether this node's own certificate is valid now; a server that refuses it closes without a word. */
-function toPeerError(error: ServiceError, peer: Peer, inTime: boolean): OverlaydError {
-  const coded = decodeError(error);
-  if (coded !== undefined) return coded;
+function toPeerError(outcome: Unanswered, peer: Peer, inTime: boolean): OverlaydError {
   const where = `node ${peer.nodeId} at ${peer.address}`;
-  if (error.code === status.UNAVAILABLE && (speaksOfTime(error.details) || !inTime)) {
-    return new OverlaydError('clock-skew', `${where}: ${CLOCK_ADVICE}`, { cause: error, retryable: true });
+  switch (outcome.kind) {
+    case 'failure':
+      return outcome.error;
+    case 'late':
+      return unreachable(`${where} did not answer in time; is ${portOf(peer.address)}/tcp open on the way?`, undefined);
+    case 'ended':
+      return toEndError(outcome.error, where, inTime);
   }
-  switch (error.code) {
-    case status.DEADLINE_EXCEEDED:
-      return unreachable(`${where} did not answer in time; is ${portOf(peer.address)}/tcp open on the way?`, error);
+}
+
+function toEndError(error: Pick<ServiceError, 'code' | 'details'>, where: string, inTime: boolean): OverlaydError {
+  const { code, details } = error;
+  switch (code) {
     case status.UNAVAILABLE:
-      return unreachable(`${where} cannot be reached: ${error.details}`, error);
+      if (inTime && !speaksOfTime(details)) return unreachable(`${where} cannot be reached: ${details}`, error);
+      return new OverlaydError('clock-skew', `${where}: ${CLOCK_ADVICE}`, { cause: error, retryable: true });
     case status.CANCELLED:
       return unreachable(`the connection to ${where} was closed`, error);
     default:
-      return asOverlaydError(error);
+      return new OverlaydError('internal', `${where}: ${details}`, { cause: error });
   }
 }
 
@@ -277,9 +304,4 @@ function unreachable(message: string, cause: unknown): OverlaydError {
 
 function portOf(address: string): string {
   return address.slice(address.lastIndexOf(':') + 1);
-}
-
-/** The codec's types are mutable; it only reads. */
-function toWire(message: GossipMessage): WireMessage {
-  return message as WireMessage;
 }

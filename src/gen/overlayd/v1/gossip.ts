@@ -10,18 +10,38 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
-  type ClientUnaryCall,
-  type handleUnaryCall,
+  type handleBidiStreamingCall,
   makeGenericClientConstructor,
   type Metadata,
-  type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
 export const protobufPackage = "overlayd.v1";
 
 export const protobufFileName = "overlayd/v1/gossip.proto";
+
+export interface Question {
+  /** Chosen by who asks, anew for each question of a stream. */
+  number: number;
+  message?: GossipMessage | undefined;
+}
+
+/** In any order. */
+export interface Answer {
+  /** Of the question. */
+  number: number;
+  content?: { $case: "message"; value: GossipMessage } | { $case: "failure"; value: Failure } | undefined;
+}
+
+export interface Failure {
+  /** As `docs/errors.md` lists them. */
+  code: string;
+  text: string;
+  /** Asking again may help. */
+  retryable: boolean;
+}
 
 export interface GossipMessage {
   /** Node id of the sender; must equal what its certificate says. */
@@ -75,6 +95,247 @@ export interface MemberNews {
   /** Node ids of members that asked it in vain at this incarnation. */
   accusers: string[];
 }
+
+function createBaseQuestion(): Question {
+  return { number: 0, message: undefined };
+}
+
+export const Question: MessageFns<Question> = {
+  encode(message: Question, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint32(message.number);
+    }
+    if (message.message !== undefined) {
+      GossipMessage.encode(message.message, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Question {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQuestion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = GossipMessage.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Question>): Question {
+    return Question.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Question>): Question {
+    const message = createBaseQuestion();
+    message.number = object.number ?? 0;
+    message.message = (object.message !== undefined && object.message !== null)
+      ? GossipMessage.fromPartial(object.message)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAnswer(): Answer {
+  return { number: 0, content: undefined };
+}
+
+export const Answer: MessageFns<Answer> = {
+  encode(message: Answer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint32(message.number);
+    }
+    switch (message.content?.$case) {
+      case "message":
+        GossipMessage.encode(message.content.value, writer.uint32(18).fork()).join();
+        break;
+      case "failure":
+        Failure.encode(message.content.value, writer.uint32(26).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Answer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.content = { $case: "message", value: GossipMessage.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.content = { $case: "failure", value: Failure.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Answer>): Answer {
+    return Answer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Answer>): Answer {
+    const message = createBaseAnswer();
+    message.number = object.number ?? 0;
+    switch (object.content?.$case) {
+      case "message": {
+        if (object.content?.value !== undefined && object.content?.value !== null) {
+          message.content = { $case: "message", value: GossipMessage.fromPartial(object.content.value) };
+        }
+        break;
+      }
+      case "failure": {
+        if (object.content?.value !== undefined && object.content?.value !== null) {
+          message.content = { $case: "failure", value: Failure.fromPartial(object.content.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseFailure(): Failure {
+  return { code: "", text: "", retryable: false };
+}
+
+export const Failure: MessageFns<Failure> = {
+  encode(message: Failure, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    if (message.retryable !== false) {
+      writer.uint32(24).bool(message.retryable);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Failure {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFailure();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.retryable = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Failure>): Failure {
+    return Failure.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Failure>): Failure {
+    const message = createBaseFailure();
+    message.code = object.code ?? "";
+    message.text = object.text ?? "";
+    message.retryable = object.retryable ?? false;
+    return message;
+  },
+};
 
 function createBaseGossipMessage(): GossipMessage {
   return { from: "", digest: undefined, delta: undefined, members: [], relay: undefined };
@@ -514,37 +775,37 @@ export const MemberNews: MessageFns<MemberNews> = {
 /** Members only: mutual TLS on 7946/tcp. */
 export type GossipService = typeof GossipService;
 export const GossipService = {
-  exchange: {
-    path: "/overlayd.v1.Gossip/Exchange" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: GossipMessage): Buffer => Buffer.from(GossipMessage.encode(value).finish()),
-    requestDeserialize: (value: Buffer): GossipMessage => GossipMessage.decode(value),
-    responseSerialize: (value: GossipMessage): Buffer => Buffer.from(GossipMessage.encode(value).finish()),
-    responseDeserialize: (value: Buffer): GossipMessage => GossipMessage.decode(value),
+  /**
+   * One stream to each member, which stays open while it is used; any number of questions at a time. A call for each
+   * would take more than twice the processor time.
+   */
+  converse: {
+    path: "/overlayd.v1.Gossip/Converse" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: Question): Buffer => Buffer.from(Question.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Question => Question.decode(value),
+    responseSerialize: (value: Answer): Buffer => Buffer.from(Answer.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Answer => Answer.decode(value),
   },
 } as const;
 
 export interface GossipServer extends UntypedServiceImplementation {
-  exchange: handleUnaryCall<GossipMessage, GossipMessage>;
+  /**
+   * One stream to each member, which stays open while it is used; any number of questions at a time. A call for each
+   * would take more than twice the processor time.
+   */
+  converse: handleBidiStreamingCall<Question, Answer>;
 }
 
 export interface GossipClient extends Client {
-  exchange(
-    request: GossipMessage,
-    callback: (error: ServiceError | null, response: GossipMessage) => void,
-  ): ClientUnaryCall;
-  exchange(
-    request: GossipMessage,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: GossipMessage) => void,
-  ): ClientUnaryCall;
-  exchange(
-    request: GossipMessage,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: GossipMessage) => void,
-  ): ClientUnaryCall;
+  /**
+   * One stream to each member, which stays open while it is used; any number of questions at a time. A call for each
+   * would take more than twice the processor time.
+   */
+  converse(): ClientDuplexStream<Question, Answer>;
+  converse(options: Partial<CallOptions>): ClientDuplexStream<Question, Answer>;
+  converse(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<Question, Answer>;
 }
 
 export const GossipClient = makeGenericClientConstructor(GossipService, "overlayd.v1.Gossip") as unknown as {

@@ -135,6 +135,48 @@ test('a renewed certificate serves and asks without a restart', async () => {
   expect((await onlyNew.transport.request(peer(b), plain(onlyNew), PATIENT_MS)).from).toBe(b.nodeId);
 });
 
+test('a question that is under way while a certificate is renewed gets its answer', async () => {
+  const [a, b] = [await createNode(), await createNode()];
+  const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await b.transport.serve(async () => {
+    asked.resolve();
+    await answer.promise;
+    return plain(b);
+  }, new AbortController().signal);
+  const underWay = a.transport.request(peer(b), plain(a), PATIENT_MS);
+  await asked.promise;
+  a.transport.replaceMaterial(await createMaterial(a.nodeId, ca, a.material.key));
+  answer.resolve();
+  expect((await underWay).from).toBe(b.nodeId);
+  expect((await a.transport.request(peer(b), plain(a), PATIENT_MS)).from).toBe(b.nodeId);
+  await until('the first connection to close', async () => (await connectionsTo(b.transport.port)) === 1);
+});
+
+test('hundreds of questions at once are answered, a part of them at a time', async () => {
+  const [a, b] = [await createNode(), await createNode()];
+  let [now, most] = [0, 0];
+  await b.transport.serve(async () => {
+    most = Math.max(most, ++now);
+    await setTimeout(1);
+    now--;
+    return plain(b);
+  }, new AbortController().signal);
+  const questions = Array.from({ length: 500 }, () => a.transport.request(peer(b), plain(a), PATIENT_MS));
+  expect(await Promise.all(questions)).toHaveLength(500);
+  expect(most).toBeLessThanOrEqual(64);
+});
+
+test('a member that nothing was asked for a while is asked anew on the same connection', async () => {
+  const [a, b] = [await createNode(), await createNode()];
+  await serve(b);
+  const ask = () => a.transport.request(peer(b), plain(a), PATIENT_MS);
+  await ask();
+  skewMs = 30_001;
+  a.transport.retain(new Set([b.nodeId]));
+  expect((await ask()).from).toBe(b.nodeId);
+  expect(await connectionsTo(b.transport.port)).toBe(1);
+});
+
 test('what is open to somebody who is no member any more is closed, and nothing else', async () => {
   const [a, b, c] = [await createNode(), await createNode(), await createNode()];
   for (const node of [b, c]) {
