@@ -3,7 +3,7 @@
  * peers, reconciler, join server. Stop: the reverse; the kernel, the bundled etcd and all forwarding stay.
  */
 import { join } from 'node:path';
-import { findNameServers } from './adapters/dns/name-servers.ts';
+import { hostNameServers } from './adapters/dns/name-servers.ts';
 import { NamesKeeper } from './adapters/dns/process/keeper.ts';
 import { daemonNameServers } from './adapters/docker/daemon-file.ts';
 import { createEngine } from './adapters/docker/engine.ts';
@@ -91,9 +91,10 @@ export async function startAgent(
   const joinClient = createJoinClient(clock);
   const containers = createContainers();
   const thread = new KernelThread({ workerPath: programs.kernelWorker });
+  const nameServers = hostNameServers();
   const facts = createHostFacts({
     routing: (question) => thread.ask('routing', question),
-    nameServers: () => findNameServers(),
+    nameServers: async () => nameServers(),
   });
   const kernel = createKernel({
     ...{ thread, isAlive: (container) => containers.isAlive(container) },

@@ -4,6 +4,7 @@
  * found by the sweep at the next start, because the claim names this node and the state file does not know it.
  */
 import { isOverlaydError } from '../core/errors.ts';
+import { Latch } from '../core/latch.ts';
 import { decodeEndpoint } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type QuarantineRecord } from '../core/records.ts';
 import type { Clock, ClusterStore, Logger } from '../ports.ts';
@@ -39,6 +40,7 @@ export class Releases {
   readonly #deps: ReleasesDeps;
   readonly #options: ReleasesOptions;
   readonly #pending = new Map<string, Release>();
+  readonly #waiting = new Latch();
   /** The last attempt was not answered. Whoever comes next does not wait for etcd too: `run` goes on trying. */
   #unanswered = false;
   #lease: { readonly id: Promise<string>; readonly grantedAt: number } | undefined;
@@ -78,6 +80,7 @@ export class Releases {
     const { record } = release;
     const known = this.#pending.has(record.id);
     this.#pending.set(record.id, release);
+    this.#waiting.set();
     return this.#unanswered ? false : await this.#attempt(release, known);
   }
 
@@ -98,8 +101,11 @@ export class Releases {
     }
   }
 
+  /** Goes on with what waits for etcd, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.#waiting.set(), { once: true });
     while (!signal.aborted) {
+      if (this.#pending.size === 0) await this.#waiting.wait();
       await this.#deps.clock.sleep(RETRY_MS, signal);
       for (const release of [...this.#pending.values()]) {
         await this.#attempt(release, true).catch(() => false);

@@ -1,13 +1,16 @@
 /**
  * The name servers that this host depends on. `/etc/resolv.conf` often names a stub on the host itself
  * (systemd-resolved, dnsmasq, NetworkManager's); the servers that the stub asks are in files of its own.
+ *
+ * It is asked every few seconds: a file is read when it changed, and on the spot. Each turn through Node.js's threads
+ * costs more than the whole of it.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { kindOf } from '../../core/cidr.ts';
 import { SERVICE_ADDRESS } from '../../core/host-state.ts';
 import { parseIp } from '../../core/ip.ts';
-import { parseResolvConf } from './resolv-conf.ts';
+import { parseResolvConf, versionOf } from './resolv-conf.ts';
 
 export interface ResolverFiles {
   /** In the form of resolv.conf(5): the host's own, and those that stubs keep for their upstream servers. */
@@ -26,16 +29,16 @@ const RESOLVER_FILES: ResolverFiles = {
   dnsmasq: ['/etc/dnsmasq.conf', '/etc/dnsmasq.d'],
 };
 
-/** IPv4 addresses, each once, sorted. What cannot be read names none. */
-export async function findNameServers({ resolvConf, dnsmasq }: ResolverFiles = RESOLVER_FILES): Promise<string[]> {
-  const [resolvers, stubs] = await Promise.all([readAll(resolvConf), readAll(dnsmasq)]);
-  const further = await readAll(stubs.flatMap(resolvFiles));
-  const servers = [
-    ...resolvers.flatMap(parseResolvConf),
-    ...further.flatMap(parseResolvConf),
-    ...stubs.flatMap(upstreams),
-  ];
-  return [...new Set(servers)].filter(isForeign).sort();
+/** Says them at the time of the call: IPv4 addresses, each once, sorted. What cannot be read names none. */
+export function hostNameServers({ resolvConf, dnsmasq }: ResolverFiles = RESOLVER_FILES): () => string[] {
+  const known = new Map<string, Known>();
+  const read = (path: string) => readFile(path, known);
+  return () => {
+    const stubs = dnsmasq.flatMap((path) => filesOf(path)).flatMap(read);
+    const resolvers = [...resolvConf, ...stubs.flatMap(resolvFiles)].flatMap(read);
+    const servers = [...resolvers.flatMap(parseResolvConf), ...stubs.flatMap(upstreams)];
+    return [...new Set(servers)].filter(isForeign).sort();
+  };
 }
 
 /** `server=10.0.0.2`, `server=/corp/10.0.0.2#5353@eth0`: of all names, or of some. */
@@ -61,17 +64,32 @@ function isForeign(address: string): boolean {
   return kind !== 'unspecified' && kind !== 'loopback';
 }
 
-async function readAll(paths: readonly string[]): Promise<string[]> {
-  return (await Promise.all(paths.map(readOne))).flat();
+interface Known {
+  readonly version: string;
+  readonly text: string;
 }
 
-async function readOne(path: string): Promise<string[]> {
+/** The text, or nothing where there is none to be had; read again when it changed. */
+function readFile(path: string, known: Map<string, Known>): string[] {
   try {
-    return [await readFile(path, 'utf8')];
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EISDIR') return [];
-    const names = await readdir(path).catch(() => []);
-    const texts = names.map((name) => readFile(join(path, name), 'utf8').catch(() => ''));
-    return Promise.all(texts);
+    const version = versionOf(path);
+    if (version === undefined) return [];
+    const before = known.get(path);
+    if (before?.version === version) return [before.text];
+    const text = readFileSync(path, 'utf8');
+    known.set(path, { version, text });
+    return [text];
+  } catch {
+    return [];
+  }
+}
+
+/** The file itself, or those of the directory. */
+function filesOf(path: string): string[] {
+  try {
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path];
+    return readdirSync(path).map((name) => join(path, name));
+  } catch {
+    return [];
   }
 }

@@ -46,7 +46,8 @@ export function hostResolvers(path: string, deps: HostResolversDeps): () => read
   };
 }
 
-function versionOf(path: string): string | undefined {
+/** Tells a file from what it was; undefined where there is none. */
+export function versionOf(path: string): string | undefined {
   const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
   return stat && `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}`;
 }

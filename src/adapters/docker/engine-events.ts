@@ -4,7 +4,7 @@
  * events for those who do not keep up, without a word.
  */
 
-import { type FSWatcher, watch } from 'node:fs';
+import { existsSync, type FSWatcher, watch } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { basename, dirname } from 'node:path';
 import type { EngineEvent } from '../../core/docker/engine.ts';
@@ -50,9 +50,12 @@ export async function* engineEvents(
     if (signal.aborted) return;
     if (!reported) yield { kind: 'unreachable', reason };
     reported = true;
-    const appeared = await waitForSocket(socketPath, pauseMs, clock, signal);
-    // A socket is there a little before somebody listens on it.
-    pauseMs = appeared ? FIRST_PAUSE_MS : Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+    do {
+      const appeared = await waitForSocket(socketPath, pauseMs, clock, signal);
+      // A socket is there a little before somebody listens on it.
+      pauseMs = appeared ? FIRST_PAUSE_MS : Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+      // On a host without an engine there is nobody to ask.
+    } while (!signal.aborted && !existsSync(socketPath));
   }
 }
 

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { findNameServers } from '../../../../src/adapters/dns/name-servers.ts';
+import { hostNameServers } from '../../../../src/adapters/dns/name-servers.ts';
 
 let directory: string;
 
@@ -18,29 +18,43 @@ function file(name: string, text: string): string {
   return path;
 }
 
-it('finds the servers behind a stub', async () => {
+it('finds the servers behind a stub', () => {
   const own = file('resolv.conf', 'nameserver 127.0.0.53\noptions edns0\n');
   const behind = file(
     'behind',
     '# by systemd-resolved\nnameserver 10.0.0.2\nnameserver fd00::1\nnameserver 10.0.0.2\n',
   );
   const resolvConf = [own, behind, join(directory, 'missing')];
-  expect(await findNameServers({ resolvConf, dnsmasq: [] })).toEqual(['10.0.0.2']);
+  expect(hostNameServers({ resolvConf, dnsmasq: [] })()).toEqual(['10.0.0.2']);
 });
 
-it('finds the servers of dnsmasq', async () => {
+it('finds the servers of dnsmasq', () => {
   mkdirSync(join(directory, 'dnsmasq.d'));
   const upstream = file('upstream', 'nameserver 10.0.3.3\n');
   const main = file('dnsmasq.conf', `#server=10.9.9.9\nserver=10.0.0.53\nresolv-file=${upstream}\nno-resolv\n`);
   file('dnsmasq.d/corp.conf', 'server=/corp.example/10.0.1.53#5353@eth0 # inside\nserver=/local/\nserver=::1\n');
   const dnsmasq = [main, join(directory, 'dnsmasq.d')];
-  expect(await findNameServers({ resolvConf: [], dnsmasq })).toEqual(['10.0.0.53', '10.0.1.53', '10.0.3.3']);
+  expect(hostNameServers({ resolvConf: [], dnsmasq })()).toEqual(['10.0.0.53', '10.0.1.53', '10.0.3.3']);
 });
 
-it('leaves out what is on the host itself', async () => {
+it('leaves out what is on the host itself', () => {
   const own = file(
     'resolv.conf',
     'nameserver 127.0.0.1\nnameserver 0.0.0.0\nnameserver 169.254.53.53\nnameserver 10.0.0.2\n',
   );
-  expect(await findNameServers({ resolvConf: [own], dnsmasq: [] })).toEqual(['10.0.0.2']);
+  expect(hostNameServers({ resolvConf: [own], dnsmasq: [] })()).toEqual(['10.0.0.2']);
+});
+
+it('says what the files say now', () => {
+  const path = file('resolv.conf', 'nameserver 10.0.0.2\n');
+  const directory = join(path, '..', 'dnsmasq.d');
+  mkdirSync(directory);
+  const find = hostNameServers({ resolvConf: [path], dnsmasq: [directory] });
+  expect(find()).toEqual(['10.0.0.2']);
+  file('dnsmasq.d/corp.conf', 'server=10.0.0.3\n');
+  expect(find()).toEqual(['10.0.0.2', '10.0.0.3']);
+  file('dnsmasq.d/corp.conf', 'server=10.0.0.33\n');
+  expect(find()).toEqual(['10.0.0.2', '10.0.0.33']);
+  rmSync(path);
+  expect(find()).toEqual(['10.0.0.33']);
 });
