@@ -5,7 +5,7 @@
 import { type ClientDuplexStream, type ServerDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import { asOverlaydError, type OverlaydError } from '../../core/errors.ts';
 import type { GossipMessage } from '../../core/gossip/message.ts';
-import type { Answer, GossipMessage as WireMessage, Question } from '../../gen/overlayd/v1/gossip.ts';
+import type { Answer, Question, GossipMessage as WireMessage } from '../../gen/overlayd/v1/gossip.ts';
 import { codedError } from './error.ts';
 
 /** Of one stream; what comes besides is not read before one of them is answered. */

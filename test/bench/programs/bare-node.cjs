@@ -1,7 +1,7 @@
 /**
  * `node bare-node.cjs agent` or `names`: what our processes are made of, and nothing of ours. The agent's has koffi, a
- * thread that does nothing, and gRPC, by which it asks itself once a second, as two other members and it would each
- * other; the other one has koffi. Each line on standard input is answered with the memory (`Pss` of proc(5), KiB) and
+ * thread that does nothing, and gRPC, by which it asks itself once a second on a stream that stays open, as two other
+ * members and it would each other; the other one has koffi. Each line on standard input is answered with the memory (`Pss` of proc(5), KiB) and
  * the processor time so far (milliseconds).
  */
 const { readFileSync } = require('node:fs');
@@ -11,8 +11,8 @@ require('koffi');
 const EXCHANGE = {
   exchange: {
     path: '/bare/Exchange',
-    requestStream: false,
-    responseStream: false,
+    requestStream: true,
+    responseStream: true,
     requestSerialize: (bytes) => bytes,
     requestDeserialize: (bytes) => bytes,
     responseSerialize: (bytes) => bytes,
@@ -28,16 +28,14 @@ function beAgent(ready) {
   const { Client, credentials, Server, ServerCredentials } = require('@grpc/grpc-js');
   const worker = new Worker("require('node:worker_threads').parentPort.on('message', () => undefined)", { eval: true });
   const server = new Server();
-  server.addService(EXCHANGE, { exchange: (_call, answer) => answer(null, MESSAGE) });
+  server.addService(EXCHANGE, { exchange: (stream) => stream.on('data', () => stream.write(MESSAGE)) });
   server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
     if (error) throw error;
     const { exchange } = EXCHANGE;
     const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
-    setInterval(() => {
-      const deadline = Date.now() + INTERVAL_MS;
-      const { path, requestSerialize, responseDeserialize } = exchange;
-      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, MESSAGE, { deadline }, () => undefined);
-    }, INTERVAL_MS);
+    const stream = client.makeBidiStreamRequest(exchange.path, exchange.requestSerialize, exchange.responseDeserialize);
+    stream.on('data', () => undefined);
+    setInterval(() => stream.write(MESSAGE), INTERVAL_MS);
     worker.once('online', ready);
   });
 }

@@ -220,7 +220,7 @@ restarted, and left alone for 20 seconds. Then the processor time of all our pro
 that outlive the agent included, for a minute, in which each network is audited once (\`--quick\`: for 10 seconds); after \
 that the agent's resident memory, and the memory of all of these, pages that they share counted once. Floor: two Node.js \
 processes with the same flags and none of our code: one with koffi, a thread that does nothing, and gRPC by which it asks \
-itself once a second, without TLS; and one with koffi.`,
+itself once a second on an open stream, without TLS; and one with koffi.`,
   sides: [OVERLAYD, floor('bare Node.js')],
   rows: [
     ...rowsAt(ROW_COUNTS, lower('agent-rss', 'resident memory', 'MiB'), { 1000: { goals: [goal(150), stretch(90)] } }),
