@@ -102,7 +102,12 @@ export function hasMac(endpoints: Iterable<EndpointRecord>, mac: string): boolea
 }
 
 /** Endpoints of one network that have one MAC, by MAC; only older releases let that happen. */
-export function sharedMacs(endpoints: Iterable<EndpointRecord>): Map<string, readonly EndpointRecord[]> {
-  const byMac = Map.groupBy(endpoints, ({ mac }) => mac);
-  return new Map([...byMac].filter(([, each]) => each.length > 1));
+export function sharedMacs(endpoints: ReadonlyMap<string, EndpointRecord>): Map<string, readonly EndpointRecord[]> {
+  // Asked of thousands each time that somebody looks at the status, and hardly ever is there one.
+  const seen = new Set<string>();
+  const shared = new Set<string>();
+  for (const { mac } of endpoints.values()) (seen.has(mac) ? shared : seen).add(mac);
+  if (shared.size === 0) return new Map();
+  const theirs = [...endpoints.values()].filter(({ mac }) => shared.has(mac));
+  return Map.groupBy(theirs, ({ mac }) => mac);
 }

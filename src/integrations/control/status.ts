@@ -124,7 +124,7 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
   }
   problems.push(...member.nameProblems(), ...membership.firewallProblems());
   for (const { id, name } of member.networks.list()) {
-    for (const [mac, endpoints] of sharedMacs(member.view.endpoints(id).values())) {
+    for (const [mac, endpoints] of sharedMacs(member.view.endpoints(id))) {
       const names = endpoints.map((endpoint) => endpoint.name).join(' and ');
       problems.push(
         `${names} on network ${name} have one MAC address, ${mac}: packets to them get lost; connect one of them anew`,
