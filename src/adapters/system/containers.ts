@@ -3,7 +3,8 @@
  * the namespace is gone, its inode's ctime is not: both together tell instances apart. For a process it is its start
  * time (proc(5), field 22 of `stat`), because its `ns/net` file gets a new inode whenever nobody has it open.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { type ContainerRef, isHandedOver } from '../../core/container.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { isNetworkNamespace } from '../../core/plan/naming.ts';
@@ -19,13 +20,17 @@ export interface ContainersOptions {
 }
 
 const PROCESS = /^\/proc\/([1-9]\d*)\/ns\/net$/;
+/** Of the kernel's own making, which is asked in microseconds: longer takes the way to a thread that may wait for a disk. */
+const PROMPT = /^\/(?:proc|run\/netns)\/[\w./-]+$/;
 
 export function createContainers(options: ContainersOptions = {}): Containers {
   const { root = '', hostNamespace = '/proc/self/ns/net' } = options;
 
   async function identify(path: string): Promise<string> {
-    const file = await stat(root + path, { bigint: true });
-    const host = await stat(hostNamespace, { bigint: true });
+    const file = PROMPT.test(path)
+      ? statSync(root + path, { bigint: true })
+      : await stat(root + path, { bigint: true });
+    const host = statSync(hostNamespace, { bigint: true });
     // Of one file system are all kinds of namespaces, and nothing else.
     if (file.dev !== host.dev || !isOfNetworks(root + path)) {
       throw new OverlaydError(
@@ -41,7 +46,7 @@ export function createContainers(options: ContainersOptions = {}): Containers {
     }
     const process = PROCESS.exec(path)?.[1];
     if (process === undefined) return `${file.ino}:${file.ctimeNs}`;
-    return `${process}:${startTime(await readFile(`${root}/proc/${process}/stat`, 'utf8'))}`;
+    return `${process}:${startTime(readFileSync(`${root}/proc/${process}/stat`, 'utf8'))}`;
   }
 
   return {
