@@ -10,6 +10,7 @@
  * away, puts one of another run in its place, or starts another node on this host is not contradicted by what is below
  * `/run`, and who puts an older one of the same run there is not after an agent that was told to end.
  */
+import { OverlaydError } from '../core/errors.ts';
 import type { Clock, JsonFile, NodeState, StateFile } from '../ports.ts';
 
 export interface KeptStateDeps {
@@ -35,6 +36,9 @@ export class KeptState implements StateFile {
   readonly #deps: KeptStateDeps;
   /** The run of the agent whose state the disk has, if it is one of this process. */
   #onDisk: string | undefined;
+  /** Of this process, the run that writes, and those that were before it: what is still under way of one of them comes too late. */
+  #current: string | undefined;
+  readonly #over = new Set<string>();
   #following: Following | undefined;
   /** When the last that was to follow has. */
   #followed: Promise<void> | undefined;
@@ -48,7 +52,9 @@ export class KeptState implements StateFile {
     return this.#hindrance;
   }
 
+  /** Begins another run: of the one before nothing is taken any more. */
   async load(): Promise<NodeState | undefined> {
+    if (this.#current !== undefined) this.#over.add(this.#current);
     await this.#settle();
     const onDisk = await this.#deps.disk.load();
     if (onDisk === undefined) return undefined;
@@ -58,6 +64,8 @@ export class KeptState implements StateFile {
   }
 
   keep(state: NodeState): { readonly kept: Promise<void>; readonly onDisk: Promise<void> } {
+    if (this.#over.has(runOf(state))) return refused();
+    this.#current = runOf(state);
     const { done: onDisk, hurry } = this.#follow(state);
     if (this.#onDisk !== runOf(state)) {
       hurry.abort();
@@ -125,6 +133,13 @@ export class KeptState implements StateFile {
       () => false,
     );
   }
+}
+
+function refused(): ReturnType<StateFile['keep']> {
+  const message = 'the agent has begun anew meanwhile, and this was cut short; try again';
+  const over = Promise.reject(new OverlaydError('cancelled', message, { retryable: true }));
+  over.catch(() => undefined);
+  return { kept: over, onDisk: over };
 }
 
 function runOf({ bootId, startedAt }: NodeState): string {

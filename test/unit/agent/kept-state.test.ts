@@ -270,3 +270,21 @@ it('an agent that ends with a disk that is full leaves what it kept', async () =
   await idle.end();
   expect(await found({ disk, run })).toEqual(state(2));
 });
+
+it('what is still under way of the run before is not written over the next one', async () => {
+  const { disk, run, file } = await begun();
+  await file.load();
+  const { kept } = file.keep(state(1, 2));
+  await disk.write();
+  await kept;
+  for (const late of [file.keep(state(9)).kept, file.keep(state(9)).onDisk, file.save(state(9))]) {
+    expect(await isSettled(late)).toBe(true);
+    await expect(late).rejects.toMatchObject({ code: 'cancelled', retryable: true });
+  }
+  await turns();
+  expect([disk.waiting, run.waiting]).toEqual([[], []]);
+  const next = file.keep(state(2, 2));
+  await run.write();
+  await next.kept;
+  expect(await found({ disk, run })).toEqual(state(2, 2));
+});
