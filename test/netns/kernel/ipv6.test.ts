@@ -217,6 +217,30 @@ describe('a container', () => {
   });
 });
 
+it('a container that an engine set up makes its link-local address itself, and is answered there', async () => {
+  await a.host.container('engine');
+  const endpoint = a.world.addHandedOver(six, 'fd00:6::30');
+  await a.reconciler.converge(six.id, { endpoint });
+  await a.host.must(['ip', 'link', 'set', endpoint.ifname, 'netns', 'engine']);
+  const lines = [
+    `link set ${endpoint.ifname} name eth0`,
+    'address add fd00:6::30/64 dev eth0 nodad',
+    'link set eth0 up',
+    'route add default via fd00:6::1',
+  ];
+  await a.host.mustExec('engine', ['ip', '-batch', '-'], { input: lines.join('\n') });
+  const own = 'fe80::42:ff:fe00:30';
+  await until('its address to be in use', async () => {
+    const addresses = await a.host.mustExec('engine', ['ip', '-6', 'address', 'show', 'dev', 'eth0', '-tentative']);
+    return addresses.includes(own);
+  });
+  expect(await ping(a.host, 'engine', 'fe80::86f:67ff:fe00:1004%eth0')).toBe(true);
+  expect(await ping(a.host, 'engine', 'fd00:6::2')).toBe(true);
+  expect(await ping(a.host, 'engine', OUTSIDE)).toBe(true);
+  a.world.remove(endpoint.record.id);
+  await a.reconciler.converge(six.id);
+});
+
 describe('containers that are not to reach each other', () => {
   it('do not, and reach the gateway and the outside', async () => {
     const link = (last: number) => `fe80::42:ff:fe00:${last}%eth0`;
