@@ -248,7 +248,7 @@ export interface JsonFile<T> {
 
 /** What this node must know without etcd: written whole before it is relied upon. */
 export interface NodeState {
-  readonly version: 1;
+  readonly version: 2;
   readonly bootId: string;
   /** Of the agent's last run: the next one's is later, whatever the clock says, and refutes what is said of this one. */
   readonly startedAt: number;

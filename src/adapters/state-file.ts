@@ -210,32 +210,45 @@ function parseStoreMemory(value: unknown): StoreMemory {
   return { height: height as number, behind: behind === true, ...(typeof level === 'number' && { level }) };
 }
 
+/** Version 1 is of releases whose endpoints had one address and no subnet. */
 function parseNodeState(value: unknown): NodeState {
   const state = objectOf(value, 'the file');
-  if (state.version !== 1) throw new Error(`its version is ${String(state.version)}, this overlayd knows version 1`);
+  if (state.version !== 1 && state.version !== 2)
+    throw new Error(`its version is ${String(state.version)}, this overlayd knows versions 1 and 2`);
   if (typeof state.bootId !== 'string') throw new Error('bootId is not text');
+  const networks = listOf(state.networks, 'networks').map((item, i) => {
+    const decoded = decodeNetwork(JSON.stringify(item) ?? '');
+    if (decoded === undefined) throw new Error(`networks[${i}] is not a network`);
+    return decoded;
+  });
+  const subnets = new Map(networks.map(({ id, subnets }) => [id, subnets[0]?.cidr]));
+  const recordOf =
+    state.version === 1 ? (record: unknown) => withAddresses(record, subnets) : (record: unknown) => record;
   return {
-    version: 1,
+    version: 2,
     bootId: state.bootId,
     startedAt: typeof state.startedAt === 'number' ? state.startedAt : 0,
     ...(typeof state.serial === 'number' ? { serial: state.serial } : {}),
     ...(state.store === undefined ? {} : { store: parseStoreMemory(state.store) }),
-    endpoints: parseEndpoints(state.endpoints, 'endpoints'),
-    ...(state.former === undefined ? {} : { former: parseEndpoints(state.former, 'former') }),
-    networks: listOf(state.networks, 'networks').map((item, i) => {
-      const decoded = decodeNetwork(JSON.stringify(item) ?? '');
-      if (decoded === undefined) throw new Error(`networks[${i}] is not a network`);
-      return decoded;
-    }),
+    endpoints: parseEndpoints(state.endpoints, 'endpoints', recordOf),
+    ...(state.former === undefined ? {} : { former: parseEndpoints(state.former, 'former', recordOf) }),
+    networks,
   };
 }
 
-function parseEndpoints(value: unknown, list: string): LocalEndpoint[] {
+/** An endpoint of version 1. `subnets`: by network id. */
+function withAddresses(record: unknown, subnets: ReadonlyMap<string, string | undefined>): unknown {
+  const { address, ...rest } = objectOf(record, 'an endpoint');
+  const subnet = subnets.get(String(rest.networkId)) ?? `${String(address)}/32`;
+  return { ...rest, addresses: [{ subnet, ip: address }] };
+}
+
+function parseEndpoints(value: unknown, list: string, recordOf: (record: unknown) => unknown): LocalEndpoint[] {
   return listOf(value, list).map((item, i) => {
     const what = `${list}[${i}]`;
     const { record, container, ifname, engine, gwPriority, options } = objectOf(item, what);
     const { text, path, identity } = objectOf(container, `${what}.container`);
-    const decoded = decodeEndpoint(JSON.stringify(record) ?? '');
+    const decoded = decodeEndpoint(JSON.stringify(recordOf(record)) ?? '');
     if (decoded === undefined) throw new Error(`${what}.record is not an endpoint`);
     return {
       record: decoded,

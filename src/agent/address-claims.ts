@@ -1,5 +1,5 @@
 /**
- * Claims an address for an endpoint: one compare-and-create transaction that holds only while this node is a member,
+ * Claims an address for an endpoint, and with it the endpoint: one compare-and-create transaction that holds only while this node is a member,
  * the network active and the address free. A loser chooses again (automatic) or learns who holds it (static). Hosts
  * that claim at the same moment choose the same address, so a loser spreads out: with every loss over twice as many
  * addresses and a longer moment. The kernel is not touched before the claim is etcd's.
@@ -9,11 +9,12 @@ import { isOverlaydError, OverlaydError } from '../core/errors.ts';
 import { MOST_CONTAINERS } from '../core/host-state.ts';
 import { type AddressSpace, type Choice, checkAddress, chooseAddress } from '../core/ipam/address.ts';
 import { unreadableRecord } from '../core/levels.ts';
-import { decodeNode, decodeQuarantine } from '../core/record-codec.ts';
+import { decodeClaim, decodeNode, decodeQuarantine } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
 import type { Clock, ClusterStore, Compare, Random } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
-import type { Change, Commit, Committed } from './commit.ts';
+import { type Change, type Commit, type Committed, unchanged } from './commit.ts';
+import { endpointEntries } from './endpoint-claims.ts';
 import { refuseTakenMac } from './mac-choice.ts';
 import { hasMac, MacClaims } from './mac-claims.ts';
 
@@ -79,7 +80,8 @@ export class AddressClaims {
     const { view } = this.#deps.state;
     return {
       subnet: network.subnets[0]!,
-      endpoints: view.endpoints(network.id),
+      claims: view.claims(network.id),
+      endpoints: view.addresses(network.id),
       quarantine: view.quarantine(network.id),
       pending: this.#pending.get(network.id) ?? new Set(),
     };
@@ -128,13 +130,14 @@ export class AddressClaims {
 
   /** A claim that the kernel has no port for would be undone again. */
   #refuseFull({ id, name }: NetworkRecord): void {
-    const endpoints = this.#deps.state.view.endpoints(id);
+    const { view } = this.#deps.state;
     const pending = this.#pending.get(id) ?? new Set();
-    if (endpoints.size + pending.size < MOST_CONTAINERS) return;
+    const addresses = view.addresses(id);
+    if (addresses.size + pending.size < MOST_CONTAINERS) return;
     let own = 0;
-    for (const { nodeId } of endpoints.values()) if (nodeId === this.#selfId) own += 1;
+    for (const { networkId } of view.endpointsOf(this.#selfId).values()) if (networkId === id) own += 1;
     // What was claimed may be heard of before whoever claims it is told.
-    for (const address of pending) if (endpoints.get(address)?.nodeId !== this.#selfId) own += 1;
+    for (const address of pending) if (addresses.get(address)?.nodeId !== this.#selfId) own += 1;
     if (own < MOST_CONTAINERS) return;
     throw new OverlaydError(
       'network-full',
@@ -149,7 +152,7 @@ export class AddressClaims {
     if (unreadable.has(self)) throw unreadableRecord(self, 'this node can claim no address');
     const network = keys.network(id);
     if (unreadable.has(network)) throw unreadableRecord(network, `network ${name} gives no address to this host`);
-    const taken = ip === undefined ? undefined : keys.endpoint(id, ip);
+    const taken = ip === undefined ? undefined : keys.address(id, ip);
     if (taken !== undefined && unreadable.has(taken)) {
       throw unreadableRecord(taken, `address ${ip} on network ${name} belongs to an endpoint; choose another`);
     }
@@ -172,7 +175,7 @@ export class AddressClaims {
     for (;;) {
       const choice = chooseAddress({ ...space, quarantine, pending: passed }, network.name, skip);
       // Hardly ever is the MAC that follows from it another endpoint's.
-      if (wanted.mac !== undefined || !hasMac(view.endpoints(network.id).values(), derivedMac(choice.address)))
+      if (wanted.mac !== undefined || !hasMac(view.addresses(network.id).values(), derivedMac(choice.address)))
         return choice;
       passed.add(choice.address);
     }
@@ -198,28 +201,29 @@ export class AddressClaims {
       id,
       networkId: network.id,
       nodeId: this.#selfId,
-      address,
+      addresses: [{ subnet: network.subnets[0]!.cidr, ip: address }],
       mac: wanted.mac ?? derivedMac(address),
       name: wanted.name ?? id.slice(0, 12),
       aliases: wanted.aliases,
       createdAt: clock.now(),
     };
-    const key = keys.endpoint(network.id, address);
+    const entries = endpointEntries(record);
     const quarantineKey = keys.quarantine(network.id, address);
-    const quarantineRevision = choice.fromQuarantine ? state.revisionOf(quarantineKey) : undefined;
+    const quarantined = choice.fromQuarantine ? state.entryOf(quarantineKey) : undefined;
+    const mac = this.#macs.claim(network, record);
     const compares: Compare[] = [
       { kind: 'revision', key: networkKey, revision: networkRevision },
-      { kind: 'absent', key },
+      ...entries.map(({ key }): Compare => ({ kind: 'absent', key })),
       // Removal marks the record before it lists the node's endpoints: no claim may succeed after that.
       { kind: 'revision', key: selfKey, revision: selfRevision },
-      quarantineRevision === undefined
-        ? { kind: 'absent', key: quarantineKey }
-        : { kind: 'revision', key: quarantineKey, revision: quarantineRevision },
+      unchanged(quarantineKey, quarantined),
+      ...mac.compares,
     ];
-    const mac = this.#macs.claim(network, record);
-    const changes: Change[] = [{ kind: 'put', key, record }, ...mac.changes];
-    compares.push(...mac.compares);
-    if (quarantineRevision !== undefined) changes.push({ kind: 'delete', key: quarantineKey });
+    const changes: Change[] = [
+      ...entries.map((entry): Change => ({ kind: 'put', ...entry })),
+      ...mac.changes,
+      ...(quarantined ? [{ kind: 'delete', key: quarantineKey } as const] : []),
+    ];
     const committed = await commit(compares, changes).catch((error: unknown) => {
       this.#deps.abandon(record);
       throw error;
@@ -230,10 +234,10 @@ export class AddressClaims {
   /** Why the claim failed: reads the keys that it compared. */
   async #learn(network: NetworkRecord, address: string, lost: Set<string>, rested: Set<string>): Promise<void> {
     const { store, state } = this.#deps;
-    const [self, current, endpoint, quarantine] = await Promise.all([
+    const [self, current, claimed, quarantine] = await Promise.all([
       store.get(keys.node(this.#selfId)),
       store.get(keys.network(network.id)),
-      store.get(keys.endpoint(network.id, address)),
+      store.get(keys.address(network.id, address)),
       store.get(keys.quarantine(network.id, address)),
     ]);
     if (!self || decodeNode(self.value)?.left) {
@@ -243,8 +247,10 @@ export class AddressClaims {
       );
     }
     if (!current) throw removed(network);
-    state.learn([self, current, endpoint, quarantine].filter((entry) => entry !== undefined));
-    if (endpoint) lost.add(address);
+    const claim = claimed && decodeClaim(claimed.value);
+    const endpoint = claim && (await store.get(keys.endpoint({ nodeId: claim.nodeId, id: claim.endpointId })));
+    state.learn([self, current, claimed, endpoint, quarantine].filter((entry) => entry !== undefined));
+    if (claimed) lost.add(address);
     else if (quarantine && !decodeQuarantine(quarantine.value)?.clean) lost.add(address);
     else if (!quarantine) rested.add(address);
   }

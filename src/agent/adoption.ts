@@ -47,9 +47,9 @@ export class Adoption {
     const links = this.#links;
     if (!links) return;
     this.#links = undefined;
-    const found = [...view.networks()].flatMap(({ id, vni }) => {
-      const own = [...view.endpoints(id).values()].filter(({ nodeId }) => nodeId === this.#selfId);
-      return own.filter((record) => links.has(`${namespaceOf(vni)} ${portLinkOf(record.id)}`)).map(adopted);
+    const found = [...view.endpointsOf(this.#selfId).values()].flatMap((record) => {
+      const network = view.network(record.networkId);
+      return network && links.has(`${namespaceOf(network.vni)} ${portLinkOf(record.id)}`) ? [adopted(record)] : [];
     });
     logger.warn({ endpoints: found.length }, 'the endpoints of this host were found again');
     void local.adopt(found).catch(() => undefined);

@@ -68,12 +68,12 @@ export class Announcements {
     for (const { networkId, namespace, remotes } of wanted.networks) {
       // Rows that were there before they were wanted are news, too.
       const reached = this.#reached.get(networkId);
-      const more = remotes.some(({ endpoints }) => endpoints.some(({ address }) => !reached?.has(address)));
-      const count = remotes.reduce((sum, { endpoints }) => sum + endpoints.length, 0);
-      if (!broken.has(namespace) && (more || reached?.size !== count)) {
-        const now = new Set<string>();
-        for (const { endpoints } of remotes) for (const { address } of endpoints) now.add(address);
-        this.#reached.set(networkId, now);
+      const addresses: string[] = [];
+      for (const { endpoints } of remotes)
+        for (const each of endpoints) for (const { ip } of each.addresses) addresses.push(ip);
+      const more = addresses.some((address) => !reached?.has(address));
+      if (!broken.has(namespace) && (more || reached?.size !== addresses.length)) {
+        this.#reached.set(networkId, new Set(addresses));
       }
       announce(networkId, namespace, more);
     }

@@ -2,18 +2,20 @@
  * Compares the claims that etcd holds for this node with the endpoints that this node has, both ways. Only ever on a
  * whole view that etcd itself confirms: absence must be proved before anything is taken apart.
  */
+import type { ClusterView } from '../core/cluster-view.ts';
 import type { LocalEndpoint } from '../core/container.ts';
 import { asOverlaydError } from '../core/errors.ts';
 import { SEED_REVISION } from '../core/gossip/replica.ts';
-import { encodeRecord } from '../core/record-codec.ts';
-import { type EndpointRecord, keys } from '../core/records.ts';
+import { encodeRecord, endpointWith } from '../core/record-codec.ts';
+import { addressList, type EndpointAddress, type EndpointRecord, keys } from '../core/records.ts';
 import type { ClusterStore, Logger } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
-import type { Commit } from './commit.ts';
+import { type Commit, unchanged } from './commit.ts';
+import { claimEntry, type HeldEndpoint, heldEndpoint } from './endpoint-claims.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 import { MacClaims } from './mac-claims.ts';
-import { isClaimed, unclaimed } from './own-holdings.ts';
+import { unclaimed } from './own-holdings.ts';
 import type { Releases } from './releases.ts';
 
 export interface ClaimAuditDeps {
@@ -35,15 +37,39 @@ export interface ClaimAuditOptions {
 /** Releases claims of an earlier run that never became endpoints, or had ceased to be. */
 export async function releaseLeftovers(deps: ClaimAuditDeps, options: ClaimAuditOptions): Promise<void> {
   const { local, logger, releases, state } = deps;
-  for (const network of state.view.networks()) {
-    for (const record of state.view.endpoints(network.id).values()) {
-      if (record.nodeId !== options.selfId || options.isOfThisRun(record.id)) continue;
-      const awaited = local.former().some((endpoint) => endpoint.record.id === record.id);
-      if (local.has(record.id) || awaited || releases.isPending(record.id)) continue;
-      logger.warn({ endpoint: record.name, address: record.address }, 'claim without an endpoint released');
-      await releases.release(record, true);
+  const isLeft = (id: string) => {
+    const awaited = local.former().some((endpoint) => endpoint.record.id === id);
+    return !local.has(id) && !awaited && !options.isOfThisRun(id) && !releases.isPending(id);
+  };
+  for (const record of [...state.view.endpointsOf(options.selfId).values()]) {
+    if (!isLeft(record.id)) continue;
+    logger.warn({ endpoint: record.name, address: addressList(record) }, 'claim without an endpoint released');
+    await releases.release(record, true);
+  }
+  for (const record of claimsWithoutRecord(state.view, options.selfId)) {
+    if (!isLeft(record.id)) continue;
+    logger.warn({ endpoint: record.name, address: addressList(record) }, 'claim without a record released');
+    await releases.release(record, true);
+  }
+}
+
+/** Endpoints of the node of which somebody took the record away and left the claims, as far as can be known of them. */
+function claimsWithoutRecord(view: ClusterView, nodeId: string): EndpointRecord[] {
+  const found = new Map<string, EndpointRecord & { readonly addresses: EndpointAddress[] }>();
+  for (const { id: networkId, subnets } of view.networks()) {
+    for (const [ip, claim] of view.claims(networkId)) {
+      const { endpointId: id } = claim;
+      if (claim.nodeId !== nodeId || view.endpoint({ nodeId, id })) continue;
+      const known = found.get(id) ?? { ...bare(id, networkId, nodeId), addresses: [] };
+      known.addresses.push({ subnet: subnets[0]!.cidr, ip });
+      found.set(id, known);
     }
   }
+  return [...found.values()];
+}
+
+function bare(id: string, networkId: string, nodeId: string): EndpointRecord {
+  return { id, networkId, nodeId, addresses: [], mac: '', name: id.slice(0, 12), aliases: [], createdAt: 0 };
 }
 
 /** What ended with the host and comes back by nobody's doing. Does not wait for etcd. */
@@ -72,25 +98,29 @@ export async function releaseFormer(deps: ClaimAuditDeps, former: readonly Local
   await Promise.all(former.map(({ record }) => releases.release(record, true)));
 }
 
-/** Endpoints that were found right, with the record of the view that said so: neither is changed, only replaced. */
-export type RightClaims = WeakMap<LocalEndpoint, EndpointRecord>;
+/** Endpoints that were found right, with what the view said so by: nothing of it is changed, only replaced. */
+export type RightClaims = WeakMap<LocalEndpoint, readonly unknown[]>;
 
 /**
- * Endpoints whose claim is gone: claimed again where that is still possible, else taken apart, unless etcd has fallen back
- * behind what it was. Claims that say of an endpoint what this host did not write are put right. `right`: kept from one
- * call to the next, so that of a thousand endpoints the one whose claim changed is looked at; not over an etcd that falls back.
+ * Endpoints of which a claim or the record is gone: written again where that is still possible, else taken apart, unless etcd
+ * has fallen back behind what it was. Records that say of an endpoint what this host did not write are put right. `right`:
+ * kept from one call to the next, so that of a thousand endpoints the one is looked at of which something changed; not over
+ * an etcd that falls back.
  */
 export async function restoreClaims(deps: ClaimAuditDeps, right: RightClaims): Promise<void> {
   const { local, state } = deps;
   let failed: unknown;
   for (const endpoint of local.all()) {
     const { record } = endpoint;
-    const held = state.view.endpoints(record.networkId).get(record.address);
-    if (held && right.get(endpoint) === held) continue;
+    const claims = state.view.claims(record.networkId);
+    const seen = [state.view.endpoint(record), ...record.addresses.map(({ ip }) => claims.get(ip))];
+    const known = right.get(endpoint);
+    const isReadable = state.view.unreadable.size === 0 || !state.view.unreadable.has(keys.endpoint(record));
+    if (isReadable && known && seen.every((each, i) => each === known[i])) continue;
     if (!local.has(record.id)) continue;
     try {
-      if (!isClaimed(state, record)) await restoreClaim(deps, endpoint);
-      else if (held && (await putRight(deps, endpoint))) right.set(endpoint, held);
+      const held = heldEndpoint(record, (key) => state.confirmedEntryOf(key));
+      if (await restore(deps, endpoint, held)) right.set(endpoint, seen);
     } catch (error) {
       // What stands in one's way is no reason to leave the others; an etcd that is away is in the way of all.
       if (asOverlaydError(error).retryable) throw error;
@@ -100,41 +130,45 @@ export async function restoreClaims(deps: ClaimAuditDeps, right: RightClaims): P
   if (failed !== undefined) throw failed;
 }
 
-async function restoreClaim(deps: ClaimAuditDeps, endpoint: LocalEndpoint): Promise<void> {
+/** True when nothing was to be done. */
+async function restore(deps: ClaimAuditDeps, endpoint: LocalEndpoint, held: HeldEndpoint): Promise<boolean> {
   const { drop, local, logger, releases, state } = deps;
   const { record } = endpoint;
-  const held = state.view.endpoints(record.networkId).get(record.address);
-  const isFree = held === undefined || held.id === record.id;
+  const holders = new Set(held.addresses.map(({ holder }) => holder));
   // A key that is there but cannot be read proves nothing.
-  const revision = state.revisionOf(keys.endpoint(record.networkId, record.address));
-  if (held === undefined && revision !== undefined) return;
-  if (isFree && (await reclaim(deps, record))) {
-    logger.warn({ endpoint: record.name, address: record.address }, 'claim was lost and has been made again');
+  if ((held.revision !== undefined && !held.record) || holders.has('unknown')) return true;
+  const isWhole = held.record !== undefined && holders.size === 1 && holders.has('self');
+  if (isWhole) return await putRight(deps, endpoint, held);
+  const outcome = holders.has('other')
+    ? 'its address belongs to another endpoint now'
+    : await reclaim(deps, endpoint, held);
+  if (outcome === 'claimed') {
+    logger.warn({ endpoint: record.name, address: addressList(record) }, 'claim was lost and has been made again');
     if (!local.has(record.id)) await releases.release(record, true);
-  } else if (local.has(record.id) && !state.view.behind) {
-    await drop([endpoint], isFree ? 'its claim was removed' : 'its address belongs to another endpoint now');
+  } else if (outcome !== 'changed' && local.has(record.id) && !state.view.behind) {
+    await drop([endpoint], outcome);
   }
+  return false;
 }
 
-/**
- * The names of an engine's endpoint are the engine's, and may be on their way to etcd. True when nothing was to be put
- * right.
- */
-async function putRight({ commit, local, logger, state }: ClaimAuditDeps, endpoint: LocalEndpoint): Promise<boolean> {
-  const { record, engine } = endpoint;
-  const key = keys.endpoint(record.networkId, record.address);
-  const held = state.view.endpoints(record.networkId).get(record.address)!;
-  const { nodeId, mac } = record;
-  const right = { ...held, ...(engine ? { nodeId, mac } : record) };
-  if (state.view.unreadable.has(key) || encodeRecord(right) === encodeRecord(held)) return true;
-  const revision = state.revisionOf(key);
-  if (revision === undefined) return false;
-  const committed = await commit([{ kind: 'revision', key, revision }], [{ kind: 'put', key, record: right }]);
+/** The names of an engine's endpoint are the engine's, and may be on their way to etcd. */
+function rightRecord({ record, engine }: LocalEndpoint, held: EndpointRecord | undefined): EndpointRecord {
+  const { name, aliases, createdAt } = engine && held ? held : record;
+  return endpointWith(held, { ...record, name, aliases, createdAt });
+}
+
+/** True when nothing was to be put right. */
+async function putRight(
+  { commit, local, logger }: ClaimAuditDeps,
+  endpoint: LocalEndpoint,
+  { key, record: found, unchanged }: HeldEndpoint,
+): Promise<boolean> {
+  const { record } = endpoint;
+  const right = rightRecord(endpoint, found);
+  if (encodeRecord(right) === encodeRecord(found!)) return true;
+  const committed = await commit([unchanged], [{ kind: 'put', key, record: right }]);
   if (!committed || !local.has(record.id)) return false;
-  logger.warn(
-    { endpoint: record.name, found: held },
-    'the record of an endpoint was not what this host wrote: put right',
-  );
+  logger.warn({ endpoint: record.name, found }, 'the record of an endpoint was not what this host wrote: put right');
   return false;
 }
 
@@ -159,30 +193,44 @@ export class StoreAcceptance {
   }
 }
 
-async function reclaim({ commit, state, store }: ClaimAuditDeps, record: EndpointRecord): Promise<boolean> {
-  const networkKey = keys.network(record.networkId);
-  const revision = state.revisionOf(networkKey);
-  if (revision === undefined || revision <= SEED_REVISION) return false;
-  const network = state.view.network(record.networkId);
-  if (network?.state !== 'active') return false;
+/**
+ * Writes what is missing of it. `changed`: something is not as it was known here, which etcd is about to tell. Else why it
+ * cannot be claimed, in words.
+ */
+async function reclaim(
+  { commit, state, store }: ClaimAuditDeps,
+  endpoint: LocalEndpoint,
+  held: HeldEndpoint,
+): Promise<'claimed' | 'changed' | 'its claim was removed'> {
+  const { record } = endpoint;
+  const { networkId } = record;
+  const network = state.view.network(networkId);
+  const known = state.confirmedEntryOf(keys.network(networkId));
+  if (!known || network?.state !== 'active') return 'its claim was removed';
   // A quarantine record says that somebody released the address on purpose.
-  if (state.view.quarantine(record.networkId).has(record.address)) return false;
-  const key = keys.endpoint(record.networkId, record.address);
+  const quarantine = state.view.quarantine(networkId);
+  if (record.addresses.some(({ ip }) => quarantine.has(ip))) return 'its claim was removed';
   const macs = new MacClaims({ state, store });
+  const right = rightRecord(endpoint, held.record);
+  const lost = held.addresses.filter(({ holder }) => holder === 'nobody');
   const attempt = async () => {
-    const mac = macs.claim(network, record);
-    const committed = await commit(
+    const mac = macs.claim(network, right, held.record);
+    return await commit(
       [
-        { kind: 'revision', key: networkKey, revision },
-        { kind: 'absent', key },
-        { kind: 'absent', key: keys.quarantine(record.networkId, record.address) },
+        unchanged(keys.network(networkId), known),
+        ...[held, ...held.addresses].map((each) => each.unchanged),
+        ...lost.map(({ ip }) => ({ kind: 'absent', key: keys.quarantine(networkId, ip) }) as const),
         ...mac.compares,
       ],
-      [{ kind: 'put', key, record }, ...mac.changes],
+      [
+        { kind: 'put', key: held.key, record: right },
+        ...lost.map(({ ip }) => ({ kind: 'put', ...claimEntry(record, ip) }) as const),
+        ...mac.changes,
+      ],
     );
-    return committed !== undefined;
   };
-  if (await attempt()) return true;
+  if (await attempt()) return 'claimed';
   // The key of its MAC may have outlived the claim.
-  return !(await macs.learn(network, record.mac)) && (await attempt());
+  if (await macs.learn(network, record.mac, record)) return 'its claim was removed';
+  return (await attempt()) ? 'claimed' : 'changed';
 }

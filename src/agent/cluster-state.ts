@@ -3,7 +3,7 @@ import { ClusterIndex, type Touched } from '../core/cluster-index.ts';
 import type { ClusterView } from '../core/cluster-view.ts';
 import { type HearsayContext, judge, screen } from '../core/gossip/hearsay.ts';
 import type { Delta, Digest, GossipMessage, GossipRecord } from '../core/gossip/message.ts';
-import { type Hearing, type RecordChange, type Refuted, Replica } from '../core/gossip/replica.ts';
+import { type Hearing, type RecordChange, type Refuted, Replica, SEED_REVISION } from '../core/gossip/replica.ts';
 import { levelOf } from '../core/levels.ts';
 import { keys } from '../core/records.ts';
 import type { StoreMemory } from '../core/store-memory.ts';
@@ -67,6 +67,17 @@ export class ClusterState {
   /** Revision of a key's last known write; undefined when it does not exist. */
   revisionOf(key: string): number | undefined {
     return this.#replica.get(key)?.revision;
+  }
+
+  /** A key as it is shown here; undefined when it does not exist. */
+  entryOf(key: string): { readonly value: string; readonly revision: number } | undefined {
+    return this.#replica.get(key);
+  }
+
+  /** The same, where etcd has said so: what this node merely keeps of itself is none of it. */
+  confirmedEntryOf(key: string): { readonly value: string; readonly revision: number } | undefined {
+    const entry = this.#replica.get(key);
+    return entry && entry.revision > SEED_REVISION ? entry : undefined;
   }
 
   /** The highest revision that this node knows etcd to have had, in this run or before. */

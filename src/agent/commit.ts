@@ -47,6 +47,11 @@ export function committingAlone(store: Pick<ClusterStore, 'txn'>): Commit {
   return committing({ store, learn: () => undefined, push: async () => undefined });
 }
 
+/** Holds as long as the key is as it was found. */
+export function unchanged(key: string, found: { readonly revision: number } | undefined): Compare {
+  return found ? { kind: 'revision', key, revision: found.revision } : { kind: 'absent', key };
+}
+
 function encode(change: Change): Write {
   if (change.kind !== 'put') return change;
   const { record, ...rest } = change;

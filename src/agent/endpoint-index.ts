@@ -105,7 +105,8 @@ export class EndpointIndex {
       else networksOf.set(whose, [record.networkId]);
       const onNetwork = clients.get(record.networkId) ?? new Map<string, Client>();
       const client = { networks: networksOf.get(whose)!, wayOut: engine?.wayOut ?? false };
-      clients.set(record.networkId, onNetwork.set(record.address, client));
+      for (const { ip } of record.addresses) onNetwork.set(ip, client);
+      clients.set(record.networkId, onNetwork);
     }
     return clients;
   }

@@ -13,7 +13,7 @@ import type { NamespaceState } from '../core/host-state.ts';
 import { KeyedQueue } from '../core/keyed-queue.ts';
 import { checkEndpointName } from '../core/names.ts';
 import { networkSettings, type Options } from '../core/network-options.ts';
-import type { EndpointRecord, NetworkRecord } from '../core/records.ts';
+import { addressList, type EndpointRecord, type NetworkRecord } from '../core/records.ts';
 import { resolveRef } from '../core/reference.ts';
 import type { Containers, Logger } from '../ports.ts';
 import type { AddressClaims } from './address-claims.ts';
@@ -149,7 +149,7 @@ export class Endpoints {
     const ofContainers = [...Map.groupBy(endpoints, ({ container }) => container.identity)];
     const dropped = ofContainers.map(([identity, of]) => this.#containers.run(identity, () => this.#disconnect(of)));
     for (const { record } of endpoints)
-      this.#deps.logger.info({ endpoint: record.name, address: record.address, reason }, 'endpoint released');
+      this.#deps.logger.info({ endpoint: record.name, address: addressList(record), reason }, 'endpoint released');
     for (const [at, outcome] of (await Promise.allSettled(dropped)).entries()) {
       const names = ofContainers[at]![1].map(({ record }) => record.name);
       if (outcome.status === 'rejected')
@@ -159,7 +159,7 @@ export class Endpoints {
 
   /** The one endpoint of the network, on any host, that the text means. */
   #byRef(network: NetworkRecord, ref: string): EndpointRecord {
-    const endpoints = [...this.#deps.state.view.endpoints(network.id).values()];
+    const endpoints = [...this.#deps.state.view.endpointsOn(network.id)];
     if (/^(netns|pid):/.test(ref)) {
       throw new OverlaydError(
         'endpoint-not-found',
@@ -193,7 +193,7 @@ export class Endpoints {
         endpoint = { record, container, ifname: chooseLink(looked, network, ifname, container), ...rest };
         const [warning] = await Promise.all([this.#wire(endpoint, looked), told]);
         this.#deps.logger.info(
-          { endpoint: record.name, network: network.name, address: record.address },
+          { endpoint: record.name, network: network.name, address: addressList(record) },
           'endpoint connected',
         );
         return { endpoint, network, warnings: warning === undefined ? [] : [warning] };
@@ -331,7 +331,7 @@ export class Endpoints {
     if (same) {
       throw new OverlaydError(
         'endpoint-exists',
-        `container ${container.text} is already connected to network ${network.name} as ${same.record.name} (${same.record.address})`,
+        `container ${container.text} is already connected to network ${network.name} as ${same.record.name} (${addressList(same.record)})`,
       );
     }
     const named = endpoints.find((endpoint) => endpoint.record.name.toLowerCase() === name.toLowerCase());
@@ -339,7 +339,7 @@ export class Endpoints {
       throw new OverlaydError(
         'endpoint-exists',
         `endpoint with name ${name} already exists in network ${network.name} on this host` +
-          `${named ? ` (${named.container.text}, ${named.record.address})` : ''}; give another --name, or an --alias for a shared name`,
+          `${named ? ` (${named.container.text}, ${addressList(named.record)})` : ''}; give another --name, or an --alias for a shared name`,
       );
     }
   }

@@ -218,7 +218,7 @@ export class LocalEndpoints {
     const store = this.#begun ?? this.#deps.store();
     const run = { bootId: this.#bootId, startedAt: this.#startedAt, serial: ++this.#serial };
     const lists = { endpoints: this.all(), former: this.former(), networks: this.savedNetworks() };
-    return { version: 1, ...run, ...lists, store };
+    return { version: 2, ...run, ...lists, store };
   }
 
   async #note(

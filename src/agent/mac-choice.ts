@@ -2,7 +2,7 @@
 import type { ClusterView } from '../core/cluster-view.ts';
 import { derivedMac } from '../core/endpoint-mac.ts';
 import { OverlaydError } from '../core/errors.ts';
-import type { NetworkRecord } from '../core/records.ts';
+import type { EndpointRecord, NetworkRecord } from '../core/records.ts';
 
 /** A unicast MAC address in lower case. */
 export function checkMac(text: string): string {
@@ -24,8 +24,10 @@ export function checkMac(text: string): string {
 
 /** `own`: address of the endpoint that is to have it. Throws `address-in-use`. */
 export function refuseTakenMac(view: ClusterView, network: NetworkRecord, mac: string, own?: string): void {
-  const endpoints = [...view.endpoints(network.id).values()];
-  const holder = endpoints.find((endpoint) => endpoint.mac === mac && endpoint.address !== own);
+  let holder: EndpointRecord | undefined;
+  for (const [address, endpoint] of view.addresses(network.id)) {
+    if (endpoint.mac === mac && address !== own) holder ??= endpoint;
+  }
   const gateway = derivedMac(network.subnets[0]!.gateway);
   if (!holder && mac !== gateway) return;
   const who = holder

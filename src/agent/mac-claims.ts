@@ -9,11 +9,11 @@
 import { requireCidr } from '../core/cidr.ts';
 import { addressOfMac, isChosenMac } from '../core/endpoint-mac.ts';
 import { unreadableRecord } from '../core/levels.ts';
-import { decodeEndpoint, decodeMacClaim } from '../core/record-codec.ts';
+import { decodeClaim, decodeEndpoint } from '../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../core/records.ts';
-import type { ClusterStore, Compare } from '../ports.ts';
+import type { ClusterStore, Compare, StoreEntry } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
-import type { Change } from './commit.ts';
+import { type Change, unchanged } from './commit.ts';
 
 export interface MacClaimsDeps {
   readonly store: Pick<ClusterStore, 'get'>;
@@ -38,7 +38,8 @@ export class MacClaims {
   /** For the transaction that gives the endpoint its MAC. `former`: as it was before, if it was. */
   claim({ subnets }: NetworkRecord, endpoint: EndpointRecord, former?: EndpointRecord): MacPart {
     const { state } = this.#deps;
-    const { address, id, mac, networkId } = endpoint;
+    const { id, mac, networkId, nodeId } = endpoint;
+    if (former?.mac === mac) return { compares: [], changes: [] };
     const key = keys.mac(networkId, mac);
     const stale = this.#stale.get(key);
     const free: Compare = stale === undefined ? { kind: 'absent', key } : { kind: 'revision', key, revision: stale };
@@ -46,47 +47,56 @@ export class MacClaims {
     if (!isChosenMac(endpoint)) {
       return { compares: [free], changes: stale === undefined ? released : [...released, { kind: 'delete', key }] };
     }
-    const compares = [free];
+    const compares: Compare[] = [free];
     const followsFrom = addressOfMac(mac, requireCidr(subnets[0]!.cidr, 'subnet'));
     if (followsFrom !== undefined) {
-      const other = keys.endpoint(networkId, followsFrom);
-      const revision = state.revisionOf(other);
-      compares.push(
-        revision === undefined ? { kind: 'absent', key: other } : { kind: 'revision', key: other, revision },
-      );
+      const other = state.view.addresses(networkId).get(followsFrom);
+      // Its MAC may change, or another endpoint come to the address.
+      const others = [
+        keys.address(networkId, followsFrom),
+        ...(other && other.id !== id ? [keys.endpoint(other)] : []),
+      ];
+      compares.push(...others.map((each) => unchanged(each, state.entryOf(each))));
     }
-    return { compares, changes: [...released, { kind: 'put', key, record: { endpointId: id, address } }] };
+    return { compares, changes: [...released, { kind: 'put', key, record: { endpointId: id, nodeId } }] };
   }
 
   /**
-   * After such a transaction failed: reads what it compared. Returns who has the MAC, or undefined: then it may be tried
-   * again. Throws `version-mismatch` when it is somebody's whose record cannot be read.
+   * After such a transaction of `endpoint` failed: reads what it compared. Returns which other one has the MAC, or
+   * undefined: then it may be tried again. Throws `version-mismatch` when it is somebody's whose record cannot be read.
    */
-  async learn({ id, subnets }: NetworkRecord, mac: string): Promise<EndpointRecord | undefined> {
-    const { state, store } = this.#deps;
+  async learn(
+    { id, subnets }: NetworkRecord,
+    mac: string,
+    endpoint?: EndpointRecord,
+  ): Promise<EndpointRecord | undefined> {
+    const { store } = this.#deps;
     const key = keys.mac(id, mac);
     const followsFrom = addressOfMac(mac, requireCidr(subnets[0]!.cidr, 'subnet'));
-    const [entry, other] = await Promise.all([
+    const [chosen, followed] = await Promise.all([
       store.get(key),
-      followsFrom === undefined ? undefined : store.get(keys.endpoint(id, followsFrom)),
+      followsFrom === undefined ? undefined : store.get(keys.address(id, followsFrom)),
     ]);
     this.#stale.delete(key);
-    if (other) state.learn([other]);
-    const follower = other && decodeEndpoint(other.value);
-    if (other && !follower) throw unreadableRecord(other.key, `MAC address ${mac} may belong to it; choose another`);
-    if (follower?.mac === mac) return follower;
-    if (!entry) return undefined;
-    const claim = decodeMacClaim(entry.value);
-    if (!claim) throw unreadableRecord(key, `MAC address ${mac} belongs to an endpoint; choose another`);
-    const held = await store.get(keys.endpoint(id, claim.address));
-    const holder = held && decodeEndpoint(held.value);
-    if (held && !holder) throw unreadableRecord(held.key, `MAC address ${mac} belongs to it; choose another`);
-    if (holder && holder.id === claim.endpointId && holder.mac === mac) {
-      state.learn([held]);
-      return holder;
-    }
-    this.#stale.set(key, entry.revision);
+    const follower = followed && (await this.#holder(followed, mac));
+    if (follower?.mac === mac && follower.id !== endpoint?.id) return follower;
+    const holder = chosen && (await this.#holder(chosen, mac));
+    if (holder?.mac === mac && holder.id !== endpoint?.id) return holder;
+    if (chosen && holder?.mac !== mac) this.#stale.set(key, chosen.revision);
     return undefined;
+  }
+
+  /** Whose claim it is; undefined when there is no such endpoint any more. */
+  async #holder(claimed: StoreEntry, mac: string): Promise<EndpointRecord | undefined> {
+    const { state, store } = this.#deps;
+    const claim = decodeClaim(claimed.value);
+    if (!claim) throw unreadableRecord(claimed.key, `MAC address ${mac} may belong to an endpoint; choose another`);
+    const entry = await store.get(keys.endpoint({ nodeId: claim.nodeId, id: claim.endpointId }));
+    if (!entry) return undefined;
+    state.learn([claimed, entry]);
+    const record = decodeEndpoint(entry.value);
+    if (!record) throw unreadableRecord(entry.key, `MAC address ${mac} may belong to it; choose another`);
+    return record;
   }
 }
 
@@ -101,13 +111,17 @@ export function hasMac(endpoints: Iterable<EndpointRecord>, mac: string): boolea
   return false;
 }
 
-/** Endpoints of one network that have one MAC, by MAC; only older releases let that happen. */
+/** Endpoints of one network, by address, that have one MAC, by MAC; only older releases let that happen. */
 export function sharedMacs(endpoints: ReadonlyMap<string, EndpointRecord>): Map<string, readonly EndpointRecord[]> {
   // Asked of thousands each time that somebody looks at the status, and hardly ever is there one.
-  const seen = new Set<string>();
+  const seen = new Map<string, EndpointRecord>();
   const shared = new Set<string>();
-  for (const { mac } of endpoints.values()) (seen.has(mac) ? shared : seen).add(mac);
+  for (const endpoint of endpoints.values()) {
+    const first = seen.get(endpoint.mac);
+    if (!first) seen.set(endpoint.mac, endpoint);
+    else if (first !== endpoint) shared.add(endpoint.mac);
+  }
   if (shared.size === 0) return new Map();
-  const theirs = [...endpoints.values()].filter(({ mac }) => shared.has(mac));
+  const theirs = [...new Set(endpoints.values())].filter(({ mac }) => shared.has(mac));
   return Map.groupBy(theirs, ({ mac }) => mac);
 }

@@ -163,7 +163,7 @@ export class Member {
         serviceAddress: () => this.#serviceAddress,
         hidden: () => this.#hidden,
         learnWays: (networkId) => this.reconciler.converge(networkId, { waysAlone: true }),
-        reaches: ({ nodeId, networkId, address }) => nodeId === selfId || this.reconciler.reaches(networkId, address),
+        reaches: ({ nodeId, networkId }, address) => nodeId === selfId || this.reconciler.reaches(networkId, address),
       },
       { ttlSeconds: options.dnsTtlSeconds },
     );
@@ -253,9 +253,10 @@ export class Member {
 
   /** What is wrong with what this node is told, in words. */
   get problems(): string[] {
-    const { behind } = this.view;
     return [
-      ...(behind ? [storeProblem(this.#state, this.local, this.#options.self.id)] : []),
+      ...(this.view.behind
+        ? [this.#watch.formerRecords ?? storeProblem(this.#state, this.local, this.#options.self.id)]
+        : []),
       ...this.#complaints.problems(),
       ...unreadableProblems(this.view, this.#options.agent),
       ...this.#fullNetworks.problems(),

@@ -20,6 +20,7 @@ import { resolveRef } from '../core/reference.ts';
 import type { Clock, ClusterStore, Compare, Logger, Random, StoreEntry } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { Change, Commit, Committed } from './commit.ts';
+import { learnUsers, refuseIfUsed } from './network-users.ts';
 
 export interface NetworksDeps {
   readonly store: ClusterStore;
@@ -134,7 +135,7 @@ export class Networks {
   async #beginRemoval(network: NetworkRecord): Promise<Committed> {
     const { commit, state, store } = this.#deps;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      this.#refuseIfUsed(network);
+      refuseIfUsed(state.view, network);
       const key = keys.network(network.id);
       const revision = state.revisionOf(key);
       const current = state.view.network(network.id);
@@ -143,7 +144,7 @@ export class Networks {
       const committed = await commit(
         [
           { kind: 'revision', key, revision },
-          { kind: 'empty', prefix: keys.endpoints(network.id) },
+          { kind: 'empty', prefix: keys.addressesOn(network.id) },
         ],
         [
           { kind: 'put', key, record: { ...current, state: 'deleting' } },
@@ -151,8 +152,7 @@ export class Networks {
         ],
       );
       if (committed) return committed;
-      await state.read(store, NETWORKS);
-      await state.read(store, keys.endpoints(network.id));
+      await Promise.all([state.read(store, NETWORKS), learnUsers(state, store, network)]);
     }
     throw new OverlaydError('network-not-found', `network ${network.name} not found: it has just been removed`);
   }
@@ -165,7 +165,7 @@ export class Networks {
     const begun: NetworkRecord[] = [];
     const told: Promise<void>[] = [];
     for (const network of this.list().filter(selects)) {
-      if (this.#deps.state.view.endpoints(network.id).size > 0) continue;
+      if (this.#deps.state.view.addresses(network.id).size > 0) continue;
       try {
         told.push((await this.#beginRemoval(network)).told);
         begun.push(network);
@@ -311,20 +311,6 @@ export class Networks {
     throw new OverlaydError(
       'vni-in-use',
       `all VNIs from ${first} to ${last} are in use; remove networks (overlayd network prune)`,
-    );
-  }
-
-  #refuseIfUsed(network: NetworkRecord): void {
-    const { view } = this.#deps.state;
-    const users = [...view.endpoints(network.id).values()];
-    if (users.length === 0) return;
-    const shown = users
-      .slice(0, 5)
-      .map((user) => `${user.name} on ${view.node(user.nodeId)?.name ?? user.nodeId.slice(0, 12)}`);
-    const more = users.length > 5 ? ` and ${users.length - 5} more` : '';
-    throw new OverlaydError(
-      'network-in-use',
-      `network ${network.name} has active endpoints: ${shown.join(', ')}${more}; disconnect them first (overlayd network disconnect)`,
     );
   }
 

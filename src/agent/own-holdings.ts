@@ -4,8 +4,9 @@
  */
 import { SEED_REVISION } from '../core/gossip/replica.ts';
 import { encodeRecord } from '../core/record-codec.ts';
-import { type EndpointRecord, keys, type NodeRecord } from '../core/records.ts';
+import { addressList, type EndpointRecord, keys, type NodeRecord } from '../core/records.ts';
 import type { ClusterState } from './cluster-state.ts';
+import { endpointEntries, heldEndpoint } from './endpoint-claims.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 
 /** What a restart without etcd goes by. `self`, `others`: the node and its peers as its own files have them. */
@@ -20,10 +21,7 @@ export function ownRecords(
       value: encodeRecord(node),
     })),
     ...local.savedNetworks().map((network) => ({ key: keys.network(network.id), value: encodeRecord(network) })),
-    ...local.all().map(({ record }) => ({
-      key: keys.endpoint(record.networkId, record.address),
-      value: encodeRecord(record),
-    })),
+    ...local.all().flatMap(({ record }) => encodedEntries(record)),
   ];
 }
 
@@ -36,20 +34,24 @@ export function describeOwn(
   if (key === keys.node(selfId)) return "this node's own record";
   const network = local.savedNetworks().find(({ id }) => key === keys.network(id));
   if (network) return `network ${network.name}`;
-  const endpoint = local.all().find(({ record }) => key === keys.endpoint(record.networkId, record.address));
-  return endpoint && `endpoint ${endpoint.record.name} (${endpoint.record.address})`;
+  const endpoint = local.all().find(({ record }) => endpointEntries(record).some((entry) => entry.key === key));
+  return endpoint && `endpoint ${endpoint.record.name} (${addressList(endpoint.record)})`;
 }
 
-/** Whether etcd itself holds this very endpoint: a record that the node merely keeps is none of etcd's. */
-export function isClaimed(state: Pick<ClusterState, 'view' | 'revisionOf'>, record: EndpointRecord): boolean {
-  const { networkId, address, id } = record;
-  const revision = state.revisionOf(keys.endpoint(networkId, address)) ?? SEED_REVISION;
-  return revision > SEED_REVISION && state.view.endpoints(networkId).get(address)?.id === id;
+/** What is written of an endpoint, as text. */
+export function encodedEntries(record: EndpointRecord): { readonly key: string; readonly value: string }[] {
+  return endpointEntries(record).map((entry) => ({ key: entry.key, value: encodeRecord(entry.record) }));
+}
+
+/** Whether etcd itself holds this very endpoint with all its addresses: what the node merely keeps is none of etcd's. */
+export function isClaimed(state: Pick<ClusterState, 'confirmedEntryOf'>, record: EndpointRecord): boolean {
+  const held = heldEndpoint(record, (key) => state.confirmedEntryOf(key));
+  return held.revision !== undefined && held.addresses.every(({ holder }) => holder === 'self');
 }
 
 /** Endpoints of this host that etcd does not hold. */
 export function unclaimed(
-  state: Pick<ClusterState, 'view' | 'revisionOf'>,
+  state: Pick<ClusterState, 'confirmedEntryOf'>,
   local: Pick<LocalEndpoints, 'all'>,
 ): EndpointRecord[] {
   return local.all().flatMap(({ record }) => (isClaimed(state, record) ? [] : [record]));
@@ -57,7 +59,7 @@ export function unclaimed(
 
 /** Why nothing is taken down while etcd is behind what it was, and what to do. */
 export function storeProblem(
-  state: Pick<ClusterState, 'view' | 'revisionOf' | 'height'>,
+  state: Pick<ClusterState, 'view' | 'revisionOf' | 'confirmedEntryOf' | 'height'>,
   local: Pick<LocalEndpoints, 'all'>,
   selfId: string,
 ): string {

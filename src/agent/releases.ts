@@ -5,11 +5,11 @@
  */
 import { isOverlaydError } from '../core/errors.ts';
 import { Latch } from '../core/latch.ts';
-import { decodeEndpoint } from '../core/record-codec.ts';
-import { type EndpointRecord, keys, type QuarantineRecord } from '../core/records.ts';
+import { addressList, type EndpointRecord, keys, type QuarantineRecord } from '../core/records.ts';
 import type { Clock, ClusterStore, Logger } from '../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
-import type { Change, Commit } from './commit.ts';
+import type { Change, Commit, Committed } from './commit.ts';
+import { type HeldAddress, type HeldEndpoint, heldEndpoint, readEndpoint } from './endpoint-claims.ts';
 import { releaseMac } from './mac-claims.ts';
 
 export interface ReleasesDeps {
@@ -96,7 +96,8 @@ export class Releases {
       // It may be the lease that etcd does not know any more.
       this.#lease = undefined;
       if (!this.#unanswered) throw error;
-      if (!known) this.#deps.logger.warn({ endpoint: record.name, address: record.address }, 'release waits for etcd');
+      if (!known)
+        this.#deps.logger.warn({ endpoint: record.name, address: addressList(record) }, 'release waits for etcd');
       return false;
     }
   }
@@ -116,44 +117,55 @@ export class Releases {
   }
 
   async #releaseNow({ record, clean, fence }: Release): Promise<void> {
-    const { commit, store, state, clock } = this.#deps;
-    const key = keys.endpoint(record.networkId, record.address);
-    let revision = state.revisionOf(key);
-    let held = state.view.endpoints(record.networkId).get(record.address);
-    for (;;) {
-      if (revision === undefined || held?.id !== record.id || state.view.unreadable.has(key)) {
-        const entry = await store.get(key);
-        held = entry && decodeEndpoint(entry.value);
-        if (entry && held?.id !== record.id) return;
-        if (!entry && (!fence || (await this.#fence(record)))) return;
-        if (!entry || !held) continue;
-        revision = entry.revision;
+    const { state, store } = this.#deps;
+    let held = heldEndpoint(record, (key) => state.entryOf(key));
+    for (let isFresh = false; ; isFresh = true, held = await readEndpoint(store, record)) {
+      const isUnreadable = held.revision !== undefined && !held.record;
+      if (isUnreadable) {
+        if (isFresh) return;
+        continue;
       }
-      // As it is now: its MAC may have been chosen since.
-      const macs = releaseMac(held);
-      const quarantine: QuarantineRecord = { releasedAt: clock.now(), by: this.#options.selfId, clean };
-      const quarantineKey = keys.quarantine(record.networkId, record.address);
-      const changes: Change[] = [
-        { kind: 'delete', key },
-        { kind: 'put', key: quarantineKey, record: quarantine, lease: await this.#quarantineLease() },
-        ...macs,
-      ];
+      const isThere = held.revision !== undefined || held.addresses.some(({ holder }) => holder === 'self');
       // Nobody waits for the peers: until they hear of it they have a name too many, and a way that leads nowhere.
-      if (await commit([{ kind: 'revision', key, revision }], changes)) return;
-      revision = undefined;
+      if (isThere && (await this.#tryRelease(held, clean))) return;
+      if (!isThere && isFresh && (!fence || (await this.#fence(held)))) return;
     }
   }
 
-  /** Every claim compares the quarantine key: once it is written, a claim from before can only fail. False: it was quicker. */
-  async #fence({ networkId, address }: EndpointRecord): Promise<boolean> {
-    const quarantine: QuarantineRecord = { releasedAt: this.#deps.clock.now(), by: this.#options.selfId, clean: true };
-    const key = keys.quarantine(networkId, address);
-    const lease = await this.#quarantineLease();
-    const committed = await this.#deps.commit(
-      [{ kind: 'absent', key: keys.endpoint(networkId, address) }],
-      [{ kind: 'put', key, record: quarantine, lease }],
+  /** What is its own of it; undefined when it was not as found. The record as it is now: its MAC may have been chosen since. */
+  async #tryRelease(
+    { networkId, key, record, unchanged, addresses }: HeldEndpoint,
+    clean: boolean,
+  ): Promise<Committed | undefined> {
+    const own = addresses.filter(({ holder }) => holder === 'self');
+    const free = addresses.filter(({ holder }) => holder === 'self' || holder === 'nobody');
+    return await this.#deps.commit(
+      [unchanged, ...free.map((address) => address.unchanged)],
+      [
+        ...(record ? [{ kind: 'delete', key } as const, ...releaseMac(record)] : []),
+        ...own.map((address) => ({ kind: 'delete', key: address.key }) as const),
+        ...(await this.#quarantines(networkId, free, clean)),
+      ],
     );
+  }
+
+  /**
+   * Every claim compares the quarantine keys: once they are written, a claim from before can only fail, as it does where
+   * one of its addresses is another's. False: it was quicker.
+   */
+  async #fence({ networkId, addresses, unchanged }: HeldEndpoint): Promise<boolean> {
+    if (addresses.some(({ holder }) => holder !== 'nobody')) return true;
+    const compares = [unchanged, ...addresses.map((address) => address.unchanged)];
+    const committed = await this.#deps.commit(compares, await this.#quarantines(networkId, addresses, true));
     return committed !== undefined;
+  }
+
+  async #quarantines(networkId: string, addresses: readonly HeldAddress[], clean: boolean): Promise<Change[]> {
+    const { selfId: by } = this.#options;
+    const record: QuarantineRecord = { releasedAt: this.#deps.clock.now(), by, clean };
+    if (addresses.length === 0) return [];
+    const lease = await this.#quarantineLease();
+    return addresses.map(({ ip }) => ({ kind: 'put', key: keys.quarantine(networkId, ip), record, lease }));
   }
 
   #quarantineLease(): Promise<string> {

@@ -58,9 +58,10 @@ export class ReturnWays {
 
   async #astray(): Promise<Astray[]> {
     const { facts, local, made, view } = this.#deps;
-    const wanted = local.all().flatMap(({ record: { address, networkId } }) => {
+    const wanted = local.all().flatMap(({ record: { addresses, networkId } }) => {
       const network = view.network(networkId);
-      return network && !network.internal && made.isMade(networkId) ? [{ network, address }] : [];
+      if (!network || network.internal || !made.isMade(networkId)) return [];
+      return addresses.map(({ ip: address }) => ({ network, address }));
     });
     if (wanted.length === 0) return [];
     const links = await facts.linksTo(wanted.map(({ address }) => address));

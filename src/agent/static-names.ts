@@ -21,7 +21,7 @@ import type { Networks } from './networks.ts';
 export interface StaticNamesDeps {
   readonly store: Pick<ClusterStore, 'get'>;
   readonly commit: Commit;
-  readonly view: Pick<ClusterView, 'endpoints' | 'node' | 'staticNames'>;
+  readonly view: Pick<ClusterView, 'endpointsOn' | 'node' | 'staticNames'>;
   readonly networks: Pick<Networks, 'find' | 'list'>;
 }
 
@@ -124,7 +124,7 @@ async function change<T>(
 }
 
 function holderOf(view: StaticNamesDeps['view'], network: NetworkRecord, name: string): string | undefined {
-  for (const endpoint of view.endpoints(network.id).values()) {
+  for (const endpoint of view.endpointsOn(network.id)) {
     if (namesOf(endpoint).includes(name)) return describe(view, endpoint);
   }
   return undefined;

@@ -1,6 +1,7 @@
-/** Follows etcd: every update of the watch goes into the cluster state, and nothing else happens here. */
+/** Follows etcd: every update of the watch goes into the cluster state. */
 import { PREFIX } from '../core/records.ts';
 import type { ClusterStore, Logger } from '../ports.ts';
+import { formerRecords } from './cluster/former-records.ts';
 import type { ClusterState } from './cluster-state.ts';
 
 export interface StoreWatchDeps {
@@ -16,6 +17,7 @@ export interface StoreWatchDeps {
 export class StoreWatch {
   readonly #deps: StoreWatchDeps;
   #heard = false;
+  #former: string | undefined;
 
   constructor(deps: StoreWatchDeps) {
     this.#deps = deps;
@@ -31,6 +33,11 @@ export class StoreWatch {
     return this.#heard;
   }
 
+  /** In words, when an older release's records are all that etcd was found to hold. */
+  get formerRecords(): string | undefined {
+    return this.#deps.state.view.cluster() ? undefined : this.#former;
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     const { store, state, logger } = this.#deps;
     for await (const update of store.watch(PREFIX, signal)) {
@@ -43,10 +50,16 @@ export class StoreWatch {
       const returned = !state.followed;
       if (returned) logger.info({ revision: update.revision, update: update.kind }, 'following etcd');
       this.#heard = true;
-      if (update.kind === 'snapshot') state.mergeSnapshot(update.revision, update.entries);
-      else state.mergeEvents(update.revision, update.events);
+      if (update.kind === 'snapshot') {
+        state.mergeSnapshot(update.revision, update.entries);
+        if (!state.view.cluster()) void this.#lookForFormer();
+      } else state.mergeEvents(update.revision, update.events);
       if (returned) this.#deps.onConnected();
     }
     state.stalled();
+  }
+
+  async #lookForFormer(): Promise<void> {
+    this.#former = await formerRecords(this.#deps.store).catch(() => this.#former);
   }
 }

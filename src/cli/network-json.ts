@@ -92,6 +92,7 @@ export function endpointJson(endpoint: Endpoint) {
     NodeID: endpoint.nodeId,
     Node: endpoint.nodeName,
     IPv4Address: `${endpoint.address}/${endpoint.prefix}`,
+    Addresses: endpoint.addresses.map(({ subnet, address }) => ({ Subnet: subnet, Address: address })),
     MacAddress: endpoint.mac,
     State: endpoint.state,
     Container: endpoint.container,

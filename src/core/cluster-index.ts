@@ -2,13 +2,14 @@
  * The cluster view: typed records by id, name and network, kept in step with the replica change by change.
  * Scales: one change costs one decode and constant work.
  */
+import { AddressHolders } from './address-holders.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { RecordChange } from './gossip/replica.ts';
 import {
+  decodeClaim,
   decodeCluster,
   decodeEndpoint,
   decodeLive,
-  decodeMacClaim,
   decodeNetwork,
   decodeNode,
   decodeQuarantine,
@@ -17,6 +18,7 @@ import {
   readLevel,
 } from './record-codec.ts';
 import {
+  type ClaimRecord,
   type ClusterRecord,
   type EndpointRecord,
   type LiveRecord,
@@ -57,8 +59,13 @@ export class ClusterIndex implements ClusterView {
   readonly #live = new Map<string, LiveRecord>();
   readonly #networks = new Map<string, NetworkRecord>();
   readonly #networkIds = new Map<string, string>();
+  /** By node and id. */
   readonly #endpoints = new Map<string, Map<string, EndpointRecord>>();
-  readonly #endpointsById = new Map<string, EndpointRecord>();
+  readonly #holders = new AddressHolders((record) => touch(this.#touched!, record));
+  /** Of the changes that are being applied. */
+  #touched: Touched | undefined;
+  /** Ids and subnets. */
+  readonly #texts = new Map<string, string>();
   readonly #quarantine = new Map<string, Map<string, QuarantineRecord>>();
   readonly #staticNames = new Map<string, StaticNamesRecord>();
   readonly #unreadable = new Map<string, string>();
@@ -120,12 +127,29 @@ export class ClusterIndex implements ClusterView {
     return this.#networks.values();
   }
 
-  endpoints(networkId: string): ReadonlyMap<string, EndpointRecord> {
-    return this.#endpoints.get(networkId) ?? NONE;
+  endpoint({ nodeId, id }: Pick<EndpointRecord, 'nodeId' | 'id'>): EndpointRecord | undefined {
+    return this.#endpoints.get(nodeId)?.get(id);
   }
 
-  endpoint(endpointId: string): EndpointRecord | undefined {
-    return this.#endpointsById.get(endpointId);
+  endpointsOf(nodeId: string): ReadonlyMap<string, EndpointRecord> {
+    return this.#endpoints.get(nodeId) ?? NONE;
+  }
+
+  addresses(networkId: string): ReadonlyMap<string, EndpointRecord> {
+    return this.#holders.shown(networkId);
+  }
+
+  *endpointsOn(networkId: string): Iterable<EndpointRecord> {
+    const all = this.addresses(networkId);
+    for (const [address, record] of all) {
+      const { addresses } = record;
+      const isFirst = addresses.length === 1 || addresses.find(({ ip }) => all.get(ip) === record)?.ip === address;
+      if (isFirst) yield record;
+    }
+  }
+
+  claims(networkId: string): ReadonlyMap<string, ClaimRecord> {
+    return this.#holders.claims(networkId);
   }
 
   staticNames(networkId: string): StaticNamesRecord | undefined {
@@ -147,10 +171,11 @@ export class ClusterIndex implements ClusterView {
       else if (kind === 'live') this.#applyLive(key, first, value, touched);
       else if (kind === 'networks') this.#applyNetwork(key, first, value, touched);
       else if (kind === 'endpoints' && second !== undefined) this.#applyEndpoint(key, first, second, value, touched);
+      else if (kind === 'addresses' && second !== undefined) this.#applyClaim(key, first, second, value, touched);
       else if (kind === 'quarantine' && second !== undefined) this.#applyQuarantine(key, first, second, value, touched);
       else if (kind === 'dns') this.#applyStaticNames(key, first, value, touched);
       // These are read where they are needed; here only whether they can be.
-      else if (kind === 'macs') this.#decode(decodeMacClaim, key, value, undefined, touched);
+      else if (kind === 'macs') this.#decode(decodeClaim, key, value, undefined, touched);
       else if (kind === 'tokens') this.#decode(decodeToken, key, value, undefined, touched);
     }
     return touched;
@@ -182,6 +207,7 @@ export class ClusterIndex implements ClusterView {
   #applyNode(key: string, id: string, value: string | undefined, touched: Touched): void {
     set(this.#nodes, id, this.#decode(decodeNode, key, value, this.#nodes.get(id), touched));
     touched.nodes = true;
+    if (!this.#nodes.has(id)) this.#texts.delete(id);
   }
 
   #applyLive(key: string, id: string, value: string | undefined, touched: Touched): void {
@@ -194,20 +220,44 @@ export class ClusterIndex implements ClusterView {
     const after = this.#decode(decodeNetwork, key, value, before, touched);
     if (before && this.#networkIds.get(before.name) === id) this.#networkIds.delete(before.name);
     set(this.#networks, id, after);
+    if (!after) this.#texts.delete(id);
     // A network that is being deleted has given its name back.
     if (after?.state === 'active') this.#networkIds.set(after.name, id);
     touched.networks.add(id);
   }
 
-  #applyEndpoint(key: string, networkId: string, address: string, value: string | undefined, touched: Touched): void {
-    const before = this.#endpoints.get(networkId)?.get(address);
-    const after = this.#decode(decodeEndpoint, key, value, before, touched);
-    if (before && this.#endpointsById.get(before.id)?.address === address) this.#endpointsById.delete(before.id);
-    setNested(this.#endpoints, networkId, address, after);
-    if (after) this.#endpointsById.set(after.id, after);
-    const nodes = touched.endpoints.get(networkId) ?? new Set();
-    for (const record of [before, after]) if (record) nodes.add(record.nodeId);
-    touched.endpoints.set(networkId, nodes);
+  #applyEndpoint(key: string, nodeId: string, id: string, value: string | undefined, touched: Touched): void {
+    const before = this.#endpoints.get(nodeId)?.get(id);
+    // The key says whose it is: a value of another one is none of this key's.
+    const decoder = (text: string) => {
+      const record = decodeEndpoint(text);
+      return record?.nodeId === nodeId && record.id === id ? this.#lean(record) : undefined;
+    };
+    const after = this.#decode(decoder, key, value, before, touched);
+    if (after === before) return;
+    setNested(this.#endpoints, nodeId, id, after);
+    for (const record of [before, after]) if (record) touch(touched, record);
+    this.#touched = touched;
+    this.#holders.replace(before, after);
+  }
+
+  /** With the texts that thousands of records have as one text. */
+  #lean(record: EndpointRecord): EndpointRecord {
+    const addresses = record.addresses.map((each) => ({ ...each, subnet: this.#text(each.subnet) }));
+    return { ...record, networkId: this.#text(record.networkId), nodeId: this.#text(record.nodeId), addresses };
+  }
+
+  #text(text: string): string {
+    const known = this.#texts.get(text);
+    if (known === undefined) this.#texts.set(text, text);
+    return known ?? text;
+  }
+
+  #applyClaim(key: string, networkId: string, ip: string, value: string | undefined, touched: Touched): void {
+    const before = this.#holders.claims(networkId).get(ip);
+    const after = this.#decode(decodeClaim, key, value, before, touched);
+    this.#touched = touched;
+    if (after !== before) this.#holders.setClaim(networkId, ip, after);
   }
 
   #applyStaticNames(key: string, networkId: string, value: string | undefined, touched: Touched): void {
@@ -220,6 +270,12 @@ export class ClusterIndex implements ClusterView {
     const before = this.#quarantine.get(networkId)?.get(address);
     setNested(this.#quarantine, networkId, address, this.#decode(decodeQuarantine, key, value, before, touched));
   }
+}
+
+function touch({ endpoints }: Touched, { networkId, nodeId }: EndpointRecord): void {
+  const nodes = endpoints.get(networkId);
+  if (nodes) nodes.add(nodeId);
+  else endpoints.set(networkId, new Set([nodeId]));
 }
 
 function set<T>(map: Map<string, T>, key: string, value: T | undefined): void {

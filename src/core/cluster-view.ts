@@ -1,4 +1,5 @@
 import type {
+  ClaimRecord,
   ClusterRecord,
   EndpointRecord,
   LiveRecord,
@@ -35,9 +36,18 @@ export interface ClusterView {
   network(networkId: string): NetworkRecord | undefined;
   networkByName(name: string): NetworkRecord | undefined;
   networks(): Iterable<NetworkRecord>;
-  /** Endpoints of a network on all nodes, by address. */
-  endpoints(networkId: string): ReadonlyMap<string, EndpointRecord>;
-  endpoint(endpointId: string): EndpointRecord | undefined;
+  endpoint(of: Pick<EndpointRecord, 'nodeId' | 'id'>): EndpointRecord | undefined;
+  /** All of a node's, by id. */
+  endpointsOf(nodeId: string): ReadonlyMap<string, EndpointRecord>;
+  /**
+   * Who is where on a network, on all nodes, by address. Of records that have one address the one is here that the claim
+   * names; where there is no claim, the oldest.
+   */
+  addresses(networkId: string): ReadonlyMap<string, EndpointRecord>;
+  /** Endpoints that are at one of the network's addresses at least, each once. */
+  endpointsOn(networkId: string): Iterable<EndpointRecord>;
+  /** By address. */
+  claims(networkId: string): ReadonlyMap<string, ClaimRecord>;
   /** Those that a person gave. */
   staticNames(networkId: string): StaticNamesRecord | undefined;
   quarantine(networkId: string): ReadonlyMap<string, QuarantineRecord>;

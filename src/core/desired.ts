@@ -3,7 +3,7 @@
  * A network is wanted only where it has local endpoints; the endpoints of other members become its remotes. Where view
  * and local endpoints disagree about an address, the view (etcd) is right.
  */
-import { type Cidr, canonical, contains, formatCidr, parseCidr } from './cidr.ts';
+import { canonical, formatCidr, parseCidr } from './cidr.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { LocalEndpoint } from './container.ts';
 import type {
@@ -17,10 +17,10 @@ import type {
   Subnet,
 } from './host-state.ts';
 import { innerMtu } from './inner-mtu.ts';
-import { BITS, type Family, parseIp } from './ip.ts';
+import { BITS, type Family, familyOf } from './ip.ts';
 import { networkSettings } from './network-options.ts';
 import { namespaceOf, portLinkOf } from './plan/naming.ts';
-import { type EndpointRecord, type NetworkRecord, type NodeRecord, PREFIX } from './records.ts';
+import { type EndpointAddress, type EndpointRecord, type NetworkRecord, type NodeRecord, PREFIX } from './records.ts';
 
 export interface DesiredInput {
   readonly view: ClusterView;
@@ -51,21 +51,20 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
     const namespace = namespaceOf(network.vni);
     namespaces.add(namespace);
     const { betweenContainers, gatewayMode, masquerade } = networkSettings(network);
-    const opened = endpoints.flatMap(({ engine, record: { address } }) =>
-      (engine?.ports ?? []).map((port) => ({ ...port, address })),
+    const opened = endpoints.flatMap(({ engine, record: { addresses } }) =>
+      addresses.flatMap(({ ip: address }) => (engine?.ports ?? []).map((port) => ({ ...port, address }))),
     );
     if (!network.internal) uplinks.push({ ...base, masquerade: masquerade && gatewayMode === 'nat', opened });
     if (only && !only.has(network.id)) continue;
-    const blocks = base.subnets.map((subnet) => ({ subnet, block: parseCidr(subnet.cidr)! }));
     networks.push({
       ...base,
       networkId: network.id,
       namespace,
       internal: network.internal,
       ...{ betweenContainers, gatewayMode },
-      ports: endpoints.map((endpoint) => portOf(endpoint, blocks, routed.get(endpoint))),
+      ports: endpoints.map((endpoint) => portOf(view, endpoint, base.subnets, routed.get(endpoint))),
       remotes: remotes ? remotesOf(view, self, network.id) : [],
-      isPartial: isPartial || lacksEndpoints(view, network.id),
+      isPartial: isPartial || lacksEndpoints(view),
     });
   }
   const members: DesiredMember[] = [];
@@ -79,15 +78,12 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
   return { vtep, port, members, isPartial, control, uplinks, networks, namespaces, serviceAddress };
 }
 
-/** Local endpoints by network: of networks that exist, and not of addresses that etcd gives to someone else. */
+/** Local endpoints by network: of networks that exist. */
 function wantedEndpoints(view: ClusterView, local: readonly LocalEndpoint[]): Map<NetworkRecord, LocalEndpoint[]> {
   const byNetwork = new Map<NetworkRecord, LocalEndpoint[]>();
   for (const endpoint of local) {
-    const { networkId, address, id } = endpoint.record;
-    const network = view.network(networkId);
-    if (!network) continue;
-    const holder = view.endpoints(networkId).get(address);
-    if (holder && holder.id !== id) continue;
+    const network = view.network(endpoint.record.networkId);
+    if (!network || ownAddresses(view, endpoint.record).length === 0) continue;
     const list = byNetwork.get(network);
     if (list) list.push(endpoint);
     else byNetwork.set(network, [endpoint]);
@@ -95,19 +91,27 @@ function wantedEndpoints(view: ClusterView, local: readonly LocalEndpoint[]): Ma
   return byNetwork;
 }
 
+/** Those that etcd does not give to someone else. */
+function ownAddresses(view: ClusterView, { addresses, id, networkId }: EndpointRecord): readonly EndpointAddress[] {
+  const all = view.addresses(networkId);
+  return addresses.filter(({ ip }) => (all.get(ip)?.id ?? id) === id);
+}
+
 function remotesOf(view: ClusterView, self: NodeRecord, networkId: string): Remotes[] {
   /** By node id; undefined: not to be reached. */
-  const byNode = new Map<string, EndpointRecord[] | undefined>([[self.id, undefined]]);
+  const byNode = new Map<string, Remotes['endpoints'][number][] | undefined>([[self.id, undefined]]);
   const remotes: Remotes[] = [];
-  for (const endpoint of view.endpoints(networkId).values()) {
-    const { nodeId } = endpoint;
+  const all = view.addresses(networkId);
+  for (const endpoint of view.endpointsOn(networkId)) {
+    const { nodeId, mac, addresses } = endpoint;
     if (!byNode.has(nodeId)) {
       const node = view.node(nodeId);
       const endpoints = node && !node.left ? [] : undefined;
       byNode.set(nodeId, endpoints);
       if (endpoints) remotes.push({ vtep: node!.vtep, port: node!.dataPathPort, endpoints });
     }
-    byNode.get(nodeId)?.push(endpoint);
+    const here = addresses.length === 1 ? addresses : addresses.filter(({ ip }) => all.get(ip) === endpoint);
+    byNode.get(nodeId)?.push(here.length === addresses.length ? endpoint : { mac, addresses: here });
   }
   return remotes;
 }
@@ -120,11 +124,11 @@ function lacksMembers(view: ClusterView): boolean {
   });
 }
 
-/** The same of endpoints. */
-function lacksEndpoints(view: ClusterView, networkId: string): boolean {
+/** The same of endpoints; of which network is not known. */
+function lacksEndpoints(view: ClusterView): boolean {
   return [...view.unreadable.keys()].some((key) => {
-    const [kind, of = '', address = ''] = key.slice(PREFIX.length).split('/');
-    return kind === 'endpoints' && of === networkId && !view.endpoints(networkId).has(address);
+    const [kind, nodeId = '', id = ''] = key.slice(PREFIX.length).split('/');
+    return kind === 'endpoints' && view.endpoint({ nodeId, id }) === undefined;
   });
 }
 
@@ -134,19 +138,23 @@ function subnetOf(text: string, gateway: string): Subnet[] {
 }
 
 function portOf(
+  view: ClusterView,
   endpoint: LocalEndpoint,
-  blocks: readonly { readonly subnet: Subnet; readonly block: Cidr }[],
+  subnets: readonly Subnet[],
   routed: ReadonlySet<Family> = NO_FAMILIES,
 ): DesiredPort {
-  const { address, mac, id } = endpoint.record;
-  const ip = parseIp(address);
-  const subnet = ip && blocks.find(({ block }) => contains(block, ip))?.subnet;
+  const { record } = endpoint;
+  const addresses = ownAddresses(view, record).map(({ ip, subnet: cidr }) => {
+    const subnet = subnets.find((each) => each.cidr === cidr);
+    return { ip, family: familyOf(ip) ?? 4, subnet };
+  });
+  const gatewayOf = (family: Family) => addresses.find((each) => each.family === family)?.subnet?.gateway ?? [];
   return {
     endpoint,
-    link: portLinkOf(id),
-    addresses: ip ? [{ address, prefix: subnet?.prefix ?? BITS[ip.family] }] : [],
-    mac,
-    defaultGateways: subnet && ip && routed.has(ip.family) ? [subnet.gateway] : [],
+    link: portLinkOf(record.id),
+    addresses: addresses.map(({ ip, family, subnet }) => ({ address: ip, prefix: subnet?.prefix ?? BITS[family] })),
+    mac: record.mac,
+    defaultGateways: [...routed].flatMap(gatewayOf),
   };
 }
 
@@ -163,10 +171,9 @@ interface Candidate {
 function candidates(network: NetworkRecord, endpoints: readonly LocalEndpoint[]): Candidate[] {
   if (network.internal) return [];
   return endpoints.flatMap((endpoint) => {
-    const family = parseIp(endpoint.record.address)?.family;
-    return family === undefined
-      ? []
-      : [{ endpoint, family, networkName: network.name, priority: endpoint.gwPriority ?? 0 }];
+    const families = new Set(endpoint.record.addresses.map(({ ip }) => familyOf(ip) ?? 4));
+    const priority = endpoint.gwPriority ?? 0;
+    return [...families].map((family) => ({ endpoint, family, networkName: network.name, priority }));
   });
 }
 

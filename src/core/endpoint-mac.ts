@@ -1,7 +1,7 @@
 /** MAC addresses of endpoints: mostly what follows from the address, else one that somebody chose. */
 import { type Cidr, contains } from './cidr.ts';
 import { formatIp, type Ip, macOf, requireIp } from './ip.ts';
-import type { EndpointRecord } from './records.ts';
+import { type EndpointRecord, firstAddress } from './records.ts';
 
 /** The MAC that an endpoint of this address has unless another one was chosen. */
 export function derivedMac(address: string): string {
@@ -9,8 +9,8 @@ export function derivedMac(address: string): string {
 }
 
 /** Whether somebody chose it. */
-export function isChosenMac({ address, mac }: Pick<EndpointRecord, 'address' | 'mac'>): boolean {
-  return mac !== derivedMac(address);
+export function isChosenMac(endpoint: Pick<EndpointRecord, 'addresses' | 'mac'>): boolean {
+  return endpoint.mac !== derivedMac(firstAddress(endpoint));
 }
 
 /** The address of the block whose endpoint has that MAC unless another one was chosen. */

@@ -60,10 +60,9 @@ export interface Desired {
   readonly serviceAddress: boolean;
 }
 
-/** Another member: its tunnel end, and where its agent listens. */
+/** Another member: its tunnel end (`port`: UDP, of its VXLAN devices), and where its agent listens. */
 export interface DesiredMember {
   readonly vtep: string;
-  /** UDP port of its VXLAN devices. */
   readonly port: number;
   readonly address: string;
   readonly joinPort: number;
@@ -71,17 +70,13 @@ export interface DesiredMember {
 }
 
 /** Where this host's agent listens, and the cluster's bundled etcd. */
-export interface ControlPlane {
-  readonly address: string;
-  readonly joinPort: number;
-  readonly gossipPort: number;
+export interface ControlPlane extends Pick<DesiredMember, 'address' | 'joinPort' | 'gossipPort'> {
   readonly store: BundledStore | undefined;
 }
 
-/** The etcd that a member runs for the cluster; not one of the user's own. */
+/** The etcd that a member runs for the cluster, not one of the user's own. `here`: this host does. */
 export interface BundledStore {
   readonly port: number;
-  /** This host runs it. */
   readonly here: boolean;
 }
 
@@ -128,7 +123,7 @@ export interface DesiredPort {
 export interface Remotes {
   readonly vtep: string;
   readonly port: number;
-  readonly endpoints: readonly { readonly address: string; readonly mac: string }[];
+  readonly endpoints: readonly Pick<LocalEndpoint['record'], 'addresses' | 'mac'>[];
 }
 
 // ---------------------------------------------------------------- one namespace, wanted or seen

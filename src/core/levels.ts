@@ -54,16 +54,20 @@ export function unspokenLevel({ version, levels }: AgentVersion, level: number):
   );
 }
 
-/** What a host is told that wants to join and does not speak the cluster's level. `version`: empty where it is not said. */
+/** What a host is told that wants to join and does not speak the cluster's level. Releases before levels say none. */
 export function refusedLevel(
   joiner: { readonly version: string; readonly levels?: LevelRange | undefined },
   member: AgentVersion,
   level: number,
 ): OverlaydError {
-  const levels = levelsOf(joiner);
+  const { levels } = joiner;
+  if (!levels) {
+    const older = 'this host runs overlayd of an older release, which reads other records than this cluster has';
+    return new OverlaydError('version-mismatch', `${older}: install overlayd ${member.version} here and join again`);
+  }
   return new OverlaydError(
     'version-mismatch',
-    `this host runs overlayd ${joiner.version || 'of an older release'}, which speaks ${words(levels)}; the cluster speaks level ${level}, the member that was asked runs overlayd ${member.version}: ${mendOf(levels, level, 'on this host')} and join again`,
+    `this host runs overlayd ${joiner.version}, which speaks ${words(levels)}; the cluster speaks level ${level}, the member that was asked runs overlayd ${member.version}: ${mendOf(levels, level, 'on this host')} and join again`,
   );
 }
 

@@ -6,10 +6,10 @@
 import { parseCidr } from './cidr.ts';
 import { isIpv4 } from './ip.ts';
 import type {
+  ClaimRecord,
   ClusterRecord,
   EndpointRecord,
   LiveRecord,
-  MacClaimRecord,
   NeededAddress,
   NetworkRecord,
   NodeRecord,
@@ -116,6 +116,12 @@ export function nodeWith(held: NodeRecord, fields: Partial<NodeRecord>): NodeRec
   };
 }
 
+/** The same of an endpoint, for the one that writes all its fields. */
+export function endpointWith(held: EndpointRecord | undefined, record: EndpointRecord): EndpointRecord {
+  const addresses = record.addresses.map((each) => ({ ...held?.addresses.find(({ ip }) => ip === each.ip), ...each }));
+  return { ...held, ...record, addresses };
+}
+
 export const decodeLive = decoder<LiveRecord>(shape({ nodeId: string, bootId: string, startedAt: number }));
 
 export const decodeNetwork = decoder<NetworkRecord>(
@@ -138,7 +144,7 @@ export const decodeEndpoint = decoder<EndpointRecord>(
     id: string,
     networkId: string,
     nodeId: string,
-    address,
+    addresses: (value) => arrayOf(shape({ subnet: string, ip: address }))(value) && (value as unknown[]).length > 0,
     mac,
     name: string,
     aliases: arrayOf(string),
@@ -146,7 +152,7 @@ export const decodeEndpoint = decoder<EndpointRecord>(
   }),
 );
 
-export const decodeMacClaim = decoder<MacClaimRecord>(shape({ endpointId: string, address }));
+export const decodeClaim = decoder<ClaimRecord>(shape({ endpointId: string, nodeId: string }));
 
 export const decodeStaticNames = decoder<StaticNamesRecord>(
   shape({

@@ -1,10 +1,12 @@
 /**
- * The records that the cluster shares, as they lie in etcd below `/overlayd/v1/` (JSON values), and their keys.
+ * The records that the cluster shares, as they lie in etcd below `/overlayd/v2/` (JSON values), and their keys.
  * Each key is made by one compare-and-create transaction; only `live/` and `quarantine/` hang on leases.
  * Times are milliseconds since the epoch; addresses, CIDRs and MACs are canonical text.
  */
 
-export const PREFIX = '/overlayd/v1/';
+export const PREFIX = '/overlayd/v2/';
+/** Where releases had their records that knew an endpoint by its address. Nothing there is read. */
+export const FORMER_PREFIX = '/overlayd/v1/';
 
 export interface ClusterRecord {
   readonly id: string;
@@ -94,13 +96,19 @@ export interface NetworkRecord {
   readonly state: 'active' | 'deleting';
 }
 
-/** The address claim and the endpoint in one record. */
+/** One of a network's subnets (CIDR), and the address in it. */
+export interface EndpointAddress {
+  readonly subnet: string;
+  readonly ip: string;
+}
+
 export interface EndpointRecord {
   /** 64 hex characters. */
   readonly id: string;
   readonly networkId: string;
   readonly nodeId: string;
-  readonly address: string;
+  /** One at least, in the order in which they were given. Each is the endpoint's only as long as its claim says so. */
+  readonly addresses: readonly EndpointAddress[];
   readonly mac: string;
   /** First name; PTR answers with it. */
   readonly name: string;
@@ -128,10 +136,10 @@ export interface StaticSet {
   readonly ttlSeconds?: number;
 }
 
-/** A MAC that somebody chose for an endpoint; those that follow from an address have no key. */
-export interface MacClaimRecord {
+/** Says whose an address is, or a MAC that somebody chose; a MAC that follows from an address has no key. */
+export interface ClaimRecord {
   readonly endpointId: string;
-  readonly address: string;
+  readonly nodeId: string;
 }
 
 /** Leased: the key's expiry is what returns the address to automatic choice. */
@@ -177,8 +185,12 @@ export const keys = {
   vnis: `${PREFIX}vnis/`,
   subnet: (cidr: string) => `${PREFIX}subnets/${cidr.replace('/', '_')}`,
   subnets: `${PREFIX}subnets/`,
-  endpoint: (networkId: string, address: string) => `${PREFIX}endpoints/${networkId}/${address}`,
-  endpoints: (networkId: string) => `${PREFIX}endpoints/${networkId}/`,
+  endpoint: ({ nodeId, id }: Pick<EndpointRecord, 'nodeId' | 'id'>) => `${PREFIX}endpoints/${nodeId}/${id}`,
+  endpointsOf: (nodeId: string) => `${PREFIX}endpoints/${nodeId}/`,
+  endpoints: `${PREFIX}endpoints/`,
+  address: (networkId: string, ip: string) => `${PREFIX}addresses/${networkId}/${ip}`,
+  addressesOn: (networkId: string) => `${PREFIX}addresses/${networkId}/`,
+  addresses: `${PREFIX}addresses/`,
   mac: (networkId: string, mac: string) => `${PREFIX}macs/${networkId}/${mac}`,
   macs: (networkId: string) => `${PREFIX}macs/${networkId}/`,
   staticNames: (networkId: string) => `${PREFIX}dns/${networkId}`,
@@ -186,3 +198,17 @@ export const keys = {
   token: (id: string) => `${PREFIX}tokens/${id}`,
   tokens: `${PREFIX}tokens/`,
 } as const;
+
+/** What stands for an endpoint where one address has to do: its MAC follows from it. */
+export function firstAddress({ addresses }: Pick<EndpointRecord, 'addresses'>): string {
+  return addresses[0]!.ip;
+}
+
+/** All addresses, in words. */
+export function addressList({ addresses }: Pick<EndpointRecord, 'addresses'>): string {
+  return addresses.map(({ ip }) => ip).join(', ');
+}
+
+export function hasAddress({ addresses }: Pick<EndpointRecord, 'addresses'>, ip: string): boolean {
+  return addresses.some((each) => each.ip === ip);
+}

@@ -1,9 +1,10 @@
 /** A cluster as records, for tests of one host's kernel: what the view says, and which endpoints are local. */
+import { contains, parseCidr } from '../../src/core/cidr.ts';
 import type { ClusterView } from '../../src/core/cluster-view.ts';
 import { type ContainerRef, type EngineAttachment, handedOver, type LocalEndpoint } from '../../src/core/container.ts';
 import { macOf, parseIp } from '../../src/core/ip.ts';
 import { handoverLinkOf } from '../../src/core/plan/naming.ts';
-import type { EndpointRecord, NetworkRecord, NodeRecord } from '../../src/core/records.ts';
+import type { EndpointRecord, NetworkRecord, NodeRecord, SubnetSpec } from '../../src/core/records.ts';
 
 export interface NetworkChoice {
   readonly vni: number;
@@ -52,13 +53,13 @@ export class World implements ClusterView {
   network = (id: string) => this.networkRecords.get(id);
   networks = () => this.networkRecords.values();
   networkByName = (name: string) => [...this.networkRecords.values()].find((network) => network.name === name);
-  endpoint = (id: string) => this.endpointRecords.get(id);
-  endpoints = (networkId: string) =>
-    new Map(
-      [...this.endpointRecords.values()]
-        .filter((endpoint) => endpoint.networkId === networkId)
-        .map((endpoint) => [endpoint.address, endpoint]),
-    );
+  claims = () => new Map();
+  endpoint = ({ id }: Pick<EndpointRecord, 'id'>) => this.endpointRecords.get(id);
+  endpointsOf = (nodeId: string) => new Map([...this.endpointRecords].filter(([, record]) => record.nodeId === nodeId));
+  endpointsOn = (networkId: string) =>
+    [...this.endpointRecords.values()].filter((endpoint) => endpoint.networkId === networkId);
+  addresses = (networkId: string) =>
+    new Map(this.endpointsOn(networkId).flatMap((record) => record.addresses.map(({ ip }) => [ip, record] as const)));
 
   // ------------------------------------------------------------ changing it
 
@@ -150,7 +151,7 @@ export class World implements ClusterView {
         .slice(0, 48)}${hex(this.selfId.charCodeAt(1)).slice(48)}`,
       networkId: network.id,
       nodeId,
-      address,
+      addresses: [{ subnet: subnetOf(network, address), ip: address }],
       mac: macFor(address),
       name: `n${this.#lastId}`,
       aliases: [],
@@ -167,4 +168,9 @@ function macFor(address: string): string {
 
 function hex(value: number): string {
   return value.toString(16).padStart(64, '0');
+}
+
+function subnetOf({ subnets }: NetworkRecord, address: string): string {
+  const isIn = ({ cidr }: SubnetSpec) => contains(parseCidr(cidr)!, parseIp(address)!);
+  return (subnets.find(isIn) ?? subnets[0]!).cidr;
 }

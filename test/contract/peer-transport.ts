@@ -53,8 +53,8 @@ export function describePeerTransport(name: string, createHarness: () => Promise
           from: 3,
           to: 9,
           records: [
-            { key: '/overlayd/v1/nodes/ü', revision: 7, value: '' },
-            { key: '/overlayd/v1/nodes/y', revision: 9 },
+            { key: '/overlayd/v2/nodes/ü', revision: 7, value: '' },
+            { key: '/overlayd/v2/nodes/y', revision: 9 },
           ],
         },
         members: [{ nodeId: a.nodeId, startedAt: 1_700_000_000_000, incarnation: 4, accusers: ['x', 'y'] }],

@@ -7,7 +7,7 @@ import { attach, reaches, untilReaches } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
 
-const KEY = '/overlayd/v1/cluster';
+const KEY = '/overlayd/v2/cluster';
 const later = (record: string) => JSON.stringify({ ...JSON.parse(record), level: 2, format: 'of another time' });
 
 const untilRefused = (hosts: readonly Host[]) =>

@@ -38,13 +38,13 @@ export class Etcdctl {
     return this.#host.must(['etcdctl', ...this.#flags, ...args], { env: { ETCDCTL_API: '3' } });
   }
 
-  /** Keys and values below `/overlayd/v1/`, liveness and node records (which renew themselves) left out. */
+  /** Keys and values below `/overlayd/v2/`, liveness and node records (which renew themselves) left out. */
   async records(): Promise<ReadonlyMap<string, string>> {
-    const answer = JSON.parse(await this.run('get', '--prefix', '/overlayd/v1/', '-w', 'json')) as {
+    const answer = JSON.parse(await this.run('get', '--prefix', '/overlayd/v2/', '-w', 'json')) as {
       readonly kvs?: readonly { readonly key: string; readonly value?: string }[];
     };
     const text = (base64 = '') => Buffer.from(base64, 'base64').toString('utf8');
-    const all = (answer.kvs ?? []).map(({ key, value }) => [text(key).slice('/overlayd/v1/'.length), text(value)]);
+    const all = (answer.kvs ?? []).map(({ key, value }) => [text(key).slice('/overlayd/v2/'.length), text(value)]);
     return new Map(all.filter(([key]) => !/^(live|nodes)\//.test(key!)) as [string, string][]);
   }
 }

@@ -1,6 +1,6 @@
 /** So many gossiping nodes in one process, on a virtual clock; every choice comes from the seed. */
+import { encodedEntries } from '../../src/agent/own-holdings.ts';
 import type { GossipRecord } from '../../src/core/gossip/message.ts';
-import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type EndpointRecord, keys, type NodeRecord } from '../../src/core/records.ts';
 import type { Random } from '../../src/ports.ts';
 import { seededRandom } from '../sim/seeded-random.ts';
@@ -87,9 +87,9 @@ export class GossipCluster {
   attach(node: GossipNode): Attach {
     const revision = ++this.#revision;
     const record = this.#endpointRecord(node.record, revision - FIRST_REVISION);
-    const key = keys.endpoint(record.networkId, record.address);
+    const key = keys.endpoint(record);
     const attach: Attach = { key, revision, at: this.clock.now(), seenAfterMs: [] };
-    this.#history.push({ key, revision, value: encodeRecord(record) });
+    for (const entry of encodedEntries(record)) this.#history.push({ ...entry, revision });
     void node.write(this.#history);
     // The writer's own copy is no convergence.
     this.#attaches.set(key, attach);
@@ -125,7 +125,7 @@ export class GossipCluster {
       id: this.random.hex(32),
       networkId: this.#networkId,
       nodeId: node.id,
-      address: `10.0.${number >> 8}.${number & 255}`,
+      addresses: [{ subnet: '10.0.0.0/16', ip: `10.0.${number >> 8}.${number & 255}` }],
       mac: `02:42:0a:00:${hexByte(number >> 8)}:${hexByte(number)}`,
       name: `container-${number}`,
       aliases: [],

@@ -86,14 +86,15 @@ export class GossipNode {
 
   /** An own write: etcd, which only the writer reaches, has told it everything up to its revision; then it is pushed. */
   async write(history: readonly GossipRecord[]): Promise<void> {
-    const own = history.at(-1)!;
+    const { revision } = history.at(-1)!;
+    const own = history.filter((record) => record.revision === revision);
     const changes = this.#replica.mergeEvents(
-      own.revision,
-      history.filter(({ revision }) => revision > this.#replica.confirmed),
+      revision,
+      history.filter((record) => record.revision > this.#replica.confirmed),
     );
     this.#replica.stalled();
     this.#tell(changes);
-    await this.#gossip.push([own]);
+    await this.#gossip.push(own);
   }
 
   holds(key: string): boolean {

@@ -27,7 +27,7 @@ it('a wall clock that is set back does not make an expired lease look new', asyn
   await cluster.clock.advance(120_000);
   await cluster.clock.until(h1!.running.endpoints.disconnect('web', 'netns:c2', false));
   expect(h1!.running.releases.pending).toBe(0);
-  expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toEqual([]);
+  expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toEqual([]);
   await checkQuiet(cluster);
 });
 
@@ -36,11 +36,11 @@ it('a lease that etcd forgot is replaced', async () => {
   await connect(h1!);
   await connect(h1!);
   await cluster.clock.until(h1!.running.endpoints.disconnect('web', 'netns:c1', false));
-  cluster.etcd.revokeLease(cluster.etcd.leaseOf(cluster.etcd.entries('/overlayd/v1/quarantine/')[0]!.key)!);
+  cluster.etcd.revokeLease(cluster.etcd.leaseOf(cluster.etcd.entries('/overlayd/v2/quarantine/')[0]!.key)!);
   await cluster.clock.until(h1!.running.endpoints.disconnect('web', 'netns:c2', false));
   await cluster.clock.advance(5_000);
   expect(h1!.running.releases.pending).toBe(0);
-  expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toEqual([]);
+  expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toEqual([]);
 });
 
 it.each([-HOUR_MS, HOUR_MS])('a wall clock that is set by %i ms hides nobody', async (stepMs) => {
@@ -73,6 +73,6 @@ it('an agent that starts after the clock was set back keeps what it claims while
   h1!.store.heal();
   const { endpoint } = await connect(h1!);
   await cluster.clock.advance(10_000);
-  expect(h2!.running.view.endpoint(endpoint.record.id)).toBeDefined();
+  expect(h2!.running.view.endpoint(endpoint.record)).toBeDefined();
   await checkQuiet(cluster);
 });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { evictNode } from '../../src/agent/cluster/eviction.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
-import { keys } from '../../src/core/records.ts';
+import { firstAddress, keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkInvariants, checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
@@ -31,7 +31,7 @@ describe('a cluster', () => {
 
     const { endpoint } = await cluster.clock.until(connect(h2!, 'web', { name: 'api' }));
     for (const host of cluster.hosts) {
-      expect(host.running.view.endpoint(endpoint.record.id)?.address).toBe('10.0.0.2');
+      expect(host.running.view.endpoint(endpoint.record)?.addresses.map(({ ip }) => ip)).toEqual(['10.0.0.2']);
     }
     await cluster.clock.until(connect(h3!, 'web'));
     await checkQuiet(cluster);
@@ -50,8 +50,8 @@ describe('a cluster', () => {
       expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
       const lost = results.find((result) => result.status === 'rejected');
       expect(String(lost?.reason)).toContain('network with name web already exists');
-      expect(cluster.etcd.entries('/overlayd/v1/networks/')).toHaveLength(1);
-      expect(cluster.etcd.entries('/overlayd/v1/vnis/')).toHaveLength(1);
+      expect(cluster.etcd.entries('/overlayd/v2/networks/')).toHaveLength(1);
+      expect(cluster.etcd.entries('/overlayd/v2/vnis/')).toHaveLength(1);
     },
   );
 
@@ -83,7 +83,7 @@ describe('a cluster', () => {
     const connected = await cluster.clock.until(
       Promise.all(Array.from({ length: 120 }, (_, i) => connect(hosts[i % 5]!, 'web'))),
     );
-    expect(new Set(connected.map(({ endpoint }) => endpoint.record.address)).size).toBe(120);
+    expect(new Set(connected.map(({ endpoint }) => firstAddress(endpoint.record))).size).toBe(120);
     await checkQuiet(cluster);
   });
 
@@ -92,7 +92,7 @@ describe('a cluster', () => {
     await cluster.clock.until(hosts[0]!.running.networks.create(networkRequest('web')));
     await cluster.clock.advance(1_000);
     const made = await cluster.clock.until(Promise.all(hosts.map((host) => connect(host, 'web'))));
-    expect(new Set(made.map(({ endpoint }) => endpoint.record.address)).size).toBe(100);
+    expect(new Set(made.map(({ endpoint }) => firstAddress(endpoint.record))).size).toBe(100);
   });
 
   it('claims nothing for a node that is being removed, whenever that begins', async () => {
@@ -104,7 +104,7 @@ describe('a cluster', () => {
     store.list = async (prefix) => {
       const listed = await list.call(store, prefix);
       // The eviction has seen no endpoint of the node now, and goes on once the claim is decided.
-      if (prefix.endsWith('/endpoints/')) {
+      if (prefix === keys.endpointsOf('node2')) {
         claim ??= connect(h2!, 'web').catch((error: unknown) => error);
         await claim;
       }
@@ -113,8 +113,8 @@ describe('a cluster', () => {
     const options = { by: 'node1', quarantineSeconds: 60 };
     await cluster.clock.until(evictNode({ store, commit: h1!.running.commit, clock: cluster.clock }, 'node2', options));
     expect(await claim).toMatchObject({ code: 'not-joined' });
-    expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toEqual([]);
-    expect(cluster.etcd.entries('/overlayd/v1/nodes/')).toHaveLength(1);
+    expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toEqual([]);
+    expect(cluster.etcd.entries('/overlayd/v2/nodes/')).toHaveLength(1);
   });
 
   it('claims on although its own record has just changed', async () => {
@@ -147,7 +147,7 @@ describe('a cluster', () => {
     await expect(cluster.clock.until(connect(h1!, 'tiny'))).rejects.toThrow('5 used, 0 free, 0 quarantined');
     await cluster.clock.until(h1!.running.endpoints.disconnect('tiny', 'netns:c3', false));
     const { endpoint } = await cluster.clock.until(connect(h1!, 'tiny'));
-    expect(endpoint.record.address).toBe('10.5.0.4');
+    expect(firstAddress(endpoint.record)).toBe('10.5.0.4');
     await checkQuiet(cluster);
   });
 
@@ -157,7 +157,7 @@ describe('a cluster', () => {
     await cluster.clock.until(connect(h1!, 'web'));
     await cluster.clock.until(h1!.running.endpoints.disconnect('web', 'netns:c1', false));
     const { endpoint } = await cluster.clock.until(connect(h1!, 'web'));
-    expect(endpoint.record.address).toBe('10.0.0.3');
+    expect(firstAddress(endpoint.record)).toBe('10.0.0.3');
   });
 });
 
@@ -173,7 +173,7 @@ describe('removal of a network', () => {
     const removed = await cluster.clock.until(h1!.running.networks.remove('web', forever));
     expect(removed.waitingFor).toEqual([]);
     for (const prefix of ['networks/', 'network-names/', 'vnis/', 'network-acks/', 'quarantine/']) {
-      expect(cluster.etcd.entries(`/overlayd/v1/${prefix}`)).toEqual([]);
+      expect(cluster.etcd.entries(`/overlayd/v2/${prefix}`)).toEqual([]);
     }
     await checkQuiet(cluster);
   });
@@ -190,7 +190,7 @@ describe('removal of a network', () => {
     await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
     await h2!.start();
     await cluster.clock.advance(5_000);
-    expect(cluster.etcd.entries('/overlayd/v1/subnets/10.9')).toEqual([]);
+    expect(cluster.etcd.entries('/overlayd/v2/subnets/10.9')).toEqual([]);
     await checkQuiet(cluster);
   });
 });
@@ -216,7 +216,7 @@ describe('faults', () => {
     const { endpoint } = await cluster.clock.until(connect(h1!, 'web'));
     h1!.killContainer('netns:c1');
     await cluster.clock.advance(5_000);
-    expect(h2!.running.view.endpoint(endpoint.record.id)).toBeUndefined();
+    expect(h2!.running.view.endpoint(endpoint.record)).toBeUndefined();
     expect(h1!.running.local.all()).toEqual([]);
     await checkQuiet(cluster);
   });
@@ -256,7 +256,7 @@ describe('faults', () => {
     await h1!.start();
     expect([...h1!.resolvers.keys()]).toEqual([]);
     await cluster.clock.advance(10_000);
-    expect(h2!.running.view.endpoints(h2!.running.networks.list()[0]!.id).size).toBe(1);
+    expect(h2!.running.view.addresses(h2!.running.networks.list()[0]!.id).size).toBe(1);
     await checkQuiet(cluster);
   });
 
@@ -286,8 +286,8 @@ describe('faults', () => {
     cluster.network.cut('node1', 'node3');
     const { endpoint } = await cluster.clock.until(connect(h1!, 'web'));
     await cluster.clock.advance(3_000);
-    expect(h3!.running.view.endpoint(endpoint.record.id)).toBeDefined();
-    expect(h2!.running.view.endpoint(endpoint.record.id)).toBeDefined();
+    expect(h3!.running.view.endpoint(endpoint.record)).toBeDefined();
+    expect(h2!.running.view.endpoint(endpoint.record)).toBeDefined();
     cluster.heal();
     await cluster.clock.advance(10_000);
     await checkQuiet(cluster);
@@ -299,7 +299,7 @@ describe('faults', () => {
     h1!.store.loseReplies();
     await expect(cluster.clock.until(connect(h1!, 'web'))).rejects.toThrow();
     await cluster.clock.advance(15_000);
-    expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toEqual([]);
+    expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toEqual([]);
     await cluster.clock.until(connect(h2!, 'web'));
     await checkQuiet(cluster);
   });
@@ -316,7 +316,7 @@ describe('faults', () => {
     await h1!.start();
     await cluster.clock.advance(60_000);
     expect(h1!.kernel.writes).toBe(writes);
-    expect(h1!.running.view.endpoints(h1!.running.networks.list()[0]!.id).size).toBe(2);
+    expect(h1!.running.view.addresses(h1!.running.networks.list()[0]!.id).size).toBe(2);
     cluster.heal();
     await cluster.clock.advance(20_000);
     await checkQuiet(cluster);

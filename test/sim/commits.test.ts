@@ -6,6 +6,7 @@ import { encodeRecord } from '../../src/core/record-codec.ts';
 import { keys, PREFIX } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { pki, random } from '../unit/agent/cluster/cluster-fixture.ts';
+import { forget } from './forget.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
 let cluster: SimulatedCluster;
@@ -50,10 +51,10 @@ it('every change of endpoints is pushed', async () => {
       await cluster.clock.until(endpoints().disconnect('web', endpoint.record.id, false));
   });
   expect([...kinds].sort()).toEqual([
-    '-endpoints -macs quarantine',
-    '-endpoints quarantine',
-    'endpoints',
-    'endpoints macs',
+    '-addresses -endpoints -macs quarantine',
+    '-addresses -endpoints quarantine',
+    'addresses endpoints',
+    'addresses endpoints macs',
   ]);
   expect([...unpushed]).toEqual([]);
 });
@@ -64,11 +65,10 @@ it('what the audit puts right or claims again is pushed', async () => {
     cluster.clock.until(h1!.running.endpoints.connect({ network: 'web', container: h1!.addContainer(), aliases: [] }));
   const [changed, lost] = [(await connect()).endpoint.record, (await connect()).endpoint.record];
   const wrong = encodeRecord({ ...changed, name: 'forged' });
-  const keyOf = ({ networkId, address }: typeof changed) => keys.endpoint(networkId, address);
-  cluster.etcd.txn([], [{ kind: 'put', key: keyOf(changed), value: wrong }]);
-  cluster.etcd.txn([], [{ kind: 'delete', key: keyOf(lost) }]);
+  cluster.etcd.txn([], [{ kind: 'put', key: keys.endpoint(changed), value: wrong }]);
+  forget(cluster.etcd, lost);
   const { kinds, unpushed } = await during(() => cluster.clock.advance(5_000));
-  expect([...kinds]).toEqual(['endpoints']);
+  expect([...kinds].sort()).toEqual(['addresses endpoints', 'endpoints']);
   expect([...unpushed]).toEqual([]);
 });
 
@@ -79,7 +79,7 @@ it('what an engine changes is pushed', async () => {
     await cluster.clock.until(h1!.engine.run('app', { networks: { web: {} } }));
     await cluster.clock.advance(5_000);
   });
-  expect([...kinds]).toEqual(['endpoints']);
+  expect([...kinds]).toEqual(['addresses endpoints', 'endpoints']);
   expect([...unpushed]).toEqual([]);
 });
 

@@ -36,7 +36,7 @@ it('unwires at once while neither etcd nor a peer has been heard since the start
   expect(ports(one)).toEqual([]);
   cluster.heal();
   await cluster.clock.advance(30_000);
-  expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toHaveLength(1);
+  expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toHaveLength(1);
   await checkQuiet(cluster);
 });
 
@@ -46,7 +46,7 @@ it('unwires and releases although the state file cannot be written', async () =>
   one.runFile.isFull = true;
   await cluster.clock.until(one.running.endpoints.disconnect('web', 'netns:c1', false));
   expect(ports(one)).toEqual([]);
-  expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toHaveLength(1);
+  expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toHaveLength(1);
   one.stateFile.isFull = false;
   one.runFile.isFull = false;
   await checkQuiet(cluster);
@@ -59,7 +59,7 @@ it('gives the address back when the state file has let go of the endpoint too; c
   void one.running.endpoints.disconnect('web', 'netns:c1', false);
   await cluster.clock.advance(100);
   expect(ports(one)).toEqual([]);
-  expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toHaveLength(2);
+  expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toHaveLength(2);
   await one.crash();
   one.stateFile.ms = 0;
   one.runFile.ms = 0;
@@ -109,6 +109,6 @@ it('fences a claim that etcd carries out after it was given up', async () => {
   one.store.heal();
   await cluster.clock.advance(5_000);
   const networkId = one.running.networks.list()[0]!.id;
-  expect(cluster.etcd.entries(`/overlayd/v1/quarantine/${networkId}/10.0.0.9`)).toHaveLength(1);
+  expect(cluster.etcd.entries(`/overlayd/v2/quarantine/${networkId}/10.0.0.9`)).toHaveLength(1);
   await checkQuiet(cluster);
 });

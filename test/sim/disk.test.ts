@@ -28,7 +28,7 @@ it('an agent that starts on a full disk does all but remember, and remembers whe
   expect([...one.listening.values()].flat()).toContain('10.0.0.1');
   await run(two, 'far', { web: {} });
   await pass(1_000);
-  expect([...one.running.view.endpoints(claims()[0]!.networkId).values()].map(({ name }) => name)).toEqual([
+  expect([...one.running.view.addresses(claims()[0]!.networkId).values()].map(({ name }) => name)).toEqual([
     'api',
     'far',
   ]);

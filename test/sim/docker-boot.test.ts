@@ -1,12 +1,14 @@
 /** Hosts that lost power: their containers come back, whenever etcd does. */
+
 import { beforeEach, describe, expect, it } from 'vitest';
 import { SERVICE_ADDRESS } from '../../src/core/host-state.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
-import { keys } from '../../src/core/records.ts';
+import { firstAddress, hasAddress } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkEnginesQuiet } from './engine-invariants.ts';
 import { useEngines } from './engine-story.ts';
 import type { AttachmentRequest } from './fake-containers.ts';
+import { forget } from './forget.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
 const { cluster, hosts, until, pass, create, claims, addresses } = useEngines();
@@ -67,8 +69,8 @@ describe('a host that boots while etcd is away', () => {
 
   it('says in its status which containers wait for etcd, and starts them when it is back', async () => {
     // A claim that somebody removed, of which this host hears by a peer.
-    const [removed] = claims().filter(({ address }) => address === '10.0.0.2');
-    cluster().etcd.txn([], [{ kind: 'delete', key: keys.endpoint(removed!.networkId, '10.0.0.2') }]);
+    const [removed] = claims().filter((record) => hasAddress(record, '10.0.0.2'));
+    forget(cluster().etcd, removed!);
     await pass(1_000);
     await boot();
     await pass(60_000);
@@ -83,16 +85,16 @@ describe('a host that boots while etcd is away', () => {
 
   it('lets go of an address that was given to another meanwhile, as soon as it hears so', async () => {
     cluster().partition([one], [two], [one]);
-    const [lost] = claims().filter(({ address }) => address === '10.0.0.77');
-    cluster().etcd.txn([], [{ kind: 'delete', key: keys.endpoint(lost!.networkId, '10.0.0.77') }]);
+    const [lost] = claims().filter((record) => hasAddress(record, '10.0.0.77'));
+    forget(cluster().etcd, lost!);
     await service(two, 'next', { web: { ip: '10.0.0.77' } });
     await boot();
     await pass(30_000);
     expect(byName(one).fixed).toBe('10.0.0.77/24');
     cluster().heal();
     await pass(10_000);
-    expect(one.running.local.all().map(({ record }) => record.address)).not.toContain('10.0.0.77');
-    expect(claims().find(({ address }) => address === '10.0.0.77')?.name).toBe('next');
+    expect(one.running.local.all().map(({ record }) => firstAddress(record))).not.toContain('10.0.0.77');
+    expect(claims().find((record) => hasAddress(record, '10.0.0.77'))?.name).toBe('next');
     await until(one.engine.removeContainer('fixed'));
     await pass(30_000);
   });
@@ -225,7 +227,7 @@ it.each(Array.from({ length: 20 }, (_, index) => index + 1))(
     await clock.advance(180_000);
     await Promise.all(booting);
     for (const host of world.hosts) expect(Object.values(byName(host))).not.toContain('down');
-    const names = world.etcd.entries('/overlayd/v1/endpoints/').map(({ value }) => decodeEndpoint(value)?.name);
+    const names = world.etcd.entries('/overlayd/v2/endpoints/').map(({ value }) => decodeEndpoint(value)?.name);
     expect(names.toSorted()).toEqual(['ah1', 'ah2', 'ah3', 'bh1', 'bh2', 'bh3', 'ch1', 'ch2', 'ch3']);
     await checkEnginesQuiet(world);
     await world.stop();

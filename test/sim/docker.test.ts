@@ -21,7 +21,7 @@ describe('names of containers', () => {
     const { id } = await until(one.engine.run('shop_db', { networks, hostname: 'pg' }));
     await pass(1_000);
     expect(names()).toEqual([['shop_db', 'db', 'a.b', id.slice(0, 12), 'pg']]);
-    expect(two.running.view.endpoint(claims()[0]!.id)?.name).toBe('shop_db');
+    expect(two.running.view.endpoint(claims()[0]!)?.name).toBe('shop_db');
   });
 
   it('follow a rename, also one that happens while the agent is away', async () => {

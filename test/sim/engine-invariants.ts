@@ -7,7 +7,7 @@ import { HOST, type Route, SERVICE_ADDRESS } from '../../src/core/host-state.ts'
 import { parseIp } from '../../src/core/ip.ts';
 import { isHandoverLink, namespaceOf, portLinkOf } from '../../src/core/plan/naming.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
-import { PREFIX } from '../../src/core/records.ts';
+import { firstAddress, PREFIX } from '../../src/core/records.ts';
 import { type FakeContainer, placeOf } from './fake-containers.ts';
 import type { EndpointObject } from './fake-libnetwork.ts';
 import { checkQuiet } from './invariants.ts';
@@ -62,14 +62,15 @@ function checkEndpoint(
   const local = host.running.local.byEngine(endpoint.id);
   expect(local, what).toBeDefined();
   const { record, engine, ifname } = local!;
-  expect(`${record.address}/24`, what).toBe(endpoint.address);
+  const address = firstAddress(record);
+  expect(`${address}/24`, what).toBe(endpoint.address);
   expect(record.mac, what).toBe(endpoint.mac);
   expect(engine?.containerId, what).toBe(container.id);
   expect(local!.container.path, what).toBe(placeOf(container));
   const shortId = container.id.slice(0, 12);
   const names = endpointNames(container, [...aliases, shortId]);
   expect({ name: record.name, aliases: record.aliases }, what).toEqual(names);
-  expect(container.hosts, what).toContain(`\n${record.address.padEnd('::ffff:'.length + record.address.length)}\t`);
+  expect(container.hosts, what).toContain(`\n${address.padEnd('::ffff:'.length + address.length)}\t`);
   const { machine } = host.kernel;
   const vni = host.running.view.network(record.networkId)!.vni;
   const inside = machine.snapshot(placeOf(container))!;
@@ -83,6 +84,6 @@ function checkEndpoint(
     return block !== undefined && contains(block, service);
   };
   expect(inside.routes.filter(toService), what).not.toEqual([]);
-  expect(inside.addresses, what).toContainEqual({ link: ifname, address: record.address, prefix: 24 });
+  expect(inside.addresses, what).toContainEqual({ link: ifname, address, prefix: 24 });
   return record;
 }

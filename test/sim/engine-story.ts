@@ -1,8 +1,10 @@
 /** Two hosts with an engine each, for one story per test; in the end engines and cluster have to agree. */
+
 import { afterEach, beforeEach } from 'vitest';
 import { DRIVER, NETWORK_OPTION } from '../../src/core/docker/engine.ts';
 import type { NetworkRequest } from '../../src/core/network-request.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
+import { type EndpointRecord, firstAddress, PREFIX } from '../../src/core/records.ts';
 import type { Logger } from '../../src/ports.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkEnginesQuiet } from './engine-invariants.ts';
@@ -40,9 +42,14 @@ export function useEngines(log: Logger = silent, options: Pick<SimulatedClusterO
       story.until(host.engine.run(name, { networks })),
 
     /** Values of etcd's keys below. */
-    stored: (prefix: string) => cluster.etcd.entries(`/overlayd/v1/${prefix}/`).map(({ value }) => value),
-    claims: () => story.stored('endpoints').flatMap((value) => decodeEndpoint(value) ?? []),
-    addresses: () => story.claims().map(({ address }) => address),
+    stored: (prefix: string) => cluster.etcd.entries(`${PREFIX}${prefix}/`).map(({ value }) => value),
+    /** By network and address. */
+    claims: () =>
+      story
+        .stored('endpoints')
+        .flatMap((value) => decodeEndpoint(value) ?? [])
+        .sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1)),
+    addresses: () => story.claims().map(firstAddress),
     /** Names of the engine's networks. */
     offered: ({ engine }: SimulatedHost) => [...engine.objects.values()].map(({ name }) => name).sort(),
     /** Destinations inside the container. */
@@ -59,4 +66,8 @@ export function dockerNetwork(name: string, overrides: Partial<NetworkSpec> = {}
     ipamOptions: { [NETWORK_OPTION]: name },
     ...overrides,
   };
+}
+
+function orderOf(record: EndpointRecord): string {
+  return `${record.networkId} ${firstAddress(record)}`;
 }

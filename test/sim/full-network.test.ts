@@ -21,7 +21,7 @@ it('is nearly full, and full', async () => {
     host.running.endpoints.connect({ network: 'web', container: host.addContainer(), aliases: [] });
   const many = (count: number) =>
     cluster.clock.until(Promise.allSettled(Array.from({ length: count }, () => connect(one))));
-  const claims = async () => (await one.store.list(keys.endpoints(web.id))).entries.length;
+  const claims = async () => (await one.store.list(keys.addressesOn(web.id))).entries.length;
 
   await many(900);
   expect(one.running.problems).toEqual([]);

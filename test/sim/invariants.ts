@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import { macOf, requireIp } from '../../src/core/ip.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
-import { type EndpointRecord, keys, PREFIX } from '../../src/core/records.ts';
+import { type EndpointRecord, firstAddress, keys, PREFIX } from '../../src/core/records.ts';
 import { checkAgainstTruth } from './oracle.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
 
@@ -11,9 +11,11 @@ export function checkInvariants(cluster: SimulatedCluster): void {
   const holders = new Map<string, string>();
   for (const host of cluster.running) {
     for (const { record } of host.running.local.all()) {
-      const address = `${record.networkId} ${record.address}`;
-      expect(holders.get(address), `${record.address} on ${host.record.name}`).toBeUndefined();
-      holders.set(address, host.record.name);
+      for (const { ip } of record.addresses) {
+        const place = `${record.networkId} ${ip}`;
+        expect(holders.get(place), `${ip} on ${host.record.name}`).toBeUndefined();
+        holders.set(place, host.record.name);
+      }
     }
   }
   const macs = claimsOf(cluster).map(({ networkId, mac }) => `${networkId} ${mac}`);
@@ -31,10 +33,15 @@ export async function checkQuiet(cluster: SimulatedCluster): Promise<void> {
   const claims = claimsOf(cluster);
   const endpoints = cluster.running.flatMap((host) => host.running.local.all().map(({ record }) => record));
   expect(claims.map(({ id }) => id).sort()).toEqual(endpoints.map(({ id }) => id).sort());
-  const chosen = claims.filter(({ address, mac }) => mac !== macOf(requireIp(address, 'address')));
+  const claimed = claims.flatMap(({ addresses, id: endpointId, networkId, nodeId }) =>
+    addresses.map(({ ip }) => [keys.address(networkId, ip), { endpointId, nodeId }] as const),
+  );
+  const addressClaims = cluster.etcd.entries(keys.addresses).map(({ key, value }) => [key, JSON.parse(value)]);
+  expect(new Map(addressClaims as [string, unknown][])).toEqual(new Map(claimed));
+  const chosen = claims.filter((record) => record.mac !== macOf(requireIp(firstAddress(record), 'address')));
   const macClaims = cluster.etcd.entries(`${PREFIX}macs/`).map(({ key, value }) => [key, JSON.parse(value)]);
   expect(new Map(macClaims as [string, unknown][])).toEqual(
-    new Map(chosen.map(({ id, address, mac, networkId }) => [keys.mac(networkId, mac), { endpointId: id, address }])),
+    new Map(chosen.map(({ id, nodeId, mac, networkId }) => [keys.mac(networkId, mac), { endpointId: id, nodeId }])),
   );
 
   await checkAgainstTruth(cluster);

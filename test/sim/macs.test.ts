@@ -1,9 +1,11 @@
 /** No two endpoints of a network have one MAC, whoever chose it, wherever, whenever. */
+
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { evictNode } from '../../src/agent/cluster/eviction.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
+import { forget } from './forget.ts';
 import { checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
@@ -29,13 +31,14 @@ const begin = (host: SimulatedHost, options: { name?: string; ip?: string; mac?:
 const connect = async (host: SimulatedHost, options: { name?: string; ip?: string; mac?: string } = {}) =>
   (await cluster.clock.until(begin(host, options))).endpoint.record;
 
+const at = (ip: string) => ({ addresses: [{ ip }] });
 /** That of 10.0.0.`last`. */
 const macOf = (last: number) => `02:42:0a:00:00:${last.toString(16).padStart(2, '0')}`;
 
 it('an automatic endpoint passes over an address whose MAC somebody chose', async () => {
   await connect(one);
-  expect(await connect(one, { name: 'a2', mac: macOf(4) })).toMatchObject({ address: '10.0.0.3', mac: macOf(4) });
-  expect(await connect(two)).toMatchObject({ address: '10.0.0.5', mac: macOf(5) });
+  expect(await connect(one, { name: 'a2', mac: macOf(4) })).toMatchObject({ ...at('10.0.0.3'), mac: macOf(4) });
+  expect(await connect(two)).toMatchObject({ ...at('10.0.0.5'), mac: macOf(5) });
   await checkQuiet(cluster);
 });
 
@@ -49,7 +52,7 @@ it('a MAC, or an address whose MAC somebody chose, that is asked for by hand is 
     `${macOf(2)} already in use on network web by a1 on ${one.record.name}`,
   );
   await expect(connect(two, { ip: '10.0.0.4' })).rejects.toThrow(`by a2 on ${one.record.name}`);
-  expect(await connect(two, { ip: '10.0.0.4', mac: '02:00:00:00:00:01' })).toMatchObject({ address: '10.0.0.4' });
+  expect(await connect(two, { ip: '10.0.0.4', mac: '02:00:00:00:00:01' })).toMatchObject(at('10.0.0.4'));
   expect(await connect(two, { ip: '10.0.0.9', mac: macOf(9) })).toMatchObject({ mac: macOf(9) });
   await checkQuiet(cluster);
 });
@@ -67,19 +70,19 @@ it('is free again with its endpoint, and with its host', async () => {
 
 it('a claim of a MAC whose endpoint somebody of an older release took away stands in nobody’s way', async () => {
   for (const last of [9, 3]) {
-    const value = encodeRecord({ endpointId: 'gone', address: '10.0.0.77' });
+    const value = encodeRecord({ endpointId: 'gone', nodeId: 'node1' });
     cluster.etcd.txn([], [{ kind: 'put', key: keys.mac(networkId, macOf(last)), value }]);
   }
-  expect(await connect(two, { mac: macOf(9) })).toMatchObject({ mac: macOf(9), address: '10.0.0.2' });
+  expect(await connect(two, { mac: macOf(9) })).toMatchObject({ mac: macOf(9), ...at('10.0.0.2') });
   expect(await connect(two)).toMatchObject({ mac: macOf(3) });
   await checkQuiet(cluster);
 });
 
 it('is claimed again with its endpoint’s lost claim', async () => {
   const record = await connect(one, { mac: macOf(9) });
-  cluster.etcd.txn([], [{ kind: 'delete', key: keys.endpoint(networkId, record.address) }]);
+  forget(cluster.etcd, record);
   await cluster.clock.advance(10_000);
-  expect(cluster.etcd.entries(keys.endpoint(networkId, record.address))).toHaveLength(1);
+  expect(cluster.etcd.entries(keys.endpoint(record))).toHaveLength(1);
   await checkQuiet(cluster);
 });
 

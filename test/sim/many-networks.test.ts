@@ -19,7 +19,7 @@ it('takes few passes, however many networks it was on', async () => {
     await cluster.clock.until(host.running.endpoints.connect({ network: name, container, aliases: [] }));
   }
   const claims = async () => {
-    const lists = await Promise.all(networks.map(({ id }) => host.store.list(keys.endpoints(id))));
+    const lists = await Promise.all(networks.map(({ id }) => host.store.list(keys.addressesOn(id))));
     return lists.flatMap(({ entries }) => entries).length;
   };
   expect(await claims()).toBe(NETWORKS);

@@ -1,4 +1,5 @@
 import { afterEach, expect, it } from 'vitest';
+import { firstAddress } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { addressesIn, question, read } from '../unit/core/dns/messages.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
@@ -9,7 +10,7 @@ afterEach(() => cluster.stop());
 async function connect(host: SimulatedHost, alias: string): Promise<string> {
   const request = { network: 'web', container: host.addContainer(), aliases: [alias] };
   const { endpoint } = await cluster.clock.until(host.running.endpoints.connect(request));
-  return endpoint.record.address;
+  return firstAddress(endpoint.record);
 }
 
 const networkOf = (host: SimulatedHost) => host.running.view.networkByName('web')!.id;
@@ -78,7 +79,7 @@ it.each([1, 2, 3])('an agent that comes back takes away what went meanwhile (see
   const other = await connect(one, 'other');
   await cluster.clock.advance(1_000);
   await two.crash();
-  const [gone] = [...one.running.view.endpoints(networkOf(one))].filter(([address]) => address === there);
+  const [gone] = [...one.running.view.addresses(networkOf(one))].filter(([address]) => address === there);
   await cluster.clock.until(one.running.endpoints.disconnect('web', gone![1].name, false));
   expect(addressesIn(read(ask('there') as Uint8Array))).toEqual([there]);
   await two.start();
@@ -92,7 +93,7 @@ it('what went meanwhile goes also where a container of this host cannot be looke
   const container = two.addContainer();
   await cluster.clock.until(two.running.endpoints.connect({ network: 'web', container, aliases: [] }));
   await two.crash();
-  const [gone] = [...one.running.view.endpoints(networkOf(one))].filter(([address]) => address === there);
+  const [gone] = [...one.running.view.addresses(networkOf(one))].filter(([address]) => address === there);
   await cluster.clock.until(one.running.endpoints.disconnect('web', gone![1].name, false));
   two.kernel.blind.add(container.replace('netns:', '/run/netns/'));
   await two.start();

@@ -3,7 +3,13 @@
  * asked, so that what it forgets to want is found as well.
  */
 import { expect } from 'vitest';
-import type { EndpointRecord, NetworkRecord, NodeRecord } from '../../src/core/records.ts';
+import {
+  type EndpointRecord,
+  firstAddress,
+  type NetworkRecord,
+  type NodeRecord,
+  PREFIX,
+} from '../../src/core/records.ts';
 import { addressesIn, question, read } from '../unit/core/dns/messages.ts';
 import type { SimulatedCluster, SimulatedHost } from './simulated-cluster.ts';
 
@@ -14,9 +20,8 @@ interface Truth {
   readonly endpoints: ReadonlyMap<string, readonly EndpointRecord[]>;
 }
 
-const PREFIX = '/overlayd/v1/';
 /** Of what members have to agree upon; leases and claims of names are etcd's alone. */
-const SHARED = /^\/overlayd\/v1\/(nodes\/|networks\/|endpoints\/|quarantine\/)/;
+const SHARED = new RegExp(`^${PREFIX}(nodes|networks|endpoints|addresses|quarantine)/`);
 
 /** All is quiet and every agent runs. */
 export async function checkAgainstTruth(cluster: SimulatedCluster): Promise<void> {
@@ -54,7 +59,9 @@ function checkRows({ kernel, record: { id, name: host } }: SimulatedHost, { netw
     const all = endpoints.get(network.id)!;
     const { neighbours, fdb } = machine.snapshot(`ovl-${network.vni}`)!;
     const rows = neighbours.filter(({ link }) => link === 'vx0').map(({ address, mac }) => `${address} ${mac}`);
-    expect(rows.sort(), what).toEqual(all.map(({ address, mac }) => `${address} ${mac}`).sort());
+    expect(rows.sort(), what).toEqual(
+      all.flatMap(({ addresses, mac }) => addresses.map(({ ip }) => `${ip} ${mac}`)).sort(),
+    );
     const [local, remote] = [all.filter(({ nodeId }) => nodeId === id), all.filter(({ nodeId }) => nodeId !== id)];
     const tunnels = fdb.filter(({ link }) => link === 'vx0').map(({ mac, vtep }) => `${mac} ${vtep}`);
     expect(tunnels.sort(), what).toEqual(remote.map(({ mac, nodeId }) => `${mac} ${nodes.get(nodeId)?.vtep}`).sort());
@@ -71,15 +78,15 @@ async function checkNames({ names, record: { id, name: host } }: SimulatedHost, 
     const asker = all.find(({ nodeId }) => nodeId === id);
     if (!asker) continue;
     const addresses = new Map<string, string[]>();
-    for (const { name, aliases, address } of all) {
+    for (const { name, aliases, addresses: own } of all) {
       for (const each of new Set([name, ...aliases].map((text) => text.toLowerCase()))) {
-        addresses.set(each, [...(addresses.get(each) ?? []), address]);
+        addresses.set(each, [...(addresses.get(each) ?? []), ...own.map(({ ip }) => ip)]);
       }
     }
     for (const [name, expected] of addresses) {
-      const answered = addressesIn(await ask(networkId, asker.address, name));
+      const answered = addressesIn(await ask(networkId, firstAddress(asker), name));
       expect(answered.sort(), `${name} on ${host}`).toEqual(expected.sort());
     }
-    expect((await ask(networkId, asker.address, 'nobody')).rcode, host).toBe('NXDOMAIN');
+    expect((await ask(networkId, firstAddress(asker), 'nobody')).rcode, host).toBe('NXDOMAIN');
   }
 }

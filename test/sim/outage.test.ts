@@ -60,7 +60,7 @@ it('a removal that an outage cuts short in the middle of a member goes on when e
   await cluster.clock.advance(3_000);
   h2!.store.heal();
   await cluster.clock.advance(3_000);
-  expect(cluster.etcd.entries('/overlayd/v1/vnis/')).toEqual([]);
+  expect(cluster.etcd.entries('/overlayd/v2/vnis/')).toEqual([]);
   await checkQuiet(cluster);
 });
 
@@ -73,7 +73,7 @@ it('a release that etcd refuses does not keep others from being released', async
   const { endpoint: stuck } = await connect();
   await connect();
   const { txn } = h1!.store;
-  const refused = keys.endpoint(stuck.record.networkId, stuck.record.address);
+  const refused = keys.endpoint(stuck.record);
   h1!.store.txn = async (compares, writes) => {
     const isRefused = writes.some((write) => write.kind === 'delete' && write.key === refused);
     if (isRefused) throw Object.assign(new Error('etcd refused the request'), { retryable: false });
@@ -84,5 +84,5 @@ it('a release that etcd refuses does not keep others from being released', async
   await cluster.clock.until(h1!.running.endpoints.disconnect('web', 'netns:c2', false));
   h1!.store.heal();
   await cluster.clock.advance(5_000);
-  expect(cluster.etcd.entries('/overlayd/v1/endpoints/').map(({ key }) => key)).toEqual([refused]);
+  expect(cluster.etcd.entries('/overlayd/v2/endpoints/').map(({ key }) => key)).toEqual([refused]);
 });

@@ -2,9 +2,11 @@
  * An agent's end loses nothing that was confirmed, whatever its disk has by then; a power cut may leave a disk that is
  * older than what was confirmed, and that costs nobody an address, nor brings back what was given away.
  */
+
 import { beforeEach, expect, it } from 'vitest';
-import { keys } from '../../src/core/records.ts';
+import { firstAddress } from '../../src/core/records.ts';
 import { useEngines } from './engine-story.ts';
+import { forget } from './forget.ts';
 import type { SimulatedHost } from './simulated-cluster.ts';
 
 const { cluster, hosts, until, pass, create, run, claims, addresses } = useEngines();
@@ -13,8 +15,8 @@ let two: SimulatedHost;
 
 const connect = (host: SimulatedHost, ip?: string) =>
   until(host.running.endpoints.connect({ network: 'web', container: host.addContainer(), aliases: [], ip }));
-const onDisk = (host: SimulatedHost) => host.disk.state!.endpoints.map(({ record }) => record.address);
-const held = (host: SimulatedHost) => host.running.local.all().map(({ record }) => record.address);
+const onDisk = (host: SimulatedHost) => host.disk.state!.endpoints.map(({ record }) => firstAddress(record));
+const held = (host: SimulatedHost) => host.running.local.all().map(({ record }) => firstAddress(record));
 
 /** From now on nothing gets to the disk. */
 const stall = (host: SimulatedHost) => {
@@ -121,7 +123,7 @@ it.each([
       await connect(two, '10.0.0.2');
       await until(two.engine.run('far', { networks: { web: { ip: '10.0.0.3' } } }));
     }
-    const owners = () => claims().map(({ id, nodeId, address }) => `${address} ${id} ${nodeId}`);
+    const owners = () => claims().map((record) => `${firstAddress(record)} ${record.id} ${record.nodeId}`);
     const before = owners();
     expect(before).toHaveLength(isTaken ? 2 : 0);
     if (isCut) {
@@ -140,13 +142,14 @@ it('a container of the engine’s that comes back under an address that is anoth
   const api = await until(one.engine.run('api', { networks: { web: {} }, restarts: true }));
   await pass(1_000);
   await one.reboot();
-  const { networkId, address } = claims()[0]!;
+  const lost = claims()[0]!;
+  const address = firstAddress(lost);
   // As if it had been detached, and the disk had not heard of it.
-  cluster().etcd.txn([], [{ kind: 'delete', key: keys.endpoint(networkId, address) }]);
+  forget(cluster().etcd, lost);
   const far = await until(two.engine.run('far', { networks: { web: { ip: address } } }));
   await startAgain(one);
   expect(far.attachments.get('web')?.endpoint?.address).toBe(`${address}/24`);
-  expect(claims().find((claim) => claim.address === address)?.nodeId).toBe('node2');
+  expect(claims().find((claim) => firstAddress(claim) === address)?.nodeId).toBe('node2');
   expect(api.attachments.get('web')?.endpoint?.address).not.toBe(`${address}/24`);
 });
 

@@ -1,7 +1,7 @@
 /** An etcd that goes back in time: nothing is taken down for that. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { encodeRecord } from '../../src/core/record-codec.ts';
-import { keys } from '../../src/core/records.ts';
+import { FORMER_PREFIX, keys, PREFIX } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
@@ -48,7 +48,7 @@ it.each(['running', 'restarted'])(
     expect(one.running.problems).toEqual([]);
     await connect(two, 'web', 'd');
     await cluster.clock.advance(5_000);
-    expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toHaveLength(4);
+    expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toHaveLength(4);
     await checkQuiet(cluster);
   },
 );
@@ -152,6 +152,23 @@ it('an etcd that counts on after a restore is no reason to wait', async () => {
   cluster.etcd.restore(backup, cluster.etcd.revision + 1_000_000);
   await cluster.clock.advance(20_000);
   expect(one.running.problems).toEqual([]);
-  expect(cluster.etcd.entries('/overlayd/v1/endpoints/')).toHaveLength(2);
+  expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toHaveLength(2);
   await checkQuiet(cluster);
+});
+
+it('an etcd that holds the records of an older release alone takes nothing down, and the status says what to do', async () => {
+  const { writes } = one.kernel;
+  const former = { value: '{"id":"old"}', revision: 2, lease: undefined };
+  cluster.etcd.restore({ keys: new Map([[`${FORMER_PREFIX}cluster`, former]]), revision: 2 });
+  await cluster.clock.advance(10_000);
+  for (const host of cluster.hosts) {
+    expect(host.running.problems.join()).toMatch(/of an older overlayd .*install the release that made it/);
+    expect(host.running.problems.join()).not.toContain('restored from a backup');
+  }
+  await restart();
+  await cluster.clock.advance(10_000);
+  expect(one.running.problems.join()).toMatch(/of an older overlayd .*install the release that made it/);
+  expect(one.kernel.writes).toBe(writes);
+  expect(one.running.local.all()).toHaveLength(1);
+  expect(cluster.etcd.entries(PREFIX).filter(({ key }) => !key.startsWith(keys.live('')))).toEqual([]);
 });

@@ -1,5 +1,8 @@
 /** Members that know less than this node did: what they do not know of is not gone. */
+
 import { afterEach, expect, it } from 'vitest';
+import { endpointEntries } from '../../src/agent/endpoint-claims.ts';
+import { keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
@@ -93,16 +96,14 @@ it('members alone do not end an endpoint of this host, nor the network that it i
   await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
   const { endpoint } = await connect(h1!);
   await cluster.clock.advance(5_000);
-  const { networkId, address } = endpoint.record;
+  const { networkId } = endpoint.record;
   h1!.store.cut('refusing');
   await cluster.clock.advance(5_000);
   // Somebody takes both away in etcd, by hand; of the two only the other one hears of it there.
+  const taken = [...endpointEntries(endpoint.record), { key: keys.network(networkId) }];
   cluster.etcd.txn(
     [],
-    [
-      { kind: 'delete', key: `/overlayd/v1/endpoints/${networkId}/${address}` },
-      { kind: 'delete', key: `/overlayd/v1/networks/${networkId}` },
-    ],
+    taken.map(({ key }) => ({ kind: 'delete', key })),
   );
   const { writes } = h1!.kernel;
   await cluster.clock.advance(20_000);

@@ -7,7 +7,7 @@ import {
   type StaticNamesDeps,
 } from '../../src/agent/static-names.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
-import { keys } from '../../src/core/records.ts';
+import { firstAddress, keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { question, read } from '../unit/core/dns/messages.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
@@ -31,7 +31,7 @@ beforeEach(async () => {
   for (const host of [one, two]) {
     const request = { network: 'web', container: host.addContainer(), name: `on-${host.record.id}`, aliases: ['any'] };
     const { endpoint } = await until(host.running.endpoints.connect(request));
-    addresses.set(host, endpoint.record.address);
+    addresses.set(host, firstAddress(endpoint.record));
   }
   await pass(3_000);
 });
@@ -103,7 +103,7 @@ describe('static names', () => {
     const request = { network: 'web', container: two.addContainer(), name: 'db', aliases: [] };
     const { endpoint } = await until(two.running.endpoints.connect(request));
     await pass(1_000);
-    expect(await ask(one, 'db')).toEqual(['NOERROR', endpoint.record.address]);
+    expect(await ask(one, 'db')).toEqual(['NOERROR', firstAddress(endpoint.record)]);
     expect(await ask(one, 'db', 'TXT')).toEqual(['NOERROR']);
     expect(await until(listStaticNames(deps(one), 'web'))).toMatchObject([
       { set: { name: 'db', type: 'A' }, takenBy: 'container db on host h2' },

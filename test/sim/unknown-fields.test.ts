@@ -104,9 +104,7 @@ describe('fields of another version stay in', () => {
       await until(one.engine.run('api', { networks: { web: {} } }));
       await cluster.clock.advance(1_000);
       const { record } = one.running.local.all()[0]!;
-      await expectKept(keys.endpoint(record.networkId, record.address), value, () =>
-        until(one.engine.renameContainer('api', 'shop')),
-      );
+      await expectKept(keys.endpoint(record), value, () => until(one.engine.renameContainer('api', 'shop')));
     }));
 
   it('an endpoint’s record when somebody else changed it', () =>
@@ -116,7 +114,7 @@ describe('fields of another version stay in', () => {
         one.running.endpoints.connect({ network: 'web', container: one.addContainer(), aliases: [] }),
       );
       const { record } = endpoint;
-      const key = keys.endpoint(record.networkId, record.address);
+      const key = keys.endpoint(record);
       const newer = encodeRecord(withUnknown({ ...record, name: 'forged' }, value));
       cluster.etcd.txn([], [{ kind: 'put', key, value: newer }]);
       await cluster.clock.advance(5_000);

@@ -1,9 +1,10 @@
 /** Records that this version cannot read: left alone, named, and in nobody else's way. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HOST } from '../../src/core/host-state.ts';
-import { keys, PREFIX } from '../../src/core/records.ts';
+import { firstAddress, keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { recordingLogger } from '../unit/agent/cluster/cluster-fixture.ts';
+import { forget } from './forget.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
 const STRANGE = '{"format":"of another time"}';
@@ -43,7 +44,8 @@ describe('a record that cannot be read', () => {
     ['node', () => keys.node('node9')],
     ['live', () => keys.live('node9')],
     ['network', () => keys.network('n9')],
-    ['endpoint', () => keys.endpoint(webId, '10.0.0.99')],
+    ['endpoint', () => keys.endpoint({ nodeId: 'node9', id: 'e9' })],
+    ['address', () => keys.address(webId, '10.0.0.99')],
     ['mac', () => keys.mac(webId, '02:00:00:00:00:09')],
     ['quarantine', () => keys.quarantine(webId, '10.0.0.98')],
     ['token', () => keys.token('abcdefgh')],
@@ -113,19 +115,19 @@ describe('a record that cannot be read', () => {
     await connect(two, { network: 'other' });
     expect(stored(key)).toBe(STRANGE);
     expect(one.running.local.has(endpoint.record.id)).toBe(true);
-    expect(two.running.view.endpoint(endpoint.record.id)?.address).toBe('10.0.0.2');
+    expect(two.running.view.addresses(webId).get('10.0.0.2')?.id).toBe(endpoint.record.id);
   });
 
   it('of an endpoint keeps its address, and its host goes on with the others', async () => {
     const [{ endpoint: first }, { endpoint: second }] = [await connect(one), await connect(one)];
-    const key = keys.endpoint(webId, first.record.address);
+    const key = keys.endpoint(first.record);
     await put(key);
-    cluster.etcd.txn([], [{ kind: 'delete', key: keys.endpoint(webId, second.record.address) }]);
+    forget(cluster.etcd, second.record);
     await cluster.clock.advance(5_000);
     expect(stored(key)).toBe(STRANGE);
-    expect(stored(keys.endpoint(webId, second.record.address))).toBeDefined();
+    expect(stored(keys.endpoint(second.record))).toBeDefined();
     expect(one.running.local.all()).toHaveLength(2);
-    await expect(connect(two, { ip: first.record.address })).rejects.toThrow(/belongs to/);
+    await expect(connect(two, { ip: firstAddress(first.record) })).rejects.toThrow(/belongs to/);
     await one.stop();
     await one.start();
     await cluster.clock.advance(5_000);
@@ -137,7 +139,8 @@ describe('a record that cannot be read', () => {
 
   it.each([
     ['host', () => keys.node(two.record.id)],
-    ['endpoint', () => keys.endpoint(webId, '10.0.0.3')],
+    ['endpoint', () => keys.endpoint(two.running.local.all()[0]!.record)],
+    ['address', () => keys.address(webId, '10.0.0.3')],
   ])('of another %s takes nothing of it out of the kernel, also when the agent is started anew', async (_, keyOf) => {
     for (const host of [one, two, two]) await connect(host);
     await cluster.clock.advance(3_000);
@@ -167,13 +170,13 @@ describe('a record that cannot be read', () => {
 
   it('that claims an address or a MAC is nobody’s to take', async () => {
     const mac = '02:00:00:00:00:09';
-    cluster.etcd.txn([], [{ kind: 'put', key: keys.endpoint(webId, '10.0.0.9'), value: STRANGE }]);
+    cluster.etcd.txn([], [{ kind: 'put', key: keys.address(webId, '10.0.0.9'), value: STRANGE }]);
     await put(keys.mac(webId, mac));
     await put(keys.mac(webId, '02:42:0a:00:00:05'));
     await expect(connect(two, { ip: '10.0.0.9' })).rejects.toThrow(/10\.0\.0\.9/);
     await expect(connect(two, { mac })).rejects.toThrow(new RegExp(mac));
     expect(stored(keys.mac(webId, mac))).toBe(STRANGE);
-    for (let i = 0; i < 10; i++) expect((await connect(two)).endpoint.record.address).not.toMatch(/\.[59]$/);
-    expect(cluster.etcd.entries(`${PREFIX}endpoints/${webId}/10.0.0.9`)[0]?.value).toBe(STRANGE);
+    for (let i = 0; i < 10; i++) expect(firstAddress((await connect(two)).endpoint.record)).not.toMatch(/\.[59]$/);
+    expect(cluster.etcd.entries(keys.address(webId, '10.0.0.9'))[0]?.value).toBe(STRANGE);
   });
 });

@@ -8,7 +8,6 @@ import { isIpv4 } from '../../core/ip.ts';
 import {
   type AgentVersion,
   levelOf,
-  levelsOf,
   refusedLevel,
   speaks,
   unreadableRecord,
@@ -19,10 +18,10 @@ import { keys, type NodeRecord, PREFIX, SUBNET_GUARD, type TokenRecord } from '.
 import type { Sparing } from '../../core/sparing.ts';
 import { matchesSecret } from '../../core/token.ts';
 import type { Clock, ClusterStore, Compare, JoinRequest, JoinResponse, Logger, Pki } from '../../ports.ts';
-import type { Change, Commit } from '../commit.ts';
+import { type Change, type Commit, unchanged } from '../commit.ts';
 import { evictNode } from './eviction.ts';
+import { refuseFormerRecords } from './former-records.ts';
 import { type Identity, nodeIdOf } from './identity.ts';
-import { compareTo } from './level.ts';
 import { checkNodeName, checkPort } from './node-settings.ts';
 
 export interface AdmitDeps {
@@ -104,6 +103,7 @@ async function readToken(deps: AdmitDeps, { tokenId, tokenSecret }: JoinRequest)
   if (entry !== undefined && record !== undefined && matchesSecret(record, tokenSecret, deps.pki.sha256)) {
     return { record, revision: entry.revision };
   }
+  await refuseFormerRecords(deps.store);
   throw new OverlaydError('token-invalid', `this cluster does not know the token; ${NEW_TOKEN}`);
 }
 
@@ -182,11 +182,12 @@ async function requireLevel({ agent, store }: AdmitDeps, request: JoinRequest): 
       `the member that was asked cannot admit this host, ask another one: ${message}`,
     );
   }
-  if (!speaks(levelsOf(request), level)) throw refusedLevel(request, agent, level);
+  // Who does not say what it speaks is of a release that had its records elsewhere.
+  if (!request.levels || !speaks(request.levels, level)) throw refusedLevel(request, agent, level);
   if (entry && !decodeCluster(entry.value)) {
     throw unreadableRecord(keys.cluster, 'the member that was asked cannot admit this host');
   }
-  return compareTo(keys.cluster, entry);
+  return unchanged(keys.cluster, entry);
 }
 
 interface Member {

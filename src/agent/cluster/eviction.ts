@@ -5,8 +5,8 @@
  * there may still use them; its own records last, and only if nothing has touched the mark. Each step can be repeated
  * after a crash.
  */
-import { decodeEndpoint, decodeNode } from '../../core/record-codec.ts';
-import { type EndpointRecord, keys, type NodeRecord, PREFIX, type QuarantineRecord } from '../../core/records.ts';
+import { decodeClaim, decodeEndpoint, decodeNode } from '../../core/record-codec.ts';
+import { type EndpointRecord, keys, type NodeRecord, type QuarantineRecord } from '../../core/records.ts';
 import type { Clock, ClusterStore, StoreEntry } from '../../ports.ts';
 import type { Change, Commit } from '../commit.ts';
 import { releaseMac } from '../mac-claims.ts';
@@ -23,8 +23,8 @@ export interface EvictionOptions {
   readonly quarantineSeconds: number;
 }
 
-/** Three changes for each at most; a transaction takes 128. */
-const CHUNK = 40;
+/** What a transaction takes. */
+const MOST_CHANGES = 128;
 
 /** Returns how many endpoints were removed. Does nothing to a node that is gone but remove what it left behind. */
 export async function evictNode(deps: EvictionDeps, nodeId: string, options: EvictionOptions): Promise<number> {
@@ -64,28 +64,71 @@ export async function markLeft(
 export async function evictEndpoints(deps: EvictionDeps, nodeId: string, options: EvictionOptions): Promise<number> {
   let removed = 0;
   for (;;) {
-    const owned = await endpointsOf(deps.store, nodeId);
+    const owned = await holdingsOf(deps.store, nodeId);
     if (owned.length === 0) return removed;
     const lease = await deps.store.grantLease(options.quarantineSeconds);
-    for (let i = 0; i < owned.length; i += CHUNK) {
-      const chunk = owned.slice(i, i + CHUNK);
-      const releasedAt = deps.clock.now();
-      const compares = chunk.map(
-        ({ entry }) => ({ kind: 'revision', key: entry.key, revision: entry.revision }) as const,
-      );
-      const changes = chunk.flatMap(({ entry, record }): Change[] => {
-        const quarantine: QuarantineRecord = { releasedAt, by: options.by, clean: false };
-        const key = keys.quarantine(record.networkId, record.address);
-        return [
-          { kind: 'delete', key: entry.key },
-          { kind: 'put', key, record: quarantine, lease },
-          ...releaseMac(record),
-        ];
-      });
+    const quarantine: QuarantineRecord = { releasedAt: deps.clock.now(), by: options.by, clean: false };
+    for (const chunk of chunksOf(owned)) {
+      const entries = chunk.flatMap(({ endpoint, claims }) => [...(endpoint ? [endpoint.entry] : []), ...claims]);
+      const changes = chunk.flatMap(({ endpoint, claims }): Change[] => [
+        ...(endpoint?.record ? releaseMac(endpoint.record) : []),
+        ...claims.map(({ key }) => {
+          const [networkId, ip] = placeOf(key);
+          return { kind: 'put', key: keys.quarantine(networkId, ip), record: quarantine, lease } as const;
+        }),
+      ]);
       // One that changed meanwhile fails its chunk; the next round takes it up again.
-      if (await deps.commit(compares, changes)) removed += chunk.length;
+      const committed = await deps.commit(
+        entries.map(({ key, revision }) => ({ kind: 'revision', key, revision })),
+        [...entries.map(({ key }) => ({ kind: 'delete', key }) as const), ...changes],
+      );
+      if (committed) removed += chunk.length;
     }
   }
+}
+
+/** What etcd has of one endpoint: its record, the claims of its addresses, or what is left of them. */
+interface Holding {
+  readonly endpoint?: { readonly entry: StoreEntry; readonly record: EndpointRecord | undefined };
+  readonly claims: readonly StoreEntry[];
+}
+
+async function holdingsOf(store: EvictionDeps['store'], nodeId: string): Promise<Holding[]> {
+  const endpoints = await store.list(keys.endpointsOf(nodeId));
+  const addresses = await store.list(keys.addresses);
+  const claims = Map.groupBy(
+    addresses.entries.filter(({ value }) => decodeClaim(value)?.nodeId === nodeId),
+    ({ value }) => decodeClaim(value)!.endpointId,
+  );
+  const holdings = endpoints.entries.map((entry): Holding => {
+    const id = entry.key.slice(keys.endpointsOf(nodeId).length);
+    const own = claims.get(id) ?? [];
+    claims.delete(id);
+    return { endpoint: { entry, record: decodeEndpoint(entry.value) }, claims: own };
+  });
+  return [...holdings, ...[...claims.values()].map((left): Holding => ({ claims: left }))];
+}
+
+/** So many that a transaction takes them: a record and its MAC, each claim and its quarantine. */
+function chunksOf(holdings: readonly Holding[]): Holding[][] {
+  const chunks: Holding[][] = [];
+  let room = 0;
+  for (const holding of holdings) {
+    const size = 2 + 2 * holding.claims.length;
+    if (size > room) {
+      chunks.push([]);
+      room = MOST_CHANGES;
+    }
+    chunks.at(-1)!.push(holding);
+    room -= size;
+  }
+  return chunks;
+}
+
+/** Network and address of a claim's key. */
+function placeOf(key: string): [networkId: string, ip: string] {
+  const [networkId = '', ip = ''] = key.slice(keys.addresses.length).split('/');
+  return [networkId, ip];
 }
 
 /** False when the node's record was written since it was marked: then endpoints may have been added as well. */
@@ -105,15 +148,4 @@ async function removeRecords({ commit, store }: EvictionDeps, nodeId: string, ma
     ],
   );
   return committed !== undefined;
-}
-
-async function endpointsOf(
-  store: EvictionDeps['store'],
-  nodeId: string,
-): Promise<{ entry: StoreEntry; record: EndpointRecord }[]> {
-  const { entries } = await store.list(`${PREFIX}endpoints/`);
-  return entries.flatMap((entry) => {
-    const record = decodeEndpoint(entry.value);
-    return record?.nodeId === nodeId ? [{ entry, record }] : [];
-  });
 }

@@ -8,9 +8,10 @@ import { OverlaydError } from '../../core/errors.ts';
 import { refuseUnusable } from '../../core/ipam/subnet.ts';
 import type { AgentVersion } from '../../core/levels.ts';
 import { decodeCluster, decodeNode, nodeWith } from '../../core/record-codec.ts';
-import { type ClusterRecord, keys, type NodeRecord, PREFIX } from '../../core/records.ts';
+import { type ClusterRecord, FORMER_PREFIX, keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import type { Clock, ClusterStore, EtcdServer, HostFacts, JsonFile, Pki, Random, StoreAccess } from '../../ports.ts';
 import { committingAlone } from '../commit.ts';
+import { refuseFormerRecords } from './former-records.ts';
 import { requireFreePorts } from './free-ports.ts';
 import {
   type Identity,
@@ -171,7 +172,7 @@ async function createRecords(
   bundled: boolean,
 ): Promise<void> {
   const made = await committingAlone(store)(
-    [{ kind: 'empty', prefix: PREFIX }],
+    [PREFIX, FORMER_PREFIX].map((prefix) => ({ kind: 'empty', prefix })),
     [
       { kind: 'put', key: keys.cluster, record: cluster },
       { kind: 'put', key: keys.node(node.id), record: node },
@@ -183,6 +184,7 @@ async function createRecords(
   const held = entry && decodeCluster(entry.value);
   // An earlier attempt of this very init got this far.
   if (held?.id === cluster.id) return replaceNode(store, node);
+  if (!entry) await refuseFormerRecords(store);
   throw occupied(held?.id, bundled);
 }
 

@@ -18,6 +18,7 @@ import type {
   JsonFile,
   Pki,
 } from '../../ports.ts';
+import { formerRecords } from './former-records.ts';
 import { requireFreePorts } from './free-ports.ts';
 import { type Identity, type IdentityState, loadPending, tlsMaterialOf } from './identity.ts';
 import type { ClusterDefaults, ClusterOutcome } from './init.ts';
@@ -138,6 +139,8 @@ async function findObstacles(deps: JoinDeps, identity: Identity, dialled: string
   await Promise.all(bundledHostsOf(identity.store).map((host) => knock(host, identity.joinPort)));
   const { store, close } = deps.openStore(accessOf(identity), tlsMaterialOf(identity));
   try {
+    const former = await formerRecords(store);
+    if (former !== undefined) return [`this host is a member now, but: ${former}`];
     const { entries } = await store.list(`${PREFIX}nodes/`);
     const others = entries.flatMap(({ value }) => decodeNode(value) ?? []);
     const members = others.filter(({ id, left }) => id !== identity.nodeId && !left);

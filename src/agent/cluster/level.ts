@@ -11,9 +11,9 @@ import { type AgentVersion, levelOf, nextLevel, speaks, unspokenLevel } from '..
 import { decodeCluster, decodeNode, readLevel } from '../../core/record-codec.ts';
 import { keys, PREFIX, SUBNET_GUARD } from '../../core/records.ts';
 import type { StoreMemory } from '../../core/store-memory.ts';
-import type { Clock, ClusterStore, Compare, Logger, StoreEntry } from '../../ports.ts';
+import type { Clock, ClusterStore, Logger } from '../../ports.ts';
 import type { ClusterState } from '../cluster-state.ts';
-import type { Commit } from '../commit.ts';
+import { type Commit, unchanged } from '../commit.ts';
 
 const ATTEMPTS = 8;
 const RETRY_MS = 1_000;
@@ -87,7 +87,7 @@ export async function raiseLevel(deps: RaiseLevelDeps, agent: AgentVersion): Pro
     const level = nextLevel(cluster, nodes);
     if (level === undefined || !speaks(agent.levels, level)) return;
     const raised = await commit(
-      [compareTo(keys.cluster, entry), compareTo(SUBNET_GUARD, guard)],
+      [unchanged(keys.cluster, entry), unchanged(SUBNET_GUARD, guard)],
       [{ kind: 'put', key: keys.cluster, record: { ...cluster, level } }],
     );
     if (!raised) continue;
@@ -100,11 +100,6 @@ export async function raiseLevel(deps: RaiseLevelDeps, agent: AgentVersion): Pro
   throw new OverlaydError('conflict', "the cluster's level is not raised yet: its members change all the time", {
     retryable: true,
   });
-}
-
-/** That the key has not changed since it was read. */
-export function compareTo(key: string, entry: StoreEntry | undefined): Compare {
-  return entry ? { kind: 'revision', key, revision: entry.revision } : { kind: 'absent', key };
 }
 
 /** `restart` throws while another step is under way. Ends when it did not, or when the signal aborts. */

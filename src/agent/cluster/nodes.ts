@@ -41,16 +41,12 @@ const JOINING_MS = 120_000;
 /** By name. */
 export function listNodes(deps: NodesDeps): NodeStatus[] {
   const view = deps.view();
-  const counts = new Map<string, number>();
-  for (const network of view.networks()) {
-    for (const { nodeId } of view.endpoints(network.id).values()) counts.set(nodeId, (counts.get(nodeId) ?? 0) + 1);
-  }
   const holder = storeHolder(view.nodes(), deps.access);
   const nodes = [...view.nodes()].map((record) => ({
     record,
     state: nodeState(deps, record),
     self: record.id === deps.selfId,
-    endpoints: counts.get(record.id) ?? 0,
+    endpoints: view.endpointsOf(record.id).size,
     holdsStore: record.id === holder,
   }));
   return nodes.sort((a, b) => (a.record.name < b.record.name ? -1 : 1));

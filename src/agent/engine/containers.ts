@@ -62,7 +62,7 @@ export class EngineContainers {
     const member = network?.members.find((each) => each.containerId === containerId);
     const endpoint = member && local.byEngine(member.endpointId);
     if (!network || !member || !endpoint) return;
-    await this.#mendHosts(containerId, { addresses: new Set([endpoint.record.address]), complete: false });
+    await this.#mendHosts(containerId, { addresses: addressesOf(endpoint), complete: false });
     const known = this.#known.get(containerId);
     const asked = known?.networks.find((each) => each.network === network.name);
     await endpoints.describe({
@@ -254,8 +254,8 @@ export class EngineContainers {
     const container = await engine.inspect(containerId);
     if (!container) return;
     this.#known.set(containerId, container);
-    const held = container.networks.flatMap(({ endpointId }) => local.byEngine(endpointId)?.record.address ?? []);
-    if (container.pid > 0) await this.#mendHosts(container.id, { addresses: new Set(held), complete: true });
+    const held = container.networks.flatMap(({ endpointId }) => local.byEngine(endpointId) ?? []);
+    if (container.pid > 0) await this.#mendHosts(container.id, { addresses: addressesOf(...held), complete: true });
     await endpoints.describe(container);
   }
 
@@ -272,4 +272,8 @@ export class EngineContainers {
       logger.warn({ container: id.slice(0, 12), error }, "a container's hosts file could not be looked at");
     }
   }
+}
+
+function addressesOf(...endpoints: readonly LocalEndpoint[]): Set<string> {
+  return new Set(endpoints.flatMap(({ record }) => record.addresses.map(({ ip }) => ip)));
 }

@@ -9,25 +9,26 @@ import type { EngineContainer } from '../../core/docker/engine.ts';
 import { type JoiningContainer, joiningAttachment, serviceWay } from '../../core/docker/service-route.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
-import { unreadableRecord } from '../../core/levels.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
-import { decodeEndpoint, encodeRecord } from '../../core/record-codec.ts';
-import { type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
-import type { Clock, ClusterStore, Containers, Kernel, Logger } from '../../ports.ts';
+import {
+  addressList,
+  type EndpointAddress,
+  type EndpointRecord,
+  firstAddress,
+  hasAddress,
+  type NetworkRecord,
+} from '../../core/records.ts';
+import type { Clock, Containers, Kernel, Logger } from '../../ports.ts';
 import type { AddressClaims } from '../address-claims.ts';
-import type { ClusterState } from '../cluster-state.ts';
-import type { Commit } from '../commit.ts';
+import { EndpointChange, type EndpointChangeDeps } from '../endpoint-change.ts';
 import type { Endpoints, EndpointsDeps } from '../endpoints.ts';
 import type { LocalEndpoints } from '../local-endpoints.ts';
 import { checkMac, refuseTakenMac } from '../mac-choice.ts';
-import { MacClaims } from '../mac-claims.ts';
+import { encodedEntries } from '../own-holdings.ts';
 import type { Releases } from '../releases.ts';
 
-export interface EngineEndpointsDeps {
+export interface EngineEndpointsDeps extends EndpointChangeDeps {
   readonly selfId: string;
-  readonly state: ClusterState;
-  readonly store: Pick<ClusterStore, 'get'>;
-  readonly commit: Commit;
   readonly claims: AddressClaims;
   readonly releases: Releases;
   readonly local: LocalEndpoints;
@@ -49,7 +50,6 @@ interface Reservation {
 
 /** An engine makes the endpoint within milliseconds of getting its address; one that does not has died meanwhile. */
 const RESERVED_MS = 60_000;
-const ATTEMPTS = 8;
 
 export class EngineEndpoints {
   readonly #deps: EngineEndpointsDeps;
@@ -62,11 +62,11 @@ export class EngineEndpoints {
   readonly #madeAt = new Map<string, number>();
   /** The engine's id of the container that it starts because we asked it to. */
   #starting: string | undefined;
-  readonly #macs: MacClaims;
+  readonly #change: EndpointChange;
 
   constructor(deps: EngineEndpointsDeps) {
     this.#deps = deps;
-    this.#macs = new MacClaims(deps);
+    this.#change = new EndpointChange(deps);
   }
 
   /** Claims an address: that one, or any. `name` is what the endpoint goes by until more is known. */
@@ -78,12 +78,12 @@ export class EngineEndpoints {
       );
     }
     const held = wanted.ip === undefined ? undefined : this.#reserved.get(`${network.id} ${wanted.ip}`);
-    if (held) return held.record.address;
+    if (held) return firstAddress(held.record);
     const { claims, releases, state } = this.#deps;
     const former = this.#former(network, wanted.ip);
     if (former) {
       this.#keep(former);
-      return former.address;
+      return firstAddress(former);
     }
     if (this.#deps.storeAway()) {
       throw new OverlaydError(
@@ -92,11 +92,11 @@ export class EngineEndpoints {
         { retryable: true },
       );
     }
-    const left = wanted.ip === undefined ? undefined : state.view.endpoints(network.id).get(wanted.ip);
+    const left = wanted.ip === undefined ? undefined : state.view.addresses(network.id).get(wanted.ip);
     if (left && (releases.isPending(left.id) || this.#isLeftover(left))) await releases.release(left, true);
     const { record } = await claims.claim(network, { ...wanted, aliases: [], mac: undefined });
     this.#keep(record);
-    return record.address;
+    return firstAddress(record);
   }
 
   /**
@@ -108,18 +108,15 @@ export class EngineEndpoints {
     const { local, selfId, state } = this.#deps;
     const isMeant = ({ record, engine }: LocalEndpoint) =>
       record.networkId === networkId &&
-      !this.#reserved.has(`${networkId} ${record.address}`) &&
-      (ip === undefined ? engine?.containerId === (this.#starting ?? '') : record.address === ip);
+      !this.#reserved.has(placeOf(record)) &&
+      (ip === undefined ? engine?.containerId === (this.#starting ?? '') : hasAddress(record, ip));
     const record = local.former().find(isMeant)?.record;
     if (!record) return undefined;
-    const key = keys.endpoint(networkId, record.address);
-    state.seed([{ key, value: encodeRecord(record) }]);
+    state.seed(encodedEntries(record));
     const { view } = state;
-    const isOurs =
-      view.endpoints(networkId).get(record.address)?.id === record.id &&
-      !view.quarantine(networkId).has(record.address) &&
-      view.node(selfId)?.left === false;
-    return isOurs ? record : undefined;
+    const isOurs = ({ ip }: EndpointAddress) =>
+      view.addresses(networkId).get(ip)?.id === record.id && !view.quarantine(networkId).has(ip);
+    return record.addresses.every(isOurs) && view.node(selfId)?.left === false ? record : undefined;
   }
 
   /** A claim of an earlier run without an endpoint: about to be released, as soon as housekeeping comes to it. */
@@ -130,9 +127,7 @@ export class EngineEndpoints {
 
   /** Claims from before the host was restarted that no container is about to take. */
   unclaimedFormer(): LocalEndpoint[] {
-    return this.#deps.local
-      .former()
-      .filter(({ record }) => !this.#reserved.has(`${record.networkId} ${record.address}`));
+    return this.#deps.local.former().filter(({ record }) => !this.#reserved.has(placeOf(record)));
   }
 
   /** While the task has the engine start this container, what is asked without more words is asked for it. */
@@ -157,7 +152,7 @@ export class EngineEndpoints {
   async release(networkId: string, address: string): Promise<void> {
     const reservation = this.#take(networkId, address);
     if (reservation) await this.#giveBack(reservation);
-    const left = this.#deps.local.onNetwork(networkId).find((endpoint) => endpoint.record.address === address);
+    const left = this.#deps.local.onNetwork(networkId).find(({ record }) => hasAddress(record, address));
     if (left?.engine && left.engine.sandbox === undefined) await this.remove(left.engine.endpointId);
   }
 
@@ -187,7 +182,7 @@ export class EngineEndpoints {
   /** Without a reservation the agent was started anew in between: its claim from before is a leftover. */
   async #claimAgain(network: NetworkRecord, address: string): Promise<EndpointRecord> {
     const { claims, local, releases, selfId, state } = this.#deps;
-    const former = state.view.endpoints(network.id).get(address);
+    const former = state.view.addresses(network.id).get(address);
     if (former?.nodeId === selfId && !local.has(former.id)) await releases.release(former, true);
     const { record } = await claims.claim(network, { name: undefined, aliases: [], ip: address, mac: undefined });
     return record;
@@ -244,7 +239,7 @@ export class EngineEndpoints {
     if (address === '' || local.byEngine(engine.endpointId)) return;
     const found = local
       .all()
-      .find((each) => !each.engine && isHandedOver(each.container) && each.record.address === address);
+      .find((each) => !each.engine && isHandedOver(each.container) && hasAddress(each.record, address));
     const inside = found && (await this.#lookInside(found, container));
     if (inside?.container) await local.update({ ...found!, ...inside, engine });
   }
@@ -267,12 +262,13 @@ export class EngineEndpoints {
     if (isHandedOver(found.container)) await this.#lead(known);
     let record = found.record;
     try {
-      if (changed) record = await this.#rewrite(record, names);
+      if (changed) record = await this.#change.make(record, names);
     } finally {
       // Which process it is must be known though etcd does not take the names yet.
       await local.update({ ...known, record });
     }
-    if (changed) logger.info({ endpoint: names.name, address: record.address }, 'endpoint named after its container');
+    if (changed)
+      logger.info({ endpoint: names.name, address: addressList(record) }, 'endpoint named after its container');
   }
 
   /** A way to the service address that its engine could not be told to make. */
@@ -323,7 +319,7 @@ export class EngineEndpoints {
   async #withMac(network: NetworkRecord, reserved: EndpointRecord, mac: string): Promise<EndpointRecord> {
     if (reserved.mac === mac) return reserved;
     try {
-      return await this.#rewrite(reserved, { mac }, network);
+      return await this.#change.make(reserved, { mac }, network);
     } catch (error) {
       // The engine gives the address back; should it not, the reservation ends by itself.
       this.#keep(reserved);
@@ -333,7 +329,7 @@ export class EngineEndpoints {
 
   #keep(record: EndpointRecord): void {
     const reservation = { record, madeAt: this.#deps.clock.elapsed() };
-    this.#reserved.set(`${record.networkId} ${record.address}`, reservation);
+    this.#reserved.set(placeOf(record), reservation);
   }
 
   #take(networkId: string, address: string): EndpointRecord | undefined {
@@ -358,39 +354,11 @@ export class EngineEndpoints {
     const { local, releases } = this.#deps;
     if (!local.former().some((each) => each.record.id === record.id)) await releases.release(record, true);
   }
+}
 
-  /** The record with other names, or with another MAC on its network, in etcd, here and with the peers. */
-  async #rewrite(
-    record: EndpointRecord,
-    change: Partial<Pick<EndpointRecord, 'mac' | 'name' | 'aliases'>>,
-    network?: NetworkRecord,
-  ): Promise<EndpointRecord> {
-    const { commit, state, store } = this.#deps;
-    const key = keys.endpoint(record.networkId, record.address);
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const revision = state.revisionOf(key);
-      const held = state.view.endpoints(record.networkId).get(record.address);
-      if (state.view.unreadable.has(key)) throw unreadableRecord(key, `endpoint ${record.name} cannot be changed`);
-      const next = { ...held, ...record, ...change };
-      if (revision !== undefined && held?.id === record.id) {
-        const mac = network && this.#macs.claim(network, next, record);
-        const committed = await commit(
-          [{ kind: 'revision', key, revision }, ...(mac?.compares ?? [])],
-          [{ kind: 'put', key, record: next }, ...(mac?.changes ?? [])],
-        );
-        if (committed) {
-          await committed.told;
-          return next;
-        }
-      }
-      const entry = await store.get(key);
-      if (!entry || (decodeEndpoint(entry.value) ?? record).id !== record.id) break;
-      state.learn([entry]);
-      if (network && (await this.#macs.learn(network, next.mac)))
-        refuseTakenMac(state.view, network, next.mac, record.address);
-    }
-    throw new OverlaydError('endpoint-not-found', `endpoint ${record.name}: address ${record.address} was released`);
-  }
+/** As the engine speaks of an endpoint that it has not made yet. */
+function placeOf(record: EndpointRecord): string {
+  return `${record.networkId} ${firstAddress(record)}`;
 }
 
 function isNamed(record: EndpointRecord, { name, aliases }: Pick<EndpointRecord, 'name' | 'aliases'>): boolean {

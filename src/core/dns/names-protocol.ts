@@ -12,7 +12,7 @@ import type { EndpointRecord, StaticSet } from '../records.ts';
 /** Of what is said below. Who speaks another one is replaced. */
 export const NAMES_PROTOCOL = 1;
 
-/** An endpoint as its network's names need it. */
+/** One address of an endpoint as its network's names need it. */
 export interface ZoneEntry {
   readonly address: string;
   /** What its address is called. */
@@ -99,6 +99,6 @@ export function namesOf({ id, name, aliases }: Pick<EndpointRecord, 'id' | 'name
   return [...new Set([first, ...aliases.map((alias) => alias.toLowerCase()), last])];
 }
 
-export function zoneEntry(endpoint: EndpointRecord, shown: boolean): ZoneEntry {
-  return { address: endpoint.address, name: endpoint.name, names: namesOf(endpoint), shown };
+export function zoneEntry(endpoint: EndpointRecord, address: string, shown: boolean): ZoneEntry {
+  return { address, name: endpoint.name, names: namesOf(endpoint), shown };
 }

@@ -11,11 +11,11 @@ import type { EndpointRecord, NetworkRecord, StaticNamesRecord } from '../record
 import { type NamesNews, type ZoneEntry, type ZoneNetwork, zoneEntry } from './names-protocol.ts';
 
 export interface ZoneSources {
-  readonly view: Pick<ClusterView, 'network' | 'endpoints' | 'staticNames'>;
+  readonly view: Pick<ClusterView, 'network' | 'addresses' | 'staticNames'>;
   /** Ids of the members whose endpoints' names are not given. */
   readonly hidden: () => ReadonlySet<string>;
-  /** False for an endpoint to which this host does not know the way yet: its name waits. All are reached without it. */
-  readonly reaches?: ((endpoint: EndpointRecord) => boolean) | undefined;
+  /** False for an address to which this host does not know the way yet: its name waits. All are reached without it. */
+  readonly reaches?: ((endpoint: EndpointRecord, address: string) => boolean) | undefined;
   /** Of an endpoint that the view has no more: whether that proves that it is gone. It does without it. */
   readonly isGone?: ((endpoint: EndpointRecord) => boolean) | undefined;
 }
@@ -66,19 +66,18 @@ export class ZoneChanges {
     this.#told.set(networkId, told);
     const set: ZoneEntry[] = [];
     const removed: string[] = [];
-    const current = this.#sources.view.endpoints(networkId);
+    const current = this.#sources.view.addresses(networkId);
     const hidden = this.#sources.hidden();
     const { entries } = told;
     const known = entries.size;
     let present = 0;
-    for (const record of current.values()) {
-      const { address } = record;
+    for (const [address, record] of current) {
       const before = entries.get(address);
       if (before !== undefined) present += 1;
-      const shown = !hidden.has(record.nodeId) && (ahead || (this.#sources.reaches?.(record) ?? true));
+      const shown = !hidden.has(record.nodeId) && (ahead || (this.#sources.reaches?.(record, address) ?? true));
       if (before === undefined ? !shown && !certain : before.record === record && before.shown === shown) continue;
       entries.set(address, { record, shown });
-      set.push(zoneEntry(record, shown));
+      set.push(zoneEntry(record, address, shown));
     }
     if (present < known) {
       for (const [address, { record }] of entries) {

@@ -7,7 +7,7 @@
  * - where it is not, any member's word has to do, but for what is this node's own: that changes by etcd's word or by its
  *   own act, never by hearsay.
  */
-import { decodeEndpoint, decodeNode } from '../record-codec.ts';
+import { decodeClaim, decodeEndpoint, decodeNode } from '../record-codec.ts';
 import { type NodeRecord, PREFIX } from '../records.ts';
 import type { GossipMessage, GossipRecord } from './message.ts';
 import type { Verdict } from './replica.ts';
@@ -31,12 +31,19 @@ export function judge(
   const isNew = held === undefined && value !== undefined;
   switch (kind) {
     case 'endpoints': {
-      const owner = recordOf(held)?.nodeId;
-      const next = recordOf(value);
-      if (value !== undefined && (next?.networkId !== first || next.address !== second)) return 'check';
-      if (owner === selfId || next?.nodeId === selfId || hasEndpoint(first, second)) return 'check';
+      const next = value === undefined ? undefined : decodeEndpoint(value);
+      if (value !== undefined && (next?.nodeId !== first || next.id !== second)) return 'check';
+      // That there is no such endpoint any more does not contradict a host that has none.
+      if (first === selfId && (held ?? value) !== undefined) return 'check';
+      return !followed || isNew || first === from ? 'use' : 'check';
+    }
+    case 'addresses': {
+      const owner = held === undefined ? undefined : decodeClaim(held)?.nodeId;
+      const next = value === undefined ? undefined : decodeClaim(value)?.nodeId;
+      if ((value !== undefined && next === undefined) || hasEndpoint(first, second)) return 'check';
+      if (owner === selfId || next === selfId) return 'check';
       if (!followed || isNew) return 'use';
-      return owner === from && (value === undefined || next?.nodeId === from) ? 'use' : 'check';
+      return owner === from && (value === undefined || next === from) ? 'use' : 'check';
     }
     case 'networks':
     case 'dns':
@@ -62,6 +69,7 @@ const MOST_AHEAD = 100_000;
 const LONGEST_KEY = 512;
 const LEAST_SEGMENTS: Readonly<Record<string, number>> = {
   endpoints: 3,
+  addresses: 3,
   quarantine: 3,
   nodes: 2,
   live: 2,
@@ -135,8 +143,4 @@ function isSameHost(held: string | undefined, value: string | undefined): boolea
     ...[node.keyFingerprint, node.left],
   ];
   return a !== undefined && b !== undefined && identity(a).join() === identity(b).join();
-}
-
-function recordOf(value: string | undefined) {
-  return value === undefined ? undefined : decodeEndpoint(value);
 }

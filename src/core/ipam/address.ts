@@ -7,11 +7,13 @@
 import { type Cidr, contains, firstOf, formatCidr, ipAt, lastOf, offsetOf, requireCidr, sizeOf } from '../cidr.ts';
 import { OverlaydError } from '../errors.ts';
 import { formatIp, parseIp, requireIp } from '../ip.ts';
-import type { EndpointRecord, QuarantineRecord, SubnetSpec } from '../records.ts';
+import type { ClaimRecord, EndpointRecord, QuarantineRecord, SubnetSpec } from '../records.ts';
 
 export interface AddressSpace {
   readonly subnet: SubnetSpec;
   /** By address. */
+  readonly claims: ReadonlyMap<string, ClaimRecord>;
+  /** By address; one without a claim has its address all the same. */
   readonly endpoints: ReadonlyMap<string, Pick<EndpointRecord, 'createdAt' | 'name' | 'nodeId'>>;
   readonly quarantine: ReadonlyMap<string, QuarantineRecord>;
   /** Being claimed on this node right now, or just lost to another node. */
@@ -47,13 +49,13 @@ export function chooseAddress(space: AddressSpace, networkName: string, skip = 0
   for (let i = 0n; i < size && free.length <= skip; i++) {
     const address = formatIp(ipAt(range, (start + i) % size)!);
     if (reserved.has(address)) continue;
-    if (!space.endpoints.has(address) && !space.pending.has(address) && !space.quarantine.has(address)) {
+    if (!isTaken(space, address) && !space.pending.has(address) && !space.quarantine.has(address)) {
       free.push(address);
     }
   }
   if (free.length > 0) return { address: free[skip % free.length]!, fromQuarantine: false };
   const resting = [...space.quarantine]
-    .filter(([address, record]) => record.clean && !space.pending.has(address) && !space.endpoints.has(address))
+    .filter(([address, record]) => record.clean && !space.pending.has(address) && !isTaken(space, address))
     .filter(([address]) => isWithin(range, address) && !reserved.has(address))
     .sort(([, a], [, b]) => a.releasedAt - b.releasedAt)
     .map(([address]) => address);
@@ -91,10 +93,11 @@ export function checkAddress(space: AddressSpace, text: string, holder: (nodeId:
     );
   }
   const endpoint = space.endpoints.get(address);
-  if (endpoint) {
+  const taken = endpoint ?? space.claims.get(address);
+  if (taken) {
     throw new OverlaydError(
       'address-in-use',
-      `address already in use: ${address} belongs to ${endpoint.name} on ${holder(endpoint.nodeId)}`,
+      `address already in use: ${address} belongs to ${endpoint?.name ?? 'an endpoint'} on ${holder(taken.nodeId)}`,
     );
   }
   if (space.pending.has(address)) {
@@ -123,8 +126,9 @@ export function countAddresses(space: AddressSpace): AddressCounts {
   const block = requireCidr(space.subnet.cidr, 'subnet');
   const reserved = reservedAddresses(space.subnet);
   const within = (address: string) => isWithin(block, address);
-  const used = [...space.endpoints.keys()].filter(within).length;
-  const quarantined = [...space.quarantine.keys()].filter((a) => within(a) && !space.endpoints.has(a)).length;
+  const taken = new Set([...space.endpoints.keys(), ...space.claims.keys()]);
+  const used = [...taken].filter(within).length;
+  const quarantined = [...space.quarantine.keys()].filter((a) => within(a) && !taken.has(a)).length;
   const free = sizeOf(block) - BigInt(used + reserved.size + quarantined);
   return {
     ...{ total: countable(sizeOf(block)), used, reserved: reserved.size, quarantined },
@@ -159,6 +163,10 @@ export function reservedAddresses(subnet: SubnetSpec): ReadonlyMap<string, strin
 /** The part of the subnet that automatic choice draws from: `--ip-range`, else all of it. */
 function automaticRange(subnet: SubnetSpec): Cidr {
   return requireCidr(subnet.ipRange ?? subnet.cidr, 'ip-range');
+}
+
+function isTaken({ claims, endpoints }: AddressSpace, address: string): boolean {
+  return claims.has(address) || endpoints.has(address);
 }
 
 function isWithin(block: Cidr, address: string): boolean {

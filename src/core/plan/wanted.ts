@@ -140,8 +140,8 @@ export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort
     fdb.fdb(link, mac, undefined, undefined);
   }
   for (const { endpoints, vtep, port: theirs } of network.remotes) {
-    for (const { address, mac } of endpoints) {
-      neighbours.neighbour(TUNNEL, address, mac);
+    for (const { addresses, mac } of endpoints) {
+      for (const { ip } of addresses) neighbours.neighbour(TUNNEL, ip, mac);
       fdb.fdb(TUNNEL, mac, vtep, theirs === port ? undefined : theirs);
     }
   }

@@ -207,7 +207,7 @@ function staticNamesDeps({ member, store }: Membership): StaticNamesDeps {
 
 /** On all networks and nodes, by network name and then by address. */
 function allEndpoints(member: Member): EndpointRecord[] {
-  return member.networks.list().flatMap((network) => [...member.view.endpoints(network.id).values()]);
+  return member.networks.list().flatMap((network) => [...member.view.endpointsOn(network.id)]);
 }
 
 function connectOptions(request: ConnectRequest): ConnectOptions {

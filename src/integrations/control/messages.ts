@@ -6,11 +6,17 @@ import { parseCidr } from '../../core/cidr.ts';
 import { describeLimit, innerMtu, mtuLimit } from '../../core/inner-mtu.ts';
 import { countAddresses } from '../../core/ipam/address.ts';
 import { levelsOf } from '../../core/levels.ts';
-import type { EndpointRecord, NetworkRecord, NodeRecord, TokenRecord } from '../../core/records.ts';
+import {
+  type EndpointRecord,
+  firstAddress,
+  type NetworkRecord,
+  type NodeRecord,
+  type TokenRecord,
+} from '../../core/records.ts';
 import type { DnsSet, Endpoint, Network, Node, PeerStatus, Token } from '../../gen/overlayd/v1/control.ts';
 
 export function networkMessage(member: Member, network: NetworkRecord, options: { withEndpoints: boolean }): Network {
-  const endpoints = [...member.view.endpoints(network.id).values()].sort(byNameThenAddress);
+  const endpoints = [...member.view.endpointsOn(network.id)].sort(byNameThenAddress);
   const { view } = member;
   return {
     id: network.id,
@@ -62,8 +68,9 @@ export function endpointMessage(member: Member, record: EndpointRecord): Endpoin
     nodeName: view.node(record.nodeId)?.name ?? '',
     name: record.name,
     aliases: [...record.aliases],
-    address: record.address,
-    prefix: parseCidr(network?.subnets[0]?.cidr ?? '')?.prefix ?? 32,
+    addresses: record.addresses.map(({ subnet, ip }) => ({ subnet, address: ip })),
+    address: firstAddress(record),
+    prefix: parseCidr(record.addresses[0]!.subnet)?.prefix ?? 32,
     mac: record.mac,
     createdAtMs: record.createdAt,
     container: local?.container.text ?? '',
@@ -123,5 +130,5 @@ export function peerMessage(member: Member, node: NodeRecord): PeerStatus {
 
 function byNameThenAddress(a: EndpointRecord, b: EndpointRecord): number {
   if (a.name !== b.name) return a.name < b.name ? -1 : 1;
-  return a.address < b.address ? -1 : 1;
+  return firstAddress(a) < firstAddress(b) ? -1 : 1;
 }

@@ -70,7 +70,7 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
     mtu: innerMtu(member.view, { options: {} }),
     mtuLimitedBy: limitedBy(member.view, { options: {} }),
     localEndpoints: member.local.all().length,
-    endpoints: networks.reduce((sum, network) => sum + member.view.endpoints(network.id).size, 0),
+    endpoints: networks.reduce((sum, network) => sum + [...member.view.endpointsOn(network.id)].length, 0),
     reconcile: { ...reconcile, lastPassMs: Math.round(reconcile.lastPassMs), lastError: reconcile.lastError ?? '' },
     ...(docker ? { docker: dockerMessage(docker) } : {}),
   };
@@ -124,7 +124,7 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
   }
   problems.push(...member.nameProblems(), ...membership.firewallProblems());
   for (const { id, name } of member.networks.list()) {
-    for (const [mac, endpoints] of sharedMacs(member.view.endpoints(id))) {
+    for (const [mac, endpoints] of sharedMacs(member.view.addresses(id))) {
       const names = endpoints.map((endpoint) => endpoint.name).join(' and ');
       problems.push(
         `${names} on network ${name} have one MAC address, ${mac}: packets to them get lost; connect one of them anew`,

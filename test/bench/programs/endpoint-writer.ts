@@ -11,9 +11,9 @@ import { createEtcdStore } from '../../../src/adapters/etcd/store.ts';
 import { createLogger } from '../../../src/adapters/log.ts';
 import { systemClock } from '../../../src/adapters/system/time.ts';
 import { parseIdentity, tlsMaterialOf } from '../../../src/agent/cluster/identity.ts';
+import { encodedEntries } from '../../../src/agent/own-holdings.ts';
 import { formatIp, type Ip, macOf, requireIp } from '../../../src/core/ip.ts';
-import { encodeRecord } from '../../../src/core/record-codec.ts';
-import { type EndpointRecord, keys } from '../../../src/core/records.ts';
+import type { EndpointRecord } from '../../../src/core/records.ts';
 import type { Write } from '../../../src/ports.ts';
 
 const [identityPath, networkId, nodeId, firstAddress] = process.argv.slice(2) as [string, string, string, string];
@@ -29,7 +29,8 @@ const store = createEtcdStore(
   },
 );
 
-const PER_TRANSACTION = 100;
+/** Two writes each; a transaction takes 128. */
+const PER_TRANSACTION = 64;
 const CHURNED = 16;
 let churnFrom = 0;
 
@@ -40,7 +41,7 @@ function recordOf(number: number): EndpointRecord {
     id: createHash('sha256').update(`${networkId} ${number}`).digest('hex'),
     networkId,
     nodeId,
-    address: formatIp(ip),
+    addresses: [{ subnet: `${formatIp(ip)}/32`, ip: formatIp(ip) }],
     mac: macOf(ip),
     name: `n${number}`,
     aliases: [],
@@ -48,10 +49,10 @@ function recordOf(number: number): EndpointRecord {
   };
 }
 
-function writeOf(verb: string, number: number): Write {
-  const record = recordOf(number);
-  const key = keys.endpoint(networkId, record.address);
-  return verb === 'put' ? { kind: 'put', key, value: encodeRecord(record) } : { kind: 'delete', key };
+function writesOf(verb: string, number: number): Write[] {
+  return encodedEntries(recordOf(number)).map((entry) =>
+    verb === 'put' ? { kind: 'put', ...entry } : { kind: 'delete', key: entry.key },
+  );
 }
 
 async function write(verb: string, from: number, to: number): Promise<void> {
@@ -59,7 +60,7 @@ async function write(verb: string, from: number, to: number): Promise<void> {
     const numbers = Array.from({ length: Math.min(PER_TRANSACTION, to - start) }, (_, index) => start + index);
     await store.txn(
       [],
-      numbers.map((number) => writeOf(verb, number)),
+      numbers.flatMap((number) => writesOf(verb, number)),
     );
   }
 }
@@ -74,7 +75,7 @@ function churn(rate: number): void {
     const number = churnFrom + (changes % CHURNED);
     const verb = Math.floor(changes / CHURNED) % 2 === 0 ? 'put' : 'delete';
     changes += 1;
-    void store.txn([], [writeOf(verb, number)]);
+    void store.txn([], writesOf(verb, number));
   }, 1_000 / rate);
 }
 

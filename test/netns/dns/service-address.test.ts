@@ -1,4 +1,5 @@
 /** The service address over the real data path: who reaches it, whom it is, and what it must not be taken for. */
+
 import { decode, encode, RECURSION_AVAILABLE } from 'dns-packet';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SocketListeners } from '../../../src/adapters/dns/listeners.ts';
@@ -7,6 +8,7 @@ import { createHostFacts } from '../../../src/adapters/system/host-facts.ts';
 import { parseCidr } from '../../../src/core/cidr.ts';
 import { SERVICE_ADDRESS } from '../../../src/core/host-state.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
+import { firstAddress } from '../../../src/core/records.ts';
 import type { DnsForwarder } from '../../../src/names/ports.ts';
 import { createResponder } from '../../../src/names/responder.ts';
 import type { Logger } from '../../../src/ports.ts';
@@ -94,7 +96,7 @@ async function dig(container: string, server: string, ...words: readonly string[
 }
 
 const nameOf = (address: string) =>
-  [...station.world.local.values()].find(({ record }) => record.address === address)!.record.name;
+  [...station.world.local.values()].find(({ record }) => firstAddress(record) === address)!.record.name;
 
 describe('a container', () => {
   it.each(['+notcp', '+tcp'])('of an internal network reaches it on-link, as it does the gateway (%s)', async (how) => {

@@ -1,7 +1,9 @@
 /** Packets: what reaches whom over the data path that the reconciler makes, and what does not. */
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
+import { firstAddress } from '../../../src/core/records.ts';
 import type { Host } from '../../lab/host.ts';
 import { INTERNET } from '../../lab/internet.ts';
 import { Lab } from '../../lab/lab.ts';
@@ -261,7 +263,7 @@ describe('the reconciler', () => {
   };
 
   it.each(Object.entries(drifts))('restores %s', async (_, argv) => {
-    const port = [...a.world.local.values()].find(({ record }) => record.address === '10.0.0.2')!;
+    const port = [...a.world.local.values()].find(({ record }) => firstAddress(record) === '10.0.0.2')!;
     await a.quiet();
     const { repairs } = a.reconciler.status();
     await a.host.must(argv.map((word) => (word === 'PORT' ? `e${port.record.id.slice(0, 12)}` : word)));

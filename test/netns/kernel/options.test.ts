@@ -1,6 +1,8 @@
 /** What the options of networks come to: packets that pass and packets that do not, on one host and across hosts. */
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NetworkRecord } from '../../../src/core/records.ts';
+import { hasAddress } from '../../../src/core/records.ts';
 import type { Host } from '../../lab/host.ts';
 import { INTERNET } from '../../lab/internet.ts';
 import { Lab } from '../../lab/lab.ts';
@@ -206,7 +208,7 @@ describe('a network that is routed', () => {
   });
 
   it('is opened at the ports that its containers publish, to everybody, and a new agent finds it so', async () => {
-    const endpoint = [...a.world.local.values()].find(({ record }) => record.address === '10.0.2.2')!;
+    const endpoint = [...a.world.local.values()].find(({ record }) => hasAddress(record, '10.0.2.2'))!;
     const engine = { endpointId: endpoint.record.id, networkId: networks.routed.id };
     const ports = [
       { protocol: 'tcp', port: 8080 },

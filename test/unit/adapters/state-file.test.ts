@@ -21,7 +21,7 @@ const createStateFile = (disk: string) => createStateFiles({ disk, run: `${disk}
 const createRunFile = (run: string) => createStateFiles({ disk: `${run}.disk`, run }).run;
 
 const state: NodeState = {
-  version: 1,
+  version: 2,
   startedAt: 1,
   serial: 7,
   bootId: 'b1',
@@ -44,6 +44,30 @@ test('nothing there is nothing; what was saved is what is loaded, for the owner 
   expect(await createStateFile(path).load()).toEqual(state);
   expect((await stat(path)).mode & 0o777).toBe(0o600);
   expect(await readdir(join(dir, 'sub'))).toEqual(['state.json']);
+});
+
+test('a file of a release whose endpoints had one address is read, and written as this one has it', async () => {
+  const [endpoint] = state.endpoints;
+  const { addresses, ...record } = endpoint!.record;
+  const former = { ...endpoint!, record: { ...record, address: addresses[0]!.ip } };
+  const lost = { ...former, record: { ...former.record, id: 'lost', networkId: 'gone' } };
+  await mkdir(join(dir, 'sub'));
+  await writeFile(path, JSON.stringify({ ...state, version: 1, endpoints: [former, lost], former: [former] }));
+  const loaded = await createStateFile(path).load();
+  expect(loaded).toEqual({
+    ...state,
+    endpoints: [
+      endpoint,
+      {
+        ...endpoint,
+        record: { ...lost.record, address: undefined, addresses: [{ subnet: '10.0.1.2/32', ip: '10.0.1.2' }] },
+      },
+    ],
+    former: [endpoint],
+  });
+  expect(Object.keys(loaded!.endpoints[1]!.record)).not.toContain('address');
+  await writeFile(path, JSON.stringify({ ...state, version: 3 }));
+  await expect(createStateFile(path).load()).rejects.toThrow(/its version is 3, this overlayd knows versions 1 and 2/);
 });
 
 test('what is below /run is the same text, for the owner only; a part of one is replaced and not kept', async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { AddressClaims, type AddressClaimsDeps } from '../../../src/agent/address-claims.ts';
 import { MOST_CONTAINERS } from '../../../src/core/host-state.ts';
-import type { EndpointRecord } from '../../../src/core/records.ts';
+import { type EndpointRecord, firstAddress } from '../../../src/core/records.ts';
 import { endpointRecord, networkRecord } from '../../fixtures/records.ts';
 
 const NETWORK = networkRecord({ subnets: [{ cidr: '10.0.0.0/16', gateway: '10.0.0.1', auxAddresses: {} }] });
@@ -18,18 +18,21 @@ function host(count: number) {
   const state = {
     view: {
       unreadable: new Set(),
-      endpoints: () => endpoints,
+      addresses: () => endpoints,
+      claims: () => new Map(),
+      endpointsOf: () => new Map([...endpoints.values()].map((record) => [record.id, record])),
       quarantine: () => new Map(),
       node: () => ({ left: false }),
       network: () => NETWORK,
     },
     revisionOf: () => 1,
+    entryOf: () => undefined,
   };
   const deps = {
     store: { get: async () => undefined },
     commit: async (_: unknown, changes: readonly { record?: EndpointRecord }[]) => {
       const record = changes[0]!.record!;
-      endpoints.set(record.address, record);
+      endpoints.set(firstAddress(record), record);
       await answer;
       return { told: Promise.resolve() };
     },
@@ -45,6 +48,6 @@ test('the last container that a network can have here is not refused for one tha
   const { claims, answers } = host(MOST_CONTAINERS - 2);
   const both = [claims.claim(NETWORK, WANTED), claims.claim(NETWORK, WANTED)];
   answers();
-  expect(new Set((await Promise.all(both)).map(({ record }) => record.address)).size).toBe(2);
+  expect(new Set((await Promise.all(both)).map(({ record }) => firstAddress(record))).size).toBe(2);
   await expect(claims.claim(NETWORK, WANTED)).rejects.toMatchObject({ code: 'network-full' });
 });

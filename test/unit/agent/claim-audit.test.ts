@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { type ClaimAuditDeps, type RightClaims, restoreClaims } from '../../../src/agent/claim-audit.ts';
 import { ClusterState } from '../../../src/agent/cluster-state.ts';
 import { committing } from '../../../src/agent/commit.ts';
+import { encodedEntries } from '../../../src/agent/own-holdings.ts';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import { encodeRecord } from '../../../src/core/record-codec.ts';
 import { keys } from '../../../src/core/records.ts';
@@ -15,10 +16,14 @@ const endpoints: readonly LocalEndpoint[] = Array.from({ length: COUNT }, (_, in
   ifname: 'eth0',
 }));
 const listed = ({ record }: LocalEndpoint, revision: number) => ({
-  key: keys.endpoint(record.networkId, record.address),
+  key: keys.endpoint(record),
   value: encodeRecord(record),
   revision,
 });
+const claimed = ({ record }: LocalEndpoint, revision: number) => {
+  const [, ...claims] = encodedEntries(record);
+  return claims.map((entry) => ({ ...entry, revision }));
+};
 
 let state: ClusterState;
 /** Keys that were asked for. */
@@ -40,12 +45,15 @@ beforeEach(() => {
   });
   state.begin(undefined);
   const cluster = { key: keys.cluster, value: '{}', revision: 2 };
-  state.mergeSnapshot(10, [cluster, ...endpoints.map((endpoint) => listed(endpoint, 5))]);
+  state.mergeSnapshot(10, [
+    cluster,
+    ...endpoints.flatMap((endpoint) => [listed(endpoint, 5), ...claimed(endpoint, 5)]),
+  ]);
   const counting = {
     view: state.view,
-    revisionOf(key: string) {
+    confirmedEntryOf(key: string) {
       asked.push(key);
-      return state.revisionOf(key);
+      return state.confirmedEntryOf(key);
     },
   };
   deps = {
@@ -78,7 +86,7 @@ test('of many endpoints those alone are looked at whose claim changed since', as
   const wrong = { ...forged!, record: { ...forged!.record, mac: '02:42:0a:00:09:09' } };
   state.mergeEvents(12, [listed(wrong, 11), { key: listed(removed!, 0).key, revision: 12 }]);
   await restoreClaims(deps, right);
-  expect(new Set(asked.filter((key) => key.startsWith(keys.endpoint('n1', ''))))).toEqual(
+  expect(new Set(asked.filter((key) => key.startsWith(keys.endpoints)))).toEqual(
     new Set([listed(forged!, 0).key, listed(removed!, 0).key]),
   );
   expect(written).toEqual([listed(forged!, 0).key]);
@@ -93,6 +101,6 @@ test('what was put right is looked at once more', async () => {
   expect(written).toEqual([listed(forged!, 0).key]);
   asked.length = 0;
   await restoreClaims(deps, right);
-  expect(new Set(asked)).toEqual(new Set([listed(forged!, 0).key]));
+  expect(new Set(asked)).toEqual(new Set([listed(forged!, 0), ...claimed(forged!, 0)].map(({ key }) => key)));
   expect(written).toHaveLength(1);
 });

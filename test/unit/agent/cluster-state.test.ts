@@ -5,10 +5,11 @@ import { type EndpointRecord, keys } from '../../../src/core/records.ts';
 import { recordingLogger } from './cluster/cluster-fixture.ts';
 
 const record: EndpointRecord = {
-  ...{ id: 'e1', networkId: 'f0', nodeId: 'n2', address: '10.0.0.2', mac: '02:42:0a:00:00:02' },
+  ...{ id: 'e1', networkId: 'f0', nodeId: 'n2', mac: '02:42:0a:00:00:02' },
+  addresses: [{ subnet: '10.0.0.0/24', ip: '10.0.0.2' }],
   ...{ name: 'api', aliases: [], createdAt: 0 },
 };
-const heard = { key: keys.endpoint('f0', '10.0.0.2'), value: encodeRecord(record), revision: 20 };
+const heard = { key: keys.endpoint(record), value: encodeRecord(record), revision: 20 };
 const cluster = { key: keys.cluster, value: '{}', revision: 2 };
 
 function node() {
@@ -38,10 +39,10 @@ test('what members told while etcd was away stands until etcd, back again, had t
   state.mergeEvents(10, []);
   at.ms += 100;
   state.forgetUnconfirmed();
-  expect(state.view.endpoint('e1')).toBeDefined();
+  expect(state.view.endpoint(record)).toBeDefined();
   at.ms += 5_000;
   state.forgetUnconfirmed();
-  expect(state.view.endpoint('e1')).toBeUndefined();
+  expect(state.view.endpoint(record)).toBeUndefined();
   expect(refuted).toEqual([heard.key]);
 });
 
@@ -54,7 +55,7 @@ test('what etcd confirms once it is back was there all along', () => {
   state.mergeEvents(20, [heard]);
   at.ms += 60_000;
   state.forgetUnconfirmed();
-  expect(state.view.endpoint('e1')).toBeDefined();
+  expect(state.view.endpoint(record)).toBeDefined();
   expect(refuted).toEqual([]);
 });
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { EndpointIndex } from '../../../src/agent/endpoint-index.ts';
 import { handedOver, type LocalEndpoint } from '../../../src/core/container.ts';
+import { firstAddress } from '../../../src/core/records.ts';
 import { endpointRecord } from '../../fixtures/records.ts';
 
 const NETWORKS = ['w', 'd', 'x'];
@@ -50,11 +51,11 @@ it('finds what going through all endpoints finds, after any changes', () => {
         for (const { record, engine } of list) {
           expect(index.get(record.id)).toBe(all.get(record.id));
           if (engine) expect(index.byEngine(engine.endpointId)).toBe(all.get(record.id));
-          const { networks, wayOut } = index.client(record.networkId, record.address)!;
+          const { networks, wayOut } = index.client(record.networkId, firstAddress(record))!;
           expect(wayOut).toBe(engine?.wayOut ?? false);
           const own = list.filter((other) => whoseOf(list, other) === whoseOf(list, all.get(record.id)!));
           expect([...networks].sort()).toEqual(own.map((other) => other.record.networkId).sort());
-          const told = index.clientsOn(record.networkId).some(({ address }) => address === record.address);
+          const told = index.clientsOn(record.networkId).some(({ address }) => address === firstAddress(record));
           expect(told).toBe(networks.length > 1 || wayOut);
         }
         for (let id = 0; id < 6; id++) {

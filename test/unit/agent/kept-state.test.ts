@@ -54,7 +54,7 @@ async function turns(): Promise<void> {
 const clock = { sleep: async () => undefined };
 
 const state = (serial: number, startedAt = 1): NodeState => {
-  return { version: 1, bootId: 'b1', startedAt, serial, endpoints: [], networks: [] };
+  return { version: 2, bootId: 'b1', startedAt, serial, endpoints: [], networks: [] };
 };
 
 interface Places {

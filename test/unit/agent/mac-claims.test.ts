@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest';
 import { sharedMacs } from '../../../src/agent/mac-claims.ts';
+import { firstAddress } from '../../../src/core/records.ts';
 import { endpointRecord } from '../../fixtures/records.ts';
 
 const endpoint = (address: string, mac: string) => endpointRecord({ address, mac, name: `at-${address}` });
 const table = (...endpoints: readonly ReturnType<typeof endpoint>[]) =>
-  new Map(endpoints.map((each) => [each.address, each]));
+  new Map(endpoints.map((each) => [firstAddress(each), each]));
 
 it('endpoints of one MAC are found among others, by it', () => {
   const [one, two, three, other] = [

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
 import { Reconciler } from '../../../src/agent/reconcile.ts';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
-import type { NetworkRecord } from '../../../src/core/records.ts';
+import { firstAddress, type NetworkRecord } from '../../../src/core/records.ts';
 import type { Logger } from '../../../src/ports.ts';
 import { World } from '../../contract/kernel-world.ts';
 import { FakeKernel } from '../../sim/fake-kernel.ts';
@@ -139,7 +139,8 @@ describe('hundreds of endpoints of one network', () => {
     const endpoint = add(network, COUNT);
     await clock.until(reconciler.converge(network.id, { endpoint }));
     const [first] = world.local.values();
-    const { address, mac } = first!.record;
+    const { mac } = first!.record;
+    const address = firstAddress(first!.record);
     kernel.interfere({ kind: 'delete-neighbour', at: 'ovl-4096', neighbour: { link: 'vx0', address, mac } });
     await clock.advance(1_000);
     expect(kernel.machine.snapshot('ovl-4096')!.neighbours).toContainEqual({ link: 'vx0', address, mac });

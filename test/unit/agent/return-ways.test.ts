@@ -2,13 +2,17 @@ import { expect, test } from 'vitest';
 import { ReturnWays, type ReturnWaysDeps } from '../../../src/agent/return-ways.ts';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
+import { endpointRecord } from '../../fixtures/records.ts';
 import { recordingLogger } from './cluster/cluster-fixture.ts';
+
+const endpoint = (networkId: string, address: string) =>
+  ({ record: endpointRecord({ networkId, address }) }) as LocalEndpoint;
 
 test('a way that is astray is named also where the kernel does not tell its routes', async () => {
   const web = { id: 'f0', name: 'web', vni: 4096, internal: false, subnets: [{ cidr: '10.0.0.0/24' }] };
   const ways = new ReturnWays({
     view: { network: () => web as unknown as NetworkRecord } as unknown as ReturnWaysDeps['view'],
-    local: { all: () => [{ record: { networkId: 'f0', address: '10.0.0.2' } } as LocalEndpoint] },
+    local: { all: () => [endpoint('f0', '10.0.0.2')] },
     facts: {
       linksTo: async () => new Map([['10.0.0.2', 'tun0']]),
       routes: () => Promise.reject(new Error('the kernel does not tell')),
@@ -26,7 +30,6 @@ test('the host is asked for its routes once, however many networks are concerned
     ['web', network('web', 0)],
     ['api', network('api', 1)],
   ]);
-  const endpoint = (networkId: string, address: string) => ({ record: { networkId, address } }) as LocalEndpoint;
   let asked = 0;
   const ways = new ReturnWays({
     view: { network: (id: string) => networks.get(id) } as unknown as ReturnWaysDeps['view'],

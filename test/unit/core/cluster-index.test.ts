@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ClusterIndex } from '../../../src/core/cluster-index.ts';
 import { encodeRecord } from '../../../src/core/record-codec.ts';
@@ -25,28 +26,73 @@ describe('the view', () => {
     expect([...view.networks()].map(({ id }) => id)).toEqual(['n2']);
   });
 
-  it('knows an address by its present endpoint only', () => {
+  it('shows an endpoint at its addresses as long as its record is there', () => {
     const view = index();
-    view.apply([put(keys.endpoint('n1', '10.0.1.2'), endpoint('e1', '10.0.1.2'))]);
-    view.apply([put(keys.endpoint('n1', '10.0.1.2'), endpoint('e2', '10.0.1.2'))]);
-    expect(view.endpoint('e1')).toBeUndefined();
-    expect(view.endpoints('n1').get('10.0.1.2')?.id).toBe('e2');
-    const touched = view.apply([gone(keys.endpoint('n1', '10.0.1.2'))]);
+    const [record] = [endpoint('e1', '10.0.1.2')];
+    view.apply([put(keys.endpoint(record!), record!)]);
+    expect(view.addresses('n1').get('10.0.1.2')).toEqual(record);
+    expect([...view.endpointsOn('n1')]).toEqual([record]);
+    expect([...view.endpointsOf('h1').keys()]).toEqual(['e1']);
+    const touched = view.apply([gone(keys.endpoint(record!))]);
     expect(touched.endpoints).toEqual(new Map([['n1', new Set(['h1'])]]));
     expect(touched.networks).toEqual(new Set());
-    expect(view.endpoints('n1').size).toBe(0);
-    expect(view.endpoint('e2')).toBeUndefined();
+    expect(view.addresses('n1').size).toBe(0);
+    expect(view.endpoint(record!)).toBeUndefined();
   });
 
-  it('ignores a value that is not a record of its kind, and says which', () => {
+  it('lists an endpoint of several addresses once', () => {
     const view = index();
+    const two = ['10.0.1.2', '10.0.2.2'].map((ip) => ({ subnet: `${ip.slice(0, 6)}.0/24`, ip }));
+    const record = endpointRecord({ id: 'e1', addresses: two });
+    view.apply([put(keys.endpoint(record), record)]);
+    expect([...view.addresses('n1').keys()]).toEqual(['10.0.1.2', '10.0.2.2']);
+    expect([...view.endpointsOn('n1')]).toEqual([record]);
+    // The claim of the first is another's: it is at the second alone, and still listed.
+    view.apply([put(keys.address('n1', '10.0.1.2'), { endpointId: 'other', nodeId: 'h2' })]);
+    expect([...view.addresses('n1').keys()]).toEqual(['10.0.2.2']);
+    expect([...view.endpointsOn('n1')]).toEqual([record]);
+  });
+
+  it('of two records of one address shows the one that the claim names, in whatever order all of it is told', () => {
+    const own = endpointRecord({ id: 'e1', nodeId: 'h1', createdAt: 5 });
+    const other = endpointRecord({ id: 'e2', nodeId: 'h2', createdAt: 3 });
+    const claim = put(keys.address('n1', '10.0.1.2'), { endpointId: 'e1', nodeId: 'h1' });
+    const all = [put(keys.endpoint(own), own), put(keys.endpoint(other), other), claim];
+    fc.assert(
+      fc.property(fc.shuffledSubarray(all, { minLength: 3 }), (changes) => {
+        const view = index();
+        for (const change of changes) view.apply([change]);
+        expect(view.addresses('n1').get('10.0.1.2')?.id).toBe('e1');
+        // Without a claim the oldest, on every host.
+        const touched = view.apply([gone(claim.key)]);
+        expect(view.addresses('n1').get('10.0.1.2')?.id).toBe('e2');
+        expect(touched.endpoints).toEqual(new Map([['n1', new Set(['h1', 'h2'])]]));
+        view.apply([gone(keys.endpoint(other))]);
+        expect(view.addresses('n1').get('10.0.1.2')?.id).toBe('e1');
+      }),
+    );
+  });
+
+  it('shows nobody at an address whose claim has no record', () => {
+    const view = index();
+    const record = endpoint('e1', '10.0.1.2');
+    view.apply([put(keys.endpoint(record), record)]);
+    view.apply([put(keys.address('n1', '10.0.1.2'), { endpointId: 'e1', nodeId: 'h2' })]);
+    expect(view.addresses('n1').size).toBe(0);
+    expect(view.claims('n1').get('10.0.1.2')).toEqual({ endpointId: 'e1', nodeId: 'h2' });
+  });
+
+  it('ignores a value that is not a record of its kind, or of its key, and says which', () => {
+    const view = index();
+    const [bad, foreign, good] = ['e1', 'e2', 'e3'].map((id, i) => endpoint(id, `10.0.1.${i + 2}`));
     const touched = view.apply([
-      { key: keys.endpoint('n1', '10.0.1.3'), value: '{"id": 5}' },
+      { key: keys.endpoint(bad!), value: '{"id": 5}' },
+      put(keys.endpoint(foreign!), { ...foreign, nodeId: 'h2' }),
       { key: keys.network('n1'), value: 'not json' },
-      put(keys.endpoint('n1', '10.0.1.2'), endpoint('e1', '10.0.1.2')),
+      put(keys.endpoint(good!), good!),
     ]);
-    expect(touched.refused).toEqual([keys.endpoint('n1', '10.0.1.3'), keys.network('n1')]);
-    expect([...view.endpoints('n1').keys()]).toEqual(['10.0.1.2']);
+    expect(touched.refused).toEqual([keys.endpoint(bad!), keys.endpoint(foreign!), keys.network('n1')]);
+    expect([...view.addresses('n1').keys()]).toEqual(['10.0.1.4']);
   });
 
   it('does not take a value that it cannot read for a deletion', () => {
@@ -58,7 +104,7 @@ describe('the view', () => {
   });
 
   it('is not disturbed by keys it has no use for', () => {
-    expect(index().apply([{ key: '/overlayd/v1/vnis/4096', value: '{}' }]).refused).toEqual([]);
+    expect(index().apply([{ key: '/overlayd/v2/vnis/4096', value: '{}' }]).refused).toEqual([]);
     expect(index().apply([{ key: '/elsewhere', value: '{}' }]).refused).toEqual([]);
   });
 });

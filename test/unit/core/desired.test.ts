@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { desired, hostKeyOf } from '../../../src/core/desired.ts';
+import type { DesiredNetwork } from '../../../src/core/host-state.ts';
 import { describeLimit, innerMtu, mtuLimit, mtuProblems } from '../../../src/core/inner-mtu.ts';
+import type { EndpointRecord } from '../../../src/core/records.ts';
 import { World } from '../../contract/kernel-world.ts';
 
 const container = (name: string) => ({ text: `netns:${name}`, path: `/run/netns/${name}`, identity: name });
@@ -36,7 +38,7 @@ describe('desired', () => {
             defaultGateways: ['10.0.0.1'],
           },
         ],
-        remotes: [{ vtep: '10.77.0.2', port: 4790, endpoints: [{ address: '10.0.0.9' }] }],
+        remotes: [{ vtep: '10.77.0.2', port: 4790, endpoints: [{ addresses: [{ ip: '10.0.0.9' }] }] }],
       },
     ]);
     expect(members).toMatchObject([{ vtep: '10.77.0.2', port: 4790 }]);
@@ -60,9 +62,33 @@ describe('desired', () => {
     expect(want(world).networks).toMatchObject([
       {
         ports: [{ addresses: [{ address: '10.0.0.3' }] }],
-        remotes: [{ vtep: '10.77.0.2', endpoints: [{ address: '10.0.0.2' }] }],
+        remotes: [{ vtep: '10.77.0.2', endpoints: [{ addresses: [{ ip: '10.0.0.2' }] }] }],
       },
     ]);
+  });
+
+  it('has all addresses of an endpoint, but for those that the view gives to someone else', () => {
+    const { world, web } = makeWorld();
+    const two = (record: EndpointRecord, ip: string) => ({
+      ...record,
+      addresses: [...record.addresses, { subnet: '10.0.0.0/24', ip }],
+    });
+    const local = world.addLocal(web, '10.0.0.2', container('c1'));
+    const own = two(local.record, '10.0.0.102');
+    world.local.set(own.id, { ...local, record: own });
+    world.endpointRecords.set(own.id, own);
+    const remote = two(world.addRemote(web, 'h2', '10.0.0.3'), '10.0.0.103');
+    world.endpointRecords.set(remote.id, remote);
+    const seen = () => {
+      const [{ ports, remotes }] = want(world).networks as [DesiredNetwork];
+      const behind = remotes.flatMap(({ endpoints }) =>
+        endpoints.map(({ addresses }) => addresses.map(({ ip }) => ip)),
+      );
+      return { own: ports.map(({ addresses }) => addresses.map(({ address }) => address)), behind };
+    };
+    expect(seen()).toEqual({ own: [['10.0.0.2', '10.0.0.102']], behind: [['10.0.0.3', '10.0.0.103']] });
+    world.addRemote(web, 'h2', '10.0.0.102');
+    expect(seen()).toEqual({ own: [['10.0.0.2']], behind: [['10.0.0.3', '10.0.0.103'], ['10.0.0.102']] });
   });
 
   it('gives a container one default route: not through an internal network, else the first by name', () => {

@@ -37,7 +37,7 @@ afterAll(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-const key = Buffer.from('/overlayd/v1/a');
+const key = Buffer.from('/overlayd/v2/a');
 const requests: [service: string, method: string, request: object][] = [
   ['KV', 'Range', { key, range_end: key, limit: '9007199254740993', sort_order: 'DESCEND', serializable: true }],
   [

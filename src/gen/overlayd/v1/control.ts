@@ -432,11 +432,18 @@ export interface Endpoint {
   /** As given to connect; only for endpoints of the answering node that no engine made. */
   gwPriority: number;
   driverOpts: { [key: string]: string };
+  /** In the order in which they were given; `address` and `prefix` are of the first. */
+  addresses: EndpointAddress[];
 }
 
 export interface Endpoint_DriverOptsEntry {
   key: string;
   value: string;
+}
+
+export interface EndpointAddress {
+  subnet: string;
+  address: string;
 }
 
 export interface EndpointQuery {
@@ -5069,6 +5076,7 @@ function createBaseEndpoint(): Endpoint {
     state: "",
     gwPriority: 0,
     driverOpts: {},
+    addresses: [],
   };
 }
 
@@ -5122,6 +5130,9 @@ export const Endpoint: MessageFns<Endpoint> = {
     globalThis.Object.entries(message.driverOpts).forEach(([key, value]: [string, string]) => {
       Endpoint_DriverOptsEntry.encode({ key: key as any, value }, writer.uint32(170).fork()).join();
     });
+    for (const v of message.addresses) {
+      EndpointAddress.encode(v!, writer.uint32(122).fork()).join();
+    }
     return writer;
   },
 
@@ -5269,6 +5280,14 @@ export const Endpoint: MessageFns<Endpoint> = {
             }
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.addresses.push(EndpointAddress.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5310,6 +5329,7 @@ export const Endpoint: MessageFns<Endpoint> = {
       },
       {},
     );
+    message.addresses = object.addresses?.map((e) => EndpointAddress.fromPartial(e)) || [];
     return message;
   },
 };
@@ -5377,6 +5397,73 @@ export const Endpoint_DriverOptsEntry: MessageFns<Endpoint_DriverOptsEntry> = {
     const message = createBaseEndpoint_DriverOptsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseEndpointAddress(): EndpointAddress {
+  return { subnet: "", address: "" };
+}
+
+export const EndpointAddress: MessageFns<EndpointAddress> = {
+  encode(message: EndpointAddress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.subnet !== "") {
+      writer.uint32(10).string(message.subnet);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndpointAddress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpointAddress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subnet = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EndpointAddress>): EndpointAddress {
+    return EndpointAddress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndpointAddress>): EndpointAddress {
+    const message = createBaseEndpointAddress();
+    message.subnet = object.subnet ?? "";
+    message.address = object.address ?? "";
     return message;
   },
 };

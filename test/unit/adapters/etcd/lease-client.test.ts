@@ -23,8 +23,8 @@ describe("etcd's messages", () => {
     expect(read('LeaseGrantRequest', encodeGrant(10))).toEqual({ TTL: '10' });
     expect(read('LeaseKeepAliveRequest', encodeKeepAlive(LEASE))).toEqual({ ID: LEASE });
     const base64 = (text: string) => Buffer.from(text).toString('base64');
-    expect(read('PutRequest', encodePut('/overlayd/v1/live/ä', '{}', LEASE))).toEqual({
-      key: base64('/overlayd/v1/live/ä'),
+    expect(read('PutRequest', encodePut('/overlayd/v2/live/ä', '{}', LEASE))).toEqual({
+      key: base64('/overlayd/v2/live/ä'),
       value: base64('{}'),
       lease: LEASE,
     });

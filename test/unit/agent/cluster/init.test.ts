@@ -80,7 +80,7 @@ test.each(['refusing', 'silent', 'reply-lost'] as const)(
     host.store.heal();
     const { identity } = await host.init({ name: 'other' });
     expect(decodeCluster((await cluster.store.get(keys.cluster))!.value)!.id).toBe(identity.clusterId);
-    const names = (await cluster.store.list('/overlayd/v1/node-names/')).entries;
+    const names = (await cluster.store.list('/overlayd/v2/node-names/')).entries;
     expect(names.map(({ key }) => key)).toEqual([keys.nodeName('other')]);
   },
 );
@@ -96,11 +96,11 @@ test('a crash after etcd was written and before the identity was saved is resume
   await expect(host.init()).rejects.toThrow('power off');
   host.deps.file.save = save;
   // Another version has written to the record meanwhile.
-  const [node] = (await cluster.store.list('/overlayd/v1/nodes/')).entries as [StoreEntry];
+  const [node] = (await cluster.store.list('/overlayd/v2/nodes/')).entries as [StoreEntry];
   const newer = encodeRecord(withUnknown(JSON.parse(node.value) as object, 7));
   await cluster.store.txn([], [{ kind: 'put', key: node.key, value: newer }]);
   const { identity, joinCommand } = await host.init();
-  expect((await cluster.store.list('/overlayd/v1/nodes/')).entries).toHaveLength(1);
+  expect((await cluster.store.list('/overlayd/v2/nodes/')).entries).toHaveLength(1);
   expect(decodeCluster((await cluster.store.get(keys.cluster))!.value)!.id).toBe(identity.clusterId);
   expect(unknownIn((await cluster.store.get(node.key))!.value)).toEqual(unknownIn(newer));
   cluster.member = identity;

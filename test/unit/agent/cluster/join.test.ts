@@ -319,7 +319,7 @@ test('a record that cannot be read stands in nobody’s way but its own, and say
   await expect(host.join(token)).rejects.toMatchObject({ code: 'version-mismatch' });
   const { value } = (await cluster.store.get(keys.cluster))!;
   await put(keys.cluster, '{"id":5}');
-  await expect(cluster.host('n3', '10.0.0.3').join(token)).rejects.toThrow(/cannot admit this host.*v1\/cluster/);
+  await expect(cluster.host('n3', '10.0.0.3').join(token)).rejects.toThrow(/cannot admit this host.*v2\/cluster/);
   await put(keys.cluster, value);
   await cluster.host('n3', '10.0.0.3').join(token);
 });

@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import type { Identity } from '../../../../src/agent/cluster/identity.ts';
 import { type LeaveDeps, leaveCluster } from '../../../../src/agent/cluster/leave.ts';
 import { getNode, listNodes, nodeState, removeNode } from '../../../../src/agent/cluster/nodes.ts';
+import { encodedEntries } from '../../../../src/agent/own-holdings.ts';
 import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
 import type { Liveness } from '../../../../src/core/membership.ts';
 import { decodeNode, decodeQuarantine, encodeRecord } from '../../../../src/core/record-codec.ts';
@@ -30,11 +31,14 @@ async function putEndpoints(owner: Identity, count: number, block = 1) {
   for (let i = 0; i < count; i++) {
     const address = `10.1.${block}.${i + 1}`;
     const record: EndpointRecord = {
-      ...{ id: `e${block}-${i}`, networkId: NETWORK.id, nodeId: owner.nodeId, address, mac: '02:42:0a:01:00:01' },
+      ...{ id: `e${block}-${i}`, networkId: NETWORK.id, nodeId: owner.nodeId, mac: '02:42:0a:01:00:01' },
+      addresses: [{ subnet: '10.1.0.0/16', ip: address }],
       ...{ name: `c${i}`, aliases: [], createdAt: 0 },
     };
-    const key = keys.endpoint(NETWORK.id, address);
-    await cluster.store.txn([], [{ kind: 'put', key, value: encodeRecord(record) }]);
+    await cluster.store.txn(
+      [],
+      encodedEntries(record).map((entry) => ({ kind: 'put', ...entry })),
+    );
   }
 }
 
@@ -82,7 +86,8 @@ test('removal takes all that the node owned, and puts its addresses into hard qu
   await putEndpoints(n1, 2, 2);
   await putDown(n2);
   expect(await remove('n2')).toBe(n2.nodeId);
-  expect(await count(keys.endpoints(NETWORK.id))).toBe(2);
+  expect(await count(keys.endpoints)).toBe(2);
+  expect(await count(keys.addresses)).toBe(2);
   const quarantined = (await cluster.store.list(`${PREFIX}quarantine/`)).entries;
   expect(quarantined).toHaveLength(150);
   expect(decodeQuarantine(quarantined[0]!.value)).toMatchObject({ by: n1.nodeId, clean: false });
@@ -91,6 +96,19 @@ test('removal takes all that the node owned, and puts its addresses into hard qu
   expect(await cluster.store.get(keys.nodeName('n2'))).toBeUndefined();
   await cluster.clock.advance(60_000);
   expect(await count(`${PREFIX}quarantine/`)).toBe(0);
+});
+
+test('removal takes a claim without a record and a record without a claim', async () => {
+  await putEndpoints(n2, 2);
+  const [first] = (await cluster.store.list(keys.endpoints)).entries;
+  const [, second] = (await cluster.store.list(keys.addresses)).entries;
+  await cluster.store.txn(
+    [],
+    [first!, second!].map(({ key }) => ({ kind: 'delete', key })),
+  );
+  await putDown(n2);
+  await remove('n2');
+  expect([await count(keys.endpoints), await count(keys.addresses)]).toEqual([0, 0]);
 });
 
 test('a removal that is cut off anywhere is finished by typing it again', async () => {
@@ -106,7 +124,8 @@ test('a removal that is cut off anywhere is finished by typing it again', async 
     await expect(remove('n2')).rejects.toThrow('power off');
     cluster.store.txn = txn;
     await remove('n2').catch((error) => expect(error.code).toBe('node-not-found'));
-    expect(await count(keys.endpoints(NETWORK.id))).toBe(0);
+    expect(await count(keys.endpoints)).toBe(0);
+    expect(await count(keys.addresses)).toBe(0);
     expect(await count(`${PREFIX}nodes/`)).toBe(1);
     await cluster.clock.advance(60_000);
     n2 = (await cluster.host('n2', '10.0.0.2').join(token)).identity;
@@ -154,7 +173,7 @@ test('local endpoints keep a node from leaving, unless forced: then they go', as
   expect(file.content).toBeDefined();
   expect(calls).toEqual([]);
   await leave(true);
-  expect(await count(keys.endpoints(NETWORK.id))).toBe(0);
+  expect(await count(keys.endpoints)).toBe(0);
   expect(file.content).toBeUndefined();
 });
 

@@ -39,7 +39,10 @@ export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
     network: (networkId) => networkRecord(find(networkId)),
     networkByName: (name) => networkRecord(networks.find((network) => network.name === name)),
     networks: () => networks.flatMap((network) => networkRecord(network) ?? []),
-    endpoints: (networkId) =>
+    claims: () => new Map(),
+    endpointsOf: () => new Map(),
+    endpointsOn: () => [],
+    addresses: (networkId) =>
       new Map(
         (find(networkId)?.endpoints ?? []).map((endpoint) => [endpoint.address, endpointRecord(networkId, endpoint)]),
       ),
@@ -76,7 +79,7 @@ function endpointRecord(networkId: string, endpoint: FakeEndpoint): EndpointReco
     id: endpoint.id ?? 'f'.repeat(64),
     networkId,
     nodeId: endpoint.nodeId ?? 'node-1',
-    address: endpoint.address,
+    addresses: [{ subnet: '10.0.0.0/8', ip: endpoint.address }],
     mac: '02:42:00:00:00:00',
     name: endpoint.name,
     aliases: endpoint.aliases ?? [],

@@ -14,9 +14,9 @@ const TTL = { ttlSeconds: 5 };
 
 const network = (id: string, name: string) => networkRecord({ id, name });
 
-const endpoint = (host: number, parts: Partial<EndpointRecord> = {}) =>
+const endpoint = (host: number, parts: Partial<EndpointRecord> & { address?: string } = {}) =>
   endpointRecord({
-    ...{ id: 'f'.repeat(64), networkId: 'w', address: `10.0.1.${host}`, name: `n${host}` },
+    ...{ id: `${'f'.repeat(12)}${host}`, networkId: 'w', address: `10.0.1.${host}`, name: `n${host}` },
     ...parts,
   });
 
@@ -25,7 +25,11 @@ function setUp() {
   const view = new ClusterIndex({ whole: true, behind: false, complete: 1 });
   const hidden = new Set<string>();
   const unreached = new Set<string>();
-  const sources = { view, hidden: () => hidden, reaches: ({ address }: EndpointRecord) => !unreached.has(address) };
+  const sources = {
+    view,
+    hidden: () => hidden,
+    reaches: (_: EndpointRecord, address: string) => !unreached.has(address),
+  };
   const zones = new Zones();
   zones.setTtl(TTL.ttlSeconds);
   let changes = new ZoneChanges(sources);
@@ -48,8 +52,15 @@ function setUp() {
   };
   const change = (key: string, record: object | undefined) =>
     view.apply([{ key, value: record && encodeRecord(record) }]);
-  const put = (record: EndpointRecord) => change(keys.endpoint(record.networkId, record.address), record);
-  const remove = (networkId: string, address: string) => change(keys.endpoint(networkId, address), undefined);
+  const remove = (networkId: string, address: string) => {
+    const record = view.addresses(networkId).get(address);
+    if (record) change(keys.endpoint(record), undefined);
+  };
+  /** In the place of whoever was there. */
+  const put = (record: EndpointRecord) => {
+    for (const { ip } of record.addresses) remove(record.networkId, ip);
+    change(keys.endpoint(record), record);
+  };
   const setNetwork = (id: string, record: NetworkRecord | undefined) => change(keys.network(id), record);
   for (const id of NETWORKS) setNetwork(id, network(id, id));
   return { sources, zones, hidden, unreached, put, remove, setNetwork, tell, tellAhead, whole, restart };
@@ -160,6 +171,26 @@ describe('a zone that is kept', () => {
     expect(answer('n2')).toBe(one);
     whole('w');
     expect(answer('n2')).toBe(one);
+  });
+
+  it('has all addresses of an endpoint at its names, and its name at each of them', () => {
+    const { zones, put, unreached, tell } = setUp();
+    const addresses = ['10.0.1.2', '10.0.1.102'].map((ip) => ({ subnet: '10.0.1.0/24', ip }));
+    put(endpoint(2, { addresses }));
+    tell('w');
+    const zone = () => zones.get('w')!;
+    const at = (name: string) => {
+      const named = zone().names.get(name);
+      return named?.kind === 'resolves' ? [...named.addresses].sort() : named?.kind;
+    };
+    expect(at('n2')).toEqual(['10.0.1.102', '10.0.1.2']);
+    expect([...zone().pointers.values()].map(({ name }) => name)).toEqual(['n2', 'n2']);
+    unreached.add('10.0.1.102');
+    tell('w');
+    expect(at('n2')).toEqual(['10.0.1.2']);
+    put(endpoint(2, { addresses: addresses.slice(1) }));
+    tell('w');
+    expect(at('n2')).toBe('hidden');
   });
 
   it('is told of what changed alone', () => {

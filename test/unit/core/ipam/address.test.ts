@@ -10,6 +10,7 @@ const host = () => 'h1';
 function space(overrides: Partial<AddressSpace> = {}): AddressSpace {
   return {
     subnet: { cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} },
+    claims: new Map(),
     endpoints: new Map(),
     quarantine: new Map(),
     pending: new Set(),

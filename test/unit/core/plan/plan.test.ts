@@ -5,7 +5,7 @@ import { isHandedOver } from '../../../../src/core/container.ts';
 import { desired } from '../../../../src/core/desired.ts';
 import { HOST, type Observed, type Op, type Plan, TUNNEL } from '../../../../src/core/host-state.ts';
 import { plan } from '../../../../src/core/plan.ts';
-import type { EndpointRecord } from '../../../../src/core/records.ts';
+import { type EndpointRecord, hasAddress } from '../../../../src/core/records.ts';
 import { World } from '../../../contract/kernel-world.ts';
 import { FakeKernel } from '../../../sim/fake-kernel.ts';
 
@@ -62,7 +62,7 @@ function happen(world: World, kernel: FakeKernel, { what, network: index, host, 
   const network = [...world.networkRecords.values()][index]!;
   const text = `10.0.${index}.${address}`;
   const holder = [...world.endpointRecords.values()].find(
-    (each) => each.networkId === network.id && each.address === text,
+    (each) => each.networkId === network.id && hasAddress(each, text),
   );
   const nodeId = NODES[host]!;
   if (what === 'attach' && !holder) {
@@ -87,10 +87,11 @@ function happen(world: World, kernel: FakeKernel, { what, network: index, host, 
 }
 
 /** The engine takes the link, if it is there by now, into the container of that address, and the agent learns of it. */
-function take(world: World, kernel: FakeKernel, { id, address }: EndpointRecord, ifname: string): void {
+function take(world: World, kernel: FakeKernel, { id, addresses }: EndpointRecord, ifname: string): void {
   const endpoint = world.local.get(id);
   if (!endpoint || !isHandedOver(endpoint.container)) return;
   if (!kernel.machine.snapshot(HOST)!.links.has(endpoint.ifname)) return;
+  const address = addresses[0]!.ip;
   const path = `/run/netns/c${address.split('.')[3]}`;
   if (!kernel.hasContainer(path)) kernel.addContainer(path);
   if (kernel.machine.snapshot(path)!.links.has(ifname)) return;

@@ -1,0 +1,113 @@
+/**
+ * Who is at which address of a network: of the endpoints whose record has it, the one that the claim names; where there is
+ * no claim, the oldest, so that every host says the same. Scales: a change costs constant work.
+ */
+import { type ClaimRecord, type EndpointRecord, hasAddress, keys } from './records.ts';
+
+interface Network {
+  /** By address. */
+  readonly shown: Map<string, EndpointRecord>;
+  readonly claims: Map<string, ClaimRecord>;
+}
+
+const NONE = new Map<string, never>();
+
+export class AddressHolders {
+  readonly #onChange: (record: EndpointRecord) => void;
+  readonly #networks = new Map<string, Network>();
+  /** Endpoints that have an address at which another one is shown, or none; by `<network id> <address>`. Hardly ever any. */
+  readonly #passedOver = new Map<string, ReadonlySet<EndpointRecord>>();
+
+  /** `onChange`: it is shown somewhere now, or no longer. */
+  constructor(onChange: (record: EndpointRecord) => void) {
+    this.#onChange = onChange;
+  }
+
+  shown(networkId: string): ReadonlyMap<string, EndpointRecord> {
+    return this.#networks.get(networkId)?.shown ?? NONE;
+  }
+
+  claims(networkId: string): ReadonlyMap<string, ClaimRecord> {
+    return this.#networks.get(networkId)?.claims ?? NONE;
+  }
+
+  /** The record of one endpoint, as it was and as it is. */
+  replace(before: EndpointRecord | undefined, after: EndpointRecord | undefined): void {
+    for (const { ip } of after?.addresses ?? []) {
+      const wasThere = before?.networkId === after!.networkId && hasAddress(before, ip);
+      this.#settle(after!.networkId, ip, wasThere ? before : undefined, after);
+    }
+    for (const { ip } of before?.addresses ?? []) {
+      const isThere = after?.networkId === before!.networkId && hasAddress(after, ip);
+      if (!isThere) this.#settle(before!.networkId, ip, before, undefined);
+    }
+  }
+
+  setClaim(networkId: string, ip: string, claim: ClaimRecord | undefined): void {
+    const { claims } = this.#network(networkId);
+    if (claim) claims.set(ip, claim);
+    else claims.delete(ip);
+    this.#settle(networkId, ip, undefined, undefined);
+  }
+
+  #settle(networkId: string, ip: string, went: EndpointRecord | undefined, came: EndpointRecord | undefined): void {
+    const network = this.#network(networkId);
+    const shown = network.shown.get(ip);
+    const claim = network.claims.get(ip);
+    const stays = shown === went ? undefined : shown;
+    const only = came ?? stays;
+    const isContested =
+      this.#passedOver.size > 0 || (came && stays && came !== stays) || (only && claim && !isOf(claim, only));
+    const next = isContested ? this.#choose(`${networkId} ${ip}`, claim, went, [stays, came]) : only;
+    if (next !== shown) this.#show(network, ip, shown, next);
+    // Of ten thousand endpoints the same texts twice take two megabytes.
+    if (came && claim && next === came) network.claims.set(ip, { endpointId: came.id, nodeId: came.nodeId });
+    if (network.shown.size === 0 && network.claims.size === 0) this.#networks.delete(networkId);
+  }
+
+  #choose(
+    place: string,
+    claim: ClaimRecord | undefined,
+    went: EndpointRecord | undefined,
+    there: readonly (EndpointRecord | undefined)[],
+  ): EndpointRecord | undefined {
+    const records = new Set(this.#passedOver.get(place));
+    if (went) records.delete(went);
+    for (const record of there) if (record) records.add(record);
+    const chosen = claim ? [...records].find((record) => isOf(claim, record)) : oldest(records);
+    if (chosen) records.delete(chosen);
+    if (records.size > 0) this.#passedOver.set(place, records);
+    else this.#passedOver.delete(place);
+    return chosen;
+  }
+
+  #show(network: Network, ip: string, before: EndpointRecord | undefined, after: EndpointRecord | undefined): void {
+    if (after) network.shown.set(ip, after);
+    else network.shown.delete(ip);
+    for (const record of [before, after]) if (record) this.#onChange(record);
+  }
+
+  #network(networkId: string): Network {
+    let network = this.#networks.get(networkId);
+    if (!network) {
+      network = { shown: new Map(), claims: new Map() };
+      this.#networks.set(networkId, network);
+    }
+    return network;
+  }
+}
+
+/** Whether the claim is this endpoint's. */
+export function isOf(claim: ClaimRecord, { id, nodeId }: Pick<EndpointRecord, 'id' | 'nodeId'>): boolean {
+  return claim.endpointId === id && claim.nodeId === nodeId;
+}
+
+function oldest(records: Iterable<EndpointRecord>): EndpointRecord | undefined {
+  let first: EndpointRecord | undefined;
+  for (const record of records) if (!first || precedes(record, first)) first = record;
+  return first;
+}
+
+function precedes(a: EndpointRecord, b: EndpointRecord): boolean {
+  return a.createdAt === b.createdAt ? keys.endpoint(a) < keys.endpoint(b) : a.createdAt < b.createdAt;
+}
