@@ -29,7 +29,7 @@ export function fixedNames(sets: readonly StaticSet[]): Map<string, Named> {
   return new Map(
     [...byName].map(([name, each]) => {
       const fixed: Fixed = new Map(each.map((set) => [TYPES.get(set.type)!, set]));
-      return [name, { kind: 'resolves', addresses: [], fixed }];
+      return [name, { kind: 'fixed', addresses: [], fixed }];
     }),
   );
 }
@@ -85,7 +85,7 @@ export function replyFixed(query: Query, { zone, named, random, limit, soa }: Fi
     end += record.length;
     last = zone.names.get(target);
   }
-  const exists = last?.kind === 'resolves';
+  const exists = last?.kind === 'resolves' || last?.kind === 'fixed';
   const records = exists ? recordsAt(owner, last!, { query, zone, suffix }) : [];
   if (records.length === 0) {
     return encodeRecordsReply(query, exists ? RCODE.NOERROR : RCODE.NXDOMAIN, chain, soa(), limit);

@@ -110,6 +110,7 @@ function resolveOwn(query: Query, asker: Asker, random: () => number): Uint8Arra
   for (const zone of responsible(zones, name)) {
     const named = lookUp(zone, name);
     if (named?.kind === 'resolves') return replyWith(query, zone, named, asker, random);
+    if (named?.kind === 'fixed') return replyStatic(query, zone, named, asker, random);
     if (named?.kind === 'parent') parent = true;
     else if (named !== undefined) absent = true;
   }
@@ -133,6 +134,7 @@ function resolveInDomain(query: Query, inner: string, asker: Asker, random: () =
   for (const zone of zones) {
     const named = lookUpQualified(zone, inner);
     if (named?.kind === 'resolves') return replyWith(query, zone, named, asker, random);
+    if (named?.kind === 'fixed') return replyStatic(query, zone, named, asker, random);
     if (named?.kind === 'parent') parent = true;
   }
   return replyInDomain(query, parent, zones[0].ttlSeconds);
@@ -148,17 +150,22 @@ function replyWith(query: Query, zone: Zone, named: Named, asker: Asker, random:
   if (query.type === TYPE.ANY) {
     return encodeReply(query, RCODE.NOERROR, { answer: encodeMinimalAny(zone.ttlSeconds) });
   }
-  if (named.fixed !== undefined) {
-    const soa = () => soaOf(query, asker.zones);
-    const limit = replyLimit(query, asker.transport);
-    return replyFixed(query, { zone, named, random: random(), limit, soa });
-  }
-  const family = query.type === TYPE.A ? 4 : query.type === TYPE.AAAA ? 6 : undefined;
-  const records = family && recordsOf(zone, named, family);
-  if (family && records!.length > 0) {
-    return encodeAddressReply(query, records!, family, random(), replyLimit(query, asker.transport));
+  if (query.type === TYPE.A || query.type === TYPE.AAAA) {
+    const family = query.type === TYPE.A ? 4 : 6;
+    const records = recordsOf(zone, named, family);
+    if (records.length > 0) {
+      return encodeAddressReply(query, records, family, random(), replyLimit(query, asker.transport));
+    }
   }
   return replyWithout(query, asker.zones, RCODE.NOERROR);
+}
+
+function replyStatic(query: Query, zone: Zone, named: Named, asker: Asker, random: () => number): Uint8Array {
+  if (query.type === TYPE.ANY) {
+    return encodeReply(query, RCODE.NOERROR, { answer: encodeMinimalAny(zone.ttlSeconds) });
+  }
+  const soa = () => soaOf(query, asker.zones);
+  return replyFixed(query, { zone, named, random: random(), limit: replyLimit(query, asker.transport), soa });
 }
 
 /** Single labels, and services (`_http._tcp.web`) of single labels and of names that are ours. */
@@ -180,7 +187,7 @@ function resolveReverse(query: Query, asker: Asker, reverse: ReverseName): Uint8
   const owner =
     zones.find((zone) => ownsBlock(zone, block)) ??
     (isOverlay?.(block) === true ? zones[0] : undefined) ??
-    (isSingle(block) ? zones.find((zone) => pointerTarget(zone, formatIp(block.ip)) !== undefined) : undefined);
+    (isSingle(block) ? zones.find((zone) => isStaticAddress(zone, block)) : undefined);
   if (owner === undefined) return undefined;
   const { ttlSeconds } = owner;
   const negative = () => ({ authority: encodeSoa(query, apex, ttlSeconds) });
@@ -195,6 +202,11 @@ function resolveReverse(query: Query, asker: Asker, reverse: ReverseName): Uint8
     return encodeReply(query, RCODE.NOERROR, { answer: encodePointer(target, zone.ttlSeconds) });
   }
   return encodeReply(query, RCODE.NXDOMAIN, negative());
+}
+
+/** Whether it is called by a static name, wherever it is. */
+function isStaticAddress(zone: Zone, { ip }: Cidr): boolean {
+  return zone.fixedPointers.size > 0 && pointerTarget(zone, formatIp(ip)) !== undefined;
 }
 
 /** Nothing of this type, or no such name: the SOA bounds how long a cache may believe it. */

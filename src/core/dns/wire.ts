@@ -4,7 +4,7 @@
  * in the message, so it has nothing to point to, and names in the additional section need only be stepped over. Each
  * byte is looked at once. The encoders point every owner name at the question, whose bytes (case kept) they echo.
  */
-import { BITS, type Family, type Ip, putBytes } from '../ip.ts';
+import { type Family, type Ip, putBytes } from '../ip.ts';
 
 export const TYPE = {
   A: 1,
@@ -220,7 +220,7 @@ export function encodeReply(query: Query, rcode: number, sections: Sections = {}
 }
 
 /** Of one record as {@link encodeAddresses} makes it: an owner that points, what every record has, the address. */
-const addressRecordBytes = (family: Family) => 12 + BITS[family] / 8;
+const addressRecordBytes = (family: Family) => (family === 4 ? 16 : 28);
 
 /** A or AAAA records for the name in the question, one after the other; the same bytes serve every question for that name. */
 export function encodeAddresses(addresses: readonly Ip[], family: Family, ttlSeconds: number): Uint8Array {

@@ -35,15 +35,15 @@ export interface Pointer {
   target?: Uint8Array | undefined;
 }
 
-/** A name of ours: with addresses it resolves; without, it is `hidden` or only the `parent` of names. */
+/** A name of ours: with addresses it resolves; without, it is `hidden` or only the `parent` of names. Static ones are `fixed`. */
 export interface Named {
-  readonly kind: 'resolves' | 'hidden' | 'parent';
+  readonly kind: 'resolves' | 'fixed' | 'hidden' | 'parent';
   /** Of both families, in ascending order. */
   readonly addresses: readonly string[];
   /** A and AAAA records, made by the first question. */
   records?: Uint8Array | undefined;
   records6?: Uint8Array | undefined;
-  /** Of a static name: all that it has. */
+  /** Of a fixed one: all that it has. */
   readonly fixed?: Fixed | undefined;
 }
 

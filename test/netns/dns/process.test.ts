@@ -15,10 +15,11 @@ import { NamespaceLab } from './lab.ts';
 const PROGRAM = new URL('../../../src/names-main.ts', import.meta.url).pathname;
 const lab = new NamespaceLab('proc');
 const GATEWAY = '10.77.0.1';
+const GATEWAY6 = 'fd00:77::1';
 const zone: NamesNews = {
   kind: 'zone',
   networkId: 'w',
-  network: { name: 'web', internal: false, subnets: ['10.77.0.0/16'] },
+  network: { name: 'web', internal: false, subnets: ['10.77.0.0/16', 'fd00:77::/64'] },
   set: [{ address: '10.77.0.9', name: 'api', names: ['api'], shown: true }],
   removed: [],
 };
@@ -27,6 +28,8 @@ let directory: string;
 beforeAll(async () => {
   await lab.add('web', 'container');
   await lab.cable('web', 'port', `${GATEWAY}/16`, 'container', 'eth0', '10.77.0.2/16');
+  await lab.ip('web', `addr add ${GATEWAY6}/64 dev port nodad`);
+  await lab.ip('container', 'addr add fd00:77::2/64 dev eth0 nodad');
 });
 afterAll(() => lab.close());
 beforeEach(async () => {
@@ -64,7 +67,7 @@ function keeperOf(programPath = PROGRAM, nodePath = process.execPath) {
 
 const listen = (session: NamesSession) =>
   session
-    .ask({ kind: 'listen', networkId: 'w', namespacePath: lab.path('web'), addresses: [GATEWAY] })
+    .ask({ kind: 'listen', networkId: 'w', namespacePath: lab.path('web'), addresses: [GATEWAY, GATEWAY6] })
     .catch((error: unknown) => error);
 
 const pid = async () => Number(await readFile(join(directory, 'names.sock.lock'), 'utf8'));
@@ -150,6 +153,7 @@ it('hands over to one of another release without a question lost', async () => {
   await stream.stop();
   await until('the old one to end', () => !isAlive(first));
   expect(await dig('api')).toBe('10.77.0.9');
+  for (const how of ['+notcp', '+tcp']) expect(await dig(`@${GATEWAY6}`, how, 'api')).toBe('10.77.0.9');
 });
 
 it('hands over what waits for an upstream server', async () => {
