@@ -113,10 +113,12 @@ describe('networks', () => {
     expect(two.running.networks.list()).toMatchObject([{ name: 'web', internal: true, options, subnets: [subnet] }]);
     await run(two, 'api', { web: {} });
     expect(addresses()).toEqual(['10.9.0.128']);
-    const corp = dockerNetwork('corp', { options: { dns: '10.9.0.53' } });
-    await expect(until(one.engine.createNetworkAs(corp))).rejects.toThrow(
-      '10.9.0.53 lies in 10.9.0.0/24 of network web',
-    );
+    const corp = (dns: string) => until(one.engine.createNetworkAs(dockerNetwork('corp', { options: { dns } })));
+    await expect(corp('10.9.0.53')).rejects.toThrow('10.9.0.53 lies in 10.9.0.0/24 of network web');
+    await corp('192.0.2.53,[2001:db8::53]:5353');
+    await pass(1_000);
+    const { options: given } = two.running.networks.list().find(({ name }) => name === 'corp')!;
+    expect(given).toEqual({ dns: '192.0.2.53,[2001:db8::53]:5353' });
   });
 
   it('without our IPAM driver, or without a name for the cluster, are refused and leave nothing', async () => {
