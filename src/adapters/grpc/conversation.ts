@@ -10,6 +10,8 @@ import { codedError } from './error.ts';
 
 /** Of one stream; what comes besides is not read before one of them is answered. */
 const MOST_AT_ONCE = 64;
+/** Questions that the other end has not taken when one is late: it does not read, and more would only be kept here. */
+const MOST_UNREAD = 64;
 
 /** The end of a request that has no answer: what the other end said, how the stream ended, or nothing in time. */
 export type Unanswered =
@@ -54,8 +56,7 @@ export class Conversation {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     this.#last = (this.#last + 1) >>> 0;
     const number = this.#last;
-    // The stream stays: an answer that comes too late is one to nobody.
-    const limit = setTimeout(() => this.#settle(number, { kind: 'late' }), timeoutMs);
+    const limit = setTimeout(() => this.#late(number), timeoutMs);
     this.#waiting.set(number, { settle: resolve, limit });
     // The codec's types are mutable; it only reads.
     this.#stream.write({ number, message: message as WireMessage });
@@ -66,6 +67,15 @@ export class Conversation {
   end(): void {
     this.#isEnding = true;
     if (this.#waiting.size === 0) this.#stream.cancel();
+  }
+
+  /** The stream stays where the other end reads: an answer that comes too late is one to nobody. */
+  #late(number: number): void {
+    this.#settle(number, { kind: 'late' });
+    if (this.#stream.writableLength < MOST_UNREAD) return;
+    this.#isOver = true;
+    for (const waiting of [...this.#waiting.keys()]) this.#settle(waiting, { kind: 'late' });
+    this.#stream.cancel();
   }
 
   #settle(number: number, outcome: Outcome): void {
