@@ -200,8 +200,10 @@ export class ClusterIndex implements ClusterView {
   }
 
   #applyCluster(key: string, value: string | undefined, touched: Touched): void {
-    this.#level = value === undefined ? undefined : readLevel(value);
     this.#cluster = this.#decode(decodeCluster, key, value, this.#cluster, touched);
+    if (value === undefined) this.#level = undefined;
+    // Of one that cannot be read, the level often can.
+    else this.#level = this.#unreadable.has(key) ? (readLevel(value) ?? this.#level) : this.#cluster?.level;
   }
 
   #applyNode(key: string, id: string, value: string | undefined, touched: Touched): void {

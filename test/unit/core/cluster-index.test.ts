@@ -13,6 +13,8 @@ const put = (key: string, record: object) => ({ key, value: encodeRecord(record)
 const gone = (key: string) => ({ key, value: undefined });
 const index = () => new ClusterIndex({ whole: true, behind: false, complete: 7 });
 
+const CLUSTER = { id: 'c', caCertificate: 'PEM', pools: [], vniRange: [4096, 5000], createdAt: 1 };
+
 describe('the view', () => {
   it('finds networks by id and name, and gives a name back when its network is being deleted', () => {
     const view = index();
@@ -101,6 +103,19 @@ describe('the view', () => {
     const touched = view.apply([{ key: keys.network('n1'), value: '{"state":"paused"}' }]);
     expect(touched.refused).toEqual([keys.network('n1')]);
     expect(view.networkByName('web')?.id).toBe('n1');
+  });
+
+  it('keeps the level of a cluster whose record says nothing that it can read', () => {
+    const view = index();
+    view.apply([put(keys.cluster, { ...CLUSTER, level: 3 })]);
+    view.apply([{ key: keys.cluster, value: 'not json' }]);
+    expect(view.level).toBe(3);
+    view.apply([{ key: keys.cluster, value: '{"level":4}' }]);
+    expect(view.level).toBe(4);
+    view.apply([put(keys.cluster, CLUSTER)]);
+    expect(view.level).toBeUndefined();
+    view.apply([gone(keys.cluster)]);
+    expect(view.level).toBeUndefined();
   });
 
   it('is not disturbed by keys it has no use for', () => {
