@@ -17,6 +17,12 @@ const MASK = 'ff:ff:00:00:00:00';
 const GROUPS = '33:33:00:00:00:00';
 const DISCOVERY = '{ nd-neighbor-solicit, nd-neighbor-advert }';
 
+/**
+ * Who cuts a packet within its headers keeps from the first part what it is of (RFC 7112), and so from whatever asks for
+ * ports or types. A fragment says which header follows its own: of these, which lead on to others, nobody honest sends one.
+ */
+const CUT_HEADERS = 'frag nexthdr { 0, 43, 44, 60 }';
+
 export interface Ipv6Filter {
   readonly sets: readonly FilterSet[];
   /** What nobody may send. */
@@ -43,6 +49,7 @@ export function ipv6Filter(network: DesiredNetwork, ports: readonly DesiredPort[
       `ip6 daddr { ${blocks} } ip6 daddr != { ${gateways} } counter drop`,
     ],
     namesAlone: [
+      ...ways.map((way) => `${way} ${CUT_HEADERS} counter drop`),
       `ether type ip6 ${ways[0]} meta l4proto != { tcp, udp, ipv6-icmp } counter drop`,
       `ether type ip6 ${ways[1]} meta l4proto != ipv6-icmp counter drop`,
       ...ways.map((way) => `${way} icmpv6 type != ${DISCOVERY} counter drop`),

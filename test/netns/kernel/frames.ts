@@ -43,3 +43,9 @@ export function neighbourAdvertisement(target: string, mac: string): string {
 export function redirect(target: string, destination: string): string {
   return `8900000000000000${hexOf(target)}${hexOf(destination)}`;
 }
+
+/** Both parts of a packet that is cut within its destination options: only the second part says that it is an echo request. */
+export const CUT_ECHO = [
+  `3c00${'0001'}00000001${'3a01010400000000'}`,
+  `3c00${'0008'}00000001${'0104000000000000'}${ECHO}`,
+];

@@ -5,6 +5,7 @@ import type { Host } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import { until } from '../../lab/until.ts';
 import {
+  CUT_ECHO,
   ECHO,
   HOP_BY_HOP,
   type Ipv6Packet,
@@ -266,6 +267,31 @@ describe('a gateway that is isolated', () => {
     // All nodes of the link: nobody but the gateway would hear it.
     expect(await ping(a.host, 'isolated1', 'ff02::1%eth0', '-L')).toBe(false);
     expect(await ping(a.host, 'inner1', 'ff02::1%eth0', '-L')).toBe(true);
+  });
+
+  it('hears nothing of what is cut within its headers', async () => {
+    const inside = (...argv: string[]) => a.host.must(['nsenter', '--net=/run/netns/ovl-4103', ...argv]);
+    const gateway = '0a:6f:67:00:10:07';
+    const packet = { from: 'fd00:9::2', to: 'fd00:9::1', sender: MAC1!, receiver: gateway };
+    const frames = [ECHO, ...CUT_ECHO].map((payload) =>
+      ipv6Frame({ ...packet, payload, nextHeader: payload === ECHO ? '3a' : '2c' }),
+    );
+    const last = ipv6Frame({ ...packet, payload: neighbourAdvertisement('fd00:9::2', MAC1!) });
+    const table = `table bridge heard {
+      counter cut {}
+      counter last {}
+      chain input {
+        type filter hook input priority 0;
+        ether saddr ${MAC1} icmpv6 type nd-neighbor-advert counter name last
+        ether saddr ${MAC1} ip6 nexthdr 44 counter name cut
+      }
+    }`;
+    await a.host.must(['nsenter', '--net=/run/netns/ovl-4103', 'nft', '-f', '-'], { input: table });
+    await a.host.mustExec('isolated1', ['perl', '-e', SEND_FRAMES, 'eth0', ...frames, last]);
+    const heard = () => counted(inside('nft', 'list', 'table', 'bridge', 'heard'));
+    await until('the last one', async () => (await heard()).last! > 0);
+    expect((await heard()).cut).toBe(0);
+    await inside('nft', 'delete', 'table', 'bridge', 'heard');
   });
 });
 
