@@ -9,7 +9,9 @@ import { asOverlaydError } from '../core/errors.ts';
 import { Latch } from '../core/latch.ts';
 import type { AgentVersion } from '../core/levels.ts';
 import type { Clock, ClusterStore } from '../ports.ts';
-import type { AddressClaims } from './address-claims.ts';
+import type { AddressClaims } from './claims/address-claims.ts';
+import { raiseLevel } from './cluster/level.ts';
+import type { SelfRecord } from './cluster/self-record.ts';
 import {
   type ClaimAuditDeps,
   mayAcceptStore,
@@ -18,11 +20,9 @@ import {
   releaseLeftovers,
   restoreClaims,
   StoreAcceptance,
-} from './claim-audit.ts';
-import { raiseLevel } from './cluster/level.ts';
+} from './endpoints/claim-audit.ts';
 import type { EngineEndpoints } from './engine/endpoints.ts';
-import type { Networks } from './networks.ts';
-import type { SelfRecord } from './self-record.ts';
+import type { Networks } from './networks/networks.ts';
 
 export interface HousekeepingDeps extends ClaimAuditDeps {
   readonly store: Pick<ClusterStore, 'get' | 'list'>;

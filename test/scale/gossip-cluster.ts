@@ -1,5 +1,5 @@
 /** So many gossiping nodes in one process, on a virtual clock; every choice comes from the seed. */
-import { encodedEntries } from '../../src/agent/own-holdings.ts';
+import { encodedEntries } from '../../src/agent/endpoints/own-holdings.ts';
 import type { GossipRecord } from '../../src/core/gossip/message.ts';
 import { type EndpointRecord, keys, type NodeRecord } from '../../src/core/records.ts';
 import type { Random } from '../../src/ports.ts';

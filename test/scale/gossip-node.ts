@@ -1,5 +1,5 @@
 /** The part of an agent that gossips: its own classes over a network and a clock that are simulated. */
-import { Gossip } from '../../src/agent/gossip.ts';
+import { Gossip } from '../../src/agent/view/gossip.ts';
 import type { ClusterView } from '../../src/core/cluster-view.ts';
 import type { Digest, GossipMessage, GossipRecord } from '../../src/core/gossip/message.ts';
 import { type Hearing, type RecordChange, Replica } from '../../src/core/gossip/replica.ts';

@@ -3,7 +3,7 @@
  * the kernel is as one that was never damaged, and nothing more is written. `SIM_SEED=17` runs one history again.
  */
 import { expect, it } from 'vitest';
-import { Reconciler, type ReconcilerDeps } from '../../src/agent/reconcile.ts';
+import { Reconciler, type ReconcilerDeps } from '../../src/agent/reconcile/reconcile.ts';
 import type { LocalEndpoint } from '../../src/core/container.ts';
 import { HOST, type NamespaceState, type Op, type Place } from '../../src/core/host-state.ts';
 import type { NetworkRecord } from '../../src/core/records.ts';

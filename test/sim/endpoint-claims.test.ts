@@ -1,6 +1,6 @@
 /** An endpoint is a record and a claim for each address: whatever becomes of either, the claim says whose the address is. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { claimEntry } from '../../src/agent/endpoint-claims.ts';
+import { claimEntry } from '../../src/agent/claims/endpoint-claims.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type EndpointRecord, firstAddress, keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';

@@ -1,4 +1,4 @@
-import { endpointEntries } from '../../src/agent/endpoint-claims.ts';
+import { endpointEntries } from '../../src/agent/claims/endpoint-claims.ts';
 import type { EndpointRecord } from '../../src/core/records.ts';
 import type { MemoryEtcd } from './memory-store.ts';
 

@@ -1,6 +1,6 @@
 /** A member that says what is not so: etcd's word counts, and the member is named. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { encodedEntries } from '../../src/agent/own-holdings.ts';
+import { encodedEntries } from '../../src/agent/endpoints/own-holdings.ts';
 import type { GossipMessage, GossipRecord } from '../../src/core/gossip/message.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type EndpointRecord, firstAddress, keys } from '../../src/core/records.ts';

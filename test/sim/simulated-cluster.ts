@@ -2,9 +2,10 @@
  * A whole cluster in one process: the agents' own code over ports that are all simulated. Time passes only when told
  * to; every choice comes from the seed, so a failing run replays exactly.
  */
+
+import { KeptState } from '../../src/agent/endpoints/kept-state.ts';
 import { EngineSide } from '../../src/agent/engine/engine-side.ts';
 import type { EngineMemory } from '../../src/agent/engine/memory.ts';
-import { KeptState } from '../../src/agent/kept-state.ts';
 import type { Membership } from '../../src/agent/lifecycle.ts';
 import { Member } from '../../src/agent/member.ts';
 import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';

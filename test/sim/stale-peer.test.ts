@@ -1,7 +1,7 @@
 /** Members that know less than this node did: what they do not know of is not gone. */
 
 import { afterEach, expect, it } from 'vitest';
-import { endpointEntries } from '../../src/agent/endpoint-claims.ts';
+import { endpointEntries } from '../../src/agent/claims/endpoint-claims.ts';
 import { keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkQuiet } from './invariants.ts';

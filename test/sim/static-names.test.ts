@@ -5,7 +5,7 @@ import {
   listStaticNames,
   removeStaticNames,
   type StaticNamesDeps,
-} from '../../src/agent/static-names.ts';
+} from '../../src/agent/names/static-names.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { firstAddress, keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { markLeft } from '../../src/agent/cluster/eviction.ts';
 import { revokeToken } from '../../src/agent/cluster/tokens.ts';
-import { committingAlone } from '../../src/agent/commit.ts';
+import { committingAlone } from '../../src/agent/view/commit.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { keys, type TokenRecord } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';

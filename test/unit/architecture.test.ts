@@ -66,6 +66,22 @@ const SHARED_ADAPTERS = [
   'src/adapters/state-file.ts',
 ];
 
+/**
+ * What each room of the agent may import of the others, of which none leads back. What joins the rooms (`member.ts`,
+ * `lifecycle.ts`, …) is above them and imports from all.
+ */
+const AGENT_ROOMS: Readonly<Record<string, readonly string[]>> = {
+  view: [],
+  reconcile: [],
+  claims: ['view'],
+  networks: ['view'],
+  endpoints: ['view', 'claims', 'networks'],
+  names: ['view', 'networks', 'endpoints', 'reconcile'],
+  host: ['endpoints', 'reconcile'],
+  cluster: ['view', 'claims', 'host'],
+  engine: ['claims', 'networks', 'endpoints', 'keep-saved.ts', 'type member.ts'],
+};
+
 /** The core is more than the command needs: only these of it. */
 const CORE_FOR_COMMAND = [
   'cidr.ts',
@@ -114,6 +130,17 @@ describe('imports', () => {
     expect(wrong.map(({ from, to }) => `${from} -> ${to}`)).toEqual([]);
   });
 
+  it('of a room of the agent lead to the rooms below it', () => {
+    const wrong = imports.filter(({ from, to, typeOnly }) => {
+      const [room, file] = from.slice('src/agent/'.length).split('/');
+      if (!from.startsWith('src/agent/') || !to.startsWith('src/agent/') || file === undefined) return false;
+      const [part] = to.slice('src/agent/'.length).split('/');
+      const allowed = [room, ...(AGENT_ROOMS[room!] ?? [])];
+      return !allowed.includes(part!) && !(typeOnly && allowed.includes(`type ${part}`));
+    });
+    expect(wrong.map(({ from, to }) => `${from} -> ${to}`)).toEqual([]);
+  });
+
   it('of the command take little of the core', () => {
     const wrong = imports.filter(
       ({ from, to }) =>
@@ -147,7 +174,7 @@ describe('transactions of the agent', () => {
     // Acknowledgements of a removal: members count what etcd lists.
     const acknowledgement = `{ kind: 'put', key: own, value: '1' }`;
     expect(wrong.filter((line) => !line.includes(acknowledgement))).toEqual([
-      'src/agent/commit.ts: const result = await store.txn(compares, writes);',
+      'src/agent/view/commit.ts: const result = await store.txn(compares, writes);',
     ]);
   });
 });

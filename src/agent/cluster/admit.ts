@@ -18,9 +18,9 @@ import { keys, type NodeRecord, PREFIX, SUBNET_GUARD, type TokenRecord } from '.
 import type { Sparing } from '../../core/sparing.ts';
 import { matchesSecret } from '../../core/token.ts';
 import type { Clock, ClusterStore, Compare, JoinRequest, JoinResponse, Logger, Pki } from '../../ports.ts';
-import { type Change, type Commit, unchanged } from '../commit.ts';
+import { type Change, type Commit, unchanged } from '../view/commit.ts';
+import { refuseFormerRecords } from '../view/former-records.ts';
 import { evictNode } from './eviction.ts';
-import { refuseFormerRecords } from './former-records.ts';
 import { type Identity, nodeIdOf } from './identity.ts';
 import { checkNodeName, checkPort } from './node-settings.ts';
 

@@ -8,8 +8,8 @@
 import { decodeClaim, decodeEndpoint, decodeNode } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NodeRecord, type QuarantineRecord } from '../../core/records.ts';
 import type { Clock, ClusterStore, StoreEntry } from '../../ports.ts';
-import type { Change, Commit } from '../commit.ts';
-import { releaseMac } from '../mac-claims.ts';
+import { releaseMac } from '../claims/mac-claims.ts';
+import type { Change, Commit } from '../view/commit.ts';
 
 export interface EvictionDeps {
   readonly store: Pick<ClusterStore, 'get' | 'list' | 'grantLease'>;

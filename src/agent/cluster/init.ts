@@ -10,8 +10,8 @@ import type { AgentVersion } from '../../core/levels.ts';
 import { decodeCluster, decodeNode, nodeWith } from '../../core/record-codec.ts';
 import { type ClusterRecord, FORMER_PREFIX, keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import type { Clock, ClusterStore, EtcdServer, HostFacts, JsonFile, Pki, Random, StoreAccess } from '../../ports.ts';
-import { committingAlone } from '../commit.ts';
-import { refuseFormerRecords } from './former-records.ts';
+import { committingAlone } from '../view/commit.ts';
+import { refuseFormerRecords } from '../view/former-records.ts';
 import { requireFreePorts } from './free-ports.ts';
 import {
   type Identity,

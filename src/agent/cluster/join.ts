@@ -18,7 +18,7 @@ import type {
   JsonFile,
   Pki,
 } from '../../ports.ts';
-import { formerRecords } from './former-records.ts';
+import { formerRecords } from '../view/former-records.ts';
 import { requireFreePorts } from './free-ports.ts';
 import { type Identity, type IdentityState, loadPending, tlsMaterialOf } from './identity.ts';
 import type { ClusterDefaults, ClusterOutcome } from './init.ts';

@@ -8,7 +8,7 @@ import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { decodeNetwork, decodeNode } from '../../core/record-codec.ts';
 import { keys, PREFIX } from '../../core/records.ts';
 import type { Clock, ClusterStore, EtcdServer, JsonFile, Logger } from '../../ports.ts';
-import { committingAlone } from '../commit.ts';
+import { committingAlone } from '../view/commit.ts';
 import { evictEndpoints, markLeft } from './eviction.ts';
 import type { Identity, IdentityState } from './identity.ts';
 

@@ -12,8 +12,8 @@ import { decodeCluster, decodeNode, readLevel } from '../../core/record-codec.ts
 import { keys, PREFIX, SUBNET_GUARD } from '../../core/records.ts';
 import type { StoreMemory } from '../../core/store-memory.ts';
 import type { Clock, ClusterStore, Logger } from '../../ports.ts';
-import type { ClusterState } from '../cluster-state.ts';
-import { type Commit, unchanged } from '../commit.ts';
+import type { ClusterState } from '../view/cluster-state.ts';
+import { type Commit, unchanged } from '../view/commit.ts';
 
 const ATTEMPTS = 8;
 const RETRY_MS = 1_000;

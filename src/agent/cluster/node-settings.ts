@@ -3,7 +3,7 @@ import { OverlaydError } from '../../core/errors.ts';
 import type { HostAddress } from '../../core/host-facts.ts';
 import { ALL_ADDRESSES, isIpv4 } from '../../core/ip.ts';
 import type { HostFacts } from '../../ports.ts';
-import { lookAround, type Surroundings } from '../surroundings.ts';
+import { lookAround, type Surroundings } from '../host/surroundings.ts';
 import { chooseAddress } from './node-address.ts';
 
 /** As typed; empty text and 0 stand for the default. */

@@ -9,7 +9,7 @@ import { decodeNode } from '../../core/record-codec.ts';
 import { keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import type { Clock, ClusterStore, Logger, StoreAccess } from '../../ports.ts';
-import type { Commit } from '../commit.ts';
+import type { Commit } from '../view/commit.ts';
 import { evictNode } from './eviction.ts';
 import { storeHolder } from './store-access.ts';
 

@@ -5,7 +5,7 @@ import { keys, type TokenRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import { createToken, formatToken } from '../../core/token.ts';
 import type { Clock, ClusterStore, Pki, Random } from '../../ports.ts';
-import type { Change, Commit } from '../commit.ts';
+import type { Change, Commit } from '../view/commit.ts';
 import type { Identity } from './identity.ts';
 
 export const DEFAULT_TOKEN_TTL_MS = 24 * 3_600_000;

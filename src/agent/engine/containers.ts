@@ -9,7 +9,7 @@ import { OverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import type { EndpointRecord, NetworkRecord } from '../../core/records.ts';
 import type { Clock, Engine, Logger } from '../../ports.ts';
-import type { LocalEndpoints } from '../local-endpoints.ts';
+import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import type { EngineEndpoints } from './endpoints.ts';
 import type { EngineNetworks } from './networks.ts';
 

@@ -19,13 +19,13 @@ import {
   type NetworkRecord,
 } from '../../core/records.ts';
 import type { Clock, Containers, Kernel, Logger } from '../../ports.ts';
-import type { AddressClaims } from '../address-claims.ts';
-import { EndpointChange, type EndpointChangeDeps } from '../endpoint-change.ts';
-import type { Endpoints, EndpointsDeps } from '../endpoints.ts';
-import type { LocalEndpoints } from '../local-endpoints.ts';
-import { checkMac, refuseTakenMac } from '../mac-choice.ts';
-import { encodedEntries } from '../own-holdings.ts';
-import type { Releases } from '../releases.ts';
+import type { AddressClaims } from '../claims/address-claims.ts';
+import { checkMac, refuseTakenMac } from '../claims/mac-choice.ts';
+import type { Releases } from '../claims/releases.ts';
+import { EndpointChange, type EndpointChangeDeps } from '../endpoints/endpoint-change.ts';
+import type { Endpoints, EndpointsDeps } from '../endpoints/endpoints.ts';
+import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
+import { encodedEntries } from '../endpoints/own-holdings.ts';
 
 export interface EngineEndpointsDeps extends EndpointChangeDeps {
   readonly selfId: string;

@@ -7,7 +7,7 @@ import type { EngineContainer } from '../../core/docker/engine.ts';
 import { isGivenUp } from '../../core/docker/given-up.ts';
 import { Latch } from '../../core/latch.ts';
 import type { Clock, Engine, Logger } from '../../ports.ts';
-import type { LocalEndpoints } from '../local-endpoints.ts';
+import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import type { EngineEndpoints } from './endpoints.ts';
 import type { EngineNetworks } from './networks.ts';
 

@@ -12,7 +12,7 @@ import { asOverlaydError, isOverlaydError, OverlaydError } from '../../core/erro
 import { Latch } from '../../core/latch.ts';
 import type { NetworkRecord } from '../../core/records.ts';
 import type { Clock, Engine, JsonFile, Logger } from '../../ports.ts';
-import type { Networks } from '../networks.ts';
+import type { Networks } from '../networks/networks.ts';
 import type { EngineMemory } from './memory.ts';
 import { reconnectStopped } from './reconnect-stopped.ts';
 

@@ -1,6 +1,6 @@
 /** `connect` of a container that a container engine runs: the engine itself connects it, so that it knows. */
 
-import type { ConnectRequest } from '../../agent/endpoints.ts';
+import type { ConnectRequest } from '../../agent/endpoints/endpoints.ts';
 import type { EngineSide } from '../../agent/engine/engine-side.ts';
 import type { Member } from '../../agent/member.ts';
 import { refuseEndpointOptions, refuseGatewayPriority } from '../../core/endpoint-options.ts';

@@ -1,10 +1,15 @@
 /** The control service: translates, calls the same use-cases as every other front door, and renders records. */
 import { getNode, listNodes, type NodesDeps, removeNode } from '../../agent/cluster/nodes.ts';
 import { createJoinToken, listTokens, revokeToken } from '../../agent/cluster/tokens.ts';
-import type { ConnectRequest as ConnectOptions } from '../../agent/endpoints.ts';
+import type { ConnectRequest as ConnectOptions } from '../../agent/endpoints/endpoints.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import type { Member } from '../../agent/member.ts';
-import { addStaticNames, listStaticNames, removeStaticNames, type StaticNamesDeps } from '../../agent/static-names.ts';
+import {
+  addStaticNames,
+  listStaticNames,
+  removeStaticNames,
+  type StaticNamesDeps,
+} from '../../agent/names/static-names.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { parsePruneFilters } from '../../core/network-filter.ts';
 import type { EndpointRecord } from '../../core/records.ts';

@@ -1,7 +1,7 @@
 /** Records as the control protocol shows them. */
 import type { NodeStatus } from '../../agent/cluster/nodes.ts';
 import type { Member } from '../../agent/member.ts';
-import type { ListedSet } from '../../agent/static-names.ts';
+import type { ListedSet } from '../../agent/names/static-names.ts';
 import { parseCidr } from '../../core/cidr.ts';
 import { describeLimit, innerMtu, mtuLimit } from '../../core/inner-mtu.ts';
 import { countAddresses } from '../../core/ipam/address.ts';

@@ -1,9 +1,9 @@
 /** `overlayd status`: what this agent is, and in words what is wrong now. */
 
+import { sharedMacs } from '../../agent/claims/mac-claims.ts';
 import { nodeState } from '../../agent/cluster/nodes.ts';
 import type { EngineStatus } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
-import { sharedMacs } from '../../agent/mac-claims.ts';
 import { innerMtu, mtuProblems } from '../../core/inner-mtu.ts';
 import { coveredNeeds } from '../../core/ipam/host-holders.ts';
 import { holdingBack, levelOf } from '../../core/levels.ts';

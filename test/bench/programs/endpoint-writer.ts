@@ -11,7 +11,7 @@ import { createEtcdStore } from '../../../src/adapters/etcd/store.ts';
 import { createLogger } from '../../../src/adapters/log.ts';
 import { systemClock } from '../../../src/adapters/system/time.ts';
 import { parseIdentity, tlsMaterialOf } from '../../../src/agent/cluster/identity.ts';
-import { encodedEntries } from '../../../src/agent/own-holdings.ts';
+import { encodedEntries } from '../../../src/agent/endpoints/own-holdings.ts';
 import { formatIp, type Ip, macOf, requireIp } from '../../../src/core/ip.ts';
 import type { EndpointRecord } from '../../../src/core/records.ts';
 import type { Write } from '../../../src/ports.ts';

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findFirewall, readPassage } from '../../../src/adapters/kernel/passage.ts';
 import { systemClock } from '../../../src/adapters/system/time.ts';
-import { FirewallWatch } from '../../../src/agent/firewall-watch.ts';
+import { FirewallWatch } from '../../../src/agent/host/firewall-watch.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import type { Host } from '../../lab/host.ts';
 import { INTERNET } from '../../lab/internet.ts';

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { askRouting } from '../../../src/adapters/netlink/host-routing.ts';
 import { createHostFacts } from '../../../src/adapters/system/host-facts.ts';
-import { ReturnWays } from '../../../src/agent/return-ways.ts';
+import { ReturnWays } from '../../../src/agent/host/return-ways.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import type { Host } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';

@@ -1,5 +1,5 @@
 import { systemClock } from '../../../src/adapters/system/time.ts';
-import { Reconciler, type ReconcilerDeps } from '../../../src/agent/reconcile.ts';
+import { Reconciler, type ReconcilerDeps } from '../../../src/agent/reconcile/reconcile.ts';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import type { BundledStore } from '../../../src/core/host-state.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';

@@ -5,7 +5,7 @@ import { type AdmitDeps, admit } from '../../../../src/agent/cluster/admit.ts';
 import type { Identity, IdentityState } from '../../../../src/agent/cluster/identity.ts';
 import { type InitDeps, type InitOptions, initCluster } from '../../../../src/agent/cluster/init.ts';
 import { type JoinOptions, joinCluster } from '../../../../src/agent/cluster/join.ts';
-import { committingAlone } from '../../../../src/agent/commit.ts';
+import { committingAlone } from '../../../../src/agent/view/commit.ts';
 import type { AgentVersion } from '../../../../src/core/levels.ts';
 import { Sparing } from '../../../../src/core/sparing.ts';
 import type {

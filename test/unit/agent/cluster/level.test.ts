@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { insist, raiseLevel } from '../../../../src/agent/cluster/level.ts';
-import { committingAlone } from '../../../../src/agent/commit.ts';
+import { committingAlone } from '../../../../src/agent/view/commit.ts';
 import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
 import { type AgentVersion, levelOf, levelsOf, speaks } from '../../../../src/core/levels.ts';
 import { decodeCluster, decodeNode, encodeRecord } from '../../../../src/core/record-codec.ts';

@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import type { Identity } from '../../../../src/agent/cluster/identity.ts';
 import { type LeaveDeps, leaveCluster } from '../../../../src/agent/cluster/leave.ts';
 import { getNode, listNodes, nodeState, removeNode } from '../../../../src/agent/cluster/nodes.ts';
-import { encodedEntries } from '../../../../src/agent/own-holdings.ts';
+import { encodedEntries } from '../../../../src/agent/endpoints/own-holdings.ts';
 import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
 import type { Liveness } from '../../../../src/core/membership.ts';
 import { decodeNode, decodeQuarantine, encodeRecord } from '../../../../src/core/record-codec.ts';

@@ -1,0 +1,193 @@
+/**
+ * Keeps this node's own record true: what surrounds the host, and its MTU, change while the agent runs. Whoever hears of
+ * a change says so; the files that name the host's name servers tell nobody, and are looked at now and then.
+ */
+import { isOverlaydError } from '../../core/errors.ts';
+import { SEED_REVISION } from '../../core/gossip/replica.ts';
+import { type AgentVersion, levelOf, levelsOf, speaks } from '../../core/levels.ts';
+import { encodeRecord, nodeWith } from '../../core/record-codec.ts';
+import { keys, type NodeRecord, SUBNET_GUARD } from '../../core/records.ts';
+import type { Clock, ClusterStore, Compare, HostFacts } from '../../ports.ts';
+import { lookAround, remembering } from '../host/surroundings.ts';
+import type { ClusterState } from '../view/cluster-state.ts';
+import type { Change, Commit } from '../view/commit.ts';
+
+export interface SelfRecordDeps {
+  readonly store: Pick<ClusterStore, 'get'>;
+  readonly commit: Commit;
+  readonly state: ClusterState;
+  readonly facts: HostFacts;
+  readonly clock: Pick<Clock, 'now' | 'sleep'>;
+  /** There may be something to {@link SelfRecord.refresh}. */
+  readonly onChange: () => void;
+  /** In words, when an address of this host is lost. */
+  readonly addressProblem: () => string | undefined;
+}
+
+export interface SelfRecordOptions {
+  /** This node as its own files have it. */
+  readonly self: NodeRecord;
+  readonly agent: AgentVersion;
+  /** URLs at which this host reaches etcd. */
+  readonly storeEndpoints: readonly string[];
+}
+
+const LOOK_MS = 5_000;
+
+export class SelfRecord {
+  readonly #deps: SelfRecordDeps;
+  readonly #options: SelfRecordOptions;
+  readonly #around: Parameters<typeof lookAround>[0];
+  #changed = true;
+
+  constructor(deps: SelfRecordDeps, options: SelfRecordOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    const { facts } = deps;
+    this.#around = {
+      addresses: () => facts.addresses(),
+      routes: () => facts.routes(),
+      nameServers: () => facts.nameServers(),
+      lookUp: remembering((hostName) => facts.lookUp(hostName)),
+    };
+  }
+
+  /** The host, or what its record is computed from, changed. */
+  markChanged(): void {
+    this.#changed = true;
+    this.#deps.onChange();
+  }
+
+  /** Ends when the signal aborts. */
+  async watch(signal: AbortSignal): Promise<void> {
+    const { clock, facts } = this.#deps;
+    let before: string | undefined;
+    while (!signal.aborted) {
+      const now = (await facts.nameServers()).join(' ');
+      if (before !== undefined && now !== before) this.markChanged();
+      before = now;
+      await clock.sleep(LOOK_MS, signal);
+    }
+  }
+
+  /** Throws what the store throws; is then to be called again. */
+  async refresh(): Promise<void> {
+    if (!this.#changed) return;
+    this.#changed = false;
+    let done = false;
+    try {
+      done = await refreshSelfRecord({ ...this.#deps, around: this.#around }, this.#options);
+    } finally {
+      if (!done) this.markChanged();
+    }
+  }
+}
+
+/**
+ * Writes only when something changed. Does nothing when the node is no member any more: removal stands. False: somebody
+ * else wrote meanwhile, so that it has to be done again.
+ */
+async function refreshSelfRecord(
+  {
+    commit,
+    store,
+    state,
+    facts,
+    around,
+    clock,
+    addressProblem,
+  }: SelfRecordDeps & { around: Parameters<typeof lookAround>[0] },
+  { self: { id: selfId, advertiseAddress, vtep, holdsStore }, agent, storeEndpoints }: SelfRecordOptions,
+): Promise<boolean> {
+  const key = keys.node(selfId);
+  const current = state.view.node(selfId);
+  const revision = state.revisionOf(key);
+  if (!current || revision === undefined) return true;
+  // What cannot be read is not written over, nor is a cluster touched that has gone on without this agent.
+  if (state.view.unreadable.has(key) || !speaks(agent.levels, levelOf(state.view))) return true;
+  const peers = [...state.view.nodes()].filter((node) => node.id !== selfId && !node.left).map((node) => node.vtep);
+  const [surroundings, underlay] = await Promise.all([
+    lookAround(around, storeEndpoints),
+    underlayOf(facts, current, vtep, peers),
+  ]);
+  const { addressProblem: _, ...kept } = current;
+  const problem = addressProblem();
+  const next = nodeWith(kept, {
+    ...{ ...agent, advertiseAddress, vtep, ...surroundings, ...underlay },
+    ...(holdsStore && { holdsStore }),
+    ...(problem !== undefined && { addressProblem: problem }),
+  });
+  if (revision <= SEED_REVISION) {
+    await enterAgain({ commit, state }, { ...next, joinedAt: next.joinedAt || clock.now() });
+    return true;
+  }
+  if (encodeRecord(next) === encodeRecord(current)) return true;
+  const changes: Change[] = [{ kind: 'put', key, record: next }];
+  // Whoever is choosing a subnet, or a level, at this moment has to look again.
+  if (guardedPart(next) !== guardedPart(current)) changes.push({ kind: 'put', key: SUBNET_GUARD, record: selfId });
+  const compares: Compare[] = [{ kind: 'revision', key, revision }];
+  const clusterRevision = state.revisionOf(keys.cluster);
+  // Who speaks less than before must not do so in a cluster that has just been raised.
+  if (clusterRevision !== undefined && levelsText(next) !== levelsText(current)) {
+    compares.push({ kind: 'revision', key: keys.cluster, revision: clusterRevision });
+  }
+  if (await commit(compares, changes)) return true;
+  const entry = await store.get(key);
+  if (!entry) return true;
+  state.learn([entry]);
+  return false;
+}
+
+/**
+ * An etcd that has fallen back behind what it was may lack this node, which was admitted since. Nothing is done where it
+ * lacks the cluster, or another node has the name or the data path's address by now.
+ */
+async function enterAgain(
+  { commit, state }: Pick<SelfRecordDeps, 'commit' | 'state'>,
+  node: NodeRecord,
+): Promise<void> {
+  const isOther = ({ id, left, vtep }: NodeRecord) => id !== node.id && !left && vtep === node.vtep;
+  if (!state.view.behind || [...state.view.nodes()].some(isOther)) return;
+  const [key, nameKey] = [keys.node(node.id), keys.nodeName(node.name)];
+  const clusterRevision = state.revisionOf(keys.cluster);
+  if (clusterRevision === undefined) return;
+  await commit(
+    [
+      { kind: 'revision', key: keys.cluster, revision: clusterRevision },
+      { kind: 'absent', key },
+      { kind: 'absent', key: nameKey },
+    ],
+    [
+      { kind: 'put', key, record: node },
+      { kind: 'put', key: nameKey, record: node.id },
+      { kind: 'put', key: SUBNET_GUARD, record: node.id },
+    ],
+  );
+}
+
+/** What others have to look at again when it changes, and therefore compare the guard. */
+function guardedPart(node: NodeRecord): string {
+  const { advertiseAddress, vtep, hostRoutes, linkRoutes, neededAddresses } = node;
+  return JSON.stringify([advertiseAddress, vtep, hostRoutes, linkRoutes, neededAddresses, levelsText(node)]);
+}
+
+function levelsText(node: NodeRecord): string {
+  const { from, to } = levelsOf(node);
+  return `${from}-${to}`;
+}
+
+/** As it was, while the host has no such address: that is a problem which is told elsewhere. */
+async function underlayOf(
+  facts: HostFacts,
+  current: NodeRecord,
+  vtep: string,
+  peers: readonly string[],
+): Promise<Pick<NodeRecord, 'underlayMtu' | 'underlayLimit'>> {
+  try {
+    const { mtuBytes, limit } = await facts.underlay(vtep, peers);
+    return { underlayMtu: mtuBytes, underlayLimit: limit };
+  } catch (error) {
+    if (isOverlaydError(error) && error.code === 'invalid-address') return { underlayMtu: current.underlayMtu };
+    throw error;
+  }
+}

@@ -1,0 +1,49 @@
+/** Finds out what this host lacks before the first network fails for it; told in the status, and once in the log. */
+import { describeLack, type Lack } from '../../core/host-needs.ts';
+import type { Clock, Logger } from '../../ports.ts';
+
+export interface HostNeedsDeps {
+  /** What is lacking now. Throws when it cannot be found out. */
+  readonly probe: (signal: AbortSignal) => Promise<readonly Lack[]>;
+  readonly clock: Pick<Clock, 'sleep'>;
+  readonly logger: Pick<Logger, 'warn' | 'info' | 'debug'>;
+}
+
+/** What an agent has to do at its start goes first. */
+const FIRST_MS = 500;
+/** Somebody may load what is lacking. */
+const AGAIN_MS = 10_000;
+
+export class HostNeeds {
+  readonly #deps: HostNeedsDeps;
+  #problems: readonly string[] = [];
+
+  constructor(deps: HostNeedsDeps) {
+    this.#deps = deps;
+  }
+
+  /** In words, with what to do. */
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  /** Ends when the host has all that it needs, or the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, logger, probe } = this.#deps;
+    for (let waitMs = FIRST_MS; !signal.aborted; waitMs = AGAIN_MS) {
+      await clock.sleep(waitMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        const problems = (await probe(signal)).map(describeLack);
+        if (problems.some((problem) => !this.#problems.includes(problem))) {
+          logger.warn({ problems }, 'this host lacks what networks need');
+        }
+        if (problems.length === 0 && this.#problems.length > 0) logger.info({}, 'this host has what it lacked');
+        this.#problems = problems;
+        if (problems.length === 0) return;
+      } catch (error) {
+        logger.debug({ error }, 'what this host lacks could not be found out');
+      }
+    }
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Tells whoever builds on what the reconciler makes: a network's namespace, the host's own part. Told once when it is
+ * there, again when something was written to it or more is wanted of it, and again when being told failed.
+ */
+import type { Desired, DesiredNetwork, Obstacle, Plan } from '../../core/host-state.ts';
+import type { Logger } from '../../ports.ts';
+
+/** Stands for the host's own part where an id of a network is said. */
+export const HOST_PART = '';
+
+export interface AnnouncementsDeps {
+  readonly logger: Logger;
+  /** The network's namespace is about to be made: whoever holds one that was there before must let go. */
+  readonly onLost?: ((networkId: string) => Promise<void>) | undefined;
+  /** The namespace is about to be removed: whoever holds it must let go. */
+  readonly onRemoved?: ((namespace: string) => Promise<void>) | undefined;
+  /** The network's namespace is being made, with the ways to its endpoints; `made` resolves when that has ended. */
+  readonly onComing?: ((networkId: string, made: Promise<unknown>) => void) | undefined;
+  /** The network's namespace, or the host's part ({@link HOST_PART}), was made or changed. */
+  readonly onApplied?: ((networkId: string) => Promise<void>) | undefined;
+  /** To be announced once more a while later, by a pass that looks at it. */
+  readonly again: (networkId: string, afterMs: number) => void;
+}
+
+/** What could not follow from a network being there is rarely there a moment later. */
+const FIRST_RETRY_MS = 5_000;
+const LAST_RETRY_MS = 300_000;
+
+export class Announcements {
+  readonly #deps: AnnouncementsDeps;
+  /** By network id: whether it had the service address. */
+  readonly #announced = new Map<string, boolean>();
+  /** By network id: addresses of the endpoints of other hosts that have their rows. */
+  readonly #reached = new Map<string, ReadonlySet<string>>();
+  /** By network id: how often in a row being told has failed. */
+  readonly #failures = new Map<string, number>();
+
+  constructor(deps: AnnouncementsDeps) {
+    this.#deps = deps;
+  }
+
+  /** An open socket keeps a removed namespace alive, and with it the VXLAN device, of which the kernel allows no second. */
+  async lost(wanted: Desired, planned: Plan): Promise<void> {
+    const removed = namespacesOf('delete-namespace', planned);
+    const lost = networksMade(wanted, planned);
+    // It may have been held for longer than this agent runs.
+    for (const { networkId } of lost) this.#announced.delete(networkId);
+    await Promise.all([
+      ...lost.map(({ networkId }) => this.#deps.onLost?.(networkId)),
+      ...removed.map((namespace) => this.#deps.onRemoved?.(namespace)),
+    ]);
+  }
+
+  /** The plan is being carried out; `done` resolves when that has ended. */
+  coming(wanted: Desired, planned: Plan, done: Promise<unknown>): void {
+    for (const { networkId } of networksMade(wanted, planned)) this.#deps.onComing?.(networkId, done);
+  }
+
+  /** `host`: the pass looked at the host too. */
+  applied(wanted: Desired, planned: Plan, obstacles: readonly Obstacle[], host: boolean): void {
+    // What one endpoint lacks is no matter of the others, nor of their names.
+    const broken = new Set(obstacles.flatMap(({ network, endpointId }) => (endpointId === undefined ? [network] : [])));
+    const written = new Set(planned.stages.flatMap(({ ops }) => ops.map(({ network }) => network)));
+    const announce = (networkId: string, namespace: string | undefined, more: boolean) => {
+      const known = this.#announced.get(networkId) === wanted.serviceAddress && !written.has(namespace) && !more;
+      if (!broken.has(namespace) && !known) this.#announce(networkId, wanted.serviceAddress);
+    };
+    for (const { networkId, namespace, remotes } of wanted.networks) {
+      // Rows that were there before they were wanted are news, too.
+      const reached = this.#reached.get(networkId);
+      const addresses: string[] = [];
+      for (const { endpoints } of remotes)
+        for (const each of endpoints) for (const { ip } of each.addresses) addresses.push(ip);
+      const more = addresses.some((address) => !reached?.has(address));
+      if (!broken.has(namespace) && (more || reached?.size !== addresses.length)) {
+        this.#reached.set(networkId, new Set(addresses));
+      }
+      announce(networkId, namespace, more);
+    }
+    if (host) announce(HOST_PART, undefined, false);
+  }
+
+  /** Whether the network has been told to be there. */
+  isAnnounced(networkId: string): boolean {
+    return this.#announced.has(networkId);
+  }
+
+  /** Whether the kernel has the way to an endpoint of another host. */
+  reaches(networkId: string, address: string): boolean {
+    return this.#reached.get(networkId)?.has(address) ?? false;
+  }
+
+  /** The network was taken apart. */
+  forget(networkId: string): void {
+    this.#announced.delete(networkId);
+    this.#reached.delete(networkId);
+  }
+
+  #announce(networkId: string, serviceAddress: boolean): void {
+    const { again, logger, onApplied } = this.#deps;
+    this.#announced.set(networkId, serviceAddress);
+    onApplied?.(networkId).then(
+      () => this.#failures.delete(networkId),
+      (error: unknown) => {
+        this.#announced.delete(networkId);
+        const failures = (this.#failures.get(networkId) ?? 0) + 1;
+        this.#failures.set(networkId, failures);
+        const retryInMs = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
+        logger.warn({ networkId, retryInMs, error }, 'what follows from a network being there failed, trying again');
+        again(networkId, retryInMs);
+      },
+    );
+  }
+}
+
+function networksMade(wanted: Desired, planned: Plan): readonly DesiredNetwork[] {
+  const made = new Set(namespacesOf('add-namespace', planned));
+  return wanted.networks.filter(({ namespace }) => made.has(namespace));
+}
+
+function namespacesOf(kind: 'add-namespace' | 'delete-namespace', { stages }: Plan): string[] {
+  return stages.flatMap(({ ops }) => ops.flatMap(({ op }) => (op.kind === kind ? [op.name] : [])));
+}

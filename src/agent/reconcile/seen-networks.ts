@@ -1,0 +1,101 @@
+import type { NamespaceState, Observed, OpFailure, Plan, Scope } from '../../core/host-state.ts';
+import type { RowEvent } from '../../core/kernel-change.ts';
+import { withRowEvents } from './row-events.ts';
+
+/**
+ * What a network's namespace held when a pass found nothing to do there, or did all that was to be done. Until something
+ * may have changed it (an event, an audit's finding) a pass plans from this and saves the observation: of a thousand ports
+ * and thousands of rows, one that changes costs one. An event of a row puts right what is known. Other events of our writes
+ * bring the pass that looks again. Until then they are not told from others, so after something was written such an event
+ * alone does not end what is known; the look does.
+ */
+export class SeenNetworks {
+  readonly #states = new Map<string, NamespaceState>();
+  /** Counts what was forgotten: what is forgotten while a pass runs must not come back with its observation. */
+  #moment = 0;
+  #allForgotten = 0;
+  readonly #forgotten = new Map<string, number>();
+  readonly #stirred = new Map<string, number>();
+  /** Namespaces whose state is in part what was written, not what was seen. */
+  readonly #written = new Set<string>();
+
+  /** What is known of the networks of `scope`, the scope that is left to observe, and the moment of asking. */
+  recall(scope: Scope): {
+    readonly known: ReadonlyMap<string, NamespaceState>;
+    readonly rest: Scope;
+    readonly moment: number;
+  } {
+    const known = new Map<string, NamespaceState>();
+    for (const namespace of scope.networks) {
+      const state = this.#states.get(namespace);
+      if (state) known.set(namespace, state);
+    }
+    const rest = {
+      ...scope,
+      networks: scope.networks.filter((namespace) => !known.has(namespace)),
+      ports: scope.ports.filter(({ namespace, link }) => known.get(namespace)?.links.get(link)?.kind !== 'veth'),
+    };
+    return { known, rest, moment: this.#moment };
+  }
+
+  /**
+   * After a pass that asked at `moment`: where it had nothing to do and nothing came in between, what it saw holds; where
+   * all that it wrote was taken, the plan's outcome.
+   */
+  settle({ networks }: Observed, planned: Plan, moment: number, failures: readonly OpFailure[] = []): void {
+    const since = (moments: ReadonlyMap<string, number>, namespace: string) => (moments.get(namespace) ?? 0) > moment;
+    const written = new Set(planned.stages.flatMap((stage) => stage.ops.map(({ network }) => network)));
+    const failed = new Set(failures.map((failure) => failure.planned.network));
+    const touched = [...written].filter((namespace) => namespace !== undefined);
+    for (const namespace of new Set([...networks.keys(), ...touched])) {
+      const state = networks.get(namespace);
+      const outcome = planned.outcomes?.get(namespace);
+      if (this.#allForgotten > moment || since(this.#forgotten, namespace)) this.#drop(namespace);
+      else if (!written.has(namespace) && state && !since(this.#stirred, namespace)) this.#states.set(namespace, state);
+      else if (written.has(namespace) && outcome && !failed.has(namespace)) {
+        this.#states.set(namespace, outcome);
+        this.#written.add(namespace);
+      } else this.#drop(namespace);
+    }
+  }
+
+  /**
+   * Events came that tell of single rows. `agrees`: that is known already. `corrected`: what is known has been put right by
+   * them. `unknown`: only a look tells.
+   */
+  correct(namespace: string, events: readonly RowEvent[]): 'agrees' | 'corrected' | 'unknown' {
+    const state = this.#states.get(namespace);
+    const now = state && withRowEvents(state, events);
+    if (!now) return 'unknown';
+    if (now === state) return 'agrees';
+    // A pass that began before that ends with what it knew then.
+    this.#forgotten.set(namespace, ++this.#moment);
+    this.#states.set(namespace, now);
+    return 'corrected';
+  }
+
+  /** An event of the network came; it may be of our own writing. Whoever takes it sees to a look, which begins with `forget`. */
+  stir(namespace: string): void {
+    if (this.#written.has(namespace)) return;
+    this.#stirred.set(namespace, ++this.#moment);
+    this.#states.delete(namespace);
+  }
+
+  forget(namespace: string): void {
+    this.#forgotten.set(namespace, ++this.#moment);
+    this.#drop(namespace);
+  }
+
+  forgetAll(): void {
+    this.#allForgotten = ++this.#moment;
+    this.#forgotten.clear();
+    this.#stirred.clear();
+    this.#states.clear();
+    this.#written.clear();
+  }
+
+  #drop(namespace: string): void {
+    this.#states.delete(namespace);
+    this.#written.delete(namespace);
+  }
+}

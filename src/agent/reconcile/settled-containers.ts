@@ -1,0 +1,109 @@
+import { type ContainerRef, isHandedOver, type LocalEndpoint } from '../../core/container.ts';
+import type {
+  Desired,
+  DesiredNetwork,
+  DesiredPort,
+  NamespaceState,
+  Observed,
+  Obstacle,
+} from '../../core/host-state.ts';
+
+/**
+ * Which containers have been found right inside, and for what: there are many, and what is inside changes by the container's
+ * own doing only. What an engine set up inside is never looked at, but for the MTU of its interface: a link is made with the
+ * network's, and is looked at when that is another one.
+ */
+export class SettledContainers {
+  /** What was found right; an endpoint is never changed, only replaced. */
+  readonly #keys = new WeakMap<LocalEndpoint, string>();
+  /** Counts doubts: one that comes while a pass runs is not ended by what that pass saw before. */
+  #moment = 0;
+  readonly #doubted = new WeakMap<LocalEndpoint, number>();
+  /** What an engine's interfaces have, in bytes, by namespace of the network and id of the endpoint. */
+  #mtus = new Map<string, ReadonlyMap<string, number>>();
+
+  /** For a pass that begins. */
+  get moment(): number {
+    return this.#moment;
+  }
+
+  /** Containers to look into. */
+  unsettled(wanted: Desired): ContainerRef[] {
+    const containers = new Map<string, ContainerRef>();
+    for (const network of wanted.networks) {
+      for (const port of network.ports) {
+        const { container, engine } = port.endpoint;
+        const isRight = engine
+          ? isHandedOver(container) || this.#mtuOf(port, network) === network.mtu
+          : this.#keys.get(port.endpoint) === keyOf(port, network);
+        if (!isRight) containers.set(container.identity, container);
+      }
+    }
+    return [...containers.values()];
+  }
+
+  /** After a pass that began at `moment`: those that were looked into, and of which nothing failed, are right now. */
+  settle(
+    wanted: Desired,
+    observed: Observed,
+    { obstacles, moment, complete }: { obstacles: readonly Obstacle[]; moment: number; complete: boolean },
+  ): void {
+    const failed = new Set(obstacles.map(({ endpointId }) => endpointId));
+    // For one that stands in the way of the whole network nothing was planned for its containers.
+    const blocked = new Set(obstacles.filter(({ endpointId }) => !endpointId).map(({ network }) => network));
+    for (const namespace of this.#mtus.keys()) if (!wanted.namespaces.has(namespace)) this.#mtus.delete(namespace);
+    for (const network of wanted.networks) {
+      if (blocked.has(network.namespace)) continue;
+      const mtus = new Map<string, number>();
+      for (const port of network.ports) {
+        const { endpoint } = port;
+        const { container, engine, record } = endpoint;
+        const inside = observed.containers.get(container.identity);
+        const failing = failed.has(record.id);
+        // While the view is not whole, an MTU is not raised.
+        const isLow = !complete && isBelow(inside, port, network);
+        if (engine) {
+          const looked = inside !== undefined && inside !== 'gone' && !failing && !isLow;
+          const mtu = looked || isHandedOver(container) ? network.mtu : this.#mtuOf(port, network);
+          if (mtu !== undefined) mtus.set(record.id, mtu);
+          continue;
+        }
+        const doubted = (this.#doubted.get(endpoint) ?? 0) > moment;
+        if (inside === 'gone' || doubted || failing || isLow) this.#keys.delete(endpoint);
+        else if (inside !== undefined) this.#keys.set(endpoint, keyOf(port, network));
+      }
+      this.#mtus.set(network.namespace, mtus);
+    }
+  }
+
+  #mtuOf({ endpoint }: DesiredPort, { namespace }: DesiredNetwork): number | undefined {
+    return this.#mtus.get(namespace)?.get(endpoint.record.id);
+  }
+
+  /** Looks inside again with the next pass. */
+  doubt(endpoint: LocalEndpoint): void {
+    this.#keys.delete(endpoint);
+    this.#moment += 1;
+    this.#doubted.set(endpoint, this.#moment);
+  }
+
+  /** The same of the container whose namespace has that path, or of all. Returns ids of the networks that it is on. */
+  doubtAt(path: string | undefined, local: readonly LocalEndpoint[]): string[] {
+    const isThere = ({ container, engine }: LocalEndpoint) => !engine && (path ?? container.path) === container.path;
+    const there = local.filter(isThere);
+    for (const endpoint of there) this.doubt(endpoint);
+    return [...new Set(there.map(({ record }) => record.networkId))];
+  }
+}
+
+function isBelow(inside: NamespaceState | 'gone' | undefined, port: DesiredPort, network: DesiredNetwork): boolean {
+  const link = inside === 'gone' ? undefined : inside?.links.get(port.endpoint.ifname);
+  return link !== undefined && link.mtu < network.mtu;
+}
+
+function keyOf(port: DesiredPort, network: DesiredNetwork): string {
+  const { container, ifname } = port.endpoint;
+  const { mac, defaultGateways } = port;
+  const addresses = port.addresses.map(({ address, prefix }) => `${address}/${prefix}`).join();
+  return [container.identity, ifname, addresses, mac, network.mtu, defaultGateways.join()].join('\n');
+}

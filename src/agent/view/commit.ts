@@ -1,0 +1,68 @@
+/**
+ * The one way in which this host changes what the cluster shares: a transaction, whose outcome is known here and told to
+ * the peers as one unit. A peer takes a push for all that was written at its revision, so it always is all: every record
+ * is encoded once, and what a prefix held the store itself says.
+ */
+import type { GossipRecord } from '../../core/gossip/message.ts';
+import { encodeRecord } from '../../core/record-codec.ts';
+import type { ClusterStore, Compare, TxnResult, Write } from '../../ports.ts';
+
+export type Change =
+  /** A string is written as it is. */
+  | { readonly kind: 'put'; readonly key: string; readonly record: object | string; readonly lease?: string }
+  | Exclude<Write, { readonly kind: 'put' }>;
+
+export interface Committed {
+  readonly revision: number;
+  /** Resolves when the peers that are there have it, or after a moment; never rejects. */
+  readonly told: Promise<void>;
+}
+
+/**
+ * All compares hold: the changes are made, and the peers are being told. Undefined: one does not hold, nothing happened.
+ * Throws what `ClusterStore.txn` throws; after `store-unavailable` it may have happened or not, and nobody is told.
+ */
+export type Commit = (compares: readonly Compare[], changes: readonly Change[]) => Promise<Committed | undefined>;
+
+export interface CommitDeps {
+  readonly store: Pick<ClusterStore, 'txn'>;
+  /** Takes it into the view. */
+  readonly learn: (records: readonly GossipRecord[]) => void;
+  readonly push: (records: readonly GossipRecord[]) => Promise<void>;
+}
+
+export function committing({ store, learn, push }: CommitDeps): Commit {
+  return async (compares, changes) => {
+    const writes = changes.map(encode);
+    const result = await store.txn(compares, writes);
+    if (!result.succeeded) return undefined;
+    const written = recordsOf(writes, result);
+    learn(written);
+    return { revision: result.revision, told: push(written) };
+  };
+}
+
+/** Of a host that is no member yet, or has stopped being one: it has no view, and the members hear of it from etcd. */
+export function committingAlone(store: Pick<ClusterStore, 'txn'>): Commit {
+  return committing({ store, learn: () => undefined, push: async () => undefined });
+}
+
+/** Holds as long as the key is as it was found. */
+export function unchanged(key: string, found: { readonly revision: number } | undefined): Compare {
+  return found ? { kind: 'revision', key, revision: found.revision } : { kind: 'absent', key };
+}
+
+function encode(change: Change): Write {
+  if (change.kind !== 'put') return change;
+  const { record, ...rest } = change;
+  return { ...rest, value: typeof record === 'string' ? record : encodeRecord(record) };
+}
+
+function recordsOf(writes: readonly Write[], { revision, deleted }: TxnResult): GossipRecord[] {
+  const named = writes.flatMap((write): GossipRecord[] => {
+    if (write.kind === 'delete-prefix') return [];
+    const { key } = write;
+    return [write.kind === 'put' ? { key, value: write.value, revision } : { key, revision }];
+  });
+  return [...named, ...deleted.map((key) => ({ key, revision }))];
+}

@@ -1,0 +1,78 @@
+/** Which members said what cannot be, or what etcd does not hold: told once in the log, and in `status` for a while. */
+import type { Refuted } from '../../core/gossip/replica.ts';
+import type { Clock, Logger } from '../../ports.ts';
+
+export interface ComplaintsDeps {
+  readonly clock: Pick<Clock, 'elapsed'>;
+  readonly logger: Logger;
+  readonly nameOf: (nodeId: string) => string;
+  /** What the key is to this host, in words: it has it itself; undefined when it has not. */
+  readonly ownOf: (key: string) => string | undefined;
+}
+
+type Kind = 'nonsense' | 'unconfirmed' | 'forged';
+
+interface Complaint {
+  readonly from: string;
+  readonly kind: Kind;
+  count: number;
+  last: string;
+  lastAt: number;
+}
+
+/** How long after the last one a member is named. */
+const NAMED_MS = 600_000;
+
+export class Complaints {
+  readonly #deps: ComplaintsDeps;
+  readonly #all = new Map<string, Complaint>();
+
+  constructor(deps: ComplaintsDeps) {
+    this.#deps = deps;
+  }
+
+  nonsense(from: string, what: readonly string[]): void {
+    this.#note(from, 'nonsense', what.length, what[0] ?? '');
+  }
+
+  refuted({ from, record: { key, revision } }: Refuted): void {
+    const own = this.#deps.ownOf(key);
+    if (own !== undefined) this.#note(from, 'forged', 1, own);
+    else this.#note(from, 'unconfirmed', 1, `${key} at revision ${revision}`);
+  }
+
+  problems(): string[] {
+    this.#forgetOld();
+    return [...this.#all.values()].map((complaint) => this.#describe(complaint));
+  }
+
+  #describe({ from, kind, count, last }: Complaint): string {
+    const who = `node ${this.#deps.nameOf(from)}`;
+    const times = `${count === 1 ? 'once' : `${count} times`}, last ${last}`;
+    switch (kind) {
+      case 'nonsense':
+        return `${who} said what cannot be (${times}); it is ignored: update or restart the agent there`;
+      case 'unconfirmed':
+        return `${who} told of records that etcd does not hold (${times}); etcd's word counts: restart the agent there, or find out whether etcd lags`;
+      case 'forged':
+        return `${who} changed what is this host's own and what this host did not write (${times}); it is ignored: find out what runs there, and \`overlayd node rm\` it if it is not yours`;
+    }
+  }
+
+  #note(from: string, kind: Kind, count: number, last: string): void {
+    this.#forgetOld();
+    const lastAt = this.#deps.clock.elapsed();
+    const known = this.#all.get(`${kind} ${from}`);
+    if (known) {
+      Object.assign(known, { count: known.count + count, last, lastAt });
+      return;
+    }
+    this.#all.set(`${kind} ${from}`, { from, kind, count, last, lastAt });
+    this.#deps.logger.warn({ peer: this.#deps.nameOf(from), kind, what: last }, 'a member says what is not so');
+  }
+
+  #forgetOld(): void {
+    const oldest = this.#deps.clock.elapsed() - NAMED_MS;
+    for (const [id, { lastAt }] of this.#all) if (lastAt < oldest) this.#all.delete(id);
+  }
+}

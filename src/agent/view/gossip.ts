@@ -1,0 +1,240 @@
+/**
+ * Spreads news between members and hears who is there.
+ *
+ * Own writes are pushed at once: to all members when they are few, else in two steps, so that nobody sends more than about
+ * sqrt(n) messages and each member gets one; every interval a few random members are reconciled by digest, hidden ones
+ * too, so that what a push missed arrives and a healed partition merges. Who does not
+ * answer is asked again, and then accused. Gossip only speeds up what etcd's watch brings anyway, and carries it to
+ * members that etcd does not reach. Scales: per interval a node sends FANOUT exchanges of one number, whatever the size
+ * of the table and of the cluster.
+ */
+import type { ClusterView } from '../../core/cluster-view.ts';
+import { isOverlaydError } from '../../core/errors.ts';
+import type { Delta, GossipMessage, GossipRecord } from '../../core/gossip/message.ts';
+import type { FailureDetector } from '../../core/membership.ts';
+import type { NodeRecord } from '../../core/records.ts';
+import type { Clock, Logger, Peer, PeerTransport, Random } from '../../ports.ts';
+import type { ClusterState } from './cluster-state.ts';
+
+export interface GossipDeps {
+  readonly transport: PeerTransport;
+  readonly state: Pick<ClusterState, 'digest' | 'delta' | 'screen' | 'hear'> & {
+    readonly view: Pick<ClusterView, 'nodes'>;
+  };
+  readonly detector: FailureDetector;
+  /** Whether this node takes the member for absent, for whatever reason. */
+  readonly isHidden: (nodeId: string) => boolean;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Called once per interval, after the detector heard what there was to hear. */
+  readonly onInterval: () => void;
+}
+
+export interface GossipOptions {
+  readonly selfId: string;
+  readonly intervalMs: number;
+}
+
+/** Members that are all contacted every interval, and pushed to one by one. */
+const FEW_RECONCILED = 8;
+const FEW_PUSHED = 16;
+const FANOUT = 3;
+/** Of the members that do not answer, and of those about to be hidden, so many are asked per interval. */
+const ASKED = 8;
+/** Members that a message tells of at most. */
+const NEWS = 128;
+const DELTA_BYTES = 256 * 1024;
+const EXCHANGE_INTERVALS = 2;
+/** An answer tells that a member is there, however late: a starved host is stalled for seconds. */
+const ASK_INTERVALS = 4;
+/** A member passes a push on to so many at most, whatever it is asked to. */
+const MAX_RELAYED = 128;
+/** How long a push holds up the command that caused it; slower members learn from etcd. */
+const PUSH_WAIT_MS = 250;
+
+interface Content {
+  readonly digest?: GossipMessage['digest'];
+  readonly delta?: Delta | undefined;
+  readonly relay?: number | undefined;
+}
+
+export class Gossip {
+  readonly #deps: GossipDeps;
+  readonly #options: GossipOptions;
+  readonly #busy = new Set<string>();
+  /** Who reconciled with this node since its last interval began. */
+  readonly #reconciled = new Set<string>();
+  readonly #clockProblems = new Map<string, string>();
+
+  constructor(deps: GossipDeps, options: GossipOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  /** Starts answering; resolves when it listens. */
+  serve(signal: AbortSignal): Promise<void> {
+    return this.#deps.transport.serve((from, message) => this.#answer(from, message), signal);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, detector, random } = this.#deps;
+    while (!signal.aborted) {
+      const pauseMs = this.#options.intervalMs * (0.9 + 0.2 * random.next());
+      const due = clock.elapsed() + pauseMs;
+      await clock.sleep(pauseMs, signal);
+      const now = clock.elapsed();
+      const others = this.#others();
+      const ids = others.map((node) => node.id);
+      detector.track(ids);
+      this.#deps.transport.retain(new Set(ids));
+      detector.beat(now - due, now);
+      const toAsk = detector.toAsk(ASKED, now);
+      for (const node of others) if (toAsk.has(node.id)) this.#ask(node);
+      for (const peer of this.#reconcileWith(others)) void this.#reconcile(peer);
+      this.#deps.onInterval();
+    }
+  }
+
+  /** In words, when the last exchange failed because a certificate is not valid by somebody's clock. */
+  clockProblem(nodeId: string): string | undefined {
+    return this.#clockProblems.get(nodeId);
+  }
+
+  /** Sends own news to members that are there; resolves when they have it, or after a moment. */
+  async push(records: readonly GossipRecord[]): Promise<void> {
+    const { clock } = this.#deps;
+    const present = this.#following();
+    if (present.length === 0) return;
+    const stride = present.length <= FEW_PUSHED ? 1 : Math.ceil(Math.sqrt(present.length));
+    const delta = { from: 0, to: 0, records };
+    const sends = present.flatMap((node, index) =>
+      index % stride === 0 ? this.#send(node, delta, Math.min(stride, present.length - index) - 1) : [],
+    );
+    const sent = Promise.allSettled(sends);
+    const wait = new AbortController();
+    await Promise.race([sent, clock.sleep(PUSH_WAIT_MS, wait.signal).catch(() => undefined)]);
+    wait.abort();
+  }
+
+  #relay(delta: Delta, count: number): void {
+    const targets = this.#following().slice(0, Math.min(count, MAX_RELAYED));
+    void Promise.allSettled(targets.map((node) => this.#send(node, delta, 0)));
+  }
+
+  #send(node: NodeRecord, delta: Delta, relay: number): Promise<GossipMessage> {
+    return this.#request(peerOf(node), { delta, relay: relay === 0 ? undefined : relay }, EXCHANGE_INTERVALS);
+  }
+
+  /** One push-pull with one member, repeated while its answers are cut. */
+  async #reconcile(peer: Peer): Promise<void> {
+    if (this.#busy.has(peer.nodeId)) return;
+    this.#busy.add(peer.nodeId);
+    try {
+      for (;;) {
+        const before = this.#deps.state.digest().complete;
+        const reply = await this.#request(peer, { digest: this.#deps.state.digest() }, EXCHANGE_INTERVALS);
+        if (!reply.digest) return;
+        const owed = this.#deps.state.delta(reply.digest, DELTA_BYTES);
+        if (owed) {
+          await this.#request(peer, { digest: this.#deps.state.digest(), delta: owed }, EXCHANGE_INTERVALS);
+        }
+        const now = this.#deps.state.digest().complete;
+        if (now === before || now >= reply.digest.complete) return;
+      }
+    } catch (error) {
+      this.#deps.logger.debug({ peer: peer.nodeId, error }, 'exchange failed');
+    } finally {
+      this.#busy.delete(peer.nodeId);
+    }
+  }
+
+  async #answer(from: string, received: GossipMessage): Promise<GossipMessage> {
+    const { state } = this.#deps;
+    const message = this.#absorb({ ...received, from });
+    if (message.delta && message.relay) this.#relay(message.delta, message.relay);
+    if (!message.digest || message.delta) return this.#message(from, {});
+    this.#reconciled.add(from);
+    const delta = state.delta(message.digest, DELTA_BYTES);
+    return this.#message(from, { digest: state.digest(), delta });
+  }
+
+  /** Takes what may be believed of a message; returns it without what cannot be. */
+  #absorb(received: GossipMessage): GossipMessage {
+    const { clock, detector, state } = this.#deps;
+    const message = state.screen(received);
+    if (detector.heard(message.from, message.members, clock.elapsed())) this.#announceSelf();
+    state.hear(message);
+    return message;
+  }
+
+  /** This node was accused: that it is there has to be known before its names are hidden. */
+  #announceSelf(): void {
+    for (const node of this.#heralds(this.#others())) this.#ask(node);
+  }
+
+  #ask(node: NodeRecord): void {
+    this.#request(peerOf(node), {}, ASK_INTERVALS).catch((error: unknown) => {
+      this.#deps.logger.debug({ peer: node.id, error }, 'no answer');
+    });
+  }
+
+  async #request(peer: Peer, content: Content, timeoutIntervals: number): Promise<GossipMessage> {
+    const { clock, detector, transport } = this.#deps;
+    detector.ask(peer.nodeId, clock.elapsed());
+    const message = this.#message(peer.nodeId, content);
+    try {
+      const reply = await transport.request(peer, message, this.#options.intervalMs * timeoutIntervals);
+      this.#clockProblems.delete(peer.nodeId);
+      return this.#absorb({ ...reply, from: peer.nodeId });
+    } catch (error) {
+      if (isOverlaydError(error) && error.code === 'clock-skew') this.#clockProblems.set(peer.nodeId, error.message);
+      throw error;
+    }
+  }
+
+  #message(to: string, content: Content): GossipMessage {
+    return { from: this.#options.selfId, ...content, members: this.#deps.detector.news(to, NEWS) };
+  }
+
+  #others(): NodeRecord[] {
+    return [...this.#deps.state.view.nodes()].filter((node) => !node.left && node.id !== this.#options.selfId);
+  }
+
+  /** The others that are not hidden, in the order of their ids, beginning after this node's own. */
+  #following(): NodeRecord[] {
+    const { selfId } = this.#options;
+    const present = this.#others().filter(({ id }) => !this.#deps.isHidden(id));
+    present.sort((a, b) => (a.id < b.id ? -1 : 1));
+    const next = present.findIndex(({ id }) => id > selfId);
+    return next <= 0 ? present : [...present.slice(next), ...present.slice(0, next)];
+  }
+
+  #reconcileWith(others: readonly NodeRecord[]): Peer[] {
+    // Between few members, once per interval and pair is enough.
+    const left = others.filter(({ id }) => !this.#reconciled.has(id));
+    this.#reconciled.clear();
+    if (others.length <= FEW_RECONCILED) return left.map(peerOf);
+    const [present, absent]: [NodeRecord[], NodeRecord[]] = [[], []];
+    for (const node of others) (this.#deps.isHidden(node.id) ? absent : present).push(node);
+    return [...this.#pick(present, FANOUT), ...this.#pick(absent, FANOUT)].map(peerOf);
+  }
+
+  /** Who is told at once: of many members so many that the rest hears of it from them. */
+  #heralds(nodes: readonly NodeRecord[]): readonly NodeRecord[] {
+    return nodes.length <= FEW_PUSHED ? nodes : this.#pick(nodes, FANOUT + Math.ceil(Math.log2(nodes.length)));
+  }
+
+  #pick(nodes: readonly NodeRecord[], count: number): NodeRecord[] {
+    const pool = [...nodes];
+    const picked: NodeRecord[] = [];
+    while (picked.length < count && pool.length > 0) {
+      picked.push(...pool.splice(Math.floor(this.#deps.random.next() * pool.length), 1));
+    }
+    return picked;
+  }
+}
+
+function peerOf(node: NodeRecord): Peer {
+  return { nodeId: node.id, address: `${node.advertiseAddress}:${node.gossipPort}` };
+}
