@@ -1,12 +1,13 @@
-import type {
-  ClaimRecord,
-  ClusterRecord,
-  EndpointRecord,
-  LiveRecord,
-  NetworkRecord,
-  NodeRecord,
-  QuarantineRecord,
-  StaticNamesRecord,
+import {
+  type ClaimRecord,
+  type ClusterRecord,
+  type EndpointRecord,
+  type LiveRecord,
+  type NetworkRecord,
+  type NodeRecord,
+  PREFIX,
+  type QuarantineRecord,
+  type StaticNamesRecord,
 } from './records.ts';
 
 /**
@@ -51,4 +52,12 @@ export interface ClusterView {
   /** Those that a person gave. */
   staticNames(networkId: string): StaticNamesRecord | undefined;
   quarantine(networkId: string): ReadonlyMap<string, QuarantineRecord>;
+}
+
+/** Ids of members that etcd holds but that cannot be read and were not known before, as after a start. */
+export function unknownMembers(view: Pick<ClusterView, 'node' | 'unreadable'>): readonly string[] {
+  return [...view.unreadable.keys()].flatMap((key) => {
+    const [kind, id = ''] = key.slice(PREFIX.length).split('/');
+    return kind === 'nodes' && view.node(id) === undefined ? [id] : [];
+  });
 }

@@ -4,7 +4,7 @@
  * and local endpoints disagree about an address, the view (etcd) is right.
  */
 import { canonical, formatCidr, parseCidr } from './cidr.ts';
-import type { ClusterView } from './cluster-view.ts';
+import { type ClusterView, unknownMembers } from './cluster-view.ts';
 import type { LocalEndpoint } from './container.ts';
 import type {
   BundledStore,
@@ -38,7 +38,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
   const { view, self, local, store, serviceAddress = false, remotes = true } = input;
   const byNetwork = wantedEndpoints(view, local);
   const routed = electDefaultRoutes([...byNetwork].flatMap(([network, endpoints]) => candidates(network, endpoints)));
-  const isPartial = lacksMembers(view);
+  const isPartial = unknownMembers(view).length > 0;
   const uplinks = [];
   const networks: DesiredNetwork[] = [];
   const namespaces = new Set<string>();
@@ -116,15 +116,7 @@ function remotesOf(view: ClusterView, self: NodeRecord, networkId: string): Remo
   return remotes;
 }
 
-/** Whether etcd holds a member that cannot be read and was not known before, as after a start. */
-function lacksMembers(view: ClusterView): boolean {
-  return [...view.unreadable.keys()].some((key) => {
-    const [kind, id = ''] = key.slice(PREFIX.length).split('/');
-    return kind === 'nodes' && view.node(id) === undefined;
-  });
-}
-
-/** The same of endpoints; of which network is not known. */
+/** Whether etcd holds an endpoint that cannot be read and was not known before; of which network is not known. */
 function lacksEndpoints(view: ClusterView): boolean {
   return [...view.unreadable.keys()].some((key) => {
     const [kind, nodeId = '', id = ''] = key.slice(PREFIX.length).split('/');

@@ -116,6 +116,24 @@ describe('a record that cannot be read', () => {
     expect(stored(key)).toBe(STRANGE);
     expect(one.running.local.has(endpoint.record.id)).toBe(true);
     expect(two.running.view.addresses(webId).get('10.0.0.2')?.id).toBe(endpoint.record.id);
+    const { machine } = one.kernel;
+    const places = machine.places();
+    await one.stop();
+    await one.start();
+    await cluster.clock.advance(10_000);
+    expect(machine.places()).toEqual(places);
+    expect(one.running.local.has(endpoint.record.id)).toBe(true);
+  });
+
+  it('of a member holds up the removal of a network, which it may have yet', async () => {
+    const { id } = one.running.view.networkByName('other')!;
+    await put(keys.node('node9'));
+    const removed = await cluster.clock.until(one.running.networks.remove('other', new AbortController().signal));
+    expect(removed.waitingFor).toEqual(['node9']);
+    expect(stored(keys.network(id))).toBeDefined();
+    cluster.etcd.txn([], [{ kind: 'delete', key: keys.node('node9') }]);
+    await cluster.clock.advance(10_000);
+    expect(stored(keys.network(id))).toBeUndefined();
   });
 
   it('of an endpoint keeps its address, and its host goes on with the others', async () => {

@@ -6,6 +6,7 @@
  * VNI and subnet are free. Both can be cut short at any line: what is left is finished by whoever sees it.
  */
 import { requireCidr } from '../../core/cidr.ts';
+import { unknownMembers } from '../../core/cluster-view.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 
 import { innerMtu, overheadOf } from '../../core/inner-mtu.ts';
@@ -15,7 +16,14 @@ import { refuseCoveredUpstreams, upstreamHolders } from '../../core/ipam/upstrea
 import { unreadableRecord } from '../../core/levels.ts';
 import { draftNetwork, type NetworkDraft, type NetworkRequest, specifySubnet } from '../../core/network-request.ts';
 import { decodeNode } from '../../core/record-codec.ts';
-import { keys, type NetworkRecord, PREFIX, SUBNET_GUARD, type SubnetSpec } from '../../core/records.ts';
+import {
+  keys,
+  type NetworkRecord,
+  type NodeRecord,
+  PREFIX,
+  SUBNET_GUARD,
+  type SubnetSpec,
+} from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import type { Clock, ClusterStore, Compare, Logger, Random, StoreEntry } from '../../ports.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
@@ -363,8 +371,11 @@ export class Networks {
     return new Set(entries.map((entry) => entry.key.slice(prefix.length)));
   }
 
-  #members() {
-    return [...this.#deps.state.view.nodes()].filter((node) => !node.left);
+  /** Those of whom nothing can be read may have a part as well. */
+  #members(): readonly Pick<NodeRecord, 'id' | 'name'>[] {
+    const { view } = this.#deps.state;
+    const unknown = unknownMembers(view).map((id) => ({ id, name: id.slice(0, 12) }));
+    return [...[...view.nodes()].filter((node) => !node.left), ...unknown];
   }
 }
 
