@@ -7,7 +7,7 @@ import { hostNameServers } from './adapters/dns/name-servers.ts';
 import { NamesKeeper } from './adapters/dns/process/keeper.ts';
 import { daemonNameServers } from './adapters/docker/daemon-file.ts';
 import { createEngine } from './adapters/docker/engine.ts';
-import { ensureForwarding, hasLegacyRules, removeForwarding } from './adapters/docker/forwarding.ts';
+import { allowForwarding, hasLegacyRules, removeForwarding } from './adapters/docker/forwarding.ts';
 import { mendHostsFile } from './adapters/docker/hosts-file.ts';
 import { servePlugin } from './adapters/docker/plugin-server.ts';
 import { missingTranslation } from './adapters/docker/translation.ts';
@@ -183,18 +183,13 @@ export async function startAgent(
       engine &&
       new EngineSide({
         ...{ engine, file: engineFile, member, clock, logger: log },
-        allowForwarding: async () => {
-          if ([...member.view.networks()].some((network) => hasFamily(network, 6))) {
-            const ofIpv6 = await ensureForwarding(exec.run, 6);
-            if (ofIpv6.kind === 'failed') return ofIpv6.reason;
-          }
-          const outcome = await ensureForwarding(exec.run);
-          if (outcome.kind === 'not-needed') {
+        allowForwarding: () => {
+          const ipv6 = [...member.view.networks()].some((network) => hasFamily(network, 6));
+          return allowForwarding(exec.run, ipv6, () => {
             const routing = (question: RoutingQuestion) => thread.ask('routing', question);
             const ruleset = () => thread.ask('rules', { command: 'list ruleset' });
             return missingTranslation({ run: exec.run, routing, ruleset });
-          }
-          return outcome.kind === 'failed' ? outcome.reason : undefined;
+          });
         },
         hasSilentRules: () => hasLegacyRules(),
         nameServers: () => daemonNameServers(DAEMON_FILE),

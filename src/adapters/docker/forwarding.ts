@@ -56,6 +56,25 @@ export async function ensureForwarding(
   });
 }
 
+/**
+ * Of both families where `ipv6` says so; what is in the way of one does not keep the other from its rules. Resolves to what
+ * is wrong, in words. `withoutDocker`: asked where Docker has no firewall of IPv4 here.
+ */
+export async function allowForwarding(
+  run: RunProgram,
+  ipv6: boolean,
+  withoutDocker: () => Promise<string | undefined>,
+): Promise<string | undefined> {
+  const outcome = await ensureForwarding(run);
+  const ofIpv6 = ipv6 ? await ensureForwarding(run, 6) : undefined;
+  const reason = outcome.kind === 'not-needed' ? await withoutDocker() : failureOf(outcome);
+  return reason ?? failureOf(ofIpv6);
+}
+
+function failureOf(outcome: ForwardingOutcome | undefined): string | undefined {
+  return outcome?.kind === 'failed' ? outcome.reason : undefined;
+}
+
 /** Tables that iptables-legacy has in the namespace of a process. */
 const LEGACY_TABLES = ['/proc/self/net/ip_tables_names', '/proc/self/net/ip6_tables_names'];
 

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { ensureForwarding, type RunProgram, removeForwarding } from '../../../../src/adapters/docker/forwarding.ts';
+import {
+  allowForwarding,
+  ensureForwarding,
+  type RunProgram,
+  removeForwarding,
+} from '../../../../src/adapters/docker/forwarding.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 
 // What iptables 1.8.9 prints after Docker 20.10 and 28 have started.
@@ -47,6 +52,17 @@ describe('forwarding', () => {
     const expected = `*filter\n${CHAIN}-A DOCKER-USER -j OVERLAYD-FORWARD\nCOMMIT\n`;
     expect(await restored(DOCKER_28)).toBe(expected);
     expect(await restored(`${DOCKER_28}-A DOCKER-USER -i eth1 -j DROP\n`)).toBe(expected);
+  });
+
+  it('of IPv4 is let through on a host that has no IPv6, which is said', async () => {
+    const { ran, run } = record(DOCKER_28);
+    const why = 'Address family not supported by protocol';
+    const withoutIpv6: RunProgram = async (argv, options) =>
+      argv[0] === 'ip6tables' ? { code: 3, stdout: '', stderr: why } : run(argv, options);
+    const nothing = async () => undefined;
+    expect(await allowForwarding(withoutIpv6, true, nothing)).toBe(`ip6tables: ${why}`);
+    expect(ran.map(({ argv }) => argv.split(' ')[0])).toEqual(['iptables', 'iptables-restore']);
+    expect(await allowForwarding(withoutIpv6, false, nothing)).toBeUndefined();
   });
 
   it('is left alone where it is let through', async () => {
