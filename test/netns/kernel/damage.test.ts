@@ -114,6 +114,9 @@ it.each(SEEDS)('seed %i: is as if nothing had happened', async (seed) => {
     const { stages, gone } = plan(wanted, observed, { complete: true });
     const kinds = stages.flatMap(({ ops }) => ops.map(({ op }) => op.kind));
     if (kinds.length > 0 || gone.length > 0) throw new Error(`${kinds.join(', ')}; ${gone.length} are gone`);
+    // A port goes a while after the name of its container's namespace, and the endpoint with it.
+    const ended = [...observed.containers].filter(([, inside]) => inside === 'gone');
+    if (ended.length > 0) throw new Error(`${ended.length} that ended are still here`);
     return true;
   });
   await station.quiet();
