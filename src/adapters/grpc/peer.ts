@@ -26,6 +26,8 @@ const SILENCE_MS = 5_000;
 const QUIET_MS = 30_000;
 const KNOWN_CERTIFICATES = 4096;
 const MAX_IDLE_MS = 600_000;
+/** Of one connection: one that is asked on, and those that wait for their last answers. */
+const MOST_STREAMS = 8;
 /** Both ends of all connections ping. Questions tell sooner who does not answer: this only ends what nobody asks on. */
 const PING = { 'grpc.keepalive_time_ms': 60_000 };
 
@@ -96,6 +98,7 @@ export class GrpcPeerTransport implements PeerTransport {
       ...PING,
       messageBytes: MAX_MESSAGE_BYTES,
       'grpc.max_connection_idle_ms': MAX_IDLE_MS,
+      'grpc.max_concurrent_streams': MOST_STREAMS,
     });
     server.addService(GossipService, {
       converse: (stream: ServerDuplexStream<Question, Answer>) => {

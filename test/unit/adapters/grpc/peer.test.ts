@@ -2,10 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
+import { credentials } from '@grpc/grpc-js';
 import { afterEach, expect, test } from 'vitest';
 import { GrpcPeerTransport } from '../../../../src/adapters/grpc/peer.ts';
 import { createPki } from '../../../../src/adapters/pki/pki.ts';
 import type { GossipMessage } from '../../../../src/core/gossip/message.ts';
+import { GossipClient, type GossipMessage as WireMessage } from '../../../../src/gen/overlayd/v1/gossip.ts';
 import type { Clock } from '../../../../src/ports.ts';
 import { describePeerTransport } from '../../../contract/peer-transport.ts';
 import { until } from '../../../lab/until.ts';
@@ -78,6 +80,36 @@ test('a node that is not a member (any more) is refused on a connection that sta
   await a.transport.request(peer(b), plain(a), PATIENT_MS);
   member = false;
   await expect(a.transport.request(peer(b), plain(a), PATIENT_MS)).rejects.toMatchObject({ code: 'peer-refused' });
+});
+
+test('a member has a few streams at a time, whatever it opens', async () => {
+  const [a, b] = [await createNode(), await createNode()];
+  let asked = 0;
+  const enough = Promise.withResolvers<void>();
+  await b.transport.serve(() => {
+    if (++asked === 8) enough.resolve();
+    return new Promise(() => undefined);
+  }, new AbortController().signal);
+  const { caCertificate, key, certificate } = a.material;
+  const secure = credentials.createSsl(Buffer.from(caCertificate), Buffer.from(key), Buffer.from(certificate));
+  const name = `${b.nodeId}.node.overlayd`;
+  const client = new GossipClient(b.address(), secure, {
+    ...{ 'grpc.ssl_target_name_override': name, 'grpc.default_authority': name },
+  });
+  opened.push(client);
+  const open = () => {
+    const stream = client.converse();
+    stream.on('error', () => undefined);
+    stream.write({ number: 1, message: plain(a) as WireMessage });
+    return stream;
+  };
+  const first = open();
+  await until('the first question', async () => asked === 1);
+  const others = Array.from({ length: 20 }, open);
+  await enough.promise;
+  first.cancel();
+  await until('one more, in its place', async () => asked === 9);
+  for (const stream of others) stream.cancel();
 });
 
 test('membership is asked with the node id and the fingerprint of its key', async () => {
