@@ -50,7 +50,8 @@ export class LevelWatch {
     const remembered = levelOf(memory);
     if (speaks(this.#agent.levels, remembered)) return;
     const entry = await this.#deps.store.get(keys.cluster).catch(() => undefined);
-    const level = entry ? levelOf({ level: readLevel(entry.value) }) : remembered;
+    const said = entry && (decodeCluster(entry.value) ?? { level: readLevel(entry.value) ?? remembered });
+    const level = said ? levelOf(said) : remembered;
     if (!speaks(this.#agent.levels, level)) throw unspokenLevel(this.#agent, level);
   }
 

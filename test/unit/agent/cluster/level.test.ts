@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { insist, raiseLevel } from '../../../../src/agent/cluster/level.ts';
+import { insist, LevelWatch, raiseLevel } from '../../../../src/agent/cluster/level.ts';
 import { committingAlone } from '../../../../src/agent/view/commit.ts';
 import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
 import { type AgentVersion, levelOf, levelsOf, speaks } from '../../../../src/core/levels.ts';
@@ -170,4 +170,20 @@ test('a step that another one is in the way of is tried again until it is taken,
   quit.abort();
   await clock.until(ended);
   expect(tries).toBeGreaterThan(5);
+});
+
+test.each([
+  ['of a level that etcd does not say otherwise', 'not json', false],
+  ['of a level that etcd says as well', '{"level":2}', false],
+  ['of a level, and etcd was restored to a lower one', undefined, true],
+])('an agent does not start that remembers another level: %s', async (_, value, starts) => {
+  const cluster = new ClusterFixture();
+  await cluster.found();
+  if (value !== undefined) await cluster.store.txn([], [{ kind: 'put', key: keys.cluster, value }]);
+  const memory = { height: 1, behind: false, level: 2 };
+  const view = new ClusterIndex({ whole: true, behind: false, complete: 1 });
+  const deps = { store: cluster.store, state: { view, memory }, remember: async () => undefined };
+  const watch = new LevelWatch({ ...deps, onUnspoken: () => undefined }, OLD);
+  if (starts) await watch.require(memory);
+  else await expect(watch.require(memory)).rejects.toMatchObject({ code: 'version-mismatch' });
 });
