@@ -1,5 +1,5 @@
 /** Networks and endpoints as JSON: `network inspect` has Docker's shape and order, with our fields after them. */
-import type { Endpoint, Network, Subnet } from '../gen/overlayd/v1/control.ts';
+import type { Endpoint, EndpointPort, Network, Subnet } from '../gen/overlayd/v1/control.ts';
 import { timestamp } from './output.ts';
 
 export const DRIVER = 'overlayd';
@@ -79,7 +79,14 @@ function containerEntry(endpoint: Endpoint) {
     State: endpoint.state,
     GwPriority: endpoint.gwPriority,
     DriverOpts: endpoint.driverOpts,
+    Ports: endpoint.ports.map(portJson),
+    Labels: endpoint.labels,
   };
+}
+
+/** A port without a name has none. */
+function portJson({ name, port, protocol }: EndpointPort) {
+  return { ...(name === '' ? {} : { Name: name }), Port: port, Protocol: protocol };
 }
 
 export function endpointJson(endpoint: Endpoint) {
@@ -99,6 +106,8 @@ export function endpointJson(endpoint: Endpoint) {
     Interface: endpoint.ifname,
     GwPriority: endpoint.gwPriority,
     DriverOpts: endpoint.driverOpts,
+    Ports: endpoint.ports.map(portJson),
+    Labels: endpoint.labels,
     CreatedAt: timestamp(endpoint.createdAtMs),
   };
 }

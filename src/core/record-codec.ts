@@ -4,6 +4,7 @@
  * the value: who writes a record again writes the one that was read, with fields replaced.
  */
 import { parseCidr } from './cidr.ts';
+import { samePorts } from './endpoint-ports.ts';
 import { isIpv4 } from './ip.ts';
 import type {
   ClaimRecord,
@@ -119,7 +120,8 @@ export function nodeWith(held: NodeRecord, fields: Partial<NodeRecord>): NodeRec
 /** The same of an endpoint, for the one that writes all its fields. */
 export function endpointWith(held: EndpointRecord | undefined, record: EndpointRecord): EndpointRecord {
   const addresses = record.addresses.map((each) => ({ ...held?.addresses.find(({ ip }) => ip === each.ip), ...each }));
-  return { ...held, ...record, addresses };
+  const ports = record.ports?.map((each) => ({ ...held?.ports?.find((other) => samePorts([other], [each])), ...each }));
+  return { ...held, ...record, addresses, ...(ports && { ports }) };
 }
 
 export const decodeLive = decoder<LiveRecord>(shape({ nodeId: string, bootId: string, startedAt: number }));
@@ -149,6 +151,8 @@ export const decodeEndpoint = decoder<EndpointRecord>(
     name: string,
     aliases: arrayOf(string),
     createdAt: number,
+    ports: optional(arrayOf(shape({ port: number, protocol: string, name: optional(string) }))),
+    labels: optional(mapOf(string)),
   }),
 );
 

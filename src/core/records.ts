@@ -114,6 +114,18 @@ export interface EndpointRecord {
   readonly name: string;
   readonly aliases: readonly string[];
   readonly createdAt: number;
+  /** That it says it listens on (`endpoint-ports.ts`). Absent: none. */
+  readonly ports?: readonly EndpointPort[];
+  /** Absent: none. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface EndpointPort {
+  readonly port: number;
+  /** `tcp`, `udp`, `sctp`; of a newer version maybe others. */
+  readonly protocol: string;
+  /** Of the service, in lower case. Absent: it is not found by one. */
+  readonly name?: string;
 }
 
 /**

@@ -24,6 +24,8 @@ export function connect(
     ifname: '',
     gwPriority: 0,
     driverOpts: {},
+    ports: [],
+    labels: {},
   });
 }
 

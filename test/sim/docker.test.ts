@@ -49,6 +49,30 @@ describe('names of containers', () => {
   });
 });
 
+describe('ports of containers', () => {
+  const ports = () => claims().map((record) => record.ports);
+
+  it('are those that they expose, and nothing is kept of those that expose none', async () => {
+    await create('web');
+    const exposed = [{ port: 8080, protocol: 'tcp', name: 'http' }];
+    await until(one.engine.run('api', { networks: { web: {} }, ports: exposed }));
+    await run(one, 'db', { web: {} });
+    await pass(1_000);
+    expect(ports()).toEqual([exposed, undefined]);
+    expect(two.running.view.endpoint(claims()[0]!)?.ports).toEqual(exposed);
+    expect(claims().map((record) => 'ports' in record)).toEqual([true, false]);
+  });
+
+  it('stay over a rename', async () => {
+    await create('web');
+    const exposed = [{ port: 53, protocol: 'udp', name: 'domain' }];
+    await until(one.engine.run('api', { networks: { web: {} }, ports: exposed }));
+    await until(one.engine.renameContainer('api', 'shop'));
+    await pass(1_000);
+    expect(claims()).toMatchObject([{ name: 'shop', ports: exposed }]);
+  });
+});
+
 describe('addresses', () => {
   beforeEach(async () => {
     await create('web');

@@ -7,6 +7,7 @@ import {
 } from '../../src/core/docker/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import type { KeyedQueue } from '../../src/core/keyed-queue.ts';
+import type { EndpointPort } from '../../src/core/records.ts';
 import type { Random } from '../../src/ports.ts';
 import type { EngineDisk } from './engine-disk.ts';
 import type { FakeKernel } from './fake-kernel.ts';
@@ -28,6 +29,7 @@ export interface FakeContainer {
   readonly id: string;
   name: string;
   readonly hostname: string;
+  readonly ports: readonly EndpointPort[];
   /** As the engine knows it: 0 when it does not run. */
   pid: number;
   /** There is such a process. */
@@ -50,6 +52,7 @@ export interface FakeContainer {
 export interface RunRequest {
   readonly networks: Readonly<Record<string, AttachmentRequest>>;
   readonly hostname?: string;
+  readonly ports?: readonly EndpointPort[];
   readonly restarts?: boolean;
   readonly publishesPorts?: boolean;
   readonly dnsServers?: readonly string[];
@@ -203,14 +206,14 @@ export function membersOf(
 }
 
 export function describeContainer(container: FakeContainer): EngineContainer {
-  const { id, name, pid, hostname, attachments, restarts, ran, failure } = container;
+  const { id, name, pid, hostname, ports, attachments, restarts, ran, failure } = container;
   const networks = [...attachments].map(([network, { aliases = [], endpoint, ip, networkId = '' }]) => ({
     ...{ network, networkId, ip },
     endpointId: endpoint?.id ?? '',
     address: endpoint?.address.replace(/\/.*/, '') ?? '',
     aliases: [...aliases, id.slice(0, 12)],
   }));
-  return { id, name, pid, hostname, networks, restarts, ran, failure };
+  return { id, name, pid, hostname, ports, networks, restarts, ran, failure };
 }
 
 export function hostsPathOf(containerId: string): string {

@@ -302,7 +302,7 @@ export class FakeEngine implements Engine {
       });
       const made: FakeContainer = {
         ...{ id, name, hostname: request.hostname ?? id.slice(0, 12), pid: 0, alive: false, sandbox: '', hosts: '' },
-        ...{ restarts: request.restarts ?? false, ran: false, failure: '' },
+        ...{ ports: request.ports ?? [], restarts: request.restarts ?? false, ran: false, failure: '' },
         ...{ publishesPorts: request.publishesPorts ?? false, dnsServers: request.dnsServers ?? [] },
         ...{ options: request.options ?? {}, attachments: new Map<string, Attachment>(attachments) },
       };

@@ -111,7 +111,10 @@ describe('fields of another version stay in', () => {
     holds(async (value) => {
       const [one] = await make();
       const { endpoint } = await until(
-        one.running.endpoints.connect({ network: 'web', container: one.addContainer(), aliases: [] }),
+        one.running.endpoints.connect({
+          ...{ network: 'web', container: one.addContainer(), aliases: [] },
+          ...{ ports: ['http=8080', '9000/udp'], labels: { team: 'a' } },
+        }),
       );
       const { record } = endpoint;
       const key = keys.endpoint(record);

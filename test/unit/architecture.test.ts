@@ -86,6 +86,7 @@ const AGENT_ROOMS: Readonly<Record<string, readonly string[]>> = {
 const CORE_FOR_COMMAND = [
   'cidr.ts',
   'config/',
+  'endpoint-ports.ts',
   'errors.ts',
   'ip.ts',
   'names.ts',

@@ -7,6 +7,7 @@ import type {
   EngineNetworkMembers,
   EngineNetworkSpec,
 } from '../../core/docker/engine.ts';
+import { containerPorts } from '../../core/endpoint-ports.ts';
 
 const texts = z
   .array(z.string())
@@ -107,7 +108,11 @@ export const containerResponse = z
     Id: z.string(),
     Name: z.string(),
     State: z.object({ Pid: z.number(), Error: z.string().nullish(), StartedAt: z.string().nullish() }),
-    Config: z.object({ Hostname: z.string().nullish() }),
+    Config: z.object({
+      Hostname: z.string().nullish(),
+      ExposedPorts: z.record(z.string(), z.unknown()).nullish(),
+      Labels: map,
+    }),
     HostConfig: z.object({ RestartPolicy: z.object({ Name: z.string().nullish() }).nullish() }).nullish(),
     NetworkSettings: z.object({ Networks: z.record(z.string(), attachment.nullable()).nullish() }).nullish(),
   })
@@ -120,6 +125,7 @@ export const containerResponse = z
       ran: !(State.StartedAt ?? NEVER).startsWith(NEVER),
       failure: State.Error ?? '',
       hostname: Config.Hostname ?? '',
+      ports: containerPorts(Object.keys(Config.ExposedPorts ?? {}), Config.Labels),
       networks: Object.entries(NetworkSettings?.Networks ?? {}).flatMap(([network, found]) =>
         found === null
           ? []

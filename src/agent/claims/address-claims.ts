@@ -28,7 +28,7 @@ export interface AddressClaimsDeps {
   readonly abandon: (record: EndpointRecord) => void;
 }
 
-export interface Wanted {
+export interface Wanted extends Pick<EndpointRecord, 'ports' | 'labels'> {
   /** Undefined: its own short id, until it gets one. */
   readonly name: string | undefined;
   readonly aliases: readonly string[];
@@ -206,6 +206,8 @@ export class AddressClaims {
       name: wanted.name ?? id.slice(0, 12),
       aliases: wanted.aliases,
       createdAt: clock.now(),
+      ...(wanted.ports && { ports: wanted.ports }),
+      ...(wanted.labels && { labels: wanted.labels }),
     };
     const entries = endpointEntries(record);
     const quarantineKey = keys.quarantine(network.id, address);

@@ -32,7 +32,7 @@ export class EndpointChange {
    */
   async make(
     record: EndpointRecord,
-    change: Partial<Pick<EndpointRecord, 'mac' | 'name' | 'aliases'>>,
+    change: Partial<Pick<EndpointRecord, 'mac' | 'name' | 'aliases' | 'ports'>>,
     network?: NetworkRecord,
   ): Promise<EndpointRecord> {
     const { commit, state, store } = this.#deps;

@@ -8,6 +8,7 @@
  */
 import type { ContainerRef, LocalEndpoint } from '../../core/container.ts';
 import { checkEndpointOptions, INTERFACE_NAME } from '../../core/endpoint-options.ts';
+import { declarations } from '../../core/endpoint-ports.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import type { NamespaceState } from '../../core/host-state.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
@@ -16,7 +17,7 @@ import { networkSettings, type Options } from '../../core/network-options.ts';
 import { addressList, type EndpointRecord, type NetworkRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import type { Containers, Logger } from '../../ports.ts';
-import type { AddressClaims } from '../claims/address-claims.ts';
+import type { AddressClaims, Wanted } from '../claims/address-claims.ts';
 import { checkMac, refuseTakenMac } from '../claims/mac-choice.ts';
 import type { Releases } from '../claims/releases.ts';
 import type { Networks } from '../networks/networks.ts';
@@ -57,6 +58,9 @@ export interface ConnectRequest {
   readonly gwPriority?: number | undefined;
   /** `--driver-opt`. */
   readonly options?: Options | undefined;
+  /** `--port`, as it was written. */
+  readonly ports?: readonly string[] | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface Connection {
@@ -100,6 +104,7 @@ export class Endpoints {
     }
     if (request.name !== undefined) checkEndpointName(request.name, '--name');
     for (const alias of request.aliases) checkEndpointName(alias, '--alias');
+    const declared = declarations(request.ports ?? [], request.labels ?? {});
     const network = await networks.find(request.network);
     if (!network.attachable) {
       throw new OverlaydError(
@@ -110,7 +115,7 @@ export class Endpoints {
     const container = await containers.resolve(request.container);
     const name =
       request.name ?? checkEndpointName(defaultName(container), 'the name taken from CONTAINER (give one with --name)');
-    const wanted = { name, aliases: [...new Set(request.aliases)], ip: request.ip, mac };
+    const wanted = { name, aliases: [...new Set(request.aliases)], ip: request.ip, mac, ...declared };
     const local = {
       ifname,
       ...(gwPriority === undefined ? {} : { gwPriority }),
@@ -173,7 +178,7 @@ export class Endpoints {
   async #connect(
     network: NetworkRecord,
     container: ContainerRef,
-    wanted: { name: string; aliases: readonly string[]; ip: string | undefined; mac: string | undefined },
+    wanted: Wanted & { readonly name: string },
     { ifname, ...rest }: { readonly ifname: string | undefined } & Pick<LocalEndpoint, 'gwPriority' | 'options'>,
   ): Promise<Connection> {
     const { claims, dataPath, state } = this.#deps;

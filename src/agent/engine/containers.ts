@@ -70,6 +70,7 @@ export class EngineContainers {
       name: member.containerName,
       ...{ pid: 0, restarts: false, ran: true, failure: '' },
       hostname: known?.hostname ?? '',
+      ports: known?.ports ?? [],
       networks: [
         {
           network: network.name,

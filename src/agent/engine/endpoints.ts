@@ -7,6 +7,7 @@ import { type EngineAttachment, handedOver, isHandedOver, type LocalEndpoint } f
 import { endpointNames } from '../../core/docker/endpoint-names.ts';
 import type { EngineContainer } from '../../core/docker/engine.ts';
 import { type JoiningContainer, joiningAttachment, serviceWay } from '../../core/docker/service-route.ts';
+import { samePorts } from '../../core/endpoint-ports.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
@@ -250,7 +251,9 @@ export class EngineEndpoints {
     if (!found?.engine) return;
     const inside = await this.#lookInside(found, container);
     const names = endpointNames(container, aliases);
-    const changed = !isNamed(found.record, names);
+    const isPort = samePorts(found.record.ports, container.ports);
+    const change = { ...names, ...(isPort ? {} : { ports: container.ports }) };
+    const changed = !isNamed(found.record, names) || !isPort;
     const wayOut = container.pid === 0 ? found.engine.wayOut : container.networks.some(({ gateway }) => gateway);
     const engine = { ...found.engine, containerId: container.id, wayOut };
     const known = { ...found, ...inside, engine };
@@ -262,7 +265,7 @@ export class EngineEndpoints {
     if (isHandedOver(found.container)) await this.#lead(known);
     let record = found.record;
     try {
-      if (changed) record = await this.#change.make(record, names);
+      if (changed) record = await this.#change.make(record, change);
     } finally {
       // Which process it is must be known though etcd does not take the names yet.
       await local.update({ ...known, record });

@@ -1,5 +1,6 @@
 /** `network connect` and `network disconnect`. */
 import type { Command } from 'commander';
+import { parseEndpointPort } from '../../core/endpoint-ports.ts';
 import { checkEndpointName } from '../../core/names.ts';
 import type { ConnectRequest } from '../../gen/overlayd/v1/control.ts';
 import {
@@ -26,6 +27,8 @@ interface ConnectOptions {
   readonly ifname?: string;
   readonly gwPriority?: number;
   readonly driverOpt?: Pairs;
+  readonly port?: readonly string[];
+  readonly label?: Pairs;
   readonly format: 'text' | 'json';
 }
 
@@ -61,7 +64,13 @@ export function addConnect(network: Command, session: Session): void {
         '--driver-opt <key=value>',
         'com.docker.network.endpoint.ifname or .sysctls; may be repeated',
         collectPairs,
-      ),
+      )
+      .option(
+        '--port <port>',
+        "a port that it listens on, as [name=]port[/tcp|udp], for SRV; may be repeated; not for Docker's containers",
+        collect(parseDeclared),
+      )
+      .option('--label <key=value>', "may be repeated; not for Docker's containers", collectPairs),
   ).addHelpText(
     'after',
     `
@@ -71,6 +80,7 @@ Examples:
   overlayd network connect --alias backend web my-container
   overlayd network connect --name api --alias backend web netns:c1
   overlayd network connect --ip 10.20.0.50 --ifname lan0 office pid:4711
+  overlayd network connect --port http=8080 --port dns=53/udp web netns:c1
   overlayd network connect --gw-priority 10 uplink netns:c1`,
   );
   refuseOption(command, '--ip6 <ip>', 'networks have IPv4 addresses only');
@@ -87,6 +97,8 @@ Examples:
       ifname: options.ifname ?? '',
       gwPriority: options.gwPriority ?? 0,
       driverOpts: { ...options.driverOpt },
+      ports: [...(options.port ?? [])],
+      labels: { ...options.label },
     };
     const { endpoint, warnings } = await session.ask(`connecting ${container} to ${networkRef}`, (client) =>
       client.connect(request),
@@ -114,6 +126,11 @@ export function addDisconnect(network: Command, session: Session): void {
         client.disconnect({ network: networkRef, container, force }),
       );
     });
+}
+
+function parseDeclared(text: string): string {
+  checkLocally(() => parseEndpointPort(text));
+  return text;
 }
 
 function parseName(option: string): (text: string) => string {

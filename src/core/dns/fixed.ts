@@ -88,14 +88,18 @@ export function replyFixed(query: Query, { zone, named, random, limit, soa }: Fi
   const exists = last?.kind === 'resolves' || last?.kind === 'fixed';
   const records = exists ? recordsAt(owner, last!, { query, zone, suffix }) : [];
   if (records.length === 0) {
-    return encodeRecordsReply(query, exists ? RCODE.NOERROR : RCODE.NXDOMAIN, chain, soa(), limit);
+    return encodeRecordsReply(
+      query,
+      exists ? RCODE.NOERROR : RCODE.NXDOMAIN,
+      { answers: chain, authority: soa() },
+      limit,
+    );
   }
   const start = isAddress(query.type) ? Math.floor(random * records.length) : 0;
   return encodeRecordsReply(
     query,
     RCODE.NOERROR,
-    [...chain, ...records.slice(start), ...records.slice(0, start)],
-    undefined,
+    { answers: [...chain, ...records.slice(start), ...records.slice(0, start)] },
     limit,
   );
 }
@@ -169,6 +173,11 @@ function encodeService(value: string, suffix: string): Uint8Array | undefined {
   const target = host === '.' ? new Uint8Array(1) : (own ?? encodeName(host));
   if (target === undefined || !numbers.every((each) => Number.isInteger(each) && each >= 0 && each <= 65_535))
     return undefined;
+  return encodeServiceData(numbers, target);
+}
+
+/** Priority, weight and port, and an encoded name (RFC 2782). */
+export function encodeServiceData(numbers: readonly number[], target: Uint8Array): Uint8Array {
   const out = new Uint8Array(6 + target.length);
   numbers.forEach((each, i) => {
     putUint16(out, 2 * i, each);
@@ -178,7 +187,7 @@ function encodeService(value: string, suffix: string): Uint8Array | undefined {
 }
 
 /** What stood behind the name in the question stands behind the names in the answer: who asks so can ask for those so. */
-function suffixOf(zone: Zone, name: string): string {
+export function suffixOf(zone: Zone, name: string): string {
   if (zone.names.has(name)) return '';
   const short = `.${zone.network}`;
   const long = `${short}.${DOMAIN}`;

@@ -21,6 +21,21 @@ export interface ZoneEntry {
   readonly names: readonly string[];
   /** False: the names are known but have no address. */
   readonly shown: boolean;
+  /** Absent: none. */
+  readonly services?: ZoneServices | undefined;
+}
+
+/** Ports of an endpoint that are asked for by a name. */
+export interface ZoneServices {
+  /** A name that is this endpoint's alone: its short id. */
+  readonly host: string;
+  readonly ports: readonly ZoneService[];
+}
+
+export interface ZoneService {
+  /** In lower case, e.g. `_http._tcp`. */
+  readonly service: string;
+  readonly port: number;
 }
 
 /** Of a network, what its names depend on. */
@@ -100,5 +115,10 @@ export function namesOf({ id, name, aliases }: Pick<EndpointRecord, 'id' | 'name
 }
 
 export function zoneEntry(endpoint: EndpointRecord, address: string, shown: boolean): ZoneEntry {
-  return { address, name: endpoint.name, names: namesOf(endpoint), shown };
+  const entry = { address, name: endpoint.name, names: namesOf(endpoint), shown };
+  const ports = endpoint.ports?.flatMap(({ port, protocol, name }) =>
+    name === undefined ? [] : { service: `_${name}._${protocol}`.toLowerCase(), port },
+  );
+  if (!ports?.length) return entry;
+  return { ...entry, services: { host: endpoint.id.slice(0, SHORT_ID).toLowerCase(), ports } };
 }

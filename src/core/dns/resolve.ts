@@ -13,6 +13,8 @@ import { formatIp, parseIp } from '../ip.ts';
 import { DOMAIN, withinDomain } from './domain.ts';
 import { replyFixed } from './fixed.ts';
 import { parseReverse, type ReverseName } from './reverse.ts';
+import { splitService } from './service-name.ts';
+import { replyService } from './services.ts';
 import {
   CLASS_IN,
   decodeQuery,
@@ -107,8 +109,14 @@ function resolveOwn(query: Query, asker: Asker, random: () => number): Uint8Arra
   if (inner !== undefined) return resolveInDomain(query, inner, asker, random);
   let absent = false;
   let parent = false;
+  let isDenied = false;
   for (const zone of responsible(zones, name)) {
     const named = lookUp(zone, name);
+    if (named?.kind === 'service') {
+      if (named.offers && !isDenied) return replyOffered(query, zone, named, asker, random);
+      // Whose service it would be is decided: another network's container of that name is somebody else.
+      isDenied = true;
+    }
     if (named?.kind === 'resolves') return replyWith(query, zone, named, asker, random);
     if (named?.kind === 'fixed') return replyStatic(query, zone, named, asker, random);
     if (named?.kind === 'parent') parent = true;
@@ -124,7 +132,9 @@ function resolveOwn(query: Query, asker: Asker, random: () => number): Uint8Arra
 /** Below a network's name that network alone. A container on one network, which most are, costs nothing. */
 function responsible(zones: readonly Zone[], name: string): readonly Zone[] {
   if (zones.length === 1) return zones;
-  const owners = zones.filter((zone) => isBelow(zone, name));
+  // A network may be called as a container: `_http._tcp.web` is no name below the network web.
+  const host = splitService(name)?.host ?? name;
+  const owners = zones.filter((zone) => isBelow(zone, host));
   return owners.length > 0 ? owners : zones;
 }
 
@@ -135,6 +145,7 @@ function resolveInDomain(query: Query, inner: string, asker: Asker, random: () =
     const named = lookUpQualified(zone, inner);
     if (named?.kind === 'resolves') return replyWith(query, zone, named, asker, random);
     if (named?.kind === 'fixed') return replyStatic(query, zone, named, asker, random);
+    if (named?.kind === 'service' && named.offers) return replyOffered(query, zone, named, asker, random);
     if (named?.kind === 'parent') parent = true;
   }
   return replyInDomain(query, parent, zones[0].ttlSeconds);
@@ -166,6 +177,14 @@ function replyStatic(query: Query, zone: Zone, named: Named, asker: Asker, rando
   }
   const soa = () => soaOf(query, asker.zones);
   return replyFixed(query, { zone, named, random: random(), limit: replyLimit(query, asker.transport), soa });
+}
+
+function replyOffered(query: Query, zone: Zone, named: Named, asker: Asker, random: () => number): Uint8Array {
+  if (query.type === TYPE.ANY) {
+    return encodeReply(query, RCODE.NOERROR, { answer: encodeMinimalAny(zone.ttlSeconds) });
+  }
+  if (query.type !== TYPE.SRV) return replyWithout(query, asker.zones, RCODE.NOERROR);
+  return replyService(query, { zone, named, random: random(), limit: replyLimit(query, asker.transport) });
 }
 
 /** Single labels, and services (`_http._tcp.web`) of single labels and of names that are ours. */

@@ -272,18 +272,25 @@ export function encodePointer(target: Uint8Array, ttlSeconds: number): Uint8Arra
   return encodeRecord(HEADER_BYTES, TYPE.PTR, ttlSeconds, target);
 }
 
+export interface RecordSections {
+  readonly answers: readonly Uint8Array[];
+  readonly authority?: Uint8Array | undefined;
+  /** What does not fit is left out. */
+  readonly additional?: readonly Uint8Array[];
+}
+
 /** The reply that gives records in this order, as many as `limit` bytes hold; as of {@link encodeAddressReply}. */
 export function encodeRecordsReply(
   query: Query,
   rcode: number,
-  answers: readonly Uint8Array[],
-  authority: Uint8Array | undefined,
+  { answers, authority, additional = [] }: RecordSections,
   limit: number,
 ): Uint8Array {
   const room = limit - sizeWithOpt(query, 0);
   const given: Uint8Array[] = [];
   let bytes = 0;
-  for (const record of [...answers, ...(authority ? [authority] : [])]) {
+  const others = authority ? [authority, ...additional] : additional;
+  for (const record of [...answers, ...others]) {
     if (bytes + record.length > room) break;
     given.push(record);
     bytes += record.length;
@@ -292,7 +299,9 @@ export function encodeRecordsReply(
   const truncated = count < answers.length && limit < TCP_BYTES;
   const out = open(query, bytes, rcode, FLAG.AA | (truncated ? FLAG.TC : 0));
   putUint16(out, 6, count);
-  putUint16(out, 8, given.length - count);
+  const authorities = authority && given.length > count ? 1 : 0;
+  putUint16(out, 8, authorities);
+  putUint16(out, 10, given.length - count - authorities + (query.edns === undefined ? 0 : 1));
   let at = query.questionEnd;
   for (const record of given) {
     out.set(record, at);

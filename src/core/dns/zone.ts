@@ -8,6 +8,8 @@
 import { type Cidr, contains, containsCidr } from '../cidr.ts';
 import { type Family, type Ip, requireIp } from '../ip.ts';
 import type { Fixed } from './fixed.ts';
+import type { ZoneServices } from './names-protocol.ts';
+import { type SplitService, splitService } from './service-name.ts';
 import { encodeAddresses, encodeName } from './wire.ts';
 
 export interface Zone {
@@ -35,9 +37,12 @@ export interface Pointer {
   target?: Uint8Array | undefined;
 }
 
-/** A name of ours: with addresses it resolves; without, it is `hidden` or only the `parent` of names. Static ones are `fixed`. */
+/**
+ * A name of ours: with addresses it resolves; without, it is `hidden` or only the `parent` of names. Static ones are `fixed`.
+ * A `service` is that of a name that resolves; it does not exist when nobody offers it.
+ */
 export interface Named {
-  readonly kind: 'resolves' | 'fixed' | 'hidden' | 'parent';
+  readonly kind: 'resolves' | 'fixed' | 'hidden' | 'parent' | 'service';
   /** Of both families, in ascending order. */
   readonly addresses: readonly string[];
   /** A and AAAA records, made by the first question. */
@@ -45,6 +50,13 @@ export interface Named {
   records6?: Uint8Array | undefined;
   /** Of a fixed one: all that it has. */
   readonly fixed?: Fixed | undefined;
+  /** Of the endpoints that go by it; of a service, what is asked for alone. Absent: none. */
+  readonly offers?: readonly Offer[] | undefined;
+}
+
+/** `name` is what its endpoint is called. */
+export interface Offer extends ZoneServices {
+  readonly name: string;
 }
 
 export const HIDDEN: Named = { kind: 'hidden', addresses: [] };
@@ -52,7 +64,11 @@ const PARENT: Named = { kind: 'parent', addresses: [] };
 
 /** What this network knows of a name; undefined when the name is not one of its own. */
 export function lookUp(zone: Zone, name: string): Named | undefined {
-  return zone.names.get(name) ?? lookUpTasks(zone, name) ?? lookUpQualified(zone, name);
+  const found = zone.names.get(name) ?? lookUpTasks(zone, name);
+  if (found !== undefined) return found;
+  const service = lookUpService(zone, name);
+  if (service?.kind === 'service' && !service.offers) return lookUpQualified(zone, name) ?? service;
+  return service ?? lookUpQualified(zone, name);
 }
 
 /** The same of names that end in the network's own, and of no others. */
@@ -60,7 +76,7 @@ export function lookUpQualified(zone: Zone, name: string): Named | undefined {
   if (name === zone.network) return PARENT;
   const inner = innerName(zone, name);
   if (inner === undefined) return undefined;
-  return zone.names.get(inner) ?? lookUpTasks(zone, inner) ?? HIDDEN;
+  return zone.names.get(inner) ?? lookUpTasks(zone, inner) ?? lookUpService(zone, inner) ?? HIDDEN;
 }
 
 /** `tasks.NAME`: all that go by NAME, as Swarm users write it. */
@@ -68,6 +84,23 @@ function lookUpTasks(zone: Zone, name: string): Named | undefined {
   if (!name.startsWith('tasks')) return undefined;
   if (name.length === 5) return PARENT;
   return name[5] === '.' ? zone.names.get(name.slice(6)) : undefined;
+}
+
+/** `_service._proto.NAME`, and `_proto.NAME` as what services are below of (RFC 8020). */
+function lookUpService(zone: Zone, name: string): Named | undefined {
+  const split = splitService(name);
+  const host = split && (zone.names.get(split.host) ?? lookUpTasks(zone, split.host));
+  if (host?.kind !== 'resolves') return undefined;
+  const offers = host.offers?.flatMap((offer) => {
+    const ports = offer.ports.filter(({ service }) => isOf(service, split!));
+    return ports.length === 0 ? [] : { ...offer, ports };
+  });
+  if (!offers?.length) return { kind: 'service', addresses: [] };
+  return split!.service === undefined ? PARENT : { kind: 'service', addresses: [], offers };
+}
+
+function isOf(offered: string, { service, protocol }: SplitService): boolean {
+  return service === undefined ? offered.endsWith(`.${protocol}`) : offered === `${service}.${protocol}`;
 }
 
 function innerName(zone: Zone, name: string): string | undefined {

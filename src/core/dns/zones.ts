@@ -91,9 +91,9 @@ export class Zones {
         continue;
       }
       if (parseIp(told.address) === undefined) continue;
-      const { address, name, names, shown } = told;
-      const own: Named = shown ? { kind: 'resolves', addresses: [address] } : HIDDEN;
-      const entry = { address, name, names, shown, own, session };
+      const { address, shown } = told;
+      const own = shown ? resolving([address], [told]) : HIDDEN;
+      const entry = { ...tellingOf(told), own, session };
       if (known !== undefined) gone.add(known);
       come.push(entry);
       kept.entries.set(address, entry);
@@ -145,7 +145,7 @@ export class Zones {
   *tell(entriesPerMessage: number): Generator<NamesNews> {
     for (const [networkId, { network, entries, clients, sets, whole, ...kept }] of this.#kept) {
       const ahead = kept.ahead !== undefined || undefined;
-      const all = [...entries.values()].map(({ address, name, names, shown }) => ({ address, name, names, shown }));
+      const all = [...entries.values()].map(tellingOf);
       for (let at = 0; at === 0 || at < all.length; at += entriesPerMessage) {
         yield { kind: 'zone', networkId, network, set: all.slice(at, at + entriesPerMessage), removed: [], ahead };
       }
@@ -242,9 +242,20 @@ function replace(
 }
 
 function namedBy(holders: readonly Entry[]): Named {
-  const ips = holders.filter(({ shown }) => shown).map(({ address }) => requireIp(address, 'address'));
+  const shown = holders.filter((entry) => entry.shown);
+  const ips = shown.map(({ address }) => requireIp(address, 'address'));
   if (ips.length === 0) return HIDDEN;
-  return { kind: 'resolves', addresses: ips.sort(compareIps).map(formatIp) };
+  return resolving(ips.sort(compareIps).map(formatIp), shown);
+}
+
+/** Most declare nothing, and keep nothing for it. */
+function resolving(addresses: readonly string[], entries: readonly ZoneEntry[]): Named {
+  const offers = entries.flatMap(({ name, services }) => (services ? { name, ...services } : []));
+  return offers.length === 0 ? { kind: 'resolves', addresses } : { kind: 'resolves', addresses, offers };
+}
+
+function tellingOf({ address, name, names, shown, services }: ZoneEntry): ZoneEntry {
+  return { address, name, names, shown, ...(services && { services }) };
 }
 
 function isSame(a: ZoneNetwork, b: ZoneNetwork): boolean {
@@ -253,7 +264,13 @@ function isSame(a: ZoneNetwork, b: ZoneNetwork): boolean {
 }
 
 function isSameEntry(a: ZoneEntry, b: ZoneEntry): boolean {
-  return a.name === b.name && a.shown === b.shown && sameItems(a.names, b.names);
+  return a.name === b.name && a.shown === b.shown && sameItems(a.names, b.names) && sameServices(a, b);
+}
+
+function sameServices({ services: a }: ZoneEntry, { services: b }: ZoneEntry): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  if (a.host !== b.host || a.ports.length !== b.ports.length) return false;
+  return a.ports.every(({ service, port }, at) => b.ports[at]!.service === service && b.ports[at]!.port === port);
 }
 
 function sameItems(a: readonly string[], b: readonly string[]): boolean {

@@ -1,5 +1,5 @@
 /** What a container engine tells of its networks and containers, as much as matters here. */
-import type { SubnetSpec } from '../records.ts';
+import type { EndpointPort, SubnetSpec } from '../records.ts';
 
 /** The name under which the engine knows our network driver and our IPAM driver. */
 export const DRIVER = 'overlayd';
@@ -67,6 +67,8 @@ export interface EngineContainer {
   /** Why its last start failed, in the engine's words; empty when it did not. */
   readonly failure: string;
   readonly hostname: string;
+  /** Exposed ones, and those that its labels name (`../endpoint-ports.ts`). */
+  readonly ports: readonly EndpointPort[];
   readonly networks: readonly {
     /** The engine's name of the network. */
     readonly network: string;

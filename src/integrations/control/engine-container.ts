@@ -16,7 +16,19 @@ export function isNamespace(container: string): boolean {
 export async function connectThroughEngine(
   member: Member,
   { containers, version }: EngineSide,
-  { network: ref, container, name, aliases, ip, mac, ifname, gwPriority, options = {} }: ConnectRequest,
+  {
+    network: ref,
+    container,
+    name,
+    aliases,
+    ip,
+    mac,
+    ifname,
+    gwPriority,
+    options = {},
+    ports = [],
+    labels = {},
+  }: ConnectRequest,
 ): Promise<Connected> {
   if (name !== undefined) {
     throw new OverlaydError(
@@ -34,6 +46,12 @@ export async function connectThroughEngine(
     throw new OverlaydError(
       'invalid-argument',
       '--mac: Docker gives a container a MAC address of choice when it makes it, and ignores it later: docker run --network NETWORK --mac-address MAC; or leave it out',
+    );
+  }
+  if (ports.length > 0 || Object.keys(labels).length > 0) {
+    throw new OverlaydError(
+      'invalid-argument',
+      '--port, --label: a Docker container declares its ports itself when it is made: docker run --expose 8080 --label overlayd.port.http=8080, or EXPOSE and LABEL of its image',
     );
   }
   const refused = refuseEndpointOptions(options, version);

@@ -233,6 +233,8 @@ function connectOptions(request: ConnectRequest): ConnectOptions {
     ifname: given(request.ifname),
     ...(request.gwPriority === 0 ? {} : { gwPriority: request.gwPriority }),
     options: request.driverOpts,
+    ports: request.ports,
+    labels: request.labels,
   };
 }
 

@@ -77,6 +77,8 @@ export function endpointMessage(member: Member, record: EndpointRecord): Endpoin
     ifname: local?.ifname ?? '',
     gwPriority: local?.gwPriority ?? 0,
     driverOpts: { ...local?.options },
+    ports: (record.ports ?? []).map(({ port, protocol, name = '' }) => ({ port, protocol, name })),
+    labels: { ...record.labels },
     state: member.liveness(record.nodeId) === 'ready' ? 'up' : 'hidden',
   };
 }

@@ -27,6 +27,11 @@ export const endpoint = Endpoint.fromPartial({
   container: 'netns:c1',
   ifname: 'eth0',
   state: 'up',
+  ports: [
+    { name: 'http', port: 8080, protocol: 'tcp' },
+    { port: 53, protocol: 'udp' },
+  ],
+  labels: { team: 'a' },
 });
 
 export const network = Network.fromPartial({

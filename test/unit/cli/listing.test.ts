@@ -129,6 +129,11 @@ describe('network inspect', () => {
             State: 'up',
             GwPriority: 0,
             DriverOpts: {},
+            Ports: [
+              { Name: 'http', Port: 8080, Protocol: 'tcp' },
+              { Port: 53, Protocol: 'udp' },
+            ],
+            Labels: { team: 'a' },
           },
         },
         Options: {},

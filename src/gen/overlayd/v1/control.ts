@@ -392,9 +392,17 @@ export interface ConnectRequest {
   /** Of the container's ways out, that of the highest is the default route. */
   gwPriority: number;
   driverOpts: { [key: string]: string };
+  /** [NAME=]PORT[/PROTOCOL], that the container says it listens on. */
+  ports: string[];
+  labels: { [key: string]: string };
 }
 
 export interface ConnectRequest_DriverOptsEntry {
+  key: string;
+  value: string;
+}
+
+export interface ConnectRequest_LabelsEntry {
   key: string;
   value: string;
 }
@@ -434,11 +442,26 @@ export interface Endpoint {
   driverOpts: { [key: string]: string };
   /** In the order in which they were given; `address` and `prefix` are of the first. */
   addresses: EndpointAddress[];
+  ports: EndpointPort[];
+  labels: { [key: string]: string };
 }
 
 export interface Endpoint_DriverOptsEntry {
   key: string;
   value: string;
+}
+
+export interface Endpoint_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+export interface EndpointPort {
+  port: number;
+  /** "tcp", "udp", "sctp" */
+  protocol: string;
+  /** Of the service; empty: it has none. */
+  name: string;
 }
 
 export interface EndpointAddress {
@@ -4682,6 +4705,8 @@ function createBaseConnectRequest(): ConnectRequest {
     ifname: "",
     gwPriority: 0,
     driverOpts: {},
+    ports: [],
+    labels: {},
   };
 }
 
@@ -4713,6 +4738,12 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
     }
     globalThis.Object.entries(message.driverOpts).forEach(([key, value]: [string, string]) => {
       ConnectRequest_DriverOptsEntry.encode({ key: key as any, value }, writer.uint32(170).fork()).join();
+    });
+    for (const v of message.ports) {
+      writer.uint32(178).string(v!);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      ConnectRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(186).fork()).join();
     });
     return writer;
   },
@@ -4805,6 +4836,25 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
             }
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.ports.push(reader.string());
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            const entry23 = ConnectRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry23.value !== undefined) {
+              message.labels[entry23.key] = entry23.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4831,6 +4881,16 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
     message.ifname = object.ifname ?? "";
     message.gwPriority = object.gwPriority ?? 0;
     message.driverOpts = (globalThis.Object.entries(object.driverOpts ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.ports = object.ports?.map((e) => e) || [];
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
           acc[key] = globalThis.String(value);
@@ -4904,6 +4964,73 @@ export const ConnectRequest_DriverOptsEntry: MessageFns<ConnectRequest_DriverOpt
   },
   fromPartial(object: DeepPartial<ConnectRequest_DriverOptsEntry>): ConnectRequest_DriverOptsEntry {
     const message = createBaseConnectRequest_DriverOptsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseConnectRequest_LabelsEntry(): ConnectRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const ConnectRequest_LabelsEntry: MessageFns<ConnectRequest_LabelsEntry> = {
+  encode(message: ConnectRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConnectRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConnectRequest_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ConnectRequest_LabelsEntry>): ConnectRequest_LabelsEntry {
+    return ConnectRequest_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConnectRequest_LabelsEntry>): ConnectRequest_LabelsEntry {
+    const message = createBaseConnectRequest_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
     return message;
@@ -5077,6 +5204,8 @@ function createBaseEndpoint(): Endpoint {
     gwPriority: 0,
     driverOpts: {},
     addresses: [],
+    ports: [],
+    labels: {},
   };
 }
 
@@ -5133,6 +5262,12 @@ export const Endpoint: MessageFns<Endpoint> = {
     for (const v of message.addresses) {
       EndpointAddress.encode(v!, writer.uint32(122).fork()).join();
     }
+    for (const v of message.ports) {
+      EndpointPort.encode(v!, writer.uint32(178).fork()).join();
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      Endpoint_LabelsEntry.encode({ key: key as any, value }, writer.uint32(186).fork()).join();
+    });
     return writer;
   },
 
@@ -5288,6 +5423,25 @@ export const Endpoint: MessageFns<Endpoint> = {
             message.addresses.push(EndpointAddress.decode(reader, reader.uint32()));
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.ports.push(EndpointPort.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            const entry23 = Endpoint_LabelsEntry.decode(reader, reader.uint32());
+            if (entry23.value !== undefined) {
+              message.labels[entry23.key] = entry23.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5330,6 +5484,16 @@ export const Endpoint: MessageFns<Endpoint> = {
       {},
     );
     message.addresses = object.addresses?.map((e) => EndpointAddress.fromPartial(e)) || [];
+    message.ports = object.ports?.map((e) => EndpointPort.fromPartial(e)) || [];
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
     return message;
   },
 };
@@ -5397,6 +5561,152 @@ export const Endpoint_DriverOptsEntry: MessageFns<Endpoint_DriverOptsEntry> = {
     const message = createBaseEndpoint_DriverOptsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseEndpoint_LabelsEntry(): Endpoint_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const Endpoint_LabelsEntry: MessageFns<Endpoint_LabelsEntry> = {
+  encode(message: Endpoint_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Endpoint_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpoint_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Endpoint_LabelsEntry>): Endpoint_LabelsEntry {
+    return Endpoint_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Endpoint_LabelsEntry>): Endpoint_LabelsEntry {
+    const message = createBaseEndpoint_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseEndpointPort(): EndpointPort {
+  return { port: 0, protocol: "", name: "" };
+}
+
+export const EndpointPort: MessageFns<EndpointPort> = {
+  encode(message: EndpointPort, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== 0) {
+      writer.uint32(8).uint32(message.port);
+    }
+    if (message.protocol !== "") {
+      writer.uint32(18).string(message.protocol);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndpointPort {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpointPort();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.protocol = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EndpointPort>): EndpointPort {
+    return EndpointPort.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndpointPort>): EndpointPort {
+    const message = createBaseEndpointPort();
+    message.port = object.port ?? 0;
+    message.protocol = object.protocol ?? "";
+    message.name = object.name ?? "";
     return message;
   },
 };

@@ -144,7 +144,11 @@ describe('containers', () => {
     Id: 'c1',
     Name: '/api',
     State: { Pid: 42, Running: true },
-    Config: { Hostname: 'c1host' },
+    Config: {
+      Hostname: 'c1host',
+      ExposedPorts: { '9000/udp': {}, '8080/tcp': {}, '5432/tcp': {} },
+      Labels: { 'overlayd.port.api': '8080', maintainer: 'somebody' },
+    },
     NetworkSettings: {
       Networks: {
         web: {
@@ -176,6 +180,11 @@ describe('containers', () => {
       ran: false,
       failure: '',
       hostname: 'c1host',
+      ports: [
+        { port: 5432, protocol: 'tcp', name: 'postgresql' },
+        { port: 8080, protocol: 'tcp', name: 'api' },
+        { port: 9000, protocol: 'udp' },
+      ],
       networks: [
         { network: 'web', networkId: 'n', endpointId: 'e', address: '10.0.0.2', aliases: ['shop', 'api', 'c1'] },
         { network: 'old', networkId: 'o', endpointId: '', address: '', aliases: [], gateway: '172.17.0.1' },

@@ -1,5 +1,5 @@
 import type { ClusterView } from '../../../../src/core/cluster-view.ts';
-import type { EndpointRecord, NetworkRecord, StaticSet } from '../../../../src/core/records.ts';
+import type { EndpointPort, EndpointRecord, NetworkRecord, StaticSet } from '../../../../src/core/records.ts';
 
 export interface FakeEndpoint {
   readonly address: string;
@@ -7,6 +7,7 @@ export interface FakeEndpoint {
   readonly aliases?: readonly string[];
   readonly nodeId?: string;
   readonly id?: string;
+  readonly ports?: readonly EndpointPort[];
 }
 
 export interface FakeNetwork {
@@ -84,5 +85,6 @@ function endpointRecord(networkId: string, endpoint: FakeEndpoint): EndpointReco
     name: endpoint.name,
     aliases: endpoint.aliases ?? [],
     createdAt: 0,
+    ...(endpoint.ports && { ports: endpoint.ports }),
   };
 }

@@ -4,7 +4,7 @@ import { isGivenUp } from '../../../../src/core/docker/given-up.ts';
 
 const attached = { network: 'web', networkId: 'n1', endpointId: '', address: '', aliases: [] };
 const container = (overrides: Partial<EngineContainer>): EngineContainer => ({
-  ...{ id: 'c1', name: 'api', hostname: '', pid: 0, restarts: true, ran: true, networks: [attached] },
+  ...{ id: 'c1', name: 'api', hostname: '', pid: 0, restarts: true, ran: true, networks: [attached], ports: [] },
   failure: 'failed to create endpoint api on network web: remote: etcd does not answer (store-unavailable)',
   ...overrides,
 });
