@@ -13,7 +13,7 @@ import { systemClock } from '../../../src/adapters/system/time.ts';
 import { parseIdentity, tlsMaterialOf } from '../../../src/agent/cluster/identity.ts';
 import { encodedEntries } from '../../../src/agent/endpoints/own-holdings.ts';
 import { formatIp, type Ip, macOf, requireIp } from '../../../src/core/ip.ts';
-import type { EndpointRecord } from '../../../src/core/records.ts';
+import { type EndpointRecord, keys } from '../../../src/core/records.ts';
 import type { Write } from '../../../src/ports.ts';
 
 const [identityPath, networkId, nodeId, firstAddress] = process.argv.slice(2) as [string, string, string, string];
@@ -49,8 +49,19 @@ function recordOf(number: number): EndpointRecord {
   };
 }
 
+/** A revision from before `/overlayd/v2/` is measured beside this one: an endpoint was its address. */
+const isFormer = (await store.get(keys.cluster)) === undefined;
+
+function entriesOf(number: number): readonly { readonly key: string; readonly value: string }[] {
+  const record = recordOf(number);
+  if (!isFormer) return encodedEntries(record);
+  const { addresses, ...rest } = record;
+  const address = addresses[0]!.ip;
+  return [{ key: `/overlayd/v1/endpoints/${networkId}/${address}`, value: JSON.stringify({ ...rest, address }) }];
+}
+
 function writesOf(verb: string, number: number): Write[] {
-  return encodedEntries(recordOf(number)).map((entry) =>
+  return entriesOf(number).map((entry) =>
     verb === 'put' ? { kind: 'put', ...entry } : { kind: 'delete', key: entry.key },
   );
 }
