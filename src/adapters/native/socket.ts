@@ -3,7 +3,7 @@
  * descriptor (`dgram.Socket.bind({fd})`, `net.Server.listen({fd})`). Numbers are those of Linux's headers.
  */
 import { putBytes, requireIp } from '../../core/ip.ts';
-import { call, callLater, callNow, callOnce, declareStruct, libc } from './system-call.ts';
+import { call, callLater, callNow, callOnce, libc } from './system-call.ts';
 
 export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const;
 export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
@@ -11,23 +11,19 @@ export const SOL = { SOCKET: 1, IPV6: 41, NETLINK: 270 } as const;
 export const SO = { REUSEADDR: 2, SNDBUF: 7, RCVBUF: 8, SNDBUFFORCE: 32, RCVBUFFORCE: 33 } as const;
 /** Of `SOL.IPV6`. */
 export const IPV6_V6ONLY = 26;
-export const MSG = { PEEK: 0x2, DONTWAIT: 0x40, TRUNC: 0x20, NOSIGNAL: 0x4000, CMSG_CLOEXEC: 0x40000000 } as const;
+export const MSG = { PEEK: 0x2, DONTWAIT: 0x40, TRUNC: 0x20, NOSIGNAL: 0x4000 } as const;
 export const POLL = { IN: 1, OUT: 4, ERR: 8, HUP: 16, NVAL: 32 } as const;
 
 const native = {
   socket: libc('int socket(int domain, int type, int protocol)'),
   bind: libc('int bind(int fd, const void *address, uint32_t length)'),
   connect: libc('int connect(int fd, const void *address, uint32_t length)'),
-  listen: libc('int listen(int fd, int backlog)'),
   getsockname: libc('int getsockname(int fd, void *address, void *length)'),
   setsockopt: libc('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)'),
   send: libc('int64_t send(int fd, const void *data, uint64_t length, int flags)'),
   recv: libc('int64_t recv(int fd, void *data, uint64_t length, int flags)'),
   poll: libc('int poll(void *fds, uint64_t count, int timeout)'),
   close: libc('int close(int fd)'),
-  eventfd: libc('int eventfd(uint32_t value, int flags)'),
-  read: libc('int64_t read(int fd, void *data, uint64_t length)'),
-  write: libc('int64_t write(int fd, const void *data, uint64_t length)'),
 };
 
 /** Returns the descriptor; it is closed on exec. Throws as {@link call} does, like everything here. */
@@ -42,10 +38,6 @@ export function bindSocket(fd: number, address: Uint8Array, subject = ''): void 
 
 export function connectSocket(fd: number, address: Uint8Array, subject = ''): void {
   call('connect', native.connect, [fd, address, address.length], subject);
-}
-
-export function listenSocket(fd: number, backlog: number): void {
-  call('listen', native.listen, [fd, backlog]);
 }
 
 /** The `sockaddr` that the socket is bound to. */
@@ -82,20 +74,6 @@ export function receive(fd: number, into: Uint8Array, flags = 0): number | undef
 export function closeDescriptor(fd: number): void {
   // A second time the number may be another thread's already.
   callOnce('close', native.close, [fd]);
-}
-
-/** A counter that wakes whoever polls it, in any thread (eventfd(2)). Does not wait when it is read. */
-export function openEvent(): number {
-  return call('eventfd', native.eventfd, [0, SOCK.CLOEXEC | SOCK.NONBLOCK]);
-}
-
-export function signalEvent(fd: number): void {
-  callNow('write', native.write, [fd, new BigUint64Array([1n]), 8]);
-}
-
-/** Makes it wait again. */
-export function clearEvent(fd: number): void {
-  callNow('read', native.read, [fd, new BigUint64Array(1), 8]);
 }
 
 /** Descriptors to wait for; each is waited for until something can be read, or until it fails. */
@@ -155,80 +133,4 @@ export function netlinkAddress(port = 0, groups = 0): Uint8Array {
   bytes.writeUInt32LE(port, 4);
   bytes.writeUInt32LE(groups, 8);
   return bytes;
-}
-
-// ---------------------------------------------------------------- descriptors in messages
-
-const SCM_RIGHTS = 1;
-/** `struct cmsghdr` on 64-bit systems: length (8 bytes), level, type; data is aligned to 8. */
-const CMSG_HEADER_BYTES = 16;
-/** The kernel takes no more at once (`SCM_MAX_FD`). */
-export const MOST_DESCRIPTORS = 253;
-
-declareStruct('iovec', { iov_base: 'void *', iov_len: 'uint64_t' });
-declareStruct('msghdr', {
-  msg_name: 'void *',
-  msg_namelen: 'uint32_t',
-  msg_iov: 'iovec *',
-  msg_iovlen: 'uint64_t',
-  msg_control: 'void *',
-  msg_controllen: 'uint64_t',
-  msg_flags: 'int',
-});
-const sendmsg = libc('int64_t sendmsg(int fd, const msghdr *message, int flags)');
-const recvmsg = libc('int64_t recvmsg(int fd, _Inout_ msghdr *message, int flags)');
-
-/** Sends a message, at least one byte, with descriptors over a socket of family `AF.UNIX` (unix(7), `SCM_RIGHTS`). */
-export function sendDescriptors(fd: number, data: Uint8Array, descriptors: readonly number[]): number {
-  const control = Buffer.alloc(align(CMSG_HEADER_BYTES + 4 * descriptors.length));
-  control.writeBigUInt64LE(BigInt(CMSG_HEADER_BYTES + 4 * descriptors.length), 0);
-  control.writeInt32LE(SOL.SOCKET, 8);
-  control.writeInt32LE(SCM_RIGHTS, 12);
-  descriptors.forEach((each, at) => {
-    control.writeInt32LE(each, CMSG_HEADER_BYTES + 4 * at);
-  });
-  const withControl = descriptors.length > 0;
-  const message = messageOf(data, withControl ? control : null);
-  return call('sendmsg', sendmsg, [fd, message, MSG.NOSIGNAL]);
-}
-
-/**
- * Receives a message and the descriptors in it, which are closed on exec and belong to the caller. Length 0: the other
- * side has closed. Undefined when there is none and the socket does not wait.
- */
-export function receiveDescriptors(
-  fd: number,
-  into: Uint8Array,
-): { readonly length: number; readonly descriptors: readonly number[] } | undefined {
-  const control = Buffer.alloc(align(CMSG_HEADER_BYTES + 4 * MOST_DESCRIPTORS));
-  const message = messageOf(into, control);
-  const length = callNow('recvmsg', recvmsg, [fd, message, MSG.CMSG_CLOEXEC]);
-  if (length === undefined) return undefined;
-  const descriptors: number[] = [];
-  for (let at = 0; at + CMSG_HEADER_BYTES <= message.msg_controllen; ) {
-    const size = Number(control.readBigUInt64LE(at));
-    if (size < CMSG_HEADER_BYTES) break;
-    if (control.readInt32LE(at + 8) === SOL.SOCKET && control.readInt32LE(at + 12) === SCM_RIGHTS) {
-      for (let each = at + CMSG_HEADER_BYTES; each + 4 <= at + size; each += 4)
-        descriptors.push(control.readInt32LE(each));
-    }
-    at += align(size);
-  }
-  return { length, descriptors };
-}
-
-function messageOf(data: Uint8Array, control: Uint8Array | null) {
-  return {
-    msg_name: null,
-    msg_namelen: 0,
-    msg_iov: [{ iov_base: data, iov_len: data.length }],
-    msg_iovlen: 1,
-    msg_control: control,
-    msg_controllen: control?.length ?? 0,
-    msg_flags: 0,
-  };
-}
-
-function align(bytes: number): number {
-  return (bytes + 7) & ~7;
 }

@@ -40,11 +40,6 @@ export function loadLibrary(soname: string): ((prototype: string) => NativeFunct
   }
 }
 
-/** A structure for prototypes, by the name that they use. `fields`: C types by name, in order. */
-export function declareStruct(name: string, fields: Readonly<Record<string, string>>): void {
-  koffi.struct(name, { ...fields });
-}
-
 /** A C string at an address that a function gave; empty for a null pointer. */
 export function readString(address: unknown): string {
   return address === null ? '' : String(koffi.decode(address, 'char', -1));
