@@ -15,6 +15,8 @@ import type {
   EndpointList,
   EndpointQuery,
   InitRequest,
+  IpamReport,
+  IpamRequest,
   JoinClusterRequest,
   LeaveRequest,
   Network,
@@ -55,6 +57,8 @@ export interface ControlClient {
   addDns(request: AddDnsRequest): Promise<DnsSet>;
   removeDns(request: RemoveDnsRequest): Promise<Ref>;
   listDns(request: DnsQuery): Promise<DnsList>;
+  checkIpam(request: IpamRequest): Promise<IpamReport>;
+  repairIpam(request: IpamRequest): Promise<IpamReport>;
   connect(request: ConnectRequest): Promise<Connected>;
   disconnect(request: DisconnectRequest): Promise<Endpoint>;
   listEndpoints(request: EndpointQuery): Promise<EndpointList>;

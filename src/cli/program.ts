@@ -7,6 +7,7 @@ import { addClusterCommands } from './commands/cluster.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addDnsCommands } from './commands/dns.ts';
 import { addEndpointCommands } from './commands/endpoint.ts';
+import { addIpamCommands } from './commands/ipam.ts';
 import { addNetworkCommands } from './commands/network.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addStatusCommand } from './commands/status.ts';
@@ -55,6 +56,7 @@ export function createProgram(surroundings: Surroundings): Command {
   addNetworkCommands(program, session);
   addEndpointCommands(program, session);
   addDnsCommands(program, session);
+  addIpamCommands(program, session);
   program.commandsGroup('This host:');
   addAgentCommand(program, session);
   addVersionCommand(program, session);

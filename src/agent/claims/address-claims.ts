@@ -9,6 +9,7 @@ import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { MOST_CONTAINERS } from '../../core/host-state.ts';
 import { type AddressSpace, type Choice, checkAddress, chooseAddress } from '../../core/ipam/address.ts';
 import { unreadableRecord } from '../../core/levels.ts';
+import { RecentIds } from '../../core/recent-ids.ts';
 import { decodeClaim, decodeNode, decodeQuarantine } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
 import type { Clock, ClusterStore, Compare, Random } from '../../ports.ts';
@@ -54,6 +55,8 @@ export class AddressClaims {
   readonly #pending = new Map<string, Set<string>>();
   /** Ids of the records that this run claimed, or tried to; undefined once nobody asks any more. */
   #claimed: Set<string> | undefined = new Set();
+  /** Ids of records: their endpoints may still be being made. */
+  readonly recent = new RecentIds();
 
   constructor(deps: AddressClaimsDeps, options: { readonly selfId: string }) {
     this.#deps = deps;
@@ -197,6 +200,7 @@ export class AddressClaims {
     const { address } = choice;
     const id = random.hex(32);
     this.#claimed?.add(id);
+    this.recent.add(id);
     const record: EndpointRecord = {
       id,
       networkId: network.id,

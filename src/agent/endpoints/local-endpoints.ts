@@ -8,6 +8,7 @@
 import type { LocalEndpoint } from '../../core/container.ts';
 import type { ZoneClient } from '../../core/dns/names-protocol.ts';
 import { isOverlaydError } from '../../core/errors.ts';
+import { RecentIds } from '../../core/recent-ids.ts';
 import type { NetworkRecord } from '../../core/records.ts';
 import type { StoreMemory } from '../../core/store-memory.ts';
 import type { NodeState, StateFile } from '../../ports.ts';
@@ -31,6 +32,8 @@ export class LocalEndpoints {
   readonly #networks = new Map<string, NetworkRecord>();
   /** By record id. */
   readonly #former = new Map<string, LocalEndpoint>();
+  /** Ids of records that were removed: their claims may still be there. */
+  readonly removed = new RecentIds();
   #bootId = '';
   #startedAt = 0;
   /** While the run begins: what the file said of etcd. */
@@ -122,7 +125,10 @@ export class LocalEndpoints {
 
   /** Takes effect in memory at once. */
   async forgetFormer(endpoints: readonly LocalEndpoint[]): Promise<void> {
-    for (const { record } of endpoints) this.#former.delete(record.id);
+    for (const { record } of endpoints) {
+      this.#former.delete(record.id);
+      this.removed.add(record.id);
+    }
     if (endpoints.length > 0) await this.#keep();
   }
 
@@ -186,6 +192,7 @@ export class LocalEndpoints {
   async remove(...endpointIds: readonly string[]): Promise<void> {
     const removed = endpointIds.filter((id) => this.#endpoints.delete(id));
     if (removed.length === 0) return;
+    for (const id of removed) this.removed.add(id);
     this.#deps.onChange?.();
     await this.#keep();
   }

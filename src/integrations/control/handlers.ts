@@ -2,6 +2,7 @@
 import { getNode, listNodes, type NodesDeps, removeNode } from '../../agent/cluster/nodes.ts';
 import { createJoinToken, listTokens, revokeToken } from '../../agent/cluster/tokens.ts';
 import type { ConnectRequest as ConnectOptions } from '../../agent/endpoints/endpoints.ts';
+import { IpamRepair } from '../../agent/endpoints/ipam-repair.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import type { Member } from '../../agent/member.ts';
 import {
@@ -24,6 +25,7 @@ import type {
   DnsQuery,
   EndpointQuery,
   InitRequest,
+  IpamRequest,
   JoinClusterRequest,
   LeaveRequest,
   PruneRequest,
@@ -34,7 +36,7 @@ import type {
 } from '../../gen/overlayd/v1/control.ts';
 import type { Clock, Logger, Pki, Random } from '../../ports.ts';
 import { connectThroughEngine, isNamespace } from './engine-container.ts';
-import { dnsMessage, endpointMessage, networkMessage, nodeMessage, tokenMessage } from './messages.ts';
+import { dnsMessage, endpointMessage, ipamMessage, networkMessage, nodeMessage, tokenMessage } from './messages.ts';
 import { removedAdvice, type StatusFacts, statusMessage } from './status.ts';
 
 export interface HandlersDeps {
@@ -62,6 +64,14 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     const found = membership();
     if (!found.member.removed) return found;
     throw new OverlaydError('not-joined', removedAdvice(found));
+  };
+
+  const ipam = ({ member: of, store }: Membership): IpamRepair => {
+    const { claims, commit, local, networks, releases, self } = of;
+    return new IpamRepair(
+      { ...deps, claims, commit, local, networks, releases, store, member: of },
+      { ...options, selfId: self.id },
+    );
   };
 
   return {
@@ -157,6 +167,9 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
       const sets = await listStaticNames(staticNamesDeps(membership()), network === '' ? undefined : network);
       return { sets: sets.map(dnsMessage) };
     },
+
+    checkIpam: async ({ network }: IpamRequest) => ipamMessage(member(), await ipam(membership()).check(network)),
+    repairIpam: async ({ network }: IpamRequest) => ipamMessage(member(), await ipam(active()).repair(network)),
 
     connect: async (request: ConnectRequest) => {
       const { member: of, engineSide } = active();

@@ -1,5 +1,6 @@
 /** Records as the control protocol shows them. */
 import type { NodeStatus } from '../../agent/cluster/nodes.ts';
+import type { Report } from '../../agent/endpoints/ipam-repair.ts';
 import type { Member } from '../../agent/member.ts';
 import type { ListedSet } from '../../agent/names/static-names.ts';
 import { parseCidr } from '../../core/cidr.ts';
@@ -13,7 +14,7 @@ import {
   type NodeRecord,
   type TokenRecord,
 } from '../../core/records.ts';
-import type { DnsSet, Endpoint, Network, Node, PeerStatus, Token } from '../../gen/overlayd/v1/control.ts';
+import type { DnsSet, Endpoint, IpamReport, Network, Node, PeerStatus, Token } from '../../gen/overlayd/v1/control.ts';
 
 export function networkMessage(member: Member, network: NetworkRecord, options: { withEndpoints: boolean }): Network {
   const endpoints = [...member.view.endpointsOn(network.id)].sort(byNameThenAddress);
@@ -53,6 +54,16 @@ export function dnsMessage({ network, set, takenBy }: ListedSet): DnsSet {
   return {
     ...{ networkId: network.id, networkName: network.name },
     ...{ name, type, values: [...values], ttlSeconds, takenBy: takenBy ?? '' },
+  };
+}
+
+export function ipamMessage({ view }: Pick<Member, 'view'>, { revision, findings }: Report): IpamReport {
+  return {
+    revision,
+    findings: findings.map(({ networkId = '', kind, key, what, owner, mend, outcome }) => ({
+      ...{ kind, key, what, owner, mend, outcome, networkId },
+      networkName: view.network(networkId)?.name ?? '',
+    })),
   };
 }
 

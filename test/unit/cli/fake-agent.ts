@@ -4,7 +4,16 @@ import type { ControlClient } from '../../../src/cli/client.ts';
 import { runCommand } from '../../../src/cli/program.ts';
 import type { Surroundings } from '../../../src/cli/session.ts';
 import { OverlaydError } from '../../../src/core/errors.ts';
-import { ClusterResult, DnsSet, Endpoint, Network, Node, Status, Token } from '../../../src/gen/overlayd/v1/control.ts';
+import {
+  ClusterResult,
+  DnsSet,
+  Endpoint,
+  type IpamFinding,
+  Network,
+  Node,
+  Status,
+  Token,
+} from '../../../src/gen/overlayd/v1/control.ts';
 
 export const NETWORK_ID = '5f1c0a9e7d3b2846'.repeat(4);
 export const ENDPOINT_ID = 'ab34ef5601c2d7e8'.repeat(4);
@@ -126,6 +135,8 @@ const ANSWERS = {
   addDns: () => dnsSet,
   removeDns: () => ({ ref: 'db.web' }),
   listDns: () => ({ sets: [dnsSet] }),
+  checkIpam: () => ({ revision: 42, findings: [] as IpamFinding[] }),
+  repairIpam: () => ({ revision: 42, findings: [] as IpamFinding[] }),
   connect: () => ({ endpoint, warnings: [] as string[] }),
   disconnect: () => endpoint,
   listEndpoints: () => ({ endpoints: [endpoint] }),

@@ -380,6 +380,32 @@ export interface DnsList {
   sets: DnsSet[];
 }
 
+export interface IpamRequest {
+  /** Empty: all networks. */
+  network: string;
+}
+
+export interface IpamReport {
+  /** Of etcd, that was looked at. */
+  revision: number;
+  findings: IpamFinding[];
+}
+
+export interface IpamFinding {
+  /** "leaked", "missing", "duplicate", "foreign", "unreadable" */
+  kind: string;
+  key: string;
+  /** Empty where it cannot be told, and the name where the network is gone. */
+  networkId: string;
+  networkName: string;
+  /** In words: what is wrong; who may own it, empty: nobody; what repair does, or who puts it right else. */
+  what: string;
+  owner: string;
+  mend: string;
+  /** "found": nothing for repair, "repairable", "repaired", "changed": not as found any more, nothing was done */
+  outcome: string;
+}
+
 export interface ConnectRequest {
   network: string;
   /** netns:NAME, netns:/path or pid:N */
@@ -4694,6 +4720,267 @@ export const DnsList: MessageFns<DnsList> = {
   },
 };
 
+function createBaseIpamRequest(): IpamRequest {
+  return { network: "" };
+}
+
+export const IpamRequest: MessageFns<IpamRequest> = {
+  encode(message: IpamRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IpamRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIpamRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<IpamRequest>): IpamRequest {
+    return IpamRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IpamRequest>): IpamRequest {
+    const message = createBaseIpamRequest();
+    message.network = object.network ?? "";
+    return message;
+  },
+};
+
+function createBaseIpamReport(): IpamReport {
+  return { revision: 0, findings: [] };
+}
+
+export const IpamReport: MessageFns<IpamReport> = {
+  encode(message: IpamReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0) {
+      writer.uint32(8).int64(message.revision);
+    }
+    for (const v of message.findings) {
+      IpamFinding.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IpamReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIpamReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.findings.push(IpamFinding.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<IpamReport>): IpamReport {
+    return IpamReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IpamReport>): IpamReport {
+    const message = createBaseIpamReport();
+    message.revision = object.revision ?? 0;
+    message.findings = object.findings?.map((e) => IpamFinding.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseIpamFinding(): IpamFinding {
+  return { kind: "", key: "", networkId: "", networkName: "", what: "", owner: "", mend: "", outcome: "" };
+}
+
+export const IpamFinding: MessageFns<IpamFinding> = {
+  encode(message: IpamFinding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.networkId !== "") {
+      writer.uint32(26).string(message.networkId);
+    }
+    if (message.networkName !== "") {
+      writer.uint32(34).string(message.networkName);
+    }
+    if (message.what !== "") {
+      writer.uint32(42).string(message.what);
+    }
+    if (message.owner !== "") {
+      writer.uint32(50).string(message.owner);
+    }
+    if (message.mend !== "") {
+      writer.uint32(58).string(message.mend);
+    }
+    if (message.outcome !== "") {
+      writer.uint32(66).string(message.outcome);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IpamFinding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIpamFinding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.networkId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.networkName = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.mend = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<IpamFinding>): IpamFinding {
+    return IpamFinding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IpamFinding>): IpamFinding {
+    const message = createBaseIpamFinding();
+    message.kind = object.kind ?? "";
+    message.key = object.key ?? "";
+    message.networkId = object.networkId ?? "";
+    message.networkName = object.networkName ?? "";
+    message.what = object.what ?? "";
+    message.owner = object.owner ?? "";
+    message.mend = object.mend ?? "";
+    message.outcome = object.outcome ?? "";
+    return message;
+  },
+};
+
 function createBaseConnectRequest(): ConnectRequest {
   return {
     network: "",
@@ -6071,6 +6358,24 @@ export const ControlService = {
     responseSerialize: (value: DnsList): Buffer => Buffer.from(DnsList.encode(value).finish()),
     responseDeserialize: (value: Buffer): DnsList => DnsList.decode(value),
   },
+  checkIpam: {
+    path: "/overlayd.v1.Control/CheckIpam" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: IpamRequest): Buffer => Buffer.from(IpamRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): IpamRequest => IpamRequest.decode(value),
+    responseSerialize: (value: IpamReport): Buffer => Buffer.from(IpamReport.encode(value).finish()),
+    responseDeserialize: (value: Buffer): IpamReport => IpamReport.decode(value),
+  },
+  repairIpam: {
+    path: "/overlayd.v1.Control/RepairIpam" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: IpamRequest): Buffer => Buffer.from(IpamRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): IpamRequest => IpamRequest.decode(value),
+    responseSerialize: (value: IpamReport): Buffer => Buffer.from(IpamReport.encode(value).finish()),
+    responseDeserialize: (value: Buffer): IpamReport => IpamReport.decode(value),
+  },
   connect: {
     path: "/overlayd.v1.Control/Connect" as const,
     requestStream: false as const,
@@ -6131,6 +6436,8 @@ export interface ControlServer extends UntypedServiceImplementation {
   /** The name with its network, as it was asked. */
   removeDns: handleUnaryCall<RemoveDnsRequest, Ref>;
   listDns: handleUnaryCall<DnsQuery, DnsList>;
+  checkIpam: handleUnaryCall<IpamRequest, IpamReport>;
+  repairIpam: handleUnaryCall<IpamRequest, IpamReport>;
   connect: handleUnaryCall<ConnectRequest, Connected>;
   disconnect: handleUnaryCall<DisconnectRequest, Endpoint>;
   listEndpoints: handleUnaryCall<EndpointQuery, EndpointList>;
@@ -6350,6 +6657,36 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DnsList) => void,
+  ): ClientUnaryCall;
+  checkIpam(
+    request: IpamRequest,
+    callback: (error: ServiceError | null, response: IpamReport) => void,
+  ): ClientUnaryCall;
+  checkIpam(
+    request: IpamRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: IpamReport) => void,
+  ): ClientUnaryCall;
+  checkIpam(
+    request: IpamRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: IpamReport) => void,
+  ): ClientUnaryCall;
+  repairIpam(
+    request: IpamRequest,
+    callback: (error: ServiceError | null, response: IpamReport) => void,
+  ): ClientUnaryCall;
+  repairIpam(
+    request: IpamRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: IpamReport) => void,
+  ): ClientUnaryCall;
+  repairIpam(
+    request: IpamRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: IpamReport) => void,
   ): ClientUnaryCall;
   connect(
     request: ConnectRequest,
