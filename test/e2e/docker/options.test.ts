@@ -156,3 +156,25 @@ describe('options', () => {
     await until('nothing to be open', async () => !(await opened()).includes('10.30.0.9'));
   });
 });
+
+test('ports that containers expose are found as services, also through their engine’s own resolver', async () => {
+  const [one, two] = hosts();
+  const exposed = ['--expose', '9000', '--expose', '80', '--label', 'overlayd.port.metrics=9000'];
+  await runContainer(one, 'srv1', '--network', 'web', ...exposed);
+  await runContainer(two, 'srv2', '--network', 'web');
+  for (const [host, asker] of [
+    [one, 'srv1'],
+    [two, 'srv2'],
+  ] as const) {
+    for (const answer of ['_metrics._tcp.srv1\tservice = 0 1 9000 srv1', '_http._tcp.srv1\tservice = 0 1 80 srv1']) {
+      const [name = ''] = answer.split('\t');
+      await until(`${name} on ${host.name}`, async () => {
+        const { stdout } = await host.engine.docker('exec', asker, 'nslookup', '-type=srv', name);
+        if (stdout.includes(answer)) return true;
+        throw new Error(stdout);
+      });
+    }
+  }
+  const { stderr } = await one.overlayd('network', 'connect', '--port', '80', 'tenants', 'srv1');
+  expect(stderr).toContain('docker run --expose 8080 --label overlayd.port.http=8080');
+});
