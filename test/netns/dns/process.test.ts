@@ -373,18 +373,11 @@ it('lets go of a namespace that is removed, also when it hangs', async () => {
     const there = async () => (await lab.run('far', 'ip', '-br', 'link', 'show')).includes('peer');
     await lab.cable('gone', 'port', '10.78.0.1/16', 'far', 'peer', '10.78.0.2/16');
     if (!hangs) await start();
-    const listen = {
-      kind: 'listen',
-      networkId: 'g',
-      namespacePath: lab.path('gone'),
-      addresses: ['10.78.0.1'],
-    } as const;
     const session = sessions.at(-1)!;
-    await session.ask(listen);
+    const namespacePath = lab.path('gone');
+    await session.ask({ kind: 'listen', networkId: 'g', namespacePath, addresses: ['10.78.0.1'] });
     if (hangs) process.kill(await pid(), 'SIGSTOP');
-    await session
-      .ask({ kind: 'release', networkId: undefined, namespacePath: lab.path('gone') })
-      .catch(() => undefined);
+    await session.ask({ kind: 'release', networkId: undefined, namespacePath }).catch(() => undefined);
     await lab.remove('gone');
     await until('the namespace to be gone', async () => !(await there()));
     if (!hangs) await lab.add('gone');
