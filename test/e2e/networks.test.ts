@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { Etcdctl } from '../lab/etcd.ts';
 import { attach, reaches, untilReaches } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
@@ -222,5 +223,22 @@ describe('network commands', () => {
     );
     expect(text.sort()).toEqual(['v1 h1 up', 'v2 h2 up']);
     expect(await lab().host(2).json('endpoint', 'ls', '--network', 'vault', '--node', 'h1')).toHaveLength(1);
+  });
+
+  test('what etcd holds of addresses is right after all that; what is nobody’s is found, and gone after repair', async () => {
+    const check = (host: 1 | 2, ...args: readonly string[]) =>
+      lab()
+        .host(host)
+        .overlayd('ipam', ...args);
+    expect(await check(1, 'check')).toMatchObject({ code: 0, stdout: expect.stringContaining('Nothing found') });
+    expect(await check(2, 'check')).toMatchObject({ code: 0 });
+    const key = `/overlayd/v2/addresses/${(await inspect('vault')).Id}/10.9.9.9`;
+    await Etcdctl.ofBundled(lab().host(1)).run('put', key, JSON.stringify({ endpointId: 'e', nodeId: 'gone' }));
+    const found = await check(2, 'check', '--network', 'vault', '--format', 'json');
+    expect(found.code).toBe(1);
+    expect(JSON.parse(found.stdout).Findings).toMatchObject([{ Kind: 'foreign', Key: key, Outcome: 'repairable' }]);
+    expect((await check(2, 'repair', '--dry-run')).code).toBe(1);
+    expect(await check(2, 'repair')).toMatchObject({ code: 0, stdout: expect.stringContaining('1 repaired') });
+    expect(await check(1, 'check')).toMatchObject({ code: 0 });
   });
 });

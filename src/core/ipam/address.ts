@@ -124,11 +124,14 @@ export function checkAddress(space: AddressSpace, text: string, holder: (nodeId:
  */
 export function countAddresses(space: AddressSpace): AddressCounts {
   const block = requireCidr(space.subnet.cidr, 'subnet');
-  const reserved = reservedAddresses(space.subnet);
+  const reserved = new Set(reservedAddresses(space.subnet).keys());
   const within = (address: string) => isWithin(block, address);
   const taken = new Set([...space.endpoints.keys(), ...space.claims.keys()]);
   const used = [...taken].filter(within).length;
-  const quarantined = [...space.quarantine.keys()].filter((a) => within(a) && !taken.has(a)).length;
+  // What is several of it counts once: `ipam check` names what should not be.
+  for (const address of taken) reserved.delete(address);
+  const isResting = (address: string) => within(address) && !taken.has(address) && !reserved.has(address);
+  const quarantined = [...space.quarantine.keys()].filter(isResting).length;
   const free = sizeOf(block) - BigInt(used + reserved.size + quarantined);
   return {
     ...{ total: countable(sizeOf(block)), used, reserved: reserved.size, quarantined },

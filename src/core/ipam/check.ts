@@ -138,7 +138,7 @@ class AddressCheck {
     const owner = this.#ownerOf(nodeId);
     const isGone = this.#held.network(networkId) === undefined;
     if (endpoint && isAt(endpoint, claimed)) {
-      if (this.#held.isOutside(networkId, ip)) this.#addOutside(endpoint, ip);
+      this.#checkPlace(endpoint, ip);
       return;
     }
     if (!endpoint && this.#ownership(nodeId, endpointId) === 'ours' && !isGone) {
@@ -153,7 +153,8 @@ class AddressCheck {
     const owned = this.#owned(endpointId);
     const isTakeable = this.#isTakeable(of, owned && !(owned.networkId === networkId && hasAddress(owned, ip)));
     const repair = isTakeable ? this.#taking(of, [], [claimed]) : undefined;
-    const kind = others.length > 0 || this.#held.isOutside(networkId, ip) ? 'foreign' : 'leaked';
+    const isForeign = others.length > 0 || this.#held.whyOutOfPlace(networkId, ip) !== undefined;
+    const kind = isForeign ? 'foreign' : 'leaked';
     const elsewhere = others.length > 0 ? `; it is in the record of ${this.#names(others)}` : '';
     const place = isGone ? ', on a network that is gone' : '';
     this.#add({
@@ -174,9 +175,7 @@ class AddressCheck {
         mend: 'left alone: the one that the claim names keeps it, the agent of the other releases its endpoint by itself',
         repair: undefined,
       });
-    } else if (this.#held.isOutside(networkId, ip)) {
-      this.#addOutside(endpoint, ip);
-    } else if (!this.#held.has(key)) {
+    } else if (!this.#checkPlace(endpoint, ip) && !this.#held.has(key)) {
       this.#add({
         ...{ kind: 'missing', key, networkId, owner: this.#ownerOf(nodeId), repair: undefined },
         what: `the claim of ${ip}, which endpoint ${name} of ${this.#hostName(nodeId)} has, is missing`,
@@ -185,13 +184,17 @@ class AddressCheck {
     }
   }
 
-  #addOutside({ name, networkId, nodeId }: EndpointRecord, ip: string): void {
+  /** True when the endpoint cannot have that address. */
+  #checkPlace({ name, networkId, nodeId }: EndpointRecord, ip: string): boolean {
+    const why = this.#held.whyOutOfPlace(networkId, ip);
+    if (why === undefined) return false;
     this.#add({
       ...{ kind: 'foreign', key: keys.address(networkId, ip), networkId, owner: this.#ownerOf(nodeId) },
-      what: `${ip} of endpoint ${name} of ${this.#hostName(nodeId)} is in no subnet of its network`,
+      what: `${ip} of endpoint ${name} of ${this.#hostName(nodeId)} ${why}`,
       mend: 'left alone, its container may use it: disconnect the container there, and connect it anew',
       repair: undefined,
     });
+    return true;
   }
 
   // ------------------------------------------------------------ MACs
@@ -283,7 +286,7 @@ class AddressCheck {
         this.#held.node(nodeId) === undefined &&
         key === keys.address(networkId, what) &&
         this.#held.network(networkId) !== undefined &&
-        !this.#held.isOutside(networkId, what) &&
+        this.#held.whyOutOfPlace(networkId, what) === undefined &&
         this.#living(networkId, what).length === 0,
     );
     const taken = [...besides, ...claims.map(({ key }) => key)];

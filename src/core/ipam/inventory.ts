@@ -10,6 +10,7 @@ import {
   type NodeRecord,
   PREFIX,
 } from '../records.ts';
+import { reservedAddresses } from './address.ts';
 
 export interface StoredRecord {
   readonly key: string;
@@ -46,6 +47,8 @@ export class Inventory {
   readonly #nodes = new Map<string, Found<NodeRecord>>();
   readonly #networks = new Map<string, Found<NetworkRecord>>();
   readonly #subnets = new Map<string, readonly Cidr[]>();
+  /** By network and address, what it is, in words. */
+  readonly #reserved = new Map<string, string>();
   /** By network and address. */
   readonly #at = new Map<string, EndpointRecord[]>();
 
@@ -86,6 +89,13 @@ export class Inventory {
     return ip === undefined || formatIp(ip) !== text || !subnets.some((subnet) => contains(subnet, ip));
   }
 
+  /** Why no endpoint of the network can be there, as the end of a sentence; undefined: one can. */
+  whyOutOfPlace(networkId: string, text: string): string | undefined {
+    if (this.isOutside(networkId, text)) return 'is in no subnet of its network';
+    const reserved = this.#reserved.get(`${networkId} ${text}`);
+    return reserved && `is ${reserved}`;
+  }
+
   #add(key: string, value: string): void {
     if (!key.startsWith(PREFIX)) return;
     const [kind, first = '', second = ''] = key.slice(PREFIX.length).split('/');
@@ -98,11 +108,7 @@ export class Inventory {
     else if (kind === 'networks') {
       const network = read(decodeNetwork(value), 'a network', first);
       this.#networks.set(first, network ?? 'unreadable');
-      if (network)
-        this.#subnets.set(
-          first,
-          network.subnets.flatMap(({ cidr }) => parseCidr(cidr) ?? []),
-        );
+      if (network) this.#addSubnets(first, network);
     } else if (kind === 'endpoints') {
       const record = decodeEndpoint(value);
       // The key says whose it is: a value of another one is none of this key's.
@@ -114,6 +120,19 @@ export class Inventory {
       if (claim) this[kind === 'macs' ? 'macs' : 'claims'].push({ key, networkId: first, what: second, claim });
     } else if (kind === 'quarantine' && read(decodeQuarantine(value), 'an address that rests', first)) {
       this.quarantines.push({ key, networkId: first, what: second });
+    }
+  }
+
+  #addSubnets(id: string, { subnets }: NetworkRecord): void {
+    const readable = subnets.filter(({ cidr, gateway }) => parseCidr(cidr) && parseIp(gateway));
+    // Of what cannot be told nothing is out of place.
+    if (readable.length < subnets.length) return;
+    this.#subnets.set(
+      id,
+      readable.map(({ cidr }) => parseCidr(cidr)!),
+    );
+    for (const subnet of readable) {
+      for (const [ip, what] of reservedAddresses(subnet)) this.#reserved.set(`${id} ${ip}`, what);
     }
   }
 

@@ -228,4 +228,14 @@ describe('counts', () => {
     });
     expect(countAddresses(made)).toEqual({ total: 256, used: 1, reserved: 3, quarantined: 1, free: 251 });
   });
+
+  it('counts an address once, whatever is said of it', () => {
+    const quarantine = new Map(
+      ['10.0.1.1', '10.0.1.5', '10.0.1.6'].map((ip) => [ip, { releasedAt: 1, by: 'n1', clean: true }]),
+    );
+    const claims = new Map(['10.0.1.0', '10.0.1.5'].map((ip) => [ip, { endpointId: 'e', nodeId: 'n1' }]));
+    expect(countAddresses(space({ claims, quarantine }))).toEqual({
+      ...{ total: 256, used: 2, reserved: 2, quarantined: 1, free: 251 },
+    });
+  });
 });

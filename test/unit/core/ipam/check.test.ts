@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { derivedMac } from '../../../../src/core/endpoint-mac.ts';
+import { countAddresses } from '../../../../src/core/ipam/address.ts';
 import { checkAddresses, type Finding, type OwnEndpoints } from '../../../../src/core/ipam/check.ts';
 import type { StoredRecord } from '../../../../src/core/ipam/inventory.ts';
 import { encodeRecord } from '../../../../src/core/record-codec.ts';
@@ -12,6 +13,8 @@ const SELF = 'h1';
 const NETWORKS = ['n1', 'n2', 'n3'];
 const HOSTS = ['h1', 'h2', 'h3'];
 
+const subnetAt = (at: number) => ({ cidr: `10.0.${at + 1}.0/24`, gateway: `10.0.${at + 1}.1`, auxAddresses: {} });
+
 /** Of `h1`, as whose agent looks, those that are its own are live. */
 class Cluster {
   readonly records = new Map<string, string>();
@@ -20,8 +23,7 @@ class Cluster {
   constructor(endpoints: readonly EndpointRecord[]) {
     for (const id of HOSTS) this.put(keys.node(id), nodeRecord({ id, name: `host-${id}` }));
     for (const [at, id] of NETWORKS.entries()) {
-      const subnets = [{ cidr: `10.0.${at + 1}.0/24`, gateway: `10.0.${at + 1}.1`, auxAddresses: {} }];
-      this.put(keys.network(id), networkRecord({ id, name: `net-${id}`, subnets }));
+      this.put(keys.network(id), networkRecord({ id, name: `net-${id}`, subnets: [subnetAt(at)] }));
     }
     for (const each of endpoints) this.add(each);
   }
@@ -177,6 +179,14 @@ const DAMAGES: Record<string, Damage> = {
     },
     mends: never,
   },
+  'an endpoint at the gateway': {
+    does: (cluster, { networkId, nodeId }) => {
+      const address = `10.0.${networkId.slice(1)}.1`;
+      cluster.add(endpointRecord({ id: 'f'.repeat(64), networkId, nodeId, address, mac: derivedMac(address) }));
+      return `foreign ${keys.address(networkId, address)}`;
+    },
+    mends: never,
+  },
   'an endpoint of a host that is no member': {
     does: (cluster, { networkId }) => {
       const ip = '10.0.1.250'.replace('.1.', `.${networkId.slice(1)}.`);
@@ -258,6 +268,29 @@ describe('a cluster that is whole', () => {
       }),
     );
   });
+});
+
+it('where nothing is found, what is counted as used is what is claimed', () => {
+  fc.assert(
+    fc.property(places, (all) => {
+      const endpoints = endpointsAt(all);
+      const cluster = new Cluster(endpoints);
+      for (const [at, id] of NETWORKS.entries()) {
+        const prefix = keys.addressesOn(id);
+        const claimed = [...cluster.records.keys()].filter((key) => key.startsWith(prefix));
+        const on = endpoints.filter(({ networkId }) => networkId === id);
+        const counts = countAddresses({
+          subnet: networkRecord({ subnets: [subnetAt(at)] }).subnets[0]!,
+          claims: new Map(claimed.map((key) => [key.slice(prefix.length), { endpointId: 'e', nodeId: 'h' }])),
+          endpoints: new Map(on.flatMap((each) => each.addresses.map(({ ip }) => [ip, each] as const))),
+          ...{ quarantine: new Map(), pending: new Set<string>() },
+        });
+        expect(counts).toEqual({
+          ...{ total: 256, used: claimed.length, reserved: 3, quarantined: 0, free: 253 - claimed.length },
+        });
+      }
+    }),
+  );
 });
 
 describe('of what is damaged, that is found and nothing else, and repair mends what is nobody’s:', () => {
