@@ -364,7 +364,7 @@ function storeTarget(access: StoreAccess, material: TlsMaterial) {
 
 /** Before etcd or a peer has told the whole table, and where it cannot be read, the cluster CA's signature has to do. */
 function isMember(member: Member, nodeId: string, fingerprint: string): boolean {
-  if (!member.view.complete) return true;
+  if (!member.view.isWhole) return true;
   const node = member.view.node(nodeId);
   if (node === undefined && member.view.unreadable.has(keys.node(nodeId))) return true;
   return node !== undefined && !node.left && node.keyFingerprint === fingerprint;

@@ -5,7 +5,7 @@
 import type { CertificateFacts, Validity } from './core/certificate.ts';
 import type { ContainerRef, LocalEndpoint } from './core/container.ts';
 import type { NamesNews, NamesRequest } from './core/dns/names-protocol.ts';
-import type { DriverCalls } from './core/docker/driver-calls.ts';
+import type { DriverCalls } from './core/engine/driver-calls.ts';
 import type {
   EngineConnection,
   EngineContainer,
@@ -13,7 +13,7 @@ import type {
   EngineNetwork,
   EngineNetworkMembers,
   EngineNetworkSpec,
-} from './core/docker/engine.ts';
+} from './core/engine/engine.ts';
 import type { GossipMessage } from './core/gossip/message.ts';
 import type { BindProblem, HostAddress, HostRoute, PortBinding, Underlay } from './core/host-facts.ts';
 import type { ApplyResult, NamespaceState, Observed, Plan, Scope } from './core/host-state.ts';

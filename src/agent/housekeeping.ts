@@ -62,7 +62,7 @@ export class Housekeeping {
     while (!signal.aborted) {
       await this.#due.wait();
       // Absence is to be etcd's word of this moment.
-      if (signal.aborted || !state.view.complete || !state.followed || !mayAct()) continue;
+      if (signal.aborted || !state.view.isWhole || !state.followed || !mayAct()) continue;
       try {
         await this.#keep(signal);
         failing = undefined;

@@ -4,7 +4,7 @@
  * housekeeping look at the state again. Nothing flows the other way.
  */
 import type { ClusterView } from '../core/cluster-view.ts';
-import { FailureDetector, type Liveness } from '../core/membership.ts';
+import { FailureDetector, type Liveness } from '../core/failure-detector.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord } from '../core/records.ts';
 import { AddressClaims } from './claims/address-claims.ts';
@@ -284,7 +284,7 @@ export class Member {
   }
 
   liveness(nodeId: string): Liveness {
-    const leaseGone = this.#watch.connected && this.view.complete && this.view.live(nodeId) === undefined;
+    const leaseGone = this.#watch.connected && this.view.isWhole && this.view.live(nodeId) === undefined;
     return this.#detector.liveness(nodeId, leaseGone, this.#ports.clock.elapsed());
   }
 

@@ -46,7 +46,7 @@ export interface Touched {
 interface IndexSource {
   readonly whole: boolean;
   readonly behind: boolean;
-  readonly complete: number;
+  readonly completeTo: number;
 }
 
 const NONE = new Map<string, never>();
@@ -74,7 +74,7 @@ export class ClusterIndex implements ClusterView {
     this.#source = source;
   }
 
-  get complete(): boolean {
+  get isWhole(): boolean {
     return this.#source.whole;
   }
 
@@ -83,11 +83,11 @@ export class ClusterIndex implements ClusterView {
   }
 
   get provesAbsence(): boolean {
-    return this.complete && !this.behind;
+    return this.isWhole && !this.behind;
   }
 
   get revision(): number {
-    return this.#source.complete;
+    return this.#source.completeTo;
   }
 
   get unreadable(): ReadonlyMap<string, string> {

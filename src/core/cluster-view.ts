@@ -16,7 +16,7 @@ import {
  */
 export interface ClusterView {
   /** True once a full snapshot (etcd's list, or a peer's whole table) has been held since start: removal needs it. */
-  readonly complete: boolean;
+  readonly isWhole: boolean;
   /** etcd holds less than this node has seen it hold: it was restored, or lost data. Nothing counts as absent then. */
   readonly behind: boolean;
   /** What is not in the view does not exist. */

@@ -47,7 +47,7 @@ export interface EngineAttachment {
   /** What the engine calls the container's namespace, e.g. `/run/docker/netns/1a2b3c4d5e6f`; the file may not exist yet. */
   readonly sandbox?: string | undefined;
   readonly containerId?: string | undefined;
-  /** CIDR: the container's way to the service address through this endpoint, see `docker/service-route.ts`. */
+  /** CIDR: the container's way to the service address through this endpoint, see `engine/service-route.ts`. */
   readonly serviceRoute?: string | undefined;
   /** Where all such blocks are the container's other endpoints': metric of a route that we set ourselves once it runs. */
   readonly serviceMetric?: number | undefined;

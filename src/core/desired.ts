@@ -190,7 +190,17 @@ function precedes(a: Candidate, b: Candidate): boolean {
 }
 
 /** Equal for two desired states that want the same of the host's own namespace. */
-export function hostKeyOf(wanted: Desired, complete: boolean): string {
+export function hostKeyOf(wanted: Desired, provesAbsence: boolean): string {
   const { vtep, port, members, isPartial, control, uplinks, namespaces, serviceAddress } = wanted;
-  return JSON.stringify([vtep, port, members, isPartial, control, uplinks, [...namespaces], serviceAddress, complete]);
+  return JSON.stringify([
+    vtep,
+    port,
+    members,
+    isPartial,
+    control,
+    uplinks,
+    [...namespaces],
+    serviceAddress,
+    provesAbsence,
+  ]);
 }

@@ -2,7 +2,7 @@
  * From what should be and what is to what has to be done. Pure, and stable: planning again after the plan was applied
  * gives nothing. What is right is adopted, whoever made it; what is wrong is changed in place where the kernel can.
  *
- * `complete: false` says that the view is not whole yet: then nothing is taken away, neither rows nor devices nor
+ * `provesAbsence: false` says that the view is not whole yet: then nothing is taken away, neither rows nor devices nor
  * members of the filter, because not knowing of something is no proof that it is gone. Except the ports of endpoints that
  * this host itself let go of.
  *
@@ -25,7 +25,7 @@ import { HOST_OWNER, Steps } from './plan/steps.ts';
 
 export interface PlanOptions {
   /** The view has been whole: what is not in it does not exist. */
-  readonly complete: boolean;
+  readonly provesAbsence: boolean;
   /** Ids of endpoints of this host that were disconnected while the view was not whole. */
   readonly released?: Iterable<string>;
 }
@@ -36,9 +36,9 @@ export interface PlanOptions {
  * is left as it is.
  */
 export function plan(desired: Desired, observed: Observed, options: PlanOptions): Plan {
-  const { complete, released = [] } = options;
+  const { provesAbsence, released = [] } = options;
   const steps = new Steps();
-  if (!complete) planReleased(released, observed, steps);
+  if (!provesAbsence) planReleased(released, observed, steps);
   const made = new Set<number>();
   const gone = [];
   const outcomes = new Map<string, NamespaceState>();
@@ -46,13 +46,13 @@ export function plan(desired: Desired, observed: Observed, options: PlanOptions)
   const blocked = new Set(obstacles.flatMap(({ network, endpointId }) => (endpointId === undefined ? [network] : [])));
   for (const network of desired.networks) {
     if (blocked.has(network.namespace)) continue;
-    const result = planNetwork(network, desired, observed, complete, steps);
+    const result = planNetwork(network, desired, observed, provesAbsence, steps);
     if (result.uplinkMade) made.add(network.vni);
     gone.push(...result.gone);
     if (result.outcome) outcomes.set(network.namespace, result.outcome);
   }
-  planHost(desired, observed.host, made, complete, steps);
-  if (complete) planRemovals((name) => !desired.namespaces.has(name), observed, steps);
+  planHost(desired, observed.host, made, provesAbsence, steps);
+  if (provesAbsence) planRemovals((name) => !desired.namespaces.has(name), observed, steps);
   return { stages: steps.stages(), gone, outcomes, obstacles };
 }
 

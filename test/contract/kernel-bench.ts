@@ -63,7 +63,7 @@ export class KernelBench {
   }
 
   async think(): Promise<Plan> {
-    return plan(this.want(), await this.look(), { complete: this.world.complete });
+    return plan(this.want(), await this.look(), { provesAbsence: this.world.isWhole });
   }
 
   async converge(): Promise<ApplyResult> {

@@ -157,10 +157,10 @@ export function describeEngineKernel(name: string, open: () => Promise<KernelHos
       await bench.converge();
       expect(await held()).toEqual(everywhere);
 
-      world.complete = false;
+      world.isWhole = false;
       world.serviceAddress = false;
       await bench.expectStable();
-      world.complete = true;
+      world.isWhole = true;
       await bench.converge();
       await bench.expectStable();
       expect(await held()).toEqual([[], [], []]);

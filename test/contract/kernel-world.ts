@@ -16,7 +16,7 @@ export interface NetworkChoice {
 
 /** The view of one node; tests change it in place. */
 export class World implements ClusterView {
-  complete = true;
+  isWhole = true;
   behind = false;
   readonly unreadable = new Map<string, string>();
   readonly level = undefined;
@@ -35,7 +35,7 @@ export class World implements ClusterView {
   }
 
   get provesAbsence(): boolean {
-    return this.complete && !this.behind;
+    return this.isWhole && !this.behind;
   }
 
   get self(): NodeRecord {

@@ -187,7 +187,7 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
     it('takes nothing away while the view is not whole', async () => {
       await twoContainers();
       const before = await look();
-      world.complete = false;
+      world.isWhole = false;
       for (const { record } of [...world.local.values()].slice(1)) world.remove(record.id);
       for (const { id, nodeId } of [...world.endpointRecords.values()]) if (nodeId !== 'h1') world.remove(id);
       world.nodeRecords.delete('h2');
@@ -199,7 +199,7 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
     it('keeps members in the filter that a view that is not whole does not know', async () => {
       await twoContainers();
       const full = hostFilter(want(), true);
-      world.complete = false;
+      world.isWhole = false;
       world.nodeRecords.delete('h2');
       world.addNode('h4', '10.77.0.4');
       await converge();
@@ -254,7 +254,7 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
       const fine = world.addLocal(web, '10.0.0.5', c3);
       const names = ['ovl-4096'];
       const observed = await host.kernel.observe({ host: false, networks: names, containers: [c1], ports: [] });
-      const { failures } = await host.kernel.apply(plan(want(), observed, { complete: true }));
+      const { failures } = await host.kernel.apply(plan(want(), observed, { provesAbsence: true }));
       expect(new Set(failures.map(({ planned }) => planned.endpointId))).toEqual(new Set([lost.record.id]));
       expect(failures[0]!.error).toMatchObject({ code: 'data-path-failed', retryable: true });
       expect(namesOf([...(await host.kernel.inside(c3.path)).links.values()])).toContain('eth0');

@@ -48,7 +48,7 @@ export function describePeerTransport(name: string, createHarness: () => Promise
       }, stop.signal);
       const message: GossipMessage = {
         from: a.nodeId,
-        digest: { complete: Number.MAX_SAFE_INTEGER, ahead: [7, 9] },
+        digest: { completeTo: Number.MAX_SAFE_INTEGER, ahead: [7, 9] },
         delta: {
           from: 3,
           to: 9,

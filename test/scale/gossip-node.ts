@@ -1,9 +1,9 @@
 /** The part of an agent that gossips: its own classes over a network and a clock that are simulated. */
 import { Gossip } from '../../src/agent/view/gossip.ts';
 import type { ClusterView } from '../../src/core/cluster-view.ts';
+import { FailureDetector } from '../../src/core/failure-detector.ts';
 import type { Digest, GossipMessage, GossipRecord } from '../../src/core/gossip/message.ts';
 import { type Hearing, type RecordChange, Replica } from '../../src/core/gossip/replica.ts';
-import { FailureDetector } from '../../src/core/membership.ts';
 import type { NodeRecord } from '../../src/core/records.ts';
 import type { Clock, Logger, Random } from '../../src/ports.ts';
 import { Cpu } from './cpu.ts';
@@ -103,7 +103,7 @@ export class GossipNode {
 
   /** Holds the whole table as it was at this revision. */
   isWholeAt(revision: number): boolean {
-    return this.#replica.complete >= revision;
+    return this.#replica.completeTo >= revision;
   }
 
   heardAgoMs(nodeId: string): number | undefined {

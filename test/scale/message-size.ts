@@ -27,10 +27,10 @@ export function deltaBytes({ from, to, records }: Delta): number {
   return bytes;
 }
 
-function digestBytes({ complete, ahead }: Digest): number {
+function digestBytes({ completeTo, ahead }: Digest): number {
   let packed = 0;
   for (const revision of ahead) packed += varintBytes(revision);
-  return numberBytes(complete) + (packed === 0 ? 0 : nestedBytes(packed));
+  return numberBytes(completeTo) + (packed === 0 ? 0 : nestedBytes(packed));
 }
 
 function nestedBytes(bytes: number): number {

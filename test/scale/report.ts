@@ -92,7 +92,7 @@ export function writePage(sizes: readonly Size[], settings: Settings): void {
   const command = `npm run sim -- --nodes ${settings.nodes} --loss ${settings.loss * 100} --seeds ${settings.seeds} --starved ${settings.starved * 100}`;
   const page = `# Scale
 
-How gossip and membership behave as a cluster grows, in virtual time: the agent's own classes for gossip, failure
+How gossip and failure detection behave as a cluster grows, in virtual time: the agent's own classes for gossip, failure
 detection and the replica, over a network in memory with a latency of ${LATENCY_MS[0]} to ${LATENCY_MS[1]} ms each way and ${settings.loss * 100} % of all messages
 lost. etcd is away for all but the node that writes: with it, every member hears of a change in one step besides. Bytes
 are those of the messages as the wire encodes them, without gRPC, TLS and TCP around them. While hosts starve

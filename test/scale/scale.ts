@@ -1,5 +1,5 @@
 /**
- * `npm run sim -- --nodes 1000 --loss 1 --seeds 20`: how gossip and membership behave as clusters grow, over virtual
+ * `npm run sim -- --nodes 1000 --loss 1 --seeds 20`: how gossip and failure detection behave as clusters grow, over virtual
  * time, from a seed. See docs/scale.md.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';

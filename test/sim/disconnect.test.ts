@@ -31,7 +31,7 @@ it('unwires at once while neither etcd nor a peer has been heard since the start
   await one.crash();
   await one.start();
   await cluster.clock.advance(5_000);
-  expect(one.running.view.complete).toBe(false);
+  expect(one.running.view.isWhole).toBe(false);
   await cluster.clock.until(one.running.endpoints.disconnect('web', 'netns:c1', false));
   expect(ports(one)).toEqual([]);
   cluster.heal();

@@ -4,7 +4,7 @@
  * test/sim/docker-chaos.test.ts` replays one.
  */
 import { expect, it } from 'vitest';
-import { DRIVER, NETWORK_OPTION } from '../../src/core/docker/engine.ts';
+import { DRIVER, NETWORK_OPTION } from '../../src/core/engine/engine.ts';
 import { isOverlaydError } from '../../src/core/errors.ts';
 import type { Random } from '../../src/ports.ts';
 import { networkRequest } from '../fixtures/network-request.ts';

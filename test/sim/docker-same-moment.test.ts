@@ -1,6 +1,6 @@
 /** Hosts whose engines make the same network of the cluster at the same moment, by an etcd that takes its time. */
 import { describe, expect, it } from 'vitest';
-import { NETWORK_OPTION } from '../../src/core/docker/engine.ts';
+import { NETWORK_OPTION } from '../../src/core/engine/engine.ts';
 import { dockerNetwork, useEngines } from './engine-story.ts';
 import { silent } from './simulated-cluster.ts';
 

@@ -3,8 +3,8 @@
  * options on, and IPAM options not.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { NETWORK_OPTION } from '../../src/core/docker/engine.ts';
-import { isPlaceholder } from '../../src/core/docker/placeholder.ts';
+import { NETWORK_OPTION } from '../../src/core/engine/engine.ts';
+import { isPlaceholder } from '../../src/core/engine/placeholder.ts';
 import { dockerNetwork, useEngines } from './engine-story.ts';
 import type { NetworkSpec } from './fake-libnetwork.ts';
 import type { SimulatedHost } from './simulated-cluster.ts';

@@ -1,5 +1,5 @@
 /** What a killed engine finds again, and how its users name what is in there. */
-import { mendHosts, type OwnAddresses } from '../../src/core/docker/hosts-file.ts';
+import { mendHosts, type OwnAddresses } from '../../src/core/engine/hosts-file.ts';
 import { type FakeContainer, hostsPathOf, refused } from './fake-containers.ts';
 import type { EndpointObject, NetworkObject } from './fake-libnetwork.ts';
 

@@ -1,8 +1,8 @@
 /** What must hold between engines and cluster once nothing happens any more. */
 import { expect } from 'vitest';
 import { contains, parseCidr } from '../../src/core/cidr.ts';
-import { endpointNames } from '../../src/core/docker/endpoint-names.ts';
-import { DRIVER } from '../../src/core/docker/engine.ts';
+import { endpointNames } from '../../src/core/engine/endpoint-names.ts';
+import { DRIVER } from '../../src/core/engine/engine.ts';
 import { HOST, type Route, SERVICE_ADDRESS } from '../../src/core/host-state.ts';
 import { parseIp } from '../../src/core/ip.ts';
 import { isHandoverLink, namespaceOf, portLinkOf } from '../../src/core/plan/naming.ts';

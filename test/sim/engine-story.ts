@@ -1,7 +1,7 @@
 /** Two hosts with an engine each, for one story per test; in the end engines and cluster have to agree. */
 
 import { afterEach, beforeEach } from 'vitest';
-import { DRIVER, NETWORK_OPTION } from '../../src/core/docker/engine.ts';
+import { DRIVER, NETWORK_OPTION } from '../../src/core/engine/engine.ts';
 import type { NetworkRequest } from '../../src/core/network-request.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
 import { type EndpointRecord, firstAddress, PREFIX } from '../../src/core/records.ts';

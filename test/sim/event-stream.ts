@@ -1,5 +1,5 @@
 /** What one listener hears of an engine, over the engine's restarts. */
-import type { EngineEvent } from '../../src/core/docker/engine.ts';
+import type { EngineEvent } from '../../src/core/engine/engine.ts';
 export class EventStream {
   readonly #signal: AbortSignal;
   #pending: EngineEvent[] = [];

@@ -4,7 +4,7 @@ import {
   type EngineContainer,
   type EngineEvent,
   type EngineNetworkMembers,
-} from '../../src/core/docker/engine.ts';
+} from '../../src/core/engine/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import type { KeyedQueue } from '../../src/core/keyed-queue.ts';
 import type { EndpointPort } from '../../src/core/records.ts';

@@ -8,7 +8,7 @@ import type {
   EngineNetwork,
   EngineNetworkMembers,
   EngineNetworkSpec,
-} from '../../src/core/docker/engine.ts';
+} from '../../src/core/engine/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { KeyedQueue } from '../../src/core/keyed-queue.ts';
 import type { Clock, Engine, Random } from '../../src/ports.ts';

@@ -4,9 +4,9 @@
  * is deaf (whatever DeleteNetwork, Leave, DeleteEndpoint and ReleaseAddress say).
  */
 import { contains, parseCidr } from '../../src/core/cidr.ts';
-import { type CreateNetworkCall, type JoinAnswer, LOCAL_ADDRESS_SPACE } from '../../src/core/docker/driver-calls.ts';
-import type { EngineNetwork } from '../../src/core/docker/engine.ts';
-import { DRIVER } from '../../src/core/docker/engine.ts';
+import { type CreateNetworkCall, type JoinAnswer, LOCAL_ADDRESS_SPACE } from '../../src/core/engine/driver-calls.ts';
+import type { EngineNetwork } from '../../src/core/engine/engine.ts';
+import { DRIVER } from '../../src/core/engine/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { HOST } from '../../src/core/host-state.ts';
 import { requireIp } from '../../src/core/ip.ts';

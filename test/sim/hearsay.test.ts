@@ -108,9 +108,9 @@ it('members are made and changed by etcd alone', async () => {
 });
 
 it.each([
-  ['a digest', { digest: { complete: 9e15, ahead: [] } }],
-  ['single revisions', { digest: { complete: 1, ahead: [9e15] } }],
-  ['a stretch of history', { digest: { complete: 10, ahead: [] }, delta: { from: 0, to: 9e15, records: [] } }],
+  ['a digest', { digest: { completeTo: 9e15, ahead: [] } }],
+  ['single revisions', { digest: { completeTo: 1, ahead: [9e15] } }],
+  ['a stretch of history', { digest: { completeTo: 10, ahead: [] }, delta: { from: 0, to: 9e15, records: [] } }],
   ['a stretch of a push', { delta: { from: 0, to: 9e15, records: [] } }],
   ['a stretch that ends before it begins', { delta: { from: 20, to: 2, records: [] } }],
   ['a record', { delta: { from: 0, to: 0, records: [{ key: '/overlayd/v2/nodes/node3', revision: 9e15 }] } }],
@@ -140,7 +140,7 @@ it('where etcd is away any member is believed, until etcd is back', async () => 
   await cluster.clock.advance(5_000);
   await push(...moved(endpoint, cluster.etcd.revision + 400));
   await say({
-    digest: { complete: cluster.etcd.revision + 100_000, ahead: [] },
+    digest: { completeTo: cluster.etcd.revision + 100_000, ahead: [] },
     delta: { from: 0, to: cluster.etcd.revision + 100_000, records: [] },
   });
   expect(seen()?.nodeId).toBe('node2');

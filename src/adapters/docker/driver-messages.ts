@@ -21,7 +21,7 @@ import type {
   RequestAddressCall,
   RequestPoolAnswer,
   RequestPoolCall,
-} from '../../core/docker/driver-calls.ts';
+} from '../../core/engine/driver-calls.ts';
 
 const PREFIX = 'com.docker.network.';
 const GENERIC = `${PREFIX}generic`;

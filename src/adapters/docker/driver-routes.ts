@@ -1,6 +1,6 @@
 /** Which call of the protocol is whose: those that need the agent go to its handlers, the others have fixed answers. */
 import type * as z from 'zod';
-import { GLOBAL_ADDRESS_SPACE, LOCAL_ADDRESS_SPACE } from '../../core/docker/driver-calls.ts';
+import { GLOBAL_ADDRESS_SPACE, LOCAL_ADDRESS_SPACE } from '../../core/engine/driver-calls.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import type { DriverHandlers } from '../../ports.ts';
 import {

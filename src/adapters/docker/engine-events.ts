@@ -7,7 +7,7 @@
 import { existsSync, type FSWatcher, watch } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { basename, dirname } from 'node:path';
-import type { EngineEvent } from '../../core/docker/engine.ts';
+import type { EngineEvent } from '../../core/engine/engine.ts';
 import { asOverlaydError } from '../../core/errors.ts';
 import type { Clock } from '../../ports.ts';
 import type { EngineConnection } from './engine-connection.ts';

@@ -1,13 +1,13 @@
 /** The Docker Engine's JSON, as much of it as matters here; more fields are let pass. Go writes `null` for empty ones. */
 import * as z from 'zod';
+import { containerPorts } from '../../core/endpoint-ports.ts';
 import type {
   EngineContainer,
   EngineEvent,
   EngineNetwork,
   EngineNetworkMembers,
   EngineNetworkSpec,
-} from '../../core/docker/engine.ts';
-import { containerPorts } from '../../core/endpoint-ports.ts';
+} from '../../core/engine/engine.ts';
 
 const texts = z
   .array(z.string())

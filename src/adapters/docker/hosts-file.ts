@@ -1,7 +1,7 @@
-/** Mends a container's `/etc/hosts` where the engine keeps it: see `core/docker/hosts-file.ts`. */
+/** Mends a container's `/etc/hosts` where the engine keeps it: see `core/engine/hosts-file.ts`. */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { mendHosts, type OwnAddresses } from '../../core/docker/hosts-file.ts';
+import { mendHosts, type OwnAddresses } from '../../core/engine/hosts-file.ts';
 
 const MAX_BYTES = 1024 * 1024;
 

@@ -6,7 +6,7 @@
  * gets a connection of its own: on one that was kept, the engine would repeat a call that met our end without its body.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { DriverCounters } from '../../core/docker/driver-calls.ts';
+import type { DriverCounters } from '../../core/engine/driver-calls.ts';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { Clock, DriverHandlers, Logger } from '../../ports.ts';
 import { createRoutes, type Route } from './driver-routes.ts';

@@ -5,7 +5,7 @@
  * heard of: one connection that is closed at once, a few per interval.
  */
 import type { ClusterView } from '../../core/cluster-view.ts';
-import type { Liveness } from '../../core/membership.ts';
+import type { Liveness } from '../../core/failure-detector.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import type { Clock } from '../../ports.ts';
 

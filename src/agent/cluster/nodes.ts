@@ -4,7 +4,7 @@
  */
 import type { ClusterView } from '../../core/cluster-view.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import type { Liveness } from '../../core/membership.ts';
+import type { Liveness } from '../../core/failure-detector.ts';
 import { decodeNode } from '../../core/record-codec.ts';
 import { keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';

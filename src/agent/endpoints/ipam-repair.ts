@@ -18,7 +18,7 @@ export interface IpamRepairDeps {
   readonly commit: Commit;
   /** What this host knows, and whether etcd goes on telling it. */
   readonly member: {
-    readonly view: Pick<ClusterView, 'behind' | 'complete' | 'revision'>;
+    readonly view: Pick<ClusterView, 'behind' | 'isWhole' | 'revision'>;
     readonly storeConnected: boolean;
   };
   readonly local: Pick<LocalEndpoints, 'all' | 'former' | 'removed' | 'unreadable'>;
@@ -102,7 +102,7 @@ export class IpamRepair {
     const { storeConnected, view } = this.#deps.member;
     if (view.behind)
       throw unproved('etcd holds less than it did, or was restored: nothing counts as missing in it now');
-    if (!storeConnected || !view.complete) throw unproved('etcd does not tell this host what it holds');
+    if (!storeConnected || !view.isWhole) throw unproved('etcd does not tell this host what it holds');
   }
 
   /** Not known while the state file cannot be read, nor before what an earlier run left is sorted out. */

@@ -3,8 +3,8 @@
  * had still exist. The engine's events say only which container to look at; what counts is what the look shows.
  */
 import { isHandedOver, type LocalEndpoint } from '../../core/container.ts';
-import type { EngineConnection, EngineContainer } from '../../core/docker/engine.ts';
-import type { OwnAddresses } from '../../core/docker/hosts-file.ts';
+import type { EngineConnection, EngineContainer } from '../../core/engine/engine.ts';
+import type { OwnAddresses } from '../../core/engine/hosts-file.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import type { EndpointRecord, NetworkRecord } from '../../core/records.ts';
@@ -62,7 +62,7 @@ export class EngineContainers {
     const member = network?.members.find((each) => each.containerId === containerId);
     const endpoint = member && local.byEngine(member.endpointId);
     if (!network || !member || !endpoint) return;
-    await this.#mendHosts(containerId, { addresses: addressesOf(endpoint), complete: false });
+    await this.#mendHosts(containerId, { addresses: addressesOf(endpoint), areAll: false });
     const known = this.#known.get(containerId);
     const asked = known?.networks.find((each) => each.network === network.name);
     await endpoints.describe({
@@ -256,7 +256,7 @@ export class EngineContainers {
     if (!container) return;
     this.#known.set(containerId, container);
     const held = container.networks.flatMap(({ endpointId }) => local.byEngine(endpointId) ?? []);
-    if (container.pid > 0) await this.#mendHosts(container.id, { addresses: addressesOf(...held), complete: true });
+    if (container.pid > 0) await this.#mendHosts(container.id, { addresses: addressesOf(...held), areAll: true });
     await endpoints.describe(container);
   }
 

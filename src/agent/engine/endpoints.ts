@@ -4,10 +4,10 @@
  * that whatever is cut short in between leaves a claim that this node can find and release.
  */
 import { type EngineAttachment, handedOver, isHandedOver, type LocalEndpoint } from '../../core/container.ts';
-import { endpointNames } from '../../core/docker/endpoint-names.ts';
-import type { EngineContainer } from '../../core/docker/engine.ts';
-import { type JoiningContainer, joiningAttachment, serviceWay } from '../../core/docker/service-route.ts';
 import { samePorts } from '../../core/endpoint-ports.ts';
+import { endpointNames } from '../../core/engine/endpoint-names.ts';
+import type { EngineContainer } from '../../core/engine/engine.ts';
+import { type JoiningContainer, joiningAttachment, serviceWay } from '../../core/engine/service-route.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';

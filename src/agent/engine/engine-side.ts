@@ -2,7 +2,7 @@
  * Everything of a member that has to do with a container engine on its host: listens to the engine, and joins what
  * follows from it. Ends with the member; containers and their endpoints go on without it.
  */
-import type { EngineEvent } from '../../core/docker/engine.ts';
+import type { EngineEvent } from '../../core/engine/engine.ts';
 import { SERVICE_ADDRESS } from '../../core/host-state.ts';
 import { Latch } from '../../core/latch.ts';
 import type { Clock, Engine, JsonFile, Logger } from '../../ports.ts';

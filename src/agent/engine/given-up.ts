@@ -3,8 +3,8 @@
  * container's former addresses suffice. One after the other, so that the address that is asked for is this container's.
  */
 
-import type { EngineContainer } from '../../core/docker/engine.ts';
-import { isGivenUp } from '../../core/docker/given-up.ts';
+import type { EngineContainer } from '../../core/engine/engine.ts';
+import { isGivenUp } from '../../core/engine/given-up.ts';
 import { Latch } from '../../core/latch.ts';
 import type { Clock, Engine, Logger } from '../../ports.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';

@@ -1,5 +1,5 @@
 /** What this host must know of its engine without asking it; see `networks.ts`. */
-import type { Binding } from '../../core/docker/network-offers.ts';
+import type { Binding } from '../../core/engine/network-offers.ts';
 
 export interface EngineMemory {
   readonly version: 1;

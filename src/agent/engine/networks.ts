@@ -5,9 +5,9 @@
  *
  * The engine asks our drivers while it makes or removes a network: no lock is held across a call to it.
  */
-import { DRIVER, type EngineNetwork, NETWORK_OPTION } from '../../core/docker/engine.ts';
-import { type Binding, offerOf, planOffers } from '../../core/docker/network-offers.ts';
-import type { PoolId } from '../../core/docker/pool-id.ts';
+import { DRIVER, type EngineNetwork, NETWORK_OPTION } from '../../core/engine/engine.ts';
+import { type Binding, offerOf, planOffers } from '../../core/engine/network-offers.ts';
+import type { PoolId } from '../../core/engine/pool-id.ts';
 import { asOverlaydError, isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import type { NetworkRecord } from '../../core/records.ts';
@@ -270,12 +270,12 @@ export class EngineNetworks {
 
   async #compare(): Promise<void> {
     const { engine, networks, view, used, logger } = this.#deps;
-    const complete = view().provesAbsence;
+    const provesAbsence = view().provesAbsence;
     const engineNetworks = await engine.networks();
     const gone = await this.#goneSince(engineNetworks);
     const offers = planOffers({
       networks: networks.list(),
-      complete,
+      provesAbsence,
       engineNetworks,
       bindings: this.#bindings,
       used: used(),
@@ -323,7 +323,7 @@ export class EngineNetworks {
     this.#refused = refused;
     const without = new Set([...refused.keys(), ...offers.taken.map(({ network }) => network.id)]);
     this.#settle(({ networkId }) => without.has(networkId) || this.engineIdOf(networkId) !== undefined);
-    if (complete) this.#all.resolve();
+    if (provesAbsence) this.#all.resolve();
     for (const [former, binding] of this.#former) await this.#followUp(former, binding);
   }
 

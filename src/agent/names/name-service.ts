@@ -158,7 +158,7 @@ export class NameService {
   /** What the kernel has now may be called by name. */
   async applied(networkId: string): Promise<void> {
     // A pass that began before the records were all known does not count.
-    if (this.#deps.view.complete && !this.#learning.has(networkId)) this.#known.add(networkId);
+    if (this.#deps.view.isWhole && !this.#learning.has(networkId)) this.#known.add(networkId);
     this.#stale.networks.add(networkId);
     await this.ensure(networkId);
   }
@@ -335,7 +335,7 @@ export class NameService {
   #tellNetwork(told: Told, networkId: string): void {
     if (!this.#isWanted(networkId) || this.#coming.has(networkId)) return;
     const { view } = this.#deps;
-    const certain = view.complete && this.#known.has(networkId);
+    const certain = view.isWhole && this.#known.has(networkId);
     for (const news of told.zones.take(networkId, certain)) told.session.tell(news);
     if (!told.clients.has(networkId)) this.#tellClients(told, networkId);
     if (!certain || !view.provesAbsence || told.whole.has(networkId)) return;

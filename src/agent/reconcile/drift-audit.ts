@@ -22,7 +22,7 @@ export interface Drift {
 
 export interface DriftAuditDeps {
   readonly kernel: Pick<Kernel, 'observe' | 'filters'>;
-  readonly view: () => { readonly complete: boolean };
+  readonly view: () => { readonly isWhole: boolean };
   readonly clock: Pick<Clock, 'sleep'>;
   readonly logger: Logger;
 }
@@ -93,7 +93,7 @@ export class DriftAudit {
 
   #isRight(network: DesiredNetwork, seen: Filter | undefined): boolean {
     const filter = networkFilter(network, network.ports);
-    const allowed = this.#deps.view().complete ? filter : withLoaded(filter, seen);
+    const allowed = this.#deps.view().isWhole ? filter : withLoaded(filter, seen);
     return filterOps(network.namespace, allowed, seen).length === 0;
   }
 

@@ -247,9 +247,9 @@ export class Reconciler {
     signal: AbortSignal,
   ): Promise<readonly Obstacle[]> {
     const { clock, kernel } = this.#deps;
-    const complete = this.#deps.view().provesAbsence;
+    const provesAbsence = this.#deps.view().provesAbsence;
     const wanted = this.#desired(marks.all ? undefined : new Set(marks.networks.keys()));
-    const hostKey = hostKeyOf(wanted, complete);
+    const hostKey = hostKeyOf(wanted, provesAbsence);
     const scope = this.#scope(wanted, marks, insides, hostKey !== this.#hostKey);
     const { known, rest, moment } = this.#seen.recall(scope);
     const insideMoment = this.#settled.moment;
@@ -260,7 +260,7 @@ export class Reconciler {
     if (marks.all) this.#events.looksAtAll = scope.networks.length;
     const networks = new Map([...known, ...seen.networks]);
     const observed = { ...seen, networks, containers: new Map([...insides, ...seen.containers]) };
-    const planned = plan(wanted, observed, { complete, released: this.#deps.released?.() ?? [] });
+    const planned = plan(wanted, observed, { provesAbsence, released: this.#deps.released?.() ?? [] });
     for (const { networkId, namespace } of wanted.networks) {
       this.#known.set(networkId, namespace);
       this.#ids.set(namespace, networkId);
@@ -277,7 +277,7 @@ export class Reconciler {
     // What stands in the way may be in the host: it is looked at until there is nothing.
     if (obstacles.length > 0) this.#hostKey = '';
     else if (scope.host) this.#hostKey = hostKey;
-    this.#settled.settle(wanted, observed, { obstacles, moment: insideMoment, complete });
+    this.#settled.settle(wanted, observed, { obstacles, moment: insideMoment, provesAbsence });
     this.#settle(wanted, planned, obstacles);
     this.#seen.settle(observed, planned, moment, result.failures);
     this.#announcements.applied(wanted, planned, obstacles, scope.host);

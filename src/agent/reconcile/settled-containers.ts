@@ -46,7 +46,7 @@ export class SettledContainers {
   settle(
     wanted: Desired,
     observed: Observed,
-    { obstacles, moment, complete }: { obstacles: readonly Obstacle[]; moment: number; complete: boolean },
+    { obstacles, moment, provesAbsence }: { obstacles: readonly Obstacle[]; moment: number; provesAbsence: boolean },
   ): void {
     const failed = new Set(obstacles.map(({ endpointId }) => endpointId));
     // For one that stands in the way of the whole network nothing was planned for its containers.
@@ -61,7 +61,7 @@ export class SettledContainers {
         const inside = observed.containers.get(container.identity);
         const failing = failed.has(record.id);
         // While the view is not whole, an MTU is not raised.
-        const isLow = !complete && isBelow(inside, port, network);
+        const isLow = !provesAbsence && isBelow(inside, port, network);
         if (engine) {
           const looked = inside !== undefined && inside !== 'gone' && !failing && !isLow;
           const mtu = looked || isHandedOver(container) ? network.mtu : this.#mtuOf(port, network);

@@ -10,8 +10,8 @@
  */
 import type { ClusterView } from '../../core/cluster-view.ts';
 import { isOverlaydError } from '../../core/errors.ts';
+import type { FailureDetector } from '../../core/failure-detector.ts';
 import type { Delta, GossipMessage, GossipRecord } from '../../core/gossip/message.ts';
-import type { FailureDetector } from '../../core/membership.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import type { Clock, Logger, Peer, PeerTransport, Random } from '../../ports.ts';
 import type { ClusterState } from './cluster-state.ts';
@@ -132,15 +132,15 @@ export class Gossip {
     this.#busy.add(peer.nodeId);
     try {
       for (;;) {
-        const before = this.#deps.state.digest().complete;
+        const before = this.#deps.state.digest().completeTo;
         const reply = await this.#request(peer, { digest: this.#deps.state.digest() }, EXCHANGE_INTERVALS);
         if (!reply.digest) return;
         const owed = this.#deps.state.delta(reply.digest, DELTA_BYTES);
         if (owed) {
           await this.#request(peer, { digest: this.#deps.state.digest(), delta: owed }, EXCHANGE_INTERVALS);
         }
-        const now = this.#deps.state.digest().complete;
-        if (now === before || now >= reply.digest.complete) return;
+        const now = this.#deps.state.digest().completeTo;
+        if (now === before || now >= reply.digest.completeTo) return;
       }
     } catch (error) {
       this.#deps.logger.debug({ peer: peer.nodeId, error }, 'exchange failed');

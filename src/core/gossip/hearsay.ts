@@ -95,9 +95,9 @@ export function screen(
   };
   let { digest, delta } = message;
   if (digest) {
-    const { complete, ahead } = digest;
-    const sound = isRevision(complete) && ahead.length <= MOST_AHEAD && ahead.every(isRevision);
-    digest = keep(sound, digest, `that it holds revision ${isRevision(complete) ? ahead.at(-1) : complete}`);
+    const { completeTo, ahead } = digest;
+    const sound = isRevision(completeTo) && ahead.length <= MOST_AHEAD && ahead.every(isRevision);
+    digest = keep(sound, digest, `that it holds revision ${isRevision(completeTo) ? ahead.at(-1) : completeTo}`);
     // Who errs about what it holds is not believed about what it sends.
     if (!digest) delta = undefined;
   }

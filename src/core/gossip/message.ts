@@ -8,7 +8,7 @@ export interface GossipMessage {
 }
 
 export interface Digest {
-  readonly complete: number;
+  readonly completeTo: number;
   readonly ahead: readonly number[];
 }
 

@@ -5,10 +5,10 @@
  * member said is `heard`, and stands before what is known only while it is newer, and only until etcd has told as far:
  * then etcd's word stands alone, and what it contradicts is reported. So gossip hurries etcd and never overrules it.
  *
- * Revisions are etcd's, one total order over all keys, so what a replica holds is described by one number (`complete`:
+ * Revisions are etcd's, one total order over all keys, so what a replica holds is described by one number (`completeTo`:
  * nothing up to it is missing) and the few single revisions beyond it that pushes brought (`ahead`). Scuttlebutt (van
  * Renesse et al., 2008) keeps one such number per owner because its owners count for themselves; here etcd counts for
- * all. Where etcd is followed, it alone raises `complete`; where it is not, a delta that begins at or below does.
+ * all. Where etcd is followed, it alone raises `completeTo`; where it is not, a delta that begins at or below does.
  *
  * Scales: an idle exchange carries one number; a delta costs one pass over the table. Tombstones are kept up to a
  * bound; a peer that is further behind than that still gets every record, but no word that it is whole: what was
@@ -91,7 +91,7 @@ export class Replica {
   }
 
   /** Nothing up to this revision is missing. */
-  get complete(): number {
+  get completeTo(): number {
     return Math.max(this.#confirmed, this.#told);
   }
 
@@ -243,7 +243,7 @@ export class Replica {
       const old = this.#heard.get(key);
       if (known?.revision === revision && known.value !== value && revision > SEED_REVISION)
         this.#onRefuted({ from, record, by: 'etcd' });
-      if (known ? known.revision >= revision : !old && revision <= this.complete) continue;
+      if (known ? known.revision >= revision : !old && revision <= this.completeTo) continue;
       const isRepeated = this.#unconfirmed.has(key, revision);
       if (isRepeated) this.#onRefuted({ from, record, by: 'silence' });
       const verdict = isRepeated ? 'ignore' : judge(record, this.#shown(key)?.value);
@@ -254,7 +254,7 @@ export class Replica {
       if (used && !this.#followed) this.#highest = Math.max(this.#highest, revision);
     }
     for (const revision of revisions) {
-      if (revision > this.complete && isWhole(revision) && !partial.has(revision)) this.#ahead.add(revision);
+      if (revision > this.completeTo && isWhole(revision) && !partial.has(revision)) this.#ahead.add(revision);
     }
     return changes;
   }
@@ -265,13 +265,14 @@ export class Replica {
    */
   hearDelta(delta: Delta, sender: Digest, hearing: Hearing): RecordChange[] {
     const held = new Set(sender.ahead);
-    const changes = this.hear(delta.records, hearing, (revision) => revision <= sender.complete || held.has(revision));
-    if (this.#followed || delta.to === 0 || delta.from > this.complete) return changes;
-    if (delta.to > this.complete) {
+    const isWhole = (revision: number) => revision <= sender.completeTo || held.has(revision);
+    const changes = this.hear(delta.records, hearing, isWhole);
+    if (this.#followed || delta.to === 0 || delta.from > this.completeTo) return changes;
+    if (delta.to > this.completeTo) {
       this.#told = delta.to;
       this.#dropAhead();
     }
-    if (delta.to >= sender.complete && delta.to >= this.floor) this.#whole = true;
+    if (delta.to >= sender.completeTo && delta.to >= this.floor) this.#whole = true;
     return changes;
   }
 
@@ -290,7 +291,7 @@ export class Replica {
   }
 
   digest(): Digest {
-    return { complete: this.complete, ahead: [...this.#ahead].sort((a, b) => a - b) };
+    return { completeTo: this.completeTo, ahead: [...this.#ahead].sort((a, b) => a - b) };
   }
 
   /**
@@ -298,17 +299,17 @@ export class Replica {
    * A cut delta says so by `to`: ask again from there. Where etcd is followed, only what it said is passed on.
    */
   delta(peer: Digest, budgetBytes: number): Delta | undefined {
-    const { complete } = this;
-    if (peer.complete >= this.#highest && peer.complete >= complete) return undefined;
+    const { completeTo } = this;
+    if (peer.completeTo >= this.#highest && peer.completeTo >= completeTo) return undefined;
     const has = new Set(peer.ahead);
     const missing: (GossipRecord & { readonly revision: number })[] = [];
     for (const [key, { revision, value }] of this.#entries(!this.#followed)) {
-      if (revision > peer.complete && !has.has(revision)) missing.push({ key, revision, value });
+      if (revision > peer.completeTo && !has.has(revision)) missing.push({ key, revision, value });
     }
     missing.sort((a, b) => a.revision - b.revision);
 
-    const remembers = peer.complete === 0 || peer.complete >= this.#forgotten;
-    const claims = this.#whole && !this.#behind && remembers && complete > peer.complete;
+    const remembers = peer.completeTo === 0 || peer.completeTo >= this.#forgotten;
+    const claims = this.#whole && !this.#behind && remembers && completeTo > peer.completeTo;
     let bytes = 0;
     let cut = missing.length;
     for (let i = 0; i < missing.length; i++) {
@@ -322,11 +323,11 @@ export class Replica {
     }
     const records = missing.slice(0, cut);
     const lastRevision = records.at(-1)?.revision ?? 0;
-    const to = cut < missing.length ? Math.min(lastRevision, complete) : complete;
-    if (!claims || to <= peer.complete) {
+    const to = cut < missing.length ? Math.min(lastRevision, completeTo) : completeTo;
+    if (!claims || to <= peer.completeTo) {
       return records.length === 0 ? undefined : { from: 0, to: 0, records };
     }
-    return { from: peer.complete, to, records };
+    return { from: peer.completeTo, to, records };
   }
 
   #shown(key: string): Entry | undefined {
@@ -382,7 +383,7 @@ export class Replica {
   }
 
   #dropAhead(): void {
-    for (const single of this.#ahead) if (single <= this.complete) this.#ahead.delete(single);
+    for (const single of this.#ahead) if (single <= this.completeTo) this.#ahead.delete(single);
   }
 
   #trimTombstones(): void {

@@ -21,13 +21,13 @@ export function containerOps(
   network: DesiredNetwork,
   seen: NamespaceState | undefined,
   made: boolean,
-  complete: boolean,
+  provesAbsence: boolean,
 ): Op[] {
   const at = port.endpoint.container.path;
   const wanted = containerLink(port, network);
   const link = made ? asMade(wanted) : seen?.links.get(wanted.name);
   if (!link) return [];
-  const ops = [...linkOps(at, wanted, link, complete)];
+  const ops = [...linkOps(at, wanted, link, provesAbsence)];
   const wasUp = link.up;
   const addresses: Address[] = port.addresses.map((address) => ({ link: wanted.name, ...address }));
   if (wanted.ipv6) addresses.push(linkLocalAddress(wanted.name, wanted.mac));
@@ -45,7 +45,7 @@ export function containerOps(
     if (gateway !== undefined && !foreign) {
       const right = wasUp && !made && mine.some((route) => route.gateway === gateway);
       if (!right) ops.push({ kind: 'set-route', at, route: ours(DEFAULT[family], gateway, wanted.name) });
-    } else if (!made && complete) {
+    } else if (!made && provesAbsence) {
       for (const route of mine) ops.push({ kind: 'delete-route', at, route });
     }
   }
@@ -61,11 +61,11 @@ export function mtuOps(
   port: DesiredPort,
   network: DesiredNetwork,
   seen: NamespaceState | undefined,
-  complete: boolean,
+  provesAbsence: boolean,
 ): Op[] {
   const { name, mac, mtu } = containerLink(port, network);
   const link = seen?.links.get(name);
-  if (link?.mac !== mac || link.mtu === mtu || (link.mtu < mtu && !complete)) return [];
+  if (link?.mac !== mac || link.mtu === mtu || (link.mtu < mtu && !provesAbsence)) return [];
   return [{ kind: 'set-link', at: port.endpoint.container.path, name, set: { mtu } }];
 }
 

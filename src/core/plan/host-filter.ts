@@ -39,10 +39,10 @@ const OPENS = 'tcp flags & (syn | ack) == syn';
 const elementOf = ({ address, protocol, port }: Uplink['opened'][number]) => `${address} ${protocol} ${port}`;
 
 /**
- * `complete: false`: the view may lack members. Then the control ports are not closed: members that have lost sight of
+ * `provesAbsence: false`: the view may lack members. Then the control ports are not closed: members that have lost sight of
  * each other find each other through them.
  */
-export function hostFilter(desired: Desired, complete: boolean): Filter {
+export function hostFilter(desired: Desired, provesAbsence: boolean): Filter {
   const { vtep, port, members, control, uplinks, serviceAddress } = desired;
   const { address, joinPort, gossipPort, store } = control;
   const masqueraded = uplinks.filter(({ masquerade }) => masquerade);
@@ -74,7 +74,7 @@ export function hostFilter(desired: Desired, complete: boolean): Filter {
         ),
       ),
       set('control', ['inet_service'], [joinPort, gossipPort, ...(store ? [store.port] : []), ...theirs].map(String)),
-      set('closed', ['inet_service'], complete ? closed.map(String) : []),
+      set('closed', ['inet_service'], provesAbsence ? closed.map(String) : []),
       ...families.map((family) => ({
         ...set(nameOf('callers', family), [TYPES[family]], []),
         timeoutSeconds: CALLER_SECONDS,

@@ -17,11 +17,11 @@ export function planHost(
   desired: Desired,
   seen: NamespaceState | undefined,
   made: ReadonlySet<number>,
-  complete: boolean,
+  provesAbsence: boolean,
   steps: Steps,
 ): void {
   if (seen) {
-    const whole = complete && !desired.isPartial;
+    const whole = provesAbsence && !desired.isPartial;
     const filter = hostFilter(desired, whole);
     const allowed = whole ? filter : withLoaded(filter, seen.filter);
     const reason = seen.filter ? 'update' : 'create';
@@ -41,7 +41,7 @@ export function planHost(
     const fresh = made.has(uplink.vni);
     const old = fresh ? asMade(link) : seen?.links.get(link.name);
     if (!old) continue;
-    steps.add('set-up', ownerOf(link.name), fresh ? 'create' : 'update', ...linkOps(HOST, link, old, complete));
+    steps.add('set-up', ownerOf(link.name), fresh ? 'create' : 'update', ...linkOps(HOST, link, old, provesAbsence));
     rows.push(uplinkRows(uplink));
   }
   // With the address, not again and again: it is the host's own setting, and its administrator's to change.
@@ -59,7 +59,7 @@ export function planHost(
     rowsOf(seen, (link) => link === LOOPBACK || (isUplink(link) && !anew.has(link))),
   );
   for (const op of sets) steps.add('set-up', ownerOf(linkOf(op)), 'update', op);
-  if (!complete) return;
+  if (!provesAbsence) return;
   for (const op of removals) {
     const link = linkOf(op);
     // Rows of a link that goes as a whole go with it.

@@ -7,13 +7,13 @@ export function asMade(wanted: Link): Link {
 }
 
 /** While the view is not whole an MTU is not raised: a member may be missing that needs the smaller one. */
-export function linkOps(at: Place, wanted: Link, seen: Link, complete: boolean): readonly Op[] {
+export function linkOps(at: Place, wanted: Link, seen: Link, provesAbsence: boolean): readonly Op[] {
   if (isRight(wanted, seen)) return NOTHING;
   const ops: Op[] = [];
   const { name } = wanted;
   const change: LinkChange = {
     ...(seen.mac === wanted.mac ? {} : { mac: wanted.mac }),
-    ...(wanted.mtu < seen.mtu || (complete && wanted.mtu !== seen.mtu) ? { mtu: wanted.mtu } : {}),
+    ...(wanted.mtu < seen.mtu || (provesAbsence && wanted.mtu !== seen.mtu) ? { mtu: wanted.mtu } : {}),
     ...(wanted.master === undefined || seen.master === wanted.master ? {} : { master: wanted.master }),
     ...(wanted.bridge && !sameBridge(wanted.bridge, seen.bridge) ? { bridge: wanted.bridge } : {}),
   };

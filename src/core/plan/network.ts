@@ -1,7 +1,7 @@
 /** Plans one network's namespace with its ports. */
 import { isHandedOver, type LocalEndpoint } from '../container.ts';
-import { serviceWay } from '../docker/service-route.ts';
 import { interfaceSettings } from '../endpoint-options.ts';
+import { serviceWay } from '../engine/service-route.ts';
 import {
   type Desired,
   type DesiredNetwork,
@@ -46,7 +46,7 @@ export function planNetwork(
   network: DesiredNetwork,
   desired: Desired,
   observed: Observed,
-  complete: boolean,
+  provesAbsence: boolean,
   steps: Steps,
 ): NetworkPlan {
   const at = network.namespace;
@@ -67,24 +67,24 @@ export function planNetwork(
   const ports = gone.length === 0 ? network.ports : network.ports.filter((port) => !isGone(port));
 
   const filter = networkFilter(network, ports);
-  const allowed = complete ? filter : withLoaded(filter, seen?.filter);
+  const allowed = provesAbsence ? filter : withLoaded(filter, seen?.filter);
   for (const op of filterOps(at, allowed, seen?.filter)) {
     steps.add(op.kind === 'set-filter' ? 'shield' : 'set-up', owner, seen?.filter ? 'update' : 'create', op);
   }
 
-  const fabric = planFabric(network, desired, observed, complete, steps, owner);
+  const fabric = planFabric(network, desired, observed, provesAbsence, steps, owner);
   const wanted = new Map(fabric.wanted.map((link) => [link.name, link]));
   const made = new Set(fabric.made);
   for (const port of ports) {
     const link = portLink(port, network);
     wanted.set(link.name, link);
-    if (!planPort(port, network, observed, complete, steps)) continue;
+    if (!planPort(port, network, observed, provesAbsence, steps)) continue;
     made.add(link.name);
     // What was meant for an owner before must not reach this one.
     if (!network.internal) steps.add('connect', ownerOf(port, at), 'create', forget(addressesOf(port), 'comes'));
   }
 
-  if (complete) {
+  if (provesAbsence) {
     for (const { name, kind } of seen?.links.values() ?? []) {
       if (wanted.has(name) || !isOfOurKinds(kind)) continue;
       steps.add('unlink', owner, 'remove', { kind: 'delete-link', at, name });
@@ -102,7 +102,7 @@ export function planNetwork(
   const changed = new Set<string>();
   for (const link of wanted.values()) {
     const old = made.has(link.name) ? undefined : seen?.links.get(link.name);
-    const ops = linkOps(at, link, old ?? asMade(link), complete);
+    const ops = linkOps(at, link, old ?? asMade(link), provesAbsence);
     if (ops.length === 0) continue;
     changed.add(link.name);
     steps.add('set-up', ownerOfLink(link.name), old ? 'update' : 'create', ...ops);
@@ -117,7 +117,7 @@ export function planNetwork(
     else if (op.kind === 'set-rows' && op.rows.kind === 'fdb') steps.add('connect', owner, reason, op);
     else steps.add('set-up', owner, reason, op);
   }
-  const whole = complete && !network.isPartial;
+  const whole = provesAbsence && !network.isPartial;
   if (whole) steps.add('connect', owner, 'remove', ...removals);
 
   for (const port of ports) {
@@ -131,8 +131,8 @@ export function planNetwork(
     // What an engine moves into a container, it sets up there. It does not do so a second time, nor later than that.
     const isEngines = engine && !fresh;
     const ops = isEngines
-      ? mtuOps(port, network, state, complete)
-      : containerOps(port, network, state, fresh, complete);
+      ? mtuOps(port, network, state, provesAbsence)
+      : containerOps(port, network, state, fresh, provesAbsence);
     if (fresh && !engine) {
       for (const setting of interfaceSettings(port.endpoint.options, port.endpoint.ifname))
         ops.push({ kind: 'set-sysctl', at: container.path, ...setting });
@@ -203,7 +203,7 @@ function planFabric(
   network: DesiredNetwork,
   desired: Desired,
   observed: Observed,
-  complete: boolean,
+  provesAbsence: boolean,
   steps: Steps,
   owner: Owner,
 ) {
@@ -214,7 +214,7 @@ function planFabric(
   // Making anew takes away first, so it waits for a whole view.
   const check = (link: Link, fits: (old: Link) => boolean, step: 'make' | 'set-up', create: Op) => {
     const old = seen?.links.get(link.name);
-    if (old && (fits(old) || !complete)) return;
+    if (old && (fits(old) || !provesAbsence)) return;
     if (old) steps.add('unlink', owner, 'update', { kind: 'delete-link', at, name: link.name });
     steps.add(step, owner, old ? 'update' : 'create', create);
     made.push(link.name);
@@ -231,7 +231,7 @@ function planFabric(
     wanted.push(link);
     const fits = (old: Link) => old.kind === 'veth' && (!observed.host || (!!inHost && isPair(old, inHost)));
     const old = seen?.links.get(UPLINK);
-    if (complete && inHost && !(old && fits(old)))
+    if (provesAbsence && inHost && !(old && fits(old)))
       steps.add('unlink', owner, 'update', { kind: 'delete-link', at: HOST, name });
     check(link, fits, 'make', {
       kind: 'add-veth',
@@ -252,12 +252,12 @@ function planPort(
   port: DesiredPort,
   network: DesiredNetwork,
   observed: Observed,
-  complete: boolean,
+  provesAbsence: boolean,
   steps: Steps,
 ): boolean {
   const at = network.namespace;
   const old = observed.networks.get(at)?.links.get(port.link);
-  if (old && !complete) return false;
+  if (old && !provesAbsence) return false;
   const { container, engine } = port.endpoint;
   const inside = observed.containers.get(container.identity);
   if (old?.kind === 'veth') {
@@ -268,7 +268,7 @@ function planPort(
   const owner = ownerOf(port, at);
   if (old) steps.add('unlink', owner, 'update', { kind: 'delete-link', at, name: port.link });
   // Ours, of a port that somebody moved elsewhere: both go. While the view is not whole it may be a former endpoint's.
-  const left = complete && !old && inside !== 'gone' ? inside?.links.get(port.endpoint.ifname) : undefined;
+  const left = provesAbsence && !old && inside !== 'gone' ? inside?.links.get(port.endpoint.ifname) : undefined;
   if (left?.kind === 'veth' && left.mac === port.mac)
     steps.add('unlink', owner, 'update', { kind: 'delete-link', at: container.path, name: left.name });
   const end = { name: port.link, mac: portLink(port, network).mac };

@@ -34,14 +34,14 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
   }
   const { member } = membership;
   const identity = membership.identity;
-  const docker = await membership.engineSide?.status();
+  const engine = await membership.engineSide?.status();
   const alarms = member.storeConnected ? await membership.storeAlarms() : [];
   const problems = [
     ...(problem ? [problem] : []),
     ...facts.lacks(),
     ...findProblems(membership, alarms, clock),
     ...(await member.returnWays.problems()),
-    ...(docker?.problems ?? []),
+    ...(engine?.problems ?? []),
   ];
   const networks = member.networks.list();
   const peers = [...member.view.nodes()].filter((node) => node.id !== member.self.id && !node.left);
@@ -72,7 +72,7 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
     localEndpoints: member.local.all().length,
     endpoints: networks.reduce((sum, network) => sum + [...member.view.endpointsOn(network.id)].length, 0),
     reconcile: { ...reconcile, lastPassMs: Math.round(reconcile.lastPassMs), lastError: reconcile.lastError ?? '' },
-    ...(docker ? { docker: dockerMessage(docker) } : {}),
+    ...(engine ? { docker: engineMessage(engine) } : {}),
   };
 }
 
@@ -82,7 +82,7 @@ function heldBackBy({ view }: Membership['member']): string[] {
   );
 }
 
-function dockerMessage({ state, version = '', networks, endpoints, names }: EngineStatus) {
+function engineMessage({ state, version = '', networks, endpoints, names }: EngineStatus) {
   return { state, version, networks, endpoints, names: names === undefined ? 'unknown' : names ? 'yes' : 'no' };
 }
 

@@ -14,11 +14,11 @@ import type {
   RequestAddressCall,
   RequestPoolAnswer,
   RequestPoolCall,
-} from '../../core/docker/driver-calls.ts';
-import { isEndpointName } from '../../core/docker/endpoint-names.ts';
-import { ID_OPTION, NETWORK_OPTION } from '../../core/docker/engine.ts';
-import { choosePlaceholder, isPlaceholder } from '../../core/docker/placeholder.ts';
-import { formatPoolId, type PoolId, parsePoolId } from '../../core/docker/pool-id.ts';
+} from '../../core/engine/driver-calls.ts';
+import { isEndpointName } from '../../core/engine/endpoint-names.ts';
+import { ID_OPTION, NETWORK_OPTION } from '../../core/engine/engine.ts';
+import { choosePlaceholder, isPlaceholder } from '../../core/engine/placeholder.ts';
+import { formatPoolId, type PoolId, parsePoolId } from '../../core/engine/pool-id.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import type { NetworkRecord } from '../../core/records.ts';

@@ -1,6 +1,7 @@
 /** The network driver: networks of the engine are bound to networks of the cluster, its endpoints are ours. */
 import type { EngineSide } from '../../agent/engine/engine-side.ts';
 import type { Member } from '../../agent/member.ts';
+import { refuseEndpointOptions } from '../../core/endpoint-options.ts';
 import {
   type CreateEndpointAnswer,
   type CreateEndpointCall,
@@ -13,12 +14,11 @@ import {
   type JoinCall,
   LOCAL_ADDRESS_SPACE,
   type NetworkPool,
-} from '../../core/docker/driver-calls.ts';
-import { ID_OPTION, NETWORK_OPTION } from '../../core/docker/engine.ts';
-import { joinAnswer } from '../../core/docker/join.ts';
-import type { Binding } from '../../core/docker/network-offers.ts';
-import { isPlaceholder } from '../../core/docker/placeholder.ts';
-import { refuseEndpointOptions } from '../../core/endpoint-options.ts';
+} from '../../core/engine/driver-calls.ts';
+import { ID_OPTION, NETWORK_OPTION } from '../../core/engine/engine.ts';
+import { joinAnswer } from '../../core/engine/join.ts';
+import type { Binding } from '../../core/engine/network-offers.ts';
+import { isPlaceholder } from '../../core/engine/placeholder.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import { differingOption, networkSettings } from '../../core/network-options.ts';

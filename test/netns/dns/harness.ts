@@ -18,7 +18,7 @@ export interface HarnessConfig {
     readonly gateways: readonly string[];
   })[];
   /** Ids of all networks of the container behind `NETWORK ADDRESS`. */
-  readonly memberships: Readonly<Record<string, readonly string[]>>;
+  readonly onNetworks: Readonly<Record<string, readonly string[]>>;
   readonly upstreams: readonly string[];
   /** Where the host itself is asked. */
   readonly host: string;
@@ -34,7 +34,7 @@ const responder = createResponder({
   zone: (networkId) => zones.get(networkId),
   overlay: () =>
     config.networks.flatMap(({ cidr, cidr6 }) => [cidr, cidr6 ?? []].flat().map((each) => parseCidr(each)!)),
-  networksOf: (networkId, address) => config.memberships[`${networkId} ${address}`] ?? [],
+  networksOf: (networkId, address) => config.onNetworks[`${networkId} ${address}`] ?? [],
   forwarder: createForwarder({ servers: () => config.upstreams }),
   random: { next: Math.random },
 });

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEngine } from '../../../src/adapters/docker/engine.ts';
 import { servePlugin } from '../../../src/adapters/docker/plugin-server.ts';
 import { systemClock } from '../../../src/adapters/system/time.ts';
-import type { EngineEvent } from '../../../src/core/docker/engine.ts';
+import type { EngineEvent } from '../../../src/core/engine/engine.ts';
 import type { Engine, Logger } from '../../../src/ports.ts';
 import type { Host } from '../../lab/host.ts';
 import { until } from '../../lab/until.ts';

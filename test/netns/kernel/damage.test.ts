@@ -111,7 +111,7 @@ it.each(SEEDS)('seed %i: is as if nothing had happened', async (seed) => {
   await Promise.all([some(), some()]);
   await until('nothing to be wanted', async () => {
     const { wanted, observed } = await look();
-    const { stages, gone } = plan(wanted, observed, { complete: true });
+    const { stages, gone } = plan(wanted, observed, { provesAbsence: true });
     const kinds = stages.flatMap(({ ops }) => ops.map(({ op }) => op.kind));
     if (kinds.length > 0 || gone.length > 0) throw new Error(`${kinds.join(', ')}; ${gone.length} are gone`);
     // A port goes a while after the name of its container's namespace, and the endpoint with it.

@@ -253,7 +253,7 @@ describe('the reconciler', () => {
       'self',
     ],
     'a neighbour row': ['ip', '-n', 'ovl-4096', 'neigh', 'del', '10.0.0.4', 'dev', 'vx0'],
-    "a port's membership of the bridge": ['ip', '-n', 'ovl-4096', 'link', 'set', 'PORT', 'nomaster'],
+    "a port's place in the bridge": ['ip', '-n', 'ovl-4096', 'link', 'set', 'PORT', 'nomaster'],
     'the filter of the host': ['nft', 'flush', 'ruleset'],
     'the filter of a network': ['nsenter', '--net=/run/netns/ovl-4096', 'nft', 'flush', 'ruleset'],
     'the route into a network': ['ip', 'route', 'del', '10.0.0.0/24'],

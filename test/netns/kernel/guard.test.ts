@@ -337,13 +337,13 @@ describe('the control ports', () => {
   it('stay as they are while the view is not whole', async () => {
     await b.host.must(['nft', 'flush', 'set', 'inet', 'overlayd', 'callers']);
     const loner = await lab.addHost('loner', 98);
-    b.world.complete = false;
+    b.world.isWhole = false;
     await settle(b);
     expect(await connects(loner, undefined, b.host.address, 7946)).toBe(false);
     await b.host.must(['nft', 'delete', 'table', 'inet', 'overlayd']);
     await settle(b);
     await untilReached(loner, b.host.address, [7946]);
-    b.world.complete = true;
+    b.world.isWhole = true;
     await settle(b);
     expect(await connects(loner, undefined, b.host.address, 7946)).toBe(false);
   });

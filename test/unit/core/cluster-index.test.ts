@@ -11,7 +11,7 @@ const endpoint = (id: string, address: string) => endpointRecord({ id, address }
 
 const put = (key: string, record: object) => ({ key, value: encodeRecord(record) });
 const gone = (key: string) => ({ key, value: undefined });
-const index = () => new ClusterIndex({ whole: true, behind: false, complete: 7 });
+const index = () => new ClusterIndex({ whole: true, behind: false, completeTo: 7 });
 
 const CLUSTER = { id: 'c', caCertificate: 'PEM', pools: [], vniRange: [4096, 5000], createdAt: 1 };
 

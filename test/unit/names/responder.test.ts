@@ -16,7 +16,7 @@ function setUp(options: ResponderOptions = {}) {
     { id: 'c', name: 'corp', cidr: '10.0.3.0/24', options: { dns: '192.0.2.53' }, endpoints: [] },
     { id: 'o', name: 'other', cidr: '10.0.4.0/24', options: { dns: '192.0.2.54:5353,192.0.2.53' }, endpoints: [] },
   ]);
-  const memberships: Record<string, readonly string[]> = {};
+  const onNetworks: Record<string, readonly string[]> = {};
   const asked: { query: Uint8Array; servers: readonly string[]; answer: (reply: Uint8Array | undefined) => void }[] =
     [];
   const responder = createResponder(
@@ -27,7 +27,7 @@ function setUp(options: ResponderOptions = {}) {
         const last = more.at(-1);
         return last === 'unknown' ? last : last?.promise;
       },
-      networksOf: (networkId, address) => memberships[`${networkId} ${address}`] ?? [],
+      networksOf: (networkId, address) => onNetworks[`${networkId} ${address}`] ?? [],
       forwarder: { ask: (query, servers) => new Promise((resolve) => asked.push({ query, servers, answer: resolve })) },
       random: { next: () => 0 },
     },
@@ -40,7 +40,7 @@ function setUp(options: ResponderOptions = {}) {
     if (!(reply instanceof Uint8Array)) throw new Error('not answered at once');
     return read(reply);
   };
-  return { endpoints, more, hidden, memberships, asked, responder, client, ask, now };
+  return { endpoints, more, hidden, onNetworks, asked, responder, client, ask, now };
 }
 
 const response = (name: string) =>
@@ -62,11 +62,11 @@ describe('the responder', () => {
   });
 
   it('lets a container ask any of its gateways for the names of all its networks', () => {
-    const { now, ask, memberships, client } = setUp();
+    const { now, ask, onNetworks, client } = setUp();
     const member = client('10.0.2.9', 'd');
     expect(now('api', member).rcode).toBe('NXDOMAIN');
     expect(now('a.example', member).rcode).toBe('REFUSED');
-    memberships['d 10.0.2.9'] = ['w', 'd'];
+    onNetworks['d 10.0.2.9'] = ['w', 'd'];
     expect(addressesIn(now('api', member))).toEqual(['10.0.1.2']);
     expect(ask('a.example', member)).toBeInstanceOf(Promise);
   });
@@ -112,8 +112,8 @@ describe('questions for upstream servers', () => {
   });
 
   it('are asked again once the reply has come, and apart for other networks', async () => {
-    const { ask, asked, client, memberships } = setUp();
-    memberships['w 10.0.1.8'] = ['w', 'd'];
+    const { ask, asked, client, onNetworks } = setUp();
+    onNetworks['w 10.0.1.8'] = ['w', 'd'];
     const first = ask('a.example');
     void ask('a.example', client('10.0.1.8'));
     expect(asked).toHaveLength(2);
@@ -124,11 +124,11 @@ describe('questions for upstream servers', () => {
   });
 
   it("go to the network's own servers, those of the asked one first, and are not merged across them", () => {
-    const { ask, asked, client, memberships, now } = setUp();
-    memberships['w 10.0.1.5'] = ['w', 'd'];
-    memberships['w 10.0.1.6'] = ['w', 'o', 'c'];
-    memberships['o 10.0.4.6'] = ['w', 'o', 'c'];
-    memberships['d 10.0.2.6'] = ['d', 'c'];
+    const { ask, asked, client, onNetworks, now } = setUp();
+    onNetworks['w 10.0.1.5'] = ['w', 'd'];
+    onNetworks['w 10.0.1.6'] = ['w', 'o', 'c'];
+    onNetworks['o 10.0.4.6'] = ['w', 'o', 'c'];
+    onNetworks['d 10.0.2.6'] = ['d', 'c'];
     for (const from of [
       client('10.0.3.2', 'c'),
       client('10.0.1.5'),

@@ -61,17 +61,17 @@ export interface GossipMessage {
 }
 
 /**
- * All of the state up to `complete` is held (etcd revisions are one total order, so one number says it), and besides
+ * All of the state up to `complete_to` is held (etcd revisions are one total order, so one number says it), and besides
  * it the single revisions in `ahead`, which pushes brought.
  */
 export interface Digest {
-  complete: number;
+  completeTo: number;
   ahead: number[];
 }
 
 export interface Delta {
   /**
-   * The state of every key that changed in (from, to], in revision order; a receiver whose `complete` is at least
+   * The state of every key that changed in (from, to], in revision order; a receiver whose `complete_to` is at least
    * `from` may raise it to `to`. from = to = 0 in a push: nothing is claimed about the rest.
    */
   from: number;
@@ -443,13 +443,13 @@ export const GossipMessage: MessageFns<GossipMessage> = {
 };
 
 function createBaseDigest(): Digest {
-  return { complete: 0, ahead: [] };
+  return { completeTo: 0, ahead: [] };
 }
 
 export const Digest: MessageFns<Digest> = {
   encode(message: Digest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.complete !== 0) {
-      writer.uint32(8).int64(message.complete);
+    if (message.completeTo !== 0) {
+      writer.uint32(8).int64(message.completeTo);
     }
     if (message.ahead.length !== 0) {
       writer.uint32(18).fork();
@@ -479,7 +479,7 @@ export const Digest: MessageFns<Digest> = {
               break;
             }
 
-            message.complete = longToNumber(reader.int64());
+            message.completeTo = longToNumber(reader.int64());
             continue;
           }
           case 2: {
@@ -517,7 +517,7 @@ export const Digest: MessageFns<Digest> = {
   },
   fromPartial(object: DeepPartial<Digest>): Digest {
     const message = createBaseDigest();
-    message.complete = object.complete ?? 0;
+    message.completeTo = object.completeTo ?? 0;
     message.ahead = object.ahead?.map((e) => e) || [];
     return message;
   },

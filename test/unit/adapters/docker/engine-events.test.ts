@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createEngine } from '../../../../src/adapters/docker/engine.ts';
-import type { EngineEvent } from '../../../../src/core/docker/engine.ts';
+import type { EngineEvent } from '../../../../src/core/engine/engine.ts';
 
 import { until } from '../../../lab/until.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';

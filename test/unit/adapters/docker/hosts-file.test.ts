@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { mendHostsFile } from '../../../../src/adapters/docker/hosts-file.ts';
 
-const OWN = { addresses: new Set(['10.0.0.3']), complete: true };
+const OWN = { addresses: new Set(['10.0.0.3']), areAll: true };
 let directory: string;
 let path: string;
 

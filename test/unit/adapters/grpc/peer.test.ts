@@ -112,7 +112,7 @@ test('a member has a few streams at a time, whatever it opens', async () => {
   for (const stream of others) stream.cancel();
 });
 
-test('membership is asked with the node id and the fingerprint of its key', async () => {
+test('whether the sender is a member is asked with the node id and the fingerprint of its key', async () => {
   const a = await createNode();
   const nodeId = randomBytes(8).toString('hex');
   const asked: string[][] = [];

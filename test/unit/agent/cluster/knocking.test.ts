@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { closedDoors, keepKnocking } from '../../../../src/agent/cluster/knocking.ts';
-import type { Liveness } from '../../../../src/core/membership.ts';
+import type { Liveness } from '../../../../src/core/failure-detector.ts';
 import { World } from '../../../contract/kernel-world.ts';
 
 function cluster(count: number, silent: readonly string[], storeConnected = true) {

@@ -20,7 +20,7 @@ const nodes = async (cluster: ClusterFixture) =>
 
 /** A member whose view is etcd as it is now. */
 async function raise(cluster: ClusterFixture, agent = NEW, store: Pick<ClusterStore, 'get' | 'list'> = cluster.store) {
-  const view = new ClusterIndex({ whole: true, behind: false, complete: 1 });
+  const view = new ClusterIndex({ whole: true, behind: false, completeTo: 1 });
   view.apply((await cluster.store.list(PREFIX)).entries.map((entry) => ({ ...entry, previous: undefined })));
   await raiseLevel({ store, commit: cluster.commit, logger: cluster.logger, state: { view } }, agent);
 }
@@ -181,7 +181,7 @@ test.each([
   await cluster.found();
   if (value !== undefined) await cluster.store.txn([], [{ kind: 'put', key: keys.cluster, value }]);
   const memory = { height: 1, behind: false, level: 2 };
-  const view = new ClusterIndex({ whole: true, behind: false, complete: 1 });
+  const view = new ClusterIndex({ whole: true, behind: false, completeTo: 1 });
   const deps = { store: cluster.store, state: { view, memory }, remember: async () => undefined };
   const watch = new LevelWatch({ ...deps, onUnspoken: () => undefined }, OLD);
   if (starts) await watch.require(memory);

@@ -4,7 +4,7 @@ import { type LeaveDeps, leaveCluster } from '../../../../src/agent/cluster/leav
 import { getNode, listNodes, nodeState, removeNode } from '../../../../src/agent/cluster/nodes.ts';
 import { encodedEntries } from '../../../../src/agent/endpoints/own-holdings.ts';
 import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
-import type { Liveness } from '../../../../src/core/membership.ts';
+import type { Liveness } from '../../../../src/core/failure-detector.ts';
 import { decodeNode, decodeQuarantine, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { type EndpointRecord, keys, PREFIX } from '../../../../src/core/records.ts';
 import type { StoreAccess } from '../../../../src/ports.ts';
@@ -59,7 +59,7 @@ test('nodes are listed by name with their state and number of endpoints', async 
     ...{ createdAt: 0, state: 'active' },
   };
   await cluster.store.txn([], [{ kind: 'put', key: keys.network(NETWORK.id), value: encodeRecord(network) }]);
-  const index = new ClusterIndex({ whole: true, behind: false, complete: cluster.etcd.revision });
+  const index = new ClusterIndex({ whole: true, behind: false, completeTo: cluster.etcd.revision });
   index.apply((await cluster.store.list(PREFIX)).entries.map((entry) => ({ ...entry, previous: undefined })));
   states.set(n2.nodeId, 'suspect');
   const deps = { view: () => index, liveness, selfId: n1.nodeId, clock: cluster.clock, access: n1.store };

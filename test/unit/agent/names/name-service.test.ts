@@ -13,13 +13,13 @@ import { addressesIn, question, read } from '../../core/dns/messages.ts';
 
 interface SetUp {
   readonly stuck?: string;
-  readonly complete?: boolean;
+  readonly isWhole?: boolean;
   /** The process is there when this resolves. */
   readonly starting?: Promise<void>;
 }
 
 /** Networks `w` and `d`, of both of which this host has endpoints. Listening at `stuck` never succeeds nor fails. */
-function setUp({ stuck, complete = true, starting }: SetUp = {}) {
+function setUp({ stuck, isWhole = true, starting }: SetUp = {}) {
   const clock = new VirtualClock();
   const fake = new FakeNames(clock, seededRandom(1));
   const refused = new Set<string>();
@@ -36,8 +36,8 @@ function setUp({ stuck, complete = true, starting }: SetUp = {}) {
       { id: 'w', name: 'web', cidr: '10.0.1.0/24', endpoints },
       { id: 'd', name: 'db', cidr: '10.0.2.0/24', endpoints: databases },
     ]),
-    complete,
-    provesAbsence: complete,
+    isWhole,
+    provesAbsence: isWhole,
   };
   const refusing = (session: NamesSession): NamesSession => ({
     ...session,
@@ -146,10 +146,10 @@ it('does not wait for what takes long, nor when the agent stops', async () => {
 });
 
 it('denies a name when records and ways are known', async () => {
-  const { names, view, converging, ask } = setUp({ complete: false });
+  const { names, view, converging, ask } = setUp({ isWhole: false });
   await names.open(never);
   const waiting = ask() as Promise<Uint8Array>;
-  view.complete = true;
+  view.isWhole = true;
   view.provesAbsence = true;
   names.becameWhole();
   expect(ask()).toBeInstanceOf(Promise);
@@ -171,7 +171,7 @@ it('denies a name also when the ways could not be compared at first', async () =
 });
 
 it('says soon that it does not know, as long as it does not', async () => {
-  const { names, clock, ask, now } = setUp({ complete: false });
+  const { names, clock, ask, now } = setUp({ isWhole: false });
   await names.open(never);
   const waiting = ask() as Promise<Uint8Array>;
   await clock.advance(2_000);
@@ -191,7 +191,7 @@ it('keeps what an agent before knew until this one knows as much', async () => {
   stop.abort();
 
   endpoints.length = 0;
-  view.complete = false;
+  view.isWhole = false;
   view.provesAbsence = false;
   hidden.add('h2');
   fake.told.length = 0;
@@ -210,7 +210,7 @@ it('keeps what an agent before knew until this one knows as much', async () => {
 
   hidden.clear();
   endpoints.push({ address: '10.0.1.2', name: 'api', nodeId: 'h2' });
-  view.complete = true;
+  view.isWhole = true;
   view.provesAbsence = true;
   next.names.becameWhole();
   await clock.advance(10);
@@ -284,7 +284,7 @@ it('answers for no network that a container before at the same address was on, a
   await clock.advance(10);
   expect(addressesIn(now('secret'))).toEqual(['10.0.2.2']);
   stop.abort();
-  view.complete = false;
+  view.isWhole = false;
   view.provesAbsence = false;
   clients.length = 0;
   await agent().names.open(never);
@@ -320,10 +320,10 @@ it('does not answer on a network that was left while the process was not there y
 });
 
 it('tells what else there may be to close when all is known, and not before', async () => {
-  const { names, asked, view, clock } = setUp({ complete: false });
+  const { names, asked, view, clock } = setUp({ isWhole: false });
   await names.open(never);
   expect(asked.some(({ kind }) => kind === 'keep')).toBe(false);
-  view.complete = true;
+  view.isWhole = true;
   view.provesAbsence = true;
   names.becameWhole();
   names.becameWhole();

@@ -111,7 +111,7 @@ it('a way to another host is told though its rows be there already, and once', a
   await clock.advance(20_000);
   news();
   // As a new agent finds it, which hears of the other host later than it looks at its own.
-  world.complete = false;
+  world.isWhole = false;
   world.remove(remote.id);
   reconciler.markDirty(web.id);
   await clock.advance(20_000);

@@ -78,9 +78,9 @@ describe('two hundred networks', () => {
     quit.abort();
     await ended;
     start();
-    world.complete = false;
+    world.isWhole = false;
     await clock.advance(10);
-    world.complete = true;
+    world.isWhole = true;
     reconciler.markDirty('all');
     await clock.advance(10);
     world.addNode('h3', '10.77.0.3');

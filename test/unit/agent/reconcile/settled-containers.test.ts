@@ -18,7 +18,7 @@ const observed: Observed = {
   containers: new Map([['c1', inside]]),
 };
 
-const after = (moment: number, complete = true) => ({ obstacles: [], moment, complete });
+const after = (moment: number, provesAbsence = true) => ({ obstacles: [], moment, provesAbsence });
 
 it('a container that was found right is not looked into again, until it is doubted', () => {
   const settled = new SettledContainers();

@@ -62,7 +62,7 @@ test('what etcd confirms once it is back was there all along', () => {
 test('a member may have heard of a restored etcd, and of more, before this node has', () => {
   const { refuted, state } = node();
   const restored = state.height + 1_000_000_000 + 500;
-  const digest = { complete: restored, ahead: [] };
+  const digest = { completeTo: restored, ahead: [] };
   expect(state.screen({ from: 'n2', members: [], digest }).digest).toEqual(digest);
   expect(refuted).toEqual([]);
 });

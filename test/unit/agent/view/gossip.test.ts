@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Gossip } from '../../../../src/agent/view/gossip.ts';
+import { FailureDetector } from '../../../../src/core/failure-detector.ts';
 import type { GossipMessage } from '../../../../src/core/gossip/message.ts';
-import { FailureDetector } from '../../../../src/core/membership.ts';
 import type { NodeRecord } from '../../../../src/core/records.ts';
 import type { Logger, Peer, PeerTransport } from '../../../../src/ports.ts';
 import { seededRandom } from '../../../sim/seeded-random.ts';
@@ -26,7 +26,7 @@ async function member(
       const delayMs = options.delayMs === undefined ? 1 : options.delayMs(peer.nodeId);
       await clock.sleep(Math.min(delayMs ?? timeoutMs, timeoutMs));
       if (delayMs === undefined || delayMs > timeoutMs) throw new Error('no answer in time');
-      return { from: peer.nodeId, digest: { complete: 0, ahead: [] }, members: [] };
+      return { from: peer.nodeId, digest: { completeTo: 0, ahead: [] }, members: [] };
     },
     async serve(handler) {
       handle = handler;
@@ -40,7 +40,7 @@ async function member(
     {
       state: {
         view: { nodes: () => nodes },
-        digest: () => ({ complete: 0, ahead: [] }),
+        digest: () => ({ completeTo: 0, ahead: [] }),
         delta: () => undefined,
         screen: (message) => message,
         hear: () => {},
@@ -80,7 +80,7 @@ describe('gossip', () => {
 
   it('with few members leaves out, for an interval, who has reconciled with it already', async () => {
     const made = await member(3, {});
-    await made.hear({ from: 'n2', members: [], digest: { complete: 0, ahead: [] } });
+    await made.hear({ from: 'n2', members: [], digest: { completeTo: 0, ahead: [] } });
     // A push is no reconciling.
     await made.hear({ from: 'n3', members: [], delta: { from: 0, to: 0, records: [] } });
     await made.clock.advance(1.1 * INTERVAL_MS);

@@ -27,7 +27,7 @@ export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
   const find = (networkId: string) => networks.find(({ id }) => id === networkId);
   const none = () => undefined;
   return {
-    complete: true,
+    isWhole: true,
     behind: false,
     provesAbsence: true,
     revision: 1,

@@ -22,7 +22,7 @@ const endpoint = (host: number, parts: Partial<EndpointRecord> & { address?: str
 
 /** A view, who is hidden and who is not reached, and zones that are told of all changes when `tell` is called. */
 function setUp() {
-  const view = new ClusterIndex({ whole: true, behind: false, complete: 1 });
+  const view = new ClusterIndex({ whole: true, behind: false, completeTo: 1 });
   const hidden = new Set<string>();
   const unreached = new Set<string>();
   const sources = {

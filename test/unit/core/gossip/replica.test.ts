@@ -79,7 +79,7 @@ describe('merging', () => {
         ['other', '3'],
       ]),
     );
-    expect(replica.digest()).toEqual({ complete: 10, ahead: [] });
+    expect(replica.digest()).toEqual({ completeTo: 10, ahead: [] });
   });
 });
 
@@ -113,7 +113,7 @@ describe('a list of etcd', () => {
     const restarted = new Replica();
     restarted.mergeSnapshot(900, []);
     reconcile(alone(behind), restarted);
-    expect(behind.complete).toBe(500);
+    expect(behind.completeTo).toBe(500);
   });
 
   it('replaces what a node went by before it heard of anything, which a member does not', () => {
@@ -149,7 +149,7 @@ describe('reconciliation by digest', () => {
           target.hear(pushed, hearing, isWhole);
           for (let rounds = 0; reconcile(target, source, budget); rounds++) expect(rounds).toBeLessThan(100);
           expect(table(target)).toEqual(truth(records));
-          expect(target.complete).toBe(source.complete);
+          expect(target.completeTo).toBe(source.completeTo);
         },
       ),
     );
@@ -160,7 +160,7 @@ describe('reconciliation by digest', () => {
     source.hear([{ key: 'a', value: '1', revision: 7 }], hearing, isWhole);
     const target = new Replica();
     reconcile(target, source);
-    expect(target.digest()).toEqual({ complete: 0, ahead: [7] });
+    expect(target.digest()).toEqual({ completeTo: 0, ahead: [7] });
     expect(target.whole).toBe(false);
     expect(table(target)).toEqual(new Map([['a', '1']]));
     expect(reconcile(target, source)).toBeUndefined();
@@ -204,7 +204,7 @@ describe('reconciliation by digest', () => {
     const target = alone(full(records.slice(0, 1)));
     reconcile(target, source);
     expect(table(target)).toEqual(new Map([['stale', 'x'], ...truth(records)]));
-    expect(target.complete).toBe(1);
+    expect(target.completeTo).toBe(1);
   });
 
   it('makes an empty replica whole only when the last part has come', () => {
@@ -215,7 +215,7 @@ describe('reconciliation by digest', () => {
     const source = full(records);
     const target = new Replica();
     const first = reconcile(target, source, 100)!;
-    expect(first.to).toBeLessThan(source.complete);
+    expect(first.to).toBeLessThan(source.completeTo);
     expect(target.whole).toBe(false);
     while (reconcile(target, source, 100));
     expect(target.whole).toBe(true);
@@ -225,9 +225,9 @@ describe('reconciliation by digest', () => {
     const target = new Replica();
     target.floor = 9;
     reconcile(target, full([{ key: 'a', value: '1', revision: 7 }]));
-    expect([target.complete, target.whole]).toEqual([7, false]);
+    expect([target.completeTo, target.whole]).toEqual([7, false]);
     reconcile(target, full([{ key: 'a', value: '1', revision: 9 }]));
-    expect([target.complete, target.whole]).toEqual([9, true]);
+    expect([target.completeTo, target.whole]).toEqual([9, true]);
   });
 });
 
@@ -291,7 +291,7 @@ describe('what a member says', () => {
     expect(replica.forgetUnconfirmed(100)).toEqual([]);
     expect(replica.forgetUnconfirmed(101)).toEqual([{ key: 'a', value: undefined }]);
     expect(refuted).toEqual(['a 9000 silence']);
-    expect(replica.digest()).toEqual({ complete: 10, ahead: [] });
+    expect(replica.digest()).toEqual({ completeTo: 10, ahead: [] });
     say(alone(replica), 'a', '1', 9_000, 100);
     expect(replica.forgetUnconfirmed(101)).toEqual([]);
   });
@@ -315,19 +315,19 @@ describe('what a member says', () => {
     const replica = watched();
     replica.mergeSnapshot(10, []);
     const delta = { from: 0, to: 5_000, records: [] };
-    replica.hearDelta(delta, { complete: 5_000, ahead: [] }, hearing);
-    expect(replica.complete).toBe(10);
-    alone(replica).hearDelta(delta, { complete: 5_000, ahead: [] }, hearing);
-    expect(replica.complete).toBe(5_000);
+    replica.hearDelta(delta, { completeTo: 5_000, ahead: [] }, hearing);
+    expect(replica.completeTo).toBe(10);
+    alone(replica).hearDelta(delta, { completeTo: 5_000, ahead: [] }, hearing);
+    expect(replica.completeTo).toBe(5_000);
     expect(replica.mergeEvents(11, [{ key: 'a', value: '1', revision: 11 }])).toEqual([{ key: 'a', value: '1' }]);
-    expect(replica.complete).toBe(11);
+    expect(replica.completeTo).toBe(11);
   });
 
   it('is not passed on where etcd is followed', () => {
     const replica = watched();
     replica.mergeSnapshot(10, [{ key: 'a', value: '1', revision: 5 }]);
     say(replica, 'a', '2', 12);
-    const peer = { complete: 0, ahead: [] };
+    const peer = { completeTo: 0, ahead: [] };
     expect(replica.delta(peer, 1_000)).toEqual({ from: 0, to: 10, records: [{ key: 'a', value: '1', revision: 5 }] });
     expect(alone(replica).delta(peer, 1_000)?.records).toEqual([{ key: 'a', value: '2', revision: 12 }]);
   });
@@ -349,8 +349,8 @@ describe('an etcd that falls back', () => {
       { key: 'a', value: '1' },
       { key: 'late', value: undefined },
     ]);
-    expect([replica.behind, replica.complete, replica.get('own')?.revision]).toEqual([true, 20, 1]);
-    expect(replica.delta({ complete: 5, ahead: [] }, 1_000)).toEqual({
+    expect([replica.behind, replica.completeTo, replica.get('own')?.revision]).toEqual([true, 20, 1]);
+    expect(replica.delta({ completeTo: 5, ahead: [] }, 1_000)).toEqual({
       from: 0,
       to: 0,
       records: [{ key: 'a', value: '1', revision: 9 }],

@@ -157,7 +157,7 @@ function wanted(world: World) {
 }
 
 async function think(world: World, kernel: FakeKernel): Promise<Plan> {
-  return plan(wanted(world), await look(world, kernel), { complete: world.complete });
+  return plan(wanted(world), await look(world, kernel), { provesAbsence: world.isWhole });
 }
 
 /** One pass as the reconciler makes it: what is gone with its container is released. Returns how much that was. */
@@ -178,7 +178,7 @@ describe('a host that begins to forward IPv6', () => {
   const keysOf = (world: World, advertised: readonly string[], forwarding6: boolean) => {
     const host = { ...new FakeKernel().machine.hostSnapshot(), advertised, forwarding6 };
     const observed = { namespaces: new Map(), host, networks: new Map(), containers: new Map() };
-    const ops = plan(wanted(world), observed, { complete: true }).stages.flatMap((stage) => stage.ops);
+    const ops = plan(wanted(world), observed, { provesAbsence: true }).stages.flatMap((stage) => stage.ops);
     return ops.flatMap(({ op }) => (op.kind === 'set-sysctl' && op.at === HOST ? [`${op.key}=${op.value}`] : []));
   };
   const makeNetwork = (cidr: string, gateway: string): World => {
@@ -267,10 +267,10 @@ describe('planning', () => {
           else happen(world, kernel, step);
         }
         await pass(world, kernel);
-        world.complete = false;
+        world.isWhole = false;
         for (const step of after) if (step.what !== 'narrow') happen(world, kernel, step);
         const observed = await look(world, kernel);
-        const planned = plan(wanted(world), observed, { complete: false });
+        const planned = plan(wanted(world), observed, { provesAbsence: false });
         const ops = planned.stages.flatMap((stage) => stage.ops.map(({ op }) => op));
         expect(ops.filter(({ kind }) => kind.startsWith('delete-') || kind.startsWith('remove-'))).toEqual([]);
         for (const op of ops) {

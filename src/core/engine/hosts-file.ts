@@ -22,16 +22,16 @@ export interface OwnAddresses {
   /** IPv4. */
   readonly addresses: ReadonlySet<string>;
   /** Whether the container has no others. */
-  readonly complete: boolean;
+  readonly areAll: boolean;
 }
 
 /** `text`: one character per byte. */
-export function mendHosts(text: string, { addresses, complete }: OwnAddresses): readonly Overwrite[] {
+export function mendHosts(text: string, { addresses, areAll }: OwnAddresses): readonly Overwrite[] {
   const wrong = [...text.matchAll(MAPPED)].flatMap((found): Overwrite[] => {
     const [before, address = ''] = found;
     return addresses.has(address) ? [{ offset: found.index, before, after: address.padEnd(before.length) }] : [];
   });
-  if (!complete) return wrong;
+  if (!areAll) return wrong;
   const stale = [...text.matchAll(MENDED)].flatMap((found): Overwrite[] => {
     const [before, address = ''] = found;
     return addresses.has(address) ? [] : [{ offset: found.index, before, after: `#${before.slice(1)}` }];

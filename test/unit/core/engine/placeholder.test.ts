@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { choosePlaceholder, isPlaceholder } from '../../../../src/core/docker/placeholder.ts';
+import { choosePlaceholder, isPlaceholder } from '../../../../src/core/engine/placeholder.ts';
 
 test.each([
   [0, { cidr: '240.0.0.0/24', gateway: '240.0.0.1' }],

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { contains, isCanonical, parseCidr } from '../../../../src/core/cidr.ts';
-import { chooseServiceWay, serviceRoute, serviceWay } from '../../../../src/core/docker/service-route.ts';
+import { chooseServiceWay, serviceRoute, serviceWay } from '../../../../src/core/engine/service-route.ts';
 import { SERVICE_ADDRESS } from '../../../../src/core/host-state.ts';
 import { parseIp } from '../../../../src/core/ip.ts';
 

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { mendHosts } from '../../../../src/core/docker/hosts-file.ts';
+import { mendHosts } from '../../../../src/core/engine/hosts-file.ts';
 
 const HEAD = '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n';
-const overwrite = (text: string, addresses: readonly string[], complete = true) => {
+const overwrite = (text: string, addresses: readonly string[], areAll = true) => {
   let mended = text;
-  for (const { offset, before, after } of mendHosts(text, { addresses: new Set(addresses), complete })) {
+  for (const { offset, before, after } of mendHosts(text, { addresses: new Set(addresses), areAll })) {
     expect(mended.slice(offset, offset + after.length)).toBe(before);
     mended = mended.slice(0, offset) + after + mended.slice(offset + after.length);
   }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { endpointNames } from '../../../../src/core/docker/endpoint-names.ts';
+import { endpointNames } from '../../../../src/core/engine/endpoint-names.ts';
 
 const ID = '0123456789abcdef'.repeat(4);
 const SHORT = '0123456789ab';

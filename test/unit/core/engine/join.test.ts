@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { joinAnswer } from '../../../../src/core/docker/join.ts';
+import { joinAnswer } from '../../../../src/core/engine/join.ts';
 
 const subnets = [{ cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} }];
 const route = '169.254.53.53/32';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { formatPoolId, parsePoolId } from '../../../../src/core/docker/pool-id.ts';
+import { formatPoolId, parsePoolId } from '../../../../src/core/engine/pool-id.ts';
 
 test('a pool says which network and which subnet it is', () => {
   const pool = { network: 'team-a.web', cidr: '10.0.1.0/24' };

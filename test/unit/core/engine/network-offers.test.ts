@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { EngineNetwork } from '../../../../src/core/docker/engine.ts';
-import { type Binding, type OffersInput, offerOf, planOffers } from '../../../../src/core/docker/network-offers.ts';
+import type { EngineNetwork } from '../../../../src/core/engine/engine.ts';
+import { type Binding, type OffersInput, offerOf, planOffers } from '../../../../src/core/engine/network-offers.ts';
 import type { NetworkRecord } from '../../../../src/core/records.ts';
 
 const network = (name: string, overrides: Partial<NetworkRecord> = {}): NetworkRecord => ({
@@ -20,7 +20,7 @@ const bound = (name: string, overrides: Partial<Binding> = {}): Binding => ({
 
 const plan = (input: Partial<OffersInput>) =>
   planOffers({
-    ...{ networks: [], complete: true, engineNetworks: [], bindings: new Map(), used: new Set() },
+    ...{ networks: [], provesAbsence: true, engineNetworks: [], bindings: new Map(), used: new Set() },
     ...{ beingCreated: new Set(), gone: new Set() },
     ...input,
   });
@@ -134,7 +134,7 @@ describe('what an engine has to give up', () => {
 
   it('is nothing as long as the view is not whole', () => {
     const engineNetworks = [ours('e1', 'old'), ours('e2', 'stray')];
-    expect(plan({ complete: false, engineNetworks, bindings: new Map([['e1', bound('old')]]) })).toEqual(nothing);
+    expect(plan({ provesAbsence: false, engineNetworks, bindings: new Map([['e1', bound('old')]]) })).toEqual(nothing);
   });
 
   it('is nothing of other drivers', () => {

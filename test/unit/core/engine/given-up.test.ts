@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { EngineContainer } from '../../../../src/core/docker/engine.ts';
-import { isGivenUp } from '../../../../src/core/docker/given-up.ts';
+import type { EngineContainer } from '../../../../src/core/engine/engine.ts';
+import { isGivenUp } from '../../../../src/core/engine/given-up.ts';
 
 const attached = { network: 'web', networkId: 'n1', endpointId: '', address: '', aliases: [] };
 const container = (overrides: Partial<EngineContainer>): EngineContainer => ({

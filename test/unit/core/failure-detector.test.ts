@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { FailureDetector } from '../../../src/core/failure-detector.ts';
 import type { MemberNews } from '../../../src/core/gossip/message.ts';
-import { FailureDetector } from '../../../src/core/membership.ts';
 
 const INTERVAL = 1_000;
 const LIMIT = 64;

@@ -24,7 +24,7 @@ export interface OffersInput {
   /** Of the cluster, without those being removed. */
   readonly networks: readonly NetworkRecord[];
   /** The list is whole: what is not in it does not exist. */
-  readonly complete: boolean;
+  readonly provesAbsence: boolean;
   /** All networks of the engine, whatever their driver. */
   readonly engineNetworks: readonly EngineNetwork[];
   /** By the engine's id. */
@@ -49,7 +49,7 @@ export interface Offers {
 }
 
 export function planOffers(input: OffersInput): Offers {
-  const { networks, complete, engineNetworks, bindings, used, beingCreated, gone } = input;
+  const { networks, provesAbsence, engineNetworks, bindings, used, beingCreated, gone } = input;
   const byId = new Map(networks.map((network) => [network.id, network]));
   const rebind = new Map<string, Binding>();
   const remove: EngineNetwork[] = [];
@@ -59,7 +59,7 @@ export function planOffers(input: OffersInput): Offers {
     const binding = bindings.get(found.id) ?? recover(found, networks);
     const network = binding && byId.get(binding.networkId);
     if (!network) {
-      if (complete) remove.push(found);
+      if (provesAbsence) remove.push(found);
       continue;
     }
     if (!bindings.has(found.id)) rebind.set(found.id, binding);
