@@ -51,7 +51,9 @@ import { keys, type LevelRange, type NodeRecord } from './core/records.ts';
 import { Sparing } from './core/sparing.ts';
 import { createHandlers } from './integrations/control/handlers.ts';
 import { createDrivers } from './integrations/docker/drivers.ts';
-import type { Logger, StoreAccess, TlsMaterial } from './ports.ts';
+import type { TlsMaterial } from './ports/identity.ts';
+import type { Logger } from './ports/runtime.ts';
+import type { StoreAccess } from './ports/store.ts';
 import { VERSION } from './version.ts';
 
 /** Programs beside the agent's own, as source or bundled. */
@@ -117,11 +119,7 @@ export async function startAgent(
   );
   const names = new NamesKeeper(
     { run: exec.run, clock, logger },
-    {
-      socketPath: join(config.runDir, 'names.sock'),
-      programPath: programs.names,
-      nodePath: process.execPath,
-    },
+    { socketPath: join(config.runDir, 'names.sock'), programPath: programs.names, nodePath: process.execPath },
   );
   const { quarantineSeconds } = config;
   const openStore: OpenStore = (access, material) => {

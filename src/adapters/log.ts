@@ -4,7 +4,7 @@
  */
 import { fstatSync } from 'node:fs';
 import { type DestinationStream, pino } from 'pino';
-import type { Logger } from '../ports.ts';
+import type { Logger } from '../ports/runtime.ts';
 
 export interface LogOptions {
   readonly level: 'error' | 'warn' | 'info' | 'debug';

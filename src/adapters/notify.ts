@@ -2,7 +2,7 @@
  * Tells systemd how the agent is (sd_notify(3), `Type=notify`): a datagram to a unix socket, to which the kernel adds whose it
  * is. Without a service manager nothing is said.
  */
-import type { Clock, Logger } from '../ports.ts';
+import type { Clock, Logger } from '../ports/runtime.ts';
 import { AF, closeDescriptor, connectSocket, MSG, openSocket, SOCK, send, unixAddress } from './native/socket.ts';
 import type { SystemCallError } from './native/system-call.ts';
 

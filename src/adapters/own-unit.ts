@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from '../ports.ts';
+import type { Logger } from '../ports/runtime.ts';
 
 const TRIES = 5;
 const AGAIN_MS = 200;

@@ -11,7 +11,7 @@ import { type EngineAttachment, type LocalEndpoint, PROTOCOLS, type PublishedPor
 import { OverlaydError } from '../core/errors.ts';
 import { decodeEndpoint, decodeNetwork } from '../core/record-codec.ts';
 import type { StoreMemory } from '../core/store-memory.ts';
-import type { JsonFile, NodeState } from '../ports.ts';
+import type { JsonFile, NodeState } from '../ports/files.ts';
 
 /**
  * @param parse - the value, or throws with what is wrong. Gets whatever JSON the file holds.

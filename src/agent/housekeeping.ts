@@ -8,7 +8,8 @@
 import { asOverlaydError } from '../core/errors.ts';
 import { Latch } from '../core/latch.ts';
 import type { AgentVersion } from '../core/levels.ts';
-import type { Clock, ClusterStore } from '../ports.ts';
+import type { Clock } from '../ports/runtime.ts';
+import type { ClusterStore } from '../ports/store.ts';
 import type { AddressClaims } from './claims/address-claims.ts';
 import { raiseLevel } from './cluster/level.ts';
 import type { SelfRecord } from './cluster/self-record.ts';

@@ -2,7 +2,7 @@
  * Files that memory does not depend on: what could not be written (a full disk) counts all the same, is written as soon as
  * it can be, and is told meanwhile.
  */
-import type { Clock, Logger } from '../ports.ts';
+import type { Clock, Logger } from '../ports/runtime.ts';
 
 export interface Saved {
   /** Why the file is not what it should be; undefined when it is. */

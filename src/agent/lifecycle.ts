@@ -3,7 +3,9 @@
  * start the identity file says which. One of them at a time.
  */
 import { asOverlaydError, OverlaydError } from '../core/errors.ts';
-import type { Clock, ClusterStore, EtcdServer, JsonFile, Logger, StoreStatus } from '../ports.ts';
+import type { JsonFile } from '../ports/files.ts';
+import type { Clock, Logger } from '../ports/runtime.ts';
+import type { ClusterStore, EtcdServer, StoreStatus } from '../ports/store.ts';
 import { type Identity, type IdentityState, tlsMaterialOf } from './cluster/identity.ts';
 import {
   type ClusterDefaults,

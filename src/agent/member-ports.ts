@@ -2,18 +2,13 @@
 import type { BundledStore } from '../core/host-state.ts';
 import type { AgentVersion } from '../core/levels.ts';
 import type { NodeRecord } from '../core/records.ts';
-import type {
-  Clock,
-  ClusterStore,
-  Containers,
-  HostFacts,
-  Kernel,
-  Logger,
-  NamesProcess,
-  PeerTransport,
-  Random,
-  StateFile,
-} from '../ports.ts';
+import type { StateFile } from '../ports/files.ts';
+import type { Containers, HostFacts } from '../ports/host.ts';
+import type { Kernel } from '../ports/kernel.ts';
+import type { NamesProcess } from '../ports/names.ts';
+import type { PeerTransport } from '../ports/peers.ts';
+import type { Clock, Logger, Random } from '../ports/runtime.ts';
+import type { ClusterStore } from '../ports/store.ts';
 
 export interface MemberPorts {
   readonly store: ClusterStore;

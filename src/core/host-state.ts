@@ -1,7 +1,7 @@
 /**
  * The kernel as overlayd speaks of it: what a host should have (`Desired`), what it has (`Observed`), the single
  * changes in between (`Op`). Both states have one shape, a namespace with its links, addresses, routes, neighbours, FDB
- * rows and filter, so that planning is set difference. The port that observes and applies is in `ports.ts`.
+ * rows and filter, so that planning is set difference. The port that observes and applies is in `ports/kernel.ts`.
  * Addresses, CIDRs and MACs are canonical text; namespaces are named by {@link Place}.
  */
 import type { ContainerRef, LocalEndpoint, PublishedPort } from './container.ts';

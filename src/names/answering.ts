@@ -6,7 +6,7 @@ import { type Cidr, parseCidr } from '../core/cidr.ts';
 import type { NamesNews, NamesRequest, OverlaySubnet } from '../core/dns/names-protocol.ts';
 import { Zones } from '../core/dns/zones.ts';
 import { SERVICE_ADDRESS } from '../core/host-state.ts';
-import type { Clock, Random } from '../ports.ts';
+import type { Clock, Random } from '../ports/runtime.ts';
 import { EarlyQuestions } from './early-questions.ts';
 import type { DnsForwarder, DnsHandler, DnsListeners } from './ports.ts';
 import { createResponder, type Responder } from './responder.ts';

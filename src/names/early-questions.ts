@@ -7,7 +7,7 @@
  *
  * Nobody waits for long, also when etcd and all peers are away: from then on what would be a guess is said to be unknown.
  */
-import type { Clock } from '../ports.ts';
+import type { Clock } from '../ports/runtime.ts';
 
 export interface EarlyQuestionsDeps {
   /** Whether all of the network is known. */

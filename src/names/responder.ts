@@ -15,7 +15,7 @@ import {
 import { type Asker, type Resolution, resolve, resolveForeign } from '../core/dns/resolve.ts';
 import { decodeQuery, encodeReply, type Query, RCODE, rcodeOf } from '../core/dns/wire.ts';
 import type { Zone } from '../core/dns/zone.ts';
-import type { Random } from '../ports.ts';
+import type { Random } from '../ports/runtime.ts';
 import type { DnsClient, DnsForwarder, DnsHandler } from './ports.ts';
 
 export interface ResponderDeps {

@@ -2,7 +2,7 @@
 import { BRIDGE, HOST, LOOPBACK, type NamespaceState, type Op, type Place, TUNNEL } from '../../src/core/host-state.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import { fdbRows, neighbourRows } from '../../src/core/row-table.ts';
-import type { Random } from '../../src/ports.ts';
+import type { Random } from '../../src/ports/runtime.ts';
 
 /** `states`: what is there, by place; containers by path. Undefined: there is nothing of that kind to be damaged. */
 export function chooseDamage(random: Random, states: ReadonlyMap<Place, NamespaceState>): Op | undefined {

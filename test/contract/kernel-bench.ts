@@ -5,7 +5,7 @@ import { desired } from '../../src/core/desired.ts';
 import type { ApplyResult, Desired, NamespaceState, Observed, Op, Plan } from '../../src/core/host-state.ts';
 import { plan } from '../../src/core/plan.ts';
 import { fdbRows, neighbourRows } from '../../src/core/row-table.ts';
-import type { Kernel } from '../../src/ports.ts';
+import type { Kernel } from '../../src/ports/kernel.ts';
 import { World } from './kernel-world.ts';
 
 /** A host without anything of overlayd in it. */

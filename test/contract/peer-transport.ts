@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OverlaydError } from '../../src/core/errors.ts';
 import type { GossipMessage } from '../../src/core/gossip/message.ts';
-import type { Peer, PeerTransport } from '../../src/ports.ts';
+import type { Peer, PeerTransport } from '../../src/ports/peers.ts';
 
 export interface TransportNode {
   readonly nodeId: string;

@@ -1,7 +1,7 @@
 /** What every `ClusterStore` does, asked of the one in memory and of a real etcd. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { isOverlaydError } from '../../src/core/errors.ts';
-import type { ClusterStore, Compare, WatchUpdate, Write } from '../../src/ports.ts';
+import type { ClusterStore, Compare, WatchUpdate, Write } from '../../src/ports/store.ts';
 
 export interface StoreLink {
   readonly store: ClusterStore;

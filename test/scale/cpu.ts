@@ -2,7 +2,7 @@
  * When a host gets round to what is due. A host with enough CPU does so at once. A starved one runs for a moment, is
  * stalled for seconds, and so on: timers and messages that fall into a stall wait for its end.
  */
-import type { Clock, Random } from '../../src/ports.ts';
+import type { Clock, Random } from '../../src/ports/runtime.ts';
 
 export interface Starvation {
   readonly runMs: number;

@@ -2,7 +2,7 @@
 import { encodedEntries } from '../../src/agent/endpoints/own-holdings.ts';
 import type { GossipRecord } from '../../src/core/gossip/message.ts';
 import { type EndpointRecord, keys, type NodeRecord } from '../../src/core/records.ts';
-import type { Random } from '../../src/ports.ts';
+import type { Random } from '../../src/ports/runtime.ts';
 import { seededRandom } from '../sim/seeded-random.ts';
 import { VirtualClock } from '../sim/virtual-clock.ts';
 import { GossipNode } from './gossip-node.ts';

@@ -5,7 +5,7 @@ import { FailureDetector } from '../../src/core/failure-detector.ts';
 import type { Digest, GossipMessage, GossipRecord } from '../../src/core/gossip/message.ts';
 import { type Hearing, type RecordChange, Replica } from '../../src/core/gossip/replica.ts';
 import type { NodeRecord } from '../../src/core/records.ts';
-import type { Clock, Logger, Random } from '../../src/ports.ts';
+import type { Clock, Logger, Random } from '../../src/ports/runtime.ts';
 import { Cpu } from './cpu.ts';
 import type { LeanNetwork } from './lean-network.ts';
 

@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { OverlaydError } from '../../src/core/errors.ts';
 import type { GossipMessage } from '../../src/core/gossip/message.ts';
 import { GossipMessage as Wire } from '../../src/gen/overlayd/v1/gossip.ts';
-import type { Clock, Peer, PeerTransport, Random } from '../../src/ports.ts';
+import type { Peer, PeerTransport } from '../../src/ports/peers.ts';
+import type { Clock, Random } from '../../src/ports/runtime.ts';
 import type { Cpu } from './cpu.ts';
 import { deltaBytes, messageBytes } from './message-size.ts';
 

@@ -5,7 +5,7 @@
  */
 import { expect, it } from 'vitest';
 import { isOverlaydError } from '../../src/core/errors.ts';
-import type { Random } from '../../src/ports.ts';
+import type { Random } from '../../src/ports/runtime.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkInvariants, checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';

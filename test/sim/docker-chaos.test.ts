@@ -6,7 +6,7 @@
 import { expect, it } from 'vitest';
 import { DRIVER, NETWORK_OPTION } from '../../src/core/engine/engine.ts';
 import { isOverlaydError } from '../../src/core/errors.ts';
-import type { Random } from '../../src/ports.ts';
+import type { Random } from '../../src/ports/runtime.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkEnginesQuiet } from './engine-invariants.ts';
 import type { AttachmentRequest, FakeContainer } from './fake-containers.ts';

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { withdrawAll } from '../../src/agent/engine/networks.ts';
 import { DRIVER, NETWORK_OPTION } from '../../src/core/engine/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
-import type { Logger } from '../../src/ports.ts';
+import type { Logger } from '../../src/ports/runtime.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { dockerNetwork, useEngines } from './engine-story.ts';
 import type { NetworkSpec } from './fake-libnetwork.ts';

@@ -5,7 +5,7 @@ import { DRIVER, NETWORK_OPTION } from '../../src/core/engine/engine.ts';
 import type { NetworkRequest } from '../../src/core/network-request.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
 import { type EndpointRecord, firstAddress, PREFIX } from '../../src/core/records.ts';
-import type { Logger } from '../../src/ports.ts';
+import type { Logger } from '../../src/ports/runtime.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkEnginesQuiet } from './engine-invariants.ts';
 import { type AttachmentRequest, placeOf } from './fake-containers.ts';

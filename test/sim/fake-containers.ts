@@ -8,7 +8,7 @@ import {
 import { OverlaydError } from '../../src/core/errors.ts';
 import type { KeyedQueue } from '../../src/core/keyed-queue.ts';
 import type { EndpointPort } from '../../src/core/records.ts';
-import type { Random } from '../../src/ports.ts';
+import type { Random } from '../../src/ports/runtime.ts';
 import type { EngineDisk } from './engine-disk.ts';
 import type { FakeKernel } from './fake-kernel.ts';
 import type { EndpointObject, Libnetwork, NetworkObject } from './fake-libnetwork.ts';

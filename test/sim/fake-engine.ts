@@ -11,7 +11,8 @@ import type {
 } from '../../src/core/engine/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { KeyedQueue } from '../../src/core/keyed-queue.ts';
-import type { Clock, Engine, Random } from '../../src/ports.ts';
+import type { Engine } from '../../src/ports/engine.ts';
+import type { Clock, Random } from '../../src/ports/runtime.ts';
 import { EngineDisk } from './engine-disk.ts';
 import { EventStream } from './event-stream.ts';
 import {

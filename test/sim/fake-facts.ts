@@ -1,6 +1,6 @@
 /** What a simulated host is surrounded by; tests change it while the agent runs. */
 import type { HostRoute } from '../../src/core/host-facts.ts';
-import type { HostFacts } from '../../src/ports.ts';
+import type { HostFacts } from '../../src/ports/host.ts';
 
 const LINK_ROUTE: HostRoute = { destination: '192.0.2.0/24', link: 'eth0', onLink: true, gateways: [] };
 

@@ -1,5 +1,6 @@
 import { OverlaydError } from '../../src/core/errors.ts';
-import type { Clock, JsonFile } from '../../src/ports.ts';
+import type { JsonFile } from '../../src/ports/files.ts';
+import type { Clock } from '../../src/ports/runtime.ts';
 import type { Life } from './mortal.ts';
 
 /** A small file of a simulated host: it outlives the agent, and what writes it takes its time and may fail. */

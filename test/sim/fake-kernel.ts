@@ -25,7 +25,7 @@ import type { Filter } from '../../src/core/packet-filter.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import { Obstacles } from '../../src/core/plan/obstacles.ts';
 import { isOfRows, singleOps } from '../../src/core/plan/rows.ts';
-import type { Kernel } from '../../src/ports.ts';
+import type { Kernel } from '../../src/ports/kernel.ts';
 import { FakeMachine } from './fake-machine.ts';
 
 export class FakeKernel implements Kernel {

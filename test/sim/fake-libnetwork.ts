@@ -11,7 +11,7 @@ import { OverlaydError } from '../../src/core/errors.ts';
 import { HOST } from '../../src/core/host-state.ts';
 import { requireIp } from '../../src/core/ip.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
-import type { Random } from '../../src/ports.ts';
+import type { Random } from '../../src/ports/runtime.ts';
 import type { FakeKernel } from './fake-kernel.ts';
 import type { PluginLine } from './plugin-line.ts';
 

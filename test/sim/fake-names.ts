@@ -6,7 +6,8 @@ import type { NamesNews, NamesRequest } from '../../src/core/dns/names-protocol.
 import { OverlaydError } from '../../src/core/errors.ts';
 import { Answering } from '../../src/names/answering.ts';
 import type { DnsHandler } from '../../src/names/ports.ts';
-import type { Clock, NamesProcess, NamesSession, Random } from '../../src/ports.ts';
+import type { NamesProcess, NamesSession } from '../../src/ports/names.ts';
+import type { Clock, Random } from '../../src/ports/runtime.ts';
 import type { Life } from './mortal.ts';
 
 export class FakeNames {

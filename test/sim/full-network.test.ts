@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { MOST_CONTAINERS } from '../../src/core/host-state.ts';
 import { keys } from '../../src/core/records.ts';
-import type { Logger } from '../../src/ports.ts';
+import type { Logger } from '../../src/ports/runtime.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost, silent } from './simulated-cluster.ts';

@@ -5,7 +5,8 @@
  */
 import { UpdateQueue } from '../../src/adapters/etcd/update-queue.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
-import type { Clock, ClusterStore, Compare, StoreEntry, TxnResult, WatchUpdate, Write } from '../../src/ports.ts';
+import type { Clock } from '../../src/ports/runtime.ts';
+import type { ClusterStore, Compare, StoreEntry, TxnResult, WatchUpdate, Write } from '../../src/ports/store.ts';
 import { MemoryWatcher } from './memory-watcher.ts';
 
 const CALL_TIMEOUT_MS = 3_000;

@@ -6,7 +6,8 @@
 import { OverlaydError } from '../../src/core/errors.ts';
 import type { GossipMessage } from '../../src/core/gossip/message.ts';
 import { GossipMessage as Wire } from '../../src/gen/overlayd/v1/gossip.ts';
-import type { Clock, Peer, PeerTransport } from '../../src/ports.ts';
+import type { Peer, PeerTransport } from '../../src/ports/peers.ts';
+import type { Clock } from '../../src/ports/runtime.ts';
 
 export interface MemoryNetworkOptions {
   /** One way, uniform between the two. */

@@ -4,7 +4,8 @@
  * is the plugin server's own.
  */
 import { isOverlaydError, OverlaydError } from '../../src/core/errors.ts';
-import type { Clock, DriverHandlers, Random } from '../../src/ports.ts';
+import type { DriverHandlers } from '../../src/ports/engine.ts';
+import type { Clock, Random } from '../../src/ports/runtime.ts';
 
 type Method = keyof DriverHandlers;
 type CallOf<M extends Method> = Parameters<DriverHandlers[M]>[0];

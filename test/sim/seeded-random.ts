@@ -1,4 +1,4 @@
-import type { Random } from '../../src/ports.ts';
+import type { Random } from '../../src/ports/runtime.ts';
 
 /** The same seed gives the same run: mulberry32 (Tommy Ettinger), enough for choices, not for secrets. */
 export function seededRandom(seed: number): Random {

@@ -2,7 +2,7 @@
  * Time for a cluster in one process: it passes only when told to. Timers fire in order of their time, then of their
  * making; between two of them everything that can run without time passing runs.
  */
-import type { Clock } from '../../src/ports.ts';
+import type { Clock } from '../../src/ports/runtime.ts';
 import { type Timer, TimerQueue } from './timer-queue.ts';
 
 export class VirtualClock implements Clock {

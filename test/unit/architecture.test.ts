@@ -21,14 +21,14 @@ const imports = sources.flatMap(readImports);
 /** What each part may import; the longest matching part counts. `node` stands for all of Node.js, `packages` for npm. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'src/core/': ['src/core/'],
-  'src/ports.ts': ['src/core/'],
+  'src/ports/': ['src/core/'],
   'src/version.ts': ['package.json'],
-  'src/adapters/': ['src/core/', 'src/ports.ts', 'src/names/ports.ts', 'node', 'packages'],
-  'src/names/': ['src/core/', 'src/ports.ts'],
-  'src/names-main.ts': ['src/core/', 'src/ports.ts', 'src/names/', 'src/adapters/', 'node'],
-  'src/adapters/grpc/': ['src/core/', 'src/ports.ts', 'src/gen/', 'node', 'packages'],
-  'src/agent/': ['src/core/', 'src/ports.ts'],
-  'src/integrations/': ['src/agent/', 'src/core/', 'src/ports.ts', 'node', 'type src/gen/'],
+  'src/adapters/': ['src/core/', 'src/ports/', 'src/names/ports.ts', 'node', 'packages'],
+  'src/names/': ['src/core/', 'src/ports/'],
+  'src/names-main.ts': ['src/core/', 'src/ports/', 'src/names/', 'src/adapters/', 'node'],
+  'src/adapters/grpc/': ['src/core/', 'src/ports/', 'src/gen/', 'node', 'packages'],
+  'src/agent/': ['src/core/', 'src/ports/'],
+  'src/integrations/': ['src/agent/', 'src/core/', 'src/ports/', 'node', 'type src/gen/'],
   'src/cli/': [
     'src/core/',
     'src/version.ts',
@@ -46,14 +46,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/compose': [
     'src/core/',
-    'src/ports.ts',
+    'src/ports/',
     'src/version.ts',
     'src/adapters/',
     'src/agent/',
     'src/integrations/',
     'node',
   ],
-  'src/agent-main.ts': ['src/core/', 'src/ports.ts', 'src/version.ts', 'src/adapters/', 'src/compose', 'node'],
+  'src/agent-main.ts': ['src/core/', 'src/ports/', 'src/version.ts', 'src/adapters/', 'src/compose', 'node'],
 };
 
 /** What an adapter may import of another one: there is one way to the kernel, to write a file, to tell who holds a port. */

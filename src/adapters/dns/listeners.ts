@@ -15,7 +15,7 @@ import { formatIp, parseIp } from '../../core/ip.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { Sparing } from '../../core/sparing.ts';
 import type { DnsHandler, DnsListeners } from '../../names/ports.ts';
-import type { Logger } from '../../ports.ts';
+import type { Logger } from '../../ports/runtime.ts';
 import { type BindOptions, type BoundSockets, bindInNamespace } from './bind.ts';
 import { STREAM_LIMITS, type StreamLimits, serveStreams } from './stream.ts';
 

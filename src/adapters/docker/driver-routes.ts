@@ -2,7 +2,7 @@
 import type * as z from 'zod';
 import { GLOBAL_ADDRESS_SPACE, LOCAL_ADDRESS_SPACE } from '../../core/engine/driver-calls.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import type { DriverHandlers } from '../../ports.ts';
+import type { DriverHandlers } from '../../ports/engine.ts';
 import {
   createEndpointRequest,
   createEndpointResponse,

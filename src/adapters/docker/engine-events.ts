@@ -9,7 +9,7 @@ import type { IncomingMessage } from 'node:http';
 import { basename, dirname } from 'node:path';
 import type { EngineEvent } from '../../core/engine/engine.ts';
 import { asOverlaydError } from '../../core/errors.ts';
-import type { Clock } from '../../ports.ts';
+import type { Clock } from '../../ports/runtime.ts';
 import type { EngineConnection } from './engine-connection.ts';
 import { EVENT_FILTERS, parseEvent } from './engine-messages.ts';
 

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import type * as z from 'zod';
 import { OverlaydError } from '../../core/errors.ts';
-import type { Clock, Engine } from '../../ports.ts';
+import type { Engine } from '../../ports/engine.ts';
+import type { Clock } from '../../ports/runtime.ts';
 import { createEngineConnection, type EngineReply, messageOf, refusal } from './engine-connection.ts';
 import { engineEvents } from './engine-events.ts';
 import {

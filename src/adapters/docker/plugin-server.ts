@@ -8,7 +8,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { DriverCounters } from '../../core/engine/driver-calls.ts';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
-import type { Clock, DriverHandlers, Logger } from '../../ports.ts';
+import type { DriverHandlers } from '../../ports/engine.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 import { createRoutes, type Route } from './driver-routes.ts';
 import { listenOn, type PluginSocket } from './plugin-socket.ts';
 

@@ -5,7 +5,8 @@
  */
 import type { Etcd3, IResponseHeader, IStatusResponse } from 'etcd3';
 import type { OverlaydError } from '../../core/errors.ts';
-import type { Clock, Logger, StoreStatus } from '../../ports.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { StoreStatus } from '../../ports/store.ts';
 import { openClient } from './client.ts';
 import { asStoreError, describeAlarm, isStanding, wasNeverSent } from './store-error.ts';
 import { CALL_TIMEOUT_MS, type EtcdTarget } from './target.ts';

@@ -6,7 +6,7 @@
  * It runs among everything else: an event loop that stalls for less than two thirds of the TTL loses nothing
  * (docs/adr/0014-the-lease-needs-no-thread.md).
  */
-import type { Clock, Logger } from '../../ports.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 import { type Granted, LeaseClient } from './lease-client.ts';
 import { asStoreError } from './store-error.ts';
 import type { EtcdTarget } from './target.ts';

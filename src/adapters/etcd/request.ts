@@ -1,6 +1,6 @@
 /** What we say to etcd and what it says to us, in both directions. Keys and values are UTF-8; revisions fit a double. */
 import type { ICompare, IEvent, IKeyValue, IRequestOp } from 'etcd3';
-import type { Compare, StoreEntry, Write } from '../../ports.ts';
+import type { Compare, StoreEntry, Write } from '../../ports/store.ts';
 
 /** Compares and writes of one transaction, each (`--max-txn-ops` of the server). */
 export const MAX_TXN_OPERATIONS = 128;

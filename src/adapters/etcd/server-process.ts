@@ -9,7 +9,7 @@ import { constants } from 'node:fs';
 import { access, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OverlaydError } from '../../core/errors.ts';
-import type { Clock } from '../../ports.ts';
+import type { Clock } from '../../ports/runtime.ts';
 
 export interface ServerProcess {
   readonly pid: number;

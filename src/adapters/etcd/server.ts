@@ -8,7 +8,9 @@
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OverlaydError } from '../../core/errors.ts';
-import type { Clock, EtcdServer, Logger, TlsMaterial } from '../../ports.ts';
+import type { TlsMaterial } from '../../ports/identity.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { EtcdServer } from '../../ports/store.ts';
 import { moveToOwnUnit, type OwnUnitDeps } from '../own-unit.ts';
 import { findPortOwner } from '../port-owner.ts';
 import { replaceFile } from '../state-file.ts';

@@ -1,16 +1,15 @@
 import type { IRangeResponse } from 'etcd3';
 import { OverlaydError } from '../../core/errors.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 import type {
-  Clock,
   ClusterStore,
   Compare,
-  Logger,
   StoreEntry,
   StoreStatus,
   TxnResult,
   WatchUpdate,
   Write,
-} from '../../ports.ts';
+} from '../../ports/store.ts';
 import { EtcdConnection } from './connection.ts';
 import { keepLive } from './lease-keeper.ts';
 import { decodeEntry, encodeCompare, encodeKey, encodePrefixEnd, encodeWrite, MAX_TXN_OPERATIONS } from './request.ts';

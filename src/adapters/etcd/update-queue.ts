@@ -3,7 +3,7 @@
  * thousand only the last of each key is kept; a snapshot replaces all that waits; an outage that ended before anybody
  * looked is forgotten. So at most a snapshot, one batch of events and one `stalled` wait.
  */
-import type { WatchUpdate } from '../../ports.ts';
+import type { WatchUpdate } from '../../ports/store.ts';
 import type { StoreEvent } from './request.ts';
 
 const MAX_WAITING_EVENTS = 1_000;

@@ -11,7 +11,7 @@
  * that the reader has, and drops what happened at that one.
  */
 import type { Etcd3, IResponseHeader, IWatchResponse } from 'etcd3';
-import type { Clock } from '../../ports.ts';
+import type { Clock } from '../../ports/runtime.ts';
 import { decodeEvent, encodeKey, encodePrefixEnd, type StoreEvent } from './request.ts';
 
 export const PROGRESS_INTERVAL_MS = 1_500;

@@ -3,7 +3,8 @@
  * and outages as it takes. It resumes where it was; it lists again when that was compacted away, when the store knows
  * less than we do, and now and then, because servers have lost events around compactions (etcd issue 18089, 19179).
  */
-import type { Clock, Logger, StoreEntry, WatchUpdate } from '../../ports.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { StoreEntry, WatchUpdate } from '../../ports/store.ts';
 import { openClient } from './client.ts';
 import type { EtcdConnection } from './connection.ts';
 import { asStoreError } from './store-error.ts';

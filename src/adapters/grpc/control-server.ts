@@ -15,7 +15,7 @@ import type {
 } from '@grpc/grpc-js';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { ControlService } from '../../gen/overlayd/v1/control.ts';
-import type { Logger } from '../../ports.ts';
+import type { Logger } from '../../ports/runtime.ts';
 import {
   MAX_MESSAGE_BYTES,
   type Method,

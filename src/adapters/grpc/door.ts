@@ -7,7 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { OverlaydError } from '../../core/errors.ts';
 import { Gate, type GateLimits } from '../../core/gate.ts';
 import { Sparing } from '../../core/sparing.ts';
-import type { Logger } from '../../ports.ts';
+import type { Logger } from '../../ports/runtime.ts';
 
 export interface DoorLimits extends GateLimits {
   /** How long a connection may take to settle. */

@@ -10,7 +10,8 @@ import { connect as connectTls, type DetailedPeerCertificate, type TLSSocket } f
 import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { JoinClient as Client, type JoinRequest as WireRequest } from '../../gen/overlayd/v1/join.ts';
-import type { Clock, JoinClient, JoinRequest, JoinResponse } from '../../ports.ts';
+import type { JoinClient, JoinRequest, JoinResponse } from '../../ports/join.ts';
+import type { Clock } from '../../ports/runtime.ts';
 import { decodeError } from './error.ts';
 
 const NAME = 'join.overlayd';

@@ -10,7 +10,9 @@ import {
   type JoinRequest as WireRequest,
   type JoinResponse as WireResponse,
 } from '../../gen/overlayd/v1/join.ts';
-import type { JoinRequest, JoinResponse, Logger, TlsMaterial } from '../../ports.ts';
+import type { TlsMaterial } from '../../ports/identity.ts';
+import type { JoinRequest, JoinResponse } from '../../ports/join.ts';
+import type { Logger } from '../../ports/runtime.ts';
 import { Door, type DoorLimits } from './door.ts';
 import { encodeError } from './error.ts';
 import { createServer, NodeCredentials } from './server.ts';

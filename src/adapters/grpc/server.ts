@@ -3,7 +3,7 @@
  * small limits, and errors about listening that say what to do.
  */
 import { logVerbosity, Server, ServerCredentials, type ServerOptions, setLogVerbosity } from '@grpc/grpc-js';
-import type { TlsMaterial } from '../../ports.ts';
+import type { TlsMaterial } from '../../ports/identity.ts';
 import { cannotListen } from './door.ts';
 
 // The library writes to stderr by itself; what matters reaches us as errors.

@@ -1,6 +1,6 @@
 import type { ContainerRef } from '../../core/container.ts';
 import type { Filter } from '../../core/packet-filter.ts';
-import type { Kernel } from '../../ports.ts';
+import type { Kernel } from '../../ports/kernel.ts';
 import { apply } from './apply.ts';
 import type { KernelThread } from './kernel-thread.ts';
 import { KernelMonitor } from './monitor.ts';

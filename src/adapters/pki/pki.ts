@@ -6,7 +6,7 @@
 import { createHash, createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import type { CertificateFacts } from '../../core/certificate.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import type { Pki } from '../../ports.ts';
+import type { Pki } from '../../ports/identity.ts';
 import { exportKey, generateKeys, spkiDigest } from './keys.ts';
 
 export function createPki(): Pki {

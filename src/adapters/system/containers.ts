@@ -8,7 +8,7 @@ import { stat } from 'node:fs/promises';
 import { type ContainerRef, isHandedOver } from '../../core/container.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { isNetworkNamespace } from '../../core/plan/naming.ts';
-import type { Containers } from '../../ports.ts';
+import type { Containers } from '../../ports/host.ts';
 import { isOfNetworks } from '../native/namespace.ts';
 import { configureResolver } from './resolver-file.ts';
 

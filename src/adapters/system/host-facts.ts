@@ -5,7 +5,7 @@ import { OverlaydError } from '../../core/errors.ts';
 import type { BindProblem, PortBinding, Underlay } from '../../core/host-facts.ts';
 import { ROUTE_PROTOCOL } from '../../core/host-state.ts';
 import { isNetworkNamespace, isUplink } from '../../core/plan/naming.ts';
-import type { HostFacts } from '../../ports.ts';
+import type { HostFacts } from '../../ports/host.ts';
 import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
 import { RTN_LOCAL, RTPROT_KERNEL } from '../netlink/uapi/rtnetlink.ts';
 import { findBindProblem } from './port-binding.ts';

@@ -1,6 +1,6 @@
 /** Wall clock, timers and chance of the machine. */
 import { randomBytes } from 'node:crypto';
-import type { Clock, Random } from '../../ports.ts';
+import type { Clock, Random } from '../../ports/runtime.ts';
 
 export const systemClock: Clock = {
   now: () => Date.now(),

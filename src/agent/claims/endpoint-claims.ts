@@ -5,7 +5,7 @@
 import { isOf } from '../../core/address-holders.ts';
 import { decodeClaim, decodeEndpoint } from '../../core/record-codec.ts';
 import { type ClaimRecord, type EndpointRecord, keys } from '../../core/records.ts';
-import type { ClusterStore, Compare, StoreEntry } from '../../ports.ts';
+import type { ClusterStore, Compare, StoreEntry } from '../../ports/store.ts';
 import { unchanged } from '../view/commit.ts';
 
 /** A key as it was found. */

@@ -11,7 +11,7 @@ import { addressOfMac, isChosenMac } from '../../core/endpoint-mac.ts';
 import { unreadableRecord } from '../../core/levels.ts';
 import { decodeClaim, decodeEndpoint } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
-import type { ClusterStore, Compare, StoreEntry } from '../../ports.ts';
+import type { ClusterStore, Compare, StoreEntry } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import { type Change, unchanged } from '../view/commit.ts';
 

@@ -6,7 +6,8 @@
 import { isOverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import { addressList, type EndpointRecord, keys, type QuarantineRecord } from '../../core/records.ts';
-import type { Clock, ClusterStore, Logger } from '../../ports.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { ClusterStore } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import type { Change, Commit, Committed } from '../view/commit.ts';
 import { type HeldAddress, type HeldEndpoint, heldEndpoint, readEndpoint } from './endpoint-claims.ts';

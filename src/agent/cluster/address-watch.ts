@@ -6,7 +6,10 @@
 import { asOverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import type { NodeRecord } from '../../core/records.ts';
-import type { Clock, HostFacts, JsonFile, Logger, Pki } from '../../ports.ts';
+import type { JsonFile } from '../../ports/files.ts';
+import type { HostFacts } from '../../ports/host.ts';
+import type { Pki } from '../../ports/identity.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { Identity, IdentityState } from './identity.ts';
 import { movedStore, type Relocation, relocate } from './relocation.ts';
 import { reissue } from './renewal.ts';

@@ -17,7 +17,10 @@ import { decodeCluster, decodeNode, decodeToken, encodeRecord, nodeWith, readLev
 import { keys, type NodeRecord, PREFIX, SUBNET_GUARD, type TokenRecord } from '../../core/records.ts';
 import type { Sparing } from '../../core/sparing.ts';
 import { matchesSecret } from '../../core/token.ts';
-import type { Clock, ClusterStore, Compare, JoinRequest, JoinResponse, Logger, Pki } from '../../ports.ts';
+import type { Pki } from '../../ports/identity.ts';
+import type { JoinRequest, JoinResponse } from '../../ports/join.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { ClusterStore, Compare } from '../../ports/store.ts';
 import { type Change, type Commit, unchanged } from '../view/commit.ts';
 import { refuseFormerRecords } from '../view/former-records.ts';
 import { evictNode } from './eviction.ts';

@@ -7,7 +7,8 @@
  */
 import { decodeClaim, decodeEndpoint, decodeNode } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NodeRecord, type QuarantineRecord } from '../../core/records.ts';
-import type { Clock, ClusterStore, StoreEntry } from '../../ports.ts';
+import type { Clock } from '../../ports/runtime.ts';
+import type { ClusterStore, StoreEntry } from '../../ports/store.ts';
 import { releaseMac } from '../claims/mac-claims.ts';
 import type { Change, Commit } from '../view/commit.ts';
 

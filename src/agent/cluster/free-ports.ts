@@ -5,7 +5,8 @@
 import { OverlaydError } from '../../core/errors.ts';
 import type { BindProblem, PortBinding } from '../../core/host-facts.ts';
 import { ALL_ADDRESSES } from '../../core/ip.ts';
-import type { Clock, HostFacts } from '../../ports.ts';
+import type { HostFacts } from '../../ports/host.ts';
+import type { Clock } from '../../ports/runtime.ts';
 import type { NodeSettings } from './node-settings.ts';
 
 interface NodePort extends PortBinding {

@@ -3,7 +3,9 @@
  * etcd. The file is written before the cluster is told anything, so that whatever crashes can be repeated.
  */
 import { OverlaydError } from '../../core/errors.ts';
-import type { JsonFile, StoreAccess, TlsMaterial } from '../../ports.ts';
+import type { JsonFile } from '../../ports/files.ts';
+import type { TlsMaterial } from '../../ports/identity.ts';
+import type { StoreAccess } from '../../ports/store.ts';
 
 export interface Identity {
   readonly version: 1;

@@ -8,16 +8,12 @@ import type { AgentVersion } from '../../core/levels.ts';
 import { decodeNetwork, decodeNode } from '../../core/record-codec.ts';
 import { type NodeRecord, PREFIX } from '../../core/records.ts';
 import { parseToken } from '../../core/token.ts';
-import type {
-  Clock,
-  ClusterStore,
-  HostFacts,
-  JoinClient,
-  JoinRequest,
-  JoinResponse,
-  JsonFile,
-  Pki,
-} from '../../ports.ts';
+import type { JsonFile } from '../../ports/files.ts';
+import type { HostFacts } from '../../ports/host.ts';
+import type { Pki } from '../../ports/identity.ts';
+import type { JoinClient, JoinRequest, JoinResponse } from '../../ports/join.ts';
+import type { Clock } from '../../ports/runtime.ts';
+import type { ClusterStore } from '../../ports/store.ts';
 import { formerRecords } from '../view/former-records.ts';
 import { requireFreePorts } from './free-ports.ts';
 import { type Identity, type IdentityState, loadPending, tlsMaterialOf } from './identity.ts';

@@ -7,7 +7,7 @@
 import type { ClusterView } from '../../core/cluster-view.ts';
 import type { Liveness } from '../../core/failure-detector.ts';
 import type { NodeRecord } from '../../core/records.ts';
-import type { Clock } from '../../ports.ts';
+import type { Clock } from '../../ports/runtime.ts';
 
 export interface KnockingDeps {
   readonly member: {

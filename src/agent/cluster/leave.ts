@@ -7,7 +7,9 @@
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { decodeNetwork, decodeNode } from '../../core/record-codec.ts';
 import { keys, PREFIX } from '../../core/records.ts';
-import type { Clock, ClusterStore, EtcdServer, JsonFile, Logger } from '../../ports.ts';
+import type { JsonFile } from '../../ports/files.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { ClusterStore, EtcdServer } from '../../ports/store.ts';
 import { committingAlone } from '../view/commit.ts';
 import { evictEndpoints, markLeft } from './eviction.ts';
 import type { Identity, IdentityState } from './identity.ts';

@@ -11,7 +11,8 @@ import { type AgentVersion, levelOf, nextLevel, speaks, unspokenLevel } from '..
 import { decodeCluster, decodeNode, readLevel } from '../../core/record-codec.ts';
 import { keys, PREFIX, SUBNET_GUARD } from '../../core/records.ts';
 import type { StoreMemory } from '../../core/store-memory.ts';
-import type { Clock, ClusterStore, Logger } from '../../ports.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { ClusterStore } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import { type Commit, unchanged } from '../view/commit.ts';
 

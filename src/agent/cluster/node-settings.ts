@@ -2,7 +2,7 @@
 import { OverlaydError } from '../../core/errors.ts';
 import type { HostAddress } from '../../core/host-facts.ts';
 import { ALL_ADDRESSES, isIpv4 } from '../../core/ip.ts';
-import type { HostFacts } from '../../ports.ts';
+import type { HostFacts } from '../../ports/host.ts';
 import { lookAround, type Surroundings } from '../host/surroundings.ts';
 import { chooseAddress } from './node-address.ts';
 

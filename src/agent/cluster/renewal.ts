@@ -6,7 +6,9 @@
 
 import type { Validity } from '../../core/certificate.ts';
 import { asOverlaydError } from '../../core/errors.ts';
-import type { Clock, JsonFile, Logger, Pki } from '../../ports.ts';
+import type { JsonFile } from '../../ports/files.ts';
+import type { Pki } from '../../ports/identity.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { Identity, IdentityState } from './identity.ts';
 
 export interface RenewalDeps {

@@ -2,7 +2,8 @@
 import { OverlaydError } from '../../core/errors.ts';
 import type { BundledStore } from '../../core/host-state.ts';
 import type { NodeRecord } from '../../core/records.ts';
-import type { ClusterStore, StoreAccess, TlsMaterial } from '../../ports.ts';
+import type { TlsMaterial } from '../../ports/identity.ts';
+import type { ClusterStore, StoreAccess } from '../../ports/store.ts';
 import type { Identity } from './identity.ts';
 
 export interface StoreLink {

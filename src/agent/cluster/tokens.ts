@@ -4,7 +4,9 @@ import { decodeToken } from '../../core/record-codec.ts';
 import { keys, type TokenRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import { createToken, formatToken } from '../../core/token.ts';
-import type { Clock, ClusterStore, Pki, Random } from '../../ports.ts';
+import type { Pki } from '../../ports/identity.ts';
+import type { Clock, Random } from '../../ports/runtime.ts';
+import type { ClusterStore } from '../../ports/store.ts';
 import type { Change, Commit } from '../view/commit.ts';
 import type { Identity } from './identity.ts';
 

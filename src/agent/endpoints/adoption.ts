@@ -8,7 +8,8 @@ import type { ClusterView } from '../../core/cluster-view.ts';
 import { handedOver, type LocalEndpoint } from '../../core/container.ts';
 import { handoverLinkOf, namespaceOf, portLinkOf } from '../../core/plan/naming.ts';
 import type { EndpointRecord } from '../../core/records.ts';
-import type { Kernel, Logger } from '../../ports.ts';
+import type { Kernel } from '../../ports/kernel.ts';
+import type { Logger } from '../../ports/runtime.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 
 export interface AdoptionDeps {

@@ -3,7 +3,7 @@ import { OverlaydError } from '../../core/errors.ts';
 import { unreadableRecord } from '../../core/levels.ts';
 import { endpointWith } from '../../core/record-codec.ts';
 import { addressList, type EndpointRecord, firstAddress, keys, type NetworkRecord } from '../../core/records.ts';
-import type { ClusterStore } from '../../ports.ts';
+import type { ClusterStore } from '../../ports/store.ts';
 import { refuseTakenMac } from '../claims/mac-choice.ts';
 import { MacClaims } from '../claims/mac-claims.ts';
 import type { ClusterState } from '../view/cluster-state.ts';

@@ -11,7 +11,8 @@
  * `/run`, and who puts an older one of the same run there is not after an agent that was told to end.
  */
 import { OverlaydError } from '../../core/errors.ts';
-import type { Clock, JsonFile, NodeState, StateFile } from '../../ports.ts';
+import type { JsonFile, NodeState, StateFile } from '../../ports/files.ts';
+import type { Clock } from '../../ports/runtime.ts';
 
 export interface KeptStateDeps {
   /** Survives a power cut; `load` throws `state-unreadable`. */

@@ -11,7 +11,7 @@ import { isOverlaydError } from '../../core/errors.ts';
 import { RecentIds } from '../../core/recent-ids.ts';
 import type { NetworkRecord } from '../../core/records.ts';
 import type { StoreMemory } from '../../core/store-memory.ts';
-import type { NodeState, StateFile } from '../../ports.ts';
+import type { NodeState, StateFile } from '../../ports/files.ts';
 import { EndpointIndex } from './endpoint-index.ts';
 
 export interface LocalEndpointsDeps {

@@ -19,7 +19,9 @@ import {
   hasAddress,
   type NetworkRecord,
 } from '../../core/records.ts';
-import type { Clock, Containers, Kernel, Logger } from '../../ports.ts';
+import type { Containers } from '../../ports/host.ts';
+import type { Kernel } from '../../ports/kernel.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { AddressClaims } from '../claims/address-claims.ts';
 import { checkMac, refuseTakenMac } from '../claims/mac-choice.ts';
 import type { Releases } from '../claims/releases.ts';

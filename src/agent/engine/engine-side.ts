@@ -5,7 +5,9 @@
 import type { EngineEvent } from '../../core/engine/engine.ts';
 import { SERVICE_ADDRESS } from '../../core/host-state.ts';
 import { Latch } from '../../core/latch.ts';
-import type { Clock, Engine, JsonFile, Logger } from '../../ports.ts';
+import type { Engine } from '../../ports/engine.ts';
+import type { JsonFile } from '../../ports/files.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 import { keepSaved } from '../keep-saved.ts';
 import type { Member } from '../member.ts';
 import { EngineContainers, type EngineContainersDeps } from './containers.ts';

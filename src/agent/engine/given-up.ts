@@ -6,7 +6,8 @@
 import type { EngineContainer } from '../../core/engine/engine.ts';
 import { isGivenUp } from '../../core/engine/given-up.ts';
 import { Latch } from '../../core/latch.ts';
-import type { Clock, Engine, Logger } from '../../ports.ts';
+import type { Engine } from '../../ports/engine.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import type { EngineEndpoints } from './endpoints.ts';
 import type { EngineNetworks } from './networks.ts';

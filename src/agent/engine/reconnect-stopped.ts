@@ -3,7 +3,8 @@
  * came back with another one, would not start (`network c0ec… not found`).
  */
 import { isOverlaydError } from '../../core/errors.ts';
-import type { Engine, Logger } from '../../ports.ts';
+import type { Engine } from '../../ports/engine.ts';
+import type { Logger } from '../../ports/runtime.ts';
 
 export interface ReturnedNetwork {
   /** The engine's ids of what it dropped and of what is there now, and the name of that. */

@@ -1,6 +1,6 @@
 /** Notices that another firewall of the host drops what ours lets pass; told in the status, and once in the log. */
 import { describeBlocked, type Firewall, follow, type Passage, type WayState } from '../../core/firewall.ts';
-import type { Clock, Logger } from '../../ports.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 
 export interface FirewallWatchDeps {
   /** Undefined while there is nothing to read. */

@@ -4,7 +4,7 @@
  */
 import type { ClusterView } from '../../core/cluster-view.ts';
 import { MOST_CONTAINERS } from '../../core/host-state.ts';
-import type { Logger } from '../../ports.ts';
+import type { Logger } from '../../ports/runtime.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 
 export interface FullNetworksDeps {

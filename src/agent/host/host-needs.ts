@@ -1,6 +1,6 @@
 /** Finds out what this host lacks before the first network fails for it; told in the status, and once in the log. */
 import { describeLack, type Lack } from '../../core/host-needs.ts';
-import type { Clock, Logger } from '../../ports.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 
 export interface HostNeedsDeps {
   /** What is lacking now. Throws when it cannot be found out. */

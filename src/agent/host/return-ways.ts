@@ -12,7 +12,8 @@ import type { HostRoute } from '../../core/host-facts.ts';
 import { requireIp } from '../../core/ip.ts';
 import { uplinkOf } from '../../core/plan/naming.ts';
 import type { NetworkRecord } from '../../core/records.ts';
-import type { HostFacts, Logger } from '../../ports.ts';
+import type { HostFacts } from '../../ports/host.ts';
+import type { Logger } from '../../ports/runtime.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import type { Reconciler } from '../reconcile/reconcile.ts';
 

@@ -3,7 +3,7 @@ import { contains, DEFAULT_ROUTE, kindOf, parseCidr } from '../../core/cidr.ts';
 import type { HostAddress } from '../../core/host-facts.ts';
 import { parseIp, requireIp } from '../../core/ip.ts';
 import type { NeededAddress, NodeRecord } from '../../core/records.ts';
-import type { HostFacts } from '../../ports.ts';
+import type { HostFacts } from '../../ports/host.ts';
 
 export type Surroundings = Required<Pick<NodeRecord, 'hostRoutes' | 'linkRoutes' | 'neededAddresses'>>;
 

@@ -9,7 +9,8 @@ import { ZoneChanges, type ZoneSources } from '../../core/dns/zone-changes.ts';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { SERVICE_ADDRESS } from '../../core/host-state.ts';
 import type { EndpointRecord } from '../../core/records.ts';
-import type { Clock, NamesProcess, NamesSession } from '../../ports.ts';
+import type { NamesProcess, NamesSession } from '../../ports/names.ts';
+import type { Clock } from '../../ports/runtime.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import { HOST_PART } from '../reconcile/announcements.ts';
 

@@ -14,7 +14,7 @@ import { OverlaydError } from '../../core/errors.ts';
 import { unreadableRecord } from '../../core/levels.ts';
 import { decodeNetwork, decodeStaticNames } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord, type StaticSet } from '../../core/records.ts';
-import type { ClusterStore } from '../../ports.ts';
+import type { ClusterStore } from '../../ports/store.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { Commit } from '../view/commit.ts';
 

@@ -2,7 +2,7 @@
 import type { ClusterView } from '../../core/cluster-view.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { keys, type NetworkRecord } from '../../core/records.ts';
-import type { ClusterStore } from '../../ports.ts';
+import type { ClusterStore } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 
 const MOST_SHOWN = 5;

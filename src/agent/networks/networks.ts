@@ -25,7 +25,8 @@ import {
   type SubnetSpec,
 } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
-import type { Clock, ClusterStore, Compare, Logger, Random, StoreEntry } from '../../ports.ts';
+import type { Clock, Logger, Random } from '../../ports/runtime.ts';
+import type { ClusterStore, Compare, StoreEntry } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import type { Change, Commit, Committed } from '../view/commit.ts';
 import { learnUsers, refuseIfUsed } from './network-users.ts';

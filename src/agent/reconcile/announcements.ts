@@ -3,7 +3,7 @@
  * there, again when something was written to it or more is wanted of it, and again when being told failed.
  */
 import type { Desired, DesiredNetwork, Obstacle, Plan } from '../../core/host-state.ts';
-import type { Logger } from '../../ports.ts';
+import type { Logger } from '../../ports/runtime.ts';
 
 /** Stands for the host's own part where an id of a network is said. */
 export const HOST_PART = '';

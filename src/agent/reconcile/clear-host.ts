@@ -1,5 +1,5 @@
 import { planClear } from '../../core/plan.ts';
-import type { Kernel } from '../../ports.ts';
+import type { Kernel } from '../../ports/kernel.ts';
 
 /** Takes everything of overlayd out of the host's kernel. Throws the first cause of what could not be removed. */
 export async function clearHost(kernel: Kernel): Promise<void> {

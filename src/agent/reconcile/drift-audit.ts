@@ -9,7 +9,8 @@ import type { Desired, DesiredNetwork, DesiredPort } from '../../core/host-state
 import type { Filter } from '../../core/packet-filter.ts';
 import { isContainerRight } from '../../core/plan/container.ts';
 import { filterOps, networkFilter, withLoaded } from '../../core/plan/filter.ts';
-import type { Clock, Kernel, Logger } from '../../ports.ts';
+import type { Kernel } from '../../ports/kernel.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 
 const PER_TURN = 8;
 

@@ -3,7 +3,7 @@
  * did not look at stays as it was found. Logged when it changes: what has been said is not said again while it lasts.
  */
 import type { Obstacle } from '../../core/host-state.ts';
-import type { Logger } from '../../ports.ts';
+import type { Logger } from '../../ports/runtime.ts';
 
 /** By a network's namespace; undefined: the host's part. */
 export type Whose = string | undefined;

@@ -4,7 +4,8 @@
  * that only see what a pass before did. So are those that follow each other, however often somebody changes something.
  */
 import type { KernelChange, RowEvent } from '../../core/kernel-change.ts';
-import type { Clock, Kernel } from '../../ports.ts';
+import type { Kernel } from '../../ports/kernel.ts';
+import type { Clock } from '../../ports/runtime.ts';
 import { MarkSet, type Marks } from './marks.ts';
 import { lastOfEach } from './row-events.ts';
 import type { SeenNetworks } from './seen-networks.ts';

@@ -3,7 +3,7 @@
  * undoing what the agent writes, many times a second, is told as that, and does not fill the log.
  */
 import type { PlannedOp } from '../../core/host-state.ts';
-import type { Clock, Logger } from '../../ports.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 
 const QUIET_MS = 10_000;
 

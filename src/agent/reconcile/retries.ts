@@ -1,5 +1,5 @@
 /** When what failed is tried again: soon at first, rarer the longer it goes on. */
-import type { Clock } from '../../ports.ts';
+import type { Clock } from '../../ports/runtime.ts';
 import { MarkSet, type Marks } from './marks.ts';
 
 const DELAYS_MS = [250, 500, 1_000, 2_000, 5_000] as const;

@@ -7,7 +7,8 @@ import { type Hearing, type RecordChange, type Refuted, Replica, SEED_REVISION }
 import { levelOf } from '../../core/levels.ts';
 import { keys } from '../../core/records.ts';
 import type { StoreMemory } from '../../core/store-memory.ts';
-import type { Clock, ClusterStore, Logger } from '../../ports.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { ClusterStore } from '../../ports/store.ts';
 
 export interface StateChange extends Touched {
   /** The view became whole with this change, or whole again: what is not in it does not exist. */

@@ -5,7 +5,7 @@
  */
 import type { GossipRecord } from '../../core/gossip/message.ts';
 import { encodeRecord } from '../../core/record-codec.ts';
-import type { ClusterStore, Compare, TxnResult, Write } from '../../ports.ts';
+import type { ClusterStore, Compare, TxnResult, Write } from '../../ports/store.ts';
 
 export type Change =
   /** A string is written as it is. */

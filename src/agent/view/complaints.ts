@@ -1,6 +1,6 @@
 /** Which members said what cannot be, or what etcd does not hold: told once in the log, and in `status` for a while. */
 import type { Refuted } from '../../core/gossip/replica.ts';
-import type { Clock, Logger } from '../../ports.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 
 export interface ComplaintsDeps {
   readonly clock: Pick<Clock, 'elapsed'>;

@@ -4,7 +4,7 @@
  */
 import { OverlaydError } from '../../core/errors.ts';
 import { FORMER_PREFIX, keys } from '../../core/records.ts';
-import type { ClusterStore } from '../../ports.ts';
+import type { ClusterStore } from '../../ports/store.ts';
 
 const WHAT = `etcd holds the records of a cluster of an older overlayd (below ${FORMER_PREFIX}), and none that this release reads`;
 const TODO = `To go on with that cluster, install the release that made it on this host again. To begin anew with this one, run \`overlayd leave --force\` on each of its hosts (with --yes-delete-cluster on the one that runs its etcd), delete what is left in an etcd of your own (\`etcdctl del --prefix ${FORMER_PREFIX}\`), then init and join again`;

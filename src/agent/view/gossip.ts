@@ -13,7 +13,8 @@ import { isOverlaydError } from '../../core/errors.ts';
 import type { FailureDetector } from '../../core/failure-detector.ts';
 import type { Delta, GossipMessage, GossipRecord } from '../../core/gossip/message.ts';
 import type { NodeRecord } from '../../core/records.ts';
-import type { Clock, Logger, Peer, PeerTransport, Random } from '../../ports.ts';
+import type { Peer, PeerTransport } from '../../ports/peers.ts';
+import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import type { ClusterState } from './cluster-state.ts';
 
 export interface GossipDeps {

@@ -1,6 +1,7 @@
 /** Follows etcd: every update of the watch goes into the cluster state. */
 import { PREFIX } from '../../core/records.ts';
-import type { ClusterStore, Logger } from '../../ports.ts';
+import type { Logger } from '../../ports/runtime.ts';
+import type { ClusterStore } from '../../ports/store.ts';
 import type { ClusterState } from './cluster-state.ts';
 import { formerRecords } from './former-records.ts';
 

@@ -34,7 +34,8 @@ import type {
   RemoveRequest,
   Token,
 } from '../../gen/overlayd/v1/control.ts';
-import type { Clock, Logger, Pki, Random } from '../../ports.ts';
+import type { Pki } from '../../ports/identity.ts';
+import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import { connectThroughEngine, isNamespace } from './engine-container.ts';
 import { dnsMessage, endpointMessage, ipamMessage, networkMessage, nodeMessage, tokenMessage } from './messages.ts';
 import { removedAdvice, type StatusFacts, statusMessage } from './status.ts';

@@ -8,7 +8,7 @@ import { innerMtu, mtuProblems } from '../../core/inner-mtu.ts';
 import { coveredNeeds } from '../../core/ipam/host-holders.ts';
 import { holdingBack, levelOf } from '../../core/levels.ts';
 import type { Status } from '../../gen/overlayd/v1/control.ts';
-import type { Clock } from '../../ports.ts';
+import type { Clock } from '../../ports/runtime.ts';
 import { limitedBy, nodeMessage, peerMessage } from './messages.ts';
 
 export interface StatusFacts {

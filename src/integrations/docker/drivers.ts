@@ -5,7 +5,8 @@
 import type { EngineSide } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
-import type { Clock, DriverHandlers, Random } from '../../ports.ts';
+import type { DriverHandlers } from '../../ports/engine.ts';
+import type { Clock, Random } from '../../ports/runtime.ts';
 import { createIpamDriver } from './ipam-driver.ts';
 import { createNetworkDriver } from './network-driver.ts';
 import { OpeningPools } from './pools.ts';

@@ -22,7 +22,7 @@ import { formatPoolId, type PoolId, parsePoolId } from '../../core/engine/pool-i
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import type { NetworkRecord } from '../../core/records.ts';
-import type { Random } from '../../ports.ts';
+import type { Random } from '../../ports/runtime.ts';
 import type { OpeningPools } from './pools.ts';
 
 export interface IpamDriverDeps {

@@ -2,7 +2,7 @@
  * Pools between the engine's request for one and the network that it makes of it. Nothing is claimed before that
  * network is made, in one transaction; a pool that is not used leaves nothing.
  */
-import type { Clock } from '../../ports.ts';
+import type { Clock } from '../../ports/runtime.ts';
 
 export interface OpeningPool {
   /** Name of the cluster's network; undefined when it is still to be said. */

@@ -14,7 +14,7 @@ import { parseIdentity, tlsMaterialOf } from '../../../src/agent/cluster/identit
 import { encodedEntries } from '../../../src/agent/endpoints/own-holdings.ts';
 import { formatIp, type Ip, macOf, requireIp } from '../../../src/core/ip.ts';
 import { type EndpointRecord, keys } from '../../../src/core/records.ts';
-import type { Write } from '../../../src/ports.ts';
+import type { Write } from '../../../src/ports/store.ts';
 
 const [identityPath, networkId, nodeId, firstAddress] = process.argv.slice(2) as [string, string, string, string];
 const identity = parseIdentity(JSON.parse(readFileSync(identityPath, 'utf8')));

@@ -1,6 +1,6 @@
 import { createEtcdStore, type EtcdStore } from '../../../src/adapters/etcd/store.ts';
 import type { EtcdTls } from '../../../src/adapters/etcd/target.ts';
-import type { Clock, Logger } from '../../../src/ports.ts';
+import type { Clock, Logger } from '../../../src/ports/runtime.ts';
 import { realClock } from '../../contract/store-clock.ts';
 
 const nothing = () => undefined;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openClient } from '../../../src/adapters/etcd/client.ts';
 import { keepLive } from '../../../src/adapters/etcd/lease-keeper.ts';
 import type { EtcdStore } from '../../../src/adapters/etcd/store.ts';
-import type { WatchUpdate } from '../../../src/ports.ts';
+import type { WatchUpdate } from '../../../src/ports/store.ts';
 import { createFastClock, realClock } from '../../contract/store-clock.ts';
 import { until } from '../../lab/until.ts';
 import { EtcdProcess, freePort } from './etcd-process.ts';

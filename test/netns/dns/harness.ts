@@ -8,7 +8,7 @@ import { createForwarder } from '../../../src/adapters/dns/forwarder.ts';
 import { SocketListeners } from '../../../src/adapters/dns/listeners.ts';
 import { parseCidr } from '../../../src/core/cidr.ts';
 import { createResponder } from '../../../src/names/responder.ts';
-import type { Logger } from '../../../src/ports.ts';
+import type { Logger } from '../../../src/ports/runtime.ts';
 import { type FakeNetwork, fakeView } from '../../unit/core/dns/fake-view.ts';
 import { buildZone } from '../../unit/core/dns/zone-of.ts';
 

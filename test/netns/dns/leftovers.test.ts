@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { SocketListeners } from '../../../src/adapters/dns/listeners.ts';
-import type { Logger } from '../../../src/ports.ts';
+import type { Logger } from '../../../src/ports/runtime.ts';
 import { NamespaceLab } from './lab.ts';
 
 const ADDRESSES = Array.from({ length: 8 }, (_, index) => `10.77.0.${index + 1}`);

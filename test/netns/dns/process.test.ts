@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { NamesKeeper } from '../../../src/adapters/dns/process/keeper.ts';
 import { systemClock } from '../../../src/adapters/system/time.ts';
 import type { NamesNews } from '../../../src/core/dns/names-protocol.ts';
-import type { NamesSession } from '../../../src/ports.ts';
+import type { NamesSession } from '../../../src/ports/names.ts';
 import { until } from '../../lab/until.ts';
 import { type LogLine, recordingLogger } from '../../unit/agent/cluster/cluster-fixture.ts';
 import { NamespaceLab } from './lab.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SocketListeners } from '../../../src/adapters/dns/listeners.ts';
 import type { ResponderStats } from '../../../src/names/responder.ts';
-import type { Logger } from '../../../src/ports.ts';
+import type { Logger } from '../../../src/ports/runtime.ts';
 import type { HarnessConfig } from './harness.ts';
 import { NamespaceLab, type Program } from './lab.ts';
 

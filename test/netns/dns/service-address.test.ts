@@ -11,7 +11,7 @@ import type { NetworkRecord } from '../../../src/core/records.ts';
 import { firstAddress } from '../../../src/core/records.ts';
 import type { DnsForwarder } from '../../../src/names/ports.ts';
 import { createResponder } from '../../../src/names/responder.ts';
-import type { Logger } from '../../../src/ports.ts';
+import type { Logger } from '../../../src/ports/runtime.ts';
 import type { Host } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import { until } from '../../lab/until.ts';

@@ -3,7 +3,7 @@ import { Reconciler, type ReconcilerDeps } from '../../../src/agent/reconcile/re
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import type { BundledStore } from '../../../src/core/host-state.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
-import type { Logger } from '../../../src/ports.ts';
+import type { Logger } from '../../../src/ports/runtime.ts';
 import { World } from '../../contract/kernel-world.ts';
 import type { Host } from '../../lab/host.ts';
 import { until } from '../../lab/until.ts';

@@ -5,7 +5,7 @@ import { KernelThread } from '../../../src/adapters/kernel/kernel-thread.ts';
 import { HOST, type Op, type Plan, TUNNEL } from '../../../src/core/host-state.ts';
 import type { KernelChange } from '../../../src/core/kernel-change.ts';
 import { fdbRows, fdbTable, neighbourRows, neighbourTable } from '../../../src/core/row-table.ts';
-import type { Kernel } from '../../../src/ports.ts';
+import type { Kernel } from '../../../src/ports/kernel.ts';
 import type { Host } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import { until } from '../../lab/until.ts';

@@ -12,7 +12,7 @@ import {
   unixAddress,
 } from '../../../src/adapters/native/socket.ts';
 import { createNotifier, type NotifySettings, takeNotifySettings } from '../../../src/adapters/notify.ts';
-import type { Logger } from '../../../src/ports.ts';
+import type { Logger } from '../../../src/ports/runtime.ts';
 
 let directory: string;
 let socket: string;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { moveToOwnUnit, renderScope } from '../../../src/adapters/own-unit.ts';
-import type { Logger } from '../../../src/ports.ts';
+import type { Logger } from '../../../src/ports/runtime.ts';
 
 const ETCD = { name: 'overlayd-etcd.scope', description: 'etcd of overlayd' };
 

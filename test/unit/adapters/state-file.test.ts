@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createJsonFile, createStateFiles } from '../../../src/adapters/state-file.ts';
 import { handedOver } from '../../../src/core/container.ts';
-import type { NodeState } from '../../../src/ports.ts';
+import type { NodeState } from '../../../src/ports/files.ts';
 import { endpointRecord, networkRecord } from '../../fixtures/records.ts';
 import { withUnknown } from '../../fixtures/unknown-fields.ts';
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { createRoutes } from '../../../src/adapters/docker/driver-routes.ts';
-import type { DriverHandlers } from '../../../src/ports.ts';
+import type { DriverHandlers } from '../../../src/ports/engine.ts';
 
 const read = (name: string) => readFileSync(path.resolve(import.meta.dirname, '../../../deploy', name), 'utf8');
 const UNIT = read('overlayd-unavailable@.service');

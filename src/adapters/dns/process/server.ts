@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { NAMES_PROTOCOL, type NamesNews, type NamesRequest } from '../../../core/dns/names-protocol.ts';
 import { asOverlaydError } from '../../../core/errors.ts';
-import type { Logger } from '../../../ports.ts';
+import type { Logger } from '../../../ports/runtime.ts';
 import { type ControlRequest, type FromAgent, type LogLevel, readLines, writeLine } from './wire.ts';
 
 export interface NamesServerDeps {

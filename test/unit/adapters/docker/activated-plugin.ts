@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { servePlugin } from '../../../../src/adapters/docker/plugin-server.ts';
 import { takeActivatedSockets } from '../../../../src/adapters/socket-activation.ts';
 import { systemClock } from '../../../../src/adapters/system/time.ts';
-import type { Logger } from '../../../../src/ports.ts';
+import type { Logger } from '../../../../src/ports/runtime.ts';
 
 const fd = takeActivatedSockets(process.env, process.pid).get('docker');
 if (fd === undefined) throw new Error('no socket was passed on');

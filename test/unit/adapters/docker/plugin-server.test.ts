@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type PluginServer, servePlugin } from '../../../../src/adapters/docker/plugin-server.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
-import type { DriverHandlers, Logger } from '../../../../src/ports.ts';
+import type { DriverHandlers } from '../../../../src/ports/engine.ts';
+import type { Logger } from '../../../../src/ports/runtime.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 import { callPlugin } from './plugin-caller.ts';
 

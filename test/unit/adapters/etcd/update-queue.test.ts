@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { UpdateQueue } from '../../../../src/adapters/etcd/update-queue.ts';
-import type { WatchUpdate } from '../../../../src/ports.ts';
+import type { WatchUpdate } from '../../../../src/ports/store.ts';
 
 const put = (key: string, revision: number): WatchUpdate => ({
   kind: 'events',

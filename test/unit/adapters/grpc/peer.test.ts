@@ -8,7 +8,7 @@ import { GrpcPeerTransport } from '../../../../src/adapters/grpc/peer.ts';
 import { createPki } from '../../../../src/adapters/pki/pki.ts';
 import type { GossipMessage } from '../../../../src/core/gossip/message.ts';
 import { GossipClient, type GossipMessage as WireMessage } from '../../../../src/gen/overlayd/v1/gossip.ts';
-import type { Clock } from '../../../../src/ports.ts';
+import type { Clock } from '../../../../src/ports/runtime.ts';
 import { describePeerTransport } from '../../../contract/peer-transport.ts';
 import { until } from '../../../lab/until.ts';
 import { recordingLogger } from '../../agent/cluster/cluster-fixture.ts';

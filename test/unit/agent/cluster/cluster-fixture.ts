@@ -8,15 +8,11 @@ import { type JoinOptions, joinCluster } from '../../../../src/agent/cluster/joi
 import { committingAlone } from '../../../../src/agent/view/commit.ts';
 import type { AgentVersion } from '../../../../src/core/levels.ts';
 import { Sparing } from '../../../../src/core/sparing.ts';
-import type {
-  EtcdServer,
-  HostFacts,
-  JoinClient,
-  JoinRequest,
-  JsonFile,
-  Logger,
-  Random,
-} from '../../../../src/ports.ts';
+import type { JsonFile } from '../../../../src/ports/files.ts';
+import type { HostFacts } from '../../../../src/ports/host.ts';
+import type { JoinClient, JoinRequest } from '../../../../src/ports/join.ts';
+import type { Logger, Random } from '../../../../src/ports/runtime.ts';
+import type { EtcdServer } from '../../../../src/ports/store.ts';
 import { MemoryEtcd } from '../../../sim/memory-store.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 

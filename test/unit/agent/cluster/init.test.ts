@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { decodeCluster, decodeNode, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { keys } from '../../../../src/core/records.ts';
 import { parseToken } from '../../../../src/core/token.ts';
-import type { StoreEntry } from '../../../../src/ports.ts';
+import type { StoreEntry } from '../../../../src/ports/store.ts';
 import { unknownIn, withUnknown } from '../../../fixtures/unknown-fields.ts';
 import { ClusterFixture, hostFacts, pki, tokenOf } from './cluster-fixture.ts';
 

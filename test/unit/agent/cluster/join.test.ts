@@ -5,7 +5,7 @@ import { OverlaydError } from '../../../../src/core/errors.ts';
 import { decodeNode, decodeToken, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { keys, PREFIX } from '../../../../src/core/records.ts';
 import { parseToken } from '../../../../src/core/token.ts';
-import type { JoinRequest } from '../../../../src/ports.ts';
+import type { JoinRequest } from '../../../../src/ports/join.ts';
 import { networkRecord } from '../../../fixtures/records.ts';
 import { unknownIn, withUnknown } from '../../../fixtures/unknown-fields.ts';
 import { ClusterFixture, hostFacts, pki, random } from './cluster-fixture.ts';

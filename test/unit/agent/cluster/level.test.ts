@@ -6,7 +6,7 @@ import { type AgentVersion, levelOf, levelsOf, speaks } from '../../../../src/co
 import { decodeCluster, decodeNode, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { keys, PREFIX } from '../../../../src/core/records.ts';
 import { parseToken } from '../../../../src/core/token.ts';
-import type { ClusterStore } from '../../../../src/ports.ts';
+import type { ClusterStore } from '../../../../src/ports/store.ts';
 import { MemoryEtcd } from '../../../sim/memory-store.ts';
 import { seededRandom } from '../../../sim/seeded-random.ts';
 import { ClusterFixture, FIRST_AGENT as OLD, pki } from './cluster-fixture.ts';

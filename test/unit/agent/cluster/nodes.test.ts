@@ -7,7 +7,7 @@ import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
 import type { Liveness } from '../../../../src/core/failure-detector.ts';
 import { decodeNode, decodeQuarantine, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { type EndpointRecord, keys, PREFIX } from '../../../../src/core/records.ts';
-import type { StoreAccess } from '../../../../src/ports.ts';
+import type { StoreAccess } from '../../../../src/ports/store.ts';
 import { ClusterFixture, memoryFile } from './cluster-fixture.ts';
 
 const NETWORK = { id: 'f0', name: 'web' };

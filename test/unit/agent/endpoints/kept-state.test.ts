@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { KeptState } from '../../../../src/agent/endpoints/kept-state.ts';
-import type { JsonFile, NodeState } from '../../../../src/ports.ts';
+import type { JsonFile, NodeState } from '../../../../src/ports/files.ts';
 
 /** A file whose writes end when the test says so. */
 class SlowFile implements JsonFile<NodeState> {

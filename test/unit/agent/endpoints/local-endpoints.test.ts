@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { LocalEndpoints } from '../../../../src/agent/endpoints/local-endpoints.ts';
 import { handedOver, type LocalEndpoint } from '../../../../src/core/container.ts';
-import type { NodeState } from '../../../../src/ports.ts';
+import type { NodeState } from '../../../../src/ports/files.ts';
 import { World } from '../../../contract/kernel-world.ts';
 
 const world = new World('h1');

@@ -4,7 +4,7 @@ import { HOST_PART } from '../../../../src/agent/reconcile/announcements.ts';
 import type { NamesRequest, ZoneClient } from '../../../../src/core/dns/names-protocol.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 import { SERVICE_ADDRESS } from '../../../../src/core/host-state.ts';
-import type { NamesProcess, NamesSession } from '../../../../src/ports.ts';
+import type { NamesProcess, NamesSession } from '../../../../src/ports/names.ts';
 import { FakeNames } from '../../../sim/fake-names.ts';
 import { seededRandom } from '../../../sim/seeded-random.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';

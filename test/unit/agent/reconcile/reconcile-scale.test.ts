@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } fr
 import { Reconciler } from '../../../../src/agent/reconcile/reconcile.ts';
 import type { LocalEndpoint } from '../../../../src/core/container.ts';
 import { firstAddress, type NetworkRecord } from '../../../../src/core/records.ts';
-import type { Logger } from '../../../../src/ports.ts';
+import type { Logger } from '../../../../src/ports/runtime.ts';
 import { World } from '../../../contract/kernel-world.ts';
 import { FakeKernel } from '../../../sim/fake-kernel.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';

@@ -3,7 +3,7 @@ import { Reconciler } from '../../../../src/agent/reconcile/reconcile.ts';
 import type { LocalEndpoint } from '../../../../src/core/container.ts';
 import { HOST } from '../../../../src/core/host-state.ts';
 import type { NetworkRecord } from '../../../../src/core/records.ts';
-import type { Logger } from '../../../../src/ports.ts';
+import type { Logger } from '../../../../src/ports/runtime.ts';
 import { World } from '../../../contract/kernel-world.ts';
 import { FakeKernel } from '../../../sim/fake-kernel.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';

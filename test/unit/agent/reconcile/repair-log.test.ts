@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { RepairLog } from '../../../../src/agent/reconcile/repair-log.ts';
 import { HOST, type Op, type PlannedOp } from '../../../../src/core/host-state.ts';
-import type { Logger } from '../../../../src/ports.ts';
+import type { Logger } from '../../../../src/ports/runtime.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 
 const ignore = () => undefined;

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type Change, committing } from '../../../../src/agent/view/commit.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 import type { GossipRecord } from '../../../../src/core/gossip/message.ts';
-import type { ClusterStore } from '../../../../src/ports.ts';
+import type { ClusterStore } from '../../../../src/ports/store.ts';
 import { MemoryEtcd } from '../../../sim/memory-store.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 

@@ -3,7 +3,8 @@ import { Gossip } from '../../../../src/agent/view/gossip.ts';
 import { FailureDetector } from '../../../../src/core/failure-detector.ts';
 import type { GossipMessage } from '../../../../src/core/gossip/message.ts';
 import type { NodeRecord } from '../../../../src/core/records.ts';
-import type { Logger, Peer, PeerTransport } from '../../../../src/ports.ts';
+import type { Peer, PeerTransport } from '../../../../src/ports/peers.ts';
+import type { Logger } from '../../../../src/ports/runtime.ts';
 import { seededRandom } from '../../../sim/seeded-random.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 

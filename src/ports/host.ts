@@ -1,0 +1,40 @@
+/** The host around the agent, and the containers on it. */
+import type { ContainerRef } from '../core/container.ts';
+import type { BindProblem, HostAddress, HostRoute, PortBinding, Underlay } from '../core/host-facts.ts';
+
+export interface Containers {
+  /** Throws `namespace-not-found`, `namespace-unusable` (the host's own namespace), `invalid-argument`. */
+  resolve(text: string): Promise<ContainerRef>;
+  /** False only on positive proof that the namespace instance is gone. */
+  isAlive(ref: ContainerRef): Promise<boolean>;
+  /**
+   * Makes name resolution inside the container use these servers (`/etc/netns/NAME/resolv.conf` for `netns:NAME`);
+   * an empty list restores what was there. Returns a warning for the user when a file of theirs was left alone.
+   */
+  configureResolver(ref: ContainerRef, servers: readonly string[]): Promise<string | undefined>;
+}
+
+/** Facts of the host that the cluster needs to know. */
+export interface HostFacts {
+  bootId(): Promise<string>;
+  hostname(): string;
+  /** Global IPv4 addresses with their interface. */
+  addresses(): Promise<readonly HostAddress[]>;
+  /** Names of all links. */
+  links(): Promise<readonly string[]>;
+  /** Main-table routes that are not ours, default routes (`0.0.0.0/0`) included. */
+  routes(): Promise<readonly HostRoute[]>;
+  /**
+   * IPv4 addresses of the name servers that this host asks, and of those that a stub of its own asks on its behalf;
+   * loopback addresses and the service address left out.
+   */
+  nameServers(): Promise<readonly string[]>;
+  /** IPv4 addresses of a host name, sorted; none when it does not resolve. */
+  lookUp(hostName: string): Promise<readonly string[]>;
+  /** Smallest MTU on the routes from `source` towards these addresses (of the source's link when there are none). */
+  underlay(source: string, peers: readonly string[]): Promise<Underlay>;
+  /** By which link this host sends to each, by whatever rule; `lo`: to itself. Those that it sends nowhere are left out. */
+  linksTo(addresses: readonly string[]): Promise<ReadonlyMap<string, string>>;
+  /** Undefined when a socket can be bound there now; else what is in the way. */
+  bindProblem(socket: PortBinding): Promise<BindProblem | undefined>;
+}

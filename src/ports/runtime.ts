@@ -1,0 +1,25 @@
+/** Time, chance and the log. */
+
+export interface Clock {
+  /** Wall time, milliseconds since the epoch: for records and for people. It may be set forwards and backwards. */
+  now(): number;
+  /** Milliseconds since some moment before: for durations. It goes on evenly, whatever is done to the wall clock. */
+  elapsed(): number;
+  /** Resolves after `ms`; rejects with the signal's reason when aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Random {
+  /** Uniform in [0, 1). Not for secrets. */
+  next(): number;
+  /** Lower-case hex of `bytes` unpredictable bytes (seeded in the simulator): ids. */
+  hex(bytes: number): string;
+}
+
+export interface Logger {
+  error(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  debug(fields: object, message: string): void;
+  child(fields: object): Logger;
+}
