@@ -1,6 +1,7 @@
 /** What must hold at every moment, and what must hold once nothing happens any more. */
 import { expect } from 'vitest';
 import { macOf, requireIp } from '../../src/core/ip.ts';
+import { checkAddresses } from '../../src/core/ipam/check.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
 import { type EndpointRecord, firstAddress, keys, PREFIX } from '../../src/core/records.ts';
 import { checkAgainstTruth } from './oracle.ts';
@@ -44,6 +45,12 @@ export async function checkQuiet(cluster: SimulatedCluster): Promise<void> {
     new Map(chosen.map(({ id, nodeId, mac, networkId }) => [keys.mac(networkId, mac), { endpointId: id, nodeId }])),
   );
 
+  for (const { record, running } of cluster.running) {
+    const known = [...running.local.former(), ...running.local.all()];
+    const byId = new Map(known.map((endpoint) => [endpoint.record.id, endpoint.record]));
+    const own = { nodeId: record.id, byId, isUnderway: () => false };
+    expect(checkAddresses(cluster.etcd.entries(PREFIX), own), record.name).toEqual([]);
+  }
   await checkAgainstTruth(cluster);
   for (const host of cluster.running) {
     expect(host.running.reconciler.status().lastError, host.record.name).toBeFalsy();
