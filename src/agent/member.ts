@@ -238,9 +238,8 @@ export class Member {
   /** As it is listed, but for its addresses: what it has itself is newer. */
   get self(): NodeRecord {
     const { self } = this.#options;
-    const { advertiseAddress, vtep } = self;
     const listed = this.#state.view.node(self.id);
-    return listed ? { ...listed, advertiseAddress, vtep } : self;
+    return listed ? { ...listed, advertiseAddress: self.advertiseAddress, vtep: self.vtep } : self;
   }
 
   /** True when etcd, which answers, no longer lists this node, or as one that has left (`leave` did not finish). */
@@ -288,10 +287,13 @@ export class Member {
     return this.#detector.liveness(nodeId, leaseGone, this.#ports.clock.elapsed());
   }
 
-  /** Completes what is said of a member that is not heard: empty, or that a certificate is not valid by some clock. */
-  clockProblem(nodeId: string): string {
-    const problem = this.#gossip.clockProblem(nodeId);
-    return problem ? `; ${problem}` : '';
+  /** Why a member is not heard, where a certificate is not valid by some clock. */
+  clockProblem(nodeId: string): string | undefined {
+    return this.#gossip.clockProblem(nodeId);
+  }
+
+  get hearsNobody(): boolean {
+    return this.#detector.hearsNobody(this.#ports.clock.elapsed());
   }
 
   heardAgoMs(nodeId: string): number | undefined {

@@ -176,6 +176,13 @@ export class FailureDetector {
     return metAt === undefined ? undefined : Math.max(0, now - metAt);
   }
 
+  /** True when several members are there, some were asked again and again, and none is heard: this node is cut off. */
+  hearsNobody(now: number): boolean {
+    const peers = [...this.#peers.values()];
+    const silent = ({ metAt }: Peer) => metAt === undefined || now - metAt >= this.#patienceMs();
+    return peers.length > 1 && peers.some(({ asked }) => (asked?.times ?? 0) >= ASKS) && peers.every(silent);
+  }
+
   /**
    * `suspect`: accused by enough members that could know, and not refuted in time. `down`: accused by one, or not heard
    * from, and etcd no longer hears of it either. `leaseGone`: etcd, asked and answering, holds no `live/` key of it.

@@ -121,6 +121,22 @@ describe('faults on five hosts', () => {
     await untilReaches(five, 'c-h5', 'c-h1');
   });
 
+  test('a host’s firewall drops gossip alone: its own status says so, names are hidden elsewhere and come back', async () => {
+    const [one, five] = [lab().host(1), lab().host(5)];
+    const chain = (hook: string) =>
+      `chain ${hook} {\ntype filter hook ${hook} priority -300\ntcp dport 7946 drop\ntcp sport 7946 drop\n}`;
+    await five.must(['nft', `table inet closed {\n${chain('input')}\n${chain('output')}\n}`]);
+    const problems = async () => ((await five.json('status')).Problems as readonly string[]).join('\n');
+    await until('it to say that it hears nobody', async () =>
+      /hears no other member.*7946\/tcp/.test(await problems()),
+    );
+    await untilResolves(one, 'c-h1', 'c-h5', []);
+    await five.must(['nft', 'delete', 'table', 'inet', 'closed']);
+    await until('it to be well', async () => (await problems()) === '');
+    await untilResolves(one, 'c-h1', 'c-h5', [address.get('h5')!]);
+    await untilReady(lab().hosts);
+  });
+
   test('what somebody removed by hand is put back and counted', async () => {
     const host = lab().host(3);
     const [namespace] = await overlayNamespaces(host);

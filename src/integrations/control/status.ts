@@ -131,14 +131,21 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
       );
     }
   }
+  if (isUnheard(member)) {
+    problems.push(
+      `this host hears no other member, though etcd does: they hide the names of its endpoints; is ${member.self.gossipPort}/tcp open between the hosts?`,
+    );
+  }
+  const why = (nodeId: string) => {
+    const problem = member.clockProblem(nodeId);
+    return problem ? `; ${problem}` : '';
+  };
   for (const node of member.view.nodes()) {
     if (node.id === member.self.id || node.left) continue;
     const liveness = (nodeId: string) => member.liveness(nodeId);
     const state = nodeState({ selfId: member.self.id, liveness, clock }, node);
     if (state === 'suspect' || state === 'down')
-      problems.push(
-        `node ${node.name} is ${state}: the names of its endpoints are hidden${member.clockProblem(node.id)}`,
-      );
+      problems.push(`node ${node.name} is ${state}: the names of its endpoints are hidden${why(node.id)}`);
     if (node.addressProblem) problems.push(`node ${node.name} says: ${node.addressProblem}`);
   }
   const waiting = member.releases.pending;
@@ -147,4 +154,10 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
       `${waiting === 1 ? 'an address waits' : `${waiting} addresses wait`} to be released until etcd answers`,
     );
   return problems;
+}
+
+/** No member is heard, though etcd, which answers, hears of some. Where there is one other, that one is named as suspect. */
+function isUnheard({ hearsNobody, removed, self, storeConnected, view }: Membership['member']): boolean {
+  if (!hearsNobody || !storeConnected || removed) return false;
+  return [...view.nodes()].some(({ id, left }) => id !== self.id && !left && view.live(id) !== undefined);
 }

@@ -278,6 +278,20 @@ describe('failure detector', () => {
     expect(newsOf(made, 'b')).toBeUndefined();
   });
 
+  it('knows when it hears nobody, who was asked again and again, and not where one of several is heard', () => {
+    const cut = detector('a', 'b');
+    expect(cut.hearsNobody(pass(cut, ['a', 'b'], [], 3))).toBe(false);
+    const now = pass(cut, ['a', 'b'], [], 5);
+    expect(cut.hearsNobody(now)).toBe(true);
+    cut.heard('b', [alive('b')], now);
+    expect(cut.hearsNobody(now)).toBe(false);
+    const one = detector('a', 'b');
+    expect(one.hearsNobody(pass(one, ['b'], ['a'], 10))).toBe(false);
+    const pair = detector('a');
+    expect(pair.hearsNobody(pass(pair, ['a'], [], 10))).toBe(false);
+    expect(detector('a', 'b').hearsNobody(60_000)).toBe(false);
+  });
+
   it('counts who comes back after it was removed as one that it never met', () => {
     const made = detector('a', 'b', 'c');
     made.heard('a', [accused('b', ['a', 'c'])], 0);
