@@ -63,8 +63,11 @@ export function parseIfname(text: string): string {
 
 /** As Docker takes them: 32 bits. */
 export function parsePriority(text: string): number {
-  if (!/^-?\d{1,9}$/.test(text)) throw new InvalidArgumentError('Write a whole number, like 10.');
-  return Number(text);
+  const value = Number(text);
+  if (!/^-?\d+$/.test(text) || value < -(2 ** 31) || value >= 2 ** 31) {
+    throw new InvalidArgumentError('Write a whole number from -2147483648 to 2147483647, like 10.');
+  }
+  return value;
 }
 
 export function parsePort(text: string): number {

@@ -211,7 +211,7 @@ describe('networks', () => {
 describe('connecting', () => {
   it('prints the address and warnings beside it', async () => {
     const { out, error, asked } = await run(
-      'network connect --name api --alias backend --alias b2 --ip 10.0.0.2 --mac 02:42:0A:00:00:02 --ifname eth5 --gw-priority -3 --driver-opt com.docker.network.endpoint.ifname=eth5 --port http=8080 --port 53/UDP --label team=a web netns:c1',
+      'network connect --name api --alias backend --alias b2 --ip 10.0.0.2 --mac 02:42:0A:00:00:02 --ifname eth5 --gw-priority -2147483648 --driver-opt com.docker.network.endpoint.ifname=eth5 --port http=8080 --port 53/UDP --label team=a web netns:c1',
       { answers: { connect: () => ({ endpoint, warnings: ['/etc/netns/c1/resolv.conf was left alone'] }) } },
     );
     expect(out).toBe('10.0.0.2\n');
@@ -227,7 +227,7 @@ describe('connecting', () => {
           ip: '10.0.0.2',
           mac: '02:42:0a:00:00:02',
           ifname: 'eth5',
-          gwPriority: -3,
+          gwPriority: -2147483648,
           driverOpts: { 'com.docker.network.endpoint.ifname': 'eth5' },
           ports: ['http=8080', '53/UDP'],
           labels: { team: 'a' },

@@ -48,7 +48,15 @@ const REFUSED: readonly (readonly [line: string, message: string])[] = [
   ['network connect --ip6 fd00::2 web netns:c1', '--ip6 is not supported'],
   ['network connect --link db:db web netns:c1', '--link is not supported: names of the network resolve by themselves'],
   ['network connect --driver-opt =b web netns:c1', 'The key is missing'],
-  ['network connect --gw-priority first web netns:c1', 'Write a whole number, like 10.'],
+  ['network connect --gw-priority first web netns:c1', 'Write a whole number from -2147483648 to 2147483647, like 10.'],
+  [
+    'network connect --gw-priority 2147483648 web netns:c1',
+    'Write a whole number from -2147483648 to 2147483647, like 10.',
+  ],
+  [
+    'network connect --gw-priority=-2147483649 web netns:c1',
+    'Write a whole number from -2147483648 to 2147483647, like 10.',
+  ],
   [
     'network connect --port http web netns:c1',
     'overlayd: --port: "http" is not [NAME=]PORT[/tcp|udp], like 8080, http=8080 or dns=53/udp; one port each, from 1 to 65535',
