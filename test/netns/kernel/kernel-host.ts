@@ -1,4 +1,5 @@
 /** The real kernel adapter, acting in a host of the lab from the outside. */
+import { stat } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
 import { createExec } from '../../../src/adapters/exec.ts';
@@ -8,6 +9,9 @@ import { createContainers } from '../../../src/adapters/system/containers.ts';
 import type { Host } from '../../lab/host.ts';
 
 export const workerPath = fileURLToPath(new URL('../../../src/adapters/kernel/kernel-worker.ts', import.meta.url));
+
+// Whoever asks libuv's pool first starts its threads, with the mounts of its own: it must not be a thread that is in a host.
+stat('/', () => undefined);
 
 /** By the process that holds the host. */
 const threads = new Map<number, KernelThread>();
