@@ -1,6 +1,7 @@
 /** The agent's control service (`proto/overlayd/v1/control.proto`) as the commands use it. */
 import type {
   AddDnsRequest,
+  AddSubnetRequest,
   ClusterResult,
   Connected,
   ConnectRequest,
@@ -52,6 +53,7 @@ export interface ControlClient {
   createNetwork(request: CreateNetworkRequest): Promise<Network>;
   listNetworks(request: Empty): Promise<NetworkList>;
   getNetwork(request: Ref): Promise<Network>;
+  addSubnet(request: AddSubnetRequest): Promise<Network>;
   removeNetwork(request: RemoveRequest): Promise<NetworkRemoved>;
   pruneNetworks(request: PruneRequest): Promise<Pruned>;
   addDns(request: AddDnsRequest): Promise<DnsSet>;

@@ -140,6 +140,8 @@ function portOf(
     const subnet = subnets.find((each) => each.cidr === cidr);
     return { ip, family: familyOf(ip) ?? 4, subnet };
   });
+  const families = new Set(addresses.map(({ family }) => family));
+  const own = new Set(addresses.map(({ subnet }) => subnet));
   const gatewayOf = (family: Family) => addresses.find((each) => each.family === family)?.subnet?.gateway ?? [];
   return {
     endpoint,
@@ -147,6 +149,9 @@ function portOf(
     addresses: addresses.map(({ ip, family, subnet }) => ({ address: ip, prefix: subnet?.prefix ?? BITS[family] })),
     mac: record.mac,
     defaultGateways: [...routed].flatMap(gatewayOf),
+    onLink: subnets
+      .filter((each) => !own.has(each) && families.has(familyOf(each.gateway) ?? 4))
+      .map(({ cidr }) => cidr),
   };
 }
 

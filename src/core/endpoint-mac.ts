@@ -1,7 +1,7 @@
 /** MAC addresses of endpoints: mostly what follows from the address, else one that somebody chose. */
-import { type Cidr, contains } from './cidr.ts';
 import { formatIp, type Ip, macOf, requireIp } from './ip.ts';
-import { type EndpointRecord, firstAddress } from './records.ts';
+import { type EndpointRecord, firstAddress, type NetworkRecord } from './records.ts';
+import { subnetWith } from './subnets.ts';
 
 /** The MAC that an endpoint of this address has unless another one was chosen. */
 export function derivedMac(address: string): string {
@@ -13,9 +13,9 @@ export function isChosenMac(endpoint: Pick<EndpointRecord, 'addresses' | 'mac'>)
   return endpoint.mac !== derivedMac(firstAddress(endpoint));
 }
 
-/** The address of the block whose endpoint has that MAC unless another one was chosen. */
-export function addressOfMac(mac: string, block: Cidr): string | undefined {
+/** The address of the network whose endpoint has that MAC unless another one was chosen. */
+export function addressOfMac(mac: string, { subnets }: Pick<NetworkRecord, 'subnets'>): string | undefined {
   const bytes = mac.split(':').slice(2);
   const ip: Ip = { family: 4, value: BigInt(`0x${bytes.join('')}`) };
-  return macOf(ip) === mac && contains(block, ip) ? formatIp(ip) : undefined;
+  return macOf(ip) === mac && subnetWith(subnets, ip) ? formatIp(ip) : undefined;
 }

@@ -117,6 +117,8 @@ export interface DesiredPort {
   readonly mac: string;
   /** Next hops of the container's default routes, one of a family at most; none where that goes through another network, or nowhere. */
   readonly defaultGateways: readonly string[];
+  /** CIDRs of the network's other subnets, of the container's families: they are on the link as its own are. */
+  readonly onLink: readonly string[];
 }
 
 /** Endpoints behind one tunnel end: as they are in the view, since of thousands nobody wants to make objects. */

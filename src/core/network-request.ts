@@ -32,6 +32,13 @@ export interface NetworkRequest {
   readonly options: Readonly<Record<string, string>>;
 }
 
+/** `network subnet add` as asked. */
+export interface SubnetRequest {
+  readonly subnet: string;
+  readonly gateway?: string | undefined;
+  readonly ipRange?: string | undefined;
+}
+
 export interface NetworkDraft {
   readonly name: string;
   readonly attachable: boolean;
@@ -57,12 +64,6 @@ export function draftNetwork(request: NetworkRequest): NetworkDraft {
   if (Object.keys(request.auxAddresses).length > 0 && request.subnets.length === 0) {
     throw new OverlaydError('invalid-argument', '--aux-address needs a --subnet that it lies in');
   }
-  if (request.subnets.length > 1) {
-    throw new OverlaydError(
-      'invalid-argument',
-      'one IPv4 --subnet per network is supported; create a second network for the other one',
-    );
-  }
   return {
     name: request.name,
     attachable: request.attachable ?? true,
@@ -73,72 +74,115 @@ export function draftNetwork(request: NetworkRequest): NetworkDraft {
   };
 }
 
-/** A subnet with what belongs to it. Gateway by default the first usable address. */
-export function specifySubnet(
-  block: Cidr,
-  request: Pick<NetworkRequest, 'gateways' | 'ipRanges' | 'auxAddresses'>,
-): SubnetSpec {
-  const cidr = formatCidr(block);
-  const gateway = pickGateway(block, request.gateways, cidr);
-  const ipRange = pickRange(block, request.ipRanges, cidr);
-  for (const [name, address] of Object.entries(request.auxAddresses)) {
-    const ip = requireIp(address, `aux-address ${name}`, block.ip.family);
-    if (!contains(block, ip)) {
+type Belongings = Pick<NetworkRequest, 'gateways' | 'ipRanges' | 'auxAddresses'>;
+
+/**
+ * Subnets with what belongs to them: gateway, range and reserved addresses are of the one that they lie in. Gateway by default
+ * the first usable address. The blocks do not overlap. Throws `gateway-outside-subnet`, `address-out-of-range`,
+ * `address-in-use`, `invalid-address`, `invalid-argument`, `subnet-not-canonical`.
+ */
+export function specifySubnets(blocks: readonly Cidr[], request: Belongings): SubnetSpec[] {
+  const gateways = pickGateways(blocks, request.gateways);
+  const ranges = pickRanges(blocks, request.ipRanges);
+  const aux = pickAuxAddresses(blocks, gateways, request.auxAddresses);
+  return blocks.map((block) => {
+    const ipRange = ranges.get(block);
+    return {
+      cidr: formatCidr(block),
+      gateway: formatIp(gateways.get(block) ?? usualGateway(block)),
+      ...(ipRange === undefined ? {} : { ipRange: formatCidr(ipRange) }),
+      auxAddresses: Object.fromEntries(aux.get(block) ?? []),
+    };
+  });
+}
+
+function usualGateway(block: Cidr): Ip {
+  return ipAt(block, sizeOf(block) > 2n ? 1n : 0n)!;
+}
+
+/** e.g. `the subnet 10.0.1.0/24`. */
+function inWords(blocks: readonly Cidr[]): string {
+  return `${blocks.length === 1 ? 'the subnet' : 'any of the subnets'} ${blocks.map(formatCidr).join(', ')}`;
+}
+
+function pickGateways(blocks: readonly Cidr[], gateways: readonly string[]): Map<Cidr, Ip> {
+  const picked = new Map<Cidr, Ip>();
+  for (const asked of gateways) {
+    const ip = requireIp(asked, 'gateway', blocks[0]!.ip.family);
+    const block = blocks.find((each) => contains(each, ip));
+    if (block === undefined) {
       throw new OverlaydError(
-        'address-out-of-range',
-        `aux-address ${name}: ${address} is out of range: the subnet is ${cidr}`,
+        'gateway-outside-subnet',
+        `gateway: ${asked} is not in ${inWords(blocks)}; leave --gateway out to get ${blocks.map((each) => formatIp(usualGateway(each))).join(', ')}`,
       );
     }
-    if (compareIps(ip, gateway) === 0) {
+    const offset = offsetOf(block, ip);
+    if (sizeOf(block) > 2n && (offset === 0n || offset === sizeOf(block) - 1n)) {
+      throw new OverlaydError(
+        'gateway-outside-subnet',
+        `gateway: ${asked} is the network or broadcast address of ${formatCidr(block)}; choose an address between them`,
+      );
+    }
+    refuseSecond('gateway', picked.has(block), asked, block);
+    picked.set(block, ip);
+  }
+  return picked;
+}
+
+function pickRanges(blocks: readonly Cidr[], ranges: readonly string[]): Map<Cidr, Cidr> {
+  const picked = new Map<Cidr, Cidr>();
+  for (const asked of ranges) {
+    const range = requireCidr(asked, 'ip-range', blocks[0]!.ip.family);
+    if (!isCanonical(range)) {
+      throw new OverlaydError(
+        'subnet-not-canonical',
+        `ip-range: ${asked} has host bits set; did you mean ${formatCidr(canonical(range))}?`,
+      );
+    }
+    const block = blocks.find((each) => containsCidr(each, range));
+    if (block === undefined) {
+      throw new OverlaydError('address-out-of-range', `ip-range: ${asked} is out of range: ${rangeWords(blocks)}`);
+    }
+    refuseSecond('ip-range', picked.has(block), asked, block);
+    picked.set(block, range);
+  }
+  return picked;
+}
+
+function refuseSecond(what: 'gateway' | 'ip-range', isSecond: boolean, asked: string, block: Cidr): void {
+  if (!isSecond) return;
+  throw new OverlaydError(
+    'invalid-argument',
+    `one --${what} per --subnet is possible, and ${asked} is the second one in ${formatCidr(block)}; leave one out`,
+  );
+}
+
+function pickAuxAddresses(
+  blocks: readonly Cidr[],
+  gateways: ReadonlyMap<Cidr, Ip>,
+  addresses: Readonly<Record<string, string>>,
+): Map<Cidr, [name: string, address: string][]> {
+  const picked = new Map<Cidr, [string, string][]>();
+  for (const [name, address] of Object.entries(addresses)) {
+    const ip = requireIp(address, `aux-address ${name}`, blocks[0]!.ip.family);
+    const block = blocks.find((each) => contains(each, ip));
+    if (block === undefined) {
+      throw new OverlaydError(
+        'address-out-of-range',
+        `aux-address ${name}: ${address} is out of range: ${rangeWords(blocks)}`,
+      );
+    }
+    if (compareIps(ip, gateways.get(block) ?? usualGateway(block)) === 0) {
       throw new OverlaydError(
         'address-in-use',
         `aux-address ${name}: address already in use: ${address} is the gateway; choose another one, or another --gateway`,
       );
     }
+    picked.set(block, [...(picked.get(block) ?? []), [name, address]]);
   }
-  return {
-    cidr,
-    gateway: formatIp(gateway),
-    ...(ipRange === undefined ? {} : { ipRange }),
-    auxAddresses: request.auxAddresses,
-  };
+  return picked;
 }
 
-function pickGateway(block: Cidr, gateways: readonly string[], cidr: string): Ip {
-  const [asked, ...more] = gateways;
-  if (more.length > 0) throw new OverlaydError('invalid-argument', 'one --gateway per --subnet is possible');
-  const usual = ipAt(block, sizeOf(block) > 2n ? 1n : 0n)!;
-  if (asked === undefined) return usual;
-  const ip = requireIp(asked, 'gateway', block.ip.family);
-  const offset = offsetOf(block, ip);
-  if (offset === undefined) {
-    throw new OverlaydError(
-      'gateway-outside-subnet',
-      `gateway: ${asked} is not in the subnet ${cidr}; leave --gateway out to get ${formatIp(usual)}`,
-    );
-  }
-  if (sizeOf(block) > 2n && (offset === 0n || offset === sizeOf(block) - 1n)) {
-    throw new OverlaydError(
-      'gateway-outside-subnet',
-      `gateway: ${asked} is the network or broadcast address of ${cidr}; choose an address between them`,
-    );
-  }
-  return ip;
-}
-
-function pickRange(block: Cidr, ranges: readonly string[], cidr: string): string | undefined {
-  const [asked, ...more] = ranges;
-  if (more.length > 0) throw new OverlaydError('invalid-argument', 'one --ip-range per --subnet is possible');
-  if (asked === undefined) return undefined;
-  const range = requireCidr(asked, 'ip-range', block.ip.family);
-  if (!isCanonical(range)) {
-    throw new OverlaydError(
-      'subnet-not-canonical',
-      `ip-range: ${asked} has host bits set; did you mean ${formatCidr(canonical(range))}?`,
-    );
-  }
-  if (!containsCidr(block, range)) {
-    throw new OverlaydError('address-out-of-range', `ip-range: ${asked} is out of range: the subnet is ${cidr}`);
-  }
-  return formatCidr(range);
+function rangeWords(blocks: readonly Cidr[]): string {
+  return `the ${blocks.length === 1 ? 'subnet is' : 'subnets are'} ${blocks.map(formatCidr).join(', ')}`;
 }

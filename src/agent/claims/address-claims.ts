@@ -79,11 +79,11 @@ export class AddressClaims {
     this.#claimed = undefined;
   }
 
-  /** The address space of the network's (one) subnet, as far as this node knows it. */
+  /** The network's address space, as far as this node knows it. */
   space(network: NetworkRecord): AddressSpace {
     const { view } = this.#deps.state;
     return {
-      subnet: network.subnets[0]!,
+      subnets: network.subnets,
       claims: view.claims(network.id),
       endpoints: view.addresses(network.id),
       quarantine: view.quarantine(network.id),
@@ -95,11 +95,13 @@ export class AddressClaims {
    * Throws what `chooseAddress` and `checkAddress` throw, `network-full`, `network-not-found`, `not-joined`, `conflict`,
    * `store-unavailable`.
    */
-  async claim(network: NetworkRecord, wanted: Wanted): Promise<Claim> {
+  async claim(asked: NetworkRecord, wanted: Wanted): Promise<Claim> {
     /** Addresses that turned out taken, and quarantines that turned out over, before the watch said so. */
     const lost = new Set<string>();
     const rested = new Set<string>();
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      // It may have got another subnet meanwhile.
+      const network = this.#deps.state.view.network(asked.id) ?? asked;
       this.#refuseFull(network);
       const choice = this.#choose(network, wanted, lost, rested);
       const pending = this.#reserve(network.id, choice.address);
@@ -115,7 +117,7 @@ export class AddressClaims {
     }
     throw new OverlaydError(
       'conflict',
-      `no address on network ${network.name} could be claimed: too many claims at once; try again`,
+      `no address on network ${asked.name} could be claimed: too many claims at once; try again`,
       {
         retryable: true,
       },
@@ -206,7 +208,7 @@ export class AddressClaims {
       id,
       networkId: network.id,
       nodeId: this.#selfId,
-      addresses: [{ subnet: network.subnets[0]!.cidr, ip: address }],
+      addresses: [{ subnet: choice.subnet, ip: address }],
       mac: wanted.mac ?? derivedMac(address),
       name: wanted.name ?? id.slice(0, 12),
       aliases: wanted.aliases,

@@ -6,7 +6,6 @@
  *
  * Endpoints of releases that made no such keys are found in the view, where they have been for long.
  */
-import { requireCidr } from '../../core/cidr.ts';
 import { addressOfMac, isChosenMac } from '../../core/endpoint-mac.ts';
 import { unreadableRecord } from '../../core/levels.ts';
 import { decodeClaim, decodeEndpoint } from '../../core/record-codec.ts';
@@ -36,7 +35,7 @@ export class MacClaims {
   }
 
   /** For the transaction that gives the endpoint its MAC. `former`: as it was before, if it was. */
-  claim({ subnets }: NetworkRecord, endpoint: EndpointRecord, former?: EndpointRecord): MacPart {
+  claim(network: NetworkRecord, endpoint: EndpointRecord, former?: EndpointRecord): MacPart {
     const { state } = this.#deps;
     const { id, mac, networkId, nodeId } = endpoint;
     if (former?.mac === mac) return { compares: [], changes: [] };
@@ -48,7 +47,7 @@ export class MacClaims {
       return { compares: [free], changes: stale === undefined ? released : [...released, { kind: 'delete', key }] };
     }
     const compares: Compare[] = [free];
-    const followsFrom = addressOfMac(mac, requireCidr(subnets[0]!.cidr, 'subnet'));
+    const followsFrom = addressOfMac(mac, network);
     if (followsFrom !== undefined) {
       const other = state.view.addresses(networkId).get(followsFrom);
       // Its MAC may change, or another endpoint come to the address.
@@ -65,14 +64,11 @@ export class MacClaims {
    * After such a transaction of `endpoint` failed: reads what it compared. Returns which other one has the MAC, or
    * undefined: then it may be tried again. Throws `version-mismatch` when it is somebody's whose record cannot be read.
    */
-  async learn(
-    { id, subnets }: NetworkRecord,
-    mac: string,
-    endpoint?: EndpointRecord,
-  ): Promise<EndpointRecord | undefined> {
+  async learn(network: NetworkRecord, mac: string, endpoint?: EndpointRecord): Promise<EndpointRecord | undefined> {
+    const { id } = network;
     const { store } = this.#deps;
     const key = keys.mac(id, mac);
-    const followsFrom = addressOfMac(mac, requireCidr(subnets[0]!.cidr, 'subnet'));
+    const followsFrom = addressOfMac(mac, network);
     const [chosen, followed] = await Promise.all([
       store.get(key),
       followsFrom === undefined ? undefined : store.get(keys.address(id, followsFrom)),

@@ -8,6 +8,7 @@ import { asOverlaydError } from '../../core/errors.ts';
 import { SEED_REVISION } from '../../core/gossip/replica.ts';
 import { encodeRecord, endpointWith } from '../../core/record-codec.ts';
 import { addressList, type EndpointAddress, type EndpointRecord, keys } from '../../core/records.ts';
+import { subnetWith } from '../../core/subnets.ts';
 import type { Logger } from '../../ports/runtime.ts';
 import type { ClusterStore } from '../../ports/store.ts';
 import { claimEntry, type HeldEndpoint, heldEndpoint } from '../claims/endpoint-claims.ts';
@@ -62,7 +63,7 @@ function claimsWithoutRecord(view: ClusterView, nodeId: string): EndpointRecord[
       const { endpointId: id } = claim;
       if (claim.nodeId !== nodeId || view.endpoint({ nodeId, id })) continue;
       const known = found.get(id) ?? { ...bare(id, networkId, nodeId), addresses: [] };
-      known.addresses.push({ subnet: subnets[0]!.cidr, ip });
+      known.addresses.push({ subnet: (subnetWith(subnets, ip) ?? subnets[0]!).cidr, ip });
       found.set(id, known);
     }
   }

@@ -14,8 +14,9 @@ import type { NamespaceState } from '../../core/host-state.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { checkEndpointName } from '../../core/names.ts';
 import { networkSettings, type Options } from '../../core/network-options.ts';
-import { addressList, type EndpointRecord, type NetworkRecord } from '../../core/records.ts';
+import { addressList, type EndpointRecord, firstAddress, type NetworkRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
+import { subnetWith } from '../../core/subnets.ts';
 import type { Containers } from '../../ports/host.ts';
 import type { Logger } from '../../ports/runtime.ts';
 import type { AddressClaims, Wanted } from '../claims/address-claims.ts';
@@ -287,16 +288,20 @@ export class Endpoints {
   /** Points the container's resolver at the gateways of all its networks, or restores what was there. */
   async configureResolver(container: ContainerRef): Promise<string | undefined> {
     const { containers, local, state } = this.#deps;
-    const networks = local
+    const gateways = local
       .all()
       // By name, as the file is: a new container under the name of one that is gone keeps its own.
       .filter((endpoint) => endpoint.container.text === container.text)
-      .map((endpoint) => state.view.network(endpoint.record.networkId))
-      .filter((network) => network !== undefined)
+      .flatMap(({ record }) => {
+        const network = state.view.network(record.networkId);
+        if (!network) return [];
+        const subnet = subnetWith(network.subnets, firstAddress(record)) ?? network.subnets[0]!;
+        return { name: network.name, gateway: subnet.gateway };
+      })
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     return await containers.configureResolver(
       container,
-      networks.map((network) => network.subnets[0]!.gateway),
+      gateways.map(({ gateway }) => gateway),
     );
   }
 

@@ -12,6 +12,7 @@ import type { HostRoute } from '../../core/host-facts.ts';
 import { requireIp } from '../../core/ip.ts';
 import { uplinkOf } from '../../core/plan/naming.ts';
 import type { NetworkRecord } from '../../core/records.ts';
+import { subnetWith } from '../../core/subnets.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Logger } from '../../ports/runtime.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
@@ -84,5 +85,5 @@ function describe({ network, address, link }: Astray, count: number, routes: rea
   const cause = route
     ? `the route ${route.destination}${link === undefined ? '' : ` by ${link}`}`
     : `a rule or a table of this host's own${link === undefined ? '' : `, which leads to ${link}`}`;
-  return `${what}: ${cause} stands before overlayd's (\`ip route get ${address}\`); take it away or make it wider than ${network.subnets[0]!.cidr}, ${other}`;
+  return `${what}: ${cause} stands before overlayd's (\`ip route get ${address}\`); take it away or make it wider than ${subnetWith(network.subnets, address)?.cidr ?? 'that'}, ${other}`;
 }

@@ -1,7 +1,7 @@
 /**
  * Making and removing networks.
  *
- * Create is one transaction over name, VNI and subnet; a loser chooses again or learns who won. Remove is a state
+ * Create is one transaction over name, VNI and subnets; a loser chooses again or learns who won. So is another subnet. Remove is a state
  * machine: `deleting` (the name is free, nobody can attach) -> every member acknowledges that its part is torn down ->
  * VNI and subnet are free. Both can be cut short at any line: what is left is finished by whoever sees it.
  */
@@ -10,12 +10,16 @@ import { unknownMembers } from '../../core/cluster-view.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 
 import { innerMtu, overheadOf } from '../../core/inner-mtu.ts';
-import { hostHolders } from '../../core/ipam/host-holders.ts';
-import { checkSubnet, chooseSubnet, type Holder } from '../../core/ipam/subnet.ts';
+import { checkSubnet, checkSubnets, chooseSubnet, type Holder } from '../../core/ipam/subnet.ts';
 import { refuseCoveredUpstreams, upstreamHolders } from '../../core/ipam/upstream-holders.ts';
 import { unreadableRecord } from '../../core/levels.ts';
-import { draftNetwork, type NetworkDraft, type NetworkRequest, specifySubnet } from '../../core/network-request.ts';
-import { decodeNode } from '../../core/record-codec.ts';
+import {
+  draftNetwork,
+  type NetworkDraft,
+  type NetworkRequest,
+  type SubnetRequest,
+  specifySubnets,
+} from '../../core/network-request.ts';
 import {
   keys,
   type NetworkRecord,
@@ -29,6 +33,7 @@ import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import type { ClusterStore, Compare, StoreEntry } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import type { Change, Commit, Committed } from '../view/commit.ts';
+import { addSubnet, subnetHolders, unchangedSubnets } from './network-subnets.ts';
 import { learnUsers, refuseIfUsed } from './network-users.ts';
 
 export interface NetworksDeps {
@@ -56,7 +61,6 @@ const ATTEMPTS = 32;
 /** How long a removal waits for the members before it reports them. */
 const REMOVE_WAIT_MS = 3_000;
 const NETWORKS = `${PREFIX}networks/`;
-const NODES = `${PREFIX}nodes/`;
 
 export class Networks {
   readonly #deps: NetworksDeps;
@@ -125,10 +129,25 @@ export class Networks {
         kind: 'network',
       }),
     );
-    const holders = [...(await this.#holders(entries)), ...others];
+    const holders = [...(await subnetHolders(this.#deps, entries)), ...others];
     const block =
       subnet === undefined ? chooseSubnet(state.view.cluster()?.pools ?? [], holders) : checkSubnet(subnet, holders);
-    return specifySubnet(block, { gateways: [], ipRanges: [], auxAddresses: {} });
+    return specifySubnets([block], { gateways: [], ipRanges: [], auxAddresses: {} })[0]!;
+  }
+
+  /**
+   * Another subnet for a network that is there, behind those that it has. Throws what `checkSubnets` and `specifySubnets` throw,
+   * `network-not-found`, `conflict`.
+   */
+  async addSubnet(ref: string, request: SubnetRequest): Promise<NetworkRecord> {
+    const { id, name } = await this.find(ref);
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const added = await addSubnet(this.#deps, { id, name }, request);
+      if (added) return added;
+      await this.#deps.clock.sleep(this.#deps.random.next() * 20 * (attempt + 1));
+    }
+    const message = `network ${name} could not be given subnet ${request.subnet}: too many networks are being changed at once; try again`;
+    throw new OverlaydError('conflict', message, { retryable: true });
   }
 
   /** Throws `network-not-found`, `network-in-use`. */
@@ -214,25 +233,24 @@ export class Networks {
         `network with name ${draft.name} already exists (id ${name.value.slice(0, 12)})`,
       );
     }
-    const holders = await this.#holders(subnets.entries);
+    const holders = await subnetHolders(this.#deps, subnets.entries);
     refuseCoveredUpstreams(draft, holders);
     holders.push(...upstreamHolders([draft]));
-    const asked = request.subnets[0];
     const cluster = state.view.cluster();
     if (!cluster && state.view.unreadable.has(keys.cluster)) {
       throw unreadableRecord(keys.cluster, 'no network can be created here');
     }
     this.#refuseTooLargeMtu(draft);
     const { internal } = draft;
-    const block =
-      asked === undefined
-        ? chooseSubnet(cluster?.pools ?? [], holders, internal)
-        : checkSubnet(asked, holders, internal);
+    const blocks =
+      request.subnets.length === 0
+        ? [chooseSubnet(cluster?.pools ?? [], holders, internal)]
+        : checkSubnets(request.subnets, holders, internal);
     const network: NetworkRecord = {
       id: random.hex(32),
       name: draft.name,
       vni: this.#chooseVni(draft, vnis.entries, cluster?.vniRange ?? [4096, 16_777_215]),
-      subnets: [specifySubnet(block, request)],
+      subnets: specifySubnets(blocks, request),
       internal,
       attachable: draft.attachable,
       labels: draft.labels,
@@ -240,13 +258,10 @@ export class Networks {
       createdAt: clock.now(),
       state: 'active',
     };
-    const guard = subnets.entries.find((entry) => entry.key === SUBNET_GUARD);
     const key = keys.network(network.id);
     const committed = await commit(
       [
-        guard
-          ? { kind: 'revision', key: SUBNET_GUARD, revision: guard.revision }
-          : { kind: 'absent', key: SUBNET_GUARD },
+        unchangedSubnets(subnets.entries),
         ...claimKeys(network).map((claimed): Compare => ({ kind: 'absent', key: claimed })),
       ],
       [
@@ -258,33 +273,10 @@ export class Networks {
     if (!committed) return undefined;
     await committed.told;
     this.#deps.logger.info(
-      { network: network.name, vni: network.vni, subnet: network.subnets[0]?.cidr },
+      { network: network.name, vni: network.vni, subnets: network.subnets.map(({ cidr }) => cidr) },
       'network created',
     );
     return network;
-  }
-
-  /**
-   * What a new subnet must keep clear of. `entries`: the claims, with the guard. Names of networks come from the view, or
-   * from etcd for very new ones. The members are read after the guard: one that changes later changes the guard too.
-   */
-  async #holders(entries: readonly StoreEntry[]): Promise<Holder[]> {
-    const { state, store } = this.#deps;
-    const nodes = await store.list(NODES);
-    const taken = entries.filter((entry) => entry.key !== SUBNET_GUARD);
-    if (taken.some((entry) => state.view.network(entry.value) === undefined)) await state.read(store, NETWORKS);
-    const networks = taken.map((entry): Holder => {
-      const network = state.view.network(entry.value);
-      const state_ = network?.state === 'deleting' ? ' (being removed)' : '';
-      return {
-        block: requireCidr(entry.key.slice(keys.subnets.length).replace('_', '/'), 'subnet'),
-        who: `network ${network?.name ?? entry.value.slice(0, 12)}${state_}`,
-        kind: 'network',
-      };
-    });
-    // Of one that cannot be read what was known of it stands.
-    const known = ({ key, value }: StoreEntry) => decodeNode(value) ?? state.view.node(key.slice(NODES.length)) ?? [];
-    return [...networks, ...hostHolders(nodes.entries.flatMap(known)), ...upstreamHolders(this.list())];
   }
 
   /** What no member's underlay carries in one piece would hang, not slow down, wherever fragments are dropped. */

@@ -10,8 +10,8 @@ import type {
 
 /**
  * Which containers have been found right inside, and for what: there are many, and what is inside changes by the container's
- * own doing only. What an engine set up inside is never looked at, but for the MTU of its interface: a link is made with the
- * network's, and is looked at when that is another one.
+ * own doing only. What an engine set up inside is never looked at, but for the MTU of its interface and the ways to the
+ * network's other subnets: a link is made with what the network has, and is looked at when that is something else.
  */
 export class SettledContainers {
   /** What was found right; an endpoint is never changed, only replaced. */
@@ -19,8 +19,8 @@ export class SettledContainers {
   /** Counts doubts: one that comes while a pass runs is not ended by what that pass saw before. */
   #moment = 0;
   readonly #doubted = new WeakMap<LocalEndpoint, number>();
-  /** What an engine's interfaces have, in bytes, by namespace of the network and id of the endpoint. */
-  #mtus = new Map<string, ReadonlyMap<string, number>>();
+  /** What an engine's interfaces have, as {@link madeOf} says it, by namespace of the network and id of the endpoint. */
+  #made = new Map<string, ReadonlyMap<string, string>>();
 
   /** For a pass that begins. */
   get moment(): number {
@@ -34,7 +34,7 @@ export class SettledContainers {
       for (const port of network.ports) {
         const { container, engine } = port.endpoint;
         const isRight = engine
-          ? isHandedOver(container) || this.#mtuOf(port, network) === network.mtu
+          ? isHandedOver(container) || this.#madeFor(port, network) === madeOf(port, network)
           : this.#keys.get(port.endpoint) === keyOf(port, network);
         if (!isRight) containers.set(container.identity, container);
       }
@@ -51,10 +51,10 @@ export class SettledContainers {
     const failed = new Set(obstacles.map(({ endpointId }) => endpointId));
     // For one that stands in the way of the whole network nothing was planned for its containers.
     const blocked = new Set(obstacles.filter(({ endpointId }) => !endpointId).map(({ network }) => network));
-    for (const namespace of this.#mtus.keys()) if (!wanted.namespaces.has(namespace)) this.#mtus.delete(namespace);
+    for (const namespace of this.#made.keys()) if (!wanted.namespaces.has(namespace)) this.#made.delete(namespace);
     for (const network of wanted.networks) {
       if (blocked.has(network.namespace)) continue;
-      const mtus = new Map<string, number>();
+      const made = new Map<string, string>();
       for (const port of network.ports) {
         const { endpoint } = port;
         const { container, engine, record } = endpoint;
@@ -64,20 +64,22 @@ export class SettledContainers {
         const isLow = !provesAbsence && isBelow(inside, port, network);
         if (engine) {
           const looked = inside !== undefined && inside !== 'gone' && !failing && !isLow;
-          const mtu = looked || isHandedOver(container) ? network.mtu : this.#mtuOf(port, network);
-          if (mtu !== undefined) mtus.set(record.id, mtu);
+          // Which other subnets its engine was told of when it joined is not known.
+          const isNew = isHandedOver(container) && port.onLink.length === 0;
+          const has = looked || isNew ? madeOf(port, network) : this.#madeFor(port, network);
+          if (has !== undefined) made.set(record.id, has);
           continue;
         }
         const doubted = (this.#doubted.get(endpoint) ?? 0) > moment;
         if (inside === 'gone' || doubted || failing || isLow) this.#keys.delete(endpoint);
         else if (inside !== undefined) this.#keys.set(endpoint, keyOf(port, network));
       }
-      this.#mtus.set(network.namespace, mtus);
+      this.#made.set(network.namespace, made);
     }
   }
 
-  #mtuOf({ endpoint }: DesiredPort, { namespace }: DesiredNetwork): number | undefined {
-    return this.#mtus.get(namespace)?.get(endpoint.record.id);
+  #madeFor({ endpoint }: DesiredPort, { namespace }: DesiredNetwork): string | undefined {
+    return this.#made.get(namespace)?.get(endpoint.record.id);
   }
 
   /** Looks inside again with the next pass. */
@@ -101,9 +103,13 @@ function isBelow(inside: NamespaceState | 'gone' | undefined, port: DesiredPort,
   return link !== undefined && link.mtu < network.mtu;
 }
 
+function madeOf({ onLink }: DesiredPort, { mtu }: DesiredNetwork): string {
+  return [mtu, ...onLink].join();
+}
+
 function keyOf(port: DesiredPort, network: DesiredNetwork): string {
   const { container, ifname } = port.endpoint;
-  const { mac, defaultGateways } = port;
+  const { mac, defaultGateways, onLink } = port;
   const addresses = port.addresses.map(({ address, prefix }) => `${address}/${prefix}`).join();
-  return [container.identity, ifname, addresses, mac, network.mtu, defaultGateways.join()].join('\n');
+  return [container.identity, ifname, addresses, mac, network.mtu, defaultGateways.join(), onLink.join()].join('\n');
 }

@@ -1,4 +1,4 @@
-/** `network create`, `ls`, `inspect`, `rm` and `prune`; `connect` and `disconnect` are in `attachment.ts`. */
+/** `network create`, `ls`, `inspect`, `subnet add`, `rm` and `prune`; `connect` and `disconnect` are in `attachment.ts`. */
 import { type Command, Option } from 'commander';
 import { isOverlaydError } from '../../core/errors.ts';
 import { checkNetworkName } from '../../core/names.ts';
@@ -40,6 +40,7 @@ export function addNetworkCommands(program: Command, session: Session): void {
   addDisconnect(network, session);
   addList(network, session);
   addInspect(network, session);
+  addSubnetAdd(network, session);
   addRemove(network, session);
   addPrune(network, session);
 }
@@ -55,11 +56,19 @@ function addCreate(network: Command, session: Session): void {
     .option('--internal', 'no way out of the network: no default route, no forwarding of names')
     .option(
       '--subnet <cidr>',
-      "the network's addresses (default: the next free one of the pools)",
+      "the network's addresses, filled in this order; may be repeated (default: the next free one of the pools)",
       collect(parseSubnet),
     )
-    .option('--gateway <ip>', 'address of the gateway (default: the first one)', collect(parseIpv4))
-    .option('--ip-range <cidr>', 'where automatic addresses come from, within the subnet', collect(parseSubnet))
+    .option(
+      '--gateway <ip>',
+      'address of the gateway (default: the first one); may be repeated, one for each subnet',
+      collect(parseIpv4),
+    )
+    .option(
+      '--ip-range <cidr>',
+      'where automatic addresses come from, within a subnet; may be repeated',
+      collect(parseSubnet),
+    )
     .option('--aux-address <name=ip>', 'address to keep free; may be repeated', collectAddresses)
     .option('--label <key=value>', 'label of the network; may be repeated', collectPairs)
     .option('-o, --opt <key=value>', 'option of the network, like mtu=1400; may be repeated', collectPairs)
@@ -78,6 +87,7 @@ Examples:
   overlayd network create -o enable_icc=false tenants
   overlayd network create -o dns=192.0.2.53,192.0.2.54:5353 corp
   overlayd network create --subnet 10.20.0.0/24 --gateway 10.20.0.254 --aux-address printer=10.20.0.9 office
+  overlayd network create --subnet 10.20.0.0/24 --subnet 10.21.0.0/24 --gateway 10.21.0.254 campus
   overlayd network create --internal --label team=data -o mtu=1400 db`,
     );
   refuseOption(command, '--ipv6', 'networks have IPv4 addresses only');
@@ -161,6 +171,36 @@ function addInspect(network: Command, session: Session): void {
     )
     .action(async (refs: string[], { format }: { format?: Format }) => {
       await inspectEach(session, refs, format, (client, ref) => client.getNetwork({ ref }), networkInspection);
+    });
+}
+
+function addSubnetAdd(network: Command, session: Session): void {
+  const subnet = network.command('subnet').description('Give networks more addresses');
+  subnet
+    .command('add')
+    .description(
+      'Add a subnet to a network; its containers stay connected, new ones get addresses of it when the others are full',
+    )
+    .argument('<network>', 'name, id or beginning of an id')
+    .argument('<cidr>', 'the subnet, like 10.21.0.0/24')
+    .option('--gateway <ip>', 'address of the gateway (default: the first one)', parseIpv4)
+    .option('--ip-range <cidr>', 'where automatic addresses come from, within the subnet', parseSubnet)
+    .addHelpText(
+      'after',
+      `
+Prints the network's subnets. None can be taken away again but with the network. Networks in Docker keep the subnets
+that they were made with: containers get addresses of all, but --ip of those alone (docs/docker.md).
+
+Examples:
+  overlayd network subnet add web 10.21.0.0/24
+  overlayd network subnet add --gateway 10.21.0.254 --ip-range 10.21.0.64/26 web 10.21.0.0/24`,
+    )
+    .action(async (name: string, cidr: string, options: { readonly gateway?: string; readonly ipRange?: string }) => {
+      const { gateway = '', ipRange = '' } = options;
+      const { subnets } = await session.ask('adding the subnet', (client) =>
+        client.addSubnet({ network: name, subnet: checkLocally(() => parseSubnet(cidr)), gateway, ipRange }),
+      );
+      for (const each of subnets) session.print(each.cidr);
     });
 }
 

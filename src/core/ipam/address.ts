@@ -2,15 +2,18 @@
  * Choice of an endpoint's address. Next-fit: the search starts behind the address given last, so a released one is
  * used again as late as possible. The choice is a proposal; the claim is etcd's compare-and-create, and a loser
  * chooses again, some addresses further on, because the other losers know the same as it does. Scales: a step for each taken
- * address that follows the last one at worst, a few steps as a rule, whatever the size of the subnet.
+ * address that follows the last one at worst, a few steps as a rule, whatever the size of the subnet; and all of those of a
+ * subnet that is full, before the next one is tried.
  */
-import { type Cidr, contains, firstOf, formatCidr, ipAt, lastOf, offsetOf, requireCidr, sizeOf } from '../cidr.ts';
+import { type Cidr, contains, firstOf, ipAt, lastOf, offsetOf, requireCidr, sizeOf } from '../cidr.ts';
 import { OverlaydError } from '../errors.ts';
 import { formatIp, parseIp, requireIp } from '../ip.ts';
 import type { ClaimRecord, EndpointRecord, QuarantineRecord, SubnetSpec } from '../records.ts';
 
+/** Of one network. */
 export interface AddressSpace {
-  readonly subnet: SubnetSpec;
+  /** One at least, in the order in which they are filled. */
+  readonly subnets: readonly SubnetSpec[];
   /** By address. */
   readonly claims: ReadonlyMap<string, ClaimRecord>;
   /** By address; one without a claim has its address all the same. */
@@ -31,36 +34,58 @@ export interface AddressCounts {
 
 export interface Choice {
   readonly address: string;
+  /** CIDR of the one that the address is in. */
+  readonly subnet: string;
   /** The address rests in quarantine after a clean release: the claim must replace that record. */
   readonly fromQuarantine: boolean;
 }
 
 /**
- * An address for automatic choice. When nothing else is free, the longest-resting address that its owner released
- * cleanly is taken before its time. `skip`: how many that would do are left to others; past the last one it goes on
- * with the first. Throws `no-available-addresses` with the counts.
+ * An address for automatic choice, of the first subnet that has a free one. When nothing else is free in any, the
+ * longest-resting address that its owner released cleanly is taken before its time. `skip`: how many that would do are left
+ * to others; past the last one it goes on with the first. Throws `no-available-addresses` with the counts.
  */
 export function chooseAddress(space: AddressSpace, networkName: string, skip = 0): Choice {
-  const range = automaticRange(space.subnet);
-  const reserved = reservedAddresses(space.subnet);
+  const free: Choice[] = [];
+  for (const subnet of space.subnets) {
+    for (const address of freeAddresses(space, subnet, skip + 1 - free.length)) {
+      free.push({ address, subnet: subnet.cidr, fromQuarantine: false });
+    }
+    if (free.length > skip) break;
+  }
+  if (free.length > 0) return free[skip % free.length]!;
+  const resting = space.subnets
+    .flatMap((subnet) => restingAddresses(space, subnet))
+    .sort((a, b) => a.releasedAt - b.releasedAt);
+  if (resting.length === 0) throw fullError(space, networkName);
+  const { address, subnet } = resting[skip % resting.length]!;
+  return { address, subnet, fromQuarantine: true };
+}
+
+/** The first ones for automatic choice, in the order in which they are given: so many at most. */
+function freeAddresses(space: AddressSpace, subnet: SubnetSpec, most: number): string[] {
+  const range = automaticRange(subnet);
+  const reserved = reservedAddresses(subnet);
   const start = nextAfterLast(space, range);
   const size = sizeOf(range);
   const free: string[] = [];
-  for (let i = 0n; i < size && free.length <= skip; i++) {
+  for (let i = 0n; i < size && free.length < most; i++) {
     const address = formatIp(ipAt(range, (start + i) % size)!);
     if (reserved.has(address)) continue;
     if (!isTaken(space, address) && !space.pending.has(address) && !space.quarantine.has(address)) {
       free.push(address);
     }
   }
-  if (free.length > 0) return { address: free[skip % free.length]!, fromQuarantine: false };
-  const resting = [...space.quarantine]
+  return free;
+}
+
+function restingAddresses(space: AddressSpace, subnet: SubnetSpec) {
+  const range = automaticRange(subnet);
+  const reserved = reservedAddresses(subnet);
+  return [...space.quarantine]
     .filter(([address, record]) => record.clean && !space.pending.has(address) && !isTaken(space, address))
     .filter(([address]) => isWithin(range, address) && !reserved.has(address))
-    .sort(([, a], [, b]) => a.releasedAt - b.releasedAt)
-    .map(([address]) => address);
-  if (resting.length > 0) return { address: resting[skip % resting.length]!, fromQuarantine: true };
-  throw fullError(space, networkName);
+    .map(([address, { releasedAt }]) => ({ address, subnet: subnet.cidr, releasedAt }));
 }
 
 /**
@@ -68,28 +93,30 @@ export function chooseAddress(space: AddressSpace, networkName: string, skip = 0
  * Throws `invalid-address`, `address-out-of-range`, `address-in-use`.
  */
 export function checkAddress(space: AddressSpace, text: string, holder: (nodeId: string) => string): Choice {
-  const block = requireCidr(space.subnet.cidr, 'subnet');
-  const { family } = block.ip;
+  const blocks = space.subnets.map(({ cidr }) => requireCidr(cidr, 'subnet'));
   const ip = parseIp(text);
-  if (ip?.family !== family) {
+  if (ip === undefined || !blocks.some((block) => block.ip.family === ip.family)) {
+    const [block] = blocks as [Cidr];
     const example = formatIp(ipAt(block, 5n) ?? lastOf(block));
     throw new OverlaydError(
       'invalid-address',
-      `ip: "${text}" is not an IPv${family} address; write it like ${example}`,
+      `ip: "${text}" is not an IPv${block.ip.family} address; write it like ${example}`,
     );
   }
   const address = formatIp(ip);
-  if (!contains(block, ip)) {
+  const subnet = space.subnets[blocks.findIndex((block) => contains(block, ip))];
+  if (subnet === undefined) {
+    const all = space.subnets.map(({ cidr }) => cidr).join(', ');
     throw new OverlaydError(
       'address-out-of-range',
-      `requested address ${address} is out of range: the network's subnet is ${space.subnet.cidr}`,
+      `requested address ${address} is out of range: the network's ${blocks.length === 1 ? 'subnet is' : 'subnets are'} ${all}`,
     );
   }
-  const reservedFor = reservedAddresses(space.subnet).get(address);
+  const reservedFor = reservedAddresses(subnet).get(address);
   if (reservedFor) {
     throw new OverlaydError(
       'address-in-use',
-      `address already in use: ${address} is ${reservedFor}; choose another one in ${space.subnet.cidr}`,
+      `address already in use: ${address} is ${reservedFor}; choose another one in ${subnet.cidr}`,
     );
   }
   const endpoint = space.endpoints.get(address);
@@ -115,26 +142,27 @@ export function checkAddress(space: AddressSpace, text: string, holder: (nodeId:
       { retryable: true },
     );
   }
-  return { address, fromQuarantine: quarantined !== undefined };
+  return { address, subnet: subnet.cidr, fromQuarantine: quarantined !== undefined };
 }
 
 /**
- * Shape of the address space of one subnet, for messages and `network inspect`. Of one that holds more than a number counts
- * exactly, `total` and `free` are the largest such number.
+ * Shape of the address space, all subnets together, for messages and `network inspect`. Of one that holds more than a number
+ * counts exactly, `total` and `free` are the largest such number.
  */
 export function countAddresses(space: AddressSpace): AddressCounts {
-  const block = requireCidr(space.subnet.cidr, 'subnet');
-  const reserved = new Set(reservedAddresses(space.subnet).keys());
-  const within = (address: string) => isWithin(block, address);
+  const blocks = space.subnets.map(({ cidr }) => requireCidr(cidr, 'subnet'));
+  const total = blocks.reduce((sum, block) => sum + sizeOf(block), 0n);
+  const reserved = new Set(space.subnets.flatMap((subnet) => [...reservedAddresses(subnet).keys()]));
+  const within = (address: string) => blocks.some((block) => isWithin(block, address));
   const taken = new Set([...space.endpoints.keys(), ...space.claims.keys()]);
   const used = [...taken].filter(within).length;
   // What is several of it counts once: `ipam check` names what should not be.
   for (const address of taken) reserved.delete(address);
   const isResting = (address: string) => within(address) && !taken.has(address) && !reserved.has(address);
   const quarantined = [...space.quarantine.keys()].filter(isResting).length;
-  const free = sizeOf(block) - BigInt(used + reserved.size + quarantined);
+  const free = total - BigInt(used + reserved.size + quarantined);
   return {
-    ...{ total: countable(sizeOf(block)), used, reserved: reserved.size, quarantined },
+    ...{ total: countable(total), used, reserved: reserved.size, quarantined },
     free: countable(free),
   };
 }
@@ -205,12 +233,14 @@ function lastGiven(space: AddressSpace, range: Cidr, since: number): bigint {
 
 function fullError(space: AddressSpace, networkName: string): OverlaydError {
   const counts = countAddresses(space);
-  const within = space.subnet.ipRange ? ` in --ip-range ${space.subnet.ipRange}` : '';
+  const all = space.subnets.map(({ cidr }) => cidr).join(', ');
+  const ranges = space.subnets.flatMap(({ ipRange }) => ipRange ?? []);
+  const within = ranges.length > 0 ? ` in --ip-range ${ranges.join(', ')}` : '';
   return new OverlaydError(
     'no-available-addresses',
-    `no available addresses on network ${networkName} (${formatCidr(requireCidr(space.subnet.cidr, 'subnet'))})${within}: ` +
+    `no available addresses on network ${networkName} (${all})${within}: ` +
       `${counts.used} used, ${counts.free} free, ${counts.quarantined} quarantined; ` +
-      'disconnect containers, or create a network with a larger --subnet',
+      `disconnect containers, or give it another subnet (overlayd network subnet add ${networkName} CIDR)`,
     { retryable: counts.quarantined > 0 },
   );
 }

@@ -131,6 +131,29 @@ export function checkSubnet(text: string, holders: readonly Holder[], internal =
   );
 }
 
+/** So many subnets has a network at most: all of them are written in one transaction, and are routes of its containers. */
+const MOST_SUBNETS = 64;
+
+/** Throws `invalid-argument`. `count`: of one network. */
+export function refuseTooMany(count: number): void {
+  if (count <= MOST_SUBNETS) return;
+  throw new OverlaydError(
+    'invalid-argument',
+    `a network has ${MOST_SUBNETS} subnets at most; use larger ones, or a second network`,
+  );
+}
+
+/** Those of one network, as a person typed them. Throws what {@link checkSubnet} throws, and `invalid-argument`. */
+export function checkSubnets(texts: readonly string[], holders: readonly Holder[], internal = false): Cidr[] {
+  refuseTooMany(texts.length);
+  const blocks: Cidr[] = [];
+  for (const text of texts) {
+    const own = blocks.map((block): Holder => ({ block, who: 'the same network', kind: 'network' }));
+    blocks.push(checkSubnet(text, [...own, ...holders], internal));
+  }
+  return blocks;
+}
+
 /** Ranges in which no container can have an address. Throws `invalid-address`; `what` says what the block is. */
 export function refuseUnusable(block: Cidr, what: string): void {
   const range = UNUSABLE.find((unusable) => overlaps(unusable.block, block));

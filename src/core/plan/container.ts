@@ -1,5 +1,5 @@
 /**
- * The inside of a container: our link with its addresses, and the default routes that it is to carry. Nothing else in
+ * The inside of a container: our link with its addresses, its ways to the network's other subnets, and the default routes that it is to carry. Nothing else in
  * there is ours: other addresses of the link and routes of other protocols stay, a default route of the user's own wins.
  */
 import {
@@ -49,15 +49,29 @@ export function containerOps(
       for (const route of mine) ops.push({ kind: 'delete-route', at, route });
     }
   }
-  return ops;
+  return [...ops, ...onLinkOps(port, wasUp && !made ? seen : undefined)];
+}
+
+/**
+ * Ways to the network's other subnets. Whoever made one to the same destination, an engine or the user, is let be. `seen`
+ * undefined: there are none.
+ */
+function onLinkOps({ endpoint, onLink }: DesiredPort, seen: NamespaceState | undefined): Op[] {
+  const there = new Set(seen?.routes.map(({ destination }) => destination));
+  const missing = onLink.filter((cidr) => !there.has(cidr));
+  const at = endpoint.container.path;
+  return missing.map((cidr) => ({ kind: 'set-route', at, route: ours(cidr, undefined, endpoint.ifname) }));
 }
 
 function isSame(a: Address, b: Address): boolean {
   return a.link === b.link && a.address === b.address && a.prefix === b.prefix;
 }
 
-/** The same of what an engine set up: the MTU of our link is ours, whatever else is not. */
-export function mtuOps(
+/**
+ * The same of what an engine set up: the MTU of our link is ours, and ways to subnets that the network got since; whatever else
+ * is not.
+ */
+export function ofEngineOps(
   port: DesiredPort,
   network: DesiredNetwork,
   seen: NamespaceState | undefined,
@@ -65,8 +79,10 @@ export function mtuOps(
 ): Op[] {
   const { name, mac, mtu } = containerLink(port, network);
   const link = seen?.links.get(name);
-  if (link?.mac !== mac || link.mtu === mtu || (link.mtu < mtu && !provesAbsence)) return [];
-  return [{ kind: 'set-link', at: port.endpoint.container.path, name, set: { mtu } }];
+  if (link?.mac !== mac) return [];
+  const ways = link.up ? onLinkOps(port, seen) : [];
+  if (link.mtu === mtu || (link.mtu < mtu && !provesAbsence)) return ways;
+  return [{ kind: 'set-link', at: port.endpoint.container.path, name, set: { mtu } }, ...ways];
 }
 
 /** Whether the inside of a container is as it should be; the port's other end is not looked at. */

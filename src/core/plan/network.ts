@@ -15,7 +15,7 @@ import {
   UPLINK,
 } from '../host-state.ts';
 import type { Filter } from '../packet-filter.ts';
-import { containerOps, mtuOps } from './container.ts';
+import { containerOps, ofEngineOps } from './container.ts';
 import { asLoaded, filterOps, leasesOf, networkFilter, withLoaded } from './filter.ts';
 import { asMade, isPair, isTunnel, linkOps } from './link.ts';
 import { isDead } from './namespace.ts';
@@ -131,7 +131,7 @@ export function planNetwork(
     // What an engine moves into a container, it sets up there. It does not do so a second time, nor later than that.
     const isEngines = engine && !fresh;
     const ops = isEngines
-      ? mtuOps(port, network, state, provesAbsence)
+      ? ofEngineOps(port, network, state, provesAbsence)
       : containerOps(port, network, state, fresh, provesAbsence);
     if (fresh && !engine) {
       for (const setting of interfaceSettings(port.endpoint.options, port.endpoint.ifname))

@@ -17,6 +17,7 @@ import type { EndpointRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import type {
   AddDnsRequest,
+  AddSubnetRequest,
   ClusterEvent,
   ConnectRequest,
   CreateNetworkRequest,
@@ -144,6 +145,15 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     getNetwork: async ({ ref }: Ref) => {
       const of = member();
       return networkMessage(of, await of.networks.find(ref), { withEndpoints: true });
+    },
+    addSubnet: async ({ network: ref, subnet, gateway, ipRange }: AddSubnetRequest) => {
+      const of = active().member;
+      const network = await of.networks.addSubnet(ref, {
+        subnet,
+        gateway: gateway === '' ? undefined : gateway,
+        ipRange: ipRange === '' ? undefined : ipRange,
+      });
+      return networkMessage(of, network, { withEndpoints: false });
     },
     removeNetwork: async ({ ref }: RemoveRequest, signal: AbortSignal) => {
       const { network, waitingFor } = await active().member.networks.remove(ref, signal);

@@ -21,7 +21,8 @@ import { choosePlaceholder, isPlaceholder } from '../../core/engine/placeholder.
 import { formatPoolId, type PoolId, parsePoolId } from '../../core/engine/pool-id.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { checkNetworkName } from '../../core/names.ts';
-import type { NetworkRecord } from '../../core/records.ts';
+import type { NetworkRecord, SubnetSpec } from '../../core/records.ts';
+import { subnetWith } from '../../core/subnets.ts';
 import type { Random } from '../../ports/runtime.ts';
 import type { OpeningPools } from './pools.ts';
 
@@ -55,7 +56,7 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
     if (isPlaceholder(cidr)) return side().networks.byPlaceholder(cidr);
     if (name === undefined) return member().networks.withSubnet(cidr);
     const network = await find(name);
-    return network?.subnets[0]?.cidr === cidr ? network : undefined;
+    return network && subnetOf(network, cidr) ? network : undefined;
   }
 
   return {
@@ -100,21 +101,24 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
       const stray = side().networks.strayOn(pool);
       if (stray) throw new OverlaydError('conflict', describeStray(stray));
       if (!network) return { address: `${addressOfOpening(call, pool)}/${prefixOf(pool.cidr)}` };
-      const { cidr, gateway, auxAddresses } = network.subnets[0]!;
-      const prefix = prefixOf(cidr);
+      // The engine gives up at the first pool that is full: an address of any subnet is an answer to any pool.
+      const { gateway, auxAddresses } = subnetOf(network, pool.cidr) ?? network.subnets[0]!;
+      const answer = (address: string) => ({
+        address: `${address}/${prefixOf(subnetWith(network.subnets, address)!.cidr)}`,
+      });
       if (call.gateway) {
-        if (call.address === undefined || call.address === gateway) return { address: `${gateway}/${prefix}` };
+        if (call.address === undefined || call.address === gateway) return answer(gateway);
         throw new OverlaydError(
           'conflict',
           `gateway: network ${network.name} has gateway ${gateway}; leave --gateway out`,
         );
       }
       if (opening && call.address !== undefined && Object.values(auxAddresses).includes(call.address)) {
-        return { address: `${call.address}/${prefix}` };
+        return answer(call.address);
       }
       const { address: ip, endpointName: name } = call;
       const wanted = { ip, name: name !== undefined && isEndpointName(name) ? name : undefined };
-      return { address: `${await member().engineEndpoints.reserve(network, wanted)}/${prefix}` };
+      return answer(await member().engineEndpoints.reserve(network, wanted));
     },
 
     /** Needs no etcd: an engine that cleans up as it starts has many of them. */
@@ -126,7 +130,7 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
         ? side().networks.byPlaceholder(cidr)
         : member()
             .networks.list()
-            .find((each) => each.subnets[0]?.cidr === cidr && (name ?? each.name) === each.name);
+            .find((each) => subnetOf(each, cidr) && (name ?? each.name) === each.name);
       if (network) await member().engineEndpoints.release(network.id, address);
     },
   };
@@ -143,7 +147,7 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
     call: RequestPoolCall,
   ): Promise<{ cidr: string; gateway: string }> {
     if (network) requireSame(network, call);
-    if (network && call.pool !== undefined) return network.subnets[0]!;
+    if (network && call.pool !== undefined) return subnetOf(network, call.pool)!;
     if (network || (name === undefined && call.pool === undefined)) return placeholder();
     return member().networks.propose(call.pool, takenBesides(call.pool));
   }
@@ -186,13 +190,14 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
 
   /** What is asked of a network that is there must be what it is. */
   function requireSame(network: NetworkRecord, { pool, subPool }: RequestPoolCall): void {
-    const { cidr, ipRange } = network.subnets[0]!;
-    if (pool !== undefined && pool !== cidr) {
+    const subnet = pool === undefined ? network.subnets[0]! : subnetOf(network, pool);
+    if (subnet === undefined) {
       throw new OverlaydError(
         'conflict',
-        `network ${network.name} is there already and has subnet ${cidr}, not ${pool}; leave the subnet out, or choose another net=NAME`,
+        `network ${network.name} is there already and has subnet ${network.subnets.map(({ cidr }) => cidr).join(', ')}, not ${pool}; leave the subnet out, or choose another net=NAME`,
       );
     }
+    const { ipRange } = subnet;
     if (subPool !== undefined && subPool !== ipRange) {
       throw new OverlaydError(
         'conflict',
@@ -200,6 +205,11 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
       );
     }
   }
+}
+
+/** Of which the engine knows by that pool; undefined for a placeholder. */
+function subnetOf({ subnets }: NetworkRecord, cidr: string): SubnetSpec | undefined {
+  return subnets.find((subnet) => subnet.cidr === cidr);
 }
 
 function prefixOf(cidr: string): number {

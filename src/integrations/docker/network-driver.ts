@@ -23,7 +23,7 @@ import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import { differingOption, networkSettings } from '../../core/network-options.ts';
 import type { NetworkRequest } from '../../core/network-request.ts';
-import type { NetworkRecord } from '../../core/records.ts';
+import { firstAddress, type NetworkRecord } from '../../core/records.ts';
 import { CREATE_LINE } from './ipam-driver.ts';
 import type { OpeningPool, OpeningPools } from './pools.ts';
 
@@ -35,8 +35,8 @@ export interface NetworkDriverDeps {
 
 export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) {
   /** The network that is there already: the one with the subnet, or by its name where the subnet is not known. */
-  async function find({ name = '', pool }: Asked): Promise<NetworkRecord | undefined> {
-    if (!isPlaceholder(pool.pool)) return member().networks.withSubnet(pool.pool);
+  async function find({ name = '', pools: [first] }: Asked): Promise<NetworkRecord | undefined> {
+    if (!isPlaceholder(first.pool)) return member().networks.withSubnet(first.pool);
     const found = await member()
       .networks.find(name)
       .catch((error: unknown) => {
@@ -49,13 +49,22 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
     async createNetwork(call: CreateNetworkCall): Promise<void> {
       const { networks } = side();
       if (networks.bindingOf(call.networkId)) return;
-      const pool = requirePool(call);
-      const opening = pools.find(pool.pool);
-      pools.close(pool.pool);
+      const asking = requirePools(call);
+      const openings = asking.map(({ pool }) => pools.find(pool));
+      for (const { pool } of asking) pools.close(pool);
+      const [{ pool }] = asking;
+      const [opening] = openings;
       const { [ID_OPTION]: id, [NETWORK_OPTION]: said, ...options } = call.options;
-      const asked: Asked = { internal: call.internal, id, name: nameOf(said, opening), options, pool, opening };
+      const asked: Asked = {
+        internal: call.internal,
+        id,
+        name: nameOf(said, opening),
+        options,
+        pools: asking,
+        openings,
+      };
       const bind = async (network: NetworkRecord, origin: Binding['origin']) => {
-        const placeholder = isPlaceholder(pool.pool) ? { pool: pool.pool } : {};
+        const placeholder = isPlaceholder(pool) ? { pool } : {};
         await networks.bind(call.networkId, { networkId: network.id, origin, ...placeholder });
       };
       if (id === undefined) requireName(asked);
@@ -64,8 +73,8 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
         requireSame(known, asked);
         return bind(known, id === undefined ? 'bound' : 'offered');
       }
-      if (id !== undefined || (!opening && !isPlaceholder(pool.pool))) {
-        throw new OverlaydError('network-not-found', `the network with subnet ${pool.pool} is not there any more`);
+      if (id !== undefined || (!opening && !isPlaceholder(pool))) {
+        throw new OverlaydError('network-not-found', `the network with subnet ${pool} is not there any more`);
       }
       const name = requireName(asked);
       await networks.whileCreating(name, async () => {
@@ -119,8 +128,9 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
       const network = side().networks.networkOf(call.networkId);
       const { publishesPorts, sandbox } = call;
       const ports = isRouted(network) ? (call.ports ?? []) : [];
-      const { ifname, engine } = await side().endpoints.join(call.endpointId, { sandbox, ports });
-      return joinAnswer({ link: ifname, network, publishesPorts, serviceRoute: engine?.serviceRoute });
+      const { ifname, engine, record } = await side().endpoints.join(call.endpointId, { sandbox, ports });
+      const address = firstAddress(record);
+      return joinAnswer({ link: ifname, network, address, publishesPorts, serviceRoute: engine?.serviceRoute });
     },
 
     /** The engine has taken the link out of the container, or is about to; removing the endpoint removes it. */
@@ -149,23 +159,21 @@ function isRouted(network: NetworkRecord): boolean {
   return !network.internal && networkSettings(network).gatewayMode === 'routed';
 }
 
-function requirePool({ ipv4, pools, ipv6Pools }: CreateNetworkCall): NetworkPool {
+function requirePools({ ipv4, pools, ipv6Pools }: CreateNetworkCall): Pools {
   if (!ipv4) throw new OverlaydError('invalid-argument', 'networks of overlayd are IPv4; leave --ipv4=false out');
   if (ipv6Pools.length > 0) throw new OverlaydError('invalid-argument', 'IPv6 is not supported yet; leave --ipv6 out');
-  const [pool, ...more] = pools;
-  if (!pool || ![LOCAL_ADDRESS_SPACE, GLOBAL_ADDRESS_SPACE].includes(pool.addressSpace)) {
+  const [first, ...more] = pools;
+  const isOurs = ({ addressSpace }: NetworkPool) => [LOCAL_ADDRESS_SPACE, GLOBAL_ADDRESS_SPACE].includes(addressSpace);
+  if (!first || !pools.every(isOurs)) {
     throw new OverlaydError(
       'invalid-argument',
       `a network of driver overlayd needs overlayd's IPAM driver too, or hosts would give the same address twice: ${CREATE_LINE}`,
     );
   }
-  if (more.length > 0) {
-    throw new OverlaydError(
-      'invalid-argument',
-      'one IPv4 --subnet per network is supported; create a second network for the other one',
-    );
+  if (more.length > 0 && pools.some(({ pool }) => isPlaceholder(pool))) {
+    throw new OverlaydError('invalid-argument', 'of several subnets each has to be named (--subnet)');
   }
-  return pool;
+  return [first, ...more];
 }
 
 interface Asked {
@@ -173,9 +181,12 @@ interface Asked {
   readonly id: string | undefined;
   readonly name: string | undefined;
   readonly options: Readonly<Record<string, string>>;
-  readonly pool: NetworkPool;
-  readonly opening: OpeningPool | undefined;
+  readonly pools: Pools;
+  /** Of each pool. */
+  readonly openings: readonly (OpeningPool | undefined)[];
 }
+
+type Pools = readonly [NetworkPool, ...NetworkPool[]];
 
 /** As `-o net=` or `--ipam-opt net=` say; what the agent offers has its id. */
 function nameOf(said: string | undefined, opening: OpeningPool | undefined): string | undefined {
@@ -185,7 +196,7 @@ function nameOf(said: string | undefined, opening: OpeningPool | undefined): str
   return said ?? opening?.network;
 }
 
-function requireName({ name, opening }: Asked): string {
+function requireName({ name, openings: [opening] }: Asked): string {
   if (name !== undefined) return checkNetworkName(name);
   if (!opening) {
     throw new OverlaydError('conflict', 'the overlayd agent was started anew meanwhile; make the network again', {
@@ -198,30 +209,34 @@ function requireName({ name, opening }: Asked): string {
   );
 }
 
-function requestFor(name: string, { internal, options, pool, opening }: Asked): NetworkRequest {
+function requestFor(name: string, { internal, options, pools, openings }: Asked): NetworkRequest {
   const base = { name, attachable: true, internal, labels: {}, options };
-  if (isPlaceholder(pool.pool)) return { ...base, subnets: [], gateways: [], ipRanges: [], auxAddresses: {} };
+  if (isPlaceholder(pools[0].pool)) return { ...base, subnets: [], gateways: [], ipRanges: [], auxAddresses: {} };
   return {
     ...base,
-    subnets: [pool.pool],
-    gateways: pool.gateway === undefined ? [] : [bare(pool.gateway)],
-    ipRanges: opening?.subPool === undefined ? [] : [opening.subPool],
-    auxAddresses: Object.fromEntries(Object.entries(pool.auxAddresses).map(([each, address]) => [each, bare(address)])),
+    subnets: pools.map(({ pool }) => pool),
+    gateways: pools.flatMap(({ gateway }) => (gateway === undefined ? [] : bare(gateway))),
+    ipRanges: openings.flatMap((opening) => opening?.subPool ?? []),
+    auxAddresses: Object.fromEntries(
+      pools.flatMap(({ auxAddresses }) => Object.entries(auxAddresses)).map(([each, address]) => [each, bare(address)]),
+    ),
   };
 }
 
 /** What is asked of a network that is there must be what it is. */
-function requireSame(network: NetworkRecord, { internal, id, name, options, pool, opening }: Asked): void {
-  const { cidr } = network.subnets[0]!;
+function requireSame(network: NetworkRecord, { internal, id, name, options, pools, openings }: Asked): void {
+  const known = network.subnets.map(({ cidr }) => cidr);
+  const all = known.join(', ');
   const differs = (what: string) =>
     new OverlaydError(
       'conflict',
       `network ${network.name} is there already ${what}; leave the option out, or choose another net=NAME`,
     );
-  if ((id ?? network.id) !== network.id || (name ?? network.name) !== network.name)
-    throw differs(`with subnet ${cidr}`);
-  if (!isPlaceholder(pool.pool) && pool.pool !== cidr) {
-    if (opening?.asked) throw differs(`and has subnet ${cidr}, not ${pool.pool}`);
+  if ((id ?? network.id) !== network.id || (name ?? network.name) !== network.name) throw differs(`with subnet ${all}`);
+  // It may have got another one since it was written down what it is.
+  const other = pools.findIndex(({ pool }) => !isPlaceholder(pool) && !known.includes(pool));
+  if (other >= 0) {
+    if (openings[other]?.asked) throw differs(`and has subnet ${all}, not ${pools[other]!.pool}`);
     const message = `network ${network.name} has just been made on another host, with another subnet; try again`;
     throw new OverlaydError('conflict', message, { retryable: true });
   }

@@ -163,6 +163,17 @@ describe('networks', () => {
     expect(asked[0]![1]).toMatchObject({ internal: false });
   });
 
+  it('asks for several subnets in their order, and for another one', async () => {
+    const { asked } = await run('network create --subnet 10.1.0.0/24 --subnet 10.2.0.0/24 --gateway 10.2.0.9 web');
+    expect(asked[0]![1]).toMatchObject({ subnets: ['10.1.0.0/24', '10.2.0.0/24'], gateways: ['10.2.0.9'] });
+    const line = 'network subnet add --gateway 10.21.0.9 --ip-range 10.21.0.64/26 web 10.21.0.0/24';
+    const added = await run(line);
+    const request = { network: 'web', subnet: '10.21.0.0/24', gateway: '10.21.0.9', ipRange: '10.21.0.64/26' };
+    expect(added.asked).toEqual([['addSubnet', request]]);
+    expect(added.out).toMatch(/\n10\.21\.0\.0\/24\n$/);
+    expect(await run('network subnet add web 10.21.0')).toMatchObject({ code: 2, asked: [] });
+  });
+
   it('removes several, goes on after one that fails, and fails in the end', async () => {
     const removeNetwork = ({ ref }: { ref: string }) => {
       if (ref === 'b') throw new OverlaydError('network-in-use', 'network b has 2 endpoints');
@@ -374,7 +385,7 @@ it('every command has a description and examples', async () => {
     'init', 'join', 'leave', 'status', 'version', 'completion',
     ...['ls', 'inspect', 'rm'].map((name) => `node ${name}`),
     ...['create', 'ls', 'revoke'].map((name) => `token ${name}`),
-    ...['create', 'ls', 'inspect', 'rm', 'prune', 'connect', 'disconnect'].map((name) => `network ${name}`),
+    ...['create', 'ls', 'inspect', 'subnet add', 'rm', 'prune', 'connect', 'disconnect'].map((name) => `network ${name}`),
     ...['ls', 'inspect'].map((name) => `endpoint ${name}`),
     ...['add', 'rm', 'ls'].map((name) => `dns ${name}`),
     ...['check', 'repair'].map((name) => `ipam ${name}`),

@@ -130,6 +130,10 @@ const ANSWERS = {
   createNetwork: () => network,
   listNetworks: () => ({ networks: [network] }),
   getNetwork: () => network,
+  addSubnet: () => ({
+    ...network,
+    subnets: [...network.subnets, { cidr: '10.21.0.0/24', gateway: '10.21.0.1', ipRange: '', auxAddresses: {} }],
+  }),
   removeNetwork: () => ({ id: NETWORK_ID, name: 'web', waitingFor: [] as string[] }),
   pruneNetworks: () => ({ names: ['old'], waitingFor: [] as string[] }),
   addDns: () => dnsSet,

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { requireCidr } from '../../../src/core/cidr.ts';
-import { draftNetwork, type NetworkRequest, specifySubnet } from '../../../src/core/network-request.ts';
+import { draftNetwork, type NetworkRequest, specifySubnets } from '../../../src/core/network-request.ts';
 import { networkRequest } from '../../fixtures/network-request.ts';
 
 const request = (overrides: Partial<NetworkRequest> = {}) => networkRequest('web', overrides);
 
 const subnet = (overrides: Partial<NetworkRequest>) =>
-  specifySubnet(requireCidr('10.0.1.0/24', 'subnet'), request({ subnets: ['10.0.1.0/24'], ...overrides }));
+  specifySubnets([requireCidr('10.0.1.0/24', 'subnet')], request({ subnets: ['10.0.1.0/24'], ...overrides }))[0];
 
 describe('a request', () => {
   it('is attachable unless that is refused', () => {
@@ -40,7 +40,6 @@ describe('a request', () => {
     ['a gateway without subnet', { gateways: ['10.0.1.1'] }, '--gateway needs a --subnet'],
     ['a range without subnet', { ipRanges: ['10.0.1.0/28'] }, '--ip-range needs a --subnet'],
     ['reserved addresses without subnet', { auxAddresses: { r: '10.0.1.2' } }, '--aux-address needs a --subnet'],
-    ['two subnets', { subnets: ['10.0.1.0/24', '10.0.2.0/24'] }, 'one IPv4 --subnet per network is supported'],
   ])('with %s is refused', (_, overrides, message) => {
     expect(() => draftNetwork(request(overrides))).toThrow(message);
   });
@@ -49,7 +48,7 @@ describe('a request', () => {
 describe('a subnet', () => {
   it('has its first usable address as gateway', () => {
     expect(subnet({})).toEqual({ cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} });
-    expect(specifySubnet(requireCidr('10.0.1.4/31', 'subnet'), request()).gateway).toBe('10.0.1.4');
+    expect(specifySubnets([requireCidr('10.0.1.4/31', 'subnet')], request())[0]?.gateway).toBe('10.0.1.4');
   });
 
   it('takes gateway, range and reserved addresses as asked', () => {
@@ -82,5 +81,39 @@ describe('a subnet', () => {
     ],
   ])('with %s is refused', (_, overrides, message) => {
     expect(() => subnet(overrides)).toThrow(message);
+  });
+});
+
+describe('several subnets', () => {
+  const blocks = ['10.0.1.0/24', '10.0.2.0/24'].map((text) => requireCidr(text, 'subnet'));
+  const specify = (overrides: Partial<NetworkRequest>) => specifySubnets(blocks, request(overrides));
+
+  it('each get what lies in them, in whatever order', () => {
+    expect(
+      specify({
+        gateways: ['10.0.2.254'],
+        ipRanges: ['10.0.2.0/28', '10.0.1.64/26'],
+        auxAddresses: { switch: '10.0.2.9', router: '10.0.1.2', printer: '10.0.2.10' },
+      }),
+    ).toEqual([
+      { cidr: '10.0.1.0/24', gateway: '10.0.1.1', ipRange: '10.0.1.64/26', auxAddresses: { router: '10.0.1.2' } },
+      {
+        cidr: '10.0.2.0/24',
+        gateway: '10.0.2.254',
+        ipRange: '10.0.2.0/28',
+        auxAddresses: { switch: '10.0.2.9', printer: '10.0.2.10' },
+      },
+    ]);
+  });
+
+  it.each<[string, Partial<NetworkRequest>, string]>([
+    ['a gateway in none', { gateways: ['10.0.3.1'] }, 'not in any of the subnets 10.0.1.0/24, 10.0.2.0/24; leave'],
+    ['two gateways in one', { gateways: ['10.0.2.1', '10.0.2.2'] }, '10.0.2.2 is the second one in 10.0.2.0/24'],
+    ['a range in none', { ipRanges: ['10.0.0.0/22'] }, 'out of range: the subnets are 10.0.1.0/24, 10.0.2.0/24'],
+    ['two ranges in one', { ipRanges: ['10.0.1.0/28', '10.0.1.16/28'] }, 'one --ip-range per --subnet'],
+    ['a reserved address in none', { auxAddresses: { r: '10.0.3.2' } }, 'the subnets are 10.0.1.0/24, 10.0.2.0/24'],
+    ['a reserved address that is the second gateway', { auxAddresses: { r: '10.0.2.1' } }, '10.0.2.1 is the gateway'],
+  ])('with %s are refused', (_, overrides, message) => {
+    expect(() => specify(overrides)).toThrow(message);
   });
 });

@@ -278,6 +278,14 @@ export interface CreateNetworkRequest_OptionsEntry {
   value: string;
 }
 
+/** As typed; empty: the first usable address, the whole subnet. */
+export interface AddSubnetRequest {
+  network: string;
+  subnet: string;
+  gateway: string;
+  ipRange: string;
+}
+
 export interface Network {
   id: string;
   name: string;
@@ -3533,6 +3541,97 @@ export const CreateNetworkRequest_OptionsEntry: MessageFns<CreateNetworkRequest_
   },
 };
 
+function createBaseAddSubnetRequest(): AddSubnetRequest {
+  return { network: "", subnet: "", gateway: "", ipRange: "" };
+}
+
+export const AddSubnetRequest: MessageFns<AddSubnetRequest> = {
+  encode(message: AddSubnetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    if (message.subnet !== "") {
+      writer.uint32(18).string(message.subnet);
+    }
+    if (message.gateway !== "") {
+      writer.uint32(26).string(message.gateway);
+    }
+    if (message.ipRange !== "") {
+      writer.uint32(34).string(message.ipRange);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddSubnetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddSubnetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.subnet = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.gateway = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.ipRange = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddSubnetRequest>): AddSubnetRequest {
+    return AddSubnetRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddSubnetRequest>): AddSubnetRequest {
+    const message = createBaseAddSubnetRequest();
+    message.network = object.network ?? "";
+    message.subnet = object.subnet ?? "";
+    message.gateway = object.gateway ?? "";
+    message.ipRange = object.ipRange ?? "";
+    return message;
+  },
+};
+
 function createBaseNetwork(): Network {
   return {
     id: "",
@@ -6312,6 +6411,15 @@ export const ControlService = {
     responseSerialize: (value: Network): Buffer => Buffer.from(Network.encode(value).finish()),
     responseDeserialize: (value: Buffer): Network => Network.decode(value),
   },
+  addSubnet: {
+    path: "/overlayd.v1.Control/AddSubnet" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddSubnetRequest): Buffer => Buffer.from(AddSubnetRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddSubnetRequest => AddSubnetRequest.decode(value),
+    responseSerialize: (value: Network): Buffer => Buffer.from(Network.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Network => Network.decode(value),
+  },
   removeNetwork: {
     path: "/overlayd.v1.Control/RemoveNetwork" as const,
     requestStream: false as const,
@@ -6430,6 +6538,7 @@ export interface ControlServer extends UntypedServiceImplementation {
   listNetworks: handleUnaryCall<Empty, NetworkList>;
   /** With every node's endpoints. */
   getNetwork: handleUnaryCall<Ref, Network>;
+  addSubnet: handleUnaryCall<AddSubnetRequest, Network>;
   removeNetwork: handleUnaryCall<RemoveRequest, NetworkRemoved>;
   pruneNetworks: handleUnaryCall<PruneRequest, Pruned>;
   addDns: handleUnaryCall<AddDnsRequest, DnsSet>;
@@ -6587,6 +6696,21 @@ export interface ControlClient extends Client {
   ): ClientUnaryCall;
   getNetwork(
     request: Ref,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Network) => void,
+  ): ClientUnaryCall;
+  addSubnet(
+    request: AddSubnetRequest,
+    callback: (error: ServiceError | null, response: Network) => void,
+  ): ClientUnaryCall;
+  addSubnet(
+    request: AddSubnetRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Network) => void,
+  ): ClientUnaryCall;
+  addSubnet(
+    request: AddSubnetRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Network) => void,

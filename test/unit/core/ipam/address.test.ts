@@ -9,7 +9,7 @@ const host = () => 'h1';
 
 function space(overrides: Partial<AddressSpace> = {}): AddressSpace {
   return {
-    subnet: { cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} },
+    subnets: [{ cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} }],
     claims: new Map(),
     endpoints: new Map(),
     quarantine: new Map(),
@@ -38,9 +38,9 @@ describe('automatic choice', () => {
       ['10.0.1.150', at(2)],
       ['10.0.1.9', at(3)],
     ]);
-    expect(chooseAddress(space({ subnet, endpoints }), 'web').address).toBe('10.0.1.151');
+    expect(chooseAddress(space({ subnets: [subnet], endpoints }), 'web').address).toBe('10.0.1.151');
     const quarantine = new Map([['10.0.1.8', { releasedAt: 4, by: 'n1', clean: true }]]);
-    expect(chooseAddress(space({ subnet, endpoints, quarantine }), 'web').address).toBe('10.0.1.151');
+    expect(chooseAddress(space({ subnets: [subnet], endpoints, quarantine }), 'web').address).toBe('10.0.1.151');
   });
 
   it('does not use a released address again at once, and wraps around at the end', () => {
@@ -57,7 +57,9 @@ describe('automatic choice', () => {
       ipRange: '10.0.1.8/30',
       auxAddresses: { router: '10.0.1.8' },
     };
-    expect(chooseAddress(space({ subnet, pending: new Set(['10.0.1.9']) }), 'web').address).toBe('10.0.1.10');
+    expect(chooseAddress(space({ subnets: [subnet], pending: new Set(['10.0.1.9']) }), 'web').address).toBe(
+      '10.0.1.10',
+    );
   });
 
   it('gives every address exactly once, and then says used, free and quarantined', () => {
@@ -71,7 +73,7 @@ describe('automatic choice', () => {
           const isIpv4 = !base.includes(':');
           const gateway = formatIp(ipAt(requireCidr(cidr, 'subnet'), hostBits === 1 ? 0n : 1n)!);
           const endpoints = new Map<string, ReturnType<typeof at>>();
-          const made = space({ subnet: { cidr, gateway, auxAddresses: {} }, endpoints });
+          const made = space({ subnets: [{ cidr, gateway, auxAddresses: {} }], endpoints });
           const expected = hostBits === 1 ? 1 : 2 ** hostBits - (isIpv4 ? 3 : 2);
           for (let i = 0; i < expected; i++) {
             const { address } = chooseAddress(made, 'web');
@@ -119,7 +121,7 @@ describe('automatic choice', () => {
         let offset = last ?? resting.sort((a, b) => (a < b ? -1 : 1)).at(-1) ?? -1n;
         do offset += 1n;
         while (!isFree(at_(offset)));
-        expect(chooseAddress(space({ subnet, endpoints, quarantine, pending }), 'web')).toEqual({
+        expect(chooseAddress(space({ subnets: [subnet], endpoints, quarantine, pending }), 'web')).toMatchObject({
           address: at_(offset),
           fromQuarantine: false,
         });
@@ -135,12 +137,12 @@ describe('automatic choice', () => {
       ipRange: 'fd00:0:0:1:8000::/65',
       auxAddresses: {},
     };
-    expect(chooseAddress(space({ subnet }), 'web').address).toBe('fd00:0:0:1:8000::');
+    expect(chooseAddress(space({ subnets: [subnet] }), 'web').address).toBe('fd00:0:0:1:8000::');
     const last = formatIp(lastOf(requireCidr(subnet.cidr, 'subnet')));
-    expect(chooseAddress(space({ subnet, endpoints: new Map([[last, at(1)]]) }), 'web').address).toBe(
+    expect(chooseAddress(space({ subnets: [subnet], endpoints: new Map([[last, at(1)]]) }), 'web').address).toBe(
       'fd00:0:0:1:8000::',
     );
-    expect(countAddresses(space({ subnet }))).toEqual({
+    expect(countAddresses(space({ subnets: [subnet] }))).toEqual({
       ...{ total: Number.MAX_SAFE_INTEGER, used: 0, reserved: 2, quarantined: 0, free: Number.MAX_SAFE_INTEGER },
     });
   });
@@ -149,11 +151,11 @@ describe('automatic choice', () => {
     expect(chooseAddress(space(), 'web', 3).address).toBe('10.0.1.5');
     const endpoints = new Map([2, 4, 5, 6].map((i) => [`10.0.1.${i}`, at(i)]));
     for (const skip of [0, 1, 2, 255]) {
-      expect(chooseAddress(space({ subnet: slash29, endpoints }), 'web', skip).address).toBe('10.0.1.3');
+      expect(chooseAddress(space({ subnets: [slash29], endpoints }), 'web', skip).address).toBe('10.0.1.3');
     }
     const some = new Map([2, 6].map((i) => [`10.0.1.${i}`, at(i)]));
     const chosen = [0, 1, 2, 3, 4].map((skip) => {
-      return chooseAddress(space({ subnet: slash29, endpoints: some }), 'web', skip).address;
+      return chooseAddress(space({ subnets: [slash29], endpoints: some }), 'web', skip).address;
     });
     expect(chosen).toEqual(['10.0.1.3', '10.0.1.4', '10.0.1.5', '10.0.1.3', '10.0.1.4']);
   });
@@ -164,7 +166,7 @@ describe('automatic choice', () => {
       ['10.0.1.5', { releasedAt: 20, by: 'n1', clean: true }],
       ['10.0.1.6', { releasedAt: 10, by: 'n1', clean: true }],
     ]);
-    expect(chooseAddress(space({ subnet: slash29, endpoints, quarantine }), 'web')).toEqual({
+    expect(chooseAddress(space({ subnets: [slash29], endpoints, quarantine }), 'web')).toMatchObject({
       address: '10.0.1.6',
       fromQuarantine: true,
     });
@@ -173,7 +175,7 @@ describe('automatic choice', () => {
   it('never takes an address of a removed host before its time', () => {
     const endpoints = new Map([2, 3, 4, 5].map((i) => [`10.0.1.${i}`, at(i)]));
     const quarantine = new Map([['10.0.1.6', { releasedAt: 10, by: 'n1', clean: false }]]);
-    expect(() => chooseAddress(space({ subnet: slash29, endpoints, quarantine }), 'web')).toThrow(
+    expect(() => chooseAddress(space({ subnets: [slash29], endpoints, quarantine }), 'web')).toThrow(
       '4 used, 0 free, 1 quarantined',
     );
   });
@@ -192,7 +194,7 @@ describe('static addresses', () => {
     ['10.0.1.8', 'address already in use: 10.0.1.8 belonged to a removed host'],
   ])('refuses %s', (address, message) => {
     const made = space({
-      subnet: { cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: { router: '10.0.1.9' } },
+      subnets: [{ cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: { router: '10.0.1.9' } }],
       endpoints: new Map([['10.0.1.7', at(1)]]),
       quarantine: new Map([['10.0.1.8', { releasedAt: 1, by: 'n2', clean: false }]]),
     });
@@ -202,8 +204,8 @@ describe('static addresses', () => {
   it('of IPv6 are one, however they are written', () => {
     const subnet = { cidr: 'fd00:0:0:1::/64', gateway: 'fd00:0:0:1::1', auxAddresses: {} };
     const endpoints = new Map([['fd00:0:0:1::7', at(1)]]);
-    const check = (text: string) => checkAddress(space({ subnet, endpoints }), text, host);
-    expect(check('FD00:0:0:1:0:0:0:5')).toEqual({ address: 'fd00:0:0:1::5', fromQuarantine: false });
+    const check = (text: string) => checkAddress(space({ subnets: [subnet], endpoints }), text, host);
+    expect(check('FD00:0:0:1:0:0:0:5')).toMatchObject({ address: 'fd00:0:0:1::5', fromQuarantine: false });
     expect(() => check('fd00:0:0:1:0:0:0:7')).toThrow('fd00:0:0:1::7 belongs to api on h1');
     expect(() => check('fd00:0:0:1::')).toThrow("fd00:0:0:1:: is the routers' anycast address");
     expect(() => check('10.0.1.5')).toThrow('ip: "10.0.1.5" is not an IPv6 address; write it like fd00:0:0:1::5');
@@ -213,7 +215,7 @@ describe('static addresses', () => {
   it('may lie outside --ip-range, and may be one that has just been released', () => {
     const subnet = { cidr: '10.0.1.0/24', gateway: '10.0.1.1', ipRange: '10.0.1.8/30', auxAddresses: {} };
     const quarantine = new Map([['10.0.1.77', { releasedAt: 1, by: 'n1', clean: true }]]);
-    expect(checkAddress(space({ subnet, quarantine }), '10.0.1.77', host)).toEqual({
+    expect(checkAddress(space({ subnets: [subnet], quarantine }), '10.0.1.77', host)).toMatchObject({
       address: '10.0.1.77',
       fromQuarantine: true,
     });
@@ -237,5 +239,58 @@ describe('counts', () => {
     expect(countAddresses(space({ claims, quarantine }))).toEqual({
       ...{ total: 256, used: 2, reserved: 2, quarantined: 1, free: 251 },
     });
+  });
+});
+
+describe('several subnets', () => {
+  const subnets = [slash29, { cidr: '10.0.2.0/29', gateway: '10.0.2.1', auxAddresses: { router: '10.0.2.2' } }];
+  const filled = (...addresses: readonly string[]) => new Map(addresses.map((address, i) => [address, at(i)]));
+  const first = ['10.0.1.2', '10.0.1.3', '10.0.1.4', '10.0.1.5', '10.0.1.6'];
+  const second = ['10.0.2.3', '10.0.2.4', '10.0.2.5', '10.0.2.6'];
+
+  it('are filled one behind the other', () => {
+    const next = (...taken: readonly string[]) => chooseAddress(space({ subnets, endpoints: filled(...taken) }), 'web');
+    expect(next('10.0.2.3')).toEqual({ address: '10.0.1.2', subnet: '10.0.1.0/29', fromQuarantine: false });
+    expect(next(...first)).toEqual({ address: '10.0.2.3', subnet: '10.0.2.0/29', fromQuarantine: false });
+    expect(next(...first, '10.0.2.3').address).toBe('10.0.2.4');
+    expect(next(...first.slice(1), ...second).address).toBe('10.0.1.2');
+  });
+
+  it('have what rests only when none has a free one, the longest-resting first, whichever it is in', () => {
+    const quarantine = new Map([
+      ['10.0.1.2', { releasedAt: 9, by: 'n1', clean: true }],
+      ['10.0.2.6', { releasedAt: 5, by: 'n1', clean: true }],
+    ]);
+    const some = filled(...first.slice(1), ...second.slice(0, 2));
+    expect(chooseAddress(space({ subnets, endpoints: some, quarantine }), 'web').address).toBe('10.0.2.5');
+    const all = filled(...first.slice(1), ...second.slice(0, 3));
+    expect(chooseAddress(space({ subnets, endpoints: all, quarantine }), 'web')).toEqual({
+      address: '10.0.2.6',
+      subnet: '10.0.2.0/29',
+      fromQuarantine: true,
+    });
+  });
+
+  it('leave to others what is skipped, in the next one too', () => {
+    const endpoints = filled(...first.slice(0, 4));
+    const skipping = (skip: number) => chooseAddress(space({ subnets, endpoints }), 'web', skip).address;
+    expect([0, 1, 4, 5].map(skipping)).toEqual(['10.0.1.6', '10.0.2.3', '10.0.2.6', '10.0.1.6']);
+  });
+
+  it('are full together, and count together', () => {
+    const endpoints = filled(...first, ...second);
+    expect(() => chooseAddress(space({ subnets, endpoints }), 'web')).toThrow(
+      'no available addresses on network web (10.0.1.0/29, 10.0.2.0/29): 9 used, 0 free, 0 quarantined; disconnect containers, or give it another subnet (overlayd network subnet add web CIDR)',
+    );
+    expect(countAddresses(space({ subnets, endpoints }))).toEqual({
+      ...{ total: 16, used: 9, reserved: 7, quarantined: 0, free: 0 },
+    });
+  });
+
+  it('each have static addresses', () => {
+    const check = (text: string) => checkAddress(space({ subnets }), text, host);
+    expect(check('10.0.2.6')).toEqual({ address: '10.0.2.6', subnet: '10.0.2.0/29', fromQuarantine: false });
+    expect(() => check('10.0.2.1')).toThrow('10.0.2.1 is the gateway; choose another one in 10.0.2.0/29');
+    expect(() => check('10.0.3.1')).toThrow("out of range: the network's subnets are 10.0.1.0/29, 10.0.2.0/29");
   });
 });

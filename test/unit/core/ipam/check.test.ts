@@ -280,7 +280,7 @@ it('where nothing is found, what is counted as used is what is claimed', () => {
         const claimed = [...cluster.records.keys()].filter((key) => key.startsWith(prefix));
         const on = endpoints.filter(({ networkId }) => networkId === id);
         const counts = countAddresses({
-          subnet: networkRecord({ subnets: [subnetAt(at)] }).subnets[0]!,
+          subnets: [networkRecord({ subnets: [subnetAt(at)] }).subnets[0]!],
           claims: new Map(claimed.map((key) => [key.slice(prefix.length), { endpointId: 'e', nodeId: 'h' }])),
           endpoints: new Map(on.flatMap((each) => each.addresses.map(({ ip }) => [ip, each] as const))),
           ...{ quarantine: new Map(), pending: new Set<string>() },

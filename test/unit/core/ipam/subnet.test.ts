@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatCidr, requireCidr } from '../../../../src/core/cidr.ts';
-import { checkSubnet, chooseSubnet, type Holder } from '../../../../src/core/ipam/subnet.ts';
+import { checkSubnet, checkSubnets, chooseSubnet, type Holder } from '../../../../src/core/ipam/subnet.ts';
 
 const holder = (text: string, who = 'network web', kind: Holder['kind'] = 'network'): Holder => ({
   block: requireCidr(text, 'holder'),
@@ -103,5 +103,20 @@ describe('a subnet that was asked for', () => {
     const routes = [link('10.0.0.0/8'), route('10.0.5.0/25')];
     expect(formatCidr(checkSubnet('10.0.5.0/24', routes, true))).toBe('10.0.5.0/24');
     expect(() => checkSubnet('10.0.5.0/24', [address('10.0.5.2')], true)).toThrow('10.0.5.2');
+  });
+});
+
+describe('subnets of one network', () => {
+  it('do not overlap each other, nor what others hold', () => {
+    expect(checkSubnets(['10.0.1.0/24', '10.0.2.0/24'], []).map(formatCidr)).toEqual(['10.0.1.0/24', '10.0.2.0/24']);
+    expect(() => checkSubnets(['10.0.1.0/24', '10.0.0.0/23'], [])).toThrow('10.0.1.0/24 of the same network');
+    expect(() => checkSubnets(['10.0.1.0/24', '10.0.1.0/24'], [])).toThrow('10.0.1.0/24 of the same network');
+    expect(() => checkSubnets(['10.0.1.0/24', '10.0.2.0/24'], [holder('10.0.2.0/25')])).toThrow('of network web');
+  });
+
+  it('are not more than one transaction takes', () => {
+    const many = Array.from({ length: 65 }, (_, i) => `10.0.${i}.0/24`);
+    expect(checkSubnets(many.slice(1), [])).toHaveLength(64);
+    expect(() => checkSubnets(many, [])).toThrow('64 subnets at most');
   });
 });

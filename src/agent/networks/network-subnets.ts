@@ -1,0 +1,104 @@
+/**
+ * The subnets that networks hold: what a new one must keep clear of, and another one for a network that is there. Whoever writes
+ * a subnet compares the guard of all of them, so what was found free is free when it is written.
+ */
+import { formatCidr, requireCidr } from '../../core/cidr.ts';
+import { OverlaydError } from '../../core/errors.ts';
+import { hostHolders } from '../../core/ipam/host-holders.ts';
+import { checkSubnet, type Holder, refuseTooMany } from '../../core/ipam/subnet.ts';
+import { upstreamHolders } from '../../core/ipam/upstream-holders.ts';
+import { unreadableRecord } from '../../core/levels.ts';
+import { type SubnetRequest, specifySubnets } from '../../core/network-request.ts';
+import { decodeNode } from '../../core/record-codec.ts';
+import { keys, type NetworkRecord, PREFIX, SUBNET_GUARD } from '../../core/records.ts';
+import type { Logger } from '../../ports/runtime.ts';
+import type { ClusterStore, Compare, StoreEntry } from '../../ports/store.ts';
+import type { ClusterState } from '../view/cluster-state.ts';
+import type { Commit } from '../view/commit.ts';
+
+export interface SubnetsDeps {
+  readonly store: ClusterStore;
+  readonly state: ClusterState;
+  readonly commit: Commit;
+  readonly logger: Pick<Logger, 'info'>;
+}
+
+const NETWORKS = `${PREFIX}networks/`;
+const NODES = `${PREFIX}nodes/`;
+
+/**
+ * What a new subnet must keep clear of. `entries`: the claims, with the guard. Names of networks come from the view, or
+ * from etcd for very new ones. The members are read after the guard: one that changes later changes the guard too.
+ */
+export async function subnetHolders(
+  { state, store }: Pick<SubnetsDeps, 'state' | 'store'>,
+  entries: readonly StoreEntry[],
+): Promise<Holder[]> {
+  const nodes = await store.list(NODES);
+  const taken = entries.filter((entry) => entry.key !== SUBNET_GUARD);
+  if (taken.some((entry) => state.view.network(entry.value) === undefined)) await state.read(store, NETWORKS);
+  const networks = taken.map((entry): Holder => {
+    const network = state.view.network(entry.value);
+    const state_ = network?.state === 'deleting' ? ' (being removed)' : '';
+    return {
+      block: requireCidr(entry.key.slice(keys.subnets.length).replace('_', '/'), 'subnet'),
+      who: `network ${network?.name ?? entry.value.slice(0, 12)}${state_}`,
+      kind: 'network',
+    };
+  });
+  // Of one that cannot be read what was known of it stands.
+  const known = ({ key, value }: StoreEntry) => decodeNode(value) ?? state.view.node(key.slice(NODES.length)) ?? [];
+  const active = [...state.view.networks()].filter((network) => network.state === 'active');
+  return [...networks, ...hostHolders(nodes.entries.flatMap(known)), ...upstreamHolders(active)];
+}
+
+/** Nobody has written a subnet since `entries` were read. */
+export function unchangedSubnets(entries: readonly StoreEntry[]): Compare {
+  const guard = entries.find(({ key }) => key === SUBNET_GUARD);
+  return guard
+    ? { kind: 'revision', key: SUBNET_GUARD, revision: guard.revision }
+    : { kind: 'absent', key: SUBNET_GUARD };
+}
+
+/**
+ * Undefined: somebody changed the network, or subnets, meanwhile; it may be tried again. Throws what `checkSubnet` and
+ * `specifySubnets` throw, `network-not-found`, `version-mismatch`.
+ */
+export async function addSubnet(
+  { commit, logger, state, store }: SubnetsDeps,
+  { id, name }: Pick<NetworkRecord, 'id' | 'name'>,
+  { subnet, gateway, ipRange }: SubnetRequest,
+): Promise<NetworkRecord | undefined> {
+  const key = keys.network(id);
+  const { entries } = await store.list(keys.subnets);
+  const holders = await subnetHolders({ state, store }, entries);
+  const entry = await store.get(key);
+  if (entry) state.learn([entry]);
+  if (state.view.unreadable.has(key)) throw unreadableRecord(key, `network ${name} gets no subnet here`);
+  const network = state.view.network(id);
+  const revision = state.revisionOf(key);
+  if (!entry || network?.state !== 'active' || revision === undefined) {
+    throw new OverlaydError('network-not-found', `network ${name} not found: it has just been removed`);
+  }
+  refuseTooMany(network.subnets.length + 1);
+  const block = checkSubnet(subnet, holders, network.internal);
+  const added = specifySubnets([block], {
+    gateways: gateway === undefined ? [] : [gateway],
+    ipRanges: ipRange === undefined ? [] : [ipRange],
+    auxAddresses: {},
+  });
+  const claim = keys.subnet(formatCidr(block));
+  const record: NetworkRecord = { ...network, subnets: [...network.subnets, ...added] };
+  const committed = await commit(
+    [unchangedSubnets(entries), { kind: 'revision', key, revision }, { kind: 'absent', key: claim }],
+    [
+      { kind: 'put', key: SUBNET_GUARD, record: id },
+      { kind: 'put', key: claim, record: id },
+      { kind: 'put', key, record },
+    ],
+  );
+  if (!committed) return undefined;
+  await committed.told;
+  logger.info({ network: name, subnet: formatCidr(block) }, 'network has another subnet');
+  return record;
+}
