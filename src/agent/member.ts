@@ -373,9 +373,8 @@ export class Member {
       for (const networkId of new Set([...change.networks, ...change.endpoints.keys()])) {
         this.#names.invalidate(networkId);
         // Own endpoints get into the kernel by the command that makes them, not by its echo.
-        const nodeIds = change.endpoints.get(networkId) ?? new Set();
-        const others = nodeIds.size > (nodeIds.has(this.#options.self.id) ? 1 : 0);
-        if (others || change.networks.has(networkId)) this.reconciler.markDirty(networkId);
+        const isOfOthers = [...(change.endpoints.get(networkId) ?? [])].some((id) => id !== this.#options.self.id);
+        if (isOfOthers || change.networks.has(networkId)) this.reconciler.markDirty(networkId);
       }
     }
     this.#fullNetworks.problems();
@@ -390,13 +389,12 @@ export class Member {
   }
 
   #updateHidden(): void {
-    const hidden = new Set<string>();
-    for (const node of this.view.nodes()) if (this.liveness(node.id) !== 'ready') hidden.add(node.id);
-    const before = this.#hidden;
-    if (hidden.size === before.size && [...hidden].every((id) => before.has(id))) return;
+    const ids = [...this.view.nodes()].map(({ id }) => id);
+    const hidden = new Set(ids.filter((id) => this.liveness(id) !== 'ready'));
+    if (hidden.size === this.#hidden.size && [...hidden].every((id) => this.#hidden.has(id))) return;
     this.#hidden = hidden;
-    const nameOf = (id: string) => this.view.node(id)?.name ?? id;
-    this.#ports.logger.info({ hidden: [...hidden].map(nameOf) }, 'members whose names are hidden changed');
+    const names = [...hidden].map((id) => this.view.node(id)?.name ?? id);
+    this.#ports.logger.info({ hidden: names }, 'members whose names are hidden changed');
     this.#names.invalidate('all');
   }
 }
