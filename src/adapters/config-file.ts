@@ -7,7 +7,7 @@ import { OverlaydError } from '../core/errors.ts';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What the file holds; undefined when there is none. Throws `config-invalid` naming file, line and column. */
-export async function readConfigFile(path: string): Promise<Record<string, unknown> | undefined> {
+async function readConfigFile(path: string): Promise<Record<string, unknown> | undefined> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');

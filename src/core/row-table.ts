@@ -28,7 +28,7 @@ export type FdbTable = RowTable<'fdb'>;
 /** Words of a row. */
 export const ROW_WORDS = { neighbour: 7, fdb: 8 } as const;
 /** So many of them, from the first on, name a row: its link, and the address or the MAC. */
-export const KEY_WORDS = { neighbour: 5, fdb: 3 } as const;
+const KEY_WORDS = { neighbour: 5, fdb: 3 } as const;
 /** Where what begins. */
 export const NEIGHBOUR = { link: 0, address: 1, mac: 5 } as const;
 export const FDB = { link: 0, mac: 1, vtep: 3, port: 7 } as const;

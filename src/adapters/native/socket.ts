@@ -12,7 +12,7 @@ export const SO = { REUSEADDR: 2, SNDBUF: 7, RCVBUF: 8, SNDBUFFORCE: 32, RCVBUFF
 /** Of `SOL.IPV6`. */
 export const IPV6_V6ONLY = 26;
 export const MSG = { PEEK: 0x2, DONTWAIT: 0x40, TRUNC: 0x20, NOSIGNAL: 0x4000 } as const;
-export const POLL = { IN: 1, OUT: 4, ERR: 8, HUP: 16, NVAL: 32 } as const;
+const POLL = { IN: 1, OUT: 4, ERR: 8, HUP: 16, NVAL: 32 } as const;
 
 const native = {
   socket: libc('int socket(int domain, int type, int protocol)'),

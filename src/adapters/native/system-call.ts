@@ -131,7 +131,7 @@ export function callLater(name: string, native: NativeFunction, args: readonly A
 }
 
 /** `errno`: positive, as the kernel's headers have it. */
-export function systemCallError(syscall: string, errno: number, subject = ''): SystemCallError {
+function systemCallError(syscall: string, errno: number, subject = ''): SystemCallError {
   const { code, message } = describeErrno(errno);
   const where = subject === '' ? '' : ` ${subject}`;
   return Object.assign(new Error(`${syscall}${where}: ${message} (${code})`), { code, errno: -errno, syscall });

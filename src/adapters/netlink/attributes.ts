@@ -226,14 +226,14 @@ const ipv4Texts = new Map<number, string>();
 const macTexts = new Map<number, string>();
 
 /** `value`: the address as a number, first byte highest. */
-export function formatIpv4(value: number): string {
+function formatIpv4(value: number): string {
   const kept = ipv4Texts.get(value);
   if (kept !== undefined) return kept;
   return keep(ipv4Texts, value, formatIpv4Number(value));
 }
 
 /** `high`: the first two bytes, `low`: the other four. */
-export function formatMac(high: number, low: number): string {
+function formatMac(high: number, low: number): string {
   const value = high * 2 ** 32 + low;
   const kept = macTexts.get(value);
   if (kept !== undefined) return kept;

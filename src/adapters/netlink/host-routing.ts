@@ -66,7 +66,7 @@ export function askRouting(question: RoutingQuestion, namespace?: string): Routi
 }
 
 /** Throws what the socket throws. Takes as long as the tables are: some 2 ms for a thousand routes. */
-export function answerRouting(socket: NetlinkSocket, question: RoutingQuestion): RoutingAnswer {
+function answerRouting(socket: NetlinkSocket, question: RoutingQuestion): RoutingAnswer {
   const links = socket.dump(dumpLinks(), decodeLink);
   const nameOf = new Map(links.map(({ index, name }) => [index, name]));
   const link = (index: number) => nameOf.get(index) ?? '';

@@ -44,7 +44,7 @@ export function encodedEntries(record: EndpointRecord): { readonly key: string; 
 }
 
 /** Whether etcd itself holds this very endpoint with all its addresses: what the node merely keeps is none of etcd's. */
-export function isClaimed(state: Pick<ClusterState, 'confirmedEntryOf'>, record: EndpointRecord): boolean {
+function isClaimed(state: Pick<ClusterState, 'confirmedEntryOf'>, record: EndpointRecord): boolean {
   const held = heldEndpoint(record, (key) => state.confirmedEntryOf(key));
   return held.revision !== undefined && held.addresses.every(({ holder }) => holder === 'self');
 }

@@ -97,7 +97,7 @@ function readQuestion(message: Uint8Array): Resolution {
 }
 
 /** True when what is not ours may be asked of an upstream server. */
-export function mayForward(zones: readonly Zone[]): boolean {
+function mayForward(zones: readonly Zone[]): boolean {
   for (const zone of zones) if (!zone.internal) return true;
   return false;
 }

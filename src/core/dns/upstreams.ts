@@ -30,7 +30,7 @@ export function parseUpstream(text: string): Upstream | undefined {
     : undefined;
 }
 
-export function formatUpstream({ ip, port }: Upstream): string {
+function formatUpstream({ ip, port }: Upstream): string {
   const address = formatIp(ip);
   if (port === undefined) return address;
   return ip.family === 6 ? `[${address}]:${port}` : `${address}:${port}`;

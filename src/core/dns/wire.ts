@@ -35,9 +35,9 @@ export const CLASS_IN = 1;
 export const FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x0080, AD: 0x0020, CD: 0x0010 } as const;
 export const HEADER_BYTES = 12;
 /** What fits every path unfragmented (DNS flag day 2020); without EDNS a client takes 512 (RFC 1035, 4.2.1). */
-export const UDP_BYTES = 1232;
-export const PLAIN_UDP_BYTES = 512;
-export const TCP_BYTES = 65_535;
+const UDP_BYTES = 1232;
+const PLAIN_UDP_BYTES = 512;
+const TCP_BYTES = 65_535;
 const OPT_BYTES = 11;
 const NAME_BYTES = 255;
 const LABEL_BYTES = 63;
