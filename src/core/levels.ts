@@ -6,8 +6,11 @@
 import { OverlaydError } from './errors.ts';
 import type { ClusterRecord, LevelRange, NodeRecord } from './records.ts';
 
-/** The levels that this agent speaks. */
-export const SPOKEN_LEVELS: LevelRange = { from: 1, to: 1 };
+/** The levels that this agent speaks. At 2 networks and endpoints may have addresses of IPv6. */
+export const SPOKEN_LEVELS: LevelRange = { from: 1, to: 2 };
+
+/** The level that addresses of IPv6 need: agents that speak lower ones alone cannot read records that have them. */
+export const IPV6_LEVEL = 2;
 
 /** What agents spoke that did not say it yet. */
 const FIRST_LEVEL = 1;
@@ -44,6 +47,27 @@ export function holdingBack(level: number, nodes: Iterable<NodeRecord>): readonl
   const members = membersOf(nodes);
   const older = members.filter((node) => levelsOf(node).to < next);
   return older.length < members.length ? older : [];
+}
+
+/**
+ * Throws `version-mismatch` when the cluster does not speak the level that `what` (in words, of several) needs. Names the
+ * members that are too old for it; where there is none the level is about to rise, and `conflict` is thrown.
+ */
+export function requireLevel(needed: number, spoken: number, nodes: Iterable<NodeRecord>, what: string): void {
+  if (spoken >= needed) return;
+  const older = membersOf(nodes).filter((node) => levelsOf(node).to < needed);
+  if (older.length === 0) {
+    throw new OverlaydError(
+      'conflict',
+      `${what} need level ${needed}, to which the cluster rises in these moments; try again`,
+      { retryable: true },
+    );
+  }
+  const names = older.map(({ name, version }) => `${name} (${version ?? 'an older one'})`).join(', ');
+  throw new OverlaydError(
+    'version-mismatch',
+    `${what} need an overlayd that speaks level ${needed} on every host: upgrade it on ${names}, or remove hosts that do not come back (overlayd node rm)`,
+  );
 }
 
 /** What an agent is told that does not speak the cluster's level: it does nothing until it does. */

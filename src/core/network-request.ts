@@ -24,6 +24,10 @@ export interface NetworkRequest {
   readonly name: string;
   readonly attachable?: boolean | undefined;
   readonly internal: boolean;
+  /** Containers get addresses of IPv4. Absent: they do. */
+  readonly ipv4?: boolean | undefined;
+  /** Containers get addresses of IPv6. Absent: they do not. */
+  readonly ipv6?: boolean | undefined;
   readonly subnets: readonly string[];
   readonly gateways: readonly string[];
   readonly ipRanges: readonly string[];

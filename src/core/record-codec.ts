@@ -5,7 +5,7 @@
  */
 import { parseCidr } from './cidr.ts';
 import { samePorts } from './endpoint-ports.ts';
-import { isIpv4 } from './ip.ts';
+import { isIpv4, parseIp } from './ip.ts';
 import type {
   ClaimRecord,
   ClusterRecord,
@@ -16,6 +16,7 @@ import type {
   NodeRecord,
   QuarantineRecord,
   StaticNamesRecord,
+  SubnetSpec,
   TokenRecord,
 } from './records.ts';
 
@@ -26,6 +27,7 @@ const number: Check = (value) => typeof value === 'number' && Number.isFinite(va
 const boolean: Check = (value) => typeof value === 'boolean';
 const address: Check = (value) => typeof value === 'string' && isIpv4(value);
 const cidr: Check = (value) => typeof value === 'string' && parseCidr(value)?.ip.family === 4;
+const ipv6Cidr: Check = (value) => typeof value === 'string' && parseCidr(value)?.ip.family === 6;
 const mac: Check = (value) => typeof value === 'string' && /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(value);
 const arrayOf =
   (item: Check): Check =>
@@ -74,6 +76,7 @@ export const decodeCluster = decoder<ClusterRecord>(
     caCertificate: string,
     pools: arrayOf(shape({ base: cidr, prefix: number })),
     vniRange: arrayOf(number),
+    ulaPrefix: optional(ipv6Cidr),
     createdAt: number,
     level: optional(number),
   }),
@@ -126,12 +129,25 @@ export function endpointWith(held: EndpointRecord | undefined, record: EndpointR
 
 export const decodeLive = decoder<LiveRecord>(shape({ nodeId: string, bootId: string, startedAt: number }));
 
+/** Of either family, and all of one. */
+const subnet: Check = (value) => {
+  const whole = { cidr: string, gateway: string, ipRange: optional(string), auxAddresses: mapOf(string) };
+  if (!shape(whole)(value)) return false;
+  const { cidr: block, gateway, ipRange, auxAddresses } = value as SubnetSpec;
+  const family = parseCidr(block)?.ip.family;
+  return (
+    family !== undefined &&
+    [gateway, ...Object.values(auxAddresses)].every((each) => parseIp(each)?.family === family) &&
+    (ipRange === undefined || parseCidr(ipRange)?.ip.family === family)
+  );
+};
+
 export const decodeNetwork = decoder<NetworkRecord>(
   shape({
     id: string,
     name: string,
     vni: number,
-    subnets: arrayOf(shape({ cidr, gateway: address, ipRange: optional(cidr), auxAddresses: mapOf(address) })),
+    subnets: arrayOf(subnet),
     internal: boolean,
     attachable: boolean,
     labels: mapOf(string),

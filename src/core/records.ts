@@ -14,6 +14,8 @@ export interface ClusterRecord {
   /** Pools that automatic subnets come from, in order, e.g. `{ base: '10.0.0.0/8', prefix: 24 }`. */
   readonly pools: readonly { readonly base: string; readonly prefix: number }[];
   readonly vniRange: readonly [first: number, last: number];
+  /** The /48 (RFC 4193) that automatic subnets of IPv6 come from. Absent: one is drawn when it is needed first. */
+  readonly ulaPrefix?: string;
   readonly createdAt: number;
   /** What is spoken (`levels.ts`). Absent in records of before there were levels: 1. */
   readonly level?: number;

@@ -1,5 +1,6 @@
 /** A cluster that has gone on to a level which the agents of its hosts do not speak. */
 import { describe, expect, test } from 'vitest';
+import { SPOKEN_LEVELS } from '../../src/core/levels.ts';
 import { formCluster, untilReady } from '../lab/cluster.ts';
 import { Etcdctl, EtcdServer } from '../lab/etcd.ts';
 import type { Host } from '../lab/host.ts';
@@ -8,14 +9,17 @@ import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
 
 const KEY = '/overlayd/v2/cluster';
-const later = (record: string) => JSON.stringify({ ...JSON.parse(record), level: 2, format: 'of another time' });
+const later = (record: string) =>
+  JSON.stringify({ ...JSON.parse(record), level: SPOKEN_LEVELS.to + 1, format: 'of another time' });
+
+const REFUSAL = `which speaks levels ${SPOKEN_LEVELS.from} to ${SPOKEN_LEVELS.to}; the cluster speaks level ${SPOKEN_LEVELS.to + 1}`;
 
 const untilRefused = (hosts: readonly Host[]) =>
   Promise.all(
     hosts.map((host) =>
       until(`${host.name} to say so`, async () => {
         const { Problems } = await host.json('status');
-        if (Problems.join().includes('which speaks level 1; the cluster speaks level 2')) return true;
+        if (Problems.join().includes(REFUSAL)) return true;
         throw new Error(Problems.join());
       }),
     ),
@@ -37,7 +41,7 @@ describe('with an etcd of one’s own', () => {
     await attach(one, 'c1', 'web', '--name', 'a');
     await attach(two, 'c2', 'web', '--name', 'b');
     await untilReaches(two, 'c2', 'a');
-    expect((await one.json('status')).Level).toBe(1);
+    expect((await one.json('status')).Level).toBe(SPOKEN_LEVELS.to);
     const record = (await etcd.ctl.records()).get('cluster')!;
 
     await etcd.ctl.run('put', KEY, later(record));

@@ -18,7 +18,7 @@ let log: { message: string; fields: Record<string, unknown> }[];
 async function make(seed = 1): Promise<SimulatedHost[]> {
   const lines: Parameters<typeof recordingLogger>[0] = [];
   log = lines as typeof log;
-  cluster = new SimulatedCluster({ seed, log: recordingLogger(lines) });
+  cluster = new SimulatedCluster({ seed, agent: OLD, log: recordingLogger(lines) });
   await cluster.start(3);
   await cluster.clock.until(cluster.hosts[0]!.running.networks.create(networkRequest('web')));
   for (const host of cluster.hosts) await connect(host);

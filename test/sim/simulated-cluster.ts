@@ -41,6 +41,8 @@ export interface SimulatedClusterOptions {
   readonly log?: Logger;
   /** Every host has a container engine, which runs when the host starts. */
   readonly engines?: boolean;
+  /** What is installed on its hosts, which the cluster begins with. */
+  readonly agent?: AgentVersion;
 }
 
 export class SimulatedCluster {
@@ -51,6 +53,7 @@ export class SimulatedCluster {
   readonly pushes: Pushes;
   readonly hosts: SimulatedHost[] = [];
   readonly hasEngines: boolean;
+  readonly agent: AgentVersion;
   readonly #log: Logger;
 
   constructor(options: SimulatedClusterOptions) {
@@ -67,6 +70,7 @@ export class SimulatedCluster {
     this.pushes = new Pushes(this.etcd);
     this.network.onMessage = (message) => this.pushes.note(message);
     this.hasEngines = options.engines ?? false;
+    this.agent = options.agent ?? { version: '0.1.0', levels: SPOKEN_LEVELS };
     this.#log = options.log ?? silent;
   }
 
@@ -78,6 +82,7 @@ export class SimulatedCluster {
       pools: [{ base: '10.0.0.0/8', prefix: 24 }],
       vniRange: [4096, 8191],
       createdAt: this.clock.now(),
+      level: this.agent.levels.to,
     };
     this.etcd.txn([], [{ kind: 'put', key: keys.cluster, value: encodeRecord(cluster) }]);
     for (let i = 0; i < count; i++) await this.join();
@@ -88,7 +93,7 @@ export class SimulatedCluster {
     const host = new SimulatedHost(this, this.hosts.length + 1, this.#log);
     this.hosts.push(host);
     const { record } = host;
-    this.etcd.txn([], [{ kind: 'put', key: keys.node(record.id), value: encodeRecord(record) }]);
+    this.etcd.txn([], [{ kind: 'put', key: keys.node(record.id), value: encodeRecord({ ...record, ...host.agent }) }]);
     await host.start();
     if (this.hasEngines) void host.engine.start();
     return host;
@@ -144,7 +149,7 @@ export class SimulatedHost {
   /** The same below `/run`. */
   readonly runFile: FakeFile<NodeState>;
   /** What is installed; the next start runs it. */
-  agent: AgentVersion = { version: '0.1.0', levels: SPOKEN_LEVELS };
+  agent: AgentVersion;
   /** Why the agent does nothing, when it does not speak the cluster's level; a start may end that. */
   refusal: string | undefined;
   /** By how much the host's wall clock is off. */
@@ -162,6 +167,7 @@ export class SimulatedHost {
   constructor(cluster: SimulatedCluster, number: number, log: Logger) {
     const id = `node${number}`;
     this.#cluster = cluster;
+    this.agent = cluster.agent;
     this.#log = log.child({ node: id });
     this.store = cluster.etcd.store(id);
     const { random } = cluster;

@@ -4,11 +4,15 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { markLeft } from '../../src/agent/cluster/eviction.ts';
 import { revokeToken } from '../../src/agent/cluster/tokens.ts';
 import { committingAlone } from '../../src/agent/view/commit.ts';
+import { type AgentVersion, SPOKEN_LEVELS } from '../../src/core/levels.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { keys, type TokenRecord } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { unknownIn, unknownValue, withUnknown } from '../fixtures/unknown-fields.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
+
+/** Speaks a level more than this one does. */
+const NEWER: AgentVersion = { version: '0.2.0', levels: { ...SPOKEN_LEVELS, to: SPOKEN_LEVELS.to + 1 } };
 
 let cluster: SimulatedCluster;
 afterEach(() => cluster.stop());
@@ -75,7 +79,7 @@ describe('fields of another version stay in', () => {
       const [one] = await make();
       await expectKept(keys.node(one.record.id), value, async () => {
         await one.stop();
-        one.agent = { version: '0.2.0', levels: { from: 1, to: 2 } };
+        one.agent = NEWER;
         await until(one.start());
       });
     }));
@@ -131,7 +135,7 @@ describe('fields of another version stay in', () => {
       await expectKept(keys.cluster, value, async () => {
         for (const host of [one, two]) {
           await host.stop();
-          host.agent = { version: '0.2.0', levels: { from: 1, to: 2 } };
+          host.agent = NEWER;
           await until(host.start());
         }
       });

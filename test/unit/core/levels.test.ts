@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { holdingBack, levelOf, nextLevel, speaks } from '../../../src/core/levels.ts';
+import { holdingBack, levelOf, nextLevel, requireLevel, speaks } from '../../../src/core/levels.ts';
 import type { ClusterRecord, LevelRange, NodeRecord } from '../../../src/core/records.ts';
 
 const cluster = (level?: number) => ({ ...(level !== undefined && { level }) }) as ClusterRecord;
@@ -39,4 +39,23 @@ test.each<[number, (LevelRange | undefined)[], number | undefined, string[]]>([
 
 test('a range holds its ends and what is between', () => {
   expect([0, 1, 2, 3, 4, 5].filter((level) => speaks(LATER, level))).toEqual([2, 3, 4]);
+});
+
+test('what needs a level is refused below it, with the members that are too old', () => {
+  const refusal = (spoken: number, nodes: NodeRecord[]) => {
+    try {
+      return requireLevel(2, spoken, nodes, 'networks with IPv6');
+    } catch (error) {
+      return error;
+    }
+  };
+  const older = [node('a'), { ...node('b', FIRST), version: '0.1.0' }, node('c', BOTH), node('gone', FIRST, true)];
+  expect(refusal(2, older)).toBeUndefined();
+  expect(refusal(1, older)).toMatchObject({
+    code: 'version-mismatch',
+    message: expect.stringMatching(
+      /^networks with IPv6 need .* level 2 .* upgrade it on a \(an older one\), b \(0\.1\.0\), or/,
+    ),
+  });
+  expect(refusal(1, [node('c', BOTH)])).toMatchObject({ code: 'conflict', retryable: true });
 });

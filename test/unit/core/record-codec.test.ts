@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { decodeCluster, decodeNetwork, encodeRecord } from '../../../src/core/record-codec.ts';
+import type { SubnetSpec } from '../../../src/core/records.ts';
+import { networkRecord } from '../../fixtures/records.ts';
+
+const FOUR: SubnetSpec = { cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} };
+const SIX: SubnetSpec = { cidr: 'fd00:1::/64', gateway: 'fd00:1::1', auxAddresses: {} };
+
+const isRead = (...subnets: SubnetSpec[]) => decodeNetwork(encodeRecord(networkRecord({ subnets }))) !== undefined;
+
+describe('a network’s record', () => {
+  it('has subnets of either family', () => {
+    for (const subnets of [[FOUR], [SIX], [FOUR, SIX], [SIX, FOUR, { ...SIX, cidr: 'fd00:2::/64' }]]) {
+      expect(isRead(...subnets)).toBe(true);
+    }
+    expect(isRead({ ...SIX, ipRange: 'fd00:1::80/121', auxAddresses: { printer: 'fd00:1::9' } })).toBe(true);
+  });
+
+  it.each<[string, Partial<SubnetSpec>]>([
+    ['a gateway', { gateway: '10.0.1.1' }],
+    ['a range', { ipRange: '10.0.1.0/25' }],
+    ['a reserved address', { auxAddresses: { printer: '10.0.1.9' } }],
+    ['no gateway', { gateway: 'none' }],
+    ['no block', { cidr: 'fd00:1::' }],
+  ])('is not read where a subnet has %s of the other family, or that is none', (_, parts) => {
+    expect(isRead({ ...SIX, ...parts })).toBe(false);
+  });
+});
+
+describe('a cluster’s record', () => {
+  const cluster = {
+    ...{ id: 'c1', caCertificate: 'ca', pools: [{ base: '10.0.0.0/8', prefix: 24 }] },
+    ...{ vniRange: [4096, 8191], createdAt: 1, level: 2 },
+  };
+  it.each([
+    [undefined, true],
+    ['fd12:3456:789a::/48', true],
+    ['10.0.0.0/8', false],
+    [7, false],
+  ])('with the prefix %s is read: %s', (ulaPrefix, read) => {
+    expect(decodeCluster(JSON.stringify({ ...cluster, ulaPrefix })) !== undefined).toBe(read);
+  });
+});
