@@ -50,18 +50,24 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
     };
     const namespace = namespaceOf(network.vni);
     namespaces.add(namespace);
-    const { betweenContainers, gatewayMode, masquerade } = networkSettings(network);
+    const { betweenContainers, gatewayModes, masquerade } = networkSettings(network);
+    const modeOf = (address: string) => gatewayModes[familyOf(address) ?? 4];
     const opened = endpoints.flatMap(({ engine, record: { addresses } }) =>
-      addresses.flatMap(({ ip: address }) => (engine?.ports ?? []).map((port) => ({ ...port, address }))),
+      addresses
+        .filter(({ ip }) => modeOf(ip) === 'routed')
+        .flatMap(({ ip: address }) => (engine?.ports ?? []).map((port) => ({ ...port, address }))),
     );
-    if (!network.internal) uplinks.push({ ...base, masquerade: masquerade && gatewayMode === 'nat', opened });
+    const masqueraded = base.subnets
+      .filter(({ gateway }) => masquerade && modeOf(gateway) === 'nat')
+      .map(({ cidr }) => cidr);
+    if (!network.internal) uplinks.push({ ...base, masqueraded, opened });
     if (only && !only.has(network.id)) continue;
     networks.push({
       ...base,
       networkId: network.id,
       namespace,
       internal: network.internal,
-      ...{ betweenContainers, gatewayMode },
+      ...{ betweenContainers, gatewayModes },
       ports: endpoints.map((endpoint) => portOf(view, endpoint, base.subnets, routed.get(endpoint))),
       remotes: remotes ? remotesOf(view, self, network.id) : [],
       isPartial: isPartial || lacksEndpoints(view),

@@ -84,7 +84,8 @@ export interface Uplink {
   readonly vni: number;
   readonly subnets: readonly Subnet[];
   readonly mtu: number;
-  readonly masquerade: boolean;
+  /** CIDRs of those subnets whose containers leave with the host's address. */
+  readonly masqueraded: readonly string[];
   /** At the containers' own addresses. */
   readonly opened: readonly (PublishedPort & { readonly address: string })[];
 }
@@ -95,7 +96,7 @@ export interface Subnet {
   readonly prefix: number;
 }
 
-export interface DesiredNetwork extends Pick<NetworkSettings, 'betweenContainers' | 'gatewayMode'> {
+export interface DesiredNetwork extends Pick<NetworkSettings, 'betweenContainers' | 'gatewayModes'> {
   readonly networkId: string;
   readonly vni: number;
   readonly namespace: string;

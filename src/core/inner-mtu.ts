@@ -3,21 +3,48 @@
  * Options win: `mtu` is the inner value, Docker's `com.docker.network.driver.mtu` is the underlay's.
  */
 import type { ClusterView } from './cluster-view.ts';
+import { OverlaydError } from './errors.ts';
 import { isIpv4 } from './ip.ts';
 import { networkSettings, VXLAN_OVERHEAD_BYTES } from './network-options.ts';
 import type { NetworkRecord, NodeRecord } from './records.ts';
+import { hasFamily } from './subnets.ts';
 
 type Members = Pick<ClusterView, 'nodes'>;
 
-const DEFAULT_UNDERLAY_BYTES = 1500;
-/** What every IPv4 host must take (RFC 791). */
-const LEAST_BYTES = 576;
+type OfNetwork = Pick<NetworkRecord, 'options'> & Partial<Pick<NetworkRecord, 'subnets'>>;
 
-/** Bytes. Members that left do not count. */
-export function innerMtu(view: Members, network: Pick<NetworkRecord, 'options'>): number {
-  const { innerMtu: inner, underlayMtu: underlay = narrowest(view)?.underlayMtu ?? DEFAULT_UNDERLAY_BYTES } =
-    networkSettings(network);
-  return inner ?? insideOf(view, underlay);
+const DEFAULT_UNDERLAY_BYTES = 1500;
+/** What every host must take of IPv4 (RFC 791), and every link of IPv6 (RFC 8200, section 5): Linux has none on smaller ones. */
+export const LEAST_BYTES = { 4: 576, 6: 1_280 } as const;
+
+/**
+ * Bytes. Members that left do not count. A network with IPv6 keeps what IPv6 needs where the underlay leaves less: the links
+ * would lose their addresses.
+ */
+export function innerMtu(view: Members, network: OfNetwork): number {
+  const least = LEAST_BYTES[hasFamily(network, 6) ? 6 : 4];
+  return Math.max(least, networkSettings(network).innerMtu ?? leftInside(view, network));
+}
+
+/** Throws `invalid-argument` for a network with IPv6 that would have less than IPv6 needs. */
+export function refuseTooSmallMtu(view: Members, network: Pick<NetworkRecord, 'options'>): void {
+  const { innerMtu: inner, underlayMtu: underlay } = networkSettings(network);
+  const mtu = inner ?? leftInside(view, network);
+  if (mtu >= LEAST_BYTES[6]) return;
+  const needs = `IPv6 needs an MTU of ${LEAST_BYTES[6]} (RFC 8200)`;
+  const least = narrowest(view);
+  throw new OverlaydError(
+    'invalid-argument',
+    inner !== undefined || underlay !== undefined || !least
+      ? `${needs}, and the option gives the network one of ${mtu}; give a larger one, or leave the option out`
+      : `${needs}, and ${describeLimit(least)} leaves ${mtu} inside of networks; raise the MTU there, or leave IPv6 out`,
+  );
+}
+
+/** What the underlay leaves, as the option says it or as it is. */
+function leftInside(view: Members, network: Pick<NetworkRecord, 'options'>): number {
+  const { underlayMtu = narrowest(view)?.underlayMtu ?? DEFAULT_UNDERLAY_BYTES } = networkSettings(network);
+  return insideOf(view, underlayMtu);
 }
 
 /** The member whose underlay makes it smaller than all others' would; undefined where that is alike, or by an option. */
@@ -34,21 +61,24 @@ export function describeLimit({ name, underlayLimit, underlayMtu }: NodeRecord):
   return `${name} (${underlayLimit === undefined ? '' : `${underlayLimit}, `}${underlayMtu})`;
 }
 
-/** In words, of networks whose option asks for more than the narrowest underlay carries by now. */
+/** In words, of networks that ask for more than the narrowest underlay carries by now: by their option, or for IPv6. */
 export function mtuProblems(view: Members, networks: readonly NetworkRecord[]): readonly string[] {
   const least = narrowest(view);
   if (!least) return [];
   const most = insideOf(view, least.underlayMtu);
   return networks.flatMap((network) => {
     const mtu = innerMtu(view, network);
-    return mtu > most
-      ? `network ${network.name} has an MTU of ${mtu} by its option, and ${describeLimit(least)} leaves ${most}: larger packets from or to that host may get lost; make the network anew without the option, or raise the MTU there`
-      : [];
+    if (mtu <= most) return [];
+    const isAsked = mtu === networkSettings(network).innerMtu || leftInside(view, network) > most;
+    const [why, mend] = isAsked
+      ? ['by its option', 'make the network anew without the option, or raise the MTU there']
+      : ['because IPv6 needs it', 'raise the MTU there'];
+    return `network ${network.name} has an MTU of ${mtu} ${why}, and ${describeLimit(least)} leaves ${most}: larger packets from or to that host may get lost; ${mend}`;
   });
 }
 
 function insideOf(view: Members, underlay: number): number {
-  return Math.max(LEAST_BYTES, underlay - overheadOf(view));
+  return Math.max(LEAST_BYTES[4], underlay - overheadOf(view));
 }
 
 /** Bytes that the tunnels take: more where one of them is over IPv6. */

@@ -5,6 +5,7 @@
  */
 import { MOST_UPSTREAMS, parseUpstreams, refuseUselessUpstreams } from './dns/upstreams.ts';
 import { OverlaydError } from './errors.ts';
+import type { Family } from './ip.ts';
 import { nearest } from './nearest.ts';
 import type { NetworkRecord } from './records.ts';
 
@@ -28,7 +29,8 @@ export interface NetworkSettings {
   readonly betweenContainers: boolean;
   /** What leaves the network has the host's address. */
   readonly masquerade: boolean;
-  readonly gatewayMode: GatewayMode;
+  /** Of a family that the network does not have it says nothing, as long as it does not get a subnet of it. */
+  readonly gatewayModes: Readonly<Record<Family, GatewayMode>>;
   /** What the name of a container's interface begins with; a number follows. */
   readonly interfacePrefix: string;
   /** Name servers that are asked what is not ours, as `dns/upstreams.ts` writes them; empty: the host's own. */
@@ -63,7 +65,8 @@ const KNOWN = {
   vni: { spellings: ['vxlanid_list', 'com.docker.network.driver.overlay.vxlanid_list'], ...wholeNumber(VNI_RANGE) },
   betweenContainers: { spellings: ofBridge('enable_icc'), ...truth(), usual: 'true' },
   masquerade: { spellings: ofBridge('enable_ip_masquerade'), ...truth(), usual: 'true' },
-  gatewayMode: { spellings: ofBridge('gateway_mode_ipv4'), ...oneOf('nat', 'routed', 'isolated'), usual: 'nat' },
+  gatewayMode4: { spellings: ofBridge('gateway_mode_ipv4'), ...oneOf('nat', 'routed', 'isolated'), usual: 'nat' },
+  gatewayMode6: { spellings: ofBridge('gateway_mode_ipv6'), ...oneOf('nat', 'routed', 'isolated'), usual: 'nat' },
   interfacePrefix: {
     spellings: ['container_iface_prefix', 'com.docker.network.container_iface_prefix'],
     // Linux gives an interface 15 characters, of which the number takes up to three.
@@ -90,12 +93,11 @@ const REFUSED: Readonly<Record<string, string>> = {
   inhibit_ipv4: 'a network without a way out is made with --internal; add -o gateway_mode_ipv4=isolated for no gateway',
   trusted_host_interfaces: 'nothing is opened from outside; publish ports (docker run -p) instead',
   host_ipv4: "what leaves has the address that the host's routes choose; -o gateway_mode_ipv4=routed leaves it alone",
-  host_ipv6: 'networks have IPv4 addresses only',
-  gateway_mode_ipv6: 'networks have IPv4 addresses only',
-  enable_ipv6: 'networks have IPv4 addresses only',
-  enable_ipv4: 'networks have IPv4 addresses always',
+  host_ipv6: "what leaves has the address that the host's routes choose; -o gateway_mode_ipv6=routed leaves it alone",
+  enable_ipv6: 'it is a flag; write --ipv6',
+  enable_ipv4: 'it is a flag; write --ipv4=false for a network without IPv4, which then needs --ipv6',
 };
-const FLAGS = ['attachable', 'aux-address', 'gateway', 'internal', 'ip-range', 'label', 'subnet'];
+const FLAGS = ['attachable', 'aux-address', 'gateway', 'internal', 'ip-range', 'ipv4', 'ipv6', 'label', 'subnet'];
 
 /** Every option with all of its spellings, and those that are refused: for messages and documentation. */
 export const OPTION_SPELLINGS: readonly Option['spellings'][] = OPTIONS.map(({ spellings }) => spellings);
@@ -124,7 +126,7 @@ export function checkOptions(options: Options, { internal }: Pick<NetworkRecord,
       `options ${said(KNOWN.innerMtu)} (of the container's interface) and ${said(KNOWN.underlayMtu)} (of the underlay) say the same thing twice; give one of them`,
     );
   }
-  const { gatewayMode: mode, masquerade, upstreams } = networkSettings({ options });
+  const { gatewayModes, masquerade, upstreams } = networkSettings({ options });
   const dns = said(KNOWN.upstreams);
   if (dns !== undefined) {
     refuseUselessUpstreams(upstreams, dns);
@@ -135,17 +137,22 @@ export function checkOptions(options: Options, { internal }: Pick<NetworkRecord,
       );
     }
   }
-  if (mode === 'isolated' && !internal) {
-    throw new OverlaydError(
-      'invalid-argument',
-      `option ${said(KNOWN.gatewayMode)}: gateway mode 'isolated' can only be used for an internal network; add --internal`,
-    );
-  }
-  if (mode === 'routed' && masquerade && said(KNOWN.masquerade)) {
-    throw new OverlaydError(
-      'invalid-argument',
-      `options ${said(KNOWN.gatewayMode)} and ${said(KNOWN.masquerade)} contradict each other: what is routed is not masqueraded; leave one of them out`,
-    );
+  for (const [mode, option] of [
+    [gatewayModes[4], said(KNOWN.gatewayMode4)],
+    [gatewayModes[6], said(KNOWN.gatewayMode6)],
+  ] as const) {
+    if (mode === 'isolated' && !internal) {
+      throw new OverlaydError(
+        'invalid-argument',
+        `option ${option}: gateway mode 'isolated' can only be used for an internal network; add --internal`,
+      );
+    }
+    if (mode === 'routed' && masquerade && said(KNOWN.masquerade)) {
+      throw new OverlaydError(
+        'invalid-argument',
+        `options ${option} and ${said(KNOWN.masquerade)} contradict each other: what is routed is not masqueraded; leave one of them out`,
+      );
+    }
   }
 }
 
@@ -161,7 +168,10 @@ export function networkSettings({ options }: Pick<NetworkRecord, 'options'>): Ne
     vni: number(KNOWN.vni),
     betweenContainers: readOption(KNOWN.betweenContainers, options) === 'true',
     masquerade: readOption(KNOWN.masquerade, options) === 'true',
-    gatewayMode: readOption(KNOWN.gatewayMode, options) as GatewayMode,
+    gatewayModes: {
+      4: readOption(KNOWN.gatewayMode4, options) as GatewayMode,
+      6: readOption(KNOWN.gatewayMode6, options) as GatewayMode,
+    },
     interfacePrefix: readOption(KNOWN.interfacePrefix, options)!,
     upstreams: readOption(KNOWN.upstreams, options)?.split(',') ?? [],
   };

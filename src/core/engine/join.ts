@@ -21,10 +21,10 @@ export interface Joining {
  * routed keeps its own address, so its ports are open there. The network's other subnets are on the link, too.
  */
 export function joinAnswer({ link, network, address, publishesPorts, serviceRoute }: Joining): JoinAnswer {
-  const { interfacePrefix, gatewayMode } = networkSettings(network);
+  const { interfacePrefix, gatewayModes } = networkSettings(network);
   const own = subnetWith(network.subnets, address) ?? network.subnets[0]!;
   const others = network.subnets.filter((subnet) => subnet !== own);
-  const routed = !network.internal && (!publishesPorts || gatewayMode === 'routed');
+  const routed = !network.internal && (!publishesPorts || gatewayModes[4] === 'routed');
   return {
     sourceName: link,
     destinationPrefix: interfacePrefix,

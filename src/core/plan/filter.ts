@@ -9,8 +9,9 @@
 import { type DesiredNetwork, type DesiredPort, type Op, type Place, TUNNEL } from '../host-state.ts';
 import { isIpv4 } from '../ip.ts';
 import type { Filter, FilterChain, FilterSet } from '../packet-filter.ts';
+import { hasFamily } from '../subnets.ts';
 import { ipv6Filter } from './ipv6-filter.ts';
-import { gatewayMac, hasFamily } from './wanted.ts';
+import { gatewayMac } from './wanted.ts';
 
 /** Before connection tracking, where one packet costs least. */
 export const RAW = -300;
@@ -51,15 +52,15 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
                 .filter((subnet) => isIpv4(subnet.gateway))
                 .map(({ cidr, gateway: ip }) => `ip daddr ${cidr} ip daddr != ${ip} counter drop`),
             ]),
-        ...(network.gatewayMode === 'isolated'
+        ...(network.gatewayModes[4] === 'isolated'
           ? [
               `ether daddr { ${gateway}, ${BROADCAST} } ip protocol != { tcp, udp } counter drop`,
               ...['tcp', 'udp'].map(
                 (protocol) => `ether daddr { ${gateway}, ${BROADCAST} } ${protocol} dport != 53 counter drop`,
               ),
-              ...(ipv6 ? ipv6.namesAlone : []),
             ]
           : []),
+        ...(ipv6 && network.gatewayModes[6] === 'isolated' ? ipv6.namesAlone : []),
         'iifname . ether saddr . ip saddr @leases accept',
         'iifname . ether saddr . arp saddr ip @leases iifname . arp saddr ether . arp saddr ip @leases accept',
         ...(ipv6?.own ?? []),

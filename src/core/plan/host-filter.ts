@@ -45,8 +45,7 @@ const elementOf = ({ address, protocol, port }: Uplink['opened'][number]) => `${
 export function hostFilter(desired: Desired, provesAbsence: boolean): Filter {
   const { vtep, port, members, control, uplinks, serviceAddress } = desired;
   const { address, joinPort, gossipPort, store } = control;
-  const masqueraded = uplinks.filter(({ masquerade }) => masquerade);
-  const subnets = masqueraded.flatMap((uplink) => uplink.subnets.map(({ cidr }) => cidr));
+  const subnets = uplinks.flatMap(({ masqueraded }) => masqueraded);
   const opened = uplinks.flatMap((uplink) => uplink.opened);
   const all = [address, vtep, ...members.flatMap((member) => [member.address, member.vtep])];
   const families = FAMILIES.filter((family) => all.some(of(family)));

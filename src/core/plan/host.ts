@@ -1,12 +1,13 @@
 /** Plans the host's own namespace: the filter, forwarding, the ends of the uplinks, and the service address. */
 import { type Desired, HOST, LOOPBACK, type NamespaceState, type Op } from '../host-state.ts';
+import { hasFamily } from '../subnets.ts';
 import { filterOps, withLoaded } from './filter.ts';
 import { hostFilter } from './host-filter.ts';
 import { asMade, linkOps } from './link.ts';
 import { isUplink, namespaceOfUplink, uplinkOf } from './naming.ts';
 import { rowsOf, rowsOps } from './rows.ts';
 import { HOST_OWNER, type Owner, type Steps } from './steps.ts';
-import { everyUnreachable, hasFamily, serviceAddressOf, uplinkInHost, uplinkRows } from './wanted.ts';
+import { everyUnreachable, serviceAddressOf, uplinkInHost, uplinkRows } from './wanted.ts';
 
 /**
  * `made`: VNIs of uplinks that this plan makes. Without `seen` (the host was not looked at) only those are set up. An

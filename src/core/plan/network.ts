@@ -15,6 +15,7 @@ import {
   UPLINK,
 } from '../host-state.ts';
 import type { Filter } from '../packet-filter.ts';
+import { hasFamily } from '../subnets.ts';
 import { containerOps, ofEngineOps } from './container.ts';
 import { asLoaded, filterOps, leasesOf, networkFilter, withLoaded } from './filter.ts';
 import { asMade, isPair, isTunnel, linkOps } from './link.ts';
@@ -26,7 +27,6 @@ import {
   bridgeLink,
   containerLink,
   everyUnreachable,
-  hasFamily,
   networkRows,
   portLink,
   type Rows,

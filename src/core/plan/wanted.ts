@@ -16,15 +16,15 @@ import {
   ROUTE_PROTOCOL,
   type Route,
   SERVICE_ADDRESS,
-  type Subnet,
   TUNNEL,
   UPLINK,
   UPLINK_INSIDE,
   UPLINK_NEXT_HOP,
   type Uplink,
 } from '../host-state.ts';
-import { ALL_ADDRESSES, type Family, isIpv4, linkLocalOf, macOf, parseIp } from '../ip.ts';
+import { ALL_ADDRESSES, isIpv4, linkLocalOf, macOf, parseIp } from '../ip.ts';
 import { firstOfEachMac, RowWriter } from '../row-table.ts';
+import { hasFamily } from '../subnets.ts';
 import { gatewayMacOf, portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
 
 const FAMILIES = [4, 6] as const;
@@ -56,13 +56,6 @@ const TUNNEL_PORT: PortFlags = {
 export function gatewayMac({ subnets, vni }: Pick<DesiredNetwork, 'subnets' | 'vni'>): string {
   const gateway = parseIp(subnets[0]?.gateway ?? ALL_ADDRESSES);
   return gateway?.family === 4 ? macOf(gateway) : gatewayMacOf(vni);
-}
-
-export function hasFamily(
-  { subnets }: { readonly subnets: readonly Pick<Subnet, 'gateway'>[] },
-  family: Family,
-): boolean {
-  return subnets.some(({ gateway }) => isIpv4(gateway) === (family === 4));
 }
 
 /** What a link has besides, where the network has IPv6. */

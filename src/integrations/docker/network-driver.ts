@@ -156,7 +156,7 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
 }
 
 function isRouted(network: NetworkRecord): boolean {
-  return !network.internal && networkSettings(network).gatewayMode === 'routed';
+  return !network.internal && networkSettings(network).gatewayModes[4] === 'routed';
 }
 
 function requirePools({ ipv4, pools, ipv6Pools }: CreateNetworkCall): Pools {

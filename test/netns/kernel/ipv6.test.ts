@@ -64,7 +64,7 @@ beforeAll(async () => {
     const alone = { vni: 4102, cidr: 'fd00:8::/64', gateway: 'fd00:8::1', options: { enable_icc: 'false' } };
     apart = world.addNetwork('apart', alone);
     const quiet = { vni: 4103, cidr: 'fd00:9::/64', gateway: 'fd00:9::1', internal: true };
-    isolated = world.addNetwork('isolated', { ...quiet, options: { gateway_mode_ipv4: 'isolated' } });
+    isolated = world.addNetwork('isolated', { ...quiet, options: { gateway_mode_ipv6: 'isolated' } });
   }
   for (const [host, number] of [
     [lab.host(1), 1],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { desired, hostKeyOf } from '../../../src/core/desired.ts';
 import type { DesiredNetwork } from '../../../src/core/host-state.ts';
-import { describeLimit, innerMtu, mtuLimit, mtuProblems } from '../../../src/core/inner-mtu.ts';
+import { describeLimit, innerMtu, mtuLimit, mtuProblems, refuseTooSmallMtu } from '../../../src/core/inner-mtu.ts';
 import type { EndpointRecord } from '../../../src/core/records.ts';
 import { World } from '../../contract/kernel-world.ts';
 
@@ -165,6 +165,42 @@ describe('what is wanted of the host', () => {
   });
 });
 
+describe('the way out', () => {
+  const DUAL = [
+    { cidr: '10.0.0.0/24', gateway: '10.0.0.1', auxAddresses: {} },
+    { cidr: 'fd00:1::/64', gateway: 'fd00:1::1', auxAddresses: {} },
+  ];
+
+  it.each<[Record<string, string>, string[]]>([
+    [{}, ['10.0.0.0/24', 'fd00:1::/64']],
+    [{ gateway_mode_ipv4: 'routed' }, ['fd00:1::/64']],
+    [{ gateway_mode_ipv6: 'routed' }, ['10.0.0.0/24']],
+    [{ enable_ip_masquerade: 'false' }, []],
+  ])('of a network with %j has the host’s address for %j', (options, masqueraded) => {
+    const { world, web } = makeWorld();
+    world.networkRecords.set(web.id, { ...web, subnets: DUAL, options });
+    world.addLocal(web, '10.0.0.2', container('c1'));
+    expect(want(world).uplinks).toMatchObject([{ masqueraded }]);
+  });
+
+  it('is opened at published ports in the families that are routed', () => {
+    const { world, web } = makeWorld();
+    const ports = [{ protocol: 'tcp' as const, port: 80 }];
+    const { record, ...endpoint } = world.addLocal(web, '10.0.0.2', container('c1'));
+    const addresses = [...record.addresses, { subnet: 'fd00:1::/64', ip: 'fd00:1::2' }];
+    const engine = { endpointId: record.id, networkId: web.id, ports };
+    world.local.set(record.id, { ...endpoint, record: { ...record, addresses }, engine });
+    const opened = (options: Record<string, string>) => {
+      world.networkRecords.set(web.id, { ...web, subnets: DUAL, options });
+      return want(world).uplinks.flatMap((uplink) => uplink.opened.map(({ address }) => address));
+    };
+    expect(opened({})).toEqual([]);
+    expect(opened({ gateway_mode_ipv4: 'routed' })).toEqual(['10.0.0.2']);
+    expect(opened({ gateway_mode_ipv6: 'routed' })).toEqual(['fd00:1::2']);
+    expect(opened({ gateway_mode_ipv4: 'routed', gateway_mode_ipv6: 'routed' })).toEqual(['10.0.0.2', 'fd00:1::2']);
+  });
+});
+
 describe('the MTU inside', () => {
   it('is what the narrowest underlay of any member leaves', () => {
     const { world, web } = makeWorld();
@@ -188,6 +224,28 @@ describe('the MTU inside', () => {
     const { world } = makeWorld();
     expect(innerMtu(world, { options: { mtu: '1300' } })).toBe(1300);
     expect(innerMtu(world, { options: { 'com.docker.network.driver.mtu': '9000' } })).toBe(8950);
+  });
+
+  it('is what IPv6 needs at least, and says where the underlay leaves less', () => {
+    const { world, web } = makeWorld();
+    const six = { ...web, name: 'six', subnets: [{ cidr: 'fd00:1::/64', gateway: 'fd00:1::1', auxAddresses: {} }] };
+    expect(innerMtu(world, six)).toBe(1450);
+    expect(() => refuseTooSmallMtu(world, web)).not.toThrow();
+    world.addNode('h2', '10.77.0.2', { underlayMtu: 1329, underlayLimit: 'link wg0' });
+    expect([innerMtu(world, web), innerMtu(world, six)]).toEqual([1279, 1280]);
+    expect(mtuProblems(world, [web, six])).toEqual([
+      'network six has an MTU of 1280 because IPv6 needs it, and h2 (link wg0, 1329) leaves 1279: larger packets from or to that host may get lost; raise the MTU there',
+    ]);
+    expect(() => refuseTooSmallMtu(world, web)).toThrow(
+      'IPv6 needs an MTU of 1280 (RFC 8200), and h2 (link wg0, 1329) leaves 1279 inside of networks; raise the MTU there',
+    );
+    world.addNode('h2', '10.77.0.2', { underlayMtu: 1330 });
+    expect(() => refuseTooSmallMtu(world, web)).not.toThrow();
+    expect(mtuProblems(world, [web, six])).toEqual([]);
+    for (const options of [{ mtu: '1279' }, { 'com.docker.network.driver.mtu': '1329' }]) {
+      expect(() => refuseTooSmallMtu(world, { options })).toThrow('and the option gives the network one of 1279; give');
+    }
+    expect(() => refuseTooSmallMtu(world, { options: { mtu: '1280' } })).not.toThrow();
   });
 
   it('says which member limits it, and of an option that the underlay does not carry', () => {

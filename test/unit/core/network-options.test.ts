@@ -13,7 +13,8 @@ const settings = (options: Options) => networkSettings({ options });
 
 describe('an option', () => {
   it.each<[Options, object]>([
-    [{}, { betweenContainers: true, masquerade: true, gatewayMode: 'nat', interfacePrefix: 'eth', vni: undefined }],
+    [{}, { betweenContainers: true, masquerade: true, interfacePrefix: 'eth', vni: undefined }],
+    [{}, { gatewayModes: { 4: 'nat', 6: 'nat' } }],
     [{ mtu: '1400' }, { innerMtu: 1400, underlayMtu: undefined }],
     [{ 'com.docker.network.driver.mtu': '1450' }, { underlayMtu: 1450, innerMtu: undefined }],
     [{ vxlanid_list: '4100' }, { vni: 4100 }],
@@ -21,8 +22,10 @@ describe('an option', () => {
     [{ enable_icc: 'false' }, { betweenContainers: false }],
     [{ 'com.docker.network.bridge.enable_icc': 'F' }, { betweenContainers: false }],
     [{ enable_icc: 'TRUE' }, { betweenContainers: true }],
-    [{ enable_ip_masquerade: '0' }, { masquerade: false, gatewayMode: 'nat' }],
-    [{ 'com.docker.network.bridge.gateway_mode_ipv4': 'routed' }, { gatewayMode: 'routed' }],
+    [{ enable_ip_masquerade: '0' }, { masquerade: false, gatewayModes: { 4: 'nat', 6: 'nat' } }],
+    [{ 'com.docker.network.bridge.gateway_mode_ipv4': 'routed' }, { gatewayModes: { 4: 'routed', 6: 'nat' } }],
+    [{ 'com.docker.network.bridge.gateway_mode_ipv6': 'routed' }, { gatewayModes: { 4: 'nat', 6: 'routed' } }],
+    [{ gateway_mode_ipv6: 'nat' }, { gatewayModes: { 4: 'nat', 6: 'nat' } }],
     [{ container_iface_prefix: 'lan' }, { interfacePrefix: 'lan' }],
     [{ 'com.docker.network.container_iface_prefix': 'lan' }, { interfacePrefix: 'lan' }],
     [{}, { upstreams: [] }],
@@ -45,10 +48,21 @@ describe('an option', () => {
     [{ enable_icc: 'off' }, 'invalid-argument', '"off" is not true or false'],
     [{ gateway_mode_ipv4: 'nat-unprotected' }, 'invalid-argument', 'is not nat, routed or isolated'],
     [{ gateway_mode_ipv4: 'isolated' }, 'invalid-argument', 'only be used for an internal network; add --internal'],
+    [{ gateway_mode_ipv6: 'bridged' }, 'invalid-argument', 'is not nat, routed or isolated'],
+    [{ gateway_mode_ipv6: 'isolated' }, 'invalid-argument', 'option gateway_mode_ipv6: gateway mode'],
+    [{ ipv6: 'true' }, 'unknown-option', 'it is a flag; write --ipv6'],
+    [{ 'com.docker.network.enable_ipv6': 'true' }, 'unknown-option', 'write --ipv6'],
+    [{ 'com.docker.network.enable_ipv4': 'false' }, 'unknown-option', 'write --ipv4=false'],
+    [
+      { 'com.docker.network.host_ipv6': '2001:db8::1' },
+      'unknown-option',
+      '-o gateway_mode_ipv6=routed leaves it alone',
+    ],
     [{ container_iface_prefix: 'a/b' }, 'invalid-argument', 'is not 1 to 12 letters'],
     [{ container_iface_prefix: 'thirteenchars' }, 'invalid-argument', 'is not 1 to 12 letters'],
     [{ enable_icc: '1', 'com.docker.network.bridge.enable_icc': '1' }, 'invalid-argument', 'are the same'],
     [{ gateway_mode_ipv4: 'routed', enable_ip_masquerade: 'true' }, 'invalid-argument', 'contradict each other'],
+    [{ gateway_mode_ipv6: 'routed', enable_ip_masquerade: 'true' }, 'invalid-argument', 'contradict each other'],
     [{ mtu: '1400', 'com.docker.network.driver.mtu': '1450' }, 'invalid-argument', 'the same thing twice'],
     [{ vxlanid_list: '16777216' }, 'invalid-argument', 'is not a whole number from 1 to 16777215'],
     [{ dns: 'ns.example' }, 'invalid-argument', 'option dns: "ns.example" is not a list of 1 to 3 different addresses'],
@@ -61,6 +75,7 @@ describe('an option', () => {
 
   it('isolated is for an internal network', () => {
     check({ gateway_mode_ipv4: 'isolated' }, true);
+    check({ gateway_mode_ipv4: 'isolated', gateway_mode_ipv6: 'isolated' }, true);
     check({ gateway_mode_ipv4: 'routed', enable_ip_masquerade: 'false' });
   });
 
