@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseCidr } from '../core/cidr.ts';
 import { parseDuration } from '../core/config/duration.ts';
-import { isIpv4 } from '../core/ip.ts';
+import { isIpv4, parseIp } from '../core/ip.ts';
 import { UsageError } from './exit.ts';
 
 export type Pairs = Readonly<Record<string, string>>;
@@ -19,7 +19,7 @@ export function collectAddresses(text: string, previous: Pairs | undefined): Pai
   const [name, address] = splitPair(text);
   if (name === '' || address === undefined) throw new InvalidArgumentError('Write it like router=10.0.1.2.');
   if (previous && Object.hasOwn(previous, name)) throw new InvalidArgumentError(`The name ${name} is given twice.`);
-  return { ...previous, [name]: parseIpv4(address) };
+  return { ...previous, [name]: parseAddress(address) };
 }
 
 export function splitPair(text: string): [key: string, value: string | undefined] {
@@ -40,10 +40,23 @@ export function parseIpv4(text: string): string {
   return text;
 }
 
-export function parseSubnet(text: string): string {
-  if (text.includes(':')) throw new InvalidArgumentError('IPv6 subnets are not supported; write it like 10.0.1.0/24.');
-  if (parseCidr(text) === undefined) throw new InvalidArgumentError('Write an IPv4 CIDR, like 10.0.1.0/24.');
+/** Of either family. */
+export function parseAddress(text: string): string {
+  if (parseIp(text) === undefined) throw new InvalidArgumentError('Write an IP address, like 10.0.1.5 or fd00:1::5.');
   return text;
+}
+
+/** Of either family. */
+export function parseSubnet(text: string): string {
+  if (parseCidr(text) === undefined) throw new InvalidArgumentError('Write a CIDR, like 10.0.1.0/24 or fd00:1::/64.');
+  return text;
+}
+
+export function parsePool(text: string): string {
+  if (parseCidr(text)?.ip.family === 4) return text;
+  throw new InvalidArgumentError(
+    "Write an IPv4 CIDR, like 10.0.0.0/8; automatic subnets of IPv6 come from the cluster's own /48.",
+  );
 }
 
 export function parseMac(text: string): string {
@@ -155,13 +168,17 @@ const SWITCHES = new Set([
   'force',
   'ingress',
   'internal',
+  'ipv4',
   'ipv6',
   'no-trunc',
   'quiet',
   'yes-delete-cluster',
 ]);
 
-/** Docker's `--switch=true` and `--switch=false` as plain switches; `--attachable=false` is `--no-attachable`. */
+/** Those that are on without being said: `--attachable=false` is `--no-attachable`. */
+const USUALLY_ON: readonly string[] = ['attachable', 'ipv4'];
+
+/** Docker's `--switch=true` and `--switch=false` as plain switches. */
 export function normaliseSwitches(args: readonly string[]): readonly string[] {
   const end = args.includes('--') ? args.indexOf('--') : args.length;
   return args.flatMap((arg, i) => {
@@ -170,6 +187,6 @@ export function normaliseSwitches(args: readonly string[]): readonly string[] {
     if (/^(true|t|1)$/i.test(value)) return [`--${name}`];
     if (!/^(false|f|0)$/i.test(value))
       throw new UsageError(`--${name}=${value}: write --${name}=true or --${name}=false`);
-    return name === 'attachable' ? ['--no-attachable'] : [];
+    return USUALLY_ON.includes(name) ? [`--no-${name}`] : [];
   });
 }

@@ -1,4 +1,5 @@
 /** Networks and endpoints as JSON: `network inspect` has Docker's shape and order, with our fields after them. */
+import { hasFamily } from '../core/subnets.ts';
 import type { Endpoint, EndpointPort, Network, Subnet } from '../gen/overlayd/v1/control.ts';
 import { timestamp } from './output.ts';
 
@@ -18,7 +19,8 @@ export function networkRow(network: Network) {
     Endpoints: network.endpointCount,
     Internal: network.internal,
     Attachable: network.attachable,
-    IPv6: false,
+    IPv4: hasFamily(network, 4),
+    IPv6: hasFamily(network, 6),
     CreatedAt: timestamp(network.createdAtMs),
     Labels: network.labels,
     Options: network.options,
@@ -32,7 +34,8 @@ export function networkInspection(network: Network) {
     Created: timestamp(network.createdAtMs),
     Scope: SCOPE,
     Driver: DRIVER,
-    EnableIPv6: false,
+    EnableIPv4: hasFamily(network, 4),
+    EnableIPv6: hasFamily(network, 6),
     IPAM: { Driver: DRIVER, Options: {}, Config: network.subnets.map(subnetConfig) },
     Internal: network.internal,
     Attachable: network.attachable,

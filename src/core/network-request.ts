@@ -11,11 +11,12 @@ import {
   ipAt,
   isCanonical,
   offsetOf,
+  parseCidr,
   requireCidr,
   sizeOf,
 } from './cidr.ts';
 import { OverlaydError } from './errors.ts';
-import { compareIps, formatIp, type Ip, requireIp } from './ip.ts';
+import { compareIps, type Family, formatIp, type Ip, parseIp, requireIp } from './ip.ts';
 import { checkNetworkName } from './names.ts';
 import { checkOptions, networkSettings } from './network-options.ts';
 import type { SubnetSpec } from './records.ts';
@@ -51,25 +52,29 @@ export interface NetworkDraft {
   readonly options: Readonly<Record<string, string>>;
   /** A VNI that was asked for. */
   readonly vni: number | undefined;
+  /** One at least, IPv4 first. */
+  readonly families: readonly Family[];
 }
 
 /** Throws `invalid-name`, `invalid-argument`, `unknown-option`. */
 export function draftNetwork(request: NetworkRequest): NetworkDraft {
   checkNetworkName(request.name);
   checkOptions(request.options, request);
-  for (const [what, count] of [
-    ['gateway', request.gateways.length],
-    ['ip-range', request.ipRanges.length],
+  const families = familiesOf(request);
+  const named = new Set(request.subnets.map(familyOfBlock));
+  for (const [what, values] of [
+    ['gateway', request.gateways],
+    ['ip-range', request.ipRanges],
+    ['aux-address', Object.values(request.auxAddresses)],
   ] as const) {
-    if (count > 0 && request.subnets.length === 0) {
-      throw new OverlaydError('invalid-argument', `--${what} needs a --subnet that it lies in`);
+    const astray = values.find((value) => !named.has(familyOfBlock(value) ?? [...named][0]));
+    if (astray !== undefined) {
+      throw new OverlaydError('invalid-argument', `--${what} needs a --subnet that it lies in: ${astray}`);
     }
-  }
-  if (Object.keys(request.auxAddresses).length > 0 && request.subnets.length === 0) {
-    throw new OverlaydError('invalid-argument', '--aux-address needs a --subnet that it lies in');
   }
   return {
     name: request.name,
+    families,
     attachable: request.attachable ?? true,
     internal: request.internal,
     labels: request.labels,
@@ -78,11 +83,38 @@ export function draftNetwork(request: NetworkRequest): NetworkDraft {
   };
 }
 
+/** Throws `invalid-argument`. */
+function familiesOf({ ipv4 = true, ipv6 = false, subnets }: NetworkRequest): readonly Family[] {
+  const families = [...(ipv4 ? [4 as const] : []), ...(ipv6 ? [6 as const] : [])];
+  if (families.length === 0) {
+    throw new OverlaydError(
+      'invalid-argument',
+      'a network has IPv4 or IPv6 or both: add --ipv6, or leave --ipv4=false out',
+    );
+  }
+  for (const subnet of subnets) {
+    const family = familyOfBlock(subnet);
+    if (family === undefined || families.includes(family)) continue;
+    throw new OverlaydError(
+      'invalid-argument',
+      family === 6
+        ? `subnet: ${subnet} is one of IPv6, and the network has IPv4 alone; add --ipv6`
+        : `subnet: ${subnet} is one of IPv4, and the network has IPv6 alone; leave --ipv4=false out`,
+    );
+  }
+  return families;
+}
+
+/** Also of an address; undefined when it is neither. */
+function familyOfBlock(text: string): Family | undefined {
+  return parseCidr(text)?.ip.family ?? parseIp(text)?.family;
+}
+
 type Belongings = Pick<NetworkRequest, 'gateways' | 'ipRanges' | 'auxAddresses'>;
 
 /**
  * Subnets with what belongs to them: gateway, range and reserved addresses are of the one that they lie in. Gateway by default
- * the first usable address. The blocks do not overlap. Throws `gateway-outside-subnet`, `address-out-of-range`,
+ * the first usable address. The blocks, of either family, do not overlap. Throws `gateway-outside-subnet`, `address-out-of-range`,
  * `address-in-use`, `invalid-address`, `invalid-argument`, `subnet-not-canonical`.
  */
 export function specifySubnets(blocks: readonly Cidr[], request: Belongings): SubnetSpec[] {
@@ -112,7 +144,7 @@ function inWords(blocks: readonly Cidr[]): string {
 function pickGateways(blocks: readonly Cidr[], gateways: readonly string[]): Map<Cidr, Ip> {
   const picked = new Map<Cidr, Ip>();
   for (const asked of gateways) {
-    const ip = requireIp(asked, 'gateway', blocks[0]!.ip.family);
+    const ip = requireIp(asked, 'gateway', onlyFamily(blocks));
     const block = blocks.find((each) => contains(each, ip));
     if (block === undefined) {
       throw new OverlaydError(
@@ -120,23 +152,38 @@ function pickGateways(blocks: readonly Cidr[], gateways: readonly string[]): Map
         `gateway: ${asked} is not in ${inWords(blocks)}; leave --gateway out to get ${blocks.map((each) => formatIp(usualGateway(each))).join(', ')}`,
       );
     }
-    const offset = offsetOf(block, ip);
-    if (sizeOf(block) > 2n && (offset === 0n || offset === sizeOf(block) - 1n)) {
-      throw new OverlaydError(
-        'gateway-outside-subnet',
-        `gateway: ${asked} is the network or broadcast address of ${formatCidr(block)}; choose an address between them`,
-      );
-    }
+    const what = sizeOf(block) > 2n && unusableAs(block, ip);
+    if (what) throw new OverlaydError('gateway-outside-subnet', `gateway: ${asked} is ${what}`);
     refuseSecond('gateway', picked.has(block), asked, block);
     picked.set(block, ip);
   }
   return picked;
 }
 
+/** In words, what an address is that no gateway can have; of IPv6 there is no broadcast. */
+function unusableAs(block: Cidr, ip: Ip): string | undefined {
+  const offset = offsetOf(block, ip);
+  const cidr = formatCidr(block);
+  if (ip.family === 6) {
+    return offset === 0n
+      ? `every router's address in ${cidr} (RFC 4291, section 2.6.1); choose one behind it`
+      : undefined;
+  }
+  return offset === 0n || offset === sizeOf(block) - 1n
+    ? `the network or broadcast address of ${cidr}; choose an address between them`
+    : undefined;
+}
+
+/** Undefined: they are of both. */
+function onlyFamily(blocks: readonly Cidr[]): Family | undefined {
+  const [first, ...more] = blocks.map(({ ip }) => ip.family);
+  return more.every((family) => family === first) ? first : undefined;
+}
+
 function pickRanges(blocks: readonly Cidr[], ranges: readonly string[]): Map<Cidr, Cidr> {
   const picked = new Map<Cidr, Cidr>();
   for (const asked of ranges) {
-    const range = requireCidr(asked, 'ip-range', blocks[0]!.ip.family);
+    const range = requireCidr(asked, 'ip-range', onlyFamily(blocks));
     if (!isCanonical(range)) {
       throw new OverlaydError(
         'subnet-not-canonical',
@@ -168,7 +215,7 @@ function pickAuxAddresses(
 ): Map<Cidr, [name: string, address: string][]> {
   const picked = new Map<Cidr, [string, string][]>();
   for (const [name, address] of Object.entries(addresses)) {
-    const ip = requireIp(address, `aux-address ${name}`, blocks[0]!.ip.family);
+    const ip = requireIp(address, `aux-address ${name}`, onlyFamily(blocks));
     const block = blocks.find((each) => contains(each, ip));
     if (block === undefined) {
       throw new OverlaydError(
@@ -182,7 +229,7 @@ function pickAuxAddresses(
         `aux-address ${name}: address already in use: ${address} is the gateway; choose another one, or another --gateway`,
       );
     }
-    picked.set(block, [...(picked.get(block) ?? []), [name, address]]);
+    picked.set(block, [...(picked.get(block) ?? []), [name, formatIp(ip)]]);
   }
   return picked;
 }

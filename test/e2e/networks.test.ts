@@ -46,6 +46,7 @@ describe('network commands', () => {
       Id: expect.stringMatching(/^[0-9a-f]{64}$/),
       Scope: 'global',
       Driver: 'overlayd',
+      EnableIPv4: true,
       EnableIPv6: false,
       Internal: false,
       Attachable: true,

@@ -72,7 +72,17 @@ const REFUSALS: readonly Refusal[] = [
     message: /unknown option.*--subnett/,
     code: 2,
   },
-  { what: 'IPv6', args: create('--ipv6', 'x'), message: /IPv4 addresses only/, code: 2 },
+  { what: 'no family', args: create('--ipv4=false', 'x'), message: /a network has IPv4 or IPv6 or both: add --ipv6/ },
+  {
+    what: 'a subnet of a family that the network does not have',
+    args: create('--subnet', 'fd00:1::/64', 'x'),
+    message: /fd00:1::\/64 is one of IPv6, and the network has IPv4 alone; add --ipv6/,
+  },
+  {
+    what: 'an MTU that is too small for IPv6',
+    args: create('--ipv6', '-o', 'mtu=1200', 'x'),
+    message: /IPv6 needs an MTU of 1280 \(RFC 8200\), and the option gives the network one of 1200/,
+  },
   {
     what: 'a name with a semicolon',
     args: create('a;reboot'),

@@ -92,6 +92,7 @@ const CORE_FOR_COMMAND = [
   'names.ts',
   'nearest.ts',
   'network-filter.ts',
+  'subnets.ts',
   'token.ts',
 ];
 

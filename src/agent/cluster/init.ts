@@ -6,6 +6,7 @@
 import { canonical, formatCidr, isCanonical, overlaps, requireCidr } from '../../core/cidr.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { refuseUnusable } from '../../core/ipam/subnet.ts';
+import { drawUlaPrefix } from '../../core/ipam/ula.ts';
 import type { AgentVersion } from '../../core/levels.ts';
 import { decodeCluster, decodeNode, nodeWith } from '../../core/record-codec.ts';
 import { type ClusterRecord, FORMER_PREFIX, keys, type NodeRecord, PREFIX } from '../../core/records.ts';
@@ -82,6 +83,7 @@ export async function initCluster(
     caCertificate: identity.caCertificate,
     pools,
     vniRange: VNI_RANGE,
+    ulaPrefix: drawUlaPrefix(deps.random),
     createdAt: deps.clock.now(),
     level: defaults.agent.levels.to,
   };

@@ -8,9 +8,9 @@
 import { requireCidr } from '../../core/cidr.ts';
 import { unknownMembers } from '../../core/cluster-view.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
-
 import { innerMtu, overheadOf } from '../../core/inner-mtu.ts';
-import { checkSubnet, checkSubnets, chooseSubnet, type Holder } from '../../core/ipam/subnet.ts';
+import type { Family } from '../../core/ip.ts';
+import { checkSubnet, chooseSubnet, type Holder } from '../../core/ipam/subnet.ts';
 import { refuseCoveredUpstreams, upstreamHolders } from '../../core/ipam/upstream-holders.ts';
 import { unreadableRecord } from '../../core/levels.ts';
 import {
@@ -33,7 +33,14 @@ import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import type { ClusterStore, Compare, StoreEntry } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import type { Change, Commit, Committed } from '../view/commit.ts';
-import { addSubnet, subnetHolders, unchangedSubnets } from './network-subnets.ts';
+import {
+  addSubnet,
+  automaticPools,
+  chooseBlocks,
+  requireIpv6,
+  subnetHolders,
+  unchangedSubnets,
+} from './network-subnets.ts';
 import { learnUsers, refuseIfUsed } from './network-users.ts';
 
 export interface NetworksDeps {
@@ -98,9 +105,10 @@ export class Networks {
     return find();
   }
 
-  /** Throws what `draftNetwork`, `checkSubnet` and `chooseSubnet` throw, `network-exists`, `vni-in-use`, `conflict`. */
+  /** Throws what `draftNetwork`, `requireIpv6` and `chooseBlocks` throw, `network-exists`, `vni-in-use`, `conflict`. */
   async create(request: NetworkRequest): Promise<NetworkRecord> {
     const draft = draftNetwork(request);
+    if (draft.families.includes(6)) await requireIpv6(this.#deps, draft);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const network = await this.#tryCreate(draft, request);
       if (network) return network;
@@ -116,11 +124,11 @@ export class Networks {
   }
 
   /**
-   * A subnet that a new network could have: that one, or a free one apart from `besides`. Claims nothing. Throws what
-   * `checkSubnet` and `chooseSubnet` throw.
+   * A subnet that a new network could have: that one, or a free one of the family apart from `besides`. Claims nothing.
+   * Throws what `checkSubnet`, `chooseSubnet` and `automaticPools` throw.
    */
-  async propose(subnet: string | undefined, besides: readonly string[]): Promise<SubnetSpec> {
-    const { store, state } = this.#deps;
+  async propose(subnet: string | undefined, besides: readonly string[], family: Family = 4): Promise<SubnetSpec> {
+    const { store } = this.#deps;
     const { entries } = await store.list(keys.subnets);
     const others = besides.map(
       (cidr): Holder => ({
@@ -131,7 +139,9 @@ export class Networks {
     );
     const holders = [...(await subnetHolders(this.#deps, entries)), ...others];
     const block =
-      subnet === undefined ? chooseSubnet(state.view.cluster()?.pools ?? [], holders) : checkSubnet(subnet, holders);
+      subnet === undefined
+        ? chooseSubnet(await automaticPools(this.#deps, family), holders)
+        : checkSubnet(subnet, holders);
     return specifySubnets([block], { gateways: [], ipRanges: [], auxAddresses: {} })[0]!;
   }
 
@@ -241,17 +251,13 @@ export class Networks {
       throw unreadableRecord(keys.cluster, 'no network can be created here');
     }
     this.#refuseTooLargeMtu(draft);
-    const { internal } = draft;
-    const blocks =
-      request.subnets.length === 0
-        ? [chooseSubnet(cluster?.pools ?? [], holders, internal)]
-        : checkSubnets(request.subnets, holders, internal);
+    const blocks = await chooseBlocks(this.#deps, draft, request.subnets, holders);
     const network: NetworkRecord = {
       id: random.hex(32),
       name: draft.name,
       vni: this.#chooseVni(draft, vnis.entries, cluster?.vniRange ?? [4096, 16_777_215]),
       subnets: specifySubnets(blocks, request),
-      internal,
+      internal: draft.internal,
       attachable: draft.attachable,
       labels: draft.labels,
       options: draft.options,

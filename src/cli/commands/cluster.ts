@@ -11,8 +11,8 @@ import {
   parseEtcdUrls,
   parseMaskLength,
   parseMemberAddress,
+  parsePool,
   parsePort,
-  parseSubnet,
 } from '../argument.ts';
 import { checkLocally, UsageError } from '../exit.ts';
 import { addJsonOption, printJson } from '../output.ts';
@@ -67,8 +67,8 @@ function addInit(program: Command, session: Session): void {
     .option('--etcd-key <file>', 'key (PEM) of that certificate')
     .option(
       '--default-addr-pool <cidr>',
-      'where automatic subnets come from; may be repeated (default: 10.0.0.0/8, then 172.16.0.0/12 and 192.168.0.0/16)',
-      collect(parseSubnet),
+      'where automatic subnets of IPv4 come from; may be repeated (default: 10.0.0.0/8, then 172.16.0.0/12 and 192.168.0.0/16)',
+      collect(parsePool),
     )
     .option('--default-addr-pool-mask-length <length>', 'size of automatic subnets (default: 24)', parseMaskLength);
   addJsonOption(command)

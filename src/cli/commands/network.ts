@@ -8,7 +8,7 @@ import {
   collectAddresses,
   collectPairs,
   type Pairs,
-  parseIpv4,
+  parseAddress,
   parseSubnet,
   refuseOption,
 } from '../argument.ts';
@@ -25,6 +25,8 @@ import { addConnect, addDisconnect } from './attachment.ts';
 interface CreateOptions {
   readonly attachable?: boolean;
   readonly internal?: boolean;
+  readonly ipv4?: boolean;
+  readonly ipv6?: boolean;
   readonly subnet?: readonly string[];
   readonly gateway?: readonly string[];
   readonly ipRange?: readonly string[];
@@ -54,15 +56,19 @@ function addCreate(network: Command, session: Session): void {
     // What `--attachable=false` becomes before it is read.
     .addOption(new Option('--no-attachable').hideHelp())
     .option('--internal', 'no way out of the network: no default route, no forwarding of names')
+    .option('--ipv6', 'containers get an address of IPv6 too')
+    .option('--ipv4', 'containers get an address of IPv4, as is the default; --ipv4=false with --ipv6 gives them none')
+    // What `--ipv4=false` becomes before it is read.
+    .addOption(new Option('--no-ipv4').hideHelp())
     .option(
       '--subnet <cidr>',
-      "the network's addresses, filled in this order; may be repeated (default: the next free one of the pools)",
+      "the network's addresses, of each family filled in this order; may be repeated (default: the next free one)",
       collect(parseSubnet),
     )
     .option(
       '--gateway <ip>',
       'address of the gateway (default: the first one); may be repeated, one for each subnet',
-      collect(parseIpv4),
+      collect(parseAddress),
     )
     .option(
       '--ip-range <cidr>',
@@ -80,7 +86,7 @@ function addCreate(network: Command, session: Session): void {
       `
 Prints the network's id. Options of -o, for which Docker's long names serve as well:
   mtu, com.docker.network.driver.mtu, vxlanid_list, enable_icc, enable_ip_masquerade, gateway_mode_ipv4,
-  container_iface_prefix, dns (docs/networks.md)
+  gateway_mode_ipv6, container_iface_prefix, dns (docs/networks.md)
 
 Examples:
   overlayd network create web
@@ -88,9 +94,11 @@ Examples:
   overlayd network create -o dns=192.0.2.53,192.0.2.54:5353 corp
   overlayd network create --subnet 10.20.0.0/24 --gateway 10.20.0.254 --aux-address printer=10.20.0.9 office
   overlayd network create --subnet 10.20.0.0/24 --subnet 10.21.0.0/24 --gateway 10.21.0.254 campus
+  overlayd network create --ipv6 dual
+  overlayd network create --ipv6 --subnet 10.22.0.0/24 --subnet 2001:db8:22::/64 -o gateway_mode_ipv6=routed site
+  overlayd network create --ipv4=false --ipv6 six
   overlayd network create --internal --label team=data -o mtu=1400 db`,
     );
-  refuseOption(command, '--ipv6', 'networks have IPv4 addresses only');
   refuseOption(command, '--ingress', 'there are no services whose ports a routing mesh could publish');
   refuseOption(command, '--config-only', 'give the options to each network; a Compose file can share them');
   refuseOption(command, '--config-from <network>', 'give the options to each network; a Compose file can share them');
@@ -104,6 +112,8 @@ Examples:
       name: checkLocally(() => checkNetworkName(name)),
       ...(options.attachable === undefined ? {} : { attachable: options.attachable }),
       internal: options.internal ?? false,
+      ...(options.ipv4 === undefined ? {} : { ipv4: options.ipv4 }),
+      ipv6: options.ipv6 ?? false,
       subnets: [...(options.subnet ?? [])],
       gateways: [...(options.gateway ?? [])],
       ipRanges: [...(options.ipRange ?? [])],
@@ -179,21 +189,23 @@ function addSubnetAdd(network: Command, session: Session): void {
   subnet
     .command('add')
     .description(
-      'Add a subnet to a network; its containers stay connected, new ones get addresses of it when the others are full',
+      'Add a subnet to a network; its containers stay connected, new ones get addresses of it when the others of its family are full',
     )
     .argument('<network>', 'name, id or beginning of an id')
-    .argument('<cidr>', 'the subnet, like 10.21.0.0/24')
-    .option('--gateway <ip>', 'address of the gateway (default: the first one)', parseIpv4)
+    .argument('<cidr>', 'the subnet, like 10.21.0.0/24 or fd00:21::/64')
+    .option('--gateway <ip>', 'address of the gateway (default: the first one)', parseAddress)
     .option('--ip-range <cidr>', 'where automatic addresses come from, within the subnet', parseSubnet)
     .addHelpText(
       'after',
       `
-Prints the network's subnets. None can be taken away again but with the network. Networks in Docker keep the subnets
+Prints the network's subnets. None can be taken away again but with the network. With the first one of a family the
+network has that family: containers that connect from then on get an address of it. Networks in Docker keep the subnets
 that they were made with: containers get addresses of all, but --ip of those alone (docs/docker.md).
 
 Examples:
   overlayd network subnet add web 10.21.0.0/24
-  overlayd network subnet add --gateway 10.21.0.254 --ip-range 10.21.0.64/26 web 10.21.0.0/24`,
+  overlayd network subnet add --gateway 10.21.0.254 --ip-range 10.21.0.64/26 web 10.21.0.0/24
+  overlayd network subnet add web fd00:21::/64`,
     )
     .action(async (name: string, cidr: string, options: { readonly gateway?: string; readonly ipRange?: string }) => {
       const { gateway = '', ipRange = '' } = options;

@@ -103,19 +103,29 @@ function describe({ kind, block, who }: Holder): string {
 }
 
 /**
+ * Prefix lengths of subnets: least, most, and the usual one. The largest of IPv6 is what a provider gets for all its
+ * customers. A smallest one has room for the gateway and one container (RFC 3021, RFC 6164).
+ */
+const PREFIXES = { 4: [8, 31, 24], 6: [32, 127, 64] } as const;
+
+/**
  * A subnet as a person typed it. Throws `invalid-address`, `subnet-not-canonical`, `pool-overlaps`.
  * `internal`: of a network without a way out.
  */
 export function checkSubnet(text: string, holders: readonly Holder[], internal = false): Cidr {
-  const block = requireCidr(text, 'subnet', 4);
+  const block = requireCidr(text, 'subnet');
   if (!isCanonical(block)) {
     throw new OverlaydError(
       'subnet-not-canonical',
       `subnet: ${text} has host bits set; did you mean ${formatCidr(canonical(block))}?`,
     );
   }
-  if (block.prefix < 8 || block.prefix > 31) {
-    throw new OverlaydError('invalid-address', `subnet: ${text} is not between /8 and /31 in size; use e.g. a /24`);
+  const [least, most, usual] = PREFIXES[block.ip.family];
+  if (block.prefix < least || block.prefix > most) {
+    throw new OverlaydError(
+      'invalid-address',
+      `subnet: ${text} is not between /${least} and /${most} in size; use e.g. a /${usual}`,
+    );
   }
   refuseUnusable(block, 'subnet');
   const holder = holders.find(
@@ -160,9 +170,11 @@ export function refuseUnusable(block: Cidr, what: string): void {
   if (range === undefined) return;
   throw new OverlaydError(
     'invalid-address',
-    `${what}: ${formatCidr(block)} lies in ${range.who}; use a private range like 10.0.1.0/24`,
+    `${what}: ${formatCidr(block)} lies in ${range.who}; use a private range like ${PRIVATE[block.ip.family]}`,
   );
 }
+
+const PRIVATE = { 4: '10.0.1.0/24', 6: 'fd12:3456:789a:1::/64' } as const;
 
 const unusable = (text: string, who: string) => ({ block: requireCidr(text, 'range'), who });
 
@@ -171,4 +183,9 @@ const UNUSABLE = [
   unusable('127.0.0.0/8', 'the loopback range'),
   unusable('169.254.0.0/16', 'the link-local range (RFC 3927)'),
   unusable('224.0.0.0/3', 'the multicast and reserved ranges'),
+  unusable('::/8', 'the reserved range of the loopback and of IPv4-mapped addresses (RFC 4291)'),
+  unusable('100::/64', 'the discard-only range (RFC 6666)'),
+  unusable('fe80::/10', 'the link-local range (RFC 4291)'),
+  unusable('fec0::/10', 'the former site-local range (RFC 3879)'),
+  unusable('ff00::/8', 'the multicast range'),
 ];

@@ -30,7 +30,12 @@ async function openNetworks(context: Context, count: number) {
   const gateways = new Map<number, string>();
   await eachOf(numbers, CREATED_AT_ONCE, async (number) => {
     const lists = { subnets: [], gateways: [], ipRanges: [], auxAddresses: {}, labels: {}, options: {} };
-    const { subnets } = await control.createNetwork({ name: networkOf(number), internal: false, ...lists });
+    const { subnets } = await control.createNetwork({
+      name: networkOf(number),
+      internal: false,
+      ipv6: false,
+      ...lists,
+    });
     gateways.set(number, subnets[0]!.gateway);
   });
   control.close();

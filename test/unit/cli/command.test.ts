@@ -136,6 +136,7 @@ describe('networks', () => {
           name: 'office',
           attachable: true,
           internal: true,
+          ipv6: false,
           subnets: ['10.20.0.0/24'],
           gateways: ['10.20.0.254'],
           ipRanges: ['10.20.0.128/25'],

@@ -27,7 +27,8 @@ it.each([
   ['overlayd token ', ['create', 'ls', 'revoke', '--help']],
   ['overlayd network connect w', ['web']],
   ['overlayd agent --data-', ['--data-dir', '--data-path-port']],
-  ['overlayd network create --ipv', ['']],
+  ['overlayd network create --ipv', ['--ipv6', '--ipv4']],
+  ['overlayd network create --ing', ['']],
 ])('%s is completed', (line, expected) => {
   expect(complete(line)).toEqual(expected);
 });

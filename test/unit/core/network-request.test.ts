@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { requireCidr } from '../../../src/core/cidr.ts';
+import { contains, formatCidr, ipAt, requireCidr, sizeOf } from '../../../src/core/cidr.ts';
+import { formatIp } from '../../../src/core/ip.ts';
 import { draftNetwork, type NetworkRequest, specifySubnets } from '../../../src/core/network-request.ts';
 import { networkRequest } from '../../fixtures/network-request.ts';
 
@@ -17,6 +19,34 @@ describe('a request', () => {
   it('may fix the VNI', () => {
     const options = { 'com.docker.network.driver.overlay.vxlanid_list': '4100' };
     expect(draftNetwork(request({ options })).vni).toBe(4100);
+  });
+
+  it.each<[Partial<NetworkRequest>, readonly number[]]>([
+    [{}, [4]],
+    [{ ipv6: true }, [4, 6]],
+    [{ ipv4: false, ipv6: true }, [6]],
+    [{ ipv4: true, ipv6: false, subnets: ['10.0.1.0/24'] }, [4]],
+    [{ ipv6: true, subnets: ['10.0.1.0/24'], gateways: ['10.0.1.9'] }, [4, 6]],
+    [{ ipv6: true, subnets: ['fd00:1::/64', '10.0.1.0/24'], gateways: ['fd00:1::9', '10.0.1.9'] }, [4, 6]],
+  ])('%j is of the families %j', (overrides, families) => {
+    expect(draftNetwork(request(overrides)).families).toEqual(families);
+  });
+
+  it.each<[string, Partial<NetworkRequest>, string]>([
+    ['neither family', { ipv4: false }, 'a network has IPv4 or IPv6 or both: add --ipv6, or leave --ipv4=false out'],
+    ['a subnet of IPv6 alone', { subnets: ['fd00:1::/64'] }, 'subnet: fd00:1::/64 is one of IPv6, .* add --ipv6'],
+    ['a subnet of IPv4 alone', { ipv4: false, ipv6: true, subnets: ['10.0.1.0/24'] }, 'leave --ipv4=false out'],
+    ['a gateway of an automatic subnet', { ipv6: true, subnets: ['10.0.1.0/24'], gateways: ['fd00::1'] }, 'fd00::1'],
+    ['a range of an automatic subnet', { ipv6: true, subnets: ['fd00::/64'], ipRanges: ['10.0.0.0/28'] }, '--ip-range'],
+    [
+      'an address of an automatic subnet',
+      { ipv6: true, subnets: ['fd00::/64'], auxAddresses: { r: '10.0.0.2' } },
+      '--aux-address needs a --subnet that it lies in: 10.0.0.2',
+    ],
+  ])('with %s is refused', (_, overrides, message) => {
+    expect(() => draftNetwork(request(overrides))).toThrow(
+      expect.objectContaining({ code: 'invalid-argument', message: expect.stringMatching(message) }),
+    );
   });
 
   it.each<[string, Partial<NetworkRequest>, string]>([
@@ -115,5 +145,57 @@ describe('several subnets', () => {
     ['a reserved address that is the second gateway', { auxAddresses: { r: '10.0.2.1' } }, '10.0.2.1 is the gateway'],
   ])('with %s are refused', (_, overrides, message) => {
     expect(() => specify(overrides)).toThrow(message);
+  });
+});
+
+describe('a subnet of IPv6', () => {
+  const specify = (cidr: string, overrides: Partial<NetworkRequest> = {}) =>
+    specifySubnets([requireCidr(cidr, 'subnet')], request(overrides))[0];
+
+  it('has the address behind its routers’ as gateway, and no broadcast address', () => {
+    expect(specify('fd00:1::/64')).toEqual({ cidr: 'fd00:1::/64', gateway: 'fd00:1::1', auxAddresses: {} });
+    expect(specify('fd00:1::4/127')?.gateway).toBe('fd00:1::4');
+    expect(specify('fd00:1::/120', { gateways: ['fd00:1::ff'] })?.gateway).toBe('fd00:1::ff');
+    expect(() => specify('fd00:1::/64', { gateways: ['fd00:1::'] })).toThrow("every router's address in fd00:1::/64");
+  });
+
+  it('writes what it is given in its one form', () => {
+    const overrides = {
+      gateways: ['FD00:1:0::9'],
+      ipRanges: ['fd00:1:0::100/120'],
+      auxAddresses: { a: 'fd00:1:0:0::A' },
+    };
+    expect(specify('FD00:1:0::/64', overrides)).toEqual({
+      cidr: 'fd00:1::/64',
+      gateway: 'fd00:1::9',
+      ipRange: 'fd00:1::100/120',
+      auxAddresses: { a: 'fd00:1::a' },
+    });
+  });
+
+  it('and one of IPv4 each get what lies in them', () => {
+    const blocks = ['10.0.1.0/24', 'fd00:1::/64'].map((text) => requireCidr(text, 'subnet'));
+    const specifyBoth = (overrides: Partial<NetworkRequest>) => specifySubnets(blocks, request(overrides));
+    const overrides = { gateways: ['fd00:1::9', '10.0.1.9'], auxAddresses: { four: '10.0.1.2', six: 'fd00:1::2' } };
+    expect(specifyBoth(overrides)).toEqual([
+      { cidr: '10.0.1.0/24', gateway: '10.0.1.9', auxAddresses: { four: '10.0.1.2' } },
+      { cidr: 'fd00:1::/64', gateway: 'fd00:1::9', auxAddresses: { six: 'fd00:1::2' } },
+    ]);
+    expect(() => specifyBoth({ gateways: ['fd00:2::1'] })).toThrow('leave --gateway out to get 10.0.1.1, fd00:1::1');
+    expect(() => specifyBoth({ gateways: ['here'] })).toThrow('"here" is not an IP address');
+    expect(() => specifyBoth({ ipRanges: ['fd00:2::/96'] })).toThrow('the subnets are 10.0.1.0/24, fd00:1::/64');
+  });
+
+  it('takes any address of it for the gateway but the first, and none beside it', () => {
+    const [block, beside] = [requireCidr('fd00:1::/64', 'subnet'), requireCidr('fd00:1:0:1::/64', 'subnet')];
+    const text = (offset: bigint, of = block) => formatIp(ipAt(of, offset)!);
+    fc.assert(
+      fc.property(fc.bigInt(1n, sizeOf(block) - 1n), (offset) => {
+        const gateway = text(offset);
+        expect(specify(formatCidr(block), { gateways: [gateway] })).toMatchObject({ gateway });
+        expect(contains(block, ipAt(beside, offset)!)).toBe(false);
+        expect(() => specify(formatCidr(block), { gateways: [text(offset, beside)] })).toThrow('is not in the subnet');
+      }),
+    );
   });
 });

@@ -125,7 +125,7 @@ export interface InitRequest {
   etcdCa: string;
   etcdCert: string;
   etcdKey: string;
-  /** CIDRs that automatic subnets come from; empty: 10.0.0.0/8. */
+  /** CIDRs that automatic subnets of IPv4 come from; empty: 10.0.0.0/8. */
   defaultAddrPool: string[];
   /** Prefix length of automatic subnets; 0: 24. */
   defaultAddrPoolMaskLength: number;
@@ -261,6 +261,9 @@ export interface CreateNetworkRequest {
   auxAddresses: { [key: string]: string };
   labels: { [key: string]: string };
   options: { [key: string]: string };
+  /** Absent means true. */
+  ipv4?: boolean | undefined;
+  ipv6: boolean;
 }
 
 export interface CreateNetworkRequest_AuxAddressesEntry {
@@ -3157,6 +3160,8 @@ function createBaseCreateNetworkRequest(): CreateNetworkRequest {
     auxAddresses: {},
     labels: {},
     options: {},
+    ipv4: undefined,
+    ipv6: false,
   };
 }
 
@@ -3189,6 +3194,12 @@ export const CreateNetworkRequest: MessageFns<CreateNetworkRequest> = {
     globalThis.Object.entries(message.options).forEach(([key, value]: [string, string]) => {
       CreateNetworkRequest_OptionsEntry.encode({ key: key as any, value }, writer.uint32(74).fork()).join();
     });
+    if (message.ipv4 !== undefined) {
+      writer.uint32(80).bool(message.ipv4);
+    }
+    if (message.ipv6 !== false) {
+      writer.uint32(88).bool(message.ipv6);
+    }
     return writer;
   },
 
@@ -3286,6 +3297,22 @@ export const CreateNetworkRequest: MessageFns<CreateNetworkRequest> = {
             }
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.ipv4 = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.ipv6 = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3336,6 +3363,8 @@ export const CreateNetworkRequest: MessageFns<CreateNetworkRequest> = {
       },
       {},
     );
+    message.ipv4 = object.ipv4 ?? undefined;
+    message.ipv6 = object.ipv6 ?? false;
     return message;
   },
 };

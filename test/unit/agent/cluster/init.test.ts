@@ -14,6 +14,7 @@ test('a cluster, its first node and a token are in etcd, and the join line is ex
   const { identity, joinCommand, token } = await cluster.found();
   const record = decodeCluster((await cluster.store.get(keys.cluster))!.value)!;
   expect(record).toMatchObject({ id: identity.clusterId, pools: DEFAULT_POOLS });
+  expect(record.ulaPrefix).toMatch(/^fd[0-9a-f:]+::\/48$/);
   const node = decodeNode((await cluster.store.get(keys.node(identity.nodeId)))!.value)!;
   expect(node).toMatchObject({ name: 'n1', advertiseAddress: '10.0.0.1', vtep: '10.0.0.1', gossipPort: 7946 });
   expect(node.keyFingerprint).toBe(pki.fingerprint(identity.key));

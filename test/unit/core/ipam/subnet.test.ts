@@ -9,7 +9,7 @@ const holder = (text: string, who = 'network web', kind: Holder['kind'] = 'netwo
 });
 const route = (text: string) => holder(text, 'a route of host h2', 'route');
 const link = (text: string) => holder(text, 'a route of host h2', 'link');
-const address = (text: string) => holder(`${text}/32`, 'a name server of host h2', 'address');
+const address = (text: string, bits = 32) => holder(`${text}/${bits}`, 'a name server of host h2', 'address');
 const pools = [{ base: '10.0.0.0/8', prefix: 24 }];
 
 describe('automatic choice', () => {
@@ -74,8 +74,8 @@ describe('automatic choice', () => {
 
 describe('a subnet that was asked for', () => {
   it.each([
-    ['10.0.1', 'subnet: "10.0.1" is not an IPv4 CIDR; write it like 10.0.1.0/24'],
-    ['10.0.1.0/33', 'is not an IPv4 CIDR'],
+    ['10.0.1', 'subnet: "10.0.1" is not a CIDR; write it like 10.0.1.0/24 or fd00:0:0:1::/64'],
+    ['10.0.1.0/33', 'is not a CIDR'],
     ['10.0.1.5/24', 'subnet: 10.0.1.5/24 has host bits set; did you mean 10.0.1.0/24?'],
     ['10.0.1.0/32', 'is not between /8 and /31'],
     ['127.0.0.0/16', 'the loopback range'],
@@ -88,12 +88,43 @@ describe('a subnet that was asked for', () => {
     ['172.16.0.0/24', '172.16.0.0/23, a route of host h2; choose a subnet outside of it'],
     ['172.16.0.0/13', '172.16.0.0/23, a route of host h2'],
     ['10.9.0.0/24', '10.9.0.2, a name server of host h2; choose a subnet without it'],
+    ['fd00:1::1/64', 'subnet: fd00:1::1/64 has host bits set; did you mean fd00:1::/64?'],
+    ['fd00:1::/128', 'is not between /32 and /127 in size; use e.g. a /64'],
+    ['fd00::/16', 'is not between /32 and /127'],
+    ['::/64', 'the loopback and of IPv4-mapped addresses (RFC 4291); use a private range like fd12:3456:789a:1::/64'],
+    ['::ffff:10.0.0.0/120', 'is an IPv4 address written as IPv6'],
+    ['64:ff9b::/96', 'IPv4-mapped'],
+    ['100::/64', 'discard-only'],
+    ['fe80::/64', 'link-local'],
+    ['fec0:1::/64', 'site-local'],
+    ['ff05::/64', 'multicast'],
+    ['fd00:5::/64', 'pool overlaps with other one on this address space: fd00:5::/64 of network six'],
+    ['fd00:5::/48', 'fd00:5::/64 of network six'],
+    ['fd00:6::/64', 'fd00:6::/56, a route of host h2; choose a subnet outside of it'],
+    ['fd00:9::/64', 'fd00:9::2, a name server of host h2; choose a subnet without it'],
   ])('%s is refused', (text, message) => {
-    const holders = [holder('10.0.5.0/24'), link('192.168.0.0/16'), route('172.16.0.0/23'), address('10.9.0.2')];
+    const holders = [
+      ...[holder('10.0.5.0/24'), link('192.168.0.0/16'), route('172.16.0.0/23'), address('10.9.0.2')],
+      ...[holder('fd00:5::/64', 'network six'), link('fd00:6::/56'), address('fd00:9::2', 128)],
+    ];
     expect(() => checkSubnet(text, holders)).toThrow(message);
   });
 
+  it('of IPv6 may be of a range for documentation, or of an owner', () => {
+    for (const text of ['2001:db8:1::/64', 'fd00:1::/64', '2a00:1450::/48', 'fd00:1::/127', 'FD00:0:1::/48']) {
+      expect(formatCidr(checkSubnet(text, []))).toBe(formatCidr(requireCidr(text, 'subnet')));
+    }
+  });
+
+  it('is not held by what is of the other family', () => {
+    const six = [holder('fd00::/32'), address('fd00:1::1', 128), link('a00::/16')];
+    expect(formatCidr(checkSubnet('10.0.5.0/24', six))).toBe('10.0.5.0/24');
+    expect(formatCidr(checkSubnet('fd01::/64', [holder('253.1.0.0/16'), link('0.0.0.0/2')]))).toBe('fd01::/64');
+  });
+
   it('is not held by routes that are much wider than it', () => {
+    expect(formatCidr(checkSubnet('fd00:5::/64', [route('fd00::/8'), route('fd00:5::/56')]))).toBe('fd00:5::/64');
+    expect(() => checkSubnet('fd00:5::/64', [route('fd00:5::/57')])).toThrow('fd00:5::/57');
     expect(formatCidr(checkSubnet('10.0.5.0/24', [route('10.0.0.0/8'), route('10.0.0.0/16')]))).toBe('10.0.5.0/24');
     expect(() => checkSubnet('10.0.5.0/24', [route('10.0.0.0/17')])).toThrow('10.0.0.0/17');
     expect(() => checkSubnet('10.0.5.0/24', [link('10.0.0.0/8')])).toThrow('10.0.0.0/8');
