@@ -70,10 +70,10 @@ export function mtuProblems(view: Members, networks: readonly NetworkRecord[]): 
     const mtu = innerMtu(view, network);
     if (mtu <= most) return [];
     const isAsked = mtu === networkSettings(network).innerMtu || leftInside(view, network) > most;
-    const [why, mend] = isAsked
-      ? ['by its option', 'make the network anew without the option, or raise the MTU there']
-      : ['because IPv6 needs it', 'raise the MTU there'];
-    return `network ${network.name} has an MTU of ${mtu} ${why}, and ${describeLimit(least)} leaves ${most}: larger packets from or to that host may get lost; ${mend}`;
+    const [why, what] = isAsked
+      ? ['by its option', 'may get lost; make the network anew without the option, or raise the MTU there']
+      : ['because IPv6 needs it', 'go in fragments, or get lost where those are dropped; raise the MTU there'];
+    return `network ${network.name} has an MTU of ${mtu} ${why}, and ${describeLimit(least)} leaves ${most}: larger packets from or to that host ${what}`;
   });
 }
 

@@ -18,7 +18,7 @@ export function explainRefusal(op: Op, { code, message }: PlainError): string | 
     case 'add-address':
       if (!op.address.address.includes(':')) return undefined;
       if (code === 'EINVAL')
-        return `${op.address.link} can have no IPv6, which needs an MTU of 1,280 bytes or more (RFC 8200, section 5): raise the MTU of the hosts' underlay or of the network's option, or use a network without IPv6`;
+        return `${op.address.link} can have no IPv6, which needs an MTU of 1,280 bytes or more (RFC 8200, section 5), and something has given it less: raise it (\`ip link set ${op.address.link} mtu\`)`;
       if (!NO_IPV6.includes(code)) return undefined;
       return 'this host has no IPv6: its kernel was started with `ipv6.disable=1`, or was built without it; change that, or use a network without IPv6 on this host';
     case 'add-vxlan':

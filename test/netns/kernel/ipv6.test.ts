@@ -295,16 +295,6 @@ describe('a gateway that is isolated', () => {
   });
 });
 
-it('a network whose MTU is too small for IPv6 says so', async () => {
-  const options = { 'com.docker.network.driver.mtu': '1300' };
-  const small = a.world.addNetwork('small', { vni: 4104, cidr: 'fd00:a::/64', gateway: 'fd00:a::1', options });
-  await a.host.container('small');
-  await expect(a.attach(small, 'fd00:a::2', 'small')).rejects.toThrow(/needs an MTU of 1,280 bytes or more/);
-  for (const { record } of [...a.world.local.values()]) if (record.networkId === small.id) a.world.remove(record.id);
-  a.world.networkRecords.delete(small.id);
-  await a.reconciler.converge(six.id);
-});
-
 describe('from and to the outside', () => {
   it('a container reaches it masqueraded, one of an internal network does not', async () => {
     expect(await ping(a.host, 'c1', OUTSIDE)).toBe(true);

@@ -234,7 +234,7 @@ describe('the MTU inside', () => {
     world.addNode('h2', '10.77.0.2', { underlayMtu: 1329, underlayLimit: 'link wg0' });
     expect([innerMtu(world, web), innerMtu(world, six)]).toEqual([1279, 1280]);
     expect(mtuProblems(world, [web, six])).toEqual([
-      'network six has an MTU of 1280 because IPv6 needs it, and h2 (link wg0, 1329) leaves 1279: larger packets from or to that host may get lost; raise the MTU there',
+      'network six has an MTU of 1280 because IPv6 needs it, and h2 (link wg0, 1329) leaves 1279: larger packets from or to that host go in fragments, or get lost where those are dropped; raise the MTU there',
     ]);
     expect(() => refuseTooSmallMtu(world, web)).toThrow(
       'IPv6 needs an MTU of 1280 (RFC 8200), and h2 (link wg0, 1329) leaves 1279 inside of networks; raise the MTU there',
