@@ -64,6 +64,13 @@ export function isIpv4(text: string): boolean {
   return parseIpv4Number(text) >= 0;
 }
 
+/** Whether it is an address, written as {@link formatIp} writes it. */
+export function isCanonicalIp(text: string): boolean {
+  if (!text.includes(':')) return isIpv4(text);
+  const ip = parseIp(text);
+  return ip !== undefined && formatIp(ip) === text;
+}
+
 /** The family of an address, also of one with a zone (`fe80::1%eth0`, RFC 4007), as sockets take it. */
 export function familyOf(text: string): Family | undefined {
   const zone = text.indexOf('%');

@@ -5,7 +5,7 @@
  */
 import { parseCidr } from './cidr.ts';
 import { samePorts } from './endpoint-ports.ts';
-import { isIpv4, parseIp } from './ip.ts';
+import { isCanonicalIp, isIpv4, parseIp } from './ip.ts';
 import type {
   ClaimRecord,
   ClusterRecord,
@@ -26,6 +26,8 @@ const string: Check = (value) => typeof value === 'string';
 const number: Check = (value) => typeof value === 'number' && Number.isFinite(value);
 const boolean: Check = (value) => typeof value === 'boolean';
 const address: Check = (value) => typeof value === 'string' && isIpv4(value);
+/** Of either family, in the one form that is a key. */
+const ip: Check = (value) => typeof value === 'string' && isCanonicalIp(value);
 const cidr: Check = (value) => typeof value === 'string' && parseCidr(value)?.ip.family === 4;
 const ipv6Cidr: Check = (value) => typeof value === 'string' && parseCidr(value)?.ip.family === 6;
 const mac: Check = (value) => typeof value === 'string' && /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(value);
@@ -162,7 +164,7 @@ export const decodeEndpoint = decoder<EndpointRecord>(
     id: string,
     networkId: string,
     nodeId: string,
-    addresses: (value) => arrayOf(shape({ subnet: string, ip: address }))(value) && (value as unknown[]).length > 0,
+    addresses: (value) => arrayOf(shape({ subnet: string, ip }))(value) && (value as unknown[]).length > 0,
     mac,
     name: string,
     aliases: arrayOf(string),

@@ -109,7 +109,7 @@ export interface EndpointRecord {
   readonly id: string;
   readonly networkId: string;
   readonly nodeId: string;
-  /** One at least, in the order in which they were given. Each is the endpoint's only as long as its claim says so. */
+  /** One at least, IPv4 first. Each is the endpoint's only as long as its claim says so. */
   readonly addresses: readonly EndpointAddress[];
   readonly mac: string;
   /** First name; PTR answers with it. */
@@ -150,7 +150,7 @@ export interface StaticSet {
   readonly ttlSeconds?: number;
 }
 
-/** Says whose an address is, or a MAC that somebody chose; a MAC that follows from an address has no key. */
+/** Says whose an address is, or a MAC; one that follows from an IPv4 address has no key. */
 export interface ClaimRecord {
   readonly endpointId: string;
   readonly nodeId: string;
@@ -213,7 +213,7 @@ export const keys = {
   tokens: `${PREFIX}tokens/`,
 } as const;
 
-/** What stands for an endpoint where one address has to do: its MAC follows from it. */
+/** What stands for an endpoint where one address has to do: of IPv4, where it has one. */
 export function firstAddress({ addresses }: Pick<EndpointRecord, 'addresses'>): string {
   return addresses[0]!.ip;
 }

@@ -8,7 +8,20 @@ export function hasFamily(
   { subnets = [] }: { readonly subnets?: readonly Pick<SubnetSpec, 'cidr'>[] },
   family: Family,
 ): boolean {
-  return subnets.some(({ cidr }) => cidr.includes(':') === (family === 6));
+  return subnets.some((subnet) => isOf(subnet, family));
+}
+
+/** IPv4 before IPv6, whatever the order of the subnets. */
+export function familiesOf(network: { readonly subnets: readonly Pick<SubnetSpec, 'cidr'>[] }): readonly Family[] {
+  return ([4, 6] as const).filter((family) => hasFamily(network, family));
+}
+
+export function subnetsOf<T extends Pick<SubnetSpec, 'cidr'>>(subnets: readonly T[], family: Family): readonly T[] {
+  return subnets.filter((subnet) => isOf(subnet, family));
+}
+
+function isOf({ cidr }: Pick<SubnetSpec, 'cidr'>, family: Family): boolean {
+  return cidr.includes(':') === (family === 6);
 }
 
 /** Undefined when it is in none, or is no address. */

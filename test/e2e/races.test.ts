@@ -76,7 +76,7 @@ describe('two hosts want the same thing at once', () => {
     const last = await two.container('t5');
     const answer = await two.overlayd('network', 'connect', 'tiny', last);
     expect(answer.code).toBe(1);
-    expect(answer.stderr).toMatch(/no available addresses on network tiny .*: 5 used, 0 free, 0 quarantined/);
+    expect(answer.stderr).toMatch(/no available IPv4 addresses on network tiny .*: 5 used, 0 free, 0 quarantined/);
     expect(await two.mustExec('t5', ['ip', '-o', 'link'])).not.toMatch(/eth0/);
     await one.mustOverlayd('network', 'disconnect', 'tiny', 'netns:t0');
     await until('the address to be given again', async () => {

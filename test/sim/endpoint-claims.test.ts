@@ -5,6 +5,7 @@ import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type EndpointRecord, firstAddress, keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { checkQuiet } from './invariants.ts';
+import { killAt, MOMENTS } from './killed-claim.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
 let cluster: SimulatedCluster;
@@ -109,28 +110,8 @@ it('of two records of one address all show the one that the claim names', async 
 });
 
 describe('an agent that is killed', () => {
-  const moments = ['before the transaction', 'when it is done', 'when its answer is there'] as const;
-
-  /** The host's next transaction that writes such a key; what follows it never comes. */
-  function killAt(moment: (typeof moments)[number], key: string): Promise<void> {
-    const { txn } = one.store;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const kill = () => one.crash().then(resolve);
-    one.store.txn = async (compares, writes) => {
-      if (!writes.some((write) => write.kind !== 'delete-prefix' && write.key.startsWith(key)))
-        return await txn.call(one.store, compares, writes);
-      one.store.txn = txn;
-      if (moment === 'before the transaction') await kill();
-      const result = await txn.call(one.store, compares, writes);
-      if (moment === 'when it is done') await kill();
-      if (moment === 'when its answer is there') void Promise.resolve().then(kill);
-      return result;
-    };
-    return promise;
-  }
-
-  it.each(moments)('while it claims leaves neither a claim nor a record: %s', async (moment) => {
-    const killed = killAt(moment, keys.addresses);
+  it.each(MOMENTS)('while it claims leaves neither a claim nor a record: %s', async (moment) => {
+    const killed = killAt(one, moment, keys.addresses);
     void begin(one).catch(() => undefined);
     await cluster.clock.until(killed);
     await cluster.clock.advance(1_000);
@@ -140,9 +121,9 @@ describe('an agent that is killed', () => {
     await connect(one);
   });
 
-  it.each(moments)('while it releases leaves neither: %s', async (moment) => {
+  it.each(MOMENTS)('while it releases leaves neither: %s', async (moment) => {
     const { id } = await connect(one);
-    const killed = killAt(moment, keys.addresses);
+    const killed = killAt(one, moment, keys.addresses);
     void one.running.endpoints.disconnect('web', id, false).catch(() => undefined);
     await cluster.clock.until(killed);
     await cluster.clock.advance(1_000);

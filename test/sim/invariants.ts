@@ -1,9 +1,9 @@
 /** What must hold at every moment, and what must hold once nothing happens any more. */
 import { expect } from 'vitest';
-import { macOf, requireIp } from '../../src/core/ip.ts';
+import { isIpv4, macOf, requireIp } from '../../src/core/ip.ts';
 import { checkAddresses } from '../../src/core/ipam/check.ts';
 import { decodeEndpoint } from '../../src/core/record-codec.ts';
-import { type EndpointRecord, firstAddress, keys, PREFIX } from '../../src/core/records.ts';
+import { type EndpointRecord, keys, PREFIX } from '../../src/core/records.ts';
 import { checkAgainstTruth } from './oracle.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
 
@@ -39,7 +39,9 @@ export async function checkQuiet(cluster: SimulatedCluster): Promise<void> {
   );
   const addressClaims = cluster.etcd.entries(keys.addresses).map(({ key, value }) => [key, JSON.parse(value)]);
   expect(new Map(addressClaims as [string, unknown][])).toEqual(new Map(claimed));
-  const chosen = claims.filter((record) => record.mac !== macOf(requireIp(firstAddress(record), 'address')));
+  const follows = ({ addresses }: EndpointRecord) =>
+    addresses.filter(({ ip }) => isIpv4(ip)).map(({ ip }) => macOf(requireIp(ip, 'address')))[0];
+  const chosen = claims.filter((record) => record.mac !== follows(record));
   const macClaims = cluster.etcd.entries(`${PREFIX}macs/`).map(({ key, value }) => [key, JSON.parse(value)]);
   expect(new Map(macClaims as [string, unknown][])).toEqual(
     new Map(chosen.map(({ id, nodeId, mac, networkId }) => [keys.mac(networkId, mac), { endpointId: id, nodeId }])),

@@ -72,8 +72,8 @@ function checkRows({ kernel, record: { id, name: host } }: SimulatedHost, { netw
 
 /** What each container of the host is answered to every name of its networks. */
 async function checkNames({ names, record: { id, name: host } }: SimulatedHost, { endpoints }: Truth): Promise<void> {
-  const ask = async (networkId: string, address: string, name: string) =>
-    read(await names.handler(question(name), { networkId, address, transport: 'tcp' }));
+  const ask = async (networkId: string, address: string, name: string, type: 'A' | 'AAAA') =>
+    read(await names.handler(question(name, type), { networkId, address, transport: 'tcp' }));
   for (const [networkId, all] of endpoints) {
     const asker = all.find(({ nodeId }) => nodeId === id);
     if (!asker) continue;
@@ -84,9 +84,12 @@ async function checkNames({ names, record: { id, name: host } }: SimulatedHost, 
       }
     }
     for (const [name, expected] of addresses) {
-      const answered = addressesIn(await ask(networkId, firstAddress(asker), name));
-      expect(answered.sort(), `${name} on ${host}`).toEqual(expected.sort());
+      for (const type of ['A', 'AAAA'] as const) {
+        const answered = addressesIn(await ask(networkId, firstAddress(asker), name, type));
+        const ofType = expected.filter((address) => address.includes(':') === (type === 'AAAA'));
+        expect(answered.sort(), `${type} ${name} on ${host}`).toEqual(ofType.sort());
+      }
     }
-    expect((await ask(networkId, firstAddress(asker), 'nobody')).rcode, host).toBe('NXDOMAIN');
+    expect((await ask(networkId, firstAddress(asker), 'nobody', 'A')).rcode, host).toBe('NXDOMAIN');
   }
 }

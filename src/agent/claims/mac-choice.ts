@@ -1,7 +1,7 @@
 /** MAC addresses that a user chose for an endpoint. */
 import type { ClusterView } from '../../core/cluster-view.ts';
-import { derivedMac } from '../../core/endpoint-mac.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import { gatewayMac } from '../../core/plan/naming.ts';
 import type { EndpointRecord, NetworkRecord } from '../../core/records.ts';
 
 /** A unicast MAC address in lower case. */
@@ -22,14 +22,13 @@ export function checkMac(text: string): string {
   return mac;
 }
 
-/** `own`: address of the endpoint that is to have it. Throws `address-in-use`. */
+/** `own`: an address of the endpoint that is to have it. Throws `address-in-use`. */
 export function refuseTakenMac(view: ClusterView, network: NetworkRecord, mac: string, own?: string): void {
+  const addresses = view.addresses(network.id);
+  const self = own === undefined ? undefined : addresses.get(own);
   let holder: EndpointRecord | undefined;
-  for (const [address, endpoint] of view.addresses(network.id)) {
-    if (endpoint.mac === mac && address !== own) holder ??= endpoint;
-  }
-  const gateway = derivedMac(network.subnets[0]!.gateway);
-  if (!holder && mac !== gateway) return;
+  for (const endpoint of addresses.values()) if (endpoint.mac === mac && endpoint !== self) holder ??= endpoint;
+  if (!holder && mac !== gatewayMac(network)) return;
   const who = holder
     ? `${holder.name} on ${view.node(holder.nodeId)?.name ?? holder.nodeId.slice(0, 12)}`
     : 'the gateway';

@@ -1,12 +1,13 @@
 /**
- * No two endpoints of a network have one MAC. Mostly the MAC follows from the address, and then the claim of the address
- * is that of the MAC. One that was chosen has a key of its own, made and deleted by the transactions that make and delete
- * the endpoint. Whoever claims an address compares that nobody chose the MAC that follows from it; whoever chooses a MAC
- * compares that the address which it follows from is nobody's, or has another. So of two that race one fails.
+ * No two endpoints of a network have one MAC. Mostly the MAC follows from the IPv4 address, and then the claim of the address
+ * is that of the MAC. One that was chosen, or proposed for an endpoint of IPv6 alone, has a key of its own, made and deleted by
+ * the transactions that make and delete the endpoint. Whoever claims an address compares that nobody has such a key of the MAC
+ * that follows from it; whoever claims a MAC compares that the address which it follows from is nobody's, or has another. So
+ * of two that race one fails.
  *
  * Endpoints of releases that made no such keys are found in the view, where they have been for long.
  */
-import { addressOfMac, isChosenMac } from '../../core/endpoint-mac.ts';
+import { addressOfMac, hasMacClaim } from '../../core/endpoint-mac.ts';
 import { unreadableRecord } from '../../core/levels.ts';
 import { decodeClaim, decodeEndpoint } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
@@ -43,7 +44,7 @@ export class MacClaims {
     const stale = this.#stale.get(key);
     const free: Compare = stale === undefined ? { kind: 'absent', key } : { kind: 'revision', key, revision: stale };
     const released = former ? releaseMac(former) : [];
-    if (!isChosenMac(endpoint)) {
+    if (!hasMacClaim(endpoint)) {
       return { compares: [free], changes: stale === undefined ? released : [...released, { kind: 'delete', key }] };
     }
     const compares: Compare[] = [free];
@@ -98,7 +99,7 @@ export class MacClaims {
 
 /** For the transaction that takes the endpoint away. */
 export function releaseMac(endpoint: EndpointRecord): Extract<Change, { kind: 'delete' }>[] {
-  return isChosenMac(endpoint) ? [{ kind: 'delete', key: keys.mac(endpoint.networkId, endpoint.mac) }] : [];
+  return hasMacClaim(endpoint) ? [{ kind: 'delete', key: keys.mac(endpoint.networkId, endpoint.mac) }] : [];
 }
 
 /** Whether one of them has that MAC. Costs 0.1 ms of ten thousand. */

@@ -19,7 +19,8 @@ import { resolveRef } from '../../core/reference.ts';
 import { subnetWith } from '../../core/subnets.ts';
 import type { Containers } from '../../ports/host.ts';
 import type { Logger } from '../../ports/runtime.ts';
-import type { AddressClaims, Wanted } from '../claims/address-claims.ts';
+import type { Wanted } from '../claims/address-choice.ts';
+import type { AddressClaims } from '../claims/address-claims.ts';
 import { checkMac, refuseTakenMac } from '../claims/mac-choice.ts';
 import type { Releases } from '../claims/releases.ts';
 import type { Networks } from '../networks/networks.ts';
@@ -55,6 +56,7 @@ export interface ConnectRequest {
   readonly name?: string | undefined;
   readonly aliases: readonly string[];
   readonly ip?: string | undefined;
+  readonly ip6?: string | undefined;
   readonly mac?: string | undefined;
   readonly ifname?: string | undefined;
   readonly gwPriority?: number | undefined;
@@ -117,7 +119,8 @@ export class Endpoints {
     const container = await containers.resolve(request.container);
     const name =
       request.name ?? checkEndpointName(defaultName(container), 'the name taken from CONTAINER (give one with --name)');
-    const wanted = { name, aliases: [...new Set(request.aliases)], ip: request.ip, mac, ...declared };
+    const { ip, ip6 } = request;
+    const wanted = { name, aliases: [...new Set(request.aliases)], ip, ip6, mac, ...declared };
     const local = {
       ifname,
       ...(gwPriority === undefined ? {} : { gwPriority }),

@@ -49,6 +49,7 @@ export interface EngineNetworkMembers {
 export interface EngineConnection {
   readonly aliases: readonly string[];
   readonly ip: string | undefined;
+  readonly ip6?: string | undefined;
   readonly gwPriority?: number | undefined;
   /** `--driver-opt`. */
   readonly options?: Readonly<Record<string, string>> | undefined;

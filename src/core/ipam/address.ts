@@ -7,12 +7,12 @@
  */
 import { type Cidr, contains, firstOf, ipAt, lastOf, offsetOf, requireCidr, sizeOf } from '../cidr.ts';
 import { OverlaydError } from '../errors.ts';
-import { formatIp, parseIp, requireIp } from '../ip.ts';
+import { type Family, formatIp, parseIp, requireIp } from '../ip.ts';
 import type { ClaimRecord, EndpointRecord, QuarantineRecord, SubnetSpec } from '../records.ts';
 
-/** Of one network. */
+/** Of one network and one family; what the maps have of the other one does not matter. */
 export interface AddressSpace {
-  /** One at least, in the order in which they are filled. */
+  /** Of that family, in the order in which they are filled; one at least for whoever chooses. */
   readonly subnets: readonly SubnetSpec[];
   /** By address. */
   readonly claims: ReadonlyMap<string, ClaimRecord>;
@@ -20,7 +20,7 @@ export interface AddressSpace {
   readonly endpoints: ReadonlyMap<string, Pick<EndpointRecord, 'createdAt' | 'name' | 'nodeId'>>;
   readonly quarantine: ReadonlyMap<string, QuarantineRecord>;
   /** Being claimed on this node right now, or just lost to another node. */
-  readonly pending: ReadonlySet<string>;
+  readonly pending: Pick<ReadonlySet<string>, 'has'>;
 }
 
 export interface AddressCounts {
@@ -88,6 +88,13 @@ function restingAddresses(space: AddressSpace, subnet: SubnetSpec) {
     .map(([address, { releasedAt }]) => ({ address, subnet: subnet.cidr, releasedAt }));
 }
 
+/** Whether an automatic choice of before is one still. */
+export function isAvailable(space: AddressSpace, { address, fromQuarantine }: Choice): boolean {
+  if (isTaken(space, address) || space.pending.has(address)) return false;
+  const resting = space.quarantine.get(address);
+  return resting === undefined || (fromQuarantine && resting.clean);
+}
+
 /**
  * A static address as a person typed it. `holder` is used to name who has it.
  * Throws `invalid-address`, `address-out-of-range`, `address-in-use`.
@@ -95,12 +102,13 @@ function restingAddresses(space: AddressSpace, subnet: SubnetSpec) {
 export function checkAddress(space: AddressSpace, text: string, holder: (nodeId: string) => string): Choice {
   const blocks = space.subnets.map(({ cidr }) => requireCidr(cidr, 'subnet'));
   const ip = parseIp(text);
-  if (ip === undefined || !blocks.some((block) => block.ip.family === ip.family)) {
-    const [block] = blocks as [Cidr];
+  const [block] = blocks as [Cidr];
+  const { family } = block.ip;
+  if (ip?.family !== family) {
     const example = formatIp(ipAt(block, 5n) ?? lastOf(block));
     throw new OverlaydError(
       'invalid-address',
-      `ip: "${text}" is not an IPv${block.ip.family} address; write it like ${example}`,
+      `${optionOf(family)}: "${text}" is not an IPv${family} address; write it like ${example}`,
     );
   }
   const address = formatIp(ip);
@@ -145,9 +153,14 @@ export function checkAddress(space: AddressSpace, text: string, holder: (nodeId:
   return { address, subnet: subnet.cidr, fromQuarantine: quarantined !== undefined };
 }
 
+/** By which option of `connect` a static address is asked for. */
+export function optionOf(family: Family): 'ip' | 'ip6' {
+  return family === 4 ? 'ip' : 'ip6';
+}
+
 /**
  * Shape of the address space, all subnets together, for messages and `network inspect`. Of one that holds more than a number
- * counts exactly, `total` and `free` are the largest such number.
+ * counts exactly (2^53 - 1; a /64 holds 2^64), `total` and `free` are the largest such number, here and in all messages.
  */
 export function countAddresses(space: AddressSpace): AddressCounts {
   const blocks = space.subnets.map(({ cidr }) => requireCidr(cidr, 'subnet'));
@@ -233,12 +246,13 @@ function lastGiven(space: AddressSpace, range: Cidr, since: number): bigint {
 
 function fullError(space: AddressSpace, networkName: string): OverlaydError {
   const counts = countAddresses(space);
+  const family = requireCidr(space.subnets[0]!.cidr, 'subnet').ip.family;
   const all = space.subnets.map(({ cidr }) => cidr).join(', ');
   const ranges = space.subnets.flatMap(({ ipRange }) => ipRange ?? []);
   const within = ranges.length > 0 ? ` in --ip-range ${ranges.join(', ')}` : '';
   return new OverlaydError(
     'no-available-addresses',
-    `no available addresses on network ${networkName} (${all})${within}: ` +
+    `no available IPv${family} addresses on network ${networkName} (${all})${within}: ` +
       `${counts.used} used, ${counts.free} free, ${counts.quarantined} quarantined; ` +
       `disconnect containers, or give it another subnet (overlayd network subnet add ${networkName} CIDR)`,
     { retryable: counts.quarantined > 0 },

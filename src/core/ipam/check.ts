@@ -6,7 +6,7 @@
  * Only what is nobody's any more has a repair: of a node that is no member, or of this host and of no endpoint here. What
  * another member may have is its own: its agent puts most of it right by itself, and the rest is repaired there.
  */
-import { isChosenMac } from '../endpoint-mac.ts';
+import { hasMacClaim } from '../endpoint-mac.ts';
 import { type ClaimRecord, type EndpointRecord, firstAddress, hasAddress, keys } from '../records.ts';
 import { type Claimed, Inventory, isAt, type StoredRecord } from './inventory.ts';
 
@@ -231,8 +231,8 @@ class AddressCheck {
         const what = `MAC ${mac} is that of ${names}`;
         this.#add({ kind: 'duplicate', key, networkId, what, owner: names, mend, repair: undefined });
       } else if (!this.#held.has(key)) {
-        const chosen = endpoints.find(isChosenMac);
-        if (chosen) this.#addMissingMac(key, chosen);
+        const endpoint = endpoints.find(hasMacClaim);
+        if (endpoint) this.#addMissingMac(key, endpoint);
       }
     }
   }
@@ -244,7 +244,7 @@ class AddressCheck {
     const asFound = [key, keys.endpoint(endpoint), keys.network(networkId)];
     this.#add({
       ...{ kind: 'missing', key, networkId, owner: this.#ownerOf(nodeId) },
-      what: `MAC ${mac} was chosen for endpoint ${name} of ${this.#hostName(nodeId)}, and its claim is missing`,
+      what: `the claim of MAC ${mac}, which endpoint ${name} of ${this.#hostName(nodeId)} has, is missing`,
       mend: isOwn ? 'writes the claim' : this.#there(nodeId),
       repair: isOwn ? { asFound, changes: [{ kind: 'put', key, record }] } : undefined,
     });

@@ -11,7 +11,7 @@ import { isIpv4 } from '../ip.ts';
 import type { Filter, FilterChain, FilterSet } from '../packet-filter.ts';
 import { hasFamily } from '../subnets.ts';
 import { ipv6Filter } from './ipv6-filter.ts';
-import { gatewayMac } from './wanted.ts';
+import { gatewayMac } from './naming.ts';
 
 /** Before connection tracking, where one packet costs least. */
 export const RAW = -300;

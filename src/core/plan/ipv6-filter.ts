@@ -7,7 +7,7 @@ import type { DesiredNetwork, DesiredPort } from '../host-state.ts';
 import { isIpv4, linkLocalOf, requireIp } from '../ip.ts';
 import type { FilterSet } from '../packet-filter.ts';
 import { LEASES, set } from './filter.ts';
-import { gatewayMac } from './wanted.ts';
+import { gatewayMac } from './naming.ts';
 
 /** The leases as numbers, for what neighbour advertisements are of: nft 1.0.6 has no name for that field. */
 const TARGETS = 'targets';

@@ -2,6 +2,8 @@
  * Names and MACs of what is made in the kernel. All are functions of ids, so that every run of the agent finds the
  * work of the one before, and so that they say whose they are. Links: 15 characters at most.
  */
+import { ALL_ADDRESSES, macOf, parseIp } from '../ip.ts';
+import type { NetworkRecord, SubnetSpec } from '../records.ts';
 
 const NAMESPACE = /^ovl-[1-9]\d*$/;
 const UPLINK = /^ovl[1-9]\d*$/;
@@ -57,9 +59,17 @@ export function uplinkMacs(vni: number): { readonly inside: string; readonly hos
   return { inside: `02:6f:76:${vniBytes(vni)}`, host: `06:6f:76:${vniBytes(vni)}` };
 }
 
-/** Of the gateway of a network whose first subnet is of IPv6. */
-export function gatewayMacOf(vni: number): string {
-  return `0a:6f:67:${vniBytes(vni)}`;
+/**
+ * The same on every host, so that a container that moves keeps its neighbour entry: it follows from the first subnet's
+ * gateway, of IPv6 from the network.
+ */
+export function gatewayMac({ subnets, vni }: Pick<NetworkRecord, 'vni'> & GatewayFirst): string {
+  const gateway = parseIp(subnets[0]?.gateway ?? ALL_ADDRESSES);
+  return gateway?.family === 4 ? macOf(gateway) : `0a:6f:67:${vniBytes(vni)}`;
+}
+
+interface GatewayFirst {
+  readonly subnets: readonly Pick<SubnetSpec, 'gateway'>[];
 }
 
 export function portMac(endpointId: string): string {

@@ -22,10 +22,10 @@ import {
   UPLINK_NEXT_HOP,
   type Uplink,
 } from '../host-state.ts';
-import { ALL_ADDRESSES, isIpv4, linkLocalOf, macOf, parseIp } from '../ip.ts';
+import { isIpv4, linkLocalOf } from '../ip.ts';
 import { firstOfEachMac, RowWriter } from '../row-table.ts';
 import { hasFamily } from '../subnets.ts';
-import { gatewayMacOf, portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
+import { gatewayMac, portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
 
 const FAMILIES = [4, 6] as const;
 
@@ -51,12 +51,6 @@ const TUNNEL_PORT: PortFlags = {
   broadcastFlood: true,
   locked: false,
 };
-
-/** The same on every host, so that a container that moves keeps its neighbour entry. */
-export function gatewayMac({ subnets, vni }: Pick<DesiredNetwork, 'subnets' | 'vni'>): string {
-  const gateway = parseIp(subnets[0]?.gateway ?? ALL_ADDRESSES);
-  return gateway?.family === 4 ? macOf(gateway) : gatewayMacOf(vni);
-}
 
 /** What a link has besides, where the network has IPv6. */
 function ipv6Of(network: Pick<DesiredNetwork, 'subnets'>): Pick<Link, 'ipv6'> {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { decodeCluster, decodeNetwork, encodeRecord } from '../../../src/core/record-codec.ts';
+import { decodeCluster, decodeEndpoint, decodeNetwork, encodeRecord } from '../../../src/core/record-codec.ts';
 import type { SubnetSpec } from '../../../src/core/records.ts';
-import { networkRecord } from '../../fixtures/records.ts';
+import { endpointRecord, networkRecord } from '../../fixtures/records.ts';
 
 const FOUR: SubnetSpec = { cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} };
 const SIX: SubnetSpec = { cidr: 'fd00:1::/64', gateway: 'fd00:1::1', auxAddresses: {} };
@@ -39,5 +39,21 @@ describe('a cluster’s record', () => {
     [7, false],
   ])('with the prefix %s is read: %s', (ulaPrefix, read) => {
     expect(decodeCluster(JSON.stringify({ ...cluster, ulaPrefix })) !== undefined).toBe(read);
+  });
+});
+
+describe('an endpoint’s record', () => {
+  it.each([
+    ['10.0.1.2', true],
+    ['fd00:1::2', true],
+    // One address has one key, so it is written in one way.
+    ['fd00:1:0::2', false],
+    ['FD00:1::2', false],
+    ['10.0.1.02', false],
+    ['fe80::1%eth0', false],
+    ['', false],
+  ])('with the address "%s" is read: %s', (ip, read) => {
+    const addresses = [{ subnet: 'fd00:1::/64', ip }];
+    expect(decodeEndpoint(encodeRecord(endpointRecord({ addresses }))) !== undefined).toBe(read);
   });
 });

@@ -1,14 +1,15 @@
 import { expect, test } from 'vitest';
 import { AddressClaims, type AddressClaimsDeps } from '../../../../src/agent/claims/address-claims.ts';
 import { MOST_CONTAINERS } from '../../../../src/core/host-state.ts';
-import { type EndpointRecord, firstAddress } from '../../../../src/core/records.ts';
+import { type EndpointRecord, firstAddress, type NetworkRecord } from '../../../../src/core/records.ts';
 import { endpointRecord, networkRecord } from '../../../fixtures/records.ts';
 
-const NETWORK = networkRecord({ subnets: [{ cidr: '10.0.0.0/16', gateway: '10.0.0.1', auxAddresses: {} }] });
+const FOUR = { cidr: '10.0.0.0/16', gateway: '10.0.0.1', auxAddresses: {} };
+const SIX = { cidr: 'fd00:1::/64', gateway: 'fd00:1::1', auxAddresses: {} };
 const WANTED = { name: undefined, aliases: [], ip: undefined, mac: undefined };
 
 /** So many endpoints of this host; what a claim writes is heard of before the claim is told, which waits for `answer`. */
-function host(count: number) {
+function host(count: number, network: NetworkRecord) {
   const endpoints = new Map<string, EndpointRecord>();
   for (let at = 0; at < count; at++) {
     const address = `10.0.${8 + (at >> 8)}.${at & 255}`;
@@ -23,7 +24,7 @@ function host(count: number) {
       endpointsOf: () => new Map([...endpoints.values()].map((record) => [record.id, record])),
       quarantine: () => new Map(),
       node: () => ({ left: false }),
-      network: () => NETWORK,
+      network: () => network,
     },
     revisionOf: () => 1,
     entryOf: () => undefined,
@@ -32,7 +33,7 @@ function host(count: number) {
     store: { get: async () => undefined },
     commit: async (_: unknown, changes: readonly { record?: EndpointRecord }[]) => {
       const record = changes[0]!.record!;
-      endpoints.set(firstAddress(record), record);
+      for (const { ip } of record.addresses) endpoints.set(ip, record);
       await answer;
       return { told: Promise.resolve() };
     },
@@ -44,10 +45,18 @@ function host(count: number) {
   return { claims: new AddressClaims(deps as unknown as AddressClaimsDeps, { selfId: 'h1' }), answers };
 }
 
-test('the last container that a network can have here is not refused for one that is heard of before it is told', async () => {
-  const { claims, answers } = host(MOST_CONTAINERS - 2);
-  const both = [claims.claim(NETWORK, WANTED), claims.claim(NETWORK, WANTED)];
-  answers();
-  expect(new Set((await Promise.all(both)).map(({ record }) => firstAddress(record))).size).toBe(2);
-  await expect(claims.claim(NETWORK, WANTED)).rejects.toMatchObject({ code: 'network-full' });
-});
+test.each([
+  ['IPv4', [FOUR]],
+  ['IPv6', [SIX]],
+  ['both families', [FOUR, SIX]],
+])(
+  'the last container that a network of %s can have here is not refused for one that is heard of before it is told',
+  async (_, subnets) => {
+    const network = networkRecord({ subnets });
+    const { claims, answers } = host(MOST_CONTAINERS - 2, network);
+    const both = [claims.claim(network, WANTED), claims.claim(network, WANTED)];
+    answers();
+    expect(new Set((await Promise.all(both)).map(({ record }) => firstAddress(record))).size).toBe(2);
+    await expect(claims.claim(network, WANTED)).rejects.toMatchObject({ code: 'network-full' });
+  },
+);

@@ -42,5 +42,7 @@ export function read(reply: Uint8Array | undefined): ReadReply {
 }
 
 export function addressesIn(reply: ReadReply): string[] {
-  return (reply.answers ?? []).flatMap((answer) => (answer.type === 'A' ? [answer.data] : []));
+  return (reply.answers ?? []).flatMap((answer) =>
+    answer.type === 'A' || answer.type === 'AAAA' ? [answer.data] : [],
+  );
 }

@@ -147,6 +147,31 @@ describe('automatic choice', () => {
     });
   });
 
+  it('costs by what is taken, not by the size of the block: of a /64 no more looks than of a /16', () => {
+    const looksIn = (cidr: string, gateway: string, count: number) => {
+      const block = requireCidr(cidr, 'subnet');
+      let looks = 0;
+      const counted = <T>(map: Map<string, T>) =>
+        Object.assign(map, { has: (key: string) => ++looks > 0 && map.get(key) !== undefined });
+      const endpoints = new Map(
+        Array.from({ length: count }, (_, i) => [formatIp(ipAt(block, BigInt(i) + 2n)!), at(i)]),
+      );
+      const made = space({ subnets: [{ cidr, gateway, auxAddresses: {} }], endpoints: counted(endpoints) });
+      const first = chooseAddress(made, 'web').address;
+      const wrapped = chooseAddress(
+        { ...made, endpoints: counted(new Map(endpoints).set(formatIp(lastOf(block)), at(count))) },
+        'web',
+      );
+      expect([first, wrapped.address]).toEqual(Array(2).fill(formatIp(ipAt(block, BigInt(count) + 2n)!)));
+      return looks;
+    };
+    for (const count of [1, 10, 10_000]) {
+      const looks = looksIn('fd00:0:0:1::/64', 'fd00:0:0:1::1', count);
+      expect(looks).toBe(looksIn('10.9.0.0/16', '10.9.0.1', count));
+      expect(looks).toBeLessThanOrEqual(count + 2);
+    }
+  });
+
   it('leaves as many free addresses to others as told, and finds the last one however many that are', () => {
     expect(chooseAddress(space(), 'web', 3).address).toBe('10.0.1.5');
     const endpoints = new Map([2, 4, 5, 6].map((i) => [`10.0.1.${i}`, at(i)]));
@@ -208,7 +233,7 @@ describe('static addresses', () => {
     expect(check('FD00:0:0:1:0:0:0:5')).toMatchObject({ address: 'fd00:0:0:1::5', fromQuarantine: false });
     expect(() => check('fd00:0:0:1:0:0:0:7')).toThrow('fd00:0:0:1::7 belongs to api on h1');
     expect(() => check('fd00:0:0:1::')).toThrow("fd00:0:0:1:: is the routers' anycast address");
-    expect(() => check('10.0.1.5')).toThrow('ip: "10.0.1.5" is not an IPv6 address; write it like fd00:0:0:1::5');
+    expect(() => check('10.0.1.5')).toThrow('ip6: "10.0.1.5" is not an IPv6 address; write it like fd00:0:0:1::5');
     expect(check('fd00:0:0:1:ffff:ffff:ffff:ffff').address).toBe('fd00::1:ffff:ffff:ffff:ffff');
   });
 
@@ -223,6 +248,34 @@ describe('static addresses', () => {
 });
 
 describe('counts', () => {
+  it('add up in each family of whatever is taken, and never exceed what a number counts exactly', () => {
+    const cases = fc.record({
+      cidr: fc.constantFrom('10.0.1.0/24', '10.0.0.0/8', 'fd00::/120', 'fd00::/76', 'fd00::/75', 'fd00::/64', '::/0'),
+      claimed: fc.uniqueArray(fc.integer({ min: 0, max: 40 }), { maxLength: 20 }),
+      resting: fc.uniqueArray(fc.integer({ min: 0, max: 40 }), { maxLength: 20 }),
+    });
+    fc.assert(
+      fc.property(cases, ({ cidr, claimed, resting }) => {
+        const block = requireCidr(cidr, 'subnet');
+        const other = requireCidr(block.ip.family === 4 ? 'fd00::/64' : '10.0.1.0/24', 'subnet');
+        const both = (offset: number) => [block, other].map((each) => formatIp(ipAt(each, BigInt(offset))!));
+        const claims = new Map(claimed.flatMap(both).map((ip) => [ip, { endpointId: 'e', nodeId: 'n1' }]));
+        const quarantine = new Map(resting.flatMap(both).map((ip) => [ip, { releasedAt: 1, by: 'n1', clean: true }]));
+        const subnets = [{ cidr, gateway: both(1)[0]!, auxAddresses: {} }];
+        const counts = countAddresses(space({ subnets, claims, quarantine }));
+        expect(counts.used).toBe(claimed.length);
+        const kept = [0, 1].filter((offset) => !claimed.includes(offset)).length + (block.ip.family === 4 ? 1 : 0);
+        expect(counts.reserved).toBe(kept);
+        expect(counts.quarantined).toBe(resting.filter((each) => each > 1 && !claimed.includes(each)).length);
+        const exact = (count: bigint) =>
+          count > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(count);
+        expect(counts.total).toBe(exact(sizeOf(block)));
+        const taken = BigInt(counts.used + counts.reserved + counts.quarantined);
+        expect(counts.free).toBe(exact(sizeOf(block) - taken));
+      }),
+    );
+  });
+
   it('add up to the size of the subnet', () => {
     const made = space({
       endpoints: new Map([['10.0.1.7', at(1)]]),
@@ -280,7 +333,7 @@ describe('several subnets', () => {
   it('are full together, and count together', () => {
     const endpoints = filled(...first, ...second);
     expect(() => chooseAddress(space({ subnets, endpoints }), 'web')).toThrow(
-      'no available addresses on network web (10.0.1.0/29, 10.0.2.0/29): 9 used, 0 free, 0 quarantined; disconnect containers, or give it another subnet (overlayd network subnet add web CIDR)',
+      'no available IPv4 addresses on network web (10.0.1.0/29, 10.0.2.0/29): 9 used, 0 free, 0 quarantined; disconnect containers, or give it another subnet (overlayd network subnet add web CIDR)',
     );
     expect(countAddresses(space({ subnets, endpoints }))).toEqual({
       ...{ total: 16, used: 9, reserved: 7, quarantined: 0, free: 0 },

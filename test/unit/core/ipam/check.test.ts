@@ -1,19 +1,22 @@
 /** What etcd holds of addresses: a healthy cluster has no findings, and of each damage that one is found alone. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { derivedMac } from '../../../../src/core/endpoint-mac.ts';
+import { hasMacClaim, proposedMac } from '../../../../src/core/endpoint-mac.ts';
+import { isIpv4, macOf, requireIp } from '../../../../src/core/ip.ts';
 import { countAddresses } from '../../../../src/core/ipam/address.ts';
 import { checkAddresses, type Finding, type OwnEndpoints } from '../../../../src/core/ipam/check.ts';
 import type { StoredRecord } from '../../../../src/core/ipam/inventory.ts';
 import { encodeRecord } from '../../../../src/core/record-codec.ts';
-import { type EndpointRecord, firstAddress, keys } from '../../../../src/core/records.ts';
+import { type EndpointRecord, keys } from '../../../../src/core/records.ts';
 import { endpointRecord, networkRecord, nodeRecord } from '../../../fixtures/records.ts';
 
 const SELF = 'h1';
 const NETWORKS = ['n1', 'n2', 'n3'];
 const HOSTS = ['h1', 'h2', 'h3'];
 
+const macAt = (ip: string) => macOf(requireIp(ip, 'address'));
 const subnetAt = (at: number) => ({ cidr: `10.0.${at + 1}.0/24`, gateway: `10.0.${at + 1}.1`, auxAddresses: {} });
+const ipv6SubnetAt = (at: number) => ({ cidr: `fd00:${at + 1}::/64`, gateway: `fd00:${at + 1}::1`, auxAddresses: {} });
 
 /** Of `h1`, as whose agent looks, those that are its own are live. */
 class Cluster {
@@ -23,7 +26,7 @@ class Cluster {
   constructor(endpoints: readonly EndpointRecord[]) {
     for (const id of HOSTS) this.put(keys.node(id), nodeRecord({ id, name: `host-${id}` }));
     for (const [at, id] of NETWORKS.entries()) {
-      this.put(keys.network(id), networkRecord({ id, name: `net-${id}`, subnets: [subnetAt(at)] }));
+      this.put(keys.network(id), networkRecord({ id, name: `net-${id}`, subnets: [subnetAt(at), ipv6SubnetAt(at)] }));
     }
     for (const each of endpoints) this.add(each);
   }
@@ -36,7 +39,7 @@ class Cluster {
     const { id: endpointId, networkId, nodeId, mac } = endpoint;
     this.put(keys.endpoint(endpoint), endpoint);
     for (const { ip } of endpoint.addresses) this.put(keys.address(networkId, ip), { endpointId, nodeId });
-    if (mac !== derivedMac(firstAddress(endpoint))) this.put(keys.mac(networkId, mac), { endpointId, nodeId });
+    if (hasMacClaim(endpoint)) this.put(keys.mac(networkId, mac), { endpointId, nodeId });
     if (nodeId === SELF) this.live.set(endpoint.id, endpoint);
   }
 
@@ -64,7 +67,7 @@ interface Place {
   readonly network: number;
   readonly host: string;
   readonly chosen: boolean;
-  readonly several: boolean;
+  readonly has: 'one' | 'several' | 'both' | 'six';
 }
 
 const places = fc.array(
@@ -72,17 +75,22 @@ const places = fc.array(
     network: fc.nat(NETWORKS.length - 1),
     host: fc.constantFrom(...HOSTS),
     chosen: fc.boolean(),
-    several: fc.boolean(),
+    has: fc.constantFrom('one', 'several', 'both', 'six'),
   }),
   { minLength: 1, maxLength: 40 },
 );
 
 function endpointsAt(all: readonly Place[]): EndpointRecord[] {
-  return all.map(({ network, host, chosen, several }, at) => {
+  return all.map(({ network, host, chosen, has }, at) => {
     const subnet = `10.0.${network + 1}.0/24`;
     const ip = `10.0.${network + 1}.${2 + at}`;
-    const mac = chosen ? `02:00:00:00:00:${(16 + at).toString(16)}` : derivedMac(ip);
-    const addresses = [{ subnet, ip }, ...(several ? [{ subnet, ip: `10.0.${network + 1}.${102 + at}` }] : [])];
+    const ip6 = `fd00:${network + 1}::${(2 + at).toString(16)}`;
+    const mac = chosen ? `02:00:00:00:00:${(16 + at).toString(16)}` : has === 'six' ? proposedMac(ip6) : macAt(ip);
+    const addresses = [
+      ...(has === 'six' ? [] : [{ subnet, ip }]),
+      ...(has === 'several' ? [{ subnet, ip: `10.0.${network + 1}.${102 + at}` }] : []),
+      ...(has === 'both' || has === 'six' ? [{ subnet: `fd00:${network + 1}::/64`, ip: ip6 }] : []),
+    ];
     return endpointRecord({
       ...{ id: at.toString(16).padStart(64, 'e'), networkId: NETWORKS[network]!, nodeId: host, addresses, mac },
       name: `c${at}`,
@@ -174,7 +182,7 @@ const DAMAGES: Record<string, Damage> = {
   'an endpoint outside of the subnets': {
     does: (cluster, { networkId, nodeId }) => {
       const outside = endpointRecord({ id: 'f'.repeat(64), networkId, nodeId, address: '172.16.0.2' });
-      cluster.add({ ...outside, mac: derivedMac('172.16.0.2') });
+      cluster.add({ ...outside, mac: macAt('172.16.0.2') });
       return `foreign ${keys.address(networkId, '172.16.0.2')}`;
     },
     mends: never,
@@ -182,7 +190,7 @@ const DAMAGES: Record<string, Damage> = {
   'an endpoint at the gateway': {
     does: (cluster, { networkId, nodeId }) => {
       const address = `10.0.${networkId.slice(1)}.1`;
-      cluster.add(endpointRecord({ id: 'f'.repeat(64), networkId, nodeId, address, mac: derivedMac(address) }));
+      cluster.add(endpointRecord({ id: 'f'.repeat(64), networkId, nodeId, address, mac: macAt(address) }));
       return `foreign ${keys.address(networkId, address)}`;
     },
     mends: never,
@@ -205,7 +213,7 @@ const DAMAGES: Record<string, Damage> = {
   'an endpoint of this host that it does not have': {
     does: (cluster, { networkId }) => {
       const ip = '10.0.1.250'.replace('.1.', `.${networkId.slice(1)}.`);
-      const stray = endpointRecord({ id: 'f'.repeat(64), networkId, nodeId: SELF, address: ip, mac: derivedMac(ip) });
+      const stray = endpointRecord({ id: 'f'.repeat(64), networkId, nodeId: SELF, address: ip, mac: macAt(ip) });
       cluster.add(stray);
       cluster.live.delete(stray.id);
       return `leaked ${keys.endpoint(stray)}`;
@@ -277,16 +285,22 @@ it('where nothing is found, what is counted as used is what is claimed', () => {
       const cluster = new Cluster(endpoints);
       for (const [at, id] of NETWORKS.entries()) {
         const prefix = keys.addressesOn(id);
-        const claimed = [...cluster.records.keys()].filter((key) => key.startsWith(prefix));
+        const claimed = [...cluster.records.keys()]
+          .filter((key) => key.startsWith(prefix))
+          .map((key) => key.slice(prefix.length));
         const on = endpoints.filter(({ networkId }) => networkId === id);
-        const counts = countAddresses({
-          subnets: [networkRecord({ subnets: [subnetAt(at)] }).subnets[0]!],
-          claims: new Map(claimed.map((key) => [key.slice(prefix.length), { endpointId: 'e', nodeId: 'h' }])),
+        const space = {
+          claims: new Map(claimed.map((ip) => [ip, { endpointId: 'e', nodeId: 'h' }])),
           endpoints: new Map(on.flatMap((each) => each.addresses.map(({ ip }) => [ip, each] as const))),
           ...{ quarantine: new Map(), pending: new Set<string>() },
+        };
+        const [four, six] = [claimed.filter(isIpv4).length, claimed.filter((ip) => !isIpv4(ip)).length];
+        expect(countAddresses({ ...space, subnets: [subnetAt(at)] })).toEqual({
+          ...{ total: 256, used: four, reserved: 3, quarantined: 0, free: 253 - four },
         });
-        expect(counts).toEqual({
-          ...{ total: 256, used: claimed.length, reserved: 3, quarantined: 0, free: 253 - claimed.length },
+        const most = Number.MAX_SAFE_INTEGER;
+        expect(countAddresses({ ...space, subnets: [ipv6SubnetAt(at)] })).toEqual({
+          ...{ total: most, used: six, reserved: 2, quarantined: 0, free: most },
         });
       }
     }),

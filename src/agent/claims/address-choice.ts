@@ -1,0 +1,190 @@
+/**
+ * What an endpoint is to have: an address of each family that its network has, IPv4 first, and a MAC. All of it is claimed in one
+ * transaction; where that fails, what turned out to be somebody else's is chosen anew and the rest stays. Hosts that claim at
+ * the same moment choose the same, so a loser spreads out: with every loss over twice as many addresses, by as many in
+ * both families, since those who lost both are the same.
+ */
+import { derivedMac, proposedMac } from '../../core/endpoint-mac.ts';
+import { OverlaydError } from '../../core/errors.ts';
+import { type Family, familyOf, formatIp, parseIp } from '../../core/ip.ts';
+import {
+  type AddressSpace,
+  type Choice,
+  checkAddress,
+  chooseAddress,
+  isAvailable,
+  optionOf,
+} from '../../core/ipam/address.ts';
+import { unreadableRecord } from '../../core/levels.ts';
+import { type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
+import { familiesOf } from '../../core/subnets.ts';
+import type { Random } from '../../ports/runtime.ts';
+import type { ClusterState } from '../view/cluster-state.ts';
+import { refuseTakenMac } from './mac-choice.ts';
+import { hasMac } from './mac-claims.ts';
+
+export interface Wanted extends Pick<EndpointRecord, 'ports' | 'labels'> {
+  /** Undefined: its own short id, until it gets one. */
+  readonly name: string | undefined;
+  readonly aliases: readonly string[];
+  /** Static addresses, IPv4 and IPv6; undefined: automatic. */
+  readonly ip: string | undefined;
+  readonly ip6?: string | undefined;
+  readonly mac: string | undefined;
+}
+
+export interface Chosen {
+  /** IPv4 first. */
+  readonly choices: readonly Choice[];
+  readonly mac: string;
+}
+
+export interface AddressChoiceDeps {
+  readonly state: ClusterState;
+  readonly random: Random;
+  readonly selfId: string;
+  /** Without what is reserved for this very choice. */
+  readonly space: (network: NetworkRecord, family: Family) => AddressSpace;
+}
+
+/** How far apart losers spread at most, in addresses and in milliseconds. */
+const MOST_SKIPPED = 256;
+const LONGEST_PAUSE_MS = 32;
+
+export class AddressChoice {
+  readonly #deps: AddressChoiceDeps;
+  readonly #wanted: Wanted;
+  /** Automatic ones of the attempt before. */
+  readonly #chosen = new Map<Family, Choice>();
+  /** Addresses that turned out taken, and quarantines that turned out over, before the watch said so. */
+  readonly #lost = { 4: new Set<string>(), 6: new Set<string>() };
+  readonly #rested = new Set<string>();
+  /** MACs that may be somebody's who cannot be told. */
+  readonly #macs = new Set<string>();
+
+  constructor(deps: AddressChoiceDeps, wanted: Wanted) {
+    this.#deps = deps;
+    this.#wanted = wanted;
+  }
+
+  /**
+   * Throws what `chooseAddress`, `checkAddress` and `refuseTakenMac` throw; `address-out-of-range` where the network has no
+   * subnet of a family that is asked for.
+   */
+  choose(network: NetworkRecord): Chosen {
+    const { view } = this.#deps.state;
+    const { mac } = this.#wanted;
+    this.#refuseUnreadable(network);
+    if (mac !== undefined) refuseTakenMac(view, network, mac);
+    const families = familiesOf(network);
+    for (const family of [4, 6] as const) if (!families.includes(family)) this.#refuseFamily(network, family);
+    const chance = this.#deps.random.next();
+    const choices = families.map((family) => this.#chooseOf(network, family, chance));
+    return { choices, mac: mac ?? this.#macOf(network, choices) };
+  }
+
+  /** It is somebody else's, whatever is known here. */
+  lose(address: string): void {
+    this.#lost[familyOf(address) ?? 4].add(address);
+  }
+
+  /** Its quarantine is over. */
+  rest(address: string): void {
+    this.#rested.add(address);
+  }
+
+  /** The MAC of what was chosen last is somebody's: another one follows from another address, or is proposed. */
+  loseMac({ choices: [first], mac }: Chosen): void {
+    if (derivedMac([{ ip: first!.address }]) === mac) this.lose(first!.address);
+    else this.#macs.add(mac);
+  }
+
+  /** Random, from a range that doubles with every loss, in milliseconds; undefined when nothing was lost. */
+  pauseMs(): number | undefined {
+    const losses = Math.max(this.#lost[4].size, this.#lost[6].size);
+    return losses === 0 ? undefined : this.#deps.random.next() * widthOf(losses, LONGEST_PAUSE_MS);
+  }
+
+  #chooseOf(network: NetworkRecord, family: Family, chance: number): Choice {
+    const { state, space: spaceOf } = this.#deps;
+    const lost = this.#lost[family];
+    const all = spaceOf(network, family);
+    const quarantine =
+      this.#rested.size === 0
+        ? all.quarantine
+        : new Map([...all.quarantine].filter(([address]) => !this.#rested.has(address)));
+    const asked = this.#wanted[optionOf(family)];
+    if (asked !== undefined) {
+      const holder = (nodeId: string) => state.view.node(nodeId)?.name ?? nodeId.slice(0, 12);
+      return checkAddress({ ...all, quarantine }, asked, holder);
+    }
+    const passed = new Set(lost);
+    const pending = { has: (address: string) => all.pending.has(address) || passed.has(address) };
+    const space = { ...all, quarantine, pending };
+    const before = this.#chosen.get(family);
+    if (before && isAvailable(space, before)) return before;
+    const skip = Math.floor(chance * widthOf(lost.size, MOST_SKIPPED));
+    for (;;) {
+      const choice = chooseAddress(space, network.name, skip);
+      if (
+        family === 6 ||
+        this.#wanted.mac !== undefined ||
+        !this.#isTaken(network, derivedMac([{ ip: choice.address }]))
+      ) {
+        this.#chosen.set(family, choice);
+        return choice;
+      }
+      // Hardly ever is the MAC that follows from it another endpoint's.
+      passed.add(choice.address);
+    }
+  }
+
+  /** Throws `address-in-use` where it follows from an address that was asked for, and is another endpoint's. */
+  #macOf(network: NetworkRecord, choices: readonly Choice[]): string {
+    const { view } = this.#deps.state;
+    const derived = derivedMac(choices.map(({ address }) => ({ ip: address })));
+    if (derived !== undefined) {
+      if (this.#wanted.ip !== undefined) refuseTakenMac(view, network, derived);
+      return derived;
+    }
+    for (let nth = 0; ; nth++) {
+      const proposed = proposedMac(choices[0]!.address, nth);
+      if (!this.#macs.has(proposed) && !this.#isTaken(network, proposed)) return proposed;
+    }
+  }
+
+  #isTaken(network: NetworkRecord, mac: string | undefined): boolean {
+    return mac !== undefined && hasMac(this.#deps.state.view.addresses(network.id).values(), mac);
+  }
+
+  #refuseFamily({ name }: NetworkRecord, family: Family): void {
+    const asked = this.#wanted[optionOf(family)];
+    if (asked === undefined) return;
+    throw new OverlaydError(
+      'address-out-of-range',
+      `requested address ${asked} is out of range: network ${name} has no IPv${family} subnet; leave out --${optionOf(family)}, or give it one (overlayd network subnet add ${name} CIDR)`,
+    );
+  }
+
+  /** What another version wrote may say anything: that the network is being removed, that this node has left. */
+  #refuseUnreadable({ id, name }: NetworkRecord): void {
+    const { state, selfId } = this.#deps;
+    const { unreadable } = state.view;
+    const self = keys.node(selfId);
+    if (unreadable.has(self)) throw unreadableRecord(self, 'this node can claim no address');
+    const network = keys.network(id);
+    if (unreadable.has(network)) throw unreadableRecord(network, `network ${name} gives no address to this host`);
+    for (const asked of [this.#wanted.ip, this.#wanted.ip6]) {
+      const ip = asked === undefined ? undefined : parseIp(asked);
+      const taken = ip && keys.address(id, formatIp(ip));
+      if (taken !== undefined && unreadable.has(taken)) {
+        throw unreadableRecord(taken, `address ${asked} on network ${name} belongs to an endpoint; choose another`);
+      }
+    }
+  }
+}
+
+/** Of the range that losers spread over. */
+function widthOf(losses: number, most: number): number {
+  return Math.min(2 ** losses, most);
+}
