@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseCidr } from '../core/cidr.ts';
 import { parseDuration } from '../core/config/duration.ts';
-import { isIpv4, parseIp } from '../core/ip.ts';
+import { type Family, formatIp, isIpv4, parseIp } from '../core/ip.ts';
 import { UsageError } from './exit.ts';
 
 export type Pairs = Readonly<Record<string, string>>;
@@ -38,6 +38,17 @@ export function parseIpv4(text: string): string {
   if (text.includes(':')) throw new InvalidArgumentError('IPv6 addresses are not supported; write it like 10.0.1.5.');
   if (!isIpv4(text)) throw new InvalidArgumentError('Write an IPv4 address, like 10.0.1.5.');
   return text;
+}
+
+/** A static address of that family, in canonical form. */
+export function parseStaticAddress(family: Family): (text: string) => string {
+  return (text) => {
+    const ip = parseIp(text);
+    if (ip?.family === family) return formatIp(ip);
+    const [example, other] = family === 4 ? ['10.0.1.5', '--ip6'] : ['fd00:0:0:1::5', '--ip'];
+    const hint = ip ? `, and give this one as ${other}` : '';
+    throw new InvalidArgumentError(`Write an IPv${family} address, like ${example}${hint}.`);
+  };
 }
 
 /** Of either family. */

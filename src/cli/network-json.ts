@@ -1,6 +1,14 @@
 /** Networks and endpoints as JSON: `network inspect` has Docker's shape and order, with our fields after them. */
+import { type Family, isIpv4 } from '../core/ip.ts';
 import { hasFamily } from '../core/subnets.ts';
-import type { Endpoint, EndpointPort, Network, Subnet } from '../gen/overlayd/v1/control.ts';
+import type {
+  AddressCounts,
+  Endpoint,
+  EndpointAddress,
+  EndpointPort,
+  Network,
+  Subnet,
+} from '../gen/overlayd/v1/control.ts';
 import { timestamp } from './output.ts';
 
 export const DRIVER = 'overlayd';
@@ -49,13 +57,19 @@ export function networkInspection(network: Network) {
     Mtu: network.mtu,
     MtuLimitedBy: network.mtuLimitedBy,
     State: network.state,
-    Addresses: {
-      Total: network.addresses?.total ?? 0,
-      Used: network.addresses?.used ?? 0,
-      Reserved: network.addresses?.reserved ?? 0,
-      Quarantined: network.addresses?.quarantined ?? 0,
-      Free: network.addresses?.free ?? 0,
-    },
+    Addresses: countsJson(network.addresses),
+    AddressesIPv6: countsJson(network.addressesIpv6),
+  };
+}
+
+/** Of a family without a subnet nothing but zeros. */
+function countsJson(counts: AddressCounts | undefined) {
+  return {
+    Total: counts?.total ?? 0,
+    Used: counts?.used ?? 0,
+    Reserved: counts?.reserved ?? 0,
+    Quarantined: counts?.quarantined ?? 0,
+    Free: counts?.free ?? 0,
   };
 }
 
@@ -74,8 +88,8 @@ function containerEntry(endpoint: Endpoint) {
     Name: endpoint.name,
     EndpointID: endpoint.id,
     MacAddress: endpoint.mac,
-    IPv4Address: `${endpoint.address}/${endpoint.prefix}`,
-    IPv6Address: '',
+    IPv4Address: withPrefix(addressOf(endpoint, 4)),
+    IPv6Address: withPrefix(addressOf(endpoint, 6)),
     Aliases: endpoint.aliases,
     Node: endpoint.nodeName,
     Container: endpoint.container,
@@ -101,7 +115,8 @@ export function endpointJson(endpoint: Endpoint) {
     Network: endpoint.networkName,
     NodeID: endpoint.nodeId,
     Node: endpoint.nodeName,
-    IPv4Address: `${endpoint.address}/${endpoint.prefix}`,
+    IPv4Address: withPrefix(addressOf(endpoint, 4)),
+    IPv6Address: withPrefix(addressOf(endpoint, 6)),
     Addresses: endpoint.addresses.map(({ subnet, address }) => ({ Subnet: subnet, Address: address })),
     MacAddress: endpoint.mac,
     State: endpoint.state,
@@ -113,4 +128,19 @@ export function endpointJson(endpoint: Endpoint) {
     Labels: endpoint.labels,
     CreatedAt: timestamp(endpoint.createdAtMs),
   };
+}
+
+/** The first of that family; undefined: the network has none of it. */
+function addressOf({ addresses }: Endpoint, family: Family): EndpointAddress | undefined {
+  return addresses.find(({ address }) => isIpv4(address) === (family === 4));
+}
+
+/** As Docker writes it, with the length of its subnet's prefix; empty: there is none. */
+function withPrefix(of: EndpointAddress | undefined): string {
+  return of ? `${of.address}${of.subnet.slice(of.subnet.indexOf('/'))}` : '';
+}
+
+/** All of them, IPv4 first. */
+export function addressTexts({ addresses }: Endpoint): string[] {
+  return addresses.map(withPrefix);
 }

@@ -20,6 +20,7 @@ export function connect(
     name,
     aliases: [],
     ip,
+    ip6: '',
     mac: '',
     ifname: '',
     gwPriority: 0,

@@ -85,10 +85,10 @@ export function createEngine(
       const reply = await get(`/containers/${encodeURIComponent(ref)}/json`, longLimitMs);
       return reply.status === 404 ? undefined : read(containerResponse, reply);
     },
-    async connect(networkId, containerId, { aliases, ip, gwPriority, options }) {
+    async connect(networkId, containerId, { aliases, ip, ip6, gwPriority, options }) {
       const config = {
         Aliases: aliases,
-        ...(ip === undefined ? {} : { IPAMConfig: { IPv4Address: ip } }),
+        ...(ip === undefined && ip6 === undefined ? {} : { IPAMConfig: { IPv4Address: ip, IPv6Address: ip6 } }),
         ...(gwPriority === undefined ? {} : { GwPriority: gwPriority }),
         ...(options === undefined ? {} : { DriverOpts: options }),
       };

@@ -9,9 +9,9 @@ import {
   collectPairs,
   type Pairs,
   parseIfname,
-  parseIpv4,
   parseMac,
   parsePriority,
+  parseStaticAddress,
   refuseOption,
 } from '../argument.ts';
 import { checkLocally } from '../exit.ts';
@@ -23,6 +23,7 @@ interface ConnectOptions {
   readonly name?: string;
   readonly alias?: readonly string[];
   readonly ip?: string;
+  readonly ip6?: string;
   readonly mac?: string;
   readonly ifname?: string;
   readonly gwPriority?: number;
@@ -44,12 +45,9 @@ export function addConnect(network: Command, session: Session): void {
       )
       .option('--name <name>', "the name that resolves to it (default: the namespace's name)", parseName('--name'))
       .option('--alias <name>', 'another name, which others may share; may be repeated', collect(parseName('--alias')))
-      .option('--ip <ip>', 'its address (default: the next free one)', parseIpv4)
-      .option(
-        '--mac <mac>',
-        "its MAC address (default: made from the IP address); not for Docker's containers",
-        parseMac,
-      )
+      .option('--ip <ip>', 'its IPv4 address (default: the next free one)', parseStaticAddress(4))
+      .option('--ip6 <ip>', 'its IPv6 address (default: the next free one)', parseStaticAddress(6))
+      .option('--mac <mac>', "its MAC address (default: made from the address); not for Docker's containers", parseMac)
       .option(
         '--ifname <name>',
         'its interface in the container (default: the first free of eth0, eth1, …)',
@@ -74,18 +72,18 @@ export function addConnect(network: Command, session: Session): void {
   ).addHelpText(
     'after',
     `
-Prints the address.
+Prints the addresses, IPv4 first, one a line.
 
 Examples:
   overlayd network connect --alias backend web my-container
   overlayd network connect --name api --alias backend web netns:c1
   overlayd network connect --ip 10.20.0.50 --ifname lan0 office pid:4711
+  overlayd network connect --ip 10.20.0.50 --ip6 fd00:20::50 dual netns:c1
   overlayd network connect --port http=8080 --port dns=53/udp web netns:c1
   overlayd network connect --gw-priority 10 uplink netns:c1`,
   );
-  refuseOption(command, '--ip6 <ip>', 'networks have IPv4 addresses only');
   refuseOption(command, '--link <container>', 'names of the network resolve by themselves; --alias gives more of them');
-  refuseOption(command, '--link-local-ip <ip>', 'give --ip an address of the network');
+  refuseOption(command, '--link-local-ip <ip>', 'give --ip or --ip6 an address of the network');
   command.action(async (networkRef: string, container: string, options: ConnectOptions) => {
     const request: ConnectRequest = {
       network: networkRef,
@@ -93,6 +91,7 @@ Examples:
       name: options.name ?? '',
       aliases: [...(options.alias ?? [])],
       ip: options.ip ?? '',
+      ip6: options.ip6 ?? '',
       mac: options.mac ?? '',
       ifname: options.ifname ?? '',
       gwPriority: options.gwPriority ?? 0,
@@ -106,7 +105,7 @@ Examples:
     session.warn(warnings);
     if (!endpoint) return;
     if (options.format === 'json') printJson(session, endpointJson(endpoint));
-    else session.print(endpoint.address);
+    else for (const { address } of endpoint.addresses) session.print(address);
   });
 }
 

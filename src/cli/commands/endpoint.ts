@@ -1,7 +1,7 @@
 /** `endpoint ls` and `endpoint inspect`. */
 import type { Command } from 'commander';
 import { inspectEach } from '../inspect.ts';
-import { endpointJson } from '../network-json.ts';
+import { addressTexts, endpointJson } from '../network-json.ts';
 import { addInspectOption, addListOptions, type Format, type ListOptions, printListing } from '../output.ts';
 import type { Session } from '../session.ts';
 import { shortId } from '../table.ts';
@@ -25,7 +25,7 @@ export function addEndpointCommands(program: Command, session: Session): void {
           { heading: 'ENDPOINT ID', cell: (row) => shortId(row.id, !options.trunc) },
           { heading: 'NAME', cell: (row) => row.name },
           { heading: 'NETWORK', cell: (row) => row.networkName },
-          { heading: 'ADDRESS', cell: (row) => `${row.address}/${row.prefix}` },
+          { heading: 'ADDRESS', cell: (row) => addressTexts(row).join(', ') },
           { heading: 'NODE', cell: (row) => row.nodeName },
           { heading: 'STATE', cell: (row) => row.state },
           { heading: 'CONTAINER', cell: (row) => row.container },

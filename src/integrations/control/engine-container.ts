@@ -22,6 +22,7 @@ export async function connectThroughEngine(
     name,
     aliases,
     ip,
+    ip6,
     mac,
     ifname,
     gwPriority,
@@ -60,7 +61,7 @@ export async function connectThroughEngine(
   if (unknown !== undefined) throw new OverlaydError('invalid-argument', unknown);
   const network = await member.networks.find(ref);
   const record = await containers
-    .connect(network, container, { aliases, ip, gwPriority, options })
+    .connect(network, container, { aliases, ip, ip6, gwPriority, options })
     .catch((error: unknown) => {
       if (!isOverlaydError(error, 'engine-unavailable')) throw error;
       const hint = "a container that is not Docker's is written netns:NAME, netns:/PATH or pid:NUMBER";

@@ -253,6 +253,7 @@ function connectOptions(request: ConnectRequest): ConnectOptions {
     name: given(request.name),
     aliases: request.aliases,
     ip: given(request.ip),
+    ip6: given(request.ip6),
     mac: given(request.mac),
     ifname: given(request.ifname),
     ...(request.gwPriority === 0 ? {} : { gwPriority: request.gwPriority }),

@@ -39,7 +39,8 @@ export function networkMessage(member: Member, network: NetworkRecord, options: 
     state: network.state,
     endpoints: options.withEndpoints ? endpoints.map((record) => endpointMessage(member, record)) : [],
     endpointCount: endpoints.length,
-    addresses: countAddresses(member.claims.space(network)),
+    addresses: countAddresses(member.claims.space(network, 4)),
+    addressesIpv6: countAddresses(member.claims.space(network, 6)),
   };
 }
 

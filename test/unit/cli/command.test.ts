@@ -223,10 +223,10 @@ describe('networks', () => {
 describe('connecting', () => {
   it('prints the address and warnings beside it', async () => {
     const { out, error, asked } = await run(
-      'network connect --name api --alias backend --alias b2 --ip 10.0.0.2 --mac 02:42:0A:00:00:02 --ifname eth5 --gw-priority -2147483648 --driver-opt com.docker.network.endpoint.ifname=eth5 --port http=8080 --port 53/UDP --label team=a web netns:c1',
+      'network connect --name api --alias backend --alias b2 --ip 10.0.0.2 --ip6 FD00:0:0:1::0:2 --mac 02:42:0A:00:00:02 --ifname eth5 --gw-priority -2147483648 --driver-opt com.docker.network.endpoint.ifname=eth5 --port http=8080 --port 53/UDP --label team=a web netns:c1',
       { answers: { connect: () => ({ endpoint, warnings: ['/etc/netns/c1/resolv.conf was left alone'] }) } },
     );
-    expect(out).toBe('10.0.0.2\n');
+    expect(out).toBe('10.0.0.2\nfd00:0:0:1::2\n');
     expect(error).toBe('warning: /etc/netns/c1/resolv.conf was left alone\n');
     expect(asked).toEqual([
       [
@@ -236,7 +236,7 @@ describe('connecting', () => {
           container: 'netns:c1',
           name: 'api',
           aliases: ['backend', 'b2'],
-          ip: '10.0.0.2',
+          ...{ ip: '10.0.0.2', ip6: 'fd00:0:0:1::2' },
           mac: '02:42:0a:00:00:02',
           ifname: 'eth5',
           gwPriority: -2147483648,

@@ -31,6 +31,10 @@ export const endpoint = Endpoint.fromPartial({
   aliases: ['backend'],
   address: '10.0.0.2',
   prefix: 24,
+  addresses: [
+    { subnet: '10.0.0.0/24', address: '10.0.0.2' },
+    { subnet: 'fd00:0:0:1::/64', address: 'fd00:0:0:1::2' },
+  ],
   mac: '02:42:0a:00:00:02',
   createdAtMs: NOW,
   container: 'netns:c1',

@@ -124,7 +124,7 @@ describe('network inspect', () => {
             EndpointID: ENDPOINT_ID,
             MacAddress: '02:42:0a:00:00:02',
             IPv4Address: '10.0.0.2/24',
-            IPv6Address: '',
+            IPv6Address: 'fd00:0:0:1::2/64',
             Aliases: ['backend'],
             Node: 'host1',
             Container: 'netns:c1',
@@ -145,6 +145,7 @@ describe('network inspect', () => {
         MtuLimitedBy: '',
         State: 'active',
         Addresses: { Total: 256, Used: 1, Reserved: 3, Quarantined: 2, Free: 250 },
+        AddressesIPv6: { Total: 0, Used: 0, Reserved: 0, Quarantined: 0, Free: 0 },
       },
     ]);
   });

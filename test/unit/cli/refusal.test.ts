@@ -51,7 +51,12 @@ const REFUSED: readonly (readonly [line: string, message: string])[] = [
   ['network connect --ip 10.0.0.256 web netns:c1', 'Write an IPv4 address'],
   ['network connect --mac 02:42 web netns:c1', 'Write a MAC address, like 02:42:0a:00:01:05.'],
   ['network connect --ifname a-name-too-long0 web netns:c1', 'Write an interface name of at most 15'],
-  ['network connect --ip6 fd00::2 web netns:c1', '--ip6 is not supported'],
+  ['network connect --ip fd00::2 web netns:c1', 'Write an IPv4 address, like 10.0.1.5, and give this one as --ip6.'],
+  [
+    'network connect --ip6 10.0.0.2 web netns:c1',
+    'Write an IPv6 address, like fd00:0:0:1::5, and give this one as --ip.',
+  ],
+  ['network connect --ip6 fd00::1::2 web netns:c1', 'Write an IPv6 address, like fd00:0:0:1::5.'],
   ['network connect --link db:db web netns:c1', '--link is not supported: names of the network resolve by themselves'],
   ['network connect --driver-opt =b web netns:c1', 'The key is missing'],
   ['network connect --gw-priority first web netns:c1', 'Write a whole number from -2147483648 to 2147483647, like 10.'],

@@ -304,7 +304,8 @@ export interface Network {
   /** Only in GetNetwork. */
   endpoints: Endpoint[];
   endpointCount: number;
-  addresses?:
+  addresses?: AddressCounts | undefined;
+  addressesIpv6?:
     | AddressCounts
     | undefined;
   /** In words: the member whose underlay makes the MTU smaller than all others' would; empty: none does. */
@@ -321,6 +322,7 @@ export interface Network_OptionsEntry {
   value: string;
 }
 
+/** Of one family, all subnets together. What is more than 2^53 - 1 is given as that: a /64 holds 2^64. */
 export interface AddressCounts {
   total: number;
   used: number;
@@ -423,9 +425,11 @@ export interface ConnectRequest {
   container: string;
   name: string;
   aliases: string[];
+  /** Of IPv4, and `ip6` of IPv6; empty: the next free one of each family that the network has. */
   ip: string;
   mac: string;
   ifname: string;
+  ip6: string;
   /** Of the container's ways out, that of the highest is the default route. */
   gwPriority: number;
   driverOpts: { [key: string]: string };
@@ -477,7 +481,7 @@ export interface Endpoint {
   /** As given to connect; only for endpoints of the answering node that no engine made. */
   gwPriority: number;
   driverOpts: { [key: string]: string };
-  /** In the order in which they were given; `address` and `prefix` are of the first. */
+  /** IPv4 first; `address` and `prefix` are of the first. */
   addresses: EndpointAddress[];
   ports: EndpointPort[];
   labels: { [key: string]: string };
@@ -3677,6 +3681,7 @@ function createBaseNetwork(): Network {
     endpoints: [],
     endpointCount: 0,
     addresses: undefined,
+    addressesIpv6: undefined,
     mtuLimitedBy: "",
   };
 }
@@ -3724,6 +3729,9 @@ export const Network: MessageFns<Network> = {
     }
     if (message.addresses !== undefined) {
       AddressCounts.encode(message.addresses, writer.uint32(114).fork()).join();
+    }
+    if (message.addressesIpv6 !== undefined) {
+      AddressCounts.encode(message.addressesIpv6, writer.uint32(194).fork()).join();
     }
     if (message.mtuLimitedBy !== "") {
       writer.uint32(162).string(message.mtuLimitedBy);
@@ -3862,6 +3870,14 @@ export const Network: MessageFns<Network> = {
             message.addresses = AddressCounts.decode(reader, reader.uint32());
             continue;
           }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.addressesIpv6 = AddressCounts.decode(reader, reader.uint32());
+            continue;
+          }
           case 20: {
             if (tag !== 162) {
               break;
@@ -3918,6 +3934,9 @@ export const Network: MessageFns<Network> = {
     message.endpointCount = object.endpointCount ?? 0;
     message.addresses = (object.addresses !== undefined && object.addresses !== null)
       ? AddressCounts.fromPartial(object.addresses)
+      : undefined;
+    message.addressesIpv6 = (object.addressesIpv6 !== undefined && object.addressesIpv6 !== null)
+      ? AddressCounts.fromPartial(object.addressesIpv6)
       : undefined;
     message.mtuLimitedBy = object.mtuLimitedBy ?? "";
     return message;
@@ -5118,6 +5137,7 @@ function createBaseConnectRequest(): ConnectRequest {
     ip: "",
     mac: "",
     ifname: "",
+    ip6: "",
     gwPriority: 0,
     driverOpts: {},
     ports: [],
@@ -5147,6 +5167,9 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
     }
     if (message.ifname !== "") {
       writer.uint32(58).string(message.ifname);
+    }
+    if (message.ip6 !== "") {
+      writer.uint32(194).string(message.ip6);
     }
     if (message.gwPriority !== 0) {
       writer.uint32(160).sint32(message.gwPriority);
@@ -5232,6 +5255,14 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
             message.ifname = reader.string();
             continue;
           }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.ip6 = reader.string();
+            continue;
+          }
           case 20: {
             if (tag !== 160) {
               break;
@@ -5294,6 +5325,7 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
     message.ip = object.ip ?? "";
     message.mac = object.mac ?? "";
     message.ifname = object.ifname ?? "";
+    message.ip6 = object.ip6 ?? "";
     message.gwPriority = object.gwPriority ?? 0;
     message.driverOpts = (globalThis.Object.entries(object.driverOpts ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
