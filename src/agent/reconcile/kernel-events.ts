@@ -35,7 +35,16 @@ const LOOK_SHARE = 6;
 interface Rest {
   readonly since: number;
   readonly leastMs: number;
-  readonly isEcho: boolean;
+}
+
+/** What is to be looked at, and what is waited for before that. */
+class Pending {
+  readonly marks = new MarkSet();
+  /** Paths of containers in which something happened. */
+  readonly insides = new Set<string>();
+  /** Undefined: nothing is waited for. */
+  rest: Rest | undefined;
+  waiting = new AbortController();
 }
 
 export class KernelEvents {
@@ -44,22 +53,19 @@ export class KernelEvents {
   /** How many a look at everything takes. */
   looksAtAll = 0;
   readonly #deps: KernelEventsDeps;
-  readonly #events = new MarkSet();
+  /** Most likely our own doing. It does not go along with what others do: it would be looked at in the midst of the writing. */
+  readonly #echoed = new Pending();
+  readonly #events = new Pending();
   /** Networks to be planned by what is known of them. */
   readonly #known = new MarkSet();
   /** By namespace: rows that are most likely of our own writing. */
   readonly #echoes = new Map<string, RowEvent[]>();
-  /** Paths of containers in which something happened. */
-  readonly #insides = new Set<string>();
   readonly #heard = Promise.withResolvers<void>();
   #hostChange = false;
   /** When a plan was carried out last; undefined: one is. */
   #wroteAt: number | undefined = Number.NEGATIVE_INFINITY;
   /** When events were taken last. */
   #takenAt = Number.NEGATIVE_INFINITY;
-  /** What is waited for before they are taken; undefined: there are no events. */
-  #rest: Rest | undefined;
-  #waiting = new AbortController();
 
   constructor(deps: KernelEventsDeps) {
     this.#deps = deps;
@@ -92,7 +98,7 @@ export class KernelEvents {
         this.#heard.resolve();
       } else if (change.kind === 'underlay') this.#tellHostChangeLater(signal);
       else if (change.kind === 'container') {
-        this.#insides.add(change.path);
+        (change.echo ? this.#echoed : this.#events).insides.add(change.path);
         this.#takeLater(change.echo === true, signal);
       } else if (change.kind === 'network') this.#hear(change, signal);
       else {
@@ -140,7 +146,7 @@ export class KernelEvents {
       const networkId = idOf(namespace);
       const known = seen.correct(namespace, lastOfEach(rows));
       if (networkId === undefined || known === 'agrees') continue;
-      const marks = known === 'corrected' ? this.#known : this.#events;
+      const marks = known === 'corrected' ? this.#known : this.#echoed.marks;
       marks.add(networkId, false);
     }
     this.#echoes.clear();
@@ -157,50 +163,52 @@ export class KernelEvents {
   }
 
   #addLater(what: string, isEcho: boolean, signal: AbortSignal): void {
-    this.#events.add(what, false);
+    (isEcho ? this.#echoed : this.#events).marks.add(what, false);
     this.#takeLater(isEcho, signal);
   }
 
   #takeLater(isEcho: boolean, signal: AbortSignal): void {
+    const pending = isEcho ? this.#echoed : this.#events;
     const rest = isEcho
-      ? { since: this.#deps.clock.elapsed(), leastMs: SETTLE_MS.echo, isEcho }
-      : { since: this.#takenAt, leastMs: 0, isEcho };
-    if (this.#rest && this.#dueAt(this.#rest) <= this.#dueAt(rest)) return;
-    this.#rest = rest;
-    this.#waiting.abort();
-    this.#waiting = new AbortController();
-    this.#takeWhenSettled(rest, AbortSignal.any([signal, this.#waiting.signal]));
+      ? { since: this.#deps.clock.elapsed(), leastMs: SETTLE_MS.echo }
+      : { since: this.#takenAt, leastMs: 0 };
+    if (pending.rest && this.#dueAt(pending, pending.rest) <= this.#dueAt(pending, rest)) return;
+    pending.rest = rest;
+    pending.waiting.abort();
+    pending.waiting = new AbortController();
+    this.#takeWhenSettled(pending, rest, AbortSignal.any([signal, pending.waiting.signal]));
   }
 
-  #takeWhenSettled(rest: Rest, signal: AbortSignal): void {
-    const restMs = () => this.#dueAt(rest) - this.#deps.clock.elapsed();
+  #takeWhenSettled(pending: Pending, rest: Rest, signal: AbortSignal): void {
+    const restMs = () => this.#dueAt(pending, rest) - this.#deps.clock.elapsed();
     this.#later(Math.max(SETTLE_MS.burst, restMs()), signal, () => {
       // More may have come to be looked at meanwhile.
-      if (restMs() > 0) this.#takeWhenSettled(rest, signal);
-      else this.#take();
+      if (restMs() > 0) this.#takeWhenSettled(pending, rest, signal);
+      else this.#take(pending);
     });
   }
 
-  #take(): void {
+  #take(pending: Pending): void {
     const { clock, namespaceOf, onMarks, seen } = this.#deps;
-    this.#rest = undefined;
+    pending.rest = undefined;
     this.#takenAt = clock.elapsed();
-    this.#takeEchoes();
-    for (const networkId of [...this.#insides].flatMap((path) => this.#deps.doubt(path)))
+    if (pending === this.#echoed) this.#takeEchoes();
+    for (const networkId of [...pending.insides].flatMap((path) => this.#deps.doubt(path)))
       this.#known.add(networkId, false);
-    this.#insides.clear();
-    const marks = this.#events.take();
+    pending.insides.clear();
+    const marks = pending.marks.take();
     for (const networkId of marks?.networks.keys() ?? []) seen.forget(namespaceOf(networkId) ?? '');
     if (marks) onMarks(marks);
     const known = this.#known.take();
     if (known) onMarks(known);
   }
 
-  #dueAt({ since, leastMs, isEcho }: Rest): number {
-    const looks = (this.#events.all ? this.looksAtAll : this.#events.networks) + this.#insides.size;
+  #dueAt(pending: Pending, { since, leastMs }: Rest): number {
+    const { insides, marks } = pending;
+    const looks = (marks.all ? this.looksAtAll : marks.networks) + insides.size;
     const restMs = Math.max(leastMs, LOOK_SHARE * this.lookMs * looks);
     // Who waits for what was written is told first.
-    const begun = isEcho ? Math.max(since, this.#wroteAt ?? this.#deps.clock.elapsed()) : since;
+    const begun = pending === this.#echoed ? Math.max(since, this.#wroteAt ?? this.#deps.clock.elapsed()) : since;
     return Math.min(since + SETTLE_MS.most, begun + restMs);
   }
 

@@ -90,6 +90,18 @@ it('the echo of what is written is looked at a moment after its end, however lon
   expect(marks[0]! - end).toBeLessThan(120);
 });
 
+it('the echo of what is written is not looked at along with what another does inside of a container', async () => {
+  const written = events.writing();
+  kernel.tell({ kind: 'network', namespace: AT, echo: true });
+  kernel.tell({ kind: 'container', path: '/run/netns/c1' });
+  await clock.advance(40);
+  expect(doubts).toEqual(['/run/netns/c1']);
+  expect(marks).toHaveLength(1);
+  written();
+  await clock.advance(1_000);
+  expect(marks).toHaveLength(2);
+});
+
 it('echoes are looked at within a second, though something be written all the time', async () => {
   events.writing();
   kernel.tell({ kind: 'network', namespace: AT, echo: true });
