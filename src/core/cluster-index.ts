@@ -62,6 +62,9 @@ export class ClusterIndex implements ClusterView {
   /** By node and id. */
   readonly #endpoints = new Map<string, Map<string, EndpointRecord>>();
   readonly #holders = new AddressHolders((record) => touch(this.#touched!, record));
+  /** How often endpoints of a network, and members, have changed. */
+  readonly #endpointChanges = new Map<string, number>();
+  #nodeChanges = 0;
   /** Of the changes that are being applied. */
   #touched: Touched | undefined;
   /** Ids and subnets. */
@@ -148,6 +151,10 @@ export class ClusterIndex implements ClusterView {
     }
   }
 
+  moment(networkId: string): number {
+    return this.#nodeChanges + (this.#endpointChanges.get(networkId) ?? 0);
+  }
+
   claims(networkId: string): ReadonlyMap<string, ClaimRecord> {
     return this.#holders.claims(networkId);
   }
@@ -178,6 +185,9 @@ export class ClusterIndex implements ClusterView {
       else if (kind === 'macs') this.#decode(decodeClaim, key, value, undefined, touched);
       else if (kind === 'tokens') this.#decode(decodeToken, key, value, undefined, touched);
     }
+    if (touched.nodes) this.#nodeChanges += 1;
+    for (const networkId of touched.endpoints.keys())
+      this.#endpointChanges.set(networkId, (this.#endpointChanges.get(networkId) ?? 0) + 1);
     return touched;
   }
 
@@ -222,7 +232,10 @@ export class ClusterIndex implements ClusterView {
     const after = this.#decode(decodeNetwork, key, value, before, touched);
     if (before && this.#networkIds.get(before.name) === id) this.#networkIds.delete(before.name);
     set(this.#networks, id, after);
-    if (!after) this.#texts.delete(id);
+    if (!after) {
+      this.#texts.delete(id);
+      this.#endpointChanges.delete(id);
+    }
     // A network that is being deleted has given its name back.
     if (after?.state === 'active') this.#networkIds.set(after.name, id);
     touched.networks.add(id);

@@ -47,6 +47,8 @@ export interface ClusterView {
   addresses(networkId: string): ReadonlyMap<string, EndpointRecord>;
   /** Endpoints that are at one of the network's addresses at least, each once. */
   endpointsOn(networkId: string): Iterable<EndpointRecord>;
+  /** Another one than before when an endpoint of the network, or any member, has become another. */
+  moment(networkId: string): number;
   /** By address. */
   claims(networkId: string): ReadonlyMap<string, ClaimRecord>;
   /** Those that a person gave. */

@@ -17,7 +17,7 @@ import type {
   Subnet,
 } from './host-state.ts';
 import { innerMtu } from './inner-mtu.ts';
-import { BITS, type Family, familyOf } from './ip.ts';
+import { BITS, type Family, familyOfAddress } from './ip.ts';
 import { networkSettings } from './network-options.ts';
 import { namespaceOf, portLinkOf } from './plan/naming.ts';
 import { type EndpointAddress, type EndpointRecord, type NetworkRecord, type NodeRecord, PREFIX } from './records.ts';
@@ -37,7 +37,7 @@ export interface DesiredInput {
 export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desired {
   const { view, self, local, store, serviceAddress = false, remotes = true } = input;
   const byNetwork = wantedEndpoints(view, local);
-  const routed = electDefaultRoutes([...byNetwork].flatMap(([network, endpoints]) => candidates(network, endpoints)));
+  const routed = electDefaultRoutes(byNetwork);
   const isPartial = unknownMembers(view).length > 0;
   const uplinks = [];
   const networks: DesiredNetwork[] = [];
@@ -45,17 +45,19 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
   for (const [network, endpoints] of byNetwork) {
     const base = {
       vni: network.vni,
-      subnets: network.subnets.flatMap((subnet) => subnetOf(subnet.cidr, subnet.gateway)),
+      subnets: subnetsOf(network),
       mtu: innerMtu(view, network),
     };
     const namespace = namespaceOf(network.vni);
     namespaces.add(namespace);
     const { betweenContainers, gatewayModes, masquerade } = networkSettings(network);
-    const modeOf = (address: string) => gatewayModes[familyOf(address) ?? 4];
+    const modeOf = (address: string) => gatewayModes[familyOfAddress(address)];
     const opened = endpoints.flatMap(({ engine, record: { addresses } }) =>
-      addresses
-        .filter(({ ip }) => modeOf(ip) === 'routed')
-        .flatMap(({ ip: address }) => (engine?.ports ?? []).map((port) => ({ ...port, address }))),
+      engine?.ports
+        ? addresses
+            .filter(({ ip }) => modeOf(ip) === 'routed')
+            .flatMap(({ ip: address }) => engine.ports!.map((port) => ({ ...port, address })))
+        : [],
     );
     const masqueraded = base.subnets
       .filter(({ gateway }) => masquerade && modeOf(gateway) === 'nat')
@@ -68,8 +70,10 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
       namespace,
       internal: network.internal,
       ...{ betweenContainers, gatewayModes },
-      ports: endpoints.map((endpoint) => portOf(view, endpoint, base.subnets, routed.get(endpoint))),
-      remotes: remotes ? remotesOf(view, self, network.id) : [],
+      ports: endpoints.map((endpoint) =>
+        portOf(endpoint, ownAddresses(view, endpoint.record), base.subnets, routed.get(endpoint) ?? NOWHERE),
+      ),
+      remotes: remotes ? remotesOf(view, self, network) : [],
       isPartial: isPartial || lacksEndpoints(view),
     });
   }
@@ -100,10 +104,27 @@ function wantedEndpoints(view: ClusterView, local: readonly LocalEndpoint[]): Ma
 /** Those that etcd does not give to someone else. */
 function ownAddresses(view: ClusterView, { addresses, id, networkId }: EndpointRecord): readonly EndpointAddress[] {
   const all = view.addresses(networkId);
-  return addresses.filter(({ ip }) => (all.get(ip)?.id ?? id) === id);
+  const isOwn = ({ ip }: EndpointAddress) => (all.get(ip)?.id ?? id) === id;
+  return addresses.every(isOwn) ? addresses : addresses.filter(isOwn);
 }
 
-function remotesOf(view: ClusterView, self: NodeRecord, networkId: string): Remotes[] {
+/** What was made last, and of what, by the network's record. */
+const remotesMade = new WeakMap<
+  NetworkRecord,
+  { readonly view: ClusterView; readonly moment: number; readonly selfId: string; readonly remotes: readonly Remotes[] }
+>();
+
+/** The same array as long as nothing changes in what it is made of: what is made of thousands of them need not be made again. */
+function remotesOf(view: ClusterView, self: NodeRecord, network: NetworkRecord): readonly Remotes[] {
+  const moment = view.moment(network.id);
+  const last = remotesMade.get(network);
+  if (last?.view === view && last.moment === moment && last.selfId === self.id) return last.remotes;
+  const remotes = makeRemotes(view, self, network.id);
+  remotesMade.set(network, { view, moment, selfId: self.id, remotes });
+  return remotes;
+}
+
+function makeRemotes(view: ClusterView, self: NodeRecord, networkId: string): readonly Remotes[] {
   /** By node id; undefined: not to be reached. */
   const byNode = new Map<string, Remotes['endpoints'][number][] | undefined>([[self.id, undefined]]);
   const remotes: Remotes[] = [];
@@ -116,8 +137,10 @@ function remotesOf(view: ClusterView, self: NodeRecord, networkId: string): Remo
       byNode.set(nodeId, endpoints);
       if (endpoints) remotes.push({ vtep: node!.vtep, port: node!.dataPathPort, endpoints });
     }
+    const endpoints = byNode.get(nodeId);
+    if (!endpoints) continue;
     const here = addresses.length === 1 ? addresses : addresses.filter(({ ip }) => all.get(ip) === endpoint);
-    byNode.get(nodeId)?.push(here.length === addresses.length ? endpoint : { mac, addresses: here });
+    endpoints.push(here.length === addresses.length ? endpoint : { mac, addresses: here });
   }
   return remotes;
 }
@@ -130,21 +153,64 @@ function lacksEndpoints(view: ClusterView): boolean {
   });
 }
 
-function subnetOf(text: string, gateway: string): Subnet[] {
-  const cidr = parseCidr(text);
-  return cidr ? [{ cidr: formatCidr(canonical(cidr)), gateway, prefix: cidr.prefix }] : [];
+/** By record, which is never changed, only replaced. */
+const subnetsMade = new WeakMap<NetworkRecord, readonly Subnet[]>();
+
+function subnetsOf(network: NetworkRecord): readonly Subnet[] {
+  const made = subnetsMade.get(network);
+  if (made) return made;
+  const subnets = network.subnets.flatMap(({ cidr: text, gateway }): Subnet[] => {
+    const cidr = parseCidr(text);
+    return cidr ? [{ cidr: formatCidr(canonical(cidr)), gateway, prefix: cidr.prefix }] : [];
+  });
+  subnetsMade.set(network, subnets);
+  return subnets;
 }
 
+/** Families in which a container's default route goes through an endpoint. */
+type Routed = Readonly<Record<Family, boolean>>;
+
+const NOWHERE: Routed = { 4: false, 6: false };
+
+/** A port, and all that it was made of. */
+interface MadePort {
+  readonly port: DesiredPort;
+  readonly addresses: readonly EndpointAddress[];
+  readonly subnets: readonly Subnet[];
+  readonly routed: Routed;
+}
+
+/** Of a thousand ports hardly ever one is another than the last time. An endpoint is never changed, only replaced. */
+const portsMade = new WeakMap<LocalEndpoint, MadePort>();
+
 function portOf(
-  view: ClusterView,
   endpoint: LocalEndpoint,
+  addresses: readonly EndpointAddress[],
   subnets: readonly Subnet[],
-  routed: ReadonlySet<Family> = NO_FAMILIES,
+  routed: Routed,
+): DesiredPort {
+  const made = portsMade.get(endpoint);
+  const isSame = made?.addresses === addresses && made.subnets === subnets && sameWays(made.routed, routed);
+  if (isSame) return made.port;
+  const port = makePort(endpoint, addresses, subnets, routed);
+  portsMade.set(endpoint, { port, addresses, subnets, routed });
+  return port;
+}
+
+function sameWays(a: Routed, b: Routed): boolean {
+  return a[4] === b[4] && a[6] === b[6];
+}
+
+function makePort(
+  endpoint: LocalEndpoint,
+  held: readonly EndpointAddress[],
+  subnets: readonly Subnet[],
+  routed: Routed,
 ): DesiredPort {
   const { record } = endpoint;
-  const addresses = ownAddresses(view, record).map(({ ip, subnet: cidr }) => {
+  const addresses = held.map(({ ip, subnet: cidr }) => {
     const subnet = subnets.find((each) => each.cidr === cidr);
-    return { ip, family: familyOf(ip) ?? 4, subnet };
+    return { ip, family: familyOfAddress(ip), subnet };
   });
   const families = new Set(addresses.map(({ family }) => family));
   const own = new Set(addresses.map(({ subnet }) => subnet));
@@ -154,49 +220,51 @@ function portOf(
     link: portLinkOf(record.id),
     addresses: addresses.map(({ ip, family, subnet }) => ({ address: ip, prefix: subnet?.prefix ?? BITS[family] })),
     mac: record.mac,
-    defaultGateways: [...routed].flatMap(gatewayOf),
+    defaultGateways: FAMILIES.filter((family) => routed[family]).flatMap(gatewayOf),
     onLink: subnets
-      .filter((each) => !own.has(each) && families.has(familyOf(each.gateway) ?? 4))
+      .filter((each) => !own.has(each) && families.has(familyOfAddress(each.gateway)))
       .map(({ cidr }) => cidr),
   };
 }
 
-const NO_FAMILIES: ReadonlySet<Family> = new Set();
+const FAMILIES = [4, 6] as const;
 
 interface Candidate {
   readonly endpoint: LocalEndpoint;
-  readonly family: Family;
-  readonly networkName: string;
-  /** The higher one wins. */
-  readonly priority: number;
-}
-
-function candidates(network: NetworkRecord, endpoints: readonly LocalEndpoint[]): Candidate[] {
-  if (network.internal) return [];
-  return endpoints.flatMap((endpoint) => {
-    const families = new Set(endpoint.record.addresses.map(({ ip }) => familyOf(ip) ?? 4));
-    const priority = endpoint.gwPriority ?? 0;
-    return [...families].map((family) => ({ endpoint, family, networkName: network.name, priority }));
-  });
+  readonly network: NetworkRecord;
 }
 
 /** One endpoint per container and family carries its default route: highest priority, then first by network name. */
-function electDefaultRoutes(all: readonly Candidate[]): Map<LocalEndpoint, Set<Family>> {
-  const elected = new Map<string, Candidate>();
-  for (const candidate of all) {
-    const key = `${candidate.family} ${candidate.endpoint.container.identity}`;
-    const holder = elected.get(key);
-    if (!holder || precedes(candidate, holder)) elected.set(key, candidate);
+function electDefaultRoutes(
+  byNetwork: ReadonlyMap<NetworkRecord, readonly LocalEndpoint[]>,
+): ReadonlyMap<LocalEndpoint, Routed> {
+  const elected = { 4: new Map<string, Candidate>(), 6: new Map<string, Candidate>() };
+  for (const [network, endpoints] of byNetwork) {
+    if (network.internal) continue;
+    for (const endpoint of endpoints) {
+      const { container, record } = endpoint;
+      for (const family of FAMILIES) {
+        if (!record.addresses.some(({ ip }) => familyOfAddress(ip) === family)) continue;
+        const candidate = { endpoint, network };
+        const holder = elected[family].get(container.identity);
+        if (!holder || precedes(candidate, holder)) elected[family].set(container.identity, candidate);
+      }
+    }
   }
-  const families = new Map<LocalEndpoint, Set<Family>>();
-  for (const { endpoint, family } of elected.values())
-    families.set(endpoint, (families.get(endpoint) ?? new Set()).add(family));
-  return families;
+  const routed = new Map<LocalEndpoint, Routed>();
+  for (const { endpoint } of elected[4].values()) routed.set(endpoint, IPV4_ALONE);
+  for (const { endpoint } of elected[6].values()) routed.set(endpoint, routed.has(endpoint) ? BOTH : IPV6_ALONE);
+  return routed;
 }
 
+const IPV4_ALONE: Routed = { 4: true, 6: false };
+const IPV6_ALONE: Routed = { 4: false, 6: true };
+const BOTH: Routed = { 4: true, 6: true };
+
 function precedes(a: Candidate, b: Candidate): boolean {
-  if (a.priority !== b.priority) return a.priority > b.priority;
-  if (a.networkName !== b.networkName) return a.networkName < b.networkName;
+  const [first, second] = [a, b].map(({ endpoint }) => endpoint.gwPriority ?? 0) as [number, number];
+  if (first !== second) return first > second;
+  if (a.network.name !== b.network.name) return a.network.name < b.network.name;
   return a.endpoint.ifname < b.endpoint.ifname;
 }
 

@@ -79,6 +79,11 @@ export function familyOf(text: string): Family | undefined {
   return hasZone ? 6 : undefined;
 }
 
+/** The family of what is known to be an address, such as a record's. */
+export function familyOfAddress(text: string): Family {
+  return text.includes(':') ? 6 : 4;
+}
+
 export function formatIp({ family, value }: Ip): string {
   if (family === 4) return formatIpv4Number(Number(value));
   valueToScratch(value);

@@ -27,8 +27,6 @@ export type FdbTable = RowTable<'fdb'>;
 
 /** Words of a row. */
 export const ROW_WORDS = { neighbour: 7, fdb: 8 } as const;
-/** So many of them, from the first on, name a row: its link, and the address or the MAC. */
-const KEY_WORDS = { neighbour: 5, fdb: 3 } as const;
 /** Where what begins. */
 export const NEIGHBOUR = { link: 0, address: 1, mac: 5 } as const;
 export const FDB = { link: 0, mac: 1, vtep: 3, port: 7 } as const;
@@ -48,6 +46,7 @@ export function rowCount({ kind, words }: RowTable): number {
 export class RowWriter<K extends RowKind> {
   readonly #kind: K;
   readonly #links = new Map<string, number>();
+  readonly #names = new Map<number, string>();
   #words: Uint32Array;
   #length = 0;
 
@@ -57,8 +56,7 @@ export class RowWriter<K extends RowKind> {
   }
 
   table(): RowTable<K> {
-    const links = new Map([...this.#links].map(([name, number]) => [number, name]));
-    return { kind: this.#kind, links, words: this.#words.subarray(0, this.#length) };
+    return { kind: this.#kind, links: this.#names, words: this.#words.subarray(0, this.#length) };
   }
 
   neighbour(this: RowWriter<'neighbour'>, link: string, address: string, mac: string): void {
@@ -76,12 +74,21 @@ export class RowWriter<K extends RowKind> {
     this.#words[at + FDB.port] = HAS_VTEP | (port ?? 0);
   }
 
+  /** Mostly the same for one name in all tables: then they are compared as they are. */
+  #numberOf(link: string): number {
+    let number = 0;
+    for (let index = 0; index < link.length; index++) number = (Math.imul(number, 31) + link.charCodeAt(index)) >>> 0;
+    while (this.#names.has(number)) number = (number + 1) >>> 0;
+    return number;
+  }
+
   /** Another one, without anything but its link. */
   #row(link: string): number {
     let number = this.#links.get(link);
     if (number === undefined) {
-      number = this.#links.size + 1;
+      number = this.#numberOf(link);
       this.#links.set(link, number);
+      this.#names.set(number, link);
     }
     const at = this.#length;
     this.#length += ROW_WORDS[this.#kind];
@@ -224,147 +231,47 @@ export function rowsOfLinks<K extends RowKind>(table: RowTable<K>, isSuch: (link
 
 /** Without the rows that come after another one of the same MAC. */
 export function firstOfEachMac(table: FdbTable): FdbTable {
-  const index = new RowIndex(table, FDB.mac, FDB.vtep, 0, rowCount(table));
+  const { words } = table;
+  const macs = new Set<number>();
   const positions = new Int32Array(rowCount(table));
   let count = 0;
   for (let nth = 0; nth < positions.length; nth++) {
-    if (index.first(table.words, nth * ROW_WORDS.fdb) === nth) positions[count++] = nth;
+    const at = nth * ROW_WORDS.fdb + FDB.mac;
+    const mac = words[at]! * 2 ** 32 + words[at + 1]!;
+    if (macs.has(mac)) continue;
+    macs.add(mac);
+    positions[count++] = nth;
   }
   return count === positions.length ? table : rowsAt(table, positions.subarray(0, count));
 }
 
-/** The same rows, with the numbers that `other` has for links of the same names. */
-export function numberedAs<K extends RowKind>(table: RowTable<K>, other: RowTable<K>): RowTable<K> {
-  const theirs = new Map([...other.links].map(([number, name]) => [name, number]));
-  let free = Math.max(0, ...other.links.keys());
-  const numbers = new Map([...table.links].map(([number, name]) => [number, theirs.get(name) ?? ++free]));
-  if ([...numbers].every(([before, after]) => before === after)) return table;
-  const words = table.words.slice();
-  for (let at = 0; at < words.length; at += ROW_WORDS[table.kind]) words[at] = numbers.get(words[at]!) ?? 0;
-  return { ...table, links: new Map([...table.links].map(([number, name]) => [numbers.get(number)!, name])), words };
-}
+/** A table of one more link or two than another is compared with it as it is. */
+const FEW_LINKS = 4;
 
-// ---------------------------------------------------------------- comparing
-
-export interface RowDifference {
-  /** Positions in the wanted table of rows that have to be written. */
-  readonly missing: Int32Array;
-  /** Positions in the seen one of rows that are too many. */
-  readonly extra: Int32Array;
-}
-
-/**
- * What has to be written over, and what is too many then. Writing overwrites the first row of the same key. Both tables are
- * mostly in the same order and differ in a row or two: only what lies between is worth an index. Scale: linear.
- */
-export function rowDifference<K extends RowKind>(wanted: RowTable<K>, seen: RowTable<K>): RowDifference {
-  const { kind } = wanted;
-  // As at a network's first endpoint here.
-  if (rowCount(seen) === 0) return { missing: upTo(rowCount(wanted)), extra: new Int32Array() };
-  const size = ROW_WORDS[kind];
-  const a = wanted.words;
-  const b = numberedAs(seen, wanted).words;
-  const [countA, countB] = [rowCount(wanted), rowCount(seen)];
-  const shorter = Math.min(countA, countB);
-  let front = 0;
-  while (front < shorter && isSame(a, front * size, b, front * size, size)) front++;
-  let back = 0;
-  while (back < shorter - front && isSame(a, (countA - 1 - back) * size, b, (countB - 1 - back) * size, size)) back++;
-  const [endA, endB] = [countA - back, countB - back];
-  const index = new RowIndex({ kind, words: b }, 0, KEY_WORDS[kind], front, endB);
-  const missing = new Int32Array(endA - front);
-  let missed = 0;
-  const stays = new Uint8Array(countB);
-  for (let nth = front; nth < endA; nth++) {
-    const first = index.first(a, nth * size);
-    let right = first;
-    while (right >= 0 && !isSame(a, nth * size, b, right * size, size)) right = index.next(right);
-    if (right < 0) missing[missed++] = nth;
-    const kept = right < 0 ? first : right;
-    if (kept >= 0) stays[kept] = 1;
+/** No name has one number here and another there, and no number two names. */
+function agree(links: ReadonlyMap<number, string>, other: ReadonlyMap<number, string>): boolean {
+  const unknown: string[] = [];
+  for (const [number, name] of links) {
+    const theirs = other.get(number);
+    if (theirs === undefined) unknown.push(name);
+    if ((theirs !== undefined && theirs !== name) || unknown.length > FEW_LINKS) return false;
   }
-  const extra = new Int32Array(endB - front);
-  let extras = 0;
-  let all: RowIndex | undefined;
-  for (let nth = front; nth < endB; nth++) {
-    if (stays[nth] !== 0) continue;
-    // Of two that are the same, deleting one deletes the one that is wanted.
-    all ??= new RowIndex(wanted, 0, size, 0, countA);
-    if (all.first(b, nth * size) < 0) extra[extras++] = nth;
-  }
-  return { missing: missing.subarray(0, missed), extra: extra.subarray(0, extras) };
-}
-
-function upTo(count: number): Int32Array {
-  const positions = new Int32Array(count);
-  for (let nth = 0; nth < count; nth++) positions[nth] = nth;
-  return positions;
-}
-
-/** Positions of the rows that have the key of the only row of `one`. */
-export function rowsLike<K extends RowKind>(table: RowTable<K>, one: RowTable<K>): number[] {
-  const key = numberedAs(one, table).words;
-  const size = ROW_WORDS[table.kind];
-  const positions: number[] = [];
-  for (let nth = 0, count = rowCount(table); nth < count; nth++)
-    if (isSame(table.words, nth * size, key, 0, KEY_WORDS[table.kind])) positions.push(nth);
-  return positions;
-}
-
-function isSame(a: Uint32Array, atA: number, b: Uint32Array, atB: number, count: number): boolean {
-  for (let each = 0; each < count; each++) if (a[atA + each] !== b[atB + each]) return false;
+  if (unknown.length > 0) for (const name of other.values()) if (unknown.includes(name)) return false;
   return true;
 }
 
-/** Rows of a part of a table, by the words of their key; those of one key in order. */
-class RowIndex {
-  readonly #words: Uint32Array;
-  readonly #size: number;
-  readonly #from: number;
-  readonly #length: number;
-  /** By hash and by row, one more than the position of the next one; 0: none. */
-  readonly #heads: Int32Array;
-  readonly #nexts: Int32Array;
-
-  constructor({ kind, words }: Pick<RowTable, 'kind' | 'words'>, from: number, to: number, start: number, end: number) {
-    this.#words = words;
-    this.#size = ROW_WORDS[kind];
-    this.#from = from;
-    this.#length = to - from;
-    const count = Math.max(0, end - start);
-    this.#heads = new Int32Array(2 ** Math.ceil(Math.log2(2 * count + 1)));
-    this.#nexts = new Int32Array(count === 0 ? 0 : end);
-    for (let nth = end - 1; nth >= start; nth--) {
-      const hash = this.#hash(words, nth * this.#size);
-      this.#nexts[nth] = this.#heads[hash]!;
-      this.#heads[hash] = nth + 1;
-    }
-  }
-
-  /** The first with the key of the row that begins there in those words; -1: none. */
-  first(words: Uint32Array, at: number): number {
-    if (this.#nexts.length === 0) return -1;
-    return this.#search(this.#heads[this.#hash(words, at)]!, words, at);
-  }
-
-  /** The next with the same key; -1: none. */
-  next(nth: number): number {
-    return this.#search(this.#nexts[nth]!, this.#words, nth * this.#size);
-  }
-
-  #search(candidate: number, words: Uint32Array, at: number): number {
-    let each = candidate;
-    while (each > 0 && !isSame(this.#words, (each - 1) * this.#size + this.#from, words, at + this.#from, this.#length))
-      each = this.#nexts[each - 1]!;
-    return each - 1;
-  }
-
-  #hash(words: Uint32Array, at: number): number {
-    let hash = 0;
-    for (let each = this.#from; each < this.#from + this.#length; each++) {
-      hash = Math.imul(hash ^ words[at + each]!, 0x9e3779b1);
-      hash ^= hash >>> 15;
-    }
-    return hash & (this.#heads.length - 1);
-  }
+/** The same rows, with the numbers that `other` has for links of the same names. */
+export function numberedAs<K extends RowKind>(table: RowTable<K>, other: RowTable<K>): RowTable<K> {
+  if (agree(table.links, other.links)) return table;
+  const theirs = new Map([...other.links].map(([number, name]) => [name, number]));
+  let free = 0;
+  const next = () => {
+    do free += 1;
+    while (other.links.has(free));
+    return free;
+  };
+  const numbers = new Map([...table.links].map(([number, name]) => [number, theirs.get(name) ?? next()]));
+  const words = table.words.slice();
+  for (let at = 0; at < words.length; at += ROW_WORDS[table.kind]) words[at] = numbers.get(words[at]!) ?? 0;
+  return { ...table, links: new Map([...table.links].map(([number, name]) => [numbers.get(number)!, name])), words };
 }

@@ -29,6 +29,7 @@ export class World implements ClusterView {
   serviceAddress = false;
   readonly selfId: string;
   #lastId = 0;
+  #moment = 0;
 
   constructor(selfId: string) {
     this.selfId = selfId;
@@ -54,6 +55,8 @@ export class World implements ClusterView {
   networks = () => this.networkRecords.values();
   networkByName = (name: string) => [...this.networkRecords.values()].find((network) => network.name === name);
   claims = () => new Map();
+  /** Tests change records without saying so. */
+  moment = () => ++this.#moment;
   endpoint = ({ id }: Pick<EndpointRecord, 'id'>) => this.endpointRecords.get(id);
   endpointsOf = (nodeId: string) => new Map([...this.endpointRecords].filter(([, record]) => record.nodeId === nodeId));
   endpointsOn = (networkId: string) =>

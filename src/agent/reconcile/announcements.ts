@@ -30,8 +30,11 @@ export class Announcements {
   readonly #deps: AnnouncementsDeps;
   /** By network id: whether it had the service address. */
   readonly #announced = new Map<string, boolean>();
-  /** By network id: addresses of the endpoints of other hosts that have their rows. */
-  readonly #reached = new Map<string, ReadonlySet<string>>();
+  /** By network id: the endpoints of other hosts that have their rows, and their addresses. */
+  readonly #reached = new Map<
+    string,
+    { readonly remotes: DesiredNetwork['remotes']; readonly addresses: ReadonlySet<string> }
+  >();
   /** By network id: how often in a row being told has failed. */
   readonly #failures = new Map<string, number>();
 
@@ -66,15 +69,24 @@ export class Announcements {
       if (!broken.has(namespace) && !known) this.#announce(networkId, wanted.serviceAddress);
     };
     for (const { networkId, namespace, remotes } of wanted.networks) {
-      // Rows that were there before they were wanted are news, too.
       const reached = this.#reached.get(networkId);
-      const addresses: string[] = [];
-      for (const { endpoints } of remotes)
-        for (const each of endpoints) for (const { ip } of each.addresses) addresses.push(ip);
-      const more = addresses.some((address) => !reached?.has(address));
-      if (!broken.has(namespace) && (more || reached?.size !== addresses.length)) {
-        this.#reached.set(networkId, new Set(addresses));
+      // The same as the last time.
+      if (reached?.remotes === remotes) {
+        announce(networkId, namespace, false);
+        continue;
       }
+      const addresses = new Set<string>();
+      // Rows that were there before they were wanted are news, too.
+      let more = false;
+      for (const { endpoints } of remotes) {
+        for (const each of endpoints) {
+          for (const { ip } of each.addresses) {
+            addresses.add(ip);
+            more ||= !reached?.addresses.has(ip);
+          }
+        }
+      }
+      if (!broken.has(namespace)) this.#reached.set(networkId, { remotes, addresses });
       announce(networkId, namespace, more);
     }
     if (host) announce(HOST_PART, undefined, false);
@@ -87,7 +99,7 @@ export class Announcements {
 
   /** Whether the kernel has the way to an endpoint of another host. */
   reaches(networkId: string, address: string): boolean {
-    return this.#reached.get(networkId)?.has(address) ?? false;
+    return this.#reached.get(networkId)?.addresses.has(address) ?? false;
   }
 
   /** The network was taken apart. */

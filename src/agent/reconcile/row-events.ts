@@ -5,15 +5,8 @@
  */
 import type { NamespaceState, Neighbour } from '../../core/host-state.ts';
 import type { RowEvent } from '../../core/kernel-change.ts';
-import {
-  fdbRowAt,
-  fdbTable,
-  neighbourAt,
-  neighbourTable,
-  rowsLike,
-  withoutRows,
-  withRows,
-} from '../../core/row-table.ts';
+import { rowsLike } from '../../core/row-difference.ts';
+import { fdbRowAt, fdbTable, neighbourAt, neighbourTable, withoutRows, withRows } from '../../core/row-table.ts';
 
 const NO_MAC = '00:00:00:00:00:00';
 

@@ -16,6 +16,8 @@ import type {
 export class SettledContainers {
   /** What was found right; an endpoint is never changed, only replaced. */
   readonly #keys = new WeakMap<LocalEndpoint, string>();
+  /** The port that the endpoint was last, with the network's MTU, and what is to be found right for it. */
+  readonly #keysMade = new WeakMap<DesiredPort, { readonly mtu: number; readonly key: string }>();
   /** Counts doubts: one that comes while a pass runs is not ended by what that pass saw before. */
   #moment = 0;
   readonly #doubted = new WeakMap<LocalEndpoint, number>();
@@ -35,7 +37,7 @@ export class SettledContainers {
         const { container, engine } = port.endpoint;
         const isRight = engine
           ? isHandedOver(container) || this.#madeFor(port, network) === madeOf(port, network)
-          : this.#keys.get(port.endpoint) === keyOf(port, network);
+          : this.#keys.get(port.endpoint) === this.#keyOf(port, network);
         if (!isRight) containers.set(container.identity, container);
       }
     }
@@ -72,10 +74,18 @@ export class SettledContainers {
         }
         const doubted = (this.#doubted.get(endpoint) ?? 0) > moment;
         if (inside === 'gone' || doubted || failing || isLow) this.#keys.delete(endpoint);
-        else if (inside !== undefined) this.#keys.set(endpoint, keyOf(port, network));
+        else if (inside !== undefined) this.#keys.set(endpoint, this.#keyOf(port, network));
       }
       this.#made.set(network.namespace, made);
     }
+  }
+
+  #keyOf(port: DesiredPort, network: DesiredNetwork): string {
+    const made = this.#keysMade.get(port);
+    if (made?.mtu === network.mtu) return made.key;
+    const key = keyOf(port, network);
+    this.#keysMade.set(port, { mtu: network.mtu, key });
+    return key;
   }
 
   #madeFor({ endpoint }: DesiredPort, { namespace }: DesiredNetwork): string | undefined {

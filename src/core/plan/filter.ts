@@ -28,16 +28,7 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
   const ipv6 = hasFamily(network, 6) ? ipv6Filter(network, ports) : undefined;
   return {
     family: 'bridge',
-    sets: [
-      set(
-        LEASES[4],
-        ['ifname', 'ether_addr', 'ipv4_addr'],
-        ports.flatMap(({ link, mac, addresses }) =>
-          addresses.filter(({ address }) => isIpv4(address)).map(({ address }) => `${link} ${mac} ${address}`),
-        ),
-      ),
-      ...(ipv6?.sets ?? []),
-    ],
+    sets: [set(LEASES[4], ['ifname', 'ether_addr', 'ipv4_addr'], ports.flatMap(leasesMade)), ...(ipv6?.sets ?? [])],
     chains: [
       chain('prerouting', 'prerouting', RAW, 'drop', [
         // As it stands in the frame: with a VLAN tag before it, `ip` alone would match.
@@ -68,6 +59,19 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
       ]),
     ],
   };
+}
+
+/** By port, which is never changed. */
+const leases = new WeakMap<DesiredPort, readonly string[]>();
+
+function leasesMade(port: DesiredPort): readonly string[] {
+  const made = leases.get(port);
+  if (made) return made;
+  const { link, mac, addresses } = port;
+  const ipv4 = addresses.filter(({ address }) => isIpv4(address));
+  const texts = ipv4.map(({ address }) => `${link} ${mac} ${address}`);
+  leases.set(port, texts);
+  return texts;
 }
 
 export function set(name: string, type: readonly string[], elements: readonly string[]): FilterSet {

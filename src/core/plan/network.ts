@@ -168,7 +168,8 @@ function outcomeOf(
   filter: Filter,
   seen: NamespaceState | undefined,
 ): NamespaceState {
-  const links = new Map([...(seen?.links ?? [])].filter(([, { kind }]) => !isOfOurKinds(kind)));
+  const links = new Map<string, Link>();
+  for (const [name, link] of seen?.links ?? []) if (!isOfOurKinds(link.kind)) links.set(name, link);
   for (const link of wanted) {
     const old = made.has(link.name) ? undefined : seen?.links.get(link.name);
     links.set(link.name, old && changed.has(link.name) ? { ...old, ...link } : (old ?? link));

@@ -5,6 +5,7 @@
  */
 import type { Address, NamespaceState, Op, Place } from '../host-state.ts';
 import { TUNNEL } from '../host-state.ts';
+import { rowDifference } from '../row-difference.ts';
 import {
   type FdbTable,
   fdbRowAt,
@@ -14,7 +15,6 @@ import {
   neighbourTable,
   type RowTable,
   rowCount,
-  rowDifference,
   rowsAt,
   rowsOfLinks,
 } from '../row-table.ts';
@@ -71,12 +71,19 @@ export function rowsOps(at: Place, wanted: Rows, seen: Rows): RowOps {
  * first of them.
  */
 function tableOps(at: Place, wanted: RowTable, seen: RowTable): RowOps {
+  if (wanted === seen || right.get(wanted) === seen) return NO_OPS;
   const { missing, extra } = rowDifference(wanted, seen);
+  if (missing.length + extra.length === 0) right.set(wanted, seen);
   return {
     sets: opsOf('set', at, wanted, missing),
     removals: opsOf('delete', at, seen, extra),
   };
 }
+
+/** What was seen last and found to be what is wanted, by that. A table is never changed. */
+const right = new WeakMap<RowTable, RowTable>();
+
+const NO_OPS: RowOps = { sets: [], removals: [] };
 
 function opsOf(verb: 'set' | 'delete', at: Place, table: RowTable, positions: Int32Array): Op[] {
   if (positions.length <= MOST_SINGLE) return Array.from(positions, (nth) => singleOp(verb, at, table, nth));

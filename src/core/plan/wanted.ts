@@ -93,8 +93,13 @@ export function uplinkInHost(uplink: Uplink): Link {
   return { name: uplinkOf(uplink.vni), kind: 'veth', mac: host, mtu: uplink.mtu, up: true, ...ipv6Of(uplink) };
 }
 
+/** By port, which is never changed. */
+const portLinks = new WeakMap<DesiredPort, Link>();
+
 export function portLink(port: DesiredPort, network: DesiredNetwork): Link {
-  return {
+  const made = portLinks.get(port);
+  if (made?.mtu === network.mtu) return made;
+  const link: Link = {
     name: port.link,
     kind: 'veth',
     mac: portMac(port.endpoint.record.id),
@@ -103,6 +108,8 @@ export function portLink(port: DesiredPort, network: DesiredNetwork): Link {
     master: BRIDGE,
     port: CONTAINER_PORT,
   };
+  portLinks.set(port, link);
+  return link;
 }
 
 export function containerLink(port: DesiredPort, network: DesiredNetwork): Link {
@@ -112,11 +119,44 @@ export function containerLink(port: DesiredPort, network: DesiredNetwork): Link 
 
 export type Rows = Pick<NamespaceState, 'addresses' | 'routes' | 'neighbours' | 'fdb'>;
 
+/** Rows, and all that they were made of. */
+interface MadeRows {
+  readonly rows: Rows;
+  readonly ports: readonly DesiredPort[];
+  readonly subnets: readonly Subnet[];
+  readonly vni: number;
+  readonly internal: boolean;
+  readonly port: number;
+  readonly serviceAddress: boolean;
+}
+
+/** What was made last, by the remotes of the network. */
+const rowsMade = new WeakMap<DesiredNetwork['remotes'], MadeRows>();
+
+/** The same tables as long as they are made of the same: then they are compared with what is there once. */
+export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
+  const { remotes, subnets, vni, internal } = network;
+  const { port, serviceAddress } = desired;
+  const made = rowsMade.get(remotes);
+  const isSame =
+    made?.subnets === subnets &&
+    made.vni === vni &&
+    made.internal === internal &&
+    made.port === port &&
+    made.serviceAddress === serviceAddress &&
+    made.ports.length === ports.length &&
+    made.ports.every((each, nth) => each === ports[nth]);
+  if (isSame) return made.rows;
+  const rows = makeRows(network, ports, desired);
+  rowsMade.set(remotes, { rows, ports, subnets, vni, internal, port, serviceAddress });
+  return rows;
+}
+
 /**
  * Local endpoints have neighbour rows as remote ones do: all ARP and all solicitations are answered from the table. Of two endpoints with one MAC,
  * as older releases let them be, the first has the FDB row: a table holds one of each, and two would take turns for ever.
  */
-export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
+function makeRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
   const { port, serviceAddress } = desired;
   const count = network.remotes.reduce((sum, { endpoints }) => sum + endpoints.length, ports.length);
   const families = FAMILIES.filter((family) => hasFamily(network, family));

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { FdbRow, Neighbour } from '../../../src/core/host-state.ts';
+import { rowDifference, rowsLike } from '../../../src/core/row-difference.ts';
 import {
   fdbRows,
   fdbTable,
@@ -7,8 +8,6 @@ import {
   neighbourRows,
   neighbourTable,
   numberedAs,
-  rowDifference,
-  rowsLike,
   rowsOfLinks,
   withoutRows,
   withRows,

@@ -40,6 +40,7 @@ export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
     network: (networkId) => networkRecord(find(networkId)),
     networkByName: (name) => networkRecord(networks.find((network) => network.name === name)),
     networks: () => networks.flatMap((network) => networkRecord(network) ?? []),
+    moment: () => 0,
     claims: () => new Map(),
     endpointsOf: () => new Map(),
     endpointsOn: () => [],

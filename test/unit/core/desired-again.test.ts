@@ -1,0 +1,96 @@
+/** What is wanted is made anew only where something has become another: thousands of rows are compared once. */
+import { beforeEach, expect, it } from 'vitest';
+import { ClusterIndex } from '../../../src/core/cluster-index.ts';
+import type { LocalEndpoint } from '../../../src/core/container.ts';
+import { desired } from '../../../src/core/desired.ts';
+import type { DesiredNetwork, Observed } from '../../../src/core/host-state.ts';
+import { networkRows } from '../../../src/core/plan/wanted.ts';
+import { plan } from '../../../src/core/plan.ts';
+import { type EndpointRecord, keys } from '../../../src/core/records.ts';
+import { neighbourRows } from '../../../src/core/row-table.ts';
+import { endpointRecord, networkRecord, nodeRecord } from '../../fixtures/records.ts';
+
+const put = (key: string, record: object) => ({ key, value: JSON.stringify(record), revision: 1 });
+const remote = (id: string, last: number): EndpointRecord =>
+  endpointRecord({ id, nodeId: 'h2', address: `10.0.1.${last}`, mac: `02:42:0a:00:01:0${last}` });
+
+let view: ClusterIndex;
+let local: LocalEndpoint[];
+
+const want = () => desired({ view, self: view.node('h1')!, local });
+const network = () => want().networks[0] as DesiredNetwork;
+const rows = () => networkRows(network(), network().ports, want());
+const add = (record: EndpointRecord) => view.apply([put(keys.endpoint(record), record)]);
+
+beforeEach(() => {
+  view = new ClusterIndex({ whole: true, behind: false, completeTo: 1 });
+  const own = endpointRecord();
+  view.apply([
+    put(keys.node('h1'), nodeRecord()),
+    put(keys.node('h2'), nodeRecord({ id: 'h2', name: 'h2', vtep: '192.0.2.2', advertiseAddress: '192.0.2.2' })),
+    put(keys.network('n1'), networkRecord()),
+    put(keys.endpoint(own), own),
+  ]);
+  add(remote('a', 3));
+  local = [
+    {
+      record: view.endpoint(own)!,
+      container: { text: 'netns:c1', path: '/run/netns/c1', identity: 'c1' },
+      ifname: 'eth0',
+    },
+  ];
+});
+
+it('is the same while nothing changes, and while something else does', () => {
+  const before = { network: network(), rows: rows() };
+  const other = endpointRecord({ id: 'x', networkId: 'n2', nodeId: 'h2', address: '10.0.2.2' });
+  view.apply([put(keys.network('n2'), networkRecord({ id: 'n2', name: 'api', vni: 4097 }))]);
+  add(other);
+  expect(network().remotes).toBe(before.network.remotes);
+  expect(network().ports[0]).toBe(before.network.ports[0]);
+  expect(rows()).toBe(before.rows);
+});
+
+it('is another when an endpoint comes or goes, a member moves, or the subnet does', () => {
+  const addresses = () => neighbourRows(rows().neighbours).map(({ address }) => address);
+  const vteps = () => network().remotes.map(({ vtep }) => vtep);
+  expect(addresses()).toEqual(['10.0.1.2', '10.0.1.3', expect.anything()]);
+  add(remote('b', 4));
+  expect(addresses()).toContain('10.0.1.4');
+  view.apply([{ key: keys.endpoint(remote('a', 3)), value: undefined }]);
+  expect(addresses()).not.toContain('10.0.1.3');
+  view.apply([put(keys.node('h2'), nodeRecord({ id: 'h2', name: 'h2', vtep: '192.0.2.9' }))]);
+  expect(vteps()).toEqual(['192.0.2.9']);
+  view.apply([put(keys.node('h2'), nodeRecord({ id: 'h2', name: 'h2', vtep: '192.0.2.9', left: true }))]);
+  expect(vteps()).toEqual([]);
+  const subnets = [{ cidr: '10.0.1.0/25', gateway: '10.0.1.126', auxAddresses: {} }];
+  view.apply([put(keys.network('n1'), networkRecord({ subnets }))]);
+  expect(rows().addresses).toMatchObject([{ address: '10.0.1.126', prefix: 25 }]);
+});
+
+it('has a port that is another when its claim is, or its way out', () => {
+  const before = network().ports[0];
+  view.apply([put(keys.network('n2'), networkRecord({ id: 'n2', name: 'api', vni: 4097 }))]);
+  const second = endpointRecord({
+    id: 'f'.repeat(64),
+    networkId: 'n2',
+    addresses: [{ subnet: '10.0.1.0/24', ip: '10.0.1.7' }],
+  });
+  local.push({ ...local[0]!, record: second, ifname: 'eth1' });
+  expect(before?.defaultGateways).toEqual(['10.0.1.1']);
+  expect(want().networks.find(({ networkId }) => networkId === 'n1')?.ports[0]?.defaultGateways).toEqual([]);
+  local.pop();
+  expect(network().ports[0]?.defaultGateways).toEqual(['10.0.1.1']);
+});
+
+it('is planned from tables that were compared before as from those that were not', () => {
+  const none: Observed = { namespaces: new Map(), host: undefined, networks: new Map(), containers: new Map() };
+  const state = plan(want(), none, { provesAbsence: true }).outcomes!.get('ovl-4096')!;
+  const planned = () =>
+    plan(want(), { ...none, networks: new Map([['ovl-4096', state]]) }, { provesAbsence: true }).stages.flatMap(
+      ({ ops }) => ops.flatMap(({ op }) => (op.kind === 'set-neighbour' ? [op.neighbour.address] : [])),
+    );
+  expect([planned(), planned()]).toEqual([[], []]);
+  add(remote('b', 4));
+  expect([planned(), planned()]).toEqual([['10.0.1.4'], ['10.0.1.4']]);
+});
