@@ -123,7 +123,7 @@ export type Rows = Pick<NamespaceState, 'addresses' | 'routes' | 'neighbours' | 
 interface MadeRows {
   readonly rows: Rows;
   readonly ports: readonly DesiredPort[];
-  readonly subnets: readonly Subnet[];
+  readonly subnets: DesiredNetwork['subnets'];
   readonly vni: number;
   readonly internal: boolean;
   readonly port: number;
