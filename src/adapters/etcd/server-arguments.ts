@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { formatHttpUrl } from '../../core/host-port.ts';
 
 export interface ServerPorts {
   readonly client: number;
@@ -12,7 +13,7 @@ export const KEY_FILE = 'server-key.pem';
 
 /** Where clients reach the server that advertises `address`. */
 export function formatClientUrl(address: string, port: number): string {
-  return `https://${address.includes(':') ? `[${address}]` : address}:${port}`;
+  return formatHttpUrl({ scheme: 'https', host: address, port });
 }
 
 /**

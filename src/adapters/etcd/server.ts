@@ -8,6 +8,7 @@
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OverlaydError } from '../../core/errors.ts';
+import { parseHostPort } from '../../core/host-port.ts';
 import type { TlsMaterial } from '../../ports/identity.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { EtcdServer } from '../../ports/store.ts';
@@ -225,7 +226,7 @@ class BundledEtcd implements EtcdServer {
     const address = bind?.[1] ?? '';
     const options = { cause, retryable: true };
     if (bind?.[2] === 'address already in use') {
-      const owner = await findPortOwner('tcp', Number(address.slice(address.lastIndexOf(':') + 1)));
+      const owner = await findPortOwner('tcp', parseHostPort(address)?.port ?? 0);
       const who = typeof owner === 'object' ? owner.process : 'another process';
       const hint =
         'use it with --etcd URL, or, if nothing else needs it, stop it (for the one of Debian: `systemctl disable --now etcd`)';

@@ -1,5 +1,6 @@
 import { CLOCK_ADVICE, speaksOfTime } from '../../core/clock-words.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import { parseHttpUrl } from '../../core/host-port.ts';
 
 /** True when the call never left this host, so that it certainly did not happen and may go to another endpoint. */
 export function wasNeverSent(error: unknown): boolean {
@@ -106,6 +107,6 @@ function textOf(error: unknown): string {
   });
 }
 
-function portOf(endpoint: string): string {
-  return /:(\d+)$/.exec(endpoint)?.[1] ?? '2379';
+function portOf(endpoint: string): number {
+  return parseHttpUrl(endpoint)?.port ?? 2379;
 }

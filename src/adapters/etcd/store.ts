@@ -1,5 +1,6 @@
 import type { IRangeResponse } from 'etcd3';
 import { OverlaydError } from '../../core/errors.ts';
+import { parseHttpUrl } from '../../core/host-port.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type {
   ClusterStore,
@@ -117,7 +118,7 @@ async function listPrefix(
 function assertTarget({ endpoints, tls }: EtcdTarget): void {
   if (endpoints.length === 0) throw new OverlaydError('config-invalid', 'no etcd endpoint is given');
   for (const endpoint of endpoints) {
-    if (!/^https?:\/\/[^/\s]+$/.test(endpoint)) {
+    if (parseHttpUrl(endpoint) === undefined) {
       throw new OverlaydError('config-invalid', `etcd endpoint '${endpoint}' is not http(s)://HOST:PORT`);
     }
     if (tls !== undefined && endpoint.startsWith('http:')) {

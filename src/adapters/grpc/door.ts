@@ -6,6 +6,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { OverlaydError } from '../../core/errors.ts';
 import { Gate, type GateLimits } from '../../core/gate.ts';
+import { formatHostPort } from '../../core/host-port.ts';
 import { Sparing } from '../../core/sparing.ts';
 import type { Logger } from '../../ports/runtime.ts';
 
@@ -33,7 +34,7 @@ export class Door {
   readonly #logger: Logger;
   readonly #gate: Gate;
   readonly #server: Server;
-  /** By `address:port` of the other end; those that have settled too. */
+  /** By {@link peerName} of the other end; those that have settled too. */
   readonly #guests = new Map<string, Guest>();
   readonly #refusals = new Sparing({ limit: 1, windowMs: MINUTE_MS });
 
@@ -53,7 +54,7 @@ export class Door {
     try {
       await promise;
     } catch (error) {
-      throw cannotListen(`${host}:${port}`, option, error as Error);
+      throw cannotListen(formatHostPort(host, port), option, error as Error);
     }
     // One connection that cannot be accepted (no descriptors) is no reason to end.
     this.#server.removeListener('error', reject).on('error', (error) => this.#logger.warn({ error }, 'not accepted'));
@@ -61,7 +62,7 @@ export class Door {
     return typeof address === 'object' && address !== null ? address.port : port;
   }
 
-  /** The connection from that `address:port` is one of those that may stay as long as they like. */
+  /** The connection of that name is one of those that may stay as long as they like. */
   settle(peer: string): void {
     const guest = this.#guests.get(peer);
     if (!guest?.timer) return;
@@ -94,13 +95,13 @@ export class Door {
 
   #admit(socket: Socket, receive: (socket: Socket) => void): void {
     const { remoteAddress, remotePort } = socket;
-    const source = (remoteAddress ?? '').replace(/^::ffff:/, '');
+    const source = plain(remoteAddress ?? '');
     if (remoteAddress === undefined || !this.#gate.enter(source, performance.now())) {
       socket.resetAndDestroy();
       this.#report(source);
       return;
     }
-    const peer = `${remoteAddress}:${remotePort}`;
+    const peer = peerName(source, remotePort ?? 0);
     const guest: Guest = { socket, source, timer: this.#watch(socket, source) };
     this.#guests.set(peer, guest);
     socket.on('error', () => undefined);
@@ -130,6 +131,16 @@ export class Door {
       'connections refused: too many of one source, or of all, at once; is somebody trying tokens or flooding the port?',
     );
   }
+}
+
+/** What a connection is known by. */
+export function peerName(address: string, port: number): string {
+  return formatHostPort(plain(address), port);
+}
+
+/** A socket of both families tells addresses of IPv4 as IPv6's (RFC 4291, 2.5.5.2). */
+function plain(address: string): string {
+  return address.replace(/^::ffff:(?=[\d.]+$)/, '');
 }
 
 export function cannotListen(target: string, option: string, cause: Error): OverlaydError {

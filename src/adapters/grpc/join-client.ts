@@ -9,6 +9,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
 import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { formatHostPort } from '../../core/host-port.ts';
 import { JoinClient as Client, type JoinRequest as WireRequest } from '../../gen/overlayd/v1/join.ts';
 import type { JoinClient, JoinRequest, JoinResponse } from '../../ports/join.ts';
 import type { Clock } from '../../ports/runtime.ts';
@@ -119,7 +120,7 @@ function checkLeaf(leaf: X509Certificate, ca: X509Certificate, now: number, targ
 }
 
 function requestAdmission(target: Target, ca: X509Certificate, request: JoinRequest, deadline: number) {
-  const client = new Client(`${target.host}:${target.port}`, credentials.createSsl(Buffer.from(ca.toString())), {
+  const client = new Client(where(target), credentials.createSsl(Buffer.from(ca.toString())), {
     'grpc.ssl_target_name_override': NAME,
     'grpc.default_authority': NAME,
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
@@ -230,5 +231,5 @@ function unreachable(message: string, cause: unknown): OverlaydError {
 }
 
 function where({ host, port }: Target): string {
-  return `${host}:${port}`;
+  return formatHostPort(host, port);
 }

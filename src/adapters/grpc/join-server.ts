@@ -13,7 +13,7 @@ import {
 import type { TlsMaterial } from '../../ports/identity.ts';
 import type { JoinRequest, JoinResponse } from '../../ports/join.ts';
 import type { Logger } from '../../ports/runtime.ts';
-import { Door, type DoorLimits } from './door.ts';
+import { Door, type DoorLimits, peerName } from './door.ts';
 import { encodeError } from './error.ts';
 import { createServer, NodeCredentials } from './server.ts';
 
@@ -58,7 +58,7 @@ export async function serveJoin(
   const door = new Door(LIMITS, { ...options, receive: (socket) => injector.injectConnection(socket) });
   let active = 0;
   const answer = async (call: ServerUnaryCall<WireRequest, WireResponse>): Promise<WireResponse> => {
-    const from = call.getPeer();
+    const from = callerOf(call);
     if (active >= MAX_AT_ONCE || !door.mayAsk(from)) {
       throw new OverlaydError('conflict', 'too many hosts are joining by this member; try again', { retryable: true });
     }
@@ -89,6 +89,13 @@ export async function serveJoin(
   if (signal.aborted) stop();
   else signal.addEventListener('abort', stop, { once: true });
   return { port, replaceMaterial: (material) => credentials.replace(material) };
+}
+
+/** gRPC says `address:port`, of IPv6 too. */
+function callerOf(call: Pick<ServerUnaryCall<unknown, unknown>, 'getPeer'>): string {
+  const peer = call.getPeer();
+  const colon = peer.lastIndexOf(':');
+  return peerName(peer.slice(0, colon), Number(peer.slice(colon + 1)));
 }
 
 /** What one hears who does not have a token that is good. */

@@ -14,12 +14,13 @@ import type { CertificateFacts } from '../../core/certificate.ts';
 import { CLOCK_ADVICE, speaksOfTime } from '../../core/clock-words.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import type { GossipMessage } from '../../core/gossip/message.ts';
+import { parseHostPort } from '../../core/host-port.ts';
 import { type Answer, GossipClient, GossipService, type Question } from '../../gen/overlayd/v1/gossip.ts';
 import type { Pki, TlsMaterial } from '../../ports/identity.ts';
 import type { Peer, PeerTransport } from '../../ports/peers.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import { answerAll, Conversation, type Unanswered } from './conversation.ts';
-import { Door, type DoorLimits } from './door.ts';
+import { Door, type DoorLimits, peerName } from './door.ts';
 import { contextOf, createServer, KEEPALIVE, TLS_VERSION } from './server.ts';
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -121,7 +122,7 @@ export class GrpcPeerTransport implements PeerTransport {
     const door = new Door(LIMITS, { logger, receive: (socket) => tls.emit('connection', socket) });
     tls.on('tlsClientError', (_error, socket) => socket.destroy());
     tls.on('secureConnection', (socket) => {
-      door.settle(`${socket.remoteAddress}:${socket.remotePort}`);
+      door.settle(peerName(socket.remoteAddress ?? '', socket.remotePort ?? 0));
       socket.on('error', () => undefined);
       injector.injectConnection(socket);
     });
@@ -284,7 +285,10 @@ function toPeerError(outcome: Unanswered, peer: Peer, inTime: boolean): Overlayd
     case 'failure':
       return outcome.error;
     case 'late':
-      return unreachable(`${where} did not answer in time; is ${portOf(peer.address)}/tcp open on the way?`, undefined);
+      return unreachable(
+        `${where} did not answer in time; is ${parseHostPort(peer.address)?.port}/tcp open on the way?`,
+        undefined,
+      );
     case 'ended':
       return toEndError(outcome.error, where, inTime);
   }
@@ -305,8 +309,4 @@ function toEndError(error: Pick<ServiceError, 'code' | 'details'>, where: string
 
 function unreachable(message: string, cause: unknown): OverlaydError {
   return new OverlaydError('peer-unreachable', message, { cause, retryable: true });
-}
-
-function portOf(address: string): string {
-  return address.slice(address.lastIndexOf(':') + 1);
 }

@@ -1,5 +1,6 @@
 /** Join tokens as the cluster keeps them: a hash, an end, a number of uses. The text is shown once, when it is made. */
 import { OverlaydError } from '../../core/errors.ts';
+import { formatHostPort } from '../../core/host-port.ts';
 import { decodeToken } from '../../core/record-codec.ts';
 import { keys, type TokenRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
@@ -59,7 +60,7 @@ export async function createJoinToken(
   return {
     id: token.id,
     token: text,
-    joinCommand: `overlayd join --token ${text} ${creator.advertiseAddress}:${creator.joinPort}`,
+    joinCommand: `overlayd join --token ${text} ${formatHostPort(creator.advertiseAddress, creator.joinPort)}`,
     expiresAtMs: record.expiresAt ?? 0,
   };
 }

@@ -12,6 +12,7 @@ import type { ClusterView } from '../../core/cluster-view.ts';
 import { isOverlaydError } from '../../core/errors.ts';
 import type { FailureDetector } from '../../core/failure-detector.ts';
 import type { Delta, GossipMessage, GossipRecord } from '../../core/gossip/message.ts';
+import { formatHostPort } from '../../core/host-port.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import type { Peer, PeerTransport } from '../../ports/peers.ts';
 import type { Clock, Logger, Random } from '../../ports/runtime.ts';
@@ -237,5 +238,5 @@ export class Gossip {
 }
 
 function peerOf(node: NodeRecord): Peer {
-  return { nodeId: node.id, address: `${node.advertiseAddress}:${node.gossipPort}` };
+  return { nodeId: node.id, address: formatHostPort(node.advertiseAddress, node.gossipPort) };
 }

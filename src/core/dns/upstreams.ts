@@ -4,6 +4,7 @@
  */
 import { kindOf } from '../cidr.ts';
 import { OverlaydError } from '../errors.ts';
+import { formatHostPort, parseHostPort } from '../host-port.ts';
 import { SERVICE_ADDRESS } from '../host-state.ts';
 import { formatIp, type Ip, parseIp, refuseMapped } from '../ip.ts';
 
@@ -19,21 +20,14 @@ const DNS_PORT = 53;
 
 /** Undefined when it is not one address, with a port or without. */
 export function parseUpstream(text: string): Upstream | undefined {
-  const whole = parseIp(text);
-  if (whole !== undefined) return { ip: whole, port: undefined };
-  const [, bracketed, bare = '', digits] = /^(?:\[([^\]]+)\]|([0-9.]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
-  const ip = parseIp(bracketed ?? bare);
-  if (ip?.family !== (bracketed === undefined ? 4 : 6)) return undefined;
-  const port = digits === undefined ? undefined : Number(digits);
-  return port === undefined || (port > 0 && port < 65_536)
-    ? { ip, port: port === DNS_PORT ? undefined : port }
-    : undefined;
+  const { host = '', port } = parseHostPort(text) ?? {};
+  const ip = parseIp(host);
+  return ip && { ip, port: port === DNS_PORT ? undefined : port };
 }
 
 function formatUpstream({ ip, port }: Upstream): string {
   const address = formatIp(ip);
-  if (port === undefined) return address;
-  return ip.family === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+  return port === undefined ? address : formatHostPort(address, port);
 }
 
 /** A list as the option has it, in canonical text; undefined when it is none. */

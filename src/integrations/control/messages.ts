@@ -4,6 +4,7 @@ import type { Report } from '../../agent/endpoints/ipam-repair.ts';
 import type { Member } from '../../agent/member.ts';
 import type { ListedSet } from '../../agent/names/static-names.ts';
 import { parseCidr } from '../../core/cidr.ts';
+import { formatHostPort } from '../../core/host-port.ts';
 import { describeLimit, innerMtu, mtuLimit } from '../../core/inner-mtu.ts';
 import { countAddresses } from '../../core/ipam/address.ts';
 import { levelsOf } from '../../core/levels.ts';
@@ -135,7 +136,7 @@ export function peerMessage(member: Member, node: NodeRecord): PeerStatus {
   return {
     nodeId: node.id,
     name: node.name,
-    address: `${node.advertiseAddress}:${node.gossipPort}`,
+    address: formatHostPort(node.advertiseAddress, node.gossipPort),
     state: liveness === 'ready' ? 'alive' : liveness,
     // Whole numbers only pass: the clock of durations has fractions.
     heardMsAgo: Math.round(member.heardAgoMs(node.id) ?? -1),
