@@ -11,8 +11,12 @@ export interface Cidr {
   readonly prefix: number;
 }
 
-/** Destination of the default route. */
-export const DEFAULT_ROUTE = '0.0.0.0/0';
+/** Destinations of the default routes. */
+export const DEFAULT_ROUTE = { 4: '0.0.0.0/0', 6: '::/0' } as const;
+
+export function isDefaultRoute(destination: string): boolean {
+  return destination === DEFAULT_ROUTE[4] || destination === DEFAULT_ROUTE[6];
+}
 
 const EXAMPLES = { 4: '10.0.1.0/24', 6: 'fd00:0:0:1::/64' } as const;
 

@@ -4,7 +4,15 @@ export interface HostAddress {
   readonly link: string;
   readonly address: string;
   readonly prefix: number;
+  /** Why a host cannot be known by it. Absent: it can. */
+  readonly unfit?: Unfit;
 }
+
+/**
+ * Of IPv6. `temporary`: one of many, for privacy (RFC 8981). `deprecated`: for what goes on, not for what begins (RFC 4862,
+ * 5.5.4). `tentative`: it is being found out whether another host has it (RFC 4862, 5.4); `duplicate`: one has.
+ */
+export type Unfit = 'temporary' | 'deprecated' | 'tentative' | 'duplicate';
 
 /** Links of container engines, hypervisors, VPNs and our own: no way to other hosts unless the user says so. */
 const INNER_LINK =
@@ -19,7 +27,7 @@ export interface HostRoute {
   readonly link: string;
   /** The kernel made it for an address of the link: what it leads to is on the link. */
   readonly onLink: boolean;
-  /** IPv4 addresses of all its next hops. */
+  /** Addresses of all its next hops, but for link-local ones of IPv6. */
   readonly gateways: readonly string[];
 }
 

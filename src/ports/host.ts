@@ -18,20 +18,20 @@ export interface Containers {
 export interface HostFacts {
   bootId(): Promise<string>;
   hostname(): string;
-  /** Global IPv4 addresses with their interface. */
+  /** Global addresses with their interface, those too that a host cannot be known by. */
   addresses(): Promise<readonly HostAddress[]>;
   /** Names of all links. */
   links(): Promise<readonly string[]>;
-  /** Main-table routes that are not ours, default routes (`0.0.0.0/0`) included. */
+  /** Main-table routes that are not ours, default routes (`0.0.0.0/0`, `::/0`) included; of IPv6 no link-local ones. */
   routes(): Promise<readonly HostRoute[]>;
   /**
-   * IPv4 addresses of the name servers that this host asks, and of those that a stub of its own asks on its behalf;
-   * loopback addresses and the service address left out.
+   * Addresses of the name servers that this host asks, and of those that a stub of its own asks on its behalf; loopback
+   * addresses, link-local ones of IPv6 and the service address left out.
    */
   nameServers(): Promise<readonly string[]>;
-  /** IPv4 addresses of a host name, sorted; none when it does not resolve. */
+  /** Addresses of a host name, sorted; none when it does not resolve. */
   lookUp(hostName: string): Promise<readonly string[]>;
-  /** Smallest MTU on the routes from `source` towards these addresses (of the source's link when there are none). */
+  /** Smallest MTU on the routes from `source` towards those of its family (of the source's link when there are none). */
   underlay(source: string, peers: readonly string[]): Promise<Underlay>;
   /** By which link this host sends to each, by whatever rule; `lo`: to itself. Those that it sends nowhere are left out. */
   linksTo(addresses: readonly string[]): Promise<ReadonlyMap<string, string>>;

@@ -9,7 +9,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { kindOf } from '../../core/cidr.ts';
 import { SERVICE_ADDRESS } from '../../core/host-state.ts';
-import { parseIp } from '../../core/ip.ts';
+import { formatIp, parseIp } from '../../core/ip.ts';
 import { parseResolvConf, versionOf } from './resolv-conf.ts';
 
 export interface ResolverFiles {
@@ -29,7 +29,7 @@ const RESOLVER_FILES: ResolverFiles = {
   dnsmasq: ['/etc/dnsmasq.conf', '/etc/dnsmasq.d'],
 };
 
-/** Says them at the time of the call: IPv4 addresses, each once, sorted. What cannot be read names none. */
+/** Says them at the time of the call: addresses, each once, sorted. What cannot be read names none. */
 export function hostNameServers({ resolvConf, dnsmasq }: ResolverFiles = RESOLVER_FILES): () => string[] {
   const known = new Map<string, Known>();
   const read = (path: string) => readFile(path, known);
@@ -37,13 +37,15 @@ export function hostNameServers({ resolvConf, dnsmasq }: ResolverFiles = RESOLVE
     const stubs = dnsmasq.flatMap((path) => filesOf(path)).flatMap(read);
     const resolvers = [...resolvConf, ...stubs.flatMap(resolvFiles)].flatMap(read);
     const servers = [...resolvers.flatMap(parseResolvConf), ...stubs.flatMap(upstreams)];
-    return [...new Set(servers)].filter(isForeign).sort();
+    return [...new Set(servers.flatMap(foreignAddress))].sort();
   };
 }
 
-/** `server=10.0.0.2`, `server=/corp/10.0.0.2#5353@eth0`: of all names, or of some. */
+/** `server=10.0.0.2`, `server=/corp/2001:db8::2#5353@eth0`: of all names, or of some. */
 function upstreams(text: string): string[] {
-  return settings(text, 'server').flatMap((value) => /^(?:\/.*\/)?([0-9.]+)(?:[#@].*)?$/.exec(value)?.[1] ?? []);
+  return settings(text, 'server').flatMap(
+    (value) => /^(?:\/.*\/)?([0-9a-fA-F.:]+)(?:[#@%].*)?$/.exec(value)?.[1] ?? [],
+  );
 }
 
 function resolvFiles(text: string): string[] {
@@ -57,11 +59,13 @@ function settings(text: string, name: string): string[] {
   });
 }
 
-function isForeign(address: string): boolean {
-  const ip = parseIp(address);
-  if (ip?.family !== 4 || address === SERVICE_ADDRESS) return false;
+/** Of IPv6 none that means another host on each link: no network can take it. */
+function foreignAddress(text: string): string[] {
+  const ip = parseIp(text);
+  if (!ip || text === SERVICE_ADDRESS) return [];
   const kind = kindOf(ip);
-  return kind !== 'unspecified' && kind !== 'loopback';
+  if (kind === 'unspecified' || kind === 'loopback' || (ip.family === 6 && kind === 'link-local')) return [];
+  return [formatIp(ip)];
 }
 
 interface Known {

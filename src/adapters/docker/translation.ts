@@ -4,6 +4,7 @@
  * is not there.
  */
 import { canonical, formatCidr, parseCidr } from '../../core/cidr.ts';
+import { isIpv4 } from '../../core/ip.ts';
 import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
 import type { RunProgram } from './forwarding.ts';
 
@@ -29,7 +30,7 @@ export async function missingTranslation({ run, routing, ruleset }: TranslationD
   ]);
   // Somebody translates: whether it is enough shows in the host's own counters, and not in rules.
   if (TRANSLATES.test(iptables?.stdout ?? '') || TRANSLATES.test(withoutOurs(nft ?? ''))) return undefined;
-  const found = host.addresses.find(({ link }) => link === BRIDGE);
+  const found = host.addresses.find(({ link, address }) => link === BRIDGE && isIpv4(address));
   const cidr = found && parseCidr(`${found.address}/${found.prefix}`);
   const subnet = cidr ? formatCidr(canonical(cidr)) : `SUBNET-OF-${BRIDGE}`;
   return `it runs without one (--iptables=false) and translates nothing, so those that publish ports have no way out; \`iptables -t nat -A POSTROUTING -s ${subnet} ! -o ${BRIDGE} -j MASQUERADE\` mends that until the next boot`;

@@ -268,7 +268,7 @@ function addressOf({ address, prefix }: Address, link: number) {
 }
 
 function routeOf({ destination, gateway, link: name, protocol, metric }: Route, link: number) {
-  const [address = '', prefix] = (destination === DEFAULT[4] ? DEFAULT_ROUTE : destination).split('/');
+  const [address = '', prefix] = (destination === DEFAULT[4] ? DEFAULT_ROUTE[4] : destination).split('/');
   const ours = protocol === ROUTE_PROTOCOL;
   return {
     destination: address,

@@ -2,12 +2,14 @@
  * What a host has of its own, for whoever runs on it: links, addresses, the routes of its main table, and the way that packets
  * take by whatever rule. One batch of look-ups, however many addresses are asked for.
  */
+import { kindOf } from '../../core/cidr.ts';
 import { AF } from '../native/socket.ts';
 import { decodeAddress, dumpAddresses } from './address.ts';
+import { parseAddress } from './attributes.ts';
 import { decodeLink, dumpLinks } from './link.ts';
-import { decodeRoute, dumpRoutes, lookUpRoute } from './route.ts';
+import { decodeRoute, dumpRoutes, lookUpRoute, type RouteMessage } from './route.ts';
 import { NetlinkSocket } from './socket.ts';
-import { RT_SCOPE_UNIVERSE } from './uapi/rtnetlink.ts';
+import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, RTM_F_CLONED } from './uapi/rtnetlink.ts';
 
 export interface RoutingQuestion {
   readonly addresses?: boolean;
@@ -19,17 +21,27 @@ export interface RoutingQuestion {
 /** Of what was not asked for, nothing; of links all, always. */
 export interface RoutingAnswer {
   readonly links: readonly HostLink[];
-  /** Global ones of IPv4. */
-  readonly addresses: readonly { readonly link: string; readonly address: string; readonly prefix: number }[];
-  /** Of IPv4. */
+  /** Global ones. */
+  readonly addresses: readonly LinkAddress[];
+  /** But for those to link-local and multicast addresses of IPv6, of which each link has one. */
   readonly routes: readonly MainRoute[];
   /** In the order of the question; undefined: nowhere. */
   readonly ways: readonly (Way | undefined)[];
 }
 
+export interface LinkAddress {
+  readonly link: string;
+  readonly address: string;
+  readonly prefix: number;
+  /** `IFA_F_*`. */
+  readonly flags: number;
+}
+
 export interface HostLink {
   readonly name: string;
   readonly mtu: number;
+  /** Of packets of IPv6, as a router may have told (RFC 4861, 4.6.4); undefined where there is no IPv6. */
+  readonly mtu6?: number | undefined;
   /** The bridge that it is a port of. */
   readonly master?: string | undefined;
 }
@@ -43,7 +55,7 @@ export interface MainRoute {
   readonly protocol: number;
   /** The route has one next hop or none, and that is no gateway. */
   readonly direct: boolean;
-  /** IPv4 gateways of all next hops. */
+  /** Of all next hops. */
   readonly gateways: readonly string[];
 }
 
@@ -70,21 +82,28 @@ function answerRouting(socket: NetlinkSocket, question: RoutingQuestion): Routin
   const links = socket.dump(dumpLinks(), decodeLink);
   const nameOf = new Map(links.map(({ index, name }) => [index, name]));
   const link = (index: number) => nameOf.get(index) ?? '';
-  const addresses = question.addresses ? socket.dump(dumpAddresses(AF.INET), decodeAddress) : [];
-  const routes = question.routes ? socket.dump(dumpRoutes({ family: AF.INET }), decodeRoute) : [];
+  const addresses = question.addresses ? socket.dump(dumpAddresses(), decodeAddress) : [];
+  const routes = question.routes ? socket.dump(dumpRoutes(), decodeRoute).filter(isOfConcern) : [];
   return {
-    links: links.map(({ name, mtu, master }) => ({ name, mtu, master: nameOf.get(master) })),
+    links: links.map(({ name, mtu, inet6, master }) => ({ name, mtu, mtu6: inet6?.mtu, master: nameOf.get(master) })),
     addresses: addresses
       .filter(({ scope, address }) => scope === RT_SCOPE_UNIVERSE && address !== '')
-      .map(({ address, prefix, link: index }) => ({ link: link(index), address, prefix })),
+      .map(({ address, prefix, flags, link: index }) => ({ link: link(index), address, prefix, flags })),
     routes: routes.map(({ destination, prefix, gateway, link: index, nextHops, protocol }) => ({
       ...{ destination, prefix, protocol },
       link: link(index || (nextHops[0]?.link ?? 0)),
-      direct: gateway === undefined,
+      direct: gateway === undefined && nextHops.length === 0,
       gateways: [gateway, ...nextHops.map((hop) => hop.gateway)].filter((each) => each !== undefined),
     })),
     ways: lookUpWays(socket, question.ways ?? [], link),
   };
+}
+
+/** Of IPv4 and IPv6, and led to by a packet to somewhere else. */
+function isOfConcern({ family, table, flags, destination }: RouteMessage): boolean {
+  if (table !== RT_TABLE_MAIN || (flags & RTM_F_CLONED) !== 0) return false;
+  if (family === AF.INET) return true;
+  return family === AF.INET6 && !['link-local', 'multicast', 'loopback'].includes(kindOf(parseAddress(destination)));
 }
 
 function lookUpWays(

@@ -41,6 +41,8 @@ export interface LinkMessage {
 
 /** IPv6 on a link, of `IFLA_AF_SPEC`. */
 export interface Inet6Data {
+  /** Of packets of IPv6: the link's, or what a router has told. */
+  readonly mtu: number;
   /** `IN6_ADDR_GEN_MODE_*`. */
   readonly addrGenMode: number;
   readonly disabled: boolean;
@@ -372,11 +374,12 @@ function readPort(data: AttributeReader): BridgePort {
 function readInet6(families: AttributeReader): Inet6Data | undefined {
   while (families.next()) {
     if (families.type !== AF_INET6) continue;
-    const seen = { addrGenMode: 0, disabled: false, forwarding: false, acceptRa: 0 };
+    const seen = { mtu: 0, addrGenMode: 0, disabled: false, forwarding: false, acceptRa: 0 };
     const inet6 = families.nested();
     while (inet6.next()) {
       if (inet6.type === nl.IFLA_INET6_ADDR_GEN_MODE) seen.addrGenMode = inet6.u8();
       else if (inet6.type === nl.IFLA_INET6_CONF) {
+        seen.mtu = inet6.u32At(4 * nl.DEVCONF_MTU6);
         seen.disabled = inet6.u32At(4 * nl.DEVCONF_DISABLE_IPV6) !== 0;
         seen.forwarding = inet6.u32At(4 * nl.DEVCONF_FORWARDING) !== 0;
         seen.acceptRa = inet6.u32At(4 * nl.DEVCONF_ACCEPT_RA);

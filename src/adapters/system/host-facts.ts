@@ -1,13 +1,16 @@
 import { lookup } from 'node:dns/promises';
 import { readdir, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { kindOf } from '../../core/cidr.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import type { BindProblem, PortBinding, Underlay } from '../../core/host-facts.ts';
+import type { BindProblem, HostAddress, PortBinding, Underlay, Unfit } from '../../core/host-facts.ts';
 import { ROUTE_PROTOCOL } from '../../core/host-state.ts';
+import { familyOf, parseIp } from '../../core/ip.ts';
 import { isNetworkNamespace, isUplink } from '../../core/plan/naming.ts';
 import type { HostFacts } from '../../ports/host.ts';
-import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
-import { RTN_LOCAL, RTPROT_KERNEL } from '../netlink/uapi/rtnetlink.ts';
+import type { LinkAddress, RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
+import * as ifa from '../netlink/uapi/if-addr.ts';
+import { RTN_LOCAL, RTPROT_KERNEL, RTPROT_RA } from '../netlink/uapi/rtnetlink.ts';
 import { findBindProblem } from './port-binding.ts';
 
 export interface HostFactsDeps extends Pick<HostFacts, 'nameServers'> {
@@ -24,7 +27,7 @@ export function createHostFacts({ routing, nameServers }: HostFactsDeps): HostFa
 
     async addresses() {
       const { addresses } = await routing({ addresses: true });
-      return addresses.filter(({ link }) => !isUplink(link));
+      return addresses.filter(({ link }) => !isUplink(link)).map(addressOf);
     },
 
     async links() {
@@ -37,8 +40,9 @@ export function createHostFacts({ routing, nameServers }: HostFactsDeps): HostFa
         .filter(({ link, protocol }) => String(protocol) !== ROUTE_PROTOCOL && !isUplink(link))
         .map(({ destination, prefix, link, protocol, direct, gateways }) => ({
           destination: `${destination}/${prefix}`,
-          ...{ link, gateways },
-          onLink: protocol === RTPROT_KERNEL && direct,
+          ...{ link, gateways: gateways.filter((gateway) => !isLinkLocal(gateway)) },
+          // What a router has said to be on the link (RFC 4861, 4.6.2), whoever listened to it.
+          onLink: direct && (protocol === RTPROT_KERNEL || protocol === RTPROT_RA),
         }));
     },
 
@@ -50,14 +54,18 @@ export function createHostFacts({ routing, nameServers }: HostFactsDeps): HostFa
     },
 
     async lookUp(hostName) {
-      const found = await lookup(hostName, { all: true, family: 4 }).catch(() => []);
+      const found = await lookup(hostName, { all: true }).catch(() => []);
       return found.map(({ address }) => address).sort();
     },
 
     async underlay(source, peers) {
-      const asked = peers.map((to) => ({ to, source }));
+      const family = familyOf(source);
+      const asked = peers.filter((peer) => familyOf(peer) === family).map((to) => ({ to, source }));
       const { addresses, links, ways } = await routing({ addresses: true, ways: asked });
-      const mtuOf = (name: string) => links.find((link) => link.name === name)?.mtu;
+      const mtuOf = (name: string) => {
+        const { mtu, mtu6 } = links.find((link) => link.name === name) ?? {};
+        return family === 6 ? (mtu6 ?? mtu) : mtu;
+      };
       let least: Underlay | undefined;
       for (const way of ways) {
         const mtuBytes = way && way.type !== RTN_LOCAL ? (way.mtu ?? mtuOf(way.link)) : undefined;
@@ -68,12 +76,26 @@ export function createHostFacts({ routing, nameServers }: HostFactsDeps): HostFa
       const own = addresses.find(({ address }) => address === source);
       const mtuBytes = own && mtuOf(own.link);
       if (mtuBytes !== undefined) return { mtuBytes, limit: `link ${own?.link}` };
-      throw new OverlaydError(
-        'invalid-address',
-        `${source} is not an address of this host; \`ip -4 address\` lists them`,
-      );
+      throw new OverlaydError('invalid-address', `${source} is not an address of this host; \`ip address\` lists them`);
     },
   };
+}
+
+function addressOf({ flags, ...address }: LinkAddress): HostAddress {
+  const unfit = familyOf(address.address) === 6 ? unfitness(flags) : undefined;
+  return { ...address, ...(unfit && { unfit }) };
+}
+
+function isLinkLocal(address: string): boolean {
+  const ip = parseIp(address);
+  return ip?.family === 6 && kindOf(ip) === 'link-local';
+}
+
+function unfitness(flags: number): Unfit | undefined {
+  if (flags & ifa.IFA_F_DADFAILED) return 'duplicate';
+  if (flags & ifa.IFA_F_TENTATIVE) return 'tentative';
+  if (flags & ifa.IFA_F_TEMPORARY) return 'temporary';
+  return flags & ifa.IFA_F_DEPRECATED ? 'deprecated' : undefined;
 }
 
 async function bindProblem(socket: PortBinding): Promise<BindProblem | undefined> {

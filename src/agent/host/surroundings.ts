@@ -1,15 +1,17 @@
 /** What a host holds of the address space besides the addresses that members use, as its node record publishes it. */
-import { contains, DEFAULT_ROUTE, kindOf, parseCidr } from '../../core/cidr.ts';
+import { contains, isDefaultRoute, kindOf, parseCidr } from '../../core/cidr.ts';
 import type { HostAddress } from '../../core/host-facts.ts';
-import { parseIp, requireIp } from '../../core/ip.ts';
+import { parseHttpUrl } from '../../core/host-port.ts';
+import { BITS, parseIp, requireIp } from '../../core/ip.ts';
 import type { NeededAddress, NodeRecord } from '../../core/records.ts';
 import type { HostFacts } from '../../ports/host.ts';
 
 export type Surroundings = Required<Pick<NodeRecord, 'hostRoutes' | 'linkRoutes' | 'neededAddresses'>>;
 
-/** A host with a routing table of its own (BGP) would not fit into a record; automatic subnets see this many. */
+/** A host with a routing table of its own (BGP) would not fit into a record; automatic subnets see this many of a family. */
 const MAX_ROUTES = 256;
 const MAX_NEEDED = 64;
+const FAMILIES = [4, 6] as const;
 
 /** Links whose addresses come and go with containers, virtual machines and Kubernetes' services. */
 const PASSING_LINK = /^(veth|vnet|tap|cali|cilium|lxc|kube)/;
@@ -25,9 +27,12 @@ export async function lookAround(
     facts.nameServers(),
     Promise.all(storeEndpoints.map((endpoint) => storeAddresses(facts, endpoint))),
   ]);
-  const defaults = routes.filter(({ destination }) => destination === DEFAULT_ROUTE);
-  const others = routes.filter(({ destination }) => destination !== DEFAULT_ROUTE);
-  const hostRoutes = distinct(others.map(({ destination }) => destination)).slice(0, MAX_ROUTES);
+  const defaults = routes.filter(({ destination }) => isDefaultRoute(destination));
+  const others = routes.filter(({ destination }) => !isDefaultRoute(destination));
+  const destinations = distinct(others.map(({ destination }) => destination));
+  const hostRoutes = FAMILIES.flatMap((family) =>
+    destinations.filter((destination) => parseCidr(destination)?.ip.family === family).slice(0, MAX_ROUTES),
+  );
   const onLink = new Set(others.filter((route) => route.onLink).map(({ destination }) => destination));
   const linkRoutes = hostRoutes.filter((destination) => onLink.has(destination));
   const needed = new Map<string, string>();
@@ -62,26 +67,27 @@ export function remembering(lookUp: HostFacts['lookUp']): HostFacts['lookUp'] {
 }
 
 /**
- * Addresses of the host that no route of a link holds: a /32 has none, as one on `lo` for BGP. One that lies within a
- * link's route is held by that already, and may move between hosts (keepalived's).
+ * Addresses of the host that no route of a link holds: a /32 or /128 has none, as one on `lo` for BGP. One that lies within
+ * a link's route is held by that already, and may move between hosts (keepalived's). Temporary ones are in the link's route.
  */
 function ownAddresses(addresses: readonly HostAddress[], linkRoutes: readonly string[]): string[] {
   const held = linkRoutes.flatMap((route) => parseCidr(route) ?? []);
   return addresses
-    .filter(({ link, prefix }) => prefix === 32 && !PASSING_LINK.test(link))
-    .map(({ address }) => address)
-    .filter((address) => {
-      const ip = requireIp(address, 'address', 4);
+    .filter(({ link }) => !PASSING_LINK.test(link))
+    .filter(({ address, prefix, unfit }) => {
+      const ip = requireIp(address, 'address');
+      if (prefix !== BITS[ip.family] || unfit === 'temporary') return false;
       // No network lies among link-local addresses; our service address does.
       return kindOf(ip) !== 'link-local' && !held.some((block) => contains(block, ip));
-    });
+    })
+    .map(({ address }) => address);
 }
 
 async function storeAddresses({ lookUp }: Pick<HostFacts, 'lookUp'>, endpoint: string): Promise<readonly string[]> {
-  const { hostname } = new URL(endpoint);
-  const ip = parseIp(hostname);
-  if (ip === undefined) return lookUp(hostname);
-  return kindOf(ip) === 'loopback' ? [] : [hostname];
+  const { host = '' } = parseHttpUrl(endpoint) ?? {};
+  const ip = parseIp(host);
+  if (ip === undefined) return lookUp(host);
+  return kindOf(ip) === 'loopback' ? [] : [host];
 }
 
 function distinct(texts: readonly string[]): string[] {

@@ -11,7 +11,7 @@ export type HostNeeds = Pick<
 
 /**
  * Addresses first, so that they are what a refusal names. What does not parse holds nothing, and neither does a default
- * route, also one in two halves (0.0.0.0/1 and 128.0.0.0/1, as VPNs make them).
+ * route, also one in two halves (0.0.0.0/1 and 128.0.0.0/1, as VPNs make them), or 2000::/3, all of IPv6's that is given out.
  */
 export function hostHolders(nodes: Iterable<HostNeeds>): Holder[] {
   const addresses: Holder[] = [];
@@ -31,13 +31,16 @@ export function hostHolders(nodes: Iterable<HostNeeds>): Holder[] {
     const links = new Set(node.linkRoutes ?? []);
     for (const route of node.hostRoutes) {
       const block = parseCidr(route);
-      if (!block || block.prefix <= 1) continue;
+      if (!block || block.prefix <= MOST_OF_ALL[block.ip.family]) continue;
       const kind = links.has(route) ? 'link' : 'route';
       routes.push({ block: canonical(block), who: `a route of ${host}`, kind });
     }
   }
   return [...addresses, ...routes];
 }
+
+/** Up to this prefix a route means everything. */
+const MOST_OF_ALL = { 4: 1, 6: 3 } as const;
 
 /**
  * In words, what a host needs and a network has taken from it: the need came after the network, or with the host. The

@@ -11,9 +11,12 @@ export const IFA_BROADCAST = 4;
 /** All of the flags; the header has room for eight of them. */
 export const IFA_FLAGS = 8;
 
+/** Of IPv6, made for privacy; of IPv4 the same bit says that another one of the link comes first. */
+export const IFA_F_TEMPORARY = 0x01;
 /** No duplicate address detection. */
 export const IFA_F_NODAD = 0x02;
 /** Duplicate address detection found another one, and the address is not used. */
 export const IFA_F_DADFAILED = 0x08;
+export const IFA_F_DEPRECATED = 0x20;
 /** Duplicate address detection is under way, and the address is not used before. */
 export const IFA_F_TENTATIVE = 0x40;

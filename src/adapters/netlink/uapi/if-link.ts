@@ -69,6 +69,7 @@ export const IFLA_INET6_CONF = 2;
 export const IFLA_INET6_ADDR_GEN_MODE = 8;
 
 export const DEVCONF_FORWARDING = 0;
+export const DEVCONF_MTU6 = 2;
 export const DEVCONF_ACCEPT_RA = 3;
 export const DEVCONF_DISABLE_IPV6 = 26;
 /** No IPv6 address is made when the link comes up. */

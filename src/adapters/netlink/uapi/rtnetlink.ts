@@ -71,6 +71,8 @@ export const RTPROT_UNSPEC = 0;
 export const RTPROT_KERNEL = 2;
 export const RTPROT_BOOT = 3;
 export const RTPROT_STATIC = 4;
+/** Told by a router, to a daemon that listens in the kernel's place. */
+export const RTPROT_RA = 9;
 
 /** The gateway is taken to be on the link, whatever its subnets are. */
 export const RTNH_F_ONLINK = 4;

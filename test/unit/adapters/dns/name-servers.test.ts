@@ -25,22 +25,25 @@ it('finds the servers behind a stub', () => {
     '# by systemd-resolved\nnameserver 10.0.0.2\nnameserver fd00::1\nnameserver 10.0.0.2\n',
   );
   const resolvConf = [own, behind, join(directory, 'missing')];
-  expect(hostNameServers({ resolvConf, dnsmasq: [] })()).toEqual(['10.0.0.2']);
+  expect(hostNameServers({ resolvConf, dnsmasq: [] })()).toEqual(['10.0.0.2', 'fd00::1']);
 });
 
 it('finds the servers of dnsmasq', () => {
   mkdirSync(join(directory, 'dnsmasq.d'));
   const upstream = file('upstream', 'nameserver 10.0.3.3\n');
   const main = file('dnsmasq.conf', `#server=10.9.9.9\nserver=10.0.0.53\nresolv-file=${upstream}\nno-resolv\n`);
-  file('dnsmasq.d/corp.conf', 'server=/corp.example/10.0.1.53#5353@eth0 # inside\nserver=/local/\nserver=::1\n');
+  file(
+    'dnsmasq.d/corp.conf',
+    'server=/corp.example/10.0.1.53#5353@eth0 # inside\nserver=/local/\nserver=::1\nserver=/six/FD00:5::53#53\n',
+  );
   const dnsmasq = [main, join(directory, 'dnsmasq.d')];
-  expect(hostNameServers({ resolvConf: [], dnsmasq })()).toEqual(['10.0.0.53', '10.0.1.53', '10.0.3.3']);
+  expect(hostNameServers({ resolvConf: [], dnsmasq })()).toEqual(['10.0.0.53', '10.0.1.53', '10.0.3.3', 'fd00:5::53']);
 });
 
 it('leaves out what is on the host itself', () => {
   const own = file(
     'resolv.conf',
-    'nameserver 127.0.0.1\nnameserver 0.0.0.0\nnameserver 169.254.53.53\nnameserver 10.0.0.2\n',
+    'nameserver 127.0.0.1\nnameserver 0.0.0.0\nnameserver 169.254.53.53\nnameserver 10.0.0.2\nnameserver ::1\nnameserver fe80::1%eth0\nnameserver fe80::1\n',
   );
   expect(hostNameServers({ resolvConf: [own], dnsmasq: [] })()).toEqual(['10.0.0.2']);
 });

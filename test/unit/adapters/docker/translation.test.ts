@@ -28,7 +28,10 @@ function host({ master = 'docker_gwbridge', iptables = '-P POSTROUTING ACCEPT\n'
         { name: 'docker_gwbridge', mtu: 1500 },
         { name: 'veth12', mtu: 1500, master },
       ],
-      addresses: [{ link: 'docker_gwbridge', address: '172.18.0.1', prefix: 16 }],
+      addresses: [
+        { link: 'docker_gwbridge', address: 'fd00:18::1', prefix: 64, flags: 0 },
+        { link: 'docker_gwbridge', address: '172.18.0.1', prefix: 16, flags: 0 },
+      ],
       routes: [],
       ways: [],
     }),

@@ -44,7 +44,7 @@ describe('links', () => {
       },
       bridge: undefined,
       port: { learning: true, flood: true, multicastFlood: true, broadcastFlood: true, locked: false, ...NEITHER },
-      inet6: { addrGenMode: 0, disabled: false, forwarding: false, acceptRa: 1 },
+      inet6: { mtu: 1450, addrGenMode: 0, disabled: false, forwarding: false, acceptRa: 1 },
     });
   });
 
@@ -184,7 +184,7 @@ describe('of IPv6', () => {
   it('a tunnel', () => {
     const seen = decodeLink(one('ipv6 link: vxlan'));
     expect(seen.vxlan).toMatchObject({ vni: 4096, local: '::1', port: 4790, proxy: true, udpChecksum: true });
-    expect(seen.inet6).toEqual({ addrGenMode: 1, disabled: false, forwarding: false, acceptRa: 1 });
+    expect(seen.inet6).toEqual({ mtu: 1430, addrGenMode: 1, disabled: false, forwarding: false, acceptRa: 1 });
   });
 
   it('addresses, in use and not yet', () => {

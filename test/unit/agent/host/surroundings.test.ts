@@ -89,3 +89,44 @@ it('keeps what a name of etcd led to, as a name server says some of its addresse
   const all = '10.0.7.1,10.0.7.2,10.0.7.3';
   expect(said).toEqual(['10.0.7.1,10.0.7.2', all, all, all]);
 });
+
+it('says of IPv6 what it says of IPv4', async () => {
+  const routes = [
+    route('10.0.1.0/24', { onLink: true }),
+    route('2001:db8:1::/64', { onLink: true }),
+    route('fd00:8::/32', { gateways: ['2001:db8:1::8'] }),
+    route('::/0'),
+    route('::/0', { gateways: ['2001:db8:1::fe'] }),
+  ];
+  const addresses: readonly HostAddress[] = [
+    { link: 'eth0', address: '2001:db8:1::1', prefix: 64 },
+    { link: 'eth0', address: '2001:db8:1::abc', prefix: 128 },
+    { link: 'eth0', address: '2001:db8:2::1', prefix: 128 },
+    { link: 'eth0', address: '2001:db8:3::9c3f', prefix: 128, unfit: 'temporary' },
+  ];
+  const endpoints = ['https://[2001:db8:6::1]:2379', 'http://[::1]:2379'];
+  const said = await lookAround(facts(routes, ['2001:db8::53'], addresses), endpoints);
+  expect(said).toEqual({
+    hostRoutes: ['10.0.1.0/24', '2001:db8:1::/64', 'fd00:8::/32'],
+    linkRoutes: ['10.0.1.0/24', '2001:db8:1::/64'],
+    neededAddresses: [
+      { address: '2001:db8::53', what: 'name server' },
+      { address: '2001:db8:1::fe', what: 'default gateway' },
+      { address: '2001:db8:6::1', what: 'etcd server' },
+      { address: '2001:db8:1::8', what: 'gateway' },
+      { address: '2001:db8:2::1', what: 'address' },
+    ],
+  });
+  const holders = hostHolders([{ name: 'h2', left: false, advertiseAddress: '192.0.2.1', vtep: '192.0.2.1', ...said }]);
+  expect(formatCidr(chooseSubnet([{ base: 'fd00:8::/31', prefix: 64 }], holders))).toBe('fd00:9::/64');
+});
+
+it('publishes so many routes of each family', async () => {
+  const many = Array.from({ length: 300 }, (_, at) => [
+    route(`10.${at >> 8}.${at & 255}.0/24`),
+    route(`2001:db8:${at.toString(16)}::/48`),
+  ]);
+  const { hostRoutes } = await lookAround(facts(many.flat()), []);
+  expect(hostRoutes.filter((destination) => destination.includes(':'))).toHaveLength(256);
+  expect(hostRoutes).toHaveLength(512);
+});

@@ -39,7 +39,7 @@ it('reads records of older agents, which say nothing of links and needs', () => 
 it('leaves out default routes, also halved ones, what does not parse, and members that left', () => {
   const nodes = [
     host({
-      hostRoutes: ['0.0.0.0/0', '0.0.0.0/1', '128.0.0.0/1', 'nonsense'],
+      hostRoutes: ['0.0.0.0/0', '0.0.0.0/1', '128.0.0.0/1', '::/0', '::/1', '8000::/1', '2000::/3', 'nonsense'],
       neededAddresses: [{ address: 'x', what: 'y' }],
     }),
     host({ name: 'h2', left: true, hostRoutes: ['10.5.0.0/16'] }),
