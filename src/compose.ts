@@ -30,6 +30,7 @@ import { createHostFacts } from './adapters/system/host-facts.ts';
 import { systemClock, systemRandom } from './adapters/system/time.ts';
 import { AddressWatch } from './agent/cluster/address-watch.ts';
 import { admit } from './agent/cluster/admit.ts';
+import { usesIpv6 } from './agent/cluster/families.ts';
 import { type Identity, type IdentityState, parseIdentity, tlsMaterialOf } from './agent/cluster/identity.ts';
 import { keepKnocking } from './agent/cluster/knocking.ts';
 import { insist } from './agent/cluster/level.ts';
@@ -295,7 +296,11 @@ export async function startAgent(
     },
   );
   const startedAtMs = clock.now();
-  const needs = new HostNeeds({ probe: () => thread.ask('lacks', undefined), clock, logger });
+  const needs = new HostNeeds({
+    probe: (wanted) => thread.ask('lacks', wanted),
+    wanted: () => ({ ipv6: usesIpv6(lifecycle.current?.member.view) }),
+    ...{ clock, logger },
+  });
   const status = {
     ...{ version: VERSION, dataDir: config.dataDir, startedAtMs },
     rssBytes: () => process.memoryUsage.rss(),

@@ -21,6 +21,11 @@ const NEEDS = {
   fib: moduleOf('nftables expressions of the routing table (fib)', "the host's filter", 'nft_fib_ipv4 nft_fib_inet'),
   conntrack: moduleOf('connection tracking for nftables', "the host's filter", 'nf_conntrack nft_ct'),
   nat: moduleOf('address translation for nftables', 'the way out of networks', 'nft_chain_nat nft_masq'),
+  ipv6: {
+    what: 'IPv6',
+    needs: 'every network and every member with an address of IPv6',
+    mend: 'start the kernel without ipv6.disable=1, or one with CONFIG_IPV6',
+  },
   'conntrack-netlink': moduleOf(
     'connection tracking by netlink',
     'every address that is given anew',
@@ -29,6 +34,11 @@ const NEEDS = {
 } as const;
 
 export type Need = keyof typeof NEEDS;
+
+/** What is no need of everybody's. */
+export interface Wanted {
+  readonly ipv6: boolean;
+}
 
 export interface Lack {
   readonly need: Need;

@@ -3,7 +3,7 @@
  * nobody hands over objects, which costs more than asking the kernel: they go as numbers (`core/row-table.ts`), and what was
  * told before is not told again.
  */
-import type { Lack } from '../../core/host-needs.ts';
+import type { Lack, Wanted } from '../../core/host-needs.ts';
 import type { Address, Link, Op, Place, Route } from '../../core/host-state.ts';
 import type { Filter } from '../../core/packet-filter.ts';
 import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
@@ -13,7 +13,7 @@ export interface Jobs {
   /** What the host has of its own. */
   readonly routing: { readonly ask: RoutingQuestion; readonly tell: RoutingAnswer };
   /** What this host lacks. */
-  readonly lacks: { readonly ask: undefined; readonly tell: readonly Lack[] };
+  readonly lacks: { readonly ask: Wanted; readonly tell: readonly Lack[] };
   readonly look: { readonly ask: LookRequest; readonly tell: LookAnswer };
   /** One stage after another, up to an essential one of which something was refused; of each of these, what was refused. */
   readonly carryOut: { readonly ask: readonly StageOfWork[]; readonly tell: readonly (readonly Refusal[])[] };

@@ -36,7 +36,7 @@ const flows = new Flows();
 const looker = new Looker(tables);
 
 const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Promise<Jobs[K]['tell']> } = {
-  lacks: () => findLacks(),
+  lacks: (wanted) => findLacks(wanted),
   routing: (question) => askRouting(question),
   look: (request) => looker.look(request),
   carryOut: (stages) => carryOut({ tables, flows, looker, leave }, stages),

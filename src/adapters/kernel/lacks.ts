@@ -3,7 +3,7 @@
  * thread leaves it, whatever becomes of the process. Takes some 10 ms. The kernel loads modules meanwhile, as it does for
  * whoever uses them first.
  */
-import type { Lack, Need } from '../../core/host-needs.ts';
+import type { Lack, Need, Wanted } from '../../core/host-needs.ts';
 import { hasLibnftables, type NftablesOutcome, runNftables } from '../native/libnftables.ts';
 import { insideNewNamespace } from '../native/namespace.ts';
 import { AF, closeDescriptor, openSocket, SOCK } from '../native/socket.ts';
@@ -23,6 +23,8 @@ export interface Ways {
   hearsEverywhere(): boolean;
   /** Throws what the kernel refuses. */
   listConnections(): void;
+  /** Whether anything of IPv6 can be had. */
+  hasIpv6(): boolean;
   hasLibnftables(): boolean;
   nftables(text: string): NftablesOutcome;
 }
@@ -83,11 +85,12 @@ const TABLES: readonly (readonly [Need, string])[] = [
 ];
 
 /** Empty: the host has all. Throws where nothing can be tried, as without the right to it. */
-export function findLacks(ways: Ways = realWays): Lack[] {
+export function findLacks({ ipv6 }: Wanted, ways: Ways = realWays): Lack[] {
   try {
     const hearing: readonly Lack[] = ways.hearsEverywhere() ? [] : [{ need: 'broadcast', words: '' }];
     const found = () => [...linksLacking(ways), ...filtersLacking(ways), ...connectionsLacking(ways)];
-    return [...hearing, ...ways.inNewNamespace(found)];
+    const family: readonly Lack[] = ipv6 && !ways.hasIpv6() ? [{ need: 'ipv6', words: '' }] : [];
+    return [...hearing, ...family, ...ways.inNewNamespace(found)];
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'EINVAL' || code === 'ENOSYS') return [{ need: 'namespaces', words: message }];
@@ -164,6 +167,15 @@ const realWays: Ways = {
     const payload = new PayloadWriter().header(NFGENMSG_BYTES, () => undefined).payload();
     const request = { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload };
     withSocket(NETLINK_NETFILTER, (socket) => socket.dump(request, () => undefined));
+  },
+  hasIpv6() {
+    try {
+      closeDescriptor(openSocket(AF.INET6, SOCK.DGRAM, 0));
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAFNOSUPPORT') throw error;
+      return false;
+    }
   },
   hasLibnftables,
   nftables: (text) => runNftables(undefined, text),

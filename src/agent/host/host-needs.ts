@@ -1,10 +1,14 @@
-/** Finds out what this host lacks before the first network fails for it; told in the status, and once in the log. */
-import { describeLack, type Lack } from '../../core/host-needs.ts';
+/**
+ * Finds out what this host lacks before the first network fails for it; told in the status, and once in the log. Looked for
+ * again while it lacks something, and when more is wanted than before.
+ */
+import { describeLack, type Lack, type Wanted } from '../../core/host-needs.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 
 export interface HostNeedsDeps {
-  /** What is lacking now. Throws when it cannot be found out. */
-  readonly probe: (signal: AbortSignal) => Promise<readonly Lack[]>;
+  /** What is lacking now of what is wanted. Throws when it cannot be found out. */
+  readonly probe: (wanted: Wanted, signal: AbortSignal) => Promise<readonly Lack[]>;
+  readonly wanted: () => Wanted;
   readonly clock: Pick<Clock, 'sleep'>;
   readonly logger: Pick<Logger, 'warn' | 'info' | 'debug'>;
 }
@@ -27,20 +31,23 @@ export class HostNeeds {
     return this.#problems;
   }
 
-  /** Ends when the host has all that it needs, or the signal aborts. */
+  /** Ends when the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, logger, probe } = this.#deps;
+    const { clock, logger, probe, wanted } = this.#deps;
+    let had: Wanted | undefined;
     for (let waitMs = FIRST_MS; !signal.aborted; waitMs = AGAIN_MS) {
       await clock.sleep(waitMs, signal).catch(() => undefined);
       if (signal.aborted) return;
+      const now = wanted();
+      if (had && (had.ipv6 || !now.ipv6)) continue;
       try {
-        const problems = (await probe(signal)).map(describeLack);
+        const problems = (await probe(now, signal)).map(describeLack);
         if (problems.some((problem) => !this.#problems.includes(problem))) {
           logger.warn({ problems }, 'this host lacks what networks need');
         }
         if (problems.length === 0 && this.#problems.length > 0) logger.info({}, 'this host has what it lacked');
         this.#problems = problems;
-        if (problems.length === 0) return;
+        had = problems.length === 0 ? now : undefined;
       } catch (error) {
         logger.debug({ error }, 'what this host lacks could not be found out');
       }

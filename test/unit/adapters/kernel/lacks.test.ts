@@ -5,6 +5,7 @@ import { setBridgePort } from '../../../../src/adapters/netlink/link.ts';
 import type { Message, Request } from '../../../../src/adapters/netlink/message.ts';
 import { describeLack, type Need } from '../../../../src/core/host-needs.ts';
 
+const WANTED = { ipv6: true };
 const refusal = { ok: false, code: 'EOPNOTSUPP', text: 'Unknown device type' } as const;
 const has = (request: Request, kind: string) => Buffer.from(request.payload).includes(`${kind}\0`);
 
@@ -20,6 +21,7 @@ function hostWithout(without: { text?: string; kind?: string; ways?: Partial<Way
     },
     hearsEverywhere: () => true,
     listConnections: () => undefined,
+    hasIpv6: () => true,
     hasLibnftables: () => true,
     nftables(text) {
       const ok = without.text === undefined || !text.includes(without.text);
@@ -48,7 +50,7 @@ describe('a host', () => {
   it('that has all lacks nothing, and is asked for its filters once', () => {
     const ways = hostWithout();
     const nftables = vi.spyOn(ways, 'nftables');
-    expect(findLacks(ways)).toEqual([]);
+    expect(findLacks(WANTED, ways)).toEqual([]);
     expect(nftables).toHaveBeenCalledTimes(1);
   });
 
@@ -58,6 +60,7 @@ describe('a host', () => {
       hostWithout({ ways: { hearsEverywhere: () => false } }),
       /CAP_NET_BROADCAST.*overlayd\.service again/,
     ],
+    ['ipv6', hostWithout({ ways: { hasIpv6: () => false } }), /lacks IPv6.*without ipv6\.disable=1/],
     ['vxlan', hostWithout({ kind: 'vxlan' }), /VXLAN.*modprobe -a vxlan.*Unknown device type/],
     ['bridge', hostWithout({ kind: 'b0' }), /bridges.*modprobe -a bridge/],
     ['veth', hostWithout({ kind: 'veth' }), /veth pairs.*modprobe -a veth/],
@@ -70,7 +73,7 @@ describe('a host', () => {
     ['conntrack-netlink', hostWithout({ ways: { listConnections: fail('EINVAL') } }), /nf_conntrack_netlink/],
     ['namespaces', hostWithout({ ways: { inNewNamespace: fail('EINVAL') } }), /CONFIG_NET_NS/],
   ])('without %s says what to do, and that alone', (need, ways, words) => {
-    const lacks = findLacks(ways);
+    const lacks = findLacks(WANTED, ways);
     expect(lacks.map((lack) => lack.need)).toEqual([need]);
     expect(describeLack(lacks[0]!)).toMatch(words);
   });
@@ -84,10 +87,14 @@ describe('a host', () => {
         return requests.map(() => ({ ok: true }));
       },
     };
-    expect(findLacks(silent).map(describeLack)).toEqual([expect.stringMatching(/locked ports.*Linux 5\.18/)]);
+    expect(findLacks(WANTED, silent).map(describeLack)).toEqual([expect.stringMatching(/locked ports.*Linux 5\.18/)]);
+  });
+
+  it('without IPv6 lacks nothing as long as nobody wants it', () => {
+    expect(findLacks({ ipv6: false }, hostWithout({ ways: { hasIpv6: () => false } }))).toEqual([]);
   });
 
   it('that lets nothing be tried is not told to lack anything', () => {
-    expect(() => findLacks(hostWithout({ ways: { inNewNamespace: fail('EPERM') } }))).toThrow('EPERM');
+    expect(() => findLacks(WANTED, hostWithout({ ways: { inNewNamespace: fail('EPERM') } }))).toThrow('EPERM');
   });
 });

@@ -12,11 +12,14 @@ it('what is lacking is told once in the log, and in the status until somebody lo
   const tell = (_: object, message: string) => void told.push(message);
   let lacks: readonly Lack[] | undefined;
   let probes = 0;
+  let ipv6 = false;
   const needs = new HostNeeds({
     clock,
     logger: { warn: tell, info: tell, debug: () => undefined },
-    async probe() {
+    wanted: () => ({ ipv6 }),
+    async probe(wanted) {
       probes += 1;
+      if (wanted.ipv6) return [{ need: 'ipv6', words: '' }];
       if (!lacks) throw new Error('not now');
       return lacks;
     },
@@ -32,12 +35,18 @@ it('what is lacking is told once in the log, and in the status until somebody lo
   ]);
   expect(told).toEqual(['this host lacks what networks need']);
   lacks = [];
-  await clock.until(ended);
+  await clock.advance(10_000);
   expect(needs.problems).toEqual([]);
   expect(told[1]).toBe('this host has what it lacked');
   const before = probes;
   await clock.advance(60_000);
   expect(probes).toBe(before);
+  // A network or a member of IPv6 has come.
+  ipv6 = true;
+  await clock.advance(10_000);
+  expect(needs.problems).toEqual([expect.stringMatching(/lacks IPv6, which .*without ipv6\.disable=1/)]);
+  quit.abort();
+  await clock.until(ended);
 });
 
 it('ends with the agent', async () => {
@@ -46,6 +55,7 @@ it('ends with the agent', async () => {
   const needs = new HostNeeds({
     clock,
     logger: { warn: () => undefined, info: () => undefined, debug: () => undefined },
+    wanted: () => ({ ipv6: false }),
     probe: async () => [vxlan],
   });
   const ended = needs.run(quit.signal);
