@@ -1,8 +1,12 @@
 /**
- * How much of a service that anybody can reach one source may have. A source is an address. It has so many connections
- * at once, and a credit that connecting uses up, failing uses up faster, and time gives back. Of all sources together
- * there are so many connections at once. What is refused costs the service next to nothing.
+ * How much of a service that anybody can reach one source may have. A source is an address, or a subnet
+ * ({@link sourceOf}). It has so many connections at once, and a credit that connecting uses up, failing uses up faster, and
+ * time gives back. Of all sources together there are so many connections at once. What is refused costs the service next to
+ * nothing.
  */
+
+import { canonical, formatCidr } from './cidr.ts';
+import { parseIp } from './ip.ts';
 
 export interface GateLimits {
   /** Connections at once, of one source and of all. */
@@ -22,6 +26,15 @@ interface Source {
 
 /** More are not remembered: of those without a connection the oldest are forgotten, and have full credit again. */
 const MAX_SOURCES = 4_096;
+
+/**
+ * An address of IPv4, and of IPv6 the block of that prefix around it: a host takes what addresses it likes of its link's
+ * subnet, which is a /64 as a rule (RFC 4291, 2.5.1).
+ */
+export function sourceOf(address: string, ipv6Prefix: number): string {
+  const ip = parseIp(address);
+  return ip?.family === 6 ? formatCidr(canonical({ ip, prefix: ipv6Prefix })) : address;
+}
 
 export class Gate {
   readonly #limits: GateLimits;

@@ -5,12 +5,14 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { OverlaydError } from '../../core/errors.ts';
-import { Gate, type GateLimits } from '../../core/gate.ts';
+import { Gate, type GateLimits, sourceOf } from '../../core/gate.ts';
 import { formatHostPort } from '../../core/host-port.ts';
 import { Sparing } from '../../core/sparing.ts';
 import type { Logger } from '../../ports/runtime.ts';
 
 export interface DoorLimits extends GateLimits {
+  /** Of IPv6, what counts as one source. */
+  readonly ipv6Prefix: 64 | 128;
   /** How long a connection may take to settle. */
   readonly settleMs: number;
   /** What it may have sent by then. */
@@ -95,13 +97,13 @@ export class Door {
 
   #admit(socket: Socket, receive: (socket: Socket) => void): void {
     const { remoteAddress, remotePort } = socket;
-    const source = plain(remoteAddress ?? '');
+    const source = sourceOf(plain(remoteAddress ?? ''), this.#limits.ipv6Prefix);
     if (remoteAddress === undefined || !this.#gate.enter(source, performance.now())) {
       socket.resetAndDestroy();
       this.#report(source);
       return;
     }
-    const peer = peerName(source, remotePort ?? 0);
+    const peer = peerName(remoteAddress, remotePort ?? 0);
     const guest: Guest = { socket, source, timer: this.#watch(socket, source) };
     this.#guests.set(peer, guest);
     socket.on('error', () => undefined);

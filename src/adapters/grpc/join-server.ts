@@ -21,13 +21,14 @@ const MAX_MESSAGE_BYTES = 64 * 1024;
 const MAX_AT_ONCE = 64;
 const MAX_IDLE_MS = 10_000;
 
-/** A join takes two connections and less than 10 KiB; some twenty hosts may come at once from behind one address. */
+/** A join takes two connections and less than 10 KiB; some twenty hosts may come at once from behind one address, or from one /64. */
 const LIMITS: DoorLimits = {
   perSource: 16,
   total: 256,
   credit: 60,
   creditPerSecond: 5,
   settleMs: 10_000,
+  ipv6Prefix: 64,
   bytes: 2 * MAX_MESSAGE_BYTES,
 };
 /** What a wrong token costs of that credit. */

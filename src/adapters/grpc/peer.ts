@@ -34,13 +34,14 @@ const MOST_STREAMS = 8;
 /** Both ends of all connections ping. Questions tell sooner who does not answer: this only ends what nobody asks on. */
 const PING = { 'grpc.keepalive_time_ms': 60_000 };
 
-/** Of connections whose client has not proved yet to be of the cluster; all members may come at once. */
+/** Of connections whose client has not proved yet to be of the cluster; all members may come at once, and out of one subnet. */
 const LIMITS: DoorLimits = {
   perSource: 8,
   total: 256,
   credit: 30,
   creditPerSecond: 5,
   settleMs: 5_000,
+  ipv6Prefix: 128,
   bytes: 64 * 1024,
 };
 

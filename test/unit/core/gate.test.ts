@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Gate } from '../../../src/core/gate.ts';
+import { Gate, sourceOf } from '../../../src/core/gate.ts';
 
 const LIMITS = { perSource: 3, total: 5, credit: 4, creditPerSecond: 2 };
 
@@ -45,4 +45,12 @@ it('leaving without having come changes nothing, and sources without end are not
   gate.leave('in0');
   expect(gate.enter('other', 0)).toBe(true);
   expect(gate.enter('other', 0)).toBe(false);
+});
+
+it('a source of IPv6 is the subnet that a host takes its addresses of', () => {
+  expect(sourceOf('192.0.2.1', 64)).toBe('192.0.2.1');
+  expect(sourceOf('2001:db8:0:1:9c3f::7', 64)).toBe('2001:db8:0:1::/64');
+  expect(sourceOf('2001:db8:0:1::1', 64)).toBe(sourceOf('2001:db8:0:1:ffff::2', 64));
+  expect(sourceOf('2001:db8:0:2::1', 64)).not.toBe(sourceOf('2001:db8:0:1::1', 64));
+  expect(sourceOf('2001:db8::1', 128)).toBe('2001:db8::1/128');
 });
