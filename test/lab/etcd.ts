@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { formatHttpUrl } from '../../src/core/host-port.ts';
 import type { Host, HostProcess } from './host.ts';
 import { until } from './until.ts';
 
@@ -59,7 +60,7 @@ export class EtcdServer {
   private constructor(host: Host, tls: EtcdServer['tls']) {
     this.#host = host;
     this.tls = tls;
-    this.url = `${tls === undefined ? 'http' : 'https'}://${host.address}:2379`;
+    this.url = formatHttpUrl({ scheme: tls === undefined ? 'http' : 'https', host: host.address, port: 2379 });
   }
 
   static async start(host: Host, options: { tls: boolean } = { tls: false }): Promise<EtcdServer> {

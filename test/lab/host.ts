@@ -148,7 +148,7 @@ export class Host {
       await run(['nsenter', `--target=${plug.pid}`, '--net', 'ip', '-batch', '-'], { input: link.join('\n') }),
     );
     const addresses = [
-      `addr add ${address}/24 dev eth0`,
+      `addr add ${address.includes(':') ? `${address}/64 nodad` : `${address}/24`} dev eth0`,
       'link set eth0 up',
       ...(router === undefined ? [] : [`route add default via ${router.gateway}`]),
     ];

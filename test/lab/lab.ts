@@ -1,16 +1,19 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import type { Family } from '../../src/core/ip.ts';
 import { removeControlGroups } from './control-groups.ts';
 import { Host, PATH, ROOT } from './host.ts';
-import { INTERNET, ROUTER, startInternet } from './internet.ts';
+import { OUTSIDE, startInternet } from './internet.ts';
 import { type Fault, Switch } from './switch.ts';
 
 const PREFIX = 'overlayd-lab-';
 
 export interface LabOptions {
-  /** h1 … hN at 10.77.0.1 … 10.77.0.N. */
+  /** h1 … hN at 10.77.0.1 … 10.77.0.N, or at 2001:db8:77::1 and up. */
   readonly hosts: number;
+  /** Of the addresses of hosts and internet: they have none of the other one. 4. */
+  readonly family?: Family;
   /** Of the links between the hosts; 1500. */
   readonly mtu?: number;
   /** Starts an agent on each host. */
@@ -27,6 +30,7 @@ export class Lab {
   readonly directory: string;
   readonly hosts: readonly Host[];
   readonly #mtu: number;
+  readonly #family: Family;
   readonly #checkout: string;
   readonly #extra: Host[] = [];
   #switch: Switch | undefined;
@@ -36,6 +40,7 @@ export class Lab {
   private constructor(options: LabOptions) {
     this.directory = mkdtempSync(join(tmpdir(), PREFIX));
     this.#mtu = options.mtu ?? 1500;
+    this.#family = options.family ?? 4;
     this.#checkout = options.checkout ?? ROOT;
     process.once('exit', this.#forget);
     this.hosts = Array.from({ length: options.hosts }, (_, index) => this.#host(`h${index + 1}`, index + 1));
@@ -47,7 +52,7 @@ export class Lab {
     try {
       mkdirSync(join(lab.directory, 'switch'));
       lab.#switch = await Switch.powerOn(join(lab.directory, 'switch'));
-      await startInternet(await lab.addHost('internet', 254));
+      await startInternet(await lab.addHost('internet', 254), lab.#family);
       await Promise.all(lab.hosts.map((host) => host.powerOn()));
       if (options.agents === true) await Promise.all(lab.hosts.map((host) => host.agent.start()));
       return lab;
@@ -74,7 +79,7 @@ export class Lab {
     return this.#extra[0]!;
   }
 
-  /** One more machine at 10.77.0.`number`, without an agent, switched on. */
+  /** One more machine, with the `number`th address, without an agent, switched on. */
   async addHost(name: string, number: number): Promise<Host> {
     const host = this.#host(name, number);
     this.#extra.push(host);
@@ -135,11 +140,13 @@ export class Lab {
     const lab = this;
     return new Host({
       name,
-      address: `10.77.0.${number}`,
+      address: addressOf(number, this.#family),
       directory: join(this.directory, name),
       mtu: this.#mtu,
       checkout: this.#checkout,
-      ...(name === 'internet' ? {} : { router: { gateway: ROUTER, resolver: INTERNET } }),
+      ...(name === 'internet'
+        ? {}
+        : { router: { gateway: addressOf(254, this.#family), resolver: OUTSIDE[this.#family] } }),
       plug: {
         get pid() {
           return lab.#plug().pid;
@@ -148,6 +155,10 @@ export class Lab {
       },
     });
   }
+}
+
+function addressOf(number: number, family: Family): string {
+  return family === 6 ? `2001:db8:77::${number}` : `10.77.0.${number}`;
 }
 
 function portOf(host: Host): string {

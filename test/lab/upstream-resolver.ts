@@ -3,10 +3,12 @@ import { createServer } from 'node:net';
 import { decode, encode, type Packet, RECURSION_AVAILABLE } from 'dns-packet';
 
 /**
- * `node upstream-resolver.ts ADDRESS`: the name server of the lab's outside world. `*.example` is 198.51.100.1 and
- * `big.example` has 100 addresses; everything else is NXDOMAIN. Every question is one line on standard output.
+ * `node upstream-resolver.ts ADDRESS`: the name server of the lab's outside world. `*.example` is ADDRESS, of one family
+ * alone, and `big.example` has 100 of IPv4; everything else is NXDOMAIN. Every question is one line on standard output.
  */
 const address = process.argv[2]!;
+const isIpv6 = address.includes(':');
+const type: 'A' | 'AAAA' = isIpv6 ? 'AAAA' : 'A';
 
 function answer(query: Packet, limit: number): Buffer {
   const question = query.questions?.[0];
@@ -15,12 +17,12 @@ function answer(query: Packet, limit: number): Buffer {
   const known = name === 'example' || name.endsWith('.example');
   const count = name === 'big.example' ? 100 : 1;
   const answers =
-    known && question?.type === 'A'
+    known && question?.type === type
       ? Array.from({ length: count }, (_, index) => ({
-          type: 'A' as const,
+          type,
           name: question.name,
           ttl: 60,
-          data: count === 1 ? '198.51.100.1' : `198.51.100.${index + 1}`,
+          data: count === 1 ? address : `198.51.100.${index + 1}`,
         }))
       : [];
   const flags = RECURSION_AVAILABLE | 0x0100 | (known ? 0 : 3);
@@ -30,7 +32,7 @@ function answer(query: Packet, limit: number): Buffer {
   return bytes.length <= limit ? bytes : encode({ ...whole, flags: flags | 0x0200, questions });
 }
 
-const udp = createSocket('udp4');
+const udp = createSocket(isIpv6 ? 'udp6' : 'udp4');
 udp.on('message', (message, from) => udp.send(answer(decode(message), 512), from.port, from.address));
 
 const tcp = createServer((socket) => {

@@ -4,11 +4,11 @@ import { hostname } from 'node:os';
 import { kindOf } from '../../core/cidr.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import type { BindProblem, HostAddress, PortBinding, Underlay, Unfit } from '../../core/host-facts.ts';
-import { ROUTE_PROTOCOL } from '../../core/host-state.ts';
+import { LOOPBACK, ROUTE_PROTOCOL } from '../../core/host-state.ts';
 import { familyOf, parseIp } from '../../core/ip.ts';
 import { isNetworkNamespace, isUplink } from '../../core/plan/naming.ts';
 import type { HostFacts } from '../../ports/host.ts';
-import type { LinkAddress, RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
+import type { LinkAddress, RoutingAnswer, RoutingQuestion, Way } from '../netlink/host-routing.ts';
 import * as ifa from '../netlink/uapi/if-addr.ts';
 import { RTN_LOCAL, RTPROT_KERNEL, RTPROT_RA } from '../netlink/uapi/rtnetlink.ts';
 import { findBindProblem } from './port-binding.ts';
@@ -50,7 +50,9 @@ export function createHostFacts({ routing, nameServers }: HostFactsDeps): HostFa
 
     async linksTo(addresses) {
       const { ways } = await routing({ ways: addresses.map((to) => ({ to })) });
-      return new Map(addresses.flatMap((address, at) => (ways[at] ? [[address, ways[at].link] as const] : [])));
+      // Of IPv6 the kernel names the link that has the address.
+      const linkOf = ({ type, link }: Way) => (type === RTN_LOCAL ? LOOPBACK : link);
+      return new Map(addresses.flatMap((address, at) => (ways[at] ? [[address, linkOf(ways[at])] as const] : [])));
     },
 
     async lookUp(hostName) {
