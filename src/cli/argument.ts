@@ -2,7 +2,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseCidr } from '../core/cidr.ts';
 import { parseDuration } from '../core/config/duration.ts';
-import { type Family, formatIp, isIpv4, parseIp } from '../core/ip.ts';
+import { formatHostPort, parseHostPort, parseHttpUrl } from '../core/host-port.ts';
+import { type Family, familyOf, formatIp, isIpv4, parseIp } from '../core/ip.ts';
 import { UsageError } from './exit.ts';
 
 export type Pairs = Readonly<Record<string, string>>;
@@ -121,35 +122,35 @@ export function parseTtl(text: string): number {
 
 /** An address of this host or an interface: ports have flags of their own. */
 export function parseAddressOrInterface(text: string): string {
-  const [host, port] = text.split(':');
-  if (port !== undefined && isIpv4(host!)) {
+  const { host, port } = parseHostPort(text) ?? {};
+  if (host !== undefined && familyOf(host) !== undefined) {
+    if (port === undefined) return host;
     throw new InvalidArgumentError(`Leave the port out, --join-port sets it: ${host}.`);
   }
-  if (/^[\d.]+$/.test(text)) return parseIpv4(text);
-  if (text === '' || /[\s/:]/.test(text)) {
-    throw new InvalidArgumentError('Write an IPv4 address of this host or an interface, like 192.0.2.1 or eth0.');
+  if (text === '' || /[\s/:]/.test(text) || /^[\d.]+$/.test(text)) {
+    throw new InvalidArgumentError(
+      'Write an address of this host or an interface, like 192.0.2.1, 2001:db8::1 or eth0.',
+    );
   }
   return text;
 }
 
-/** `host[:port]` of a member, the port filled in. */
+/** `host[:port]` of a member, the port filled in; an address of IPv6 has brackets where a port follows. */
 export function parseMemberAddress(text: string, defaultPort: number): string {
-  const match = /^([A-Za-z0-9][A-Za-z0-9.-]*)(?::(\d+))?$/.exec(text);
-  const port = match?.[2] === undefined ? defaultPort : Number(match[2]);
-  if (!match || (/^[\d.]+$/.test(match[1]!) && !isIpv4(match[1]!)) || port < 1 || port > 65_535) {
-    throw new UsageError(
-      `"${text}" is not the address of a member; write it like 192.0.2.1 or 192.0.2.1:${defaultPort}`,
-    );
-  }
-  return `${match[1]}:${port}`;
+  const { host = '', port = defaultPort } = parseHostPort(text) ?? {};
+  const isName = /^[A-Za-z0-9][A-Za-z0-9.-]*$/.test(host) && !/^[\d.]+$/.test(host);
+  if (isName || familyOf(host) !== undefined) return formatHostPort(host, port);
+  throw new UsageError(
+    `"${text}" is not the address of a member; write it like 192.0.2.1, 192.0.2.1:${defaultPort} or [2001:db8::1]:${defaultPort}`,
+  );
 }
 
 /** `http://` or `https://` with host and port, separated by commas, all of one scheme. */
 export function parseEtcdUrls(text: string, previous: readonly string[] | undefined): readonly string[] {
   const urls = text.split(',').map((url) => url.trim());
-  if (!urls.every((url) => /^https?:\/\/[^/\s:@]+:\d{1,5}$/.test(url))) {
+  if (!urls.every((url) => parseHttpUrl(url)?.port !== undefined)) {
     throw new InvalidArgumentError(
-      'Write URLs with a port, separated by commas: https://192.0.2.5:2379,https://192.0.2.6:2379.',
+      'Write URLs with a port, separated by commas: https://192.0.2.5:2379,https://[2001:db8::6]:2379.',
     );
   }
   return [...(previous ?? []), ...urls];

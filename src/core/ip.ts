@@ -20,8 +20,8 @@ export interface Ip {
 /** Length of an address in bits. */
 export const BITS = { 4: 32, 6: 128 } as const;
 
-/** What a socket that listens everywhere is bound to. */
-export const ALL_ADDRESSES = '0.0.0.0';
+/** What a socket is bound to that listens at all addresses; that of IPv6 at those of IPv4 too, unless it is told not to. */
+export const ALL_ADDRESSES = { 4: '0.0.0.0', 6: '::' } as const;
 
 const EXAMPLES = { 4: '10.0.1.5', 6: 'fd00:0:0:1::5' } as const;
 

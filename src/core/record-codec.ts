@@ -5,7 +5,7 @@
  */
 import { parseCidr } from './cidr.ts';
 import { samePorts } from './endpoint-ports.ts';
-import { isCanonicalIp, isIpv4, parseIp } from './ip.ts';
+import { isCanonicalIp, parseIp } from './ip.ts';
 import type {
   ClaimRecord,
   ClusterRecord,
@@ -25,7 +25,6 @@ type Check = (value: unknown) => boolean;
 const string: Check = (value) => typeof value === 'string';
 const number: Check = (value) => typeof value === 'number' && Number.isFinite(value);
 const boolean: Check = (value) => typeof value === 'boolean';
-const address: Check = (value) => typeof value === 'string' && isIpv4(value);
 /** Of either family, in the one form that is a key. */
 const ip: Check = (value) => typeof value === 'string' && isCanonicalIp(value);
 const cidr: Check = (value) => typeof value === 'string' && parseCidr(value)?.ip.family === 4;
@@ -91,7 +90,7 @@ export const decodeNode = decoder<NodeRecord>(
     advertiseAddress: string,
     gossipPort: number,
     joinPort: number,
-    vtep: address,
+    vtep: ip,
     dataPathPort: number,
     keyFingerprint: string,
     underlayMtu: number,

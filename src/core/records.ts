@@ -30,11 +30,11 @@ export interface LevelRange {
 export interface NodeRecord {
   readonly id: string;
   readonly name: string;
-  /** Where members reach this node (an IP); gossip and join ports are beside it. */
+  /** Where members reach this node (an IP, those of all members of one family); gossip and join ports are beside it. */
   readonly advertiseAddress: string;
   readonly gossipPort: number;
   readonly joinPort: number;
-  /** VXLAN tunnel endpoint address (an IPv4 of this host) and UDP port. */
+  /** VXLAN tunnel endpoint address (an IP of this host, those of all members of one family) and UDP port. */
   readonly vtep: string;
   readonly dataPathPort: number;
   /** SHA-256 of the node certificate's public key (SPKI, DER), lower-case hex. */

@@ -10,13 +10,16 @@ import type { Membership } from '../../src/agent/lifecycle.ts';
 import { Member } from '../../src/agent/member.ts';
 import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
 import { isOverlaydError, OverlaydError } from '../../src/core/errors.ts';
+import { formatHostPort } from '../../src/core/host-port.ts';
+import type { Family } from '../../src/core/ip.ts';
 import { type AgentVersion, SPOKEN_LEVELS } from '../../src/core/levels.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
-import { type ClusterRecord, keys, type NodeRecord } from '../../src/core/records.ts';
+import { keys, type NodeRecord } from '../../src/core/records.ts';
 import { createDrivers } from '../../src/integrations/docker/drivers.ts';
 import type { NodeState } from '../../src/ports/files.ts';
 import type { Containers } from '../../src/ports/host.ts';
 import type { Clock, Logger, Random } from '../../src/ports/runtime.ts';
+import { clusterRecord } from '../fixtures/records.ts';
 import { FakeEngine } from './fake-engine.ts';
 import { FakeFacts } from './fake-facts.ts';
 import { FakeFile } from './fake-file.ts';
@@ -43,6 +46,8 @@ export interface SimulatedClusterOptions {
   readonly engines?: boolean;
   /** What is installed on its hosts, which the cluster begins with. */
   readonly agent?: AgentVersion;
+  /** Of its hosts' addresses. 4. */
+  readonly family?: Family;
 }
 
 export class SimulatedCluster {
@@ -54,6 +59,7 @@ export class SimulatedCluster {
   readonly hosts: SimulatedHost[] = [];
   readonly hasEngines: boolean;
   readonly agent: AgentVersion;
+  readonly family: Family;
   readonly #log: Logger;
 
   constructor(options: SimulatedClusterOptions) {
@@ -71,19 +77,13 @@ export class SimulatedCluster {
     this.network.onMessage = (message) => this.pushes.note(message);
     this.hasEngines = options.engines ?? false;
     this.agent = options.agent ?? { version: '0.1.0', levels: SPOKEN_LEVELS };
+    this.family = options.family ?? 4;
     this.#log = options.log ?? silent;
   }
 
   /** A cluster of so many hosts, all started. */
   async start(count: number): Promise<void> {
-    const cluster: ClusterRecord = {
-      id: 'c1',
-      caCertificate: 'ca',
-      pools: [{ base: '10.0.0.0/8', prefix: 24 }],
-      vniRange: [4096, 8191],
-      createdAt: this.clock.now(),
-      level: this.agent.levels.to,
-    };
+    const cluster = clusterRecord({ createdAt: this.clock.now(), level: this.agent.levels.to });
     this.etcd.txn([], [{ kind: 'put', key: keys.cluster, value: encodeRecord(cluster) }]);
     for (let i = 0; i < count; i++) await this.join();
     await this.clock.advance(2_000);
@@ -182,10 +182,11 @@ export class SimulatedHost {
     this.names = new FakeNames(clock, random);
     this.line = new PluginLine(clock, random);
     this.engine = new FakeEngine({ line: this.line, kernel: this.kernel, clock, random });
+    const address = cluster.family === 6 ? `2001:db8::${number}` : `192.0.2.${number}`;
     this.record = {
       id,
       name: `h${number}`,
-      ...{ advertiseAddress: `192.0.2.${number}`, vtep: `192.0.2.${number}` },
+      ...{ advertiseAddress: address, vtep: address },
       ...{ gossipPort: 7946, joinPort: 2377, dataPathPort: 4789 },
       ...{ keyFingerprint: id, underlayMtu: 1_500, hostRoutes: ['192.0.2.0/24'] },
       ...{ labels: {}, joinedAt: cluster.clock.now(), left: false },
@@ -234,6 +235,7 @@ export class SimulatedHost {
   async start(before?: (member: Member) => void): Promise<void> {
     const { random, network } = this.#cluster;
     const { clock } = this;
+    const { id, advertiseAddress, gossipPort } = this.record;
     const life: Life = { over: false };
     this.#life = life;
     this.refusal = undefined;
@@ -244,7 +246,7 @@ export class SimulatedHost {
         store: mortal(this.store, life),
         kernel: mortal(this.kernel, life),
         containers: mortal(this.#containersPort(), life),
-        transport: network.transport(this.record.id, `${this.record.advertiseAddress}:${this.record.gossipPort}`),
+        transport: network.transport(id, formatHostPort(advertiseAddress, gossipPort)),
         facts: this.facts,
         stateFile: new KeptState({
           disk: mortal(this.stateFile.of(life), life),
@@ -261,11 +263,8 @@ export class SimulatedHost {
         self: this.record,
         agent: this.agent,
         storeEndpoints: [],
-        gossipIntervalMs: 1_000,
-        leaseSeconds: 10,
-        quarantineSeconds: 60,
-        dnsTtlSeconds: 5,
-        auditIntervalMs: 3_000,
+        ...{ gossipIntervalMs: 1_000, leaseSeconds: 10, quarantineSeconds: 60 },
+        ...{ dnsTtlSeconds: 5, auditIntervalMs: 3_000 },
       },
     );
     this.member = member;

@@ -88,6 +88,7 @@ const CORE_FOR_COMMAND = [
   'config/',
   'endpoint-ports.ts',
   'errors.ts',
+  'host-port.ts',
   'ip.ts',
   'names.ts',
   'nearest.ts',

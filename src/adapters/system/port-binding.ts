@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { BindProblem, PortBinding } from '../../core/host-facts.ts';
+import { familyOf } from '../../core/ip.ts';
 import { findPortOwner } from '../port-owner.ts';
 
 /** Tries it, as the only sure way to know, and lets go at once. */
@@ -25,7 +26,8 @@ async function tryTcp({ address, port }: PortBinding): Promise<void> {
 }
 
 async function tryUdp({ address, port }: PortBinding): Promise<void> {
-  const socket = createSocket('udp4');
+  // As the kernel's own of IPv6, which leave IPv4 to others.
+  const socket = createSocket(familyOf(address) === 6 ? { type: 'udp6', ipv6Only: true } : { type: 'udp4' });
   try {
     socket.bind({ address, port, exclusive: true });
     await once(socket, 'listening');

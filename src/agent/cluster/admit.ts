@@ -3,12 +3,15 @@
  * the node and its name are written in one transaction. A joiner that repeats its request (same key) gets the same
  * answer and uses nothing up; options it corrected replace what it said before. Parallel joins conflict on the token only, and then try again.
  */
+import { kindOf } from '../../core/cidr.ts';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
-import { isIpv4 } from '../../core/ip.ts';
+import { formatIp, requireIp } from '../../core/ip.ts';
 import {
   type AgentVersion,
+  IPV6_LEVEL,
   levelOf,
   refusedLevel,
+  requireLevel,
   speaks,
   unreadableRecord,
   unspokenLevel,
@@ -24,6 +27,7 @@ import type { ClusterStore, Compare } from '../../ports/store.ts';
 import { type Change, type Commit, unchanged } from '../view/commit.ts';
 import { refuseFormerRecords } from '../view/former-records.ts';
 import { evictNode } from './eviction.ts';
+import { hasAddressOf, refuseOtherFamily } from './families.ts';
 import { type Identity, nodeIdOf } from './identity.ts';
 import { checkNodeName, checkPort } from './node-settings.ts';
 
@@ -47,6 +51,7 @@ export interface AdmitOptions {
 
 const MAX_SKEW_MS = 60_000;
 const MAX_ATTEMPTS = 100;
+const LONGEST_ADDRESS = 64;
 
 /** `from`: where the request came from, for the log. Throws what the joiner is told. */
 export async function admit(
@@ -143,8 +148,11 @@ function checkRequest(request: JoinRequest): void {
     [request.advertiseAddress, '--advertise-addr'],
     [request.vtep, '--data-path-addr'],
   ] as const) {
-    if (isIpv4(address)) continue;
-    throw new OverlaydError('invalid-address', `${what}: ${JSON.stringify(address)} is not an IPv4 address`);
+    const ip = requireIp(address.slice(0, LONGEST_ADDRESS), what);
+    const kind = kindOf(ip);
+    const isReached = kind === 'private' || kind === 'other' || (kind === 'link-local' && ip.family === 4);
+    if (isReached && formatIp(ip) === address) continue;
+    throw new OverlaydError('invalid-address', `${what}: no other host reaches this one at ${formatIp(ip)}`);
   }
   checkPort(request.joinPort, '--join-port');
   checkPort(request.gossipPort, '--gossip-port');
@@ -161,12 +169,13 @@ async function register(deps: AdmitDeps, request: JoinRequest, joiner: Joiner, o
   let { token } = joiner;
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     const now = deps.clock.now();
-    const level = await requireLevel(deps, request);
+    const { level, unchanged } = await requireSpoken(deps, request);
     const member = await readMember(deps.store, joiner);
     if (member === undefined) checkUsable(token.record, now);
-    await checkPlace(deps, request, joiner.nodeId, options);
+    await checkPlace(deps, request, { nodeId: joiner.nodeId, level }, options);
     const node = nodeRecord(request, joiner, member?.record.joinedAt ?? now);
-    if (await (member ? rewrite(deps.commit, node, member, level) : write(deps.commit, node, token, level))) return;
+    if (await (member ? rewrite(deps.commit, node, member, unchanged) : write(deps.commit, node, token, unchanged)))
+      return;
     token = await readToken(deps, request);
   }
   throw new OverlaydError('conflict', 'too many hosts are joining with this token at once; join again', {
@@ -174,8 +183,14 @@ async function register(deps: AdmitDeps, request: JoinRequest, joiner: Joiner, o
   });
 }
 
-/** Joiner and member speak the cluster's level. Returns what has to hold still when the joiner becomes a member. */
-async function requireLevel({ agent, store }: AdmitDeps, request: JoinRequest): Promise<Compare> {
+interface Spoken {
+  readonly level: number;
+  /** What has to hold still when the joiner becomes a member. */
+  readonly unchanged: Compare;
+}
+
+/** Joiner and member speak the cluster's level. */
+async function requireSpoken({ agent, store }: AdmitDeps, request: JoinRequest): Promise<Spoken> {
   const entry = await store.get(keys.cluster);
   const level = levelOf({ level: entry && readLevel(entry.value) });
   if (!speaks(agent.levels, level)) {
@@ -190,7 +205,7 @@ async function requireLevel({ agent, store }: AdmitDeps, request: JoinRequest): 
   if (entry && !decodeCluster(entry.value)) {
     throw unreadableRecord(keys.cluster, 'the member that was asked cannot admit this host');
   }
-  return unchanged(keys.cluster, entry);
+  return { level, unchanged: unchanged(keys.cluster, entry) };
 }
 
 interface Member {
@@ -208,9 +223,23 @@ async function readMember(store: AdmitDeps['store'], { nodeId, fingerprint }: Jo
   return { record, revision: entry.revision };
 }
 
-/** Name and tunnel address must be free; what a node that left still holds is taken from it. */
-async function checkPlace(deps: AdmitDeps, request: JoinRequest, nodeId: string, options: AdmitOptions): Promise<void> {
+/**
+ * Name and tunnel address must be free, and the addresses of the members' family; what a node that left still holds is taken
+ * from it.
+ */
+async function checkPlace(
+  deps: AdmitDeps,
+  request: JoinRequest,
+  { nodeId, level }: { readonly nodeId: string; readonly level: number },
+  options: AdmitOptions,
+): Promise<void> {
   const { entries } = await deps.store.list(`${PREFIX}nodes/`);
+  const nodes = entries.flatMap(({ value }) => decodeNode(value) ?? []);
+  refuseOtherFamily(
+    request,
+    nodes.filter(({ id, left }) => !left && id !== nodeId),
+  );
+  if (hasAddressOf(request, 6)) requireLevel(IPV6_LEVEL, level, nodes, 'members with addresses of IPv6');
   const holder = (await deps.store.get(keys.nodeName(request.nodeName)))?.value;
   for (const { key, value } of entries) {
     const other = decodeNode(value);

@@ -4,7 +4,7 @@
  */
 import { OverlaydError } from '../../core/errors.ts';
 import type { BindProblem, PortBinding } from '../../core/host-facts.ts';
-import { ALL_ADDRESSES } from '../../core/ip.ts';
+import { ALL_ADDRESSES, familyOf } from '../../core/ip.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { NodeSettings } from './node-settings.ts';
@@ -37,12 +37,12 @@ export async function requireFreePorts(
 }
 
 async function tryPorts(facts: HostFacts, settings: NodeSettings): Promise<Finding[]> {
-  const { listenAddress, joinPort, gossipPort, dataPathPort } = settings;
+  const { listenAddress, joinPort, gossipPort, vtep, dataPathPort } = settings;
   const ports: NodePort[] = [
     { transport: 'tcp', address: listenAddress, port: joinPort, option: '--join-port' },
     { transport: 'tcp', address: listenAddress, port: gossipPort, option: '--gossip-port' },
-    // The kernel binds VXLAN's port on all addresses.
-    { transport: 'udp', address: ALL_ADDRESSES, port: dataPathPort, option: '--data-path-port' },
+    // The kernel binds VXLAN's port on all addresses of the family.
+    { transport: 'udp', address: ALL_ADDRESSES[familyOf(vtep)!], port: dataPathPort, option: '--data-path-port' },
   ];
   const findings = await Promise.all(
     ports.map(async (port) => {

@@ -3,6 +3,8 @@
  * or timed out can be typed again: it ends as the same node and uses the token once.
  */
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { formatHostPort, parseHostPort } from '../../core/host-port.ts';
+import { parseIp } from '../../core/ip.ts';
 import { coveredNeeds } from '../../core/ipam/host-holders.ts';
 import type { AgentVersion } from '../../core/levels.ts';
 import { decodeNetwork, decodeNode } from '../../core/record-codec.ts';
@@ -18,7 +20,7 @@ import { formerRecords } from '../view/former-records.ts';
 import { requireFreePorts } from './free-ports.ts';
 import { type Identity, type IdentityState, loadPending, tlsMaterialOf } from './identity.ts';
 import type { ClusterDefaults, ClusterOutcome } from './init.ts';
-import { checkPort, type NodeOptions, type NodeSettings, resolveSettings } from './node-settings.ts';
+import { type NodeOptions, type NodeSettings, resolveSettings } from './node-settings.ts';
 import { accessOf, bundledHostsOf, type OpenStore } from './store-access.ts';
 
 export interface JoinOptions extends NodeOptions {
@@ -50,14 +52,14 @@ export async function joinCluster(
   const pending = await loadPending(deps.file);
   const token = parseToken(options.token);
   const target = parseTarget(options.address, defaults.joinPort);
-  const settings = await resolveSettings(deps.facts, options, defaults, []);
+  const settings = await resolveSettings(deps.facts, options, defaults, [], parseIp(target.host)?.family);
   await requireFreePorts(deps, settings);
 
   const key = pending?.key ?? (await deps.pki.createKey());
   if (pending === undefined || pending.founding !== undefined) {
     await deps.file.save({ version: 1, phase: 'pending', key });
   }
-  progress(`asking ${target.host}:${target.port} for admission`);
+  progress(`asking ${formatHostPort(target.host, target.port)} for admission`);
   const response = await deps.joinClient.join(target, token.caDigest, {
     tokenId: token.id,
     tokenSecret: token.secret,
@@ -73,17 +75,14 @@ export async function joinCluster(
   return { identity, joinCommand: '', warnings: await findObstacles(deps, identity, target.host) };
 }
 
-/** `host`, `host:port` or `[v6]:port`. Throws `invalid-argument`. */
+/** As {@link parseHostPort}. Throws `invalid-argument`. */
 export function parseTarget(text: string, defaultPort: number): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+))(?::(\d+))?$/.exec(text.trim());
-  const host = match?.[1] ?? match?.[2];
-  if (host === undefined) {
-    throw new OverlaydError(
-      'invalid-argument',
-      `"${text}" is not the address of a member; write it like 192.0.2.1:2377`,
-    );
-  }
-  return { host, port: match?.[3] === undefined ? defaultPort : checkPort(Number(match[3]), 'address of the member') };
+  const { host, port = defaultPort } = parseHostPort(text.trim()) ?? {};
+  if (host !== undefined) return { host, port };
+  throw new OverlaydError(
+    'invalid-argument',
+    `"${text}" is not the address of a member; write it like 192.0.2.1:2377 or [2001:db8::1]:2377`,
+  );
 }
 
 function requestOf(

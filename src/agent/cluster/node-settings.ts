@@ -1,7 +1,7 @@
 /** What a host will be as a node: `init` and `join` take the same options, checked here before anything happens. */
 import { OverlaydError } from '../../core/errors.ts';
 import type { HostAddress } from '../../core/host-facts.ts';
-import { ALL_ADDRESSES, isIpv4 } from '../../core/ip.ts';
+import { ALL_ADDRESSES, type Family, familyOf, formatIp, parseIp } from '../../core/ip.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import { lookAround, type Surroundings } from '../host/surroundings.ts';
 import { chooseAddress } from './node-address.ts';
@@ -36,12 +36,13 @@ export interface NodeSettings extends Surroundings {
   readonly underlayMtu: number;
 }
 
-/** `storeEndpoints`: URLs of etcd, where they are known already. */
+/** `storeEndpoints`: URLs of etcd, where they are known already. `prefer`: of a host that has addresses of both families. */
 export async function resolveSettings(
   facts: HostFacts,
   options: NodeOptions,
   defaults: DefaultPorts,
   storeEndpoints: readonly string[],
+  prefer: Family = 4,
 ): Promise<NodeSettings> {
   const name = checkNodeName(options.name || facts.hostname());
   const joinPort = checkPort(options.joinPort || defaults.joinPort, '--join-port');
@@ -51,10 +52,11 @@ export async function resolveSettings(
     throw new OverlaydError('invalid-argument', `--join-port and --gossip-port are both ${joinPort}; they must differ`);
   }
   const addresses = await facts.addresses();
-  const advertiseAddress = chooseAddress(addresses, options.advertiseAddr, '--advertise-addr');
-  const vtep =
-    options.dataPathAddr === '' ? advertiseAddress : chooseAddress(addresses, options.dataPathAddr, '--data-path-addr');
-  const listenAddress = chooseListenAddress(addresses, options.listenAddr);
+  const advertiseAddress = chooseAddress(addresses, options.advertiseAddr, { flag: '--advertise-addr', prefer });
+  const vtep = options.dataPathAddr
+    ? chooseAddress(addresses, options.dataPathAddr, { flag: '--data-path-addr', prefer: familyOf(advertiseAddress)! })
+    : advertiseAddress;
+  const listenAddress = chooseListenAddress(addresses, options.listenAddr, advertiseAddress);
   return {
     name,
     advertiseAddress,
@@ -70,10 +72,17 @@ export async function resolveSettings(
 }
 
 /** All addresses by default: a host that gets its address late, or another one, is to answer there as well. */
-function chooseListenAddress(addresses: readonly HostAddress[], requested: string): string {
-  if (requested === '') return ALL_ADDRESSES;
+function chooseListenAddress(addresses: readonly HostAddress[], requested: string, advertised: string): string {
+  const family = familyOf(advertised)!;
+  if (requested === '') return ALL_ADDRESSES[family];
+  const ip = parseIp(requested);
   // Whether it can be listened on is tried with the ports.
-  return isIpv4(requested) ? requested : chooseAddress(addresses, requested, '--listen-addr');
+  const address = ip ? formatIp(ip) : chooseAddress(addresses, requested, { flag: '--listen-addr', prefer: family });
+  if (familyOf(address) === family || address === ALL_ADDRESSES[6]) return address;
+  throw new OverlaydError(
+    'invalid-address',
+    `--listen-addr: at ${address} nobody hears this host who calls it at ${advertised}; give an IPv${family} address, or ${ALL_ADDRESSES[family]} for all`,
+  );
 }
 
 const NODE_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?$/;

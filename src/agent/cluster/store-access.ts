@@ -1,5 +1,6 @@
 /** How `init` and the other use-cases come to an etcd: the user's own, checked as typed, or the bundled one. */
 import { OverlaydError } from '../../core/errors.ts';
+import { formatHttpUrl, type HttpUrl, parseHttpUrl } from '../../core/host-port.ts';
 import type { BundledStore } from '../../core/host-state.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import type { TlsMaterial } from '../../ports/identity.ts';
@@ -39,21 +40,17 @@ export function parseStoreAccess(options: EtcdOptions): StoreAccess | undefined 
 }
 
 function parseEndpoint(text: string): string {
-  const example = 'write it like https://192.0.2.5:2379';
-  if (!/^https?:\/\//.test(text)) throw invalid(`--etcd: "${text}" lacks http:// or https://; ${example}`);
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch (cause) {
-    throw new OverlaydError('invalid-argument', `--etcd: "${text}" is not a URL; ${example}`, { cause });
-  }
-  if (url.username !== '') throw invalid('--etcd: user names in the URL are not supported; use client certificates');
-  if (url.pathname !== '/' || url.search !== '')
-    throw invalid(`--etcd: "${text}" has more than host and port; ${example}`);
-  // The URL parser drops a scheme's default port, which is not etcd's.
-  const port = url.port || (/:(80|443)\/?$/.exec(text)?.[1] ?? '2379');
-  return `${url.protocol}//${url.hostname}:${port}`;
+  const example = 'write it like https://192.0.2.5:2379 or https://[2001:db8::5]:2379';
+  const [, rest] = /^https?:\/\/(.*)$/.exec(text) ?? [];
+  if (rest === undefined) throw invalid(`--etcd: "${text}" lacks http:// or https://; ${example}`);
+  if (rest.includes('@')) throw invalid('--etcd: user names in the URL are not supported; use client certificates');
+  if (/[/?#]./.test(rest)) throw invalid(`--etcd: "${text}" has more than host and port; ${example}`);
+  const url = parseHttpUrl(text);
+  if (url === undefined) throw invalid(`--etcd: "${text}" is not a URL of host and port; ${example}`);
+  return formatHttpUrl({ ...url, port: url.port ?? ETCD_PORT });
 }
+
+const ETCD_PORT = 2379;
 
 function invalid(message: string): OverlaydError {
   return new OverlaydError('invalid-argument', message);
@@ -68,8 +65,7 @@ export function storeHolder(nodes: Iterable<NodeRecord>, access: StoreAccess): s
   const all = [...nodes];
   const told = all.find(({ holdsStore }) => holdsStore);
   if (told) return told.id;
-  const urls = access.certificate === '' ? access.endpoints.map((endpoint) => new URL(endpoint)) : [];
-  const hosts = urls.filter(({ protocol }) => protocol === 'https:').map(({ hostname }) => hostname);
+  const hosts = bundledUrlsOf(access).map(({ host }) => host);
   return all.find(({ advertiseAddress }) => hosts.includes(advertiseAddress))?.id;
 }
 
@@ -81,16 +77,16 @@ export function accessOf({ store }: Identity): StoreAccess {
 /** Undefined for an etcd of the user's. */
 export function bundledStoreOf(store: Identity['store']): BundledStore | undefined {
   const [url] = bundledUrlsOf(store);
-  return url && { port: Number(url.port), here: store.bundled };
+  return url && { port: url.port ?? ETCD_PORT, here: store.bundled };
 }
 
 /** Hosts of the bundled etcd; empty for an etcd of the user's. */
 export function bundledHostsOf(store: Identity['store']): string[] {
-  return bundledUrlsOf(store).map(({ hostname }) => hostname);
+  return bundledUrlsOf(store).map(({ host }) => host);
 }
 
 /** Members use their node certificate with it: an etcd of the user's has credentials of its own, or none. */
-function bundledUrlsOf({ endpoints, certificate }: Identity['store']): URL[] {
-  if (certificate !== '' || !endpoints.some((endpoint) => endpoint.startsWith('https:'))) return [];
-  return endpoints.map((endpoint) => new URL(endpoint));
+function bundledUrlsOf({ endpoints, certificate }: StoreAccess): HttpUrl[] {
+  if (certificate !== '') return [];
+  return endpoints.flatMap((endpoint) => parseHttpUrl(endpoint) ?? []).filter(({ scheme }) => scheme === 'https');
 }

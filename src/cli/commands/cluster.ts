@@ -77,6 +77,7 @@ function addInit(program: Command, session: Session): void {
       `
 Examples:
   overlayd init --advertise-addr 192.0.2.1
+  overlayd init --advertise-addr 2001:db8::1
   overlayd init --advertise-addr eth1 --default-addr-pool 172.30.0.0/16 --default-addr-pool-mask-length 26
   overlayd init --etcd https://192.0.2.5:2379,https://192.0.2.6:2379 --etcd-ca ca.pem --etcd-cert c.pem --etcd-key k.pem`,
     )
@@ -106,6 +107,7 @@ function addJoin(program: Command, session: Session): void {
       `
 Examples:
   overlayd join --token OVLTKN-1-... 192.0.2.1:2377
+  overlayd join --token OVLTKN-1-... [2001:db8::1]:2377
   ssh host1 overlayd token create -q | overlayd join --token-file - 192.0.2.1`,
     )
     .action(async (address: string, options: JoinOptions) => {

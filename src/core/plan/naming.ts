@@ -64,7 +64,7 @@ export function uplinkMacs(vni: number): { readonly inside: string; readonly hos
  * gateway, of IPv6 from the network.
  */
 export function gatewayMac({ subnets, vni }: Pick<NetworkRecord, 'vni'> & GatewayFirst): string {
-  const gateway = parseIp(subnets[0]?.gateway ?? ALL_ADDRESSES);
+  const gateway = parseIp(subnets[0]?.gateway ?? ALL_ADDRESSES[4]);
   return gateway?.family === 4 ? macOf(gateway) : `0a:6f:67:${vniBytes(vni)}`;
 }
 

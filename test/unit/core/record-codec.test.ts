@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { decodeCluster, decodeEndpoint, decodeNetwork, encodeRecord } from '../../../src/core/record-codec.ts';
+import {
+  decodeCluster,
+  decodeEndpoint,
+  decodeNetwork,
+  decodeNode,
+  encodeRecord,
+} from '../../../src/core/record-codec.ts';
 import type { SubnetSpec } from '../../../src/core/records.ts';
-import { endpointRecord, networkRecord } from '../../fixtures/records.ts';
+import { endpointRecord, networkRecord, nodeRecord } from '../../fixtures/records.ts';
 
 const FOUR: SubnetSpec = { cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} };
 const SIX: SubnetSpec = { cidr: 'fd00:1::/64', gateway: 'fd00:1::1', auxAddresses: {} };
@@ -55,5 +61,16 @@ describe('an endpoint’s record', () => {
   ])('with the address "%s" is read: %s', (ip, read) => {
     const addresses = [{ subnet: 'fd00:1::/64', ip }];
     expect(decodeEndpoint(encodeRecord(endpointRecord({ addresses }))) !== undefined).toBe(read);
+  });
+});
+
+describe('a node’s record', () => {
+  it.each([
+    ['192.0.2.1', true],
+    ['2001:db8::1', true],
+    ['h1', false],
+    ['2001:db8::1/64', false],
+  ])('with the tunnel end %s is read: %s', (vtep, read) => {
+    expect(decodeNode(encodeRecord(nodeRecord({ vtep }))) !== undefined).toBe(read);
   });
 });

@@ -32,6 +32,16 @@ test('a UDP port likewise', async () => {
   expect(await problem()).toBeUndefined();
 });
 
+test('of UDP each family has its own, as the kernel’s VXLAN does', async () => {
+  const socket = createSocket({ type: 'udp6', ipv6Only: true }).bind(0, '::1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  const problem = (address: string) => findBindProblem({ transport: 'udp', address, port });
+  expect(await problem('::')).toEqual(OWN);
+  expect(await problem('0.0.0.0')).toBeUndefined();
+  socket.close();
+});
+
 test('an address that is not here is told in the words of the system', async () => {
   const problem = await findBindProblem({ transport: 'tcp', address: '192.0.2.1', port: 7946 });
   expect(problem).toMatchObject({ kind: 'other', reason: expect.stringContaining('EADDRNOTAVAIL') });

@@ -6,6 +6,8 @@ import type { Identity, IdentityState } from '../../../../src/agent/cluster/iden
 import { type InitDeps, type InitOptions, initCluster } from '../../../../src/agent/cluster/init.ts';
 import { type JoinOptions, joinCluster } from '../../../../src/agent/cluster/join.ts';
 import { committingAlone } from '../../../../src/agent/view/commit.ts';
+import type { Unfit } from '../../../../src/core/host-facts.ts';
+import { formatHttpUrl } from '../../../../src/core/host-port.ts';
 import type { AgentVersion } from '../../../../src/core/levels.ts';
 import { Sparing } from '../../../../src/core/sparing.ts';
 import type { JsonFile } from '../../../../src/ports/files.ts';
@@ -88,13 +90,14 @@ export function recordingLogger(lines: LogLine[]): Logger {
 /** `bindProblem`: what is in the way of which port, by default nothing. */
 export function hostFacts(
   name: string,
-  addresses: readonly [link: string, address: string][],
+  addresses: readonly (readonly [link: string, address: string, unfit?: Unfit])[],
   bindProblem: HostFacts['bindProblem'] = async () => undefined,
 ): HostFacts {
   return {
     bootId: async () => `boot-${name}`,
     hostname: () => name,
-    addresses: async () => addresses.map(([link, address]) => ({ link, address, prefix: 24 })),
+    addresses: async () =>
+      addresses.map(([link, address, unfit]) => ({ link, address, prefix: 24, ...(unfit && { unfit }) })),
     links: async () => ['lo', ...addresses.map(([link]) => link)],
     routes: async () => [{ destination: '192.168.0.0/16', link: 'eth0', onLink: true, gateways: [] }],
     nameServers: async () => [],
@@ -128,7 +131,7 @@ export class ClusterFixture {
     const bundledEtcd: Pick<EtcdServer, 'ensure' | 'stop' | 'remove'> = {
       ensure: async (advertise) => {
         this.bundled.running = true;
-        return { endpoints: [`https://${advertise}:2379`] };
+        return { endpoints: [formatHttpUrl({ scheme: 'https', host: advertise, port: 2379 })] };
       },
       stop: async () => {
         this.bundled.running = false;

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { expect, test } from 'vitest';
+import type { InitOptions } from '../../../../src/agent/cluster/init.ts';
 import { decodeCluster, decodeNode, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { keys } from '../../../../src/core/records.ts';
 import { parseToken } from '../../../../src/core/token.ts';
@@ -146,10 +147,12 @@ test('it listens everywhere, or at the address or the link that was said', async
 test.each([
   [
     { listenAddr: 'eth7' },
-    /--listen-addr: "eth7" is neither an IPv4 address nor a link with one; choose from 10\.0\.0\.1/,
+    /--listen-addr: "eth7" is neither an IP address nor a link with one; choose from 10\.0\.0\.1/,
   ],
   [{ etcdEndpoints: ['10.0.0.5:2379'] }, /lacks http:\/\/ or https:\/\//],
   [{ etcdEndpoints: ['http://10.0.0.5:2379/v3'] }, /more than host and port/],
+  [{ etcdEndpoints: ['http://2001:db8::5:2379'] }, /not a URL of host and port; write it like .*\[2001:db8::5\]/],
+  [{ etcdEndpoints: ['http://a@b:1'] }, /user names in the URL/],
   [{ etcdEndpoints: ['https://10.0.0.5:2379'] }, /https endpoints need --etcd-ca, --etcd-cert and --etcd-key/],
   [{ etcdEndpoints: ['http://a:1', 'https://b:1'] }, /all https or all http/],
   [{ etcdEndpoints: ['http://a:1'], etcdCa: 'x' }, /certificates are for https/],
@@ -157,6 +160,10 @@ test.each([
   [{ name: 'a b' }, /node name "a b" is not valid/],
   [{ joinPort: 7946 }, /both 7946/],
   [{ listenAddr: '0.0.0.0:2377' }, /--listen-addr/],
+  [
+    { listenAddr: '2001:db8::1' },
+    /at 2001:db8::1 nobody hears this host .* at 10\.0\.0\.1; give an IPv4 address, or 0/,
+  ],
   [{ defaultAddrPool: ['10.1.2.3/8'] }, /host bits set; it is 10\.0\.0\.0\/8/],
   [{ defaultAddrPool: ['10.0.0.0/8', '10.1.0.0/16'] }, /10\.1\.0\.0\/16 overlaps with 10\.0\.0\.0\/8/],
   [{ defaultAddrPool: ['10.0.0.0/16'], defaultAddrPoolMaskLength: 8 }, /\/8 does not fit 10\.0\.0\.0\/16/],
@@ -171,4 +178,43 @@ test("an endpoint without a port gets etcd's, one with a port keeps it", async (
     (await new ClusterFixture().host('n1', '10.0.0.1').init({ etcdEndpoints: [endpoint] })).identity.store.endpoints;
   expect(await init('http://db')).toEqual(['http://db:2379']);
   expect(await init('http://db:80/')).toEqual(['http://db:80']);
+  expect(await init('http://[2001:DB8::5]')).toEqual(['http://[2001:db8::5]:2379']);
+});
+
+test('a host of IPv6 alone: etcd, the join line, certificate, listener and ports are of IPv6', async () => {
+  const host = new ClusterFixture().host('n1', '2001:db8::1');
+  const asked: string[] = [];
+  host.deps.facts = hostFacts('n1', [['eth0', '2001:db8::1']], async ({ transport, address }) => {
+    asked.push(`${transport} ${address}`);
+    return undefined;
+  });
+  const { identity, joinCommand } = await host.init({ etcdEndpoints: [] });
+  expect(identity).toMatchObject({ advertiseAddress: '2001:db8::1', vtep: '2001:db8::1', listenAddress: '::' });
+  expect(identity.store.endpoints).toEqual(['https://[2001:db8::1]:2379']);
+  expect(joinCommand).toMatch(/ \[2001:db8::1\]:2377$/);
+  expect(new Set(asked)).toEqual(new Set(['tcp ::', 'udp ::']));
+  const { subjectAltName } = new X509Certificate(identity.certificate);
+  expect(subjectAltName).toContain('IP Address:2001:DB8:0:0:0:0:0:1');
+});
+
+test('one of both families says which is meant, for members and for containers’ traffic', async () => {
+  const both = hostFacts('n1', [
+    ['eth0', '10.0.0.1'],
+    ['eth0', '2001:db8::1'],
+    ['eth1', '192.168.0.1'],
+    ['eth1', 'fd00::1'],
+  ]);
+  const addresses = async (options: Partial<InitOptions>) => {
+    const host = new ClusterFixture().host('n1', '10.0.0.1');
+    host.deps.facts = both;
+    const { advertiseAddress, vtep, listenAddress } = (await host.init(options)).identity;
+    return [advertiseAddress, vtep, listenAddress];
+  };
+  expect(await addresses({ advertiseAddr: 'eth0' })).toEqual(['10.0.0.1', '10.0.0.1', '0.0.0.0']);
+  expect(await addresses({ advertiseAddr: '2001:db8::1', dataPathAddr: 'eth1' })).toEqual([
+    '2001:db8::1',
+    'fd00::1',
+    '::',
+  ]);
+  expect(await addresses({ advertiseAddr: '10.0.0.1', listenAddr: '::' })).toEqual(['10.0.0.1', '10.0.0.1', '::']);
 });

@@ -217,7 +217,8 @@ test('a request that makes no sense is refused before the token is used', async 
   };
   expect(await codeOf(cluster.admit({ ...request, csr: 'x' }))).toBe('invalid-argument');
   expect(await codeOf(cluster.admit({ ...request, nodeName: '../etc' }))).toBe('invalid-name');
-  expect(await codeOf(cluster.admit({ ...request, vtep: '::1' }))).toBe('invalid-address');
+  for (const vtep of ['::1', 'fe80::1', 'ff02::1', '10.0.0.0.2', '2001:DB8::2', '::ffff:10.0.0.2'])
+    expect(await codeOf(cluster.admit({ ...request, vtep }))).toBe('invalid-address');
   expect(await codeOf(cluster.admit({ ...request, gossipPort: 0 }))).toBe('invalid-argument');
   expect(await codeOf(cluster.admit({ ...request, nowMs: Number.NaN }))).toBe('clock-skew');
   expect(await codeOf(cluster.admit({ ...request, tokenId: '.' }))).toBe('token-invalid');
@@ -275,7 +276,8 @@ test('tokens are listed without the revoked ones and purged a week after their e
 test.each([
   ['10.0.0.1', { host: '10.0.0.1', port: 2377 }],
   ['host1.example:99', { host: 'host1.example', port: 99 }],
-  ['[fd00::1]:2377', { host: 'fd00::1', port: 2377 }],
+  ['[fd00::1]:2378', { host: 'fd00::1', port: 2378 }],
+  ['fd00::1', { host: 'fd00::1', port: 2377 }],
 ])('the member may be given as %s', (text, target) => {
   expect(parseTarget(text, 2377)).toEqual(target);
 });

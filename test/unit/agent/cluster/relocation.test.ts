@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Identity } from '../../../../src/agent/cluster/identity.ts';
 import { type HostLinks, movedStore, relocate } from '../../../../src/agent/cluster/relocation.ts';
+import type { Unfit } from '../../../../src/core/host-facts.ts';
 import type { NodeRecord } from '../../../../src/core/records.ts';
 
 const identity = (parts: Partial<Identity> = {}) =>
@@ -107,6 +108,75 @@ describe('an address that is lost', () => {
     const { addressLinks: _, ...old } = identity();
     expect(relocate(old, host('eth7 10.77.0.33/24')).moves).toHaveLength(1);
     expect(relocate(old, host('eth7 10.78.0.33/24')).moves).toEqual([]);
+  });
+});
+
+describe('addresses of IPv6', () => {
+  const six: Partial<Identity> = {
+    ...{ advertiseAddress: '2001:db8::3', vtep: '2001:db8::3', listenAddress: '::' },
+    addressLinks: { '2001:db8::3': 'eth0' },
+  };
+  const unfit = (links: HostLinks, address: string, why: Unfit): HostLinks => ({
+    ...links,
+    addresses: links.addresses.map((each) => (each.address === address ? { ...each, unfit: why } : each)),
+  });
+
+  it.each([
+    ['in the same subnet', ['eth0 2001:db8::33/64']],
+    ['to another prefix', ['eth0 2001:db8:1::33/64', 'docker0 fd00:17::1/64']],
+    [
+      'beside one that moves between hosts, and one of IPv4',
+      ['eth0 2001:db8::33/64', 'eth0 2001:db8::100/128', 'eth0 10.77.0.3/24'],
+    ],
+  ])('are followed: %s', (_, lines) => {
+    const to = lines[0]!.split(/[ /]/)[1]!;
+    expect(relocate(identity(six), host(...lines))).toMatchObject({
+      ...{ moves: [{ from: '2001:db8::3', to }], problems: [] },
+      identity: { advertiseAddress: to, vtep: to, listenAddress: '::', addressLinks: { [to]: 'eth0' } },
+    });
+  });
+
+  it('take the bundled etcd along, here and on other members', () => {
+    const store = { ...identity().store, endpoints: ['https://[2001:db8::3]:2379'], bundled: true };
+    const moved = relocate(identity({ ...six, store }), host('eth0 2001:db8::33/64')).identity;
+    expect(moved.store.endpoints).toEqual(['https://[2001:db8::33]:2379']);
+    const other = identity({ ...six, store: { ...store, bundled: false } });
+    const holder = { left: false, holdsStore: true, advertiseAddress: '2001:db8::33' } as NodeRecord;
+    expect(movedStore(other, [holder])).toEqual(['https://[2001:db8::33]:2379']);
+    expect(movedStore(other, [{ ...holder, advertiseAddress: '2001:db8::3' }])).toBeUndefined();
+  });
+
+  it('are not followed to one that is temporary, nor left for one while they are there', () => {
+    const both = host('eth0 2001:db8::9c3f/64', 'eth0 2001:db8::33/64');
+    expect(relocate(identity(six), unfit(both, '2001:db8::9c3f', 'temporary')).moves).toMatchObject([
+      { to: '2001:db8::33' },
+    ]);
+    const there = host('eth0 2001:db8::3/64', 'eth0 2001:db8::33/64');
+    for (const why of ['deprecated', 'tentative'] as const)
+      expect(relocate(identity(six), unfit(there, '2001:db8::3', why)).moves).toEqual([]);
+  });
+
+  it('are lost where another host has them', () => {
+    const alone = unfit(host('eth0 2001:db8::3/64'), '2001:db8::3', 'duplicate');
+    expect(relocate(identity(six), alone).problems.join()).toMatch(
+      /lost the address 2001:db8::3 .*another host of eth0 has 2001:db8::3 \(duplicate address detection\)/,
+    );
+  });
+
+  it.each([
+    [
+      six,
+      'eth0 10.77.0.3/24',
+      /eth0 has no IPv6 address now, but 10\.77\.0\.3; members .* one family: give it one of IPv6/,
+    ],
+    [
+      {},
+      'eth0 2001:db8::3/64',
+      /eth0 has no IPv4 address now, but 2001:db8::3; members .* one family: give it one of IPv4/,
+    ],
+  ])('and of IPv4 are not followed to the other family', (parts, line, words) => {
+    expect(movesOf(parts, line)).toEqual([]);
+    expect(problemOf(parts, line)).toMatch(words);
   });
 });
 

@@ -1,0 +1,188 @@
+/** A cluster whose hosts have addresses of IPv6 alone. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { formCluster, joinArguments, untilReady } from '../lab/cluster.ts';
+import { EtcdServer } from '../lab/etcd.ts';
+import type { Host } from '../lab/host.ts';
+import { attach, resolve, untilReaches } from '../lab/network.ts';
+import { until } from '../lab/until.ts';
+import { useLab } from '../lab/use-lab.ts';
+
+const lab = useLab({ hosts: 4, family: 6, prepare: (made) => formCluster(made.hosts.slice(0, 3)) });
+const members = () => lab().hosts.slice(0, 3);
+const problemsOf = async (host: Host) => (await host.json('status')).Problems.join('; ') as string;
+const shownAddress = async (host: Host, name: string) => (await host.json('node', 'inspect', name))[0].AdvertiseAddress;
+
+/** Every container reaches every other one by name. */
+async function allReach(): Promise<void> {
+  for (const from of [1, 2, 3]) {
+    for (const to of [1, 2, 3].filter((number) => number !== from)) {
+      await untilReaches(lab().host(from), `c${from}`, `n${to}`);
+    }
+  }
+}
+
+async function changeAddress(host: Host, from: string, to: string): Promise<void> {
+  const lines = [
+    `address delete ${from}/64 dev eth0`,
+    `address add ${to}/64 dev eth0 nodad`,
+    'route replace default via 2001:db8:77::254',
+  ];
+  await host.must(['ip', '-6', '-batch', '-'], { input: lines.join('\n') });
+}
+
+describe('members that have addresses of IPv6 alone', () => {
+  test('are listed with them, and the line for the next one is as it has to be typed', async () => {
+    const [one, two] = [lab().host(1), lab().host(2)];
+    expect(await two.mustOverlayd('token', 'create')).toMatch(/ \[2001:db8:77::2\]:2377$/m);
+    expect(await two.mustOverlayd('node', 'ls')).toMatch(/h3 .*2001:db8:77::3/);
+    const status = await two.json('status');
+    expect(status.Store.Endpoints).toEqual(['https://[2001:db8:77::1]:2379']);
+    expect(status.Peers.map(({ Address }: { Address: string }) => Address)).toContain('[2001:db8:77::3]:7946');
+    expect(status.Problems).toEqual([]);
+    expect(await one.must(['ss', '-Hltn'])).toMatch(/(\*|\[::\]):7946/);
+  });
+
+  test('carry a network of IPv4: names and packets both ways, with what the larger header leaves', async () => {
+    await lab().host(1).mustOverlayd('network', 'create', 'web');
+    for (const number of [1, 2, 3]) await attach(lab().host(number), `c${number}`, 'web', '--name', `n${number}`);
+    await allReach();
+    const two = lab().host(2);
+    expect(await two.must(['ip', '-n', 'ovl-4096', '-d', 'link', 'show', 'vx0'])).toMatch(
+      /mtu 1430 [\s\S]*local 2001:db8:77::2 /,
+    );
+    const most = (bytes: number) =>
+      two.exec('c2', ['ping', '-q', '-c', '1', '-W', '1', '-M', 'do', '-s', `${bytes}`, 'n3']);
+    expect((await most(1402)).code).toBe(0);
+    expect((await most(1403)).code).not.toBe(0);
+  });
+
+  test('ask their own name servers, at addresses of IPv6, for what is not theirs', async () => {
+    const answer = await resolve(lab().host(2), 'c2', 'www.example', 'AAAA');
+    expect(answer).toEqual({ status: 'NOERROR', values: ['2001:db8:5100::1'] });
+  });
+
+  test('let nobody but members and those who join in', async () => {
+    const one = lab().host(1);
+    const connect = (port: number) =>
+      lab().internet.run(['timeout', '1', 'bash', '-c', `exec 3<>/dev/tcp/2001:db8:77::1/${port}`]);
+    expect((await connect(7946)).code).not.toBe(0);
+    expect((await connect(2379)).code).not.toBe(0);
+    const rules = await one.must(['nft', 'list', 'table', 'inet', 'overlayd']);
+    expect(rules).toMatch(/set members6 \{[^}]*2001:db8:77::2/);
+  });
+
+  test('go on without a packet lost while an agent is away', async () => {
+    const [two, three] = [lab().host(2), lab().host(3)];
+    const traffic = three.spawn(['ip', 'netns', 'exec', 'c3', 'ping', '-n', '-i', '0.05', 'n2']);
+    await until('an answer', () => traffic.output.includes('ttl='));
+    await two.agent.kill();
+    await two.agent.start();
+    await untilReady(members());
+    await traffic.kill('SIGINT');
+    await traffic.exited;
+    expect(traffic.output).toMatch(/ 0% packet loss/);
+    await attach(two, 'late', 'web', '--name', 'late');
+    await untilReaches(three, 'c3', 'late');
+  });
+});
+
+describe('a host with temporary addresses', () => {
+  test('is known by the one that stays, and heard, though its kernel prefers the others for what it sends', async () => {
+    const two = lab().host(2);
+    await two.must(['sysctl', '-q', '-w', 'net.ipv6.conf.eth0.use_tempaddr=2']);
+    await two.must(['ip', 'address', 'change', '2001:db8:77::2/64', 'dev', 'eth0', 'mngtmpaddr']);
+    await until('a temporary address in use', async () =>
+      / src 2001:db8:77:0:/.test(await two.must(['ip', 'route', 'get', '2001:db8:77::1'])),
+    );
+    await two.agent.kill();
+    await two.agent.start();
+    await untilReady(members());
+    await allReach();
+    expect(await shownAddress(two, 'h2')).toBe('2001:db8:77::2');
+    await two.must(['sysctl', '-q', '-w', 'net.ipv6.conf.eth0.use_tempaddr=0']);
+  });
+});
+
+describe('a host that changes its address', () => {
+  test('is followed', async () => {
+    const [one, three] = [lab().host(1), lab().host(3)];
+    await changeAddress(three, '2001:db8:77::3', '2001:db8:77::33');
+    await until('the new address to be known', async () => (await shownAddress(one, 'h3')) === '2001:db8:77::33');
+    await untilReady(members());
+    await allReach();
+    expect(await three.must(['ip', '-n', 'ovl-4096', '-d', 'link', 'show', 'vx0'])).toContain('local 2001:db8:77::33');
+  });
+
+  test('is followed when it runs the cluster’s etcd', async () => {
+    const [one, two] = [lab().host(1), lab().host(2)];
+    await changeAddress(one, '2001:db8:77::1', '2001:db8:77::11');
+    await until('etcd to be reached again', async () =>
+      (await two.json('status')).Store.Endpoints.includes('https://[2001:db8:77::11]:2379'),
+    );
+    await untilReady(members());
+    await allReach();
+    await two.mustOverlayd('network', 'create', 'later');
+  });
+
+  test('is not followed to the other family', async () => {
+    const three = lab().host(3);
+    const lines = ['address delete 2001:db8:77::33/64 dev eth0', 'address add 10.77.0.3/24 dev eth0'];
+    await three.must(['ip', '-batch', '-'], { input: lines.join('\n') });
+    await until('the loss to be told', async () => (await problemsOf(three)).includes('has lost the address'));
+    expect(await problemsOf(three)).toContain(
+      'eth0 has no IPv6 address now, but 10.77.0.3; members reach each other by',
+    );
+    const back = ['address add 2001:db8:77::33/64 dev eth0 nodad', 'address delete 10.77.0.3/24 dev eth0'];
+    await three.must(['ip', '-batch', '-'], { input: back.join('\n') });
+    await until('all to be well', async () => (await problemsOf(three)) === '');
+    await untilReady(members());
+    await allReach();
+  });
+});
+
+describe('a host of both families', () => {
+  test('is let in with an address of the members’ family alone, which it takes by itself', async () => {
+    const four = lab().host(4);
+    await four.must(['ip', 'address', 'add', '10.77.0.4/24', 'dev', 'eth0']);
+    const line = joinArguments(await lab().host(2).mustOverlayd('token', 'create'));
+    const refused = await four.overlayd(...line, '--advertise-addr', '10.77.0.4');
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(
+      /members would reach this host at 10\.77\.0\.4, which is IPv4, and this cluster does so by IPv6 \(h\d at 2001:db8:77::\d+\).*join with --advertise-addr and an IPv6 address/,
+    );
+    await four.mustOverlayd(...line);
+    await untilReady(lab().hosts);
+    expect(await shownAddress(four, 'h4')).toBe('2001:db8:77::4');
+    await four.mustOverlayd('leave');
+  });
+
+  test('begins a cluster of IPv4, unless it is told otherwise', async () => {
+    const four = lab().host(4);
+    await four.mustOverlayd('init');
+    expect(await shownAddress(four, 'h4')).toBe('10.77.0.4');
+    await four.mustOverlayd('leave', '--yes-delete-cluster');
+    await four.mustOverlayd('init', '--advertise-addr', '2001:db8:77::4', '--listen-addr', '2001:db8:77::4');
+    expect(await four.must(['ss', '-Hltn'])).toContain('[2001:db8:77::4]:2377');
+    await four.mustOverlayd('leave', '--yes-delete-cluster');
+  });
+});
+
+describe('an etcd of one’s own at an address of IPv6', () => {
+  const own = useLab({ hosts: 2, family: 6 });
+
+  test.each([false, true])('carries a cluster (TLS: %s)', async (tls) => {
+    const etcd = await EtcdServer.start(await own().addHost(tls ? 'secure' : 'plain', tls ? 251 : 250), { tls });
+    await formCluster(own().hosts, etcd.initArguments);
+    for (const host of own().hosts) {
+      expect((await host.json('status')).Store).toMatchObject({ Reachable: true, Endpoints: [etcd.url] });
+    }
+    const [one, two] = [own().host(1), own().host(2)];
+    await one.mustOverlayd('network', 'create', 'web');
+    const identity = JSON.parse(readFileSync(join(two.dataDirectory, 'identity.json'), 'utf8'));
+    expect(identity.store.endpoints).toEqual([etcd.url]);
+    await one.mustOverlayd('network', 'rm', 'web');
+    for (const host of [two, one]) await host.mustOverlayd('leave');
+  });
+});
