@@ -31,6 +31,8 @@ export interface Wanted extends Pick<EndpointRecord, 'ports' | 'labels'> {
   readonly ip: string | undefined;
   readonly ip6?: string | undefined;
   readonly mac: string | undefined;
+  /** No address of others. Undefined: one of each that the network has. */
+  readonly families?: readonly Family[] | undefined;
 }
 
 export interface Chosen {
@@ -76,7 +78,8 @@ export class AddressChoice {
     const { mac } = this.#wanted;
     this.#refuseUnreadable(network);
     if (mac !== undefined) refuseTakenMac(view, network, mac);
-    const families = familiesOf(network);
+    const { families: wanted = [4, 6] } = this.#wanted;
+    const families = familiesOf(network).filter((family) => wanted.includes(family));
     for (const family of [4, 6] as const) if (!families.includes(family)) this.#refuseFamily(network, family);
     const chance = this.#deps.random.next();
     const choices = families.map((family) => this.#chooseOf(network, family, chance));
@@ -144,7 +147,7 @@ export class AddressChoice {
     const { view } = this.#deps.state;
     const derived = derivedMac(choices.map(({ address }) => ({ ip: address })));
     if (derived !== undefined) {
-      if (this.#wanted.ip !== undefined) refuseTakenMac(view, network, derived);
+      if (this.#wanted.ip !== undefined) refuseTakenMac(view, network, derived, this.#wanted.ip);
       return derived;
     }
     for (let nth = 0; ; nth++) {

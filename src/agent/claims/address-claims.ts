@@ -10,15 +10,15 @@ import type { Family } from '../../core/ip.ts';
 import type { AddressSpace } from '../../core/ipam/address.ts';
 import { RecentIds } from '../../core/recent-ids.ts';
 import { decodeClaim, decodeNode, decodeQuarantine } from '../../core/record-codec.ts';
-import { type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
+import { addressList, type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
 import { subnetsOf } from '../../core/subnets.ts';
 import type { Clock, Random } from '../../ports/runtime.ts';
 import type { ClusterStore, Compare } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import { type Change, type Commit, type Committed, unchanged } from '../view/commit.ts';
 import { AddressChoice, type Chosen, type Wanted } from './address-choice.ts';
-import { endpointEntries } from './endpoint-claims.ts';
-import { MacClaims } from './mac-claims.ts';
+import { endpointEntries, heldEndpoint } from './endpoint-claims.ts';
+import { MacClaims, releaseMac } from './mac-claims.ts';
 
 export interface AddressClaimsDeps {
   readonly store: Pick<ClusterStore, 'get'>;
@@ -81,14 +81,13 @@ export class AddressClaims {
   }
 
   /**
-   * Throws what `AddressChoice` throws, `network-full`, `network-not-found`, `not-joined`, `conflict`, `store-unavailable`.
+   * `former`: claims of this node that end with the same transaction, so that their addresses can be asked for. Throws what
+   * `AddressChoice` throws, `network-full`, `network-not-found`, `not-joined`, `conflict`, `store-unavailable`.
    */
-  async claim(asked: NetworkRecord, wanted: Wanted): Promise<Claim> {
+  async claim(asked: NetworkRecord, wanted: Wanted, former: readonly EndpointRecord[] = []): Promise<Claim> {
     const { state, clock, random } = this.#deps;
-    const choice: AddressChoice = new AddressChoice(
-      { state, random, selfId: this.#selfId, space: (network, family) => this.space(network, family, choice) },
-      wanted,
-    );
+    const space = (network: NetworkRecord, family: Family) => without(this.space(network, family, choice), former);
+    const choice: AddressChoice = new AddressChoice({ state, random, selfId: this.#selfId, space }, wanted);
     try {
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
         // It may have got another subnet meanwhile.
@@ -96,8 +95,9 @@ export class AddressClaims {
         this.#refuseFull(network, choice);
         const chosen = choice.choose(network);
         this.#reserve(network.id, chosen, choice);
-        const claim = await this.#tryClaim(network, wanted, chosen);
+        const claim = await this.#tryClaim(network, wanted, chosen, former);
         if (claim) return claim;
+        await this.#learnFormer(former);
         const isLost = await this.#learn(network, chosen, choice);
         if (!isLost && (await this.#isMacTaken(network, wanted, chosen))) choice.loseMac(chosen);
         const pauseMs = choice.pauseMs();
@@ -146,7 +146,12 @@ export class AddressClaims {
     );
   }
 
-  async #tryClaim(network: NetworkRecord, wanted: Wanted, chosen: Chosen): Promise<Claim | undefined> {
+  async #tryClaim(
+    network: NetworkRecord,
+    wanted: Wanted,
+    chosen: Chosen,
+    former: readonly EndpointRecord[],
+  ): Promise<Claim | undefined> {
     const { commit, state, clock, random } = this.#deps;
     const selfKey = keys.node(this.#selfId);
     const selfRevision = state.revisionOf(selfKey);
@@ -176,9 +181,11 @@ export class AddressClaims {
       return { key, entry: fromQuarantine ? state.entryOf(key) : undefined };
     });
     const mac = this.#macs.claim(network, record);
+    const ending = former.flatMap((each) => endpointEntries(each)).map(({ key }) => key);
     const compares: Compare[] = [
       { kind: 'revision', key: networkKey, revision: networkRevision },
-      ...entries.map(({ key }): Compare => ({ kind: 'absent', key })),
+      ...ending.map((key) => unchanged(key, state.entryOf(key))),
+      ...entries.filter(({ key }) => !ending.includes(key)).map(({ key }): Compare => ({ kind: 'absent', key })),
       // Removal marks the record before it lists the node's endpoints: no claim may succeed after that.
       { kind: 'revision', key: selfKey, revision: selfRevision },
       ...quarantines.map(({ key, entry }) => unchanged(key, entry)),
@@ -187,13 +194,32 @@ export class AddressClaims {
     const changes: Change[] = [
       ...entries.map((entry): Change => ({ kind: 'put', ...entry })),
       ...mac.changes,
+      ...ending
+        .filter((key) => !entries.some((entry) => entry.key === key))
+        .map((key): Change => ({ kind: 'delete', key })),
+      ...former.flatMap(releaseMac),
       ...quarantines.filter(({ entry }) => entry).map(({ key }): Change => ({ kind: 'delete', key })),
     ];
     const committed = await commit(compares, changes).catch((error: unknown) => {
-      this.#deps.abandon(record);
+      // Of the former too: it may still be carried out as long as they are as they were.
+      for (const each of [record, ...former]) this.#deps.abandon(each);
       throw error;
     });
     return committed && { record, told: committed.told };
+  }
+
+  /** Throws `conflict` when one of them is not what it was any more. */
+  async #learnFormer(former: readonly EndpointRecord[]): Promise<void> {
+    const { state, store } = this.#deps;
+    for (const record of former) {
+      const found = await Promise.all(endpointEntries(record).map(({ key }) => store.get(key)));
+      const entries = found.filter((entry) => entry !== undefined);
+      state.learn(entries);
+      const { revision, addresses } = heldEndpoint(record, (key) => entries.find((entry) => entry.key === key));
+      if (revision !== undefined && addresses.every(({ holder }) => holder === 'self')) continue;
+      const message = `${addressList(record)}: the address was released meanwhile; try again`;
+      throw new OverlaydError('conflict', message, { retryable: true });
+    }
   }
 
   /** Why the claim failed: reads the keys that it compared. True when an address is somebody else's. */
@@ -248,6 +274,14 @@ export class AddressClaims {
     for (const [address, by] of pending) if (by === choice) pending.delete(address);
     if (pending.size === 0) this.#pending.delete(networkId);
   }
+}
+
+/** What these endpoints have is free. */
+function without(space: AddressSpace, former: readonly EndpointRecord[]): AddressSpace {
+  if (former.length === 0) return space;
+  const own = new Set(former.flatMap(({ addresses }) => addresses.map(({ ip }) => ip)));
+  const others = <T>(all: ReadonlyMap<string, T>) => new Map([...all].filter(([address]) => !own.has(address)));
+  return { ...space, claims: others(space.claims), endpoints: others(space.endpoints) };
 }
 
 function removed(network: NetworkRecord): OverlaydError {
