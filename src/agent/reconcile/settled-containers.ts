@@ -8,10 +8,13 @@ import type {
   Obstacle,
 } from '../../core/host-state.ts';
 
+import { isIpv4 } from '../../core/ip.ts';
+
 /**
  * Which containers have been found right inside, and for what: there are many, and what is inside changes by the container's
- * own doing only. What an engine set up inside is never looked at, but for the MTU of its interface and the ways to the
- * network's other subnets: a link is made with what the network has, and is looked at when that is something else.
+ * own doing only. What an engine set up inside is never looked at, but for the MTU of its interface, the ways to the
+ * network's other subnets and that out of IPv6: a link is made with what the network has, and is looked at when that is
+ * something else.
  */
 export class SettledContainers {
   /** What was found right; an endpoint is never changed, only replaced. */
@@ -66,8 +69,8 @@ export class SettledContainers {
         const isLow = !provesAbsence && isBelow(inside, port, network);
         if (engine) {
           const looked = inside !== undefined && inside !== 'gone' && !failing && !isLow;
-          // Which other subnets its engine was told of when it joined is not known.
-          const isNew = isHandedOver(container) && port.onLink.length === 0;
+          // Which ways its engine was told of when it joined is not known.
+          const isNew = isHandedOver(container) && waysOf(port).length === 0;
           const has = looked || isNew ? madeOf(port, network) : this.#madeFor(port, network);
           if (has !== undefined) made.set(record.id, has);
           continue;
@@ -113,8 +116,12 @@ function isBelow(inside: NamespaceState | 'gone' | undefined, port: DesiredPort,
   return link !== undefined && link.mtu < network.mtu;
 }
 
-function madeOf({ onLink }: DesiredPort, { mtu }: DesiredNetwork): string {
-  return [mtu, ...onLink].join();
+function madeOf(port: DesiredPort, { mtu }: DesiredNetwork): string {
+  return [mtu, ...waysOf(port)].join();
+}
+
+function waysOf({ defaultGateways, onLink }: DesiredPort): string[] {
+  return [...onLink, ...defaultGateways.filter((gateway) => !isIpv4(gateway))];
 }
 
 function keyOf(port: DesiredPort, network: DesiredNetwork): string {

@@ -67,9 +67,23 @@ function isSame(a: Address, b: Address): boolean {
   return a.link === b.link && a.address === b.address && a.prefix === b.prefix;
 }
 
+/** Of the way out below: an engine's own has the kernel's 1,024, and could not be made beside one of the same. */
+const METRIC_BEHIND = 2_048;
+
 /**
- * The same of what an engine set up: the MTU of our link is ours, and ways to subnets that the network got since; whatever else
- * is not.
+ * An engine makes no way out of IPv6 for a container that publishes ports: it takes whatever it is told of one for its own
+ * business, and would publish elsewhere or not at all. Whatever way there is stays the only one.
+ */
+function wayOutOps({ defaultGateways, endpoint }: DesiredPort, { routes }: NamespaceState): Op[] {
+  const gateway = defaultGateways.find((each) => !isIpv4(each));
+  if (gateway === undefined || routes.some(({ destination }) => destination === DEFAULT[6])) return [];
+  const route = { ...ours(DEFAULT[6], gateway, endpoint.ifname), metric: METRIC_BEHIND };
+  return [{ kind: 'set-route', at: endpoint.container.path, route }];
+}
+
+/**
+ * The same of what an engine set up: the MTU of our link is ours, ways to subnets that the network got since, and the way out of
+ * IPv6 where there is none; whatever else is not.
  */
 export function ofEngineOps(
   port: DesiredPort,
@@ -80,7 +94,7 @@ export function ofEngineOps(
   const { name, mac, mtu } = containerLink(port, network);
   const link = seen?.links.get(name);
   if (link?.mac !== mac) return [];
-  const ways = link.up ? onLinkOps(port, seen) : [];
+  const ways = link.up && seen ? [...onLinkOps(port, seen), ...wayOutOps(port, seen)] : [];
   if (link.mtu === mtu || (link.mtu < mtu && !provesAbsence)) return ways;
   return [{ kind: 'set-link', at: port.endpoint.container.path, name, set: { mtu } }, ...ways];
 }

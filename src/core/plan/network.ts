@@ -14,6 +14,7 @@ import {
   TUNNEL,
   UPLINK,
 } from '../host-state.ts';
+import { isIpv4 } from '../ip.ts';
 import type { Filter } from '../packet-filter.ts';
 import { hasFamily } from '../subnets.ts';
 import { containerOps, ofEngineOps } from './container.ts';
@@ -138,7 +139,7 @@ export function planNetwork(
         ops.push({ kind: 'set-sysctl', at: container.path, ...setting });
     }
     // The engine set this way up with the link that is gone.
-    if (engine && fresh && desired.serviceAddress) {
+    if (engine && fresh && desired.serviceAddress && port.addresses.some(({ address }) => isIpv4(address))) {
       ops.push({ kind: 'set-route', at: container.path, route: serviceWay(engine, port.endpoint.ifname) });
     }
     steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);
