@@ -31,6 +31,7 @@ export interface EndpointRow {
   readonly Aliases: readonly string[];
   readonly Network: string;
   readonly IPv4Address: string;
+  readonly IPv6Address: string;
   readonly Node: string;
   readonly MacAddress: string;
 }

@@ -28,7 +28,8 @@ describe('a call that comes twice', () => {
     expect(await until(one.line.call('join', { ...ids, sandbox, publishesPorts: false }))).toMatchObject({
       staticRoutes: joined!.staticRoutes,
     });
-    const pools = [{ addressSpace: 'overlayd-local', pool: network.pool, gateway: network.gateway, auxAddresses: {} }];
+    const { pool, gateway } = network.ipv4!;
+    const pools = [{ addressSpace: 'overlayd-local', pool, gateway, auxAddresses: {} }];
     const made = { networkId: network.id, internal: false, ipv4: true, options: {}, pools, ipv6Pools: [] };
     await until(one.line.call('createNetwork', made));
     expect(claims()).toEqual(before);
@@ -37,7 +38,7 @@ describe('a call that comes twice', () => {
 
   it('does not make a network another one than it was', async () => {
     const networkId = await until(one.engine.createNetworkAs(dockerNetwork('db')));
-    const { pool, gateway } = one.engine.objects.get(networkId)!;
+    const { pool, gateway } = one.engine.objects.get(networkId)!.ipv4!;
     const pools = [{ addressSpace: 'overlayd-local', pool, gateway, auxAddresses: {} }];
     await until(
       one.line.call('createNetwork', { networkId, internal: false, ipv4: true, options: {}, pools, ipv6Pools: [] }),
@@ -54,24 +55,24 @@ describe('a call that comes twice', () => {
     const ids = { networkId: network.id, endpointId };
     await until(one.line.call('leave', ids));
     await until(one.line.call('deleteEndpoint', ids));
-    await until(one.line.call('releaseAddress', { poolId: network.poolId, address: '10.0.0.2' }));
+    await until(one.line.call('releaseAddress', { poolId: network.ipv4!.poolId, address: '10.0.0.2' }));
     await until(one.engine.removeNetworkAs('web'));
     await until(one.line.call('deleteNetwork', { networkId: network.id }));
-    await until(one.line.call('releaseAddress', { poolId: network.poolId, address: '10.0.0.2' }));
-    await until(one.line.call('releasePool', { poolId: network.poolId }));
+    await until(one.line.call('releaseAddress', { poolId: network.ipv4!.poolId, address: '10.0.0.2' }));
+    await until(one.line.call('releasePool', { poolId: network.ipv4!.poolId }));
   });
 
   it('takes no address from the container that has it by now', async () => {
     await run(one, 'api', { web: { ip: '10.0.0.9' } });
     await until(one.engine.removeContainer('api'));
     await run(one, 'next', { web: { ip: '10.0.0.9' } });
-    const { poolId } = [...one.engine.objects.values()][0]!;
+    const { poolId } = [...one.engine.objects.values()][0]!.ipv4!;
     await until(one.line.call('releaseAddress', { poolId, address: '10.0.0.9' }));
     expect(addresses()).toEqual(['10.0.0.9']);
   });
 
   it('gives an address that is reserved for it again', async () => {
-    const { poolId } = [...one.engine.objects.values()][0]!;
+    const { poolId } = [...one.engine.objects.values()][0]!.ipv4!;
     const asked = { poolId, address: '10.0.0.9', gateway: false, endpointName: undefined, mac: undefined };
     expect(await until(one.line.call('requestAddress', asked))).toEqual({ address: '10.0.0.9/24' });
     expect(await until(one.line.call('requestAddress', asked))).toEqual({ address: '10.0.0.9/24' });
@@ -80,14 +81,14 @@ describe('a call that comes twice', () => {
   });
 });
 
-it('a network without IPv4 is refused for that', async () => {
+it('a network of neither family is refused for that', async () => {
   const call = { networkId: 'n', internal: false, ipv4: false, options: { net: 'web' }, pools: [], ipv6Pools: [] };
-  await expect(until(one.line.call('createNetwork', call))).rejects.toThrow('leave --ipv4=false out');
+  await expect(until(one.line.call('createNetwork', call))).rejects.toThrow('add --ipv6, or leave --ipv4=false out');
 });
 
 it('an address goes by the name of its container at once, unless that is none in the DNS', async () => {
   await create('web');
-  const { poolId } = [...one.engine.objects.values()][0]!;
+  const { poolId } = [...one.engine.objects.values()][0]!.ipv4!;
   const asked = { poolId, gateway: false, mac: undefined };
   for (const [address, endpointName] of [
     ['10.0.0.8', 'api'],

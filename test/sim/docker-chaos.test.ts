@@ -35,6 +35,11 @@ const pick = <T>(world: World, items: readonly T[]): T | undefined => items[belo
 const host = (world: World): SimulatedHost => pick(world, world.cluster.hosts)!;
 const agent = (world: World): SimulatedHost | undefined => pick(world, world.cluster.running);
 const networkName = (world: World): string => `n${below(world, NETWORKS)}`;
+/** Every other one has both families. */
+const isBoth = (name: string): boolean => Number(name.slice(1)) % 2 === 1;
+const ipv6SubnetOf = (name: string): string => `fd00:${name.slice(1)}::/64`;
+const requestOf = (name: string) =>
+  networkRequest(name, isBoth(name) ? { ipv6: true, subnets: [ipv6SubnetOf(name)] } : {});
 /** Mostly one that the engine has. */
 const networkAt = (world: World, { engine }: SimulatedHost): string =>
   (world.random.next() < 0.9 ? pick(world, [...engine.objects.values()])?.name : undefined) ?? networkName(world);
@@ -44,6 +49,7 @@ function attachment(world: World): AttachmentRequest {
   return {
     ...(random.next() < 0.3 ? { aliases: [`a${below(world, 3)}`, 'Not valid!'] } : {}),
     ...(random.next() < 0.1 ? { ip: `10.0.${below(world, NETWORKS)}.${100 + below(world, 5)}` } : {}),
+    ...(random.next() < 0.1 ? { ip6: `fd00:${below(world, NETWORKS)}::${100 + below(world, 5)}` } : {}),
     ...(random.next() < 0.3 ? { mac: `02:42:aa:00:00:${(world.macs++ % 256).toString(16).padStart(2, '0')}` } : {}),
     // What follows from an address that another one may get.
     ...(random.next() < 0.1 ? { mac: `02:42:0a:00:0${below(world, NETWORKS)}:0${below(world, 8) + 2}` } : {}),
@@ -55,7 +61,7 @@ function container(world: World, at: SimulatedHost, which: (found: FakeContainer
 }
 
 const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: Step])[] = [
-  [2, 'overlayd network create', (world) => agent(world)?.running.networks.create(networkRequest(networkName(world)))],
+  [2, 'overlayd network create', (world) => agent(world)?.running.networks.create(requestOf(networkName(world)))],
   [
     1,
     'overlayd network rm',
@@ -72,7 +78,8 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
       const name = networkName(world);
       const ipamOptions = { [NETWORK_OPTION]: name };
       const spec = { name, driver: DRIVER, ipamDriver: DRIVER, internal: false, labels: {}, options: {}, ipamOptions };
-      return host(world).engine.createNetworkAs(spec);
+      const ipv6 = isBoth(name) ? { ipv6: true, ipv6Subnet: { cidr: ipv6SubnetOf(name) } } : {};
+      return host(world).engine.createNetworkAs({ ...spec, ...ipv6 });
     },
   ],
   [
@@ -80,7 +87,14 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
     'docker compose up, with a network of its own',
     (world) => {
       const net = networkName(world);
-      const spec = { driver: DRIVER, ipamDriver: DRIVER, internal: false, labels: {}, ipamOptions: {} };
+      const spec = {
+        driver: DRIVER,
+        ipamDriver: DRIVER,
+        internal: false,
+        labels: {},
+        ipamOptions: {},
+        ipv6: isBoth(net),
+      };
       return host(world).engine.createNetworkAs({ ...spec, name: `shop_${net}`, options: { [NETWORK_OPTION]: net } });
     },
   ],
@@ -95,7 +109,8 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
       if (world.random.next() < 0.4) networks[networkAt(world, at)] = attachment(world);
       const publishesPorts = world.random.next() < 0.2;
       const restarts = world.random.next() < 0.4;
-      return at.engine.run(`c${world.containers++}`, { networks, publishesPorts, restarts });
+      const withoutIpv6 = world.random.next() < 0.1;
+      return at.engine.run(`c${world.containers++}`, { networks, publishesPorts, restarts, withoutIpv6 });
     },
   ],
   [
@@ -240,7 +255,7 @@ it.each(SEEDS)('seed %i: engines and cluster agree when it is quiet', async (see
   const world: World = { cluster, random: cluster.random, containers: 0, macs: 0 };
   const unexpected: unknown[] = [];
   for (const name of ['n0', 'n1']) {
-    await cluster.clock.until(pick(world, cluster.running)!.running.networks.create(networkRequest(name)));
+    await cluster.clock.until(pick(world, cluster.running)!.running.networks.create(requestOf(name)));
   }
   for (let i = 0; i < STEPS; i++) {
     const [, , step] = choose(world.random);

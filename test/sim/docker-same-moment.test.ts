@@ -12,11 +12,14 @@ describe.each([
   ['named to the network driver', (name: string) => ({ options: { [NETWORK_OPTION]: name }, ipamOptions: {} })],
 ])('one network is made by two hosts, %s', (_, naming) => {
   it.each([
-    ['with a subnet', true],
-    ['without one', false],
-  ])('%s', async (__, withSubnet) => {
+    ['with a subnet', true, false],
+    ['without one', false, false],
+    ['of both families with a subnet of each', true, true],
+    ['of both families without one', false, true],
+  ])('%s', async (__, withSubnet, ipv6) => {
     for (let time = 0; time < TIMES; time++) {
-      const subnet = withSubnet ? { subnet: { cidr: `10.9.${time}.0/24` } } : {};
+      const ofIpv6 = ipv6 ? { ipv6: true, ...(withSubnet && { ipv6Subnet: { cidr: `fd00:9:0:${time}::/64` } }) } : {};
+      const subnet = { ...(withSubnet && { subnet: { cidr: `10.9.${time}.0/24` } }), ...ofIpv6 };
       const spec = dockerNetwork(`shop_jobs${time}`, { ...naming(`jobs${time}`), ...subnet });
       await until(Promise.all(hosts().map(({ engine }) => engine.createNetworkAs(spec))));
     }

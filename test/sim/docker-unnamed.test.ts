@@ -143,7 +143,7 @@ it('a network that is in use on the host can have another name without its subne
   await until(one.engine.createNetworkAs(spec));
   await run(one, 'db', { alias: {} });
   expect(addresses()).toEqual(['10.0.0.2', '10.0.0.3']);
-  expect(isPlaceholder(objectOf(one, 'alias').pool)).toBe(true);
+  expect(isPlaceholder(objectOf(one, 'alias').ipv4!.pool)).toBe(true);
 });
 
 it('projects of one host have a placeholder each', async () => {
@@ -151,7 +151,7 @@ it('projects of one host have a placeholder each', async () => {
   await until(one.engine.createNetworkAs(file('shop_web', { options: { [NETWORK_OPTION]: 'web' } })));
   await run(one, 'api', { shop_jobs: {} });
   await run(one, 'db', { shop_web: {} });
-  expect(objectOf(one, 'shop_jobs').pool).not.toBe(objectOf(one, 'shop_web').pool);
+  expect(objectOf(one, 'shop_jobs').ipv4!.pool).not.toBe(objectOf(one, 'shop_web').ipv4!.pool);
   expect(addresses().sort()).toEqual(['10.0.0.2', '10.0.1.2']);
 });
 

@@ -16,6 +16,7 @@ import type { EndpointObject, Libnetwork, NetworkObject } from './fake-libnetwor
 export interface AttachmentRequest {
   readonly aliases?: readonly string[];
   readonly ip?: string | undefined;
+  readonly ip6?: string | undefined;
   readonly mac?: string | undefined;
 }
 
@@ -43,6 +44,7 @@ export interface FakeContainer {
   /** Why its last start failed. */
   failure: string;
   readonly publishesPorts: boolean;
+  readonly withoutIpv6: boolean;
   readonly dnsServers: readonly string[];
   readonly options: Readonly<Record<string, string>>;
   /** By name of the network. */
@@ -55,6 +57,8 @@ export interface RunRequest {
   readonly ports?: readonly EndpointPort[];
   readonly restarts?: boolean;
   readonly publishesPorts?: boolean;
+  /** `--sysctl net.ipv6.conf.all.disable_ipv6=1`. */
+  readonly withoutIpv6?: boolean;
   readonly dnsServers?: readonly string[];
   readonly options?: Readonly<Record<string, string>>;
 }
@@ -140,10 +144,11 @@ export class ContainerRuns {
   async #attach(container: FakeContainer, network: NetworkObject, attachment: Attachment): Promise<void> {
     if (network.driver !== DRIVER) return void (await this.#deps.libnetwork.requestAddress(network));
     const { disk, libnetwork, networkLocks } = this.#deps;
-    const { publishesPorts, dnsServers, options, name: containerName } = container;
+    const { publishesPorts, withoutIpv6, dnsServers, options, name: containerName } = container;
     const endpoint = await networkLocks.run(network.id, async () => {
       if (!disk.objects.has(network.id)) throw refused(`network ${network.name} not found`);
-      const request = { ip: attachment.ip, mac: attachment.mac, containerName, publishesPorts, dnsServers, options };
+      const { ip, ip6, mac } = attachment;
+      const request = { ip, ip6, mac, containerName, publishesPorts, withoutIpv6, dnsServers, options };
       const made = await libnetwork.createEndpoint(network, request);
       disk.endpoints.set(made.id, made);
       network.endpoints.add(made.id);
@@ -158,7 +163,9 @@ export class ContainerRuns {
     }
     attachment.endpoint = endpoint;
     attachment.networkId = network.id;
-    container.hosts += `::ffff:${endpoint.address.split('/')[0]}\t${container.hostname}\n`;
+    const [own, ipv6] = [endpoint.address, endpoint.ipv6Address].map((cidr) => cidr?.split('/')[0]);
+    if (own) container.hosts += `::ffff:${own}\t${container.hostname}\n`;
+    if (ipv6) container.hosts += `${ipv6}\t${container.hostname}\n`;
     this.#deps.tell({ kind: 'container', action: 'connect', id: container.id, networkId: network.id });
   }
 
@@ -184,6 +191,19 @@ export function endProcess(container: FakeContainer, kernel: FakeKernel, { endpo
   kernel.killContainer(place);
 }
 
+export function containerOf(id: string, name: string, request: RunRequest): FakeContainer {
+  const attachments = Object.entries(request.networks).map(([network, options]) => {
+    return [network, { aliases: [], ...options, endpoint: undefined }] as const;
+  });
+  return {
+    ...{ id, name, hostname: request.hostname ?? id.slice(0, 12), pid: 0, alive: false, sandbox: '', hosts: '' },
+    ...{ ports: request.ports ?? [], restarts: request.restarts ?? false, ran: false, failure: '' },
+    ...{ publishesPorts: request.publishesPorts ?? false, withoutIpv6: request.withoutIpv6 ?? false },
+    dnsServers: request.dnsServers ?? [],
+    ...{ options: request.options ?? {}, attachments: new Map<string, Attachment>(attachments) },
+  };
+}
+
 export function placeOf({ pid }: Pick<FakeContainer, 'pid'>): string {
   return `/proc/${pid}/ns/net`;
 }
@@ -207,10 +227,10 @@ export function membersOf(
 
 export function describeContainer(container: FakeContainer): EngineContainer {
   const { id, name, pid, hostname, ports, attachments, restarts, ran, failure } = container;
-  const networks = [...attachments].map(([network, { aliases = [], endpoint, ip, networkId = '' }]) => ({
-    ...{ network, networkId, ip },
+  const networks = [...attachments].map(([network, { aliases = [], endpoint, ip, ip6, networkId = '' }]) => ({
+    ...{ network, networkId, ip, ip6 },
     endpointId: endpoint?.id ?? '',
-    address: endpoint?.address.replace(/\/.*/, '') ?? '',
+    addresses: [endpoint?.address, endpoint?.ipv6Address].flatMap((cidr) => cidr?.split('/')[0] ?? []),
     aliases: [...aliases, id.slice(0, 12)],
   }));
   return { id, name, pid, hostname, ports, networks, restarts, ran, failure };

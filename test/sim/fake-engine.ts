@@ -11,6 +11,7 @@ import type {
 } from '../../src/core/engine/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { KeyedQueue } from '../../src/core/keyed-queue.ts';
+import { subnetsOf } from '../../src/core/subnets.ts';
 import type { Engine } from '../../src/ports/engine.ts';
 import type { Clock, Random } from '../../src/ports/runtime.ts';
 import { EngineDisk } from './engine-disk.ts';
@@ -19,6 +20,7 @@ import {
   type Attachment,
   type AttachmentRequest,
   ContainerRuns,
+  containerOf,
   describeContainer,
   endProcess,
   type FakeContainer,
@@ -60,6 +62,7 @@ export class FakeEngine implements Engine {
   liveRestore = false;
   /** What it is to keep of a network cannot be written any more, once the driver has made it. */
   diskFull = false;
+  version = '20.10.24';
   /** SIGSTOP: its connections stand, and nobody gets an answer. */
   frozen = false;
   readonly #deps: FakeEngineDeps;
@@ -141,7 +144,10 @@ export class FakeEngine implements Engine {
         (value) => (isOver() ? never : value),
         (error: unknown) => (isOver() ? never : Promise.reject(error)),
       );
-    const libnetwork = new Libnetwork({ ...this.#deps, step, violations: this.violations });
+    const libnetwork = new Libnetwork({
+      ...{ ...this.#deps, step, violations: this.violations },
+      version: () => this.version,
+    });
     const networkLocks = new KeyedQueue();
     const runs = new ContainerRuns({
       ...{ ...this.#deps, disk: this.disk, libnetwork, networkLocks },
@@ -183,8 +189,11 @@ export class FakeEngine implements Engine {
     );
   }
 
-  createNetwork({ subnets: [subnet], driver, ...spec }: EngineNetworkSpec): Promise<string> {
-    return this.createNetworkAs({ ...spec, driver, ipamDriver: driver, ...(subnet ? { subnet } : {}) });
+  createNetwork({ subnets, driver, ...spec }: EngineNetworkSpec): Promise<string> {
+    const [subnet, ipv6Subnet] = ([4, 6] as const).map((family) => subnetsOf(subnets, family)[0]);
+    const ipv4 = subnet ? { subnet } : { ipv4: false };
+    const ipv6 = ipv6Subnet ? { ipv6: true, ipv6Subnet } : {};
+    return this.createNetworkAs({ ...spec, driver, ipamDriver: driver, ...ipv4, ...ipv6 });
   }
 
   removeNetwork(id: string): Promise<boolean> {
@@ -224,7 +233,7 @@ export class FakeEngine implements Engine {
   }
 
   /** A MAC is heeded when the container is made only. */
-  connect(networkId: string, ref: string, { aliases, ip }: AttachmentRequest): Promise<void> {
+  connect(networkId: string, ref: string, { aliases, ip, ip6 }: AttachmentRequest): Promise<void> {
     return this.#api((life) => {
       const container = this.disk.require(ref);
       return life.containerLocks.run(container.id, async () => {
@@ -234,7 +243,7 @@ export class FakeEngine implements Engine {
         if (held && (container.pid > 0 || held.networkId === undefined || held.networkId === network.id)) {
           throw refused(`endpoint with name ${container.name} already exists in network ${network.name}`);
         }
-        const attachment: Attachment = { aliases: aliases ?? [], ip, networkId, endpoint: undefined };
+        const attachment: Attachment = { aliases: aliases ?? [], ip, ip6, networkId, endpoint: undefined };
         if (container.pid > 0) await life.runs.connect(container, network, attachment);
         container.attachments.set(network.name, attachment);
       });
@@ -298,15 +307,7 @@ export class FakeEngine implements Engine {
     const container = await this.#api(async () => {
       if (this.disk.find(name)) throw refused(`the container name ${name} is already in use`);
       const id = this.#deps.random.hex(32);
-      const attachments = Object.entries(request.networks).map(([network, options]) => {
-        return [network, { aliases: [], ...options, endpoint: undefined }] as const;
-      });
-      const made: FakeContainer = {
-        ...{ id, name, hostname: request.hostname ?? id.slice(0, 12), pid: 0, alive: false, sandbox: '', hosts: '' },
-        ...{ ports: request.ports ?? [], restarts: request.restarts ?? false, ran: false, failure: '' },
-        ...{ publishesPorts: request.publishesPorts ?? false, dnsServers: request.dnsServers ?? [] },
-        ...{ options: request.options ?? {}, attachments: new Map<string, Attachment>(attachments) },
-      };
+      const made = containerOf(id, name, request);
       this.disk.containers.set(id, made);
       this.#tell({ kind: 'container', action: 'create', id });
       return made;
@@ -394,6 +395,6 @@ export class FakeEngine implements Engine {
   /** What happened before the stream was open is not in it. */
   async #greet(stream: EventStream, life: Life): Promise<void> {
     await this.#deps.clock.sleep(this.#deps.random.next() * RECONNECT_MS);
-    if (this.#life === life) stream.begin('20.10.24');
+    if (this.#life === life) stream.begin(this.version);
   }
 }

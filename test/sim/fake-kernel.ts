@@ -152,12 +152,23 @@ export class FakeKernel implements Kernel {
   }
 
   /** As a container engine does: takes a link from the host into the container, renames it, addresses it, ups it. */
-  takeOver(link: string, path: string, { ifname, cidr }: { readonly ifname: string; readonly cidr: string }): void {
-    const { ip, prefix } = parseCidr(cidr)!;
-    const row = { link: ifname, address: formatIp(ip), prefix };
+  takeOver(
+    link: string,
+    path: string,
+    {
+      ifname,
+      cidr: ipv4,
+      ipv6,
+    }: { readonly ifname: string; readonly cidr?: string | undefined; readonly ipv6?: string | undefined },
+  ): void {
     for (const place of this.machine.moveLink(HOST, link, path, ifname)) this.#emit(place);
-    this.interfere({ kind: 'set-link', at: path, name: ifname, set: { up: true } });
-    this.interfere({ kind: 'add-address', at: path, address: row });
+    const set = ipv6 === undefined ? { up: true as const } : { ipv6: true as const, up: true as const };
+    this.interfere({ kind: 'set-link', at: path, name: ifname, set });
+    for (const cidr of [ipv4, ipv6]) {
+      if (cidr === undefined) continue;
+      const { ip, prefix } = parseCidr(cidr)!;
+      this.interfere({ kind: 'add-address', at: path, address: { link: ifname, address: formatIp(ip), prefix } });
+    }
   }
 
   /** Something else changes the kernel. `silent`: no event tells. */

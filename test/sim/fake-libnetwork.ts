@@ -3,12 +3,17 @@
  * strict (what was given may not be answered, links must exist, gateways must be on-link, no route twice), deaf where it
  * is deaf (whatever DeleteNetwork, Leave, DeleteEndpoint and ReleaseAddress say).
  */
-import { contains, parseCidr } from '../../src/core/cidr.ts';
-import { type CreateNetworkCall, type JoinAnswer, LOCAL_ADDRESS_SPACE } from '../../src/core/engine/driver-calls.ts';
+import { contains, formatCidr, parseCidr } from '../../src/core/cidr.ts';
+import {
+  type CreateNetworkCall,
+  type JoinAnswer,
+  LOCAL_ADDRESS_SPACE,
+  type NetworkPool,
+} from '../../src/core/engine/driver-calls.ts';
 import type { EngineNetwork } from '../../src/core/engine/engine.ts';
 import { DRIVER } from '../../src/core/engine/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
-import { HOST } from '../../src/core/host-state.ts';
+import { DEFAULT, HOST } from '../../src/core/host-state.ts';
 import { requireIp } from '../../src/core/ip.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import type { Random } from '../../src/ports/runtime.ts';
@@ -24,36 +29,47 @@ export interface NetworkSpec {
   readonly labels: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, string>>;
   readonly ipamOptions: Readonly<Record<string, string>>;
-  readonly subnet?: {
-    readonly cidr: string;
-    readonly gateway?: string | undefined;
-    readonly ipRange?: string | undefined;
-    readonly auxAddresses?: Readonly<Record<string, string>>;
-  };
+  /** False: `--ipv4=false`, of which engines before 28 know nothing. */
+  readonly ipv4?: boolean;
+  readonly ipv6?: boolean;
+  readonly subnet?: SubnetRequest;
+  readonly ipv6Subnet?: SubnetRequest;
+}
+
+interface SubnetRequest {
+  readonly cidr: string;
+  readonly gateway?: string | undefined;
+  readonly ipRange?: string | undefined;
+  readonly auxAddresses?: Readonly<Record<string, string>>;
 }
 
 /** As the engine keeps it on its disk. */
 export interface NetworkObject extends EngineNetwork {
   readonly internal: boolean;
+  readonly ipv4: PoolObject | undefined;
+  readonly ipv6: PoolObject | undefined;
+  readonly endpoints: Set<string>;
+  /** Its removal has begun: the next start of the engine finishes it. */
+  removing: boolean;
+}
+
+export interface PoolObject {
+  /** Empty with another IPAM. */
   readonly poolId: string;
   readonly pool: string;
   /** The user named the subnet: only then may containers name their addresses. */
   readonly configured: boolean;
   readonly gateway: string | undefined;
   readonly auxAddresses: Readonly<Record<string, string>>;
-  readonly endpoints: Set<string>;
-  /** Its removal has begun: the next start of the engine finishes it. */
-  removing: boolean;
 }
-
-type Unallocated = Omit<NetworkObject, 'poolId' | 'pool' | 'subnets' | 'gateway' | 'auxAddresses'>;
 
 /** As the engine keeps it on its disk. */
 export interface EndpointObject {
   readonly id: string;
   readonly network: NetworkObject;
   /** CIDR. */
-  readonly address: string;
+  readonly address: string | undefined;
+  readonly ipv6Address: string | undefined;
   readonly mac: string;
   readonly publishesPorts: boolean;
   joined: JoinAnswer | undefined;
@@ -63,6 +79,9 @@ export interface EndpointObject {
 
 export interface EndpointRequest {
   readonly ip: string | undefined;
+  readonly ip6: string | undefined;
+  /** Told by its settings: the container has no IPv6. */
+  readonly withoutIpv6: boolean;
   readonly mac: string | undefined;
   readonly containerName: string;
   readonly publishesPorts: boolean;
@@ -78,6 +97,8 @@ export interface LibnetworkDeps {
   readonly step: <T>(work: Promise<T>) => Promise<T>;
   /** What a driver must not answer. */
   readonly violations: string[];
+  /** e.g. `20.10.24`. */
+  readonly version: () => string;
 }
 
 const UNCONFIGURED =
@@ -95,45 +116,48 @@ export class Libnetwork {
   async createNetwork(spec: NetworkSpec): Promise<NetworkObject> {
     const { random } = this.#deps;
     const id = random.hex(32);
-    const base = {
+    const isIpv4 = spec.ipv4 !== false || !this.#isSince(28);
+    const pools = spec.ipamDriver === DRIVER ? await this.#allocateAll(spec, isIpv4) : unallocated(spec);
+    const { ipv4, ipv6 } = pools;
+    const network: NetworkObject = {
       ...{ id, name: spec.name, driver: spec.driver, labels: spec.labels, options: spec.options },
-      ...{ ipamDriver: spec.ipamDriver ?? 'default', ipamOptions: spec.ipamOptions },
-      ...{
-        configured: spec.subnet !== undefined,
-        internal: spec.internal,
-        endpoints: new Set<string>(),
-        removing: false,
-      },
+      ...{ ipamDriver: spec.ipamDriver ?? 'default', ipamOptions: spec.ipamOptions, internal: spec.internal },
+      ...{ ipv4, ipv6, subnets: [ipv4, ipv6].flatMap((each) => each?.pool ?? []) },
+      ...{ endpoints: new Set<string>(), removing: false },
     };
-    const network = spec.ipamDriver === DRIVER ? await this.#allocate(base, spec) : unallocated(base, spec);
     if (spec.driver !== DRIVER) return network;
+    const addressSpace = spec.ipamDriver === DRIVER ? LOCAL_ADDRESS_SPACE : 'LocalDefault';
     const call: CreateNetworkCall = {
-      networkId: id,
-      ...{ internal: spec.internal, ipv4: true },
-      options: spec.options,
-      pools: [
-        {
-          addressSpace: spec.ipamDriver === DRIVER ? LOCAL_ADDRESS_SPACE : 'LocalDefault',
-          ...{ pool: network.pool, gateway: network.gateway, auxAddresses: network.auxAddresses },
-        },
-      ],
-      ipv6Pools: [],
+      ...{ networkId: id, internal: spec.internal, ipv4: isIpv4, options: spec.options },
+      pools: ipv4 ? [dataOf(ipv4, addressSpace)] : [],
+      ipv6Pools: ipv6 ? [dataOf(ipv6, addressSpace)] : [],
     };
     try {
       await this.#call('createNetwork', call);
     } catch (error) {
-      await this.#releaseAddresses(network);
+      await this.#releasePools(network);
       throw error;
     }
     return network;
   }
 
-  async #allocate(base: Unallocated, spec: NetworkSpec) {
-    const { subnet, ipamOptions } = spec;
-    const request = { pool: subnet?.cidr, subPool: subnet?.ipRange, options: ipamOptions, ipv6: false };
+  /** Each family by itself, IPv4 first. */
+  async #allocateAll(spec: NetworkSpec, isIpv4: boolean): Promise<Pick<NetworkObject, 'ipv4' | 'ipv6'>> {
+    const ipv4 = isIpv4 ? await this.#allocate(spec, spec.subnet, false) : undefined;
+    try {
+      return { ipv4, ipv6: spec.ipv6 ? await this.#allocate(spec, spec.ipv6Subnet, true) : undefined };
+    } catch (error) {
+      if (ipv4) await this.#releasePool(ipv4);
+      throw error;
+    }
+  }
+
+  async #allocate({ ipamOptions }: NetworkSpec, subnet: SubnetRequest | undefined, ipv6: boolean): Promise<PoolObject> {
+    const request = { pool: subnet?.cidr, subPool: subnet?.ipRange, options: ipamOptions, ipv6 };
     const answer = await this.#call('requestPool', { addressSpace: LOCAL_ADDRESS_SPACE, ...request });
     const { poolId, pool } = answer;
-    if (subnet && pool !== subnet.cidr) this.#violate(`pool ${pool} instead of ${subnet.cidr}`);
+    if (subnet && pool !== formatCidr(parseCidr(subnet.cidr)!)) this.#violate(`pool ${pool} instead of ${subnet.cidr}`);
+    if (pool.includes(':') !== ipv6) this.#violate(`pool ${pool} of the other family`);
     let { gateway } = answer;
     try {
       if (subnet?.gateway !== undefined || gateway === undefined) {
@@ -146,7 +170,7 @@ export class Libnetwork {
         const asked = { poolId, address, gateway: false, endpointName: undefined, mac: undefined };
         auxAddresses[name] = (await this.#call('requestAddress', asked)).address;
       }
-      return { ...base, poolId, pool, subnets: [pool], gateway, auxAddresses };
+      return { poolId, pool, configured: subnet !== undefined, gateway, auxAddresses };
     } catch (error) {
       await this.#ignoring('releasePool', { poolId });
       throw error;
@@ -155,48 +179,76 @@ export class Libnetwork {
 
   /** The network is as good as gone when this begins; what the drivers say changes nothing. */
   async deleteNetwork(network: NetworkObject): Promise<void> {
-    await this.#releaseAddresses(network);
+    await this.#releasePools(network);
     if (network.driver === DRIVER) await this.#ignoring('deleteNetwork', { networkId: network.id });
   }
 
-  async #releaseAddresses({ poolId, gateway, auxAddresses }: NetworkObject): Promise<void> {
-    if (poolId === '') return;
+  async #releasePools({ ipv4, ipv6 }: NetworkObject): Promise<void> {
+    for (const each of [ipv4, ipv6]) if (each && each.poolId !== '') await this.#releasePool(each);
+  }
+
+  async #releasePool({ poolId, gateway, auxAddresses }: PoolObject): Promise<void> {
     for (const address of [gateway, ...Object.values(auxAddresses)]) {
       if (address !== undefined) await this.#ignoring('releaseAddress', { poolId, address: bare(address) });
     }
     await this.#ignoring('releasePool', { poolId });
   }
 
+  #isSince(major: number): boolean {
+    return Number.parseInt(this.#deps.version(), 10) >= major;
+  }
+
   // ------------------------------------------------------------ endpoints
 
+  /** When there is no address of IPv6 to be had, that of IPv4 is not given back. */
   async createEndpoint(network: NetworkObject, request: EndpointRequest): Promise<EndpointObject> {
-    const { poolId } = network;
     const id = this.#deps.random.hex(32);
-    const { ip, mac, publishesPorts, dnsServers, options, containerName } = request;
-    if (ip !== undefined && !network.configured) throw new OverlaydError('engine-refused', UNCONFIGURED);
-    const asked = { poolId, address: ip, gateway: false, endpointName: containerName, mac: undefined };
-    const { address } = await this.#call('requestAddress', asked);
-    // Not that an engine would mind.
-    if (network.configured) this.#checkInPool(address, network.pool);
-    if (ip !== undefined && bare(address) !== ip) this.#violate(`address ${address} instead of ${ip}`);
+    const { mac, publishesPorts, dnsServers, options, withoutIpv6 } = request;
+    const { ipv4, ipv6 } = network;
+    if (request.ip !== undefined && !ipv4?.configured) throw new OverlaydError('engine-refused', UNCONFIGURED);
+    if (request.ip6 !== undefined && !ipv6?.configured) throw new OverlaydError('engine-refused', UNCONFIGURED);
+    const address = ipv4 && (await this.#assign(ipv4, request.ip, request));
+    const ipv6Address = ipv6 && !withoutIpv6 ? await this.#assign(ipv6, request.ip6, request) : undefined;
     try {
       const answer = await this.#call('createEndpoint', {
-        ...{ networkId: network.id, endpointId: id, address, ipv6Address: undefined, mac },
+        ...{ networkId: network.id, endpointId: id, address, ipv6Address, mac },
         ...{ publishesPorts, dnsServers, options },
       });
       if (mac !== undefined && answer.mac !== undefined) this.#violate(`a MAC was answered to ${mac}`);
       const used = mac ?? answer.mac ?? this.#violate('no MAC was answered');
-      return { id, network, address, mac: used, publishesPorts, joined: undefined, link: undefined };
+      return { id, network, address, ipv6Address, mac: used, publishesPorts, joined: undefined, link: undefined };
     } catch (error) {
-      await this.#ignoring('releaseAddress', { poolId, address: bare(address) });
+      await this.#unassign({ network, address, ipv6Address });
       throw error;
     }
   }
 
+  async #assign(
+    { poolId, pool, configured }: PoolObject,
+    ip: string | undefined,
+    { containerName }: EndpointRequest,
+  ): Promise<string> {
+    const asked = { poolId, address: ip, gateway: false, endpointName: containerName, mac: undefined };
+    const { address } = await this.#call('requestAddress', asked);
+    // Not that an engine would mind.
+    if (configured) this.#checkInPool(address, pool);
+    if (ip !== undefined && bare(address) !== ip) this.#violate(`address ${address} instead of ${ip}`);
+    return address;
+  }
+
+  async #unassign({ network, address, ipv6Address }: Pick<EndpointObject, 'network' | 'address' | 'ipv6Address'>) {
+    for (const [pool, each] of [
+      [network.ipv4, address],
+      [network.ipv6, ipv6Address],
+    ] as const) {
+      if (pool && each) await this.#ignoring('releaseAddress', { poolId: pool.poolId, address: bare(each) });
+    }
+  }
+
   /** For a network of another driver: if its subnet is ours, so is the address. */
-  async requestAddress({ poolId }: NetworkObject): Promise<void> {
-    if (poolId === '') return;
-    const asked = { poolId, address: undefined, gateway: false, endpointName: undefined, mac: undefined };
+  async requestAddress({ ipv4 }: NetworkObject): Promise<void> {
+    if (!ipv4 || ipv4.poolId === '') return;
+    const asked = { poolId: ipv4.poolId, address: undefined, gateway: false, endpointName: undefined, mac: undefined };
     await this.#call('requestAddress', asked);
   }
 
@@ -206,7 +258,7 @@ export class Libnetwork {
     try {
       const answer = await this.#call('join', call);
       this.#checkJoin(answer, endpoint, others);
-      if (answer.gateway !== undefined) {
+      if (answer.gateway !== undefined || (answer.ipv6Gateway !== undefined && this.#isSince(28))) {
         await this.#call('programExternalConnectivity', { networkId: network.id, endpointId: id, publishesPorts });
       }
       endpoint.joined = answer;
@@ -216,12 +268,16 @@ export class Libnetwork {
     }
   }
 
-  #checkJoin(answer: JoinAnswer, { address }: EndpointObject, others: readonly EndpointObject[]): void {
-    const { gateway, sourceName, staticRoutes } = answer;
+  #checkJoin(
+    { gateway, ipv6Gateway, sourceName, staticRoutes }: JoinAnswer,
+    { address, ipv6Address }: EndpointObject,
+    others: readonly EndpointObject[],
+  ): void {
     const host = this.#deps.kernel.machine.snapshot(HOST)!;
     if (!host.links.has(sourceName)) this.#violate(`Join answers ${sourceName}, which is not in the host`);
     if (sourceName.length > 15) this.#violate(`${sourceName} is too long`);
-    if (gateway !== undefined) this.#checkInPool(`${gateway}/32`, address);
+    if (gateway !== undefined) this.#checkInPool(`${gateway}/32`, address ?? '0.0.0.0/32');
+    if (ipv6Gateway !== undefined) this.#checkInPool(`${ipv6Gateway}/128`, ipv6Address ?? '::/128');
     const given = new Set(others.flatMap(({ joined }) => joined?.staticRoutes.map((each) => each.destination) ?? []));
     for (const { destination } of staticRoutes) {
       if (given.has(destination)) this.#violate(`route ${destination} is in the sandbox already: file exists`);
@@ -231,7 +287,7 @@ export class Libnetwork {
   /** The link goes into the container's namespace, and gets all that was agreed about it. Throws as the kernel does. */
   populate(endpoint: EndpointObject, place: string): void {
     const { kernel } = this.#deps;
-    const { joined, address, mac } = endpoint;
+    const { joined, address, ipv6Address, mac } = endpoint;
     if (!joined) return;
     const before = kernel.machine.snapshot(place);
     if (!kernel.machine.snapshot(HOST)!.links.has(joined.sourceName)) {
@@ -240,12 +296,16 @@ export class Libnetwork {
     let index = 0;
     while (before?.links.has(`${joined.destinationPrefix}${index}`)) index += 1;
     const ifname = `${joined.destinationPrefix}${index}`;
-    kernel.takeOver(joined.sourceName, place, { ifname, cidr: address });
+    kernel.takeOver(joined.sourceName, place, { ifname, cidr: address, ipv6: ipv6Address });
     endpoint.link = { place, name: ifname };
     kernel.interfere({ kind: 'set-link', at: place, name: ifname, set: { mac } });
     for (const { destination, nextHop } of joined.staticRoutes) this.#addRoute(place, destination, nextHop, ifname);
-    const routed = before?.routes.some(({ destination }) => destination === 'default');
-    if (joined.gateway !== undefined && !routed) this.#addRoute(place, 'default', joined.gateway, ifname);
+    const has = (way: string) => before?.routes.some(({ destination }) => destination === way);
+    const { gateway, ipv6Gateway } = joined;
+    if (gateway !== undefined && !has(DEFAULT[4])) this.#addRoute(place, DEFAULT[4], gateway, ifname);
+    // Engines before 28 take that of IPv6 from where they take that of IPv4, or not at all.
+    const isTaken = ipv6Gateway !== undefined && (gateway !== undefined || this.#isSince(28));
+    if (isTaken && !has(DEFAULT[6])) this.#addRoute(place, DEFAULT[6], ipv6Gateway, ifname);
     this.#tellOwner(endpoint);
   }
 
@@ -272,9 +332,9 @@ export class Libnetwork {
     this.#tellOwner(endpoint);
   }
 
-  async deleteEndpoint({ id, network, address }: EndpointObject): Promise<void> {
-    await this.#ignoring('deleteEndpoint', { networkId: network.id, endpointId: id });
-    await this.#ignoring('releaseAddress', { poolId: network.poolId, address: bare(address) });
+  async deleteEndpoint(endpoint: EndpointObject): Promise<void> {
+    await this.#ignoring('deleteEndpoint', { networkId: endpoint.network.id, endpointId: endpoint.id });
+    await this.#unassign(endpoint);
   }
 
   // ------------------------------------------------------------ answers
@@ -306,9 +366,14 @@ export class Libnetwork {
   }
 }
 
-function unallocated(base: Unallocated, spec: NetworkSpec) {
-  const pool = spec.subnet?.cidr ?? '172.19.0.0/16';
-  return { ...base, poolId: '', pool, subnets: [pool], gateway: spec.subnet?.gateway, auxAddresses: {} };
+function unallocated({ subnet }: NetworkSpec): Pick<NetworkObject, 'ipv4' | 'ipv6'> {
+  const pool = subnet?.cidr ?? '172.19.0.0/16';
+  const ipv4 = { poolId: '', pool, configured: subnet !== undefined, gateway: subnet?.gateway, auxAddresses: {} };
+  return { ipv4, ipv6: undefined };
+}
+
+function dataOf({ pool, gateway, auxAddresses }: PoolObject, addressSpace: string): NetworkPool {
+  return { addressSpace, pool, gateway, auxAddresses };
 }
 
 function bare(cidr: string): string {

@@ -203,7 +203,7 @@ export function joinResponse(answer: JoinAnswer): object {
   return {
     InterfaceName: { SrcName: answer.sourceName, DstPrefix: answer.destinationPrefix },
     Gateway: answer.gateway ?? '',
-    GatewayIPv6: '',
+    GatewayIPv6: answer.ipv6Gateway ?? '',
     StaticRoutes: answer.staticRoutes.map(({ destination, nextHop }) => ({
       Destination: destination,
       RouteType: nextHop === undefined ? STATIC_ROUTE_ON_LINK : STATIC_ROUTE_VIA,

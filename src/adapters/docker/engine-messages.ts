@@ -8,6 +8,7 @@ import type {
   EngineNetworkMembers,
   EngineNetworkSpec,
 } from '../../core/engine/engine.ts';
+import { hasFamily } from '../../core/subnets.ts';
 
 const texts = z
   .array(z.string())
@@ -92,10 +93,12 @@ const attachment = z.object({
   NetworkID: z.string().nullish(),
   EndpointID: z.string().nullish(),
   IPAddress: z.string().nullish(),
+  GlobalIPv6Address: z.string().nullish(),
   Aliases: texts,
   DNSNames: texts,
   Gateway: z.string().nullish(),
-  IPAMConfig: z.object({ IPv4Address: z.string().nullish() }).nullish(),
+  IPv6Gateway: z.string().nullish(),
+  IPAMConfig: z.object({ IPv4Address: z.string().nullish(), IPv6Address: z.string().nullish() }).nullish(),
   GwPriority: z.number().nullish(),
   DriverOpts: z.record(z.string(), z.string()).nullish(),
 });
@@ -134,11 +137,12 @@ export const containerResponse = z
                 network,
                 networkId: found.NetworkID ?? '',
                 endpointId: found.EndpointID ?? '',
-                address: found.IPAddress ?? '',
+                addresses: [found.IPAddress, found.GlobalIPv6Address].flatMap((address) => address || []),
                 ip: found.IPAMConfig?.IPv4Address || undefined,
+                ip6: found.IPAMConfig?.IPv6Address || undefined,
                 ...(found.GwPriority ? { gwPriority: found.GwPriority } : {}),
                 ...(found.DriverOpts ? { options: found.DriverOpts } : {}),
-                gateway: found.Gateway || undefined,
+                gateway: found.Gateway || found.IPv6Gateway || undefined,
                 // Up to Docker 24 all are in the first; from 25 on the first has the user's only, the second all.
                 aliases: [...new Set([...found.Aliases, ...found.DNSNames])],
               },
@@ -155,7 +159,9 @@ export function createNetworkBody(spec: EngineNetworkSpec): object {
     CheckDuplicate: true,
     Driver: spec.driver,
     Internal: spec.internal,
-    EnableIPv6: false,
+    // Docker 28 and later heed it.
+    ...(hasFamily(spec, 4) ? {} : { EnableIPv4: false }),
+    EnableIPv6: hasFamily(spec, 6),
     Labels: spec.labels,
     Options: spec.options,
     IPAM: {

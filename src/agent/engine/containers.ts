@@ -77,7 +77,7 @@ export class EngineContainers {
           network: network.name,
           networkId: engineNetworkId,
           endpointId: member.endpointId,
-          address: '',
+          addresses: [],
           aliases: asked?.aliases ?? [],
         },
       ],

@@ -5,23 +5,22 @@
  */
 import { type EngineAttachment, handedOver, isHandedOver, type LocalEndpoint } from '../../core/container.ts';
 import { samePorts } from '../../core/endpoint-ports.ts';
-import { endpointNames } from '../../core/engine/endpoint-names.ts';
+import { endpointNames, isNamed } from '../../core/engine/endpoint-names.ts';
 import type { EngineContainer } from '../../core/engine/engine.ts';
-import { type JoiningContainer, joiningAttachment, serviceWay } from '../../core/engine/service-route.ts';
+import { type JoiningContainer, joiningAttachment } from '../../core/engine/service-route.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import { type Family, familyOf } from '../../core/ip.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
 import {
   addressList,
   type EndpointAddress,
   type EndpointRecord,
-  firstAddress,
   hasAddress,
   type NetworkRecord,
 } from '../../core/records.ts';
 import type { Containers } from '../../ports/host.ts';
-import type { Kernel } from '../../ports/kernel.ts';
-import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { Clock } from '../../ports/runtime.ts';
 import type { AddressClaims } from '../claims/address-claims.ts';
 import { checkMac, refuseTakenMac } from '../claims/mac-choice.ts';
 import type { Releases } from '../claims/releases.ts';
@@ -29,26 +28,21 @@ import { EndpointChange, type EndpointChangeDeps } from '../endpoints/endpoint-c
 import type { Endpoints, EndpointsDeps } from '../endpoints/endpoints.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import { encodedEntries } from '../endpoints/own-holdings.ts';
+import { addressOf, type Reservation, Reservations, type WantedAddress } from './reservations.ts';
+import { leadToService, type ServiceLeadDeps } from './service-lead.ts';
 
-export interface EngineEndpointsDeps extends EndpointChangeDeps {
+export interface EngineEndpointsDeps extends EndpointChangeDeps, ServiceLeadDeps {
   readonly selfId: string;
   readonly claims: AddressClaims;
   readonly releases: Releases;
   readonly local: LocalEndpoints;
   readonly containers: Pick<Containers, 'resolve'>;
   readonly dataPath: EndpointsDeps['dataPath'];
-  readonly kernel: Pick<Kernel, 'apply'>;
   readonly names: EndpointsDeps['names'];
   readonly endpoints: Pick<Endpoints, 'drop'>;
   /** Etcd has not answered since the start, for so long that it is not asked for the sake of one address. */
   readonly storeAway: () => boolean;
   readonly clock: Clock;
-  readonly logger: Logger;
-}
-
-interface Reservation {
-  readonly record: EndpointRecord;
-  readonly madeAt: number;
 }
 
 /** An engine makes the endpoint within milliseconds of getting its address; one that does not has died meanwhile. */
@@ -56,8 +50,7 @@ const RESERVED_MS = 60_000;
 
 export class EngineEndpoints {
   readonly #deps: EngineEndpointsDeps;
-  /** Addresses without an endpoint yet, by `<network id> <address>`. */
-  readonly #reserved = new Map<string, Reservation>();
+  readonly #reserved = new Reservations();
   /** By the engine's endpoint id. */
   readonly #wiring = new Map<string, Promise<void>>();
   readonly #queue = new KeyedQueue();
@@ -72,21 +65,24 @@ export class EngineEndpoints {
     this.#change = new EndpointChange(deps);
   }
 
-  /** Claims an address: that one, or any. `name` is what the endpoint goes by until more is known. */
-  async reserve(network: NetworkRecord, wanted: { ip: string | undefined; name: string | undefined }): Promise<string> {
+  /** Claims an address, and with it one of the network's other family, which is asked for next. */
+  async reserve(network: NetworkRecord, { family, ip, name }: WantedAddress): Promise<string> {
     if (!network.attachable) {
       throw new OverlaydError(
         'not-attachable',
         `network ${network.name} not manually attachable; it was created with --attachable=false`,
       );
     }
-    const held = wanted.ip === undefined ? undefined : this.#reserved.get(`${network.id} ${wanted.ip}`);
-    if (held) return firstAddress(held.record);
-    const { claims, releases, state } = this.#deps;
-    const former = this.#former(network, wanted.ip);
-    if (former) {
-      this.#keep(former);
-      return firstAddress(former);
+    const held = ip === undefined ? undefined : this.#reserved.find(network.id, ip);
+    if (held && ip !== undefined) return this.#reserved.tell(held, ip);
+    const begun = this.#reserved.begun(network.id, family);
+    const prepared = begun && addressOf(begun.record, family);
+    if (begun && prepared !== undefined && ip === undefined) return this.#reserved.tell(begun, prepared);
+    const former = begun ? undefined : this.#former(network, ip);
+    const its = former && addressOf(former, family);
+    if (former && its !== undefined) {
+      this.#keep(former, [its]);
+      return its;
     }
     if (this.#deps.storeAway()) {
       throw new OverlaydError(
@@ -95,11 +91,41 @@ export class EngineEndpoints {
         { retryable: true },
       );
     }
-    const left = wanted.ip === undefined ? undefined : state.view.addresses(network.id).get(wanted.ip);
+    const told = begun?.told ?? [];
+    if (ip !== undefined) await this.#releaseLeft(network, ip);
+    const record = await this.#claim(network, ip === undefined ? told : [...told, ip], name, begun ? [begun] : []);
+    const address = ip ?? addressOf(record, family)!;
+    this.#keep(record, [...told, address]);
+    return address;
+  }
+
+  /** In one transaction, in the place of what was reserved before. Throws what `AddressClaims.claim` throws. */
+  async #claim(
+    network: NetworkRecord,
+    addresses: readonly string[],
+    name: string | undefined,
+    instead: readonly Reservation[],
+    families?: readonly Family[],
+  ): Promise<EndpointRecord> {
+    const [ip, ip6] = ([4, 6] as const).map((family) => addresses.find((each) => familyOf(each) === family));
+    const wanted = { name, aliases: [], ip, ip6, mac: undefined, ...(families && { families }) };
+    const former = instead.map(({ record }) => record);
+    try {
+      const { record } = await this.#deps.claims.claim(network, wanted, former);
+      for (const each of former) this.#reserved.remove(each);
+      return record;
+    } catch (error) {
+      // The engine starts nothing with half of it, and may not even give that back.
+      for (const each of instead) await this.#giveBack(each);
+      throw error;
+    }
+  }
+
+  /** What has that address of this host's, and will not come back for it. */
+  async #releaseLeft({ id }: NetworkRecord, ip: string): Promise<void> {
+    const { releases, state } = this.#deps;
+    const left = state.view.addresses(id).get(ip);
     if (left && (releases.isPending(left.id) || this.#isLeftover(left))) await releases.release(left, true);
-    const { record } = await claims.claim(network, { ...wanted, aliases: [], mac: undefined });
-    this.#keep(record);
-    return firstAddress(record);
   }
 
   /**
@@ -111,7 +137,7 @@ export class EngineEndpoints {
     const { local, selfId, state } = this.#deps;
     const isMeant = ({ record, engine }: LocalEndpoint) =>
       record.networkId === networkId &&
-      !this.#reserved.has(placeOf(record)) &&
+      !this.#reserved.has(record) &&
       (ip === undefined ? engine?.containerId === (this.#starting ?? '') : hasAddress(record, ip));
     const record = local.former().find(isMeant)?.record;
     if (!record) return undefined;
@@ -130,7 +156,7 @@ export class EngineEndpoints {
 
   /** Claims from before the host was restarted that no container is about to take. */
   unclaimedFormer(): LocalEndpoint[] {
-    return this.#deps.local.former().filter(({ record }) => !this.#reserved.has(placeOf(record)));
+    return this.#deps.local.former().filter(({ record }) => !this.#reserved.has(record));
   }
 
   /** While the task has the engine start this container, what is asked without more words is asked for it. */
@@ -153,24 +179,29 @@ export class EngineEndpoints {
    * that a container joined ends with its own removal: this may come late, when the address is another container's.
    */
   async release(networkId: string, address: string): Promise<void> {
-    const reservation = this.#take(networkId, address);
+    const reservation = this.#reserved.find(networkId, address);
     if (reservation) await this.#giveBack(reservation);
     const left = this.#deps.local.onNetwork(networkId).find(({ record }) => hasAddress(record, address));
     if (left?.engine && left.engine.sandbox === undefined) await this.remove(left.engine.endpointId);
   }
 
-  /** Binds an address to an endpoint of the engine and begins to wire it. */
+  /** Binds addresses, one of a family at most, to an endpoint of the engine and begins to wire it. */
   create(
     network: NetworkRecord,
-    { endpointId, networkId, address, mac }: EngineAttachment & { address: string; mac: string | undefined },
+    {
+      endpointId,
+      networkId,
+      addresses,
+      mac,
+    }: EngineAttachment & { readonly addresses: readonly string[]; readonly mac: string | undefined },
   ): Promise<EndpointRecord> {
     const { local, state } = this.#deps;
     return this.#queue.run(endpointId, async () => {
       const known = local.byEngine(endpointId);
       if (known) return known.record;
       const asked = mac === undefined ? undefined : checkMac(mac);
-      if (asked !== undefined) refuseTakenMac(state.view, network, asked, address);
-      const reserved = this.#take(network.id, address) ?? (await this.#claimAgain(network, address));
+      if (asked !== undefined) refuseTakenMac(state.view, network, asked, addresses[0]);
+      const reserved = await this.#take(network, addresses);
       const record = asked === undefined ? reserved : await this.#withMac(network, reserved, asked);
       const engine = { endpointId, networkId };
       const endpoint = { record, container: handedOver(engine), ifname: handoverLinkOf(record.id), engine };
@@ -182,13 +213,25 @@ export class EngineEndpoints {
     });
   }
 
-  /** Without a reservation the agent was started anew in between: its claim from before is a leftover. */
-  async #claimAgain(network: NetworkRecord, address: string): Promise<EndpointRecord> {
-    const { claims, local, releases, selfId, state } = this.#deps;
-    const former = state.view.addresses(network.id).get(address);
-    if (former?.nodeId === selfId && !local.has(former.id)) await releases.release(former, true);
-    const { record } = await claims.claim(network, { name: undefined, aliases: [], ip: address, mac: undefined });
-    return record;
+  /**
+   * What is reserved, if it is these addresses and no other. Else they are claimed anew, as one: in the place of what they were
+   * reserved for, and of what an agent before this one claimed.
+   */
+  async #take(network: NetworkRecord, addresses: readonly string[]): Promise<EndpointRecord> {
+    const { local, releases, selfId, state } = this.#deps;
+    const found = new Set(addresses.flatMap((address) => this.#reserved.find(network.id, address) ?? []));
+    const [first, ...more] = found;
+    if (first && more.length === 0 && isExactly(first.record, addresses)) {
+      this.#reserved.remove(first.record);
+      return first.record;
+    }
+    for (const address of addresses) {
+      const left = state.view.addresses(network.id).get(address);
+      if (left?.nodeId !== selfId || local.has(left.id) || this.#reserved.has(left)) continue;
+      await releases.release(left, true);
+    }
+    const families = ([4, 6] as const).filter((family) => addresses.some((each) => familyOf(each) === family));
+    return await this.#claim(network, addresses, undefined, [...found], families);
   }
 
   /**
@@ -200,10 +243,11 @@ export class EngineEndpoints {
     return this.#queue.run(endpointId, async () => {
       const found = this.#require(endpointId);
       const others = local.all().filter((each) => each.engine?.sandbox === joining.sandbox && each !== found);
+      const isIpv4 = addressOf(found.record, 4) !== undefined;
       // Begun by another run of the agent, or failed: it is begun again.
       await (this.#wiring.get(endpointId) ?? this.#wire(found)).catch(() => this.#wire(found));
       this.#wiring.delete(endpointId);
-      const engine = joiningAttachment(found.engine!, joining, others);
+      const engine = joiningAttachment(found.engine!, joining, isIpv4 ? others : undefined);
       const container = isHandedOver(found.container) ? handedOver(engine) : found.container;
       const endpoint = { ...found, container, engine };
       await Promise.all([local.update(endpoint), names.ensure(found.record.networkId)]);
@@ -228,21 +272,20 @@ export class EngineEndpoints {
    * from now on what tells whether it still exists. Throws `store-unavailable` (to be tried again).
    */
   async describe(container: EngineContainer): Promise<void> {
-    for (const { endpointId, networkId, address, aliases } of container.networks) {
+    for (const { endpointId, networkId, addresses, aliases } of container.networks) {
       await this.#queue.run(endpointId, async () => {
-        await this.#recognise({ endpointId, networkId }, address, container);
+        await this.#recognise({ endpointId, networkId }, addresses, container);
         await this.#describe(endpointId, container, aliases);
       });
     }
   }
 
-  /** One of which this node has only found out that it has it, see `adoption.ts`: it is the one with this address and link. */
-  async #recognise(engine: EngineAttachment, address: string, container: EngineContainer): Promise<void> {
+  /** One of which this node has only found out that it has it, see `adoption.ts`: it is the one with these addresses and link. */
+  async #recognise(engine: EngineAttachment, addresses: readonly string[], container: EngineContainer): Promise<void> {
     const { local } = this.#deps;
-    if (address === '' || local.byEngine(engine.endpointId)) return;
-    const found = local
-      .all()
-      .find((each) => !each.engine && isHandedOver(each.container) && hasAddress(each.record, address));
+    if (addresses.length === 0 || local.byEngine(engine.endpointId)) return;
+    const has = ({ record }: LocalEndpoint) => addresses.some((address) => hasAddress(record, address));
+    const found = local.all().find((each) => !each.engine && isHandedOver(each.container) && has(each));
     const inside = found && (await this.#lookInside(found, container));
     if (inside?.container) await local.update({ ...found!, ...inside, engine });
   }
@@ -264,28 +307,19 @@ export class EngineEndpoints {
       found.engine.containerId === container.id &&
       (found.engine.wayOut ?? false) === (wayOut ?? false);
     if (!changed && isSame) return;
-    if (isHandedOver(found.container)) await this.#lead(known);
+    if (isHandedOver(found.container)) await leadToService(this.#deps, known);
     let record = found.record;
     try {
       if (changed) record = await this.#change.make(record, change);
     } finally {
       // Which process it is must be known though etcd does not take the names yet.
       await local.update({ ...known, record });
+      // A way out of IPv6 that its engine has not made is made now.
+      if (inside.container && isHandedOver(found.container) && addressOf(record, 6))
+        void this.#wire({ ...known, record });
     }
     if (changed)
       logger.info({ endpoint: names.name, address: addressList(record) }, 'endpoint named after its container');
-  }
-
-  /** A way to the service address that its engine could not be told to make. */
-  async #lead({ container, engine, ifname, record }: LocalEndpoint): Promise<void> {
-    if (engine?.serviceMetric === undefined || isHandedOver(container)) return;
-    const route = serviceWay(engine, ifname);
-    const op = { kind: 'set-route', at: container.path, route } as const;
-    const planned = { op, reason: 'create', network: undefined, endpointId: record.id } as const;
-    const { failures } = await this.#deps.kernel.apply({ stages: [{ essential: false, ops: [planned] }], gone: [] });
-    for (const { error } of failures) {
-      this.#deps.logger.warn({ endpoint: record.name, error }, 'the endpoint has no way to the service address');
-    }
   }
 
   /** The container's namespace and our link in there; nothing when the process is gone again or has no such link. */
@@ -327,45 +361,32 @@ export class EngineEndpoints {
       return await this.#change.make(reserved, { mac }, network);
     } catch (error) {
       // The engine gives the address back; should it not, the reservation ends by itself.
-      this.#keep(reserved);
+      this.#keep(
+        reserved,
+        reserved.addresses.map(({ ip }) => ip),
+      );
       throw error;
     }
   }
 
-  #keep(record: EndpointRecord): void {
-    const reservation = { record, madeAt: this.#deps.clock.elapsed() };
-    this.#reserved.set(placeOf(record), reservation);
-  }
-
-  #take(networkId: string, address: string): EndpointRecord | undefined {
-    const key = `${networkId} ${address}`;
-    const record = this.#reserved.get(key)?.record;
-    this.#reserved.delete(key);
-    return record;
+  #keep(record: EndpointRecord, told: readonly string[]): void {
+    this.#reserved.keep(record, this.#deps.clock.elapsed(), told);
   }
 
   /** Releases addresses that were asked for and then never used. */
   async expire(): Promise<void> {
     const oldest = this.#deps.clock.elapsed() - RESERVED_MS;
-    for (const [key, { record, madeAt }] of this.#reserved) {
-      if (madeAt > oldest) continue;
-      this.#reserved.delete(key);
-      await this.#giveBack(record);
-    }
+    for (const reservation of this.#reserved.madeBefore(oldest)) await this.#giveBack(reservation);
   }
 
   /** A former claim that was not used after all stays one until etcd answers. */
-  async #giveBack(record: EndpointRecord): Promise<void> {
+  async #giveBack({ record }: Reservation): Promise<void> {
     const { local, releases } = this.#deps;
+    this.#reserved.remove(record);
     if (!local.former().some((each) => each.record.id === record.id)) await releases.release(record, true);
   }
 }
 
-/** As the engine speaks of an endpoint that it has not made yet. */
-function placeOf(record: EndpointRecord): string {
-  return `${record.networkId} ${firstAddress(record)}`;
-}
-
-function isNamed(record: EndpointRecord, { name, aliases }: Pick<EndpointRecord, 'name' | 'aliases'>): boolean {
-  return record.name === name && record.aliases.join() === aliases.join();
+function isExactly(record: EndpointRecord, addresses: readonly string[]): boolean {
+  return record.addresses.length === addresses.length && addresses.every((address) => hasAddress(record, address));
 }

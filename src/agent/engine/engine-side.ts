@@ -69,6 +69,7 @@ export class EngineSide {
       ...{ engine, file, clock, logger },
       networks: member.networks,
       view: () => member.view,
+      version: () => this.#version,
       used: () => new Set(member.local.all().flatMap(({ engine: attachment }) => attachment?.networkId ?? [])),
     });
     this.containers = new EngineContainers({

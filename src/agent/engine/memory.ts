@@ -15,7 +15,7 @@ export function parseEngineMemory(value: unknown): EngineMemory {
   if (version !== 1) throw new Error(`its version is ${String(version)}, this overlayd knows version 1`);
   if (typeof networks !== 'object' || networks === null) throw new Error('networks is not an object');
   for (const [id, binding] of Object.entries(networks as Record<string, Partial<Binding>>)) {
-    const pool = ['string', 'undefined'].includes(typeof binding?.pool);
+    const pool = [binding?.pool, binding?.pool6].every((each) => ['string', 'undefined'].includes(typeof each));
     if (typeof binding?.networkId !== 'string' || !ORIGINS.includes(binding.origin) || !pool) {
       throw new Error(`networks.${id} is not a binding`);
     }

@@ -7,6 +7,7 @@
  */
 import { DRIVER, type EngineNetwork, NETWORK_OPTION } from '../../core/engine/engine.ts';
 import { type Binding, offerOf, planOffers } from '../../core/engine/network-offers.ts';
+import { describeStray, hasIpv6Alone, offerProblems } from '../../core/engine/offer-problems.ts';
 import type { PoolId } from '../../core/engine/pool-id.ts';
 import { asOverlaydError, isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
@@ -28,11 +29,6 @@ export async function withdrawAll(engine: Engine, logger: Logger): Promise<void>
   }
 }
 
-/** What is wrong with it, and the mend. */
-export function describeStray({ name, driver }: EngineNetwork): string {
-  return `Docker's network ${name} (driver ${driver}) takes its subnet from overlayd, which has addresses for networks of driver overlayd only: remove it (docker network rm ${name}) and make it with -d overlayd`;
-}
-
 export interface EngineNetworksDeps {
   readonly engine: Engine;
   readonly file: JsonFile<EngineMemory>;
@@ -40,6 +36,8 @@ export interface EngineNetworksDeps {
   readonly view: () => { readonly provesAbsence: boolean; network(id: string): NetworkRecord | undefined };
   /** The engine's ids of networks on which this host has endpoints. */
   readonly used: () => ReadonlySet<string>;
+  /** Of the engine; undefined while it was never reached. */
+  readonly version: () => string | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -138,14 +136,14 @@ export class EngineNetworks {
 
   /** The cluster's network whose subnet the engine knows by that placeholder only. */
   byPlaceholder(pool: string): NetworkRecord | undefined {
-    const binding = [...this.#bindings.values()].find((each) => each.pool === pool);
+    const binding = [...this.#bindings.values()].find((each) => each.pool === pool || each.pool6 === pool);
     const network = binding && this.#deps.view().network(binding.networkId);
     return network?.state === 'active' ? network : undefined;
   }
 
   /** CIDRs that are taken. */
   get placeholders(): readonly string[] {
-    return [...this.#bindings.values()].flatMap(({ pool }) => pool ?? []);
+    return [...this.#bindings.values()].flatMap(({ pool, pool6 }) => [pool, pool6].flatMap((each) => each ?? []));
   }
 
   /** A network of another driver, but with that pool of ours, and no network of ours has the same. */
@@ -271,7 +269,7 @@ export class EngineNetworks {
   }
 
   async #compare(): Promise<void> {
-    const { engine, networks, view, used, logger } = this.#deps;
+    const { engine, networks, view, used, version, logger } = this.#deps;
     const provesAbsence = view().provesAbsence;
     const engineNetworks = await engine.networks();
     const gone = await this.#goneSince(engineNetworks);
@@ -283,6 +281,7 @@ export class EngineNetworks {
       used: used(),
       beingCreated: this.#beingCreated,
       gone,
+      ipv6Alone: hasIpv6Alone(version()),
     });
     for (const [id, binding] of offers.rebind) this.#bindings.set(id, binding);
     for (const id of gone) {
@@ -293,13 +292,7 @@ export class EngineNetworks {
     if (!this.#saved || offers.rebind.size + gone.size > 0) await this.#trySave();
     this.#strays = offers.strays;
     this.#ours = engineNetworks.filter(({ driver }) => driver === DRIVER);
-    const problems: string[] = [
-      ...offers.taken.map(
-        ({ network, by }) =>
-          `Docker has another network named ${network.name} (driver ${by.driver}): containers cannot join overlayd's by that name; remove or rename that one`,
-      ),
-      ...offers.strays.map(describeStray),
-    ];
+    const problems = offerProblems(offers);
     for (const problem of offers.strays.map(describeStray)) {
       if (!this.#problems.includes(problem))
         logger.warn({ problem }, "a network of another driver takes overlayd's addresses");
@@ -323,7 +316,8 @@ export class EngineNetworks {
     }
     this.#problems = problems;
     this.#refused = refused;
-    const without = new Set([...refused.keys(), ...offers.taken.map(({ network }) => network.id)]);
+    const left = [...offers.taken.map(({ network }) => network), ...offers.unable];
+    const without = new Set([...refused.keys(), ...left.map(({ id }) => id)]);
     this.#settle(({ networkId }) => without.has(networkId) || this.engineIdOf(networkId) !== undefined);
     if (provesAbsence) this.#all.resolve();
     for (const [former, binding] of this.#former) await this.#followUp(former, binding);

@@ -29,8 +29,8 @@ export async function reconnectStopped(
     const names = { network, container: container.name };
     const aliases = attachment.aliases.filter((alias) => !id.startsWith(alias));
     try {
-      const { ip, gwPriority, options } = attachment;
-      await engine.connect(now, id, { aliases, ip, gwPriority, options });
+      const { ip, ip6, gwPriority, options } = attachment;
+      await engine.connect(now, id, { aliases, ip, ip6, gwPriority, options });
       if (renamed) await engine.disconnect(attachment.network, id, true);
       logger.info(names, 'container connected to the network that came back');
     } catch (error) {

@@ -29,6 +29,7 @@ export interface CreateNetworkCall {
   readonly ipv4: boolean;
   /** The user's `-o key=value`. */
   readonly options: Readonly<Record<string, string>>;
+  /** Empty with `--ipv4=false`. */
   readonly pools: readonly NetworkPool[];
   /** Not empty when the user wants IPv6. */
   readonly ipv6Pools: readonly NetworkPool[];
@@ -41,7 +42,7 @@ export interface DeleteNetworkCall {
 export interface CreateEndpointCall {
   readonly networkId: string;
   readonly endpointId: string;
-  /** CIDR. */
+  /** CIDR. One of both, or both. */
   readonly address: string | undefined;
   /** CIDR. */
   readonly ipv6Address: string | undefined;
@@ -74,8 +75,9 @@ export interface JoinAnswer {
   readonly sourceName: string;
   /** The engine puts a number behind it. */
   readonly destinationPrefix: string;
-  /** Without one the engine adds a link of its own for the way out, unless `disableGatewayService`. */
+  /** With neither of them the engine adds a link of its own for the way out, unless `disableGatewayService`. */
   readonly gateway?: string | undefined;
+  readonly ipv6Gateway?: string | undefined;
   /** On-link where there is no `nextHop`. */
   readonly staticRoutes: readonly { readonly destination: string; readonly nextHop?: string | undefined }[];
   readonly disableGatewayService: boolean;
@@ -93,6 +95,7 @@ export interface ExternalConnectivityCall extends EndpointCall {
 
 // ---------------------------------------------------------------- IPAM driver
 
+/** One for each family that the network is to have: of IPv4 first. */
 export interface RequestPoolCall {
   readonly addressSpace: string;
   /** CIDR: the user's `--subnet`. */
@@ -116,6 +119,10 @@ export interface ReleasePoolCall {
   readonly poolId: string;
 }
 
+/**
+ * For an endpoint on a network of both families there is one of each, of IPv4 first; nothing but the order says that they
+ * belong together. Of one network object an engine makes one endpoint at a time.
+ */
 export interface RequestAddressCall {
   readonly poolId: string;
   /** Without prefix length; undefined: any. */

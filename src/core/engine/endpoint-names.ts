@@ -26,6 +26,10 @@ export function endpointNames(
   return { name, aliases: others.slice(0, MOST_ALIASES) };
 }
 
+export function isNamed(endpoint: EndpointNames, { name, aliases }: EndpointNames): boolean {
+  return endpoint.name === name && endpoint.aliases.join() === aliases.join();
+}
+
 /** Whether an endpoint can go by it. */
 export function isEndpointName(text: string): boolean {
   return isDnsName(text) && text.toLowerCase() !== 'localhost';

@@ -18,7 +18,7 @@ export interface EngineNetwork {
   readonly ipamDriver: string;
   /** As given by `--ipam-opt`. */
   readonly ipamOptions: Readonly<Record<string, string>>;
-  /** CIDRs, given or chosen. */
+  /** CIDRs, given or chosen, of both families. */
   readonly subnets: readonly string[];
 }
 
@@ -79,14 +79,15 @@ export interface EngineContainer {
     readonly endpointId: string;
     /** The user's, and whatever else the engine lists there (short id, Compose service). */
     readonly aliases: readonly string[];
-    /** The one that it has; empty when it does not run. */
-    readonly address: string;
-    /** The address that its user asked for. */
+    /** Those that it has, of IPv4 first; none when it does not run. */
+    readonly addresses: readonly string[];
+    /** The addresses that its user asked for. */
     readonly ip?: string | undefined;
+    readonly ip6?: string | undefined;
     readonly gwPriority?: number | undefined;
     /** `--driver-opt`. */
     readonly options?: Readonly<Record<string, string>> | undefined;
-    /** The next hop of its way out through this network; empty or undefined: none. */
+    /** The next hop of its way out through this network, of whatever family; empty or undefined: none. */
     readonly gateway?: string | undefined;
   }[];
 }

@@ -3,7 +3,9 @@
  * under its own name and nothing else of ours is. Pure: the engine's list, the cluster's list, and what this host
  * remembers of which is which.
  */
+import { parseCidr } from '../cidr.ts';
 import type { NetworkRecord } from '../records.ts';
+import { hasFamily } from '../subnets.ts';
 import { DRIVER, type EngineNetwork, type EngineNetworkSpec, ID_OPTION, NETWORK_OPTION } from './engine.ts';
 import { isPlaceholder } from './placeholder.ts';
 
@@ -16,8 +18,10 @@ export interface Binding {
    * person for a network that was there.
    */
   readonly origin: 'offered' | 'created' | 'bound';
-  /** CIDR: the placeholder that the engine takes for the subnet. Undefined when it knows the subnet. */
+  /** CIDR: the placeholder that the engine takes for the subnet of IPv4. Undefined when it knows the subnet, or has none. */
   readonly pool?: string | undefined;
+  /** The same of IPv6. */
+  readonly pool6?: string | undefined;
 }
 
 export interface OffersInput {
@@ -35,10 +39,14 @@ export interface OffersInput {
   readonly beingCreated: ReadonlySet<string>;
   /** The engine's ids of networks that it has removed for good. One that is only not listed may be on its way. */
   readonly gone: ReadonlySet<string>;
+  /** The engine can have networks without IPv4. */
+  readonly ipv6Alone: boolean;
 }
 
 export interface Offers {
   readonly create: readonly NetworkRecord[];
+  /** Networks that the engine cannot have, since they have no IPv4. */
+  readonly unable: readonly NetworkRecord[];
   readonly remove: readonly EngineNetwork[];
   /** Bindings that were lost and found again in what the engine keeps. */
   readonly rebind: ReadonlyMap<string, Binding>;
@@ -49,7 +57,7 @@ export interface Offers {
 }
 
 export function planOffers(input: OffersInput): Offers {
-  const { networks, provesAbsence, engineNetworks, bindings, used, beingCreated, gone } = input;
+  const { networks, provesAbsence, engineNetworks, bindings, used, beingCreated, gone, ipv6Alone } = input;
   const byId = new Map(networks.map((network) => [network.id, network]));
   const rebind = new Map<string, Binding>();
   const remove: EngineNetwork[] = [];
@@ -74,8 +82,11 @@ export function planOffers(input: OffersInput): Offers {
   const missing = networks.filter(({ id, name }) => !served.has(id) && !moving.has(id) && !beingCreated.has(name));
   const going = new Set(remove.map(({ id }) => id));
   const holders = new Map(engineNetworks.filter(({ id }) => !going.has(id)).map((each) => [each.name, each]));
+  const isPossible = (network: NetworkRecord) => ipv6Alone || hasFamily(network, 4);
+  const free = missing.filter(({ name }) => !holders.has(name));
   return {
-    create: missing.filter(({ name }) => !holders.has(name)),
+    create: free.filter(isPossible),
+    unable: free.filter((network) => !isPossible(network)),
     remove,
     rebind,
     taken: missing.flatMap((network) => {
@@ -105,8 +116,15 @@ function recover(found: EngineNetwork, networks: readonly NetworkRecord[]): Bind
   if (id !== undefined) return { networkId: id, origin: 'offered' };
   const name = found.ipamOptions[NETWORK_OPTION] ?? found.options[NETWORK_OPTION];
   const network = networks.find((each) => each.name === name);
-  const pool = found.subnets.find(isPlaceholder);
-  return network && { networkId: network.id, origin: 'bound', ...(pool === undefined ? {} : { pool }) };
+  return network && { networkId: network.id, origin: 'bound', ...placeholdersOf(found.subnets) };
+}
+
+/** What a binding has to say of the pools (CIDRs) that the engine has. */
+export function placeholdersOf(pools: readonly string[]): Pick<Binding, 'pool' | 'pool6'> {
+  const [pool, pool6] = ([4, 6] as const).map((family) =>
+    pools.find((each) => isPlaceholder(each) && parseCidr(each)!.ip.family === family),
+  );
+  return { ...(pool === undefined ? {} : { pool }), ...(pool6 === undefined ? {} : { pool6 }) };
 }
 
 /** How a network is offered. The subnet is always named: an engine rejects an unnamed one that this host routes to. */

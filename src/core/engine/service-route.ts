@@ -41,15 +41,19 @@ export interface JoiningContainer {
   readonly ports: readonly PublishedPort[];
 }
 
-/** Of an endpoint whose container joins; one that joins again keeps its way. `others`: the container's. */
+/**
+ * Of an endpoint whose container joins; one that joins again keeps its way. `others`: the container's; undefined: the endpoint
+ * has no IPv4, and whoever asks the service address goes another way.
+ */
 export function joiningAttachment(
   before: EngineAttachment,
   { sandbox, ports }: JoiningContainer,
-  others: readonly { readonly engine?: EngineAttachment | undefined }[],
+  others: readonly { readonly engine?: EngineAttachment | undefined }[] | undefined,
 ): EngineAttachment {
   const again = before.sandbox === sandbox && (before.serviceRoute ?? before.serviceMetric) !== undefined;
   const { serviceRoute: _, serviceMetric: __, ports: ___, ...rest } = before;
-  const { serviceRoute, serviceMetric } = again ? before : chooseServiceWay(others.map(({ engine }) => engine));
+  const chosen = () => (others ? chooseServiceWay(others.map(({ engine }) => engine)) : ({} satisfies ServiceWay));
+  const { serviceRoute, serviceMetric }: ServiceWay = again ? before : chosen();
   return {
     ...rest,
     ...(serviceRoute !== undefined && { serviceRoute }),

@@ -4,9 +4,8 @@
  * after that it knows the pool's id alone. Where the subnet cannot be known yet, a placeholder stands for it.
  */
 import type { EngineSide } from '../../agent/engine/engine-side.ts';
-import { describeStray } from '../../agent/engine/networks.ts';
 import type { Member } from '../../agent/member.ts';
-import { parseCidr } from '../../core/cidr.ts';
+import { formatCidr, parseCidr } from '../../core/cidr.ts';
 import type {
   ReleaseAddressCall,
   ReleasePoolCall,
@@ -17,13 +16,16 @@ import type {
 } from '../../core/engine/driver-calls.ts';
 import { isEndpointName } from '../../core/engine/endpoint-names.ts';
 import { ID_OPTION, NETWORK_OPTION } from '../../core/engine/engine.ts';
+import { describeStray } from '../../core/engine/offer-problems.ts';
 import { choosePlaceholder, isPlaceholder } from '../../core/engine/placeholder.ts';
 import { formatPoolId, type PoolId, parsePoolId } from '../../core/engine/pool-id.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
+import type { Family } from '../../core/ip.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import type { NetworkRecord, SubnetSpec } from '../../core/records.ts';
 import { subnetWith } from '../../core/subnets.ts';
 import type { Random } from '../../ports/runtime.ts';
+import { firstOfFamily } from './families.ts';
 import type { OpeningPools } from './pools.ts';
 
 export interface IpamDriverDeps {
@@ -60,12 +62,12 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
   }
 
   return {
-    async requestPool(call: RequestPoolCall): Promise<RequestPoolAnswer> {
+    async requestPool(asking: RequestPoolCall): Promise<RequestPoolAnswer> {
+      const call = { ...asking, pool: canonicalText(asking.pool), subPool: canonicalText(asking.subPool) };
       const unknown = Object.keys(call.options).find((option) => !OPTIONS.includes(option));
       if (unknown !== undefined) {
         throw new OverlaydError('unknown-option', `unknown --ipam-opt "${unknown}"; there is net=NAME`);
       }
-      if (call.ipv6) throw new OverlaydError('invalid-argument', 'IPv6 is not supported yet; leave --ipv6 out');
       const name = call.options[NETWORK_OPTION];
       if (name !== undefined) checkNetworkName(name);
       const id = call.options[ID_OPTION];
@@ -102,7 +104,8 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
       if (stray) throw new OverlaydError('conflict', describeStray(stray));
       if (!network) return { address: `${addressOfOpening(call, pool)}/${prefixOf(pool.cidr)}` };
       // The engine gives up at the first pool that is full: an address of any subnet is an answer to any pool.
-      const { gateway, auxAddresses } = subnetOf(network, pool.cidr) ?? network.subnets[0]!;
+      const family = familyOfCidr(pool.cidr);
+      const { gateway, auxAddresses } = subnetOf(network, pool.cidr) ?? firstOfFamily(network, family);
       const answer = (address: string) => ({
         address: `${address}/${prefixOf(subnetWith(network.subnets, address)!.cidr)}`,
       });
@@ -117,7 +120,7 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
         return answer(call.address);
       }
       const { address: ip, endpointName: name } = call;
-      const wanted = { ip, name: name !== undefined && isEndpointName(name) ? name : undefined };
+      const wanted = { family, ip, name: name !== undefined && isEndpointName(name) ? name : undefined };
       return answer(await member().engineEndpoints.reserve(network, wanted));
     },
 
@@ -148,14 +151,15 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
   ): Promise<{ cidr: string; gateway: string }> {
     if (network) requireSame(network, call);
     if (network && call.pool !== undefined) return subnetOf(network, call.pool)!;
-    if (network || (name === undefined && call.pool === undefined)) return placeholder();
-    return member().networks.propose(call.pool, takenBesides(call.pool));
+    const family = call.ipv6 ? 6 : 4;
+    if (network || (name === undefined && call.pool === undefined)) return placeholder(family);
+    return member().networks.propose(call.pool, takenBesides(call.pool), family);
   }
 
-  function placeholder(): { cidr: string; gateway: string } {
+  function placeholder(family: Family): { cidr: string; gateway: string } {
     const open = pools.all().flatMap(({ cidr }) => (isPlaceholder(cidr) ? [cidr] : []));
     if (open.length < MOST_PLACEHOLDERS) {
-      return choosePlaceholder(new Set([...open, ...side().networks.placeholders]), () => random.next());
+      return choosePlaceholder(family, new Set([...open, ...side().networks.placeholders]), () => random.next());
     }
     throw new OverlaydError(
       'conflict',
@@ -189,8 +193,9 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
   }
 
   /** What is asked of a network that is there must be what it is. */
-  function requireSame(network: NetworkRecord, { pool, subPool }: RequestPoolCall): void {
-    const subnet = pool === undefined ? network.subnets[0]! : subnetOf(network, pool);
+  function requireSame(network: NetworkRecord, { ipv6, pool, subPool }: RequestPoolCall): void {
+    const first = firstOfFamily(network, ipv6 ? 6 : 4);
+    const subnet = pool === undefined ? first : subnetOf(network, pool);
     if (subnet === undefined) {
       throw new OverlaydError(
         'conflict',
@@ -210,6 +215,16 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
 /** Of which the engine knows by that pool; undefined for a placeholder. */
 function subnetOf({ subnets }: NetworkRecord, cidr: string): SubnetSpec | undefined {
   return subnets.find((subnet) => subnet.cidr === cidr);
+}
+
+/** As records have it; what is no CIDR as it is. */
+function canonicalText(cidr: string | undefined): string | undefined {
+  const parsed = cidr === undefined ? undefined : parseCidr(cidr);
+  return parsed ? formatCidr(parsed) : cidr;
+}
+
+function familyOfCidr(cidr: string): Family {
+  return parseCidr(cidr)!.ip.family;
 }
 
 function prefixOf(cidr: string): number {

@@ -1,6 +1,7 @@
 /** The network driver: networks of the engine are bound to networks of the cluster, its endpoints are ours. */
 import type { EngineSide } from '../../agent/engine/engine-side.ts';
 import type { Member } from '../../agent/member.ts';
+import { parseCidr } from '../../core/cidr.ts';
 import { refuseEndpointOptions } from '../../core/endpoint-options.ts';
 import {
   type CreateEndpointAnswer,
@@ -16,14 +17,16 @@ import {
   type NetworkPool,
 } from '../../core/engine/driver-calls.ts';
 import { ID_OPTION, NETWORK_OPTION } from '../../core/engine/engine.ts';
-import { joinAnswer } from '../../core/engine/join.ts';
-import type { Binding } from '../../core/engine/network-offers.ts';
+import { isRouted, joinAnswer } from '../../core/engine/join.ts';
+import { type Binding, placeholdersOf } from '../../core/engine/network-offers.ts';
 import { isPlaceholder } from '../../core/engine/placeholder.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
+import type { Family } from '../../core/ip.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import { differingOption, networkSettings } from '../../core/network-options.ts';
 import type { NetworkRequest } from '../../core/network-request.ts';
-import { firstAddress, type NetworkRecord } from '../../core/records.ts';
+import type { NetworkRecord } from '../../core/records.ts';
+import { requireFamily } from './families.ts';
 import { CREATE_LINE } from './ipam-driver.ts';
 import type { OpeningPool, OpeningPools } from './pools.ts';
 
@@ -35,8 +38,9 @@ export interface NetworkDriverDeps {
 
 export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) {
   /** The network that is there already: the one with the subnet, or by its name where the subnet is not known. */
-  async function find({ name = '', pools: [first] }: Asked): Promise<NetworkRecord | undefined> {
-    if (!isPlaceholder(first.pool)) return member().networks.withSubnet(first.pool);
+  async function find({ name = '', pools: asked }: Asked): Promise<NetworkRecord | undefined> {
+    const named = asked.find(({ pool }) => !isPlaceholder(pool));
+    if (named) return member().networks.withSubnet(named.pool);
     const found = await member()
       .networks.find(name)
       .catch((error: unknown) => {
@@ -52,7 +56,7 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
       const asking = requirePools(call);
       const openings = asking.map(({ pool }) => pools.find(pool));
       for (const { pool } of asking) pools.close(pool);
-      const [{ pool }] = asking;
+      const named = asking.find(({ pool }) => !isPlaceholder(pool))?.pool;
       const [opening] = openings;
       const { [ID_OPTION]: id, [NETWORK_OPTION]: said, ...options } = call.options;
       const asked: Asked = {
@@ -64,8 +68,8 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
         openings,
       };
       const bind = async (network: NetworkRecord, origin: Binding['origin']) => {
-        const placeholder = isPlaceholder(pool) ? { pool } : {};
-        await networks.bind(call.networkId, { networkId: network.id, origin, ...placeholder });
+        const placeholders = placeholdersOf(asking.map(({ pool }) => pool));
+        await networks.bind(call.networkId, { networkId: network.id, origin, ...placeholders });
       };
       if (id === undefined) requireName(asked);
       const known = await find(asked);
@@ -73,8 +77,8 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
         requireSame(known, asked);
         return bind(known, id === undefined ? 'bound' : 'offered');
       }
-      if (id !== undefined || (!opening && !isPlaceholder(pool))) {
-        throw new OverlaydError('network-not-found', `the network with subnet ${pool} is not there any more`);
+      if (id !== undefined || (!opening && named !== undefined)) {
+        throw new OverlaydError('network-not-found', `the network with subnet ${named} is not there any more`);
       }
       const name = requireName(asked);
       await networks.whileCreating(name, async () => {
@@ -106,7 +110,10 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
 
     async createEndpoint(call: CreateEndpointCall): Promise<CreateEndpointAnswer> {
       const network = side().networks.networkOf(call.networkId);
-      if (call.address === undefined) {
+      const addresses = [call.address, call.ipv6Address].flatMap((address) =>
+        address === undefined ? [] : bare(address),
+      );
+      if (addresses.length === 0) {
         throw new OverlaydError(
           'invalid-argument',
           `network ${network.name} was made without overlayd's IPAM driver; make it anew: ${CREATE_LINE}`,
@@ -117,7 +124,7 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
       const { mac } = await side().endpoints.create(network, {
         endpointId: call.endpointId,
         networkId: call.networkId,
-        address: bare(call.address),
+        addresses,
         mac: call.mac,
       });
       if (call.dnsServers) side().noteNameServers(call.endpointId, call.dnsServers);
@@ -127,10 +134,10 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
     async join(call: JoinCall): Promise<JoinAnswer> {
       const network = side().networks.networkOf(call.networkId);
       const { publishesPorts, sandbox } = call;
-      const ports = isRouted(network) ? (call.ports ?? []) : [];
+      const ports = hasRoutedFamily(network) ? (call.ports ?? []) : [];
       const { ifname, engine, record } = await side().endpoints.join(call.endpointId, { sandbox, ports });
-      const address = firstAddress(record);
-      return joinAnswer({ link: ifname, network, address, publishesPorts, serviceRoute: engine?.serviceRoute });
+      const addresses = record.addresses.map(({ ip }) => ip);
+      return joinAnswer({ link: ifname, network, addresses, publishesPorts, serviceRoute: engine?.serviceRoute });
     },
 
     /** The engine has taken the link out of the container, or is about to; removing the endpoint removes it. */
@@ -140,9 +147,14 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
       await side().endpoints.remove(endpointId);
     },
 
-    async programExternalConnectivity({ networkId, publishesPorts }: ExternalConnectivityCall): Promise<void> {
+    async programExternalConnectivity(call: ExternalConnectivityCall): Promise<void> {
+      const network = side().networks.networkOf(call.networkId);
+      const addresses =
+        member()
+          .local.byEngine(call.endpointId)
+          ?.record.addresses.map(({ ip }) => ip) ?? [];
       // Those of a network that is routed were opened when the container joined.
-      if (!publishesPorts || isRouted(side().networks.networkOf(networkId))) return;
+      if (!call.publishesPorts || isRouted(network, addresses)) return;
       // Only when the container was to have no ports when it joined: the engine publishes those itself.
       throw new OverlaydError(
         'conflict',
@@ -155,22 +167,28 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
   };
 }
 
-function isRouted(network: NetworkRecord): boolean {
-  return !network.internal && networkSettings(network).gatewayModes[4] === 'routed';
+/** Only the host's filter knows which of a container's addresses they are open at. */
+function hasRoutedFamily(network: NetworkRecord): boolean {
+  return !network.internal && Object.values(networkSettings(network).gatewayModes).includes('routed');
 }
 
 function requirePools({ ipv4, pools, ipv6Pools }: CreateNetworkCall): Pools {
-  if (!ipv4) throw new OverlaydError('invalid-argument', 'networks of overlayd are IPv4; leave --ipv4=false out');
-  if (ipv6Pools.length > 0) throw new OverlaydError('invalid-argument', 'IPv6 is not supported yet; leave --ipv6 out');
-  const [first, ...more] = pools;
+  if (!ipv4 && ipv6Pools.length === 0) {
+    throw new OverlaydError(
+      'invalid-argument',
+      'a network without IPv4 needs IPv6: add --ipv6, or leave --ipv4=false out',
+    );
+  }
+  const [first, ...more] = [...pools, ...ipv6Pools];
   const isOurs = ({ addressSpace }: NetworkPool) => [LOCAL_ADDRESS_SPACE, GLOBAL_ADDRESS_SPACE].includes(addressSpace);
-  if (!first || !pools.every(isOurs)) {
+  if (!first || ![first, ...more].every(isOurs)) {
     throw new OverlaydError(
       'invalid-argument',
       `a network of driver overlayd needs overlayd's IPAM driver too, or hosts would give the same address twice: ${CREATE_LINE}`,
     );
   }
-  if (more.length > 0 && pools.some(({ pool }) => isPlaceholder(pool))) {
+  for (const each of [pools, ipv6Pools]) {
+    if (each.length < 2 || !each.some(({ pool }) => isPlaceholder(pool))) continue;
     throw new OverlaydError('invalid-argument', 'of several subnets each has to be named (--subnet)');
   }
   return [first, ...more];
@@ -181,6 +199,7 @@ interface Asked {
   readonly id: string | undefined;
   readonly name: string | undefined;
   readonly options: Readonly<Record<string, string>>;
+  /** Of both families, IPv4 first. */
   readonly pools: Pools;
   /** Of each pool. */
   readonly openings: readonly (OpeningPool | undefined)[];
@@ -210,29 +229,35 @@ function requireName({ name, openings: [opening] }: Asked): string {
 }
 
 function requestFor(name: string, { internal, options, pools, openings }: Asked): NetworkRequest {
-  const base = { name, attachable: true, internal, labels: {}, options };
-  if (isPlaceholder(pools[0].pool)) return { ...base, subnets: [], gateways: [], ipRanges: [], auxAddresses: {} };
+  const named = pools.filter(({ pool }) => !isPlaceholder(pool));
+  const families = familiesIn(pools);
   return {
-    ...base,
-    subnets: pools.map(({ pool }) => pool),
-    gateways: pools.flatMap(({ gateway }) => (gateway === undefined ? [] : bare(gateway))),
+    ...{ name, attachable: true, internal, ipv4: families.has(4), ipv6: families.has(6), labels: {}, options },
+    subnets: named.map(({ pool }) => pool),
+    gateways: named.flatMap(({ gateway }) => (gateway === undefined ? [] : bare(gateway))),
     ipRanges: openings.flatMap((opening) => opening?.subPool ?? []),
     auxAddresses: Object.fromEntries(
-      pools.flatMap(({ auxAddresses }) => Object.entries(auxAddresses)).map(([each, address]) => [each, bare(address)]),
+      named.flatMap(({ auxAddresses }) => Object.entries(auxAddresses)).map(([each, address]) => [each, bare(address)]),
     ),
   };
+}
+
+function familiesIn(pools: Pools): ReadonlySet<Family | undefined> {
+  return new Set(pools.map(({ pool }) => parseCidr(pool)?.ip.family));
 }
 
 /** What is asked of a network that is there must be what it is. */
 function requireSame(network: NetworkRecord, { internal, id, name, options, pools, openings }: Asked): void {
   const known = network.subnets.map(({ cidr }) => cidr);
   const all = known.join(', ');
+  const wanted = familiesIn(pools);
   const differs = (what: string) =>
     new OverlaydError(
       'conflict',
       `network ${network.name} is there already ${what}; leave the option out, or choose another net=NAME`,
     );
   if ((id ?? network.id) !== network.id || (name ?? network.name) !== network.name) throw differs(`with subnet ${all}`);
+  for (const family of [4, 6] as const) requireFamily(network, family, wanted.has(family));
   // It may have got another one since it was written down what it is.
   const other = pools.findIndex(({ pool }) => !isPlaceholder(pool) && !known.includes(pool));
   if (other >= 0) {

@@ -113,6 +113,20 @@ describe('networks', () => {
     });
   });
 
+  it.each([
+    ['of both families', SPEC.subnets, { EnableIPv6: true }],
+    ['of IPv6 alone', [], { EnableIPv4: false, EnableIPv6: true }],
+  ])('are made %s', async (_, subnets, flags) => {
+    const { calls } = await play(({ method }) =>
+      method === 'POST' ? { status: 201, body: { Id: 'b' } } : { status: 404 },
+    );
+    const ipv6 = { cidr: 'fd00:1::/64', gateway: 'fd00:1::1', auxAddresses: {} };
+    await open().createNetwork({ ...SPEC, subnets: [...subnets, ipv6] });
+    expect(calls.at(-1)).toMatchObject({ body: flags });
+    const { IPAM } = calls.at(-1)!.body as { IPAM: { Config: object[] } };
+    expect(IPAM.Config.at(-1)).toEqual({ Subnet: 'fd00:1::/64', Gateway: 'fd00:1::1', AuxiliaryAddresses: {} });
+  });
+
   it('of a name that is taken are a conflict', async () => {
     const message = 'network with name web already exists';
     await play(({ method }) => (method === 'POST' ? { status: 409, body: { message } } : { status: 404 }));
@@ -152,7 +166,8 @@ describe('containers', () => {
     NetworkSettings: {
       Networks: {
         web: {
-          ...{ NetworkID: 'n', EndpointID: 'e', IPAddress: '10.0.0.2' },
+          ...{ NetworkID: 'n', EndpointID: 'e', IPAddress: '10.0.0.2', GlobalIPv6Address: 'fd00:1::2' },
+          IPAMConfig: { IPv4Address: '', IPv6Address: 'fd00:1::2' },
           ...{ Aliases: ['shop'], DNSNames: ['api', 'shop', 'c1'] },
         },
         old: { NetworkID: 'o', EndpointID: '', Aliases: null, Gateway: '172.17.0.1' },
@@ -186,8 +201,11 @@ describe('containers', () => {
         { port: 9000, protocol: 'udp' },
       ],
       networks: [
-        { network: 'web', networkId: 'n', endpointId: 'e', address: '10.0.0.2', aliases: ['shop', 'api', 'c1'] },
-        { network: 'old', networkId: 'o', endpointId: '', address: '', aliases: [], gateway: '172.17.0.1' },
+        {
+          ...{ network: 'web', networkId: 'n', endpointId: 'e', addresses: ['10.0.0.2', 'fd00:1::2'] },
+          ...{ ip6: 'fd00:1::2', aliases: ['shop', 'api', 'c1'] },
+        },
+        { network: 'old', networkId: 'o', endpointId: '', addresses: [], aliases: [], gateway: '172.17.0.1' },
       ],
     });
     expect(await engine.inspect('nobody')).toBe(undefined);
@@ -257,12 +275,17 @@ describe('containers', () => {
     const engine = open();
     const options = { 'com.docker.network.endpoint.sysctls': 'net.ipv4.conf.IFNAME.log_martians=1' };
     await engine.connect('n', 'c', { aliases: ['db'], ip: '10.0.0.9', gwPriority: 10, options });
+    await engine.connect('n', 'c', { aliases: [], ip: undefined, ip6: 'fd00:1::9' });
     await engine.disconnect('n', 'c', true);
     const posts = calls.filter(({ method }) => method === 'POST').map(({ path, body }) => ({ path, body }));
     const config = { Aliases: ['db'], IPAMConfig: { IPv4Address: '10.0.0.9' } };
     const EndpointConfig = { ...config, GwPriority: 10, DriverOpts: options };
     expect(posts).toEqual([
       { path: '/networks/n/connect', body: { Container: 'c', EndpointConfig } },
+      {
+        path: '/networks/n/connect',
+        body: { Container: 'c', EndpointConfig: { Aliases: [], IPAMConfig: { IPv6Address: 'fd00:1::9' } } },
+      },
       { path: '/networks/n/disconnect', body: { Container: 'c', Force: true } },
     ]);
   });

@@ -195,6 +195,7 @@ describe('a call as Docker writes it', () => {
       sourceName: 'ovc0123456789ab',
       destinationPrefix: 'eth',
       gateway: '10.0.0.1',
+      ipv6Gateway: 'fd00:1::1',
       staticRoutes: [{ destination: '169.254.53.53/32' }, { destination: '10.9.0.0/16', nextHop: '10.0.0.9' }],
       disableGatewayService: false,
     });
@@ -215,7 +216,7 @@ describe('a call as Docker writes it', () => {
     expect(reply.body).toEqual({
       InterfaceName: { SrcName: 'ovc0123456789ab', DstPrefix: 'eth' },
       Gateway: '10.0.0.1',
-      GatewayIPv6: '',
+      GatewayIPv6: 'fd00:1::1',
       StaticRoutes: [
         { Destination: '169.254.53.53/32', RouteType: 1, NextHop: '' },
         { Destination: '10.9.0.0/16', RouteType: 0, NextHop: '10.0.0.9' },

@@ -8,8 +8,8 @@ test.each(['offered', 'created', 'bound'])('a binding that was %s is remembered'
   expect(parseEngineMemory(structuredClone(memory))).toEqual(memory);
 });
 
-test('the placeholder for a subnet is remembered', () => {
-  const memory = { version: 1, networks: { e1: { ...binding, pool: '240.1.2.0/24' } } };
+test('the placeholders for subnets are remembered', () => {
+  const memory = { version: 1, networks: { e1: { ...binding, pool: '240.1.2.0/24', pool6: 'e000::/64' } } };
   expect(parseEngineMemory(structuredClone(memory))).toEqual(memory);
 });
 
@@ -22,6 +22,7 @@ test.each([
   [{ version: 1, networks: { e1: null } }, 'networks.e1 is not a binding'],
   [{ version: 1, networks: { e1: { ...binding, origin: 'found' } } }, 'networks.e1 is not a binding'],
   [{ version: 1, networks: { e1: { ...binding, pool: 7 } } }, 'networks.e1 is not a binding'],
+  [{ version: 1, networks: { e1: { ...binding, pool6: 7 } } }, 'networks.e1 is not a binding'],
   [{ version: 1, networks: { e1: { ...binding, networkId: 7 } } }, 'networks.e1 is not a binding'],
 ])('%j is refused: %s', (value, message) => {
   expect(() => parseEngineMemory(value)).toThrow(message);

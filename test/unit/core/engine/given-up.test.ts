@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { EngineContainer } from '../../../../src/core/engine/engine.ts';
 import { isGivenUp } from '../../../../src/core/engine/given-up.ts';
 
-const attached = { network: 'web', networkId: 'n1', endpointId: '', address: '', aliases: [] };
+const attached = { network: 'web', networkId: 'n1', endpointId: '', addresses: [], aliases: [] };
 const container = (overrides: Partial<EngineContainer>): EngineContainer => ({
   ...{ id: 'c1', name: 'api', hostname: '', pid: 0, restarts: true, ran: true, networks: [attached], ports: [] },
   failure: 'failed to create endpoint api on network web: remote: etcd does not answer (store-unavailable)',

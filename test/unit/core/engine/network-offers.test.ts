@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { EngineNetwork } from '../../../../src/core/engine/engine.ts';
 import { type Binding, type OffersInput, offerOf, planOffers } from '../../../../src/core/engine/network-offers.ts';
+import { hasIpv6Alone, offerProblems } from '../../../../src/core/engine/offer-problems.ts';
 import type { NetworkRecord } from '../../../../src/core/records.ts';
 
 const network = (name: string, overrides: Partial<NetworkRecord> = {}): NetworkRecord => ({
@@ -21,11 +22,11 @@ const bound = (name: string, overrides: Partial<Binding> = {}): Binding => ({
 const plan = (input: Partial<OffersInput>) =>
   planOffers({
     ...{ networks: [], provesAbsence: true, engineNetworks: [], bindings: new Map(), used: new Set() },
-    ...{ beingCreated: new Set(), gone: new Set() },
+    ...{ beingCreated: new Set(), gone: new Set(), ipv6Alone: true },
     ...input,
   });
 
-const nothing = { create: [], remove: [], rebind: new Map(), taken: [], strays: [] };
+const nothing = { create: [], unable: [], remove: [], rebind: new Map(), taken: [], strays: [] };
 const [web, db] = [network('web'), network('db')];
 
 describe('what an engine is offered', () => {
@@ -114,9 +115,40 @@ describe('a binding', () => {
     });
   });
 
+  it('is found again with the placeholders of both families', () => {
+    const subnets = ['10.1.2.0/24', 'e000::/64'];
+    const found = { ...ours('e1', 'shop_web', { net: 'web' }), subnets };
+    const { rebind } = plan({ networks: [web], engineNetworks: [found] });
+    expect(rebind).toEqual(new Map([['e1', bound('web', { origin: 'bound', pool6: 'e000::/64' })]]));
+  });
+
   it('is not found by the name of a network that was removed and made again', () => {
     const found = ours('e1', 'web', { net: 'web', id: 'id-former' });
     expect(plan({ networks: [web], engineNetworks: [found] })).toEqual({ ...nothing, create: [web], remove: [found] });
+  });
+});
+
+describe('a network without IPv4', () => {
+  const alone = network('six', { subnets: [{ cidr: 'fd00:1::/64', gateway: 'fd00:1::1', auxAddresses: {} }] });
+
+  it('is offered to engines that can have one', () => {
+    expect(plan({ networks: [web, alone] })).toEqual({ ...nothing, create: [web, alone] });
+  });
+
+  it('is left out with others, which is told', () => {
+    const offers = plan({ networks: [web, alone], ipv6Alone: false });
+    expect(offers).toEqual({ ...nothing, create: [web], unable: [alone] });
+    expect(offerProblems(offers)).toEqual([expect.stringContaining('network six has no IPv4')]);
+  });
+
+  it.each([
+    ['20.10.24+dfsg1', false],
+    ['26.1.5', false],
+    ['27.5.1', false],
+    ['28.0.0', true],
+    ['29.1.0-rc.1', true],
+  ])('is possible with %s: %s', (version, possible) => {
+    expect(hasIpv6Alone(version)).toBe(possible);
   });
 });
 

@@ -1,6 +1,11 @@
 import { expect, test } from 'vitest';
 import { contains, isCanonical, parseCidr } from '../../../../src/core/cidr.ts';
-import { chooseServiceWay, serviceRoute, serviceWay } from '../../../../src/core/engine/service-route.ts';
+import {
+  chooseServiceWay,
+  joiningAttachment,
+  serviceRoute,
+  serviceWay,
+} from '../../../../src/core/engine/service-route.ts';
 import { SERVICE_ADDRESS } from '../../../../src/core/host-state.ts';
 import { parseIp } from '../../../../src/core/ip.ts';
 
@@ -19,6 +24,15 @@ test('each endpoint of a container gets a larger block around the service addres
 
 test('what was given up is given again', () => {
   expect(serviceRoute(new Set(['169.254.53.52/31', undefined]))).toBe('169.254.53.53/32');
+});
+
+test('an endpoint without IPv4 has no way there, and one that joins again keeps its own', () => {
+  const before = { endpointId: 'e', networkId: 'n' };
+  const joining = { sandbox: '/run/docker/netns/1', ports: [] };
+  expect(joiningAttachment(before, joining, undefined)).toEqual({ ...before, sandbox: joining.sandbox });
+  const joined = joiningAttachment(before, joining, []);
+  expect(joined.serviceRoute).toBe('169.254.53.53/32');
+  expect(joiningAttachment(joined, joining, [{ engine: joined }])).toEqual(joined);
 });
 
 test('an endpoint for which no block is left has a route of its own metric', () => {
