@@ -11,7 +11,7 @@ import { type ErrorCode, OverlaydError } from '../../../core/errors.ts';
 import type { NamesProcess, NamesSession } from '../../../ports/names.ts';
 import type { Clock, Logger } from '../../../ports/runtime.ts';
 import { moveToOwnUnit, type OwnUnitDeps } from '../../own-unit.ts';
-import { endHolder, startProgram, untilEnded } from './program.ts';
+import { endHolder, findHolder, startProgram, untilEnded } from './program.ts';
 import { type ControlRequest, type FromProcess, type ProgramStart, readLines, writeLine } from './wire.ts';
 
 export interface NamesKeeperDeps extends OwnUnitDeps {
@@ -104,7 +104,8 @@ export class NamesKeeper implements NamesProcess {
   async end(): Promise<void> {
     const line = await this.#connect().catch(() => undefined);
     await line?.ask({ kind: 'end' }, END_MS).catch(() => undefined);
-    await endHolder(this.#lockPath);
+    const holder = await findHolder(this.#lockPath);
+    if (holder !== undefined) await endHolder(this.#lockPath, holder);
     if (line !== undefined) await untilEnded(line.hello.pid);
     rmSync(this.#options.socketPath, { force: true });
   }
@@ -127,13 +128,15 @@ export class NamesKeeper implements NamesProcess {
 
   /** Connected to the one that runs, or to one that is started. */
   async #open(signal: AbortSignal): Promise<Line> {
+    // One that comes later is not ended for what one before it left undone.
+    const holder = await findHolder(this.#lockPath);
     try {
       return await this.#connect();
     } catch (error) {
-      if (error instanceof Unresponsive) await this.#endStalled();
+      if (error instanceof Unresponsive) await this.#endStalled(holder);
     }
     const { clock, logger } = this.#deps;
-    const child = startProgram(this.#program());
+    let child = startProgram(this.#program());
     const deadline = clock.elapsed() + START_MS;
     for (;;) {
       signal.throwIfAborted();
@@ -141,21 +144,22 @@ export class NamesKeeper implements NamesProcess {
         return await this.#connect();
       } catch (error) {
         const ended = child.ended();
-        // Where another one is just starting, ours ends.
         if (ended !== undefined && ended !== 'locked') throw new Error(ended);
         if (error instanceof Unresponsive || clock.elapsed() >= deadline) {
           logger.warn({ error }, 'the process that answers names does not get ready');
-          await this.#endStalled();
+          await this.#endStalled(holder);
           throw error;
         }
+        // Another one had the lock: it is just starting, or it was just ending, and then nobody answers.
+        if (ended === 'locked') child = startProgram(this.#program());
       }
       await clock.sleep(CONNECT_AGAIN_MS);
     }
   }
 
-  async #endStalled(): Promise<void> {
-    const pid = await endHolder(this.#lockPath);
-    if (pid !== undefined) this.#deps.logger.warn({ pid }, 'the process that answers names had stalled and was ended');
+  async #endStalled(pid: number | undefined): Promise<void> {
+    if (pid === undefined || !(await endHolder(this.#lockPath, pid))) return;
+    this.#deps.logger.warn({ pid }, 'the process that answers names had stalled and was ended');
   }
 
   async #connect(): Promise<Line> {
@@ -178,7 +182,7 @@ export class NamesKeeper implements NamesProcess {
     } catch (error) {
       logger.warn({ error }, 'the process that answers names could not hand over to one of this release');
       // Who speaks another language is of no use.
-      if (line.hello.protocol !== NAMES_PROTOCOL) await endHolder(this.#lockPath);
+      if (line.hello.protocol !== NAMES_PROTOCOL) await endHolder(this.#lockPath, line.hello.pid);
       return line.hello.protocol !== NAMES_PROTOCOL;
     } finally {
       line.close();
@@ -202,7 +206,7 @@ export class NamesKeeper implements NamesProcess {
         );
       } else silent += 1;
       if (silent > PINGS) {
-        await this.#endStalled();
+        await this.#endStalled(line.hello.pid);
         break;
       }
     }

@@ -53,17 +53,22 @@ export function programEnvironment(): Readonly<Record<string, string>> {
   return { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', ...MALLOC };
 }
 
-/** Ends who holds the lock by force, and waits until it has ended. Returns its process id; undefined: nobody did. */
-export async function endHolder(lockPath: string): Promise<number | undefined> {
+/** Process id of who holds the lock; undefined: nobody does, or it is just starting. */
+export async function findHolder(lockPath: string): Promise<number | undefined> {
   const pid = Number(await readFile(lockPath, 'utf8').catch(() => ''));
-  if (!Number.isInteger(pid) || pid <= 0 || !(await holds(pid, lockPath))) return undefined;
+  return Number.isInteger(pid) && pid > 0 && (await holds(pid, lockPath)) ? pid : undefined;
+}
+
+/** Ends that process by force where it is the holder, and waits until it has ended. Returns whether it was. */
+export async function endHolder(lockPath: string, pid: number): Promise<boolean> {
+  if ((await findHolder(lockPath)) !== pid) return false;
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
     // It has just ended.
   }
   await untilEnded(pid);
-  return pid;
+  return true;
 }
 
 /** Resolves when what the process had open is closed, or after some seconds. */
