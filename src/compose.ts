@@ -15,7 +15,7 @@ import { createBundledEtcd } from './adapters/etcd/server.ts';
 import { createEtcdStore } from './adapters/etcd/store.ts';
 import type { Exec } from './adapters/exec.ts';
 import { createControlClient } from './adapters/grpc/control.ts';
-import { serveControl } from './adapters/grpc/control-server.ts';
+import { refuseSecond, serveControl } from './adapters/grpc/control-server.ts';
 import { createJoinClient } from './adapters/grpc/join-client.ts';
 import { serveJoin } from './adapters/grpc/join-server.ts';
 import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
@@ -24,6 +24,7 @@ import { KernelThread } from './adapters/kernel/kernel-thread.ts';
 import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
 import type { RoutingQuestion } from './adapters/netlink/host-routing.ts';
 import { createPki } from './adapters/pki/pki.ts';
+import { beSoleAgent } from './adapters/sole-agent.ts';
 import { createJsonFile, createStateFiles } from './adapters/state-file.ts';
 import { createContainers } from './adapters/system/containers.ts';
 import { createHostFacts } from './adapters/system/host-facts.ts';
@@ -309,6 +310,7 @@ export async function startAgent(
   const handlers = createHandlers({ lifecycle, pki, clock, random, logger, status }, { quarantineSeconds });
   const quit = new AbortController();
   const socketPath = join(config.runDir, 'overlayd.sock');
+  const giveBackPlace = await beSoleAgent(config, { refuse: () => refuseSecond(socketPath), clock });
   await serveControl(handlers, { socketPath, logger }, quit.signal);
   const resumed = lifecycle.resume(quit.signal);
   const plugin =
@@ -338,6 +340,7 @@ export async function startAgent(
       await stateFile.end();
       await thread.close();
       etcd.release();
+      giveBackPlace();
     },
   };
 }

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { untilReady } from '../lab/cluster.ts';
 import { attach, untilResolves } from '../lab/network.ts';
@@ -59,4 +61,20 @@ test('one that is killed is found again by what it left below /run, and one that
   await one.agent.start();
   await untilReady([one]);
   expect((await one.json('status')).Problems).toEqual([]);
+});
+
+test('of several that start at once after a crash one goes on, and the others say that it does', async () => {
+  const one = lab().host(1);
+  await one.agent.kill();
+  const agents = Array.from({ length: 4 }, () => one.agent.launch());
+  const codes: number[] = [];
+  for (const { exited } of agents) void exited.then((code) => codes.push(code));
+  await until('three of them to end', () => codes.length >= 3);
+  expect(codes).toEqual([1, 1, 1]);
+  await untilReady([one]);
+  const log = await readFile(join(one.directory, 'agent.log'), 'utf8');
+  expect(log.match(/^overlayd: another agent answers on .*; stop it first/gm)).toHaveLength(3);
+  for (const agent of agents) await agent.kill();
+  await Promise.all(agents.map(({ exited }) => exited));
+  await one.agent.start();
 });

@@ -66,13 +66,17 @@ async function prepare(socketPath: string): Promise<void> {
   if (!found.isSocket()) {
     throw new OverlaydError('config-invalid', `${socketPath} exists and is no socket; move it away, or set --run-dir`);
   }
-  if (await answers(socketPath)) {
-    throw new OverlaydError(
-      'conflict',
-      `another agent answers on ${socketPath}; stop it first (\`systemctl stop overlayd\`), or set --run-dir`,
-    );
-  }
+  await refuseSecond(socketPath);
   await unlink(socketPath);
+}
+
+/** Throws `conflict` where an agent answers already. */
+export async function refuseSecond(socketPath: string): Promise<void> {
+  if (!(await answers(socketPath))) return;
+  throw new OverlaydError(
+    'conflict',
+    `another agent answers on ${socketPath}; stop it first (\`systemctl stop overlayd\`), or set --run-dir`,
+  );
 }
 
 async function answers(socketPath: string): Promise<boolean> {
@@ -81,7 +85,7 @@ async function answers(socketPath: string): Promise<boolean> {
     await once(socket, 'connect');
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ECONNREFUSED';
+    return !['ECONNREFUSED', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '');
   } finally {
     socket.destroy();
   }
