@@ -3,12 +3,12 @@
  * agent and the time that its names take, under each load and without, in a lab of its own. Prints a table.
  */
 import { fileURLToPath } from 'node:url';
+import { agentPid, cpuMs, residentBytes } from '../lab/agent-process.ts';
 import { formLabCluster } from '../lab/cluster.ts';
 import type { Host, HostProcess } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
 import { attach, untilResolves } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
-import { agentPid, cpuMs, residentBytes } from './agent-process.ts';
 import { nowMs } from './clock.ts';
 
 const SECONDS = process.argv[2] ?? '5';

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { formLabCluster } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
+import { type InsideProcess, startInside } from '../lab/inside-process.ts';
 import { until } from '../lab/until.ts';
 import { openControl } from './control.ts';
-import { type InsideProcess, startInside } from './inside-process.ts';
 import type { Context } from './row.ts';
 
 const WRITER = fileURLToPath(new URL('programs/endpoint-writer.ts', import.meta.url));

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { Host } from '../lab/host.ts';
-import { type InsideProcess, startInside } from './inside-process.ts';
+import { type InsideProcess, startInside } from '../lab/inside-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('programs/sighting.ts', import.meta.url));
 

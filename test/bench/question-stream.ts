@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Host } from '../lab/host.ts';
-import { startInside } from './inside-process.ts';
+import { startInside } from '../lab/inside-process.ts';
 import type { StreamResult, StreamTarget } from './programs/question-stream.ts';
 
 const PROGRAM = fileURLToPath(new URL('programs/question-stream.ts', import.meta.url));

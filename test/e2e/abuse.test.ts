@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { agentPid, residentBytes } from '../bench/agent-process.ts';
+import { agentPid, residentBytes } from '../lab/agent-process.ts';
 import { joinArguments, untilReady } from '../lab/cluster.ts';
 import { ROOT } from '../lab/host.ts';
 import { attach, untilResolves } from '../lab/network.ts';

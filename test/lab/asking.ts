@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { startInside } from '../bench/inside-process.ts';
 import type { Host } from './host.ts';
+import { startInside } from './inside-process.ts';
 
 const ASKER = fileURLToPath(new URL('../netns/dns/asker.ts', import.meta.url));
 const PER_SECOND = '500';

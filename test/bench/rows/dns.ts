@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { Host } from '../../lab/host.ts';
+import { startInside } from '../../lab/inside-process.ts';
 import { INTERNET } from '../../lab/internet.ts';
 import { until } from '../../lab/until.ts';
 import { gatewayOf, openControl } from '../control.ts';
@@ -12,7 +13,6 @@ import {
   STEADY_RATE,
   steadyLoad,
 } from '../dns-load.ts';
-import { startInside } from '../inside-process.ts';
 import {
   type Experiment,
   floor,

@@ -1,10 +1,10 @@
 import { formLabCluster } from '../../lab/cluster.ts';
 import type { Host } from '../../lab/host.ts';
+import { type InsideProcess, startInside } from '../../lab/inside-process.ts';
 import { attach } from '../../lab/network.ts';
 import { until } from '../../lab/until.ts';
 import { nowMs, settle } from '../clock.ts';
 import { openControl } from '../control.ts';
-import { type InsideProcess, startInside } from '../inside-process.ts';
 import { type Context, type Experiment, goal, lower, OVERLAYD, type Prepared, type Sample, stretch } from '../row.ts';
 import { quantile } from '../statistics.ts';
 

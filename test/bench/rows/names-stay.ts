@@ -1,6 +1,6 @@
+import { nextVersionOf } from '../../lab/checkouts.ts';
 import { formLabCluster, untilReady } from '../../lab/cluster.ts';
 import { attach } from '../../lab/network.ts';
-import { nextVersionOf } from '../checkouts.ts';
 import { settle } from '../clock.ts';
 import { gatewayOf } from '../control.ts';
 import { openQuestionStream } from '../question-stream.ts';

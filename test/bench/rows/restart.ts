@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import type { Host } from '../../lab/host.ts';
+import { startInside } from '../../lab/inside-process.ts';
 import { attach } from '../../lab/network.ts';
 import { nowMs, settle, timed } from '../clock.ts';
 import { gatewayOf, openControl } from '../control.ts';
-import { startInside } from '../inside-process.ts';
 import { inNamespace } from '../lookout.ts';
 import { type Experiment, floor, goal, lower, OVERLAYD, type Prepared, type Sample, SWARM, stretch } from '../row.ts';
 import { NETWORK } from '../shared-lab.ts';

@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url';
+import { agentPid, allBytes, allCpuMs, residentBytes } from '../../lab/agent-process.ts';
 import { untilReady } from '../../lab/cluster.ts';
 import type { Host } from '../../lab/host.ts';
-import { agentPid, allBytes, allCpuMs, residentBytes } from '../agent-process.ts';
+import { startInside } from '../../lab/inside-process.ts';
 import { settle, timed } from '../clock.ts';
 import { connect, disconnect, gatewayOf, openControl } from '../control.ts';
 import { fullLoad, latencies, queriesPerSecond, questions, STEADY_RATE, steadyLoad } from '../dns-load.ts';
-import { startInside } from '../inside-process.ts';
 import { type LargeCluster, openLargeCluster, untilKnown } from '../large-cluster.ts';
 import { inNamespace } from '../lookout.ts';
 import {

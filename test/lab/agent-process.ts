@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import type { Host } from '../lab/host.ts';
-import { childrenOf } from '../lab/process.ts';
+import type { Host } from './host.ts';
+import { childrenOf } from './process.ts';
 
 /** In which the kernel counts processor time. */
 const MS_PER_TICK = 10;

@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
-import { type Host, PATH } from '../lab/host.ts';
-import { start } from '../lab/process.ts';
+import { type Host, PATH } from './host.ts';
+import { start } from './process.ts';
 
-/** A program of `programs/` in a host. It takes orders on standard input, whose end is its own, and answers in lines. */
+/** A program of the tests in a host. It takes orders on standard input, whose end is its own, and answers in lines. */
 export interface InsideProcess {
   /** The next line that it says. */
   line(): Promise<string>;

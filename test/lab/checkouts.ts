@@ -1,21 +1,25 @@
-/** Other builds than this checkout's, in folders of their own that go with the run. */
+/** Other builds than this checkout's, in folders of their own. */
 import {
   appendFileSync,
   cpSync,
+  existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ROOT } from '../lab/host.ts';
-import { expectSuccess, run } from '../lab/process.ts';
+import { ROOT } from './host.ts';
+import { expectSuccess, run } from './process.ts';
 
 const SETUP_LIMIT_MS = 300_000;
 const NODE = 'node_modules/node';
+const BUILDS = join(ROOT, 'node_modules/.cache/overlayd');
 
 export interface Checkout {
   readonly directory: string;
@@ -30,16 +34,41 @@ export async function checkOut(revision: string): Promise<Checkout> {
   console.log(`building ${commit}`);
   const { directory, remove } = makeDirectory(commit);
   try {
-    const archive = join(directory, 'archive.tar');
-    await git('archive', '--output', archive, commit);
-    expectSuccess(await run(['tar', '-C', directory, '-xf', archive]));
-    rmSync(archive);
-    expectSuccess(await run(['bash', join(directory, 'deploy/setup.sh')], { timeoutMs: SETUP_LIMIT_MS }));
+    await extract(commit, directory);
+    await setUp(directory);
     shareNode(directory);
     return { directory, commit, remove };
   } catch (error) {
     remove();
     throw error;
+  }
+}
+
+/**
+ * The directory of that commit's build, which is made once and kept beside the packages. It shares these where its lockfile is
+ * the same. Throws, with what to do, when the commit is not in this clone.
+ */
+export async function buildOf(commit: string): Promise<string> {
+  const directory = join(BUILDS, commit);
+  if (existsSync(directory)) return directory;
+  if ((await run(['git', '-C', ROOT, 'cat-file', '-e', `${commit}^{commit}`])).code !== 0) {
+    throw new Error(
+      `the commit ${commit} is not in this clone, and the test runs its build: get the history (git fetch --unshallow), in a clone, not in a copy without .git`,
+    );
+  }
+  mkdirSync(BUILDS, { recursive: true });
+  const making = mkdtempSync(`${directory}.`);
+  try {
+    await extract(commit, making);
+    if (lockfileOf(making) === lockfileOf(ROOT)) {
+      symlinkSync(join(ROOT, 'node_modules'), join(making, 'node_modules'));
+      await build(making);
+    } else await setUp(making);
+    // Whole, or not at all; another run may have been quicker.
+    if (!existsSync(directory)) renameSync(making, directory);
+    return directory;
+  } finally {
+    rmSync(making, { recursive: true, force: true });
   }
 }
 
@@ -59,12 +88,31 @@ export async function nextVersionOf(checkout: string): Promise<Checkout> {
       // A comment that bundles keep: every program is another one.
       if (name.endsWith('.ts')) appendFileSync(join(sources, name), '\n/*! next version */\n');
     }
-    expectSuccess(await run([join(directory, NODE, 'bin/node'), join(directory, 'deploy/build.ts')]));
+    await build(directory);
     return { directory, commit: 'next', remove };
   } catch (error) {
     remove();
     throw error;
   }
+}
+
+async function extract(commit: string, directory: string): Promise<void> {
+  const archive = join(directory, 'archive.tar');
+  await git('archive', '--output', archive, commit);
+  expectSuccess(await run(['tar', '-C', directory, '-xf', archive]));
+  rmSync(archive);
+}
+
+async function setUp(directory: string): Promise<void> {
+  expectSuccess(await run(['bash', join(directory, 'deploy/setup.sh')], { timeoutMs: SETUP_LIMIT_MS }));
+}
+
+async function build(directory: string): Promise<void> {
+  expectSuccess(await run([join(directory, NODE, 'bin/node'), join(directory, 'deploy/build.ts')]));
+}
+
+function lockfileOf(directory: string): string {
+  return readFileSync(join(directory, 'package-lock.json'), 'utf8');
 }
 
 function makeDirectory(what: string): Pick<Checkout, 'directory' | 'remove'> {
