@@ -10,7 +10,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type EngineAttachment, type LocalEndpoint, PROTOCOLS, type PublishedPort } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
 import { decodeEndpoint, decodeNetwork } from '../core/record-codec.ts';
-import type { StoreMemory } from '../core/store-memory.ts';
+import type { NetworkRecord } from '../core/records.ts';
+import { type StoreMemory, UnusableState } from '../core/store-memory.ts';
 import type { JsonFile, NodeState } from '../ports/files.ts';
 
 /**
@@ -188,20 +189,49 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Endpoints and networks are never changed, only replaced: of a thousand of them the new one alone is made into text. */
+/**
+ * Endpoints and networks are never changed, only replaced: of a thousand of them the new one alone is made into text.
+ *
+ * What an agent of level 1 cannot read stands apart, below `later`, by its place in its list. So that agent reads the file, and
+ * with it the level for which it does not go on, and leaves it as it is; its fellow of level 2 finds all of it again.
+ */
 function renderingNodeState(): (state: NodeState) => string {
-  const texts = new WeakMap<object, string>();
-  const textOfEach = (value: object) => {
-    const text = texts.get(value) ?? JSON.stringify(value);
-    texts.set(value, text);
-    return text;
+  const texts = new WeakMap<object, { readonly text: string; readonly isLater: boolean }>();
+  const textOfEach = (value: Kept) => {
+    const made = texts.get(value) ?? { text: JSON.stringify(value), isLater: needsLevel2(value) };
+    texts.set(value, made);
+    return made;
   };
-  const list = (values: readonly object[]) => `[${values.map(textOfEach).join(',')}]`;
   return ({ endpoints, former, networks, ...rest }) => {
-    const lists = { endpoints, networks, ...(former && { former }) };
-    const texts = Object.entries(lists).map(([name, values]) => `,${JSON.stringify(name)}:${list(values)}`);
-    return `${JSON.stringify(rest).slice(0, -1)}${texts.join('')}}`;
+    const lists: Readonly<Record<string, readonly Kept[]>> = { endpoints, networks, ...(former && { former }) };
+    const first: string[] = [];
+    const later: string[] = [];
+    for (const [name, values] of Object.entries(lists)) {
+      const made = values.map(textOfEach);
+      first.push(`,"${name}":[${made.flatMap(({ text, isLater }) => (isLater ? [] : [text])).join(',')}]`);
+      const apart = made.flatMap(({ text, isLater }, at) => (isLater ? [`"${at}":${text}`] : []));
+      if (apart.length > 0) later.push(`"${name}":{${apart.join(',')}}`);
+    }
+    const apart = later.length > 0 ? `,"later":{${later.join(',')}}` : '';
+    return `${JSON.stringify(rest).slice(0, -1)}${first.join('')}${apart}}`;
   };
+}
+
+type Kept = LocalEndpoint | NetworkRecord;
+
+function needsLevel2(value: Kept): boolean {
+  if ('subnets' in value) return value.subnets.some(({ cidr }) => cidr.includes(':'));
+  return value.record.addresses.some(({ ip }) => ip.includes(':'));
+}
+
+/** The list of that name, with what stands apart in its place. */
+function wholeList(state: Record<string, unknown>, name: string): unknown[] {
+  const list = [...listOf(state[name], name)];
+  const later = state.later === undefined ? {} : objectOf(state.later, 'later');
+  const apart = later[name] === undefined ? {} : objectOf(later[name], `later.${name}`);
+  const places = Object.keys(apart).map(Number);
+  for (const at of places.sort((a, b) => a - b)) list.splice(at, 0, apart[at]);
+  return list;
 }
 
 function parseStoreMemory(value: unknown): StoreMemory {
@@ -210,13 +240,29 @@ function parseStoreMemory(value: unknown): StoreMemory {
   return { height: height as number, behind: behind === true, ...(typeof level === 'number' && { level }) };
 }
 
-/** Version 1 is of releases whose endpoints had one address and no subnet. */
+/** Throws {@link UnusableState}. */
 function parseNodeState(value: unknown): NodeState {
-  const state = objectOf(value, 'the file');
+  try {
+    return parseState(objectOf(value, 'the file'));
+  } catch (error) {
+    throw new UnusableState(messageOf(error), memoryOf(value));
+  }
+}
+
+function memoryOf(value: unknown): StoreMemory | undefined {
+  try {
+    return parseStoreMemory(objectOf(value, 'the file').store);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Version 1 is of releases whose endpoints had one address and no subnet. */
+function parseState(state: Record<string, unknown>): NodeState {
   if (state.version !== 1 && state.version !== 2)
     throw new Error(`its version is ${String(state.version)}, this overlayd knows versions 1 and 2`);
   if (typeof state.bootId !== 'string') throw new Error('bootId is not text');
-  const networks = listOf(state.networks, 'networks').map((item, i) => {
+  const networks = wholeList(state, 'networks').map((item, i) => {
     const decoded = decodeNetwork(JSON.stringify(item) ?? '');
     if (decoded === undefined) throw new Error(`networks[${i}] is not a network`);
     return decoded;
@@ -230,8 +276,8 @@ function parseNodeState(value: unknown): NodeState {
     startedAt: typeof state.startedAt === 'number' ? state.startedAt : 0,
     ...(typeof state.serial === 'number' ? { serial: state.serial } : {}),
     ...(state.store === undefined ? {} : { store: parseStoreMemory(state.store) }),
-    endpoints: parseEndpoints(state.endpoints, 'endpoints', recordOf),
-    ...(state.former === undefined ? {} : { former: parseEndpoints(state.former, 'former', recordOf) }),
+    endpoints: parseEndpoints(wholeList(state, 'endpoints'), 'endpoints', recordOf),
+    ...(state.former === undefined ? {} : { former: parseEndpoints(wholeList(state, 'former'), 'former', recordOf) }),
     networks,
   };
 }
@@ -243,8 +289,12 @@ function withAddresses(record: unknown, subnets: ReadonlyMap<string, string | un
   return { ...rest, addresses: [{ subnet, ip: address }] };
 }
 
-function parseEndpoints(value: unknown, list: string, recordOf: (record: unknown) => unknown): LocalEndpoint[] {
-  return listOf(value, list).map((item, i) => {
+function parseEndpoints(
+  values: readonly unknown[],
+  list: string,
+  recordOf: (record: unknown) => unknown,
+): LocalEndpoint[] {
+  return values.map((item, i) => {
     const what = `${list}[${i}]`;
     const { record, container, ifname, engine, gwPriority, options } = objectOf(item, what);
     const { text, path, identity } = objectOf(container, `${what}.container`);

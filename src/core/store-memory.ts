@@ -7,3 +7,13 @@ export interface StoreMemory {
   /** That the cluster spoke. Absent in files of before there were levels. */
   readonly level?: number;
 }
+
+/** The cause of `state-unreadable`: what could be read of the file all the same. Another version may have written it. */
+export class UnusableState extends Error {
+  readonly store: StoreMemory | undefined;
+
+  constructor(message: string, store: StoreMemory | undefined) {
+    super(message);
+    this.store = store;
+  }
+}

@@ -1,4 +1,5 @@
 import { OverlaydError } from '../../src/core/errors.ts';
+import { type StoreMemory, UnusableState } from '../../src/core/store-memory.ts';
 import type { JsonFile } from '../../src/ports/files.ts';
 import type { Clock } from '../../src/ports/runtime.ts';
 import type { Life } from './mortal.ts';
@@ -9,7 +10,7 @@ export class FakeFile<T> {
   /** Every write fails. */
   isFull = false;
   /** What is in it cannot be read. */
-  isDamaged = false;
+  isDamaged: boolean | 'but for its memory of etcd' = false;
   /** How long a write takes. */
   ms = 0;
   readonly #clock: Pick<Clock, 'sleep'>;
@@ -24,7 +25,9 @@ export class FakeFile<T> {
     return {
       load: async () => {
         if (!this.isDamaged) return this.content;
-        throw new OverlaydError('state-unreadable', 'state.json is not usable');
+        const { store } = (this.isDamaged === true ? {} : this.content) as { readonly store?: StoreMemory };
+        const cause = new UnusableState('it is of another format', store);
+        throw new OverlaydError('state-unreadable', 'state.json is not usable', { cause });
       },
       save: (value) => {
         const copy = structuredClone(value);

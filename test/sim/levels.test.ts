@@ -132,6 +132,21 @@ describe('an agent that is rolled back', () => {
     expect(h1!.refusal).toBeUndefined();
   });
 
+  it('knows that of a file of which it can read no more, and leaves it as it is', async () => {
+    const [h1] = cluster.hosts;
+    for (const host of cluster.hosts) await install(host, NEW);
+    for (const host of cluster.hosts) await host.stop();
+    h1!.stateFile.isDamaged = 'but for its memory of etcd';
+    h1!.store.cut();
+    await install(h1!, OLD);
+    expect(h1!.refusal).toContain('the cluster speaks level 2');
+    expect(h1!.stateFile.isDamaged).toBeTruthy();
+    h1!.stateFile.isDamaged = false;
+    h1!.store.heal();
+    for (const host of cluster.hosts) await install(host, NEW);
+    await checkQuiet(cluster);
+  });
+
   it('finds it out from etcd when its files do not say it', async () => {
     const [h1] = cluster.hosts;
     for (const host of cluster.hosts) await install(host, NEW);

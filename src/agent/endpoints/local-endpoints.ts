@@ -10,7 +10,7 @@ import type { ZoneClient } from '../../core/dns/names-protocol.ts';
 import { isOverlaydError } from '../../core/errors.ts';
 import { RecentIds } from '../../core/recent-ids.ts';
 import type { NetworkRecord } from '../../core/records.ts';
-import type { StoreMemory } from '../../core/store-memory.ts';
+import { type StoreMemory, UnusableState } from '../../core/store-memory.ts';
 import type { NodeState, StateFile } from '../../ports/files.ts';
 import { EndpointIndex } from './endpoint-index.ts';
 
@@ -57,12 +57,14 @@ export class LocalEndpoints {
     bootId: string,
     now: number,
   ): Promise<{ ended: readonly LocalEndpoint[]; startedAt: number; store: StoreMemory | undefined }> {
+    let readable: StoreMemory | undefined;
     const saved = await this.#deps.stateFile.load().catch((error: unknown) => {
       if (!isOverlaydError(error, 'state-unreadable')) throw error;
       this.#unreadable = error.message;
+      if (error.cause instanceof UnusableState) readable = error.cause.store;
       return undefined;
     });
-    await this.#deps.mayGoOn?.(saved?.store);
+    await this.#deps.mayGoOn?.(saved?.store ?? readable);
     const rebooted = saved !== undefined && saved.bootId !== bootId;
     this.#bootId = bootId;
     this.#startedAt = Math.max(now, (saved?.startedAt ?? 0) + 1);

@@ -102,6 +102,40 @@ test('records keep what another version wrote into them, and the cluster’s lev
   }
 });
 
+test('what an agent of level 1 cannot read stands apart, so that it reads the level; all of it is found again', async () => {
+  const [network] = state.networks;
+  const [endpoint] = state.endpoints;
+  const six = networkRecord({
+    id: '6'.repeat(64),
+    subnets: [...network!.subnets, { cidr: 'fd00:1::/64', gateway: 'fd00:1::1', auxAddresses: {} }],
+  });
+  const addresses = [...endpoint!.record.addresses, { subnet: 'fd00:1::/64', ip: 'fd00:1::2' }];
+  const record = { ...endpoint!.record, id: 'six', networkId: six.id, addresses };
+  const both = [{ ...endpoint!, record }, endpoint!, { ...endpoint!, record: { ...record, id: 'six-too' } }];
+  const newer: NodeState = {
+    ...state,
+    store: { height: 9, behind: false, level: 2 },
+    endpoints: both,
+    former: both,
+    networks: [six, network!, { ...six, id: '7'.repeat(64) }],
+  };
+  for (const create of [createStateFile, createRunFile]) {
+    await create(path).save(newer);
+    expect(await create(path).load()).toEqual(newer);
+    const seen = JSON.parse(await readFile(path, 'utf8'));
+    expect(seen).toMatchObject({ ...newer, endpoints: [endpoint], former: [endpoint], networks: [network] });
+  }
+});
+
+test('of a file that is not usable the level is told all the same', async () => {
+  path = join(dir, 'state.json');
+  const store = { height: 9, behind: false, level: 3 };
+  await writeFile(path, JSON.stringify({ ...state, store, networks: ['of another kind'] }));
+  await expect(createStateFile(path).load()).rejects.toMatchObject({ code: 'state-unreadable', cause: { store } });
+  await writeFile(path, JSON.stringify({ ...state, store: 'damaged', networks: [{}] }));
+  await expect(createStateFile(path).load()).rejects.toMatchObject({ cause: { store: undefined } });
+});
+
 test('what an engine asked for is remembered with how the engine knows it', async () => {
   const engine = { endpointId: '1'.repeat(64), networkId: '2'.repeat(64) };
   const joined = { sandbox: '/run/docker/netns/1a2b3c4d5e6f', serviceRoute: '169.254.53.53/32' };
