@@ -1,19 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { untilReady } from '../lab/cluster.ts';
-import type { Host, HostProcess } from '../lab/host.ts';
+import type { Host } from '../lab/host.ts';
 import { attach, reaches, resolve, untilReaches, untilResolves } from '../lab/network.ts';
 import { observeKernel, overlayNamespaces } from '../lab/observation.ts';
+import { startPinging } from '../lab/pinging.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
-
-/** Sequence numbers up to the last reply that have no reply. */
-function lost(ping: HostProcess): readonly number[] {
-  const seen = new Set([...ping.output.matchAll(/icmp_seq=(\d+)/g)].map((match) => Number(match[1])));
-  const last = Math.max(0, ...seen);
-  return Array.from({ length: last }, (_, index) => index + 1).filter((sequence) => !seen.has(sequence));
-}
-
-const replies = (ping: HostProcess) => ping.output.split('icmp_seq=').length - 1;
 
 describe('faults on five hosts', () => {
   const address = new Map<string, string>();
@@ -37,15 +29,14 @@ describe('faults on five hosts', () => {
   test('the agents are killed and started again under traffic: no packet lost, no row changed, names back', async () => {
     const [two, three] = [lab().host(2), lab().host(3)];
     const pings = [
-      two.spawn(['ip', 'netns', 'exec', 'c-h2', 'ping', '-n', '-i', '0.01', address.get('h3')!]),
-      three.spawn(['ip', 'netns', 'exec', 'c-h3', 'ping', '-n', '-i', '0.01', '198.51.100.1']),
+      await startPinging(two, 'c-h2', address.get('h3')!),
+      await startPinging(three, 'c-h3', '198.51.100.1'),
     ];
-    for (const ping of pings) await until('the ping to run', () => replies(ping) > 10);
     const before = [await observeKernel(two), await observeKernel(three)];
     for (const host of [two, three]) await host.agent.kill();
     for (const ping of pings) {
-      const count = replies(ping);
-      await until('traffic to go on without agents', () => replies(ping) > count + 50);
+      const count = ping.replies();
+      await until('traffic to go on without agents', () => ping.replies() > count + 50);
     }
     for (const host of [two, three]) await host.agent.start();
     await untilReady(lab().hosts);
@@ -57,9 +48,7 @@ describe('faults on five hosts', () => {
       await until('another reconciliation', async () => (await reconcile(host)).Passes > passes[index]!);
     }
     await lab().host(1).mustOverlayd('network', 'disconnect', 'web', 'netns:witness');
-    for (const ping of pings) await ping.kill('SIGINT');
-    await Promise.all(pings.map(({ exited }) => exited));
-    for (const ping of pings) expect(lost(ping)).toEqual([]);
+    for (const ping of pings) expect(await ping.end()).toEqual([]);
     await expect.poll(() => Promise.all([observeKernel(two), observeKernel(three)])).toEqual(before);
     for (const host of [two, three]) expect((await reconcile(host)).Repairs).toBe(0);
     await untilResolves(two, 'c-h2', 'all', all());

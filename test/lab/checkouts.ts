@@ -56,19 +56,25 @@ export async function buildOf(commit: string): Promise<string> {
       `the commit ${commit} is not in this clone, and the test runs its build: get the history (git fetch --unshallow), in a clone, not in a copy without .git`,
     );
   }
+  // Node.js takes the types out of no file below `node_modules`.
+  const made = makeDirectory(commit.slice(0, 7));
   mkdirSync(BUILDS, { recursive: true });
-  const making = mkdtempSync(`${directory}.`);
+  const keeping = mkdtempSync(`${directory}.`);
   try {
-    await extract(commit, making);
-    if (lockfileOf(making) === lockfileOf(ROOT)) {
-      symlinkSync(join(ROOT, 'node_modules'), join(making, 'node_modules'));
-      await build(making);
-    } else await setUp(making);
+    await extract(commit, made.directory);
+    const shares = lockfileOf(made.directory) === lockfileOf(ROOT);
+    if (shares) {
+      symlinkSync(join(ROOT, 'node_modules'), join(made.directory, 'node_modules'));
+      await build(made.directory);
+    } else await setUp(made.directory);
+    for (const name of ['dist', 'package.json', 'node_modules'])
+      expectSuccess(await run(['cp', '-a', join(made.directory, name), keeping]));
     // Whole, or not at all; another run may have been quicker.
-    if (!existsSync(directory)) renameSync(making, directory);
+    if (!existsSync(directory)) renameSync(keeping, directory);
     return directory;
   } finally {
-    rmSync(making, { recursive: true, force: true });
+    made.remove();
+    rmSync(keeping, { recursive: true, force: true });
   }
 }
 

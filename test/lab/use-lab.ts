@@ -1,10 +1,13 @@
 import { afterAll, afterEach, beforeAll } from 'vitest';
+import { buildOf } from './checkouts.ts';
 import { formLabCluster } from './cluster.ts';
 import { Lab, type LabOptions } from './lab.ts';
 
 export interface UseLabOptions extends LabOptions {
   /** A cluster over all hosts, with the bundled etcd on the first. */
   readonly cluster?: boolean;
+  /** A commit whose build the hosts run at first. */
+  readonly commit?: string;
   /** More to do before the first test. */
   readonly prepare?: (lab: Lab) => Promise<void>;
 }
@@ -14,7 +17,8 @@ export function useLab(options: UseLabOptions): () => Lab {
   let lab: Lab | undefined;
   let failed = true;
   beforeAll(async () => {
-    lab = await Lab.open({ agents: true, ...options });
+    const checkout = options.commit === undefined ? {} : { checkout: await buildOf(options.commit) };
+    lab = await Lab.open({ agents: true, ...options, ...checkout });
     if (options.cluster === true) await formLabCluster(lab);
     await options.prepare?.(lab);
     failed = false;

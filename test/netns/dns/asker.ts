@@ -12,6 +12,7 @@ import { decode, encode } from 'dns-packet';
 const [server = '', rate = '', least = '', ...names] = process.argv.slice(2);
 /** Longer than an answer ever takes that was not lost. */
 const PATIENCE_MS = 6_000;
+const MOST_AT_ONCE = 32;
 
 const socket = createSocket('udp4');
 const open = new Map<number, { name: string; at: number }>();
@@ -48,8 +49,9 @@ createInterface({ input: process.stdin })
   .on('close', () => void report());
 const startedAt = performance.now();
 while (!isOver) {
-  // As many as are due: a timer is late at times.
-  for (const due = ((performance.now() - startedAt) * Number(rate)) / 1_000; asked < due; asked++) {
+  // As many as are due, for a timer is late at times; and no more than the answers of which there is room for.
+  const due = ((performance.now() - startedAt) * Number(rate)) / 1_000;
+  for (let turn = 0; turn < MOST_AT_ONCE && asked < due; turn++, asked++) {
     const name = names[asked % names.length]!;
     const id = asked % 65_536;
     open.set(id, { name, at: performance.now() });
