@@ -239,7 +239,7 @@ function lastGiven(space: AddressSpace, range: Cidr, since: number): bigint {
     // Within one millisecond the higher address is the later one.
     if (offset !== undefined && (at > last.at || offset > last.offset)) last = { offset, at };
   };
-  for (const address of space.endpoints.keys()) consider(address, space.endpoints.get(address)!.createdAt);
+  for (const [address, { createdAt }] of space.endpoints) consider(address, createdAt);
   for (const [address, { releasedAt }] of space.quarantine) consider(address, releasedAt);
   return last.offset;
 }
