@@ -4,6 +4,7 @@
  * run --project sim test/sim/chaos.test.ts`.
  */
 import { expect, it } from 'vitest';
+import { proposedMac } from '../../src/core/endpoint-mac.ts';
 import { isOverlaydError } from '../../src/core/errors.ts';
 import type { Random } from '../../src/ports/runtime.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
@@ -14,6 +15,13 @@ const SEEDS = process.env.SIM_SEED
   ? [Number(process.env.SIM_SEED)]
   : Array.from({ length: Number(process.env.SIM_SEEDS ?? 100) }, (_, i) => i + 1);
 const STEPS = 60;
+const FAMILIES = [
+  { ipv4: true, ipv6: false },
+  { ipv4: true, ipv6: true },
+  { ipv4: false, ipv6: true },
+] as const;
+/** Of IPv4 and of IPv6, few addresses each. */
+const SUBNETS = (nth: number) => [`10.${nth}.0.0/28`, `fd00:0:0:${nth}::/124`];
 const forever = new AbortController().signal;
 
 interface World {
@@ -34,8 +42,11 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
     'create',
     (world) => {
       const name = `n${world.networks++ % 6}`;
-      const subnets = world.random.next() < 0.3 ? [`10.${Math.floor(world.random.next() * 3)}.0.0/28`] : [];
-      return host(world)?.running.networks.create(networkRequest(name, { subnets }));
+      const asked = world.random.next() < 0.3 ? Math.floor(world.random.next() * 3) : undefined;
+      const families = pick(world, FAMILIES)!;
+      const subnets =
+        asked === undefined ? [] : SUBNETS(asked).filter((_, at) => (at === 0 ? families.ipv4 : families.ipv6));
+      return host(world)?.running.networks.create(networkRequest(name, { ...families, subnets }));
     },
   ],
   [
@@ -56,10 +67,13 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
       if (!network) return undefined;
       const aliases = world.random.next() < 0.5 ? ['shared'] : [];
       const wanted = { network: network.id, container: at.addContainer(), aliases };
-      // In the first network's subnet, the MAC that follows from an address that another one may get.
+      // In the first subnets, the MAC that follows from an address that another one may get, or is proposed for it.
       const last = 2 + Math.floor(world.random.next() * 8);
-      const mac = world.random.next() < 0.2 ? { mac: `02:42:0a:00:00:0${last}` } : {};
-      return at.running.endpoints.connect({ ...wanted, ...mac });
+      const isSix = world.random.next() < 0.5;
+      const mac =
+        world.random.next() < 0.2 ? { mac: isSix ? proposedMac(`fd00::${last}`) : `02:42:0a:00:00:0${last}` } : {};
+      const ip6 = world.random.next() < 0.1 ? { ip6: `fd00::${last}` } : {};
+      return at.running.endpoints.connect({ ...wanted, ...mac, ...ip6 });
     },
   ],
   [

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import dnsPacket, { type DecodedPacket, type Packet, type RecordType } from 'dns-packet';
+import { formatIp, requireIp } from '../../../../src/core/ip.ts';
 
 /** A question as a client sends it, made by an independent codec. */
 export function question(name: string, type: RecordType = 'A', change: Partial<Packet> = {}): Uint8Array {
@@ -41,8 +42,9 @@ export function read(reply: Uint8Array | undefined): ReadReply {
   return packet;
 }
 
+/** Of either family, in canonical form, which the other codec does not write. */
 export function addressesIn(reply: ReadReply): string[] {
   return (reply.answers ?? []).flatMap((answer) =>
-    answer.type === 'A' || answer.type === 'AAAA' ? [answer.data] : [],
+    answer.type === 'A' || answer.type === 'AAAA' ? [formatIp(requireIp(answer.data, 'answer'))] : [],
   );
 }
