@@ -38,6 +38,13 @@ async function create(host: SimulatedHost, name: string, overrides: Partial<Netw
 
 const add = (host: SimulatedHost, subnet: string) => host.running.networks.addSubnet('web', { subnet });
 
+/** The addresses that it gets. */
+async function connect(host: SimulatedHost): Promise<string[]> {
+  const container = host.addContainer();
+  const { endpoint } = await host.running.endpoints.connect({ network: 'web', container, aliases: [] });
+  return endpoint.record.addresses.map(({ ip }) => ip);
+}
+
 describe('a network with IPv6', () => {
   it('has a subnet of each of its families, IPv4 first, the next free ones', async () => {
     await make();
@@ -139,6 +146,31 @@ describe('a subnet of IPv6 for a network of IPv4', () => {
     expect(six.subnets.map(({ cidr }) => cidr)).toEqual([expect.stringMatching('^fd'), '10.9.0.0/24']);
     await checkQuiet(cluster);
   });
+
+  it.each([1, 2, 3, 4, 5])(
+    'comes while containers are connected: each has all families or those of before (seed %i)',
+    async (seed) => {
+      await make({ seed, etcdMs: 5 });
+      await until(create(one, 'web', { ipv6: false }));
+      await pass(1_000);
+      const former = await until(connect(two));
+      const connecting = [one, two, one, two, one, two].map((host) => connect(host));
+      const added = add(one, 'fd00:1::/64');
+      const further = [two, one].map((host) => added.then(() => connect(host)));
+      const during = await until(Promise.all(connecting));
+      const after = await until(Promise.all(further));
+      await pass(1_000);
+      expect(former).toHaveLength(1);
+      for (const addresses of during) expect([1, 2]).toContain(addresses.length);
+      for (const addresses of after)
+        expect(addresses).toEqual([expect.stringMatching('^10.'), expect.stringMatching('^fd')]);
+      expect(new Set([former, ...during, ...after].flat()).size).toBe(1 + during.flat().length + 4);
+      await one.stop();
+      await until(one.start());
+      await checkQuiet(cluster);
+      expect(two.running.local.all()[0]!.record.addresses).toHaveLength(1);
+    },
+  );
 
   it('and another one at the same moment are both there', async () => {
     await make({ etcdMs: 5 });
