@@ -1,7 +1,7 @@
 /**
  * `npm run demo`: three hosts on this machine (in namespaces, nothing outside of them is touched), real agents, the
- * bundled etcd, two networks. `-- --docker`: with a real Docker engine on each host. `-- --keep` leaves it running,
- * `-- --stop` ends it.
+ * bundled etcd, two networks. `-- --docker`: with a real Docker engine on each host. `-- --ipv6`: the hosts have addresses of
+ * IPv6 alone, and the networks of both families. `-- --keep` leaves it running, `-- --stop` ends it.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -81,16 +81,22 @@ function startOf(pid: number): string | undefined {
   }
 }
 
-const FLAGS = ['--docker', '--keep', '--stop'];
+const FLAGS = ['--docker', '--ipv6', '--keep', '--stop'];
+const USAGE = 'usage: npm run demo [-- [--docker | --ipv6] [--keep] | --stop]';
 
 const args = process.argv.slice(2);
 const keepRunning = args.includes('--keep');
 const withDocker = args.includes('--docker');
+const family = args.includes('--ipv6') ? 6 : 4;
 
 async function main(): Promise<number> {
   const unknown = args.filter((arg) => !FLAGS.includes(arg));
   if (unknown.length > 0) {
-    console.error(`demo: unknown argument ${unknown.join(' ')}; usage: npm run demo [-- [--docker] [--keep] | --stop]`);
+    console.error(`demo: unknown argument ${unknown.join(' ')}; ${USAGE}`);
+    return 2;
+  }
+  if (withDocker && family === 6) {
+    console.error(`demo: --docker and --ipv6 are two demos; ${USAGE}`);
     return 2;
   }
   if (process.getuid?.() !== 0) {
@@ -109,7 +115,7 @@ async function main(): Promise<number> {
     const { status } = spawnSync('bash', [join(ROOT, 'deploy/setup.sh'), '--docker'], { stdio: 'inherit' });
     if (status !== 0) return 1;
   }
-  const story = withDocker ? engines : namespaces;
+  const story = withDocker ? engines : namespaces(family);
   let lab: Lab | undefined;
   let failed = true;
   let interrupted = false;
@@ -121,7 +127,7 @@ async function main(): Promise<number> {
   }
   try {
     narrator.chapter('Three hosts on a switch, each with an agent');
-    lab = await narrator.check('h1, h2 and h3 are up', () => Lab.open({ hosts: 3, agents: true }));
+    lab = await narrator.check('h1, h2 and h3 are up', () => Lab.open({ hosts: 3, agents: true, family }));
     await story.play({ lab, narrator, prompt });
     if (!keepRunning) await clear(lab, story);
     failed = false;

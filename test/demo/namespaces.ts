@@ -1,19 +1,27 @@
-/** The story with plain network namespaces as containers. */
+/**
+ * The story with plain network namespaces as containers. With `family` 6 the hosts have addresses of IPv6 alone, and the
+ * networks of both.
+ */
+import type { Family } from '../../src/core/ip.ts';
 import { untilReady } from '../lab/cluster.ts';
+import { OUTSIDE } from '../lab/internet.ts';
 import { until } from '../lab/until.ts';
 import { makeCluster } from './cluster.ts';
 import type { Stage, Story } from './story.ts';
 
-const ping = (name: string) => ['ping', '-c', '2', '-i', '0.2', '-W', '2', name];
+const ping = (name: string, ...options: readonly string[]) => [
+  ...['ping', ...options, '-c', '2', '-i', '0.2', '-W', '2', name],
+];
 
-async function play(stage: Stage): Promise<void> {
+async function play(stage: Stage, family: Family): Promise<void> {
+  const both = family === 6 ? ['--ipv6'] : [];
   const { lab, narrator, prompt } = stage;
   const [one, two, three] = [lab.host(1), lab.host(2), lab.host(3)];
   await makeCluster(stage);
 
   narrator.chapter('Two networks, usable on every host at once');
-  await prompt.overlayd(one, 'network', 'create', '--attachable', 'web');
-  await prompt.overlayd(three, 'network', 'create', '--attachable', 'db');
+  await prompt.overlayd(one, 'network', 'create', '--attachable', ...both, 'web');
+  await prompt.overlayd(three, 'network', 'create', '--attachable', ...both, 'db');
   await prompt.overlayd(two, 'network', 'ls');
 
   narrator.chapter('Containers, here plain network namespaces, connected by name');
@@ -40,6 +48,11 @@ async function play(stage: Stage): Promise<void> {
   await prompt.inNamespace(two, 'c2', ping('api'));
   await prompt.inNamespace(three, 'c3', ping('shop.web'));
   await prompt.inNamespace(three, 'c3', ['getent', 'ahostsv4', 'backend']);
+  if (family === 6) {
+    await prompt.inNamespace(two, 'c2', ping('api', '-4'));
+    await prompt.inNamespace(three, 'c3', ['getent', 'ahostsv6', 'backend']);
+    await prompt.run(two, ['bridge', '-n', 'ovl-4096', 'fdb', 'show', 'dev', 'vx0']);
+  }
 
   narrator.chapter('Networks do not see each other');
   await prompt.inNamespace(three, 'c4', ping('api'), true);
@@ -48,7 +61,7 @@ async function play(stage: Stage): Promise<void> {
 
   narrator.chapter('The way out goes through each container’s own host');
   await prompt.inNamespace(two, 'c2', ping('www.example'));
-  await prompt.inNamespace(three, 'c4', ping('198.51.100.1'));
+  await prompt.inNamespace(three, 'c4', ping(OUTSIDE[family]));
 
   narrator.chapter('The agent is not in the way of traffic');
   await prompt.act(one, 'kill -9 $(pgrep -f agent.cjs)', () => one.agent.kill());
@@ -71,12 +84,12 @@ async function clear({ lab, narrator, prompt }: Stage): Promise<void> {
   await prompt.overlayd(one, 'network', 'rm', 'web', 'db');
 }
 
-export const namespaces: Story = {
-  play,
+export const namespaces = (family: Family): Story => ({
+  play: (stage) => play(stage, family),
   clear,
   hints: [
     'overlayd network inspect web',
     'ip netns exec c3 ping shop                  (on h3; containers: c1 on h1, c2 on h2, c3 and c4 on h3)',
     'ip netns add c9 && overlayd network connect --name mine web netns:c9',
   ],
-};
+});
