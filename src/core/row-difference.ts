@@ -1,8 +1,8 @@
 /** What two tables of rows differ in, by their words. */
-import { numberedAs, ROW_WORDS, type RowKind, type RowTable, rowCount } from './row-table.ts';
+import { isFloodRow, numberedAs, ROW_WORDS, type RowKind, type RowTable, rowCount } from './row-table.ts';
 
-/** So many words of a row, from the first on, name it: its link, and the address or the MAC. */
-const KEY_WORDS = { neighbour: 5, fdb: 3 } as const;
+/** So many words of a row, from the first on, name it: its link, and the address, or whose row it is and the MAC. */
+const KEY_WORDS = { neighbour: 5, fdb: 4 } as const;
 
 export interface RowDifference {
   /** Positions in the wanted table of rows that have to be written. */
@@ -12,8 +12,8 @@ export interface RowDifference {
 }
 
 /**
- * What has to be written over, and what is too many then. Writing overwrites the first row of the same key. Both tables are
- * mostly in the same order and differ in a row or two: only what lies between is worth an index. Scale: linear.
+ * What has to be written over, and what is too many then. Writing overwrites the first row of the same key, but for flood
+ * rows, to which it adds. Both tables are mostly in the same order and differ in a row or two: only what lies between is worth an index. Scale: linear.
  */
 export function rowDifference<K extends RowKind>(wanted: RowTable<K>, seen: RowTable<K>): RowDifference {
   const { kind } = wanted;
@@ -38,7 +38,7 @@ export function rowDifference<K extends RowKind>(wanted: RowTable<K>, seen: RowT
     let right = first;
     while (right >= 0 && !isSame(a, nth * size, b, right * size, size)) right = index.next(right);
     if (right < 0) missing[missed++] = nth;
-    const kept = right < 0 ? first : right;
+    const kept = right < 0 && !isFloodRow(wanted, nth) ? first : right;
     if (kept >= 0) stays[kept] = 1;
   }
   const extra = new Int32Array(endB - front);

@@ -5,7 +5,8 @@
  *
  * A row is a few 32-bit words: the number of its link, then
  * - neighbour: address (4 words), MAC (its first two bytes, the other four);
- * - FDB: MAC (2 words), tunnel end (4 words), its UDP port, with {@link HAS_VTEP} where there is a tunnel end.
+ * - FDB: whose row it is ({@link OF_DEVICE}, or the bridge's that the link is in), MAC (2 words), tunnel end (4 words), its UDP
+ *   port.
  *
  * Addresses have 16 bytes; one of IPv4 is written as IPv6 has it, `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
  */
@@ -26,13 +27,16 @@ export type NeighbourTable = RowTable<'neighbour'>;
 export type FdbTable = RowTable<'fdb'>;
 
 /** Words of a row. */
-export const ROW_WORDS = { neighbour: 7, fdb: 8 } as const;
+export const ROW_WORDS = { neighbour: 7, fdb: 9 } as const;
 /** Where what begins. */
 export const NEIGHBOUR = { link: 0, address: 1, mac: 5 } as const;
-export const FDB = { link: 0, mac: 1, vtep: 3, port: 7 } as const;
+export const FDB = { link: 0, owner: 1, mac: 2, vtep: 4, port: 8 } as const;
 /** The third word of an IPv4 address, before its own. */
 export const MAPPED_IPV4 = 0xffff;
-export const HAS_VTEP = 1 << 16;
+/** Of a VXLAN device's row, which has a tunnel end; 0: of a bridge's. */
+export const OF_DEVICE = 1;
+/** A VXLAN device sends to the tunnel ends of this MAC, of which it keeps a list, what no other row is for: flood rows. */
+export const ALL_ZEROS = '00:00:00:00:00:00';
 
 const INITIAL_ROWS = 32;
 
@@ -70,8 +74,9 @@ export class RowWriter<K extends RowKind> {
     const at = this.#row(link);
     writeMac(this.#words, at + FDB.mac, mac);
     if (vtep === undefined) return;
+    this.#words[at + FDB.owner] = OF_DEVICE;
     writeAddress(this.#words, at + FDB.vtep, vtep);
-    this.#words[at + FDB.port] = HAS_VTEP | (port ?? 0);
+    this.#words[at + FDB.port] = port ?? 0;
   }
 
   /** Mostly the same for one name in all tables: then they are compared as they are. */
@@ -166,9 +171,8 @@ export function neighbourAt({ links, words }: NeighbourTable, nth: number): Neig
 export function fdbRowAt({ links, words }: FdbTable, nth: number): FdbRow {
   const at = nth * ROW_WORDS.fdb;
   const row = { link: links.get(words[at]!) ?? '', mac: readMac(words, at + FDB.mac) };
-  const end = words[at + FDB.port]!;
-  if (!(end & HAS_VTEP)) return row;
-  const port = end & 0xffff;
+  if (words[at + FDB.owner] !== OF_DEVICE) return row;
+  const port = words[at + FDB.port]!;
   return { ...row, vtep: readAddress(words, at + FDB.vtep), port: port === 0 ? undefined : port };
 }
 
@@ -227,6 +231,24 @@ export function rowsOfLinks<K extends RowKind>(table: RowTable<K>, isSuch: (link
   let count = 0;
   for (let nth = 0; nth < positions.length; nth++) if (such.has(table.words[nth * size]!)) positions[count++] = nth;
   return count === positions.length ? table : rowsAt(table, positions.subarray(0, count));
+}
+
+/** Whether it is one of a device's list, in which nothing is overwritten. */
+export function isFloodRow({ kind, words }: Pick<RowTable, 'kind' | 'words'>, nth: number): boolean {
+  const at = nth * ROW_WORDS.fdb;
+  return (
+    kind === 'fdb' && words[at + FDB.owner] === OF_DEVICE && words[at + FDB.mac] === 0 && words[at + FDB.mac + 1] === 0
+  );
+}
+
+/** The same MACs behind the same links, as rows of the bridge. */
+export function asBridgeRows(table: FdbTable): FdbTable {
+  const words = table.words.slice();
+  for (let at = 0; at < words.length; at += ROW_WORDS.fdb) {
+    words[at + FDB.owner] = 0;
+    words.fill(0, at + FDB.vtep, at + ROW_WORDS.fdb);
+  }
+  return { ...table, words };
 }
 
 /** Without the rows that come after another one of the same MAC. */

@@ -15,6 +15,7 @@ import {
 import type { Filter } from '../../src/core/packet-filter.ts';
 import { asLoaded } from '../../src/core/plan/filter.ts';
 import { isUplink } from '../../src/core/plan/naming.ts';
+import { ALL_ZEROS } from '../../src/core/row-table.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -311,7 +312,7 @@ export class FakeMachine {
     if (this.#link(place, link).ipv6 === undefined && text.includes(':')) refuse('IPv6 is disabled on this device');
   }
 
-  /** A bridge has one row per MAC; a VXLAN device overwrites the first of a MAC's tunnel ends. */
+  /** A bridge has one row per MAC; a VXLAN device overwrites the first of a MAC's tunnel ends, and adds to a flood row's. */
   #setFdb(place: Place, row: FdbRow): void {
     const space = this.#space(place);
     const link = this.#link(place, row.link);
@@ -321,7 +322,10 @@ export class FakeMachine {
       return;
     }
     if (link.kind !== 'vxlan' || isGroup(row.mac)) refuse(`${row.link}: Operation not supported`);
-    const first = space.fdb.findIndex(({ mac, vtep }) => mac === row.mac && vtep !== undefined);
+    const isKept = row.mac === ALL_ZEROS;
+    const first = space.fdb.findIndex(
+      (each) => each.mac === row.mac && each.vtep !== undefined && (!isKept || isSame(each, row)),
+    );
     if (first < 0) space.fdb = [...space.fdb, row];
     else space.fdb = space.fdb.with(first, row);
   }

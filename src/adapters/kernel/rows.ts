@@ -1,10 +1,10 @@
 /** Tables of rows (`core/row-table.ts`) from the kernel's messages and into them: numbers all the way, of thousands no object is made. */
 import {
   FDB,
-  HAS_VTEP,
   isIpv4,
   MAPPED_IPV4,
   NEIGHBOUR,
+  OF_DEVICE,
   ROW_WORDS,
   type RowKind,
   type RowTable,
@@ -69,14 +69,14 @@ export class RowReader {
       if (type === nl.NDA_LLADDR) this.#mac(at + FDB.mac, view, next, length);
       else if (type === nl.NDA_DST) {
         this.#address(at + FDB.vtep, view, next, length);
-        this.#words[at + FDB.port]! |= HAS_VTEP;
-      } else if (type === nl.NDA_PORT) this.#words[at + FDB.port]! |= view.getUint16(next + NLA_HDRLEN);
+        this.#words[at + FDB.owner] = OF_DEVICE;
+      } else if (type === nl.NDA_PORT) this.#words[at + FDB.port] = view.getUint16(next + NLA_HDRLEN);
       else if (type === nl.NDA_MASTER) master = true;
       else if (type === nl.NDA_VLAN) vlan = true;
       next += align(length);
     }
-    const isTunnels = (this.#words[at + FDB.port]! & HAS_VTEP) !== 0;
-    if (isTunnels ? link === this.#tunnel : master && !vlan && isStatic(state)) return true;
+    if (this.#words[at + FDB.owner] === OF_DEVICE ? link === this.#tunnel : master && !vlan && isStatic(state))
+      return true;
     this.#length = at;
     return undefined;
   };
@@ -129,8 +129,8 @@ function bytesOf(words: Uint32Array): Uint8Array {
 }
 
 /**
- * Has rows of neighbours, or of VXLAN devices, set or deleted. `links`: indexes of the table's links. Returns what became of
- * those that failed, by position.
+ * Has rows of neighbours, or FDB rows but flood rows, set or deleted. `links`: indexes of the table's links. Returns what
+ * became of those that failed, by position.
  */
 export function writeRows(
   socket: Pick<NetlinkSocket, 'requestMany'>,
@@ -150,9 +150,8 @@ export function writeRows(
         }
       : (position: number, view: DataView, into: number) => {
           const at = position * size;
-          const { mac, vtep, port } = FDB;
           const link = links.get(words[at]!)!;
-          return writeFdb(view, into, link, words, at + mac, at + vtep, words[at + port]! & 0xffff);
+          return writeFdb(view, into, link, words, at);
         };
   const request = isSet
     ? { type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE }

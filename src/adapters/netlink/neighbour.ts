@@ -3,16 +3,18 @@
  * a bridge (`NTF_MASTER`: it is asked by its port) or a VXLAN device (`NTF_SELF`) sends what is for it. One message for
  * both: the family tells which it is.
  */
-import { isIpv4 } from '../../core/row-table.ts';
+import { ALL_ZEROS, FDB, isIpv4, OF_DEVICE } from '../../core/row-table.ts';
 import { AF, AF_OF } from '../native/socket.ts';
 import { AttributeReader, PayloadWriter, parseAddress } from './attributes.ts';
 import type { Message, Request } from './message.ts';
 import * as nl from './uapi/neighbour.ts';
-import { NLA_HDRLEN, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE } from './uapi/netlink.ts';
+import { NLA_HDRLEN, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE } from './uapi/netlink.ts';
 import { RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH } from './uapi/rtnetlink.ts';
 
 const AF_BRIDGE = 7;
+/** As `bridge fdb` says "permanent" and "static": of a bridge's row the former would mean that the MAC is the bridge's own. */
 const TUNNEL_ROW = nl.NUD_NOARP | nl.NUD_PERMANENT;
+const BRIDGE_ROW = nl.NUD_NOARP | nl.NUD_REACHABLE;
 
 /** A permanent neighbour. */
 export interface NeighbourSpec {
@@ -67,8 +69,10 @@ export function deleteNeighbour({ link, address }: Pick<NeighbourSpec, 'link' | 
   return { type: RTM_DELNEIGH, flags: 0, payload };
 }
 
+/** Overwrites the one of its MAC; of {@link ALL_ZEROS} a device keeps a list, which it is added to. */
 export function replaceFdb(row: FdbSpec): Request {
-  return { type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE, payload: encodeFdb(row) };
+  const how = row.mac === ALL_ZEROS ? NLM_F_APPEND : NLM_F_REPLACE;
+  return { type: RTM_NEWNEIGH, flags: NLM_F_CREATE | how, payload: encodeFdb(row) };
 }
 
 /** `ENOENT` when there is none. */
@@ -112,18 +116,16 @@ export function writeNeighbour(
   return writeMac(view, writeAddress(view, at + nl.NDMSG_BYTES, words, address), words, mac);
 }
 
-/** In the same way as the payload of {@link replaceFdb} of a device's row, or {@link deleteFdb}. `port` 0: the device's. */
-export function writeFdb(
-  view: DataView,
-  at: number,
-  link: number,
-  words: Uint32Array,
-  mac: number,
-  vtep: number,
-  port: number,
-): number {
-  writeHeader(view, at, { family: AF_BRIDGE, link, state: TUNNEL_ROW, flags: nl.NTF_SELF });
-  const end = writeAddress(view, writeMac(view, at + nl.NDMSG_BYTES, words, mac), words, vtep);
+/** In the same way as the payload of {@link replaceFdb}, or {@link deleteFdb}. `row`: where it begins among the words. */
+export function writeFdb(view: DataView, at: number, link: number, words: Uint32Array, row: number): number {
+  const ofDevice = words[row + FDB.owner] === OF_DEVICE;
+  const [state, flags] = ofDevice ? [TUNNEL_ROW, nl.NTF_SELF] : [BRIDGE_ROW, nl.NTF_MASTER];
+  writeHeader(view, at, { family: AF_BRIDGE, link, state, flags });
+  const behindMac = writeMac(view, at + nl.NDMSG_BYTES, words, row + FDB.mac);
+  if (!ofDevice) return behindMac;
+  const end = writeAddress(view, behindMac, words, row + FDB.vtep);
+  const port = words[row + FDB.port]!;
+  // The device's own.
   if (port === 0) return end;
   writeAttribute(view, end, nl.NDA_PORT, 2);
   view.setUint32(end + NLA_HDRLEN, 0);
@@ -155,8 +157,7 @@ function writeAttribute(view: DataView, at: number, type: number, bytes: number)
 
 function encodeFdb({ link, mac, vtep, port }: FdbSpec): Uint8Array {
   const ofDevice = vtep !== undefined;
-  // As `bridge fdb` says "static" and "permanent": of a bridge's row the latter would mean that the MAC is the bridge's own.
-  const state = ofDevice ? TUNNEL_ROW : nl.NUD_NOARP | nl.NUD_REACHABLE;
+  const state = ofDevice ? TUNNEL_ROW : BRIDGE_ROW;
   const writer = begin({ family: AF_BRIDGE, link, state, flags: ofDevice ? nl.NTF_SELF : nl.NTF_MASTER });
   writer.mac(nl.NDA_LLADDR, mac);
   if (vtep !== undefined) writer.ip(nl.NDA_DST, parseAddress(vtep));

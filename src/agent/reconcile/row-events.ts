@@ -6,9 +6,15 @@
 import type { NamespaceState, Neighbour } from '../../core/host-state.ts';
 import type { RowEvent } from '../../core/kernel-change.ts';
 import { rowsLike } from '../../core/row-difference.ts';
-import { fdbRowAt, fdbTable, neighbourAt, neighbourTable, withoutRows, withRows } from '../../core/row-table.ts';
-
-const NO_MAC = '00:00:00:00:00:00';
+import {
+  ALL_ZEROS,
+  fdbRowAt,
+  fdbTable,
+  neighbourAt,
+  neighbourTable,
+  withoutRows,
+  withRows,
+} from '../../core/row-table.ts';
 
 /** The same object when it agrees with all events; undefined when it is not known how it is to be put right. */
 export function withRowEvents(state: NamespaceState, events: readonly RowEvent[]): NamespaceState | undefined {
@@ -40,11 +46,12 @@ function nameOf({ links }: NamespaceState, index: number): string | undefined {
 function withRowEvent(state: NamespaceState, event: RowEvent, link: string): NamespaceState | undefined {
   if (event.address !== undefined) return withNeighbour(state, event, { link, address: event.address, mac: event.mac });
   const fdb = fdbTable(state.fdb);
-  const positions = rowsLike(fdb, fdbTable([{ link, mac: event.mac }]));
+  const { mac, vtep, port } = event;
+  const positions = rowsLike(fdb, fdbTable([{ link, mac, vtep }]));
   const rows = positions.map((nth) => fdbRowAt(fdb, nth));
   if (event.what === 'written') {
-    const [row] = rows;
-    return rows.length === 1 && row!.vtep === event.vtep && row!.port === event.port ? state : undefined;
+    const isThere = rows.some((row) => row.vtep === vtep && row.port === port);
+    return isThere && (rows.length === 1 || mac === ALL_ZEROS) ? state : undefined;
   }
   const gone = positions.filter((_, at) => rows[at]!.vtep === event.vtep);
   return gone.length === 0 ? state : { ...state, fdb: withoutRows(fdb, gone) };
@@ -53,7 +60,7 @@ function withRowEvent(state: NamespaceState, event: RowEvent, link: string): Nam
 function withNeighbour(state: NamespaceState, { what }: RowEvent, row: Neighbour): NamespaceState {
   const all = neighbourTable(state.neighbours);
   // One that goes is told without its MAC.
-  const one = neighbourTable([{ ...row, mac: what === 'written' ? row.mac : NO_MAC }]);
+  const one = neighbourTable([{ ...row, mac: what === 'written' ? row.mac : ALL_ZEROS }]);
   const old = rowsLike(all, one);
   if (what === 'written' ? old.some((nth) => neighbourAt(all, nth).mac === row.mac) : old.length === 0) return state;
   const others = withoutRows(all, old);

@@ -10,9 +10,11 @@ import {
   type FdbTable,
   fdbRowAt,
   fdbTable,
+  isFloodRow,
   type NeighbourTable,
   neighbourAt,
   neighbourTable,
+  ROW_WORDS,
   type RowTable,
   rowCount,
   rowsAt,
@@ -87,12 +89,16 @@ const NO_OPS: RowOps = { sets: [], removals: [] };
 
 function opsOf(verb: 'set' | 'delete', at: Place, table: RowTable, positions: Int32Array): Op[] {
   if (positions.length <= MOST_SINGLE) return Array.from(positions, (nth) => singleOp(verb, at, table, nth));
-  const all = positions.length === rowCount(table) ? table : rowsAt(table, positions);
-  const many = rowsOfLinks(all, (link) => link === TUNNEL);
-  const rest = many === all ? undefined : rowsOfLinks(all, (link) => link !== TUNNEL);
+  const tunnels = new Set([...table.links].flatMap(([number, name]) => (name === TUNNEL ? [number] : [])));
+  const size = ROW_WORDS[table.kind];
+  // Flood rows are written in another way than the rest; there is one of a member.
+  const isOne = (nth: number) => !tunnels.has(table.words[nth * size]!) || isFloodRow(table, nth);
+  const single = positions.filter(isOne);
+  const rest = single.length === 0 ? positions : positions.filter((nth) => !isOne(nth));
+  const many = rest.length === rowCount(table) ? table : rowsAt(table, rest);
   return [
-    ...(rest ? Array.from({ length: rowCount(rest) }, (_, nth) => singleOp(verb, at, rest, nth)) : []),
-    ...(rowCount(many) > 0 ? [manyOp(verb, at, many)] : []),
+    ...Array.from(single, (nth) => singleOp(verb, at, table, nth)),
+    ...(rest.length > 0 ? [manyOp(verb, at, many)] : []),
   ];
 }
 

@@ -5,7 +5,7 @@ import { namespaceId } from '../../../../src/adapters/kernel/namespace-ids.ts';
 import { Observer } from '../../../../src/adapters/kernel/observe.ts';
 import type { Link, Scope } from '../../../../src/core/host-state.ts';
 import { uplinkOf } from '../../../../src/core/plan/naming.ts';
-import { fdbRows, neighbourRows } from '../../../../src/core/row-table.ts';
+import { fdbRows, neighbourRows, OF_DEVICE } from '../../../../src/core/row-table.ts';
 
 const NAME = 'ovl-4096';
 const SCOPE: Scope = { host: false, networks: [NAME], containers: [], ports: [] };
@@ -25,7 +25,7 @@ const WHOLE: NetworkPart = {
   addresses: [{ link: 'br0', address: '10.0.0.1', prefix: 24 }],
   routes: [],
   neighbours: Uint32Array.of(2, ...V4, 0x0a000005, ...MAC, 3, ...V4, 0x0a000006, ...MAC),
-  fdb: Uint32Array.of(2, ...MAC, ...V4, 0x0a4d0002, 0x10000),
+  fdb: Uint32Array.of(2, OF_DEVICE, ...MAC, ...V4, 0x0a4d0002, 0),
   filter: { family: 'bridge', sets: [], chains: [] },
 };
 const SAME: NetworkPart = {

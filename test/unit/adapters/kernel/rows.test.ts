@@ -11,7 +11,14 @@ import {
 import type { ManyRequests, NetlinkSocket } from '../../../../src/adapters/netlink/socket.ts';
 import * as nl from '../../../../src/adapters/netlink/uapi/neighbour.ts';
 import type { FdbRow, Neighbour } from '../../../../src/core/host-state.ts';
-import { fdbRows, fdbTable, neighbourRows, neighbourTable, type RowTable } from '../../../../src/core/row-table.ts';
+import {
+  ALL_ZEROS,
+  fdbRows,
+  fdbTable,
+  neighbourRows,
+  neighbourTable,
+  type RowTable,
+} from '../../../../src/core/row-table.ts';
 
 const VX0 = 7;
 const ROOM = 4_096;
@@ -48,7 +55,9 @@ const ends: readonly FdbRow[] = [
   { link: 'vx0', mac, vtep: '192.168.255.1', port: undefined },
   { link: 'vx0', mac: '02:42:0a:00:00:09', vtep: '10.77.0.2', port: 65_535 },
 ];
-const fdbRequests = (request: typeof replaceFdb) => ends.map((row) => request({ ...row, link: VX0 }));
+/** Of the bridge, of a MAC that is behind the tunnel. */
+const ofBridge: FdbRow = { link: 'vx0', mac };
+const fdbRequests = (request: typeof replaceFdb, rows = ends) => rows.map((row) => request({ ...row, link: VX0 }));
 
 it('a table is written as each of its rows would be', () => {
   const set = written(neighbourTable(neighbours), true);
@@ -59,8 +68,9 @@ it('a table is written as each of its rows would be', () => {
     [true, replaceFdb],
     [false, deleteFdb],
   ] as const) {
-    const { payloads, asked } = written(fdbTable(ends), isSet);
-    const requests = fdbRequests(request);
+    const rows = [...ends, ofBridge];
+    const { payloads, asked } = written(fdbTable(rows), isSet);
+    const requests = fdbRequests(request, rows);
     expect(payloads).toEqual(requests.map(({ payload }) => Uint8Array.from(payload)));
     expect(asked).toMatchObject({ type: requests[0]!.type, flags: requests[0]!.flags });
     expect(asked.most).toBeGreaterThanOrEqual(Math.max(...payloads.map(({ length }) => length)));
@@ -100,6 +110,13 @@ it("a port's row that the kernel made for a VLAN besides is not a second one", (
   const reader = new RowReader();
   expect([0, 1].map((vlan) => reader.fdb(message(row(vlan))))).toEqual([true, undefined]);
   expect(fdbRows({ kind: 'fdb', links, words: reader.take('fdb', 1) })).toEqual([{ link: 'vx0', mac }]);
+});
+
+it('a flood row is added to a list, every other one is written over', () => {
+  const [CREATE, REPLACE, APPEND] = [0x400, 0x100, 0x800];
+  const flood = { link: VX0, mac: ALL_ZEROS, vtep: '10.77.0.2' };
+  expect(replaceFdb(flood).flags).toBe(CREATE | APPEND);
+  expect(replaceFdb({ ...flood, mac }).flags).toBe(CREATE | REPLACE);
 });
 
 it("a row of a tunnel end that is not on the tunnel is nobody's", () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { lastOfEach, withRowEvents } from '../../../../src/agent/reconcile/row-events.ts';
 import type { FdbRow, Link, NamespaceState, Neighbour } from '../../../../src/core/host-state.ts';
 import type { RowEvent } from '../../../../src/core/kernel-change.ts';
-import { fdbRows, neighbourRows } from '../../../../src/core/row-table.ts';
+import { ALL_ZEROS, fdbRows, neighbourRows } from '../../../../src/core/row-table.ts';
 
 const neighbour: Neighbour = { link: 'vx0', address: '10.0.0.9', mac: '02:42:0a:00:00:09' };
 const tunnel: FdbRow = { link: 'vx0', mac: '02:42:0a:00:00:09', vtep: '10.77.0.2', port: undefined };
@@ -59,6 +59,23 @@ describe('an event that tells something else', () => {
     expect(withRowEvents(state, [event('written', { ...port, link: 'e2' })])).toBeUndefined();
     const twice = { ...state, fdb: [tunnel, { ...tunnel, vtep: '10.77.0.3' }] };
     expect(withRowEvents(twice, [event('written', tunnel)])).toBeUndefined();
+  });
+
+  it('of a flood row among others puts right what is known, but for one that nobody knows', () => {
+    const floods = ['10.77.0.2', '10.77.0.3'].map((vtep) => ({ ...tunnel, mac: ALL_ZEROS, vtep }));
+    const flooded = { ...state, fdb: [tunnel, ...floods] };
+    expect(withRowEvents(flooded, [event('written', floods[1]!)])).toBe(flooded);
+    expect(fdbOf(withRowEvents(flooded, [event('gone', floods[0]!)]))).toEqual([tunnel, floods[1]]);
+    expect(withRowEvents(flooded, [event('written', { ...floods[0]!, vtep: '10.77.0.4' })])).toBeUndefined();
+  });
+
+  it("of the bridge's row of a MAC is not of the tunnel's", () => {
+    const bridge = { link: tunnel.link, mac: tunnel.mac };
+    const both = { ...state, fdb: [tunnel, bridge] };
+    expect(withRowEvents(both, [event('written', bridge)])).toBe(both);
+    expect(fdbOf(withRowEvents(both, [event('gone', bridge)]))).toEqual([tunnel]);
+    expect(fdbOf(withRowEvents(both, [event('gone', tunnel)]))).toEqual([bridge]);
+    expect(withRowEvents(state, [event('written', bridge)])).toBeUndefined();
   });
 
   it('of a link that is not known needs a look', () => {
