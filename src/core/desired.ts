@@ -50,7 +50,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
     };
     const namespace = namespaceOf(network.vni);
     namespaces.add(namespace);
-    const { betweenContainers, gatewayModes, masquerade } = networkSettings(network);
+    const { betweenContainers, gatewayModes, masquerade, multicastRate } = networkSettings(network);
     const modeOf = (address: string) => gatewayModes[familyOfAddress(address)];
     const opened = endpoints.flatMap(({ engine, record: { addresses } }) =>
       engine?.ports
@@ -69,7 +69,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
       networkId: network.id,
       namespace,
       internal: network.internal,
-      ...{ betweenContainers, gatewayModes },
+      ...{ betweenContainers, gatewayModes, multicastRate },
       ports: endpoints.map((endpoint) =>
         portOf(endpoint, ownAddresses(view, endpoint.record), base.subnets, routed.get(endpoint) ?? NOWHERE),
       ),

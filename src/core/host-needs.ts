@@ -18,6 +18,7 @@ const NEEDS = {
   },
   nftables: moduleOf('nftables', 'every network', 'nf_tables'),
   'nftables-bridge': needOf('nftables for bridges', 'every network', 'a kernel with CONFIG_NF_TABLES_BRIDGE'),
+  limit: moduleOf('limits of nftables', 'a network with `-o multicast=true`', 'nft_limit'),
   fib: moduleOf('nftables expressions of the routing table (fib)', "the host's filter", 'nft_fib_ipv4 nft_fib_inet'),
   conntrack: moduleOf('connection tracking for nftables', "the host's filter", 'nf_conntrack nft_ct'),
   nat: moduleOf('address translation for nftables', 'the way out of networks', 'nft_chain_nat nft_masq'),

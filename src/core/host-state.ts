@@ -96,7 +96,7 @@ export interface Subnet {
   readonly prefix: number;
 }
 
-export interface DesiredNetwork extends Pick<NetworkSettings, 'betweenContainers' | 'gatewayModes'> {
+export interface DesiredNetwork extends Pick<NetworkSettings, 'betweenContainers' | 'gatewayModes' | 'multicastRate'> {
   readonly networkId: string;
   readonly vni: number;
   readonly namespace: string;

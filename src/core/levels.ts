@@ -12,6 +12,9 @@ export const SPOKEN_LEVELS: LevelRange = { from: 1, to: 2 };
 /** The level that addresses of IPv6 need: agents that speak lower ones alone cannot read records that have them. */
 export const IPV6_LEVEL = 2;
 
+/** The level that multicast needs: agents that speak lower ones alone do not know the option, and would do nothing. */
+export const MULTICAST_LEVEL = 2;
+
 /** What agents spoke that did not say it yet. */
 const FIRST_LEVEL = 1;
 

@@ -46,7 +46,8 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
       const families = pick(world, FAMILIES)!;
       const subnets =
         asked === undefined ? [] : SUBNETS(asked).filter((_, at) => (at === 0 ? families.ipv4 : families.ipv6));
-      return host(world)?.running.networks.create(networkRequest(name, { ...families, subnets }));
+      const options: Record<string, string> = /[14]/.test(name) ? { multicast: 'true' } : {};
+      return host(world)?.running.networks.create(networkRequest(name, { ...families, subnets, options }));
     },
   ],
   [

@@ -1,6 +1,7 @@
 import { describeKernel } from '../contract/kernel.ts';
 import { describeEngineKernel } from '../contract/kernel-engine.ts';
 import { describeIpv6Kernel } from '../contract/kernel-ipv6.ts';
+import { describeMulticastKernel } from '../contract/kernel-multicast.ts';
 import { describeKernelRows } from '../contract/kernel-rows.ts';
 import { FakeKernel } from './fake-kernel.ts';
 
@@ -22,3 +23,4 @@ describeKernel('the kernel in memory', open);
 describeEngineKernel('the kernel in memory', open);
 describeIpv6Kernel('the kernel in memory', open);
 describeKernelRows('the kernel in memory', open);
+describeMulticastKernel('the kernel in memory', open);

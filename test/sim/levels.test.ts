@@ -87,6 +87,26 @@ describe('the level of a cluster', () => {
   });
 });
 
+describe('a network with multicast', () => {
+  const options = { multicast: 'true' };
+  const create = (host: SimulatedHost, name: string) =>
+    cluster.clock.until(host.running.networks.create({ ...networkRequest(name), options }));
+
+  it('is refused until every host knows what that is, and the others are named', async () => {
+    const [h1, h2, h3] = cluster.hosts;
+    await install(h1!, NEW);
+    await install(h2!, NEW);
+    const refusal = {
+      code: 'version-mismatch',
+      message: `networks with multicast need an overlayd that speaks level 2 on every host: upgrade it on ${h3!.record.name} (0.1.0), or remove hosts that do not come back (overlayd node rm)`,
+    };
+    await expect(create(h1!, 'room')).rejects.toMatchObject(refusal);
+    await install(h3!, NEW);
+    expect((await create(h1!, 'room')).options).toEqual(options);
+    await checkQuiet(cluster);
+  });
+});
+
 describe('an agent that is rolled back', () => {
   it('says so before the level has risen, and holds it back', async () => {
     const [h1, h2, h3] = cluster.hosts;

@@ -64,7 +64,15 @@ function checkRows({ kernel, record: { id, name: host } }: SimulatedHost, { netw
     );
     const [local, remote] = [all.filter(({ nodeId }) => nodeId === id), all.filter(({ nodeId }) => nodeId !== id)];
     const tunnels = fdb.filter(({ link }) => link === 'vx0').map(({ mac, vtep }) => `${mac} ${vtep}`);
-    expect(tunnels.sort(), what).toEqual(remote.map(({ mac, nodeId }) => `${mac} ${nodes.get(nodeId)?.vtep}`).sort());
+    const vtepOf = (nodeId: string) => nodes.get(nodeId)?.vtep;
+    const ends = remote.map(({ mac, nodeId }) => `${mac} ${vtepOf(nodeId)}`);
+    const hosts = [...new Set(remote.map(({ nodeId }) => nodeId))];
+    const floods = [
+      ...remote.map(({ mac }) => `${mac} undefined`),
+      ...hosts.map((nodeId) => `00:00:00:00:00:00 ${vtepOf(nodeId)}`),
+    ];
+    const expected = network.options.multicast === 'true' ? [...ends, ...floods] : ends;
+    expect(tunnels.sort(), what).toEqual(expected.sort());
     const ports = fdb.filter(({ link }) => link !== 'vx0').map(({ mac }) => mac);
     expect(ports.sort(), what).toEqual(local.map(({ mac }) => mac).sort());
   }

@@ -72,6 +72,7 @@ const TABLES: readonly (readonly [Need, string])[] = [
       chain('b', 'filter', 'prerouting priority -300', 'iifname . ether saddr . ip saddr @leases accept'),
     ),
   ],
+  ['limit', table('inet', chain('g', 'filter', 'forward priority 0', 'limit rate over 1/second burst 1 packets drop'))],
   ['fib', table('inet', chain('c', 'filter', 'prerouting priority -300', 'fib saddr . iif oif missing drop'))],
   [
     'conntrack',

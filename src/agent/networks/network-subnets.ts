@@ -114,10 +114,19 @@ export async function requireIpv6(
   { state, store }: Pick<SubnetsDeps, 'state' | 'store'>,
   network: Pick<NetworkRecord, 'options'>,
 ): Promise<void> {
-  // It may have risen since this host heard of it.
-  if (levelOf(state.view) < IPV6_LEVEL) await Promise.all([state.read(store, keys.cluster), state.read(store, NODES)]);
-  requireLevel(IPV6_LEVEL, levelOf(state.view), state.view.nodes(), 'networks with IPv6');
+  await requireSpoken({ state, store }, IPV6_LEVEL, 'networks with IPv6');
   refuseTooSmallMtu(state.view, network);
+}
+
+/** Throws what `requireLevel` throws. `what`: as there. */
+export async function requireSpoken(
+  { state, store }: Pick<SubnetsDeps, 'state' | 'store'>,
+  level: number,
+  what: string,
+): Promise<void> {
+  // It may have risen since this host heard of it.
+  if (levelOf(state.view) < level) await Promise.all([state.read(store, keys.cluster), state.read(store, NODES)]);
+  requireLevel(level, levelOf(state.view), state.view.nodes(), what);
 }
 
 /** Nobody has written a subnet since `entries` were read. */

@@ -12,7 +12,8 @@ import { innerMtu, overheadOf } from '../../core/inner-mtu.ts';
 import type { Family } from '../../core/ip.ts';
 import { checkSubnet, chooseSubnet, type Holder } from '../../core/ipam/subnet.ts';
 import { refuseCoveredUpstreams, upstreamHolders } from '../../core/ipam/upstream-holders.ts';
-import { unreadableRecord } from '../../core/levels.ts';
+import { MULTICAST_LEVEL, unreadableRecord } from '../../core/levels.ts';
+import { networkSettings } from '../../core/network-options.ts';
 import {
   draftNetwork,
   type NetworkDraft,
@@ -38,6 +39,7 @@ import {
   automaticPools,
   chooseBlocks,
   requireIpv6,
+  requireSpoken,
   subnetHolders,
   unchangedSubnets,
 } from './network-subnets.ts';
@@ -105,10 +107,12 @@ export class Networks {
     return find();
   }
 
-  /** Throws what `draftNetwork`, `requireIpv6` and `chooseBlocks` throw, `network-exists`, `vni-in-use`, `conflict`. */
+  /** Throws what `draftNetwork`, `requireIpv6`, `requireSpoken` and `chooseBlocks` throw, `network-exists`, `vni-in-use`, `conflict`. */
   async create(request: NetworkRequest): Promise<NetworkRecord> {
     const draft = draftNetwork(request);
     if (draft.families.includes(6)) await requireIpv6(this.#deps, draft);
+    if (networkSettings(draft).multicastRate !== undefined)
+      await requireSpoken(this.#deps, MULTICAST_LEVEL, 'networks with multicast');
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const network = await this.#tryCreate(draft, request);
       if (network) return network;

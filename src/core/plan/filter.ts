@@ -5,13 +5,18 @@
  * and IPv6 where the network has any (`ipv6-filter.ts`; no VLAN tag); nobody beyond the tunnel speaks as this host's gateway.
  * Where containers are not to reach each other, what they send goes to the gateway and not back from there, and nothing comes
  * out of the tunnel, whatever the other hosts let in. The gateway of an isolated network answers names, and nothing else.
+ *
+ * Where what is for groups and for everybody reaches other hosts (`multicast`), that is between containers: ARP goes to the
+ * tunnel alone, which answers it, as solicitations do; the gateway gets nothing else of that kind, says none of it to other
+ * hosts, and so much a second leaves the host.
  */
 import { type DesiredNetwork, type DesiredPort, type Op, type Place, TUNNEL } from '../host-state.ts';
 import { isIpv4 } from '../ip.ts';
 import type { Filter, FilterChain, FilterSet } from '../packet-filter.ts';
 import { hasFamily } from '../subnets.ts';
-import { ipv6Filter } from './ipv6-filter.ts';
+import { type Ipv6Filter, ipv6Filter } from './ipv6-filter.ts';
 import { gatewayMac } from './naming.ts';
+import { isMulticast } from './wanted.ts';
 
 /** Before connection tracking, where one packet costs least. */
 export const RAW = -300;
@@ -22,10 +27,14 @@ export const LATE = 300;
 export const SRCNAT = 100;
 export const LEASES = { 4: 'leases', 6: 'leases6' } as const;
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
+/** Frames to one receiver: the first bit on the wire is not set (IEEE 802). */
+const TO_ONE = 'ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00';
 
 export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPort[]): Filter {
   const gateway = gatewayMac(network);
   const ipv6 = hasFamily(network, 6) ? ipv6Filter(network, ports) : undefined;
+  /** What the gateway takes for itself. */
+  const heard = isMulticast(network) ? gateway : `${gateway}, ${BROADCAST}`;
   return {
     family: 'bridge',
     sets: [set(LEASES[4], ['ifname', 'ether_addr', 'ipv4_addr'], ports.flatMap(leasesMade)), ...(ipv6?.sets ?? [])],
@@ -45,10 +54,8 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
             ]),
         ...(network.gatewayModes[4] === 'isolated'
           ? [
-              `ether daddr { ${gateway}, ${BROADCAST} } ip protocol != { tcp, udp } counter drop`,
-              ...['tcp', 'udp'].map(
-                (protocol) => `ether daddr { ${gateway}, ${BROADCAST} } ${protocol} dport != 53 counter drop`,
-              ),
+              `ether daddr { ${heard} } ip protocol != { tcp, udp } counter drop`,
+              ...['tcp', 'udp'].map((protocol) => `ether daddr { ${heard} } ${protocol} dport != 53 counter drop`),
             ]
           : []),
         ...(ipv6 && network.gatewayModes[6] === 'isolated' ? ipv6.namesAlone : []),
@@ -57,6 +64,7 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
         ...(ipv6?.own ?? []),
         'counter drop',
       ]),
+      ...(network.multicastRate === undefined ? [] : multicastChains(network.multicastRate, ipv6)),
     ],
   };
 }
@@ -72,6 +80,28 @@ function leasesMade(port: DesiredPort): readonly string[] {
   const texts = ipv4.map(({ address }) => `${link} ${mac} ${address}`);
   leases.set(port, texts);
   return texts;
+}
+
+/** Of frames to groups and to everybody. A burst may be what a second is. */
+function multicastChains(rate: number, ipv6: Ipv6Filter | undefined): FilterChain[] {
+  const answered = ['ether type arp accept', ...(ipv6 ? [ipv6.solicitation] : [])];
+  return [
+    chain('forward', 'forward', EARLY, 'accept', [
+      `${TO_ONE} accept`,
+      `oifname != "${TUNNEL}" ether type arp drop`,
+      ...(ipv6 ? ipv6.discovery(TUNNEL) : []),
+      ...answered,
+      `oifname "${TUNNEL}" limit rate over ${rate}/second burst ${rate} packets counter drop`,
+    ]),
+    // By the host itself: the bridge answers ARP and asks by it; what else it has to say is for nobody elsewhere.
+    chain('output', 'output', EARLY, 'accept', [
+      `oifname != "${TUNNEL}" accept`,
+      `${TO_ONE} accept`,
+      ...answered,
+      'counter drop',
+    ]),
+    chain('input', 'input', EARLY, 'accept', [`${TO_ONE} accept`, ...answered, 'counter drop']),
+  ];
 }
 
 export function set(name: string, type: readonly string[], elements: readonly string[]): FilterSet {

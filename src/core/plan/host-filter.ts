@@ -9,6 +9,8 @@
  *   what is forwarded stops before a member's data port, and, for members that are not known yet, wherever it would leave
  *   as ours by source NAT. Packets between two other members that are routed through this host pass.
  *
+ * - Nor what a tunnel's device says for itself: with IPv6 the kernel tells of its groups on every link (RFC 3810).
+ *
  * Control ports (TCP): members only on gossip and on the bundled etcd. Who is to join is not known yet, so anybody may
  * call the join port but containers. Whoever does is let in to the others for a minute: members of an address that this
  * host does not know, be it new, changed, or not the advertised one of several; they have to prove what they are anyway.
@@ -31,6 +33,8 @@ const CALLER_SECONDS = 60;
 const SOFT_LINK = 'meta iifkind { "bridge", "tun", "veth" }';
 /** Sockets of processes have an owner, and no owner has this number. */
 const OF_A_PROCESS = 'meta skuid != 4294967295';
+/** Behind UDP's header and VXLAN's an inner frame to a group of IPv6 (RFC 2464) whose source is a `tunnelMac`. */
+const FROM_A_TUNNEL = '@th,128,16 0x3333 @th,176,24 0x0a6f76';
 const FAMILIES = [4, 6] as const;
 const IP = { 4: 'ip', 6: 'ip6' } as const;
 const TYPES = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const;
@@ -138,6 +142,7 @@ export function hostFilter(desired: Desired, provesAbsence: boolean): Filter {
       ]),
       chain('output', 'output', RAW, 'accept', [
         `${ip} saddr ${vtep} udp dport @ports ${OF_A_PROCESS} counter drop`,
+        `${ip} saddr ${vtep} udp dport @ports ${FROM_A_TUNNEL} counter drop`,
         `${ip} saddr ${vtep} ${ip} daddr @${sources} udp dport @ports notrack`,
       ]),
       chain('forward', 'forward', EARLY, 'accept', [

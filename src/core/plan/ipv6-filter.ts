@@ -8,6 +8,7 @@ import { isIpv4, linkLocalOf, requireIp } from '../ip.ts';
 import type { FilterSet } from '../packet-filter.ts';
 import { LEASES, set } from './filter.ts';
 import { gatewayMac } from './naming.ts';
+import { isMulticast } from './wanted.ts';
 
 /** The leases as numbers, for what neighbour advertisements are of: nft 1.0.6 has no name for that field. */
 const TARGETS = 'targets';
@@ -16,6 +17,12 @@ const TARGET = 'iifname . ether saddr . @th,64,128';
 const MASK = 'ff:ff:00:00:00:00';
 const GROUPS = '33:33:00:00:00:00';
 const DISCOVERY = '{ nd-neighbor-solicit, nd-neighbor-advert }';
+
+/**
+ * As `neigh_reduce` of drivers/net/vxlan takes them: without extension headers, of code 0, and with a target, which is asked for
+ * to see that it is there. Any other would go to all hosts.
+ */
+const SOLICITATION = 'ip6 nexthdr 58 icmpv6 type nd-neighbor-solicit icmpv6 code 0 @th,64,128 != 0x0 accept';
 
 /**
  * Who cuts a packet within its headers keeps from the first part what it is of (RFC 7112), and so from whatever asks for
@@ -31,6 +38,10 @@ export interface Ipv6Filter {
   readonly toGateway: readonly string[];
   /** What goes to the gateway and has nothing to do with names is dropped. */
   readonly namesAlone: readonly string[];
+  /** Solicitations as the tunnel's device answers them. */
+  readonly solicitation: string;
+  /** Where groups reach containers: of discovery, what goes to a group ends at the tunnel. */
+  readonly discovery: (tunnel: string) => readonly string[];
   /** What a port may send as itself, after the rest. */
   readonly own: readonly string[];
 }
@@ -40,7 +51,10 @@ export function ipv6Filter(network: DesiredNetwork, ports: readonly DesiredPort[
   const subnets = network.subnets.filter((subnet) => !isIpv4(subnet.gateway));
   const blocks = [...subnets.map(({ cidr }) => cidr), 'fe80::/10'].join(', ');
   const gateways = [...subnets.map((subnet) => subnet.gateway), linkLocalOf(gateway)].join(', ');
-  const ways = [`ether daddr ${gateway}`, `ether daddr & ${MASK} == ${GROUPS}`];
+  const gatewayAlone = `ether daddr ${gateway}`;
+  const toGroups = `ether daddr & ${MASK} == ${GROUPS}`;
+  // What else is for groups the gateway does not get, where groups reach other containers.
+  const ways = isMulticast(network) ? [gatewayAlone] : [gatewayAlone, toGroups];
   return {
     sets: setsOf(ports),
     nobody: ['icmpv6 type { nd-router-advert, nd-redirect } counter drop'],
@@ -50,9 +64,14 @@ export function ipv6Filter(network: DesiredNetwork, ports: readonly DesiredPort[
     ],
     namesAlone: [
       ...ways.map((way) => `${way} ${CUT_HEADERS} counter drop`),
-      `ether type ip6 ${ways[0]} meta l4proto != { tcp, udp, ipv6-icmp } counter drop`,
-      `ether type ip6 ${ways[1]} meta l4proto != ipv6-icmp counter drop`,
+      `ether type ip6 ${gatewayAlone} meta l4proto != { tcp, udp, ipv6-icmp } counter drop`,
+      ...(isMulticast(network) ? [] : [`ether type ip6 ${toGroups} meta l4proto != ipv6-icmp counter drop`]),
       ...ways.map((way) => `${way} icmpv6 type != ${DISCOVERY} counter drop`),
+    ],
+    solicitation: SOLICITATION,
+    discovery: (tunnel) => [
+      'icmpv6 type nd-neighbor-advert drop',
+      `oifname != "${tunnel}" icmpv6 type nd-neighbor-solicit drop`,
     ],
     own: [
       `icmpv6 type nd-neighbor-advert ${TARGET} != @${TARGETS} counter drop`,

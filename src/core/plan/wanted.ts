@@ -23,13 +23,21 @@ import {
   type Uplink,
 } from '../host-state.ts';
 import { isIpv4, linkLocalOf } from '../ip.ts';
-import { firstOfEachMac, RowWriter } from '../row-table.ts';
+import {
+  ALL_ZEROS,
+  asBridgeRows,
+  type FdbTable,
+  firstOfEachMac,
+  RowWriter,
+  rowsOfLinks,
+  withRows,
+} from '../row-table.ts';
 import { hasFamily } from '../subnets.ts';
 import { gatewayMac, portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
 
 const FAMILIES = [4, 6] as const;
 
-/** Nothing of ours can be a loop, and no multicast goes to ports. */
+/** Nothing of ours can be a loop. Where multicast goes to ports it goes to all: nobody would ask for memberships (RFC 4541). */
 const NO_LOOPS: BridgeFlags = { stp: false, multicastSnooping: false };
 /** Of no port of ours. */
 const NEITHER = { hairpin: false, isolated: false, neighbourSuppression: false } as const;
@@ -51,6 +59,18 @@ const TUNNEL_PORT: PortFlags = {
   broadcastFlood: true,
   locked: false,
 };
+/**
+ * Where what is for a group or for everybody reaches other hosts. The tunnel would send a MAC without a row to all of them,
+ * too: so the bridge has a row for each MAC behind it, and gives it no other.
+ */
+const MULTICAST = {
+  container: { ...CONTAINER_PORT, multicastFlood: true, broadcastFlood: true },
+  tunnel: { ...TUNNEL_PORT, flood: false },
+} as const;
+
+export function isMulticast({ multicastRate }: Pick<DesiredNetwork, 'multicastRate'>): boolean {
+  return multicastRate !== undefined;
+}
 
 /** What a link has besides, where the network has IPv6. */
 function ipv6Of(network: Pick<DesiredNetwork, 'subnets'>): Pick<Link, 'ipv6'> {
@@ -79,7 +99,7 @@ export function tunnelLink(network: DesiredNetwork, vtep: string, port: number):
     ...ipv6Of(network),
     master: BRIDGE,
     vxlan: { vni: network.vni, local: vtep, port, learning: false, proxy: true },
-    port: TUNNEL_PORT,
+    port: isMulticast(network) ? MULTICAST.tunnel : TUNNEL_PORT,
   };
 }
 
@@ -98,7 +118,8 @@ const portLinks = new WeakMap<DesiredPort, Link>();
 
 export function portLink(port: DesiredPort, network: DesiredNetwork): Link {
   const made = portLinks.get(port);
-  if (made?.mtu === network.mtu) return made;
+  const flags = isMulticast(network) ? MULTICAST.container : CONTAINER_PORT;
+  if (made?.mtu === network.mtu && made.port === flags) return made;
   const link: Link = {
     name: port.link,
     kind: 'veth',
@@ -106,7 +127,7 @@ export function portLink(port: DesiredPort, network: DesiredNetwork): Link {
     mtu: network.mtu,
     up: true,
     master: BRIDGE,
-    port: CONTAINER_PORT,
+    port: flags,
   };
   portLinks.set(port, link);
   return link;
@@ -126,6 +147,7 @@ interface MadeRows {
   readonly subnets: DesiredNetwork['subnets'];
   readonly vni: number;
   readonly internal: boolean;
+  readonly multicastRate: number | undefined;
   readonly port: number;
   readonly serviceAddress: boolean;
 }
@@ -135,20 +157,21 @@ const rowsMade = new WeakMap<DesiredNetwork['remotes'], MadeRows>();
 
 /** The same tables as long as they are made of the same: then they are compared with what is there once. */
 export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
-  const { remotes, subnets, vni, internal } = network;
+  const { remotes, subnets, vni, internal, multicastRate } = network;
   const { port, serviceAddress } = desired;
   const made = rowsMade.get(remotes);
   const isSame =
     made?.subnets === subnets &&
     made.vni === vni &&
     made.internal === internal &&
+    made.multicastRate === multicastRate &&
     made.port === port &&
     made.serviceAddress === serviceAddress &&
     made.ports.length === ports.length &&
     made.ports.every((each, nth) => each === ports[nth]);
   if (isSame) return made.rows;
   const rows = makeRows(network, ports, desired);
-  rowsMade.set(remotes, { rows, ports, subnets, vni, internal, port, serviceAddress });
+  rowsMade.set(remotes, { rows, ports, subnets, vni, internal, multicastRate, port, serviceAddress });
   return rows;
 }
 
@@ -182,8 +205,20 @@ function makeRows(network: DesiredNetwork, ports: readonly DesiredPort[], desire
     ],
     routes: ways.map((family) => ours(DEFAULT[family], UPLINK_NEXT_HOP[family], UPLINK)),
     neighbours: neighbours.table(),
-    fdb: firstOfEachMac(fdb.table()),
+    fdb: isMulticast(network) ? withFloodRows(firstOfEachMac(fdb.table()), network, port) : firstOfEachMac(fdb.table()),
   };
+}
+
+/**
+ * The bridge's rows of MACs behind the tunnel, and for what is for a group or for everybody a row of each tunnel end that has
+ * endpoints (head-end replication). `port`: the device's own.
+ */
+function withFloodRows(fdb: FdbTable, { remotes }: DesiredNetwork, port: number): FdbTable {
+  const floods = new RowWriter('fdb', remotes.length);
+  for (const { vtep, port: theirs } of remotes)
+    floods.fdb(TUNNEL, ALL_ZEROS, vtep, theirs === port ? undefined : theirs);
+  const behindTunnel = asBridgeRows(rowsOfLinks(fdb, (link) => link === TUNNEL));
+  return withRows(withRows(fdb, behindTunnel), floods.table());
 }
 
 export function uplinkRows(uplink: Uplink): Pick<Rows, 'routes'> & { readonly neighbours: readonly Neighbour[] } {

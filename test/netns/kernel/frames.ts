@@ -30,6 +30,17 @@ export function ipv6Frame({ from, to, sender, receiver, payload, nextHeader = '3
   return `${digitsOf(receiver)}${digitsOf(sender)}86dd60000000${length}${nextHeader}ff${hexOf(from)}${hexOf(to)}${payload}`;
 }
 
+/** An empty datagram from port 9 to 9; RFC 791, RFC 768. Checksums are not right. */
+export function ipv4Frame({
+  from,
+  to,
+  sender,
+  receiver,
+}: Pick<Ipv6Packet, 'from' | 'to' | 'sender' | 'receiver'>): string {
+  const header = `4500001c0000000040110000${hexOf(from)}${hexOf(to)}`;
+  return `${digitsOf(receiver)}${digitsOf(sender)}0800${header}0009000900080000`;
+}
+
 export const ECHO = '8000000000010001';
 /** RFC 4861. */
 export const ROUTER_ADVERTISEMENT = '86000000400007080000000000000000';

@@ -28,7 +28,11 @@ describe('an option', () => {
     [{ gateway_mode_ipv6: 'nat' }, { gatewayModes: { 4: 'nat', 6: 'nat' } }],
     [{ container_iface_prefix: 'lan' }, { interfacePrefix: 'lan' }],
     [{ 'com.docker.network.container_iface_prefix': 'lan' }, { interfacePrefix: 'lan' }],
-    [{}, { upstreams: [] }],
+    [{}, { upstreams: [], multicastRate: undefined }],
+    [{ multicast: 'false' }, { multicastRate: undefined }],
+    [{ multicast: 'true' }, { multicastRate: 100 }],
+    [{ multicast: '1', multicast_rate: '5000' }, { multicastRate: 5000 }],
+    [{ multicast: 'true', enable_icc: 'true' }, { multicastRate: 100 }],
     [{ dns: '192.0.2.53, [2001:DB8::53]:5353' }, { upstreams: ['192.0.2.53', '[2001:db8::53]:5353'] }],
   ])('%j means %j', (options, meaning) => {
     check(options);
@@ -67,6 +71,11 @@ describe('an option', () => {
     [{ vxlanid_list: '16777216' }, 'invalid-argument', 'is not a whole number from 1 to 16777215'],
     [{ dns: 'ns.example' }, 'invalid-argument', 'option dns: "ns.example" is not a list of 1 to 3 different addresses'],
     [{ dns: '0.0.0.0' }, 'invalid-argument', 'option dns: 0.0.0.0 stands for no host'],
+    [{ multicast: 'yes' }, 'invalid-argument', 'option multicast: "yes" is not true or false'],
+    [{ multicast: 'true', multicast_rate: '0' }, 'invalid-argument', 'is not a whole number from 1 to 50000'],
+    [{ multicast_rate: '500' }, 'invalid-argument', 'limits what -o multicast=true sends; add that'],
+    [{ multicast: 'true', enable_icc: '0' }, 'invalid-argument', 'options multicast and enable_icc contradict'],
+    [{ multicas: 'true' }, 'unknown-option', 'did you mean "multicast"?'],
     [{ constructor: 'x' }, 'unknown-option', 'unknown option "constructor"'],
   ])('%j is refused', (options, code, message) => {
     const refusal = expect.objectContaining({ code, message: expect.stringContaining(message) });
@@ -85,6 +94,7 @@ describe('an option', () => {
 
   it('that a record has and nobody could have given means what none means', () => {
     expect(settings({ mtu: 'large', enable_icc: 'maybe', gateway_mode_ipv4: 'new' })).toEqual(settings({}));
+    expect(settings({ multicast: 'true', enable_icc: 'false' })).toEqual(settings({ enable_icc: 'false' }));
   });
 
   it('is the same by whatever name and value', () => {

@@ -67,6 +67,7 @@ describe('a host', () => {
     ['libnftables', hostWithout({ ways: { hasLibnftables: () => false } }), /apt-get install libnftables1/],
     ['nftables', hostWithout({ ways: { nftables: fail('EPROTONOSUPPORT') } }), /modprobe -a nf_tables/],
     ['nftables-bridge', hostWithout({ text: 'table bridge' }), /CONFIG_NF_TABLES_BRIDGE/],
+    ['limit', hostWithout({ text: 'limit rate' }), /multicast=true.*modprobe -a nft_limit/],
     ['fib', hostWithout({ text: 'fib saddr' }), /nft_fib_inet.*Could not process rule/],
     ['conntrack', hostWithout({ text: 'ct state' }), /nf_conntrack/],
     ['nat', hostWithout({ text: 'masquerade' }), /nft_chain_nat/],

@@ -6,6 +6,7 @@ import { desired } from '../../../../src/core/desired.ts';
 import { HOST, type Observed, type Op, type Plan, TUNNEL } from '../../../../src/core/host-state.ts';
 import { plan } from '../../../../src/core/plan.ts';
 import { type EndpointRecord, hasAddress } from '../../../../src/core/records.ts';
+import { ALL_ZEROS } from '../../../../src/core/row-table.ts';
 import { World } from '../../../contract/kernel-world.ts';
 import { FakeKernel } from '../../../sim/fake-kernel.ts';
 
@@ -52,8 +53,9 @@ function makeWorld(): World {
   world.addNode('h1', '10.77.0.1');
   for (const [index, id] of NODES.entries()) world.addNode(id, `10.77.0.${index + 2}`);
   for (const [index, vni] of VNIS.entries()) {
-    const internal = index === 2;
-    world.addNetwork(`n${index}`, { vni, cidr: `10.0.${index}.0/24`, gateway: `10.0.${index}.1`, internal });
+    const [internal, multicast] = [index === 2, index === 1];
+    const options: Record<string, string> = multicast ? { multicast: 'true' } : {};
+    world.addNetwork(`n${index}`, { vni, cidr: `10.0.${index}.0/24`, gateway: `10.0.${index}.1`, internal, options });
   }
   return world;
 }
@@ -136,6 +138,9 @@ function interfere(kernel: FakeKernel, { what, network, which }: Drift): void {
         ? [
             { kind: 'set-neighbour', at, neighbour: extra } as const,
             { kind: 'set-fdb', at, row: { link: TUNNEL, mac: extra.mac, vtep: '10.77.0.99' } } as const,
+            { kind: 'set-fdb', at, row: { link: TUNNEL, mac: ALL_ZEROS, vtep: '10.77.0.99' } } as const,
+            state.links.get(TUNNEL)?.master !== undefined &&
+              ({ kind: 'set-fdb', at, row: { link: TUNNEL, mac: extra.mac } } as const),
           ]
         : [],
   }[what];
