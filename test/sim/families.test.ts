@@ -198,6 +198,39 @@ describe('a network of IPv6 alone', () => {
   });
 });
 
+describe('a network that gets a subnet of the other family', () => {
+  const add = async (subnet: string) => {
+    await cluster.clock.until(two.running.networks.addSubnet('web', { subnet }));
+    await cluster.clock.advance(1_000);
+  };
+
+  it('gives both from then on, and those that are there keep the one that they have', async () => {
+    await make(FOUR);
+    const before = await connect(one);
+    await add('fd00:5::/64');
+    expect([ips(before), ips(await connect(two))]).toEqual([['10.5.0.2'], ['10.5.0.3', 'fd00:5::2']]);
+    await checkQuiet(cluster);
+    await disconnect(one, before);
+    expect(claimed().sort()).toEqual(['10.5.0.3', 'fd00:5::2']);
+    await checkQuiet(cluster);
+  });
+
+  it('passes over the addresses of IPv4 whose MAC an endpoint of IPv6 has', async () => {
+    const { id } = await make(SIX);
+    const mac = '02:42:0a:05:00:02';
+    const before = [await connect(one), await connect(one, { mac })];
+    await add('10.5.0.0/24');
+    expect(await connect(two)).toMatchObject({ addresses: [{ ip: '10.5.0.3' }, { ip: 'fd00:5::4' }] });
+    await expect(connect(two, { ip: '10.5.0.2' })).rejects.toThrow(`${mac} already in use on network web by c2 on h1`);
+    expect(held(keys.macs(id)).sort()).toEqual([mac, proposedMac('fd00:5::2')]);
+    await checkQuiet(cluster);
+    for (const record of before) await disconnect(one, record);
+    expect(held(keys.macs(id))).toEqual([]);
+    expect(await connect(two, { ip: '10.5.0.2' })).toMatchObject({ mac });
+    await checkQuiet(cluster);
+  });
+});
+
 describe.each([
   ['both families', [FOUR, SIX]],
   ['IPv6 alone', [SIX]],
