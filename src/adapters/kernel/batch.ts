@@ -29,6 +29,7 @@ import type { NetlinkSocket } from '../netlink/socket.ts';
 import { IN6_ADDR_GEN_MODE_NONE } from '../netlink/uapi/if-link.ts';
 import { RT_SCOPE_HOST, RT_SCOPE_UNIVERSE } from '../netlink/uapi/rtnetlink.ts';
 import { pathOf } from './means.ts';
+import { tunnelIndex } from './namespace-ids.ts';
 import { type PlainError, plainError } from './plain-error.ts';
 import { numberOfProtocol } from './route-protocol.ts';
 import { writeRows } from './rows.ts';
@@ -106,7 +107,8 @@ export class Batch {
     switch (op.kind) {
       case 'add-vxlan': {
         const data = { ...op.vxlan, ttl: TTL, udpChecksum: true };
-        this.#push(at, newVxlan({ ...linkOf(op), namespaceFd: this.#open(op.at) }, data));
+        const index = tunnelIndex(op.vxlan.vni);
+        this.#push(at, newVxlan({ ...linkOf(op), index, namespaceFd: this.#open(op.at) }, data));
         break;
       }
       case 'add-bridge':

@@ -6,13 +6,13 @@
  * What happens in a namespace while we write there is most likely our own doing. It is told as that, and not kept back:
  * somebody else may have written in the same moment.
  */
-import { HOST, type Place, type Plan } from '../../core/host-state.ts';
+import { HOST, type Place, type Plan, TUNNEL } from '../../core/host-state.ts';
 import type { KernelChange } from '../../core/kernel-change.ts';
-import { namespaceOf } from '../../core/plan/naming.ts';
+import { isNetworkNamespace, vniOf } from '../../core/plan/naming.ts';
 import { writesOf } from '../../core/plan/rows.ts';
 import { decodeLink, dumpLinks } from '../netlink/link.ts';
 import type { Message } from '../netlink/message.ts';
-import { NetlinkMonitor } from '../netlink/monitor.ts';
+import { MOST_IGNORED, NetlinkMonitor } from '../netlink/monitor.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/uapi/netlink.ts';
 import { NFNLGRP_NFTABLES } from '../netlink/uapi/nfnetlink.ts';
@@ -20,7 +20,7 @@ import * as rt from '../netlink/uapi/rtnetlink.ts';
 import { EventFilter, type Heard } from './event-filter.ts';
 import { createInbox, type Inbox } from './inbox.ts';
 import { watchNames } from './name-watch.ts';
-import { vniOfNamespaceId } from './namespace-ids.ts';
+import { tunnelIndex } from './namespace-ids.ts';
 
 export interface KernelMonitorDeps {
   /** A process of the host that is listened to; undefined: this host. */
@@ -54,9 +54,11 @@ export class KernelMonitor {
   readonly #deps: KernelMonitorDeps;
   readonly #filter = new EventFilter();
   readonly #writing = new Map<Place, number>();
-  /** Namespaces of networks into which thousands of rows are being written, each with whether that was told. */
-  readonly #flooded = new Map<string, boolean>();
+  /** Indexes of tunnels whose rows come or go by the thousand, each once for every plan that has them do so. */
+  #flooded: readonly number[] = [];
   #monitors: readonly NetlinkMonitor[] = [];
+  /** The one of them that hears of rows. */
+  #rows: NetlinkMonitor | undefined;
   #inbox: Inbox<KernelChange> | undefined;
   #names: { close(): void } | undefined;
   readonly #namespace: string | undefined;
@@ -106,11 +108,14 @@ export class KernelMonitor {
     const places = new Set(plan.stages.flatMap(({ ops }) => ops.flatMap(({ op }) => placesOf(op))));
     for (const place of places) this.#writing.set(place, (this.#writing.get(place) ?? 0) + 1);
     const flooded = floodedBy(plan);
-    for (const namespace of flooded) this.#flooded.set(namespace, false);
+    const indexes = flooded.map((namespace) => tunnelIndex(vniOf(namespace)));
+    this.#flood([...this.#flooded, ...indexes]);
     return () => {
       // The kernel has told of all that was written.
       for (const monitor of this.#monitors) monitor.drain();
-      for (const namespace of flooded) this.#flooded.delete(namespace);
+      this.#flood(indexes.reduce(without, this.#flooded));
+      // Nobody reads what thousands of events tell: a look tells what they came to, whoever wrote them.
+      for (const namespace of flooded) this.#push({ kind: 'network', namespace }, namespace);
       for (const place of places) {
         const others = (this.#writing.get(place) ?? 1) - 1;
         if (others === 0) this.#writing.delete(place);
@@ -119,27 +124,29 @@ export class KernelMonitor {
     };
   }
 
+  #flood(indexes: readonly number[]): void {
+    if (indexes.length === 0 && this.#flooded.length === 0) return;
+    this.#flooded = indexes;
+    const ignored = [...new Set(indexes)].slice(0, MOST_IGNORED);
+    this.#rows?.ignoreRows(ignored);
+  }
+
   #open(): void {
     const on = (
       protocol: number,
       groups: readonly number[],
       read: (message: Message, nsid?: number) => readonly Heard[],
-      passes?: (type: number, nsid?: number) => boolean,
     ) =>
       new NetlinkMonitor({
-        ...{ protocol, groups, passes, namespace: this.#namespace },
+        ...{ protocol, groups, namespace: this.#namespace },
         onMessage: (message, nsid) => {
           for (const heard of read(message, nsid)) this.#tell(heard);
         },
         onLost: () => this.#lost(),
       });
+    this.#rows = on(NETLINK_ROUTE, GROUPS, (message, nsid) => this.#filter.route(message, nsid));
     this.#monitors = [
-      on(
-        NETLINK_ROUTE,
-        GROUPS,
-        (message, nsid) => this.#filter.route(message, nsid),
-        (type, nsid) => this.#isFlood(type, nsid),
-      ),
+      this.#rows,
       on(NETLINK_NETFILTER, [NFNLGRP_NFTABLES], (message, nsid) => this.#filter.table(message, nsid)),
     ];
     this.#names = watchNames(this.#root, (namespace) => this.#push({ kind: 'network', namespace }, namespace));
@@ -153,22 +160,6 @@ export class KernelMonitor {
     } finally {
       socket.close();
     }
-  }
-
-  /**
-   * Of thousands of rows that we write nobody reads what each event tells: one says that there were some, and a look tells
-   * what they came to, whoever wrote them.
-   */
-  #isFlood(type: number, nsid: number | undefined): boolean {
-    if (this.#flooded.size === 0 || nsid === undefined) return false;
-    if (type !== rt.RTM_NEWNEIGH && type !== rt.RTM_DELNEIGH) return false;
-    const namespace = namespaceOf(vniOfNamespaceId(nsid));
-    const told = this.#flooded.get(namespace);
-    if (told === false) {
-      this.#flooded.set(namespace, true);
-      this.#tell({ kind: 'network', namespace });
-    }
-    return told !== undefined;
   }
 
   #tell(heard: Heard): void {
@@ -212,13 +203,22 @@ export class KernelMonitor {
 /** A plan that writes more rows than this into a network floods it. */
 const FLOOD_ROWS = 512;
 
+/** Namespaces of networks. */
 function floodedBy(plan: Plan): readonly string[] {
   const rows = new Map<string, number>();
   for (const { op } of plan.stages.flatMap(({ ops }) => ops)) {
     const isRow = op.kind.endsWith('-fdb') || op.kind.endsWith('-neighbour') || op.kind.endsWith('-rows');
-    if (isRow && 'at' in op) rows.set(op.at, (rows.get(op.at) ?? 0) + writesOf(op));
+    // With the tunnel go its rows.
+    const count = op.kind === 'delete-link' && op.name === TUNNEL ? FLOOD_ROWS + 1 : isRow ? writesOf(op) : 0;
+    if (count > 0 && 'at' in op && isNetworkNamespace(op.at)) rows.set(op.at, (rows.get(op.at) ?? 0) + count);
   }
   return [...rows].flatMap(([namespace, count]) => (count > FLOOD_ROWS ? [namespace] : []));
+}
+
+/** One of them less. */
+function without(all: readonly number[], one: number): readonly number[] {
+  const at = all.indexOf(one);
+  return all.filter((_, nth) => nth !== at);
 }
 
 /** Where an op may be heard of. */

@@ -1,4 +1,4 @@
-/** Ids by which the host knows the networks' namespaces, and events name them. */
+/** Numbers by which the host knows the networks' namespaces and their tunnels, and events name them. */
 
 /** Ids of our namespaces begin here: ids that others let the kernel choose count from 0. */
 const BASE = 2 ** 30;
@@ -13,6 +13,11 @@ export const IDS_PER_VNI = 8;
 /** The `nth` id of a network's namespace. */
 export function namespaceId(vni: number, nth = 0): number {
   return BASE + nth * VNI_SPAN + vni;
+}
+
+/** Index of the network's VXLAN device, which no other link of the host or of any namespace has: its events are told by it. */
+export function tunnelIndex(vni: number): number {
+  return BASE + vni;
 }
 
 /** Not positive when it is none of ours. */

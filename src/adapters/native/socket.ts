@@ -8,7 +8,15 @@ import { call, callLater, callNow, callOnce, libc } from './system-call.ts';
 export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const;
 export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
 export const SOL = { SOCKET: 1, IPV6: 41, NETLINK: 270 } as const;
-export const SO = { REUSEADDR: 2, SNDBUF: 7, RCVBUF: 8, SNDBUFFORCE: 32, RCVBUFFORCE: 33 } as const;
+export const SO = {
+  REUSEADDR: 2,
+  SNDBUF: 7,
+  RCVBUF: 8,
+  SNDBUFFORCE: 32,
+  RCVBUFFORCE: 33,
+  ATTACH_FILTER: 26,
+  DETACH_FILTER: 27,
+} as const;
 /** Of `SOL.IPV6`. */
 export const IPV6_V6ONLY = 26;
 export const MSG = { PEEK: 0x2, DONTWAIT: 0x40, TRUNC: 0x20, NOSIGNAL: 0x4000 } as const;
@@ -51,6 +59,11 @@ export function socketAddress(fd: number): Uint8Array {
 /** A 32-bit option. */
 export function setSocketOption(fd: number, level: number, name: number, value: number): void {
   call('setsockopt', native.setsockopt, [fd, level, name, new Int32Array([value]), 4]);
+}
+
+/** One that is a structure. */
+export function setSocketOptionBytes(fd: number, level: number, name: number, value: Uint8Array): void {
+  call('setsockopt', native.setsockopt, [fd, level, name, value, value.length]);
 }
 
 /** Sends one message. */

@@ -9,6 +9,7 @@
  * on everything until the buffer is empty. It says so once, at the start. That it did is told (`onLost`) when it hands over
  * what comes next again: whoever listens has to look at everything then.
  */
+import { endianness } from 'node:os';
 import { type Datagram, receiveDatagrams } from '../native/datagrams.ts';
 import { insideNamespace } from '../native/namespace.ts';
 import {
@@ -21,10 +22,22 @@ import {
   SOL,
   setSocketOption,
 } from '../native/socket.ts';
+import {
+  filterSocket,
+  type Instruction,
+  jumpIfEqual,
+  load16,
+  load32,
+  MOST_INSTRUCTIONS,
+  TAKE,
+  THROW_AWAY,
+  unfilterSocket,
+} from '../native/socket-filter.ts';
 import { type SystemCallError, whenReadable } from '../native/system-call.ts';
 import { type Message, messagesOf, TYPE_AT } from './message.ts';
 import { enlargeReceiveBuffer } from './receive-buffer.ts';
 import { NETLINK_ADD_MEMBERSHIP, NETLINK_LISTEN_ALL_NSID, NLMSG_HDRLEN } from './uapi/netlink.ts';
+import { RTM_DELNEIGH, RTM_NEWNEIGH } from './uapi/rtnetlink.ts';
 
 export interface MonitorOptions {
   /** `NETLINK_ROUTE`, `NETLINK_NETFILTER`. */
@@ -38,8 +51,6 @@ export interface MonitorOptions {
    * message is gone when this returns.
    */
   readonly onMessage: (message: Message, nsid: number | undefined) => void;
-  /** Whether a datagram that begins with a message of this type need not be told of: asked first, for each one. */
-  readonly passes?: ((type: number, nsid: number | undefined) => boolean) | undefined;
   /** Something was not heard. */
   readonly onLost: () => void;
 }
@@ -47,6 +58,34 @@ export interface MonitorOptions {
 const BUFFER_BYTES = 16 * 1024 * 1024;
 /** There was no room for a message, or no memory to hand it over. */
 const LOSSES = ['ENOBUFS', 'ENOMEM'];
+
+/** Where the index of its link is, in an event of a row (`struct ndmsg`). */
+const ROW_LINK_AT = NLMSG_HDRLEN + 4;
+/** Instructions that are there whatever is ignored. */
+const FRAME = 6;
+export const MOST_IGNORED = MOST_INSTRUCTIONS - FRAME;
+
+/** The kernel tells of each row in a message of its own. */
+function allButRowsOf(links: readonly number[]): readonly Instruction[] {
+  const toTake = links.length;
+  return [
+    load16(TYPE_AT),
+    jumpIfEqual(asLoaded(RTM_NEWNEIGH, 2), 1, 0),
+    jumpIfEqual(asLoaded(RTM_DELNEIGH, 2), 0, toTake + 1),
+    load32(ROW_LINK_AT),
+    ...links.map((link, nth) => jumpIfEqual(asLoaded(link, 4), links.length - nth, 0)),
+    TAKE,
+    THROW_AWAY,
+  ];
+}
+
+/** A number of this machine's byte order, as a filter loads it. */
+function asLoaded(value: number, bytes: 2 | 4): number {
+  const buffer = Buffer.alloc(bytes);
+  if (endianness() === 'LE') buffer.writeUIntLE(value, 0, bytes);
+  else buffer.writeUIntBE(value, 0, bytes);
+  return buffer.readUIntBE(0, bytes);
+}
 
 /** Has the socket hear every namespace that has an id. False: we may not. */
 export function listenEverywhere(fd: number): boolean {
@@ -69,6 +108,7 @@ export class NetlinkMonitor {
   #missing = false;
   #next: NodeJS.Immediate | undefined;
   #closed = false;
+  #isFiltered = false;
 
   /** Hears what happens from now on. Throws as opening a socket in the namespace does. */
   constructor(options: MonitorOptions) {
@@ -90,6 +130,17 @@ export class NetlinkMonitor {
   /** Hears at once what has happened until now. */
   drain(): void {
     while (!this.#closed && this.#receive());
+  }
+
+  /**
+   * Nothing is heard of rows (`RTM_NEWNEIGH`, `RTM_DELNEIGH`) of the links with these indexes from now on, in whatever namespace;
+   * of none: all is heard again. So many at most: {@link MOST_IGNORED}.
+   */
+  ignoreRows(links: readonly number[]): void {
+    if (this.#closed) return;
+    if (links.length > 0) filterSocket(this.#fd, allButRowsOf(links));
+    else if (this.#isFiltered) unfilterSocket(this.#fd);
+    this.#isFiltered = links.length > 0;
   }
 
   close(): void {
@@ -124,9 +175,8 @@ export class NetlinkMonitor {
   }
 
   #tell(datagram: Datagram): void {
-    const { onMessage, onLost, passes } = this.#options;
+    const { onMessage, onLost } = this.#options;
     const nsid = datagram.control(SOL.NETLINK, NETLINK_LISTEN_ALL_NSID);
-    if (passes && datagram.length >= NLMSG_HDRLEN && passes(datagram.u16(TYPE_AT), nsid)) return;
     for (const message of messagesOf(datagram.bytes)) onMessage(message, nsid);
     if (datagram.truncated) onLost();
   }

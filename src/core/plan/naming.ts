@@ -14,6 +14,11 @@ export function namespaceOf(vni: number): string {
   return `ovl-${vni}`;
 }
 
+/** Of the network's namespace. */
+export function vniOf(namespace: string): number {
+  return Number(namespace.slice('ovl-'.length));
+}
+
 export function isNetworkNamespace(name: string): boolean {
   return NAMESPACE.test(name);
 }

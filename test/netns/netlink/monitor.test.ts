@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { decodeAddress } from '../../../src/adapters/netlink/address.ts';
 import { decodeLink, newVeth } from '../../../src/adapters/netlink/link.ts';
 import type { Message } from '../../../src/adapters/netlink/message.ts';
-import { NetlinkMonitor } from '../../../src/adapters/netlink/monitor.ts';
+import { MOST_IGNORED, NetlinkMonitor } from '../../../src/adapters/netlink/monitor.ts';
 import { decodeNsid, newNsid } from '../../../src/adapters/netlink/namespace-id.ts';
 import { decodeNeighbour, replaceNeighbour } from '../../../src/adapters/netlink/neighbour.ts';
 import { decodeTableEvent } from '../../../src/adapters/netlink/nftables.ts';
@@ -160,6 +160,59 @@ it('tells of a loss when what comes next is heard again: until then the kernel t
   monitor.drain();
   expect(story).toEqual(['change', 'lost']);
   asking.close();
+});
+
+it('hears nothing of the rows of links that are named, and all else', () => {
+  const rows = [71, 72, 73].map((index) => {
+    two.ip(
+      'link',
+      'add',
+      `vx${index}`,
+      'index',
+      `${index}`,
+      'type',
+      'vxlan',
+      'id',
+      `${index}`,
+      'dstport',
+      `${4700 + index}`,
+    );
+    return { link: `vx${index}`, index };
+  });
+  const told = (dev: string, verb: 'add' | 'delete', last: string): readonly string[] => {
+    monitors[0]!.drain();
+    heard.length = 0;
+    two.exec('bridge', 'fdb', verb, `02:42:0a:00:00:${last}`, 'dev', dev, 'dst', '10.77.0.2', 'self', 'permanent');
+    if (verb === 'add')
+      two.ip('neighbour', 'replace', '10.0.0.9', 'lladdr', `02:42:0b:00:00:${last}`, 'dev', dev, 'nud', 'permanent');
+    monitors[0]!.drain();
+    return [...heard];
+  };
+  const both = ['200 row 02:42:0a:00:00:01', '200 row 02:42:0b:00:00:01'];
+  expect(told('vx71', 'add', '01')).toEqual(both);
+  monitors[0]!.ignoreRows(rows.slice(1).map(({ index }) => index));
+  expect([told('vx72', 'add', '02'), told('vx73', 'add', '03'), told('vx73', 'delete', '03')]).toEqual([[], [], []]);
+  expect(told('vx71', 'delete', '01')).toEqual(['200 no row 02:42:0a:00:00:01']);
+  heard.length = 0;
+  two.ip('link', 'set', 'vx72', 'up');
+  monitors[0]!.drain();
+  expect(heard).toContain('200 link vx72');
+  monitors[0]!.ignoreRows([72]);
+  expect(told('vx73', 'add', '04')).toContain('200 row 02:42:0a:00:00:04');
+  monitors[0]!.ignoreRows([]);
+  monitors[0]!.ignoreRows([]);
+  expect(told('vx72', 'add', '05')).toContain('200 row 02:42:0a:00:00:05');
+});
+
+it('can be told to hear nothing of the rows of as many links as it says', () => {
+  monitors[0]!.ignoreRows(Array.from({ length: MOST_IGNORED }, (_, nth) => 1_000 + nth));
+  expect(() => monitors[0]!.ignoreRows(Array.from({ length: MOST_IGNORED + 1 }, (_, nth) => nth))).toThrow(RangeError);
+  two.ip('link', 'add', 'vx0', 'index', `${1_000 + MOST_IGNORED - 1}`, 'type', 'vxlan', 'id', '7', 'dstport', '4790');
+  monitors[0]!.drain();
+  heard.length = 0;
+  two.exec('bridge', 'fdb', 'add', '02:42:0a:00:00:01', 'dev', 'vx0', 'dst', '10.77.0.2', 'self', 'permanent');
+  monitors[0]!.drain();
+  expect(heard).toEqual([]);
 });
 
 it('hears nothing after it was closed', () => {
