@@ -15,7 +15,7 @@ type OfNetwork = Pick<NetworkRecord, 'options'> & Partial<Pick<NetworkRecord, 's
 
 const DEFAULT_UNDERLAY_BYTES = 1500;
 /** What every host must take of IPv4 (RFC 791), and every link of IPv6 (RFC 8200, section 5): Linux has none on smaller ones. */
-export const LEAST_BYTES = { 4: 576, 6: 1_280 } as const;
+const LEAST_BYTES = { 4: 576, 6: 1_280 } as const;
 
 /**
  * Bytes. Members that left do not count. A network with IPv6 keeps what IPv6 needs where the underlay leaves less: the links

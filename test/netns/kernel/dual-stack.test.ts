@@ -115,6 +115,18 @@ it('a gateway that is isolated is so in its family alone', async () => {
   expect(answers).toEqual([false, true, true, false]);
 });
 
+it('containers that are not to reach each other do not in either family', async () => {
+  const network = add(7, { enable_icc: 'false' });
+  await attach(a, network, 2, 'apart1');
+  await attach(a, network, 3, 'apart2');
+  await attach(b, network, 4, 'apart3');
+  const reached: string[] = [];
+  for (const of of [ipv4Of, ipv6Of])
+    for (const last of [1, 3, 4]) if (await ping(a.host, 'apart1', of(7, last))) reached.push(of(7, last));
+  for (const address of [INTERNET, OUTSIDE]) if (await ping(a.host, 'apart1', address)) reached.push(address);
+  expect(reached).toEqual([ipv4Of(7, 1), ipv6Of(7, 1), INTERNET, OUTSIDE]);
+});
+
 it('a network of IPv4 gets IPv6 while it is in use, and no packet is lost', async () => {
   const both = add(5);
   const four = { ...both, subnets: both.subnets.slice(0, 1) };
