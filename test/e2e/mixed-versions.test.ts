@@ -4,7 +4,7 @@
  */
 import { afterAll, expect, test } from 'vitest';
 import { pointerOf, startAsking } from '../lab/asking.ts';
-import { untilReady } from '../lab/cluster.ts';
+import { formCluster, joinArguments, untilReady } from '../lab/cluster.ts';
 import { Etcdctl } from '../lab/etcd.ts';
 import { type Host, ROOT } from '../lab/host.ts';
 import { attach, untilReaches, untilResolves } from '../lab/network.ts';
@@ -26,11 +26,12 @@ const addresses = new Map<string, string>();
 const pings: Pinging[] = [];
 let first = '';
 const lab = useLab({
-  hosts: 3,
-  cluster: true,
+  hosts: 4,
   commit: FIRST,
-  prepare: async ({ hosts }) => {
+  prepare: async (made) => {
+    const hosts = made.hosts.slice(0, 3);
     first = hosts[0]!.checkout;
+    await formCluster(hosts);
     await hosts[0]!.mustOverlayd('network', 'create', '--subnet', SUBNET, 'web');
     for (const host of hosts)
       addresses.set(host.name, await attach(host, 'c', 'web', '--name', host.name, '--alias', 'all'));
@@ -38,7 +39,8 @@ const lab = useLab({
     for (const [from, to] of pairs(hosts)) pings.push(await startPinging(from, 'c', addresses.get(to.name)!, 0.02));
   },
 });
-const three = () => [lab().host(1), lab().host(2), lab().host(3)] as const;
+/** The fourth host comes and goes. */
+const members = () => [lab().host(1), lab().host(2), lab().host(3)] as const;
 afterAll(async () => {
   for (const ping of pings.splice(0)) await ping.end();
 });
@@ -54,10 +56,10 @@ const namesPid = (host: Host) => host.must(['cat', '/run/overlayd/names.sock.loc
  * Ends the host's agent and starts the one of that build, while every container asks for names, and none is unanswered. Those
  * of a host whose agent is away may be hidden, so nobody else asks for them meanwhile.
  */
-async function restart(host: Host, checkout: string, untilStarted = () => untilReady(lab().hosts)): Promise<void> {
+async function restart(host: Host, checkout: string, untilStarted = () => untilReady(members())): Promise<void> {
   const asking = await Promise.all(
-    lab().hosts.map((asker) => {
-      const named = lab().hosts.filter((other) => other !== host || asker === host);
+    members().map((asker) => {
+      const named = members().filter((other) => other !== host || asker === host);
       const names = named.flatMap(({ name }) => [name, `${name}.web`, pointerOf(addresses.get(name)!)]);
       return startAsking(asker, 'c', [...names, 'all', 'www.example'], ASKING);
     }),
@@ -82,7 +84,7 @@ let round = 0;
 async function worksTogether(makers: readonly Host[]): Promise<void> {
   round += 1;
   const made = await Promise.all(
-    lab().hosts.map(async (host) => {
+    members().map(async (host) => {
       const name = `r${round}-${host.name}`;
       return { host, name, address: await attach(host, name, 'web', '--name', name) };
     }),
@@ -100,11 +102,11 @@ async function worksTogether(makers: readonly Host[]): Promise<void> {
       await host.mustOverlayd('network', 'connect', '--name', name, network, `netns:${name}`);
     for (const [from, to] of pairs(made)) await untilReaches(from.host, from.name, to.name);
     for (const { host, name } of made) await host.mustOverlayd('network', 'disconnect', network, `netns:${name}`);
-    const another = lab().hosts.find((host) => host !== maker)!;
+    const another = members().find((host) => host !== maker)!;
     await another.mustOverlayd('network', 'rm', network);
   }
   for (const { host, name } of made) await host.deleteContainer(name);
-  expect((await Promise.all(lab().hosts.map((host) => host.json('status')))).map(({ Problems }) => Problems)).toEqual([
+  expect((await Promise.all(members().map((host) => host.json('status')))).map(({ Problems }) => Problems)).toEqual([
     [],
     [],
     [],
@@ -112,7 +114,7 @@ async function worksTogether(makers: readonly Host[]): Promise<void> {
 }
 
 const levels = async () =>
-  (await Promise.all(lab().hosts.map((host) => host.json('status')))).map(({ Level }) => Level as number);
+  (await Promise.all(members().map((host) => host.json('status')))).map(({ Level }) => Level as number);
 
 /** The records whose keys begin so, by key. */
 async function records(prefix: string): Promise<Map<string, Record<string, unknown>>> {
@@ -124,14 +126,35 @@ async function records(prefix: string): Promise<Map<string, Record<string, unkno
 const REWRITTEN = ['cluster', 'networks/', 'dns/', 'nodes/'];
 
 test('one host is upgraded: attach, names and networks work in both directions', async () => {
-  const [one, two] = three();
+  const [one, two] = members();
   await one.mustOverlayd('dns', 'add', 'web', 'static-1', 'A', '192.0.2.1');
   await upgrade(two);
   await worksTogether([one, two]);
 });
 
+test('a host of either release joins by a member of the other, and leaves', async () => {
+  const [one, two] = members();
+  const joiner = lab().host(4);
+  for (const [asked, checkout] of [
+    [one, ROOT],
+    [two, first],
+  ] as const) {
+    await joiner.agent.stop();
+    joiner.checkout = checkout;
+    await joiner.agent.start();
+    await joiner.mustOverlayd(...joinArguments(await asked.mustOverlayd('token', 'create')));
+    await untilReady([...members(), joiner]);
+    await attach(joiner, 'c', 'web', '--name', joiner.name);
+    await untilReaches(joiner, 'c', one.name);
+    await untilReaches(two, 'c', joiner.name);
+    await joiner.mustOverlayd('network', 'disconnect', 'web', 'netns:c');
+    await joiner.deleteContainer('c');
+    await joiner.mustOverlayd('leave');
+  }
+});
+
 test('each keeps in a record what the others wrote', async () => {
-  const [one, two, last] = three();
+  const [one, two, last] = members();
   for (const prefix of REWRITTEN)
     for (const [key, record] of await records(prefix))
       await Etcdctl.ofBundled(one).run('put', key, JSON.stringify({ ...record, later: LATER }));
@@ -141,7 +164,7 @@ test('each keeps in a record what the others wrote', async () => {
   await one.mustOverlayd('network', 'subnet', 'add', 'web', '10.81.0.0/24');
   await two.mustOverlayd('network', 'subnet', 'add', 'web', '10.82.0.0/24');
   await last.mustOverlayd('network', 'subnet', 'add', 'web', '10.83.0.0/24');
-  for (const host of three()) {
+  for (const host of members()) {
     await untilResolves(host, 'c', 'static-1', []);
     for (const at of [2, 3]) await untilResolves(host, 'c', `static-${at}`, [`192.0.2.${at}`]);
     const [{ IPAM }] = await host.json('network', 'inspect', 'web');
@@ -153,7 +176,7 @@ test('each keeps in a record what the others wrote', async () => {
 });
 
 test('what needs the next level is refused, and the hosts that hold it back are named', async () => {
-  const [, two] = three();
+  const [, two] = members();
   expect(await levels()).toEqual([1, 1, 1]);
   expect(await two.mustOverlayd('status')).toContain('2 as soon as overlayd is upgraded on h1 (0.1.0), h3 (0.1.0)');
   const refused = await two.overlayd('network', 'create', '--ipv6', 'six');
@@ -161,7 +184,7 @@ test('what needs the next level is refused, and the hosts that hold it back are 
 });
 
 test('that host goes back and is upgraded again', async () => {
-  const [one, two] = three();
+  const [one, two] = members();
   await upgrade(two, first);
   await worksTogether([two]);
   await upgrade(two);
@@ -169,7 +192,7 @@ test('that host goes back and is upgraded again', async () => {
 });
 
 test('the second is upgraded: the last one alone holds the level back', async () => {
-  const [, two, last] = three();
+  const [, two, last] = members();
   await upgrade(last);
   await worksTogether([last]);
   expect(await levels()).toEqual([1, 1, 1]);
@@ -178,7 +201,7 @@ test('the second is upgraded: the last one alone holds the level back', async ()
 });
 
 test('the last one is upgraded: the level rises by itself, its etcd stays, and what was refused is done', async () => {
-  const [one, two, last] = three();
+  const [one, two, last] = members();
   const etcd = await one.must(['pgrep', '-x', 'etcd']);
   await upgrade(one);
   await until('the level to rise', async () => (await levels()).every((level) => level === 2));
@@ -193,7 +216,7 @@ test('the last one is upgraded: the level rises by itself, its etcd stays, and w
 });
 
 test('an agent of before comes back too late: it says so, and traffic and names go on', async () => {
-  const last = lab().host(3);
+  const [, two, last] = members();
   const names = await namesPid(last);
   await restart(last, first, () =>
     until('it to say so', async () => {
@@ -206,8 +229,12 @@ test('an agent of before comes back too late: it says so, and traffic and names 
   expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('install a newer overlayd here') });
   await restart(last, ROOT);
   expect(await namesPid(last)).toBe(names);
+  const joined = await lab()
+    .host(4)
+    .overlayd(...joinArguments(await two.mustOverlayd('token', 'create')));
+  expect(joined).toMatchObject({ code: 1, stderr: expect.stringContaining('install a newer overlayd on this host') });
   await worksTogether([last]);
-  await untilReaches(lab().host(2), 'six', 'six-3');
+  await untilReaches(two, 'six', 'six-3');
 });
 
 test('no packet was lost', async () => {
