@@ -1,5 +1,6 @@
 /** Disks that are full, and files that cannot be read: what is in memory, in etcd and in the kernel has to do. */
 import { beforeEach, expect, it } from 'vitest';
+import { unknownContainers } from '../../src/agent/endpoints/adoption.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { useEngines } from './engine-story.ts';
 import { placeOf } from './fake-containers.ts';
@@ -77,8 +78,12 @@ it('a damaged state file costs no endpoint: what the kernel and etcd have is fou
   expect(found.map(({ record }) => record.id).sort()).toEqual(before.map(({ id }) => id).sort());
   expect(found.find(({ record }) => record.name === 'api')?.container.path).toBe(placeOf(api));
   expect(one.disk.state?.endpoints).toHaveLength(2);
+  // The engine's is known by its address again.
+  const unknown = () => unknownContainers(one.running.local, one.running.view);
+  expect(unknown()).toEqual([expect.stringContaining(`not known since: ${endpoint.record.name} on network web. They`)]);
   await until(one.engine.removeContainer('api'));
   await until(one.running.endpoints.disconnect('web', endpoint.record.name, false));
+  expect(unknown()).toEqual([]);
   expect(addresses()).toEqual([]);
 });
 

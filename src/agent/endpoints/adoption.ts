@@ -12,6 +12,8 @@ import type { Kernel } from '../../ports/kernel.ts';
 import type { Logger } from '../../ports/runtime.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 
+const LISTED = 10;
+
 export interface AdoptionDeps {
   readonly local: LocalEndpoints;
   readonly kernel: Kernel;
@@ -57,7 +59,22 @@ export class Adoption {
   }
 }
 
+const UNKNOWN = 'unknown:';
+
 function adopted(record: EndpointRecord): LocalEndpoint {
-  const container = { ...handedOver({ endpointId: record.id }), text: `unknown:${record.id.slice(0, 12)}` };
+  const container = { ...handedOver({ endpointId: record.id }), text: `${UNKNOWN}${record.id.slice(0, 12)}` };
   return { record, container, ifname: handoverLinkOf(record.id) };
+}
+
+/** In words, of which endpoints it is not known yet whose they are. */
+export function unknownContainers(local: Pick<LocalEndpoints, 'all'>, view: Pick<ClusterView, 'network'>): string[] {
+  const unknown = local.all().filter(({ container, engine }) => !engine && container.text.startsWith(UNKNOWN));
+  if (unknown.length === 0) return [];
+  const listed = unknown.slice(0, LISTED).map(({ record: { name, networkId } }) => {
+    return `${name} on network ${view.network(networkId)?.name ?? networkId}`;
+  });
+  const more = unknown.length > LISTED ? ` and ${unknown.length - LISTED} more` : '';
+  return [
+    `the state file was damaged, and which containers these endpoints belong to is not known since: ${listed.join(', ')}${more}. They go on; when a container is gone, or is to be connected anew, disconnect its endpoint by name (overlayd network disconnect NETWORK NAME)`,
+  ];
 }

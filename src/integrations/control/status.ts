@@ -2,6 +2,7 @@
 
 import { sharedMacs } from '../../agent/claims/mac-claims.ts';
 import { nodeState } from '../../agent/cluster/nodes.ts';
+import { unknownContainers } from '../../agent/endpoints/adoption.ts';
 import type { EngineStatus } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import { innerMtu, mtuProblems } from '../../core/inner-mtu.ts';
@@ -117,6 +118,7 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
       `${member.local.unreadable}. Until etcd tells, this node does not know which endpoints it has; it takes nothing away`,
     );
   }
+  problems.push(...unknownContainers(member.local, member.view));
   const unsaved = [member.local.unsaved, engineSide?.networks.unsaved].filter((reason) => reason !== undefined);
   for (const reason of new Set(unsaved)) problems.push(`${reason} It is written as soon as that is possible`);
   for (const problem of member.reconciler.status().problems) {
