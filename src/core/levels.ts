@@ -6,7 +6,7 @@
 import { OverlaydError } from './errors.ts';
 import type { ClusterRecord, LevelRange, NodeRecord } from './records.ts';
 
-/** The levels that this agent speaks. At 2 networks, endpoints and members may have addresses of IPv6. */
+/** The levels that this agent speaks. At 2 networks, endpoints and members may have addresses of IPv6, and networks multicast. */
 export const SPOKEN_LEVELS: LevelRange = { from: 1, to: 2 };
 
 /** The level that addresses of IPv6 need: agents that speak lower ones alone cannot read records that have them. */
