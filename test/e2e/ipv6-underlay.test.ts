@@ -58,6 +58,19 @@ describe('members that have addresses of IPv6 alone', () => {
     expect((await most(1403)).code).not.toBe(0);
   });
 
+  test('carry a network of both families', async () => {
+    const [one, two] = [lab().host(1), lab().host(2)];
+    await one.mustOverlayd('network', 'create', '--ipv6', 'both');
+    await attach(one, 'd1', 'both', '--name', 'd1');
+    await attach(two, 'd2', 'both', '--name', 'd2');
+    const ping = (...options: string[]) => two.exec('d2', ['ping', '-q', '-c', '1', '-W', '1', ...options, 'd1']);
+    for (const family of ['-4', '-6']) {
+      await until(`d1 to answer ping ${family}`, async () => (await ping(family)).code === 0);
+    }
+    expect((await ping('-6', '-M', 'do', '-s', '1382')).code).toBe(0);
+    expect((await ping('-6', '-M', 'do', '-s', '1383')).code).not.toBe(0);
+  });
+
   test('ask their own name servers, at addresses of IPv6, for what is not theirs', async () => {
     const answer = await resolve(lab().host(2), 'c2', 'www.example', 'AAAA');
     expect(answer).toEqual({ status: 'NOERROR', values: ['2001:db8:5100::1'] });
@@ -169,10 +182,10 @@ describe('a host of both families', () => {
   });
 });
 
-describe('an etcd of one’s own at an address of IPv6', () => {
+describe('two hosts of IPv6', () => {
   const own = useLab({ hosts: 2, family: 6 });
 
-  test.each([false, true])('carries a cluster (TLS: %s)', async (tls) => {
+  test.each([false, true])('have an etcd of one’s own at an address of IPv6 (TLS: %s)', async (tls) => {
     const etcd = await EtcdServer.start(await own().addHost(tls ? 'secure' : 'plain', tls ? 251 : 250), { tls });
     await formCluster(own().hosts, etcd.initArguments);
     for (const host of own().hosts) {
@@ -184,5 +197,27 @@ describe('an etcd of one’s own at an address of IPv6', () => {
     expect(identity.store.endpoints).toEqual([etcd.url]);
     await one.mustOverlayd('network', 'rm', 'web');
     for (const host of [two, one]) await host.mustOverlayd('leave');
+  });
+
+  test('members of IPv4 have tunnels over IPv6 where they are told so', async () => {
+    const [one, two] = [own().host(1), own().host(2)];
+    for (const [at, host] of [one, two].entries()) {
+      await host.must(['ip', 'address', 'add', `10.77.0.${at + 1}/24`, 'dev', 'eth0']);
+    }
+    const addresses = (number: number) => [
+      ...['--advertise-addr', `10.77.0.${number}`, '--data-path-addr', `2001:db8:77::${number}`],
+    ];
+    const line = joinArguments(await one.mustOverlayd('init', ...addresses(1)));
+    await two.mustOverlayd(...line, ...addresses(2));
+    await untilReady(own().hosts);
+    await one.mustOverlayd('network', 'create', 'mixed');
+    await attach(one, 'm1', 'mixed', '--name', 'm1');
+    await attach(two, 'm2', 'mixed', '--name', 'm2');
+    await untilReaches(two, 'm2', 'm1');
+    await untilReaches(one, 'm1', 'm2');
+    const [{ AdvertiseAddress, Vtep }] = await one.json('node', 'inspect', 'h2');
+    expect([AdvertiseAddress, Vtep]).toEqual(['10.77.0.2', '2001:db8:77::2']);
+    expect((await one.json('status')).Problems).toEqual([]);
+    expect(await one.must(['ip', '-n', 'ovl-4096', 'link', 'show', 'vx0'])).toContain('mtu 1430');
   });
 });

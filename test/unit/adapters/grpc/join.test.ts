@@ -94,6 +94,25 @@ test('a request and its answer pass unchanged, whatever name the member was dial
   expect(await join(port, digest, 'localhost')).toEqual(RESPONSE);
 });
 
+test('at addresses of both families, with who asks as it is written', async () => {
+  const callers: string[] = [];
+  const { port } = await serveJoin(
+    async (_, from) => {
+      callers.push(from);
+      return RESPONSE;
+    },
+    { material: await createMaterial(), listenAddress: '::', port: 0, logger },
+    stop.signal,
+  );
+  for (const host of ['::1', '127.0.0.1']) expect(await join(port, digest, host)).toEqual(RESPONSE);
+  expect(callers).toEqual([expect.stringMatching(/^\[::1\]:\d+$/), expect.stringMatching(/^127\.0\.0\.1:\d+$/)]);
+  const closed = createServer();
+  await once(closed.listen(0, '::1'), 'listening');
+  const { port: free } = closed.address() as AddressInfo;
+  await new Promise((resolve) => closed.close(resolve));
+  await expect(join(free, digest, '::1')).rejects.toThrow(`[::1]:${free} refuses connections`);
+});
+
 test('the whole way: token, admission, certificate', async () => {
   const cluster = new ClusterFixture();
   const founder = await cluster.found();

@@ -7,6 +7,7 @@ import { afterEach, expect, test } from 'vitest';
 import { GrpcPeerTransport } from '../../../../src/adapters/grpc/peer.ts';
 import { createPki } from '../../../../src/adapters/pki/pki.ts';
 import type { GossipMessage } from '../../../../src/core/gossip/message.ts';
+import { formatHostPort } from '../../../../src/core/host-port.ts';
 import { GossipClient, type GossipMessage as WireMessage } from '../../../../src/gen/overlayd/v1/gossip.ts';
 import type { Clock } from '../../../../src/ports/runtime.ts';
 import { describePeerTransport } from '../../../contract/peer-transport.ts';
@@ -39,16 +40,17 @@ afterEach(() => {
 });
 
 async function createNode(
-  options: { port?: number; authority?: typeof ca; isMember?: () => boolean; lifetimeMs?: number } = {},
+  options: { port?: number; authority?: typeof ca; isMember?: () => boolean; lifetimeMs?: number; host?: string } = {},
 ) {
   const nodeId = randomBytes(8).toString('hex');
   const material = await createMaterial(nodeId, options.authority, undefined, options.lifetimeMs);
+  const { host = '127.0.0.1' } = options;
   const transport = new GrpcPeerTransport(
     { clock, pki, logger, isMember: options.isMember ?? (() => true) },
-    { nodeId, material, listenAddress: '127.0.0.1', port: options.port ?? 0 },
+    { nodeId, material, listenAddress: host, port: options.port ?? 0 },
   );
   opened.push(transport);
-  return { nodeId, material, transport, address: () => `127.0.0.1:${transport.port}` };
+  return { nodeId, material, transport, address: () => formatHostPort(host, transport.port) };
 }
 
 type Node = Awaited<ReturnType<typeof createNode>>;
@@ -70,6 +72,14 @@ async function freePort(): Promise<number> {
 describePeerTransport('gRPC', async () => {
   const nodes = [await createNode(), await createNode({ port: await freePort() }), await createNode()] as const;
   return { nodes: [nodes[0], nodes[1], nodes[2]], close: () => undefined };
+});
+
+test('members reach each other at addresses of IPv6', async () => {
+  const [a, b] = [await createNode({ host: '::1' }), await createNode({ host: '::1' })];
+  await serve(b);
+  expect(await a.transport.request(peer(b), plain(a), PATIENT_MS)).toMatchObject({ from: b.nodeId });
+  b.transport.close();
+  await expect(a.transport.request(peer(b), plain(a), PATIENT_MS)).rejects.toThrow(/at \[::1\]:\d+/);
 });
 
 test('a node that is not a member (any more) is refused on a connection that stands', async () => {
