@@ -74,6 +74,24 @@ it.each([
   expect(await ways.problems()).toEqual([]);
 });
 
+it('of IPv6 a narrower route and an address of the host’s own are named as well', async () => {
+  const six = station.world.addNetwork('six', { vni: 4100, cidr: 'fd00:6::/64', gateway: 'fd00:6::1' });
+  await host.container('six');
+  await station.attach(six, 'fd00:6::2', 'six');
+  expect(await ways.problems()).toEqual([]);
+  await ip('route', 'add', 'fd00:6::/80', 'dev', 'tun0');
+  expect(await ways.problems()).toEqual([
+    expect.stringMatching(/network six \(fd00:6::2\).*route fd00:6::\/80 by tun0/),
+  ]);
+  await ip('route', 'del', 'fd00:6::/80', 'dev', 'tun0');
+  await ip('address', 'add', 'fd00:6::2/128', 'dev', 'tun0', 'nodad');
+  expect(await ways.problems()).toEqual([expect.stringMatching(/this host has the address fd00:6::2 itself/)]);
+  await ip('address', 'del', 'fd00:6::2/128', 'dev', 'tun0');
+  await ip('route', 'add', 'fd00::/16', 'dev', 'tun0');
+  expect(await ways.problems()).toEqual([]);
+  await ip('route', 'del', 'fd00::/16', 'dev', 'tun0');
+});
+
 it('a wider route does no harm', async () => {
   await ip('route', 'add', '10.0.0.0/8', 'dev', 'tun0');
   expect(await ways.problems()).toEqual([]);
