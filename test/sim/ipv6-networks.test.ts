@@ -206,6 +206,19 @@ describe('a cluster with older agents', () => {
     await checkQuiet(cluster);
   });
 
+  it('does not rise, and refuses IPv6, while a member’s record cannot be read', async () => {
+    await make({ agent: OLD });
+    cluster.etcd.txn([], [{ kind: 'put', key: keys.node('node9'), value: '{"id":9}' }]);
+    for (const host of [one, two]) await install(host, NEW);
+    await expect(until(create(one, 'web'))).rejects.toMatchObject({
+      code: 'version-mismatch',
+      message: expect.stringContaining(`${keys.node('node9')} in etcd cannot be read`),
+    });
+    cluster.etcd.txn([], [{ kind: 'delete', key: keys.node('node9') }]);
+    await pass(3_000);
+    await until(create(one, 'web'));
+  });
+
   it('has risen where another host says so first', async () => {
     await make({ agent: OLD });
     await install(one, NEW);

@@ -3,6 +3,7 @@
  * a subnet compares the guard of all of them, so what was found free is free when it is written.
  */
 import { type Cidr, formatCidr, requireCidr } from '../../core/cidr.ts';
+import { unknownMembers } from '../../core/cluster-view.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { refuseTooSmallMtu } from '../../core/inner-mtu.ts';
 import type { Family } from '../../core/ip.ts';
@@ -118,14 +119,17 @@ export async function requireIpv6(
   refuseTooSmallMtu(state.view, network);
 }
 
-/** Throws what `requireLevel` throws. `what`: as there. */
+/** Throws what `requireLevel` throws, also where a member cannot be read and may be of any level. `what`: as there. */
 export async function requireSpoken(
   { state, store }: Pick<SubnetsDeps, 'state' | 'store'>,
   level: number,
   what: string,
 ): Promise<void> {
+  if (levelOf(state.view) >= level) return;
   // It may have risen since this host heard of it.
-  if (levelOf(state.view) < level) await Promise.all([state.read(store, keys.cluster), state.read(store, NODES)]);
+  await Promise.all([state.read(store, keys.cluster), state.read(store, NODES)]);
+  const [unknown] = levelOf(state.view) < level ? unknownMembers(state.view) : [];
+  if (unknown) throw unreadableRecord(keys.node(unknown), `${what} need to know what every member speaks`);
   requireLevel(level, levelOf(state.view), state.view.nodes(), what);
 }
 
