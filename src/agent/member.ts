@@ -180,15 +180,8 @@ export class Member {
       { selfId },
     );
     this.claims = new AddressClaims(
-      {
-        store,
-        commit,
-        state,
-        clock,
-        random,
-        abandon: (record) => void this.releases.abandon(record).catch(() => false),
-      },
-      { selfId },
+      { store, commit, state, clock, random, logger, releases: this.releases },
+      { selfId, quarantineSeconds: options.quarantineSeconds },
     );
     const dataPath: EndpointsDeps['dataPath'] = {
       expect: (networkId) => this.reconciler.expect(networkId),

@@ -19,6 +19,7 @@ import type {
   IpamReport,
   IpamRequest,
   JoinClusterRequest,
+  KeptList,
   LeaveRequest,
   Network,
   NetworkList,
@@ -28,6 +29,7 @@ import type {
   Pruned,
   PruneRequest,
   Ref,
+  ReleaseKeptRequest,
   RemoveDnsRequest,
   RemoveRequest,
   Status,
@@ -61,6 +63,7 @@ export interface ControlClient {
   listDns(request: DnsQuery): Promise<DnsList>;
   checkIpam(request: IpamRequest): Promise<IpamReport>;
   repairIpam(request: IpamRequest): Promise<IpamReport>;
+  releaseKept(request: ReleaseKeptRequest): Promise<KeptList>;
   connect(request: ConnectRequest): Promise<Connected>;
   disconnect(request: DisconnectRequest): Promise<Endpoint>;
   listEndpoints(request: EndpointQuery): Promise<EndpointList>;

@@ -6,6 +6,7 @@ import type {
   Endpoint,
   EndpointAddress,
   EndpointPort,
+  Kept,
   Network,
   Subnet,
 } from '../gen/overlayd/v1/control.ts';
@@ -59,6 +60,7 @@ export function networkInspection(network: Network) {
     State: network.state,
     Addresses: countsJson(network.addresses),
     AddressesIPv6: countsJson(network.addressesIpv6),
+    Kept: network.kept.map(keptJson),
   };
 }
 
@@ -69,8 +71,14 @@ function countsJson(counts: AddressCounts | undefined) {
     Used: counts?.used ?? 0,
     Reserved: counts?.reserved ?? 0,
     Quarantined: counts?.quarantined ?? 0,
+    Kept: counts?.kept ?? 0,
     Free: counts?.free ?? 0,
   };
+}
+
+/** Addresses of no endpoint that stay with a name. */
+function keptJson({ name, addresses, releasedAtMs, releasedBy }: Kept) {
+  return { Name: name, Addresses: addresses, ReleasedAt: timestamp(releasedAtMs), ReleasedBy: releasedBy };
 }
 
 /** Docker leaves out what is empty. */

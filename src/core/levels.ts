@@ -6,7 +6,10 @@
 import { OverlaydError } from './errors.ts';
 import type { ClusterRecord, LevelRange, NodeRecord } from './records.ts';
 
-/** The levels that this agent speaks. At 2 networks, endpoints and members may have addresses of IPv6, and networks multicast. */
+/**
+ * The levels that this agent speaks. At 2 networks, endpoints and members may have addresses of IPv6, and networks multicast
+ * and addresses that stay with names.
+ */
 export const SPOKEN_LEVELS: LevelRange = { from: 1, to: 2 };
 
 /** The level that addresses of IPv6 need: agents that speak lower ones alone cannot read records that have them. */
@@ -14,6 +17,9 @@ export const IPV6_LEVEL = 2;
 
 /** The level that multicast needs: agents that speak lower ones alone do not know the option, and would do nothing. */
 export const MULTICAST_LEVEL = 2;
+
+/** The level that addresses that stay with names need: agents that speak lower ones alone give them to others. */
+export const STICKY_LEVEL = 2;
 
 /** What agents spoke that did not say it yet. */
 const FIRST_LEVEL = 1;

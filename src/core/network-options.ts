@@ -37,6 +37,8 @@ export interface NetworkSettings {
   readonly interfacePrefix: string;
   /** Name servers that are asked what is not ours, as `dns/upstreams.ts` writes them; empty: the host's own. */
   readonly upstreams: readonly string[];
+  /** Addresses stay with the names of the endpoints that had them. */
+  readonly sticky: boolean;
 }
 
 /** Outer Ethernet-less overhead of VXLAN, by the underlay's family: IP 20 or 40, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */
@@ -85,6 +87,7 @@ const KNOWN = {
     parse: (value) => parseUpstreams(value)?.join(),
     expects: `a list of 1 to ${MOST_UPSTREAMS} different addresses, such as 192.0.2.53,[2001:db8::53]:5353`,
   },
+  sticky: { spellings: ['sticky'], ...truth(), usual: 'false' },
 } satisfies Record<string, Option>;
 
 const OPTIONS: readonly Option[] = Object.values(KNOWN);
@@ -195,6 +198,7 @@ export function networkSettings({ options }: Pick<NetworkRecord, 'options'>): Ne
     },
     interfacePrefix: readOption(KNOWN.interfacePrefix, options)!,
     upstreams: readOption(KNOWN.upstreams, options)?.split(',') ?? [],
+    sticky: readOption(KNOWN.sticky, options) === 'true',
   };
 }
 

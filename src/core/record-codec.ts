@@ -170,6 +170,7 @@ export const decodeEndpoint = decoder<EndpointRecord>(
     createdAt: number,
     ports: optional(arrayOf(shape({ port: number, protocol: string, name: optional(string) }))),
     labels: optional(mapOf(string)),
+    sticky: optional((value) => value === true),
   }),
 );
 
@@ -182,7 +183,14 @@ export const decodeStaticNames = decoder<StaticNamesRecord>(
   }),
 );
 
-export const decodeQuarantine = decoder<QuarantineRecord>(shape({ releasedAt: number, by: string, clean: boolean }));
+export const decodeQuarantine = decoder<QuarantineRecord>(
+  shape({
+    releasedAt: number,
+    by: string,
+    clean: boolean,
+    keptFor: optional(shape({ name: string, endpointId: string, restsUntil: optional(number) })),
+  }),
+);
 
 export const decodeToken = decoder<TokenRecord>(
   shape({

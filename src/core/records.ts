@@ -1,6 +1,6 @@
 /**
  * The records that the cluster shares, as they lie in etcd below `/overlayd/v2/` (JSON values), and their keys.
- * Each key is made by one compare-and-create transaction; only `live/` and `quarantine/` hang on leases.
+ * Each key is made by one compare-and-create transaction; only `live/` and `quarantine/` hang on leases, and of these not all.
  * Times are milliseconds since the epoch; addresses, CIDRs and MACs are canonical text.
  */
 
@@ -120,6 +120,8 @@ export interface EndpointRecord {
   readonly ports?: readonly EndpointPort[];
   /** Absent: none. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** Its addresses stay with its name when it goes (`ipam/kept.ts`). Absent: they do not. */
+  readonly sticky?: true;
 }
 
 export interface EndpointPort {
@@ -156,12 +158,25 @@ export interface ClaimRecord {
   readonly nodeId: string;
 }
 
-/** Leased: the key's expiry is what returns the address to automatic choice. */
+/**
+ * Leased, unless the address is kept for a name: the key's expiry is what returns the address to automatic choice.
+ */
 export interface QuarantineRecord {
   readonly releasedAt: number;
   readonly by: string;
   /** True when the owner itself tore the endpoint down: the address may be reused early when nothing else is free. */
   readonly clean: boolean;
+  /** Absent: for nobody. */
+  readonly keptFor?: KeptFor;
+}
+
+/** Whose an address is that is nobody's now (`ipam/kept.ts`). */
+export interface KeptFor {
+  readonly name: string;
+  /** The one that had it: what one endpoint had belongs together. */
+  readonly endpointId: string;
+  /** By the wall clock: before, nobody else gets it, whatever is needed. Absent: where nothing else is free. */
+  readonly restsUntil?: number;
 }
 
 export interface TokenRecord {
@@ -208,6 +223,7 @@ export const keys = {
   mac: (networkId: string, mac: string) => `${PREFIX}macs/${networkId}/${mac}`,
   macs: (networkId: string) => `${PREFIX}macs/${networkId}/`,
   staticNames: (networkId: string) => `${PREFIX}dns/${networkId}`,
+  quarantineOn: (networkId: string) => `${PREFIX}quarantine/${networkId}/`,
   quarantine: (networkId: string, address: string) => `${PREFIX}quarantine/${networkId}/${address}`,
   token: (id: string) => `${PREFIX}tokens/${id}`,
   tokens: `${PREFIX}tokens/`,

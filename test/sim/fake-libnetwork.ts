@@ -228,7 +228,8 @@ export class Libnetwork {
     ip: string | undefined,
     { containerName }: EndpointRequest,
   ): Promise<string> {
-    const asked = { poolId, address: ip, gateway: false, endpointName: containerName, mac: undefined };
+    const endpointName = this.#isSince(29) ? containerName : undefined;
+    const asked = { poolId, address: ip, gateway: false, endpointName, mac: undefined };
     const { address } = await this.#call('requestAddress', asked);
     // Not that an engine would mind.
     if (configured) this.#checkInPool(address, pool);

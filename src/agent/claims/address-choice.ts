@@ -1,5 +1,6 @@
 /**
- * What an endpoint is to have: an address of each family that its network has, IPv4 first, and a MAC. All of it is claimed in one
+ * What an endpoint is to have: an address of each family that its network has, IPv4 first, and a MAC. On a network that keeps
+ * addresses for names it is what the one of its name had before (`core/ipam/kept.ts`). All of it is claimed in one
  * transaction; where that fails, what turned out to be somebody else's is chosen anew and the rest stays. Hosts that claim at
  * the same moment choose the same, so a loser spreads out: with every loss over twice as many addresses, by as many in
  * both families, since those who lost both are the same.
@@ -14,8 +15,11 @@ import {
   chooseAddress,
   isAvailable,
   optionOf,
+  takeKept,
 } from '../../core/ipam/address.ts';
+import { chooseKept } from '../../core/ipam/kept.ts';
 import { unreadableRecord } from '../../core/levels.ts';
+import { networkSettings } from '../../core/network-options.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
 import { familiesOf } from '../../core/subnets.ts';
 import type { Random } from '../../ports/runtime.ts';
@@ -39,6 +43,8 @@ export interface Chosen {
   /** IPv4 first. */
   readonly choices: readonly Choice[];
   readonly mac: string;
+  /** Addresses that were kept for it and that it does not take: they are kept no more. */
+  readonly unused: readonly string[];
 }
 
 export interface AddressChoiceDeps {
@@ -47,6 +53,8 @@ export interface AddressChoiceDeps {
   readonly selfId: string;
   /** Without what is reserved for this very choice. */
   readonly space: (network: NetworkRecord, family: Family) => AddressSpace;
+  /** Whether it is to have what is kept for its name. */
+  readonly takesKept: boolean;
 }
 
 /** How far apart losers spread at most, in addresses and in milliseconds. */
@@ -82,8 +90,10 @@ export class AddressChoice {
     const families = familiesOf(network).filter((family) => wanted.includes(family));
     for (const family of [4, 6] as const) if (!families.includes(family)) this.#refuseFamily(network, family);
     const chance = this.#deps.random.next();
-    const choices = families.map((family) => this.#chooseOf(network, family, chance));
-    return { choices, mac: mac ?? this.#macOf(network, choices) };
+    const kept = this.#keptFor(network);
+    const choices = families.map((family) => this.#chooseOf(network, family, chance, kept));
+    const unused = kept.filter((address) => !choices.some((choice) => choice.address === address));
+    return { choices, mac: mac ?? this.#macOf(network, choices), unused };
   }
 
   /** It is somebody else's, whatever is known here. */
@@ -108,7 +118,20 @@ export class AddressChoice {
     return losses === 0 ? undefined : this.#deps.random.next() * widthOf(losses, LONGEST_PAUSE_MS);
   }
 
-  #chooseOf(network: NetworkRecord, family: Family, chance: number): Choice {
+  /** What the endpoint's name had before, as far as nobody else is about to have it. */
+  #keptFor(network: NetworkRecord): readonly string[] {
+    const { space, selfId, state, takesKept } = this.#deps;
+    const { ip, ip6, name } = this.#wanted;
+    if (name === undefined || !takesKept || !networkSettings(network).sticky) return [];
+    const { pending } = space(network, 4);
+    const isOthers = (address: string) =>
+      this.#rested.has(address) || this.#lost[familyOf(address) ?? 4].has(address) || pending.has(address);
+    const resting = [...state.view.quarantine(network.id)].filter(([address]) => !isOthers(address));
+    const asked = [ip, ip6].flatMap((each) => (each === undefined ? [] : (canonicalIp(each) ?? [])));
+    return chooseKept(new Map(resting), { name, selfId, asked })?.addresses ?? [];
+  }
+
+  #chooseOf(network: NetworkRecord, family: Family, chance: number, kept: readonly string[]): Choice {
     const { state, space: spaceOf } = this.#deps;
     const lost = this.#lost[family];
     const all = spaceOf(network, family);
@@ -119,27 +142,29 @@ export class AddressChoice {
     const asked = this.#wanted[optionOf(family)];
     if (asked !== undefined) {
       const holder = (nodeId: string) => state.view.node(nodeId)?.name ?? nodeId.slice(0, 12);
-      return checkAddress({ ...all, quarantine }, asked, holder);
+      return checkAddress({ ...all, quarantine }, asked, holder, this.#wanted.name);
     }
     const passed = new Set(lost);
     const pending = { has: (address: string) => all.pending.has(address) || passed.has(address) };
     const space = { ...all, quarantine, pending };
+    const own = takeKept(space, kept);
+    if (own && !this.#followsTaken(network, family, own)) return own;
     const before = this.#chosen.get(family);
     if (before && isAvailable(space, before)) return before;
     const skip = Math.floor(chance * widthOf(lost.size, MOST_SKIPPED));
     for (;;) {
       const choice = chooseAddress(space, network.name, skip);
-      if (
-        family === 6 ||
-        this.#wanted.mac !== undefined ||
-        !this.#isTaken(network, derivedMac([{ ip: choice.address }]))
-      ) {
+      if (!this.#followsTaken(network, family, choice)) {
         this.#chosen.set(family, choice);
         return choice;
       }
-      // Hardly ever is the MAC that follows from it another endpoint's.
       passed.add(choice.address);
     }
+  }
+
+  /** Hardly ever is the MAC that follows from it another endpoint's. */
+  #followsTaken(network: NetworkRecord, family: Family, { address }: Choice): boolean {
+    return family === 4 && this.#wanted.mac === undefined && this.#isTaken(network, derivedMac([{ ip: address }]));
   }
 
   /** Throws `address-in-use` where it follows from an address that was asked for, and is another endpoint's. */
@@ -178,13 +203,19 @@ export class AddressChoice {
     const network = keys.network(id);
     if (unreadable.has(network)) throw unreadableRecord(network, `network ${name} gives no address to this host`);
     for (const asked of [this.#wanted.ip, this.#wanted.ip6]) {
-      const ip = asked === undefined ? undefined : parseIp(asked);
-      const taken = ip && keys.address(id, formatIp(ip));
+      const ip = asked === undefined ? undefined : canonicalIp(asked);
+      const taken = ip === undefined ? undefined : keys.address(id, ip);
       if (taken !== undefined && unreadable.has(taken)) {
         throw unreadableRecord(taken, `address ${asked} on network ${name} belongs to an endpoint; choose another`);
       }
     }
   }
+}
+
+/** Undefined when it is no address. */
+function canonicalIp(text: string): string | undefined {
+  const ip = parseIp(text);
+  return ip && formatIp(ip);
 }
 
 /** Of the range that losers spread over. */

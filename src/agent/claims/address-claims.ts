@@ -8,26 +8,35 @@ import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { MOST_CONTAINERS } from '../../core/host-state.ts';
 import type { Family } from '../../core/ip.ts';
 import type { AddressSpace } from '../../core/ipam/address.ts';
+import { mayHave } from '../../core/ipam/kept.ts';
+import { networkSettings } from '../../core/network-options.ts';
 import { RecentIds } from '../../core/recent-ids.ts';
 import { decodeClaim, decodeNode, decodeQuarantine } from '../../core/record-codec.ts';
 import { addressList, type EndpointRecord, keys, type NetworkRecord } from '../../core/records.ts';
 import { subnetsOf } from '../../core/subnets.ts';
-import type { Clock, Random } from '../../ports/runtime.ts';
+import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import type { ClusterStore, Compare } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import { type Change, type Commit, type Committed, unchanged } from '../view/commit.ts';
 import { AddressChoice, type Chosen, type Wanted } from './address-choice.ts';
 import { endpointEntries, heldEndpoint } from './endpoint-claims.ts';
+import { lettingGo } from './kept-addresses.ts';
 import { MacClaims, releaseMac } from './mac-claims.ts';
+import type { Releases } from './releases.ts';
 
 export interface AddressClaimsDeps {
-  readonly store: Pick<ClusterStore, 'get'>;
+  readonly store: Pick<ClusterStore, 'get' | 'grantLease'>;
   readonly commit: Commit;
   readonly state: ClusterState;
   readonly clock: Clock;
   readonly random: Random;
-  /** A claim whose outcome is unknown (etcd fell silent): see to it that nothing stays. */
-  readonly abandon: (record: EndpointRecord) => void;
+  readonly releases: Pick<Releases, 'abandon' | 'settle'>;
+  readonly logger: Pick<Logger, 'info'>;
+}
+
+export interface AddressClaimsOptions {
+  readonly selfId: string;
+  readonly quarantineSeconds: number;
 }
 
 export interface Claim extends Pick<Committed, 'told'> {
@@ -39,6 +48,7 @@ const ATTEMPTS = 64;
 export class AddressClaims {
   readonly #deps: AddressClaimsDeps;
   readonly #selfId: string;
+  readonly #quarantineSeconds: number;
   readonly #macs: MacClaims;
   /** By network and address: being claimed by this node now, and by which choice. */
   readonly #pending = new Map<string, Map<string, AddressChoice>>();
@@ -47,10 +57,11 @@ export class AddressClaims {
   /** Ids of records: their endpoints may still be being made. */
   readonly recent = new RecentIds();
 
-  constructor(deps: AddressClaimsDeps, options: { readonly selfId: string }) {
+  constructor(deps: AddressClaimsDeps, { selfId, quarantineSeconds }: AddressClaimsOptions) {
     this.#deps = deps;
     this.#macs = new MacClaims(deps);
-    this.#selfId = options.selfId;
+    this.#selfId = selfId;
+    this.#quarantineSeconds = quarantineSeconds;
   }
 
   /** Whether this run made the claim; to be asked until `settleLeftovers`. */
@@ -77,6 +88,7 @@ export class AddressClaims {
       endpoints: view.addresses(id),
       quarantine: view.quarantine(id),
       pending: { has: (address) => (pending?.get(address) ?? own) !== own },
+      now: this.#deps.clock.now(),
     };
   }
 
@@ -85,9 +97,14 @@ export class AddressClaims {
    * `AddressChoice` throws, `network-full`, `network-not-found`, `not-joined`, `conflict`, `store-unavailable`.
    */
   async claim(asked: NetworkRecord, wanted: Wanted, former: readonly EndpointRecord[] = []): Promise<Claim> {
-    const { state, clock, random } = this.#deps;
+    const { state, clock, random, releases } = this.#deps;
+    if (wanted.name !== undefined && networkSettings(asked).sticky) await releases.settle(asked.id, wanted.name);
     const space = (network: NetworkRecord, family: Family) => without(this.space(network, family, choice), former);
-    const choice: AddressChoice = new AddressChoice({ state, random, selfId: this.#selfId, space }, wanted);
+    const choice: AddressChoice = new AddressChoice(
+      // What is claimed anew has had what was kept for it.
+      { state, random, selfId: this.#selfId, space, takesKept: former.length === 0 },
+      wanted,
+    );
     try {
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
         // It may have got another subnet meanwhile.
@@ -98,7 +115,7 @@ export class AddressClaims {
         const claim = await this.#tryClaim(network, wanted, chosen, former);
         if (claim) return claim;
         await this.#learnFormer(former);
-        const isLost = await this.#learn(network, chosen, choice);
+        const isLost = await this.#learn(network, wanted, chosen, choice);
         if (!isLost && (await this.#isMacTaken(network, wanted, chosen))) choice.loseMac(chosen);
         const pauseMs = choice.pauseMs();
         if (pauseMs !== undefined) await clock.sleep(pauseMs);
@@ -174,6 +191,7 @@ export class AddressClaims {
       createdAt: clock.now(),
       ...(wanted.ports && { ports: wanted.ports }),
       ...(wanted.labels && { labels: wanted.labels }),
+      ...(wanted.name !== undefined && networkSettings(network).sticky && { sticky: true }),
     };
     const entries = endpointEntries(record);
     const quarantines = choices.map(({ address, fromQuarantine }) => {
@@ -182,6 +200,7 @@ export class AddressClaims {
     });
     const mac = this.#macs.claim(network, record);
     const ending = former.flatMap((each) => endpointEntries(each)).map(({ key }) => key);
+    const unused = chosen.unused.length === 0 ? undefined : await this.#letGo(network, chosen.unused);
     const compares: Compare[] = [
       { kind: 'revision', key: networkKey, revision: networkRevision },
       ...ending.map((key) => unchanged(key, state.entryOf(key))),
@@ -190,6 +209,7 @@ export class AddressClaims {
       { kind: 'revision', key: selfKey, revision: selfRevision },
       ...quarantines.map(({ key, entry }) => unchanged(key, entry)),
       ...mac.compares,
+      ...(unused?.compares ?? []),
     ];
     const changes: Change[] = [
       ...entries.map((entry): Change => ({ kind: 'put', ...entry })),
@@ -199,13 +219,35 @@ export class AddressClaims {
         .map((key): Change => ({ kind: 'delete', key })),
       ...former.flatMap(releaseMac),
       ...quarantines.filter(({ entry }) => entry).map(({ key }): Change => ({ kind: 'delete', key })),
+      ...(unused?.changes ?? []),
     ];
+    const taken = choices.flatMap(({ address }) => {
+      const { keptFor } = state.view.quarantine(network.id).get(address) ?? {};
+      return keptFor && keptFor.name.toLowerCase() !== wanted.name?.toLowerCase() ? [{ address, ...keptFor }] : [];
+    });
     const committed = await commit(compares, changes).catch((error: unknown) => {
-      // Of the former too: it may still be carried out as long as they are as they were.
-      for (const each of [record, ...former]) this.#deps.abandon(each);
+      // Its outcome is unknown (etcd fell silent): nothing of it stays. Of the former too: it may still be carried out as long as they are as they were.
+      for (const each of [record, ...former]) void this.#deps.releases.abandon(each).catch(() => false);
       throw error;
     });
-    return committed && { record, told: committed.told };
+    if (!committed) return undefined;
+    for (const { address, name } of taken) {
+      this.#deps.logger.info(
+        { network: network.name, address, name },
+        'nothing else was free: an address is kept no more',
+      );
+    }
+    return { record, told: committed.told };
+  }
+
+  /** Kept for it, and not taken: nobody's then. */
+  #letGo({ id }: NetworkRecord, addresses: readonly string[]) {
+    const { state } = this.#deps;
+    const found = addresses.map((address) => {
+      const key = keys.quarantine(id, address);
+      return { key, entry: state.entryOf(key), record: state.view.quarantine(id).get(address) };
+    });
+    return lettingGo(this.#deps, found, this.#quarantineSeconds);
   }
 
   /** Throws `conflict` when one of them is not what it was any more. */
@@ -223,12 +265,18 @@ export class AddressClaims {
   }
 
   /** Why the claim failed: reads the keys that it compared. True when an address is somebody else's. */
-  async #learn(network: NetworkRecord, { choices }: Chosen, choice: AddressChoice): Promise<boolean> {
-    const { store, state } = this.#deps;
+  async #learn(
+    network: NetworkRecord,
+    { name }: Wanted,
+    { choices, unused }: Chosen,
+    choice: AddressChoice,
+  ): Promise<boolean> {
+    const { clock, store, state } = this.#deps;
+    const compared = [...choices.map(({ address }) => address), ...unused];
     const [self, current, ...found] = await Promise.all([
       store.get(keys.node(this.#selfId)),
       store.get(keys.network(network.id)),
-      ...choices.map(async ({ address }) => await this.#read(network.id, address)),
+      ...compared.map(async (address) => await this.#read(network.id, address)),
     ]);
     if (!self || decodeNode(self.value)?.left) {
       throw new OverlaydError(
@@ -241,7 +289,8 @@ export class AddressClaims {
     state.learn([self, current, ...others].filter((entry) => entry !== undefined));
     let isLost = false;
     for (const { address, claim, quarantine } of found) {
-      if (claim || (quarantine && !decodeQuarantine(quarantine.value)?.clean)) {
+      const resting = quarantine && decodeQuarantine(quarantine.value);
+      if (claim || (quarantine && !(resting && mayHave(resting, name, clock.now())))) {
         isLost = true;
         choice.lose(address);
       } else if (!quarantine) choice.rest(address);

@@ -1,15 +1,18 @@
 /**
- * Gives addresses back to the cluster: delete the claim, put the address into quarantine, in one transaction. What
+ * Gives addresses back to the cluster: delete the claim, put the address into quarantine, where it may be kept for the
+ * endpoint's name (`core/ipam/kept.ts`), in one transaction. What
  * cannot be done now (etcd is away, the outcome of a claim is unknown) is kept and tried again; what a crash forgets is
  * found by the sweep at the next start, because the claim names this node and the state file does not know it.
  */
 import { isOverlaydError } from '../../core/errors.ts';
+import { isSameName, keptRecord, surplusOf } from '../../core/ipam/kept.ts';
 import { Latch } from '../../core/latch.ts';
+import { decodeQuarantine } from '../../core/record-codec.ts';
 import { addressList, type EndpointRecord, keys, type QuarantineRecord } from '../../core/records.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
-import type { ClusterStore } from '../../ports/store.ts';
+import type { ClusterStore, Compare } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
-import type { Change, Commit, Committed } from '../view/commit.ts';
+import { type Change, type Commit, type Committed, unchanged } from '../view/commit.ts';
 import { type HeldAddress, type HeldEndpoint, heldEndpoint, readEndpoint } from './endpoint-claims.ts';
 import { releaseMac } from './mac-claims.ts';
 
@@ -77,6 +80,14 @@ export class Releases {
     return this.#release({ record, clean: true, fence: true });
   }
 
+  /** Tries now what waits of endpoints of that name: the next one is about to have what they had. */
+  async settle(networkId: string, name: string): Promise<void> {
+    const isMeant = ({ record }: Release) => record.networkId === networkId && isSameName(record.name, name);
+    for (const release of [...this.#pending.values()].filter(isMeant)) {
+      if (!(await this.#attempt(release, true))) break;
+    }
+  }
+
   async #release(release: Release): Promise<boolean> {
     const { record } = release;
     const known = this.#pending.has(record.id);
@@ -128,45 +139,80 @@ export class Releases {
       }
       const isThere = held.revision !== undefined || held.addresses.some(({ holder }) => holder === 'self');
       // Nobody waits for the peers: until they hear of it they have a name too many, and a way that leads nowhere.
-      if (isThere && (await this.#tryRelease(held, clean))) return;
+      if (isThere && (await this.#tryRelease(held, clean, isFresh))) return;
       if (!isThere && isFresh && (!fence || (await this.#fence(held)))) return;
     }
   }
 
   /** What is its own of it; undefined when it was not as found. The record as it is now: its MAC may have been chosen since. */
-  async #tryRelease(
-    { networkId, key, record, unchanged, addresses }: HeldEndpoint,
-    clean: boolean,
-  ): Promise<Committed | undefined> {
+  async #tryRelease(held: HeldEndpoint, clean: boolean, isFresh: boolean): Promise<Committed | undefined> {
+    const { networkId, key, record, addresses } = held;
     const own = addresses.filter(({ holder }) => holder === 'self');
     const free = addresses.filter(({ holder }) => holder === 'self' || holder === 'nobody');
+    // One that has gone meanwhile is no reason to try for ever.
+    const surplus = record?.sticky && !isFresh ? this.#surplus(networkId, free) : [];
     return await this.#deps.commit(
-      [unchanged, ...free.map((address) => address.unchanged)],
+      [held.unchanged, ...free.map((address) => address.unchanged), ...surplus.map(({ compare }) => compare)],
       [
         ...(record ? [{ kind: 'delete', key } as const, ...releaseMac(record)] : []),
         ...own.map((address) => ({ kind: 'delete', key: address.key }) as const),
-        ...(await this.#quarantines(networkId, free, clean)),
+        ...(await this.#quarantines(networkId, free, clean, record)),
+        ...surplus.map(({ change }) => change),
       ],
     );
   }
 
+  /** What the network keeps for names and lets go of for what is kept next. */
+  #surplus(
+    networkId: string,
+    coming: readonly HeldAddress[],
+  ): { readonly compare: Compare; readonly change: Change }[] {
+    const { state } = this.#deps;
+    const addresses = coming.map(({ ip }) => ip);
+    return surplusOf(state.view.quarantine(networkId), addresses).map((address) => {
+      const key = keys.quarantine(networkId, address);
+      return { compare: unchanged(key, state.entryOf(key)), change: { kind: 'delete', key } };
+    });
+  }
+
   /**
    * Every claim compares the quarantine keys: once they are written, a claim from before can only fail, as it does where
-   * one of its addresses is another's. False: it was quicker.
+   * one of its addresses is another's. What it would have taken of what is kept for a name goes on being kept. False: it
+   * was quicker.
    */
-  async #fence({ networkId, addresses, unchanged }: HeldEndpoint): Promise<boolean> {
+  async #fence(held: HeldEndpoint): Promise<boolean> {
+    const { addresses, networkId } = held;
     if (addresses.some(({ holder }) => holder !== 'nobody')) return true;
-    const compares = [unchanged, ...addresses.map((address) => address.unchanged)];
-    const committed = await this.#deps.commit(compares, await this.#quarantines(networkId, addresses, true));
+    const found = await Promise.all(addresses.map(({ ip }) => this.#deps.store.get(keys.quarantine(networkId, ip))));
+    const kept = found.filter((entry) => entry !== undefined && decodeQuarantine(entry.value)?.keptFor !== undefined);
+    const others = addresses.filter((_, at) => !kept.includes(found[at]));
+    const committed = await this.#deps.commit(
+      [
+        held.unchanged,
+        ...addresses.map((address) => address.unchanged),
+        ...kept.map((entry) => unchanged(entry!.key, entry)),
+      ],
+      [
+        ...kept.map((entry) => ({ kind: 'put', key: entry!.key, record: entry!.value }) as const),
+        ...(await this.#quarantines(networkId, others, true, undefined)),
+      ],
+    );
     return committed !== undefined;
   }
 
-  async #quarantines(networkId: string, addresses: readonly HeldAddress[], clean: boolean): Promise<Change[]> {
-    const { selfId: by } = this.#options;
-    const record: QuarantineRecord = { releasedAt: this.#deps.clock.now(), by, clean };
+  /** `endpoint`: whose they were. */
+  async #quarantines(
+    networkId: string,
+    addresses: readonly HeldAddress[],
+    clean: boolean,
+    endpoint: EndpointRecord | undefined,
+  ): Promise<Change[]> {
+    const { quarantineSeconds, selfId: by } = this.#options;
     if (addresses.length === 0) return [];
-    const lease = await this.#quarantineLease();
-    return addresses.map(({ ip }) => ({ kind: 'put', key: keys.quarantine(networkId, ip), record, lease }));
+    const released: QuarantineRecord = { releasedAt: this.#deps.clock.now(), by, clean };
+    const kept = keptRecord(endpoint, released, quarantineSeconds);
+    const hold = kept ? { record: kept } : { record: released, lease: await this.#quarantineLease() };
+    return addresses.map(({ ip }) => ({ kind: 'put', key: keys.quarantine(networkId, ip), ...hold }));
   }
 
   #quarantineLease(): Promise<string> {

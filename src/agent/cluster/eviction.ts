@@ -2,9 +2,10 @@
  * Takes everything away that a node owns, from any other node and without its help. Marked first, so that members stop
  * answering it and sending to it, and its claims fail: they compare the revision of its record. Then its endpoints in
  * chunks until a listing that began after the mark has none, their addresses into hard quarantine, because what runs
- * there may still use them; its own records last, and only if nothing has touched the mark. Each step can be repeated
- * after a crash.
+ * there may still use them, kept for their names where the network keeps addresses; its own records last, and only if
+ * nothing has touched the mark. Each step can be repeated after a crash.
  */
+import { keptRecord } from '../../core/ipam/kept.ts';
 import { decodeClaim, decodeEndpoint, decodeNode } from '../../core/record-codec.ts';
 import { type EndpointRecord, keys, type NodeRecord, type QuarantineRecord } from '../../core/records.ts';
 import type { Clock } from '../../ports/runtime.ts';
@@ -68,14 +69,16 @@ export async function evictEndpoints(deps: EvictionDeps, nodeId: string, options
     const owned = await holdingsOf(deps.store, nodeId);
     if (owned.length === 0) return removed;
     const lease = await deps.store.grantLease(options.quarantineSeconds);
-    const quarantine: QuarantineRecord = { releasedAt: deps.clock.now(), by: options.by, clean: false };
+    const released: QuarantineRecord = { releasedAt: deps.clock.now(), by: options.by, clean: false };
     for (const chunk of chunksOf(owned)) {
       const entries = chunk.flatMap(({ endpoint, claims }) => [...(endpoint ? [endpoint.entry] : []), ...claims]);
       const changes = chunk.flatMap(({ endpoint, claims }): Change[] => [
         ...(endpoint?.record ? releaseMac(endpoint.record) : []),
         ...claims.map(({ key }) => {
           const [networkId, ip] = placeOf(key);
-          return { kind: 'put', key: keys.quarantine(networkId, ip), record: quarantine, lease } as const;
+          const kept = keptRecord(endpoint?.record, released, options.quarantineSeconds);
+          const hold = kept ? { record: kept } : { record: released, lease };
+          return { kind: 'put', key: keys.quarantine(networkId, ip), ...hold } as const;
         }),
       ]);
       // One that changed meanwhile fails its chunk; the next round takes it up again.

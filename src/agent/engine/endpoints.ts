@@ -231,7 +231,15 @@ export class EngineEndpoints {
       await releases.release(left, true);
     }
     const families = ([4, 6] as const).filter((family) => addresses.some((each) => familyOf(each) === family));
-    return await this.#claim(network, addresses, undefined, [...found], families);
+    const name = [...found].find(({ record }) => record.sticky)?.record.name ?? this.#keptFor(network, addresses);
+    return await this.#claim(network, addresses, name, [...found], families);
+  }
+
+  /** For whom they are kept since this host has let go of them. */
+  #keptFor({ id }: NetworkRecord, addresses: readonly string[]): string | undefined {
+    const { selfId, state } = this.#deps;
+    const resting = addresses.map((address) => state.view.quarantine(id).get(address));
+    return resting.find((each) => each?.keptFor && each.by === selfId)?.keptFor?.name;
   }
 
   /**

@@ -12,7 +12,7 @@ import { innerMtu, overheadOf } from '../../core/inner-mtu.ts';
 import type { Family } from '../../core/ip.ts';
 import { checkSubnet, chooseSubnet, type Holder } from '../../core/ipam/subnet.ts';
 import { refuseCoveredUpstreams, upstreamHolders } from '../../core/ipam/upstream-holders.ts';
-import { MULTICAST_LEVEL, unreadableRecord } from '../../core/levels.ts';
+import { MULTICAST_LEVEL, STICKY_LEVEL, unreadableRecord } from '../../core/levels.ts';
 import { networkSettings } from '../../core/network-options.ts';
 import {
   draftNetwork,
@@ -111,8 +111,9 @@ export class Networks {
   async create(request: NetworkRequest): Promise<NetworkRecord> {
     const draft = draftNetwork(request);
     if (draft.families.includes(6)) await requireIpv6(this.#deps, draft);
-    if (networkSettings(draft).multicastRate !== undefined)
-      await requireSpoken(this.#deps, MULTICAST_LEVEL, 'networks with multicast');
+    const { multicastRate, sticky } = networkSettings(draft);
+    if (multicastRate !== undefined) await requireSpoken(this.#deps, MULTICAST_LEVEL, 'networks with multicast');
+    if (sticky) await requireSpoken(this.#deps, STICKY_LEVEL, 'sticky addresses');
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const network = await this.#tryCreate(draft, request);
       if (network) return network;
@@ -360,7 +361,7 @@ export class Networks {
         { kind: 'delete', key: keys.staticNames(network.id) },
         ...ownedKeys(network).map((owned): Change => ({ kind: 'delete', key: owned })),
         { kind: 'delete-prefix', prefix: keys.networkAcks(network.id) },
-        { kind: 'delete-prefix', prefix: `${PREFIX}quarantine/${network.id}/` },
+        { kind: 'delete-prefix', prefix: keys.quarantineOn(network.id) },
         { kind: 'delete-prefix', prefix: keys.macs(network.id) },
       ],
     );

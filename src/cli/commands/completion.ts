@@ -40,7 +40,7 @@ export function bashCompletion(program: Command): string {
 ${cases.join('\n')}
   esac
   case $path in
-    /network/inspect|/network/rm|/network/connect|/network/disconnect|/dns/add|/dns/rm|/dns/ls)
+    /network/inspect|/network/rm|/network/connect|/network/disconnect|/dns/add|/dns/rm|/dns/ls|/ipam/release)
       words="$words $(overlayd network ls --format '{{.Name}}' 2>/dev/null)" ;;
     /node/inspect|/node/rm)
       words="$words $(overlayd node ls --format '{{.Name}}' 2>/dev/null)" ;;

@@ -1,4 +1,7 @@
-/** `ipam check` and `ipam repair`: what etcd holds of addresses, compared with itself and with this host's endpoints. */
+/**
+ * `ipam check` and `ipam repair`: what etcd holds of addresses, compared with itself and with this host's endpoints.
+ * `ipam release`: what a network keeps for a name.
+ */
 import { type Command, Option } from 'commander';
 import type { IpamFinding, IpamReport } from '../../gen/overlayd/v1/control.ts';
 import { EXIT, PartialFailure } from '../exit.ts';
@@ -19,9 +22,10 @@ foreign     outside of its network's subnets, or claimed for another endpoint th
 unreadable  nothing is known of it, and nothing is done to it`;
 
 export function addIpamCommands(program: Command, session: Session): void {
-  const ipam = program.command('ipam').description('Compare what etcd holds of addresses with what there is');
+  const ipam = program.command('ipam').description('Look after what etcd holds of addresses');
   addCheck(ipam, session);
   addRepair(ipam, session);
+  addRelease(ipam, session);
 }
 
 function addCheck(ipam: Command, session: Session): void {
@@ -61,6 +65,27 @@ Examples:
         dryRun ? client.checkIpam({ network }) : client.repairIpam({ network }),
       );
       print(session, format, report);
+    });
+}
+
+function addRelease(ipam: Command, session: Session): void {
+  ipam
+    .command('release')
+    .description('Give back what a network with -o sticky=true keeps for a name')
+    .argument('<network>')
+    .argument('<name|address>', 'a name of which no container is connected, or one of the addresses kept for it')
+    .addHelpText(
+      'after',
+      `
+Prints the addresses, which anybody may have from now on. \`overlayd network inspect\` shows what is kept.
+
+Examples:
+  overlayd ipam release web db
+  overlayd ipam release web 10.0.0.5`,
+    )
+    .action(async (network: string, ref: string) => {
+      const { kept } = await session.ask('giving the addresses back', (client) => client.releaseKept({ network, ref }));
+      for (const address of kept.flatMap(({ addresses }) => addresses)) session.print(address);
     });
 }
 

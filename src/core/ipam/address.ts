@@ -9,6 +9,8 @@ import { type Cidr, contains, firstOf, ipAt, lastOf, offsetOf, requireCidr, size
 import { OverlaydError } from '../errors.ts';
 import { type Family, formatIp, parseIp, requireIp } from '../ip.ts';
 import type { ClaimRecord, EndpointRecord, QuarantineRecord, SubnetSpec } from '../records.ts';
+import { subnetWith } from '../subnets.ts';
+import { isKeptFromOthers, yieldsToNeed } from './kept.ts';
 
 /** Of one network and one family; what the maps have of the other one does not matter. */
 export interface AddressSpace {
@@ -21,6 +23,8 @@ export interface AddressSpace {
   readonly quarantine: ReadonlyMap<string, QuarantineRecord>;
   /** Being claimed on this node right now, or just lost to another node. */
   readonly pending: Pick<ReadonlySet<string>, 'has'>;
+  /** By the wall clock. */
+  readonly now: number;
 }
 
 export interface AddressCounts {
@@ -29,6 +33,8 @@ export interface AddressCounts {
   /** Network, broadcast, gateway and auxiliary addresses. */
   readonly reserved: number;
   readonly quarantined: number;
+  /** Those that rest for a name. */
+  readonly kept: number;
   readonly free: number;
 }
 
@@ -36,14 +42,15 @@ export interface Choice {
   readonly address: string;
   /** CIDR of the one that the address is in. */
   readonly subnet: string;
-  /** The address rests in quarantine after a clean release: the claim must replace that record. */
+  /** The address rests in quarantine, and may be taken: the claim must replace that record. */
   readonly fromQuarantine: boolean;
 }
 
 /**
  * An address for automatic choice, of the first subnet that has a free one. When nothing else is free in any, the
- * longest-resting address that its owner released cleanly is taken before its time. `skip`: how many that would do are left
- * to others; past the last one it goes on with the first. Throws `no-available-addresses` with the counts.
+ * longest-resting address that its owner released cleanly is taken before its time, and of those that are kept for a name
+ * one only where there is no other. `skip`: how many that would do are left to others; past the last one it goes on with
+ * the first. Throws `no-available-addresses` with the counts.
  */
 export function chooseAddress(space: AddressSpace, networkName: string, skip = 0): Choice {
   const free: Choice[] = [];
@@ -56,7 +63,7 @@ export function chooseAddress(space: AddressSpace, networkName: string, skip = 0
   if (free.length > 0) return free[skip % free.length]!;
   const resting = space.subnets
     .flatMap((subnet) => restingAddresses(space, subnet))
-    .sort((a, b) => a.releasedAt - b.releasedAt);
+    .sort((a, b) => Number(a.isKept) - Number(b.isKept) || a.releasedAt - b.releasedAt);
   if (resting.length === 0) throw fullError(space, networkName);
   const { address, subnet } = resting[skip % resting.length]!;
   return { address, subnet, fromQuarantine: true };
@@ -83,23 +90,41 @@ function restingAddresses(space: AddressSpace, subnet: SubnetSpec) {
   const range = automaticRange(subnet);
   const reserved = reservedAddresses(subnet);
   return [...space.quarantine]
-    .filter(([address, record]) => record.clean && !space.pending.has(address) && !isTaken(space, address))
-    .filter(([address]) => isWithin(range, address) && !reserved.has(address))
-    .map(([address, { releasedAt }]) => ({ address, subnet: subnet.cidr, releasedAt }));
+    .filter(([address, record]) => yieldsToNeed(record, space.now) && !space.pending.has(address))
+    .filter(([address]) => !isTaken(space, address) && isWithin(range, address) && !reserved.has(address))
+    .map(([address, { releasedAt, keptFor }]) => ({
+      ...{ address, subnet: subnet.cidr, releasedAt },
+      isKept: keptFor !== undefined,
+    }));
 }
 
 /** Whether an automatic choice of before is one still. */
 export function isAvailable(space: AddressSpace, { address, fromQuarantine }: Choice): boolean {
   if (isTaken(space, address) || space.pending.has(address)) return false;
   const resting = space.quarantine.get(address);
-  return resting === undefined || (fromQuarantine && resting.clean);
+  return resting === undefined || (fromQuarantine && yieldsToNeed(resting, space.now));
+}
+
+/** The first of what is kept for whoever asks that the network still has for it. */
+export function takeKept(space: AddressSpace, addresses: readonly string[]): Choice | undefined {
+  for (const address of addresses) {
+    const subnet = subnetWith(space.subnets, address);
+    if (!subnet || isTaken(space, address) || space.pending.has(address)) continue;
+    if (!reservedAddresses(subnet).has(address)) return { address, subnet: subnet.cidr, fromQuarantine: true };
+  }
+  return undefined;
 }
 
 /**
- * A static address as a person typed it. `holder` is used to name who has it.
+ * A static address as a person typed it. `holder` is used to name who has it, `name` is of the endpoint that is to.
  * Throws `invalid-address`, `address-out-of-range`, `address-in-use`.
  */
-export function checkAddress(space: AddressSpace, text: string, holder: (nodeId: string) => string): Choice {
+export function checkAddress(
+  space: AddressSpace,
+  text: string,
+  holder: (nodeId: string) => string,
+  name?: string | undefined,
+): Choice {
   const blocks = space.subnets.map(({ cidr }) => requireCidr(cidr, 'subnet'));
   const ip = parseIp(text);
   const [block] = blocks as [Cidr];
@@ -143,7 +168,13 @@ export function checkAddress(space: AddressSpace, text: string, holder: (nodeId:
     );
   }
   const quarantined = space.quarantine.get(address);
-  if (quarantined && !quarantined.clean) {
+  if (quarantined?.keptFor && isKeptFromOthers(quarantined, name)) {
+    throw new OverlaydError(
+      'address-in-use',
+      `address already in use: ${address} is kept for ${quarantined.keptFor.name}; choose another one, or give it back (overlayd ipam release NETWORK ${address})`,
+    );
+  }
+  if (quarantined && !quarantined.clean && !quarantined.keptFor) {
     throw new OverlaydError(
       'address-in-use',
       `address already in use: ${address} belonged to a removed host and rests in quarantine; try again in a minute`,
@@ -172,10 +203,11 @@ export function countAddresses(space: AddressSpace): AddressCounts {
   // What is several of it counts once: `ipam check` names what should not be.
   for (const address of taken) reserved.delete(address);
   const isResting = (address: string) => within(address) && !taken.has(address) && !reserved.has(address);
-  const quarantined = [...space.quarantine.keys()].filter(isResting).length;
-  const free = total - BigInt(used + reserved.size + quarantined);
+  const resting = [...space.quarantine].filter(([address]) => isResting(address));
+  const kept = resting.filter(([, { keptFor }]) => keptFor).length;
+  const free = total - BigInt(used + reserved.size + resting.length);
   return {
-    ...{ total: countable(total), used, reserved: reserved.size, quarantined },
+    ...{ total: countable(total), used, reserved: reserved.size, quarantined: resting.length - kept, kept },
     free: countable(free),
   };
 }
@@ -253,8 +285,8 @@ function fullError(space: AddressSpace, networkName: string): OverlaydError {
   return new OverlaydError(
     'no-available-addresses',
     `no available IPv${family} addresses on network ${networkName} (${all})${within}: ` +
-      `${counts.used} used, ${counts.free} free, ${counts.quarantined} quarantined; ` +
+      `${counts.used} used, ${counts.free} free, ${counts.quarantined} quarantined${counts.kept > 0 ? `, ${counts.kept} kept for names` : ''}; ` +
       `disconnect containers, or give it another subnet (overlayd network subnet add ${networkName} CIDR)`,
-    { retryable: counts.quarantined > 0 },
+    { retryable: counts.quarantined + counts.kept > 0 },
   );
 }

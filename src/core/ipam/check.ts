@@ -79,14 +79,18 @@ class AddressCheck {
     }
     for (const mac of this.#held.macs) this.#checkMac(mac);
     this.#checkChosenMacs();
-    for (const { key, networkId, what } of this.#held.quarantines) {
+    for (const { key, networkId, what, record } of this.#held.quarantines) {
       const isGone = this.#held.network(networkId) === undefined;
       if (!isGone && !this.#held.isOutside(networkId, what)) continue;
-      const why = isGone ? 'rests on a network that is gone' : 'rests, and is in no subnet of its network';
-      const mend = 'goes by itself when its time is over';
+      const does = record.keptFor ? `is kept for ${record.keptFor.name}` : 'rests';
+      const why = isGone ? `${does} on a network that is gone` : `${does}, and is in no subnet of its network`;
+      // What is kept has no time.
+      const asFound = [key, keys.network(networkId)];
+      const repair: Repair | undefined = record.keptFor && { asFound, changes: [{ kind: 'delete', key }] };
+      const mend = repair ? 'deletes it' : 'goes by itself when its time is over';
       this.#add({
         ...{ kind: isGone ? 'leaked' : 'foreign', key, networkId, what: `${what} ${why}` },
-        ...{ owner: '', mend, repair: undefined },
+        ...{ owner: '', mend, repair },
       });
     }
     return [...this.#findings.values()].sort((a, b) => (a.key < b.key ? -1 : 1));

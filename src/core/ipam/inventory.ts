@@ -9,6 +9,7 @@ import {
   type NetworkRecord,
   type NodeRecord,
   PREFIX,
+  type QuarantineRecord,
 } from '../records.ts';
 import { reservedAddresses } from './address.ts';
 
@@ -41,7 +42,7 @@ export class Inventory {
   readonly endpoints = new Map<string, EndpointRecord>();
   readonly claims: Claimed[] = [];
   readonly macs: Claimed[] = [];
-  readonly quarantines: Omit<Claimed, 'claim'>[] = [];
+  readonly quarantines: (Omit<Claimed, 'claim'> & { readonly record: QuarantineRecord })[] = [];
   readonly unreadable: Unreadable[] = [];
   readonly #keys = new Set<string>();
   readonly #nodes = new Map<string, Found<NodeRecord>>();
@@ -118,8 +119,9 @@ export class Inventory {
       const noun = kind === 'macs' ? 'whose a MAC address is' : 'whose an address is';
       const claim = read(decodeClaim(value), noun, first);
       if (claim) this[kind === 'macs' ? 'macs' : 'claims'].push({ key, networkId: first, what: second, claim });
-    } else if (kind === 'quarantine' && read(decodeQuarantine(value), 'an address that rests', first)) {
-      this.quarantines.push({ key, networkId: first, what: second });
+    } else if (kind === 'quarantine') {
+      const quarantine = read(decodeQuarantine(value), 'an address that rests', first);
+      if (quarantine) this.quarantines.push({ key, networkId: first, what: second, record: quarantine });
     }
   }
 

@@ -1,4 +1,5 @@
 /** The control service: translates, calls the same use-cases as every other front door, and renders records. */
+import { releaseKept } from '../../agent/claims/kept-addresses.ts';
 import { getNode, listNodes, type NodesDeps, removeNode } from '../../agent/cluster/nodes.ts';
 import { createJoinToken, listTokens, revokeToken } from '../../agent/cluster/tokens.ts';
 import type { ConnectRequest as ConnectOptions } from '../../agent/endpoints/endpoints.ts';
@@ -31,6 +32,7 @@ import type {
   LeaveRequest,
   PruneRequest,
   Ref,
+  ReleaseKeptRequest,
   RemoveDnsRequest,
   RemoveRequest,
   Token,
@@ -38,7 +40,15 @@ import type {
 import type { Pki } from '../../ports/identity.ts';
 import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import { connectThroughEngine, isNamespace } from './engine-container.ts';
-import { dnsMessage, endpointMessage, ipamMessage, networkMessage, nodeMessage, tokenMessage } from './messages.ts';
+import {
+  dnsMessage,
+  endpointMessage,
+  ipamMessage,
+  keptMessage,
+  networkMessage,
+  nodeMessage,
+  tokenMessage,
+} from './messages.ts';
 import { removedAdvice, type StatusFacts, statusMessage } from './status.ts';
 
 export interface HandlersDeps {
@@ -181,6 +191,11 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
 
     checkIpam: async ({ network }: IpamRequest) => ipamMessage(member(), await ipam(membership()).check(network)),
     repairIpam: async ({ network }: IpamRequest) => ipamMessage(member(), await ipam(active()).repair(network)),
+    releaseKept: async ({ network, ref }: ReleaseKeptRequest) => {
+      const { member: of, store } = active();
+      const released = await releaseKept({ ...deps, ...of, store }, await of.networks.find(network), ref, options);
+      return { kept: released.map((kept) => keptMessage(of, kept)) };
+    },
 
     connect: async (request: ConnectRequest) => {
       const { member: of, engineSide } = active();

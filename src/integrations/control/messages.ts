@@ -7,6 +7,7 @@ import { parseCidr } from '../../core/cidr.ts';
 import { formatHostPort } from '../../core/host-port.ts';
 import { describeLimit, innerMtu, mtuLimit } from '../../core/inner-mtu.ts';
 import { countAddresses } from '../../core/ipam/address.ts';
+import { type Kept, keptOn } from '../../core/ipam/kept.ts';
 import { levelsOf } from '../../core/levels.ts';
 import {
   type EndpointRecord,
@@ -15,7 +16,16 @@ import {
   type NodeRecord,
   type TokenRecord,
 } from '../../core/records.ts';
-import type { DnsSet, Endpoint, IpamReport, Network, Node, PeerStatus, Token } from '../../gen/overlayd/v1/control.ts';
+import type {
+  DnsSet,
+  Endpoint,
+  IpamReport,
+  Kept as KeptMessage,
+  Network,
+  Node,
+  PeerStatus,
+  Token,
+} from '../../gen/overlayd/v1/control.ts';
 
 export function networkMessage(member: Member, network: NetworkRecord, options: { withEndpoints: boolean }): Network {
   const endpoints = [...member.view.endpointsOn(network.id)].sort(byNameThenAddress);
@@ -42,7 +52,13 @@ export function networkMessage(member: Member, network: NetworkRecord, options: 
     endpointCount: endpoints.length,
     addresses: countAddresses(member.claims.space(network, 4)),
     addressesIpv6: countAddresses(member.claims.space(network, 6)),
+    kept: options.withEndpoints ? keptOn(view.quarantine(network.id)).map((kept) => keptMessage(member, kept)) : [],
   };
+}
+
+export function keptMessage({ view }: Pick<Member, 'view'>, { name, addresses, releasedAt, by }: Kept): KeptMessage {
+  const releasedBy = view.node(by)?.name ?? by;
+  return { name, addresses: [...addresses], releasedAtMs: releasedAt, releasedBy };
 }
 
 /** In words; empty: nobody. */

@@ -26,6 +26,8 @@ it.each([
   ['overlayd network create --sub', ['--subnet']],
   ['overlayd token ', ['create', 'ls', 'revoke', '--help']],
   ['overlayd network connect w', ['web']],
+  ['overlayd ipam re', ['repair', 'release']],
+  ['overlayd ipam release w', ['web']],
   ['overlayd agent --data-', ['--data-dir', '--data-path-port']],
   ['overlayd network create --ipv', ['--ipv6', '--ipv4']],
   ['overlayd network create --ing', ['']],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { renderTable, shortId } from '../../../src/cli/table.ts';
-import { ENDPOINT_ID, NETWORK_ID, network, run } from './fake-agent.ts';
+import { ENDPOINT_ID, NETWORK_ID, NOW, network, run } from './fake-agent.ts';
 
 describe('network ls', () => {
   it('is a table with short ids', async () => {
@@ -144,8 +144,9 @@ describe('network inspect', () => {
         Mtu: 1450,
         MtuLimitedBy: '',
         State: 'active',
-        Addresses: { Total: 256, Used: 1, Reserved: 3, Quarantined: 2, Free: 250 },
-        AddressesIPv6: { Total: 0, Used: 0, Reserved: 0, Quarantined: 0, Free: 0 },
+        Addresses: { Total: 256, Used: 1, Reserved: 3, Quarantined: 2, Kept: 0, Free: 250 },
+        AddressesIPv6: { Total: 0, Used: 0, Reserved: 0, Quarantined: 0, Kept: 0, Free: 0 },
+        Kept: [],
       },
     ]);
   });
@@ -161,6 +162,17 @@ describe('network inspect', () => {
         IPRange: '10.0.0.128/25',
         Gateway: '10.0.0.1',
         AuxiliaryAddresses: { router: '10.0.0.9' },
+      },
+    ]);
+  });
+
+  it('lists what it keeps for names', async () => {
+    const kept = [{ name: 'db', addresses: ['10.0.0.5', 'fd00::5'], releasedAtMs: NOW, releasedBy: 'host2' }];
+    const { out } = await run('network inspect web', { answers: { getNetwork: () => ({ ...network, kept }) } });
+    expect(JSON.parse(out)[0].Kept).toEqual([
+      {
+        ...{ Name: 'db', Addresses: ['10.0.0.5', 'fd00::5'] },
+        ...{ ReleasedAt: '2026-03-01T12:00:00.000Z', ReleasedBy: 'host2' },
       },
     ]);
   });

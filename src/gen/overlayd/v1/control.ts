@@ -310,6 +310,8 @@ export interface Network {
     | undefined;
   /** In words: the member whose underlay makes the MTU smaller than all others' would; empty: none does. */
   mtuLimitedBy: string;
+  /** Only in GetNetwork. */
+  kept: Kept[];
 }
 
 export interface Network_LabelsEntry {
@@ -322,6 +324,25 @@ export interface Network_OptionsEntry {
   value: string;
 }
 
+/** Addresses that stay with a name of which no endpoint has them now: what one of them left. */
+export interface Kept {
+  name: string;
+  addresses: string[];
+  releasedAtMs: number;
+  /** The name of the node that released it; its id where it is gone. */
+  releasedBy: string;
+}
+
+export interface KeptList {
+  kept: Kept[];
+}
+
+export interface ReleaseKeptRequest {
+  network: string;
+  /** A name, or one of the addresses. */
+  ref: string;
+}
+
 /** Of one family, all subnets together. What is more than 2^53 - 1 is given as that: a /64 holds 2^64. */
 export interface AddressCounts {
   total: number;
@@ -329,6 +350,7 @@ export interface AddressCounts {
   reserved: number;
   quarantined: number;
   free: number;
+  kept: number;
 }
 
 export interface NetworkList {
@@ -3683,6 +3705,7 @@ function createBaseNetwork(): Network {
     addresses: undefined,
     addressesIpv6: undefined,
     mtuLimitedBy: "",
+    kept: [],
   };
 }
 
@@ -3735,6 +3758,9 @@ export const Network: MessageFns<Network> = {
     }
     if (message.mtuLimitedBy !== "") {
       writer.uint32(162).string(message.mtuLimitedBy);
+    }
+    for (const v of message.kept) {
+      Kept.encode(v!, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -3886,6 +3912,14 @@ export const Network: MessageFns<Network> = {
             message.mtuLimitedBy = reader.string();
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.kept.push(Kept.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3939,6 +3973,7 @@ export const Network: MessageFns<Network> = {
       ? AddressCounts.fromPartial(object.addressesIpv6)
       : undefined;
     message.mtuLimitedBy = object.mtuLimitedBy ?? "";
+    message.kept = object.kept?.map((e) => Kept.fromPartial(e)) || [];
     return message;
   },
 };
@@ -4077,8 +4112,221 @@ export const Network_OptionsEntry: MessageFns<Network_OptionsEntry> = {
   },
 };
 
+function createBaseKept(): Kept {
+  return { name: "", addresses: [], releasedAtMs: 0, releasedBy: "" };
+}
+
+export const Kept: MessageFns<Kept> = {
+  encode(message: Kept, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.addresses) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.releasedAtMs !== 0) {
+      writer.uint32(24).int64(message.releasedAtMs);
+    }
+    if (message.releasedBy !== "") {
+      writer.uint32(34).string(message.releasedBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Kept {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKept();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.releasedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.releasedBy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Kept>): Kept {
+    return Kept.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Kept>): Kept {
+    const message = createBaseKept();
+    message.name = object.name ?? "";
+    message.addresses = object.addresses?.map((e) => e) || [];
+    message.releasedAtMs = object.releasedAtMs ?? 0;
+    message.releasedBy = object.releasedBy ?? "";
+    return message;
+  },
+};
+
+function createBaseKeptList(): KeptList {
+  return { kept: [] };
+}
+
+export const KeptList: MessageFns<KeptList> = {
+  encode(message: KeptList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.kept) {
+      Kept.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeptList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeptList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kept.push(Kept.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<KeptList>): KeptList {
+    return KeptList.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeptList>): KeptList {
+    const message = createBaseKeptList();
+    message.kept = object.kept?.map((e) => Kept.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReleaseKeptRequest(): ReleaseKeptRequest {
+  return { network: "", ref: "" };
+}
+
+export const ReleaseKeptRequest: MessageFns<ReleaseKeptRequest> = {
+  encode(message: ReleaseKeptRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    if (message.ref !== "") {
+      writer.uint32(18).string(message.ref);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseKeptRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseKeptRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ref = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReleaseKeptRequest>): ReleaseKeptRequest {
+    return ReleaseKeptRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReleaseKeptRequest>): ReleaseKeptRequest {
+    const message = createBaseReleaseKeptRequest();
+    message.network = object.network ?? "";
+    message.ref = object.ref ?? "";
+    return message;
+  },
+};
+
 function createBaseAddressCounts(): AddressCounts {
-  return { total: 0, used: 0, reserved: 0, quarantined: 0, free: 0 };
+  return { total: 0, used: 0, reserved: 0, quarantined: 0, free: 0, kept: 0 };
 }
 
 export const AddressCounts: MessageFns<AddressCounts> = {
@@ -4097,6 +4345,9 @@ export const AddressCounts: MessageFns<AddressCounts> = {
     }
     if (message.free !== 0) {
       writer.uint32(40).uint64(message.free);
+    }
+    if (message.kept !== 0) {
+      writer.uint32(48).uint64(message.kept);
     }
     return writer;
   },
@@ -4154,6 +4405,14 @@ export const AddressCounts: MessageFns<AddressCounts> = {
             message.free = longToNumber(reader.uint64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.kept = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4176,6 +4435,7 @@ export const AddressCounts: MessageFns<AddressCounts> = {
     message.reserved = object.reserved ?? 0;
     message.quarantined = object.quarantined ?? 0;
     message.free = object.free ?? 0;
+    message.kept = object.kept ?? 0;
     return message;
   },
 };
@@ -6545,6 +6805,16 @@ export const ControlService = {
     responseSerialize: (value: IpamReport): Buffer => Buffer.from(IpamReport.encode(value).finish()),
     responseDeserialize: (value: Buffer): IpamReport => IpamReport.decode(value),
   },
+  /** What the network keeps for a name, or at an address, is kept for it no more. */
+  releaseKept: {
+    path: "/overlayd.v1.Control/ReleaseKept" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReleaseKeptRequest): Buffer => Buffer.from(ReleaseKeptRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReleaseKeptRequest => ReleaseKeptRequest.decode(value),
+    responseSerialize: (value: KeptList): Buffer => Buffer.from(KeptList.encode(value).finish()),
+    responseDeserialize: (value: Buffer): KeptList => KeptList.decode(value),
+  },
   connect: {
     path: "/overlayd.v1.Control/Connect" as const,
     requestStream: false as const,
@@ -6608,6 +6878,8 @@ export interface ControlServer extends UntypedServiceImplementation {
   listDns: handleUnaryCall<DnsQuery, DnsList>;
   checkIpam: handleUnaryCall<IpamRequest, IpamReport>;
   repairIpam: handleUnaryCall<IpamRequest, IpamReport>;
+  /** What the network keeps for a name, or at an address, is kept for it no more. */
+  releaseKept: handleUnaryCall<ReleaseKeptRequest, KeptList>;
   connect: handleUnaryCall<ConnectRequest, Connected>;
   disconnect: handleUnaryCall<DisconnectRequest, Endpoint>;
   listEndpoints: handleUnaryCall<EndpointQuery, EndpointList>;
@@ -6872,6 +7144,22 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: IpamReport) => void,
+  ): ClientUnaryCall;
+  /** What the network keeps for a name, or at an address, is kept for it no more. */
+  releaseKept(
+    request: ReleaseKeptRequest,
+    callback: (error: ServiceError | null, response: KeptList) => void,
+  ): ClientUnaryCall;
+  releaseKept(
+    request: ReleaseKeptRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: KeptList) => void,
+  ): ClientUnaryCall;
+  releaseKept(
+    request: ReleaseKeptRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: KeptList) => void,
   ): ClientUnaryCall;
   connect(
     request: ConnectRequest,

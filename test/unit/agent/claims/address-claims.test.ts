@@ -40,9 +40,12 @@ function host(count: number, network: NetworkRecord) {
     state,
     clock: { now: () => 0, sleep: async () => undefined },
     random: { next: () => 0, hex: (length: number) => `${endpoints.size}`.padStart(length, '0') },
-    abandon: () => undefined,
+    releases: { abandon: async () => true, settle: async () => undefined },
   };
-  return { claims: new AddressClaims(deps as unknown as AddressClaimsDeps, { selfId: 'h1' }), answers };
+  return {
+    claims: new AddressClaims(deps as unknown as AddressClaimsDeps, { selfId: 'h1', quarantineSeconds: 60 }),
+    answers,
+  };
 }
 
 test.each([

@@ -14,6 +14,7 @@ function space(overrides: Partial<AddressSpace> = {}): AddressSpace {
     endpoints: new Map(),
     quarantine: new Map(),
     pending: new Set(),
+    now: 0,
     ...overrides,
   };
 }
@@ -143,7 +144,14 @@ describe('automatic choice', () => {
       'fd00:0:0:1:8000::',
     );
     expect(countAddresses(space({ subnets: [subnet] }))).toEqual({
-      ...{ total: Number.MAX_SAFE_INTEGER, used: 0, reserved: 2, quarantined: 0, free: Number.MAX_SAFE_INTEGER },
+      ...{
+        total: Number.MAX_SAFE_INTEGER,
+        used: 0,
+        reserved: 2,
+        quarantined: 0,
+        kept: 0,
+        free: Number.MAX_SAFE_INTEGER,
+      },
     });
   });
 
@@ -281,7 +289,7 @@ describe('counts', () => {
       endpoints: new Map([['10.0.1.7', at(1)]]),
       quarantine: new Map([['10.0.1.8', { releasedAt: 1, by: 'n2', clean: true }]]),
     });
-    expect(countAddresses(made)).toEqual({ total: 256, used: 1, reserved: 3, quarantined: 1, free: 251 });
+    expect(countAddresses(made)).toEqual({ total: 256, used: 1, reserved: 3, quarantined: 1, kept: 0, free: 251 });
   });
 
   it('counts an address once, whatever is said of it', () => {
@@ -290,7 +298,7 @@ describe('counts', () => {
     );
     const claims = new Map(['10.0.1.0', '10.0.1.5'].map((ip) => [ip, { endpointId: 'e', nodeId: 'n1' }]));
     expect(countAddresses(space({ claims, quarantine }))).toEqual({
-      ...{ total: 256, used: 2, reserved: 2, quarantined: 1, free: 251 },
+      ...{ total: 256, used: 2, reserved: 2, quarantined: 1, kept: 0, free: 251 },
     });
   });
 });
@@ -336,7 +344,7 @@ describe('several subnets', () => {
       'no available IPv4 addresses on network web (10.0.1.0/29, 10.0.2.0/29): 9 used, 0 free, 0 quarantined; disconnect containers, or give it another subnet (overlayd network subnet add web CIDR)',
     );
     expect(countAddresses(space({ subnets, endpoints }))).toEqual({
-      ...{ total: 16, used: 9, reserved: 7, quarantined: 0, free: 0 },
+      ...{ total: 16, used: 9, reserved: 7, quarantined: 0, kept: 0, free: 0 },
     });
   });
 

@@ -292,15 +292,15 @@ it('where nothing is found, what is counted as used is what is claimed', () => {
         const space = {
           claims: new Map(claimed.map((ip) => [ip, { endpointId: 'e', nodeId: 'h' }])),
           endpoints: new Map(on.flatMap((each) => each.addresses.map(({ ip }) => [ip, each] as const))),
-          ...{ quarantine: new Map(), pending: new Set<string>() },
+          ...{ quarantine: new Map(), pending: new Set<string>(), now: 0 },
         };
         const [four, six] = [claimed.filter(isIpv4).length, claimed.filter((ip) => !isIpv4(ip)).length];
         expect(countAddresses({ ...space, subnets: [subnetAt(at)] })).toEqual({
-          ...{ total: 256, used: four, reserved: 3, quarantined: 0, free: 253 - four },
+          ...{ total: 256, used: four, reserved: 3, quarantined: 0, kept: 0, free: 253 - four },
         });
         const most = Number.MAX_SAFE_INTEGER;
         expect(countAddresses({ ...space, subnets: [ipv6SubnetAt(at)] })).toEqual({
-          ...{ total: most, used: six, reserved: 2, quarantined: 0, free: most },
+          ...{ total: most, used: six, reserved: 2, quarantined: 0, kept: 0, free: most },
         });
       }
     }),
