@@ -229,6 +229,24 @@ export const keys = {
   tokens: `${PREFIX}tokens/`,
 } as const;
 
+/** Of each key, not of what several begin with: its first part, and how many follow. */
+const SHAPES = new Set(
+  Object.values(keys).flatMap((key) => {
+    if (typeof key !== 'string') return [shapeOf(key('' as never, ''))];
+    return key.endsWith('/') ? [] : [shapeOf(key)];
+  }),
+);
+
+/** Whether records of this version have keys like this one. */
+export function isKeyOfRecord(key: string): boolean {
+  return key.startsWith(PREFIX) && SHAPES.has(shapeOf(key));
+}
+
+function shapeOf(key: string): string {
+  const [kind, ...parts] = key.slice(PREFIX.length).split('/');
+  return `${kind}/${parts.length}`;
+}
+
 /** What stands for an endpoint where one address has to do: of IPv4, where it has one. */
 export function firstAddress({ addresses }: Pick<EndpointRecord, 'addresses'>): string {
   return addresses[0]!.ip;

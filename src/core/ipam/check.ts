@@ -72,6 +72,12 @@ class AddressCheck {
       const mend = 'left alone: `overlayd status` says what to do';
       this.#add({ kind: 'unreadable', key, networkId, what, owner: 'unknown', mend, repair: undefined });
     }
+    for (const key of this.#held.strays) {
+      const what = 'no record of this version has a key like this';
+      const mend =
+        'left alone: a newer overlayd may have written it, or something else writes there (`etcdctl get KEY`)';
+      this.#add({ kind: 'foreign', key, networkId: undefined, what, owner: 'unknown', mend, repair: undefined });
+    }
     this.#findLeaked();
     for (const claim of this.#held.claims) this.#checkClaim(claim);
     for (const endpoint of this.#held.endpoints.values()) {

@@ -6,6 +6,7 @@ import {
   type ClaimRecord,
   type EndpointRecord,
   hasAddress,
+  isKeyOfRecord,
   type NetworkRecord,
   type NodeRecord,
   PREFIX,
@@ -44,6 +45,8 @@ export class Inventory {
   readonly macs: Claimed[] = [];
   readonly quarantines: (Omit<Claimed, 'claim'> & { readonly record: QuarantineRecord })[] = [];
   readonly unreadable: Unreadable[] = [];
+  /** Keys that no record of this version has. */
+  readonly strays: string[] = [];
   readonly #keys = new Set<string>();
   readonly #nodes = new Map<string, Found<NodeRecord>>();
   readonly #networks = new Map<string, Found<NetworkRecord>>();
@@ -101,6 +104,10 @@ export class Inventory {
     if (!key.startsWith(PREFIX)) return;
     const [kind, first = '', second = ''] = key.slice(PREFIX.length).split('/');
     this.#keys.add(key);
+    if (!isKeyOfRecord(key)) {
+      this.strays.push(key);
+      return;
+    }
     const read = <T>(record: T | undefined, noun: string, networkId?: string): T | undefined => {
       if (record === undefined) this.unreadable.push({ key, networkId, noun });
       return record;
