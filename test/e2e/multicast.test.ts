@@ -1,7 +1,7 @@
 /** Broadcasts and multicasts between containers on three hosts, as users of the command have them. */
 import { expect, test } from 'vitest';
 import type { Host } from '../lab/host.ts';
-import { answerMdns, askMdns, hear, say } from '../lab/multicast.ts';
+import { answerMdns, askMdns, hear, MDNS_GROUP, say } from '../lab/multicast.ts';
 import { attach, untilReaches } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
@@ -55,6 +55,36 @@ test('multicast DNS, groups and broadcasts reach every host with a container, wi
   for (const { agent } of hosts()) await agent.start();
   await everybodyHears('with agents again');
   for (const each of [...listeners, ...answering]) await each.stop();
+});
+
+test('a network of both families has both, and a subnet that is added later its own', async () => {
+  const [one, two, three] = hosts();
+  await one.mustOverlayd('network', 'create', '--ipv6', '-o', 'multicast=1', '-o', 'multicast_rate=50', 'both');
+  await one.mustOverlayd('network', 'create', '-o', 'multicast=1', 'grown');
+  for (const [network, container] of [
+    ['both', 'b'],
+    ['grown', 'g'],
+  ] as const) {
+    await attach(one, `${container}1`, network);
+    await attach(two, `${container}2`, network);
+  }
+  // Those that are connected from then on have addresses of both.
+  await three.mustOverlayd('network', 'subnet', 'add', 'grown', 'fd00:90::/64');
+  await attach(one, 'h1', 'grown');
+  await attach(two, 'h2', 'grown');
+  for (const [asker, answerer] of [
+    ['b1', 'b2'],
+    ['h1', 'h2'],
+  ] as const) {
+    for (const group of Object.values(MDNS_GROUP)) {
+      const answering = await answerMdns(two, answerer, 'printer.local', '192.0.2.7', group);
+      await until(
+        `an answer by ${group}`,
+        async () => (await askMdns(one, asker, 'printer.local', group)) === '192.0.2.7',
+      );
+      await answering.stop();
+    }
+  }
 });
 
 test('a host that has no container of the network any more, or leaves, is not sent to', async () => {

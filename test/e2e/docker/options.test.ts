@@ -157,6 +157,26 @@ describe('options', () => {
   });
 });
 
+test('what is for a group or for everybody reaches containers of another engine, if the network has it', async () => {
+  const [one, two] = hosts();
+  const made = ['-d', 'overlayd', '--ipam-driver', 'overlayd', '--ipam-opt', 'net=room', '-o', 'multicast=true'];
+  await one.engine.mustDocker('network', 'create', ...made, '-o', 'multicast_rate=50', 'room');
+  await untilOffered(two, ['again', 'edge', 'lan', 'room', 'tenants', 'web']);
+  expect(JSON.parse(await optionsAt(two, 'room'))).toMatchObject({ multicast: 'true', multicast_rate: '50' });
+  const answering = ['--sysctl', 'net.ipv4.icmp_echo_ignore_broadcasts=0'];
+  for (const network of ['room', 'web']) {
+    await runContainer(one, `${network}-asks`, '--network', network);
+    await runContainer(two, `${network}-answers`, '--network', network, ...answering);
+    await untilPings(one, `${network}-asks`, `${network}-answers`);
+  }
+  const isHeard = (network: string) => pings(one, `${network}-asks`, '224.0.0.1');
+  await until('an answer of the group', () => isHeard('room'));
+  expect(await isHeard('web')).toBe(false);
+  const apart = ['--ipam-opt', 'net=hall', '-o', 'multicast=true', '-o', 'enable_icc=false', 'hall'];
+  const { stderr } = await one.engine.docker('network', 'create', ...made.slice(0, 4), ...apart);
+  expect(stderr).toContain('options multicast and enable_icc contradict each other');
+});
+
 test('ports that containers expose are found as services, also through their engine’s own resolver', async () => {
   const [one, two] = hosts();
   const exposed = ['--expose', '9000', '--expose', '80', '--label', 'overlayd.port.metrics=9000'];
