@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { formCluster, joinArguments, untilReady } from '../lab/cluster.ts';
 import { EtcdServer } from '../lab/etcd.ts';
 import type { Host } from '../lab/host.ts';
+import { hear, say } from '../lab/multicast.ts';
 import { attach, resolve, untilReaches } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
@@ -69,6 +70,23 @@ describe('members that have addresses of IPv6 alone', () => {
     }
     expect((await ping('-6', '-M', 'do', '-s', '1382')).code).toBe(0);
     expect((await ping('-6', '-M', 'do', '-s', '1383')).code).not.toBe(0);
+  });
+
+  test('send packets for all to every host with a container of the network', async () => {
+    const [one, two, three] = [lab().host(1), lab().host(2), lab().host(3)];
+    await one.mustOverlayd('network', 'create', '-o', 'multicast=true', 'room');
+    await attach(one, 'r1', 'room');
+    await attach(two, 'r2', 'room');
+    await attach(three, 'r3', 'room');
+    const { Vni } = (await one.json('network', 'inspect', 'room'))[0];
+    await until('both others to be sent to', async () => {
+      const rows = await one.must(['bridge', '-n', `ovl-${Vni}`, 'fdb', 'show', 'dev', 'vx0']);
+      return [two, three].every(({ address }) => rows.includes(`00:00:00:00:00:00 dst ${address} `));
+    });
+    const listeners = [await hear(two, 'r2', 7000, '239.1.2.3'), await hear(three, 'r3', 7000, '239.1.2.3')];
+    for (const to of ['239.1.2.3', '255.255.255.255']) await say(one, 'r1', to, 7000, to);
+    await until('all to hear it', () => listeners.every(({ heard }) => heard.length === 2));
+    for (const listener of listeners) await listener.stop();
   });
 
   test('ask their own name servers, at addresses of IPv6, for what is not theirs', async () => {
