@@ -22,6 +22,12 @@ it('carry networks like hosts of IPv4, and an agent that takes over finds nothin
   expect(sets.find(({ name }) => name === 'members6')?.elements).toEqual(new Set(['2001:db8::1', '2001:db8::3']));
   expect(sets.find(({ name }) => name === 'members')).toBeUndefined();
 
+  // A router names another MTU, of which the kernel tells nobody.
+  three.facts.mtuBytes = 1_400;
+  await cluster.clock.advance(60_000);
+  expect(one.running.view.node(three.record.id)?.underlayMtu).toBe(1_400);
+  expect(two.kernel.machine.snapshot('ovl-4096')!.links.get('vx0')?.mtu).toBe(1_330);
+
   await three.crash();
   const { writes } = three.kernel;
   await three.start();

@@ -1,9 +1,11 @@
 /**
  * Keeps this node's own record true: what surrounds the host, and its MTU, change while the agent runs. Whoever hears of
- * a change says so; the files that name the host's name servers tell nobody, and are looked at now and then.
+ * a change says so; the files that name the host's name servers tell nobody, nor does a router that names another MTU for a
+ * link's packets of IPv6 (RFC 4861, 4.6.4): these are looked at now and then.
  */
 import { isOverlaydError } from '../../core/errors.ts';
 import { SEED_REVISION } from '../../core/gossip/replica.ts';
+import { familyOf } from '../../core/ip.ts';
 import { type AgentVersion, levelOf, levelsOf, speaks } from '../../core/levels.ts';
 import { encodeRecord, nodeWith } from '../../core/record-codec.ts';
 import { keys, type NodeRecord, SUBNET_GUARD } from '../../core/records.ts';
@@ -35,6 +37,7 @@ export interface SelfRecordOptions {
 }
 
 const LOOK_MS = 5_000;
+const LOOKS_PER_MTU = 6;
 
 export class SelfRecord {
   readonly #deps: SelfRecordDeps;
@@ -63,10 +66,12 @@ export class SelfRecord {
   /** Ends when the signal aborts. */
   async watch(signal: AbortSignal): Promise<void> {
     const { clock, facts } = this.#deps;
+    const hasRouters = familyOf(this.#options.self.vtep) === 6;
     let before: string | undefined;
-    while (!signal.aborted) {
+    for (let look = 1; !signal.aborted; look++) {
       const now = (await facts.nameServers()).join(' ');
-      if (before !== undefined && now !== before) this.markChanged();
+      const isOther = before !== undefined && now !== before;
+      if (isOther || (hasRouters && look % LOOKS_PER_MTU === 0)) this.markChanged();
       before = now;
       await clock.sleep(LOOK_MS, signal);
     }
