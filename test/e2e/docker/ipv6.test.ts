@@ -176,6 +176,21 @@ describe('docker network create --ipv6', () => {
   });
 });
 
+test('published ports are open at the container’s own address of IPv6, where that is routed', async () => {
+  const [one, two] = hosts();
+  const subnets = ['--subnet', '10.67.0.0/24', '--subnet', 'fd00:67::/64'];
+  await one.mustOverlayd('network', 'create', '--ipv6', ...subnets, '-o', 'gateway_mode_ipv6=routed', 'edge');
+  await runContainer(one, 'e1', '--network', 'edge', '--ip6', 'fd00:67::9', '-p', '8067:80');
+  for (const port of ['80', '81']) await inContainer(one, 'e1', 'httpd', '-p', port, '-h', '/etc');
+  await two.must(['ip', 'route', 'add', 'fd00:67::/64', 'via', 'fd77::1']);
+  const fetch = (url: string) => fetchPage(two, `http://${url}/hostname`);
+  await until('the port at its own address', () => fetch('[fd00:67::9]'));
+  expect(await fetch('[fd00:67::9]:81')).toBeUndefined();
+  await until('the port at the host’s address', () => fetch(`${one.address}:8067`));
+  await one.engine.mustDocker('rm', '-f', 'e1');
+  await one.mustOverlayd('network', 'rm', 'edge');
+});
+
 test('Compose has networks of both families', async () => {
   const [one, two] = hosts();
   const file = `version: "3.9"
