@@ -40,7 +40,7 @@ import { bundledHostsOf, bundledStoreOf, type OpenStore } from './agent/cluster/
 import { KeptState } from './agent/endpoints/kept-state.ts';
 import { EngineSide } from './agent/engine/engine-side.ts';
 import { parseEngineMemory } from './agent/engine/memory.ts';
-import { withdrawAll } from './agent/engine/networks.ts';
+import { withdrawAll } from './agent/engine/withdraw-all.ts';
 import { FirewallWatch } from './agent/host/firewall-watch.ts';
 import { HostNeeds } from './agent/host/host-needs.ts';
 import { Lifecycle, type Membership } from './agent/lifecycle.ts';

@@ -172,6 +172,36 @@ describe('a network of both families', () => {
   });
 });
 
+describe('a network that gets IPv6 while it is in use', () => {
+  it('has it on each engine as soon as no container is on it there, whether it runs or not', async () => {
+    await create('web', { subnets: ['10.9.0.0/24'] });
+    await run(one, 'busy', { web: {} });
+    await run(one, 'asleep', { web: {} });
+    await until(one.engine.stopContainer('asleep'));
+    await pass(1_000);
+    await until(one.running.networks.addSubnet('web', { subnet: 'fd00:9::/64' }));
+    await pass(5_000);
+    const pools = ({ engine }: SimulatedHost) => [...engine.objects.values()].map(({ subnets }) => subnets);
+    expect([pools(one), pools(two)]).toEqual([[['10.9.0.0/24']], [SUBNETS]]);
+    await run(two, 'both', { web: {} });
+    await run(one, 'old', { web: {} });
+    const counts = () =>
+      all()
+        .map(({ length }) => length)
+        .sort();
+    expect(counts()).toEqual([1, 1, 2]);
+    for (const name of ['busy', 'old']) await until(one.engine.removeContainer(name));
+    await pass(60_000);
+    await until(one.engine.startContainer('asleep'));
+    expect(pools(one)).toEqual([['10.9.0.0/24']]);
+    await until(one.engine.removeContainer('asleep'));
+    await pass(60_000);
+    expect(pools(one)).toEqual([SUBNETS]);
+    await run(one, 'new', { web: {} });
+    expect(counts()).toEqual([2, 2]);
+  });
+});
+
 describe('an engine', () => {
   it('makes a network of both families of the cluster', async () => {
     await until(one.engine.createNetworkAs(dockerNetwork('web', ofBoth)));

@@ -1,6 +1,6 @@
 /** Networks of the cluster and of Docker engines; `docker-chaos.test.ts` mixes it all. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { withdrawAll } from '../../src/agent/engine/networks.ts';
+import { withdrawAll } from '../../src/agent/engine/withdraw-all.ts';
 import { DRIVER, NETWORK_OPTION } from '../../src/core/engine/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/ports/runtime.ts';

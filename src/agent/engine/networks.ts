@@ -17,17 +17,7 @@ import type { JsonFile } from '../../ports/files.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { EngineMemory } from './memory.ts';
-import { reconnectStopped } from './reconnect-stopped.ts';
-
-/** Takes all of our networks out of the engine, for a host that leaves. What it refuses stays, and is told. */
-export async function withdrawAll(engine: Engine, logger: Logger): Promise<void> {
-  for (const { id, name, driver } of await engine.networks()) {
-    if (driver !== DRIVER) continue;
-    await engine.removeNetwork(id).catch((error: unknown) => {
-      logger.warn({ network: name, error }, 'a network could not be removed from Docker');
-    });
-  }
-}
+import { hasStopped, reconnectStopped } from './reconnect-stopped.ts';
 
 export interface EngineNetworksDeps {
   readonly engine: Engine;
@@ -62,6 +52,8 @@ export class EngineNetworks {
   readonly #removing = new Set<string>();
   /** The cluster's id of the network that the engine is asked to make at this moment. */
   #offering: string | undefined;
+  /** The cluster's ids of networks that the engine was asked to let go of for another family. */
+  readonly #renewed = new Set<string>();
   /** What the engine dropped, by its own id. */
   readonly #former = new Map<string, Binding>();
   readonly #work = new Latch();
@@ -299,6 +291,12 @@ export class EngineNetworks {
     }
     const refused = new Map<string, string>();
     for (const { id, name } of offers.remove) await this.#remove(id, name);
+    for (const { id, name } of offers.renew) {
+      const networkId = this.#bindings.get(id)?.networkId ?? '';
+      // Once: an engine that does not list what it was told would be told for ever.
+      if (this.#renewed.has(networkId) || (await hasStopped(engine, id))) continue;
+      if (await this.#remove(id, name)) this.#renewed.add(networkId);
+    }
     for (const network of offers.create) {
       try {
         this.#offering = network.id;
@@ -353,18 +351,20 @@ export class EngineNetworks {
     this.#former.delete(former);
   }
 
-  /** A network that is gone from the cluster, or that this host leaves, in the engine too. */
-  async #remove(id: string, name: string): Promise<void> {
+  /** A network that is gone from the cluster, or is to come back otherwise. False: the engine keeps it. */
+  async #remove(id: string, name: string): Promise<boolean> {
     const { engine, logger } = this.#deps;
     this.#removing.add(id);
     try {
       await engine.removeNetwork(id);
       await this.unbind(id);
       logger.info({ network: name }, 'network withdrawn from Docker');
+      return true;
     } catch (error) {
       if (!isOverlaydError(error) || error.retryable) throw error;
       // A container that is just being started holds it; the engine tells when that ends.
-      logger.warn({ network: name, error }, 'Docker keeps a network that is gone');
+      logger.warn({ network: name, error }, 'Docker keeps a network that it was to let go of');
+      return false;
     } finally {
       this.#removing.delete(id);
     }

@@ -15,6 +15,15 @@ export interface ReturnedNetwork {
   readonly bound: boolean;
 }
 
+/** Whether a container that does not run, or is just being started again, is on the network. */
+export async function hasStopped(engine: Engine, engineNetworkId: string): Promise<boolean> {
+  for (const id of await engine.stopped()) {
+    const container = await engine.inspect(id);
+    if (container?.networks.some(({ networkId }) => networkId === engineNetworkId)) return true;
+  }
+  return false;
+}
+
 /** Throws what stands in the way of all of them; one that is refused is told in the log. */
 export async function reconnectStopped(
   { engine, logger }: { readonly engine: Engine; readonly logger: Logger },

@@ -5,7 +5,7 @@
  */
 import { parseCidr } from '../cidr.ts';
 import type { NetworkRecord } from '../records.ts';
-import { hasFamily } from '../subnets.ts';
+import { familiesOf, hasFamily } from '../subnets.ts';
 import { DRIVER, type EngineNetwork, type EngineNetworkSpec, ID_OPTION, NETWORK_OPTION } from './engine.ts';
 import { isPlaceholder } from './placeholder.ts';
 
@@ -48,6 +48,11 @@ export interface Offers {
   /** Networks that the engine cannot have, since they have no IPv4. */
   readonly unable: readonly NetworkRecord[];
   readonly remove: readonly EngineNetwork[];
+  /**
+   * Offered when their networks had one family, which have both by now, and without endpoints. What no container is on, running or
+   * not, can be taken away to come back with both.
+   */
+  readonly renew: readonly EngineNetwork[];
   /** Bindings that were lost and found again in what the engine keeps. */
   readonly rebind: ReadonlyMap<string, Binding>;
   /** Networks whose name the engine has given to another one. */
@@ -61,6 +66,7 @@ export function planOffers(input: OffersInput): Offers {
   const byId = new Map(networks.map((network) => [network.id, network]));
   const rebind = new Map<string, Binding>();
   const remove: EngineNetwork[] = [];
+  const renew: EngineNetwork[] = [];
   const served = new Map<string, { readonly found: EngineNetwork; readonly origin: Binding['origin'] }[]>();
   for (const found of engineNetworks) {
     if (found.driver !== DRIVER) continue;
@@ -71,6 +77,7 @@ export function planOffers(input: OffersInput): Offers {
       continue;
     }
     if (!bindings.has(found.id)) rebind.set(found.id, binding);
+    if (binding.origin === 'offered' && !used.has(found.id) && lacksFamily(found, network)) renew.push(found);
     if (found.name !== network.name) continue;
     served.set(network.id, [...(served.get(network.id) ?? []), { found, origin: binding.origin }]);
   }
@@ -88,6 +95,7 @@ export function planOffers(input: OffersInput): Offers {
     create: free.filter(isPossible),
     unable: free.filter((network) => !isPossible(network)),
     remove,
+    renew: renew.filter((each) => !remove.includes(each)),
     rebind,
     taken: missing.flatMap((network) => {
       const by = holders.get(network.name);
@@ -108,6 +116,11 @@ function superfluous(
   const stays =
     holders.find(({ found }) => used.has(found.id)) ?? holders.find(({ origin }) => origin !== 'offered') ?? holders[0];
   return holders.filter((each) => each !== stays && !used.has(each.found.id)).map(({ found }) => found);
+}
+
+function lacksFamily({ subnets }: EngineNetwork, network: NetworkRecord): boolean {
+  const there = { subnets: subnets.map((cidr) => ({ cidr })) };
+  return familiesOf(network).some((family) => !hasFamily(there, family));
 }
 
 /** What the agent offers says by id which network it is; what a person made says so by name. */

@@ -11,7 +11,8 @@ const network = (name: string, overrides: Partial<NetworkRecord> = {}): NetworkR
 });
 
 const ours = (id: string, name: string, ipamOptions: Readonly<Record<string, string>> = {}): EngineNetwork => ({
-  ...{ id, name, driver: 'overlayd', labels: {}, options: {}, ipamDriver: 'overlayd', ipamOptions, subnets: [] },
+  ...{ id, name, driver: 'overlayd', labels: {}, options: {}, ipamDriver: 'overlayd', ipamOptions },
+  subnets: ['10.0.0.0/24'],
 });
 
 const bound = (name: string, overrides: Partial<Binding> = {}): Binding => ({
@@ -26,7 +27,7 @@ const plan = (input: Partial<OffersInput>) =>
     ...input,
   });
 
-const nothing = { create: [], unable: [], remove: [], rebind: new Map(), taken: [], strays: [] };
+const nothing = { create: [], unable: [], remove: [], renew: [], rebind: new Map(), taken: [], strays: [] };
 const [web, db] = [network('web'), network('db')];
 
 describe('what an engine is offered', () => {
@@ -125,6 +126,29 @@ describe('a binding', () => {
   it('is not found by the name of a network that was removed and made again', () => {
     const found = ours('e1', 'web', { net: 'web', id: 'id-former' });
     expect(plan({ networks: [web], engineNetworks: [found] })).toEqual({ ...nothing, create: [web], remove: [found] });
+  });
+});
+
+describe('a network that got its first subnet of another family', () => {
+  const both = network('web', {
+    subnets: [...web.subnets, { cidr: 'fd00:1::/64', gateway: 'fd00:1::1', auxAddresses: {} }],
+  });
+  const old = { ...ours('e1', 'web'), subnets: ['10.0.0.0/24'] };
+  const renewed = (origin: Binding['origin'], parts: Partial<OffersInput> = {}) =>
+    plan({ networks: [both], engineNetworks: [old], bindings: new Map([['e1', bound('web', { origin })]]), ...parts });
+
+  it('is offered anew when nobody uses it', () => {
+    expect(renewed('offered')).toEqual({ ...nothing, renew: [old] });
+  });
+
+  it('is left as it is while somebody does, or where a person made it', () => {
+    expect(renewed('offered', { used: new Set(['e1']) })).toEqual(nothing);
+    for (const origin of ['created', 'bound'] as const) expect(renewed(origin)).toEqual(nothing);
+  });
+
+  it('is right when the engine has a subnet of each', () => {
+    const right = { ...old, subnets: ['10.0.0.0/24', 'fd00:1::/64'] };
+    expect(renewed('offered', { engineNetworks: [right] })).toEqual(nothing);
   });
 });
 
