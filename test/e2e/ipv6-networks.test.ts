@@ -1,30 +1,13 @@
 /** Networks with IPv6 on two hosts: their subnets, ways out of each family, and IPv6 that comes to a network in use. */
 import { expect, test } from 'vitest';
 import { containsCidr, overlaps, requireCidr } from '../../src/core/cidr.ts';
-import type { Host } from '../lab/host.ts';
+import { addIpv6, OUTSIDE_IPV6, UNDERLAY_IPV6, underlayLink } from '../lab/dual-stack.ts';
 import { INTERNET } from '../lab/internet.ts';
 import { attach, reaches, resolve, untilReaches } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
 
-const OUTSIDE = '2001:db8:ffff::1';
-const UNDERLAY = '2001:db8:77::';
-
-async function linkOf(host: Host): Promise<string> {
-  return /\d+: (\S+) +inet 10\.77\./.exec(await host.must(['ip', '-o', '-4', 'address', 'show']))![1]!;
-}
-
-const lab = useLab({
-  hosts: 2,
-  cluster: true,
-  prepare: async ({ hosts, internet }) => {
-    for (const [host, number] of [...hosts.map((each, i) => [each, i + 1] as const), [internet, 254] as const]) {
-      await host.must(['ip', 'address', 'add', `${UNDERLAY}${number}/64`, 'dev', await linkOf(host), 'nodad']);
-      if (host !== internet) await host.must(['ip', '-6', 'route', 'add', 'default', 'via', `${UNDERLAY}254`]);
-    }
-    await internet.must(['ip', 'address', 'add', `${OUTSIDE}/128`, 'dev', 'lo', 'nodad']);
-  },
-});
+const lab = useLab({ hosts: 2, cluster: true, prepare: addIpv6 });
 const one = () => lab().host(1);
 const two = () => lab().host(2);
 const lines = (text: string) => text.split('\n');
@@ -52,15 +35,15 @@ test('each family goes out as its mode says', async () => {
   await one().mustOverlayd('network', 'create', ...options, '-o', 'gateway_mode_ipv6=routed', 'edge');
   await attach(two(), 'e1', 'edge');
   await untilReaches(two(), 'e1', INTERNET);
-  expect(await reaches(two(), 'e1', OUTSIDE)).toBe(false);
-  await lab().internet.must(['ip', 'route', 'add', 'fd00:70::/64', 'via', `${UNDERLAY}2`]);
-  await untilReaches(two(), 'e1', OUTSIDE);
+  expect(await reaches(two(), 'e1', OUTSIDE_IPV6)).toBe(false);
+  await lab().internet.must(['ip', 'route', 'add', 'fd00:70::/64', 'via', `${UNDERLAY_IPV6}2`]);
+  await untilReaches(two(), 'e1', OUTSIDE_IPV6);
   await one().mustOverlayd('network', 'create', '--ipv6', 'home');
   await attach(one(), 'h1', 'home');
-  for (const address of [INTERNET, OUTSIDE]) await untilReaches(one(), 'h1', address);
+  for (const address of [INTERNET, OUTSIDE_IPV6]) await untilReaches(one(), 'h1', address);
   await one().mustOverlayd('network', 'create', '--ipv6', '--internal', 'cellar');
   await attach(one(), 'k1', 'cellar');
-  for (const address of [INTERNET, OUTSIDE]) expect(await reaches(one(), 'k1', address)).toBe(false);
+  for (const address of [INTERNET, OUTSIDE_IPV6]) expect(await reaches(one(), 'k1', address)).toBe(false);
 });
 
 test('IPv6 comes to a network in use: what is connected goes on, what is connected then has both', async () => {
@@ -72,7 +55,7 @@ test('IPv6 comes to a network in use: what is connected goes on, what is connect
   await two().mustOverlayd('network', 'subnet', 'add', 'web', 'fd00:71::/64');
   expect(lines(await attach(one(), 'w3', 'web'))).toEqual(['10.71.0.4', 'fd00:71::2']);
   expect(lines(await attach(two(), 'w4', 'web'))).toEqual(['10.71.0.5', 'fd00:71::3']);
-  for (const target of ['fd00:71::3', 'fd00:71::1', '10.71.0.2', OUTSIDE]) await untilReaches(one(), 'w3', target);
+  for (const target of ['fd00:71::3', 'fd00:71::1', '10.71.0.2', OUTSIDE_IPV6]) await untilReaches(one(), 'w3', target);
   await untilReaches(two(), 'w4', 'fd00:71::2');
   await untilReaches(one(), 'w1', '10.71.0.5');
   expect((await resolve(one(), 'w3', 'w4', 'AAAA')).values).toEqual(['fd00:71::3']);
@@ -87,7 +70,7 @@ test('IPv6 comes to a network in use: what is connected goes on, what is connect
 });
 
 test('an underlay that becomes too narrow for IPv6 leaves it, and is told of', async () => {
-  await two().must(['ip', 'link', 'set', await linkOf(two()), 'mtu', '1300']);
+  await two().must(['ip', 'link', 'set', await underlayLink(two()), 'mtu', '1300']);
   await until('the problem to be told', async () => {
     const { Problems } = await one().json('status');
     return Problems.join().includes('network web has an MTU of 1280 because IPv6 needs it, and h2');
@@ -95,7 +78,7 @@ test('an underlay that becomes too narrow for IPv6 leaves it, and is told of', a
   await untilReaches(one(), 'w3', 'fd00:71::3');
   const refused = await one().overlayd('network', 'create', '--ipv6', 'late');
   expect(refused.stderr).toContain('leaves 1250 inside of networks; raise the MTU there, or leave IPv6 out');
-  await two().must(['ip', 'link', 'set', await linkOf(two()), 'mtu', '1500']);
+  await two().must(['ip', 'link', 'set', await underlayLink(two()), 'mtu', '1500']);
   await until('it to be over', async () => (await one().json('status')).Problems.length === 0);
   const inside = () => one().mustExec('w3', ['ip', 'link', 'show', 'eth0']);
   await until('the links to follow', async () => (await inside()).includes('mtu 1450'));

@@ -1,5 +1,5 @@
 /** Networks with IPv6 in Docker, made on either side. */
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { untilReady } from '../../lab/cluster.ts';
 import {
   endpointRows,
@@ -10,14 +10,23 @@ import {
   untilPings,
   withEngines,
 } from '../../lab/docker-network.ts';
+import { addIpv6, OUTSIDE_IPV6, UNDERLAY_IPV6 } from '../../lab/dual-stack.ts';
 import type { Host } from '../../lab/host.ts';
 import { IMAGE } from '../../lab/image.ts';
+import { INTERNET } from '../../lab/internet.ts';
 import { attach } from '../../lab/network.ts';
 import { fetchPage } from '../../lab/page.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
 
-const lab = useLab({ hosts: 2, cluster: true, prepare: withEngines });
+const lab = useLab({
+  hosts: 2,
+  cluster: true,
+  prepare: async (made) => {
+    await addIpv6(made);
+    await withEngines(made);
+  },
+});
 const hosts = () => [lab().host(1), lab().host(2)] as const;
 const OURS = ['network', 'create', '-d', 'overlayd', '--ipam-driver', 'overlayd'];
 
@@ -52,11 +61,6 @@ async function untilLooksUp6(host: Host, container: string, name: string, addres
 async function majorOf({ engine }: Host): Promise<number> {
   return Number.parseInt(await engine.mustDocker('version', '-f', '{{.Server.Version}}'), 10);
 }
-
-beforeAll(async () => {
-  for (const [index, host] of hosts().entries())
-    await host.must(['ip', 'address', 'add', `fd77::${index + 1}/64`, 'dev', 'eth0', 'nodad']);
-});
 
 describe('a network of both families', () => {
   test('of the cluster is there with both subnets, and containers have an address of each, as everybody sees', async () => {
@@ -119,11 +123,14 @@ describe('a network of both families', () => {
     const [one, two] = hosts();
     await runContainer(one, 'front', '--network', 'web', '-p', '8080:80');
     await inContainer(one, 'front', 'httpd', '-p', '80', '-h', '/etc');
-    for (const address of [one.address, '[fd77::1]'])
+    for (const address of [one.address, `[${UNDERLAY_IPV6}1]`])
       await until(`port 8080 of ${address}`, async () => fetchPage(two, `http://${address}:8080/hostname`));
     const way = /^default via fd00:60::1 dev eth0 +metric 2048/m;
     await until('the way out', async () => way.test(await inContainer(one, 'front', 'ip', '-6', 'route')));
     await untilPings(one, 'front', (await seenBy(two, 'c2', 'web')).ipv6);
+    for (const name of ['c1', 'front']) {
+      for (const address of [INTERNET, OUTSIDE_IPV6]) await untilPings(one, name, address);
+    }
     await one.engine.mustDocker('restart', '-t', '0', 'front');
     await until('the way out again', async () => way.test(await inContainer(one, 'front', 'ip', '-6', 'route')));
   });
@@ -182,7 +189,7 @@ test('published ports are open at the container’s own address of IPv6, where t
   await one.mustOverlayd('network', 'create', '--ipv6', ...subnets, '-o', 'gateway_mode_ipv6=routed', 'edge');
   await runContainer(one, 'e1', '--network', 'edge', '--ip6', 'fd00:67::9', '-p', '8067:80');
   for (const port of ['80', '81']) await inContainer(one, 'e1', 'httpd', '-p', port, '-h', '/etc');
-  await two.must(['ip', 'route', 'add', 'fd00:67::/64', 'via', 'fd77::1']);
+  await two.must(['ip', 'route', 'add', 'fd00:67::/64', 'via', `${UNDERLAY_IPV6}1`]);
   const fetch = (url: string) => fetchPage(two, `http://${url}/hostname`);
   await until('the port at its own address', () => fetch('[fd00:67::9]'));
   expect(await fetch('[fd00:67::9]:81')).toBeUndefined();
@@ -223,6 +230,29 @@ services:
     'shop',
     'web',
   ]);
+});
+
+test('a network that gets IPv6 later has it in Docker as soon as no container is on it there', async () => {
+  const [one, two] = hosts();
+  await one.mustOverlayd('network', 'create', '--subnet', '10.68.0.0/24', 'later');
+  await untilOffered(two, ['auto', 'later', 'shop', 'web']);
+  await runContainer(one, 'l1', '--network', 'later');
+  await one.mustOverlayd('network', 'subnet', 'add', 'later', 'fd00:68::/64');
+  const hasIpv6 = async ({ engine }: Host) =>
+    (await engine.docker('network', 'inspect', '-f', '{{.EnableIPv6}}', 'later')).stdout.trim() === 'true';
+  await until('the other engine to have it', () => hasIpv6(two));
+  await runContainer(two, 'l2', '--network', 'later');
+  expect((await seenBy(two, 'l2', 'later')).ipv6).toMatch(/^fd00:68::/);
+  await one.engine.mustDocker('restart', '-t', '0', 'l1');
+  expect((await seenBy(one, 'l1', 'later')).ipv6).toBe('');
+  await untilPings(one, 'l1', 'l2');
+  await one.engine.mustDocker('rm', '-f', 'l1');
+  await until('this engine to have it', () => hasIpv6(one));
+  await runContainer(one, 'l3', '--network', 'later');
+  await untilPings(one, 'l3', (await seenBy(two, 'l2', 'later')).ipv6);
+  await one.engine.mustDocker('rm', '-f', 'l3');
+  await two.engine.mustDocker('rm', '-f', 'l2');
+  await one.mustOverlayd('network', 'rm', 'later');
 });
 
 test('a network of IPv6 alone is there for engines that know such, and the others say what is missing', async () => {
