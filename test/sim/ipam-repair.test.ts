@@ -1,6 +1,7 @@
 /** What etcd holds of addresses, compared with what there is: nothing is found where all is well, nothing of anybody's is touched. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { IpamRepair } from '../../src/agent/endpoints/ipam-repair.ts';
+import type { NetworkRequest } from '../../src/core/network-request.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type EndpointRecord, firstAddress, keys, PREFIX } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
@@ -14,11 +15,13 @@ let two: SimulatedHost;
 const until = <T>(promise: Promise<T>) => cluster.clock.until(promise);
 const pass = (ms: number) => cluster.clock.advance(ms);
 
-async function begin(etcdMs = 0): Promise<string> {
+const FAMILIES = [{}, { ipv6: true }, { ipv6: true, ipv4: false }];
+
+async function begin(etcdMs = 0, families: Partial<NetworkRequest> = {}): Promise<string> {
   cluster = new SimulatedCluster({ seed: 1, etcdMs });
   await cluster.start(3);
   [one, two] = cluster.hosts as [SimulatedHost, SimulatedHost];
-  const { id } = await until(one.running.networks.create(networkRequest('web')));
+  const { id } = await until(one.running.networks.create(networkRequest('web', families)));
   await pass(1_000);
   return id;
 }
@@ -53,27 +56,25 @@ const remove = (key: string) => cluster.etcd.txn([], [{ kind: 'delete', key }]);
 const all = () => cluster.etcd.entries(PREFIX).map(({ key, value }) => [key, value]);
 
 /** Nothing of it is any agent's to put right. */
-function stray(networkId: string, nodeId: string, ip: string): EndpointRecord {
-  const [id, subnet] = ['f'.repeat(64), cidrOf(networkId)];
+function stray(networkId: string, nodeId: string): EndpointRecord {
+  const { subnets } = one.running.view.network(networkId)!;
+  const addresses = subnets.map(({ cidr }) => ({ subnet: cidr, ip: cidr.replace(/0?\/\d+$/, '77') }));
   return {
-    ...{ id, networkId, nodeId, addresses: [{ subnet, ip }], mac: '02:00:00:00:00:07', name: 'stray' },
+    ...{ id: 'f'.repeat(64), networkId, nodeId, addresses, mac: '02:00:00:00:00:07', name: 'stray' },
     ...{ aliases: [], createdAt: 1 },
   };
 }
 
-const cidrOf = (networkId: string) => one.running.view.network(networkId)!.subnets[0]!.cidr;
-const addressOf = (networkId: string, last: number) => cidrOf(networkId).replace(/\d+\/\d+$/, String(last));
-
 function putAll(record: EndpointRecord): string[] {
   const { id: endpointId, networkId, nodeId, mac } = record;
-  const claims = [keys.address(networkId, firstAddress(record)), keys.mac(networkId, mac)];
+  const claims = [...record.addresses.map(({ ip }) => keys.address(networkId, ip)), keys.mac(networkId, mac)];
   put(keys.endpoint(record), record);
   for (const key of claims) put(key, { endpointId, nodeId });
   return [keys.endpoint(record), ...claims];
 }
 
-it('nothing is found at any moment of containers coming and going, on no host', async () => {
-  await begin(20);
+it.each(FAMILIES)('nothing is found at any moment of containers coming and going, on no host: %o', async (families) => {
+  await begin(20, families);
   let isBusy = true;
   const found: unknown[] = [];
   let looks = 0;
@@ -104,32 +105,35 @@ it('nothing is found at any moment of containers coming and going, on no host', 
 });
 
 describe('what is left of a host that is no member', () => {
-  it('goes by repair on any host, its address rests, and all else is as it was', async () => {
-    const networkId = await begin();
-    await until(connect(one));
-    const ip = addressOf(networkId, 77);
-    await pass(1_000);
-    const before = all();
-    const written = putAll(stray(networkId, 'gone', ip));
-    await pass(1_000);
-    expect(await check(two)).toMatchObject([{ kind: 'leaked', key: written[0], outcome: 'repairable' }]);
-    const { revision } = cluster.etcd;
-    await check(two, 'web');
-    expect(cluster.etcd.revision).toBe(revision);
-    expect(await repair(two)).toEqual([[written[0], 'repaired']]);
-    // In one transaction.
-    expect(cluster.etcd.revision).toBe(revision + 1);
-    const resting = keys.quarantine(networkId, ip);
-    expect(all().filter(([key]) => key !== resting)).toEqual(before);
-    expect(cluster.etcd.entries(resting)).toHaveLength(1);
-    expect(await check(one)).toEqual([]);
-    await pass(80_000);
-    expect(all()).toEqual(before);
-  });
+  it.each(FAMILIES)(
+    'goes by repair on any host, its addresses rest, and all else is as it was: %o',
+    async (families) => {
+      const networkId = await begin(0, families);
+      await until(connect(one));
+      await pass(1_000);
+      const before = all();
+      const record = stray(networkId, 'gone');
+      const written = putAll(record);
+      await pass(1_000);
+      expect(await check(two)).toMatchObject([{ kind: 'leaked', key: written[0], outcome: 'repairable' }]);
+      const { revision } = cluster.etcd;
+      await check(two, 'web');
+      expect(cluster.etcd.revision).toBe(revision);
+      expect(await repair(two)).toEqual([[written[0], 'repaired']]);
+      // In one transaction.
+      expect(cluster.etcd.revision).toBe(revision + 1);
+      const resting = record.addresses.map(({ ip }) => keys.quarantine(networkId, ip));
+      expect(all().filter(([key]) => !resting.includes(key!))).toEqual(before);
+      for (const key of resting) expect(cluster.etcd.entries(key)).toHaveLength(1);
+      expect(await check(one)).toEqual([]);
+      await pass(80_000);
+      expect(all()).toEqual(before);
+    },
+  );
 
   it('stays where anything of it changed meanwhile', async () => {
     const networkId = await begin();
-    const [key, claim] = putAll(stray(networkId, 'gone', addressOf(networkId, 77)));
+    const [key, claim] = putAll(stray(networkId, 'gone'));
     const { list } = two.store;
     two.store.list = async (prefix) => {
       const answer = await list.call(two.store, prefix);
@@ -144,7 +148,7 @@ describe('what is left of a host that is no member', () => {
 it('what this host is said to have and does not goes by repair there, and nowhere else', async () => {
   const networkId = await begin();
   const { endpoint } = await until(connect(one));
-  const [key] = putAll(stray(networkId, one.record.id, addressOf(networkId, 77)));
+  const [key] = putAll(stray(networkId, one.record.id));
   await pass(1_000);
   const before = all();
   expect(await repair(two)).toEqual([]);
@@ -155,10 +159,13 @@ it('what this host is said to have and does not goes by repair there, and nowher
   await checkQuiet(cluster);
 });
 
-it('a lost MAC claim is written again by repair on the host whose it is', async () => {
-  const networkId = await begin();
-  const mac = '02:00:00:00:00:09';
-  await until(connect(one, { mac }));
+it.each([
+  [{}, '02:00:00:00:00:09'],
+  [{ ipv6: true, ipv4: false }, undefined],
+])('a lost MAC claim is written again by repair on the host whose it is: %o', async (families, asked) => {
+  const networkId = await begin(0, families);
+  const { endpoint } = await until(connect(one, asked === undefined ? {} : { mac: asked }));
+  const { mac } = endpoint.record;
   const key = keys.mac(networkId, mac);
   remove(key);
   await pass(5_000);
