@@ -15,8 +15,8 @@ beforeEach(async () => {
   await create('web');
 });
 
-const connect = (host: SimulatedHost) =>
-  until(host.running.endpoints.connect({ network: 'web', container: host.addContainer(), aliases: [] }));
+const connect = (host: SimulatedHost, network = 'web') =>
+  until(host.running.endpoints.connect({ network, container: host.addContainer(), aliases: [] }));
 
 it('an agent that starts on a full disk does all but remember, and remembers when there is space', async () => {
   await run(one, 'api', { web: {} });
@@ -84,6 +84,28 @@ it('a damaged state file costs no endpoint: what the kernel and etcd have is fou
   await until(one.engine.removeContainer('api'));
   await until(one.running.endpoints.disconnect('web', endpoint.record.name, false));
   expect(unknown()).toEqual([]);
+  expect(addresses()).toEqual([]);
+});
+
+it('nor one that has IPv6', async () => {
+  await create('both', { ipv6: true });
+  await create('six', { ipv6: true, ipv4: false });
+  for (const network of ['both', 'six']) await connect(one, network);
+  await run(one, 'api', { both: {} });
+  await pass(2_000);
+  const before = claims();
+  expect(before.map((record) => record.addresses.length).sort()).toEqual([1, 2, 2]);
+  await one.crash();
+  const { writes } = one.kernel;
+  one.stateFile.isDamaged = true;
+  await one.start();
+  await pass(40_000);
+  expect(one.kernel.writes).toBe(writes);
+  expect(claims()).toEqual(before);
+  expect(one.running.local.all()).toHaveLength(3);
+  for (const { record, engine } of one.running.local.all())
+    if (!engine) await until(one.running.endpoints.disconnect(record.networkId, record.name, false));
+  await until(one.engine.removeContainer('api'));
   expect(addresses()).toEqual([]);
 });
 
