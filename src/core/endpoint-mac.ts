@@ -1,21 +1,22 @@
 /**
  * MAC addresses of endpoints. One that has an IPv4 address has the MAC that follows from it, which nobody else on the network
- * can have, for the address is claimed. An IPv6 address is longer than a MAC: an endpoint of IPv6 alone is given one that is
- * proposed from its address, and claims it by a key of its own, as a MAC that somebody chose is claimed.
+ * can have, for the address is claimed. An IPv6 address is longer than a MAC: an endpoint of IPv6 alone, or one of which that
+ * address alone was asked for, is given one that is proposed from it, and claims it by a key of its own, as a MAC that
+ * somebody chose is claimed.
  */
 import { OverlaydError } from './errors.ts';
 import { formatIp, type Ip, isIpv4, macOf, parseIp, requireIp } from './ip.ts';
 import type { EndpointAddress, EndpointRecord, NetworkRecord } from './records.ts';
 import { subnetWith } from './subnets.ts';
 
-/** The MAC that an endpoint of these addresses has unless another one was chosen; undefined: none follows from them. */
+/** The MAC that an endpoint of these addresses has unless it has one of its own; undefined: none follows from them. */
 export function derivedMac(addresses: readonly Pick<EndpointAddress, 'ip'>[]): string | undefined {
   const ipv4 = addresses.find(({ ip }) => isIpv4(ip));
   return ipv4 && macOf(requireIp(ipv4.ip, 'address'));
 }
 
 /**
- * The nth proposal for an endpoint of IPv6 alone: locally administered, `62:` and 40 bits, which are the address' last three
+ * The nth proposal for who has this IPv6 address: locally administered, `62:` and 40 bits, which are the address' last three
  * parts of so many bits, one over the other. So neighbours differ, and so do the first 2^24 addresses of all /64 of one /48;
  * whoever finds one taken all the same takes the next. Throws `internal` for what is no IPv6 address.
  */
@@ -27,7 +28,7 @@ export function proposedMac(address: string, nth = 0): string {
   return `62:${bytes.replace(/..(?=.)/g, '$&:')}`;
 }
 
-/** Whether the MAC has a key of its own: somebody chose it, or it follows from no address. */
+/** Whether the MAC has a key of its own: somebody chose it, or it was proposed. */
 export function hasMacClaim({ addresses, mac }: Pick<EndpointRecord, 'addresses' | 'mac'>): boolean {
   return mac !== derivedMac(addresses);
 }

@@ -1,5 +1,6 @@
 /** Networks of both families, and of IPv6 alone, with engines that ask for each family by itself. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { proposedMac } from '../../src/core/endpoint-mac.ts';
 import { hasIpv6Alone } from '../../src/core/engine/offer-problems.ts';
 import { isPlaceholder } from '../../src/core/engine/placeholder.ts';
 import { DEFAULT } from '../../src/core/host-state.ts';
@@ -57,11 +58,19 @@ describe('a network of both families', () => {
     await run(one, 'four', { web: { ip: '10.9.0.44' } });
     await run(one, 'six', { web: { ip6: 'fd00:9::66' } });
     await run(two, 'both', { web: { ip: '10.9.0.77', ip6: 'fd00:9::77' } });
+    // Names are learnt last.
+    await pass(1_000);
     const own = Object.fromEntries(claims().map(({ name, addresses }) => [name, addresses.map(({ ip }) => ip)]));
     expect(own).toEqual({
       four: ['10.9.0.44', expect.stringMatching(/^fd00:9::/)],
       six: [expect.stringMatching(/^10\.9\.0\./), 'fd00:9::66'],
       both: ['10.9.0.77', 'fd00:9::77'],
+    });
+    // What is asked for keeps its MAC: the other address of the container will be another the next time.
+    expect(Object.fromEntries(claims().map(({ name, mac }) => [name, mac]))).toEqual({
+      four: '02:42:0a:09:00:2c',
+      six: proposedMac('fd00:9::66'),
+      both: '02:42:0a:09:00:4d',
     });
     expect(stored('addresses')).toHaveLength(6);
     await pass(120_000);

@@ -96,6 +96,23 @@ describe('a network of both families', () => {
     await checkQuiet(cluster);
   });
 
+  it('gives who asks for an IPv6 address alone the MAC that it had before, whatever IPv4 address is the next', async () => {
+    const { id } = await make(FOUR, SIX);
+    const mac = proposedMac('fd00:5::77');
+    const first = await connect(one, { ip6: 'fd00:5::77' });
+    expect(first).toMatchObject({ addresses: [{ ip: '10.5.0.2' }, { ip: 'fd00:5::77' }], mac });
+    expect(held(keys.macs(id))).toEqual([mac]);
+    await checkQuiet(cluster);
+    await disconnect(one, first);
+    expect(held(keys.macs(id))).toEqual([]);
+    expect(await connect(two, { ip6: 'fd00:5::77' })).toMatchObject({
+      ...{ addresses: [{ ip: '10.5.0.3' }, { ip: 'fd00:5::77' }], mac },
+    });
+    expect(await connect(two, { ip: '10.5.0.2' })).toMatchObject({ mac: '02:42:0a:05:00:02' });
+    expect(await connect(two, { ip: '10.5.0.9', ip6: 'fd00:5::9' })).toMatchObject({ mac: '02:42:0a:05:00:09' });
+    await checkQuiet(cluster);
+  });
+
   it('gives nothing when one family is full, and says which', async () => {
     await make(FOUR, SMALL_SIX);
     for (const host of [one, two]) await connect(host);

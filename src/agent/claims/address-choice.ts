@@ -37,6 +37,8 @@ export interface Wanted extends Pick<EndpointRecord, 'ports' | 'labels'> {
   readonly mac: string | undefined;
   /** No address of others. Undefined: one of each that the network has. */
   readonly families?: readonly Family[] | undefined;
+  /** Of which address the MAC is. Undefined: of what is asked for, of IPv4's where that is both or none. */
+  readonly macOf?: Family | undefined;
 }
 
 export interface Chosen {
@@ -164,21 +166,32 @@ export class AddressChoice {
 
   /** Hardly ever is the MAC that follows from it another endpoint's. */
   #followsTaken(network: NetworkRecord, family: Family, { address }: Choice): boolean {
-    return family === 4 && this.#wanted.mac === undefined && this.#isTaken(network, derivedMac([{ ip: address }]));
+    if (family !== this.#macFamily || this.#wanted.mac !== undefined) return false;
+    return this.#isTaken(network, derivedMac([{ ip: address }]));
   }
 
   /** Throws `address-in-use` where it follows from an address that was asked for, and is another endpoint's. */
   #macOf(network: NetworkRecord, choices: readonly Choice[]): string {
     const { view } = this.#deps.state;
-    const derived = derivedMac(choices.map(({ address }) => ({ ip: address })));
-    if (derived !== undefined) {
+    const [first, last] = [choices[0]!, choices.at(-1)!];
+    const derived = derivedMac([{ ip: first.address }]);
+    if (derived !== undefined && (first === last || this.#macFamily === 4)) {
       if (this.#wanted.ip !== undefined) refuseTakenMac(view, network, derived, this.#wanted.ip);
       return derived;
     }
     for (let nth = 0; ; nth++) {
-      const proposed = proposedMac(choices[0]!.address, nth);
+      const proposed = proposedMac(last.address, nth);
       if (!this.#macs.has(proposed) && !this.#isTaken(network, proposed)) return proposed;
     }
+  }
+
+  /**
+   * Whoever asks for an address again has the MAC that it had, so that nobody waits for a stale neighbour entry to end, which
+   * takes up to a minute.
+   */
+  get #macFamily(): Family {
+    const { ip, ip6, macOf } = this.#wanted;
+    return macOf ?? (ip === undefined && ip6 !== undefined ? 6 : 4);
   }
 
   #isTaken(network: NetworkRecord, mac: string | undefined): boolean {

@@ -1,6 +1,6 @@
 /**
  * No two endpoints of a network have one MAC. Mostly the MAC follows from the IPv4 address, and then the claim of the address
- * is that of the MAC. One that was chosen, or proposed for an endpoint of IPv6 alone, has a key of its own, made and deleted by
+ * is that of the MAC. One that was chosen, or proposed from an IPv6 address, has a key of its own, made and deleted by
  * the transactions that make and delete the endpoint. Whoever claims an address compares that nobody has such a key of the MAC
  * that follows from it; whoever claims a MAC compares that the address which it follows from is nobody's, or has another. So
  * of two that race one fails.

@@ -9,7 +9,7 @@ import { endpointNames, isNamed } from '../../core/engine/endpoint-names.ts';
 import type { EngineContainer } from '../../core/engine/engine.ts';
 import { type JoiningContainer, joiningAttachment } from '../../core/engine/service-route.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import { type Family, familyOf } from '../../core/ip.ts';
+import { familyOf } from '../../core/ip.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
 import {
@@ -21,6 +21,7 @@ import {
 } from '../../core/records.ts';
 import type { Containers } from '../../ports/host.ts';
 import type { Clock } from '../../ports/runtime.ts';
+import type { Wanted } from '../claims/address-choice.ts';
 import type { AddressClaims } from '../claims/address-claims.ts';
 import { checkMac, refuseTakenMac } from '../claims/mac-choice.ts';
 import type { Releases } from '../claims/releases.ts';
@@ -91,11 +92,13 @@ export class EngineEndpoints {
         { retryable: true },
       );
     }
-    const told = begun?.told ?? [];
     if (ip !== undefined) await this.#releaseLeft(network, ip);
-    const record = await this.#claim(network, ip === undefined ? told : [...told, ip], name, begun ? [begun] : []);
+    const told = [...(begun?.told ?? []), ...(ip === undefined ? [] : [ip])];
+    // What it was told without asking for it may be another address the next time.
+    const macOf = begun && !begun.isAsked && ip !== undefined ? family : undefined;
+    const record = await this.#claim(network, told, name, begun ? [begun] : [], { macOf });
     const address = ip ?? addressOf(record, family)!;
-    this.#keep(record, [...told, address]);
+    this.#keep(record, [...new Set([...told, address])], ip !== undefined || begun?.isAsked);
     return address;
   }
 
@@ -105,10 +108,10 @@ export class EngineEndpoints {
     addresses: readonly string[],
     name: string | undefined,
     instead: readonly Reservation[],
-    families?: readonly Family[],
+    rest: Pick<Wanted, 'families' | 'macOf'>,
   ): Promise<EndpointRecord> {
     const [ip, ip6] = ([4, 6] as const).map((family) => addresses.find((each) => familyOf(each) === family));
-    const wanted = { name, aliases: [], ip, ip6, mac: undefined, ...(families && { families }) };
+    const wanted = { name, aliases: [], ip, ip6, mac: undefined, ...rest };
     const former = instead.map(({ record }) => record);
     try {
       const { record } = await this.#deps.claims.claim(network, wanted, former);
@@ -188,13 +191,9 @@ export class EngineEndpoints {
   /** Binds addresses, one of a family at most, to an endpoint of the engine and begins to wire it. */
   create(
     network: NetworkRecord,
-    {
-      endpointId,
-      networkId,
-      addresses,
-      mac,
-    }: EngineAttachment & { readonly addresses: readonly string[]; readonly mac: string | undefined },
+    of: EngineAttachment & { readonly addresses: readonly string[]; readonly mac: string | undefined },
   ): Promise<EndpointRecord> {
+    const { endpointId, networkId, addresses, mac } = of;
     const { local, state } = this.#deps;
     return this.#queue.run(endpointId, async () => {
       const known = local.byEngine(endpointId);
@@ -232,7 +231,7 @@ export class EngineEndpoints {
     }
     const families = ([4, 6] as const).filter((family) => addresses.some((each) => familyOf(each) === family));
     const name = [...found].find(({ record }) => record.sticky)?.record.name ?? this.#keptFor(network, addresses);
-    return await this.#claim(network, addresses, name, [...found], families);
+    return await this.#claim(network, addresses, name, [...found], { families });
   }
 
   /** For whom they are kept since this host has let go of them. */
@@ -369,16 +368,14 @@ export class EngineEndpoints {
       return await this.#change.make(reserved, { mac }, network);
     } catch (error) {
       // The engine gives the address back; should it not, the reservation ends by itself.
-      this.#keep(
-        reserved,
-        reserved.addresses.map(({ ip }) => ip),
-      );
+      const told = reserved.addresses.map(({ ip }) => ip);
+      this.#keep(reserved, told);
       throw error;
     }
   }
 
-  #keep(record: EndpointRecord, told: readonly string[]): void {
-    this.#reserved.keep(record, this.#deps.clock.elapsed(), told);
+  #keep(record: EndpointRecord, told: readonly string[], isAsked = false): void {
+    this.#reserved.keep({ record, madeAt: this.#deps.clock.elapsed(), told, isAsked });
   }
 
   /** Releases addresses that were asked for and then never used. */

@@ -21,14 +21,16 @@ export interface Reservation {
   readonly madeAt: number;
   /** The addresses that the engine was told. */
   readonly told: readonly string[];
+  /** It asked for one of them. */
+  readonly isAsked: boolean;
 }
 
 export class Reservations {
   /** By record id, in the order in which they were made. */
   readonly #all = new Map<string, Reservation>();
 
-  keep(record: EndpointRecord, madeAt: number, told: readonly string[]): void {
-    this.#all.set(record.id, { record, madeAt, told });
+  keep(reservation: Reservation): void {
+    this.#all.set(reservation.record.id, reservation);
   }
 
   has({ id }: Pick<EndpointRecord, 'id'>): boolean {
@@ -49,8 +51,8 @@ export class Reservations {
   }
 
   /** The engine is told that address of it, too. */
-  tell({ record, madeAt, told }: Reservation, address: string): string {
-    this.keep(record, madeAt, [...new Set([...told, address])]);
+  tell(reservation: Reservation, address: string): string {
+    this.keep({ ...reservation, told: [...new Set([...reservation.told, address])] });
     return address;
   }
 

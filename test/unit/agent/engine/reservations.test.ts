@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { Reservations } from '../../../../src/agent/engine/reservations.ts';
+import type { EndpointRecord } from '../../../../src/core/records.ts';
 import { endpointRecord } from '../../../fixtures/records.ts';
 
 const both = (id: string, last: number) =>
@@ -12,14 +13,16 @@ const both = (id: string, last: number) =>
   });
 const [first, second] = [both('e1', 2), both('e2', 3)];
 let reservations: Reservations;
+const keep = (record: EndpointRecord, madeAt: number, told: readonly string[]) =>
+  reservations.keep({ record, madeAt, told, isAsked: false });
 
 beforeEach(() => {
   reservations = new Reservations();
 });
 
 test('the address of the other family is that of what was begun last', () => {
-  reservations.keep(first, 0, ['10.0.1.2']);
-  reservations.keep(second, 1, ['10.0.1.3']);
+  keep(first, 0, ['10.0.1.2']);
+  keep(second, 1, ['10.0.1.3']);
   const begun = reservations.begun('n1', 6)!;
   expect(begun.record).toBe(second);
   reservations.tell(begun, 'fd00:1::3');
@@ -29,12 +32,12 @@ test('the address of the other family is that of what was begun last', () => {
 });
 
 test('one of a single family is no part of another', () => {
-  reservations.keep(endpointRecord({ id: 'e3', address: '10.0.1.4' }), 0, ['10.0.1.4']);
+  keep(endpointRecord({ id: 'e3', address: '10.0.1.4' }), 0, ['10.0.1.4']);
   expect(reservations.begun('n1', 6)).toBeUndefined();
 });
 
 test('all are found by any of their addresses, and are as old as the first word of them', () => {
-  reservations.keep(first, 5, ['10.0.1.2']);
+  keep(first, 5, ['10.0.1.2']);
   for (const address of ['10.0.1.2', 'fd00:1::2']) expect(reservations.find('n1', address)?.record).toBe(first);
   expect(reservations.find('n1', '10.0.1.3')).toBeUndefined();
   reservations.tell(reservations.find('n1', 'fd00:1::2')!, 'fd00:1::2');
