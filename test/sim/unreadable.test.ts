@@ -1,6 +1,8 @@
 /** Records that this version cannot read: left alone, named, and in nobody else's way. */
+
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HOST } from '../../src/core/host-state.ts';
+import { SPOKEN_LEVELS } from '../../src/core/levels.ts';
 import { firstAddress, keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { recordingLogger } from '../unit/agent/cluster/cluster-fixture.ts';
@@ -98,8 +100,9 @@ describe('a record that cannot be read', () => {
   });
 
   it('of the cluster says its level all the same', async () => {
-    await put(keys.cluster, '{"level":2,"format":"of another time"}');
-    for (const host of cluster.hosts) expect(host.refusal).toContain('the cluster speaks level 2');
+    const level = SPOKEN_LEVELS.to + 1;
+    await put(keys.cluster, JSON.stringify({ level, format: 'of another time' }));
+    for (const host of cluster.hosts) expect(host.refusal).toContain(`the cluster speaks level ${level}`);
   });
 
   it('of a network is neither removed nor joined; its endpoints and other networks go on', async () => {
