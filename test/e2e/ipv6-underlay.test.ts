@@ -104,6 +104,17 @@ describe('members that have addresses of IPv6 alone', () => {
     expect(rules).toMatch(/set members6 \{[^}]*2001:db8:77::2/);
   });
 
+  test('follow the MTU that a router names for the link of one of them', async () => {
+    const [one, three] = [lab().host(1), lab().host(3)];
+    const mtuOf = async (host: Host) =>
+      /mtu (\d+)/.exec(await host.must(['ip', '-n', 'ovl-4096', 'link', 'show', 'vx0']))![1];
+    // What the kernel does when an advertisement says so.
+    await three.must(['sysctl', '-q', '-w', 'net.ipv6.conf.eth0.mtu=1400']);
+    await until('the others to follow', async () => (await mtuOf(one)) === '1330');
+    expect(await one.mustOverlayd('status')).toMatch(/h3 \(link eth0, 1400\)/);
+    await three.must(['sysctl', '-q', '-w', 'net.ipv6.conf.eth0.mtu=1500']);
+  });
+
   test('go on without a packet lost while an agent is away', async () => {
     const [two, three] = [lab().host(2), lab().host(3)];
     const traffic = three.spawn(['ip', 'netns', 'exec', 'c3', 'ping', '-n', '-i', '0.05', 'n2']);
