@@ -125,6 +125,9 @@ export type Ask<K extends JobName> = Jobs[K]['ask'];
 export type Tell<K extends JobName> = Jobs[K]['tell'];
 
 export type ToThread = { [K in JobName]: { readonly id: number; readonly job: K; readonly ask: Ask<K> } }[JobName];
-export type FromThread =
-  | { readonly id: number; readonly ok: true; readonly tell: Tell<JobName> }
-  | { readonly id: number; readonly ok: false; readonly error: PlainError };
+/** `heapBytes`: of the thread, garbage included. */
+export type FromThread = { readonly id: number; readonly heapBytes: number } & Outcome;
+
+export type Outcome =
+  | { readonly ok: true; readonly tell: Tell<JobName> }
+  | { readonly ok: false; readonly error: PlainError };

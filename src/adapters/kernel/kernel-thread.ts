@@ -2,7 +2,8 @@
  * The agent's side of the kernel's thread (see `kernel-worker.ts`): jobs, their time limits, and another thread for one that ended.
  *
  * A thread is never terminated: koffi ends the whole process (`napi_throw`) when that happens while it is being called. It is told
- * to begin nothing more, and ends by itself.
+ * to begin nothing more, and ends by itself. V8 would terminate one that has more on its heap than it may, so one that has half
+ * of that ends before, when it has nothing to do: it keeps nothing that could not be asked for again.
  */
 import { Worker } from 'node:worker_threads';
 import { OverlaydError } from '../../core/errors.ts';
@@ -19,13 +20,17 @@ export interface KernelThreadOptions {
   readonly hostPid?: number;
   /** For one job, milliseconds. */
   readonly limitMs?: number;
+  /** With more on its heap a thread is followed by another one. */
+  readonly heapBytes?: number;
 }
 
 const LIMIT_MS = 30_000;
 /** Of all threads of this process: one that hangs is followed by another, and tests have several. */
 const NFTABLES_TURN = new SharedArrayBuffer(4);
-/** It holds no more than the last look at each network's namespace. */
-const RESOURCES = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 4, stackSizeMb: 2 } as const;
+const MIB = 1_048_576;
+const HEAP_MIB = 256;
+/** It holds no more than the last look at each network's namespace, and the rows of that are not on its heap. */
+const RESOURCES = { maxOldGenerationSizeMb: HEAP_MIB, maxYoungGenerationSizeMb: 4, stackSizeMb: 2 } as const;
 
 /** A worker, and the word by which it is told to end (see `Leave`). */
 interface Running {
@@ -44,6 +49,8 @@ export class KernelThread {
   readonly #options: KernelThreadOptions;
   readonly #waiting = new Map<number, Waiting>();
   #running: Running | undefined;
+  /** When the last that grew too large has ended. */
+  #retired: Promise<unknown> | undefined;
   #lastId = 0;
 
   /** Starts when it is first asked. */
@@ -62,7 +69,8 @@ export class KernelThread {
     this.#lastId += 1;
     const id = this.#lastId;
     const { promise, resolve } = Promise.withResolvers<FromThread | OverlaydError>();
-    const { limitMs = LIMIT_MS } = this.#options;
+    const { heapBytes = (HEAP_MIB / 2) * MIB, limitMs = LIMIT_MS } = this.#options;
+    let isLarge = false;
     const onAbort = () => resolve(cancelled(job));
     const limit = setTimeout(() => this.#leave(running, `did not answer within ${limitMs / 1000} s`), limitMs);
     signal?.addEventListener('abort', onAbort, { once: true });
@@ -72,23 +80,35 @@ export class KernelThread {
     try {
       const end = await promise;
       if (end instanceof OverlaydError) throw end;
+      isLarge = end.heapBytes > heapBytes;
       if (!end.ok) throw failure(DOING[job], end.error);
       return end.tell as Tell<K>;
     } finally {
       clearTimeout(limit);
       signal?.removeEventListener('abort', onAbort);
       this.#waiting.delete(id);
-      if (this.#waiting.size === 0) worker.unref();
+      if (this.#waiting.size === 0) {
+        worker.unref();
+        if (isLarge) this.#retire(running);
+      }
     }
   }
 
   /** What it was asked fails. Resolves when the thread has ended, after what it is just doing. */
   async close(): Promise<void> {
     const running = this.#running;
-    if (!running) return;
-    this.#leave(running, 'was closed');
+    if (running) {
+      this.#leave(running, 'was closed');
+      running.worker.ref();
+    }
+    await Promise.all([running?.ended, this.#retired]);
+  }
+
+  /** It has nothing to do. */
+  #retire(running: Running): void {
+    this.#leave(running, 'has too much on its heap');
     running.worker.ref();
-    await running.ended;
+    this.#retired = running.ended;
   }
 
   #started(): Running {

@@ -3,6 +3,7 @@
  * tens of milliseconds for thousands of rows, which the agent's own thread has names to answer in. It keeps nothing that
  * could not be asked for again.
  */
+import { getHeapStatistics } from 'node:v8';
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { HOST } from '../../core/host-state.ts';
 import { freeNftables, takeTurns } from '../native/libnftables.ts';
@@ -10,7 +11,7 @@ import { joinHost } from '../native/namespace.ts';
 import { askRouting } from '../netlink/host-routing.ts';
 import { carryOut } from './carry-out.ts';
 import { Flows } from './flows.ts';
-import type { FromThread, JobName, Jobs, ToThread } from './jobs.ts';
+import type { FromThread, JobName, Jobs, Outcome, ToThread } from './jobs.ts';
 import { findLacks } from './lacks.ts';
 import { Leave } from './leave.ts';
 import { Looker } from './look.ts';
@@ -48,12 +49,12 @@ const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Pro
   counters: () => listCounters(),
 };
 
-async function answer({ id, job, ask }: ToThread): Promise<FromThread> {
+async function answer({ job, ask }: ToThread): Promise<Outcome> {
   try {
     const handle = handlers[job] as (ask: unknown) => Jobs[JobName]['tell'] | Promise<Jobs[JobName]['tell']>;
-    return { id, ok: true, tell: await handle(ask) };
+    return { ok: true, tell: await handle(ask) };
   } catch (error) {
-    return { id, ok: false, error: plainError(error) };
+    return { ok: false, error: plainError(error) };
   }
 }
 
@@ -64,5 +65,7 @@ parentPort?.on('message', async (message: ToThread | undefined) => {
     freeNftables();
     return;
   }
-  parentPort?.postMessage(await answer(message));
+  const outcome = await answer(message);
+  const told: FromThread = { id: message.id, heapBytes: getHeapStatistics().used_heap_size, ...outcome };
+  parentPort?.postMessage(told);
 });

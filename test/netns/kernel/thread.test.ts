@@ -102,6 +102,16 @@ it('that ends in the middle of a job fails it, and another one goes on', async (
   expect(fdbRows((await look())!.fdb)).toHaveLength(ROWS);
 });
 
+it('that is another one for each job, for each leaves too much on the heap, does and tells the same', async () => {
+  const large = new KernelThread({ workerPath, hostPid: host.pid, heapBytes: 1 });
+  const each = createKernel({ thread: large, isAlive: async () => true, hostPid: host.pid });
+  const places = { host: false, networks: [AT], containers: [], ports: [] };
+  expect(await each.apply(stage(rows))).toEqual({ writes: rows.length, failures: [] });
+  for (let turn = 0; turn < 3; turn++)
+    expect(fdbRows((await each.observe(places)).networks.get(AT)!.fdb)).toHaveLength(ROWS);
+  await large.close();
+});
+
 it('what another thread told is not taken for what this one told to nobody', async () => {
   expect(fdbRows((await look())!.fdb)).toHaveLength(0);
   await thread.close();

@@ -49,6 +49,13 @@ it('that does not answer in time is replaced', async () => {
   expect(await patient('b')).toBe('b 1');
 });
 
+it('that has grown too large is followed by another one, when it has nothing left to do', async () => {
+  const { ask } = open();
+  expect(await Promise.all([ask('large'), ask('b')])).toEqual(['large 1', 'b 2']);
+  expect(await ask('large')).toBe('large 3');
+  expect(await ask('c')).toBe('c 1');
+});
+
 it('that is closed fails what it was asked', async () => {
   const { thread, ask } = open();
   const lost = ask('mute');
