@@ -19,7 +19,7 @@ const GATEWAY = '10.80.0.1';
 /** Of every container at once. */
 const ASKING = { gateway: GATEWAY, perSecond: 100, least: 200 };
 /** What a network has that level 1 does not know. */
-const OF_LEVEL_2 = [['--ipv6'], ['-o', 'multicast=true']];
+const OF_LEVEL_2 = [['--ipv6'], ['-o', 'multicast=true'], ['-o', 'sticky=true']];
 /** What no release has: as a later one may write it. */
 const LATER = { since: 'tomorrow', of: [{ nothing: null }] };
 
