@@ -93,7 +93,7 @@ export class ClusterState {
   }
 
   records(): Iterable<{ readonly key: string; readonly value: string; readonly revision: number }> {
-    return this.#replica.records();
+    return this.#replica.shown.all();
   }
 
   /**

@@ -14,13 +14,17 @@
  * bound; a peer that is further behind than that still gets every record, but no word that it is whole: what was
  * deleted meanwhile it learns from etcd only.
  */
+import { cutDelta } from './cut-delta.ts';
 import type { Delta, Digest, GossipRecord } from './message.ts';
+import { type HeardRecord, ShownRecords } from './shown-records.ts';
 import { Unconfirmed } from './unconfirmed.ts';
 
 export interface RecordChange {
   readonly key: string;
   /** Undefined: deleted. */
   readonly value: string | undefined;
+  /** As it was; undefined: it did not exist. */
+  readonly before?: string | undefined;
 }
 
 /** Of records that a node knows of itself at its start; etcd's first revision belongs to no key of ours. */
@@ -51,24 +55,13 @@ export interface ReplicaOptions {
   readonly onRefuted?: (refuted: Refuted) => void;
 }
 
-interface Entry {
-  readonly revision: number;
-  readonly value: string | undefined;
-}
-
-interface Heard extends Entry {
-  readonly from: string;
-  readonly at: number;
-  /** False: kept to be checked, and not shown. */
-  readonly used: boolean;
-}
-
 export class Replica {
   readonly #maxTombstones: number;
   readonly #onRefuted: (refuted: Refuted) => void;
-  readonly #known = new Map<string, Entry>();
-  /** Each is newer than what is known of its key. */
-  readonly #heard = new Map<string, Heard>();
+  /** What is held, as the view goes by it. */
+  readonly shown = new ShownRecords();
+  readonly #known = this.shown.known;
+  readonly #heard = this.shown.heard;
   readonly #ahead = new Set<number>();
   readonly #unconfirmed = new Unconfirmed();
   #confirmed = 0;
@@ -78,7 +71,6 @@ export class Replica {
   #whole = false;
   #behind = false;
   #reached = 0;
-  #tombstones = 0;
   /** Tombstones up to this revision may be gone. */
   #forgotten = 0;
   #highest = 0;
@@ -121,15 +113,8 @@ export class Replica {
   }
 
   get(key: string): { readonly value: string; readonly revision: number } | undefined {
-    const entry = this.#shown(key);
+    const entry = this.shown.get(key);
     return entry?.value === undefined ? undefined : { value: entry.value, revision: entry.revision };
-  }
-
-  /** All existing records, in no order. */
-  *records(): Iterable<{ readonly key: string; readonly value: string; readonly revision: number }> {
-    for (const [key, { value, revision }] of this.#entries(true)) {
-      if (value !== undefined) yield { key, value, revision };
-    }
   }
 
   /** Single records as etcd answered; claims nothing about others. */
@@ -137,10 +122,10 @@ export class Replica {
     const changes: RecordChange[] = [];
     for (const { key, value, revision } of records) {
       this.#reached = Math.max(this.#reached, revision);
-      const held = this.#known.get(key);
+      const held = this.#known.revisionOf(key);
       // Not held although nothing up to there is missing: it was deleted so long ago that the tombstone is gone.
-      if (held ? held.revision >= revision : revision <= this.#confirmed) continue;
-      this.#show(key, () => this.#know(key, value, revision), changes);
+      if (held !== undefined ? held >= revision : revision <= this.#confirmed) continue;
+      this.#tell({ key, value, revision }, changes);
     }
     this.#trimTombstones();
     return changes;
@@ -150,22 +135,28 @@ export class Replica {
    * Everything that exists at `revision`, as etcd lists it: what is held, older and not listed, was deleted at some time
    * up to it. A list mends whatever went wrong before it: only what etcd itself has told since stands against it.
    */
-  mergeSnapshot(revision: number, records: Iterable<GossipRecord>): RecordChange[] {
+  mergeSnapshot(revision: number, records: readonly GossipRecord[]): RecordChange[] {
     const changes: RecordChange[] = [];
     const listed = new Set<string>();
+    let gone = 0;
+    this.#known.expect(records.length);
     for (const record of records) {
-      listed.add(record.key);
-      if ((this.#known.get(record.key)?.revision ?? 0) > revision) continue;
-      this.#show(record.key, () => this.#know(record.key, record.value, record.revision), changes);
+      const { key } = record;
+      listed.add(key);
+      const held = this.#known.revisionOf(key) ?? 0;
+      if (held <= revision) this.#tell(record, changes);
+      else if (this.#known.get(key)!.value === undefined) gone++;
     }
-    for (const [key, entry] of this.#known) {
-      if (listed.has(key) || entry.value === undefined || entry.revision > revision) continue;
-      this.#show(key, () => this.#know(key, undefined, revision), changes);
+    const hasOthers = this.#known.size - this.#known.tombstones > listed.size - gone;
+    for (const key of hasOthers ? this.#known.keys() : []) {
+      if (listed.has(key) || this.#known.revisionOf(key)! > revision) continue;
+      this.#tell({ key, revision }, changes);
     }
     // What was made and deleted on the way here has left no tombstone.
     if (revision > this.#confirmed) this.#forgotten = Math.max(this.#forgotten, revision);
     this.#whole = true;
     this.#confirm(revision, false, changes);
+    this.#known.trim();
     return changes;
   }
 
@@ -174,12 +165,12 @@ export class Replica {
    * nothing. `own` stays besides: what this node has, whatever the list says. Until `accept`, absence means nothing.
    */
   fallBack(revision: number, records: Iterable<GossipRecord>, own: Iterable<GossipRecord>): RecordChange[] {
-    const before = new Map(this.#entries(true));
+    const before = new Map([...this.shown.all()].map(({ key, value }) => [key, value]));
     for (const all of [this.#known, this.#heard, this.#ahead, this.#unconfirmed]) all.clear();
-    this.#tombstones = 0;
     this.#highest = 0;
     for (const record of records) this.#know(record.key, record.value, record.revision);
-    for (const { key, value } of own) if (!this.#known.has(key)) this.#know(key, value, SEED_REVISION);
+    for (const { key, value } of own)
+      if (this.#known.revisionOf(key) === undefined) this.#know(key, value, SEED_REVISION);
     this.#confirmed = revision;
     this.#reached = revision;
     this.#forgotten = revision;
@@ -188,8 +179,9 @@ export class Replica {
     this.#confirm(revision, false, []);
     const keys = new Set([...before.keys(), ...this.#known.keys()]);
     return [...keys].flatMap((key) => {
-      const value = this.#shown(key)?.value;
-      return value === before.get(key)?.value ? [] : [{ key, value }];
+      const value = this.shown.get(key)?.value;
+      const former = before.get(key);
+      return value === former ? [] : [{ key, value, before: former }];
     });
   }
 
@@ -197,8 +189,8 @@ export class Replica {
   accept(): RecordChange[] {
     this.#behind = false;
     const changes: RecordChange[] = [];
-    for (const [key, { revision, value }] of this.#known) {
-      if (revision <= SEED_REVISION && value !== undefined) this.#show(key, () => this.#known.delete(key), changes);
+    for (const key of this.#known.keys()) {
+      if (this.#known.revisionOf(key)! <= SEED_REVISION) this.#show(key, () => this.#known.delete(key), changes);
     }
     return changes;
   }
@@ -221,8 +213,8 @@ export class Replica {
     const changes: RecordChange[] = [];
     for (const { key, value } of records) {
       // Not what etcd, or the lack of it in a list, has told since.
-      if (this.#confirmed === 0 && !this.#known.has(key))
-        this.#show(key, () => this.#know(key, value, SEED_REVISION), changes);
+      if (this.#confirmed === 0 && this.#known.revisionOf(key) === undefined)
+        this.#tell({ key, value, revision: SEED_REVISION }, changes);
     }
     return changes;
   }
@@ -246,11 +238,11 @@ export class Replica {
       if (known ? known.revision >= revision : !old && revision <= this.completeTo) continue;
       const isRepeated = this.#unconfirmed.has(key, revision);
       if (isRepeated) this.#onRefuted({ from, record, by: 'silence' });
-      const verdict = isRepeated ? 'ignore' : judge(record, this.#shown(key)?.value);
+      const verdict = isRepeated ? 'ignore' : judge(record, this.shown.get(key)?.value);
       const used = verdict === 'use';
       if (!used) partial.add(revision);
       if (verdict === 'ignore' || (old && (old.used === used ? old.revision >= revision : old.used))) continue;
-      this.#show(key, () => this.#heard.set(key, { revision, value, from, at, used }), changes);
+      this.#show(key, () => this.#heard.set(key, { key, revision, value, from, at, used }), changes);
       if (used && !this.#followed) this.#highest = Math.max(this.#highest, revision);
     }
     for (const revision of revisions) {
@@ -301,64 +293,46 @@ export class Replica {
   delta(peer: Digest, budgetBytes: number): Delta | undefined {
     const { completeTo } = this;
     if (peer.completeTo >= this.#highest && peer.completeTo >= completeTo) return undefined;
-    const has = new Set(peer.ahead);
-    const missing: (GossipRecord & { readonly revision: number })[] = [];
-    for (const [key, { revision, value }] of this.#entries(!this.#followed)) {
-      if (revision > peer.completeTo && !has.has(revision)) missing.push({ key, revision, value });
-    }
-    missing.sort((a, b) => a.revision - b.revision);
+    const missing = (this.#followed ? this.#known : this.shown).since(peer.completeTo);
+    const { records, isCut } = cutDelta(missing, new Set(peer.ahead), budgetBytes);
 
     const remembers = peer.completeTo === 0 || peer.completeTo >= this.#forgotten;
     const claims = this.#whole && !this.#behind && remembers && completeTo > peer.completeTo;
-    let bytes = 0;
-    let cut = missing.length;
-    for (let i = 0; i < missing.length; i++) {
-      const { key, value, revision } = missing[i]!;
-      // Never between two records of one revision: `to` could not tell which of them is held.
-      if (bytes >= budgetBytes && revision !== missing[i - 1]!.revision) {
-        cut = i;
-        break;
-      }
-      bytes += key.length + (value?.length ?? 0) + 16;
-    }
-    const records = missing.slice(0, cut);
-    const lastRevision = records.at(-1)?.revision ?? 0;
-    const to = cut < missing.length ? Math.min(lastRevision, completeTo) : completeTo;
+    const to = isCut ? Math.min(records.at(-1)!.revision, completeTo) : completeTo;
     if (!claims || to <= peer.completeTo) {
       return records.length === 0 ? undefined : { from: 0, to: 0, records };
     }
     return { from: peer.completeTo, to, records };
   }
 
-  #shown(key: string): Entry | undefined {
-    const heard = this.#heard.get(key);
-    return heard?.used ? heard : this.#known.get(key);
-  }
-
-  *#entries(withHeard: boolean): Iterable<[string, Entry]> {
-    for (const [key, entry] of this.#known) yield [key, withHeard ? this.#shown(key)! : entry];
-    if (!withHeard) return;
-    for (const [key, heard] of this.#heard) if (heard.used && !this.#known.has(key)) yield [key, heard];
-  }
-
   /** Does something to a key, and notes whether what is shown of it changed. */
   #show(key: string, act: () => unknown, changes: RecordChange[]): void {
-    const before = this.#shown(key)?.value;
+    const before = this.shown.get(key)?.value;
     act();
-    const value = this.#shown(key)?.value;
-    if (value !== before) changes.push({ key, value });
+    const value = this.shown.get(key)?.value;
+    if (value !== before) changes.push({ key, value, before });
   }
 
-  #know(key: string, value: string | undefined, revision: number): void {
-    const held = this.#known.get(key);
-    this.#known.set(key, { revision, value });
+  /** What etcd said of a key; notes as `#show` does. */
+  #tell({ key, value, revision }: GossipRecord, changes: RecordChange[]): void {
+    if (this.#heard.has(key)) {
+      this.#show(key, () => this.#know(key, value, revision), changes);
+      return;
+    }
+    // As nearly always.
+    const before = this.#know(key, value, revision);
+    if (value !== before) changes.push({ key, value, before });
+  }
+
+  /** Returns the value that was known. */
+  #know(key: string, value: string | undefined, revision: number): string | undefined {
+    const before = this.#known.set({ key, revision, value });
     if (revision > this.#highest) this.#highest = revision;
-    if (held && held.value === undefined) this.#tombstones--;
-    if (value === undefined) this.#tombstones++;
     const heard = this.#heard.get(key);
-    if (!heard || heard.revision > revision) return;
+    if (!heard || heard.revision > revision) return before;
     this.#heard.delete(key);
     if (heard.revision === revision && heard.value !== value) this.#refute(key, heard, 'etcd');
+    return before;
   }
 
   /** `gapless`: every change on the way there has been told, so that what was not told did not happen. */
@@ -378,7 +352,7 @@ export class Replica {
     this.#trimTombstones();
   }
 
-  #refute(key: string, { revision, value, from }: Heard, by: Refuted['by']): void {
+  #refute(key: string, { revision, value, from }: HeardRecord, by: Refuted['by']): void {
     this.#onRefuted({ from, record: { key, revision, value }, by });
   }
 
@@ -387,13 +361,7 @@ export class Replica {
   }
 
   #trimTombstones(): void {
-    if (this.#tombstones <= this.#maxTombstones) return;
-    const dead = [...this.#known].filter(([, entry]) => entry.value === undefined && entry.revision <= this.#confirmed);
-    dead.sort(([, a], [, b]) => a.revision - b.revision);
-    for (const [key, { revision }] of dead.slice(0, Math.ceil(dead.length / 2))) {
-      this.#known.delete(key);
-      this.#tombstones--;
-      this.#forgotten = Math.max(this.#forgotten, revision);
-    }
+    if (this.#known.tombstones <= this.#maxTombstones) return;
+    this.#forgotten = Math.max(this.#forgotten, this.#known.dropTombstones(this.#confirmed));
   }
 }

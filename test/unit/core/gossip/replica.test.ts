@@ -17,7 +17,7 @@ const history = fc
   )
   .map((writes) => writes.map((write, i): GossipRecord => ({ ...write, revision: i + 1 })));
 
-const table = (replica: Replica) => new Map([...replica.records()].map(({ key, value }) => [key, value]));
+const table = (replica: Replica) => new Map([...replica.shown.all()].map(({ key, value }) => [key, value]));
 
 function truth(records: readonly GossipRecord[]): Map<string, string> {
   const map = new Map<string, string>();
@@ -62,7 +62,7 @@ describe('merging', () => {
     const replica = new Replica();
     expect(replica.learn([{ key: 'a', value: '1', revision: 5 }])).toEqual([{ key: 'a', value: '1' }]);
     expect(replica.learn([{ key: 'a', value: '0', revision: 4 }])).toEqual([]);
-    expect(replica.learn([{ key: 'a', revision: 6 }])).toEqual([{ key: 'a', value: undefined }]);
+    expect(replica.learn([{ key: 'a', revision: 6 }])).toEqual([{ key: 'a', value: undefined, before: '1' }]);
     expect(replica.learn([{ key: 'a', value: '1', revision: 5 }])).toEqual([]);
   });
 
@@ -246,7 +246,7 @@ describe('what a member says', () => {
       { key: 'a', value: '1', revision: 5 },
       { key: 'b', value: '1', revision: 6 },
     ]);
-    expect(say(replica, 'a', '2', 12)).toEqual([{ key: 'a', value: '2' }]);
+    expect(say(replica, 'a', '2', 12)).toEqual([{ key: 'a', value: '2', before: '1' }]);
     say(replica, 'b', undefined, 13);
     say(replica, 'new', 'x', 14);
     expect(table(replica)).toEqual(
@@ -259,7 +259,7 @@ describe('what a member says', () => {
     expect(refuted).toEqual([]);
     expect(replica.mergeEvents(14, [])).toEqual([
       { key: 'b', value: '1' },
-      { key: 'new', value: undefined },
+      { key: 'new', value: undefined, before: 'x' },
     ]);
     expect(refuted).toEqual(['b 13 etcd', 'new 14 etcd']);
   });
@@ -268,7 +268,9 @@ describe('what a member says', () => {
     const replica = watched();
     replica.mergeSnapshot(10, []);
     say(replica, 'a', 'false', 11);
-    expect(replica.mergeEvents(11, [{ key: 'a', value: 'true', revision: 11 }])).toEqual([{ key: 'a', value: 'true' }]);
+    expect(replica.mergeEvents(11, [{ key: 'a', value: 'true', revision: 11 }])).toEqual([
+      { key: 'a', value: 'true', before: 'false' },
+    ]);
     expect(say(replica, 'a', 'false', 11)).toEqual([]);
     expect(refuted).toEqual(['a 11 etcd', 'a 11 etcd']);
   });
@@ -289,7 +291,7 @@ describe('what a member says', () => {
     replica.mergeSnapshot(10, []);
     say(replica, 'a', '1', 9_000, 100);
     expect(replica.forgetUnconfirmed(100)).toEqual([]);
-    expect(replica.forgetUnconfirmed(101)).toEqual([{ key: 'a', value: undefined }]);
+    expect(replica.forgetUnconfirmed(101)).toEqual([{ key: 'a', value: undefined, before: '1' }]);
     expect(refuted).toEqual(['a 9000 silence']);
     expect(replica.digest()).toEqual({ completeTo: 10, ahead: [] });
     say(alone(replica), 'a', '1', 9_000, 100);
@@ -308,7 +310,7 @@ describe('what a member says', () => {
     expect(say(replica, 'a', '2', 21, 5)).toEqual([{ key: 'a', value: '2' }]);
     replica.forgetUnconfirmed(6);
     expect(replica.mergeEvents(20, [{ key: 'a', value: '1', revision: 20 }])).toEqual([{ key: 'a', value: '1' }]);
-    expect(say(alone(replica), 'a', '2', 21)).toEqual([{ key: 'a', value: '2' }]);
+    expect(say(alone(replica), 'a', '2', 21)).toEqual([{ key: 'a', value: '2', before: '1' }]);
   });
 
   it('does not say how far etcd has come where etcd is followed', () => {
@@ -346,8 +348,8 @@ describe('an etcd that falls back', () => {
       [{ key: 'own', value: 'x', revision: 20 }],
     );
     expect(changes).toEqual([
-      { key: 'a', value: '1' },
-      { key: 'late', value: undefined },
+      { key: 'a', value: '1', before: '2' },
+      { key: 'late', value: undefined, before: 'y' },
     ]);
     expect([replica.behind, replica.completeTo, replica.get('own')?.revision]).toEqual([true, 20, 1]);
     expect(replica.delta({ completeTo: 5, ahead: [] }, 1_000)).toEqual({
@@ -356,7 +358,7 @@ describe('an etcd that falls back', () => {
       records: [{ key: 'a', value: '1', revision: 9 }],
     });
     replica.mergeEvents(21, [{ key: 'late', value: 'z', revision: 21 }]);
-    expect(replica.accept()).toEqual([{ key: 'own', value: undefined }]);
+    expect(replica.accept()).toEqual([{ key: 'own', value: undefined, before: 'x' }]);
     expect(table(replica)).toEqual(
       new Map([
         ['a', '1'],
