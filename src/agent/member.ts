@@ -111,7 +111,7 @@ export class Member {
         ...{ transport, state, detector: this.#detector, clock, random, logger },
         isHidden: (nodeId) => this.#hidden.has(nodeId),
         onInterval: () => {
-          state.forgetUnconfirmed();
+          state.tidy();
           if (state.view.behind) this.#housekeeping.wake();
           this.#updateHidden();
         },

@@ -31,6 +31,12 @@ export class AddressHolders {
     return this.#networks.get(networkId)?.claims ?? NONE;
   }
 
+  /** Nothing is known of the network from now on. */
+  forget(networkId: string): void {
+    this.#networks.delete(networkId);
+    for (const place of this.#passedOver.keys()) if (place.startsWith(`${networkId} `)) this.#passedOver.delete(place);
+  }
+
   /** The record of one endpoint, as it was and as it is. */
   replace(before: EndpointRecord | undefined, after: EndpointRecord | undefined): void {
     for (const { ip } of after?.addresses ?? []) {
@@ -61,7 +67,7 @@ export class AddressHolders {
     const next = isContested ? this.#choose(`${networkId} ${ip}`, claim, went, [stays, came]) : only;
     if (next !== shown) this.#show(network, ip, shown, next);
     // Of ten thousand endpoints the same texts twice take two megabytes.
-    if (came && claim && next === came) network.claims.set(ip, { endpointId: came.id, nodeId: came.nodeId });
+    if (claim && next && isOf(claim, next)) network.claims.set(ip, { endpointId: next.id, nodeId: next.nodeId });
     if (network.shown.size === 0 && network.claims.size === 0) this.#networks.delete(networkId);
   }
 

@@ -1,10 +1,12 @@
 /**
- * The cluster view: typed records by id, name and network, kept in step with the replica change by change.
- * Scales: one change costs one decode and constant work.
+ * The cluster view: typed records by id, name and network, kept in step with the replica change by change; endpoints and
+ * claims only of networks that are open (`open-networks.ts`). Of all others, which are most of a large cluster, there is
+ * what the replica has, and what cannot be read. Scales: one change costs one decode and constant work.
  */
-import { AddressHolders } from './address-holders.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { RecordChange } from './gossip/replica.ts';
+import type { ShownRecords } from './gossip/shown-records.ts';
+import { OpenNetworks, setNested } from './open-networks.ts';
 import {
   decodeClaim,
   decodeCluster,
@@ -21,6 +23,7 @@ import {
   type ClaimRecord,
   type ClusterRecord,
   type EndpointRecord,
+  keys,
   type LiveRecord,
   type NetworkRecord,
   type NodeRecord,
@@ -33,7 +36,7 @@ import {
 export interface Touched {
   /** Networks whose own record, or static names, changed. */
   readonly networks: Set<string>;
-  /** Nodes whose endpoints changed, by network. */
+  /** Nodes whose endpoints changed, by network: of networks that are open, for nobody has seen the others. */
   readonly endpoints: Map<string, Set<string>>;
   /** Members, their addresses or their liveness changed. */
   nodes: boolean;
@@ -47,6 +50,7 @@ interface IndexSource {
   readonly whole: boolean;
   readonly behind: boolean;
   readonly completeTo: number;
+  readonly shown: Pick<ShownRecords, 'get' | 'below' | 'about' | 'count' | 'countAll'>;
 }
 
 const NONE = new Map<string, never>();
@@ -59,22 +63,28 @@ export class ClusterIndex implements ClusterView {
   readonly #live = new Map<string, LiveRecord>();
   readonly #networks = new Map<string, NetworkRecord>();
   readonly #networkIds = new Map<string, string>();
-  /** By node and id. */
-  readonly #endpoints = new Map<string, Map<string, EndpointRecord>>();
-  readonly #holders = new AddressHolders((record) => touch(this.#touched!, record));
+  readonly #open: OpenNetworks;
   /** How often endpoints of a network, and members, have changed. */
   readonly #endpointChanges = new Map<string, number>();
   #nodeChanges = 0;
-  /** Of the changes that are being applied. */
-  #touched: Touched | undefined;
-  /** Ids and subnets. */
-  readonly #texts = new Map<string, string>();
   readonly #quarantine = new Map<string, Map<string, QuarantineRecord>>();
   readonly #staticNames = new Map<string, StaticNamesRecord>();
   readonly #unreadable = new Map<string, string>();
+  /** Endpoints and claims whose value cannot be read, as they were known before. */
+  readonly #standing = new Map<string, EndpointRecord | ClaimRecord>();
 
-  constructor(source: IndexSource) {
+  /** `isWanted`: networks of which everything is kept in step. */
+  constructor(source: IndexSource, isWanted: (networkId: string) => boolean) {
     this.#source = source;
+    this.#open = new OpenNetworks({
+      isWanted,
+      claimsOn: (networkId) => this.#claimsOn(networkId),
+      endpointsOn: (networkId) => {
+        // Nobody counted what changed while it was not open.
+        this.#noteChange(networkId);
+        return this.#endpointsOn(networkId);
+      },
+    });
   }
 
   get isWhole(): boolean {
@@ -130,16 +140,32 @@ export class ClusterIndex implements ClusterView {
     return this.#networks.values();
   }
 
-  endpoint({ nodeId, id }: Pick<EndpointRecord, 'nodeId' | 'id'>): EndpointRecord | undefined {
-    return this.#endpoints.get(nodeId)?.get(id);
+  endpoint(of: Pick<EndpointRecord, 'nodeId' | 'id'>): EndpointRecord | undefined {
+    const key = keys.endpoint(of);
+    const parse = () => {
+      const value = this.#source.shown.get(key)?.value;
+      return value === undefined ? undefined : JSON.parse(value);
+    };
+    return this.#open.endpoint(of) ?? this.#read<EndpointRecord>(key, parse);
   }
 
   endpointsOf(nodeId: string): ReadonlyMap<string, EndpointRecord> {
-    return this.#endpoints.get(nodeId) ?? NONE;
+    const all = new Map<string, EndpointRecord>();
+    for (const { key, parse } of this.#source.shown.below(keys.endpointsOf(nodeId))) {
+      const id = key.slice(key.lastIndexOf('/') + 1);
+      const record = this.#open.endpoint({ nodeId, id }) ?? this.#read<EndpointRecord>(key, parse);
+      if (record) all.set(id, record);
+    }
+    return all;
+  }
+
+  endpointCount(nodeId?: string): number {
+    const { shown } = this.#source;
+    return nodeId === undefined ? shown.countAll(keys.endpoints) : shown.count(keys.endpointsOf(nodeId));
   }
 
   addresses(networkId: string): ReadonlyMap<string, EndpointRecord> {
-    return this.#holders.shown(networkId);
+    return this.#open.shown(networkId);
   }
 
   *endpointsOn(networkId: string): Iterable<EndpointRecord> {
@@ -152,11 +178,16 @@ export class ClusterIndex implements ClusterView {
   }
 
   moment(networkId: string): number {
+    this.#open.open(networkId);
     return this.#nodeChanges + (this.#endpointChanges.get(networkId) ?? 0);
   }
 
+  #noteChange(networkId: string): void {
+    this.#endpointChanges.set(networkId, (this.#endpointChanges.get(networkId) ?? 0) + 1);
+  }
+
   claims(networkId: string): ReadonlyMap<string, ClaimRecord> {
-    return this.#holders.claims(networkId);
+    return this.#open.claims(networkId);
   }
 
   staticNames(networkId: string): StaticNamesRecord | undefined {
@@ -167,9 +198,56 @@ export class ClusterIndex implements ClusterView {
     return this.#quarantine.get(networkId) ?? NONE;
   }
 
+  /** What the network has is known from now on without being looked for. Before anything is known that costs nothing. */
+  open(networkId: string): void {
+    this.#open.open(networkId);
+  }
+
+  /** Lets go of what was looked for and is not wanted any more. */
+  rest(): void {
+    this.#open.rest();
+  }
+
+  *#claimsOn(networkId: string): Iterable<readonly [ip: string, claim: ClaimRecord]> {
+    const prefix = keys.addressesOn(networkId);
+    for (const { key, parse } of this.#source.shown.below(prefix)) {
+      const claim = this.#read<ClaimRecord>(key, parse);
+      if (claim) yield [key.slice(prefix.length), claim];
+    }
+  }
+
+  *#endpointsOn(networkId: string): Iterable<EndpointRecord> {
+    const isThere = (record: EndpointRecord) => record.networkId === networkId;
+    for (const { key, parse } of this.#source.shown.about(networkId, keys.endpoints)) {
+      if (this.#isUnreadable(key)) continue;
+      const record = parse() as EndpointRecord;
+      if (isThere(record)) yield record;
+    }
+    for (const [key, record] of this.#standing) {
+      if (key.startsWith(keys.endpoints) && isThere(record as EndpointRecord)) yield record as EndpointRecord;
+    }
+  }
+
+  /** What is not among the unreadable was read when it came, and need not be looked at again. */
+  #read<T>(key: string, parse: () => unknown): T | undefined {
+    return (this.#isUnreadable(key) ? this.#standing.get(key) : parse()) as T | undefined;
+  }
+
+  /** Hardly anything ever is, and of ten thousand keys the hash need not be taken for that. */
+  #isUnreadable(key: string): boolean {
+    return this.#unreadable.size > 0 && this.#unreadable.has(key);
+  }
+
   apply(changes: Iterable<RecordChange>): Touched {
     const touched: Touched = { networks: new Set(), endpoints: new Map(), nodes: false, live: false, refused: [] };
-    for (const { key, value } of changes) {
+    const onShown = (record: EndpointRecord) => touch(touched, record);
+    this.#open.noting(onShown, () => this.#applyAll(changes, touched));
+    return touched;
+  }
+
+  #applyAll(changes: Iterable<RecordChange>, touched: Touched): void {
+    for (const change of changes) {
+      const { key, value } = change;
       if (!key.startsWith(PREFIX)) continue;
       const [kind, first, second] = key.slice(PREFIX.length).split('/');
       if (kind === 'cluster') this.#applyCluster(key, value, touched);
@@ -177,8 +255,9 @@ export class ClusterIndex implements ClusterView {
       else if (kind === 'nodes') this.#applyNode(key, first, value, touched);
       else if (kind === 'live') this.#applyLive(key, first, value, touched);
       else if (kind === 'networks') this.#applyNetwork(key, first, value, touched);
-      else if (kind === 'endpoints' && second !== undefined) this.#applyEndpoint(key, first, second, value, touched);
-      else if (kind === 'addresses' && second !== undefined) this.#applyClaim(key, first, second, value, touched);
+      else if (kind === 'endpoints' && second !== undefined)
+        this.#applyEndpoint(change, { nodeId: first, id: second }, touched);
+      else if (kind === 'addresses' && second !== undefined) this.#applyClaim(change, first, second, touched);
       else if (kind === 'quarantine' && second !== undefined) this.#applyQuarantine(key, first, second, value, touched);
       else if (kind === 'dns') this.#applyStaticNames(key, first, value, touched);
       // These are read where they are needed; here only whether they can be.
@@ -186,9 +265,7 @@ export class ClusterIndex implements ClusterView {
       else if (kind === 'tokens') this.#decode(decodeToken, key, value, undefined, touched);
     }
     if (touched.nodes) this.#nodeChanges += 1;
-    for (const networkId of touched.endpoints.keys())
-      this.#endpointChanges.set(networkId, (this.#endpointChanges.get(networkId) ?? 0) + 1);
-    return touched;
+    for (const networkId of touched.endpoints.keys()) this.#noteChange(networkId);
   }
 
   /** A value that cannot be read is no deletion: what was known of the key stands. */
@@ -219,7 +296,6 @@ export class ClusterIndex implements ClusterView {
   #applyNode(key: string, id: string, value: string | undefined, touched: Touched): void {
     set(this.#nodes, id, this.#decode(decodeNode, key, value, this.#nodes.get(id), touched));
     touched.nodes = true;
-    if (!this.#nodes.has(id)) this.#texts.delete(id);
   }
 
   #applyLive(key: string, id: string, value: string | undefined, touched: Touched): void {
@@ -232,47 +308,43 @@ export class ClusterIndex implements ClusterView {
     const after = this.#decode(decodeNetwork, key, value, before, touched);
     if (before && this.#networkIds.get(before.name) === id) this.#networkIds.delete(before.name);
     set(this.#networks, id, after);
-    if (!after) {
-      this.#texts.delete(id);
-      this.#endpointChanges.delete(id);
-    }
+    if (!after) this.#endpointChanges.delete(id);
     // A network that is being deleted has given its name back.
     if (after?.state === 'active') this.#networkIds.set(after.name, id);
     touched.networks.add(id);
   }
 
-  #applyEndpoint(key: string, nodeId: string, id: string, value: string | undefined, touched: Touched): void {
-    const before = this.#endpoints.get(nodeId)?.get(id);
-    // The key says whose it is: a value of another one is none of this key's.
-    const decoder = (text: string) => {
-      const record = decodeEndpoint(text);
-      return record?.nodeId === nodeId && record.id === id ? this.#lean(record) : undefined;
-    };
-    const after = this.#decode(decoder, key, value, before, touched);
-    if (after === before) return;
-    setNested(this.#endpoints, nodeId, id, after);
-    for (const record of [before, after]) if (record) touch(touched, record);
-    this.#touched = touched;
-    this.#holders.replace(before, after);
+  #applyEndpoint(change: RecordChange, of: Pick<EndpointRecord, 'nodeId' | 'id'>, touched: Touched): void {
+    const record = this.#decodeStanding(
+      (text) => endpointOf(change.key, text),
+      change,
+      this.#open.endpoint(of),
+      touched,
+    );
+    for (const each of this.#open.setEndpoint(of, record)) if (each) touch(touched, each);
   }
 
-  /** With the texts that thousands of records have as one text. */
-  #lean(record: EndpointRecord): EndpointRecord {
-    const addresses = record.addresses.map((each) => ({ ...each, subnet: this.#text(each.subnet) }));
-    return { ...record, networkId: this.#text(record.networkId), nodeId: this.#text(record.nodeId), addresses };
+  #applyClaim(change: RecordChange, networkId: string, ip: string, touched: Touched): void {
+    const held = this.#open.isOpen(networkId) ? this.#open.claims(networkId).get(ip) : undefined;
+    this.#open.setClaim(networkId, ip, this.#decodeStanding(decodeClaim, change, held, touched));
   }
 
-  #text(text: string): string {
-    const known = this.#texts.get(text);
-    if (known === undefined) this.#texts.set(text, text);
-    return known ?? text;
-  }
-
-  #applyClaim(key: string, networkId: string, ip: string, value: string | undefined, touched: Touched): void {
-    const before = this.#holders.claims(networkId).get(ip);
-    const after = this.#decode(decodeClaim, key, value, before, touched);
-    this.#touched = touched;
-    if (after !== before) this.#holders.setClaim(networkId, ip, after);
+  /** As `#decode`, of a key whose record may not be held here: what was known before is decoded then. */
+  #decodeStanding<T extends EndpointRecord | ClaimRecord>(
+    decoder: (text: string) => T | undefined,
+    { key, value, before }: RecordChange,
+    held: T | undefined,
+    touched: Touched,
+  ): T | undefined {
+    const record = this.#decode(decoder, key, value, undefined, touched);
+    if (!this.#unreadable.has(key)) {
+      this.#standing.delete(key);
+      return record;
+    }
+    const former = before === undefined ? undefined : decoder(before);
+    const known = held ?? (this.#standing.get(key) as T | undefined) ?? former;
+    if (known) this.#standing.set(key, known);
+    return known;
   }
 
   #applyStaticNames(key: string, networkId: string, value: string | undefined, touched: Touched): void {
@@ -287,6 +359,12 @@ export class ClusterIndex implements ClusterView {
   }
 }
 
+/** The key says whose it is: a value of another one is none of this key's. */
+function endpointOf(key: string, value: string): EndpointRecord | undefined {
+  const record = decodeEndpoint(value);
+  return record && keys.endpoint(record) === key ? record : undefined;
+}
+
 function touch({ endpoints }: Touched, { networkId, nodeId }: EndpointRecord): void {
   const nodes = endpoints.get(networkId);
   if (nodes) nodes.add(nodeId);
@@ -296,15 +374,4 @@ function touch({ endpoints }: Touched, { networkId, nodeId }: EndpointRecord): v
 function set<T>(map: Map<string, T>, key: string, value: T | undefined): void {
   if (value === undefined) map.delete(key);
   else map.set(key, value);
-}
-
-function setNested<T>(maps: Map<string, Map<string, T>>, outer: string, inner: string, value: T | undefined): void {
-  let map = maps.get(outer);
-  if (!map) {
-    if (value === undefined) return;
-    map = new Map();
-    maps.set(outer, map);
-  }
-  set(map, inner, value);
-  if (map.size === 0) maps.delete(outer);
 }

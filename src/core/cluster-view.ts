@@ -13,6 +13,10 @@ import {
 /**
  * What this node knows of the cluster: typed, indexed, read-only. Derived from the replica, never written to by hand.
  * Everything downstream (desired state, DNS answers, status) reads this and nothing else.
+ *
+ * Endpoints and claims of a network that has none of this host are decoded when they are asked for and let go of soon, so a
+ * map that was returned may stay as it was then. Those of other networks are kept in step, and a record is the same object
+ * until it changes.
  */
 export interface ClusterView {
   /** True once a full snapshot (etcd's list, or a peer's whole table) has been held since start: removal needs it. */
@@ -38,8 +42,10 @@ export interface ClusterView {
   networkByName(name: string): NetworkRecord | undefined;
   networks(): Iterable<NetworkRecord>;
   endpoint(of: Pick<EndpointRecord, 'nodeId' | 'id'>): EndpointRecord | undefined;
-  /** All of a node's, by id. */
+  /** All of a node's, by id. Made for the one who asks. */
   endpointsOf(nodeId: string): ReadonlyMap<string, EndpointRecord>;
+  /** Of one node, or of all; those that cannot be read too. */
+  endpointCount(nodeId?: string): number;
   /**
    * Who is where on a network, on all nodes, by address. Of records that have one address the one is here that the claim
    * names; where there is no claim, the oldest.

@@ -58,6 +58,7 @@ export class World implements ClusterView {
   /** Tests change records without saying so. */
   moment = () => ++this.#moment;
   endpoint = ({ id }: Pick<EndpointRecord, 'id'>) => this.endpointRecords.get(id);
+  endpointCount = () => this.endpointRecords.size;
   endpointsOf = (nodeId: string) => new Map([...this.endpointRecords].filter(([, record]) => record.nodeId === nodeId));
   endpointsOn = (networkId: string) =>
     [...this.endpointRecords.values()].filter((endpoint) => endpoint.networkId === networkId);

@@ -150,7 +150,7 @@ export class AddressClaims {
     const addresses = view.addresses(id);
     if (addresses.size + pending.size < MOST_CONTAINERS) return;
     let own = 0;
-    for (const { networkId } of view.endpointsOf(this.#selfId).values()) if (networkId === id) own += 1;
+    for (const { nodeId } of view.endpointsOn(id)) if (nodeId === this.#selfId) own += 1;
     // What was claimed may be heard of before whoever claims it is told.
     const others = new Set<AddressChoice>();
     for (const [address, choice] of pending) if (addresses.get(address)?.nodeId !== this.#selfId) others.add(choice);

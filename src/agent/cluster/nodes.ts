@@ -47,7 +47,7 @@ export function listNodes(deps: NodesDeps): NodeStatus[] {
     record,
     state: nodeState(deps, record),
     self: record.id === deps.selfId,
-    endpoints: view.endpointsOf(record.id).size,
+    endpoints: view.endpointCount(record.id),
     holdsStore: record.id === holder,
   }));
   return nodes.sort((a, b) => (a.record.name < b.record.name ? -1 : 1));

@@ -53,7 +53,7 @@ export class ClusterState {
   constructor(deps: ClusterStateDeps) {
     this.#deps = deps;
     this.#replica = new Replica({ onRefuted: deps.onRefuted });
-    this.#index = new ClusterIndex(this.#replica);
+    this.#index = new ClusterIndex(this.#replica, (networkId) => deps.own.isOnNetwork(networkId));
   }
 
   get view(): ClusterView {
@@ -107,6 +107,7 @@ export class ClusterState {
     this.#level = memory?.level;
     this.#replica.floor = memory ? height : Number.POSITIVE_INFINITY;
     this.seed(this.#deps.own.records());
+    for (const { id } of this.view.networks()) if (this.#deps.own.isOnNetwork(id)) this.#index.open(id);
   }
 
   /** What this node has of itself, where nobody has said anything of it yet. */
@@ -203,12 +204,14 @@ export class ClusterState {
   }
 
   /**
-   * Drops what members said a while ago and etcd has not confirmed. An etcd that is back needs a moment to tell what
-   * happened meanwhile: its first word is that it is there.
+   * Every interval: drops what members said a while ago and etcd has not confirmed (an etcd that is back needs a moment to
+   * tell what happened meanwhile: its first word is that it is there), and lets go of what was looked for in networks that
+   * have nothing of this host.
    */
-  forgetUnconfirmed(): void {
+  tidy(): void {
     const before = this.#deps.clock.elapsed() - CONFIRM_MS;
     if (this.#followedAt <= before) this.#change(() => this.#replica.forgetUnconfirmed(before));
+    this.#index.rest();
   }
 
   #noteReturn(): void {

@@ -71,7 +71,7 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
     mtu: innerMtu(member.view, { options: {} }),
     mtuLimitedBy: limitedBy(member.view, { options: {} }),
     localEndpoints: member.local.all().length,
-    endpoints: networks.reduce((sum, network) => sum + [...member.view.endpointsOn(network.id)].length, 0),
+    endpoints: member.view.endpointCount(),
     reconcile: { ...reconcile, lastPassMs: Math.round(reconcile.lastPassMs), lastError: reconcile.lastError ?? '' },
     ...(engine ? { docker: engineMessage(engine) } : {}),
   };
@@ -125,7 +125,8 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
     problems.push(`the kernel does not have what it should: ${problem}`);
   }
   problems.push(...member.nameProblems(), ...membership.firewallProblems());
-  for (const { id, name } of member.networks.list()) {
+  // Of networks that have nothing of this host, others tell.
+  for (const { id, name } of member.networks.list().filter(({ id }) => member.local.hasOnNetwork(id))) {
     for (const [mac, endpoints] of sharedMacs(member.view.addresses(id))) {
       const names = endpoints.map((endpoint) => endpoint.name).join(' and ');
       problems.push(

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ClusterIndex } from '../../../src/core/cluster-index.ts';
 import { encodeRecord } from '../../../src/core/record-codec.ts';
 import { keys, type NetworkRecord } from '../../../src/core/records.ts';
 import { endpointRecord, networkRecord } from '../../fixtures/records.ts';
+import { toldView } from '../../fixtures/told-view.ts';
 
 const network = (id: string, name: string, state: NetworkRecord['state'] = 'active') =>
   networkRecord({ id, name, state });
@@ -11,31 +11,30 @@ const endpoint = (id: string, address: string) => endpointRecord({ id, address }
 
 const put = (key: string, record: object) => ({ key, value: encodeRecord(record) });
 const gone = (key: string) => ({ key, value: undefined });
-const index = () => new ClusterIndex({ whole: true, behind: false, completeTo: 7 });
 
 const CLUSTER = { id: 'c', caCertificate: 'PEM', pools: [], vniRange: [4096, 5000], createdAt: 1 };
 
 describe('the view', () => {
   it('finds networks by id and name, and gives a name back when its network is being deleted', () => {
-    const view = index();
-    view.apply([put(keys.network('n1'), network('n1', 'web'))]);
+    const { view, tell } = toldView();
+    tell([put(keys.network('n1'), network('n1', 'web'))]);
     expect(view.networkByName('web')?.id).toBe('n1');
-    view.apply([put(keys.network('n1'), network('n1', 'web', 'deleting'))]);
+    tell([put(keys.network('n1'), network('n1', 'web', 'deleting'))]);
     expect(view.networkByName('web')).toBeUndefined();
-    view.apply([put(keys.network('n2'), network('n2', 'web'))]);
-    view.apply([gone(keys.network('n1'))]);
+    tell([put(keys.network('n2'), network('n2', 'web'))]);
+    tell([gone(keys.network('n1'))]);
     expect(view.networkByName('web')?.id).toBe('n2');
     expect([...view.networks()].map(({ id }) => id)).toEqual(['n2']);
   });
 
   it('shows an endpoint at its addresses as long as its record is there', () => {
-    const view = index();
+    const { view, tell } = toldView();
     const [record] = [endpoint('e1', '10.0.1.2')];
-    view.apply([put(keys.endpoint(record!), record!)]);
+    tell([put(keys.endpoint(record!), record!)]);
     expect(view.addresses('n1').get('10.0.1.2')).toEqual(record);
     expect([...view.endpointsOn('n1')]).toEqual([record]);
     expect([...view.endpointsOf('h1').keys()]).toEqual(['e1']);
-    const touched = view.apply([gone(keys.endpoint(record!))]);
+    const touched = tell([gone(keys.endpoint(record!))]);
     expect(touched.endpoints).toEqual(new Map([['n1', new Set(['h1'])]]));
     expect(touched.networks).toEqual(new Set());
     expect(view.addresses('n1').size).toBe(0);
@@ -43,14 +42,14 @@ describe('the view', () => {
   });
 
   it('lists an endpoint of several addresses once', () => {
-    const view = index();
+    const { view, tell } = toldView();
     const two = ['10.0.1.2', '10.0.2.2'].map((ip) => ({ subnet: `${ip.slice(0, 6)}.0/24`, ip }));
     const record = endpointRecord({ id: 'e1', addresses: two });
-    view.apply([put(keys.endpoint(record), record)]);
+    tell([put(keys.endpoint(record), record)]);
     expect([...view.addresses('n1').keys()]).toEqual(['10.0.1.2', '10.0.2.2']);
     expect([...view.endpointsOn('n1')]).toEqual([record]);
     // The claim of the first is another's: it is at the second alone, and still listed.
-    view.apply([put(keys.address('n1', '10.0.1.2'), { endpointId: 'other', nodeId: 'h2' })]);
+    tell([put(keys.address('n1', '10.0.1.2'), { endpointId: 'other', nodeId: 'h2' })]);
     expect([...view.addresses('n1').keys()]).toEqual(['10.0.2.2']);
     expect([...view.endpointsOn('n1')]).toEqual([record]);
   });
@@ -62,32 +61,32 @@ describe('the view', () => {
     const all = [put(keys.endpoint(own), own), put(keys.endpoint(other), other), claim];
     fc.assert(
       fc.property(fc.shuffledSubarray(all, { minLength: 3 }), (changes) => {
-        const view = index();
-        for (const change of changes) view.apply([change]);
+        const { view, tell } = toldView();
+        for (const change of changes) tell([change]);
         expect(view.addresses('n1').get('10.0.1.2')?.id).toBe('e1');
         // Without a claim the oldest, on every host.
-        const touched = view.apply([gone(claim.key)]);
+        const touched = tell([gone(claim.key)]);
         expect(view.addresses('n1').get('10.0.1.2')?.id).toBe('e2');
         expect(touched.endpoints).toEqual(new Map([['n1', new Set(['h1', 'h2'])]]));
-        view.apply([gone(keys.endpoint(other))]);
+        tell([gone(keys.endpoint(other))]);
         expect(view.addresses('n1').get('10.0.1.2')?.id).toBe('e1');
       }),
     );
   });
 
   it('shows nobody at an address whose claim has no record', () => {
-    const view = index();
+    const { view, tell } = toldView();
     const record = endpoint('e1', '10.0.1.2');
-    view.apply([put(keys.endpoint(record), record)]);
-    view.apply([put(keys.address('n1', '10.0.1.2'), { endpointId: 'e1', nodeId: 'h2' })]);
+    tell([put(keys.endpoint(record), record)]);
+    tell([put(keys.address('n1', '10.0.1.2'), { endpointId: 'e1', nodeId: 'h2' })]);
     expect(view.addresses('n1').size).toBe(0);
     expect(view.claims('n1').get('10.0.1.2')).toEqual({ endpointId: 'e1', nodeId: 'h2' });
   });
 
   it('ignores a value that is not a record of its kind, or of its key, and says which', () => {
-    const view = index();
+    const { view, tell } = toldView();
     const [bad, foreign, good] = ['e1', 'e2', 'e3'].map((id, i) => endpoint(id, `10.0.1.${i + 2}`));
-    const touched = view.apply([
+    const touched = tell([
       { key: keys.endpoint(bad!), value: '{"id": 5}' },
       put(keys.endpoint(foreign!), { ...foreign, nodeId: 'h2' }),
       { key: keys.network('n1'), value: 'not json' },
@@ -98,28 +97,28 @@ describe('the view', () => {
   });
 
   it('does not take a value that it cannot read for a deletion', () => {
-    const view = index();
-    view.apply([put(keys.network('n1'), network('n1', 'web'))]);
-    const touched = view.apply([{ key: keys.network('n1'), value: '{"state":"paused"}' }]);
+    const { view, tell } = toldView();
+    tell([put(keys.network('n1'), network('n1', 'web'))]);
+    const touched = tell([{ key: keys.network('n1'), value: '{"state":"paused"}' }]);
     expect(touched.refused).toEqual([keys.network('n1')]);
     expect(view.networkByName('web')?.id).toBe('n1');
   });
 
   it('keeps the level of a cluster whose record says nothing that it can read', () => {
-    const view = index();
-    view.apply([put(keys.cluster, { ...CLUSTER, level: 3 })]);
-    view.apply([{ key: keys.cluster, value: 'not json' }]);
+    const { view, tell } = toldView();
+    tell([put(keys.cluster, { ...CLUSTER, level: 3 })]);
+    tell([{ key: keys.cluster, value: 'not json' }]);
     expect(view.level).toBe(3);
-    view.apply([{ key: keys.cluster, value: '{"level":4}' }]);
+    tell([{ key: keys.cluster, value: '{"level":4}' }]);
     expect(view.level).toBe(4);
-    view.apply([put(keys.cluster, CLUSTER)]);
+    tell([put(keys.cluster, CLUSTER)]);
     expect(view.level).toBeUndefined();
-    view.apply([gone(keys.cluster)]);
+    tell([gone(keys.cluster)]);
     expect(view.level).toBeUndefined();
   });
 
   it('is not disturbed by keys it has no use for', () => {
-    expect(index().apply([{ key: '/overlayd/v2/vnis/4096', value: '{}' }]).refused).toEqual([]);
-    expect(index().apply([{ key: '/elsewhere', value: '{}' }]).refused).toEqual([]);
+    expect(toldView().tell([{ key: '/overlayd/v2/vnis/4096', value: '{}' }]).refused).toEqual([]);
+    expect(toldView().tell([{ key: '/elsewhere', value: '{}' }]).refused).toEqual([]);
   });
 });

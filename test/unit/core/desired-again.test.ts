@@ -1,6 +1,5 @@
 /** What is wanted is made anew only where something has become another: thousands of rows are compared once. */
 import { beforeEach, expect, it } from 'vitest';
-import { ClusterIndex } from '../../../src/core/cluster-index.ts';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import { desired } from '../../../src/core/desired.ts';
 import type { DesiredNetwork, Observed } from '../../../src/core/host-state.ts';
@@ -9,23 +8,25 @@ import { plan } from '../../../src/core/plan.ts';
 import { type EndpointRecord, keys } from '../../../src/core/records.ts';
 import { neighbourRows } from '../../../src/core/row-table.ts';
 import { endpointRecord, networkRecord, nodeRecord } from '../../fixtures/records.ts';
+import { type ToldView, toldView } from '../../fixtures/told-view.ts';
 
-const put = (key: string, record: object) => ({ key, value: JSON.stringify(record), revision: 1 });
+const put = (key: string, record: object) => ({ key, value: JSON.stringify(record) });
 const remote = (id: string, last: number): EndpointRecord =>
   endpointRecord({ id, nodeId: 'h2', address: `10.0.1.${last}`, mac: `02:42:0a:00:01:0${last}` });
 
-let view: ClusterIndex;
+let view: ToldView['view'];
+let tell: ToldView['tell'];
 let local: LocalEndpoint[];
 
 const want = () => desired({ view, self: view.node('h1')!, local });
 const network = () => want().networks[0] as DesiredNetwork;
 const rows = () => networkRows(network(), network().ports, want());
-const add = (record: EndpointRecord) => view.apply([put(keys.endpoint(record), record)]);
+const add = (record: EndpointRecord) => tell([put(keys.endpoint(record), record)]);
 
 beforeEach(() => {
-  view = new ClusterIndex({ whole: true, behind: false, completeTo: 1 });
+  ({ view, tell } = toldView());
   const own = endpointRecord();
-  view.apply([
+  tell([
     put(keys.node('h1'), nodeRecord()),
     put(keys.node('h2'), nodeRecord({ id: 'h2', name: 'h2', vtep: '192.0.2.2', advertiseAddress: '192.0.2.2' })),
     put(keys.network('n1'), networkRecord()),
@@ -44,7 +45,7 @@ beforeEach(() => {
 it('is the same while nothing changes, and while something else does', () => {
   const before = { network: network(), rows: rows() };
   const other = endpointRecord({ id: 'x', networkId: 'n2', nodeId: 'h2', address: '10.0.2.2' });
-  view.apply([put(keys.network('n2'), networkRecord({ id: 'n2', name: 'api', vni: 4097 }))]);
+  tell([put(keys.network('n2'), networkRecord({ id: 'n2', name: 'api', vni: 4097 }))]);
   add(other);
   expect(network().remotes).toBe(before.network.remotes);
   expect(network().ports[0]).toBe(before.network.ports[0]);
@@ -57,20 +58,20 @@ it('is another when an endpoint comes or goes, a member moves, or the subnet doe
   expect(addresses()).toEqual(['10.0.1.2', '10.0.1.3', expect.anything()]);
   add(remote('b', 4));
   expect(addresses()).toContain('10.0.1.4');
-  view.apply([{ key: keys.endpoint(remote('a', 3)), value: undefined }]);
+  tell([{ key: keys.endpoint(remote('a', 3)), value: undefined }]);
   expect(addresses()).not.toContain('10.0.1.3');
-  view.apply([put(keys.node('h2'), nodeRecord({ id: 'h2', name: 'h2', vtep: '192.0.2.9' }))]);
+  tell([put(keys.node('h2'), nodeRecord({ id: 'h2', name: 'h2', vtep: '192.0.2.9' }))]);
   expect(vteps()).toEqual(['192.0.2.9']);
-  view.apply([put(keys.node('h2'), nodeRecord({ id: 'h2', name: 'h2', vtep: '192.0.2.9', left: true }))]);
+  tell([put(keys.node('h2'), nodeRecord({ id: 'h2', name: 'h2', vtep: '192.0.2.9', left: true }))]);
   expect(vteps()).toEqual([]);
   const subnets = [{ cidr: '10.0.1.0/25', gateway: '10.0.1.126', auxAddresses: {} }];
-  view.apply([put(keys.network('n1'), networkRecord({ subnets }))]);
+  tell([put(keys.network('n1'), networkRecord({ subnets }))]);
   expect(rows().addresses).toMatchObject([{ address: '10.0.1.126', prefix: 25 }]);
 });
 
 it('has a port that is another when its claim is, or its way out', () => {
   const before = network().ports[0];
-  view.apply([put(keys.network('n2'), networkRecord({ id: 'n2', name: 'api', vni: 4097 }))]);
+  tell([put(keys.network('n2'), networkRecord({ id: 'n2', name: 'api', vni: 4097 }))]);
   const second = endpointRecord({
     id: 'f'.repeat(64),
     networkId: 'n2',

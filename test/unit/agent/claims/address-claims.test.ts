@@ -21,7 +21,7 @@ function host(count: number, network: NetworkRecord) {
       unreadable: new Set(),
       addresses: () => endpoints,
       claims: () => new Map(),
-      endpointsOf: () => new Map([...endpoints.values()].map((record) => [record.id, record])),
+      endpointsOn: () => new Set(endpoints.values()),
       quarantine: () => new Map(),
       node: () => ({ left: false }),
       network: () => network,

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { insist, LevelWatch, raiseLevel } from '../../../../src/agent/cluster/level.ts';
 import { committingAlone } from '../../../../src/agent/view/commit.ts';
-import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
 import { type AgentVersion, levelOf, levelsOf, speaks } from '../../../../src/core/levels.ts';
 import { decodeCluster, decodeNode, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { keys, PREFIX } from '../../../../src/core/records.ts';
 import { parseToken } from '../../../../src/core/token.ts';
 import type { ClusterStore } from '../../../../src/ports/store.ts';
+import { toldView } from '../../../fixtures/told-view.ts';
 import { MemoryEtcd } from '../../../sim/memory-store.ts';
 import { seededRandom } from '../../../sim/seeded-random.ts';
 import { ClusterFixture, FIRST_AGENT as OLD, pki } from './cluster-fixture.ts';
@@ -20,8 +20,8 @@ const nodes = async (cluster: ClusterFixture) =>
 
 /** A member whose view is etcd as it is now. */
 async function raise(cluster: ClusterFixture, agent = NEW, store: Pick<ClusterStore, 'get' | 'list'> = cluster.store) {
-  const view = new ClusterIndex({ whole: true, behind: false, completeTo: 1 });
-  view.apply((await cluster.store.list(PREFIX)).entries.map((entry) => ({ ...entry, previous: undefined })));
+  const { view, tell } = toldView();
+  tell((await cluster.store.list(PREFIX)).entries);
   await raiseLevel({ store, commit: cluster.commit, logger: cluster.logger, state: { view } }, agent);
 }
 
@@ -181,7 +181,7 @@ test.each([
   await cluster.found();
   if (value !== undefined) await cluster.store.txn([], [{ kind: 'put', key: keys.cluster, value }]);
   const memory = { height: 1, behind: false, level: 2 };
-  const view = new ClusterIndex({ whole: true, behind: false, completeTo: 1 });
+  const { view } = toldView();
   const deps = { store: cluster.store, state: { view, memory }, remember: async () => undefined };
   const watch = new LevelWatch({ ...deps, onUnspoken: () => undefined }, OLD);
   if (starts) await watch.require(memory);

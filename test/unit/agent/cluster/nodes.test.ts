@@ -3,11 +3,11 @@ import type { Identity } from '../../../../src/agent/cluster/identity.ts';
 import { type LeaveDeps, leaveCluster } from '../../../../src/agent/cluster/leave.ts';
 import { getNode, listNodes, nodeState, removeNode } from '../../../../src/agent/cluster/nodes.ts';
 import { encodedEntries } from '../../../../src/agent/endpoints/own-holdings.ts';
-import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
 import type { Liveness } from '../../../../src/core/failure-detector.ts';
 import { decodeNode, decodeQuarantine, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { type EndpointRecord, keys, PREFIX } from '../../../../src/core/records.ts';
 import type { StoreAccess } from '../../../../src/ports/store.ts';
+import { toldView } from '../../../fixtures/told-view.ts';
 import { ClusterFixture, memoryFile } from './cluster-fixture.ts';
 
 const NETWORK = { id: 'f0', name: 'web' };
@@ -59,10 +59,10 @@ test('nodes are listed by name with their state and number of endpoints', async 
     ...{ createdAt: 0, state: 'active' },
   };
   await cluster.store.txn([], [{ kind: 'put', key: keys.network(NETWORK.id), value: encodeRecord(network) }]);
-  const index = new ClusterIndex({ whole: true, behind: false, completeTo: cluster.etcd.revision });
-  index.apply((await cluster.store.list(PREFIX)).entries.map((entry) => ({ ...entry, previous: undefined })));
+  const { view, tell } = toldView();
+  tell((await cluster.store.list(PREFIX)).entries);
   states.set(n2.nodeId, 'suspect');
-  const deps = { view: () => index, liveness, selfId: n1.nodeId, clock: cluster.clock, access: n1.store };
+  const deps = { view: () => view, liveness, selfId: n1.nodeId, clock: cluster.clock, access: n1.store };
   const rows = listNodes(deps).map(({ record, state, self, endpoints }) => [record.name, state, self, endpoints]);
   expect(rows).toEqual([
     ['n1', 'ready', true, 0],

@@ -38,10 +38,10 @@ test('what members told while etcd was away stands until etcd, back again, had t
   // It is there, and tells next what happened.
   state.mergeEvents(10, []);
   at.ms += 100;
-  state.forgetUnconfirmed();
+  state.tidy();
   expect(state.view.endpoint(record)).toBeDefined();
   at.ms += 5_000;
-  state.forgetUnconfirmed();
+  state.tidy();
   expect(state.view.endpoint(record)).toBeUndefined();
   expect(refuted).toEqual([heard.key]);
 });
@@ -54,7 +54,7 @@ test('what etcd confirms once it is back was there all along', () => {
   state.mergeEvents(10, []);
   state.mergeEvents(20, [heard]);
   at.ms += 60_000;
-  state.forgetUnconfirmed();
+  state.tidy();
   expect(state.view.endpoint(record)).toBeDefined();
   expect(refuted).toEqual([]);
 });

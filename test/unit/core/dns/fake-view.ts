@@ -43,6 +43,7 @@ export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
     moment: () => 0,
     claims: () => new Map(),
     endpointsOf: () => new Map(),
+    endpointCount: () => 0,
     endpointsOn: () => [],
     addresses: (networkId) =>
       new Map(

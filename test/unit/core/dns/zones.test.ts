@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ClusterIndex } from '../../../../src/core/cluster-index.ts';
 import { recordsOf } from '../../../../src/core/dns/zone.ts';
 import { ZoneChanges } from '../../../../src/core/dns/zone-changes.ts';
 import { Zones } from '../../../../src/core/dns/zones.ts';
 import { encodeRecord } from '../../../../src/core/record-codec.ts';
 import { type EndpointRecord, keys, type NetworkRecord } from '../../../../src/core/records.ts';
 import { endpointRecord, networkRecord } from '../../../fixtures/records.ts';
+import { toldView } from '../../../fixtures/told-view.ts';
 import { buildZone, takeNews } from './zone-of.ts';
 
 const NETWORKS = ['w', 'd'];
@@ -22,7 +22,7 @@ const endpoint = (host: number, parts: Partial<EndpointRecord> & { address?: str
 
 /** A view, who is hidden and who is not reached, and zones that are told of all changes when `tell` is called. */
 function setUp() {
-  const view = new ClusterIndex({ whole: true, behind: false, completeTo: 1 });
+  const { view, tell: tellView } = toldView();
   const hidden = new Set<string>();
   const unreached = new Set<string>();
   const sources = {
@@ -51,7 +51,7 @@ function setUp() {
     session += 1;
   };
   const change = (key: string, record: object | undefined) =>
-    view.apply([{ key, value: record && encodeRecord(record) }]);
+    tellView([{ key, value: record && encodeRecord(record) }]);
   const remove = (networkId: string, address: string) => {
     const record = view.addresses(networkId).get(address);
     if (record) change(keys.endpoint(record), undefined);

@@ -1,0 +1,185 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ClusterIndex } from '../../../src/core/cluster-index.ts';
+import { type RecordChange, Replica } from '../../../src/core/gossip/replica.ts';
+import { encodeRecord } from '../../../src/core/record-codec.ts';
+import { type EndpointRecord, keys, PREFIX } from '../../../src/core/records.ts';
+import { endpointRecord } from '../../fixtures/records.ts';
+import { toldView } from '../../fixtures/told-view.ts';
+
+const NETWORKS = ['n1', 'n2', 'n3'];
+const NODES = ['h1', 'h2'];
+const IDS = ['e1', 'e2', 'e3'];
+const IPS = ['10.0.1.2', '10.0.1.3'];
+
+const of = <T>(values: readonly T[]) => fc.constantFrom(...values);
+const record = fc
+  .record({
+    ...{ networkId: of(NETWORKS), nodeId: of(NODES), id: of(IDS), createdAt: fc.nat(3) },
+    ips: fc.subarray(IPS, { minLength: 1 }),
+    name: of(['api', 'a "quoted" one']),
+  })
+  .map(({ ips, ...parts }) =>
+    endpointRecord({ ...parts, addresses: ips.map((ip) => ({ subnet: '10.0.1.0/24', ip })) }),
+  );
+const bad = of(['not json', '{"networkId":"n1","nodeId":5}', '{"networkId":"n2"}']);
+
+/** A value of a key: a record of it, one that cannot be read, none. */
+const endpoint = fc.tuple(record, fc.option(bad), fc.integer({ min: 0, max: 3 })).map(([each, text, fate]) => ({
+  key: keys.endpoint(each),
+  value: fate === 0 ? undefined : (text ?? encodeRecord(each)),
+}));
+const claim = fc
+  .tuple(of(NETWORKS), of(IPS), of(IDS), of(NODES), fc.option(bad), fc.integer({ min: 0, max: 3 }))
+  .map(([networkId, ip, endpointId, nodeId, text, fate]) => ({
+    key: keys.address(networkId, ip),
+    value: fate === 0 ? undefined : (text ?? encodeRecord({ endpointId, nodeId })),
+  }));
+
+type Told = { readonly key: string; readonly value: string | undefined };
+type Step =
+  | { readonly kind: 'etcd' | 'member' | 'list'; readonly told: readonly Told[] }
+  | { readonly kind: 'ask' | 'want'; readonly networkId: string }
+  | { readonly kind: 'rest' }
+  | { readonly kind: 'stall' };
+
+const told = fc.array(fc.oneof(endpoint, claim), { minLength: 1, maxLength: 6 });
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ kind: of(['etcd', 'member', 'list'] as const), told }) },
+  { weight: 3, arbitrary: fc.record({ kind: of(['ask', 'want'] as const), networkId: of(NETWORKS) }) },
+  fc.constantFrom<Step>({ kind: 'rest' }, { kind: 'stall' }),
+);
+
+/** All that a view says of endpoints and claims; it does not depend on in what order it was told of them. */
+function answers(view: ClusterIndex) {
+  const sorted = <T>(map: ReadonlyMap<string, T>) => [...map].sort(([a], [b]) => (a < b ? -1 : 1));
+  const byId = (a: EndpointRecord, b: EndpointRecord) => (keys.endpoint(a) < keys.endpoint(b) ? -1 : 1);
+  return {
+    networks: NETWORKS.map((id) => ({
+      addresses: sorted(view.addresses(id)),
+      claims: sorted(view.claims(id)),
+      endpoints: [...view.endpointsOn(id)].sort(byId),
+    })),
+    nodes: NODES.map((nodeId) => ({
+      all: sorted(view.endpointsOf(nodeId)),
+      each: IDS.map((id) => view.endpoint({ nodeId, id })),
+    })),
+    unreadable: sorted(view.unreadable),
+  };
+}
+
+/** Two views of one replica, of which one keeps all networks in step from the start. */
+class Pair {
+  readonly wanted = new Set<string>();
+  readonly replica = new Replica();
+  readonly eager = new ClusterIndex(this.replica, () => true);
+  readonly lazy = new ClusterIndex(this.replica, (id) => this.wanted.has(id));
+  #revision = 0;
+
+  constructor() {
+    for (const id of NETWORKS) this.eager.open(id);
+  }
+
+  take(step: Step): void {
+    if (step.kind === 'ask') this.lazy.addresses(step.networkId);
+    else if (step.kind === 'rest') this.lazy.rest();
+    else if (step.kind === 'stall') this.replica.stalled();
+    else if (step.kind === 'want') this.#want(step.networkId);
+    else if ('told' in step) {
+      const changes = this.#merge(step.kind, step.told);
+      const [all, some] = [this.eager.apply(changes), this.lazy.apply(changes)];
+      expect(some.refused).toEqual(all.refused);
+      for (const [id, nodes] of some.endpoints) expect(all.endpoints.get(id)).toEqual(nodes);
+    }
+  }
+
+  /** Or no longer. */
+  #want(networkId: string): void {
+    if (!this.wanted.delete(networkId)) this.wanted.add(networkId);
+  }
+
+  #merge(kind: 'etcd' | 'member' | 'list', told: readonly Told[]): RecordChange[] {
+    this.#revision += 1;
+    const revision = this.#revision;
+    const records = [...new Map(told.map(({ key, value }) => [key, { key, value, revision }])).values()];
+    if (kind === 'etcd') return this.replica.mergeEvents(revision, records);
+    if (kind === 'member') return this.replica.hear(records, { from: 'h2', at: 0, judge: () => 'use' }, () => true);
+    return this.replica.mergeSnapshot(
+      revision,
+      records.filter((each) => each.value !== undefined),
+    );
+  }
+}
+
+describe('a view that takes out what is asked for', () => {
+  it('answers as one that keeps everything in step', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const pair = new Pair();
+        for (const each of steps) pair.take(each);
+        expect(answers(pair.lazy)).toEqual(answers(pair.eager));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('tells what changed of networks that are wanted, as one that keeps everything in step', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 20 }), told, (steps, last) => {
+        const pair = new Pair();
+        for (const each of steps) pair.take(each);
+        const wanted = [...pair.wanted];
+        for (const id of wanted) pair.lazy.addresses(id);
+        const changes = pair.replica.mergeEvents(
+          1_000,
+          last.map((each) => ({ ...each, revision: 1_000 })),
+        );
+        const [all, some] = [pair.eager.apply(changes), pair.lazy.apply(changes)];
+        for (const id of wanted) expect(some.endpoints.get(id)).toEqual(all.endpoints.get(id));
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('what is held', () => {
+  const put = (each: EndpointRecord) => ({ key: keys.endpoint(each), value: encodeRecord(each) });
+  const [one, two] = [endpointRecord({ id: 'e1', networkId: 'n1' }), endpointRecord({ id: 'e2', networkId: 'n2' })];
+
+  it('is the same object as long as the network is wanted, and another one after it was let go of', () => {
+    const wanted = new Set(['n1']);
+    const { view, tell } = toldView((id) => wanted.has(id));
+    tell([put(one), put(two)]);
+    const held = view.addresses('n1').get('10.0.1.2');
+    view.addresses('n2');
+    view.rest();
+    tell([put(endpointRecord({ id: 'e3', networkId: 'n1', address: '10.0.1.3' }))]);
+    expect(view.addresses('n1').get('10.0.1.2')).toBe(held);
+    expect(view.endpoint(one)).toBe(held);
+    wanted.clear();
+    view.rest();
+    expect(view.addresses('n1').get('10.0.1.2')).toEqual(held);
+    expect(view.addresses('n1').get('10.0.1.2')).not.toBe(held);
+  });
+
+  it('is one network at a time of those that nobody wants', () => {
+    const { view, tell } = toldView(() => false);
+    tell([put(one), put(two)]);
+    const first = view.endpointsOf('h1').get('e1');
+    expect(view.endpointsOf('h1').get('e1')).not.toBe(first);
+    const held = view.addresses('n1').get('10.0.1.2');
+    expect(view.endpoint(one)).toBe(held);
+    view.addresses('n2');
+    expect(view.endpoint(one)).not.toBe(held);
+    expect(view.endpoint(one)).toEqual(held);
+  });
+
+  it('is nothing that changes cost where nobody has asked', () => {
+    const { view, tell } = toldView(() => false);
+    expect(tell([put(one), put(two)]).endpoints).toEqual(new Map());
+    expect(view.endpointCount()).toBe(2);
+    expect(view.endpointCount('h1')).toBe(2);
+    expect(tell([{ key: `${PREFIX}endpoints/h1/e1`, value: undefined }]).endpoints).toEqual(new Map());
+    expect(view.endpointCount()).toBe(1);
+  });
+});
