@@ -5,6 +5,7 @@ import { dns } from './rows/dns.ts';
 import { docker } from './rows/docker.ts';
 import { drifts } from './rows/drift.ts';
 import { fullHosts } from './rows/full-host.ts';
+import { interest } from './rows/interest.ts';
 import { manyNetworks } from './rows/many-networks.ts';
 import { names } from './rows/names.ts';
 import { namesStaying } from './rows/names-stay.ts';
@@ -22,6 +23,7 @@ export const experiments: readonly Experiment[] = [
   ...dns,
   ...costs,
   ...scale,
+  ...interest,
   ...namesStaying,
   ...drifts,
   ...manyNetworks,

@@ -38,25 +38,52 @@ export async function openLargeCluster(context: Context): Promise<LargeCluster> 
   const network = await control.getNetwork({ ref: NETWORK });
   const { id: nodeId } = await control.getNode({ ref: two.name });
   control.close();
-  const identity = join(one.dataDirectory, 'identity.json');
-  const writer = await startInside(one, ['node', WRITER, identity, network.id, nodeId, FIRST_ADDRESS]);
+  const writer = await startWriter(one, nodeId, [{ id: network.id, subnet: SUBNET, firstAddress: FIRST_ADDRESS }]);
   return {
     network: NETWORK,
     namespace: `ovl-${network.vni}`,
     host: three,
-    setEndpoints: countKeeper(writer, three),
-    churn: (rate) => ask(writer, `churn ${rate}`),
-    close: () => writer.end(),
+    async setEndpoints(count) {
+      await writer.setEndpoints(count);
+      await untilKnown(three, count);
+    },
+    churn: writer.churn,
+    close: writer.close,
   };
 }
 
-function countKeeper(writer: InsideProcess, host: Host): (count: number) => Promise<void> {
+export interface WrittenNetwork {
+  readonly id: string;
+  readonly subnet: string;
+  /** Of the endpoints that are written. */
+  readonly firstAddress: string;
+}
+
+export interface EndpointWriter {
+  /** There are this many from now on, the same number on each network, as far as etcd knows. */
+  setEndpoints(count: number): Promise<void>;
+  churn: LargeCluster['churn'];
+  close(): void;
+}
+
+/** On the host that has the cluster's etcd: endpoints of a node, as that node would write them. */
+export async function startWriter(
+  host: Host,
+  nodeId: string,
+  networks: readonly WrittenNetwork[],
+): Promise<EndpointWriter> {
+  const identity = join(host.dataDirectory, 'identity.json');
+  const words = networks.map(({ id, subnet, firstAddress }) => `${id} ${subnet} ${firstAddress}`);
+  const writer = await startInside(host, ['node', WRITER, identity, nodeId, ...words]);
   let now = 0;
-  return async (count) => {
-    if (count > now) await ask(writer, `put ${now} ${count}`);
-    if (count < now) await ask(writer, `delete ${count} ${now}`);
-    now = count;
-    await untilKnown(host, count);
+  return {
+    async setEndpoints(count) {
+      if (count > now) await ask(writer, `put ${now} ${count}`);
+      if (count < now) await ask(writer, `delete ${count} ${now}`);
+      now = count;
+    },
+    churn: (rate) => ask(writer, `churn ${rate}`),
+    close: () => writer.end(),
   };
 }
 

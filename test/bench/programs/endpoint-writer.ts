@@ -1,6 +1,7 @@
 /**
- * `node endpoint-writer.ts IDENTITY NETWORK-ID NODE-ID FIRST-ADDRESS`, on a host that has the cluster's etcd: writes
- * endpoints of another member into etcd as that member would. Orders on standard input: `put FROM TO` and
+ * `node endpoint-writer.ts IDENTITY NODE-ID NETWORK…`, on a host that has the cluster's etcd: writes endpoints of another
+ * member into etcd as that member would, on each of the networks in turn; a network is `<id> <subnet> <first address>`.
+ * Orders on standard input: `put FROM TO` and
  * `delete FROM TO` (the endpoints of these numbers, each answered by "done"), `churn RATE` (so many changes a second,
  * above those numbers, until `churn 0`).
  */
@@ -16,7 +17,7 @@ import { formatIp, type Ip, macOf, requireIp } from '../../../src/core/ip.ts';
 import { type EndpointRecord, keys } from '../../../src/core/records.ts';
 import type { Write } from '../../../src/ports/store.ts';
 
-const [identityPath, networkId, nodeId, firstAddress] = process.argv.slice(2) as [string, string, string, string];
+const [identityPath, nodeId, ...networks] = process.argv.slice(2) as [string, string, ...string[]];
 const identity = parseIdentity(JSON.parse(readFileSync(identityPath, 'utf8')));
 if (identity?.phase !== 'member') throw new Error('not a member');
 const { certificate, key, caCertificate } = tlsMaterialOf(identity);
@@ -35,13 +36,14 @@ const CHURNED = 16;
 let churnFrom = 0;
 
 function recordOf(number: number): EndpointRecord {
+  const [networkId, subnet, firstAddress] = networks[number % networks.length]!.split(' ') as [string, string, string];
   const first = requireIp(firstAddress, 'first address');
-  const ip: Ip = { family: first.family, value: first.value + BigInt(number) };
+  const ip: Ip = { family: first.family, value: first.value + BigInt(Math.floor(number / networks.length)) };
   return {
     id: createHash('sha256').update(`${networkId} ${number}`).digest('hex'),
     networkId,
     nodeId,
-    addresses: [{ subnet: `${formatIp(ip)}/32`, ip: formatIp(ip) }],
+    addresses: [{ subnet, ip: formatIp(ip) }],
     mac: macOf(ip),
     name: `n${number}`,
     aliases: [],
@@ -57,7 +59,9 @@ function entriesOf(number: number): readonly { readonly key: string; readonly va
   if (!isFormer) return encodedEntries(record);
   const { addresses, ...rest } = record;
   const address = addresses[0]!.ip;
-  return [{ key: `/overlayd/v1/endpoints/${networkId}/${address}`, value: JSON.stringify({ ...rest, address }) }];
+  return [
+    { key: `/overlayd/v1/endpoints/${record.networkId}/${address}`, value: JSON.stringify({ ...rest, address }) },
+  ];
 }
 
 function writesOf(verb: string, number: number): Write[] {
