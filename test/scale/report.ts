@@ -1,5 +1,5 @@
 /** What was measured at each size, as a table for the terminal and as the page docs/scale.md. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { drawLines, type Panel, renderFigure } from '../bench/svg.ts';
 import { ROOT } from '../lab/host.ts';
@@ -8,6 +8,8 @@ import { LATENCY_MS, type Measurements } from './experiment.ts';
 import { judge } from './goals.ts';
 import { theoryOf } from './theory.ts';
 
+/** From here on the page is written by hand. */
+const BY_HAND = '## What a member holds';
 const INTERVAL_MS = 1_000;
 const FANOUT = 3;
 
@@ -90,6 +92,8 @@ export function writePage(sizes: readonly Size[], settings: Settings): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'curves.svg'), renderFigure([timePanel(sizes, settings), bytesPanel(sizes)]));
   const command = `npm run sim -- --nodes ${settings.nodes} --loss ${settings.loss * 100} --seeds ${settings.seeds} --starved ${settings.starved * 100}`;
+  const path = join(ROOT, 'docs/scale.md');
+  const written = readFileSync(path, 'utf8');
   const page = `# Scale
 
 How gossip and failure detection behave as a cluster grows, in virtual time: the agent's own classes for gossip, failure
@@ -114,8 +118,9 @@ about three times SWIM's, because the exchanges that ask are those that reconcil
 than it is first noticed: a member is asked for 3.5 s before it is accused, a second accuser has to agree, and the accused
 one has time to refute. Push-pull anti-entropy (Demers et al. 1987; van Renesse et al. 2008) for the time that reconciling
 alone would take: attaches are faster, because they are pushed; what a lost push missed, reconciling brings.
-`;
-  writeFileSync(join(ROOT, 'docs/scale.md'), page);
+
+${written.slice(written.indexOf(BY_HAND))}`;
+  writeFileSync(path, page);
 }
 
 function timePanel(sizes: readonly Size[], settings: Settings): Panel {
