@@ -29,8 +29,11 @@ export interface TxnResult {
 }
 
 export type WatchUpdate =
-  /** Everything below the prefix at `revision`; whatever is not in it does not exist. Comes first, and again after a gap. */
-  | { readonly kind: 'snapshot'; readonly revision: number; readonly entries: readonly StoreEntry[] }
+  /**
+   * Everything below the prefix at `revision`; whatever is not in it does not exist. Comes first, and again after a gap. The
+   * reader takes the entries out: whoever handed them on may hold the update until there is another one.
+   */
+  | { readonly kind: 'snapshot'; readonly revision: number; readonly entries: StoreEntry[] }
   /** All changes up to `revision`, in order; none when it only reports progress. `value` undefined means deleted. */
   | {
       readonly kind: 'events';

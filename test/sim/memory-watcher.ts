@@ -42,7 +42,7 @@ export class MemoryWatcher {
     if (this.#store.fault !== undefined) return;
     const changes = this.#position === undefined ? undefined : etcd.changesSince(this.#prefix, this.#position);
     if (changes === undefined) {
-      this.#queue.push({ kind: 'snapshot', revision: etcd.revision, entries: etcd.entries(this.#prefix) });
+      this.#queue.push({ kind: 'snapshot', revision: etcd.revision, entries: [...etcd.entries(this.#prefix)] });
     } else if (changes.length > 0 || this.#stalled || etcd.revision > this.#position!) {
       this.#queue.push({ kind: 'events', revision: etcd.revision, events: changes });
     }

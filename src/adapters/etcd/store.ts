@@ -92,7 +92,7 @@ export function createEtcdStore(
 async function listPrefix(
   connection: EtcdConnection,
   prefix: string,
-): Promise<{ readonly revision: number; readonly entries: readonly StoreEntry[] }> {
+): Promise<{ readonly revision: number; readonly entries: StoreEntry[] }> {
   const rangeEnd = encodePrefixEnd(prefix);
   const page = (from: Buffer, revision: number): Promise<IRangeResponse> =>
     connection.call(true, (client) => client.kv.range({ key: from, range_end: rangeEnd, limit: PAGE_SIZE, revision }));

@@ -20,7 +20,7 @@ export interface WatchDeps {
   readonly connection: EtcdConnection;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly list: (prefix: string) => Promise<{ readonly revision: number; readonly entries: readonly StoreEntry[] }>;
+  readonly list: (prefix: string) => Promise<{ readonly revision: number; readonly entries: StoreEntry[] }>;
 }
 
 export async function* watchPrefix(

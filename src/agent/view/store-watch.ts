@@ -53,6 +53,8 @@ export class StoreWatch {
       this.#heard = true;
       if (update.kind === 'snapshot') {
         state.mergeSnapshot(update.revision, update.entries);
+        // Else ten megabytes of a large cluster stay for as long as nothing is written in it.
+        update.entries.length = 0;
         if (!state.view.cluster()) void this.#lookForFormer();
       } else state.mergeEvents(update.revision, update.events);
       if (returned) this.#deps.onConnected();
