@@ -85,7 +85,8 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
   }
   const { vtep, dataPathPort: port, advertiseAddress: address, joinPort, gossipPort } = self;
   const control: ControlPlane = { address, joinPort, gossipPort, store };
-  return { vtep, port, members, isPartial, control, uplinks, networks, namespaces, serviceAddress };
+  const families: readonly Family[] = self.hasIpv6 === false ? [4] : [4, 6];
+  return { vtep, port, members, isPartial, control, uplinks, networks, namespaces, families, serviceAddress };
 }
 
 /** Local endpoints by network: of networks that exist. */

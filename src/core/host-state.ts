@@ -6,6 +6,7 @@
  */
 import type { ContainerRef, LocalEndpoint, PublishedPort } from './container.ts';
 import type { Setting } from './endpoint-options.ts';
+import type { Family } from './ip.ts';
 import type { NetworkSettings } from './network-options.ts';
 import type { Filter, FilterSet } from './packet-filter.ts';
 import type { FdbTable, NeighbourTable } from './row-table.ts';
@@ -56,6 +57,11 @@ export interface Desired {
   readonly networks: readonly DesiredNetwork[];
   /** Namespaces that are wanted, listed in `networks` or not. */
   readonly namespaces: ReadonlySet<string>;
+  /**
+   * In which this host has addresses. What a container sends beyond it in another one would be lost without a word: there is
+   * no way for it out of the network, and its gateway says so.
+   */
+  readonly families: readonly Family[];
   /** {@link SERVICE_ADDRESS} is wanted in every network and on the host. */
   readonly serviceAddress: boolean;
 }

@@ -99,6 +99,7 @@ export const decodeNode = decoder<NodeRecord>(
     underlayMtu: number,
     underlayLimit: optional(string),
     hostRoutes: arrayOf(string),
+    hasIpv6: optional(boolean),
     addressProblem: optional(string),
     linkRoutes: optional(arrayOf(string)),
     neededAddresses: optional(arrayOf(shape({ address: string, what: string }))),

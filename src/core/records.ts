@@ -49,6 +49,8 @@ export interface NodeRecord {
   readonly linkRoutes?: readonly string[];
   /** What this host has to reach besides members: no network may take these addresses. Older agents leave it out. */
   readonly neededAddresses?: readonly NeededAddress[];
+  /** It has an address of IPv6, those of its links alone aside. Older agents leave it out. */
+  readonly hasIpv6?: boolean;
   /** In words, when this host has lost an address of this record and none can take its place. */
   readonly addressProblem?: string;
   readonly labels: Readonly<Record<string, string>>;

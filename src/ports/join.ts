@@ -3,7 +3,7 @@ import type { LevelRange, NodeRecord } from '../core/records.ts';
 import type { StoreAccess } from './store.ts';
 
 type Unpublished = 'id' | 'name' | 'keyFingerprint' | 'joinedAt' | 'left' | 'holdsStore' | Measured;
-type Measured = 'addressProblem' | 'levels' | 'underlayLimit';
+type Measured = 'addressProblem' | 'hasIpv6' | 'levels' | 'underlayLimit';
 
 /** What a joiner asks, with what will be in its node record, as `proto/overlayd/v1/join.proto` says. */
 export interface JoinRequest extends Required<Omit<NodeRecord, Unpublished>> {

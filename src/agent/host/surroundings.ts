@@ -6,7 +6,8 @@ import { BITS, parseIp, requireIp } from '../../core/ip.ts';
 import type { NeededAddress, NodeRecord } from '../../core/records.ts';
 import type { HostFacts } from '../../ports/host.ts';
 
-export type Surroundings = Required<Pick<NodeRecord, 'hostRoutes' | 'linkRoutes' | 'neededAddresses'>>;
+export type Surroundings = Required<Pick<NodeRecord, 'hostRoutes' | 'linkRoutes' | 'neededAddresses'>> &
+  Pick<NodeRecord, 'hasIpv6'>;
 
 /** A host with a routing table of its own (BGP) would not fit into a record; automatic subnets see this many of a family. */
 const MAX_ROUTES = 256;
@@ -48,8 +49,14 @@ export async function lookAround(
   return {
     hostRoutes,
     linkRoutes,
+    hasIpv6: addresses.some(isUsableIpv6),
     neededAddresses: [...needed].slice(0, MAX_NEEDED).map(([address, what]): NeededAddress => ({ address, what })),
   };
+}
+
+function isUsableIpv6({ address, unfit }: HostAddress): boolean {
+  const ip = requireIp(address, 'address');
+  return ip.family === 6 && kindOf(ip) !== 'link-local' && unfit !== 'tentative' && unfit !== 'duplicate';
 }
 
 /**

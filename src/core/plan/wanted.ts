@@ -149,6 +149,7 @@ interface MadeRows {
   readonly internal: boolean;
   readonly multicastRate: number | undefined;
   readonly port: number;
+  readonly families: number;
   readonly serviceAddress: boolean;
 }
 
@@ -158,7 +159,7 @@ const rowsMade = new WeakMap<DesiredNetwork['remotes'], MadeRows>();
 /** The same tables as long as they are made of the same: then they are compared with what is there once. */
 export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
   const { remotes, subnets, vni, internal, multicastRate } = network;
-  const { port, serviceAddress } = desired;
+  const { families, port, serviceAddress } = desired;
   const made = rowsMade.get(remotes);
   const isSame =
     made?.subnets === subnets &&
@@ -166,12 +167,23 @@ export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort
     made.internal === internal &&
     made.multicastRate === multicastRate &&
     made.port === port &&
+    made.families === families.length &&
     made.serviceAddress === serviceAddress &&
     made.ports.length === ports.length &&
     made.ports.every((each, nth) => each === ports[nth]);
   if (isSame) return made.rows;
   const rows = makeRows(network, ports, desired);
-  rowsMade.set(remotes, { rows, ports, subnets, vni, internal, multicastRate, port, serviceAddress });
+  rowsMade.set(remotes, {
+    rows,
+    ports,
+    subnets,
+    vni,
+    internal,
+    multicastRate,
+    port,
+    families: families.length,
+    serviceAddress,
+  });
   return rows;
 }
 
@@ -195,7 +207,7 @@ function makeRows(network: DesiredNetwork, ports: readonly DesiredPort[], desire
       fdb.fdb(TUNNEL, mac, vtep, theirs === port ? undefined : theirs);
     }
   }
-  const ways = network.internal ? [] : families;
+  const ways = network.internal ? [] : families.filter((family) => desired.families.includes(family));
   for (const family of ways) neighbours.neighbour(UPLINK, UPLINK_NEXT_HOP[family], uplinkMacs(network.vni).host);
   return {
     addresses: [

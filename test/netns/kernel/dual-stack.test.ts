@@ -150,6 +150,25 @@ it('a network of IPv4 gets IPv6 while it is in use, and no packet is lost', asyn
   expect(a.reconciler.status().writes).toBe(0);
 });
 
+it('what would leave a host without IPv6 is refused at once, until it has some', async () => {
+  const network = add(8);
+  const self = (hasIpv6: boolean) => {
+    a.world.addNode('h1', a.host.address, { hasIpv6 });
+    a.reconciler.markDirty('all');
+    return a.reconciler.converge(network.id);
+  };
+  await self(false);
+  await attach(a, network, 2, 'shut');
+  const outcome = await a.host.exec('shut', ['ping', '-c', '1', '-W', '5', OUTSIDE]);
+  expect(outcome.stdout).toMatch(/From fd00:8::1 .*unreachable/);
+  expect(await ping(a.host, 'shut', INTERNET)).toBe(true);
+  await self(true);
+  await until('a way out', () => ping(a.host, 'shut', OUTSIDE));
+  await self(false);
+  await until('no way out', async () => !(await ping(a.host, 'shut', OUTSIDE)));
+  await self(true);
+});
+
 it('where the underlay becomes too narrow, IPv6 stays and goes in fragments, and IPv4 is told what fits', async () => {
   const network = add(6);
   await attach(a, network, 2, 'wide1');

@@ -31,6 +31,7 @@ it('publishes routes, name servers, gateways of every next hop and etcd', async 
   expect(await lookAround(facts(routes, ['10.0.0.2', '10.0.1.254']), endpoints)).toEqual({
     hostRoutes: ['10.0.1.0/24', '172.16.0.0/12'],
     linkRoutes: ['10.0.1.0/24'],
+    hasIpv6: false,
     neededAddresses: [
       { address: '10.0.0.2', what: 'name server' },
       { address: '10.0.1.254', what: 'name server' },
@@ -109,6 +110,7 @@ it('says of IPv6 what it says of IPv4', async () => {
   expect(said).toEqual({
     hostRoutes: ['10.0.1.0/24', '2001:db8:1::/64', 'fd00:8::/32'],
     linkRoutes: ['10.0.1.0/24', '2001:db8:1::/64'],
+    hasIpv6: true,
     neededAddresses: [
       { address: '2001:db8::53', what: 'name server' },
       { address: '2001:db8:1::fe', what: 'default gateway' },
@@ -119,6 +121,20 @@ it('says of IPv6 what it says of IPv4', async () => {
   });
   const holders = hostHolders([{ name: 'h2', left: false, advertiseAddress: '192.0.2.1', vtep: '192.0.2.1', ...said }]);
   expect(formatCidr(chooseSubnet([{ base: 'fd00:8::/31', prefix: 64 }], holders))).toBe('fd00:9::/64');
+});
+
+it.each<[string, boolean, HostAddress['unfit']?]>([
+  ['10.0.0.1', false],
+  ['fe80::1', false],
+  ['2001:db8::1', true],
+  ['fd00:1::1', true],
+  ['2001:db8::1', true, 'temporary'],
+  ['2001:db8::1', true, 'deprecated'],
+  ['2001:db8::1', false, 'tentative'],
+  ['2001:db8::1', false, 'duplicate'],
+])('a host with %s has IPv6 beyond its links: %s', async (address, hasIpv6, unfit) => {
+  const addresses: HostAddress[] = [{ link: 'docker0', address, prefix: 64, ...(unfit && { unfit }) }];
+  expect(await lookAround(facts([], [], addresses), [])).toMatchObject({ hasIpv6 });
 });
 
 it('publishes so many routes of each family', async () => {
