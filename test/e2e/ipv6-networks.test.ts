@@ -70,15 +70,15 @@ test('IPv6 comes to a network in use: what is connected goes on, what is connect
 });
 
 test('a host that loses its IPv6 says so to its containers at once, until it has some again', async () => {
-  const link = await linkOf(one());
-  const address = `${UNDERLAY}1/64`;
-  const from = () => one().exec('w3', ['ping', '-n', '-c', '1', '-W', '5', OUTSIDE]);
+  const link = await underlayLink(one());
+  const address = `${UNDERLAY_IPV6}1/64`;
+  const from = () => one().exec('w3', ['ping', '-n', '-c', '1', '-W', '5', OUTSIDE_IPV6]);
   await one().must(['ip', 'address', 'del', address, 'dev', link]);
   await until('it to say so', async () => /From fd00:71::1 .*unreachable/.test((await from()).stdout));
   expect(await reaches(one(), 'w3', 'fd00:71::3')).toBe(true);
   await one().must(['ip', 'address', 'add', address, 'dev', link, 'nodad']);
-  await one().must(['ip', '-6', 'route', 'replace', 'default', 'via', `${UNDERLAY}254`]);
-  await untilReaches(one(), 'w3', OUTSIDE);
+  await one().must(['ip', '-6', 'route', 'replace', 'default', 'via', `${UNDERLAY_IPV6}254`]);
+  await untilReaches(one(), 'w3', OUTSIDE_IPV6);
 });
 
 test('an underlay that becomes too narrow for IPv6 leaves it, and is told of', async () => {
