@@ -46,7 +46,10 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
       const families = pick(world, FAMILIES)!;
       const subnets =
         asked === undefined ? [] : SUBNETS(asked).filter((_, at) => (at === 0 ? families.ipv4 : families.ipv6));
-      const options: Record<string, string> = /[14]/.test(name) ? { multicast: 'true' } : {};
+      const options: Record<string, string> = {
+        ...(/[14]/.test(name) && { multicast: 'true' }),
+        ...(/[25]/.test(name) && { sticky: 'true' }),
+      };
       return host(world)?.running.networks.create(networkRequest(name, { ...families, subnets, options }));
     },
   ],
@@ -74,7 +77,8 @@ const STEPS_BY_WEIGHT: readonly (readonly [weight: number, name: string, step: S
       const mac =
         world.random.next() < 0.2 ? { mac: isSix ? proposedMac(`fd00::${last}`) : `02:42:0a:00:00:0${last}` } : {};
       const ip6 = world.random.next() < 0.1 ? { ip6: `fd00::${last}` } : {};
-      return at.running.endpoints.connect({ ...wanted, ...mac, ...ip6 });
+      const name = world.random.next() < 0.3 ? { name: pick(world, ['db', 'api', 'web'])! } : {};
+      return at.running.endpoints.connect({ ...wanted, ...mac, ...ip6, ...name });
     },
   ],
   [

@@ -47,6 +47,11 @@ export async function checkQuiet(cluster: SimulatedCluster): Promise<void> {
     new Map(chosen.map(({ id, nodeId, mac, networkId }) => [keys.mac(networkId, mac), { endpointId: id, nodeId }])),
   );
 
+  const claimedKeys = new Set(addressClaims.map(([key]) => key));
+  for (const { key, value } of cluster.etcd.entries(`${PREFIX}quarantine/`)) {
+    expect(cluster.etcd.leaseOf(key) === undefined, key).toBe(JSON.parse(value).keptFor !== undefined);
+    expect(claimedKeys.has(key.replace('/quarantine/', '/addresses/')), key).toBe(false);
+  }
   for (const { record, running } of cluster.running) {
     const known = [...running.local.former(), ...running.local.all()];
     const byId = new Map(known.map((endpoint) => [endpoint.record.id, endpoint.record]));
