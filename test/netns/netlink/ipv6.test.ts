@@ -168,7 +168,7 @@ describe('what is read', () => {
     const names = new Map(socket.dump(dumpLinks(), decodeLink).map(({ index, name }) => [index, name]));
     const tunnel = socket.get(getLink({ name: 'vx0' }), decodeLink)!;
     expect(tunnel.vxlan).toMatchObject({ local: '::1', udpChecksum: true });
-    expect(tunnel.inet6).toEqual({ addrGenMode: 1, disabled: false, forwarding: false, acceptRa: 1 });
+    expect(tunnel.inet6).toEqual({ mtu: 1430, addrGenMode: 1, disabled: false, forwarding: false, acceptRa: 1 });
 
     expect(
       socket
@@ -213,7 +213,7 @@ describe('what is read', () => {
     expect(forwarding()).toBe(true);
     expect(socket.get(getNetconf(), decodeNetconf)?.forwarding).toBe(false);
     space.exec('sysctl', '-qw', 'net.ipv6.conf.br0.disable_ipv6=1', 'net.ipv6.conf.br0.accept_ra=2');
-    expect(bridge()).toEqual({ addrGenMode: 1, disabled: true, forwarding: true, acceptRa: 2 });
+    expect(bridge()).toEqual({ mtu: 1430, addrGenMode: 1, disabled: true, forwarding: true, acceptRa: 2 });
   });
 
   it('is an address that is not in use, until it is known that nobody else has it', async () => {
@@ -244,7 +244,7 @@ describe('many rows', () => {
       port: nth % 2 === 0 ? 4_789 : undefined,
     }));
     const tables = [neighbourTable(neighbours), fdbTable(ends)];
-    const links = new Map([[1, TUNNEL]]);
+    const links = new Map(tables.flatMap((table) => [...table.links.keys()].map((number) => [number, TUNNEL])));
     const read = () => {
       const reader = { neighbours: new RowReader(), fdb: new RowReader(TUNNEL) };
       const counts = [
