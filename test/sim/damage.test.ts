@@ -43,6 +43,7 @@ class History {
       world.addNetwork(`n${index}`, {
         ...{ vni: 4_096 + index, cidr: `10.0.${index}.0/24`, gateway: `10.0.${index}.1` },
         internal: index === 2,
+        options: index === 1 ? { multicast: 'true' } : {},
       }),
     );
     const carryOut = kernel.machine.carryOut.bind(kernel.machine);

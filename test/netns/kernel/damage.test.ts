@@ -41,6 +41,7 @@ beforeAll(async () => {
     world.addNetwork(`n${index}`, {
       ...{ vni: 4_096 + index, cidr: `10.0.${index}.0/24`, gateway: `10.0.${index}.1` },
       internal: index === 2,
+      options: index === 1 ? { multicast: 'true' } : {},
     }),
   );
   station.start();
