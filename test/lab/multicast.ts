@@ -42,6 +42,14 @@ my $socket = opened($address =~ /:/ ? '::' : '-', 0);
 send $socket, $_, 0, to($address, $port) or die $! for @texts;
 `;
 
+/** `ADDRESS PORT COUNT`: so many datagrams of 1,000 bytes in one piece, which is cut as late as possible (`UDP_SEGMENT`). */
+export const SAY_AT_ONCE = `${OPEN}
+my ($address, $port, $count) = @ARGV;
+my $socket = opened('-', 0);
+setsockopt $socket, IPPROTO_UDP, 103, pack 'i', 1000 or die $!;
+send $socket, 'x' x (1000 * $count), 0, to($address, $port) or die $!;
+`;
+
 /** Multicast DNS (RFC 6762): \`answer GROUP NAME ADDRESS\`, and \`ask GROUP NAME\`, which prints the address that it is told. */
 const MDNS = `${OPEN}
 my ($what, $group, $name, $address) = @ARGV;

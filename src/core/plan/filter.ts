@@ -27,6 +27,7 @@ export const LATE = 300;
 export const SRCNAT = 100;
 export const LEASES = { 4: 'leases', 6: 'leases6' } as const;
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
+const ETHERNET_BYTES = 14;
 /** Frames to one receiver: the first bit on the wire is not set (IEEE 802). */
 const TO_ONE = 'ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00';
 
@@ -64,7 +65,7 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
         ...(ipv6?.own ?? []),
         'counter drop',
       ]),
-      ...(network.multicastRate === undefined ? [] : multicastChains(network.multicastRate, ipv6)),
+      ...(network.multicastRate === undefined ? [] : multicastChains(network.multicastRate, network.mtu, ipv6)),
     ],
   };
 }
@@ -82,8 +83,12 @@ function leasesMade(port: DesiredPort): readonly string[] {
   return texts;
 }
 
-/** Of frames to groups and to everybody. A burst may be what a second is. */
-function multicastChains(rate: number, ipv6: Ipv6Filter | undefined): FilterChain[] {
+/**
+ * Of frames to groups and to everybody. A burst may be what a second is. What a container hands over in one piece, to be cut
+ * later (UDP segmentation), is one packet here and many behind the tunnel: so bytes count as well, as many as of whole frames.
+ */
+function multicastChains(rate: number, mtu: number, ipv6: Ipv6Filter | undefined): FilterChain[] {
+  const frame = mtu + ETHERNET_BYTES;
   const answered = ['ether type arp accept', ...(ipv6 ? [ipv6.solicitation] : [])];
   return [
     chain('forward', 'forward', EARLY, 'accept', [
@@ -91,6 +96,7 @@ function multicastChains(rate: number, ipv6: Ipv6Filter | undefined): FilterChai
       `oifname != "${TUNNEL}" ether type arp drop`,
       ...(ipv6 ? ipv6.discovery(TUNNEL) : []),
       ...answered,
+      `oifname "${TUNNEL}" limit rate over ${rate * frame} bytes/second burst ${frame} bytes counter drop`,
       `oifname "${TUNNEL}" limit rate over ${rate}/second burst ${rate} packets counter drop`,
     ]),
     // By the host itself: the bridge answers ARP and asks by it; what else it has to say is for nobody elsewhere.

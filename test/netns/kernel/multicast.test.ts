@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import { ALL_ZEROS } from '../../../src/core/row-table.ts';
 import { Lab } from '../../lab/lab.ts';
-import { answerMdns, askMdns, hear, type Listener, MDNS_GROUP, say } from '../../lab/multicast.ts';
+import { answerMdns, askMdns, hear, type Listener, MDNS_GROUP, SAY_AT_ONCE, say } from '../../lab/multicast.ts';
 import { until } from '../../lab/until.ts';
 import { ECHO, ipv4Frame, ipv6Frame, SEND_FRAMES } from './frames.ts';
 import { Station } from './station.ts';
@@ -47,11 +47,11 @@ async function wire(host: number): Promise<Record<string, number>> {
   );
 }
 
-/** What the last rule of that chain of the network's has dropped. */
+/** What the rules of that chain of the network's have dropped. */
 async function dropped(host: number, name: Name, chain: 'forward' | 'input' | 'output' = 'forward'): Promise<number> {
   const inside = ['nsenter', `--net=/run/netns/ovl-${VNIS[name]}`];
   const listed = await nth(host).host.must([...inside, 'nft', 'list', 'chain', 'bridge', 'overlayd', chain]);
-  return Number([...listed.matchAll(/counter packets (\d+)/g)].at(-1)![1]);
+  return [...listed.matchAll(/counter packets (\d+)/g)].reduce((sum, [, packets]) => sum + Number(packets), 0);
 }
 
 /** What all of these hear of what one says; nothing is heard later than the last one of it. */
@@ -244,6 +244,20 @@ describe('with multicast=true', () => {
     });
     expect(await dropped(2, 'slow')).toBe(0);
     await stopAll([near!, ...far]);
+  });
+
+  it('what is cut into many packets behind the limit is no single packet to it', async () => {
+    const near = await hear(nth(1).host, 'slow3', PORT);
+    const ofBytes = async () => {
+      const chain = ['nsenter', `--net=/run/netns/ovl-${VNIS.slow}`, 'nft', 'list', 'chain', 'bridge', 'overlayd'];
+      const listed = await nth(1).host.must([...chain, 'forward']);
+      return Number(/bytes\/second .* counter packets (\d+)/.exec(listed)![1]);
+    };
+    const before = await ofBytes();
+    await nth(1).host.mustExec('slow2', ['perl', '-e', SAY_AT_ONCE, toAllOf('slow'), String(PORT), '40']);
+    await until('all of it nearby', () => near.heard.length === 40);
+    expect(await ofBytes()).toBe(before + 1);
+    await near.stop();
   });
 
   it('goes to the hosts that have containers of the network, as they come and go', async () => {
