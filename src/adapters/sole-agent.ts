@@ -31,6 +31,7 @@ interface Directory {
 /** One that is told to end takes 8 s at most. */
 const WAIT_MS = 10_000;
 const AGAIN_MS = 50;
+const NO_LOCKS = ['ENOLCK', 'ENOSYS', 'EOPNOTSUPP'];
 
 /** Resolves with what gives them back. Makes them where they are not there. Throws `conflict`, `config-invalid`, and what `refuse` does. */
 export async function beSoleAgent(
@@ -58,7 +59,7 @@ export async function beSoleAgent(
         continue;
       }
       held.set(identity, fd);
-      while (!tryLock(fd)) {
+      while (!isOurs(fd)) {
         if (clock.elapsed() >= deadline) throw await conflict(directory, identity);
         await clock.sleep(AGAIN_MS);
         await refuse();
@@ -78,6 +79,16 @@ function open({ path, mode, option }: Directory): number {
   } catch (cause) {
     const { message } = cause as Error;
     throw new OverlaydError('config-invalid', `${path} cannot be used (${message}); set ${option}`, { cause });
+  }
+}
+
+/** Some file systems know no locks: there the control socket alone has to do. */
+function isOurs(fd: number): boolean {
+  try {
+    return tryLock(fd);
+  } catch (error) {
+    if (NO_LOCKS.includes((error as NodeJS.ErrnoException).code ?? '')) return true;
+    throw error;
   }
 }
 
