@@ -2,14 +2,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
+import { addIpv6, OUTSIDE_IPV6, UNDERLAY_IPV6, underlayLink } from '../../lab/dual-stack.ts';
 import type { Host } from '../../lab/host.ts';
 import { INTERNET } from '../../lab/internet.ts';
 import { Lab } from '../../lab/lab.ts';
 import { until } from '../../lab/until.ts';
 import { Station } from './station.ts';
-
-const OUTSIDE = '2001:db8:ffff::1';
-const UNDERLAY = '2001:db8:77::';
 
 let lab: Lab;
 let a: Station;
@@ -17,10 +15,6 @@ let b: Station;
 
 async function ping(host: Host, container: string, address: string, ...options: string[]): Promise<boolean> {
   return (await host.exec(container, ['ping', '-q', '-c', '1', '-W', '1', ...options, address])).code === 0;
-}
-
-async function underlayOf(host: Host): Promise<string> {
-  return /\d+: (\S+) +inet 10\.77\./.exec(await host.must(['ip', '-o', '-4', 'address', 'show']))![1]!;
 }
 
 const ipv4Of = (number: number, last: number) => `10.0.${number}.${last}`;
@@ -62,15 +56,7 @@ beforeAll(async () => {
   a = new Station(lab.host(1));
   b = new Station(lab.host(2));
   for (const { world } of [a, b]) for (const host of lab.hosts) world.addNode(host.name, host.address);
-  for (const [host, number] of [
-    [lab.host(1), 1],
-    [lab.host(2), 2],
-    [lab.internet, 254],
-  ] as const) {
-    await host.must(['ip', 'address', 'add', `${UNDERLAY}${number}/64`, 'dev', await underlayOf(host), 'nodad']);
-    if (host !== lab.internet) await host.must(['ip', '-6', 'route', 'add', 'default', 'via', `${UNDERLAY}254`]);
-  }
-  await lab.internet.must(['ip', 'address', 'add', `${OUTSIDE}/128`, 'dev', 'lo', 'nodad']);
+  await addIpv6(lab);
   a.start();
   b.start();
 });
@@ -82,8 +68,8 @@ afterAll(async () => {
 
 describe('a family leaves as its gateway mode says', () => {
   it.each([
-    { number: 1, family: 6, own: OUTSIDE, other: INTERNET },
-    { number: 2, family: 4, own: INTERNET, other: OUTSIDE },
+    { number: 1, family: 6, own: OUTSIDE_IPV6, other: INTERNET },
+    { number: 2, family: 4, own: INTERNET, other: OUTSIDE_IPV6 },
   ])('where IPv$family is routed', async ({ number, family, own, other }) => {
     const network = add(number, { [`gateway_mode_ipv${family}`]: 'routed' });
     const container = `out${number}`;
@@ -93,7 +79,7 @@ describe('a family leaves as its gateway mode says', () => {
     expect(await ping(a.host, container, own)).toBe(false);
     const [block, via, inside] =
       family === 6
-        ? [`fd00:${number}::/64`, `${UNDERLAY}1`, ipv6Of(number, 2)]
+        ? [`fd00:${number}::/64`, `${UNDERLAY_IPV6}1`, ipv6Of(number, 2)]
         : [`10.0.${number}.0/24`, a.host.address, ipv4Of(number, 2)];
     await lab.internet.must(['ip', 'route', 'add', block, 'via', via]);
     expect(await ping(a.host, container, own)).toBe(true);
@@ -123,8 +109,8 @@ it('containers that are not to reach each other do not in either family', async 
   const reached: string[] = [];
   for (const of of [ipv4Of, ipv6Of])
     for (const last of [1, 3, 4]) if (await ping(a.host, 'apart1', of(7, last))) reached.push(of(7, last));
-  for (const address of [INTERNET, OUTSIDE]) if (await ping(a.host, 'apart1', address)) reached.push(address);
-  expect(reached).toEqual([ipv4Of(7, 1), ipv6Of(7, 1), INTERNET, OUTSIDE]);
+  for (const address of [INTERNET, OUTSIDE_IPV6]) if (await ping(a.host, 'apart1', address)) reached.push(address);
+  expect(reached).toEqual([ipv4Of(7, 1), ipv6Of(7, 1), INTERNET, OUTSIDE_IPV6]);
 });
 
 it('a network of IPv4 gets IPv6 while it is in use, and no packet is lost', async () => {
@@ -138,7 +124,7 @@ it('a network of IPv4 gets IPv6 while it is in use, and no packet is lost', asyn
   await attach(a, both, 4, 'later1');
   await attach(b, both, 5, 'later2');
   expect((await pinging).stdout).toContain(' 0% packet loss');
-  for (const address of [ipv4Of(5, 2), ipv4Of(5, 3), ipv4Of(5, 5), ipv6Of(5, 5), ipv6Of(5, 1), OUTSIDE])
+  for (const address of [ipv4Of(5, 2), ipv4Of(5, 3), ipv4Of(5, 5), ipv6Of(5, 5), ipv6Of(5, 1), OUTSIDE_IPV6])
     expect([address, await ping(a.host, 'later1', address)]).toEqual([address, true]);
   expect(await ping(a.host, 'former1', ipv4Of(5, 5))).toBe(true);
   const inside = await a.host.mustExec('former1', ['ip', '-6', '-o', 'address', 'show', 'dev', 'eth0']);
@@ -159,13 +145,13 @@ it('what would leave a host without IPv6 is refused at once, until it has some',
   };
   await self(false);
   await attach(a, network, 2, 'shut');
-  const outcome = await a.host.exec('shut', ['ping', '-c', '1', '-W', '5', OUTSIDE]);
+  const outcome = await a.host.exec('shut', ['ping', '-c', '1', '-W', '5', OUTSIDE_IPV6]);
   expect(outcome.stdout).toMatch(/From fd00:8::1 .*unreachable/);
   expect(await ping(a.host, 'shut', INTERNET)).toBe(true);
   await self(true);
-  await until('a way out', () => ping(a.host, 'shut', OUTSIDE));
+  await until('a way out', () => ping(a.host, 'shut', OUTSIDE_IPV6));
   await self(false);
-  await until('no way out', async () => !(await ping(a.host, 'shut', OUTSIDE)));
+  await until('no way out', async () => !(await ping(a.host, 'shut', OUTSIDE_IPV6)));
   await self(true);
 });
 
@@ -173,7 +159,7 @@ it('where the underlay becomes too narrow, IPv6 stays and goes in fragments, and
   const network = add(6);
   await attach(a, network, 2, 'wide1');
   await attach(b, network, 3, 'wide2');
-  for (const { host } of [a, b]) await host.must(['ip', 'link', 'set', await underlayOf(host), 'mtu', '1300']);
+  for (const { host } of [a, b]) await host.must(['ip', 'link', 'set', await underlayLink(host), 'mtu', '1300']);
   for (const { world, reconciler } of [a, b]) {
     for (const host of lab.hosts) world.addNode(host.name, host.address, { underlayMtu: 1300 });
     reconciler.markDirty('all');
