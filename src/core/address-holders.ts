@@ -31,6 +31,12 @@ export class AddressHolders {
     return this.#networks.get(networkId)?.claims ?? NONE;
   }
 
+  /** The claims of a network of which nothing is known; its endpoints come after them. */
+  begin(networkId: string, claims: Iterable<readonly [ip: string, claim: ClaimRecord]>): void {
+    const all = new Map(claims);
+    if (all.size > 0) this.#networks.set(networkId, { shown: new Map(), claims: all });
+  }
+
   /** Nothing is known of the network from now on. */
   forget(networkId: string): void {
     this.#networks.delete(networkId);

@@ -1,10 +1,13 @@
 /**
  * Endpoints and claims of the networks that somebody on this host asks for. A network is opened by the first question and
- * stays open as long as it is wanted here; of others one at a time is, until `rest`. So of a large cluster a host decodes,
- * and keeps in step, what it works with. Scales: opening costs one decode for each record of the network.
+ * stays open as long as it is wanted here; of others a few are, until nobody has asked for a while. So of a large cluster a
+ * host decodes, and keeps in step, what it works with. Scales: opening costs one decode for each record of the network.
  */
 import { AddressHolders } from './address-holders.ts';
 import type { ClaimRecord, EndpointRecord } from './records.ts';
+
+/** Networks that nobody wants and that are open at a time: an attach asks several times before its network is wanted. */
+const MOST_UNWANTED = 8;
 
 export interface OpenNetworksDeps {
   readonly isWanted: (networkId: string) => boolean;
@@ -15,7 +18,10 @@ export interface OpenNetworksDeps {
 
 export class OpenNetworks {
   readonly #deps: OpenNetworksDeps;
+  /** Those that were opened last are last. */
   readonly #open = new Set<string>();
+  /** Since the last `rest`. */
+  readonly #asked = new Set<string>();
   /** By node and id. */
   readonly #endpoints = new Map<string, Map<string, EndpointRecord>>();
   readonly #holders = new AddressHolders((record) => this.#onChange?.(record));
@@ -34,17 +40,22 @@ export class OpenNetworks {
   /** Before anything is known of the network that costs nothing. */
   open(networkId: string): void {
     const { claimsOn, endpointsOn, isWanted } = this.#deps;
+    this.#asked.add(networkId);
     if (this.#open.has(networkId)) return;
-    if (!isWanted(networkId)) this.rest();
+    if (!isWanted(networkId)) for (const id of this.#unwanted().slice(0, 1 - MOST_UNWANTED)) this.#close(id);
     this.#open.add(networkId);
-    // Their claims after them, so that these need no texts of their own.
+    this.#holders.begin(networkId, claimsOn(networkId));
     for (const record of endpointsOn(networkId)) this.#put(record, undefined, record);
-    for (const [ip, claim] of claimsOn(networkId)) this.#holders.setClaim(networkId, ip, claim);
   }
 
-  /** Closes what nobody wants. */
+  /** Closes what nobody wants, and has asked for since the last time. */
   rest(): void {
-    for (const networkId of this.#open) if (!this.#deps.isWanted(networkId)) this.#close(networkId);
+    for (const networkId of this.#unwanted()) if (!this.#asked.has(networkId)) this.#close(networkId);
+    this.#asked.clear();
+  }
+
+  #unwanted(): string[] {
+    return [...this.#open].filter((networkId) => !this.#deps.isWanted(networkId));
   }
 
   /** Calls back with each record that is shown somewhere now, or no longer, because of what `act` does. */
