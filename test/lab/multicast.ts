@@ -59,7 +59,7 @@ if ($what eq 'ask') {
   send $socket, pack('n6', 0, 0, 1, 0, 0, 0) . $labels . pack('n2', 1, 1), 0, to($group, 5353) or die $!;
 } else { print "ready\\n" }
 $SIG{ALRM} = sub { die "no answer\\n" };
-alarm 3 if $what eq 'ask';
+alarm 60 if $what eq 'ask';
 while (defined recv $socket, my $message, 9000, 0) {
   my (undef, $flags) = unpack 'n2', $message;
   next if substr($message, 12, length $labels) ne $labels || (($flags & 0x8000) != 0) != ($what eq 'ask');
