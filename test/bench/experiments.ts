@@ -6,6 +6,7 @@ import { docker } from './rows/docker.ts';
 import { drifts } from './rows/drift.ts';
 import { fullHosts } from './rows/full-host.ts';
 import { interest } from './rows/interest.ts';
+import { ipv6 } from './rows/ipv6.ts';
 import { manyNetworks } from './rows/many-networks.ts';
 import { names } from './rows/names.ts';
 import { namesStaying } from './rows/names-stay.ts';
@@ -22,6 +23,7 @@ export const experiments: readonly Experiment[] = [
   ...restarts,
   ...dns,
   ...costs,
+  ...ipv6,
   ...scale,
   ...interest,
   ...namesStaying,
@@ -45,4 +47,5 @@ export const groups: Readonly<Record<string, readonly string[]>> = {
     'many-networks',
     'full-host',
   ],
+  ipv6: ['tcp-ipv6-inside', 'tcp-ipv6-underlay', 'attach-dual-stack'],
 };

@@ -1,3 +1,4 @@
+import type { Family } from '../../src/core/ip.ts';
 import { formLabCluster } from '../lab/cluster.ts';
 import { SERVICE_ADDRESS } from '../lab/docker-network.ts';
 import type { Host } from '../lab/host.ts';
@@ -26,6 +27,12 @@ export interface SharedLab {
 export async function openSharedLab(checkout: string, opened: (lab: Lab) => void): Promise<SharedLab> {
   const lab = await Lab.open({ hosts: 3, checkout });
   opened(lab);
+  await formBoth(lab);
+  return { lab, hosts: [lab.host(1), lab.host(2), lab.host(3)] };
+}
+
+/** A cluster and a Swarm over all hosts, an overlay network of each; without addresses of its own, Swarm has the hosts'. */
+export async function formBoth(lab: Lab, swarmAddresses = lab.hosts.map(({ address }) => address)): Promise<void> {
   await Promise.all(lab.hosts.map((host) => host.agent.start(AGENT)));
   await formLabCluster(lab, ['--default-addr-pool', '10.120.0.0/16']);
   const archive = await benchImageArchive(lab.directory);
@@ -35,29 +42,32 @@ export async function openSharedLab(checkout: string, opened: (lab: Lab) => void
       await importBenchImage(host, archive);
     }),
   );
-  await formSwarm(lab.hosts);
-  const hosts = [lab.host(1), lab.host(2), lab.host(3)] as const;
-  await hosts[0].mustOverlayd('network', 'create', NETWORK.overlayd);
+  await formSwarm(lab.hosts, swarmAddresses);
+  await createNetwork(lab, NETWORK.overlayd);
   const overlay = ['network', 'create', '-d', 'overlay', '--attachable', '--subnet', '10.121.0.0/24'];
-  await hosts[0].engine.mustDocker(...overlay, NETWORK.swarm);
-  for (const host of hosts) {
-    await until(`overlayd's network in the engine of ${host.name}`, async () => {
-      return (await host.engine.docker('network', 'inspect', NETWORK.overlayd)).code === 0;
-    });
-  }
-  return { lab, hosts };
+  await lab.host(1).engine.mustDocker(...overlay, NETWORK.swarm);
 }
 
-async function formSwarm(hosts: readonly Host[]): Promise<void> {
+/** A network of overlayd that every engine offers; options as of `overlayd network create`. */
+export async function createNetwork({ hosts }: Lab, name: string, ...options: readonly string[]): Promise<void> {
+  await hosts[0]!.mustOverlayd('network', 'create', ...options, name);
+  for (const host of hosts) {
+    await until(`network ${name} in the engine of ${host.name}`, async () => {
+      return (await host.engine.docker('network', 'inspect', name)).code === 0;
+    });
+  }
+}
+
+async function formSwarm(hosts: readonly Host[], addresses: readonly string[]): Promise<void> {
   const [manager, ...workers] = hosts;
   if (manager === undefined) return;
   const ports = ['--data-path-port', SWARM_DATA_PATH_PORT];
   const pool = ['--default-addr-pool', '10.122.0.0/16'];
-  await manager.engine.mustDocker('swarm', 'init', '--advertise-addr', manager.address, ...ports, ...pool);
+  await manager.engine.mustDocker('swarm', 'init', '--advertise-addr', addresses[0]!, ...ports, ...pool);
   const token = await manager.engine.mustDocker('swarm', 'join-token', '-q', 'worker');
-  for (const worker of workers) {
-    const self = ['--advertise-addr', worker.address];
-    await worker.engine.mustDocker('swarm', 'join', '--token', token, ...self, `${manager.address}:2377`);
+  for (const [index, worker] of workers.entries()) {
+    const self = ['--advertise-addr', addresses[index + 1]!];
+    await worker.engine.mustDocker('swarm', 'join', '--token', token, ...self, `${addresses[0]}:2377`);
   }
 }
 
@@ -72,8 +82,9 @@ export async function startContainer(
   return containerAddress(host, name, network);
 }
 
-export function containerAddress(host: Host, name: string, network: string): Promise<string> {
-  const format = `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`;
+export function containerAddress(host: Host, name: string, network: string, family: Family = 4): Promise<string> {
+  const field = family === 4 ? 'IPAddress' : 'GlobalIPv6Address';
+  const format = `{{(index .NetworkSettings.Networks "${network}").${field}}}`;
   return host.engine.mustDocker('inspect', '--format', format, name);
 }
 

@@ -157,7 +157,8 @@ export class Lab {
   }
 }
 
-function addressOf(number: number, family: Family): string {
+/** Of the `number`th host, from 1. */
+export function addressOf(number: number, family: Family): string {
   return family === 6 ? `2001:db8:77::${number}` : `10.77.0.${number}`;
 }
 

@@ -1,6 +1,7 @@
 import type { ControlClient } from '../../../src/adapters/grpc/control.ts';
 import type { Host } from '../../lab/host.ts';
-import { settle, timed } from '../clock.ts';
+import { attachInTurn, IDLE_MS, openOccupied, type Taken } from '../attaching.ts';
+import { timed } from '../clock.ts';
 import { connect, disconnect, openControl } from '../control.ts';
 import { engineConnect, engineDisconnect } from '../engine-api.ts';
 import { BENCH_IMAGE } from '../image.ts';
@@ -21,24 +22,13 @@ import { quantile } from '../statistics.ts';
 
 /** With room for every address that rests after its container went. */
 const WIDE = { name: 'wide', subnet: '10.120.64.0/18' };
-/** Between two attaches, so that what follows from one is over. */
-const IDLE_MS = 100;
 
-/** A network of overlayd with one container on it. */
-async function openWide(host: Host, control: ControlClient): Promise<() => Promise<void>> {
-  await host.mustOverlayd('network', 'create', '--subnet', WIDE.subnet, WIDE.name);
-  await host.container('first');
-  await connect(control, WIDE.name, 'first');
-  return async () => {
-    await disconnect(control, WIDE.name, 'first');
-    await host.deleteContainer('first');
-    await host.mustOverlayd('network', 'rm', WIDE.name);
-  };
+function openWide(host: Host, control: ControlClient): Promise<() => Promise<void>> {
+  return openOccupied(host, control, WIDE.name, '--subnet', WIDE.subnet);
 }
 
 interface Attaching {
-  /** Attaches and detaches, one after the other: what each of them took, in milliseconds. */
-  measure(side: string): Promise<{ readonly attached: readonly number[]; readonly detached: readonly number[] }>;
+  measure(side: string): Promise<Taken>;
   close(): Promise<void>;
 }
 
@@ -69,16 +59,9 @@ async function openAttaching(
   };
   return {
     async measure(side) {
-      const { count, attach, detach } = sides[side as keyof typeof sides];
-      const attached: number[] = [];
-      const detached: number[] = [];
-      for (let turn = 0; turn < count; turn++) {
-        attached.push(await timed(attach));
-        await settle(IDLE_MS);
-        detached.push(await timed(detach));
-        await settle(IDLE_MS);
-      }
-      return { attached, detached };
+      const { count, ...turn } = sides[side as keyof typeof sides];
+      const [taken] = await attachInTurn(count, [turn]);
+      return taken!;
     },
     async close() {
       if (context.measures('swarm')) await removeContainers(one, 'attaching', 'first-swarm');

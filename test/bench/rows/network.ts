@@ -1,3 +1,4 @@
+import { iperf, readThroughput } from '../iperf.ts';
 import { openPairs } from '../pairs.ts';
 import {
   type Experiment,
@@ -13,26 +14,14 @@ import {
 } from '../row.ts';
 
 const SIDES = [OVERLAYD, SWARM, floor('raw underlay')];
-/** In which `/proc/stat` counts. */
-const TICKS_PER_SECOND = 100;
-
-/** Processor seconds of the whole machine between two first lines of `/proc/stat` (proc(5)): no idle, no waiting. */
-export function busySeconds(before: string, after: string): number {
-  const busy = (line: string) => {
-    const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = line.trim().split(/\s+/).slice(1).map(Number);
-    return user + nice + system + irq + softirq;
-  };
-  return (busy(after) - busy(before)) / TICKS_PER_SECOND;
-}
-
-interface Throughput {
+interface Kind {
   readonly name: string;
   readonly flows: number;
   readonly title: string;
   readonly goals: readonly Goal[];
 }
 
-function throughput({ name, flows, title, goals }: Throughput): Experiment {
+function throughput({ name, flows, title, goals }: Kind): Experiment {
   const cpu = `${name}-cpu`;
   return {
     name,
@@ -50,16 +39,10 @@ the network namespaces of their hosts, which one veth pair each and a bridge joi
     async prepare(context) {
       const pairs = await openPairs(context, 'iperf3 -s');
       const seconds = context.quick ? 1 : 2;
-      // Read inside, so that what `docker exec` takes does not count.
-      const stat = 'head -n 1 /proc/stat';
-      const client = `iperf3 -c $PEER -t ${seconds} -P ${flows} -J --connect-timeout 3000`;
       return {
         async measure(side): Promise<Sample> {
-          const output = await pairs.run(side, `${stat}; ${client}; ${stat}`);
-          const lines = output.split('\n');
-          const { end } = JSON.parse(lines.slice(1, -1).join('\n'));
-          const { bits_per_second: rate, bytes } = end.sum_received;
-          return { [name]: rate / 1e9, [cpu]: busySeconds(lines[0]!, lines.at(-1)!) / (bytes / 1e9) };
+          const { rate, cpu: busy } = readThroughput(await pairs.run(side, iperf(seconds, flows)));
+          return { [name]: rate, [cpu]: busy };
         },
         close: pairs.close,
       };

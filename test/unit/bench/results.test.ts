@@ -2,7 +2,6 @@ import { expect, test } from 'vitest';
 import { number, renderMarkdown } from '../../bench/report.ts';
 import { type ExperimentResult, type RowResult, ratio, ratios, verdict } from '../../bench/results.ts';
 import { floor, goal, OVERLAYD, type Side, SWARM, stretch } from '../../bench/row.ts';
-import { busySeconds } from '../../bench/rows/network.ts';
 import { quantile } from '../../bench/statistics.ts';
 
 function judged(better: RowResult['better'], samples: RowResult['samples'], goals: RowResult['goals'] = []) {
@@ -75,10 +74,6 @@ test('quantiles lie between neighbours', () => {
   expect(quantile([40, 10, 30, 20], 0.5)).toBe(25);
   expect(quantile([10, 20], 0.99)).toBeCloseTo(19.9);
   expect(quantile([], 0.5)).toBeNaN();
-});
-
-test('processor time leaves out idling and waiting', () => {
-  expect(busySeconds('cpu  100 0 100 5000 50 0 10 7 0 0', 'cpu  150 0 200 9000 90 10 50 9 0 0')).toBe(2);
 });
 
 test('figures have three significant digits', () => {

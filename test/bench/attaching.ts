@@ -1,0 +1,53 @@
+import type { ControlClient } from '../../src/adapters/grpc/control.ts';
+import type { Host } from '../lab/host.ts';
+import { settle, timed } from './clock.ts';
+import { connect, disconnect } from './control.ts';
+
+/** Between two attaches, so that what follows from one is over. */
+export const IDLE_MS = 100;
+
+/** A network of overlayd with one container on it, `first-NAME`; options as of `overlayd network create`. */
+export async function openOccupied(
+  host: Host,
+  control: ControlClient,
+  name: string,
+  ...options: readonly string[]
+): Promise<() => Promise<void>> {
+  const container = `first-${name}`;
+  await host.mustOverlayd('network', 'create', ...options, name);
+  await host.container(container);
+  await connect(control, name, container);
+  return async () => {
+    await disconnect(control, name, container);
+    await host.deleteContainer(container);
+    await host.mustOverlayd('network', 'rm', name);
+  };
+}
+
+export interface Turn {
+  readonly attach: () => Promise<unknown>;
+  readonly detach: () => Promise<unknown>;
+}
+
+/** What each took, in milliseconds. */
+export interface Taken {
+  readonly attached: readonly number[];
+  readonly detached: readonly number[];
+}
+
+/** Attaches and detaches, one after the other, with pauses; of several turns A B, B A, … What each of them took. */
+export async function attachInTurn(count: number, turns: readonly Turn[]): Promise<readonly Taken[]> {
+  const taken = turns.map(() => ({ attached: [] as number[], detached: [] as number[] }));
+  const order = [...turns.keys()];
+  for (let done = 0; done < count; done++) {
+    for (const at of order) {
+      const { attach, detach } = turns[at]!;
+      taken[at]!.attached.push(await timed(attach));
+      await settle(IDLE_MS);
+      taken[at]!.detached.push(await timed(detach));
+      await settle(IDLE_MS);
+    }
+    order.reverse();
+  }
+  return taken;
+}
