@@ -32,7 +32,8 @@ export interface NetworkRequest {
   readonly subnets: readonly string[];
   readonly gateways: readonly string[];
   readonly ipRanges: readonly string[];
-  readonly auxAddresses: Readonly<Record<string, string>>;
+  /** By name: one of each subnet at most. */
+  readonly auxAddresses: Readonly<Record<string, string | readonly string[]>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, string>>;
 }
@@ -65,7 +66,7 @@ export function draftNetwork(request: NetworkRequest): NetworkDraft {
   for (const [what, values] of [
     ['gateway', request.gateways],
     ['ip-range', request.ipRanges],
-    ['aux-address', Object.values(request.auxAddresses)],
+    ['aux-address', Object.values(request.auxAddresses).flat()],
   ] as const) {
     const astray = values.find((value) => !named.has(familyOfBlock(value) ?? [...named][0]));
     if (astray !== undefined) {
@@ -200,7 +201,7 @@ function pickRanges(blocks: readonly Cidr[], ranges: readonly string[]): Map<Cid
   return picked;
 }
 
-function refuseSecond(what: 'gateway' | 'ip-range', isSecond: boolean, asked: string, block: Cidr): void {
+function refuseSecond(what: string, isSecond: boolean, asked: string, block: Cidr): void {
   if (!isSecond) return;
   throw new OverlaydError(
     'invalid-argument',
@@ -211,10 +212,13 @@ function refuseSecond(what: 'gateway' | 'ip-range', isSecond: boolean, asked: st
 function pickAuxAddresses(
   blocks: readonly Cidr[],
   gateways: ReadonlyMap<Cidr, Ip>,
-  addresses: Readonly<Record<string, string>>,
+  addresses: NetworkRequest['auxAddresses'],
 ): Map<Cidr, [name: string, address: string][]> {
   const picked = new Map<Cidr, [string, string][]>();
-  for (const [name, address] of Object.entries(addresses)) {
+  const each = Object.entries(addresses).flatMap(([name, of]) =>
+    [of].flat().map((address) => [name, address] as const),
+  );
+  for (const [name, address] of each) {
     const ip = requireIp(address, `aux-address ${name}`, onlyFamily(blocks));
     const block = blocks.find((each) => contains(each, ip));
     if (block === undefined) {
@@ -229,7 +233,10 @@ function pickAuxAddresses(
         `aux-address ${name}: address already in use: ${address} is the gateway; choose another one, or another --gateway`,
       );
     }
-    picked.set(block, [...(picked.get(block) ?? []), [name, formatIp(ip)]]);
+    const others = picked.get(block) ?? [];
+    const isSecond = others.some(([other]) => other === name);
+    refuseSecond(`aux-address ${name}`, isSecond, address, block);
+    picked.set(block, [...others, [name, formatIp(ip)]]);
   }
   return picked;
 }

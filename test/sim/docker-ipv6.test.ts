@@ -221,6 +221,17 @@ describe('an engine', () => {
     expect(all()).toEqual([['10.9.0.2', 'fd00:9::2']]);
   });
 
+  it('keeps free what it reserves by one name in each subnet', async () => {
+    const [four, six] = [{ nas: '10.9.0.2' }, { nas: 'fd00:9::2' }];
+    const subnet = { ...ofBoth.subnet, auxAddresses: four };
+    const ipv6Subnet = { ...ofBoth.ipv6Subnet, auxAddresses: six };
+    await until(one.engine.createNetworkAs(dockerNetwork('web', { ipv6: true, subnet, ipv6Subnet })));
+    expect(one.running.networks.list()[0]!.subnets.map(({ auxAddresses }) => auxAddresses)).toEqual([four, six]);
+    await pass(1_000);
+    await run(two, 'api', { web: {} });
+    expect(all()).toEqual([['10.9.0.3', 'fd00:9::3']]);
+  });
+
   it.each([
     ['whose name it says when it asks for the pools', { options: {}, ipamOptions: { net: 'jobs' } }, false],
     ['whose name it says later', { options: { net: 'jobs' }, ipamOptions: {} }, true],

@@ -236,10 +236,15 @@ function requestFor(name: string, { internal, options, pools, openings }: Asked)
     subnets: named.map(({ pool }) => pool),
     gateways: named.flatMap(({ gateway }) => (gateway === undefined ? [] : bare(gateway))),
     ipRanges: openings.flatMap((opening) => opening?.subPool ?? []),
-    auxAddresses: Object.fromEntries(
-      named.flatMap(({ auxAddresses }) => Object.entries(auxAddresses)).map(([each, address]) => [each, bare(address)]),
-    ),
+    auxAddresses: auxAddressesOf(named),
   };
+}
+
+/** By name, which is one for each pool. */
+function auxAddressesOf(pools: readonly NetworkPool[]): NetworkRequest['auxAddresses'] {
+  const all = pools.flatMap(({ auxAddresses }) => Object.entries(auxAddresses));
+  const byName = [...Map.groupBy(all, ([each]) => each)];
+  return Object.fromEntries(byName.map(([each, of]) => [each, of.map(([, address]) => bare(address))]));
 }
 
 function familiesIn(pools: Pools): ReadonlySet<Family | undefined> {

@@ -118,6 +118,14 @@ describe('several subnets', () => {
   const blocks = ['10.0.1.0/24', '10.0.2.0/24'].map((text) => requireCidr(text, 'subnet'));
   const specify = (overrides: Partial<NetworkRequest>) => specifySubnets(blocks, request(overrides));
 
+  it('each have an address that is reserved by one name, and not two', () => {
+    const reserved = specify({ auxAddresses: { nas: ['10.0.2.9', '10.0.1.9'] } });
+    expect(reserved.map(({ auxAddresses }) => auxAddresses)).toEqual([{ nas: '10.0.1.9' }, { nas: '10.0.2.9' }]);
+    expect(() => specify({ auxAddresses: { nas: ['10.0.2.9', '10.0.2.10'] } })).toThrow(
+      'one --aux-address nas per --subnet is possible, and 10.0.2.10 is the second one in 10.0.2.0/24',
+    );
+  });
+
   it('each get what lies in them, in whatever order', () => {
     expect(
       specify({
