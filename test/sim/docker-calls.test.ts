@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { connectThroughEngine } from '../../src/integrations/control/engine-container.ts';
 import { dockerNetwork, useEngines } from './engine-story.ts';
+import type { NetworkObject } from './fake-libnetwork.ts';
 import type { SimulatedHost } from './simulated-cluster.ts';
 
 const { hosts, until, pass, create, run, claims, addresses, offered } = useEngines();
@@ -79,6 +80,25 @@ describe('a call that comes twice', () => {
     await until(one.line.call('releaseAddress', { poolId, address: '10.0.0.9' }));
     expect(addresses()).toEqual([]);
   });
+});
+
+it('an address that was asked for is given back late, but not once an endpoint has it', async () => {
+  await create('web');
+  const [{ id: networkId, ipv4 }] = [...one.engine.objects.values()] as [NetworkObject];
+  const asked = { poolId: ipv4!.poolId, gateway: false, endpointName: undefined, mac: undefined };
+  for (const address of ['10.0.0.8', '10.0.0.9']) {
+    await until(one.line.call('requestAddress', { ...asked, address }));
+  }
+  one.store.cut();
+  while (one.running.releases.pending === 0) await pass(100);
+  const of = { ipv6Address: undefined, mac: undefined, publishesPorts: false, dnsServers: [], options: {} };
+  const ids = { networkId, endpointId: 'late' };
+  await until(one.line.call('createEndpoint', { ...ids, ...of, address: '10.0.0.9/24' }));
+  await pass(10_000);
+  one.store.heal();
+  await pass(10_000);
+  expect(addresses()).toEqual(['10.0.0.9']);
+  await until(one.line.call('deleteEndpoint', ids));
 });
 
 it('a network of neither family is refused for that', async () => {

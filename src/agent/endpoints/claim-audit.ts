@@ -39,10 +39,8 @@ export interface ClaimAuditOptions {
 /** Releases claims of an earlier run that never became endpoints, or had ceased to be. */
 export async function releaseLeftovers(deps: ClaimAuditDeps, options: ClaimAuditOptions): Promise<void> {
   const { local, logger, releases, state } = deps;
-  const isLeft = (id: string) => {
-    const awaited = local.former().some((endpoint) => endpoint.record.id === id);
-    return !local.has(id) && !awaited && !options.isOfThisRun(id) && !releases.isPending(id);
-  };
+  const isLeft = (id: string) =>
+    !local.has(id) && !local.isFormer(id) && !options.isOfThisRun(id) && !releases.isPending(id);
   for (const record of [...state.view.endpointsOf(options.selfId).values()]) {
     if (!isLeft(record.id)) continue;
     logger.warn({ endpoint: record.name, address: addressList(record) }, 'claim without an endpoint released');

@@ -125,6 +125,10 @@ export class LocalEndpoints {
     return [...this.#former.values()];
   }
 
+  isFormer(endpointId: string): boolean {
+    return this.#former.has(endpointId);
+  }
+
   /** Takes effect in memory at once. */
   async forgetFormer(endpoints: readonly LocalEndpoint[]): Promise<void> {
     for (const { record } of endpoints) {

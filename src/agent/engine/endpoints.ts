@@ -387,8 +387,9 @@ export class EngineEndpoints {
   /** A former claim that was not used after all stays one until etcd answers. */
   async #giveBack({ record }: Reservation): Promise<void> {
     const { local, releases } = this.#deps;
-    this.#reserved.remove(record);
-    if (!local.former().some((each) => each.record.id === record.id)) await releases.release(record, true);
+    // An endpoint may have been made of it while others were given back.
+    if (!this.#reserved.remove(record)) return;
+    if (!local.isFormer(record.id)) await releases.release(record, true);
   }
 }
 

@@ -56,8 +56,9 @@ export class Reservations {
     return address;
   }
 
-  remove({ id }: Pick<EndpointRecord, 'id'>): void {
-    this.#all.delete(id);
+  /** False: it is none any more. */
+  remove({ id }: Pick<EndpointRecord, 'id'>): boolean {
+    return this.#all.delete(id);
   }
 
   madeBefore(time: number): Reservation[] {
