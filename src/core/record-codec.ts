@@ -152,7 +152,7 @@ export const decodeNetwork = decoder<NetworkRecord>(
     id: string,
     name: string,
     vni: number,
-    subnets: arrayOf(subnet),
+    subnets: (value) => arrayOf(subnet)(value) && (value as unknown[]).length > 0,
     internal: boolean,
     attachable: boolean,
     labels: mapOf(string),

@@ -22,6 +22,10 @@ describe('a network’s record', () => {
     expect(isRead({ ...SIX, ipRange: 'fd00:1::80/121', auxAddresses: { printer: 'fd00:1::9' } })).toBe(true);
   });
 
+  it('is not read without a subnet', () => {
+    expect(isRead()).toBe(false);
+  });
+
   it.each<[string, Partial<SubnetSpec>]>([
     ['a gateway', { gateway: '10.0.1.1' }],
     ['a range', { ipRange: '10.0.1.0/25' }],
