@@ -71,6 +71,12 @@ export function isCanonicalIp(text: string): boolean {
   return ip !== undefined && formatIp(ip) === text;
 }
 
+/** An address as {@link formatIp} writes it; undefined when it is none. */
+export function canonicalIp(text: string): string | undefined {
+  const ip = parseIp(text);
+  return ip && formatIp(ip);
+}
+
 /** The family of an address, also of one with a zone (`fe80::1%eth0`, RFC 4007), as sockets take it. */
 export function familyOf(text: string): Family | undefined {
   const zone = text.indexOf('%');

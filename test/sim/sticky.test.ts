@@ -14,6 +14,7 @@ import { SimulatedCluster, type SimulatedHost, silent } from './simulated-cluste
 
 interface Options {
   readonly ip?: string;
+  readonly ip6?: string;
   readonly name?: string;
 }
 
@@ -43,8 +44,8 @@ async function make(request: Partial<NetworkRequest> = BOTH, sticky = 'true'): P
 
 const pass = (ms: number) => cluster.clock.advance(ms);
 const until = <T>(promise: Promise<T>) => cluster.clock.until(promise);
-const begin = (host: SimulatedHost, { name = 'db', ip }: Options = {}) =>
-  host.running.endpoints.connect({ network: 'web', container: host.addContainer(), aliases: [], name, ip });
+const begin = (host: SimulatedHost, { name = 'db', ...asked }: Options = {}) =>
+  host.running.endpoints.connect({ network: 'web', container: host.addContainer(), aliases: [], name, ...asked });
 const connect = async (host: SimulatedHost, options: Options = {}) =>
   (await until(begin(host, options))).endpoint.record;
 const disconnect = (host: SimulatedHost, { id }: EndpointRecord) =>
@@ -163,6 +164,8 @@ describe('what is kept is given back', () => {
     expect(kept()).toEqual(['db 10.5.0.2,fd00:5::2']);
     expect((await release('DB')).map(({ addresses }) => addresses)).toEqual([['10.5.0.2', 'fd00:5::2']]);
     expect(kept()).toEqual([]);
+    await disconnect(one, await connect(one, { name: 'api', ip6: 'fd00:5::9' }));
+    expect((await release('FD00:5:0::9')).map(({ name }) => name)).toEqual(['api']);
     expect(ips(await connect(one, { name: 'other', ip: '10.5.0.2' }))[0]).toBe('10.5.0.2');
     await expect(release('db')).rejects.toMatchObject({ code: 'name-not-found' });
     await pass(90_000);

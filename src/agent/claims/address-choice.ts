@@ -7,7 +7,7 @@
  */
 import { derivedMac, proposedMac } from '../../core/endpoint-mac.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import { type Family, familyOf, formatIp, parseIp } from '../../core/ip.ts';
+import { canonicalIp, type Family, familyOf } from '../../core/ip.ts';
 import {
   type AddressSpace,
   type Choice,
@@ -223,12 +223,6 @@ export class AddressChoice {
       }
     }
   }
-}
-
-/** Undefined when it is no address. */
-function canonicalIp(text: string): string | undefined {
-  const ip = parseIp(text);
-  return ip && formatIp(ip);
 }
 
 /** Of the range that losers spread over. */

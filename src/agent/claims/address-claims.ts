@@ -8,7 +8,7 @@ import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { MOST_CONTAINERS } from '../../core/host-state.ts';
 import type { Family } from '../../core/ip.ts';
 import type { AddressSpace } from '../../core/ipam/address.ts';
-import { mayHave } from '../../core/ipam/kept.ts';
+import { isKeptFromOthers, mayHave } from '../../core/ipam/kept.ts';
 import { networkSettings } from '../../core/network-options.ts';
 import { RecentIds } from '../../core/recent-ids.ts';
 import { decodeClaim, decodeNode, decodeQuarantine } from '../../core/record-codec.ts';
@@ -222,8 +222,8 @@ export class AddressClaims {
       ...(unused?.changes ?? []),
     ];
     const taken = choices.flatMap(({ address }) => {
-      const { keptFor } = state.view.quarantine(network.id).get(address) ?? {};
-      return keptFor && keptFor.name.toLowerCase() !== wanted.name?.toLowerCase() ? [{ address, ...keptFor }] : [];
+      const resting = state.view.quarantine(network.id).get(address);
+      return resting?.keptFor && isKeptFromOthers(resting, wanted.name) ? [{ address, ...resting.keptFor }] : [];
     });
     const committed = await commit(compares, changes).catch((error: unknown) => {
       // Its outcome is unknown (etcd fell silent): nothing of it stays. Of the former too: it may still be carried out as long as they are as they were.

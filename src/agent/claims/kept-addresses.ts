@@ -1,5 +1,6 @@
 /** What a network keeps for names, given back by hand: see `core/ipam/kept.ts`. */
 import { OverlaydError } from '../../core/errors.ts';
+import { canonicalIp } from '../../core/ip.ts';
 import { forNobody, isSameName, type Kept, keptOn } from '../../core/ipam/kept.ts';
 import { decodeQuarantine } from '../../core/record-codec.ts';
 import { keys, type NetworkRecord, type QuarantineRecord } from '../../core/records.ts';
@@ -50,10 +51,11 @@ export async function releaseKept(
   options: { readonly quarantineSeconds: number },
 ): Promise<Kept[]> {
   const released: Kept[] = [];
+  const address = canonicalIp(ref) ?? ref;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const found = await read(deps, network);
     const kept = keptOn(new Map([...found].map(([address, { record }]) => [address, record])));
-    const meant = kept.filter(({ name, addresses }) => isSameName(name, ref) || addresses.includes(ref));
+    const meant = kept.filter(({ name, addresses }) => isSameName(name, ref) || addresses.includes(address));
     if (meant.length === 0 && released.length === 0) throw nothingKept(network, ref, kept);
     const done = await Promise.all(meant.map((each) => giveBack(deps, network, each, found, options)));
     released.push(...meant.filter((_, at) => done[at]));

@@ -1,5 +1,5 @@
 /** Names with records of their own, whatever containers there are: what is known of them, and the answers. */
-import { bytesOf, formatIp, parseIp } from '../ip.ts';
+import { bytesOf, canonicalIp, parseIp } from '../ip.ts';
 import type { StaticSet } from '../records.ts';
 import { DOMAIN } from './domain.ts';
 import { MOST_LINKS } from './static-names.ts';
@@ -41,8 +41,7 @@ export function fixedPointers(sets: readonly StaticSet[], network: string): Map<
   for (const { name, type, values } of sets) {
     if (type !== 'A' && type !== 'AAAA') continue;
     for (const value of values) {
-      const ip = parseIp(value);
-      const address = ip && formatIp(ip);
+      const address = canonicalIp(value);
       if (address === undefined) continue;
       if (pointers.has(address)) several.add(address);
       else pointers.set(address, { name, network });
