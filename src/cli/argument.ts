@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseCidr } from '../core/cidr.ts';
 import { parseDuration } from '../core/config/duration.ts';
 import { formatHostPort, parseHostPort, parseHttpUrl } from '../core/host-port.ts';
-import { type Family, familyOf, formatIp, isIpv4, parseIp } from '../core/ip.ts';
+import { type Family, familyOf, formatIp, parseIp } from '../core/ip.ts';
 import { UsageError } from './exit.ts';
 
 export type Pairs = Readonly<Record<string, string>>;
@@ -33,12 +33,6 @@ export function collect<T>(
   parse: (text: string) => T,
 ): (text: string, previous: readonly T[] | undefined) => readonly T[] {
   return (text, previous) => [...(previous ?? []), parse(text)];
-}
-
-export function parseIpv4(text: string): string {
-  if (text.includes(':')) throw new InvalidArgumentError('IPv6 addresses are not supported; write it like 10.0.1.5.');
-  if (!isIpv4(text)) throw new InvalidArgumentError('Write an IPv4 address, like 10.0.1.5.');
-  return text;
 }
 
 /** A static address of that family, in canonical form. */
