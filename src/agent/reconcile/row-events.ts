@@ -53,7 +53,7 @@ function withRowEvent(state: NamespaceState, event: RowEvent, link: string): Nam
     const isThere = rows.some((row) => row.vtep === vtep && row.port === port);
     return isThere && (rows.length === 1 || mac === ALL_ZEROS) ? state : undefined;
   }
-  const gone = positions.filter((_, at) => rows[at]!.vtep === event.vtep);
+  const gone = positions.filter((_, at) => rows[at]!.vtep === vtep && rows[at]!.port === port);
   return gone.length === 0 ? state : { ...state, fdb: withoutRows(fdb, gone) };
 }
 

@@ -67,6 +67,7 @@ describe('an event that tells something else', () => {
     expect(withRowEvents(flooded, [event('written', floods[1]!)])).toBe(flooded);
     expect(fdbOf(withRowEvents(flooded, [event('gone', floods[0]!)]))).toEqual([tunnel, floods[1]]);
     expect(withRowEvents(flooded, [event('written', { ...floods[0]!, vtep: '10.77.0.4' })])).toBeUndefined();
+    expect(withRowEvents(flooded, [event('gone', { ...floods[0]!, port: 4790 })])).toBe(flooded);
   });
 
   it("of the bridge's row of a MAC is not of the tunnel's", () => {
