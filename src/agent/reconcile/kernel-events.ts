@@ -144,7 +144,9 @@ export class KernelEvents {
     const { idOf, seen } = this.#deps;
     for (const [namespace, rows] of this.#echoes) {
       const networkId = idOf(namespace);
-      const known = seen.correct(namespace, lastOfEach(rows));
+      // What is known while something is written will be replaced by what was written.
+      const isWriting = this.#wroteAt === undefined;
+      const known = isWriting ? 'unknown' : seen.correct(namespace, lastOfEach(rows));
       if (networkId === undefined || known === 'agrees') continue;
       const marks = known === 'corrected' ? this.#known : this.#echoed.marks;
       marks.add(networkId, false);

@@ -111,6 +111,16 @@ it('echoes are looked at within a second, though something be written all the ti
   expect(marks[0]! - begin).toBeLessThanOrEqual(1_050);
 });
 
+it('echoes within a long writing are not held against what was known before it', async () => {
+  events.writing();
+  // We took the row away, and somebody has put it back.
+  kernel.tell(told('gone', true));
+  kernel.tell(told('written', true));
+  await clock.advance(2_000);
+  expect(marks).toHaveLength(1);
+  expect(known()).toBeUndefined();
+});
+
 it('losses that follow each other have everything looked at for a sixth of the time at most', async () => {
   Object.assign(events, { lookMs: 2, looksAtAll: 10 });
   for (let ms = 0; ms < 1_000; ms += 2) {
