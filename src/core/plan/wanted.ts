@@ -227,7 +227,9 @@ function makeRows(network: DesiredNetwork, ports: readonly DesiredPort[], desire
  */
 function withFloodRows(fdb: FdbTable, { remotes }: DesiredNetwork, port: number): FdbTable {
   const floods = new RowWriter('fdb', remotes.length);
-  for (const { vtep, port: theirs } of remotes)
+  // A member may have the address of one that is gone and still has endpoints; the device has one row of both.
+  const ends = new Map(remotes.map(({ vtep, port: theirs }) => [`${vtep} ${theirs}`, { vtep, theirs }]));
+  for (const { vtep, theirs } of ends.values())
     floods.fdb(TUNNEL, ALL_ZEROS, vtep, theirs === port ? undefined : theirs);
   const behindTunnel = asBridgeRows(rowsOfLinks(fdb, (link) => link === TUNNEL));
   return withRows(withRows(fdb, behindTunnel), floods.table());

@@ -6,7 +6,7 @@ import type { DesiredNetwork, Observed } from '../../../src/core/host-state.ts';
 import { networkRows } from '../../../src/core/plan/wanted.ts';
 import { plan } from '../../../src/core/plan.ts';
 import { type EndpointRecord, keys } from '../../../src/core/records.ts';
-import { neighbourRows } from '../../../src/core/row-table.ts';
+import { ALL_ZEROS, fdbRows, neighbourRows } from '../../../src/core/row-table.ts';
 import { endpointRecord, networkRecord, nodeRecord } from '../../fixtures/records.ts';
 import { type ToldView, toldView } from '../../fixtures/told-view.ts';
 
@@ -94,4 +94,14 @@ it('is planned from tables that were compared before as from those that were not
   expect([planned(), planned()]).toEqual([[], []]);
   add(remote('b', 4));
   expect([planned(), planned()]).toEqual([['10.0.1.4'], ['10.0.1.4']]);
+});
+
+it('has one flood row of a tunnel end that two members have, as the device does', () => {
+  tell([
+    put(keys.network('n1'), networkRecord({ options: { multicast: 'true' } })),
+    put(keys.node('h3'), nodeRecord({ id: 'h3', name: 'h3', vtep: '192.0.2.2' })),
+  ]);
+  add({ ...remote('b', 4), nodeId: 'h3' });
+  const floods = fdbRows(rows().fdb).filter(({ mac }) => mac === ALL_ZEROS);
+  expect(floods.map(({ vtep }) => vtep)).toEqual(['192.0.2.2']);
 });
