@@ -101,6 +101,24 @@ it('an address that was asked for is given back late, but not once an endpoint h
   await until(one.line.call('deleteEndpoint', ids));
 });
 
+it('an address may be of a subnet that the network has got since it was asked for', async () => {
+  const [, two] = hosts();
+  await create('web', { subnets: ['10.9.0.0/30'] });
+  const { txn } = one.store;
+  one.store.txn = async (...claim) => {
+    one.store.txn = txn;
+    await two.running.endpoints.connect({ network: 'web', container: two.addContainer(), aliases: [] });
+    await two.running.networks.addSubnet('web', { subnet: '10.9.1.0/24' });
+    return await txn.call(one.store, ...claim);
+  };
+  const { poolId } = [...one.engine.objects.values()][0]!.ipv4!;
+  const asked = { poolId, address: undefined, gateway: false, endpointName: undefined, mac: undefined };
+  const { address } = await until(one.line.call('requestAddress', asked));
+  expect(address).toMatch(/^10\.9\.1\.\d+\/24$/);
+  await until(one.line.call('releaseAddress', { poolId, address: address.replace('/24', '') }));
+  expect(addresses()).toEqual(['10.9.0.2']);
+});
+
 it('a network of neither family is refused for that', async () => {
   const call = { networkId: 'n', internal: false, ipv4: false, options: { net: 'web' }, pools: [], ipv6Pools: [] };
   await expect(until(one.line.call('createNetwork', call))).rejects.toThrow('add --ipv6, or leave --ipv4=false out');

@@ -106,9 +106,11 @@ export function createIpamDriver({ pools, member, side, random }: IpamDriverDeps
       // The engine gives up at the first pool that is full: an address of any subnet is an answer to any pool.
       const family = familyOfCidr(pool.cidr);
       const { gateway, auxAddresses } = subnetOf(network, pool.cidr) ?? firstOfFamily(network, family);
-      const answer = (address: string) => ({
-        address: `${address}/${prefixOf(subnetWith(network.subnets, address)!.cidr)}`,
-      });
+      const answer = (address: string) => {
+        // The network may have got the subnet while an address was claimed.
+        const { subnets } = member().view.network(network.id) ?? network;
+        return { address: `${address}/${prefixOf(subnetWith(subnets, address)!.cidr)}` };
+      };
       if (call.gateway) {
         if (call.address === undefined || call.address === gateway) return answer(gateway);
         throw new OverlaydError(
