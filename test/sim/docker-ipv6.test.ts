@@ -77,6 +77,12 @@ describe('a network of both families', () => {
     expect(stored('addresses')).toHaveLength(6);
   });
 
+  it('gives the one that was asked for its MAC also where it would have been given unasked', async () => {
+    const ip6 = 'fd00:9::2';
+    await run(one, 'six', { web: { ip6 } });
+    expect(claims().map(({ mac, addresses }) => [mac, addresses[1]!.ip])).toEqual([[proposedMac(ip6), ip6]]);
+  });
+
   it('refuses one that is in use, and nothing stays claimed for it', async () => {
     await run(one, 'first', { web: { ip6: 'fd00:9::66' } });
     const second = run(two, 'second', { web: { ip6: 'fd00:9::66' } });

@@ -75,14 +75,15 @@ export class EngineEndpoints {
       );
     }
     const held = ip === undefined ? undefined : this.#reserved.find(network.id, ip);
-    if (held && ip !== undefined) return this.#reserved.tell(held, ip);
-    const begun = this.#reserved.begun(network.id, family);
+    if (held && ip !== undefined && (held.isAsked || held.told.includes(ip))) return this.#reserved.tell(held, ip);
+    const begun = held ?? this.#reserved.begun(network.id, family);
     const prepared = begun && addressOf(begun.record, family);
     if (begun && prepared !== undefined && ip === undefined) return this.#reserved.tell(begun, prepared);
     const former = begun ? undefined : this.#former(network, ip);
     const its = former && addressOf(former, family);
     if (former && its !== undefined) {
-      this.#keep(former, [its]);
+      // It goes by the MAC that it had.
+      this.#keep(former, [its], true);
       return its;
     }
     if (this.#deps.storeAway()) {
