@@ -137,6 +137,16 @@ export function describeIpv6Kernel(name: string, open: () => Promise<KernelHost>
       expect(addresses).toContainEqual({ link: 'br0', address: 'fd00:7::1', prefix: 64 });
     });
 
+    it('leads its containers to another subnet of the network, and is at rest then', async () => {
+      const further = { cidr: 'fd00:66::/64', gateway: 'fd00:66::1', auxAddresses: {} };
+      world.networkRecords.set(six.id, { ...six, subnets: [...six.subnets, further] });
+      await converge();
+      expect((await inside()).routes).toContainEqual({
+        ...{ destination: further.cidr, gateway: undefined, link: 'eth0', protocol: OUT.protocol },
+      });
+      await expectStable();
+    });
+
     it('makes the tunnel anew, with its rows, when the underlay becomes one of IPv6', async () => {
       await converge();
       world.addNode('h1', '2001:db8::1');

@@ -166,10 +166,7 @@ function lookInside(namespace: string | undefined): InsidePart {
     return {
       links: messages.map((message) => linkOf(message, names)),
       addresses: addressesOf(socket, names),
-      routes: routesOf(
-        dumpMain(socket).filter(({ prefix }) => prefix === 0),
-        names,
-      ),
+      routes: routesOf(dumpMain(socket), names),
     };
   } finally {
     socket.close();
