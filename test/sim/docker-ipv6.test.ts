@@ -188,6 +188,8 @@ describe('a network of both families', () => {
 });
 
 describe('a network that gets IPv6 while it is in use', () => {
+  const pools = ({ engine }: SimulatedHost) => [...engine.objects.values()].map(({ subnets }) => subnets);
+
   it('has it on each engine as soon as no container is on it there, whether it runs or not', async () => {
     await create('web', { subnets: ['10.9.0.0/24'] });
     await run(one, 'busy', { web: {} });
@@ -196,7 +198,6 @@ describe('a network that gets IPv6 while it is in use', () => {
     await pass(1_000);
     await until(one.running.networks.addSubnet('web', { subnet: 'fd00:9::/64' }));
     await pass(5_000);
-    const pools = ({ engine }: SimulatedHost) => [...engine.objects.values()].map(({ subnets }) => subnets);
     expect([pools(one), pools(two)]).toEqual([[['10.9.0.0/24']], [SUBNETS]]);
     await run(two, 'both', { web: {} });
     await run(one, 'old', { web: {} });
@@ -214,6 +215,18 @@ describe('a network that gets IPv6 while it is in use', () => {
     expect(pools(one)).toEqual([SUBNETS]);
     await run(one, 'new', { web: {} });
     expect(counts()).toEqual([2, 2]);
+  });
+
+  it('stays in the cluster when the agent ends while its engine lets go of it', async () => {
+    await create('web', { subnets: ['10.9.0.0/24'] });
+    const asked = two.line.hold('deleteNetwork');
+    await until(one.running.networks.addSubnet('web', { subnet: 'fd00:9::/64' }));
+    await until(asked.reached);
+    await two.crash();
+    await until(two.start());
+    asked.release();
+    await pass(60_000);
+    expect([one, two].map(pools)).toEqual([[SUBNETS], [SUBNETS]]);
   });
 });
 

@@ -16,7 +16,8 @@ export function parseEngineMemory(value: unknown): EngineMemory {
   if (typeof networks !== 'object' || networks === null) throw new Error('networks is not an object');
   for (const [id, binding] of Object.entries(networks as Record<string, Partial<Binding>>)) {
     const pool = [binding?.pool, binding?.pool6].every((each) => ['string', 'undefined'].includes(typeof each));
-    if (typeof binding?.networkId !== 'string' || !ORIGINS.includes(binding.origin) || !pool) {
+    const mark = [true, undefined].includes(binding?.withdrawn);
+    if (typeof binding?.networkId !== 'string' || !ORIGINS.includes(binding.origin) || !pool || !mark) {
       throw new Error(`networks.${id} is not a binding`);
     }
   }

@@ -184,7 +184,7 @@ export class EngineNetworks {
    */
   isMeant(engineNetworkId: string): boolean {
     const binding = this.#bindings.get(engineNetworkId);
-    if (!binding || binding.origin === 'bound') return false;
+    if (!binding || binding.origin === 'bound' || binding.withdrawn) return false;
     if (this.#removing.has(engineNetworkId) || this.#offering === binding.networkId) return false;
     // What a person made is a person's to remove.
     if (binding.origin === 'created') return true;
@@ -292,10 +292,12 @@ export class EngineNetworks {
     const refused = new Map<string, string>();
     for (const { id, name } of offers.remove) await this.#remove(id, name);
     for (const { id, name } of offers.renew) {
-      const networkId = this.#bindings.get(id)?.networkId ?? '';
+      const binding = this.#bindings.get(id);
       // Once: an engine that does not list what it was told would be told for ever.
-      if (this.#renewed.has(networkId) || (await hasStopped(engine, id))) continue;
-      if (await this.#remove(id, name)) this.#renewed.add(networkId);
+      if (!binding || this.#renewed.has(binding.networkId) || (await hasStopped(engine, id))) continue;
+      await this.bind(id, { ...binding, withdrawn: true });
+      if (await this.#remove(id, name)) this.#renewed.add(binding.networkId);
+      else await this.bind(id, { ...binding, withdrawn: undefined });
     }
     for (const network of offers.create) {
       try {

@@ -22,6 +22,8 @@ export interface Binding {
   readonly pool?: string | undefined;
   /** The same of IPv6. */
   readonly pool6?: string | undefined;
+  /** The agent has the engine remove it: that it goes says nothing of the cluster's network, also to a later run of the agent. */
+  readonly withdrawn?: true | undefined;
 }
 
 export interface OffersInput {

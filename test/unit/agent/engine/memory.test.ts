@@ -13,6 +13,11 @@ test('the placeholders for subnets are remembered', () => {
   expect(parseEngineMemory(structuredClone(memory))).toEqual(memory);
 });
 
+test('it is remembered of a binding that the agent had its network removed', () => {
+  const memory = { version: 1, networks: { e1: { ...binding, withdrawn: true } } };
+  expect(parseEngineMemory(structuredClone(memory))).toEqual(memory);
+});
+
 test.each([
   [undefined, 'its version is undefined'],
   [null, 'its version is undefined'],
@@ -23,6 +28,7 @@ test.each([
   [{ version: 1, networks: { e1: { ...binding, origin: 'found' } } }, 'networks.e1 is not a binding'],
   [{ version: 1, networks: { e1: { ...binding, pool: 7 } } }, 'networks.e1 is not a binding'],
   [{ version: 1, networks: { e1: { ...binding, pool6: 7 } } }, 'networks.e1 is not a binding'],
+  [{ version: 1, networks: { e1: { ...binding, withdrawn: 7 } } }, 'networks.e1 is not a binding'],
   [{ version: 1, networks: { e1: { ...binding, networkId: 7 } } }, 'networks.e1 is not a binding'],
 ])('%j is refused: %s', (value, message) => {
   expect(() => parseEngineMemory(value)).toThrow(message);
