@@ -48,7 +48,7 @@ export interface ClusterView {
   endpointCount(nodeId?: string): number;
   /**
    * Who is where on a network, on all nodes, by address. Of records that have one address the one is here that the claim
-   * names; where there is no claim, the oldest.
+   * names; where there is no claim, the oldest. Kept in step as long as somebody here wants the network, and then let go of.
    */
   addresses(networkId: string): ReadonlyMap<string, EndpointRecord>;
   /** Endpoints that are at one of the network's addresses at least, each once. */

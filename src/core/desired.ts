@@ -109,19 +109,28 @@ function ownAddresses(view: ClusterView, { addresses, id, networkId }: EndpointR
   return addresses.every(isOwn) ? addresses : addresses.filter(isOwn);
 }
 
-/** What was made last, and of what, by the network's record. */
+/**
+ * What was made last, and of what, by who is at which address of the network. Of a network that is not wanted any more the
+ * view lets go of that, and all that was made of it goes, too.
+ */
 const remotesMade = new WeakMap<
-  NetworkRecord,
-  { readonly view: ClusterView; readonly moment: number; readonly selfId: string; readonly remotes: readonly Remotes[] }
+  ReturnType<ClusterView['addresses']>,
+  {
+    readonly network: NetworkRecord;
+    readonly moment: number;
+    readonly selfId: string;
+    readonly remotes: readonly Remotes[];
+  }
 >();
 
 /** The same array as long as nothing changes in what it is made of: what is made of thousands of them need not be made again. */
 function remotesOf(view: ClusterView, self: NodeRecord, network: NetworkRecord): readonly Remotes[] {
   const moment = view.moment(network.id);
-  const last = remotesMade.get(network);
-  if (last?.view === view && last.moment === moment && last.selfId === self.id) return last.remotes;
+  const all = view.addresses(network.id);
+  const last = remotesMade.get(all);
+  if (last?.network === network && last.moment === moment && last.selfId === self.id) return last.remotes;
   const remotes = makeRemotes(view, self, network.id);
-  remotesMade.set(network, { view, moment, selfId: self.id, remotes });
+  remotesMade.set(all, { network, moment, selfId: self.id, remotes });
   return remotes;
 }
 

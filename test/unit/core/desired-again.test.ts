@@ -1,4 +1,6 @@
 /** What is wanted is made anew only where something has become another: thousands of rows are compared once. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { beforeEach, expect, it } from 'vitest';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import { desired } from '../../../src/core/desired.ts';
@@ -10,6 +12,9 @@ import { ALL_ZEROS, fdbRows, neighbourRows } from '../../../src/core/row-table.t
 import { endpointRecord, networkRecord, nodeRecord } from '../../fixtures/records.ts';
 import { type ToldView, toldView } from '../../fixtures/told-view.ts';
 
+setFlagsFromString('--expose-gc');
+const collect: () => void = runInNewContext('gc');
+
 const put = (key: string, record: object) => ({ key, value: JSON.stringify(record) });
 const remote = (id: string, last: number): EndpointRecord =>
   endpointRecord({ id, nodeId: 'h2', address: `10.0.1.${last}`, mac: `02:42:0a:00:01:0${last}` });
@@ -17,6 +22,7 @@ const remote = (id: string, last: number): EndpointRecord =>
 let view: ToldView['view'];
 let tell: ToldView['tell'];
 let local: LocalEndpoint[];
+let isWanted: boolean;
 
 const want = () => desired({ view, self: view.node('h1')!, local });
 const network = () => want().networks[0] as DesiredNetwork;
@@ -24,7 +30,8 @@ const rows = () => networkRows(network(), network().ports, want());
 const add = (record: EndpointRecord) => tell([put(keys.endpoint(record), record)]);
 
 beforeEach(() => {
-  ({ view, tell } = toldView());
+  isWanted = true;
+  ({ view, tell } = toldView(() => isWanted));
   const own = endpointRecord();
   tell([
     put(keys.node('h1'), nodeRecord()),
@@ -104,4 +111,15 @@ it('has one flood row of a tunnel end that two members have, as the device does'
   add({ ...remote('b', 4), nodeId: 'h3' });
   const floods = fdbRows(rows().fdb).filter(({ mac }) => mac === ALL_ZEROS);
   expect(floods.map(({ vtep }) => vtep)).toEqual(['192.0.2.2']);
+});
+
+it('goes with what the view lets go of, when nobody here wants the network any more', async () => {
+  const made = new WeakRef(network().remotes);
+  isWanted = false;
+  local = [];
+  for (let time = 0; time < 2; time++) view.rest();
+  // What a turn of the event loop has asked of a weak reference stays until its end.
+  await new Promise(setImmediate);
+  collect();
+  expect(made.deref()).toBeUndefined();
 });
