@@ -94,3 +94,8 @@ export function asOverlaydError(value: unknown): OverlaydError {
   const message = value instanceof Error ? value.message : String(value);
   return new OverlaydError('internal', message, { cause: value });
 }
+
+/** Of a host that takes no part any more: its certificate opens etcd still, so it has to hold back itself. */
+export function removedNode(): OverlaydError {
+  return new OverlaydError('not-joined', 'this node was removed from the cluster; `overlayd status` says what to do');
+}

@@ -1,5 +1,6 @@
 /** Networks of the cluster and of Docker engines; `docker-chaos.test.ts` mixes it all. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { evictNode } from '../../src/agent/cluster/eviction.ts';
 import { withdrawAll } from '../../src/agent/engine/withdraw-all.ts';
 import { DRIVER, NETWORK_OPTION } from '../../src/core/engine/engine.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
@@ -12,7 +13,7 @@ import { silent } from './simulated-cluster.ts';
 
 const warnings: string[] = [];
 const log: Logger = { ...silent, warn: (_fields, message) => void warnings.push(message), child: () => log };
-const { hosts, now, until, pass, create, run, stored, claims, addresses, offered } = useEngines(log);
+const { cluster, hosts, now, until, pass, create, run, stored, claims, addresses, offered } = useEngines(log);
 let one: SimulatedHost;
 let two: SimulatedHost;
 
@@ -356,5 +357,18 @@ describe('networks', () => {
     expect(offered(one)).toEqual(['web']);
     two.leaving = false;
     await pass(120_000);
+  });
+
+  it('are neither made nor removed by the engine of a host that is no member any more', async () => {
+    await create('web');
+    const { store, running } = one;
+    const deps = { store, commit: running.commit, clock: cluster().clock };
+    await until(evictNode(deps, 'node2', { by: 'node1', quarantineSeconds: 60 }));
+    await pass(1_000);
+    await expect(until(two.engine.createNetworkAs(dockerNetwork('jobs')))).rejects.toThrow('(not-joined)');
+    await until(two.engine.removeNetworkAs('web'));
+    await pass(5_000);
+    expect(offered(one)).toEqual(['web']);
+    expect(one.running.networks.list().map(({ name }) => name)).toEqual(['web']);
   });
 });

@@ -4,7 +4,7 @@
  * (automatic), after a moment that grows with every loss, or learns who holds it (static). The kernel is not touched before the
  * claim is etcd's.
  */
-import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { isOverlaydError, OverlaydError, removedNode } from '../../core/errors.ts';
 import { MOST_CONTAINERS } from '../../core/host-state.ts';
 import type { Family } from '../../core/ip.ts';
 import type { AddressSpace } from '../../core/ipam/address.ts';
@@ -278,12 +278,7 @@ export class AddressClaims {
       store.get(keys.network(network.id)),
       ...compared.map(async (address) => await this.#read(network.id, address)),
     ]);
-    if (!self || decodeNode(self.value)?.left) {
-      throw new OverlaydError(
-        'not-joined',
-        'this node was removed from the cluster; `overlayd status` says what to do',
-      );
-    }
+    if (!self || decodeNode(self.value)?.left) throw removedNode();
     if (!current) throw removed(network);
     const others = found.flatMap(({ claim, endpoint, quarantine }) => [claim, endpoint, quarantine]);
     state.learn([self, current, ...others].filter((entry) => entry !== undefined));

@@ -20,7 +20,7 @@ import { ID_OPTION, NETWORK_OPTION } from '../../core/engine/engine.ts';
 import { isRouted, joinAnswer } from '../../core/engine/join.ts';
 import { type Binding, placeholdersOf } from '../../core/engine/network-offers.ts';
 import { isPlaceholder } from '../../core/engine/placeholder.ts';
-import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { isOverlaydError, OverlaydError, removedNode } from '../../core/errors.ts';
 import type { Family } from '../../core/ip.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import { differingOption, networkSettings } from '../../core/network-options.ts';
@@ -80,6 +80,7 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
       if (id !== undefined || (!opening && named !== undefined)) {
         throw new OverlaydError('network-not-found', `the network with subnet ${named} is not there any more`);
       }
+      if (member().removed) throw removedNode();
       const name = requireName(asked);
       await networks.whileCreating(name, async () => {
         try {
@@ -94,14 +95,17 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
       });
     },
 
-    /** The removal of a network that is not its creator's own takes it from this engine only. */
+    /**
+     * The removal of a network that is not its creator's own takes it from this engine only, and so does any on a host that
+     * is no member any more.
+     */
     async deleteNetwork({ networkId }: DeleteNetworkCall, signal: AbortSignal): Promise<void> {
       const { networks } = side();
       const binding = networks.bindingOf(networkId);
       const network = binding && member().view.network(binding.networkId);
       try {
-        if (network?.state === 'active' && networks.isMeant(networkId))
-          await member().networks.remove(network.id, signal);
+        const isMeant = networks.isMeant(networkId) && !member().removed;
+        if (network?.state === 'active' && isMeant) await member().networks.remove(network.id, signal);
         await networks.dropped(networkId);
       } finally {
         networks.sync();
