@@ -108,6 +108,21 @@ describe('a network of both families', () => {
     expect(ways).toMatchObject([{ gateway: 'fd00:9::1', link: 'eth0', metric: 2_048 }]);
   });
 
+  it('has that way lead through another network when the container leaves the one that it went through', async () => {
+    await create('alt', { ipv6: true, subnets: ['10.8.0.0/24', 'fd00:8::/64'] });
+    const front = await until(one.engine.run('front', { networks: { alt: {}, web: {} }, publishesPorts: true }));
+    await pass(5_000);
+    const ways = () =>
+      one.kernel.machine
+        .snapshot(placeOf(front))!
+        .routes.filter(({ destination }) => destination === DEFAULT[6])
+        .map(({ gateway }) => gateway);
+    expect(ways()).toEqual(['fd00:8::1']);
+    await until(one.engine.disconnectAs('alt', 'front'));
+    await pass(5_000);
+    expect(ways()).toEqual(['fd00:9::1']);
+  });
+
   it('keeps to each container what it has when the agent is started anew between the two questions', async () => {
     const second = holdSecond(one);
     const running = run(one, 'api', { web: {} });

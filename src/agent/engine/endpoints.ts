@@ -29,8 +29,9 @@ import { EndpointChange, type EndpointChangeDeps } from '../endpoints/endpoint-c
 import type { Endpoints, EndpointsDeps } from '../endpoints/endpoints.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import { encodedEntries } from '../endpoints/own-holdings.ts';
-import { addressOf, type Reservation, Reservations, type WantedAddress } from './reservations.ts';
+import { addressOf, isExactly, type Reservation, Reservations, type WantedAddress } from './reservations.ts';
 import { leadToService, type ServiceLeadDeps } from './service-lead.ts';
+import { passWayOut } from './way-out.ts';
 
 export interface EngineEndpointsDeps extends EndpointChangeDeps, ServiceLeadDeps {
   readonly selfId: string;
@@ -271,7 +272,9 @@ export class EngineEndpoints {
       this.#wiring.delete(endpointId);
       this.#madeAt.delete(endpointId);
       const endpoint = this.#deps.local.byEngine(endpointId);
-      if (endpoint) await this.#deps.endpoints.drop([endpoint], 'its engine let go of it');
+      if (!endpoint) return;
+      await this.#deps.endpoints.drop([endpoint], 'its engine let go of it');
+      passWayOut(this.#deps, endpoint);
     });
   }
 
@@ -392,8 +395,4 @@ export class EngineEndpoints {
     if (!this.#reserved.remove(record)) return;
     if (!local.isFormer(record.id)) await releases.release(record, true);
   }
-}
-
-function isExactly(record: EndpointRecord, addresses: readonly string[]): boolean {
-  return record.addresses.length === addresses.length && addresses.every((address) => hasAddress(record, address));
 }

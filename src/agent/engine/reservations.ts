@@ -74,3 +74,8 @@ export class Reservations {
 export function addressOf({ addresses }: Pick<EndpointRecord, 'addresses'>, family: Family): string | undefined {
   return addresses.find(({ ip }) => familyOf(ip) === family)?.ip;
 }
+
+/** Whether it has these addresses and no other. */
+export function isExactly(record: EndpointRecord, addresses: readonly string[]): boolean {
+  return record.addresses.length === addresses.length && addresses.every((address) => hasAddress(record, address));
+}
