@@ -54,6 +54,8 @@ interface IndexSource {
 }
 
 const NONE = new Map<string, never>();
+/** A network of more addresses is kept open: whoever attaches first would wait longer than 10 ms for it. */
+const LARGE = 1_000;
 
 export class ClusterIndex implements ClusterView {
   readonly #source: IndexSource;
@@ -64,6 +66,8 @@ export class ClusterIndex implements ClusterView {
   readonly #networks = new Map<string, NetworkRecord>();
   readonly #networkIds = new Map<string, string>();
   readonly #open: OpenNetworks;
+  /** Ids of networks of so many endpoints that opening them takes its time. */
+  #large: ReadonlySet<string> = new Set();
   /** How often endpoints of a network, and members, have changed. */
   readonly #endpointChanges = new Map<string, number>();
   #nodeChanges = 0;
@@ -77,7 +81,7 @@ export class ClusterIndex implements ClusterView {
   constructor(source: IndexSource, isWanted: (networkId: string) => boolean) {
     this.#source = source;
     this.#open = new OpenNetworks({
-      isWanted,
+      isWanted: (networkId) => isWanted(networkId) || this.#large.has(networkId),
       claimsOn: (networkId) => this.#claimsOn(networkId),
       endpointsOn: (networkId) => {
         // Nobody counted what changed while it was not open.
@@ -203,8 +207,13 @@ export class ClusterIndex implements ClusterView {
     this.#open.open(networkId);
   }
 
-  /** Lets go of what was looked for and is not wanted any more. */
+  /** Lets go of what was looked for and is not wanted any more; and opens, one at a time, what is large. */
   rest(): void {
+    const { shown } = this.#source;
+    const large = [...this.#networks.keys()].filter((id) => shown.count(keys.addressesOn(id)) > LARGE);
+    this.#large = new Set(large);
+    const next = large.find((id) => !this.#open.isOpen(id));
+    if (next !== undefined) this.#open.open(next);
     this.#open.rest();
   }
 

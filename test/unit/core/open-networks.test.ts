@@ -4,7 +4,7 @@ import { ClusterIndex } from '../../../src/core/cluster-index.ts';
 import { type RecordChange, Replica } from '../../../src/core/gossip/replica.ts';
 import { encodeRecord } from '../../../src/core/record-codec.ts';
 import { type EndpointRecord, keys, PREFIX } from '../../../src/core/records.ts';
-import { endpointRecord } from '../../fixtures/records.ts';
+import { endpointRecord, networkRecord } from '../../fixtures/records.ts';
 import { toldView } from '../../fixtures/told-view.ts';
 
 const NETWORKS = ['n1', 'n2', 'n3'];
@@ -175,6 +175,29 @@ describe('what is held', () => {
     const again = held.map((record) => view.endpoint(record));
     expect(again).toEqual(held);
     expect(again.map((record, nth) => record === held[nth])).toEqual([false, ...Array(8).fill(true)]);
+  });
+
+  it('is a network of more than a thousand addresses, before anybody asks, and as long as it has so many', () => {
+    const { view, tell } = toldView(() => false);
+    const address = (nth: number) => `10.0.${nth >> 8}.${nth & 255}`;
+    const claim = (nth: number, value: string | undefined = encodeRecord({ endpointId: `e${nth}`, nodeId: 'h1' })) => ({
+      key: keys.address('n1', address(nth)),
+      value,
+    });
+    tell([{ key: keys.network('n1'), value: encodeRecord(networkRecord()) }, put(one)]);
+    tell(Array.from({ length: 1_000 }, (_, nth) => claim(nth)));
+    const touched = (name: string) =>
+      tell([put(endpointRecord({ id: 'e1', networkId: 'n1', name }))]).endpoints.has('n1');
+    view.rest();
+    expect(touched('a')).toBe(false);
+    tell([claim(1_000)]);
+    view.rest();
+    view.rest();
+    expect(touched('b')).toBe(true);
+    tell([{ key: keys.address('n1', address(1_000)), value: undefined }]);
+    view.rest();
+    view.rest();
+    expect(touched('c')).toBe(false);
   });
 
   it('is nothing that changes cost where nobody has asked', () => {
