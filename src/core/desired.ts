@@ -17,7 +17,7 @@ import type {
   Subnet,
 } from './host-state.ts';
 import { innerMtu } from './inner-mtu.ts';
-import { BITS, type Family, familyOfAddress } from './ip.ts';
+import { BITS, FAMILIES, type Family, familyOfAddress } from './ip.ts';
 import { networkSettings } from './network-options.ts';
 import { namespaceOf, portLinkOf } from './plan/naming.ts';
 import { type EndpointAddress, type EndpointRecord, type NetworkRecord, type NodeRecord, PREFIX } from './records.ts';
@@ -236,8 +236,6 @@ function makePort(
       .map(({ cidr }) => cidr),
   };
 }
-
-const FAMILIES = [4, 6] as const;
 
 interface Candidate {
   readonly endpoint: LocalEndpoint;

@@ -10,6 +10,8 @@
 import { OverlaydError } from './errors.ts';
 
 export type Family = 4 | 6;
+/** In the order in which they are named and chosen. */
+export const FAMILIES = [4, 6] as const satisfies readonly Family[];
 
 export interface Ip {
   readonly family: Family;

@@ -1,6 +1,6 @@
 /** A network's subnets, which do not overlap: of which families they are, and which of them an address is in. */
 import { contains, parseCidr } from './cidr.ts';
-import { type Family, type Ip, parseIp } from './ip.ts';
+import { FAMILIES, type Family, type Ip, parseIp } from './ip.ts';
 import type { SubnetSpec } from './records.ts';
 
 /** A network has the families of its subnets, and only those. */
@@ -13,7 +13,7 @@ export function hasFamily(
 
 /** IPv4 before IPv6, whatever the order of the subnets. */
 export function familiesOf(network: { readonly subnets: readonly Pick<SubnetSpec, 'cidr'>[] }): readonly Family[] {
-  return ([4, 6] as const).filter((family) => hasFamily(network, family));
+  return FAMILIES.filter((family) => hasFamily(network, family));
 }
 
 export function subnetsOf<T extends Pick<SubnetSpec, 'cidr'>>(subnets: readonly T[], family: Family): readonly T[] {

@@ -7,7 +7,7 @@
  */
 import { derivedMac, proposedMac } from '../../core/endpoint-mac.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import { canonicalIp, type Family, familyOf } from '../../core/ip.ts';
+import { canonicalIp, FAMILIES, type Family, familyOf } from '../../core/ip.ts';
 import {
   type AddressSpace,
   type Choice,
@@ -90,7 +90,7 @@ export class AddressChoice {
     if (mac !== undefined) refuseTakenMac(view, network, mac);
     const { families: wanted = [4, 6] } = this.#wanted;
     const families = familiesOf(network).filter((family) => wanted.includes(family));
-    for (const family of [4, 6] as const) if (!families.includes(family)) this.#refuseFamily(network, family);
+    for (const family of FAMILIES) if (!families.includes(family)) this.#refuseFamily(network, family);
     const chance = this.#deps.random.next();
     const kept = this.#keptFor(network);
     const choices = families.map((family) => this.#chooseOf(network, family, chance, kept));

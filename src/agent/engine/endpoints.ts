@@ -9,7 +9,7 @@ import { endpointNames, isNamed } from '../../core/engine/endpoint-names.ts';
 import type { EngineContainer } from '../../core/engine/engine.ts';
 import { type JoiningContainer, joiningAttachment } from '../../core/engine/service-route.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import { familyOf } from '../../core/ip.ts';
+import { FAMILIES, familyOf } from '../../core/ip.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
 import {
@@ -112,7 +112,7 @@ export class EngineEndpoints {
     instead: readonly Reservation[],
     rest: Pick<Wanted, 'families' | 'macOf'>,
   ): Promise<EndpointRecord> {
-    const [ip, ip6] = ([4, 6] as const).map((family) => addresses.find((each) => familyOf(each) === family));
+    const [ip, ip6] = FAMILIES.map((family) => addresses.find((each) => familyOf(each) === family));
     const wanted = { name, aliases: [], ip, ip6, mac: undefined, ...rest };
     const former = instead.map(({ record }) => record);
     try {
@@ -231,7 +231,7 @@ export class EngineEndpoints {
       if (left?.nodeId !== selfId || local.has(left.id) || this.#reserved.has(left)) continue;
       await releases.release(left, true);
     }
-    const families = ([4, 6] as const).filter((family) => addresses.some((each) => familyOf(each) === family));
+    const families = FAMILIES.filter((family) => addresses.some((each) => familyOf(each) === family));
     const name = [...found].find(({ record }) => record.sticky)?.record.name ?? this.#keptFor(network, addresses);
     return await this.#claim(network, addresses, name, [...found], { families });
   }

@@ -2,7 +2,7 @@
 import { contains, isDefaultRoute, kindOf, parseCidr } from '../../core/cidr.ts';
 import type { HostAddress } from '../../core/host-facts.ts';
 import { parseHttpUrl } from '../../core/host-port.ts';
-import { BITS, parseIp, requireIp } from '../../core/ip.ts';
+import { BITS, FAMILIES, parseIp, requireIp } from '../../core/ip.ts';
 import type { NeededAddress, NodeRecord } from '../../core/records.ts';
 import type { HostFacts } from '../../ports/host.ts';
 
@@ -12,8 +12,6 @@ export type Surroundings = Required<Pick<NodeRecord, 'hostRoutes' | 'linkRoutes'
 /** A host with a routing table of its own (BGP) would not fit into a record; automatic subnets see this many of a family. */
 const MAX_ROUTES = 256;
 const MAX_NEEDED = 64;
-const FAMILIES = [4, 6] as const;
-
 /** Links whose addresses come and go with containers, virtual machines and Kubernetes' services. */
 const PASSING_LINK = /^(veth|vnet|tap|cali|cilium|lxc|kube)/;
 

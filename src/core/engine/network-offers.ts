@@ -4,6 +4,7 @@
  * remembers of which is which.
  */
 import { parseCidr } from '../cidr.ts';
+import { FAMILIES } from '../ip.ts';
 import type { NetworkRecord } from '../records.ts';
 import { familiesOf, hasFamily } from '../subnets.ts';
 import { DRIVER, type EngineNetwork, type EngineNetworkSpec, ID_OPTION, NETWORK_OPTION } from './engine.ts';
@@ -136,7 +137,7 @@ function recover(found: EngineNetwork, networks: readonly NetworkRecord[]): Bind
 
 /** What a binding has to say of the pools (CIDRs) that the engine has. */
 export function placeholdersOf(pools: readonly string[]): Pick<Binding, 'pool' | 'pool6'> {
-  const [pool, pool6] = ([4, 6] as const).map((family) =>
+  const [pool, pool6] = FAMILIES.map((family) =>
     pools.find((each) => isPlaceholder(each) && parseCidr(each)!.ip.family === family),
   );
   return { ...(pool === undefined ? {} : { pool }), ...(pool6 === undefined ? {} : { pool6 }) };

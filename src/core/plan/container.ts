@@ -1,6 +1,6 @@
 /**
- * The inside of a container: our link with its addresses, its ways to the network's other subnets, and the default routes that it is to carry. Nothing else in
- * there is ours: other addresses of the link and routes of other protocols stay, a default route of the user's own wins.
+ * The inside of a container: our link with its addresses, its ways to the network's other subnets, and the default routes
+ * that it is to carry. Nothing else in there is ours: other addresses of the link and routes of other protocols stay, a default route of the user's own wins.
  */
 import {
   type Address,
@@ -11,7 +11,7 @@ import {
   type Op,
   ROUTE_PROTOCOL,
 } from '../host-state.ts';
-import { isIpv4 } from '../ip.ts';
+import { FAMILIES, isIpv4 } from '../ip.ts';
 import { asMade, linkOps } from './link.ts';
 import { containerLink, linkLocalAddress, ours } from './wanted.ts';
 
@@ -37,7 +37,7 @@ export function containerOps(
     if (there?.unused) ops.push({ kind: 'delete-address', at, address });
     if (!there || there.unused) ops.push({ kind: 'add-address', at, address });
   }
-  for (const family of [4, 6] as const) {
+  for (const family of FAMILIES) {
     const defaults = seen?.routes.filter(({ destination }) => destination === DEFAULT[family]) ?? [];
     const foreign = defaults.some(({ protocol }) => protocol !== ROUTE_PROTOCOL);
     const mine = defaults.filter((route) => route.protocol === ROUTE_PROTOCOL && route.link === wanted.name);

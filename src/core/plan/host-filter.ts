@@ -22,7 +22,7 @@
  * Members' addresses may be of either family; sets and rules are there for those families that the cluster has.
  */
 import { type Desired, SERVICE_ADDRESS, type Uplink } from '../host-state.ts';
-import { type Family, isIpv4 } from '../ip.ts';
+import { FAMILIES, type Family, isIpv4 } from '../ip.ts';
 import type { Filter } from '../packet-filter.ts';
 import { chain, EARLY, LATE, RAW, SRCNAT, set } from './filter.ts';
 import { uplinkOf } from './naming.ts';
@@ -35,7 +35,6 @@ const SOFT_LINK = 'meta iifkind { "bridge", "tun", "veth" }';
 const OF_A_PROCESS = 'meta skuid != 4294967295';
 /** Behind UDP's header and VXLAN's an inner frame to a group of IPv6 (RFC 2464) whose source is a `tunnelMac`. */
 const FROM_A_TUNNEL = '@th,128,16 0x3333 @th,176,24 0x0a6f76';
-const FAMILIES = [4, 6] as const;
 const IP = { 4: 'ip', 6: 'ip6' } as const;
 const TYPES = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const;
 const OPENS = 'tcp flags & (syn | ack) == syn';

@@ -22,7 +22,7 @@ import {
   UPLINK_NEXT_HOP,
   type Uplink,
 } from '../host-state.ts';
-import { isIpv4, linkLocalOf } from '../ip.ts';
+import { FAMILIES, isIpv4, linkLocalOf } from '../ip.ts';
 import {
   ALL_ZEROS,
   asBridgeRows,
@@ -34,8 +34,6 @@ import {
 } from '../row-table.ts';
 import { hasFamily } from '../subnets.ts';
 import { gatewayMac, portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
-
-const FAMILIES = [4, 6] as const;
 
 /** Nothing of ours can be a loop. Where multicast goes to ports it goes to all: nobody would ask for memberships (RFC 4541). */
 const NO_LOOPS: BridgeFlags = { stp: false, multicastSnooping: false };
@@ -188,8 +186,9 @@ export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort
 }
 
 /**
- * Local endpoints have neighbour rows as remote ones do: all ARP and all solicitations are answered from the table. Of two endpoints with one MAC,
- * as older releases let them be, the first has the FDB row: a table holds one of each, and two would take turns for ever.
+ * Local endpoints have neighbour rows as remote ones do: all ARP and all solicitations are answered from the table. Of two
+ * endpoints with one MAC, as older releases let them be, the first has the FDB row: a table holds one of each, and two would
+ * take turns for ever.
  */
 function makeRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
   const { port, serviceAddress } = desired;

@@ -21,7 +21,7 @@ import { isRouted, joinAnswer } from '../../core/engine/join.ts';
 import { type Binding, placeholdersOf } from '../../core/engine/network-offers.ts';
 import { isPlaceholder } from '../../core/engine/placeholder.ts';
 import { isOverlaydError, OverlaydError, removedNode } from '../../core/errors.ts';
-import type { Family } from '../../core/ip.ts';
+import { FAMILIES, type Family } from '../../core/ip.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import { differingOption, networkSettings } from '../../core/network-options.ts';
 import type { NetworkRequest } from '../../core/network-request.ts';
@@ -266,7 +266,7 @@ function requireSame(network: NetworkRecord, { internal, id, name, options, pool
       `network ${network.name} is there already ${what}; leave the option out, or choose another net=NAME`,
     );
   if ((id ?? network.id) !== network.id || (name ?? network.name) !== network.name) throw differs(`with subnet ${all}`);
-  for (const family of [4, 6] as const) requireFamily(network, family, wanted.has(family));
+  for (const family of FAMILIES) requireFamily(network, family, wanted.has(family));
   // It may have got another one since it was written down what it is.
   const other = pools.findIndex(({ pool }) => !isPlaceholder(pool) && !known.includes(pool));
   if (other >= 0) {
