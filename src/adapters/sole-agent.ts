@@ -33,7 +33,10 @@ const WAIT_MS = 10_000;
 const AGAIN_MS = 50;
 const NO_LOCKS = ['ENOLCK', 'ENOSYS', 'EOPNOTSUPP'];
 
-/** Resolves with what gives them back. Makes them where they are not there. Throws `conflict`, `config-invalid`, and what `refuse` does. */
+/**
+ * Resolves with what gives them back. Makes them where they are not there. Throws `conflict`, `config-invalid`, and what
+ * `refuse` does.
+ */
 export async function beSoleAgent(
   { dataDir, runDir }: AgentDirectories,
   { refuse, clock }: SoleAgentDeps,

@@ -122,7 +122,10 @@ export interface DesiredPort {
   readonly link: string;
   readonly addresses: readonly Omit<Address, 'link'>[];
   readonly mac: string;
-  /** Next hops of the container's default routes, one of a family at most; none where that goes through another network, or nowhere. */
+  /**
+   * Next hops of the container's default routes, one of a family at most; none where that goes through another network, or
+   * nowhere.
+   */
   readonly defaultGateways: readonly string[];
   /** CIDRs of the network's other subnets, of the container's families: they are on the link as its own are. */
   readonly onLink: readonly string[];

@@ -13,7 +13,8 @@ export interface RowDifference {
 
 /**
  * What has to be written over, and what is too many then. Writing overwrites the first row of the same key, but for flood
- * rows, to which it adds. Both tables are mostly in the same order and differ in a row or two: only what lies between is worth an index. Scale: linear.
+ * rows, to which it adds. Both tables are mostly in the same order and differ in a row or two: only what lies between is
+ * worth an index. Scale: linear.
  */
 export function rowDifference<K extends RowKind>(wanted: RowTable<K>, seen: RowTable<K>): RowDifference {
   const { kind } = wanted;

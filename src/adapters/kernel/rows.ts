@@ -1,4 +1,7 @@
-/** Tables of rows (`core/row-table.ts`) from the kernel's messages and into them: numbers all the way, of thousands no object is made. */
+/**
+ * Tables of rows (`core/row-table.ts`) from the kernel's messages and into them: numbers all the way, of thousands no object
+ * is made.
+ */
 import {
   FDB,
   isIpv4,

@@ -1,7 +1,8 @@
 /**
  * Hears of changes: one socket in the host's namespace that is a member of multicast groups and listens to every namespace
  * that has an id there (`NETLINK_LISTEN_ALL_NSID`), so that two sockets, one per protocol, hear whatever number of them.
- * That takes CAP_NET_BROADCAST; without it the host's namespace alone is heard. Nothing is held: a namespace ends when its last process does, as if nobody listened, and `RTNLGRP_NSID` tells.
+ * That takes CAP_NET_BROADCAST; without it the host's namespace alone is heard. Nothing is held: a namespace ends when its
+ * last process does, as if nobody listened, and `RTNLGRP_NSID` tells.
  *
  * The event loop itself waits for the socket. It is handed a few dozen messages at a time, in microseconds each.
  *
