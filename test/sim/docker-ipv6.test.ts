@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { proposedMac } from '../../src/core/endpoint-mac.ts';
 import { hasIpv6Alone } from '../../src/core/engine/offer-problems.ts';
 import { isPlaceholder } from '../../src/core/engine/placeholder.ts';
+import { OverlaydError } from '../../src/core/errors.ts';
 import { DEFAULT } from '../../src/core/host-state.ts';
 import { PREFIX } from '../../src/core/records.ts';
 import { dockerNetwork, useEngines } from './engine-story.ts';
@@ -135,6 +136,29 @@ describe('a network of both families', () => {
     await pass(120_000);
     expect(all()).toEqual([[expect.any(String), expect.stringMatching(/^fd00:9::/)]]);
     expect(stored('addresses')).toHaveLength(2);
+  });
+
+  it('has nothing left of what etcd writes after it fell silent over the second question', async () => {
+    const { ipv4, ipv6 } = [...one.engine.objects.values()][0]!;
+    const any = { address: undefined, gateway: false, endpointName: undefined, mac: undefined };
+    await until(one.line.call('requestAddress', { ...any, poolId: ipv4!.poolId }));
+    const { store } = one;
+    const { txn } = store;
+    let late: Promise<unknown> | undefined;
+    store.txn = async (...asked) => {
+      if (!late) {
+        late = cluster()
+          .clock.sleep(500)
+          .then(() => txn.call(store, ...asked));
+        throw new OverlaydError('store-unavailable', 'etcd fell silent', { retryable: true });
+      }
+      await late;
+      return await txn.call(store, ...asked);
+    };
+    const second = one.line.call('requestAddress', { ...any, poolId: ipv6!.poolId, address: 'fd00:9::66' });
+    await expect(until(second)).rejects.toThrow('etcd fell silent');
+    await pass(5_000);
+    expect(stored('addresses')).toEqual([]);
   });
 
   it('has nothing left of what an engine asked for that died between the two questions', async () => {

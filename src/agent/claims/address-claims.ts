@@ -226,8 +226,8 @@ export class AddressClaims {
       return resting?.keptFor && isKeptFromOthers(resting, wanted.name) ? [{ address, ...resting.keptFor }] : [];
     });
     const committed = await commit(compares, changes).catch((error: unknown) => {
-      // Its outcome is unknown (etcd fell silent): nothing of it stays. Of the former too: it may still be carried out as long as they are as they were.
-      for (const each of [record, ...former]) void this.#deps.releases.abandon(each).catch(() => false);
+      // Its outcome is unknown (etcd fell silent): nothing of it stays.
+      void this.#abandon(record, former);
       throw error;
     });
     if (!committed) return undefined;
@@ -238,6 +238,14 @@ export class AddressClaims {
       );
     }
     return { record, told: committed.told };
+  }
+
+  /**
+   * The former first: as long as they are as they were the claim may still be carried out, and what it has of them is theirs
+   * until then, so that nothing of it would be found.
+   */
+  async #abandon(record: EndpointRecord, former: readonly EndpointRecord[]): Promise<void> {
+    for (const each of [...former, record]) await this.#deps.releases.abandon(each).catch(() => false);
   }
 
   /** Kept for it, and not taken: nobody's then. */
