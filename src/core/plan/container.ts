@@ -1,6 +1,7 @@
 /**
  * The inside of a container: our link with its addresses, its ways to the network's other subnets, and the default routes
- * that it is to carry. Nothing else in there is ours: other addresses of the link and routes of other protocols stay, a default route of the user's own wins.
+ * that it is to carry. Nothing else in there is ours: other addresses of the link and routes of other protocols stay, a
+ * default route of the user's own wins.
  */
 import {
   type Address,
