@@ -10,7 +10,11 @@ import type { StoreAccess } from '../../../../src/ports/store.ts';
 import { toldView } from '../../../fixtures/told-view.ts';
 import { ClusterFixture, memoryFile } from './cluster-fixture.ts';
 
-const NETWORK = { id: 'f0', name: 'web' };
+const NETWORK = {
+  id: 'f0',
+  name: 'web',
+  subnets: [{ cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} }],
+};
 const QUARANTINE = { quarantineSeconds: 60 };
 
 let cluster: ClusterFixture;
@@ -55,7 +59,7 @@ const remove = (ref: string, force = false, access: StoreAccess = n1.store) =>
 test('nodes are listed by name with their state and number of endpoints', async () => {
   await putEndpoints(n2, 3);
   const network = {
-    ...{ ...NETWORK, vni: 4096, subnets: [], internal: false, attachable: true, labels: {}, options: {} },
+    ...{ ...NETWORK, vni: 4096, internal: false, attachable: true, labels: {}, options: {} },
     ...{ createdAt: 0, state: 'active' },
   };
   await cluster.store.txn([], [{ kind: 'put', key: keys.network(NETWORK.id), value: encodeRecord(network) }]);
@@ -223,7 +227,7 @@ test("the host of the cluster's etcd leaves last, and force does not change that
   }
   await leaving(n2).leave();
   const network = {
-    ...{ ...NETWORK, vni: 4096, subnets: [], internal: false, attachable: true, labels: {}, options: {} },
+    ...{ ...NETWORK, vni: 4096, internal: false, attachable: true, labels: {}, options: {} },
     ...{ createdAt: 0, state: 'active' },
   };
   const key = keys.network(NETWORK.id);
