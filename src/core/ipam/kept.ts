@@ -1,5 +1,5 @@
 /**
- * Addresses that stay with a name (`-o sticky=true`, docs/adr/0018-an-address-stays-with-its-name.md). What an endpoint of such
+ * Addresses that stay with a name (`-o sticky=true`, docs/adr/0019-an-address-stays-with-its-name.md). What an endpoint of such
  * a network had goes on resting when the endpoint goes, for its name, by the quarantine records of its addresses: they say
  * so and hang on no lease. The next endpoint of that name on any host takes what one of those before it left, all of it, in
  * the transaction of its claim; so the endpoints of a name and what is kept for it are together never more than were there
