@@ -1,7 +1,6 @@
 /**
- * Builds `dist/`: one CommonJS bundle for each program, for the larger ones with the code that V8 makes of it, what etcd's
- * protocol files say, which etcd3 reads at run time from `../proto` beside its own file, and the launcher
- * `dist/overlayd`. Does nothing when nothing changed; `--force` builds.
+ * Builds `dist/`: one CommonJS bundle for each program, for the larger ones with the code that V8 makes of it, and the
+ * launcher `dist/overlayd`. Does nothing when nothing changed; `--force` builds.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -9,14 +8,12 @@ import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:f
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
-import protobuf from 'protobufjs';
 import { launchFlags } from './launch-flags.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const DIST = path.join(ROOT, 'dist');
 const LIB = path.join(DIST, 'lib');
 const STAMP = path.join(DIST, '.stamp');
-const ETCD_PROTOCOL = path.join(ROOT, 'node_modules/etcd3/proto/rpc.proto');
 
 /** Small ones, which start as fast from their source. */
 const PROGRAMS = {
@@ -33,15 +30,8 @@ const COMPILED_PROGRAMS = {
   agent: { entry: 'src/agent-main.ts', rehearsal: ['--help'], process: 'agent' },
 } as const;
 
-/** For etcd3 alone: gRPC's own use of the loader, which nothing here calls, is another one. */
-const etcdProtocol: Plugin = {
-  name: 'etcd-protocol',
-  setup({ onResolve }) {
-    onResolve({ filter: /^@grpc\/proto-loader$/ }, ({ importer }) =>
-      importer.includes('/etcd3/') ? { path: path.join(ROOT, 'deploy/etcd-protocol.ts') } : undefined,
-    );
-  },
-};
+/** What container tools run; the command installs it. */
+const TOOL_PROGRAM = 'deploy/shims/overlayd.pl';
 
 const KOFFI = path.join(ROOT, 'deploy/koffi.cjs');
 
@@ -56,7 +46,9 @@ const nativeCode: Plugin = {
 
 const OPTIONS: BuildOptions = {
   bundle: true,
-  plugins: [etcdProtocol, nativeCode],
+  plugins: [nativeCode],
+  // gRPC wants it for services of its own that nothing here starts.
+  external: ['@grpc/proto-loader'],
   platform: 'node',
   format: 'cjs',
   target: 'node24',
@@ -88,7 +80,6 @@ if (!process.argv.includes('--force') && (await readFile(STAMP, 'utf8').catch(()
 } else {
   const start = performance.now();
   await mkdir(LIB, { recursive: true });
-  await writeEtcdProtocol();
   const launcher = await readFile(path.join(ROOT, 'deploy/launcher.sh'), 'utf8');
   const results = await Promise.allSettled([
     ...Object.entries(PROGRAMS).map(async ([name, entry]) => replaceFile(path.join(LIB, name), await bundle(entry))),
@@ -96,6 +87,7 @@ if (!process.argv.includes('--force') && (await readFile(STAMP, 'utf8').catch(()
       compile(name, entry, [...launchFlags(launcher, process), path.join(ROOT, 'deploy/keep-code.ts')], rehearsal),
     ),
     replaceFile(path.join(DIST, 'overlayd'), launcher, 0o755),
+    readFile(path.join(ROOT, TOOL_PROGRAM), 'utf8').then((text) => replaceFile(path.join(LIB, 'overlayd.pl'), text)),
   ]);
   const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
   // esbuild has said what is wrong and where; its stack trace says nothing more.
@@ -128,12 +120,6 @@ function withHash(text: string): string {
   return body + createHash('sha256').update(body).digest('hex');
 }
 
-async function writeEtcdProtocol(): Promise<void> {
-  const protocol = new protobuf.Root().loadSync(ETCD_PROTOCOL, { keepCase: true }).toJSON();
-  await mkdir(path.join(DIST, 'proto'), { recursive: true });
-  await replaceFile(path.join(DIST, 'proto/rpc.json'), JSON.stringify(protocol));
-}
-
 /** Whole or not at all: a program that starts meanwhile reads the old file or the new one. */
 async function replaceFile(file: string, contents: string | Uint8Array, mode = 0o644): Promise<void> {
   const temporary = `${file}.${process.pid}`;
@@ -146,10 +132,18 @@ async function replaceFile(file: string, contents: string | Uint8Array, mode = 0
 async function fingerprintInputs(): Promise<string> {
   const hash = createHash('sha256');
   const sources = (await readdir(path.join(ROOT, 'src'), { recursive: true })).map((name) => `src/${name}`).sort();
-  const parts = ['build', 'compiled-bundle', 'etcd-protocol', 'keep-code', 'launch-flags', 'start-bundle'].map(
+  const parts = ['build', 'compiled-bundle', 'keep-code', 'launch-flags', 'start-bundle'].map(
     (name) => `deploy/${name}.ts`,
   );
-  const files = [...sources, ...parts, 'package.json', 'package-lock.json', 'deploy/koffi.cjs', 'deploy/launcher.sh'];
+  const files = [
+    ...sources,
+    ...parts,
+    'package.json',
+    'package-lock.json',
+    'deploy/koffi.cjs',
+    'deploy/launcher.sh',
+    TOOL_PROGRAM,
+  ];
   for (const name of [...files, 'node_modules/.package-lock.json']) {
     const { size, mtimeMs } = await stat(path.join(ROOT, name)).catch(() => ({ size: 0, mtimeMs: 0 }));
     hash.update(`${name} ${size} ${mtimeMs}\n`);

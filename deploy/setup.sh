@@ -6,7 +6,9 @@
 #   deploy/setup.sh --test     and what the tests need
 #   deploy/setup.sh --bench    and what the benchmarks need
 #   deploy/setup.sh --debian   and what makes another Debian's root to test in
+#   deploy/setup.sh --kernel   and what the tests and a virtual machine with another kernel need
 #
+# wireguard-go runs encrypted networks where the kernel has no module for it: the tests and the demo have them everywhere.
 # Debian 12 or 13 as root; elsewhere it says what to install by hand.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -18,14 +20,15 @@ fail() {
   exit 1
 }
 
-with_tests= with_docker= with_bench= with_debian=
+with_tests= with_docker= with_bench= with_debian= with_kernel=
 case "${1-}" in
   '') ;;
   --docker) with_docker=1 ;;
   --test) with_docker=1 with_tests=1 ;;
   --bench) with_docker=1 with_tests=1 with_bench=1 ;;
   --debian) with_debian=1 ;;
-  *) fail "unknown argument '$1'; usage: deploy/setup.sh [--docker | --test | --bench | --debian]" ;;
+  --kernel) with_docker=1 with_tests=1 with_kernel=1 ;;
+  *) fail "unknown argument '$1'; usage: deploy/setup.sh [--docker | --test | --bench | --debian | --kernel]" ;;
 esac
 
 # One set-up at a time in one tree.
@@ -35,12 +38,14 @@ flock 9
 # ---------------------------------------------------------------- tools: command or library -> Debian package
 
 tools='libnftables.so.1:libnftables1 ip:iproute2 bridge:iproute2 nft:nftables etcd:etcd-server etcdctl:etcd-client ping:iputils-ping
-  nsenter:util-linux unshare:util-linux flock:util-linux sysctl:procps ps:procps'
-[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils tcpdump:tcpdump openssl:openssl"
+  nsenter:util-linux unshare:util-linux flock:util-linux sysctl:procps ps:procps
+  wireguard-go:wireguard-go tcpdump:tcpdump'
+[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils openssl:openssl /usr/lib/cni/portmap:containernetworking-plugins"
 [ -z "$with_docker" ] || tools="$tools
   dockerd:docker.io /usr/bin/docker:docker.io containerd:containerd iptables:iptables docker-compose:docker-compose busybox:busybox-static"
 [ -z "$with_bench" ] || tools="$tools iperf3:iperf3 sockperf:sockperf dnsperf:dnsperf ldd:libc-bin"
 [ -z "$with_debian" ] || tools="$tools debootstrap:debootstrap"
+[ -z "$with_kernel" ] || tools="$tools qemu-system-x86_64:qemu-system-x86 modprobe:kmod cpio:cpio xz:xz-utils zstd:zstd setsid:util-linux"
 
 # A library is looked for where ldconfig can list them. A container has none of this machine's libraries: only a static
 # busybox makes an image.
@@ -89,6 +94,7 @@ install_packages() {
       etcd-server) systemctl disable -q etcd ;;
       docker.io) systemctl disable -q docker.service docker.socket ;;
       containerd) systemctl disable -q containerd ;;
+      containernetworking-plugins) systemctl disable -q cni-dhcp.service cni-dhcp.socket ;;
     esac 2>/dev/null || true
   done
 }
@@ -100,6 +106,11 @@ if [ -n "$missing" ]; then
   say "installing with apt-get: $missing"
   # shellcheck disable=SC2086
   (install_packages $missing) || fail "apt-get could not install them (see above); $by_hand"
+fi
+
+# A Podman of Debian 13, which no other Debian has to have installed.
+if [ -n "$with_tests" ]; then
+  bash test/podman-root.sh >/dev/null || fail 'Podman could not be unpacked for the tests (see above)'
 fi
 
 # ---------------------------------------------------------------- npm packages
@@ -116,8 +127,8 @@ fi
 
 # ---------------------------------------------------------------- build
 
-inputs='src deploy/build.ts deploy/compiled-bundle.ts deploy/etcd-protocol.ts deploy/keep-code.ts deploy/koffi.cjs
-  deploy/launch-flags.ts deploy/launcher.sh deploy/start-bundle.ts package.json package-lock.json node_modules/.package-lock.json'
+inputs='src deploy/build.ts deploy/compiled-bundle.ts deploy/keep-code.ts deploy/koffi.cjs
+  deploy/launch-flags.ts deploy/launcher.sh deploy/shims deploy/start-bundle.ts package.json package-lock.json node_modules/.package-lock.json'
 # shellcheck disable=SC2086
 if [ ! -x dist/overlayd ] || [ -n "$(find $inputs -newer dist/.stamp -print -quit 2>&1)" ]; then
   say 'building dist/overlayd'

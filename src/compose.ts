@@ -9,7 +9,6 @@ import { daemonNameServers } from './adapters/docker/daemon-file.ts';
 import { createEngine } from './adapters/docker/engine.ts';
 import { allowForwarding, hasLegacyRules, removeForwarding } from './adapters/docker/forwarding.ts';
 import { mendHostsFile } from './adapters/docker/hosts-file.ts';
-import { servePlugin } from './adapters/docker/plugin-server.ts';
 import { missingTranslation } from './adapters/docker/translation.ts';
 import { createBundledEtcd } from './adapters/etcd/server.ts';
 import { createEtcdStore } from './adapters/etcd/store.ts';
@@ -17,45 +16,61 @@ import type { Exec } from './adapters/exec.ts';
 import { createControlClient } from './adapters/grpc/control.ts';
 import { refuseSecond, serveControl } from './adapters/grpc/control-server.ts';
 import { createJoinClient } from './adapters/grpc/join-client.ts';
-import { serveJoin } from './adapters/grpc/join-server.ts';
+import { type JoinServer, serveJoin } from './adapters/grpc/join-server.ts';
 import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
+import { createControlWays } from './adapters/kernel/control-way.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
 import { KernelThread } from './adapters/kernel/kernel-thread.ts';
 import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
+import { wireguardJobs } from './adapters/kernel/wireguard-jobs.ts';
 import type { RoutingQuestion } from './adapters/netlink/host-routing.ts';
+import { packing } from './adapters/packing.ts';
 import { createPki } from './adapters/pki/pki.ts';
 import { beSoleAgent } from './adapters/sole-agent.ts';
-import { createJsonFile, createStateFiles } from './adapters/state-file.ts';
 import { createContainers } from './adapters/system/containers.ts';
 import { createHostFacts } from './adapters/system/host-facts.ts';
+import { leaderOf } from './adapters/system/machines.ts';
 import { systemClock, systemRandom } from './adapters/system/time.ts';
+import { makeKeyPair } from './adapters/wireguard/own-keys.ts';
+import { openRelay } from './adapters/wireguard/relay.ts';
+import { createWireguard } from './adapters/wireguard/wireguard.ts';
+import { Attachments } from './agent/attachments/attachments.ts';
 import { AddressWatch } from './agent/cluster/address-watch.ts';
-import { admit } from './agent/cluster/admit.ts';
 import { usesIpv6 } from './agent/cluster/families.ts';
-import { type Identity, type IdentityState, parseIdentity, tlsMaterialOf } from './agent/cluster/identity.ts';
+import { type Identity, joinMaterialOf, recordOf, tlsMaterialOf, wireguardPortOf } from './agent/cluster/identity.ts';
+import { KeeperCalls } from './agent/cluster/keeper-calls.ts';
 import { keepKnocking } from './agent/cluster/knocking.ts';
 import { insist } from './agent/cluster/level.ts';
-import { clockProblem, keepCertificate, withValidCertificate } from './agent/cluster/renewal.ts';
+import { OwnIdentity } from './agent/cluster/own-identity.ts';
+import { CERTIFICATE_LIFETIME_MS, certificateProblems, withValidCertificate } from './agent/cluster/renewal.ts';
 import { bundledHostsOf, bundledStoreOf, type OpenStore } from './agent/cluster/store-access.ts';
 import { KeptState } from './agent/endpoints/kept-state.ts';
 import { EngineSide } from './agent/engine/engine-side.ts';
-import { parseEngineMemory } from './agent/engine/memory.ts';
 import { withdrawAll } from './agent/engine/withdraw-all.ts';
 import { FirewallWatch } from './agent/host/firewall-watch.ts';
 import { HostNeeds } from './agent/host/host-needs.ts';
 import { Lifecycle, type Membership } from './agent/lifecycle.ts';
 import { Member } from './agent/member.ts';
 import { clearHost } from './agent/reconcile/clear-host.ts';
+import { storePlaces } from './agent/store/places.ts';
+import { StoreSide } from './agent/store/store-side.ts';
+import { StoreWork } from './agent/store-work.ts';
+import { clearTunnels } from './agent/wireguard/clear-tunnels.ts';
+import { agentFiles } from './compose-files.ts';
+import { openFrontDoors } from './compose-front-doors.ts';
+import { composeKeeper } from './compose-keeper.ts';
+import { composeCertification, isCertified, isMember, joinPortsOf, reportFailure } from './compose-member.ts';
+import { composePodman } from './compose-podman.ts';
+import { storeTarget } from './compose-store.ts';
 import type { Config } from './core/config/option.ts';
-import { type AgentVersion, SPOKEN_LEVELS } from './core/levels.ts';
-import { keys, type LevelRange, type NodeRecord } from './core/records.ts';
-import { Sparing } from './core/sparing.ts';
+import { keepersOf, saidOf } from './core/keepers.ts';
+import { type AgentVersion, levelOf, SPOKEN_LEVELS, STORE_LEVEL } from './core/levels.ts';
+import type { LevelRange } from './core/records.ts';
+import { CLIENT_PORT, PEER_PORT } from './core/store-members.ts';
 import { hasFamily } from './core/subnets.ts';
+import { gossipAddress } from './core/wireguard/reach.ts';
 import { createHandlers } from './integrations/control/handlers.ts';
-import { createDrivers } from './integrations/docker/drivers.ts';
-import type { TlsMaterial } from './ports/identity.ts';
 import type { Logger } from './ports/runtime.ts';
-import type { StoreAccess } from './ports/store.ts';
 import { VERSION } from './version.ts';
 
 /** Programs beside the agent's own, as source or bundled. */
@@ -67,7 +82,6 @@ export interface ProgramPaths {
 /** Where the Docker daemon looks for its configuration unless it is told otherwise. */
 const DAEMON_FILE = '/etc/docker/daemon.json';
 const KNOCK_MS = 1_000;
-const CERTIFICATE_LIFETIME_MS = 90 * 24 * 3_600_000;
 
 export interface Agent {
   /** What the service manager is told. */
@@ -93,7 +107,7 @@ export async function startAgent(
   const random = systemRandom;
   const pki = createPki();
   const joinClient = createJoinClient(clock);
-  const containers = createContainers();
+  const containers = createContainers({ leaderOf: (machine) => leaderOf(exec.run, machine) });
   const thread = new KernelThread({ workerPath: programs.kernelWorker });
   const nameServers = hostNameServers();
   const facts = createHostFacts({
@@ -104,25 +118,17 @@ export async function startAgent(
     ...{ thread, isAlive: (container) => containers.isAlive(container) },
     onFirewallChange: () => lifecycle.current?.engineSide?.firewallChanged(),
   });
-  const statePaths = { disk: join(config.dataDir, 'state.json'), run: join(config.runDir, 'state.json') };
-  const stateFile = new KeptState({ ...createStateFiles(statePaths), clock });
-  const file = createJsonFile<IdentityState>(
-    join(config.dataDir, 'identity.json'),
-    parseIdentity,
-    "this host is no member then; never on the host of the cluster's etcd, which nobody else has the way into",
-  );
+  const files = agentFiles(config);
+  const { identity: file, engine: engineFile } = files;
+  const stateFile = new KeptState({ ...files.state, clock });
   const etcd = createBundledEtcd({ run: exec.run, logger, clock }, { dataDir: config.dataDir });
   const engineOf = (signal: AbortSignal) =>
     config.docker === 'on' ? createEngine({ clock }, { socketPath: config.dockerSocket }, signal) : undefined;
-  const engineFile = createJsonFile(
-    join(config.dataDir, 'docker.json'),
-    parseEngineMemory,
-    'what it held is found again from what Docker keeps',
-  );
   const names = new NamesKeeper(
     { run: exec.run, clock, logger },
     { socketPath: join(config.runDir, 'names.sock'), programPath: programs.names, nodePath: process.execPath },
   );
+  const wireguard = createWireguard({ run: exec.run, clock, logger, kernel: wireguardJobs(thread) }, config);
   const { quarantineSeconds } = config;
   const openStore: OpenStore = (access, material) => {
     const store = createEtcdStore({ logger, clock }, storeTarget(access, material));
@@ -133,37 +139,54 @@ export async function startAgent(
     const log = logger.child({ node: saved.name });
     const quit = new AbortController();
     const { signal } = quit;
+    const own = new OwnIdentity(file, saved);
     let started: Member | undefined;
-    const addresses = new AddressWatch(
-      {
-        ...{ facts, pki, clock, file, logger: log },
-        onProblems: () => started?.noteHostChange(),
-        moved: (why) => lifecycle.restart(why),
-      },
-      saved,
-      { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS },
-    );
-    const renewal = { clock, pki, file, logger: log };
-    const options = { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS };
-    const identity = await withValidCertificate(renewal, await addresses.settle(signal), options);
+    const addresses = new AddressWatch({
+      ...{ facts, clock, own, logger: log },
+      onProblems: () => started?.noteHostChange(),
+      moved: (why) => lifecycle.restart(why),
+    });
+    const options = { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS, quarantineSeconds };
+    await addresses.settle(signal);
+    const identity = await withValidCertificate({ clock, pki, own, logger: log }, options);
     const material = tlsMaterialOf(identity);
     const store = createEtcdStore({ logger: log, clock }, storeTarget(identity.store, material));
+    const { keeper, userKeeping } = composeKeeper(
+      {
+        ...{ store, own, pki, clock, random, logger: log, agent: speech },
+        ...{ member: () => member, storeSide: () => storeSide, storeWork },
+        rotateCa: () => certification.rotate(),
+        onRevoked: (serials) => certification.revoke(serials),
+        cutOff: (addresses) => thread.ask('endConnections', { ports: [CLIENT_PORT, PEER_PORT], addresses }),
+      },
+      options,
+    );
     const transport = new GrpcPeerTransport(
-      { clock, pki, logger: log, isMember: (nodeId, fingerprint) => isMember(member, nodeId, fingerprint) },
+      { clock, pki, logger: log, keeper, isMember: (nodeId, fingerprint) => isMember(member, nodeId, fingerprint) },
       { nodeId: identity.nodeId, material, listenAddress: identity.listenAddress, port: identity.gossipPort },
     );
+    const places = storePlaces({ own, store, openStore, etcd, clock, logger: log, lifecycle }, () => member);
     const member: Member = new Member(
       {
         ...{ store, transport, kernel, containers, facts, stateFile, clock, random, logger: log },
         onStoreStalled: () => {
-          if (identity.store.bundled)
+          if (own.current.store.bundled)
             void etcd.check().catch((error: unknown) => log.warn({ error }, 'etcd not restarted'));
         },
         onNetworks: () => engineSide?.networks.sync(),
-        onHostChange: () => addresses.look(),
+        onHostChange: () => {
+          addresses.look();
+          storeSide.look();
+          userKeeping.look();
+        },
+        storeOffer: () => storeSide.offer(),
+        onView: () => certification.look(),
+        trust: () => certification.trust,
         addressProblem: () => addresses.problems[0],
+        storePlaces: places,
         onUnspoken: (why) => void insist(() => lifecycle.restart(why), { clock, signal }),
         names,
+        tunnels: { wireguard, keyFile: files.keys, makeKeyPair, ways: createControlWays(thread), openRelay },
       },
       {
         self: recordOf(identity, pki.fingerprint(identity.key)),
@@ -173,10 +196,37 @@ export async function startAgent(
         gossipIntervalMs: config.gossipIntervalMs,
         leaseSeconds: config.leaseTtlSeconds,
         quarantineSeconds,
-        dnsTtlSeconds: config.dnsTtlSeconds,
+        ...{ dnsTtlSeconds: config.dnsTtlSeconds, namesInside: config.dockerNames === 'direct' },
         auditIntervalMs: config.auditIntervalMs,
-        bundledStore: bundledStoreOf(identity.store),
+        wireguardPort: wireguardPortOf(identity),
+        keyLifetimeMs: config.wireguardKeyLifetimeMs,
+        bundledStore: () => bundledStoreOf(own.current.store),
       },
+    );
+    const keepers = new KeeperCalls({
+      ...{ selfId: identity.nodeId, transport, own: keeper, hasCaKey: () => own.current.caKey !== undefined },
+      keepers: () => keepersOf(member.view.nodes(), saidOf(member.view)),
+      // Before it is known nothing is done here that may be a keeper's alone.
+      level: () => (member.view.cluster() ? levelOf(member.view) : STORE_LEVEL),
+      liveness: (nodeId) => member.liveness(nodeId),
+      addressOf: (node) => gossipAddress(member.self, node, member.wireguard.outside.passes(node.id)),
+    });
+    const storeSide: StoreSide = new StoreSide(
+      {
+        ...{ member, own, store, etcd, keepers, clock, logger: log },
+        setEndpoints: (urls) => store.setEndpoints(urls),
+        membership: { ...store.membership, ...store.maintenance },
+        onChange: () => member.reconciler.markDirty('all'),
+        trust: (node) => userKeeping.trust(node),
+        isCertified: () => isCertified(pki, own.current, member),
+      },
+      { replaceAfterMs: config.storeReplaceAfterMs },
+    );
+    const joining: { server?: JoinServer } = {};
+    const certification = composeCertification(
+      { own, pki, clock, keepers, logger: log, member, transport, store, etcd, joining, storeSide },
+      identity,
+      options,
     );
     const engine = engineOf(signal);
     const engineSide: EngineSide | undefined =
@@ -192,49 +242,44 @@ export async function startAgent(
           });
         },
         hasSilentRules: () => hasLegacyRules(),
-        nameServers: () => daemonNameServers(DAEMON_FILE),
+        ...{ nameServers: () => daemonNameServers(DAEMON_FILE), namesInside: config.dockerNames === 'direct' },
         mendHosts: mendHostsFile,
       });
     const firewall = new FirewallWatch({
       ...{ passage: () => readPassage(thread, signal), firewall: () => findFirewall(thread, exec.run, signal) },
       ...{ port: identity.dataPathPort, clock, logger: log },
+      nameOf: (address) => [...member.view.nodes()].find(({ left, vtep }) => !left && vtep === address)?.name,
     });
     let ended: Promise<unknown>;
     try {
-      const refusals = new Sparing({ limit: 10, windowMs: 60_000 });
-      const admission = { store, commit: member.commit, pki, clock, logger: log, agent: speech, refusals };
-      const joinDeps = { ...admission, identity: () => identity };
-      const options = { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS, quarantineSeconds };
-      await serveJoin(
-        (request, from) => admit(joinDeps, request, from, options),
-        { material, listenAddress: identity.listenAddress, port: identity.joinPort, logger: log },
+      joining.server = await serveJoin(
+        (request, from) => keepers.ask('admit', { request, from }),
+        {
+          material: joinMaterialOf(identity),
+          listenAddress: identity.listenAddress,
+          port: identity.joinPort,
+          keepers: () => joinPortsOf(member),
+          logger: log,
+        },
         signal,
       );
       // First: what the engine's containers need of the host must not be missing from the first pass.
       await engineSide?.load();
       const running = await member.start(signal);
       // Last: nothing below throws, so it never fails without somebody to hear of it.
-      const renewal = keepCertificate(
-        {
-          clock,
-          pki,
-          file,
-          logger: log,
-          renewed: () => lifecycle.restart('starting again with a renewed certificate'),
-        },
-        identity,
-        { certificateLifetimeMs: CERTIFICATE_LIFETIME_MS },
-        signal,
-      );
       const knock = (host: string, port: number) => joinClient.probe(host, port, KNOCK_MS);
-      const knocking = keepKnocking({ member, storeHosts: bundledHostsOf(identity.store), knock, clock }, signal);
+      const storeHosts = () => bundledHostsOf(own.current.store);
+      const knocking = keepKnocking({ member, storeHosts, knock, clock }, signal);
       started = member;
-      const following = addresses.keep(() => member.view.nodes(), signal);
+      const following = addresses.keep(() => (storeSide.isFollowing ? [] : member.view.nodes()), signal);
       const tasks = [
-        renewal,
+        certification.run(signal),
         following,
         running.ended,
         knocking,
+        storeSide.run(signal),
+        places.run(signal),
+        userKeeping.run(signal),
         firewall.run(signal),
         engineSide?.run(signal) ?? Promise.resolve(),
       ];
@@ -249,16 +294,13 @@ export async function startAgent(
       await ended;
     };
     return {
-      member,
-      store,
-      identity,
-      engineSide,
+      ...{ member, store, own, keepers, certification, engineSide, storeSide },
+      get identity() {
+        return own.current;
+      },
       firewallProblems: () => firewall.problems,
       storeStatus: () => store.status(),
-      hostProblems: () => {
-        const ofClock = clockProblem({ pki, clock }, identity);
-        return ofClock === undefined ? addresses.problems : [...addresses.problems, ofClock];
-      },
+      hostProblems: () => [...addresses.problems, ...certificateProblems({ pki, clock }, own.current, options)],
       storeAlarms: () => store.alarms(),
       quiesce,
       stop: async () => {
@@ -270,8 +312,8 @@ export async function startAgent(
 
   const lifecycle = new Lifecycle(
     {
-      ...{ facts, pki, clock, random, file, etcd, openStore, logger, startMember },
-      joinClient,
+      ...{ facts, pki, clock, random, file, etcd, openStore, logger, startMember, joinClient },
+      wireguard,
       clearHost: async () => {
         const engine = engineOf(quit.signal);
         if (engine) {
@@ -280,22 +322,27 @@ export async function startAgent(
           await removeForwarding(exec.run, 6);
           await engineFile.remove();
         }
+        await podman.withdraw();
         await names.end();
         await clearHost(kernel);
+        await clearTunnels(wireguard);
         const saved = await stateFile.load().catch(() => undefined);
         for (const { container } of saved?.endpoints ?? []) await containers.configureResolver(container, []);
         await stateFile.remove();
+        await files.keys.remove();
       },
     },
     {
-      joinPort: config.joinPort,
-      gossipPort: config.gossipPort,
-      dataPathPort: config.dataPathPort,
+      ...{ joinPort: config.joinPort, gossipPort: config.gossipPort },
+      ...{ dataPathPort: config.dataPathPort, wireguardPort: config.wireguardPort },
       agent: speech,
       certificateLifetimeMs: CERTIFICATE_LIFETIME_MS,
       quarantineSeconds,
     },
   );
+  const storeWork = new StoreWork({ agent: speech, etcd, openStore, pki, clock, random, packing, lifecycle });
+  const attachments = new Attachments({ member: () => lifecycle.require().member, containers });
+  const podman = composePodman({ config, attachments, clock, logger, member: () => lifecycle.current?.member });
   const startedAtMs = clock.now();
   const needs = new HostNeeds({
     probe: (wanted) => thread.ask('lacks', wanted),
@@ -305,23 +352,29 @@ export async function startAgent(
   const status = {
     ...{ version: VERSION, dataDir: config.dataDir, startedAtMs },
     rssBytes: () => process.memoryUsage.rss(),
-    lacks: () => needs.problems,
+    lacks: () => [...needs.problems, ...podman.side.offers.problems],
   };
-  const handlers = createHandlers({ lifecycle, pki, clock, random, logger, status }, { quarantineSeconds });
   const quit = new AbortController();
+  const offered = () => podman.side.offers.compare(quit.signal);
+  const handlers = createHandlers(
+    { lifecycle, pki, clock, random, logger, status, facts, storeWork, offered },
+    { quarantineSeconds },
+  );
   const socketPath = join(config.runDir, 'overlayd.sock');
   const giveBackPlace = await beSoleAgent(config, { refuse: () => refuseSecond(socketPath), clock });
-  await serveControl(handlers, { socketPath, logger }, quit.signal);
+  const ready = async (method: string) => (method === 'getStatus' ? undefined : lifecycle.started());
+  await serveControl(handlers, { socketPath, logger, ready }, quit.signal);
   const resumed = lifecycle.resume(quit.signal);
-  const plugin =
-    config.docker === 'on' &&
-    (await servePlugin(
-      { handlers: createDrivers({ lifecycle, clock, random, ready: resumed.attempted }), clock, logger },
-      { socket: socketOf(sockets.get('docker'), config.dockerPluginSocket) },
-      quit.signal,
-    ));
+  const frontDoors = await openFrontDoors(
+    {
+      ...{ config, sockets, lifecycle, attachments, podman: podman.side, containers, kernel, clock, random, logger },
+      ready: resumed.attempted,
+    },
+    quit.signal,
+  );
   await resumed.attempted;
   void needs.run(quit.signal);
+  const podmanEnded = podman.side.run(quit.signal);
   return {
     describe: () => lifecycle.describe(),
     isHealthy: async () => {
@@ -335,7 +388,7 @@ export async function startAgent(
     stop: async () => {
       quit.abort();
       await resumed.ended;
-      if (plugin) await plugin.ended;
+      await Promise.all([frontDoors.ended, podmanEnded]);
       await lifecycle.stop();
       await stateFile.end();
       await thread.close();
@@ -343,58 +396,4 @@ export async function startAgent(
       giveBackPlace();
     },
   };
-}
-
-/** A task of the member failed for good: a bug, or something that only a restart mends. The service manager restarts. */
-async function reportFailure(task: Promise<void>, signal: AbortSignal, logger: Logger): Promise<void> {
-  try {
-    await task;
-  } catch (error) {
-    if (signal.aborted) return;
-    logger.error({ error }, 'the agent cannot go on and ends; networks stay as they are');
-    process.exitCode = 1;
-    process.kill(process.pid, 'SIGTERM');
-  }
-}
-
-function storeTarget(access: StoreAccess, material: TlsMaterial) {
-  const { endpoints, caCertificate, certificate, key } = access;
-  const secure = endpoints.some((endpoint) => endpoint.startsWith('https:'));
-  const own = { ca: material.caCertificate, cert: material.certificate, key: material.key };
-  if (!secure) return { endpoints };
-  // A bundled etcd has the node's certificate, whatever address it is reached by.
-  const tls = certificate === '' ? own : { ca: caCertificate, cert: certificate, key };
-  const name = certificate === '' ? { targetName: 'etcd.overlayd' } : {};
-  return { endpoints, tls, ...name };
-}
-
-/** Before etcd or a peer has told the whole table, and where it cannot be read, the cluster CA's signature has to do. */
-function isMember(member: Member, nodeId: string, fingerprint: string): boolean {
-  if (!member.view.isWhole) return true;
-  const node = member.view.node(nodeId);
-  if (node === undefined && member.view.unreadable.has(keys.node(nodeId))) return true;
-  return node !== undefined && !node.left && node.keyFingerprint === fingerprint;
-}
-
-function recordOf(identity: Identity, keyFingerprint: string): NodeRecord {
-  return {
-    id: identity.nodeId,
-    name: identity.name,
-    advertiseAddress: identity.advertiseAddress,
-    gossipPort: identity.gossipPort,
-    joinPort: identity.joinPort,
-    vtep: identity.vtep,
-    dataPathPort: identity.dataPathPort,
-    keyFingerprint,
-    underlayMtu: 1_500,
-    hostRoutes: [],
-    labels: {},
-    joinedAt: 0,
-    left: false,
-    ...(identity.store.bundled && { holdsStore: true }),
-  };
-}
-
-function socketOf(fd: number | undefined, path: string) {
-  return fd === undefined ? { path } : { fd };
 }

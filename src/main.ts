@@ -1,5 +1,6 @@
 /** The command `overlayd`: argv to exit code. */
 import { loadRunDir } from './adapters/config-file.ts';
+import { hostFiles } from './adapters/host-files.ts';
 import { Output } from './adapters/output.ts';
 import { EXIT } from './cli/exit.ts';
 import { runCommand } from './cli/program.ts';
@@ -25,6 +26,23 @@ const surroundings: Surroundings = {
   async readFile(path) {
     if (path === '-') return (await import('node:stream/consumers')).text(process.stdin);
     return (await import('node:fs/promises')).readFile(path, 'utf8');
+  },
+  async writeFile(path, text) {
+    const { rename, stat, writeFile } = await import('node:fs/promises');
+    // A device or a pipe is written to, not replaced.
+    const isSpecial = await stat(path).then(
+      (found) => !found.isFile(),
+      () => false,
+    );
+    if (isSpecial) return writeFile(path, text);
+    const partial = `${path}.partial`;
+    await writeFile(partial, text, { mode: 0o600, flush: true });
+    await rename(partial, path);
+  },
+  files: hostFiles,
+  async toolProgram() {
+    const name = import.meta.filename.endsWith('.ts') ? '../deploy/shims/overlayd.pl' : 'overlayd.pl';
+    return (await import('node:fs/promises')).readFile(`${import.meta.dirname}/${name}`, 'utf8');
   },
   async ask(question) {
     const { createInterface } = await import('node:readline/promises');

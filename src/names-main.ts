@@ -5,6 +5,7 @@
  */
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { createForwarder } from './adapters/dns/forwarder.ts';
+import { InsideListeners, isInside } from './adapters/dns/inside.ts';
 import { SocketListeners } from './adapters/dns/listeners.ts';
 import { NamesServer } from './adapters/dns/process/server.ts';
 import { handOverTo, LOCK_FD, SUCCESSOR, succeed } from './adapters/dns/process/succession.ts';
@@ -55,10 +56,15 @@ process.on('uncaughtException', (error) => {
 });
 
 let listeners!: SocketListeners;
+let inside!: InsideListeners;
 const answering = new Answering({
   listen: (handler) => {
     listeners = new SocketListeners({ handler, logger }, { task: socketPath });
     return listeners;
+  },
+  serveInside: (handler) => {
+    inside = new InsideListeners({ handler, logger });
+    return inside;
   },
   forward: (isOwn) => createForwarder({ servers: hostResolvers('/etc/resolv.conf', { isOwn }), isOwn }),
   clock: systemClock,
@@ -84,7 +90,10 @@ async function replace({ program }: Extract<ControlRequest, { kind: 'replace' }>
   try {
     const { drained } = await handOverTo(program, lockFd, {
       tell: () => answering.tell(),
-      handOver: (give) => listeners.handOver(give),
+      handOver: async (give) => {
+        const all = [await listeners.handOver(give), await inside.handOver(give)];
+        return { open: all.flatMap(({ open }) => open), drained: Promise.all(all.map(({ drained }) => drained)) };
+      },
       stepDown: () => server.close(),
     });
     // The lock is the successor's alone: should that end, the next one must not wait for our connections.
@@ -102,7 +111,7 @@ async function replace({ program }: Extract<ControlRequest, { kind: 'replace' }>
 
 function waitAlone(): void {
   lonely = setTimeout(() => {
-    if (listeners.count === 0) process.exit(0);
+    if (listeners.count + inside.count === 0) process.exit(0);
     waitAlone();
   }, LONELY_MS).unref();
 }
@@ -123,8 +132,13 @@ async function main(): Promise<void> {
   if (!isSuccessor) return await stepUp();
   await succeed({
     take: (news) => answering.take(news),
-    adopt: (place, kind, socket) => listeners.adopt(place, kind, socket),
-    resume: (question) => listeners.resume(question),
+    adopt: (place, kind, socket) => {
+      if (isInside(place)) inside.adopt(place, kind, socket);
+      else listeners.adopt(place, kind, socket);
+    },
+    resume: (question) => {
+      if (!inside.resume(question)) listeners.resume(question);
+    },
     stepUp,
   });
 }

@@ -7,12 +7,13 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { copyFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type EngineAttachment, type LocalEndpoint, PROTOCOLS, type PublishedPort } from '../core/container.ts';
+import type { LocalEndpoint } from '../core/container.ts';
 import { OverlaydError } from '../core/errors.ts';
-import { decodeEndpoint, decodeNetwork } from '../core/record-codec.ts';
+import { decodeNetwork } from '../core/record-codec.ts';
 import type { NetworkRecord } from '../core/records.ts';
 import { type StoreMemory, UnusableState } from '../core/store-memory.ts';
 import type { JsonFile, NodeState } from '../ports/files.ts';
+import { listOf, objectOf, parseEndpoints, parsePublication } from './state-endpoints.ts';
 
 /**
  * @param parse - the value, or throws with what is wrong. Gets whatever JSON the file holds.
@@ -22,8 +23,13 @@ import type { JsonFile, NodeState } from '../ports/files.ts';
  * after that keeps it aside as `<path>.unreadable-<time>`. Saves that come while one is being written join into the
  * next one; each resolves when its value, or a later one, is on disk.
  */
-export function createJsonFile<T>(path: string, parse: (value: unknown) => T, without: string): JsonFile<T> {
-  return new JsonFileOnDisk(path, { parse, render: (value) => JSON.stringify(value), without });
+export function createJsonFile<T>(
+  path: string,
+  parse: (value: unknown) => T,
+  without: string,
+  render: (value: T) => string = JSON.stringify,
+): JsonFile<T> {
+  return new JsonFileOnDisk(path, { parse, render, without });
 }
 
 /**
@@ -76,7 +82,7 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
       throw this.#failure(`cannot be read: ${messageOf(error)}; check its owner and mode`, error);
     }
     try {
-      return this.#format.parse(JSON.parse(text));
+      return this.#format.parse(parseJson(text));
     } catch (error) {
       this.#unreadable = !this.#format.isFleeting;
       const mend = `restore it, or move it away to begin without it: ${this.#format.without}`;
@@ -145,12 +151,12 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
   }
 }
 
-/** Puts `text` at `path` (mode 0600) so that after a crash the old or the new file is there, whole. */
-export async function replaceFile(path: string, text: string): Promise<void> {
+/** Puts `content` at `path` (mode 0600) so that after a crash the old or the new file is there, whole. */
+export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${path}.tmp`;
   const file = await makingDirectory(path, () => open(temporary, 'w', 0o600));
   try {
-    await file.writeFile(text);
+    await file.writeFile(content);
     await file.sync();
   } finally {
     await file.close();
@@ -235,9 +241,13 @@ function wholeList(state: Record<string, unknown>, name: string): unknown[] {
 }
 
 function parseStoreMemory(value: unknown): StoreMemory {
-  const { height, behind, level } = objectOf(value, 'store');
+  const { height, behind, level, epoch } = objectOf(value, 'store');
   if (!Number.isSafeInteger(height)) throw new Error('store.height is not a revision');
-  return { height: height as number, behind: behind === true, ...(typeof level === 'number' && { level }) };
+  return {
+    ...{ height: height as number, behind: behind === true },
+    ...(typeof level === 'number' && { level }),
+    ...(typeof epoch === 'string' && { epoch }),
+  };
 }
 
 /** Throws {@link UnusableState}. */
@@ -279,6 +289,9 @@ function parseState(state: Record<string, unknown>): NodeState {
     endpoints: parseEndpoints(wholeList(state, 'endpoints'), 'endpoints', recordOf),
     ...(state.former === undefined ? {} : { former: parseEndpoints(wholeList(state, 'former'), 'former', recordOf) }),
     networks,
+    ...(state.publications === undefined
+      ? {}
+      : { publications: listOf(state.publications, 'publications').map(parsePublication) }),
   };
 }
 
@@ -289,74 +302,13 @@ function withAddresses(record: unknown, subnets: ReadonlyMap<string, string | un
   return { ...rest, addresses: [{ subnet, ip: address }] };
 }
 
-function parseEndpoints(
-  values: readonly unknown[],
-  list: string,
-  recordOf: (record: unknown) => unknown,
-): LocalEndpoint[] {
-  return values.map((item, i) => {
-    const what = `${list}[${i}]`;
-    const { record, container, ifname, engine, gwPriority, options } = objectOf(item, what);
-    const { text, path, identity } = objectOf(container, `${what}.container`);
-    const decoded = decodeEndpoint(JSON.stringify(recordOf(record)) ?? '');
-    if (decoded === undefined) throw new Error(`${what}.record is not an endpoint`);
-    return {
-      record: decoded,
-      container: {
-        text: textOf(text, `${what}.container.text`),
-        path: textOf(path, `${what}.container.path`),
-        identity: textOf(identity, `${what}.container.identity`),
-      },
-      ifname: textOf(ifname, `${what}.ifname`),
-      ...(typeof gwPriority === 'number' ? { gwPriority } : {}),
-      ...(options === undefined ? {} : { options: textsOf(options, `${what}.options`) }),
-      ...(engine === undefined ? {} : { engine: parseEngine(engine, `${what}.engine`) }),
-    };
-  });
-}
-
-function parseEngine(value: unknown, what: string): EngineAttachment {
-  const { endpointId, networkId, sandbox, containerId, serviceRoute, serviceMetric, wayOut, ports } = objectOf(
-    value,
-    what,
-  );
-  return {
-    endpointId: textOf(endpointId, `${what}.endpointId`),
-    networkId: textOf(networkId, `${what}.networkId`),
-    ...(sandbox === undefined ? {} : { sandbox: textOf(sandbox, `${what}.sandbox`) }),
-    ...(containerId === undefined ? {} : { containerId: textOf(containerId, `${what}.containerId`) }),
-    ...(serviceRoute === undefined ? {} : { serviceRoute: textOf(serviceRoute, `${what}.serviceRoute`) }),
-    ...(typeof serviceMetric === 'number' ? { serviceMetric } : {}),
-    ...(typeof wayOut === 'boolean' ? { wayOut } : {}),
-    ...(ports === undefined ? {} : { ports: listOf(ports, `${what}.ports`).map((each) => parsePort(each, what)) }),
-  };
-}
-
-function parsePort(value: unknown, what: string): PublishedPort {
-  const { protocol, port } = objectOf(value, `a port of ${what}`);
-  const known = PROTOCOLS.find((each) => each === protocol);
-  if (known && typeof port === 'number') return { protocol: known, port };
-  throw new Error(`a port of ${what} is not one`);
-}
-
-function objectOf(value: unknown, what: string): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new Error(`${what} is not an object`);
-}
-
-function listOf(value: unknown, what: string): unknown[] {
-  if (Array.isArray(value)) return value;
-  throw new Error(`${what} is not a list`);
-}
-
-function textsOf(value: unknown, what: string): Record<string, string> {
-  const texts = Object.entries(objectOf(value, what)).map(([key, each]) => [key, textOf(each, `${what}.${key}`)]);
-  return Object.fromEntries(texts);
-}
-
-function textOf(value: unknown, what: string): string {
-  if (typeof value === 'string') return value;
-  throw new Error(`${what} is not text`);
+/** Throws without a word of what is in the text, as the engine's own message has: it may be of a key. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error('it is no JSON');
+  }
 }
 
 function messageOf(error: unknown): string {

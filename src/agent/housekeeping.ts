@@ -6,12 +6,13 @@
  * itself, and each of them looks at everything.
  */
 import { asOverlaydError } from '../core/errors.ts';
+import { mayWriteCluster } from '../core/keepers.ts';
 import { Latch } from '../core/latch.ts';
 import type { AgentVersion } from '../core/levels.ts';
-import type { Clock } from '../ports/runtime.ts';
+import type { Clock, Random } from '../ports/runtime.ts';
 import type { ClusterStore } from '../ports/store.ts';
 import type { AddressClaims } from './claims/address-claims.ts';
-import { raiseLevel } from './cluster/level.ts';
+import { markStoreThatWentBack, raiseLevel } from './cluster/level.ts';
 import type { SelfRecord } from './cluster/self-record.ts';
 import {
   type ClaimAuditDeps,
@@ -27,13 +28,14 @@ import type { Networks } from './networks/networks.ts';
 
 export interface HousekeepingDeps extends ClaimAuditDeps {
   readonly store: Pick<ClusterStore, 'get' | 'list'>;
-  readonly claims: Pick<AddressClaims, 'isOfThisRun' | 'leftoversSettled' | 'settleLeftovers'>;
+  readonly claims: Pick<AddressClaims, 'expectLeftovers' | 'isOfThisRun' | 'leftoversSettled' | 'settleLeftovers'>;
   readonly engineEndpoints: Pick<EngineEndpoints, 'unclaimedFormer'>;
   readonly networks: Pick<Networks, 'finishRemovals'>;
   readonly selfRecord: Pick<SelfRecord, 'refresh'>;
   /** Not by a node that is no member any more, nor by an agent that does not speak the cluster's level. */
   readonly mayAct: () => boolean;
   readonly clock: Clock;
+  readonly random: Pick<Random, 'hex'>;
 }
 
 const RETRY_MS = 1_000;
@@ -45,6 +47,7 @@ export class Housekeeping {
   readonly #due = new Latch();
   readonly #acceptance = new StoreAcceptance();
   #rightClaims: RightClaims = new WeakMap();
+  #fallBacks = 0;
 
   constructor(deps: HousekeepingDeps, options: { readonly selfId: string; readonly agent: AgentVersion }) {
     this.#deps = deps;
@@ -84,6 +87,10 @@ export class Housekeeping {
     const { claims, engineEndpoints, networks, selfRecord, state } = this.#deps;
     // While etcd is behind what it was, nothing is let go of.
     const { behind } = state.view;
+    if (state.fallBacks !== this.#fallBacks) {
+      this.#fallBacks = state.fallBacks;
+      claims.expectLeftovers();
+    }
     if (!behind) {
       await releaseFormer(this.#deps, engineEndpoints.unclaimedFormer());
       if (!claims.leftoversSettled) {
@@ -92,7 +99,10 @@ export class Housekeeping {
       }
     }
     const steps = [
-      ...[this.#restore(), selfRecord.refresh(), raiseLevel(this.#deps, this.#agent)],
+      ...[this.#restore(), selfRecord.refresh()],
+      ...(mayWriteCluster(state.view, this.#selfId)
+        ? [raiseLevel(this.#deps, this.#agent), markStoreThatWentBack(this.#deps)]
+        : []),
       behind ? undefined : networks.finishRemovals(signal),
     ];
     const results = await Promise.allSettled(steps);

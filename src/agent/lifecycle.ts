@@ -2,11 +2,13 @@
  * What the agent is right now: waiting, or a member. `init`, `join` and `leave` move it from one to the other; at the
  * start the identity file says which. One of them at a time.
  */
-import { asOverlaydError, OverlaydError } from '../core/errors.ts';
+import { asOverlaydError, isOverlaydError, OverlaydError } from '../core/errors.ts';
 import type { JsonFile } from '../ports/files.ts';
 import type { Clock, Logger } from '../ports/runtime.ts';
-import type { ClusterStore, EtcdServer, StoreStatus } from '../ports/store.ts';
-import { type Identity, type IdentityState, tlsMaterialOf } from './cluster/identity.ts';
+import type { ClusterStore, EtcdServer, StoreAccess, StoreStatus } from '../ports/store.ts';
+import type { Adopt } from './cluster/another-ca.ts';
+import type { Certification } from './cluster/certification.ts';
+import { etcdSettingsOf, type Identity, type IdentityState, notJoined, tlsMaterialOf } from './cluster/identity.ts';
 import {
   type ClusterDefaults,
   type ClusterOutcome,
@@ -15,18 +17,27 @@ import {
   initCluster,
 } from './cluster/init.ts';
 import { type JoinDeps, type JoinOptions, joinCluster } from './cluster/join.ts';
+import type { KeeperCalls } from './cluster/keeper-calls.ts';
+import { requireKeyElsewhere } from './cluster/key-elsewhere.ts';
 import { type LeaveDeps, type LeaveOptions, leaveCluster } from './cluster/leave.ts';
+import type { OwnIdentity } from './cluster/own-identity.ts';
+import { isShutOut, joinAgain } from './cluster/rejoin.ts';
 import { accessOf } from './cluster/store-access.ts';
 import type { EngineSide } from './engine/engine-side.ts';
 import type { Member } from './member.ts';
+import type { StoreSide } from './store/store-side.ts';
 
 /** A member with everything that runs beside it. */
 export interface Membership {
   readonly member: Member;
   readonly store: ClusterStore;
   readonly identity: Identity;
+  readonly own: OwnIdentity;
+  readonly keepers: KeeperCalls;
+  readonly certification: Pick<Certification, 'look'>;
   /** Undefined when networks are not offered to a container engine. */
   readonly engineSide: EngineSide | undefined;
+  readonly storeSide: StoreSide;
   /** In words: what another firewall of the host drops. */
   firewallProblems(): readonly string[];
   storeStatus(): StoreStatus;
@@ -56,6 +67,7 @@ export interface LifecycleOptions extends ClusterDefaults {
 
 const LEAVING = 'leaving the cluster';
 const RETRY_MS = 3_000;
+const START_AWAITED_MS = 10_000;
 const LAST_ETCD_RETRY_MS = 30_000;
 
 export class Lifecycle {
@@ -65,6 +77,10 @@ export class Lifecycle {
   /** The member has stopped to leave: from then on it is started again should leaving fail. */
   #quiesced = false;
   #busy: string | undefined;
+  /** The first attempt to go on as the member that this host is. */
+  readonly #first = Promise.withResolvers<void>();
+  /** Ends when the last start has ended, well or not. */
+  #starting: Promise<void> = this.#first.promise;
   #problem: string | undefined;
   /** By `keepEtcd`: at which address etcd runs, and whether it is being looked at. */
   #etcdAddress: string | undefined;
@@ -91,6 +107,14 @@ export class Lifecycle {
     return this.#busy === LEAVING;
   }
 
+  /** Resolves when the agent is not starting, or after a while: who asks in that moment waits instead of being sent away. */
+  async started(): Promise<void> {
+    const given = new AbortController();
+    const late = this.#deps.clock.sleep(START_AWAITED_MS, given.signal).catch(() => undefined);
+    await Promise.race([this.#starting, late]);
+    given.abort();
+  }
+
   /** As the file says, whether the member runs or not. Throws `not-joined`. */
   async identity(): Promise<Identity> {
     const saved = await this.#deps.file.load();
@@ -113,6 +137,7 @@ export class Lifecycle {
    */
   resume(signal: AbortSignal): { readonly attempted: Promise<void>; readonly ended: Promise<void> } {
     const attempted = this.#resumeIfIdle();
+    this.#first.resolve(attempted);
     const retrying = async () => {
       await attempted;
       while (!signal.aborted) {
@@ -130,7 +155,7 @@ export class Lifecycle {
   async restart(why: string): Promise<void> {
     this.#requireIdle();
     // The caller is a task of the membership that ends here: waiting for it would wait for the caller.
-    void this.#exclusively(why, () => this.#startAnew()).catch((error: unknown) => this.#fail(error));
+    this.#starting = this.#exclusively(why, () => this.#startAnew()).catch((error: unknown) => this.#fail(error));
   }
 
   /** One line for the service manager. */
@@ -150,6 +175,11 @@ export class Lifecycle {
   }
 
   join(options: JoinOptions, progress: (text: string) => void): Promise<ClusterOutcome> {
+    if (this.#membership && isShutOut(this.#deps, this.#membership)) {
+      return this.changeStore('joining again', (of) =>
+        joinAgain({ ...this.#deps, ...of }, options, this.#options, progress),
+      );
+    }
     return this.#exclusively('joining a cluster', () =>
       this.#become(() => joinCluster(this.#deps, options, this.#options, progress)),
     );
@@ -177,6 +207,36 @@ export class Lifecycle {
     });
   }
 
+  /** Steps after which this member may have another way to the store: it starts anew then. Returns what they return. */
+  async changeStore<T extends { readonly store: Identity['store'] | undefined; readonly adopt?: Adopt | undefined }>(
+    what: string,
+    steps: (membership: Membership) => Promise<T>,
+  ): Promise<T> {
+    const membership = this.require();
+    return await this.#exclusively(what, async () => {
+      const done = await steps(membership);
+      if (done.store) await this.#turnTo(membership, done.store, done.adopt);
+      return done;
+    });
+  }
+
+  /** The same, for a task of the membership that ends by it. `keeps`: with the etcd that runs on this host. Throws `conflict`. */
+  async followStore(access: StoreAccess, keeps: boolean): Promise<void> {
+    const membership = this.require();
+    this.#requireIdle();
+    const turn = () => this.#turnTo(membership, { ...access, bundled: keeps });
+    void this.#exclusively("following the cluster's store", turn).catch((error: unknown) => this.#fail(error));
+  }
+
+  /** An etcd of this host that is the cluster's no more is set aside. */
+  async #turnTo({ own }: Membership, store: Identity['store'], adopt?: Adopt): Promise<void> {
+    const { bundled } = own.current.store;
+    await own.change((before) => ({ ...(adopt?.(before) ?? before), store }));
+    this.#etcdWanted.abort();
+    if (bundled && !store.bundled) await this.#deps.etcd.setAside();
+    await this.#startAnew();
+  }
+
   async stop(): Promise<void> {
     this.#etcdWanted.abort();
     await this.#membership?.stop();
@@ -189,6 +249,9 @@ export class Lifecycle {
         ...this.#deps,
         identity: membership.identity,
         store: membership.store,
+        keyElsewhere: () => requireKeyElsewhere({ ...membership, pki: this.#deps.pki, view: member.view }),
+        handOverStore: (report) => membership.storeSide.handOver(report),
+        otherKeepers: () => membership.storeSide.others,
         localEndpoints: () => member.local.all().map((endpoint) => endpoint.record.name),
         quiesce: async () => {
           this.#quiesced = true;
@@ -272,9 +335,7 @@ export class Lifecycle {
     const { etcd, logger } = this.#deps;
     const { advertiseAddress } = identity;
     const keep = async () => {
-      if (this.#etcdAddress !== advertiseAddress) {
-        await etcd.ensure(advertiseAddress, tlsMaterialOf(identity));
-      }
+      if (this.#etcdAddress !== advertiseAddress) await etcd.ensure(etcdSettingsOf(identity));
       this.#etcdAddress = advertiseAddress;
       await etcd.check();
     };
@@ -291,12 +352,16 @@ export class Lifecycle {
     this.#etcdWanted = new AbortController();
     const { signal } = this.#etcdWanted;
     for (let delayMs = RETRY_MS; !signal.aborted; delayMs = Math.min(LAST_ETCD_RETRY_MS, delayMs * 2)) {
+      const { current } = this;
       try {
-        await etcd.ensure(identity.advertiseAddress, tlsMaterialOf(identity));
+        // It may have been set aside meanwhile: others keep the store then. One that is being added is begun by `OwnMember`.
+        if (!current || (current.identity.store.bundled && !isBeingAdded(current)))
+          await etcd.ensure(etcdSettingsOf(current?.identity ?? identity));
         if (!signal.aborted) this.#problem = undefined;
         return;
       } catch (error) {
-        if (signal.aborted) return;
+        // One that was removed is a member as any other: what is kept of it changes with the cluster's records.
+        if (signal.aborted || isOverlaydError(error, 'store-removed')) return;
         this.#fail(error);
         await clock.sleep(delayMs, signal).catch(() => undefined);
       }
@@ -327,9 +392,7 @@ export class Lifecycle {
   }
 }
 
-function notJoined(): OverlaydError {
-  return new OverlaydError(
-    'not-joined',
-    'this host is not a member of a cluster; make one with `overlayd init`, or join one with `overlayd join --token TOKEN HOST:2377`',
-  );
+function isBeingAdded({ identity, member }: Membership): boolean {
+  const change = member.view.storeChange();
+  return change?.kind === 'add' && !change.votes && change.nodeId === identity.nodeId;
 }

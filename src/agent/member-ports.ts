@@ -1,5 +1,5 @@
 /** What a member works with, and what it is told. */
-import type { BundledStore } from '../core/host-state.ts';
+import type { BundledStore } from '../core/keepers.ts';
 import type { AgentVersion } from '../core/levels.ts';
 import type { NodeRecord } from '../core/records.ts';
 import type { StateFile } from '../ports/files.ts';
@@ -9,6 +9,11 @@ import type { NamesProcess } from '../ports/names.ts';
 import type { PeerTransport } from '../ports/peers.ts';
 import type { Clock, Logger, Random } from '../ports/runtime.ts';
 import type { ClusterStore } from '../ports/store.ts';
+import type { Trust } from './cluster/certification.ts';
+import type { SelfRecordDeps } from './cluster/self-record.ts';
+import type { GossipDeps } from './view/gossip.ts';
+import type { StoreWatchDeps } from './view/store-watch.ts';
+import type { TunnelPorts } from './wireguard/open-tunnels.ts';
 
 export interface MemberPorts {
   readonly store: ClusterStore;
@@ -19,14 +24,23 @@ export interface MemberPorts {
   readonly facts: HostFacts;
   readonly stateFile: StateFile;
   readonly names: NamesProcess;
+  readonly tunnels: TunnelPorts;
   /** Networks came, changed or went, or the view became whole. */
   readonly onNetworks?: () => void;
+  /** What is known of the cluster changed. */
+  readonly onView?: () => void;
   /** Links, addresses or routes of the host changed, or records of members. */
   readonly onHostChange?: () => void;
   /** The cluster speaks a level that this agent does not: it is to stop until it does. */
   readonly onUnspoken: (why: string) => void;
+  /** Where the store is; the members of it may move, and it may be another one. */
+  readonly storePlaces?: Pick<GossipDeps, 'storePlace' | 'onStorePlace'> & Pick<StoreWatchDeps, 'onGate' | 'onMoved'>;
   /** In words, when an address of this host is lost. */
   readonly addressProblem?: () => string | undefined;
+  /** Whether this host could run a member of the store. */
+  readonly storeOffer?: SelfRecordDeps['storeOffer'];
+  /** The CAs that are in use here, from level 4 on. */
+  readonly trust?: () => Trust | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -44,7 +58,13 @@ export interface MemberOptions {
   readonly leaseSeconds: number;
   readonly quarantineSeconds: number;
   readonly dnsTtlSeconds: number;
+  /** Whether an engine's containers are answered where they ask its own name server. */
+  readonly namesInside: boolean;
   readonly auditIntervalMs: number;
-  /** Of the cluster, when its etcd is a bundled one. */
-  readonly bundledStore?: BundledStore | undefined;
+  /** UDP, of WireGuard's first device; the second has the next one. */
+  readonly wireguardPort: number;
+  /** A key that is older is exchanged. */
+  readonly keyLifetimeMs: number;
+  /** Of the cluster, when its etcd is a bundled one, as it is now. */
+  readonly bundledStore?: () => BundledStore | undefined;
 }

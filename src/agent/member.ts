@@ -5,18 +5,20 @@
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import { FailureDetector, type Liveness } from '../core/failure-detector.ts';
+import { isEncrypted } from '../core/network-options.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord } from '../core/records.ts';
+import { gossipAddress } from '../core/wireguard/reach.ts';
 import { AddressClaims } from './claims/address-claims.ts';
 import { Releases } from './claims/releases.ts';
 import { LevelWatch } from './cluster/level.ts';
 import { MemberAddresses } from './cluster/member-addresses.ts';
-import { SelfRecord } from './cluster/self-record.ts';
+import { measured, SelfRecord } from './cluster/self-record.ts';
 import { Adoption } from './endpoints/adoption.ts';
 import { releaseEnded } from './endpoints/claim-audit.ts';
 import { Endpoints, type EndpointsDeps } from './endpoints/endpoints.ts';
 import { LocalEndpoints } from './endpoints/local-endpoints.ts';
-import { describeOwn, ownRecords, storeProblem } from './endpoints/own-holdings.ts';
+import { describeOwn, ownRecords, storeProblems } from './endpoints/own-holdings.ts';
 import { EngineEndpoints } from './engine/endpoints.ts';
 import { FullNetworks } from './host/full-networks.ts';
 import { ReturnWays } from './host/return-ways.ts';
@@ -32,6 +34,8 @@ import { Complaints } from './view/complaints.ts';
 import { Gossip } from './view/gossip.ts';
 import { StoreWatch } from './view/store-watch.ts';
 import { unreadableProblems } from './view/unreadable.ts';
+import { gossipOf, openTunnels } from './wireguard/open-tunnels.ts';
+import type { Tunnels } from './wireguard/tunnels.ts';
 
 /** What an engine's calls wait for together; one alone is not waited for any longer either. */
 const STORE_AWAITED_MS = 12_000;
@@ -46,6 +50,7 @@ export class Member {
   readonly releases: Releases;
   readonly reconciler: Reconciler;
   readonly returnWays: ReturnWays;
+  readonly wireguard: Tunnels;
   /** Set by `start`: later than that of any run before. */
   startedAt = 0;
   readonly #ports: MemberPorts;
@@ -65,14 +70,17 @@ export class Member {
   #hidden: ReadonlySet<string> = new Set();
   #serviceAddress = false;
   #beganAt = 0;
+  /** As its own files have it, and the host. */
+  #self: NodeRecord;
 
   constructor(ports: MemberPorts, options: MemberOptions) {
     const { clock, containers, logger, random, stateFile, store, transport } = ports;
     const selfId = options.self.id;
     this.#ports = ports;
     this.#options = options;
+    this.#self = options.self;
     const complaints = new Complaints({
-      ...{ clock, logger },
+      ...{ clock, logger, view: () => state.view },
       nameOf: (nodeId) => state.view.node(nodeId)?.name ?? nodeId.slice(0, 12),
       ownOf: (key) => describeOwn(key, selfId, this.local),
     });
@@ -80,7 +88,7 @@ export class Member {
     const state = new ClusterState({
       ...{ selfId, clock, logger },
       own: {
-        records: () => ownRecords(options.self, options.knownNodes ?? [], this.local),
+        records: () => ownRecords(this.#self, options.knownNodes ?? [], this.local),
         hasEndpoint: (networkId, address) => this.local.hasAddress(networkId, address),
         isOnNetwork: (networkId) => this.local.isOnNetwork(networkId),
       },
@@ -90,9 +98,7 @@ export class Member {
     });
     this.#state = state;
     this.local = new LocalEndpoints({
-      stateFile,
-      network: (id) => state.view.network(id),
-      store: () => state.memory,
+      ...{ stateFile, network: (id) => state.view.network(id), store: () => state.memory },
       mayGoOn: (memory) => this.#level.require(memory),
       onChange: () => this.#names.invalidateClients(),
     });
@@ -102,14 +108,16 @@ export class Member {
     this.#adoption = new Adoption({ local: this.local, kernel: ports.kernel, view: state.view, logger }, { selfId });
     this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs });
     this.#watch = new StoreWatch({
-      ...{ store, state, logger },
+      ...{ store, state, logger, ...ports.storePlaces },
       onStalled: ports.onStoreStalled,
       onConnected: () => this.#housekeeping.wake(),
     });
     const gossip = new Gossip(
       {
-        ...{ transport, state, detector: this.#detector, clock, random, logger },
+        ...{ transport, state, detector: this.#detector, clock, random, logger, ...ports.storePlaces },
         isHidden: (nodeId) => this.#hidden.has(nodeId),
+        addressOf: (node) => gossipAddress(this.self, node, this.wireguard.outside.passes(node.id)),
+        ...gossipOf(() => this.wireguard.outside),
         onInterval: () => {
           state.tidy();
           if (state.view.behind) this.#housekeeping.wake();
@@ -119,34 +127,38 @@ export class Member {
       { selfId, intervalMs: options.gossipIntervalMs },
     );
     this.#gossip = gossip;
-    const commit = committing({
-      store,
-      learn: (records) => state.learn(records),
-      push: (records) => gossip.push(records),
-    });
+    const commit = committing({ store, learn: (all) => state.learn(all), push: (all) => gossip.push(all) });
     this.commit = commit;
+    const { quarantineSeconds, keyLifetimeMs, wireguardPort: basePort } = options;
+    const mayAct = () => !this.removed && this.#level.isSpoken;
+    this.wireguard = openTunnels(
+      ports.tunnels,
+      {
+        ...{ view: state.view, clock, random, logger, mayAct },
+        answers: (nodeId) => this.liveness(nodeId) === 'ready',
+        onMade: () => this.reconciler.markDirty('all'),
+        onOffer: () => this.#selfRecord.markChanged(),
+        propose: (nodeId, ms) => gossip.propose(nodeId, ms),
+      },
+      { selfId, basePort, keyLifetimeMs, storePort: options.bundledStore?.()?.port },
+    );
     this.#selfRecord = new SelfRecord(
       {
         ...{ store, commit, state, facts: ports.facts, clock, onChange: () => this.#housekeeping.wake() },
-        addressProblem: () => ports.addressProblem?.(),
+        ...{ addressProblem: () => ports.addressProblem?.(), trust: () => ports.trust?.() },
+        ...{ ownOffer: this.wireguard.keys, storeOffer: ports.storeOffer },
       },
       options,
     );
-    this.releases = new Releases(
-      { store, commit, state, clock, logger },
-      { selfId, quarantineSeconds: options.quarantineSeconds },
-    );
+    this.releases = new Releases({ store, commit, state, clock, logger }, { selfId, quarantineSeconds });
     this.reconciler = new Reconciler(
       {
-        kernel: ports.kernel,
-        view: () => state.view,
-        self: () => this.self,
+        ...{ kernel: ports.kernel, view: () => state.view, self: () => this.self },
         local: () => this.local.all(),
         released: () => this.endpoints.releasedEarly,
-        store: options.bundledStore,
+        ...{ store: () => options.bundledStore?.(), clock, logger },
+        ...{ hidden: () => this.#hidden, publications: () => this.local.publications },
         serviceAddress: () => this.#serviceAddress,
-        clock,
-        logger,
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
         onLost: (networkId) => this.#names.release(networkId),
         onRemoved: (namespace) => this.#names.release(undefined, `/run/netns/${namespace}`),
@@ -159,47 +171,42 @@ export class Member {
     this.returnWays = new ReturnWays({ ...ports, view: state.view, local: this.local, made: this.reconciler });
     this.#names = new NameService(
       {
-        ...{ selfId, view: state.view, local: this.local, process: ports.names, clock },
+        ...{ selfId, view: state.view, local: this.local, process: ports.names, clock, containers },
         serviceAddress: () => this.#serviceAddress,
         hidden: () => this.#hidden,
         learnWays: (networkId) => this.reconciler.converge(networkId, { waysAlone: true }),
         reaches: ({ nodeId, networkId }, address) => nodeId === selfId || this.reconciler.reaches(networkId, address),
       },
-      { ttlSeconds: options.dnsTtlSeconds },
+      { ttlSeconds: options.dnsTtlSeconds, inside: options.namesInside },
     );
+    const canEncrypt = () => this.wireguard.canRun();
     this.networks = new Networks(
       {
-        store,
-        commit,
-        state,
-        clock,
-        random,
-        logger,
+        ...{ store, commit, state, clock, random, logger, canEncrypt },
         tearDown: (networkId, signal) => this.reconciler.converge(networkId, { signal }),
       },
       { selfId },
     );
     this.claims = new AddressClaims(
       { store, commit, state, clock, random, logger, releases: this.releases },
-      { selfId, quarantineSeconds: options.quarantineSeconds },
+      { selfId, quarantineSeconds },
     );
     const dataPath: EndpointsDeps['dataPath'] = {
+      canEncrypt,
       expect: (networkId) => this.reconciler.expect(networkId),
       inside: (path) => ports.kernel.inside(path),
-      converge: (endpoint, inside) => this.reconciler.converge(endpoint.record.networkId, { endpoint, inside }),
+      converge: async (endpoint, inside) => {
+        const { networkId } = endpoint.record;
+        const network = state.view.network(networkId);
+        if (network && isEncrypted(network)) await this.wireguard.ready();
+        await this.reconciler.converge(networkId, { endpoint, inside });
+      },
     };
     const names = this.#names;
     this.endpoints = new Endpoints(
       {
-        state,
-        networks: this.networks,
-        claims: this.claims,
-        releases: this.releases,
-        local: this.local,
-        containers,
-        logger,
-        dataPath,
-        names,
+        ...{ state, containers, logger, dataPath, names },
+        ...{ networks: this.networks, claims: this.claims, releases: this.releases, local: this.local },
       },
       { selfId },
     );
@@ -210,10 +217,10 @@ export class Member {
     });
     this.#housekeeping = new Housekeeping(
       {
-        ...{ store, commit, state, clock, logger, claims: this.claims, local: this.local, releases: this.releases },
+        ...{ store, commit, state, clock, random, logger, mayAct, claims: this.claims, local: this.local },
         ...{ engineEndpoints: this.engineEndpoints, networks: this.networks, selfRecord: this.#selfRecord },
+        releases: this.releases,
         drop: (endpoints, reason) => this.endpoints.drop(endpoints, reason),
-        mayAct: () => !this.removed && this.#level.isSpoken,
       },
       { selfId, agent: options.agent },
     );
@@ -230,7 +237,7 @@ export class Member {
 
   /** As it is listed, but for its addresses: what it has itself is newer. */
   get self(): NodeRecord {
-    const { self } = this.#options;
+    const self = this.#self;
     const listed = this.#state.view.node(self.id);
     return listed ? { ...listed, advertiseAddress: self.advertiseAddress, vtep: self.vtep } : self;
   }
@@ -246,12 +253,11 @@ export class Member {
   /** What is wrong with what this node is told, in words. */
   get problems(): string[] {
     return [
-      ...(this.view.behind
-        ? [this.#watch.formerRecords ?? storeProblem(this.#state, this.local, this.#options.self.id)]
-        : []),
+      ...storeProblems(this.#watch, this.#state, this.local, this.#options.self.id),
       ...this.#complaints.problems(),
       ...unreadableProblems(this.view, this.#options.agent),
       ...this.#fullNetworks.problems(),
+      ...this.wireguard.problems(),
     ];
   }
 
@@ -293,10 +299,9 @@ export class Member {
     return this.#detector.heardAgoMs(nodeId, this.#ports.clock.elapsed());
   }
 
-  /** The replica's records whose key matches, as sorted `key value` lines: equal on two nodes that agree. */
-  records(matching: RegExp): string[] {
-    const lines = [...this.#state.records()].map(({ key, value }) => `${key} ${value}`);
-    return lines.filter((line) => matching.test(line)).sort();
+  /** All records that this node knows, and of which life of the store they are. */
+  get table(): Pick<ClusterState, 'records' | 'epoch' | 'height' | 'followed'> {
+    return this.#state;
   }
 
   /**
@@ -306,27 +311,25 @@ export class Member {
   async start(signal: AbortSignal): Promise<{ readonly ended: Promise<void> }> {
     const { clock, facts, store, logger } = this.#ports;
     this.#beganAt = clock.elapsed();
-    const bootId = await facts.bootId();
+    const [bootId, self] = await Promise.all([facts.bootId(), measured(facts, this.#options.self)]);
+    this.#self = self;
     const { ended, startedAt, store: memory } = await this.local.load(bootId, clock.now());
     this.startedAt = startedAt;
-    await this.#adoption.begin();
+    await Promise.all([this.#adoption.begin(), this.wireguard.begin()]);
     this.#detector.begin(startedAt);
     this.#state.begin(memory ?? (this.local.unreadable === undefined ? { height: 0, behind: false } : undefined));
     await Promise.all([this.#gossip.serve(signal), this.#names.open(signal)]);
     await releaseEnded({ logger, releases: this.releases, endpoints: this.endpoints }, ended);
     this.reconciler.markDirty('all');
-    const selfId = this.#options.self.id;
-    const live = encodeRecord({ nodeId: selfId, bootId, startedAt: this.startedAt });
+    const live = encodeRecord({ nodeId: self.id, bootId, startedAt: this.startedAt });
     const tasks = [
-      this.#watch.run(signal),
-      this.#gossip.run(signal),
-      this.#names.run(),
-      this.reconciler.run(signal),
-      this.releases.run(signal),
-      store.keepLive(keys.live(selfId), live, this.#options.leaseSeconds, signal),
+      ...[this.#watch.run(signal), this.#gossip.run(signal), this.#names.run()],
+      ...[this.reconciler.run(signal), this.releases.run(signal)],
+      store.keepLive(keys.live(self.id), live, this.#options.leaseSeconds, signal),
       this.#housekeeping.run(signal),
       keepSaved({ saved: this.local, clock, logger }, signal),
       this.#selfRecord.watch(signal),
+      this.wireguard.run(signal),
     ];
     return { ended: this.#end(tasks, signal) };
   }
@@ -353,6 +356,8 @@ export class Member {
 
   #onChange(change: StateChange): void {
     this.#level.look();
+    this.#complaints.look();
+    this.#ports.onView?.();
     if (change.becameWhole) this.#adoption.finish();
     if (change.becameWhole || change.nodes) {
       this.reconciler.markDirty('all');
@@ -363,14 +368,15 @@ export class Member {
         this.#ports.logger.info({ event: 'member-moved', ...change }, "a member's address changed");
       }
     } else {
-      for (const networkId of new Set([...change.networks, ...change.endpoints.keys()])) {
-        this.#names.invalidate(networkId);
+      for (const id of new Set([...change.networks, ...change.endpoints.keys()])) {
+        this.#names.invalidate(id);
         // Own endpoints get into the kernel by the command that makes them, not by its echo.
-        const isOfOthers = [...(change.endpoints.get(networkId) ?? [])].some((id) => id !== this.#options.self.id);
-        if (isOfOthers || change.networks.has(networkId)) this.reconciler.markDirty(networkId);
+        const own = [...(change.endpoints.get(id) ?? [])].every((nodeId) => nodeId === this.#options.self.id);
+        if (!own || change.networks.has(id) || this.view.services(id)) this.reconciler.markDirty(id);
       }
     }
     this.#fullNetworks.problems();
+    if (change.becameWhole || change.nodes || change.networks.size > 0) this.wireguard.mark();
     if (change.networks.size > 0) this.#names.invalidateCluster();
     if (change.becameWhole) this.#names.becameWhole();
     if (change.becameWhole || change.networks.size > 0) this.#ports.onNetworks?.();
@@ -382,12 +388,12 @@ export class Member {
   }
 
   #updateHidden(): void {
-    const ids = [...this.view.nodes()].map(({ id }) => id);
-    const hidden = new Set(ids.filter((id) => this.liveness(id) !== 'ready'));
+    const hidden = new Set([...this.view.nodes()].map(({ id }) => id).filter((id) => this.liveness(id) !== 'ready'));
     if (hidden.size === this.#hidden.size && [...hidden].every((id) => this.#hidden.has(id))) return;
     this.#hidden = hidden;
-    const names = [...hidden].map((id) => this.view.node(id)?.name ?? id);
-    this.#ports.logger.info({ hidden: names }, 'members whose names are hidden changed');
+    const named = { hidden: [...hidden].map((id) => this.view.node(id)?.name ?? id) };
+    this.#ports.logger.info(named, 'members whose names are hidden changed');
     this.#names.invalidate('all');
+    for (const { id } of this.view.networks()) if (this.view.services(id)) this.reconciler.markDirty(id);
   }
 }

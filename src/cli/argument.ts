@@ -107,6 +107,20 @@ function parseWhole(text: string, min: number, max: number, hint: string): numbe
   return value;
 }
 
+/** What the cluster says of encryption; empty: nothing. */
+export function parseEncrypt(text: string): string {
+  if (text === 'default' || text === 'required') return text;
+  if (/^(true|t|1)$/i.test(text)) return 'default';
+  if (/^(false|f|0)$/i.test(text)) return '';
+  throw new InvalidArgumentError('Write --encrypt, or --encrypt=required.');
+}
+
+/** How many hosts keep the store. */
+export function parseStoreMembers(text: string): number {
+  if (/^[135]$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Write 1, 3 or 5: of an even number the loss of half stops the store.');
+}
+
 /** Milliseconds; 0 for ever. */
 export function parseTtl(text: string): number {
   const value = parseDuration(text);
@@ -153,10 +167,11 @@ export function parseEtcdUrls(text: string, previous: readonly string[] | undefi
 /** CONTAINER of connect and disconnect, when it must be a network namespace. */
 export function checkContainer(text: string): string {
   if (/^netns:(\/\S+|[^/\s]+)$/.test(text) || /^pid:[1-9]\d{0,9}$/.test(text)) return text;
+  if (/^machine:[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/.test(text)) return text;
   // Docker's own rule for names; ids are of the same characters.
   if (/^(docker:)?[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text)) return text;
   throw new UsageError(
-    `"${text}" is not a container that overlayd can find; write the name or id of a Docker container, netns:NAME (as \`ip netns\` lists it), netns:/PATH or pid:NUMBER`,
+    `"${text}" is not a container that overlayd can find; write the name or id of a Docker container, netns:NAME (as \`ip netns\` lists it), netns:/PATH, pid:NUMBER or machine:NAME (as \`machinectl\` lists it)`,
   );
 }
 
@@ -176,13 +191,14 @@ const SWITCHES = new Set([
   'internal',
   'ipv4',
   'ipv6',
+  'nat',
   'no-trunc',
   'quiet',
   'yes-delete-cluster',
 ]);
 
-/** Those that are on without being said: `--attachable=false` is `--no-attachable`. */
-const USUALLY_ON: readonly string[] = ['attachable', 'ipv4'];
+/** Those that may be on without being said: `--attachable=false` is `--no-attachable`. */
+const USUALLY_ON: readonly string[] = ['attachable', 'ipv4', 'nat'];
 
 /** Docker's `--switch=true` and `--switch=false` as plain switches. */
 export function normaliseSwitches(args: readonly string[]): readonly string[] {

@@ -2,10 +2,13 @@
 import type {
   AddDnsRequest,
   AddSubnetRequest,
+  BackUpStoreRequest,
+  CaStatus,
   ClusterResult,
   Connected,
   ConnectRequest,
   CreateNetworkRequest,
+  CreateServiceRequest,
   CreateTokenRequest,
   DisconnectRequest,
   DnsList,
@@ -21,6 +24,7 @@ import type {
   JoinClusterRequest,
   KeptList,
   LeaveRequest,
+  MoveStoreRequest,
   Network,
   NetworkList,
   NetworkRemoved,
@@ -28,12 +32,26 @@ import type {
   NodeList,
   Pruned,
   PruneRequest,
+  Publication,
+  PublicationList,
+  Published,
+  PublishRequest,
   Ref,
   ReleaseKeptRequest,
   RemoveDnsRequest,
   RemoveRequest,
+  ResizeStoreRequest,
+  RestoreStoreRequest,
+  RotateKeyRequest,
+  Service,
+  ServiceList,
+  ServiceQuery,
+  ServiceRef,
   Status,
   StatusRequest,
+  StoreBackup,
+  StoreReport,
+  Token,
   TokenCreated,
   TokenList,
 } from '../gen/overlayd/v1/control.ts';
@@ -49,8 +67,19 @@ export interface ControlClient {
   listNodes(request: Empty): Promise<NodeList>;
   getNode(request: Ref): Promise<Node>;
   removeNode(request: RemoveRequest): Promise<Ref>;
+  rotateKey(request: RotateKeyRequest, onProgress: OnProgress): Promise<ClusterResult>;
+  promoteNode(request: Ref, onProgress: OnProgress): Promise<ClusterResult>;
+  demoteNode(request: Ref, onProgress: OnProgress): Promise<ClusterResult>;
+  resizeStore(request: ResizeStoreRequest): Promise<Empty>;
+  getStoreStatus(request: Empty): Promise<StoreReport>;
+  backUpStore(request: BackUpStoreRequest): Promise<StoreBackup>;
+  restoreStore(request: RestoreStoreRequest, onProgress: OnProgress): Promise<ClusterResult>;
+  moveStore(request: MoveStoreRequest, onProgress: OnProgress): Promise<ClusterResult>;
+  getCa(request: Empty): Promise<CaStatus>;
+  rotateCa(request: Empty, onProgress: OnProgress): Promise<ClusterResult>;
   createToken(request: CreateTokenRequest): Promise<TokenCreated>;
   listTokens(request: Empty): Promise<TokenList>;
+  getToken(request: Ref): Promise<Token>;
   revokeToken(request: Ref): Promise<Ref>;
   createNetwork(request: CreateNetworkRequest): Promise<Network>;
   listNetworks(request: Empty): Promise<NetworkList>;
@@ -61,6 +90,13 @@ export interface ControlClient {
   addDns(request: AddDnsRequest): Promise<DnsSet>;
   removeDns(request: RemoveDnsRequest): Promise<Ref>;
   listDns(request: DnsQuery): Promise<DnsList>;
+  createService(request: CreateServiceRequest): Promise<Service>;
+  removeService(request: ServiceRef): Promise<Service>;
+  getService(request: ServiceRef): Promise<Service>;
+  listServices(request: ServiceQuery): Promise<ServiceList>;
+  publish(request: PublishRequest): Promise<Published>;
+  unpublish(request: PublishRequest): Promise<Publication>;
+  listPublications(request: Empty): Promise<PublicationList>;
   checkIpam(request: IpamRequest): Promise<IpamReport>;
   repairIpam(request: IpamRequest): Promise<IpamReport>;
   releaseKept(request: ReleaseKeptRequest): Promise<KeptList>;

@@ -11,6 +11,7 @@ import type {
   Subnet,
 } from '../gen/overlayd/v1/control.ts';
 import { timestamp } from './output.ts';
+import { tunnelJson } from './tunnel.ts';
 
 export const DRIVER = 'overlayd';
 export const SCOPE = 'global';
@@ -30,6 +31,7 @@ export function networkRow(network: Network) {
     Attachable: network.attachable,
     IPv4: hasFamily(network, 4),
     IPv6: hasFamily(network, 6),
+    Encrypted: network.encrypted,
     CreatedAt: timestamp(network.createdAtMs),
     Labels: network.labels,
     Options: network.options,
@@ -57,6 +59,8 @@ export function networkInspection(network: Network) {
     Vni: network.vni,
     Mtu: network.mtu,
     MtuLimitedBy: network.mtuLimitedBy,
+    Encrypted: network.encrypted,
+    ...(network.encrypted ? { Tunnels: network.tunnels.map(tunnelJson) } : {}),
     State: network.state,
     Addresses: countsJson(network.addresses),
     AddressesIPv6: countsJson(network.addressesIpv6),
@@ -100,6 +104,7 @@ function containerEntry(endpoint: Endpoint) {
     IPv6Address: withPrefix(addressOf(endpoint, 6)),
     Aliases: endpoint.aliases,
     Node: endpoint.nodeName,
+    Tool: endpoint.tool,
     Container: endpoint.container,
     State: endpoint.state,
     GwPriority: endpoint.gwPriority,
@@ -128,6 +133,7 @@ export function endpointJson(endpoint: Endpoint) {
     Addresses: endpoint.addresses.map(({ subnet, address }) => ({ Subnet: subnet, Address: address })),
     MacAddress: endpoint.mac,
     State: endpoint.state,
+    Tool: endpoint.tool,
     Container: endpoint.container,
     Interface: endpoint.ifname,
     GwPriority: endpoint.gwPriority,

@@ -3,18 +3,25 @@ import { Command, type CommanderError } from 'commander';
 import { renderAgentHelp } from '../core/config/reference.ts';
 import { VERSION } from '../version.ts';
 import { normaliseSwitches } from './argument.ts';
+import { addCaCommands } from './commands/ca.ts';
 import { addClusterCommands } from './commands/cluster.ts';
+import { addCniCommands } from './commands/cni.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addDnsCommands } from './commands/dns.ts';
 import { addEndpointCommands } from './commands/endpoint.ts';
 import { addIpamCommands } from './commands/ipam.ts';
 import { addNetworkCommands } from './commands/network.ts';
 import { addNodeCommands } from './commands/node.ts';
+import { addPodmanCommands } from './commands/podman.ts';
+import { addPublishCommands } from './commands/publish.ts';
+import { addServiceCommands } from './commands/service.ts';
 import { addStatusCommand } from './commands/status.ts';
+import { addStoreCommands } from './commands/store.ts';
 import { addTokenCommands } from './commands/token.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
 import { addJsonOption, printJson } from './output.ts';
 import { type GlobalOptions, Session, type Surroundings } from './session.ts';
+import { wrapLines } from './wrap.ts';
 
 /** `args` is what follows the program's name. Never throws. */
 export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<number> {
@@ -36,7 +43,8 @@ export function createProgram(surroundings: Surroundings): Command {
     .option('--run-dir <path>', "where the agent's socket is (default: /run/overlayd)")
     .option('--config <file>', 'configuration file (default: /etc/overlayd/overlayd.toml)')
     .configureOutput({
-      writeOut: surroundings.writeOut,
+      // Of commander's own: help and version.
+      writeOut: (text) => surroundings.writeOut(wrapLines(text, surroundings.columns)),
       writeErr: surroundings.writeError,
       outputError: (text, write) => write(text.replace(/^error: /, 'overlayd: ')),
       getOutHelpWidth: () => surroundings.columns,
@@ -52,12 +60,18 @@ export function createProgram(surroundings: Surroundings): Command {
   addStatusCommand(program, session);
   addNodeCommands(program, session);
   addTokenCommands(program, session);
+  addCaCommands(program, session);
+  addStoreCommands(program, session);
   program.commandsGroup('Networks:');
   addNetworkCommands(program, session);
   addEndpointCommands(program, session);
   addDnsCommands(program, session);
+  addServiceCommands(program, session);
+  addPublishCommands(program, session);
   addIpamCommands(program, session);
   program.commandsGroup('This host:');
+  addCniCommands(program, session);
+  addPodmanCommands(program, session);
   addAgentCommand(program, session);
   addVersionCommand(program, session);
   addCompletionCommand(program, session);
@@ -80,6 +94,7 @@ Exit codes: ${EXIT.ok} done, ${EXIT.failure} refused or failed, ${EXIT.usage} wr
 /** Every error of usage names the command whose help to read. */
 function finish(command: Command, path = command.name()): void {
   command.showHelpAfterError(`See '${path} --help'.`);
+  command.configureHelp({ minWidthToWrap: 24, ...command.configureHelp() });
   for (const child of command.commands) finish(child.helpCommand(false), `${path} ${child.name()}`);
 }
 

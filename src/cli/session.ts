@@ -15,6 +15,11 @@ export interface Surroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Text of a file, of standard input for `-`. */
   readonly readFile: (path: string) => Promise<string>;
+  /** For the owner's eyes alone. What is there is replaced, by the whole of it or not at all. */
+  readonly writeFile: (path: string, text: string) => Promise<void>;
+  readonly files: HostFiles;
+  /** Text of the program that container tools run. */
+  readonly toolProgram: () => Promise<string>;
   /** One line from the person at the terminal. */
   readonly ask: (question: string) => Promise<string>;
   readonly now: () => number;
@@ -23,6 +28,18 @@ export interface Surroundings {
   readonly connect: (socketPath: string) => Promise<ControlClient>;
   /** Runs the agent in this process. */
   readonly runAgent: (args: readonly string[]) => Promise<void>;
+}
+
+/** Files of this host that other programs read. */
+export interface HostFiles {
+  /** Undefined when there is none. */
+  read(path: string): Promise<string | undefined>;
+  /** Names of what is in a directory; none where there is no such directory. */
+  list(directory: string): Promise<readonly string[]>;
+  /** With the directories that lead to it. What is there is replaced, by the whole of it or not at all. */
+  install(path: string, text: string, mode: number): Promise<void>;
+  /** Whether it was there. */
+  remove(path: string): Promise<boolean>;
 }
 
 export interface GlobalOptions {

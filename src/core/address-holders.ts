@@ -1,7 +1,9 @@
 /**
  * Who is at which address of a network: of the endpoints whose record has it, the one that the claim names; where there is
- * no claim, the oldest, so that every host says the same. Scales: a change costs constant work.
+ * no claim, the oldest, so that every host says the same. A claim that another node writes over the one of an endpoint that is
+ * still there is not believed: addresses change hands when their endpoint has gone. Scales: a change costs constant work.
  */
+import type { Refusal } from './cluster-view.ts';
 import { type ClaimRecord, type EndpointRecord, hasAddress, keys } from './records.ts';
 
 interface Network {
@@ -17,6 +19,8 @@ export class AddressHolders {
   readonly #networks = new Map<string, Network>();
   /** Endpoints that have an address at which another one is shown, or none; by `<network id> <address>`. Hardly ever any. */
   readonly #passedOver = new Map<string, ReadonlySet<EndpointRecord>>();
+  /** Claims over those of others, by the same. */
+  readonly #disputed = new Map<string, ClaimRecord>();
 
   /** `onChange`: it is shown somewhere now, or no longer. */
   constructor(onChange: (record: EndpointRecord) => void) {
@@ -31,6 +35,18 @@ export class AddressHolders {
     return this.#networks.get(networkId)?.claims ?? NONE;
   }
 
+  get refusals(): readonly Refusal[] {
+    return [...this.#disputed].map(([place, { nodeId }]) => {
+      const [networkId = '', ip = ''] = place.split(' ');
+      const whose = this.shown(networkId).get(ip)?.name;
+      return {
+        key: keys.address(networkId, ip),
+        nodeId,
+        what: `claims ${ip}, where endpoint ${whose} of another node is`,
+      };
+    });
+  }
+
   /** The claims of a network of which nothing is known; its endpoints come after them. */
   begin(networkId: string, claims: Iterable<readonly [ip: string, claim: ClaimRecord]>): void {
     const all = new Map(claims);
@@ -41,6 +57,7 @@ export class AddressHolders {
   forget(networkId: string): void {
     this.#networks.delete(networkId);
     for (const place of this.#passedOver.keys()) if (place.startsWith(`${networkId} `)) this.#passedOver.delete(place);
+    for (const place of this.#disputed.keys()) if (place.startsWith(`${networkId} `)) this.#disputed.delete(place);
   }
 
   /** The record of one endpoint, as it was and as it is. */
@@ -56,7 +73,13 @@ export class AddressHolders {
   }
 
   setClaim(networkId: string, ip: string, claim: ClaimRecord | undefined): void {
-    const { claims } = this.#network(networkId);
+    const { claims, shown } = this.#network(networkId);
+    const [place, held, holder] = [`${networkId} ${ip}`, claims.get(ip), shown.get(ip)];
+    if (claim && held && holder && isOf(held, holder) && claim.nodeId !== holder.nodeId) {
+      this.#disputed.set(place, claim);
+      return;
+    }
+    this.#disputed.delete(place);
     if (claim) claims.set(ip, claim);
     else claims.delete(ip);
     this.#settle(networkId, ip, undefined, undefined);
@@ -65,6 +88,7 @@ export class AddressHolders {
   #settle(networkId: string, ip: string, went: EndpointRecord | undefined, came: EndpointRecord | undefined): void {
     const network = this.#network(networkId);
     const shown = network.shown.get(ip);
+    if (this.#disputed.size > 0 && shown && shown === went && !isSame(went, came)) this.#yield(network, networkId, ip);
     const claim = network.claims.get(ip);
     const stays = shown === went ? undefined : shown;
     const only = came ?? stays;
@@ -75,6 +99,14 @@ export class AddressHolders {
     // Of ten thousand endpoints the same texts twice take two megabytes.
     if (claim && next && isOf(claim, next)) network.claims.set(ip, { endpointId: next.id, nodeId: next.nodeId });
     if (network.shown.size === 0 && network.claims.size === 0) this.#networks.delete(networkId);
+  }
+
+  /** Who had the address has gone: the claim that was not believed is the only one. */
+  #yield({ claims }: Network, networkId: string, ip: string): void {
+    const place = `${networkId} ${ip}`;
+    const claim = this.#disputed.get(place);
+    if (claim) claims.set(ip, claim);
+    this.#disputed.delete(place);
   }
 
   #choose(
@@ -107,6 +139,10 @@ export class AddressHolders {
     }
     return network;
   }
+}
+
+function isSame(a: EndpointRecord, b: EndpointRecord | undefined): boolean {
+  return a.id === b?.id && a.nodeId === b.nodeId;
 }
 
 /** Whether the claim is this endpoint's. */

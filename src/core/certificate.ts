@@ -9,4 +9,8 @@ export interface CertificateFacts extends Validity {
   readonly nodeId: string;
   /** SHA-256 of the public key (SPKI, DER), lower-case hex. */
   readonly fingerprint: string;
+  /** Hexadecimal, lower case. */
+  readonly serial: string;
+  /** It has the names by which keepers are the store, and let hosts in. */
+  readonly isKeepers: boolean;
 }

@@ -3,21 +3,22 @@
  * claims only of networks that are open (`open-networks.ts`). Of all others, which are most of a large cluster, there is
  * what the replica has, and what cannot be read. Scales: one change costs one decode and constant work.
  */
-import type { ClusterView } from './cluster-view.ts';
+import type { ClusterView, Refusal } from './cluster-view.ts';
 import type { RecordChange } from './gossip/replica.ts';
 import type { ShownRecords } from './gossip/shown-records.ts';
+import { LegibleRecords } from './legible-records.ts';
+import { NodeRecords } from './node-records.ts';
 import { OpenNetworks, setNested } from './open-networks.ts';
 import {
   decodeClaim,
-  decodeCluster,
   decodeEndpoint,
   decodeLive,
   decodeNetwork,
   decodeNode,
   decodeQuarantine,
+  decodeServices,
   decodeStaticNames,
   decodeToken,
-  readLevel,
 } from './record-codec.ts';
 import {
   type ClaimRecord,
@@ -31,14 +32,16 @@ import {
   type QuarantineRecord,
   type StaticNamesRecord,
 } from './records.ts';
+import type { ServicesRecord } from './service-records.ts';
+import { SingleRecords } from './single-records.ts';
 
 /** What a set of changes touched; everything derived is refreshed by this and nothing else. */
 export interface Touched {
-  /** Networks whose own record, or static names, changed. */
+  /** Networks whose own record, static names or services changed. */
   readonly networks: Set<string>;
   /** Nodes whose endpoints changed, by network: of networks that are open, for nobody has seen the others. */
   readonly endpoints: Map<string, Set<string>>;
-  /** Members, their addresses or their liveness changed. */
+  /** Members, their addresses or their keys changed. */
   nodes: boolean;
   live: boolean;
   /** Keys that got a value which cannot be decoded. */
@@ -59,10 +62,8 @@ const LARGE = 1_000;
 
 export class ClusterIndex implements ClusterView {
   readonly #source: IndexSource;
-  #cluster: ClusterRecord | undefined;
-  #level: number | undefined;
-  readonly #nodes = new Map<string, NodeRecord>();
-  readonly #live = new Map<string, LiveRecord>();
+  readonly #single = new SingleRecords();
+  readonly #nodes: NodeRecords;
   readonly #networks = new Map<string, NetworkRecord>();
   readonly #networkIds = new Map<string, string>();
   readonly #open: OpenNetworks;
@@ -73,13 +74,14 @@ export class ClusterIndex implements ClusterView {
   #nodeChanges = 0;
   readonly #quarantine = new Map<string, Map<string, QuarantineRecord>>();
   readonly #staticNames = new Map<string, StaticNamesRecord>();
-  readonly #unreadable = new Map<string, string>();
-  /** Endpoints and claims whose value cannot be read, as they were known before. */
-  readonly #standing = new Map<string, EndpointRecord | ClaimRecord>();
+  readonly #services = new Map<string, ServicesRecord>();
+  readonly #keyNumbers = new Map<number, string>();
+  readonly #legible = new LegibleRecords();
 
   /** `isWanted`: networks of which everything is kept in step. */
-  constructor(source: IndexSource, isWanted: (networkId: string) => boolean) {
+  constructor(source: IndexSource, isWanted: (networkId: string) => boolean, selfId = '') {
     this.#source = source;
+    this.#nodes = new NodeRecords(selfId);
     this.#open = new OpenNetworks({
       isWanted: (networkId) => isWanted(networkId) || this.#large.has(networkId),
       claimsOn: (networkId) => this.#claimsOn(networkId),
@@ -88,6 +90,7 @@ export class ClusterIndex implements ClusterView {
         this.#noteChange(networkId);
         return this.#endpointsOn(networkId);
       },
+      network: (networkId) => this.#networks.get(networkId),
     });
   }
 
@@ -108,27 +111,38 @@ export class ClusterIndex implements ClusterView {
   }
 
   get unreadable(): ReadonlyMap<string, string> {
-    return this.#unreadable;
+    return this.#legible.unreadable;
   }
 
   get level(): number | undefined {
-    return this.#level;
+    return this.#single.level;
   }
 
   cluster(): ClusterRecord | undefined {
-    return this.#cluster;
+    return this.#single.cluster;
   }
+
+  keepers = () => this.#single.keepers?.nodeIds;
+  keepersRecord = () => this.#single.keepers;
+  storeChange = () => this.#single.storeChange;
 
   node(nodeId: string): NodeRecord | undefined {
     return this.#nodes.get(nodeId);
   }
 
   nodes(): Iterable<NodeRecord> {
-    return this.#nodes.values();
+    return this.#nodes.all();
   }
 
   live(nodeId: string): LiveRecord | undefined {
-    return this.#live.get(nodeId);
+    return this.#nodes.live(nodeId);
+  }
+
+  get refusals(): readonly Refusal[] {
+    const ofNodes = [...this.#nodes.refusals].flatMap(([nodeId, all]) =>
+      all.map((what) => ({ key: keys.node(nodeId), nodeId, what })),
+    );
+    return [...ofNodes, ...this.#open.refusals];
   }
 
   network(networkId: string): NetworkRecord | undefined {
@@ -150,14 +164,14 @@ export class ClusterIndex implements ClusterView {
       const value = this.#source.shown.get(key)?.value;
       return value === undefined ? undefined : JSON.parse(value);
     };
-    return this.#open.endpoint(of) ?? this.#read<EndpointRecord>(key, parse);
+    return this.#open.endpoint(of) ?? this.#legible.read<EndpointRecord>(key, parse);
   }
 
   endpointsOf(nodeId: string): ReadonlyMap<string, EndpointRecord> {
     const all = new Map<string, EndpointRecord>();
     for (const { key, parse } of this.#source.shown.below(keys.endpointsOf(nodeId))) {
       const id = key.slice(key.lastIndexOf('/') + 1);
-      const record = this.#open.endpoint({ nodeId, id }) ?? this.#read<EndpointRecord>(key, parse);
+      const record = this.#open.endpoint({ nodeId, id }) ?? this.#legible.read<EndpointRecord>(key, parse);
       if (record) all.set(id, record);
     }
     return all;
@@ -198,8 +212,16 @@ export class ClusterIndex implements ClusterView {
     return this.#staticNames.get(networkId);
   }
 
+  services(networkId: string): ServicesRecord | undefined {
+    return this.#services.get(networkId);
+  }
+
   quarantine(networkId: string): ReadonlyMap<string, QuarantineRecord> {
     return this.#quarantine.get(networkId) ?? NONE;
+  }
+
+  keyNumbers(): ReadonlyMap<number, string> {
+    return this.#keyNumbers;
   }
 
   /** What the network has is known from now on without being looked for. Before anything is known that costs nothing. */
@@ -220,7 +242,7 @@ export class ClusterIndex implements ClusterView {
   *#claimsOn(networkId: string): Iterable<readonly [ip: string, claim: ClaimRecord]> {
     const prefix = keys.addressesOn(networkId);
     for (const { key, parse } of this.#source.shown.below(prefix)) {
-      const claim = this.#read<ClaimRecord>(key, parse);
+      const claim = this.#legible.read<ClaimRecord>(key, parse);
       if (claim) yield [key.slice(prefix.length), claim];
     }
   }
@@ -228,23 +250,13 @@ export class ClusterIndex implements ClusterView {
   *#endpointsOn(networkId: string): Iterable<EndpointRecord> {
     const isThere = (record: EndpointRecord) => record.networkId === networkId;
     for (const { key, parse } of this.#source.shown.about(networkId, keys.endpoints)) {
-      if (this.#isUnreadable(key)) continue;
+      if (this.#legible.isUnreadable(key)) continue;
       const record = parse() as EndpointRecord;
       if (isThere(record)) yield record;
     }
-    for (const [key, record] of this.#standing) {
+    for (const [key, record] of this.#legible.standing) {
       if (key.startsWith(keys.endpoints) && isThere(record as EndpointRecord)) yield record as EndpointRecord;
     }
-  }
-
-  /** What is not among the unreadable was read when it came, and need not be looked at again. */
-  #read<T>(key: string, parse: () => unknown): T | undefined {
-    return (this.#isUnreadable(key) ? this.#standing.get(key) : parse()) as T | undefined;
-  }
-
-  /** Hardly anything ever is, and of ten thousand keys the hash need not be taken for that. */
-  #isUnreadable(key: string): boolean {
-    return this.#unreadable.size > 0 && this.#unreadable.has(key);
   }
 
   apply(changes: Iterable<RecordChange>): Touched {
@@ -259,16 +271,22 @@ export class ClusterIndex implements ClusterView {
       const { key, value } = change;
       if (!key.startsWith(PREFIX)) continue;
       const [kind, first, second] = key.slice(PREFIX.length).split('/');
-      if (kind === 'cluster') this.#applyCluster(key, value, touched);
+      if (kind === 'cluster' || kind === 'store') this.#applySingle(key, value, touched);
       else if (first === undefined) continue;
       else if (kind === 'nodes') this.#applyNode(key, first, value, touched);
       else if (kind === 'live') this.#applyLive(key, first, value, touched);
+      else if (kind === 'node-names') this.#applyName(first, value, touched);
       else if (kind === 'networks') this.#applyNetwork(key, first, value, touched);
       else if (kind === 'endpoints' && second !== undefined)
         this.#applyEndpoint(change, { nodeId: first, id: second }, touched);
       else if (kind === 'addresses' && second !== undefined) this.#applyClaim(change, first, second, touched);
       else if (kind === 'quarantine' && second !== undefined) this.#applyQuarantine(key, first, second, value, touched);
       else if (kind === 'dns') this.#applyStaticNames(key, first, value, touched);
+      else if (kind === 'services') this.#applyServices(key, first, value, touched);
+      else if (kind === 'wireguard') {
+        set(this.#keyNumbers, Number(first), value);
+        touched.nodes = true;
+      }
       // These are read where they are needed; here only whether they can be.
       else if (kind === 'macs') this.#decode(decodeClaim, key, value, undefined, touched);
       else if (kind === 'tokens') this.#decode(decodeToken, key, value, undefined, touched);
@@ -277,38 +295,40 @@ export class ClusterIndex implements ClusterView {
     for (const networkId of touched.endpoints.keys()) this.#noteChange(networkId);
   }
 
-  /** A value that cannot be read is no deletion: what was known of the key stands. */
   #decode<T>(
     decoder: (text: string) => T | undefined,
     key: string,
     value: string | undefined,
     before: T | undefined,
-    touched: Touched,
+    { refused }: Touched,
   ): T | undefined {
-    const record = value === undefined ? undefined : decoder(value);
-    if (value === undefined || record !== undefined) {
-      this.#unreadable.delete(key);
-      return record;
-    }
-    if (this.#unreadable.get(key) !== value) touched.refused.push(key);
-    this.#unreadable.set(key, value);
-    return before;
+    return this.#legible.decode(decoder, { key, value }, before, refused);
   }
 
-  #applyCluster(key: string, value: string | undefined, touched: Touched): void {
-    this.#cluster = this.#decode(decodeCluster, key, value, this.#cluster, touched);
-    if (value === undefined) this.#level = undefined;
-    // Of one that cannot be read, the level often can.
-    else this.#level = this.#unreadable.has(key) ? (readLevel(value) ?? this.#level) : this.#cluster?.level;
+  /** What is spoken decides what members offer; who keeps the store, where it is asked. */
+  #applySingle(key: string, value: string | undefined, touched: Touched): void {
+    this.#single.apply(key, value, (decoder, before) => this.#decode(decoder, key, value, before, touched));
+    touched.nodes = true;
+    this.#nodes.setKeepers(this.#single.keepers?.nodeIds);
+  }
+
+  #applyName(name: string, nodeId: string | undefined, touched: Touched): void {
+    if (this.#nodes.setName(name, nodeId)) touched.nodes = true;
   }
 
   #applyNode(key: string, id: string, value: string | undefined, touched: Touched): void {
-    set(this.#nodes, id, this.#decode(decodeNode, key, value, this.#nodes.get(id), touched));
+    const decoder = (text: string) => {
+      const record = decodeNode(text);
+      return record?.id === id ? record : undefined;
+    };
+    const record = this.#decode(decoder, key, value, this.#nodes.said(id), touched);
+    this.#nodes.set(id, record, this.#source.shown.get(key)?.revision ?? 0);
     touched.nodes = true;
   }
 
   #applyLive(key: string, id: string, value: string | undefined, touched: Touched): void {
-    set(this.#live, id, this.#decode(decodeLive, key, value, this.#live.get(id), touched));
+    const record = this.#decode(decodeLive, key, value, this.#nodes.live(id), touched);
+    if (this.#nodes.setLive(id, record)) touched.nodes = true;
     touched.live = true;
   }
 
@@ -320,45 +340,30 @@ export class ClusterIndex implements ClusterView {
     if (!after) this.#endpointChanges.delete(id);
     // A network that is being deleted has given its name back.
     if (after?.state === 'active') this.#networkIds.set(after.name, id);
+    this.#open.judge(id);
     touched.networks.add(id);
   }
 
   #applyEndpoint(change: RecordChange, of: Pick<EndpointRecord, 'nodeId' | 'id'>, touched: Touched): void {
-    const record = this.#decodeStanding(
-      (text) => endpointOf(change.key, text),
-      change,
-      this.#open.endpoint(of),
-      touched,
-    );
+    const decoder = (text: string) => endpointOf(change.key, text);
+    const record = this.#legible.decodeStanding(decoder, change, this.#open.endpoint(of), touched.refused);
     for (const each of this.#open.setEndpoint(of, record)) if (each) touch(touched, each);
   }
 
   #applyClaim(change: RecordChange, networkId: string, ip: string, touched: Touched): void {
     const held = this.#open.isOpen(networkId) ? this.#open.claims(networkId).get(ip) : undefined;
-    this.#open.setClaim(networkId, ip, this.#decodeStanding(decodeClaim, change, held, touched));
-  }
-
-  /** As `#decode`, of a key whose record may not be held here: what was known before is decoded then. */
-  #decodeStanding<T extends EndpointRecord | ClaimRecord>(
-    decoder: (text: string) => T | undefined,
-    { key, value, before }: RecordChange,
-    held: T | undefined,
-    touched: Touched,
-  ): T | undefined {
-    const record = this.#decode(decoder, key, value, undefined, touched);
-    if (!this.#unreadable.has(key)) {
-      this.#standing.delete(key);
-      return record;
-    }
-    const former = before === undefined ? undefined : decoder(before);
-    const known = held ?? (this.#standing.get(key) as T | undefined) ?? former;
-    if (known) this.#standing.set(key, known);
-    return known;
+    this.#open.setClaim(networkId, ip, this.#legible.decodeStanding(decodeClaim, change, held, touched.refused));
   }
 
   #applyStaticNames(key: string, networkId: string, value: string | undefined, touched: Touched): void {
     const before = this.#staticNames.get(networkId);
     set(this.#staticNames, networkId, this.#decode(decodeStaticNames, key, value, before, touched));
+    touched.networks.add(networkId);
+  }
+
+  #applyServices(key: string, networkId: string, value: string | undefined, touched: Touched): void {
+    const before = this.#services.get(networkId);
+    set(this.#services, networkId, this.#decode(decodeServices, key, value, before, touched));
     touched.networks.add(networkId);
   }
 
@@ -380,7 +385,7 @@ function touch({ endpoints }: Touched, { networkId, nodeId }: EndpointRecord): v
   else endpoints.set(networkId, new Set([nodeId]));
 }
 
-function set<T>(map: Map<string, T>, key: string, value: T | undefined): void {
+function set<K, T>(map: Map<K, T>, key: K, value: T | undefined): void {
   if (value === undefined) map.delete(key);
   else map.set(key, value);
 }

@@ -2,13 +2,25 @@ import {
   type ClaimRecord,
   type ClusterRecord,
   type EndpointRecord,
+  type KeepersRecord,
   type LiveRecord,
   type NetworkRecord,
   type NodeRecord,
   PREFIX,
   type QuarantineRecord,
   type StaticNamesRecord,
+  type StoreChange,
 } from './records.ts';
+import type { ServicesRecord } from './service-records.ts';
+
+/** What a record says and is not believed. */
+export interface Refusal {
+  readonly key: string;
+  /** Whose record it is. */
+  readonly nodeId: string;
+  /** In words that follow the node's name. */
+  readonly what: string;
+}
 
 /**
  * What this node knows of the cluster: typed, indexed, read-only. Derived from the replica, never written to by hand.
@@ -32,9 +44,17 @@ export interface ClusterView {
    * be taken for absent.
    */
   readonly unreadable: ReadonlyMap<string, string>;
+  /** Records, or parts of them, that their nodes may not write: as if they were not there (`node-records.ts`, `open-networks.ts`). */
+  readonly refusals: readonly Refusal[];
   /** The cluster's, which is known even where nothing else of its record can be read; undefined where it is not said. */
   readonly level: number | undefined;
   cluster(): ClusterRecord | undefined;
+  /** Ids of the nodes that keep the store, as keepers wrote it; undefined before there was a level for it. */
+  keepers(): readonly string[] | undefined;
+  /** The record that says so, with what else it says. */
+  keepersRecord(): KeepersRecord | undefined;
+  /** The one change of the store's members that is under way. */
+  storeChange(): StoreChange | undefined;
   node(nodeId: string): NodeRecord | undefined;
   nodes(): Iterable<NodeRecord>;
   live(nodeId: string): LiveRecord | undefined;
@@ -59,7 +79,10 @@ export interface ClusterView {
   claims(networkId: string): ReadonlyMap<string, ClaimRecord>;
   /** Those that a person gave. */
   staticNames(networkId: string): StaticNamesRecord | undefined;
+  services(networkId: string): ServicesRecord | undefined;
   quarantine(networkId: string): ReadonlyMap<string, QuarantineRecord>;
+  /** Ids of the nodes whose the numbers of WireGuard keys are, by number, as the claims say. */
+  keyNumbers(): ReadonlyMap<number, string>;
 }
 
 /** Ids of members that etcd holds but that cannot be read and were not known before, as after a start. */

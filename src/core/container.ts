@@ -1,8 +1,10 @@
+import type { Owner } from './attachment.ts';
 import type { Options } from './network-options.ts';
+import type { PortMapping } from './publish.ts';
 import type { EndpointRecord } from './records.ts';
 
 /**
- * What a person names as CONTAINER: `netns:NAME`, `netns:/path`, `pid:N` or `docker:NAME`, and which namespace that was.
+ * What a person names as CONTAINER: `netns:NAME`, `netns:/path`, `pid:N`, `machine:NAME` or `docker:NAME`, and which namespace that was.
  * The identity tells a namespace from a later one under the same name or process id.
  */
 export interface ContainerRef {
@@ -29,6 +31,10 @@ export interface LocalEndpoint {
    * there. Until the agent learns which process that is, `container` is {@link handedOver}.
    */
   readonly engine?: EngineAttachment | undefined;
+  /** Set when another container tool asked for it. */
+  readonly owner?: Owner | undefined;
+  /** Ports of the host that its tool wants to lead here. */
+  readonly published?: readonly PortMapping[] | undefined;
 }
 
 export const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const;
@@ -55,6 +61,10 @@ export interface EngineAttachment {
   readonly ports?: readonly PublishedPort[] | undefined;
   /** The container has a way out, through whatever network of the engine. */
   readonly wayOut?: boolean | undefined;
+  /** It was told name servers that are not ours, by its user or for all containers. */
+  readonly otherServers?: true | undefined;
+  /** It knows names for the container that we do not, or name servers. Undefined: not known yet. */
+  readonly engineKnows?: boolean | undefined;
 }
 
 const HANDED_OVER = 'engine:';

@@ -7,7 +7,6 @@ import { canonical, formatCidr, parseCidr } from './cidr.ts';
 import { type ClusterView, unknownMembers } from './cluster-view.ts';
 import type { LocalEndpoint } from './container.ts';
 import type {
-  BundledStore,
   ControlPlane,
   Desired,
   DesiredMember,
@@ -18,9 +17,13 @@ import type {
 } from './host-state.ts';
 import { innerMtu } from './inner-mtu.ts';
 import { BITS, FAMILIES, type Family, familyOfAddress } from './ip.ts';
-import { networkSettings } from './network-options.ts';
+import { type BundledStore, keptStore } from './keepers.ts';
+import { isEncrypted, networkSettings } from './network-options.ts';
 import { namespaceOf, portLinkOf } from './plan/naming.ts';
+import { type Publication, type Publishable, publicationsOf } from './publish.ts';
 import { type EndpointAddress, type EndpointRecord, type NetworkRecord, type NodeRecord, PREFIX } from './records.ts';
+import { servicesOf } from './service.ts';
+import { backendOf, gsoMaxBytesOf, pathTo, tunnelEndOf } from './underlay.ts';
 
 export interface DesiredInput {
   readonly view: ClusterView;
@@ -29,6 +32,10 @@ export interface DesiredInput {
   readonly store?: BundledStore | undefined;
   /** The service address is wanted, on this host and in its networks. */
   readonly serviceAddress?: boolean;
+  /** Ids of members that do not answer: nothing is sent to their endpoints by a service. */
+  readonly hidden?: ReadonlySet<string> | undefined;
+  /** By name. */
+  readonly publications?: readonly Publication[] | undefined;
   /** False: `remotes` stay empty, for those who do not ask for them. */
   readonly remotes?: boolean;
 }
@@ -36,13 +43,15 @@ export interface DesiredInput {
 /** With `only` (network ids), `networks` is limited to those; everything else still speaks of all. */
 export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desired {
   const { view, self, local, store, serviceAddress = false, remotes = true } = input;
+  const { hidden = NOBODY, publications = [] } = input;
   const byNetwork = wantedEndpoints(view, local);
   const routed = electDefaultRoutes(byNetwork);
   const isPartial = unknownMembers(view).length > 0;
   const uplinks = [];
+  const publishable: Publishable[] = [];
   const networks: DesiredNetwork[] = [];
   const namespaces = new Set<string>();
-  for (const [network, endpoints] of byNetwork) {
+  for (const [network, { endpoints, addresses }] of byNetwork) {
     const base = {
       vni: network.vni,
       subnets: subnetsOf(network),
@@ -50,19 +59,24 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
     };
     const namespace = namespaceOf(network.vni);
     namespaces.add(namespace);
-    const { betweenContainers, gatewayModes, masquerade, multicastRate } = networkSettings(network);
+    const settings = networkSettings(network);
+    const { betweenContainers, gatewayModes, masquerade, multicastRate } = settings;
     const modeOf = (address: string) => gatewayModes[familyOfAddress(address)];
-    const opened = endpoints.flatMap(({ engine, record: { addresses } }) =>
-      engine?.ports
-        ? addresses
-            .filter(({ ip }) => modeOf(ip) === 'routed')
-            .flatMap(({ ip: address }) => engine.ports!.map((port) => ({ ...port, address })))
-        : [],
-    );
+    const opened = [];
+    for (const { engine, record } of endpoints) {
+      if (!engine?.ports) continue;
+      for (const { ip: address } of record.addresses)
+        if (modeOf(address) === 'routed') opened.push(...engine.ports.map((port) => ({ ...port, address })));
+    }
     const masqueraded = base.subnets
       .filter(({ gateway }) => masquerade && modeOf(gateway) === 'nat')
       .map(({ cidr }) => cidr);
-    if (!network.internal) uplinks.push({ ...base, masqueraded, opened });
+    if (!network.internal) {
+      uplinks.push({ ...base, masqueraded, opened });
+      for (const [nth, { record, published }] of endpoints.entries())
+        if (published || publications.length > 0)
+          publishable.push({ record, published, addresses: addresses[nth]!, routed: routed(endpoints[nth]!) });
+    }
     if (only && !only.has(network.id)) continue;
     networks.push({
       ...base,
@@ -70,34 +84,66 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
       namespace,
       internal: network.internal,
       ...{ betweenContainers, gatewayModes, multicastRate },
-      ports: endpoints.map((endpoint) =>
-        portOf(endpoint, ownAddresses(view, endpoint.record), base.subnets, routed.get(endpoint) ?? NOWHERE),
+      ports: endpoints.map((endpoint, nth) =>
+        portOf(endpoint, addresses[nth]!, base.subnets, network.internal ? NOWHERE : routed(endpoint)),
       ),
+      tunnel: tunnelEndOf(backendOf(settings), self),
+      gsoMaxBytes: gsoMaxBytesOf(backendOf(settings), self),
       remotes: remotes ? remotesOf(view, self, network) : [],
+      services: servicesOf(view, network, hidden, self.id),
       isPartial: isPartial || lacksEndpoints(view),
     });
   }
+  const { vtep, dataPathPort: port, advertiseAddress: address, joinPort, gossipPort } = self;
+  const kept = store && keptStore(view, self.id, store);
+  const control: ControlPlane = { address, joinPort, gossipPort, store: kept };
+  const families: readonly Family[] = self.hasIpv6 === false ? [4] : [4, 6];
+  return {
+    ...{ vtep, port, members: membersOf(view, self), isPartial, control, uplinks, networks, namespaces },
+    ...{ encrypted: encryptedOf(view), families, serviceAddress },
+    published: publicationsOf(publishable, publications),
+  };
+}
+
+/** Where members are reached by their addresses. One behind NAT is not, and comes from others than it knows of. */
+function membersOf(view: ClusterView, self: NodeRecord): DesiredMember[] {
   const members: DesiredMember[] = [];
   for (const node of view.nodes()) {
-    if (node.left || node.id === self.id) continue;
+    if (node.left || node.id === self.id || node.nat) continue;
     const { vtep, dataPathPort: port, advertiseAddress: address, joinPort, gossipPort } = node;
     members.push({ vtep, port, address, joinPort, gossipPort });
   }
-  const { vtep, dataPathPort: port, advertiseAddress: address, joinPort, gossipPort } = self;
-  const control: ControlPlane = { address, joinPort, gossipPort, store };
-  const families: readonly Family[] = self.hasIpv6 === false ? [4] : [4, 6];
-  return { vtep, port, members, isPartial, control, uplinks, networks, namespaces, families, serviceAddress };
+  return members;
+}
+
+/** VNIs, whether this host has anything of them or not. */
+function encryptedOf(view: ClusterView): number[] {
+  const vnis: number[] = [];
+  for (const network of view.networks()) if (isEncrypted(network)) vnis.push(network.vni);
+  return vnis;
+}
+
+/** Endpoints of a network, and of each which addresses are its own. */
+interface Wanted {
+  readonly endpoints: LocalEndpoint[];
+  readonly addresses: (readonly EndpointAddress[])[];
 }
 
 /** Local endpoints by network: of networks that exist. */
-function wantedEndpoints(view: ClusterView, local: readonly LocalEndpoint[]): Map<NetworkRecord, LocalEndpoint[]> {
-  const byNetwork = new Map<NetworkRecord, LocalEndpoint[]>();
+function wantedEndpoints(view: ClusterView, local: readonly LocalEndpoint[]): ReadonlyMap<NetworkRecord, Wanted> {
+  const byNetwork = new Map<NetworkRecord, Wanted>();
   for (const endpoint of local) {
     const network = view.network(endpoint.record.networkId);
-    if (!network || ownAddresses(view, endpoint.record).length === 0) continue;
-    const list = byNetwork.get(network);
-    if (list) list.push(endpoint);
-    else byNetwork.set(network, [endpoint]);
+    if (!network) continue;
+    const addresses = ownAddresses(view, endpoint.record);
+    if (addresses.length === 0) continue;
+    let wanted = byNetwork.get(network);
+    if (!wanted) {
+      wanted = { endpoints: [], addresses: [] };
+      byNetwork.set(network, wanted);
+    }
+    wanted.endpoints.push(endpoint);
+    wanted.addresses.push(addresses);
   }
   return byNetwork;
 }
@@ -105,8 +151,12 @@ function wantedEndpoints(view: ClusterView, local: readonly LocalEndpoint[]): Ma
 /** Those that etcd does not give to someone else. */
 function ownAddresses(view: ClusterView, { addresses, id, networkId }: EndpointRecord): readonly EndpointAddress[] {
   const all = view.addresses(networkId);
-  const isOwn = ({ ip }: EndpointAddress) => (all.get(ip)?.id ?? id) === id;
-  return addresses.every(isOwn) ? addresses : addresses.filter(isOwn);
+  for (const { ip } of addresses) {
+    const holder = all.get(ip);
+    // Hardly ever.
+    if (holder && holder.id !== id) return addresses.filter((each) => (all.get(each.ip)?.id ?? id) === id);
+  }
+  return addresses;
 }
 
 /**
@@ -119,6 +169,7 @@ const remotesMade = new WeakMap<
     readonly network: NetworkRecord;
     readonly moment: number;
     readonly selfId: string;
+    readonly nat: boolean;
     readonly remotes: readonly Remotes[];
   }
 >();
@@ -128,13 +179,18 @@ function remotesOf(view: ClusterView, self: NodeRecord, network: NetworkRecord):
   const moment = view.moment(network.id);
   const all = view.addresses(network.id);
   const last = remotesMade.get(all);
-  if (last?.network === network && last.moment === moment && last.selfId === self.id) return last.remotes;
-  const remotes = makeRemotes(view, self, network.id);
-  remotesMade.set(all, { network, moment, selfId: self.id, remotes });
+  const made = { network, moment, selfId: self.id, nat: self.nat === true };
+  const isSame =
+    last?.network === network && last.moment === moment && last.selfId === made.selfId && last.nat === made.nat;
+  if (isSame) return last.remotes;
+  const remotes = makeRemotes(view, self, network);
+  remotesMade.set(all, { ...made, remotes });
   return remotes;
 }
 
-function makeRemotes(view: ClusterView, self: NodeRecord, networkId: string): readonly Remotes[] {
+function makeRemotes(view: ClusterView, self: NodeRecord, network: NetworkRecord): readonly Remotes[] {
+  const { id: networkId } = network;
+  const backend = backendOf(networkSettings(network));
   /** By node id; undefined: not to be reached. */
   const byNode = new Map<string, Remotes['endpoints'][number][] | undefined>([[self.id, undefined]]);
   const remotes: Remotes[] = [];
@@ -143,9 +199,10 @@ function makeRemotes(view: ClusterView, self: NodeRecord, networkId: string): re
     const { nodeId, mac, addresses } = endpoint;
     if (!byNode.has(nodeId)) {
       const node = view.node(nodeId);
-      const endpoints = node && !node.left ? [] : undefined;
+      const path = node && !node.left ? pathTo(backend, self, node) : undefined;
+      const endpoints = path && [];
       byNode.set(nodeId, endpoints);
-      if (endpoints) remotes.push({ vtep: node!.vtep, port: node!.dataPathPort, endpoints });
+      if (endpoints) remotes.push({ vtep: path.remote, port: path.port, endpoints });
     }
     const endpoints = byNode.get(nodeId);
     if (!endpoints) continue;
@@ -154,6 +211,8 @@ function makeRemotes(view: ClusterView, self: NodeRecord, networkId: string): re
   }
   return remotes;
 }
+
+const NOBODY: ReadonlySet<string> = new Set();
 
 /** Whether etcd holds an endpoint that cannot be read and was not known before; of which network is not known. */
 function lacksEndpoints(view: ClusterView): boolean {
@@ -242,27 +301,57 @@ interface Candidate {
   readonly network: NetworkRecord;
 }
 
-/** One endpoint per container and family carries its default route: highest priority, then first by network name. */
-function electDefaultRoutes(
-  byNetwork: ReadonlyMap<NetworkRecord, readonly LocalEndpoint[]>,
-): ReadonlyMap<LocalEndpoint, Routed> {
-  const elected = { 4: new Map<string, Candidate>(), 6: new Map<string, Candidate>() };
-  for (const [network, endpoints] of byNetwork) {
+/**
+ * One endpoint per container and family carries its default route: highest priority, then first by network name. Returns of
+ * an endpoint of a network with a way out in which families it does.
+ */
+function electDefaultRoutes(byNetwork: ReadonlyMap<NetworkRecord, Wanted>): (endpoint: LocalEndpoint) => Routed {
+  const first = new Map<string, LocalEndpoint>();
+  /** Of containers on several such networks, of which there are few. */
+  const candidates = new Map<string, Candidate[]>();
+  for (const [network, { endpoints }] of byNetwork) {
     if (network.internal) continue;
     for (const endpoint of endpoints) {
-      const { container, record } = endpoint;
-      for (const family of FAMILIES) {
-        if (!record.addresses.some(({ ip }) => familyOfAddress(ip) === family)) continue;
-        const candidate = { endpoint, network };
-        const holder = elected[family].get(container.identity);
-        if (!holder || precedes(candidate, holder)) elected[family].set(container.identity, candidate);
+      const { identity } = endpoint.container;
+      const other = first.get(identity);
+      if (!other) first.set(identity, endpoint);
+      else {
+        const all = candidates.get(identity) ?? [{ endpoint: other, network: networkOf(other, byNetwork) }];
+        candidates.set(identity, [...all, { endpoint, network }]);
       }
     }
   }
-  const routed = new Map<LocalEndpoint, Routed>();
-  for (const { endpoint } of elected[4].values()) routed.set(endpoint, IPV4_ALONE);
-  for (const { endpoint } of elected[6].values()) routed.set(endpoint, routed.has(endpoint) ? BOTH : IPV6_ALONE);
-  return routed;
+  const elected = new Map<string, Readonly<Record<Family, LocalEndpoint | undefined>>>();
+  for (const [identity, all] of candidates) elected.set(identity, { 4: electedOf(all, 4), 6: electedOf(all, 6) });
+  return (endpoint) => {
+    const own = familiesOf(endpoint.record);
+    const of = elected.get(endpoint.container.identity);
+    return of ? waysOf(own[4] && of[4] === endpoint, own[6] && of[6] === endpoint) : own;
+  };
+}
+
+function networkOf({ record }: LocalEndpoint, networks: ReadonlyMap<NetworkRecord, unknown>): NetworkRecord {
+  return [...networks.keys()].find(({ id }) => id === record.networkId)!;
+}
+
+function electedOf(all: readonly Candidate[], family: Family): LocalEndpoint | undefined {
+  let elected: Candidate | undefined;
+  for (const candidate of all) {
+    if (!familiesOf(candidate.endpoint.record)[family]) continue;
+    if (!elected || precedes(candidate, elected)) elected = candidate;
+  }
+  return elected?.endpoint;
+}
+
+function familiesOf({ addresses }: EndpointRecord): Routed {
+  const has = { 4: false, 6: false };
+  for (const { ip } of addresses) has[familyOfAddress(ip)] = true;
+  return waysOf(has[4], has[6]);
+}
+
+function waysOf(ipv4: boolean, ipv6: boolean): Routed {
+  if (ipv4) return ipv6 ? BOTH : IPV4_ALONE;
+  return ipv6 ? IPV6_ALONE : NOWHERE;
 }
 
 const IPV4_ALONE: Routed = { 4: true, 6: false };
@@ -278,7 +367,7 @@ function precedes(a: Candidate, b: Candidate): boolean {
 
 /** Equal for two desired states that want the same of the host's own namespace. */
 export function hostKeyOf(wanted: Desired, provesAbsence: boolean): string {
-  const { vtep, port, members, isPartial, control, uplinks, namespaces, serviceAddress } = wanted;
+  const { vtep, port, members, isPartial, control, uplinks, namespaces, encrypted, serviceAddress, published } = wanted;
   return JSON.stringify([
     vtep,
     port,
@@ -287,7 +376,9 @@ export function hostKeyOf(wanted: Desired, provesAbsence: boolean): string {
     control,
     uplinks,
     [...namespaces],
+    encrypted,
     serviceAddress,
+    published,
     provesAbsence,
   ]);
 }

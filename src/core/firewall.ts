@@ -3,6 +3,8 @@
  * again after all others. Who drops, and by which tool it was told to, makes no difference.
  */
 
+import type { PacketsBySource } from './strays.ts';
+
 /** Packets so far, before and after the tables of others. */
 export interface Way {
   readonly before: number;
@@ -14,7 +16,11 @@ export interface Passage {
   readonly data: Way;
   /** From containers to the outside. */
   readonly out: Way;
+  /** VXLAN in clear, of encrypted networks, which was dropped. */
+  readonly strays: PacketsBySource;
 }
+
+export type WayName = 'data' | 'out';
 
 /** Programs that write firewalls, if they are known by what they write. */
 export type Firewall = 'firewalld' | 'ufw';
@@ -37,7 +43,7 @@ export function follow(state: WayState | undefined, now: Way): WayState {
 }
 
 /** In words, with the command that mends it. `port`: of the data path. */
-export function describeBlocked(way: keyof Passage, firewall: Firewall | undefined, port: number): string {
+export function describeBlocked(way: WayName, firewall: Firewall | undefined, port: number): string {
   const who = firewall ?? "this host's firewall";
   const mend = MENDS[way];
   const how = firewall ? `run ${mend[firewall](port)}` : mend.other(port);
@@ -46,7 +52,7 @@ export function describeBlocked(way: keyof Passage, firewall: Firewall | undefin
     : `${who} drops what containers send out of this host, of the last ${MANY} packets or more none passed: ${how}; where a rule of yours is to do that, nothing is wrong, and \`--internal\` networks need none`;
 }
 
-const MENDS: Readonly<Record<keyof Passage, Readonly<Record<Firewall | 'other', (port: number) => string>>>> = {
+const MENDS: Readonly<Record<WayName, Readonly<Record<Firewall | 'other', (port: number) => string>>>> = {
   data: {
     firewalld: (port) => `\`firewall-cmd --permanent --add-port=${port}/udp && firewall-cmd --reload\``,
     ufw: (port) => `\`ufw allow ${port}/udp\``,

@@ -4,12 +4,17 @@
  * rows and filter, so that planning is set difference. The port that observes and applies is in `ports/kernel.ts`.
  * Addresses, CIDRs and MACs are canonical text; namespaces are named by {@link Place}.
  */
+
 import type { ContainerRef, LocalEndpoint, PublishedPort } from './container.ts';
 import type { Setting } from './endpoint-options.ts';
 import type { Family } from './ip.ts';
+import type { KeptStore } from './keepers.ts';
 import type { NetworkSettings } from './network-options.ts';
 import type { Filter, FilterSet } from './packet-filter.ts';
+import type { DesiredPublication } from './publish.ts';
 import type { FdbTable, NeighbourTable } from './row-table.ts';
+import type { DesiredService } from './service.ts';
+import type { TunnelEnd } from './underlay.ts';
 
 /** Marks routes as ours (`ip route … proto 79`). */
 export const ROUTE_PROTOCOL = '79';
@@ -57,6 +62,8 @@ export interface Desired {
   readonly networks: readonly DesiredNetwork[];
   /** Namespaces that are wanted, listed in `networks` or not. */
   readonly namespaces: ReadonlySet<string>;
+  /** VNIs of the cluster's encrypted networks: what comes with one of them in clear is nobody's. */
+  readonly encrypted: readonly number[];
   /**
    * In which this host has addresses. What a container sends beyond it in another one would be lost without a word: there is
    * no way for it out of the network, and its gateway says so.
@@ -64,9 +71,10 @@ export interface Desired {
   readonly families: readonly Family[];
   /** {@link SERVICE_ADDRESS} is wanted in every network and on the host. */
   readonly serviceAddress: boolean;
+  readonly published: readonly DesiredPublication[];
 }
 
-/** Another member: its tunnel end (`port`: UDP, of its VXLAN devices), and where its agent listens. */
+/** Another member, which is reached by its address: its tunnel end (`port`: UDP, of its VXLAN devices), and where its agent listens. */
 export interface DesiredMember {
   readonly vtep: string;
   readonly port: number;
@@ -77,13 +85,7 @@ export interface DesiredMember {
 
 /** Where this host's agent listens, and the cluster's bundled etcd. */
 export interface ControlPlane extends Pick<DesiredMember, 'address' | 'joinPort' | 'gossipPort'> {
-  readonly store: BundledStore | undefined;
-}
-
-/** The etcd that a member runs for the cluster, not one of the user's own. `here`: this host does. */
-export interface BundledStore {
-  readonly port: number;
-  readonly here: boolean;
+  readonly store: KeptStore | undefined;
 }
 
 export interface Uplink {
@@ -110,8 +112,13 @@ export interface DesiredNetwork extends Pick<NetworkSettings, 'betweenContainers
   readonly mtu: number;
   readonly internal: boolean;
   readonly ports: readonly DesiredPort[];
-  /** Of each other member that has endpoints of the network. */
+  readonly tunnel: TunnelEnd;
+  /** What a container hands to its link in one piece at most, to be cut later; undefined: as much as the kernel lets it. */
+  readonly gsoMaxBytes?: number | undefined;
+  /** Of each other member that has endpoints of the network, and to which there is a path. */
   readonly remotes: readonly Remotes[];
+  /** The same array as long as nothing of it changes. */
+  readonly services: readonly DesiredService[];
   readonly isPartial: boolean;
 }
 
@@ -155,6 +162,8 @@ export interface NamespaceState {
   readonly fdb: FdbTable | readonly FdbRow[];
   /** Our table; undefined when there is none. */
   readonly filter: Filter | undefined;
+  /** Our table of services, of a network's namespace alone; undefined when there is none. */
+  readonly services?: Filter | undefined;
 }
 
 export interface Link {
@@ -177,10 +186,10 @@ export interface Link {
   readonly peerIndex?: number | undefined;
 }
 
-export interface Vxlan {
+export interface Vxlan extends Pick<TunnelEnd, 'local' | 'port'> {
   readonly vni: number;
-  readonly local: string;
-  readonly port: number;
+  /** Undefined: not in the host, nor in WireGuard's namespace as it is now, nor where the device is. */
+  readonly socketAt: Place | undefined;
   readonly learning: boolean;
   /** ARP and neighbour solicitations are answered from the neighbour rows. */
   readonly proxy: boolean;
@@ -277,14 +286,14 @@ export type Op =
   | { readonly kind: 'add-namespace'; readonly name: string; readonly id: number }
   | { readonly kind: 'delete-namespace'; readonly name: string }
   | ({ readonly kind: 'set-sysctl'; readonly at: Place } & Setting)
-  /** The device is in `at`, its UDP socket in the host. */
+  /** The device is in `at`, its UDP socket where `vxlan` says, which is where it is made. */
   | {
       readonly kind: 'add-vxlan';
       readonly at: Place;
       readonly name: string;
       readonly mac: string;
       readonly mtu: number;
-      readonly vxlan: Vxlan;
+      readonly vxlan: Vxlan & Pick<TunnelEnd, 'socketAt'>;
     }
   | {
       readonly kind: 'add-bridge';
@@ -314,26 +323,21 @@ export type Op =
       readonly family: Filter['family'];
       readonly sets: readonly FilterSet[];
     }
-  /** What connection tracking of the host knows of these addresses is forgotten. */
+  /** What connection tracking of the host knows of these addresses is forgotten; of a network's namespace, UDP's to them. */
   | {
       readonly kind: 'forget-flows';
-      readonly at: typeof HOST;
+      readonly at: Place;
       readonly addresses: readonly string[];
       /** Whether they are about to be used, or not any more: then it is done soon, and not waited for. */
       readonly owner: 'comes' | 'went';
     }
-  /** Replaces the whole table in one transaction. */
-  | { readonly kind: 'set-filter'; readonly at: Place; readonly filter: Filter }
+  /** Replaces the whole table in one transaction. `isFirst`: none was seen there, so that most likely none has to go. */
+  | { readonly kind: 'set-filter'; readonly at: Place; readonly filter: Filter; readonly isFirst?: true | undefined }
   | { readonly kind: 'delete-filter'; readonly at: Place; readonly family: Filter['family'] };
 
-export interface VethEnd {
-  readonly name: string;
-  readonly mac: string;
-}
+export type VethEnd = Pick<Link, 'name' | 'mac'> & Pick<DesiredNetwork, 'gsoMaxBytes'>;
 
-export interface Peer extends VethEnd {
-  readonly at: Place;
-}
+export type Peer = VethEnd & { readonly at: Place };
 
 export interface LinkChange {
   readonly mac?: string;
@@ -372,6 +376,8 @@ export interface Plan {
    * done. Of links that are made no index is known.
    */
   readonly outcomes?: ReadonlyMap<string, NamespaceState>;
+  /** The same of networks for which nothing is to be done: what was seen, as it is planned from most quickly. */
+  readonly settled?: ReadonlyMap<string, NamespaceState>;
   /** For what these stand in the way of nothing could be planned. */
   readonly obstacles?: readonly Obstacle[];
 }

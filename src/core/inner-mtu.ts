@@ -4,10 +4,11 @@
  */
 import type { ClusterView } from './cluster-view.ts';
 import { OverlaydError } from './errors.ts';
-import { isIpv4 } from './ip.ts';
-import { networkSettings, VXLAN_OVERHEAD_BYTES } from './network-options.ts';
+import { familyOfAddress } from './ip.ts';
+import { networkSettings } from './network-options.ts';
 import type { NetworkRecord, NodeRecord } from './records.ts';
 import { hasFamily } from './subnets.ts';
+import { type Backend, backendOf, insideOf } from './underlay.ts';
 
 type Members = Pick<ClusterView, 'nodes'>;
 
@@ -32,7 +33,7 @@ export function refuseTooSmallMtu(view: Members, network: Pick<NetworkRecord, 'o
   const mtu = inner ?? leftInside(view, network);
   if (mtu >= LEAST_BYTES[6]) return;
   const needs = `IPv6 needs an MTU of ${LEAST_BYTES[6]} (RFC 8200)`;
-  const least = narrowest(view);
+  const least = narrowest(view, backendOf(networkSettings(network)));
   throw new OverlaydError(
     'invalid-argument',
     inner !== undefined || underlay !== undefined || !least
@@ -41,19 +42,42 @@ export function refuseTooSmallMtu(view: Members, network: Pick<NetworkRecord, 'o
   );
 }
 
+/**
+ * What no member's underlay carries in one piece would hang, not slow down, wherever fragments are dropped. Throws
+ * `invalid-argument`.
+ */
+export function refuseTooLargeMtu(view: Members, network: OfNetwork): void {
+  const backend = backendOf(networkSettings(network));
+  const most = mostInside(view, backend);
+  const asked = innerMtu(view, network);
+  if (asked <= most) return;
+  const tunnel = backend === 'plain' ? 'VXLAN' : 'WireGuard and VXLAN';
+  throw new OverlaydError(
+    'invalid-argument',
+    `an MTU of ${asked} does not fit: the narrowest way between members leaves ${most} (the rest of its MTU is for ${tunnel}); leave the option out to get that`,
+  );
+}
+
 /** What the underlay leaves, as the option says it or as it is. */
 function leftInside(view: Members, network: Pick<NetworkRecord, 'options'>): number {
-  const { underlayMtu = narrowest(view)?.underlayMtu ?? DEFAULT_UNDERLAY_BYTES } = networkSettings(network);
-  return insideOf(view, underlayMtu);
+  const settings = networkSettings(network);
+  const backend = backendOf(settings);
+  const { underlayMtu = narrowest(view, backend)?.underlayMtu ?? DEFAULT_UNDERLAY_BYTES } = settings;
+  return leastInside(view, backend, underlayMtu);
+}
+
+/** What the underlay as it is leaves to a network that says nothing of it. */
+function mostInside(view: Members, backend: Backend): number {
+  return leastInside(view, backend, narrowest(view, backend)?.underlayMtu ?? DEFAULT_UNDERLAY_BYTES);
 }
 
 /** The member whose underlay makes it smaller than all others' would; undefined where that is alike, or by an option. */
 export function mtuLimit(view: Members, network: Pick<NetworkRecord, 'options'>): NodeRecord | undefined {
-  const { innerMtu: inner, underlayMtu: underlay } = networkSettings(network);
-  if (inner !== undefined || underlay !== undefined) return undefined;
-  const least = narrowest(view);
-  const isLarger = ({ left, underlayMtu }: NodeRecord) => !left && underlayMtu > least!.underlayMtu;
-  return [...view.nodes()].some(isLarger) ? least : undefined;
+  const settings = networkSettings(network);
+  if (settings.innerMtu !== undefined || settings.underlayMtu !== undefined) return undefined;
+  const backend = backendOf(settings);
+  const least = narrowest(view, backend);
+  return [...membersOf(view, backend)].some(({ underlayMtu }) => underlayMtu > least!.underlayMtu) ? least : undefined;
 }
 
 /** In words, e.g. `h2 (link eth0, 1400)`. */
@@ -63,13 +87,15 @@ export function describeLimit({ name, underlayLimit, underlayMtu }: NodeRecord):
 
 /** In words, of networks that ask for more than the narrowest underlay carries by now: by their option, or for IPv6. */
 export function mtuProblems(view: Members, networks: readonly NetworkRecord[]): readonly string[] {
-  const least = narrowest(view);
-  if (!least) return [];
-  const most = insideOf(view, least.underlayMtu);
+  const limits = new Map(
+    BACKENDS.map((backend) => [backend, { least: narrowest(view, backend), most: mostInside(view, backend) }]),
+  );
   return networks.flatMap((network) => {
+    const settings = networkSettings(network);
+    const { least, most } = limits.get(backendOf(settings))!;
     const mtu = innerMtu(view, network);
-    if (mtu <= most) return [];
-    const isAsked = mtu === networkSettings(network).innerMtu || leftInside(view, network) > most;
+    if (!least || mtu <= most) return [];
+    const isAsked = mtu === settings.innerMtu || leftInside(view, network) > most;
     const [why, what] = isAsked
       ? ['by its option', 'may get lost; make the network anew without the option, or raise the MTU there']
       : ['because IPv6 needs it', 'go in fragments, or get lost where those are dropped; raise the MTU there'];
@@ -77,21 +103,24 @@ export function mtuProblems(view: Members, networks: readonly NetworkRecord[]): 
   });
 }
 
-function insideOf(view: Members, underlay: number): number {
-  return Math.max(LEAST_BYTES[4], underlay - overheadOf(view));
+const BACKENDS = ['plain', 'wireguard'] as const satisfies readonly Backend[];
+
+/** Of an underlay with that MTU: less where one of the paths is over IPv6. */
+function leastInside(view: Members, backend: Backend, underlay: number): number {
+  const isIpv6 = [...membersOf(view, backend)].some(({ vtep }) => familyOfAddress(vtep) === 6);
+  return Math.max(LEAST_BYTES[4], insideOf(backend, underlay, isIpv6 ? 6 : 4));
 }
 
-/** Bytes that the tunnels take: more where one of them is over IPv6. */
-export function overheadOf(view: Members): number {
-  for (const { left, vtep } of view.nodes()) if (!left && !isIpv4(vtep)) return VXLAN_OVERHEAD_BYTES[6];
-  return VXLAN_OVERHEAD_BYTES[4];
+/** Those that take part in networks of that backend, or may begin to at any moment. */
+function* membersOf(view: Members, backend: Backend): Iterable<NodeRecord> {
+  for (const node of view.nodes()) if (!node.left && (backend === 'wireguard' || !node.nat)) yield node;
 }
 
 /** The first by name of those with the least. */
-function narrowest(view: Members): NodeRecord | undefined {
+function narrowest(view: Members, backend: Backend): NodeRecord | undefined {
   let least: NodeRecord | undefined;
-  for (const node of view.nodes()) {
-    if (node.left || (least && node.underlayMtu > least.underlayMtu)) continue;
+  for (const node of membersOf(view, backend)) {
+    if (least && node.underlayMtu > least.underlayMtu) continue;
     if (!least || node.underlayMtu < least.underlayMtu || node.name < least.name) least = node;
   }
   return least;

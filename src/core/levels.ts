@@ -8,9 +8,10 @@ import type { ClusterRecord, LevelRange, NodeRecord } from './records.ts';
 
 /**
  * The levels that this agent speaks. At 2 networks, endpoints and members may have addresses of IPv6, and networks multicast
- * and addresses that stay with names.
+ * and addresses that stay with names; at 3 networks may be encrypted; at 4 the store has members, an epoch and users; at 5
+ * certificates of keepers have names of their own, and services addresses.
  */
-export const SPOKEN_LEVELS: LevelRange = { from: 1, to: 2 };
+export const SPOKEN_LEVELS: LevelRange = { from: 1, to: 5 };
 
 /** The level that addresses of IPv6 need: agents that speak lower ones alone cannot read records that have them. */
 export const IPV6_LEVEL = 2;
@@ -20,6 +21,18 @@ export const MULTICAST_LEVEL = 2;
 
 /** The level that addresses that stay with names need: agents that speak lower ones alone give them to others. */
 export const STICKY_LEVEL = 2;
+
+/** The level that encryption needs: agents that speak lower ones alone do not know the option, and would send in clear. */
+export const ENCRYPTION_LEVEL = 3;
+
+/** The level that several keepers need: agents that speak lower ones alone know one host of the store, and no gate. */
+export const STORE_LEVEL = 4;
+
+/** The level that names of keepers need: agents that speak lower ones alone let a host in by any member, by that name. */
+export const KEEPER_NAMES_LEVEL = 5;
+
+/** The level that services need: agents that speak lower ones alone would repair their addresses away. */
+export const SERVICE_LEVEL = 5;
 
 /** What agents spoke that did not say it yet. */
 const FIRST_LEVEL = 1;
@@ -54,7 +67,7 @@ export function nextLevel(cluster: ClusterRecord, nodes: Iterable<NodeRecord>): 
 export function holdingBack(level: number, nodes: Iterable<NodeRecord>): readonly NodeRecord[] {
   const next = level + 1;
   const members = membersOf(nodes);
-  const older = members.filter((node) => levelsOf(node).to < next);
+  const older = members.filter((node) => levelsOf(node).to < next).sort(byName);
   return older.length < members.length ? older : [];
 }
 
@@ -64,7 +77,9 @@ export function holdingBack(level: number, nodes: Iterable<NodeRecord>): readonl
  */
 export function requireLevel(needed: number, spoken: number, nodes: Iterable<NodeRecord>, what: string): void {
   if (spoken >= needed) return;
-  const older = membersOf(nodes).filter((node) => levelsOf(node).to < needed);
+  const older = membersOf(nodes)
+    .filter((node) => levelsOf(node).to < needed)
+    .sort(byName);
   if (older.length === 0) {
     throw new OverlaydError(
       'conflict',
@@ -120,6 +135,10 @@ function mendOf(levels: LevelRange, level: number, where: string): string {
 
 function words({ from, to }: LevelRange): string {
   return from === to ? `level ${to}` : `levels ${from} to ${to}`;
+}
+
+function byName(a: NodeRecord, b: NodeRecord): number {
+  return a.name < b.name ? -1 : 1;
 }
 
 function membersOf(nodes: Iterable<NodeRecord>): NodeRecord[] {

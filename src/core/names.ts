@@ -9,8 +9,12 @@ const DNS_NAME_CHARACTERS = 253;
 const DNS_LABEL = /^[a-zA-Z0-9_-]{1,63}$/;
 const PREDEFINED = new Set(['bridge', 'host', 'none', 'default', 'container', 'docker_gwbridge', 'ingress']);
 
+export function isNetworkName(text: string): boolean {
+  return NETWORK_NAME.test(text);
+}
+
 export function checkNetworkName(name: string): string {
-  if (!NETWORK_NAME.test(name)) {
+  if (!isNetworkName(name)) {
     throw new OverlaydError(
       'invalid-name',
       `network name ${quote(name)} is not valid: 1 to 63 letters, digits, "_", "." or "-", beginning with a letter or digit, e.g. web or team-a.web`,
@@ -45,6 +49,16 @@ export function checkEndpointName(name: string, what: string): string {
 /** Whether a name or alias that a container engine gives, dots and all, can be asked for. */
 export function isDnsName(text: string): boolean {
   return text.length <= DNS_NAME_CHARACTERS && text.split('.').every((label) => DNS_LABEL.test(label));
+}
+
+/** A name or alias that a container tool gives, as {@link checkEndpointName}; it may have dots. */
+export function checkDnsName(name: string, what: string): string {
+  if (isDnsName(name) && name.toLowerCase() !== 'localhost') return name;
+  if (!name.includes('.')) return checkEndpointName(name, what);
+  throw new OverlaydError(
+    'invalid-name',
+    `${what}: ${quote(name)} is not valid: labels of 1 to 63 letters, digits, "-" or "_" with dots between them, e.g. api or api.example`,
+  );
 }
 
 /** Printable and short, whatever was typed. */

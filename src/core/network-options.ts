@@ -8,6 +8,7 @@ import { OverlaydError } from './errors.ts';
 import type { Family } from './ip.ts';
 import { nearest } from './nearest.ts';
 import type { NetworkRecord } from './records.ts';
+import { LEAST_OVERHEAD_BYTES } from './underlay.ts';
 
 /** By spelling, as given. */
 export type Options = Readonly<Record<string, string>>;
@@ -39,10 +40,10 @@ export interface NetworkSettings {
   readonly upstreams: readonly string[];
   /** Addresses stay with the names of the endpoints that had them. */
   readonly sticky: boolean;
+  /** What goes from host to host is encrypted. */
+  readonly encrypted: boolean;
 }
 
-/** Outer Ethernet-less overhead of VXLAN, by the underlay's family: IP 20 or 40, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */
-export const VXLAN_OVERHEAD_BYTES = { 4: 50, 6: 70 } as const;
 const PREFIX = 'com.docker.network.';
 /** Smallest inner MTU that carries IPv4 sensibly (RFC 791), largest that a 65,535-byte underlay leaves. */
 const MTU_RANGE = [576, 65_485] as const;
@@ -66,7 +67,7 @@ const KNOWN = {
   innerMtu: { spellings: ['mtu'], ...wholeNumber(MTU_RANGE) },
   underlayMtu: {
     spellings: ['com.docker.network.driver.mtu'],
-    ...wholeNumber([MTU_RANGE[0] + VXLAN_OVERHEAD_BYTES[4], MTU_RANGE[1] + VXLAN_OVERHEAD_BYTES[4]]),
+    ...wholeNumber([MTU_RANGE[0] + LEAST_OVERHEAD_BYTES, MTU_RANGE[1] + LEAST_OVERHEAD_BYTES]),
   },
   vni: { spellings: ['vxlanid_list', 'com.docker.network.driver.overlay.vxlanid_list'], ...wholeNumber(VNI_RANGE) },
   betweenContainers: { spellings: ofBridge('enable_icc'), ...truth(), usual: 'true' },
@@ -88,6 +89,7 @@ const KNOWN = {
     expects: `a list of 1 to ${MOST_UPSTREAMS} different addresses, such as 192.0.2.53,[2001:db8::53]:5353`,
   },
   sticky: { spellings: ['sticky'], ...truth(), usual: 'false' },
+  encrypted: { spellings: ['encrypted'], ...flag(), usual: 'false' },
 } satisfies Record<string, Option>;
 
 const OPTIONS: readonly Option[] = Object.values(KNOWN);
@@ -95,7 +97,6 @@ const BY_SPELLING = new Map(OPTIONS.flatMap((option) => option.spellings.map((ea
 
 /** Docker's, by their last part: why not, and what to do. */
 const REFUSED: Readonly<Record<string, string>> = {
-  encrypted: 'traffic between hosts is not encrypted; use hosts that are joined by a VPN, the MTU follows it',
   host_binding_ipv4:
     "Docker publishes ports by itself: name the address with the port (docker run -p 192.0.2.1:8080:80), or give Docker's own network docker_gwbridge the option",
   name: `a network's bridge is br0 in the namespace ovl-VNI of each host; \`overlayd network inspect\` shows the VNI`,
@@ -199,7 +200,30 @@ export function networkSettings({ options }: Pick<NetworkRecord, 'options'>): Ne
     interfacePrefix: readOption(KNOWN.interfacePrefix, options)!,
     upstreams: readOption(KNOWN.upstreams, options)?.split(',') ?? [],
     sticky: readOption(KNOWN.sticky, options) === 'true',
+    encrypted: isEncrypted({ options }),
   };
+}
+
+/** A value that is none counts as well: nothing of such a network is to leave in clear. */
+export function isEncrypted({ options }: Pick<NetworkRecord, 'options'>): boolean {
+  const { parse, spellings } = KNOWN.encrypted;
+  const said = spellings.find((each) => Object.hasOwn(options, each));
+  return said !== undefined && parse(options[said]!) !== 'false';
+}
+
+/**
+ * What is asked in a cluster that has a word on it: `default`: what says nothing is encrypted; `required`: so is everything. Throws
+ * `invalid-argument`.
+ */
+export function withEncryption(options: Options, encryption: 'default' | 'required' | undefined): Options {
+  if (encryption === undefined) return options;
+  const said = KNOWN.encrypted.spellings.find((each) => Object.hasOwn(options, each));
+  if (said === undefined) return { ...options, [KNOWN.encrypted.spellings[0]]: 'true' };
+  if (encryption === 'default' || isEncrypted({ options })) return options;
+  throw new OverlaydError(
+    'invalid-argument',
+    `option ${said}: this cluster was made with --encrypt=required, and has no networks that are not encrypted; leave the option out`,
+  );
 }
 
 /** The first of `asked` that a network with the options `has` does not do, whatever spelling either uses. */
@@ -255,6 +279,12 @@ function truth(): Kind {
     return /^(0|f|F|false|FALSE|False)$/.test(value) ? 'false' : undefined;
   };
   return { parse, expects: 'true or false' };
+}
+
+/** As Docker's command sends what has no value. */
+function flag(): Kind {
+  const { parse, expects } = truth();
+  return { parse: (value) => (value === '' ? 'true' : parse(value)), expects };
 }
 
 function oneOf(...values: readonly string[]): Kind {

@@ -4,7 +4,9 @@
  * host decodes, and keeps in step, what it works with. Scales: opening costs one decode for each record of the network.
  */
 import { AddressHolders } from './address-holders.ts';
-import type { ClaimRecord, EndpointRecord } from './records.ts';
+import type { Refusal } from './cluster-view.ts';
+import { whyNotAt } from './ipam/address.ts';
+import { type ClaimRecord, type EndpointRecord, keys, type NetworkRecord } from './records.ts';
 
 /** Networks that nobody wants and that are open at a time: an attach asks several times before its network is wanted. */
 const MOST_UNWANTED = 8;
@@ -14,6 +16,7 @@ export interface OpenNetworksDeps {
   /** What is known of a network. */
   readonly claimsOn: (networkId: string) => Iterable<readonly [ip: string, claim: ClaimRecord]>;
   readonly endpointsOn: (networkId: string) => Iterable<EndpointRecord>;
+  readonly network: (networkId: string) => NetworkRecord | undefined;
 }
 
 export class OpenNetworks {
@@ -25,6 +28,8 @@ export class OpenNetworks {
   /** By node and id. */
   readonly #endpoints = new Map<string, Map<string, EndpointRecord>>();
   readonly #holders = new AddressHolders((record) => this.#onChange?.(record));
+  /** Endpoints that are at addresses which are none for endpoints of their network, and why: shown nowhere. */
+  readonly #unsound = new Map<EndpointRecord, string>();
   /** Ids and subnets. */
   readonly #texts = new Map<string, string>();
   #onChange: ((record: EndpointRecord) => void) | undefined;
@@ -70,6 +75,26 @@ export class OpenNetworks {
     return this.#endpoints.get(nodeId)?.get(id);
   }
 
+  /** Records of open networks that are shown nowhere, and claims that are not believed. */
+  get refusals(): readonly Refusal[] {
+    const endpoints = [...this.#unsound].map(([record, what]) => ({
+      ...{ key: keys.endpoint(record), nodeId: record.nodeId, what },
+    }));
+    return [...endpoints, ...this.#holders.refusals];
+  }
+
+  /** The network's record is another one: what was wrong with its endpoints may be right. */
+  judge(networkId: string): void {
+    if (!this.#open.has(networkId)) return;
+    for (const endpoints of this.#endpoints.values()) {
+      for (const record of endpoints.values()) {
+        if (record.networkId !== networkId) continue;
+        const before = this.#soundly(record);
+        this.#holders.replace(before, this.#judged(record));
+      }
+    }
+  }
+
   /** By address; opens the network. */
   shown(networkId: string): ReadonlyMap<string, EndpointRecord> {
     this.open(networkId);
@@ -105,7 +130,22 @@ export class OpenNetworks {
     after: EndpointRecord | undefined,
   ): void {
     setNested(this.#endpoints, nodeId, id, after);
-    this.#holders.replace(before, after);
+    const was = this.#soundly(before);
+    if (before) this.#unsound.delete(before);
+    this.#holders.replace(was, after && this.#judged(after));
+  }
+
+  /** As it was judged. */
+  #soundly(record: EndpointRecord | undefined): EndpointRecord | undefined {
+    return record && this.#unsound.has(record) ? undefined : record;
+  }
+
+  #judged(record: EndpointRecord): EndpointRecord | undefined {
+    const network = this.#deps.network(record.networkId);
+    const why = network && whyNotAt(network, record);
+    if (why === undefined) this.#unsound.delete(record);
+    else this.#unsound.set(record, why);
+    return this.#soundly(record);
   }
 
   #close(networkId: string): void {
@@ -115,6 +155,9 @@ export class OpenNetworks {
       for (const { id, nodeId, networkId: itsNetwork } of endpoints.values()) {
         if (itsNetwork === networkId) setNested(this.#endpoints, nodeId, id, undefined);
       }
+    }
+    for (const record of this.#unsound.keys()) {
+      if (record.networkId === networkId) this.#unsound.delete(record);
     }
     if (this.#open.size === 0) this.#texts.clear();
   }

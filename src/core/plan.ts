@@ -42,6 +42,7 @@ export function plan(desired: Desired, observed: Observed, options: PlanOptions)
   const made = new Set<number>();
   const gone = [];
   const outcomes = new Map<string, NamespaceState>();
+  const settled = new Map<string, NamespaceState>();
   const obstacles = obstaclesOf(desired, observed);
   const blocked = new Set(obstacles.flatMap(({ network, endpointId }) => (endpointId === undefined ? [network] : [])));
   for (const network of desired.networks) {
@@ -50,10 +51,11 @@ export function plan(desired: Desired, observed: Observed, options: PlanOptions)
     if (result.uplinkMade) made.add(network.vni);
     gone.push(...result.gone);
     if (result.outcome) outcomes.set(network.namespace, result.outcome);
+    if (result.settled) settled.set(network.namespace, result.settled);
   }
   planHost(desired, observed.host, made, provesAbsence, steps);
   if (provesAbsence) planRemovals((name) => !desired.namespaces.has(name), observed, steps);
-  return { stages: steps.stages(), gone, outcomes, obstacles };
+  return { stages: steps.stages(), gone, outcomes, settled, obstacles };
 }
 
 function obstaclesOf({ networks }: Desired, observed: Observed): Obstacle[] {
@@ -65,6 +67,7 @@ function obstaclesOf({ networks }: Desired, observed: Observed): Obstacle[] {
     const foreign = foreignLinks(namespace, observed);
     const error = seeing(namespace) ?? (foreign.length > 0 ? foreignNamespace(namespace, foreign) : undefined);
     if (error) obstacles.push({ network: namespace, endpointId: undefined, error });
+    if (!observed.unseen?.size) continue;
     for (const { endpoint } of ports) {
       const inside = seeing(endpoint.container.identity);
       if (inside) obstacles.push({ network: namespace, endpointId: endpoint.record.id, error: inside });

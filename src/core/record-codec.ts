@@ -6,24 +6,34 @@
 import { parseCidr } from './cidr.ts';
 import { samePorts } from './endpoint-ports.ts';
 import { isCanonicalIp, parseIp } from './ip.ts';
+import type { CertificatesRecord } from './issued.ts';
 import type {
   ClaimRecord,
   ClusterRecord,
   EndpointRecord,
+  KeepersRecord,
   LiveRecord,
   NeededAddress,
   NetworkRecord,
   NodeRecord,
   QuarantineRecord,
   StaticNamesRecord,
+  StoreChange,
+  StoreGate,
+  StoreMoved,
   SubnetSpec,
   TokenRecord,
+  WireguardKey,
 } from './records.ts';
+import type { ServicesRecord } from './service-records.ts';
+import { isWireguardNumber } from './wireguard/addresses.ts';
 
 type Check = (value: unknown) => boolean;
 
 const string: Check = (value) => typeof value === 'string';
 const number: Check = (value) => typeof value === 'number' && Number.isFinite(value);
+/** Of TCP or UDP. One that is none would have the whole of a host's rules refused. */
+const port: Check = (value) => typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65_536;
 const boolean: Check = (value) => typeof value === 'boolean';
 /** Of either family, in the one form that is a key. */
 const ip: Check = (value) => typeof value === 'string' && isCanonicalIp(value);
@@ -74,6 +84,10 @@ export function encodeRecord(record: object): string {
 export const readLevel = (text: string): number | undefined =>
   decoder<{ readonly level?: number }>(shape({ level: optional(number) }))(text)?.level;
 
+/** The epoch that a cluster's record says; undefined when it says none. */
+export const readEpoch = (text: string): string | undefined =>
+  decoder<{ readonly epoch?: string }>(shape({ epoch: optional(string) }))(text)?.epoch;
+
 export const decodeCluster = decoder<ClusterRecord>(
   shape({
     id: string,
@@ -83,18 +97,33 @@ export const decodeCluster = decoder<ClusterRecord>(
     ulaPrefix: optional(ipv6Cidr),
     createdAt: number,
     level: optional(number),
+    // A word that only a newer version knows must not be taken for none.
+    encryption: optional((value) => value === 'default' || value === 'required'),
+    storeMembers: optional(number),
+    epoch: optional(string),
+    nextCaCertificate: optional(string),
   }),
 );
+
+const pair =
+  (check: Check): Check =>
+  (value) =>
+    arrayOf(check)(value) && (value as unknown[]).length === 2;
+
+const wireguardKey: Check = (value) =>
+  shape({ publicKey: string, number, port, seenAt: optional(string) })(value) &&
+  /^[A-Za-z0-9+/]{43}=$/.test((value as WireguardKey).publicKey) &&
+  isWireguardNumber((value as WireguardKey).number);
 
 export const decodeNode = decoder<NodeRecord>(
   shape({
     id: string,
     name: string,
     advertiseAddress: string,
-    gossipPort: number,
-    joinPort: number,
+    gossipPort: port,
+    joinPort: port,
     vtep: ip,
-    dataPathPort: number,
+    dataPathPort: port,
     keyFingerprint: string,
     underlayMtu: number,
     underlayLimit: optional(string),
@@ -106,23 +135,82 @@ export const decodeNode = decoder<NodeRecord>(
     labels: mapOf(string),
     joinedAt: number,
     left: boolean,
+    removed: optional((value) => value === true),
     holdsStore: optional((value) => value === true),
+    store: optional(shape({ version: string })),
+    storeProblem: optional(string),
+    trusts: optional(arrayOf(string)),
+    certifiedBy: optional(string),
     version: optional(string),
     levels: optional(shape({ from: number, to: number })),
+    wireguard: optional(
+      shape({
+        backend: string,
+        keys: (value) => arrayOf(wireguardKey)(value) && (value as unknown[]).length > 0,
+        unreached: optional(arrayOf(string)),
+        avoided: optional(arrayOf(shape({ key: string, relay: string }))),
+        relays: optional(arrayOf(shape({ between: pair(string), ports: pair(port) }))),
+      }),
+    ),
+    nat: optional((value) => value === true),
   }),
 );
 
-/** The node with these fields replaced. */
-export function nodeWith(held: NodeRecord, fields: Partial<NodeRecord>): NodeRecord {
-  const { levels, neededAddresses } = fields;
+export const decodeStoreChange = decoder<StoreChange>(
+  shape({
+    kind: (value) => value === 'add' || value === 'remove',
+    nodeId: string,
+    why: string,
+    by: string,
+    startedAt: number,
+    votes: optional((value) => value === true),
+    peerUrls: optional(arrayOf(string)),
+  }),
+);
+
+export const decodeKeepers = decoder<KeepersRecord>(
+  shape({
+    nodeIds: arrayOf(string),
+    learners: optional(arrayOf(string)),
+    promoted: optional(arrayOf(string)),
+    demoted: optional(arrayOf(string)),
+  }),
+);
+
+export const decodeCertificates = decoder<CertificatesRecord>(
+  shape({ issued: arrayOf(shape({ serial: string, notAfter: number, revoked: optional(boolean) })) }),
+);
+
+export const decodeStoreGate = decoder<StoreGate>(
+  shape({
+    kind: (value) => value === 'restore' || value === 'move',
+    leaving: optional((value) => value === true),
+    by: string,
+    startedAt: number,
+    epoch: string,
+  }),
+);
+
+export const decodeStoreMoved = decoder<StoreMoved>(
+  shape({ epoch: string, endpoints: arrayOf(string), caCertificate: string, certificate: string, key: string }),
+);
+
+/** The node with these fields replaced, each in its place; what is undefined of them goes. */
+export function nodeWith(
+  held: NodeRecord,
+  fields: { [Name in keyof NodeRecord]?: NodeRecord[Name] | undefined },
+): NodeRecord {
+  const { levels, neededAddresses, store } = fields;
   const sameNeed = (need: NeededAddress) =>
     held.neededAddresses?.find(({ address, what }) => address === need.address && what === need.what);
-  return {
+  const all = {
     ...held,
     ...fields,
     ...(levels && { levels: { ...held.levels, ...levels } }),
+    ...(store && { store: { ...held.store, ...store } }),
     ...(neededAddresses && { neededAddresses: neededAddresses.map((need) => ({ ...sameNeed(need), ...need })) }),
   };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as unknown as NodeRecord;
 }
 
 /** The same of an endpoint, for the one that writes all its fields. */
@@ -174,7 +262,18 @@ export const decodeEndpoint = decoder<EndpointRecord>(
     createdAt: number,
     ports: optional(arrayOf(shape({ port: number, protocol: string, name: optional(string) }))),
     labels: optional(mapOf(string)),
+    tool: optional(string),
     sticky: optional((value) => value === true),
+    health: optional((value) => value === 'unhealthy'),
+  }),
+);
+
+export const decodeServices = decoder<ServicesRecord>(
+  shape({
+    networkId: string,
+    services: arrayOf(
+      shape({ id: string, name: string, addresses: arrayOf(shape({ subnet: string, ip })), createdAt: number }),
+    ),
   }),
 );
 
@@ -205,6 +304,8 @@ export const decodeToken = decoder<TokenRecord>(
     createdBy: string,
     expiresAt: optional(number),
     usesLeft: optional(number),
+    node: optional(string),
+    uses: optional(arrayOf(shape({ nodeId: string, name: string, from: string, at: number }))),
     revokedAt: optional(number),
   }),
 );

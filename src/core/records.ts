@@ -19,6 +19,14 @@ export interface ClusterRecord {
   readonly createdAt: number;
   /** What is spoken (`levels.ts`). Absent in records of before there were levels: 1. */
   readonly level?: number;
+  /** Whether networks are encrypted that do not say otherwise, or all of them. Absent: those that say so. */
+  readonly encryption?: 'default' | 'required';
+  /** How many hosts shall keep the store: 1, 3 or 5 (docs/adr/0022-the-store-has-members.md). Absent: 1. */
+  readonly storeMembers?: number;
+  /** Which life of the store this is (docs/adr/0023-a-store-that-went-back-says-so.md). Absent: it was made before there were epochs. */
+  readonly epoch?: string;
+  /** While the CA is replaced: the one that comes (docs/adr/0024-a-node-writes-what-is-its-own.md). */
+  readonly nextCaCertificate?: string;
 }
 
 /** The levels that an agent speaks, from the lowest to the highest. */
@@ -57,11 +65,114 @@ export interface NodeRecord {
   readonly joinedAt: number;
   /** Set by `leave`: the node stays listed as down until it is removed. */
   readonly left: boolean;
-  /** This node runs the cluster's etcd. Absent on the others, and in records of versions that did not say it. */
+  /** Set with `left` when somebody else takes the node off the list: it may never hear that its record is gone. */
+  readonly removed?: true;
+  /** This node's etcd is one of the cluster's that votes: it can be asked. Absent on the others, and in records of versions that did not say it. */
   readonly holdsStore?: true;
+  /** It could run a member of the store: with which etcd. Absent: it cannot, or is of before there were members. */
+  readonly store?: StoreOffer;
+  /** In words, why it could not, though it has etcd. */
+  readonly storeProblem?: string;
+  /** SHA-256 (hex) of the CA certificates that it trusts, and of the one that signed its own. Absent: the cluster's only one. */
+  readonly trusts?: readonly string[];
+  readonly certifiedBy?: string;
   /** Of its agent. Absent in records of before there were levels, as `levels`: 1 alone. */
   readonly version?: string;
   readonly levels?: LevelRange;
+  /**
+   * Behind NAT: nobody reaches this node whom it has not called. Its addresses mean nothing to other hosts, and other nodes may
+   * have the same. Known from its admission on.
+   */
+  readonly nat?: true;
+  /** What it has for encrypted networks. Absent: nothing, or the cluster does not speak of it yet. */
+  readonly wireguard?: WireguardOffer;
+}
+
+export interface StoreOffer {
+  /** Of the `etcd` binary, e.g. `3.5.16`. */
+  readonly version: string;
+}
+
+/** The one change of the store's members that is under way. */
+export interface StoreChange {
+  readonly kind: 'add' | 'remove';
+  readonly nodeId: string;
+  /** In words. */
+  readonly why: string;
+  /** Node id. */
+  readonly by: string;
+  readonly startedAt: number;
+  /** It is to vote. Absent with `add`: it stays a learner for now. */
+  readonly votes?: true;
+  /** With `add`, once etcd has it: where the members reach each other (`https://ADDRESS:2380`), its own included. */
+  readonly peerUrls?: readonly string[];
+}
+
+/**
+ * Who keeps the store and holds the CA's key: root in etcd. Only such can write this record, so that it says it and not the
+ * node's own one (docs/adr/0024-a-node-writes-what-is-its-own.md).
+ */
+export interface KeepersRecord {
+  /** In order; those that vote. */
+  readonly nodeIds: readonly string[];
+  /** That have a copy and no vote: they cannot be asked, and are no keepers. Absent: none. */
+  readonly learners?: readonly string[];
+  /** Nodes of which a person said that they are to keep the store (`node promote`), or are not to (`node demote`). Absent: none. */
+  readonly promoted?: readonly string[];
+  readonly demoted?: readonly string[];
+}
+
+/** Records are being copied out of the store, or into it: until that has ended nobody writes there, nor believes what it says. */
+export interface StoreGate {
+  readonly kind: 'restore' | 'move';
+  /** Of a move: the store that is left, which is right until it says where to. */
+  readonly leaving?: true;
+  /** Node id. */
+  readonly by: string;
+  readonly startedAt: number;
+  /** Of what it becomes. */
+  readonly epoch: string;
+}
+
+/** In a store that was left, beside its gate: where its cluster went. */
+export interface StoreMoved {
+  readonly epoch: string;
+  /** As a member that joins is told it; empty: with the node's own certificate. PEM. */
+  readonly endpoints: readonly string[];
+  readonly caCertificate: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface WireguardOffer {
+  /** `kernel`, `wireguard-go`, or a word of a newer version: it is shown, and nothing depends on it. */
+  readonly backend: string;
+  /** One; while a key is exchanged two, of which the others send to the first. */
+  readonly keys: readonly WireguardKey[];
+  /** Of a node behind NAT: public keys of others that are, and to which it gets through by a relay alone. Absent: none. */
+  readonly unreached?: readonly string[];
+  /** Of a node behind NAT: by which nodes it does not get through to which key, though they relay. Absent: none. */
+  readonly avoided?: readonly { readonly key: string; readonly relay: string }[];
+  /** Of a node that passes packets on between such two, or would at once. Absent: it does not. */
+  readonly relays?: readonly WireguardRelay[];
+}
+
+export interface WireguardRelay {
+  /** Public keys of two nodes, in order. */
+  readonly between: readonly [string, string];
+  /** UDP, at this node's VTEP: where the first sends what is for the second, and the other way round. */
+  readonly ports: readonly [number, number];
+}
+
+export interface WireguardKey {
+  /** Base64 of 32 bytes. */
+  readonly publicKey: string;
+  /** The last two bytes of its addresses inside of the tunnels. */
+  readonly number: number;
+  /** UDP, where this host listens. */
+  readonly port: number;
+  /** Of a node behind NAT: `host:port` from which members outside see it come. */
+  readonly seenAt?: string;
 }
 
 /** `what` in words, e.g. `name server`. */
@@ -122,6 +233,10 @@ export interface EndpointRecord {
   readonly ports?: readonly EndpointPort[];
   /** Absent: none. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** As its container engine says, by a check of the container's own. Absent: well, or nobody checks. */
+  readonly health?: 'unhealthy';
+  /** What asked for it, as listings show it: `docker`, `podman`, `netns`, … Absent in records of before it was said. */
+  readonly tool?: string;
   /** Its addresses stay with its name when it goes (`ipam/kept.ts`). Absent: they do not. */
   readonly sticky?: true;
 }
@@ -154,11 +269,8 @@ export interface StaticSet {
   readonly ttlSeconds?: number;
 }
 
-/** Says whose an address is, or a MAC; one that follows from an IPv4 address has no key. */
-export interface ClaimRecord {
-  readonly endpointId: string;
-  readonly nodeId: string;
-}
+/** Whose an address is, or a MAC (which has no key where it follows from an IPv4 address). A service's: its id, and no node. */
+export type ClaimRecord = Readonly<Record<'endpointId' | 'nodeId', string>>;
 
 /**
  * Leased, unless the address is kept for a name: the key's expiry is what returns the address to automatic choice.
@@ -192,8 +304,20 @@ export interface TokenRecord {
   readonly expiresAt?: number;
   /** Absent: unlimited. */
   readonly usesLeft?: number;
+  /** The name of the only host that may join with it. Absent: any. */
+  readonly node?: string;
+  /** Who joined with it, the last ones, the newest last. Absent: nobody, or below level 4. */
+  readonly uses?: readonly TokenUse[];
   /** Kept for a while after `revoke`, so that whoever still tries the token is told. */
   readonly revokedAt?: number;
+}
+
+export interface TokenUse {
+  readonly nodeId: string;
+  readonly name: string;
+  /** Address that it came from. */
+  readonly from: string;
+  readonly at: number;
 }
 
 /**
@@ -205,6 +329,7 @@ export const SUBNET_GUARD = `${PREFIX}subnets/guard`;
 export const keys = {
   cluster: `${PREFIX}cluster`,
   node: (nodeId: string) => `${PREFIX}nodes/${nodeId}`,
+  nodes: `${PREFIX}nodes/`,
   nodeName: (name: string) => `${PREFIX}node-names/${name}`,
   live: (nodeId: string) => `${PREFIX}live/${nodeId}`,
   network: (networkId: string) => `${PREFIX}networks/${networkId}`,
@@ -225,8 +350,18 @@ export const keys = {
   mac: (networkId: string, mac: string) => `${PREFIX}macs/${networkId}/${mac}`,
   macs: (networkId: string) => `${PREFIX}macs/${networkId}/`,
   staticNames: (networkId: string) => `${PREFIX}dns/${networkId}`,
+  services: (networkId: string) => `${PREFIX}services/${networkId}`,
   quarantineOn: (networkId: string) => `${PREFIX}quarantine/${networkId}/`,
   quarantine: (networkId: string, address: string) => `${PREFIX}quarantine/${networkId}/${address}`,
+  storeChange: `${PREFIX}store/change`,
+  /** There while records are copied from one store to another: every transaction compares its absence. */
+  storeGate: `${PREFIX}store/gate`,
+  storeMoved: `${PREFIX}store/moved`,
+  storeKeepers: `${PREFIX}store/keepers`,
+  wireguard: (number: number) => `${PREFIX}wireguard/${number}`,
+  wireguards: `${PREFIX}wireguard/`,
+  certificates: (nodeId: string) => `${PREFIX}certificates/${nodeId}`,
+  allCertificates: `${PREFIX}certificates/`,
   token: (id: string) => `${PREFIX}tokens/${id}`,
   tokens: `${PREFIX}tokens/`,
 } as const;

@@ -254,14 +254,21 @@ export function asBridgeRows(table: FdbTable): FdbTable {
 /** Without the rows that come after another one of the same MAC. */
 export function firstOfEachMac(table: FdbTable): FdbTable {
   const { words } = table;
-  const macs = new Set<number>();
   const positions = new Int32Array(rowCount(table));
+  // Open addressing (Knuth, vol. 3, 6.4): each slot has one more than where a MAC begins; 0: it is free.
+  const slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * positions.length + 1)));
+  const last = slots.length - 1;
   let count = 0;
   for (let nth = 0; nth < positions.length; nth++) {
     const at = nth * ROW_WORDS.fdb + FDB.mac;
-    const mac = words[at]! * 2 ** 32 + words[at + 1]!;
-    if (macs.has(mac)) continue;
-    macs.add(mac);
+    let slot = (Math.imul(words[at]! ^ Math.imul(words[at + 1]!, 0x9e3779b1), 0x85ebca6b) >>> 7) & last;
+    let there = slots[slot]!;
+    while (there > 0 && (words[there - 1] !== words[at] || words[there] !== words[at + 1])) {
+      slot = (slot + 1) & last;
+      there = slots[slot]!;
+    }
+    if (there > 0) continue;
+    slots[slot] = at + 1;
     positions[count++] = nth;
   }
   return count === positions.length ? table : rowsAt(table, positions.subarray(0, count));

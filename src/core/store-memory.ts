@@ -6,6 +6,8 @@ export interface StoreMemory {
   readonly behind: boolean;
   /** That the cluster spoke. Absent in files of before there were levels. */
   readonly level?: number;
+  /** The life of it that was followed last. Absent: it had none yet. */
+  readonly epoch?: string;
 }
 
 /** The cause of `state-unreadable`: what could be read of the file all the same. Another version may have written it. */

@@ -8,11 +8,12 @@ import { Zones } from '../core/dns/zones.ts';
 import { SERVICE_ADDRESS } from '../core/host-state.ts';
 import type { Clock, Random } from '../ports/runtime.ts';
 import { EarlyQuestions } from './early-questions.ts';
-import type { DnsForwarder, DnsHandler, DnsListeners } from './ports.ts';
+import type { DnsForwarder, DnsHandler, DnsInside, DnsListeners } from './ports.ts';
 import { createResponder, type Responder } from './responder.ts';
 
 export interface AnsweringDeps {
   readonly listen: (handler: DnsHandler) => DnsListeners;
+  readonly serveInside: (handler: DnsHandler) => DnsInside;
   /** `isOwn`: that we answer at that address ourselves. */
   readonly forward: (isOwn: (address: string) => boolean) => DnsForwarder;
   readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
@@ -27,15 +28,17 @@ const ENTRIES_PER_MESSAGE = 2_000;
 export class Answering {
   readonly responder: Responder;
   readonly #listeners: DnsListeners;
+  readonly #inside: DnsInside;
   readonly #zones = new Zones();
   readonly #early: EarlyQuestions;
   readonly #subnets = new Map<string, { readonly subnet: OverlaySubnet; readonly block: Cidr }>();
+  #naming: ReadonlySet<string> = new Set();
   #blocks: readonly Cidr[] = [];
   #ttlSeconds = 5;
   #knowsAllSubnets = false;
   #session = 0;
 
-  constructor({ listen, forward, clock, random }: AnsweringDeps) {
+  constructor({ listen, serveInside, forward, clock, random }: AnsweringDeps) {
     const zones = this.#zones;
     const early = new EarlyQuestions({
       isWhole: (networkId) => (networkId === HOST ? this.#knowsAllSubnets : zones.isWhole(networkId)),
@@ -52,11 +55,14 @@ export class Answering {
         hasWayOut: (networkId, address) => zones.client(networkId, address)?.wayOut ?? false,
         untilMore: (networkIds) => early.untilMore(networkIds),
         forwarder: forward((address) => address === SERVICE_ADDRESS || gateways().includes(address)),
+        isNaming: (networkId) => this.#naming.has(networkId),
+        askEngine: (key, query) => this.#inside.ask(key, query),
         random,
       },
       { ttlSeconds: () => this.#ttlSeconds },
     );
     this.#listeners = listen(this.responder.handler);
+    this.#inside = serveInside(this.responder.handler);
   }
 
   /** An agent begins to tell. */
@@ -77,11 +83,17 @@ export class Answering {
       case 'zone':
         if (this.#zones.update(news, this.#session)) this.#early.begin(news.networkId);
         break;
+      case 'services':
+        this.#zones.updateServices(news, this.#session);
+        break;
       case 'static':
         this.#zones.updateStatic(news, this.#session);
         break;
       case 'clients':
         this.#zones.updateClients(news, this.#session);
+        return;
+      case 'naming':
+        this.#naming = new Set(news.networkIds);
         return;
       case 'whole':
         this.#zones.becomeWhole(news.networkId, this.#session);
@@ -110,6 +122,12 @@ export class Answering {
         if (namespacePath !== undefined) await this.#listeners.release(namespacePath);
         return;
       }
+      case 'serve':
+        return await this.#inside.serve(request.container);
+      case 'leave':
+        return await this.#inside.leave(request.key);
+      case 'keep-inside':
+        return await this.#inside.keep(new Set(request.keys));
       case 'sync':
         return;
     }

@@ -1,4 +1,5 @@
 /** What the process that answers names works with, besides clock, chance and log. */
+import type { InsideAsker } from '../core/dns/names-protocol.ts';
 
 export interface DnsClient {
   /** Empty when the host itself was asked, by a container of none of our networks. */
@@ -6,6 +7,8 @@ export interface DnsClient {
   /** Source address of the question. */
   readonly address: string;
   readonly transport: 'udp' | 'tcp';
+  /** Where it was asked inside of a container, in the place of its engine's name server. */
+  readonly inside?: Pick<InsideAsker, 'key' | 'engineKnows'> | undefined;
 }
 
 type DnsReply = Uint8Array | undefined;
@@ -35,4 +38,19 @@ export interface DnsListeners {
   keep(networkIds: ReadonlySet<string>): Promise<void>;
   /** Closes those in the namespace at that path, whichever network's they are. */
   release(namespacePath: string): Promise<void>;
+}
+
+/**
+ * Sockets inside of containers of an engine, which get the questions for its name server. The engine's own goes on beside
+ * them, and is asked again as soon as they are closed: also by the end of this process, or of the container.
+ */
+export interface DnsInside {
+  /** Idempotent. Throws `data-path-failed` (retryable) where the namespace is gone or the kernel refuses. */
+  serve(container: InsideAsker): Promise<void>;
+  /** Idempotent. */
+  leave(key: string): Promise<void>;
+  /** Leaves all others. */
+  keep(keys: ReadonlySet<string>): Promise<void>;
+  /** Asks the engine's name server as the container would. As {@link DnsForwarder.ask}. */
+  ask(key: string, query: Uint8Array): Promise<Uint8Array | undefined>;
 }

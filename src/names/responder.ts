@@ -16,7 +16,7 @@ import { type Asker, type Resolution, resolve, resolveForeign } from '../core/dn
 import { decodeQuery, encodeReply, type Query, RCODE, rcodeOf } from '../core/dns/wire.ts';
 import type { Zone } from '../core/dns/zone.ts';
 import type { Random } from '../ports/runtime.ts';
-import type { DnsClient, DnsForwarder, DnsHandler } from './ports.ts';
+import type { DnsClient, DnsForwarder, DnsHandler, DnsInside } from './ports.ts';
 
 export interface ResponderDeps {
   readonly zone: (networkId: string) => Zone | undefined;
@@ -35,6 +35,10 @@ export interface ResponderDeps {
    */
   readonly untilMore?: (networkIds: readonly string[]) => Promise<void> | 'unknown' | undefined;
   readonly forwarder: DnsForwarder;
+  /** Whether the host's engine may know containers of the network whose names are not known here yet. */
+  readonly isNaming?: (networkId: string) => boolean;
+  /** Asks the engine of the container with that key, as of `DnsInside`. */
+  readonly askEngine?: DnsInside['ask'];
   readonly random: Pick<Random, 'next'>;
 }
 
@@ -87,12 +91,13 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
     return [asked, ...others.sort((a, b) => (a.network < b.network ? -1 : a.network > b.network ? 1 : 0))];
   }
 
-  function askerOf({ address, networkId, transport }: DnsClient, known: [Zone, ...Zone[]]): Asker {
+  function askerOf({ address, networkId, transport }: DnsClient, known: [Zone, ...Zone[]], engineOf?: string): Asker {
     return {
       address,
       transport,
       zones: known,
       isOverlay,
+      othersKnow: engineOf !== undefined,
       hasWayOut: () => deps.hasWayOut?.(networkId, address) ?? false,
     };
   }
@@ -104,7 +109,11 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
       counts.merged += 1;
       return under;
     }
-    const flight = deps.forwarder.ask(encodeUpstreamQuery(query), errand.upstreams).finally(() => flights.delete(key));
+    const { engineOf, upstreams } = errand;
+    const message = encodeUpstreamQuery(query);
+    const asking =
+      engineOf === undefined ? deps.forwarder.ask(message, upstreams) : deps.askEngine?.(engineOf, message);
+    const flight = Promise.resolve(asking).finally(() => flights.delete(key));
     flights.set(key, flight);
     return flight;
   }
@@ -132,12 +141,16 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
   }
 
   function answer(message: Uint8Array, client: DnsClient): ReturnType<DnsHandler> {
-    // The host's own listener: whoever asks there is on none of our networks.
-    const foreign = client.networkId === '';
-    const known = foreign ? undefined : zonesOf(client);
+    const { inside } = client;
+    const zones = client.networkId === '' ? undefined : zonesOf(client);
+    // The host's own listener: whoever asks there is on none of our networks. Nor can somebody be whose network is not known yet.
+    const foreign = client.networkId === '' || (zones === undefined && inside !== undefined);
+    const known = foreign ? undefined : zones;
+    const engineKnows = inside && (inside.engineKnows || known?.some((zone) => deps.isNaming?.(zone.networkId)));
+    const engineOf = inside && (foreign || engineKnows) ? inside.key : undefined;
     const resolution = foreign
       ? resolveForeign(message, { ttlSeconds: ttlSeconds(), isOverlay })
-      : known && resolve(message, askerOf(client, known), random);
+      : known && resolve(message, askerOf(client, known, engineOf), random);
     const more = resolution && isGuess(resolution) ? deps.untilMore?.(idsOf(client, known)) : undefined;
     if (more === 'unknown') {
       // What we would deny may be there. What is not ours by its name is asked outside all the same.
@@ -160,7 +173,7 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
       counts.overloaded += 1;
       return encodeReply(resolution, RCODE.SERVFAIL);
     }
-    return forward(resolution, client, errandFor(known ?? []));
+    return forward(resolution, client, { ...errandFor(known ?? []), engineOf });
   }
 
   return {

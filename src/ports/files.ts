@@ -1,5 +1,6 @@
 /** What this host keeps on its disk. */
 import type { LocalEndpoint } from '../core/container.ts';
+import type { Publication } from '../core/publish.ts';
 import type { NetworkRecord } from '../core/records.ts';
 import type { StoreMemory } from '../core/store-memory.ts';
 
@@ -24,6 +25,8 @@ export interface NodeState {
   readonly former?: readonly LocalEndpoint[];
   /** The networks that all of them are on. */
   readonly networks: readonly NetworkRecord[];
+  /** What a person published. Absent: nothing. */
+  readonly publications?: readonly Publication[];
 }
 
 export interface StateFile {
@@ -39,4 +42,11 @@ export interface StateFile {
   remove(): Promise<void>;
   /** Why every change waits for the disk, in words; undefined when none does. */
   readonly hindrance: string | undefined;
+}
+
+/** Text that travels packed: gzip (RFC 1952). */
+export interface Packing {
+  pack(text: string): Promise<Uint8Array>;
+  /** Throws `invalid-argument`: it is none, or more than `mostBytes`. */
+  unpack(packed: Uint8Array, mostBytes: number): Promise<string>;
 }

@@ -2,8 +2,26 @@
 import type { LevelRange, NodeRecord } from '../core/records.ts';
 import type { StoreAccess } from './store.ts';
 
-type Unpublished = 'id' | 'name' | 'keyFingerprint' | 'joinedAt' | 'left' | 'holdsStore' | Measured;
-type Measured = 'addressProblem' | 'hasIpv6' | 'levels' | 'underlayLimit';
+type Unpublished =
+  | 'id'
+  | 'name'
+  | 'keyFingerprint'
+  | 'joinedAt'
+  | 'left'
+  | 'removed'
+  | 'holdsStore'
+  | Measured
+  | 'nat'
+  | 'wireguard';
+type Measured =
+  | 'addressProblem'
+  | 'certifiedBy'
+  | 'hasIpv6'
+  | 'levels'
+  | 'store'
+  | 'storeProblem'
+  | 'trusts'
+  | 'underlayLimit';
 
 /** What a joiner asks, with what will be in its node record, as `proto/overlayd/v1/join.proto` says. */
 export interface JoinRequest extends Required<Omit<NodeRecord, Unpublished>> {
@@ -13,6 +31,12 @@ export interface JoinRequest extends Required<Omit<NodeRecord, Unpublished>> {
   readonly nodeName: string;
   readonly nowMs: number;
   readonly levels?: LevelRange | undefined;
+  /** Whether it is behind NAT, as somebody said. */
+  readonly nat?: boolean | undefined;
+  /** All of its host. */
+  readonly ownAddresses: readonly string[];
+  /** What runs WireGuard there, in words; empty: nothing. */
+  readonly wireguardBackend: string;
 }
 
 export interface JoinResponse {
@@ -20,14 +44,22 @@ export interface JoinResponse {
   readonly clusterId: string;
   readonly certificate: string;
   readonly caCertificate: string;
+  /** While the CA is replaced, the one that comes; else empty. */
+  readonly nextCaCertificate: string;
+  /** Empty: the joiner is no keeper. */
   readonly caKey: string;
   readonly store: StoreAccess;
+  /** The joiner is behind NAT, and is a member as such. */
+  readonly nat: boolean;
+  /** The address that the request came from. */
+  readonly seenFrom: string;
 }
 
 export interface JoinClient {
   /**
    * Asks the member at `host:port` to admit this host. Nothing secret is sent before the member has proved the CA
-   * whose SHA-256 (hex) is `caDigest`. Every failure comes within 5 s and says what to do.
+   * whose SHA-256 (hex) is `caDigest`, and a certificate of a keeper; another member says where those are. Every failure comes
+   * within 5 s, or 5 s for each of three keepers, and says what to do.
    */
   join(address: { host: string; port: number }, caDigest: string, request: JoinRequest): Promise<JoinResponse>;
   /** Whether a TCP connection can be made: undefined, or why not, in words. */

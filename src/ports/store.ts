@@ -1,4 +1,5 @@
 /** The cluster's store, etcd: what is kept in it, how to reach it, the bundled server. */
+import type { StorePermission } from '../core/store-rights.ts';
 import type { TlsMaterial } from './identity.ts';
 
 export interface StoreEntry {
@@ -62,6 +63,81 @@ export interface ClusterStore {
   keepLive(key: string, value: string, ttlSeconds: number, signal: AbortSignal): Promise<void>;
 }
 
+/** One of etcd's members, as etcd says. */
+export interface StoreMember {
+  /** 16 hex digits. */
+  readonly id: string;
+  /** Empty: its etcd has not started yet. */
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+  readonly isLearner: boolean;
+}
+
+/**
+ * etcd's membership (`etcdserverpb.Cluster`). Errors as of {@link ClusterStore}; what is so already is no error, so that every
+ * call may be made again.
+ */
+export interface StoreMembership {
+  members(): Promise<readonly StoreMember[]>;
+  addLearner(peerUrl: string): Promise<StoreMember>;
+  /** False: it has not caught up yet. */
+  promote(memberId: string): Promise<boolean>;
+  remove(memberId: string): Promise<void>;
+  /** Where the others reach it from now on. */
+  move(memberId: string, peerUrl: string): Promise<void>;
+  /** Away from the member that leads, if it is this one. */
+  handOver(memberId: string, to: string): Promise<void>;
+}
+
+/** What one member says of itself (`etcdserverpb.Maintenance/Status`). */
+export interface StoreMemberStatus {
+  readonly memberId: string;
+  readonly version: string;
+  /** Bytes of its file, and of these in use. */
+  readonly dbSize: number;
+  readonly dbSizeInUse: number;
+  /** Empty: it knows of none. */
+  readonly leaderId: string;
+  readonly isLearner: boolean;
+  readonly raftIndex: number;
+  readonly raftAppliedIndex: number;
+  /** Kinds of alarms, e.g. `NOSPACE`. */
+  readonly alarms: readonly string[];
+}
+
+/**
+ * etcd's users and roles (`etcdserverpb.Auth`). A user has no password: it is whoever has a certificate whose CN is its name.
+ * Errors as of {@link ClusterStore}; what is so already is no error and writes nothing, so that every call may be made again. Once
+ * they are in force, they are for users that have the role `root` alone.
+ */
+export interface StoreUsers {
+  /** In no order. */
+  users(): Promise<readonly string[]>;
+  roles(): Promise<readonly string[]>;
+  /** With these roles and no others. */
+  ensureUser(name: string, roles: readonly string[]): Promise<void>;
+  removeUser(name: string): Promise<void>;
+  /** With these permissions and no others. */
+  ensureRole(name: string, permissions: readonly StorePermission[]): Promise<void>;
+  removeRole(name: string): Promise<void>;
+  /** From now on etcd asks who somebody is. It wants a user `root` that has the role `root`. */
+  enable(): Promise<void>;
+  disable(): Promise<void>;
+}
+
+/** What keepers look after in etcd (`etcdserverpb.Maintenance`, `KV/Compact`). Errors as of {@link ClusterStore}. */
+export interface StoreMaintenance {
+  /** Of the member that serves at this URL, whoever else is asked otherwise. */
+  memberStatus(endpoint: string): Promise<StoreMemberStatus>;
+  /** Gives what is free of the member's file back to the disk. It answers nothing else meanwhile: seconds, of a large file more. */
+  defragment(endpoint: string): Promise<void>;
+  /** History before this revision goes; resolves when it is gone. */
+  compact(revision: number): Promise<void>;
+  /** Takes `NOSPACE` back from all members. etcd raises it again at the next write if there is still no room. */
+  disarm(): Promise<void>;
+}
+
 export interface StoreStatus {
   /** Whether the last call or watch message went well. */
   readonly reachable: boolean;
@@ -74,23 +150,55 @@ export interface StoreStatus {
   readonly refusal?: string | undefined;
 }
 
+/** This host's member of the bundled etcd. */
+export interface EtcdServerSettings {
+  /** etcd's name of the member: the node's id. */
+  readonly name: string;
+  /** Where clients and the other members reach it: ports 2379 and 2380 of this address. One that has changed is followed. */
+  readonly advertiseAddress: string;
+  /** Where it listens, and on 127.0.0.1; a wildcard address: everywhere. */
+  readonly listenAddress: string;
+  /** The CA's text may hold several certificates. A renewed certificate is served without a restart; another CA takes one. */
+  readonly material: TlsMaterial;
+  /** A revocation list that the CA has signed (RFC 5280, section 5), PEM. A newer one counts from the next handshake on. */
+  readonly revocationList?: string | undefined;
+  /**
+   * What it begins with when this host has no data of it: `alone`, a new and empty store; or all members as etcd has them
+   * after it was added as a learner. Undefined: it has to have data, for an empty store must not take the place of one that is lost.
+   */
+  readonly begin?: 'alone' | readonly StoreMember[] | undefined;
+  /** Once: etcd has said that the others removed this member. It has ended, its data are set aside, it is not started again. */
+  readonly onRemoved?: (() => void) | undefined;
+}
+
 /**
  * The bundled way: the system's `etcd` binary, run by this host's agent under its data directory with mutual TLS by the
  * node's own certificate. It outlives the agent; a new agent finds it running.
  */
 export interface EtcdServer {
   /**
-   * Idempotent: starts it, or adopts the one that runs; puts the certificate in place. Resolves when it serves, and
-   * starts it again should it die after that. Throws `tool-missing`, `store-failed` with what it logged.
+   * Idempotent: starts it, or adopts the one that runs; puts certificates in place; has the other members know its address.
+   * Resolves when it serves, and starts it again should it die after that. Throws `tool-missing`; `store-failed` with what it
+   * logged, or since its data are gone; `store-unavailable` while it runs and waits for the majority of the members, in which case
+   * it goes on; `store-removed`.
    */
-  ensure(advertiseAddress: string, material: TlsMaterial): Promise<{ readonly endpoints: readonly string[] }>;
+  ensure(settings: EtcdServerSettings): Promise<{ readonly endpoints: readonly string[] }>;
   /** To be called when the store stalls: an adopted server that died without our notice is started again. */
   check(): Promise<void>;
   stop(): Promise<void>;
+  /**
+   * Stops it and moves its data away, to `etcd.aside` beside them: it is a member no more. What stood there before is deleted. An
+   * {@link ensure} that waits for it to be ready is given up.
+   */
+  setAside(): Promise<void>;
   /** Stops it and deletes its data: the cluster is gone. */
   remove(): Promise<void>;
   /** The agent ends, the server goes on. */
   release(): void;
+  /** Of the binary on this host, like `3.4.23`; undefined: there is none, or another process has its ports. */
+  version(): Promise<string | undefined>;
+  /** In words, which other process had its ports when {@link version} was asked last. */
+  readonly hindrance: string | undefined;
 }
 
 /**

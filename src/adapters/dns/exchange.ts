@@ -1,9 +1,9 @@
 /** One question to one upstream server: by UDP, and by TCP when the reply is cut or somebody else's answer came first. */
 import { randomInt } from 'node:crypto';
-import { connect } from 'node:net';
 import { judgeReply } from '../../core/dns/forward.ts';
 import { putUint16 } from '../../core/dns/wire.ts';
-import type { Server, UpstreamSockets } from './upstream-sockets.ts';
+import type { Door, Server } from './door.ts';
+import type { UpstreamSockets } from './upstream-sockets.ts';
 
 /** `willing` false: the server cannot answer this, another may. Undefined: no reply. */
 export type Exchange = { readonly reply: Uint8Array; readonly willing: boolean } | undefined;
@@ -19,17 +19,18 @@ export async function exchange(
   if (first !== 'suspicious' && first?.verdict !== 'truncated') {
     return first && { reply: first.reply, willing: first.verdict === 'answer' };
   }
-  const second = await exchangeTcp(server, query, signal);
+  const second = await exchangeTcp(sockets.door, server, query, signal);
   if (second !== undefined) return second;
   // cut as it is, the reply still sends the client to TCP
   return first === 'suspicious' ? undefined : { reply: first.reply, willing: false };
 }
 
-function exchangeTcp(server: Server, query: Uint8Array, signal: AbortSignal): Promise<Exchange> {
+function exchangeTcp(door: Door, server: Server, query: Uint8Array, signal: AbortSignal): Promise<Exchange> {
   const message = withRandomId(query);
   return new Promise((resolve) => {
     if (signal.aborted) return resolve(undefined);
-    const socket = connect({ port: server.port, host: server.address, noDelay: true });
+    const socket = opened(door, server);
+    if (socket === undefined) return resolve(undefined);
     const finish = (result: Exchange) => {
       signal.removeEventListener('abort', onAbort);
       socket.destroy();
@@ -53,6 +54,15 @@ function exchangeTcp(server: Server, query: Uint8Array, signal: AbortSignal): Pr
     length.writeUInt16BE(message.length);
     socket.write(Buffer.concat([length, message]));
   });
+}
+
+/** Undefined where there is no way to it any more. */
+function opened(door: Door, server: Server) {
+  try {
+    return door.tcp(server);
+  } catch {
+    return undefined;
+  }
 }
 
 function withRandomId(query: Uint8Array): Uint8Array {

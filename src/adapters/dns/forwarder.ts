@@ -7,8 +7,9 @@ import { planTries } from '../../core/dns/forward.ts';
 import { parseUpstream } from '../../core/dns/upstreams.ts';
 import { formatIp } from '../../core/ip.ts';
 import type { DnsForwarder } from '../../names/ports.ts';
+import type { Server } from './door.ts';
 import { type Exchange, exchange } from './exchange.ts';
-import { type Server, type SocketLimits, UpstreamSockets } from './upstream-sockets.ts';
+import { type SocketLimits, UpstreamSockets } from './upstream-sockets.ts';
 
 export interface ForwarderDeps {
   /** Numeric addresses of the host's upstream servers, in order of preference. */

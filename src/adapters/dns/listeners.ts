@@ -8,6 +8,7 @@
  */
 import type { RemoteInfo } from 'node:dgram';
 import { stat } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { FAIR_QUEUE_LIMITS, FairQueue } from '../../core/dns/fair-queue.ts';
 import { OverlaydError } from '../../core/errors.ts';
@@ -148,6 +149,12 @@ export class SocketListeners implements DnsListeners {
 
   get count(): number {
     return this.#listening.size;
+  }
+
+  /** Where both sockets of the address are bound; undefined while one of them is missing. */
+  ports(networkId: string, address: string): { readonly udp: number; readonly tcp: number } | undefined {
+    const { udp, tcp } = this.#listening.get(networkId)?.serving.get(address) ?? {};
+    return udp && tcp && { udp: udp.address().port, tcp: (tcp.address() as AddressInfo).port };
   }
 
   /** A socket from a predecessor, which has stopped to read from it. */

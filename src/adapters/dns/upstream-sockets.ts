@@ -10,15 +10,10 @@
  * which cannot be guessed. One that answers what has been answered or given up already is late or doubled, and ignored.
  */
 import { randomInt } from 'node:crypto';
-import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
+import type { Socket } from 'node:dgram';
 import { judgeReply } from '../../core/dns/forward.ts';
 import { putUint16, uint16 } from '../../core/dns/wire.ts';
-import { familyOf } from '../../core/ip.ts';
-
-export interface Server {
-  readonly address: string;
-  readonly port: number;
-}
+import { type Door, ownDoor, type Server } from './door.ts';
 
 /** `suspicious`: somebody else's answer came; ask by TCP. Undefined: no reply. */
 export type UdpOutcome =
@@ -38,9 +33,11 @@ const LIMITS: SocketLimits = { sockets: 8, questionsPerSocket: 64, socketLifeMs:
 export class UpstreamSockets {
   readonly #limits: SocketLimits;
   readonly #inUse = new Map<string, UpstreamSocket>();
+  readonly door: Door;
 
-  constructor(limits: Partial<SocketLimits> = {}) {
+  constructor(limits: Partial<SocketLimits> = {}, door: Door = ownDoor) {
     this.#limits = { ...LIMITS, ...limits };
+    this.door = door;
   }
 
   /** Resolves undefined on any failure and when the signal aborts; the signal is the only time limit. */
@@ -48,18 +45,24 @@ export class UpstreamSockets {
     const place = `${server.address} ${server.port} ${randomInt(this.#limits.sockets)}`;
     let socket = this.#inUse.get(place);
     if (socket === undefined) {
-      socket = new UpstreamSocket(server, this.#limits, () => this.#inUse.delete(place));
+      const opened = this.#open(server);
+      if (opened === undefined) return Promise.resolve(undefined);
+      socket = new UpstreamSocket(opened, server, this.#limits, () => this.#inUse.delete(place));
       // It may have failed while it was made: no descriptors left, no IPv6. The next question finds out anew.
       if (socket.retired) return Promise.resolve(undefined);
       this.#inUse.set(place, socket);
     }
     return socket.ask(query, signal);
   }
-}
 
-/** Addresses are numeric already: nothing to look up, nothing to wait for. */
-const lookup = ((address: string, _options: unknown, found: (error: null, address: string, family: number) => void) =>
-  found(null, address, familyOf(address) ?? 4)) as NonNullable<SocketOptions['lookup']>;
+  #open(server: Server): Socket | undefined {
+    try {
+      return this.door.udp(server);
+    } catch {
+      return undefined;
+    }
+  }
+}
 
 interface Flight {
   readonly message: Uint8Array;
@@ -77,10 +80,10 @@ class UpstreamSocket {
   #connected = false;
   #retired = false;
 
-  constructor(server: Server, limits: SocketLimits, onRetired: () => void) {
+  constructor(socket: Socket, server: Server, limits: SocketLimits, onRetired: () => void) {
     this.#onRetired = onRetired;
     this.#questionsLeft = limits.questionsPerSocket;
-    this.#socket = createSocket({ type: familyOf(server.address) === 6 ? 'udp6' : 'udp4', lookup });
+    this.#socket = socket;
     this.#life = setTimeout(() => this.#retire(), limits.socketLifeMs).unref();
     this.#socket.on('error', () => this.#end(undefined));
     this.#socket.on('message', (reply) => this.#receive(reply));

@@ -101,6 +101,7 @@ const attachment = z.object({
   IPAMConfig: z.object({ IPv4Address: z.string().nullish(), IPv6Address: z.string().nullish() }).nullish(),
   GwPriority: z.number().nullish(),
   DriverOpts: z.record(z.string(), z.string()).nullish(),
+  Links: texts,
 });
 
 /** How the engine writes the time of what has not happened yet. */
@@ -116,7 +117,9 @@ export const containerResponse = z
       ExposedPorts: z.record(z.string(), z.unknown()).nullish(),
       Labels: map,
     }),
-    HostConfig: z.object({ RestartPolicy: z.object({ Name: z.string().nullish() }).nullish() }).nullish(),
+    HostConfig: z
+      .object({ RestartPolicy: z.object({ Name: z.string().nullish() }).nullish(), Links: texts, Dns: texts })
+      .nullish(),
     NetworkSettings: z.object({ Networks: z.record(z.string(), attachment.nullable()).nullish() }).nullish(),
   })
   .transform(
@@ -129,6 +132,8 @@ export const containerResponse = z
       failure: State.Error ?? '',
       hostname: Config.Hostname ?? '',
       ports: containerPorts(Object.keys(Config.ExposedPorts ?? {}), Config.Labels),
+      ...(hasLinks([HostConfig, ...Object.values(NetworkSettings?.Networks ?? {})]) && { linked: true }),
+      ...(HostConfig?.Dns.length && { nameServers: HostConfig.Dns }),
       networks: Object.entries(NetworkSettings?.Networks ?? {}).flatMap(([network, found]) =>
         found === null
           ? []
@@ -150,6 +155,10 @@ export const containerResponse = z
       ),
     }),
   );
+
+function hasLinks(all: readonly ({ readonly Links: readonly string[] } | null | undefined)[]): boolean {
+  return all.some((each) => each && each.Links.length > 0);
+}
 
 /** Body of `POST /networks/create`. */
 export function createNetworkBody(spec: EngineNetworkSpec): object {

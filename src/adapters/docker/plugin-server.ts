@@ -10,8 +10,9 @@ import type { DriverCounters } from '../../core/engine/driver-calls.ts';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { DriverHandlers } from '../../ports/engine.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
+import { endBy, readBody, tookTooLong, withinLimit } from '../plugin-call.ts';
+import { listenOn, type PluginSocket } from '../plugin-socket.ts';
 import { createRoutes, type Route } from './driver-routes.ts';
-import { listenOn, type PluginSocket } from './plugin-socket.ts';
 
 export interface PluginServer {
   counters(): DriverCounters;
@@ -26,7 +27,6 @@ export interface PluginServerDeps {
 }
 
 const CONTENT_TYPE = 'application/vnd.docker.plugins.v1.2+json';
-const MAX_BODY_BYTES = 1024 * 1024;
 /** Below the patience of whoever runs `docker`, above what etcd and the kernel take on a bad day. */
 const LIMIT_MS = 12_000;
 /** After its signal a handler may still say, by its own error, what it was waiting for. */
@@ -48,7 +48,6 @@ export async function servePlugin(
 ): Promise<PluginServer> {
   const routes = createRoutes(handlers);
   const counters = { requests: 0, failed: 0, timedOut: 0 };
-  const stopping = () => new OverlaydError('cancelled', 'the overlayd agent stops; try again', { retryable: true });
 
   async function answer(request: IncomingMessage): Promise<Reply> {
     const path = request.url ?? '';
@@ -82,36 +81,15 @@ export async function servePlugin(
     }
   }
 
-  /** The handler's result, if it comes in time. Whatever comes later is of no concern to anybody. */
-  async function limited(route: Extract<Route, { kind: 'handled' }>, name: string, body: unknown): Promise<object> {
-    const call = new AbortController();
-    const done = new AbortController();
-    const stop = () => call.abort(stopping());
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
-    const result = route.handle(body, call.signal);
-    result.catch(() => {});
-    const limit = clock.sleep(LIMIT_MS, AbortSignal.any([done.signal, call.signal])).then(
-      () => {
+  const limited = (route: Extract<Route, { kind: 'handled' }>, name: string, body: unknown): Promise<object> =>
+    withinLimit((call) => route.handle(body, call), {
+      ...{ clock, signal, limitMs: LIMIT_MS, lastWordsMs: LAST_WORDS_MS },
+      late: () => {
         counters.timedOut += 1;
-        const message = `${describe(name, body)} was not done within ${LIMIT_MS / 1_000} s and may still be going on: see \`overlayd status\` for what the agent waits for, then try again`;
-        call.abort(new OverlaydError('cancelled', message, { retryable: true }));
         logger.warn({ method: name, request: body }, 'a request of Docker took too long');
+        return tookTooLong(describe(name, body), LIMIT_MS);
       },
-      () => {},
-    );
-    const lastWords = limit.then(async () => {
-      await clock.sleep(LAST_WORDS_MS, done.signal);
-      throw call.signal.reason;
     });
-    lastWords.catch(() => {});
-    try {
-      return await Promise.race([result, lastWords]);
-    } finally {
-      done.abort();
-      signal.removeEventListener('abort', stop);
-    }
-  }
 
   const server = createServer((request, response) => {
     answer(request).then(
@@ -122,20 +100,8 @@ export async function servePlugin(
       },
     );
   });
-  const remove = await listenOn(server, socket);
-  const ended = aborted(signal).then(async () => {
-    // Connections that wait to be accepted are the next agent's, where the service manager holds the socket.
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
-    const cut = new AbortController();
-    clock.sleep(2 * LAST_WORDS_MS, cut.signal).then(
-      () => server.closeAllConnections(),
-      () => {},
-    );
-    await closed;
-    cut.abort();
-    await remove();
-  });
+  const remove = await listenOn(server, socket, { mode: 0o660, option: '--docker-plugin-socket' });
+  const ended = endBy(signal, { server, remove, clock, graceMs: 2 * LAST_WORDS_MS });
   return { counters: () => ({ ...counters }), ended };
 }
 
@@ -150,22 +116,15 @@ function failure(status: number, { code, message }: OverlaydError): Reply {
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  // Without destroying it: the answer goes over the same connection.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES) throw new OverlaydError('invalid-argument', `the request is larger than 1 MiB`);
-    chunks.push(chunk);
-  }
-  if (bytes === 0) {
+  const text = await readBody(request);
+  if (text === '') {
     throw new OverlaydError(
       'invalid-argument',
       'the request has no body: Docker repeated it after an interruption; try again',
     );
   }
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    return JSON.parse(text);
   } catch (error) {
     throw new OverlaydError('invalid-argument', `the request is no JSON: ${(error as Error).message}`, {
       cause: error,
@@ -178,11 +137,4 @@ function describe(name: string, body: unknown): string {
   const fields = body as Readonly<Record<string, unknown>>;
   const known = ['EndpointID', 'NetworkID', 'PoolID', 'Address'].find((field) => typeof fields?.[field] === 'string');
   return known === undefined ? name : `${name} (${known} ${String(fields[known]).slice(0, 64)})`;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

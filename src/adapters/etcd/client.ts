@@ -1,41 +1,78 @@
 /**
- * One etcd3 client for one endpoint, with everything switched off that decides on its own: etcd3's retries (a repeated
- * transaction is not idempotent), its circuit breaker and its choice among hosts. Who asks decides what to do next.
+ * One connection to one endpoint, for all of etcd's services. It decides nothing: no call is sent again by it, and no other
+ * endpoint is asked.
  */
-import { noop } from 'cockatiel';
-import { Etcd3, type IOptions } from 'etcd3';
+import { Client, type ClientDuplexStream, connectivityState, credentials, Metadata } from '@grpc/grpc-js';
 import { CALL_TIMEOUT_MS, channelOptions, type EtcdTarget } from './target.ts';
 
-type CallOptions = Exclude<IOptions['defaultCallOptions'], undefined | ((...args: never[]) => unknown)>;
-type Interceptor = NonNullable<CallOptions['interceptors']>[number];
+/** As the code made of `proto/etcd` describes it. */
+export interface Method<Request, Response> {
+  readonly path: string;
+  readonly requestSerialize: (request: Request) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => Response;
+}
+
+export interface CallLimits {
+  /** Default {@link CALL_TIMEOUT_MS}. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Errors are gRPC's own (`ServiceError`: `code` and `details`), in all of this folder. */
+export class EtcdClient {
+  readonly #client: Client;
+
+  constructor(target: Pick<EtcdTarget, 'tls' | 'targetName'>, endpoint: string) {
+    const { tls } = target;
+    const secure = tls && credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert));
+    const address = endpoint.replace(/^https?:\/\//, '');
+    this.#client = new Client(address, secure ?? credentials.createInsecure(), channelOptions(target));
+  }
+
+  /** Whether there is a connection at this moment. */
+  get isConnected(): boolean {
+    return this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
+  }
+
+  call<Request, Response>(
+    { path, requestSerialize, responseDeserialize }: Method<Request, Response>,
+    request: Request,
+    { timeoutMs = CALL_TIMEOUT_MS, signal }: CallLimits = {},
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      const call = this.#client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        requireLeader(),
+        { deadline: Date.now() + timeoutMs },
+        (error, answer) => {
+          signal?.removeEventListener('abort', cancel);
+          if (error) reject(error);
+          else resolve(answer as Response);
+        },
+      );
+      const cancel = () => call.cancel();
+      if (signal?.aborted) cancel();
+      else signal?.addEventListener('abort', cancel, { once: true });
+    });
+  }
+
+  stream<Request, Response>(method: Method<Request, Response>): ClientDuplexStream<Request, Response> {
+    const { path, requestSerialize, responseDeserialize } = method;
+    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, requireLeader());
+  }
+
+  /** What was sent may still be answered. */
+  close(): void {
+    this.#client.close();
+  }
+}
 
 /** A member without a leader then refuses, and ends its streams, instead of serving an old view for ever. */
-const requireLeader: Interceptor = (options, nextCall) => {
-  const call = nextCall(options);
-  const start = call.start.bind(call);
-  call.start = (metadata, listener) => {
-    metadata.set('hasleader', 'true');
-    start(metadata, listener);
-  };
-  return call as ReturnType<Interceptor>;
-};
-
-export function openClient(target: EtcdTarget, endpoint: string): Etcd3 {
-  const { tls } = target;
-  return new Etcd3({
-    hosts: endpoint,
-    ...(tls && {
-      credentials: {
-        rootCertificate: Buffer.from(tls.ca),
-        certChain: Buffer.from(tls.cert),
-        privateKey: Buffer.from(tls.key),
-      },
-    }),
-    faultHandling: { host: () => noop, global: noop },
-    defaultCallOptions: ({ isStream }) => ({
-      interceptors: [requireLeader],
-      ...(!isStream && { deadline: Date.now() + CALL_TIMEOUT_MS }),
-    }),
-    grpcOptions: channelOptions(target),
-  });
+function requireLeader(): Metadata {
+  const metadata = new Metadata();
+  metadata.set('hasleader', 'true');
+  return metadata;
 }

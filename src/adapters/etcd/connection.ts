@@ -1,123 +1,352 @@
 /**
- * Unary calls with failover. One endpoint is in use at a time; when it does not answer, its client is thrown away (a
- * channel that sticks goes with it) and the next endpoint takes over. Only what cannot have happened is sent again:
- * reads, and calls that never left this host.
+ * The one connection to etcd, over as many endpoints and outages as it takes. One endpoint is in use at a time; when it
+ * does not answer it is given up, and of all that are listed the first that serves takes over, those before it in the list
+ * having a head start. Only what cannot have happened is sent again: reads, calls that never left this host, and what a
+ * member refused before it did anything.
+ *
+ * The first endpoint of the list is used again when it is back. One that fails again after that is waited for longer, so
+ * that nobody goes back and forth.
  */
-import type { Etcd3, IResponseHeader, IStatusResponse } from 'etcd3';
+import { status } from '@grpc/grpc-js';
 import type { OverlaydError } from '../../core/errors.ts';
+import { MaintenanceService, type ResponseHeader } from '../../gen/etcd/rpc.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { StoreStatus } from '../../ports/store.ts';
-import { openClient } from './client.ts';
-import { asStoreError, describeAlarm, isStanding, wasNeverSent } from './store-error.ts';
-import { CALL_TIMEOUT_MS, type EtcdTarget } from './target.ts';
+import { type CallLimits, EtcdClient, type Method } from './client.ts';
+import { firstFit } from './first-fit.ts';
+import { LeaderLost, untilHopeless, whenLeaderLost } from './leaderless.ts';
+import { Link } from './link.ts';
+import {
+  asStoreError,
+  describeAlarm,
+  didNothing,
+  isRefusalOfUser,
+  isStanding,
+  isUnanswered,
+  isUnfit,
+  mostTelling,
+  StatusError,
+  statusOf,
+} from './store-error.ts';
+import { assertEndpoints, CALL_TIMEOUT_MS, type EtcdTarget, type EtcdTls } from './target.ts';
 
-interface Link {
-  readonly endpoint: string;
-  readonly client: Etcd3;
+export interface ConnectionDeps {
+  readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
+  readonly logger: Logger;
 }
 
-type Answer = { readonly header: IResponseHeader };
-/** etcd 3.4 and newer; etcd3's types are older. */
-type StatusAnswer = IStatusResponse & { readonly errors?: readonly string[] };
+export interface CallOptions {
+  /** It does no harm if the call happens twice. */
+  readonly repeatable: boolean;
+  /** For all of it, whatever is tried. */
+  readonly budgetMs?: number;
+  /** For one endpoint. Silence that is shorter than the usual says nothing of the connection. */
+  readonly attemptMs?: number;
+  readonly signal?: AbortSignal | undefined;
+  /** It is about to leave this host. `known`: the highest revision that was heard of. */
+  readonly onSend?: (known: number) => void;
+  /** Not every user may ask this: that it is refused says nothing of anything else. */
+  readonly isPrivileged?: boolean;
+}
 
+export type Answer = { readonly header?: ResponseHeader | undefined };
+
+/** Of a call, whatever is tried for it. */
+export const BUDGET_MS = 5_000;
+/** Where no endpoint served a moment ago, nobody who asks is made to wait for long. */
+const AWAY_BUDGET_MS = 600;
 /** Nobody who asks how things are waits for long. */
 const ALARMS_MS = 1_000;
+const HEAD_START_MS = 300;
+const AGAIN_MS = 500;
+const FIRST_RETURN_MS = 10_000;
+const LAST_RETURN_MS = 120_000;
 
 export class EtcdConnection {
-  readonly target: EtcdTarget;
-  readonly #clock: Pick<Clock, 'elapsed'>;
+  readonly #clock: ConnectionDeps['clock'];
   readonly #logger: Logger;
+  readonly #closed = new AbortController();
+  #target: EtcdTarget;
   #link: Link | undefined;
-  #index = 0;
+  #search: Promise<Link> | undefined;
+  /** Aborts when what is searched is no longer what is wanted. */
+  #changed = new AbortController();
+  /** None of the endpoints served when last asked, for this reason. */
+  #away: OverlaydError | undefined;
+  /** Given up last. */
+  #failed: string | undefined;
+  #returnMs = FIRST_RETURN_MS / 2;
+  #returnAt = 0;
+  #returning = false;
   #reachable = false;
   #refusal: string | undefined;
   #revision = 0;
   #clockProblem: string | undefined;
-  #closed = false;
 
-  constructor(deps: { readonly clock: Pick<Clock, 'elapsed'>; readonly logger: Logger }, target: EtcdTarget) {
+  constructor(deps: ConnectionDeps, target: EtcdTarget) {
+    assertEndpoints(target.endpoints, target.tls !== undefined);
     this.#clock = deps.clock;
     this.#logger = deps.logger;
-    this.target = target;
-  }
-
-  /** The endpoint in use, or next to be tried. */
-  get endpoint(): string {
-    return this.target.endpoints[this.#index % this.target.endpoints.length]!;
+    this.#target = target;
   }
 
   status(): StoreStatus {
-    const { endpoints } = this.target;
+    const { endpoints } = this.#target;
     const [clockProblem, refusal] = [this.#clockProblem, this.#refusal];
     return { reachable: this.#reachable, endpoints, revision: this.#revision, clockProblem, refusal };
   }
 
-  /**
-   * @param repeatable - true when it does no harm if the call happens twice.
-   * @param attempts - the most that are made.
-   */
-  async call<T extends Answer>(
-    repeatable: boolean,
-    run: (client: Etcd3) => Promise<T>,
-    attempts = Math.max(2, this.target.endpoints.length),
-  ): Promise<T> {
-    const startedAt = this.#clock.elapsed();
-    for (let attempt = 1; ; attempt++) {
-      const link = this.#open();
+  /** Calls and streams to an endpoint that stays in the list go on. Throws `config-invalid`. */
+  setEndpoints(endpoints: readonly string[]): void {
+    assertEndpoints(endpoints, this.#target.tls !== undefined);
+    if (endpoints.join() === this.#target.endpoints.join()) return;
+    if (endpoints[0] !== this.#target.endpoints[0]) this.#returnAt = 0;
+    this.#change({ ...this.#target, endpoints: [...endpoints] });
+    if (this.#link === undefined || endpoints.includes(this.#link.endpoint)) return;
+    this.#link.retire();
+    this.#link = undefined;
+  }
+
+  /** For connections from now on. */
+  setTls(tls: EtcdTls): void {
+    this.#change({ ...this.#target, tls });
+  }
+
+  /** Throws as of {@link asStoreError}. */
+  async call<Request, Response extends Answer>(
+    method: Method<Request, Response>,
+    request: Request,
+    { repeatable, budgetMs = BUDGET_MS, attemptMs = CALL_TIMEOUT_MS, signal, onSend, isPrivileged }: CallOptions,
+  ): Promise<Response> {
+    const endsAt = this.#clock.elapsed() + budgetMs;
+    for (let again = this.#target.endpoints.length; ; again--) {
+      const patienceMs = Math.min(endsAt - this.#clock.elapsed(), this.#away ? AWAY_BUDGET_MS : BUDGET_MS);
+      const link = await this.link(signal, patienceMs);
+      const startedAt = this.#clock.elapsed();
+      const timeoutMs = Math.max(1, Math.min(attemptMs, endsAt - startedAt));
+      const answered = new AbortController();
       try {
-        const answer = await run(link.client);
-        this.heard(answer.header);
+        const lost = whenLeaderLost(this.#clock, link, answered.signal, (why) => this.failed(link, why));
+        const either = [lost, signal, repeatable ? link.over : undefined].filter((each) => each !== undefined);
+        onSend?.(this.#revision);
+        const limits: CallLimits = { timeoutMs, signal: AbortSignal.any(either) };
+        const answer = await link.during(link.client.call(method, request, limits));
+        this.heard(answer.header, link);
         // Reads go well while writes are refused.
         if (!repeatable) this.#refused(undefined);
         return answer;
-      } catch (error) {
-        const failure = asStoreError(error, link.endpoint);
-        this.#clockProblem = failure.code === 'clock-skew' ? failure.message : undefined;
-        if (isStanding(failure)) this.#refused(failure.message);
-        const unanswered = failure.code === 'store-unavailable' || wasNeverSent(error);
-        if (unanswered) this.#abandon(link, failure.message);
-        const again =
-          unanswered &&
-          (repeatable || wasNeverSent(error)) &&
-          attempt < attempts &&
-          this.#clock.elapsed() - startedAt < CALL_TIMEOUT_MS;
-        if (!again || this.#closed) throw failure;
+      } catch (thrown) {
+        const error = link.over.reason instanceof LeaderLost ? link.over.reason : thrown;
+        if (signal?.aborted || (isPrivileged && isRefusalOfUser(error))) throw asStoreError(error, link.endpoint);
+        const failure = this.#note(error, link.endpoint);
+        if (isUnfit(error) && !this.#isOnlySlow(error, link, startedAt, timeoutMs)) this.failed(link, error);
+        const may = isUnanswered(error) && (repeatable || didNothing(error));
+        const timeLeft = this.#clock.elapsed() < endsAt && again > 0;
+        if (!may || !timeLeft || this.#closed.signal.aborted) throw failure;
+      } finally {
+        answered.abort();
       }
     }
   }
 
-  /** Somebody has heard from the store on a stream. */
-  heard(header: IResponseHeader): void {
-    this.#reachable = true;
-    this.#clockProblem = undefined;
-    this.#revision = Math.max(this.#revision, Number(header.revision));
+  /** To one endpoint, listed or not, on a connection of its own. Throws as of {@link asStoreError}. */
+  async ask<Request, Response>(
+    endpoint: string,
+    method: Method<Request, Response>,
+    request: Request,
+    limits?: CallLimits,
+  ): Promise<Response> {
+    assertEndpoints([endpoint], this.#target.tls !== undefined);
+    const client = new EtcdClient(this.#target, endpoint);
+    try {
+      return await client.call(method, request, limits);
+    } catch (error) {
+      throw asStoreError(error, endpoint);
+    } finally {
+      client.close();
+    }
   }
 
-  /** Somebody's stream to `endpoint` broke, for this reason: the next one is to be tried. */
-  failed(endpoint: string, failure: OverlaydError): void {
-    if (isStanding(failure)) this.#refused(failure.message);
+  /** The connection in use, or another one. Throws as of {@link asStoreError}: what was to be sent never left this host. */
+  async link(signal?: AbortSignal, patienceMs = BUDGET_MS): Promise<Link> {
+    const { endpoints } = this.#target;
+    if (this.#closed.signal.aborted) throw this.#unavailable('the store is closed');
+    if (this.#link?.isUsable) return this.#link;
+    if (this.#link) this.failed(this.#link, new StatusError(status.UNAVAILABLE, 'the connection ended'));
+    this.#search ??= this.#find().finally(() => {
+      this.#search = undefined;
+    });
+    const over = new AbortController();
+    const either = AbortSignal.any([over.signal, this.#closed.signal, ...(signal ? [signal] : [])]);
+    const tooLate = this.#clock.sleep(Math.max(0, patienceMs), either).then(
+      () => {
+        throw this.#away ?? asStoreError(new StatusError(status.DEADLINE_EXCEEDED, ''), endpoints[0]!);
+      },
+      () => {
+        throw this.#unavailable('given up');
+      },
+    );
+    try {
+      return await Promise.race([this.#search, tooLate]);
+    } finally {
+      over.abort();
+      tooLate.catch(() => undefined);
+    }
+  }
+
+  /** Somebody has heard from the store. */
+  heard(header: ResponseHeader | undefined, link: Link): void {
+    link.heardAt = this.#clock.elapsed();
+    this.#reachable = true;
+    this.#clockProblem = undefined;
+    this.#revision = Math.max(this.#revision, header?.revision ?? 0);
+    if (link === this.#link) this.#considerReturn(link);
+  }
+
+  /** A call or a stream on it broke, or was not answered: the next one is to be tried. */
+  failed(link: Link, error: unknown): void {
+    link.end(error);
+    if (this.#link !== link) return;
+    const failure = this.#note(error, link.endpoint);
+    this.#link = undefined;
     this.#reachable = false;
-    this.#clockProblem = failure.code === 'clock-skew' ? failure.message : undefined;
-    if (this.#link?.endpoint === endpoint) this.#abandon(this.#link, 'stream failed');
-    else if (this.endpoint === endpoint) this.#index++;
+    this.#failed = link.endpoint;
+    if (link.endpoint === this.#target.endpoints[0]) {
+      this.#returnMs = Math.min(LAST_RETURN_MS, this.#returnMs * 2);
+      this.#returnAt = this.#clock.elapsed() + this.#returnMs;
+    }
+    this.#logger.debug({ endpoint: link.endpoint, reason: failure.message }, 'connection to etcd given up');
+  }
+
+  /**
+   * The alarms that the endpoint in use knows of, each with what to do; none where it tells root alone (etcd 3.5.28 and newer).
+   * Throws what calls throw.
+   */
+  async alarms(): Promise<readonly string[]> {
+    const options = { repeatable: true, budgetMs: ALARMS_MS, isPrivileged: true };
+    const answer = await this.call(MaintenanceService.status, {}, options).catch((error: OverlaydError) => {
+      if (isRefusalOfUser(error.cause)) return undefined;
+      throw error;
+    });
+    if (answer === undefined) return [];
+    const alarms = alarmsIn(answer.errors);
+    if (alarms.length === 0) this.#refused(undefined);
+    const endpoint = this.#link?.endpoint ?? this.#target.endpoints[0]!;
+    return alarms.map((alarm) => describeAlarm(alarm, endpoint));
   }
 
   close(): void {
-    this.#closed = true;
-    this.#link?.client.close();
+    this.#closed.abort();
+    this.#link?.end(new StatusError(status.CANCELLED, 'the store is closed'));
     this.#link = undefined;
   }
 
-  /** The alarms that the endpoint in use knows of, each with what to do. Throws what calls throw. */
-  async alarms(): Promise<readonly string[]> {
-    const { errors } = await this.call(
-      true,
-      async (client) => (await client.maintenance.status({ deadline: Date.now() + ALARMS_MS })) as StatusAnswer,
-      1,
+  /** Of all endpoints the first that serves; the one that was just given up comes last. */
+  async #find(): Promise<Link> {
+    const { endpoints } = this.#target;
+    const changed = this.#changed.signal;
+    const order = endpoints.toSorted((a, b) => Number(a === this.#failed) - Number(b === this.#failed));
+    const [over, hopeless] = [new AbortController(), new AbortController()];
+    const failures = new Map<string, OverlaydError>();
+    const attempt = async (endpoint: string, signal: AbortSignal) => {
+      try {
+        return await this.#open(endpoint, signal);
+      } catch (error) {
+        failures.set(endpoint, error as OverlaydError);
+        throw error;
+      }
+    };
+    void untilHopeless(this.#clock, failures, endpoints.length, over.signal).then(
+      () => hopeless.abort(new AggregateError(failures.values())),
+      () => undefined,
     );
-    const alarms = (errors ?? []).flatMap((text) => /alarm:(\w+)/.exec(text)?.[1] ?? []);
-    if (alarms.length === 0) this.#refused(undefined);
-    return [...new Set(alarms)].map((alarm) => describeAlarm(alarm, this.endpoint));
+    try {
+      const link = await firstFit(
+        {
+          ...{ clock: this.#clock, headStartMs: HEAD_START_MS, againMs: AGAIN_MS },
+          signal: AbortSignal.any([changed, hopeless.signal]),
+        },
+        order,
+        attempt,
+        (late) => late.retire(),
+      );
+      if (changed.aborted || this.#closed.signal.aborted) link.retire();
+      if (this.#closed.signal.aborted) throw this.#unavailable('the store is closed');
+      if (changed.aborted) return await this.#find();
+      this.#adopt(link);
+      return link;
+    } catch (error) {
+      if (changed.aborted && !this.#closed.signal.aborted) return await this.#find();
+      if (!(error instanceof AggregateError)) throw error;
+      const failure = mostTelling(error.errors as OverlaydError[]);
+      this.#away = failure;
+      this.#reachable = false;
+      this.#clockProblem = failure.code === 'clock-skew' ? failure.message : undefined;
+      if (isStanding(failure)) this.#refused(failure.message);
+      throw failure;
+    } finally {
+      over.abort();
+    }
+  }
+
+  #change(target: EtcdTarget): void {
+    this.#target = target;
+    this.#changed.abort();
+    this.#changed = new AbortController();
+  }
+
+  async #open(endpoint: string, signal: AbortSignal): Promise<Link> {
+    try {
+      return await Link.open(this.#target, endpoint, AbortSignal.any([signal, this.#closed.signal]));
+    } catch (error) {
+      throw asStoreError(error, endpoint);
+    }
+  }
+
+  #adopt(link: Link): void {
+    this.#link?.retire();
+    this.#link = link;
+    this.#away = undefined;
+    this.#reachable = true;
+    this.#revision = Math.max(this.#revision, link.revision);
+    link.heardAt = this.#clock.elapsed();
+    this.#logger.debug({ endpoint: link.endpoint }, 'connected to etcd');
+  }
+
+  #considerReturn(link: Link): void {
+    const [first] = this.#target.endpoints;
+    const now = this.#clock.elapsed();
+    if (link.endpoint === first) {
+      if (now - this.#returnAt > LAST_RETURN_MS) this.#returnMs = FIRST_RETURN_MS / 2;
+      return;
+    }
+    if (this.#returning || now < this.#returnAt) return;
+    this.#returning = true;
+    this.#open(first!, this.#closed.signal)
+      .then((opened) => {
+        if (this.#target.endpoints[0] === first && !this.#closed.signal.aborted) this.#adopt(opened);
+        else opened.retire();
+      })
+      .catch(() => {
+        this.#returnMs = Math.min(LAST_RETURN_MS, this.#returnMs * 2);
+        this.#returnAt = this.#clock.elapsed() + this.#returnMs;
+      })
+      .finally(() => {
+        this.#returning = false;
+      });
+  }
+
+  /** Silence proves something when it lasts, and there is another endpoint or nobody else hears anything. */
+  #isOnlySlow(error: unknown, link: Link, askedAt: number, timeoutMs: number): boolean {
+    if (statusOf(error).code !== status.DEADLINE_EXCEEDED) return false;
+    return timeoutMs < CALL_TIMEOUT_MS || (this.#target.endpoints.length === 1 && link.heardAt > askedAt);
+  }
+
+  #note(error: unknown, endpoint: string): OverlaydError {
+    const failure = asStoreError(error, endpoint);
+    this.#clockProblem = failure.code === 'clock-skew' ? failure.message : undefined;
+    if (isStanding(failure)) this.#refused(failure.message);
+    return failure;
   }
 
   /** Told in the log when it begins and when it ends. */
@@ -128,23 +357,12 @@ export class EtcdConnection {
     this.#refusal = refusal;
   }
 
-  #open(): Link {
-    if (this.#closed) throw asStoreError(new Error('14 UNAVAILABLE: the store is closed'), this.endpoint);
-    this.#link ??= { endpoint: this.endpoint, client: openClient(this.target, this.endpoint) };
-    return this.#link;
+  #unavailable(details: string): OverlaydError {
+    return asStoreError(new StatusError(status.UNAVAILABLE, details), this.#target.endpoints[0]!);
   }
+}
 
-  #abandon(link: Link, reason: string): void {
-    this.#reachable = false;
-    if (this.#link !== link) return;
-    link.client.close();
-    this.#link = undefined;
-    this.#index++;
-    if (this.target.endpoints.length > 1) {
-      this.#logger.debug(
-        { endpoint: link.endpoint, next: this.endpoint, reason },
-        'moving on to the next etcd endpoint',
-      );
-    }
-  }
+/** Kinds of alarms, of what a member says of its state: `memberID:1 alarm:NOSPACE `. */
+export function alarmsIn(errors: readonly string[]): string[] {
+  return [...new Set(errors.flatMap((text) => /alarm:(\w+)/.exec(text)?.[1] ?? []))];
 }

@@ -6,13 +6,16 @@
  * It runs among everything else: an event loop that stalls for less than two thirds of the TTL loses nothing
  * (docs/adr/0014-the-lease-needs-no-thread.md).
  */
+import { status } from '@grpc/grpc-js';
+import { KVService, type LeaseKeepAliveResponse, LeaseService } from '../../gen/etcd/rpc.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
-import { type Granted, LeaseClient } from './lease-client.ts';
-import { asStoreError } from './store-error.ts';
-import type { EtcdTarget } from './target.ts';
+import type { EtcdConnection } from './connection.ts';
+import type { Link } from './link.ts';
+import { encodePut } from './request.ts';
+import { asStoreError, isNotFound, StatusError } from './store-error.ts';
 
 export interface LeaseKeeperDeps {
-  readonly target: EtcdTarget;
+  readonly connection: EtcdConnection;
   readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
   readonly logger: Logger;
 }
@@ -38,90 +41,93 @@ const TURNS = 2;
 
 /** Resolves when the signal aborts, without revoking the lease. Never rejects. */
 export async function keepLive(deps: LeaseKeeperDeps, leased: LeasedKey, signal: AbortSignal): Promise<void> {
-  const { target, clock, logger } = deps;
-  const { key } = leased;
+  const { connection, clock, logger } = deps;
+  const { key, value, ttlSeconds } = leased;
   let lease: Lease | undefined;
   let failures = 0;
   const lost = () => {
     if (lease !== undefined) logger.warn({ key, lease: lease.id }, 'lease lost, publishing under a new one');
     lease = undefined;
   };
-  for (let turn = 0; !signal.aborted; turn++) {
-    const endpoint = target.endpoints[turn % target.endpoints.length]!;
-    const client = new LeaseClient(target, endpoint);
-    const close = () => client.close();
-    signal.addEventListener('abort', close, { once: true });
+  while (!signal.aborted) {
     try {
       if (lease !== undefined && clock.elapsed() >= lease.validUntil) lost();
-      lease ??= await grant(client, clock, leased.ttlSeconds);
+      lease ??= await grantLease(deps, ttlSeconds, signal);
       if (!lease.published) {
-        await client.put(key, leased.value, lease.id);
+        // Twice is the same key with the same value.
+        await connection.call(KVService.put, encodePut(key, value, lease.id), { repeatable: true, signal });
         lease.published = true;
         logger.info({ key, lease: lease.id }, 'leased key published');
       }
-      await keepAlive({ client, clock }, lease, leased.ttlSeconds, signal, () => {
+      await keepAlive(deps, await connection.link(signal), lease, ttlSeconds, signal, () => {
         failures = 0;
       });
+      continue;
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof LeaseGone || /requested lease not found/.test(String(error))) {
-        lost();
-        turn--; // the endpoint answers well
-      } else if (failures === 0) {
-        const reason = asStoreError(error, endpoint).message;
+      if (isNotFound(error)) lost();
+      else if (failures === 0) {
+        const reason = asStoreError(error, connection.status().endpoints[0]!).message;
         logger.warn({ key, reason }, 'lease keep-alive failing, retrying');
       }
-    } finally {
-      signal.removeEventListener('abort', close);
-      client.close();
     }
     const waitMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures++) * (0.5 + Math.random() / 2);
     await clock.sleep(waitMs, signal).catch(() => undefined);
   }
 }
 
-class LeaseGone extends Error {}
-
-async function grant(client: LeaseClient, clock: Pick<Clock, 'elapsed'>, ttlSeconds: number): Promise<Lease> {
+/** Twice does no harm: a lease without keys goes by itself. */
+async function grantLease(
+  { connection, clock }: Pick<LeaseKeeperDeps, 'connection' | 'clock'>,
+  ttlSeconds: number,
+  signal: AbortSignal,
+): Promise<Lease> {
   const sentAt = clock.elapsed();
-  const granted = await client.grant(ttlSeconds);
-  return { id: granted.id, validUntil: sentAt + granted.ttlSeconds * 1_000, published: false };
+  const request = { TTL: ttlSeconds, ID: '0' };
+  const granted = await connection.call(LeaseService.leaseGrant, request, { repeatable: true, signal });
+  return { id: granted.ID, validUntil: sentAt + granted.TTL * 1_000, published: false };
 }
 
 /**
- * Returns when the lease ran out by our clock; throws when the stream fails, the server does not know the lease, or the
- * signal aborts.
+ * Returns when the lease ran out by our clock, or another connection is used; throws when the stream fails, the server does
+ * not know the lease, or the signal aborts.
  */
 async function keepAlive(
-  { client, clock }: { readonly client: LeaseClient; readonly clock: Pick<Clock, 'elapsed' | 'sleep'> },
+  { connection, clock }: Pick<LeaseKeeperDeps, 'connection' | 'clock'>,
+  link: Link,
   lease: Lease,
   ttlSeconds: number,
   signal: AbortSignal,
   onAnswer: () => void,
 ): Promise<void> {
-  const stream = client.keepAlive();
+  const stream = link.stream(LeaseService.leaseKeepAlive);
   const over = new AbortController();
-  const either = AbortSignal.any([over.signal, signal]);
+  const either = AbortSignal.any([over.signal, link.over, signal]);
   const waiting: number[] = [];
-  stream.on('data', ({ ttlSeconds: left }: Granted) => {
+  stream.on('data', ({ header, TTL: left }: LeaseKeepAliveResponse) => {
     const sentAt = waiting.shift();
-    if (left <= 0) return over.abort(new LeaseGone());
+    if (left <= 0) return over.abort(new StatusError(status.NOT_FOUND, 'the lease is gone'));
     if (sentAt !== undefined) lease.validUntil = sentAt + left * 1_000;
+    connection.heard(header, link);
     onAnswer();
   });
   stream.on('error', (error) => over.abort(error));
-  stream.on('end', () => over.abort(new Error('14 UNAVAILABLE: the keep-alive stream ended')));
+  stream.on('end', () => over.abort(new StatusError(status.UNAVAILABLE, 'the keep-alive stream ended')));
   try {
     while (clock.elapsed() < lease.validUntil) {
       waiting.push(clock.elapsed());
-      stream.write(lease.id);
+      stream.write({ ID: lease.id });
       const leftMs = lease.validUntil - clock.elapsed();
       const intervalMs = Math.min((ttlSeconds * 1_000) / 3, LONGEST_INTERVAL_MS, leftMs);
       for (let turn = 0; turn < TURNS; turn++) await clock.sleep(intervalMs / TURNS, either);
-      if (waiting.length > 0) throw new Error('4 DEADLINE_EXCEEDED: keep-alive not answered');
+      if (waiting.length > 0) throw new StatusError(status.DEADLINE_EXCEEDED, 'keep-alive not answered');
     }
-  } catch (error) {
-    throw over.signal.aborted ? over.signal.reason : error;
+  } catch (thrown) {
+    if (signal.aborted) throw thrown;
+    if (link.isRetired) return;
+    const error = over.signal.aborted ? over.signal.reason : link.over.aborted ? link.over.reason : thrown;
+    if (!isNotFound(error)) connection.failed(link, error);
+    throw error;
   } finally {
     stream.cancel();
   }

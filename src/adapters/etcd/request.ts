@@ -1,9 +1,19 @@
 /** What we say to etcd and what it says to us, in both directions. Keys and values are UTF-8; revisions fit a double. */
-import type { ICompare, IEvent, IKeyValue, IRequestOp } from 'etcd3';
+import { type Event, Event_EventType, type KeyValue } from '../../gen/etcd/kv.ts';
+import {
+  PutRequest,
+  RangeRequest,
+  type RequestOp,
+  Compare_CompareResult as Result,
+  Compare_CompareTarget as Target,
+  type Compare as WireCompare,
+} from '../../gen/etcd/rpc.ts';
 import type { Compare, StoreEntry, Write } from '../../ports/store.ts';
 
 /** Compares and writes of one transaction, each (`--max-txn-ops` of the server). */
 export const MAX_TXN_OPERATIONS = 128;
+
+const NOTHING = Buffer.alloc(0);
 
 export function encodeKey(key: string): Buffer {
   return Buffer.from(key, 'utf8');
@@ -22,52 +32,58 @@ export function encodePrefixEnd(prefix: string): Buffer {
   return Buffer.from([0]);
 }
 
-export function encodeCompare(compare: Compare): ICompare {
+export function encodeCompare(compare: Compare): WireCompare {
+  const of = (key: string, result: Result, value: WireCompare['targetUnion'], rangeEnd: Buffer = NOTHING) => ({
+    key: encodeKey(key),
+    target: value?.$case === 'modRevision' ? Target.MOD : Target.VERSION,
+    result,
+    targetUnion: value,
+    rangeEnd,
+  });
+  const never = { $case: 'version', value: 0 } as const;
   switch (compare.kind) {
     case 'absent':
-      return { key: encodeKey(compare.key), target: 'Version', result: 'Equal', version: 0 };
+      return of(compare.key, Result.EQUAL, never);
     case 'exists':
-      return { key: encodeKey(compare.key), target: 'Version', result: 'Greater', version: 0 };
+      return of(compare.key, Result.GREATER, never);
     case 'revision':
-      return { key: encodeKey(compare.key), target: 'Mod', result: 'Equal', mod_revision: compare.revision };
+      return of(compare.key, Result.EQUAL, { $case: 'modRevision', value: compare.revision });
     case 'empty':
       // Holds for every key of the range, hence for none: a key that exists has a version above 0.
-      return {
-        key: encodeKey(compare.prefix),
-        range_end: encodePrefixEnd(compare.prefix),
-        target: 'Version',
-        result: 'Equal',
-        version: 0,
-      };
+      return of(compare.prefix, Result.EQUAL, never, encodePrefixEnd(compare.prefix));
   }
 }
 
-export function encodeWrite(write: Write): IRequestOp {
+export function encodePut(key: string, value: string, lease = '0'): PutRequest {
+  return PutRequest.fromPartial({ key: encodeKey(key), value: Buffer.from(value, 'utf8'), lease });
+}
+
+export function encodeWrite(write: Write): RequestOp {
   switch (write.kind) {
     case 'put':
-      return {
-        request_put: {
-          key: encodeKey(write.key),
-          value: Buffer.from(write.value, 'utf8'),
-          ...(write.lease !== undefined && { lease: write.lease }),
-        },
-      };
+      return { request: { $case: 'requestPut', value: encodePut(write.key, write.value, write.lease) } };
     case 'delete':
-      return { request_delete_range: { key: encodeKey(write.key) } };
-    case 'delete-prefix':
       return {
-        request_delete_range: {
-          key: encodeKey(write.prefix),
-          range_end: encodePrefixEnd(write.prefix),
-          // Nobody else can say for certain which keys there were.
-          prev_kv: true,
+        request: {
+          $case: 'requestDeleteRange',
+          value: { key: encodeKey(write.key), rangeEnd: NOTHING, prevKv: false },
         },
       };
+    case 'delete-prefix': {
+      const { prefix } = write;
+      // Nobody else can say for certain which keys there were.
+      const value = { key: encodeKey(prefix), rangeEnd: encodePrefixEnd(prefix), prevKv: true };
+      return { request: { $case: 'requestDeleteRange', value } };
+    }
   }
 }
 
-export function decodeEntry(kv: IKeyValue): StoreEntry {
-  return { key: kv.key.toString('utf8'), value: kv.value.toString('utf8'), revision: Number(kv.mod_revision) };
+export function encodeGet(key: string): RangeRequest {
+  return RangeRequest.fromPartial({ key: encodeKey(key) });
+}
+
+export function decodeEntry(kv: KeyValue): StoreEntry {
+  return { key: kv.key.toString('utf8'), value: kv.value.toString('utf8'), revision: kv.modRevision };
 }
 
 export interface StoreEvent {
@@ -77,7 +93,7 @@ export interface StoreEvent {
   readonly revision: number;
 }
 
-export function decodeEvent(event: IEvent): StoreEvent {
-  const entry = decodeEntry(event.kv);
-  return event.type === 'Delete' ? { ...entry, value: undefined } : entry;
+export function decodeEvent(event: Event): StoreEvent {
+  const entry = decodeEntry(event.kv!);
+  return event.type === Event_EventType.DELETE ? { ...entry, value: undefined } : entry;
 }

@@ -3,11 +3,12 @@
  * that equal paths in other mount namespaces are not taken for it) and its command line; the pid file with the start
  * time makes that quick and tells it from a later process with the same id.
  */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
 import { access, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { OverlaydError } from '../../core/errors.ts';
 import type { Clock } from '../../ports/runtime.ts';
 
@@ -21,11 +22,17 @@ export interface ServerProcess {
 /** A process that we started ourselves; `exited` resolves with how it ended. */
 export interface OwnedProcess extends ServerProcess {
   readonly exited: Promise<string>;
+  /** Bytes of the log that are of others before it. */
+  readonly logStart: number;
 }
 
 const LOG_LIMIT_BYTES = 4 * 1024 * 1024;
 const STOP_TIMEOUT_MS = 10_000;
 const STOP_POLL_MS = 20;
+const VERSION_TIMEOUT_MS = 10_000;
+
+/** Of etcd 3.4 to 3.6: told by itself when it applies its removal, or by the others when it calls them after that. */
+const REMOVED = 'the member has been permanently removed from the cluster';
 
 export const logPath = (directory: string) => join(directory, 'etcd.log');
 const pidPath = (directory: string) => join(directory, 'etcd.pid');
@@ -54,6 +61,7 @@ export async function isRunning(process: ServerProcess): Promise<boolean> {
 export async function startServer(directory: string, binary: string, args: readonly string[]): Promise<OwnedProcess> {
   const log = await openLog(directory);
   try {
+    const { size: logStart } = await log.stat();
     const child = spawn(binary, args, {
       cwd: directory,
       detached: true,
@@ -67,7 +75,7 @@ export async function startServer(directory: string, binary: string, args: reado
     child.unref();
     const started = { pid: child.pid!, startTime: (await readStartTime(child.pid!)) ?? '', args };
     await savePid(directory, started);
-    return { ...started, exited };
+    return { ...started, exited, logStart };
   } catch (cause) {
     throw new OverlaydError('store-failed', `${binary} cannot be started: ${(cause as Error).message}`, { cause });
   } finally {
@@ -101,6 +109,32 @@ export async function findBinary(directories: readonly string[] = searchPath()):
   );
 }
 
+export interface KnownVersion {
+  /** Which file said so. */
+  readonly of: string;
+  readonly version: string | undefined;
+}
+
+/** As `etcd --version` says, which is asked once of each file; undefined where there is none, or one that cannot be run. */
+export async function readVersion(known?: KnownVersion): Promise<KnownVersion | undefined> {
+  try {
+    const binary = await findBinary();
+    const { ino, mtimeMs, size } = await stat(binary);
+    const of = [binary, ino, mtimeMs, size].join(' ');
+    if (known?.of === of) return known;
+    const { stdout } = await promisify(execFile)(binary, ['--version'], { timeout: VERSION_TIMEOUT_MS });
+    return { of, version: /^etcd Version: (\S+)$/m.exec(stdout)?.[1] };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a server was ever a member with what is in the directory: it has a write-ahead log. */
+export async function hasData(directory: string): Promise<boolean> {
+  const files = await readdir(join(directory, 'data', 'member', 'wal')).catch((): string[] => []);
+  return files.some((name) => name.endsWith('.wal'));
+}
+
 function searchPath(): string[] {
   return [...(process.env.PATH ?? '').split(':').filter((path) => path !== ''), '/usr/bin'];
 }
@@ -109,6 +143,12 @@ function searchPath(): string[] {
 export async function readLogTail(directory: string, lines: number): Promise<string> {
   const text = await readFile(logPath(directory), 'utf8').catch(() => '');
   return text.trimEnd().split('\n').slice(-lines).join('\n');
+}
+
+/** Whether the process said, before it ended, that the others have removed this member. */
+export async function saysRemoved(directory: string, { logStart }: OwnedProcess): Promise<boolean> {
+  const log = await readFile(logPath(directory)).catch(() => Buffer.alloc(0));
+  return log.subarray(logStart).includes(REMOVED);
 }
 
 async function openLog(directory: string) {

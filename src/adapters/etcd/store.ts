@@ -1,24 +1,48 @@
-import type { IRangeResponse } from 'etcd3';
 import { OverlaydError } from '../../core/errors.ts';
-import { parseHttpUrl } from '../../core/host-port.ts';
+import { KVService, LeaseService, RangeRequest, type RangeResponse } from '../../gen/etcd/rpc.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type {
   ClusterStore,
   Compare,
   StoreEntry,
+  StoreMaintenance,
+  StoreMembership,
   StoreStatus,
+  StoreUsers,
   TxnResult,
   WatchUpdate,
   Write,
 } from '../../ports/store.ts';
-import { EtcdConnection } from './connection.ts';
+import { BUDGET_MS, EtcdConnection } from './connection.ts';
+import { askAgain, whenItHappened } from './doubt.ts';
 import { keepLive } from './lease-keeper.ts';
-import { decodeEntry, encodeCompare, encodeKey, encodePrefixEnd, encodeWrite, MAX_TXN_OPERATIONS } from './request.ts';
-import { isCompacted } from './store-error.ts';
-import type { EtcdTarget } from './target.ts';
+import { createMaintenance } from './maintenance.ts';
+import { createMembership } from './membership.ts';
+import {
+  decodeEntry,
+  encodeCompare,
+  encodeGet,
+  encodeKey,
+  encodePrefixEnd,
+  encodeWrite,
+  MAX_TXN_OPERATIONS,
+} from './request.ts';
+import { isCompacted, mayHaveHappened } from './store-error.ts';
+import type { EtcdTarget, EtcdTls } from './target.ts';
+import { createUsers } from './users.ts';
 import { watchPrefix } from './watch.ts';
 
 export interface EtcdStore extends ClusterStore {
+  readonly membership: StoreMembership;
+  readonly maintenance: StoreMaintenance;
+  readonly users: StoreUsers;
+  /**
+   * Where etcd is from now on, the one to be used first where it serves. What is under way with an endpoint that stays goes on.
+   * Throws `config-invalid`.
+   */
+  setEndpoints(endpoints: readonly string[]): void;
+  /** For connections from now on. */
+  setTls(tls: EtcdTls): void;
   status(): StoreStatus;
   /** Alarms that etcd has raised, in words with what to do; none when it does not say. Never rejects. */
   alarms(): Promise<readonly string[]>;
@@ -35,15 +59,18 @@ export function createEtcdStore(
 ): EtcdStore {
   const { clock } = deps;
   const logger = deps.logger.child({ part: 'etcd' });
-  assertTarget(target);
   const connection = new EtcdConnection({ clock, logger }, target);
   const closed = new AbortController();
   const untilClosed = (signal: AbortSignal) => AbortSignal.any([signal, closed.signal]);
   const list = (prefix: string) => listPrefix(connection, prefix);
 
   return {
+    membership: createMembership(connection),
+    maintenance: createMaintenance(connection),
+    users: createUsers(connection),
+
     async get(key: string): Promise<StoreEntry | undefined> {
-      const { kvs } = await connection.call(true, (client) => client.kv.range({ key: encodeKey(key) }));
+      const { kvs } = await connection.call(KVService.range, encodeGet(key), { repeatable: true });
       return kvs[0] && decodeEntry(kvs[0]);
     },
 
@@ -53,14 +80,33 @@ export function createEtcdStore(
       if (Math.max(compares.length, writes.length) > MAX_TXN_OPERATIONS) {
         throw new OverlaydError('store-failed', `a transaction may have ${MAX_TXN_OPERATIONS} operations at most`);
       }
-      const request = { compare: compares.map(encodeCompare), success: writes.map(encodeWrite) };
-      const answer = await connection.call(writes.length === 0, (client) => client.kv.txn(request));
-      const deleted = answer.responses.flatMap(({ response_delete_range: range }) => range?.prev_kvs ?? []);
-      return {
-        succeeded: answer.succeeded,
-        revision: Number(answer.header.revision),
-        deleted: deleted.map(({ key }) => key.toString('utf8')),
+      const request = { compare: compares.map(encodeCompare), success: writes.map(encodeWrite), failure: [] };
+      const startedAt = clock.elapsed();
+      let known: number | undefined;
+      const onSend = (revision: number) => {
+        known = revision;
       };
+      try {
+        const answer = await connection.call(KVService.txn, request, { repeatable: writes.length === 0, onSend });
+        const deleted = answer.responses.flatMap(({ response }) =>
+          response?.$case === 'responseDeleteRange' ? response.value.prevKvs : [],
+        );
+        return {
+          succeeded: answer.succeeded,
+          revision: answer.header?.revision ?? 0,
+          deleted: deleted.map(({ key }) => key.toString('utf8')),
+        };
+      } catch (error) {
+        const question = mayHaveHappened(error) ? askAgain(compares, writes) : undefined;
+        const budgetMs = BUDGET_MS - (clock.elapsed() - startedAt);
+        if (question === undefined || known === undefined || budgetMs <= 0) throw error;
+        const answer = await connection
+          .call(KVService.txn, question, { repeatable: true, budgetMs })
+          .catch(() => undefined);
+        const revision = answer && whenItHappened(answer, writes, known);
+        if (revision === undefined) throw error;
+        return { succeeded: true, revision, deleted: [] };
+      }
     },
 
     watch(prefix: string, signal: AbortSignal): AsyncIterable<WatchUpdate> {
@@ -69,13 +115,17 @@ export function createEtcdStore(
 
     async grantLease(ttlSeconds: number): Promise<string> {
       // Twice does no harm: a lease without keys goes by itself.
-      const answer = await connection.call(true, (client) => client.leaseClient.leaseGrant({ TTL: ttlSeconds }));
-      return answer.ID;
+      const request = { TTL: ttlSeconds, ID: '0' };
+      return (await connection.call(LeaseService.leaseGrant, request, { repeatable: true })).ID;
     },
 
     keepLive(key: string, value: string, ttlSeconds: number, signal: AbortSignal): Promise<void> {
-      return keepLive({ target, clock, logger }, { key, value, ttlSeconds }, untilClosed(signal));
+      return keepLive({ connection, clock, logger }, { key, value, ttlSeconds }, untilClosed(signal));
     },
+
+    setEndpoints: (endpoints) => connection.setEndpoints(endpoints),
+
+    setTls: (tls) => connection.setTls(tls),
 
     status: () => connection.status(),
 
@@ -94,13 +144,15 @@ async function listPrefix(
   prefix: string,
 ): Promise<{ readonly revision: number; readonly entries: StoreEntry[] }> {
   const rangeEnd = encodePrefixEnd(prefix);
-  const page = (from: Buffer, revision: number): Promise<IRangeResponse> =>
-    connection.call(true, (client) => client.kv.range({ key: from, range_end: rangeEnd, limit: PAGE_SIZE, revision }));
+  const page = (key: Buffer, revision: number): Promise<RangeResponse> => {
+    const request = RangeRequest.fromPartial({ key, rangeEnd, limit: PAGE_SIZE, revision });
+    return connection.call(KVService.range, request, { repeatable: true });
+  };
 
   while (true) {
     try {
       let answer = await page(encodeKey(prefix), 0);
-      const revision = Number(answer.header.revision);
+      const revision = answer.header?.revision ?? 0;
       const entries = answer.kvs.map(decodeEntry);
       while (answer.more) {
         const after = Buffer.concat([answer.kvs.at(-1)!.key, Buffer.from([0])]);
@@ -110,19 +162,7 @@ async function listPrefix(
       return { revision, entries };
     } catch (error) {
       // A compaction overtook the pages: begin anew, at a newer revision.
-      if (!(error instanceof OverlaydError) || !isCompacted(error.cause)) throw error;
-    }
-  }
-}
-
-function assertTarget({ endpoints, tls }: EtcdTarget): void {
-  if (endpoints.length === 0) throw new OverlaydError('config-invalid', 'no etcd endpoint is given');
-  for (const endpoint of endpoints) {
-    if (parseHttpUrl(endpoint) === undefined) {
-      throw new OverlaydError('config-invalid', `etcd endpoint '${endpoint}' is not http(s)://HOST:PORT`);
-    }
-    if (tls !== undefined && endpoint.startsWith('http:')) {
-      throw new OverlaydError('config-invalid', `etcd endpoint '${endpoint}' must be https:// to use the certificates`);
+      if (!isCompacted(error)) throw error;
     }
   }
 }

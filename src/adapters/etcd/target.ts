@@ -1,4 +1,6 @@
 /** Where etcd is, and how a channel to it behaves, whoever opens it. */
+import { OverlaydError } from '../../core/errors.ts';
+import { parseHttpUrl } from '../../core/host-port.ts';
 
 export interface EtcdTls {
   /** PEM. */
@@ -9,14 +11,14 @@ export interface EtcdTls {
 
 /** Where the cluster's etcd is. */
 export interface EtcdTarget {
-  /** `https://10.0.0.1:2379`, or `http://…` without TLS. */
+  /** `https://10.0.0.1:2379`, or `http://…` without TLS. The first is the one to be used where it serves. */
   readonly endpoints: readonly string[];
-  readonly tls?: EtcdTls;
+  readonly tls?: EtcdTls | undefined;
   /** The name that the server's certificate must carry, where that is not the endpoint's host. */
-  readonly targetName?: string;
+  readonly targetName?: string | undefined;
 }
 
-/** Deadline of every unary call. */
+/** Of a call to one endpoint, or a connection to it. */
 export const CALL_TIMEOUT_MS = 3_000;
 
 /** Options of gRPC's channels, by gRPC's names. */
@@ -33,4 +35,17 @@ export function channelOptions({ targetName }: Pick<EtcdTarget, 'targetName'>) {
       'grpc.default_authority': targetName,
     }),
   };
+}
+
+/** Throws `config-invalid`. */
+export function assertEndpoints(endpoints: readonly string[], secure: boolean): void {
+  if (endpoints.length === 0) throw new OverlaydError('config-invalid', 'no etcd endpoint is given');
+  for (const endpoint of endpoints) {
+    if (parseHttpUrl(endpoint) === undefined) {
+      throw new OverlaydError('config-invalid', `etcd endpoint '${endpoint}' is not http(s)://HOST:PORT`);
+    }
+    if (secure && endpoint.startsWith('http:')) {
+      throw new OverlaydError('config-invalid', `etcd endpoint '${endpoint}' must be https:// to use the certificates`);
+    }
+  }
 }

@@ -10,9 +10,11 @@
  * one that has everything would go on: a quiet store would pass for a dead one. So the stream begins at the revision
  * that the reader has, and drops what happened at that one.
  */
-import type { Etcd3, IResponseHeader, IWatchResponse } from 'etcd3';
+import { status } from '@grpc/grpc-js';
+import { type ResponseHeader, WatchCreateRequest, type WatchRequest, type WatchResponse } from '../../gen/etcd/rpc.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import { decodeEvent, encodeKey, encodePrefixEnd, type StoreEvent } from './request.ts';
+import { parseCancelReason, StatusError } from './store-error.ts';
 
 export const PROGRESS_INTERVAL_MS = 1_500;
 const MISSED_ANSWERS = 2;
@@ -25,9 +27,18 @@ export type StreamEnd =
   | { readonly kind: 'behind' }
   | { readonly kind: 'due' };
 
+/** As much of gRPC's stream as is in use. */
+export interface WatchStream {
+  on(event: 'data', listener: (response: WatchResponse) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'end', listener: () => void): unknown;
+  write(request: WatchRequest): unknown;
+  cancel(): void;
+}
+
 export interface StreamReader {
   /** Anything came: the store is there. */
-  heard(header: IResponseHeader): void;
+  heard(header: ResponseHeader | undefined): void;
   /** All changes up to `revision` are in this and earlier calls. */
   advanced(revision: number, events: readonly StoreEvent[]): void;
 }
@@ -39,12 +50,11 @@ export interface StreamReader {
  * @throws the signal's reason when it aborts.
  */
 export async function followStream(
-  deps: { readonly client: Etcd3; readonly clock: Clock; readonly reader: StreamReader },
+  deps: { readonly stream: WatchStream; readonly clock: Pick<Clock, 'sleep'>; readonly reader: StreamReader },
   options: { readonly prefix: string; readonly after: number; readonly listed: boolean; readonly lifetimeMs: number },
   signal: AbortSignal,
 ): Promise<StreamEnd> {
-  const { client, clock, reader } = deps;
-  const stream = await client.watchClient.watch();
+  const { stream, clock, reader } = deps;
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
   let end: StreamEnd | undefined;
@@ -58,16 +68,17 @@ export async function followStream(
   let heard = false;
   let fragments: StoreEvent[] = [];
 
-  const receive = (response: IWatchResponse): void => {
+  const receive = (response: WatchResponse): void => {
     if (end !== undefined) return;
     heard = true;
     reader.heard(response.header);
+    const revision = response.header?.revision ?? 0;
     if (response.canceled) {
-      const compacted = Number(response.compact_revision) > 0;
-      finish(compacted ? { kind: 'compacted' } : { kind: 'broken', error: new Error(response.cancel_reason) });
+      const error = parseCancelReason(response.cancelReason);
+      finish(response.compactRevision > 0 ? { kind: 'compacted' } : { kind: 'broken', error });
     } else if (response.created) {
       // The store was put back from a backup, or this member lags: only a list tells. One fresh from the list lags.
-      if (!options.listed && Number(response.header.revision) < position) finish({ kind: 'behind' });
+      if (!options.listed && revision < position) finish({ kind: 'behind' });
       else reader.advanced(position, []);
     } else if (response.events.length > 0) {
       fragments.push(...response.events.map(decodeEvent));
@@ -83,21 +94,20 @@ export async function followStream(
         position = claimed;
         reader.advanced(position, []);
       }
-      claimed = Math.max(position, Number(response.header.revision));
+      claimed = Math.max(position, revision);
     }
   };
 
   stream.on('data', receive);
   stream.on('error', (error) => finish({ kind: 'broken', error }));
-  stream.on('end', () => finish({ kind: 'broken', error: new Error('the watch stream was unexpectedly ended') }));
-  stream.write({
-    create_request: {
-      key: encodeKey(options.prefix),
-      range_end: encodePrefixEnd(options.prefix),
-      start_revision: options.after,
-      fragment: true,
-    },
+  stream.on('end', () => finish({ kind: 'broken', error: new StatusError(status.UNAVAILABLE, 'the stream ended') }));
+  const create = WatchCreateRequest.fromPartial({
+    key: encodeKey(options.prefix),
+    rangeEnd: encodePrefixEnd(options.prefix),
+    startRevision: options.after,
+    fragment: true,
   });
+  stream.write({ requestUnion: { $case: 'createRequest', value: create } });
 
   try {
     let missed = 0;
@@ -108,7 +118,7 @@ export async function followStream(
       missed = heard ? 0 : missed + 1;
       heard = false;
       if (++asked * PROGRESS_INTERVAL_MS >= options.lifetimeMs) return { kind: 'due' };
-      stream.write({ progress_request: {} });
+      stream.write({ requestUnion: { $case: 'progressRequest', value: {} } });
     }
     return { kind: 'silent' };
   } catch (error) {

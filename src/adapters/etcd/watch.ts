@@ -3,11 +3,13 @@
  * and outages as it takes. It resumes where it was; it lists again when that was compacted away, when the store knows
  * less than we do, and now and then, because servers have lost events around compactions (etcd issue 18089, 19179).
  */
+import { status } from '@grpc/grpc-js';
+import { type ResponseHeader, WatchService } from '../../gen/etcd/rpc.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { StoreEntry, WatchUpdate } from '../../ports/store.ts';
-import { openClient } from './client.ts';
 import type { EtcdConnection } from './connection.ts';
-import { asStoreError } from './store-error.ts';
+import type { Link } from './link.ts';
+import { asStoreError, StatusError } from './store-error.ts';
 import { UpdateQueue } from './update-queue.ts';
 import { followStream, PROGRESS_INTERVAL_MS, type StreamEnd } from './watch-stream.ts';
 
@@ -68,7 +70,7 @@ class Watcher {
         if (!signal.aborted) this.#judge(await this.#follow(listed, signal));
       } catch (error) {
         if (signal.aborted) return;
-        this.#lost(error, this.#deps.connection.endpoint);
+        this.#lost(asStoreError(error, this.#deps.connection.status().endpoints[0]!).message);
       }
       if (this.#failures === 0) continue;
       const waitMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (this.#failures - 1));
@@ -85,13 +87,12 @@ class Watcher {
     this.#queue.push({ kind: 'snapshot', revision, entries });
   }
 
-  async #follow(listed: boolean, signal: AbortSignal): Promise<StreamEnd> {
+  async #follow(listed: boolean, signal: AbortSignal): Promise<StreamEnd | undefined> {
     const { connection, clock } = this.#deps;
-    const endpoint = connection.endpoint;
-    const client = openClient(connection.target, endpoint);
+    const link = await connection.link(signal);
     const reader = {
-      heard: (header: Parameters<EtcdConnection['heard']>[0]) => {
-        connection.heard(header);
+      heard: (header: ResponseHeader | undefined) => {
+        connection.heard(header, link);
         this.#heard();
       },
       advanced: (revision: number, events: Extract<WatchUpdate, { kind: 'events' }>['events']) => {
@@ -103,20 +104,29 @@ class Watcher {
     };
     const age = clock.elapsed() - this.#listedAt;
     const lifetimeMs = Math.max(0, RELIST_EVERY_MS * (0.75 + Math.random() / 2) - age);
+    const options = { prefix: this.#prefix, after: this.#position ?? 0, listed, lifetimeMs };
+    const either = AbortSignal.any([signal, link.over]);
     try {
-      const options = { prefix: this.#prefix, after: this.#position ?? 0, listed, lifetimeMs };
-      const end = await followStream({ client, clock, reader }, options, signal);
-      if (end.kind === 'broken') this.#lost(end.error, endpoint);
-      if (end.kind === 'silent') this.#lost(new Error('4 DEADLINE_EXCEEDED: no answer on the watch'), endpoint);
+      const end = await followStream({ stream: link.stream(WatchService.watch), clock, reader }, options, either);
+      if (end.kind === 'broken') this.#broke(link, end.error);
+      if (end.kind === 'silent') this.#broke(link, new StatusError(status.DEADLINE_EXCEEDED, 'no answer on the watch'));
       return end;
-    } finally {
-      client.close();
+    } catch (error) {
+      if (signal.aborted || !link.over.aborted) throw error;
+      if (!link.isRetired) this.#broke(link, link.over.reason);
+      return undefined;
     }
   }
 
-  #judge(end: StreamEnd): void {
-    if (end.kind === 'silent') this.#stall();
-    if (end.kind === 'broken' || end.kind === 'silent') return;
+  #broke(link: Link, error: unknown): void {
+    this.#deps.connection.failed(link, error);
+    this.#lost(asStoreError(error, link.endpoint).message, link.endpoint);
+  }
+
+  /** Undefined: another connection is used from now on, and goes on where this one was. */
+  #judge(end: StreamEnd | undefined): void {
+    if (end?.kind === 'silent') this.#stall();
+    if (end === undefined || end.kind === 'broken' || end.kind === 'silent') return;
     this.#deps.logger.debug({ prefix: this.#prefix, why: end.kind, position: this.#position }, 'listing again');
     this.#position = undefined;
   }
@@ -126,11 +136,9 @@ class Watcher {
     this.#failures = 0;
   }
 
-  #lost(error: unknown, endpoint: string): void {
-    const failure = asStoreError(error, endpoint);
-    this.#deps.connection.failed(endpoint, failure);
+  #lost(reason: string, endpoint?: string): void {
     if (this.#failures++ === 0) {
-      this.#deps.logger.warn({ prefix: this.#prefix, endpoint, reason: failure.message }, 'etcd watch lost, retrying');
+      this.#deps.logger.warn({ prefix: this.#prefix, endpoint, reason }, 'etcd watch lost, retrying');
     }
     if (this.#deps.clock.elapsed() - this.#heardAt >= STALL_AFTER_MS) this.#stall();
   }

@@ -9,5 +9,5 @@ export type UnaryMethod = Exclude<Method, StreamMethod>;
 export type RequestOf<M extends Method> = Parameters<Definition[M]['requestSerialize']>[0];
 export type ResponseOf<M extends Method> = Parameters<Definition[M]['responseSerialize']>[0];
 
-/** Room for the endpoints of a large cluster in one list. */
-export const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
+/** Room for a backup of the largest cluster, and for its endpoints in one list: who may speak here may do everything. */
+export const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;

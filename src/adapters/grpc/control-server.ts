@@ -41,14 +41,19 @@ const STOP_MS = 2_000;
  */
 export async function serveControl(
   handlers: ControlHandlers,
-  options: { readonly socketPath: string; readonly logger: Logger },
+  options: {
+    readonly socketPath: string;
+    readonly logger: Logger;
+    /** A call is not handled before that. */
+    readonly ready?: ((method: Method) => Promise<void>) | undefined;
+  },
   signal: AbortSignal,
 ): Promise<void> {
-  const { socketPath, logger } = options;
+  const { socketPath } = options;
   await prepare(socketPath);
   const server = createServer({ messageBytes: MAX_MESSAGE_BYTES });
   const ending = new AbortController();
-  server.addService(ControlService, implement(handlers, ending.signal, logger));
+  server.addService(ControlService, implement(handlers, ending.signal, options));
   await listen(server, { path: socketPath, option: '--run-dir' });
   await chmod(socketPath, 0o660);
   const stop = () => {
@@ -94,10 +99,19 @@ async function answers(socketPath: string): Promise<boolean> {
 type AnyHandler = (request: unknown, ...rest: unknown[]) => Promise<unknown>;
 type Call = ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>;
 
-function implement(handlers: ControlHandlers, ending: AbortSignal, logger: Logger): UntypedServiceImplementation {
+function implement(
+  handlers: ControlHandlers,
+  ending: AbortSignal,
+  { logger, ready }: Pick<Parameters<typeof serveControl>[1], 'logger' | 'ready'>,
+): UntypedServiceImplementation {
   const methods = Object.entries(ControlService).map(([name, { responseStream }]): [string, UntypedHandleCall] => {
     const handle = handlers[name as Method] as AnyHandler;
-    const run = async (call: Call, ...emit: unknown[]) => handle(call.request, ...emit, cancellationOf(call, ending));
+    const run = async (call: Call, ...emit: unknown[]) => {
+      const gone = cancellationOf(call, ending);
+      await ready?.(name as Method);
+      gone.throwIfAborted();
+      return handle(call.request, ...emit, gone);
+    };
     const failure = (thrown: unknown) => {
       if (asOverlaydError(thrown).code === 'internal') logger.error({ method: name, error: thrown }, 'request failed');
       return encodeError(thrown);

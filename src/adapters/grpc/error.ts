@@ -39,6 +39,7 @@ function statusOf(code: ErrorCode): status {
       return status.PERMISSION_DENIED;
     case 'store-unavailable':
     case 'peer-unreachable':
+    case 'keeper-unreachable':
       return status.UNAVAILABLE;
     case 'cancelled':
       return status.CANCELLED;

@@ -2,14 +2,15 @@
  * Joining, as seen by the host that wants in. A first TLS connection only reads the chain that is presented: unless
  * the CA with the token's digest is in it and has signed the member's certificate, nothing more is said. The request
  * with the secret then goes over a second connection that trusts this one CA and asks for `join.overlayd`, whatever
- * name or address was dialled.
+ * name or address was dialled. Keepers alone have that name. Another member is asked where they are, by the name that it has, and
+ * told nothing.
  */
 import { createHash, X509Certificate } from 'node:crypto';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
 import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
-import { formatHostPort } from '../../core/host-port.ts';
+import { asOverlaydError, type ErrorCode, OverlaydError } from '../../core/errors.ts';
+import { formatHostPort, parseHostPort } from '../../core/host-port.ts';
 import { JoinClient as Client, type JoinRequest as WireRequest } from '../../gen/overlayd/v1/join.ts';
 import type { JoinClient, JoinRequest, JoinResponse } from '../../ports/join.ts';
 import type { Clock } from '../../ports/runtime.ts';
@@ -20,6 +21,10 @@ const CONNECT_MS = 3_000;
 /** For the whole attempt, admission included. */
 const TOTAL_MS = 5_000;
 const MAX_MESSAGE_BYTES = 256 * 1024;
+/** Of the keepers that a member names. */
+const MOST_TRIED = 3;
+/** What may be otherwise at the next keeper. */
+const ELSEWHERE: ReadonlySet<ErrorCode> = new Set(['ca-mismatch', 'keeper-unreachable', 'peer-unreachable']);
 const SECRET_KEPT = "the token's secret was not sent";
 
 export interface Target {
@@ -31,14 +36,54 @@ export function createJoinClient(clock: Clock): JoinClient {
   return { join: (target, caDigest, request) => join(clock, target, caDigest, request), probe };
 }
 
-async function join(clock: Clock, target: Target, caDigest: string, request: JoinRequest): Promise<JoinResponse> {
+/** `sentBy`: a member that is no keeper. */
+async function join(
+  clock: Clock,
+  target: Target,
+  caDigest: string,
+  request: JoinRequest,
+  sentBy?: Target,
+): Promise<JoinResponse> {
   const deadline = Date.now() + TOTAL_MS;
   const { address, chain } = await readChain(target);
   const ca = pinnedCa(chain, caDigest, target);
-  checkLeaf(chain[0]!, ca, clock.now(), target);
-  return requestAdmission({ host: address, port: target.port }, ca, request, deadline).catch((error) => {
+  const name = checkLeaf(chain[0]!, ca, clock.now(), target);
+  const called = { host: address, port: target.port };
+  if (name === NAME) {
+    return requestAdmission(called, ca, request, deadline).catch((error) => {
+      throw toJoinError(error, target);
+    });
+  }
+  if (sentBy !== undefined) {
+    throw new OverlaydError('ca-mismatch', `${where(target)}, where ${where(sentBy)} sends this host, is no keeper`);
+  }
+  const keepers = await askWhere(called, ca, name, deadline).catch((error) => {
     throw toJoinError(error, target);
   });
+  return joinAt(clock, keepers, target, caDigest, request);
+}
+
+/** The first of the keepers that does. */
+async function joinAt(
+  clock: Clock,
+  keepers: readonly Target[],
+  sentBy: Target,
+  caDigest: string,
+  request: JoinRequest,
+): Promise<JoinResponse> {
+  const failures: string[] = [];
+  for (const keeper of keepers.slice(0, MOST_TRIED)) {
+    try {
+      return await join(clock, keeper, caDigest, request, sentBy);
+    } catch (thrown) {
+      const { code, message } = asOverlaydError(thrown);
+      if (!ELSEWHERE.has(code)) throw thrown;
+      failures.push(message);
+    }
+  }
+  const why =
+    failures.length > 0 ? `and of those that do none is reached (${failures.join('; ')})` : 'and knows of none';
+  throw unreachable(`${where(sentBy)} is no keeper and lets no host in, ${why}`, undefined);
 }
 
 /** The certificates that the endpoint presents, its own first, and the IP address that answered. */
@@ -89,7 +134,7 @@ function pinnedCa(chain: readonly X509Certificate[], caDigest: string, target: T
     other === undefined
       ? `${where(target)} is no overlayd member, its certificate is for ${chain[0]?.subject ?? 'nobody'}; ${CHECK_PORT}`
       : `${where(target)} belongs to another cluster than the token (its CA is ${short(other)}, the token wants ` +
-        `${caDigest.slice(0, 16)}…), or somebody answers in its place; take the token from a member of this cluster`;
+        `${caDigest.slice(0, 16)}…), or its CA was replaced since (overlayd ca rotate), or somebody answers in its place; take a new token from a member of this cluster`;
   throw new OverlaydError('ca-mismatch', `${problem}; ${SECRET_KEPT}`);
 }
 
@@ -97,8 +142,11 @@ function short(certificate: X509Certificate): string {
   return `${createHash('sha256').update(certificate.raw).digest('hex').slice(0, 16)}…`;
 }
 
-function checkLeaf(leaf: X509Certificate, ca: X509Certificate, now: number, target: Target): void {
-  if (!leaf.checkIssued(ca) || !leaf.verify(ca.publicKey) || leaf.checkHost(NAME) === undefined) {
+/** The name that it has: a keeper's, or that of the node. */
+function checkLeaf(leaf: X509Certificate, ca: X509Certificate, now: number, target: Target): string {
+  const own = `${/^CN=([0-9a-z]+)$/.exec(leaf.subject)?.[1]}.node.overlayd`;
+  const name = [NAME, own].find((each) => leaf.checkHost(each) !== undefined);
+  if (!leaf.checkIssued(ca) || !leaf.verify(ca.publicKey) || name === undefined) {
     const problem = `${where(target)} shows the cluster's CA, but no certificate that it signed for a member`;
     throw new OverlaydError('ca-mismatch', `${problem}; somebody answers in its place? ${SECRET_KEPT}`);
   }
@@ -117,18 +165,34 @@ function checkLeaf(leaf: X509Certificate, ca: X509Certificate, now: number, targ
       `${here}, but the member's certificate ended at ${to}; set this clock (NTP), or restart the member's agent`,
     );
   }
+  return name;
 }
 
-function requestAdmission(target: Target, ca: X509Certificate, request: JoinRequest, deadline: number) {
-  const client = new Client(where(target), credentials.createSsl(Buffer.from(ca.toString())), {
-    'grpc.ssl_target_name_override': NAME,
-    'grpc.default_authority': NAME,
+function openClient(target: Target, ca: X509Certificate, name: string): Client {
+  return new Client(where(target), credentials.createSsl(Buffer.from(ca.toString())), {
+    'grpc.ssl_target_name_override': name,
+    'grpc.default_authority': name,
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.enable_retries': 0,
     'grpc.enable_http_proxy': 0,
     'grpc.use_local_subchannel_pool': 1,
     'grpc.service_config_disable_resolution': 1,
   });
+}
+
+function askWhere(target: Target, ca: X509Certificate, name: string, deadline: number): Promise<Target[]> {
+  const client = openClient(target, ca, name);
+  const { promise, resolve, reject } = Promise.withResolvers<Target[]>();
+  client.where({}, new Metadata(), { deadline }, (error, response) => {
+    if (error !== null) return reject(error);
+    const told = response.keepers.map((text) => parseHostPort(text));
+    resolve(told.flatMap((each) => (each?.port === undefined ? [] : [{ host: each.host, port: each.port }])));
+  });
+  return promise.finally(() => client.close());
+}
+
+function requestAdmission(target: Target, ca: X509Certificate, request: JoinRequest, deadline: number) {
+  const client = openClient(target, ca, NAME);
   const { promise, resolve, reject } = Promise.withResolvers<JoinResponse>();
   client.join(toWire(request), new Metadata(), { deadline }, (error, response) => {
     if (error !== null) return reject(error);
@@ -145,6 +209,7 @@ function toWire(request: JoinRequest): WireRequest {
     linkRoutes: [...request.linkRoutes],
     neededAddresses: [...request.neededAddresses],
     labels: { ...request.labels },
+    ownAddresses: [...request.ownAddresses],
   };
 }
 

@@ -7,6 +7,8 @@ import type { ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import {
   JoinService,
+  type WhereRequest,
+  type WhereResponse,
   type JoinRequest as WireRequest,
   type JoinResponse as WireResponse,
 } from '../../gen/overlayd/v1/join.ts';
@@ -44,6 +46,8 @@ export interface JoinServerOptions {
   readonly material: TlsMaterial;
   readonly listenAddress: string;
   readonly port: number;
+  /** `host:port` of the join ports of hosts that admit. */
+  readonly keepers: () => readonly string[];
   readonly logger: Logger;
 }
 
@@ -61,7 +65,7 @@ export async function serveJoin(
   const answer = async (call: ServerUnaryCall<WireRequest, WireResponse>): Promise<WireResponse> => {
     const from = callerOf(call);
     if (active >= MAX_AT_ONCE || !door.mayAsk(from)) {
-      throw new OverlaydError('conflict', 'too many hosts are joining by this member; try again', { retryable: true });
+      throw tooMany();
     }
     active++;
     try {
@@ -75,6 +79,10 @@ export async function serveJoin(
     }
   };
   server.addService(JoinService, {
+    where: (call: ServerUnaryCall<WhereRequest, WhereResponse>, callback: sendUnaryData<WhereResponse>) => {
+      if (door.mayAsk(callerOf(call))) return callback(null, { keepers: [...options.keepers()] });
+      callback(encodeError(tooMany()));
+    },
     join: (call: ServerUnaryCall<WireRequest, WireResponse>, callback: sendUnaryData<WireResponse>) => {
       answer(call).then(
         (response) => callback(null, response),
@@ -90,6 +98,10 @@ export async function serveJoin(
   if (signal.aborted) stop();
   else signal.addEventListener('abort', stop, { once: true });
   return { port, replaceMaterial: (material) => credentials.replace(material) };
+}
+
+function tooMany(): OverlaydError {
+  return new OverlaydError('conflict', 'too many hosts are joining by this member; try again', { retryable: true });
 }
 
 /** gRPC says `address:port`, of IPv6 too. */

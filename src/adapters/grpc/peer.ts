@@ -5,23 +5,35 @@
  * One channel per peer, lazily, and on it one stream while there is something to ask. It is thrown away when the peer's
  * address changes or when it has been silent for 5 s: channels can hang in CONNECTING for good, and half-open ones wait
  * for TCP. It goes when the peer is no member any more. TLS ends here, before HTTP/2 begins: nobody without a member's
- * certificate gets as far as that.
+ * certificate gets as far as that. What is asked of keepers comes here too (`keepers.ts`).
  */
 import { X509Certificate } from 'node:crypto';
 import { createServer as createTlsServer } from 'node:tls';
-import { credentials, ServerCredentials, type ServerDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
+import {
+  type ChannelCredentials,
+  type ClientOptions,
+  credentials,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
 import type { CertificateFacts } from '../../core/certificate.ts';
 import { CLOCK_ADVICE, speaksOfTime } from '../../core/clock-words.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import type { GossipMessage } from '../../core/gossip/message.ts';
 import { parseHostPort } from '../../core/host-port.ts';
 import { type Answer, GossipClient, GossipService, type Question } from '../../gen/overlayd/v1/gossip.ts';
+import { KeepersService } from '../../gen/overlayd/v1/keepers.ts';
 import type { Pki, TlsMaterial } from '../../ports/identity.ts';
+import type { Answered, Asked, KeeperMethod, KeepersHandler, KeepersTransport } from '../../ports/keepers.ts';
 import type { Peer, PeerTransport } from '../../ports/peers.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import { answerAll, Conversation, type Unanswered } from './conversation.ts';
 import { Door, type DoorLimits, peerName } from './door.ts';
-import { contextOf, createServer, KEEPALIVE, TLS_VERSION } from './server.ts';
+import { answerFor, askKeeper, keeperMethods } from './keepers.ts';
+import { contextOf, createServer, KEEPALIVE } from './server.ts';
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const SILENCE_MS = 5_000;
@@ -50,6 +62,8 @@ export interface PeerDeps {
   readonly pki: Pick<Pki, 'readCertificate'>;
   /** Whether this node with this key is a member now. */
   readonly isMember: (nodeId: string, fingerprint: string) => boolean;
+  /** What this node does for others as a keeper. */
+  readonly keeper: KeepersHandler;
   readonly logger: Logger;
 }
 
@@ -71,7 +85,7 @@ interface Channel {
   silentSince: number | undefined;
 }
 
-export class GrpcPeerTransport implements PeerTransport {
+export class GrpcPeerTransport implements PeerTransport, KeepersTransport {
   readonly #deps: PeerDeps;
   readonly #options: PeerOptions;
   readonly #channels = new Map<string, Channel>();
@@ -110,13 +124,19 @@ export class GrpcPeerTransport implements PeerTransport {
         answerAll(stream, (message) => this.#answer(proven, message, handle));
       },
     });
+    server.addService(
+      KeepersService,
+      keeperMethods(async (method, asked, call) => {
+        const { nodeId } = this.#requireMember(this.#identifier(call));
+        return answerFor(this.#deps.keeper, method, asked, nodeId);
+      }),
+    );
     // The connections that it gets are TLS already.
     const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
     const tls = createTlsServer({
       ...contextOf(this.#material),
       ALPNProtocols: ['h2'],
       handshakeTimeout: LIMITS.settleMs,
-      minVersion: TLS_VERSION,
       requestCert: true,
     });
     const { logger } = this.#deps;
@@ -129,8 +149,7 @@ export class GrpcPeerTransport implements PeerTransport {
     });
     const { listenAddress: host, port } = this.#options;
     this.#port = await door.open({ host, port, option: '--gossip-port' });
-    this.#replaceServerMaterial = (material) =>
-      tls.setSecureContext({ ...contextOf(material), minVersion: TLS_VERSION });
+    this.#replaceServerMaterial = (material) => tls.setSecureContext(contextOf(material));
     const stop = () => {
       door.close();
       server.forceShutdown();
@@ -148,6 +167,11 @@ export class GrpcPeerTransport implements PeerTransport {
     const reply = await this.#ask(channel, peer, message, timeoutMs);
     if (reply.from === peer.nodeId) return reply;
     throw new OverlaydError('peer-unreachable', `node ${peer.nodeId} at ${peer.address} answered as ${reply.from}`);
+  }
+
+  async ask<M extends KeeperMethod>(peer: Peer, method: M, asked: Asked<M>, timeoutMs: number): Promise<Answered<M>> {
+    if (this.#closed) throw unreachable('this node has stopped talking to others', undefined);
+    return askKeeper(peer, method, asked, { ...this.#wayTo(peer), timeoutMs });
   }
 
   /** Takes a renewed certificate into use for new connections. */
@@ -184,21 +208,24 @@ export class GrpcPeerTransport implements PeerTransport {
   }
 
   /** Reads who is at the other end once, when it is first asked for. */
-  #identifier(stream: ServerDuplexStream<Question, Answer>): () => CertificateFacts {
+  #identifier(call: ServerDuplexStream<Question, Answer> | ServerUnaryCall<object, object>): () => CertificateFacts {
     let facts: CertificateFacts | undefined;
     return () => {
-      const raw = facts ? undefined : stream.getAuthContext().sslPeerCertificate?.raw;
+      const raw = facts ? undefined : call.getAuthContext().sslPeerCertificate?.raw;
       if (raw) facts = this.#identify(raw);
       if (!facts) throw new OverlaydError('peer-refused', 'no client certificate');
       return facts;
     };
   }
 
+  #requireMember(proven: () => CertificateFacts): CertificateFacts {
+    const facts = proven();
+    if (this.#deps.isMember(facts.nodeId, facts.fingerprint)) return facts;
+    throw new OverlaydError('peer-refused', `node ${facts.nodeId} is not a member of the cluster (any more)`);
+  }
+
   async #answer(proven: () => CertificateFacts, message: GossipMessage, handle: Handler): Promise<GossipMessage> {
-    const { nodeId, fingerprint } = proven();
-    if (!this.#deps.isMember(nodeId, fingerprint)) {
-      throw new OverlaydError('peer-refused', `node ${nodeId} is not a member of the cluster (any more)`);
-    }
+    const { nodeId } = this.#requireMember(proven);
     if (message.from !== nodeId) {
       throw new OverlaydError('peer-refused', `a message from ${message.from} came with ${nodeId}'s certificate`);
     }
@@ -235,25 +262,15 @@ export class GrpcPeerTransport implements PeerTransport {
   }
 
   #createClient(peer: Peer): GossipClient {
+    const { secure, options } = this.#wayTo(peer);
+    return new GossipClient(peer.address, secure, options);
+  }
+
+  #wayTo({ nodeId }: Peer): { readonly secure: ChannelCredentials; readonly options: ClientOptions } {
     const { caCertificate, key, certificate } = this.#material;
-    const name = `${peer.nodeId}.node.overlayd`;
+    const name = `${nodeId}.node.overlayd`;
     const secure = credentials.createSsl(Buffer.from(caCertificate), Buffer.from(key), Buffer.from(certificate));
-    return new GossipClient(peer.address, secure, {
-      ...KEEPALIVE,
-      ...PING,
-      'grpc.ssl_target_name_override': name,
-      'grpc.default_authority': name,
-      'grpc.initial_reconnect_backoff_ms': 100,
-      'grpc.max_reconnect_backoff_ms': 2_000,
-      'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-      'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
-      'grpc.enable_retries': 0,
-      'grpc.enable_http_proxy': 0,
-      // A shared pool would give a new client the old one's stuck connection.
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.service_config_disable_resolution': 1,
-      'grpc.enable_channelz': 0,
-    });
+    return { secure, options: { ...CHANNEL, 'grpc.ssl_target_name_override': name, 'grpc.default_authority': name } };
   }
 
   #isInTime(): boolean {
@@ -273,6 +290,21 @@ export class GrpcPeerTransport implements PeerTransport {
     throw toPeerError(outcome, peer, this.#isInTime());
   }
 }
+
+const CHANNEL: ClientOptions = {
+  ...KEEPALIVE,
+  ...PING,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 2_000,
+  'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+  'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+  'grpc.enable_retries': 0,
+  'grpc.enable_http_proxy': 0,
+  // A shared pool would give a new client the old one's stuck connection.
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_channelz': 0,
+};
 
 function close({ conversation, client }: Channel): void {
   conversation?.end();

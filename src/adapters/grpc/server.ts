@@ -15,7 +15,7 @@ export const KEEPALIVE = {
   'grpc.keepalive_permit_without_calls': 1,
 };
 
-export const TLS_VERSION = 'TLSv1.3';
+export const TLS_VERSION = 'TLSv1.3' as const;
 
 export function createServer({ messageBytes, ...options }: { messageBytes: number } & ServerOptions): Server {
   return new Server({
@@ -42,7 +42,7 @@ const STRANGER = {
 /** Of servers for strangers: the node proves who it is, the client does not. */
 export class NodeCredentials extends ServerCredentials {
   constructor(material: TlsMaterial) {
-    super({ ...STRANGER, minVersion: TLS_VERSION }, contextOf(material));
+    super(STRANGER, contextOf(material));
   }
 
   /** New connections use it; those that stand keep theirs. */
@@ -57,7 +57,10 @@ export class NodeCredentials extends ServerCredentials {
 
 /** The node's certificate with the CA's behind it, so that a joiner sees the whole chain. */
 export function contextOf({ certificate, key, caCertificate }: TlsMaterial) {
-  return { ca: caCertificate, cert: `${certificate.trim()}\n${caCertificate}`, key };
+  return {
+    ...{ ca: caCertificate, cert: `${certificate.trim()}\n${caCertificate}`, key },
+    minVersion: TLS_VERSION,
+  } as const;
 }
 
 /** Binds to a Unix socket and starts. `option` names the setting that chooses another place. */

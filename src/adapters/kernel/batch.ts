@@ -5,7 +5,15 @@
 import { closeSync, openSync } from 'node:fs';
 import { DEFAULT_ROUTE } from '../../core/cidr.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import { type Address, DEFAULT, type Op, ROUTE_PROTOCOL, type Route, SERVICE_ADDRESS } from '../../core/host-state.ts';
+import {
+  type Address,
+  DEFAULT,
+  type Op,
+  ROUTE_PROTOCOL,
+  type Route,
+  SERVICE_ADDRESS,
+  type VethEnd,
+} from '../../core/host-state.ts';
 import { BITS, familyOf } from '../../core/ip.ts';
 import { isUplink } from '../../core/plan/naming.ts';
 import type { RowTable } from '../../core/row-table.ts';
@@ -260,8 +268,8 @@ function noLink(name: string): Error {
 
 const ENODEV = 19;
 
-function linkOf({ name, mac, mtu }: { readonly name: string; readonly mac: string; readonly mtu: number }) {
-  return { name, mac, mtu };
+function linkOf({ name, mac, mtu, gsoMaxBytes }: VethEnd & { readonly mtu: number }) {
+  return { name, mac, mtu, gsoMaxBytes };
 }
 
 function addressOf({ address, prefix }: Address, link: number) {

@@ -1,8 +1,8 @@
 /** Carries ops out, in the kernel's thread: place by place, of each place what goes together at once. */
-import type { Op } from '../../core/host-state.ts';
+import { HOST, type Op } from '../../core/host-state.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { Batch, type Failures } from './batch.ts';
-import type { Flows } from './flows.ts';
+import { type Flows, forgetDatagrams } from './flows.ts';
 import type { Refusal, StageOfWork, Work } from './jobs.ts';
 import type { Leave } from './leave.ts';
 import type { Looker } from './look.ts';
@@ -51,7 +51,7 @@ async function carryOutStage(memory: Memory, works: readonly Work[]): Promise<Re
     for (const [means, ops] of Map.groupBy(placed, ({ op }) => meansOf(op))) {
       leave.check();
       if (means === 'removal') later.push(remove(work, ops, failures));
-      else if (means === 'conntrack') later.push(forget(flows, ops, failures));
+      else if (means === 'conntrack') later.push(forget(flows, work, ops, failures));
       else attempt(ops, failures, () => doAll(memory, work, means, ops, failures));
     }
   }
@@ -77,8 +77,14 @@ function doAll(
       writeBatch(place, ops, failures);
       break;
     case 'nftables': {
-      const text = ops.map(({ op }) => renderNft(op)).join('');
-      const { ok, errors } = runRules(place, text);
+      const run = (all: readonly Op[]) => runRules(place, all.map(renderNft).join(''));
+      const wanted = ops.map(({ op }) => op);
+      const first = run(wanted);
+      // Somebody made the table meanwhile: nothing was done, and now it is replaced.
+      const isThere = !first.ok && wanted.some(isFirstFilter);
+      const { ok, errors } = isThere
+        ? run(wanted.map((op) => (isFirstFilter(op) ? { ...op, isFirst: undefined } : op)))
+        : first;
       // The first one, with the line and what of it: in a transaction the others follow from it.
       if (!ok) throw Object.assign(new Error(errors.trim().split('\n').slice(0, 3).join('\n')), { code: '' });
       break;
@@ -131,12 +137,13 @@ async function remove({ place }: Work, ops: readonly Placed[], failures: Failure
   }
 }
 
-async function forget(flows: Flows, ops: readonly Placed[], failures: Failures): Promise<void> {
+async function forget(flows: Flows, { place }: Work, ops: readonly Placed[], failures: Failures): Promise<void> {
   const of = (owner: 'comes' | 'went') => [
     ...new Set(ops.flatMap(({ op }) => (op.kind === 'forget-flows' && op.owner === owner ? op.addresses : []))),
   ];
-  flows.release(of('went'));
   try {
+    if (place !== HOST) return await forgetDatagrams(pathOf(place), of('went'));
+    flows.release(of('went'));
     await flows.prepare(of('comes'));
   } catch (error) {
     failAll(ops, failures, error);
@@ -157,6 +164,10 @@ function failAll(ops: readonly Placed[], failures: Failures, cause: unknown): vo
   const error = plainError(cause);
   const left = isNoNamespace(cause) ? ops.filter(({ op }) => !takesAway(op)) : ops;
   for (const { at } of left) if (!failures.has(at)) failures.set(at, error);
+}
+
+function isFirstFilter(op: Op): op is Extract<Op, { kind: 'set-filter' }> {
+  return op.kind === 'set-filter' && op.isFirst === true;
 }
 
 function takesAway({ kind }: Op): boolean {

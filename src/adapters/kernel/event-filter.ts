@@ -18,7 +18,7 @@ import { NUD_NOARP, NUD_PERMANENT } from '../netlink/uapi/neighbour.ts';
 import { NETCONFA_IFINDEX_ALL } from '../netlink/uapi/net-namespace.ts';
 import { NFPROTO_BRIDGE, NFPROTO_INET, NFT_MSG_DELRULE } from '../netlink/uapi/nfnetlink.ts';
 import * as rt from '../netlink/uapi/rtnetlink.ts';
-import { vniOfNamespaceId } from './namespace-ids.ts';
+import { isIdOfWireguard, vniOfNamespaceId } from './namespace-ids.ts';
 
 /** `firewall`: rules of the host that are not ours. */
 export type Heard = KernelChange | { readonly kind: 'firewall' };
@@ -61,6 +61,9 @@ export class EventFilter {
   /** `nsid`: of the namespace in which it happened; undefined: the host. */
   route(message: Message, nsid: number | undefined): readonly Heard[] {
     if (message.type === rt.RTM_DELNSID && nsid === undefined) return this.#ended(decodeNsid(message));
+    // Tunnels of encrypted networks that could not be made can be, and those of the one before are of no use.
+    if (message.type === rt.RTM_NEWNSID && nsid === undefined)
+      return isIdOfWireguard(decodeNsid(message)) ? [{ kind: 'all' }] : [];
     if (nsid === undefined) return this.#host(message);
     const vni = vniOfNamespaceId(nsid);
     if (vni > 0) return some(this.#network(message, nsid, vni));
@@ -73,7 +76,9 @@ export class EventFilter {
   table(message: Message, nsid: number | undefined): readonly Heard[] {
     const event = decodeTableEvent(message);
     if (!event) return [];
-    const isOurs = event.table === TABLE && event.family === (nsid === undefined ? NFPROTO_INET : NFPROTO_BRIDGE);
+    // In a network's namespace there are two: the bridge's, and that of services.
+    const isOfFamily = event.family === NFPROTO_INET || (nsid !== undefined && event.family === NFPROTO_BRIDGE);
+    const isOurs = event.table === TABLE && isOfFamily;
     if (nsid !== undefined) return isOurs && vniOfNamespaceId(nsid) > 0 ? [network(vniOfNamespaceId(nsid))] : [];
     if (isOurs) return [{ kind: 'host' }];
     // Tables, chains and rules; elements of sets come and go.

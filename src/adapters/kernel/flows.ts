@@ -7,7 +7,8 @@
  * The kernel goes through its whole table for each listing, which is mostly empty: some 10 ms. It can pick the entries of
  * one end of one address, so that takes two listings for each; or tell all of them once, of which each costs as much
  * as some fifty places of the table. What is cheaper is done: for many addresses one listing, as a rule. And none is made for
- * an address of which nothing can be known: since everything was listed once, at the first occasion, no container here had it.
+ * an address of which nothing can be known: since everything was listed once, in advance or at the first occasion, no
+ * container here had it.
  */
 import { readFileSync } from 'node:fs';
 import { OverlaydError } from '../../core/errors.ts';
@@ -24,6 +25,9 @@ const IPCTNL_MSG_CT_GET = (NFNL_SUBSYS_CTNETLINK << 8) | 1;
 const IPCTNL_MSG_CT_DELETE = (NFNL_SUBSYS_CTNETLINK << 8) | 2;
 const CTA = { TUPLE_ORIG: 1, TUPLE_REPLY: 2, ID: 12, ZONE: 18, FILTER: 25 } as const;
 const CTA_TUPLE_IP = 1;
+const CTA_TUPLE_PROTO = 2;
+const CTA_PROTO_NUM = 1;
+const UDP = 17;
 const CTA_IP_SRC = { 4: 1, 6: 3 } as const;
 const CTA_FILTER = { ORIG_FLAGS: 1, REPLY_FLAGS: 2 } as const;
 /** `CTA_FILTER_*_FLAGS`: the source is compared. */
@@ -51,6 +55,21 @@ export class Flows {
   #leaving = new Set<string>();
   #running: Promise<void> | undefined;
 
+  /**
+   * Lists everything, where that is not much, so that the first address that comes need not wait for it. What fails is done
+   * then.
+   */
+  async begin(): Promise<void> {
+    if (this.#met || !isMostlyEmpty(1)) return;
+    const listed = async () => {
+      await this.#forget([]).catch(() => undefined);
+      // Of those whose owner went meanwhile.
+      await this.#run();
+    };
+    this.#start(listed);
+    await this.#running?.catch(() => undefined);
+  }
+
   /** Of addresses that are about to be used. Resolves when nothing is known of them. Throws `data-path-failed`. */
   async prepare(addresses: readonly string[]): Promise<void> {
     if (addresses.length === 0) return;
@@ -66,7 +85,11 @@ export class Flows {
   /** Of addresses that nobody has any more: done soon. What fails is done with the next ones, or before one is used again. */
   release(addresses: readonly string[]): void {
     for (const address of addresses) this.#leaving.add(address);
-    this.#running ??= this.#run().finally(() => {
+    this.#start(() => this.#run());
+  }
+
+  #start(task: () => Promise<void>): void {
+    this.#running ??= task().finally(() => {
       this.#running = undefined;
     });
     this.#running.catch(() => undefined);
@@ -107,10 +130,30 @@ export class Flows {
   }
 }
 
-/** Undefined where there is no connection tracking. */
-function openSocket(): NetlinkSocket | undefined {
+/**
+ * Of a network's namespace: what is not connected (UDP) and goes on to one of these addresses, where a service sends nothing new
+ * any more, is chosen anew. Connections stay. The table has what is for services alone. Throws `data-path-failed`.
+ */
+export async function forgetDatagrams(namespace: string | undefined, addresses: readonly string[]): Promise<void> {
+  const wanted = new Set(addresses.map(keyOf));
+  const socket = openSocket(namespace);
+  if (!socket) return;
   try {
-    return new NetlinkSocket({ protocol: NETLINK_NETFILTER });
+    const read = (message: Message) => readDatagrams(message, wanted);
+    const flows = await socket.dumpLater(EVERYTHING, read, NO_TRACKING);
+    const failed = socket.request(flows.map(deletion)).find((outcome) => !outcome.ok && outcome.code !== 'ENOENT');
+    if (failed?.ok !== false) return;
+    const message = `forgetting what goes on to ${addresses.join(', ')} failed: ${failed.text} (${failed.code})`;
+    throw new OverlaydError('data-path-failed', message, { retryable: true });
+  } finally {
+    socket.close();
+  }
+}
+
+/** Undefined where there is no connection tracking. */
+function openSocket(namespace?: string): NetlinkSocket | undefined {
+  try {
+    return new NetlinkSocket({ protocol: NETLINK_NETFILTER, namespace });
   } catch (error) {
     if (NO_TRACKING.includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;
@@ -118,8 +161,7 @@ function openSocket(): NetlinkSocket | undefined {
 }
 
 function listings(addresses: readonly string[]): Request[] {
-  const all = setting('count') * PLACES_PER_ENTRY < setting('buckets') * (2 * addresses.length - 1);
-  if (all) return [EVERYTHING];
+  if (isMostlyEmpty(2 * addresses.length - 1)) return [EVERYTHING];
   return addresses
     .map(parseAddress)
     .flatMap((ip) =>
@@ -176,6 +218,29 @@ function readFlow(
   return meant ? Buffer.concat(named) : undefined;
 }
 
+/** As {@link readFlow}, of UDP alone that is answered from one of the addresses. */
+function readDatagrams({ view, start, end }: Message, wanted: ReadonlySet<Key>): Uint8Array | undefined {
+  const named: Uint8Array[] = [begin(view.getUint8(start)).payload()];
+  let meant = false;
+  const attributes = new AttributeReader(view, start + NFGENMSG_BYTES, end);
+  while (attributes.next()) {
+    const { type } = attributes;
+    if (type === CTA.TUPLE_REPLY)
+      meant = protocolOf(attributes.nested()) === UDP && wanted.has(sourceOf(attributes.nested()));
+    if (type === CTA.TUPLE_ORIG || type === CTA.ID || type === CTA.ZONE) named.push(attributes.raw());
+  }
+  return meant ? Buffer.concat(named) : undefined;
+}
+
+function protocolOf(tuple: AttributeReader): number {
+  while (tuple.next()) {
+    if (tuple.type !== CTA_TUPLE_PROTO) continue;
+    const of = tuple.nested();
+    while (of.next()) if (of.type === CTA_PROTO_NUM) return of.u8();
+  }
+  return -1;
+}
+
 /** -1: none. */
 function sourceOf(tuple: AttributeReader): Key {
   while (tuple.next()) {
@@ -191,6 +256,11 @@ function sourceOf(tuple: AttributeReader): Key {
 
 function deletion(flow: Uint8Array): Request {
   return { type: IPCTNL_MSG_CT_DELETE, flags: 0, payload: flow };
+}
+
+/** Whether telling everything costs less than going through the table so many times. */
+function isMostlyEmpty(times: number): boolean {
+  return setting('count') * PLACES_PER_ENTRY < setting('buckets') * times;
 }
 
 /** Of connection tracking in this thread's namespace; 0 where there is none. */

@@ -7,6 +7,8 @@ import type { Lack, Wanted } from '../../core/host-needs.ts';
 import type { Address, Link, Op, Place, Route } from '../../core/host-state.ts';
 import type { Filter } from '../../core/packet-filter.ts';
 import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
+import type { PlaceSeen, PlaceStep, StepRefusal } from '../netlink/wireguard-place.ts';
+import type { Unwelcome } from './connections.ts';
 import type { PlainError } from './plain-error.ts';
 
 export interface Jobs {
@@ -17,6 +19,8 @@ export interface Jobs {
   readonly look: { readonly ask: LookRequest; readonly tell: LookAnswer };
   /** One stage after another, up to an essential one of which something was refused; of each of these, what was refused. */
   readonly carryOut: { readonly ask: readonly StageOfWork[]; readonly tell: readonly (readonly Refusal[])[] };
+  /** The host, and a namespace beside it that forwards; undefined where there is no such namespace. */
+  readonly beside: { readonly ask: Place; readonly tell: BesidePart | undefined };
   readonly filters: {
     readonly ask: readonly FilterQuestion[];
     readonly tell: readonly FilterAnswer[];
@@ -25,6 +29,14 @@ export interface Jobs {
   readonly rules: { readonly ask: { readonly command: string }; readonly tell: string | undefined };
   /** The host's table with what its rules have counted, as JSON; undefined while there is none. */
   readonly counters: { readonly ask: undefined; readonly tell: string | undefined };
+  /** What connection tracking knows is listed, before an attach waits for it (`Flows`). */
+  readonly listFlows: { readonly ask: undefined; readonly tell: undefined };
+  /** Connections of the host that are to end: how many did. */
+  readonly endConnections: { readonly ask: Unwelcome; readonly tell: number };
+  /** Whether the kernel has WireGuard. */
+  readonly wireguardModule: { readonly ask: undefined; readonly tell: boolean };
+  readonly wireguardLook: { readonly ask: undefined; readonly tell: PlaceSeen | undefined };
+  readonly wireguardSteps: { readonly ask: readonly PlaceStep[]; readonly tell: StepRefusal | undefined };
 }
 
 // ---------------------------------------------------------------- looking
@@ -58,6 +70,11 @@ export interface InsidePart {
   readonly routes: readonly Route[];
 }
 
+export interface BesidePart {
+  readonly host: InsidePart;
+  readonly inside: InsidePart & { readonly forwarding: boolean; readonly filter: Filter | undefined };
+}
+
 export interface HostPart extends InsidePart {
   readonly forwarding: boolean;
   /** As of `NamespaceState`. */
@@ -82,6 +99,7 @@ export interface NetworkPart {
   readonly fdb: Uint32Array | undefined;
   /** Null: there is no table. */
   readonly filter: Filter | null | undefined;
+  readonly services: Filter | null | undefined;
 }
 
 export interface FilterQuestion {

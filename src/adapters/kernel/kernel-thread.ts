@@ -155,9 +155,15 @@ const DOING: Readonly<Record<JobName, string>> = {
   look: "reading the kernel's state",
   carryOut: "changing the kernel's state",
   filters: 'reading the filters of networks',
+  beside: "reading the kernel's state",
   routing: "reading the host's addresses and routes",
   rules: "reading the host's firewall",
   counters: "reading the host's firewall",
+  listFlows: "reading the host's connections",
+  endConnections: 'ending connections',
+  wireguardModule: 'looking for WireGuard in the kernel',
+  wireguardLook: "reading WireGuard's links",
+  wireguardSteps: "changing WireGuard's links",
 };
 
 function cancelled(job: JobName): OverlaydError {

@@ -10,6 +10,7 @@ import { freeNftables, takeTurns } from '../native/libnftables.ts';
 import { joinHost } from '../native/namespace.ts';
 import { askRouting } from '../netlink/host-routing.ts';
 import { carryOut } from './carry-out.ts';
+import { endConnections } from './connections.ts';
 import { Flows } from './flows.ts';
 import type { FromThread, JobName, Jobs, Outcome, ToThread } from './jobs.ts';
 import { findLacks } from './lacks.ts';
@@ -17,6 +18,7 @@ import { Leave } from './leave.ts';
 import { Looker } from './look.ts';
 import { plainError } from './plain-error.ts';
 import { listCounters, runRules, Tables } from './tables.ts';
+import { carryOutWireguard, hasWireguardModule, lookAtWireguard } from './wireguard.ts';
 
 export interface KernelWorkerInput {
   /** A process of the host that is acted upon, where that is another one than this process's. */
@@ -41,12 +43,18 @@ const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Pro
   routing: (question) => askRouting(question),
   look: (request) => looker.look(request),
   carryOut: (stages) => carryOut({ tables, flows, looker, leave }, stages),
+  beside: (place) => looker.lookBeside(place),
   filters: (questions) => questions.map((question) => tables.answer(question)),
   rules: ({ command }) => {
     const { ok, output } = runRules(HOST, command);
     return ok ? output : undefined;
   },
   counters: () => listCounters(),
+  listFlows: () => flows.begin().then(() => undefined),
+  endConnections: (unwelcome) => endConnections(unwelcome),
+  wireguardModule: () => hasWireguardModule(),
+  wireguardLook: () => lookAtWireguard(),
+  wireguardSteps: (steps) => carryOutWireguard(steps),
 };
 
 async function answer({ job, ask }: ToThread): Promise<Outcome> {

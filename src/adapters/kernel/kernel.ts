@@ -20,8 +20,17 @@ export function createKernel({ thread, isAlive, onFirewallChange, hostPid }: Ker
   const monitor = new KernelMonitor({ hostPid, onFirewallChange });
   const observer = new Observer({ thread, isAlive, onInsides: (insides) => monitor.follow(insides) });
   const filters = new Map<string, { readonly generation: string; readonly filter: Filter | undefined }>();
+  let isFirst = true;
   return {
-    observe: (scope, signal) => observer.observe(scope, signal),
+    async observe(scope, signal) {
+      try {
+        return await observer.observe(scope, signal);
+      } finally {
+        // Beside all else that a start does: the kernel goes through its table in a thread of libuv's.
+        if (isFirst) void thread.ask('listFlows', undefined).catch(() => undefined);
+        isFirst = false;
+      }
+    },
     async apply(plan, signal) {
       for (const { op } of plan.stages.flatMap(({ ops }) => ops)) {
         if (op.kind !== 'delete-namespace' && op.kind !== 'add-namespace') continue;

@@ -9,12 +9,15 @@ import {
   HOST,
   type Link,
   LOOPBACK,
+  type Place,
   ROUTE_PROTOCOL,
   type Route,
   SERVICE_ADDRESS,
   TUNNEL,
 } from '../../core/host-state.ts';
 import { isNetworkNamespace, isUplink, namespaceOf } from '../../core/plan/naming.ts';
+import { WIREGUARD_PLACE } from '../../core/wireguard/state.ts';
+import { homeNamespace } from '../native/namespace.ts';
 import { decodeAddress, dumpAddresses, isInUse } from '../netlink/address.ts';
 import { decodeLink, dumpLinks, type Inet6Data, type LinkMessage } from '../netlink/link.ts';
 import { decodeNetconf, decodeNsid, getNetconf, getNsid } from '../netlink/namespace-id.ts';
@@ -25,7 +28,7 @@ import { IFF_UP } from '../netlink/uapi/if-link.ts';
 import { NETNSA_NSID_NOT_ASSIGNED } from '../netlink/uapi/net-namespace.ts';
 import { RTPROT_KERNEL } from '../netlink/uapi/rtnetlink.ts';
 import { identifyContainers } from './container-ids.ts';
-import type { HostPart, InsidePart, LookAnswer, LookRequest, NetworkPart, Seen } from './jobs.ts';
+import type { BesidePart, HostPart, InsidePart, LookAnswer, LookRequest, NetworkPart, Seen } from './jobs.ts';
 import { isNoNamespace, pathOf } from './means.ts';
 import { vniOfNamespaceId } from './namespace-ids.ts';
 import { plainError } from './plain-error.ts';
@@ -45,6 +48,7 @@ interface Told {
   readonly fdb: Uint32Array;
   /** Of its tables. */
   readonly version: number;
+  readonly servicesVersion: number;
 }
 
 export class Looker {
@@ -71,6 +75,22 @@ export class Looker {
     };
   }
 
+  /** Throws what looking does. */
+  lookBeside(place: Place): BesidePart | undefined {
+    const inside = seen(() => ({ ...lookInside(pathOf(place)), ...this.#forwardingOf(place) }));
+    if (inside && !inside.ok) throw Object.assign(new Error(inside.error.message), inside.error);
+    return inside && { host: lookInside(undefined), inside: inside.value };
+  }
+
+  #forwardingOf(place: Place) {
+    const socket = new NetlinkSocket({ namespace: pathOf(place) });
+    try {
+      return { forwarding: isForwarding(socket), filter: this.#tables.read(place, 'inet').filter };
+    } finally {
+      socket.close();
+    }
+  }
+
   /** Of a namespace that comes or goes. */
   forget(name: string): void {
     this.#told.delete(name);
@@ -82,15 +102,17 @@ export class Looker {
       const told = this.#told.get(name);
       const last = told?.number === known ? told : undefined;
       const messages = socket.dump(dumpLinks(), decodeLink);
-      const tunnel = messages.find(({ name }) => name === TUNNEL)?.index;
-      const reader = { neighbours: new RowReader(), fdb: new RowReader(tunnel) };
+      const tunnel = messages.find(({ name }) => name === TUNNEL);
+      const reader = { neighbours: new RowReader(), fdb: new RowReader(tunnel?.index) };
       const names = namesOf(messages);
-      const links = messages.map((message) => linkOf(message, names));
+      const socketAt = tunnel?.vxlan && placeOfSocket(tunnel, socket, name);
+      const links = messages.map((message) => linkOf(message, names, message === tunnel ? socketAt : undefined));
       const addresses = addressesOf(socket, names);
       const routes = routesOf(dumpMain(socket), names);
       const neighbours = socket.dump(dumpNeighbours(), reader.neighbours.neighbour).length;
       const fdb = socket.dump(dumpFdb(), reader.fdb.fdb).length;
       const table = this.#tables.read(name, 'bridge');
+      const services = this.#tables.read(name, 'inet');
       this.#answers += 1;
       const now: Told = {
         number: this.#answers,
@@ -100,6 +122,7 @@ export class Looker {
         neighbours: reader.neighbours.take('neighbour', neighbours),
         fdb: reader.fdb.take('fdb', fdb),
         version: table.version,
+        servicesVersion: services.version,
       };
       this.#told.set(name, now);
       return {
@@ -112,6 +135,7 @@ export class Looker {
         neighbours: sameRows(last?.neighbours, now.neighbours) ? undefined : now.neighbours,
         fdb: sameRows(last?.fdb, now.fdb) ? undefined : now.fdb,
         filter: last?.version === now.version ? undefined : (table.filter ?? null),
+        services: last?.servicesVersion === now.servicesVersion ? undefined : (services.filter ?? null),
       };
     } finally {
       socket.close();
@@ -173,13 +197,24 @@ function lookInside(namespace: string | undefined): InsidePart {
   }
 }
 
+/**
+ * Where the tunnel of a network has its UDP socket. Whoever removed the name of WireGuard's namespace alone did not end what
+ * runs there: as long as no other one has the name, it is the one that is meant.
+ */
+function placeOfSocket({ linkNetnsid }: LinkMessage, socket: NetlinkSocket, name: string): Place | undefined {
+  if (linkNetnsid === undefined) return name;
+  if (socket.get(getNsid(homeNamespace()), decodeNsid) === linkNetnsid) return HOST;
+  const id = idOf(socket, WIREGUARD_PLACE);
+  return id === undefined || id === linkNetnsid ? WIREGUARD_PLACE : undefined;
+}
+
 type Names = ReadonlyMap<number, string>;
 
 function namesOf(messages: readonly LinkMessage[]): Names {
   return new Map(messages.map(({ index, name }) => [index, name]));
 }
 
-function linkOf(message: LinkMessage, names: Names): Link {
+function linkOf(message: LinkMessage, names: Names, socketAt?: Place): Link {
   const { name, kind, mac, mtu, flags, master, vxlan, bridge, port, index, link } = message;
   return {
     name,
@@ -195,6 +230,7 @@ function linkOf(message: LinkMessage, names: Names): Link {
       port: vxlan.port,
       learning: vxlan.learning,
       proxy: vxlan.proxy,
+      socketAt,
     },
     bridge,
     port,

@@ -4,9 +4,10 @@ import { HOST, type Op, type Place } from '../../core/host-state.ts';
 /** Of one place, ops of the same means are done in order, in one transaction or batch; of the others' order nothing is said. */
 export type Means = 'namespace' | 'sysctl' | 'nftables' | 'rtnetlink' | 'removal' | 'conntrack';
 
-/** The namespace in which an op is done: devices are made from the host's, straight into their own. */
+/** The namespace in which an op is done: tunnels are made where their sockets are, straight into their own. */
 export function placeOf(op: Op): Place {
-  return op.kind === 'add-vxlan' || op.kind === 'add-namespace' || op.kind === 'delete-namespace' ? HOST : op.at;
+  if (op.kind === 'add-vxlan') return op.vxlan.socketAt;
+  return op.kind === 'add-namespace' || op.kind === 'delete-namespace' ? HOST : op.at;
 }
 
 export function meansOf({ kind }: Op): Means {

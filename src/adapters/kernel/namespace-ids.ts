@@ -24,3 +24,8 @@ export function tunnelIndex(vni: number): number {
 export function vniOfNamespaceId(id: number): number {
   return id < BASE ? 0 : (id - BASE) % VNI_SPAN;
 }
+
+/** Given out by the same rule, as if of a network beyond all VNIs; see `wireguard.ts`. */
+export function isIdOfWireguard(id: number): boolean {
+  return id > BASE && vniOfNamespaceId(id) === 0;
+}

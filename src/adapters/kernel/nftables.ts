@@ -5,11 +5,17 @@ import { type Op, TABLE } from '../../core/host-state.ts';
 import type { Filter, FilterChain, FilterSet } from '../../core/packet-filter.ts';
 import { ruleMark } from '../../core/plan/filter.ts';
 
-/** Lines for libnftables; all of one input are one transaction. */
+/**
+ * Lines for libnftables; all of one input are one transaction. The first table of a place is refused (`EEXIST`) where there is
+ * one all the same: a transaction that may delete one makes the kernel wait for some 7 ms in a namespace that is new.
+ */
 export function renderNft(op: Op): string {
   switch (op.kind) {
-    case 'set-filter':
-      return `${renderNoFilter(op.filter.family)}${renderFilter(op.filter)}`;
+    case 'set-filter': {
+      const { family } = op.filter;
+      const before = op.isFirst ? `create table ${family} ${TABLE}\n` : renderNoFilter(family);
+      return `${before}${renderFilter(op.filter)}`;
+    }
     case 'delete-filter':
       return renderNoFilter(op.family);
     case 'add-elements':
@@ -74,9 +80,12 @@ function renderChain({ name, type, hook, priority, policy, rules }: FilterChain)
 
 /** How nft from 1.1.0 on tells of a set that was given an expression; those before tell the types of its parts. */
 interface Typeof {
-  readonly typeof: {
-    readonly concat?: readonly { readonly meta?: object; readonly payload?: { readonly field?: string } }[];
-  };
+  readonly typeof: Expression & { readonly concat?: readonly Expression[] };
+}
+
+interface Expression {
+  readonly meta?: object;
+  readonly payload?: { readonly field?: string };
 }
 
 interface Listing {
@@ -99,7 +108,7 @@ interface Listing {
     readonly rule?: {
       readonly chain: string;
       readonly comment?: string;
-      readonly expr?: readonly { readonly counter?: { readonly packets: number } | null }[];
+      readonly expr?: readonly { readonly counter?: { readonly packets: number } | null; readonly drop?: null }[];
     };
   }[];
 }
@@ -108,7 +117,7 @@ interface Listing {
 function typesOf(type: string | readonly string[] | Typeof): readonly string[] {
   if (typeof type === 'string') return [type];
   if (!('typeof' in type)) return type;
-  return (type.typeof.concat ?? []).map(({ meta, payload }) =>
+  return (type.typeof.concat ?? [type.typeof]).map(({ meta, payload }) =>
     meta ? 'ifname' : payload?.field === undefined ? 'integer' : 'ether_addr',
   );
 }
@@ -162,14 +171,23 @@ export function parsePassage(json: string): Passage | undefined {
   const { nftables } = JSON.parse(json) as Listing;
   const counts = (name: string) =>
     nftables.flatMap(({ rule }) =>
-      rule?.chain === name ? (rule.expr ?? []).flatMap(({ counter }) => counter?.packets ?? []) : [],
+      rule?.chain === name && !rule.expr?.some((each) => 'drop' in each)
+        ? (rule.expr ?? []).flatMap(({ counter }) => counter?.packets ?? [])
+        : [],
     );
-  // Which rules count is said in `host-filter.ts`: of `input` the first, of `forward` the last.
+  // Which rules count what passes is said in `host-filter.ts`: of `input` the first, of `forward` the last.
   const way = (before: number | undefined, after: number | undefined) =>
     before === undefined || after === undefined ? undefined : { before, after };
   const data = way(counts('input')[0], counts('admitted')[0]);
   const out = way(counts('forward').at(-1), counts('passed')[0]);
-  return data && out && { data, out };
+  const strays = nftables.flatMap(({ set }) => (set?.name === 'strays' ? (set.elem ?? []) : []));
+  return data && out && { data, out, strays: new Map(strays.map(parseCounted)) };
+}
+
+/** An element with a counter of its own. */
+function parseCounted(element: unknown): readonly [string, number] {
+  const { val, counter } = (element as { elem?: { val?: unknown; counter?: { packets?: number } } }).elem ?? {};
+  return [String(val), counter?.packets ?? 0];
 }
 
 function parseElement(element: unknown): string {

@@ -149,6 +149,7 @@ export class Observer {
       neighbours: tableOf('neighbour', part.neighbours, names, kept?.neighbours, last?.state.neighbours),
       fdb: tableOf('fdb', part.fdb, names, kept?.fdb, last?.state.fdb),
       filter: part.filter === undefined ? last?.state.filter : (part.filter ?? undefined),
+      services: part.services === undefined ? last?.state.services : (part.services ?? undefined),
     };
     this.#lookedAt.set(name, { number: part.number, state });
     return state;

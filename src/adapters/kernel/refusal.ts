@@ -1,7 +1,11 @@
 /** What the kernel means when it refuses, in words that say what to do. */
 import { DEFAULT, HOST, MOST_CONTAINERS, type Op } from '../../core/host-state.ts';
+import { WIREGUARD_PLACE } from '../../core/wireguard/state.ts';
+import { NAMES } from './means.ts';
 import type { PlainError } from './plain-error.ts';
 
+/** What entering a namespace says where there is none. */
+const NO_NAMESPACE = ['ENOENT', 'EINVAL'];
 const NO_IPV6 = ['EAFNOSUPPORT', 'ENOTSUP', 'EOPNOTSUPP'];
 
 /** Undefined where its own words have to do. */
@@ -22,6 +26,9 @@ export function explainRefusal(op: Op, { code, message }: PlainError): string | 
       if (!NO_IPV6.includes(code)) return undefined;
       return 'this host has no IPv6: its kernel was started with `ipv6.disable=1`, or was built without it; change that, or use a network without IPv6 on this host';
     case 'add-vxlan':
+      // It names the file that leads to none.
+      if (NO_NAMESPACE.includes(code) && message.includes(`${NAMES}${WIREGUARD_PLACE}`))
+        return `WireGuard is not there on this host, without which nothing of an encrypted network leaves it: there is no namespace ${WIREGUARD_PLACE}; \`overlayd status\` says what is in its way`;
       if (code !== 'EEXIST') return undefined;
       return `this host has another VXLAN device with VNI ${op.vxlan.vni} on port ${op.vxlan.port}: remove it (\`ip -d link show type vxlan\`; what is in no namespace with a name, a process may hold), or use a network with another VNI`;
     case 'add-veth':

@@ -28,7 +28,8 @@ interface Listed extends Table {
 }
 
 export class Tables {
-  readonly #listed = new Map<Place, Listed>();
+  /** By family and place. */
+  readonly #listed = new Map<string, Listed>();
   #versions = 0;
 
   /** Our table of that place. Throws where the namespace cannot be entered, `tool-missing`, `data-path-failed`. */
@@ -37,7 +38,8 @@ export class Tables {
   }
 
   #listing(place: Place, family: Filter['family']): Listed {
-    const last = this.#listed.get(place);
+    const key = `${family} ${place}`;
+    const last = this.#listed.get(key);
     // The number is older than the listing: what changes in between is listed again the next time.
     const generation = generationOf(place);
     if (generation !== undefined && last?.generation === generation) return last;
@@ -52,7 +54,7 @@ export class Tables {
             text,
             filter: text === FLAGGED ? { family, sets: [], chains: [] } : parseFilter(text),
           };
-    this.#listed.set(place, table);
+    this.#listed.set(key, table);
     return table;
   }
 
@@ -68,7 +70,7 @@ export class Tables {
 
   /** Of a namespace that goes or comes: a later one may have the same number of changes, and other contents. */
   forget(place: Place): void {
-    this.#listed.delete(place);
+    for (const family of Object.keys(FAMILIES)) this.#listed.delete(`${family} ${place}`);
   }
 }
 
@@ -94,7 +96,9 @@ const FAMILIES = { inet: NFPROTO_INET, bridge: NFPROTO_BRIDGE } as const;
 function list(place: Place, family: Filter['family'], outputFlags: number): string {
   // A dormant table filters nothing, and looks like any other. Of one with flags libnftables 1.0.6 writes JSON out of
   // memory that it has freed, which ends the process.
-  if (flagsOf(place, family) !== 0) return FLAGGED;
+  const flags = flagsOf(place, family);
+  if (flags === undefined) return '';
+  if (flags !== 0) return FLAGGED;
   const { ok, output, errors } = runRules(place, `list table ${family} ${TABLE}`, OUTPUT.JSON | outputFlags);
   if (ok) return output;
   if (errors.includes('No such file or directory')) return '';
@@ -103,12 +107,12 @@ function list(place: Place, family: Filter['family'], outputFlags: number): stri
   });
 }
 
-/** 0 also where there is no table, or nothing is told of it. */
-function flagsOf(place: Place, family: Filter['family']): number {
+/** Undefined: there is no table; 0 also where nothing is told of it. */
+function flagsOf(place: Place, family: Filter['family']): number | undefined {
   let socket: NetlinkSocket | undefined;
   try {
     socket = new NetlinkSocket({ protocol: NETLINK_NETFILTER, namespace: pathOf(place) });
-    return socket.get(getTable(FAMILIES[family], TABLE), decodeTableFlags) ?? 0;
+    return socket.get(getTable(FAMILIES[family], TABLE), decodeTableFlags, ['ENOENT']);
   } catch {
     return 0;
   } finally {

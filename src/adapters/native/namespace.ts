@@ -79,13 +79,19 @@ export function insideNewNamespace<T>(task: () => T): T {
   return away(() => call('unshare', native.unshare, [CLONE.NEWNET]), task);
 }
 
-function away<T>(leave: () => void, task: () => T): T {
+/** Descriptor of the namespace of networks that this thread belongs to; it stays open. */
+export function homeNamespace(): number {
   home ??= openSync('/proc/thread-self/ns/net', 'r');
+  return home;
+}
+
+function away<T>(leave: () => void, task: () => T): T {
+  const own = homeNamespace();
   leave();
   try {
     return task();
   } finally {
-    comeBack(home);
+    comeBack(own);
   }
 }
 

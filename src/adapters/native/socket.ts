@@ -12,10 +12,12 @@ export const SO = {
   REUSEADDR: 2,
   SNDBUF: 7,
   RCVBUF: 8,
+  PEERCRED: 17,
   SNDBUFFORCE: 32,
   RCVBUFFORCE: 33,
   ATTACH_FILTER: 26,
   DETACH_FILTER: 27,
+  MARK: 36,
 } as const;
 /** Of `SOL.IPV6`. */
 export const IPV6_V6ONLY = 26;
@@ -28,6 +30,7 @@ const native = {
   connect: libc('int connect(int fd, const void *address, uint32_t length)'),
   getsockname: libc('int getsockname(int fd, void *address, void *length)'),
   setsockopt: libc('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)'),
+  getsockopt: libc('int getsockopt(int fd, int level, int name, void *value, void *length)'),
   send: libc('int64_t send(int fd, const void *data, uint64_t length, int flags)'),
   recv: libc('int64_t recv(int fd, void *data, uint64_t length, int flags)'),
   poll: libc('int poll(void *fds, uint64_t count, int timeout)'),
@@ -64,6 +67,14 @@ export function setSocketOption(fd: number, level: number, name: number, value: 
 /** One that is a structure. */
 export function setSocketOptionBytes(fd: number, level: number, name: number, value: Uint8Array): void {
   call('setsockopt', native.setsockopt, [fd, level, name, value, value.length]);
+}
+
+/** Of a connected Unix socket: the process that listens at the other end, or did when it began to. */
+export function peerProcess(fd: number): number {
+  /** `struct ucred`: process, user, group. */
+  const credentials = new Int32Array(3);
+  call('getsockopt', native.getsockopt, [fd, SOL.SOCKET, SO.PEERCRED, credentials, new Uint32Array([12])]);
+  return credentials[0]!;
 }
 
 /** Sends one message. */

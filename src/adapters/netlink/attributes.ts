@@ -36,6 +36,12 @@ export class PayloadWriter {
     return this;
   }
 
+  u16(type: number, value: number): this {
+    const at = this.#attribute(type, 2);
+    this.#view.setUint32(at, value, true);
+    return this;
+  }
+
   u32(type: number, value: number): this {
     const at = this.#attribute(type, 4);
     this.#view.setUint32(at, value, true);
@@ -71,6 +77,14 @@ export class PayloadWriter {
     return this;
   }
 
+  /** As they are: a structure, or a key. */
+  bytes(type: number, value: Uint8Array): this {
+    const at = this.#attribute(type, value.length);
+    this.#bytes.fill(0, at, at + align(value.length));
+    this.#bytes.set(value, at);
+    return this;
+  }
+
   /** Ends with a 0, as names do. */
   text(type: number, text: string): this {
     const value = Buffer.from(`${text}\0`);
@@ -89,6 +103,11 @@ export class PayloadWriter {
     this.#view.setUint16(at, length, true);
     this.#view.setUint16(at + 2, type | flag, true);
     return this;
+  }
+
+  /** Of what was written so far. */
+  get length(): number {
+    return this.#length;
   }
 
   /** What was written. */
@@ -181,11 +200,31 @@ export class AttributeReader {
     return this.length < 2 ? 0 : this.view.getUint16(this.at, true);
   }
 
+  /** Counters, and times of a signed type, all below 2^53. */
+  u64(): number {
+    return this.u64At(0);
+  }
+
+  u64At(offset: number): number {
+    return this.length < offset + 8 ? 0 : Number(this.view.getBigInt64(this.at + offset, true));
+  }
+
+  /** A copy. */
+  bytes(): Uint8Array {
+    return new Uint8Array(this.view.buffer, this.view.byteOffset + this.at, this.length).slice();
+  }
+
   /** Of the family that its length tells; undefined when it is no address. */
   ip(): string | undefined {
-    if (this.length === 4) return formatIpv4(this.view.getUint32(this.at));
-    if (this.length !== 16) return undefined;
-    return formatIp(ipOfBytes(new Uint8Array(this.view.buffer, this.view.byteOffset + this.at, 16))!);
+    return this.ipAt(0, this.length);
+  }
+
+  /** The same, within a structure. */
+  ipAt(offset: number, bytes: number): string | undefined {
+    if (this.length < offset + bytes) return undefined;
+    if (bytes === 4) return formatIpv4(this.view.getUint32(this.at + offset));
+    if (bytes !== 16) return undefined;
+    return formatIp(ipOfBytes(new Uint8Array(this.view.buffer, this.view.byteOffset + this.at + offset, 16))!);
   }
 
   /** Undefined when it is no address of Ethernet's. */

@@ -1,5 +1,5 @@
 /**
- * Links (`RTM_*LINK`, rtnetlink(7), `linux/if_link.h`): VXLAN devices, bridges and their ports, veth pairs. A link is named
+ * Links (`RTM_*LINK`, rtnetlink(7), `linux/if_link.h`): VXLAN and WireGuard devices, bridges and their ports, veth pairs. A link is named
  * by its index or by its name, whichever is given; the kernel's answers have both.
  */
 import { AttributeReader, PayloadWriter, parseAddress } from './attributes.ts';
@@ -54,8 +54,8 @@ export interface Inet6Data {
 /** `IFLA_INFO_DATA` of kind "vxlan". */
 export interface VxlanData {
   readonly vni: number;
-  /** Its family is that of the underlay; empty when it is not set. */
-  readonly local: string;
+  /** Its family is that of the underlay; undefined when it is not set, and the underlay of IPv4. */
+  readonly local: string | undefined;
   readonly port: number;
   readonly learning: boolean;
   readonly proxy: boolean;
@@ -89,25 +89,29 @@ export type LinkName = { readonly index: number } | { readonly name: string };
 /** A link to be made. `index`: one that is free, so that requests of the same batch can name the link by it. */
 export interface NewLink {
   readonly name: string;
-  readonly mac: string;
+  /** Undefined: it is not one of Ethernet's. */
+  readonly mac?: string | undefined;
   readonly mtu: number;
   readonly index?: number | undefined;
+  /** Of what is handed to it to be cut later (GSO). */
+  readonly gsoMaxBytes?: number | undefined;
   /** Descriptor of the namespace that it is put into (`IFLA_NET_NS_FD`); undefined: the socket's. */
   readonly namespaceFd?: number | undefined;
 }
 
-/** The UDP socket of the device stays in the namespace of the socket that asks. */
+/** The UDP socket of the device is in the namespace of the socket that asks, and stays there. */
 export function newVxlan(link: NewLink, data: VxlanData): Request {
-  const local = parseAddress(data.local);
+  const local = data.local === undefined ? undefined : parseAddress(data.local);
+  const family = local?.family ?? 4;
   return newLink(link, 'vxlan', (writer) => {
+    writer.u32(nl.IFLA_VXLAN_ID, data.vni);
+    if (local) writer.ip(family === 4 ? nl.IFLA_VXLAN_LOCAL : nl.IFLA_VXLAN_LOCAL6, local);
     writer
-      .u32(nl.IFLA_VXLAN_ID, data.vni)
-      .ip(local.family === 4 ? nl.IFLA_VXLAN_LOCAL : nl.IFLA_VXLAN_LOCAL6, local)
       .u8(nl.IFLA_VXLAN_TTL, data.ttl)
       .u8(nl.IFLA_VXLAN_LEARNING, Number(data.learning))
       .u8(nl.IFLA_VXLAN_PROXY, Number(data.proxy))
       .be16(nl.IFLA_VXLAN_PORT, data.port);
-    if (local.family === 4) writer.u8(nl.IFLA_VXLAN_UDP_CSUM, Number(data.udpChecksum));
+    if (family === 4) writer.u8(nl.IFLA_VXLAN_UDP_CSUM, Number(data.udpChecksum));
     else
       writer
         .u8(nl.IFLA_VXLAN_UDP_ZERO_CSUM6_TX, Number(!data.udpChecksum))
@@ -132,19 +136,22 @@ export function newVeth(link: NewLink, peer: NewLink): Request {
   );
 }
 
-function newLink(link: NewLink, kind: string, data: (writer: PayloadWriter) => void): Request {
+export function newLink(link: NewLink, kind: string, data?: (writer: PayloadWriter) => void): Request {
   const writer = new PayloadWriter();
   writeHeader(writer, { index: link.index ?? 0 });
   writeNewLink(writer, link);
   writer.nested(nl.IFLA_LINKINFO, () => {
-    writer.text(nl.IFLA_INFO_KIND, kind).nested(nl.IFLA_INFO_DATA, data);
+    writer.text(nl.IFLA_INFO_KIND, kind);
+    if (data) writer.nested(nl.IFLA_INFO_DATA, data);
   });
   return { type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, payload: writer.payload() };
 }
 
-function writeNewLink(writer: PayloadWriter, { name, mac, mtu, namespaceFd }: NewLink): void {
-  writer.text(nl.IFLA_IFNAME, name).mac(nl.IFLA_ADDRESS, mac).u32(nl.IFLA_MTU, mtu);
+function writeNewLink(writer: PayloadWriter, { name, mac, mtu, namespaceFd, gsoMaxBytes }: NewLink): void {
+  writer.text(nl.IFLA_IFNAME, name).u32(nl.IFLA_MTU, mtu);
+  if (mac !== undefined) writer.mac(nl.IFLA_ADDRESS, mac);
   if (namespaceFd !== undefined) writer.u32(nl.IFLA_NET_NS_FD, namespaceFd);
+  if (gsoMaxBytes !== undefined) writer.u32(nl.IFLA_GSO_MAX_SIZE, gsoMaxBytes);
 }
 
 /** What is to be otherwise; what is left out stays. */
@@ -154,6 +161,7 @@ export interface LinkChange {
   /** Index of a bridge; 0: it is taken out of the one that it is in. */
   readonly master?: number | undefined;
   readonly group?: number | undefined;
+  readonly namespaceFd?: number | undefined;
   /** Of a bridge. */
   readonly bridge?: BridgeData | undefined;
   readonly up?: boolean | undefined;
@@ -161,13 +169,14 @@ export interface LinkChange {
 
 /** One request changes all of it or fails half-way, in the order MAC, MTU, master, up (`do_setlink` of the kernel). */
 export function setLink(which: LinkName, change: LinkChange): Request {
-  const { mac, mtu, master, group, bridge, up } = change;
+  const { mac, mtu, master, group, namespaceFd, bridge, up } = change;
   const writer = new PayloadWriter();
   writeLinkName(writer, which, up === undefined ? undefined : { flags: up ? nl.IFF_UP : 0, change: nl.IFF_UP });
   if (mac !== undefined) writer.mac(nl.IFLA_ADDRESS, mac);
   if (mtu !== undefined) writer.u32(nl.IFLA_MTU, mtu);
   if (master !== undefined) writer.u32(nl.IFLA_MASTER, master);
   if (group !== undefined) writer.u32(nl.IFLA_GROUP, group);
+  if (namespaceFd !== undefined) writer.u32(nl.IFLA_NET_NS_FD, namespaceFd);
   if (bridge) {
     writer.nested(nl.IFLA_LINKINFO, () => {
       writer.text(nl.IFLA_INFO_KIND, 'bridge').nested(nl.IFLA_INFO_DATA, () => writeBridge(writer, bridge));
@@ -252,7 +261,6 @@ function writeHeader(writer: PayloadWriter, set: { index: number; flags?: number
 }
 
 // ---------------------------------------------------------------- answers and events
-
 /** Of `RTM_NEWLINK` and `RTM_DELLINK`. */
 export function decodeLink({ view, start, end }: Message): LinkMessage {
   let name = '';
@@ -327,11 +335,12 @@ export function decodeLink({ view, start, end }: Message): LinkMessage {
 }
 
 function readVxlan(data: AttributeReader): VxlanData {
-  const seen = { vni: 0, local: '', port: 0, learning: false, proxy: false, ttl: 0, udpChecksum: false };
+  const seen = { vni: 0, port: 0, learning: false, proxy: false, ttl: 0, udpChecksum: false };
+  let local: string | undefined;
   let zeroChecksum = false;
   while (data.next()) {
     if (data.type === nl.IFLA_VXLAN_ID) seen.vni = data.u32();
-    else if (data.type === nl.IFLA_VXLAN_LOCAL || data.type === nl.IFLA_VXLAN_LOCAL6) seen.local = data.ip() ?? '';
+    else if (data.type === nl.IFLA_VXLAN_LOCAL || data.type === nl.IFLA_VXLAN_LOCAL6) local = data.ip();
     else if (data.type === nl.IFLA_VXLAN_PORT) seen.port = data.be16();
     else if (data.type === nl.IFLA_VXLAN_LEARNING) seen.learning = data.u8() !== 0;
     else if (data.type === nl.IFLA_VXLAN_PROXY) seen.proxy = data.u8() !== 0;
@@ -339,7 +348,7 @@ function readVxlan(data: AttributeReader): VxlanData {
     else if (data.type === nl.IFLA_VXLAN_UDP_CSUM) seen.udpChecksum = data.u8() !== 0;
     else if (data.type === nl.IFLA_VXLAN_UDP_ZERO_CSUM6_TX) zeroChecksum = data.u8() !== 0;
   }
-  return seen.local.includes(':') ? { ...seen, udpChecksum: !zeroChecksum } : seen;
+  return { ...seen, local, ...(local?.includes(':') && { udpChecksum: !zeroChecksum }) };
 }
 
 function readBridge(data: AttributeReader): BridgeData {

@@ -18,6 +18,8 @@ export interface RouteSpec {
   readonly protocol: number;
   /** The gateway need not lie in a subnet of the link. */
   readonly onlink?: boolean | undefined;
+  /** The source of what goes this way, where nothing else is chosen. */
+  readonly preferredSource?: string | undefined;
   /** The lower goes first; undefined: 0, of IPv6 1,024. */
   readonly metric?: number | undefined;
 }
@@ -104,6 +106,7 @@ function encodeRoute(route: RouteSpec, { scope, type }: { scope: number; type: n
   if (route.prefix > 0) writer.ip(nl.RTA_DST, destination);
   if (route.gateway !== undefined) writer.ip(nl.RTA_GATEWAY, parseAddress(route.gateway));
   writer.u32(nl.RTA_OIF, route.link);
+  if (route.preferredSource !== undefined) writer.ip(nl.RTA_PREFSRC, parseAddress(route.preferredSource));
   if (route.metric !== undefined) writer.u32(nl.RTA_PRIORITY, route.metric);
   return writer.payload();
 }

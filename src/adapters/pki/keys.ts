@@ -1,6 +1,9 @@
 /** P-256 keys as PKCS #8 text, and their digests. */
 import { createHash, createPrivateKey, createPublicKey, webcrypto } from 'node:crypto';
 
+/** In certificates of keepers alone: who the store is, and who lets hosts in. */
+export const KEEPER_NAMES = ['join.overlayd', 'etcd.overlayd'] as const;
+
 export const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
 type CryptoKey = webcrypto.CryptoKey;

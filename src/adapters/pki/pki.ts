@@ -1,13 +1,13 @@
 /**
  * Certificates: a P-256 authority per cluster and a certificate per node that serves as server and client. Names in
  * a node's certificate: `<nodeId>.node.overlayd` proves which node it is, `join.overlayd` and `etcd.overlayd` which
- * services every member may be.
+ * services keepers may be (below level 5: every member).
  */
 import { createHash, createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import type { CertificateFacts } from '../../core/certificate.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import type { Pki } from '../../ports/identity.ts';
-import { exportKey, generateKeys, spkiDigest } from './keys.ts';
+import { exportKey, generateKeys, KEEPER_NAMES, spkiDigest } from './keys.ts';
 
 export function createPki(): Pki {
   const signing = () => import('./x509.ts');
@@ -18,7 +18,11 @@ export function createPki(): Pki {
     createCsr: async (key) => (await signing()).createCsr(key),
     verifyCsr: async (csr) => (await signing()).verifyCsr(csr),
     issue: async (ca, node, validity) => (await signing()).issue(ca, node, validity),
+    revocationList: async (ca, serials, now) => (await signing()).createRevocationList(ca, serials, now),
     readCertificate,
+    namesAddress: (certificate, address) => parseCertificate(certificate).checkIP(address) !== undefined,
+    isSignedBy,
+    isKeyOf: (key, certificate) => parseCertificate(certificate).checkPrivateKey(createPrivateKey(key)),
     validity,
     digest,
     sha256,
@@ -40,8 +44,16 @@ function readCertificate(certificate: string): CertificateFacts {
   return {
     nodeId,
     fingerprint: spkiDigest(parsed.publicKey.export({ type: 'spki', format: 'der' })),
+    serial: parsed.serialNumber.toLowerCase(),
+    isKeepers: KEEPER_NAMES.every((name) => parsed.checkHost(name) !== undefined),
     ...validity(certificate),
   };
+}
+
+/** Two CAs of a cluster have one name, so that the signature decides. */
+function isSignedBy(certificate: string, caCertificate: string): boolean {
+  const [parsed, authority] = [parseCertificate(certificate), parseCertificate(caCertificate)];
+  return parsed.checkIssued(authority) && parsed.verify(authority.publicKey);
 }
 
 function validity(certificate: string) {
@@ -57,9 +69,18 @@ function sha256(text: string): string {
   return createHash('sha256').update(text, 'utf8').digest('hex');
 }
 
+/** By text, the oldest goes first: an agent looks at its own certificate and its CA's again and again. */
+const known = new Map<string, X509Certificate>();
+const MOST_KNOWN = 16;
+
 function parseCertificate(certificate: string): X509Certificate {
+  const found = known.get(certificate);
+  if (found) return found;
   try {
-    return new X509Certificate(certificate);
+    const made = new X509Certificate(certificate);
+    if (known.size >= MOST_KNOWN) known.delete(known.keys().next().value!);
+    known.set(certificate, made);
+    return made;
   } catch (cause) {
     throw new OverlaydError('invalid-argument', 'the certificate is malformed', { cause });
   }

@@ -17,9 +17,10 @@ import {
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
+  X509CrlGenerator,
 } from '@peculiar/x509';
 import { OverlaydError } from '../../core/errors.ts';
-import { ALGORITHM, exportKey, generateKeys, importKeys, spkiDigest } from './keys.ts';
+import { ALGORITHM, exportKey, generateKeys, importKeys, KEEPER_NAMES, spkiDigest } from './keys.ts';
 
 const CA_LIFETIME_MS = 10 * 365 * 24 * 3_600_000;
 /**
@@ -70,15 +71,14 @@ export async function verifyCsr(csr: string): Promise<string> {
 
 export async function issue(
   ca: { certificate: string; key: string },
-  node: { csr: string; nodeId: string; address: string },
+  node: { csr: string; nodeId: string; address: string; keeper?: boolean },
   validity: { now: number; lifetimeMs: number },
 ): Promise<string> {
   const authority = new X509Certificate(ca.certificate);
   const request = new Pkcs10CertificateRequest(node.csr);
   const names: JsonGeneralName[] = [
     { type: 'dns', value: `${node.nodeId}.node.overlayd` },
-    { type: 'dns', value: 'join.overlayd' },
-    { type: 'dns', value: 'etcd.overlayd' },
+    ...(node.keeper ? KEEPER_NAMES.map((value) => ({ type: 'dns', value }) as const) : []),
     ...[...new Set([node.address, '127.0.0.1'])].map((value) => ({ type: 'ip', value }) as const),
   ];
   const certificate = await X509CertificateGenerator.create({
@@ -99,6 +99,33 @@ export async function issue(
     ],
   });
   return pem(certificate);
+}
+
+/** PEM. Serials are hexadecimal, without a sign. */
+export async function createRevocationList(
+  ca: { certificate: string; key: string },
+  serials: readonly string[],
+  now: number,
+): Promise<string> {
+  const authority = new X509Certificate(ca.certificate);
+  const revocationDate = wholeSecond(Math.max(now, authority.notBefore.getTime()));
+  const list = await X509CrlGenerator.create({
+    issuer: authority.subject,
+    thisUpdate: authority.notBefore,
+    // Readers look into the file at each connection: what is newer is there already.
+    nextUpdate: authority.notAfter,
+    entries: serials.map((serial) => ({ serialNumber: positive(serial), revocationDate })),
+    signingAlgorithm: ALGORITHM,
+    signingKey: (await importKeys(ca.key)).privateKey,
+  });
+  // RFC 7468, section 6: the library has a label of its own.
+  return `${list.toString('pem').replaceAll('CRL-----', 'X509 CRL-----')}\n`;
+}
+
+/** The number's bytes as DER has them: a first bit that is set would make it negative. */
+function positive(serial: string): string {
+  const even = serial.length % 2 === 0 ? serial : `0${serial}`;
+  return Number.parseInt(even.slice(0, 2), 16) < 0x80 ? even : `00${even}`;
 }
 
 function pem(certificate: X509Certificate): string {

@@ -17,14 +17,18 @@ export interface ContainersOptions {
   readonly root?: string;
   /** The host's own network namespace. */
   readonly hostNamespace?: string;
+  /** The first process of a machine, by its name. Throws `namespace-not-found`, `engine-unavailable`. */
+  readonly leaderOf?: (machine: string) => Promise<number>;
 }
 
+/** Names as machined has them. */
+const MACHINE = /^machine:([a-zA-Z0-9][a-zA-Z0-9_.-]{0,63})$/;
 const PROCESS = /^\/proc\/([1-9]\d*)\/ns\/net$/;
 /** Of the kernel's own making, which is asked in microseconds: longer takes the way to a thread that may wait for a disk. */
 const PROMPT = /^\/(?:proc|run\/netns)\/[\w./-]+$/;
 
 export function createContainers(options: ContainersOptions = {}): Containers {
-  const { root = '', hostNamespace = '/proc/self/ns/net' } = options;
+  const { root = '', hostNamespace = '/proc/self/ns/net', leaderOf } = options;
 
   async function identify(path: string): Promise<string> {
     const file = PROMPT.test(path)
@@ -49,9 +53,15 @@ export function createContainers(options: ContainersOptions = {}): Containers {
     return `${process}:${startTime(readFileSync(`${root}/proc/${process}/stat`, 'utf8'))}`;
   }
 
+  async function find(text: string): Promise<{ name: string; path: string }> {
+    const [, machine = ''] = MACHINE.exec(text) ?? [];
+    if (leaderOf) return { name: text, path: `/proc/${await leaderOf(machine)}/ns/net` };
+    throw new OverlaydError('engine-unavailable', `container ${text}: nobody knows machines here`);
+  }
+
   return {
     async resolve(text) {
-      const { name, path } = parse(text);
+      const { name, path } = MACHINE.test(text) ? await find(text) : parse(text);
       try {
         return { text: name, path, identity: await identify(path) };
       } catch (error) {
@@ -80,7 +90,10 @@ function parse(text: string): { name: string; path: string } {
   if (pid !== undefined) return { name: text, path: `/proc/${pid}/ns/net` };
   const target = /^netns:(.+)$/.exec(text)?.[1];
   if (target === undefined) {
-    throw new OverlaydError('invalid-argument', `container "${text}": write netns:NAME, netns:/path or pid:N`);
+    throw new OverlaydError(
+      'invalid-argument',
+      `container "${text}": write netns:NAME, netns:/path, pid:N or machine:NAME`,
+    );
   }
   // What people can type, and a message quotes as one word.
   if (!/^[\w./:@+-]+$/.test(target) || target.startsWith('-') || target === '.' || target === '..') {

@@ -1,5 +1,6 @@
 /** `/etc/netns/NAME/resolv.conf`, which `ip netns exec` shows as `/etc/resolv.conf` inside. */
-import { mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdir, rmdir, unlink, writeFile } from 'node:fs/promises';
 import type { ContainerRef } from '../../core/container.ts';
 
 const MARK = '# Written by overlayd; it goes when the container is disconnected.';
@@ -21,13 +22,13 @@ export async function configureResolver(
     return `names resolve inside ${ref.text} once its /etc/resolv.conf has: ${wanted}`;
   }
   const path = `${directory}/${name}/resolv.conf`;
-  const present = await readFile(path, 'utf8').catch(() => undefined);
+  const present = textAt(path);
   if (present !== undefined && !present.startsWith(MARK)) {
     if (servers.length === 0) return undefined;
     return `${path} is not overlayd's and was left alone; names resolve once it has: ${wanted}`;
   }
   if (servers.length === 0) {
-    await rm(path, { force: true });
+    if (present !== undefined) await unlink(path).catch(unlessGone);
     await rmdir(`${directory}/${name}`).catch(() => undefined);
     return undefined;
   }
@@ -36,4 +37,20 @@ export async function configureResolver(
   // In place, not renamed: processes that run already have this very file mounted.
   await writeFile(path, lines.join('\n'));
   return undefined;
+}
+
+/**
+ * Of a few bytes that the kernel has in memory. The threads that would read them for us wait for links to go while
+ * containers are disconnected, and each of the four steps of a read would wait for them.
+ */
+function textAt(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function unlessGone(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
 }

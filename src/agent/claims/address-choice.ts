@@ -27,7 +27,7 @@ import type { ClusterState } from '../view/cluster-state.ts';
 import { refuseTakenMac } from './mac-choice.ts';
 import { hasMac } from './mac-claims.ts';
 
-export interface Wanted extends Pick<EndpointRecord, 'ports' | 'labels'> {
+export interface Wanted extends Pick<EndpointRecord, 'ports' | 'labels' | 'tool'> {
   /** Undefined: its own short id, until it gets one. */
   readonly name: string | undefined;
   readonly aliases: readonly string[];

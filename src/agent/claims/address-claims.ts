@@ -64,13 +64,18 @@ export class AddressClaims {
     this.#quarantineSeconds = quarantineSeconds;
   }
 
-  /** Whether this run made the claim; to be asked until `settleLeftovers`. */
+  /** Whether this run made the claim, since etcd fell back last; to be asked until `settleLeftovers`. */
   isOfThisRun(endpointId: string): boolean {
     return this.#claimed?.has(endpointId) ?? true;
   }
 
   get leftoversSettled(): boolean {
     return this.#claimed === undefined;
+  }
+
+  /** etcd holds what it held once: claims too that have been given back since. */
+  expectLeftovers(): void {
+    this.#claimed = new Set();
   }
 
   /** What earlier runs left has been released: from now on every claim of this node is this run's. */
@@ -191,6 +196,7 @@ export class AddressClaims {
       createdAt: clock.now(),
       ...(wanted.ports && { ports: wanted.ports }),
       ...(wanted.labels && { labels: wanted.labels }),
+      ...(wanted.tool && { tool: wanted.tool }),
       ...(wanted.name !== undefined && networkSettings(network).sticky && { sticky: true }),
     };
     const entries = endpointEntries(record);

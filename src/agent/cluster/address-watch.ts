@@ -6,28 +6,21 @@
 import { asOverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import type { NodeRecord } from '../../core/records.ts';
-import type { JsonFile } from '../../ports/files.ts';
 import type { HostFacts } from '../../ports/host.ts';
-import type { Pki } from '../../ports/identity.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
-import type { Identity, IdentityState } from './identity.ts';
+import type { Identity } from './identity.ts';
+import type { OwnIdentity } from './own-identity.ts';
 import { movedStore, type Relocation, relocate } from './relocation.ts';
-import { reissue } from './renewal.ts';
 
 export interface AddressWatchDeps {
   readonly facts: Pick<HostFacts, 'addresses' | 'links'>;
-  readonly pki: Pki;
   readonly clock: Clock;
-  readonly file: JsonFile<IdentityState>;
+  readonly own: OwnIdentity;
   readonly logger: Logger;
   /** {@link AddressWatch.problems} changed. */
   readonly onProblems: () => void;
   /** The member is to start anew. Throws when that is not possible at the moment. */
   readonly moved: (why: string) => Promise<void>;
-}
-
-export interface AddressWatchOptions {
-  readonly certificateLifetimeMs: number;
 }
 
 /** A DHCP client takes the old address away before it sets the new one; so long nothing may have changed. */
@@ -36,17 +29,17 @@ const RETRY_MS = 1_000;
 
 export class AddressWatch {
   readonly #deps: AddressWatchDeps;
-  readonly #options: AddressWatchOptions;
   readonly #work = new Latch();
-  #identity: Identity;
   #problems: readonly string[] = [];
   /** Why the member has to start anew. */
   #due: string | undefined;
 
-  constructor(deps: AddressWatchDeps, identity: Identity, options: AddressWatchOptions) {
+  constructor(deps: AddressWatchDeps) {
     this.#deps = deps;
-    this.#identity = identity;
-    this.#options = options;
+  }
+
+  get #identity(): Identity {
+    return this.#deps.own.current;
   }
 
   /** What could not be followed. */
@@ -126,33 +119,32 @@ export class AddressWatch {
   }
 
   /** Which link has an address: found again at the next start, should it not be saved. */
-  async #remember(identity: Identity): Promise<void> {
-    if (JSON.stringify(identity) === JSON.stringify(this.#identity)) return;
-    this.#identity = identity;
-    await this.#deps.file.save(identity).catch(() => undefined);
+  async #remember({ addressLinks }: Identity): Promise<void> {
+    if (JSON.stringify(addressLinks) === JSON.stringify(this.#identity.addressLinks)) return;
+    await this.#deps.own.change((before) => ({ ...before, ...(addressLinks && { addressLinks }) }), {
+      unsaved: () => undefined,
+    });
   }
 
-  async #take({ identity, moves, problems }: Relocation): Promise<Identity> {
-    const { pki, clock, logger } = this.#deps;
-    const certificate = await reissue({ pki, clock }, identity, this.#options.certificateLifetimeMs);
-    this.#identity = { ...identity, certificate };
-    // What cannot be saved is found out again at the next start.
-    await this.#deps.file.save(this.#identity).catch((error: unknown) => {
-      logger.warn({ error }, 'another address of this host is not saved');
-    });
-    this.#tell(problems);
-    for (const { from, to } of moves) {
+  async #take({ identity: { advertiseAddress, vtep, listenAddress, addressLinks, store }, ...found }: Relocation) {
+    const { logger, own } = this.#deps;
+    const moved = { advertiseAddress, vtep, listenAddress, ...(addressLinks && { addressLinks }) };
+    const identity = await own.change(
+      (before) => ({ ...before, ...moved, store: { ...before.store, endpoints: store.endpoints } }),
+      // What cannot be saved is found out again at the next start.
+      { unsaved: (error) => logger.warn({ error }, 'another address of this host is not saved') },
+    );
+    this.#tell(found.problems);
+    for (const { from, to } of found.moves) {
       logger.info({ event: 'address-changed', node: identity.name, from, to }, 'an address of this host changed');
     }
-    return this.#identity;
+    return identity;
   }
 
   async #followStore(endpoints: readonly string[]): Promise<void> {
-    const { store } = this.#identity;
-    const [from, to] = [store.endpoints, endpoints];
-    const identity = { ...this.#identity, store: { ...store, endpoints } };
-    await this.#deps.file.save(identity);
-    this.#identity = identity;
+    const from = this.#identity.store.endpoints;
+    await this.#deps.own.change((before) => ({ ...before, store: { ...before.store, endpoints } }));
+    const to = endpoints;
     this.#deps.logger.info({ event: 'etcd-moved', from, to }, "the host of the cluster's etcd has another address");
   }
 

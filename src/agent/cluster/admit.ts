@@ -5,13 +5,16 @@
  */
 import { kindOf } from '../../core/cidr.ts';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { parseHostPort } from '../../core/host-port.ts';
 import { formatIp, requireIp } from '../../core/ip.ts';
 import {
   type AgentVersion,
   IPV6_LEVEL,
+  KEEPER_NAMES_LEVEL,
   levelOf,
   refusedLevel,
   requireLevel,
+  STORE_LEVEL,
   speaks,
   unreadableRecord,
   unspokenLevel,
@@ -26,14 +29,18 @@ import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { ClusterStore, Compare } from '../../ports/store.ts';
 import { type Change, type Commit, unchanged } from '../view/commit.ts';
 import { refuseFormerRecords } from '../view/former-records.ts';
-import { evictNode } from './eviction.ts';
+import { isBehindNat, requireTunnel } from './behind-nat.ts';
+import { evictNode, type NodeUsers } from './eviction.ts';
 import { hasAddressOf, refuseOtherFamily } from './families.ts';
-import { type Identity, nodeIdOf } from './identity.ts';
+import { type Identity, nodeIdOf, requireCaKey } from './identity.ts';
+import { noteGiven } from './issued.ts';
 import { checkNodeName, checkPort } from './node-settings.ts';
+import { usedBy } from './tokens.ts';
 
 export interface AdmitDeps {
   readonly store: Pick<ClusterStore, 'get' | 'list' | 'grantLease'>;
   readonly commit: Commit;
+  readonly users: NodeUsers;
   readonly pki: Pki;
   readonly clock: Pick<Clock, 'now'>;
   readonly logger: Logger;
@@ -62,7 +69,7 @@ export async function admit(
 ): Promise<JoinResponse> {
   const attempt = { from, tokenId: request.tokenId.slice(0, 8), name: request.nodeName.slice(0, 63) };
   try {
-    const response = await admitChecked(deps, request, options);
+    const response = await admitChecked(deps, request, parseHostPort(from)?.host ?? from, options);
     deps.logger.info({ ...attempt, nodeId: response.nodeId }, 'join admitted');
     return response;
   } catch (thrown) {
@@ -74,28 +81,42 @@ export async function admit(
   }
 }
 
-async function admitChecked(deps: AdmitDeps, request: JoinRequest, options: AdmitOptions): Promise<JoinResponse> {
+async function admitChecked(
+  deps: AdmitDeps,
+  request: JoinRequest,
+  source: string,
+  options: AdmitOptions,
+): Promise<JoinResponse> {
   const known = await readToken(deps, request);
   checkClock(request.nowMs, deps.clock.now());
   checkRequest(request);
   const fingerprint = await deps.pki.verifyCsr(request.csr);
   const nodeId = nodeIdOf(fingerprint);
-  await register(deps, request, { nodeId, fingerprint, token: known }, options);
+  const nat = isBehindNat(request, source);
+  const joiner = { nodeId, fingerprint, token: known, nat, source };
+  const { level, nextCaCertificate } = await register(deps, request, joiner, options);
+  await deps.users.admit({ id: nodeId, name: request.nodeName });
   const identity = deps.identity();
-  const ca = { certificate: identity.caCertificate, key: identity.caKey };
+  const ca = requireCaKey(identity);
+  const isNamed = level >= KEEPER_NAMES_LEVEL;
   const certificate = await deps.pki.issue(
     ca,
-    { csr: request.csr, nodeId, address: request.advertiseAddress },
+    // Should it be a keeper, it asks for those names.
+    { csr: request.csr, nodeId, address: request.advertiseAddress, keeper: !isNamed },
     { now: deps.clock.now(), lifetimeMs: options.certificateLifetimeMs },
   );
+  if (isNamed) await noteGiven(deps, deps.pki.readCertificate(certificate), deps.clock.now());
   const { endpoints, caCertificate, certificate: storeCertificate, key } = identity.store;
   return {
     nodeId,
     clusterId: identity.clusterId,
     certificate,
     caCertificate: identity.caCertificate,
-    caKey: identity.caKey,
+    nextCaCertificate: nextCaCertificate ?? '',
+    caKey: level < STORE_LEVEL ? ca.key : '',
     store: { endpoints, caCertificate, certificate: storeCertificate, key },
+    nat,
+    seenFrom: source,
   };
 }
 
@@ -117,7 +138,13 @@ async function readToken(deps: AdmitDeps, { tokenId, tokenSecret }: JoinRequest)
 
 const NEW_TOKEN = 'make a new one with `overlayd token create` on a member';
 
-function checkUsable({ revokedAt, expiresAt, usesLeft }: TokenRecord, now: number): void {
+function checkUsable({ revokedAt, expiresAt, usesLeft, node }: TokenRecord, nodeName: string, now: number): void {
+  if (node !== undefined && node !== nodeName) {
+    throw new OverlaydError(
+      'token-invalid',
+      `the token is for a host named ${node}, and this one is ${nodeName}: give it that name (--name ${node}), or ${NEW_TOKEN}`,
+    );
+  }
   if (revokedAt !== undefined) {
     throw new OverlaydError('token-invalid', `the token was revoked at ${time(revokedAt)}; ${NEW_TOKEN}`);
   }
@@ -163,19 +190,29 @@ interface Joiner {
   readonly nodeId: string;
   readonly fingerprint: string;
   readonly token: KnownToken;
+  readonly nat: boolean;
+  readonly source: string;
 }
 
-async function register(deps: AdmitDeps, request: JoinRequest, joiner: Joiner, options: AdmitOptions): Promise<void> {
+/** Returns how the cluster was when the joiner became a member. */
+async function register(deps: AdmitDeps, request: JoinRequest, joiner: Joiner, options: AdmitOptions): Promise<Spoken> {
   let { token } = joiner;
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     const now = deps.clock.now();
-    const { level, unchanged } = await requireSpoken(deps, request);
+    const spoken = await requireSpoken(deps, request);
+    const { level, unchanged } = spoken;
     const member = await readMember(deps.store, joiner);
-    if (member === undefined) checkUsable(token.record, now);
-    await checkPlace(deps, request, { nodeId: joiner.nodeId, level }, options);
-    const node = nodeRecord(request, joiner, member?.record.joinedAt ?? now);
-    if (await (member ? rewrite(deps.commit, node, member, unchanged) : write(deps.commit, node, token, unchanged)))
-      return;
+    if (member === undefined) checkUsable(token.record, request.nodeName, now);
+    await checkPlace(deps, request, { ...joiner, level }, options);
+    const use = { nodeId: joiner.nodeId, name: request.nodeName, from: joiner.source, at: now };
+    const used = (record: TokenRecord) => usedBy(record, use, level);
+    const node = { ...nodeRecord(request, joiner, member?.record.joinedAt ?? now), ...trustOf(deps, spoken) };
+    if (
+      await (member
+        ? rewrite(deps.commit, node, member, unchanged)
+        : write(deps.commit, node, token, unchanged, used(token.record)))
+    )
+      return spoken;
     token = await readToken(deps, request);
   }
   throw new OverlaydError('conflict', 'too many hosts are joining with this token at once; join again', {
@@ -187,10 +224,18 @@ interface Spoken {
   readonly level: number;
   /** What has to hold still when the joiner becomes a member. */
   readonly unchanged: Compare;
+  /** While the CA is replaced. */
+  readonly nextCaCertificate: string | undefined;
+}
+
+/** While the CA is replaced the joiner is told of both, and the others have to know. */
+function trustOf({ identity, pki }: AdmitDeps, { nextCaCertificate }: Spoken): Pick<NodeRecord, 'trusts'> {
+  if (nextCaCertificate === undefined) return {};
+  return { trusts: [identity().caCertificate, nextCaCertificate].map((certificate) => pki.digest(certificate)) };
 }
 
 /** Joiner and member speak the cluster's level. */
-async function requireSpoken({ agent, store }: AdmitDeps, request: JoinRequest): Promise<Spoken> {
+async function requireSpoken({ agent, identity, store }: AdmitDeps, request: JoinRequest): Promise<Spoken> {
   const entry = await store.get(keys.cluster);
   const level = levelOf({ level: entry && readLevel(entry.value) });
   if (!speaks(agent.levels, level)) {
@@ -205,7 +250,14 @@ async function requireSpoken({ agent, store }: AdmitDeps, request: JoinRequest):
   if (entry && !decodeCluster(entry.value)) {
     throw unreadableRecord(keys.cluster, 'the member that was asked cannot admit this host');
   }
-  return { level, unchanged: unchanged(keys.cluster, entry) };
+  const cluster = entry && decodeCluster(entry.value);
+  if (level >= STORE_LEVEL && cluster && cluster.caCertificate !== identity().caCertificate) {
+    throw new OverlaydError('ca-mismatch', `the cluster's CA was replaced since the token was made; ${NEW_TOKEN}`, {
+      retryable: true,
+    });
+  }
+  const nextCaCertificate = cluster?.nextCaCertificate;
+  return { level, unchanged: unchanged(keys.cluster, entry), nextCaCertificate };
 }
 
 interface Member {
@@ -225,20 +277,22 @@ async function readMember(store: AdmitDeps['store'], { nodeId, fingerprint }: Jo
 
 /**
  * Name and tunnel address must be free, and the addresses of the members' family; what a node that left still holds is taken
- * from it.
+ * from it. Addresses of hosts behind NAT are their own affair.
  */
 async function checkPlace(
   deps: AdmitDeps,
   request: JoinRequest,
-  { nodeId, level }: { readonly nodeId: string; readonly level: number },
+  { nodeId, level, nat, source }: Omit<Joiner, 'token'> & Pick<Spoken, 'level'>,
   options: AdmitOptions,
 ): Promise<void> {
   const { entries } = await deps.store.list(`${PREFIX}nodes/`);
   const nodes = entries.flatMap(({ value }) => decodeNode(value) ?? []);
-  refuseOtherFamily(
-    request,
-    nodes.filter(({ id, left }) => !left && id !== nodeId),
-  );
+  if (nat) requireTunnel(request, { source, level, nodes });
+  else
+    refuseOtherFamily(
+      request,
+      nodes.filter(({ id, left, nat }) => !left && !nat && id !== nodeId),
+    );
   if (hasAddressOf(request, 6)) requireLevel(IPV6_LEVEL, level, nodes, 'members with addresses of IPv6');
   const holder = (await deps.store.get(keys.nodeName(request.nodeName)))?.value;
   for (const { key, value } of entries) {
@@ -248,7 +302,7 @@ async function checkPlace(
     }
     if (other === undefined || (other.id === nodeId && !other.left)) continue;
     const sameName = other.name === request.nodeName;
-    const sameVtep = other.vtep === request.vtep;
+    const sameVtep = !nat && !other.nat && other.vtep === request.vtep;
     if (!sameName && !sameVtep && other.id !== nodeId) continue;
     if (other.left) {
       await evictNode(deps, other.id, { by: deps.identity().nodeId, quarantineSeconds: options.quarantineSeconds });
@@ -266,7 +320,7 @@ async function checkPlace(
   }
 }
 
-function nodeRecord(request: JoinRequest, { nodeId, fingerprint }: Joiner, now: number): NodeRecord {
+function nodeRecord(request: JoinRequest, { nodeId, fingerprint, nat }: Joiner, now: number): NodeRecord {
   return {
     id: nodeId,
     name: request.nodeName,
@@ -285,6 +339,7 @@ function nodeRecord(request: JoinRequest, { nodeId, fingerprint }: Joiner, now: 
     left: false,
     ...(request.version !== '' && { version: request.version }),
     ...(request.levels && { levels: request.levels }),
+    ...(nat && { nat }),
   };
 }
 
@@ -294,6 +349,7 @@ async function write(
   node: NodeRecord,
   { record, revision }: KnownToken,
   level: Compare,
+  used: TokenRecord,
 ): Promise<boolean> {
   const tokenKey = keys.token(record.id);
   const compares: Compare[] = [
@@ -307,10 +363,7 @@ async function write(
     { kind: 'put', key: keys.nodeName(node.name), record: node.id },
     { kind: 'put', key: SUBNET_GUARD, record: node.id },
   ];
-  if (record.usesLeft !== undefined) {
-    const used: TokenRecord = { ...record, usesLeft: record.usesLeft - 1 };
-    changes.push({ kind: 'put', key: tokenKey, record: used });
-  }
+  if (used !== record) changes.push({ kind: 'put', key: tokenKey, record: used });
   return (await commit(compares, changes)) !== undefined;
 }
 
@@ -322,7 +375,8 @@ async function rewrite(
   level: Compare,
 ): Promise<boolean> {
   const key = keys.node(node.id);
-  const next = nodeWith(record, node);
+  const { nat: _, ...kept } = record;
+  const next = nodeWith(kept, node);
   if (encodeRecord(next) === encodeRecord(record)) return true;
   const compares: Compare[] = [level, { kind: 'revision', key, revision }];
   const changes: Change[] = [

@@ -1,7 +1,7 @@
 /**
  * Takes everything away that a node owns, from any other node and without its help. Marked first, so that members stop
- * answering it and sending to it, and its claims fail: they compare the revision of its record. Then its endpoints in
- * chunks until a listing that began after the mark has none, their addresses into hard quarantine, because what runs
+ * answering it and sending to it, and its claims fail: they compare the revision of its record. Then etcd refuses it
+ * everything. Then its endpoints in chunks until a listing that began after the mark has none, their addresses into hard quarantine, because what runs
  * there may still use them, kept for their names where the network keeps addresses; its own records last, and only if
  * nothing has touched the mark. Each step can be repeated after a crash.
  */
@@ -12,8 +12,19 @@ import type { Clock } from '../../ports/runtime.ts';
 import type { ClusterStore, StoreEntry } from '../../ports/store.ts';
 import { releaseMac } from '../claims/mac-claims.ts';
 import type { Change, Commit } from '../view/commit.ts';
+import { numbersOf } from './key-numbers.ts';
+
+/** What nodes may do in etcd. Both may be called again; nothing happens where nobody is asked who he is. */
+export interface NodeUsers {
+  /** Before it is told that it is a member. */
+  admit(node: Pick<NodeRecord, 'id' | 'name'>): Promise<void>;
+  /** From then on etcd refuses it everything. */
+  revoke(nodeId: string): Promise<void>;
+}
 
 export interface EvictionDeps {
+  /** Absent: of a node that goes by itself. */
+  readonly users?: Pick<NodeUsers, 'revoke'> | undefined;
   readonly store: Pick<ClusterStore, 'get' | 'list' | 'grantLease'>;
   readonly commit: Commit;
   readonly clock: Pick<Clock, 'now'>;
@@ -32,19 +43,21 @@ const MOST_CHANGES = 128;
 export async function evictNode(deps: EvictionDeps, nodeId: string, options: EvictionOptions): Promise<number> {
   let removed = 0;
   for (;;) {
-    const marked = await markLeft(deps, nodeId);
+    const marked = await markLeft(deps, nodeId, { removed: true });
+    await deps.users?.revoke(nodeId);
     removed += await evictEndpoints(deps, nodeId, options);
     if (marked === undefined || (await removeRecords(deps, nodeId, marked))) return removed;
   }
 }
 
 /**
- * The node stays listed, as down; members treat it as none. Returns the revision of its record, from which on it claims
+ * The node stays listed, as down; members treat it as none. With `removed` it can tell that it did not go by itself. Returns the revision of its record, from which on it claims
  * nothing; undefined when there is no such node.
  */
 export async function markLeft(
   { commit, store }: Pick<EvictionDeps, 'commit' | 'store'>,
   nodeId: string,
+  how: Pick<NodeRecord, 'removed'> = {},
 ): Promise<number | undefined> {
   const key = keys.node(nodeId);
   for (;;) {
@@ -52,11 +65,15 @@ export async function markLeft(
     const record = entry && decodeNode(entry.value);
     // One that cannot be read is no member's, and goes like a marked one.
     if (entry === undefined || record === undefined || record.left) return entry?.revision;
+    // Its keys go at once: nobody is to be reached with them from now on.
+    const { wireguard: _, ...rest } = record;
+    const numbers = await numbersOf(store, nodeId);
     const committed = await commit(
       [{ kind: 'revision', key, revision: entry.revision }],
       [
-        { kind: 'put', key, record: { ...record, left: true } satisfies NodeRecord },
+        { kind: 'put', key, record: { ...rest, ...how, left: true } satisfies NodeRecord },
         { kind: 'delete', key: keys.live(nodeId) },
+        ...numbers.map((number) => ({ kind: 'delete', key: number.key }) as const),
       ],
     );
     if (committed) return committed.revision;
@@ -143,12 +160,15 @@ async function removeRecords({ commit, store }: EvictionDeps, nodeId: string, ma
   const name = decodeNode(entry.value)?.name;
   const nameKey = name === undefined ? undefined : keys.nodeName(name);
   const holdsName = nameKey !== undefined && (await store.get(nameKey))?.value === nodeId;
+  // Of one whose record could not be read they are still there.
+  const numbers = await numbersOf(store, nodeId);
   const committed = await commit(
     [{ kind: 'revision', key, revision: marked }],
     [
       { kind: 'delete', key },
       { kind: 'delete', key: keys.live(nodeId) },
       ...(holdsName ? [{ kind: 'delete', key: nameKey } as const] : []),
+      ...numbers.map((number) => ({ kind: 'delete', key: number.key }) as const),
     ],
   );
   return committed !== undefined;

@@ -5,12 +5,14 @@
 import { OverlaydError } from '../../core/errors.ts';
 import type { BindProblem, PortBinding } from '../../core/host-facts.ts';
 import { ALL_ADDRESSES, familyOf } from '../../core/ip.ts';
+import { CLIENT_PORT, PEER_PORT } from '../../core/store-members.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { NodeSettings } from './node-settings.ts';
 
 interface NodePort extends PortBinding {
-  readonly option: string;
+  /** With which another one is chosen; undefined: etcd's, which are the same everywhere. */
+  readonly option?: string;
 }
 
 interface Finding {
@@ -22,27 +24,40 @@ interface Finding {
 const KERNEL_MS = 3_000;
 const AGAIN_MS = 200;
 
+export interface FurtherPorts {
+  /** Its ports are wanted, which a cluster without encryption leaves to others. */
+  readonly wireguard: boolean;
+  /** Those of etcd, which this host is to run. */
+  readonly etcd: boolean;
+}
+
 /** Throws `config-invalid` that names every port that cannot be bound, who has it, and how to choose another. */
 export async function requireFreePorts(
   { facts, clock }: { readonly facts: HostFacts; readonly clock: Pick<Clock, 'elapsed' | 'sleep'> },
   settings: NodeSettings,
+  further: FurtherPorts,
 ): Promise<void> {
   const deadline = clock.elapsed() + KERNEL_MS;
   while (true) {
-    const findings = await tryPorts(facts, settings);
+    const findings = await tryPorts(facts, settings, further);
     if (findings.length === 0) return;
     if (!findings.every(isKernels) || clock.elapsed() >= deadline) throw refusal(findings);
     await clock.sleep(AGAIN_MS);
   }
 }
 
-async function tryPorts(facts: HostFacts, settings: NodeSettings): Promise<Finding[]> {
-  const { listenAddress, joinPort, gossipPort, vtep, dataPathPort } = settings;
+async function tryPorts(facts: HostFacts, settings: NodeSettings, further: FurtherPorts): Promise<Finding[]> {
+  const { listenAddress, joinPort, gossipPort, vtep, dataPathPort, wireguardPort } = settings;
+  const address = ALL_ADDRESSES[familyOf(vtep)!];
+  const ofWireguard = further.wireguard ? [wireguardPort, wireguardPort + 1] : [];
+  const ofEtcd = further.etcd ? [CLIENT_PORT, PEER_PORT] : [];
   const ports: NodePort[] = [
     { transport: 'tcp', address: listenAddress, port: joinPort, option: '--join-port' },
     { transport: 'tcp', address: listenAddress, port: gossipPort, option: '--gossip-port' },
     // The kernel binds VXLAN's port on all addresses of the family.
-    { transport: 'udp', address: ALL_ADDRESSES[familyOf(vtep)!], port: dataPathPort, option: '--data-path-port' },
+    { transport: 'udp', address, port: dataPathPort, option: '--data-path-port' },
+    ...ofEtcd.map((port): NodePort => ({ transport: 'tcp', address: listenAddress, port })),
+    ...ofWireguard.map((port): NodePort => ({ transport: 'udp', address, port, option: '--wireguard-port' })),
   ];
   const findings = await Promise.all(
     ports.map(async (port) => {
@@ -65,8 +80,10 @@ function refusal(findings: readonly Finding[]): OverlaydError {
 function describe({ port: { transport, address, port, option }, problem }: Finding): string {
   const what = `port ${port}/${transport}`;
   if (problem.kind === 'other')
-    return `${what} of ${address} cannot be used (${problem.reason}); check ${option} and --listen-addr`;
-  return `${what} is in use${holder(transport, problem.by)}; stop that, or choose another port with ${option}`;
+    return `${what} of ${address} cannot be used (${problem.reason}); check ${option ? `${option} and ` : ''}--listen-addr`;
+  const taken = `${what} is in use${holder(transport, problem.by)}`;
+  if (option) return `${taken}; stop that, or choose another port with ${option}`;
+  return `${taken}, and is for the etcd that overlayd runs; if it is an etcd of yours, use it with --etcd URL, or stop it (the one of Debian: \`systemctl disable --now etcd\`)`;
 }
 
 function holder(transport: 'tcp' | 'udp', by: (BindProblem & { kind: 'in-use' })['by']): string {

@@ -4,21 +4,35 @@
  * `init`, typed again, finishes.
  */
 import { canonical, formatCidr, isCanonical, overlaps, requireCidr } from '../../core/cidr.ts';
+import { drawEpoch } from '../../core/epoch.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { refuseUnusable } from '../../core/ipam/subnet.ts';
 import { drawUlaPrefix } from '../../core/ipam/ula.ts';
-import type { AgentVersion } from '../../core/levels.ts';
+import { type AgentVersion, levelOf, STORE_LEVEL } from '../../core/levels.ts';
 import { decodeCluster, decodeNode, nodeWith } from '../../core/record-codec.ts';
-import { type ClusterRecord, FORMER_PREFIX, keys, type NodeRecord, PREFIX } from '../../core/records.ts';
+import {
+  type ClusterRecord,
+  FORMER_PREFIX,
+  type KeepersRecord,
+  keys,
+  type NodeRecord,
+  PREFIX,
+} from '../../core/records.ts';
+import type { StoreBackup } from '../../core/store-backup.ts';
+import { STORE_SIZES } from '../../core/store-plan.ts';
+import { inherited } from '../../core/store-restore.ts';
+import { lacksWireguard } from '../../core/wireguard/offers.ts';
 import type { JsonFile } from '../../ports/files.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Pki } from '../../ports/identity.ts';
 import type { Clock, Random } from '../../ports/runtime.ts';
 import type { ClusterStore, EtcdServer, StoreAccess } from '../../ports/store.ts';
-import { committingAlone } from '../view/commit.ts';
+import type { Wireguard } from '../../ports/wireguard.ts';
+import { type Change, committingAlone } from '../view/commit.ts';
 import { refuseFormerRecords } from '../view/former-records.ts';
 import { requireFreePorts } from './free-ports.ts';
 import {
+  etcdSettingsOf,
   type Identity,
   type IdentityState,
   loadPending,
@@ -28,6 +42,7 @@ import {
 } from './identity.ts';
 import { type DefaultPorts, type NodeOptions, type NodeSettings, resolveSettings } from './node-settings.ts';
 import { accessOf, type EtcdOptions, type OpenStore, parseStoreAccess } from './store-access.ts';
+import { readBackup, takeOver } from './take-over.ts';
 import { createJoinToken, DEFAULT_TOKEN_TTL_MS } from './tokens.ts';
 
 export interface InitOptions extends NodeOptions, EtcdOptions {
@@ -35,6 +50,12 @@ export interface InitOptions extends NodeOptions, EtcdOptions {
   readonly defaultAddrPool: readonly string[];
   /** 0: 24. */
   readonly defaultAddrPoolMaskLength: number;
+  /** `default`, `required`, or empty. */
+  readonly encrypt: string;
+  /** Text of a backup of another cluster, whose networks this one takes over. Empty: none. */
+  readonly backup?: string;
+  /** How many hosts shall keep the store: 1, 3 or 5; 0: 3. */
+  readonly storeMembers: number;
 }
 
 export interface InitDeps {
@@ -45,6 +66,7 @@ export interface InitDeps {
   readonly file: JsonFile<IdentityState>;
   readonly etcd: Pick<EtcdServer, 'ensure' | 'stop'>;
   readonly openStore: OpenStore;
+  readonly wireguard: Pick<Wireguard, 'backend'>;
 }
 
 export interface ClusterDefaults extends DefaultPorts {
@@ -61,6 +83,7 @@ export interface ClusterOutcome {
 
 type Founding = PendingIdentity & Required<Pick<PendingIdentity, 'founding'>>;
 
+const DEFAULT_STORE_MEMBERS = 3;
 const VNI_RANGE = [4096, 0xffffff] as const;
 
 export async function initCluster(
@@ -70,10 +93,18 @@ export async function initCluster(
   progress: (text: string) => void,
 ): Promise<ClusterOutcome> {
   const pending = await loadPending(deps.file);
-  const pools = parsePools(options);
+  const backup = readBackup(deps.pki, options.backup);
+  const taken = backup ? inherited(backup.records) : {};
+  const pools = (options.defaultAddrPool.length === 0 && taken.pools) || parsePools(options);
   const external = parseStoreAccess(options);
   const settings = await resolveSettings(deps.facts, options, defaults, external?.endpoints ?? []);
-  await requireFreePorts(deps, settings);
+  const encryption = checkEncrypt(options.encrypt) ?? taken.encryption;
+  const storeMembers = checkStoreMembers(options.storeMembers || DEFAULT_STORE_MEMBERS, '--store-members');
+  if (encryption && (await deps.wireguard.backend()) === undefined) throw lacksWireguard([settings.name]);
+  // The one that an attempt before this one left behind has the ports.
+  if (pending?.founding && !external) await deps.etcd.stop();
+  const wireguard = options.wireguardPort > 0 || encryption !== undefined;
+  await requireFreePorts(deps, settings, { wireguard, etcd: external === undefined });
 
   progress(pending?.founding ? 'resuming an init that did not finish' : 'creating the certificate authority');
   const founding = await found(deps, pending);
@@ -82,15 +113,17 @@ export async function initCluster(
     id: identity.clusterId,
     caCertificate: identity.caCertificate,
     pools,
-    vniRange: VNI_RANGE,
-    ulaPrefix: drawUlaPrefix(deps.random),
+    vniRange: taken.vniRange ?? VNI_RANGE,
+    ulaPrefix: taken.ulaPrefix ?? drawUlaPrefix(deps.random),
     createdAt: deps.clock.now(),
     level: defaults.agent.levels.to,
+    ...(encryption && { encryption }),
+    ...(defaults.agent.levels.to >= STORE_LEVEL && { storeMembers, epoch: drawEpoch(deps.random) }),
   };
   try {
     const outcome = external ?? (await startEtcd(deps, identity, progress));
     const reachable = { ...identity, store: { ...outcome, bundled: external === undefined } };
-    return await establish(deps, reachable, cluster, { ...settings, ...defaults.agent }, progress);
+    return await establish(deps, reachable, { cluster, backup }, { ...settings, ...defaults.agent }, progress);
   } catch (error) {
     if (external === undefined) await deps.etcd.stop();
     throw error;
@@ -118,11 +151,11 @@ async function createIdentity(
   external: StoreAccess | undefined,
   defaults: ClusterDefaults,
 ): Promise<Identity> {
-  const { name, advertiseAddress, listenAddress, joinPort, gossipPort, vtep, dataPathPort } = settings;
+  const { name, advertiseAddress, listenAddress, joinPort, gossipPort, vtep, dataPathPort, wireguardPort } = settings;
   const nodeId = nodeIdOf(deps.pki.fingerprint(key));
   const certificate = await deps.pki.issue(
     { certificate: founding.caCertificate, key: founding.caKey },
-    { csr: await deps.pki.createCsr(key), nodeId, address: advertiseAddress },
+    { csr: await deps.pki.createCsr(key), nodeId, address: advertiseAddress, keeper: true },
     { now: deps.clock.now(), lifetimeMs: defaults.certificateLifetimeMs },
   );
   const store = external ?? { endpoints: [], caCertificate: '', certificate: '', key: '' };
@@ -134,26 +167,34 @@ async function createIdentity(
     name,
     key,
     certificate,
+    ...(external === undefined && { revoked: await emptyList(deps, founding) }),
     advertiseAddress,
     listenAddress,
     joinPort,
     gossipPort,
     vtep,
     dataPathPort,
+    wireguardPort,
     store: { ...store, bundled: external === undefined },
   };
 }
 
+/** etcd is told of the file when it starts, and never again. */
+async function emptyList({ pki, clock }: InitDeps, { caCertificate, caKey }: Founding['founding']) {
+  const list = await pki.revocationList({ certificate: caCertificate, key: caKey }, [], clock.now());
+  return { serials: [], list, signedBy: pki.digest(caCertificate) };
+}
+
 async function startEtcd(deps: InitDeps, identity: Identity, progress: (text: string) => void): Promise<StoreAccess> {
   progress('starting etcd on this host');
-  const { endpoints } = await deps.etcd.ensure(identity.advertiseAddress, tlsMaterialOf(identity));
+  const { endpoints } = await deps.etcd.ensure({ ...etcdSettingsOf(identity), begin: 'alone' });
   return { endpoints, caCertificate: '', certificate: '', key: '' };
 }
 
 async function establish(
   deps: InitDeps,
   identity: Identity,
-  cluster: ClusterRecord,
+  { cluster, backup }: { readonly cluster: ClusterRecord; readonly backup: StoreBackup | undefined },
   settings: NodeSettings & AgentVersion,
   progress: (text: string) => void,
 ): Promise<ClusterOutcome> {
@@ -163,6 +204,7 @@ async function establish(
     const node = nodeRecord(identity, settings, deps.pki.fingerprint(identity.key), cluster.createdAt);
     await createRecords(store, cluster, node, identity.store.bundled);
     const commit = committingAlone(store);
+    if (backup) await takeOver(commit, backup);
     const token = await createJoinToken({ ...deps, store, commit }, identity, { ttlMs: DEFAULT_TOKEN_TTL_MS, uses: 0 });
     await deps.file.save(identity);
     return { identity, joinCommand: token.joinCommand, warnings: [] };
@@ -183,6 +225,7 @@ async function createRecords(
       { kind: 'put', key: keys.cluster, record: cluster },
       { kind: 'put', key: keys.node(node.id), record: node },
       { kind: 'put', key: keys.nodeName(node.name), record: node.id },
+      ...(bundled && levelOf(cluster) >= STORE_LEVEL ? [keepersPut([node.id])] : []),
     ],
   );
   if (made) return;
@@ -225,12 +268,27 @@ function nodeRecord(
   keyFingerprint: string,
   joinedAt: number,
 ): NodeRecord {
-  const { listenAddress: _, ...published } = settings;
+  const { listenAddress: _, wireguardPort: __, ...published } = settings;
   const { bundled } = identity.store;
   return {
     ...{ id: identity.nodeId, ...published, keyFingerprint, joinedAt, left: false },
     ...(bundled && { holdsStore: true }),
   };
+}
+
+/** An even number is no better than the odd one below: the loss of half of them stops the store. */
+export function checkStoreMembers(count: number, what: string): number {
+  if (STORE_SIZES.includes(count)) return count;
+  throw new OverlaydError('invalid-argument', `${what}: ${count} is none of ${STORE_SIZES.join(', ')}`);
+}
+
+function keepersPut(nodeIds: readonly string[]): Change {
+  return { kind: 'put', key: keys.storeKeepers, record: { nodeIds } satisfies KeepersRecord };
+}
+
+function checkEncrypt(encrypt: string): ClusterRecord['encryption'] {
+  if (encrypt === '' || encrypt === 'default' || encrypt === 'required') return encrypt || undefined;
+  throw new OverlaydError('invalid-argument', `--encrypt: ${JSON.stringify(encrypt)} is neither default nor required`);
 }
 
 /** The second and third are for where members' hosts have routes to all of the first. */

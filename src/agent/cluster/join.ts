@@ -7,16 +7,20 @@ import { formatHostPort, parseHostPort } from '../../core/host-port.ts';
 import { parseIp } from '../../core/ip.ts';
 import { coveredNeeds } from '../../core/ipam/host-holders.ts';
 import type { AgentVersion } from '../../core/levels.ts';
-import { decodeNetwork, decodeNode } from '../../core/record-codec.ts';
-import { type NodeRecord, PREFIX } from '../../core/records.ts';
+import { isEncrypted } from '../../core/network-options.ts';
+import { decodeCluster, decodeNetwork, decodeNode } from '../../core/record-codec.ts';
+import { keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import { parseToken } from '../../core/token.ts';
+import { lacksWireguard } from '../../core/wireguard/offers.ts';
 import type { JsonFile } from '../../ports/files.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Pki } from '../../ports/identity.ts';
 import type { JoinClient, JoinRequest, JoinResponse } from '../../ports/join.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { ClusterStore } from '../../ports/store.ts';
+import type { Wireguard } from '../../ports/wireguard.ts';
 import { formerRecords } from '../view/former-records.ts';
+import { foundOut } from './behind-nat.ts';
 import { requireFreePorts } from './free-ports.ts';
 import { type Identity, type IdentityState, loadPending, tlsMaterialOf } from './identity.ts';
 import type { ClusterDefaults, ClusterOutcome } from './init.ts';
@@ -27,6 +31,8 @@ export interface JoinOptions extends NodeOptions {
   readonly token: string;
   /** `host:port` of any member; the port may be left out. */
   readonly address: string;
+  /** Whether this host is behind NAT; undefined: the member finds out. */
+  readonly nat?: boolean | undefined;
 }
 
 export interface JoinDeps {
@@ -36,6 +42,7 @@ export interface JoinDeps {
   readonly file: JsonFile<IdentityState>;
   readonly joinClient: JoinClient;
   readonly openStore: OpenStore;
+  readonly wireguard: Pick<Wireguard, 'backend'>;
 }
 
 const PROBE_MS = 2_000;
@@ -53,7 +60,7 @@ export async function joinCluster(
   const token = parseToken(options.token);
   const target = parseTarget(options.address, defaults.joinPort);
   const settings = await resolveSettings(deps.facts, options, defaults, [], parseIp(target.host)?.family);
-  await requireFreePorts(deps, settings);
+  await requireFreePorts(deps, settings, { wireguard: options.wireguardPort > 0, etcd: false });
 
   const key = pending?.key ?? (await deps.pki.createKey());
   if (pending === undefined || pending.founding !== undefined) {
@@ -67,12 +74,21 @@ export async function joinCluster(
     nowMs: deps.clock.now(),
     ...defaults.agent,
     ...requestOf(settings),
+    nat: options.nat,
+    ownAddresses: (await deps.facts.addresses()).map(({ address }) => address),
+    wireguardBackend: (await deps.wireguard.backend()) ?? '',
   });
   checkResponse(deps.pki, response, key, token.caDigest);
   const identity = identityOf(response, settings, key);
   await deps.file.save(identity);
   progress('admitted; checking the way to etcd and the members');
-  return { identity, joinCommand: '', warnings: await findObstacles(deps, identity, target.host) };
+  const nat = natWarnings(options, response, settings);
+  return { identity, joinCommand: '', warnings: [...nat, ...(await findObstacles(deps, identity, target.host))] };
+}
+
+function natWarnings({ nat }: JoinOptions, response: JoinResponse, { advertiseAddress }: NodeSettings): string[] {
+  if (response.nat) return nat ? [] : [`${foundOut(response.seenFrom, advertiseAddress)} after \`overlayd leave\``];
+  return nat ? ['the member that admitted this host knows nothing of NAT yet, so that others try to call it'] : [];
 }
 
 /** As {@link parseHostPort}. Throws `invalid-argument`. */
@@ -85,14 +101,17 @@ export function parseTarget(text: string, defaultPort: number): { host: string; 
   );
 }
 
+type FoundOut = 'nat' | 'ownAddresses' | 'wireguardBackend';
+
 function requestOf(
   settings: NodeSettings,
-): Omit<JoinRequest, 'tokenId' | 'tokenSecret' | 'csr' | 'nowMs' | keyof AgentVersion> {
-  const { name: nodeName, listenAddress: _, ...rest } = settings;
+): Omit<JoinRequest, 'tokenId' | 'tokenSecret' | 'csr' | 'nowMs' | keyof AgentVersion | FoundOut> {
+  const { name: nodeName, listenAddress: _, wireguardPort: __, ...rest } = settings;
   return { nodeName, ...rest };
 }
 
-function checkResponse(pki: Pki, response: JoinResponse, key: string, caDigest: string): void {
+/** Throws `internal` when it is not for this key, or of another CA than the token's. */
+export function checkResponse(pki: Pki, response: JoinResponse, key: string, caDigest: string): void {
   const certified = pki.readCertificate(response.certificate);
   if (
     pki.digest(response.caCertificate) === caDigest &&
@@ -105,8 +124,8 @@ function checkResponse(pki: Pki, response: JoinResponse, key: string, caDigest: 
 }
 
 function identityOf(response: JoinResponse, settings: NodeSettings, key: string): Identity {
-  const { name, advertiseAddress, listenAddress, joinPort, gossipPort, vtep, dataPathPort } = settings;
-  const { clusterId, nodeId, certificate, caCertificate, caKey, store } = response;
+  const { name, advertiseAddress, listenAddress, joinPort, gossipPort, vtep, dataPathPort, wireguardPort } = settings;
+  const { clusterId, nodeId, certificate, caCertificate, nextCaCertificate, caKey, store } = response;
   return {
     version: 1,
     phase: 'member',
@@ -116,13 +135,16 @@ function identityOf(response: JoinResponse, settings: NodeSettings, key: string)
     key,
     certificate,
     caCertificate,
-    caKey,
+    ...(caKey !== '' && { caKey }),
+    ...(nextCaCertificate !== '' && { next: { caCertificate: nextCaCertificate } }),
     advertiseAddress,
     listenAddress,
     joinPort,
     gossipPort,
     vtep,
     dataPathPort,
+    wireguardPort,
+    ...(response.nat && { nat: true }),
     store: { ...store, bundled: false },
   };
 }
@@ -138,12 +160,15 @@ async function findObstacles(deps: JoinDeps, identity: Identity, dialled: string
     if (former !== undefined) return [`this host is a member now, but: ${former}`];
     const { entries } = await store.list(`${PREFIX}nodes/`);
     const others = entries.flatMap(({ value }) => decodeNode(value) ?? []);
-    const members = others.filter(({ id, left }) => id !== identity.nodeId && !left);
+    const members = others.filter(({ id, left, nat }) => id !== identity.nodeId && !left && !nat);
     const first = (node: NodeRecord) => (node.advertiseAddress === dialled ? 0 : 1);
     members.sort((a, b) => first(a) - first(b));
     const probed = members.slice(0, PROBED);
     await Promise.all(probed.map((node) => knock(node.advertiseAddress, node.joinPort)));
-    return [...(await probeMembers(deps.joinClient, probed)), ...(await findCovered(store, others, identity.nodeId))];
+    return [
+      ...(await probeMembers(deps.joinClient, probed)),
+      ...(await findObstaclesOfNetworks(deps, store, others, identity)),
+    ];
   } catch (error) {
     if (!isOverlaydError(error)) throw error;
     return [`this host is a member now, but: ${error.message}; until etcd is reached nothing can be changed from here`];
@@ -152,15 +177,19 @@ async function findObstacles(deps: JoinDeps, identity: Identity, dialled: string
   }
 }
 
-async function findCovered(store: ClusterStore, nodes: readonly NodeRecord[], selfId: string): Promise<string[]> {
-  const self = nodes.find(({ id }) => id === selfId);
-  const { entries } = await store.list(`${PREFIX}networks/`);
-  return self
-    ? coveredNeeds(
-        self,
-        entries.flatMap(({ value }) => decodeNetwork(value) ?? []),
-      )
-    : [];
+/** What it needs and networks cover, and what they need and it lacks. */
+async function findObstaclesOfNetworks(
+  { wireguard }: Pick<JoinDeps, 'wireguard'>,
+  store: ClusterStore,
+  nodes: readonly NodeRecord[],
+  { name, nodeId }: Pick<Identity, 'name' | 'nodeId'>,
+): Promise<string[]> {
+  const self = nodes.find(({ id }) => id === nodeId);
+  const [{ entries }, cluster] = await Promise.all([store.list(`${PREFIX}networks/`), store.get(keys.cluster)]);
+  const networks = entries.flatMap(({ value }) => decodeNetwork(value) ?? []);
+  const isUsed = (cluster && decodeCluster(cluster.value)?.encryption) !== undefined || networks.some(isEncrypted);
+  const isLacking = isUsed && (await wireguard.backend()) === undefined;
+  return [...(self ? coveredNeeds(self, networks) : []), ...(isLacking ? [lacksWireguard([name]).message] : [])];
 }
 
 async function probeMembers(client: JoinClient, members: readonly NodeRecord[]): Promise<string[]> {

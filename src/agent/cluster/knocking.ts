@@ -17,7 +17,7 @@ export interface KnockingDeps {
     liveness(nodeId: string): Liveness;
   };
   /** Hosts of the bundled etcd; empty where etcd is the user's own. */
-  readonly storeHosts: readonly string[];
+  readonly storeHosts: () => readonly string[];
   /** Resolves whatever comes of it. */
   readonly knock: (host: string, port: number) => Promise<unknown>;
   readonly clock: Pick<Clock, 'sleep'>;
@@ -51,13 +51,14 @@ interface Door {
 
 function doorsOf({ member, storeHosts }: KnockingDeps, isClosed: (nodeId: string) => boolean): Door[] {
   const { self, view } = member;
-  const others = [...view.nodes()].filter(({ id, left }) => id !== self.id && !left);
+  // Who is behind NAT has no door.
+  const others = [...view.nodes()].filter(({ id, left, nat }) => id !== self.id && !left && !nat);
   const doors = new Map<string, number>();
   for (const { id, advertiseAddress, joinPort } of others) {
     if (isClosed(id)) doors.set(advertiseAddress, joinPort);
   }
   if (!member.storeConnected) {
-    for (const host of storeHosts) {
+    for (const host of storeHosts()) {
       const node = others.find(({ advertiseAddress }) => advertiseAddress === host);
       // A host that has not heard of any member goes by its own port.
       if (host !== self.advertiseAddress) doors.set(host, (node ?? self).joinPort);

@@ -17,10 +17,16 @@ import type { Identity, IdentityState } from './identity.ts';
 export interface LeaveDeps {
   readonly identity: Identity;
   readonly store: ClusterStore;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'now' | 'elapsed' | 'sleep'>;
   readonly logger: Logger;
   readonly file: JsonFile<IdentityState>;
   readonly etcd: Pick<EtcdServer, 'remove'>;
+  /** Lets the other hosts keep the store; false: none of them could. Absent: the member does not run. */
+  readonly handOverStore?: (progress: (text: string) => void) => Promise<boolean>;
+  /** Names of the other hosts that keep the store: with them the cluster does not end. */
+  readonly otherKeepers?: () => readonly string[];
+  /** Resolves when another host has the CA's key as well, if this one has it. Absent: the member does not run. */
+  readonly keyElsewhere?: () => Promise<void>;
   /** Removes everything of ours from this host: its kernel, and what was kept about its endpoints. */
   readonly clearHost: () => Promise<void>;
   /** Names of the endpoints on this host. */
@@ -39,8 +45,15 @@ export interface LeaveOptions {
   readonly deleteCluster: boolean;
 }
 
+/** So long is tried to tell the cluster. */
+const TOLD_MS = 10_000;
+const AGAIN_MS = 500;
+/** Who has just become a keeper fetches the CA's key. */
+const KEY_MS = 15_000;
+
 /**
- * Returns warnings. Throws `store-holder` without `deleteCluster`; `network-in-use`, `store-unavailable` without `force`.
+ * Returns warnings. Throws `store-holder` without `deleteCluster`; `network-in-use`, `store-unavailable`, `conflict` (no other
+ * host has the CA's key) without `force`.
  */
 export async function leaveCluster(
   deps: LeaveDeps,
@@ -49,37 +62,80 @@ export async function leaveCluster(
   progress: (text: string) => void,
 ): Promise<string[]> {
   const { identity, store } = deps;
-  if (identity.store.bundled && !request.deleteCluster) await checkNothingLost(store, identity.nodeId);
   if (!request.force) checkEndpoints(deps.localEndpoints());
+  const others = request.deleteCluster ? (deps.otherKeepers?.() ?? []) : [];
+  // By force: without them there is no majority that could let this host go.
+  if (others.length > 0 && !request.force) {
+    throw new OverlaydError(
+      'invalid-argument',
+      `${others.join(' and ')} keep the store as well: the cluster ends with the last host that does. Let the others leave first (\`overlayd leave\` there), or, if their hosts are gone for good, add --force`,
+    );
+  }
+  let isLast = identity.store.bundled;
+  if (isLast && !request.deleteCluster) {
+    isLast = (await deps.handOverStore?.(progress)) !== true;
+    if (isLast) await checkNothingLost(store, identity.nodeId);
+  }
   progress('leaving the cluster');
-  const warnings: string[] = [];
+  const warnings: string[] = isLast || request.deleteCluster ? [] : await leaveKey(deps, request.force);
   try {
     // Asked once before the node stops its part: without etcd it has to stay a member.
     if (!request.force) await store.get(keys.cluster);
     await deps.quiesce();
-    const eviction = { ...deps, commit: committingAlone(store) };
-    await markLeft(eviction, identity.nodeId);
-    await evictEndpoints(eviction, identity.nodeId, { by: identity.nodeId, ...options });
+    // By force it leaves with or without etcd; where others hear of it, one that does not answer for a moment is asked again.
+    await insistFor(request.force && !identity.store.bundled ? TOLD_MS : 0, deps.clock, async () => {
+      const eviction = { ...deps, commit: committingAlone(store) };
+      await markLeft(eviction, identity.nodeId);
+      await evictEndpoints(eviction, identity.nodeId, { by: identity.nodeId, ...options });
+    });
   } catch (error) {
     if (!request.force || !isOverlaydError(error)) throw error;
     const { message } = error;
-    if (!identity.store.bundled)
+    if (!isLast || others.length > 0)
       warnings.push(
         `the cluster was not told (${message}); run \`overlayd node rm --force ${identity.name}\` on a member`,
       );
   }
   progress('removing the networks of this host');
   await deps.clearHost();
-  if (identity.store.bundled) {
-    progress('removing the etcd of this host');
-    await deps.etcd.remove();
-  }
+  if (isLast) progress('removing the etcd of this host');
+  // What was set aside as well.
+  await deps.etcd.remove();
   await deps.file.remove();
   deps.logger.info(
     { nodeId: identity.nodeId, clusterId: identity.clusterId, force: request.force },
     'left the cluster',
   );
   return warnings;
+}
+
+/** Without the key no host joins any more, and no certificate is renewed. */
+async function leaveKey({ clock, keyElsewhere }: LeaveDeps, force: boolean): Promise<string[]> {
+  try {
+    await insistFor(force ? 0 : KEY_MS, clock, async () => keyElsewhere?.());
+    return [];
+  } catch (error) {
+    if (!isOverlaydError(error)) throw error;
+    const problem = `this host has the key of the cluster's CA, and no other one has shown that it has it too (${error.message})`;
+    if (force) return [`${problem}: if none has, no host can join and no certificate is renewed any more`];
+    throw new OverlaydError('conflict', `${problem}; leave when another keeper is back, or with --force`, {
+      cause: error,
+      retryable: true,
+    });
+  }
+}
+
+/** Each step can be repeated. Throws what the last try threw. */
+async function insistFor(ms: number, clock: LeaveDeps['clock'], task: () => Promise<void>): Promise<void> {
+  const end = clock.elapsed() + ms;
+  for (;;) {
+    try {
+      return await task();
+    } catch (error) {
+      if (!isOverlaydError(error) || !error.retryable || clock.elapsed() >= end) throw error;
+      await clock.sleep(AGAIN_MS);
+    }
+  }
 }
 
 function checkEndpoints(names: readonly string[]): void {

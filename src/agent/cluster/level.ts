@@ -6,12 +6,14 @@
  * record say another range, writes the guard and compares the cluster's record; who raises the level writes the cluster's
  * record and compares the guard, which it read before the members. So of the two one fails and looks again.
  */
+import { drawEpoch, isLaterEpoch } from '../../core/epoch.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import { type AgentVersion, levelOf, nextLevel, speaks, unspokenLevel } from '../../core/levels.ts';
+import { drawUlaPrefix } from '../../core/ipam/ula.ts';
+import { type AgentVersion, levelOf, nextLevel, STORE_LEVEL, speaks, unspokenLevel } from '../../core/levels.ts';
 import { decodeCluster, decodeNode, readLevel } from '../../core/record-codec.ts';
-import { keys, PREFIX, SUBNET_GUARD } from '../../core/records.ts';
+import { type ClusterRecord, keys, PREFIX, SUBNET_GUARD } from '../../core/records.ts';
 import type { StoreMemory } from '../../core/store-memory.ts';
-import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import type { ClusterStore } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import { type Commit, unchanged } from '../view/commit.ts';
@@ -32,6 +34,7 @@ export class LevelWatch {
   readonly #deps: LevelWatchDeps;
   readonly #agent: AgentVersion;
   #last: number | undefined;
+  #lastEpoch: string | undefined;
 
   constructor(deps: LevelWatchDeps, agent: AgentVersion) {
     this.#deps = deps;
@@ -48,6 +51,7 @@ export class LevelWatch {
    */
   async require(memory: StoreMemory | undefined): Promise<void> {
     this.#last = memory?.level;
+    this.#lastEpoch = memory?.epoch;
     const remembered = levelOf(memory);
     if (speaks(this.#agent.levels, remembered)) return;
     const entry = await this.#deps.store.get(keys.cluster).catch(() => undefined);
@@ -59,18 +63,22 @@ export class LevelWatch {
   /** The view changed. */
   look(): void {
     const { onUnspoken, remember, state } = this.#deps;
-    const { level } = state.memory;
-    if (level === undefined || level === this.#last) return;
-    this.#last = level;
+    const { level, epoch } = state.memory;
+    const isOtherEpoch = epoch !== this.#lastEpoch;
+    const isOtherLevel = level !== undefined && level !== this.#last;
+    if (!isOtherLevel && !isOtherEpoch) return;
+    this.#last = level ?? this.#last;
+    this.#lastEpoch = epoch;
     void remember().catch(() => undefined);
-    if (!this.isSpoken) onUnspoken(unspokenLevel(this.#agent, level).message);
+    if (isOtherLevel && !this.isSpoken) onUnspoken(unspokenLevel(this.#agent, level).message);
   }
 }
 
 export interface RaiseLevelDeps {
   readonly store: Pick<ClusterStore, 'get' | 'list'>;
   readonly commit: Commit;
-  readonly state: Pick<ClusterState, 'view'>;
+  readonly state: Pick<ClusterState, 'view' | 'epoch'>;
+  readonly random: Pick<Random, 'hex'>;
   readonly logger: Logger;
 }
 
@@ -90,11 +98,11 @@ export async function raiseLevel(deps: RaiseLevelDeps, agent: AgentVersion): Pro
     if (level === undefined || !speaks(agent.levels, level)) return;
     const raised = await commit(
       [unchanged(keys.cluster, entry), unchanged(SUBNET_GUARD, guard)],
-      [{ kind: 'put', key: keys.cluster, record: { ...cluster, level } }],
+      [{ kind: 'put', key: keys.cluster, record: { ...cluster, level, ...newWith(deps, cluster, level) } }],
     );
     if (!raised) continue;
     logger.info(
-      { event: 'level-raised', level },
+      { event: 'level-raised', spoken: level },
       'all members speak a higher level, which the cluster speaks from now on',
     );
     return;
@@ -102,6 +110,38 @@ export async function raiseLevel(deps: RaiseLevelDeps, agent: AgentVersion): Pro
   throw new OverlaydError('conflict', "the cluster's level is not raised yet: its members change all the time", {
     retryable: true,
   });
+}
+
+/** What keepers alone write from that level on, so that no other host has to. */
+function newWith({ random, state }: RaiseLevelDeps, cluster: ClusterRecord, level: number): Partial<ClusterRecord> {
+  if (level < STORE_LEVEL) return {};
+  const { epoch = drawEpoch(random, state.epoch), ulaPrefix = drawUlaPrefix(random) } = cluster;
+  return { epoch, ulaPrefix };
+}
+
+/**
+ * An etcd that somebody put back by its own means has the epoch that it had. Who saw that it went back draws another one, so
+ * that members that were away see it too, when it has come further than it ever was.
+ */
+export async function markStoreThatWentBack({
+  commit,
+  logger,
+  random,
+  state,
+}: Omit<RaiseLevelDeps, 'store' | 'state'> & {
+  readonly state: Pick<ClusterState, 'view' | 'epoch' | 'wentBackUnmarked' | 'revisionOf'>;
+}): Promise<void> {
+  const held = state.view.cluster();
+  const revision = state.revisionOf(keys.cluster);
+  if (!state.wentBackUnmarked || !held || revision === undefined || levelOf(held) < STORE_LEVEL) return;
+  if (isLaterEpoch(held.epoch, state.epoch)) return;
+  const epoch = drawEpoch(random, held.epoch, state.epoch);
+  const record = { ...held, epoch };
+  const marked = await commit(
+    [{ kind: 'revision', key: keys.cluster, revision }],
+    [{ kind: 'put', key: keys.cluster, record }],
+  );
+  if (marked) logger.warn({ event: 'store-went-back', epoch }, 'etcd went back: from now on it counts as another one');
 }
 
 /** `restart` throws while another step is under way. Ends when it did not, or when the signal aborts. */

@@ -13,6 +13,7 @@ export interface NodeOptions {
   readonly dataPathPort: number;
   readonly joinPort: number;
   readonly gossipPort: number;
+  readonly wireguardPort: number;
   readonly listenAddr: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -22,6 +23,7 @@ export interface DefaultPorts {
   readonly joinPort: number;
   readonly gossipPort: number;
   readonly dataPathPort: number;
+  readonly wireguardPort: number;
 }
 
 export interface NodeSettings extends Surroundings {
@@ -32,6 +34,8 @@ export interface NodeSettings extends Surroundings {
   readonly gossipPort: number;
   readonly vtep: string;
   readonly dataPathPort: number;
+  /** The next one is WireGuard's too. */
+  readonly wireguardPort: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly underlayMtu: number;
 }
@@ -51,6 +55,7 @@ export async function resolveSettings(
   if (joinPort === gossipPort) {
     throw new OverlaydError('invalid-argument', `--join-port and --gossip-port are both ${joinPort}; they must differ`);
   }
+  const wireguardPort = checkWireguardPort(options.wireguardPort || defaults.wireguardPort, dataPathPort);
   const addresses = await facts.addresses();
   const advertiseAddress = chooseAddress(addresses, options.advertiseAddr, { flag: '--advertise-addr', prefer });
   const vtep = options.dataPathAddr
@@ -65,10 +70,26 @@ export async function resolveSettings(
     gossipPort,
     vtep,
     dataPathPort,
+    wireguardPort,
     labels: options.labels,
     underlayMtu: (await facts.underlay(vtep, [])).mtuBytes,
     ...(await lookAround(facts, storeEndpoints)),
   };
+}
+
+function checkWireguardPort(port: number, dataPathPort: number): number {
+  const [first, next] = [checkPort(port, '--wireguard-port'), port + 1];
+  if (next > 65_535) {
+    throw new OverlaydError(
+      'invalid-argument',
+      `--wireguard-port: WireGuard has the next port too; ports end at 65535`,
+    );
+  }
+  if (dataPathPort !== first && dataPathPort !== next) return port;
+  throw new OverlaydError(
+    'invalid-argument',
+    `--wireguard-port ${port} is for ${first} and ${next}, and --data-path-port is ${dataPathPort}; they must differ`,
+  );
 }
 
 /** All addresses by default: a host that gets its address late, or another one, is to answer there as well. */

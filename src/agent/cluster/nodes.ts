@@ -5,14 +5,14 @@
 import type { ClusterView } from '../../core/cluster-view.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import type { Liveness } from '../../core/failure-detector.ts';
-import { decodeNode } from '../../core/record-codec.ts';
+import { decodeKeepers, decodeNode } from '../../core/record-codec.ts';
 import { keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { ClusterStore, StoreAccess } from '../../ports/store.ts';
 import type { Commit } from '../view/commit.ts';
-import { evictNode } from './eviction.ts';
-import { storeHolder } from './store-access.ts';
+import { evictNode, type NodeUsers } from './eviction.ts';
+import { storeHolders } from './store-access.ts';
 
 /** `joining`: admitted a moment ago, and neither etcd nor this node has heard from it yet. */
 export type NodeState = Liveness | 'joining';
@@ -23,8 +23,10 @@ export interface NodeStatus {
   readonly self: boolean;
   /** How many endpoints it has. */
   readonly endpoints: number;
-  /** It runs the cluster's etcd. */
+  /** It keeps the store: runs a member of the cluster's etcd that votes. */
   readonly holdsStore: boolean;
+  /** It has a copy of it, and no vote. */
+  readonly holdsCopy: boolean;
 }
 
 export interface NodesDeps {
@@ -42,13 +44,14 @@ const JOINING_MS = 120_000;
 /** By name. */
 export function listNodes(deps: NodesDeps): NodeStatus[] {
   const view = deps.view();
-  const holder = storeHolder(view.nodes(), deps.access);
+  const holders = storeHolders(view.nodes(), view.keepers(), deps.access);
   const nodes = [...view.nodes()].map((record) => ({
     record,
     state: nodeState(deps, record),
     self: record.id === deps.selfId,
     endpoints: view.endpointCount(record.id),
-    holdsStore: record.id === holder,
+    holdsStore: holders.includes(record.id),
+    holdsCopy: view.keepersRecord()?.learners?.includes(record.id) ?? false,
   }));
   return nodes.sort((a, b) => (a.record.name < b.record.name ? -1 : 1));
 }
@@ -74,29 +77,37 @@ export function nodeState(deps: Pick<NodesDeps, 'liveness' | 'selfId' | 'clock'>
 export interface RemoveNodeDeps extends Omit<NodesDeps, 'view'> {
   readonly store: ClusterStore;
   readonly commit: Commit;
+  readonly users: Pick<NodeUsers, 'revoke'>;
   readonly logger: Logger;
 }
 
 /**
- * Returns the id. Throws `node-not-found`, `ambiguous-id`, `node-up` (without `force`), `invalid-argument` (itself),
- * `store-holder`.
+ * Returns the id. Throws `node-not-found`, `ambiguous-id`, `node-up` (without `force`), `invalid-argument` (`by` itself),
+ * `store-holder`, `keeper-unreachable` (this node itself, for another).
  */
 export async function removeNode(
   deps: RemoveNodeDeps,
-  request: { readonly ref: string; readonly force: boolean },
+  request: { readonly ref: string; readonly force: boolean; readonly by: string },
   options: { readonly quarantineSeconds: number },
 ): Promise<string> {
   const { entries } = await deps.store.list(`${PREFIX}nodes/`);
   const nodes = entries.flatMap(({ value }) => decodeNode(value) ?? []);
   const node = resolveRef(nodes, request.ref, 'node');
-  if (node.id === deps.selfId) {
+  if (node.id === request.by) {
     throw new OverlaydError('invalid-argument', `${node.name} is this node; it goes by \`overlayd leave\``);
   }
-  if (node.id === storeHolder(nodes, deps.access)) {
+  const entry = await deps.store.get(keys.storeKeepers);
+  const holders = storeHolders(nodes, entry && decodeKeepers(entry.value)?.nodeIds, deps.access);
+  // One of several goes, and the others go on without it.
+  if (holders.length === 1 && holders[0] === node.id) {
     throw new OverlaydError(
       'store-holder',
       `node ${node.name} runs the cluster's only etcd: the cluster cannot do without it, so it is not removed, by force neither; to end the cluster, run \`overlayd leave\` on all other hosts and last on ${node.name}`,
     );
+  }
+  if (node.id === deps.selfId) {
+    const message = `node ${node.name} does not remove itself: another keeper has to`;
+    throw new OverlaydError('keeper-unreachable', message, { retryable: true });
   }
   // What this node was told of may be behind etcd.
   const live = !node.left && (await deps.store.get(keys.live(node.id))) !== undefined;
@@ -108,7 +119,7 @@ export async function removeNode(
       `node ${node.name} is ${state}, not down; run \`overlayd leave\` there; if that host is gone for good, \`overlayd node rm --force ${node.name}\` gives the addresses of its containers to others`,
     );
   }
-  const removed = await evictNode(deps, node.id, { by: deps.selfId, ...options });
+  const removed = await evictNode(deps, node.id, { by: request.by, ...options });
   deps.logger.info(
     { node: node.name, nodeId: node.id, state, endpoints: removed, force: request.force },
     'node removed',

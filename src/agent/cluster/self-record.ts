@@ -6,15 +6,17 @@
 import { isOverlaydError } from '../../core/errors.ts';
 import { SEED_REVISION } from '../../core/gossip/replica.ts';
 import { familyOf } from '../../core/ip.ts';
-import { type AgentVersion, levelOf, levelsOf, speaks } from '../../core/levels.ts';
+import { type AgentVersion, levelOf, levelsOf, STORE_LEVEL, speaks } from '../../core/levels.ts';
 import { encodeRecord, nodeWith } from '../../core/record-codec.ts';
 import { keys, type NodeRecord, SUBNET_GUARD } from '../../core/records.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { ClusterStore, Compare } from '../../ports/store.ts';
-import { lookAround, remembering } from '../host/surroundings.ts';
+import { isUsableIpv6, lookAround, remembering } from '../host/surroundings.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import type { Change, Commit } from '../view/commit.ts';
+import type { Trust } from './certification.ts';
+import { type NumberChanges, numberChanges, type OwnOffer } from './key-numbers.ts';
 
 export interface SelfRecordDeps {
   readonly store: Pick<ClusterStore, 'get'>;
@@ -26,6 +28,12 @@ export interface SelfRecordDeps {
   readonly onChange: () => void;
   /** In words, when an address of this host is lost. */
   readonly addressProblem: () => string | undefined;
+  /** The CAs that are in use here. */
+  readonly trust: () => Trust | undefined;
+  /** Its WireGuard keys. */
+  readonly ownOffer?: OwnOffer | undefined;
+  /** Whether it could run a member of the store; undefined: it could not. */
+  readonly storeOffer?: (() => Promise<Pick<NodeRecord, 'store' | 'storeProblem'>>) | undefined;
 }
 
 export interface SelfRecordOptions {
@@ -65,14 +73,18 @@ export class SelfRecord {
 
   /** Ends when the signal aborts. */
   async watch(signal: AbortSignal): Promise<void> {
-    const { clock, facts } = this.#deps;
+    const { clock, facts, storeOffer } = this.#deps;
     const hasRouters = familyOf(this.#options.self.vtep) === 6;
     let before: string | undefined;
+    let offered: string | undefined;
     for (let look = 1; !signal.aborted; look++) {
       const now = (await facts.nameServers()).join(' ');
       const isOther = before !== undefined && now !== before;
-      if (isOther || (hasRouters && look % LOOKS_PER_MTU === 0)) this.markChanged();
+      const isLong = look % LOOKS_PER_MTU === 0;
+      const offer = isLong ? JSON.stringify(await storeOffer?.()) : offered;
+      if (isOther || (hasRouters && isLong) || offer !== offered) this.markChanged();
       before = now;
+      offered = offer;
       await clock.sleep(LOOK_MS, signal);
     }
   }
@@ -103,8 +115,11 @@ async function refreshSelfRecord(
     around,
     clock,
     addressProblem,
+    trust,
+    ownOffer,
+    storeOffer,
   }: SelfRecordDeps & { around: Parameters<typeof lookAround>[0] },
-  { self: { id: selfId, advertiseAddress, vtep, holdsStore }, agent, storeEndpoints }: SelfRecordOptions,
+  { self: { id: selfId, advertiseAddress, vtep, holdsStore, nat }, agent, storeEndpoints }: SelfRecordOptions,
 ): Promise<boolean> {
   const key = keys.node(selfId);
   const current = state.view.node(selfId);
@@ -112,36 +127,50 @@ async function refreshSelfRecord(
   if (!current || revision === undefined) return true;
   // What cannot be read is not written over, nor is a cluster touched that has gone on without this agent.
   if (state.view.unreadable.has(key) || !speaks(agent.levels, levelOf(state.view))) return true;
-  const peers = [...state.view.nodes()].filter((node) => node.id !== selfId && !node.left).map((node) => node.vtep);
+  const isPeer = (node: NodeRecord) => node.id !== selfId && !node.left && !node.nat;
+  const peers = [...state.view.nodes()].filter(isPeer).map((node) => node.vtep);
   const [surroundings, underlay] = await Promise.all([
     lookAround(around, storeEndpoints),
     underlayOf(facts, current, vtep, peers),
   ]);
-  const { addressProblem: _, ...kept } = current;
-  const problem = addressProblem();
-  const next = nodeWith(kept, {
+  const offeredStore = levelOf(state.view) >= STORE_LEVEL ? await storeOffer?.() : undefined;
+  // Since there is a record that keepers write, the node does not say it itself.
+  const isKept = state.view.keepers() !== undefined;
+  const offer = await ownOffer?.offer(current);
+  const next = nodeWith(current, {
     ...{ ...agent, advertiseAddress, vtep, ...surroundings, ...underlay },
-    ...(holdsStore && { holdsStore }),
-    ...(problem !== undefined && { addressProblem: problem }),
+    holdsStore: isKept ? undefined : holdsStore,
+    store: offeredStore?.store,
+    storeProblem: offeredStore?.storeProblem,
+    ...(nat && { nat }),
+    addressProblem: addressProblem(),
+    ...(levelOf(state.view) >= STORE_LEVEL && trust()),
+    wireguard: offer === 'none' ? undefined : (offer ?? current.wireguard),
   });
+  const numbers = numberChanges({ view: state.view, revisionOf: (of) => state.revisionOf(of) }, selfId, offer);
   if (revision <= SEED_REVISION) {
-    await enterAgain({ commit, state }, { ...next, joinedAt: next.joinedAt || clock.now() });
+    await enterAgain({ commit, state }, { ...next, joinedAt: next.joinedAt || clock.now() }, numbers);
     return true;
   }
-  if (encodeRecord(next) === encodeRecord(current)) return true;
-  const changes: Change[] = [{ kind: 'put', key, record: next }];
+  const isPublished = async () => {
+    if (offer && offer !== 'none') await ownOffer?.published(offer);
+    return true;
+  };
+  if (encodeRecord(next) === encodeRecord(current) && numbers.changes.length === 0) return isPublished();
+  const changes: Change[] = [{ kind: 'put', key, record: next }, ...numbers.changes];
   // Whoever is choosing a subnet, or a level, at this moment has to look again.
   if (guardedPart(next) !== guardedPart(current)) changes.push({ kind: 'put', key: SUBNET_GUARD, record: selfId });
-  const compares: Compare[] = [{ kind: 'revision', key, revision }];
+  const compares: Compare[] = [{ kind: 'revision', key, revision }, ...numbers.compares];
   const clusterRevision = state.revisionOf(keys.cluster);
   // Who speaks less than before must not do so in a cluster that has just been raised.
   if (clusterRevision !== undefined && levelsText(next) !== levelsText(current)) {
     compares.push({ kind: 'revision', key: keys.cluster, revision: clusterRevision });
   }
-  if (await commit(compares, changes)) return true;
+  if (await commit(compares, changes)) return isPublished();
   const entry = await store.get(key);
   if (!entry) return true;
-  state.learn([entry]);
+  const others = await Promise.all(numbers.compares.flatMap((each) => ('key' in each ? [store.get(each.key)] : [])));
+  state.learn([entry, ...others.filter((other) => other !== undefined)]);
   return false;
 }
 
@@ -152,8 +181,10 @@ async function refreshSelfRecord(
 async function enterAgain(
   { commit, state }: Pick<SelfRecordDeps, 'commit' | 'state'>,
   node: NodeRecord,
+  numbers: NumberChanges,
 ): Promise<void> {
-  const isOther = ({ id, left, vtep }: NodeRecord) => id !== node.id && !left && vtep === node.vtep;
+  const isOther = ({ id, left, nat, vtep }: NodeRecord) =>
+    id !== node.id && !left && !nat && !node.nat && vtep === node.vtep;
   if (!state.view.behind || [...state.view.nodes()].some(isOther)) return;
   const [key, nameKey] = [keys.node(node.id), keys.nodeName(node.name)];
   const clusterRevision = state.revisionOf(keys.cluster);
@@ -163,8 +194,10 @@ async function enterAgain(
       { kind: 'revision', key: keys.cluster, revision: clusterRevision },
       { kind: 'absent', key },
       { kind: 'absent', key: nameKey },
+      ...numbers.compares,
     ],
     [
+      ...numbers.changes,
       { kind: 'put', key, record: node },
       { kind: 'put', key: nameKey, record: node.id },
       { kind: 'put', key: SUBNET_GUARD, record: node.id },
@@ -183,9 +216,21 @@ function levelsText(node: NodeRecord): string {
   return `${from}-${to}`;
 }
 
+/**
+ * The own record as an agent begins with it, before etcd or a member has told it: what networks are made by is measured, or
+ * the start would change networks that are right, and change them back.
+ */
+export async function measured(
+  facts: Pick<HostFacts, 'addresses' | 'underlay'>,
+  self: NodeRecord,
+): Promise<NodeRecord> {
+  const [addresses, underlay] = await Promise.all([facts.addresses(), underlayOf(facts, self, self.vtep, [])]);
+  return { ...self, ...underlay, hasIpv6: addresses.some(isUsableIpv6) };
+}
+
 /** As it was, while the host has no such address: that is a problem which is told elsewhere. */
 async function underlayOf(
-  facts: HostFacts,
+  facts: Pick<HostFacts, 'underlay'>,
   current: NodeRecord,
   vtep: string,
   peers: readonly string[],

@@ -1,8 +1,10 @@
 /** How `init` and the other use-cases come to an etcd: the user's own, checked as typed, or the bundled one. */
 import { OverlaydError } from '../../core/errors.ts';
 import { formatHttpUrl, type HttpUrl, parseHttpUrl } from '../../core/host-port.ts';
-import type { BundledStore } from '../../core/host-state.ts';
+import type { BundledStore } from '../../core/keepers.ts';
 import type { NodeRecord } from '../../core/records.ts';
+import { CLIENT_PORT } from '../../core/store-members.ts';
+import { numberOfControl } from '../../core/wireguard/addresses.ts';
 import type { TlsMaterial } from '../../ports/identity.ts';
 import type { ClusterStore, StoreAccess } from '../../ports/store.ts';
 import type { Identity } from './identity.ts';
@@ -47,26 +49,29 @@ function parseEndpoint(text: string): string {
   if (/[/?#]./.test(rest)) throw invalid(`--etcd: "${text}" has more than host and port; ${example}`);
   const url = parseHttpUrl(text);
   if (url === undefined) throw invalid(`--etcd: "${text}" is not a URL of host and port; ${example}`);
-  return formatHttpUrl({ ...url, port: url.port ?? ETCD_PORT });
+  return formatHttpUrl({ ...url, port: url.port ?? CLIENT_PORT });
 }
-
-const ETCD_PORT = 2379;
 
 function invalid(message: string): OverlaydError {
   return new OverlaydError('invalid-argument', message);
 }
 
 /**
- * The id of the member that runs the cluster's etcd; undefined when that is none of the members' doing. `access` is this
- * node's own way to it: the bundled etcd alone takes the nodes' certificates, and serves at its node's address. That
- * tells where records of earlier versions do not.
+ * Ids of the members that keep the store; none when that is none of the members' doing. `keepers`: as their record says. Before there
+ * was one, the holder says so itself; else `access`, this node's own way to it, tells: the bundled etcd alone takes the nodes'
+ * certificates, and serves at its node's address.
  */
-export function storeHolder(nodes: Iterable<NodeRecord>, access: StoreAccess): string | undefined {
+export function storeHolders(
+  nodes: Iterable<NodeRecord>,
+  keepers: readonly string[] | undefined,
+  access: StoreAccess,
+): readonly string[] {
+  const hosts = bundledUrlsOf(access).map(({ host }) => host);
+  if (keepers) return hosts.length > 0 ? keepers : [];
   const all = [...nodes];
   const told = all.find(({ holdsStore }) => holdsStore);
-  if (told) return told.id;
-  const hosts = bundledUrlsOf(access).map(({ host }) => host);
-  return all.find(({ advertiseAddress }) => hosts.includes(advertiseAddress))?.id;
+  const found = told ?? all.find(({ advertiseAddress }) => hosts.includes(advertiseAddress));
+  return found ? [found.id] : [];
 }
 
 export function accessOf({ store }: Identity): StoreAccess {
@@ -77,12 +82,13 @@ export function accessOf({ store }: Identity): StoreAccess {
 /** Undefined for an etcd of the user's. */
 export function bundledStoreOf(store: Identity['store']): BundledStore | undefined {
   const [url] = bundledUrlsOf(store);
-  return url && { port: url.port ?? ETCD_PORT, here: store.bundled };
+  return url && { port: url.port ?? CLIENT_PORT, here: store.bundled };
 }
 
-/** Hosts of the bundled etcd; empty for an etcd of the user's. */
+/** Hosts of the bundled etcd, as seen from outside of the tunnels; empty for an etcd of the user's. */
 export function bundledHostsOf(store: Identity['store']): string[] {
-  return bundledUrlsOf(store).map(({ host }) => host);
+  const hosts = bundledUrlsOf(store).map(({ host }) => host);
+  return hosts.filter((host) => numberOfControl(host) === undefined);
 }
 
 /** Members use their node certificate with it: an etcd of the user's has credentials of its own, or none. */

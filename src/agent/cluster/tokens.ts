@@ -1,11 +1,13 @@
 /** Join tokens as the cluster keeps them: a hash, an end, a number of uses. The text is shown once, when it is made. */
 import { OverlaydError } from '../../core/errors.ts';
 import { formatHostPort } from '../../core/host-port.ts';
+import { STORE_LEVEL } from '../../core/levels.ts';
 import { decodeToken } from '../../core/record-codec.ts';
-import { keys, type TokenRecord } from '../../core/records.ts';
+import { keys, type TokenRecord, type TokenUse } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import { createToken, formatToken } from '../../core/token.ts';
 import type { Pki } from '../../ports/identity.ts';
+import type { CreatedToken } from '../../ports/keepers.ts';
 import type { Clock, Random } from '../../ports/runtime.ts';
 import type { ClusterStore } from '../../ports/store.ts';
 import type { Change, Commit } from '../view/commit.ts';
@@ -15,6 +17,7 @@ export const DEFAULT_TOKEN_TTL_MS = 24 * 3_600_000;
 /** Tokens that ended are kept so long, so that whoever still tries one is told why not. */
 const KEPT_MS = 7 * 24 * 3_600_000;
 const PURGED_AT_ONCE = 100;
+const USES_KEPT = 20;
 
 export interface TokenDeps {
   readonly store: Pick<ClusterStore, 'list'>;
@@ -26,20 +29,11 @@ export interface TokenDeps {
 
 type Creator = Pick<Identity, 'nodeId' | 'caCertificate' | 'advertiseAddress' | 'joinPort'>;
 
-export interface CreatedToken {
-  readonly id: string;
-  readonly token: string;
-  /** The line to type on a new host. */
-  readonly joinCommand: string;
-  /** 0: does not expire. */
-  readonly expiresAtMs: number;
-}
-
-/** `ttlMs` 0: does not expire; `uses` 0: unlimited. */
+/** `ttlMs` 0: does not expire; `uses` 0: unlimited; `node`: the name of the only host that may join with it. */
 export async function createJoinToken(
   deps: TokenDeps,
   creator: Creator,
-  options: { readonly ttlMs: number; readonly uses: number },
+  options: { readonly ttlMs: number; readonly uses: number; readonly node?: string },
 ): Promise<CreatedToken> {
   const now = deps.clock.now();
   const token = createToken(deps.pki.digest(creator.caCertificate), deps.random);
@@ -51,6 +45,7 @@ export async function createJoinToken(
     createdBy: creator.nodeId,
     ...(options.ttlMs > 0 && { expiresAt: now + options.ttlMs }),
     ...(options.uses > 0 && { usesLeft: options.uses }),
+    ...(options.node && { node: options.node }),
   };
   const key = keys.token(token.id);
   const changes: Change[] = [{ kind: 'put', key, record }, ...(await purges(deps.store, now))];
@@ -63,6 +58,13 @@ export async function createJoinToken(
     joinCommand: `overlayd join --token ${text} ${formatHostPort(creator.advertiseAddress, creator.joinPort)}`,
     expiresAtMs: record.expiresAt ?? 0,
   };
+}
+
+/** The record after a host has joined with it; the same object where nothing of that is kept. */
+export function usedBy(record: TokenRecord, use: TokenUse, level: number): TokenRecord {
+  const counted = record.usesLeft === undefined ? record : { ...record, usesLeft: record.usesLeft - 1 };
+  if (level < STORE_LEVEL) return counted;
+  return { ...counted, uses: [...(record.uses ?? []), use].slice(-USES_KEPT) };
 }
 
 /** Those that were not revoked, the newest last. */

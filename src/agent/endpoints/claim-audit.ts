@@ -109,6 +109,7 @@ export type RightClaims = WeakMap<LocalEndpoint, readonly unknown[]>;
  */
 export async function restoreClaims(deps: ClaimAuditDeps, right: RightClaims): Promise<void> {
   const { local, state } = deps;
+  const disputed = new Set(state.view.refusals.map(({ key }) => key));
   let failed: unknown;
   for (const endpoint of local.all()) {
     const { record } = endpoint;
@@ -116,7 +117,8 @@ export async function restoreClaims(deps: ClaimAuditDeps, right: RightClaims): P
     const seen = [state.view.endpoint(record), ...record.addresses.map(({ ip }) => claims.get(ip))];
     const known = right.get(endpoint);
     const isReadable = state.view.unreadable.size === 0 || !state.view.unreadable.has(keys.endpoint(record));
-    if (isReadable && known && seen.every((each, i) => each === known[i])) continue;
+    const isDisputed = disputed.size > 0 && record.addresses.some(({ ip }) => disputed.has(claimEntry(record, ip).key));
+    if (isReadable && !isDisputed && known && seen.every((each, i) => each === known[i])) continue;
     if (!local.has(record.id)) continue;
     try {
       const held = heldEndpoint(record, (key) => state.confirmedEntryOf(key));
@@ -139,9 +141,11 @@ async function restore(deps: ClaimAuditDeps, endpoint: LocalEndpoint, held: Held
   if ((held.revision !== undefined && !held.record) || holders.has('unknown')) return true;
   const isWhole = held.record !== undefined && holders.size === 1 && holders.has('self');
   if (isWhole) return await putRight(deps, endpoint, held);
-  const outcome = holders.has('other')
-    ? 'its address belongs to another endpoint now'
-    : await reclaim(deps, endpoint, held);
+  const outcome = !holders.has('other')
+    ? await reclaim(deps, endpoint, held)
+    : held.record && addressList(held.record) === addressList(record)
+      ? await takeBack(deps, endpoint, held)
+      : 'its address belongs to another endpoint now';
   if (outcome === 'claimed') {
     logger.warn({ endpoint: record.name, address: addressList(record) }, 'claim was lost and has been made again');
     if (!local.has(record.id)) await releases.release(record, true);
@@ -149,6 +153,27 @@ async function restore(deps: ClaimAuditDeps, endpoint: LocalEndpoint, held: Held
     await drop([endpoint], outcome);
   }
   return false;
+}
+
+/**
+ * Somebody wrote over a claim of an endpoint that etcd has with that very address, which no agent does: an address changes
+ * hands with its endpoint's record.
+ */
+async function takeBack(
+  { commit, logger }: ClaimAuditDeps,
+  { record }: LocalEndpoint,
+  held: HeldEndpoint,
+): Promise<'claimed' | 'changed'> {
+  const lost = held.addresses.filter(({ holder }) => holder !== 'self');
+  logger.error(
+    { event: 'claim-stolen', endpoint: record.name, addresses: lost.map(({ ip }) => ip) },
+    'claims of an endpoint were written over by somebody: taken back',
+  );
+  const committed = await commit(
+    [held, ...held.addresses].map((each) => each.unchanged),
+    lost.map(({ ip }) => ({ kind: 'put', ...claimEntry(record, ip) })),
+  );
+  return committed ? 'claimed' : 'changed';
 }
 
 /** The names of an engine's endpoint are the engine's, and may be on their way to etcd. */

@@ -18,6 +18,9 @@ export class EndpointIndex {
   /** By network id, then by address; undefined after a change. */
   #clients: ReadonlyMap<string, ReadonlyMap<string, Client>> | undefined;
 
+  /** Undefined after a change. */
+  #all: readonly LocalEndpoint[] | undefined;
+
   /** In the place of the one with the same record id. */
   put(endpoint: LocalEndpoint): void {
     const { record, engine } = endpoint;
@@ -28,6 +31,7 @@ export class EndpointIndex {
     this.#byNetwork.set(record.networkId, onNetwork.set(record.id, endpoint));
     if (engine) this.#byEngine.set(engine.endpointId, endpoint);
     this.#clients = undefined;
+    this.#all = undefined;
   }
 
   /** False when there is none. */
@@ -37,12 +41,14 @@ export class EndpointIndex {
     this.#byId.delete(endpointId);
     this.#unlink(endpoint);
     this.#clients = undefined;
+    this.#all = undefined;
     return true;
   }
 
   /** In the order in which they came. */
-  all(): LocalEndpoint[] {
-    return [...this.#byId.values()];
+  all(): readonly LocalEndpoint[] {
+    this.#all ??= [...this.#byId.values()];
+    return this.#all;
   }
 
   get(endpointId: string): LocalEndpoint | undefined {

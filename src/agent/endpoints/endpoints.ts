@@ -6,14 +6,16 @@
  * recognises and takes apart: a claim that the state file does not know is released, a port that is not desired is
  * removed. All work on one container is serial.
  */
+import { attachmentOf, type Owner, toolNamedBy } from '../../core/attachment.ts';
 import type { ContainerRef, LocalEndpoint } from '../../core/container.ts';
 import { checkEndpointOptions, INTERFACE_NAME } from '../../core/endpoint-options.ts';
 import { declarations } from '../../core/endpoint-ports.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import type { NamespaceState } from '../../core/host-state.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
-import { checkEndpointName } from '../../core/names.ts';
-import { networkSettings, type Options } from '../../core/network-options.ts';
+import { checkDnsName, checkEndpointName } from '../../core/names.ts';
+import type { Options } from '../../core/network-options.ts';
+import type { PortMapping } from '../../core/publish.ts';
 import { addressList, type EndpointRecord, firstAddress, type NetworkRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import { subnetWith } from '../../core/subnets.ts';
@@ -23,8 +25,10 @@ import type { Wanted } from '../claims/address-choice.ts';
 import type { AddressClaims } from '../claims/address-claims.ts';
 import { checkMac, refuseTakenMac } from '../claims/mac-choice.ts';
 import type { Releases } from '../claims/releases.ts';
+import { type CanEncrypt, requireAttachable } from '../networks/encryption.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
+import { checkInterfaceName, chooseLink, defaultName } from './container-link.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 
 export interface EndpointsDeps {
@@ -43,11 +47,12 @@ export interface EndpointsDeps {
      * other endpoints than this one does not matter. `inside`: what its container holds, to save a second look.
      */
     converge(endpoint: LocalEndpoint, inside?: NamespaceState): Promise<void>;
+    readonly canEncrypt: CanEncrypt;
     /** Until what it returns is called, changes in the network's namespace are wanted, whoever has a pass make them. */
     expect(networkId: string): () => void;
   };
   /** Opens or closes the network's responder on this host, as there are local endpoints or not. */
-  readonly names: { ensure(networkId: string): Promise<void> };
+  readonly names: { ensure(networkId: string): Promise<void>; prepare(networkId: string): void };
 }
 
 export interface ConnectRequest {
@@ -65,6 +70,10 @@ export interface ConnectRequest {
   /** `--port`, as it was written. */
   readonly ports?: readonly string[] | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** The tool that asks. Absent: a person. */
+  readonly owner?: Owner | undefined;
+  /** Ports of the host that are to lead to it. */
+  readonly published?: readonly PortMapping[] | undefined;
 }
 
 export interface Connection {
@@ -106,25 +115,24 @@ export class Endpoints {
         `--ifname ${ifname} and --driver-opt ${INTERFACE_NAME}=${options[INTERFACE_NAME]} contradict each other; give one of them`,
       );
     }
-    if (request.name !== undefined) checkEndpointName(request.name, '--name');
-    for (const alias of request.aliases) checkEndpointName(alias, '--alias');
+    const checkName = request.owner ? checkDnsName : checkEndpointName;
+    if (request.name !== undefined) checkName(request.name, '--name');
+    for (const alias of request.aliases) checkName(alias, '--alias');
     const declared = declarations(request.ports ?? [], request.labels ?? {});
     const network = await networks.find(request.network);
-    if (!network.attachable) {
-      throw new OverlaydError(
-        'not-attachable',
-        `network ${network.name} not manually attachable; it was created with --attachable=false`,
-      );
-    }
+    await requireAttachable(this.#deps.state.view, network, { ...this.#deps.dataPath, selfId: this.#selfId });
     const container = await containers.resolve(request.container);
     const name =
       request.name ?? checkEndpointName(defaultName(container), 'the name taken from CONTAINER (give one with --name)');
-    const { ip, ip6 } = request;
-    const wanted = { name, aliases: [...new Set(request.aliases)], ip, ip6, mac, ...declared };
+    const { ip, ip6, owner } = request;
+    const tool = owner?.tool ?? toolNamedBy(container.text);
+    const wanted = { name, aliases: [...new Set(request.aliases)], ip, ip6, mac, tool, ...declared };
     const local = {
       ifname,
       ...(gwPriority === undefined ? {} : { gwPriority }),
       ...(Object.keys(options).length === 0 ? {} : { options }),
+      ...(owner === undefined ? {} : { owner }),
+      ...(request.published?.length ? { published: request.published } : {}),
     };
     return this.#containers.run(container.identity, () => this.#connect(network, container, wanted, local));
   }
@@ -149,9 +157,21 @@ export class Endpoints {
         `endpoint ${record.name} is a Docker container's: use \`docker network disconnect ${network.name} ${record.name}\``,
       );
     }
+    if (endpoint?.owner && !force) {
+      throw new OverlaydError(
+        'invalid-argument',
+        `endpoint ${record.name} was asked for by ${endpoint.owner.tool}: disconnect its container there, or add --force, and its container loses the network as it runs`,
+      );
+    }
     if (endpoint) await this.#containers.run(endpoint.container.identity, () => this.#disconnect([endpoint]));
     else await this.#evict(record, network, force);
     return { record, network };
+  }
+
+  /** Makes whole what is there of an endpoint, and waits until it is. */
+  async ensure(endpoint: LocalEndpoint): Promise<void> {
+    await this.#deps.dataPath.converge(endpoint);
+    await this.#deps.names.ensure(endpoint.record.networkId);
   }
 
   /** Takes apart what is left of endpoints whose container is gone, or whose claim is lost. */
@@ -170,7 +190,7 @@ export class Endpoints {
   /** The one endpoint of the network, on any host, that the text means. */
   #byRef(network: NetworkRecord, ref: string): EndpointRecord {
     const endpoints = [...this.#deps.state.view.endpointsOn(network.id)];
-    if (/^(netns|pid):/.test(ref)) {
+    if (/^(netns|pid|machine):/.test(ref)) {
       throw new OverlaydError(
         'endpoint-not-found',
         `container ${ref} is not connected to network ${network.name} on this host; \`overlayd endpoint ls\` lists the endpoints of all hosts`,
@@ -184,7 +204,10 @@ export class Endpoints {
     network: NetworkRecord,
     container: ContainerRef,
     wanted: Wanted & { readonly name: string },
-    { ifname, ...rest }: { readonly ifname: string | undefined } & Pick<LocalEndpoint, 'gwPriority' | 'options'>,
+    {
+      ifname,
+      ...rest
+    }: { readonly ifname: string | undefined } & Pick<LocalEndpoint, 'gwPriority' | 'options' | 'owner' | 'published'>,
   ): Promise<Connection> {
     const { claims, dataPath, state } = this.#deps;
     const lock = `${network.id} ${wanted.name.toLowerCase()}`;
@@ -235,6 +258,7 @@ export class Endpoints {
     const wired = dataPath
       .converge(endpoint, inside)
       .then(() => Promise.all([names.ensure(endpoint.record.networkId), this.#refuseGone(endpoint.container)]));
+    names.prepare(endpoint.record.networkId);
     const configured = this.configureResolver(endpoint.container);
     // Each has ended before anything is undone.
     await Promise.allSettled([saved, wired, configured]);
@@ -294,7 +318,7 @@ export class Endpoints {
     const gateways = local
       .all()
       // By name, as the file is: a new container under the name of one that is gone keeps its own.
-      .filter((endpoint) => endpoint.container.text === container.text)
+      .filter((each) => each.container.text === container.text && attachmentOf(each).names === 'file')
       .flatMap(({ record }) => {
         const network = state.view.network(record.networkId);
         if (!network) return [];
@@ -356,37 +380,5 @@ export class Endpoints {
           `${named ? ` (${named.container.text}, ${addressList(named.record)})` : ''}; give another --name, or an --alias for a shared name`,
       );
     }
-  }
-}
-
-function defaultName(container: ContainerRef): string {
-  const [kind, rest = ''] = container.text.split(/:(.*)/s);
-  return kind === 'pid' ? `pid-${rest}` : rest.slice(rest.lastIndexOf('/') + 1);
-}
-
-/** `eth0`, `eth1`, … in join order, or with the network's own prefix, unless asked. */
-function chooseLink(
-  { links }: NamespaceState,
-  network: NetworkRecord,
-  asked: string | undefined,
-  container: ContainerRef,
-): string {
-  if (asked !== undefined) {
-    if (!links.has(asked)) return asked;
-    throw new OverlaydError(
-      'endpoint-exists',
-      `interface ${asked} already exists in ${container.text}; choose another --ifname`,
-    );
-  }
-  const prefix = networkSettings(network).interfacePrefix;
-  for (let i = 0; ; i++) if (!links.has(`${prefix}${i}`)) return `${prefix}${i}`;
-}
-
-function checkInterfaceName(name: string, what: string): void {
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/.test(name) || name === 'lo' || name === 'all' || name === 'default') {
-    throw new OverlaydError(
-      'invalid-name',
-      `${what}: ${JSON.stringify(name.slice(0, 40))} is not valid: 1 to 15 letters, digits, "_", "." or "-", e.g. eth1`,
-    );
   }
 }

@@ -26,6 +26,10 @@ export interface IpamRepairDeps {
   readonly claims: Pick<AddressClaims, 'recent' | 'leftoversSettled'>;
   readonly releases: Pick<Releases, 'isPending'>;
   readonly networks: Pick<Networks, 'find'>;
+  /** Whether this host may write that key. */
+  readonly isOwn: (key: string) => boolean;
+  /** Has a keeper repair what this host may not, of a network or of all; returns the keys. */
+  readonly askKeeper: (network: string) => Promise<readonly string[]>;
   readonly clock: Pick<Clock, 'now'>;
   readonly logger: Logger;
 }
@@ -71,8 +75,14 @@ export class IpamRepair {
       lease ??= this.#deps.store.grantLease(this.#options.quarantineSeconds);
       return lease;
     };
+    const isOthers = ({ repair }: Finding) => repair?.changes.some(({ key }) => !this.#deps.isOwn(key)) ?? false;
+    const byKeeper = new Set(findings.some(isOthers) ? await this.#deps.askKeeper(network) : []);
     for (const finding of findings) {
       const { repair, key, kind, what } = finding;
+      if (isOthers(finding)) {
+        done.push({ ...finding, outcome: byKeeper.has(key) ? 'repaired' : 'changed' });
+        continue;
+      }
       const isDone = repair && (await this.#make(repair, (each) => revisions.get(each), resting));
       if (isDone) this.#deps.logger.warn({ event: 'ipam-repaired', key, kind, what }, 'addresses repaired on request');
       done.push({ ...finding, outcome: repair ? (isDone ? 'repaired' : 'changed') : 'found' });

@@ -5,9 +5,11 @@
  * A restart of the host ends its containers. What the engine's had is kept apart as `former`: the engine starts them again,
  * maybe before etcd answers, and a claim is a durable key.
  */
+import { attachmentOf } from '../../core/attachment.ts';
 import type { LocalEndpoint } from '../../core/container.ts';
 import type { ZoneClient } from '../../core/dns/names-protocol.ts';
 import { isOverlaydError } from '../../core/errors.ts';
+import type { Publication } from '../../core/publish.ts';
 import { RecentIds } from '../../core/recent-ids.ts';
 import type { NetworkRecord } from '../../core/records.ts';
 import { type StoreMemory, UnusableState } from '../../core/store-memory.ts';
@@ -32,6 +34,7 @@ export class LocalEndpoints {
   readonly #networks = new Map<string, NetworkRecord>();
   /** By record id. */
   readonly #former = new Map<string, LocalEndpoint>();
+  #publications: readonly Publication[] = [];
   /** Ids of records that were removed: their claims may still be there. */
   readonly removed = new RecentIds();
   #bootId = '';
@@ -68,15 +71,16 @@ export class LocalEndpoints {
     const rebooted = saved !== undefined && saved.bootId !== bootId;
     this.#bootId = bootId;
     this.#startedAt = Math.max(now, (saved?.startedAt ?? 0) + 1);
-    const restarted = rebooted ? saved.endpoints.filter(({ engine }) => engine) : [];
+    const restarted = rebooted ? saved.endpoints.filter((each) => attachmentOf(each).isStartedAgain) : [];
     for (const endpoint of [...(saved?.former ?? []), ...restarted]) this.#former.set(endpoint.record.id, endpoint);
     if (!rebooted) for (const endpoint of saved?.endpoints ?? []) this.#endpoints.put(endpoint);
     for (const network of saved?.networks ?? []) this.#networks.set(network.id, network);
+    this.#publications = saved?.publications ?? [];
     const store = saved?.store;
     this.#begun = store;
     await this.save().catch(() => undefined);
     this.#begun = undefined;
-    const ended = rebooted ? saved.endpoints.filter(({ engine }) => !engine) : [];
+    const ended = rebooted ? saved.endpoints.filter((each) => !attachmentOf(each).isStartedAgain) : [];
     return { ended, startedAt: this.#startedAt, store };
   }
 
@@ -100,9 +104,10 @@ export class LocalEndpoints {
 
   /** The disk does not have, or does not say of etcd, what this run knows. */
   get isStale(): boolean {
-    const { height, behind, level } = this.#deps.store();
+    const { height, behind, level, epoch } = this.#deps.store();
     const { serial, store } = this.#onDisk ?? {};
-    const told = store?.height === height && store.behind === behind && store.level === level;
+    const isSame = store?.height === height && store.behind === behind;
+    const told = isSame && store.level === level && store.epoch === epoch;
     return serial !== this.#serial || !told;
   }
 
@@ -182,6 +187,17 @@ export class LocalEndpoints {
     return [...this.#networks.values()];
   }
 
+  /** What a person published of this host, by names that endpoints have or may get. */
+  get publications(): readonly Publication[] {
+    return this.#publications;
+  }
+
+  /** Takes effect in memory at once. */
+  async publish(publications: readonly Publication[]): Promise<void> {
+    this.#publications = publications;
+    await this.#keep();
+  }
+
   async add(endpoint: LocalEndpoint): Promise<void> {
     this.#endpoints.put(endpoint);
     this.#former.delete(endpoint.record.id);
@@ -231,7 +247,8 @@ export class LocalEndpoints {
     const store = this.#begun ?? this.#deps.store();
     const run = { bootId: this.#bootId, startedAt: this.#startedAt, serial: ++this.#serial };
     const lists = { endpoints: this.all(), former: this.former(), networks: this.savedNetworks() };
-    return { version: 2, ...run, ...lists, store };
+    const publications = this.#publications.length > 0 && { publications: this.#publications };
+    return { version: 2, ...run, ...lists, ...publications, store };
   }
 
   async #note(

@@ -7,6 +7,7 @@ import { encodeRecord } from '../../core/record-codec.ts';
 import { addressList, type EndpointRecord, keys, type NodeRecord } from '../../core/records.ts';
 import { endpointEntries, heldEndpoint } from '../claims/endpoint-claims.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
+import type { StoreWatch } from '../view/store-watch.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 
 /** What a restart without etcd goes by. `self`, `others`: the node and its peers as its own files have them. */
@@ -57,16 +58,31 @@ export function unclaimed(
   return local.all().flatMap(({ record }) => (isClaimed(state, record) ? [] : [record]));
 }
 
-/** Why nothing is taken down while etcd is behind what it was, and what to do. */
-export function storeProblem(
-  state: Pick<ClusterState, 'view' | 'revisionOf' | 'confirmedEntryOf' | 'height'>,
+/** What is wrong with what etcd holds, in words with what to do. */
+export function storeProblems(
+  watch: Pick<StoreWatch, 'formerRecords' | 'problems'>,
+  state: Parameters<typeof storeProblem>[0],
+  local: Pick<LocalEndpoints, 'all'>,
+  selfId: string,
+): readonly string[] {
+  const behind = state.view.behind ? [watch.formerRecords ?? storeProblem(state, local, selfId)] : [];
+  return [...watch.problems(), ...behind];
+}
+
+/** Why nothing is taken down while etcd is behind what it was, or another one. */
+function storeProblem(
+  state: Pick<ClusterState, 'view' | 'revisionOf' | 'confirmedEntryOf' | 'height' | 'wentBackUnmarked'>,
   local: Pick<LocalEndpoints, 'all'>,
   selfId: string,
 ): string {
-  const { view, height } = state;
+  const { view, height, wentBackUnmarked } = state;
+  const epoch = view.cluster()?.epoch;
   const seen =
     view.revision < height ? `is at revision ${view.revision} and was at ${height}` : 'had its revision raised';
-  const what = `etcd ${seen}, or lost the cluster's records: it was restored from a backup, or lost data`;
+  const what =
+    epoch === undefined || wentBackUnmarked
+      ? `etcd ${seen}, or lost the cluster's records: it was restored from a backup, or lost data`
+      : `etcd is another one than before (its epoch is ${epoch}): it was restored from a backup, or moved`;
   const missing = unclaimed(state, local).map(
     ({ name, networkId }) => `${name} (network ${view.network(networkId)?.name ?? networkId.slice(0, 12)})`,
   );
@@ -78,5 +94,5 @@ export function storeProblem(
     : missing.length > 0
       ? `It does not hold these endpoints of this host: ${shown}; restore a newer backup, or disconnect them and connect them anew`
       : 'It holds all endpoints of this host, and is taken as it is once the other hosts had a minute to claim theirs';
-  return `${what}. Nothing is taken down meanwhile. ${todo}; docs/operations.md, "Restore etcd"`;
+  return `${what}. Nothing is taken down meanwhile. ${todo}; docs/operations.md, "Back up, restore and move the store"`;
 }

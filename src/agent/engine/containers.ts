@@ -220,7 +220,7 @@ export class EngineContainers {
     if (!container) {
       throw new OverlaydError(
         'namespace-not-found',
-        `container ${name}: the Docker Engine of this host has none of that name or id (docker ps -a lists them); other containers are written netns:NAME, netns:/path or pid:N`,
+        `container ${name}: the Docker Engine of this host has none of that name or id (docker ps -a lists them); other containers are written netns:NAME, netns:/path, pid:N or machine:NAME`,
       );
     }
     const engineNetworkId = networks.engineIdOf(network.id);

@@ -29,6 +29,8 @@ import { EndpointChange, type EndpointChangeDeps } from '../endpoints/endpoint-c
 import type { Endpoints, EndpointsDeps } from '../endpoints/endpoints.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import { encodedEntries } from '../endpoints/own-holdings.ts';
+import { requireAttachable } from '../networks/encryption.ts';
+import { engineKnowsMore } from './other-names.ts';
 import { addressOf, isExactly, type Reservation, Reservations, type WantedAddress } from './reservations.ts';
 import { leadToService, type ServiceLeadDeps } from './service-lead.ts';
 import { passWayOut } from './way-out.ts';
@@ -60,21 +62,16 @@ export class EngineEndpoints {
   readonly #madeAt = new Map<string, number>();
   /** The engine's id of the container that it starts because we asked it to. */
   #starting: string | undefined;
-  readonly #change: EndpointChange;
+  readonly change: EndpointChange;
 
   constructor(deps: EngineEndpointsDeps) {
     this.#deps = deps;
-    this.#change = new EndpointChange(deps);
+    this.change = new EndpointChange(deps);
   }
 
   /** Claims an address, and with it one of the network's other family, which is asked for next. */
   async reserve(network: NetworkRecord, { family, ip, name }: WantedAddress): Promise<string> {
-    if (!network.attachable) {
-      throw new OverlaydError(
-        'not-attachable',
-        `network ${network.name} not manually attachable; it was created with --attachable=false`,
-      );
-    }
+    await requireAttachable(this.#deps.state.view, network, { ...this.#deps.dataPath, selfId: this.#deps.selfId });
     const held = ip === undefined ? undefined : this.#reserved.find(network.id, ip);
     if (held && ip !== undefined && (held.isAsked || held.told.includes(ip))) return this.#reserved.tell(held, ip);
     const begun = held ?? this.#reserved.begun(network.id, family);
@@ -113,7 +110,7 @@ export class EngineEndpoints {
     rest: Pick<Wanted, 'families' | 'macOf'>,
   ): Promise<EndpointRecord> {
     const [ip, ip6] = FAMILIES.map((family) => addresses.find((each) => familyOf(each) === family));
-    const wanted = { name, aliases: [], ip, ip6, mac: undefined, ...rest };
+    const wanted = { name, aliases: [], ip, ip6, mac: undefined, tool: 'docker', ...rest };
     const former = instead.map(({ record }) => record);
     try {
       const { record } = await this.#deps.claims.claim(network, wanted, former);
@@ -195,7 +192,7 @@ export class EngineEndpoints {
     network: NetworkRecord,
     of: EngineAttachment & { readonly addresses: readonly string[]; readonly mac: string | undefined },
   ): Promise<EndpointRecord> {
-    const { endpointId, networkId, addresses, mac } = of;
+    const { endpointId, networkId, otherServers, addresses, mac } = of;
     const { local, state } = this.#deps;
     return this.#queue.run(endpointId, async () => {
       const known = local.byEngine(endpointId);
@@ -204,7 +201,7 @@ export class EngineEndpoints {
       if (asked !== undefined) refuseTakenMac(state.view, network, asked, addresses[0]);
       const reserved = await this.#take(network, addresses);
       const record = asked === undefined ? reserved : await this.#withMac(network, reserved, asked);
-      const engine = { endpointId, networkId };
+      const engine = { endpointId, networkId, ...(otherServers && { otherServers }) };
       const endpoint = { record, container: handedOver(engine), ifname: handoverLinkOf(record.id), engine };
       this.#madeAt.set(endpointId, this.#deps.clock.elapsed());
       const saved = local.add(endpoint);
@@ -311,17 +308,20 @@ export class EngineEndpoints {
     const change = { ...names, ...(isPort ? {} : { ports: container.ports }) };
     const changed = !isNamed(found.record, names) || !isPort;
     const wayOut = container.pid === 0 ? found.engine.wayOut : container.networks.some(({ gateway }) => gateway);
-    const engine = { ...found.engine, containerId: container.id, wayOut };
+    const engineKnows =
+      container.pid === 0 ? found.engine.engineKnows : engineKnowsMore(container, (id) => local.byEngine(id));
+    const engine = { ...found.engine, containerId: container.id, wayOut, engineKnows };
     const known = { ...found, ...inside, engine };
     const isSame =
       found.container.text === known.container.text &&
       found.engine.containerId === container.id &&
-      (found.engine.wayOut ?? false) === (wayOut ?? false);
+      (found.engine.wayOut ?? false) === (wayOut ?? false) &&
+      found.engine.engineKnows === engineKnows;
     if (!changed && isSame) return;
     if (isHandedOver(found.container)) await leadToService(this.#deps, known);
     let record = found.record;
     try {
-      if (changed) record = await this.#change.make(record, change);
+      if (changed) record = await this.change.make(record, change);
     } finally {
       // Which process it is must be known though etcd does not take the names yet.
       await local.update({ ...known, record });
@@ -369,7 +369,7 @@ export class EngineEndpoints {
   async #withMac(network: NetworkRecord, reserved: EndpointRecord, mac: string): Promise<EndpointRecord> {
     if (reserved.mac === mac) return reserved;
     try {
-      return await this.#change.make(reserved, { mac }, network);
+      return await this.change.make(reserved, { mac }, network);
     } catch (error) {
       // The engine gives the address back; should it not, the reservation ends by itself.
       const told = reserved.addresses.map(({ ip }) => ip);

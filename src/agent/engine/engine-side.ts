@@ -27,6 +27,8 @@ export interface EngineSideDeps {
   readonly mendHosts: EngineContainersDeps['mendHosts'];
   /** Name servers of the engine's configuration; undefined when it cannot be read. */
   readonly nameServers: () => Promise<readonly string[] | undefined>;
+  /** Whether containers are answered by us wherever they ask. */
+  readonly namesInside: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -129,7 +131,7 @@ export class EngineSide {
     if (!this.#known) return undefined;
     const { member } = this.#deps;
     const endpoints = member.local.all().filter(({ engine }) => engine).length;
-    const names = await this.#containersAskUs();
+    const names = this.#deps.namesInside || (await this.#containersAskUs());
     const unnamed =
       names === false && endpoints > 0
         ? [

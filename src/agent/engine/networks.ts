@@ -262,9 +262,10 @@ export class EngineNetworks {
 
   async #compare(): Promise<void> {
     const { engine, networks, view, used, version, logger } = this.#deps;
-    const provesAbsence = view().provesAbsence;
     const engineNetworks = await engine.networks();
     const gone = await this.#goneSince(engineNetworks);
+    // Of one moment with the list: what is not in it may be withdrawn.
+    const provesAbsence = view().provesAbsence;
     const offers = planOffers({
       networks: networks.list(),
       provesAbsence,

@@ -1,5 +1,13 @@
-/** Notices that another firewall of the host drops what ours lets pass; told in the status, and once in the log. */
-import { describeBlocked, type Firewall, follow, type Passage, type WayState } from '../../core/firewall.ts';
+/** Notices that another firewall of the host drops what ours lets pass, and who sends what ours drops; told in the status, and once in the log. */
+import {
+  describeBlocked,
+  type Firewall,
+  follow,
+  type Passage,
+  type WayName,
+  type WayState,
+} from '../../core/firewall.ts';
+import { Strays } from '../../core/strays.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 
 export interface FirewallWatchDeps {
@@ -8,23 +16,27 @@ export interface FirewallWatchDeps {
   readonly firewall: () => Promise<Firewall | undefined>;
   /** Of the data path. */
   readonly port: number;
-  readonly clock: Pick<Clock, 'sleep'>;
+  /** Of the member with that address. */
+  readonly nameOf: (address: string) => string | undefined;
+  readonly clock: Pick<Clock, 'sleep' | 'elapsed'>;
   readonly logger: Pick<Logger, 'warn' | 'info' | 'debug'>;
 }
 
 const INTERVAL_MS = 10_000;
+const MOST_LOGGED = 5;
 
 export class FirewallWatch {
   readonly #deps: FirewallWatchDeps;
-  readonly #ways = new Map<keyof Passage, WayState>();
-  readonly #problems = new Map<keyof Passage, string>();
+  readonly #ways = new Map<WayName, WayState>();
+  readonly #problems = new Map<WayName, string>();
+  readonly #strays = new Strays();
 
   constructor(deps: FirewallWatchDeps) {
     this.#deps = deps;
   }
 
   get problems(): readonly string[] {
-    return [...this.#problems.values()];
+    return [...this.#problems.values(), ...this.#strays.problems(this.#deps.nameOf)];
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -38,10 +50,17 @@ export class FirewallWatch {
 
   async look(): Promise<void> {
     const passage = await this.#deps.passage();
-    if (passage) for (const way of ['data', 'out'] as const) await this.#lookAt(way, passage);
+    for (const way of ['data', 'out'] as const) if (passage) await this.#lookAt(way, passage);
+    const { clock, logger, nameOf } = this.#deps;
+    const begun = this.#strays.note(passage?.strays ?? new Map(), clock.elapsed());
+    for (const from of begun.slice(0, MOST_LOGGED))
+      logger.warn(
+        { event: 'sent-in-clear', from, member: nameOf(from) },
+        'VXLAN of an encrypted network came in clear, and was dropped',
+      );
   }
 
-  async #lookAt(way: keyof Passage, passage: Passage): Promise<void> {
+  async #lookAt(way: WayName, passage: Passage): Promise<void> {
     const { firewall, logger, port } = this.#deps;
     const state = follow(this.#ways.get(way), passage[way]);
     this.#ways.set(way, state);

@@ -13,7 +13,7 @@ export type Surroundings = Required<Pick<NodeRecord, 'hostRoutes' | 'linkRoutes'
 const MAX_ROUTES = 256;
 const MAX_NEEDED = 64;
 /** Links whose addresses come and go with containers, virtual machines and Kubernetes' services. */
-const PASSING_LINK = /^(veth|vnet|tap|cali|cilium|lxc|kube)/;
+const PASSING_LINK = /^(veth|vnet|tap|cali|cilium|lxc|kube|ovlwg)/;
 
 /** `storeEndpoints`: URLs at which this host reaches etcd. Everything each once, in an order that stays. */
 export async function lookAround(
@@ -52,7 +52,7 @@ export async function lookAround(
   };
 }
 
-function isUsableIpv6({ address, unfit }: HostAddress): boolean {
+export function isUsableIpv6({ address, unfit }: HostAddress): boolean {
   const ip = requireIp(address, 'address');
   return ip.family === 6 && kindOf(ip) !== 'link-local' && unfit !== 'tentative' && unfit !== 'duplicate';
 }

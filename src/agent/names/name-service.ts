@@ -4,7 +4,7 @@
  * itself (`core/dns/names-protocol.ts`).
  */
 import type { ClusterView } from '../../core/cluster-view.ts';
-import type { NamesRequest, ZoneClient } from '../../core/dns/names-protocol.ts';
+import type { NamesNews, NamesRequest, ZoneClient } from '../../core/dns/names-protocol.ts';
 import { ZoneChanges, type ZoneSources } from '../../core/dns/zone-changes.ts';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { SERVICE_ADDRESS } from '../../core/host-state.ts';
@@ -13,11 +13,14 @@ import type { NamesProcess, NamesSession } from '../../ports/names.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import { HOST_PART } from '../reconcile/announcements.ts';
+import { AnsweredPlaces } from './answered-places.ts';
+import { InsideNames, type InsideNamesDeps } from './inside-names.ts';
 
 export interface NameServiceDeps extends Omit<ZoneSources, 'isGone'> {
   readonly selfId: string;
   readonly view: ClusterView;
-  readonly local: Pick<LocalEndpoints, 'clientsOn' | 'hasOnNetwork' | 'networkIds' | 'unreadable'>;
+  readonly local: Pick<LocalEndpoints, 'all' | 'clientsOn' | 'hasOnNetwork' | 'networkIds' | 'unreadable'>;
+  readonly containers: InsideNamesDeps['containers'];
   /** Whether names are answered at the service address too. */
   readonly serviceAddress: () => boolean;
   readonly process: NamesProcess;
@@ -28,6 +31,8 @@ export interface NameServiceDeps extends Omit<ZoneSources, 'isGone'> {
 
 export interface NameServiceOptions {
   readonly ttlSeconds: number;
+  /** Whether containers of an engine are answered inside of them, see `inside-names.ts`. */
+  readonly inside: boolean;
 }
 
 /** What all the rest of a start waits at most for names to be answered. */
@@ -59,6 +64,7 @@ interface Stale {
 export class NameService {
   readonly #deps: NameServiceDeps;
   readonly #options: NameServiceOptions;
+  readonly #inside: InsideNames;
   /** By network id: why names are not answered there. */
   readonly #problems = new Map<string, string>();
   /** Networks of whose endpoints of other hosts the ways are known, and those of which they will be soon. */
@@ -67,6 +73,7 @@ export class NameService {
   /** Networks that are told of ahead, until their ways are there. */
   readonly #coming = new Set<string>();
   readonly #stale: Stale = { networks: new Set(), cluster: false, clients: false };
+  readonly #answered: AnsweredPlaces;
   #told: Told | undefined;
   #sessions = 0;
   #begun = Promise.withResolvers<void>();
@@ -77,6 +84,9 @@ export class NameService {
   constructor(deps: NameServiceDeps, options: NameServiceOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#answered = new AnsweredPlaces(deps.clock);
+    const networkName = (networkId: string) => deps.view.network(networkId)?.name;
+    this.#inside = new InsideNames({ ...deps, networkName }, options.inside);
   }
 
   /**
@@ -150,7 +160,7 @@ export class NameService {
   coming(networkId: string, made: Promise<unknown>): void {
     const told = this.#told;
     if (told === undefined || !this.#isWanted(networkId)) return;
-    for (const news of told.zones.takeAhead(networkId)) told.session.tell(news);
+    for (const news of told.zones.takeAhead(networkId)) this.#say(told, networkId, news);
     this.#coming.add(networkId);
     const end = () => this.#coming.delete(networkId);
     made.then(end, end);
@@ -175,6 +185,14 @@ export class NameService {
     }
   }
 
+  /**
+   * More is about to be made in the network: where names are answered there already, the process is told and asked now, so
+   * that {@link ensure} after it hardly waits.
+   */
+  prepare(networkId: string): void {
+    if (this.#answered.has(networkId)) void this.ensure(networkId).catch(() => undefined);
+  }
+
   /** Where names should be answered and are not, in words. */
   problems(): readonly string[] {
     const { process, view } = this.#deps;
@@ -182,7 +200,7 @@ export class NameService {
       const name = view.network(networkId)?.name;
       return `names are not answered on ${name === undefined ? 'this host' : `network ${name}`}: ${message}`;
     });
-    return process.problem === undefined ? each : [process.problem, ...each];
+    return [...(process.problem === undefined ? [] : [process.problem]), ...each, ...this.#inside.problems()];
   }
 
   async #ensure(networkId: string): Promise<void> {
@@ -191,7 +209,7 @@ export class NameService {
     if (networkId === HOST_PART) {
       if (service.length === 0) return;
       const namespacePath = '/proc/self/ns/net';
-      return await this.#ask({ kind: 'listen', networkId, namespacePath, addresses: service });
+      return await this.#listen({ kind: 'listen', networkId, namespacePath, addresses: service });
     }
     const network = view.network(networkId);
     if (!network || !this.#isWanted(networkId)) return await this.#close(networkId);
@@ -199,13 +217,20 @@ export class NameService {
     this.#tell();
     const namespacePath = `/run/netns/ovl-${network.vni}`;
     const addresses = [...network.subnets.map(({ gateway }) => gateway), ...service];
-    await this.#ask({ kind: 'listen', networkId, namespacePath, addresses }, () => this.#isWanted(networkId));
+    await this.#listen({ kind: 'listen', networkId, namespacePath, addresses }, () => this.#isWanted(networkId));
+  }
+
+  async #listen(request: Extract<NamesRequest, { kind: 'listen' }>, isDue?: () => boolean): Promise<void> {
+    const { networkId, namespacePath, addresses } = request;
+    const what = `${namespacePath} ${addresses.join(' ')}`;
+    await this.#answered.ask(networkId, what, () => this.#ask(request, isDue));
   }
 
   /** Names of the network are not answered any more, unless this host gets on it again while the process is waited for. */
   async #close(networkId: string): Promise<void> {
     this.#problems.delete(networkId);
     this.#known.delete(networkId);
+    this.#answered.forget(networkId);
     await this.#askIfThere({ kind: 'close', networkId }, () => {
       if (this.#isWanted(networkId)) return false;
       this.#told?.zones.forget(networkId);
@@ -220,6 +245,8 @@ export class NameService {
    * alive. What is known of names stays.
    */
   async release(networkId: string | undefined, namespacePath?: string): Promise<void> {
+    if (networkId === undefined) this.#answered.forgetAll();
+    else this.#answered.forget(networkId);
     await this.#askIfThere({ kind: 'release', networkId, namespacePath });
   }
 
@@ -244,6 +271,7 @@ export class NameService {
     for (const networkId of local.networkIds()) this.#stale.networks.add(networkId);
     this.#stale.cluster = true;
     this.#tell();
+    this.#inside.begin(session);
     this.#begun.resolve();
     // The process may be another one. Those that wait for the first ask themselves.
     this.#sessions += 1;
@@ -253,6 +281,8 @@ export class NameService {
   #lose(session: NamesSession): void {
     if (this.#told?.session !== session) return;
     this.#told = undefined;
+    this.#answered.forgetAll();
+    this.#inside.lose(session);
     this.#begun = Promise.withResolvers<void>();
   }
 
@@ -318,6 +348,7 @@ export class NameService {
     if (stale.cluster) this.#tellCluster(told);
     for (const networkId of stale.networks) this.#tellNetwork(told, networkId);
     if (stale.clients) for (const networkId of told.clients.keys()) this.#tellClients(told, networkId);
+    if (stale.clients) this.#inside.look();
   }
 
   #tellCluster(told: Told): void {
@@ -337,11 +368,11 @@ export class NameService {
     if (!this.#isWanted(networkId) || this.#coming.has(networkId)) return;
     const { view } = this.#deps;
     const certain = view.isWhole && this.#known.has(networkId);
-    for (const news of told.zones.take(networkId, certain)) told.session.tell(news);
+    for (const news of told.zones.take(networkId, certain)) this.#say(told, networkId, news);
     if (!told.clients.has(networkId)) this.#tellClients(told, networkId);
     if (!certain || !view.provesAbsence || told.whole.has(networkId)) return;
     told.whole.add(networkId);
-    told.session.tell({ kind: 'whole', networkId });
+    this.#say(told, networkId, { kind: 'whole', networkId });
   }
 
   #tellClients(told: Told, networkId: string): void {
@@ -356,6 +387,11 @@ export class NameService {
     const removed = [...(before?.keys() ?? [])].filter((address) => !now.has(address));
     told.clients.set(networkId, now);
     if (before === undefined || set.length > 0 || removed.length > 0)
-      told.session.tell({ kind: 'clients', networkId, set, removed });
+      this.#say(told, networkId, { kind: 'clients', networkId, set, removed });
+  }
+
+  #say({ session }: Told, networkId: string, news: NamesNews): void {
+    session.tell(news);
+    this.#answered.told(networkId);
   }
 }

@@ -11,7 +11,8 @@ const MOST_SHOWN = 5;
 export function refuseIfUsed(view: ClusterView, network: NetworkRecord): void {
   const users = new Map([...view.endpointsOn(network.id)].map(({ id, name, nodeId }) => [id, { name, nodeId }]));
   for (const { endpointId: id, nodeId } of view.claims(network.id).values()) {
-    if (!users.has(id)) users.set(id, { name: id.slice(0, 12), nodeId });
+    // A service uses nothing.
+    if (nodeId !== '' && !users.has(id)) users.set(id, { name: id.slice(0, 12), nodeId });
   }
   if (users.size === 0) return;
   const shown = [...users.values()]
@@ -24,6 +25,16 @@ export function refuseIfUsed(view: ClusterView, network: NetworkRecord): void {
   );
 }
 
+/** Throws `network-in-use` where services hold addresses that they should have let go of. */
+export function refuseServicesLeft(view: ClusterView, { id, name }: NetworkRecord): void {
+  const left = [...view.claims(id)].flatMap(([ip, { nodeId }]) => (nodeId === '' ? [ip] : [])).slice(0, MOST_SHOWN);
+  if (left.length === 0) return;
+  throw new OverlaydError(
+    'network-in-use',
+    `network ${name} has addresses of services: ${left.join(', ')}; one is just being made, or was not wholly removed: try again after \`overlayd ipam repair --network ${name}\``,
+  );
+}
+
 /** Who has addresses of it, as etcd says now; of so many as are going to be named, their records. */
 export async function learnUsers(
   state: ClusterState,
@@ -31,7 +42,7 @@ export async function learnUsers(
   { id }: NetworkRecord,
 ): Promise<void> {
   state.learn((await store.list(keys.addressesOn(id))).entries);
-  const claims = [...state.view.claims(id).values()].slice(0, MOST_SHOWN);
+  const claims = [...state.view.claims(id).values()].filter(({ nodeId }) => nodeId !== '').slice(0, MOST_SHOWN);
   const records = claims.map((claim) => store.get(keys.endpoint({ nodeId: claim.nodeId, id: claim.endpointId })));
   state.learn((await Promise.all(records)).filter((entry) => entry !== undefined));
 }

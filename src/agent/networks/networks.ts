@@ -8,7 +8,7 @@
 import { requireCidr } from '../../core/cidr.ts';
 import { unknownMembers } from '../../core/cluster-view.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
-import { innerMtu, overheadOf } from '../../core/inner-mtu.ts';
+import { refuseTooLargeMtu } from '../../core/inner-mtu.ts';
 import type { Family } from '../../core/ip.ts';
 import { checkSubnet, chooseSubnet, type Holder } from '../../core/ipam/subnet.ts';
 import { refuseCoveredUpstreams, upstreamHolders } from '../../core/ipam/upstream-holders.ts';
@@ -33,7 +33,9 @@ import { resolveRef } from '../../core/reference.ts';
 import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import type { ClusterStore, Compare, StoreEntry } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
-import type { Change, Commit, Committed } from '../view/commit.ts';
+import { type Change, type Commit, type Committed, GATE_OPEN } from '../view/commit.ts';
+import { asClusterSays, type CanEncrypt, requireEncryption } from './encryption.ts';
+import { takeServices } from './network-services.ts';
 import {
   addSubnet,
   automaticPools,
@@ -43,7 +45,7 @@ import {
   subnetHolders,
   unchangedSubnets,
 } from './network-subnets.ts';
-import { learnUsers, refuseIfUsed } from './network-users.ts';
+import { learnUsers, refuseIfUsed, refuseServicesLeft } from './network-users.ts';
 
 export interface NetworksDeps {
   readonly store: ClusterStore;
@@ -52,6 +54,7 @@ export interface NetworksDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly canEncrypt: CanEncrypt;
   /** Resolves when this host has nothing of the network left. */
   readonly tearDown: (networkId: string, signal: AbortSignal) => Promise<void>;
 }
@@ -107,13 +110,18 @@ export class Networks {
     return find();
   }
 
-  /** Throws what `draftNetwork`, `requireIpv6`, `requireSpoken` and `chooseBlocks` throw, `network-exists`, `vni-in-use`, `conflict`. */
-  async create(request: NetworkRequest): Promise<NetworkRecord> {
+  /**
+   * Throws what `asClusterSays`, `draftNetwork`, `requireIpv6`, `requireSpoken`, `requireEncryption` and `chooseBlocks` throw,
+   * `network-exists`, `vni-in-use`, `conflict`.
+   */
+  async create(asked: NetworkRequest): Promise<NetworkRecord> {
+    const request = await asClusterSays(this.#deps, asked);
     const draft = draftNetwork(request);
     if (draft.families.includes(6)) await requireIpv6(this.#deps, draft);
-    const { multicastRate, sticky } = networkSettings(draft);
+    const { encrypted, multicastRate, sticky } = networkSettings(draft);
     if (multicastRate !== undefined) await requireSpoken(this.#deps, MULTICAST_LEVEL, 'networks with multicast');
     if (sticky) await requireSpoken(this.#deps, STICKY_LEVEL, 'sticky addresses');
+    if (encrypted) await requireEncryption(this.#deps, this.#options.selfId);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const network = await this.#tryCreate(draft, request);
       if (network) return network;
@@ -176,6 +184,17 @@ export class Networks {
 
   /** From then on it has no name, and every member that hears of it takes its part down. */
   async #beginRemoval(network: NetworkRecord): Promise<Committed> {
+    refuseIfUsed(this.#deps.state.view, network);
+    const putBack = await takeServices(this.#deps, network);
+    try {
+      return await this.#markRemoved(network);
+    } catch (error) {
+      await putBack();
+      throw error;
+    }
+  }
+
+  async #markRemoved(network: NetworkRecord): Promise<Committed> {
     const { commit, state, store } = this.#deps;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       refuseIfUsed(state.view, network);
@@ -196,6 +215,7 @@ export class Networks {
       );
       if (committed) return committed;
       await Promise.all([state.read(store, NETWORKS), learnUsers(state, store, network)]);
+      refuseServicesLeft(state.view, network);
     }
     throw new OverlaydError('network-not-found', `network ${network.name} not found: it has just been removed`);
   }
@@ -252,10 +272,7 @@ export class Networks {
     refuseCoveredUpstreams(draft, holders);
     holders.push(...upstreamHolders([draft]));
     const cluster = state.view.cluster();
-    if (!cluster && state.view.unreadable.has(keys.cluster)) {
-      throw unreadableRecord(keys.cluster, 'no network can be created here');
-    }
-    this.#refuseTooLargeMtu(draft);
+    refuseTooLargeMtu(state.view, draft);
     const blocks = await chooseBlocks(this.#deps, draft, request.subnets, holders);
     const network: NetworkRecord = {
       id: random.hex(32),
@@ -288,18 +305,6 @@ export class Networks {
       'network created',
     );
     return network;
-  }
-
-  /** What no member's underlay carries in one piece would hang, not slow down, wherever fragments are dropped. */
-  #refuseTooLargeMtu(draft: NetworkDraft): void {
-    const { view } = this.#deps.state;
-    const most = innerMtu(view, { options: {} });
-    const asked = innerMtu(view, draft);
-    if (asked <= most) return;
-    throw new OverlaydError(
-      'invalid-argument',
-      `an MTU of ${asked} does not fit: the narrowest way between members leaves ${most} (its MTU less ${overheadOf(view)} for VXLAN); leave the option out to get that`,
-    );
   }
 
   #chooseVni(draft: NetworkDraft, entries: readonly StoreEntry[], [first, last]: readonly [number, number]): number {
@@ -351,7 +356,7 @@ export class Networks {
     const revision = state.revisionOf(key);
     if (revision === undefined) return;
     // No commit: members count what etcd lists, and a thousand of them would tell each other a million times.
-    await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key: own, value: '1' }]);
+    await store.txn([GATE_OPEN, { kind: 'revision', key, revision }], [{ kind: 'put', key: own, value: '1' }]);
     const acknowledged = await this.#acknowledgements(network.id);
     if (!this.#members().every((node) => acknowledged.has(node.id))) return;
     const freed = await commit(

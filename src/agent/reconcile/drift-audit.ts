@@ -4,11 +4,13 @@
  * an engine's container is the engine's. All is compared with what should be: what was seen before is no measure, since it
  * may have been wrong.
  */
+import { isPlumbedByEngine } from '../../core/attachment.ts';
 import type { LocalEndpoint } from '../../core/container.ts';
 import type { Desired, DesiredNetwork, DesiredPort } from '../../core/host-state.ts';
 import type { Filter } from '../../core/packet-filter.ts';
 import { isContainerRight } from '../../core/plan/container.ts';
 import { filterOps, networkFilter, withLoaded } from '../../core/plan/filter.ts';
+import { sparingDetour } from '../../core/plan/service.ts';
 import type { Kernel } from '../../ports/kernel.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 
@@ -59,7 +61,7 @@ export class DriftAudit {
     const { kernel } = this.#deps;
     const ports = this.#turn(
       wanted.networks.flatMap((network): Subject[] =>
-        network.ports.filter(({ endpoint }) => !endpoint.engine).map((port) => ({ network, port })),
+        network.ports.filter(({ endpoint }) => !isPlumbedByEngine(endpoint)).map((port) => ({ network, port })),
       ),
     );
     const [wrong, filters] = await Promise.all([
@@ -95,7 +97,8 @@ export class DriftAudit {
   #isRight(network: DesiredNetwork, seen: Filter | undefined): boolean {
     const filter = networkFilter(network, network.ports);
     const allowed = this.#deps.view().isWhole ? filter : withLoaded(filter, seen);
-    return filterOps(network.namespace, allowed, seen).length === 0;
+    const known = sparingDetour(seen, network, this.#deps.view().isWhole);
+    return filterOps(network.namespace, allowed, known).length === 0;
   }
 
   #turn(all: readonly Subject[]): Subject[] {

@@ -39,9 +39,12 @@ export interface ReconcilerDeps {
   /** Ids of endpoints that were disconnected while the view was not whole. */
   readonly released?: () => Iterable<string>;
   /** Of the cluster, when its etcd is a bundled one. */
-  readonly store?: DesiredInput['store'];
+  readonly store?: () => DesiredInput['store'];
+  /** Ids of members that do not answer. */
+  readonly hidden?: () => ReadonlySet<string>;
   /** Whether networks and host have the service address. */
   readonly serviceAddress?: () => boolean;
+  readonly publications?: () => DesiredInput['publications'];
   readonly clock: Clock;
   readonly logger: Logger;
   /** Port and container of these are gone; their owner releases them. Told again while they stay. */
@@ -289,8 +292,14 @@ export class Reconciler {
   }
 
   #desired(only: ReadonlySet<string> | undefined, remotes = true): Desired {
-    const { view, self, local, store, serviceAddress = () => false } = this.#deps;
-    const input = { view: view(), self: self(), local: local(), store, serviceAddress: serviceAddress(), remotes };
+    const { view, self, local, store, serviceAddress = () => false, publications } = this.#deps;
+    const input = {
+      view: view(),
+      self: self(),
+      local: local(),
+      store: store?.(),
+      ...{ serviceAddress: serviceAddress(), hidden: this.#deps.hidden?.(), publications: publications?.(), remotes },
+    };
     return desired(input, only);
   }
 
@@ -307,9 +316,7 @@ export class Reconciler {
       networks: [...namespaces],
       containers: this.#settled.unsettled(wanted).filter(({ identity }) => !insides.has(identity)),
       ports: wanted.networks
-        .flatMap(({ namespace, ports }) =>
-          ports.map(({ link, endpoint }) => ({ namespace, link, container: endpoint.container })),
-        )
+        .flatMap((network) => this.#seen.unseenPorts(network))
         .filter(({ container }) => !isHandedOver(container) && !insides.has(container.identity)),
     };
   }

@@ -1,4 +1,4 @@
-import type { NamespaceState, Observed, OpFailure, Plan, Scope } from '../../core/host-state.ts';
+import type { DesiredNetwork, NamespaceState, Observed, OpFailure, Plan, Scope } from '../../core/host-state.ts';
 import type { RowEvent } from '../../core/kernel-change.ts';
 import { withRowEvents } from './row-events.ts';
 
@@ -19,6 +19,13 @@ export class SeenNetworks {
   /** Namespaces whose state is in part what was written, not what was seen. */
   readonly #written = new Set<string>();
 
+  /** Of a thousand ports hardly ever one is not known to be there. */
+  unseenPorts({ namespace, ports }: DesiredNetwork): Scope['ports'] {
+    const links = this.#states.get(namespace)?.links;
+    const unseen = links ? ports.filter(({ link }) => links.get(link)?.kind !== 'veth') : ports;
+    return unseen.map(({ link, endpoint }) => ({ namespace, link, container: endpoint.container }));
+  }
+
   /** What is known of the networks of `scope`, the scope that is left to observe, and the moment of asking. */
   recall(scope: Scope): {
     readonly known: ReadonlyMap<string, NamespaceState>;
@@ -33,7 +40,6 @@ export class SeenNetworks {
     const rest = {
       ...scope,
       networks: scope.networks.filter((namespace) => !known.has(namespace)),
-      ports: scope.ports.filter(({ namespace, link }) => known.get(namespace)?.links.get(link)?.kind !== 'veth'),
     };
     return { known, rest, moment: this.#moment };
   }
@@ -51,7 +57,8 @@ export class SeenNetworks {
       const state = networks.get(namespace);
       const outcome = planned.outcomes?.get(namespace);
       if (this.#allForgotten > moment || since(this.#forgotten, namespace)) this.#drop(namespace);
-      else if (!written.has(namespace) && state && !since(this.#stirred, namespace)) this.#states.set(namespace, state);
+      else if (!written.has(namespace) && state && !since(this.#stirred, namespace))
+        this.#states.set(namespace, planned.settled?.get(namespace) ?? state);
       else if (written.has(namespace) && outcome && !failed.has(namespace)) {
         this.#states.set(namespace, outcome);
         this.#written.add(namespace);

@@ -1,3 +1,4 @@
+import { isPlumbedByEngine } from '../../core/attachment.ts';
 import { type ContainerRef, isHandedOver, type LocalEndpoint } from '../../core/container.ts';
 import type {
   Desired,
@@ -37,8 +38,8 @@ export class SettledContainers {
     const containers = new Map<string, ContainerRef>();
     for (const network of wanted.networks) {
       for (const port of network.ports) {
-        const { container, engine } = port.endpoint;
-        const isRight = engine
+        const { container } = port.endpoint;
+        const isRight = isPlumbedByEngine(port.endpoint)
           ? isHandedOver(container) || this.#madeFor(port, network) === madeOf(port, network)
           : this.#keys.get(port.endpoint) === this.#keyOf(port, network);
         if (!isRight) containers.set(container.identity, container);
@@ -104,7 +105,8 @@ export class SettledContainers {
 
   /** The same of the container whose namespace has that path, or of all. Returns ids of the networks that it is on. */
   doubtAt(path: string | undefined, local: readonly LocalEndpoint[]): string[] {
-    const isThere = ({ container, engine }: LocalEndpoint) => !engine && (path ?? container.path) === container.path;
+    const isThere = (each: LocalEndpoint) =>
+      !isPlumbedByEngine(each) && (path ?? each.container.path) === each.container.path;
     const there = local.filter(isThere);
     for (const endpoint of there) this.doubt(endpoint);
     return [...new Set(there.map(({ record }) => record.networkId))];

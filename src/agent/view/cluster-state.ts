@@ -1,10 +1,12 @@
 /** The replica and the view derived from it, with the one place that is told what a change touched. */
 import { ClusterIndex, type Touched } from '../../core/cluster-index.ts';
 import type { ClusterView } from '../../core/cluster-view.ts';
+import { isLaterEpoch, isOtherEpoch } from '../../core/epoch.ts';
 import { type HearsayContext, judge, screen } from '../../core/gossip/hearsay.ts';
 import type { Delta, Digest, GossipMessage, GossipRecord } from '../../core/gossip/message.ts';
 import { type Hearing, type RecordChange, type Refuted, Replica, SEED_REVISION } from '../../core/gossip/replica.ts';
 import { levelOf } from '../../core/levels.ts';
+import { readEpoch } from '../../core/record-codec.ts';
 import { keys } from '../../core/records.ts';
 import type { StoreMemory } from '../../core/store-memory.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
@@ -49,11 +51,14 @@ export class ClusterState {
   #level: number | undefined;
   /** Since when etcd delivers, by the even clock. */
   #followedAt = 0;
+  #epoch: string | undefined;
+  #wentBackUnmarked = false;
+  #fallBacks = 0;
 
   constructor(deps: ClusterStateDeps) {
     this.#deps = deps;
     this.#replica = new Replica({ onRefuted: deps.onRefuted });
-    this.#index = new ClusterIndex(this.#replica, (networkId) => deps.own.isOnNetwork(networkId));
+    this.#index = new ClusterIndex(this.#replica, (id) => deps.own.isOnNetwork(id), deps.selfId);
   }
 
   get view(): ClusterView {
@@ -86,10 +91,29 @@ export class ClusterState {
     return Math.max(this.#height, this.#replica.reached);
   }
 
+  /** Which life of the store this node followed last; undefined where it had none yet. */
+  get epoch(): string | undefined {
+    return this.#epoch;
+  }
+
+  /** etcd went back and nobody said so: members that are away now could not tell, once it has passed where it was. */
+  get wentBackUnmarked(): boolean {
+    return this.#wentBackUnmarked && this.view.behind;
+  }
+
+  /** How often etcd was found to be another than before, in this run. */
+  get fallBacks(): number {
+    return this.#fallBacks;
+  }
+
   /** To be kept for the next run. */
   get memory(): StoreMemory {
     const level = this.view.cluster() ? levelOf(this.view) : (this.view.level ?? this.#level);
-    return { height: this.height, behind: this.#wasBehind || this.view.behind, ...(level !== undefined && { level }) };
+    return {
+      ...{ height: this.height, behind: this.#wasBehind || this.view.behind },
+      ...(level !== undefined && { level }),
+      ...(this.#epoch !== undefined && { epoch: this.#epoch }),
+    };
   }
 
   records(): Iterable<{ readonly key: string; readonly value: string; readonly revision: number }> {
@@ -105,7 +129,9 @@ export class ClusterState {
     this.#height = height;
     this.#wasBehind = behind;
     this.#level = memory?.level;
-    this.#replica.floor = memory ? height : Number.POSITIVE_INFINITY;
+    this.#epoch = memory?.epoch;
+    // While it was behind, a member's table lacked what is still to be claimed again.
+    this.#replica.floor = memory && !behind ? height : Number.POSITIVE_INFINITY;
     this.seed(this.#deps.own.records());
     for (const { id } of this.view.networks()) if (this.#deps.own.isOnNetwork(id)) this.#index.open(id);
   }
@@ -123,20 +149,29 @@ export class ClusterState {
   }
 
   /**
-   * The list of all records. One that is behind what this node has seen, or much too far ahead of it, comes from an etcd
-   * that was restored or lost data: then nothing counts as absent until `acceptStore`.
+   * The list of all records. One of another epoch than the one that was followed, or behind what this node has seen, or much
+   * too far ahead of it, comes from an etcd that was restored, replaced or lost data: then nothing counts as absent until
+   * `acceptStore`.
    */
   mergeSnapshot(revision: number, records: readonly GossipRecord[]): void {
     this.#noteReturn();
     const { own, logger } = this.#deps;
     const seen = Math.max(this.#replica.confirmed, this.#height);
-    const isOther = revision < seen || (seen > 0 && revision - seen > RAISED_BY);
-    const isBehind = this.#wasBehind || isOther || !records.some(({ key }) => key === keys.cluster);
+    const cluster = records.find(({ key }) => key === keys.cluster)?.value;
+    const epoch = cluster === undefined ? this.#epoch : readEpoch(cluster);
+    const isOther = this.#epoch !== undefined && epoch !== this.#epoch;
+    const wentBack = !isOther && (revision < seen || (seen > 0 && revision - seen > RAISED_BY));
+    const isBehind = this.#wasBehind || isOther || wentBack || cluster === undefined;
     if (isBehind) {
-      if (!this.view.behind) logger.error({ revision, seen }, 'etcd is behind what it was: nothing is taken down');
-      this.#height = seen;
+      this.#fallBacks++;
+      const event = { revision, seen, epoch, followed: this.#epoch };
+      if (!this.view.behind || isOther) logger.error(event, 'etcd is not what it was: nothing is taken down');
+      // Revisions of another life are no measure.
+      this.#height = isOther ? 0 : seen;
       this.#wasBehind = false;
     }
+    if (isOther || wentBack) this.#wentBackUnmarked = wentBack;
+    this.#epoch = epoch ?? this.#epoch;
     this.#change(() =>
       isBehind || this.view.behind
         ? this.#replica.fallBack(
@@ -148,8 +183,17 @@ export class ClusterState {
     );
   }
 
-  mergeEvents(revision: number, records: Iterable<GossipRecord>): void {
+  /** Whether they tell of another life of the store than the one that is followed: then all of it is to be read anew. */
+  isOfOtherEpoch(records: Iterable<{ readonly key: string; readonly value: string | undefined }>): boolean {
+    for (const { key, value } of records) {
+      if (key === keys.cluster && value !== undefined && isOtherEpoch(readEpoch(value), this.#epoch)) return true;
+    }
+    return false;
+  }
+
+  mergeEvents(revision: number, records: readonly GossipRecord[]): void {
     this.#noteReturn();
+    for (const { key, value } of records) if (key === keys.cluster && value) this.#epoch ??= readEpoch(value);
     this.#change(() => this.#replica.mergeEvents(revision, records));
   }
 
@@ -161,6 +205,8 @@ export class ClusterState {
   acceptStore(): void {
     this.#deps.logger.warn({ revision: this.#replica.confirmed }, 'etcd is taken as it is now');
     this.#height = 0;
+    this.#wentBackUnmarked = false;
+    this.#epoch = this.view.cluster()?.epoch;
     this.#replica.floor = 0;
     this.#change(() => this.#replica.accept(), true);
   }
@@ -177,20 +223,24 @@ export class ClusterState {
     return this.#replica.digest();
   }
 
-  delta(digest: Digest, budgetBytes: number): Delta | undefined {
-    return this.#replica.delta(digest, budgetBytes);
+  /** `epoch`: the peer's. Who follows an earlier one is told everything, and who follows a later one nothing. */
+  delta(digest: Digest, epoch: string | undefined, budgetBytes: number): Delta | undefined {
+    if (!isOtherEpoch(epoch, this.#epoch)) return this.#replica.delta(digest, budgetBytes);
+    return isLaterEpoch(this.#epoch, epoch)
+      ? this.#replica.delta({ completeTo: 0, ahead: [] }, budgetBytes)
+      : undefined;
   }
 
   /** What a member said, without what cannot be. */
   screen(message: GossipMessage): GossipMessage {
-    const { message: sound, nonsense } = screen(message, this.height);
+    const { message: sound, nonsense } = screen(message, this.height, this.#epoch);
     if (nonsense.length > 0) this.#deps.onNonsense(message.from, nonsense);
     return sound;
   }
 
   /** Takes from a screened message what may be believed of it. Without a digest it holds whole transactions. */
-  hear({ from, delta, digest }: GossipMessage): void {
-    if (!delta) return;
+  hear({ from, delta, digest, epoch }: GossipMessage): void {
+    if (!delta || !this.#hasEpochOf(epoch, from)) return;
     const { clock, own, selfId } = this.#deps;
     const context = { ...own, selfId, followed: this.followed };
     const hearing: Hearing = {
@@ -212,6 +262,24 @@ export class ClusterState {
     const before = this.#deps.clock.elapsed() - CONFIRM_MS;
     if (this.#followedAt <= before) this.#change(() => this.#replica.forgetUnconfirmed(before));
     this.#index.rest();
+  }
+
+  /**
+   * Revisions of another life of the store are no news of this one. Where etcd does not say which is followed, it is the later
+   * one, of which members tell all.
+   */
+  #hasEpochOf(epoch: string | undefined, from: string): boolean {
+    if (!isOtherEpoch(epoch, this.#epoch)) return true;
+    if (this.followed || !isLaterEpoch(epoch, this.#epoch)) return false;
+    this.#deps.logger.warn(
+      { from, epoch, followed: this.#epoch },
+      'members follow a later store: nothing is taken down',
+    );
+    this.#epoch = epoch;
+    this.#height = 0;
+    this.#wentBackUnmarked = false;
+    this.#replica.beginAnew();
+    return true;
   }
 
   #noteReturn(): void {

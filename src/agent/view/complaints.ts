@@ -1,10 +1,10 @@
-/** Which members said what cannot be, or what etcd does not hold: told once in the log, and in `status` for a while. */
+/** Which members said what cannot be, or what etcd does not hold, and wrote what they may not: told once in the log, and in `status` for a while. */
 import type { Refuted } from '../../core/gossip/replica.ts';
-import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { Clock } from '../../ports/runtime.ts';
+import { Refusals, type RefusalsDeps } from './refusals.ts';
 
-export interface ComplaintsDeps {
+export interface ComplaintsDeps extends RefusalsDeps {
   readonly clock: Pick<Clock, 'elapsed'>;
-  readonly logger: Logger;
   readonly nameOf: (nodeId: string) => string;
   /** What the key is to this host, in words: it has it itself; undefined when it has not. */
   readonly ownOf: (key: string) => string | undefined;
@@ -26,9 +26,16 @@ const NAMED_MS = 600_000;
 export class Complaints {
   readonly #deps: ComplaintsDeps;
   readonly #all = new Map<string, Complaint>();
+  readonly #refusals: Refusals;
 
   constructor(deps: ComplaintsDeps) {
     this.#deps = deps;
+    this.#refusals = new Refusals(deps);
+  }
+
+  /** The view may have changed. */
+  look(): void {
+    this.#refusals.look();
   }
 
   nonsense(from: string, what: readonly string[]): void {
@@ -43,7 +50,7 @@ export class Complaints {
 
   problems(): string[] {
     this.#forgetOld();
-    return [...this.#all.values()].map((complaint) => this.#describe(complaint));
+    return [...[...this.#all.values()].map((complaint) => this.#describe(complaint)), ...this.#refusals.problems()];
   }
 
   #describe({ from, kind, count, last }: Complaint): string {

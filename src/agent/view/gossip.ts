@@ -9,10 +9,10 @@
  * of the table and of the cluster.
  */
 import type { ClusterView } from '../../core/cluster-view.ts';
-import { isOverlaydError } from '../../core/errors.ts';
+import { isLaterEpoch } from '../../core/epoch.ts';
+import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { FailureDetector } from '../../core/failure-detector.ts';
-import type { Delta, GossipMessage, GossipRecord } from '../../core/gossip/message.ts';
-import { formatHostPort } from '../../core/host-port.ts';
+import type { Delta, GossipMessage, GossipRecord, Sight, StorePlace } from '../../core/gossip/message.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import type { Peer, PeerTransport } from '../../ports/peers.ts';
 import type { Clock, Logger, Random } from '../../ports/runtime.ts';
@@ -20,12 +20,24 @@ import type { ClusterState } from './cluster-state.ts';
 
 export interface GossipDeps {
   readonly transport: PeerTransport;
-  readonly state: Pick<ClusterState, 'digest' | 'delta' | 'screen' | 'hear'> & {
+  readonly state: Pick<ClusterState, 'digest' | 'delta' | 'epoch' | 'followed' | 'screen' | 'hear'> & {
     readonly view: Pick<ClusterView, 'nodes'>;
   };
   readonly detector: FailureDetector;
   /** Whether this node takes the member for absent, for whatever reason. */
   readonly isHidden: (nodeId: string) => boolean;
+  /** `host:port` at which this node calls the member; undefined: there is no way now. */
+  readonly addressOf: (node: NodeRecord) => string | undefined;
+  /** Where this node sees a member that is behind NAT. */
+  readonly sightOf?: (nodeId: string) => Sight | undefined;
+  /** Where a member sees this node. */
+  readonly onSight?: (from: string, sight: Sight) => void;
+  /** A member asks this one to send past their relay for so long; whether it does. */
+  readonly onAttempt?: (from: string, ms: number) => boolean;
+  /** Where this node reaches the store. */
+  readonly storePlace?: (() => StorePlace) | undefined;
+  /** Where a member does, of that life of it. */
+  readonly onStorePlace?: ((epoch: string, place: StorePlace, from: string) => void) | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -59,6 +71,8 @@ interface Content {
   readonly digest?: GossipMessage['digest'];
   readonly delta?: Delta | undefined;
   readonly relay?: number | undefined;
+  readonly store?: StorePlace | undefined;
+  readonly attemptMs?: number | undefined;
 }
 
 export class Gossip {
@@ -93,7 +107,7 @@ export class Gossip {
       detector.beat(now - due, now);
       const toAsk = detector.toAsk(ASKED, now);
       for (const node of others) if (toAsk.has(node.id)) this.#ask(node);
-      for (const peer of this.#reconcileWith(others)) void this.#reconcile(peer);
+      for (const node of this.#reconcileWith(others)) void this.#reconcile(node);
       this.#deps.onInterval();
     }
   }
@@ -119,46 +133,59 @@ export class Gossip {
     wait.abort();
   }
 
+  /** Asks a member to send past the relay for so many milliseconds; whether it does. Throws as a question does. */
+  async propose(nodeId: string, attemptMs: number): Promise<boolean> {
+    const node = this.#others().find(({ id }) => id === nodeId);
+    if (!node) return false;
+    const reply = await this.#request(node, { attemptMs }, EXCHANGE_INTERVALS);
+    return reply.attemptMs !== undefined;
+  }
+
   #relay(delta: Delta, count: number): void {
     const targets = this.#following().slice(0, Math.min(count, MAX_RELAYED));
     void Promise.allSettled(targets.map((node) => this.#send(node, delta, 0)));
   }
 
   #send(node: NodeRecord, delta: Delta, relay: number): Promise<GossipMessage> {
-    return this.#request(peerOf(node), { delta, relay: relay === 0 ? undefined : relay }, EXCHANGE_INTERVALS);
+    return this.#request(node, { delta, relay: relay === 0 ? undefined : relay }, EXCHANGE_INTERVALS);
   }
 
   /** One push-pull with one member, repeated while its answers are cut. */
-  async #reconcile(peer: Peer): Promise<void> {
-    if (this.#busy.has(peer.nodeId)) return;
-    this.#busy.add(peer.nodeId);
+  async #reconcile(peer: NodeRecord): Promise<void> {
+    if (this.#busy.has(peer.id)) return;
+    this.#busy.add(peer.id);
     try {
       for (;;) {
         const before = this.#deps.state.digest().completeTo;
         const reply = await this.#request(peer, { digest: this.#deps.state.digest() }, EXCHANGE_INTERVALS);
         if (!reply.digest) return;
-        const owed = this.#deps.state.delta(reply.digest, DELTA_BYTES);
+        const owed = this.#deps.state.delta(reply.digest, reply.epoch, DELTA_BYTES);
         if (owed) {
-          await this.#request(peer, { digest: this.#deps.state.digest(), delta: owed }, EXCHANGE_INTERVALS);
+          const { store } = this.#placeFor(reply);
+          await this.#request(peer, { digest: this.#deps.state.digest(), delta: owed, store }, EXCHANGE_INTERVALS);
         }
         const now = this.#deps.state.digest().completeTo;
         if (now === before || now >= reply.digest.completeTo) return;
       }
     } catch (error) {
-      this.#deps.logger.debug({ peer: peer.nodeId, error }, 'exchange failed');
+      this.#deps.logger.debug({ peer: peer.id, error }, 'exchange failed');
     } finally {
-      this.#busy.delete(peer.nodeId);
+      this.#busy.delete(peer.id);
     }
   }
 
   async #answer(from: string, received: GossipMessage): Promise<GossipMessage> {
     const { state } = this.#deps;
     const message = this.#absorb({ ...received, from });
-    if (message.delta && message.relay) this.#relay(message.delta, message.relay);
+    if (message.delta && message.relay && message.epoch === state.epoch) this.#relay(message.delta, message.relay);
+    if (message.attemptMs !== undefined) {
+      const isAgreed = this.#deps.onAttempt?.(from, message.attemptMs);
+      return this.#message(from, isAgreed ? { attemptMs: message.attemptMs } : {});
+    }
     if (!message.digest || message.delta) return this.#message(from, {});
     this.#reconciled.add(from);
-    const delta = state.delta(message.digest, DELTA_BYTES);
-    return this.#message(from, { digest: state.digest(), delta });
+    const delta = state.delta(message.digest, message.epoch, DELTA_BYTES);
+    return this.#message(from, { digest: state.digest(), delta, ...this.#placeFor(message) });
   }
 
   /** Takes what may be believed of a message; returns it without what cannot be. */
@@ -166,7 +193,10 @@ export class Gossip {
     const { clock, detector, state } = this.#deps;
     const message = state.screen(received);
     if (detector.heard(message.from, message.members, clock.elapsed())) this.#announceSelf();
+    if (message.store && message.epoch !== undefined)
+      this.#deps.onStorePlace?.(message.epoch, message.store, message.from);
     state.hear(message);
+    if (message.sight) this.#deps.onSight?.(message.from, message.sight);
     return message;
   }
 
@@ -176,13 +206,14 @@ export class Gossip {
   }
 
   #ask(node: NodeRecord): void {
-    this.#request(peerOf(node), {}, ASK_INTERVALS).catch((error: unknown) => {
+    this.#request(node, {}, ASK_INTERVALS).catch((error: unknown) => {
       this.#deps.logger.debug({ peer: node.id, error }, 'no answer');
     });
   }
 
-  async #request(peer: Peer, content: Content, timeoutIntervals: number): Promise<GossipMessage> {
+  async #request(node: NodeRecord, content: Content, timeoutIntervals: number): Promise<GossipMessage> {
     const { clock, detector, transport } = this.#deps;
+    const peer = this.#peerOf(node);
     detector.ask(peer.nodeId, clock.elapsed());
     const message = this.#message(peer.nodeId, content);
     try {
@@ -195,8 +226,17 @@ export class Gossip {
     }
   }
 
+  /** Where the store is, for who looks for it, if this node knows. */
+  #placeFor({ epoch, withoutStore }: GossipMessage): Pick<Content, 'store'> {
+    const { state, storePlace } = this.#deps;
+    const isLost = withoutStore || (epoch !== undefined && isLaterEpoch(state.epoch, epoch));
+    return isLost && state.followed ? { store: storePlace?.() } : {};
+  }
+
   #message(to: string, content: Content): GossipMessage {
-    return { from: this.#options.selfId, ...content, members: this.#deps.detector.news(to, NEWS) };
+    const { detector, sightOf, state } = this.#deps;
+    const said = { members: detector.news(to, NEWS), epoch: state.epoch, withoutStore: !state.followed };
+    return { from: this.#options.selfId, ...content, ...said, sight: sightOf?.(to) };
   }
 
   #others(): NodeRecord[] {
@@ -212,14 +252,14 @@ export class Gossip {
     return next <= 0 ? present : [...present.slice(next), ...present.slice(0, next)];
   }
 
-  #reconcileWith(others: readonly NodeRecord[]): Peer[] {
+  #reconcileWith(others: readonly NodeRecord[]): NodeRecord[] {
     // Between few members, once per interval and pair is enough.
     const left = others.filter(({ id }) => !this.#reconciled.has(id));
     this.#reconciled.clear();
-    if (others.length <= FEW_RECONCILED) return left.map(peerOf);
+    if (others.length <= FEW_RECONCILED) return left;
     const [present, absent]: [NodeRecord[], NodeRecord[]] = [[], []];
     for (const node of others) (this.#deps.isHidden(node.id) ? absent : present).push(node);
-    return [...this.#pick(present, FANOUT), ...this.#pick(absent, FANOUT)].map(peerOf);
+    return [...this.#pick(present, FANOUT), ...this.#pick(absent, FANOUT)];
   }
 
   /** Who is told at once: of many members so many that the rest hears of it from them. */
@@ -235,8 +275,13 @@ export class Gossip {
     }
     return picked;
   }
-}
 
-function peerOf(node: NodeRecord): Peer {
-  return { nodeId: node.id, address: formatHostPort(node.advertiseAddress, node.gossipPort) };
+  /** Throws `peer-unreachable`. */
+  #peerOf(node: NodeRecord): Peer {
+    const address = this.#deps.addressOf(node);
+    if (address !== undefined) return { nodeId: node.id, address };
+    throw new OverlaydError('peer-unreachable', `node ${node.name} is behind NAT, and there is no tunnel to it yet`, {
+      retryable: true,
+    });
+  }
 }

@@ -1,8 +1,10 @@
 /** Follows etcd: every update of the watch goes into the cluster state. */
-import { PREFIX } from '../../core/records.ts';
+import { decodeStoreGate, decodeStoreMoved } from '../../core/record-codec.ts';
+import { keys, PREFIX, type StoreGate, type StoreMoved } from '../../core/records.ts';
 import type { Logger } from '../../ports/runtime.ts';
 import type { ClusterStore } from '../../ports/store.ts';
 import type { ClusterState } from './cluster-state.ts';
+import { gateProblem } from './commit.ts';
 import { formerRecords } from './former-records.ts';
 
 export interface StoreWatchDeps {
@@ -13,12 +15,17 @@ export interface StoreWatchDeps {
   readonly onStalled: () => void;
   /** The store delivers (again): what was left alone without it can be done now. */
   readonly onConnected: () => void;
+  /** Records are being copied, as this store says; undefined: they are not, or no more. */
+  readonly onGate?: ((gate: StoreGate | undefined) => void) | undefined;
+  /** The records are in another store now, as this one says. */
+  readonly onMoved?: ((moved: StoreMoved) => void) | undefined;
 }
 
 export class StoreWatch {
   readonly #deps: StoreWatchDeps;
   #heard = false;
   #former: string | undefined;
+  #gate: string | undefined;
 
   constructor(deps: StoreWatchDeps) {
     this.#deps = deps;
@@ -34,12 +41,30 @@ export class StoreWatch {
     return this.#heard;
   }
 
+  /** While records are being copied into the store, or out of it: what is in it is not followed then. */
+  get gate(): StoreGate | undefined {
+    return this.#gate === undefined ? undefined : decodeStoreGate(this.#gate);
+  }
+
+  /** In words. */
+  problems(): readonly string[] {
+    if (this.#gate === undefined) return [];
+    const { gate } = this;
+    return [gateProblem(gate, gate && this.#deps.state.view.node(gate.by)?.name)];
+  }
+
   /** In words, when an older release's records are all that etcd was found to hold. */
   get formerRecords(): string | undefined {
     return this.#deps.state.view.cluster() ? undefined : this.#former;
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    while (await this.#follow(signal));
+    this.#deps.state.stalled();
+  }
+
+  /** Until the signal aborts, or all has to be read anew: then true. */
+  async #follow(signal: AbortSignal): Promise<boolean> {
     const { store, state, logger } = this.#deps;
     for await (const update of store.watch(PREFIX, signal)) {
       if (update.kind === 'stalled') {
@@ -48,6 +73,17 @@ export class StoreWatch {
         this.#deps.onStalled();
         continue;
       }
+      const records = update.kind === 'snapshot' ? update.entries : update.events;
+      const wasGated = this.#gate !== undefined;
+      this.#lookAtGate(update.kind, records);
+      if (this.#gate !== undefined) {
+        const { gate } = this;
+        if (!wasGated) logger.warn({ gate }, 'records of etcd are being copied: changes wait');
+        state.stalled();
+        continue;
+      }
+      // What was copied, or is of another life of the store, is compared as a whole.
+      if (update.kind === 'events' && (wasGated || state.isOfOtherEpoch(update.events))) return true;
       const returned = !state.followed;
       if (returned) logger.info({ revision: update.revision, update: update.kind }, 'following etcd');
       this.#heard = true;
@@ -59,7 +95,21 @@ export class StoreWatch {
       } else state.mergeEvents(update.revision, update.events);
       if (returned) this.#deps.onConnected();
     }
-    state.stalled();
+    return false;
+  }
+
+  #lookAtGate(
+    kind: 'snapshot' | 'events',
+    records: readonly { readonly key: string; readonly value: string | undefined }[],
+  ): void {
+    const before = this.#gate;
+    if (kind === 'snapshot') this.#gate = undefined;
+    for (const { key, value } of records) {
+      if (key === keys.storeGate) this.#gate = value;
+      const moved = key === keys.storeMoved && value !== undefined ? decodeStoreMoved(value) : undefined;
+      if (moved) this.#deps.onMoved?.(moved);
+    }
+    if (this.#gate !== before) this.#deps.onGate?.(this.gate);
   }
 
   async #lookForFormer(): Promise<void> {

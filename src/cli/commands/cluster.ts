@@ -1,6 +1,5 @@
 /** `init`, `join` and `leave`. */
 import type { Command } from 'commander';
-import { OverlaydError } from '../../core/errors.ts';
 import { parseToken } from '../../core/token.ts';
 import type { ClusterResult, InitRequest, JoinClusterRequest } from '../../gen/overlayd/v1/control.ts';
 import {
@@ -8,12 +7,14 @@ import {
   collectPairs,
   type Pairs,
   parseAddressOrInterface,
-  parseEtcdUrls,
+  parseEncrypt,
   parseMaskLength,
   parseMemberAddress,
   parsePool,
   parsePort,
+  parseStoreMembers,
 } from '../argument.ts';
+import { addEtcdOptions, type EtcdOptions, etcdRequest, readInput } from '../etcd-options.ts';
 import { checkLocally, UsageError } from '../exit.ts';
 import { addJsonOption, printJson } from '../output.ts';
 import type { Session } from '../session.ts';
@@ -27,23 +28,24 @@ interface HostOptions {
   readonly listenAddr?: string;
   readonly joinPort?: number;
   readonly gossipPort?: number;
+  readonly wireguardPort?: number;
   readonly name?: string;
   readonly label?: Pairs;
   readonly format: 'text' | 'json';
 }
 
-interface InitOptions extends HostOptions {
-  readonly etcd?: readonly string[];
-  readonly etcdCa?: string;
-  readonly etcdCert?: string;
-  readonly etcdKey?: string;
+interface InitOptions extends HostOptions, EtcdOptions {
+  readonly fromBackup?: string;
   readonly defaultAddrPool?: readonly string[];
   readonly defaultAddrPoolMaskLength?: number;
+  readonly encrypt?: string | true;
+  readonly storeMembers?: number;
 }
 
 interface JoinOptions extends HostOptions {
   readonly token?: string;
   readonly tokenFile?: string;
+  readonly nat?: boolean;
 }
 
 interface LeaveOptions {
@@ -60,17 +62,24 @@ export function addClusterCommands(program: Command, session: Session): void {
 
 function addInit(program: Command, session: Session): void {
   const command = program.command('init').description('Create a cluster with this host as its first member');
-  addHostOptions(command)
-    .option('--etcd <url,...>', "the cluster's own etcd; without it this host runs one", parseEtcdUrls)
-    .option('--etcd-ca <file>', "certificate (PEM) of the authority that signed etcd's certificate")
-    .option('--etcd-cert <file>', "this cluster's client certificate (PEM) for etcd")
-    .option('--etcd-key <file>', 'key (PEM) of that certificate')
+  addEtcdOptions(addHostOptions(command), "the cluster's own etcd; without it this host runs one")
+    .option('--from-backup <file>', "take over the networks of another cluster's backup, with nobody on them")
     .option(
       '--default-addr-pool <cidr>',
       'where automatic subnets of IPv4 come from; may be repeated (default: 10.0.0.0/8, then 172.16.0.0/12 and 192.168.0.0/16)',
       collect(parsePool),
     )
-    .option('--default-addr-pool-mask-length <length>', 'size of automatic subnets (default: 24)', parseMaskLength);
+    .option('--default-addr-pool-mask-length <length>', 'size of automatic subnets (default: 24)', parseMaskLength)
+    .option(
+      '--encrypt [mode]',
+      'make networks encrypted that do not say otherwise; --encrypt=required refuses others',
+      parseEncrypt,
+    )
+    .option(
+      '--store-members <count>',
+      'how many hosts keep etcd, 1, 3 or 5; the next that join become such by themselves (default: 3)',
+      parseStoreMembers,
+    );
   addJsonOption(command)
     .addHelpText(
       'after',
@@ -79,6 +88,9 @@ Examples:
   overlayd init --advertise-addr 192.0.2.1
   overlayd init --advertise-addr 2001:db8::1
   overlayd init --advertise-addr eth1 --default-addr-pool 172.30.0.0/16 --default-addr-pool-mask-length 26
+  overlayd init --advertise-addr 192.0.2.1 --store-members 5
+  overlayd init --encrypt --advertise-addr 203.0.113.1
+  overlayd init --encrypt=required --wireguard-port 51850
   overlayd init --etcd https://192.0.2.5:2379,https://192.0.2.6:2379 --etcd-ca ca.pem --etcd-cert c.pem --etcd-key k.pem`,
     )
     .action(async (options: InitOptions) => {
@@ -97,10 +109,12 @@ function addJoin(program: Command, session: Session): void {
     .description('Make this host a member of a cluster')
     .argument('<address[:port]>', `any member of the cluster (default port: ${DEFAULT_JOIN_PORT})`)
     .option('--token <token>', 'what `overlayd init` or `overlayd token create` printed')
+    .option('--token-file <file>', 'read the token from a file, - for standard input: it stays out of the process list')
     .option(
-      '--token-file <file>',
-      'read the token from a file, - for standard input: it stays out of the process list',
-    );
+      '--nat',
+      'this host is behind NAT: members cannot call it, it calls them (default: the member that admits it finds out)',
+    )
+    .option('--no-nat', 'members reach this host at its address, whatever the member that admits it sees');
   addJsonOption(addHostOptions(command))
     .addHelpText(
       'after',
@@ -108,6 +122,7 @@ function addJoin(program: Command, session: Session): void {
 Examples:
   overlayd join --token OVLTKN-1-... 192.0.2.1:2377
   overlayd join --token OVLTKN-1-... [2001:db8::1]:2377
+  overlayd join --token OVLTKN-1-... --nat 192.0.2.1
   ssh host1 overlayd token create -q | overlayd join --token-file - 192.0.2.1`,
     )
     .action(async (address: string, options: JoinOptions) => {
@@ -115,6 +130,7 @@ Examples:
         ...hostRequest(options),
         address: parseMemberAddress(address, DEFAULT_JOIN_PORT),
         token: await readToken(options, session),
+        nat: options.nat,
       };
       const result = await session.ask(`joining through ${request.address}`, (client, report) =>
         client.joinCluster(request, report),
@@ -137,7 +153,8 @@ function addLeave(program: Command, session: Session): void {
       'after',
       `
 The node stays listed as down until \`overlayd node rm\` removes it on another member.
-The host that runs the cluster's etcd leaves last; with members or networks left it refuses, by --force too.
+A host that keeps the store hands over to another one first. Where no other host
+can, it leaves last: with members or networks left it refuses, by --force too.
 
 Examples:
   overlayd leave
@@ -177,6 +194,11 @@ function addHostOptions(command: Command): Command {
       parsePort,
     )
     .option('--gossip-port <port>', 'TCP port for the other members (default: as configured, 7946)', parsePort)
+    .option(
+      '--wireguard-port <port>',
+      'UDP port of encrypted networks, with the next one (default: as configured, 51840)',
+      parsePort,
+    )
     .option('--name <name>', "the node's name (default: the host name)")
     .option('--label <key=value>', 'label of the node; may be repeated', collectPairs);
 }
@@ -189,38 +211,22 @@ function hostRequest(options: HostOptions): Omit<JoinClusterRequest, 'token' | '
     listenAddr: options.listenAddr ?? '',
     joinPort: options.joinPort ?? 0,
     gossipPort: options.gossipPort ?? 0,
+    wireguardPort: options.wireguardPort ?? 0,
     name: options.name ?? '',
     labels: { ...options.label },
   };
 }
 
 async function initRequest(options: InitOptions, session: Session): Promise<InitRequest> {
-  const { etcd = [], etcdCa, etcdCert, etcdKey } = options;
-  if (etcd.length === 0 && (etcdCa ?? etcdCert ?? etcdKey) !== undefined) {
-    throw new UsageError('--etcd-ca, --etcd-cert and --etcd-key need --etcd, like --etcd https://192.0.2.5:2379');
-  }
-  if ((etcdCert === undefined) !== (etcdKey === undefined)) {
-    throw new UsageError('--etcd-cert and --etcd-key belong together; give both or none');
-  }
-  if (etcdCa !== undefined && etcd.some((url) => url.startsWith('http:'))) {
-    throw new UsageError('--etcd-ca has no meaning for http:// URLs; write https:// or leave it out');
-  }
   return {
     ...hostRequest(options),
-    etcdEndpoints: [...etcd],
-    etcdCa: await readPem(session, '--etcd-ca', etcdCa),
-    etcdCert: await readPem(session, '--etcd-cert', etcdCert),
-    etcdKey: await readPem(session, '--etcd-key', etcdKey),
+    ...(await etcdRequest(options, session)),
     defaultAddrPool: [...(options.defaultAddrPool ?? [])],
     defaultAddrPoolMaskLength: options.defaultAddrPoolMaskLength ?? 0,
+    encrypt: options.encrypt === true ? 'default' : (options.encrypt ?? ''),
+    storeMembers: options.storeMembers ?? 0,
+    backup: options.fromBackup === undefined ? '' : await readInput(session, '--from-backup', options.fromBackup),
   };
-}
-
-async function readPem(session: Session, option: string, path: string | undefined): Promise<string> {
-  if (path === undefined) return '';
-  const text = await readInput(session, option, path);
-  if (!text.includes('-----BEGIN ')) throw new UsageError(`${option}: ${path} is not a PEM file`);
-  return text;
 }
 
 async function readToken({ token, tokenFile }: JoinOptions, session: Session): Promise<string> {
@@ -234,14 +240,6 @@ async function readToken({ token, tokenFile }: JoinOptions, session: Session): P
   const text = (token ?? (await readInput(session, '--token-file', tokenFile!))).trim();
   checkLocally(() => parseToken(text));
   return text;
-}
-
-async function readInput(session: Session, option: string, path: string): Promise<string> {
-  try {
-    return await session.surroundings.readFile(path);
-  } catch (cause) {
-    throw new OverlaydError('invalid-argument', `${option}: ${(cause as Error).message}`, { cause });
-  }
 }
 
 function printResult(session: Session, result: ClusterResult): void {

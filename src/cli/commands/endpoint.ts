@@ -28,6 +28,7 @@ export function addEndpointCommands(program: Command, session: Session): void {
           { heading: 'ADDRESS', cell: (row) => addressTexts(row).join(', ') },
           { heading: 'NODE', cell: (row) => row.nodeName },
           { heading: 'STATE', cell: (row) => row.state },
+          { heading: 'TOOL', cell: (row) => row.tool },
           { heading: 'CONTAINER', cell: (row) => row.container },
         ],
         toJson: endpointJson,

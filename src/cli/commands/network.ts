@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { isOverlaydError } from '../../core/errors.ts';
 import { checkNetworkName } from '../../core/names.ts';
-import type { CreateNetworkRequest } from '../../gen/overlayd/v1/control.ts';
+import type { CreateNetworkRequest, Network } from '../../gen/overlayd/v1/control.ts';
 import {
   collect,
   collectAddresses,
@@ -86,7 +86,7 @@ function addCreate(network: Command, session: Session): void {
       `
 Prints the network's id. Options of -o, for which Docker's long names serve as well:
   mtu, com.docker.network.driver.mtu, vxlanid_list, enable_icc, enable_ip_masquerade, gateway_mode_ipv4,
-  gateway_mode_ipv6, container_iface_prefix, dns, multicast, multicast_rate, sticky (docs/networks.md)
+  gateway_mode_ipv6, container_iface_prefix, dns, multicast, multicast_rate, sticky, encrypted (docs/networks.md)
 
 Examples:
   overlayd network create web
@@ -97,6 +97,7 @@ Examples:
   overlayd network create --ipv6 dual
   overlayd network create --ipv6 --subnet 10.22.0.0/24 --subnet 2001:db8:22::/64 -o gateway_mode_ipv6=routed site
   overlayd network create --ipv4=false --ipv6 six
+  overlayd network create -o encrypted ledger
   overlayd network create --internal --label team=data -o mtu=1400 db`,
     );
   refuseOption(command, '--ingress', 'there are no services whose ports a routing mesh could publish');
@@ -164,12 +165,18 @@ function addList(network: Command, session: Session): void {
           { heading: 'SUBNET', cell: (row) => row.subnets.map(({ cidr }) => cidr).join(',') },
           { heading: 'VNI', cell: (row) => String(row.vni) },
           { heading: 'ENDPOINTS', cell: (row) => String(row.endpointCount) },
-          { heading: 'STATE', cell: (row) => (row.internal ? `${row.state} (internal)` : row.state) },
+          { heading: 'STATE', cell: stateText },
         ],
         toJson: networkRow,
         id: (row) => row.id,
       });
     });
+}
+
+/** e.g. `active (internal, encrypted)`. */
+function stateText({ state, internal, encrypted }: Network): string {
+  const more = [...(internal ? ['internal'] : []), ...(encrypted ? ['encrypted'] : [])];
+  return more.length === 0 ? state : `${state} (${more.join(', ')})`;
 }
 
 function addInspect(network: Command, session: Session): void {

@@ -1,11 +1,25 @@
-/** `node ls`, `node inspect` and `node rm`. */
+/** `node ls`, `node inspect`, `node promote`, `node demote`, `node rm` and `node rotate-key`. */
 import type { Command } from 'commander';
-import type { Node } from '../../gen/overlayd/v1/control.ts';
+import type { ClusterResult, Node } from '../../gen/overlayd/v1/control.ts';
+import type { ControlClient, OnProgress } from '../client.ts';
 import { forEach } from '../each.ts';
 import { inspectEach } from '../inspect.ts';
-import { addInspectOption, addListOptions, type Format, type ListOptions, printListing, timestamp } from '../output.ts';
+import {
+  addInspectOption,
+  addJsonOption,
+  addListOptions,
+  type Format,
+  type ListOptions,
+  printJson,
+  printListing,
+  timestamp,
+} from '../output.ts';
 import type { Session } from '../session.ts';
 import { shortId } from '../table.ts';
+import { tunnelJson } from '../tunnel.ts';
+
+/** No wider than the heading; `node inspect` and \`status\` say it in full. */
+const WIREGUARD: Readonly<Record<string, string>> = { '': 'none', 'wireguard-go': 'userspace' };
 
 export function addNodeCommands(program: Command, session: Session): void {
   const node = program.command('node').description('See and remove the members of the cluster');
@@ -24,9 +38,17 @@ export function addNodeCommands(program: Command, session: Session): void {
           { heading: 'NAME', cell: (row) => row.name },
           { heading: 'STATE', cell: (row) => (row.left ? `${row.state} (left)` : row.state) },
           { heading: 'ADDRESS', cell: (row) => row.advertiseAddress },
-          { heading: 'VTEP', cell: (row) => row.vtep },
+          // Most hosts have one address for both.
+          ...(nodes.some(({ advertiseAddress, vtep }) => vtep !== advertiseAddress)
+            ? [{ heading: 'VTEP', cell: (row: Node) => row.vtep }]
+            : []),
+          { heading: 'STORE', cell: (row) => (row.holdsStore ? 'keeper' : row.holdsCopy ? 'copy' : '-') },
+          { heading: 'WIREGUARD', cell: (row) => WIREGUARD[row.wireguardBackend] ?? row.wireguardBackend },
           { heading: 'ENDPOINTS', cell: (row) => String(row.endpoints) },
-          { heading: 'VERSION', cell: (row) => row.version || '-' },
+          // While hosts are being upgraded.
+          ...(nodes.some(({ version }) => version !== nodes[0]?.version)
+            ? [{ heading: 'VERSION', cell: (row: Node) => row.version || '-' }]
+            : []),
         ],
         toJson: nodeJson,
         id: (row) => row.id,
@@ -52,18 +74,108 @@ export function addNodeCommands(program: Command, session: Session): void {
       '-f, --force',
       'remove a node that is up, too; its containers lose their networks, their addresses go to others',
     )
+    .option('--rotate-ca', 'replace the CA then: one that kept the store knew its key (see `overlayd ca rotate`)')
     .addHelpText(
       'after',
-      "\nThe host that runs the cluster's only etcd is never removed.\n\nExamples:\n  overlayd node rm host3\n  overlayd node rm --force 3fa85f64",
+      '\nOf hosts that keep the store the last one is never removed; in the place of another one a further host goes on.\n\nExamples:\n  overlayd node rm host3\n  overlayd node rm --force 3fa85f64\n  overlayd node rm --rotate-ca host1',
     )
-    .action(async (refs: string[], { force = false }: { force?: boolean }) => {
-      await session.ask('removing the node', (client) =>
-        forEach(session, refs, async (ref) => {
+    .action(async (refs: string[], { force = false, rotateCa = false }: { force?: boolean; rotateCa?: boolean }) => {
+      await session.ask('removing the node', async (client, report) => {
+        await forEach(session, refs, async (ref) => {
           await client.removeNode({ ref, force });
           session.print(ref);
-        }),
-      );
+        });
+        if (rotateCa) await client.rotateCa({}, report);
+      });
     });
+
+  addJsonOption(
+    node
+      .command('promote')
+      .description('Have hosts keep the store: they run a member of the etcd of the cluster')
+      .argument('<node...>', 'name, id or beginning of an id'),
+  )
+    .addHelpText(
+      'after',
+      `
+By itself the store grows with the first hosts that join (see \`overlayd store status\`). A promoted host comes
+first; where as many keep the store as are wanted, two more are wanted from then on. Two votes would be worse
+than one, so the second host has a copy only until there is a third. Run it on a host that keeps the store.
+
+Examples:
+  overlayd node promote host4
+  overlayd node promote host4 host5`,
+    )
+    .action((refs: string[], { format }: { format: string }) =>
+      changeStore(
+        session,
+        refs,
+        format,
+        'making the node a member of the store',
+        'keeps the store',
+        (client, ref, report) => client.promoteNode({ ref }, report),
+      ),
+    );
+
+  addJsonOption(
+    node
+      .command('demote')
+      .description('Have hosts keep the store no more')
+      .argument('<node...>', 'name, id or beginning of an id'),
+  )
+    .addHelpText(
+      'after',
+      `
+Another host takes the place where one can. Its etcd hands over, stops, and its data are set aside. The host
+does not become a keeper again by itself, but by \`overlayd node promote\`.
+
+Example:
+  overlayd node demote host1`,
+    )
+    .action((refs: string[], { format }: { format: string }) =>
+      changeStore(
+        session,
+        refs,
+        format,
+        'letting the others keep the store',
+        'keeps the store no more',
+        (client, ref, report) => client.demoteNode({ ref }, report),
+      ),
+    );
+
+  node
+    .command('rotate-key')
+    .description("Exchange this host's WireGuard key for a new one, without a lost packet")
+    .option('-f, --force', 'wait for no member; what those that do not follow at once send here meanwhile is lost')
+    .addHelpText(
+      'after',
+      '\nBoth keys are valid until every member uses the new one, half a minute at least. The exchange goes on when the\ncommand is ended. Keys are exchanged by themselves as well, by age (--wireguard-key-lifetime of the agent).\n\nExample:\n  overlayd node rotate-key',
+    )
+    .action(async ({ force = false }: { force?: boolean }) => {
+      const { nodeName } = await session.ask('exchanging the key', (client, report) =>
+        client.rotateKey({ force }, report),
+      );
+      session.print(`The WireGuard key of ${nodeName} is exchanged.`);
+    });
+}
+
+/** One after the other: etcd takes one change of its members at a time. */
+async function changeStore(
+  session: Session,
+  refs: readonly string[],
+  format: string,
+  waiting: string,
+  done: string,
+  ask: (client: ControlClient, ref: string, report: OnProgress) => Promise<ClusterResult>,
+): Promise<void> {
+  await session.ask(waiting, (client, report) =>
+    forEach(session, refs, async (ref) => {
+      const { nodeId, nodeName, warnings } = await ask(client, ref, report);
+      session.warn(warnings);
+      if (format === 'json') printJson(session, { NodeID: nodeId, NodeName: nodeName, Warnings: warnings });
+      else if (warnings.length === 0) session.print(`Node ${nodeName} ${done}.`);
+    }),
+  );
 }
 
 export function nodeJson(node: Node) {
@@ -74,6 +186,8 @@ export function nodeJson(node: Node) {
     Self: node.self,
     Left: node.left,
     HoldsStore: node.holdsStore,
+    HoldsCopy: node.holdsCopy,
+    EtcdVersion: node.etcdVersion,
     AdvertiseAddress: node.advertiseAddress,
     JoinPort: node.joinPort,
     GossipPort: node.gossipPort,
@@ -86,5 +200,10 @@ export function nodeJson(node: Node) {
     Labels: node.labels,
     Version: node.version,
     Levels: { From: node.lowestLevel, To: node.highestLevel },
+    Wireguard: {
+      Backend: node.wireguardBackend,
+      Keys: node.wireguardKeys.map(({ publicKey, port }) => ({ PublicKey: publicKey, Port: port })),
+    },
+    Tunnel: node.tunnel ? tunnelJson(node.tunnel) : null,
   };
 }

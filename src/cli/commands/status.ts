@@ -1,10 +1,10 @@
 /** `status`: how this host and its cluster are, at a glance. */
 import type { Command } from 'commander';
-import { formatDuration } from '../../core/config/duration.ts';
-import type { PeerStatus, Status } from '../../gen/overlayd/v1/control.ts';
+import type { PeerStatus, Status, Tunnel } from '../../gen/overlayd/v1/control.ts';
 import { addJsonOption, printJson, timestamp } from '../output.ts';
 import type { Session } from '../session.ts';
 import { colour, renderFacts, renderTable, shortId, type Tone } from '../table.ts';
+import { age, bytesText, handshakeText, tunnelJson, wayText } from '../tunnel.ts';
 import { nodeJson } from './node.ts';
 
 const TONES: Readonly<Record<string, Tone>> = {
@@ -43,6 +43,7 @@ function printStatus(session: Session, status: Status): void {
     const { reachable, endpoints, bundled, revision } = status.store;
     const where = `${endpoints.join(', ')}${bundled ? ' (run by this node)' : ''}`;
     facts.push(['etcd', `${reachable ? `reachable, revision ${revision}` : 'not reachable'}, ${where}`]);
+    if (status.store.keepers.length > 0) facts.push(['Kept by', keepersText(status.store)]);
   }
   facts.push(
     ['Networks', `${status.networks}${status.mtu === 0 ? '' : `, MTU ${status.mtu}${limit(status)}`}`],
@@ -56,6 +57,10 @@ function printStatus(session: Session, status: Status): void {
       'Kernel',
       `${passes} passes, ${writes} writes, ${repairs} repairs${lastError ? `; last error: ${lastError}` : ''}`,
     ]);
+  }
+  if (status.encryption !== '' || status.peers.some(({ tunnel }) => tunnel)) {
+    facts.push(['WireGuard', wireguardText(status, now())]);
+    if (status.wireguard?.keyExchange) facts.push(['Key exchange', status.wireguard.keyExchange]);
   }
   if (status.docker) {
     const { state, version, networks, endpoints, names } = status.docker;
@@ -78,6 +83,47 @@ function printStatus(session: Session, status: Status): void {
       status.peers,
     ),
   );
+  printTunnels(session, status);
+}
+
+/** What encrypted networks go by; plain ones go to the peers' addresses. */
+function printTunnels(session: Session, { peers }: Status): void {
+  const tunnels = peers.flatMap(({ tunnel }) => tunnel ?? []);
+  if (tunnels.length === 0) return;
+  session.print('');
+  session.print(
+    renderTable<Tunnel>(
+      [
+        { heading: 'TUNNEL TO', cell: (row) => row.nodeName },
+        { heading: 'ENDPOINT', cell: wayText },
+        { heading: 'HANDSHAKE', cell: (row) => handshakeText(row, session.surroundings.now()) },
+        { heading: 'SENT', cell: (row) => bytesText(row.sentBytes) },
+        { heading: 'RECEIVED', cell: (row) => bytesText(row.receivedBytes) },
+        { heading: 'MTU', cell: (row) => String(row.mtu) },
+      ],
+      tunnels,
+    ),
+  );
+}
+
+const ENCRYPTION: Readonly<Record<string, string>> = {
+  default: '; networks are encrypted that do not say otherwise',
+  required: '; all networks are encrypted',
+};
+
+function wireguardText({ encryption, peers, self, wireguard }: Status, now: number): string {
+  const { endings = 0, lastEndedMs = 0 } = wireguard ?? {};
+  const times = endings === 1 ? 'once' : `${endings} times`;
+  const ended = endings === 0 ? '' : `; gone ${times}, last ${age(now - lastEndedMs)} ago, and made anew`;
+  const [device] = peers.flatMap(({ tunnel }) => tunnel?.device ?? []);
+  const by = `${self?.wireguardBackend || 'none on this host'}${device === undefined ? '' : ` (${device})`}`;
+  return `${by}${ENCRYPTION[encryption] ?? ''}${ended}`;
+}
+
+function keepersText({ copies, keepers, wanted }: NonNullable<Status['store']>): string {
+  const copy = copies.length === 0 ? '' : `; a copy without a vote on ${copies.join(', ')}`;
+  const few = keepers.length < wanted ? ` (${keepers.length} of ${wanted}; see \`overlayd store status\`)` : '';
+  return `${keepers.join(', ')}${few}${copy}`;
 }
 
 function levelText({ level, levelHeldBackBy }: Status): string {
@@ -87,12 +133,6 @@ function levelText({ level, levelHeldBackBy }: Status): string {
 
 function limit({ mtuLimitedBy }: Status): string {
   return mtuLimitedBy === '' ? '' : `, limited by ${mtuLimitedBy}`;
-}
-
-/** Two units at most: `3d4h`, `12s`. */
-function age(ms: number): string {
-  const unit = ms >= 86_400_000 ? 3_600_000 : ms >= 3_600_000 ? 60_000 : ms >= 1_000 ? 1_000 : 1;
-  return formatDuration(Math.max(0, Math.floor(ms / unit) * unit));
 }
 
 function statusJson(status: Status) {
@@ -110,6 +150,9 @@ function statusJson(status: Status) {
           Endpoints: status.store.endpoints,
           Bundled: status.store.bundled,
           Revision: status.store.revision,
+          Keepers: status.store.keepers,
+          Copies: status.store.copies,
+          Wanted: status.store.wanted,
         }
       : null,
     Peers: status.peers.map((peer) => ({
@@ -118,10 +161,19 @@ function statusJson(status: Status) {
       Address: peer.address,
       State: peer.state,
       HeardMsAgo: peer.heardMsAgo,
+      Tunnel: peer.tunnel ? tunnelJson(peer.tunnel) : null,
     })),
     Networks: status.networks,
     Mtu: status.mtu,
     MtuLimitedBy: status.mtuLimitedBy,
+    Encryption: status.encryption,
+    Wireguard: status.wireguard
+      ? {
+          KeyExchange: status.wireguard.keyExchange,
+          Endings: status.wireguard.endings,
+          LastEnded: status.wireguard.lastEndedMs === 0 ? '' : timestamp(status.wireguard.lastEndedMs),
+        }
+      : null,
     LocalEndpoints: status.localEndpoints,
     Endpoints: status.endpoints,
     Reconcile: status.reconcile

@@ -1,10 +1,20 @@
-/** `token create`, `token ls` and `token revoke`. */
+/** `token create`, `token ls`, `token inspect` and `token revoke`. */
 import { type Command, Option } from 'commander';
 import { formatDuration } from '../../core/config/duration.ts';
 import type { Token } from '../../gen/overlayd/v1/control.ts';
 import { parseTtl, parseUses } from '../argument.ts';
 import { forEach } from '../each.ts';
-import { addJsonOption, addListOptions, type ListOptions, printJson, printListing, timestamp } from '../output.ts';
+import { inspectEach } from '../inspect.ts';
+import {
+  addInspectOption,
+  addJsonOption,
+  addListOptions,
+  type Format,
+  type ListOptions,
+  printJson,
+  printListing,
+  timestamp,
+} from '../output.ts';
 import type { Session } from '../session.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
@@ -20,12 +30,16 @@ export function addTokenCommands(program: Command, session: Session): void {
         new Option('--ttl <duration>', 'how long it is valid, 0 for ever').argParser(parseTtl).default(DAY_MS, '24h'),
       )
       .option('--uses <count>', 'how many hosts may join with it (default: no limit)', parseUses)
+      .option('--node <name>', 'let no host but the one of this name join with it')
       .option('-q, --quiet', 'print the token only'),
   )
-    .addHelpText('after', '\nExamples:\n  overlayd token create\n  overlayd token create --ttl 10m --uses 1 -q')
-    .action(async (options: { ttl: number; uses?: number; quiet?: boolean; format: string }) => {
+    .addHelpText(
+      'after',
+      '\nExamples:\n  overlayd token create\n  overlayd token create --ttl 10m --uses 1 -q\n  overlayd token create --node host7',
+    )
+    .action(async (options: { ttl: number; uses?: number; node?: string; quiet?: boolean; format: string }) => {
       const created = await session.ask('making the token', (client) =>
-        client.createToken({ ttlMs: options.ttl, uses: options.uses ?? 0 }),
+        client.createToken({ ttlMs: options.ttl, uses: options.uses ?? 0, node: options.node ?? '' }),
       );
       if (options.quiet) return session.print(created.token);
       if (options.format === 'text') return session.print(created.joinCommand);
@@ -50,10 +64,19 @@ export function addTokenCommands(program: Command, session: Session): void {
           { heading: 'EXPIRES', cell: (row) => expiry(row, now) },
           { heading: 'USES LEFT', cell: (row) => (row.usesLeft < 0 ? 'no limit' : String(row.usesLeft)) },
           { heading: 'CREATED BY', cell: (row) => row.createdBy },
+          ...(tokens.some(({ node }) => node !== '') ? [{ heading: 'FOR', cell: forNode }] : []),
+          { heading: 'LAST JOINED', cell: (row) => row.uses.at(-1)?.name ?? '-' },
         ],
         toJson: tokenJson,
         id: (row) => row.id,
       });
+    });
+
+  addInspectOption(token.command('inspect').description('Show tokens, and who joined with them from where, as JSON'))
+    .argument('<token-id...>', 'id or beginning of an id, as `overlayd token ls` lists it')
+    .addHelpText('after', '\nExamples:\n  overlayd token inspect 4k1h2x9q')
+    .action(async (refs: string[], { format }: { format?: Format }) => {
+      await inspectEach(session, refs, format, (client, ref) => client.getToken({ ref }), tokenJson);
     });
 
   token
@@ -67,6 +90,10 @@ export function addTokenCommands(program: Command, session: Session): void {
         forEach(session, refs, async (ref) => session.print((await client.revokeToken({ ref })).ref)),
       );
     });
+}
+
+function forNode({ node }: Token): string {
+  return node || 'any';
 }
 
 function expiry(token: Token, now: number): string {
@@ -86,5 +113,11 @@ function tokenJson(token: Token) {
     ExpiresAt: timestamp(token.expiresAtMs),
     /** Null: no limit. */
     UsesLeft: token.usesLeft < 0 ? null : token.usesLeft,
+    /** The only host that may join with it; empty: any. */
+    Node: token.node,
+    /** The last ones. */
+    Uses: token.uses.map((use) => ({
+      ...{ NodeID: use.nodeId, Node: use.name, From: use.from, At: timestamp(use.atMs) },
+    })),
   };
 }

@@ -2,6 +2,7 @@
  * The one table of the configuration. Each row is a flag `--some-name`, a variable `OVERLAYD_SOME_NAME` and a key
  * `some_name` of the file; resolving, `--help`, `docs/configuration.md` and the example file are made from it.
  */
+import { WIREGUARD_PORT } from '../wireguard/offers.ts';
 import { choice, duration, path, port, seconds, type ValueKind } from './value-kind.ts';
 
 export interface Option<T> {
@@ -17,6 +18,7 @@ function option<T>(name: string, kind: ValueKind<T>, fallback: T, description: s
 }
 
 const DAY_SECONDS = 86_400;
+const DAY_MS = DAY_SECONDS * 1_000;
 
 export const OPTIONS = {
   dataDir: option(
@@ -41,6 +43,18 @@ export const OPTIONS = {
     4789,
     'UDP port of the VXLAN data path, when init or join name no other.',
   ),
+  wireguardPort: option(
+    'wireguard-port',
+    port,
+    WIREGUARD_PORT,
+    "UDP port of WireGuard, when init or join name no other; the next one is for the exchange of a host's keys.",
+  ),
+  wireguardKeyLifetimeMs: option(
+    'wireguard-key-lifetime',
+    duration({ min: 3_600_000, max: 3_650 * DAY_MS }),
+    180 * DAY_MS,
+    "After this long the host's WireGuard key is exchanged for a new one, without a lost packet.",
+  ),
   docker: option(
     'docker',
     choice('on', 'off'),
@@ -54,11 +68,41 @@ export const OPTIONS = {
     '/run/docker/plugins/overlayd.sock',
     'Where the Docker Engine finds the agent as its network and IPAM driver; the file name is the driver name.',
   ),
+  dockerNames: option(
+    'docker-names',
+    choice('direct', 'forward'),
+    'direct',
+    "Who answers Docker's containers at 127.0.0.11: overlayd itself, or Docker, which asks overlayd for the rest.",
+  ),
+  podmanPlugin: option(
+    'podman-plugin',
+    path,
+    '/usr/local/libexec/netavark/overlayd',
+    "Where Podman's netavark finds the agent's program (overlayd podman install); without one there Podman is offered nothing.",
+  ),
+  podmanNetworks: option(
+    'podman-networks',
+    path,
+    '/etc/containers/networks',
+    'The folder that Podman keeps its networks in: those of the cluster are offered there.',
+  ),
+  podmanStorage: option(
+    'podman-storage',
+    path,
+    '/var/lib/containers/storage',
+    "Podman's graphroot, where the names of its containers are read.",
+  ),
   leaseTtlSeconds: option(
     'lease-ttl',
     seconds({ min: 2, max: 300 }),
     10,
     'After this long without a word from the agent, etcd no longer counts the node as live.',
+  ),
+  storeReplaceAfterMs: option(
+    'store-replace-after',
+    duration({ min: 5_000, max: 30 * DAY_MS }),
+    600_000,
+    'After this long without an answer from a member of the bundled etcd another host takes its place, if there is one.',
   ),
   quarantineSeconds: option(
     'quarantine',

@@ -29,6 +29,8 @@ export interface Errand {
   readonly networkIds: readonly string[];
   /** Who is asked; empty: the host's servers. */
   readonly upstreams: readonly string[];
+  /** Instead: the engine of the container with this key. */
+  readonly engineOf?: string | undefined;
 }
 
 /** Networks whose questions stay inside say nothing about who is asked; of the others the first that has servers. */
@@ -38,10 +40,10 @@ export function errandFor(zones: readonly Zone[]): Errand {
 }
 
 /** Equal for questions that one upstream reply can serve. */
-export function formatQuestionKey(query: Query, { networkIds, upstreams }: Errand): string {
+export function formatQuestionKey(query: Query, { networkIds, upstreams, engineOf = '' }: Errand): string {
   const edns = query.edns === undefined ? '-' : query.edns.dnssecOk ? 'do' : 'edns';
   const networks = [...networkIds].sort().join(',');
-  return `${query.name} ${query.type} ${query.class} ${query.flags & KEPT_FLAGS} ${edns} ${networks} ${upstreams}`;
+  return `${query.name} ${query.type} ${query.class} ${query.flags & KEPT_FLAGS} ${edns} ${networks} ${upstreams} ${engineOf}`;
 }
 
 /** The message for the upstream server, id 0. */

@@ -10,7 +10,7 @@
 import type { EndpointRecord, StaticSet } from '../records.ts';
 
 /** Of what is said below. Who speaks another one is replaced. */
-export const NAMES_PROTOCOL = 1;
+export const NAMES_PROTOCOL = 2;
 
 /** One address of an endpoint as its network's names need it. */
 export interface ZoneEntry {
@@ -38,6 +38,13 @@ export interface ZoneService {
   readonly port: number;
 }
 
+/** A name that has addresses of its own, of which other names are behind. */
+export interface ZoneServiceAddress {
+  /** In lower case. */
+  readonly name: string;
+  readonly addresses: readonly string[];
+}
+
 /** Of a network, what its names depend on. */
 export interface ZoneNetwork {
   readonly name: string;
@@ -55,6 +62,20 @@ export interface ZoneClient {
   readonly networks: readonly string[];
   /** Through a network that is none of ours. */
   readonly wayOut: boolean;
+}
+
+/** A container of this host's engine, answered inside of it, where it asks its engine's own name server. */
+export interface InsideAsker {
+  /** Tells it from all others. */
+  readonly key: string;
+  readonly namespacePath: string;
+  /** Process id, with whose end its own has come. Absent: it is not known yet which process it is. */
+  readonly process?: number | undefined;
+  /** One of its endpoints: it gets the answers that it would get at the gateway of that one's network. */
+  readonly networkId: string;
+  readonly address: string;
+  /** Its engine knows names that we do not, or whom to ask: what is not ours is asked of it. */
+  readonly engineKnows: boolean;
 }
 
 export interface OverlaySubnet {
@@ -77,6 +98,8 @@ export type NamesNews =
     }
   /** All static names of the network; they count where no endpoint goes by the name. */
   | { readonly kind: 'static'; readonly networkId: string; readonly sets: readonly StaticSet[] }
+  /** All services of the network: names that are answered with the service's addresses, whoever goes by them. */
+  | { readonly kind: 'services'; readonly networkId: string; readonly services: readonly ZoneServiceAddress[] }
   /** The first of a session tells all of the network: they are of this host, whose agent knows them from its start. */
   | {
       readonly kind: 'clients';
@@ -84,6 +107,8 @@ export type NamesNews =
       readonly set: readonly ZoneClient[];
       readonly removed: readonly string[];
     }
+  /** Of these networks the host's engine may know containers whose names nobody has told yet. Those of the last message count. */
+  | { readonly kind: 'naming'; readonly networkIds: readonly string[] }
   /** What this session has told of the network is all that there is. */
   | { readonly kind: 'whole'; readonly networkId: string };
 
@@ -101,6 +126,12 @@ export type NamesRequest =
   | { readonly kind: 'keep'; readonly networkIds: readonly string[] }
   /** Close the sockets of the network, and those in the namespace at that path, whichever network's they are. */
   | { readonly kind: 'release'; readonly networkId: string | undefined; readonly namespacePath: string | undefined }
+  /** Answer inside of that container, or answer it differently. */
+  | { readonly kind: 'serve'; readonly container: InsideAsker }
+  /** Its engine's name server is asked again. */
+  | { readonly kind: 'leave'; readonly key: string }
+  /** The same of all containers but these. */
+  | { readonly kind: 'keep-inside'; readonly keys: readonly string[] }
   /** Done when all that was told before counts. */
   | { readonly kind: 'sync' };
 

@@ -46,6 +46,8 @@ export interface Asker {
   readonly transport: 'udp' | 'tcp';
   /** The network that was asked, then the client's others in the order of their names. */
   readonly zones: readonly [Zone, ...Zone[]];
+  /** What none of the zones has is asked of somebody who knows more names, whatever it is. */
+  readonly othersKnow?: boolean;
   /** Whether there is a way out besides those of the zones. */
   readonly hasWayOut?: () => boolean;
   /** True for a block inside any network of the cluster, the client's or not; without it only the zones count. */
@@ -64,7 +66,7 @@ export function resolve(message: Uint8Array, asker: Asker, random: () => number)
   if (query === undefined || query instanceof Uint8Array) return query;
   const own = resolveOwn(query, asker, random);
   if (own !== undefined) return own;
-  return mayForward(zones) || asker.hasWayOut?.() ? query : encodeReply(query, RCODE.REFUSED);
+  return asker.othersKnow || mayForward(zones) || asker.hasWayOut?.() ? query : encodeReply(query, RCODE.REFUSED);
 }
 
 export interface ForeignAsker {
@@ -126,7 +128,7 @@ function resolveOwn(query: Query, asker: Asker, random: () => number): Uint8Arra
   if (absent) return replyWithout(query, zones, RCODE.NXDOMAIN);
   const reverse = parseReverse(name);
   if (reverse !== undefined) return resolveReverse(query, asker, reverse);
-  return isPrivate(name, zones) ? replyWithout(query, zones, RCODE.NXDOMAIN) : undefined;
+  return !asker.othersKnow && isPrivate(name, zones) ? replyWithout(query, zones, RCODE.NXDOMAIN) : undefined;
 }
 
 /** Below a network's name that network alone. A container on one network, which most are, costs nothing. */

@@ -8,10 +8,12 @@
 import type { ClusterView } from '../cluster-view.ts';
 import { networkSettings } from '../network-options.ts';
 import type { EndpointRecord, NetworkRecord, StaticNamesRecord } from '../records.ts';
+import { soundServices } from '../service.ts';
+import type { ServiceRecord } from '../service-records.ts';
 import { type NamesNews, type ZoneEntry, type ZoneNetwork, zoneEntry } from './names-protocol.ts';
 
 export interface ZoneSources {
-  readonly view: Pick<ClusterView, 'network' | 'addresses' | 'staticNames'>;
+  readonly view: Pick<ClusterView, 'network' | 'addresses' | 'services' | 'staticNames'>;
   /** Ids of the members whose endpoints' names are not given. */
   readonly hidden: () => ReadonlySet<string>;
   /** False for an address to which this host does not know the way yet: its name waits. All are reached without it. */
@@ -25,6 +27,7 @@ interface Told {
   /** Nothing of it is answered yet. */
   ahead: boolean;
   statics?: StaticNamesRecord | undefined;
+  services?: readonly ServiceRecord[] | undefined;
   /** By address as the view has it. */
   readonly entries: Map<string, { readonly record: EndpointRecord; readonly shown: boolean }>;
 }
@@ -90,7 +93,7 @@ export class ZoneChanges {
     const isNews = former?.network !== network || wasAhead !== ahead;
     told.network = network;
     told.ahead = ahead;
-    const statics = this.#takeStatic(networkId, told, certain);
+    const statics = [...this.#takeStatic(networkId, told, certain), ...this.#takeServices(network, told, certain)];
     if (!isNews && set.length === 0 && removed.length === 0) return statics;
     const news = { kind: 'zone', networkId, network: zoneNetwork(network), set, removed } as const;
     // What is put right is so before anything of it is answered.
@@ -107,6 +110,18 @@ export class ZoneChanges {
     if (record === told.statics || (record === undefined && !certain)) return [];
     told.statics = record;
     return [{ kind: 'static', networkId, sets: record?.sets ?? [] }];
+  }
+
+  /** As static names. */
+  #takeServices(network: NetworkRecord, told: Told, certain: boolean): NamesNews[] {
+    const { view } = this.#sources;
+    const { services: before = [] } = told;
+    const sound = soundServices(view, network);
+    const isSame = before.length === sound.length && sound.every((each, nth) => each === before[nth]);
+    if (isSame || (!certain && view.services(network.id) === undefined)) return [];
+    told.services = sound;
+    const services = sound.map(({ name, addresses }) => ({ name, addresses: addresses.map(({ ip }) => ip) }));
+    return [{ kind: 'services', networkId: network.id, services }];
   }
 
   /** Whether this session has told of the network. */

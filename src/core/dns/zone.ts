@@ -23,6 +23,8 @@ export interface Zone {
   readonly ttlSeconds: number;
   /** By name in lower case. */
   readonly names: ReadonlyMap<string, Named>;
+  /** Of them, those that are answered with addresses of their own; all that go by them are `tasks.NAME`. */
+  readonly services: ReadonlyMap<string, Named>;
   /** By address. */
   readonly pointers: ReadonlyMap<string, Pointer>;
   /** The same of static names. */
@@ -64,7 +66,7 @@ const PARENT: Named = { kind: 'parent', addresses: [] };
 
 /** What this network knows of a name; undefined when the name is not one of its own. */
 export function lookUp(zone: Zone, name: string): Named | undefined {
-  const found = zone.names.get(name) ?? lookUpTasks(zone, name);
+  const found = zone.services.get(name) ?? zone.names.get(name) ?? lookUpTasks(zone, name);
   if (found !== undefined) return found;
   const service = lookUpService(zone, name);
   if (service?.kind === 'service' && !service.offers) return lookUpQualified(zone, name) ?? service;
@@ -76,14 +78,17 @@ export function lookUpQualified(zone: Zone, name: string): Named | undefined {
   if (name === zone.network) return PARENT;
   const inner = innerName(zone, name);
   if (inner === undefined) return undefined;
-  return zone.names.get(inner) ?? lookUpTasks(zone, inner) ?? lookUpService(zone, inner) ?? HIDDEN;
+  const found = zone.services.get(inner) ?? zone.names.get(inner);
+  return found ?? lookUpTasks(zone, inner) ?? lookUpService(zone, inner) ?? HIDDEN;
 }
 
-/** `tasks.NAME`: all that go by NAME, as Swarm users write it. */
+/** `tasks.NAME`: all that go by NAME, as Swarm users write it. There is none behind a service that nobody goes by. */
 function lookUpTasks(zone: Zone, name: string): Named | undefined {
   if (!name.startsWith('tasks')) return undefined;
   if (name.length === 5) return PARENT;
-  return name[5] === '.' ? zone.names.get(name.slice(6)) : undefined;
+  if (name[5] !== '.') return undefined;
+  const of = name.slice(6);
+  return zone.names.get(of) ?? (zone.services.has(of) ? HIDDEN : undefined);
 }
 
 /** `_service._proto.NAME`, and `_proto.NAME` as what services are below of (RFC 8020). */
@@ -130,12 +135,18 @@ function encode({ ttlSeconds }: Zone, { addresses }: Named, family: Family): Uin
 
 /** Undefined: the address has no name. */
 export function pointerTarget(zone: Zone, address: string): Uint8Array | undefined {
-  const pointer = zone.pointers.get(address) ?? fixedPointer(zone, address);
+  const pointer = zone.pointers.get(address) ?? servicePointer(zone, address) ?? fixedPointer(zone, address);
   if (pointer === undefined) return undefined;
   const { name, network } = pointer;
   // Bare, should it be too long otherwise.
   pointer.target ??= encodeName(`${name}.${network}`) ?? encodeName(name);
   return pointer.target;
+}
+
+/** Few have services, and those few. */
+function servicePointer({ services, network }: Zone, address: string): Pointer | undefined {
+  for (const [name, { addresses }] of services) if (addresses.includes(address)) return { name, network };
+  return undefined;
 }
 
 /** A name that a container has taken does not lead there any more. */

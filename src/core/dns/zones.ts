@@ -6,11 +6,12 @@ import { canonical, parseCidr } from '../cidr.ts';
 import { compareIps, formatIp, parseIp, requireIp } from '../ip.ts';
 import type { StaticSet } from '../records.ts';
 import { fixedNames, fixedPointers as pointersOf } from './fixed.ts';
-import type { NamesNews, ZoneClient, ZoneEntry, ZoneNetwork } from './names-protocol.ts';
+import type { NamesNews, ZoneClient, ZoneEntry, ZoneNetwork, ZoneServiceAddress } from './names-protocol.ts';
 import { HIDDEN, type Named, type Pointer, type Zone } from './zone.ts';
 
 type ZoneNews = Extract<NamesNews, { kind: 'zone' }>;
 type StaticNews = Extract<NamesNews, { kind: 'static' }>;
+type ServiceNews = Extract<NamesNews, { kind: 'services' }>;
 type ClientNews = Extract<NamesNews, { kind: 'clients' }>;
 
 interface Entry extends ZoneEntry {
@@ -40,6 +41,9 @@ interface KeptZone {
   sets: readonly StaticSet[];
   /** That told of them last. */
   fixedSession: number;
+  readonly services: Map<string, Named>;
+  /** The same. */
+  servicesSession: number;
   whole: boolean;
   /** Told before it may be answered from, in that session: what another one knows of its ways is another matter. */
   ahead: number | undefined;
@@ -118,6 +122,13 @@ export class Zones {
     setFixed(kept, sets);
   }
 
+  updateServices({ networkId, services }: ServiceNews, session: number): void {
+    const kept = this.#kept.get(networkId);
+    if (kept === undefined) return;
+    kept.servicesSession = session;
+    setServices(kept, services);
+  }
+
   /** What this session has not told of the network is no more. */
   becomeWhole(networkId: string, session: number): void {
     const kept = this.#kept.get(networkId);
@@ -131,6 +142,7 @@ export class Zones {
     }
     replace(kept, gone, []);
     if (kept.fixedSession !== session) setFixed(kept, []);
+    if (kept.servicesSession !== session) setServices(kept, []);
   }
 
   forget(networkId: string): void {
@@ -150,6 +162,8 @@ export class Zones {
         yield { kind: 'zone', networkId, network, set: all.slice(at, at + entriesPerMessage), removed: [], ahead };
       }
       if (sets.length > 0) yield { kind: 'static', networkId, sets };
+      const services = [...kept.services].map(([name, { addresses }]) => ({ name, addresses }));
+      if (services.length > 0) yield { kind: 'services', networkId, services };
       const set = [...clients.values()].map(({ address, networks, wayOut }) => ({ address, networks, wayOut }));
       if (set.length > 0) yield { kind: 'clients', networkId, set, removed: [] };
       if (whole) yield { kind: 'whole', networkId };
@@ -162,6 +176,7 @@ export class Zones {
     const names = new Map<string, Named>();
     const pointers = new Map<string, Pointer>();
     const fixedPointers = new Map<string, Pointer>();
+    const services = new Map<string, Named>();
     const kept: KeptZone = {
       zone: {
         networkId,
@@ -171,10 +186,12 @@ export class Zones {
         upstreams: network.upstreams ?? [],
         ttlSeconds: this.#ttlSeconds,
         names,
+        services,
         pointers,
         fixedPointers,
       },
-      ...{ network, names, pointers, fixedPointers, holders: new Map() },
+      ...{ network, names, services, pointers, fixedPointers, holders: new Map() },
+      servicesSession: before?.servicesSession ?? 0,
       ...{ fixed: new Map(), sets: [], fixedSession: before?.fixedSession ?? 0 },
       entries: before?.entries ?? new Map(),
       clients: before?.clients ?? new Map(),
@@ -188,6 +205,10 @@ export class Zones {
     }
     replace(kept, new Set(), [...kept.entries.values()]);
     setFixed(kept, before?.sets ?? []);
+    setServices(
+      kept,
+      [...(before?.services ?? [])].map(([name, { addresses }]) => ({ name, addresses })),
+    );
     this.#kept.set(networkId, kept);
     return kept;
   }
@@ -202,6 +223,12 @@ function setFixed(kept: KeptZone, sets: readonly StaticSet[]): void {
   for (const [name, named] of kept.fixed) if (!holders.has(name)) names.set(name, named);
   fixedPointers.clear();
   for (const [address, pointer] of pointersOf(sets, network.name)) fixedPointers.set(address, pointer);
+}
+
+function setServices({ services }: KeptZone, told: readonly ZoneServiceAddress[]): void {
+  services.clear();
+  for (const { name, addresses } of told)
+    services.set(name, { kind: 'resolves', addresses: addresses.filter((address) => parseIp(address)) });
 }
 
 function replace(

@@ -70,6 +70,10 @@ export interface EngineContainer {
   readonly hostname: string;
   /** Exposed ones, and those that its labels name (`../endpoint-ports.ts`). */
   readonly ports: readonly EndpointPort[];
+  /** It has aliases for other containers that are its alone (`--link`). */
+  readonly linked?: boolean | undefined;
+  /** The user's (`--dns`); none: those that the engine gives to all. */
+  readonly nameServers?: readonly string[] | undefined;
   readonly networks: readonly {
     /** The engine's name of the network. */
     readonly network: string;

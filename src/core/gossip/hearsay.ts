@@ -7,6 +7,7 @@
  * - where it is not, any member's word has to do, but for what is this node's own: that changes by etcd's word or by its
  *   own act, never by hearsay.
  */
+import { isCredibleEpoch } from '../epoch.ts';
 import { decodeClaim, decodeEndpoint, decodeNode } from '../record-codec.ts';
 import { type NodeRecord, PREFIX } from '../records.ts';
 import type { GossipMessage, GossipRecord } from './message.ts';
@@ -47,6 +48,7 @@ export function judge(
     }
     case 'networks':
     case 'dns':
+    case 'services':
       if (!isNew && isOnNetwork(first)) return 'check';
       return !followed || isNew ? 'use' : 'check';
     case 'quarantine':
@@ -75,15 +77,17 @@ const LEAST_SEGMENTS: Readonly<Record<string, number>> = {
   live: 2,
   networks: 2,
   dns: 2,
+  services: 2,
 };
 
 /**
  * Takes out of a message what cannot be: the rest of it may be true. `reached`: the highest revision that etcd is known
- * to have had, 0 when none is. `nonsense` says in words what was taken out.
+ * to have had, 0 when none is; `epoch`: the life of it that this node follows. `nonsense` says in words what was taken out.
  */
 export function screen(
   message: GossipMessage,
   reached: number,
+  epoch?: string,
 ): { readonly message: GossipMessage; readonly nonsense: readonly string[] } {
   const nonsense: string[] = [];
   const most = reached === 0 ? Number.MAX_SAFE_INTEGER : reached + FURTHEST;
@@ -94,6 +98,11 @@ export function screen(
     return undefined;
   };
   let { digest, delta } = message;
+  // Of what life its revisions are is not known then.
+  if (message.epoch !== undefined && !isCredibleEpoch(message.epoch, epoch)) {
+    nonsense.push(`that it follows the store's life ${message.epoch.slice(0, 40)}`);
+    return { message: { ...message, epoch: undefined, digest: undefined, delta: undefined }, nonsense };
+  }
   if (digest) {
     const { completeTo, ahead } = digest;
     const sound = isRevision(completeTo) && ahead.length <= MOST_AHEAD && ahead.every(isRevision);

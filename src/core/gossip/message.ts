@@ -4,7 +4,34 @@ export interface GossipMessage {
   readonly digest?: Digest | undefined;
   readonly delta?: Delta | undefined;
   readonly members: readonly MemberNews[];
+  /** Which life of the store the revisions are of. */
+  readonly epoch?: string | undefined;
+  /** The sender does not reach the store. */
+  readonly withoutStore?: boolean | undefined;
+  /** For a receiver that does not, or follows an earlier life of it: where it is. */
+  readonly store?: StorePlace | undefined;
   readonly relay?: number | undefined;
+  /** Where the sender sees the receiver, which is behind NAT. */
+  readonly sight?: Sight | undefined;
+  /** Of who asks the receiver to send past their relay for so many milliseconds, and of who answers that it does. */
+  readonly attemptMs?: number | undefined;
+}
+
+export interface StorePlace {
+  readonly endpoints: readonly string[];
+  readonly caCertificate: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface Sight {
+  readonly keys: readonly KeySight[];
+}
+
+/** `endpoint`: `host:port` from which packets of that WireGuard key come. */
+export interface KeySight {
+  readonly publicKey: string;
+  readonly endpoint: string;
 }
 
 export interface Digest {

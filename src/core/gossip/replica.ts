@@ -185,6 +185,18 @@ export class Replica {
     });
   }
 
+  /**
+   * Members follow another life of the store, which this node does not reach: all that is shown stays, and whatever they say
+   * of that life counts more. Until `accept`, absence means nothing.
+   */
+  beginAnew(): void {
+    const held = [...this.shown.all()];
+    for (const all of [this.#known, this.#heard, this.#ahead, this.#unconfirmed]) all.clear();
+    this.#confirmed = this.#told = this.#reached = this.#forgotten = this.#highest = 0;
+    for (const { key, value } of held) this.#know(key, value, SEED_REVISION);
+    this.#behind = true;
+  }
+
   /** What etcd holds now is taken as it is. */
   accept(): RecordChange[] {
     this.#behind = false;

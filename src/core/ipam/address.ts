@@ -8,7 +8,7 @@
 import { type Cidr, contains, firstOf, ipAt, lastOf, offsetOf, requireCidr, sizeOf } from '../cidr.ts';
 import { OverlaydError } from '../errors.ts';
 import { type Family, formatIp, parseIp, requireIp } from '../ip.ts';
-import type { ClaimRecord, EndpointRecord, QuarantineRecord, SubnetSpec } from '../records.ts';
+import type { ClaimRecord, EndpointRecord, NetworkRecord, QuarantineRecord, SubnetSpec } from '../records.ts';
 import { subnetWith } from '../subnets.ts';
 import { isKeptFromOthers, yieldsToNeed } from './kept.ts';
 
@@ -157,7 +157,7 @@ export function checkAddress(
   if (taken) {
     throw new OverlaydError(
       'address-in-use',
-      `address already in use: ${address} belongs to ${endpoint?.name ?? 'an endpoint'} on ${holder(taken.nodeId)}`,
+      `address already in use: ${address} belongs to ${taken.nodeId === '' ? 'a service' : `${endpoint?.name ?? 'an endpoint'} on ${holder(taken.nodeId)}`}`,
     );
   }
   if (space.pending.has(address)) {
@@ -234,6 +234,32 @@ export function reservedAddresses(subnet: SubnetSpec): ReadonlyMap<string, strin
   }
   reserved.set(formatIp(requireIp(subnet.gateway, 'gateway')), 'the gateway');
   return reserved;
+}
+
+/** Of subnets, which stay the same objects: parsed once, not for each of ten thousand endpoints. */
+const parsed = new WeakMap<SubnetSpec, { readonly block: Cidr; readonly notForEndpoints: ReadonlySet<string> }>();
+
+/** Why no endpoint of the network is where this one says it is, in words that follow its node's name; undefined: it may be. */
+export function whyNotAt(
+  { name, subnets }: Pick<NetworkRecord, 'name' | 'subnets'>,
+  endpoint: Pick<EndpointRecord, 'name' | 'addresses'>,
+): string | undefined {
+  for (const { ip, subnet: cidr } of endpoint.addresses) {
+    const who = `has endpoint ${endpoint.name} of network ${name} at ${ip}`;
+    const subnet = subnets.find((each) => each.cidr === cidr);
+    if (!subnet) return `${who}, which is in no subnet of it`;
+    const known = parsed.get(subnet) ?? parse(subnet);
+    parsed.set(subnet, known);
+    const address = parseIp(ip);
+    if (!address || !contains(known.block, address)) return `${who}, which is not in ${cidr}`;
+    if (known.notForEndpoints.has(ip)) return `${who}, which is ${reservedAddresses(subnet).get(ip)}`;
+  }
+  return undefined;
+}
+
+function parse(subnet: SubnetSpec) {
+  const notForEndpoints = new Set(reservedAddresses({ ...subnet, auxAddresses: {} }).keys());
+  return { block: requireCidr(subnet.cidr, 'subnet'), notForEndpoints };
 }
 
 /** The part of the subnet that automatic choice draws from: `--ip-range`, else all of it. */

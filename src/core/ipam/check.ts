@@ -1,7 +1,7 @@
 /**
- * Compares what etcd holds of addresses (records of endpoints, claims, MACs that were chosen, quarantines) with itself, with
- * networks and members, and with the endpoints that this host has. Everything is of one revision, so nothing that is being
- * written is seen by half. Scales: each record is looked at once.
+ * Compares what etcd holds of addresses (records of endpoints, claims, MACs that were chosen, quarantines, numbers of WireGuard
+ * keys) with itself, with networks and members, and with the endpoints that this host has. Everything is of one revision, so
+ * nothing that is being written is seen by half. Scales: each record is looked at once.
  *
  * Only what is nobody's any more has a repair: of a node that is no member, or of this host and of no endpoint here. What
  * another member may have is its own: its agent puts most of it right by itself, and the rest is repaired there.
@@ -9,6 +9,7 @@
 import { hasMacClaim } from '../endpoint-mac.ts';
 import { type ClaimRecord, type EndpointRecord, firstAddress, hasAddress, keys } from '../records.ts';
 import { type Claimed, Inventory, isAt, type StoredRecord } from './inventory.ts';
+import { checkNumbers } from './number-check.ts';
 
 export type FindingKind = 'leaked' | 'missing' | 'duplicate' | 'foreign' | 'unreadable';
 
@@ -99,6 +100,7 @@ class AddressCheck {
         ...{ owner: '', mend, repair },
       });
     }
+    for (const finding of checkNumbers(this.#held, this.#own.nodeId)) this.#add(finding);
     return [...this.#findings.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
@@ -140,6 +142,10 @@ class AddressCheck {
   #checkClaim(claimed: Claimed): void {
     const { key, networkId, what: ip, claim } = claimed;
     const { endpointId, nodeId } = claim;
+    if (nodeId === '') {
+      this.#checkServiceClaim(claimed);
+      return;
+    }
     const endpoint = this.#held.endpoint(claim);
     const endpointKey = keys.endpoint({ nodeId, id: endpointId });
     // What cannot be read may say anything; a record that goes takes its claims along.
@@ -170,6 +176,23 @@ class AddressCheck {
     this.#add({
       ...{ kind, key, networkId, owner, what: `${ip} is claimed for ${whose}, ${fault}${elsewhere}${place}` },
       ...this.#mend(nodeId, endpointId, repair, 'the claim'),
+    });
+  }
+
+  /** Of a service that is there no more, its address would be nobody's for ever. */
+  #checkServiceClaim({ key, networkId, what: ip, claim }: Claimed): void {
+    const services = this.#held.services.get(networkId);
+    if (services === 'unreadable' || services?.get(claim.endpointId)?.has(ip)) return;
+    const asFound = [key, keys.services(networkId), keys.network(networkId)];
+    this.#add({
+      ...{
+        kind: 'leaked',
+        key,
+        networkId,
+        owner: '',
+        what: `${ip} is claimed for a service of which there is no record`,
+      },
+      ...{ mend: 'deletes the claim', repair: { asFound, changes: [{ kind: 'delete', key }] } },
     });
   }
 

@@ -1,7 +1,14 @@
 /** What etcd holds of addresses at one revision, sorted by what it is of. What cannot be read is kept apart, with its key. */
 import { type Cidr, contains, parseCidr } from '../cidr.ts';
 import { formatIp, parseIp } from '../ip.ts';
-import { decodeClaim, decodeEndpoint, decodeNetwork, decodeNode, decodeQuarantine } from '../record-codec.ts';
+import {
+  decodeClaim,
+  decodeEndpoint,
+  decodeNetwork,
+  decodeNode,
+  decodeQuarantine,
+  decodeServices,
+} from '../record-codec.ts';
 import {
   type ClaimRecord,
   type EndpointRecord,
@@ -45,6 +52,10 @@ export class Inventory {
   readonly macs: Claimed[] = [];
   readonly quarantines: (Omit<Claimed, 'claim'> & { readonly record: QuarantineRecord })[] = [];
   readonly unreadable: Unreadable[] = [];
+  /** Ids of nodes, by number of a WireGuard key. */
+  readonly numbers = new Map<number, string>();
+  /** By network, addresses of services by their ids; `unreadable`: it is not known which. */
+  readonly services = new Map<string, ReadonlyMap<string, ReadonlySet<string>> | 'unreadable'>();
   /** Keys that no record of this version has. */
   readonly strays: string[] = [];
   readonly #keys = new Set<string>();
@@ -74,6 +85,11 @@ export class Inventory {
 
   node(id: string): Found<NodeRecord> {
     return this.#nodes.get(id);
+  }
+
+  /** Those that can be read. */
+  get members(): readonly NodeRecord[] {
+    return [...this.#nodes.values()].filter((node): node is NodeRecord => node !== undefined && node !== 'unreadable');
   }
 
   network(id: string): Found<NetworkRecord> {
@@ -117,6 +133,8 @@ export class Inventory {
       const network = read(decodeNetwork(value), 'a network', first);
       this.#networks.set(first, network ?? 'unreadable');
       if (network) this.#addSubnets(first, network);
+    } else if (kind === 'wireguard') {
+      this.numbers.set(Number(first), value);
     } else if (kind === 'endpoints') {
       const record = decodeEndpoint(value);
       // The key says whose it is: a value of another one is none of this key's.
@@ -126,6 +144,10 @@ export class Inventory {
       const noun = kind === 'macs' ? 'whose a MAC address is' : 'whose an address is';
       const claim = read(decodeClaim(value), noun, first);
       if (claim) this[kind === 'macs' ? 'macs' : 'claims'].push({ key, networkId: first, what: second, claim });
+    } else if (kind === 'services') {
+      const record = read(decodeServices(value), 'services', first);
+      const of = record?.services.map(({ id, addresses }) => [id, new Set(addresses.map(({ ip }) => ip))] as const);
+      this.services.set(first, of ? new Map(of) : 'unreadable');
     } else if (kind === 'quarantine') {
       const quarantine = read(decodeQuarantine(value), 'an address that rests', first);
       if (quarantine) this.quarantines.push({ key, networkId: first, what: second, record: quarantine });

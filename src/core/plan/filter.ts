@@ -16,6 +16,8 @@ import type { Filter, FilterChain, FilterSet } from '../packet-filter.ts';
 import { hasFamily } from '../subnets.ts';
 import { type Ipv6Filter, ipv6Filter } from './ipv6-filter.ts';
 import { gatewayMac } from './naming.ts';
+import { isNoChange, portChange } from './port-change.ts';
+import { detour } from './service.ts';
 import { isMulticast } from './wanted.ts';
 
 /** Before connection tracking, where one packet costs least. */
@@ -25,6 +27,10 @@ export const EARLY = -5;
 /** After whatever the host's firewall says, also of those that want to have the last word. */
 export const LATE = 300;
 export const SRCNAT = 100;
+export const DSTNAT = -100;
+/** Of nft's expressions and sets, by family. */
+export const HEADER = { 4: 'ip', 6: 'ip6' } as const;
+export const ADDRESS_TYPE = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const;
 export const LEASES = { 4: 'leases', 6: 'leases6' } as const;
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 const ETHERNET_BYTES = 14;
@@ -34,11 +40,16 @@ const TO_ONE = 'ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00';
 export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPort[]): Filter {
   const gateway = gatewayMac(network);
   const ipv6 = hasFamily(network, 6) ? ipv6Filter(network, ports) : undefined;
+  const services = detour(network, ports);
   /** What the gateway takes for itself. */
   const heard = isMulticast(network) ? gateway : `${gateway}, ${BROADCAST}`;
   return {
     family: 'bridge',
-    sets: [set(LEASES[4], ['ifname', 'ether_addr', 'ipv4_addr'], ports.flatMap(leasesMade)), ...(ipv6?.sets ?? [])],
+    sets: [
+      set(LEASES[4], ['ifname', 'ether_addr', 'ipv4_addr'], leasesOfAll(network, ports)),
+      ...(ipv6?.sets ?? []),
+      ...services.sets,
+    ],
     chains: [
       chain('prerouting', 'prerouting', RAW, 'drop', [
         // As it stands in the frame: with a VLAN tag before it, `ip` alone would match.
@@ -65,6 +76,7 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
         ...(ipv6?.own ?? []),
         'counter drop',
       ]),
+      ...services.chains,
       ...(network.multicastRate === undefined ? [] : multicastChains(network.multicastRate, network.mtu, ipv6)),
     ],
   };
@@ -81,6 +93,37 @@ function leasesMade(port: DesiredPort): readonly string[] {
   const texts = ipv4.map(({ address }) => `${link} ${mac} ${address}`);
   leases.set(port, texts);
   return texts;
+}
+
+/** A set, and what it was made of: a copy of another one, with some elements less and some more. */
+interface SetChange {
+  readonly of: WeakRef<ReadonlySet<string>>;
+  readonly gone: readonly string[];
+  readonly come: readonly string[];
+}
+
+const setChanges = new WeakMap<ReadonlySet<string>, SetChange>();
+
+/** The leases of all ports that were made last, by the remotes of the network. */
+const leasesLast = new WeakMap<
+  DesiredNetwork['remotes'],
+  { readonly ports: readonly DesiredPort[]; readonly leases: ReadonlySet<string> }
+>();
+
+function leasesOfAll({ remotes }: DesiredNetwork, ports: readonly DesiredPort[]): ReadonlySet<string> {
+  const last = leasesLast.get(remotes);
+  const change = last && portChange(last.ports, ports);
+  if (last && change && isNoChange(change)) return last.leases;
+  let all: Set<string>;
+  if (last && change) {
+    all = new Set(last.leases);
+    const [gone, come] = [change.gone.flatMap(leasesMade), change.come.flatMap(leasesMade)];
+    for (const lease of gone) all.delete(lease);
+    for (const lease of come) all.add(lease);
+    setChanges.set(all, { of: new WeakRef(last.leases), gone, come });
+  } else all = new Set(ports.flatMap(leasesMade));
+  leasesLast.set(remotes, { ports, leases: all });
+  return all;
 }
 
 /**
@@ -110,8 +153,8 @@ function multicastChains(rate: number, mtu: number, ipv6: Ipv6Filter | undefined
   ];
 }
 
-export function set(name: string, type: readonly string[], elements: readonly string[]): FilterSet {
-  return { name, type, interval: false, elements: new Set(elements) };
+export function set(name: string, type: readonly string[], elements: Iterable<string>): FilterSet {
+  return { name, type, interval: false, elements: elements instanceof Set ? elements : new Set(elements) };
 }
 
 export function chain(
@@ -139,6 +182,19 @@ export function leasesOf(seen: Filter | undefined, link: string): string[] {
 
 /** The comment that a rule is loaded with: `overlayd:` and 32 bits of FNV-1a over its text. */
 export function ruleMark(rule: string): string {
+  const made = marks.get(rule);
+  if (made !== undefined) return made;
+  if (marks.size === MOST_MARKS) marks.clear();
+  const mark = makeMark(rule);
+  marks.set(rule, mark);
+  return mark;
+}
+
+/** Of rules that were asked for. */
+const marks = new Map<string, string>();
+const MOST_MARKS = 1_024;
+
+function makeMark(rule: string): string {
   let hash = 0x811c9dc5;
   for (let index = 0; index < rule.length; index++) hash = Math.imul(hash ^ rule.charCodeAt(index), 0x01000193);
   return `overlayd:${(hash >>> 0).toString(16).padStart(8, '0')}`;
@@ -155,10 +211,12 @@ export function asLoaded(filter: Filter): Filter {
 
 /** What makes the loaded table (its rules are comments) the wanted one: nothing, other elements, or all anew. */
 export function filterOps(at: Place, wanted: Filter, seen: Filter | undefined): Op[] {
-  if (!seen || !hasSameRules(wanted, seen)) return [{ kind: 'set-filter', at, filter: wanted }];
+  if (!seen) return [{ kind: 'set-filter', at, filter: wanted, isFirst: true }];
+  if (!hasSameRules(wanted, seen)) return [{ kind: 'set-filter', at, filter: wanted }];
   const { family } = wanted;
-  const less = wanted.sets.map((each) => without(elementsOf(seen, each), each, each.elements));
-  const more = wanted.sets.map((each) => without(each.elements, each, elementsOf(seen, each)));
+  const differences = wanted.sets.map((each) => ({ each, ...setDifference(each.elements, elementsOf(seen, each)) }));
+  const less = differences.map(({ each, extra }) => ({ ...each, elements: extra }));
+  const more = differences.map(({ each, missing }) => ({ ...each, elements: missing }));
   const ops: Op[] = [
     { kind: 'remove-elements', at, family, sets: less.filter(({ elements }) => elements.size > 0) },
     { kind: 'add-elements', at, family, sets: more.filter(({ elements }) => elements.size > 0) },
@@ -166,11 +224,23 @@ export function filterOps(at: Place, wanted: Filter, seen: Filter | undefined): 
   return ops.filter((op) => 'sets' in op && op.sets.length > 0);
 }
 
-/** The set with those elements, less the others. */
-function without(elements: ReadonlySet<string>, set: FilterSet, others: ReadonlySet<string>): FilterSet {
+/** Of a set that was made of the other one, by what was changed alone. */
+function setDifference(wanted: ReadonlySet<string>, seen: ReadonlySet<string>) {
+  if (wanted === seen) return { missing: NO_ELEMENTS, extra: NO_ELEMENTS };
+  const change = setChanges.get(wanted);
+  const isChanged = change?.of.deref() === seen;
+  return {
+    missing: without(isChanged ? change.come : wanted, seen),
+    extra: without(isChanged ? change.gone : seen, wanted),
+  };
+}
+
+const NO_ELEMENTS: ReadonlySet<string> = new Set();
+
+function without(elements: Iterable<string>, others: ReadonlySet<string>): ReadonlySet<string> {
   const rest = new Set<string>();
   for (const element of elements) if (!others.has(element)) rest.add(element);
-  return { ...set, elements: rest };
+  return rest;
 }
 
 /** The same sets, whatever they hold, chains and rules, and no other. */

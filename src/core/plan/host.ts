@@ -49,6 +49,7 @@ export function planHost(
   if (seen && desired.serviceAddress && !seen.addresses.some(({ link }) => link === LOOPBACK))
     steps.add('set-up', HOST_OWNER, 'create', everyUnreachable(HOST));
   const anew = new Set([...made].map(uplinkOf));
+  const stays = (link: string) => link === LOOPBACK || (isUplink(link) && !anew.has(link));
   const { sets, removals } = rowsOps(
     HOST,
     {
@@ -57,7 +58,8 @@ export function planHost(
       neighbours: rows.flatMap(({ neighbours }) => neighbours),
       fdb: [],
     },
-    rowsOf(seen, (link) => link === LOOPBACK || (isUplink(link) && !anew.has(link))),
+    rowsOf(seen, stays),
+    { stays, made: anew },
   );
   for (const op of sets) steps.add('set-up', ownerOf(linkOf(op)), 'update', op);
   if (!provesAbsence) return;

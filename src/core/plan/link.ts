@@ -73,6 +73,7 @@ export function isTunnel(wanted: Link, seen: Link): boolean {
     a?.vni === b?.vni &&
     a?.local === b?.local &&
     a?.port === b?.port &&
+    a?.socketAt === b?.socketAt &&
     a?.learning === b?.learning &&
     a?.proxy === b?.proxy
   );

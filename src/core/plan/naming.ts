@@ -77,6 +77,11 @@ interface GatewayFirst {
   readonly subnets: readonly Pick<SubnetSpec, 'gateway'>[];
 }
 
+/** Of every service of the network: no link has it. */
+export function serviceMac(vni: number): string {
+  return `0a:6f:73:${vniBytes(vni)}`;
+}
+
 export function portMac(endpointId: string): string {
   return `0e:${bytes(endpointId.slice(0, 10))}`;
 }

@@ -1,4 +1,5 @@
 /** Plans one network's namespace with its ports. */
+import { isPlumbedByEngine } from '../attachment.ts';
 import { isHandedOver, type LocalEndpoint } from '../container.ts';
 import { interfaceSettings } from '../endpoint-options.ts';
 import { serviceWay } from '../engine/service-route.ts';
@@ -21,14 +22,17 @@ import { containerOps, ofEngineOps } from './container.ts';
 import { asLoaded, filterOps, leasesOf, networkFilter, withLoaded } from './filter.ts';
 import { asMade, isPair, isTunnel, linkOps } from './link.ts';
 import { isDead } from './namespace.ts';
-import { uplinkMacs, uplinkOf } from './naming.ts';
+import { isPortLink, uplinkMacs, uplinkOf } from './naming.ts';
+import { networkRows } from './network-rows.ts';
+import { type PortChange, portChange } from './port-change.ts';
 import { rowsOf, rowsOps } from './rows.ts';
+import { planServices, sparingDetour } from './service.ts';
 import type { Owner, Steps } from './steps.ts';
 import {
   bridgeLink,
   containerLink,
   everyUnreachable,
-  networkRows,
+  isMulticast,
   portLink,
   type Rows,
   tunnelLink,
@@ -40,6 +44,8 @@ export interface NetworkPlan {
   readonly uplinkMade: boolean;
   /** Of the namespace, when all is done; undefined: nothing is to be done, or more than the plan says may be there. */
   readonly outcome: NamespaceState | undefined;
+  /** Of the namespace, in which nothing is to be done; undefined: something is, or more than is wanted may be there. */
+  readonly settled: NamespaceState | undefined;
   readonly gone: readonly LocalEndpoint[];
 }
 
@@ -62,21 +68,25 @@ export function planNetwork(
   if (!seen?.forwarding || (ipv6 && !seen.forwarding6))
     steps.add('set-up', owner, seen ? 'update' : 'create', ...sysctls(at, ipv6));
 
+  const change = changeSince(seen, network, observed);
   const isGone = ({ link, endpoint }: DesiredPort) =>
     seen?.links.get(link)?.kind !== 'veth' && observed.containers.get(endpoint.container.identity) === 'gone';
-  const gone = network.ports.filter(isGone);
+  const gone = (change?.come ?? network.ports).filter(isGone);
   const ports = gone.length === 0 ? network.ports : network.ports.filter((port) => !isGone(port));
 
   const filter = networkFilter(network, ports);
   const allowed = provesAbsence ? filter : withLoaded(filter, seen?.filter);
-  for (const op of filterOps(at, allowed, seen?.filter)) {
+  for (const op of filterOps(at, allowed, sparingDetour(seen?.filter, network, provesAbsence))) {
     steps.add(op.kind === 'set-filter' ? 'shield' : 'set-up', owner, seen?.filter ? 'update' : 'create', op);
   }
 
-  const fabric = planFabric(network, desired, observed, provesAbsence, steps, owner);
+  const fabric = planFabric(network, observed, provesAbsence, steps, owner);
+  const services = planServices(network, ports, { seen: seen?.services, provesAbsence }, steps, owner);
   const wanted = new Map(fabric.wanted.map((link) => [link.name, link]));
   const made = new Set(fabric.made);
-  for (const port of ports) {
+  // Of all others it is known that they are right.
+  const asked = !change ? ports : gone.length === 0 ? change.come : change.come.filter((port) => !isGone(port));
+  for (const port of asked) {
     const link = portLink(port, network);
     wanted.set(link.name, link);
     if (!planPort(port, network, observed, provesAbsence, steps)) continue;
@@ -85,8 +95,9 @@ export function planNetwork(
     if (!network.internal) steps.add('connect', ownerOf(port, at), 'create', forget(addressesOf(port), 'comes'));
   }
 
+  const unwanted = change ? linksOf(seen, change.gone) : (seen?.links.values() ?? []);
   if (provesAbsence) {
-    for (const { name, kind } of seen?.links.values() ?? []) {
+    for (const { name, kind } of unwanted) {
       if (wanted.has(name) || !isOfOurKinds(kind)) continue;
       steps.add('unlink', owner, 'remove', { kind: 'delete-link', at, name });
       planForgetting(name, seen, owner, steps);
@@ -96,8 +107,8 @@ export function planNetwork(
   // Of a thousand links hardly ever one is asked for.
   let byLink: ReadonlyMap<string, DesiredPort> | undefined;
   const ownerOfLink = (name: string) => {
-    byLink ??= new Map(ports.map((port) => [port.link, port]));
-    const port = byLink.get(name);
+    byLink ??= new Map(asked.map((port) => [port.link, port]));
+    const port = byLink.get(name) ?? (isPortLink(name) ? ports.find(({ link }) => link === name) : undefined);
     return port ? ownerOf(port, at) : owner;
   };
   const changed = new Set<string>();
@@ -110,8 +121,10 @@ export function planNetwork(
   }
 
   const rows = networkRows(network, ports, desired);
-  const there = rowsOf(seen, (link) => wanted.has(link) && !made.has(link));
-  const { sets, removals } = rowsOps(at, rows, there);
+  const leaving = change && new Set(change.gone.map(({ link }) => link));
+  const isWanted = (link: string) => wanted.has(link) || (leaving && isPortLink(link) && !leaving.has(link));
+  const stays = (link: string) => isWanted(link) === true && !made.has(link);
+  const { sets, removals } = rowsOps(at, rows, rowsOf(seen, stays), { stays, made });
   const reason = seen ? 'update' : 'create';
   for (const op of sets) {
     if (op.kind === 'set-fdb') steps.add('connect', ownerOfLink(op.row.link), reason, op);
@@ -121,20 +134,21 @@ export function planNetwork(
   const whole = provesAbsence && !network.isPartial;
   if (whole) steps.add('connect', owner, 'remove', ...removals);
 
-  for (const port of ports) {
+  for (const port of asked) {
     const { container, engine } = port.endpoint;
+    const isHandedToEngine = isPlumbedByEngine(port.endpoint);
     const inside = observed.containers.get(container.identity);
     const state = inside === 'gone' ? undefined : inside;
     const fresh = made.has(port.link);
     // Not looked into, or nothing to be looked at any more.
     if (state === undefined && !fresh) continue;
-    if (engine && isHandedOver(container)) continue;
+    if (isHandedToEngine && isHandedOver(container)) continue;
     // What an engine moves into a container, it sets up there. It does not do so a second time, nor later than that.
-    const isEngines = engine && !fresh;
+    const isEngines = isHandedToEngine && !fresh;
     const ops = isEngines
       ? ofEngineOps(port, network, state, provesAbsence)
       : containerOps(port, network, state, fresh, provesAbsence);
-    if (fresh && !engine) {
+    if (fresh && !isHandedToEngine) {
       for (const setting of interfaceSettings(port.endpoint.options, port.endpoint.ifname))
         ops.push({ kind: 'set-sysctl', at: container.path, ...setting });
     }
@@ -144,38 +158,86 @@ export function planNetwork(
     }
     steps.add('connect', ownerOf(port, at), fresh ? 'create' : 'update', ...ops);
   }
-  const outcome =
-    whole && steps.has(at)
-      ? outcomeOf(
-          wanted.values(),
-          { made, changed, forwarding6: ipv6 || seen?.forwarding6 === true },
-          rows,
-          filter,
-          seen,
-        )
+  const isRight = !steps.has(at);
+  const settled = whole && seen && isRight ? settledOf(seen, rows, filter, services) : undefined;
+  const forwarding6 = ipv6 || seen?.forwarding6 === true;
+  const links = () => linksAfter(wanted.values(), { made, changed, unwanted: change && unwanted }, seen);
+  const outcome: NamespaceState | undefined =
+    whole && !isRight
+      ? { forwarding: true, forwarding6, links: links(), ...rows, filter: asLoaded(filter), services }
       : undefined;
-  return { uplinkMade: made.has(UPLINK), outcome, gone: gone.map(({ endpoint }) => endpoint) };
+  const right = settled ?? outcome;
+  if (right && gone.length === 0) rightStates.set(right, { ports, ...linksOfAll(network) });
+  return { uplinkMade: made.has(UPLINK), outcome, settled, gone: gone.map(({ endpoint }) => endpoint) };
 }
 
-/** Of a network that was planned whole: what is not wanted is gone, but for what is none of ours. */
-function outcomeOf(
+/** What was seen holds the same as what is wanted, of which the next plan knows in what it differs. */
+function settledOf(seen: NamespaceState, { neighbours, fdb }: Rows, filter: Filter, services?: Filter): NamespaceState {
+  return { ...seen, neighbours, fdb, filter: asLoaded(filter), services };
+}
+
+/**
+ * Of a network that was planned whole: what is not wanted is gone, but for what is none of ours. `unwanted`: what alone goes
+ * of that which was seen.
+ */
+function linksAfter(
   wanted: Iterable<Link>,
   {
     made,
     changed,
-    forwarding6,
-  }: { readonly made: ReadonlySet<string>; readonly changed: ReadonlySet<string>; readonly forwarding6: boolean },
-  rows: Rows,
-  filter: Filter,
+    unwanted,
+  }: {
+    readonly made: ReadonlySet<string>;
+    readonly changed: ReadonlySet<string>;
+    readonly unwanted: Iterable<Link> | undefined;
+  },
   seen: NamespaceState | undefined,
-): NamespaceState {
-  const links = new Map<string, Link>();
-  for (const [name, link] of seen?.links ?? []) if (!isOfOurKinds(link.kind)) links.set(name, link);
+): ReadonlyMap<string, Link> {
+  const links = new Map<string, Link>(unwanted && seen?.links);
+  for (const { name } of unwanted ?? []) links.delete(name);
+  if (!unwanted) for (const [name, link] of seen?.links ?? []) if (!isOfOurKinds(link.kind)) links.set(name, link);
   for (const link of wanted) {
     const old = made.has(link.name) ? undefined : seen?.links.get(link.name);
     links.set(link.name, old && changed.has(link.name) ? { ...old, ...link } : (old ?? link));
   }
-  return { forwarding: true, forwarding6, links, ...rows, filter: asLoaded(filter) };
+  return links;
+}
+
+/** For what a state of a namespace is right; nothing of ours is there besides. */
+interface Right {
+  readonly ports: readonly DesiredPort[];
+  readonly mtu: number;
+  readonly isInternal: boolean;
+  readonly isMulticast: boolean;
+}
+
+/** Of what all links depend, and which there are besides those of ports. */
+function linksOfAll(network: DesiredNetwork): Omit<Right, 'ports'> {
+  return { mtu: network.mtu, isInternal: network.internal, isMulticast: isMulticast(network) };
+}
+
+/** A state is never changed, only replaced. */
+const rightStates = new WeakMap<NamespaceState, Right>();
+
+/** Which ports are others than those for which the state is right; undefined: each has to be looked at. */
+function changeSince(
+  seen: NamespaceState | undefined,
+  network: DesiredNetwork,
+  { containers }: Observed,
+): PortChange | undefined {
+  const right = seen && rightStates.get(seen);
+  if (!right) return undefined;
+  const { mtu, isInternal, isMulticast: isMany } = linksOfAll(network);
+  if (right.mtu !== mtu || right.isInternal !== isInternal || right.isMulticast !== isMany) return undefined;
+  const change = portChange(right.ports, network.ports);
+  // What was looked into may tell something of a port that is as it was.
+  if (!change || containers.size > change.come.length) return undefined;
+  const insides = new Set(change.come.map(({ endpoint }) => endpoint.container.identity));
+  return [...containers.keys()].every((identity) => insides.has(identity)) ? change : undefined;
+}
+
+function linksOf(seen: NamespaceState | undefined, ports: readonly DesiredPort[]): readonly Link[] {
+  return ports.flatMap(({ link }) => seen?.links.get(link) ?? []);
 }
 
 /** Other kinds are the kernel's own, such as fallback tunnels. */
@@ -201,29 +263,27 @@ function sysctls(at: string, ipv6: boolean): Op[] {
 }
 
 /** Bridge, tunnel and uplink. */
-function planFabric(
-  network: DesiredNetwork,
-  desired: Desired,
-  observed: Observed,
-  provesAbsence: boolean,
-  steps: Steps,
-  owner: Owner,
-) {
+function planFabric(network: DesiredNetwork, observed: Observed, provesAbsence: boolean, steps: Steps, owner: Owner) {
   const at = network.namespace;
   const seen = observed.networks.get(at);
-  const wanted: Link[] = [bridgeLink(network), tunnelLink(network, desired.vtep, desired.port)];
+  const wanted: Link[] = [bridgeLink(network), tunnelLink(network)];
   const made: string[] = [];
-  // Making anew takes away first, so it waits for a whole view.
+  // Making anew takes away first, so it waits for a whole view: but for what would let out in clear what is encrypted.
+  const leaks = (old: Link) => network.tunnel.socketAt !== HOST && old.vxlan?.socketAt === HOST;
   const check = (link: Link, fits: (old: Link) => boolean, step: 'make' | 'set-up', create: Op) => {
     const old = seen?.links.get(link.name);
-    if (old && (fits(old) || !provesAbsence)) return;
+    if (old && (fits(old) || !(provesAbsence || leaks(old)))) return;
     if (old) steps.add('unlink', owner, 'update', { kind: 'delete-link', at, name: link.name });
     steps.add(step, owner, old ? 'update' : 'create', create);
     made.push(link.name);
   };
   for (const link of wanted) {
     const { name, mac, mtu, vxlan } = link;
-    if (vxlan) check(link, (old) => isTunnel(link, old), 'make', { kind: 'add-vxlan', at, name, mac, mtu, vxlan });
+    if (vxlan)
+      check(link, (old) => isTunnel(link, old), 'make', {
+        ...{ kind: 'add-vxlan', at, name, mac, mtu },
+        vxlan: { ...vxlan, ...network.tunnel },
+      });
     else check(link, (old) => old.kind === 'bridge', 'set-up', { kind: 'add-bridge', at, name, mac, mtu });
   }
   if (!network.internal) {
@@ -260,10 +320,10 @@ function planPort(
   const at = network.namespace;
   const old = observed.networks.get(at)?.links.get(port.link);
   if (old && !provesAbsence) return false;
-  const { container, engine } = port.endpoint;
+  const { container } = port.endpoint;
   const inside = observed.containers.get(container.identity);
   if (old?.kind === 'veth') {
-    if (engine || inside === undefined || inside === 'gone') return false;
+    if (isPlumbedByEngine(port.endpoint) || inside === undefined || inside === 'gone') return false;
     const end = inside.links.get(port.endpoint.ifname);
     if (end && isPair(old, end)) return false;
   }
@@ -275,18 +335,24 @@ function planPort(
     steps.add('unlink', owner, 'update', { kind: 'delete-link', at: container.path, name: left.name });
   const end = { name: port.link, mac: portLink(port, network).mac };
   const { name, mac } = containerLink(port, network);
-  const { mtu } = network;
+  const { mtu, gsoMaxBytes } = network;
   const reason = old ? 'update' : 'create';
   if (isHandedOver(container)) {
     steps.add('make', owner, reason, {
       kind: 'add-veth',
       at: HOST,
       mtu,
-      end: { name, mac },
+      end: { name, mac, gsoMaxBytes },
       peer: { at, ...end },
     });
   } else {
-    steps.add('set-up', owner, reason, { kind: 'add-veth', at, mtu, end, peer: { at: container.path, name, mac } });
+    steps.add('set-up', owner, reason, {
+      kind: 'add-veth',
+      at,
+      mtu,
+      end,
+      peer: { at: container.path, name, mac, gsoMaxBytes },
+    });
   }
   return true;
 }

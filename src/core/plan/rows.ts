@@ -5,7 +5,7 @@
  */
 import type { Address, NamespaceState, Op, Place } from '../host-state.ts';
 import { TUNNEL } from '../host-state.ts';
-import { rowDifference } from '../row-difference.ts';
+import { isSpliceOf, rowDifference } from '../row-difference.ts';
 import {
   type FdbTable,
   fdbRowAt,
@@ -30,8 +30,17 @@ export interface RowOps {
 /** So many rows of a kind are easier to read one by one. */
 const MOST_SINGLE = 64;
 
-/** `seen` without the rows of links that are about to be made anew. */
-export function rowsOps(at: Place, wanted: Rows, seen: Rows): RowOps {
+/** What becomes of links: the rows of one that does not stay go with it. */
+export interface Staying {
+  readonly stays: (link: string) => boolean;
+  /** Those that are about to be made, anew or for the first time. */
+  readonly made: ReadonlySet<string>;
+}
+
+const ALL_STAY: Staying = { stays: () => true, made: new Set() };
+
+/** `seen`: see {@link rowsOf}. */
+export function rowsOps(at: Place, wanted: Rows, seen: Rows, links: Staying = ALL_STAY): RowOps {
   const addressKey = (row: Address) => `${row.link} ${row.address}/${row.prefix}`;
   const addresses = difference(
     wanted.addresses,
@@ -45,8 +54,8 @@ export function rowsOps(at: Place, wanted: Rows, seen: Rows): RowOps {
     seen.routes,
     (row) => `${row.destination} ${row.gateway} ${row.link} ${row.protocol}`,
   );
-  const neighbours = tableOps(at, neighbourTable(wanted.neighbours), neighbourTable(seen.neighbours));
-  const fdb = tableOps(at, fdbTable(wanted.fdb), fdbTable(seen.fdb));
+  const neighbours = tableOps(at, neighbourTable(wanted.neighbours), neighbourTable(seen.neighbours), links);
+  const fdb = tableOps(at, fdbTable(wanted.fdb), fdbTable(seen.fdb), links);
   // A route that is replaced is not there any more to be removed.
   const rerouted = new Set(routes.missing.map(({ destination }) => destination));
   return {
@@ -72,14 +81,23 @@ export function rowsOps(at: Place, wanted: Rows, seen: Rows): RowOps {
  * A device has one neighbour of an address. A VXLAN device keeps several tunnel ends for one MAC; `replace` overwrites the
  * first of them.
  */
-function tableOps(at: Place, wanted: RowTable, seen: RowTable): RowOps {
-  if (wanted === seen || right.get(wanted) === seen) return NO_OPS;
-  const { missing, extra } = rowDifference(wanted, seen);
-  if (missing.length + extra.length === 0) right.set(wanted, seen);
+function tableOps(at: Place, wanted: RowTable, all: RowTable, { stays, made }: Staying): RowOps {
+  const isMade = made.size > 0 && [...all.links.values()].some((link) => made.has(link));
+  if (!isMade && (wanted === all || right.get(wanted) === all)) return NO_OPS;
+  // Compared whole where that is the quicker; then what is too many may go with its link.
+  const isQuick = !isMade && isSpliceOf(wanted, all);
+  const seen = isQuick ? all : rowsOfLinks(all, stays);
+  const { missing, extra: more } = rowDifference(wanted, seen);
+  const extra = isQuick ? more.filter((nth) => stays(linkAt(all, nth))) : more;
+  if (!isMade && missing.length + extra.length === 0) right.set(wanted, all);
   return {
     sets: opsOf('set', at, wanted, missing),
     removals: opsOf('delete', at, seen, extra),
   };
+}
+
+function linkAt({ kind, links, words }: RowTable, nth: number): string {
+  return links.get(words[nth * ROW_WORDS[kind]]!) ?? '';
 }
 
 /** What was seen last and found to be what is wanted, by that. A table is never changed. */
@@ -146,13 +164,13 @@ function difference<T>(wanted: readonly T[], seen: readonly T[], key: (row: T) =
 
 export const NO_ROWS: Rows = { addresses: [], routes: [], neighbours: [], fdb: [] };
 
-/** Rows of a namespace, of those links alone that stay. */
+/** Rows of a namespace: addresses and routes of those links alone that stay, and all neighbours and FDB rows. */
 export function rowsOf(seen: NamespaceState | undefined, stays: (link: string) => boolean): Rows {
   if (!seen) return NO_ROWS;
   return {
     addresses: seen.addresses.filter(({ link }) => stays(link)),
     routes: seen.routes.filter(({ link }) => stays(link)),
-    neighbours: rowsOfLinks(neighbourTable(seen.neighbours), stays),
-    fdb: rowsOfLinks(fdbTable(seen.fdb), stays),
+    neighbours: neighbourTable(seen.neighbours),
+    fdb: fdbTable(seen.fdb),
   };
 }

@@ -3,8 +3,6 @@ import {
   type Address,
   BRIDGE,
   type BridgeFlags,
-  DEFAULT,
-  type Desired,
   type DesiredNetwork,
   type DesiredPort,
   type Link,
@@ -19,19 +17,9 @@ import {
   TUNNEL,
   UPLINK,
   UPLINK_INSIDE,
-  UPLINK_NEXT_HOP,
   type Uplink,
 } from '../host-state.ts';
-import { FAMILIES, isIpv4, linkLocalOf } from '../ip.ts';
-import {
-  ALL_ZEROS,
-  asBridgeRows,
-  type FdbTable,
-  firstOfEachMac,
-  RowWriter,
-  rowsOfLinks,
-  withRows,
-} from '../row-table.ts';
+import { isIpv4, linkLocalOf } from '../ip.ts';
 import { hasFamily } from '../subnets.ts';
 import { gatewayMac, portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
 
@@ -87,7 +75,7 @@ export function bridgeLink(network: DesiredNetwork): Link {
   };
 }
 
-export function tunnelLink(network: DesiredNetwork, vtep: string, port: number): Link {
+export function tunnelLink(network: DesiredNetwork): Link {
   return {
     name: TUNNEL,
     kind: 'vxlan',
@@ -96,7 +84,7 @@ export function tunnelLink(network: DesiredNetwork, vtep: string, port: number):
     up: true,
     ...ipv6Of(network),
     master: BRIDGE,
-    vxlan: { vni: network.vni, local: vtep, port, learning: false, proxy: true },
+    vxlan: { vni: network.vni, ...network.tunnel, learning: false, proxy: true },
     port: isMulticast(network) ? MULTICAST.tunnel : TUNNEL_PORT,
   };
 }
@@ -137,102 +125,6 @@ export function containerLink(port: DesiredPort, network: DesiredNetwork): Link 
 }
 
 export type Rows = Pick<NamespaceState, 'addresses' | 'routes' | 'neighbours' | 'fdb'>;
-
-/** Rows, and all that they were made of. */
-interface MadeRows {
-  readonly rows: Rows;
-  readonly ports: readonly DesiredPort[];
-  readonly subnets: DesiredNetwork['subnets'];
-  readonly vni: number;
-  readonly internal: boolean;
-  readonly multicastRate: number | undefined;
-  readonly port: number;
-  readonly families: number;
-  readonly serviceAddress: boolean;
-}
-
-/** What was made last, by the remotes of the network. */
-const rowsMade = new WeakMap<DesiredNetwork['remotes'], MadeRows>();
-
-/** The same tables as long as they are made of the same: then they are compared with what is there once. */
-export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
-  const { remotes, subnets, vni, internal, multicastRate } = network;
-  const { families, port, serviceAddress } = desired;
-  const made = rowsMade.get(remotes);
-  const isSame =
-    made?.subnets === subnets &&
-    made.vni === vni &&
-    made.internal === internal &&
-    made.multicastRate === multicastRate &&
-    made.port === port &&
-    made.families === families.length &&
-    made.serviceAddress === serviceAddress &&
-    made.ports.length === ports.length &&
-    made.ports.every((each, nth) => each === ports[nth]);
-  if (isSame) return made.rows;
-  const rows = makeRows(network, ports, desired);
-  rowsMade.set(remotes, {
-    rows,
-    ports,
-    subnets,
-    vni,
-    internal,
-    multicastRate,
-    port,
-    families: families.length,
-    serviceAddress,
-  });
-  return rows;
-}
-
-/**
- * Local endpoints have neighbour rows as remote ones do: all ARP and all solicitations are answered from the table. Of two
- * endpoints with one MAC, as older releases let them be, the first has the FDB row: a table holds one of each, and two would
- * take turns for ever.
- */
-function makeRows(network: DesiredNetwork, ports: readonly DesiredPort[], desired: Desired): Rows {
-  const { port, serviceAddress } = desired;
-  const count = network.remotes.reduce((sum, { endpoints }) => sum + endpoints.length, ports.length);
-  const families = FAMILIES.filter((family) => hasFamily(network, family));
-  const neighbours = new RowWriter('neighbour', families.length * (count + 1));
-  const fdb = new RowWriter('fdb', count);
-  for (const { addresses, mac, link } of ports) {
-    for (const { address } of addresses) neighbours.neighbour(TUNNEL, address, mac);
-    fdb.fdb(link, mac, undefined, undefined);
-  }
-  for (const { endpoints, vtep, port: theirs } of network.remotes) {
-    for (const { addresses, mac } of endpoints) {
-      for (const { ip } of addresses) neighbours.neighbour(TUNNEL, ip, mac);
-      fdb.fdb(TUNNEL, mac, vtep, theirs === port ? undefined : theirs);
-    }
-  }
-  const ways = network.internal ? [] : families.filter((family) => desired.families.includes(family));
-  for (const family of ways) neighbours.neighbour(UPLINK, UPLINK_NEXT_HOP[family], uplinkMacs(network.vni).host);
-  return {
-    addresses: [
-      ...network.subnets.map(({ gateway, prefix }) => ({ link: BRIDGE, address: gateway, prefix })),
-      ...(families.includes(6) ? [linkLocalAddress(BRIDGE, gatewayMac(network))] : []),
-      ...(serviceAddress ? [serviceAddressOf(BRIDGE)] : []),
-    ],
-    routes: ways.map((family) => ours(DEFAULT[family], UPLINK_NEXT_HOP[family], UPLINK)),
-    neighbours: neighbours.table(),
-    fdb: isMulticast(network) ? withFloodRows(firstOfEachMac(fdb.table()), network, port) : firstOfEachMac(fdb.table()),
-  };
-}
-
-/**
- * The bridge's rows of MACs behind the tunnel, and for what is for a group or for everybody a row of each tunnel end that has
- * endpoints (head-end replication). `port`: the device's own.
- */
-function withFloodRows(fdb: FdbTable, { remotes }: DesiredNetwork, port: number): FdbTable {
-  const floods = new RowWriter('fdb', remotes.length);
-  // A member may have the address of one that is gone and still has endpoints; the device has one row of both.
-  const ends = new Map(remotes.map(({ vtep, port: theirs }) => [`${vtep} ${theirs}`, { vtep, theirs }]));
-  for (const { vtep, theirs } of ends.values())
-    floods.fdb(TUNNEL, ALL_ZEROS, vtep, theirs === port ? undefined : theirs);
-  const behindTunnel = asBridgeRows(rowsOfLinks(fdb, (link) => link === TUNNEL));
-  return withRows(withRows(fdb, behindTunnel), floods.table());
-}
 
 export function uplinkRows(uplink: Uplink): Pick<Rows, 'routes'> & { readonly neighbours: readonly Neighbour[] } {
   const link = uplinkOf(uplink.vni);

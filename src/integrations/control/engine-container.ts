@@ -10,7 +10,7 @@ import { endpointMessage } from './messages.ts';
 
 /** Whether CONTAINER is written as a network namespace, and not as a container of an engine. */
 export function isNamespace(container: string): boolean {
-  return /^(netns|pid):/.test(container);
+  return /^(netns|pid|machine):/.test(container);
 }
 
 export async function connectThroughEngine(
@@ -64,7 +64,7 @@ export async function connectThroughEngine(
     .connect(network, container, { aliases, ip, ip6, gwPriority, options })
     .catch((error: unknown) => {
       if (!isOverlaydError(error, 'engine-unavailable')) throw error;
-      const hint = "a container that is not Docker's is written netns:NAME, netns:/PATH or pid:NUMBER";
+      const hint = "a container that is not Docker's is written netns:NAME, netns:/PATH, pid:NUMBER or machine:NAME";
       throw new OverlaydError(error.code, `container ${container}: ${error.message}; ${hint}`, {
         cause: error,
         retryable: true,

@@ -1,9 +1,10 @@
 /** The control service: translates, calls the same use-cases as every other front door, and renders records. */
 import { releaseKept } from '../../agent/claims/kept-addresses.ts';
-import { getNode, listNodes, type NodesDeps, removeNode } from '../../agent/cluster/nodes.ts';
-import { createJoinToken, listTokens, revokeToken } from '../../agent/cluster/tokens.ts';
+import { getNode, listNodes, type NodesDeps } from '../../agent/cluster/nodes.ts';
+import { listTokens } from '../../agent/cluster/tokens.ts';
 import type { ConnectRequest as ConnectOptions } from '../../agent/endpoints/endpoints.ts';
-import { IpamRepair } from '../../agent/endpoints/ipam-repair.ts';
+import type { IpamRepair } from '../../agent/endpoints/ipam-repair.ts';
+import { ipamRepair } from '../../agent/keeper-work.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import type { Member } from '../../agent/member.ts';
 import {
@@ -35,10 +36,13 @@ import type {
   ReleaseKeptRequest,
   RemoveDnsRequest,
   RemoveRequest,
+  RotateKeyRequest,
   Token,
 } from '../../gen/overlayd/v1/control.ts';
+import type { HostFacts } from '../../ports/host.ts';
 import type { Pki } from '../../ports/identity.ts';
 import type { Clock, Logger, Random } from '../../ports/runtime.ts';
+import { caHandlers } from './ca-handlers.ts';
 import { connectThroughEngine, isNamespace } from './engine-container.ts';
 import {
   dnsMessage,
@@ -48,8 +52,12 @@ import {
   networkMessage,
   nodeMessage,
   tokenMessage,
+  tunnelsOf,
 } from './messages.ts';
+import { publishHandlers } from './publish-handlers.ts';
+import { serviceHandlers } from './service-handlers.ts';
 import { removedAdvice, type StatusFacts, statusMessage } from './status.ts';
+import { type StoreHandlersDeps, storeHandlers } from './store-handlers.ts';
 
 export interface HandlersDeps {
   readonly lifecycle: Lifecycle;
@@ -58,13 +66,17 @@ export interface HandlersDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly status: StatusFacts;
+  readonly facts: Pick<HostFacts, 'bindProblem'>;
+  readonly storeWork: StoreHandlersDeps['storeWork'];
+  /** Resolves when tools that keep their networks in files have what there is by now. */
+  readonly offered?: () => Promise<void>;
 }
 
 export interface HandlersOptions {
   readonly quarantineSeconds: number;
 }
 
-type Emit = (event: ClusterEvent) => void;
+export type Emit = (event: ClusterEvent) => void;
 
 /** One handler for each method of the service, by its name; `serveControl` checks that none is missing. */
 export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
@@ -78,24 +90,22 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     throw new OverlaydError('not-joined', removedAdvice(found));
   };
 
-  const ipam = ({ member: of, store }: Membership): IpamRepair => {
-    const { claims, commit, local, networks, releases, self } = of;
-    return new IpamRepair(
-      { ...deps, claims, commit, local, networks, releases, store, member: of },
-      { ...options, selfId: self.id },
-    );
-  };
+  const ipam = ({ member: of, store, keepers }: Membership): IpamRepair =>
+    ipamRepair({ ...deps, store, member: () => of }, options, keepers);
 
   return {
     getStatus: () => statusMessage(lifecycle, clock, deps.status),
 
     initCluster: async (request: InitRequest, emit: Emit) => {
       const { identity, joinCommand, warnings } = await lifecycle.init(request, progressTo(emit));
+      await lifecycle.current?.member.wireguard.offered();
       emit(resultEvent(identity, joinCommand, warnings));
     },
     joinCluster: async (request: JoinClusterRequest, emit: Emit) => {
       const progress = progressTo(emit);
       const { identity, joinCommand, warnings } = await lifecycle.join(request, progress);
+      // So that the next line of a script may make an encrypted network.
+      await lifecycle.current?.member.wireguard.offered();
       progress('offering the networks to Docker');
       // So that the next line of a script may be `docker run --network`.
       const offered = (await lifecycle.current?.engineSide?.networks.awaitAll()) ?? true;
@@ -113,33 +123,47 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     listNodes: async () => {
       return { nodes: listNodes(nodesDeps(membership(), clock)).map((status) => nodeMessage(status)) };
     },
-    getNode: async ({ ref }: Ref) => nodeMessage(getNode(nodesDeps(membership(), clock), ref)),
+    getNode: async ({ ref }: Ref) => {
+      const status = getNode(nodesDeps(membership(), clock), ref);
+      await member().wireguard.looked();
+      return { ...nodeMessage(status), tunnel: tunnelsOf(member()).get(status.record.id) };
+    },
     removeNode: async (request: RemoveRequest): Promise<Ref> => {
-      const found = active();
-      const { store } = found;
-      const { commit } = found.member;
-      return { ref: await removeNode({ ...deps, ...nodesDeps(found, clock), store, commit }, request, options) };
+      const { nodeId } = await active().keepers.ask('evict', request);
+      return { ref: nodeId };
     },
 
-    createToken: async (request: CreateTokenRequest) => {
-      const { member: of, store, identity } = active();
-      return await createJoinToken({ ...deps, store, commit: of.commit }, identity, request);
+    rotateKey: async ({ force }: RotateKeyRequest, emit: Emit, gone: AbortSignal) => {
+      const { identity, member: of } = active();
+      await of.wireguard.rotation.rotate({ force }, progressTo(emit), gone);
+      emit(resultEvent(identity, '', []));
     },
+
+    ...storeHandlers(deps, active, membership),
+    ...caHandlers(deps, active, membership),
+    ...publishHandlers(deps, active, membership),
+
+    createToken: (request: CreateTokenRequest) => active().keepers.ask('createToken', request),
     listTokens: async () => {
       const { member: of, store } = membership();
       const tokens = await listTokens(store);
       return { tokens: tokens.map((token): Token => tokenMessage(token, of.view.node(token.createdBy)?.name)) };
     },
+    getToken: async ({ ref }: Ref): Promise<Token> => {
+      const { member: of, store } = membership();
+      const token = resolveRef(await listTokens(store), ref, 'token');
+      return tokenMessage(token, of.view.node(token.createdBy)?.name);
+    },
     revokeToken: async ({ ref }: Ref): Promise<Ref> => {
-      const { member: of, store } = active();
-      return { ref: await revokeToken({ store, commit: of.commit, clock }, ref) };
+      const { id } = await active().keepers.ask('revokeToken', { ref });
+      return { ref: id };
     },
 
     createNetwork: async (request: CreateNetworkRequest) => {
       const { member: of, engineSide } = active();
       const network = await of.networks.create(request);
       // So that the next line of a script may be `docker run --network`.
-      const refused = await engineSide?.networks.awaitOffer(network.id);
+      const [refused] = await Promise.all([engineSide?.networks.awaitOffer(network.id), deps.offered?.()]);
       if (refused !== undefined) {
         throw new OverlaydError(
           'engine-refused',
@@ -154,6 +178,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     },
     getNetwork: async ({ ref }: Ref) => {
       const of = member();
+      await of.wireguard.looked();
       return networkMessage(of, await of.networks.find(ref), { withEndpoints: true });
     },
     addSubnet: async ({ network: ref, subnet, gateway, ipRange }: AddSubnetRequest) => {
@@ -188,6 +213,8 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
       const sets = await listStaticNames(staticNamesDeps(membership()), network === '' ? undefined : network);
       return { sets: sets.map(dnsMessage) };
     },
+
+    ...serviceHandlers(deps, options, active, membership),
 
     checkIpam: async ({ network }: IpamRequest) => ipamMessage(member(), await ipam(membership()).check(network)),
     repairIpam: async ({ network }: IpamRequest) => ipamMessage(member(), await ipam(active()).repair(network)),
@@ -234,7 +261,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
 }
 
 /** What the use-cases about nodes need of a membership. */
-function nodesDeps({ member, identity }: Membership, clock: Clock): NodesDeps {
+export function nodesDeps({ member, identity }: Membership, clock: Clock): NodesDeps {
   return {
     view: () => member.view,
     liveness: (nodeId) => member.liveness(nodeId),
@@ -278,11 +305,11 @@ function connectOptions(request: ConnectRequest): ConnectOptions {
   };
 }
 
-function progressTo(emit: Emit): (text: string) => void {
+export function progressTo(emit: Emit): (text: string) => void {
   return (progress) => emit({ event: { $case: 'progress', value: progress } });
 }
 
-function resultEvent(
+export function resultEvent(
   { clusterId, nodeId, name }: { clusterId: string; nodeId: string; name: string },
   joinCommand: string,
   warnings: readonly string[],

@@ -1,14 +1,17 @@
 /** Records as the control protocol shows them. */
+
 import type { NodeStatus } from '../../agent/cluster/nodes.ts';
 import type { Report } from '../../agent/endpoints/ipam-repair.ts';
 import type { Member } from '../../agent/member.ts';
 import type { ListedSet } from '../../agent/names/static-names.ts';
+import { attachmentOf } from '../../core/attachment.ts';
 import { parseCidr } from '../../core/cidr.ts';
 import { formatHostPort } from '../../core/host-port.ts';
 import { describeLimit, innerMtu, mtuLimit } from '../../core/inner-mtu.ts';
 import { countAddresses } from '../../core/ipam/address.ts';
 import { type Kept, keptOn } from '../../core/ipam/kept.ts';
 import { levelsOf } from '../../core/levels.ts';
+import { isEncrypted } from '../../core/network-options.ts';
 import {
   type EndpointRecord,
   firstAddress,
@@ -24,8 +27,11 @@ import type {
   Network,
   Node,
   PeerStatus,
+  StoreReport as StoreReportMessage,
   Token,
+  Tunnel,
 } from '../../gen/overlayd/v1/control.ts';
+import type { StoreReported } from '../../ports/keepers.ts';
 
 export function networkMessage(member: Member, network: NetworkRecord, options: { withEndpoints: boolean }): Network {
   const endpoints = [...member.view.endpointsOn(network.id)].sort(byNameThenAddress);
@@ -48,6 +54,8 @@ export function networkMessage(member: Member, network: NetworkRecord, options: 
     options: { ...network.options },
     createdAtMs: network.createdAt,
     state: network.state,
+    encrypted: isEncrypted(network),
+    tunnels: options.withEndpoints && isEncrypted(network) ? [...tunnelsOf(member).values()] : [],
     endpoints: options.withEndpoints ? endpoints.map((record) => endpointMessage(member, record)) : [],
     endpointCount: endpoints.length,
     addresses: countAddresses(member.claims.space(network, 4)),
@@ -103,6 +111,7 @@ export function endpointMessage(member: Member, record: EndpointRecord): Endpoin
     mac: record.mac,
     createdAtMs: record.createdAt,
     container: local?.container.text ?? '',
+    tool: record.tool ?? (local ? attachmentOf(local).tool : ''),
     ifname: local?.ifname ?? '',
     gwPriority: local?.gwPriority ?? 0,
     driverOpts: { ...local?.options },
@@ -112,7 +121,7 @@ export function endpointMessage(member: Member, record: EndpointRecord): Endpoin
   };
 }
 
-export function nodeMessage({ record: node, state, self, endpoints, holdsStore }: NodeStatus): Node {
+export function nodeMessage({ record: node, state, self, endpoints, holdsStore, holdsCopy }: NodeStatus): Node {
   return {
     id: node.id,
     name: node.name,
@@ -129,11 +138,22 @@ export function nodeMessage({ record: node, state, self, endpoints, holdsStore }
     endpoints,
     keyFingerprint: node.keyFingerprint,
     left: node.left,
-    holdsStore,
+    ...{ holdsStore, holdsCopy, etcdVersion: node.store?.version ?? '' },
     version: node.version ?? '',
     lowestLevel: levelsOf(node).from,
     highestLevel: levelsOf(node).to,
+    wireguardBackend: node.wireguard?.backend ?? '',
+    wireguardKeys: [...(node.wireguard?.keys ?? [])].map(({ publicKey, number, port }) => ({
+      publicKey,
+      number,
+      port,
+    })),
+    tunnel: undefined,
   };
+}
+
+export function storeReportMessage({ members, ...report }: StoreReported): StoreReportMessage {
+  return { ...report, members: members.map(({ alarms, ...member }) => ({ ...member, alarms: [...alarms] })) };
 }
 
 export function tokenMessage(token: TokenRecord, creator: string | undefined): Token {
@@ -144,10 +164,28 @@ export function tokenMessage(token: TokenRecord, creator: string | undefined): T
     createdBy: creator ?? token.createdBy,
     expiresAtMs: token.expiresAt ?? 0,
     usesLeft: token.usesLeft ?? -1,
+    node: token.node ?? '',
+    uses: (token.uses ?? []).map(({ at, ...use }) => ({ ...use, atMs: at })),
   };
 }
 
-export function peerMessage(member: Member, node: NodeRecord): PeerStatus {
+/** By the other node's id, in the order of names. */
+export function tunnelsOf({ view, wireguard }: Pick<Member, 'view' | 'wireguard'>): ReadonlyMap<string, Tunnel> {
+  const tunnels = wireguard.peers().map(
+    (peer): Tunnel => ({
+      ...peer,
+      nodeName: view.node(peer.nodeId)?.name ?? peer.nodeId,
+      endpoint: peer.endpoint ?? '',
+      lastHandshakeMs: Math.round(peer.lastHandshakeMs ?? 0),
+      relayedBy: peer.relayedBy ?? '',
+      problem: peer.problem ?? '',
+    }),
+  );
+  tunnels.sort((a, b) => (a.nodeName < b.nodeName ? -1 : 1));
+  return new Map(tunnels.map((tunnel) => [tunnel.nodeId, tunnel]));
+}
+
+export function peerMessage(member: Member, node: NodeRecord, tunnel: Tunnel | undefined): PeerStatus {
   const liveness = member.liveness(node.id);
   return {
     nodeId: node.id,
@@ -156,6 +194,7 @@ export function peerMessage(member: Member, node: NodeRecord): PeerStatus {
     state: liveness === 'ready' ? 'alive' : liveness,
     // Whole numbers only pass: the clock of durations has fractions.
     heardMsAgo: Math.round(member.heardAgoMs(node.id) ?? -1),
+    tunnel,
   };
 }
 

@@ -7,10 +7,12 @@ import type { EngineStatus } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import { innerMtu, mtuProblems } from '../../core/inner-mtu.ts';
 import { coveredNeeds } from '../../core/ipam/host-holders.ts';
-import { holdingBack, levelOf } from '../../core/levels.ts';
+import { keptByOthers, lastKeyProblem, saidOf } from '../../core/keepers.ts';
+import { holdingBack, levelOf, STORE_LEVEL } from '../../core/levels.ts';
+import { withEncryption } from '../../core/network-options.ts';
 import type { Status } from '../../gen/overlayd/v1/control.ts';
 import type { Clock } from '../../ports/runtime.ts';
-import { limitedBy, nodeMessage, peerMessage } from './messages.ts';
+import { limitedBy, nodeMessage, peerMessage, tunnelsOf } from './messages.ts';
 
 export interface StatusFacts {
   readonly version: string;
@@ -29,13 +31,13 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
   if (!membership) {
     const problems = [...(problem ? [problem] : []), ...facts.lacks()];
     const counts = { peers: [], networks: 0, localEndpoints: 0, endpoints: 0, level: 0, levelHeldBackBy: [] };
-    const none = { ...counts, mtu: 0, mtuLimitedBy: '' };
+    const none = { ...counts, mtu: 0, mtuLimitedBy: '', encryption: '' };
     const state = busy ? 'starting' : 'waiting';
     return { ...base, state, problems, clusterId: '', ...none };
   }
   const { member } = membership;
   const identity = membership.identity;
-  const engine = await membership.engineSide?.status();
+  const [engine] = await Promise.all([membership.engineSide?.status(), member.wireguard.looked()]);
   const alarms = member.storeConnected ? await membership.storeAlarms() : [];
   const problems = [
     ...(problem ? [problem] : []),
@@ -46,6 +48,10 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
   ];
   const networks = member.networks.list();
   const peers = [...member.view.nodes()].filter((node) => node.id !== member.self.id && !node.left);
+  const tunnels = tunnelsOf(member);
+  const encryption = member.view.cluster()?.encryption;
+  // Of networks that were made without a word.
+  const usual = { options: withEncryption({}, encryption) };
   const { problems: _, ...reconcile } = member.reconciler.status();
   return {
     ...base,
@@ -59,21 +65,34 @@ export async function statusMessage(lifecycle: Lifecycle, clock: Clock, facts: S
       state: member.removed ? 'down' : 'ready',
       self: true,
       endpoints: member.local.all().length,
-      holdsStore: identity.store.bundled,
+      holdsStore: member.view.keepers()?.includes(identity.nodeId) ?? identity.store.bundled,
+      holdsCopy: member.view.keepersRecord()?.learners?.includes(identity.nodeId) ?? false,
     }),
-    store: {
-      ...membership.storeStatus(),
-      endpoints: [...membership.storeStatus().endpoints],
-      bundled: identity.store.bundled,
-    },
-    peers: peers.map((node) => peerMessage(member, node)).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    store: storeMessage(membership),
+    peers: peers
+      .map((node) => peerMessage(member, node, tunnels.get(node.id)))
+      .sort((a, b) => (a.name < b.name ? -1 : 1)),
     networks: networks.length,
-    mtu: innerMtu(member.view, { options: {} }),
-    mtuLimitedBy: limitedBy(member.view, { options: {} }),
+    mtu: innerMtu(member.view, usual),
+    mtuLimitedBy: limitedBy(member.view, usual),
+    encryption: encryption ?? '',
+    wireguard: wireguardMessage(member.wireguard),
     localEndpoints: member.local.all().length,
     endpoints: member.view.endpointCount(),
     reconcile: { ...reconcile, lastPassMs: Math.round(reconcile.lastPassMs), lastError: reconcile.lastError ?? '' },
     ...(engine ? { docker: engineMessage(engine) } : {}),
+  };
+}
+
+function storeMessage({ identity, member, storeStatus }: Membership): NonNullable<Status['store']> {
+  const { view } = member;
+  const { endpoints, ...status } = storeStatus();
+  const { nodeIds = [], learners = [] } = view.keepersRecord() ?? {};
+  const namesOf = (ids: readonly string[]) => ids.map((id) => view.node(id)?.name ?? id).sort();
+  return {
+    ...status,
+    ...{ endpoints: [...endpoints], bundled: identity.store.bundled },
+    ...{ keepers: namesOf(nodeIds), copies: namesOf(learners), wanted: view.cluster()?.storeMembers ?? 1 },
   };
 }
 
@@ -83,17 +102,23 @@ function heldBackBy({ view }: Membership['member']): string[] {
   );
 }
 
+function wireguardMessage({ backend, rotation }: Membership['member']['wireguard']) {
+  const { count: endings, lastMs: lastEndedMs } = backend.endings;
+  return { keyExchange: rotation.why ?? '', endings, lastEndedMs };
+}
+
 function engineMessage({ state, version = '', networks, endpoints, names }: EngineStatus) {
   return { state, version, networks, endpoints, names: names === undefined ? 'unknown' : names ? 'yes' : 'no' };
 }
 
 /** What somebody is told whose node the cluster does not list any more, or as one that has left. */
 export function removedAdvice({ member, identity }: Membership): string {
-  if (member.view.node(identity.nodeId)?.left) {
+  const node = member.view.node(identity.nodeId);
+  if (node?.left && !node.removed) {
     return 'this node has begun to leave the cluster and did not finish; run `overlayd leave` again';
   }
-  return identity.store.bundled
-    ? "this node was taken off the cluster's list, but runs its only etcd, which the other hosts need: leave it running and back it up (`etcdctl snapshot save`); `overlayd leave` would delete the cluster"
+  return identity.store.bundled && !keptByOthers(member.view, identity.nodeId)
+    ? "this node was taken off the cluster's list, but runs its only etcd, which the other hosts need: leave it running and back it up (`overlayd store backup FILE`); `overlayd leave` would delete the cluster"
     : 'this node was removed from the cluster; run `overlayd leave --force`, then join again';
 }
 
@@ -109,6 +134,10 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
   const { refusal } = storeStatus();
   problems.push(...alarms);
   if (member.storeConnected && alarms.length === 0 && refusal !== undefined) problems.push(refusal);
+  if (member.self.storeProblem !== undefined) {
+    problems.push(`this host cannot keep the store: ${member.self.storeProblem}`);
+  }
+  problems.push(...keyAtRisk(membership));
   if (member.removed) {
     problems.push(removedAdvice(membership));
   }
@@ -148,7 +177,9 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
     const liveness = (nodeId: string) => member.liveness(nodeId);
     const state = nodeState({ selfId: member.self.id, liveness, clock }, node);
     if (state === 'suspect' || state === 'down')
-      problems.push(`node ${node.name} is ${state}: the names of its endpoints are hidden${why(node.id)}`);
+      problems.push(
+        `node ${node.name} is ${state}: the names of its endpoints are hidden${why(node.id)}${keeping(member, node.id)}`,
+      );
     if (node.addressProblem) problems.push(`node ${node.name} says: ${node.addressProblem}`);
   }
   const waiting = member.releases.pending;
@@ -157,6 +188,24 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
       `${waiting === 1 ? 'an address waits' : `${waiting} addresses wait`} to be released until etcd answers`,
     );
   return problems;
+}
+
+/** With an etcd of the user's own no other host gets the CA's key once all that have it are lost. */
+function keyAtRisk({ member }: Membership): readonly string[] {
+  const { self, storeConnected, view } = member;
+  if (!storeConnected || view.cluster() === undefined || levelOf(view) < STORE_LEVEL) return [];
+  const isHeard = (nodeId: string) => nodeId === self.id || member.liveness(nodeId) === 'ready';
+  const problem = lastKeyProblem(view.nodes(), saidOf(view), isHeard);
+  return problem === undefined ? [] : [problem];
+}
+
+/** In words, what it means for the store that a node is away. */
+function keeping(member: Membership['member'], nodeId: string): string {
+  const { view, self } = member;
+  const keepers = view.keepers() ?? [];
+  if (!keepers.includes(nodeId)) return '';
+  const left = keepers.filter((id) => id === self.id || member.liveness(id) === 'ready').length;
+  return `; it keeps the store, of whose ${keepers.length} members ${left} ${left === 1 ? 'is' : 'are'} heard`;
 }
 
 /** No member is heard, though etcd, which answers, hears of some. Where there is one other, that one is named as suspect. */

@@ -7,6 +7,7 @@ import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { DriverHandlers } from '../../ports/engine.ts';
 import type { Clock, Random } from '../../ports/runtime.ts';
+import { createPatience } from '../patience.ts';
 import { createIpamDriver } from './ipam-driver.ts';
 import { createNetworkDriver } from './network-driver.ts';
 import { OpeningPools } from './pools.ts';
@@ -18,8 +19,6 @@ export interface DriversDeps {
   /** Resolves when the agent is the member that it was, or knows that it is none. */
   readonly ready: Promise<void>;
 }
-
-const RETRY_MS = 200;
 
 export function createDrivers({ lifecycle, clock, random, ready }: DriversDeps): DriverHandlers {
   const membership = (): Membership => lifecycle.require();
@@ -33,29 +32,7 @@ export function createDrivers({ lifecycle, clock, random, ready }: DriversDeps):
   const network = createNetworkDriver(deps);
   const ipam = createIpamDriver(deps);
 
-  /** True while etcd, and what it knows, may be a moment away. A peer may be quicker. */
-  const isStarting = () => {
-    const current = lifecycle.current;
-    return current ? current.member.storeState === 'awaited' : lifecycle.situation.busy !== undefined;
-  };
-
-  const patient =
-    <Call, Answer>(handle: (call: Call, signal: AbortSignal) => Promise<Answer>) =>
-    async (call: Call, signal: AbortSignal): Promise<Answer> => {
-      await ready;
-      for (;;) {
-        const starting = isStarting();
-        try {
-          return await handle(call, signal);
-        } catch (error) {
-          const mayPass = isOverlaydError(error) && (error.retryable || error.code === 'network-not-found');
-          // A member that starts anew in this process may have gone away in the middle of the call.
-          if (!(starting || isStarting()) || !mayPass || signal.aborted) throw error;
-          await clock.sleep(RETRY_MS, signal).catch(() => undefined);
-          if (signal.aborted) throw error;
-        }
-      }
-    };
+  const patient = createPatience({ lifecycle, clock, ready });
 
   /** The engine does not try again by itself to start the container that this was asked for. */
   const told =

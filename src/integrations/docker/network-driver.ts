@@ -1,5 +1,6 @@
 /** The network driver: networks of the engine are bound to networks of the cluster, its endpoints are ours. */
 import type { EngineSide } from '../../agent/engine/engine-side.ts';
+import { areOthers } from '../../agent/engine/other-names.ts';
 import type { Member } from '../../agent/member.ts';
 import { parseCidr } from '../../core/cidr.ts';
 import { refuseEndpointOptions } from '../../core/endpoint-options.ts';
@@ -130,6 +131,7 @@ export function createNetworkDriver({ pools, member, side }: NetworkDriverDeps) 
         networkId: call.networkId,
         addresses,
         mac: call.mac,
+        ...(areOthers(call.dnsServers ?? []) && { otherServers: true }),
       });
       if (call.dnsServers) side().noteNameServers(call.endpointId, call.dnsServers);
       return call.mac === undefined ? { mac } : {};

@@ -6,6 +6,7 @@ export const IFINFOMSG_BYTES = 16;
 export const IFF_UP = 0x1;
 export const IFF_LOOPBACK = 0x8;
 export const IFF_RUNNING = 0x40;
+export const IFF_NOARP = 0x80;
 
 export const IFLA_ADDRESS = 1;
 export const IFLA_IFNAME = 3;
@@ -23,6 +24,8 @@ export const IFLA_NET_NS_FD = 28;
 export const IFLA_EXT_MASK = 29;
 /** Id of the namespace that `IFLA_LINK` is in, where that is another one. */
 export const IFLA_LINK_NETNSID = 37;
+/** Bytes; of packets of IPv4 as well, up to 65,536. */
+export const IFLA_GSO_MAX_SIZE = 41;
 
 // Nested in IFLA_LINKINFO.
 export const IFLA_INFO_KIND = 1;

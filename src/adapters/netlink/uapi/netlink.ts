@@ -3,6 +3,7 @@
 /** Protocols of `AF_NETLINK`. */
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
+export const NETLINK_GENERIC = 16;
 
 /** `struct nlmsghdr`: length, type (u16), flags (u16), sequence number, port id. */
 export const NLMSG_HDRLEN = 16;

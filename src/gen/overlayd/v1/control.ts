@@ -69,6 +69,21 @@ export interface Status {
   /** Inside of networks that have no option for it, in bytes, and in words whose underlay makes it that small, if one does. */
   mtu: number;
   mtuLimitedBy: string;
+  /** As `encrypt` of InitRequest. */
+  encryption: string;
+  /** Absent when this host is no member. */
+  wireguard?: WireguardStatus | undefined;
+}
+
+export interface WireguardStatus {
+  /** The exchange of this host's key that is under way, in words; empty: none is. */
+  keyExchange: string;
+  /**
+   * How often a device was gone since the agent started, since what ran it had ended or somebody deleted it; and when last
+   * (0: never). It was made anew.
+   */
+  endings: number;
+  lastEndedMs: number;
 }
 
 export interface DockerStatus {
@@ -88,6 +103,10 @@ export interface StoreStatus {
   /** This node runs the cluster's etcd. */
   bundled: boolean;
   revision: number;
+  /** Names of the nodes that keep the bundled etcd, of those that have a copy without a vote, and how many are wanted. */
+  keepers: string[];
+  copies: string[];
+  wanted: number;
 }
 
 export interface PeerStatus {
@@ -98,6 +117,29 @@ export interface PeerStatus {
   state: string;
   /** Milliseconds since its last message to this node; -1 when there was none. */
   heardMsAgo: number;
+  /** By which encrypted networks reach it. Absent: there is none. */
+  tunnel?: Tunnel | undefined;
+}
+
+/** WireGuard's, from this node to another one. */
+export interface Tunnel {
+  nodeId: string;
+  nodeName: string;
+  /** What runs it on this node: "kernel", "wireguard-go" */
+  backend: string;
+  device: string;
+  /** host:port, where the other one was heard last or is looked for; empty: it has not called yet. */
+  endpoint: string;
+  /** 0: never. */
+  lastHandshakeMs: number;
+  sentBytes: number;
+  receivedBytes: number;
+  /** Bytes that go through it in one piece. */
+  mtu: number;
+  /** In words; empty: nothing is wrong with it. */
+  problem: string;
+  /** Name of the node that passes its packets on, of two nodes behind NAT that do not reach each other; empty: none does. */
+  relayedBy: string;
 }
 
 export interface ReconcileStatus {
@@ -129,11 +171,80 @@ export interface InitRequest {
   defaultAddrPool: string[];
   /** Prefix length of automatic subnets; 0: 24. */
   defaultAddrPoolMaskLength: number;
+  /** "default": networks are encrypted that do not say otherwise; "required": all are; empty: those that say so. */
+  encrypt: string;
+  wireguardPort: number;
+  /** How many hosts shall keep the bundled etcd: 1, 3 or 5; 0: 3. */
+  storeMembers: number;
+  /** Text of a backup of another cluster, whose networks this one takes over; empty: none. */
+  backup: string;
 }
 
 export interface InitRequest_LabelsEntry {
   key: string;
   value: string;
+}
+
+export interface ResizeStoreRequest {
+  /** How many hosts are to keep the store: 1, 3 or 5. */
+  members: number;
+}
+
+/** As each member of etcd says, and etcd of all. */
+export interface StoreReport {
+  bundled: boolean;
+  wanted: number;
+  members: StoreMember[];
+  /** In words; empty: none is under way. */
+  change: string;
+  /** What comes next, or why less is there than is wanted, in words; empty: all is as it is wanted. */
+  outlook: string;
+}
+
+export interface StoreMember {
+  /** Empty: of an etcd of the user's own, or its host is gone. */
+  nodeName: string;
+  url: string;
+  /** "leader", "voter", "learner"; "keeper" where etcd does not say who its members are. */
+  role: string;
+  /** What follows is empty where it does not. */
+  answers: boolean;
+  version: string;
+  /** Bytes of its file, and of these in use. */
+  size: number;
+  sizeInUse: number;
+  /** Entries that it has yet to apply. */
+  lag: number;
+  /** e.g. "NOSPACE" */
+  alarms: string[];
+}
+
+export interface BackUpStoreRequest {
+  /** What the agent knows, and not what the store says now. */
+  fromHere: boolean;
+}
+
+export interface StoreBackup {
+  /** The file, as `store-backup.ts` describes it. */
+  text: string;
+  records: number;
+}
+
+export interface RestoreStoreRequest {
+  /** Text of a backup; absent: what the agent knows. */
+  backup?:
+    | string
+    | undefined;
+  /** The cluster's store is lost: another one is begun on this host. */
+  newStore: boolean;
+}
+
+export interface MoveStoreRequest {
+  /** As those of InitRequest; no endpoints: to an etcd that this host runs. */
+  etcdEndpoints: string[];
+  etcdCa: string;
+  etcdCert: string;
+  etcdKey: string;
 }
 
 export interface JoinClusterRequest {
@@ -148,6 +259,9 @@ export interface JoinClusterRequest {
   listenAddr: string;
   name: string;
   labels: { [key: string]: string };
+  wireguardPort: number;
+  /** Absent: the member that admits finds out. */
+  nat?: boolean | undefined;
 }
 
 export interface JoinClusterRequest_LabelsEntry {
@@ -191,17 +305,42 @@ export interface Node {
   endpoints: number;
   keyFingerprint: string;
   left: boolean;
-  /** It runs the cluster's etcd: the cluster cannot do without it. */
+  /** It keeps the store: runs a member of the cluster's etcd that votes. */
   holdsStore: boolean;
   /** Of its agent; empty where it is older than this field. */
   version: string;
   lowestLevel: number;
   highestLevel: number;
+  /** What it runs WireGuard by: "kernel", "wireguard-go"; empty: it has nothing for encrypted networks. */
+  wireguardBackend: string;
+  /** The first is the one that is sent to. */
+  wireguardKeys: WireguardKey[];
+  /** To this node, from the one that was asked. Absent: there is none. */
+  tunnel?:
+    | Tunnel
+    | undefined;
+  /** It has a copy of the store, and no vote. */
+  holdsCopy: boolean;
+  /** With which etcd it could keep the store; empty: it could not. */
+  etcdVersion: string;
 }
 
 export interface Node_LabelsEntry {
   key: string;
   value: string;
+}
+
+export interface RotateKeyRequest {
+  /** Nobody is waited for. */
+  force: boolean;
+}
+
+export interface WireguardKey {
+  /** Base64. */
+  publicKey: string;
+  number: number;
+  /** UDP. */
+  port: number;
 }
 
 export interface NodeList {
@@ -213,6 +352,32 @@ export interface CreateTokenRequest {
   ttlMs: number;
   /** 0: unlimited. */
   uses: number;
+  /** The name of the only host that may join with it; empty: any. */
+  node: string;
+}
+
+export interface CaStatus {
+  /** SHA-256 of the certificates (DER), hex. The next: while it is replaced, else empty. */
+  digest: string;
+  nextDigest: string;
+  expiresAtMs: number;
+  /** What is waited for: trust, certify, retire; empty: nothing is under way. */
+  phase: string;
+  nodes: CaNode[];
+  /** In words, while it is replaced. */
+  waiting: string;
+}
+
+export interface CaNode {
+  id: string;
+  name: string;
+  state: string;
+  /** It has the CA's key. */
+  keeper: boolean;
+  trustsNext: boolean;
+  certifiedByNext: boolean;
+  /** It holds up the step. */
+  awaited: boolean;
 }
 
 export interface TokenCreated {
@@ -231,6 +396,18 @@ export interface Token {
   expiresAtMs: number;
   /** -1: unlimited. */
   usesLeft: number;
+  /** The name of the only host that may join with it; empty: any. */
+  node: string;
+  /** The last ones, the newest last. */
+  uses: TokenUse[];
+}
+
+export interface TokenUse {
+  nodeId: string;
+  name: string;
+  /** Address that it came from. */
+  from: string;
+  atMs: number;
 }
 
 export interface TokenList {
@@ -312,6 +489,9 @@ export interface Network {
   mtuLimitedBy: string;
   /** Only in GetNetwork. */
   kept: Kept[];
+  encrypted: boolean;
+  /** From this node to the others; only in GetNetwork, and of an encrypted one. */
+  tunnels: Tunnel[];
 }
 
 export interface Network_LabelsEntry {
@@ -415,6 +595,82 @@ export interface DnsList {
   sets: DnsSet[];
 }
 
+export interface CreateServiceRequest {
+  network: string;
+  alias: string;
+  /** Empty: automatic. */
+  ip: string;
+  ip6: string;
+}
+
+export interface ServiceRef {
+  network: string;
+  alias: string;
+}
+
+export interface ServiceQuery {
+  /** Empty: all networks. */
+  network: string;
+}
+
+export interface Service {
+  id: string;
+  networkId: string;
+  networkName: string;
+  alias: string;
+  addresses: string[];
+  createdAtMs: number;
+  /** One for each address. */
+  backends: ServiceBackend[];
+}
+
+export interface ServiceBackend {
+  endpointId: string;
+  name: string;
+  nodeName: string;
+  address: string;
+  /** Why nothing is sent there, in words; empty: it is. */
+  out: string;
+}
+
+export interface ServiceList {
+  services: Service[];
+}
+
+export interface PublishRequest {
+  /** To publish: [IP:]PORT:NETWORK/NAME:PORT[/PROTOCOL]. To take back: the same, or [IP:]PORT[/PROTOCOL] alone. */
+  publication: string;
+}
+
+export interface Published {
+  publication?: Publication | undefined;
+  warnings: string[];
+}
+
+export interface Publication {
+  /** Empty: at all addresses of the host. */
+  hostAddress: string;
+  hostPort: number;
+  /** "tcp", "udp", "sctp" */
+  protocol: string;
+  networkId: string;
+  networkName: string;
+  /** Name or alias on the network, and the container's port. */
+  name: string;
+  port: number;
+  /** Where it leads now; empty: nowhere, `waits_for` says in words for what. */
+  addresses: string[];
+  waitsFor: string;
+  /** That asked for it with its container; empty: a person did. */
+  tool: string;
+  /** What of the host it takes, as text: [IP:]PORT/PROTOCOL */
+  hostEnd: string;
+}
+
+export interface PublicationList {
+  publications: Publication[];
+}
+
 export interface IpamRequest {
   /** Empty: all networks. */
   network: string;
@@ -507,6 +763,8 @@ export interface Endpoint {
   addresses: EndpointAddress[];
   ports: EndpointPort[];
   labels: { [key: string]: string };
+  /** What asked for it: "docker", "podman", "cni", …; of a person's own what was named, e.g. "netns". Empty: not known. */
+  tool: string;
 }
 
 export interface Endpoint_DriverOptsEntry {
@@ -771,6 +1029,8 @@ function createBaseStatus(): Status {
     levelHeldBackBy: [],
     mtu: 0,
     mtuLimitedBy: "",
+    encryption: "",
+    wireguard: undefined,
   };
 }
 
@@ -832,6 +1092,12 @@ export const Status: MessageFns<Status> = {
     }
     if (message.mtuLimitedBy !== "") {
       writer.uint32(170).string(message.mtuLimitedBy);
+    }
+    if (message.encryption !== "") {
+      writer.uint32(178).string(message.encryption);
+    }
+    if (message.wireguard !== undefined) {
+      WireguardStatus.encode(message.wireguard, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -1001,6 +1267,22 @@ export const Status: MessageFns<Status> = {
             message.mtuLimitedBy = reader.string();
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.encryption = reader.string();
+            continue;
+          }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.wireguard = WireguardStatus.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1043,6 +1325,89 @@ export const Status: MessageFns<Status> = {
     message.levelHeldBackBy = object.levelHeldBackBy?.map((e) => e) || [];
     message.mtu = object.mtu ?? 0;
     message.mtuLimitedBy = object.mtuLimitedBy ?? "";
+    message.encryption = object.encryption ?? "";
+    message.wireguard = (object.wireguard !== undefined && object.wireguard !== null)
+      ? WireguardStatus.fromPartial(object.wireguard)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseWireguardStatus(): WireguardStatus {
+  return { keyExchange: "", endings: 0, lastEndedMs: 0 };
+}
+
+export const WireguardStatus: MessageFns<WireguardStatus> = {
+  encode(message: WireguardStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.keyExchange !== "") {
+      writer.uint32(10).string(message.keyExchange);
+    }
+    if (message.endings !== 0) {
+      writer.uint32(16).uint32(message.endings);
+    }
+    if (message.lastEndedMs !== 0) {
+      writer.uint32(24).int64(message.lastEndedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WireguardStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWireguardStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keyExchange = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.endings = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lastEndedMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WireguardStatus>): WireguardStatus {
+    return WireguardStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WireguardStatus>): WireguardStatus {
+    const message = createBaseWireguardStatus();
+    message.keyExchange = object.keyExchange ?? "";
+    message.endings = object.endings ?? 0;
+    message.lastEndedMs = object.lastEndedMs ?? 0;
     return message;
   },
 };
@@ -1151,7 +1516,7 @@ export const DockerStatus: MessageFns<DockerStatus> = {
 };
 
 function createBaseStoreStatus(): StoreStatus {
-  return { reachable: false, endpoints: [], bundled: false, revision: 0 };
+  return { reachable: false, endpoints: [], bundled: false, revision: 0, keepers: [], copies: [], wanted: 0 };
 }
 
 export const StoreStatus: MessageFns<StoreStatus> = {
@@ -1167,6 +1532,15 @@ export const StoreStatus: MessageFns<StoreStatus> = {
     }
     if (message.revision !== 0) {
       writer.uint32(32).int64(message.revision);
+    }
+    for (const v of message.keepers) {
+      writer.uint32(42).string(v!);
+    }
+    for (const v of message.copies) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.wanted !== 0) {
+      writer.uint32(56).uint32(message.wanted);
     }
     return writer;
   },
@@ -1216,6 +1590,30 @@ export const StoreStatus: MessageFns<StoreStatus> = {
             message.revision = longToNumber(reader.int64());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.keepers.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.copies.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.wanted = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1237,12 +1635,15 @@ export const StoreStatus: MessageFns<StoreStatus> = {
     message.endpoints = object.endpoints?.map((e) => e) || [];
     message.bundled = object.bundled ?? false;
     message.revision = object.revision ?? 0;
+    message.keepers = object.keepers?.map((e) => e) || [];
+    message.copies = object.copies?.map((e) => e) || [];
+    message.wanted = object.wanted ?? 0;
     return message;
   },
 };
 
 function createBasePeerStatus(): PeerStatus {
-  return { nodeId: "", name: "", address: "", state: "", heardMsAgo: 0 };
+  return { nodeId: "", name: "", address: "", state: "", heardMsAgo: 0, tunnel: undefined };
 }
 
 export const PeerStatus: MessageFns<PeerStatus> = {
@@ -1261,6 +1662,9 @@ export const PeerStatus: MessageFns<PeerStatus> = {
     }
     if (message.heardMsAgo !== 0) {
       writer.uint32(40).int64(message.heardMsAgo);
+    }
+    if (message.tunnel !== undefined) {
+      Tunnel.encode(message.tunnel, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1318,6 +1722,14 @@ export const PeerStatus: MessageFns<PeerStatus> = {
             message.heardMsAgo = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.tunnel = Tunnel.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1340,6 +1752,196 @@ export const PeerStatus: MessageFns<PeerStatus> = {
     message.address = object.address ?? "";
     message.state = object.state ?? "";
     message.heardMsAgo = object.heardMsAgo ?? 0;
+    message.tunnel = (object.tunnel !== undefined && object.tunnel !== null)
+      ? Tunnel.fromPartial(object.tunnel)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTunnel(): Tunnel {
+  return {
+    nodeId: "",
+    nodeName: "",
+    backend: "",
+    device: "",
+    endpoint: "",
+    lastHandshakeMs: 0,
+    sentBytes: 0,
+    receivedBytes: 0,
+    mtu: 0,
+    problem: "",
+    relayedBy: "",
+  };
+}
+
+export const Tunnel: MessageFns<Tunnel> = {
+  encode(message: Tunnel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.nodeName !== "") {
+      writer.uint32(18).string(message.nodeName);
+    }
+    if (message.backend !== "") {
+      writer.uint32(26).string(message.backend);
+    }
+    if (message.device !== "") {
+      writer.uint32(34).string(message.device);
+    }
+    if (message.endpoint !== "") {
+      writer.uint32(42).string(message.endpoint);
+    }
+    if (message.lastHandshakeMs !== 0) {
+      writer.uint32(48).int64(message.lastHandshakeMs);
+    }
+    if (message.sentBytes !== 0) {
+      writer.uint32(56).uint64(message.sentBytes);
+    }
+    if (message.receivedBytes !== 0) {
+      writer.uint32(64).uint64(message.receivedBytes);
+    }
+    if (message.mtu !== 0) {
+      writer.uint32(72).uint32(message.mtu);
+    }
+    if (message.problem !== "") {
+      writer.uint32(82).string(message.problem);
+    }
+    if (message.relayedBy !== "") {
+      writer.uint32(90).string(message.relayedBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Tunnel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTunnel();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodeName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.backend = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.device = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.endpoint = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.lastHandshakeMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.sentBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.receivedBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.mtu = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.problem = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.relayedBy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Tunnel>): Tunnel {
+    return Tunnel.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Tunnel>): Tunnel {
+    const message = createBaseTunnel();
+    message.nodeId = object.nodeId ?? "";
+    message.nodeName = object.nodeName ?? "";
+    message.backend = object.backend ?? "";
+    message.device = object.device ?? "";
+    message.endpoint = object.endpoint ?? "";
+    message.lastHandshakeMs = object.lastHandshakeMs ?? 0;
+    message.sentBytes = object.sentBytes ?? 0;
+    message.receivedBytes = object.receivedBytes ?? 0;
+    message.mtu = object.mtu ?? 0;
+    message.problem = object.problem ?? "";
+    message.relayedBy = object.relayedBy ?? "";
     return message;
   },
 };
@@ -1463,6 +2065,10 @@ function createBaseInitRequest(): InitRequest {
     etcdKey: "",
     defaultAddrPool: [],
     defaultAddrPoolMaskLength: 0,
+    encrypt: "",
+    wireguardPort: 0,
+    storeMembers: 0,
+    backup: "",
   };
 }
 
@@ -1509,6 +2115,18 @@ export const InitRequest: MessageFns<InitRequest> = {
     }
     if (message.defaultAddrPoolMaskLength !== 0) {
       writer.uint32(112).uint32(message.defaultAddrPoolMaskLength);
+    }
+    if (message.encrypt !== "") {
+      writer.uint32(122).string(message.encrypt);
+    }
+    if (message.wireguardPort !== 0) {
+      writer.uint32(128).uint32(message.wireguardPort);
+    }
+    if (message.storeMembers !== 0) {
+      writer.uint32(136).uint32(message.storeMembers);
+    }
+    if (message.backup !== "") {
+      writer.uint32(146).string(message.backup);
     }
     return writer;
   },
@@ -1641,6 +2259,38 @@ export const InitRequest: MessageFns<InitRequest> = {
             message.defaultAddrPoolMaskLength = reader.uint32();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.encrypt = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.wireguardPort = reader.uint32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.storeMembers = reader.uint32();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.backup = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1680,6 +2330,10 @@ export const InitRequest: MessageFns<InitRequest> = {
     message.etcdKey = object.etcdKey ?? "";
     message.defaultAddrPool = object.defaultAddrPool?.map((e) => e) || [];
     message.defaultAddrPoolMaskLength = object.defaultAddrPoolMaskLength ?? 0;
+    message.encrypt = object.encrypt ?? "";
+    message.wireguardPort = object.wireguardPort ?? 0;
+    message.storeMembers = object.storeMembers ?? 0;
+    message.backup = object.backup ?? "";
     return message;
   },
 };
@@ -1751,6 +2405,595 @@ export const InitRequest_LabelsEntry: MessageFns<InitRequest_LabelsEntry> = {
   },
 };
 
+function createBaseResizeStoreRequest(): ResizeStoreRequest {
+  return { members: 0 };
+}
+
+export const ResizeStoreRequest: MessageFns<ResizeStoreRequest> = {
+  encode(message: ResizeStoreRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.members !== 0) {
+      writer.uint32(8).uint32(message.members);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResizeStoreRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResizeStoreRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.members = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResizeStoreRequest>): ResizeStoreRequest {
+    return ResizeStoreRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResizeStoreRequest>): ResizeStoreRequest {
+    const message = createBaseResizeStoreRequest();
+    message.members = object.members ?? 0;
+    return message;
+  },
+};
+
+function createBaseStoreReport(): StoreReport {
+  return { bundled: false, wanted: 0, members: [], change: "", outlook: "" };
+}
+
+export const StoreReport: MessageFns<StoreReport> = {
+  encode(message: StoreReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bundled !== false) {
+      writer.uint32(8).bool(message.bundled);
+    }
+    if (message.wanted !== 0) {
+      writer.uint32(16).uint32(message.wanted);
+    }
+    for (const v of message.members) {
+      StoreMember.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.change !== "") {
+      writer.uint32(34).string(message.change);
+    }
+    if (message.outlook !== "") {
+      writer.uint32(42).string(message.outlook);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StoreReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStoreReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.bundled = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.wanted = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.members.push(StoreMember.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.outlook = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StoreReport>): StoreReport {
+    return StoreReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StoreReport>): StoreReport {
+    const message = createBaseStoreReport();
+    message.bundled = object.bundled ?? false;
+    message.wanted = object.wanted ?? 0;
+    message.members = object.members?.map((e) => StoreMember.fromPartial(e)) || [];
+    message.change = object.change ?? "";
+    message.outlook = object.outlook ?? "";
+    return message;
+  },
+};
+
+function createBaseStoreMember(): StoreMember {
+  return { nodeName: "", url: "", role: "", answers: false, version: "", size: 0, sizeInUse: 0, lag: 0, alarms: [] };
+}
+
+export const StoreMember: MessageFns<StoreMember> = {
+  encode(message: StoreMember, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeName !== "") {
+      writer.uint32(10).string(message.nodeName);
+    }
+    if (message.url !== "") {
+      writer.uint32(18).string(message.url);
+    }
+    if (message.role !== "") {
+      writer.uint32(26).string(message.role);
+    }
+    if (message.answers !== false) {
+      writer.uint32(32).bool(message.answers);
+    }
+    if (message.version !== "") {
+      writer.uint32(42).string(message.version);
+    }
+    if (message.size !== 0) {
+      writer.uint32(48).uint64(message.size);
+    }
+    if (message.sizeInUse !== 0) {
+      writer.uint32(56).uint64(message.sizeInUse);
+    }
+    if (message.lag !== 0) {
+      writer.uint32(64).uint64(message.lag);
+    }
+    for (const v of message.alarms) {
+      writer.uint32(74).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StoreMember {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStoreMember();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.url = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.answers = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.size = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.sizeInUse = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.lag = longToNumber(reader.uint64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.alarms.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StoreMember>): StoreMember {
+    return StoreMember.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StoreMember>): StoreMember {
+    const message = createBaseStoreMember();
+    message.nodeName = object.nodeName ?? "";
+    message.url = object.url ?? "";
+    message.role = object.role ?? "";
+    message.answers = object.answers ?? false;
+    message.version = object.version ?? "";
+    message.size = object.size ?? 0;
+    message.sizeInUse = object.sizeInUse ?? 0;
+    message.lag = object.lag ?? 0;
+    message.alarms = object.alarms?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseBackUpStoreRequest(): BackUpStoreRequest {
+  return { fromHere: false };
+}
+
+export const BackUpStoreRequest: MessageFns<BackUpStoreRequest> = {
+  encode(message: BackUpStoreRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fromHere !== false) {
+      writer.uint32(8).bool(message.fromHere);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackUpStoreRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackUpStoreRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.fromHere = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<BackUpStoreRequest>): BackUpStoreRequest {
+    return BackUpStoreRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BackUpStoreRequest>): BackUpStoreRequest {
+    const message = createBaseBackUpStoreRequest();
+    message.fromHere = object.fromHere ?? false;
+    return message;
+  },
+};
+
+function createBaseStoreBackup(): StoreBackup {
+  return { text: "", records: 0 };
+}
+
+export const StoreBackup: MessageFns<StoreBackup> = {
+  encode(message: StoreBackup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.text !== "") {
+      writer.uint32(10).string(message.text);
+    }
+    if (message.records !== 0) {
+      writer.uint32(16).uint32(message.records);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StoreBackup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStoreBackup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.records = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StoreBackup>): StoreBackup {
+    return StoreBackup.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StoreBackup>): StoreBackup {
+    const message = createBaseStoreBackup();
+    message.text = object.text ?? "";
+    message.records = object.records ?? 0;
+    return message;
+  },
+};
+
+function createBaseRestoreStoreRequest(): RestoreStoreRequest {
+  return { backup: undefined, newStore: false };
+}
+
+export const RestoreStoreRequest: MessageFns<RestoreStoreRequest> = {
+  encode(message: RestoreStoreRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.backup !== undefined) {
+      writer.uint32(10).string(message.backup);
+    }
+    if (message.newStore !== false) {
+      writer.uint32(16).bool(message.newStore);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreStoreRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreStoreRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.backup = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.newStore = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RestoreStoreRequest>): RestoreStoreRequest {
+    return RestoreStoreRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoreStoreRequest>): RestoreStoreRequest {
+    const message = createBaseRestoreStoreRequest();
+    message.backup = object.backup ?? undefined;
+    message.newStore = object.newStore ?? false;
+    return message;
+  },
+};
+
+function createBaseMoveStoreRequest(): MoveStoreRequest {
+  return { etcdEndpoints: [], etcdCa: "", etcdCert: "", etcdKey: "" };
+}
+
+export const MoveStoreRequest: MessageFns<MoveStoreRequest> = {
+  encode(message: MoveStoreRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.etcdEndpoints) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.etcdCa !== "") {
+      writer.uint32(18).string(message.etcdCa);
+    }
+    if (message.etcdCert !== "") {
+      writer.uint32(26).string(message.etcdCert);
+    }
+    if (message.etcdKey !== "") {
+      writer.uint32(34).string(message.etcdKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MoveStoreRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoveStoreRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.etcdEndpoints.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.etcdCa = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.etcdCert = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.etcdKey = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MoveStoreRequest>): MoveStoreRequest {
+    return MoveStoreRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MoveStoreRequest>): MoveStoreRequest {
+    const message = createBaseMoveStoreRequest();
+    message.etcdEndpoints = object.etcdEndpoints?.map((e) => e) || [];
+    message.etcdCa = object.etcdCa ?? "";
+    message.etcdCert = object.etcdCert ?? "";
+    message.etcdKey = object.etcdKey ?? "";
+    return message;
+  },
+};
+
 function createBaseJoinClusterRequest(): JoinClusterRequest {
   return {
     token: "",
@@ -1763,6 +3006,8 @@ function createBaseJoinClusterRequest(): JoinClusterRequest {
     listenAddr: "",
     name: "",
     labels: {},
+    wireguardPort: 0,
+    nat: undefined,
   };
 }
 
@@ -1798,6 +3043,12 @@ export const JoinClusterRequest: MessageFns<JoinClusterRequest> = {
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       JoinClusterRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(82).fork()).join();
     });
+    if (message.wireguardPort !== 0) {
+      writer.uint32(88).uint32(message.wireguardPort);
+    }
+    if (message.nat !== undefined) {
+      writer.uint32(96).bool(message.nat);
+    }
     return writer;
   },
 
@@ -1897,6 +3148,22 @@ export const JoinClusterRequest: MessageFns<JoinClusterRequest> = {
             }
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.wireguardPort = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.nat = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1932,6 +3199,8 @@ export const JoinClusterRequest: MessageFns<JoinClusterRequest> = {
       },
       {},
     );
+    message.wireguardPort = object.wireguardPort ?? 0;
+    message.nat = object.nat ?? undefined;
     return message;
   },
 };
@@ -2275,6 +3544,11 @@ function createBaseNode(): Node {
     version: "",
     lowestLevel: 0,
     highestLevel: 0,
+    wireguardBackend: "",
+    wireguardKeys: [],
+    tunnel: undefined,
+    holdsCopy: false,
+    etcdVersion: "",
   };
 }
 
@@ -2336,6 +3610,21 @@ export const Node: MessageFns<Node> = {
     }
     if (message.highestLevel !== 0) {
       writer.uint32(152).uint32(message.highestLevel);
+    }
+    if (message.wireguardBackend !== "") {
+      writer.uint32(162).string(message.wireguardBackend);
+    }
+    for (const v of message.wireguardKeys) {
+      WireguardKey.encode(v!, writer.uint32(170).fork()).join();
+    }
+    if (message.tunnel !== undefined) {
+      Tunnel.encode(message.tunnel, writer.uint32(178).fork()).join();
+    }
+    if (message.holdsCopy !== false) {
+      writer.uint32(192).bool(message.holdsCopy);
+    }
+    if (message.etcdVersion !== "") {
+      writer.uint32(202).string(message.etcdVersion);
     }
     return writer;
   },
@@ -2508,6 +3797,46 @@ export const Node: MessageFns<Node> = {
             message.highestLevel = reader.uint32();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.wireguardBackend = reader.string();
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.wireguardKeys.push(WireguardKey.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.tunnel = Tunnel.decode(reader, reader.uint32());
+            continue;
+          }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.holdsCopy = reader.bool();
+            continue;
+          }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.etcdVersion = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2552,6 +3881,13 @@ export const Node: MessageFns<Node> = {
     message.version = object.version ?? "";
     message.lowestLevel = object.lowestLevel ?? 0;
     message.highestLevel = object.highestLevel ?? 0;
+    message.wireguardBackend = object.wireguardBackend ?? "";
+    message.wireguardKeys = object.wireguardKeys?.map((e) => WireguardKey.fromPartial(e)) || [];
+    message.tunnel = (object.tunnel !== undefined && object.tunnel !== null)
+      ? Tunnel.fromPartial(object.tunnel)
+      : undefined;
+    message.holdsCopy = object.holdsCopy ?? false;
+    message.etcdVersion = object.etcdVersion ?? "";
     return message;
   },
 };
@@ -2623,6 +3959,140 @@ export const Node_LabelsEntry: MessageFns<Node_LabelsEntry> = {
   },
 };
 
+function createBaseRotateKeyRequest(): RotateKeyRequest {
+  return { force: false };
+}
+
+export const RotateKeyRequest: MessageFns<RotateKeyRequest> = {
+  encode(message: RotateKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.force !== false) {
+      writer.uint32(8).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RotateKeyRequest>): RotateKeyRequest {
+    return RotateKeyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RotateKeyRequest>): RotateKeyRequest {
+    const message = createBaseRotateKeyRequest();
+    message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseWireguardKey(): WireguardKey {
+  return { publicKey: "", number: 0, port: 0 };
+}
+
+export const WireguardKey: MessageFns<WireguardKey> = {
+  encode(message: WireguardKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.publicKey !== "") {
+      writer.uint32(10).string(message.publicKey);
+    }
+    if (message.number !== 0) {
+      writer.uint32(16).uint32(message.number);
+    }
+    if (message.port !== 0) {
+      writer.uint32(24).uint32(message.port);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WireguardKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWireguardKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.publicKey = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WireguardKey>): WireguardKey {
+    return WireguardKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WireguardKey>): WireguardKey {
+    const message = createBaseWireguardKey();
+    message.publicKey = object.publicKey ?? "";
+    message.number = object.number ?? 0;
+    message.port = object.port ?? 0;
+    return message;
+  },
+};
+
 function createBaseNodeList(): NodeList {
   return { nodes: [] };
 }
@@ -2679,7 +4149,7 @@ export const NodeList: MessageFns<NodeList> = {
 };
 
 function createBaseCreateTokenRequest(): CreateTokenRequest {
-  return { ttlMs: 0, uses: 0 };
+  return { ttlMs: 0, uses: 0, node: "" };
 }
 
 export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
@@ -2689,6 +4159,9 @@ export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
     }
     if (message.uses !== 0) {
       writer.uint32(16).uint32(message.uses);
+    }
+    if (message.node !== "") {
+      writer.uint32(26).string(message.node);
     }
     return writer;
   },
@@ -2722,6 +4195,14 @@ export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
             message.uses = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2741,6 +4222,249 @@ export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
     const message = createBaseCreateTokenRequest();
     message.ttlMs = object.ttlMs ?? 0;
     message.uses = object.uses ?? 0;
+    message.node = object.node ?? "";
+    return message;
+  },
+};
+
+function createBaseCaStatus(): CaStatus {
+  return { digest: "", nextDigest: "", expiresAtMs: 0, phase: "", nodes: [], waiting: "" };
+}
+
+export const CaStatus: MessageFns<CaStatus> = {
+  encode(message: CaStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.digest !== "") {
+      writer.uint32(10).string(message.digest);
+    }
+    if (message.nextDigest !== "") {
+      writer.uint32(18).string(message.nextDigest);
+    }
+    if (message.expiresAtMs !== 0) {
+      writer.uint32(24).int64(message.expiresAtMs);
+    }
+    if (message.phase !== "") {
+      writer.uint32(34).string(message.phase);
+    }
+    for (const v of message.nodes) {
+      CaNode.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.waiting !== "") {
+      writer.uint32(50).string(message.waiting);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CaStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCaStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextDigest = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expiresAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.phase = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.nodes.push(CaNode.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.waiting = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CaStatus>): CaStatus {
+    return CaStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CaStatus>): CaStatus {
+    const message = createBaseCaStatus();
+    message.digest = object.digest ?? "";
+    message.nextDigest = object.nextDigest ?? "";
+    message.expiresAtMs = object.expiresAtMs ?? 0;
+    message.phase = object.phase ?? "";
+    message.nodes = object.nodes?.map((e) => CaNode.fromPartial(e)) || [];
+    message.waiting = object.waiting ?? "";
+    return message;
+  },
+};
+
+function createBaseCaNode(): CaNode {
+  return { id: "", name: "", state: "", keeper: false, trustsNext: false, certifiedByNext: false, awaited: false };
+}
+
+export const CaNode: MessageFns<CaNode> = {
+  encode(message: CaNode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.state !== "") {
+      writer.uint32(26).string(message.state);
+    }
+    if (message.keeper !== false) {
+      writer.uint32(32).bool(message.keeper);
+    }
+    if (message.trustsNext !== false) {
+      writer.uint32(40).bool(message.trustsNext);
+    }
+    if (message.certifiedByNext !== false) {
+      writer.uint32(48).bool(message.certifiedByNext);
+    }
+    if (message.awaited !== false) {
+      writer.uint32(56).bool(message.awaited);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CaNode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCaNode();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.keeper = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.trustsNext = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.certifiedByNext = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.awaited = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CaNode>): CaNode {
+    return CaNode.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CaNode>): CaNode {
+    const message = createBaseCaNode();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.state = object.state ?? "";
+    message.keeper = object.keeper ?? false;
+    message.trustsNext = object.trustsNext ?? false;
+    message.certifiedByNext = object.certifiedByNext ?? false;
+    message.awaited = object.awaited ?? false;
     return message;
   },
 };
@@ -2837,7 +4561,7 @@ export const TokenCreated: MessageFns<TokenCreated> = {
 };
 
 function createBaseToken(): Token {
-  return { id: "", role: "", createdAtMs: 0, createdBy: "", expiresAtMs: 0, usesLeft: 0 };
+  return { id: "", role: "", createdAtMs: 0, createdBy: "", expiresAtMs: 0, usesLeft: 0, node: "", uses: [] };
 }
 
 export const Token: MessageFns<Token> = {
@@ -2859,6 +4583,12 @@ export const Token: MessageFns<Token> = {
     }
     if (message.usesLeft !== 0) {
       writer.uint32(48).int32(message.usesLeft);
+    }
+    if (message.node !== "") {
+      writer.uint32(58).string(message.node);
+    }
+    for (const v of message.uses) {
+      TokenUse.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -2924,6 +4654,22 @@ export const Token: MessageFns<Token> = {
             message.usesLeft = reader.int32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.uses.push(TokenUse.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2947,6 +4693,99 @@ export const Token: MessageFns<Token> = {
     message.createdBy = object.createdBy ?? "";
     message.expiresAtMs = object.expiresAtMs ?? 0;
     message.usesLeft = object.usesLeft ?? 0;
+    message.node = object.node ?? "";
+    message.uses = object.uses?.map((e) => TokenUse.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTokenUse(): TokenUse {
+  return { nodeId: "", name: "", from: "", atMs: 0 };
+}
+
+export const TokenUse: MessageFns<TokenUse> = {
+  encode(message: TokenUse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.from !== "") {
+      writer.uint32(26).string(message.from);
+    }
+    if (message.atMs !== 0) {
+      writer.uint32(32).int64(message.atMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TokenUse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTokenUse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TokenUse>): TokenUse {
+    return TokenUse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TokenUse>): TokenUse {
+    const message = createBaseTokenUse();
+    message.nodeId = object.nodeId ?? "";
+    message.name = object.name ?? "";
+    message.from = object.from ?? "";
+    message.atMs = object.atMs ?? 0;
     return message;
   },
 };
@@ -3706,6 +5545,8 @@ function createBaseNetwork(): Network {
     addressesIpv6: undefined,
     mtuLimitedBy: "",
     kept: [],
+    encrypted: false,
+    tunnels: [],
   };
 }
 
@@ -3761,6 +5602,12 @@ export const Network: MessageFns<Network> = {
     }
     for (const v of message.kept) {
       Kept.encode(v!, writer.uint32(242).fork()).join();
+    }
+    if (message.encrypted !== false) {
+      writer.uint32(248).bool(message.encrypted);
+    }
+    for (const v of message.tunnels) {
+      Tunnel.encode(v!, writer.uint32(258).fork()).join();
     }
     return writer;
   },
@@ -3920,6 +5767,22 @@ export const Network: MessageFns<Network> = {
             message.kept.push(Kept.decode(reader, reader.uint32()));
             continue;
           }
+          case 31: {
+            if (tag !== 248) {
+              break;
+            }
+
+            message.encrypted = reader.bool();
+            continue;
+          }
+          case 32: {
+            if (tag !== 258) {
+              break;
+            }
+
+            message.tunnels.push(Tunnel.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3974,6 +5837,8 @@ export const Network: MessageFns<Network> = {
       : undefined;
     message.mtuLimitedBy = object.mtuLimitedBy ?? "";
     message.kept = object.kept?.map((e) => Kept.fromPartial(e)) || [];
+    message.encrypted = object.encrypted ?? false;
+    message.tunnels = object.tunnels?.map((e) => Tunnel.fromPartial(e)) || [];
     return message;
   },
 };
@@ -5127,6 +6992,870 @@ export const DnsList: MessageFns<DnsList> = {
   },
 };
 
+function createBaseCreateServiceRequest(): CreateServiceRequest {
+  return { network: "", alias: "", ip: "", ip6: "" };
+}
+
+export const CreateServiceRequest: MessageFns<CreateServiceRequest> = {
+  encode(message: CreateServiceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    if (message.alias !== "") {
+      writer.uint32(18).string(message.alias);
+    }
+    if (message.ip !== "") {
+      writer.uint32(26).string(message.ip);
+    }
+    if (message.ip6 !== "") {
+      writer.uint32(34).string(message.ip6);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateServiceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateServiceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.alias = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ip = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.ip6 = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CreateServiceRequest>): CreateServiceRequest {
+    return CreateServiceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateServiceRequest>): CreateServiceRequest {
+    const message = createBaseCreateServiceRequest();
+    message.network = object.network ?? "";
+    message.alias = object.alias ?? "";
+    message.ip = object.ip ?? "";
+    message.ip6 = object.ip6 ?? "";
+    return message;
+  },
+};
+
+function createBaseServiceRef(): ServiceRef {
+  return { network: "", alias: "" };
+}
+
+export const ServiceRef: MessageFns<ServiceRef> = {
+  encode(message: ServiceRef, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    if (message.alias !== "") {
+      writer.uint32(18).string(message.alias);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServiceRef {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServiceRef();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.alias = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ServiceRef>): ServiceRef {
+    return ServiceRef.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ServiceRef>): ServiceRef {
+    const message = createBaseServiceRef();
+    message.network = object.network ?? "";
+    message.alias = object.alias ?? "";
+    return message;
+  },
+};
+
+function createBaseServiceQuery(): ServiceQuery {
+  return { network: "" };
+}
+
+export const ServiceQuery: MessageFns<ServiceQuery> = {
+  encode(message: ServiceQuery, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServiceQuery {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServiceQuery();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ServiceQuery>): ServiceQuery {
+    return ServiceQuery.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ServiceQuery>): ServiceQuery {
+    const message = createBaseServiceQuery();
+    message.network = object.network ?? "";
+    return message;
+  },
+};
+
+function createBaseService(): Service {
+  return { id: "", networkId: "", networkName: "", alias: "", addresses: [], createdAtMs: 0, backends: [] };
+}
+
+export const Service: MessageFns<Service> = {
+  encode(message: Service, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.networkId !== "") {
+      writer.uint32(18).string(message.networkId);
+    }
+    if (message.networkName !== "") {
+      writer.uint32(26).string(message.networkName);
+    }
+    if (message.alias !== "") {
+      writer.uint32(34).string(message.alias);
+    }
+    for (const v of message.addresses) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(48).int64(message.createdAtMs);
+    }
+    for (const v of message.backends) {
+      ServiceBackend.encode(v!, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Service {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseService();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.networkId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.networkName = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.alias = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.backends.push(ServiceBackend.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Service>): Service {
+    return Service.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Service>): Service {
+    const message = createBaseService();
+    message.id = object.id ?? "";
+    message.networkId = object.networkId ?? "";
+    message.networkName = object.networkName ?? "";
+    message.alias = object.alias ?? "";
+    message.addresses = object.addresses?.map((e) => e) || [];
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.backends = object.backends?.map((e) => ServiceBackend.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseServiceBackend(): ServiceBackend {
+  return { endpointId: "", name: "", nodeName: "", address: "", out: "" };
+}
+
+export const ServiceBackend: MessageFns<ServiceBackend> = {
+  encode(message: ServiceBackend, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.endpointId !== "") {
+      writer.uint32(10).string(message.endpointId);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.nodeName !== "") {
+      writer.uint32(26).string(message.nodeName);
+    }
+    if (message.address !== "") {
+      writer.uint32(34).string(message.address);
+    }
+    if (message.out !== "") {
+      writer.uint32(42).string(message.out);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServiceBackend {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServiceBackend();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.endpointId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nodeName = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.out = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ServiceBackend>): ServiceBackend {
+    return ServiceBackend.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ServiceBackend>): ServiceBackend {
+    const message = createBaseServiceBackend();
+    message.endpointId = object.endpointId ?? "";
+    message.name = object.name ?? "";
+    message.nodeName = object.nodeName ?? "";
+    message.address = object.address ?? "";
+    message.out = object.out ?? "";
+    return message;
+  },
+};
+
+function createBaseServiceList(): ServiceList {
+  return { services: [] };
+}
+
+export const ServiceList: MessageFns<ServiceList> = {
+  encode(message: ServiceList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.services) {
+      Service.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServiceList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServiceList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.services.push(Service.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ServiceList>): ServiceList {
+    return ServiceList.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ServiceList>): ServiceList {
+    const message = createBaseServiceList();
+    message.services = object.services?.map((e) => Service.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePublishRequest(): PublishRequest {
+  return { publication: "" };
+}
+
+export const PublishRequest: MessageFns<PublishRequest> = {
+  encode(message: PublishRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.publication !== "") {
+      writer.uint32(10).string(message.publication);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PublishRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePublishRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.publication = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PublishRequest>): PublishRequest {
+    return PublishRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PublishRequest>): PublishRequest {
+    const message = createBasePublishRequest();
+    message.publication = object.publication ?? "";
+    return message;
+  },
+};
+
+function createBasePublished(): Published {
+  return { publication: undefined, warnings: [] };
+}
+
+export const Published: MessageFns<Published> = {
+  encode(message: Published, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.publication !== undefined) {
+      Publication.encode(message.publication, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.warnings) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Published {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePublished();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.publication = Publication.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Published>): Published {
+    return Published.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Published>): Published {
+    const message = createBasePublished();
+    message.publication = (object.publication !== undefined && object.publication !== null)
+      ? Publication.fromPartial(object.publication)
+      : undefined;
+    message.warnings = object.warnings?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBasePublication(): Publication {
+  return {
+    hostAddress: "",
+    hostPort: 0,
+    protocol: "",
+    networkId: "",
+    networkName: "",
+    name: "",
+    port: 0,
+    addresses: [],
+    waitsFor: "",
+    tool: "",
+    hostEnd: "",
+  };
+}
+
+export const Publication: MessageFns<Publication> = {
+  encode(message: Publication, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hostAddress !== "") {
+      writer.uint32(10).string(message.hostAddress);
+    }
+    if (message.hostPort !== 0) {
+      writer.uint32(16).uint32(message.hostPort);
+    }
+    if (message.protocol !== "") {
+      writer.uint32(26).string(message.protocol);
+    }
+    if (message.networkId !== "") {
+      writer.uint32(34).string(message.networkId);
+    }
+    if (message.networkName !== "") {
+      writer.uint32(42).string(message.networkName);
+    }
+    if (message.name !== "") {
+      writer.uint32(50).string(message.name);
+    }
+    if (message.port !== 0) {
+      writer.uint32(56).uint32(message.port);
+    }
+    for (const v of message.addresses) {
+      writer.uint32(66).string(v!);
+    }
+    if (message.waitsFor !== "") {
+      writer.uint32(74).string(message.waitsFor);
+    }
+    if (message.tool !== "") {
+      writer.uint32(82).string(message.tool);
+    }
+    if (message.hostEnd !== "") {
+      writer.uint32(90).string(message.hostEnd);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Publication {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePublication();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hostAddress = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.hostPort = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.protocol = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.networkId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.networkName = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.waitsFor = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.tool = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.hostEnd = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Publication>): Publication {
+    return Publication.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Publication>): Publication {
+    const message = createBasePublication();
+    message.hostAddress = object.hostAddress ?? "";
+    message.hostPort = object.hostPort ?? 0;
+    message.protocol = object.protocol ?? "";
+    message.networkId = object.networkId ?? "";
+    message.networkName = object.networkName ?? "";
+    message.name = object.name ?? "";
+    message.port = object.port ?? 0;
+    message.addresses = object.addresses?.map((e) => e) || [];
+    message.waitsFor = object.waitsFor ?? "";
+    message.tool = object.tool ?? "";
+    message.hostEnd = object.hostEnd ?? "";
+    return message;
+  },
+};
+
+function createBasePublicationList(): PublicationList {
+  return { publications: [] };
+}
+
+export const PublicationList: MessageFns<PublicationList> = {
+  encode(message: PublicationList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.publications) {
+      Publication.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PublicationList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePublicationList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.publications.push(Publication.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PublicationList>): PublicationList {
+    return PublicationList.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PublicationList>): PublicationList {
+    const message = createBasePublicationList();
+    message.publications = object.publications?.map((e) => Publication.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseIpamRequest(): IpamRequest {
   return { network: "" };
 }
@@ -5913,6 +8642,7 @@ function createBaseEndpoint(): Endpoint {
     addresses: [],
     ports: [],
     labels: {},
+    tool: "",
   };
 }
 
@@ -5975,6 +8705,9 @@ export const Endpoint: MessageFns<Endpoint> = {
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       Endpoint_LabelsEntry.encode({ key: key as any, value }, writer.uint32(186).fork()).join();
     });
+    if (message.tool !== "") {
+      writer.uint32(194).string(message.tool);
+    }
     return writer;
   },
 
@@ -6149,6 +8882,14 @@ export const Endpoint: MessageFns<Endpoint> = {
             }
             continue;
           }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.tool = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6201,6 +8942,7 @@ export const Endpoint: MessageFns<Endpoint> = {
       },
       {},
     );
+    message.tool = object.tool ?? "";
     return message;
   },
 };
@@ -6677,6 +9419,102 @@ export const ControlService = {
     responseSerialize: (value: Ref): Buffer => Buffer.from(Ref.encode(value).finish()),
     responseDeserialize: (value: Buffer): Ref => Ref.decode(value),
   },
+  /** Of this host. Ends with the last step; the exchange goes on when the caller goes away. */
+  rotateKey: {
+    path: "/overlayd.v1.Control/RotateKey" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: RotateKeyRequest): Buffer => Buffer.from(RotateKeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateKeyRequest => RotateKeyRequest.decode(value),
+    responseSerialize: (value: ClusterEvent): Buffer => Buffer.from(ClusterEvent.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ClusterEvent => ClusterEvent.decode(value),
+  },
+  /**
+   * It is to keep the store, or is not to any more. Ends when it is so, or with a warning why it is not yet; it goes on when the
+   * caller goes away. On a host that keeps the store.
+   */
+  promoteNode: {
+    path: "/overlayd.v1.Control/PromoteNode" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: Ref): Buffer => Buffer.from(Ref.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Ref => Ref.decode(value),
+    responseSerialize: (value: ClusterEvent): Buffer => Buffer.from(ClusterEvent.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ClusterEvent => ClusterEvent.decode(value),
+  },
+  demoteNode: {
+    path: "/overlayd.v1.Control/DemoteNode" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: Ref): Buffer => Buffer.from(Ref.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Ref => Ref.decode(value),
+    responseSerialize: (value: ClusterEvent): Buffer => Buffer.from(ClusterEvent.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ClusterEvent => ClusterEvent.decode(value),
+  },
+  resizeStore: {
+    path: "/overlayd.v1.Control/ResizeStore" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResizeStoreRequest): Buffer => Buffer.from(ResizeStoreRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResizeStoreRequest => ResizeStoreRequest.decode(value),
+    responseSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Empty => Empty.decode(value),
+  },
+  getStoreStatus: {
+    path: "/overlayd.v1.Control/GetStoreStatus" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Empty => Empty.decode(value),
+    responseSerialize: (value: StoreReport): Buffer => Buffer.from(StoreReport.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StoreReport => StoreReport.decode(value),
+  },
+  backUpStore: {
+    path: "/overlayd.v1.Control/BackUpStore" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BackUpStoreRequest): Buffer => Buffer.from(BackUpStoreRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BackUpStoreRequest => BackUpStoreRequest.decode(value),
+    responseSerialize: (value: StoreBackup): Buffer => Buffer.from(StoreBackup.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StoreBackup => StoreBackup.decode(value),
+  },
+  restoreStore: {
+    path: "/overlayd.v1.Control/RestoreStore" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: RestoreStoreRequest): Buffer => Buffer.from(RestoreStoreRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RestoreStoreRequest => RestoreStoreRequest.decode(value),
+    responseSerialize: (value: ClusterEvent): Buffer => Buffer.from(ClusterEvent.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ClusterEvent => ClusterEvent.decode(value),
+  },
+  moveStore: {
+    path: "/overlayd.v1.Control/MoveStore" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: MoveStoreRequest): Buffer => Buffer.from(MoveStoreRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): MoveStoreRequest => MoveStoreRequest.decode(value),
+    responseSerialize: (value: ClusterEvent): Buffer => Buffer.from(ClusterEvent.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ClusterEvent => ClusterEvent.decode(value),
+  },
+  getCa: {
+    path: "/overlayd.v1.Control/GetCa" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Empty => Empty.decode(value),
+    responseSerialize: (value: CaStatus): Buffer => Buffer.from(CaStatus.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CaStatus => CaStatus.decode(value),
+  },
+  /** Ends with the last step; it goes on when the caller goes away. */
+  rotateCa: {
+    path: "/overlayd.v1.Control/RotateCa" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Empty => Empty.decode(value),
+    responseSerialize: (value: ClusterEvent): Buffer => Buffer.from(ClusterEvent.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ClusterEvent => ClusterEvent.decode(value),
+  },
   createToken: {
     path: "/overlayd.v1.Control/CreateToken" as const,
     requestStream: false as const,
@@ -6694,6 +9532,15 @@ export const ControlService = {
     requestDeserialize: (value: Buffer): Empty => Empty.decode(value),
     responseSerialize: (value: TokenList): Buffer => Buffer.from(TokenList.encode(value).finish()),
     responseDeserialize: (value: Buffer): TokenList => TokenList.decode(value),
+  },
+  getToken: {
+    path: "/overlayd.v1.Control/GetToken" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: Ref): Buffer => Buffer.from(Ref.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Ref => Ref.decode(value),
+    responseSerialize: (value: Token): Buffer => Buffer.from(Token.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Token => Token.decode(value),
   },
   revokeToken: {
     path: "/overlayd.v1.Control/RevokeToken" as const,
@@ -6787,6 +9634,42 @@ export const ControlService = {
     responseSerialize: (value: DnsList): Buffer => Buffer.from(DnsList.encode(value).finish()),
     responseDeserialize: (value: Buffer): DnsList => DnsList.decode(value),
   },
+  createService: {
+    path: "/overlayd.v1.Control/CreateService" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CreateServiceRequest): Buffer => Buffer.from(CreateServiceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CreateServiceRequest => CreateServiceRequest.decode(value),
+    responseSerialize: (value: Service): Buffer => Buffer.from(Service.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Service => Service.decode(value),
+  },
+  removeService: {
+    path: "/overlayd.v1.Control/RemoveService" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ServiceRef): Buffer => Buffer.from(ServiceRef.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ServiceRef => ServiceRef.decode(value),
+    responseSerialize: (value: Service): Buffer => Buffer.from(Service.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Service => Service.decode(value),
+  },
+  getService: {
+    path: "/overlayd.v1.Control/GetService" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ServiceRef): Buffer => Buffer.from(ServiceRef.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ServiceRef => ServiceRef.decode(value),
+    responseSerialize: (value: Service): Buffer => Buffer.from(Service.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Service => Service.decode(value),
+  },
+  listServices: {
+    path: "/overlayd.v1.Control/ListServices" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ServiceQuery): Buffer => Buffer.from(ServiceQuery.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ServiceQuery => ServiceQuery.decode(value),
+    responseSerialize: (value: ServiceList): Buffer => Buffer.from(ServiceList.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ServiceList => ServiceList.decode(value),
+  },
   checkIpam: {
     path: "/overlayd.v1.Control/CheckIpam" as const,
     requestStream: false as const,
@@ -6833,6 +9716,34 @@ export const ControlService = {
     responseSerialize: (value: Endpoint): Buffer => Buffer.from(Endpoint.encode(value).finish()),
     responseDeserialize: (value: Buffer): Endpoint => Endpoint.decode(value),
   },
+  /** Ports of this host that lead to containers on it. */
+  publish: {
+    path: "/overlayd.v1.Control/Publish" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PublishRequest): Buffer => Buffer.from(PublishRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PublishRequest => PublishRequest.decode(value),
+    responseSerialize: (value: Published): Buffer => Buffer.from(Published.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Published => Published.decode(value),
+  },
+  unpublish: {
+    path: "/overlayd.v1.Control/Unpublish" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PublishRequest): Buffer => Buffer.from(PublishRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PublishRequest => PublishRequest.decode(value),
+    responseSerialize: (value: Publication): Buffer => Buffer.from(Publication.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Publication => Publication.decode(value),
+  },
+  listPublications: {
+    path: "/overlayd.v1.Control/ListPublications" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Empty => Empty.decode(value),
+    responseSerialize: (value: PublicationList): Buffer => Buffer.from(PublicationList.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PublicationList => PublicationList.decode(value),
+  },
   listEndpoints: {
     path: "/overlayd.v1.Control/ListEndpoints" as const,
     requestStream: false as const,
@@ -6862,8 +9773,25 @@ export interface ControlServer extends UntypedServiceImplementation {
   listNodes: handleUnaryCall<Empty, NodeList>;
   getNode: handleUnaryCall<Ref, Node>;
   removeNode: handleUnaryCall<RemoveRequest, Ref>;
+  /** Of this host. Ends with the last step; the exchange goes on when the caller goes away. */
+  rotateKey: handleServerStreamingCall<RotateKeyRequest, ClusterEvent>;
+  /**
+   * It is to keep the store, or is not to any more. Ends when it is so, or with a warning why it is not yet; it goes on when the
+   * caller goes away. On a host that keeps the store.
+   */
+  promoteNode: handleServerStreamingCall<Ref, ClusterEvent>;
+  demoteNode: handleServerStreamingCall<Ref, ClusterEvent>;
+  resizeStore: handleUnaryCall<ResizeStoreRequest, Empty>;
+  getStoreStatus: handleUnaryCall<Empty, StoreReport>;
+  backUpStore: handleUnaryCall<BackUpStoreRequest, StoreBackup>;
+  restoreStore: handleServerStreamingCall<RestoreStoreRequest, ClusterEvent>;
+  moveStore: handleServerStreamingCall<MoveStoreRequest, ClusterEvent>;
+  getCa: handleUnaryCall<Empty, CaStatus>;
+  /** Ends with the last step; it goes on when the caller goes away. */
+  rotateCa: handleServerStreamingCall<Empty, ClusterEvent>;
   createToken: handleUnaryCall<CreateTokenRequest, TokenCreated>;
   listTokens: handleUnaryCall<Empty, TokenList>;
+  getToken: handleUnaryCall<Ref, Token>;
   revokeToken: handleUnaryCall<Ref, Ref>;
   createNetwork: handleUnaryCall<CreateNetworkRequest, Network>;
   listNetworks: handleUnaryCall<Empty, NetworkList>;
@@ -6876,12 +9804,20 @@ export interface ControlServer extends UntypedServiceImplementation {
   /** The name with its network, as it was asked. */
   removeDns: handleUnaryCall<RemoveDnsRequest, Ref>;
   listDns: handleUnaryCall<DnsQuery, DnsList>;
+  createService: handleUnaryCall<CreateServiceRequest, Service>;
+  removeService: handleUnaryCall<ServiceRef, Service>;
+  getService: handleUnaryCall<ServiceRef, Service>;
+  listServices: handleUnaryCall<ServiceQuery, ServiceList>;
   checkIpam: handleUnaryCall<IpamRequest, IpamReport>;
   repairIpam: handleUnaryCall<IpamRequest, IpamReport>;
   /** What the network keeps for a name, or at an address, is kept for it no more. */
   releaseKept: handleUnaryCall<ReleaseKeptRequest, KeptList>;
   connect: handleUnaryCall<ConnectRequest, Connected>;
   disconnect: handleUnaryCall<DisconnectRequest, Endpoint>;
+  /** Ports of this host that lead to containers on it. */
+  publish: handleUnaryCall<PublishRequest, Published>;
+  unpublish: handleUnaryCall<PublishRequest, Publication>;
+  listPublications: handleUnaryCall<Empty, PublicationList>;
   listEndpoints: handleUnaryCall<EndpointQuery, EndpointList>;
   getEndpoint: handleUnaryCall<Ref, Endpoint>;
 }
@@ -6954,6 +9890,93 @@ export interface ControlClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Ref) => void,
   ): ClientUnaryCall;
+  /** Of this host. Ends with the last step; the exchange goes on when the caller goes away. */
+  rotateKey(request: RotateKeyRequest, options?: Partial<CallOptions>): ClientReadableStream<ClusterEvent>;
+  rotateKey(
+    request: RotateKeyRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ClusterEvent>;
+  /**
+   * It is to keep the store, or is not to any more. Ends when it is so, or with a warning why it is not yet; it goes on when the
+   * caller goes away. On a host that keeps the store.
+   */
+  promoteNode(request: Ref, options?: Partial<CallOptions>): ClientReadableStream<ClusterEvent>;
+  promoteNode(request: Ref, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<ClusterEvent>;
+  demoteNode(request: Ref, options?: Partial<CallOptions>): ClientReadableStream<ClusterEvent>;
+  demoteNode(request: Ref, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<ClusterEvent>;
+  resizeStore(
+    request: ResizeStoreRequest,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientUnaryCall;
+  resizeStore(
+    request: ResizeStoreRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientUnaryCall;
+  resizeStore(
+    request: ResizeStoreRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientUnaryCall;
+  getStoreStatus(
+    request: Empty,
+    callback: (error: ServiceError | null, response: StoreReport) => void,
+  ): ClientUnaryCall;
+  getStoreStatus(
+    request: Empty,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: StoreReport) => void,
+  ): ClientUnaryCall;
+  getStoreStatus(
+    request: Empty,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: StoreReport) => void,
+  ): ClientUnaryCall;
+  backUpStore(
+    request: BackUpStoreRequest,
+    callback: (error: ServiceError | null, response: StoreBackup) => void,
+  ): ClientUnaryCall;
+  backUpStore(
+    request: BackUpStoreRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: StoreBackup) => void,
+  ): ClientUnaryCall;
+  backUpStore(
+    request: BackUpStoreRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: StoreBackup) => void,
+  ): ClientUnaryCall;
+  restoreStore(request: RestoreStoreRequest, options?: Partial<CallOptions>): ClientReadableStream<ClusterEvent>;
+  restoreStore(
+    request: RestoreStoreRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ClusterEvent>;
+  moveStore(request: MoveStoreRequest, options?: Partial<CallOptions>): ClientReadableStream<ClusterEvent>;
+  moveStore(
+    request: MoveStoreRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ClusterEvent>;
+  getCa(request: Empty, callback: (error: ServiceError | null, response: CaStatus) => void): ClientUnaryCall;
+  getCa(
+    request: Empty,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CaStatus) => void,
+  ): ClientUnaryCall;
+  getCa(
+    request: Empty,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CaStatus) => void,
+  ): ClientUnaryCall;
+  /** Ends with the last step; it goes on when the caller goes away. */
+  rotateCa(request: Empty, options?: Partial<CallOptions>): ClientReadableStream<ClusterEvent>;
+  rotateCa(request: Empty, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<ClusterEvent>;
   createToken(
     request: CreateTokenRequest,
     callback: (error: ServiceError | null, response: TokenCreated) => void,
@@ -6980,6 +10003,18 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: TokenList) => void,
+  ): ClientUnaryCall;
+  getToken(request: Ref, callback: (error: ServiceError | null, response: Token) => void): ClientUnaryCall;
+  getToken(
+    request: Ref,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Token) => void,
+  ): ClientUnaryCall;
+  getToken(
+    request: Ref,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Token) => void,
   ): ClientUnaryCall;
   revokeToken(request: Ref, callback: (error: ServiceError | null, response: Ref) => void): ClientUnaryCall;
   revokeToken(
@@ -7115,6 +10150,63 @@ export interface ControlClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DnsList) => void,
   ): ClientUnaryCall;
+  createService(
+    request: CreateServiceRequest,
+    callback: (error: ServiceError | null, response: Service) => void,
+  ): ClientUnaryCall;
+  createService(
+    request: CreateServiceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Service) => void,
+  ): ClientUnaryCall;
+  createService(
+    request: CreateServiceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Service) => void,
+  ): ClientUnaryCall;
+  removeService(
+    request: ServiceRef,
+    callback: (error: ServiceError | null, response: Service) => void,
+  ): ClientUnaryCall;
+  removeService(
+    request: ServiceRef,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Service) => void,
+  ): ClientUnaryCall;
+  removeService(
+    request: ServiceRef,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Service) => void,
+  ): ClientUnaryCall;
+  getService(request: ServiceRef, callback: (error: ServiceError | null, response: Service) => void): ClientUnaryCall;
+  getService(
+    request: ServiceRef,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Service) => void,
+  ): ClientUnaryCall;
+  getService(
+    request: ServiceRef,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Service) => void,
+  ): ClientUnaryCall;
+  listServices(
+    request: ServiceQuery,
+    callback: (error: ServiceError | null, response: ServiceList) => void,
+  ): ClientUnaryCall;
+  listServices(
+    request: ServiceQuery,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ServiceList) => void,
+  ): ClientUnaryCall;
+  listServices(
+    request: ServiceQuery,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ServiceList) => void,
+  ): ClientUnaryCall;
   checkIpam(
     request: IpamRequest,
     callback: (error: ServiceError | null, response: IpamReport) => void,
@@ -7190,6 +10282,52 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Endpoint) => void,
+  ): ClientUnaryCall;
+  /** Ports of this host that lead to containers on it. */
+  publish(
+    request: PublishRequest,
+    callback: (error: ServiceError | null, response: Published) => void,
+  ): ClientUnaryCall;
+  publish(
+    request: PublishRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Published) => void,
+  ): ClientUnaryCall;
+  publish(
+    request: PublishRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Published) => void,
+  ): ClientUnaryCall;
+  unpublish(
+    request: PublishRequest,
+    callback: (error: ServiceError | null, response: Publication) => void,
+  ): ClientUnaryCall;
+  unpublish(
+    request: PublishRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Publication) => void,
+  ): ClientUnaryCall;
+  unpublish(
+    request: PublishRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Publication) => void,
+  ): ClientUnaryCall;
+  listPublications(
+    request: Empty,
+    callback: (error: ServiceError | null, response: PublicationList) => void,
+  ): ClientUnaryCall;
+  listPublications(
+    request: Empty,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PublicationList) => void,
+  ): ClientUnaryCall;
+  listPublications(
+    request: Empty,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PublicationList) => void,
   ): ClientUnaryCall;
   listEndpoints(
     request: EndpointQuery,

@@ -57,7 +57,48 @@ export interface GossipMessage {
    * In a push to a part of the members: to so many of those that follow the receiver in the order of node ids, it is to
    * pass the delta on.
    */
-  relay?: number | undefined;
+  relay?:
+    | number
+    | undefined;
+  /** To a receiver behind NAT: where the sender sees it. Absent: nowhere. */
+  sight?:
+    | Sight
+    | undefined;
+  /** Which life of the store the revisions of digest and delta are of. Absent: the sender's had none yet. */
+  epoch?:
+    | string
+    | undefined;
+  /** The sender does not reach the store. */
+  withoutStore: boolean;
+  /** To a receiver that does not reach it, or follows an earlier life of it. Absent: the sender does not know better. */
+  store?:
+    | StorePlace
+    | undefined;
+  /**
+   * Between two behind NAT that are relayed: the receiver is asked to send past the relay for so long, milliseconds; in the answer:
+   * it does. Absent: not.
+   */
+  attemptMs?: number | undefined;
+}
+
+/** Where the store is, of the life that the message says. */
+export interface StorePlace {
+  endpoints: string[];
+  /** PEM. Empty, all three: with the cluster's CA and the node's own certificate, or without TLS. */
+  caCertificate: string;
+  certificate: string;
+  key: string;
+}
+
+export interface Sight {
+  keys: KeySight[];
+}
+
+export interface KeySight {
+  /** WireGuard's, of the receiver. */
+  publicKey: string;
+  /** host:port from which its packets come. */
+  endpoint: string;
 }
 
 /**
@@ -338,7 +379,18 @@ export const Failure: MessageFns<Failure> = {
 };
 
 function createBaseGossipMessage(): GossipMessage {
-  return { from: "", digest: undefined, delta: undefined, members: [], relay: undefined };
+  return {
+    from: "",
+    digest: undefined,
+    delta: undefined,
+    members: [],
+    relay: undefined,
+    sight: undefined,
+    epoch: undefined,
+    withoutStore: false,
+    store: undefined,
+    attemptMs: undefined,
+  };
 }
 
 export const GossipMessage: MessageFns<GossipMessage> = {
@@ -357,6 +409,21 @@ export const GossipMessage: MessageFns<GossipMessage> = {
     }
     if (message.relay !== undefined) {
       writer.uint32(40).uint32(message.relay);
+    }
+    if (message.sight !== undefined) {
+      Sight.encode(message.sight, writer.uint32(50).fork()).join();
+    }
+    if (message.epoch !== undefined) {
+      writer.uint32(58).string(message.epoch);
+    }
+    if (message.withoutStore !== false) {
+      writer.uint32(64).bool(message.withoutStore);
+    }
+    if (message.store !== undefined) {
+      StorePlace.encode(message.store, writer.uint32(74).fork()).join();
+    }
+    if (message.attemptMs !== undefined) {
+      writer.uint32(96).uint32(message.attemptMs);
     }
     return writer;
   },
@@ -414,6 +481,46 @@ export const GossipMessage: MessageFns<GossipMessage> = {
             message.relay = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.sight = Sight.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.epoch = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.withoutStore = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.store = StorePlace.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.attemptMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -438,6 +545,226 @@ export const GossipMessage: MessageFns<GossipMessage> = {
     message.delta = (object.delta !== undefined && object.delta !== null) ? Delta.fromPartial(object.delta) : undefined;
     message.members = object.members?.map((e) => MemberNews.fromPartial(e)) || [];
     message.relay = object.relay ?? undefined;
+    message.sight = (object.sight !== undefined && object.sight !== null) ? Sight.fromPartial(object.sight) : undefined;
+    message.epoch = object.epoch ?? undefined;
+    message.withoutStore = object.withoutStore ?? false;
+    message.store = (object.store !== undefined && object.store !== null)
+      ? StorePlace.fromPartial(object.store)
+      : undefined;
+    message.attemptMs = object.attemptMs ?? undefined;
+    return message;
+  },
+};
+
+function createBaseStorePlace(): StorePlace {
+  return { endpoints: [], caCertificate: "", certificate: "", key: "" };
+}
+
+export const StorePlace: MessageFns<StorePlace> = {
+  encode(message: StorePlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.endpoints) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.caCertificate !== "") {
+      writer.uint32(18).string(message.caCertificate);
+    }
+    if (message.certificate !== "") {
+      writer.uint32(26).string(message.certificate);
+    }
+    if (message.key !== "") {
+      writer.uint32(34).string(message.key);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StorePlace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStorePlace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.endpoints.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.caCertificate = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.certificate = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StorePlace>): StorePlace {
+    return StorePlace.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StorePlace>): StorePlace {
+    const message = createBaseStorePlace();
+    message.endpoints = object.endpoints?.map((e) => e) || [];
+    message.caCertificate = object.caCertificate ?? "";
+    message.certificate = object.certificate ?? "";
+    message.key = object.key ?? "";
+    return message;
+  },
+};
+
+function createBaseSight(): Sight {
+  return { keys: [] };
+}
+
+export const Sight: MessageFns<Sight> = {
+  encode(message: Sight, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.keys) {
+      KeySight.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Sight {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSight();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys.push(KeySight.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Sight>): Sight {
+    return Sight.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Sight>): Sight {
+    const message = createBaseSight();
+    message.keys = object.keys?.map((e) => KeySight.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseKeySight(): KeySight {
+  return { publicKey: "", endpoint: "" };
+}
+
+export const KeySight: MessageFns<KeySight> = {
+  encode(message: KeySight, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.publicKey !== "") {
+      writer.uint32(10).string(message.publicKey);
+    }
+    if (message.endpoint !== "") {
+      writer.uint32(18).string(message.endpoint);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeySight {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeySight();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.publicKey = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.endpoint = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<KeySight>): KeySight {
+    return KeySight.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeySight>): KeySight {
+    const message = createBaseKeySight();
+    message.publicKey = object.publicKey ?? "";
+    message.endpoint = object.endpoint ?? "";
     return message;
   },
 };

@@ -23,6 +23,14 @@ export const protobufPackage = "overlayd.v1";
 
 export const protobufFileName = "overlayd/v1/join.proto";
 
+export interface WhereRequest {
+}
+
+export interface WhereResponse {
+  /** host:port of join ports. */
+  keepers: string[];
+}
+
 export interface JoinRequest {
   tokenId: string;
   tokenSecret: string;
@@ -45,7 +53,17 @@ export interface JoinRequest {
   neededAddresses: NeededAddress[];
   /** Of the joiner's agent. Empty and absent of one that is older than these: it speaks level 1. */
   version: string;
-  levels?: Levels | undefined;
+  levels?:
+    | Levels
+    | undefined;
+  /** Whether the joiner is behind NAT, where somebody said so. Absent: the member finds out. */
+  nat?:
+    | boolean
+    | undefined;
+  /** All addresses of the joiner's host. None of an agent that is older than these: it is taken for reachable. */
+  ownAddresses: string[];
+  /** What runs WireGuard at the joiner: kernel, wireguard-go; empty: nothing. */
+  wireguardBackend: string;
 }
 
 export interface JoinRequest_LabelsEntry {
@@ -70,9 +88,17 @@ export interface JoinResponse {
   clusterId: string;
   certificate: string;
   caCertificate: string;
-  /** Every member can admit further ones (docs/adr/0003). */
+  /** Below level 4 every member admits further ones (docs/adr/0003). Empty from then on (docs/adr/0024). */
   caKey: string;
-  store?: StoreAccess | undefined;
+  store?:
+    | StoreAccess
+    | undefined;
+  /** The joiner is a member behind NAT. */
+  nat: boolean;
+  /** The address that the request came from. */
+  seenFrom: string;
+  /** While the CA is replaced: the one that comes, which is trusted as well. Else empty. */
+  nextCaCertificate: string;
 }
 
 export interface StoreAccess {
@@ -82,6 +108,104 @@ export interface StoreAccess {
   certificate: string;
   key: string;
 }
+
+function createBaseWhereRequest(): WhereRequest {
+  return {};
+}
+
+export const WhereRequest: MessageFns<WhereRequest> = {
+  encode(_: WhereRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WhereRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWhereRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WhereRequest>): WhereRequest {
+    return WhereRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<WhereRequest>): WhereRequest {
+    const message = createBaseWhereRequest();
+    return message;
+  },
+};
+
+function createBaseWhereResponse(): WhereResponse {
+  return { keepers: [] };
+}
+
+export const WhereResponse: MessageFns<WhereResponse> = {
+  encode(message: WhereResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.keepers) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WhereResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWhereResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keepers.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WhereResponse>): WhereResponse {
+    return WhereResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WhereResponse>): WhereResponse {
+    const message = createBaseWhereResponse();
+    message.keepers = object.keepers?.map((e) => e) || [];
+    return message;
+  },
+};
 
 function createBaseJoinRequest(): JoinRequest {
   return {
@@ -102,6 +226,9 @@ function createBaseJoinRequest(): JoinRequest {
     neededAddresses: [],
     version: "",
     levels: undefined,
+    nat: undefined,
+    ownAddresses: [],
+    wireguardBackend: "",
   };
 }
 
@@ -157,6 +284,15 @@ export const JoinRequest: MessageFns<JoinRequest> = {
     }
     if (message.levels !== undefined) {
       Levels.encode(message.levels, writer.uint32(138).fork()).join();
+    }
+    if (message.nat !== undefined) {
+      writer.uint32(144).bool(message.nat);
+    }
+    for (const v of message.ownAddresses) {
+      writer.uint32(154).string(v!);
+    }
+    if (message.wireguardBackend !== "") {
+      writer.uint32(162).string(message.wireguardBackend);
     }
     return writer;
   },
@@ -313,6 +449,30 @@ export const JoinRequest: MessageFns<JoinRequest> = {
             message.levels = Levels.decode(reader, reader.uint32());
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.nat = reader.bool();
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.ownAddresses.push(reader.string());
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.wireguardBackend = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -357,6 +517,9 @@ export const JoinRequest: MessageFns<JoinRequest> = {
     message.levels = (object.levels !== undefined && object.levels !== null)
       ? Levels.fromPartial(object.levels)
       : undefined;
+    message.nat = object.nat ?? undefined;
+    message.ownAddresses = object.ownAddresses?.map((e) => e) || [];
+    message.wireguardBackend = object.wireguardBackend ?? "";
     return message;
   },
 };
@@ -563,7 +726,17 @@ export const NeededAddress: MessageFns<NeededAddress> = {
 };
 
 function createBaseJoinResponse(): JoinResponse {
-  return { nodeId: "", clusterId: "", certificate: "", caCertificate: "", caKey: "", store: undefined };
+  return {
+    nodeId: "",
+    clusterId: "",
+    certificate: "",
+    caCertificate: "",
+    caKey: "",
+    store: undefined,
+    nat: false,
+    seenFrom: "",
+    nextCaCertificate: "",
+  };
 }
 
 export const JoinResponse: MessageFns<JoinResponse> = {
@@ -585,6 +758,15 @@ export const JoinResponse: MessageFns<JoinResponse> = {
     }
     if (message.store !== undefined) {
       StoreAccess.encode(message.store, writer.uint32(50).fork()).join();
+    }
+    if (message.nat !== false) {
+      writer.uint32(56).bool(message.nat);
+    }
+    if (message.seenFrom !== "") {
+      writer.uint32(66).string(message.seenFrom);
+    }
+    if (message.nextCaCertificate !== "") {
+      writer.uint32(74).string(message.nextCaCertificate);
     }
     return writer;
   },
@@ -650,6 +832,30 @@ export const JoinResponse: MessageFns<JoinResponse> = {
             message.store = StoreAccess.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.nat = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.seenFrom = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.nextCaCertificate = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -675,6 +881,9 @@ export const JoinResponse: MessageFns<JoinResponse> = {
     message.store = (object.store !== undefined && object.store !== null)
       ? StoreAccess.fromPartial(object.store)
       : undefined;
+    message.nat = object.nat ?? false;
+    message.seenFrom = object.seenFrom ?? "";
+    message.nextCaCertificate = object.nextCaCertificate ?? "";
     return message;
   },
 };
@@ -782,10 +991,28 @@ export const JoinService = {
     responseSerialize: (value: JoinResponse): Buffer => Buffer.from(JoinResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): JoinResponse => JoinResponse.decode(value),
   },
+  /**
+   * Of a member that is no keeper: who admits. Asked where its certificate lacks the name join.overlayd, since nothing secret is
+   * said to such a host; whoever it names has to show one that has it. Level 5.
+   */
+  where: {
+    path: "/overlayd.v1.Join/Where" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: WhereRequest): Buffer => Buffer.from(WhereRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WhereRequest => WhereRequest.decode(value),
+    responseSerialize: (value: WhereResponse): Buffer => Buffer.from(WhereResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WhereResponse => WhereResponse.decode(value),
+  },
 } as const;
 
 export interface JoinServer extends UntypedServiceImplementation {
   join: handleUnaryCall<JoinRequest, JoinResponse>;
+  /**
+   * Of a member that is no keeper: who admits. Asked where its certificate lacks the name join.overlayd, since nothing secret is
+   * said to such a host; whoever it names has to show one that has it. Level 5.
+   */
+  where: handleUnaryCall<WhereRequest, WhereResponse>;
 }
 
 export interface JoinClient extends Client {
@@ -800,6 +1027,25 @@ export interface JoinClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: JoinResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Of a member that is no keeper: who admits. Asked where its certificate lacks the name join.overlayd, since nothing secret is
+   * said to such a host; whoever it names has to show one that has it. Level 5.
+   */
+  where(
+    request: WhereRequest,
+    callback: (error: ServiceError | null, response: WhereResponse) => void,
+  ): ClientUnaryCall;
+  where(
+    request: WhereRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: WhereResponse) => void,
+  ): ClientUnaryCall;
+  where(
+    request: WhereRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: WhereResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Where the engine finds its plugin: a Unix socket that the service manager holds for us, or one of our own. Ours comes
+ * Where container tools find their plugin: a Unix socket that the service manager holds for us, or one of our own. Ours comes
  * into being under another name and is renamed when it listens with its final mode: nobody ever finds half a socket, a
  * stale one is replaced without a gap, and ending the server removes no socket that somebody else put there meanwhile.
  */
@@ -7,13 +7,24 @@ import { once } from 'node:events';
 import { chmod, lstat, mkdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
-import { OverlaydError } from '../../core/errors.ts';
+import { OverlaydError } from '../core/errors.ts';
 
 /** Given to the server by the service manager, or to be made. */
 export type PluginSocket = { readonly fd: number } | { readonly path: string };
 
+export interface SocketSetting {
+  /** Of the file. */
+  readonly mode: number;
+  /** The option that says where it is, for errors. */
+  readonly option: string;
+}
+
 /** Resolves to what takes the socket away again. Throws `config-invalid`, `conflict`. */
-export async function listenOn(server: Server, socket: PluginSocket): Promise<() => Promise<void>> {
+export async function listenOn(
+  server: Server,
+  socket: PluginSocket,
+  { mode, option }: SocketSetting,
+): Promise<() => Promise<void>> {
   if ('fd' in socket) {
     await listen(server, socket).catch((error: Error) => {
       const advice = 'it has to be a listening Unix stream socket: check overlayd.socket';
@@ -25,16 +36,13 @@ export async function listenOn(server: Server, socket: PluginSocket): Promise<()
     return async () => {};
   }
   const { path } = socket;
-  await prepare(path);
+  await prepare(path, option);
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}`);
   await rm(temporary, { force: true });
   await listen(server, { path: temporary }).catch((error: Error) => {
-    throw new OverlaydError(
-      'config-invalid',
-      `cannot listen on ${path}: ${error.message}; check --docker-plugin-socket`,
-    );
+    throw new OverlaydError('config-invalid', `cannot listen on ${path}: ${error.message}; check ${option}`);
   });
-  await chmod(temporary, 0o660);
+  await chmod(temporary, mode);
   const { dev, ino } = await stat(temporary);
   await rename(temporary, path);
   return async () => {
@@ -53,21 +61,21 @@ function listen(server: Server, where: { fd: number } | { path: string }): Promi
   });
 }
 
-async function prepare(path: string): Promise<void> {
+async function prepare(path: string, option: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 }).catch((error: Error) => {
     throw new OverlaydError(
       'config-invalid',
-      `cannot make the directory of ${path}: ${error.message}; check --docker-plugin-socket`,
+      `cannot make the directory of ${path}: ${error.message}; check ${option}`,
     );
   });
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) return;
   if (!found.isSocket()) {
-    const advice = 'move it away, or set --docker-plugin-socket';
+    const advice = `move it away, or set ${option}`;
     throw new OverlaydError('config-invalid', `${path} exists and is no socket; ${advice}`);
   }
   if (await answers(path)) {
-    const advice = 'stop the other agent, or `systemctl stop overlayd.socket`, or set --docker-plugin-socket';
+    const advice = `stop the other agent, or \`systemctl stop overlayd.socket\`, or set ${option}`;
     throw new OverlaydError('conflict', `another program listens on ${path}; ${advice}`);
   }
 }

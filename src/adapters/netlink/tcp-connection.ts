@@ -1,0 +1,56 @@
+/** TCP connections of a namespace, and their end (`NETLINK_SOCK_DIAG`, sock_diag(7); `SOCK_DESTROY`, Linux 4.5 and newer). */
+import { type Family, formatIp, ipOfBytes } from '../../core/ip.ts';
+import { AF, AF_OF } from '../native/socket.ts';
+import { PayloadWriter } from './attributes.ts';
+import type { Message, Request } from './message.ts';
+import { NLM_F_DUMP } from './uapi/netlink.ts';
+import * as diag from './uapi/sock-diag.ts';
+
+export interface TcpConnection {
+  /** `AF_INET` or `AF_INET6`: of the socket, which may be of IPv6 while the peer has an address of IPv4. */
+  readonly family: number;
+  readonly localPort: number;
+  /** The peer's address, of IPv4 where that is what it is. */
+  readonly remote: string;
+  /** What the kernel knows the socket by (`struct inet_diag_sockid`). */
+  readonly id: Uint8Array;
+}
+
+const STANDING = (1 << diag.TCP_ESTABLISHED) | (1 << diag.TCP_CLOSE_WAIT);
+/** Before an address of IPv4 that a socket of IPv6 talks to (RFC 4291, 2.5.5.2). */
+const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
+
+/** Of sockets of one family; those that only listen are left out. */
+export function dumpConnections(family: Family): Request {
+  return { type: diag.SOCK_DIAG_BY_FAMILY, flags: NLM_F_DUMP, payload: request(AF_OF[family], STANDING) };
+}
+
+/** Ends it, for both sides: who reads from it gets an error. */
+export function destroyConnection({ family, id }: TcpConnection): Request {
+  return { type: diag.SOCK_DESTROY, flags: 0, payload: request(family, STANDING, id) };
+}
+
+export function decodeConnection({ type, view, start, end }: Message): TcpConnection | undefined {
+  const at = start + diag.DIAG_ID_AT;
+  if (type !== diag.SOCK_DIAG_BY_FAMILY || at + diag.SOCKID_BYTES > end) return undefined;
+  const family = view.getUint8(start);
+  const id = new Uint8Array(view.buffer, view.byteOffset + at, diag.SOCKID_BYTES).slice();
+  return { family, localPort: view.getUint16(at), remote: addressOf(family, id.subarray(20, 36)), id };
+}
+
+function addressOf(family: number, bytes: Uint8Array): string {
+  if (family === AF.INET) return formatIp(ipOfBytes(bytes.subarray(0, 4))!);
+  const isMapped = MAPPED.equals(bytes.subarray(0, MAPPED.length));
+  return formatIp(ipOfBytes(isMapped ? bytes.subarray(MAPPED.length) : bytes)!);
+}
+
+function request(family: number, states: number, id?: Uint8Array): Uint8Array {
+  return new PayloadWriter()
+    .header(diag.DIAG_REQUEST_BYTES, (view, at) => {
+      view.setUint8(at, family);
+      view.setUint8(at + 1, diag.IPPROTO_TCP);
+      view.setUint32(at + 4, states, true);
+      for (const [nth, byte] of (id ?? []).entries()) view.setUint8(at + 8 + nth, byte);
+    })
+    .payload();
+}

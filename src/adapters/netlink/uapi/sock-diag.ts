@@ -1,0 +1,16 @@
+/** Numbers by the names of the kernel's headers `linux/sock_diag.h`, `linux/inet_diag.h` and `net/tcp_states.h`. */
+
+export const NETLINK_SOCK_DIAG = 4;
+export const SOCK_DIAG_BY_FAMILY = 20;
+export const SOCK_DESTROY = 21;
+
+export const IPPROTO_TCP = 6;
+export const TCP_ESTABLISHED = 1;
+export const TCP_CLOSE_WAIT = 8;
+
+/** `struct inet_diag_sockid`: ports (u16, big endian), addresses (16 bytes each), link (u32), cookie (2 x u32). */
+export const SOCKID_BYTES = 48;
+/** `struct inet_diag_req_v2`: family, protocol, extensions, padding (u8 each), states (u32), the socket's id. */
+export const DIAG_REQUEST_BYTES = 8 + SOCKID_BYTES;
+/** Where the id begins in `struct inet_diag_msg`: after family, state, timer, retransmissions (u8 each). */
+export const DIAG_ID_AT = 4;

@@ -1,0 +1,40 @@
+/** What an endpoint's link is called inside of its container. */
+import type { ContainerRef } from '../../core/container.ts';
+import { OverlaydError } from '../../core/errors.ts';
+import type { NamespaceState } from '../../core/host-state.ts';
+import { networkSettings } from '../../core/network-options.ts';
+import type { NetworkRecord } from '../../core/records.ts';
+
+/** What a container is called that nobody named. */
+export function defaultName(container: ContainerRef): string {
+  const [kind, rest = ''] = container.text.split(/:(.*)/s);
+  return kind === 'pid' ? `pid-${rest}` : rest.slice(rest.lastIndexOf('/') + 1);
+}
+
+/** `eth0`, `eth1`, … in join order, or with the network's own prefix, unless asked. */
+export function chooseLink(
+  { links }: NamespaceState,
+  network: NetworkRecord,
+  asked: string | undefined,
+  container: ContainerRef,
+): string {
+  if (asked !== undefined) {
+    if (!links.has(asked)) return asked;
+    throw new OverlaydError(
+      'endpoint-exists',
+      `interface ${asked} already exists in ${container.text}; choose another --ifname`,
+    );
+  }
+  const prefix = networkSettings(network).interfacePrefix;
+  for (let i = 0; ; i++) if (!links.has(`${prefix}${i}`)) return `${prefix}${i}`;
+}
+
+/** Throws `invalid-name`. */
+export function checkInterfaceName(name: string, what: string): void {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/.test(name) || name === 'lo' || name === 'all' || name === 'default') {
+    throw new OverlaydError(
+      'invalid-name',
+      `${what}: ${JSON.stringify(name.slice(0, 40))} is not valid: 1 to 15 letters, digits, "_", "." or "-", e.g. eth1`,
+    );
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * Publishing ports of this host by name. What is published is kept in the state file, and stays when its container goes: the
+ * next one of that name here has it. What a tool asks for with its container goes with that.
+ */
+import { attachmentOf } from '../../core/attachment.ts';
+import type { LocalEndpoint } from '../../core/container.ts';
+import { desired } from '../../core/desired.ts';
+import { OverlaydError } from '../../core/errors.ts';
+import type { BindProblem } from '../../core/host-facts.ts';
+import { ALL_ADDRESSES, FAMILIES, familyOfAddress } from '../../core/ip.ts';
+import { networkSettings } from '../../core/network-options.ts';
+import {
+  formatHostEnd,
+  goesBy,
+  isSameHostEnd,
+  type PortMapping,
+  type Publication,
+  parseHostEnd,
+  parsePublication,
+  refuseLoopback,
+} from '../../core/publish.ts';
+import type { NetworkRecord } from '../../core/records.ts';
+import type { HostFacts } from '../../ports/host.ts';
+import type { Member } from '../member.ts';
+
+export interface PublishingDeps {
+  readonly member: Pick<Member, 'local' | 'networks' | 'reconciler' | 'self' | 'view'>;
+  readonly facts: Pick<HostFacts, 'bindProblem'>;
+}
+
+export interface ListedPublication extends Publication {
+  /** Undefined: it is gone. */
+  readonly network: NetworkRecord | undefined;
+  /** Of containers here, where it leads now. */
+  readonly addresses: readonly string[];
+  /** In words, when it leads nowhere. */
+  readonly waitsFor: string | undefined;
+  /** Undefined: a person published it. */
+  readonly tool: string | undefined;
+}
+
+/**
+ * Returns when the port is open. Throws `invalid-argument`, `network-not-found`, `conflict` (somebody has the port: says who), and
+ * `endpoint-not-found` for a container of another host.
+ */
+export async function publish(
+  { member, facts }: PublishingDeps,
+  text: string,
+): Promise<{ readonly publication: ListedPublication; readonly warnings: readonly string[] }> {
+  const { network: ref, ...asked } = parsePublication(text);
+  refuseLoopback(asked);
+  const network = await member.networks.find(ref);
+  requireWayOut(network);
+  const publication = { ...asked, networkId: network.id };
+  refuseTaken(member, publication);
+  refuseForeign(member, network, publication);
+  await refuseBound(facts, publication);
+  // Somebody else may have been quicker.
+  refuseTaken(member, publication);
+  await member.local.publish([...member.local.publications, publication]);
+  const listed = describe(member, publication);
+  if (listed.addresses.length > 0) await member.reconciler.converge(network.id);
+  return {
+    publication: listed,
+    warnings: listed.waitsFor === undefined ? [] : [`nothing answers yet: ${listed.waitsFor}`],
+  };
+}
+
+/** Returns what it was. Throws `invalid-argument`, `name-not-found`. */
+export async function unpublish({ member }: Pick<PublishingDeps, 'member'>, text: string): Promise<ListedPublication> {
+  const end = parseHostEnd(text);
+  const found = member.local.publications.find(
+    (each) => isSameHostEnd(each, end) && each.hostAddress === end.hostAddress,
+  );
+  if (!found) {
+    const others = byTools(member).find((each) => isSameHostEnd(each, end));
+    throw new OverlaydError(
+      'name-not-found',
+      others
+        ? `${formatHostEnd(end)} was published by ${others.tool} with its container ${others.name}, and goes with it`
+        : `${formatHostEnd(end)} is not published on this host; \`overlayd publish ls\` lists what is`,
+    );
+  }
+  const listed = describe(member, found);
+  await member.local.publish(member.local.publications.filter((each) => each !== found));
+  if (listed.addresses.length > 0) await member.reconciler.converge(found.networkId);
+  return listed;
+}
+
+/** By port. */
+export function listPublications({ member }: Pick<PublishingDeps, 'member'>): ListedPublication[] {
+  const named = member.local.publications.map((each) => describe(member, each));
+  const order = ({ hostPort, protocol, hostAddress = '' }: ListedPublication) =>
+    `${String(hostPort).padStart(5, '0')} ${protocol} ${hostAddress}`;
+  return [...named, ...byTools(member)].sort((a, b) => (order(a) < order(b) ? -1 : 1));
+}
+
+/** What stands in the way of a tool's ports. Throws `conflict`, `invalid-argument`. `isSame`: of the owner's container, which may ask for them again. */
+export function requireFree(
+  member: PublishingDeps['member'],
+  mappings: readonly PortMapping[],
+  isSame: (endpoint: LocalEndpoint) => boolean,
+): void {
+  for (const mapping of mappings) {
+    refuseLoopback(mapping);
+    refuseTaken(member, mapping, isSame);
+  }
+}
+
+function refuseTaken(
+  member: PublishingDeps['member'],
+  wanted: PortMapping,
+  isSame: (endpoint: LocalEndpoint) => boolean = () => false,
+): void {
+  const end = formatHostEnd(wanted);
+  const person = member.local.publications.find((each) => isSameHostEnd(each, wanted));
+  if (person) {
+    const network = member.view.network(person.networkId)?.name ?? person.networkId;
+    throw conflict(
+      `port ${end} of this host is published for ${network}/${person.name} already (overlayd publish rm ${formatHostEnd(person)})`,
+    );
+  }
+  for (const endpoint of member.local.all()) {
+    const taken = !isSame(endpoint) && endpoint.published?.find((each) => isSameHostEnd(each, wanted));
+    if (!taken) continue;
+    throw conflict(
+      `port ${end} of this host is published by ${attachmentOf(endpoint).tool} for its container ${endpoint.record.name} already`,
+    );
+  }
+}
+
+/** A container of another host answers by its own host, past the one that was asked. */
+function refuseForeign({ view, self }: PublishingDeps['member'], network: NetworkRecord, { name }: Publication): void {
+  const all = [...view.endpointsOn(network.id)].filter((record) => goesBy(record, name));
+  if (all.length === 0 || all.some(({ nodeId }) => nodeId === self.id)) return;
+  const hosts = [...new Set(all.map(({ nodeId }) => view.node(nodeId)?.name ?? nodeId))];
+  throw new OverlaydError(
+    'endpoint-not-found',
+    `${name} of network ${network.name} runs on ${hosts.join(', ')}: a port is published on the host of its container; run the command there`,
+  );
+}
+
+async function refuseBound(facts: PublishingDeps['facts'], wanted: PortMapping): Promise<void> {
+  if (wanted.protocol === 'sctp') return;
+  const { protocol: transport, hostPort: port, hostAddress } = wanted;
+  for (const address of hostAddress === undefined ? FAMILIES.map((family) => ALL_ADDRESSES[family]) : [hostAddress]) {
+    const problem = await facts.bindProblem({ transport, address, port });
+    if (!problem) continue;
+    // Where the host has no IPv6 there is nothing in the way of IPv4.
+    if (problem.kind === 'other' && address === ALL_ADDRESSES[6]) continue;
+    throw conflict(`port ${formatHostEnd(wanted)} of this host cannot be published: ${wordsOf(problem)}`);
+  }
+}
+
+function wordsOf(problem: BindProblem): string {
+  if (problem.kind === 'other') return problem.reason;
+  const { by } = problem;
+  return by === undefined ? 'it is in use' : `${by === 'kernel' ? 'the kernel' : by.process} has it`;
+}
+
+/** Whether what its containers answer can leave it. */
+export function hasWayOut(network: NetworkRecord): boolean {
+  const { gatewayModes } = networkSettings(network);
+  return (
+    !network.internal && network.subnets.some(({ gateway }) => gatewayModes[familyOfAddress(gateway)] !== 'isolated')
+  );
+}
+
+function requireWayOut(network: NetworkRecord): void {
+  if (hasWayOut(network)) return;
+  const why = network.internal ? 'internal' : 'cut off from its gateway (gateway_mode=isolated)';
+  throw new OverlaydError('invalid-argument', `network ${network.name} is ${why}: none of its ports can be published`);
+}
+
+function describe({ local, self, view }: PublishingDeps['member'], publication: Publication): ListedPublication {
+  const { networkId, name } = publication;
+  const network = view.network(networkId);
+  const named = local.onNetwork(networkId).filter(({ record }) => goesBy(record, name));
+  const addresses = desired(
+    { view, self, local: local.all(), remotes: false, publications: local.publications },
+    new Set(),
+  )
+    .published.filter((each) => isSameHostEnd(each, publication) && each.hostAddress === publication.hostAddress)
+    .map(({ address }) => address);
+  const waitsFor =
+    addresses.length > 0
+      ? undefined
+      : network === undefined
+        ? 'its network is gone'
+        : named.length === 0
+          ? `no container on this host goes by ${name}`
+          : `the default route of ${named[0]!.record.name} goes through another network: publish it there, or connect it here with a higher --gw-priority`;
+  return { ...publication, network, addresses, waitsFor, tool: undefined };
+}
+
+function byTools({ local, view }: PublishingDeps['member']): ListedPublication[] {
+  return local.all().flatMap((endpoint) =>
+    (endpoint.published ?? []).map((mapping) => ({
+      ...{ ...mapping, networkId: endpoint.record.networkId, name: endpoint.record.name },
+      network: view.network(endpoint.record.networkId),
+      addresses: endpoint.record.addresses.map(({ ip }) => ip),
+      ...{ waitsFor: undefined, tool: attachmentOf(endpoint).tool },
+    })),
+  );
+}
+
+function conflict(message: string): OverlaydError {
+  return new OverlaydError('conflict', message);
+}

@@ -1,0 +1,25 @@
+/** What the agent keeps on this host's disk, file by file. */
+import { join } from 'node:path';
+import { createJsonFile, createStateFiles } from './adapters/state-file.ts';
+import { parseOwnKeys } from './adapters/wireguard/own-keys.ts';
+import { type IdentityState, parseIdentity, renderIdentity } from './agent/cluster/identity.ts';
+import { parseEngineMemory } from './agent/engine/memory.ts';
+import type { Config } from './core/config/option.ts';
+
+export function agentFiles({ dataDir, runDir }: Pick<Config, 'dataDir' | 'runDir'>) {
+  return {
+    state: createStateFiles({ disk: join(dataDir, 'state.json'), run: join(runDir, 'state.json') }),
+    identity: createJsonFile<IdentityState>(
+      join(dataDir, 'identity.json'),
+      parseIdentity,
+      "this host is no member then; never on the host of the cluster's etcd, which nobody else has the way into",
+      renderIdentity,
+    ),
+    engine: createJsonFile(
+      join(dataDir, 'docker.json'),
+      parseEngineMemory,
+      'what it held is found again from what Docker keeps',
+    ),
+    keys: createJsonFile(join(dataDir, 'wireguard.json'), parseOwnKeys, 'this host makes itself a new key then'),
+  };
+}

@@ -1,0 +1,53 @@
+/** Where container tools come in: Docker's plugin socket, and the one of the programs that the others run. */
+import { join } from 'node:path';
+import { servePlugin } from './adapters/docker/plugin-server.ts';
+import { serveTools } from './adapters/plugin-server.ts';
+import type { Attachments } from './agent/attachments/attachments.ts';
+import type { Lifecycle } from './agent/lifecycle.ts';
+import type { PodmanSide } from './agent/podman/podman-side.ts';
+import type { Config } from './core/config/option.ts';
+import { createCniDoor } from './integrations/cni/door.ts';
+import { createDrivers } from './integrations/docker/drivers.ts';
+import { createPatience } from './integrations/patience.ts';
+import { createPodmanDoor } from './integrations/podman/door.ts';
+import type { Containers } from './ports/host.ts';
+import type { Kernel } from './ports/kernel.ts';
+import type { Clock, Logger, Random } from './ports/runtime.ts';
+
+export interface FrontDoorDeps {
+  readonly config: Config;
+  /** File descriptors by name, of sockets that the service manager holds. */
+  readonly sockets: ReadonlyMap<string, number>;
+  readonly lifecycle: Lifecycle;
+  readonly attachments: Attachments;
+  readonly podman: PodmanSide;
+  readonly containers: Containers;
+  readonly kernel: Pick<Kernel, 'inside'>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Resolves when the agent is the member that it was, or knows that it is none. */
+  readonly ready: Promise<void>;
+}
+
+/** Resolves when they are open; they end by the signal, some time before `ended` resolves. */
+export async function openFrontDoors(
+  { config, sockets, lifecycle, attachments, podman, containers, kernel, clock, random, logger, ready }: FrontDoorDeps,
+  signal: AbortSignal,
+): Promise<{ readonly ended: Promise<unknown> }> {
+  const patient = createPatience({ lifecycle, clock, ready });
+  const inside = (path: string) => kernel.inside(path);
+  const doors = {
+    cni: createCniDoor({ lifecycle, attachments, containers, inside, patient }),
+    podman: createPodmanDoor({ lifecycle, attachments, offers: podman.offers, patient }),
+  };
+  const servers = [serveTools({ doors, clock, logger }, { path: join(config.runDir, 'plugins.sock') }, signal)];
+  if (config.docker === 'on') {
+    const fd = sockets.get('docker');
+    const socket = fd === undefined ? { path: config.dockerPluginSocket } : { fd };
+    const handlers = createDrivers({ lifecycle, clock, random, ready });
+    servers.push(servePlugin({ handlers, clock, logger }, { socket }, signal));
+  }
+  const open = await Promise.all(servers);
+  return { ended: Promise.all(open.map(({ ended }) => ended)) };
+}

@@ -1,0 +1,24 @@
+/** What stands for this host's Podman in the agent. */
+import { createPodmanContainers } from './adapters/podman/containers.ts';
+import { createNetworkFiles } from './adapters/podman/network-files.ts';
+import { PodmanSide, type PodmanSideDeps } from './agent/podman/podman-side.ts';
+import { withdrawFromPodman } from './agent/podman/withdraw.ts';
+import type { Config } from './core/config/option.ts';
+
+export interface PodmanParts extends Omit<PodmanSideDeps, 'files' | 'containers'> {
+  readonly config: Pick<Config, 'podmanNetworks' | 'podmanPlugin' | 'podmanStorage'>;
+}
+
+export function composePodman({ config, ...parts }: PodmanParts) {
+  const files = createNetworkFiles({ folder: config.podmanNetworks, plugin: config.podmanPlugin });
+  const containers = createPodmanContainers({ graphRoot: config.podmanStorage });
+  return {
+    side: new PodmanSide({ ...parts, files, containers }),
+    /** For a host that leaves. */
+    withdraw: async () => {
+      await withdrawFromPodman(files).catch((error: unknown) => {
+        parts.logger.warn({ error }, 'networks could not be removed from Podman');
+      });
+    },
+  };
+}
