@@ -1,6 +1,6 @@
 /**
- * `npm test`, or `npm test -- unit netns`: runs the suites one after the other and ends with one line,
- * `N passed, N failed`. See docs/testing.md.
+ * `npm test`, or `npm test -- unit netns/kernel e2e/story.test.ts`: runs the suites, or folders and files of them, one
+ * after the other and ends with one line, `N passed, N failed`. See docs/testing.md.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -64,14 +64,15 @@ async function runCheck(): Promise<Tally> {
   return { passed: 0, failed: 1, skipped: 0, failures: [`check: ended with ${code}`] };
 }
 
-async function runVitest(suite: string, directory: string): Promise<Tally> {
+/** Runs a suite, or the folders and files of it. */
+async function runVitest(suite: string, chosen: readonly string[], directory: string): Promise<Tally> {
   if (NEEDS_ROOT.includes(suite) && process.getuid?.() !== 0) {
     return couldNotRun(suite, 'it makes network namespaces and has to be run as root');
   }
   const file = join(directory, `${suite}.json`);
   const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
-  const code = await node([vitest, 'run', '--project', suite, ...reporters]);
+  const code = await node([vitest, 'run', '--project', suite, ...reporters, ...chosen]);
   if (!existsSync(file)) return couldNotRun(suite, `vitest ended with ${code}`);
   const tally = count(suite, JSON.parse(readFileSync(file, 'utf8')) as Report);
   if (tally.passed + tally.failed + tally.skipped === 0) return couldNotRun(suite, 'it has no tests');
@@ -107,20 +108,28 @@ function couldNotRun(suite: string, why: string): Tally {
 }
 
 async function main(wanted: readonly string[]): Promise<number> {
-  const unknown = wanted.filter((name) => !SUITES.includes(name));
+  const suiteOf = (name: string) => name.split('/', 1)[0] as string;
+  const unknown = wanted.filter(
+    (name) => !SUITES.includes(suiteOf(name)) || (name.includes('/') && !existsSync(join(ROOT, 'test', name))),
+  );
   if (unknown.length > 0) {
-    console.error(`no suite ${unknown.join(', ')}; there are ${SUITES.join(', ')}`);
+    console.error(
+      `no suite ${unknown.join(', ')}; there are ${SUITES.join(', ')}, and what is in their folders of test/`,
+    );
     return 2;
   }
   const directory = mkdtempSync(join(tmpdir(), 'overlayd-test-'));
   const total: Tally = { passed: 0, failed: 0, skipped: 0, failures: [] };
   sweepOldLabs();
   try {
-    for (const suite of SUITES.filter((name) => wanted.length === 0 || wanted.includes(name))) {
+    for (const suite of SUITES) {
+      const ofIt = wanted.filter((name) => suiteOf(name) === suite);
       if (interrupted) break;
+      if (wanted.length > 0 && ofIt.length === 0) continue;
+      const chosen = ofIt.includes(suite) ? [] : ofIt.map((name) => join('test', name));
       const start = performance.now();
       console.log(`\n== ${suite}`);
-      const tally = suite === 'check' ? await runCheck() : await runVitest(suite, directory);
+      const tally = suite === 'check' ? await runCheck() : await runVitest(suite, chosen, directory);
       total.passed += tally.passed;
       total.failed += tally.failed;
       total.skipped += tally.skipped;

@@ -1,7 +1,9 @@
 import type { ControlClient } from '../../src/adapters/grpc/control.ts';
 import type { Host } from '../lab/host.ts';
 import { settle, timed } from './clock.ts';
-import { connect, disconnect } from './control.ts';
+import { connect, disconnect, openControl } from './control.ts';
+import type { Context, Prepared, Sample } from './row.ts';
+import { median } from './statistics.ts';
 
 /** Between two attaches, so that what follows from one is over. */
 export const IDLE_MS = 100;
@@ -50,4 +52,47 @@ export async function attachInTurn(count: number, turns: readonly Turn[]): Promi
     order.reverse();
   }
   return taken;
+}
+
+/**
+ * Attaches in turn, of one agent, to networks that it makes: a side for each, with its options as of `overlayd network create`.
+ * All are measured when the first side is asked for. `rows`: by their names, which half of it they tell.
+ */
+export async function openAttachInTurn(
+  { quick, measures }: Context,
+  host: Host,
+  networks: Readonly<Record<string, readonly string[]>>,
+  rows: Readonly<Record<string, keyof Taken>>,
+): Promise<Prepared> {
+  const container = 'attaching';
+  const control = openControl(host);
+  const closings = new Map<string, () => Promise<void>>();
+  for (const [network, options] of Object.entries(networks)) {
+    if (measures(network)) closings.set(network, await openOccupied(host, control, network, ...options));
+  }
+  await host.container(container);
+  const measured = [...closings.keys()];
+  const turns = measured.map((network) => ({
+    attach: () => connect(control, network, container),
+    detach: () => disconnect(control, network, container),
+  }));
+  const left = new Map<string, Sample>();
+  return {
+    async measure(side): Promise<Sample> {
+      if (!left.has(side)) {
+        for (const [index, taken] of (await attachInTurn(quick ? 10 : 20, turns)).entries()) {
+          const figures = Object.entries(rows).map(([row, half]) => [row, median(taken[half])]);
+          left.set(measured[index]!, Object.fromEntries(figures));
+        }
+      }
+      const sample = left.get(side)!;
+      left.delete(side);
+      return sample;
+    },
+    async close() {
+      await host.deleteContainer(container);
+      for (const close of closings.values()) await close();
+      control.close();
+    },
+  };
 }

@@ -4,6 +4,8 @@ import { costs } from './rows/costs.ts';
 import { dns } from './rows/dns.ts';
 import { docker } from './rows/docker.ts';
 import { drifts } from './rows/drift.ts';
+import { encrypted } from './rows/encrypted.ts';
+import { floors } from './rows/floors.ts';
 import { fullHosts } from './rows/full-host.ts';
 import { interest } from './rows/interest.ts';
 import { ipv6 } from './rows/ipv6.ts';
@@ -24,12 +26,14 @@ export const experiments: readonly Experiment[] = [
   ...dns,
   ...costs,
   ...ipv6,
+  ...encrypted,
   ...scale,
   ...interest,
   ...namesStaying,
   ...drifts,
   ...manyNetworks,
   ...fullHosts,
+  ...floors,
 ];
 
 /** Names for several experiments. */
@@ -48,4 +52,5 @@ export const groups: Readonly<Record<string, readonly string[]>> = {
     'full-host',
   ],
   ipv6: ['tcp-ipv6-inside', 'tcp-ipv6-underlay', 'attach-dual-stack'],
+  encrypted: ['tcp-encrypted', 'attach-encrypted'],
 };

@@ -21,6 +21,8 @@ export interface LargeCluster {
   readonly network: string;
   readonly namespace: string;
   readonly host: Host;
+  /** The first one. */
+  readonly etcdHost: Host;
   /** The second host has this many endpoints from now on; resolves when the third knows. */
   setEndpoints(count: number): Promise<void>;
   /** Endpoints that come or go, each second, besides; 0 ends it. */
@@ -43,6 +45,7 @@ export async function openLargeCluster(context: Context): Promise<LargeCluster> 
     network: NETWORK,
     namespace: `ovl-${network.vni}`,
     host: three,
+    etcdHost: one,
     async setEndpoints(count) {
       await writer.setEndpoints(count);
       await untilKnown(three, count);

@@ -78,7 +78,9 @@ export function goalsOf(experiment: ExperimentResult, row: RowResult): readonly 
 
 /** `met`, `met, stretch too`, `MISSED`, `lost` to Swarm, or several of them; empty when there is nothing to judge. */
 export function verdict(experiment: ExperimentResult, row: RowResult): string {
-  if (samplesOf(experiment, row, 'overlayd').length === 0) return 'NOT MEASURED';
+  // Of a floor alone there is nothing to judge.
+  const isJudged = experiment.sides.some(({ column }) => column === 'overlayd');
+  if (samplesOf(experiment, row, 'overlayd').length === 0) return isJudged ? 'NOT MEASURED' : '';
   const words: string[] = [];
   const of = (level: Goal['level']) => goalsOf(experiment, row).filter((goal) => goal.level === level);
   const met = of('goal').every((goal) => isMet(experiment, row, goal));
@@ -117,6 +119,7 @@ export async function versions(): Promise<Readonly<Record<string, string>>> {
     ['iperf3', ['iperf3', '--version']],
     ['sockperf', ['sockperf', '--version']],
     ['dnsperf', ['dnsperf', '-h']],
+    ['wireguard-go', ['wireguard-go', '--version']],
   ];
   const told = await Promise.all(
     asked.map(async ([name, argv]) => {

@@ -5,10 +5,12 @@ import { iperf, readThroughput, type Throughput } from './iperf.ts';
 import { answering, asking, readRoundTrips } from './round-trips.ts';
 import { containerAddress, removeContainers, startContainer } from './shared-lab.ts';
 
-/** A network of Docker's, and the family spoken on it; without a network, the hosts themselves at their own addresses. */
+/** A network of Docker's, and the family spoken on it; without a network, the hosts themselves. */
 export interface Way {
   readonly network?: string;
   readonly family?: Family;
+  /** Of the hosts, in their order; those of the underlay. */
+  readonly addresses?: readonly [string, string];
 }
 
 /** Pairs of containers on two hosts, one pair for each side. */
@@ -31,8 +33,8 @@ export async function openTcpPairs(one: Host, two: Host, ways: Readonly<Record<s
   const servers = new Map<string, End>();
   const serving: HostProcess[] = [];
   for (const [side, way] of Object.entries(ways)) {
-    clients.set(side, await openEnd(one, `client-${side}`, way));
-    const server = await openEnd(two, `server-${side}`, way);
+    clients.set(side, await openEnd(one, `client-${side}`, way, way.addresses?.[0]));
+    const server = await openEnd(two, `server-${side}`, way, way.addresses?.[1]);
     servers.set(side, server);
     serving.push(...(await serve(two, server)));
   }
@@ -56,8 +58,8 @@ export async function openTcpPairs(one: Host, two: Host, ways: Readonly<Record<s
   };
 }
 
-async function openEnd(host: Host, name: string, { network, family }: Way): Promise<End> {
-  if (network === undefined) return { address: host.address, inside: (argv) => argv };
+async function openEnd(host: Host, name: string, { network, family }: Way, address = host.address): Promise<End> {
+  if (network === undefined) return { address, inside: (argv) => argv };
   await startContainer(host, name, network);
   const pid = await host.engine.mustDocker('inspect', '--format', '{{.State.Pid}}', name);
   return {

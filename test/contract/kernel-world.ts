@@ -5,6 +5,7 @@ import { type ContainerRef, type EngineAttachment, handedOver, type LocalEndpoin
 import { macOf, parseIp } from '../../src/core/ip.ts';
 import { handoverLinkOf } from '../../src/core/plan/naming.ts';
 import type { EndpointRecord, NetworkRecord, NodeRecord, SubnetSpec } from '../../src/core/records.ts';
+import type { ServicesRecord } from '../../src/core/service-records.ts';
 
 export interface NetworkChoice {
   readonly vni: number;
@@ -18,6 +19,7 @@ export interface NetworkChoice {
 export class World implements ClusterView {
   isWhole = true;
   behind = false;
+  readonly refusals = [];
   readonly unreadable = new Map<string, string>();
   readonly level = undefined;
   readonly revision = 1;
@@ -46,9 +48,15 @@ export class World implements ClusterView {
   // ------------------------------------------------------------ the view
 
   cluster = () => undefined;
+  keepers = () => undefined;
+  keepersRecord = () => undefined;
+  storeChange = () => undefined;
   live = () => undefined;
+  readonly serviceRecords = new Map<string, ServicesRecord>();
   staticNames = () => undefined;
+  services = (networkId: string) => this.serviceRecords.get(networkId);
   quarantine = () => new Map();
+  keyNumbers = () => new Map();
   node = (id: string) => this.nodeRecords.get(id);
   nodes = () => this.nodeRecords.values();
   network = (id: string) => this.networkRecords.get(id);

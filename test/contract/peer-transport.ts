@@ -59,6 +59,10 @@ export function describePeerTransport(name: string, createHarness: () => Promise
         },
         members: [{ nodeId: a.nodeId, startedAt: 1_700_000_000_000, incarnation: 4, accusers: ['x', 'y'] }],
         relay: 5,
+        epoch: '7-00112233445566aa',
+        withoutStore: true,
+        store: { endpoints: ['https://192.0.2.1:2379'], caCertificate: 'ca', certificate: 'certificate', key: 'key' },
+        sight: { keys: [{ publicKey: 'k', endpoint: '192.0.2.9:51840' }] },
       };
       expect(await a.transport.request(peer(b), message, TIMEOUT_MS)).toEqual({ ...message, from: b.nodeId });
       expect(seen).toEqual([a.nodeId]);

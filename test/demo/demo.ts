@@ -1,7 +1,8 @@
 /**
  * `npm run demo`: three hosts on this machine (in namespaces, nothing outside of them is touched), real agents, the
  * bundled etcd, two networks. `-- --docker`: with a real Docker engine on each host. `-- --ipv6`: the hosts have addresses of
- * IPv6 alone, and the networks of both families. `-- --keep` leaves it running, `-- --stop` ends it.
+ * IPv6 alone, and the networks of both families. `-- --encrypt`: what passes between hosts is captured, of a plain network and
+ * of an encrypted one. `-- --keep` leaves it running, `-- --stop` ends it.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { type Host, ROOT } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
 import { killTree } from '../lab/process.ts';
 import { until } from '../lab/until.ts';
+import { capture } from './capture.ts';
 import { engines } from './engines.ts';
 import { namespaces } from './namespaces.ts';
 import { Narrator } from './narrator.ts';
@@ -81,8 +83,9 @@ function startOf(pid: number): string | undefined {
   }
 }
 
-const FLAGS = ['--docker', '--ipv6', '--keep', '--stop'];
-const USAGE = 'usage: npm run demo [-- [--docker | --ipv6] [--keep] | --stop]';
+const STORIES = ['--docker', '--ipv6', '--encrypt'];
+const FLAGS = [...STORIES, '--keep', '--stop'];
+const USAGE = 'usage: npm run demo [-- [--docker | --ipv6 | --encrypt] [--keep] | --stop]';
 
 const args = process.argv.slice(2);
 const keepRunning = args.includes('--keep');
@@ -95,8 +98,9 @@ async function main(): Promise<number> {
     console.error(`demo: unknown argument ${unknown.join(' ')}; ${USAGE}`);
     return 2;
   }
-  if (withDocker && family === 6) {
-    console.error(`demo: --docker and --ipv6 are two demos; ${USAGE}`);
+  const chosen = args.filter((arg) => STORIES.includes(arg));
+  if (chosen.length > 1) {
+    console.error(`demo: ${chosen.join(' and ')} are demos of their own; ${USAGE}`);
     return 2;
   }
   if (process.getuid?.() !== 0) {
@@ -115,7 +119,7 @@ async function main(): Promise<number> {
     const { status } = spawnSync('bash', [join(ROOT, 'deploy/setup.sh'), '--docker'], { stdio: 'inherit' });
     if (status !== 0) return 1;
   }
-  const story = withDocker ? engines : namespaces(family);
+  const story = args.includes('--encrypt') ? capture : withDocker ? engines : namespaces(family);
   let lab: Lab | undefined;
   let failed = true;
   let interrupted = false;

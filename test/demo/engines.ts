@@ -65,11 +65,8 @@ async function play(stage: Stage): Promise<void> {
   await prompt.inContainer(two, 'mail', ping('api'));
   await prompt.inContainer(three, 'worker', ping('mail'));
 
-  narrator.chapter(
-    'Where a name has containers here and elsewhere, Docker knows its own; the whole set has a name too',
-  );
-  await prompt.inContainer(one, 'api', ['nslookup', 'backend']);
-  const all = await prompt.inContainer(one, 'api', ['nslookup', 'backend.web.overlayd.internal']);
+  narrator.chapter('A name that has containers here and elsewhere has all of them');
+  const all = await prompt.inContainer(one, 'api', ['nslookup', 'backend']);
   const rows: { Name: string; IPv4Address: string }[] = await one.json('endpoint', 'ls');
   for (const { Name, IPv4Address } of rows.filter(({ Name }) => Name !== 'worker')) {
     const address = `Address: ${IPv4Address.split('/')[0]}`;
@@ -202,7 +199,7 @@ export const engines: Story = {
   hints: [
     'docker network ls',
     'docker exec mail ping api                   (on h2)',
-    'docker exec api nslookup backend.web.overlayd.internal         (on h1)',
+    'docker exec api nslookup backend            (on h1)',
     `docker run -it --rm --network web ${IMAGE} sh`,
   ],
 };

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { pointerOf, startAsking } from '../lab/asking.ts';
 import { formLabCluster, joinArguments, untilReady } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
+import { stopwatch, tell } from '../lab/measuring.ts';
 import { attach } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
@@ -56,7 +57,7 @@ const problemsOf = async (host: Host) => (await host.json('status')).Problems.jo
 
 describe('a host whose address changes', () => {
   test('is followed by everybody, under traffic, with an event on each host, and no answer to a name lost', async () => {
-    await formLabCluster(lab());
+    await formLabCluster(lab(), ['--store-members', '1']);
     await lab().host(1).mustOverlayd('network', 'create', 'web');
     for (const number of [1, 2]) await attach(lab().host(number), `c${number}`, 'web', '--name', `n${number}`);
     const own = await attach(lab().host(3), 'c3', 'web', '--name', 'n3');
@@ -66,8 +67,10 @@ describe('a host whose address changes', () => {
     const names = ['n3', 'n3.web', pointerOf(own)];
     const stopAsking = await startAsking(three, 'c3', names, { gateway: own.replace(/\d+$/, '1'), least: 1_000 });
     await changeAddress(three, '10.77.0.3', '10.77.0.33');
+    const changed = stopwatch();
     await until('the new address to be known', async () => (await shownAddress(one, 'h3')) === '10.77.0.33');
     await allReach();
+    tell({ scenario: 'address-change', ms: changed() });
     await traffic.kill();
     await untilReady(lab().hosts);
     // The member started anew in the same process, as it does with a renewed certificate.

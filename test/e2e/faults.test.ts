@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { untilReady } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
+import { IS_LONG, stopwatch, tell } from '../lab/measuring.ts';
 import { attach, reaches, resolve, untilReaches, untilResolves } from '../lab/network.ts';
 import { observeKernel, overlayNamespaces } from '../lab/observation.ts';
 import { startPinging } from '../lab/pinging.ts';
@@ -29,7 +30,7 @@ describe('faults on five hosts', () => {
   test('the agents are killed and started again under traffic: no packet lost, no row changed, names back', async () => {
     const [two, three] = [lab().host(2), lab().host(3)];
     const pings = [
-      await startPinging(two, 'c-h2', address.get('h3')!),
+      await startPinging(two, 'c-h2', address.get('h3')!, IS_LONG ? 0.001 : undefined),
       await startPinging(three, 'c-h3', '198.51.100.1'),
     ];
     const before = [await observeKernel(two), await observeKernel(three)];
@@ -48,7 +49,12 @@ describe('faults on five hosts', () => {
       await until('another reconciliation', async () => (await reconcile(host)).Passes > passes[index]!);
     }
     await lab().host(1).mustOverlayd('network', 'disconnect', 'web', 'netns:witness');
-    for (const ping of pings) expect(await ping.end()).toEqual([]);
+    for (const ping of pings) {
+      const packets = ping.replies();
+      const lost = await ping.end();
+      tell({ scenario: 'agent-killed', packets, lost: lost.length });
+      expect(lost).toEqual([]);
+    }
     await expect.poll(() => Promise.all([observeKernel(two), observeKernel(three)])).toEqual(before);
     for (const host of [two, three]) expect((await reconcile(host)).Repairs).toBe(0);
     await untilResolves(two, 'c-h2', 'all', all());
@@ -86,7 +92,9 @@ describe('faults on five hosts', () => {
     const given = await attach(four, 'mortal', 'web', '--name', 'mortal');
     await untilResolves(five, 'c-h5', 'mortal', [given]);
     await four.deleteContainer('mortal');
-    for (const host of lab().hosts) await untilResolves(host, `c-${host.name}`, 'mortal', []);
+    const gone = stopwatch();
+    await Promise.all(lab().hosts.map((host) => untilResolves(host, `c-${host.name}`, 'mortal', [])));
+    tell({ scenario: 'container-killed', ms: gone() });
     const rows = await five.json('endpoint', 'ls');
     expect(rows.map((row: { Name: string }) => row.Name)).not.toContain('mortal');
     await until('its port to be gone', async () => (await four.json('status')).LocalEndpoints === 1);
@@ -148,10 +156,12 @@ describe('faults on five hosts', () => {
     for (const [what, damage] of drifts) {
       const { Repairs } = (await host.json('status')).Reconcile;
       await damage();
+      const damaged = stopwatch();
       await until(`${what} to be put back`, async () => {
         expect(await observeKernel(host)).toBe(before);
         return true;
       });
+      tell({ scenario: 'drift', ms: damaged() });
       expect((await host.json('status')).Reconcile.Repairs).toBeGreaterThan(Repairs);
     }
     for (const peer of lab().hosts) await untilReaches(host, 'c-h3', `c-${peer.name}`);

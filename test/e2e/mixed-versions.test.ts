@@ -3,8 +3,9 @@
  * for names all the time. One goes back on the way, and one afterwards, when it is too late for that.
  */
 import { afterAll, expect, test } from 'vitest';
+import { SPOKEN_LEVELS } from '../../src/core/levels.ts';
 import { pointerOf, startAsking } from '../lab/asking.ts';
-import { formCluster, joinArguments, untilReady } from '../lab/cluster.ts';
+import { formCluster, joinArguments, untilEncryptable, untilReady } from '../lab/cluster.ts';
 import { Etcdctl } from '../lab/etcd.ts';
 import { type Host, ROOT } from '../lab/host.ts';
 import { attach, untilReaches, untilResolves } from '../lab/network.ts';
@@ -20,6 +21,8 @@ const GATEWAY = '10.80.0.1';
 const ASKING = { gateway: GATEWAY, perSecond: 100, least: 200 };
 /** What a network has that level 1 does not know. */
 const OF_LEVEL_2 = [['--ipv6'], ['-o', 'multicast=true'], ['-o', 'sticky=true']];
+/** The same of level 2, of which level 1 knows nothing either. */
+const OF_LEVEL_3 = ['-o', 'encrypted'];
 /** What no release has: as a later one may write it. */
 const LATER = { since: 'tomorrow', of: [{ nothing: null }] };
 
@@ -177,8 +180,8 @@ test('each keeps in a record what the others wrote', async () => {
   }
 });
 
-async function refusesLevel2(host: Host, older: string): Promise<void> {
-  for (const options of OF_LEVEL_2) {
+async function refusesNextLevels(host: Host, older: string): Promise<void> {
+  for (const options of [...OF_LEVEL_2, OF_LEVEL_3]) {
     const refused = await host.overlayd('network', 'create', ...options, 'six');
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining(`upgrade it on ${older}, or`) });
   }
@@ -188,7 +191,7 @@ test('what needs the next level is refused, and the hosts that hold it back are 
   const [, two] = members();
   expect(await levels()).toEqual([1, 1, 1]);
   expect(await two.mustOverlayd('status')).toContain('2 as soon as overlayd is upgraded on h1 (0.1.0), h3 (0.1.0)');
-  await refusesLevel2(two, 'h1 (0.1.0), h3 (0.1.0)');
+  await refusesNextLevels(two, 'h1 (0.1.0), h3 (0.1.0)');
 });
 
 test('that host goes back and is upgraded again', async () => {
@@ -203,15 +206,21 @@ test('the second is upgraded: the last one alone holds the level back', async ()
   await upgrade(last);
   await worksTogether([last]);
   expect(await levels()).toEqual([1, 1, 1]);
-  await refusesLevel2(two, 'h1 (0.1.0)');
+  await refusesNextLevels(two, 'h1 (0.1.0)');
 });
 
-test('the last one is upgraded: the level rises by itself, its etcd stays, and what was refused is done', async () => {
+test('the last one is upgraded: the level rises by itself, its etcd is replaced once, and what was refused is done', async () => {
   const [one, two, last] = members();
-  const etcd = await one.must(['pgrep', '-x', 'etcd']);
+  const etcd = await one.must(['pgrep', '-o', '-x', 'etcd']);
   await upgrade(one);
-  await until('the level to rise', async () => (await levels()).every((level) => level === 2));
-  expect(await one.must(['pgrep', '-x', 'etcd'])).toBe(etcd);
+  await until('the level to rise', async () => (await levels()).every((level) => level === SPOKEN_LEVELS.to));
+  // It listened on loopback for other members, and does where they reach it.
+  const replaced = await until('etcd to be replaced', async () => {
+    const { stdout } = await one.run(['pgrep', '-o', '-x', 'etcd']);
+    return stdout !== '' && stdout !== etcd && (await one.json('status')).State === 'ready' && stdout;
+  });
+  await restart(one, ROOT);
+  expect(await one.must(['pgrep', '-o', '-x', 'etcd'])).toBe(replaced);
   for (const prefix of REWRITTEN)
     for (const record of (await records(prefix)).values()) expect(record).toMatchObject({ later: LATER });
   await worksTogether([one]);
@@ -219,6 +228,11 @@ test('the last one is upgraded: the level rises by itself, its etcd stays, and w
   await attach(two, 'six', 'six', '--name', 'six-2');
   await attach(last, 'six', 'six', '--name', 'six-3');
   await untilReaches(two, 'six', 'six-3');
+  await untilEncryptable(two);
+  await two.mustOverlayd('network', 'create', ...OF_LEVEL_3, 'sealed');
+  await attach(two, 'sealed', 'sealed', '--name', 'sealed-2');
+  await attach(last, 'sealed', 'sealed', '--name', 'sealed-3');
+  await untilReaches(two, 'sealed', 'sealed-3');
 });
 
 test('an agent of before comes back too late: it says so, and traffic and names go on', async () => {
@@ -227,7 +241,7 @@ test('an agent of before comes back too late: it says so, and traffic and names 
   await restart(last, first, () =>
     until('it to say so', async () => {
       const { Problems } = await last.json('status');
-      return Problems.join().includes('which speaks level 1; the cluster speaks level 2');
+      return Problems.join().includes(`which speaks level 1; the cluster speaks level ${SPOKEN_LEVELS.to}`);
     }),
   );
   expect(await namesPid(last)).toBe(names);

@@ -1,11 +1,11 @@
-/** What docs/networks.md and docs/dns.md show is what happens: every example, run in its order as it stands there. */
+/** What docs/networks.md, docs/dns.md and docs/services.md show is what happens: every example, run in its order as it stands there. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { ROOT } from '../lab/host.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
 
-const PAGES = ['networks', 'dns'].map((name) => readFileSync(`${ROOT}/docs/${name}.md`, 'utf8'));
+const PAGES = ['networks', 'dns', 'services'].map((name) => readFileSync(`${ROOT}/docs/${name}.md`, 'utf8'));
 
 interface Step {
   readonly host: number;

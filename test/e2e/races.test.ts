@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { stopwatch, tell } from '../lab/measuring.ts';
 import { attach } from '../lab/network.ts';
 import type { Outcome } from '../lab/process.ts';
 import { until } from '../lab/until.ts';
@@ -74,7 +75,9 @@ describe('two hosts want the same thing at once', () => {
     await one.mustOverlayd('network', 'create', '--subnet', '10.70.0.0/29', 'tiny');
     for (let index = 0; index < 5; index++) await attach(index % 2 === 0 ? one : two, `t${index}`, 'tiny');
     const last = await two.container('t5');
+    const asked = stopwatch();
     const answer = await two.overlayd('network', 'connect', 'tiny', last);
+    tell({ scenario: 'network-full', ms: asked() });
     expect(answer.code).toBe(1);
     expect(answer.stderr).toMatch(/no available IPv4 addresses on network tiny .*: 5 used, 0 free, 0 quarantined/);
     expect(await two.mustExec('t5', ['ip', '-o', 'link'])).not.toMatch(/eth0/);

@@ -33,6 +33,14 @@ export async function untilReady(hosts: readonly Host[]): Promise<void> {
   );
 }
 
+/** Every member is known to have WireGuard, which it tells after it has come. */
+export async function untilEncryptable(host: Host): Promise<void> {
+  await until('all members to have WireGuard', async () => {
+    const nodes: { Left: boolean; Wireguard: { Backend: string } }[] = await host.json('node', 'ls');
+    return nodes.length > 0 && nodes.every(({ Left, Wireguard }) => Left || Wireguard.Backend !== '');
+  });
+}
+
 /** A cluster over all hosts of the lab. */
 export function formLabCluster(lab: Lab, initArguments: readonly string[] = []): Promise<void> {
   return formCluster(lab.hosts, initArguments);

@@ -39,6 +39,11 @@ export class Etcdctl {
     return this.#host.must(['etcdctl', ...this.#flags, ...args], { env: { ETCDCTL_API: '3' } });
   }
 
+  /** Goes on. */
+  spawn(...args: readonly string[]): HostProcess {
+    return this.#host.spawn(['env', 'ETCDCTL_API=3', 'etcdctl', ...this.#flags, ...args]);
+  }
+
   /** Keys and values below `/overlayd/v2/`, liveness and node records (which renew themselves) left out. */
   async records(): Promise<ReadonlyMap<string, string>> {
     const answer = JSON.parse(await this.run('get', '--prefix', '/overlayd/v2/', '-w', 'json')) as {

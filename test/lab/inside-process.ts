@@ -11,7 +11,7 @@ export interface InsideProcess {
 }
 
 /** Resolves when the program has said "ready". */
-export async function startInside(host: Host, argv: readonly string[]): Promise<InsideProcess> {
+export async function startInside(host: Pick<Host, 'enter'>, argv: readonly string[]): Promise<InsideProcess> {
   const env = { ...process.env, PATH };
   const child = start(host.enter(argv), { stdio: ['pipe', 'pipe', 'inherit'], env });
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();

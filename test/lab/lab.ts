@@ -33,6 +33,7 @@ export class Lab {
   readonly #family: Family;
   readonly #checkout: string;
   readonly #extra: Host[] = [];
+  readonly #elsewhere: Host[] = [];
   #switch: Switch | undefined;
   /** When the run ends before the lab is closed or kept; its processes end by themselves. */
   readonly #forget = () => rmSync(this.directory, { recursive: true, force: true, maxRetries: 3 });
@@ -74,6 +75,11 @@ export class Lab {
     return host;
   }
 
+  /** What all hosts are plugged in. */
+  get wire(): Switch {
+    return this.#plug();
+  }
+
   /** What lies behind the hosts' default route. */
   get internet(): Host {
     return this.#extra[0]!;
@@ -85,6 +91,12 @@ export class Lab {
     this.#extra.push(host);
     await host.powerOn();
     return host;
+  }
+
+  /** Switches a machine on that is plugged in elsewhere (`router.ts`); it ends with the lab. */
+  async adopt(host: Host): Promise<void> {
+    this.#elsewhere.push(host);
+    await host.powerOn();
   }
 
   // ------------------------------------------------------------ faults
@@ -117,12 +129,15 @@ export class Lab {
   /** Lets everything outlive this process. */
   keep(): readonly number[] {
     process.off('exit', this.#forget);
-    for (const host of [...this.hosts, ...this.#extra]) host.keep();
+    const all = [...this.hosts, ...this.#extra, ...this.#elsewhere];
+    for (const host of all) host.keep();
     this.#plug().keep();
-    return [...this.hosts.map((host) => host.pid), ...this.#extra.map((host) => host.pid), this.#plug().pid];
+    return [...all.map((host) => host.pid), this.#plug().pid];
   }
 
   async close(options: { keepFiles?: boolean } = {}): Promise<void> {
+    // Before what they are plugged in.
+    await Promise.all(this.#elsewhere.map((host) => host.powerOff()));
     await Promise.all([...this.hosts, ...this.#extra].map((host) => host.powerOff()));
     await this.#switch?.powerOff();
     removeControlGroups((lab) => lab === basename(this.directory));

@@ -31,7 +31,12 @@ export class Switch {
 
   run(argv: readonly string[], input?: string): Promise<Outcome> {
     const options = input === undefined ? {} : { input };
-    return run(['nsenter', `--target=${this.pid}`, '--net', ...argv], options);
+    return run(this.enter(argv), options);
+  }
+
+  /** The command line that runs something there from the outside. */
+  enter(argv: readonly string[]): readonly string[] {
+    return ['nsenter', `--target=${this.pid}`, '--net', ...argv];
   }
 
   /** The faults from now on, instead of those before; none heals everything. */

@@ -4,8 +4,10 @@ import { formLabCluster } from './cluster.ts';
 import { Lab, type LabOptions } from './lab.ts';
 
 export interface UseLabOptions extends LabOptions {
-  /** A cluster over all hosts, with the bundled etcd on the first. */
+  /** A cluster over all hosts, with the bundled etcd. */
   readonly cluster?: boolean;
+  /** How many hosts keep its etcd. 1: what a test says of etcd is about that of the first host. */
+  readonly storeMembers?: 1 | 3 | 5;
   /** A commit whose build the hosts run at first. */
   readonly commit?: string;
   /** More to do before the first test. */
@@ -19,7 +21,9 @@ export function useLab(options: UseLabOptions): () => Lab {
   beforeAll(async () => {
     const checkout = options.commit === undefined ? {} : { checkout: await buildOf(options.commit) };
     lab = await Lab.open({ agents: true, ...options, ...checkout });
-    if (options.cluster === true) await formLabCluster(lab);
+    // Builds of before there were several know no such flag.
+    const flags = options.commit === undefined ? ['--store-members', String(options.storeMembers ?? 1)] : [];
+    if (options.cluster === true) await formLabCluster(lab, flags);
     await options.prepare?.(lab);
     failed = false;
   });

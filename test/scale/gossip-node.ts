@@ -4,6 +4,7 @@ import type { ClusterView } from '../../src/core/cluster-view.ts';
 import { FailureDetector } from '../../src/core/failure-detector.ts';
 import type { Digest, GossipMessage, GossipRecord } from '../../src/core/gossip/message.ts';
 import { type Hearing, type RecordChange, Replica } from '../../src/core/gossip/replica.ts';
+import { formatHostPort } from '../../src/core/host-port.ts';
 import type { NodeRecord } from '../../src/core/records.ts';
 import type { Clock, Logger, Random } from '../../src/ports/runtime.ts';
 import { Cpu } from './cpu.ts';
@@ -48,7 +49,10 @@ export class GossipNode {
         state: {
           view,
           digest: () => this.#replica.digest(),
-          delta: (digest: Digest, budgetBytes: number) => this.#replica.delta(digest, budgetBytes),
+          epoch: undefined,
+          followed: false,
+          delta: (digest: Digest, _: string | undefined, budgetBytes: number) =>
+            this.#replica.delta(digest, budgetBytes),
           screen: (message) => message,
           hear: (message) => this.#hear(message),
         },
@@ -61,6 +65,7 @@ export class GossipNode {
         },
         random,
         logger: silent,
+        addressOf: ({ advertiseAddress, gossipPort }) => formatHostPort(advertiseAddress, gossipPort),
         isHidden: (nodeId) => this.#hidden.has(nodeId),
         onInterval: () => this.#updateHidden(),
       },

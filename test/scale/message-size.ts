@@ -3,7 +3,7 @@
  * encoding is most of what a thousand simulated nodes would do. The network checks it against the codec now and then.
  * Strings are ASCII, as ids, keys and JSON values are.
  */
-import type { Delta, Digest, GossipMessage } from '../../src/core/gossip/message.ts';
+import type { Delta, Digest, GossipMessage, StorePlace } from '../../src/core/gossip/message.ts';
 
 export function messageBytes(message: GossipMessage): number {
   let bytes = textBytes(message.from);
@@ -15,7 +15,16 @@ export function messageBytes(message: GossipMessage): number {
     bytes += nestedBytes(news);
   }
   if (message.relay !== undefined) bytes += 1 + varintBytes(message.relay);
+  // An optional field that is there is sent, also when it is empty.
+  if (message.epoch !== undefined) bytes += 1 + varintBytes(message.epoch.length) + message.epoch.length;
+  if (message.withoutStore) bytes += 2;
+  if (message.store) bytes += nestedBytes(placeBytes(message.store));
   return bytes;
+}
+
+function placeBytes({ endpoints, caCertificate, certificate, key }: StorePlace): number {
+  const texts = textBytes(caCertificate) + textBytes(certificate) + textBytes(key);
+  return endpoints.reduce((sum, endpoint) => sum + nestedBytes(endpoint.length), texts);
 }
 
 export function deltaBytes({ from, to, records }: Delta): number {

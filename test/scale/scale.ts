@@ -6,11 +6,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
+import { runHistories } from './histories.ts';
 import { renderGoals, renderTable, type Settings, type Size, writePage } from './report.ts';
 import { measureAll } from './seed-runs.ts';
 
 const USAGE = `usage: npm run sim [-- [--nodes N] [--loss PERCENT] [--seeds N] [--starved PERCENT] [--workers N]
-                        [--json FILE] [--docs]]
+                        [--json FILE] [--docs] | --histories N [--first N] [--workers N]]
 
   --nodes N          the largest cluster, 2 to 2000; sizes from 10 upward are simulated (default: 100)
   --loss PERCENT     messages that are lost, 0 to 50 (default: 1)
@@ -18,7 +19,10 @@ const USAGE = `usage: npm run sim [-- [--nodes N] [--loss PERCENT] [--seeds N] [
   --starved PERCENT  hosts that get little CPU for a while, 0 to 50 (default: 5)
   --workers N        runs at a time, 1 to 64 (default: one for each processor); the figures do not depend on it
   --json FILE        where everything measured is written
-  --docs             write docs/scale.md and its figures`;
+  --docs             write docs/scale.md and its figures
+  --histories N      instead, N random histories of each kind, 1 to 1000000: of a cluster, of one whose etcd goes back in time, of
+                     its store's members, of container engines; prints the seeds of those that fail (docs/testing.md)
+  --first N          their first seed (default: 1)`;
 
 const SIZES = [10, 30, 50, 100, 300, 1_000];
 
@@ -38,6 +42,8 @@ async function main(): Promise<number> {
       workers: { type: 'string', default: String(Math.min(64, availableParallelism())) },
       json: { type: 'string' },
       docs: { type: 'boolean', default: false },
+      histories: { type: 'string' },
+      first: { type: 'string', default: '1' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -45,13 +51,18 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
+  const workers = Math.trunc(numberOf('workers', values.workers, 1, 64));
+  if (values.histories !== undefined) {
+    const count = Math.trunc(numberOf('histories', values.histories, 1, 1_000_000));
+    return await runHistories({ count, first: Math.trunc(numberOf('first', values.first, 1, 1e9)), workers });
+  }
   const settings: Settings = {
     nodes: Math.trunc(numberOf('nodes', values.nodes, 2, 2_000)),
     loss: numberOf('loss', values.loss, 0, 50) / 100,
     seeds: Math.trunc(numberOf('seeds', values.seeds, 1, 1_000)),
     starved: numberOf('starved', values.starved, 0, 50) / 100,
   };
-  const sizes = await measureSizes(settings, Math.trunc(numberOf('workers', values.workers, 1, 64)));
+  const sizes = await measureSizes(settings, workers);
   console.log(`${renderTable(sizes, settings)}\n\n${renderGoals(sizes)}`);
   if (values.json !== undefined) {
     mkdirSync(dirname(values.json), { recursive: true });

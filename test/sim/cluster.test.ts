@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { evictNode } from '../../src/agent/cluster/eviction.ts';
+import type { AgentVersion } from '../../src/core/levels.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { firstAddress, keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
@@ -9,8 +10,8 @@ import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 const forever = new AbortController().signal;
 let cluster: SimulatedCluster;
 
-async function make(hosts: number, seed = 1): Promise<SimulatedHost[]> {
-  cluster = new SimulatedCluster({ seed });
+async function make(hosts: number, seed = 1, agent?: AgentVersion): Promise<SimulatedHost[]> {
+  cluster = new SimulatedCluster({ seed, ...(agent && { agent }) });
   await cluster.start(hosts);
   return cluster.hosts;
 }
@@ -234,7 +235,8 @@ describe('faults', () => {
   });
 
   it("the host of the cluster's etcd says so in its record, also in one of a version that did not", async () => {
-    const [h1, h2] = await make(2);
+    // Later keepers write it into a record of their own.
+    const [h1, h2] = await make(2, 1, { version: '0.1.0', levels: { from: 1, to: 3 } });
     expect(h2!.running.view.node(h1!.record.id)!.holdsStore).toBeUndefined();
     await h1!.stop();
     Object.assign(h1!.record, { holdsStore: true });

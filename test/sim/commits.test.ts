@@ -113,6 +113,6 @@ it('hosts and tokens are pushed', async () => {
     await h2!.crash();
     await cluster.clock.until(evictNode(deps, 'node2', { by: 'node1', quarantineSeconds: 60 }));
   });
-  expect([...kinds].sort()).toEqual(['-live nodes', '-nodes', 'nodes', 'tokens']);
+  expect([...kinds].sort()).toEqual(['-live -wireguard nodes', '-node-names -nodes', 'nodes', 'tokens']);
   expect([...unpushed]).toEqual([]);
 });

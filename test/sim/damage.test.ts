@@ -12,13 +12,12 @@ import { contentOf } from '../contract/kernel-bench.ts';
 import { World } from '../contract/kernel-world.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import { seededRandom } from './seeded-random.ts';
+import { seedsOf } from './seeds.ts';
 import { silent } from './simulated-cluster.ts';
 import { undamaged } from './undamaged.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
-const SEEDS = process.env.SIM_SEED
-  ? [Number(process.env.SIM_SEED)]
-  : Array.from({ length: Number(process.env.SIM_SEEDS ?? 100) }, (_, i) => i + 1);
+const SEEDS = seedsOf(100);
 const STEPS = 40;
 
 class History {

@@ -11,11 +11,10 @@ import { networkRequest } from '../fixtures/network-request.ts';
 import { checkEnginesQuiet } from './engine-invariants.ts';
 import type { AttachmentRequest, FakeContainer } from './fake-containers.ts';
 import { checkInvariants } from './invariants.ts';
+import { seedsOf } from './seeds.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
-const SEEDS = process.env.SIM_SEED
-  ? [Number(process.env.SIM_SEED)]
-  : Array.from({ length: Number(process.env.SIM_SEEDS ?? 25) }, (_, i) => i + 1);
+const SEEDS = seedsOf(25);
 const STEPS = 80;
 const NETWORKS = 4;
 const forever = new AbortController().signal;

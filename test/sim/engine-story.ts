@@ -7,10 +7,11 @@ import { decodeEndpoint } from '../../src/core/record-codec.ts';
 import { type EndpointRecord, firstAddress, PREFIX } from '../../src/core/records.ts';
 import type { Logger } from '../../src/ports/runtime.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
+import type { SimulatedClusterOptions } from './cluster-options.ts';
 import { checkEnginesQuiet } from './engine-invariants.ts';
 import { type AttachmentRequest, placeOf } from './fake-containers.ts';
 import type { NetworkSpec } from './fake-libnetwork.ts';
-import { SimulatedCluster, type SimulatedClusterOptions, type SimulatedHost, silent } from './simulated-cluster.ts';
+import { SimulatedCluster, type SimulatedHost, silent } from './simulated-cluster.ts';
 
 export function useEngines(log: Logger = silent, options: Pick<SimulatedClusterOptions, 'etcdMs'> = {}) {
   let cluster: SimulatedCluster;

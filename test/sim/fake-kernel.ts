@@ -25,6 +25,7 @@ import type { Filter } from '../../src/core/packet-filter.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import { Obstacles } from '../../src/core/plan/obstacles.ts';
 import { isOfRows, singleOps } from '../../src/core/plan/rows.ts';
+import { WIREGUARD_PLACE } from '../../src/core/wireguard/state.ts';
 import type { Kernel } from '../../src/ports/kernel.ts';
 import { FakeMachine } from './fake-machine.ts';
 
@@ -42,10 +43,17 @@ export class FakeKernel implements Kernel {
   readonly deadNames = new Set<string>();
   /** Namespaces that were never given an id of ours. */
   readonly foreign = new Set<string>();
+  /** Whether the path still leads to the container that was meant; else there may be another one. */
+  isAlive: (container: ContainerRef) => boolean = () => true;
   /** Containers that were looked into. */
   readonly #followed = new Set<string>();
   readonly #listeners = new Set<Inbox<KernelChange>>();
   #faults: { readonly match: (op: Op) => boolean; left: number }[] = [];
+
+  /** WireGuard's namespace is there, whoever made it. */
+  constructor() {
+    this.machine.addPlace(WIREGUARD_PLACE);
+  }
 
   // ------------------------------------------------------------ the port
 
@@ -68,9 +76,11 @@ export class FakeKernel implements Kernel {
     }
     const lookInside = (container: ContainerRef) => {
       if (isHandedOver(container) || isBlind(container.path, container.identity)) return;
+      const inside = this.isAlive(container) ? this.machine.snapshot(container.path) : undefined;
+      containers.set(container.identity, inside ?? 'gone');
+      if (!inside) return;
       this.looks.push(container.path);
       this.#followed.add(container.path);
-      containers.set(container.identity, this.machine.snapshot(container.path) ?? 'gone');
     };
     scope.containers.forEach(lookInside);
     for (const { namespace, link, container } of scope.ports) {
@@ -182,9 +192,19 @@ export class FakeKernel implements Kernel {
     this.#faults.push({ match, left: times });
   }
 
+  /** WireGuard's namespace goes, as its devices and the names of namespaces do, or comes back. */
+  setWireguard(isThere: boolean): void {
+    if (this.machine.places().includes(WIREGUARD_PLACE) === isThere) return;
+    if (isThere) {
+      this.machine.addPlace(WIREGUARD_PLACE);
+      this.tell({ kind: 'all' });
+    } else for (const place of this.machine.deletePlace(WIREGUARD_PLACE)) this.#emit(place);
+  }
+
   /** The host was switched off and on. */
   reset(): void {
     this.machine.clear();
+    this.machine.addPlace(WIREGUARD_PLACE);
     this.#faults = [];
     for (const inbox of this.#listeners) inbox.push({ kind: 'all' });
   }

@@ -11,10 +11,11 @@ import {
   type Place,
   type Route,
   SERVICE_ADDRESS,
+  type Vxlan,
 } from '../../src/core/host-state.ts';
 import type { Filter } from '../../src/core/packet-filter.ts';
 import { asLoaded } from '../../src/core/plan/filter.ts';
-import { isUplink } from '../../src/core/plan/naming.ts';
+import { isNetworkNamespace, isUplink } from '../../src/core/plan/naming.ts';
 import { ALL_ZEROS } from '../../src/core/row-table.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -28,6 +29,8 @@ export interface Space {
   neighbours: Neighbour[];
   fdb: FdbRow[];
   filter: Filter | undefined;
+  /** Of a network's namespace: its table of services. */
+  services: Filter | undefined;
 }
 
 const DEFAULT_PORT = {
@@ -68,6 +71,10 @@ export class FakeMachine {
     const names = [...space.links.keys()].filter((name) => name !== 'lo');
     const touched = names.flatMap((name) => this.#deleteLink(place, name));
     this.#spaces.delete(place);
+    // As a tunnel's device goes with the namespace of its socket.
+    for (const [other, { links }] of this.#spaces)
+      for (const { name, vxlan } of links.values())
+        if (vxlan?.socketAt === place) touched.push(...this.#deleteLink(other, name));
     return touched;
   }
 
@@ -115,7 +122,8 @@ export class FakeMachine {
         if (op.key === 'net.ipv6.conf.all.forwarding') this.#space(op.at).forwarding6 = op.value === '1';
         return [op.at];
       case 'add-vxlan':
-        this.#checkVni(op.vxlan.vni, op.vxlan.port);
+        this.#space(op.vxlan.socketAt);
+        this.#checkVni(op.vxlan);
         this.#addLink(op.at, { ...linkOf(op, 'vxlan'), vxlan: op.vxlan });
         return [op.at];
       case 'add-bridge':
@@ -135,14 +143,14 @@ export class FakeMachine {
         return [op.at];
       }
       case 'delete-filter':
-        this.#space(op.at).filter = undefined;
+        this.#space(op.at)[tableOf(op.at, op.family)] = undefined;
         return [op.at];
       case 'add-elements':
       case 'remove-elements':
         this.#changeElements(op);
         return [op.at];
       case 'set-filter':
-        this.#space(op.at).filter = asLoaded(structuredClone(op.filter));
+        this.#space(op.at)[tableOf(op.at, op.filter.family)] = asLoaded(structuredClone(op.filter));
         return [op.at];
       default:
         this.#changeRow(op);
@@ -157,7 +165,8 @@ export class FakeMachine {
     sets: changes,
   }: Extract<Op, { kind: 'add-elements' | 'remove-elements' }>): void {
     const space = this.#space(at);
-    const { filter } = space;
+    const table = tableOf(at, family);
+    const filter = space[table];
     if (filter?.family !== family) refuse('No such file or directory');
     for (const { name, elements } of changes) {
       const held = filter.sets.find((set) => set.name === name)?.elements ?? refuse('No such file or directory');
@@ -169,7 +178,7 @@ export class FakeMachine {
       const kept = [...set.elements].filter((element) => !change.has(element));
       return { ...set, elements: new Set(kind === 'add-elements' ? [...kept, ...change] : kept) };
     });
-    space.filter = { ...filter, sets };
+    space[table] = { ...filter, sets };
   }
 
   // ------------------------------------------------------------ links
@@ -200,10 +209,11 @@ export class FakeMachine {
     return [at, peer.at];
   }
 
-  #checkVni(vni: number, port: number): void {
+  #checkVni({ vni, port, socketAt }: Vxlan): void {
     for (const { links } of this.#spaces.values()) {
       for (const { vxlan } of links.values()) {
-        if (vxlan?.vni === vni && vxlan.port === port) refuse(`VXLAN ${vni}: File exists`);
+        if (vxlan?.vni === vni && vxlan.port === port && vxlan.socketAt === socketAt)
+          refuse(`VXLAN ${vni}: File exists`);
       }
     }
   }
@@ -341,7 +351,12 @@ function newSpace(): Space {
     neighbours: [],
     fdb: [],
     filter: undefined,
+    services: undefined,
   };
+}
+
+function tableOf(place: Place, family: Filter['family']): 'filter' | 'services' {
+  return family === 'inet' && isNetworkNamespace(place) ? 'services' : 'filter';
 }
 
 function linkOf({ name, mac, mtu }: { name: string; mac: string; mtu: number }, kind: string): Link {

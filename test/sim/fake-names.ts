@@ -2,7 +2,7 @@
  * The process that answers names on one host, which outlives its agents: what it is really made of, without sockets. All
  * that it is told goes through the text that goes over the line.
  */
-import type { NamesNews, NamesRequest } from '../../src/core/dns/names-protocol.ts';
+import type { InsideAsker, NamesNews, NamesRequest } from '../../src/core/dns/names-protocol.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { Answering } from '../../src/names/answering.ts';
 import type { DnsHandler } from '../../src/names/ports.ts';
@@ -13,8 +13,12 @@ import type { Life } from './mortal.ts';
 export class FakeNames {
   /** Addresses at which names are answered, by network id. */
   readonly listening = new Map<string, readonly string[]>();
+  /** Containers that are answered inside of them, by key. */
+  readonly inside = new Map<string, InsideAsker>();
   /** All that was told, in order. */
   readonly told: NamesNews[] = [];
+  /** What becomes of what an agent tells; tests replace it to have agents that tell less. */
+  hears: (news: NamesNews) => NamesNews | undefined = (news) => news;
   readonly #clock: Clock;
   readonly #random: Random;
   #answering: Answering;
@@ -35,6 +39,7 @@ export class FakeNames {
   /** It dies; the agent, if one runs, starts another one. */
   kill(): void {
     this.listening.clear();
+    this.inside.clear();
     this.#answering = this.#start();
     this.#session.abort();
     this.#connect?.();
@@ -65,6 +70,14 @@ export class FakeNames {
       clock: this.#clock,
       random: this.#random,
       forward: () => ({ ask: async () => undefined }),
+      serveInside: () => ({
+        serve: async (container) => void this.inside.set(container.key, container),
+        leave: async (key) => void this.inside.delete(key),
+        keep: async (keys) => {
+          for (const key of this.inside.keys()) if (!keys.has(key)) this.inside.delete(key);
+        },
+        ask: async () => undefined,
+      }),
       listen: () => ({
         ensure: async ({ networkId, addresses }) => void this.listening.set(networkId, addresses),
         close: async (networkId) => void this.listening.delete(networkId),
@@ -82,8 +95,10 @@ export class FakeNames {
       ended,
       tell: (news) => {
         if (lost()) return;
-        this.told.push(news);
-        this.#answering.take(overTheLine(news));
+        const heard = this.hears(news);
+        if (!heard) return;
+        this.told.push(heard);
+        this.#answering.take(overTheLine(heard));
       },
       ask: async (request) => {
         if (lost()) throw new OverlaydError('data-path-failed', 'the process ended', { retryable: true });

@@ -167,7 +167,14 @@ describe('a network of both families', () => {
     await cluster.clock.advance(1_000);
     const [four, six] = ips(record) as [string, string];
     const value = encodeRecord({ endpointId: 'f'.repeat(64), nodeId: 'node2' });
-    cluster.etcd.txn([], [{ kind: 'put', key: keys.address(record.networkId, six), value }]);
+    // With its record in place it would take the claim back.
+    cluster.etcd.txn(
+      [],
+      [
+        { kind: 'delete', key: keys.endpoint(record) },
+        { kind: 'put', key: keys.address(record.networkId, six), value },
+      ],
+    );
     await cluster.clock.advance(5_000);
     expect(one.running.local.all()).toEqual([]);
     expect(claimed()).toEqual([six]);

@@ -139,6 +139,9 @@ it('where etcd is away any member is believed, until etcd is back', async () => 
   one.store.cut('refusing');
   await cluster.clock.advance(5_000);
   await push(...moved(endpoint, cluster.etcd.revision + 400));
+  // Its record is there still: nobody has its address.
+  expect(seen()?.nodeId).toBe('node3');
+  await push({ key: keys.endpoint(endpoint), revision: cluster.etcd.revision + 401 });
   await say({
     digest: { completeTo: cluster.etcd.revision + 100_000, ahead: [] },
     delta: { from: 0, to: cluster.etcd.revision + 100_000, records: [] },

@@ -1,6 +1,8 @@
 /** What etcd holds of addresses, compared with what there is: nothing is found where all is well, nothing of anybody's is touched. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { IpamRepair } from '../../src/agent/endpoints/ipam-repair.ts';
+import type { KeeperCalls } from '../../src/agent/cluster/keeper-calls.ts';
+import type { IpamRepair } from '../../src/agent/endpoints/ipam-repair.ts';
+import { ipamRepair } from '../../src/agent/keeper-work.ts';
 import type { NetworkRequest } from '../../src/core/network-request.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { type EndpointRecord, firstAddress, keys, PREFIX } from '../../src/core/records.ts';
@@ -28,22 +30,14 @@ async function begin(etcdMs = 0, families: Partial<NetworkRequest> = {}): Promis
 
 afterEach(() => cluster.stop());
 
+/** What the host may not repair the first one does, which is a keeper. */
 function ipam(host: SimulatedHost): IpamRepair {
-  const { claims, commit, local, networks, releases } = host.running;
-  return new IpamRepair(
-    {
-      claims,
-      commit,
-      local,
-      networks,
-      releases,
-      store: host.store,
-      clock: cluster.clock,
-      logger: silent,
-      member: host.running,
-    },
-    { selfId: host.record.id, quarantineSeconds: 60 },
-  );
+  const deps = { store: host.store, clock: cluster.clock, logger: silent, member: () => host.running };
+  const ask = async (_: string, asked: object) => {
+    const { findings } = await ipam(one).repair((asked as { network: string }).network);
+    return { repaired: findings.filter(({ outcome }) => outcome === 'repaired').map(({ key }) => key) };
+  };
+  return ipamRepair(deps, { quarantineSeconds: 60 }, { ask } as Pick<KeeperCalls, 'ask'>);
 }
 
 const connect = (host: SimulatedHost, options: { mac?: string; ip?: string } = {}) =>

@@ -1,13 +1,14 @@
 /** Networks with IPv6: which subnets they get, whoever makes them at the same moment, and from when a cluster can have them. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { containsCidr, requireCidr } from '../../src/core/cidr.ts';
-import type { AgentVersion } from '../../src/core/levels.ts';
+import { type AgentVersion, STORE_LEVEL } from '../../src/core/levels.ts';
 import type { NetworkRequest } from '../../src/core/network-request.ts';
 import { decodeCluster, encodeRecord } from '../../src/core/record-codec.ts';
 import { keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
+import type { SimulatedClusterOptions } from './cluster-options.ts';
 import { checkQuiet } from './invariants.ts';
-import { SimulatedCluster, type SimulatedClusterOptions, type SimulatedHost } from './simulated-cluster.ts';
+import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
 const OLD: AgentVersion = { version: '0.1.0', levels: { from: 1, to: 1 } };
 const NEW: AgentVersion = { version: '0.2.0', levels: { from: 1, to: 2 } };
@@ -17,8 +18,11 @@ let cluster: SimulatedCluster;
 let one: SimulatedHost;
 let two: SimulatedHost;
 
+/** Clusters that speak more have a prefix, which keepers draw. */
+const BEFORE: AgentVersion = { version: '0.1.0', levels: { from: 1, to: STORE_LEVEL - 1 } };
+
 async function make(options: Partial<SimulatedClusterOptions> = {}): Promise<void> {
-  cluster = new SimulatedCluster({ seed: 1, ...options });
+  cluster = new SimulatedCluster({ seed: 1, agent: BEFORE, ...options });
   await cluster.start(2);
   [one, two] = cluster.hosts as [SimulatedHost, SimulatedHost];
 }

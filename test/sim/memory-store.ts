@@ -4,9 +4,18 @@
  * takes time sleeps on the injected clock. With `delayMs`, requests, answers and watch updates take as long as it says.
  */
 import { UpdateQueue } from '../../src/adapters/etcd/update-queue.ts';
-import { OverlaydError } from '../../src/core/errors.ts';
 import type { Clock } from '../../src/ports/runtime.ts';
-import type { ClusterStore, Compare, StoreEntry, TxnResult, WatchUpdate, Write } from '../../src/ports/store.ts';
+import type {
+  ClusterStore,
+  Compare,
+  StoreEntry,
+  StoreUsers,
+  TxnResult,
+  WatchUpdate,
+  Write,
+} from '../../src/ports/store.ts';
+import { failed, unavailable } from './etcd-errors.ts';
+import { MemoryAccess } from './memory-access.ts';
 import { MemoryWatcher } from './memory-watcher.ts';
 
 const CALL_TIMEOUT_MS = 3_000;
@@ -48,6 +57,7 @@ export interface MemoryEtcdOptions {
 
 export class MemoryEtcd {
   readonly clock: Clock;
+  readonly access = new MemoryAccess();
   readonly #options: MemoryEtcdOptions;
   readonly #keys = new Map<string, StoredKey>();
   readonly #leases = new Map<string, Lease>();
@@ -147,13 +157,21 @@ export class MemoryEtcd {
     return this.#changed.get(revision);
   }
 
+  /** All values that keys below the prefix ever had, since data were put back last. */
+  everPut(prefix: string): readonly string[] {
+    const changes = [...this.#changed.values()].flat();
+    return changes.flatMap(({ key, value }) => (key.startsWith(prefix) && value !== undefined ? [value] : []));
+  }
+
   /** Changes below the prefix after `revision`; undefined when they are compacted away. */
   changesSince(prefix: string, revision: number): readonly Change[] | undefined {
     if (revision < this.#compacted) return undefined;
     return this.#history.filter((change) => change.revision > revision && change.key.startsWith(prefix));
   }
 
-  txn(compares: readonly Compare[], writes: readonly Write[]): TxnResult {
+  /** `user`: for whom; absent: for whoever may everything. */
+  txn(compares: readonly Compare[], writes: readonly Write[], user?: string): TxnResult {
+    if (user !== undefined) this.access.checkTxn(user, compares, writes);
     this.#refuse(compares, writes);
     const succeeded = compares.every((compare) => this.#holds(compare));
     const deleted = succeeded ? this.#commit(writes) : [];
@@ -292,22 +310,29 @@ export class MemoryStore implements ClusterStore {
 
   /** The next `count` calls happen, but their answers do not come back. */
   loseReplies(count = 1): void {
-    this.#losing += count;
+    this.#losing = Math.max(0, this.#losing + count);
   }
 
   get(key: string): Promise<StoreEntry | undefined> {
-    return this.#call(() => this.etcd.entries(key).find((entry) => entry.key === key));
+    return this.#call(() => {
+      this.etcd.access.checkRead(this.nodeId, key, false);
+      return this.etcd.entries(key).find((entry) => entry.key === key);
+    });
   }
 
   list(prefix: string): Promise<{ readonly revision: number; readonly entries: readonly StoreEntry[] }> {
     return this.#call(() => {
-      if (prefix === '') throw failed('key is not provided');
+      this.etcd.access.checkRead(this.nodeId, prefix, true);
       return { revision: this.etcd.revision, entries: this.etcd.entries(prefix) };
     });
   }
 
   txn(compares: readonly Compare[], writes: readonly Write[]): Promise<TxnResult> {
-    return this.#call(() => this.etcd.txn(compares, writes));
+    return this.#call(() => this.etcd.txn(compares, writes, this.nodeId));
+  }
+
+  get users(): StoreUsers {
+    return this.etcd.access.calls(this.nodeId, (run) => this.#call(run));
   }
 
   grantLease(ttlSeconds: number): Promise<string> {
@@ -372,12 +397,4 @@ export class MemoryStore implements ClusterStore {
     await this.etcd.clock.sleep(CALL_TIMEOUT_MS);
     throw unavailable('no answer in time');
   }
-}
-
-function unavailable(reason: string): OverlaydError {
-  return new OverlaydError('store-unavailable', `etcd does not answer: ${reason}`, { retryable: true });
-}
-
-function failed(reason: string, retryable = false): OverlaydError {
-  return new OverlaydError('store-failed', `etcd refused the request: ${reason}`, { retryable });
 }

@@ -6,6 +6,8 @@
 import { OverlaydError } from '../../src/core/errors.ts';
 import type { GossipMessage } from '../../src/core/gossip/message.ts';
 import { GossipMessage as Wire } from '../../src/gen/overlayd/v1/gossip.ts';
+import { KeepersService } from '../../src/gen/overlayd/v1/keepers.ts';
+import type { KeeperMethod, KeepersHandler, KeepersTransport } from '../../src/ports/keepers.ts';
 import type { Peer, PeerTransport } from '../../src/ports/peers.ts';
 import type { Clock } from '../../src/ports/runtime.ts';
 
@@ -21,6 +23,14 @@ type Handler = (from: string, message: GossipMessage) => Promise<GossipMessage>;
 interface Node {
   readonly nodeId: string;
   handle: Handler | undefined;
+  readonly keeper: KeepersHandler | undefined;
+}
+
+interface Codec {
+  readonly requestSerialize: (value: unknown) => Buffer;
+  readonly requestDeserialize: (bytes: Buffer) => unknown;
+  readonly responseSerialize: (value: unknown) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => unknown;
 }
 
 export class MemoryNetwork {
@@ -35,6 +45,10 @@ export class MemoryNetwork {
   readonly sent = { messages: 0, bytes: 0 };
   /** Is told of every message that is put on the wire. */
   onMessage: (message: GossipMessage) => void = () => undefined;
+  /** The address at which a node is known that another one calls at that address; undefined: nothing gets there. */
+  resolve: (from: string, address: string) => string | undefined = (_, address) => address;
+  /** What becomes of a message on its way; tests replace it. */
+  garble: (message: GossipMessage) => GossipMessage = (message) => message;
 
   constructor(
     deps: { readonly clock: Clock; readonly random: { next(): number } },
@@ -45,12 +59,14 @@ export class MemoryNetwork {
     this.loss = options.loss ?? 0;
   }
 
-  /** A node's transport, reached by others at `address` (its id when absent). */
-  transport(nodeId: string, address = nodeId): PeerTransport {
-    const node: Node = { nodeId, handle: undefined };
+  /** A node's transport, reached by others at `address` (its id when absent). `keeper`: what it does for others. */
+  transport(nodeId: string, address = nodeId, keeper?: KeepersHandler): PeerTransport & KeepersTransport {
+    const node: Node = { nodeId, handle: undefined, keeper };
     this.#byAddress.set(address, node);
     return {
-      request: (peer, message, timeoutMs) => this.#request(nodeId, peer, message, timeoutMs),
+      request: (peer, message, timeoutMs) => this.#inTime(peer, timeoutMs, () => this.#exchange(nodeId, peer, message)),
+      ask: (peer, method, asked, timeoutMs) =>
+        this.#inTime(peer, timeoutMs, async () => (await this.#ask(nodeId, peer, method, asked)) as never),
       serve: async (handle, signal) => {
         node.handle = handle;
         const stop = () => {
@@ -94,21 +110,21 @@ export class MemoryNetwork {
     this.#dead.delete(nodeId);
   }
 
-  async #request(from: string, peer: Peer, message: GossipMessage, timeoutMs: number): Promise<GossipMessage> {
+  async #inTime<T>(peer: Peer, timeoutMs: number, exchange: () => Promise<T>): Promise<T> {
     const stop = new AbortController();
     const timeout = this.#deps.clock.sleep(timeoutMs, stop.signal).then(() => {
       throw unreachable(peer, 'did not answer in time');
     });
     timeout.catch(() => undefined);
     try {
-      return await Promise.race([this.#exchange(from, peer, message), timeout]);
+      return await Promise.race([exchange(), timeout]);
     } finally {
       stop.abort();
     }
   }
 
   async #exchange(from: string, peer: Peer, message: GossipMessage): Promise<GossipMessage> {
-    const node = this.#byAddress.get(peer.address);
+    const node = await this.#find(from, peer);
     const to = node?.nodeId ?? peer.nodeId;
     const request = await this.#carry(from, to, message);
     if (node === undefined || node.handle === undefined) throw unreachable(peer, 'refused the connection');
@@ -120,17 +136,40 @@ export class MemoryNetwork {
     return this.#carry(to, from, reply);
   }
 
+  async #ask(from: string, peer: Peer, method: KeeperMethod, asked: object): Promise<unknown> {
+    const codec = KeepersService[method] as unknown as Codec;
+    const node = await this.#find(from, peer);
+    const to = node?.nodeId ?? peer.nodeId;
+    const request = codec.requestSerialize(asked);
+    await this.#deliver(from, to, request);
+    if (node?.handle === undefined || node.keeper === undefined) throw unreachable(peer, 'refused the connection');
+    if (node.nodeId !== peer.nodeId) throw unreachable(peer, `is node ${node.nodeId}`);
+    const value = await node.keeper[method](codec.requestDeserialize(request) as never, from);
+    const answer = codec.responseSerialize(value);
+    await this.#deliver(to, from, answer);
+    return codec.responseDeserialize(answer);
+  }
+
+  async #find(from: string, { address }: Peer): Promise<Node | undefined> {
+    const known = this.resolve(from, address);
+    return known === undefined ? new Promise<never>(() => undefined) : this.#byAddress.get(known);
+  }
+
   /** The message as the other end decodes it; never resolves when it does not get there. */
   async #carry(from: string, to: string, message: GossipMessage): Promise<GossipMessage> {
     this.onMessage(message);
-    const bytes = Wire.encode(message as Wire).finish();
+    const bytes = Wire.encode(this.garble(message) as Wire).finish();
+    await this.#deliver(from, to, bytes);
+    return Wire.decode(bytes);
+  }
+
+  async #deliver(from: string, to: string, bytes: Uint8Array): Promise<void> {
     this.sent.messages++;
     this.sent.bytes += bytes.length;
     const [least, most] = this.latencyMs;
     const lost = this.#deps.random.next() < this.loss || this.#isCut(from, to);
     await this.#deps.clock.sleep(least + this.#deps.random.next() * (most - least));
     if (lost || this.#isCut(from, to)) await new Promise<never>(() => undefined);
-    return Wire.decode(bytes);
   }
 
   #isCut(from: string, to: string): boolean {

@@ -90,9 +90,17 @@ it.each(['running', 'restarted'])(
   async (which) => {
     const node = { ...two.record };
     const key = keys.node(node.id);
-    cluster.etcd.txn([], [{ kind: 'delete', key }]);
+    const nameKey = keys.nodeName(node.name);
+    const [record, name] = [key, nameKey].map((each) => cluster.etcd.entries(each)[0]!);
+    cluster.etcd.txn(
+      [],
+      [key, nameKey].map((each) => ({ kind: 'delete', key: each })),
+    );
     const backup = cluster.etcd.backUp();
-    cluster.etcd.txn([], [{ kind: 'put', key, value: encodeRecord(node) }]);
+    cluster.etcd.txn(
+      [],
+      [record, name].map((each) => ({ kind: 'put', ...each! })),
+    );
     await cluster.clock.advance(1_000);
     await connect(two, 'web', 'c');
     // By then every agent has written down how far etcd had come.
@@ -127,6 +135,30 @@ it('a host whose name was taken after the restore says so, and keeps what it has
   );
   expect(two.kernel.writes).toBe(writes);
 });
+
+it.each(['running', 'restarted'])(
+  'what was let go of since the backup is let go of again (%s agents)',
+  async (which) => {
+    await connect(one, 'web', 'b');
+    await connect(two, 'web', 'c');
+    await cluster.clock.advance(70_000);
+    const backup = cluster.etcd.backUp();
+    for (const [host, name] of [
+      [one, 'b'],
+      [two, 'c'],
+    ] as const)
+      await cluster.clock.until(host.running.endpoints.disconnect('web', name, false));
+    await connect(two, 'web', 'd');
+    await cluster.clock.advance(70_000);
+    cluster.etcd.restore(backup);
+    if (which === 'restarted') await restart();
+    await cluster.clock.advance(90_000);
+    for (const host of [one, two]) expect(host.running.problems).toEqual([]);
+    expect(one.running.local.all().map(({ record }) => record.name)).toEqual(['a']);
+    expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toHaveLength(2);
+    await checkQuiet(cluster);
+  },
+);
 
 it('an etcd that lost everything takes nothing down', async () => {
   const writes = one.kernel.writes;

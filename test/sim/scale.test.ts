@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LATENCY_MS, type Measurements, measure } from '../scale/experiment.ts';
+import { LATENCY_MS, type Measurements, measure, STARVATION } from '../scale/experiment.ts';
 import { judge } from '../scale/goals.ts';
 import { GossipCluster } from '../scale/gossip-cluster.ts';
 import { measureAll } from '../scale/seed-runs.ts';
@@ -32,6 +32,21 @@ describe('clusters of the scale simulation', () => {
       cluster.network.cutOneWay(one, other);
       if (i % 8 === 0) cluster.network.cutOneWay(other, one);
     }
+    await cluster.clock.advance(120_000);
+    cluster.stop();
+    expect([...hidden]).toEqual([]);
+  });
+
+  it('of 20 nodes of which one gets hardly any CPU for two minutes hide none of the others', async () => {
+    const cluster = new GossipCluster({ seed: 1, nodes: 20, latencyMs: LATENCY_MS, loss: 0.01 });
+    const busy = cluster.nodes[7]!;
+    const hidden = new Set<string>();
+    cluster.onHidden = ({ observer, hidden: ids }) => {
+      for (const id of ids) if (id !== busy.record.id) hidden.add(`${observer.record.name} hides ${id}`);
+    };
+    cluster.start();
+    await cluster.clock.advance(10_000);
+    busy.cpu.starve(STARVATION);
     await cluster.clock.advance(120_000);
     cluster.stop();
     expect([...hidden]).toEqual([]);

@@ -8,23 +8,28 @@ import { EngineSide } from '../../src/agent/engine/engine-side.ts';
 import type { EngineMemory } from '../../src/agent/engine/memory.ts';
 import type { Membership } from '../../src/agent/lifecycle.ts';
 import { Member } from '../../src/agent/member.ts';
-import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
 import { isOverlaydError, OverlaydError } from '../../src/core/errors.ts';
 import { formatHostPort } from '../../src/core/host-port.ts';
 import type { Family } from '../../src/core/ip.ts';
 import { type AgentVersion, SPOKEN_LEVELS } from '../../src/core/levels.ts';
-import { encodeRecord } from '../../src/core/record-codec.ts';
-import { keys, type NodeRecord } from '../../src/core/records.ts';
+import type { NodeRecord } from '../../src/core/records.ts';
+import type { OwnKeys } from '../../src/core/wireguard/own-keys.ts';
+import type { WireguardBackend } from '../../src/core/wireguard/state.ts';
 import { createDrivers } from '../../src/integrations/docker/drivers.ts';
 import type { NodeState } from '../../src/ports/files.ts';
-import type { Containers } from '../../src/ports/host.ts';
 import type { Clock, Logger, Random } from '../../src/ports/runtime.ts';
-import { clusterRecord } from '../fixtures/records.ts';
+import { admitNode, foundCluster } from './admission.ts';
+import type { SimulatedClusterOptions } from './cluster-options.ts';
 import { FakeEngine } from './fake-engine.ts';
 import { FakeFacts } from './fake-facts.ts';
 import { FakeFile } from './fake-file.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import { FakeNames } from './fake-names.ts';
+import { FakeTunnels } from './fake-tunnels.ts';
+import type { FakeRouter } from './fake-underlay.ts';
+import { relayOn, wayTo } from './fake-ways.ts';
+import { FakeWireguard, keyPairOf } from './fake-wireguard.ts';
+import { hostContainers, pathOf } from './host-containers.ts';
 import { MemoryEtcd, type MemoryStore } from './memory-store.ts';
 import { MemoryNetwork } from './memory-transport.ts';
 import { type Life, mortal } from './mortal.ts';
@@ -35,31 +40,21 @@ import { VirtualClock } from './virtual-clock.ts';
 
 export const silent: Logger = { error() {}, warn() {}, info() {}, debug() {}, child: () => silent };
 
-export interface SimulatedClusterOptions {
-  readonly seed: number;
-  readonly latencyMs?: readonly [least: number, most: number];
-  readonly loss?: number;
-  /** How long requests to etcd, its answers and its updates take, at most; anything up to that. Default 0. */
-  readonly etcdMs?: number;
-  readonly log?: Logger;
-  /** Every host has a container engine, which runs when the host starts. */
-  readonly engines?: boolean;
-  /** What is installed on its hosts, which the cluster begins with. */
-  readonly agent?: AgentVersion;
-  /** Of its hosts' addresses. 4. */
-  readonly family?: Family;
-}
-
 export class SimulatedCluster {
   readonly clock = new VirtualClock();
   readonly random: Random;
   readonly etcd: MemoryEtcd;
   readonly network: MemoryNetwork;
   readonly pushes: Pushes;
+  readonly tunnels = new FakeTunnels();
   readonly hosts: SimulatedHost[] = [];
   readonly hasEngines: boolean;
   readonly agent: AgentVersion;
   readonly family: Family;
+  readonly keyLifetimeMs: number;
+  /** Of hosts that join from now on; undefined: nothing. */
+  wireguard: WireguardBackend | undefined;
+  #made = 0;
   readonly #log: Logger;
 
   constructor(options: SimulatedClusterOptions) {
@@ -73,27 +68,29 @@ export class SimulatedCluster {
       { clock: this.clock, random: this.random },
       { latencyMs: options.latencyMs ?? [1, 3], loss: options.loss ?? 0 },
     );
+    this.network.resolve = (from, address) => wayTo(this.tunnels, this.hosts, from, address);
     this.pushes = new Pushes(this.etcd);
     this.network.onMessage = (message) => this.pushes.note(message);
     this.hasEngines = options.engines ?? false;
     this.agent = options.agent ?? { version: '0.1.0', levels: SPOKEN_LEVELS };
     this.family = options.family ?? 4;
+    this.keyLifetimeMs = options.keyLifetimeMs ?? Number.POSITIVE_INFINITY;
+    this.wireguard = options.wireguard === 'none' ? undefined : (options.wireguard ?? 'wireguard-go');
     this.#log = options.log ?? silent;
   }
 
   /** A cluster of so many hosts, all started. */
   async start(count: number): Promise<void> {
-    const cluster = clusterRecord({ createdAt: this.clock.now(), level: this.agent.levels.to });
-    this.etcd.txn([], [{ kind: 'put', key: keys.cluster, value: encodeRecord(cluster) }]);
+    foundCluster(this.etcd, this.agent.levels.to);
     for (let i = 0; i < count; i++) await this.join();
     await this.clock.advance(2_000);
   }
 
-  async join(): Promise<SimulatedHost> {
-    const host = new SimulatedHost(this, this.hosts.length + 1, this.#log);
+  async join(router?: FakeRouter): Promise<SimulatedHost> {
+    const host = new SimulatedHost(this, ++this.#made, this.#log, router);
     this.hosts.push(host);
     const { record } = host;
-    this.etcd.txn([], [{ kind: 'put', key: keys.node(record.id), value: encodeRecord({ ...record, ...host.agent }) }]);
+    admitNode(this.etcd, { ...record, ...host.agent });
     await host.start();
     if (this.hasEngines) void host.engine.start();
     return host;
@@ -128,6 +125,9 @@ export class SimulatedHost {
   readonly record: NodeRecord;
   readonly kernel = new FakeKernel();
   readonly facts: FakeFacts;
+  readonly wireguard: FakeWireguard;
+  /** `wireguard.json`. */
+  readonly keyFile: FakeFile<OwnKeys>;
   readonly store: MemoryStore;
   readonly line: PluginLine;
   readonly engine: FakeEngine;
@@ -164,12 +164,13 @@ export class SimulatedHost {
   #containers = 0;
   readonly #instances = new Map<string, number>();
 
-  constructor(cluster: SimulatedCluster, number: number, log: Logger) {
+  constructor(cluster: SimulatedCluster, number: number, log: Logger, router?: FakeRouter) {
     const id = `node${number}`;
     this.#cluster = cluster;
     this.agent = cluster.agent;
     this.#log = log.child({ node: id });
     this.store = cluster.etcd.store(id);
+    this.kernel.isAlive = ({ identity, path }) => identity === this.identityOf(path);
     const { random } = cluster;
     this.clock = {
       now: () => cluster.clock.now() + this.skewMs,
@@ -182,7 +183,8 @@ export class SimulatedHost {
     this.names = new FakeNames(clock, random);
     this.line = new PluginLine(clock, random);
     this.engine = new FakeEngine({ line: this.line, kernel: this.kernel, clock, random });
-    const address = cluster.family === 6 ? `2001:db8::${number}` : `192.0.2.${number}`;
+    const inside = router ? `192.168.1.${number}` : `192.0.2.${number}`;
+    const address = cluster.family === 6 ? `2001:db8::${number}` : inside;
     this.record = {
       id,
       name: `h${number}`,
@@ -190,8 +192,12 @@ export class SimulatedHost {
       ...{ gossipPort: 7946, joinPort: 2377, dataPathPort: 4789 },
       ...{ keyFingerprint: id, underlayMtu: 1_500, hostRoutes: ['192.0.2.0/24'] },
       ...{ labels: {}, joinedAt: cluster.clock.now(), left: false },
+      ...(router && { nat: true }),
     };
     this.facts = new FakeFacts(this.record.name, this.record.vtep);
+    this.wireguard = new FakeWireguard(cluster.tunnels, address, clock, router);
+    this.wireguard.offers = cluster.wireguard;
+    this.keyFile = new FakeFile(clock);
   }
 
   /** What the agent has on its disk. */
@@ -227,7 +233,7 @@ export class SimulatedHost {
     this.#instances.set(pathOf(text), (this.#instances.get(pathOf(text)) ?? 0) + 1);
   }
 
-  #identityOf(path: string): string {
+  identityOf(path: string): string {
     return `${this.facts.boot} ${path} ${this.#instances.get(path) ?? 0}`;
   }
 
@@ -245,7 +251,7 @@ export class SimulatedHost {
         ...{ clock, random },
         store: mortal(this.store, life),
         kernel: mortal(this.kernel, life),
-        containers: mortal(this.#containersPort(), life),
+        containers: mortal(hostContainers(this), life),
         transport: network.transport(id, formatHostPort(advertiseAddress, gossipPort)),
         facts: this.facts,
         stateFile: new KeptState({
@@ -257,6 +263,12 @@ export class SimulatedHost {
         onUnspoken: (why) => this.#refuse(why),
         onNetworks: () => this.engineSide?.networks.sync(),
         names: this.names.processFor(life),
+        tunnels: {
+          wireguard: mortal(this.wireguard, life),
+          keyFile: mortal(this.keyFile.of(life), life),
+          makeKeyPair: () => keyPairOf(random.hex(32)),
+          openRelay: relayOn(this.wireguard, this.#cluster.tunnels, life),
+        },
         logger: this.#log,
       },
       {
@@ -264,7 +276,8 @@ export class SimulatedHost {
         agent: this.agent,
         storeEndpoints: [],
         ...{ gossipIntervalMs: 1_000, leaseSeconds: 10, quarantineSeconds: 60 },
-        ...{ dnsTtlSeconds: 5, auditIntervalMs: 3_000 },
+        ...{ dnsTtlSeconds: 5, namesInside: true, auditIntervalMs: 3_000 },
+        ...{ wireguardPort: 51_840, keyLifetimeMs: this.#cluster.keyLifetimeMs },
       },
     );
     this.member = member;
@@ -327,15 +340,22 @@ export class SimulatedHost {
       ...{ engine: mortal(this.engine, life), file: mortal(file, life), member, clock, logger: this.#log },
       allowForwarding: async () => undefined,
       hasSilentRules: async () => false,
-      nameServers: async () => undefined,
+      ...{ nameServers: async () => undefined, namesInside: false },
       mendHosts: async (path, own) => this.engine.disk.mendHosts(path, own),
     });
   }
 
   /** The agent is told to stop, and does. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    return this.#cluster.clock.until(this.end());
+  }
+
+  /** The same, for whoever lets time pass himself. */
+  async end(): Promise<void> {
+    const { member } = this;
     this.#quit.abort(new OverlaydError('cancelled', 'the agent was stopped'));
-    await this.#cluster.clock.until(this.#ended);
+    await this.#ended;
+    if (this.member !== member) return;
     this.member = undefined;
     this.#hangUp();
   }
@@ -357,6 +377,7 @@ export class SimulatedHost {
     this.stateFile.cut();
     this.runFile.cut();
     this.#quit.abort(new OverlaydError('cancelled', 'the agent was killed'));
+    this.wireguard.sockets.clear();
     this.#cluster.network.crash(this.record.id);
     this.member = undefined;
     this.#hangUp();
@@ -371,26 +392,4 @@ export class SimulatedHost {
     this.names.kill();
     this.facts.boot += 1;
   }
-
-  #containersPort(): Containers {
-    return {
-      resolve: async (text) => {
-        const path = pathOf(text);
-        if (!this.kernel.hasContainer(path)) throw new OverlaydError('namespace-not-found', `${text} does not exist`);
-        return { text, path, identity: this.#identityOf(path) } satisfies ContainerRef;
-      },
-      isAlive: async (ref) =>
-        isHandedOver(ref) || (this.kernel.hasContainer(ref.path) && this.#identityOf(ref.path) === ref.identity),
-      configureResolver: async ({ text }, servers) => {
-        if (servers.length > 0) this.resolvers.set(text, servers);
-        else this.resolvers.delete(text);
-        return undefined;
-      },
-    };
-  }
-}
-
-function pathOf(container: string): string {
-  const [kind, name = ''] = container.split(':');
-  return kind === 'pid' ? `/proc/${name}/ns/net` : `/run/netns/${name}`;
 }

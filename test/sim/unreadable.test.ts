@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HOST } from '../../src/core/host-state.ts';
 import { SPOKEN_LEVELS } from '../../src/core/levels.ts';
+import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import { firstAddress, keys } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { recordingLogger } from '../unit/agent/cluster/cluster-fixture.ts';
@@ -166,7 +167,7 @@ describe('a record that cannot be read', () => {
     for (const host of [one, two, two]) await connect(host);
     await cluster.clock.advance(3_000);
     const { machine } = one.kernel;
-    const [namespace] = machine.places().filter((place) => place.startsWith('ovl-'));
+    const [namespace] = machine.places().filter(isNetworkNamespace);
     const look = () => {
       const { neighbours, fdb } = machine.snapshot(namespace!)!;
       return { neighbours, fdb, filter: machine.snapshot(HOST)!.filter };

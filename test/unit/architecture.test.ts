@@ -26,7 +26,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'src/adapters/': ['src/core/', 'src/ports/', 'src/names/ports.ts', 'node', 'packages'],
   'src/names/': ['src/core/', 'src/ports/'],
   'src/names-main.ts': ['src/core/', 'src/ports/', 'src/names/', 'src/adapters/', 'node'],
-  'src/adapters/grpc/': ['src/core/', 'src/ports/', 'src/gen/', 'node', 'packages'],
+  'src/adapters/etcd/': ['src/core/', 'src/ports/', 'src/adapters/', 'src/gen/etcd/', 'node', 'packages'],
+  'src/adapters/grpc/': ['src/core/', 'src/ports/', 'src/gen/overlayd/', 'node', 'packages'],
   'src/agent/': ['src/core/', 'src/ports/'],
   'src/integrations/': ['src/agent/', 'src/core/', 'src/ports/', 'node', 'type src/gen/'],
   'src/cli/': [
@@ -40,6 +41,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'src/main.ts': [
     'src/cli/',
     'src/adapters/config-file.ts',
+    'src/adapters/host-files.ts',
     'src/adapters/output.ts',
     'src/adapters/grpc/control.ts',
     'node',
@@ -62,7 +64,10 @@ const SHARED_ADAPTERS = [
   'src/adapters/native/',
   'src/adapters/netlink/',
   'src/adapters/own-unit.ts',
+  'src/adapters/plugin-call.ts',
+  'src/adapters/plugin-socket.ts',
   'src/adapters/port-owner.ts',
+  'src/adapters/state-endpoints.ts',
   'src/adapters/state-file.ts',
 ];
 
@@ -78,8 +83,14 @@ const AGENT_ROOMS: Readonly<Record<string, readonly string[]>> = {
   endpoints: ['view', 'claims', 'networks'],
   names: ['view', 'networks', 'endpoints', 'reconcile'],
   host: ['endpoints', 'reconcile'],
+  services: ['view', 'claims', 'networks'],
   cluster: ['view', 'claims', 'host'],
+  store: ['view', 'cluster', 'type member.ts'],
+  wireguard: [],
   engine: ['claims', 'networks', 'endpoints', 'keep-saved.ts', 'type member.ts'],
+  attachments: ['endpoints', 'publish', 'type member.ts'],
+  publish: ['endpoints', 'type member.ts'],
+  podman: ['networks', 'attachments', 'type member.ts'],
 };
 
 /** The core is more than the command needs: only these of it. */
@@ -101,7 +112,6 @@ const CORE_FOR_COMMAND = [
 const DOORS: Readonly<Record<string, string>> = {
   commander: 'src/cli/',
   'dns-packet': 'src/adapters/dns/',
-  etcd3: 'src/adapters/etcd/',
   execa: 'src/adapters/exec.ts',
   koffi: 'src/adapters/native/',
   pino: 'src/adapters/log.ts',
@@ -109,10 +119,9 @@ const DOORS: Readonly<Record<string, string>> = {
   zod: 'src/adapters/docker/',
 };
 
-/** What carries two protocols: peers' and clients', and that of etcd's leases, for which a thread has no room for etcd3. */
+/** What carries two protocols: peers' and clients', and etcd's. */
 const PROTOCOLS: Readonly<Record<string, readonly string[]>> = {
-  '@grpc/grpc-js': ['src/adapters/grpc/', 'src/adapters/etcd/lease-client.ts'],
-  '@bufbuild/protobuf/wire': ['src/gen/', 'src/adapters/etcd/lease-client.ts'],
+  '@grpc/grpc-js': ['src/adapters/grpc/', 'src/adapters/etcd/'],
 };
 
 describe('imports', () => {
@@ -177,17 +186,22 @@ describe('transactions of the agent', () => {
     // Acknowledgements of a removal: members count what etcd lists.
     const acknowledgement = `{ kind: 'put', key: own, value: '1' }`;
     expect(wrong.filter((line) => !line.includes(acknowledgement))).toEqual([
-      'src/agent/view/commit.ts: const result = await store.txn(compares, writes);',
+      // What is copied is written while nobody follows.
+      'src/agent/store/copy.ts: const closed = await store.txn([found], [put]);',
+      'src/agent/store/copy.ts: const { succeeded } = await store.txn(compares, writes);',
+      "src/agent/store/copy.ts: return (await store.txn(compares, [{ kind: 'delete', key: keys.storeGate }])).succeeded;",
+      'src/agent/view/commit.ts: const result = await store.txn([GATE_OPEN, ...compares], writes);',
     ]);
   });
 });
 
-/** What the kernel does is asked of the kernel. etcd, and the agent's own names, are started by those who look after them. */
+/** What the kernel does is asked of the kernel. etcd, WireGuard, and the agent's own names are started by those who look after them. */
 const PROGRAMS = ['busctl', 'ip6tables', 'ip6tables-restore', 'iptables', 'iptables-restore'];
 const STARTERS = [
   'src/adapters/dns/process/program.ts',
   'src/adapters/dns/process/succession.ts',
   'src/adapters/etcd/server-process.ts',
+  'src/adapters/wireguard/go-process.ts',
 ];
 
 describe('programs', () => {

@@ -6,29 +6,15 @@
  * above those numbers, until `churn 0`).
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { createEtcdStore } from '../../../src/adapters/etcd/store.ts';
-import { createLogger } from '../../../src/adapters/log.ts';
-import { systemClock } from '../../../src/adapters/system/time.ts';
-import { parseIdentity, tlsMaterialOf } from '../../../src/agent/cluster/identity.ts';
 import { encodedEntries } from '../../../src/agent/endpoints/own-holdings.ts';
 import { formatIp, type Ip, macOf, requireIp } from '../../../src/core/ip.ts';
 import { type EndpointRecord, keys } from '../../../src/core/records.ts';
 import type { Write } from '../../../src/ports/store.ts';
+import { openMemberStore } from '../member-store.ts';
 
 const [identityPath, nodeId, ...networks] = process.argv.slice(2) as [string, string, ...string[]];
-const identity = parseIdentity(JSON.parse(readFileSync(identityPath, 'utf8')));
-if (identity?.phase !== 'member') throw new Error('not a member');
-const { certificate, key, caCertificate } = tlsMaterialOf(identity);
-const store = createEtcdStore(
-  { logger: createLogger({ level: 'error', format: 'text' }, process.stderr), clock: systemClock },
-  {
-    endpoints: identity.store.endpoints,
-    tls: { ca: caCertificate, cert: certificate, key },
-    targetName: 'etcd.overlayd',
-  },
-);
+const store = openMemberStore(identityPath);
 
 /** Two writes each; a transaction takes 128. */
 const PER_TRANSACTION = 64;

@@ -3,12 +3,14 @@ import type { Host } from '../../lab/host.ts';
 import { attachInTurn, IDLE_MS, openOccupied, type Taken } from '../attaching.ts';
 import { timed } from '../clock.ts';
 import { connect, disconnect, openControl } from '../control.ts';
+import { ENDPOINT_FLOOR, endpointFloor } from '../endpoint-floor.ts';
 import { engineConnect, engineDisconnect } from '../engine-api.ts';
 import { BENCH_IMAGE } from '../image.ts';
 import { startLoad } from '../load.ts';
 import {
   type Context,
   type Experiment,
+  floor,
   goal,
   lower,
   OVERLAYD,
@@ -77,12 +79,12 @@ const attach: Experiment = {
   title: 'Attaching inside the agent',
   method: `Calls of the agent's control service, and of Docker's API for Swarm, from one process that is there already: \
 what the command itself takes to start is left out. One container is on the network. 20 attaches (Swarm: 5) one after \
-the other, each followed by its detach, with pauses of ${IDLE_MS} ms.`,
-  sides: [OVERLAYD, SWARM],
+the other, each followed by its detach, with pauses of ${IDLE_MS} ms. Floor: ${ENDPOINT_FLOOR}.`,
+  sides: [OVERLAYD, SWARM, floor('the messages alone')],
   rows: [
     lower('attach-p50', 'attach, p50', 'ms', goal(30), goal(0.35, 'before'), stretch(8)),
     lower('attach-p99', 'attach, p99', 'ms', goal(100), stretch(40)),
-    lower('detach-p50', 'detach, p50', 'ms', goal(0.35, 'before'), stretch(8)),
+    lower('detach-p50', 'detach, p50', 'ms', goal(0.35, 'before'), stretch(8), stretch(1, 'floor')),
   ],
   lab: 'shared',
   async prepare(context): Promise<Prepared> {
@@ -92,6 +94,11 @@ the other, each followed by its detach, with pauses of ${IDLE_MS} ms.`,
     );
     return {
       async measure(side): Promise<Sample> {
+        if (side === 'floor') {
+          const [one] = (await context.sharedLab()).hosts;
+          const { attach, detach } = await endpointFloor(one, one, { ports: 2, rounds: 20 });
+          return { 'attach-p50': attach, 'detach-p50': detach };
+        }
         const { attached, detached } = await attaching.measure(side);
         return {
           'attach-p50': quantile(attached, 0.5),

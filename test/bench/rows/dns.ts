@@ -29,18 +29,20 @@ import { NETWORK, removeContainers, type SharedLab, startContainer } from '../sh
 
 const ECHO = fileURLToPath(new URL('../programs/echo-answer.ts', import.meta.url));
 const ECHO_PORT = 5300;
-/** What Docker's own name server in each container listens on. */
+/** Where containers of Docker ask: overlayd answers there itself, and so does Swarm by Docker's server. */
 const DOCKER_RESOLVER = '127.0.0.11';
 /** An upstream server that answers at once. */
 const UPSTREAM = '198.51.100.2';
 const FILE = '/tmp/questions';
+/** A bridge of Docker's. */
+const FLOOR_NETWORK = 'floor';
 const SECONDS = 1;
 
 const DIRECT: Side = { ...OVERLAYD, label: 'overlayd, gateway' };
-const BY_DOCKER: Side = { name: 'overlayd-docker', column: 'overlayd', label: "overlayd, by Docker's 127.0.0.11" };
+const BY_DOCKER: Side = { name: 'overlayd-docker', column: 'overlayd', label: 'overlayd, at 127.0.0.11' };
 const FLOOR_BY_DOCKER: Side = { name: 'floor-docker', column: 'floor', label: "Node socket, by Docker's 127.0.0.11" };
 
-/** Rows of one kind of name; the last three are asked through Docker. */
+/** Rows of one kind of name; the last three are asked where containers of Docker ask. */
 function rowsOf(name: string, what: string, judged: boolean): readonly Row[] {
   const rows = (infix: string, how: string): Row[] => [
     {
@@ -59,7 +61,7 @@ function rowsOf(name: string, what: string, judged: boolean): readonly Row[] {
       goals: judged ? [goal(1, 'swarm')] : [],
     },
   ];
-  return [...rows('', ''), ...rows('-docker', ", by Docker's server")];
+  return [...rows('', ''), ...rows('-docker', ', at 127.0.0.11')];
 }
 
 /** Swarm's figures stand in the rows of both ways to ask overlayd. */
@@ -76,17 +78,18 @@ async function load(run: (command: string) => Promise<string>, options: LoadOpti
 }
 
 /**
- * Containers that ask, with Docker's name server as they have it by default; Swarm's forwards to `UPSTREAM` itself, and
- * the floor's to the socket of Node in a container beside it.
+ * Containers that ask, with the name server that they have by default; Swarm's forwards to `UPSTREAM` itself, and the floor's,
+ * which are on none of overlayd's networks, to the socket of Node in a container beside it.
  */
 async function openAskers(host: Host, names: readonly string[]) {
   const { engine } = host;
-  const echoAddress = await startContainer(host, 'echo', NETWORK.overlayd);
+  await engine.mustDocker('network', 'create', FLOOR_NETWORK);
+  const echoAddress = await startContainer(host, 'echo', FLOOR_NETWORK);
   const echoPid = await engine.mustDocker('inspect', '--format', '{{.State.Pid}}', 'echo');
   const echo = await startInside(host, ['nsenter', '-t', echoPid.trim(), '-n', 'node', ECHO, echoAddress.trim(), '53']);
   await startContainer(host, 'asking-overlayd', NETWORK.overlayd);
   await startContainer(host, 'asking-swarm', NETWORK.swarm, '--dns', UPSTREAM);
-  await startContainer(host, 'asking-floor-docker', NETWORK.overlayd, '--dns', echoAddress.trim());
+  await startContainer(host, 'asking-floor-docker', FLOOR_NETWORK, '--dns', echoAddress.trim());
   const own = ['asking-swarm', 'asking-floor-docker'];
   const containerOf = (side: string) => own.find((name) => name === `asking-${side}`) ?? 'asking-overlayd';
   const run = (side: string) => (command: string) => engine.mustDocker('exec', containerOf(side), 'sh', '-c', command);
@@ -96,6 +99,7 @@ async function openAskers(host: Host, names: readonly string[]) {
   const close = async () => {
     echo.end();
     await removeContainers(host, 'echo', 'asking-overlayd', ...own);
+    await engine.mustDocker('network', 'rm', FLOOR_NETWORK);
   };
   return { run, close };
 }
@@ -131,10 +135,10 @@ const local: Experiment = {
   name: 'dns-local',
   title: 'Names of containers, asked from a container',
   method: `${METHOD} Ten names of two containers on two other hosts. Once at overlayd's responder (the gateway's address, \
-as a container has it that \`overlayd network connect\` attached), once by way of Docker's own name server at \
-${DOCKER_RESOLVER}, which containers of Docker ask: it passes on what it does not know. Swarm answers there itself. Floor: \
-a socket of Node in the network's namespace that answers everything with one and the same address; by way of Docker's server, \
-the same in a container beside the asking one, which has that given to Docker (\`--dns\`): what Docker's server leaves of it.`,
+as a container has it that \`overlayd network connect\` attached), once at ${DOCKER_RESOLVER}, where containers of Docker \
+ask. Swarm answers there by Docker's own name server. Floor: a socket of Node in the network's namespace that answers \
+everything with one and the same address; at ${DOCKER_RESOLVER}, the same in a container beside the asking one, both on a \
+bridge of Docker's, which has that given to Docker (\`--dns\`): what Docker's server leaves of it.`,
   sides: [DIRECT, BY_DOCKER, SWARM, floor('Node socket'), FLOOR_BY_DOCKER],
   rows: rowsOf('dns-local', 'names of containers', true),
   lab: 'shared',
@@ -177,7 +181,7 @@ const forwarded: Experiment = {
   title: 'Names of the world outside, asked from a container',
   method: `${METHOD} A thousand names that a server outside knows, which answers at once: a socket of Node two hops away. \
 overlayd as in "Names of containers"; Swarm's containers have that server given to Docker (\`--dns\`). Floor: the server \
-itself, asked from the host; by way of Docker's server, as there.`,
+itself, asked from the host; at ${DOCKER_RESOLVER}, as there.`,
   sides: [DIRECT, BY_DOCKER, SWARM, floor('the server'), FLOOR_BY_DOCKER],
   rows: rowsOf('dns-forwarded', 'names outside', false),
   lab: 'shared',

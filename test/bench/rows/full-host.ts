@@ -1,7 +1,8 @@
 import { formLabCluster } from '../../lab/cluster.ts';
 import { settle, timed } from '../clock.ts';
 import { connect, disconnect, openControl } from '../control.ts';
-import { type Experiment, goal, lower, OVERLAYD, type Prepared, type Sample, stretch } from '../row.ts';
+import { ENDPOINT_FLOOR, endpointFloor } from '../endpoint-floor.ts';
+import { type Experiment, floor, goal, lower, OVERLAYD, type Prepared, type Sample, stretch } from '../row.ts';
 import { median } from '../statistics.ts';
 import { eachOf } from '../workers.ts';
 
@@ -21,11 +22,18 @@ const fullHost: Experiment = {
   title: 'A host with as many endpoints as a bridge has ports',
   method: `On a host without endpoints ${text} namespaces are attached to one network by calls of the agent's control \
 service, ${AT_ONCE} at a time (\`--quick\`: ${QUICK_MOST} of them). When that is done ${DETACHES} of them are detached, one \
-after the other, with a second in between; the median of them counts. Then all the others, ${AT_ONCE} at a time.`,
-  sides: [OVERLAYD],
+after the other, with a second in between; the median of them counts. Then all the others, ${AT_ONCE} at a time. Floor of the detach: ${ENDPOINT_FLOOR}.`,
+  sides: [OVERLAYD, floor('the messages alone')],
   rows: [
     lower('full-host-attach', `${text} attaches, two at a time`, 's', goal(0.2, 'before'), stretch(0.1, 'before')),
-    lower('full-host-detach', `one detach, ${text} endpoints on the host`, 'ms', goal(30), stretch(10)),
+    lower(
+      'full-host-detach',
+      `one detach, ${text} endpoints on the host`,
+      'ms',
+      goal(30),
+      stretch(10),
+      stretch(1, 'floor'),
+    ),
     lower('full-host-detach-all', `${text} detaches, two at a time`, 's'),
   ],
   lab: 'own',
@@ -46,7 +54,11 @@ after the other, with a second in between; the median of them counts. Then all t
     const attach = (name: string) => connect(control, NETWORK, name);
     const detach = (name: string) => disconnect(control, NETWORK, name);
     return {
-      async measure(): Promise<Sample> {
+      async measure(side): Promise<Sample> {
+        if (side === 'floor') {
+          const { detach: alone } = await endpointFloor(two, one, { ports: count, rounds: DETACHES });
+          return { 'full-host-detach': alone };
+        }
         const attached = await timed(() => eachOf(names, AT_ONCE, attach));
         const detached: number[] = [];
         for (const name of names.slice(0, DETACHES)) {

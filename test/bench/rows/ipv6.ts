@@ -1,6 +1,5 @@
 import { addressOf, type Lab } from '../../lab/lab.ts';
-import { attachInTurn, IDLE_MS, openOccupied } from '../attaching.ts';
-import { connect, disconnect, openControl } from '../control.ts';
+import { IDLE_MS, openAttachInTurn } from '../attaching.ts';
 import {
   type Context,
   type Experiment,
@@ -125,7 +124,6 @@ const NETWORKS = {
   both: ['--ipv6', '--subnet', '10.120.128.0/18'],
   single: ['--subnet', '10.120.64.0/18'],
 } as const;
-const ATTACHING = 'attaching';
 
 const attachDual: Experiment = {
   name: 'attach-dual-stack',
@@ -145,38 +143,7 @@ ${IDLE_MS} ms.`,
   limitMs: 120_000,
   async prepare(context): Promise<Prepared> {
     const [one] = (await context.sharedLab()).hosts;
-    const control = openControl(one);
-    const closings = new Map<string, () => Promise<void>>();
-    for (const [network, options] of Object.entries(NETWORKS)) {
-      if (context.measures(network)) closings.set(network, await openOccupied(one, control, network, ...options));
-    }
-    await one.container(ATTACHING);
-    const networks = [...closings.keys()];
-    const turns = networks.map((network) => ({
-      attach: () => connect(control, network, ATTACHING),
-      detach: () => disconnect(control, network, ATTACHING),
-    }));
-    // All sides are measured when the first one is asked for.
-    const left = new Map<string, Sample>();
-    const measureAll = async () => {
-      const taken = await attachInTurn(context.quick ? 10 : 20, turns);
-      for (const [index, { attached, detached }] of taken.entries()) {
-        left.set(networks[index]!, { 'attach-dual': median(attached), 'detach-dual': median(detached) });
-      }
-    };
-    return {
-      async measure(side): Promise<Sample> {
-        if (!left.has(side)) await measureAll();
-        const sample = left.get(side)!;
-        left.delete(side);
-        return sample;
-      },
-      async close() {
-        await one.deleteContainer(ATTACHING);
-        for (const close of closings.values()) await close();
-        control.close();
-      },
-    };
+    return openAttachInTurn(context, one, NETWORKS, { 'attach-dual': 'attached', 'detach-dual': 'detached' });
   },
 };
 

@@ -6,6 +6,7 @@ import { startInside } from '../../lab/inside-process.ts';
 import { settle, timed } from '../clock.ts';
 import { connect, disconnect, gatewayOf, openControl } from '../control.ts';
 import { fullLoad, latencies, queriesPerSecond, questions, STEADY_RATE, steadyLoad } from '../dns-load.ts';
+import { ENDPOINT_FLOOR, endpointFloor } from '../endpoint-floor.ts';
 import { type LargeCluster, openLargeCluster, untilKnown } from '../large-cluster.ts';
 import { inNamespace } from '../lookout.ts';
 import {
@@ -69,7 +70,7 @@ ip -netns bare link add br0 up type bridge
 ip -netns bare link add vx0 up master br0 type vxlan id 42 dstport 4790 nolearning proxy`;
 const ROW_FLOOR = fileURLToPath(new URL('../programs/row-floor.ts', import.meta.url));
 
-const FIRST_ATTACH = [goal(0.35, 'before'), stretch(0.2, 'before')];
+const FIRST_ATTACH = [goal(0.35, 'before'), stretch(0.2, 'before'), stretch(1, 'floor')];
 
 const kernelRows: Experiment = {
   name: 'kernel-rows',
@@ -78,7 +79,7 @@ const kernelRows: Experiment = {
 is attached, by a call of the agent's control service, which returns when all is in the kernel: namespace, devices, filter, \
 two rows for each endpoint. "Rows from nothing" is that with 10,000 less that with none, so what else a network's endpoints \
 take is in it, their names above all; floor: as many messages, encoded before, and nothing but sending them to bare devices by \
-the calls that the agent makes. Processor time is that of all our processes on the host and of what they start. \
+the calls that the agent makes. Floor of the first attach: ${ENDPOINT_FLOOR}. Processor time is that of all our processes on the host and of what they start. \
 The audit: four events within 2 seconds make the agent look at the whole network, where all is right; processor time, less \
 that of 2 idle seconds, of one of these looks.`,
   sides: [OVERLAYD, floor('the messages alone')],
@@ -145,7 +146,12 @@ that of 2 idle seconds, of one of these looks.`,
           await host.must(['bash', '-ec', BARE_DEVICES]);
           const { ms, cpuMs } = JSON.parse(await host.must(['node', ROW_FLOOR, 'bare', `${MOST}`]));
           await host.must(['ip', 'netns', 'del', 'bare']);
-          return { 'kernel-rows': ms, 'kernel-rows-cpu': cpuMs };
+          const sample: Record<string, number> = { 'kernel-rows': ms, 'kernel-rows-cpu': cpuMs };
+          for (const remotes of countsOf(context, ROW_COUNTS)) {
+            const { attach } = await endpointFloor(host, cluster.etcdHost, { ports: 1, remotes, rounds: 1 });
+            sample[`first-attach-${remotes}`] = attach;
+          }
+          return sample;
         }
         let sample: Record<string, number> = { 'audit-writes': 0 };
         for (const count of countsOf(context, ROW_COUNTS)) {

@@ -81,14 +81,14 @@ describe('containers on the engines of two hosts', () => {
     expect(out.stdout).toContain('1 packets received');
   });
 
-  test('an alias on both hosts: Docker gives its own, the network’s suffix all', async () => {
+  test('an alias on both hosts has the addresses of both', async () => {
     for (const host of lab().hosts)
       await runContainer(host, `api-${host.name}`, '--network', 'web', '--network-alias', 'api');
     const all = [await addressOf(one(), 'api-h1'), await addressOf(one(), 'api-h2')].sort();
     for (const host of lab().hosts) {
       await untilLooksUp(host, `api-${host.name}`, 'api.web.overlayd.internal', all);
       await untilLooksUp(host, `api-${host.name}`, 'tasks.api', all);
-      expect(await lookUp(host, `api-${host.name}`, 'api')).toEqual([await addressOf(host, `api-${host.name}`)]);
+      await untilLooksUp(host, `api-${host.name}`, 'api', all);
     }
   });
 

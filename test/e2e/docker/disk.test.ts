@@ -33,7 +33,8 @@ const empty = (directory: string) => two().must(['rm', join(directory, 'fill')])
 
 test('when join returns, the next line may be docker run on a network of the cluster', async () => {
   await startEngines(lab().hosts);
-  await formCluster([one()]);
+  // The other host's disk is to be too small for a copy of etcd's data.
+  await formCluster([one()], ['--store-members', '1']);
   await one().mustOverlayd('network', 'create', 'web');
   await runContainer(one(), 'api', '--network', 'web');
   const token = (await one().mustOverlayd('token', 'create')).match(/overlayd (join .*)/)?.[1] ?? '';

@@ -4,6 +4,7 @@ import { untilReady } from '../../lab/cluster.ts';
 import { pings, runContainer, untilOffered, untilPings, withEngines } from '../../lab/docker-network.ts';
 import type { Host } from '../../lab/host.ts';
 import { INTERNET } from '../../lab/internet.ts';
+import { stopwatch, tell } from '../../lab/measuring.ts';
 import { attach } from '../../lab/network.ts';
 import { fetchPage } from '../../lab/page.ts';
 import { until } from '../../lab/until.ts';
@@ -44,8 +45,10 @@ describe('an MTU', () => {
     await untilPings(two, 'shop', 'api');
     await all(1450);
     await two.must(['ip', 'link', 'set', 'eth0', 'mtu', '1400']);
+    const narrowed = stopwatch();
     await all(1350);
     expect(await carries(1350)).toBe(true);
+    tell({ scenario: 'mtu', ms: narrowed() });
     expect((await one.json('network', 'inspect', 'web'))[0].MtuLimitedBy).toBe('h2 (link eth0, 1400)');
     await two.must(['ip', 'route', 'add', '10.77.0.1/32', 'dev', 'eth0', 'mtu', '1300']);
     await all(1250);

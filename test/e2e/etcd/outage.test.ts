@@ -1,8 +1,10 @@
 /** What only a real connection and a real event loop can show. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openClient } from '../../../src/adapters/etcd/client.ts';
+import { EtcdClient } from '../../../src/adapters/etcd/client.ts';
+import { EtcdConnection } from '../../../src/adapters/etcd/connection.ts';
 import { keepLive } from '../../../src/adapters/etcd/lease-keeper.ts';
 import type { EtcdStore } from '../../../src/adapters/etcd/store.ts';
+import { AlarmRequest_AlarmAction as Action, AlarmType, MaintenanceService } from '../../../src/gen/etcd/rpc.ts';
 import type { WatchUpdate } from '../../../src/ports/store.ts';
 import { createFastClock, realClock } from '../../contract/store-clock.ts';
 import { until } from '../../lab/until.ts';
@@ -57,8 +59,8 @@ test('an event loop that is blocked for half the lease does not lose it, and bla
       return slept;
     },
   };
-  const deps = { target: { endpoints: [etcd.url] }, clock, logger };
-  const kept = keepLive(deps, { key, value: 'me', ttlSeconds }, stop.signal);
+  const connection = new EtcdConnection({ clock: realClock, logger }, { endpoints: [etcd.url] });
+  const kept = keepLive({ connection, clock, logger }, { key, value: 'me', ttlSeconds }, stop.signal);
   await readUntil(updates, hasKey(key));
   const before = await direct.get(key);
   expect(blocked).toBe(true);
@@ -70,6 +72,7 @@ test('an event loop that is blocked for half the lease does not lose it, and bla
   expect(warnings).toEqual([]);
   stop.abort();
   await kept;
+  connection.close();
   await readUntil(updates, wasDeleted(key));
   stopWatching.abort();
 });
@@ -166,10 +169,10 @@ test('a failed call leaves a running watch alone', async () => {
 });
 
 test('a store out of space says so and is not retried', async () => {
-  const admin = openClient({ endpoints: [etcd.url] }, etcd.url);
-  const { members } = await admin.cluster.memberList({});
-  const alarm = { alarm: 'Nospace', memberID: members[0]!.ID } as const;
-  await admin.maintenance.alarm({ action: 'Activate', ...alarm });
+  const admin = new EtcdClient({}, etcd.url);
+  const { header } = await admin.call(MaintenanceService.status, {});
+  const alarm = { alarm: AlarmType.NOSPACE, memberID: header!.memberId };
+  await admin.call(MaintenanceService.alarm, { action: Action.ACTIVATE, ...alarm });
   try {
     await expect(direct.txn([], [{ kind: 'put', key: '/outage/x', value: '' }])).rejects.toMatchObject({
       code: 'store-failed',
@@ -177,7 +180,7 @@ test('a store out of space says so and is not retried', async () => {
       message: expect.stringContaining('NOSPACE'),
     });
   } finally {
-    await admin.maintenance.alarm({ action: 'Deactivate', ...alarm });
+    await direct.maintenance.disarm();
     admin.close();
   }
 });

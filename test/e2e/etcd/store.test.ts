@@ -1,5 +1,7 @@
-import { openClient } from '../../../src/adapters/etcd/client.ts';
+import { EtcdClient } from '../../../src/adapters/etcd/client.ts';
+import { encodeGet } from '../../../src/adapters/etcd/request.ts';
 import type { EtcdStore } from '../../../src/adapters/etcd/store.ts';
+import { KVService, LeaseService } from '../../../src/gen/etcd/rpc.ts';
 import { describeStore, type StoreHarness } from '../../contract/store.ts';
 import { createFastClock } from '../../contract/store-clock.ts';
 import { EtcdProcess } from './etcd-process.ts';
@@ -11,7 +13,7 @@ async function createHarness(): Promise<StoreHarness> {
   const links = await Promise.all(Array.from({ length: 8 }, () => TcpLink.create(etcd.port)));
   const clock = createFastClock(2);
   const stores: EtcdStore[] = [];
-  const admin = openClient({ endpoints: [etcd.url] }, etcd.url);
+  const admin = new EtcdClient({}, etcd.url);
   return {
     open() {
       const link = links[stores.length]!;
@@ -20,11 +22,11 @@ async function createHarness(): Promise<StoreHarness> {
       return { store, cut: () => link.cut(), heal: () => link.heal() };
     },
     async compact(revision) {
-      await admin.kv.compact({ revision: String(revision), physical: true });
+      await admin.call(KVService.compact, { revision, physical: true });
     },
     async revokeLeaseOf(key) {
-      const { kvs } = await admin.kv.range({ key: Buffer.from(key) });
-      await admin.leaseClient.leaseRevoke({ ID: kvs[0]!.lease });
+      const { kvs } = await admin.call(KVService.range, encodeGet(key));
+      await admin.call(LeaseService.leaseRevoke, { ID: kvs[0]!.lease });
     },
     kill: () => etcd.kill(),
     start: () => etcd.start(),

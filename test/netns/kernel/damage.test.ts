@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { desired } from '../../../src/core/desired.ts';
 import { HOST, type NamespaceState, type Observed, type Place } from '../../../src/core/host-state.ts';
+import { isNetworkNamespace } from '../../../src/core/plan/naming.ts';
 import { plan } from '../../../src/core/plan.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import { chooseDamage } from '../../contract/damage.ts';
@@ -124,7 +125,7 @@ it.each(SEEDS)('seed %i: is as if nothing had happened', async (seed) => {
   const { world } = station;
   const { machine } = await undamaged(world);
   const { observed } = await look();
-  const places = machine.places().filter((place) => place !== HOST && !place.startsWith('/'));
+  const places = machine.places().filter(isNetworkNamespace);
   expect([...observed.networks.keys()].sort()).toEqual(places.sort());
   for (const place of places) {
     expect(contentOf(observed.networks.get(place)!)).toEqual(contentOf(machine.snapshot(place)!));

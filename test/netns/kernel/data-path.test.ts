@@ -4,11 +4,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import { firstAddress } from '../../../src/core/records.ts';
+import { SEND_FRAMES } from '../../lab/frames.ts';
 import type { Host } from '../../lab/host.ts';
 import { INTERNET } from '../../lab/internet.ts';
 import { Lab } from '../../lab/lab.ts';
 import { until } from '../../lab/until.ts';
-import { SEND_FRAMES } from './frames.ts';
 import { Station } from './station.ts';
 
 let lab: Lab;

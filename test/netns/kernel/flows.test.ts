@@ -99,6 +99,19 @@ it('is forgotten of an address of IPv6, and of no other', async () => {
   expect(await of(3)).toBe(0);
 });
 
+it('is listed ahead, so that nothing is looked for when the first container comes', async () => {
+  const { thread, kernel } = openKernel(host);
+  // Another thread: of what the one before listed nothing is known.
+  await thread.close();
+  await kernel.observe({ host: false, networks: [], containers: [], ports: [] });
+  await thread.ask('listFlows', undefined);
+  await send(0, '127.3.0.1', '127.3.0.2');
+  await forget('comes', '127.3.0.1');
+  expect(await known()).toHaveLength(2);
+  await forget('comes', '127.3.0.1');
+  expect(await known()).toEqual([]);
+});
+
 it('is not even looked for where no container had the address', async () => {
   await forget('comes', '127.1.0.1');
   await send(0, '127.2.0.1', '127.2.0.2');

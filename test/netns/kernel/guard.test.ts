@@ -107,7 +107,7 @@ async function connects(host: Host, container: string | undefined, address: stri
 }
 
 const LISTENERS =
-  'for (const port of [2377, 7946, 2379]) require("net").createServer().listen(port, "0.0.0.0", () => console.log(port))';
+  'for (const port of [2377, 7946, 2379, 2380]) require("net").createServer().listen(port, "0.0.0.0", () => console.log(port))';
 
 beforeAll(async () => {
   lab = await Lab.open({ hosts: 2 });
@@ -128,7 +128,7 @@ beforeAll(async () => {
     await station.attach(inner, world === a.world ? '10.0.2.2' : '10.0.2.3', 'inner1');
     await host.must(['nft', '-f', '-'], { input: COUNTERS });
     const listeners = host.spawn([process.execPath, '-e', LISTENERS]);
-    await until('the listeners', async () => listeners.output.includes('2379'));
+    await until('the listeners', async () => listeners.output.includes('2380'));
   }
   for (const [from, to] of [
     [a, b],
@@ -233,6 +233,7 @@ describe('another firewall of the host', () => {
       passage,
       firewall: () => findFirewall(thread, exec.run),
       port: 4789,
+      nameOf: () => undefined,
       clock: systemClock,
       logger,
     });
@@ -278,8 +279,8 @@ describe('another firewall of the host', () => {
 
 describe('the control ports', () => {
   const ports = [2377, 7946, 2379];
-  const reached = (host: Host, container: string | undefined, address: string) =>
-    Promise.all(ports.map((port) => connects(host, container, address, port)));
+  const reached = (host: Host, container: string | undefined, address: string, asked = ports) =>
+    Promise.all(asked.map((port) => connects(host, container, address, port)));
   /** How long a connection takes is the machine's affair. */
   const untilReached = (host: Host, address: string, asked = ports) =>
     until(`${asked.join()} of ${address} to be reached from ${host.name}`, async () => {
@@ -332,6 +333,19 @@ describe('the control ports', () => {
     await settle(b);
     await b.host.must(['nft', 'flush', 'set', 'inet', 'overlayd', 'callers']);
     await untilReached(stranger, b.host.address);
+  });
+
+  it('of etcd’s members among themselves are for hosts that keep the store', async () => {
+    expect(await connects(a.host, undefined, b.host.address, 2380)).toBe(false);
+    expect(await connects(b.host, undefined, b.host.address, 2380)).toBe(true);
+    const node = b.world.nodeRecords.get('h1')!;
+    b.world.nodeRecords.set('h1', { ...node, holdsStore: true });
+    await settle(b);
+    await untilReached(a.host, b.host.address, [2380]);
+    expect(await reached(a.host, 'bridged', b.host.address, [2380])).toEqual([false]);
+    b.world.nodeRecords.set('h1', node);
+    await settle(b);
+    expect(await connects(a.host, undefined, b.host.address, 2380)).toBe(false);
   });
 
   it('stay as they are while the view is not whole', async () => {

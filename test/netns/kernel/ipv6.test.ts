@@ -1,9 +1,6 @@
 /** Packets of IPv6 over the data path that the reconciler makes, on an underlay of IPv4: what reaches whom, and what does not. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NetworkRecord } from '../../../src/core/records.ts';
-import type { Host } from '../../lab/host.ts';
-import { Lab } from '../../lab/lab.ts';
-import { until } from '../../lab/until.ts';
 import {
   CUT_ECHO,
   ECHO,
@@ -14,7 +11,10 @@ import {
   ROUTER_ADVERTISEMENT,
   redirect,
   SEND_FRAMES,
-} from './frames.ts';
+} from '../../lab/frames.ts';
+import type { Host } from '../../lab/host.ts';
+import { Lab } from '../../lab/lab.ts';
+import { until } from '../../lab/until.ts';
 import { Station } from './station.ts';
 
 let lab: Lab;

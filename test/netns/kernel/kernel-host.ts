@@ -10,6 +10,9 @@ import type { Host } from '../../lab/host.ts';
 
 export const workerPath = fileURLToPath(new URL('../../../src/adapters/kernel/kernel-worker.ts', import.meta.url));
 
+/** The processor may be emulated: nothing but what hangs takes that long. */
+const LIMIT_MS = 240_000;
+
 // Whoever asks libuv's pool first starts its threads, with the mounts of its own: it must not be a thread that is in a host.
 stat('/', () => undefined);
 
@@ -21,7 +24,7 @@ export function openKernel(host: Host) {
   // To enter a process namespace nsenter forks; what it started has to end with it.
   const exec = createExec({ prefix: [...host.enter(['setpriv', '--pdeathsig', 'KILL', '--'])] });
   const containers = createContainers({ root: host.path(''), hostNamespace: `/proc/${host.pid}/ns/net` });
-  const thread = threads.get(host.pid) ?? new KernelThread({ workerPath, hostPid: host.pid });
+  const thread = threads.get(host.pid) ?? new KernelThread({ workerPath, hostPid: host.pid, limitMs: LIMIT_MS });
   threads.set(host.pid, thread);
   const kernel = createKernel({ thread, isAlive: containers.isAlive, hostPid: host.pid });
   return { exec, thread, containers, kernel };

@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import { ALL_ZEROS } from '../../../src/core/row-table.ts';
+import { ECHO, ipv4Frame, ipv6Frame, SEND_FRAMES } from '../../lab/frames.ts';
 import { Lab } from '../../lab/lab.ts';
 import { answerMdns, askMdns, hear, type Listener, MDNS_GROUP, SAY_AT_ONCE, say } from '../../lab/multicast.ts';
 import { until } from '../../lab/until.ts';
-import { ECHO, ipv4Frame, ipv6Frame, SEND_FRAMES } from './frames.ts';
 import { Station } from './station.ts';
 
 const VNIS = { cast: 4110, plain: 4111, slow: 4112, six: 4113, vault: 4114 } as const;

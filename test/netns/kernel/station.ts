@@ -1,7 +1,7 @@
 import { systemClock } from '../../../src/adapters/system/time.ts';
 import { Reconciler, type ReconcilerDeps } from '../../../src/agent/reconcile/reconcile.ts';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
-import type { BundledStore } from '../../../src/core/host-state.ts';
+import type { BundledStore } from '../../../src/core/keepers.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import type { Logger } from '../../../src/ports/runtime.ts';
 import { World } from '../../contract/kernel-world.ts';
@@ -52,7 +52,7 @@ export class Station {
       view: () => this.world,
       self: () => this.world.self,
       local: () => [...this.world.local.values()],
-      store: this.#store,
+      store: () => this.#store,
       serviceAddress: () => this.#serviceAddress,
       clock: systemClock,
       logger: silent,

@@ -28,7 +28,7 @@ afterAll(() => lab?.close());
 beforeEach(async () => {
   thread = new KernelThread({ workerPath, hostPid: host.pid });
   kernel = createKernel({ thread, isAlive: async () => true, hostPid: host.pid });
-  const vxlan = { vni: 4096, local: host.address, port: 4789, learning: false, proxy: true };
+  const vxlan = { vni: 4096, local: host.address, port: 4789, socketAt: HOST, learning: false, proxy: true };
   await write(
     { kind: 'add-namespace', name: AT, id: 4096 },
     { kind: 'add-vxlan', at: AT, name: TUNNEL, mac: '0a:6f:76:00:10:00', mtu: 1450, vxlan },

@@ -186,7 +186,8 @@ it('hears nothing of the rows of links that are named, and all else', () => {
     if (verb === 'add')
       two.ip('neighbour', 'replace', '10.0.0.9', 'lladdr', `02:42:0b:00:00:${last}`, 'dev', dev, 'nud', 'permanent');
     monitors[0]!.drain();
-    return [...heard];
+    // Before Linux 6.13 each row of a device is told of once more, without its tunnel end.
+    return [...new Set(heard)];
   };
   const both = ['200 row 02:42:0a:00:00:01', '200 row 02:42:0b:00:00:01'];
   expect(told('vx71', 'add', '01')).toEqual(both);

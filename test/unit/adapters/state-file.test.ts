@@ -247,6 +247,19 @@ test('what is not usable stays where it is until there is something in its place
   expect((await readdir(dir)).filter((name) => name.startsWith('state.json.unreadable-'))).toHaveLength(1);
 });
 
+test('of what is damaged nothing is told: it may be of a key', async () => {
+  path = join(dir, 'state.json');
+  await writeFile(path, '{"keys":[{"privateKey":SeCrEt1234567890"}]}');
+  const error: Error = await createJsonFile(path, Number, 'nothing')
+    .load()
+    .then(
+      () => expect.fail('it is usable'),
+      (thrown) => thrown,
+    );
+  expect(error.message).toContain('it is no JSON');
+  expect(`${error.message} ${(error.cause as Error).stack}`).not.toContain('SeCrEt');
+});
+
 test('what is not usable may be moved away', async () => {
   path = join(dir, 'state.json');
   await writeFile(path, '{');

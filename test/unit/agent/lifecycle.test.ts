@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Identity, IdentityState } from '../../../src/agent/cluster/identity.ts';
 import { Lifecycle, type LifecycleDeps, type Membership } from '../../../src/agent/lifecycle.ts';
 import { OverlaydError } from '../../../src/core/errors.ts';
+import type { StoreChange } from '../../../src/core/records.ts';
 import { ClusterFixture, DEFAULTS, hostFacts, INIT, memoryFile, pki, random } from './cluster/cluster-fixture.ts';
 
 const MINUTE_MS = 60_000;
@@ -23,6 +24,7 @@ function agent(saved?: IdentityState) {
   file.content = saved;
   const host = {
     blocked: false,
+    startMs: 0,
     etcdBlocked: false,
     starts: 0,
     ensured: 0,
@@ -31,14 +33,17 @@ function agent(saved?: IdentityState) {
     etcd: 'absent',
     cleared: false,
     clearBlocked: false,
+    change: undefined as Partial<StoreChange> | undefined,
   };
   const startMember = async (identity: Identity) => {
     host.starts++;
     if (host.blocked) throw inUse();
+    await fixture.clock.sleep(host.startMs);
     const stop = async () => {
       host.stops++;
     };
-    return { identity, store: fixture.store, stop, quiesce: async () => {} } as unknown as Membership;
+    const member = { view: { storeChange: () => host.change } };
+    return { identity, member, store: fixture.store, stop, quiesce: async () => {} } as unknown as Membership;
   };
   const etcd: LifecycleDeps['etcd'] = {
     ensure: async () => {
@@ -52,6 +57,9 @@ function agent(saved?: IdentityState) {
     },
     stop: async () => {},
     release: () => {},
+    setAside: async () => {},
+    version: async () => '3.4.23',
+    hindrance: undefined,
     remove: async () => {
       host.etcd = 'removed';
     },
@@ -62,6 +70,7 @@ function agent(saved?: IdentityState) {
       facts: hostFacts('h1', [['eth0', '192.168.5.1']]),
       joinClient: { join: () => Promise.reject(inUse()), probe: async () => undefined },
       openStore: () => ({ store: fixture.store, close: () => {} }),
+      wireguard: { backend: async () => undefined },
       clearHost: async () => {
         if (host.clearBlocked) throw inUse();
         host.cleared = true;
@@ -85,6 +94,24 @@ test('a member that cannot start is tried again until it can', async () => {
   expect(host.starts).toBe(2);
   quit.abort();
   await clock.until(ended);
+});
+
+test('who asks while the member starts waits for it, also before that has begun; not for ever', async () => {
+  const { lifecycle, host, clock, quit } = agent(IDENTITY);
+  host.startMs = 3_000;
+  const early = lifecycle.started();
+  const { attempted } = lifecycle.resume(quit.signal);
+  await clock.until(early);
+  expect(lifecycle.require().identity).toEqual(IDENTITY);
+  await clock.until(attempted);
+  await lifecycle.restart('starting again');
+  await clock.until(lifecycle.started());
+  expect(lifecycle.require().identity).toEqual(IDENTITY);
+  host.startMs = MINUTE_MS;
+  await lifecycle.restart('starting again');
+  await clock.until(lifecycle.started());
+  expect(() => lifecycle.require()).toThrow('the agent is busy: starting again');
+  quit.abort();
 });
 
 test('what stands in the way all the time is said once', async () => {
@@ -117,6 +144,16 @@ test('the bundled etcd is tried again until it serves, and not after the agent e
   other.host.etcdBlocked = false;
   await other.clock.advance(MINUTE_MS);
   expect(other.host.etcd).toBe('absent');
+});
+
+test('a host that is being added to the keepers does not look for an etcd that has not begun', async () => {
+  const { lifecycle, host, clock, quit } = agent(IDENTITY);
+  host.change = { kind: 'add', nodeId: IDENTITY.nodeId };
+  host.etcdBlocked = true;
+  await clock.until(lifecycle.resume(quit.signal).attempted);
+  await clock.advance(MINUTE_MS);
+  expect(lifecycle.situation.problem).toBeUndefined();
+  quit.abort();
 });
 
 test('whatever keeps a member from its part, the other members have their etcd', async () => {

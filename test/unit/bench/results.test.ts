@@ -39,6 +39,11 @@ test('without figures there is no goal met', () => {
   expect(verdictOf('lower', { swarm: [6] }, [goal(30)])).toBe('NOT MEASURED');
 });
 
+test('a floor alone is judged by nothing', () => {
+  const { row, experiment } = judged('lower', { floor: [6] });
+  expect(verdict({ ...experiment, sides: [floor('wire')] }, row)).toBe('');
+});
+
 test('ratios are by round, the ratio is of the medians', () => {
   const { row, experiment } = judged('higher', { overlayd: [1, 4, 9], swarm: [1, 2, 3] });
   expect(ratios(experiment, row, 'swarm')).toEqual([1, 2, 3]);

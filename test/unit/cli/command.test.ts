@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { OverlaydError } from '../../../src/core/errors.ts';
-import { ENDPOINT_ID, endpoint, joined, NETWORK_ID, NODE_ID, node, run, TOKEN, token } from './fake-agent.ts';
+import { ENDPOINT_ID, endpoint, joined, NETWORK_ID, NODE_ID, NOW, node, run, TOKEN, token } from './fake-agent.ts';
 
 describe('cluster', () => {
   it('init asks for what was typed and prints the join line', async () => {
@@ -29,9 +29,24 @@ describe('cluster', () => {
           etcdKey: '',
           defaultAddrPool: ['172.30.0.0/16'],
           defaultAddrPoolMaskLength: 26,
+          encrypt: '',
+          storeMembers: 0,
+          backup: '',
+          wireguardPort: 0,
         },
       ],
     ]);
+  });
+
+  it.each([
+    ['init --encrypt', { encrypt: 'default', wireguardPort: 0 }],
+    ['init --encrypt=true --wireguard-port 51850', { encrypt: 'default', wireguardPort: 51_850 }],
+    ['init --encrypt=required', { encrypt: 'required' }],
+    ['init --encrypt=false', { encrypt: '' }],
+    ['init --store-members 5', { storeMembers: 5 }],
+    [`join --token ${TOKEN} --wireguard-port 51850 10.9.0.1`, { wireguardPort: 51_850 }],
+  ])('%s asks for that', async (line, request) => {
+    expect((await run(line)).asked[0]![1]).toMatchObject(request);
   });
 
   it('init sends what is in the PEM files', async () => {
@@ -91,14 +106,26 @@ describe('nodes and tokens', () => {
     const { out } = await run('node ls', {
       answers: {
         listNodes: () => ({
-          nodes: [node, { ...node, name: 'host2', self: false, left: true, state: 'down', version: '' }],
+          nodes: [
+            { ...node, holdsStore: true },
+            {
+              ...{ ...node, name: 'host2', self: false, left: true, state: 'down', version: '' },
+              ...{ wireguardBackend: '', holdsCopy: true },
+            },
+          ],
         }),
       },
     });
     expect(out.split('\n')).toEqual([
-      'ID               NAME    STATE         ADDRESS    VTEP       ENDPOINTS   VERSION',
-      '0c1122334455 *   host1   ready         10.9.0.1   10.9.0.1   1           0.1.0',
-      '0c1122334455     host2   down (left)   10.9.0.1   10.9.0.1   1           -',
+      'ID               NAME    STATE         ADDRESS    STORE    WIREGUARD   ENDPOINTS   VERSION',
+      '0c1122334455 *   host1   ready         10.9.0.1   keeper   kernel      1           0.1.0',
+      '0c1122334455     host2   down (left)   10.9.0.1   copy     none        1           -',
+      '',
+    ]);
+    const nodes = [{ ...node, vtep: '10.8.0.1', wireguardBackend: 'wireguard-go' }];
+    expect((await run('node ls', { answers: { listNodes: () => ({ nodes }) } })).out.split('\n')).toEqual([
+      'ID               NAME    STATE   ADDRESS    VTEP       STORE   WIREGUARD   ENDPOINTS',
+      '0c1122334455 *   host1   ready   10.9.0.1   10.8.0.1   -       userspace   1',
       '',
     ]);
   });
@@ -107,19 +134,34 @@ describe('nodes and tokens', () => {
     expect((await run('token create --ttl 10m --uses 1')).out).toBe(`${joined.joinCommand}\n`);
     const { out, asked } = await run('token create -q --ttl 0');
     expect(out).toBe(`${TOKEN}\n`);
-    expect(asked).toEqual([['createToken', { ttlMs: 0, uses: 0 }]]);
+    expect(asked).toEqual([['createToken', { ttlMs: 0, uses: 0, node: '' }]]);
   });
 
   it('gives tokens a day unless asked otherwise', async () => {
     const { asked } = await run('token create');
-    expect(asked).toEqual([['createToken', { ttlMs: 86_400_000, uses: 0 }]]);
+    expect(asked).toEqual([['createToken', { ttlMs: 86_400_000, uses: 0, node: '' }]]);
+  });
+
+  it('shows for whom a token is, and who joined with it', async () => {
+    const uses = [{ nodeId: NODE_ID, name: 'host7', from: '10.9.0.7', atMs: NOW }];
+    const bound = { ...token, node: 'host7', uses };
+    const answers = { listTokens: () => ({ tokens: [bound, token] }), getToken: () => bound };
+    const { out } = await run('token ls', { answers });
+    expect(out).toMatch(/^abcdefgh .* host1 +host7 +host7$/m);
+    expect(out).toMatch(/^abcdefgh .* host1 +any +-$/m);
+    const [inspected] = JSON.parse((await run('token inspect abc', { answers })).out);
+    expect(inspected.Uses).toEqual([
+      { NodeID: NODE_ID, Node: 'host7', From: '10.9.0.7', At: '2026-03-01T12:00:00.000Z' },
+    ]);
+    const { asked } = await run('token create --node host7');
+    expect(asked).toEqual([['createToken', { ttlMs: 86_400_000, uses: 0, node: 'host7' }]]);
   });
 
   it('lists tokens with the time that is left', async () => {
     const expired = { ...token, id: 'old', expiresAtMs: 1, usesLeft: 2 };
     const { out } = await run('token ls', { answers: { listTokens: () => ({ tokens: [token, expired] }) } });
-    expect(out).toMatch(/^abcdefgh +member +in 1h30m +no limit +host1$/m);
-    expect(out).toMatch(/^old +member +expired +2 +host1$/m);
+    expect(out).toMatch(/^abcdefgh +member +in 1h30m +no limit +host1 +-$/m);
+    expect(out).toMatch(/^old +member +expired +2 +host1 +-$/m);
   });
 });
 
@@ -330,7 +372,8 @@ it('every command has a description and examples', async () => {
   const commands = [
     'init', 'join', 'leave', 'status', 'version', 'completion',
     ...['ls', 'inspect', 'rm'].map((name) => `node ${name}`),
-    ...['create', 'ls', 'revoke'].map((name) => `token ${name}`),
+    ...['create', 'ls', 'inspect', 'revoke'].map((name) => `token ${name}`),
+    ...['status', 'rotate'].map((name) => `ca ${name}`),
     ...['create', 'ls', 'inspect', 'subnet add', 'rm', 'prune', 'connect', 'disconnect'].map((name) => `network ${name}`),
     ...['ls', 'inspect'].map((name) => `endpoint ${name}`),
     ...['add', 'rm', 'ls'].map((name) => `dns ${name}`),

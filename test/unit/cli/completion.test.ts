@@ -24,7 +24,7 @@ it.each([
   ['overlayd net', ['network']],
   ['overlayd network con', ['connect']],
   ['overlayd network create --sub', ['--subnet']],
-  ['overlayd token ', ['create', 'ls', 'revoke', '--help']],
+  ['overlayd token ', ['create', 'ls', 'inspect', 'revoke', '--help']],
   ['overlayd network connect w', ['web']],
   ['overlayd ipam re', ['repair', 'release']],
   ['overlayd ipam release w', ['web']],

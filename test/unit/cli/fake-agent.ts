@@ -5,6 +5,7 @@ import { runCommand } from '../../../src/cli/program.ts';
 import type { Surroundings } from '../../../src/cli/session.ts';
 import { OverlaydError } from '../../../src/core/errors.ts';
 import {
+  CaStatus,
   ClusterResult,
   DnsSet,
   Endpoint,
@@ -12,8 +13,11 @@ import {
   type Kept,
   Network,
   Node,
+  type Service,
   Status,
+  StoreReport,
   Token,
+  Tunnel,
 } from '../../../src/gen/overlayd/v1/control.ts';
 
 export const NETWORK_ID = '5f1c0a9e7d3b2846'.repeat(4);
@@ -39,6 +43,7 @@ export const endpoint = Endpoint.fromPartial({
   mac: '02:42:0a:00:00:02',
   createdAtMs: NOW,
   container: 'netns:c1',
+  tool: 'netns',
   ifname: 'eth0',
   state: 'up',
   ports: [
@@ -63,6 +68,18 @@ export const network = Network.fromPartial({
   addresses: { total: 256, used: 1, reserved: 3, quarantined: 2, free: 250 },
 });
 
+export const tunnel = Tunnel.fromPartial({
+  nodeId: 'ff',
+  nodeName: 'host2',
+  backend: 'kernel',
+  device: 'ovlwg0',
+  endpoint: '10.9.0.2:51840',
+  lastHandshakeMs: NOW - 65_000,
+  sentBytes: 4_404_019,
+  receivedBytes: 312,
+  mtu: 1_440,
+});
+
 export const node = Node.fromPartial({
   id: NODE_ID,
   name: 'host1',
@@ -75,6 +92,8 @@ export const node = Node.fromPartial({
   version: '0.1.0',
   lowestLevel: 1,
   highestLevel: 1,
+  wireguardBackend: 'kernel',
+  wireguardKeys: [{ publicKey: 'a2V5', number: 7, port: 51_840 }],
 });
 
 export const token = Token.fromPartial({
@@ -121,16 +140,46 @@ export const dnsSet = DnsSet.fromPartial({
   takenBy: 'container db on host host1',
 });
 
+export const caStatus = CaStatus.fromPartial({
+  ...{ digest: 'a'.repeat(64), nextDigest: 'b'.repeat(64), expiresAtMs: NOW, phase: 'trust' },
+  waiting: '1 of 2 members trust both CAs; waiting for host2 (down)',
+  nodes: [
+    { id: NODE_ID, name: 'host1', state: 'ready', keeper: true, trustsNext: true },
+    { id: 'd3', name: 'host2', state: 'down', awaited: true },
+  ],
+});
+
+const service: Service = {
+  ...{ id: 'f'.repeat(64), networkId: NETWORK_ID, networkName: 'web', alias: 'api' },
+  ...{ addresses: ['10.20.0.100', 'fd00:20::100'], createdAtMs: NOW },
+  backends: [
+    { endpointId: '1'.repeat(64), name: 'api-1', nodeName: 'host1', address: '10.20.0.5', out: '' },
+    { endpointId: '1'.repeat(64), name: 'api-1', nodeName: 'host1', address: 'fd00:20::5', out: '' },
+    { endpointId: '2'.repeat(64), name: 'api-2', nodeName: 'host2', address: '10.20.0.6', out: 'unhealthy' },
+  ],
+};
+
 const ANSWERS = {
   getStatus: () => status,
   initCluster: () => joined,
   joinCluster: () => joined,
   leaveCluster: () => joined,
+  rotateKey: () => joined,
+  rotateCa: () => joined,
+  getCa: () => caStatus,
   listNodes: () => ({ nodes: [node] }),
   getNode: () => node,
   removeNode: (request: { ref: string }) => ({ ref: request.ref }),
+  promoteNode: () => joined,
+  demoteNode: () => joined,
+  resizeStore: () => ({}),
+  getStoreStatus: () => StoreReport.fromPartial({ bundled: true, wanted: 1 }),
+  backUpStore: () => ({ text: 'line\n', records: 7 }),
+  restoreStore: () => joined,
+  moveStore: () => joined,
   createToken: () => ({ id: 'abcdefgh', token: TOKEN, joinCommand: joined.joinCommand, expiresAtMs: NOW }),
   listTokens: () => ({ tokens: [token] }),
+  getToken: () => token,
   revokeToken: () => ({ ref: 'abcdefgh' }),
   createNetwork: () => network,
   listNetworks: () => ({ networks: [network] }),
@@ -144,6 +193,10 @@ const ANSWERS = {
   addDns: () => dnsSet,
   removeDns: () => ({ ref: 'db.web' }),
   listDns: () => ({ sets: [dnsSet] }),
+  createService: () => service,
+  removeService: () => ({ ...service, backends: [] }),
+  getService: () => service,
+  listServices: () => ({ services: [service] }),
   checkIpam: () => ({ revision: 42, findings: [] as IpamFinding[] }),
   repairIpam: () => ({ revision: 42, findings: [] as IpamFinding[] }),
   releaseKept: () => ({ kept: [] as Kept[] }),
@@ -193,6 +246,9 @@ export async function run(line: string | readonly string[], options: RunOptions 
     terminal: { input: false, output: false, error: false },
     columns: 100,
     environment: {},
+    writeFile: async () => undefined,
+    files: memoryFiles(new Map()),
+    toolProgram: async () => "my $socket = '/run/overlayd/plugins.sock'; # the overlayd agent",
     readFile: async (path) => {
       throw new Error(`ENOENT: no such file or directory, open '${path}'`);
     },
@@ -210,4 +266,17 @@ export async function run(line: string | readonly string[], options: RunOptions 
   const args = typeof line === 'string' ? line.split(' ').filter((word) => word !== '') : line;
   const code = await runCommand(args, surroundings);
   return { code, out, error, asked, socketPaths };
+}
+
+/** By path, with what was written there. */
+export function memoryFiles(files: Map<string, string>): Surroundings['files'] {
+  return {
+    read: async (path) => files.get(path),
+    list: async (directory) => {
+      const inside = [...files.keys()].filter((path) => path.startsWith(`${directory}/`));
+      return inside.map((path) => path.slice(directory.length + 1));
+    },
+    install: async (path, text) => void files.set(path, text),
+    remove: async (path) => files.delete(path),
+  };
 }

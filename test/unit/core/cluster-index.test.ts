@@ -117,6 +117,17 @@ describe('the view', () => {
     expect(view.level).toBeUndefined();
   });
 
+  it('has who keeps the store, and what is changed about that', () => {
+    const { view, tell } = toldView();
+    const change = { kind: 'add', nodeId: 'h2', why: 'of many', by: 'h1', startedAt: 1 } as const;
+    expect(tell([put(keys.storeKeepers, { nodeIds: ['h1'] }), put(keys.storeChange, change)]).nodes).toBe(true);
+    expect([view.keepers(), view.storeChange()]).toEqual([['h1'], change]);
+    expect(tell([put(keys.storeChange, { ...change, kind: 'swap' })]).refused).toEqual([keys.storeChange]);
+    expect(view.storeChange()).toEqual(change);
+    tell([gone(keys.storeChange), gone(keys.storeKeepers)]);
+    expect([view.keepers(), view.storeChange()]).toEqual([undefined, undefined]);
+  });
+
   it('is not disturbed by keys it has no use for', () => {
     expect(toldView().tell([{ key: '/overlayd/v2/vnis/4096', value: '{}' }]).refused).toEqual([]);
     expect(toldView().tell([{ key: '/elsewhere', value: '{}' }]).refused).toEqual([]);

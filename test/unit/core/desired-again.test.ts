@@ -5,7 +5,7 @@ import { beforeEach, expect, it } from 'vitest';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import { desired } from '../../../src/core/desired.ts';
 import type { DesiredNetwork, Observed } from '../../../src/core/host-state.ts';
-import { networkRows } from '../../../src/core/plan/wanted.ts';
+import { networkRows } from '../../../src/core/plan/network-rows.ts';
 import { plan } from '../../../src/core/plan.ts';
 import { type EndpointRecord, keys } from '../../../src/core/records.ts';
 import { ALL_ZEROS, fdbRows, neighbourRows } from '../../../src/core/row-table.ts';

@@ -37,6 +37,12 @@ test.each<[number, (LevelRange | undefined)[], number | undefined, string[]]>([
   expect(names(level, [...nodes, node('gone', LATER, true), node('gone', FIRST, true)])).toEqual(behind);
 });
 
+test('the members that hold it back are told in the order of names, however they came to be known', () => {
+  const nodes = [node('c'), node('a'), node('b', BOTH)];
+  expect(names(1, nodes)).toEqual(['a', 'c']);
+  expect(() => requireLevel(2, 1, nodes, 'networks')).toThrow(/upgrade it on a \(.*\), c \(/);
+});
+
 test('a range holds its ends and what is between', () => {
   expect([0, 1, 2, 3, 4, 5].filter((level) => speaks(LATER, level))).toEqual([2, 3, 4]);
 });

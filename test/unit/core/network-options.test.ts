@@ -6,6 +6,7 @@ import {
   OPTION_SPELLINGS,
   type Options,
   REFUSED_OPTIONS,
+  withEncryption,
 } from '../../../src/core/network-options.ts';
 
 const check = (options: Options, internal = false) => checkOptions(options, { internal });
@@ -33,6 +34,10 @@ describe('an option', () => {
     [{ multicast: 'true' }, { multicastRate: 100 }],
     [{ multicast: '1', multicast_rate: '5000' }, { multicastRate: 5000 }],
     [{ multicast: 'true', enable_icc: 'true' }, { multicastRate: 100 }],
+    [{}, { encrypted: false }],
+    [{ encrypted: '' }, { encrypted: true }],
+    [{ encrypted: 'true' }, { encrypted: true }],
+    [{ encrypted: '0' }, { encrypted: false }],
     [{ dns: '192.0.2.53, [2001:DB8::53]:5353' }, { upstreams: ['192.0.2.53', '[2001:db8::53]:5353'] }],
   ])('%j means %j', (options, meaning) => {
     check(options);
@@ -45,7 +50,8 @@ describe('an option', () => {
     [{ 'com.docker.network.bridge.enable_ic': '1' }, 'unknown-option', '"com.docker.network.bridge.enable_icc"?'],
     [{ frobnicate: '1' }, 'unknown-option', 'unknown option "frobnicate". Known options: mtu,'],
     [{ internal: '' }, 'unknown-option', 'it is a flag; write --internal'],
-    [{ encrypted: '' }, 'unknown-option', 'option encrypted is not supported: traffic between hosts is not encrypted'],
+    [{ encrypted: 'yes' }, 'invalid-argument', 'option encrypted: "yes" is not true or false'],
+    [{ encrypt: '' }, 'unknown-option', 'did you mean "encrypted"?'],
     [{ 'com.docker.network.bridge.host_binding_ipv4': '127.0.0.1' }, 'unknown-option', 'docker_gwbridge'],
     [{ host_binding_ipv4: '127.0.0.1' }, 'unknown-option', 'docker run -p 192.0.2.1:8080:80'],
     [{ enable_icc: '' }, 'invalid-argument', 'option enable_icc: "" is not true or false'],
@@ -95,6 +101,23 @@ describe('an option', () => {
   it('that a record has and nobody could have given means what none means', () => {
     expect(settings({ mtu: 'large', enable_icc: 'maybe', gateway_mode_ipv4: 'new' })).toEqual(settings({}));
     expect(settings({ multicast: 'true', enable_icc: 'false' })).toEqual(settings({ enable_icc: 'false' }));
+  });
+
+  it('of encryption that nobody could have given means encryption', () => {
+    expect(settings({ encrypted: 'by a newer release' }).encrypted).toBe(true);
+  });
+
+  it('of encryption is what the cluster says, where it says so', () => {
+    expect(withEncryption({ mtu: '1400' }, undefined)).toEqual({ mtu: '1400' });
+    expect(withEncryption({ mtu: '1400' }, 'default')).toEqual({ mtu: '1400', encrypted: 'true' });
+    expect(withEncryption({ encrypted: 'false' }, 'default')).toEqual({ encrypted: 'false' });
+    expect(withEncryption({}, 'required')).toEqual({ encrypted: 'true' });
+    expect(withEncryption({ encrypted: '' }, 'required')).toEqual({ encrypted: '' });
+    const refusal = expect.objectContaining({
+      code: 'invalid-argument',
+      message: expect.stringContaining('this cluster was made with --encrypt=required'),
+    });
+    expect(() => withEncryption({ encrypted: 'false' }, 'required')).toThrow(refusal);
   });
 
   it('is the same by whatever name and value', () => {

@@ -6,7 +6,7 @@ import {
   decodeNode,
   encodeRecord,
 } from '../../../src/core/record-codec.ts';
-import type { SubnetSpec } from '../../../src/core/records.ts';
+import type { NodeRecord, SubnetSpec } from '../../../src/core/records.ts';
 import { endpointRecord, networkRecord, nodeRecord } from '../../fixtures/records.ts';
 
 const FOUR: SubnetSpec = { cidr: '10.0.1.0/24', gateway: '10.0.1.1', auxAddresses: {} };
@@ -76,5 +76,20 @@ describe('a node’s record', () => {
     ['2001:db8::1/64', false],
   ])('with the tunnel end %s is read: %s', (vtep, read) => {
     expect(decodeNode(encodeRecord(nodeRecord({ vtep }))) !== undefined).toBe(read);
+  });
+
+  const isRead = (parts: Partial<NodeRecord>) => decodeNode(encodeRecord(nodeRecord(parts))) !== undefined;
+  const key = { publicKey: `${'A'.repeat(43)}=`, number: 1, port: 51_840 };
+
+  it('with a backend of a newer version is read', () => {
+    expect(isRead({ wireguard: { backend: 'boringtun', keys: [key] } })).toBe(true);
+  });
+
+  it.each([0, -1, 65_536, 4_789.5])('is not read with %d for a port', (port) => {
+    for (const name of ['gossipPort', 'joinPort', 'dataPathPort'] as const)
+      expect(isRead({ [name]: port })).toBe(false);
+    expect(isRead({ wireguard: { backend: 'kernel', keys: [{ ...key, port }] } })).toBe(false);
+    const relays = [{ between: ['a', 'b'] as const, ports: [51_842, port] as const }];
+    expect(isRead({ wireguard: { backend: 'kernel', keys: [key], relays } })).toBe(false);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { FdbRow, Neighbour } from '../../../src/core/host-state.ts';
-import { rowDifference, rowsLike } from '../../../src/core/row-difference.ts';
+import { isOnlyOfMac, isSpliceOf, rowDifference, rowsLike, spliceRows } from '../../../src/core/row-difference.ts';
 import {
   fdbRows,
   fdbTable,
@@ -76,6 +76,39 @@ describe('a table', () => {
     expect(fdbRows(firstOfEachMac(all))).toEqual([fdb(1, { link: 'e1' }), fdb(2), fdb(3)]);
     const once = fdbTable(upTo(100).map((nth) => fdb(nth)));
     expect(firstOfEachMac(once)).toBe(once);
+  });
+});
+
+describe('a table with other rows in the place of some', () => {
+  const names = (table: { readonly links: ReadonlyMap<number, string> }) => [...table.links.values()].sort();
+  const of = (...numbers: readonly number[]) => fdbTable(numbers.map((nth) => fdb(nth, { link: `e${nth}` })));
+
+  it('has those, and the names of their links', () => {
+    const all = of(1, 2, 3, 4);
+    const spliced = spliceRows(all, 1, 2, of(5));
+    expect(fdbRows(spliced)).toEqual(fdbRows(of(1, 5, 4)));
+    expect(names(spliced)).toEqual(['e1', 'e4', 'e5']);
+    expect(fdbRows(all)).toEqual(fdbRows(of(1, 2, 3, 4)));
+    expect([isSpliceOf(spliced, all), isSpliceOf(all, spliced)]).toEqual([true, false]);
+  });
+
+  it('differs from the first one in them alone, and in none that are the same', () => {
+    const all = of(1, 2, 3, 4);
+    const difference = (...args: [number, number, ReturnType<typeof of>]) => {
+      const { missing, extra } = rowDifference(spliceRows(all, ...args), all);
+      return [[...missing], [...extra]];
+    };
+    expect(difference(1, 2, of(5))).toEqual([[1], [1, 2]]);
+    expect(difference(4, 0, of(5))).toEqual([[4], []]);
+    expect(difference(1, 2, of(2, 3))).toEqual([[], []]);
+    expect(difference(0, 1, of())).toEqual([[], [0]]);
+    // What stands elsewhere as well is not taken away.
+    expect(difference(0, 2, of(2))).toEqual([[], [0]]);
+  });
+
+  it('tells whether a MAC is there once', () => {
+    const all = fdbTable([fdb(1), fdb(2), fdb(3), fdb(2, { link: 'e2' })]);
+    expect([0, 1, 2, 3].map((nth) => isOnlyOfMac(all, nth))).toEqual([true, false, true, false]);
   });
 });
 

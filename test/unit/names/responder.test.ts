@@ -19,6 +19,8 @@ function setUp(options: ResponderOptions = {}) {
   const onNetworks: Record<string, readonly string[]> = {};
   const asked: { query: Uint8Array; servers: readonly string[]; answer: (reply: Uint8Array | undefined) => void }[] =
     [];
+  const askedEngines: [string, Uint8Array][] = [];
+  const naming = new Set<string>();
   const responder = createResponder(
     {
       zone: (networkId) => buildZone({ view, hidden: () => hidden }, networkId, { ttlSeconds: 5 }),
@@ -29,6 +31,11 @@ function setUp(options: ResponderOptions = {}) {
       },
       networksOf: (networkId, address) => onNetworks[`${networkId} ${address}`] ?? [],
       forwarder: { ask: (query, servers) => new Promise((resolve) => asked.push({ query, servers, answer: resolve })) },
+      isNaming: (networkId) => naming.has(networkId),
+      askEngine: async (key, query) => {
+        askedEngines.push([key, query]);
+        return response('other');
+      },
       random: { next: () => 0 },
     },
     options,
@@ -40,7 +47,7 @@ function setUp(options: ResponderOptions = {}) {
     if (!(reply instanceof Uint8Array)) throw new Error('not answered at once');
     return read(reply);
   };
-  return { endpoints, more, hidden, onNetworks, asked, responder, client, ask, now };
+  return { endpoints, more, hidden, onNetworks, asked, askedEngines, naming, responder, client, ask, now };
 }
 
 const response = (name: string) =>
@@ -69,6 +76,54 @@ describe('the responder', () => {
     onNetworks['d 10.0.2.9'] = ['w', 'd'];
     expect(addressesIn(now('api', member))).toEqual(['10.0.1.2']);
     expect(ask('a.example', member)).toBeInstanceOf(Promise);
+  });
+});
+
+describe('inside of a container', () => {
+  const inside = (engineKnows: boolean, networkId = 'w'): DnsClient => ({
+    ...{ networkId, address: '10.0.1.9', transport: 'udp' },
+    inside: { key: 'k', engineKnows },
+  });
+
+  it('answers what is ours, and asks its engine what may be known there', async () => {
+    const { ask, asked, askedEngines, now } = setUp();
+    expect(addressesIn(now('api', inside(true)))).toEqual(['10.0.1.2']);
+    for (const name of ['nope', 'www.example', 'nope.own']) expect(ask(name, inside(true))).toBeInstanceOf(Promise);
+    for (const name of ['nope.overlayd.internal', '7.1.0.10.in-addr.arpa'])
+      expect(now(name, inside(true)).rcode).toBe('NXDOMAIN');
+    expect(askedEngines.map(([key]) => key)).toEqual(['k', 'k', 'k']);
+    expect(asked).toEqual([]);
+  });
+
+  it('answers as at the gateway where its engine knows no more than we do', () => {
+    const { ask, asked, askedEngines, now } = setUp();
+    expect(now('nope', inside(false)).rcode).toBe('NXDOMAIN');
+    expect(ask('www.example', inside(false))).toBeInstanceOf(Promise);
+    expect([asked.length, askedEngines.length]).toEqual([1, 0]);
+  });
+
+  it('asks the engine too while that knows containers of the network by names that nobody has told yet', async () => {
+    const { ask, askedEngines, naming, now, client } = setUp();
+    naming.add('w');
+    expect(addressesIn(read((await ask('other', inside(false))) as Uint8Array))).toEqual(['192.0.2.7']);
+    expect(now('other', client('10.0.1.9')).rcode).toBe('NXDOMAIN');
+    naming.clear();
+    expect(now('other', inside(false)).rcode).toBe('NXDOMAIN');
+    expect(askedEngines).toHaveLength(1);
+  });
+
+  it('asks the engine for everything while the network is not known here', () => {
+    const { ask, askedEngines } = setUp();
+    expect(ask('api', inside(false, 'gone'))).toBeInstanceOf(Promise);
+    expect(askedEngines).toHaveLength(1);
+  });
+
+  it('gives what one container’s engine says to no other', () => {
+    const { ask, askedEngines } = setUp();
+    void ask('www.example', inside(true));
+    void ask('www.example', inside(true));
+    void ask('www.example', { ...inside(true), inside: { key: 'l', engineKnows: true } });
+    expect(askedEngines.map(([key]) => key)).toEqual(['k', 'l']);
   });
 });
 

@@ -1,16 +1,17 @@
 import { EventEmitter } from 'node:events';
-import type { Etcd3, IWatchRequest } from 'etcd3';
 import { expect, test } from 'vitest';
 import type { StoreEvent } from '../../../../src/adapters/etcd/request.ts';
 import { followStream, PROGRESS_INTERVAL_MS, type StreamEnd } from '../../../../src/adapters/etcd/watch-stream.ts';
+import { Event_EventType } from '../../../../src/gen/etcd/kv.ts';
+import { type WatchRequest, WatchResponse } from '../../../../src/gen/etcd/rpc.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 
 /** The server's end of one watch stream. */
 class ScriptedStream extends EventEmitter {
-  readonly requests: IWatchRequest[] = [];
+  readonly requests: WatchRequest[] = [];
   cancelled = false;
 
-  write(request: IWatchRequest): void {
+  write(request: WatchRequest): void {
     this.requests.push(request);
   }
 
@@ -18,15 +19,14 @@ class ScriptedStream extends EventEmitter {
     this.cancelled = true;
   }
 
-  send(revision: number, fields: object = {}): void {
-    const header = { revision: String(revision) };
-    this.emit('data', { header, events: [], created: false, canceled: false, compact_revision: '0', ...fields });
+  send(revision: number, fields: Parameters<typeof WatchResponse.fromPartial>[0] = {}): void {
+    this.emit('data', WatchResponse.fromPartial({ header: { revision }, ...fields }));
   }
 
   sendEvents(fragment: boolean, ...events: [key: string, revision: number][]): void {
     const encoded = events.map(([key, revision]) => ({
-      type: 'Put',
-      kv: { key: Buffer.from(key), value: Buffer.from(''), mod_revision: String(revision) },
+      type: Event_EventType.PUT,
+      kv: { key: Buffer.from(key), value: Buffer.from(''), modRevision: revision },
     }));
     this.send(events.at(-1)![1], { events: encoded, fragment });
   }
@@ -35,7 +35,6 @@ class ScriptedStream extends EventEmitter {
 async function follow(options: { listed?: boolean; lifetimeMs?: number } = {}) {
   const clock = new VirtualClock();
   const stream = new ScriptedStream();
-  const client = { watchClient: { watch: async () => stream } } as unknown as Etcd3;
   const seen: { revision: number; keys: string[] }[] = [];
   const reader = {
     heard: () => undefined,
@@ -45,7 +44,7 @@ async function follow(options: { listed?: boolean; lifetimeMs?: number } = {}) {
   const abort = new AbortController();
   let end: StreamEnd | undefined;
   const done = followStream(
-    { client, clock, reader },
+    { stream, clock, reader },
     { prefix: '/p/', after: 10, listed: options.listed ?? false, lifetimeMs: options.lifetimeMs ?? 3_600_000 },
     abort.signal,
   ).then((reason) => {
@@ -58,7 +57,10 @@ async function follow(options: { listed?: boolean; lifetimeMs?: number } = {}) {
 
 test('asks from the revision that it has, and tells what came after', async () => {
   const { stream, seen } = await follow();
-  expect(stream.requests[0]?.create_request).toMatchObject({ start_revision: 10, fragment: true });
+  expect(stream.requests[0]?.requestUnion).toMatchObject({
+    $case: 'createRequest',
+    value: { startRevision: 10, fragment: true },
+  });
   stream.sendEvents(false, ['/p/known', 9], ['/p/known', 10]);
   expect(seen.flatMap(({ keys }) => keys)).toEqual([]);
   stream.sendEvents(false, ['/p/known', 10], ['/p/new', 11]);
@@ -102,8 +104,8 @@ test('two questions without an answer end it; one does not', async () => {
 });
 
 test.each([
-  ['compacted', (stream: ScriptedStream) => stream.send(50, { canceled: true, compact_revision: '30' }), false],
-  ['broken', (stream: ScriptedStream) => stream.send(50, { canceled: true, cancel_reason: 'no leader' }), false],
+  ['compacted', (stream: ScriptedStream) => stream.send(50, { canceled: true, compactRevision: 30 }), false],
+  ['broken', (stream: ScriptedStream) => stream.send(50, { canceled: true, cancelReason: 'no leader' }), false],
   ['broken', (stream: ScriptedStream) => stream.emit('error', new Error('14 UNAVAILABLE')), false],
   ['broken', (stream: ScriptedStream) => stream.emit('end'), false],
   ['behind', (stream: ScriptedStream) => stream.send(4, { created: true }), false],

@@ -13,6 +13,7 @@ import type { TlsMaterial } from '../../../../src/ports/identity.ts';
 import type { JoinRequest, JoinResponse } from '../../../../src/ports/join.ts';
 import type { Clock } from '../../../../src/ports/runtime.ts';
 import { backdatedCertificate } from '../../../fixtures/certificate.ts';
+import { noKeeper } from '../../../fixtures/keeper.ts';
 import { until } from '../../../lab/until.ts';
 import { ClusterFixture, pki, recordingLogger } from '../../agent/cluster/cluster-fixture.ts';
 import { connectionsTo, flood } from './flood.ts';
@@ -41,22 +42,28 @@ const REQUEST: JoinRequest = {
   nowMs: 1_700_000_000_000,
   version: '1.2.3',
   levels: { from: 1, to: 2 },
+  nat: false,
+  ownAddresses: ['10.0.0.2', '192.168.0.2'],
+  wireguardBackend: 'kernel',
 };
 const RESPONSE: JoinResponse = {
   nodeId: 'n2',
   clusterId: 'c1',
   certificate: 'c',
   caCertificate: 'ca',
+  nextCaCertificate: '',
   caKey: 'k',
   store: { endpoints: ['https://10.0.0.1:2379'], caCertificate: '', certificate: '', key: '' },
+  nat: false,
+  seenFrom: '10.0.0.2',
 };
 
 const ca = await pki.createCa('c1', Date.now());
 const digest = pki.digest(ca.certificate);
 
-async function createMaterial(authority = ca, now = Date.now()): Promise<TlsMaterial> {
+async function createMaterial(authority = ca, now = Date.now(), keeper = true): Promise<TlsMaterial> {
   const key = await pki.createKey();
-  const node = { csr: await pki.createCsr(key), nodeId: 'ab12', address: '10.0.0.1' };
+  const node = { csr: await pki.createCsr(key), nodeId: 'ab12', address: '10.0.0.1', keeper };
   const certificate = await pki.issue(authority, node, { now, lifetimeMs: 3_600_000 });
   return { key, certificate, caCertificate: authority.certificate };
 }
@@ -65,6 +72,7 @@ async function createMaterial(authority = ca, now = Date.now()): Promise<TlsMate
 async function createMember(
   admit: (request: JoinRequest) => Promise<JoinResponse> = async () => RESPONSE,
   material?: TlsMaterial,
+  keepers: readonly string[] = [],
 ) {
   const asked: JoinRequest[] = [];
   const server = await serveJoin(
@@ -72,7 +80,13 @@ async function createMember(
       asked.push(request);
       return admit(request);
     },
-    { material: material ?? (await createMaterial()), listenAddress: '127.0.0.1', port: 0, logger },
+    {
+      material: material ?? (await createMaterial()),
+      listenAddress: '127.0.0.1',
+      port: 0,
+      logger,
+      keepers: () => keepers,
+    },
     stop.signal,
   );
   return { server, asked, port: server.port };
@@ -83,6 +97,14 @@ async function listening(server: Server): Promise<number> {
   stop.signal.addEventListener('abort', () => server.close());
   server.unref();
   return (server.address() as AddressInfo).port;
+}
+
+async function freePort(host = '127.0.0.1'): Promise<number> {
+  const closed = createServer();
+  await once(closed.listen(0, host), 'listening');
+  const { port } = closed.address() as AddressInfo;
+  await new Promise((resolve) => closed.close(resolve));
+  return port;
 }
 
 const join = (port: number, caDigest = digest, host = '127.0.0.1') => client.join({ host, port }, caDigest, REQUEST);
@@ -101,16 +123,48 @@ test('at addresses of both families, with who asks as it is written', async () =
       callers.push(from);
       return RESPONSE;
     },
-    { material: await createMaterial(), listenAddress: '::', port: 0, logger },
+    { material: await createMaterial(), listenAddress: '::', port: 0, logger, keepers: () => [] },
     stop.signal,
   );
   for (const host of ['::1', '127.0.0.1']) expect(await join(port, digest, host)).toEqual(RESPONSE);
   expect(callers).toEqual([expect.stringMatching(/^\[::1\]:\d+$/), expect.stringMatching(/^127\.0\.0\.1:\d+$/)]);
-  const closed = createServer();
-  await once(closed.listen(0, '::1'), 'listening');
-  const { port: free } = closed.address() as AddressInfo;
-  await new Promise((resolve) => closed.close(resolve));
+  const free = await freePort('::1');
   await expect(join(free, digest, '::1')).rejects.toThrow(`[::1]:${free} refuses connections`);
+});
+
+/** Its certificate has no name of keepers. */
+const plain = () => createMaterial(ca, Date.now(), false);
+const refuse = () => Promise.reject(new Error('it was asked'));
+
+test('a member that is no keeper hears no secret, and says who admits', async () => {
+  const keeper = await createMember();
+  const other = await createMember(refuse, await plain(), [
+    `127.0.0.1:${await freePort()}`,
+    `127.0.0.1:${keeper.port}`,
+  ]);
+  expect(await join(other.port)).toEqual(RESPONSE);
+  expect([keeper.asked, other.asked]).toEqual([[REQUEST], []]);
+});
+
+test('a member that is no keeper sends nobody to another one', async () => {
+  const second = await createMember(refuse, await plain());
+  const first = await createMember(refuse, await plain(), [`127.0.0.1:${second.port}`]);
+  await expect(join(first.port)).rejects.toMatchObject({
+    code: 'peer-unreachable',
+    message: expect.stringMatching(
+      /is no keeper and lets no host in, and of those that do none is reached .*is no keeper/,
+    ),
+  });
+  await expect(join(second.port)).rejects.toThrow('and knows of none');
+  expect([first.asked, second.asked]).toEqual([[], []]);
+});
+
+test('what a keeper says to whoever was sent there is said', async () => {
+  const keeper = await createMember(async () => {
+    throw new OverlaydError('token-used', 'the token has been used');
+  });
+  const other = await createMember(refuse, await plain(), [`127.0.0.1:${keeper.port}`]);
+  await expect(join(other.port)).rejects.toMatchObject({ code: 'token-used' });
 });
 
 test('the whole way: token, admission, certificate', async () => {
@@ -118,7 +172,7 @@ test('the whole way: token, admission, certificate', async () => {
   const founder = await cluster.found();
   const server = await serveJoin(
     (request) => cluster.admit(request),
-    { material: tlsMaterialOf(founder.identity), listenAddress: '127.0.0.1', port: 0, logger },
+    { material: tlsMaterialOf(founder.identity), listenAddress: '127.0.0.1', port: 0, logger, keepers: () => [] },
     stop.signal,
   );
   const address = `127.0.0.1:${server.port}`;
@@ -201,7 +255,7 @@ describe('an endpoint that is not the join port is named as what it is', () => {
 
   test("it is a member's gossip port", async () => {
     const gossip = new GrpcPeerTransport(
-      { clock, pki, logger, isMember: () => true },
+      { clock, pki, logger, keeper: noKeeper, isMember: () => true },
       { nodeId: 'ab12', material: await createMaterial(), listenAddress: '127.0.0.1', port: 0 },
     );
     await gossip.serve(async (_, message) => message, stop.signal);

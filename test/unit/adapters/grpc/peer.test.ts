@@ -11,6 +11,7 @@ import { formatHostPort } from '../../../../src/core/host-port.ts';
 import { GossipClient, type GossipMessage as WireMessage } from '../../../../src/gen/overlayd/v1/gossip.ts';
 import type { Clock } from '../../../../src/ports/runtime.ts';
 import { describePeerTransport } from '../../../contract/peer-transport.ts';
+import { noKeeper } from '../../../fixtures/keeper.ts';
 import { until } from '../../../lab/until.ts';
 import { recordingLogger } from '../../agent/cluster/cluster-fixture.ts';
 import { connectionsTo, flood } from './flood.ts';
@@ -46,7 +47,7 @@ async function createNode(
   const material = await createMaterial(nodeId, options.authority, undefined, options.lifetimeMs);
   const { host = '127.0.0.1' } = options;
   const transport = new GrpcPeerTransport(
-    { clock, pki, logger, isMember: options.isMember ?? (() => true) },
+    { clock, pki, logger, keeper: noKeeper, isMember: options.isMember ?? (() => true) },
     { nodeId, material, listenAddress: host, port: options.port ?? 0 },
   );
   opened.push(transport);
@@ -127,7 +128,7 @@ test('whether the sender is a member is asked with the node id and the fingerpri
   const nodeId = randomBytes(8).toString('hex');
   const asked: string[][] = [];
   const b = new GrpcPeerTransport(
-    { clock, pki, logger, isMember: (...args) => asked.push(args) > 0 },
+    { clock, pki, logger, keeper: noKeeper, isMember: (...args) => asked.push(args) > 0 },
     { nodeId, material: await createMaterial(nodeId), listenAddress: '127.0.0.1', port: 0 },
   );
   opened.push(b);

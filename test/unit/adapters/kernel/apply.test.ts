@@ -119,11 +119,24 @@ describe('applying a plan', () => {
         name: 'vx0',
         mac: '0a:6f:76:00:00:07',
         mtu: 1450,
-        vxlan: { vni: 7, local: '10.77.0.1', port: 4789, learning: false, proxy: true },
+        vxlan: { vni: 7, local: '10.77.0.1', port: 4789, socketAt: HOST, learning: false, proxy: true },
       },
       'EEXIST',
       'A VXLAN device with the specified VNI already exists',
       /another VXLAN device with VNI 7/,
+    ],
+    [
+      {
+        kind: 'add-vxlan',
+        at: 'ovl-7',
+        name: 'vx0',
+        mac: '0a:6f:76:00:00:07',
+        mtu: 1450,
+        vxlan: { vni: 7, local: undefined, port: 4789, socketAt: 'ovl-wg', learning: false, proxy: true },
+      },
+      'ENOENT',
+      "ENOENT: no such file or directory, open '/run/netns/ovl-wg'",
+      /WireGuard is not there on this host, .* there is no namespace ovl-wg/,
     ],
   ])('explains what the kernel means: %j', async (op, code, words, explained) => {
     const { thread } = record([[refusal(0, 0, code, words)], [refusal(0, 0, 'EIO', 'input/output error')]]);

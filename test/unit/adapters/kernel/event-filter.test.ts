@@ -260,3 +260,9 @@ describe('inside of a container', () => {
       expect(route(message, 4)).toEqual([]);
   });
 });
+
+it('when the namespace of WireGuard comes anything may have changed, and of no other one', () => {
+  const comes = (id: number) => route(event(newNsid(0, id)), undefined);
+  for (const nth of [0, 1]) expect(comes(namespaceId(2 ** 24, nth))).toEqual([{ kind: 'all' }]);
+  for (const id of [0, CONTAINER, WEB, namespaceId(4096, 1), 2 ** 24]) expect(comes(id)).toEqual([]);
+});

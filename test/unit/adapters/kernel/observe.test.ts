@@ -27,10 +27,11 @@ const WHOLE: NetworkPart = {
   neighbours: Uint32Array.of(2, ...V4, 0x0a000005, ...MAC, 3, ...V4, 0x0a000006, ...MAC),
   fdb: Uint32Array.of(2, OF_DEVICE, ...MAC, ...V4, 0x0a4d0002, 0),
   filter: { family: 'bridge', sets: [], chains: [] },
+  services: null,
 };
 const SAME: NetworkPart = {
   ...{ number: 2, forwarding: true, forwarding6: false, links: undefined, addresses: undefined, routes: undefined },
-  ...{ neighbours: undefined, fdb: undefined, filter: undefined },
+  ...{ neighbours: undefined, fdb: undefined, filter: undefined, services: undefined },
 };
 
 /** A thread that answers as the test says, question by question. */

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { AddressWatch } from '../../../../src/agent/cluster/address-watch.ts';
+import { OwnIdentity } from '../../../../src/agent/cluster/own-identity.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 import type { HostAddress } from '../../../../src/core/host-facts.ts';
 import type { NodeRecord } from '../../../../src/core/records.ts';
-import { ClusterFixture, DEFAULTS, type LogLine, pki, recordingLogger } from './cluster-fixture.ts';
+import { ClusterFixture, type LogLine, recordingLogger } from './cluster-fixture.ts';
 
 const LINK = { link: 'eth0', prefix: 24 };
 
@@ -16,18 +17,19 @@ async function watched() {
     busy: false,
     restarts: [] as string[],
   };
-  const watch = new AddressWatch(
-    {
-      ...{ pki, clock: cluster.clock, file: host.file, logger: recordingLogger(log), onProblems: () => undefined },
-      facts: { addresses: async () => state.addresses, links: async () => ['lo', 'eth0'] },
-      moved: async (why) => {
-        if (state.busy) throw new OverlaydError('conflict', 'the agent is busy');
-        state.restarts.push(why);
-      },
+  const watch = new AddressWatch({
+    ...{
+      clock: cluster.clock,
+      own: new OwnIdentity(host.file, identity),
+      logger: recordingLogger(log),
+      onProblems: () => undefined,
     },
-    identity,
-    DEFAULTS,
-  );
+    facts: { addresses: async () => state.addresses, links: async () => ['lo', 'eth0'] },
+    moved: async (why) => {
+      if (state.busy) throw new OverlaydError('conflict', 'the agent is busy');
+      state.restarts.push(why);
+    },
+  });
   /** Signing takes real time: virtual time goes on until it is done. */
   const eventually = async (happened: () => boolean) => {
     while (!happened()) await cluster.clock.advance(100);
@@ -111,15 +113,16 @@ test('the bundled etcd of another member is followed', async () => {
   const member = host.file.content;
   if (member?.phase !== 'member') throw new Error('no member');
   const store = { ...member.store, endpoints: ['https://10.0.0.7:2379'], certificate: '', bundled: false };
-  const watch = new AddressWatch(
-    {
-      ...{ pki, clock: cluster.clock, file: host.file, logger: cluster.logger, onProblems: () => undefined },
-      facts: { addresses: async () => state.addresses, links: async () => ['lo', 'eth0'] },
-      moved: async (why) => void state.restarts.push(why),
+  const watch = new AddressWatch({
+    ...{
+      clock: cluster.clock,
+      own: new OwnIdentity(host.file, { ...member, store }),
+      logger: cluster.logger,
+      onProblems: () => undefined,
     },
-    { ...member, store },
-    DEFAULTS,
-  );
+    facts: { addresses: async () => state.addresses, links: async () => ['lo', 'eth0'] },
+    moved: async (why) => void state.restarts.push(why),
+  });
   const quit = new AbortController();
   const holder = { advertiseAddress: '10.0.0.8', holdsStore: true, left: false } as NodeRecord;
   const ended = watch.keep(() => [holder], quit.signal).catch(() => undefined);

@@ -4,17 +4,19 @@ import { createPki } from '../../../../src/adapters/pki/pki.ts';
 import { type AdmitDeps, admit } from '../../../../src/agent/cluster/admit.ts';
 import type { Identity, IdentityState } from '../../../../src/agent/cluster/identity.ts';
 import { type InitDeps, type InitOptions, initCluster } from '../../../../src/agent/cluster/init.ts';
-import { type JoinOptions, joinCluster } from '../../../../src/agent/cluster/join.ts';
+import { type JoinDeps, type JoinOptions, joinCluster } from '../../../../src/agent/cluster/join.ts';
 import { committingAlone } from '../../../../src/agent/view/commit.ts';
 import type { Unfit } from '../../../../src/core/host-facts.ts';
-import { formatHttpUrl } from '../../../../src/core/host-port.ts';
+import { formatHostPort, formatHttpUrl } from '../../../../src/core/host-port.ts';
 import type { AgentVersion } from '../../../../src/core/levels.ts';
 import { Sparing } from '../../../../src/core/sparing.ts';
+import type { WireguardBackend } from '../../../../src/core/wireguard/state.ts';
 import type { JsonFile } from '../../../../src/ports/files.ts';
 import type { HostFacts } from '../../../../src/ports/host.ts';
 import type { JoinClient, JoinRequest } from '../../../../src/ports/join.ts';
 import type { Logger, Random } from '../../../../src/ports/runtime.ts';
 import type { EtcdServer } from '../../../../src/ports/store.ts';
+import { noUsers } from '../../../fixtures/keeper.ts';
 import { MemoryEtcd } from '../../../sim/memory-store.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 
@@ -26,6 +28,7 @@ export const DEFAULTS = {
   joinPort: 2377,
   gossipPort: 7946,
   dataPathPort: 4789,
+  wireguardPort: 51_840,
   certificateLifetimeMs: 90 * 86_400_000,
 };
 export const ADMISSION = { certificateLifetimeMs: DEFAULTS.certificateLifetimeMs, quarantineSeconds: 60 };
@@ -35,6 +38,7 @@ const NODE_OPTIONS = {
   advertiseAddr: '',
   dataPathAddr: '',
   dataPathPort: 0,
+  wireguardPort: 0,
   joinPort: 0,
   gossipPort: 0,
   listenAddr: '',
@@ -49,6 +53,8 @@ export const INIT: InitOptions = {
   etcdKey: '',
   defaultAddrPool: [],
   defaultAddrPoolMaskLength: 0,
+  encrypt: '',
+  storeMembers: 0,
 };
 
 export function memoryFile<T>(): JsonFile<T> & { content: T | undefined; saves: number } {
@@ -121,6 +127,10 @@ export class ClusterFixture {
   /** Ports that cannot be reached, `host:port`. */
   readonly closed = new Set<string>();
   readonly bundled = { running: false, removed: false };
+  /** Where the member sees requests come from; undefined: from the joiner's address. */
+  seenFrom: string | undefined;
+  /** What runs WireGuard on all hosts. */
+  wireguard: WireguardBackend | undefined = 'kernel';
   member: Identity | undefined;
   /** Of the member that admits. */
   agent = FIRST_AGENT;
@@ -129,9 +139,9 @@ export class ClusterFixture {
     const file = memoryFile<IdentityState>();
     const store = this.etcd.store(name);
     const bundledEtcd: Pick<EtcdServer, 'ensure' | 'stop' | 'remove'> = {
-      ensure: async (advertise) => {
+      ensure: async ({ advertiseAddress }) => {
         this.bundled.running = true;
-        return { endpoints: [formatHttpUrl({ scheme: 'https', host: advertise, port: 2379 })] };
+        return { endpoints: [formatHttpUrl({ scheme: 'https', host: advertiseAddress, port: 2379 })] };
       },
       stop: async () => {
         this.bundled.running = false;
@@ -141,7 +151,7 @@ export class ClusterFixture {
         this.bundled.removed = true;
       },
     };
-    const deps: Mutable<InitDeps & { joinClient: JoinClient }> = {
+    const deps: Mutable<InitDeps & JoinDeps> = {
       facts: hostFacts(name, [['eth0', address]]),
       pki,
       clock: this.clock,
@@ -150,6 +160,7 @@ export class ClusterFixture {
       etcd: bundledEtcd,
       openStore: () => ({ store, close: () => undefined }),
       joinClient: this.joinClient,
+      wireguard: { backend: async () => this.wireguard },
     };
     const steps: string[] = [];
     const defaults = { ...DEFAULTS, agent };
@@ -190,11 +201,12 @@ export class ClusterFixture {
 
   admitDeps(): AdmitDeps {
     const { agent, clock, commit, logger, refusals, store } = this;
-    return { agent, clock, commit, identity: () => this.member!, logger, pki, refusals, store };
+    return { agent, clock, commit, identity: () => this.member!, logger, pki, refusals, store, users: noUsers };
   }
 
   admit(request: JoinRequest) {
-    return admit(this.admitDeps(), request, '10.0.0.77:40000', ADMISSION);
+    const from = formatHostPort(this.seenFrom ?? request.advertiseAddress, 40_000);
+    return admit(this.admitDeps(), request, from, ADMISSION);
   }
 
   readonly joinClient: JoinClient = {

@@ -56,6 +56,17 @@ test('the ports are tried where they will be bound', async () => {
   expect(asked.sort()).toEqual(['tcp 10.0.0.1:5001', 'tcp 10.0.0.1:5002', 'udp 0.0.0.0:5003']);
 });
 
+test("WireGuard's are tried where they were asked for, or the cluster is encrypted", async () => {
+  const taken = { '51841/udp': takenBy(undefined) };
+  await hostWith(taken).host.init();
+  await expect(hostWith(taken).host.init({ encrypt: 'default' })).rejects.toThrow(
+    /port 51841\/udp is in use; .* --wireguard-port$/,
+  );
+  const { host, asked } = hostWith(taken);
+  await host.init({ encrypt: 'default', wireguardPort: 51_850 });
+  expect(asked).toEqual(expect.arrayContaining(['udp 0.0.0.0:51850', 'udp 0.0.0.0:51851']));
+});
+
 test('an address that this host does not have is refused as well', async () => {
   const { host } = hostWith({ '2377/tcp': { kind: 'other', reason: 'listen EADDRNOTAVAIL' } });
   await expect(host.init({ listenAddr: '10.0.0.99' })).rejects.toThrow(
@@ -76,5 +87,13 @@ test('one that the kernel keeps is another overlay', async () => {
   const { cluster, host } = hostWith({ '4789/udp': takenBy('kernel') });
   await expect(cluster.drive(host.init())).rejects.toThrow(
     /4789\/udp is in use by the kernel, most likely for VXLAN of Docker Swarm .* --data-path-port/,
+  );
+});
+
+test("the bundled etcd's are tried where this host is to run it", async () => {
+  const taken = { '2380/tcp': takenBy({ process: 'etcd (pid 7)' }) };
+  await hostWith(taken).host.init();
+  await expect(hostWith(taken).host.init({ etcdEndpoints: [] })).rejects.toThrow(
+    /port 2380\/tcp is in use by etcd \(pid 7\), .* --etcd URL, or stop it .*systemctl disable --now etcd/,
   );
 });

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { InitOptions } from '../../../../src/agent/cluster/init.ts';
+import { SPOKEN_LEVELS } from '../../../../src/core/levels.ts';
 import { decodeCluster, decodeNode, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { keys } from '../../../../src/core/records.ts';
 import { parseToken } from '../../../../src/core/token.ts';
@@ -35,6 +36,48 @@ test('default pools are those that the length of automatic subnets fits into', a
 test.each(['127.0.0.0/16', '169.254.0.0/16', '224.0.0.0/8', '0.0.0.0/0'])('no pool can be %s', async (pool) => {
   const host = new ClusterFixture().host('n1', '10.0.0.1');
   await expect(host.init({ defaultAddrPool: [pool] })).rejects.toThrow(`--default-addr-pool: ${pool} lies in`);
+});
+
+test.each(['default', 'required'] as const)('a cluster that is made with --encrypt=%s says so', async (encrypt) => {
+  const cluster = new ClusterFixture();
+  const { identity } = await cluster.host('n1', '10.0.0.1').init({ encrypt, wireguardPort: 51_850 });
+  expect(decodeCluster((await cluster.store.get(keys.cluster))!.value)!.encryption).toBe(encrypt);
+  expect(identity.wireguardPort).toBe(51_850);
+  // It is the offer's, where there is one.
+  expect((await cluster.store.get(keys.node(identity.nodeId)))!.value).not.toContain('wireguardPort');
+});
+
+test.each(['default', 'required'])(
+  '--encrypt=%s is refused where there is no WireGuard, before anything is made',
+  async (encrypt) => {
+    const cluster = new ClusterFixture();
+    const host = cluster.host('n1', '10.0.0.1');
+    host.deps.wireguard = { backend: async () => undefined };
+    await expect(host.init({ encrypt })).rejects.toMatchObject({
+      code: 'tool-missing',
+      message:
+        'encrypted networks need WireGuard, which host n1 does not have: install the package wireguard-go, or a kernel that has the module wireguard there',
+    });
+    expect(host.file.saves).toBe(0);
+    expect(cluster.etcd.revision).toBe(new ClusterFixture().etcd.revision);
+    await host.init();
+  },
+);
+
+test('and another one says nothing; the port is the usual one', async () => {
+  const cluster = new ClusterFixture();
+  const { identity } = await cluster.found();
+  expect(decodeCluster((await cluster.store.get(keys.cluster))!.value)).not.toHaveProperty('encryption');
+  expect(identity.wireguardPort).toBe(51_840);
+  await expect(cluster.host('n2', '10.0.0.2').init({ encrypt: 'off' })).rejects.toThrow('"off" is neither default nor');
+});
+
+test.each([
+  [{ wireguardPort: 65_535 }, 'WireGuard has the next port too'],
+  [{ wireguardPort: 4_789 }, '--wireguard-port 4789 is for 4789 and 4790, and --data-path-port is 4789'],
+  [{ wireguardPort: 4_788 }, '--wireguard-port 4788 is for 4788 and 4789, and --data-path-port is 4789'],
+])('%j is refused', async (options, message) => {
+  await expect(new ClusterFixture().host('n1', '10.0.0.1').init(options)).rejects.toThrow(message);
 });
 
 test('the token is kept as a hash and ends after a day', async () => {
@@ -120,6 +163,24 @@ test('the bundled way starts etcd here, says so, and stops it when init fails', 
     /holds cluster .* no longer has; restore identity\.json .* or move both aside/,
   );
   expect(cluster.bundled.running).toBe(false);
+});
+
+test('three hosts are to keep the store, and the first does; of an etcd of the user’s nobody says who does', async () => {
+  const agent = { version: '0.1.0', levels: SPOKEN_LEVELS };
+  const cluster = new ClusterFixture();
+  const { identity } = await cluster.host('n1', '10.0.0.1', agent).init({ etcdEndpoints: [] });
+  const wanted = async (of: ClusterFixture) => decodeCluster((await of.store.get(keys.cluster))!.value)!.storeMembers;
+  expect(await wanted(cluster)).toBe(3);
+  expect((await cluster.store.get(keys.storeKeepers))?.value).toBe(`{"nodeIds":["${identity.nodeId}"]}`);
+  const own = new ClusterFixture();
+  await own.host('n1', '10.0.0.1', agent).init({ storeMembers: 5 });
+  expect([await wanted(own), await own.store.get(keys.storeKeepers)]).toEqual([5, undefined]);
+});
+
+test.each([2, 4, 7])('%i hosts cannot be wanted', async (storeMembers) => {
+  const host = new ClusterFixture().host('n1', '10.0.0.1');
+  await expect(host.init({ storeMembers })).rejects.toThrow(`--store-members: ${storeMembers} is none of 1, 3, 5`);
+  expect(host.file.saves).toBe(0);
 });
 
 test('several addresses need a choice, before anything is made', async () => {

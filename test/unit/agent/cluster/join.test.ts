@@ -8,7 +8,7 @@ import { parseToken } from '../../../../src/core/token.ts';
 import type { JoinRequest } from '../../../../src/ports/join.ts';
 import { networkRecord } from '../../../fixtures/records.ts';
 import { unknownIn, withUnknown } from '../../../fixtures/unknown-fields.ts';
-import { ClusterFixture, hostFacts, pki, random } from './cluster-fixture.ts';
+import { ClusterFixture, hostFacts, pki, random, tokenOf } from './cluster-fixture.ts';
 
 async function createCluster() {
   const cluster = new ClusterFixture();
@@ -214,6 +214,8 @@ test('a request that makes no sense is refused before the token is used', async 
     labels: {},
     nowMs: cluster.clock.now(),
     version: '',
+    ownAddresses: [],
+    wireguardBackend: '',
   };
   expect(await codeOf(cluster.admit({ ...request, csr: 'x' }))).toBe('invalid-argument');
   expect(await codeOf(cluster.admit({ ...request, nodeName: '../etc' }))).toBe('invalid-name');
@@ -234,7 +236,7 @@ test('every attempt leaves a line in the log, without the secret', async () => {
     ['join admitted', 'n2', undefined],
     ['join refused', 'n1', 'node-name-taken'],
   ]);
-  expect(lines[1]!.fields).toMatchObject({ from: '10.0.0.77:40000', tokenId: parseToken(token).id });
+  expect(lines[1]!.fields).toMatchObject({ from: '10.0.0.3:40000', tokenId: parseToken(token).id });
   expect(JSON.stringify(cluster.log)).not.toContain(parseToken(token).secret);
 });
 
@@ -324,4 +326,17 @@ test('a record that cannot be read stands in nobody’s way but its own, and say
   await expect(cluster.host('n3', '10.0.0.3').join(token)).rejects.toThrow(/cannot admit this host.*v2\/cluster/);
   await put(keys.cluster, value);
   await cluster.host('n3', '10.0.0.3').join(token);
+});
+
+test('a host without WireGuard is told so when it joins an encrypted cluster, and is a member all the same', async () => {
+  const cluster = new ClusterFixture();
+  const { identity, joinCommand } = await cluster.host('n1', '10.0.0.1').init({ encrypt: 'default' });
+  cluster.member = identity;
+  const host = cluster.host('n2', '10.0.0.2');
+  host.deps.wireguard = { backend: async () => undefined };
+  const { warnings } = await host.join(tokenOf(joinCommand));
+  expect(warnings).toEqual([
+    'encrypted networks need WireGuard, which host n2 does not have: install the package wireguard-go, or a kernel that has the module wireguard there',
+  ]);
+  expect((await cluster.host('n3', '10.0.0.3').join(tokenOf(joinCommand))).warnings).toEqual([]);
 });

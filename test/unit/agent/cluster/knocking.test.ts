@@ -29,19 +29,19 @@ describe('calling where this host may not be known', () => {
   it('leaves alone who is heard, and who left', () => {
     const { world, member } = cluster(3, ['h3']);
     world.addNode('h3', '10.77.0.3', { left: true });
-    expect(closedDoors({ member, storeHosts: ['10.77.0.2'] } as never)).toEqual([]);
+    expect(closedDoors({ member, storeHosts: () => ['10.77.0.2'] } as never)).toEqual([]);
   });
 
   it('calls the silent ones, and the host of etcd while that does not answer', async () => {
     const { world, member } = cluster(3, ['h2'], false);
     world.addNode('h3', '10.77.0.3', { joinPort: 2378 });
-    const deps = { member, storeHosts: ['10.77.0.1', '10.77.0.3', '10.77.0.9'] };
+    const deps = { member, storeHosts: () => ['10.77.0.1', '10.77.0.3', '10.77.0.9'] };
     expect(await knocks(deps, 1)).toEqual([['10.77.0.2:2377', '10.77.0.3:2378', '10.77.0.9:2377']]);
   });
 
   it('calls a few at a time, each in its turn', async () => {
     const others = Array.from({ length: 19 }, (_, index) => `h${index + 2}`);
-    const rounds = await knocks({ ...cluster(20, others), storeHosts: [] }, 5);
+    const rounds = await knocks({ ...cluster(20, others), storeHosts: () => [] }, 5);
     expect(rounds.map(({ length }) => length)).toEqual([8, 8, 8, 8, 8]);
     expect(new Set(rounds.flat()).size).toBe(19);
   });

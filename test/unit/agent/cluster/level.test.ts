@@ -19,10 +19,16 @@ const nodes = async (cluster: ClusterFixture) =>
   (await cluster.store.list(`${PREFIX}nodes/`)).entries.map(({ value }) => decodeNode(value)!);
 
 /** A member whose view is etcd as it is now. */
-async function raise(cluster: ClusterFixture, agent = NEW, store: Pick<ClusterStore, 'get' | 'list'> = cluster.store) {
+async function raise(
+  cluster: ClusterFixture,
+  agent = NEW,
+  store: Pick<ClusterStore, 'get' | 'list'> = cluster.store,
+  epoch?: string,
+) {
   const { view, tell } = toldView();
   tell((await cluster.store.list(PREFIX)).entries);
-  await raiseLevel({ store, commit: cluster.commit, logger: cluster.logger, state: { view } }, agent);
+  const { commit, logger } = cluster;
+  await raiseLevel({ store, commit, logger, random: seededRandom(1), state: { view, epoch } }, agent);
 }
 
 test('a cluster begins with the highest level that its first node speaks, and each node says what it speaks', async () => {
@@ -63,6 +69,7 @@ test('a joiner that says nothing of levels is of a release that had its records 
     ...{ tokenId: id, tokenSecret: secret, nodeName: 'n2', advertiseAddress: '10.0.0.2', vtep: '10.0.0.2' },
     ...{ gossipPort: 7946, joinPort: 2377, dataPathPort: 4789, underlayMtu: 1500, labels: {}, version: '' },
     ...{ hostRoutes: [], linkRoutes: [], neededAddresses: [], nowMs: cluster.clock.now() },
+    ...{ ownAddresses: [], wireguardBackend: '' },
   };
   const csr = await pki.createCsr(await pki.createKey());
   await expect(cluster.admit({ ...request, csr })).rejects.toThrow('overlayd of an older release');
@@ -186,4 +193,16 @@ test.each([
   const watch = new LevelWatch({ ...deps, onUnspoken: () => undefined }, OLD);
   if (starts) await watch.require(memory);
   else await expect(watch.require(memory)).rejects.toMatchObject({ code: 'version-mismatch' });
+});
+
+test('a cluster gets its first epoch with the level that has them, later than what this node followed before', async () => {
+  const cluster = new ClusterFixture();
+  const upTo = (to: number): AgentVersion => ({ version: '0.4.0', levels: { from: 1, to } });
+  await cluster.found(upTo(3));
+  expect((await clusterRecord(cluster)).epoch).toBeUndefined();
+  const [node] = await nodes(cluster);
+  const record = encodeRecord({ ...node!, ...upTo(4) });
+  await cluster.store.txn([], [{ kind: 'put', key: keys.node(node!.id), value: record }]);
+  await raise(cluster, upTo(4), cluster.store, '5-00000000000000e5');
+  expect(await clusterRecord(cluster)).toMatchObject({ level: 4, epoch: expect.stringMatching(/^6-[0-9a-f]{16}$/) });
 });

@@ -3,10 +3,12 @@ import type { Identity } from '../../../../src/agent/cluster/identity.ts';
 import { type LeaveDeps, leaveCluster } from '../../../../src/agent/cluster/leave.ts';
 import { getNode, listNodes, nodeState, removeNode } from '../../../../src/agent/cluster/nodes.ts';
 import { encodedEntries } from '../../../../src/agent/endpoints/own-holdings.ts';
+import { OverlaydError } from '../../../../src/core/errors.ts';
 import type { Liveness } from '../../../../src/core/failure-detector.ts';
 import { decodeNode, decodeQuarantine, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { type EndpointRecord, keys, PREFIX } from '../../../../src/core/records.ts';
 import type { StoreAccess } from '../../../../src/ports/store.ts';
+import { noUsers } from '../../../fixtures/keeper.ts';
 import { toldView } from '../../../fixtures/told-view.ts';
 import { ClusterFixture, memoryFile } from './cluster-fixture.ts';
 
@@ -53,8 +55,21 @@ async function putDown(node: Identity) {
 }
 
 const count = async (prefix: string) => (await cluster.store.list(prefix)).entries.length;
-const remove = (ref: string, force = false, access: StoreAccess = n1.store) =>
-  removeNode({ ...cluster, liveness, selfId: n1.nodeId, access }, { ref, force }, QUARANTINE);
+const remove = (ref: string, force = false, access: StoreAccess = n1.store, selfId = n1.nodeId) =>
+  removeNode({ ...cluster, users: noUsers, liveness, selfId, access }, { ref, force, by: n1.nodeId }, QUARANTINE);
+
+test('the mark of a node that is removed says that it did not leave, before etcd refuses it everything', async () => {
+  let marked: unknown;
+  const users = {
+    ...noUsers,
+    revoke: async () => {
+      marked = decodeNode((await cluster.store.get(keys.node(n2.nodeId)))!.value);
+    },
+  };
+  const deps = { ...cluster, users, liveness, selfId: n1.nodeId, access: n1.store };
+  await removeNode(deps, { ref: 'n2', force: true, by: n1.nodeId }, QUARANTINE);
+  expect(marked).toMatchObject({ left: true, removed: true });
+});
 
 test('nodes are listed by name with their state and number of endpoints', async () => {
   await putEndpoints(n2, 3);
@@ -159,7 +174,7 @@ test('a node that leaves stays listed, as down, and its live key goes', async ()
   expect(decodeNode((await cluster.store.get(keys.node(n2.nodeId)))!.value)!.left).toBe(true);
   expect(await count(`${PREFIX}live/`)).toBe(0);
   expect(file.content).toBeUndefined();
-  expect(calls).toEqual(['quiesced', 'host cleared']);
+  expect(calls).toEqual(['quiesced', 'host cleared', 'etcd removed']);
   await remove('n2');
 });
 
@@ -168,6 +183,20 @@ test('the name and address of a node that left can be taken by the next one', as
   const again = await cluster.host('n2', '10.0.0.2').join(token);
   expect(again.identity.nodeId).not.toBe(n2.nodeId);
   expect(await cluster.store.get(keys.node(n2.nodeId))).toBeUndefined();
+});
+
+test('by force an etcd is asked again that does not answer for a moment', async () => {
+  await putEndpoints(n2, 2);
+  const { store } = cluster;
+  const list = store.list.bind(store);
+  let silences = 2;
+  store.list = async (prefix) => {
+    if (silences-- > 0) throw new OverlaydError('store-unavailable', 'etcd does not answer', { retryable: true });
+    return await list(prefix);
+  };
+  expect(await cluster.clock.until(leaving(n2).leave(true))).toEqual([]);
+  expect(silences).toBeLessThan(0);
+  expect(await count(keys.endpoints)).toBe(0);
 });
 
 test('local endpoints keep a node from leaving, unless forced: then they go', async () => {
@@ -271,13 +300,53 @@ test('a leave that fails at any step is finished by typing it again', async () =
   }
 });
 
+test('one of several that keep the store, without a majority for good, can leave: by force, and told so in so many words', async () => {
+  const { leave, calls, deps } = leaving({ ...n1, store: { ...n1.store, bundled: true } });
+  const handOverStore = async () => {
+    throw new OverlaydError('store-unavailable', 'no majority', { retryable: true });
+  };
+  Object.assign(deps, { handOverStore, otherKeepers: () => ['n2', 'n3'] });
+  cluster.store.cut('refusing');
+  await expect(leave(true)).rejects.toMatchObject({ code: 'store-unavailable' });
+  await expect(leave(false, true)).rejects.toThrow(/n2 and n3 keep the store as well.*gone for good, add --force/);
+  expect(calls).toEqual([]);
+  expect(await leave(true, true)).toEqual([expect.stringMatching(/was not told/)]);
+  expect(calls).toEqual(['quiesced', 'host cleared', 'etcd removed']);
+});
+
+test("a host does not take the CA's key with it, unless forced: then it says so", async () => {
+  const { leave, file, calls, deps } = leaving(n2);
+  let asked = 0;
+  const keyElsewhere = async (failures: number) => {
+    if (asked++ < failures) throw new OverlaydError('keeper-unreachable', 'no keeper can do this', { retryable: true });
+  };
+  Object.assign(deps, { keyElsewhere: () => keyElsewhere(Number.POSITIVE_INFINITY) });
+  await expect(cluster.clock.until(leave())).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringMatching(/has the key of the cluster's CA.*\(no keeper can do this\)/),
+  });
+  expect([calls, file.content !== undefined]).toEqual([[], true]);
+  expect(await leave(true)).toEqual([expect.stringMatching(/if none has, no host can join/)]);
+  // One that has just become a keeper fetches it.
+  file.content = n2;
+  asked = 0;
+  Object.assign(deps, { keyElsewhere: () => keyElsewhere(3) });
+  expect(await cluster.clock.until(leave())).toEqual([]);
+  expect(asked).toBe(4);
+});
+
 test('without etcd a node leaves by force only, and says what is left to do', async () => {
   cluster.store.cut('refusing');
   const { leave, file, calls } = leaving(n2);
   await expect(leave()).rejects.toMatchObject({ code: 'store-unavailable' });
   expect(calls).toEqual([]);
-  expect(await leave(true)).toEqual([
+  expect(await cluster.clock.until(leave(true))).toEqual([
     expect.stringMatching(/was not told .*`overlayd node rm --force n2` on a member/),
   ]);
   expect(file.content).toBeUndefined();
+});
+
+test('a keeper does not remove itself for another node, which is told to ask another keeper', async () => {
+  await putDown(n2);
+  await expect(remove('n2', true, n1.store, n2.nodeId)).rejects.toMatchObject({ code: 'keeper-unreachable' });
 });

@@ -62,6 +62,7 @@ beforeEach(() => {
     store: { get: async () => undefined },
     commit: committing({
       store: {
+        get: async () => undefined,
         async txn(_, writes) {
           written.push(...writes.map((write) => (write.kind === 'delete-prefix' ? write.prefix : write.key)));
           return { succeeded: true, revision: 20 + written.length, deleted: [] };

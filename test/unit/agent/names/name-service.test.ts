@@ -11,6 +11,8 @@ import { VirtualClock } from '../../../sim/virtual-clock.ts';
 import { type FakeEndpoint, fakeView } from '../../core/dns/fake-view.ts';
 import { addressesIn, question, read } from '../../core/dns/messages.ts';
 
+const containers = { resolve: async () => Promise.reject(new Error('there is none')), isAlive: async () => true };
+
 interface SetUp {
   readonly stuck?: string;
   readonly isWhole?: boolean;
@@ -57,11 +59,13 @@ function setUp({ stuck, isWhole = true, starting }: SetUp = {}) {
       {
         ...{ selfId: 'h1', clock, view, hidden: () => hidden },
         local: {
+          all: () => [],
           networkIds: () => [...own],
           clientsOn: (networkId) => (networkId === 'w' ? clients : []),
           hasOnNetwork: (networkId) => own.has(networkId),
           unreadable: undefined,
         },
+        containers,
         serviceAddress: () => true,
         learnWays: async () => {
           if (failing.delete('ways')) throw new Error('made to fail');
@@ -75,7 +79,7 @@ function setUp({ stuck, isWhole = true, starting }: SetUp = {}) {
           },
         },
       },
-      { ttlSeconds: 5 },
+      { ttlSeconds: 5, inside: true },
     );
     return { names, converging };
   };
@@ -259,6 +263,42 @@ it('tells of a network while its ways are made, and has it answered from when th
   expect(addressesIn(now('api', 'd', '10.0.2.9'))).toEqual(['10.0.2.2']);
 });
 
+it('asks while a container is wired, and afterwards only for what was told meanwhile', async () => {
+  const { names, own, endpoints, asked, clock, now } = setUp();
+  own.delete('d');
+  await names.open(never);
+  await clock.advance(2_000);
+  asked.length = 0;
+  const listens = () => asked.filter(({ kind }) => kind === 'listen').length;
+  endpoints.push({ address: '10.0.1.2', name: 'api', nodeId: 'h1' });
+  names.invalidate('w');
+  names.prepare('w');
+  await names.ensure('w');
+  expect(listens()).toBe(1);
+  expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);
+  endpoints.push({ address: '10.0.1.3', name: 'db', nodeId: 'h1' });
+  await names.applied('w');
+  expect(listens()).toBe(2);
+  expect(addressesIn(now('db'))).toEqual(['10.0.1.3']);
+});
+
+it('asks nothing ahead where names were not answered before, or are not any more', async () => {
+  const { names, own, refused, asked } = setUp();
+  own.delete('d');
+  await names.open(never);
+  asked.length = 0;
+  own.add('d');
+  names.prepare('d');
+  await names.release('w');
+  names.prepare('w');
+  expect(asked.filter(({ kind }) => kind === 'listen')).toEqual([]);
+  refused.add('w');
+  await expect(names.ensure('w')).rejects.toThrow('port 53');
+  asked.length = 0;
+  names.prepare('w');
+  expect(asked).toEqual([]);
+});
+
 it('tells what containers are on besides when that changes, and nothing twice', async () => {
   const { names, clock, clients, fake } = setUp();
   await names.open(never);
@@ -336,7 +376,7 @@ it('waits for a process that is not there, but not to close what it cannot hold'
   const problem = 'the process that answers names does not run';
   const process: NamesProcess = { problem, run: async () => undefined };
   const hasOnNetwork = (networkId: string) => networkId === 'w';
-  const local = { networkIds: () => ['w'], clientsOn: () => [], hasOnNetwork, unreadable: undefined };
+  const local = { all: () => [], networkIds: () => ['w'], clientsOn: () => [], hasOnNetwork, unreadable: undefined };
   const names = new NameService(
     {
       selfId: 'h1',
@@ -344,11 +384,12 @@ it('waits for a process that is not there, but not to close what it cannot hold'
       view,
       hidden: () => new Set(),
       local,
+      containers,
       serviceAddress: () => false,
       learnWays: async () => {},
       process,
     },
-    { ttlSeconds: 5 },
+    { ttlSeconds: 5, inside: true },
   );
   await names.ensure('d');
   await names.release('w');

@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { SeenNetworks } from '../../../../src/agent/reconcile/seen-networks.ts';
-import type { NamespaceState, Neighbour, Observed, Op, OpFailure, Plan } from '../../../../src/core/host-state.ts';
+import type {
+  DesiredNetwork,
+  DesiredPort,
+  Link,
+  NamespaceState,
+  Neighbour,
+  Observed,
+  Op,
+  OpFailure,
+  Plan,
+} from '../../../../src/core/host-state.ts';
 import type { RowEvent } from '../../../../src/core/kernel-change.ts';
 import { neighbourRows } from '../../../../src/core/row-table.ts';
 
@@ -126,10 +136,29 @@ describe('what a pass wrote', () => {
 
 describe('a port that is not in what is known', () => {
   const container = { text: 'netns:c1', path: '/run/netns/c1', identity: 'c1' };
+  const port = { link: 'e1', endpoint: { container } } as DesiredPort;
+  const network = { namespace: AT, ports: [port] } as unknown as DesiredNetwork;
+  const veth: Link = { name: 'e1', kind: 'veth', mac: '02:42:0a:00:01:02', mtu: 1450, up: true };
+
   it('has its container looked into', () => {
     const seen = new SeenNetworks();
+    expect(seen.unseenPorts(network)).toEqual([{ namespace: AT, link: 'e1', container }]);
     seen.settle(observed, nothing, seen.recall(scope).moment);
-    const port = { namespace: AT, link: 'e1', container };
-    expect(seen.recall({ ...scope, ports: [port] }).rest.ports).toEqual([port]);
+    expect(seen.unseenPorts(network)).toEqual([{ namespace: AT, link: 'e1', container }]);
+    const there = { ...state, links: new Map([['e1', veth]]) };
+    seen.settle({ ...observed, networks: new Map([[AT, there]]) }, nothing, seen.recall(scope).moment);
+    expect(seen.unseenPorts(network)).toEqual([]);
   });
+});
+
+it('is known as the plan has it that found nothing to be done', () => {
+  const seen = new SeenNetworks();
+  const compared = { ...state };
+  const planned = { ...nothing, settled: new Map([[AT, compared]]) };
+  seen.settle(observed, planned, seen.recall(scope).moment);
+  expect(known(seen)).toBe(compared);
+  const { moment } = seen.recall(scope);
+  seen.stir(AT);
+  seen.settle(observed, planned, moment);
+  expect(known(seen)).toBe(undefined);
 });

@@ -66,3 +66,68 @@ test('a member may have heard of a restored etcd, and of more, before this node 
   expect(state.screen({ from: 'n2', members: [], digest }).digest).toEqual(digest);
   expect(refuted).toEqual([]);
 });
+
+const clusterOf = (epoch: string) => ({ ...cluster, value: JSON.stringify({ epoch }) });
+const [FIRST, SECOND] = ['1-00000000000000e1', '2-00000000000000e2'];
+
+test.each([
+  ['further than the one before', 500],
+  ['where the one before was', 20],
+  ['behind that', 5],
+])('a list of another epoch proves no absence: %s', (_, revision) => {
+  const { state } = node();
+  state.mergeSnapshot(20, [clusterOf(FIRST), heard]);
+  expect(state.view.behind).toBe(false);
+  state.mergeSnapshot(revision, [clusterOf(SECOND)]);
+  expect(state.view.behind).toBe(true);
+  expect(state.wentBackUnmarked).toBe(false);
+  expect(state.memory).toEqual({ height: revision, behind: true, epoch: SECOND });
+  state.acceptStore();
+  state.mergeSnapshot(revision, [clusterOf(SECOND)]);
+  expect(state.view.behind).toBe(false);
+});
+
+test('an epoch that is heard of for the first time is no reason to distrust', () => {
+  const { state } = node();
+  expect(state.isOfOtherEpoch([clusterOf(FIRST)])).toBe(false);
+  state.mergeEvents(11, [{ ...clusterOf(FIRST), revision: 11 }]);
+  expect(state.epoch).toBe(FIRST);
+  expect(state.isOfOtherEpoch([clusterOf(SECOND)])).toBe(true);
+  expect(state.view.behind).toBe(false);
+});
+
+test('an etcd that lost its epoch with its records is not what it was', () => {
+  const { state } = node();
+  state.mergeSnapshot(20, [clusterOf(FIRST)]);
+  state.mergeSnapshot(500, [cluster]);
+  expect(state.view.behind).toBe(true);
+});
+
+test('what members say of a later life stands before what was known, where etcd is away, and takes nothing away', () => {
+  const { state } = node();
+  state.mergeSnapshot(20, [clusterOf(FIRST), heard]);
+  const digest = { completeTo: 3, ahead: [] };
+  const other = { ...record, id: 'e2', addresses: [{ subnet: '10.0.0.0/24', ip: '10.0.0.3' }] };
+  const records = [{ key: keys.endpoint(other), value: encodeRecord(other), revision: 3 }];
+  const message = { from: 'n2', members: [], digest, delta: { from: 0, to: 3, records } };
+  state.hear({ ...message, epoch: SECOND });
+  expect(state.view.endpoint(other)).toBeUndefined();
+  state.stalled();
+  state.hear({ ...message, epoch: '1-00000000000000ff' });
+  expect(state.view.endpoint(other)).toBeUndefined();
+  state.hear({ ...message, epoch: SECOND });
+  expect(state.view.endpoint(other)).toBeDefined();
+  expect(state.view.endpoint(record)).toBeDefined();
+  expect(state.view.provesAbsence).toBe(false);
+  expect(state.digest().completeTo).toBe(3);
+  // Who is still at the earlier one is told everything, and who is at a later one nothing.
+  expect(state.delta({ completeTo: 900, ahead: [] }, FIRST, 10_000)?.records).not.toEqual([]);
+  expect(state.delta({ completeTo: 0, ahead: [] }, '3-00000000000000e3', 10_000)).toBeUndefined();
+});
+
+test('a member that says what cannot be an epoch is believed no revision', () => {
+  const { refuted, state } = node();
+  const said = state.screen({ from: 'n2', members: [], epoch: 'x', digest: { completeTo: 5, ahead: [] } });
+  expect(said).toEqual({ from: 'n2', members: [], epoch: undefined, digest: undefined, delta: undefined });
+  expect(refuted).toEqual(["that it follows the store's life x"]);
+});

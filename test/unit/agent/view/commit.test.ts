@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { type Change, committing } from '../../../../src/agent/view/commit.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 import type { GossipRecord } from '../../../../src/core/gossip/message.ts';
+import { encodeRecord } from '../../../../src/core/record-codec.ts';
+import { keys, type StoreGate } from '../../../../src/core/records.ts';
 import type { ClusterStore } from '../../../../src/ports/store.ts';
 import { MemoryEtcd } from '../../../sim/memory-store.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
@@ -12,7 +14,10 @@ function make(override: Partial<ClusterStore> = {}) {
   const steps: [what: string, records: readonly GossipRecord[]][] = [];
   const push = Promise.withResolvers<void>();
   const commit = committing({
-    store: { txn: override.txn ?? (async (compares, writes) => etcd.txn(compares, writes)) },
+    store: {
+      get: async (key) => etcd.entries(key)[0],
+      txn: override.txn ?? (async (compares, writes) => etcd.txn(compares, writes)),
+    },
     learn: (records) => void steps.push(['learn', records]),
     push: (records) => {
       steps.push(['push', records]);
@@ -75,4 +80,16 @@ test('a transaction that did not happen, or may have, is neither known nor told'
   const silent = make({ txn: () => Promise.reject(error) });
   await expect(silent.commit([], changes)).rejects.toBe(error);
   expect([...refused.steps, ...silent.steps]).toEqual([]);
+});
+
+test('nothing is written while records are copied, and the caller is told by whom and since when', async () => {
+  const { commit, etcd } = make();
+  const gate: StoreGate = { kind: 'move', by: 'n7', startedAt: 0, epoch: '2-00000000000000e2' };
+  etcd.txn([], [{ kind: 'put', key: keys.storeGate, value: encodeRecord(gate) }]);
+  await expect(commit([], changes)).rejects.toMatchObject({
+    ...{ code: 'store-unavailable', retryable: true },
+    message: expect.stringMatching(/being moved by node n7 since 1970-01-01.*overlayd store move/),
+  });
+  etcd.txn([], [{ kind: 'delete', key: keys.storeGate }]);
+  expect(await commit([{ kind: 'exists', key: '/nothing' }], changes)).toBeUndefined();
 });

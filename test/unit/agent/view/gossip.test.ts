@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Gossip } from '../../../../src/agent/view/gossip.ts';
 import { FailureDetector } from '../../../../src/core/failure-detector.ts';
 import type { GossipMessage } from '../../../../src/core/gossip/message.ts';
+import { formatHostPort } from '../../../../src/core/host-port.ts';
 import type { NodeRecord } from '../../../../src/core/records.ts';
 import type { Peer, PeerTransport } from '../../../../src/ports/peers.ts';
 import type { Logger } from '../../../../src/ports/runtime.ts';
@@ -43,10 +44,13 @@ async function member(
         view: { nodes: () => nodes },
         digest: () => ({ completeTo: 0, ahead: [] }),
         delta: () => undefined,
+        epoch: undefined,
+        followed: true,
         screen: (message) => message,
         hear: () => {},
       },
       ...{ transport, detector, clock, random: seededRandom(1), logger: silent },
+      addressOf: ({ advertiseAddress, gossipPort }) => formatHostPort(advertiseAddress, gossipPort),
       isHidden: (nodeId) => options.hidden?.includes(nodeId) ?? false,
       onInterval: () => {},
     },

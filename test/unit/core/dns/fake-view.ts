@@ -33,7 +33,11 @@ export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
     revision: 1,
     unreadable: new Map(),
     level: undefined,
+    refusals: [],
     cluster: none,
+    keepers: none,
+    keepersRecord: none,
+    storeChange: none,
     node: none,
     nodes: () => [],
     live: none,
@@ -50,11 +54,13 @@ export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
         (find(networkId)?.endpoints ?? []).map((endpoint) => [endpoint.address, endpointRecord(networkId, endpoint)]),
       ),
     endpoint: none,
+    services: () => undefined,
     staticNames: (networkId) => {
       const sets = find(networkId)?.sets;
       return sets && { networkId, sets };
     },
     quarantine: () => new Map(),
+    keyNumbers: () => new Map(),
   };
 }
 

@@ -10,6 +10,7 @@ export function takeNews(zones: Zones, news: readonly NamesNews[], session = 1):
     if (heard.kind === 'zone') zones.update(heard, session);
     if (heard.kind === 'clients') zones.updateClients(heard, session);
     if (heard.kind === 'static') zones.updateStatic(heard, session);
+    if (heard.kind === 'services') zones.updateServices(heard, session);
     if (heard.kind === 'whole') zones.becomeWhole(heard.networkId, session);
   }
 }

@@ -12,11 +12,16 @@ import { buildZone, takeNews } from './zone-of.ts';
 const NETWORKS = ['w', 'd'];
 const TTL = { ttlSeconds: 5 };
 
-const network = (id: string, name: string) => networkRecord({ id, name });
+const WIDE = '10.0.0.0/16';
+const subnets = [{ cidr: WIDE, gateway: '10.0.0.1', auxAddresses: {} }];
+const network = (id: string, name: string) => networkRecord({ id, name, subnets });
 
-const endpoint = (host: number, parts: Partial<EndpointRecord> & { address?: string } = {}) =>
+const endpoint = (
+  host: number,
+  { address = `10.0.1.${host}`, ...parts }: Partial<EndpointRecord> & { address?: string } = {},
+) =>
   endpointRecord({
-    ...{ id: `${'f'.repeat(12)}${host}`, networkId: 'w', address: `10.0.1.${host}`, name: `n${host}` },
+    ...{ id: `${'f'.repeat(12)}${host}`, networkId: 'w', addresses: [{ subnet: WIDE, ip: address }], name: `n${host}` },
     ...parts,
   });
 
@@ -175,7 +180,7 @@ describe('a zone that is kept', () => {
 
   it('has all addresses of an endpoint at its names, and its name at each of them', () => {
     const { zones, put, unreached, tell } = setUp();
-    const addresses = ['10.0.1.2', '10.0.1.102'].map((ip) => ({ subnet: '10.0.1.0/24', ip }));
+    const addresses = ['10.0.1.2', '10.0.1.102'].map((ip) => ({ subnet: WIDE, ip }));
     put(endpoint(2, { addresses }));
     tell('w');
     const zone = () => zones.get('w')!;

@@ -3,7 +3,9 @@ import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { listenOn } from '../../../../src/adapters/docker/plugin-socket.ts';
+import { listenOn } from '../../../src/adapters/plugin-socket.ts';
+
+const SETTING = { mode: 0o660, option: '--docker-plugin-socket' };
 
 let directory: string;
 let path: string;
@@ -47,7 +49,7 @@ function answers(where: string): Promise<boolean> {
 describe('a socket of our own', () => {
   it('is made with its directory, for its owner and group alone, and removed in the end', async () => {
     const server = makeServer();
-    const remove = await listenOn(server, { path });
+    const remove = await listenOn(server, { path }, SETTING);
     expect(await answers(path)).toBe(true);
     expect((statSync(path).mode & 0o777).toString(8)).toBe('660');
     expect(readdirSync(dirname(path))).toEqual(['overlayd.sock']);
@@ -62,25 +64,25 @@ describe('a socket of our own', () => {
     renameSync(join(directory, 'docker/plugins/dead'), path);
     await close(dead);
     expect(await answers(path)).toBe(false);
-    await listenOn(makeServer(), { path });
+    await listenOn(makeServer(), { path }, SETTING);
     expect(await answers(path)).toBe(true);
   });
 
   it('does not take the place of one on which somebody answers', async () => {
     await occupy(path);
-    await expect(listenOn(makeServer(), { path })).rejects.toMatchObject({ code: 'conflict' });
+    await expect(listenOn(makeServer(), { path }, SETTING)).rejects.toMatchObject({ code: 'conflict' });
   });
 
   it('does not take the place of a file', async () => {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, 'precious');
-    await expect(listenOn(makeServer(), { path })).rejects.toMatchObject({ code: 'config-invalid' });
+    await expect(listenOn(makeServer(), { path }, SETTING)).rejects.toMatchObject({ code: 'config-invalid' });
     expect(statSync(path).size).toBe(8);
   });
 
   it('cannot be where there is no way to make a directory', async () => {
     writeFileSync(join(directory, 'docker'), '');
-    await expect(listenOn(makeServer(), { path })).rejects.toMatchObject({
+    await expect(listenOn(makeServer(), { path }, SETTING)).rejects.toMatchObject({
       code: 'config-invalid',
       message: expect.stringContaining('--docker-plugin-socket'),
     });
@@ -88,7 +90,7 @@ describe('a socket of our own', () => {
 
   it('leaves the one of a successor alone', async () => {
     const server = makeServer();
-    const remove = await listenOn(server, { path });
+    const remove = await listenOn(server, { path }, SETTING);
     rmSync(path);
     await occupy(path);
     await close(server);
@@ -101,7 +103,7 @@ describe('a socket of our own', () => {
 describe('a socket of the service manager', () => {
   it('that is no socket is refused in words', async () => {
     const fd = 0x7fff;
-    await expect(listenOn(makeServer(), { fd })).rejects.toMatchObject({
+    await expect(listenOn(makeServer(), { fd }, SETTING)).rejects.toMatchObject({
       code: 'config-invalid',
       message: expect.stringContaining('overlayd.socket'),
     });

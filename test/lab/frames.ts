@@ -1,5 +1,5 @@
 /** Frames as a container with raw sockets sends them. */
-import { bytesOf, requireIp } from '../../../src/core/ip.ts';
+import { bytesOf, requireIp } from '../../src/core/ip.ts';
 
 /** Perl: sends frames, given as hexadecimal digits, out of the interface of that name. */
 export const SEND_FRAMES = `

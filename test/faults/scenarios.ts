@@ -1,0 +1,387 @@
+/**
+ * Failures that overlay networks really had, as scenarios, and the tests that show what happens here. `npm run faults` runs them,
+ * `docs/faults.md` lists them; what is not tested says why.
+ */
+
+/** A test file, and the names of its tests where not all of them belong to the scenario: how they begin, or a part. */
+export interface Proof {
+  readonly suite: 'unit' | 'sim' | 'netns' | 'e2e';
+  /** Below `test/` and the suite. */
+  readonly file: string;
+  readonly test?: string;
+}
+
+export interface Scenario {
+  readonly name: string;
+  /** What happens, and what must come of it. */
+  readonly title: string;
+  /** In words. */
+  readonly limit: string;
+  /** Of what is measured, by what it is called (`''`: by nothing). */
+  readonly limitsMs?: Readonly<Record<string, number>>;
+  /** Packets of traffic that runs meanwhile. */
+  readonly mayLose?: number;
+  readonly proofs: readonly Proof[];
+  /** What is not tested, and why. */
+  readonly why?: string;
+}
+
+const e2e = (file: string, test?: string): Proof => ({ suite: 'e2e', file, ...(test !== undefined && { test }) });
+const sim = (file: string, test?: string): Proof => ({ suite: 'sim', file, ...(test !== undefined && { test }) });
+const netns = (file: string, test?: string): Proof => ({ suite: 'netns', file, ...(test !== undefined && { test }) });
+
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'cut-off',
+    title: 'A host is cut off for 20 s and returns: every name resolves on every host, by itself',
+    limit: '2 s after the cut',
+    limitsMs: { '': 2_000 },
+    proofs: [e2e('faults/hosts.test.ts', 'for 20 seconds'), sim('flapping.test.ts', 'a host that was cut off')],
+  },
+  {
+    name: 'long-cut',
+    title: 'The same for longer than any list of the dead is kept',
+    limit: '10 s after the cut',
+    limitsMs: { '': 10_000 },
+    proofs: [
+      e2e('faults/hosts.test.ts', 'for longer than anybody remembers'),
+      sim('flapping.test.ts', 'a host that was cut off'),
+    ],
+    why: 'real agents are cut off for 90 s, simulated ones for ten minutes',
+  },
+  {
+    name: 'split',
+    title:
+      'Five hosts are split three to two, both sides attach and detach: the side with etcd goes on, the other serves what it has and refuses the rest; no address is there twice',
+    limit: 'refused within 5 s, whole 10 s after the split',
+    limitsMs: { refusal: 5_000, 'whole again': 10_000 },
+    mayLose: 0,
+    proofs: [
+      e2e('faults/hosts.test.ts', 'claims where etcd is'),
+      sim('cluster.test.ts', 'a minority serves what it has'),
+      sim('chaos.test.ts'),
+    ],
+  },
+  {
+    name: 'container-killed',
+    title: 'A container ends without a word: its name is gone everywhere',
+    limit: '2 s',
+    limitsMs: { '': 2_000 },
+    proofs: [
+      e2e('faults.test.ts', 'a container’s namespace is deleted'),
+      sim('cluster.test.ts', 'a container that dies'),
+    ],
+  },
+  {
+    name: 'host-off',
+    title: 'A host loses power: its names leave the answers, its addresses are nobody else’s',
+    limit: 'names within 15 s; addresses until it is back or removed, and quarantined then',
+    limitsMs: { '': 15_000 },
+    proofs: [
+      e2e('faults/hosts.test.ts', 'a host that loses power'),
+      e2e('faults.test.ts', 'a host loses power'),
+      sim('cluster.test.ts', 'a host that reboots'),
+    ],
+  },
+  {
+    name: 'moved-endpoints',
+    title:
+      'Everything is detached and attached elsewhere: rows are exactly what is wanted, and a second look writes nothing',
+    limit: '0 rows too many, 0 writes',
+    proofs: [sim('chaos.test.ts'), netns('kernel/soak.test.ts')],
+  },
+  {
+    name: 'drift',
+    title: 'Somebody deletes a row, a port, a rule, a device, a namespace: it is put back and counted',
+    limit: '5 s',
+    limitsMs: { '': 5_000 },
+    proofs: [
+      e2e('faults.test.ts', 'what somebody removed by hand'),
+      netns('kernel/damage.test.ts'),
+      sim('damage.test.ts'),
+    ],
+  },
+  {
+    name: 'agent-killed',
+    title: 'Agents are killed and started under traffic: no packet is lost, no row changes',
+    limit: '0 packets, 0 rows',
+    mayLose: 0,
+    proofs: [e2e('faults.test.ts', 'the agents are killed and started again')],
+  },
+  {
+    name: 'killed-anywhere',
+    title:
+      'An agent is killed at any step of attach and detach: the endpoint is whole afterwards, or nothing is left of it',
+    limit: '10 s',
+    proofs: [sim('endpoint-claims.test.ts', 'while it'), sim('chaos.test.ts'), e2e('kills.test.ts')],
+  },
+  {
+    name: 'join-leave-loops',
+    title: 'Thousands of attaches and detaches at once on one host: no "exists", no device left',
+    limit: '0 left',
+    proofs: [netns('kernel/soak.test.ts')],
+  },
+  {
+    name: 'reboot-before-etcd',
+    title: 'A host starts a minute before etcd does: networks are back by themselves',
+    limit: '10 s after etcd is there',
+    limitsMs: { '': 10_000 },
+    proofs: [
+      e2e('faults/store.test.ts', 'a host that starts before etcd'),
+      e2e('docker/faults.test.ts', 'a host that is reset while etcd is away'),
+      sim('docker-boot.test.ts'),
+    ],
+  },
+  {
+    name: 'leaks',
+    title: 'Attaches, detaches, crashes: addresses in use in etcd are those of endpoints that live',
+    limit: '0 leaked',
+    proofs: [sim('chaos.test.ts'), sim('docker-chaos.test.ts')],
+  },
+  {
+    name: 'network-full',
+    title: 'A network is full: one more is refused with the counts, and taken when somebody leaves',
+    limit: '1 s',
+    limitsMs: { '': 1_000 },
+    proofs: [e2e('races.test.ts', 'a full network refuses')],
+  },
+  {
+    name: 'same-claim',
+    title: 'Hosts race for a name, a VNI, a subnet, an address: exactly one has it',
+    limit: '1 winner, whatever the seed',
+    proofs: [e2e('races.test.ts'), sim('cluster.test.ts', 'never gives')],
+  },
+  {
+    name: 'stopped-agent',
+    title: 'An agent is stopped for longer than its lease: no peer takes rows away, its keys are back when it goes on',
+    limit: '5 s after it goes on; 0 packets',
+    limitsMs: { '': 5_000 },
+    mayLose: 0,
+    proofs: [
+      e2e('faults/hosts.test.ts', 'an agent that is stopped'),
+      e2e('etcd/outage.test.ts', 'one that is blocked'),
+    ],
+  },
+  {
+    name: 'half-open',
+    title: 'A connection to etcd is half open: packets are dropped, nobody is told',
+    limit: 'noticed within 10 s, mended within 10 s of the end; 0 packets',
+    limitsMs: { noticed: 10_000, mended: 10_000 },
+    mayLose: 0,
+    proofs: [
+      e2e('faults/store.test.ts', 'a connection to etcd that is half open'),
+      e2e('etcd/outage.test.ts', 'when an endpoint goes silent'),
+    ],
+  },
+  {
+    name: 'half-open-member',
+    title:
+      'Of three members of the store the one that a host asks is cut off from it without a word: another one is asked',
+    limit: 'a change within 10 s; 0 packets',
+    limitsMs: { change: 10_000 },
+    mayLose: 0,
+    proofs: [e2e('faults/keepers.test.ts'), e2e('etcd/outage.test.ts', 'when an endpoint goes silent')],
+  },
+  {
+    name: 'keeper-lost',
+    title:
+      'One of three hosts that keep the store loses power, whichever it is: changes go on, and it is one of three again when it is back; where it is not, another host takes its place',
+    limit: 'a change on every other host within 10 s',
+    limitsMs: { change: 10_000 },
+    proofs: [
+      e2e('store-members.test.ts', 'loses its power'),
+      e2e('store-members.test.ts', 'one that is lost for long'),
+      sim('store-members.test.ts'),
+      sim('store-chaos.test.ts'),
+    ],
+  },
+  {
+    name: 'keeper-frozen',
+    title: 'The leader of three members of the store stops without a word',
+    limit: 'a change on every host within 10 s',
+    limitsMs: { change: 10_000 },
+    proofs: [e2e('store-members.test.ts', 'the leader is frozen'), sim('store-members.test.ts', 'frozen')],
+  },
+  {
+    name: 'keepers-lost',
+    title:
+      'Two of three members of the store are lost: networks go on, changes are refused with the cause, and it is whole when one returns',
+    limit: 'refused within 1 s, whole within 10 s; 0 packets',
+    limitsMs: { refusal: 1_000, whole: 10_000 },
+    mayLose: 0,
+    proofs: [
+      e2e('store-members.test.ts', 'two of three are lost'),
+      sim('store-members.test.ts', 'with two of three away'),
+    ],
+  },
+  {
+    name: 'etcd-away',
+    title: 'etcd is frozen, or gone, for minutes: traffic and names go on, what is new is refused',
+    limit: 'refused within 5 s, back 5 s after etcd; 0 packets',
+    limitsMs: { refusal: 5_000, back: 5_000 },
+    mayLose: 0,
+    proofs: [
+      e2e('faults/store.test.ts', 'while etcd'),
+      e2e('external-etcd.test.ts', 'can go away'),
+      e2e('refusals.test.ts'),
+    ],
+    why: 'three minutes with real agents; longer in virtual time',
+  },
+  {
+    name: 'etcd-restored',
+    title:
+      'etcd goes back in time: what lives stays up and is claimed again, what was let go of is let go of again, what has no place is named',
+    limit: '0 packets, 0 endpoints',
+    proofs: [
+      e2e('restore.test.ts'),
+      e2e('store-restore.test.ts'),
+      sim('restore-chaos.test.ts'),
+      sim('restored-store.test.ts'),
+      sim('store-epoch.test.ts'),
+    ],
+  },
+  {
+    name: 'etcd-full',
+    title: 'etcd raises NOSPACE: it is told with what to do, and all goes on when it is mended',
+    limit: 'agents stay up',
+    proofs: [e2e('etcd/refusal.test.ts', 'an etcd that is out of space')],
+  },
+  {
+    name: 'busy-host',
+    title: 'One of 20 hosts has no CPU left for two minutes: none of the others is taken for dead',
+    limit: '0 of the others',
+    proofs: [sim('scale.test.ts', 'of 20 nodes of which one')],
+    why: 'twenty agents on one machine would all be starved; see also `npm run sim -- --starved`',
+  },
+  {
+    name: 'flapping',
+    title:
+      '5 % loss and up to 300 ms of delay while tasks come and go every 5 s for ten minutes: answers never have more than one that is gone',
+    limit: 'exact 2 s after quiet',
+    proofs: [sim('flapping.test.ts', 'answers of a name whose tasks')],
+    why: 'in virtual time: the lab has no way to delay packets on every kernel',
+  },
+  {
+    name: 'random-histories',
+    title:
+      'Joins, leaves, crashes, cuts, clocks, restores, as the seed says: all tables are equal in the end, and all kernels are what etcd says',
+    limit: 'any seed',
+    proofs: [
+      sim('chaos.test.ts'),
+      sim('restore-chaos.test.ts'),
+      sim('store-chaos.test.ts'),
+      sim('docker-chaos.test.ts'),
+      sim('oracle.test.ts'),
+    ],
+  },
+  {
+    name: 'mtu',
+    title: 'The underlay’s MTU is lowered: large packets pass, and the MTU is shown',
+    limit: '5 s',
+    limitsMs: { '': 5_000 },
+    proofs: [
+      e2e('docker/options.test.ts', 'follows links and routes'),
+      e2e('encryption-mtu.test.ts'),
+      e2e('ipv6-underlay.test.ts', 'follow the MTU'),
+    ],
+  },
+  {
+    name: 'checksums',
+    title: 'A device whose offload breaks checksums',
+    limit: '–',
+    proofs: [],
+    why: 'not found out by overlayd: the kernel’s VXLAN leaves checksums to its own software where a device does not know tunnels; `ethtool -K` on the underlay turns the rest off',
+  },
+  {
+    name: 'mac-policy',
+    title: 'systemd gives new links MAC addresses of its own: links keep what they were made with',
+    limit: 'every link',
+    proofs: [netns('kernel/data-path.test.ts')],
+    why: 'MACs are set in the message that makes a link, which systemd leaves alone; no systemd runs in the lab',
+  },
+  {
+    name: 'address-change',
+    title: 'A host’s address on the underlay changes: all follow',
+    limit: '10 s',
+    limitsMs: { '': 10_000 },
+    proofs: [e2e('address-change.test.ts', 'is followed by everybody')],
+  },
+  {
+    name: 'parallel-questions',
+    title: 'A and AAAA are asked for at once, again and again: none waits',
+    limit: 'none longer than 1 s',
+    proofs: [netns('dns/responder.test.ts', 'as the C library does')],
+    why: 'no NAT lies between a container and its responder; the rate is in `npm run bench -- dns`',
+  },
+  {
+    name: 'upstream-down',
+    title: 'The upstream name server is dead: own names are answered as ever, others with SERVFAIL',
+    limit: '3 s',
+    proofs: [netns('dns/responder.test.ts', 'get SERVFAIL when')],
+  },
+  {
+    name: 'many-addresses',
+    title: 'A name has 400 addresses: UDP says that it is cut, TCP has all',
+    limit: 'all',
+    proofs: [netns('dns/responder.test.ts', 'for a name with four hundred addresses')],
+  },
+  {
+    name: 'many-endpoints',
+    title: 'More containers than a bridge has ports: said before, refused then',
+    limit: 'before it is hit',
+    proofs: [sim('full-network.test.ts')],
+  },
+  {
+    name: 'nothing-in-clear',
+    title:
+      'Nothing of an encrypted network is seen on the underlay, whatever starts, ends, joins, leaves or is exchanged; where WireGuard is missing it is refused',
+    limit: '0 packets',
+    proofs: [e2e('encryption-capture.test.ts'), e2e('encryption-injection.test.ts'), sim('encryption.test.ts')],
+  },
+  {
+    name: 'counter-wrap',
+    title: 'So many packets that a counter of 32 bits wraps',
+    limit: '–',
+    proofs: [],
+    why: 'WireGuard’s counters have 64 bits, and a session ends long before',
+  },
+  {
+    name: 'internal-names',
+    title: 'What containers of an internal network ask never leaves it',
+    limit: '0 packets',
+    proofs: [
+      e2e('names.test.ts', 'on an internal network they are refused'),
+      netns('dns/responder.test.ts', 'never leave an internal network'),
+    ],
+  },
+  {
+    name: 'forged-records',
+    title: 'A member says what is another’s: its endpoint, its address, its tunnel',
+    limit: 'refused, and named',
+    proofs: [sim('hearsay.test.ts'), e2e('encryption-members.test.ts', 'and in no other member')],
+  },
+  {
+    name: 'bad-token',
+    title: 'A token that is used up, expired, revoked, or of another cluster’s CA',
+    limit: 'refused',
+    proofs: [e2e('join.test.ts', 'oken')],
+  },
+  {
+    name: 'certificates',
+    title: 'Certificates are renewed while agents run: connections stand, no member is started anew',
+    limit: '0 restarts',
+    proofs: [e2e('certificates.test.ts')],
+  },
+  {
+    name: 'clocks',
+    title: 'A host’s clock is set by a day',
+    limit: '0 packets',
+    proofs: [e2e('clock.test.ts'), sim('clocks.test.ts')],
+  },
+  {
+    name: 'abuse',
+    title: 'Large messages and floods by who has no certificate',
+    limit: '50 MB',
+    proofs: [e2e('abuse.test.ts')],
+  },
+];

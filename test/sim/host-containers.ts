@@ -1,0 +1,36 @@
+/** Containers of a simulated host, as the agent looks them up. */
+import { type ContainerRef, isHandedOver } from '../../src/core/container.ts';
+import { OverlaydError } from '../../src/core/errors.ts';
+import type { Containers } from '../../src/ports/host.ts';
+
+interface HostOfContainers {
+  readonly kernel: { hasContainer(path: string): boolean };
+  /** Name servers in the resolver files of its containers, by container. */
+  readonly resolvers: Map<string, readonly string[]>;
+  identityOf(path: string): string;
+}
+
+export function hostContainers(host: HostOfContainers): Containers {
+  const { kernel, resolvers } = host;
+  const identityOf = (path: string) => host.identityOf(path);
+  return {
+    resolve: async (text) => {
+      const path = pathOf(text);
+      if (!kernel.hasContainer(path)) throw new OverlaydError('namespace-not-found', `${text} does not exist`);
+      return { text, path, identity: identityOf(path) } satisfies ContainerRef;
+    },
+    isAlive: async (ref) =>
+      isHandedOver(ref) || (kernel.hasContainer(ref.path) && identityOf(ref.path) === ref.identity),
+    configureResolver: async ({ text }, servers) => {
+      if (servers.length > 0) resolvers.set(text, servers);
+      else resolvers.delete(text);
+      return undefined;
+    },
+  };
+}
+
+export function pathOf(container: string): string {
+  const [kind, name = ''] = container.split(':');
+  if (name.startsWith('/')) return name;
+  return kind === 'pid' ? `/proc/${name}/ns/net` : `/run/netns/${name}`;
+}

@@ -1,0 +1,43 @@
+/** Published ports: what is refused, also of two who ask at the same moment. */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { Attachments } from '../../src/agent/attachments/attachments.ts';
+import { listPublications, publish } from '../../src/agent/publish/publishing.ts';
+import { networkRequest } from '../fixtures/network-request.ts';
+import { hostContainers } from './host-containers.ts';
+import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
+
+let cluster: SimulatedCluster;
+let one: SimulatedHost;
+
+beforeEach(async () => {
+  cluster = new SimulatedCluster({ seed: 1 });
+  await cluster.start(1);
+  one = cluster.hosts[0]!;
+  await cluster.clock.until(one.running.networks.create(networkRequest('web')));
+  await cluster.clock.advance(1_000);
+});
+afterEach(() => cluster.stop());
+
+const ask = (text: string) => publish({ member: one.running, facts: { bindProblem: async () => undefined } }, text);
+const ends = () => listPublications({ member: one.running }).map(({ hostPort, name }) => `${hostPort} ${name}`);
+
+it('has one of two who ask for a port at the same moment', async () => {
+  const asked = Promise.allSettled([ask('8080:web/api:80'), ask('8080:web/db:80')]);
+  const outcomes = await cluster.clock.until(asked);
+  expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  expect(ends()).toEqual(['8080 api']);
+});
+
+it('is not taken at an address that stays on the host, of a person or of a tool', async () => {
+  for (const text of ['127.0.0.1:8080:web/api:80', '[::1]:8080:web/api:80']) {
+    await expect(cluster.clock.until(ask(text))).rejects.toThrow(/stays on the host .*; publish at another address/);
+  }
+  const member = () => one.running;
+  const attached = new Attachments({ member, containers: hostContainers(one) }).attach({
+    ...{ network: 'web', container: one.addContainer(), name: 'api', aliases: [] },
+    owner: { tool: 'podman', key: 'a b', names: 'told' },
+    published: [{ protocol: 'tcp', hostAddress: '127.0.0.1', hostPort: 8080, port: 80 }],
+  });
+  await expect(cluster.clock.until(attached)).rejects.toThrow(/^127.0.0.1:8080\/tcp: what is sent to 127.0.0.1/);
+  expect([one.running.local.all(), ends()]).toEqual([[], []]);
+});

@@ -1,0 +1,49 @@
+import { status } from '@grpc/grpc-js';
+import { expect, test } from 'vitest';
+import { untilHopeless } from '../../../../src/adapters/etcd/leaderless.ts';
+import { asStoreError, NO_LEADER, StatusError } from '../../../../src/adapters/etcd/store-error.ts';
+import type { OverlaydError } from '../../../../src/core/errors.ts';
+import { VirtualClock } from '../../../sim/virtual-clock.ts';
+
+const noLeader = asStoreError(new StatusError(status.UNAVAILABLE, NO_LEADER), 'https://192.0.2.1:2379');
+const refused = asStoreError(new StatusError(status.UNAVAILABLE, 'ECONNREFUSED'), 'https://192.0.2.2:2379');
+const untrusted = asStoreError(
+  new StatusError(status.UNAVAILABLE, 'certificate has expired'),
+  'https://192.0.2.2:2379',
+);
+
+/** Whether three endpoints are given up within that time, with what they have said. */
+async function isGivenUp(clock: VirtualClock, failures: Map<string, OverlaydError>, ms: number): Promise<boolean> {
+  const over = new AbortController();
+  let isOver = false;
+  const ended = untilHopeless(clock, failures, 3, over.signal).then(
+    () => {
+      isOver = true;
+    },
+    () => undefined,
+  );
+  await clock.advance(ms);
+  over.abort();
+  await ended;
+  return isOver;
+}
+
+test.each([
+  ['nobody says anything', {}, 60_000, false],
+  ['one says that there is no leader', { a: noLeader }, 1_000, true],
+  ['and others may be slow', { a: noLeader }, 600, false],
+  ['and another one is not there', { a: noLeader, b: refused }, 1_000, true],
+  ['and another one says so too', { a: noLeader, b: noLeader }, 60_000, false],
+  ['and another one is there, which we do not trust', { a: noLeader, b: untrusted }, 60_000, false],
+  ['one is not there, and the others are silent', { a: refused }, 60_000, false],
+])('%s', async (_, failures, ms, expected) => {
+  expect(await isGivenUp(new VirtualClock(), new Map(Object.entries(failures)), ms)).toBe(expected);
+});
+
+test('one that has a leader again, or that is heard of later, begins it anew', async () => {
+  const [clock, failures] = [new VirtualClock(), new Map([['a', noLeader]])];
+  const given = isGivenUp(clock, failures, 1_100);
+  void clock.sleep(500).then(() => failures.set('a', refused));
+  void clock.sleep(600).then(() => failures.set('a', noLeader));
+  expect(await given).toBe(false);
+});

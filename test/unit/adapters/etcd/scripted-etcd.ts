@@ -1,0 +1,98 @@
+import { Server, ServerCredentials, type ServerDuplexStream, type sendUnaryData, status } from '@grpc/grpc-js';
+import {
+  KVService,
+  LeaseService,
+  MaintenanceService,
+  RangeResponse,
+  StatusResponse,
+  type TxnRequest,
+  TxnResponse,
+  type WatchRequest,
+  WatchResponse,
+  WatchService,
+} from '../../../../src/gen/etcd/rpc.ts';
+
+/** One endpoint that speaks etcd's protocol and does what a test wants of it. */
+export class ScriptedEtcd {
+  readonly #server = new Server();
+  #port = 0;
+  /** Calls of `Txn` that reached it. */
+  txns = 0;
+  ranges = 0;
+  /** How many asked how it is: one for each connection. */
+  hellos = 0;
+  leader = '1';
+  isLearner = false;
+  isSilent = false;
+  /** Only root is told how it is, as by etcd 3.5.28 and newer. */
+  hidesStatus = false;
+  /** What `Txn` is answered with: nothing, when it is undefined. */
+  onTxn: (answer: sendUnaryData<TxnResponse>) => void = (answer) =>
+    answer(null, TxnResponse.fromPartial({ succeeded: true }));
+  readonly watches = new Set<ServerDuplexStream<WatchRequest, WatchResponse>>();
+
+  static async start(): Promise<ScriptedEtcd> {
+    const etcd = new ScriptedEtcd();
+    etcd.#serve();
+    await new Promise<void>((resolve, reject) => {
+      etcd.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
+        etcd.#port = port;
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+    return etcd;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  refuse(code: status, details: string): void {
+    this.onTxn = (answer) => answer({ code, details });
+  }
+
+  stop(): void {
+    this.#server.forceShutdown();
+  }
+
+  #serve(): void {
+    const unused = (_: unknown, answer: sendUnaryData<never>) => answer({ code: status.UNIMPLEMENTED });
+    const all = (service: object) => Object.fromEntries(Object.keys(service).map((name) => [name, unused]));
+    this.#server.addService(MaintenanceService, {
+      ...all(MaintenanceService),
+      status: (_: unknown, answer: sendUnaryData<StatusResponse>) => {
+        this.hellos++;
+        const { leader, isLearner } = this;
+        if (this.hidesStatus) {
+          answer({ code: status.PERMISSION_DENIED, details: 'etcdserver: permission denied' });
+          return;
+        }
+        if (!this.isSilent) answer(null, StatusResponse.fromPartial({ header: { revision: 1 }, leader, isLearner }));
+      },
+    });
+    this.#server.addService(KVService, {
+      ...all(KVService),
+      range: (_: unknown, answer: sendUnaryData<RangeResponse>) => {
+        this.ranges++;
+        if (this.leader === '0') answer({ code: status.UNAVAILABLE, details: 'etcdserver: no leader' });
+        else if (!this.isSilent) answer(null, RangeResponse.fromPartial({}));
+      },
+      txn: (_: { request: TxnRequest }, answer: sendUnaryData<TxnResponse>) => {
+        this.txns++;
+        if (!this.isSilent) this.onTxn(answer);
+      },
+    });
+    this.#server.addService(WatchService, {
+      watch: (stream: ServerDuplexStream<WatchRequest, WatchResponse>) => {
+        this.watches.add(stream);
+        stream.on('data', () => {
+          if (!this.isSilent) stream.write(WatchResponse.fromPartial({ header: { revision: 1 } }));
+        });
+        const gone = () => this.watches.delete(stream);
+        stream.on('cancelled', gone).on('end', gone).on('error', gone);
+      },
+    });
+    this.#server.addService(LeaseService, all(LeaseService) as never);
+  }
+}

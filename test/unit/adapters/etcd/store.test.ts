@@ -1,0 +1,65 @@
+import { status } from '@grpc/grpc-js';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createEtcdStore, type EtcdStore } from '../../../../src/adapters/etcd/store.ts';
+import { TxnResponse } from '../../../../src/gen/etcd/rpc.ts';
+import type { Compare, Write } from '../../../../src/ports/store.ts';
+import { realClock } from '../../../contract/store-clock.ts';
+import { recordingLogger } from '../../agent/cluster/cluster-fixture.ts';
+import { ScriptedEtcd } from './scripted-etcd.ts';
+
+const WHEN: readonly Compare[] = [{ kind: 'absent', key: '/a' }];
+const THEN: readonly Write[] = [{ kind: 'put', key: '/a', value: 'own' }];
+
+let first: ScriptedEtcd;
+let second: ScriptedEtcd;
+let store: EtcdStore;
+
+beforeEach(async () => {
+  [first, second] = [await ScriptedEtcd.start(), await ScriptedEtcd.start()];
+  const endpoints = [first.url, second.url];
+  store = createEtcdStore({ logger: recordingLogger([]), clock: realClock }, { endpoints });
+  // It may have happened, who knows.
+  first.refuse(status.UNAVAILABLE, 'etcdserver: request timed out');
+});
+afterEach(() => {
+  store.close();
+  first.stop();
+  second.stop();
+});
+
+const holds = (value: string, modRevision: number) => {
+  const kvs = [{ key: Buffer.from('/a'), value: Buffer.from(value), modRevision }];
+  const responses = [{ response: { $case: 'responseRange' as const, value: { kvs } } }];
+  second.onTxn = (answer) => answer(null, TxnResponse.fromPartial({ header: { revision: 9 }, responses }));
+};
+
+test('a change that was lost with its member is made by another one', async () => {
+  const made = TxnResponse.fromPartial({ header: { revision: 7 }, succeeded: true });
+  second.onTxn = (answer) => answer(null, made);
+  expect(await store.txn(WHEN, THEN)).toEqual({ succeeded: true, revision: 7, deleted: [] });
+  expect([first.txns, second.txns]).toEqual([1, 1]);
+});
+
+test('one that happened before its member was lost is told as it happened', async () => {
+  holds('own', 5);
+  expect(await store.txn(WHEN, THEN)).toEqual({ succeeded: true, revision: 5, deleted: [] });
+});
+
+test('where another has been there since, nobody can tell, and the caller is told so', async () => {
+  holds('another', 5);
+  await expect(store.txn(WHEN, THEN)).rejects.toMatchObject({ code: 'store-unavailable', retryable: true });
+  expect(second.txns).toBe(1);
+});
+
+test('what might happen twice is not sent again', async () => {
+  await expect(store.txn([], THEN)).rejects.toMatchObject({ code: 'store-unavailable' });
+  expect([first.txns, second.txns]).toEqual([1, 0]);
+});
+
+test('what never left this host is not asked about', async () => {
+  first.leader = '0';
+  second.leader = '0';
+  await expect(store.txn(WHEN, THEN)).rejects.toThrow('has its cluster a majority');
+  expect([first.txns, second.txns]).toEqual([0, 0]);
+  expect(second.hellos).toBe(1);
+});
