@@ -175,6 +175,8 @@ describe('engines, agents and hosts that end and come back', () => {
   });
 
   test('status says when containers do not ask overlayd for names', async () => {
+    await two().agent.stop();
+    await two().agent.start(['--docker-names', 'forward']);
     await two().engine.stop();
     await two().engine.start([]);
     await two().engine.mustDocker('start', 'client');
@@ -184,6 +186,9 @@ describe('engines, agents and hosts that end and come back', () => {
     await two().engine.mustDocker('rm', '-f', 'client');
     await runContainer(two(), 'client', '--network', 'web', '--dns', SERVICE_ADDRESS);
     await until('the status to be good again', async () => (await problems()) === '');
+    await expectWell();
+    await two().agent.stop();
+    await two().agent.start([]);
     await expectWell();
   });
 
