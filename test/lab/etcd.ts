@@ -14,8 +14,8 @@ export class Etcdctl {
     this.#flags = flags;
   }
 
-  /** The one that a node runs itself, with that node's certificate. */
-  static ofBundled(host: Host): Etcdctl {
+  /** The cluster's own, with that node's certificate: all of its members, or that at the node alone. */
+  static ofBundled(host: Host, which: 'all' | 'own' = 'all'): Etcdctl {
     const identity = JSON.parse(readFileSync(join(host.dataDirectory, 'identity.json'), 'utf8')) as {
       readonly key: string;
       readonly certificate: string;
@@ -28,7 +28,7 @@ export class Etcdctl {
       return path;
     };
     return new Etcdctl(host, [
-      `--endpoints=${identity.store.endpoints.join(',')}`,
+      `--endpoints=${which === 'own' ? `https://${host.address}:2379` : identity.store.endpoints.join(',')}`,
       `--cacert=${file('etcdctl-ca.pem', identity.caCertificate)}`,
       `--cert=${file('etcdctl-cert.pem', identity.certificate)}`,
       `--key=${file('etcdctl-key.pem', identity.key)}`,

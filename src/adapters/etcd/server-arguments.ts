@@ -70,6 +70,8 @@ export function renderServerArguments(
     '--peer-client-cert-auth=true',
     '--experimental-peer-skip-client-san-verification=true',
     '--enable-grpc-gateway=false',
+    // 3.4 has it off: a member that was cut off would take the leader down when it comes back.
+    '--pre-vote=true',
   ];
 }
 

@@ -1,5 +1,6 @@
 /** Scenarios of `docs/faults.md` on four hosts, of which three keep the store; see `store-members.test.ts` for the loss of keepers. */
 import { expect, test } from 'vitest';
+import { Etcdctl } from '../../lab/etcd.ts';
 import type { Host } from '../../lab/host.ts';
 import { stopwatch, tell } from '../../lab/measuring.ts';
 import { attach, untilReaches, untilResolves } from '../../lab/network.ts';
@@ -52,4 +53,28 @@ test('the member that an agent asks is cut off from it without a word: it asks a
   const lost = await ping.end();
   tell({ scenario: 'half-open-member', packets, lost: lost.length });
   expect(lost).toEqual([]);
+});
+
+test('a keeper that was cut off from the others comes back, and takes no leader down', async () => {
+  const [one, two, three, four] = lab().hosts as [Host, Host, Host, Host];
+  const keepers = [one, two, three];
+  /** What the host's etcd says of itself: the term that it is in, and whether it knows a leader. */
+  const raftOf = async (host: Host) => {
+    const [{ Status }] = JSON.parse(await Etcdctl.ofBundled(host, 'own').run('endpoint', 'status', '-w', 'json'));
+    return {
+      term: Status.raftTerm as number,
+      led: Boolean(Status.leader),
+      leads: Status.leader === Status.header.member_id,
+    };
+  };
+  const all = await Promise.all(keepers.map(async (host) => ({ host, ...(await raftOf(host)) })));
+  const victim = all.find(({ leads }) => !leads)!.host;
+  await lab().partition([victim], [...lab().hosts.filter((host) => host !== victim), lab().internet]);
+  await until('it to have no leader', async () => !(await raftOf(victim)).led);
+  await four.mustOverlayd('network', 'create', 'meanwhile');
+  await lab().heal();
+  await until('it to have one again', async () => (await raftOf(victim)).led);
+  const after = await Promise.all(keepers.map(async (host) => (await raftOf(host)).term));
+  expect(after).toEqual(all.map(({ term }) => term));
+  await victim.mustOverlayd('network', 'rm', 'meanwhile');
 });
