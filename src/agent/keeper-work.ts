@@ -127,7 +127,9 @@ async function requireKeeper(deps: KeeperWorkDeps, nodeId: string): Promise<void
   await requireMember(deps, nodeId);
   const { self, view } = deps.member();
   if (nodeId === self.id || (await mayKeep(deps.store, nodeId))) return;
-  const names = keepersOf(view.nodes(), saidOf(view)).map(({ name }) => name).sort();
+  const names = keepersOf(view.nodes(), saidOf(view))
+    .map(({ name }) => name)
+    .sort();
   throw new OverlaydError(
     'permission-denied',
     `${view.node(nodeId)?.name ?? nodeId} does not keep the store, and may change neither who does nor what it holds: run the command on ${names.join(' or ')}`,
