@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { controlGroupOf } from './control-groups.ts';
 import type { Host, HostProcess } from './host.ts';
-import { unpackImage } from './image.ts';
+import { savedImage, unpackImage } from './image.ts';
 import { expectSuccess, type Outcome } from './process.ts';
 import { until } from './until.ts';
 
@@ -53,6 +53,20 @@ export class Containerd {
   /** Of `ctr run`, for a container of that id: names are asked of the network, and its control group is the lab's. */
   runFlags(id: string): readonly string[] {
     return ['--rootfs', '--cgroup', `${controlGroupOf(this.#host)}/${id}`];
+  }
+
+  /** By a shell of the host, whose containers are in the lab's control group. */
+  shell(command: string): Promise<Outcome> {
+    const group = `${controlGroupOf(this.#host)}/run$RANDOM`;
+    const run = `shift; command ctr run --snapshotter native --cgroup "${group}" "$@"`;
+    const ctr = `ctr() { if [ "$1" = run ]; then ${run}; else command ctr "$@"; fi; }`;
+    return this.#host.run(['bash', '-c', `${ctr}\n${command}`], { timeoutMs: 60_000 });
+  }
+
+  /** The tests' image, by that name. */
+  async importImage(name: string, namespace = 'default'): Promise<void> {
+    const archive = await savedImage(join(this.#directory, `image-${namespace}`), name);
+    await this.must('--namespace', namespace, 'image', 'import', '--snapshotter', 'native', archive);
   }
 
   ctr(...args: readonly string[]): Promise<Outcome> {

@@ -1,30 +1,31 @@
 import { mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type Host, ROOT } from './host.ts';
 import { IMAGE, imageArchive } from './image.ts';
 import { expectSuccess, type Outcome, run } from './process.ts';
 import { until } from './until.ts';
 
-/** Where the host's agent finds what Podman keeps: below `/etc`, which is a host's own in the lab, as `/run` is. */
+/** What Podman keeps below `/etc`, which is a host's own in the lab, as `/run` is. */
 const FOLDER = '/etc/containers';
-const PLUGIN = `${FOLDER}/netavark/overlayd`;
+const PLUGINS = '/usr/local/libexec/netavark';
 /** Below `/run`, which Podman's root and its host share. */
 const STORAGE = '/run/podman-storage';
 const PID_FILE = '/run/podman-root.pid';
 
-/** For the agents of hosts with Podman. */
-export const PODMAN_FLAGS = [
-  ...['--podman-plugin', PLUGIN],
-  ...['--podman-networks', `${FOLDER}/networks`],
-  ...['--podman-storage', STORAGE],
-];
+/** For the agents of hosts with Podman: all else is where it is by default. */
+export const PODMAN_FLAGS = ['--podman-storage', STORAGE];
+
+/** The machine's `/usr/local`, with changes of the host's own. */
+const OWN_LOCAL = `
+mkdir -p /run/usr-local/upper /run/usr-local/work
+mount -t overlay overlay -o lowerdir=/usr/local,upperdir=/run/usr-local/upper,workdir=/run/usr-local/work /usr/local
+mkdir -p ${PLUGINS}
+`;
 
 /** Podman's own defaults have no NET_RAW, which busybox's ping wants. */
 const CONTAINERS_CONF = `[containers]
 cgroups = "disabled"
 default_capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "NET_RAW", "SETGID", "SETUID"]
-[network]
-netavark_plugin_dirs = ["${FOLDER}/netavark"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
@@ -50,13 +51,14 @@ layers() { mount -t overlay overlay -o "lowerdir=$root,upperdir=$1/upper,workdir
 layers "$state" 2>/dev/null || { mkdir -p /run/podman-root/upper /run/podman-root/work && layers /run/podman-root; }
 cd "$state/merged"
 mount -t tmpfs tmpfs tmp
-mkdir -p .old etc/containers "./$tree" "./$state"
+mkdir -p .old etc/containers ".${PLUGINS}" "./$tree" "./$state"
 mount -t proc proc proc
 mount --rbind /sys sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount --rbind /dev dev
 mount --rbind /run run
 mount --bind /etc/containers etc/containers
+mount --bind ${PLUGINS} ".${PLUGINS}"
 mount --bind "$state" "./$state"
 mount --bind "$tree" "./$tree"
 cp /etc/resolv.conf etc/resolv.conf
@@ -81,7 +83,8 @@ export class Podman {
   async start(): Promise<void> {
     const host = this.#host;
     const root = await podmanRoot();
-    await host.must(['mkdir', '-p', `${FOLDER}/networks`, `${FOLDER}/netavark`]);
+    await host.must(['mkdir', '-p', `${FOLDER}/networks`]);
+    await host.must(['sh', '-ec', OWN_LOCAL]);
     mkdirSync(this.#state, { recursive: true });
     await this.write('containers.conf', CONTAINERS_CONF);
     await this.write('storage.conf', STORAGE_CONF);
@@ -110,7 +113,7 @@ export class Podman {
 
   /** The program that netavark runs. */
   async install(): Promise<void> {
-    await this.#host.mustOverlayd('podman', 'install', '--plugin-dir', dirname(PLUGIN));
+    await this.#host.mustOverlayd('podman', 'install');
   }
 
   /** A file of Podman's folder of configuration. */
@@ -128,10 +131,18 @@ export class Podman {
 
   /** Anything of that Debian, e.g. a shell. */
   inRoot(argv: readonly string[]): Promise<Outcome> {
-    const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin', PODMAN_IGNORE_CGROUPSV1_WARNING: '1' };
-    const inside = ['nsenter', `--mount=/proc/${this.#pid}/ns/mnt`, 'env', '-i'];
-    const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-    return this.#host.run([...inside, ...variables, ...argv], { timeoutMs: 120_000 });
+    return this.#host.run([...this.#enter(), ...argv], { timeoutMs: 120_000 });
+  }
+
+  /** By a shell of the host, which has Podman's command. */
+  shell(command: string): Promise<Outcome> {
+    const podman = `podman() { ${this.#enter().join(' ')} podman "$@"; }`;
+    return this.#host.run(['bash', '-c', `${podman}\n${command}`], { timeoutMs: 120_000 });
+  }
+
+  #enter(): readonly string[] {
+    const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
+    return ['nsenter', `--mount=/proc/${this.#pid}/ns/mnt`, 'env', '-i', path, 'PODMAN_IGNORE_CGROUPSV1_WARNING=1'];
   }
 
   /** `podman run -d`: sleeps until it is ended. */
