@@ -10,7 +10,7 @@ import { createCniDoor } from './integrations/cni/door.ts';
 import { createDrivers } from './integrations/docker/drivers.ts';
 import { createPatience } from './integrations/patience.ts';
 import { createPodmanDoor } from './integrations/podman/door.ts';
-import type { Containers } from './ports/host.ts';
+import type { Containers, HostFacts } from './ports/host.ts';
 import type { Kernel } from './ports/kernel.ts';
 import type { Clock, Logger, Random } from './ports/runtime.ts';
 
@@ -22,6 +22,7 @@ export interface FrontDoorDeps {
   readonly attachments: Attachments;
   readonly podman: PodmanSide;
   readonly containers: Containers;
+  readonly facts: Pick<HostFacts, 'bindProblem'>;
   readonly kernel: Pick<Kernel, 'inside'>;
   readonly clock: Clock;
   readonly random: Random;
@@ -32,13 +33,15 @@ export interface FrontDoorDeps {
 
 /** Resolves when they are open; they end by the signal, some time before `ended` resolves. */
 export async function openFrontDoors(
-  { config, sockets, lifecycle, attachments, podman, containers, kernel, clock, random, logger, ready }: FrontDoorDeps,
+  deps: FrontDoorDeps,
   signal: AbortSignal,
 ): Promise<{ readonly ended: Promise<unknown> }> {
+  const { config, sockets, lifecycle, attachments, podman, containers, facts, kernel, clock, random, logger } = deps;
+  const { ready } = deps;
   const patient = createPatience({ lifecycle, clock, ready });
   const inside = (path: string) => kernel.inside(path);
   const doors = {
-    cni: createCniDoor({ lifecycle, attachments, containers, inside, patient }),
+    cni: createCniDoor({ lifecycle, attachments, containers, facts, inside, patient }),
     podman: createPodmanDoor({ lifecycle, attachments, offers: podman.offers, patient }),
   };
   const servers = [serveTools({ doors, clock, logger }, { path: join(config.runDir, 'plugins.sock') }, signal)];

@@ -367,8 +367,8 @@ export async function startAgent(
   const resumed = lifecycle.resume(quit.signal);
   const frontDoors = await openFrontDoors(
     {
-      ...{ config, sockets, lifecycle, attachments, podman: podman.side, containers, kernel, clock, random, logger },
-      ready: resumed.attempted,
+      ...{ config, sockets, lifecycle, attachments, podman: podman.side, containers, facts, kernel, clock, random },
+      ...{ logger, ready: resumed.attempted },
     },
     quit.signal,
   );

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { CniRuntime, type PluginList } from '../lab/cni.ts';
 import { Containerd } from '../lab/containerd.ts';
-import type { Host } from '../lab/host.ts';
+import type { Host, HostProcess } from '../lab/host.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
 
@@ -170,13 +170,55 @@ describe('a runtime after the specification', () => {
   });
 });
 
+/** At port 80 of the container. */
+function serve(host: Host, container: string): HostProcess {
+  const argv = ['busybox', 'nc', '-ll', '-p', '80', '-e', 'echo', 'served'];
+  return host.spawn(['ip', 'netns', 'exec', container, ...argv]);
+}
+
+/** What is answered there to somebody from outside. */
+async function askOf(host: Host, port: number): Promise<string> {
+  const { stdout } = await lab().internet.run(['busybox', 'nc', '-w', '5', host.address, String(port)], { input: '' });
+  return stdout;
+}
+
+describe('the capability portMappings', () => {
+  it('publishes the container’s ports until it is deleted, and refuses those that somebody has', async () => {
+    const h1 = lab().host(1);
+    const { runtime, list, netns } = await prepare(h1, 'cni-ports');
+    await h1.container('cni-other');
+    const other = { containerId: 'other', netns: '/run/netns/cni-other' };
+    const portMappings = [{ HostPort: 8090, ContainerPort: 80, Protocol: 'tcp', HostIP: '' }];
+    const attachment = { containerId: 'ports', netns, capabilities: { portMappings } };
+    await runtime.add(list, attachment);
+    const server = serve(h1, 'cni-ports');
+    await expect.poll(() => askOf(h1, 8090)).toBe('served\n');
+    expect(await h1.json('publish', 'ls')).toMatchObject([{ HostPort: 8090, Name: 'ports', Tool: 'cni' }]);
+
+    await expect(runtime.add(list, { ...other, capabilities: { portMappings } })).rejects.toThrow(
+      /port 8090\/tcp of this host is published by cni for its container ports already/,
+    );
+    const agents = [{ hostPort: 7946, containerPort: 80 }];
+    await expect(runtime.add(list, { ...other, capabilities: { portMappings: agents } })).rejects.toThrow(
+      /7946\/tcp of this host cannot be published: .* \(pid \d+\) has it/,
+    );
+    await runtime.del(list, attachment);
+    expect(await h1.json('publish', 'ls')).toEqual([]);
+    expect(await askOf(h1, 8090)).toBe('');
+    server.drop();
+    expect(await endpointsOn(h1)).toEqual([]);
+  });
+});
+
 describe('plugins after ours', () => {
   it('publish ports and tune the interface; one that looks for its link in the host does not find it', async () => {
     const h1 = lab().host(1);
     const { runtime, list, netns } = await prepare(h1, 'cni-chain');
     const portmap = { type: 'portmap', capabilities: { portMappings: true }, backend: 'iptables' };
     const tuning = { type: 'tuning', sysctl: { 'net.ipv4.conf.eth0.log_martians': '1' } };
-    const chained = { ...list, plugins: [...list.plugins, portmap, tuning] };
+    const text = await h1.mustOverlayd('cni', 'install', '--network', 'web', '--portmap', '--print');
+    const [own] = (JSON.parse(text) as PluginList).plugins;
+    const chained = { ...list, plugins: [own!, portmap, tuning] };
     const attachment = {
       ...{ containerId: 'chained', netns },
       capabilities: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] },
@@ -184,23 +226,8 @@ describe('plugins after ours', () => {
     const result = await runtime.add(chained, attachment);
     expect(result.ips).toHaveLength(1);
     expect((await h1.mustExec('cni-chain', ['sysctl', '-n', 'net.ipv4.conf.eth0.log_martians'])).trim()).toBe('1');
-    const server = h1.spawn([
-      'ip',
-      'netns',
-      'exec',
-      'cni-chain',
-      'busybox',
-      'nc',
-      '-l',
-      '-p',
-      '80',
-      '-e',
-      'echo',
-      'served',
-    ]);
-    const { internet } = lab();
-    const ask = () => internet.run(['busybox', 'nc', '-w', '5', h1.address, '8080'], { input: '' });
-    await expect.poll(async () => (await ask()).stdout).toBe('served\n');
+    const server = serve(h1, 'cni-chain');
+    await expect.poll(() => askOf(h1, 8080)).toBe('served\n');
     server.drop();
     await runtime.del(chained, attachment, result);
     expect(await endpointsOn(h1)).toEqual([]);

@@ -1,7 +1,9 @@
 /** CNI's commands at an agent, one after the other, as runtimes have been seen to send them. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Attachments } from '../../src/agent/attachments/attachments.ts';
+import { listPublications } from '../../src/agent/publish/publishing.ts';
 import { asOverlaydError } from '../../src/core/errors.ts';
+import { formatHostEnd } from '../../src/core/publish.ts';
 import { createCniDoor } from '../../src/integrations/cni/door.ts';
 import type { ToolDoor } from '../../src/ports/tools.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
@@ -35,6 +37,10 @@ function doorOf(host: SimulatedHost): ToolDoor {
   return createCniDoor({
     ...{ lifecycle, containers, patient: (handle) => handle },
     attachments: new Attachments({ member: () => host.running, containers }),
+    facts: {
+      bindProblem: async ({ port, transport }) =>
+        port === 443 && transport === 'tcp' ? { kind: 'in-use', by: { process: 'nginx (pid 7)' } } : undefined,
+    },
     inside: (path) => host.kernel.inside(path),
   });
 }
@@ -59,6 +65,7 @@ async function ask(verb: string, { id = 'default-api', netns = '', args = '', mo
   return text === '' ? undefined : JSON.parse(text);
 }
 
+const ports = (...portMappings: readonly object[]) => ({ runtimeConfig: { portMappings } });
 const namespace = () => one.addContainer().replace('netns:', '/run/netns/');
 const process = () => {
   one.kernel.addContainer('/proc/42/ns/net');
@@ -124,7 +131,12 @@ describe('ADD', () => {
 
   it.each([
     ['a capability that is not there', { runtimeConfig: { bandwidth: {} } }, 2, /capability bandwidth is not known/],
-    ['ports', { runtimeConfig: { portMappings: [{ hostPort: 80 }] } }, 2, /"portmap"/],
+    ['half a port', ports({ hostPort: 80 }), 7, /portMappings\[0\]\.containerPort has to be a port/],
+    ['a port twice', ports({ HostPort: 80, ContainerPort: 1 }, { hostPort: 80, containerPort: 2 }), 7, /there twice/],
+    ['a protocol that is none', ports({ hostPort: 1, containerPort: 1, protocol: 'icmp' }), 7, /tcp, udp, sctp/],
+    ['no address of the host', ports({ hostPort: 1, containerPort: 1, hostIP: 'eth0' }), 7, /hostIP eth0 is no/],
+    ['one that stays there', ports({ hostPort: 1, containerPort: 1, hostIP: '127.0.0.1' }), 7, /stays on the host/],
+    ['a port of a process', ports({ hostPort: 443, containerPort: 1 }), 100, /nginx \(pid 7\) has it/],
     [
       'two addresses of a family',
       { runtimeConfig: { ips: ['10.0.0.7', '10.0.0.8/24'] } },
@@ -151,6 +163,39 @@ describe('ADD', () => {
     expect(await ask('ADD', { netns: namespace(), more: { runtimeConfig: { portMappings: [] } } })).toMatchObject({
       ips: [{}],
     });
+  });
+});
+
+describe('ports', () => {
+  const listed = () => listPublications({ member: one.running }).map((each) => [formatHostEnd(each), each.name]);
+  const web = ports({ hostPort: 8080, containerPort: 80 }, { HostPort: 53, ContainerPort: 53, Protocol: 'UDP' });
+
+  it('are the container’s until it is deleted, and of nobody else meanwhile', async () => {
+    const netns = namespace();
+    expect(await ask('ADD', { netns, more: web })).toMatchObject({ ips: [{}] });
+    expect(await ask('ADD', { netns, more: web })).toMatchObject({ ips: [{}] });
+    expect(listed()).toEqual([
+      ['53/udp', 'api'],
+      ['8080/tcp', 'api'],
+    ]);
+    const other = await ask('ADD', { id: 'other', netns: namespace(), more: web });
+    expect(other).toMatchObject({ code: 100, details: 'conflict' });
+    expect(other.msg).toContain('8080/tcp of this host is published by cni for its container api already');
+    await ask('DEL', {});
+    expect(listed()).toEqual([]);
+    expect(await ask('ADD', { id: 'other', netns: namespace(), more: web })).toMatchObject({ ips: [{}] });
+    expect(listed()).toHaveLength(2);
+    await checkQuiet(cluster);
+  });
+
+  it('are refused on a network that leads nowhere', async () => {
+    await cluster.clock.until(one.running.networks.create({ ...networkRequest('vault'), internal: true }));
+    const answer = await ask('ADD', { netns: namespace(), more: { ...web, network: 'vault' } });
+    expect(answer).toMatchObject({
+      code: 7,
+      msg: expect.stringMatching(/^network vault is internal: none of its ports/),
+    });
+    expect(names()).toEqual([]);
   });
 });
 

@@ -140,6 +140,11 @@ function refuseForeign({ view, self }: PublishingDeps['member'], network: Networ
   );
 }
 
+/** Throws `conflict` where a process of the host listens, which is named: its callers would get to the container. */
+export async function requireUnbound(facts: PublishingDeps['facts'], mappings: readonly PortMapping[]): Promise<void> {
+  for (const mapping of mappings) await refuseBound(facts, mapping);
+}
+
 async function refuseBound(facts: PublishingDeps['facts'], wanted: PortMapping): Promise<void> {
   if (wanted.protocol === 'sctp') return;
   const { protocol: transport, hostPort: port, hostAddress } = wanted;
@@ -166,7 +171,8 @@ export function hasWayOut(network: NetworkRecord): boolean {
   );
 }
 
-function requireWayOut(network: NetworkRecord): void {
+/** Throws `invalid-argument`. */
+export function requireWayOut(network: NetworkRecord): void {
   if (hasWayOut(network)) return;
   const why = network.internal ? 'internal' : 'cut off from its gateway (gateway_mode=isolated)';
   throw new OverlaydError('invalid-argument', `network ${network.name} is ${why}: none of its ports can be published`);

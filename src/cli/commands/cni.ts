@@ -27,7 +27,7 @@ export function addCniCommands(program: Command, session: Session): void {
 
   addPlaces(cni.command('install').description('Install the plugin, and configurations of networks'))
     .option('--network <name>', 'a network that runtimes are to see; may be repeated', collect(String))
-    .option('--portmap', 'publish ports by the plugin portmap, which has to be there')
+    .option('--portmap', 'publish ports by the plugin portmap, which has to be there, instead of by overlayd')
     .option('--print', 'print the configurations, and install nothing')
     .addHelpText(
       'after',
@@ -40,13 +40,14 @@ Examples:
   overlayd cni install --network web --print > /etc/cni/net.d/10-web.conflist`,
     )
     .action(async ({ binDir = [BIN_DIR], confDir, network = [], portmap, print }: InstallOptions) => {
-      const found: string[] = [];
+      const found: { readonly name: string; readonly text: string }[] = [];
       for (const ref of network) {
-        const { name } = await session.ask('waiting for the agent', (client) => client.getNetwork({ ref }));
-        found.push(name);
+        const { name, internal } = await session.ask('waiting for the agent', (client) => client.getNetwork({ ref }));
+        const ports = internal ? 'none' : portmap ? 'portmap' : 'own';
+        found.push({ name, text: configuration(name, ports) });
       }
       if (print) {
-        for (const name of found) session.print(configuration(name, portmap === true));
+        for (const { text } of found) session.print(text);
         return;
       }
       const { files } = session.surroundings;
@@ -54,9 +55,9 @@ Examples:
         await installToolProgram(session, `${directory}/${PROGRAM}`);
         session.print(`${directory}/${PROGRAM}`);
       }
-      for (const name of found) {
+      for (const { name, text } of found) {
         const path = `${confDir}/87-overlayd-${name}.conflist`;
-        await files.install(path, `${configuration(name, portmap === true)}\n`, 0o644);
+        await files.install(path, `${text}\n`, 0o644);
         session.print(path);
       }
     });
@@ -89,12 +90,19 @@ Examples:
     });
 }
 
-/** Of 1.0.0: containerd 1.7 takes no list of 1.1.0. */
-function configuration(network: string, portmap: boolean): string {
-  const own = { type: PROGRAM, network, capabilities: { ips: true, mac: true, aliases: true, dns: true } };
-  const published = { type: 'portmap', capabilities: { portMappings: true } };
-  const list = { cniVersion: '1.0.0', name: network, plugins: portmap ? [own, published] : [own] };
-  return JSON.stringify(list, null, 2);
+/**
+ * Of 1.0.0: containerd 1.7 takes no list of 1.1.0. `ports`: who publishes them; a runtime tells each plugin what it says it can, so of
+ * a network that leads nowhere it tells nobody.
+ */
+function configuration(network: string, ports: 'own' | 'portmap' | 'none'): string {
+  const capabilities = { ips: true, mac: true, aliases: true, dns: true };
+  const published = { portMappings: true };
+  const own = {
+    ...{ type: PROGRAM, network },
+    capabilities: { ...capabilities, ...(ports === 'own' ? published : {}) },
+  };
+  const plugins = ports === 'portmap' ? [own, { type: 'portmap', capabilities: published }] : [own];
+  return JSON.stringify({ cniVersion: '1.0.0', name: network, plugins }, null, 2);
 }
 
 function addPlaces(command: Command): Command {

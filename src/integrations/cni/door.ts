@@ -5,10 +5,11 @@
 import type { Attachments, AttachRequest } from '../../agent/attachments/attachments.ts';
 import type { Connection } from '../../agent/endpoints/endpoints.ts';
 import type { Lifecycle } from '../../agent/lifecycle.ts';
+import { requireUnbound, requireWayOut } from '../../agent/publish/publishing.ts';
 import type { LocalEndpoint } from '../../core/container.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { NamespaceState } from '../../core/host-state.ts';
-import type { Containers } from '../../ports/host.ts';
+import type { Containers, HostFacts } from '../../ports/host.ts';
 import type { ToolCall, ToolDoor } from '../../ports/tools.ts';
 import type { Patience } from '../patience.ts';
 import { checkAttachment } from './check.ts';
@@ -33,6 +34,7 @@ export interface CniDeps {
   readonly lifecycle: Pick<Lifecycle, 'require' | 'current' | 'situation'>;
   readonly attachments: Attachments;
   readonly containers: Pick<Containers, 'isAlive'>;
+  readonly facts: Pick<HostFacts, 'bindProblem'>;
   /** What a container's namespace holds. Throws `namespace-unusable`. */
   readonly inside: (path: string) => Promise<NamespaceState>;
   readonly patient: Patience;
@@ -42,7 +44,7 @@ const TOOL = 'cni';
 const PROCESS = /^\/proc\/\d+\/ns\/net$/;
 
 export function createCniDoor(deps: CniDeps): ToolDoor {
-  const { attachments, containers, inside, lifecycle, patient } = deps;
+  const { attachments, containers, facts, inside, lifecycle, patient } = deps;
 
   async function add(call: ToolCall): Promise<string> {
     const configuration = parseConfiguration(call.input);
@@ -51,7 +53,13 @@ export function createCniDoor(deps: CniDeps): ToolDoor {
     const wishes = parseWishes(call, configuration);
     const { aliases: _, name: __, resolver, args: ___, ...rest } = wishes;
     const { netns, ifname, containerId } = subject;
-    const owner = { tool: TOOL, key: keyOf(configuration, subject), names: 'told' } as const;
+    const { published } = wishes;
+    if (published.length > 0) {
+      requireWayOut(await lifecycle.require().member.networks.find(configuration.network));
+      await requireUnbound(facts, published);
+    }
+    const key = keyOf(configuration, subject);
+    const owner = { tool: TOOL, key, container: containerId, names: 'told' } as const;
     const request = { ...rest, network: configuration.network, container: `netns:${netns}`, ifname, owner };
     const connection = await attachNamed(namings(containerId, wishes).map((naming) => ({ ...request, ...naming })));
     const report = attachments.report(connection.endpoint);

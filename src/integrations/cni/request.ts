@@ -6,8 +6,10 @@
  */
 import { familyOf } from '../../core/ip.ts';
 import { nearest } from '../../core/nearest.ts';
+import type { PortMapping } from '../../core/publish.ts';
 import type { ToolCall } from '../../ports/tools.ts';
 import { type Fields, fieldsOf, isFields, listOf, textOf, textsOf } from './fields.ts';
+import { portsOf } from './ports.ts';
 import { CNI, cniError } from './problem.ts';
 import { type Resolver, resolverOf } from './result.ts';
 
@@ -20,7 +22,7 @@ const KEYS = [
   ...['cniVersion', 'name', 'type', 'capabilities', 'runtimeConfig', 'args', 'prevResult', 'ipam', 'dns'],
   ...['network', 'aliases', 'gwPriority'],
 ];
-const CAPABILITIES = ['ips', 'mac', 'aliases', 'dns'];
+const CAPABILITIES = ['ips', 'mac', 'aliases', 'dns', 'portMappings'];
 const ARGUMENTS = ['IP', 'MAC', 'NAME', 'ALIAS'];
 /** Of orchestrators; names are made of some of them. */
 const OTHERS_ARGUMENTS = /^(K8S_|NERDCTL_|IgnoreUnknown$)/;
@@ -59,6 +61,7 @@ export interface Wishes {
   readonly labels: Readonly<Record<string, string>>;
   /** Undefined: the network's own. */
   readonly resolver: Resolver | undefined;
+  readonly published: readonly PortMapping[];
   readonly args: ReadonlyMap<string, string>;
 }
 
@@ -122,20 +125,12 @@ export function checkConfiguration({ fields }: Configuration): void {
 export function parseWishes({ env }: ToolCall, { fields, name }: Configuration): Wishes {
   const args = parseArguments(env.CNI_ARGS ?? '');
   const runtime = fieldsOf(fields, 'runtimeConfig');
-  for (const [key, value] of Object.entries(runtime)) {
+  for (const key of Object.keys(runtime)) {
     if (CAPABILITIES.includes(key)) continue;
-    if (key !== 'portMappings') {
-      throw cniError(
-        CNI.unsupportedField,
-        `capability ${key} is not known${meant(key, CAPABILITIES)}; take it out of "capabilities"`,
-      );
-    }
-    if (Array.isArray(value) && value.length > 0) {
-      throw cniError(
-        CNI.unsupportedField,
-        'ports are published by the plugin "portmap", after this one in "plugins": give it the capability portMappings, and take it from "capabilities" of overlayd',
-      );
-    }
+    throw cniError(
+      CNI.unsupportedField,
+      `capability ${key} is not known${meant(key, CAPABILITIES)}; take it out of "capabilities"`,
+    );
   }
   const given = fieldsOf(fieldsOf(fields, 'args'), 'cni', 'args.');
   const addresses = [
@@ -161,6 +156,7 @@ export function parseWishes({ env }: ToolCall, { fields, name }: Configuration):
     gwPriority: gwPriority as number | undefined,
     labels: labelsOf(given),
     resolver: resolverOf(fieldsOf(runtime, 'dns', 'runtimeConfig.'), fieldsOf(fields, 'dns')),
+    published: portsOf(runtime),
     args,
   };
 }

@@ -18,7 +18,12 @@ describe('cni install', () => {
     expect(JSON.parse(files.get('/etc/cni/net.d/87-overlayd-web.conflist')!)).toEqual({
       cniVersion: '1.0.0',
       name: 'web',
-      plugins: [{ type: 'overlayd', network: 'web', capabilities: { ips: true, mac: true, aliases: true, dns: true } }],
+      plugins: [
+        {
+          ...{ type: 'overlayd', network: 'web' },
+          capabilities: { ips: true, mac: true, aliases: true, dns: true, portMappings: true },
+        },
+      ],
     });
   });
 
@@ -33,7 +38,9 @@ describe('cni install', () => {
     const args = ['cni', 'install', '--network', 'web', '--portmap', '--print'];
     const { code, out } = await run(args, { surroundings: { files: memoryFiles(files) } });
     expect({ code, files: files.size }).toEqual({ code: 0, files: 0 });
-    expect(JSON.parse(out).plugins[1]).toEqual({ type: 'portmap', capabilities: { portMappings: true } });
+    const [own, portmap] = JSON.parse(out).plugins;
+    expect(portmap).toEqual({ type: 'portmap', capabilities: { portMappings: true } });
+    expect(own.capabilities).not.toHaveProperty('portMappings');
   });
 
   it('leaves a program of the same name alone', async () => {
