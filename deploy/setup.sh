@@ -110,7 +110,7 @@ fi
 
 # A Podman of Debian 13, which no other Debian has to have installed.
 if [ -n "$with_tests" ]; then
-  bash test/podman-root.sh >/dev/null || fail 'Podman could not be unpacked for the tests (see above)'
+  bash test/tools-root.sh trixie podman netavark crun catatonit nftables >/dev/null || fail 'Podman could not be unpacked for the tests (see above)'
 fi
 
 # ---------------------------------------------------------------- npm packages

@@ -2,20 +2,26 @@
 # Runs the tests of container tools with the releases of those tools that `npm test` does not run, as root:
 #
 #   npm run test:tools                all of them
-#   npm run test:tools -- podman      chosen ones
+#   npm run test:tools -- podman      chosen ones: podman, containerd
 #
 # What it unpacks for that, it keeps: see tools-root.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH="$PWD/node_modules/.bin:$PATH"
 
-[ $# -gt 0 ] || set -- podman
+[ $# -gt 0 ] || set -- podman containerd
 for tool in "$@"; do
   case $tool in
     # Debian's next release: Podman 5.8, netavark 1.17.
     podman) PODMAN_RELEASE=forky node test/run.ts e2e/podman.test.ts e2e/podman-life.test.ts ;;
+    # containerd 1.7 and 2.1, by `ctr` and by CRI.
+    containerd)
+      for release in trixie forky; do
+        CONTAINERD_RELEASE=$release node test/run.ts e2e/cri.test.ts e2e/cni-documentation.test.ts
+      done
+      ;;
     *)
-      echo "test:tools: there is no '$tool'; there is: podman" >&2
+      echo "test:tools: there is no '$tool'; there are: podman, containerd" >&2
       exit 2
       ;;
   esac

@@ -1,16 +1,18 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Host, ROOT } from './host.ts';
+import type { Host } from './host.ts';
 import { IMAGE, imageArchive } from './image.ts';
-import { expectSuccess, type Outcome, run } from './process.ts';
-import { until } from './until.ts';
+import { expectSuccess, type Outcome } from './process.ts';
+import { ToolRoot } from './tool-root.ts';
 
 /** What Podman keeps below `/etc`, which is a host's own in the lab, as `/run` is. */
 const FOLDER = '/etc/containers';
 const PLUGINS = '/usr/local/libexec/netavark';
 /** Below `/run`, which Podman's root and its host share. */
 const STORAGE = '/run/podman-storage';
-const PID_FILE = '/run/podman-root.pid';
+
+/** Debian 13's (trixie: 5.4, forky: 5.8), unless the environment names another release. */
+const RELEASE = process.env.PODMAN_RELEASE ?? 'trixie';
+const PACKAGES = ['podman', 'netavark', 'crun', 'catatonit', 'nftables'];
 
 /** For the agents of hosts with Podman: all else is where it is by default. */
 export const PODMAN_FLAGS = ['--podman-storage', STORAGE];
@@ -37,42 +39,11 @@ graphroot = "${STORAGE}"
 `;
 const POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}\n';
 
-/**
- * Makes the unpacked root the root of a mount namespace of its own, whose `/run` and `/etc/containers` are the host's: what
- * Podman mounts below `/run/netns` is there for the agent too. Stays, as the root's holder. A pivot, since `podman exec` enters
- * the container's mount namespace, which leaves a chroot. Control groups are the machine's own ones of version 2.
- */
-const ENTER = `
-set -e
-root=$1 state=$2 tree=$3
-mount --make-private /
-mkdir -p "$state/upper" "$state/work" "$state/merged"
-layers() { mount -t overlay overlay -o "lowerdir=$root,upperdir=$1/upper,workdir=$1/work" "$state/merged"; }
-layers "$state" 2>/dev/null || { mkdir -p /run/podman-root/upper /run/podman-root/work && layers /run/podman-root; }
-cd "$state/merged"
-mount -t tmpfs tmpfs tmp
-mkdir -p .old etc/containers ".${PLUGINS}" "./$tree" "./$state"
-mount -t proc proc proc
-mount --rbind /sys sys
-mount -t cgroup2 cgroup2 sys/fs/cgroup
-mount --rbind /dev dev
-mount --rbind /run run
-mount --bind /etc/containers etc/containers
-mount --bind ${PLUGINS} ".${PLUGINS}"
-mount --bind "$state" "./$state"
-mount --bind "$tree" "./$tree"
-cp /etc/resolv.conf etc/resolv.conf
-pivot_root . .old
-umount -l /.old
-echo $$ > ${PID_FILE}
-exec sleep infinity
-`;
-
 /** Podman of one host, as root, without a daemon. Containers and networks end with the host. */
 export class Podman {
   readonly #host: Host;
   readonly #state: string;
-  #pid = '';
+  #root: ToolRoot | undefined;
 
   constructor(host: Host) {
     this.#host = host;
@@ -82,31 +53,15 @@ export class Podman {
   /** Its files, our plugin, and the tests' image. The host's agent needs {@link PODMAN_FLAGS}. */
   async start(): Promise<void> {
     const host = this.#host;
-    const root = await podmanRoot();
     await host.must(['mkdir', '-p', `${FOLDER}/networks`]);
     await host.must(['sh', '-ec', OWN_LOCAL]);
-    mkdirSync(this.#state, { recursive: true });
     await this.write('containers.conf', CONTAINERS_CONF);
     await this.write('storage.conf', STORAGE_CONF);
     await this.write('policy.json', POLICY);
     await this.install();
-    await host.must(['mount', '--make-shared', '/run']);
-    const holder = host.spawn(
-      ['unshare', '-m', '--propagation', 'unchanged', 'sh', '-c', ENTER, 'enter', root, this.#state, ROOT],
-      {
-        log: 'podman.log',
-      },
-    );
-    let ended: number | undefined;
-    void holder.exited.then((code) => {
-      ended = code;
+    this.#root = await ToolRoot.open(host, {
+      ...{ name: 'podman', release: RELEASE, packages: PACKAGES, shared: [FOLDER, PLUGINS], controlGroups: 'v2' },
     });
-    this.#pid = await until(`the root of Podman on ${host.name}`, async () => {
-      if (ended !== undefined) return 'ended';
-      const { code, stdout } = await host.run(['cat', PID_FILE]);
-      return code === 0 && stdout.trim() !== '' ? stdout.trim() : undefined;
-    });
-    if (ended !== undefined) throw new Error(`Podman has no root on ${host.name}: see ${host.directory}/podman.log`);
     const archive = await imageArchive(this.#state);
     await this.must('import', '--change', 'CMD ["sleep", "infinity"]', archive, IMAGE);
   }
@@ -141,8 +96,8 @@ export class Podman {
   }
 
   #enter(): readonly string[] {
-    const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
-    return ['nsenter', `--mount=/proc/${this.#pid}/ns/mnt`, 'env', '-i', path, 'PODMAN_IGNORE_CGROUPSV1_WARNING=1'];
+    if (!this.#root) throw new Error(`Podman of ${this.#host.name} is not started`);
+    return this.#root.enter('PODMAN_IGNORE_CGROUPSV1_WARNING=1');
   }
 
   /** `podman run -d`: sleeps until it is ended. */
@@ -170,11 +125,4 @@ export class Podman {
       .filter((name) => name !== '')
       .sort();
   }
-}
-
-/** Debian 13's, unless the environment names another release. */
-async function podmanRoot(): Promise<string> {
-  const release = process.env.PODMAN_RELEASE ?? 'trixie';
-  const outcome = await run(['bash', join(ROOT, 'test/podman-root.sh'), release], { timeoutMs: 500_000 });
-  return expectSuccess(outcome).trim();
 }

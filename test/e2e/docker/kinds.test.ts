@@ -3,7 +3,9 @@ import { expect, test } from 'vitest';
 import { CniRuntime } from '../../lab/cni.ts';
 import { Containerd } from '../../lab/containerd.ts';
 import { endpointRows, runContainer, startEngines, untilOffered } from '../../lab/docker-network.ts';
+import { PODMAN_FLAGS, Podman } from '../../lab/podman.ts';
 import type { Outcome } from '../../lab/process.ts';
+import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
 
 const lab = useLab({ hosts: 3, cluster: true });
@@ -13,16 +15,21 @@ const RESOLVER = '/run/web-resolv.conf';
 /** Where a process has its host's resolver's file, it gets one that it can see alone. */
 const WITH_RESOLVER = `mount --bind ${RESOLVER} /etc/resolv.conf && exec "$@"`;
 
-test('containers of Docker, containerd, CNI, ip netns and plain processes are on one network', async () => {
+test('containers of Docker, Podman, containerd, CNI, ip netns and plain processes are on one network', async () => {
   const [h1, h2, h3] = [lab().host(1), lab().host(2), lab().host(3)];
   await h1.mustOverlayd('network', 'create', '--subnet', '10.0.0.0/24', 'web');
   const containerd = new Containerd(h2);
-  await Promise.all([startEngines([h1]).then(() => untilOffered(h1, ['web'])), containerd.start()]);
+  const podman = new Podman(h3);
+  await Promise.all([startEngines([h1]).then(() => untilOffered(h1, ['web'])), containerd.start(), podman.start()]);
+  await h3.agent.stop();
+  await h3.agent.start(PODMAN_FLAGS);
+  await until('Podman to have it', async () => (await podman.networks()).join() === 'web');
   await h2.must(['mount', '-t', 'tmpfs', 'tmpfs', '/opt']);
   await h2.mustOverlayd('cni', 'install', '--network', 'web');
   await h3.must(['sh', '-c', `echo nameserver 10.0.0.1 > ${RESOLVER}`]);
 
   await runContainer(h1, 'of-docker', '--network', 'web');
+  await podman.runContainer('of-podman', '--network', 'web');
   await containerd.must(
     ...['run', '-d', '--cni', ...containerd.runFlags('of-ctr'), containerd.root, 'of-ctr', '/bin/sleep', 'infinity'],
   );
@@ -38,10 +45,11 @@ test('containers of Docker, containerd, CNI, ip netns and plain processes are on
   const pid = process.output.trim();
   await h3.mustOverlayd('network', 'connect', '--name', 'of-pid', 'web', `pid:${pid}`);
 
-  const kinds = ['of-cni', 'of-ctr', 'of-docker', 'of-netns', 'of-pid'];
+  const kinds = ['of-cni', 'of-ctr', 'of-docker', 'of-netns', 'of-pid', 'of-podman'];
   let calls = 0;
   const run: Readonly<Record<string, (argv: readonly string[]) => Promise<Outcome>>> = {
     'of-docker': (argv) => h1.engine.docker('exec', 'of-docker', ...argv),
+    'of-podman': (argv) => podman.podman('exec', 'of-podman', ...argv),
     'of-ctr': ([program, ...argv]) =>
       containerd.ctr('task', 'exec', '--exec-id', `e${++calls}`, 'of-ctr', `/bin/${program}`, ...argv),
     'of-cni': (argv) => h2.exec('of-cni', argv),
@@ -62,6 +70,7 @@ test('containers of Docker, containerd, CNI, ip netns and plain processes are on
     ['of-docker', 'docker'],
     ['of-netns', 'netns'],
     ['of-pid', 'pid'],
+    ['of-podman', 'podman'],
   ]);
   await containerd.stop();
 });
