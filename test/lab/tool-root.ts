@@ -33,7 +33,7 @@ for shared; do
   mkdir -p "./$shared"
   mount --bind "$shared" "./$shared"
 done
-cp /etc/resolv.conf etc/resolv.conf
+cp /etc/resolv.conf /etc/hosts etc
 pivot_root . .old
 umount -l /.old
 echo $$ > "$pid"
