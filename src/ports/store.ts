@@ -13,8 +13,8 @@ export type Compare =
   | { readonly kind: 'absent'; readonly key: string }
   | { readonly kind: 'exists'; readonly key: string }
   | { readonly kind: 'revision'; readonly key: string; readonly revision: number }
-  /** No key with this prefix exists. */
-  | { readonly kind: 'empty'; readonly prefix: string };
+  /** No key with this prefix exists; with `after`: none that was written after that revision. */
+  | { readonly kind: 'empty'; readonly prefix: string; readonly after?: number };
 
 export type Write =
   | { readonly kind: 'put'; readonly key: string; readonly value: string; readonly lease?: string }

@@ -97,6 +97,8 @@ export function describeStore(name: string, create: () => Promise<StoreHarness>)
       expect(await holds({ kind: 'empty', prefix: `${p}none/` })).toBe(true);
       expect(await holds({ kind: 'empty', prefix: p })).toBe(false);
       expect(await holds({ kind: 'empty', prefix: `${p}the` })).toBe(false);
+      expect(await holds({ kind: 'empty', prefix: p, after: revision })).toBe(true);
+      expect(await holds({ kind: 'empty', prefix: p, after: revision - 1 })).toBe(false);
       expect((await tryTxn([absent(missing), absent(there)])).succeeded).toBe(false);
     });
 

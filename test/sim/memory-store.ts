@@ -16,6 +16,7 @@ import type {
 } from '../../src/ports/store.ts';
 import { failed, unavailable } from './etcd-errors.ts';
 import { MemoryAccess } from './memory-access.ts';
+import { holds } from './memory-compares.ts';
 import { MemoryWatcher } from './memory-watcher.ts';
 
 const CALL_TIMEOUT_MS = 3_000;
@@ -173,7 +174,7 @@ export class MemoryEtcd {
   txn(compares: readonly Compare[], writes: readonly Write[], user?: string): TxnResult {
     if (user !== undefined) this.access.checkTxn(user, compares, writes);
     this.#refuse(compares, writes);
-    const succeeded = compares.every((compare) => this.#holds(compare));
+    const succeeded = compares.every((compare) => holds(this.#keys, compare));
     const deleted = succeeded ? this.#commit(writes) : [];
     return { succeeded, revision: this.#revision, deleted };
   }
@@ -205,19 +206,6 @@ export class MemoryEtcd {
 
   removeWatcher(watcher: MemoryWatcher): void {
     this.#watchers.delete(watcher);
-  }
-
-  #holds(compare: Compare): boolean {
-    switch (compare.kind) {
-      case 'absent':
-        return !this.#keys.has(compare.key);
-      case 'exists':
-        return this.#keys.has(compare.key);
-      case 'revision':
-        return (this.#keys.get(compare.key)?.revision ?? 0) === compare.revision;
-      case 'empty':
-        return ![...this.#keys.keys()].some((key) => key.startsWith(compare.prefix));
-    }
   }
 
   #refuse(compares: readonly Compare[], writes: readonly Write[]): void {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createService, removeService, type ServicesDeps } from '../../src/agent/services/services.ts';
 import { namespaceOf } from '../../src/core/plan/naming.ts';
 import { firstAddress, keys } from '../../src/core/records.ts';
+import { serviceClaims } from '../../src/core/service.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { question, read } from '../unit/core/dns/messages.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
@@ -161,6 +162,34 @@ describe('a service', () => {
     put(keys.services(webId), { networkId: webId, services: 'of a later version' });
     await pass(1_000);
     await expect(remove()).rejects.toThrow(/network web cannot be removed here/);
+  });
+
+  it('goes with its network, however many it has, in one transaction; a network that somebody connects to at that moment keeps all', async () => {
+    const services = Array.from({ length: 150 }, (_, nth) => ({
+      ...{ id: `${nth}`.padEnd(64, '0'), name: `pool-${nth}`, createdAt: 1 },
+      addresses: [{ subnet: '10.0.0.0/24', ip: `10.0.0.${nth + 50}` }],
+    }));
+    const put = (key: string, record: object) => ({ kind: 'put', key, value: JSON.stringify(record) }) as const;
+    const claims = services
+      .flatMap((service) => serviceClaims(webId, service))
+      .map(({ key, record }) => put(key, record));
+    cluster.etcd.txn([], claims.slice(0, 100));
+    cluster.etcd.txn([], [put(keys.services(webId), { networkId: webId, services }), ...claims.slice(100)]);
+    await desert();
+    const remove = () => hosts[1].running.networks.remove('web', new AbortController().signal);
+    const connect = () =>
+      hosts[0].running.endpoints.connect({ network: 'web', container: hosts[0].addContainer(), aliases: [] });
+    const [removed, connected] = await until(Promise.allSettled([remove(), connect()]));
+    expect([removed, connected].filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    if (connected.status === 'fulfilled') {
+      expect(JSON.parse(cluster.etcd.entries(keys.services(webId))[0]!.value).services).toHaveLength(150);
+      expect(cluster.etcd.entries(keys.addressesOn(webId))).toHaveLength(151);
+      await desert();
+      await until(remove());
+    }
+    await pass(5_000);
+    expect(cluster.etcd.entries(keys.services(webId))).toEqual([]);
+    expect(cluster.etcd.entries(keys.addressesOn(webId))).toEqual([]);
   });
 
   it('goes with its network, with its address', async () => {

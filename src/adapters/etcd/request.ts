@@ -48,9 +48,11 @@ export function encodeCompare(compare: Compare): WireCompare {
       return of(compare.key, Result.GREATER, never);
     case 'revision':
       return of(compare.key, Result.EQUAL, { $case: 'modRevision', value: compare.revision });
-    case 'empty':
-      // Holds for every key of the range, hence for none: a key that exists has a version above 0.
-      return of(compare.prefix, Result.EQUAL, never, encodePrefixEnd(compare.prefix));
+    case 'empty': {
+      // Has to hold for every key of the range. One that exists was written at a revision above 0.
+      const written = { $case: 'modRevision', value: (compare.after ?? 0) + 1 } as const;
+      return of(compare.prefix, Result.LESS, written, encodePrefixEnd(compare.prefix));
+    }
   }
 }
 

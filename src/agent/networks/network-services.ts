@@ -1,45 +1,45 @@
 /** Services go with their network, and do not keep it from being removed; a network that is used keeps them. */
 import { unreadableRecord } from '../../core/levels.ts';
-import { encodeRecord } from '../../core/record-codec.ts';
+import { decodeClaim, decodeServices } from '../../core/record-codec.ts';
 import { keys, type NetworkRecord } from '../../core/records.ts';
-import { serviceClaims } from '../../core/service.ts';
-import type { ClusterStore } from '../../ports/store.ts';
-import type { ClusterState } from '../view/cluster-state.ts';
-import { type Change, type Commit, unchanged } from '../view/commit.ts';
+import type { ClusterStore, Compare } from '../../ports/store.ts';
+import { type Change, unchanged } from '../view/commit.ts';
+import { servicesLeft } from './network-users.ts';
 
-interface NetworkServicesDeps {
-  readonly commit: Commit;
-  readonly state: Pick<ClusterState, 'entryOf' | 'learn' | 'view'>;
-  readonly store: Pick<ClusterStore, 'get'>;
+interface Part {
+  readonly compares: readonly Compare[];
+  readonly changes: readonly Change[];
 }
 
-const ATTEMPTS = 16;
-
-/** Of a network that nobody is on. Returns what puts them back, should somebody have come meanwhile. Throws `version-mismatch`. */
-export async function takeServices(
-  { commit, state, store }: NetworkServicesDeps,
+/**
+ * Part of the transaction by which a network goes: holds as long as services alone have addresses of it, and takes those along. So
+ * of that and of who connects at the same moment one happens, and wholly. Throws `version-mismatch`; `network-in-use` for an
+ * address of a service that is not there.
+ */
+export async function withoutServices(
+  { store }: { readonly store: Pick<ClusterStore, 'get' | 'list'> },
   { id, name }: NetworkRecord,
-): Promise<() => Promise<void>> {
+): Promise<Part> {
   const key = keys.services(id);
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const record = state.view.services(id);
-    if (state.view.unreadable.has(key)) throw unreadableRecord(key, `network ${name} cannot be removed here`);
-    if (!record) break;
-    const claims = record.services.flatMap((service) => serviceClaims(id, service));
-    const deletions = claims.map((claim): Change => ({ kind: 'delete', key: claim.key }));
-    const taken = await commit([unchanged(key, state.entryOf(key))], [{ kind: 'delete', key }, ...deletions]);
-    if (taken) {
-      return async () => {
-        const puts = claims.map((claim): Change => ({ kind: 'put', ...claim }));
-        await commit(
-          [key, ...claims.map((claim) => claim.key)].map((each) => ({ kind: 'absent', key: each })),
-          [{ kind: 'put', key, record: encodeRecord(record) }, ...puts],
-        ).catch(() => undefined);
-      };
-    }
-    const held = await store.get(key);
-    if (!held) break;
-    state.learn([held]);
-  }
-  return async () => undefined;
+  const prefix = keys.addressesOn(id);
+  const [held, { entries, revision }] = await Promise.all([store.get(key), store.list(prefix)]);
+  const record = held && decodeServices(held.value);
+  if (held && !record) throw unreadableRecord(key, `network ${name} cannot be removed here`);
+  const known = new Set(record?.services.map((service) => service.id));
+  const claims = entries.map((entry) => ({ ip: entry.key.slice(prefix.length), claim: decodeClaim(entry.value) }));
+  const isServices = ({ claim }: (typeof claims)[number]) => claim?.nodeId === '';
+  const left = claims.filter((each) => isServices(each) && !known.has(each.claim!.endpointId));
+  if (left.length > 0 && claims.every(isServices))
+    throw servicesLeft(
+      name,
+      left.map(({ ip }) => ip),
+    );
+  const isTheirs = claims.length > 0 && claims.every(isServices);
+  return {
+    compares: [unchanged(key, held), { kind: 'empty', prefix, ...(isTheirs && { after: revision }) }],
+    changes: [
+      ...(held ? [{ kind: 'delete', key } as const] : []),
+      ...(isTheirs ? [{ kind: 'delete-prefix', prefix } as const] : []),
+    ],
+  };
 }

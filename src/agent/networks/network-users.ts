@@ -25,13 +25,12 @@ export function refuseIfUsed(view: ClusterView, network: NetworkRecord): void {
   );
 }
 
-/** Throws `network-in-use` where services hold addresses that they should have let go of. */
-export function refuseServicesLeft(view: ClusterView, { id, name }: NetworkRecord): void {
-  const left = [...view.claims(id)].flatMap(([ip, { nodeId }]) => (nodeId === '' ? [ip] : [])).slice(0, MOST_SHOWN);
-  if (left.length === 0) return;
-  throw new OverlaydError(
+/** Services that are not there have these addresses. */
+export function servicesLeft(network: string, addresses: readonly string[]): OverlaydError {
+  const shown = addresses.slice(0, MOST_SHOWN).join(', ');
+  return new OverlaydError(
     'network-in-use',
-    `network ${name} has addresses of services: ${left.join(', ')}; one is just being made, or was not wholly removed: try again after \`overlayd ipam repair --network ${name}\``,
+    `network ${network} has addresses of services: ${shown}; one is just being made, or was not wholly removed: try again after \`overlayd ipam repair --network ${network}\``,
   );
 }
 

@@ -35,7 +35,7 @@ import type { ClusterStore, Compare, StoreEntry } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import { type Change, type Commit, type Committed, GATE_OPEN } from '../view/commit.ts';
 import { asClusterSays, type CanEncrypt, requireEncryption } from './encryption.ts';
-import { takeServices } from './network-services.ts';
+import { withoutServices } from './network-services.ts';
 import {
   addSubnet,
   automaticPools,
@@ -45,7 +45,7 @@ import {
   subnetHolders,
   unchangedSubnets,
 } from './network-subnets.ts';
-import { learnUsers, refuseIfUsed, refuseServicesLeft } from './network-users.ts';
+import { learnUsers, refuseIfUsed } from './network-users.ts';
 
 export interface NetworksDeps {
   readonly store: ClusterStore;
@@ -184,17 +184,6 @@ export class Networks {
 
   /** From then on it has no name, and every member that hears of it takes its part down. */
   async #beginRemoval(network: NetworkRecord): Promise<Committed> {
-    refuseIfUsed(this.#deps.state.view, network);
-    const putBack = await takeServices(this.#deps, network);
-    try {
-      return await this.#markRemoved(network);
-    } catch (error) {
-      await putBack();
-      throw error;
-    }
-  }
-
-  async #markRemoved(network: NetworkRecord): Promise<Committed> {
     const { commit, state, store } = this.#deps;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       refuseIfUsed(state.view, network);
@@ -203,19 +192,17 @@ export class Networks {
       const current = state.view.network(network.id);
       if (revision === undefined || !current) break;
       if (state.view.unreadable.has(key)) throw unreadableRecord(key, `network ${network.name} cannot be removed here`);
+      const services = await withoutServices(this.#deps, network);
       const committed = await commit(
-        [
-          { kind: 'revision', key, revision },
-          { kind: 'empty', prefix: keys.addressesOn(network.id) },
-        ],
+        [{ kind: 'revision', key, revision }, ...services.compares],
         [
           { kind: 'put', key, record: { ...current, state: 'deleting' } },
           { kind: 'delete', key: keys.networkName(network.name) },
+          ...services.changes,
         ],
       );
       if (committed) return committed;
       await Promise.all([state.read(store, NETWORKS), learnUsers(state, store, network)]);
-      refuseServicesLeft(state.view, network);
     }
     throw new OverlaydError('network-not-found', `network ${network.name} not found: it has just been removed`);
   }
