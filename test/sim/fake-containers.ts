@@ -43,6 +43,8 @@ export interface FakeContainer {
   ran: boolean;
   /** Why its last start failed. */
   failure: string;
+  /** Its own check fails. */
+  unhealthy?: boolean;
   readonly publishesPorts: boolean;
   readonly withoutIpv6: boolean;
   readonly dnsServers: readonly string[];
@@ -226,14 +228,14 @@ export function membersOf(
 }
 
 export function describeContainer(container: FakeContainer): EngineContainer {
-  const { id, name, pid, hostname, ports, attachments, restarts, ran, failure } = container;
+  const { id, name, pid, hostname, ports, attachments, restarts, ran, failure, unhealthy } = container;
   const networks = [...attachments].map(([network, { aliases = [], endpoint, ip, ip6, networkId = '' }]) => ({
     ...{ network, networkId, ip, ip6 },
     endpointId: endpoint?.id ?? '',
     addresses: [endpoint?.address, endpoint?.ipv6Address].flatMap((cidr) => cidr?.split('/')[0] ?? []),
     aliases: [...aliases, id.slice(0, 12)],
   }));
-  return { id, name, pid, hostname, ports, networks, restarts, ran, failure };
+  return { id, name, pid, hostname, ports, networks, restarts, ran, failure, unhealthy };
 }
 
 export function hostsPathOf(containerId: string): string {

@@ -153,7 +153,7 @@ export class FakeEngine implements Engine {
       ...{ ...this.#deps, disk: this.disk, libnetwork, networkLocks },
       network: (name) => this.disk.network(name),
       nextPid: () => ++this.#lastPid,
-      tell: (event) => this.#tell(event),
+      tell: (event) => this.tell(event),
     });
     const life: Life = {
       ...{
@@ -263,7 +263,7 @@ export class FakeEngine implements Engine {
         attachment.endpoint = undefined;
         if (endpoint) await life.runs.detach(endpoint);
         container.attachments.delete(network.name);
-        if (endpoint) this.#tell({ kind: 'container', action: 'disconnect', id: container.id, networkId });
+        if (endpoint) this.tell({ kind: 'container', action: 'disconnect', id: container.id, networkId });
       });
     });
   }
@@ -281,7 +281,6 @@ export class FakeEngine implements Engine {
   }
 
   // ------------------------------------------------------------ what its users type
-
   /** `docker network create`. Up to Docker 24 two at the same moment can both succeed. */
   createNetworkAs(spec: NetworkSpec): Promise<string> {
     return this.#api(async (life) => {
@@ -292,7 +291,7 @@ export class FakeEngine implements Engine {
       if (this.diskFull) await life.libnetwork.deleteNetwork(network);
       if (this.diskFull) throw refused('no space left on device');
       this.disk.objects.set(network.id, network);
-      this.#tell({ kind: 'network', action: 'create', id: network.id });
+      this.tell({ kind: 'network', action: 'create', id: network.id });
       return network.id;
     });
   }
@@ -309,7 +308,7 @@ export class FakeEngine implements Engine {
       const id = this.#deps.random.hex(32);
       const made = containerOf(id, name, request);
       this.disk.containers.set(id, made);
-      this.#tell({ kind: 'container', action: 'create', id });
+      this.tell({ kind: 'container', action: 'create', id });
       return made;
     });
     await this.startContainer(name);
@@ -343,7 +342,7 @@ export class FakeEngine implements Engine {
         endProcess(container, this.#deps.kernel, this.disk);
         await life.runs.cleanUp(container);
         this.disk.containers.delete(container.id);
-        this.#tell({ kind: 'container', action: 'destroy', id: container.id });
+        this.tell({ kind: 'container', action: 'destroy', id: container.id });
       });
     });
   }
@@ -354,7 +353,7 @@ export class FakeEngine implements Engine {
       return life.containerLocks.run(container.id, async () => {
         if (this.disk.find(name)) throw refused(`the container name ${name} is already in use`);
         container.name = name;
-        this.#tell({ kind: 'container', action: 'rename', id: container.id });
+        this.tell({ kind: 'container', action: 'rename', id: container.id });
       });
     });
   }
@@ -384,11 +383,12 @@ export class FakeEngine implements Engine {
       await libnetwork.deleteNetwork(network);
       this.disk.objects.delete(network.id);
       removed.add(network.id);
-      this.#tell({ kind: 'network', action: 'destroy', id: network.id });
+      this.tell({ kind: 'network', action: 'destroy', id: network.id });
     });
   }
 
-  #tell(event: EngineEvent): void {
+  /** Whoever listens hears it. */
+  tell(event: EngineEvent): void {
     for (const stream of this.#streams) stream.push(event);
   }
 

@@ -111,7 +111,12 @@ export const containerResponse = z
   .object({
     Id: z.string(),
     Name: z.string(),
-    State: z.object({ Pid: z.number(), Error: z.string().nullish(), StartedAt: z.string().nullish() }),
+    State: z.object({
+      Pid: z.number(),
+      Error: z.string().nullish(),
+      StartedAt: z.string().nullish(),
+      Health: z.object({ Status: z.string().nullish() }).nullish(),
+    }),
     Config: z.object({
       Hostname: z.string().nullish(),
       ExposedPorts: z.record(z.string(), z.unknown()).nullish(),
@@ -131,6 +136,7 @@ export const containerResponse = z
       ran: !(State.StartedAt ?? NEVER).startsWith(NEVER),
       failure: State.Error ?? '',
       hostname: Config.Hostname ?? '',
+      ...(State.Health?.Status === 'unhealthy' && { unhealthy: true }),
       ports: containerPorts(Object.keys(Config.ExposedPorts ?? {}), Config.Labels),
       ...(hasLinks([HostConfig, ...Object.values(NetworkSettings?.Networks ?? {})]) && { linked: true }),
       ...(HostConfig?.Dns.length && { nameServers: HostConfig.Dns }),
@@ -192,10 +198,13 @@ const NETWORK_ACTIONS = ['create', 'destroy'] as const;
 const LINK_ACTIONS = ['connect', 'disconnect'] as const;
 const CONTAINER_ACTIONS = ['create', 'start', 'rename', 'die', 'destroy'] as const;
 
+/** `health_status: unhealthy`, `health_status: healthy`; an engine that is asked for this compares beginnings. */
+const HEALTH_ACTION = 'health_status';
+
 /** What the engine is asked to tell; it knows no filter by type and action together. */
 export const EVENT_FILTERS = {
   type: ['network', 'container'],
-  event: [...NETWORK_ACTIONS, ...LINK_ACTIONS, ...CONTAINER_ACTIONS].filter(
+  event: [...NETWORK_ACTIONS, ...LINK_ACTIONS, ...CONTAINER_ACTIONS, HEALTH_ACTION].filter(
     (name, at, all) => all.indexOf(name) === at,
   ),
 };
@@ -215,6 +224,7 @@ export function parseEvent(json: unknown): EngineEvent | undefined {
   if (!parsed.success) return undefined;
   const { Type, Action, Actor } = parsed.data;
   if (Type === 'container') {
+    if (Action.startsWith(`${HEALTH_ACTION}:`)) return { kind: 'container', action: 'health', id: Actor.ID };
     const action = CONTAINER_ACTIONS.find((name) => name === Action);
     return action && { kind: 'container', action, id: Actor.ID };
   }

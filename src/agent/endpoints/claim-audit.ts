@@ -176,10 +176,11 @@ async function takeBack(
   return committed ? 'claimed' : 'changed';
 }
 
-/** The names of an engine's endpoint are the engine's, and may be on their way to etcd. */
+/** What an engine's endpoint is called, and how it is, is the engine's to say, and may be on its way to etcd. */
 function rightRecord({ record, engine }: LocalEndpoint, held: EndpointRecord | undefined): EndpointRecord {
   const { name, aliases, createdAt } = engine && held ? held : record;
-  return endpointWith(held, { ...record, name, aliases, createdAt });
+  const { health: _, ...own } = record;
+  return endpointWith(held, { ...(engine && held ? own : record), name, aliases, createdAt });
 }
 
 /** True when nothing was to be put right. */

@@ -15,6 +15,12 @@ export interface EndpointChangeDeps {
   readonly state: ClusterState;
 }
 
+/** What of an endpoint may change. */
+export type EndpointFields = Partial<Pick<EndpointRecord, 'mac' | 'name' | 'aliases' | 'ports'>> & {
+  /** Undefined: no more. */
+  readonly health?: EndpointRecord['health'] | undefined;
+};
+
 const ATTEMPTS = 8;
 
 export class EndpointChange {
@@ -30,18 +36,15 @@ export class EndpointChange {
    * In etcd, here and with the peers. `network`: where the MAC changes. Throws `endpoint-not-found`, `address-in-use`,
    * `version-mismatch`, `store-unavailable`.
    */
-  async make(
-    record: EndpointRecord,
-    change: Partial<Pick<EndpointRecord, 'mac' | 'name' | 'aliases' | 'ports'>>,
-    network?: NetworkRecord,
-  ): Promise<EndpointRecord> {
+  async make(record: EndpointRecord, change: EndpointFields, network?: NetworkRecord): Promise<EndpointRecord> {
     const { commit, state, store } = this.#deps;
     const key = keys.endpoint(record);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const found = state.entryOf(key);
       const held = state.view.endpoint(record);
       if (state.view.unreadable.has(key)) throw unreadableRecord(key, `endpoint ${record.name} cannot be changed`);
-      const next = endpointWith(held, { ...record, ...change });
+      const { health, ...rest } = { ...record, ...change };
+      const next = endpointWith(held && withoutHealth(held), { ...rest, ...(health && { health }) });
       if (found && held) {
         const mac = network && this.#macs.claim(network, next, record);
         const committed = await commit(
@@ -61,4 +64,8 @@ export class EndpointChange {
     }
     throw new OverlaydError('endpoint-not-found', `endpoint ${record.name}: ${addressList(record)} was released`);
   }
+}
+
+function withoutHealth({ health: _, ...rest }: EndpointRecord): EndpointRecord {
+  return rest;
 }

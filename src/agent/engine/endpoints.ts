@@ -4,8 +4,7 @@
  * that whatever is cut short in between leaves a claim that this node can find and release.
  */
 import { type EngineAttachment, handedOver, isHandedOver, type LocalEndpoint } from '../../core/container.ts';
-import { samePorts } from '../../core/endpoint-ports.ts';
-import { endpointNames, isNamed } from '../../core/engine/endpoint-names.ts';
+import { differing, endpointNames, isNamed } from '../../core/engine/endpoint-names.ts';
 import type { EngineContainer } from '../../core/engine/engine.ts';
 import { type JoiningContainer, joiningAttachment } from '../../core/engine/service-route.ts';
 import { OverlaydError } from '../../core/errors.ts';
@@ -304,9 +303,7 @@ export class EngineEndpoints {
     if (!found?.engine) return;
     const inside = await this.#lookInside(found, container);
     const names = endpointNames(container, aliases);
-    const isPort = samePorts(found.record.ports, container.ports);
-    const change = { ...names, ...(isPort ? {} : { ports: container.ports }) };
-    const changed = !isNamed(found.record, names) || !isPort;
+    const change = differing(found.record, container, names);
     const wayOut = container.pid === 0 ? found.engine.wayOut : container.networks.some(({ gateway }) => gateway);
     const engineKnows =
       container.pid === 0 ? found.engine.engineKnows : engineKnowsMore(container, (id) => local.byEngine(id));
@@ -317,11 +314,11 @@ export class EngineEndpoints {
       found.engine.containerId === container.id &&
       (found.engine.wayOut ?? false) === (wayOut ?? false) &&
       found.engine.engineKnows === engineKnows;
-    if (!changed && isSame) return;
+    if (!change && isSame) return;
     if (isHandedOver(found.container)) await leadToService(this.#deps, known);
     let record = found.record;
     try {
-      if (changed) record = await this.change.make(record, change);
+      if (change) record = await this.change.make(record, change);
     } finally {
       // Which process it is must be known though etcd does not take the names yet.
       await local.update({ ...known, record });
@@ -329,7 +326,7 @@ export class EngineEndpoints {
       if (inside.container && isHandedOver(found.container) && addressOf(record, 6))
         void this.#wire({ ...known, record });
     }
-    if (changed)
+    if (change && !isNamed(found.record, names))
       logger.info({ endpoint: names.name, address: addressList(record) }, 'endpoint named after its container');
   }
 

@@ -210,7 +210,7 @@ export class EngineSide {
     if (event.action === 'connect') early(containers.announce(event.id, event.networkId));
     if (event.action === 'destroy') containers.forget(event.id);
     // A network of somebody else's may be the container's only way out.
-    if (['connect', 'disconnect', 'start', 'rename'].includes(event.action)) containers.lookAt(event.id);
+    if (['connect', 'disconnect', 'start', 'rename', 'health'].includes(event.action)) containers.lookAt(event.id);
     // Where the engine writes no rules for it, nothing else tells that there is a container that needs some.
     if (event.action === 'start') this.firewallChanged();
   }

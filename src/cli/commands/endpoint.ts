@@ -27,7 +27,7 @@ export function addEndpointCommands(program: Command, session: Session): void {
           { heading: 'NETWORK', cell: (row) => row.networkName },
           { heading: 'ADDRESS', cell: (row) => addressTexts(row).join(', ') },
           { heading: 'NODE', cell: (row) => row.nodeName },
-          { heading: 'STATE', cell: (row) => row.state },
+          { heading: 'STATE', cell: (row) => (row.health === '' ? row.state : `${row.state} (${row.health})`) },
           { heading: 'TOOL', cell: (row) => row.tool },
           { heading: 'CONTAINER', cell: (row) => row.container },
         ],

@@ -21,6 +21,8 @@ export interface ZoneEntry {
   readonly names: readonly string[];
   /** False: the names are known but have no address. */
   readonly shown: boolean;
+  /** Of several with a name, those that are well are answered. Absent: well. */
+  readonly unwell?: true | undefined;
   /** Absent: none. */
   readonly services?: ZoneServices | undefined;
 }
@@ -146,7 +148,8 @@ export function namesOf({ id, name, aliases }: Pick<EndpointRecord, 'id' | 'name
 }
 
 export function zoneEntry(endpoint: EndpointRecord, address: string, shown: boolean): ZoneEntry {
-  const entry = { address, name: endpoint.name, names: namesOf(endpoint), shown };
+  const unwell = endpoint.health === 'unhealthy' ? { unwell: true as const } : {};
+  const entry = { address, name: endpoint.name, names: namesOf(endpoint), shown, ...unwell };
   const ports = endpoint.ports?.flatMap(({ port, protocol, name }) =>
     name === undefined ? [] : { service: `_${name}._${protocol}`.toLowerCase(), port },
   );

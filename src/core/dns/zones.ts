@@ -269,7 +269,10 @@ function replace(
 }
 
 function namedBy(holders: readonly Entry[]): Named {
-  const shown = holders.filter((entry) => entry.shown);
+  const all = holders.filter((entry) => entry.shown);
+  const well = all.filter((entry) => !entry.unwell);
+  // Who is unwell is better than nobody.
+  const shown = well.length > 0 ? well : all;
   const ips = shown.map(({ address }) => requireIp(address, 'address'));
   if (ips.length === 0) return HIDDEN;
   return resolving(ips.sort(compareIps).map(formatIp), shown);
@@ -281,8 +284,8 @@ function resolving(addresses: readonly string[], entries: readonly ZoneEntry[]):
   return offers.length === 0 ? { kind: 'resolves', addresses } : { kind: 'resolves', addresses, offers };
 }
 
-function tellingOf({ address, name, names, shown, services }: ZoneEntry): ZoneEntry {
-  return { address, name, names, shown, ...(services && { services }) };
+function tellingOf({ address, name, names, shown, unwell, services }: ZoneEntry): ZoneEntry {
+  return { address, name, names, shown, ...(unwell && { unwell }), ...(services && { services }) };
 }
 
 function isSame(a: ZoneNetwork, b: ZoneNetwork): boolean {
@@ -291,6 +294,7 @@ function isSame(a: ZoneNetwork, b: ZoneNetwork): boolean {
 }
 
 function isSameEntry(a: ZoneEntry, b: ZoneEntry): boolean {
+  if (a.unwell !== b.unwell) return false;
   return a.name === b.name && a.shown === b.shown && sameItems(a.names, b.names) && sameServices(a, b);
 }
 

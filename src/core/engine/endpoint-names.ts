@@ -2,7 +2,9 @@
  * What a container's endpoints go by: its name first, then what its user or its engine calls it besides. An engine
  * takes names that are none in the DNS; those are left out.
  */
+import { samePorts } from '../endpoint-ports.ts';
 import { isDnsName } from '../names.ts';
+import type { EndpointRecord } from '../records.ts';
 import type { EngineContainer } from './engine.ts';
 
 const SHORT_ID = 12;
@@ -28,6 +30,18 @@ export function endpointNames(
 
 export function isNamed(endpoint: EndpointNames, { name, aliases }: EndpointNames): boolean {
   return endpoint.name === name && endpoint.aliases.join() === aliases.join();
+}
+
+/** What the record says otherwise than its container. Undefined: nothing. */
+export function differing(
+  record: EndpointRecord,
+  { ports, unhealthy }: Pick<EngineContainer, 'ports' | 'unhealthy'>,
+  names: EndpointNames,
+) {
+  const isPort = samePorts(record.ports, ports);
+  const health = unhealthy ? 'unhealthy' : undefined;
+  if (isNamed(record, names) && isPort && record.health === health) return undefined;
+  return { ...names, ...(isPort ? {} : { ports }), health } as const;
 }
 
 /** Whether an endpoint can go by it. */

@@ -68,6 +68,8 @@ export interface EngineContainer {
   /** Why its last start failed, in the engine's words; empty when it did not. */
   readonly failure: string;
   readonly hostname: string;
+  /** Its own check fails. */
+  readonly unhealthy?: boolean | undefined;
   /** Exposed ones, and those that its labels name (`../endpoint-ports.ts`). */
   readonly ports: readonly EndpointPort[];
   /** It has aliases for other containers that are its alone (`--link`). */
@@ -102,10 +104,13 @@ export type EngineEvent =
   /** The engine cannot be reached; the iterable goes on. */
   | { readonly kind: 'unreachable'; readonly reason: string }
   | { readonly kind: 'network'; readonly action: 'create' | 'destroy'; readonly id: string }
-  /** `connect`, `start` and `rename` change what the container's endpoints are called, `die` and `destroy` end them. */
+  /**
+   * `connect`, `start` and `rename` change what the container's endpoints are called, `die` and `destroy` end them. `health`: what
+   * its own check says is another thing than before.
+   */
   | {
       readonly kind: 'container';
-      readonly action: 'create' | 'start' | 'rename' | 'die' | 'destroy';
+      readonly action: 'create' | 'start' | 'rename' | 'die' | 'destroy' | 'health';
       readonly id: string;
     }
   | {

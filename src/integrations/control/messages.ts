@@ -118,6 +118,7 @@ export function endpointMessage(member: Member, record: EndpointRecord): Endpoin
     ports: (record.ports ?? []).map(({ port, protocol, name = '' }) => ({ port, protocol, name })),
     labels: { ...record.labels },
     state: member.liveness(record.nodeId) === 'ready' ? 'up' : 'hidden',
+    health: record.health ?? '',
   };
 }
 

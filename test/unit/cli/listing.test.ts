@@ -131,6 +131,7 @@ describe('network inspect', () => {
             Tool: 'netns',
             Container: 'netns:c1',
             State: 'up',
+            Health: '',
             GwPriority: 0,
             DriverOpts: {},
             Ports: [

@@ -765,6 +765,8 @@ export interface Endpoint {
   labels: { [key: string]: string };
   /** What asked for it: "docker", "podman", "cni", …; of a person's own what was named, e.g. "netns". Empty: not known. */
   tool: string;
+  /** "unhealthy", by the check of its container; empty: well, or nobody checks. */
+  health: string;
 }
 
 export interface Endpoint_DriverOptsEntry {
@@ -8643,6 +8645,7 @@ function createBaseEndpoint(): Endpoint {
     ports: [],
     labels: {},
     tool: "",
+    health: "",
   };
 }
 
@@ -8707,6 +8710,9 @@ export const Endpoint: MessageFns<Endpoint> = {
     });
     if (message.tool !== "") {
       writer.uint32(194).string(message.tool);
+    }
+    if (message.health !== "") {
+      writer.uint32(202).string(message.health);
     }
     return writer;
   },
@@ -8890,6 +8896,14 @@ export const Endpoint: MessageFns<Endpoint> = {
             message.tool = reader.string();
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.health = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8943,6 +8957,7 @@ export const Endpoint: MessageFns<Endpoint> = {
       {},
     );
     message.tool = object.tool ?? "";
+    message.health = object.health ?? "";
     return message;
   },
 };

@@ -61,7 +61,7 @@ describe("the engine's events", () => {
     const query = new URLSearchParams(player.calls.at(-1)?.path.split('?')[1]);
     expect(JSON.parse(query.get('filters') ?? '')).toEqual({
       type: ['network', 'container'],
-      event: ['create', 'destroy', 'connect', 'disconnect', 'start', 'rename', 'die'],
+      event: ['create', 'destroy', 'connect', 'disconnect', 'start', 'rename', 'die', 'health_status'],
     });
   });
 
@@ -76,6 +76,7 @@ describe("the engine's events", () => {
       container('start', 'c'),
       container('exec_start: true', 'c'),
       container('rename', 'c'),
+      container('health_status: unhealthy', 'c'),
       container('die', 'c'),
       network('disconnect', 'n', { container: 'c' }),
       container('destroy', 'c'),
@@ -86,7 +87,7 @@ describe("the engine's events", () => {
     const expected = [
       { kind: 'network', action: 'create', id: 'n' },
       { kind: 'container', action: 'connect', id: 'c', networkId: 'n' },
-      ...['create', 'start', 'rename', 'die'].map((action) => ({ kind: 'container', action, id: 'c' })),
+      ...['create', 'start', 'rename', 'health', 'die'].map((action) => ({ kind: 'container', action, id: 'c' })),
       { kind: 'container', action: 'disconnect', id: 'c', networkId: 'n' },
       { kind: 'container', action: 'destroy', id: 'c' },
       { kind: 'network', action: 'destroy', id: 'n' },

@@ -242,6 +242,18 @@ describe('containers', () => {
     expect(await open().inspect('b')).toMatchObject({ pid: 0, failure, restarts: false, ran: false });
   });
 
+  it('are unhealthy when their own check says so, and not before', async () => {
+    const state = (Status?: string) => ({ Pid: 7, ...(Status && { Health: { Status } }) });
+    const said = ['unhealthy', 'healthy', 'starting', 'none', undefined].map(state);
+    await play(({ path }) => {
+      const at = /^\/containers\/c(\d)\/json$/.exec(path)?.[1];
+      return at ? { status: 200, body: { ...CONTAINER, State: said[Number(at)]! } } : { status: 404 };
+    });
+    const engine = open();
+    const found = await Promise.all(said.map((_, at) => engine.inspect(`c${at}`)));
+    expect(found.map((container) => container?.unhealthy)).toEqual([true, undefined, undefined, undefined, undefined]);
+  });
+
   it('are started; one that runs is left so', async () => {
     const { calls } = await play(({ path }) => ({
       status: path.includes('/b/') ? 304 : path === '/version' ? 404 : 204,

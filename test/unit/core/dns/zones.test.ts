@@ -82,9 +82,10 @@ const arbitrary = {
   id: fc.constantFrom('1', '2', '3').map((digit) => digit.repeat(64)),
 };
 const aliases = fc.array(arbitrary.name, { maxLength: 3 });
+const health = fc.option(fc.constant('unhealthy' as const), { nil: undefined });
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { arbitrary: fc.record({ ...arbitrary, aliases }).map(putStep), weight: 6 },
+  { arbitrary: fc.record({ ...arbitrary, aliases, health }).map(putStep), weight: 6 },
   {
     arbitrary: fc.record({ networkId: arbitrary.networkId, host: arbitrary.host }).map(removeStep),
     weight: 2,
@@ -113,8 +114,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.constant<Step>(({ restart }) => restart()),
 );
 
-function putStep({ host, ...parts }: { host: number } & Partial<EndpointRecord>): Step {
-  return ({ put }) => put(endpoint(host, parts));
+type Fields = Partial<Omit<EndpointRecord, 'health'>> & { readonly health: EndpointRecord['health'] | undefined };
+
+function putStep({ host, health, ...parts }: { host: number } & Fields): Step {
+  return ({ put }) => put(endpoint(host, { ...parts, ...(health && { health }) }));
 }
 
 function removeStep({ networkId, host }: { networkId: string; host: number }): Step {
@@ -176,6 +179,25 @@ describe('a zone that is kept', () => {
     expect(answer('n2')).toBe(one);
     whole('w');
     expect(answer('n2')).toBe(one);
+  });
+
+  it('answers who is well where several go by a name, who is unwell at his own, and all where nobody is well', () => {
+    const { zones, put, tell, restart } = setUp();
+    const at = (name: string) => {
+      tell('w');
+      return [...zones.get('w')!.names.get(name)!.addresses].sort();
+    };
+    put(endpoint(2, { aliases: ['both'] }));
+    put(endpoint(3, { aliases: ['both'], nodeId: 'h2' }));
+    expect(at('both')).toEqual(['10.0.1.2', '10.0.1.3']);
+    put(endpoint(3, { aliases: ['both'], nodeId: 'h2', health: 'unhealthy' }));
+    expect([at('both'), at('n3')]).toEqual([['10.0.1.2'], ['10.0.1.3']]);
+    restart();
+    expect(at('both')).toEqual(['10.0.1.2']);
+    put(endpoint(2, { aliases: ['both'], health: 'unhealthy' }));
+    expect(at('both')).toEqual(['10.0.1.2', '10.0.1.3']);
+    put(endpoint(3, { aliases: ['both'], nodeId: 'h2' }));
+    expect(at('both')).toEqual(['10.0.1.3']);
   });
 
   it('has all addresses of an endpoint at its names, and its name at each of them', () => {
