@@ -44,6 +44,8 @@ export interface Packet {
   readonly to: string;
   readonly session: symbol;
   readonly bytes: number;
+  /** Of a call: when it is, by the caller's wall clock (TAI64N). */
+  readonly stampMs?: number;
   readonly inner?: Inner | undefined;
 }
 
@@ -125,6 +127,9 @@ export class FakeTunnels {
       if (!known || !isFresh(known, now)) return;
       if (known === peer.next) this.#begin(host, peer, known);
     }
+    // One that is not later than the latest may be an old one, said again: there is no answer.
+    if (kind === 'call' && packet.stampMs! <= peer.stampMs) return;
+    peer.stampMs = packet.stampMs ?? peer.stampMs;
     peer.endpoint = from;
     peer.receivedBytes += packet.bytes;
     peer.passedAt = now;
@@ -196,7 +201,8 @@ export class FakeTunnels {
     if (now - peer.calledAt < CALL_MS) return;
     peer.calledAt = peer.passedAt = now;
     const [to, from] = [peer.publicKey, device.publicKey];
-    this.#put(host, device, peer, { kind: 'call', to, from, session: Symbol('session'), bytes: BYTES.call });
+    const stampMs = host.clock.now();
+    this.#put(host, device, peer, { kind: 'call', to, from, session: Symbol('session'), bytes: BYTES.call, stampMs });
   }
 
   #put(host: FakeWireguard, device: FakeDevice, peer: FakePeer, packet: Packet): void {

@@ -8,6 +8,7 @@ import { isCanonical, parseCidr } from '../../src/core/cidr.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { parseHostPort } from '../../src/core/host-port.ts';
 import { isCanonicalIp } from '../../src/core/ip.ts';
+import { HandshakeAges } from '../../src/core/wireguard/handshake-ages.ts';
 import type { KeyPair } from '../../src/core/wireguard/own-keys.ts';
 import {
   type SeenWireguard,
@@ -30,6 +31,8 @@ export interface FakePeer {
   allowedIps: string[];
   keepaliveSeconds: number;
   lastHandshakeMs: number | undefined;
+  /** The time stamp of its latest call, by its wall clock. */
+  stampMs: number;
   receivedBytes: number;
   sentBytes: number;
   /** What is sent by. */
@@ -59,6 +62,7 @@ export interface FakeDevice {
 
 const UNHEARD = {
   ...{ endpoint: undefined, keepaliveSeconds: 0, lastHandshakeMs: undefined, receivedBytes: 0, sentBytes: 0 },
+  stampMs: Number.NEGATIVE_INFINITY,
   ...{ current: undefined, previous: undefined, next: undefined, passedAt: 0, calledAt: Number.NEGATIVE_INFINITY },
   ...{ callingSince: undefined, askedSince: undefined, owesSince: undefined },
 } as const;
@@ -85,6 +89,7 @@ export class FakeWireguard implements Wireguard, Station<Packet> {
   echoes = 0;
   sendBy: WireguardDeviceName | undefined;
   readonly #tunnels: FakeTunnels;
+  readonly #ages = new HandshakeAges();
   readonly #listeners = new Set<Inbox<'changed'>>();
   #faults: { readonly match: (op: WireguardOp) => boolean; left: number }[] = [];
 
@@ -109,7 +114,8 @@ export class FakeWireguard implements Wireguard, Station<Packet> {
       ...device,
       peers: [...peers.values()].map(seenPeer),
     }));
-    return { devices, sendBy: this.sendBy };
+    const moment = { elapsedMs: this.clock.elapsed(), nowMs: this.clock.now() };
+    return { devices: this.#ages.byClock(devices, moment), sendBy: this.sendBy };
   }
 
   async apply(ops: readonly WireguardOp[]): Promise<readonly WireguardFailure[]> {

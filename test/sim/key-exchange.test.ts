@@ -36,18 +36,18 @@ function rowsOf(host: SimulatedHost): Map<string, number> {
 }
 
 /** Everybody sends to everybody, as rows lead; returns what was lost. */
-function lost(): string[] {
-  return cluster.hosts.flatMap((from) =>
+function lost(senders: readonly SimulatedHost[] = cluster.hosts): string[] {
+  return senders.flatMap((from) =>
     [...rowsOf(from)].flatMap(([to, number]) =>
       cluster.tunnels.delivers(from.wireguard, vtepOf(number)) ? [] : [`${from.record.name} to ${to}`],
     ),
   );
 }
 
-async function flow(ms: number, stepMs = 500): Promise<string[]> {
+async function flow(ms: number, stepMs = 500, senders?: readonly SimulatedHost[]): Promise<string[]> {
   const missing: string[] = [];
   for (let passed = 0; passed < ms; passed += stepMs) {
-    missing.push(...lost());
+    missing.push(...lost(senders));
     await cluster.clock.advance(stepMs);
   }
   return missing;
@@ -96,6 +96,28 @@ describe('a key that is exchanged', () => {
     checkSettled();
     const after = hosts.map(({ keyFile }) => keyFile.content!.keys[0]!.publicKey);
     expect(after.filter((key) => before.includes(key))).toEqual([]);
+  });
+
+  it.each([
+    ['back', -DAY_MS],
+    ['ahead, and back to what it was', DAY_MS],
+  ])('loses none when a clock is set %s: by the former key no handshake would be taken', async (_, jumpMs) => {
+    const [h1, h2, h3] = await begin(3);
+    const before = h1!.keyFile.content!.keys[0]!.publicKey;
+    // The others say nothing by themselves, and sessions end in the silence before: each handshake is its own.
+    const flows = async () => {
+      const missing = await flow(300_000, 500, [h1!]);
+      await cluster.clock.advance(400_000);
+      return [...missing, ...lost([h1!])];
+    };
+    expect(await flows()).toEqual([]);
+    h1!.skewMs = jumpMs;
+    expect(await flows()).toEqual([]);
+    h1!.skewMs = Math.min(jumpMs, 0);
+    expect(await flows()).toEqual([]);
+    checkSettled();
+    expect(h1!.keyFile.content!.keys[0]!.publicKey).not.toBe(before);
+    for (const host of [h1!, h2!, h3!]) expect(host.running.problems).toEqual([]);
   });
 
   it('is there at once where nothing goes through tunnels', async () => {

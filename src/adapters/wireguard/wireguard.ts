@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { OverlaydError } from '../../core/errors.ts';
 import { KEEPALIVE_SECONDS } from '../../core/wireguard/desired.ts';
+import { HandshakeAges } from '../../core/wireguard/handshake-ages.ts';
 import { WIREGUARD_PACKAGE } from '../../core/wireguard/offers.ts';
 import { hasSession } from '../../core/wireguard/peer-memory.ts';
 import {
@@ -76,6 +77,7 @@ class HostWireguard implements Wireguard {
   readonly #backends: readonly WireguardBackend[];
   readonly #namespace: string | undefined;
   readonly #silences = new Map<string, number>();
+  readonly #ages = new HandshakeAges();
   readonly #clock: Clock;
   readonly #logger: Logger;
   #isToCall = false;
@@ -115,7 +117,8 @@ class HostWireguard implements Wireguard {
     this.#changes.placeId = place.nsid;
     const { link, source } = place.route ?? {};
     const sending = devices.find(({ name, address }) => name === link && address === source);
-    return { devices, sendBy: sending?.name };
+    const moment = { elapsedMs: this.#clock.elapsed(), nowMs: this.#clock.now() };
+    return { devices: this.#ages.byClock(devices, moment), sendBy: sending?.name };
   }
 
   changes(signal: AbortSignal): AsyncIterable<void> {

@@ -1,4 +1,7 @@
-/** Exchanges this host's key: when it is asked for, and when the key is old. Goes on by itself after a start. */
+/**
+ * Exchanges this host's key: when it is asked for, when the key is old, and when the wall clock was set back, since nobody takes a
+ * handshake by a key that is older than the last one (TAI64N, WireGuard, 5.1). Goes on by itself after a start.
+ */
 import { OverlaydError } from '../../core/errors.ts';
 import { WIREGUARD_PACKAGE } from '../../core/wireguard/offers.ts';
 import type { Phase, RotationInput } from '../../core/wireguard/rotation.ts';
@@ -27,6 +30,9 @@ export interface Exchanged {
 /** So long may a step take before it is a problem. */
 const LONG_MS = 180_000;
 
+/** Members' clocks agree within it, and a handshake is asked for no more often than every two. */
+const SET_BACK_MS = 60_000;
+
 export class Rotation {
   readonly #deps: RotationDeps;
   readonly #options: { readonly keyLifetimeMs: number };
@@ -35,6 +41,9 @@ export class Rotation {
   #why: string | undefined;
   #members: readonly string[] = [];
   #forced = false;
+  /** Of the wall clock before the even one, at the last look. */
+  #aheadMs = Number.NEGATIVE_INFINITY;
+  #isSetBack = false;
   #watching = new Set<(why: string | undefined) => void>();
 
   constructor(deps: RotationDeps, options: { readonly keyLifetimeMs: number }) {
@@ -69,10 +78,13 @@ export class Rotation {
     found: Omit<RotationInput, 'keys' | 'answers' | 'nameOf' | 'phase' | 'since' | 'forced'>,
   ): Promise<void> {
     const { answers, keys, logger, nameOf } = this.#deps;
+    this.#noteClock(found.seen.devices.length > 0);
     const [first] = keys.keys;
-    if (!this.isUnderWay && first?.number !== undefined && this.#isOld(first.createdAt)) {
-      logger.info({ event: 'key-exchange', why: 'age' }, "this host's WireGuard key is exchanged");
+    const why = this.#isSetBack ? 'the clock was set back' : first && this.#isOld(first.createdAt) ? 'age' : undefined;
+    if (!this.isUnderWay && first?.number !== undefined && why !== undefined) {
+      logger.info({ event: 'key-exchange', why }, "this host's WireGuard key is exchanged");
       await keys.begin();
+      this.#isSetBack = false;
     }
     const of = { phase: this.#phase, since: this.#since, forced: this.#forced };
     const step = rotationStep({ ...found, keys: keys.keys, answers, nameOf, ...of });
@@ -153,6 +165,14 @@ export class Rotation {
     if (why === this.#why && why !== undefined) return;
     this.#why = why;
     for (const watch of [...this.#watching]) watch(why);
+  }
+
+  /** Without devices nobody has had a handshake by the key lately. */
+  #noteClock(isUsed: boolean): void {
+    const { clock } = this.#deps;
+    const aheadMs = clock.now() - clock.elapsed();
+    this.#isSetBack ||= isUsed && aheadMs < this.#aheadMs - SET_BACK_MS;
+    this.#aheadMs = aheadMs;
   }
 
   #isOld(createdAt: number): boolean {
