@@ -376,7 +376,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'clocks',
     title: 'A host’s clock is set by a day',
     limit: '0 packets',
-    proofs: [e2e('clock.test.ts'), sim('clocks.test.ts')],
+    proofs: [e2e('clock-jumps.test.ts'), e2e('clock.test.ts'), sim('clocks.test.ts'), sim('key-exchange.test.ts')],
   },
   {
     name: 'abuse',
