@@ -4,11 +4,19 @@
  * cannot be done now (etcd is away, the outcome of a claim is unknown) is kept and tried again; what a crash forgets is
  * found by the sweep at the next start, because the claim names this node and the state file does not know it.
  */
+import { contains, parseCidr } from '../../core/cidr.ts';
 import { isOverlaydError } from '../../core/errors.ts';
+import { requireIp } from '../../core/ip.ts';
 import { isSameName, keptRecord, surplusOf } from '../../core/ipam/kept.ts';
 import { Latch } from '../../core/latch.ts';
 import { decodeQuarantine } from '../../core/record-codec.ts';
-import { addressList, type EndpointRecord, keys, type QuarantineRecord } from '../../core/records.ts';
+import {
+  addressList,
+  type EndpointRecord,
+  keys,
+  type NetworkRecord,
+  type QuarantineRecord,
+} from '../../core/records.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { ClusterStore, Compare } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
@@ -211,8 +219,14 @@ export class Releases {
     if (addresses.length === 0) return [];
     const released: QuarantineRecord = { releasedAt: this.#deps.clock.now(), by, clean };
     const kept = keptRecord(endpoint, released, quarantineSeconds);
-    const hold = kept ? { record: kept } : { record: released, lease: await this.#quarantineLease() };
-    return addresses.map(({ ip }) => ({ kind: 'put', key: keys.quarantine(networkId, ip), ...hold }));
+    const network = this.#deps.state.view.network(networkId);
+    const changes = addresses.map(async ({ ip }): Promise<Change> => {
+      const key = keys.quarantine(networkId, ip);
+      // Of a subnet that a restored etcd lacks nobody is given anything: it would be kept for ever.
+      if (kept && (!network || isAddressOf(network, ip))) return { kind: 'put', key, record: kept };
+      return { kind: 'put', key, record: released, lease: await this.#quarantineLease() };
+    });
+    return Promise.all(changes);
   }
 
   #quarantineLease(): Promise<string> {
@@ -226,4 +240,9 @@ export class Releases {
     }
     return this.#lease.id;
   }
+}
+
+function isAddressOf({ subnets }: NetworkRecord, ip: string): boolean {
+  const address = requireIp(ip, 'address');
+  return subnets.some(({ cidr }) => contains(parseCidr(cidr)!, address));
 }
