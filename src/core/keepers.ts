@@ -72,6 +72,11 @@ export function isKeeper(nodeId: string, nodes: Iterable<NodeRecord>, said: Keep
   return keepersOf(nodes, said).some(({ id }) => id === nodeId);
 }
 
+/** Whether more hosts are wanted to keep the bundled store than do. */
+export function lacksKeepers(view: Pick<ClusterView, 'cluster' | 'keepers'>): boolean {
+  return (view.keepers()?.length ?? 1) < (view.cluster()?.storeMembers ?? 1);
+}
+
 /**
  * Whether that node may write what is the whole cluster's, in etcd itself: below level 4 every one may, then keepers alone.
  */

@@ -33,6 +33,9 @@ const ELSEWHERE: ReadonlySet<ErrorCode> = new Set([
   'store-unavailable',
 ]);
 
+/** What must not happen twice: whoever was asked, and does not answer, may be at it still. */
+const ONCE: ReadonlySet<KeeperMethod> = new Set(['moveStoreAway', 'putBackStore']);
+
 export class KeeperCalls {
   readonly #deps: KeeperCallsDeps;
 
@@ -61,7 +64,11 @@ export class KeeperCalls {
       try {
         const address = addressOf(node);
         if (address === undefined) throw new OverlaydError('peer-unreachable', 'there is no way to it yet');
-        return await transport.ask({ nodeId: node.id, address }, method, asked, timeoutMs);
+        const peer = { nodeId: node.id, address };
+        if (!ONCE.has(method)) return await transport.ask(peer, method, asked, timeoutMs);
+        // Who cannot be reached is told apart from who has begun.
+        await transport.ask(peer, 'reportStore', {}, TIMEOUT_MS);
+        return await transport.ask(peer, method, asked, timeoutMs).catch((error: unknown) => refuseAgain(node, error));
       } catch (thrown) {
         const { code, message } = asOverlaydError(thrown);
         if (!ELSEWHERE.has(code)) throw thrown;
@@ -84,6 +91,17 @@ export class KeeperCalls {
     const rank = ({ id }: NodeRecord) => ['ready', 'suspect'].indexOf(liveness(id)) >>> 0;
     return others.sort((a, b) => rank(a) - rank(b));
   }
+}
+
+/** Throws `conflict` where it may have begun; else what the keeper threw. */
+function refuseAgain({ name }: NodeRecord, thrown: unknown): never {
+  const { code, message } = asOverlaydError(thrown);
+  if (code !== 'peer-unreachable') throw thrown;
+  throw new OverlaydError(
+    'conflict',
+    `${name} was asked, and may be at it still (${message}): no other host is asked, so that it does not happen twice. \`overlayd status\` and the log there tell how it ended; if it did not, run the same command again`,
+    { cause: thrown },
+  );
 }
 
 function unreachable(failures: readonly string[]): OverlaydError {

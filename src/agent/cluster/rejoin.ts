@@ -74,18 +74,29 @@ export async function joinAgain(
     const store = { ...response.store, bundled: false };
     return { identity: own.current, joinCommand: '', warnings: [], store, adopt: adoptResponse(response) };
   }
-  const identity = await own.change((before) => withResponse(before, response));
+  const identity = await own.change((before) => withResponse({ clock, pki }, before, response));
   certification.look();
   return { identity, joinCommand: '', warnings: [], store: undefined };
 }
 
+/** A keeper whose own certificate is good keeps it: that of the response lacks the names by which it is the store. */
 function withResponse(
-  { next: _, ...before }: Identity,
+  { clock, pki }: Pick<RejoinDeps, 'clock' | 'pki'>,
+  { next, ...before }: Identity,
   { caCertificate, certificate, nextCaCertificate }: JoinResponse,
 ): Identity {
+  const [own, given] = [before.certificate, certificate].map((each) => pki.readCertificate(each));
+  const isGood = caCertificate === before.caCertificate && clock.now() <= own!.notAfter;
+  const keepsOwn = isGood && own!.isKeepers && !given!.isKeepers;
   return {
     ...before,
-    ...{ caCertificate, certificate },
-    ...(nextCaCertificate !== '' && { next: { caCertificate: nextCaCertificate } }),
+    caCertificate,
+    ...(!keepsOwn && { certificate }),
+    ...(nextCaCertificate !== '' && { next: kept(next, nextCaCertificate) }),
   };
+}
+
+/** The next CA's key, of a keeper, and what this node has by it already. */
+function kept(next: Identity['next'], caCertificate: string): NonNullable<Identity['next']> {
+  return next?.caCertificate === caCertificate ? next : { caCertificate };
 }

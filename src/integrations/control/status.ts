@@ -7,7 +7,7 @@ import type { EngineStatus } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import { innerMtu, mtuProblems } from '../../core/inner-mtu.ts';
 import { coveredNeeds } from '../../core/ipam/host-holders.ts';
-import { keptByOthers, lastKeyProblem, saidOf } from '../../core/keepers.ts';
+import { keptByOthers, lacksKeepers, lastKeyProblem, saidOf } from '../../core/keepers.ts';
 import { holdingBack, levelOf, STORE_LEVEL } from '../../core/levels.ts';
 import { withEncryption } from '../../core/network-options.ts';
 import type { Status } from '../../gen/overlayd/v1/control.ts';
@@ -134,7 +134,7 @@ function findProblems(membership: Membership, alarms: readonly string[], clock: 
   const { refusal } = storeStatus();
   problems.push(...alarms);
   if (member.storeConnected && alarms.length === 0 && refusal !== undefined) problems.push(refusal);
-  if (member.self.storeProblem !== undefined) {
+  if (member.self.storeProblem !== undefined && lacksKeepers(member.view)) {
     problems.push(`this host cannot keep the store: ${member.self.storeProblem}`);
   }
   problems.push(...keyAtRisk(membership));

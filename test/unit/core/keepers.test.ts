@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { isKeeper, keepersOf, keptStore, lastKeyProblem } from '../../../src/core/keepers.ts';
+import { isKeeper, keepersOf, keptStore, lacksKeepers, lastKeyProblem } from '../../../src/core/keepers.ts';
 import type { NodeRecord } from '../../../src/core/records.ts';
-import { nodeRecord } from '../../fixtures/records.ts';
+import { clusterRecord, nodeRecord } from '../../fixtures/records.ts';
 
 const node = (id: string, parts: Partial<NodeRecord> = {}) => nodeRecord({ id, name: id, ...parts });
 const ids = (nodes: readonly NodeRecord[], storeMembers?: number) =>
@@ -92,4 +92,15 @@ test('where etcd is the user’s own, the last host with the key that is heard i
   // Of a bundled one the others have a copy, or the vote, and the key with it.
   expect(lastKeyProblem(nodes, { ...said, keepers: ['a'] }, () => true)).toBeUndefined();
   expect(lastKeyProblem([node('a', { holdsStore: true })], said, () => true)).toBeUndefined();
+});
+
+test.each([
+  [undefined, ['a'], false],
+  [1, ['a'], false],
+  [3, ['a'], true],
+  [3, ['a', 'b', 'c'], false],
+  [3, undefined, true],
+])('of %s wanted hosts %j keep the store: more are wanted is %s', (storeMembers, keepers, lacks) => {
+  const cluster = clusterRecord(storeMembers === undefined ? {} : { storeMembers });
+  expect(lacksKeepers({ keepers: () => keepers, cluster: () => cluster })).toBe(lacks);
 });

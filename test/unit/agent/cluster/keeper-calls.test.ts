@@ -16,11 +16,13 @@ function fixture(
 ) {
   const { nodes = [keeper('1'), keeper('2'), keeper('3'), nodeRecord({ id: '9' })], states = {} } = options;
   const asked: string[] = [];
+  const methods: string[] = [];
   const failures = new Map<string, Error>();
   const transport: KeepersTransport = {
-    ask: async (peer) => {
+    ask: async (peer, method) => {
       asked.push(peer.address);
-      const failure = failures.get(peer.nodeId);
+      methods.push(method);
+      const failure = failures.get(peer.nodeId) ?? failures.get(`${peer.nodeId} ${method}`);
       if (failure) throw failure;
       return CERTIFICATE as never;
     },
@@ -41,7 +43,7 @@ function fixture(
     },
     hasCaKey: () => options.hasCaKey ?? false,
   });
-  return { calls, asked, failures };
+  return { calls, asked, failures, methods };
 }
 
 test('one that has the key asks nobody', async () => {
@@ -93,4 +95,26 @@ test('others are asked where it is about them', async () => {
   const { calls, asked } = fixture({ nodes: [keeper('1'), keeper('9')], hasCaKey: true });
   await calls.askOthers('caKeys', { wanted: [] });
   expect(asked).toEqual(['192.0.2.1:7946']);
+});
+
+test.each(['putBackStore', 'moveStoreAway'] as const)(
+  '%s is asked of nobody else where the outcome is unknown',
+  async (method) => {
+    const { calls, failures, methods } = fixture();
+    failures.set(`1 ${method}`, new OverlaydError('peer-unreachable', 'did not answer in time'));
+    const asked = { backup: new Uint8Array(), etcdEndpoints: [] } as never;
+    const refused = calls.askOthers(method, asked);
+    await expect(refused).rejects.toMatchObject({ code: 'conflict' });
+    await expect(refused).rejects.toThrow('h-1 was asked, and may be at it still (did not answer in time)');
+    expect(methods).toEqual(['reportStore', method]);
+  },
+);
+
+test('what must happen once is asked of the next where one is not reached, or says that it cannot', async () => {
+  const { calls, failures, asked, methods } = fixture();
+  failures.set('1', new OverlaydError('peer-unreachable', 'cannot be reached'));
+  failures.set('2 putBackStore', new OverlaydError('store-unavailable', 'etcd is away'));
+  await calls.askOthers('putBackStore', { backup: new Uint8Array() });
+  expect(asked).toEqual(['1', '2', '2', '3', '3'].map((id) => `192.0.2.${id}:7946`));
+  expect(methods.filter((method) => method === 'putBackStore')).toHaveLength(2);
 });

@@ -101,3 +101,28 @@ test('a token of another cluster changes nothing here', async () => {
   expect(deps.own.current).toBe(identity);
   expect(pki.isSignedBy(identity.certificate, deps.own.current.caCertificate)).toBe(true);
 });
+
+test.each([
+  ['keeps its certificate, which says that it is the store', 0, true],
+  ['takes the other one where its own has run out', 91, false],
+])('a keeper whose store does not answer %s', async (_, days, keeps) => {
+  const { cluster, deps, token } = await fixture();
+  const before = { ...cluster.member!, next: { caCertificate: 'next', caKey: 'its key' } };
+  const own = new OwnIdentity(cluster.host('n1', '10.0.0.1', AGENT).file, before);
+  expect(pki.readCertificate(before.certificate).isKeepers).toBe(true);
+  cluster.clock.step(days * DAY_MS);
+  const ca = { certificate: before.caCertificate, key: before.caKey! };
+  const node = { csr: await pki.createCsr(before.key), nodeId: before.nodeId, address: '10.0.0.1' };
+  const certificate = await pki.issue(ca, node, { now: cluster.clock.now(), lifetimeMs: 90 * DAY_MS });
+  const store = { endpoints: ['https://10.0.0.9:2379'], caCertificate: '', certificate: '', key: '' };
+  const { nodeId, clusterId } = before;
+  const said = { nextCaCertificate: 'next', caKey: '', nat: false, seenFrom: '' };
+  const response = { nodeId, clusterId, certificate, caCertificate: ca.certificate, store, ...said };
+  await joinAgain(
+    { ...deps, own, joinClient: { ...deps.joinClient, join: async () => response } },
+    { token, address: '10.0.0.9' },
+    { ...DEFAULTS, agent: AGENT },
+    () => undefined,
+  );
+  expect(own.current).toEqual({ ...before, certificate: keeps ? before.certificate : certificate });
+});
