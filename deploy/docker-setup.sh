@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prepares a host with Docker for overlayd, or says what it would do: see deploy/docker-setup.sh --help. Runs where the
-# agent runs, with the same Node.js.
-deploy=$(cd "$(dirname "$0")" && pwd) || exit 1
+# agent runs, with the same Node.js. A package has it as overlayd-docker-setup.
+deploy=$(dirname "$(readlink -f "$0")") || exit 1
 node=$deploy/../node_modules/node/bin/node
 if [ ! -x "$node" ]; then
   node=$(command -v node) || {
@@ -9,4 +9,6 @@ if [ ! -x "$node" ]; then
     exit 1
   }
 fi
-exec "$node" "$deploy/docker-setup.ts" "$@"
+setup=$deploy/docker-setup.cjs
+[ -e "$setup" ] || setup=$deploy/docker-setup.ts
+exec "$node" "$setup" "$@"

@@ -10,6 +10,7 @@ import { takeActivatedSockets } from './adapters/socket-activation.ts';
 import { requireCapabilities, requireOpenFiles } from './adapters/system/capabilities.ts';
 import { systemClock } from './adapters/system/time.ts';
 import { startAgent } from './compose.ts';
+import { clearWithoutAgent } from './compose-clear.ts';
 import { parseAgentFlags } from './core/config/flags.ts';
 import { renderAgentHelp } from './core/config/reference.ts';
 import { asOverlaydError } from './core/errors.ts';
@@ -30,8 +31,12 @@ const STOP_LIMIT_MS = 8_000;
 const out = new Output(process.stdout);
 const errors = new Output(process.stderr);
 
-async function main(args: readonly string[]): Promise<void> {
-  const flags = parseAgentFlags(args);
+/** First, in place of running: `overlayd uninstall` has the host cleared by it. */
+const CLEARING = ['--clear-host', '--clear-host=forget'];
+
+async function main([first, ...others]: readonly string[]): Promise<void> {
+  const clearing = first !== undefined && CLEARING.includes(first);
+  const flags = parseAgentFlags(clearing || first === undefined ? others : [first, ...others]);
   if (flags.help) {
     out.write(renderAgentHelp());
     return;
@@ -51,6 +56,11 @@ async function main(args: readonly string[]): Promise<void> {
   const clock = systemClock;
   const settings = takeNotifySettings(process.env, process.pid);
   const exec = createExec();
+  if (clearing) {
+    await clearWithoutAgent(config, PROGRAMS, { exec, logger, forget: first === CLEARING[1] });
+    await out.drain();
+    process.exit(0);
+  }
   const notifier = createNotifier({ clock, logger }, settings);
   const quit = new AbortController();
   // Not `once`: what starts child processes takes a signal that nobody listens to any more for the end of this one.

@@ -4,6 +4,7 @@ import { createNetworkFiles } from './adapters/podman/network-files.ts';
 import { PodmanSide, type PodmanSideDeps } from './agent/podman/podman-side.ts';
 import { withdrawFromPodman } from './agent/podman/withdraw.ts';
 import type { Config } from './core/config/option.ts';
+import type { Logger } from './ports/runtime.ts';
 
 export interface PodmanParts extends Omit<PodmanSideDeps, 'files' | 'containers'> {
   readonly config: Pick<Config, 'podmanNetworks' | 'podmanPlugin' | 'podmanStorage'>;
@@ -12,13 +13,18 @@ export interface PodmanParts extends Omit<PodmanSideDeps, 'files' | 'containers'
 export function composePodman({ config, ...parts }: PodmanParts) {
   const files = createNetworkFiles({ folder: config.podmanNetworks, plugin: config.podmanPlugin });
   const containers = createPodmanContainers({ graphRoot: config.podmanStorage });
-  return {
-    side: new PodmanSide({ ...parts, files, containers }),
-    /** For a host that leaves. */
-    withdraw: async () => {
-      await withdrawFromPodman(files).catch((error: unknown) => {
-        parts.logger.warn({ error }, 'networks could not be removed from Podman');
-      });
-    },
+  return { side: new PodmanSide({ ...parts, files, containers }) };
+}
+
+/** For a host that leaves. */
+export function withdrawalFromPodman(
+  { podmanNetworks, podmanPlugin }: Pick<Config, 'podmanNetworks' | 'podmanPlugin'>,
+  logger: Logger,
+): () => Promise<void> {
+  const files = createNetworkFiles({ folder: podmanNetworks, plugin: podmanPlugin });
+  return async () => {
+    await withdrawFromPodman(files).catch((error: unknown) => {
+      logger.warn({ error }, 'networks could not be removed from Podman');
+    });
   };
 }

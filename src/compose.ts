@@ -7,7 +7,7 @@ import { hostNameServers } from './adapters/dns/name-servers.ts';
 import { NamesKeeper } from './adapters/dns/process/keeper.ts';
 import { daemonNameServers } from './adapters/docker/daemon-file.ts';
 import { createEngine } from './adapters/docker/engine.ts';
-import { allowForwarding, hasLegacyRules, removeForwarding } from './adapters/docker/forwarding.ts';
+import { allowForwarding, hasLegacyRules } from './adapters/docker/forwarding.ts';
 import { mendHostsFile } from './adapters/docker/hosts-file.ts';
 import { missingTranslation } from './adapters/docker/translation.ts';
 import { createBundledEtcd } from './adapters/etcd/server.ts';
@@ -46,21 +46,19 @@ import { CERTIFICATE_LIFETIME_MS, certificateProblems, withValidCertificate } fr
 import { bundledHostsOf, bundledStoreOf, type OpenStore } from './agent/cluster/store-access.ts';
 import { KeptState } from './agent/endpoints/kept-state.ts';
 import { EngineSide } from './agent/engine/engine-side.ts';
-import { withdrawAll } from './agent/engine/withdraw-all.ts';
 import { FirewallWatch } from './agent/host/firewall-watch.ts';
 import { HostNeeds } from './agent/host/host-needs.ts';
 import { Lifecycle, type Membership } from './agent/lifecycle.ts';
 import { Member } from './agent/member.ts';
-import { clearHost } from './agent/reconcile/clear-host.ts';
 import { storePlaces } from './agent/store/places.ts';
 import { StoreSide } from './agent/store/store-side.ts';
 import { StoreWork } from './agent/store-work.ts';
-import { clearTunnels } from './agent/wireguard/clear-tunnels.ts';
+import { clearThisHost } from './compose-clear.ts';
 import { agentFiles } from './compose-files.ts';
 import { openFrontDoors } from './compose-front-doors.ts';
 import { composeKeeper } from './compose-keeper.ts';
 import { composeCertification, isCertified, isMember, joinPortsOf, reportFailure } from './compose-member.ts';
-import { composePodman } from './compose-podman.ts';
+import { composePodman, withdrawalFromPodman } from './compose-podman.ts';
 import { storeTarget } from './compose-store.ts';
 import type { Config } from './core/config/option.ts';
 import { keepersOf, saidOf } from './core/keepers.ts';
@@ -314,23 +312,12 @@ export async function startAgent(
     {
       ...{ facts, pki, clock, random, file, etcd, openStore, logger, startMember, joinClient },
       wireguard,
-      clearHost: async () => {
-        const engine = engineOf(quit.signal);
-        if (engine) {
-          await withdrawAll(engine, logger).catch(() => undefined);
-          await removeForwarding(exec.run);
-          await removeForwarding(exec.run, 6);
-          await engineFile.remove();
-        }
-        await podman.withdraw();
-        await names.end();
-        await clearHost(kernel);
-        await clearTunnels(wireguard);
-        const saved = await stateFile.load().catch(() => undefined);
-        for (const { container } of saved?.endpoints ?? []) await containers.configureResolver(container, []);
-        await stateFile.remove();
-        await files.keys.remove();
-      },
+      clearHost: () =>
+        clearThisHost({
+          ...{ exec, logger, kernel, containers, wireguard, names, stateFile, files },
+          engine: () => engineOf(quit.signal),
+          withdrawFromPodman: withdrawalFromPodman(config, logger),
+        }),
     },
     {
       ...{ joinPort: config.joinPort, gossipPort: config.gossipPort },

@@ -1,6 +1,7 @@
 /** The command `overlayd`: argv to exit code. */
 import { loadRunDir } from './adapters/config-file.ts';
 import { hostFiles } from './adapters/host-files.ts';
+import { createHostPrograms } from './adapters/host-programs.ts';
 import { Output } from './adapters/output.ts';
 import { EXIT } from './cli/exit.ts';
 import { runCommand } from './cli/program.ts';
@@ -8,6 +9,9 @@ import type { Surroundings } from './cli/session.ts';
 
 const out = new Output(process.stdout);
 const errors = new Output(process.stderr);
+
+/** Bundled, the programs lie beside this one. */
+const fromSource = import.meta.filename.endsWith('.ts');
 
 const surroundings: Surroundings = {
   writeOut: (text) => out.write(text),
@@ -40,8 +44,17 @@ const surroundings: Surroundings = {
     await rename(partial, path);
   },
   files: hostFiles,
+  programs: {
+    ...createHostPrograms(
+      fromSource
+        ? [process.execPath, `${import.meta.dirname}/agent-main.ts`]
+        : [`${import.meta.dirname}/../overlayd`, 'agent'],
+    ),
+    // `src/main.ts`, or `dist/lib/cli.cjs`.
+    root: import.meta.dirname.replace(fromSource ? /\/src$/ : /\/dist\/lib$/, ''),
+  },
   async toolProgram() {
-    const name = import.meta.filename.endsWith('.ts') ? '../deploy/shims/overlayd.pl' : 'overlayd.pl';
+    const name = fromSource ? '../deploy/shims/overlayd.pl' : 'overlayd.pl';
     return (await import('node:fs/promises')).readFile(`${import.meta.dirname}/${name}`, 'utf8');
   },
   async ask(question) {
@@ -59,7 +72,7 @@ const surroundings: Surroundings = {
   runDir: (flags) => loadRunDir(flags, process.env),
   connect: async (socketPath) => (await import('./adapters/grpc/control.ts')).createControlClient(socketPath),
   async runAgent(args) {
-    const name = import.meta.filename.endsWith('.ts') ? 'agent-main.ts' : 'agent.cjs';
+    const name = fromSource ? 'agent-main.ts' : 'agent.cjs';
     const file = `${import.meta.dirname}/${name}`;
     process.argv = [process.argv[0]!, file, ...args];
     await import(file);

@@ -18,6 +18,7 @@ import { addServiceCommands } from './commands/service.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addStoreCommands } from './commands/store.ts';
 import { addTokenCommands } from './commands/token.ts';
+import { addUninstallCommand } from './commands/uninstall.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
 import { addJsonOption, printJson } from './output.ts';
 import { type GlobalOptions, Session, type Surroundings } from './session.ts';
@@ -75,6 +76,7 @@ export function createProgram(surroundings: Surroundings): Command {
   addAgentCommand(program, session);
   addVersionCommand(program, session);
   addCompletionCommand(program, session);
+  addUninstallCommand(program, session);
   program.addHelpText(
     'after',
     `

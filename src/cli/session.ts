@@ -1,6 +1,7 @@
 /** What every command has at hand: where to write, whom to ask, and the agent once it is needed. */
 
 import { CONFIG_FLAG } from '../core/config/option.ts';
+import { isOverlaydError } from '../core/errors.ts';
 import type { ControlClient, OnProgress } from './client.ts';
 import { UsageError } from './exit.ts';
 import { withProgress } from './progress.ts';
@@ -18,6 +19,7 @@ export interface Surroundings {
   /** For the owner's eyes alone. What is there is replaced, by the whole of it or not at all. */
   readonly writeFile: (path: string, text: string) => Promise<void>;
   readonly files: HostFiles;
+  readonly programs: HostPrograms;
   /** Text of the program that container tools run. */
   readonly toolProgram: () => Promise<string>;
   /** One line from the person at the terminal. */
@@ -40,6 +42,20 @@ export interface HostFiles {
   install(path: string, text: string, mode: number): Promise<void>;
   /** Whether it was there. */
   remove(path: string): Promise<boolean>;
+}
+
+/** What a command starts on this host, and what it takes away with all that is in it. */
+export interface HostPrograms {
+  /** The command line that runs the agent. */
+  readonly agent: readonly string[];
+  /** Where the programs lie: a checkout, or what the package or the archive unpacked. */
+  readonly root: string;
+  /** Whatever its exit code; undefined when there is no such program. */
+  run(argv: readonly string[]): Promise<{ readonly code: number | undefined; readonly output: string }>;
+  /** Resolves when it answers at the socket. Throws `agent-not-running` with its own words when it ends before. */
+  startAgent(args: readonly string[], socketPath: string): Promise<{ stop(): Promise<void> }>;
+  /** Whether it was there. */
+  removeTree(path: string): Promise<boolean>;
 }
 
 export interface GlobalOptions {
@@ -67,13 +83,28 @@ export class Session {
 
   /** Asks the agent; `waiting` says what for, should it take longer than people like to wait in silence. */
   async ask<T>(waiting: string, work: (client: ControlClient, report: OnProgress) => Promise<T>): Promise<T> {
-    const client = await this.surroundings.connect(
-      `${await this.surroundings.runDir(this.globalFlags())}/overlayd.sock`,
-    );
+    const client = await this.surroundings.connect(await this.#socketPath());
     try {
       return await withProgress(this.surroundings, waiting, (report) => work(client, report));
     } finally {
       client.close();
+    }
+  }
+
+  /** The same; where no agent runs, of one that is started for it and ended afterwards. */
+  async askAnyway<T>(waiting: string, work: (client: ControlClient, report: OnProgress) => Promise<T>): Promise<T> {
+    try {
+      return await this.ask(waiting, work);
+    } catch (error) {
+      if (!isOverlaydError(error, 'agent-not-running')) throw error;
+    }
+    this.note('no agent runs on this host: one is started for this');
+    const flags = [...this.globalFlags()].flat();
+    const agent = await this.surroundings.programs.startAgent(flags, await this.#socketPath());
+    try {
+      return await this.ask(waiting, work);
+    } finally {
+      await agent.stop();
     }
   }
 
@@ -98,5 +129,9 @@ export class Session {
     }
     const answer = await this.surroundings.ask(`${warning}\nGo ahead? [y/N] `);
     return /^y(es)?$/i.test(answer.trim());
+  }
+
+  async #socketPath(): Promise<string> {
+    return `${await this.surroundings.runDir(this.globalFlags())}/overlayd.sock`;
   }
 }

@@ -25,8 +25,12 @@ export async function removeToolProgram(session: Session, path: string): Promise
   return session.surroundings.files.remove(path);
 }
 
+export function isToolProgram(text: string | undefined): boolean {
+  return text?.includes(MARK) === true;
+}
+
 async function requireOwn({ surroundings }: Session, path: string, advice: string): Promise<void> {
   const present = await surroundings.files.read(path);
-  if (present === undefined || present.includes(MARK)) return;
+  if (present === undefined || isToolProgram(present)) return;
   throw new OverlaydError('conflict', `${path} is another program; ${advice}`);
 }

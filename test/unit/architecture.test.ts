@@ -42,6 +42,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'src/cli/',
     'src/adapters/config-file.ts',
     'src/adapters/host-files.ts',
+    'src/adapters/host-programs.ts',
     'src/adapters/output.ts',
     'src/adapters/grpc/control.ts',
     'node',

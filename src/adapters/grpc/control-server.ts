@@ -1,9 +1,9 @@
 /**
- * The control service on a Unix socket. Whoever may write to the socket may do everything: its mode is the access
- * control. A socket that is left from a crash is replaced; one that somebody answers on is not.
+ * The control service on a Unix socket. Whoever may write to the socket may do everything: its mode and its group are the
+ * access control. A socket that is left from a crash is replaced; one that somebody answers on is not.
  */
 import { once } from 'node:events';
-import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, readFile, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type {
@@ -34,6 +34,7 @@ export type ControlHandlers = {
 };
 
 const STOP_MS = 2_000;
+const GROUP = 'overlayd';
 
 /**
  * Resolves when it listens. When the signal aborts it takes no more calls; those that run get a moment, then their
@@ -56,12 +57,30 @@ export async function serveControl(
   server.addService(ControlService, implement(handlers, ending.signal, options));
   await listen(server, { path: socketPath, option: '--run-dir' });
   await chmod(socketPath, 0o660);
+  await giveToGroup(socketPath, options.logger);
   const stop = () => {
     const timer = setTimeout(() => ending.abort(new OverlaydError('cancelled', 'the agent stops')), STOP_MS);
     server.tryShutdown(() => clearTimeout(timer));
   };
   if (signal.aborted) stop();
   else signal.addEventListener('abort', stop, { once: true });
+}
+
+/** A group of the host that may use it, which the package makes. */
+async function giveToGroup(socketPath: string, logger: Logger): Promise<void> {
+  const groups = await readFile('/etc/group', 'utf8').catch(() => '');
+  const id = groupId(groups, GROUP);
+  if (id === undefined) return;
+  await chown(socketPath, -1, id).catch((error: unknown) => {
+    logger.warn({ group: GROUP, error }, 'the control socket could not be given to its group');
+  });
+}
+
+/** Out of group(5). */
+export function groupId(groups: string, name: string): number | undefined {
+  const line = groups.split('\n').find((each) => each.startsWith(`${name}:`));
+  const id = line?.split(':')[2] ?? '';
+  return /^\d+$/.test(id) ? Number(id) : undefined;
 }
 
 async function prepare(socketPath: string): Promise<void> {

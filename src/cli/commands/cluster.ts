@@ -14,6 +14,7 @@ import {
   parsePort,
   parseStoreMembers,
 } from '../argument.ts';
+import type { ControlClient, OnProgress } from '../client.ts';
 import { addEtcdOptions, type EtcdOptions, etcdRequest, readInput } from '../etcd-options.ts';
 import { checkLocally, UsageError } from '../exit.ts';
 import { addJsonOption, printJson } from '../output.ts';
@@ -146,7 +147,10 @@ function addLeave(program: Command, session: Session): void {
     program
       .command('leave')
       .description('Take this host out of its cluster')
-      .option('--force', 'leave even with containers connected, which are cut off, or with the cluster out of reach')
+      .option(
+        '--force',
+        'leave even with containers connected, which are cut off, with the cluster out of reach, or without an agent',
+      )
       .option('--yes-delete-cluster', "on the host of the cluster's only etcd: delete the cluster for all its hosts"),
   )
     .addHelpText(
@@ -161,9 +165,10 @@ Examples:
   overlayd leave --force`,
     )
     .action(async ({ force = false, yesDeleteCluster: deleteCluster = false, format }: LeaveOptions) => {
-      const result = await session.ask('leaving the cluster', (client, report) =>
-        client.leaveCluster({ force, deleteCluster }, report),
-      );
+      const leave = (client: ControlClient, report: OnProgress) =>
+        client.leaveCluster({ force, deleteCluster }, report);
+      const waiting = 'leaving the cluster';
+      const result = await (force ? session.askAnyway(waiting, leave) : session.ask(waiting, leave));
       session.warn(result.warnings);
       if (format === 'json') return printResult(session, result);
       session.print(`This node ${result.nodeName} left cluster ${result.clusterId}.`);

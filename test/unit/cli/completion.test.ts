@@ -1,36 +1,71 @@
 import { execFileSync } from 'node:child_process';
-import { expect, it } from 'vitest';
-import { bashCompletion } from '../../../src/cli/commands/completion.ts';
+import { describe, expect, it } from 'vitest';
+import { bashCompletion, fishCompletion, zshCompletion } from '../../../src/cli/commands/completion.ts';
 import { createProgram } from '../../../src/cli/program.ts';
 import type { Surroundings } from '../../../src/cli/session.ts';
 
-const script = bashCompletion(createProgram({ columns: 80, terminal: {} } as Surroundings));
+const program = createProgram({ columns: 80, terminal: {} } as Surroundings);
 
-/** What bash offers for the last word of the line, with one network called `web`. */
-function complete(line: string): string[] {
-  const words = line.split(' ');
-  const output = execFileSync('bash', [
-    '-c',
-    `overlayd() { echo web; }
-${script}
+/** What a shell offers for the last word of the line, with one network called `web`. */
+const SHELLS: Readonly<Record<string, (line: string) => string[]>> = {
+  bash(line) {
+    const words = line.split(' ');
+    return output('bash', [
+      '-c',
+      `overlayd() { echo web; }
+${bashCompletion(program)}
 COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}) COMP_CWORD=${words.length - 1}
 _overlayd
 printf '%s\\n' "\${COMPREPLY[@]}"`,
-  ]);
-  return output.toString().trim().split('\n');
+    ]);
+  },
+  // Of zsh's completion system, what the script uses: `compadd` offers what begins with the last word.
+  zsh(line) {
+    const words = line.split(' ');
+    return output('zsh', [
+      '-f',
+      '-c',
+      `overlayd() { echo web; }
+compdef() { :; }
+_files() { :; }
+compadd() { shift; local -a found; found=(\${(M)@:#$words[CURRENT]*}); (( $#found )) && print -l -- $found; }
+words=(${words.map((word) => `'${word}'`).join(' ')}) CURRENT=${words.length}
+${zshCompletion(program)}
+_overlayd`,
+    ]);
+  },
+  fish(line) {
+    const script = `function overlayd; echo web; end
+${fishCompletion(program)}
+complete -C '${line}'`;
+    const offers = output('fish', ['--no-config', '-c', script]).map((offer) => offer.split('\t')[0]!);
+    // It offers what is similar as well.
+    const fitting = offers.filter((offer) => offer.startsWith(line.split(' ').at(-1)!));
+    return fitting.length > 0 ? fitting : [''];
+  },
+};
+
+function output(shell: string, args: readonly string[]): string[] {
+  const env = { ...process.env, HOME: '/nonexistent', XDG_CONFIG_HOME: '/nonexistent', XDG_DATA_HOME: '/nonexistent' };
+  return execFileSync(shell, args, { env, stdio: ['ignore', 'pipe', 'ignore'] })
+    .toString()
+    .trim()
+    .split('\n');
 }
 
-it.each([
-  ['overlayd net', ['network']],
-  ['overlayd network con', ['connect']],
-  ['overlayd network create --sub', ['--subnet']],
-  ['overlayd token ', ['create', 'ls', 'inspect', 'revoke', '--help']],
-  ['overlayd network connect w', ['web']],
-  ['overlayd ipam re', ['repair', 'release']],
-  ['overlayd ipam release w', ['web']],
-  ['overlayd agent --data-', ['--data-dir', '--data-path-port']],
-  ['overlayd network create --ipv', ['--ipv6', '--ipv4']],
-  ['overlayd network create --ing', ['']],
-])('%s is completed', (line, expected) => {
-  expect(complete(line)).toEqual(expected);
+describe.each(Object.keys(SHELLS))('in %s', (shell) => {
+  it.each([
+    ['overlayd net', ['network']],
+    ['overlayd network con', ['connect']],
+    ['overlayd network create --sub', ['--subnet']],
+    ['overlayd token ', ['create', 'ls', 'inspect', 'revoke', '--help']],
+    ['overlayd network connect w', ['web']],
+    ['overlayd ipam re', ['repair', 'release']],
+    ['overlayd ipam release w', ['web']],
+    ['overlayd agent --data-', ['--data-dir', '--data-path-port']],
+    ['overlayd network create --ipv', ['--ipv6', '--ipv4']],
+    ['overlayd network create --ing', ['']],
+  ])('%s is completed', (line, expected) => {
+    expect(SHELLS[shell]!(line).toSorted()).toEqual(expected.toSorted());
+  });
 });

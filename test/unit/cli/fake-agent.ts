@@ -261,6 +261,14 @@ export async function run(line: string | readonly string[], options: RunOptions 
       return client as unknown as ControlClient;
     },
     runAgent: async () => {},
+    programs: {
+      ...{ agent: ['overlayd', 'agent'], root: '/usr/lib/overlayd' },
+      run: async () => ({ code: undefined, output: '' }),
+      startAgent: async () => {
+        throw new OverlaydError('agent-not-running', 'the agent does not start');
+      },
+      removeTree: async () => false,
+    },
     ...options.surroundings,
   };
   const args = typeof line === 'string' ? line.split(' ').filter((word) => word !== '') : line;

@@ -1,0 +1,147 @@
+/**
+ * `uninstall`: everything of overlayd out of this host. The package's own removal runs it with `--keep-data`; files that a
+ * package manager has put there are left to that.
+ */
+import type { Command } from 'commander';
+import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
+import type { Session } from '../session.ts';
+import { isToolProgram } from '../tool-program.ts';
+
+/** What `install` of the archive has put where, one path a line. */
+const MANIFEST = 'installed';
+const SERVICE = 'overlayd.service';
+/** A copy that somebody made of the checkout's. */
+const UNIT = `/etc/systemd/system/${SERVICE}`;
+const CONFIGURATION = '/etc/overlayd';
+const TOOL_DIRECTORIES = [
+  '/opt/cni/bin',
+  '/usr/lib/cni',
+  '/usr/libexec/cni',
+  '/usr/local/libexec/netavark',
+  '/usr/libexec/netavark',
+];
+const CNI_CONFIGURATIONS = '/etc/cni/net.d';
+const CNI_FILE = /^87-overlayd-.*\.conflist$/;
+
+interface UninstallOptions {
+  readonly yes?: boolean;
+  readonly keepData?: boolean;
+  readonly leave: boolean;
+  readonly yesDeleteCluster?: boolean;
+}
+
+export function addUninstallCommand(program: Command, session: Session): void {
+  program
+    .command('uninstall')
+    .description('Take everything of overlayd out of this host')
+    .option('--yes', 'do not ask')
+    .option('--keep-data', 'stay a member: identity, store and configuration stay on the disk')
+    .option('--no-leave', 'tell the cluster nothing, where the agent does not start')
+    .option('--yes-delete-cluster', "on the host of the cluster's only etcd: delete the cluster for all its hosts")
+    .addHelpText(
+      'after',
+      `
+The host leaves its cluster, by force: its containers are cut off. Then all of
+overlayd goes from the kernel, from Docker, Podman and CNI, and from the disk.
+Installed as a package, the programs stay: apt purge overlayd takes them too.
+
+Examples:
+  overlayd uninstall
+  overlayd uninstall --yes --yes-delete-cluster`,
+    )
+    .action((options: UninstallOptions) => uninstall(session, options));
+}
+
+async function uninstall(session: Session, options: UninstallOptions): Promise<void> {
+  const { keepData = false, yes = false } = options;
+  const warning = keepData
+    ? "This cuts off this host's containers."
+    : "This takes the host out of its cluster, cuts off its containers, and deletes overlayd's data here.";
+  if (!yes && !(await session.confirm(warning, '--yes'))) return session.note('nothing was done');
+  if (!keepData && options.leave) await leave(session, options.yesDeleteCluster === true);
+  await stopService(session, keepData);
+  await clear(session, keepData);
+  await undoDocker(session);
+  const removed = [...(await removeToolFiles(session)), ...(keepData ? [] : await removeFiles(session))];
+  for (const path of removed) session.print(`removed ${path}`);
+  session.print(
+    keepData
+      ? 'Nothing of overlayd is in the kernel any more. The host is a member still: `overlayd node rm --force` on another one takes it out.'
+      : 'Nothing of overlayd is left on this host, but for the programs where a package or a checkout has them.',
+  );
+}
+
+async function leave(session: Session, deleteCluster: boolean): Promise<void> {
+  try {
+    const { warnings, nodeName, clusterId } = await session.askAnyway('leaving the cluster', (client, report) =>
+      client.leaveCluster({ force: true, deleteCluster }, report),
+    );
+    session.warn(warnings);
+    session.print(`This node ${nodeName} left cluster ${clusterId}.`);
+  } catch (error) {
+    if (isOverlaydError(error, 'not-joined')) return;
+    if (!isOverlaydError(error, 'agent-not-running')) throw error;
+    throw new OverlaydError(
+      'agent-not-running',
+      `${error.message}; mend that, or take the host away without it: overlayd uninstall --no-leave, and \`overlayd node rm --force\` on another one`,
+      { cause: error },
+    );
+  }
+}
+
+/** Where systemd runs it. */
+async function stopService({ surroundings }: Session, keepsUnit: boolean): Promise<void> {
+  const { run } = surroundings.programs;
+  if ((await run(['systemctl', 'cat', SERVICE])).code !== 0) return;
+  const words = keepsUnit ? ['stop'] : ['disable', '--now'];
+  const { code, output } = await run(['systemctl', ...words, SERVICE]);
+  if (code !== 0) throw new OverlaydError('conflict', `systemctl could not stop ${SERVICE}: ${output.trim()}`);
+}
+
+async function clear(session: Session, keepData: boolean): Promise<void> {
+  const { programs } = session.surroundings;
+  const flags = [...session.globalFlags()].flat();
+  const argv = [...programs.agent, keepData ? '--clear-host' : '--clear-host=forget', ...flags];
+  const { code, output } = await programs.run(argv);
+  if (code === 0) return;
+  const [why = ''] = output.trim().split('\n').slice(-1);
+  throw new OverlaydError('data-path-failed', `the host was not cleared wholly: ${why.replace(/^overlayd: /, '')}`);
+}
+
+async function undoDocker({ surroundings }: Session): Promise<void> {
+  const { code, output } = await surroundings.programs.run([
+    `${surroundings.programs.root}/deploy/docker-setup.sh`,
+    '--undo',
+  ]);
+  if (code === undefined) return;
+  // What it did, not what there was nothing to do about.
+  const lines = output.split('\n').filter((line) => !/ does not name | nothing to do$/.test(line));
+  surroundings.writeOut(lines.join('\n'));
+}
+
+/** Programs and configurations that container tools were given. */
+async function removeToolFiles({ surroundings: { files } }: Session): Promise<readonly string[]> {
+  const removed: string[] = [];
+  for (const directory of TOOL_DIRECTORIES) {
+    const path = `${directory}/overlayd`;
+    if (isToolProgram(await files.read(path)) && (await files.remove(path))) removed.push(path);
+  }
+  for (const name of await files.list(CNI_CONFIGURATIONS)) {
+    const path = `${CNI_CONFIGURATIONS}/${name}`;
+    if (CNI_FILE.test(name) && (await files.remove(path))) removed.push(path);
+  }
+  return removed;
+}
+
+async function removeFiles({ surroundings: { files, programs } }: Session): Promise<readonly string[]> {
+  const removed: string[] = [];
+  if ((await files.read(UNIT))?.includes('overlayd agent') && (await files.remove(UNIT))) removed.push(UNIT);
+  if (await programs.removeTree(CONFIGURATION)) removed.push(CONFIGURATION);
+  const manifest = await files.read(`${programs.root}/${MANIFEST}`);
+  if (manifest !== undefined) {
+    for (const path of manifest.split('\n')) if (path !== '' && (await files.remove(path))) removed.push(path);
+    if (await programs.removeTree(programs.root)) removed.push(programs.root);
+  }
+  await programs.run(['systemctl', 'daemon-reload']);
+  return removed;
+}

@@ -1,0 +1,107 @@
+/**
+ * Takes everything of overlayd out of this host but its identity and its store: for a host that leaves, and for one whose
+ * programs are removed, where no agent runs (`clearWithoutAgent`).
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { NamesKeeper } from './adapters/dns/process/keeper.ts';
+import { createEngine } from './adapters/docker/engine.ts';
+import { removeForwarding } from './adapters/docker/forwarding.ts';
+import { createBundledEtcd } from './adapters/etcd/server.ts';
+import type { Exec } from './adapters/exec.ts';
+import { refuseSecond } from './adapters/grpc/control-server.ts';
+import { createKernel } from './adapters/kernel/kernel.ts';
+import { KernelThread } from './adapters/kernel/kernel-thread.ts';
+import { wireguardJobs } from './adapters/kernel/wireguard-jobs.ts';
+import { beSoleAgent } from './adapters/sole-agent.ts';
+import { createContainers } from './adapters/system/containers.ts';
+import { leaderOf } from './adapters/system/machines.ts';
+import { systemClock as clock } from './adapters/system/time.ts';
+import { createWireguard } from './adapters/wireguard/wireguard.ts';
+import { KeptState } from './agent/endpoints/kept-state.ts';
+import { withdrawAll } from './agent/engine/withdraw-all.ts';
+import { clearHost } from './agent/reconcile/clear-host.ts';
+import { clearTunnels } from './agent/wireguard/clear-tunnels.ts';
+import { agentFiles } from './compose-files.ts';
+import { withdrawalFromPodman } from './compose-podman.ts';
+import type { Config } from './core/config/option.ts';
+import type { Engine } from './ports/engine.ts';
+import type { Containers } from './ports/host.ts';
+import type { Kernel } from './ports/kernel.ts';
+import type { Logger } from './ports/runtime.ts';
+import type { Wireguard } from './ports/wireguard.ts';
+
+export interface ClearingParts {
+  readonly exec: Exec;
+  readonly logger: Logger;
+  readonly kernel: Kernel;
+  readonly containers: Pick<Containers, 'configureResolver'>;
+  readonly wireguard: Wireguard;
+  readonly names: Pick<NamesKeeper, 'end'>;
+  readonly stateFile: Pick<KeptState, 'load' | 'remove'>;
+  readonly files: Pick<ReturnType<typeof agentFiles>, 'engine' | 'keys'>;
+  /** Undefined where networks are not offered to a container engine. */
+  readonly engine: () => Engine | undefined;
+  readonly withdrawFromPodman: () => Promise<void>;
+}
+
+/** Each step may be repeated. Throws the cause of the first that fails. */
+export async function clearThisHost(parts: ClearingParts): Promise<void> {
+  const { exec, kernel, containers, wireguard, stateFile, files, logger } = parts;
+  const engine = parts.engine();
+  if (engine) {
+    await withdrawAll(engine, logger).catch(() => undefined);
+    await removeForwarding(exec.run);
+    await removeForwarding(exec.run, 6);
+    await files.engine.remove();
+  }
+  await parts.withdrawFromPodman();
+  await parts.names.end();
+  await clearHost(kernel);
+  await clearTunnels(wireguard);
+  const saved = await stateFile.load().catch(() => undefined);
+  for (const { container } of saved?.endpoints ?? []) await containers.configureResolver(container, []);
+  await stateFile.remove();
+  await files.keys.remove();
+}
+
+/**
+ * The same without an agent, and the end of this host's etcd. `forget`: identity and store are deleted as well. Throws `conflict`
+ * where an agent runs.
+ */
+export async function clearWithoutAgent(
+  config: Config,
+  programs: { readonly kernelWorker: string; readonly names: string },
+  { exec, logger, forget }: { readonly exec: Exec; readonly logger: Logger; readonly forget: boolean },
+): Promise<void> {
+  const { dataDir, runDir } = config;
+  const quit = new AbortController();
+  const giveBack = await beSoleAgent(config, { refuse: () => refuseSecond(join(runDir, 'overlayd.sock')), clock });
+  const thread = new KernelThread({ workerPath: programs.kernelWorker });
+  const containers = createContainers({ leaderOf: (machine) => leaderOf(exec.run, machine) });
+  const files = agentFiles(config);
+  const stateFile = new KeptState({ ...files.state, clock });
+  try {
+    await clearThisHost({
+      ...{ exec, logger, containers, files, stateFile },
+      kernel: createKernel({
+        ...{ thread, isAlive: (container) => containers.isAlive(container), onFirewallChange: () => undefined },
+      }),
+      wireguard: createWireguard({ run: exec.run, clock, logger, kernel: wireguardJobs(thread) }, config),
+      names: new NamesKeeper(
+        { run: exec.run, clock, logger },
+        { socketPath: join(runDir, 'names.sock'), programPath: programs.names, nodePath: process.execPath },
+      ),
+      engine: () =>
+        config.docker === 'on' ? createEngine({ clock }, { socketPath: config.dockerSocket }, quit.signal) : undefined,
+      withdrawFromPodman: withdrawalFromPodman(config, logger),
+    });
+    await createBundledEtcd({ run: exec.run, logger, clock }, { dataDir }).stop();
+    if (forget) for (const directory of [dataDir, runDir]) await rm(directory, { recursive: true, force: true });
+  } finally {
+    quit.abort();
+    await stateFile.end();
+    await thread.close();
+    giveBack();
+  }
+}
