@@ -16,10 +16,8 @@ export function createHostPrograms(agent: readonly string[]) {
     agent,
 
     /** Whatever its exit code. Output and errors are one text. */
-    async run([program, ...args]: readonly string[]): Promise<Ended> {
-      const { spawn } = await import('node:child_process');
-      const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-      const output = collect(child);
+    async run(argv: readonly string[]): Promise<Ended> {
+      const { child, output } = await start(argv);
       return new Promise((resolve) => {
         child.once('error', () => resolve({ code: undefined, output: '' }));
         child.once('close', (code) => resolve({ code: code ?? 1, output: output() }));
@@ -28,11 +26,8 @@ export function createHostPrograms(agent: readonly string[]) {
 
     /** Resolves when it answers at the socket. Throws `agent-not-running` with its own words when it ends before. */
     async startAgent(args: readonly string[], socketPath: string): Promise<{ stop(): Promise<void> }> {
-      const { spawn } = await import('node:child_process');
       const { setTimeout: sleep } = await import('node:timers/promises');
-      const [program, ...words] = agent;
-      const child = spawn(program!, [...words, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-      const output = collect(child);
+      const { child, output } = await start([...agent, ...args]);
       let ended = false;
       const end = new Promise<void>((resolve) => {
         for (const event of ['error', 'close']) child.once(event, () => resolve());
@@ -66,14 +61,16 @@ export function createHostPrograms(agent: readonly string[]) {
   };
 }
 
-function collect(child: import('node:child_process').ChildProcess): () => string {
+async function start([program, ...args]: readonly string[]) {
+  const { spawn } = await import('node:child_process');
+  const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
   for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (data: string) => {
+    stream.setEncoding('utf8').on('data', (data: string) => {
       text += data;
     });
   }
-  return () => text;
+  return { child, output: () => text };
 }
 
 async function answers(socketPath: string): Promise<boolean> {

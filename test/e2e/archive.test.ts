@@ -122,7 +122,7 @@ describe('the archive', () => {
     ]);
     expect(left).toBe('');
     const nodes = JSON.parse(await overlayd(1, 'node', 'ls', '--format', 'json')) as { Name: string; State: string }[];
-    expect(nodes.find(({ Name }) => Name === two.name)).toMatchObject({ State: 'left' });
+    expect(nodes.find(({ Name }) => Name === two.name)).toMatchObject({ Left: true });
   });
 
   test('the host of the only etcd is refused while there is something to lose, unless that is said', async () => {
