@@ -15,6 +15,7 @@ export default defineConfig({
       suite('sim', { testTimeout: 600_000, hookTimeout: 180_000 }),
       suite('netns', { testTimeout: 300_000, hookTimeout: 300_000, fileParallelism: false }),
       suite('e2e', { testTimeout: 600_000, hookTimeout: 600_000, maxWorkers: 2 }),
+      suite('tools', { testTimeout: 600_000, hookTimeout: 600_000, fileParallelism: false }),
     ],
   },
 });

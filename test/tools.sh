@@ -12,13 +12,14 @@ PATH="$PWD/node_modules/.bin:$PATH"
 [ $# -gt 0 ] || set -- podman containerd
 for tool in "$@"; do
   case $tool in
-    # Debian's next release: Podman 5.8, netavark 1.17.
-    podman) PODMAN_RELEASE=forky node test/run.ts e2e/podman.test.ts e2e/podman-life.test.ts ;;
+    # Debian's next release: Podman 5.8, netavark 1.17. And Podman 4.3, which runs CNI's plugins; compose, and units.
+    podman)
+      PODMAN_RELEASE=forky node test/run.ts e2e/podman.test.ts e2e/podman-life.test.ts e2e/podman-documentation.test.ts
+      node test/run.ts tools/podman-cni.test.ts tools/podman-files.test.ts
+      ;;
     # containerd 1.7 and 2.1, by `ctr` and by CRI.
     containerd)
-      for release in trixie forky; do
-        CONTAINERD_RELEASE=$release node test/run.ts e2e/cri.test.ts e2e/cni.test.ts
-      done
+      for release in trixie forky; do CONTAINERD_RELEASE=$release node test/run.ts e2e/cri.test.ts e2e/cni.test.ts; done
       ;;
     *)
       echo "test:tools: there is no '$tool'; there are: podman, containerd" >&2

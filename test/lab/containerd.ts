@@ -18,6 +18,8 @@ const CRI = 'plugins."io.containerd.grpc.v1.cri"';
 const PODS = [
   ...[`[${CRI}]`, `sandbox_image = "${PAUSE}"`, 'disable_apparmor = true', 'restrict_oom_score_adj = true'],
   ...[`[${CRI}.containerd]`, 'snapshotter = "native"'],
+  // Debian's newer ones look in /usr/lib/cni, which is the machine's.
+  ...[`[${CRI}.cni]`, 'bin_dir = "/opt/cni/bin"', 'conf_dir = "/etc/cni/net.d"'],
 ];
 
 /** The containerd of one host, as it is by default, and its own command `ctr`. Its output goes to `containerd.log`. */

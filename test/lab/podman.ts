@@ -13,6 +13,16 @@ const STORAGE = '/run/podman-storage';
 /** Debian 13's (trixie: 5.4, forky: 5.8), unless the environment names another release. */
 const RELEASE = process.env.PODMAN_RELEASE ?? 'trixie';
 const PACKAGES = ['podman', 'netavark', 'crun', 'catatonit', 'nftables'];
+/** Podman 4.3, which runs CNI's plugins. */
+const WITH_CNI = ['podman', 'crun', 'catatonit', 'containernetworking-plugins', 'iptables'];
+const OPT = '/opt';
+
+export interface PodmanOptions {
+  /** `cni`: of Debian 12, with CNI's plugins below `/opt/cni/bin`, which is the host's own then. */
+  readonly backend?: 'netavark' | 'cni';
+  /** Packages of that Debian besides. */
+  readonly besides?: readonly string[];
+}
 
 /** For the agents of hosts with Podman: all else is where it is by default. */
 export const PODMAN_FLAGS = ['--podman-storage', STORAGE];
@@ -43,24 +53,31 @@ const POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}\n';
 export class Podman {
   readonly #host: Host;
   readonly #state: string;
+  readonly #options: PodmanOptions;
   #root: ToolRoot | undefined;
 
-  constructor(host: Host) {
+  constructor(host: Host, options: PodmanOptions = {}) {
     this.#host = host;
+    this.#options = options;
     this.#state = join(host.directory, 'podman');
   }
 
   /** Its files, our plugin, and the tests' image. The host's agent needs {@link PODMAN_FLAGS}. */
   async start(): Promise<void> {
     const host = this.#host;
-    await host.must(['mkdir', '-p', `${FOLDER}/networks`]);
+    const { backend = 'netavark', besides = [] } = this.#options;
+    await host.must(['mkdir', '-p', `${FOLDER}/networks`, '/etc/cni/net.d']);
     await host.must(['sh', '-ec', OWN_LOCAL]);
-    await this.write('containers.conf', CONTAINERS_CONF);
+    await this.write('containers.conf', `${CONTAINERS_CONF}[network]\nnetwork_backend = "${backend}"\n`);
     await this.write('storage.conf', STORAGE_CONF);
     await this.write('policy.json', POLICY);
-    await this.install();
+    if (backend === 'netavark') await this.install();
+    else await host.must(['mount', '-t', 'tmpfs', 'tmpfs', OPT]);
     this.#root = await ToolRoot.open(host, {
-      ...{ name: 'podman', release: RELEASE, packages: PACKAGES, shared: [FOLDER, PLUGINS], controlGroups: 'v2' },
+      ...{ name: 'podman', controlGroups: 'v2', shared: [FOLDER, PLUGINS, '/etc/cni', OPT] },
+      ...(backend === 'netavark'
+        ? { release: RELEASE, packages: [...besides, ...PACKAGES] }
+        : { release: 'bookworm', packages: WITH_CNI }),
     });
     const archive = await imageArchive(this.#state);
     await this.must('import', '--change', 'CMD ["sleep", "infinity"]', archive, IMAGE);
@@ -89,10 +106,11 @@ export class Podman {
     return this.#host.run([...this.#enter(), ...argv], { timeoutMs: 120_000 });
   }
 
-  /** By a shell of the host, which has Podman's command. */
+  /** By a shell of the host, which has Podman's commands. */
   shell(command: string): Promise<Outcome> {
-    const podman = `podman() { ${this.#enter().join(' ')} podman "$@"; }`;
-    return this.#host.run(['bash', '-c', `${podman}\n${command}`], { timeoutMs: 120_000 });
+    const enter = this.#enter().join(' ');
+    const commands = ['podman', 'podman-compose'].map((name) => `${name}() { ${enter} ${name} "$@"; }`);
+    return this.#host.run(['bash', '-c', [...commands, command].join('\n')], { timeoutMs: 120_000 });
   }
 
   #enter(): readonly string[] {
