@@ -34,7 +34,7 @@ for shared; do
   mount --bind "$shared" "./$shared"
 done
 cp /etc/resolv.conf /etc/hosts etc
-[ -e var/run ] || ln -s /run var/run
+[ -L var/run ] || { rmdir var/run && ln -s /run var/run; }
 pivot_root . .old
 umount -l /.old
 echo $$ > "$pid"
