@@ -149,7 +149,7 @@ Example:
     .option('-f, --force', 'wait for no member; what those that do not follow at once send here meanwhile is lost')
     .addHelpText(
       'after',
-      '\nBoth keys are valid until every member uses the new one, half a minute at least. The exchange goes on when the\ncommand is ended. Keys are exchanged by themselves as well, by age (--wireguard-key-lifetime of the agent).\n\nExample:\n  overlayd node rotate-key',
+      '\nBoth keys are valid until every member uses the new one, half a minute at least. The exchange goes on when the command is ended. Keys are exchanged by themselves as well, by age (--wireguard-key-lifetime of the agent).\n\nExample:\n  overlayd node rotate-key',
     )
     .action(async ({ force = false }: { force?: boolean }) => {
       const { nodeName } = await session.ask('exchanging the key', (client, report) =>
