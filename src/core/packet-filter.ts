@@ -10,6 +10,13 @@ export interface Filter {
   readonly chains: readonly FilterChain[];
 }
 
+/** Ours in a network's namespace; undefined where there is none. */
+export interface NetworkTables {
+  readonly filter: Filter | undefined;
+  /** What chooses among those behind a service. */
+  readonly services: Filter | undefined;
+}
+
 export interface FilterSet {
   readonly name: string;
   /** Types of the key's parts, e.g. `['ifname', 'ether_addr']`. One of them may be `integer`: see {@link expression}. */

@@ -327,7 +327,7 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
 
       await converge();
       await look();
-      const filter = async () => (await host.kernel.filters([at])).get(at);
+      const filter = async () => (await host.kernel.filters([at])).get(at)!.filter;
       const right = (await look()).networks.get(at)!.filter;
       expect(await filter()).toEqual(right);
       expect(await filter()).toEqual(right);

@@ -21,7 +21,7 @@ import {
 } from '../../src/core/host-state.ts';
 import { formatIp } from '../../src/core/ip.ts';
 import type { KernelChange, RowEvent } from '../../src/core/kernel-change.ts';
-import type { Filter } from '../../src/core/packet-filter.ts';
+import type { NetworkTables } from '../../src/core/packet-filter.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import { Obstacles } from '../../src/core/plan/obstacles.ts';
 import { isOfRows, singleOps } from '../../src/core/plan/rows.ts';
@@ -133,8 +133,12 @@ export class FakeKernel implements Kernel {
     }
   }
 
-  async filters(namespaces: readonly string[]): Promise<ReadonlyMap<string, Filter | undefined>> {
-    return new Map(namespaces.map((name) => [name, this.machine.snapshot(name)?.filter]));
+  async filters(namespaces: readonly string[]): Promise<ReadonlyMap<string, NetworkTables>> {
+    const tablesOf = (at: string) => {
+      const { filter, services } = this.machine.snapshot(at) ?? {};
+      return { filter, services };
+    };
+    return new Map(namespaces.map((name) => [name, tablesOf(name)]));
   }
 
   async inside(path: string): Promise<NamespaceState> {

@@ -5,7 +5,7 @@
  */
 import type { Lack, Wanted } from '../../core/host-needs.ts';
 import type { Address, Link, Op, Place, Route } from '../../core/host-state.ts';
-import type { Filter } from '../../core/packet-filter.ts';
+import type { Filter, NetworkTables } from '../../core/packet-filter.ts';
 import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
 import type { PlaceSeen, PlaceStep, StepRefusal } from '../netlink/wireguard-place.ts';
 import type { Unwelcome } from './connections.ts';
@@ -111,8 +111,8 @@ export interface FilterQuestion {
 export interface FilterAnswer {
   /** Which namespace, and how often its tables were changed; undefined: it could not be asked. */
   readonly generation: string | undefined;
-  /** Null: there is no table; undefined: as it was. */
-  readonly filter: Filter | null | undefined;
+  /** Undefined: as they were. */
+  readonly tables: NetworkTables | undefined;
 }
 
 // ---------------------------------------------------------------- writing

@@ -1,5 +1,5 @@
 import type { ContainerRef } from '../../core/container.ts';
-import type { Filter } from '../../core/packet-filter.ts';
+import type { NetworkTables } from '../../core/packet-filter.ts';
 import type { Kernel } from '../../ports/kernel.ts';
 import { apply } from './apply.ts';
 import type { KernelThread } from './kernel-thread.ts';
@@ -19,7 +19,7 @@ export interface KernelDeps {
 export function createKernel({ thread, isAlive, onFirewallChange, hostPid }: KernelDeps): Kernel {
   const monitor = new KernelMonitor({ hostPid, onFirewallChange });
   const observer = new Observer({ thread, isAlive, onInsides: (insides) => monitor.follow(insides) });
-  const filters = new Map<string, { readonly generation: string; readonly filter: Filter | undefined }>();
+  const filters = new Map<string, { readonly generation: string; readonly tables: NetworkTables }>();
   let isFirst = true;
   return {
     async observe(scope, signal) {
@@ -52,11 +52,10 @@ export function createKernel({ thread, isAlive, onFirewallChange, hostPid }: Ker
       const answers = await thread.ask('filters', questions, signal);
       return new Map(
         namespaces.map((name, at) => {
-          const { generation, filter } = answers[at]!;
-          const now = filter === undefined ? filters.get(name)?.filter : (filter ?? undefined);
+          const { generation, tables = filters.get(name)!.tables } = answers[at]!;
           if (generation === undefined) filters.delete(name);
-          else filters.set(name, { generation, filter: now });
-          return [name, now];
+          else filters.set(name, { generation, tables });
+          return [name, tables];
         }),
       );
     },

@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs';
 import { OverlaydError } from '../../core/errors.ts';
 import { HOST, type Place, TABLE } from '../../core/host-state.ts';
-import type { Filter } from '../../core/packet-filter.ts';
+import type { Filter, NetworkTables } from '../../core/packet-filter.ts';
 import { hasLibnftables, type NftablesOutcome, OUTPUT, runNftables } from '../native/libnftables.ts';
 import { decodeGeneration, decodeTableFlags, getGeneration, getTable } from '../netlink/nftables.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
@@ -26,6 +26,8 @@ interface Listed extends Table {
   readonly generation: string | undefined;
   readonly text: string;
 }
+
+const NO_TABLES: NetworkTables = { filter: undefined, services: undefined };
 
 export class Tables {
   /** By family and place. */
@@ -61,10 +63,13 @@ export class Tables {
   /** What is not as the asker knows it. One that cannot be read is not as it should be: whoever looks is told why. */
   answer({ name, known }: FilterQuestion): FilterAnswer {
     try {
-      const { generation, filter } = this.#listing(name, 'bridge');
-      return { generation, filter: generation !== undefined && generation === known ? undefined : (filter ?? null) };
+      const [bridge, inet] = [this.#listing(name, 'bridge'), this.#listing(name, 'inet')];
+      // Changed in between: to be told again.
+      const generation = bridge.generation === inet.generation ? bridge.generation : undefined;
+      const isKnown = generation !== undefined && generation === known;
+      return { generation, tables: isKnown ? undefined : { filter: bridge.filter, services: inet.filter } };
     } catch {
-      return { generation: undefined, filter: null };
+      return { generation: undefined, tables: NO_TABLES };
     }
   }
 

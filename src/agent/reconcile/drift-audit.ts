@@ -7,10 +7,10 @@
 import { isPlumbedByEngine } from '../../core/attachment.ts';
 import type { LocalEndpoint } from '../../core/container.ts';
 import type { Desired, DesiredNetwork, DesiredPort } from '../../core/host-state.ts';
-import type { Filter } from '../../core/packet-filter.ts';
+import type { NetworkTables } from '../../core/packet-filter.ts';
 import { isContainerRight } from '../../core/plan/container.ts';
 import { filterOps, networkFilter, withLoaded } from '../../core/plan/filter.ts';
-import { sparingDetour } from '../../core/plan/service.ts';
+import { isServiceFilterRight, sparingDetour } from '../../core/plan/service.ts';
 import type { Kernel } from '../../ports/kernel.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 
@@ -74,7 +74,7 @@ export class DriftAudit {
     const networks = [
       ...wrong.map(({ network }) => network),
       ...wanted.networks.filter(
-        (network) => filters.has(network.namespace) && !this.#isRight(network, filters.get(network.namespace)),
+        (network) => filters.has(network.namespace) && !this.#isRight(network, filters.get(network.namespace)!),
       ),
     ];
     return {
@@ -94,11 +94,13 @@ export class DriftAudit {
     });
   }
 
-  #isRight(network: DesiredNetwork, seen: Filter | undefined): boolean {
+  #isRight(network: DesiredNetwork, { filter: seen, services }: NetworkTables): boolean {
+    const { isWhole } = this.#deps.view();
     const filter = networkFilter(network, network.ports);
-    const allowed = this.#deps.view().isWhole ? filter : withLoaded(filter, seen);
-    const known = sparingDetour(seen, network, this.#deps.view().isWhole);
-    return filterOps(network.namespace, allowed, known).length === 0;
+    const allowed = isWhole ? filter : withLoaded(filter, seen);
+    const known = sparingDetour(seen, network, isWhole);
+    if (filterOps(network.namespace, allowed, known).length > 0) return false;
+    return isServiceFilterRight(network, services, isWhole);
   }
 
   #turn(all: readonly Subject[]): Subject[] {

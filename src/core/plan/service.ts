@@ -146,6 +146,17 @@ export function serviceFilter(network: DesiredNetwork, ports: readonly DesiredPo
   };
 }
 
+/** Whether the table is as it should be, as far as that is known. */
+export function isServiceFilterRight(
+  network: DesiredNetwork,
+  seen: Filter | undefined,
+  provesAbsence: boolean,
+): boolean {
+  if (seen && !provesAbsence) return true;
+  const wanted = serviceFilter(network, network.ports);
+  return wanted ? filterOps(network.namespace, wanted, seen).length === 0 : seen === undefined;
+}
+
 /** What the table has when all is done. */
 export function planServices(
   network: DesiredNetwork,

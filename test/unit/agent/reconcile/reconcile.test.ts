@@ -177,6 +177,26 @@ describe('drift', () => {
     expect(reconciler.status().repairs).toBe(2);
   });
 
+  it("in the services' table is found as well, be it gone or changed", async () => {
+    const services = [
+      { id: 'f'.repeat(64), name: 'pool', addresses: [{ subnet: '10.0.0.0/24', ip: '10.0.0.99' }], createdAt: 0 },
+    ];
+    world.serviceRecords.set(web.id, { networkId: web.id, services });
+    await clock.until(attach('10.0.0.2', 'c1').converged);
+    await clock.advance(4_000);
+    const table = () => kernel.machine.snapshot('ovl-4096')!.services;
+    const right = table();
+    expect(right?.sets.find(({ name }) => name === 'services')?.elements).toEqual(new Set(['10.0.0.99']));
+    kernel.interfere({ kind: 'delete-filter', at: 'ovl-4096', family: 'inet' }, { silent: true });
+    expect(table()).toBeUndefined();
+    await clock.advance(4_000);
+    expect(table()).toEqual(right);
+    kernel.interfere({ kind: 'set-filter', at: 'ovl-4096', filter: { ...right!, chains: [] } }, { silent: true });
+    expect(table()).not.toEqual(right);
+    await clock.advance(4_000);
+    expect(table()).toEqual(right);
+  });
+
   it('in a filter is found each time, in every network at once', async () => {
     const more = Array.from({ length: 40 }, (_, index) => {
       const cidr = `10.1.${index}.0/24`;
