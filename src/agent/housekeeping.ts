@@ -25,17 +25,23 @@ import {
 } from './endpoints/claim-audit.ts';
 import type { EngineEndpoints } from './engine/endpoints.ts';
 import type { Networks } from './networks/networks.ts';
+import { AutomaticServices } from './services/automatic.ts';
 
 export interface HousekeepingDeps extends ClaimAuditDeps {
-  readonly store: Pick<ClusterStore, 'get' | 'list'>;
-  readonly claims: Pick<AddressClaims, 'expectLeftovers' | 'isOfThisRun' | 'leftoversSettled' | 'settleLeftovers'>;
+  readonly store: Pick<ClusterStore, 'get' | 'grantLease' | 'list'>;
+  readonly claims: Pick<
+    AddressClaims,
+    'expectLeftovers' | 'isOfThisRun' | 'leftoversSettled' | 'settleLeftovers' | 'space'
+  >;
   readonly engineEndpoints: Pick<EngineEndpoints, 'unclaimedFormer'>;
-  readonly networks: Pick<Networks, 'finishRemovals'>;
+  readonly networks: Pick<Networks, 'find' | 'finishRemovals' | 'list'>;
   readonly selfRecord: Pick<SelfRecord, 'refresh'>;
   /** Not by a node that is no member any more, nor by an agent that does not speak the cluster's level. */
   readonly mayAct: () => boolean;
+  /** Whether that node answers. */
+  readonly answers: (nodeId: string) => boolean;
   readonly clock: Clock;
-  readonly random: Pick<Random, 'hex'>;
+  readonly random: Pick<Random, 'hex' | 'next'>;
 }
 
 const RETRY_MS = 1_000;
@@ -47,12 +53,22 @@ export class Housekeeping {
   readonly #due = new Latch();
   readonly #acceptance = new StoreAcceptance();
   #rightClaims: RightClaims = new WeakMap();
+  readonly #services: AutomaticServices;
   #fallBacks = 0;
 
-  constructor(deps: HousekeepingDeps, options: { readonly selfId: string; readonly agent: AgentVersion }) {
+  constructor(
+    deps: HousekeepingDeps,
+    options: { readonly selfId: string; readonly agent: AgentVersion; readonly quarantineSeconds: number },
+  ) {
     this.#deps = deps;
     this.#selfId = options.selfId;
     this.#agent = options.agent;
+    this.#services = new AutomaticServices({ ...deps, selfId: this.#selfId, view: deps.state.view }, options);
+  }
+
+  /** In words. */
+  get problems(): readonly string[] {
+    return this.#services.problems;
   }
 
   wake(): void {
@@ -104,10 +120,20 @@ export class Housekeeping {
         ? [raiseLevel(this.#deps, this.#agent), markStoreThatWentBack(this.#deps)]
         : []),
       behind ? undefined : networks.finishRemovals(signal),
+      behind ? undefined : this.#keepServices(signal),
     ];
     const results = await Promise.allSettled(steps);
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
+  }
+
+  async #keepServices(signal: AbortSignal): Promise<void> {
+    const soonMs = await this.#services.keep();
+    if (soonMs === undefined) return;
+    void this.#deps.clock.sleep(soonMs, signal).then(
+      () => this.wake(),
+      () => undefined,
+    );
   }
 
   async #restore(): Promise<void> {

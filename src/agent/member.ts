@@ -130,12 +130,12 @@ export class Member {
     const commit = committing({ store, learn: (all) => state.learn(all), push: (all) => gossip.push(all) });
     this.commit = commit;
     const { quarantineSeconds, keyLifetimeMs, wireguardPort: basePort } = options;
+    const answers = (nodeId: string) => this.liveness(nodeId) === 'ready';
     const mayAct = () => !this.removed && this.#level.isSpoken;
     this.wireguard = openTunnels(
       ports.tunnels,
       {
-        ...{ view: state.view, clock, random, logger, mayAct },
-        answers: (nodeId) => this.liveness(nodeId) === 'ready',
+        ...{ view: state.view, clock, random, logger, mayAct, answers },
         onMade: () => this.reconciler.markDirty('all'),
         onOffer: () => this.#selfRecord.markChanged(),
         propose: (nodeId, ms) => gossip.propose(nodeId, ms),
@@ -219,10 +219,10 @@ export class Member {
       {
         ...{ store, commit, state, clock, random, logger, mayAct, claims: this.claims, local: this.local },
         ...{ engineEndpoints: this.engineEndpoints, networks: this.networks, selfRecord: this.#selfRecord },
-        releases: this.releases,
+        ...{ releases: this.releases, answers },
         drop: (endpoints, reason) => this.endpoints.drop(endpoints, reason),
       },
-      { selfId, agent: options.agent },
+      { selfId, agent: options.agent, quarantineSeconds },
     );
   }
 
@@ -256,7 +256,7 @@ export class Member {
       ...storeProblems(this.#watch, this.#state, this.local, this.#options.self.id),
       ...this.#complaints.problems(),
       ...unreadableProblems(this.view, this.#options.agent),
-      ...this.#fullNetworks.problems(),
+      ...[...this.#fullNetworks.problems(), ...this.#housekeeping.problems],
       ...this.wireguard.problems(),
     ];
   }

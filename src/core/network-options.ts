@@ -89,6 +89,7 @@ const KNOWN = {
     expects: `a list of 1 to ${MOST_UPSTREAMS} different addresses, such as 192.0.2.53,[2001:db8::53]:5353`,
   },
   sticky: { spellings: ['sticky'], ...truth(), usual: 'false' },
+  vip: { spellings: ['vip'], ...truth(), usual: 'false' },
   encrypted: { spellings: ['encrypted'], ...flag(), usual: 'false' },
 } satisfies Record<string, Option>;
 
@@ -141,6 +142,12 @@ export function checkOptions(options: Options, { internal }: Pick<NetworkRecord,
     throw new OverlaydError(
       'invalid-argument',
       `options ${said(KNOWN.multicast)} and ${said(KNOWN.betweenContainers)} contradict each other: containers that do not reach each other hear no multicast of each other; leave one of them out`,
+    );
+  }
+  if (readOption(KNOWN.vip, options) === 'true' && !betweenContainers) {
+    throw new OverlaydError(
+      'invalid-argument',
+      `options ${said(KNOWN.vip)} and ${said(KNOWN.betweenContainers)} contradict each other: containers that do not reach each other are reached by no service; leave one of them out`,
     );
   }
   if (said(KNOWN.multicastRate) && multicastRate === undefined) {
@@ -202,6 +209,11 @@ export function networkSettings({ options }: Pick<NetworkRecord, 'options'>): Ne
     sticky: readOption(KNOWN.sticky, options) === 'true',
     encrypted: isEncrypted({ options }),
   };
+}
+
+/** Whether each alias has a service address by itself (`automatic-services.ts`). Asked often. */
+export function hasServiceAddresses({ options }: Pick<NetworkRecord, 'options'>): boolean {
+  return readOption(KNOWN.vip, options) === 'true' && networkSettings({ options }).betweenContainers;
 }
 
 /** A value that is none counts as well: nothing of such a network is to leave in clear. */

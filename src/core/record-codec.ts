@@ -272,7 +272,13 @@ export const decodeServices = decoder<ServicesRecord>(
   shape({
     networkId: string,
     services: arrayOf(
-      shape({ id: string, name: string, addresses: arrayOf(shape({ subnet: string, ip })), createdAt: number }),
+      shape({
+        id: string,
+        name: string,
+        addresses: arrayOf(shape({ subnet: string, ip })),
+        createdAt: number,
+        automatic: optional((value) => value === true),
+      }),
     ),
   }),
 );

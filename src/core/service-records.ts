@@ -15,4 +15,6 @@ export interface ServiceRecord {
   /** One of each of the network's families, IPv4 first. */
   readonly addresses: readonly EndpointAddress[];
   readonly createdAt: number;
+  /** Made because its network says so of all aliases, and gone after its last container. Absent: a person made it. */
+  readonly automatic?: true;
 }

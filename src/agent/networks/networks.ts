@@ -12,8 +12,8 @@ import { refuseTooLargeMtu } from '../../core/inner-mtu.ts';
 import type { Family } from '../../core/ip.ts';
 import { checkSubnet, chooseSubnet, type Holder } from '../../core/ipam/subnet.ts';
 import { refuseCoveredUpstreams, upstreamHolders } from '../../core/ipam/upstream-holders.ts';
-import { MULTICAST_LEVEL, STICKY_LEVEL, unreadableRecord } from '../../core/levels.ts';
-import { networkSettings } from '../../core/network-options.ts';
+import { MULTICAST_LEVEL, SERVICE_LEVEL, STICKY_LEVEL, unreadableRecord } from '../../core/levels.ts';
+import { hasServiceAddresses, networkSettings } from '../../core/network-options.ts';
 import {
   draftNetwork,
   type NetworkDraft,
@@ -121,6 +121,7 @@ export class Networks {
     const { encrypted, multicastRate, sticky } = networkSettings(draft);
     if (multicastRate !== undefined) await requireSpoken(this.#deps, MULTICAST_LEVEL, 'networks with multicast');
     if (sticky) await requireSpoken(this.#deps, STICKY_LEVEL, 'sticky addresses');
+    if (hasServiceAddresses(draft)) await requireSpoken(this.#deps, SERVICE_LEVEL, 'service addresses');
     if (encrypted) await requireEncryption(this.#deps, this.#options.selfId);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const network = await this.#tryCreate(draft, request);

@@ -47,6 +47,8 @@ export interface ServiceRequest {
   /** Undefined: automatic. */
   readonly ip?: string | undefined;
   readonly ip6?: string | undefined;
+  /** The network's option asks. */
+  readonly automatic?: true | undefined;
 }
 
 export interface ListedService {
@@ -78,6 +80,7 @@ export async function createService(deps: ServicesDeps, request: ServiceRequest)
       name,
       addresses: choices.map(({ subnet, address }) => ({ subnet, ip: address })),
       createdAt: deps.clock.now(),
+      ...(request.automatic && { automatic: true }),
     };
     const services = withService(found.record?.services ?? [], service, network.name);
     const resting = await Promise.all(
@@ -109,15 +112,19 @@ export async function createService(deps: ServicesDeps, request: ServiceRequest)
   throw busy(name);
 }
 
-/** What there was. Its addresses rest for a while, as those of endpoints do. Throws `network-not-found`, `name-not-found`. */
+/**
+ * What there was. Its addresses rest for a while, as those of endpoints do. `id`: that one alone. Throws `network-not-found`,
+ * `name-not-found`, and `conflict` for one that nobody asked for by name.
+ */
 export async function removeService(
   deps: ServicesDeps,
   { network: ref, alias }: Pick<ServiceRequest, 'network' | 'alias'>,
-  { quarantineSeconds }: { readonly quarantineSeconds: number },
+  { quarantineSeconds, id }: { readonly quarantineSeconds: number; readonly id?: string },
 ): Promise<ListedService> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const { network, key, record, compares } = await read(deps, ref, 'its services cannot be changed here');
     const service = find(record, network, alias);
+    if (id === undefined ? service.automatic : service.id !== id) throw notOurs(network, service);
     const rest = record!.services.filter((each) => each !== service);
     const claims = serviceClaims(network.id, service);
     const found = await Promise.all(claims.map(({ key: claim }) => deps.store.get(claim)));
@@ -161,6 +168,13 @@ function listed(deps: ServicesDeps, network: NetworkRecord, service: ServiceReco
   const silent = [...deps.view.nodes()].filter(({ id }) => !deps.answers(id)).map(({ id }) => id);
   const of = backendsOf({ view: deps.view, hidden: new Set(silent) }, network.id, new Set([service.name]));
   return { network, service, backends: of.get(service.name) ?? [] };
+}
+
+function notOurs({ name: network }: NetworkRecord, { name }: ServiceRecord): OverlaydError {
+  return new OverlaydError(
+    'conflict',
+    `service ${name} of network ${network} is there because the network was made with -o vip=true, and goes after its last container: disconnect those, or start them without the alias`,
+  );
 }
 
 function find(record: ServicesRecord | undefined, network: NetworkRecord, alias: string): ServiceRecord {

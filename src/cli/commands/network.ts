@@ -86,7 +86,7 @@ function addCreate(network: Command, session: Session): void {
       `
 Prints the network's id. Options of -o, for which Docker's long names serve as well:
   mtu, com.docker.network.driver.mtu, vxlanid_list, enable_icc, enable_ip_masquerade, gateway_mode_ipv4,
-  gateway_mode_ipv6, container_iface_prefix, dns, multicast, multicast_rate, sticky, encrypted (docs/networks.md)
+  gateway_mode_ipv6, container_iface_prefix, dns, multicast, multicast_rate, sticky, vip, encrypted (docs/networks.md)
 
 Examples:
   overlayd network create web

@@ -103,13 +103,14 @@ function countText({ backends }: Service): string {
   return used === all ? String(all) : `${used} of ${all}`;
 }
 
-function serviceJson({ id, networkId, networkName, alias, addresses, createdAtMs, backends }: Service) {
+function serviceJson({ id, networkId, networkName, alias, addresses, automatic, createdAtMs, backends }: Service) {
   return {
     ID: id,
     Network: networkName,
     NetworkID: networkId,
     Alias: alias,
     Addresses: addresses,
+    Automatic: automatic,
     Created: timestamp(createdAtMs),
     Backends: backends.map((each) => ({
       Endpoint: each.endpointId,

@@ -45,6 +45,7 @@ function serviceMessage({ member }: Membership, { network, service, backends }: 
     ...{ id: service.id, networkId: network.id, networkName: network.name, alias: service.name },
     addresses: service.addresses.map(({ ip }) => ip),
     createdAtMs: service.createdAt,
+    automatic: service.automatic ?? false,
     backends: backends.map(({ endpoint, address, out }) => ({
       ...{ endpointId: endpoint.id, name: endpoint.name, address, out: out ?? '' },
       nodeName: member.view.node(endpoint.nodeId)?.name ?? '',

@@ -151,7 +151,7 @@ export const caStatus = CaStatus.fromPartial({
 
 const service: Service = {
   ...{ id: 'f'.repeat(64), networkId: NETWORK_ID, networkName: 'web', alias: 'api' },
-  ...{ addresses: ['10.20.0.100', 'fd00:20::100'], createdAtMs: NOW },
+  ...{ addresses: ['10.20.0.100', 'fd00:20::100'], createdAtMs: NOW, automatic: false },
   backends: [
     { endpointId: '1'.repeat(64), name: 'api-1', nodeName: 'host1', address: '10.20.0.5', out: '' },
     { endpointId: '1'.repeat(64), name: 'api-1', nodeName: 'host1', address: 'fd00:20::5', out: '' },

@@ -622,6 +622,8 @@ export interface Service {
   createdAtMs: number;
   /** One for each address. */
   backends: ServiceBackend[];
+  /** Its network makes one for each alias. */
+  automatic: boolean;
 }
 
 export interface ServiceBackend {
@@ -7208,7 +7210,16 @@ export const ServiceQuery: MessageFns<ServiceQuery> = {
 };
 
 function createBaseService(): Service {
-  return { id: "", networkId: "", networkName: "", alias: "", addresses: [], createdAtMs: 0, backends: [] };
+  return {
+    id: "",
+    networkId: "",
+    networkName: "",
+    alias: "",
+    addresses: [],
+    createdAtMs: 0,
+    backends: [],
+    automatic: false,
+  };
 }
 
 export const Service: MessageFns<Service> = {
@@ -7233,6 +7244,9 @@ export const Service: MessageFns<Service> = {
     }
     for (const v of message.backends) {
       ServiceBackend.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.automatic !== false) {
+      writer.uint32(64).bool(message.automatic);
     }
     return writer;
   },
@@ -7306,6 +7320,14 @@ export const Service: MessageFns<Service> = {
             message.backends.push(ServiceBackend.decode(reader, reader.uint32()));
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.automatic = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7330,6 +7352,7 @@ export const Service: MessageFns<Service> = {
     message.addresses = object.addresses?.map((e) => e) || [];
     message.createdAtMs = object.createdAtMs ?? 0;
     message.backends = object.backends?.map((e) => ServiceBackend.fromPartial(e)) || [];
+    message.automatic = object.automatic ?? false;
     return message;
   },
 };
