@@ -2,14 +2,14 @@
 # Runs the tests of container tools with the releases of those tools that `npm test` does not run, as root:
 #
 #   npm run test:tools                all of them
-#   npm run test:tools -- podman      chosen ones: podman, containerd
+#   npm run test:tools -- podman      chosen ones: podman, containerd, nspawn
 #
 # What it unpacks for that, it keeps: see tools-root.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH="$PWD/node_modules/.bin:$PATH"
 
-[ $# -gt 0 ] || set -- podman containerd
+[ $# -gt 0 ] || set -- podman containerd nspawn
 for tool in "$@"; do
   case $tool in
     # Debian's next release: Podman 5.8, netavark 1.17. And Podman 4.3, which runs CNI's plugins; compose, and units.
@@ -21,8 +21,13 @@ for tool in "$@"; do
     containerd)
       for release in trixie forky; do CONTAINERD_RELEASE=$release node test/run.ts e2e/cri.test.ts e2e/cni.test.ts; done
       ;;
+    # systemd 257 and its machines, booted.
+    nspawn)
+      command -v systemd-nspawn >/dev/null || apt-get install -y -qq --no-install-recommends systemd-container >/dev/null
+      node test/run.ts tools/nspawn.test.ts
+      ;;
     *)
-      echo "test:tools: there is no '$tool'; there are: podman, containerd" >&2
+      echo "test:tools: there is no '$tool'; there are: podman, containerd, nspawn" >&2
       exit 2
       ;;
   esac

@@ -99,7 +99,10 @@ export class Containerd {
   /** The tests' image, by that name. */
   async importImage(name: string, namespace = 'default'): Promise<void> {
     const archive = await savedImage(join(this.#directory, `image-${namespace}`), name);
-    await this.must('--namespace', namespace, 'image', 'import', '--snapshotter', 'native', archive);
+    // 2.1 leaves it to the daemon unless it is told not to, which asks for another configuration.
+    const { stdout } = await this.ctr('image', 'import', '--help');
+    const local = stdout.includes('--local') ? ['--local'] : [];
+    await this.must('--namespace', namespace, 'image', 'import', ...local, '--snapshotter', 'native', archive);
   }
 
   ctr(...args: readonly string[]): Promise<Outcome> {
