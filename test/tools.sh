@@ -15,7 +15,7 @@ for tool in "$@"; do
     # Debian's next release: Podman 5.8, netavark 1.17. And Podman 4.3, which runs CNI's plugins; compose, and units.
     podman)
       PODMAN_RELEASE=forky node test/run.ts e2e/podman.test.ts e2e/podman-life.test.ts e2e/podman-documentation.test.ts
-      node test/run.ts tools/podman-cni.test.ts tools/podman-files.test.ts
+      node test/run.ts tools/podman-cni.test.ts tools/podman-files.test.ts tools/podman-rootless.test.ts
       ;;
     # containerd 1.7 and 2.1, by `ctr` and by CRI.
     containerd)

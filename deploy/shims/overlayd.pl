@@ -68,6 +68,9 @@ for (;;) {
         print $body;
         exit($status == 200 ? 0 : 1);
     }
+    # EACCES. Nobody else's network is the host's to wire.
+    fail(50, "$socket of the overlayd agent is for root: networks of the cluster are for root's containers, and no rootless Podman's")
+        if $! == 13;
     fail($again, "the overlayd agent does not answer at $socket ($!): start it, `systemctl start overlayd`")
         if $verb =~ /^(STATUS|VERSION|info)$/ or $tries-- <= 0;
     select undef, undef, undef, 0.1;
