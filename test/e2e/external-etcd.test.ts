@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { formCluster } from '../lab/cluster.ts';
-import { EtcdServer } from '../lab/etcd.ts';
+import { EtcdServer, etcdPid } from '../lab/etcd.ts';
 import { attach, untilReaches } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
@@ -35,7 +35,7 @@ describe('an etcd of one’s own behind mutual TLS', () => {
     for (const host of lab().hosts) {
       const { Store } = await host.json('status');
       expect(Store).toMatchObject({ Reachable: true, Bundled: false, Endpoints: [etcd.url] });
-      expect((await host.run(['pgrep', '-x', 'etcd'])).code).toBe(1);
+      expect(await etcdPid(host)).toBe('');
     }
     const records = await etcd.ctl.records();
     expect([...records.keys()]).toContain('cluster');

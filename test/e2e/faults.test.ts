@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { untilReady } from '../lab/cluster.ts';
+import { etcdPid } from '../lab/etcd.ts';
 import type { Host } from '../lab/host.ts';
 import { IS_LONG, stopwatch, tell } from '../lab/measuring.ts';
 import { attach, reaches, resolve, untilReaches, untilResolves } from '../lab/network.ts';
@@ -63,24 +64,24 @@ describe('faults on five hosts', () => {
 
   test('the bundled etcd survives its agent’s end and is taken over by the next one', async () => {
     const one = lab().host(1);
-    const pid = (await one.must(['pgrep', '-x', 'etcd'])).trim();
+    const pid = await etcdPid(one);
     await one.agent.kill();
-    expect((await one.must(['pgrep', '-x', 'etcd'])).trim()).toBe(pid);
+    expect(await etcdPid(one)).toBe(pid);
     await lab().host(2).mustOverlayd('network', 'create', 'while-one-is-away');
     await one.agent.start();
     await untilReady(lab().hosts);
-    expect((await one.must(['pgrep', '-x', 'etcd'])).trim()).toBe(pid);
+    expect(await etcdPid(one)).toBe(pid);
     await one.mustOverlayd('network', 'rm', 'while-one-is-away');
   });
 
   test('etcd is killed: traffic and names go on, it is started again, and changes work again', async () => {
     const [one, two] = [lab().host(1), lab().host(2)];
-    const pid = (await one.must(['pgrep', '-x', 'etcd'])).trim();
+    const pid = await etcdPid(one);
     await one.must(['kill', '-9', pid]);
     expect(await reaches(two, 'c-h2', 'c-h4')).toBe(true);
     await until('another etcd', async () => {
-      const { stdout } = await one.run(['pgrep', '-x', 'etcd']);
-      return stdout.trim() !== '' && stdout.trim() !== pid;
+      const now = await etcdPid(one);
+      return now !== '' && now !== pid;
     });
     await untilReady(lab().hosts);
     await two.mustOverlayd('network', 'create', 'after-etcd');

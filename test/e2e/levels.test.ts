@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { SPOKEN_LEVELS } from '../../src/core/levels.ts';
 import { formCluster, untilReady } from '../lab/cluster.ts';
-import { Etcdctl, EtcdServer } from '../lab/etcd.ts';
+import { Etcdctl, EtcdServer, etcdPid } from '../lab/etcd.ts';
 import type { Host } from '../lab/host.ts';
 import { attach, reaches, untilReaches } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
@@ -76,7 +76,7 @@ describe('with the bundled etcd', () => {
     const one = lab().host(1);
     const ctl = Etcdctl.ofBundled(one);
     const record = (await ctl.records()).get('cluster')!;
-    const pidOf = async () => (await one.run(['pgrep', '-x', 'etcd'])).stdout.trim();
+    const pidOf = () => etcdPid(one);
     const untilAnother = (before: string) =>
       until('another etcd to serve', async () => {
         const pid = await pidOf();

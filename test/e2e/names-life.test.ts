@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startAsking as ask, pointerOf } from '../lab/asking.ts';
 import { untilReady } from '../lab/cluster.ts';
+import { etcdPid } from '../lab/etcd.ts';
 import { type Host, ROOT } from '../lab/host.ts';
 import { attach, resolve, untilReaches, untilResolves } from '../lab/network.ts';
 import { overlayNamespaces } from '../lab/observation.ts';
@@ -103,7 +104,7 @@ test('etcd and all other agents are away when it comes back: it goes on to answe
   const [one, two] = [lab().host(1), lab().host(2)];
   await two.agent.kill();
   await one.agent.kill();
-  const etcd = (await one.must(['pgrep', '-x', 'etcd'])).trim();
+  const etcd = await etcdPid(one);
   await one.must(['kill', '-STOP', etcd]);
   const stop = await startAsking(one);
   await one.agent.start();

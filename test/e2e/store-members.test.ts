@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { joinArguments, untilReady } from '../lab/cluster.ts';
-import { Etcdctl } from '../lab/etcd.ts';
+import { Etcdctl, etcdPid } from '../lab/etcd.ts';
 import type { Host } from '../lab/host.ts';
 import { stopwatch, tell } from '../lab/measuring.ts';
 import { attach, untilReaches } from '../lab/network.ts';
@@ -45,7 +45,7 @@ async function untilAsked(hosts: readonly Host[], keepers: readonly Host[]): Pro
 }
 
 async function etcdOf(host: Host): Promise<string> {
-  return (await host.must(['pgrep', '-x', 'etcd'])).trim();
+  return await etcdPid(host);
 }
 
 /** A change on this host, again and again until it is made. */
@@ -142,7 +142,7 @@ describe('a store of three', () => {
       await host.mustOverlayd('network', 'disconnect', 'web', `netns:c${host.name.slice(1)}`);
     await one.mustOverlayd('leave');
     await untilKept(two, '(h3) h2');
-    expect((await one.run(['pgrep', '-x', 'etcd'])).code).toBe(1);
+    expect(await etcdPid(one)).toBe('');
     await change(three, 'after-leave');
     const token = await two.mustOverlayd('token', 'create');
     await one.mustOverlayd(...joinArguments(token), '--advertise-addr', one.address);
@@ -192,7 +192,7 @@ describe('a store of three of four hosts', () => {
     await untilReady(hosts());
     const aside = ['ls', `${three.dataDirectory}/etcd.aside`];
     await until('its etcd to be set aside', async () => (await three.run(aside)).code === 0);
-    expect((await three.run(['pgrep', '-x', 'etcd'])).code).toBe(1);
+    expect(await etcdPid(three)).toBe('');
     await untilAsked(hosts(), [one, two, four]);
     await change(three, 'back');
   });

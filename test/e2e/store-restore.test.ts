@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { formCluster } from '../lab/cluster.ts';
-import { EtcdServer } from '../lab/etcd.ts';
+import { EtcdServer, etcdPid } from '../lab/etcd.ts';
 import type { Host } from '../lab/host.ts';
 import { attach, untilReaches } from '../lab/network.ts';
 import { startPinging } from '../lab/pinging.ts';
@@ -81,7 +81,7 @@ test('the host of the etcd that decides is lost: the one with a copy goes on wit
   await one.powerOn();
   await one.agent.start();
   await untilFollows(one, `https://${two.address}:2379`);
-  await until('the old etcd to be set aside', async () => (await one.run(['pgrep', '-x', 'etcd'])).code === 1);
+  await until('the old etcd to be set aside', async () => (await etcdPid(one)) === '');
   await attach(one, 'c1', 'web', '--name', 'a2');
   await untilReaches(one, 'c1', 'd');
 });
@@ -93,7 +93,7 @@ test('the store moves to an etcd of the user’s, and back, while packets go on'
   const access = ['--etcd-ca', tls!.ca, '--etcd-cert', tls!.cert, '--etcd-key', tls!.key];
   await two.mustOverlayd('store', 'move', '--etcd', etcd.url, ...access);
   for (const host of lab().hosts.slice(0, 3)) await untilFollows(host, etcd.url);
-  expect((await two.run(['pgrep', '-x', 'etcd'])).code).toBe(1);
+  expect(await etcdPid(two)).toBe('');
   await untilMade(one, 'outside');
   // Away while it moves back.
   await three.agent.stop();

@@ -4,6 +4,11 @@ import { formatHttpUrl } from '../../src/core/host-port.ts';
 import type { Host, HostProcess } from './host.ts';
 import { until } from './until.ts';
 
+/** The process of the host's server, '' where there is none. An agent that starts runs `etcd --version` too: that is none. */
+export async function etcdPid(host: Host): Promise<string> {
+  return (await host.run(['pgrep', '-f', '^[^ ]*etcd --name '])).stdout.trim();
+}
+
 /** Access to an etcd from the outside of overlayd, by Debian's etcdctl. */
 export class Etcdctl {
   readonly #host: Host;

@@ -12,6 +12,7 @@ import {
   untilOffered,
   untilPings,
 } from '../../lab/docker-network.ts';
+import { etcdPid } from '../../lab/etcd.ts';
 import { IMAGE } from '../../lab/image.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
@@ -133,7 +134,7 @@ describe('engines, agents and hosts that end and come back', () => {
     const all = ['first', 'second', 'fixed'];
     const addresses = () => Promise.all(all.map((name) => addressOf(two(), name)));
     const before = await addresses();
-    const etcd = (await one().must(['pgrep', '-x', 'etcd'])).trim();
+    const etcd = await etcdPid(one());
     await one().must(['kill', '-STOP', etcd]);
     try {
       await two().powerOff();
@@ -161,7 +162,7 @@ describe('engines, agents and hosts that end and come back', () => {
   });
 
   test('while etcd is away, running containers go on, and a new one is refused with the cause', async () => {
-    const etcd = (await one().must(['pgrep', '-x', 'etcd'])).trim();
+    const etcd = await etcdPid(one());
     await one().must(['kill', '-STOP', etcd]);
     try {
       await untilPings(two(), 'client', 'api');
