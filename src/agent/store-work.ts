@@ -9,6 +9,7 @@ import type { StoreChangedThere } from '../ports/keepers.ts';
 import type { Clock } from '../ports/runtime.ts';
 import { type EtcdOptions, parseStoreAccess } from './cluster/store-access.ts';
 import type { Lifecycle, Membership } from './lifecycle.ts';
+import { type LoginOptions, logIn } from './store/login.ts';
 import { moveStore } from './store/move.ts';
 import {
   type BackupMade,
@@ -29,6 +30,7 @@ type Progress = (text: string) => void;
 
 const RESTORING = 'restoring the store';
 const MOVING = 'moving the store';
+const LOGGING_IN = 'changing the certificate for etcd';
 /** A keeper answers when all records are written. */
 const THERE_MS = 300_000;
 /** What one message to a keeper takes, packed, and what comes out of it. */
@@ -72,6 +74,11 @@ export class StoreWork {
       // An etcd of this host begins here alone.
       to !== undefined,
     );
+  }
+
+  /** Of this host alone. Throws what {@link logIn} throws. */
+  logIn(options: LoginOptions, progress: Progress): Promise<readonly string[]> {
+    return this.#change(LOGGING_IN, (deps) => logIn(deps, options, progress));
   }
 
   /** As a keeper, for a member. */

@@ -50,7 +50,10 @@ import type {
   Status,
   StatusRequest,
   StoreBackup,
+  StoreLogin,
   StoreReport,
+  StoreRoles,
+  StoreRolesRequest,
   Token,
   TokenCreated,
   TokenList,
@@ -75,6 +78,8 @@ export interface ControlClient {
   backUpStore(request: BackUpStoreRequest): Promise<StoreBackup>;
   restoreStore(request: RestoreStoreRequest, onProgress: OnProgress): Promise<ClusterResult>;
   moveStore(request: MoveStoreRequest, onProgress: OnProgress): Promise<ClusterResult>;
+  getStoreRoles(request: StoreRolesRequest): Promise<StoreRoles>;
+  logInToStore(request: StoreLogin, onProgress: OnProgress): Promise<ClusterResult>;
   getCa(request: Empty): Promise<CaStatus>;
   rotateCa(request: Empty, onProgress: OnProgress): Promise<ClusterResult>;
   createToken(request: CreateTokenRequest): Promise<TokenCreated>;

@@ -92,6 +92,24 @@ export class EtcdServer {
     return new Etcdctl(this.#host, [`--endpoints=${this.url}`, ...files]);
   }
 
+  /** A client's certificate, in that host's directory, which is its name in etcd. */
+  async certificateFor(host: Host, name: string): Promise<{ readonly cert: string; readonly key: string }> {
+    const files = { cert: join(host.directory, `${name}.pem`), key: join(host.directory, `${name}-key.pem`) };
+    const signed = ['-CA', this.tls!.ca, '-CAkey', join(this.#host.directory, CA_KEY)];
+    await createCertificate(this.#host, files, name, [...signed, '-addext', 'extendedKeyUsage=clientAuth']);
+    return files;
+  }
+
+  /** As whoever has that certificate. */
+  as({ cert, key }: { readonly cert: string; readonly key: string }): Etcdctl {
+    return new Etcdctl(this.#host, [
+      `--endpoints=${this.url}`,
+      `--cacert=${this.tls!.ca}`,
+      `--cert=${cert}`,
+      `--key=${key}`,
+    ]);
+  }
+
   /** Returns the file of the snapshot. */
   async backUp(): Promise<string> {
     const file = join(this.#host.directory, 'snapshot.db');
@@ -142,18 +160,26 @@ export class EtcdServer {
   }
 }
 
+const CA_KEY = 'ca-key.pem';
+
 /** An authority and one certificate that serves and asks. */
 async function createCertificates(host: Host): Promise<{ ca: string; cert: string; key: string }> {
   const path = (name: string) => join(host.directory, name);
   const files = { ca: path('ca.pem'), cert: path('etcd.pem'), key: path('etcd-key.pem') };
-  const fresh = ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  const caKey = path('ca-key.pem');
-  await host.must([...fresh, '-days', '2', '-subj', '/CN=lab', '-keyout', caKey, '-out', files.ca]);
+  const caKey = path(CA_KEY);
+  await createCertificate(host, { cert: files.ca, key: caKey }, 'lab', []);
   const signed = ['-CA', files.ca, '-CAkey', caKey, '-addext', `subjectAltName=IP:${host.address}`];
-  const usage = ['-addext', 'basicConstraints=critical,CA:FALSE', '-addext', 'extendedKeyUsage=serverAuth,clientAuth'];
-  await host.must([
-    ...[...fresh, ...signed, ...usage],
-    ...['-days', '2', '-subj', '/CN=etcd', '-keyout', files.key, '-out', files.cert],
-  ]);
+  const usage = ['-addext', 'extendedKeyUsage=serverAuth,clientAuth'];
+  await createCertificate(host, files, 'etcd', [...signed, ...usage, '-addext', 'basicConstraints=critical,CA:FALSE']);
   return files;
+}
+
+async function createCertificate(
+  host: Host,
+  { cert, key }: { readonly cert: string; readonly key: string },
+  name: string,
+  more: readonly string[],
+): Promise<void> {
+  const fresh = ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  await host.must([...fresh, '-days', '2', '-subj', `/CN=${name}`, '-keyout', key, '-out', cert, ...more]);
 }

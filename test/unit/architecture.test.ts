@@ -191,6 +191,8 @@ describe('transactions of the agent', () => {
       'src/agent/store/copy.ts: const closed = await store.txn([found], [put]);',
       'src/agent/store/copy.ts: const { succeeded } = await store.txn(compares, writes);',
       "src/agent/store/copy.ts: return (await store.txn(compares, [{ kind: 'delete', key: keys.storeGate }])).succeeded;",
+      // By another certificate, on a connection of its own, as it is.
+      "src/agent/store/login.ts: await store.txn(asRead, [{ kind: 'put', key: own, value }]);",
       'src/agent/view/commit.ts: const result = await store.txn([GATE_OPEN, ...compares], writes);',
     ]);
   });

@@ -35,6 +35,7 @@ import { hasAddressOf, refuseOtherFamily } from './families.ts';
 import { type Identity, nodeIdOf, requireCaKey } from './identity.ts';
 import { noteGiven } from './issued.ts';
 import { checkNodeName, checkPort } from './node-settings.ts';
+import { sharedAccessOf } from './store-access.ts';
 import { usedBy } from './tokens.ts';
 
 export interface AdmitDeps {
@@ -106,7 +107,6 @@ async function admitChecked(
     { now: deps.clock.now(), lifetimeMs: options.certificateLifetimeMs },
   );
   if (isNamed) await noteGiven(deps, deps.pki.readCertificate(certificate), deps.clock.now());
-  const { endpoints, caCertificate, certificate: storeCertificate, key } = identity.store;
   return {
     nodeId,
     clusterId: identity.clusterId,
@@ -114,7 +114,7 @@ async function admitChecked(
     caCertificate: identity.caCertificate,
     nextCaCertificate: nextCaCertificate ?? '',
     caKey: level < STORE_LEVEL ? ca.key : '',
-    store: { endpoints, caCertificate, certificate: storeCertificate, key },
+    store: sharedAccessOf(identity),
     nat,
     seenFrom: source,
   };

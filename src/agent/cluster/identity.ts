@@ -40,7 +40,11 @@ export interface Identity {
   /** With keepers of the bundled etcd: what it refuses. Files of before there was that lack it. */
   readonly revoked?: RevokedCertificates;
   /** `bundled`: this node runs the cluster's etcd. */
-  readonly store: StoreAccess & { readonly bundled: boolean };
+  readonly store: StoreAccess & {
+    readonly bundled: boolean;
+    /** Of an etcd of the user's, where this host has a certificate of its own for it: what others are told instead. */
+    readonly shared?: Pick<StoreAccess, 'certificate' | 'key'>;
+  };
 }
 
 export interface RevokedCertificates {

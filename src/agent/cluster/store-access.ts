@@ -79,6 +79,12 @@ export function accessOf({ store }: Identity): StoreAccess {
   return { endpoints, caCertificate, certificate, key };
 }
 
+/** What other hosts are told: never what is this host's own. */
+export function sharedAccessOf(identity: Pick<Identity, 'store'>): StoreAccess {
+  const { endpoints, caCertificate, certificate, key } = identity.store;
+  return { endpoints, caCertificate, certificate, key, ...identity.store.shared };
+}
+
 /** Undefined for an etcd of the user's. */
 export function bundledStoreOf(store: Identity['store']): BundledStore | undefined {
   const [url] = bundledUrlsOf(store);

@@ -5,7 +5,7 @@ import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { ClusterStore, EtcdServer, StoreAccess, StoreStatus } from '../../ports/store.ts';
 import { etcdSettingsOf, tlsMaterialOf } from '../cluster/identity.ts';
 import type { OwnIdentity } from '../cluster/own-identity.ts';
-import { accessOf, bundledStoreOf, type OpenStore } from '../cluster/store-access.ts';
+import { accessOf, bundledStoreOf, type OpenStore, sharedAccessOf } from '../cluster/store-access.ts';
 import type { Member } from '../member.ts';
 import type { GossipDeps } from '../view/gossip.ts';
 import type { StoreWatchDeps } from '../view/store-watch.ts';
@@ -75,7 +75,7 @@ export function storePlaces(
     follow: (moved) => follower.hear(moved.epoch, moved, true),
   });
   return {
-    storePlace: () => ({ ...accessOf(own.current), endpoints: [...endpoints()] }),
+    storePlace: () => ({ ...sharedAccessOf(own.current), endpoints: [...endpoints()] }),
     onStorePlace: (epoch, place, from) => {
       if (mayLeadTo(place, from)) follower.hear(epoch, place);
       else sayRefused(from, place);

@@ -8,6 +8,7 @@ import { UsageError } from '../exit.ts';
 import { addJsonOption, printJson } from '../output.ts';
 import type { Session } from '../session.ts';
 import { renderTable } from '../table.ts';
+import { addLogin, addRoles } from './store-login.ts';
 
 interface RestoreOptions {
   readonly fromHere?: boolean;
@@ -24,6 +25,8 @@ export function addStoreCommands(program: Command, session: Session): void {
   addBackup(store, session);
   addRestore(store, session);
   addMove(store, session);
+  addRoles(store, session);
+  addLogin(store, session);
 }
 
 function addStatus(store: Command, session: Session): void {

@@ -247,6 +247,45 @@ export interface MoveStoreRequest {
   etcdKey: string;
 }
 
+/** This host's own certificate for an etcd of the user's; PEM. No CA: as before. */
+export interface StoreLogin {
+  etcdCa: string;
+  etcdCert: string;
+  etcdKey: string;
+}
+
+export interface StoreRolesRequest {
+  /** Users are named by nodes' ids, not by their names. */
+  byId: boolean;
+}
+
+/** What an etcd of the user's is to be set up with. */
+export interface StoreRoles {
+  roles: StoreRole[];
+  users: StoreUser[];
+  /** The same as lines of etcdctl. */
+  commands: string[];
+  /** Roles of whoever has the certificate that hosts join with. */
+  joiningRoles: string[];
+}
+
+export interface StoreRole {
+  name: string;
+  permissions: StorePermission[];
+}
+
+export interface StorePermission {
+  /** read or write. */
+  type: string;
+  key: string;
+  prefix: boolean;
+}
+
+export interface StoreUser {
+  name: string;
+  roles: string[];
+}
+
 export interface JoinClusterRequest {
   token: string;
   /** host:port of any member. */
@@ -2994,6 +3033,444 @@ export const MoveStoreRequest: MessageFns<MoveStoreRequest> = {
     message.etcdCa = object.etcdCa ?? "";
     message.etcdCert = object.etcdCert ?? "";
     message.etcdKey = object.etcdKey ?? "";
+    return message;
+  },
+};
+
+function createBaseStoreLogin(): StoreLogin {
+  return { etcdCa: "", etcdCert: "", etcdKey: "" };
+}
+
+export const StoreLogin: MessageFns<StoreLogin> = {
+  encode(message: StoreLogin, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.etcdCa !== "") {
+      writer.uint32(10).string(message.etcdCa);
+    }
+    if (message.etcdCert !== "") {
+      writer.uint32(18).string(message.etcdCert);
+    }
+    if (message.etcdKey !== "") {
+      writer.uint32(26).string(message.etcdKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StoreLogin {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStoreLogin();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.etcdCa = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.etcdCert = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.etcdKey = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StoreLogin>): StoreLogin {
+    return StoreLogin.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StoreLogin>): StoreLogin {
+    const message = createBaseStoreLogin();
+    message.etcdCa = object.etcdCa ?? "";
+    message.etcdCert = object.etcdCert ?? "";
+    message.etcdKey = object.etcdKey ?? "";
+    return message;
+  },
+};
+
+function createBaseStoreRolesRequest(): StoreRolesRequest {
+  return { byId: false };
+}
+
+export const StoreRolesRequest: MessageFns<StoreRolesRequest> = {
+  encode(message: StoreRolesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.byId !== false) {
+      writer.uint32(8).bool(message.byId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StoreRolesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStoreRolesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.byId = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StoreRolesRequest>): StoreRolesRequest {
+    return StoreRolesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StoreRolesRequest>): StoreRolesRequest {
+    const message = createBaseStoreRolesRequest();
+    message.byId = object.byId ?? false;
+    return message;
+  },
+};
+
+function createBaseStoreRoles(): StoreRoles {
+  return { roles: [], users: [], commands: [], joiningRoles: [] };
+}
+
+export const StoreRoles: MessageFns<StoreRoles> = {
+  encode(message: StoreRoles, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.roles) {
+      StoreRole.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.users) {
+      StoreUser.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.commands) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.joiningRoles) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StoreRoles {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStoreRoles();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.roles.push(StoreRole.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.users.push(StoreUser.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.commands.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.joiningRoles.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StoreRoles>): StoreRoles {
+    return StoreRoles.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StoreRoles>): StoreRoles {
+    const message = createBaseStoreRoles();
+    message.roles = object.roles?.map((e) => StoreRole.fromPartial(e)) || [];
+    message.users = object.users?.map((e) => StoreUser.fromPartial(e)) || [];
+    message.commands = object.commands?.map((e) => e) || [];
+    message.joiningRoles = object.joiningRoles?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseStoreRole(): StoreRole {
+  return { name: "", permissions: [] };
+}
+
+export const StoreRole: MessageFns<StoreRole> = {
+  encode(message: StoreRole, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.permissions) {
+      StorePermission.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StoreRole {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStoreRole();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.permissions.push(StorePermission.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StoreRole>): StoreRole {
+    return StoreRole.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StoreRole>): StoreRole {
+    const message = createBaseStoreRole();
+    message.name = object.name ?? "";
+    message.permissions = object.permissions?.map((e) => StorePermission.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStorePermission(): StorePermission {
+  return { type: "", key: "", prefix: false };
+}
+
+export const StorePermission: MessageFns<StorePermission> = {
+  encode(message: StorePermission, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== "") {
+      writer.uint32(10).string(message.type);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.prefix !== false) {
+      writer.uint32(24).bool(message.prefix);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StorePermission {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStorePermission();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.prefix = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StorePermission>): StorePermission {
+    return StorePermission.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StorePermission>): StorePermission {
+    const message = createBaseStorePermission();
+    message.type = object.type ?? "";
+    message.key = object.key ?? "";
+    message.prefix = object.prefix ?? false;
+    return message;
+  },
+};
+
+function createBaseStoreUser(): StoreUser {
+  return { name: "", roles: [] };
+}
+
+export const StoreUser: MessageFns<StoreUser> = {
+  encode(message: StoreUser, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.roles) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StoreUser {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStoreUser();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.roles.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StoreUser>): StoreUser {
+    return StoreUser.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StoreUser>): StoreUser {
+    const message = createBaseStoreUser();
+    message.name = object.name ?? "";
+    message.roles = object.roles?.map((e) => e) || [];
     return message;
   },
 };
@@ -9534,6 +10011,24 @@ export const ControlService = {
     responseSerialize: (value: ClusterEvent): Buffer => Buffer.from(ClusterEvent.encode(value).finish()),
     responseDeserialize: (value: Buffer): ClusterEvent => ClusterEvent.decode(value),
   },
+  logInToStore: {
+    path: "/overlayd.v1.Control/LogInToStore" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: StoreLogin): Buffer => Buffer.from(StoreLogin.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StoreLogin => StoreLogin.decode(value),
+    responseSerialize: (value: ClusterEvent): Buffer => Buffer.from(ClusterEvent.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ClusterEvent => ClusterEvent.decode(value),
+  },
+  getStoreRoles: {
+    path: "/overlayd.v1.Control/GetStoreRoles" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: StoreRolesRequest): Buffer => Buffer.from(StoreRolesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StoreRolesRequest => StoreRolesRequest.decode(value),
+    responseSerialize: (value: StoreRoles): Buffer => Buffer.from(StoreRoles.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StoreRoles => StoreRoles.decode(value),
+  },
   getCa: {
     path: "/overlayd.v1.Control/GetCa" as const,
     requestStream: false as const,
@@ -9824,6 +10319,8 @@ export interface ControlServer extends UntypedServiceImplementation {
   backUpStore: handleUnaryCall<BackUpStoreRequest, StoreBackup>;
   restoreStore: handleServerStreamingCall<RestoreStoreRequest, ClusterEvent>;
   moveStore: handleServerStreamingCall<MoveStoreRequest, ClusterEvent>;
+  logInToStore: handleServerStreamingCall<StoreLogin, ClusterEvent>;
+  getStoreRoles: handleUnaryCall<StoreRolesRequest, StoreRoles>;
   getCa: handleUnaryCall<Empty, CaStatus>;
   /** Ends with the last step; it goes on when the caller goes away. */
   rotateCa: handleServerStreamingCall<Empty, ClusterEvent>;
@@ -10000,6 +10497,27 @@ export interface ControlClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ClusterEvent>;
+  logInToStore(request: StoreLogin, options?: Partial<CallOptions>): ClientReadableStream<ClusterEvent>;
+  logInToStore(
+    request: StoreLogin,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ClusterEvent>;
+  getStoreRoles(
+    request: StoreRolesRequest,
+    callback: (error: ServiceError | null, response: StoreRoles) => void,
+  ): ClientUnaryCall;
+  getStoreRoles(
+    request: StoreRolesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: StoreRoles) => void,
+  ): ClientUnaryCall;
+  getStoreRoles(
+    request: StoreRolesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: StoreRoles) => void,
+  ): ClientUnaryCall;
   getCa(request: Empty, callback: (error: ServiceError | null, response: CaStatus) => void): ClientUnaryCall;
   getCa(
     request: Empty,
