@@ -128,6 +128,17 @@ describe('a service', () => {
     for (const host of hosts) expect(spread(host).services).toHaveLength(4);
   });
 
+  it('is not there where the kernel refuses it, and is made by who tries again', async () => {
+    const refused = new Error('the kernel refuses');
+    const failing = { ...deps(hosts[0]), converge: () => Promise.reject(refused) };
+    const request = { network: 'web', alias: 'pool', ip: '10.0.0.77' };
+    await expect(until(createService(failing, request))).rejects.toBe(refused);
+    await pass(1_000);
+    expect(cluster.etcd.entries(keys.services(webId))).toEqual([]);
+    const { service } = await until(createService(deps(hosts[0]), request));
+    expect(service.addresses.map(({ ip }) => ip)).toEqual(['10.0.0.77']);
+  });
+
   it('keeps its address from containers, and gives it back', async () => {
     const { service } = await until(create(hosts[0], 'pool', '10.0.0.77'));
     const { ip } = service.addresses[0]!;

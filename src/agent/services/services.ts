@@ -58,6 +58,8 @@ export interface ListedService {
 }
 
 const ATTEMPTS = 32;
+/** Of an address that was a service's for moments. */
+const RESTING_SECONDS = 60;
 /** Losers choose among so many addresses more each time. */
 const SPREAD = 4;
 
@@ -106,7 +108,14 @@ export async function createService(deps: ServicesDeps, request: ServiceRequest)
     }
     const addresses = service.addresses.map(({ ip }) => ip);
     deps.logger.info({ network: network.name, service: name, addresses }, 'service created');
-    await Promise.all([committed.told, deps.converge(network.id)]);
+    try {
+      await Promise.all([committed.told, deps.converge(network.id)]);
+    } catch (error) {
+      // Whole or not at all: who tries again finds nothing in the way.
+      const undone = { quarantineSeconds: RESTING_SECONDS, id: service.id };
+      await removeService(deps, { network: network.id, alias: name }, undone).catch(() => undefined);
+      throw error;
+    }
     return listed(deps, network, service);
   }
   throw busy(name);
