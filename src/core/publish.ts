@@ -31,6 +31,15 @@ export interface DesiredPublication extends PortMapping {
   readonly address: string;
 }
 
+/** Each is rules of its own in the host's table. */
+export const MOST_PORTS = 1_024;
+
+/** What one container's tool may ask for. Throws `invalid-argument`. */
+export function refuseTooMany(ports: number): void {
+  if (ports <= MOST_PORTS) return;
+  throw invalid(`${ports} ports are asked for; a container may have ${MOST_PORTS} published: publish a smaller range`);
+}
+
 const SHAPE = /^(?:(\[[^[\]]+\]|[\d.]+):)?(\d{1,5}):([^/:\s]+)\/([^/:\s]+):(\d{1,5})(?:\/(\w+))?$/;
 
 /** `[IP:]PORT:NETWORK/NAME:PORT[/PROTOCOL]`. Throws `invalid-argument`. */

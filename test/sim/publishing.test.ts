@@ -41,3 +41,37 @@ it('is not taken at an address that stays on the host, of a person or of a tool'
   await expect(cluster.clock.until(attached)).rejects.toThrow(/^127.0.0.1:8080\/tcp: what is sent to 127.0.0.1/);
   expect([one.running.local.all(), ends()]).toEqual([[], []]);
 });
+
+it('is finished by who asks for it again', async () => {
+  const { running } = one;
+  const container = one.addContainer();
+  const { endpoint } = await cluster.clock.until(
+    running.endpoints.connect({ network: 'web', container, name: 'api', aliases: [] }),
+  );
+  const refused = new Error('the kernel refuses');
+  const { local, networks, self, view } = running;
+  const failing = { local, networks, self, view, reconciler: { converge: () => Promise.reject(refused) } };
+  const facts = { bindProblem: async () => undefined };
+  const asked = publish({ member: failing as unknown as typeof running, facts }, '8080:web/api:80');
+  await expect(cluster.clock.until(asked)).rejects.toBe(refused);
+  const { publication } = await cluster.clock.until(ask('8080:web/api:80'));
+  expect(publication.addresses).toEqual(endpoint.record.addresses.map(({ ip }) => ip));
+  expect(ends()).toEqual(['8080 api']);
+  await expect(cluster.clock.until(ask('8080:web/api:81'))).rejects.toThrow(/published for web\/api already/);
+});
+
+it('of a tool that asks at each network of a container is listed once, at the network by which it answers', async () => {
+  await cluster.clock.until(one.running.networks.create(networkRequest('data')));
+  const container = one.addContainer();
+  const attachments = new Attachments({ member: () => one.running, containers: hostContainers(one) });
+  for (const network of ['web', 'data']) {
+    const owner = { tool: 'podman', key: `c ${network}`, container: 'c', names: 'told' } as const;
+    const published = [{ protocol: 'tcp', hostPort: 8080, port: 80 } as const];
+    await cluster.clock.until(attachments.attach({ network, container, name: 'api', aliases: [], owner, published }));
+  }
+  const listed = listPublications({ member: one.running });
+  expect(listed.map(({ network, tool, waitsFor }) => [network?.name, tool, waitsFor])).toEqual([
+    ['data', 'podman', undefined],
+  ]);
+  expect(listed[0]!.addresses).toHaveLength(1);
+});

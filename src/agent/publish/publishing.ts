@@ -10,6 +10,7 @@ import type { BindProblem } from '../../core/host-facts.ts';
 import { ALL_ADDRESSES, FAMILIES, familyOfAddress } from '../../core/ip.ts';
 import { networkSettings } from '../../core/network-options.ts';
 import {
+  type DesiredPublication,
   formatHostEnd,
   goesBy,
   isSameHostEnd,
@@ -19,7 +20,7 @@ import {
   parsePublication,
   refuseLoopback,
 } from '../../core/publish.ts';
-import type { NetworkRecord } from '../../core/records.ts';
+import { hasAddress, type NetworkRecord } from '../../core/records.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Member } from '../member.ts';
 
@@ -40,7 +41,7 @@ export interface ListedPublication extends Publication {
 }
 
 /**
- * Returns when the port is open. Throws `invalid-argument`, `network-not-found`, `conflict` (somebody has the port: says who), and
+ * Returns when the port is open, also when it was already. Throws `invalid-argument`, `network-not-found`, `conflict` (somebody has the port: says who), and
  * `endpoint-not-found` for a container of another host.
  */
 export async function publish(
@@ -52,14 +53,22 @@ export async function publish(
   const network = await member.networks.find(ref);
   requireWayOut(network);
   const publication = { ...asked, networkId: network.id };
+  if (member.local.publications.some((each) => isSamePublication(each, publication))) {
+    return await opened(member, publication);
+  }
   refuseTaken(member, publication);
   refuseForeign(member, network, publication);
   await refuseBound(facts, publication);
   // Somebody else may have been quicker.
   refuseTaken(member, publication);
   await member.local.publish([...member.local.publications, publication]);
+  return await opened(member, publication);
+}
+
+/** What is asked for again is looked at again: the kernel may have refused it the first time. */
+async function opened(member: PublishingDeps['member'], publication: Publication) {
   const listed = describe(member, publication);
-  if (listed.addresses.length > 0) await member.reconciler.converge(network.id);
+  if (listed.addresses.length > 0) await member.reconciler.converge(publication.networkId);
   return {
     publication: listed,
     warnings: listed.waitsFor === undefined ? [] : [`nothing answers yet: ${listed.waitsFor}`],
@@ -73,7 +82,7 @@ export async function unpublish({ member }: Pick<PublishingDeps, 'member'>, text
     (each) => isSameHostEnd(each, end) && each.hostAddress === end.hostAddress,
   );
   if (!found) {
-    const others = byTools(member).find((each) => isSameHostEnd(each, end));
+    const others = byTools(member, allWays(member)).find((each) => isSameHostEnd(each, end));
     throw new OverlaydError(
       'name-not-found',
       others
@@ -89,10 +98,11 @@ export async function unpublish({ member }: Pick<PublishingDeps, 'member'>, text
 
 /** By port. */
 export function listPublications({ member }: Pick<PublishingDeps, 'member'>): ListedPublication[] {
-  const named = member.local.publications.map((each) => describe(member, each));
+  const ways = allWays(member);
+  const named = member.local.publications.map((each) => describe(member, each, ways));
   const order = ({ hostPort, protocol, hostAddress = '' }: ListedPublication) =>
     `${String(hostPort).padStart(5, '0')} ${protocol} ${hostAddress}`;
-  return [...named, ...byTools(member)].sort((a, b) => (order(a) < order(b) ? -1 : 1));
+  return [...named, ...byTools(member, ways)].sort((a, b) => (order(a) < order(b) ? -1 : 1));
 }
 
 /** What stands in the way of a tool's ports. Throws `conflict`, `invalid-argument`. `isSame`: of the owner's container, which may ask for them again. */
@@ -105,6 +115,11 @@ export function requireFree(
     refuseLoopback(mapping);
     refuseTaken(member, mapping, isSame);
   }
+}
+
+function isSamePublication(a: Publication, b: Publication): boolean {
+  const isSameEnd = isSameHostEnd(a, b) && a.hostAddress === b.hostAddress;
+  return isSameEnd && a.networkId === b.networkId && a.port === b.port && goesBy({ name: a.name, aliases: [] }, b.name);
 }
 
 function refuseTaken(
@@ -178,16 +193,16 @@ export function requireWayOut(network: NetworkRecord): void {
   throw new OverlaydError('invalid-argument', `network ${network.name} is ${why}: none of its ports can be published`);
 }
 
-function describe({ local, self, view }: PublishingDeps['member'], publication: Publication): ListedPublication {
+function describe(
+  member: PublishingDeps['member'],
+  publication: Publication,
+  ways = allWays(member),
+): ListedPublication {
+  const { local, view } = member;
   const { networkId, name } = publication;
   const network = view.network(networkId);
   const named = local.onNetwork(networkId).filter(({ record }) => goesBy(record, name));
-  const addresses = desired(
-    { view, self, local: local.all(), remotes: false, publications: local.publications },
-    new Set(),
-  )
-    .published.filter((each) => isSameHostEnd(each, publication) && each.hostAddress === publication.hostAddress)
-    .map(({ address }) => address);
+  const addresses = leadsTo(ways, publication);
   const waitsFor =
     addresses.length > 0
       ? undefined
@@ -199,15 +214,36 @@ function describe({ local, self, view }: PublishingDeps['member'], publication: 
   return { ...publication, network, addresses, waitsFor, tool: undefined };
 }
 
-function byTools({ local, view }: PublishingDeps['member']): ListedPublication[] {
-  return local.all().flatMap((endpoint) =>
-    (endpoint.published ?? []).map((mapping) => ({
-      ...{ ...mapping, networkId: endpoint.record.networkId, name: endpoint.record.name },
-      network: view.network(endpoint.record.networkId),
-      addresses: endpoint.record.addresses.map(({ ip }) => ip),
-      ...{ waitsFor: undefined, tool: attachmentOf(endpoint).tool },
-    })),
-  );
+/** Where the kernel is to lead what is sent to this host's ports. */
+function allWays({ local, self, view }: PublishingDeps['member']): readonly DesiredPublication[] {
+  const input = { view, self, local: local.all(), remotes: false, publications: local.publications };
+  return desired(input, new Set()).published;
+}
+
+/** Addresses of containers. */
+function leadsTo(ways: readonly DesiredPublication[], end: PortMapping): string[] {
+  const own = ways.filter((each) => isSameHostEnd(each, end) && each.hostAddress === end.hostAddress);
+  return own.map(({ address }) => address);
+}
+
+/** A tool asks at each network of a container: it is one publication, of the network by which the container answers. */
+function byTools({ local, view }: PublishingDeps['member'], ways: readonly DesiredPublication[]): ListedPublication[] {
+  const listed = new Map<string, ListedPublication>();
+  for (const endpoint of local.all()) {
+    for (const mapping of endpoint.published ?? []) {
+      const { record, owner } = endpoint;
+      const tool = attachmentOf(endpoint).tool;
+      const key = [tool, owner?.container ?? owner?.key ?? record.id, formatHostEnd(mapping), mapping.port].join(' ');
+      const own = leadsTo(ways, mapping).filter((address) => hasAddress(record, address));
+      if (listed.has(key) && own.length === 0) continue;
+      listed.set(key, {
+        ...{ ...mapping, networkId: record.networkId, name: record.name, tool, addresses: own },
+        network: view.network(record.networkId),
+        waitsFor: own.length > 0 ? undefined : 'its container answers by no network that it is connected to here',
+      });
+    }
+  }
+  return [...listed.values()];
 }
 
 function conflict(message: string): OverlaydError {

@@ -6,10 +6,8 @@ import type { Attachments } from '../../agent/attachments/attachments.ts';
 import type { Lifecycle } from '../../agent/lifecycle.ts';
 import type { PodmanOffers } from '../../agent/podman/offers.ts';
 import { hasWayOut } from '../../agent/publish/publishing.ts';
-import { PROTOCOLS } from '../../core/container.ts';
 import { isEndpointName } from '../../core/engine/endpoint-names.ts';
 import { isOverlaydError, OverlaydError, removedNode } from '../../core/errors.ts';
-import { formatIp, parseIp } from '../../core/ip.ts';
 import { checkNetworkName } from '../../core/names.ts';
 import { boundNetwork, type PodmanNetwork } from '../../core/podman/network-file.ts';
 import { formatOwnerKey, PODMAN } from '../../core/podman/owner.ts';
@@ -24,7 +22,7 @@ import {
   renderSetupAnswer,
   type SetupCall,
 } from '../../core/podman/plugin-calls.ts';
-import type { PortMapping } from '../../core/publish.ts';
+import { publishedBy } from '../../core/podman/published-ports.ts';
 import type { ToolCall, ToolDoor } from '../../ports/tools.ts';
 import type { Patience } from '../patience.ts';
 import { requireSameNetwork } from './same-network.ts';
@@ -75,7 +73,7 @@ export function createPodmanDoor({ lifecycle, attachments, offers, patient }: Po
       );
     });
     // Every network of the container is told of its ports.
-    const published = hasWayOut(network) ? publishedBy(call) : [];
+    const published = hasWayOut(network) ? publishedBy(call.ports) : [];
     const { endpoint } = await attachments.attach({
       ...{ network: network.id, container: `netns:${path}`, owner: ownerOf(call) },
       ...namesOf(call),
@@ -132,18 +130,4 @@ function namesOf({ containerId, containerName, aliases }: SetupCall) {
   const shortId = containerId.slice(0, SHORT_ID);
   const name = isEndpointName(containerName) ? containerName : shortId;
   return { name, aliases: aliases.filter((alias) => isEndpointName(alias) && alias !== name) };
-}
-
-function publishedBy({ ports }: SetupCall): PortMapping[] {
-  return ports.flatMap(({ hostIp, hostPort, containerPort, protocol, range }) => {
-    const known = PROTOCOLS.find((each) => each === protocol);
-    if (!known)
-      throw new OverlaydError('invalid-argument', `-p: the protocol is ${PROTOCOLS.join(', ')}, not ${protocol}`);
-    const ip = parseIp(hostIp);
-    const host = ip && ip.value !== 0n ? { hostAddress: formatIp(ip) } : {};
-    return Array.from({ length: range }, (_, nth) => ({
-      ...{ protocol: known, ...host },
-      ...{ hostPort: hostPort + nth, port: containerPort + nth },
-    }));
-  });
 }
