@@ -21,7 +21,6 @@ import { GrpcPeerTransport } from './adapters/grpc/peer.ts';
 import { createControlWays } from './adapters/kernel/control-way.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
 import { KernelThread } from './adapters/kernel/kernel-thread.ts';
-import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
 import { wireguardJobs } from './adapters/kernel/wireguard-jobs.ts';
 import type { RoutingQuestion } from './adapters/netlink/host-routing.ts';
 import { packing } from './adapters/packing.ts';
@@ -36,18 +35,15 @@ import { openRelay } from './adapters/wireguard/relay.ts';
 import { createWireguard } from './adapters/wireguard/wireguard.ts';
 import { Attachments } from './agent/attachments/attachments.ts';
 import { AddressWatch } from './agent/cluster/address-watch.ts';
-import { usesIpv6 } from './agent/cluster/families.ts';
 import { type Identity, joinMaterialOf, recordOf, tlsMaterialOf, wireguardPortOf } from './agent/cluster/identity.ts';
 import { KeeperCalls } from './agent/cluster/keeper-calls.ts';
 import { keepKnocking } from './agent/cluster/knocking.ts';
 import { insist } from './agent/cluster/level.ts';
 import { OwnIdentity } from './agent/cluster/own-identity.ts';
-import { CERTIFICATE_LIFETIME_MS, certificateProblems, withValidCertificate } from './agent/cluster/renewal.ts';
+import { CERTIFICATE_LIFETIME_MS, withValidCertificate } from './agent/cluster/renewal.ts';
 import { bundledHostsOf, bundledStoreOf, type OpenStore } from './agent/cluster/store-access.ts';
 import { KeptState } from './agent/endpoints/kept-state.ts';
 import { EngineSide } from './agent/engine/engine-side.ts';
-import { FirewallWatch } from './agent/host/firewall-watch.ts';
-import { HostNeeds } from './agent/host/host-needs.ts';
 import { Lifecycle, type Membership } from './agent/lifecycle.ts';
 import { Member } from './agent/member.ts';
 import { storePlaces } from './agent/store/places.ts';
@@ -59,7 +55,9 @@ import { openFrontDoors } from './compose-front-doors.ts';
 import { composeKeeper } from './compose-keeper.ts';
 import { composeCertification, isCertified, isMember, joinPortsOf, reportFailure } from './compose-member.ts';
 import { composePodman, withdrawalFromPodman } from './compose-podman.ts';
+import { composeReport } from './compose-report.ts';
 import { storeTarget } from './compose-store.ts';
+import { composeSurroundings } from './compose-surroundings.ts';
 import type { Config } from './core/config/option.ts';
 import { keepersOf, saidOf } from './core/keepers.ts';
 import { type AgentVersion, levelOf, SPOKEN_LEVELS, STORE_LEVEL } from './core/levels.ts';
@@ -243,11 +241,10 @@ export async function startAgent(
         ...{ nameServers: () => daemonNameServers(DAEMON_FILE), namesInside: config.dockerNames === 'direct' },
         mendHosts: mendHostsFile,
       });
-    const firewall = new FirewallWatch({
-      ...{ passage: () => readPassage(thread, signal), firewall: () => findFirewall(thread, exec.run, signal) },
-      ...{ port: identity.dataPathPort, clock, logger: log },
-      nameOf: (address) => [...member.view.nodes()].find(({ left, vtep }) => !left && vtep === address)?.name,
-    });
+    const around = composeSurroundings(
+      { thread, exec, pki, own, addresses, member, clock, logger: log },
+      ...([identity, options, signal] as const),
+    );
     let ended: Promise<unknown>;
     try {
       joining.server = await serveJoin(
@@ -278,7 +275,7 @@ export async function startAgent(
         storeSide.run(signal),
         places.run(signal),
         userKeeping.run(signal),
-        firewall.run(signal),
+        around.run(),
         engineSide?.run(signal) ?? Promise.resolve(),
       ];
       ended = Promise.allSettled(tasks.map((task) => reportFailure(task, signal, log)));
@@ -296,9 +293,8 @@ export async function startAgent(
       get identity() {
         return own.current;
       },
-      firewallProblems: () => firewall.problems,
+      hostFindings: () => around.findings(),
       storeStatus: () => store.status(),
-      hostProblems: () => [...addresses.problems, ...certificateProblems({ pki, clock }, own.current, options)],
       storeAlarms: () => store.alarms(),
       quiesce,
       stop: async () => {
@@ -331,20 +327,18 @@ export async function startAgent(
   const attachments = new Attachments({ member: () => lifecycle.require().member, containers });
   const podman = composePodman({ config, attachments, clock, logger, member: () => lifecycle.current?.member });
   const startedAtMs = clock.now();
-  const needs = new HostNeeds({
-    probe: (wanted) => thread.ask('lacks', wanted),
-    wanted: () => ({ ipv6: usesIpv6(lifecycle.current?.member.view) }),
-    ...{ clock, logger },
-  });
+  const { needs, report, doctor } = composeReport(
+    { lifecycle, offers: podman.side.offers, thread, kernel, joinClient, clock, logger },
+    config,
+  );
   const status = {
     ...{ version: VERSION, dataDir: config.dataDir, startedAtMs },
     rssBytes: () => process.memoryUsage.rss(),
-    lacks: () => [...needs.problems, ...podman.side.offers.problems],
   };
   const quit = new AbortController();
   const offered = () => podman.side.offers.compare(quit.signal);
   const handlers = createHandlers(
-    { lifecycle, pki, clock, random, logger, status, facts, storeWork, offered },
+    { lifecycle, pki, clock, random, logger, status, report, doctor, facts, storeWork, offered },
     { quarantineSeconds },
   );
   const socketPath = join(config.runDir, 'overlayd.sock');

@@ -3,6 +3,7 @@
  * start the identity file says which. One of them at a time.
  */
 import { asOverlaydError, isOverlaydError, OverlaydError } from '../core/errors.ts';
+import type { Found } from '../core/finding.ts';
 import type { JsonFile } from '../ports/files.ts';
 import type { Clock, Logger } from '../ports/runtime.ts';
 import type { ClusterStore, EtcdServer, StoreAccess, StoreStatus } from '../ports/store.ts';
@@ -38,11 +39,9 @@ export interface Membership {
   /** Undefined when networks are not offered to a container engine. */
   readonly engineSide: EngineSide | undefined;
   readonly storeSide: StoreSide;
-  /** In words: what another firewall of the host drops. */
-  firewallProblems(): readonly string[];
   storeStatus(): StoreStatus;
-  /** In words, what is wrong with this host's addresses and clock. */
-  hostProblems(): readonly string[];
+  /** What is wrong with this host's addresses, certificate and clock, with other firewalls, and with its ways to others. */
+  hostFindings(): readonly Found[];
   /** Alarms that the store has raised, in words with what to do. */
   storeAlarms(): Promise<readonly string[]>;
   /** Ends all tasks: nothing is written any more, the store can still be used. The kernel keeps what it has. Idempotent. */

@@ -5,6 +5,7 @@
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import { FailureDetector, type Liveness } from '../core/failure-detector.ts';
+import { type Found, found } from '../core/finding.ts';
 import { isEncrypted } from '../core/network-options.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord } from '../core/records.ts';
@@ -250,14 +251,17 @@ export class Member {
     return this.#watch.connected && this.view.provesAbsence && (node === undefined || node.left);
   }
 
-  /** What is wrong with what this node is told, in words. */
-  get problems(): string[] {
+  /** What is wrong with what this node is told. */
+  get findings(): readonly Found[] {
     return [
-      ...storeProblems(this.#watch, this.#state, this.local, this.#options.self.id),
-      ...this.#complaints.problems(),
-      ...unreadableProblems(this.view, this.#options.agent),
-      ...[...this.#fullNetworks.problems(), ...this.#housekeeping.problems],
-      ...this.wireguard.problems(),
+      ...found('store-behind', storeProblems(this.#watch, this.#state, this.local, this.#options.self.id)),
+      ...found('record-disputed', this.#complaints.problems()),
+      ...found('record-unreadable', unreadableProblems(this.view, this.#options.agent)),
+      ...[
+        ...found('network-full', this.#fullNetworks.problems()),
+        ...found('service-missing', this.#housekeeping.problems),
+      ],
+      ...found('tunnel-failed', this.wireguard.problems()),
     ];
   }
 

@@ -10,6 +10,8 @@ import type {
   CreateNetworkRequest,
   CreateServiceRequest,
   CreateTokenRequest,
+  DiagnoseRequest,
+  Diagnosis,
   DisconnectRequest,
   DnsList,
   DnsQuery,
@@ -64,6 +66,7 @@ export type OnProgress = (message: string) => void;
 /** Rejects with the agent's `OverlaydError`; `agent-not-running` when there is none to talk to. */
 export interface ControlClient {
   getStatus(request: StatusRequest): Promise<Status>;
+  diagnose(request: DiagnoseRequest): Promise<Diagnosis>;
   initCluster(request: InitRequest, onProgress: OnProgress): Promise<ClusterResult>;
   joinCluster(request: JoinClusterRequest, onProgress: OnProgress): Promise<ClusterResult>;
   leaveCluster(request: LeaveRequest, onProgress: OnProgress): Promise<ClusterResult>;

@@ -8,6 +8,7 @@ import { addClusterCommands } from './commands/cluster.ts';
 import { addCniCommands } from './commands/cni.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addDnsCommands } from './commands/dns.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
 import { addEndpointCommands } from './commands/endpoint.ts';
 import { addIpamCommands } from './commands/ipam.ts';
 import { addNetworkCommands } from './commands/network.ts';
@@ -59,6 +60,7 @@ export function createProgram(surroundings: Surroundings): Command {
   program.commandsGroup('Cluster:');
   addClusterCommands(program, session);
   addStatusCommand(program, session);
+  addDoctorCommand(program, session);
   addNodeCommands(program, session);
   addTokenCommands(program, session);
   addCaCommands(program, session);

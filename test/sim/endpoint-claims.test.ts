@@ -79,11 +79,13 @@ it('a claim that is written over is not believed, named, and taken back by its o
   put(claim.key, claim.record);
   await cluster.clock.advance(1_000);
   for (const host of cluster.hosts) expect(at(host, record)?.id).toBe(record.id);
-  expect(three.running.problems).toEqual([expect.stringMatching(/^node h2 claims 10\.0\.0\.2, where endpoint c1/)]);
+  expect(three.running.findings.map(({ text }) => text)).toEqual([
+    expect.stringMatching(/^node h2 claims 10\.0\.0\.2, where endpoint c1/),
+  ]);
   one.store.heal();
   await cluster.clock.advance(5_000);
   expect(decodeClaim(cluster.etcd.entries(claimOf(record))[0]!.value)?.endpointId).toBe(record.id);
-  expect(three.running.problems).toEqual([]);
+  expect(three.running.findings.map(({ text }) => text)).toEqual([]);
   // Which is no endpoint of its host's.
   await two.stop();
   await two.start();

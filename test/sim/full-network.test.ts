@@ -24,15 +24,17 @@ it('is nearly full, and full', async () => {
   const claims = async () => (await one.store.list(keys.addressesOn(web.id))).entries.length;
 
   await many(900);
-  expect(one.running.problems).toEqual([]);
+  expect(one.running.findings.map(({ text }) => text)).toEqual([]);
   await many(50);
-  expect(one.running.problems).toEqual([expect.stringMatching(/^network web has 950 .* can have 1,022 on one/)]);
+  expect(one.running.findings.map(({ text }) => text)).toEqual([
+    expect.stringMatching(/^network web has 950 .* can have 1,022 on one/),
+  ]);
   const rest = await many(80);
   const refused = rest.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
   expect(new Set(refused.map(({ code }) => code))).toEqual(new Set(['network-full']));
   expect(refused).toHaveLength(950 + 80 - MOST_CONTAINERS);
   expect(await claims()).toBe(MOST_CONTAINERS);
-  expect(two.running.problems).toEqual([]);
+  expect(two.running.findings.map(({ text }) => text)).toEqual([]);
   expect(warnings.filter((message) => message.includes('nearly full'))).toHaveLength(1);
   const { endpoint } = await cluster.clock.until(connect(two));
   expect(endpoint.record.nodeId).toBe(two.record.id);

@@ -58,10 +58,10 @@ it.each([1, 400, 1_000_000])('an endpoint of another host does not move, by a re
   await cluster.clock.advance(10_000);
   expect(seen()?.nodeId).toBe('node3');
   expect(one.kernel.writes).toBe(writes);
-  expect(one.running.problems.join()).toMatch(
+  expect(one.running.findings.map(({ text }) => text).join()).toMatch(
     /node h2 told of records that etcd does not hold \((once|\d+ times), last .*(endpoints|addresses)/,
   );
-  expect(three.running.problems).toEqual([]);
+  expect(three.running.findings.map(({ text }) => text)).toEqual([]);
   await checkQuiet(cluster);
 });
 
@@ -84,7 +84,9 @@ it('an endpoint that is made up is gone when etcd does not confirm it', async ()
   expect(one.running.view.addresses(record.networkId).get('10.0.0.200')).toBeDefined();
   await cluster.clock.advance(7_000);
   expect(one.running.view.addresses(record.networkId).get('10.0.0.200')).toBeUndefined();
-  expect(one.running.problems.join()).toContain('node h2 told of records that etcd does not hold');
+  expect(one.running.findings.map(({ text }) => text).join()).toContain(
+    'node h2 told of records that etcd does not hold',
+  );
   await checkQuiet(cluster);
 });
 
@@ -119,7 +121,7 @@ it.each([
   ['a key of others', { delta: { from: 0, to: 0, records: [{ key: '/registry/pods', revision: 20 }] } }],
 ])('nonsense in %s is named and changes nothing', async (_, part) => {
   await say(part);
-  expect(one.running.problems.join()).toMatch(/^node h2 said what cannot be \(once/);
+  expect(one.running.findings.map(({ text }) => text).join()).toMatch(/^node h2 said what cannot be \(once/);
   const made = await connect(three, 'later');
   expect(one.running.view.endpoint(made)).toBeDefined();
   await cluster.clock.advance(5_000);
@@ -132,7 +134,7 @@ it.each([
   await cluster.clock.advance(5_000);
   await checkQuiet(cluster);
   await cluster.clock.advance(600_000);
-  expect(one.running.problems).toEqual([]);
+  expect(one.running.findings.map(({ text }) => text)).toEqual([]);
 });
 
 it('where etcd is away any member is believed, until etcd is back', async () => {
@@ -172,7 +174,7 @@ it.each(['with', 'without'])("what is this host's own is not touched, %s etcd", 
   expect(one.kernel.writes).toBe(writes);
   one.store.heal();
   await cluster.clock.advance(10_000);
-  expect(one.running.problems.join()).toContain("node h2 changed what is this host's own");
+  expect(one.running.findings.map(({ text }) => text).join()).toContain("node h2 changed what is this host's own");
   await checkQuiet(cluster);
 });
 

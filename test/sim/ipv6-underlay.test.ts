@@ -33,7 +33,7 @@ it('carry networks like hosts of IPv4, and an agent that takes over finds nothin
   await three.start();
   await cluster.clock.advance(30_000);
   expect(three.kernel.writes).toBe(writes);
-  expect(one.running.problems).toEqual([]);
+  expect(one.running.findings.map(({ text }) => text)).toEqual([]);
   await checkQuiet(cluster);
   await cluster.stop();
 });

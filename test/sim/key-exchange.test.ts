@@ -117,7 +117,7 @@ describe('a key that is exchanged', () => {
     expect(await flows()).toEqual([]);
     checkSettled();
     expect(h1!.keyFile.content!.keys[0]!.publicKey).not.toBe(before);
-    for (const host of [h1!, h2!, h3!]) expect(host.running.problems).toEqual([]);
+    for (const host of [h1!, h2!, h3!]) expect(host.running.findings.map(({ text }) => text)).toEqual([]);
   });
 
   it('is there at once where nothing goes through tunnels', async () => {
@@ -157,7 +157,7 @@ describe('a key that is exchanged', () => {
     await h2!.crash();
     expect(await flow(300_000)).toEqual([]);
     expect(h1!.keyFile.content!.keys).toHaveLength(2);
-    expect(h1!.running.problems).toContainEqual(
+    expect(h1!.running.findings.map(({ text }) => text)).toContainEqual(
       expect.stringMatching(/members go over to the new key: h2; does the agent run there\? .*--force/),
     );
     await cluster.clock.until(h2!.start());
@@ -174,7 +174,7 @@ describe('a key that is exchanged', () => {
     const exchanged = rotate(h1!, false, progress);
     expect(await flow(300_000)).toEqual([]);
     expect(progress.at(-1)).toBe('no handshake with the new key yet: h2');
-    expect(h1!.running.problems).toContainEqual(
+    expect(h1!.running.findings.map(({ text }) => text)).toContainEqual(
       expect.stringMatching(/waits: no handshake with the new key yet: h2; .*--force/),
     );
     cluster.heal();

@@ -41,11 +41,11 @@ it.each(['running', 'restarted'])(
     cluster.etcd.restore(backup);
     if (which === 'restarted') await restart();
     await cluster.clock.advance(20_000);
-    expect(one.running.problems.join()).toContain('It holds all endpoints of this host');
+    expect(one.running.findings.map(({ text }) => text).join()).toContain('It holds all endpoints of this host');
     await cluster.clock.advance(60_000);
     expect([one.kernel.writes, two.kernel.writes]).toEqual(writes);
     expect(one.running.view.behind).toBe(false);
-    expect(one.running.problems).toEqual([]);
+    expect(one.running.findings.map(({ text }) => text)).toEqual([]);
     await connect(two, 'web', 'd');
     await cluster.clock.advance(5_000);
     expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toHaveLength(4);
@@ -73,14 +73,14 @@ it.each(['running', 'restarted', 'restarted twice', 'restarted, and its revision
     }
     expect(one.kernel.writes).toBe(writes);
     expect(one.running.local.all().map(({ record }) => record.name)).toEqual(['a', 'x']);
-    expect(one.running.problems).toEqual([
+    expect(one.running.findings.map(({ text }) => text)).toEqual([
       expect.stringMatching(/restored from a backup.*Nothing is taken down.*x \(network later\)/),
     ]);
     expect(one.running.removed).toBe(false);
     for (const host of [one, two])
       await cluster.clock.until(host.running.endpoints.disconnect('later', host === one ? 'x' : 'y', false));
     await cluster.clock.advance(70_000);
-    for (const host of [one, two]) expect(host.running.problems).toEqual([]);
+    for (const host of [one, two]) expect(host.running.findings.map(({ text }) => text)).toEqual([]);
     await checkQuiet(cluster);
   },
 );
@@ -110,7 +110,7 @@ it.each(['running', 'restarted'])(
     if (which === 'restarted') await restart();
     await cluster.clock.advance(90_000);
     expect([one.kernel.writes, two.kernel.writes]).toEqual(writes);
-    for (const host of [one, two]) expect(host.running.problems).toEqual([]);
+    for (const host of [one, two]) expect(host.running.findings.map(({ text }) => text)).toEqual([]);
     expect(one.running.view.node(node.id)?.vtep).toBe(node.vtep);
     await connect(two, 'web', 'd');
     await checkQuiet(cluster);
@@ -130,7 +130,7 @@ it('a host whose name was taken after the restore says so, and keeps what it has
   cluster.etcd.txn([], [{ kind: 'put', key: keys.nodeName(two.record.name), value: 'node9' }]);
   await two.start();
   await cluster.clock.advance(90_000);
-  expect(two.running.problems.join()).toContain(
+  expect(two.running.findings.map(({ text }) => text).join()).toContain(
     'does not hold this node, which enters itself again unless another one has its name',
   );
   expect(two.kernel.writes).toBe(writes);
@@ -153,7 +153,7 @@ it.each(['running', 'restarted'])(
     cluster.etcd.restore(backup);
     if (which === 'restarted') await restart();
     await cluster.clock.advance(90_000);
-    for (const host of [one, two]) expect(host.running.problems).toEqual([]);
+    for (const host of [one, two]) expect(host.running.findings.map(({ text }) => text)).toEqual([]);
     expect(one.running.local.all().map(({ record }) => record.name)).toEqual(['a']);
     expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toHaveLength(2);
     await checkQuiet(cluster);
@@ -166,7 +166,7 @@ it('an etcd that lost everything takes nothing down', async () => {
   await cluster.clock.advance(60_000);
   expect(one.kernel.writes).toBe(writes);
   expect(one.running.removed).toBe(false);
-  expect(one.running.problems.join()).toContain('a (network web)');
+  expect(one.running.findings.map(({ text }) => text).join()).toContain('a (network web)');
 });
 
 it('an etcd that lost everything but counts on takes nothing down', async () => {
@@ -174,7 +174,7 @@ it('an etcd that lost everything but counts on takes nothing down', async () => 
   cluster.etcd.wipe(cluster.etcd.revision + 1_000);
   await cluster.clock.advance(60_000);
   expect(one.kernel.writes).toBe(writes);
-  expect(one.running.problems.join()).toContain('a (network web)');
+  expect(one.running.findings.map(({ text }) => text).join()).toContain('a (network web)');
 });
 
 it('an etcd that counts on after a restore is no reason to wait', async () => {
@@ -183,7 +183,7 @@ it('an etcd that counts on after a restore is no reason to wait', async () => {
   await cluster.clock.advance(5_000);
   cluster.etcd.restore(backup, cluster.etcd.revision + 1_000_000);
   await cluster.clock.advance(20_000);
-  expect(one.running.problems).toEqual([]);
+  expect(one.running.findings.map(({ text }) => text)).toEqual([]);
   expect(cluster.etcd.entries('/overlayd/v2/endpoints/')).toHaveLength(2);
   await checkQuiet(cluster);
 });
@@ -194,12 +194,16 @@ it('an etcd that holds the records of an older release alone takes nothing down,
   cluster.etcd.restore({ keys: new Map([[`${FORMER_PREFIX}cluster`, former]]), revision: 2 });
   await cluster.clock.advance(10_000);
   for (const host of cluster.hosts) {
-    expect(host.running.problems.join()).toMatch(/of an older overlayd .*install the release that made it/);
-    expect(host.running.problems.join()).not.toContain('restored from a backup');
+    expect(host.running.findings.map(({ text }) => text).join()).toMatch(
+      /of an older overlayd .*install the release that made it/,
+    );
+    expect(host.running.findings.map(({ text }) => text).join()).not.toContain('restored from a backup');
   }
   await restart();
   await cluster.clock.advance(10_000);
-  expect(one.running.problems.join()).toMatch(/of an older overlayd .*install the release that made it/);
+  expect(one.running.findings.map(({ text }) => text).join()).toMatch(
+    /of an older overlayd .*install the release that made it/,
+  );
   expect(one.kernel.writes).toBe(writes);
   expect(one.running.local.all()).toHaveLength(1);
   expect(cluster.etcd.entries(PREFIX).filter(({ key }) => !key.startsWith(keys.live('')))).toEqual([]);

@@ -132,7 +132,7 @@ describe('static names', () => {
     await expect(until(add(two, 'db', 'A', '192.0.2.11'))).rejects.toMatchObject({ code: 'version-mismatch' });
     expect(record().sets).toBe('elsewhere');
     expect((await ask(one, 'db')).length).toBe(3);
-    expect(one.running.problems.join()).toContain(key);
+    expect(one.running.findings.map(({ text }) => text).join()).toContain(key);
   });
 
   it('go with their network, and none is given to one that is going', async () => {

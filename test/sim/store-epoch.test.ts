@@ -44,7 +44,7 @@ it('etcd that is put back by its own means is given another epoch by those who s
   await cluster.clock.advance(5_000);
   expect(epoch()).toMatch(/^2-/);
   await cluster.clock.advance(70_000);
-  for (const host of cluster.hosts) expect(host.running.problems).toEqual([]);
+  for (const host of cluster.hosts) expect(host.running.findings.map(({ text }) => text)).toEqual([]);
   expect(epoch()).toMatch(/^2-/);
   await checkQuiet(cluster);
 });
@@ -63,7 +63,7 @@ it('a host that was away sees that etcd went back, also when it has come further
   await cluster.clock.advance(30_000);
   expect(two.running.local.all().map(({ record }) => record.name)).toEqual(['y']);
   expect(two.kernel.writes).toBe(writes);
-  expect(two.running.problems.join()).toMatch(/another one than before.*y \(network later\)/);
+  expect(two.running.findings.map(({ text }) => text).join()).toMatch(/another one than before.*y \(network later\)/);
 });
 
 it('a host that etcd does not reach follows the later life of the store by what members say', async () => {
@@ -81,7 +81,7 @@ it('a host that etcd does not reach follows the later life of the store by what 
   expect(names(three)).toEqual(['a', 'b', 'c', 'd']);
   three.store.heal();
   await cluster.clock.advance(90_000);
-  for (const host of cluster.hosts) expect(host.running.problems).toEqual([]);
+  for (const host of cluster.hosts) expect(host.running.findings.map(({ text }) => text)).toEqual([]);
   expect(names(one)).toEqual(['a', 'b', 'c', 'd']);
   await checkQuiet(cluster);
 });
@@ -93,7 +93,7 @@ it('what a host says that follows an earlier life of the store changes nothing',
   const message = { from: 'node3', members: [], epoch: EPOCH };
   cluster.etcd.txn([], [{ kind: 'put', key: keys.cluster, value: encodeRecord(held) }]);
   await cluster.clock.advance(90_000);
-  expect(one.running.problems).toEqual([]);
+  expect(one.running.findings.map(({ text }) => text)).toEqual([]);
   const record = {
     ...one.running.view.endpointsOf('node1').values().next().value!,
     nodeId: 'node3',
@@ -136,7 +136,9 @@ it.each(['running', 'restarted'])(
     }
     await cluster.clock.advance(30_000);
     expect(cluster.hosts.map(({ kernel }) => kernel.writes)).toEqual(writes);
-    expect(two.running.problems.join()).toMatch(/store is being restored by node h1|by node node1/);
+    expect(two.running.findings.map(({ text }) => text).join()).toMatch(
+      /store is being restored by node h1|by node node1/,
+    );
     await expect(connect(one, 'web', 'x')).rejects.toThrow(/store is being restored/);
     const record = { ...decodeCluster(cluster.etcd.entries(keys.cluster)[0]!.value)!, epoch: gate.epoch };
     cluster.etcd.txn(
@@ -148,7 +150,7 @@ it.each(['running', 'restarted'])(
     );
     await cluster.clock.advance(90_000);
     expect(cluster.hosts.map(({ kernel }) => kernel.writes)).toEqual(writes);
-    for (const host of cluster.hosts) expect(host.running.problems).toEqual([]);
+    for (const host of cluster.hosts) expect(host.running.findings.map(({ text }) => text)).toEqual([]);
     expect(names(three)).toEqual(['a', 'b']);
     await checkQuiet(cluster);
   },

@@ -62,14 +62,14 @@ it.each([undefined, 0, 1, 2])(
     if (dies !== undefined) {
       await expect(restore(dies)).rejects.toThrow('the agent is dead');
       await cluster.clock.advance(20_000);
-      if (dies > 0) expect(two.running.problems.join()).toContain('store is being restored');
+      if (dies > 0) expect(two.running.findings.map(({ text }) => text).join()).toContain('store is being restored');
     }
     expect(cluster.hosts.map(({ kernel }) => kernel.writes)).toEqual(writes);
     await restore();
     await cluster.clock.advance(90_000);
     expect(cluster.hosts.map(({ kernel }) => kernel.writes)).toEqual(writes);
     for (const host of cluster.hosts) {
-      expect(host.running.problems).toEqual([]);
+      expect(host.running.findings.map(({ text }) => text)).toEqual([]);
       expect([...host.running.view.networks()].map(({ name }) => name).sort()).toEqual(['idle', 'web']);
     }
     expect(cluster.etcd.entries(keys.endpoints)).toHaveLength(3);

@@ -68,7 +68,7 @@ async function expectSparing({ wireguard, running }: SimulatedHost): Promise<voi
   wireguard.takenPorts.clear();
   running.wireguard.mark();
   await cluster.clock.advance(100);
-  expect(running.problems).toEqual([]);
+  expect(running.findings.map(({ text }) => text)).toEqual([]);
   wireguard.apply = apply;
 }
 
@@ -197,10 +197,10 @@ describe('devices', () => {
     h1!.wireguard.takenPorts.add(51_840);
     h1!.wireguard.crash('ovlwg0');
     await cluster.clock.advance(5_000);
-    expect(h1!.running.problems).toEqual([expect.stringContaining('51840')]);
+    expect(h1!.running.findings.map(({ text }) => text)).toEqual([expect.stringContaining('51840')]);
     h1!.wireguard.takenPorts.clear();
     await cluster.clock.advance(5_000);
-    expect(h1!.running.problems).toEqual([]);
+    expect(h1!.running.findings.map(({ text }) => text)).toEqual([]);
     await expectSparing(h1!);
     h2!.wireguard.vanish();
     // What is sent is counted, and nothing comes back.
@@ -213,7 +213,7 @@ describe('devices', () => {
     expect(tunnel!.problem).toMatch(
       /^nothing comes back though packets are sent: UDP 192\.0\.2\.2:51840 may be closed/,
     );
-    expect(h1!.running.problems).toEqual([`the tunnel to h2: ${tunnel!.problem}`]);
+    expect(h1!.running.findings.map(({ text }) => text)).toEqual([`the tunnel to h2: ${tunnel!.problem}`]);
     expect(numberOfVtep(h2!.wireguard.source!)).toBe(h2!.keyFile.content!.keys[0]!.number);
   });
 
@@ -227,21 +227,21 @@ describe('devices', () => {
       cluster.tunnels.delivers(h1!.wireguard, vtep);
       await cluster.clock.advance(1_000);
     }
-    expect(h1!.running.problems).toEqual([
+    expect(h1!.running.findings.map(({ text }) => text)).toEqual([
       expect.stringMatching(/the tunnel to h2: nothing comes back though packets are sent/),
     ]);
-    expect(h2!.running.problems).toEqual([]);
+    expect(h2!.running.findings.map(({ text }) => text)).toEqual([]);
     cluster.tunnels.reaches = () => true;
     cluster.tunnels.delivers(h2!.wireguard, h1!.wireguard.source!);
     await cluster.clock.advance(11_000);
-    expect(h1!.running.problems).toEqual([]);
+    expect(h1!.running.findings.map(({ text }) => text)).toEqual([]);
 
     // Keepalives alone are answered by nobody.
     for (let round = 0; round < 10; round++) {
       h1!.wireguard.devices.get('ovlwg0')!.peers.get(publicKey)!.sentBytes += 32;
       await cluster.clock.advance(10_000);
     }
-    expect(h1!.running.problems).toEqual([]);
+    expect(h1!.running.findings.map(({ text }) => text)).toEqual([]);
   });
 
   it('are told of as they are, to who asks at this moment', async () => {

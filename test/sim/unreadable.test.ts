@@ -39,7 +39,7 @@ async function put(key: string, value = STRANGE): Promise<void> {
 }
 const logged = () => lines.filter(({ fields }) => fields.event === 'record-unreadable');
 const ofKey = (key: string) => logged().filter(({ fields }) => (fields.keys as string[]).includes(key));
-const problems = (host: SimulatedHost) => host.running.problems.join('\n');
+const problems = (host: SimulatedHost) => host.running.findings.map(({ text }) => text).join('\n');
 
 describe('a record that cannot be read', () => {
   it.each([

@@ -63,7 +63,9 @@ it('who lost it and runs it no more offers nothing, gives its number back, and i
   expect(offers()[1]).toBeUndefined();
   expect(cluster.etcd.entries(keys.wireguards)).toHaveLength(1);
   expect(peersOf(one)).toBe(0);
-  expect(two.running.problems).toContainEqual(expect.stringContaining('which this host does not have'));
+  expect(two.running.findings.map(({ text }) => text)).toContainEqual(
+    expect.stringContaining('which this host does not have'),
+  );
   await expect(create(one, 'more')).rejects.toMatchObject({
     code: 'tool-missing',
     message: expect.stringContaining('which host h2 does not have'),
@@ -72,7 +74,7 @@ it('who lost it and runs it no more offers nothing, gives its number back, and i
   await cluster.clock.advance(20_000);
   expect(offers()[1]).toBe(before);
   expect([peersOf(one), peersOf(two)]).toEqual([1, 1]);
-  expect(two.running.problems).toEqual([]);
+  expect(two.running.findings.map(({ text }) => text)).toEqual([]);
 });
 
 it('an agent that starts and does not find out what there is takes nothing back', async () => {

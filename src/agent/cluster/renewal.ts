@@ -4,6 +4,7 @@
  */
 import { type CaPhase, shownCertificate } from '../../core/ca-rotation.ts';
 import type { Validity } from '../../core/certificate.ts';
+import { type Found, found } from '../../core/finding.ts';
 import type { Pki } from '../../ports/identity.ts';
 import type { CaKey } from '../../ports/keepers.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
@@ -130,9 +131,12 @@ async function renewed(
   return withIssued(pki, before, issued);
 }
 
-/** In words: what {@link clockProblem} and {@link endProblems} tell. */
-export function certificateProblems(deps: RenewalDeps, identity: Identity, options: RenewalOptions): readonly string[] {
-  return [clockProblem(deps, identity) ?? [], endProblems(deps, identity, options)].flat();
+/** What {@link clockProblem} and {@link endProblems} tell. */
+export function certificateFindings(deps: RenewalDeps, identity: Identity, options: RenewalOptions): readonly Found[] {
+  return [
+    ...found('clock-skew', [clockProblem(deps, identity) ?? []].flat()),
+    ...found('certificate-ending', endProblems(deps, identity, options)),
+  ];
 }
 
 const DAY_MS = 24 * 3_600_000;

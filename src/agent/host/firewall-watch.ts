@@ -1,4 +1,5 @@
 /** Notices that another firewall of the host drops what ours lets pass, and who sends what ours drops; told in the status, and once in the log. */
+import { type Found, found } from '../../core/finding.ts';
 import {
   describeBlocked,
   type Firewall,
@@ -24,6 +25,7 @@ export interface FirewallWatchDeps {
 
 const INTERVAL_MS = 10_000;
 const MOST_LOGGED = 5;
+const CODES = { data: 'data-port-filtered', out: 'egress-filtered' } as const;
 
 export class FirewallWatch {
   readonly #deps: FirewallWatchDeps;
@@ -35,8 +37,11 @@ export class FirewallWatch {
     this.#deps = deps;
   }
 
-  get problems(): readonly string[] {
-    return [...this.#problems.values(), ...this.#strays.problems(this.#deps.nameOf)];
+  get findings(): readonly Found[] {
+    return [
+      ...[...this.#problems].flatMap(([way, text]) => found(CODES[way], [text])),
+      ...found('sent-in-clear', this.#strays.problems(this.#deps.nameOf)),
+    ];
   }
 
   async run(signal: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
 /** `status`: how this host and its cluster are, at a glance. */
 import type { Command } from 'commander';
 import type { PeerStatus, Status, Tunnel } from '../../gen/overlayd/v1/control.ts';
+import { findingJson } from '../finding.ts';
 import { addJsonOption, printJson, timestamp } from '../output.ts';
 import type { Session } from '../session.ts';
 import { colour, renderFacts, renderTable, shortId, type Tone } from '../table.ts';
@@ -140,6 +141,7 @@ function statusJson(status: Status) {
     Version: status.version,
     State: status.state,
     Problems: status.problems,
+    Findings: status.findings.map(findingJson),
     ClusterID: status.clusterId,
     Level: status.level,
     LevelHeldBackBy: status.levelHeldBackBy,

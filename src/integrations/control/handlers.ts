@@ -2,6 +2,7 @@
 import { releaseKept } from '../../agent/claims/kept-addresses.ts';
 import { getNode, listNodes, type NodesDeps } from '../../agent/cluster/nodes.ts';
 import { listTokens } from '../../agent/cluster/tokens.ts';
+import type { Doctor } from '../../agent/doctor.ts';
 import type { ConnectRequest as ConnectOptions } from '../../agent/endpoints/endpoints.ts';
 import type { IpamRepair } from '../../agent/endpoints/ipam-repair.ts';
 import { ipamRepair } from '../../agent/keeper-work.ts';
@@ -13,6 +14,7 @@ import {
   removeStaticNames,
   type StaticNamesDeps,
 } from '../../agent/names/static-names.ts';
+import { type Report, removedAdvice } from '../../agent/report.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { parsePruneFilters } from '../../core/network-filter.ts';
 import type { EndpointRecord } from '../../core/records.ts';
@@ -43,6 +45,7 @@ import type { HostFacts } from '../../ports/host.ts';
 import type { Pki } from '../../ports/identity.ts';
 import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import { caHandlers } from './ca-handlers.ts';
+import { doctorHandlers } from './doctor-handlers.ts';
 import { connectThroughEngine, isNamespace } from './engine-container.ts';
 import {
   dnsMessage,
@@ -56,7 +59,7 @@ import {
 } from './messages.ts';
 import { publishHandlers } from './publish-handlers.ts';
 import { serviceHandlers } from './service-handlers.ts';
-import { removedAdvice, type StatusFacts, statusMessage } from './status.ts';
+import { type StatusFacts, statusMessage } from './status.ts';
 import { type StoreHandlersDeps, storeHandlers } from './store-handlers.ts';
 
 export interface HandlersDeps {
@@ -66,6 +69,8 @@ export interface HandlersDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly status: StatusFacts;
+  readonly report: Report;
+  readonly doctor: Doctor;
   readonly facts: Pick<HostFacts, 'bindProblem'>;
   readonly storeWork: StoreHandlersDeps['storeWork'];
   /** Resolves when tools that keep their networks in files have what there is by now. */
@@ -94,7 +99,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     ipamRepair({ ...deps, store, member: () => of }, options, keepers);
 
   return {
-    getStatus: () => statusMessage(lifecycle, clock, deps.status),
+    getStatus: () => statusMessage(deps.report, lifecycle, deps.status),
 
     initCluster: async (request: InitRequest, emit: Emit) => {
       const { identity, joinCommand, warnings } = await lifecycle.init(request, progressTo(emit));
@@ -139,6 +144,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
       emit(resultEvent(identity, '', []));
     },
 
+    ...doctorHandlers(deps.doctor),
     ...storeHandlers(deps, active, membership),
     ...caHandlers(deps, active, membership),
     ...publishHandlers(deps, active, membership),

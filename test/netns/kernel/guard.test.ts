@@ -246,17 +246,17 @@ describe('another firewall of the host', () => {
     await firewall.look();
     await ping(a.host, 'inner1', '10.0.2.3');
     await firewall.look();
-    expect(firewall.problems).toEqual([]);
+    expect(firewall.findings.map(({ text }) => text)).toEqual([]);
     await b.host.must(['iptables', '-N', 'ufw-before-input']);
     await b.host.must(drop('INPUT', '-p', 'udp', '--dport', '4789'));
     await ping(a.host, 'inner1', '10.0.2.3');
     await firewall.look();
-    expect(firewall.problems).toEqual([expect.stringContaining('`ufw allow 4789/udp`')]);
+    expect(firewall.findings.map(({ text }) => text)).toEqual([expect.stringContaining('`ufw allow 4789/udp`')]);
     await b.host.must(['iptables', '-F', 'INPUT']);
     await b.host.must(['iptables', '-X', 'ufw-before-input']);
     await ping(a.host, 'inner1', '10.0.2.3');
     await firewall.look();
-    expect(firewall.problems).toEqual([]);
+    expect(firewall.findings.map(({ text }) => text)).toEqual([]);
   });
 
   it('is seen when it drops what containers send out, though it has the last word', async () => {
@@ -269,11 +269,13 @@ describe('another firewall of the host', () => {
     await b.host.must(['nft', '-f', '-'], { input: table.replace('drop; }', 'drop\n}') });
     await ping(b.host, 'web1', INTERNET);
     await firewall.look();
-    expect(firewall.problems).toEqual([expect.stringContaining('--zone=trusted --add-interface=ovl+')]);
+    expect(firewall.findings.map(({ text }) => text)).toEqual([
+      expect.stringContaining('--zone=trusted --add-interface=ovl+'),
+    ]);
     await b.host.must(['nft', 'delete', 'table', 'inet', 'firewalld']);
     await ping(b.host, 'web1', INTERNET);
     await firewall.look();
-    expect(firewall.problems).toEqual([]);
+    expect(firewall.findings.map(({ text }) => text)).toEqual([]);
   });
 });
 

@@ -370,7 +370,7 @@ describe('the agent', () => {
 
 it('every command has a description and examples', async () => {
   const commands = [
-    'init', 'join', 'leave', 'status', 'version', 'completion',
+    'init', 'join', 'leave', 'status', 'doctor', 'version', 'completion',
     ...['ls', 'inspect', 'rm'].map((name) => `node ${name}`),
     ...['create', 'ls', 'inspect', 'revoke'].map((name) => `token ${name}`),
     ...['status', 'rotate'].map((name) => `ca ${name}`),

@@ -7,6 +7,7 @@ import { OverlaydError } from '../../../src/core/errors.ts';
 import {
   CaStatus,
   ClusterResult,
+  Diagnosis,
   DnsSet,
   Endpoint,
   type IpamFinding,
@@ -161,6 +162,7 @@ const service: Service = {
 
 const ANSWERS = {
   getStatus: () => status,
+  diagnose: () => Diagnosis.fromPartial({}),
   initCluster: () => joined,
   joinCluster: () => joined,
   leaveCluster: () => joined,

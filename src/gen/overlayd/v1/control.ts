@@ -72,7 +72,47 @@ export interface Status {
   /** As `encrypt` of InitRequest. */
   encryption: string;
   /** Absent when this host is no member. */
-  wireguard?: WireguardStatus | undefined;
+  wireguard?:
+    | WireguardStatus
+    | undefined;
+  /** What `problems` tell, with their kinds. */
+  findings: Finding[];
+}
+
+export interface Finding {
+  /** As of docs/errors.md. */
+  code: string;
+  /** Name of the node, network or thing that it is about; empty: this host. */
+  subject: string;
+  /** The cause and the next step, in words. */
+  text: string;
+  /** What mends such things. */
+  mend: string;
+  sinceMs: number;
+  /** False: it is suspected. */
+  certain: boolean;
+}
+
+export interface DiagnoseRequest {
+  /** Names or ids; empty: all. */
+  network: string;
+  peer: string;
+  /** Of the one who asks. */
+  commandVersion: string;
+}
+
+export interface Diagnosis {
+  checks: Check[];
+  findings: Finding[];
+}
+
+/** Something that was looked at. */
+export interface Check {
+  name: string;
+  /** "ok", "problem", "skipped" */
+  outcome: string;
+  /** What was seen, or why it was skipped. */
+  detail: string;
 }
 
 export interface WireguardStatus {
@@ -1074,6 +1114,7 @@ function createBaseStatus(): Status {
     mtuLimitedBy: "",
     encryption: "",
     wireguard: undefined,
+    findings: [],
   };
 }
 
@@ -1141,6 +1182,9 @@ export const Status: MessageFns<Status> = {
     }
     if (message.wireguard !== undefined) {
       WireguardStatus.encode(message.wireguard, writer.uint32(242).fork()).join();
+    }
+    for (const v of message.findings) {
+      Finding.encode(v!, writer.uint32(322).fork()).join();
     }
     return writer;
   },
@@ -1326,6 +1370,14 @@ export const Status: MessageFns<Status> = {
             message.wireguard = WireguardStatus.decode(reader, reader.uint32());
             continue;
           }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.findings.push(Finding.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1372,6 +1424,347 @@ export const Status: MessageFns<Status> = {
     message.wireguard = (object.wireguard !== undefined && object.wireguard !== null)
       ? WireguardStatus.fromPartial(object.wireguard)
       : undefined;
+    message.findings = object.findings?.map((e) => Finding.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFinding(): Finding {
+  return { code: "", subject: "", text: "", mend: "", sinceMs: 0, certain: false };
+}
+
+export const Finding: MessageFns<Finding> = {
+  encode(message: Finding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.subject !== "") {
+      writer.uint32(18).string(message.subject);
+    }
+    if (message.text !== "") {
+      writer.uint32(26).string(message.text);
+    }
+    if (message.mend !== "") {
+      writer.uint32(34).string(message.mend);
+    }
+    if (message.sinceMs !== 0) {
+      writer.uint32(40).int64(message.sinceMs);
+    }
+    if (message.certain !== false) {
+      writer.uint32(48).bool(message.certain);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Finding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFinding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.mend = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.sinceMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.certain = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Finding>): Finding {
+    return Finding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Finding>): Finding {
+    const message = createBaseFinding();
+    message.code = object.code ?? "";
+    message.subject = object.subject ?? "";
+    message.text = object.text ?? "";
+    message.mend = object.mend ?? "";
+    message.sinceMs = object.sinceMs ?? 0;
+    message.certain = object.certain ?? false;
+    return message;
+  },
+};
+
+function createBaseDiagnoseRequest(): DiagnoseRequest {
+  return { network: "", peer: "", commandVersion: "" };
+}
+
+export const DiagnoseRequest: MessageFns<DiagnoseRequest> = {
+  encode(message: DiagnoseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    if (message.peer !== "") {
+      writer.uint32(18).string(message.peer);
+    }
+    if (message.commandVersion !== "") {
+      writer.uint32(26).string(message.commandVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiagnoseRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiagnoseRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.peer = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.commandVersion = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DiagnoseRequest>): DiagnoseRequest {
+    return DiagnoseRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DiagnoseRequest>): DiagnoseRequest {
+    const message = createBaseDiagnoseRequest();
+    message.network = object.network ?? "";
+    message.peer = object.peer ?? "";
+    message.commandVersion = object.commandVersion ?? "";
+    return message;
+  },
+};
+
+function createBaseDiagnosis(): Diagnosis {
+  return { checks: [], findings: [] };
+}
+
+export const Diagnosis: MessageFns<Diagnosis> = {
+  encode(message: Diagnosis, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.checks) {
+      Check.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.findings) {
+      Finding.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Diagnosis {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiagnosis();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.checks.push(Check.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.findings.push(Finding.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Diagnosis>): Diagnosis {
+    return Diagnosis.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Diagnosis>): Diagnosis {
+    const message = createBaseDiagnosis();
+    message.checks = object.checks?.map((e) => Check.fromPartial(e)) || [];
+    message.findings = object.findings?.map((e) => Finding.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCheck(): Check {
+  return { name: "", outcome: "", detail: "" };
+}
+
+export const Check: MessageFns<Check> = {
+  encode(message: Check, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.outcome !== "") {
+      writer.uint32(18).string(message.outcome);
+    }
+    if (message.detail !== "") {
+      writer.uint32(26).string(message.detail);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Check {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheck();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Check>): Check {
+    return Check.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Check>): Check {
+    const message = createBaseCheck();
+    message.name = object.name ?? "";
+    message.outcome = object.outcome ?? "";
+    message.detail = object.detail ?? "";
     return message;
   },
 };
@@ -9879,6 +10272,16 @@ export const ControlService = {
     responseSerialize: (value: Status): Buffer => Buffer.from(Status.encode(value).finish()),
     responseDeserialize: (value: Buffer): Status => Status.decode(value),
   },
+  /** What is wrong with this host and its ways to others, looked for now. Reads only. */
+  diagnose: {
+    path: "/overlayd.v1.Control/Diagnose" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DiagnoseRequest): Buffer => Buffer.from(DiagnoseRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DiagnoseRequest => DiagnoseRequest.decode(value),
+    responseSerialize: (value: Diagnosis): Buffer => Buffer.from(Diagnosis.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Diagnosis => Diagnosis.decode(value),
+  },
   /** Long steps report progress; the last event of the stream carries the result. */
   initCluster: {
     path: "/overlayd.v1.Control/InitCluster" as const,
@@ -10299,6 +10702,8 @@ export const ControlService = {
 
 export interface ControlServer extends UntypedServiceImplementation {
   getStatus: handleUnaryCall<StatusRequest, Status>;
+  /** What is wrong with this host and its ways to others, looked for now. Reads only. */
+  diagnose: handleUnaryCall<DiagnoseRequest, Diagnosis>;
   /** Long steps report progress; the last event of the stream carries the result. */
   initCluster: handleServerStreamingCall<InitRequest, ClusterEvent>;
   joinCluster: handleServerStreamingCall<JoinClusterRequest, ClusterEvent>;
@@ -10369,6 +10774,22 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Status) => void,
+  ): ClientUnaryCall;
+  /** What is wrong with this host and its ways to others, looked for now. Reads only. */
+  diagnose(
+    request: DiagnoseRequest,
+    callback: (error: ServiceError | null, response: Diagnosis) => void,
+  ): ClientUnaryCall;
+  diagnose(
+    request: DiagnoseRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Diagnosis) => void,
+  ): ClientUnaryCall;
+  diagnose(
+    request: DiagnoseRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Diagnosis) => void,
   ): ClientUnaryCall;
   /** Long steps report progress; the last event of the stream carries the result. */
   initCluster(request: InitRequest, options?: Partial<CallOptions>): ClientReadableStream<ClusterEvent>;

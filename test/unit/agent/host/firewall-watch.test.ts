@@ -19,7 +19,7 @@ test('a firewall in the way, and who sends in clear, is named once in the log, a
   const see = async (data: number, arrived: number) => {
     passage = { data: { before: data, after: arrived }, out: { before: 0, after: 0 }, strays };
     await watch.look();
-    return watch.problems;
+    return watch.findings.map(({ text }) => text);
   };
   expect(await see(0, 0)).toEqual([]);
   expect(await see(20, 0)).toEqual([expect.stringContaining('ufw allow 4789/udp')]);
@@ -55,5 +55,5 @@ test('what came since there was no table yet counts from the first packet', asyn
   const none = { before: 0, after: 0 };
   passage = { data: none, out: none, strays: new Map([['192.0.2.9', 4]]) };
   await watch.look();
-  expect(watch.problems).toEqual([expect.stringMatching(/^4 VXLAN /)]);
+  expect(watch.findings.map(({ text }) => text)).toEqual([expect.stringMatching(/^4 VXLAN /)]);
 });

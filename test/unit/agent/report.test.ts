@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Membership } from '../../../../src/agent/lifecycle.ts';
-import { removedAdvice } from '../../../../src/integrations/control/status.ts';
+import type { Membership } from '../../../src/agent/lifecycle.ts';
+import { removedAdvice } from '../../../src/agent/report.ts';
 
 const ownRecord = (record: object | undefined) =>
   removedAdvice({

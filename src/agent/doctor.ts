@@ -1,0 +1,263 @@
+/**
+ * What `overlayd doctor` does: the report that `status` has, and what costs more than one wants to pay all the time, looked at
+ * now. Reads only: what it asks of other hosts is a connection that is closed at once, and packets by the path that they
+ * wait for. Each look is by itself: one that fails is told as skipped.
+ */
+import {
+  type Check,
+  type CheckName,
+  checksOf,
+  type DiskRoom,
+  judgeDisk,
+  judgeDrift,
+  judgeForwarding,
+  judgeKeepers,
+  judgeLeftOvers,
+  judgeNeighbours,
+  judgePool,
+  judgePort,
+  judgeStoreFile,
+  judgeStoreSpeed,
+  judgeVersions,
+} from '../core/diagnosis.ts';
+import { asOverlaydError, OverlaydError } from '../core/errors.ts';
+import { type Finding, FindingTimes, type Found } from '../core/finding.ts';
+import { countAddresses } from '../core/ipam/address.ts';
+import { describeMillis } from '../core/millis.ts';
+import { namespaceOf } from '../core/plan/naming.ts';
+import { keys, type NetworkRecord, type NodeRecord } from '../core/records.ts';
+import { resolveRef } from '../core/reference.ts';
+import { STORE_QUOTA_BYTES } from '../core/store-upkeep.ts';
+import { familiesOf } from '../core/subnets.ts';
+import type { Kernel } from '../ports/kernel.ts';
+import type { Clock } from '../ports/runtime.ts';
+import type { Membership } from './lifecycle.ts';
+import type { Member } from './member.ts';
+import type { Report } from './report.ts';
+
+export interface DoctorDeps {
+  readonly report: Report;
+  readonly kernel: Pick<Kernel, 'observe'>;
+  readonly clock: Pick<Clock, 'now' | 'elapsed' | 'sleep'>;
+  /** A TCP connection, closed at once: in words why there is none. */
+  readonly knock: (host: string, port: number) => Promise<string | undefined>;
+  /** Of the data directory. */
+  readonly disk: () => Promise<DiskRoom>;
+  /** How often the kernel's table of neighbours was full; undefined where the kernel does not tell. */
+  readonly neighbourOverflows: () => Promise<number | undefined>;
+}
+
+export interface DoctorOptions {
+  readonly dataDir: string;
+  readonly version: string;
+}
+
+export interface Asked {
+  /** Names or ids; empty: all. */
+  readonly network: string;
+  readonly peer: string;
+  /** Version of the command that asks; empty: it does not say. */
+  readonly commandVersion: string;
+}
+
+export interface Diagnosed {
+  readonly checks: readonly Check[];
+  readonly findings: readonly Finding[];
+}
+
+interface Looked {
+  readonly findings: readonly Found[];
+  readonly seen?: string;
+}
+
+type Look = readonly [CheckName, () => Looked | Promise<Looked>];
+
+/** Something that undoes what the agent writes does so again within this time. */
+const DRIFT_MS = 2_000;
+/** Of many peers so many are asked at a time. */
+const AT_ONCE = 32;
+
+export class Doctor {
+  readonly #deps: DoctorDeps;
+  readonly #options: DoctorOptions;
+  readonly #times = new FindingTimes();
+
+  constructor(deps: DoctorDeps, options: DoctorOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  /** Throws `network-not-found`, `node-not-found`, `not-joined` where one is asked for and this host is no member. */
+  async diagnose(asked: Asked): Promise<Diagnosed> {
+    const { membership, findings: known } = await this.#deps.report.make();
+    if (!membership && (asked.network !== '' || asked.peer !== '')) throw notMember();
+    const skipped: Partial<Record<CheckName, string>> = {};
+    const seen: Partial<Record<CheckName, string>> = {};
+    const found: Found[] = [];
+    const looks = [...this.#ofHost(), ...(membership ? this.#ofMember(membership, asked) : [])];
+    await Promise.all(
+      looks.map(async ([name, look]) => {
+        try {
+          const looked = await look();
+          found.push(...looked.findings);
+          if (looked.seen) seen[name] = seen[name] ? `${seen[name]}; ${looked.seen}` : looked.seen;
+        } catch (error) {
+          skipped[name] = asOverlaydError(error).message;
+        }
+      }),
+    );
+    if (!membership) for (const name of OF_MEMBERS) skipped[name] ??= 'this host is no member of a cluster';
+    const also = found.filter(
+      (each) => !known.some(({ code, subject }) => code === each.code && subject === each.subject),
+    );
+    const dated = this.#times.date(also, this.#deps.clock.now());
+    const all = [...known, ...dated].filter((each) => concerns(each, asked, membership));
+    return { checks: checksOf(all, seen, skipped), findings: all };
+  }
+
+  #ofHost(): Look[] {
+    const { disk, neighbourOverflows } = this.#deps;
+    const { dataDir } = this.#options;
+    return [
+      ['disk', async () => ({ findings: judgeDisk(await disk(), dataDir) })],
+      ['kernel', async () => ({ findings: judgeNeighbours(await neighbourOverflows()) })],
+    ];
+  }
+
+  #ofMember(membership: Membership, { network, peer, commandVersion }: Asked): Look[] {
+    const { member } = membership;
+    const networks = networksOf(member, network);
+    const peers = peersOf(member, peer);
+    return [
+      ['gossip port', () => this.#ports('gossip', peers, ({ gossipPort }) => gossipPort)],
+      ['join port', () => this.#ports('join', peers, ({ joinPort }) => joinPort)],
+      ['way out', () => this.#forwarding(member, networks)],
+      ['kernel', () => this.#leftOvers(member)],
+      ['kernel', () => this.#drift(member)],
+      ['room in networks', () => poolFindings(member, networks)],
+      ['store', () => this.#storeSpeed(membership)],
+      ['store', () => this.#storeFiles(membership)],
+      ['versions', () => ({ findings: judgeVersions(member.view.nodes(), this.#options.version, commandVersion) })],
+    ];
+  }
+
+  async #ports(
+    which: 'gossip' | 'join',
+    peers: readonly NodeRecord[],
+    portOf: (node: NodeRecord) => number,
+  ): Promise<Looked> {
+    const reached = peers.filter(({ nat }) => !nat);
+    const findings: Found[] = [];
+    for (let at = 0; at < reached.length; at += AT_ONCE) {
+      const knocked = reached.slice(at, at + AT_ONCE).map(async (node) => {
+        const port = portOf(node);
+        const problem = await this.#deps.knock(node.advertiseAddress, port);
+        return judgePort(which, { name: node.name, port, problem });
+      });
+      findings.push(...(await Promise.all(knocked)).flat());
+    }
+    const nobody = peers.length === 0 ? 'no other member' : 'the others are behind NAT';
+    return { findings, seen: reached.length === 0 ? nobody : `${countOf(reached.length)} answered` };
+  }
+
+  async #forwarding(member: Member, networks: readonly NetworkRecord[]): Promise<Looked> {
+    const out = networks.filter(({ id, internal }) => !internal && member.local.hasOnNetwork(id));
+    if (out.length === 0) return { findings: [] };
+    const { host } = await this.#deps.kernel.observe({ host: true, networks: [], containers: [], ports: [] });
+    if (!host) return { findings: [] };
+    return {
+      findings: judgeForwarding(
+        host.forwarding,
+        out.map(({ name }) => name),
+      ),
+    };
+  }
+
+  async #leftOvers(member: Member): Promise<Looked> {
+    if (!member.view.provesAbsence) return { findings: [] };
+    const { namespaces } = await this.#deps.kernel.observe({ host: true, networks: [], containers: [], ports: [] });
+    // Of one that is going a network's members are still letting go.
+    const known = new Set([...member.view.networks()].map(({ vni }) => namespaceOf(vni)));
+    return { findings: judgeLeftOvers(namespaces?.keys() ?? [], known) };
+  }
+
+  async #drift(member: Member): Promise<Looked> {
+    const { clock } = this.#deps;
+    const before = member.reconciler.status().repairs;
+    await clock.sleep(DRIFT_MS);
+    return { findings: judgeDrift(member.reconciler.status().repairs - before, DRIFT_MS) };
+  }
+
+  async #storeSpeed({ member, store }: Membership): Promise<Looked> {
+    if (!member.storeConnected) return { findings: [] };
+    const { clock } = this.#deps;
+    const askedAt = clock.elapsed();
+    await store.get(keys.cluster);
+    const tookMs = clock.elapsed() - askedAt;
+    return { findings: judgeStoreSpeed(tookMs), seen: `answered in ${describeMillis(tookMs)}` };
+  }
+
+  async #storeFiles({ member, storeSide }: Membership): Promise<Looked> {
+    if (!member.storeConnected) return { findings: [] };
+    const { bundled, members, wanted, outlook } = await storeSide.report();
+    // What quota an etcd of the user's own has it does not say.
+    if (!bundled) return { findings: [], seen: 'an etcd of your own' };
+    const files = members.filter(({ answers }) => answers);
+    const voting = members.filter(({ role }) => role !== 'learner');
+    const hosts = [...member.view.nodes()].filter(({ left, nat }) => !left && !nat).length;
+    return {
+      findings: [
+        ...files.flatMap(({ nodeName, url, size }) =>
+          judgeStoreFile({ name: nodeName || url, bytes: size, quotaBytes: STORE_QUOTA_BYTES }),
+        ),
+        ...judgeKeepers(voting.length, wanted, hosts, outlook),
+      ],
+      seen: `kept by ${voting.length} of ${wanted}`,
+    };
+  }
+}
+
+const OF_MEMBERS: readonly CheckName[] = [
+  ...(['data path', 'MTU', 'gossip port', 'join port', 'clock', 'addresses of hosts', 'way out', 'names'] as const),
+  ...(['containers', 'room in networks', 'store', 'records', 'certificates', 'versions'] as const),
+];
+
+function poolFindings(member: Member, networks: readonly NetworkRecord[]): Looked {
+  const findings = networks.flatMap((network) =>
+    familiesOf(network).flatMap((family) => {
+      const { total, free } = countAddresses(member.claims.space(network, family));
+      return judgePool({ network: network.name, total, free, family });
+    }),
+  );
+  return { findings, seen: networks.length === 1 ? '1 network' : `${networks.length} networks` };
+}
+
+/** Of this host and all others; of one peer or network what is of another one is left out. */
+function concerns({ subject }: Finding, { network, peer }: Asked, membership: Membership | undefined): boolean {
+  if (!membership || subject === '') return true;
+  const { view } = membership.member;
+  const isNode = [...view.nodes()].some(({ name }) => name === subject);
+  if (peer !== '' && isNode) return peersOf(membership.member, peer).some(({ name }) => name === subject);
+  const of = view.networkByName(subject);
+  return !of || networksOf(membership.member, network).some(({ id }) => id === of.id);
+}
+
+function networksOf({ networks }: Pick<Member, 'networks'>, network: string): readonly NetworkRecord[] {
+  const all = networks.list();
+  return network === '' ? all : [resolveRef(all, network, 'network')];
+}
+
+export function peersOf({ self, view }: Pick<Member, 'self' | 'view'>, peer: string): readonly NodeRecord[] {
+  const others = [...view.nodes()].filter(({ id, left }) => id !== self.id && !left);
+  if (peer === '') return others;
+  const node = resolveRef(others, peer, 'node');
+  return [node];
+}
+
+function countOf(hosts: number): string {
+  return hosts === 1 ? '1 host' : `${hosts} hosts`;
+}
+
+function notMember(): OverlaydError {
+  return new OverlaydError('not-joined', 'this host is no member of a cluster; run `overlayd init` or `overlayd join`');
+}

@@ -1,0 +1,48 @@
+/** What is told of what is wrong, and what finds it. */
+
+import type { KernelThread } from './adapters/kernel/kernel-thread.ts';
+import { diskRoom, neighbourOverflows } from './adapters/system/room.ts';
+import { usesIpv6 } from './agent/cluster/families.ts';
+import { Doctor } from './agent/doctor.ts';
+import { HostNeeds } from './agent/host/host-needs.ts';
+import type { Lifecycle } from './agent/lifecycle.ts';
+import type { PodmanOffers } from './agent/podman/offers.ts';
+import { Report } from './agent/report.ts';
+import { found } from './core/finding.ts';
+import type { JoinClient } from './ports/join.ts';
+import type { Kernel } from './ports/kernel.ts';
+import type { Clock, Logger } from './ports/runtime.ts';
+import { VERSION } from './version.ts';
+
+export interface ReportParts {
+  readonly lifecycle: Lifecycle;
+  readonly offers: Pick<PodmanOffers, 'problems'>;
+  readonly thread: KernelThread;
+  readonly kernel: Pick<Kernel, 'observe'>;
+  readonly joinClient: JoinClient;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const KNOCK_MS = 2_000;
+
+export function composeReport(
+  { lifecycle, offers, thread, kernel, joinClient, clock, logger }: ReportParts,
+  { dataDir }: { readonly dataDir: string },
+) {
+  const needs = new HostNeeds({
+    probe: (wanted) => thread.ask('lacks', wanted),
+    wanted: () => ({ ipv6: usesIpv6(lifecycle.current?.member.view) }),
+    ...{ clock, logger },
+  });
+  const ofHost = () => [...found('host-lacks', needs.problems), ...found('podman-side', offers.problems)];
+  const report = new Report({ lifecycle, clock, ofHost });
+  const doctor = new Doctor(
+    {
+      ...{ report, kernel, clock, neighbourOverflows, disk: () => diskRoom(dataDir) },
+      knock: (host, port) => joinClient.probe(host, port, KNOCK_MS),
+    },
+    { dataDir, version: VERSION },
+  );
+  return { needs, report, doctor };
+}

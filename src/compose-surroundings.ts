@@ -1,0 +1,51 @@
+/** What surrounds a member on its host, watched as long as it runs. */
+import type { Exec } from './adapters/exec.ts';
+import type { KernelThread } from './adapters/kernel/kernel-thread.ts';
+import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
+import type { AddressWatch } from './agent/cluster/address-watch.ts';
+import type { Identity } from './agent/cluster/identity.ts';
+import type { OwnIdentity } from './agent/cluster/own-identity.ts';
+import { certificateFindings, type RenewalOptions } from './agent/cluster/renewal.ts';
+import { FirewallWatch } from './agent/host/firewall-watch.ts';
+import type { Member } from './agent/member.ts';
+import { type Found, found } from './core/finding.ts';
+import type { Pki } from './ports/identity.ts';
+import type { Clock, Logger } from './ports/runtime.ts';
+
+export interface SurroundingsParts {
+  readonly thread: KernelThread;
+  readonly exec: Exec;
+  readonly pki: Pki;
+  readonly own: OwnIdentity;
+  readonly addresses: Pick<AddressWatch, 'problems'>;
+  readonly member: Member;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface Surroundings {
+  findings(): readonly Found[];
+  /** Ends when the signal aborts. */
+  run(): Promise<void>;
+}
+
+export function composeSurroundings(
+  { thread, exec, pki, own, addresses, member, clock, logger }: SurroundingsParts,
+  identity: Identity,
+  options: RenewalOptions,
+  signal: AbortSignal,
+): Surroundings {
+  const firewall = new FirewallWatch({
+    ...{ passage: () => readPassage(thread, signal), firewall: () => findFirewall(thread, exec.run, signal) },
+    ...{ port: identity.dataPathPort, clock, logger },
+    nameOf: (address) => [...member.view.nodes()].find(({ left, vtep }) => !left && vtep === address)?.name,
+  });
+  return {
+    findings: () => [
+      ...found('address-lost', addresses.problems),
+      ...certificateFindings({ pki, clock }, own.current, options),
+      ...firewall.findings,
+    ],
+    run: () => firewall.run(signal),
+  };
+}

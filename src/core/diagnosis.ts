@@ -1,0 +1,188 @@
+/**
+ * What `doctor` looks at, and what it makes of what it sees. Each judgement is given what was seen, and tells what is wrong with it.
+ * Pure.
+ */
+import type { FindingCode, Found } from './finding.ts';
+import { found, suspected } from './finding.ts';
+import { describeMillis } from './millis.ts';
+import type { NodeRecord } from './records.ts';
+
+/** In the order in which they are told: what breaks most comes first. */
+export const CHECKS = {
+  'data path': ['data-path-lost', 'data-path-loss', 'data-port-filtered', 'sent-in-clear', 'tunnel-failed'],
+  MTU: ['path-mtu', 'mtu-too-large'],
+  'gossip port': ['gossip-blocked', 'gossip-unheard', 'member-away'],
+  'join port': ['join-blocked'],
+  clock: ['clock-skew'],
+  'addresses of hosts': ['address-lost', 'needed-address-covered'],
+  'way out': ['egress-filtered', 'forwarding-off', 'answers-astray'],
+  kernel: ['host-lacks', 'kernel-refused', 'left-over', 'drift-returns', 'neighbours-overflowed'],
+  names: ['names-unanswered'],
+  containers: ['container-unknown', 'mac-shared', 'addresses-waiting', 'service-missing'],
+  'room in networks': ['network-full', 'pool-full'],
+  store: [
+    ...(['not-started', 'node-removed', 'store-away', 'store-refused', 'store-alarm', 'store-slow'] as const),
+    ...(['store-near-quota', 'store-few-members', 'store-behind', 'store-not-kept', 'key-at-risk'] as const),
+  ],
+  records: ['record-disputed', 'record-unreadable'],
+  certificates: ['certificate-ending'],
+  disk: ['disk-full', 'state-unsaved', 'state-unreadable'],
+  versions: ['version-mismatch'],
+  'container tools': ['docker-side', 'podman-side'],
+} as const satisfies Readonly<Record<string, readonly FindingCode[]>>;
+
+export type CheckName = keyof typeof CHECKS;
+
+export interface Check {
+  readonly name: CheckName;
+  readonly outcome: 'ok' | 'problem' | 'skipped';
+  /** What was seen, or why nothing was looked at. */
+  readonly detail: string;
+}
+
+/** `seen`: what is said of those that found nothing; `skipped`: why some were not done. */
+export function checksOf(
+  findings: readonly Found[],
+  seen: Partial<Record<CheckName, string>>,
+  skipped: Partial<Record<CheckName, string>>,
+): Check[] {
+  return Object.entries(CHECKS).map(([key, codes]) => {
+    const name = key as CheckName;
+    const count = findings.filter(({ code }) => (codes as readonly FindingCode[]).includes(code)).length;
+    if (count > 0) return { name, outcome: 'problem', detail: count === 1 ? '1 finding' : `${count} findings` };
+    const why = skipped[name];
+    if (why !== undefined) return { name, outcome: 'skipped', detail: why };
+    return { name, outcome: 'ok', detail: seen[name] ?? '' };
+  });
+}
+
+// ---------------------------------------------------------------- judgements
+
+export interface KnockedPort {
+  readonly name: string;
+  readonly port: number;
+  /** In words, why nothing answered; undefined: something did. */
+  readonly problem: string | undefined;
+}
+
+export function judgePort(which: 'gossip' | 'join', { name, port, problem }: KnockedPort): Found[] {
+  if (problem === undefined) return [];
+  const purpose = { gossip: 'members hear each other by it', join: 'hosts join by it' }[which];
+  const text = `the ${which} port of ${name} does not answer this host (${purpose}): ${problem}; open ${port}/tcp between the two, and see that the agent runs there`;
+  return found(`${which}-blocked`, [text], name);
+}
+
+export interface DiskRoom {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+const MIB = 2 ** 20;
+/** The state file, and etcd's where this host keeps the store, are written whole before the former goes. */
+const LITTLE_BYTES = 64 * MIB;
+const NONE_BYTES = 4 * MIB;
+
+export function judgeDisk({ freeBytes, totalBytes }: DiskRoom, path: string): Found[] {
+  if (freeBytes >= LITTLE_BYTES) return [];
+  const mib = (bytes: number) => `${Math.floor(bytes / MIB)} MiB`;
+  const text = `the disk of ${path} has ${mib(freeBytes)} of ${mib(totalBytes)} left: what this host knows, and the store where it keeps it, are written there; make room`;
+  return freeBytes < NONE_BYTES ? found('disk-full', [text]) : [suspected('disk-full', text)];
+}
+
+/** `overflows`: since the host's start; undefined where the kernel does not tell. */
+export function judgeNeighbours(overflows: number | undefined): Found[] {
+  if (!overflows) return [];
+  const text = `the kernel's table of neighbours was full ${overflows} times since this host started: hosts were not reached meanwhile; raise net.ipv4.neigh.default.gc_thresh3 (and gc_thresh2), as with \`sysctl -w net.ipv4.neigh.default.gc_thresh3=8192\``;
+  return [suspected('neighbours-overflowed', text)];
+}
+
+export interface PoolUse {
+  readonly network: string;
+  readonly total: number;
+  readonly free: number;
+  readonly family: 4 | 6;
+}
+
+const NEARLY_FULL = 0.1;
+
+export function judgePool({ network, total, free, family }: PoolUse): Found[] {
+  if (total === 0 || free > total * NEARLY_FULL) return [];
+  const text = `network ${network} has ${free} of ${total} addresses of IPv${family} left: give it another subnet, \`overlayd network subnet add ${network} CIDR\``;
+  return found('pool-full', [text], network);
+}
+
+export const SLOW_STORE_MS = 500;
+
+export function judgeStoreSpeed(answeredInMs: number): Found[] {
+  if (answeredInMs < SLOW_STORE_MS) return [];
+  const text = `etcd took ${describeMillis(answeredInMs)} for one question: commands wait for it as long; look at its disk (it waits for fsync) and at the network to it`;
+  return [suspected('store-slow', text)];
+}
+
+export interface StoreFile {
+  readonly name: string;
+  readonly bytes: number;
+  readonly quotaBytes: number;
+}
+
+const NEAR_QUOTA = 0.8;
+
+export function judgeStoreFile({ name, bytes, quotaBytes }: StoreFile): Found[] {
+  if (bytes < quotaBytes * NEAR_QUOTA) return [];
+  const mib = (of: number) => Math.round(of / MIB);
+  const text = `etcd of ${name} has ${mib(bytes)} MiB of the ${mib(quotaBytes)} MiB that it may have: when it is full all changes are refused; \`overlayd store status\` shows what is in use`;
+  return found('store-near-quota', [text], name);
+}
+
+/** `hosts`: members that have not left. */
+export function judgeKeepers(keepers: number, wanted: number, hosts: number, outlook: string): Found[] {
+  const possible = Math.min(wanted, hosts);
+  if (keepers === 0 || keepers >= possible) return [];
+  const why = outlook === '' ? 'install etcd (`apt-get install etcd-server`) on another host' : outlook;
+  const text = `${keepers} of ${wanted} hosts that are wanted ${keepers === 1 ? 'keeps' : 'keep'} the store, so the cluster bears the loss of fewer: ${why}`;
+  return [suspected('store-few-members', text)];
+}
+
+type Versioned = Pick<NodeRecord, 'name' | 'version' | 'left'>;
+
+export function judgeVersions(nodes: Iterable<Versioned>, own: string, ofCommand: string): Found[] {
+  const others = [...nodes].filter(({ left, version }) => !left && version !== own);
+  const all = others.map(({ name, version = 'an older release' }) =>
+    suspected(
+      'version-mismatch',
+      `${name} runs overlayd ${version}, this host ${own}: install the same release on both`,
+      name,
+    ),
+  );
+  if (ofCommand !== '' && ofCommand !== own) {
+    const text = `this command is overlayd ${ofCommand}, the agent ${own}: restart the agent (\`systemctl restart overlayd\`), which interrupts nothing`;
+    all.push(suspected('version-mismatch', text));
+  }
+  return all;
+}
+
+/** `networks`: names of those whose containers here have a way out. */
+export function judgeForwarding(isForwarding: boolean, networks: readonly string[]): Found[] {
+  if (isForwarding || networks.length === 0) return [];
+  const text = `net.ipv4.ip_forward is 0 on this host, so containers of ${networks.join(', ')} reach nothing outside: the agent switches it on, and something switches it off (look in /etc/sysctl.d); \`sysctl -w net.ipv4.ip_forward=1\``;
+  return found('forwarding-off', [text]);
+}
+
+/** `namespaces`: that look like ours; `known`: of networks that there are. */
+export function judgeLeftOvers(namespaces: Iterable<string>, known: ReadonlySet<string>): Found[] {
+  const left = [...namespaces].filter((name) => !known.has(name)).sort();
+  return left.map((name) =>
+    suspected(
+      'left-over',
+      `the namespace ${name} is of no network that there is: a process may hold it (\`ip netns pids ${name}\`); the agent removes it by itself when nothing stands in the way`,
+      name,
+    ),
+  );
+}
+
+/** `repairs`: how many there were while `withinMs` went by. */
+export function judgeDrift(repairs: number, withinMs: number): Found[] {
+  if (repairs === 0) return [];
+  const text = `something undid what the agent writes into the kernel, ${repairs} times within ${describeMillis(withinMs)}, and it was put back: find out what manages links and rules of this host besides (NetworkManager, a firewall, a script); the agent's log names what it repairs`;
+  return [suspected('drift-returns', text)];
+}

@@ -1,0 +1,109 @@
+import { describe, expect, it, test } from 'vitest';
+import * as diagnosis from '../../../src/core/diagnosis.ts';
+import { FINDINGS, type Found, found } from '../../../src/core/finding.ts';
+
+const MIB = 2 ** 20;
+const told = (findings: readonly Found[]) =>
+  findings.map(({ code, subject, certain }) => `${code} ${subject || '-'} ${certain ? 'certain' : 'suspected'}`);
+
+describe('checks', () => {
+  it('have each code once', () => {
+    const codes = Object.values(diagnosis.CHECKS).flat();
+    expect(codes.toSorted()).toEqual(Object.keys(FINDINGS).toSorted());
+  });
+
+  it('say what they found, saw, or why they were not done', () => {
+    const findings = found('join-blocked', ['a', 'b'], 'h2');
+    const checks = diagnosis.checksOf(findings, { 'gossip port': '2 hosts answered' }, { store: 'etcd is away' });
+    const of = (name: string) => checks.find((each) => each.name === name);
+    expect(of('join port')).toMatchObject({ outcome: 'problem', detail: '2 findings' });
+    expect(of('gossip port')).toMatchObject({ outcome: 'ok', detail: '2 hosts answered' });
+    expect(of('store')).toMatchObject({ outcome: 'skipped', detail: 'etcd is away' });
+    expect(of('MTU')).toMatchObject({ outcome: 'ok', detail: '' });
+  });
+});
+
+test('a port that answers is no finding, one that does not is told with why', () => {
+  const port = { name: 'h2', port: 7946 };
+  expect(diagnosis.judgePort('gossip', { ...port, problem: undefined })).toEqual([]);
+  const [blocked] = diagnosis.judgePort('gossip', { ...port, problem: 'no answer within 2 s' });
+  expect(told([blocked!])).toEqual(['gossip-blocked h2 certain']);
+  expect(blocked?.text).toMatch(/7946\/tcp/);
+  expect(told(diagnosis.judgePort('join', { ...port, problem: 'refused' }))).toEqual(['join-blocked h2 certain']);
+});
+
+test.each([
+  [64, []],
+  [63, ['disk-full - suspected']],
+  [3, ['disk-full - certain']],
+])('a disk with %d MiB left', (free, expected) => {
+  const room = { freeBytes: free * MIB, totalBytes: 1_000 * MIB };
+  expect(told(diagnosis.judgeDisk(room, '/var/lib/overlayd'))).toEqual(expected);
+});
+
+test('a table of neighbours that was full is told of, one that was not, or tells nothing, is not', () => {
+  expect(diagnosis.judgeNeighbours(undefined)).toEqual([]);
+  expect(diagnosis.judgeNeighbours(0)).toEqual([]);
+  expect(told(diagnosis.judgeNeighbours(3))).toEqual(['neighbours-overflowed - suspected']);
+});
+
+test.each([
+  [254, 26, []],
+  [254, 25, ['pool-full web certain']],
+  [0, 0, []],
+])('of %d addresses %d are free', (total, free, expected) => {
+  expect(told(diagnosis.judgePool({ network: 'web', total, free, family: 4 }))).toEqual(expected);
+});
+
+test('etcd is slow from half a second on', () => {
+  expect(diagnosis.judgeStoreSpeed(499)).toEqual([]);
+  expect(told(diagnosis.judgeStoreSpeed(2_100))).toEqual(['store-slow - suspected']);
+  expect(diagnosis.judgeStoreSpeed(2_100)[0]?.text).toContain('2.1 s');
+});
+
+test('a file near its quota is named with its host', () => {
+  const file = { name: 'h1', quotaBytes: 1_000 * MIB };
+  expect(diagnosis.judgeStoreFile({ ...file, bytes: 799 * MIB })).toEqual([]);
+  expect(told(diagnosis.judgeStoreFile({ ...file, bytes: 800 * MIB }))).toEqual(['store-near-quota h1 certain']);
+});
+
+test.each([
+  [1, 3, 1, []],
+  [1, 3, 2, ['store-few-members - suspected']],
+  [3, 3, 9, []],
+  [2, 3, 9, ['store-few-members - suspected']],
+  [0, 3, 3, []],
+])('%d of %d wanted keepers among %d hosts', (keepers, wanted, hosts, expected) => {
+  expect(told(diagnosis.judgeKeepers(keepers, wanted, hosts, ''))).toEqual(expected);
+});
+
+test('other releases are told of, of hosts that have not left and of the command', () => {
+  const nodes = [
+    { name: 'h1', version: '1.1.0', left: false },
+    { name: 'h2', version: '1.0.0', left: false },
+    { name: 'h3', left: false },
+    { name: 'h4', version: '1.0.0', left: true },
+  ];
+  expect(told(diagnosis.judgeVersions(nodes, '1.1.0', '1.1.0'))).toEqual([
+    'version-mismatch h2 suspected',
+    'version-mismatch h3 suspected',
+  ]);
+  expect(told(diagnosis.judgeVersions([], '1.1.0', '1.0.0'))).toEqual(['version-mismatch - suspected']);
+  expect(diagnosis.judgeVersions([], '1.1.0', '')).toEqual([]);
+});
+
+test('a host that does not forward is told of where containers have a way out', () => {
+  expect(diagnosis.judgeForwarding(false, [])).toEqual([]);
+  expect(diagnosis.judgeForwarding(true, ['web'])).toEqual([]);
+  expect(told(diagnosis.judgeForwarding(false, ['web']))).toEqual(['forwarding-off - certain']);
+});
+
+test('a namespace of no network is left over', () => {
+  const known = new Set(['ovl-4096']);
+  expect(told(diagnosis.judgeLeftOvers(['ovl-4097', 'ovl-4096'], known))).toEqual(['left-over ovl-4097 suspected']);
+});
+
+test('repairs while one looks are drift that returns', () => {
+  expect(diagnosis.judgeDrift(0, 2_000)).toEqual([]);
+  expect(told(diagnosis.judgeDrift(4, 2_000))).toEqual(['drift-returns - suspected']);
+});
