@@ -20,6 +20,7 @@ import { systemClock as clock } from './adapters/system/time.ts';
 import { createWireguard } from './adapters/wireguard/wireguard.ts';
 import { KeptState } from './agent/endpoints/kept-state.ts';
 import { withdrawAll } from './agent/engine/withdraw-all.ts';
+import { clearProbePlace } from './agent/path/probe-place.ts';
 import { clearHost } from './agent/reconcile/clear-host.ts';
 import { clearTunnels } from './agent/wireguard/clear-tunnels.ts';
 import { agentFiles } from './compose-files.ts';
@@ -59,6 +60,7 @@ export async function clearThisHost(parts: ClearingParts): Promise<void> {
   await parts.names.end();
   await clearHost(kernel);
   await clearTunnels(wireguard);
+  await clearProbePlace(kernel);
   const saved = await stateFile.load().catch(() => undefined);
   for (const { container } of saved?.endpoints ?? []) await containers.configureResolver(container, []);
   await stateFile.remove();

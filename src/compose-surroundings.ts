@@ -2,35 +2,41 @@
 import type { Exec } from './adapters/exec.ts';
 import type { KernelThread } from './adapters/kernel/kernel-thread.ts';
 import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
+import { openPathSocket } from './adapters/path/socket.ts';
 import type { AddressWatch } from './agent/cluster/address-watch.ts';
 import type { Identity } from './agent/cluster/identity.ts';
 import type { OwnIdentity } from './agent/cluster/own-identity.ts';
 import { certificateFindings, type RenewalOptions } from './agent/cluster/renewal.ts';
 import { FirewallWatch } from './agent/host/firewall-watch.ts';
 import type { Member } from './agent/member.ts';
+import { PathWatch } from './agent/path/path-watch.ts';
 import { type Found, found } from './core/finding.ts';
 import type { Pki } from './ports/identity.ts';
-import type { Clock, Logger } from './ports/runtime.ts';
+import type { Kernel } from './ports/kernel.ts';
+import type { Clock, Logger, Random } from './ports/runtime.ts';
 
 export interface SurroundingsParts {
   readonly thread: KernelThread;
   readonly exec: Exec;
+  readonly kernel: Kernel;
   readonly pki: Pki;
   readonly own: OwnIdentity;
   readonly addresses: Pick<AddressWatch, 'problems'>;
   readonly member: Member;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
 }
 
 export interface Surroundings {
+  readonly paths: PathWatch;
   findings(): readonly Found[];
   /** Ends when the signal aborts. */
   run(): Promise<void>;
 }
 
 export function composeSurroundings(
-  { thread, exec, pki, own, addresses, member, clock, logger }: SurroundingsParts,
+  { thread, exec, kernel, pki, own, addresses, member, clock, random, logger }: SurroundingsParts,
   identity: Identity,
   options: RenewalOptions,
   signal: AbortSignal,
@@ -40,12 +46,22 @@ export function composeSurroundings(
     ...{ port: identity.dataPathPort, clock, logger },
     nameOf: (address) => [...member.view.nodes()].find(({ left, vtep }) => !left && vtep === address)?.name,
   });
+  const paths = new PathWatch({
+    ...{ kernel, clock, random, logger, open: openPathSocket, stopwatch: () => performance.now() },
+    ...{ view: () => member.view, self: () => member.self },
+    isHeard: (nodeId) => member.liveness(nodeId) === 'ready',
+    onOffer: () => member.noteHostChange(),
+  });
   return {
+    paths,
     findings: () => [
       ...found('address-lost', addresses.problems),
       ...certificateFindings({ pki, clock }, own.current, options),
       ...firewall.findings,
+      ...paths.findings(),
     ],
-    run: () => firewall.run(signal),
+    run: async () => {
+      await Promise.all([firewall.run(signal), paths.run(signal)]);
+    },
   };
 }

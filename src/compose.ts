@@ -57,7 +57,7 @@ import { composeCertification, isCertified, isMember, joinPortsOf, reportFailure
 import { composePodman, withdrawalFromPodman } from './compose-podman.ts';
 import { composeReport } from './compose-report.ts';
 import { storeTarget } from './compose-store.ts';
-import { composeSurroundings } from './compose-surroundings.ts';
+import { composeSurroundings, type Surroundings } from './compose-surroundings.ts';
 import type { Config } from './core/config/option.ts';
 import { keepersOf, saidOf } from './core/keepers.ts';
 import { type AgentVersion, levelOf, SPOKEN_LEVELS, STORE_LEVEL } from './core/levels.ts';
@@ -176,6 +176,7 @@ export async function startAgent(
           userKeeping.look();
         },
         storeOffer: () => storeSide.offer(),
+        answersProbes: () => around.paths.isOpen,
         onView: () => certification.look(),
         trust: () => certification.trust,
         addressProblem: () => addresses.problems[0],
@@ -241,8 +242,8 @@ export async function startAgent(
         ...{ nameServers: () => daemonNameServers(DAEMON_FILE), namesInside: config.dockerNames === 'direct' },
         mendHosts: mendHostsFile,
       });
-    const around = composeSurroundings(
-      { thread, exec, pki, own, addresses, member, clock, logger: log },
+    const around: Surroundings = composeSurroundings(
+      { thread, exec, kernel, pki, own, addresses, member, clock, random, logger: log },
       ...([identity, options, signal] as const),
     );
     let ended: Promise<unknown>;
@@ -293,6 +294,7 @@ export async function startAgent(
       get identity() {
         return own.current;
       },
+      paths: around.paths,
       hostFindings: () => around.findings(),
       storeStatus: () => store.status(),
       storeAlarms: () => store.alarms(),

@@ -19,11 +19,14 @@ import {
   judgeStoreFile,
   judgeStoreSpeed,
   judgeVersions,
+  pathsSeen,
+  type Seen,
 } from '../core/diagnosis.ts';
 import { asOverlaydError, OverlaydError } from '../core/errors.ts';
 import { type Finding, FindingTimes, type Found } from '../core/finding.ts';
 import { countAddresses } from '../core/ipam/address.ts';
 import { describeMillis } from '../core/millis.ts';
+import { isEncrypted } from '../core/network-options.ts';
 import { namespaceOf } from '../core/plan/naming.ts';
 import { keys, type NetworkRecord, type NodeRecord } from '../core/records.ts';
 import { resolveRef } from '../core/reference.ts';
@@ -89,11 +92,14 @@ export class Doctor {
 
   /** Throws `network-not-found`, `node-not-found`, `not-joined` where one is asked for and this host is no member. */
   async diagnose(asked: Asked): Promise<Diagnosed> {
+    const paths = await this.#examine(asked);
     const { membership, findings: known } = await this.#deps.report.make();
     if (!membership && (asked.network !== '' || asked.peer !== '')) throw notMember();
     const skipped: Partial<Record<CheckName, string>> = {};
     const seen: Partial<Record<CheckName, string>> = {};
     const found: Found[] = [];
+    Object.assign(skipped, paths.skipped);
+    Object.assign(seen, paths.seen);
     const looks = [...this.#ofHost(), ...(membership ? this.#ofMember(membership, asked) : [])];
     await Promise.all(
       looks.map(async ([name, look]) => {
@@ -113,6 +119,20 @@ export class Doctor {
     const dated = this.#times.date(also, this.#deps.clock.now());
     const all = [...known, ...dated].filter((each) => concerns(each, asked, membership));
     return { checks: checksOf(all, seen, skipped), findings: all };
+  }
+
+  /** Before the report is made, which tells what this finds. */
+  async #examine({ network, peer }: Asked): Promise<Seen> {
+    const { membership } = this.#deps.report;
+    if (!membership) return { seen: {}, skipped: {} };
+    const { member, paths } = membership;
+    const [of] = network === '' ? [] : networksOf(member, network);
+    if (of && isEncrypted(of)) return pathsSeen([], 'it is encrypted: `overlayd status` shows its tunnels');
+    const isOn = ({ id }: NodeRecord) => !of || [...member.view.endpointsOn(of.id)].some(({ nodeId }) => nodeId === id);
+    const peers = peersOf(member, peer).filter(isOn);
+    await paths.examine(peers);
+    const told = peers.map((node) => ({ skipped: paths.skipped(node), status: paths.status(node) }));
+    return pathsSeen(told, of ? `no other host has containers on ${of.name}` : 'there is no other member');
   }
 
   #ofHost(): Look[] {

@@ -26,6 +26,7 @@ import { isShutOut, joinAgain } from './cluster/rejoin.ts';
 import { accessOf } from './cluster/store-access.ts';
 import type { EngineSide } from './engine/engine-side.ts';
 import type { Member } from './member.ts';
+import type { PathWatch } from './path/path-watch.ts';
 import type { StoreSide } from './store/store-side.ts';
 
 /** A member with everything that runs beside it. */
@@ -39,6 +40,7 @@ export interface Membership {
   /** Undefined when networks are not offered to a container engine. */
   readonly engineSide: EngineSide | undefined;
   readonly storeSide: StoreSide;
+  readonly paths: PathWatch;
   storeStatus(): StoreStatus;
   /** What is wrong with this host's addresses, certificate and clock, with other firewalls, and with its ways to others. */
   hostFindings(): readonly Found[];

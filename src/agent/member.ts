@@ -147,7 +147,7 @@ export class Member {
       {
         ...{ store, commit, state, facts: ports.facts, clock, onChange: () => this.#housekeeping.wake() },
         ...{ addressProblem: () => ports.addressProblem?.(), trust: () => ports.trust?.() },
-        ...{ ownOffer: this.wireguard.keys, storeOffer: ports.storeOffer },
+        ...{ ownOffer: this.wireguard.keys, storeOffer: ports.storeOffer, answersProbes: ports.answersProbes },
       },
       options,
     );
@@ -251,16 +251,13 @@ export class Member {
     return this.#watch.connected && this.view.provesAbsence && (node === undefined || node.left);
   }
 
-  /** What is wrong with what this node is told. */
   get findings(): readonly Found[] {
     return [
       ...found('store-behind', storeProblems(this.#watch, this.#state, this.local, this.#options.self.id)),
       ...found('record-disputed', this.#complaints.problems()),
       ...found('record-unreadable', unreadableProblems(this.view, this.#options.agent)),
-      ...[
-        ...found('network-full', this.#fullNetworks.problems()),
-        ...found('service-missing', this.#housekeeping.problems),
-      ],
+      ...found('network-full', this.#fullNetworks.problems()),
+      ...found('service-missing', this.#housekeeping.problems),
       ...found('tunnel-failed', this.wireguard.problems()),
     ];
   }

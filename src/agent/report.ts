@@ -37,6 +37,10 @@ export class Report {
     this.#deps = deps;
   }
 
+  get membership(): Membership | undefined {
+    return this.#deps.lifecycle.current;
+  }
+
   async make(): Promise<Reported> {
     const { lifecycle, clock, ofHost } = this.#deps;
     const membership = lifecycle.current;

@@ -5,6 +5,7 @@
 import type { FindingCode, Found } from './finding.ts';
 import { found, suspected } from './finding.ts';
 import { describeMillis } from './millis.ts';
+import type { PathStatus } from './path/path.ts';
 import type { NodeRecord } from './records.ts';
 
 /** In the order in which they are told: what breaks most comes first. */
@@ -54,6 +55,32 @@ export function checksOf(
     if (why !== undefined) return { name, outcome: 'skipped', detail: why };
     return { name, outcome: 'ok', detail: seen[name] ?? '' };
   });
+}
+
+export interface Seen {
+  readonly seen: Partial<Record<CheckName, string>>;
+  readonly skipped: Partial<Record<CheckName, string>>;
+}
+
+/** Of the paths that were looked at; `none`: why there is none. */
+export function pathsSeen(
+  paths: readonly { readonly skipped: string | undefined; readonly status: PathStatus | undefined }[],
+  none: string,
+): Seen {
+  const looked = paths.flatMap(({ skipped, status }) => (skipped === undefined && status ? [status] : []));
+  if (looked.length === 0) {
+    const why = paths[0]?.skipped ?? none;
+    return { seen: {}, skipped: { 'data path': why, MTU: why } };
+  }
+  const hosts = looked.length === 1 ? '1 host' : `${looked.length} hosts`;
+  const left = paths.length - looked.length;
+  const others = left === 0 ? '' : `, ${left} not looked at (${paths.find(({ skipped }) => skipped)?.skipped ?? ''})`;
+  const slowest = describeMillis(Math.max(...looked.map(({ roundTripMs }) => roundTripMs)));
+  const smallest = Math.min(...looked.map(({ mtu }) => mtu));
+  return {
+    seen: { 'data path': `${hosts}, ${slowest} there and back${others}`, MTU: `packets of ${smallest} bytes pass` },
+    skipped: {},
+  };
 }
 
 // ---------------------------------------------------------------- judgements

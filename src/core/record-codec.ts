@@ -153,6 +153,7 @@ export const decodeNode = decoder<NodeRecord>(
       }),
     ),
     nat: optional((value) => value === true),
+    answersProbes: optional((value) => value === true),
   }),
 );
 

@@ -79,11 +79,10 @@ export interface NodeRecord {
   /** Of its agent. Absent in records of before there were levels, as `levels`: 1 alone. */
   readonly version?: string;
   readonly levels?: LevelRange;
-  /**
-   * Behind NAT: nobody reaches this node whom it has not called. Its addresses mean nothing to other hosts, and other nodes may
-   * have the same. Known from its admission on.
-   */
+  /** Behind NAT: reached by those alone whom it calls; others may have its addresses. Known from its admission on. */
   readonly nat?: true;
+  /** It answers packets that see whether the data path to it works (`path/probe.ts`). Absent: it does not, now or at all. */
+  readonly answersProbes?: true;
   /** What it has for encrypted networks. Absent: nothing, or the cluster does not speak of it yet. */
   readonly wireguard?: WireguardOffer;
 }

@@ -12,6 +12,7 @@ type Unpublished =
   | 'holdsStore'
   | Measured
   | 'nat'
+  | 'answersProbes'
   | 'wireguard';
 type Measured =
   | 'addressProblem'

@@ -2,7 +2,8 @@ import type { Host } from './host.ts';
 
 /**
  * Sections of what a host's kernel holds, each sorted, without counters, ages, elements of sets that go by themselves,
- * and the numbers that namespaces give each other in the order in which they come to know of them.
+ * and the numbers that namespaces give each other in the order in which they come to know of them. The place of probes is left
+ * out: each start of an agent makes it anew.
  */
 const SCRIPT = String.raw`
 show() {
@@ -18,7 +19,7 @@ lasting() {
     { sub(/\t# count [0-9]+$/, "") } !cut; cut && /}/ { cut = 0 }'
 }
 echo "## host"; show '' | sort
-for name in $(ip netns list | cut -d' ' -f1 | sort); do echo "## $name"; show "-n $name" "$name" | sort; done
+for name in $(ip netns list | cut -d' ' -f1 | grep -vx overlayd-path | sort); do echo "## $name"; show "-n $name" "$name" | sort; done
 find /etc/netns -type f 2>/dev/null | sort
 `;
 

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { PeerStatus, Status, Tunnel } from '../../gen/overlayd/v1/control.ts';
 import { findingJson } from '../finding.ts';
 import { addJsonOption, printJson, timestamp } from '../output.ts';
+import { pathColumns, pathJson } from '../path.ts';
 import type { Session } from '../session.ts';
 import { colour, renderFacts, renderTable, shortId, type Tone } from '../table.ts';
 import { age, bytesText, handshakeText, tunnelJson, wayText } from '../tunnel.ts';
@@ -80,6 +81,7 @@ function printStatus(session: Session, status: Status): void {
         { heading: 'ADDRESS', cell: (row) => row.address },
         { heading: 'STATE', cell: (row) => row.state },
         { heading: 'HEARD', cell: (row) => (row.heardMsAgo < 0 ? 'never' : `${age(row.heardMsAgo)} ago`) },
+        ...(status.peers.some(({ path }) => path) ? pathColumns(now()) : []),
       ],
       status.peers,
     ),
@@ -163,6 +165,7 @@ function statusJson(status: Status) {
       Address: peer.address,
       State: peer.state,
       HeardMsAgo: peer.heardMsAgo,
+      Path: peer.path ? pathJson(peer.path) : null,
       Tunnel: peer.tunnel ? tunnelJson(peer.tunnel) : null,
     })),
     Networks: status.networks,

@@ -12,6 +12,7 @@ import { countAddresses } from '../../core/ipam/address.ts';
 import { type Kept, keptOn } from '../../core/ipam/kept.ts';
 import { levelsOf } from '../../core/levels.ts';
 import { isEncrypted } from '../../core/network-options.ts';
+import type { PathStatus } from '../../core/path/path.ts';
 import {
   type EndpointRecord,
   firstAddress,
@@ -186,7 +187,12 @@ export function tunnelsOf({ view, wireguard }: Pick<Member, 'view' | 'wireguard'
   return new Map(tunnels.map((tunnel) => [tunnel.nodeId, tunnel]));
 }
 
-export function peerMessage(member: Member, node: NodeRecord, tunnel: Tunnel | undefined): PeerStatus {
+export function peerMessage(
+  member: Member,
+  node: NodeRecord,
+  tunnel: Tunnel | undefined,
+  path?: PathStatus,
+): PeerStatus {
   const liveness = member.liveness(node.id);
   return {
     nodeId: node.id,
@@ -196,6 +202,7 @@ export function peerMessage(member: Member, node: NodeRecord, tunnel: Tunnel | u
     // Whole numbers only pass: the clock of durations has fractions.
     heardMsAgo: Math.round(member.heardAgoMs(node.id) ?? -1),
     tunnel,
+    path: path && { ...path, roundTripMs: Math.round(path.roundTripMs * 1_000) / 1_000, changedMs: path.changedAt },
   };
 }
 

@@ -19,7 +19,9 @@ export interface StatusFacts {
 
 export async function statusMessage(report: Report, lifecycle: Lifecycle, facts: StatusFacts): Promise<Status> {
   const { version, dataDir, startedAtMs } = facts;
-  const { findings, membership, engine } = await report.make();
+  const { findings: all, membership, engine } = await report.make();
+  // What may be nothing is the doctor's.
+  const findings = all.filter(({ certain }) => certain);
   const problems = findings.map(({ text }) => text);
   const told = { problems, findings: findings.map(findingMessage) };
   const base = { version, dataDir, startedAtMs, rssBytes: facts.rssBytes(), ...told };
@@ -54,7 +56,7 @@ export async function statusMessage(report: Report, lifecycle: Lifecycle, facts:
     }),
     store: storeMessage(membership),
     peers: peers
-      .map((node) => peerMessage(member, node, tunnels.get(node.id)))
+      .map((node) => peerMessage(member, node, tunnels.get(node.id), membership.paths.status(node)))
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
     networks: networks.length,
     mtu: innerMtu(member.view, usual),

@@ -23,6 +23,26 @@ describe('checks', () => {
   });
 });
 
+const passing = { state: 'passes', lossPercent: 0, roundTripMs: 0.4, mtu: 1_450, changedAt: 1 } as const;
+
+test.each([
+  [[], { skipped: { 'data path': 'none', MTU: 'none' }, seen: {} }],
+  [[{ skipped: 'NAT', status: undefined }], { skipped: { 'data path': 'NAT', MTU: 'NAT' }, seen: {} }],
+  [
+    [
+      { skipped: undefined, status: passing },
+      { skipped: undefined, status: { ...passing, roundTripMs: 12.4, mtu: 1_250 } },
+      { skipped: 'NAT', status: undefined },
+    ],
+    {
+      skipped: {},
+      seen: { 'data path': '2 hosts, 12 ms there and back, 1 not looked at (NAT)', MTU: 'packets of 1250 bytes pass' },
+    },
+  ],
+])('what paths that were looked at say', (paths, expected) => {
+  expect(diagnosis.pathsSeen(paths, 'none')).toEqual(expected);
+});
+
 test('a port that answers is no finding, one that does not is told with why', () => {
   const port = { name: 'h2', port: 7946 };
   expect(diagnosis.judgePort('gossip', { ...port, problem: undefined })).toEqual([]);

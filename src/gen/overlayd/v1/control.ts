@@ -158,7 +158,25 @@ export interface PeerStatus {
   /** Milliseconds since its last message to this node; -1 when there was none. */
   heardMsAgo: number;
   /** By which encrypted networks reach it. Absent: there is none. */
-  tunnel?: Tunnel | undefined;
+  tunnel?:
+    | Tunnel
+    | undefined;
+  /** By which all others do. Absent: nothing is known of it. */
+  path?: DataPath | undefined;
+}
+
+/** The data path to another node, as packets through it tell. */
+export interface DataPath {
+  /** "passes", "loses", "lost", "unknown" */
+  state: string;
+  /** Of a hundred small packets, lately. */
+  lossPercent: number;
+  /** Of the last one; 0: none came back. */
+  roundTripMs: number;
+  /** The largest packet inside that came back; 0: not known. */
+  mtu: number;
+  /** When state or mtu became what they are; 0: never. */
+  changedMs: number;
 }
 
 /** WireGuard's, from this node to another one. */
@@ -2079,7 +2097,7 @@ export const StoreStatus: MessageFns<StoreStatus> = {
 };
 
 function createBasePeerStatus(): PeerStatus {
-  return { nodeId: "", name: "", address: "", state: "", heardMsAgo: 0, tunnel: undefined };
+  return { nodeId: "", name: "", address: "", state: "", heardMsAgo: 0, tunnel: undefined, path: undefined };
 }
 
 export const PeerStatus: MessageFns<PeerStatus> = {
@@ -2101,6 +2119,9 @@ export const PeerStatus: MessageFns<PeerStatus> = {
     }
     if (message.tunnel !== undefined) {
       Tunnel.encode(message.tunnel, writer.uint32(50).fork()).join();
+    }
+    if (message.path !== undefined) {
+      DataPath.encode(message.path, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -2166,6 +2187,14 @@ export const PeerStatus: MessageFns<PeerStatus> = {
             message.tunnel = Tunnel.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.path = DataPath.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2191,6 +2220,110 @@ export const PeerStatus: MessageFns<PeerStatus> = {
     message.tunnel = (object.tunnel !== undefined && object.tunnel !== null)
       ? Tunnel.fromPartial(object.tunnel)
       : undefined;
+    message.path = (object.path !== undefined && object.path !== null) ? DataPath.fromPartial(object.path) : undefined;
+    return message;
+  },
+};
+
+function createBaseDataPath(): DataPath {
+  return { state: "", lossPercent: 0, roundTripMs: 0, mtu: 0, changedMs: 0 };
+}
+
+export const DataPath: MessageFns<DataPath> = {
+  encode(message: DataPath, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== "") {
+      writer.uint32(10).string(message.state);
+    }
+    if (message.lossPercent !== 0) {
+      writer.uint32(16).uint32(message.lossPercent);
+    }
+    if (message.roundTripMs !== 0) {
+      writer.uint32(25).double(message.roundTripMs);
+    }
+    if (message.mtu !== 0) {
+      writer.uint32(32).uint32(message.mtu);
+    }
+    if (message.changedMs !== 0) {
+      writer.uint32(40).int64(message.changedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DataPath {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDataPath();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lossPercent = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.roundTripMs = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.mtu = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.changedMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DataPath>): DataPath {
+    return DataPath.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DataPath>): DataPath {
+    const message = createBaseDataPath();
+    message.state = object.state ?? "";
+    message.lossPercent = object.lossPercent ?? 0;
+    message.roundTripMs = object.roundTripMs ?? 0;
+    message.mtu = object.mtu ?? 0;
+    message.changedMs = object.changedMs ?? 0;
     return message;
   },
 };

@@ -1,0 +1,216 @@
+/**
+ * Watches the data path to the other members by sending packets through it and having them sent back: a few a minute to each, in a
+ * large cluster to some of them in turn, more where one got lost. What it uses is a namespace and a VXLAN device of its own
+ * (`core/path/probe.ts`), so that nothing of a network depends on it; a row for each member is all that grows.
+ */
+import type { ClusterView } from '../../core/cluster-view.ts';
+import type { Found } from '../../core/finding.ts';
+import { innerMtu } from '../../core/inner-mtu.ts';
+import { familyOfAddress } from '../../core/ip.ts';
+import { isEncrypted } from '../../core/network-options.ts';
+import { type PathStatus, PeerPath } from '../../core/path/path.ts';
+import * as probe from '../../core/path/probe.ts';
+import type { NodeRecord } from '../../core/records.ts';
+import type { Kernel } from '../../ports/kernel.ts';
+import type { OpenPathSocket } from '../../ports/path.ts';
+import type { Clock, Logger, Random } from '../../ports/runtime.ts';
+import { ProbePlace } from './probe-place.ts';
+import { Questions } from './questions.ts';
+
+export interface PathWatchDeps {
+  readonly view: () => Pick<ClusterView, 'nodes' | 'node' | 'networks' | 'cluster'>;
+  readonly self: () => NodeRecord;
+  /** By gossip. */
+  readonly isHeard: (nodeId: string) => boolean;
+  readonly kernel: Pick<Kernel, 'apply'>;
+  readonly open: OpenPathSocket;
+  readonly clock: Clock;
+  readonly random: Pick<Random, 'next'>;
+  readonly logger: Pick<Logger, 'warn' | 'info' | 'debug'>;
+  /** Milliseconds since some moment, with their fractions. */
+  readonly stopwatch: () => number;
+  /** Whether questions are answered here is another matter now. */
+  readonly onOffer: () => void;
+}
+
+const TICK_MS = 1_000;
+const PEERS_PER_TICK = 8;
+const CALM_MS = 15_000;
+const DOUBT_MS = 2_000;
+const SMALL_MTU = 128;
+/** In a plain network that says nothing of it. */
+const USUAL = { options: {} };
+/** Of an examination: packets of each size. */
+const EXAMINED = 4;
+
+export class PathWatch {
+  readonly #deps: PathWatchDeps;
+  readonly #paths = new Map<string, PeerPath>();
+  readonly #dueAt = new Map<string, number>();
+  readonly #place: ProbePlace;
+  readonly #questions: Questions;
+  /** Findings that the log has told of. */
+  #told = new Map<string, string>();
+  /** As of the last tick. */
+  #whyNot: string | undefined = 'it has not begun yet';
+
+  constructor(deps: PathWatchDeps) {
+    this.#deps = deps;
+    this.#questions = new Questions({
+      ...deps,
+      send: (data, address) => this.#place.send(data, address),
+      onAsked: (nodeId) => this.#pathTo(nodeId).noteAsked(deps.clock.elapsed()),
+    });
+    this.#place = new ProbePlace({ ...deps, onMessage: (data, from) => this.#questions.take(data, from) });
+  }
+
+  /** Whether this host answers. */
+  get isOpen(): boolean {
+    return this.#place.isOpen;
+  }
+
+  /** Ends when the signal aborts; what is in the kernel stays, and the next run makes it anew. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    try {
+      while (!signal.aborted) {
+        this.#whyNot = this.#findWhyNot();
+        if (this.#whyNot === undefined) {
+          await this.#place.keep(this.#mtu, this.#reached());
+          for (const node of this.#due()) void this.#look(node);
+        }
+        this.#tell();
+        await clock.sleep(TICK_MS, signal);
+      }
+    } finally {
+      this.#place.close();
+    }
+  }
+
+  /** Undefined: nothing is known of it, or it is not looked at. */
+  status(node: NodeRecord): PathStatus | undefined {
+    return this.skipped(node) === undefined ? this.#paths.get(node.id)?.status : undefined;
+  }
+
+  /** Why the path to a member is not looked at, in words; undefined: it is. */
+  skipped(node: NodeRecord): string | undefined {
+    const { isHeard, self } = this.#deps;
+    if (this.#whyNot !== undefined) return this.#whyNot;
+    if (self().nat || node.nat) return 'behind NAT all goes through WireGuard';
+    if (!node.answersProbes) return 'its agent does not answer such packets';
+    if (!this.#place.isOpen) return this.#place.problem ?? 'this host is not ready for it yet';
+    return isHeard(node.id) ? undefined : 'it is not heard';
+  }
+
+  /** Looks now, at each until it is known how it is. Ends when all have been looked at. */
+  async examine(nodes: readonly NodeRecord[]): Promise<void> {
+    for (let at = 0; at < nodes.length; at += PEERS_PER_TICK) {
+      const some = nodes.slice(at, at + PEERS_PER_TICK).filter((node) => this.skipped(node) === undefined);
+      await Promise.all(some.map((node) => this.#examine(node)));
+    }
+  }
+
+  findings(): Found[] {
+    const { self, view } = this.#deps;
+    return [...this.#paths].flatMap(([nodeId, path]) => {
+      const node = view().node(nodeId);
+      if (!node || node.left || this.skipped(node) !== undefined) return [];
+      return path.findings({ name: node.name, from: self().vtep, to: node.vtep, port: node.dataPathPort });
+    });
+  }
+
+  /** Why nothing is to be looked at; it costs a look at all networks. */
+  #findWhyNot(): string | undefined {
+    const { self, view } = this.#deps;
+    if (self().nat) return 'behind NAT all goes through WireGuard';
+    if (view().cluster()?.encryption === 'required') return 'all networks are encrypted';
+    const networks = [...view().networks()];
+    if (probe.isProbeVniTaken(networks)) return `a network has VNI ${probe.PROBE_VNI}, which is for this`;
+    return networks.length > 0 && networks.every(isEncrypted) ? 'all networks are encrypted' : undefined;
+  }
+
+  get #mtu(): number {
+    return innerMtu(this.#deps.view(), USUAL);
+  }
+
+  #pathTo(nodeId: string): PeerPath {
+    const known = this.#paths.get(nodeId);
+    if (known) return known;
+    const path = new PeerPath();
+    this.#paths.set(nodeId, path);
+    return path;
+  }
+
+  /** To whom there is a way. */
+  #reached(): readonly NodeRecord[] {
+    const { self, view } = this.#deps;
+    const { id, vtep } = self();
+    const family = familyOfAddress(vtep);
+    return [...view().nodes()].filter(
+      (node) => node.id !== id && !node.left && !node.nat && familyOfAddress(node.vtep) === family,
+    );
+  }
+
+  /** Whose turn it is: those in doubt before the others. */
+  #due(): readonly NodeRecord[] {
+    const { clock, random } = this.#deps;
+    const now = clock.elapsed();
+    const nodes = this.#reached().filter((node) => this.skipped(node) === undefined);
+    const known = new Set(nodes.map(({ id }) => id));
+    for (const id of this.#dueAt.keys()) if (!known.has(id)) this.#dueAt.delete(id);
+    const calmMs = Math.max(CALM_MS, (nodes.length / PEERS_PER_TICK) * TICK_MS);
+    const due = nodes.filter(({ id }) => (this.#dueAt.get(id) ?? 0) <= now);
+    const inDoubt = ({ id }: NodeRecord) => (this.#paths.get(id)?.isInDoubt ? 0 : 1);
+    const chosen = due.sort((a, b) => inDoubt(a) - inDoubt(b)).slice(0, PEERS_PER_TICK);
+    for (const { id } of chosen) this.#dueAt.set(id, now + calmMs * (0.9 + 0.2 * random.next()));
+    return chosen;
+  }
+
+  async #look(node: NodeRecord): Promise<void> {
+    const path = this.#pathTo(node.id);
+    await Promise.all([this.#ask(node, SMALL_MTU, false), this.#ask(node, this.#mtu, true)]);
+    await this.#narrow(node, path);
+    if (path.isInDoubt) this.#dueAt.set(node.id, this.#deps.clock.elapsed() + DOUBT_MS);
+  }
+
+  async #examine(node: NodeRecord): Promise<void> {
+    for (let nth = 0; nth < EXAMINED; nth++) {
+      await Promise.all([this.#ask(node, SMALL_MTU, false), this.#ask(node, this.#mtu, true)]);
+    }
+    const path = this.#pathTo(node.id);
+    await this.#narrow(node, path);
+  }
+
+  /** Where large packets do not pass: finds what does, by halves, each size sent twice, since one that gets lost may be chance. */
+  async #narrow(node: NodeRecord, path: PeerPath): Promise<void> {
+    for (let size = path.nextSize; size !== undefined && this.#place.isOpen; size = path.nextSize) {
+      const outcomes = await Promise.all([this.#send(node, size), this.#send(node, size)]);
+      const isBack = outcomes.some(({ roundTripMs }) => roundTripMs !== undefined);
+      path.noteBetween(size, isBack, this.#deps.clock.now());
+    }
+  }
+
+  async #ask(node: NodeRecord, mtu: number, isLarge: boolean): Promise<void> {
+    const outcome = await this.#send(node, mtu);
+    const { clock } = this.#deps;
+    // What was not asked by the end of this run is no outcome.
+    if (!this.#place.isOpen) return;
+    this.#pathTo(node.id).note(outcome, isLarge, { now: clock.now(), elapsed: clock.elapsed() });
+  }
+
+  async #send(node: NodeRecord, mtu: number) {
+    const family = familyOfAddress(node.vtep);
+    const answer = await this.#questions.ask(node, probe.payloadOf(mtu, family));
+    return { bytes: mtu, ...answer };
+  }
+
+  /** What is found is logged once, and once more when it has ended. */
+  #tell(): void {
+    const { logger } = this.#deps;
+    const now = new Map(this.findings().map((each) => [`${each.code} ${each.subject}`, each.text]));
+    for (const [key, problem] of now) if (!this.#told.has(key)) logger.warn({ problem }, 'the data path to a member');
+    for (const [key, problem] of this.#told)
+      if (!now.has(key)) logger.info({ problem }, 'the data path to a member is well again');
+    this.#told = now;
+  }
+}

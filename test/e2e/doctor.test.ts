@@ -1,0 +1,116 @@
+/** What is wrong between real hosts, made and found by name. */
+import { beforeAll, expect, test } from 'vitest';
+import type { Host } from '../lab/host.ts';
+import { OUTSIDE } from '../lab/internet.ts';
+import { attach } from '../lab/network.ts';
+import { expectSuccess } from '../lab/process.ts';
+import { until } from '../lab/until.ts';
+import { useLab } from '../lab/use-lab.ts';
+
+const lab = useLab({ hosts: 3, cluster: true });
+const [one, two, three] = [1, 2, 3].map((number) => () => lab().host(number)) as [() => Host, () => Host, () => Host];
+
+interface Told {
+  readonly Code: string;
+  readonly Subject: string;
+  readonly Message: string;
+  readonly Certain: boolean;
+}
+
+async function diagnose(host: Host, ...options: readonly string[]): Promise<{ code: number; certain: Told[] }> {
+  const { code, stdout } = await host.run(['overlayd', 'doctor', '--format', 'json', ...options]);
+  const findings: Told[] = JSON.parse(stdout).Findings;
+  return { code, certain: findings.filter(({ Certain }) => Certain) };
+}
+
+const named = (told: readonly Told[]) => told.map(({ Code, Subject }) => `${Code} ${Subject}`.trim());
+
+async function untilWell(host: Host): Promise<void> {
+  await until(`${host.name} to have nothing to tell`, async () => {
+    const { certain } = await diagnose(host);
+    if (certain.length > 0) throw new Error(named(certain).join(', '));
+    return true;
+  });
+}
+
+/** Drops it in that host's own firewall, until the returned function is called. */
+async function drop(host: Host, hook: string, rule: string): Promise<() => Promise<unknown>> {
+  const input = `table inet other { chain own { type filter hook ${hook} priority 10; policy accept; ${rule} drop\n}\n}\n`;
+  await host.must(['nft', '-f', '-'], { input });
+  return () => host.must(['nft', 'delete', 'table', 'inet', 'other']);
+}
+
+beforeAll(async () => {
+  await one().mustOverlayd('network', 'create', 'web');
+  await attach(one(), 'c1', 'web');
+  await attach(two(), 'c2', 'web');
+  await until('all paths to be known', async () => {
+    const statuses = await Promise.all([one(), two(), three()].map((host) => host.json('status')));
+    return statuses.every(({ Peers }) =>
+      Peers.every(({ Path }: { Path: { State: string } }) => Path?.State === 'passes'),
+    );
+  });
+});
+
+test('where nothing is wrong nothing is found, and each path is known with its MTU', async () => {
+  const { certain, code } = await diagnose(one());
+  expect(named(certain)).toEqual([]);
+  expect(code).toBe(0);
+  const { Peers, State } = await one().json('status');
+  expect(State).toBe('ready');
+  for (const { Path } of Peers) expect(Path).toMatchObject({ State: 'passes', LossPercent: 0, Mtu: 1_450 });
+  expect(await one().mustOverlayd('status')).toMatch(/^h2 .* passes, .* 0 % .* ms +1450$/m);
+});
+
+test('a data port that a firewall drops is found from the other hosts, and on its own', async () => {
+  const heal = await drop(two(), 'input', 'udp dport 4789');
+  const { certain, code } = await diagnose(one());
+  expect(code).toBe(1);
+  expect(named(certain)).toEqual(['data-path-lost h2']);
+  expect((await one().json('status')).State).toBe('degraded');
+  await until('h2 to know that it is its own firewall', async () =>
+    named((await two().json('status')).Findings).includes('data-port-filtered'),
+  );
+  await heal();
+  await untilWell(one());
+});
+
+test('it is found by itself as well: a status is not ready while packets are lost', async () => {
+  const heal = await drop(three(), 'output', 'udp dport 4789');
+  await until('h1 to find it', async () => {
+    const { Findings, State } = await one().json('status');
+    return State === 'degraded' && named(Findings).includes('data-path-lost h3');
+  });
+  await heal();
+  await until('h1 to be well', async () => (await one().json('status')).State === 'ready');
+});
+
+test('a gossip port that is closed to this host is found', async () => {
+  const heal = await drop(three(), 'input', `ip saddr ${one().address} tcp dport 7946 tcp flags syn`);
+  expect(named((await diagnose(one(), '--peer', 'h3')).certain)).toContain('gossip-blocked h3');
+  expect(named((await diagnose(one(), '--peer', 'h2')).certain)).not.toContain('gossip-blocked h3');
+  await heal();
+  await untilWell(one());
+});
+
+test('a path with a smaller MTU than the links is found, with what passes', async () => {
+  const setMtu = async (mtu: string) => expectSuccess(await lab().wire.run(['ip', 'link', 'set', 'p-h3', 'mtu', mtu]));
+  await setMtu('1300');
+  const { certain } = await diagnose(one(), '--peer', 'h3');
+  expect(named(certain)).toEqual(['path-mtu h3']);
+  const [, passes] = /of (\d+) bytes and less pass/.exec(certain[0]!.Message) ?? [];
+  expect(Number(passes)).toBeGreaterThan(1_230);
+  // A bridge lets room for a VLAN's tag pass.
+  expect(Number(passes)).toBeLessThanOrEqual(1_254);
+  await setMtu('1500');
+  await untilWell(one());
+});
+
+test('a firewall that drops what containers send out is found', async () => {
+  const heal = await drop(one(), 'forward', 'iifname "ovl*"');
+  await until('h1 to find it', async () => {
+    await one().exec('c1', ['ping', '-q', '-c', '6', '-i', '0.05', '-W', '1', OUTSIDE[4]]);
+    return named((await diagnose(one())).certain).includes('egress-filtered');
+  });
+  await heal();
+});

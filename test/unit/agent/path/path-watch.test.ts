@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest';
+import { PathWatch } from '../../../../src/agent/path/path-watch.ts';
+import type { PlannedOp } from '../../../../src/core/host-state.ts';
+import type { NodeRecord } from '../../../../src/core/records.ts';
+import { settle, VirtualClock } from '../../../sim/virtual-clock.ts';
+
+interface Told {
+  readonly code: string;
+  readonly subject: string;
+}
+
+const nodeOf = (number: number, fields: Partial<NodeRecord> = {}): NodeRecord =>
+  ({
+    ...{ id: String(number).repeat(32), name: `h${number}`, vtep: `10.0.0.${number}`, dataPathPort: 4_789 },
+    ...{ underlayMtu: 1_500, left: false, answersProbes: true, ...fields },
+  }) as NodeRecord;
+
+/** Hosts whose packets pass in no time, but for those that `drops` says. */
+function hosts(nodes: readonly NodeRecord[], networks: readonly object[] = []) {
+  const clock = new VirtualClock();
+  const sockets = new Map<string, (data: Uint8Array, from: string) => void>();
+  const ops: PlannedOp[] = [];
+  const ending = new AbortController();
+  const logged: object[] = [];
+  const lab = {
+    ...{ clock, ops, logged, unheard: new Set<string>(), refuses: false },
+    drops: (_from: string, _to: string, _bytes: number) => false,
+    asked: 0,
+  };
+  const watches = nodes.map((self) => {
+    const watch = new PathWatch({
+      view: () =>
+        ({
+          nodes: () => nodes,
+          node: (id: string) => nodes.find((node) => node.id === id),
+          networks: () => networks,
+          cluster: () => undefined,
+        }) as never,
+      self: () => self,
+      isHeard: (nodeId) => !lab.unheard.has(nodeId),
+      kernel: {
+        apply: async ({ stages }) => {
+          if (lab.refuses) throw new Error('no VXLAN here');
+          ops.push(...stages.flatMap((stage) => stage.ops));
+          return { writes: 0, failures: [] };
+        },
+      },
+      open: (_, { address }, { message }) => {
+        sockets.set(address, message);
+        return {
+          send: (data, to) => {
+            lab.asked += 1;
+            if (!lab.drops(address, to, data.length)) queueMicrotask(() => sockets.get(to)?.(data, address));
+          },
+          close: () => sockets.delete(address),
+        };
+      },
+      ...{ clock, random: { next: () => Math.random() }, stopwatch: () => clock.elapsed(), onOffer: () => undefined },
+      logger: { warn: (fields) => logged.push(fields), info: () => undefined, debug: () => undefined },
+    });
+    const ended = watch.run(ending.signal).catch(() => undefined);
+    return { watch, self, ended };
+  });
+  const pass = async (ms: number) => {
+    for (let gone = 0; gone < ms; gone += 250) {
+      await clock.advance(250);
+      await settle();
+    }
+  };
+  const told = (number: number): readonly Told[] =>
+    watches[number - 1]!.watch.findings().map(({ code, subject }) => ({ code, subject }));
+  return { lab, watches, pass, told, end: () => ending.abort() };
+}
+
+describe('paths between hosts', () => {
+  it('are known soon, with few packets from then on', async () => {
+    const { lab, watches, pass, told } = hosts([nodeOf(1), nodeOf(2)]);
+    await pass(3_000);
+    expect(watches[0]!.watch.status(nodeOf(2))).toMatchObject({ state: 'passes', mtu: 1_450 });
+    expect(told(1)).toEqual([]);
+    lab.asked = 0;
+    await pass(60_000);
+    // Two sizes, asked and answered, by both: six times a minute at most.
+    expect(lab.asked).toBeGreaterThan(0);
+    expect(lab.asked).toBeLessThanOrEqual(2 * 2 * 2 * 6);
+  });
+
+  it('that are closed one way are found by both, each with its direction, within forty seconds', async () => {
+    const { lab, watches, pass, told } = hosts([nodeOf(1), nodeOf(2)]);
+    await pass(3_000);
+    lab.drops = (from) => from === '10.0.0.1';
+    await pass(40_000);
+    expect(told(1)).toEqual([{ code: 'data-path-lost', subject: 'h2' }]);
+    expect(told(2)).toEqual([{ code: 'data-path-lost', subject: 'h1' }]);
+    expect(watches[0]!.watch.findings()[0]?.text).toContain('no packet of this host gets to h2');
+    expect(watches[1]!.watch.findings()[0]?.text).toContain('no packet comes from h1');
+    const warned = lab.logged.length;
+    await pass(10_000);
+    expect(lab.logged).toHaveLength(warned);
+    lab.drops = () => false;
+    await pass(10_000);
+    expect(told(1)).toEqual([]);
+  });
+
+  it('that are narrow are found with what passes', async () => {
+    const { lab, watches, pass, told } = hosts([nodeOf(1), nodeOf(2)]);
+    await pass(3_000);
+    lab.drops = (_from, _to, bytes) => bytes > 1_250 - 28;
+    await pass(90_000);
+    expect(told(1)).toEqual([{ code: 'path-mtu', subject: 'h2' }]);
+    expect(watches[0]!.watch.status(nodeOf(2))?.mtu).toBeLessThanOrEqual(1_250);
+    expect(watches[0]!.watch.status(nodeOf(2))?.mtu).toBeGreaterThan(1_240);
+  });
+
+  it('to members that do not answer such packets, are not heard or behind NAT are left alone, with why', async () => {
+    const { answersProbes: _, ...old } = nodeOf(2);
+    const { lab, watches, pass } = hosts([nodeOf(1), old, nodeOf(3), nodeOf(4, { nat: true })]);
+    lab.unheard.add(nodeOf(3).id);
+    await pass(3_000);
+    const { watch } = watches[0]!;
+    expect(watch.skipped(old)).toMatch(/does not answer/);
+    expect(watch.skipped(nodeOf(3))).toMatch(/not heard/);
+    expect(watch.skipped(nodeOf(4, { nat: true }))).toMatch(/NAT/);
+    expect([old, nodeOf(3)].map((node) => watch.status(node))).toEqual([undefined, undefined]);
+  });
+
+  it('are not looked at where all networks are encrypted, or one has the number', async () => {
+    const encrypted = hosts([nodeOf(1), nodeOf(2)], [{ vni: 4_096, options: { encrypted: 'true' } }]);
+    await encrypted.pass(3_000);
+    expect(encrypted.lab.asked).toBe(0);
+    const taken = hosts([nodeOf(1), nodeOf(2)], [{ vni: 4_095, options: {} }]);
+    await taken.pass(3_000);
+    expect(taken.lab.asked).toBe(0);
+    expect(taken.watches[0]!.watch.skipped(nodeOf(2))).toContain('4095');
+  });
+
+  it('of many members are looked at in turn, so many packets a second at most', async () => {
+    const nodes = Array.from({ length: 60 }, (_, at) => nodeOf(at + 1, { id: (at + 10).toString().repeat(16) }));
+    const { watches, pass, told } = hosts(nodes.map((node, at) => ({ ...node, vtep: `10.0.1.${at}` })));
+    await pass(12_000);
+    const { watch } = watches[0]!;
+    expect(nodes.slice(1).filter((node) => watch.status(node)?.state === 'passes')).toHaveLength(59);
+    expect(told(1)).toEqual([]);
+  });
+
+  it('are tried again where the kernel refuses, which is told once', async () => {
+    const { lab, watches, pass } = hosts([nodeOf(1)]);
+    lab.refuses = true;
+    await pass(25_000);
+    expect(watches[0]!.watch.isOpen).toBe(false);
+    expect(lab.logged).toHaveLength(1);
+    lab.refuses = false;
+    await pass(11_000);
+    expect(watches[0]!.watch.isOpen).toBe(true);
+  });
+});
