@@ -62,8 +62,6 @@ export class Containerd {
         ...{ shared: ['/opt', '/etc/cni', this.#directory], controlGroups: 'all' },
       });
     }
-    // As systemd has it: a namespace's name that somebody takes away is gone below every mount of /run/netns.
-    await this.#host.must(['mount', '--make-shared', '/run']);
     const configuration = join(this.#directory, 'config.toml');
     const lines = ['version = 2', `root = "${this.#directory}/data"`, ...(cri ? PODS : ONLY_CONTAINERS)];
     writeFileSync(configuration, `${lines.join('\n')}\n`);

@@ -2,7 +2,7 @@
  * Network namespaces (network_namespaces(7)). A thread is in one; a socket stays in the one in which it was opened,
  * wherever its thread goes. So a thread enters, opens and comes back, in one synchronous piece: 0.05 ms.
  */
-import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, readFileSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { abortNow } from './exit.ts';
 import { AF, closeDescriptor, openSocket, SOCK } from './socket.ts';
@@ -19,6 +19,8 @@ const NS_GET_NSTYPE = 0xb703;
 const SYS = { open_tree: 428, move_mount: 429 } as const;
 const OPEN_TREE = { CLONE: 1, CLOEXEC: 0o2000000 } as const;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
+/** `asm-generic/fcntl.h` */
+const O_PATH = 0o10000000;
 const AT = { FDCWD: -100, EMPTY_PATH: 0x1000 } as const;
 
 const native = {
@@ -140,9 +142,44 @@ function shareMounts(directory: string): void {
   } catch (error) {
     // Only a mount can be shared.
     if ((error as SystemCallError).code !== 'EINVAL') throw error;
-    mount(directory, directory, MS.BIND | MS.REC);
+    makeMount(directory);
     share();
   }
+}
+
+/**
+ * Mounts the directory on itself, with what is mounted in it: that is there twice then, and who takes its name away could not
+ * (`EBUSY`) for what stays below. Below a mount that is shared, as systemd has them, both go together; elsewhere the lower one
+ * goes now.
+ */
+function makeMount(directory: string): void {
+  const below = openSync(directory, O_PATH | constants.O_DIRECTORY);
+  try {
+    const together = isInSharedMount(below);
+    mount(directory, directory, MS.BIND | MS.REC);
+    for (const name of together ? [] : readdirSync(directory)) {
+      try {
+        const path = `/proc/thread-self/fd/${below}/${name}`;
+        call('umount2', native.umount2, [path, UMOUNT.DETACH | UMOUNT.NOFOLLOW], path);
+      } catch (error) {
+        // Nothing is mounted there, or it has just gone.
+        if (!['EINVAL', 'ENOENT'].includes((error as SystemCallError).code)) throw error;
+      }
+    }
+  } finally {
+    closeSync(below);
+  }
+}
+
+/**
+ * Whether the mount that an open directory is of is shared; where `/proc` is not of this thread, it is taken for that. Sources: `mnt_id` of
+ * proc_pid_fdinfo(5), proc_pid_mountinfo(5).
+ */
+function isInSharedMount(fd: number): boolean {
+  if (!existsSync(`/proc/thread-self/fdinfo/${fd}`)) return true;
+  const [, id] = /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/thread-self/fdinfo/${fd}`, 'utf8')) ?? [];
+  const mounts = readFileSync('/proc/thread-self/mountinfo', 'utf8').split('\n');
+  return mounts.some((line) => line.startsWith(`${id} `) && / shared:\d/.test(line));
 }
 
 /** Mounts the namespace in which this thread is. */

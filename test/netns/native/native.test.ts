@@ -26,6 +26,7 @@ import {
 } from '../../../src/adapters/native/socket.ts';
 
 const LOST_THREAD = fileURLToPath(new URL('../../fixtures/lost-thread.ts', import.meta.url));
+const NAMESPACE = fileURLToPath(new URL('../../../src/adapters/native/namespace.ts', import.meta.url));
 const NAME = `ovn-native-${process.pid}`;
 const PATH = `/run/netns/${NAME}`;
 const own = () => readlinkSync('/proc/thread-self/ns/net');
@@ -51,6 +52,21 @@ describe('a namespace', () => {
     writeFileSync(PATH, '');
     deleteNamespace(PATH);
     expect(existsSync(PATH)).toBe(false);
+  });
+
+  /** Where somebody has one mounted already, in a mount namespace of its own. */
+  const withAnother = (propagation: string) => `
+    mount --make-rprivate / && mount -t tmpfs tmpfs /run && mount --make-${propagation} /run && mkdir /run/netns
+    touch /run/netns/other && unshare --net mount --bind /proc/self/ns/net /run/netns/other
+    "$0" --input-type=module -e 'import { addNamespace } from "${NAMESPACE}"; addNamespace("/run/netns/ours");'
+    ip -netns other link set lo up && ip -netns ours link set lo up
+    umount /run/netns/other && rm /run/netns/other && ip netns list
+  `;
+
+  it.each(['private', 'shared'])('lets others take away the names of theirs, in a mount that is %s', (propagation) => {
+    const argv = ['--mount', 'sh', '-ec', withAnother(propagation), process.execPath];
+    const { stdout, stderr } = spawnSync('unshare', argv, { encoding: 'utf8' });
+    expect({ stdout, stderr }).toEqual({ stdout: 'ours\n', stderr: '' });
   });
 
   it('out of which a thread does not find back ends the process, whichever thread it is', () => {
