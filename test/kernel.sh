@@ -2,14 +2,15 @@
 # Runs the suites on a kernel as Debian ships it, in a virtual machine that has this machine's files, as root:
 #
 #   npm run test:kernel -- bookworm                          netns, and the story of e2e
-#   npm run test:kernel -- trixie unit netns                 chosen suites, or files: netns/kernel, e2e/story.test.ts
+#   npm run test:kernel -- trixie netns/kernel e2e           chosen suites, folders or files: e2e/story.test.ts
 #   npm run test:kernel -- bookworm/cloud-amd64 netns        another of the release's kernels: linux-image-cloud-amd64
-#   npm run test:kernel -- bookworm -- COMMAND…              anything, in this directory: a shell, `vitest run FILE`
+#   npm run test:kernel -- bookworm -- COMMAND…              anything, in this directory: a shell, `node test/run.ts unit`
 #
-# Ends as `npm test` does, with its last line and its exit code. Programs and libraries are this machine's own; their
-# packages and qemu come with `deploy/setup.sh --kernel`. The kernel's package is fetched once, into OVERLAYD_KERNELS (by
-# default /var/cache/overlayd/kernels, 0.5 GB each) and is installed nowhere; remove it there to have a newer one. What a
-# run writes is thrown away, except what it writes in this directory.
+# Files are bundled here and run there one after the other, without vitest (`test/kernel/bundle.ts`): its workers would be
+# given up before they have started. Ends as `npm test` does, with its last line and its exit code. Programs and libraries
+# are this machine's own; their packages and qemu come with `deploy/setup.sh --kernel`. The kernel's package is fetched
+# once, into OVERLAYD_KERNELS (by default /var/cache/overlayd/kernels, 0.5 GB each) and is installed nowhere; remove it
+# there to have a newer one. What a run writes is thrown away, except what it writes in this directory.
 #
 # The processor is emulated, which takes ten times as long; OVERLAYD_KERNEL_ACCEL=kvm uses the machine's own.
 set -euo pipefail
@@ -22,7 +23,7 @@ fail() {
   exit 2
 }
 
-[ $# -gt 0 ] || fail 'usage: npm run test:kernel -- bookworm|trixie|…[/cloud-amd64] [unit|sim|netns|e2e|FILE … | -- COMMAND…]'
+[ $# -gt 0 ] || fail 'usage: npm run test:kernel -- bookworm|trixie|…[/cloud-amd64] [netns|e2e|FILE … | -- COMMAND…]'
 wanted=$1
 shift
 [[ $wanted =~ ^[a-z]+(/[a-z0-9-]+)?$ ]] || fail "'$wanted' is no name of a Debian release; try bookworm or trixie"
@@ -37,12 +38,13 @@ mkdir -p "$kernels"
 kernels=$(realpath "$kernels")
 kernel=$kernels/$release-$flavour
 
+bundled=
 if [ "${1-}" = -- ]; then
   shift
   [ $# -gt 0 ] || fail 'a command is missing after --'
 else
   [ $# -gt 0 ] || set -- netns e2e/story.test.ts
-  set -- node_modules/.bin/node test/run.ts "$@"
+  bundled=1
 fi
 
 # Fetches the release's kernel into $1. apt does it with lists of its own: the machine's are of another release.
@@ -98,6 +100,10 @@ run=$(mktemp -d "$kernels/run.XXXXXX")
 trap 'rm -rf "$run"' EXIT
 trap : INT
 mkdir "$run/shared"
+if [ -n "$bundled" ]; then
+  node test/kernel/bundle.ts "$run/shared/tests" "$@" >/dev/null || exit
+  set -- node_modules/.bin/node "$run/shared/tests/run.mjs"
+fi
 terminal=
 [ ! -t 0 ] || [ ! -t 1 ] || terminal="$(stty size) ${TERM:-linux}"
 printf "%s='%s'\n" kernel "$kernel" run "$run" tree "$tree" terminal "$terminal" >"$run/shared/settings"

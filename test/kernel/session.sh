@@ -8,6 +8,8 @@ cd "$tree" || exit
 export HOME=/root PATH="$tree/node_modules/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 hostname kernel
 ip link set lo up
+# What a machine that booted by itself has, or is given by whoever uses it first; /dev/net/tun comes with its module.
+modprobe -a tun wireguard
 mount --make-rshared /
 if [ -n "$terminal" ]; then
   read -r rows columns TERM <<<"$terminal"
