@@ -76,6 +76,16 @@ it('stays while the host of its last container is not heard', async () => {
   expect(services()).toHaveLength(1);
 });
 
+it('goes also where the host whose turn it would be is not heard', async () => {
+  await until(connect(hosts[2], 'api', 'pool'));
+  await hosts[0].crash();
+  await pass(30_000);
+  expect(services()).toHaveLength(1);
+  await leave(hosts[2]);
+  await pass(30_000);
+  expect(services()).toEqual([]);
+});
+
 it('is removed by nobody', async () => {
   await until(connect(hosts[0], 'api', 'pool'));
   await pass(1_000);

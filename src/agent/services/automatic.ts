@@ -5,14 +5,20 @@
 import { desertedServices, isSweeper, missingServices, unservedProblem } from '../../core/automatic-services.ts';
 import { asOverlaydError, isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { hasServiceAddresses } from '../../core/network-options.ts';
-import type { NetworkRecord } from '../../core/records.ts';
-import type { ServiceRecord } from '../../core/service-records.ts';
+import type { EndpointRecord, NetworkRecord } from '../../core/records.ts';
+import type { ServiceRecord, ServicesRecord } from '../../core/service-records.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import { createService, removeService, type ServicesDeps } from './services.ts';
 
 export interface AutomaticServicesDeps extends Omit<ServicesDeps, 'clock' | 'converge' | 'logger'> {
   readonly clock: Pick<Clock, 'elapsed' | 'now'>;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
+}
+
+interface Looked {
+  readonly moment: number;
+  readonly record: ServicesRecord | undefined;
+  readonly deserted: readonly ServiceRecord[];
 }
 
 /** A container that is started anew finds the address that its alias had. */
@@ -24,6 +30,8 @@ export class AutomaticServices {
   readonly #options: { readonly quarantineSeconds: number };
   /** Since when nobody goes by it, by the service's id. */
   readonly #deserted = new Map<string, number>();
+  /** By network. */
+  readonly #looked = new Map<string, Looked>();
   /** Not to be tried before, by network and alias. */
   readonly #refused = new Map<string, { readonly until: number; readonly why: string; readonly problem: string }>();
 
@@ -39,19 +47,22 @@ export class AutomaticServices {
 
   /** After how many milliseconds there may be something to do though nothing changes; undefined: never. Throws what may pass by itself. */
   async keep(): Promise<number | undefined> {
-    const { clock, view } = this.#deps;
+    const { answers, clock, selfId, view } = this.#deps;
     const seen = new Set<string>();
+    const own = new Map(Map.groupBy(view.endpointsOf(selfId).values(), ({ networkId }) => networkId));
+    const isSweeping = isSweeper(view, selfId, answers);
     let failed: unknown;
     for (const network of [...view.networks()]) {
       if (network.state !== 'active' || !hasServiceAddresses(network)) continue;
       try {
-        await this.#make(network);
-        await this.#sweep(network, seen);
+        await this.#make(network, own.get(network.id) ?? []);
+        if (isSweeping) await this.#sweep(network, seen);
       } catch (error) {
         failed ??= error;
       }
     }
     for (const id of this.#deserted.keys()) if (!seen.has(id)) this.#deserted.delete(id);
+    for (const id of this.#looked.keys()) if (!view.network(id)) this.#looked.delete(id);
     if (failed !== undefined) throw failed;
     const now = clock.elapsed();
     const waits = [
@@ -61,9 +72,8 @@ export class AutomaticServices {
     return waits.length > 0 ? Math.max(Math.min(...waits), 0) + 1 : undefined;
   }
 
-  async #make(network: NetworkRecord): Promise<void> {
-    const { clock, logger, selfId, view } = this.#deps;
-    const own = [...view.endpointsOn(network.id)].filter(({ nodeId }) => nodeId === selfId);
+  async #make(network: NetworkRecord, own: readonly EndpointRecord[]): Promise<void> {
+    const { clock, logger, view } = this.#deps;
     const missing = missingServices(view, network, own);
     const prefix = `${network.id} `;
     const keys = new Set(missing.map((alias) => prefix + alias));
@@ -89,28 +99,31 @@ export class AutomaticServices {
   }
 
   async #sweep(network: NetworkRecord, seen: Set<string>): Promise<void> {
-    const { answers, clock, selfId, view } = this.#deps;
-    const now = clock.elapsed();
-    const due: ServiceRecord[] = [];
-    for (const service of desertedServices(view, network)) {
+    const now = this.#deps.clock.elapsed();
+    for (const service of this.#desertedOf(network)) {
       seen.add(service.id);
       const since = this.#deserted.get(service.id) ?? now;
       this.#deserted.set(service.id, since);
-      if (now - since >= DESERTED_MS) due.push(service);
-    }
-    if (due.length === 0 || !isSweeper(view, selfId, answers)) {
-      // Looked at again as long as the one whose turn it is has not done it.
-      for (const { id } of due) this.#deserted.set(id, now);
-      return;
-    }
-    for (const { id, name } of due) {
+      if (now - since < DESERTED_MS) continue;
       try {
-        await removeService(this.#all(), { network: network.id, alias: name }, { ...this.#options, id });
+        const { id, name: alias } = service;
+        await removeService(this.#all(), { network: network.id, alias }, { ...this.#options, id });
       } catch (error) {
         if (!(error instanceof OverlaydError) || error.retryable) throw error;
       }
-      this.#deserted.delete(id);
+      this.#deserted.delete(service.id);
     }
+  }
+
+  /** Whoever goes by the names is asked for where something may be another thing than before: there may be thousands. */
+  #desertedOf(network: NetworkRecord): readonly ServiceRecord[] {
+    const { view } = this.#deps;
+    const [moment, record] = [view.moment(network.id), view.services(network.id)];
+    const last = this.#looked.get(network.id);
+    if (last && last.moment === moment && last.record === record) return last.deserted;
+    const deserted = desertedServices(view, network);
+    this.#looked.set(network.id, { moment, record, deserted });
+    return deserted;
   }
 
   /** Nobody waits for the kernel: it follows from the view, as on every other host. */
