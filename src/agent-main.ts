@@ -14,6 +14,7 @@ import { clearWithoutAgent } from './compose-clear.ts';
 import { parseAgentFlags } from './core/config/flags.ts';
 import { renderAgentHelp } from './core/config/reference.ts';
 import { asOverlaydError } from './core/errors.ts';
+import { VERSION } from './version.ts';
 
 /** Bundled, the programs lie beside this one; from source, where their code is. */
 const bundled = !import.meta.url.endsWith('.ts');
@@ -69,13 +70,15 @@ async function main([first, ...others]: readonly string[]): Promise<void> {
   });
 
   const agent = await startAgent(config, PROGRAMS, sockets, { exec, logger });
-  logger.info({ dataDir: config.dataDir, runDir: config.runDir, state: agent.describe() }, 'agent started');
+  const { dataDir, runDir } = config;
+  const began = { event: 'agent-started', version: VERSION, dataDir, runDir, state: agent.describe() } as const;
+  agent.logger.info(began, 'agent started');
   void notifier.ready(agent.describe());
   void notifier.followStatus(() => agent.describe(), quit.signal);
   void notifier.feedWatchdog(() => agent.isHealthy(), quit.signal);
 
   const signal = await asked;
-  logger.info({ signal }, 'agent stops, networks stay');
+  agent.logger.info({ event: 'agent-stopped', signal }, 'agent stops, networks stay');
   void notifier.stopping();
   quit.abort();
   setTimeout(() => exitNow(Number(process.exitCode ?? 0)), STOP_LIMIT_MS).unref();

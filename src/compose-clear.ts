@@ -20,10 +20,11 @@ import { systemClock as clock } from './adapters/system/time.ts';
 import { createWireguard } from './adapters/wireguard/wireguard.ts';
 import { KeptState } from './agent/endpoints/kept-state.ts';
 import { withdrawAll } from './agent/engine/withdraw-all.ts';
+import type { EventLog } from './agent/events/event-log.ts';
 import { clearProbePlace } from './agent/path/probe-place.ts';
 import { clearHost } from './agent/reconcile/clear-host.ts';
 import { clearTunnels } from './agent/wireguard/clear-tunnels.ts';
-import { agentFiles } from './compose-files.ts';
+import { agentFiles, eventFile } from './compose-files.ts';
 import { withdrawalFromPodman } from './compose-podman.ts';
 import type { Config } from './core/config/option.ts';
 import type { Engine } from './ports/engine.ts';
@@ -44,6 +45,8 @@ export interface ClearingParts {
   /** Undefined where networks are not offered to a container engine. */
   readonly engine: () => Engine | undefined;
   readonly withdrawFromPodman: () => Promise<void>;
+  /** What happened here is nobody's but the cluster's that is left. */
+  readonly events: Pick<EventLog, 'clear'>;
 }
 
 /** Each step may be repeated. Throws the cause of the first that fails. */
@@ -65,6 +68,7 @@ export async function clearThisHost(parts: ClearingParts): Promise<void> {
   for (const { container } of saved?.endpoints ?? []) await containers.configureResolver(container, []);
   await stateFile.remove();
   await files.keys.remove();
+  await parts.events.clear();
 }
 
 /**
@@ -97,6 +101,7 @@ export async function clearWithoutAgent(
       engine: () =>
         config.docker === 'on' ? createEngine({ clock }, { socketPath: config.dockerSocket }, quit.signal) : undefined,
       withdrawFromPodman: withdrawalFromPodman(config, logger),
+      events: { clear: () => eventFile(config).remove() },
     });
     await createBundledEtcd({ run: exec.run, logger, clock }, { dataDir }).stop();
     if (forget) for (const directory of [dataDir, runDir]) await rm(directory, { recursive: true, force: true });

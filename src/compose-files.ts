@@ -1,10 +1,12 @@
 /** What the agent keeps on this host's disk, file by file. */
 import { join } from 'node:path';
+import { createLineFile } from './adapters/line-file.ts';
 import { createJsonFile, createStateFiles } from './adapters/state-file.ts';
 import { parseOwnKeys } from './adapters/wireguard/own-keys.ts';
 import { type IdentityState, parseIdentity, renderIdentity } from './agent/cluster/identity.ts';
 import { parseEngineMemory } from './agent/engine/memory.ts';
 import type { Config } from './core/config/option.ts';
+import type { LineFile } from './ports/files.ts';
 
 export function agentFiles({ dataDir, runDir }: Pick<Config, 'dataDir' | 'runDir'>) {
   return {
@@ -22,4 +24,8 @@ export function agentFiles({ dataDir, runDir }: Pick<Config, 'dataDir' | 'runDir
     ),
     keys: createJsonFile(join(dataDir, 'wireguard.json'), parseOwnKeys, 'this host makes itself a new key then'),
   };
+}
+
+export function eventFile({ dataDir }: Pick<Config, 'dataDir'>): LineFile {
+  return createLineFile(join(dataDir, 'events.jsonl'));
 }

@@ -50,6 +50,7 @@ import { storePlaces } from './agent/store/places.ts';
 import { StoreSide } from './agent/store/store-side.ts';
 import { StoreWork } from './agent/store-work.ts';
 import { clearThisHost } from './compose-clear.ts';
+import { composeEvents } from './compose-events.ts';
 import { agentFiles } from './compose-files.ts';
 import { openFrontDoors } from './compose-front-doors.ts';
 import { composeKeeper } from './compose-keeper.ts';
@@ -80,6 +81,8 @@ const DAEMON_FILE = '/etc/docker/daemon.json';
 const KNOCK_MS = 1_000;
 
 export interface Agent {
+  /** What is an event there is one of this host. */
+  readonly logger: Logger;
   /** What the service manager is told. */
   describe(): string;
   /** Whether a command would be answered now: asked the way a command asks. */
@@ -97,9 +100,11 @@ export async function startAgent(
   sockets: ReadonlyMap<string, number>,
   deps: { readonly exec: Exec; readonly logger: Logger; readonly levels?: LevelRange },
 ): Promise<Agent> {
-  const { exec, logger, levels = SPOKEN_LEVELS } = deps;
+  const { exec, levels = SPOKEN_LEVELS } = deps;
   const speech: AgentVersion = { version: VERSION, levels };
   const clock = systemClock;
+  const events = await composeEvents(config, clock, deps.logger);
+  const { logger } = events;
   const random = systemRandom;
   const pki = createPki();
   const joinClient = createJoinClient(clock);
@@ -158,7 +163,10 @@ export async function startAgent(
       options,
     );
     const transport = new GrpcPeerTransport(
-      { clock, pki, logger: log, keeper, isMember: (nodeId, fingerprint) => isMember(member, nodeId, fingerprint) },
+      {
+        ...{ clock, pki, logger: log, keeper, members: events.members },
+        isMember: (nodeId, fingerprint) => isMember(member, nodeId, fingerprint),
+      },
       { nodeId: identity.nodeId, material, listenAddress: identity.listenAddress, port: identity.gossipPort },
     );
     const places = storePlaces({ own, store, openStore, etcd, clock, logger: log, lifecycle }, () => member);
@@ -262,6 +270,7 @@ export async function startAgent(
       // First: what the engine's containers need of the host must not be missing from the first pass.
       await engineSide?.load();
       const running = await member.start(signal);
+      events.reachBy({ member, transport }, signal);
       // Last: nothing below throws, so it never fails without somebody to hear of it.
       const knock = (host: string, port: number) => joinClient.probe(host, port, KNOCK_MS);
       const storeHosts = () => bundledHostsOf(own.current.store);
@@ -312,7 +321,7 @@ export async function startAgent(
       wireguard,
       clearHost: () =>
         clearThisHost({
-          ...{ exec, logger, kernel, containers, wireguard, names, stateFile, files },
+          ...{ exec, logger, kernel, containers, wireguard, names, stateFile, files, events: events.log },
           engine: () => engineOf(quit.signal),
           withdrawFromPodman: withdrawalFromPodman(config, logger),
         }),
@@ -340,7 +349,20 @@ export async function startAgent(
   const quit = new AbortController();
   const offered = () => podman.side.offers.compare(quit.signal);
   const handlers = createHandlers(
-    { lifecycle, pki, clock, random, logger, status, report, doctor, facts, storeWork, offered },
+    {
+      lifecycle,
+      pki,
+      clock,
+      random,
+      logger,
+      status,
+      report,
+      doctor,
+      facts,
+      storeWork,
+      offered,
+      events: events.cluster,
+    },
     { quarantineSeconds },
   );
   const socketPath = join(config.runDir, 'overlayd.sock');
@@ -359,6 +381,7 @@ export async function startAgent(
   void needs.run(quit.signal);
   const podmanEnded = podman.side.run(quit.signal);
   return {
+    logger,
     describe: () => lifecycle.describe(),
     isHealthy: async () => {
       const client = createControlClient(socketPath);
@@ -376,6 +399,7 @@ export async function startAgent(
       await stateFile.end();
       await thread.close();
       etcd.release();
+      await events.log.end();
       giveBackPlace();
     },
   };

@@ -4,6 +4,7 @@
  */
 import { fstatSync } from 'node:fs';
 import { type DestinationStream, pino } from 'pino';
+import { BLANKED, SECRET_FIELDS } from '../core/secret-fields.ts';
 import type { Logger } from '../ports/runtime.ts';
 
 export interface LogOptions {
@@ -18,7 +19,6 @@ export interface LineSink {
   write(line: string): unknown;
 }
 
-const SECRETS = ['token', 'secret', 'password', 'privateKey', 'caKey', 'tokenSecret'];
 const PRIORITIES: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
 
 export function createLogger(options: LogOptions, sink: LineSink): Logger {
@@ -34,7 +34,7 @@ export function createLogger(options: LogOptions, sink: LineSink): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { error: (error) => describeError(error), err: (error) => describeError(error) },
-      redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`]), censor: '[secret]' },
+      redact: { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: BLANKED },
     },
     destination,
   );

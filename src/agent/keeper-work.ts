@@ -65,12 +65,13 @@ export function createKeeperWork(deps: KeeperWorkDeps, options: { readonly quara
       const isDoor = levelOf(view) < KEEPER_NAMES_LEVEL || mayWriteCluster(view, nodeId);
       const { advertiseAddress, joinPort } = (isDoor ? view.node(nodeId) : undefined) ?? self;
       const creator = { nodeId, caCertificate: deps.caCertificate(), advertiseAddress, joinPort };
-      return createJoinToken({ ...deps, commit }, creator, request);
+      return createJoinToken({ ...deps, commit }, creator, { ...request, by: view.node(nodeId)?.name ?? nodeId });
     },
 
     revokeToken: async ({ ref }, nodeId) => {
       await requireMember(deps, nodeId);
-      return { id: await revokeToken({ ...deps, commit: deps.member().commit }, ref) };
+      const { commit, view } = deps.member();
+      return { id: await revokeToken({ ...deps, commit }, ref, view.node(nodeId)?.name ?? nodeId) };
     },
 
     repairAddresses: async ({ network }, nodeId) => {

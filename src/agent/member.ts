@@ -21,6 +21,7 @@ import { Endpoints, type EndpointsDeps } from './endpoints/endpoints.ts';
 import { LocalEndpoints } from './endpoints/local-endpoints.ts';
 import { describeOwn, ownRecords, storeProblems } from './endpoints/own-holdings.ts';
 import { EngineEndpoints } from './engine/endpoints.ts';
+import { HiddenMembers } from './hidden-members.ts';
 import { FullNetworks } from './host/full-networks.ts';
 import { ReturnWays } from './host/return-ways.ts';
 import { Housekeeping } from './housekeeping.ts';
@@ -67,8 +68,8 @@ export class Member {
   readonly #level: LevelWatch;
   readonly #addresses = new MemberAddresses();
   readonly #fullNetworks: FullNetworks;
+  readonly #hidden: HiddenMembers;
   readonly #adoption: Adoption;
-  #hidden: ReadonlySet<string> = new Set();
   #serviceAddress = false;
   #beganAt = 0;
   /** As its own files have it, and the host. */
@@ -105,6 +106,7 @@ export class Member {
     });
     const remember = () => this.local.save();
     this.#level = new LevelWatch({ store, state, remember, onUnspoken: ports.onUnspoken }, options.agent);
+    this.#hidden = new HiddenMembers({ logger, liveness: (nodeId) => this.liveness(nodeId) });
     this.#fullNetworks = new FullNetworks({ view: state.view, local: this.local, logger });
     this.#adoption = new Adoption({ local: this.local, kernel: ports.kernel, view: state.view, logger }, { selfId });
     this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs });
@@ -116,7 +118,7 @@ export class Member {
     const gossip = new Gossip(
       {
         ...{ transport, state, detector: this.#detector, clock, random, logger, ...ports.storePlaces },
-        isHidden: (nodeId) => this.#hidden.has(nodeId),
+        isHidden: (nodeId) => this.#hidden.ids.has(nodeId),
         addressOf: (node) => gossipAddress(this.self, node, this.wireguard.outside.passes(node.id)),
         ...gossipOf(() => this.wireguard.outside),
         onInterval: () => {
@@ -158,7 +160,7 @@ export class Member {
         local: () => this.local.all(),
         released: () => this.endpoints.releasedEarly,
         ...{ store: () => options.bundledStore?.(), clock, logger },
-        ...{ hidden: () => this.#hidden, publications: () => this.local.publications },
+        ...{ hidden: () => this.#hidden.ids, publications: () => this.local.publications },
         serviceAddress: () => this.#serviceAddress,
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
         onLost: (networkId) => this.#names.release(networkId),
@@ -174,7 +176,7 @@ export class Member {
       {
         ...{ selfId, view: state.view, local: this.local, process: ports.names, clock, containers },
         serviceAddress: () => this.#serviceAddress,
-        hidden: () => this.#hidden,
+        hidden: () => this.#hidden.ids,
         learnWays: (networkId) => this.reconciler.converge(networkId, { waysAlone: true }),
         reaches: ({ nodeId, networkId }, address) => nodeId === selfId || this.reconciler.reaches(networkId, address),
       },
@@ -389,11 +391,7 @@ export class Member {
   }
 
   #updateHidden(): void {
-    const hidden = new Set([...this.view.nodes()].map(({ id }) => id).filter((id) => this.liveness(id) !== 'ready'));
-    if (hidden.size === this.#hidden.size && [...hidden].every((id) => this.#hidden.has(id))) return;
-    this.#hidden = hidden;
-    const named = { hidden: [...hidden].map((id) => this.view.node(id)?.name ?? id) };
-    this.#ports.logger.info(named, 'members whose names are hidden changed');
+    if (!this.#hidden.update(this.view.nodes())) return;
     this.#names.invalidate('all');
     for (const { id } of this.view.networks()) if (this.view.services(id)) this.reconciler.markDirty(id);
   }

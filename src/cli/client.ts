@@ -20,6 +20,8 @@ import type {
   Endpoint,
   EndpointList,
   EndpointQuery,
+  EventsReply,
+  EventsRequest,
   InitRequest,
   IpamReport,
   IpamRequest,
@@ -112,5 +114,7 @@ export interface ControlClient {
   disconnect(request: DisconnectRequest): Promise<Endpoint>;
   listEndpoints(request: EndpointQuery): Promise<EndpointList>;
   getEndpoint(request: Ref): Promise<Endpoint>;
+  /** Resolves when all is told; with `follow` never. */
+  followEvents(request: EventsRequest, onTold: (reply: EventsReply) => void): Promise<void>;
   close(): void;
 }

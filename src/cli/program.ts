@@ -10,6 +10,7 @@ import { addCompletionCommand } from './commands/completion.ts';
 import { addDnsCommands } from './commands/dns.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addEndpointCommands } from './commands/endpoint.ts';
+import { addEventsCommand } from './commands/events.ts';
 import { addIpamCommands } from './commands/ipam.ts';
 import { addNetworkCommands } from './commands/network.ts';
 import { addNodeCommands } from './commands/node.ts';
@@ -61,6 +62,7 @@ export function createProgram(surroundings: Surroundings): Command {
   addClusterCommands(program, session);
   addStatusCommand(program, session);
   addDoctorCommand(program, session);
+  addEventsCommand(program, session);
   addNodeCommands(program, session);
   addTokenCommands(program, session);
   addCaCommands(program, session);

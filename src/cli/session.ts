@@ -82,10 +82,15 @@ export class Session {
   }
 
   /** Asks the agent; `waiting` says what for, should it take longer than people like to wait in silence. */
-  async ask<T>(waiting: string, work: (client: ControlClient, report: OnProgress) => Promise<T>): Promise<T> {
+  ask<T>(waiting: string, work: (client: ControlClient, report: OnProgress) => Promise<T>): Promise<T> {
+    return this.hear((client) => withProgress(this.surroundings, waiting, (report) => work(client, report)));
+  }
+
+  /** For what goes on as long as people let it. */
+  async hear<T>(work: (client: ControlClient) => Promise<T>): Promise<T> {
     const client = await this.surroundings.connect(await this.#socketPath());
     try {
-      return await withProgress(this.surroundings, waiting, (report) => work(client, report));
+      return await work(client);
     } finally {
       client.close();
     }

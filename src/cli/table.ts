@@ -43,7 +43,7 @@ export function colour(text: string, tone: Tone, enabled: boolean): string {
 }
 
 /** Names may come from other hosts: control characters must not reach the terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
   return text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?');
 }

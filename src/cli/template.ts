@@ -9,7 +9,7 @@ type Part = { readonly literal: string } | { readonly path: readonly string[]; r
 export type Template = readonly Part[];
 
 /** Maps whose keys people choose: a missing key is no mistake. */
-const OPEN_MAPS = new Set(['Labels', 'Options', 'AuxiliaryAddresses', 'Containers']);
+const OPEN_MAPS = new Set(['Labels', 'Options', 'AuxiliaryAddresses', 'Containers', 'Fields']);
 
 export function parseTemplate(text: string): Template {
   if (/^table\s/.test(text)) {

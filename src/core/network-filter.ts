@@ -1,11 +1,10 @@
 /** `--filter` of `network prune`: `until=24h`, `until=2026-01-31T10:00:00Z`, `label=key[=value]`, `label!=key[=value]`. */
 import { OverlaydError } from './errors.ts';
+import { parseMoment } from './moment.ts';
 import { nearest } from './nearest.ts';
 import type { NetworkRecord } from './records.ts';
 
 type Selects = (network: NetworkRecord) => boolean;
-
-const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** A network is selected when all filters hold. Throws `invalid-argument`. */
 export function parsePruneFilters(filters: readonly string[], now: number): Selects {
@@ -45,17 +44,10 @@ function labelFilter(text: string, negated: boolean): Selects {
 }
 
 function parseUntil(text: string, now: number): number {
-  if (/^(\d+[smhd])+$/.test(text)) {
-    let spanMs = 0;
-    for (const [, count, unit] of text.matchAll(/(\d+)([smhd])/g)) spanMs += Number(count) * UNITS[unit!]!;
-    return now - spanMs;
-  }
-  const at = Date.parse(text);
-  if (Number.isNaN(at)) {
-    throw new OverlaydError(
-      'invalid-argument',
-      `filter until=${text}: not a duration or time; write it like 24h, 1h30m or 2026-01-31T10:00:00Z`,
-    );
-  }
-  return at;
+  const at = parseMoment(text, now);
+  if (at !== undefined) return at;
+  throw new OverlaydError(
+    'invalid-argument',
+    `filter until=${text}: not a duration or time; write it like 24h, 1h30m or 2026-01-31T10:00:00Z`,
+  );
 }

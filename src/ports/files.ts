@@ -44,6 +44,16 @@ export interface StateFile {
   readonly hindrance: string | undefined;
 }
 
+/** Lines that are appended without a sync: a crash of the agent loses none, one of the host the last ones, half a line among them. */
+export interface LineFile {
+  /** None when there is no file. */
+  load(): Promise<readonly string[]>;
+  append(lines: readonly string[]): Promise<void>;
+  /** The former lines or these are there, whatever ends in between. */
+  replace(lines: readonly string[]): Promise<void>;
+  remove(): Promise<void>;
+}
+
 /** Text that travels packed: gzip (RFC 1952). */
 export interface Packing {
   pack(text: string): Promise<Uint8Array>;

@@ -1,4 +1,5 @@
 /** Time, chance and the log. */
+import type { EventType } from '../core/events/event-types.ts';
 
 export interface Clock {
   /** Wall time, milliseconds since the epoch: for records and for people. It may be set forwards and backwards. */
@@ -16,10 +17,16 @@ export interface Random {
   hex(bytes: number): string;
 }
 
+/** What a line says besides its message. One with `event` is an event, which `overlayd events` tells on every host. */
+export interface LogFields {
+  readonly event?: EventType;
+  readonly [field: string]: unknown;
+}
+
 export interface Logger {
-  error(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  debug(fields: object, message: string): void;
+  error(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  debug(fields: LogFields, message: string): void;
   child(fields: object): Logger;
 }

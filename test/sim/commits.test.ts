@@ -7,7 +7,7 @@ import { keys, PREFIX } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { pki, random } from '../unit/agent/cluster/cluster-fixture.ts';
 import { forget } from './forget.ts';
-import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
+import { SimulatedCluster, type SimulatedHost, silent } from './simulated-cluster.ts';
 
 let cluster: SimulatedCluster;
 const forever = new AbortController().signal;
@@ -102,7 +102,14 @@ it('networks are pushed, and their removal with all that nobody here had heard o
 it('hosts and tokens are pushed', async () => {
   const [h1, h2] = await make(3);
   const { commit } = h1!.running;
-  const deps = { store: h1!.store, commit, clock: cluster.clock, random, pki: { ...pki, digest: () => 'ca' } };
+  const deps = {
+    store: h1!.store,
+    commit,
+    clock: cluster.clock,
+    random,
+    logger: silent,
+    pki: { ...pki, digest: () => 'ca' },
+  };
   const creator = { nodeId: 'node1', caCertificate: 'ca', advertiseAddress: '192.0.2.1', joinPort: 2377 };
   const { kinds, unpushed } = await during(async () => {
     h1!.facts.mtuBytes = 1_400;

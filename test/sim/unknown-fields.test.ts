@@ -9,7 +9,7 @@ import { encodeRecord } from '../../src/core/record-codec.ts';
 import { keys, type TokenRecord } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { unknownIn, unknownValue, withUnknown } from '../fixtures/unknown-fields.ts';
-import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
+import { SimulatedCluster, type SimulatedHost, silent } from './simulated-cluster.ts';
 
 /** Speaks a level more than this one does. */
 const NEWER: AgentVersion = { version: '0.2.0', levels: { ...SPOKEN_LEVELS, to: SPOKEN_LEVELS.to + 1 } };
@@ -153,7 +153,7 @@ describe('fields of another version stay in', () => {
       await make();
       const token: TokenRecord = { id: 'abcdefgh', secretHash: 'h', role: 'member', createdAt: 1, createdBy: 'n' };
       cluster.etcd.txn([], [{ kind: 'put', key: keys.token(token.id), value: encodeRecord(token) }]);
-      const deps = { ...alone(), clock: cluster.clock };
+      const deps = { ...alone(), clock: cluster.clock, logger: silent };
       await expectKept(keys.token(token.id), value, () => until(revokeToken(deps, token.id)));
     }));
 });

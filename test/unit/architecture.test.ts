@@ -93,6 +93,7 @@ const AGENT_ROOMS: Readonly<Record<string, readonly string[]>> = {
   publish: ['endpoints', 'type member.ts'],
   path: [],
   podman: ['networks', 'attachments', 'type member.ts'],
+  events: [],
 };
 
 /** The core is more than the command needs: only these of it. */
@@ -101,8 +102,10 @@ const CORE_FOR_COMMAND = [
   'config/',
   'endpoint-ports.ts',
   'errors.ts',
+  'events/event-types.ts',
   'host-port.ts',
   'ip.ts',
+  'moment.ts',
   'names.ts',
   'nearest.ts',
   'network-filter.ts',

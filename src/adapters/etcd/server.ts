@@ -241,7 +241,7 @@ class BundledEtcd implements EtcdServer {
       });
       return;
     }
-    this.#logger.error({ pid: owned.pid, reason, log: logPath(this.#directory) }, 'etcd ended');
+    this.#logger.error({ event: 'etcd-ended', pid: owned.pid, reason, log: logPath(this.#directory) }, 'etcd ended');
     await this.#clock.sleep(FIRST_RESTART_MS, signal).catch(() => undefined);
     await this.#revive(signal);
   }

@@ -26,10 +26,10 @@ import {
 import { encodeError } from './error.ts';
 import { createServer, listen } from './server.ts';
 
-/** `signal` aborts when the caller is gone. What is thrown reaches the caller with its code. */
+/** `signal` aborts when the caller is gone. `emit` resolves when there is room for more. What is thrown reaches the caller with its code. */
 export type ControlHandlers = {
   readonly [M in Method]: M extends StreamMethod
-    ? (request: RequestOf<M>, emit: (event: ResponseOf<M>) => void, signal: AbortSignal) => Promise<void>
+    ? (request: RequestOf<M>, emit: (event: ResponseOf<M>) => Promise<void>, signal: AbortSignal) => Promise<void>
     : (request: RequestOf<M>, signal: AbortSignal) => Promise<ResponseOf<M>>;
 };
 
@@ -154,14 +154,24 @@ function unary(run: Run, failure: Failure): UntypedHandleCall {
 
 function streaming(run: Run, failure: Failure): UntypedHandleCall {
   return (call: ServerWritableStream<unknown, unknown>) => {
-    const emit = (event: unknown) => {
-      if (!call.cancelled) call.write(event);
+    const emit = async (event: unknown) => {
+      if (!call.cancelled && !call.write(event)) await drained(call);
     };
     run(call, emit).then(
       () => call.end(),
       (thrown) => call.emit('error', failure(thrown)),
     );
   };
+}
+
+async function drained(call: ServerWritableStream<unknown, unknown>): Promise<void> {
+  const settled = new AbortController();
+  const { signal } = settled;
+  try {
+    await Promise.race([once(call, 'drain', { signal }), once(call, 'cancelled', { signal })]);
+  } finally {
+    settled.abort();
+  }
 }
 
 function cancellationOf(call: Call, ending: AbortSignal): AbortSignal {

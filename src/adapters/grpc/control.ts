@@ -5,9 +5,10 @@ import { type ClusterEvent, type ClusterResult, ControlService } from '../../gen
 import {
   MAX_MESSAGE_BYTES,
   type Method,
+  type ProgressMethod,
   type RequestOf,
   type ResponseOf,
-  type StreamMethod,
+  type TellingMethod,
   type UnaryMethod,
 } from './control-method.ts';
 import { decodeError } from './error.ts';
@@ -16,7 +17,9 @@ import { decodeError } from './error.ts';
 export type ControlClient = {
   [M in UnaryMethod]: (request: RequestOf<M>) => Promise<ResponseOf<M>>;
 } & {
-  [M in StreamMethod]: (request: RequestOf<M>, onProgress: (text: string) => void) => Promise<ClusterResult>;
+  [M in ProgressMethod]: (request: RequestOf<M>, onProgress: (text: string) => void) => Promise<ClusterResult>;
+} & {
+  [M in TellingMethod]: (request: RequestOf<M>, onTold: (told: ResponseOf<M>) => void) => Promise<void>;
 } & { close(): void };
 
 export interface Patience {
@@ -25,6 +28,8 @@ export interface Patience {
   /** It answers pings whatever it is working on: one each so often, and within that time. */
   readonly pingMs: number;
 }
+
+const TELLING: ReadonlySet<Method> = new Set<TellingMethod>(['followEvents']);
 
 const PATIENCE: Patience = { connectMs: 20_000, pingMs: 10_000 };
 /** What takes longer than any step of the agent may. */
@@ -43,13 +48,8 @@ export function createControlClient(socketPath: string, patience = PATIENCE): Co
     'grpc.service_config_disable_resolution': 1,
     'grpc.enable_channelz': 0,
   });
-  const methods = (Object.keys(ControlService) as Method[]).map((method) => [
-    method,
-    ControlService[method].responseStream
-      ? (request: unknown, onProgress: (text: string) => void) =>
-          follow({ client, socketPath, patience }, method, request, onProgress)
-      : (request: unknown) => ask({ client, socketPath, patience }, method, request),
-  ]);
+  const way = { client, socketPath, patience };
+  const methods = (Object.keys(ControlService) as Method[]).map((method) => [method, callOf(way, method)]);
   return { ...Object.fromEntries(methods), close: () => client.close() };
 }
 
@@ -63,6 +63,13 @@ interface Way {
   readonly client: Client;
   readonly socketPath: string;
   readonly patience: Patience;
+}
+
+/** As {@link ControlClient} has it. */
+function callOf(way: Way, method: Method): (request: unknown, listen: (told: never) => void) => Promise<unknown> {
+  if (!ControlService[method].responseStream) return (request) => ask(way, method, request);
+  if (TELLING.has(method)) return (request, onTold) => hear(way, method, request, onTold);
+  return (request, listen) => follow(way, method, request, listen as (text: string) => void);
 }
 
 function ask(way: Way, method: Method, request: unknown): Promise<unknown> {
@@ -98,21 +105,25 @@ async function follow(
   request: unknown,
   onProgress: (text: string) => void,
 ): Promise<ClusterResult> {
+  let result: ClusterResult | undefined;
+  await hear(way, method, request, ({ event }: ClusterEvent) => {
+    if (event?.$case === 'progress') onProgress(event.value);
+    if (event?.$case === 'result') result = event.value;
+  });
+  if (result !== undefined) return result;
+  throw new OverlaydError('internal', 'the agent ended without a result; its log says why');
+}
+
+async function hear(way: Way, method: Method, request: unknown, onTold: (told: never) => void): Promise<void> {
   const { client, socketPath } = way;
   const { path, requestSerialize, responseDeserialize } = ControlService[method] as unknown as Codec;
   const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
   endWhenDeaf(way, stream, (error) => stream.destroy(error));
   try {
-    let result: ClusterResult | undefined;
-    for await (const { event } of stream as AsyncIterable<ClusterEvent>) {
-      if (event?.$case === 'progress') onProgress(event.value);
-      if (event?.$case === 'result') result = event.value;
-    }
-    if (result !== undefined) return result;
+    for await (const told of stream as AsyncIterable<never>) onTold(told);
   } catch (error) {
     throw isOverlaydError(error) ? error : toControlError(error as ServiceError, socketPath);
   }
-  throw new OverlaydError('internal', 'the agent ended without a result; its log says why');
 }
 
 function deaf(socketPath: string, cause: Error): OverlaydError {

@@ -5,7 +5,8 @@
  * One channel per peer, lazily, and on it one stream while there is something to ask. It is thrown away when the peer's
  * address changes or when it has been silent for 5 s: channels can hang in CONNECTING for good, and half-open ones wait
  * for TCP. It goes when the peer is no member any more. TLS ends here, before HTTP/2 begins: nobody without a member's
- * certificate gets as far as that. What is asked of keepers comes here too (`keepers.ts`).
+ * certificate gets as far as that. What is asked of keepers comes here too (`keepers.ts`), and what members
+ * tell of their hosts (`members.ts`).
  */
 import { X509Certificate } from 'node:crypto';
 import { createServer as createTlsServer } from 'node:tls';
@@ -22,17 +23,21 @@ import {
 import type { CertificateFacts } from '../../core/certificate.ts';
 import { CLOCK_ADVICE, speaksOfTime } from '../../core/clock-words.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import type { Selected } from '../../core/events/event-history.ts';
 import type { GossipMessage } from '../../core/gossip/message.ts';
 import { parseHostPort } from '../../core/host-port.ts';
 import { type Answer, GossipClient, GossipService, type Question } from '../../gen/overlayd/v1/gossip.ts';
 import { KeepersService } from '../../gen/overlayd/v1/keepers.ts';
+import { MembersService } from '../../gen/overlayd/v1/members.ts';
 import type { Pki, TlsMaterial } from '../../ports/identity.ts';
 import type { Answered, Asked, KeeperMethod, KeepersHandler, KeepersTransport } from '../../ports/keepers.ts';
+import type { EventQuery, MembersHandler, MembersTransport } from '../../ports/members.ts';
 import type { Peer, PeerTransport } from '../../ports/peers.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import { answerAll, Conversation, type Unanswered } from './conversation.ts';
 import { Door, type DoorLimits, peerName } from './door.ts';
 import { answerFor, askKeeper, keeperMethods } from './keepers.ts';
+import { askEvents, memberMethods } from './members.ts';
 import { contextOf, createServer, KEEPALIVE } from './server.ts';
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -64,6 +69,8 @@ export interface PeerDeps {
   readonly isMember: (nodeId: string, fingerprint: string) => boolean;
   /** What this node does for others as a keeper. */
   readonly keeper: KeepersHandler;
+  /** What this node tells others of its host. Absent: it is not asked, as in older releases. */
+  readonly members?: MembersHandler;
   readonly logger: Logger;
 }
 
@@ -85,7 +92,7 @@ interface Channel {
   silentSince: number | undefined;
 }
 
-export class GrpcPeerTransport implements PeerTransport, KeepersTransport {
+export class GrpcPeerTransport implements PeerTransport, KeepersTransport, MembersTransport {
   readonly #deps: PeerDeps;
   readonly #options: PeerOptions;
   readonly #channels = new Map<string, Channel>();
@@ -131,6 +138,11 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport {
         return answerFor(this.#deps.keeper, method, asked, nodeId);
       }),
     );
+    const { members } = this.#deps;
+    if (members) {
+      const methods = memberMethods(members, (call) => void this.#requireMember(this.#identifier(call)));
+      server.addService(MembersService, methods);
+    }
     // The connections that it gets are TLS already.
     const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
     const tls = createTlsServer({
@@ -174,6 +186,11 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport {
     return askKeeper(peer, method, asked, { ...this.#wayTo(peer), timeoutMs });
   }
 
+  events(peer: Peer, query: EventQuery, signal: AbortSignal): AsyncIterable<Selected> {
+    if (this.#closed) throw unreachable('this node has stopped talking to others', undefined);
+    return askEvents(peer, query, { ...this.#wayTo(peer), signal });
+  }
+
   /** Takes a renewed certificate into use for new connections. */
   replaceMaterial(material: TlsMaterial): void {
     this.#material = material;
@@ -208,7 +225,7 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport {
   }
 
   /** Reads who is at the other end once, when it is first asked for. */
-  #identifier(call: ServerDuplexStream<Question, Answer> | ServerUnaryCall<object, object>): () => CertificateFacts {
+  #identifier(call: Pick<ServerUnaryCall<object, object>, 'getAuthContext'>): () => CertificateFacts {
     let facts: CertificateFacts | undefined;
     return () => {
       const raw = facts ? undefined : call.getAuthContext().sslPeerCertificate?.raw;

@@ -153,8 +153,10 @@ export class AddressWatch {
     const before = this.#problems;
     if (problems.join() === before.join()) return;
     this.#problems = problems;
-    for (const problem of problems) if (!before.includes(problem)) this.#deps.logger.warn({ problem }, 'address lost');
-    if (problems.length === 0) this.#deps.logger.info({}, 'the addresses of this host are there again');
+    for (const problem of problems)
+      if (!before.includes(problem)) this.#deps.logger.warn({ event: 'address-lost', problem }, 'address lost');
+    if (problems.length === 0)
+      this.#deps.logger.info({ event: 'address-returned' }, 'the addresses of this host are there again');
     this.#deps.onProblems();
   }
 }

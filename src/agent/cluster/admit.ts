@@ -71,13 +71,14 @@ export async function admit(
   const attempt = { from, tokenId: request.tokenId.slice(0, 8), name: request.nodeName.slice(0, 63) };
   try {
     const response = await admitChecked(deps, request, parseHostPort(from)?.host ?? from, options);
-    deps.logger.info({ ...attempt, nodeId: response.nodeId }, 'join admitted');
+    deps.logger.info({ event: 'join-admitted', ...attempt, nodeId: response.nodeId }, 'join admitted');
     return response;
   } catch (thrown) {
     const { code, message } = asOverlaydError(thrown);
     const unsaid = deps.refusals.take(deps.clock.now());
     const more = unsaid ? { refusedBefore: unsaid } : {};
-    if (unsaid !== undefined) deps.logger.warn({ ...attempt, code, reason: message, ...more }, 'join refused');
+    const refused = { event: 'join-refused', ...attempt, code, reason: message, ...more } as const;
+    if (unsaid !== undefined) deps.logger.warn(refused, 'join refused');
     throw thrown;
   }
 }

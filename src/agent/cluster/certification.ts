@@ -230,7 +230,12 @@ export class Certification {
     });
     await own.change((before) => withIssued(pki, before, issued));
     const { notAfter } = pki.validity(issued.certificate);
-    logger.info({ nodeId: own.current.nodeId, notAfter: new Date(notAfter).toISOString() }, 'certificate renewed');
+    const event = {
+      event: 'certificate-renewed',
+      nodeId: own.current.nodeId,
+      notAfter: new Date(notAfter).toISOString(),
+    } as const;
+    logger.info(event, 'certificate renewed');
   }
 
   /** Whether its certificate is to have the names of keepers; undefined: it has to be seen first. */

@@ -25,7 +25,7 @@ import { lacksWireguard } from '../../core/wireguard/offers.ts';
 import type { JsonFile } from '../../ports/files.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Pki } from '../../ports/identity.ts';
-import type { Clock, Random } from '../../ports/runtime.ts';
+import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import type { ClusterStore, EtcdServer, StoreAccess } from '../../ports/store.ts';
 import type { Wireguard } from '../../ports/wireguard.ts';
 import { type Change, committingAlone } from '../view/commit.ts';
@@ -67,6 +67,7 @@ export interface InitDeps {
   readonly etcd: Pick<EtcdServer, 'ensure' | 'stop'>;
   readonly openStore: OpenStore;
   readonly wireguard: Pick<Wireguard, 'backend'>;
+  readonly logger: Logger;
 }
 
 export interface ClusterDefaults extends DefaultPorts {
@@ -205,7 +206,11 @@ async function establish(
     await createRecords(store, cluster, node, identity.store.bundled);
     const commit = committingAlone(store);
     if (backup) await takeOver(commit, backup);
-    const token = await createJoinToken({ ...deps, store, commit }, identity, { ttlMs: DEFAULT_TOKEN_TTL_MS, uses: 0 });
+    const token = await createJoinToken({ ...deps, store, commit }, identity, {
+      ttlMs: DEFAULT_TOKEN_TTL_MS,
+      uses: 0,
+      by: identity.name,
+    });
     await deps.file.save(identity);
     return { identity, joinCommand: token.joinCommand, warnings: [] };
   } finally {

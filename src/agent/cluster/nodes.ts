@@ -121,7 +121,15 @@ export async function removeNode(
   }
   const removed = await evictNode(deps, node.id, { by: request.by, ...options });
   deps.logger.info(
-    { node: node.name, nodeId: node.id, state, endpoints: removed, force: request.force, by: request.by },
+    {
+      event: 'member-removed',
+      node: node.name,
+      nodeId: node.id,
+      state,
+      endpoints: removed,
+      force: request.force,
+      by: request.by,
+    },
     'node removed',
   );
   return node.id;

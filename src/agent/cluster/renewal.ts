@@ -127,7 +127,12 @@ async function renewed(
   const { logger, pki } = deps;
   const issued = await reissue(deps, ca, before, options.certificateLifetimeMs);
   const { notAfter } = pki.validity(issued.certificate);
-  logger.info({ nodeId: before.nodeId, notAfter: new Date(notAfter).toISOString() }, 'certificate renewed');
+  const event = {
+    event: 'certificate-renewed',
+    nodeId: before.nodeId,
+    notAfter: new Date(notAfter).toISOString(),
+  } as const;
+  logger.info(event, 'certificate renewed');
   return withIssued(pki, before, issued);
 }
 

@@ -8,7 +8,7 @@ import { resolveRef } from '../../core/reference.ts';
 import { createToken, formatToken } from '../../core/token.ts';
 import type { Pki } from '../../ports/identity.ts';
 import type { CreatedToken } from '../../ports/keepers.ts';
-import type { Clock, Random } from '../../ports/runtime.ts';
+import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import type { ClusterStore } from '../../ports/store.ts';
 import type { Change, Commit } from '../view/commit.ts';
 import type { Identity } from './identity.ts';
@@ -25,6 +25,7 @@ export interface TokenDeps {
   readonly clock: Pick<Clock, 'now'>;
   readonly random: Random;
   readonly pki: Pick<Pki, 'digest' | 'sha256'>;
+  readonly logger: Logger;
 }
 
 type Creator = Pick<Identity, 'nodeId' | 'caCertificate' | 'advertiseAddress' | 'joinPort'>;
@@ -33,7 +34,7 @@ type Creator = Pick<Identity, 'nodeId' | 'caCertificate' | 'advertiseAddress' | 
 export async function createJoinToken(
   deps: TokenDeps,
   creator: Creator,
-  options: { readonly ttlMs: number; readonly uses: number; readonly node?: string },
+  options: { readonly ttlMs: number; readonly uses: number; readonly node?: string; readonly by?: string },
 ): Promise<CreatedToken> {
   const now = deps.clock.now();
   const token = createToken(deps.pki.digest(creator.caCertificate), deps.random);
@@ -51,6 +52,8 @@ export async function createJoinToken(
   const changes: Change[] = [{ kind: 'put', key, record }, ...(await purges(deps.store, now))];
   const committed = await deps.commit([{ kind: 'absent', key }], changes);
   if (!committed) throw new OverlaydError('conflict', 'the new token got an id in use; try again', { retryable: true });
+  const limits = { usesLeft: record.usesLeft, forNode: record.node, expiresAt: record.expiresAt };
+  deps.logger.info({ event: 'token-created', tokenId: token.id, by: options.by, ...limits }, 'token made');
   const text = formatToken(token);
   return {
     id: token.id,
@@ -73,8 +76,12 @@ export async function listTokens(store: TokenDeps['store']): Promise<TokenRecord
   return records.filter(({ revokedAt }) => revokedAt === undefined).sort((a, b) => a.createdAt - b.createdAt);
 }
 
-/** Returns the id. Throws `token-not-found`, `ambiguous-id`. */
-export async function revokeToken(deps: Pick<TokenDeps, 'store' | 'commit' | 'clock'>, ref: string): Promise<string> {
+/** Returns the id. `by`: the name of the node that asks. Throws `token-not-found`, `ambiguous-id`. */
+export async function revokeToken(
+  deps: Pick<TokenDeps, 'store' | 'commit' | 'clock' | 'logger'>,
+  ref: string,
+  by?: string,
+): Promise<string> {
   for (;;) {
     const tokens = (await readTokens(deps.store)).filter(({ record }) => record.revokedAt === undefined);
     const { id } = resolveRef(
@@ -84,7 +91,9 @@ export async function revokeToken(deps: Pick<TokenDeps, 'store' | 'commit' | 'cl
     );
     const { key, revision, record } = tokens.find((token) => token.record.id === id)!;
     const revoked: TokenRecord = { ...record, revokedAt: deps.clock.now() };
-    if (await deps.commit([{ kind: 'revision', key, revision }], [{ kind: 'put', key, record: revoked }])) return id;
+    if (!(await deps.commit([{ kind: 'revision', key, revision }], [{ kind: 'put', key, record: revoked }]))) continue;
+    deps.logger.info({ event: 'token-revoked', tokenId: id, by }, 'token revoked');
+    return id;
   }
 }
 

@@ -147,7 +147,8 @@ async function restore(deps: ClaimAuditDeps, endpoint: LocalEndpoint, held: Held
       ? await takeBack(deps, endpoint, held)
       : 'its address belongs to another endpoint now';
   if (outcome === 'claimed') {
-    logger.warn({ endpoint: record.name, address: addressList(record) }, 'claim was lost and has been made again');
+    const event = { event: 'claim-restored', endpoint: record.name, address: addressList(record) } as const;
+    logger.warn(event, 'claim was lost and has been made again');
     if (!local.has(record.id)) await releases.release(record, true);
   } else if (outcome !== 'changed' && local.has(record.id) && !state.view.behind) {
     await drop([endpoint], outcome);
@@ -194,7 +195,10 @@ async function putRight(
   if (encodeRecord(right) === encodeRecord(found!)) return true;
   const committed = await commit([unchanged], [{ kind: 'put', key, record: right }]);
   if (!committed || !local.has(record.id)) return false;
-  logger.warn({ endpoint: record.name, found }, 'the record of an endpoint was not what this host wrote: put right');
+  logger.warn(
+    { event: 'endpoint-corrected', endpoint: record.name, found },
+    'the record of an endpoint was not what this host wrote: put right',
+  );
   return false;
 }
 

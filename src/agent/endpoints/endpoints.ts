@@ -165,6 +165,7 @@ export class Endpoints {
     }
     if (endpoint) await this.#containers.run(endpoint.container.identity, () => this.#disconnect([endpoint]));
     else await this.#evict(record, network, force);
+    this.#noteDetached(record, 'somebody asked for it');
     return { record, network };
   }
 
@@ -178,13 +179,17 @@ export class Endpoints {
   async drop(endpoints: readonly LocalEndpoint[], reason: string): Promise<void> {
     const ofContainers = [...Map.groupBy(endpoints, ({ container }) => container.identity)];
     const dropped = ofContainers.map(([identity, of]) => this.#containers.run(identity, () => this.#disconnect(of)));
-    for (const { record } of endpoints)
-      this.#deps.logger.info({ endpoint: record.name, address: addressList(record), reason }, 'endpoint released');
+    for (const { record } of endpoints) this.#noteDetached(record, reason);
     for (const [at, outcome] of (await Promise.allSettled(dropped)).entries()) {
       const names = ofContainers[at]![1].map(({ record }) => record.name);
       if (outcome.status === 'rejected')
         this.#deps.logger.error({ endpoints: names, error: outcome.reason }, 'endpoints not released');
     }
+  }
+
+  #noteDetached(record: EndpointRecord, reason: string): void {
+    const of = eventOf(record, this.#deps.state.view.network(record.networkId));
+    this.#deps.logger.info({ event: 'endpoint-detached', ...of, reason }, 'endpoint released');
   }
 
   /** The one endpoint of the network, on any host, that the text means. */
@@ -226,7 +231,7 @@ export class Endpoints {
         endpoint = { record, container, ifname: chooseLink(looked, network, ifname, container), ...rest };
         const [warning] = await Promise.all([this.#wire(endpoint, looked), told]);
         this.#deps.logger.info(
-          { endpoint: record.name, network: network.name, address: addressList(record) },
+          { event: 'endpoint-attached', ...eventOf(record, network), container: container.text },
           'endpoint connected',
         );
         return { endpoint, network, warnings: warning === undefined ? [] : [warning] };
@@ -381,4 +386,8 @@ export class Endpoints {
       );
     }
   }
+}
+
+function eventOf(record: EndpointRecord, network: NetworkRecord | undefined) {
+  return { endpoint: record.name, network: network?.name, address: addressList(record) };
 }

@@ -326,8 +326,11 @@ export class EngineEndpoints {
       if (inside.container && isHandedOver(found.container) && addressOf(record, 6))
         void this.#wire({ ...known, record });
     }
-    if (change && !isNamed(found.record, names))
-      logger.info({ endpoint: names.name, address: addressList(record) }, 'endpoint named after its container');
+    if (change && !isNamed(found.record, names)) {
+      const event = found.record.name === '' ? 'endpoint-attached' : 'endpoint-renamed';
+      const network = this.#deps.state.view.network(record.networkId)?.name;
+      logger.info({ event, endpoint: names.name, network, address: addressList(record) }, 'endpoint named');
+    }
   }
 
   /** The container's namespace and our link in there; nothing when the process is gone again or has no such link. */

@@ -72,9 +72,9 @@ export class FirewallWatch {
     if (state.blocked && !this.#problems.has(way)) {
       const problem = describeBlocked(way, await firewall(), port);
       this.#problems.set(way, problem);
-      logger.warn({ problem }, "the host's firewall is in the way");
+      logger.warn({ event: 'firewall-in-the-way', problem }, "the host's firewall is in the way");
     } else if (!state.blocked && this.#problems.delete(way)) {
-      logger.info({ way }, "the host's firewall lets packets pass again");
+      logger.info({ event: 'firewall-passed', way }, "the host's firewall lets packets pass again");
     }
   }
 }

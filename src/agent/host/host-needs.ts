@@ -43,7 +43,7 @@ export class HostNeeds {
       try {
         const problems = (await probe(now, signal)).map(describeLack);
         if (problems.some((problem) => !this.#problems.includes(problem))) {
-          logger.warn({ problems }, 'this host lacks what networks need');
+          logger.warn({ event: 'host-lacks', problems }, 'this host lacks what networks need');
         }
         if (problems.length === 0 && this.#problems.length > 0) logger.info({}, 'this host has what it lacked');
         this.#problems = problems;

@@ -181,6 +181,6 @@ export async function addSubnet(
   );
   if (!committed) return undefined;
   await committed.told;
-  logger.info({ network: name, subnet: formatCidr(block) }, 'network has another subnet');
+  logger.info({ event: 'subnet-added', network: name, subnet: formatCidr(block) }, 'network has another subnet');
   return record;
 }

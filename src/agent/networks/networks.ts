@@ -288,10 +288,8 @@ export class Networks {
     );
     if (!committed) return undefined;
     await committed.told;
-    this.#deps.logger.info(
-      { network: network.name, vni: network.vni, subnets: network.subnets.map(({ cidr }) => cidr) },
-      'network created',
-    );
+    const told = { network: network.name, vni: network.vni, subnets: network.subnets.map(({ cidr }) => cidr) };
+    this.#deps.logger.info({ event: 'network-created', ...told }, 'network created');
     return network;
   }
 
@@ -359,7 +357,11 @@ export class Networks {
       ],
     );
     if (!freed) return;
-    this.#deps.logger.info({ network: network.name, vni: network.vni }, 'network removed, VNI and subnet are free');
+    const { name, vni } = network;
+    this.#deps.logger.info(
+      { event: 'network-removed', network: name, vni },
+      'network removed, VNI and subnet are free',
+    );
   }
 
   async #acknowledgements(networkId: string): Promise<Set<string>> {

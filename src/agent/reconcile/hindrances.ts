@@ -59,7 +59,10 @@ export class Hindrances {
     const problems = this.list();
     const text = problems.join('\n');
     if (text !== '' && text !== this.#logged)
-      this.#deps.logger.warn({ problems }, 'the kernel could not be brought to the wanted state, trying again');
+      this.#deps.logger.warn(
+        { event: 'kernel-refused', problems },
+        'the kernel could not be brought to the wanted state, trying again',
+      );
     this.#logged = text;
   }
 }

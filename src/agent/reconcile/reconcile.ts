@@ -110,7 +110,7 @@ export class Reconciler {
     const { clock, kernel, logger, onApplied, onComing, onHostChange, onLost, onRemoved, view } = deps;
     const nameOf = (namespace: string) => view().network(this.#ids.get(namespace) ?? '')?.name;
     this.#hindrances = new Hindrances({ logger, nameOf });
-    this.#repairs = new RepairLog({ clock, logger, signal: this.#stop.signal });
+    this.#repairs = new RepairLog({ clock, logger, nameOf, signal: this.#stop.signal });
     const mark = (marks: Marks) => {
       this.#marks.merge(marks);
       this.#work.set();

@@ -11,11 +11,15 @@ export interface RepairLogDeps {
   readonly clock: Pick<Clock, 'sleep'>;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Of the network with that namespace; undefined when it is gone. */
+  readonly nameOf: (namespace: string) => string | undefined;
 }
 
 interface Repairs {
   writes: number;
   readonly kinds: Set<string>;
+  /** By name; none: the host's own part. */
+  readonly networks: Set<string>;
 }
 
 export class RepairLog {
@@ -30,16 +34,21 @@ export class RepairLog {
   note(repairs: readonly PlannedOp[]): void {
     if (repairs.length === 0) return;
     const isQuiet = this.#held === undefined;
-    this.#held ??= { writes: 0, kinds: new Set() };
+    this.#held ??= none();
     this.#held.writes += repairs.length;
-    for (const { op } of repairs) this.#held.kinds.add(op.kind);
+    for (const { op, network } of repairs) {
+      this.#held.kinds.add(op.kind);
+      const name = network === undefined ? undefined : this.#deps.nameOf(network);
+      if (name !== undefined) this.#held.networks.add(name);
+    }
     if (isQuiet) this.#tell(this.#held);
   }
 
-  #tell({ writes, kinds }: Repairs): void {
+  #tell({ writes, kinds, networks }: Repairs): void {
     const { clock, logger, signal } = this.#deps;
-    logger.warn({ writes, kinds: [...kinds] }, 'the kernel had drifted and was repaired');
-    const held: Repairs = { writes: 0, kinds: new Set() };
+    const event = { event: 'kernel-repaired', writes, kinds: [...kinds], network: [...networks] } as const;
+    logger.warn(event, 'the kernel had drifted and was repaired');
+    const held = none();
     this.#held = held;
     clock.sleep(QUIET_MS, signal).then(
       () => {
@@ -49,4 +58,8 @@ export class RepairLog {
       () => undefined,
     );
   }
+}
+
+function none(): Repairs {
+  return { writes: 0, kinds: new Set(), networks: new Set() };
 }

@@ -107,7 +107,7 @@ export async function createService(deps: ServicesDeps, request: ServiceRequest)
       continue;
     }
     const addresses = service.addresses.map(({ ip }) => ip);
-    deps.logger.info({ network: network.name, service: name, addresses }, 'service created');
+    deps.logger.info({ event: 'service-created', network: network.name, service: name, addresses }, 'service created');
     try {
       await Promise.all([committed.told, deps.converge(network.id)]);
     } catch (error) {
@@ -151,7 +151,7 @@ export async function removeService(
       ],
     );
     if (!committed) continue;
-    deps.logger.info({ network: network.name, service: service.name }, 'service removed');
+    deps.logger.info({ event: 'service-removed', network: network.name, service: service.name }, 'service removed');
     await Promise.all([committed.told, deps.converge(network.id)]);
     return { network, service, backends: [] };
   }

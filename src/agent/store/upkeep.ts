@@ -72,7 +72,7 @@ export class StoreUpkeep {
     const { clock, logger, membership, revision, selfId } = this.#deps;
     const own = seen.find(({ member, node }) => (node?.id ?? member.name) === selfId)!;
     const { dbSize: bytes, dbSizeInUse: bytesInUse } = own.status!;
-    const event = `store-${step.kind}`;
+    const event = `store-${step.kind}` as const;
     switch (step.kind) {
       case 'compact':
         logger.warn({ event, bytes, bytesInUse }, 'etcd is full: its history is dropped');

@@ -164,7 +164,7 @@ export class ClusterState {
     const isBehind = this.#wasBehind || isOther || wentBack || cluster === undefined;
     if (isBehind) {
       this.#fallBacks++;
-      const event = { revision, seen, epoch, followed: this.#epoch };
+      const event = { event: 'store-not-what-it-was', revision, seen, epoch, followed: this.#epoch } as const;
       if (!this.view.behind || isOther) logger.error(event, 'etcd is not what it was: nothing is taken down');
       // Revisions of another life are no measure.
       this.#height = isOther ? 0 : seen;
@@ -272,7 +272,7 @@ export class ClusterState {
     if (!isOtherEpoch(epoch, this.#epoch)) return true;
     if (this.followed || !isLaterEpoch(epoch, this.#epoch)) return false;
     this.#deps.logger.warn(
-      { from, epoch, followed: this.#epoch },
+      { event: 'store-not-what-it-was', from, epoch, followed: this.#epoch },
       'members follow a later store: nothing is taken down',
     );
     this.#epoch = epoch;
@@ -294,7 +294,7 @@ export class ClusterState {
     const touched = this.#index.apply(changes);
     if (touched.refused.length > 0) {
       const keys = touched.refused.slice(0, 10);
-      const event = { event: 'record-unreadable', keys, records: touched.refused.length };
+      const event = { event: 'record-unreadable', keys, records: touched.refused.length } as const;
       this.#deps.logger.error(event, 'records cannot be read and are left alone');
     }
     this.#deps.onChange({ ...touched, becameWhole });

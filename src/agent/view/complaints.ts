@@ -75,7 +75,8 @@ export class Complaints {
       return;
     }
     this.#all.set(`${kind} ${from}`, { from, kind, count, last, lastAt });
-    this.#deps.logger.warn({ peer: this.#deps.nameOf(from), kind, what: last }, 'a member says what is not so');
+    const event = { event: 'member-contradicted', peer: this.#deps.nameOf(from), kind, what: last } as const;
+    this.#deps.logger.warn(event, 'a member says what is not so');
   }
 
   #forgetOld(): void {

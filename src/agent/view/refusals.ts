@@ -25,7 +25,7 @@ export class Refusals {
       const text = `${key} ${what}`;
       told.add(text);
       if (this.#told.has(text)) continue;
-      const event = { event: 'record-refused', key, node: this.#nameOf(nodeId), nodeId, what };
+      const event = { event: 'record-refused', key, node: this.#nameOf(nodeId), nodeId, what } as const;
       this.#deps.logger.warn(event, 'a node wrote what it may not: it is not believed');
     }
     this.#told = told;

@@ -68,7 +68,7 @@ export class StoreWatch {
     const { store, state, logger } = this.#deps;
     for await (const update of store.watch(PREFIX, signal)) {
       if (update.kind === 'stalled') {
-        logger.warn({}, 'etcd does not answer; existing networks go on, changes wait');
+        logger.warn({ event: 'store-away' }, 'etcd does not answer; existing networks go on, changes wait');
         state.stalled();
         this.#deps.onStalled();
         continue;
@@ -85,7 +85,7 @@ export class StoreWatch {
       // What was copied, or is of another life of the store, is compared as a whole.
       if (update.kind === 'events' && (wasGated || state.isOfOtherEpoch(update.events))) return true;
       const returned = !state.followed;
-      if (returned) logger.info({ revision: update.revision, update: update.kind }, 'following etcd');
+      if (returned) logger.info({ event: 'store-answers', revision: update.revision }, 'following etcd');
       this.#heard = true;
       if (update.kind === 'snapshot') {
         state.mergeSnapshot(update.revision, update.entries);

@@ -213,7 +213,10 @@ export class Outside {
     const relayed = hidden.filter(({ id }) => this.#natWays.isRelayed(id)).map(({ name }) => name);
     if (relayed.join() === this.#relayed) return;
     this.#relayed = relayed.join();
-    logger.info({ members: relayed }, 'members behind other NATs that are reached by a relay alone changed');
+    logger.info(
+      { event: 'relayed-by-another', members: relayed },
+      'members behind other NATs that are reached by a relay alone changed',
+    );
     onOffer();
   }
 

@@ -47,6 +47,7 @@ import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import { caHandlers } from './ca-handlers.ts';
 import { doctorHandlers } from './doctor-handlers.ts';
 import { connectThroughEngine, isNamespace } from './engine-container.ts';
+import { type EventHandlersDeps, eventHandlers } from './event-handlers.ts';
 import {
   dnsMessage,
   endpointMessage,
@@ -62,7 +63,7 @@ import { serviceHandlers } from './service-handlers.ts';
 import { type StatusFacts, statusMessage } from './status.ts';
 import { type StoreHandlersDeps, storeHandlers } from './store-handlers.ts';
 
-export interface HandlersDeps {
+export interface HandlersDeps extends EventHandlersDeps {
   readonly lifecycle: Lifecycle;
   readonly pki: Pki;
   readonly clock: Clock;
@@ -148,6 +149,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     ...storeHandlers(deps, active, membership),
     ...caHandlers(deps, active, membership),
     ...publishHandlers(deps, active, membership),
+    ...eventHandlers(deps),
 
     createToken: (request: CreateTokenRequest) => active().keepers.ask('createToken', request),
     listTokens: async () => {

@@ -84,6 +84,7 @@ test.each([
   const deps = {
     ...{ clock, member: () => ({ self: nodes[0], view, commit: async () => ({}) }), store: etcd.store('n1') },
     ...{ caCertificate: () => '', pki: { digest: () => 'd', sha256: () => 's' }, random: { hex: () => 'aa' } },
+    logger: { info: () => undefined },
   };
   const work = createKeeperWork(deps as never, { quarantineSeconds: 60 });
   const made = await clock.until(work.createToken({ ttlMs: 0, uses: 0, node: '' }, caller));

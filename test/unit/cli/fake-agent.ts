@@ -208,10 +208,11 @@ const ANSWERS = {
   disconnect: () => endpoint,
   listEndpoints: () => ({ endpoints: [endpoint] }),
   getEndpoint: () => endpoint,
+  followEvents: () => undefined,
 };
 
 type Method = keyof typeof ANSWERS;
-type Answers = { [M in Method]?: (request: never, onProgress: (message: string) => void) => unknown };
+type Answers = { [M in Method]?: (request: never, onProgress: (message: never) => void) => unknown };
 
 export interface Run {
   readonly code: number;

@@ -91,7 +91,10 @@ export class NamesKeeper implements NamesProcess {
         if (signal.aborted) return;
         const message = error instanceof Error ? error.message : String(error);
         this.#problem = `the process that answers names does not run (${message}); it is started again`;
-        logger.warn({ reason: message }, 'the process that answers names is lost, starting another one');
+        logger.warn(
+          { event: 'names-lost', reason: message },
+          'the process that answers names is lost, starting another one',
+        );
       }
       if (clock.elapsed() - startedAt >= WELL_MS) retryMs = FIRST_RETRY_MS;
       // The first follows at once: what was asked of it is asked again soon.

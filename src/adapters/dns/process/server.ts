@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { NAMES_PROTOCOL, type NamesNews, type NamesRequest } from '../../../core/dns/names-protocol.ts';
 import { asOverlaydError } from '../../../core/errors.ts';
-import type { Logger } from '../../../ports/runtime.ts';
+import type { LogFields, Logger } from '../../../ports/runtime.ts';
 import { type ControlRequest, type FromAgent, type LogLevel, readLines, writeLine } from './wire.ts';
 
 export interface NamesServerDeps {
@@ -63,10 +63,10 @@ export class NamesServer {
     child: () => this.logger,
   };
 
-  #log(level: LogLevel, fields: object, message: string): void {
+  #log(level: LogLevel, fields: LogFields, message: string): void {
     // An agent that reads nothing must not cost memory.
     if (this.#agent === undefined || this.#agent.writableNeedDrain) return;
-    const error = (fields as { error?: unknown }).error;
+    const { error } = fields;
     const plain = error instanceof Error ? { ...fields, error: error.message } : fields;
     writeLine(this.#agent, { log: { level, fields: plain, message } });
   }

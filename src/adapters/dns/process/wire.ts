@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
 import type { NamesNews, NamesRequest } from '../../../core/dns/names-protocol.ts';
+import type { LogFields } from '../../../ports/runtime.ts';
 
 /** How the program is started. */
 export interface ProgramStart {
@@ -28,7 +29,7 @@ export type FromAgent =
 export type FromProcess =
   | { readonly hello: { readonly protocol: number; readonly build: string; readonly pid: number } }
   | { readonly id: number; readonly error?: { readonly code: string; readonly message: string } }
-  | { readonly log: { readonly level: LogLevel; readonly fields: object; readonly message: string } };
+  | { readonly log: { readonly level: LogLevel; readonly fields: LogFields; readonly message: string } };
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 

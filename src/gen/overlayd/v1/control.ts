@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Event, EventsQuery } from "./events.ts";
 
 export const protobufPackage = "overlayd.v1";
 
@@ -899,6 +900,39 @@ export interface EndpointQuery {
 
 export interface EndpointList {
   endpoints: Endpoint[];
+}
+
+export interface EventsRequest {
+  query?:
+    | EventsQuery
+    | undefined;
+  /** Of this host alone. */
+  local: boolean;
+}
+
+export interface EventsReply {
+  events: SeenEvent[];
+  leftOut: LeftOutEvents[];
+  away: AwayHost[];
+}
+
+export interface SeenEvent {
+  /** Who saw it; empty: this host, which is of no cluster. */
+  nodeId: string;
+  nodeName: string;
+  event?: Event | undefined;
+}
+
+export interface LeftOutEvents {
+  nodeName: string;
+  type: string;
+  count: number;
+}
+
+/** Its events are not among them. */
+export interface AwayHost {
+  nodeName: string;
+  reason: string;
 }
 
 function createBaseEmpty(): Empty {
@@ -10390,6 +10424,379 @@ export const EndpointList: MessageFns<EndpointList> = {
   },
 };
 
+function createBaseEventsRequest(): EventsRequest {
+  return { query: undefined, local: false };
+}
+
+export const EventsRequest: MessageFns<EventsRequest> = {
+  encode(message: EventsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.query !== undefined) {
+      EventsQuery.encode(message.query, writer.uint32(10).fork()).join();
+    }
+    if (message.local !== false) {
+      writer.uint32(16).bool(message.local);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EventsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEventsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.query = EventsQuery.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.local = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EventsRequest>): EventsRequest {
+    return EventsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EventsRequest>): EventsRequest {
+    const message = createBaseEventsRequest();
+    message.query = (object.query !== undefined && object.query !== null)
+      ? EventsQuery.fromPartial(object.query)
+      : undefined;
+    message.local = object.local ?? false;
+    return message;
+  },
+};
+
+function createBaseEventsReply(): EventsReply {
+  return { events: [], leftOut: [], away: [] };
+}
+
+export const EventsReply: MessageFns<EventsReply> = {
+  encode(message: EventsReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.events) {
+      SeenEvent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.leftOut) {
+      LeftOutEvents.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.away) {
+      AwayHost.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EventsReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEventsReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.events.push(SeenEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.leftOut.push(LeftOutEvents.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.away.push(AwayHost.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EventsReply>): EventsReply {
+    return EventsReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EventsReply>): EventsReply {
+    const message = createBaseEventsReply();
+    message.events = object.events?.map((e) => SeenEvent.fromPartial(e)) || [];
+    message.leftOut = object.leftOut?.map((e) => LeftOutEvents.fromPartial(e)) || [];
+    message.away = object.away?.map((e) => AwayHost.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSeenEvent(): SeenEvent {
+  return { nodeId: "", nodeName: "", event: undefined };
+}
+
+export const SeenEvent: MessageFns<SeenEvent> = {
+  encode(message: SeenEvent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.nodeName !== "") {
+      writer.uint32(18).string(message.nodeName);
+    }
+    if (message.event !== undefined) {
+      Event.encode(message.event, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SeenEvent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSeenEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodeName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.event = Event.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SeenEvent>): SeenEvent {
+    return SeenEvent.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SeenEvent>): SeenEvent {
+    const message = createBaseSeenEvent();
+    message.nodeId = object.nodeId ?? "";
+    message.nodeName = object.nodeName ?? "";
+    message.event = (object.event !== undefined && object.event !== null) ? Event.fromPartial(object.event) : undefined;
+    return message;
+  },
+};
+
+function createBaseLeftOutEvents(): LeftOutEvents {
+  return { nodeName: "", type: "", count: 0 };
+}
+
+export const LeftOutEvents: MessageFns<LeftOutEvents> = {
+  encode(message: LeftOutEvents, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeName !== "") {
+      writer.uint32(10).string(message.nodeName);
+    }
+    if (message.type !== "") {
+      writer.uint32(18).string(message.type);
+    }
+    if (message.count !== 0) {
+      writer.uint32(24).uint32(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeftOutEvents {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeftOutEvents();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LeftOutEvents>): LeftOutEvents {
+    return LeftOutEvents.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeftOutEvents>): LeftOutEvents {
+    const message = createBaseLeftOutEvents();
+    message.nodeName = object.nodeName ?? "";
+    message.type = object.type ?? "";
+    message.count = object.count ?? 0;
+    return message;
+  },
+};
+
+function createBaseAwayHost(): AwayHost {
+  return { nodeName: "", reason: "" };
+}
+
+export const AwayHost: MessageFns<AwayHost> = {
+  encode(message: AwayHost, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeName !== "") {
+      writer.uint32(10).string(message.nodeName);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AwayHost {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAwayHost();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AwayHost>): AwayHost {
+    return AwayHost.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AwayHost>): AwayHost {
+    const message = createBaseAwayHost();
+    message.nodeName = object.nodeName ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
 /**
  * The command's way to the agent: gRPC on /run/overlayd/overlayd.sock, file permissions are the access control.
  * Errors carry the code of docs/errors.md in the trailer `overlayd-code`; the status message is for people.
@@ -10831,6 +11238,16 @@ export const ControlService = {
     responseSerialize: (value: Endpoint): Buffer => Buffer.from(Endpoint.encode(value).finish()),
     responseDeserialize: (value: Buffer): Endpoint => Endpoint.decode(value),
   },
+  /** Of all hosts: what is remembered, in the order of time; with `follow` what happens after that, as it is heard. */
+  followEvents: {
+    path: "/overlayd.v1.Control/FollowEvents" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: EventsRequest): Buffer => Buffer.from(EventsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EventsRequest => EventsRequest.decode(value),
+    responseSerialize: (value: EventsReply): Buffer => Buffer.from(EventsReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EventsReply => EventsReply.decode(value),
+  },
 } as const;
 
 export interface ControlServer extends UntypedServiceImplementation {
@@ -10893,6 +11310,8 @@ export interface ControlServer extends UntypedServiceImplementation {
   listPublications: handleUnaryCall<Empty, PublicationList>;
   listEndpoints: handleUnaryCall<EndpointQuery, EndpointList>;
   getEndpoint: handleUnaryCall<Ref, Endpoint>;
+  /** Of all hosts: what is remembered, in the order of time; with `follow` what happens after that, as it is heard. */
+  followEvents: handleServerStreamingCall<EventsRequest, EventsReply>;
 }
 
 export interface ControlClient extends Client {
@@ -11466,6 +11885,13 @@ export interface ControlClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Endpoint) => void,
   ): ClientUnaryCall;
+  /** Of all hosts: what is remembered, in the order of time; with `follow` what happens after that, as it is heard. */
+  followEvents(request: EventsRequest, options?: Partial<CallOptions>): ClientReadableStream<EventsReply>;
+  followEvents(
+    request: EventsRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<EventsReply>;
 }
 
 export const ControlClient = makeGenericClientConstructor(ControlService, "overlayd.v1.Control") as unknown as {

@@ -161,6 +161,7 @@ export class ClusterFixture {
       openStore: () => ({ store, close: () => undefined }),
       joinClient: this.joinClient,
       wireguard: { backend: async () => this.wireguard },
+      logger: this.logger,
     };
     const steps: string[] = [];
     const defaults = { ...DEFAULTS, agent };

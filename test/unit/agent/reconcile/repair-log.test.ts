@@ -13,6 +13,9 @@ function repair(op: Op): PlannedOp {
 const FORWARDING = repair({ kind: 'set-sysctl', at: HOST, key: 'net.ipv4.ip_forward', value: '1' });
 const LINK = repair({ kind: 'delete-link', at: HOST, name: 'ovl4096' });
 
+const nameOf = (namespace: string) => ({ 'ovl-4096': 'web' })[namespace];
+const REPAIRED = { event: 'kernel-repaired' };
+
 function open() {
   const told: unknown[] = [];
   const logger: Logger = {
@@ -20,14 +23,20 @@ function open() {
     warn: (fields: object) => told.push(fields),
   };
   const clock = new VirtualClock();
-  return { told, clock, log: new RepairLog({ clock, logger, signal: new AbortController().signal }) };
+  return { told, clock, log: new RepairLog({ clock, logger, nameOf, signal: new AbortController().signal }) };
 }
 
 test('a repair is told at once', () => {
   const { told, log } = open();
   log.note([]);
   log.note([FORWARDING, LINK, LINK]);
-  expect(told).toEqual([{ writes: 3, kinds: ['set-sysctl', 'delete-link'] }]);
+  expect(told).toEqual([{ ...REPAIRED, writes: 3, kinds: ['set-sysctl', 'delete-link'], network: [] }]);
+});
+
+test('names the networks that they were in', () => {
+  const { told, log } = open();
+  log.note([LINK, { ...LINK, network: 'ovl-4096' }, { ...LINK, network: 'ovl-5000' }]);
+  expect(told).toMatchObject([{ event: 'kernel-repaired', network: ['web'] }]);
 });
 
 test('fifty a second are told once in ten seconds, all of them', async () => {
@@ -37,7 +46,7 @@ test('fifty a second are told once in ten seconds, all of them', async () => {
     await clock.advance(20);
   }
   await clock.advance(60_000);
-  expect(told).toEqual([1, 499, 250].map((writes) => ({ writes, kinds: ['set-sysctl'] })));
+  expect(told).toEqual([1, 499, 250].map((writes) => ({ ...REPAIRED, writes, kinds: ['set-sysctl'], network: [] })));
 });
 
 test('after a quiet time the next one is told at once', async () => {

@@ -1,0 +1,131 @@
+/** What members tell of their own hosts, as streams on the listener of gossip. Each has a connection of its own. */
+import { once } from 'node:events';
+import {
+  type ChannelCredentials,
+  type ClientOptions,
+  connectivityState,
+  type ServerWritableStream,
+  type ServiceError,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import type { Selected } from '../../core/events/event-history.ts';
+import { type HostEvent, parseEvent } from '../../core/events/host-event.ts';
+import type { EventBatch, EventsQuery } from '../../gen/overlayd/v1/events.ts';
+import { MembersClient } from '../../gen/overlayd/v1/members.ts';
+import type { EventQuery, MembersHandler } from '../../ports/members.ts';
+import type { Peer } from '../../ports/peers.ts';
+import { decodeError, encodeError } from './error.ts';
+
+const CONNECT_MS = 1_500;
+/** A member that asks for more than anybody reads gets as much. */
+const MOST_EVENTS = 20_000;
+const PER_MESSAGE = 500;
+
+type Call = ServerWritableStream<EventsQuery, EventBatch>;
+
+/** For `MembersService`; `require` throws when the caller is no member. */
+export function memberMethods(handler: MembersHandler, require: (call: Call) => void): UntypedServiceImplementation {
+  return {
+    events: (call: Call) => {
+      const gone = new AbortController();
+      call.on('cancelled', () => gone.abort());
+      call.on('error', () => gone.abort());
+      const tell = async () => {
+        require(call);
+        const { limit, ...query } = call.request;
+        for await (const selected of handler.events({ ...query, limit: Math.min(limit, MOST_EVENTS) }, gone.signal)) {
+          // It may have been removed while it listens.
+          require(call);
+          for (const batch of batchesOf(selected)) {
+            if (!call.write(batch)) await once(call, 'drain', { signal: gone.signal });
+          }
+        }
+      };
+      tell().then(
+        () => call.end(),
+        (thrown: unknown) => {
+          if (!gone.signal.aborted) call.emit('error', encodeError(thrown));
+        },
+      );
+    },
+  };
+}
+
+function batchesOf({ events, leftOut, cursor }: Selected): EventBatch[] {
+  const parts = [events.slice(0, PER_MESSAGE)];
+  for (let at = PER_MESSAGE; at < events.length; at += PER_MESSAGE) parts.push(events.slice(at, at + PER_MESSAGE));
+  return parts.map((part, at) => ({
+    events: part.map(({ at: atMs, fields, ...event }) => ({ ...event, atMs, fields: JSON.stringify(fields) })),
+    leftOut: at === 0 ? { ...leftOut } : {},
+    cursor,
+  }));
+}
+
+/** As `MembersTransport.events`. */
+export async function* askEvents(
+  peer: Peer,
+  query: EventQuery,
+  { secure, options, signal }: { secure: ChannelCredentials; options: ClientOptions; signal: AbortSignal },
+): AsyncGenerator<Selected> {
+  const client = new MembersClient(peer.address, secure, options);
+  const { types, nodes, networks, ...rest } = query;
+  const stream = client.events({ ...rest, types: [...types], nodes: [...nodes], networks: [...networks] });
+  const abort = () => stream.cancel();
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
+  // gRPC itself waits for a silent host without end.
+  const limit = setTimeout(() => {
+    if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
+    stream.destroy(unreachable(`${where(peer)} cannot be reached`, undefined));
+  }, CONNECT_MS);
+  try {
+    for await (const batch of stream as AsyncIterable<EventBatch>) yield selectedOf(batch);
+  } catch (error) {
+    if (!signal.aborted) throw toAskError(error, peer);
+  } finally {
+    clearTimeout(limit);
+    signal.removeEventListener('abort', abort);
+    stream.on('error', () => undefined).cancel();
+    client.close();
+  }
+}
+
+/** What another release tells that this one cannot read is passed over. */
+function selectedOf({ events, leftOut, cursor }: EventBatch): Selected {
+  const read = events.flatMap(({ seq, type, atMs: at, level, message, fields }): HostEvent[] => {
+    const line = `${JSON.stringify({ seq, type, at, level, message }).slice(0, -1)},"fields":${fields}}`;
+    const event = parseEvent(line);
+    return event ? [event] : [];
+  });
+  return { events: read, leftOut, cursor };
+}
+
+function toAskError(thrown: unknown, peer: Peer): OverlaydError {
+  const error = thrown as ServiceError;
+  if (error.metadata === undefined) return asOverlaydError(thrown);
+  const coded = decodeError(error);
+  if (coded) return coded;
+  switch (error.code) {
+    case status.UNIMPLEMENTED:
+      return new OverlaydError(
+        'version-mismatch',
+        `${where(peer)} runs an older overlayd, which keeps no events: upgrade it there`,
+        { cause: error },
+      );
+    case status.UNAVAILABLE:
+    case status.CANCELLED:
+      return unreachable(`${where(peer)} cannot be reached: ${error.details}`, error);
+    default:
+      return new OverlaydError('internal', `${where(peer)}: ${error.details}`, { cause: error });
+  }
+}
+
+function where({ nodeId, address }: Peer): string {
+  return `node ${nodeId} at ${address}`;
+}
+
+function unreachable(message: string, cause: unknown): OverlaydError {
+  return new OverlaydError('peer-unreachable', message, { cause, retryable: true });
+}

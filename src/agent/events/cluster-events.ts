@@ -1,0 +1,222 @@
+/**
+ * Events of all hosts, asked of each by the one where somebody asks. One that does not answer in time is named, and nobody
+ * waits for it any longer; each says the newest of its own alone, so what comes together is bounded by the number of hosts.
+ */
+import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import type { HostEvent } from '../../core/events/host-event.ts';
+import type { EventQuery, MembersTransport } from '../../ports/members.ts';
+import type { Clock } from '../../ports/runtime.ts';
+import type { EventLog } from './event-log.ts';
+
+export interface EventHost {
+  readonly id: string;
+  readonly name: string;
+  /** `host:port` of its listener; undefined: there is no way at the moment. */
+  readonly address: string | undefined;
+}
+
+export interface ClusterEventsDeps {
+  readonly own: Pick<EventLog, 'tell'>;
+  /** Empty of a host that is no member. */
+  readonly self: () => Pick<EventHost, 'id' | 'name'>;
+  /** The other members. */
+  readonly others: () => readonly EventHost[];
+  readonly transport: () => MembersTransport | undefined;
+  readonly clock: Clock;
+}
+
+export interface Told {
+  /** In the order of time; of one host always in the order in which they happened. */
+  readonly events: readonly { readonly host: Pick<EventHost, 'id' | 'name'>; readonly event: HostEvent }[];
+  readonly leftOut: readonly { readonly host: string; readonly type: string; readonly count: number }[];
+  /** Whose events are missing, and why. */
+  readonly away: readonly { readonly host: string; readonly reason: string }[];
+}
+
+const ANSWER_MS = 5_000;
+const ASKED_AT_ONCE = 16;
+const AGAIN_MS = 5_000;
+/** Of those that nobody has read yet. */
+const MOST_WAITING = 5_000;
+
+interface OfHost {
+  readonly host: EventHost;
+  readonly events: HostEvent[];
+  readonly leftOut: Record<string, number>;
+  cursor: number;
+  away?: string;
+}
+
+export class ClusterEvents {
+  readonly #deps: ClusterEventsDeps;
+
+  constructor(deps: ClusterEventsDeps) {
+    this.#deps = deps;
+  }
+
+  /** What is remembered, in one; with `follow` what is heard after that. `local`: of this host alone. */
+  async *tell(query: EventQuery, options: { readonly local: boolean }, signal: AbortSignal): AsyncGenerator<Told> {
+    const hosts = this.#hosts(options.local);
+    const past = await this.#past(hosts, { ...query, follow: false }, signal);
+    yield together(past);
+    if (query.follow) yield* this.#follow(past, query, options.local, signal);
+  }
+
+  #hosts(local: boolean): readonly EventHost[] {
+    const own = { ...this.#deps.self(), address: undefined };
+    return local ? [own] : [own, ...this.#deps.others()];
+  }
+
+  async #past(hosts: readonly EventHost[], query: EventQuery, signal: AbortSignal): Promise<readonly OfHost[]> {
+    const waiting = [...hosts];
+    const answers: OfHost[] = [];
+    const ask = async () => {
+      for (let host = waiting.shift(); host && !signal.aborted; host = waiting.shift()) {
+        answers.push(await this.#ask(host, query, signal));
+      }
+    };
+    await Promise.all(Array.from({ length: ASKED_AT_ONCE }, ask));
+    return answers;
+  }
+
+  async #ask(host: EventHost, query: EventQuery, signal: AbortSignal): Promise<OfHost> {
+    const answer: OfHost = { host, events: [], leftOut: {}, cursor: query.after };
+    const answered = new AbortController();
+    const limit = new AbortController();
+    const late = this.#deps.clock.sleep(ANSWER_MS, AbortSignal.any([answered.signal, signal])).then(
+      () => limit.abort(),
+      () => undefined,
+    );
+    try {
+      for await (const { events, leftOut, cursor } of this.#source(
+        host,
+        query,
+        AbortSignal.any([limit.signal, signal]),
+      )) {
+        answer.events.push(...events);
+        Object.assign(answer.leftOut, leftOut);
+        answer.cursor = cursor;
+        // More than was asked for is nothing that an agent of ours says.
+        if (answer.events.length >= query.limit) break;
+      }
+      if (limit.signal.aborted) answer.away = 'it did not answer in time';
+    } catch (error) {
+      answer.away = asOverlaydError(error).message;
+    } finally {
+      answered.abort();
+      await late;
+    }
+    return answer;
+  }
+
+  #source(host: EventHost, query: EventQuery, signal: AbortSignal) {
+    const { own, self, transport } = this.#deps;
+    if (host.id === self().id) {
+      return own.tell(query, () => Object.values(self()), signal);
+    }
+    const way = transport();
+    if (host.address === undefined || !way) throw new OverlaydError('peer-unreachable', 'there is no way to it yet');
+    return way.events({ nodeId: host.id, address: host.address }, query, signal);
+  }
+
+  async *#follow(
+    past: readonly OfHost[],
+    query: EventQuery,
+    local: boolean,
+    signal: AbortSignal,
+  ): AsyncGenerator<Told> {
+    const heard = new Heard();
+    const following = new Set<string>();
+    const cursors = new Map(past.map(({ host, cursor }) => [host.id, cursor]));
+    const away = new Set(past.flatMap(({ host, away: why }) => (why === undefined ? [] : [host.id])));
+    const begin = (host: EventHost) => {
+      following.add(host.id);
+      void this.#followOne(host, query, { cursors, away, heard }, signal).finally(() => following.delete(host.id));
+    };
+    // Members come, go and move; of one that is away it is heard when it is back.
+    const look = async () => {
+      while (!signal.aborted) {
+        for (const host of this.#hosts(local)) if (!following.has(host.id)) begin(host);
+        await this.#deps.clock.sleep(AGAIN_MS, signal).catch(() => undefined);
+      }
+      heard.end();
+    };
+    void look();
+    yield* heard.told();
+  }
+
+  async #followOne(
+    host: EventHost,
+    query: EventQuery,
+    { cursors, away, heard }: { cursors: Map<string, number>; away: Set<string>; heard: Heard },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { id, name } = host;
+    try {
+      const after = cursors.get(id) ?? 0;
+      // What comes after what was heard is new, whatever the clock there says.
+      const asked = after === 0 ? query : { ...query, after, sinceMs: 0 };
+      for await (const { events, leftOut, cursor } of this.#source(host, asked, signal)) {
+        away.delete(id);
+        cursors.set(id, Math.max(cursor, cursors.get(id) ?? 0));
+        const counts = after === 0 ? leftOut : {};
+        if (events.length > 0) heard.add(together([{ host, events: [...events], leftOut: counts, cursor }]));
+      }
+    } catch (error) {
+      if (signal.aborted || away.has(id)) return;
+      away.add(id);
+      heard.add({ events: [], leftOut: [], away: [{ host: name, reason: asOverlaydError(error).message }] });
+    }
+  }
+}
+
+/** What several hosts tell at once. Who reads slowly is told how much was left out. */
+class Heard {
+  #waiting: Told[] = [];
+  #events = 0;
+  #ended = false;
+  #wake = Promise.withResolvers<void>();
+
+  add(told: Told): void {
+    const isRoom = this.#events + told.events.length <= MOST_WAITING;
+    this.#waiting.push(isRoom ? told : { ...told, events: [], leftOut: [...told.leftOut, ...countsOf(told)] });
+    if (isRoom) this.#events += told.events.length;
+    this.#wake.resolve();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake.resolve();
+  }
+
+  async *told(): AsyncGenerator<Told> {
+    while (!this.#ended) {
+      await this.#wake.promise;
+      this.#wake = Promise.withResolvers();
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      this.#events = 0;
+      if (this.#ended) return;
+      yield* waiting;
+    }
+  }
+}
+
+function countsOf({ events }: Told): Told['leftOut'] {
+  const byType = Map.groupBy(events, ({ host, event }) => `${host.name} ${event.type}`);
+  return [...byType.values()].map((of) => ({ host: of[0]!.host.name, type: of[0]!.event.type, count: of.length }));
+}
+
+function together(answers: readonly OfHost[]): Told {
+  const events = answers.flatMap(({ host: { id, name }, events: of }) =>
+    of.map((event) => ({ host: { id, name }, event })),
+  );
+  return {
+    // Stable: of one host they stay in their order where its clock stood still.
+    events: events.sort((a, b) => a.event.at - b.event.at),
+    leftOut: answers.flatMap(({ host, leftOut }) =>
+      Object.entries(leftOut).map(([type, count]) => ({ host: host.name, type, count })),
+    ),
+    away: answers.flatMap(({ host, away }) => (away === undefined ? [] : [{ host: host.name, reason: away }])),
+  };
+}

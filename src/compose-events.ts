@@ -1,0 +1,48 @@
+/** What happened on this host and on all others: the log's events, kept on the disk, told to members and commands. */
+import { ClusterEvents } from './agent/events/cluster-events.ts';
+import { EventLog } from './agent/events/event-log.ts';
+import { recording } from './agent/events/recording.ts';
+import type { Member } from './agent/member.ts';
+import { eventFile } from './compose-files.ts';
+import type { Config } from './core/config/option.ts';
+import { gossipAddress } from './core/wireguard/reach.ts';
+import type { MembersHandler, MembersTransport } from './ports/members.ts';
+import type { Clock, Logger } from './ports/runtime.ts';
+
+interface Reach {
+  readonly member: Member;
+  readonly transport: MembersTransport;
+}
+
+/** `logger`: lines of it are not events yet. */
+export async function composeEvents(config: Pick<Config, 'dataDir'>, clock: Clock, logger: Logger) {
+  const log = new EventLog({ file: eventFile(config), clock, logger });
+  await log.load();
+  let reach: Reach | undefined;
+  const self = () => ({ id: reach?.member.self.id ?? '', name: reach?.member.self.name ?? '' });
+  const others = () => {
+    if (!reach) return [];
+    const { member } = reach;
+    const nodes = [...member.view.nodes()].filter(({ id, left }) => !left && id !== member.self.id);
+    return nodes.map((node) => ({
+      ...{ id: node.id, name: node.name },
+      address: gossipAddress(member.self, node, member.wireguard.outside.passes(node.id)),
+    }));
+  };
+  const members: MembersHandler = {
+    events: (query, signal) => log.tell(query, () => Object.values(self()), signal),
+  };
+  return {
+    log,
+    logger: recording(logger, (...entry) => log.record(...entry)),
+    members,
+    cluster: new ClusterEvents({ own: log, self, others, transport: () => reach?.transport, clock }),
+    /** Others are asked by this member, as long as it runs. */
+    reachBy: (by: Reach, signal: AbortSignal) => {
+      reach = by;
+      signal.addEventListener('abort', () => {
+        if (reach === by) reach = undefined;
+      });
+    },
+  };
+}
