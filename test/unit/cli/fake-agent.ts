@@ -10,6 +10,7 @@ import {
   Diagnosis,
   DnsSet,
   Endpoint,
+  type EventsReply,
   type IpamFinding,
   type Kept,
   Network,
@@ -212,7 +213,8 @@ const ANSWERS = {
 };
 
 type Method = keyof typeof ANSWERS;
-type Answers = { [M in Method]?: (request: never, onProgress: (message: never) => void) => unknown };
+type Told<M> = M extends 'followEvents' ? EventsReply : string;
+type Answers = { [M in Method]?: (request: never, onTold: (told: Told<M>) => void) => unknown };
 
 export interface Run {
   readonly code: number;
@@ -236,7 +238,7 @@ export async function run(line: string | readonly string[], options: RunOptions 
   let error = '';
   const client: Record<string, unknown> = { close: vi.fn() };
   for (const [method, answer] of Object.entries({ ...ANSWERS, ...options.answers })) {
-    client[method] = async (request: never, onProgress: (message: string) => void) => {
+    client[method] = async (request: never, onProgress: (told: unknown) => void) => {
       asked.push([method, request]);
       return answer(request, onProgress);
     };

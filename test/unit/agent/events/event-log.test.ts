@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { EventLog } from '../../../../src/agent/events/event-log.ts';
 import { recording } from '../../../../src/agent/events/recording.ts';
+import type { Selected } from '../../../../src/core/events/event-history.ts';
 import type { EventQuery } from '../../../../src/ports/members.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 import { type LogLine, recordingLogger } from '../cluster/cluster-fixture.ts';
@@ -42,7 +43,7 @@ async function open(disk = new Disk()) {
 
 async function told(log: EventLog, query: Partial<EventQuery> = {}) {
   const { value } = await log.tell({ ...QUERY, ...query }, () => ['h1'], new AbortController().signal).next();
-  return value!.events.map(({ type, fields, level }) => ({ type, fields, level }));
+  return (value as Selected).events.map(({ type, fields, level }) => ({ type, fields, level }));
 }
 
 test('a line with `event` is one, with what its parents say of themselves; every other line is not', async () => {
