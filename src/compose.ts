@@ -7,9 +7,8 @@ import { hostNameServers } from './adapters/dns/name-servers.ts';
 import { NamesKeeper } from './adapters/dns/process/keeper.ts';
 import { daemonNameServers } from './adapters/docker/daemon-file.ts';
 import { createEngine } from './adapters/docker/engine.ts';
-import { allowForwarding, hasLegacyRules } from './adapters/docker/forwarding.ts';
+import { hasLegacyRules } from './adapters/docker/forwarding.ts';
 import { mendHostsFile } from './adapters/docker/hosts-file.ts';
-import { missingTranslation } from './adapters/docker/translation.ts';
 import { createBundledEtcd } from './adapters/etcd/server.ts';
 import { createEtcdStore } from './adapters/etcd/store.ts';
 import type { Exec } from './adapters/exec.ts';
@@ -22,7 +21,6 @@ import { createControlWays } from './adapters/kernel/control-way.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
 import { KernelThread } from './adapters/kernel/kernel-thread.ts';
 import { wireguardJobs } from './adapters/kernel/wireguard-jobs.ts';
-import type { RoutingQuestion } from './adapters/netlink/host-routing.ts';
 import { packing } from './adapters/packing.ts';
 import { createPki } from './adapters/pki/pki.ts';
 import { beSoleAgent } from './adapters/sole-agent.ts';
@@ -50,6 +48,7 @@ import { storePlaces } from './agent/store/places.ts';
 import { StoreSide } from './agent/store/store-side.ts';
 import { StoreWork } from './agent/store-work.ts';
 import { clearThisHost } from './compose-clear.ts';
+import { allowForwardingOf } from './compose-engine.ts';
 import { composeEvents } from './compose-events.ts';
 import { agentFiles } from './compose-files.ts';
 import { openFrontDoors } from './compose-front-doors.ts';
@@ -64,7 +63,6 @@ import { keepersOf, saidOf } from './core/keepers.ts';
 import { type AgentVersion, levelOf, SPOKEN_LEVELS, STORE_LEVEL } from './core/levels.ts';
 import type { LevelRange } from './core/records.ts';
 import { CLIENT_PORT, PEER_PORT } from './core/store-members.ts';
-import { hasFamily } from './core/subnets.ts';
 import { gossipAddress } from './core/wireguard/reach.ts';
 import { createHandlers } from './integrations/control/handlers.ts';
 import type { Logger } from './ports/runtime.ts';
@@ -238,14 +236,7 @@ export async function startAgent(
       engine &&
       new EngineSide({
         ...{ engine, file: engineFile, member, clock, logger: log },
-        allowForwarding: () => {
-          const ipv6 = [...member.view.networks()].some((network) => hasFamily(network, 6));
-          return allowForwarding(exec.run, ipv6, () => {
-            const routing = (question: RoutingQuestion) => thread.ask('routing', question);
-            const ruleset = () => thread.ask('rules', { command: 'list ruleset' });
-            return missingTranslation({ run: exec.run, routing, ruleset });
-          });
-        },
+        allowForwarding: () => allowForwardingOf(member.view.networks(), { exec, thread }),
         hasSilentRules: () => hasLegacyRules(),
         ...{ nameServers: () => daemonNameServers(DAEMON_FILE), namesInside: config.dockerNames === 'direct' },
         mendHosts: mendHostsFile,
