@@ -40,6 +40,7 @@ export function composeKeeper(
     ...{ ...parts, commit },
     selfId: own.current.nodeId,
     users: store.users,
+    members: () => store.membership.members(),
     view: () => member().view,
     isFollowed: () => member().storeConnected,
   });

@@ -15,6 +15,7 @@ let clock: VirtualClock;
 let etcd: MemoryEtcd;
 let cut: string[][];
 let revoked: readonly string[] | undefined;
+let voters: readonly string[];
 let told: ReturnType<typeof toldView>;
 
 const put = (key: string, record: object) => {
@@ -28,6 +29,7 @@ const node = (id: string, parts: Partial<NodeRecord> = {}) =>
 beforeEach(() => {
   cut = [];
   revoked = undefined;
+  voters = [];
   clock = new VirtualClock();
   etcd = new MemoryEtcd({ clock });
   told = toldView();
@@ -40,6 +42,7 @@ function keeping(selfId: string, parts: Partial<UserKeepingDeps> = {}): UserKeep
   const store = etcd.store(selfId);
   return new UserKeeping({
     ...{ selfId, users: store.users, store, view: () => told.view, isFollowed: () => true, clock, logger: silent },
+    members: async () => voters.map((name) => ({ id: name, name, isLearner: false, peerUrls: [], clientUrls: [] })),
     cutOff: async (addresses) => cut.push([...addresses]),
     commit: committingAlone(store),
     onRevoked: (serials) => {
@@ -196,6 +199,22 @@ describe('users of etcd', () => {
     // Nobody takes them any more: what was written down of who is gone goes.
     const { entries: kept } = await etcd.store('n1').list(keys.allCertificates);
     expect(kept.map(({ key }) => key)).toEqual([keys.certificates('n3')]);
+  });
+
+  it('and certificates: those of a node whose etcd votes are taken until it does not', async () => {
+    put(keys.cluster, { id: 'c', caCertificate: '', pools: [], vniRange: [4096, 4097], createdAt: 1, level: 5 });
+    put(keys.certificates('n2'), { issued: [{ serial: '22', notAfter: clock.now() + 90 * 86_400_000 }] });
+    voters = ['n1', 'n2'];
+    const one = keeping('n1');
+    await one.step();
+    etcd.txn([], [{ kind: 'delete', key: keys.node('n2') }]);
+    await one.step();
+    expect([revoked, await writes('n2')]).toEqual([[], false]);
+    const held = await etcd.store('n1').get(keys.certificates('n2'));
+    expect(JSON.parse(held!.value).issued).toMatchObject([{ serial: '22', revoked: true }]);
+    voters = ['n1'];
+    await one.step();
+    expect(revoked).toEqual(['22']);
   });
 
   it('and certificates: those of a node that went before there were users are refused as well', async () => {

@@ -49,15 +49,17 @@ export async function revokeIssued(deps: IssuedDeps, nodeId: string, now: number
 
 /**
  * Serials, in order, of what etcd is to refuse. What nodes have that are none any more is among them, whoever removed them; what has
- * run out is forgotten. `members`: ids, as they were a moment ago. One that cannot be read is left alone. Throws what the store throws.
+ * run out is forgotten. `members`: ids, as they were a moment ago. One that cannot be read is left alone. `needed`: ids of those whose
+ * certificates etcd has to take still. Throws what the store throws.
  */
 export async function settleRevoked(
   { commit, store }: IssuedDeps,
   members: ReadonlySet<string>,
   now: number,
+  needed: () => Promise<readonly string[]>,
 ): Promise<readonly string[]> {
   const { entries } = await store.list(keys.allCertificates);
-  const records: CertificatesRecord[] = [];
+  const records = new Map<string, CertificatesRecord>();
   for (const entry of entries) {
     const { key, value } = entry;
     const nodeId = key.slice(keys.allCertificates.length);
@@ -66,13 +68,16 @@ export async function settleRevoked(
     const next = revokedAll(held, now);
     // A node's record is there before its first certificate's: one that is admitted now is seen.
     const isOver = next !== held && !members.has(nodeId) && !(await isMember(store, nodeId));
-    if (!isOver) records.push(held);
-    else if (next) records.push(next);
+    if (!isOver) records.set(nodeId, held);
+    else if (next) records.set(nodeId, next);
     // Who is admitted again, and gets another one, changes it: it is looked at anew then.
     if (isOver)
       await commit([unchanged(key, entry)], [next ? { kind: 'put', key, record: next } : { kind: 'delete', key }]);
   }
-  return revokedSerials(records, now);
+  // Asked for only where there is something that it could spare.
+  if (revokedSerials(records.values(), now).length === 0) return [];
+  for (const nodeId of await needed()) records.delete(nodeId);
+  return revokedSerials(records.values(), now);
 }
 
 async function isMember(store: Pick<ClusterStore, 'get'>, nodeId: string): Promise<boolean> {

@@ -20,7 +20,7 @@ import {
   ROOT,
 } from '../../core/store-rights.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
-import type { ClusterStore, StoreUsers } from '../../ports/store.ts';
+import type { ClusterStore, StoreMembership, StoreUsers } from '../../ports/store.ts';
 import { revokeIssued, settleRevoked } from '../cluster/issued.ts';
 import { waitAtMost } from '../cluster/wait-at-most.ts';
 import type { Commit } from '../view/commit.ts';
@@ -35,6 +35,8 @@ export interface UserKeepingDeps {
   readonly commit: Commit;
   readonly clock: Pick<Clock, 'elapsed' | 'now' | 'sleep'>;
   readonly logger: Logger;
+  /** etcd's, by its own word. */
+  readonly members: StoreMembership['members'];
   /** Ends the connections that these addresses have to etcd on this host. Returns how many there were. */
   readonly cutOff: (addresses: readonly string[]) => Promise<number>;
   /** This host's etcd refuses certificates with these serials from now on. */
@@ -127,7 +129,16 @@ export class UserKeeping {
       if (id !== undefined && !wanted.has(id)) await this.revoke(id);
     }
     await this.#cutOffRemoved(wanted);
-    onRevoked(await settleRevoked(this.#deps, new Set(wanted.keys()), clock.now()));
+    onRevoked(await settleRevoked(this.#deps, new Set(wanted.keys()), clock.now(), () => this.#voters()));
+  }
+
+  /**
+   * Whoever votes in etcd, removed from the cluster or not: without its member there may be no majority, neither for changes nor for
+   * letting it go. What it calls is refused all the same, as it has no user any more.
+   */
+  async #voters(): Promise<readonly string[]> {
+    const { members } = this.#deps;
+    return (await members()).filter(({ isLearner }) => !isLearner).map(({ name }) => name);
   }
 
   /**
