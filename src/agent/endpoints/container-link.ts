@@ -3,7 +3,7 @@ import type { ContainerRef } from '../../core/container.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import type { NamespaceState } from '../../core/host-state.ts';
 import { networkSettings } from '../../core/network-options.ts';
-import type { NetworkRecord } from '../../core/records.ts';
+import type { EndpointRecord, NetworkRecord } from '../../core/records.ts';
 
 /** What a container is called that nobody named. */
 export function defaultName(container: ContainerRef): string {
@@ -27,6 +27,17 @@ export function chooseLink(
   }
   const prefix = networkSettings(network).interfacePrefix;
   for (let i = 0; ; i++) if (!links.has(`${prefix}${i}`)) return `${prefix}${i}`;
+}
+
+/** What the endpoint's link is called there; undefined: there is none. Two networks may have given a container one MAC. */
+export function foundLink(
+  { addresses, links }: NamespaceState,
+  { addresses: own, mac }: Pick<EndpointRecord, 'addresses' | 'mac'>,
+): string | undefined {
+  const ofMac = [...links.values()].filter((link) => link.mac === mac).map(({ name }) => name);
+  const isOwn = (name: string) =>
+    addresses.some(({ address, link }) => link === name && own.some(({ ip }) => ip === address));
+  return ofMac.find(isOwn) ?? ofMac[0];
 }
 
 /** Throws `invalid-name`. */

@@ -24,6 +24,7 @@ import type { Wanted } from '../claims/address-choice.ts';
 import type { AddressClaims } from '../claims/address-claims.ts';
 import { checkMac, refuseTakenMac } from '../claims/mac-choice.ts';
 import type { Releases } from '../claims/releases.ts';
+import { foundLink } from '../endpoints/container-link.ts';
 import { EndpointChange, type EndpointChangeDeps } from '../endpoints/endpoint-change.ts';
 import type { Endpoints, EndpointsDeps } from '../endpoints/endpoints.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
@@ -340,9 +341,8 @@ export class EngineEndpoints {
     try {
       const container = { ...(await containers.resolve(`pid:${pid}`)), text: `docker:${name}` };
       if (container.identity === endpoint.container.identity) return { container };
-      const { links } = await dataPath.inside(container.path);
-      const link = [...links.values()].find(({ mac }) => mac === endpoint.record.mac);
-      return link ? { container, ifname: link.name } : {};
+      const ifname = foundLink(await dataPath.inside(container.path), endpoint.record);
+      return ifname === undefined ? {} : { container, ifname };
     } catch (error) {
       if (error instanceof OverlaydError) return {};
       throw error;
