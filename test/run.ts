@@ -118,7 +118,7 @@ async function main(wanted: readonly string[]): Promise<number> {
   );
   if (unknown.length > 0) {
     console.error(
-      `no suite ${unknown.join(', ')}; there are ${SUITES.join(', ')}, and what is in their folders of test/`,
+      `no suite ${unknown.join(', ')}; there are ${[...SUITES, ...NAMED_ONLY].join(', ')}, and what is in their folders of test/`,
     );
     return 2;
   }

@@ -1,4 +1,4 @@
-/** What docs/nspawn.md shows is what happens: its units, and its machine, on a Debian that was booted. */
+/** What docs/nspawn.md shows is what happens: its units, and its machine, on a Debian that was booted; beside other kinds. */
 import { expect, test } from 'vitest';
 import { Booted } from '../lab/booted.ts';
 import { joinArguments } from '../lab/cluster.ts';
@@ -72,4 +72,30 @@ test.each(examplesOf('nspawn').filter(([, steps]) => steps.some(({ host }) => ho
     return host === 1 ? one().run(argv) : booted.run(argv);
   });
   expect(await endpointNames(one())).toEqual(['front']);
+});
+
+test('a machine reaches containers of the other kinds by name, and they reach it', async () => {
+  const flags = '--keep-unit --machine kin --directory /var/lib/machines/build --private-network --boot';
+  const boot = `systemd-run -q -p Delegate=yes -p KillMode=mixed --unit kin systemd-nspawn ${flags}`;
+  await booted.must(['sh', '-c', boot]);
+  await until('machined to know it', async () => (await booted.run(['machinectl', 'show', 'kin'])).code === 0);
+  await booted.must(['overlayd', 'network', 'connect', 'web', 'machine:kin']);
+  const leader = (await booted.must(['machinectl', 'show', '-P', 'Leader', 'kin'])).trim();
+  const process = one().spawn(['unshare', '--net', 'sh', '-c', 'ip link set lo up; echo $$; exec sleep 100000']);
+  await expect.poll(() => process.output).toMatch(/^\d+\n/);
+  await one().mustOverlayd('network', 'connect', '--name', 'plain', 'web', `pid:${process.output.trim()}`);
+  const write = 'echo nameserver 10.66.0.1 > /etc/resolv.conf && exec "$@"';
+  const inside = ['nsenter', '--target', leader, '--net', '--mount', 'sh', '-c', write, 'sh'];
+  for (const name of ['front', 'plain']) await booted.must([...inside, 'busybox', 'ping', '-c', '1', '-W', '5', name]);
+  await one().mustExec('front', ['ping', '-c', '1', '-W', '5', 'kin']);
+  const rows = (await endpointRows(one())) as readonly { Name: string; Tool?: string }[];
+  expect(rows.map(({ Name, Tool }) => [Name, Tool]).sort()).toEqual([
+    ['front', 'netns'],
+    ['kin', 'machine'],
+    ['plain', 'pid'],
+  ]);
+  // Nobody says that it is over.
+  await booted.must(['machinectl', 'kill', '--signal=KILL', 'kin']);
+  await until('its end', async () => (await endpointNames(one())).join() === 'front,plain');
+  process.drop();
 });
