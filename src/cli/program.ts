@@ -15,6 +15,7 @@ import { addIpamCommands } from './commands/ipam.ts';
 import { addNetworkCommands } from './commands/network.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addPodmanCommands } from './commands/podman.ts';
+import { addPsCommand } from './commands/ps.ts';
 import { addPublishCommands } from './commands/publish.ts';
 import { addServiceCommands } from './commands/service.ts';
 import { addStatusCommand } from './commands/status.ts';
@@ -70,6 +71,7 @@ export function createProgram(surroundings: Surroundings): Command {
   program.commandsGroup('Networks:');
   addNetworkCommands(program, session);
   addEndpointCommands(program, session);
+  addPsCommand(program, session);
   addDnsCommands(program, session);
   addServiceCommands(program, session);
   addPublishCommands(program, session);

@@ -70,6 +70,15 @@ test('networks, attachments and repairs are told, by network and by host, in the
   const vni = (await one.json('network', 'inspect', 'web'))[0].Vni as number;
   await two.must(['ip', '-n', `ovl-${vni}`, 'neigh', 'flush', 'dev', 'vx0', 'nud', 'permanent']);
   await untilTold(three, 'kernel-repaired', { network: 'web', Node: 'h2' });
+  const containers = (await three.json('ps', '--filter', 'network=web')) as {
+    Name: string;
+    Node: string;
+    Tool: string;
+  }[];
+  expect(containers.map(({ Name, Node, Tool }) => [Name, Node, Tool])).toEqual([
+    ['api', 'h1', 'netns'],
+    ['shop', 'h2', 'netns'],
+  ]);
   await two.mustOverlayd('network', 'disconnect', 'web', 'netns:b');
   const told = (await eventsAt(three, '--filter', 'network=web')).map(({ Node, Type }) => `${Node} ${Type}`);
   const inOrder = told.filter((line) => !line.includes('kernel-repaired'));
