@@ -1,5 +1,6 @@
 /** Services: made on one host, answered and spread on all, whoever makes them at once; no address is lost, nobody dead is asked. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { addStaticNames } from '../../src/agent/names/static-names.ts';
 import { createService, removeService, type ServicesDeps } from '../../src/agent/services/services.ts';
 import { namespaceOf } from '../../src/core/plan/naming.ts';
 import { firstAddress, keys } from '../../src/core/records.ts';
@@ -137,6 +138,16 @@ describe('a service', () => {
     expect(cluster.etcd.entries(keys.services(webId))).toEqual([]);
     const { service } = await until(createService(deps(hosts[0]), request));
     expect(service.addresses.map(({ ip }) => ip)).toEqual(['10.0.0.77']);
+  });
+
+  it('has its name alone: nobody gives it to anything else', async () => {
+    await until(create(hosts[0], 'nobody-yet'));
+    await pass(100);
+    const { commit, networks, view } = hosts[1].running;
+    const added = addStaticNames({ store: hosts[1].store, commit, networks, view }, 'web', {
+      ...{ name: 'nobody-yet', type: 'A', values: ['192.0.2.9'] },
+    });
+    await expect(until(added)).rejects.toThrow(/nobody-yet is a service of network web, .*service rm web nobody-yet/);
   });
 
   it('keeps its address from containers, and gives it back', async () => {

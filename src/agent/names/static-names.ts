@@ -21,7 +21,7 @@ import type { Commit } from '../view/commit.ts';
 export interface StaticNamesDeps {
   readonly store: Pick<ClusterStore, 'get'>;
   readonly commit: Commit;
-  readonly view: Pick<ClusterView, 'endpointsOn' | 'node' | 'staticNames'>;
+  readonly view: Pick<ClusterView, 'endpointsOn' | 'node' | 'services' | 'staticNames'>;
   readonly networks: Pick<Networks, 'find' | 'list'>;
 }
 
@@ -39,6 +39,13 @@ export async function addStaticNames(deps: StaticNamesDeps, ref: string, request
   const { network, sets, asked } = await change(deps, ref, (held, of) => {
     const added = parseStaticSet(request, of);
     const holder = holderOf(deps.view, of, added.name);
+    const service = deps.view.services(of.id)?.services.find((each) => each.name === added.name);
+    if (holder === undefined && service) {
+      throw new OverlaydError(
+        'name-in-use',
+        `${added.name} is a service of network ${of.name}, which would be answered alone; remove it first (overlayd service rm ${of.name} ${added.name}), or choose another name`,
+      );
+    }
     if (holder !== undefined) {
       throw new OverlaydError(
         'name-in-use',
