@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { NamesKeeper } from './adapters/dns/process/keeper.ts';
 import { createEngine } from './adapters/docker/engine.ts';
 import { removeForwarding } from './adapters/docker/forwarding.ts';
+import { servePlugin } from './adapters/docker/plugin-server.ts';
 import { createBundledEtcd } from './adapters/etcd/server.ts';
 import type { Exec } from './adapters/exec.ts';
 import { refuseSecond } from './adapters/grpc/control-server.ts';
@@ -16,8 +17,9 @@ import { wireguardJobs } from './adapters/kernel/wireguard-jobs.ts';
 import { beSoleAgent } from './adapters/sole-agent.ts';
 import { createContainers } from './adapters/system/containers.ts';
 import { leaderOf } from './adapters/system/machines.ts';
-import { systemClock as clock } from './adapters/system/time.ts';
+import { systemClock as clock, systemRandom } from './adapters/system/time.ts';
 import { createWireguard } from './adapters/wireguard/wireguard.ts';
+import { notJoined } from './agent/cluster/identity.ts';
 import { KeptState } from './agent/endpoints/kept-state.ts';
 import { withdrawAll } from './agent/engine/withdraw-all.ts';
 import type { EventLog } from './agent/events/event-log.ts';
@@ -27,6 +29,7 @@ import { clearTunnels } from './agent/wireguard/clear-tunnels.ts';
 import { agentFiles, eventFile } from './compose-files.ts';
 import { withdrawalFromPodman } from './compose-podman.ts';
 import type { Config } from './core/config/option.ts';
+import { createDrivers } from './integrations/docker/drivers.ts';
 import type { Engine } from './ports/engine.ts';
 import type { Containers } from './ports/host.ts';
 import type { Kernel } from './ports/kernel.ts';
@@ -87,6 +90,7 @@ export async function clearWithoutAgent(
   const containers = createContainers({ leaderOf: (machine) => leaderOf(exec.run, machine) });
   const files = agentFiles(config);
   const stateFile = new KeptState({ ...files.state, clock });
+  const docker = config.docker === 'on' ? await answerDocker(config, logger, quit.signal) : undefined;
   try {
     await clearThisHost({
       ...{ exec, logger, containers, files, stateFile },
@@ -107,8 +111,24 @@ export async function clearWithoutAgent(
     if (forget) for (const directory of [dataDir, runDir]) await rm(directory, { recursive: true, force: true });
   } finally {
     quit.abort();
+    await docker?.ended;
     await stateFile.end();
     await thread.close();
     giveBack();
   }
+}
+
+/** It asks before it lets go of anything. */
+async function answerDocker(config: Config, logger: Logger, signal: AbortSignal) {
+  const lifecycle = {
+    require: () => {
+      throw notJoined();
+    },
+    ...{ current: undefined, situation: { busy: undefined, problem: undefined }, leaving: true },
+  };
+  const handlers = createDrivers({ lifecycle, clock, random: systemRandom, ready: Promise.resolve() });
+  const socket = { path: config.dockerPluginSocket };
+  return servePlugin({ handlers, clock, logger }, { socket }, signal).catch((error: unknown) => {
+    logger.warn({ error }, 'Docker cannot be answered, and may keep networks of overlayd');
+  });
 }
