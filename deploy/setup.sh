@@ -6,6 +6,7 @@
 #   deploy/setup.sh --test     and what the tests need
 #   deploy/setup.sh --bench    and what the benchmarks need
 #   deploy/setup.sh --debian   and what makes another Debian's root to test in
+#   deploy/setup.sh --hosts    and what boots hosts with systemd
 #   deploy/setup.sh --kernel   and what the tests and a virtual machine with another kernel need
 #
 # wireguard-go runs encrypted networks where the kernel has no module for it: the tests and the demo have them everywhere.
@@ -20,15 +21,16 @@ fail() {
   exit 1
 }
 
-with_tests= with_docker= with_bench= with_debian= with_kernel=
+with_tests= with_docker= with_bench= with_debian= with_kernel= with_hosts=
 case "${1-}" in
   '') ;;
   --docker) with_docker=1 ;;
   --test) with_docker=1 with_tests=1 ;;
   --bench) with_docker=1 with_tests=1 with_bench=1 ;;
   --debian) with_debian=1 ;;
+  --hosts) with_hosts=1 ;;
   --kernel) with_docker=1 with_tests=1 with_kernel=1 ;;
-  *) fail "unknown argument '$1'; usage: deploy/setup.sh [--docker | --test | --bench | --debian | --kernel]" ;;
+  *) fail "unknown argument '$1'; usage: deploy/setup.sh [--docker | --test | --bench | --debian | --hosts | --kernel]" ;;
 esac
 
 # One set-up at a time in one tree.
@@ -45,6 +47,7 @@ tools='libnftables.so.1:libnftables1 ip:iproute2 bridge:iproute2 nft:nftables et
   dockerd:docker.io /usr/bin/docker:docker.io containerd:containerd iptables:iptables docker-compose:docker-compose busybox:busybox-static"
 [ -z "$with_bench" ] || tools="$tools iperf3:iperf3 sockperf:sockperf dnsperf:dnsperf ldd:libc-bin"
 [ -z "$with_debian" ] || tools="$tools debootstrap:debootstrap"
+[ -z "$with_hosts" ] || tools="$tools debootstrap:debootstrap systemd-nspawn:systemd-container dpkg-deb:dpkg"
 [ -z "$with_kernel" ] || tools="$tools qemu-system-x86_64:qemu-system-x86 modprobe:kmod cpio:cpio xz:xz-utils zstd:zstd setsid:util-linux"
 
 # A library is looked for where ldconfig can list them. A container has none of this machine's libraries: only a static
