@@ -327,8 +327,9 @@ export class EngineEndpoints {
       if (inside.container && isHandedOver(found.container) && addressOf(record, 6))
         void this.#wire({ ...known, record });
     }
-    if (change && !isNamed(found.record, names)) {
-      const event = found.record.name === '' ? 'endpoint-attached' : 'endpoint-renamed';
+    const isFirst = found.engine.containerId === undefined;
+    if (isFirst || !isNamed(found.record, names)) {
+      const event = isFirst ? 'endpoint-attached' : 'endpoint-renamed';
       const network = this.#deps.state.view.network(record.networkId)?.name;
       logger.info({ event, endpoint: names.name, network, address: addressList(record) }, 'endpoint named');
     }
