@@ -114,3 +114,10 @@ test('a firewall that drops what containers send out is found', async () => {
   });
   await heal();
 });
+
+test('who leaves has nothing of it any more, and is a path no more', async () => {
+  expect(await three().must(['ip', 'netns', 'list'])).toContain('overlayd-path');
+  await three().mustOverlayd('leave');
+  expect(await three().must(['ip', 'netns', 'list'])).not.toContain('overlayd-path');
+  await untilWell(one());
+});

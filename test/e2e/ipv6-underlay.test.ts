@@ -57,6 +57,10 @@ describe('members that have addresses of IPv6 alone', () => {
       two.exec('c2', ['ping', '-q', '-c', '1', '-W', '1', '-M', 'do', '-s', `${bytes}`, 'n3']);
     expect((await most(1402)).code).toBe(0);
     expect((await most(1403)).code).not.toBe(0);
+    await until('the paths to be known', async () => {
+      const { Peers } = await two.json('status');
+      return Peers.every(({ Path }: { Path: { Mtu: number } | null }) => Path?.Mtu === 1_430);
+    });
   });
 
   test('carry a network of both families', async () => {

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { Doctor, type DoctorDeps } from '../../../src/agent/doctor.ts';
+import { type Finding, found } from '../../../src/core/finding.ts';
+
+const MIB = 2 ** 20;
+const ASKED = { network: '', peer: '', commandVersion: '' };
+
+/** Of a host that is no member. */
+function doctor(known: readonly Finding[], deps: Partial<DoctorDeps> = {}) {
+  return new Doctor(
+    {
+      report: { membership: undefined, make: async () => ({ findings: known, membership: undefined }) } as never,
+      kernel: { observe: async () => ({}) as never },
+      clock: { now: () => 9_000, elapsed: () => 0, sleep: async () => undefined },
+      knock: async () => undefined,
+      disk: async () => ({ freeBytes: 500 * MIB, totalBytes: 1_000 * MIB }),
+      neighbourOverflows: async () => undefined,
+      ...deps,
+    },
+    { dataDir: '/var/lib/overlayd', version: '1.0.0' },
+  );
+}
+
+test('a host that is no member is looked at by itself, and what is of members says why it was skipped', async () => {
+  const { checks, findings } = await doctor([]).diagnose(ASKED);
+  expect(findings).toEqual([]);
+  const outcomes = new Map(checks.map(({ name, outcome }) => [name, outcome]));
+  expect(outcomes.get('disk')).toBe('ok');
+  expect(outcomes.get('data path')).toBe('skipped');
+  expect(outcomes.get('gossip port')).toBe('skipped');
+});
+
+test('what is found now is told beside what is known, each once', async () => {
+  const known = found('disk-full', ['known']).map((each) => ({ ...each, since: 1_000 }));
+  const deps = { disk: async () => ({ freeBytes: 1, totalBytes: 9 }), neighbourOverflows: async () => 3 };
+  const { checks, findings } = await doctor(known, deps).diagnose(ASKED);
+  expect(findings.map(({ code, since, text }) => [code, since, text === 'known'])).toEqual([
+    ['disk-full', 1_000, true],
+    ['neighbours-overflowed', 9_000, false],
+  ]);
+  expect(checks.find(({ name }) => name === 'disk')).toMatchObject({ outcome: 'problem', detail: '1 finding' });
+});
+
+test('a look that fails is told as skipped, with why', async () => {
+  const disk = () => Promise.reject(new Error('no such directory'));
+  const { checks } = await doctor([], { disk }).diagnose(ASKED);
+  expect(checks.find(({ name }) => name === 'disk')).toEqual({
+    ...{ name: 'disk', outcome: 'skipped', detail: 'no such directory' },
+  });
+});
+
+test.each([{ peer: 'h2' }, { network: 'web' }])('of a host that is no member nobody can ask for %o', async (some) => {
+  await expect(doctor([]).diagnose({ ...ASKED, ...some })).rejects.toMatchObject({ code: 'not-joined' });
+});
