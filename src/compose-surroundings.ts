@@ -50,7 +50,6 @@ export function composeSurroundings(
     ...{ kernel, clock, random, logger, open: openPathSocket, stopwatch: () => performance.now() },
     ...{ view: () => member.view, self: () => member.self },
     isHeard: (nodeId) => member.liveness(nodeId) === 'ready',
-    onOffer: () => member.noteHostChange(),
   });
   return {
     paths,

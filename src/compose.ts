@@ -182,7 +182,7 @@ export async function startAgent(
           userKeeping.look();
         },
         storeOffer: () => storeSide.offer(),
-        answersProbes: () => around.paths.isOpen,
+        answersProbes: true,
         onView: () => certification.look(),
         trust: () => certification.trust,
         addressProblem: () => addresses.problems[0],

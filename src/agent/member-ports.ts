@@ -39,7 +39,8 @@ export interface MemberPorts {
   readonly addressProblem?: () => string | undefined;
   /** Whether this host could run a member of the store. */
   readonly storeOffer?: SelfRecordDeps['storeOffer'];
-  readonly answersProbes?: SelfRecordDeps['answersProbes'];
+  /** Absent: nothing here answers packets that see whether the data path works. */
+  readonly answersProbes?: true;
   /** The CAs that are in use here, from level 4 on. */
   readonly trust?: () => Trust | undefined;
   readonly clock: Clock;

@@ -149,7 +149,7 @@ export class Member {
       {
         ...{ store, commit, state, facts: ports.facts, clock, onChange: () => this.#housekeeping.wake() },
         ...{ addressProblem: () => ports.addressProblem?.(), trust: () => ports.trust?.() },
-        ...{ ownOffer: this.wireguard.keys, storeOffer: ports.storeOffer, answersProbes: ports.answersProbes },
+        ...{ ownOffer: this.wireguard.keys, storeOffer: ports.storeOffer },
       },
       options,
     );
@@ -312,7 +312,7 @@ export class Member {
    * answered; `ended` resolves when everything has stopped, and rejects when a task failed for good.
    */
   async start(signal: AbortSignal): Promise<{ readonly ended: Promise<void> }> {
-    const { clock, facts, store, logger } = this.#ports;
+    const { answersProbes, clock, facts, store, logger } = this.#ports;
     this.#beganAt = clock.elapsed();
     const [bootId, self] = await Promise.all([facts.bootId(), measured(facts, this.#options.self)]);
     this.#self = self;
@@ -324,7 +324,7 @@ export class Member {
     await Promise.all([this.#gossip.serve(signal), this.#names.open(signal)]);
     await releaseEnded({ logger, releases: this.releases, endpoints: this.endpoints }, ended);
     this.reconciler.markDirty('all');
-    const live = encodeRecord({ nodeId: self.id, bootId, startedAt: this.startedAt });
+    const live = encodeRecord({ nodeId: self.id, bootId, startedAt: this.startedAt, answersProbes });
     const tasks = [
       ...[this.#watch.run(signal), this.#gossip.run(signal), this.#names.run()],
       ...[this.reconciler.run(signal), this.releases.run(signal)],

@@ -153,7 +153,6 @@ export const decodeNode = decoder<NodeRecord>(
       }),
     ),
     nat: optional((value) => value === true),
-    answersProbes: optional((value) => value === true),
   }),
 );
 
@@ -221,7 +220,9 @@ export function endpointWith(held: EndpointRecord | undefined, record: EndpointR
   return { ...held, ...record, addresses, ...(ports && { ports }) };
 }
 
-export const decodeLive = decoder<LiveRecord>(shape({ nodeId: string, bootId: string, startedAt: number }));
+export const decodeLive = decoder<LiveRecord>(
+  shape({ nodeId: string, bootId: string, startedAt: number, answersProbes: optional((value) => value === true) }),
+);
 
 /** Of either family, and all of one. */
 const subnet: Check = (value) => {

@@ -81,8 +81,6 @@ export interface NodeRecord {
   readonly levels?: LevelRange;
   /** Behind NAT: reached by those alone whom it calls; others may have its addresses. Known from its admission on. */
   readonly nat?: true;
-  /** It answers packets that see whether the data path to it works (`path/probe.ts`). Absent: it does not, now or at all. */
-  readonly answersProbes?: true;
   /** What it has for encrypted networks. Absent: nothing, or the cluster does not speak of it yet. */
   readonly wireguard?: WireguardOffer;
 }
@@ -185,6 +183,8 @@ export interface LiveRecord {
   readonly nodeId: string;
   readonly bootId: string;
   readonly startedAt: number;
+  /** This agent answers packets that see whether the data path works (`path/probe.ts`). Absent: it knows of none. */
+  readonly answersProbes?: true;
 }
 
 export interface SubnetSpec {

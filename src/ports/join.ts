@@ -12,7 +12,6 @@ type Unpublished =
   | 'holdsStore'
   | Measured
   | 'nat'
-  | 'answersProbes'
   | 'wireguard';
 type Measured =
   | 'addressProblem'

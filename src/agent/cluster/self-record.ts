@@ -32,8 +32,6 @@ export interface SelfRecordDeps {
   readonly trust: () => Trust | undefined;
   /** Its WireGuard keys. */
   readonly ownOffer?: OwnOffer | undefined;
-  /** Whether it answers packets that see whether the data path works. */
-  readonly answersProbes?: (() => boolean) | undefined;
   /** Whether it could run a member of the store; undefined: it could not. */
   readonly storeOffer?: (() => Promise<Pick<NodeRecord, 'store' | 'storeProblem'>>) | undefined;
 }
@@ -120,7 +118,6 @@ async function refreshSelfRecord(
     trust,
     ownOffer,
     storeOffer,
-    answersProbes,
   }: SelfRecordDeps & { around: Parameters<typeof lookAround>[0] },
   { self: { id: selfId, advertiseAddress, vtep, holdsStore, nat }, agent, storeEndpoints }: SelfRecordOptions,
 ): Promise<boolean> {
@@ -146,7 +143,6 @@ async function refreshSelfRecord(
     store: offeredStore?.store,
     storeProblem: offeredStore?.storeProblem,
     ...(nat && { nat }),
-    answersProbes: answersProbes?.() ? true : undefined,
     addressProblem: addressProblem(),
     ...(levelOf(state.view) >= STORE_LEVEL && trust()),
     wireguard: offer === 'none' ? undefined : (offer ?? current.wireguard),

@@ -18,7 +18,7 @@ import { ProbePlace } from './probe-place.ts';
 import { Questions } from './questions.ts';
 
 export interface PathWatchDeps {
-  readonly view: () => Pick<ClusterView, 'nodes' | 'node' | 'networks' | 'cluster'>;
+  readonly view: () => Pick<ClusterView, 'nodes' | 'node' | 'live' | 'networks' | 'cluster'>;
   readonly self: () => NodeRecord;
   /** By gossip. */
   readonly isHeard: (nodeId: string) => boolean;
@@ -29,8 +29,6 @@ export interface PathWatchDeps {
   readonly logger: Pick<Logger, 'warn' | 'info' | 'debug'>;
   /** Milliseconds since some moment, with their fractions. */
   readonly stopwatch: () => number;
-  /** Whether questions are answered here is another matter now. */
-  readonly onOffer: () => void;
 }
 
 const TICK_MS = 1_000;
@@ -94,10 +92,10 @@ export class PathWatch {
 
   /** Why the path to a member is not looked at, in words; undefined: it is. */
   skipped(node: NodeRecord): string | undefined {
-    const { isHeard, self } = this.#deps;
+    const { isHeard, self, view } = this.#deps;
     if (this.#whyNot !== undefined) return this.#whyNot;
     if (self().nat || node.nat) return 'behind NAT all goes through WireGuard';
-    if (!node.answersProbes) return 'its agent does not answer such packets';
+    if (!view().live(node.id)?.answersProbes) return 'its agent does not answer such packets';
     if (!this.#place.isOpen) return this.#place.problem ?? 'this host is not ready for it yet';
     return isHeard(node.id) ? undefined : 'it is not heard';
   }

@@ -15,7 +15,6 @@ export interface ProbePlaceDeps {
   readonly open: OpenPathSocket;
   readonly clock: Pick<Clock, 'elapsed'>;
   readonly logger: Pick<Logger, 'warn' | 'debug'>;
-  readonly onOffer: () => void;
   readonly onMessage: (data: Uint8Array, from: string) => void;
 }
 
@@ -71,7 +70,7 @@ export class ProbePlace {
   }
 
   async #open(mtu: number): Promise<void> {
-    const { clock, kernel, onMessage, onOffer, open, self } = this.#deps;
+    const { clock, kernel, onMessage, open, self } = this.#deps;
     if (clock.elapsed() - this.#triedAt < RETRY_MS) return;
     this.#triedAt = clock.elapsed();
     this.#ways.clear();
@@ -81,7 +80,6 @@ export class ProbePlace {
     const bound = { address: self().vtep, port: PROBE_PORT };
     this.#socket = open(PROBE_PLACE, bound, { message: onMessage, failed: (error) => this.#failed(error) });
     this.#problem = undefined;
-    onOffer();
   }
 
   #failed(error: Error): void {
@@ -90,13 +88,11 @@ export class ProbePlace {
   }
 
   #fail(error: Error): void {
-    const { logger, onOffer } = this.#deps;
-    const wasOpen = this.isOpen;
+    const { logger } = this.#deps;
     this.close();
     if (this.#problem !== error.message)
       logger.warn({ error }, 'packets that see whether the data path works cannot be sent, trying again');
     this.#problem = error.message;
-    if (wasOpen) onOffer();
   }
 
   #mtuOps(mtu: number): readonly Op[] {

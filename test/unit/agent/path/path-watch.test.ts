@@ -12,7 +12,7 @@ interface Told {
 const nodeOf = (number: number, fields: Partial<NodeRecord> = {}): NodeRecord =>
   ({
     ...{ id: String(number).repeat(32), name: `h${number}`, vtep: `10.0.0.${number}`, dataPathPort: 4_789 },
-    ...{ underlayMtu: 1_500, left: false, answersProbes: true, ...fields },
+    ...{ underlayMtu: 1_500, left: false, ...fields },
   }) as NodeRecord;
 
 /** Hosts whose packets pass in no time, but for those that `drops` says. */
@@ -23,7 +23,7 @@ function hosts(nodes: readonly NodeRecord[], networks: readonly object[] = []) {
   const ending = new AbortController();
   const logged: object[] = [];
   const lab = {
-    ...{ clock, ops, logged, unheard: new Set<string>(), refuses: false },
+    ...{ clock, ops, logged, unheard: new Set<string>(), old: new Set<string>(), refuses: false },
     drops: (_from: string, _to: string, _bytes: number) => false,
     asked: 0,
   };
@@ -33,6 +33,7 @@ function hosts(nodes: readonly NodeRecord[], networks: readonly object[] = []) {
         ({
           nodes: () => nodes,
           node: (id: string) => nodes.find((node) => node.id === id),
+          live: (id: string) => (lab.old.has(id) ? {} : { answersProbes: true }),
           networks: () => networks,
           cluster: () => undefined,
         }) as never,
@@ -55,7 +56,7 @@ function hosts(nodes: readonly NodeRecord[], networks: readonly object[] = []) {
           close: () => sockets.delete(address),
         };
       },
-      ...{ clock, random: { next: () => Math.random() }, stopwatch: () => clock.elapsed(), onOffer: () => undefined },
+      ...{ clock, random: { next: () => Math.random() }, stopwatch: () => clock.elapsed() },
       logger: { warn: (fields) => logged.push(fields), info: () => undefined, debug: () => undefined },
     });
     const ended = watch.run(ending.signal).catch(() => undefined);
@@ -113,9 +114,10 @@ describe('paths between hosts', () => {
   });
 
   it('to members that do not answer such packets, are not heard or behind NAT are left alone, with why', async () => {
-    const { answersProbes: _, ...old } = nodeOf(2);
+    const old = nodeOf(2);
     const { lab, watches, pass } = hosts([nodeOf(1), old, nodeOf(3), nodeOf(4, { nat: true })]);
     lab.unheard.add(nodeOf(3).id);
+    lab.old.add(old.id);
     await pass(3_000);
     const { watch } = watches[0]!;
     expect(watch.skipped(old)).toMatch(/does not answer/);
