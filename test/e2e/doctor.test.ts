@@ -108,11 +108,15 @@ test('a path with a smaller MTU than the links is found, with what passes', asyn
 
 test('a firewall that drops what containers send out is found', async () => {
   const heal = await drop(one(), 'forward', 'iifname "ovl*"');
+  const sendOut = () => one().exec('c1', ['ping', '-q', '-c', '6', '-i', '0.05', '-W', '1', OUTSIDE[4]]);
   await until('h1 to find it', async () => {
-    await one().exec('c1', ['ping', '-q', '-c', '6', '-i', '0.05', '-W', '1', OUTSIDE[4]]);
+    await sendOut();
     return named((await diagnose(one())).certain).includes('egress-filtered');
   });
   await heal();
+  // It is over when something has passed.
+  await sendOut();
+  await untilWell(one());
 });
 
 test('who leaves has nothing of it any more, and is a path no more', async () => {
