@@ -116,7 +116,7 @@ const REFUSED: readonly (readonly [line: string, message: string])[] = [
   ['token create --uses 0', 'Write how often the token may be used'],
   ['token create --format yaml', 'Allowed choices are text, json.'],
   ['node rm', "missing required argument 'node'"],
-  ['completion zsh', 'no completion for zsh, only for bash'],
+  ['completion tcsh', 'no completion for tcsh, only for '],
 ];
 
 describe('a wrong command line', () => {
