@@ -127,8 +127,8 @@ export class FakeTunnels {
       if (!known || !isFresh(known, now)) return;
       if (known === peer.next) this.#begin(host, peer, known);
     }
-    // One that is not later than the latest may be an old one, said again: there is no answer.
-    if (kind === 'call' && packet.stampMs! <= peer.stampMs) return;
+    // One that is older than the latest may be said again by somebody else: there is no answer. Two may be of one millisecond.
+    if (kind === 'call' && packet.stampMs! < peer.stampMs) return;
     peer.stampMs = packet.stampMs ?? peer.stampMs;
     peer.endpoint = from;
     peer.receivedBytes += packet.bytes;
