@@ -20,6 +20,8 @@ const MOST_TEXT = 400;
 const MOST_ITEMS = 16;
 const MOST_DEPTH = 2;
 const MOST_BYTES = 2_048;
+/** Beyond it there are no dates (ECMA-262, time values). */
+const MOST_MS = 8.64e15;
 /** A token in a text of somebody's. */
 const TOKEN = /OVLTKN-\S+/g;
 
@@ -85,6 +87,7 @@ export function parseEvent(line: string): HostEvent | undefined {
   const isWhole =
     Number.isSafeInteger(seq) &&
     Number.isSafeInteger(at) &&
+    Math.abs(at as number) <= MOST_MS &&
     typeof type === 'string' &&
     typeof message === 'string' &&
     (level === 'error' || level === 'warn' || level === 'info') &&

@@ -2,7 +2,7 @@ import { describe, expect, it, test } from 'vitest';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 import type { EventFilter } from '../../../../src/core/events/event-filter.ts';
 import { EventHistory } from '../../../../src/core/events/event-history.ts';
-import { eventFields } from '../../../../src/core/events/host-event.ts';
+import { eventFields, parseEvent } from '../../../../src/core/events/host-event.ts';
 
 const ALL: EventFilter = { sinceMs: 0, untilMs: 0, types: [], nodes: [], networks: [] };
 const HOST = ['n1', 'h1'];
@@ -102,4 +102,11 @@ test('what is kept of fields is bounded, and no secret', () => {
   expect(JSON.stringify(fields)).not.toContain('OVLTKN');
   expect(JSON.stringify(fields).length).toBeLessThan(2_100);
   expect(fields).not.toHaveProperty('nothing');
+});
+
+test('what has no date is no event', () => {
+  const line = (at: number) => `{"seq":1,"type":"t","at":${at},"level":"info","message":"m","fields":{}}`;
+  expect(new Date(parseEvent(line(8.64e15))!.at).toISOString()).toBe('+275760-09-13T00:00:00.000Z');
+  expect(parseEvent(line(-8.64e15))).toBeDefined();
+  expect([line(8.64e15 + 1), line(-8.64e15 - 1)].map(parseEvent)).toEqual([undefined, undefined]);
 });
