@@ -79,7 +79,9 @@ export class EventHistory {
     for (const [type, { kept, leftOut: gone }] of this.#types) {
       // Of a type that is not asked for nothing is told.
       if (!mayFit({ ...filter, sinceMs: 0, untilMs: 0 }, { type, at: 0 })) continue;
-      if (gone > 0 && after === 0) leftOut[type] = gone;
+      // What went was before the oldest that is kept.
+      const wentBefore = filter.sinceMs > 0 && kept[0] !== undefined && kept[0].at < filter.sinceMs;
+      if (gone > 0 && after === 0 && !wentBefore) leftOut[type] = gone;
       for (const each of laterThan(kept, after)) if (mayFit(filter, { type, at: each.at })) found.push(each);
     }
     const events: HostEvent[] = [];

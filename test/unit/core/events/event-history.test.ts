@@ -31,6 +31,14 @@ describe('a flood of one type', () => {
     expect(repairs.length).toBeGreaterThan(100);
   });
 
+  it('says so only where something of the time that is asked for went', () => {
+    const { events } = history.select(ALL, HOST, EVERYTHING);
+    const oldest = events.find(({ type }) => type === 'kernel-repaired')!.at;
+    const leftOutSince = (sinceMs: number) => history.select({ ...ALL, sinceMs }, HOST, EVERYTHING).leftOut;
+    expect(leftOutSince(oldest)).toHaveProperty('kernel-repaired');
+    expect(leftOutSince(oldest + 1)).toEqual({});
+  });
+
   it('stays within its bytes', () => {
     expect(history.linesAfter(0).join('').length).toBeLessThan(21_000);
   });
