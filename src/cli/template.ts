@@ -42,6 +42,9 @@ function parseAction(text: string): Part {
   return { path: match[2]?.split('.') ?? [], json: match[1] !== undefined };
 }
 
+/** Maps of anything, whatever is below a key. */
+const OPEN_TREES = new Set(['Fields']);
+
 /** Throws {@link UsageError} naming the fields there are. */
 export function renderTemplate(template: Template, row: object): string {
   return template
@@ -52,6 +55,7 @@ export function renderTemplate(template: Template, row: object): string {
 function lookUp(row: object, path: readonly string[]): unknown {
   let value: unknown = row;
   let open = false;
+  let isAnything = false;
   for (const field of path) {
     const known = typeof value === 'object' && value !== null ? value : {};
     if (!Object.hasOwn(known, field)) {
@@ -59,7 +63,8 @@ function lookUp(row: object, path: readonly string[]): unknown {
       throw unknownField(field, path, Object.keys(known));
     }
     value = (known as Record<string, unknown>)[field];
-    open = OPEN_MAPS.has(field);
+    isAnything ||= OPEN_TREES.has(field);
+    open = isAnything || OPEN_MAPS.has(field);
   }
   return value;
 }

@@ -63,6 +63,7 @@ Examples:
   overlayd events --filter network=web --format json`,
     )
     .action(async (options: EventOptions) => {
+      checkTemplate(options.format);
       const query = queryOf(options, session.surroundings.now());
       const told = options.follow ? following(session, options) : gathering(session, options);
       const request = { query, local: options.local ?? false };
@@ -70,6 +71,11 @@ Examples:
       else await session.ask('asking all hosts', (client) => client.followEvents(request, told.take));
       told.end();
     });
+}
+
+/** A field that no event has is refused before anybody is asked, not when the first one comes. */
+function checkTemplate(format: Format = 'table'): void {
+  if (typeof format !== 'string') renderTemplate(format, eventJson({ nodeId: '', nodeName: '', event: undefined }));
 }
 
 interface Teller {

@@ -43,6 +43,9 @@ it('is one JSON array, templates, and one object a line for whoever follows', as
   expect((await run(['events', '--format', '{{.Type}} {{.Fields.network}}'], { answers })).out).toBe(
     'join-admitted <no value>\nnetwork-created web\n',
   );
+  expect((await run(['events', '--format', '{{.Fields.network.nope}}'], { answers })).out).toBe(
+    '<no value>\n<no value>\n',
+  );
   const lines = (await run('events --follow --format json', { answers })).out.trim().split('\n');
   expect(lines.map((line) => JSON.parse(line))).toEqual(parsed);
 });
@@ -75,6 +78,8 @@ it.each([
   ['events --since yesterday', /write it like 10m/],
   ['events --limit 0', /from 1 to 20000/],
   ['events -f --until 1m', /leave --until out/],
+  [['events', '-f', '--format', '{{.Nope}}'], /no field Nope in .*there are Time, Node, /],
+  [['events', '--format', '{{.Type.Nope}}'], /no field Nope/],
 ])('%s is refused, and nobody is asked', async (line, message) => {
   const { code, error, asked } = await run(line, { answers });
   expect([code, asked]).toEqual([2, []]);
