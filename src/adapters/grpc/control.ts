@@ -144,6 +144,13 @@ function toControlError(error: ServiceError, socketPath: string): OverlaydError 
       { cause: error, retryable: true },
     );
   }
+  if (error.code === status.UNIMPLEMENTED) {
+    return new OverlaydError(
+      'version-mismatch',
+      'the agent that runs is of an older release, which does not know this request: restart the agent (`systemctl restart overlayd`)',
+      { cause: error },
+    );
+  }
   if (error.code !== status.UNAVAILABLE) return asOverlaydError(error);
   if (/EACCES|EPERM/.test(error.details)) {
     return new OverlaydError(

@@ -4,6 +4,8 @@ import { connect } from 'node:http2';
 import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type ControlClient, createControlClient } from '../../../../src/adapters/grpc/control.ts';
 import { type ControlHandlers, serveControl } from '../../../../src/adapters/grpc/control-server.ts';
@@ -126,6 +128,17 @@ test('an agent that stops ends what still runs, after a moment', async () => {
   await expect(asked).rejects.toMatchObject({ code: 'cancelled', message: 'the agent stops' });
   await aborted;
   await expect(createClient().listNodes({})).rejects.toMatchObject({ code: 'agent-not-running' });
+});
+
+test('an agent that does not know the request is to be restarted', async () => {
+  socketPath = join(directory, 'older.sock');
+  const older = new Server();
+  await promisify(older.bindAsync.bind(older))(`unix:${socketPath}`, ServerCredentials.createInsecure());
+  const client = createClient();
+  const expected = { code: 'version-mismatch', message: expect.stringContaining('restart the agent') };
+  await expect(client.diagnose({ network: '', peer: '', commandVersion: '' })).rejects.toMatchObject(expected);
+  await expect(client.followEvents({ query: undefined, local: true }, () => {})).rejects.toMatchObject(expected);
+  older.forceShutdown();
 });
 
 test('without an agent the error says how to start it', async () => {
