@@ -6,7 +6,7 @@ import { EXIT, PartialFailure } from '../exit.ts';
 import { findingJson } from '../finding.ts';
 import { addJsonOption, printJson } from '../output.ts';
 import type { Session } from '../session.ts';
-import { colour, renderTable, type Tone } from '../table.ts';
+import { colour, printable, renderTable, type Tone } from '../table.ts';
 import { age } from '../tunnel.ts';
 
 interface DoctorOptions {
@@ -59,9 +59,9 @@ function printDiagnosis(session: Session, { checks, findings }: Diagnosis): void
   if (findings.length === 0) session.print(colour('Nothing is wrong.', TONES.ok!, colours));
   for (const finding of findings) {
     const tone = finding.certain ? 'bad' : 'warning';
-    session.print(colour(headingOf(finding, now()), tone, colours));
-    session.print(`  ${finding.text}`);
-    session.print(`  Mend: ${finding.mend}`);
+    session.print(colour(printable(headingOf(finding, now())), tone, colours));
+    session.print(`  ${printable(finding.text)}`);
+    session.print(`  Mend: ${printable(finding.mend)}`);
   }
 }
 

@@ -112,10 +112,10 @@ function gathering(session: Session, { format, limit }: EventOptions): Teller {
 }
 
 function note(session: Session, { away, leftOut }: EventsReply): void {
-  session.warn(away.map(({ nodeName, reason }) => `without the events of ${nodeName}: ${printable(reason)}`));
+  session.warn(away.map(({ nodeName, reason }) => printable(`without the events of ${nodeName}: ${reason}`)));
   for (const { nodeName, type, count } of leftOut) {
     session.note(
-      `${nodeName || 'this host'} tells ${count} older events of type ${printable(type)} not, or keeps them no more`,
+      printable(`${nodeName || 'this host'} tells ${count} older events of type ${type} not, or keeps them no more`),
     );
   }
 }

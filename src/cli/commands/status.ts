@@ -5,7 +5,7 @@ import { findingJson } from '../finding.ts';
 import { addJsonOption, printJson, timestamp } from '../output.ts';
 import { pathColumns, pathJson } from '../path.ts';
 import type { Session } from '../session.ts';
-import { colour, renderFacts, renderTable, shortId, type Tone } from '../table.ts';
+import { colour, printable, renderFacts, renderTable, shortId, type Tone } from '../table.ts';
 import { age, bytesText, handshakeText, tunnelJson, wayText } from '../tunnel.ts';
 import { nodeJson } from './node.ts';
 
@@ -71,7 +71,7 @@ function printStatus(session: Session, status: Status): void {
   }
   session.print(`State: ${colour(status.state, TONES[status.state] ?? 'warning', colours)}`);
   session.print(renderFacts(facts));
-  for (const problem of status.problems) session.print(colour(`Problem: ${problem}`, 'bad', colours));
+  for (const problem of status.problems) session.print(colour(printable(`Problem: ${problem}`), 'bad', colours));
   if (status.peers.length === 0) return;
   session.print('');
   session.print(

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Diagnosis } from '../../../src/gen/overlayd/v1/control.ts';
+import { Diagnosis, Status } from '../../../src/gen/overlayd/v1/control.ts';
 import { VERSION } from '../../../src/version.ts';
 import { NOW, run } from './fake-agent.ts';
 
@@ -47,4 +47,12 @@ test('doctor has JSON', async () => {
       },
     ],
   });
+});
+
+test('what other members say reaches the terminal as text alone', async () => {
+  const finding = { ...diagnosis(true).findings[0]!, subject: 'a\x1b[2J', text: 'b\x07', mend: 'c\x9b1m' };
+  const { out } = await run('doctor', { answers: { diagnose: () => Diagnosis.fromPartial({ findings: [finding] }) } });
+  expect(out).toContain('(a?[2J), for 1m\n  b?\n  Mend: c?1m\n');
+  const answers = { getStatus: () => Status.fromPartial({ problems: ['x\x1b]0;y'] }) };
+  expect((await run('status', { answers })).out).toContain('Problem: x?]0;y\n');
 });

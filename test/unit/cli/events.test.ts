@@ -85,3 +85,15 @@ it.each([
   expect([code, asked]).toEqual([2, []]);
   expect(error).toMatch(message);
 });
+
+it('lets nothing of other hosts through to the terminal but text', async () => {
+  const missing: EventsReply = {
+    events: [],
+    leftOut: [{ nodeName: 'h\x1b[1m', type: 't\x07', count: 1 }],
+    away: [{ nodeName: 'h\x1b[2J', reason: 'r\x07' }],
+  };
+  const told = { followEvents: (_: never, tell: (reply: EventsReply) => void) => tell(missing) };
+  const { error } = await run('events', { answers: told });
+  expect(error).toContain('without the events of h?[2J: r?\n');
+  expect(error).toContain('h?[1m tells 1 older events of type t? not');
+});
