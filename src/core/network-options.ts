@@ -47,7 +47,7 @@ export interface NetworkSettings {
 const PREFIX = 'com.docker.network.';
 /** Smallest inner MTU that carries IPv4 sensibly (RFC 791), largest that a 65,535-byte underlay leaves. */
 const MTU_RANGE = [576, 65_485] as const;
-/** VNI 0 is reserved; 24 bits (RFC 7348). */
+/** 24 bits (RFC 7348). The members' own packets to each other have VNI 0 (`path/probe.ts`). */
 const VNI_RANGE = [1, 16_777_215] as const;
 /** Packets a second. At 50,000 of 1,500 bytes one other host takes 600 Mbit/s. */
 const MULTICAST_RATE_RANGE = [1, 50_000] as const;

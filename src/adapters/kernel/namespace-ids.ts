@@ -25,7 +25,10 @@ export function vniOfNamespaceId(id: number): number {
   return id < BASE ? 0 : (id - BASE) % VNI_SPAN;
 }
 
-/** Given out by the same rule, as if of a network beyond all VNIs; see `wireguard.ts`. */
+/**
+ * Given out by the same rule, as if of a network beyond all VNIs; see `wireguard.ts`. The place of VNI 0 may have one, too, while
+ * the one before it ends (`core/path/probe.ts`): whoever is told looks once more than needed.
+ */
 export function isIdOfWireguard(id: number): boolean {
   return id > BASE && vniOfNamespaceId(id) === 0;
 }

@@ -123,7 +123,6 @@ export class PathWatch {
     if (self().nat) return 'behind NAT all goes through WireGuard';
     if (view().cluster()?.encryption === 'required') return 'all networks are encrypted';
     const networks = [...view().networks()];
-    if (probe.isProbeVniTaken(networks)) return `a network has VNI ${probe.PROBE_VNI}, which is for this`;
     return networks.length > 0 && networks.every(isEncrypted) ? 'all networks are encrypted' : undefined;
   }
 

@@ -1,13 +1,13 @@
 /**
  * Packets that members send each other through the data path to see whether it carries them: UDP inside of VXLAN with a VNI of its
- * own, which no network has, and which agents that do not know it drop. One asks; the other sends as much back. Pure.
+ * own, which no network can have, and which agents that do not know it drop. One asks; the other sends as much back. Pure.
  */
 import { DEFAULT, type FdbRow, HOST, type Neighbour, type Op, ROUTE_PROTOCOL, TUNNEL } from '../host-state.ts';
 import { BITS, type Family, familyOfAddress } from '../ip.ts';
 import type { NodeRecord } from '../records.ts';
 
-/** Below those that networks get by themselves; see {@link isProbeVniTaken}. */
-export const PROBE_VNI = 4_095;
+/** The one that no network may choose: a device stays in the kernel when the agent ends, and two cannot have the same. */
+export const PROBE_VNI = 0;
 /** Namespace; by its name none of a network's. */
 export const PROBE_PLACE = 'overlayd-path';
 /** UDP, inside, where nobody else is. */
@@ -120,10 +120,4 @@ export function wayOps(member: Member, isThere: boolean): readonly Op[] {
         { kind: 'delete-neighbour', at, neighbour },
         { kind: 'delete-fdb', at, row },
       ];
-}
-
-/** Somebody chose it for a network (`-o vxlanid_list`): then nothing is probed. */
-export function isProbeVniTaken(networks: Iterable<{ readonly vni: number }>): boolean {
-  for (const { vni } of networks) if (vni === PROBE_VNI) return true;
-  return false;
 }

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
+import { checkOptions } from '../../../../src/core/network-options.ts';
 import {
   decodeProbe,
   encodeProbe,
-  isProbeVniTaken,
   LEAST_BYTES,
+  PROBE_VNI,
   type Probe,
   packetOf,
   payloadOf,
@@ -56,7 +57,7 @@ test('the device is bound as those of networks are, and the way to a member lead
   expect(wayOps(member, false).map(({ kind }) => kind)).toEqual(['delete-neighbour', 'delete-fdb']);
 });
 
-test('a network that has the number stands in the way', () => {
-  expect(isProbeVniTaken([{ vni: 4_096 }])).toBe(false);
-  expect(isProbeVniTaken([{ vni: 4_096 }, { vni: 4_095 }])).toBe(true);
+test('no network can choose the VNI', () => {
+  expect(() => checkOptions({ vxlanid_list: '1' }, { internal: false })).not.toThrow();
+  expect(() => checkOptions({ vxlanid_list: String(PROBE_VNI) }, { internal: false })).toThrow(/vxlanid_list/);
 });
