@@ -113,8 +113,17 @@ export class PathWatch {
     return [...this.#paths].flatMap(([nodeId, path]) => {
       const node = view().node(nodeId);
       if (!node || node.left || this.skipped(node) !== undefined) return [];
-      return path.findings({ name: node.name, from: self().vtep, to: node.vtep, port: node.dataPathPort });
+      const all = path.findings({ name: node.name, from: self().vtep, to: node.vtep, port: node.dataPathPort });
+      return this.#isWideEnough(path) ? all.filter(({ code }) => code !== 'path-mtu') : all;
     });
+  }
+
+  /** For what the networks send by it, since somebody has made all of them so. */
+  #isWideEnough({ isTooNarrow, status }: PeerPath): boolean {
+    if (!isTooNarrow || status.mtu === 0) return false;
+    const { view } = this.#deps;
+    const plain = [...view().networks()].filter((network) => !isEncrypted(network));
+    return plain.length > 0 && plain.every((network) => innerMtu(view(), network) <= status.mtu);
   }
 
   /** Why nothing is to be looked at; it costs a look at all networks. */

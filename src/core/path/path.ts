@@ -65,7 +65,8 @@ export class PeerPath {
       this.#silentSince = undefined;
       if (aheadMs !== undefined) this.#aheadMs = aheadMs;
       this.#mtu = Math.max(this.#mtu, bytes);
-      if (this.#tooLarge !== undefined && bytes >= this.#tooLarge) this.#tooLarge = undefined;
+      // Also where the networks' packets have become smaller than what did not pass.
+      if (isLarge || (this.#tooLarge !== undefined && bytes >= this.#tooLarge)) this.#tooLarge = undefined;
     } else this.#silentSince ??= at.elapsed;
     if (isLarge) this.#noteLarge(bytes, isBack);
     else {

@@ -113,6 +113,17 @@ describe('paths between hosts', () => {
     expect(watches[0]!.watch.status(nodeOf(2))?.mtu).toBeGreaterThan(1_240);
   });
 
+  it('that are narrow are no problem where all networks were made for them', async () => {
+    const encrypted = { id: 'e', options: { encrypted: 'true' } };
+    const networks = [{ id: 'a', options: { mtu: '1200' } }, encrypted];
+    const { lab, pass, told } = hosts([nodeOf(1), nodeOf(2)], networks);
+    lab.drops = (_from, _to, bytes) => bytes > 1_250 - 28;
+    await pass(90_000);
+    expect(told(1)).toEqual([]);
+    networks.push({ id: 'b', options: { mtu: '1300' } });
+    expect(told(1)).toEqual([{ code: 'path-mtu', subject: 'h2' }]);
+  });
+
   it('to members that do not answer such packets, are not heard or behind NAT are left alone, with why', async () => {
     const old = nodeOf(2);
     const { lab, watches, pass } = hosts([nodeOf(1), old, nodeOf(3), nodeOf(4, { nat: true })]);

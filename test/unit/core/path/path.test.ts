@@ -100,6 +100,17 @@ describe('a path', () => {
     expect(path.status.mtu).toBe(1_450);
   });
 
+  it('is too narrow no more when the networks send smaller ones, which pass', () => {
+    const { note, small, large, told } = watched();
+    for (let nth = 0; nth < 3; nth++) {
+      small(true);
+      large(false);
+    }
+    expect(told()).toEqual(['path-mtu']);
+    note(1_200, true, true);
+    expect(told()).toEqual([]);
+  });
+
   it('is not too narrow where small packets get lost as well', () => {
     const { small, large, told } = watched();
     small(...LOST);
