@@ -76,11 +76,11 @@ export function pathsSeen(
   const left = paths.length - looked.length;
   const others = left === 0 ? '' : `, ${left} not looked at (${paths.find(({ skipped }) => skipped)?.skipped ?? ''})`;
   const slowest = describeMillis(Math.max(...looked.map(({ roundTripMs }) => roundTripMs)));
-  const smallest = Math.min(...looked.map(({ mtu }) => mtu));
-  return {
-    seen: { 'data path': `${hosts}, ${slowest} there and back${others}`, MTU: `packets of ${smallest} bytes pass` },
-    skipped: {},
-  };
+  const sizes = looked.flatMap(({ state, mtu }) => (state !== 'lost' && mtu > 0 ? [mtu] : []));
+  const ofPath = `${hosts}, ${slowest} there and back${others}`;
+  return sizes.length === 0
+    ? { seen: { 'data path': ofPath }, skipped: { MTU: 'no packet came back' } }
+    : { seen: { 'data path': ofPath, MTU: `packets of ${Math.min(...sizes)} bytes pass` }, skipped: {} };
 }
 
 // ---------------------------------------------------------------- judgements

@@ -24,6 +24,7 @@ describe('checks', () => {
 });
 
 const passing = { state: 'passes', lossPercent: 0, roundTripMs: 0.4, mtu: 1_450, changedAt: 1 } as const;
+const lost = { ...passing, state: 'lost', lossPercent: 100 } as const;
 
 test.each([
   [[], { skipped: { 'data path': 'none', MTU: 'none' }, seen: {} }],
@@ -37,6 +38,24 @@ test.each([
     {
       skipped: {},
       seen: { 'data path': '2 hosts, 12 ms there and back, 1 not looked at (NAT)', MTU: 'packets of 1250 bytes pass' },
+    },
+  ],
+  [
+    [
+      { skipped: undefined, status: passing },
+      { skipped: undefined, status: { ...lost, mtu: 1_250 } },
+      { skipped: undefined, status: { ...passing, mtu: 0 } },
+    ],
+    {
+      skipped: {},
+      seen: { 'data path': '3 hosts, 0.4 ms there and back', MTU: 'packets of 1450 bytes pass' },
+    },
+  ],
+  [
+    [{ skipped: undefined, status: lost }],
+    {
+      skipped: { MTU: 'no packet came back' },
+      seen: { 'data path': '1 host, 0.4 ms there and back' },
     },
   ],
 ])('what paths that were looked at say', (paths, expected) => {
