@@ -20,7 +20,10 @@ export function createLineFile(path: string): LineFile {
       tried(path, 'written', async () => {
         if (lines.length === 0) return;
         await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-        await appendFile(path, `${isTorn ? '\n' : ''}${lines.join('\n')}\n`, { mode: MODE });
+        const before = isTorn ? '\n' : '';
+        // On a full disk a part of it may get there.
+        isTorn = true;
+        await appendFile(path, `${before}${lines.join('\n')}\n`, { mode: MODE });
         isTorn = false;
       }),
     replace: (lines) =>

@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -33,6 +33,20 @@ test('a line that was cut off spoils no other one', async () => {
   expect(await next.load()).toEqual(['a', '{"half']);
   await next.append(['b', 'c']);
   expect(await next.load()).toEqual(['a', '{"half', 'b', 'c']);
+});
+
+test('a line that an append left half, when it failed, spoils no other one', async () => {
+  const { path, file } = await open();
+  await file.append(['a']);
+  await rename(path, `${path}.away`);
+  await mkdir(path);
+  await expect(file.append(['b'])).rejects.toThrow(/cannot be written/);
+  await rm(path, { recursive: true });
+  await rename(`${path}.away`, path);
+  await appendFile(path, '{"half');
+  await file.append(['b']);
+  await file.append(['c']);
+  expect(await readFile(path, 'utf8')).toBe('\na\n{"half\nb\nc\n');
 });
 
 test('of a file that grew without end the last part is read', async () => {
