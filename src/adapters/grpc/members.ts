@@ -10,6 +10,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { requireBounded } from '../../core/events/event-filter.ts';
 import type { Selected } from '../../core/events/event-history.ts';
 import { type HostEvent, parseEvent } from '../../core/events/host-event.ts';
 import type { EventBatch, EventsQuery } from '../../gen/overlayd/v1/events.ts';
@@ -22,18 +23,27 @@ const CONNECT_MS = 1_500;
 /** A member that asks for more than anybody reads gets as much. */
 const MOST_EVENTS = 20_000;
 const PER_MESSAGE = 500;
+/** Of one member at a time: one for each command that waits or follows on its host. */
+const MOST_STREAMS = 8;
 
 type Call = ServerWritableStream<EventsQuery, EventBatch>;
 
-/** For `MembersService`; `require` throws when the caller is no member. */
-export function memberMethods(handler: MembersHandler, require: (call: Call) => void): UntypedServiceImplementation {
+/** For `MembersService`; `require` says which member calls, and throws when it is none. */
+export function memberMethods(handler: MembersHandler, require: (call: Call) => string): UntypedServiceImplementation {
+  const streams = new Map<string, number>();
+  const count = (nodeId: string, by: number) => {
+    const held = (streams.get(nodeId) ?? 0) + by;
+    if (held > MOST_STREAMS) throw tooMany();
+    if (held > 0) streams.set(nodeId, held);
+    else streams.delete(nodeId);
+  };
   return {
     events: (call: Call) => {
       const gone = new AbortController();
       call.on('cancelled', () => gone.abort());
       call.on('error', () => gone.abort());
       const tell = async () => {
-        require(call);
+        requireBounded(call.request);
         const { limit, ...query } = call.request;
         for await (const selected of handler.events({ ...query, limit: Math.min(limit, MOST_EVENTS) }, gone.signal)) {
           // It may have been removed while it listens.
@@ -43,7 +53,16 @@ export function memberMethods(handler: MembersHandler, require: (call: Call) => 
           }
         }
       };
-      tell().then(
+      const tellOnce = async () => {
+        const nodeId = require(call);
+        count(nodeId, 1);
+        try {
+          await tell();
+        } finally {
+          count(nodeId, -1);
+        }
+      };
+      tellOnce().then(
         () => call.end(),
         (thrown: unknown) => {
           if (!gone.signal.aborted) call.emit('error', encodeError(thrown));
@@ -51,6 +70,14 @@ export function memberMethods(handler: MembersHandler, require: (call: Call) => 
       );
     },
   };
+}
+
+function tooMany(): OverlaydError {
+  return new OverlaydError(
+    'conflict',
+    `it tells this host of its events ${MOST_STREAMS} times already: end \`overlayd events --follow\` that nobody reads`,
+    { retryable: true },
+  );
 }
 
 function batchesOf({ events, leftOut, cursor }: Selected): EventBatch[] {

@@ -140,7 +140,7 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport, Membe
     );
     const { members } = this.#deps;
     if (members) {
-      const methods = memberMethods(members, (call) => void this.#requireMember(this.#identifier(call)));
+      const methods = memberMethods(members, (call) => this.#requireMember(this.#identifier(call)).nodeId);
       server.addService(MembersService, methods);
     }
     // The connections that it gets are TLS already.

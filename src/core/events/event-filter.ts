@@ -1,4 +1,5 @@
 /** Which events are asked for. Pure. */
+import { OverlaydError } from '../errors.ts';
 import { aboutOf } from './event-types.ts';
 import type { HostEvent } from './host-event.ts';
 
@@ -18,6 +19,29 @@ export interface EventFilter {
 /** Fields that name hosts, and networks. */
 const NODE_FIELDS = ['node', 'nodeId', 'name', 'member', 'members', 'peer', 'between', 'relay', 'to'];
 const NETWORK_FIELDS = ['network', 'networkId'];
+
+/** What one filter may cost the host that is asked: each event is compared with each entry. */
+const MOST_ENTRIES = 100;
+const MOST_TEXT = 256;
+
+/** Throws `invalid-argument` for a filter larger than anybody needs. */
+export function requireBounded({ types, nodes, networks }: EventFilter): void {
+  for (const [what, entries] of Object.entries({ types, nodes, networks })) {
+    if (entries.length > MOST_ENTRIES) {
+      throw new OverlaydError(
+        'invalid-argument',
+        `events are asked for by ${entries.length} ${what}; ${MOST_ENTRIES} are the most: leave the filter out, or ask several times`,
+      );
+    }
+    const long = entries.find((text) => text.length > MOST_TEXT);
+    if (long !== undefined) {
+      throw new OverlaydError(
+        'invalid-argument',
+        `one of the ${what} that events are asked for has ${long.length} characters; ${MOST_TEXT} are the most`,
+      );
+    }
+  }
+}
 
 export function mayFit(
   { sinceMs, untilMs, types }: EventFilter,

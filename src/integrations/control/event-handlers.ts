@@ -1,6 +1,7 @@
 /** `overlayd events`. */
 import type { ClusterEvents, Told } from '../../agent/events/cluster-events.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import { requireBounded } from '../../core/events/event-filter.ts';
 import type { EventsReply, EventsRequest } from '../../gen/overlayd/v1/control.ts';
 
 export interface EventHandlersDeps {
@@ -15,6 +16,7 @@ export function eventHandlers({ events }: EventHandlersDeps) {
       signal: AbortSignal,
     ): Promise<void> => {
       if (!query) throw new OverlaydError('invalid-argument', 'events are asked for without saying which');
+      requireBounded(query);
       for await (const told of events.tell(query, { local }, signal)) await emit(replyOf(told));
     },
   };

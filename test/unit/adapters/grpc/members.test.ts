@@ -1,0 +1,95 @@
+/** What members tell each other of their hosts, between two real transports. */
+import { afterEach, expect, test } from 'vitest';
+import { GrpcPeerTransport } from '../../../../src/adapters/grpc/peer.ts';
+import { createPki } from '../../../../src/adapters/pki/pki.ts';
+import { systemClock as clock } from '../../../../src/adapters/system/time.ts';
+import type { Selected } from '../../../../src/core/events/event-history.ts';
+import type { HostEvent } from '../../../../src/core/events/host-event.ts';
+import type { EventQuery, MembersHandler } from '../../../../src/ports/members.ts';
+import { noKeeper } from '../../../fixtures/keeper.ts';
+import { until } from '../../../lab/until.ts';
+import { recordingLogger } from '../../agent/cluster/cluster-fixture.ts';
+
+const pki = createPki();
+const logger = recordingLogger([]);
+const ca = await pki.createCa('c1', Date.now());
+const opened: AbortController[] = [];
+afterEach(() => {
+  for (const stop of opened.splice(0)) stop.abort();
+});
+
+async function createNode(nodeId: string, events: MembersHandler['events'] = async function* () {}) {
+  const stop = new AbortController();
+  opened.push(stop);
+  const key = await pki.createKey();
+  const csr = await pki.createCsr(key);
+  const validity = { now: Date.now(), lifetimeMs: 3_600_000 };
+  const certificate = await pki.issue(ca, { csr, nodeId, address: '127.0.0.1' }, validity);
+  const transport = new GrpcPeerTransport(
+    { clock, pki, logger, keeper: noKeeper, isMember: () => true, members: { events } },
+    { nodeId, material: { key, certificate, caCertificate: ca.certificate }, listenAddress: '127.0.0.1', port: 0 },
+  );
+  await transport.serve(async () => ({ from: nodeId, members: [] }), stop.signal);
+  return { transport, peer: { nodeId, address: `127.0.0.1:${transport.port}` } };
+}
+
+const QUERY: EventQuery = {
+  ...{ sinceMs: 0, untilMs: 0, types: [], nodes: [], networks: [] },
+  ...{ after: 0, limit: 10_000, follow: false },
+};
+const NO_END = new AbortController().signal;
+const event = (seq: number, fields: HostEvent['fields'] = {}, message = 'm'): HostEvent => ({
+  ...{ seq, type: 'network-created', at: seq, level: 'info', message, fields },
+});
+const told = (events: readonly HostEvent[], leftOut: Selected['leftOut'] = {}): Selected => ({
+  ...{ events, leftOut, cursor: events.at(-1)?.seq ?? 0 },
+});
+
+/** Node `a` asks node `b`, which tells that. */
+async function hear(events: MembersHandler['events'], query: Partial<EventQuery> = {}): Promise<Selected[]> {
+  const [a, b] = [await createNode('a1'), await createNode('b1', events)];
+  return Array.fromAsync(a.transport.events(b.peer, { ...QUERY, ...query }, NO_END));
+}
+
+test('a filter larger than anybody needs is refused before anything is compared', async () => {
+  let asked = 0;
+  const nodes = Array.from({ length: 101 }, (_, nth) => `n${nth}`);
+  const heard = hear(
+    async function* () {
+      asked++;
+      yield told([]);
+    },
+    { nodes },
+  );
+  await expect(heard).rejects.toMatchObject({
+    code: 'invalid-argument',
+    message: expect.stringContaining('101 nodes'),
+  });
+  expect(asked).toBe(0);
+});
+
+test('a member is told eight times at once, and again when one of them ends', async () => {
+  let telling = 0;
+  const b = await createNode('b1', async function* (_query, signal) {
+    telling++;
+    yield told([event(1)]);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    telling--;
+  });
+  const [a, c] = [await createNode('a1'), await createNode('c1')];
+  const open = async ({ transport }: typeof a) => {
+    const stop = new AbortController();
+    const stream = transport.events(b.peer, { ...QUERY, follow: true }, stop.signal)[Symbol.asyncIterator]();
+    expect((await stream.next()).value).toEqual(told([event(1)]));
+    return { stream, stop };
+  };
+  const held = [];
+  for (let nth = 0; nth < 8; nth++) held.push(await open(a));
+  await expect(open(a)).rejects.toMatchObject({ code: 'conflict', retryable: true });
+  held.push(await open(c));
+  held[0]!.stop.abort();
+  await held[0]!.stream.next();
+  await until('one of them to end', () => telling === 8);
+  held.push(await open(a));
+  for (const { stop } of held) stop.abort();
+});
