@@ -83,10 +83,11 @@ function tooMany(): OverlaydError {
 function batchesOf({ events, leftOut, cursor }: Selected): EventBatch[] {
   const parts = [events.slice(0, PER_MESSAGE)];
   for (let at = PER_MESSAGE; at < events.length; at += PER_MESSAGE) parts.push(events.slice(at, at + PER_MESSAGE));
+  // A stream that breaks off goes on after what came last.
   return parts.map((part, at) => ({
     events: part.map(({ at: atMs, fields, ...event }) => ({ ...event, atMs, fields: JSON.stringify(fields) })),
     leftOut: at === 0 ? { ...leftOut } : {},
-    cursor,
+    cursor: at === parts.length - 1 ? cursor : part.at(-1)!.seq,
   }));
 }
 

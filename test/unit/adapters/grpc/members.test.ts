@@ -93,3 +93,15 @@ test('a member is told eight times at once, and again when one of them ends', as
   held.push(await open(a));
   for (const { stop } of held) stop.abort();
 });
+
+test('what is more than a message comes in parts; each says where it ends', async () => {
+  const events = Array.from({ length: 1_200 }, (_, nth) => event(nth + 1));
+  const parts = await hear(async function* () {
+    yield { events, leftOut: { 'network-created': 3 }, cursor: 5_000 };
+  });
+  expect(parts.map(({ events: of, cursor, leftOut }) => [of.length, cursor, leftOut])).toEqual([
+    [500, 500, { 'network-created': 3 }],
+    [500, 1_000, {}],
+    [200, 5_000, {}],
+  ]);
+});
