@@ -14,7 +14,7 @@ import { requireBounded } from '../../core/events/event-filter.ts';
 import type { Selected } from '../../core/events/event-history.ts';
 import { type HostEvent, parseEvent } from '../../core/events/host-event.ts';
 import type { EventBatch, EventsQuery } from '../../gen/overlayd/v1/events.ts';
-import { MembersClient } from '../../gen/overlayd/v1/members.ts';
+import { MembersClient, MembersService } from '../../gen/overlayd/v1/members.ts';
 import type { EventQuery, MembersHandler } from '../../ports/members.ts';
 import type { Peer } from '../../ports/peers.ts';
 import { decodeError, encodeError } from './error.ts';
@@ -23,6 +23,11 @@ const CONNECT_MS = 1_500;
 /** A member that asks for more than anybody reads gets as much. */
 const MOST_EVENTS = 20_000;
 const PER_MESSAGE = 500;
+/** Several times what an agent of ours tells: what is larger, or more, is not for the memory of who asks. */
+const MOST_EVENT_TEXT = 8 * 1024;
+const MOST_PAST_TEXT = 8 * 1024 * 1024;
+const MOST_TYPES = 200;
+const MOST_TYPE_TEXT = 100;
 /** Of one member at a time: one for each command that waits or follows on its host. */
 const MOST_STREAMS = 8;
 
@@ -99,7 +104,14 @@ export async function* askEvents(
 ): AsyncGenerator<Selected> {
   const client = new MembersClient(peer.address, secure, options);
   const { types, nodes, networks, ...rest } = query;
-  const stream = client.events({ ...rest, types: [...types], nodes: [...nodes], networks: [...networks] });
+  const { path, requestSerialize, responseDeserialize } = MembersService.events;
+  // Several messages wait in the stream: what is too much is gone before.
+  const stream = client.makeServerStreamRequest(
+    path,
+    requestSerialize,
+    (bytes) => heardOf(responseDeserialize(bytes)),
+    { ...rest, types: [...types], nodes: [...nodes], networks: [...networks] },
+  );
   const abort = () => stream.cancel();
   if (signal.aborted) abort();
   signal.addEventListener('abort', abort, { once: true });
@@ -109,7 +121,12 @@ export async function* askEvents(
     stream.destroy(unreachable(`${where(peer)} cannot be reached`, undefined));
   }, CONNECT_MS);
   try {
-    for await (const batch of stream as AsyncIterable<EventBatch>) yield selectedOf(batch);
+    let length = 0;
+    for await (const heard of stream as AsyncIterable<Heard>) {
+      yield heard.selected;
+      length += heard.length;
+      if (!query.follow && length > MOST_PAST_TEXT) return;
+    }
   } catch (error) {
     if (!signal.aborted) throw toAskError(error, peer);
   } finally {
@@ -120,14 +137,25 @@ export async function* askEvents(
   }
 }
 
-/** What another release tells that this one cannot read is passed over. */
-function selectedOf({ events, leftOut, cursor }: EventBatch): Selected {
-  const read = events.flatMap(({ seq, type, atMs: at, level, message, fields }): HostEvent[] => {
+interface Heard {
+  readonly selected: Selected;
+  /** Of its texts. */
+  readonly length: number;
+}
+
+/** What another release tells that this one cannot read is passed over, and what is more than an agent of ours tells. */
+function heardOf({ events, leftOut, cursor }: EventBatch): Heard {
+  let length = 0;
+  const read = events.slice(0, PER_MESSAGE).flatMap(({ seq, type, atMs: at, level, message, fields }): HostEvent[] => {
+    const own = type.length + message.length + fields.length;
+    if (own > MOST_EVENT_TEXT) return [];
+    length += own;
     const line = `${JSON.stringify({ seq, type, at, level, message }).slice(0, -1)},"fields":${fields}}`;
     const event = parseEvent(line);
     return event ? [event] : [];
   });
-  return { events: read, leftOut, cursor };
+  const counts = Object.entries(leftOut).filter(([type]) => type.length <= MOST_TYPE_TEXT);
+  return { selected: { events: read, leftOut: Object.fromEntries(counts.slice(0, MOST_TYPES)), cursor }, length };
 }
 
 function toAskError(thrown: unknown, peer: Peer): OverlaydError {

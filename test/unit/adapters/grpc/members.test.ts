@@ -48,7 +48,9 @@ const told = (events: readonly HostEvent[], leftOut: Selected['leftOut'] = {}): 
 /** Node `a` asks node `b`, which tells that. */
 async function hear(events: MembersHandler['events'], query: Partial<EventQuery> = {}): Promise<Selected[]> {
   const [a, b] = [await createNode('a1'), await createNode('b1', events)];
-  return Array.fromAsync(a.transport.events(b.peer, { ...QUERY, ...query }, NO_END));
+  const heard: Selected[] = [];
+  for await (const each of a.transport.events(b.peer, { ...QUERY, ...query }, NO_END)) heard.push(each);
+  return heard;
 }
 
 test('a filter larger than anybody needs is refused before anything is compared', async () => {
@@ -104,4 +106,33 @@ test('what is more than a message comes in parts; each says where it ends', asyn
     [500, 1_000, {}],
     [200, 5_000, {}],
   ]);
+});
+
+test('what is larger than an agent of ours tells is passed over', async () => {
+  const text = (length: number) => 'x'.repeat(length);
+  const types = Array.from({ length: 300 }, (_, nth): [string, number] => [`t${nth}`, 1]);
+  const [heard] = await hear(async function* () {
+    yield told([event(1, { text: text(9_000) }), event(2, {}, text(9_000)), event(3, { text: text(8_000) })], {
+      [text(101)]: 1,
+      ...Object.fromEntries(types),
+    });
+  });
+  expect(heard!.events.map(({ seq }) => seq)).toEqual([3]);
+  expect(heard!.cursor).toBe(3);
+  expect(heard!.leftOut).toEqual(Object.fromEntries(types.slice(0, 200)));
+});
+
+test('who tells without end is heard for so long alone', async () => {
+  const large = Array.from({ length: 500 }, (_, nth) => event(nth + 1, { text: 'x'.repeat(4_000) }));
+  let ended = false;
+  const heard = await hear(async function* () {
+    try {
+      for (;;) yield told(large);
+    } finally {
+      ended = true;
+    }
+  });
+  // Each has two million characters.
+  expect(heard.length).toBe(5);
+  await until('the other end to stop', () => ended);
 });
