@@ -40,6 +40,11 @@ const SMALL_MTU = 128;
 const USUAL = { options: {} };
 /** Of an examination: packets of each size. */
 const EXAMINED = 4;
+const OF_CLOCK = 'clock-skew';
+
+interface Told extends Found {
+  readonly nodeId: string;
+}
 
 export class PathWatch {
   readonly #deps: PathWatchDeps;
@@ -48,7 +53,7 @@ export class PathWatch {
   readonly #place: ProbePlace;
   readonly #questions: Questions;
   /** Findings that the log has told of. */
-  #told = new Map<string, string>();
+  #told = new Map<string, Told>();
   /** As of the last tick. */
   #whyNot: string | undefined = 'it has not begun yet';
 
@@ -109,18 +114,24 @@ export class PathWatch {
   }
 
   findings(): Found[] {
+    return this.#found().map(({ nodeId: _, ...each }) => each);
+  }
+
+  #found(): Told[] {
     const { self, view } = this.#deps;
     return [...this.#paths].flatMap(([nodeId, path]) => {
       const node = view().node(nodeId);
       if (!node || node.left || this.skipped(node) !== undefined) return [];
       const all = path.findings({ name: node.name, from: self().vtep, to: node.vtep, port: node.dataPathPort });
-      return this.#isWideEnough(path) ? all.filter(({ code }) => code !== 'path-mtu') : all;
+      // What passes is being found out.
+      const isNarrow = () => path.nextSize === undefined && !this.#isWideEnough(path);
+      const told = all.filter(({ code }) => code !== 'path-mtu' || isNarrow());
+      return told.map((each) => ({ ...each, nodeId }));
     });
   }
 
   /** For what the networks send by it, since somebody has made all of them so. */
-  #isWideEnough({ isTooNarrow, status }: PeerPath): boolean {
-    if (!isTooNarrow || status.mtu === 0) return false;
+  #isWideEnough({ status }: PeerPath): boolean {
     const { view } = this.#deps;
     const plain = [...view().networks()].filter((network) => !isEncrypted(network));
     return plain.length > 0 && plain.every((network) => innerMtu(view(), network) <= status.mtu);
@@ -213,10 +224,25 @@ export class PathWatch {
   /** What is found is logged once, and once more when it has ended. */
   #tell(): void {
     const { logger } = this.#deps;
-    const now = new Map(this.findings().map((each) => [`${each.code} ${each.subject}`, each.text]));
-    for (const [key, problem] of now) if (!this.#told.has(key)) logger.warn({ problem }, 'the data path to a member');
-    for (const [key, problem] of this.#told)
-      if (!now.has(key)) logger.info({ problem }, 'the data path to a member is well again');
+    const now = new Map(this.#found().map((each) => [`${each.code} ${each.nodeId}`, each]));
+    const impaired = new Set([...now.values()].flatMap(({ code, nodeId }) => (code === OF_CLOCK ? [] : [nodeId])));
+    for (const [key, { code, subject: member, text: problem }] of now) {
+      if (this.#told.has(key)) continue;
+      if (code === OF_CLOCK) logger.warn({ member, problem }, 'the clock of a member differs');
+      else logger.warn({ event: 'path-impaired', member, code, problem }, 'packets to a member get lost');
+    }
+    const restored = new Map<string, string>();
+    for (const [key, each] of this.#told) {
+      const { code, nodeId, subject: member } = each;
+      const node = this.#deps.view().node(nodeId);
+      if (now.has(key) || !node || node.left) continue;
+      // Where nothing is looked at it is not known to have ended.
+      if (this.skipped(node) !== undefined) now.set(key, each);
+      else if (code === OF_CLOCK) logger.info({ member }, 'the clock of a member is right again');
+      else if (!impaired.has(nodeId)) restored.set(nodeId, member);
+    }
+    for (const member of restored.values())
+      logger.info({ event: 'path-restored', member }, 'the data path to a member is well again');
     this.#told = now;
   }
 }

@@ -62,6 +62,8 @@ export const EVENT_TYPES = {
   'kernel-refused': 'data-path',
   'kernel-repaired': 'data-path',
   'key-exchange': 'data-path',
+  'path-impaired': 'data-path',
+  'path-restored': 'data-path',
   'relay-avoided': 'data-path',
   'relayed-by-another': 'data-path',
   relaying: 'data-path',

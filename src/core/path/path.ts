@@ -143,7 +143,8 @@ export class PeerPath {
       const text = `${this.#lossPercent} of 100 packets between this host and ${peer.name} get lost on the data path (${wayOf(peer)}): look for what loses them, in the link, the switch or a queue`;
       all.push(...found('data-path-loss', [text], peer.name));
     }
-    if (this.isTooNarrow && this.#state !== 'lost') {
+    // One small packet that gets lost as well does not end it.
+    if (this.#tooLarge !== undefined && this.#state !== 'lost') {
       const passes = this.#mtu > 0 ? `of ${this.#mtu} bytes and less pass` : 'that are small pass';
       const text = `packets of ${this.#tooLarge} bytes do not pass between containers here and on ${peer.name}, those ${passes}: something between ${peer.from} and ${peer.to} has a smaller MTU than the hosts' links and drops what is larger; raise it there, or make the networks with \`-o mtu=${this.#mtu || LEAST_MTU}\``;
       all.push(...found('path-mtu', [text], peer.name));

@@ -9,6 +9,14 @@ interface Told {
   readonly subject: string;
 }
 
+interface Logged {
+  readonly event?: unknown;
+  readonly member?: unknown;
+  readonly code?: unknown;
+}
+
+const byMember = (a: Logged, b: Logged) => String(a.member).localeCompare(String(b.member));
+
 const nodeOf = (number: number, fields: Partial<NodeRecord> = {}): NodeRecord =>
   ({
     ...{ id: String(number).repeat(32), name: `h${number}`, vtep: `10.0.0.${number}`, dataPathPort: 4_789 },
@@ -21,7 +29,7 @@ function hosts(nodes: readonly NodeRecord[], networks: readonly object[] = []) {
   const sockets = new Map<string, (data: Uint8Array, from: string) => void>();
   const ops: PlannedOp[] = [];
   const ending = new AbortController();
-  const logged: object[] = [];
+  const logged: Logged[] = [];
   const lab = {
     ...{ clock, ops, logged, unheard: new Set<string>(), old: new Set<string>(), refuses: false },
     drops: (_from: string, _to: string, _bytes: number) => false,
@@ -57,7 +65,7 @@ function hosts(nodes: readonly NodeRecord[], networks: readonly object[] = []) {
         };
       },
       ...{ clock, random: { next: () => Math.random() }, stopwatch: () => clock.elapsed() },
-      logger: { warn: (fields) => logged.push(fields), info: () => undefined, debug: () => undefined },
+      logger: { warn: (fields) => logged.push(fields), info: (fields) => logged.push(fields), debug: () => undefined },
     });
     const ended = watch.run(ending.signal).catch(() => undefined);
     return { watch, self, ended };
@@ -103,6 +111,36 @@ describe('paths between hosts', () => {
     expect(told(1)).toEqual([]);
   });
 
+  it('are told as events when packets get lost and when they get there again, not when nobody looks', async () => {
+    const nodes = [nodeOf(1), nodeOf(2)];
+    const { lab, pass } = hosts(nodes);
+    await pass(3_000);
+    lab.drops = (from) => from === '10.0.0.1';
+    await pass(40_000);
+    const impaired = (member: string) =>
+      expect.objectContaining({ event: 'path-impaired', member, code: 'data-path-lost', problem: expect.any(String) });
+    expect(lab.logged.toSorted(byMember)).toEqual([impaired('h1'), impaired('h2')]);
+    for (const { id } of nodes) lab.unheard.add(id);
+    await pass(10_000);
+    expect(lab.logged).toHaveLength(2);
+    lab.unheard.clear();
+    lab.drops = () => false;
+    await pass(60_000);
+    const restored = (member: string) => ({ event: 'path-restored', member });
+    expect(lab.logged.slice(2).toSorted(byMember)).toEqual([restored('h1'), restored('h2')]);
+  });
+
+  it('are not told as well again when large packets get lost, and then all', async () => {
+    const { lab, pass } = hosts([nodeOf(1), nodeOf(2)]);
+    await pass(3_000);
+    lab.drops = (_from, _to, bytes) => bytes > 1_250 - 28;
+    await pass(90_000);
+    lab.drops = () => true;
+    await pass(60_000);
+    const codes = lab.logged.flatMap(({ member, code, event }) => (member === 'h2' ? [code ?? event] : []));
+    expect(codes).toEqual(['path-mtu', 'data-path-lost']);
+  });
+
   it('that are narrow are found with what passes', async () => {
     const { lab, watches, pass, told } = hosts([nodeOf(1), nodeOf(2)]);
     await pass(3_000);
@@ -115,11 +153,12 @@ describe('paths between hosts', () => {
 
   it('that are narrow are no problem where all networks were made for them', async () => {
     const encrypted = { id: 'e', options: { encrypted: 'true' } };
-    const networks = [{ id: 'a', options: { mtu: '1200' } }, encrypted];
+    const networks = [{ id: 'a', options: { mtu: '800' } }, encrypted];
     const { lab, pass, told } = hosts([nodeOf(1), nodeOf(2)], networks);
-    lab.drops = (_from, _to, bytes) => bytes > 1_250 - 28;
+    lab.drops = (_from, _to, bytes) => bytes > 900 - 28;
     await pass(90_000);
     expect(told(1)).toEqual([]);
+    expect(lab.logged).toEqual([]);
     networks.push({ id: 'b', options: { mtu: '1300' } });
     expect(told(1)).toEqual([{ code: 'path-mtu', subject: 'h2' }]);
   });

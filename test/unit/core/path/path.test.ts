@@ -107,6 +107,8 @@ describe('a path', () => {
       large(false);
     }
     expect(told()).toEqual(['path-mtu']);
+    small(false);
+    expect(told()).toEqual(['path-mtu']);
     note(1_200, true, true);
     expect(told()).toEqual([]);
   });
