@@ -38,7 +38,7 @@ const DOUBT_MS = 2_000;
 const SMALL_MTU = 128;
 /** In a plain network that says nothing of it. */
 const USUAL = { options: {} };
-/** Of an examination: packets of each size. */
+/** Of an examination: packets of each size, unless the path is known as lost. */
 const EXAMINED = 4;
 const OF_CLOCK = 'clock-skew';
 
@@ -191,10 +191,12 @@ export class PathWatch {
   }
 
   async #examine(node: NodeRecord): Promise<void> {
+    const path = this.#pathTo(node.id);
     for (let nth = 0; nth < EXAMINED; nth++) {
       await Promise.all([this.#ask(node, SMALL_MTU, false), this.#ask(node, this.#mtu, true)]);
+      // It was, and is: to wait for more of them tells nothing new.
+      if (path.status.state === 'lost') break;
     }
-    const path = this.#pathTo(node.id);
     await this.#narrow(node, path);
   }
 

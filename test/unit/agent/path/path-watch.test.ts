@@ -141,6 +141,28 @@ describe('paths between hosts', () => {
     expect(codes).toEqual(['path-mtu', 'data-path-lost']);
   });
 
+  it('that are known as lost are examined with one packet of each size', async () => {
+    const { lab, watches, pass } = hosts([nodeOf(1), nodeOf(2)]);
+    await pass(3_000);
+    lab.drops = () => true;
+    const { watch } = watches[0]!;
+    const ended = { count: 0 };
+    const examine = () => void watch.examine([nodeOf(2)]).then(() => (ended.count += 1));
+    examine();
+    await pass(3_000);
+    // Four times two seconds, of one that is not known yet.
+    expect(ended.count).toBe(0);
+    await pass(60_000);
+    expect([ended.count, watch.status(nodeOf(2))?.state]).toEqual([1, 'lost']);
+    examine();
+    await pass(3_000);
+    expect(ended.count).toBe(2);
+    lab.drops = () => false;
+    examine();
+    await pass(1_000);
+    expect([ended.count, watch.status(nodeOf(2))?.state]).toEqual([3, 'passes']);
+  });
+
   it('that are narrow are found with what passes', async () => {
     const { lab, watches, pass, told } = hosts([nodeOf(1), nodeOf(2)]);
     await pass(3_000);
