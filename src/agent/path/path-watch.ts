@@ -100,6 +100,8 @@ export class PathWatch {
     const { isHeard, self, view } = this.#deps;
     if (this.#whyNot !== undefined) return this.#whyNot;
     if (self().nat || node.nat) return 'behind NAT all goes through WireGuard';
+    if (familyOfAddress(node.vtep) !== familyOfAddress(self().vtep))
+      return 'its address for the data path is of the other family, IPv4 or IPv6';
     if (!view().live(node.id)?.answersProbes) return 'its agent does not answer such packets';
     if (!this.#place.isOpen) return this.#place.problem ?? 'this host is not ready for it yet';
     return isHeard(node.id) ? undefined : 'it is not heard';

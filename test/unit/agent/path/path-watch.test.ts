@@ -185,9 +185,10 @@ describe('paths between hosts', () => {
     expect(told(1)).toEqual([{ code: 'path-mtu', subject: 'h2' }]);
   });
 
-  it('to members that do not answer such packets, are not heard or behind NAT are left alone, with why', async () => {
+  it('to members that do not answer, are not heard, behind NAT or of another family are left alone, with why', async () => {
     const old = nodeOf(2);
-    const { lab, watches, pass } = hosts([nodeOf(1), old, nodeOf(3), nodeOf(4, { nat: true })]);
+    const other = nodeOf(5, { vtep: 'fd00::5' });
+    const { lab, watches, pass } = hosts([nodeOf(1), old, nodeOf(3), nodeOf(4, { nat: true }), other]);
     lab.unheard.add(nodeOf(3).id);
     lab.old.add(old.id);
     await pass(3_000);
@@ -195,7 +196,9 @@ describe('paths between hosts', () => {
     expect(watch.skipped(old)).toMatch(/does not answer/);
     expect(watch.skipped(nodeOf(3))).toMatch(/not heard/);
     expect(watch.skipped(nodeOf(4, { nat: true }))).toMatch(/NAT/);
-    expect([old, nodeOf(3)].map((node) => watch.status(node))).toEqual([undefined, undefined]);
+    expect(watch.skipped(other)).toMatch(/IPv6/);
+    await watch.examine([other]);
+    expect([old, nodeOf(3), other].map((node) => watch.status(node))).toEqual([undefined, undefined, undefined]);
   });
 
   it('are not looked at where all networks are encrypted', async () => {
