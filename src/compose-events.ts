@@ -14,10 +14,9 @@ interface Reach {
   readonly transport: MembersTransport;
 }
 
-/** `logger`: lines of it are not events yet. */
-export async function composeEvents(config: Pick<Config, 'dataDir'>, clock: Clock, logger: Logger) {
+/** `logger`: lines of it are not events yet. What is kept on the disk is read by `log.load()`, once no other agent writes there. */
+export function composeEvents(config: Pick<Config, 'dataDir'>, clock: Clock, logger: Logger) {
   const log = new EventLog({ file: eventFile(config), clock, logger });
-  await log.load();
   let reach: Reach | undefined;
   const self = () => ({ id: reach?.member.self.id ?? '', name: reach?.member.self.name ?? '' });
   const others = () => {

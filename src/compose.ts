@@ -101,7 +101,7 @@ export async function startAgent(
   const { exec, levels = SPOKEN_LEVELS } = deps;
   const speech: AgentVersion = { version: VERSION, levels };
   const clock = systemClock;
-  const events = await composeEvents(config, clock, deps.logger);
+  const events = composeEvents(config, clock, deps.logger);
   const { logger } = events;
   const random = systemRandom;
   const pki = createPki();
@@ -358,6 +358,7 @@ export async function startAgent(
   );
   const socketPath = join(config.runDir, 'overlayd.sock');
   const giveBackPlace = await beSoleAgent(config, { refuse: () => refuseSecond(socketPath), clock });
+  await events.log.load();
   const ready = async (method: string) => (method === 'getStatus' ? undefined : lifecycle.started());
   await serveControl(handlers, { socketPath, logger, ready }, quit.signal);
   const resumed = lifecycle.resume(quit.signal);
