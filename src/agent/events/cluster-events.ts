@@ -39,7 +39,11 @@ const AGAIN_MS = 5_000;
 /** Of those that nobody has read yet. */
 const MOST_WAITING = 5_000;
 
+/** In place of this host's id: it has none before it is a member, another one when it joins anew, and one log. */
+const OWN = '';
+
 interface OfHost {
+  /** Of this host the id is {@link OWN}. */
   readonly host: EventHost;
   readonly events: HostEvent[];
   readonly leftOut: Record<string, number>;
@@ -58,13 +62,18 @@ export class ClusterEvents {
   async *tell(query: EventQuery, options: { readonly local: boolean }, signal: AbortSignal): AsyncGenerator<Told> {
     const hosts = this.#hosts(options.local);
     const past = await this.#past(hosts, { ...query, follow: false }, signal);
-    yield together(past);
+    yield together(past.map((answer) => this.#named(answer)));
     if (query.follow) yield* this.#follow(past, query, options.local, signal);
   }
 
   #hosts(local: boolean): readonly EventHost[] {
-    const own = { ...this.#deps.self(), address: undefined };
+    const own = { ...this.#deps.self(), id: OWN, address: undefined };
     return local ? [own] : [own, ...this.#deps.others()];
+  }
+
+  /** As it is called now. */
+  #named(answer: OfHost): OfHost {
+    return answer.host.id === OWN ? { ...answer, host: { ...answer.host, ...this.#deps.self() } } : answer;
   }
 
   async #past(hosts: readonly EventHost[], query: EventQuery, signal: AbortSignal): Promise<readonly OfHost[]> {
@@ -111,7 +120,7 @@ export class ClusterEvents {
 
   #source(host: EventHost, query: EventQuery, signal: AbortSignal) {
     const { own, self, transport } = this.#deps;
-    if (host.id === self().id) {
+    if (host.id === OWN) {
       return own.tell(query, () => Object.values(self()), signal);
     }
     const way = transport();
@@ -160,7 +169,7 @@ export class ClusterEvents {
         away.delete(id);
         cursors.set(id, Math.max(cursor, cursors.get(id) ?? 0));
         const counts = after === 0 ? leftOut : {};
-        if (events.length > 0) heard.add(together([{ host, events: [...events], leftOut: counts, cursor }]));
+        if (events.length > 0) heard.add(together([this.#named({ host, events: [...events], leftOut: counts, cursor })]));
       }
     } catch (error) {
       if (signal.aborted || away.has(id)) return;

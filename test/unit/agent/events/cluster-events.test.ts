@@ -18,6 +18,7 @@ function open(...names: readonly string[]) {
   const logOf = () => new EventLog({ file: nothing, clock, logger: recordingLogger([]) }, new EventHistory());
   const logs = new Map(names.map((name) => [name, logOf()]));
   const [self] = names as [string, ...string[]];
+  const own = { id: `id-${self}`, name: self };
   /** What becomes of asking that host. */
   const trouble = new Map<string, 'down' | 'mute'>();
   const streams = new Map(names.map((name): [string, AbortController[]] => [name, []]));
@@ -27,7 +28,7 @@ function open(...names: readonly string[]) {
   };
   const hosts: EventHost[] = names.slice(1).map((name) => ({ id: `id-${name}`, name, address: `${name}:7946` }));
   const events = new ClusterEvents({
-    ...{ own: logs.get(self)!, clock, self: () => ({ id: `id-${self}`, name: self }), others: () => hosts },
+    ...{ own: logs.get(self)!, clock, self: () => ({ ...own }), others: () => hosts },
     transport: () => ({
       async *events({ address }, query, signal) {
         const name = address.split(':')[0]!;
@@ -42,7 +43,7 @@ function open(...names: readonly string[]) {
   });
   const note = (host: string, network: string) =>
     logs.get(host)!.record('info', 'network-created', { network }, 'created');
-  return { clock, events, note, trouble, lose, hosts };
+  return { clock, events, note, trouble, lose, hosts, own };
 }
 
 const shown = ({ events }: Told) => events.map(({ host, event }) => `${host.name} ${event.fields.network}`);
@@ -50,6 +51,22 @@ const shown = ({ events }: Told) => events.map(({ host, event }) => `${host.name
 async function once(events: ClusterEvents, query: Partial<EventQuery> = {}, local = false): Promise<Told> {
   const { value } = await events.tell({ ...QUERY, ...query }, { local }, new AbortController().signal).next();
   return value!;
+}
+
+/** What is heard from now on. */
+function follow(events: ClusterEvents, clock: VirtualClock, query: Partial<EventQuery> = {}) {
+  const stop = new AbortController();
+  const heard: Told[] = [];
+  const following = (async () => {
+    const told = events.tell({ ...QUERY, ...query, follow: true }, { local: false }, stop.signal);
+    for await (const each of told) heard.push(each);
+  })();
+  const end = async () => {
+    stop.abort();
+    await clock.advance(10_000);
+    await following;
+  };
+  return { heard, end };
 }
 
 test('events of all hosts come in the order of time', async () => {
@@ -107,4 +124,19 @@ test('whoever follows hears each event once, of a host that was away from where 
   await clock.advance(10_000);
   await following;
   expect([heard.slice(3), away]).toEqual([['h2 meanwhile', 'h2 after'], ['h2']]);
+});
+
+test('a host that joins while somebody follows is heard once, by the name that it has then', async () => {
+  const { clock, events, note, own } = open('h1');
+  Object.assign(own, { id: '', name: '' });
+  const { heard, end } = follow(events, clock);
+  await clock.advance(1_000);
+  note('h1', 'alone');
+  await clock.advance(1_000);
+  Object.assign(own, { id: 'id-h1', name: 'h1' });
+  await clock.advance(6_000);
+  note('h1', 'member');
+  await clock.advance(6_000);
+  await end();
+  expect(heard.flatMap(shown)).toEqual([' alone', 'h1 member']);
 });
