@@ -1,16 +1,15 @@
 /**
  * Events of all hosts, asked of each by the one where somebody asks. One that does not answer in time is named, and nobody
- * waits for it any longer; each says the newest of its own alone, so what comes together is bounded by the number of hosts.
+ * waits for it any longer; each says the newest of its own alone, and of all together as many are held as are asked for.
  */
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
-import type { HostEvent } from '../../core/events/host-event.ts';
+import type { Selected } from '../../core/events/event-history.ts';
+import { inOrder, LeftOutCounts, NewestEvents, type TellingHost, type Told } from '../../core/events/told.ts';
 import type { EventQuery, MembersTransport } from '../../ports/members.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { EventLog } from './event-log.ts';
 
-export interface EventHost {
-  readonly id: string;
-  readonly name: string;
+export interface EventHost extends TellingHost {
   /** `host:port` of its listener; undefined: there is no way at the moment. */
   readonly address: string | undefined;
 }
@@ -18,22 +17,16 @@ export interface EventHost {
 export interface ClusterEventsDeps {
   readonly own: Pick<EventLog, 'tell'>;
   /** Empty of a host that is no member. */
-  readonly self: () => Pick<EventHost, 'id' | 'name'>;
+  readonly self: () => TellingHost;
   /** The other members. */
   readonly others: () => readonly EventHost[];
   readonly transport: () => MembersTransport | undefined;
   readonly clock: Clock;
 }
 
-export interface Told {
-  /** In the order of time; of one host always in the order in which they happened. */
-  readonly events: readonly { readonly host: Pick<EventHost, 'id' | 'name'>; readonly event: HostEvent }[];
-  readonly leftOut: readonly { readonly host: string; readonly type: string; readonly count: number }[];
-  /** Whose events are missing, and why. */
-  readonly away: readonly { readonly host: string; readonly reason: string }[];
-}
-
 const ANSWER_MS = 5_000;
+/** Whoever asked gets it in parts: a message is bounded. */
+const TOLD_AT_ONCE = 500;
 const ASKED_AT_ONCE = 16;
 const AGAIN_MS = 5_000;
 /** Of those that nobody has read yet. */
@@ -45,10 +38,14 @@ const OWN = '';
 interface OfHost {
   /** Of this host the id is {@link OWN}. */
   readonly host: EventHost;
-  readonly events: HostEvent[];
-  readonly leftOut: Record<string, number>;
   cursor: number;
   away?: string;
+}
+
+/** What has come of what is remembered. */
+interface Past {
+  readonly newest: NewestEvents;
+  readonly leftOut: LeftOutCounts;
 }
 
 export class ClusterEvents {
@@ -58,12 +55,20 @@ export class ClusterEvents {
     this.#deps = deps;
   }
 
-  /** What is remembered, in one; with `follow` what is heard after that. `local`: of this host alone. */
+  /** What is remembered, in parts; with `follow` what is heard after that. `local`: of this host alone. */
   async *tell(query: EventQuery, options: { readonly local: boolean }, signal: AbortSignal): AsyncGenerator<Told> {
-    const hosts = this.#hosts(options.local);
-    const past = await this.#past(hosts, { ...query, follow: false }, signal);
-    yield together(past.map((answer) => this.#named(answer)));
-    if (query.follow) yield* this.#follow(past, query, options.local, signal);
+    const leftOut = new LeftOutCounts();
+    const past = { newest: new NewestEvents(query.limit, leftOut), leftOut };
+    const hosts = await this.#past(this.#hosts(options.local), { ...query, follow: false }, past, signal);
+    const events = past.newest.all();
+    const away = hosts.flatMap(({ host, away: why }) =>
+      why === undefined ? [] : [{ host: this.#named(host).name, reason: why }],
+    );
+    yield { events: events.slice(0, TOLD_AT_ONCE), leftOut: leftOut.take(), away };
+    for (let at = TOLD_AT_ONCE; at < events.length; at += TOLD_AT_ONCE) {
+      yield { events: events.slice(at, at + TOLD_AT_ONCE), leftOut: [], away: [] };
+    }
+    if (query.follow) yield* this.#follow(hosts, query, options.local, signal);
   }
 
   #hosts(local: boolean): readonly EventHost[] {
@@ -72,24 +77,30 @@ export class ClusterEvents {
   }
 
   /** As it is called now. */
-  #named(answer: OfHost): OfHost {
-    return answer.host.id === OWN ? { ...answer, host: { ...answer.host, ...this.#deps.self() } } : answer;
+  #named({ id, name }: TellingHost): TellingHost {
+    return id === OWN ? this.#deps.self() : { id, name };
   }
 
-  async #past(hosts: readonly EventHost[], query: EventQuery, signal: AbortSignal): Promise<readonly OfHost[]> {
+  async #past(
+    hosts: readonly EventHost[],
+    query: EventQuery,
+    past: Past,
+    signal: AbortSignal,
+  ): Promise<readonly OfHost[]> {
     const waiting = [...hosts];
     const answers: OfHost[] = [];
     const ask = async () => {
       for (let host = waiting.shift(); host && !signal.aborted; host = waiting.shift()) {
-        answers.push(await this.#ask(host, query, signal));
+        answers.push(await this.#ask(host, query, past, signal));
       }
     };
     await Promise.all(Array.from({ length: ASKED_AT_ONCE }, ask));
     return answers;
   }
 
-  async #ask(host: EventHost, query: EventQuery, signal: AbortSignal): Promise<OfHost> {
-    const answer: OfHost = { host, events: [], leftOut: {}, cursor: query.after };
+  async #ask(host: EventHost, query: EventQuery, past: Past, signal: AbortSignal): Promise<OfHost> {
+    const answer: OfHost = { host, cursor: query.after };
+    let count = 0;
     const answered = new AbortController();
     const limit = new AbortController();
     const late = this.#deps.clock.sleep(ANSWER_MS, AbortSignal.any([answered.signal, signal])).then(
@@ -102,11 +113,13 @@ export class ClusterEvents {
         query,
         AbortSignal.any([limit.signal, signal]),
       )) {
-        answer.events.push(...events);
-        Object.assign(answer.leftOut, leftOut);
+        const named = this.#named(host);
+        past.newest.add(named, events);
+        for (const [type, of] of Object.entries(leftOut)) past.leftOut.add({ host: named.name, type, count: of });
         answer.cursor = cursor;
         // More than was asked for is nothing that an agent of ours says.
-        if (answer.events.length >= query.limit) break;
+        count += events.length;
+        if (count >= query.limit) break;
       }
       if (limit.signal.aborted) answer.away = 'it did not answer in time';
     } catch (error) {
@@ -169,7 +182,7 @@ export class ClusterEvents {
         away.delete(id);
         cursors.set(id, Math.max(cursor, cursors.get(id) ?? 0));
         const counts = after === 0 ? leftOut : {};
-        if (events.length > 0) heard.add(together([this.#named({ host, events: [...events], leftOut: counts, cursor })]));
+        if (events.length > 0) heard.add(toldBy(this.#named(host), events, counts));
       }
     } catch (error) {
       if (signal.aborted || away.has(id)) return;
@@ -216,16 +229,10 @@ function countsOf({ events }: Told): Told['leftOut'] {
   return [...byType.values()].map((of) => ({ host: of[0]!.host.name, type: of[0]!.event.type, count: of.length }));
 }
 
-function together(answers: readonly OfHost[]): Told {
-  const events = answers.flatMap(({ host: { id, name }, events: of }) =>
-    of.map((event) => ({ host: { id, name }, event })),
-  );
+function toldBy(host: TellingHost, events: Selected['events'], leftOut: Selected['leftOut']): Told {
   return {
-    // Stable: of one host they stay in their order where its clock stood still.
-    events: events.sort((a, b) => a.event.at - b.event.at),
-    leftOut: answers.flatMap(({ host, leftOut }) =>
-      Object.entries(leftOut).map(([type, count]) => ({ host: host.name, type, count })),
-    ),
-    away: answers.flatMap(({ host, away }) => (away === undefined ? [] : [{ host: host.name, reason: away }])),
+    events: inOrder(events.map((event) => ({ host, event }))),
+    leftOut: Object.entries(leftOut).map(([type, count]) => ({ host: host.name, type, count })),
+    away: [],
   };
 }

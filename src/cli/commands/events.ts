@@ -97,7 +97,8 @@ function gathering(session: Session, { format, limit }: EventOptions): Teller {
   const all: SeenEvent[] = [];
   return {
     take: (reply) => {
-      all.push(...reply.events);
+      // An older agent tells all at once: more than a call has room for.
+      for (const event of reply.events) all.push(event);
       note(session, reply);
     },
     end: () => {

@@ -1,7 +1,8 @@
 /** `overlayd events`. */
-import type { ClusterEvents, Told } from '../../agent/events/cluster-events.ts';
+import type { ClusterEvents } from '../../agent/events/cluster-events.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { requireBounded } from '../../core/events/event-filter.ts';
+import type { Told } from '../../core/events/told.ts';
 import type { EventsReply, EventsRequest } from '../../gen/overlayd/v1/control.ts';
 
 export interface EventHandlersDeps {

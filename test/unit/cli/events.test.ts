@@ -97,3 +97,11 @@ it('lets nothing of other hosts through to the terminal but text', async () => {
   expect(error).toContain('without the events of h?[2J: r?\n');
   expect(error).toContain('h?[1m tells 1 older events of type t? not');
 });
+
+it('has room for all that an older agent tells at once', async () => {
+  const many = Array.from({ length: 200_000 }, (_, nth) => event('network-created', NOW + nth, {}));
+  const told = { followEvents: (_: never, tell: (reply: EventsReply) => void) => tell({ ...reply, events: many }) };
+  const { code, out, error } = await run('events -n 1', { answers: told });
+  expect([code, out.split('\n').length]).toEqual([0, 2]);
+  expect(error).toContain('199999 older events are not shown');
+});

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
-import { ClusterEvents, type EventHost, type Told } from '../../../../src/agent/events/cluster-events.ts';
+import { ClusterEvents, type EventHost } from '../../../../src/agent/events/cluster-events.ts';
 import { EventLog } from '../../../../src/agent/events/event-log.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 import { EventHistory } from '../../../../src/core/events/event-history.ts';
+import type { Told } from '../../../../src/core/events/told.ts';
 import type { EventQuery } from '../../../../src/ports/members.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 import { recordingLogger } from '../cluster/cluster-fixture.ts';
@@ -139,4 +140,27 @@ test('a host that joins while somebody follows is heard once, by the name that i
   await clock.advance(6_000);
   await end();
   expect(heard.flatMap(shown)).toEqual([' alone', 'h1 member']);
+});
+
+test('the newest of all hosts come in parts, and the others are counted', async () => {
+  const { clock, events, note } = open('h1', 'h2');
+  for (let nth = 0; nth < 800; nth++) {
+    note('h1', `n${nth}`);
+    note('h2', `n${nth}`);
+    await clock.advance(1);
+  }
+  const parts: Told[] = [];
+  const asked = { ...QUERY, limit: 1_200 };
+  for await (const each of events.tell(asked, { local: false }, new AbortController().signal)) parts.push(each);
+  expect(parts.map(({ events: of }) => of.length)).toEqual([500, 500, 200]);
+  expect(parts.flatMap(shown).sort()).toEqual(
+    Array.from({ length: 600 }, (_, nth) => [`h1 n${nth + 200}`, `h2 n${nth + 200}`])
+      .flat()
+      .sort(),
+  );
+  expect(parts.map(({ leftOut }) => leftOut)).toEqual([
+    ['h1', 'h2'].map((host) => ({ host, type: 'network-created', count: 200 })),
+    [],
+    [],
+  ]);
 });
