@@ -8,6 +8,7 @@ import { inOrder, LeftOutCounts, NewestEvents, type TellingHost, type Told } fro
 import type { EventQuery, MembersTransport } from '../../ports/members.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { EventLog } from './event-log.ts';
+import { Heard } from './heard.ts';
 
 export interface EventHost extends TellingHost {
   /** `host:port` of its listener; undefined: there is no way at the moment. */
@@ -29,8 +30,6 @@ const ANSWER_MS = 5_000;
 const TOLD_AT_ONCE = 500;
 const ASKED_AT_ONCE = 16;
 const AGAIN_MS = 5_000;
-/** Of those that nobody has read yet. */
-const MOST_WAITING = 5_000;
 
 /** In place of this host's id: it has none before it is a member, another one when it joins anew, and one log. */
 const OWN = '';
@@ -190,43 +189,6 @@ export class ClusterEvents {
       heard.add({ events: [], leftOut: [], away: [{ host: name, reason: asOverlaydError(error).message }] });
     }
   }
-}
-
-/** What several hosts tell at once. Who reads slowly is told how much was left out. */
-class Heard {
-  #waiting: Told[] = [];
-  #events = 0;
-  #ended = false;
-  #wake = Promise.withResolvers<void>();
-
-  add(told: Told): void {
-    const isRoom = this.#events + told.events.length <= MOST_WAITING;
-    this.#waiting.push(isRoom ? told : { ...told, events: [], leftOut: [...told.leftOut, ...countsOf(told)] });
-    if (isRoom) this.#events += told.events.length;
-    this.#wake.resolve();
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#wake.resolve();
-  }
-
-  async *told(): AsyncGenerator<Told> {
-    while (!this.#ended) {
-      await this.#wake.promise;
-      this.#wake = Promise.withResolvers();
-      const waiting = this.#waiting;
-      this.#waiting = [];
-      this.#events = 0;
-      if (this.#ended) return;
-      yield* waiting;
-    }
-  }
-}
-
-function countsOf({ events }: Told): Told['leftOut'] {
-  const byType = Map.groupBy(events, ({ host, event }) => `${host.name} ${event.type}`);
-  return [...byType.values()].map((of) => ({ host: of[0]!.host.name, type: of[0]!.event.type, count: of.length }));
 }
 
 function toldBy(host: TellingHost, events: Selected['events'], leftOut: Selected['leftOut']): Told {
