@@ -180,8 +180,9 @@ export class ClusterEvents {
       for await (const { events, leftOut, cursor } of this.#source(host, asked, signal)) {
         away.delete(id);
         cursors.set(id, Math.max(cursor, cursors.get(id) ?? 0));
-        const counts = after === 0 ? leftOut : {};
-        if (events.length > 0) heard.add(toldBy(this.#named(host), events, counts));
+        if (events.length > 0 || Object.keys(leftOut).length > 0) {
+          heard.add(toldBy(this.#named(host), events, leftOut));
+        }
       }
     } catch (error) {
       if (signal.aborted || away.has(id)) return;

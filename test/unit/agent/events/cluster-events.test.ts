@@ -164,3 +164,15 @@ test('the newest of all hosts come in parts, and the others are counted', async 
     [],
   ]);
 });
+
+test('what a host leaves out while it is followed is told', async () => {
+  const { clock, events, note } = open('h1', 'h2');
+  note('h2', 'before');
+  const { heard, end } = follow(events, clock);
+  await clock.advance(1_000);
+  for (let nth = 0; nth < 700; nth++) note('h2', `n${nth}`);
+  await clock.advance(1_000);
+  await end();
+  expect(heard.flatMap(shown)).toHaveLength(501);
+  expect(heard.flatMap(({ leftOut }) => leftOut)).toEqual([{ host: 'h2', type: 'network-created', count: 200 }]);
+});
