@@ -47,6 +47,14 @@ interface Past {
   readonly leftOut: LeftOutCounts;
 }
 
+interface Following {
+  readonly cursors: Map<string, number>;
+  readonly away: Set<string>;
+  readonly heard: Heard;
+  /** It is called when the host says something. */
+  readonly answer: () => void;
+}
+
 export class ClusterEvents {
   readonly #deps: ClusterEventsDeps;
 
@@ -150,14 +158,25 @@ export class ClusterEvents {
     const following = new Set<string>();
     const cursors = new Map(past.map(({ host, cursor }) => [host.id, cursor]));
     const away = new Set(past.flatMap(({ host, away: why }) => (why === undefined ? [] : [host.id])));
-    const begin = (host: EventHost) => {
+    /** Resolves when it has answered, cannot, or takes too long. */
+    const begin = async (host: EventHost) => {
       following.add(host.id);
-      void this.#followOne(host, query, { cursors, away, heard }, signal).finally(() => following.delete(host.id));
+      const answered = new AbortController();
+      const answer = () => answered.abort();
+      void this.#followOne(host, query, { cursors, away, heard, answer }, signal).finally(() => {
+        answer();
+        following.delete(host.id);
+      });
+      await this.#deps.clock.sleep(ANSWER_MS, AbortSignal.any([answered.signal, signal])).catch(() => undefined);
     };
     // Members come, go and move; of one that is away it is heard when it is back.
     const look = async () => {
       while (!signal.aborted) {
-        for (const host of this.#hosts(local)) if (!following.has(host.id)) begin(host);
+        const waiting = this.#hosts(local).filter(({ id }) => !following.has(id));
+        const some = async () => {
+          for (let host = waiting.shift(); host && !signal.aborted; host = waiting.shift()) await begin(host);
+        };
+        await Promise.all(Array.from({ length: ASKED_AT_ONCE }, some));
         await this.#deps.clock.sleep(AGAIN_MS, signal).catch(() => undefined);
       }
       heard.end();
@@ -169,7 +188,7 @@ export class ClusterEvents {
   async #followOne(
     host: EventHost,
     query: EventQuery,
-    { cursors, away, heard }: { cursors: Map<string, number>; away: Set<string>; heard: Heard },
+    { cursors, away, heard, answer }: Following,
     signal: AbortSignal,
   ): Promise<void> {
     const { id, name } = host;
@@ -178,6 +197,7 @@ export class ClusterEvents {
       // What comes after what was heard is new, whatever the clock there says.
       const asked = after === 0 ? query : { ...query, after, sinceMs: 0 };
       for await (const { events, leftOut, cursor } of this.#source(host, asked, signal)) {
+        answer();
         away.delete(id);
         cursors.set(id, Math.max(cursor, cursors.get(id) ?? 0));
         if (events.length > 0 || Object.keys(leftOut).length > 0) {

@@ -27,12 +27,17 @@ function open(...names: readonly string[]) {
     trouble.set(name, 'down');
     for (const stream of streams.get(name)!) stream.abort();
   };
+  /** With how many it is being connected at a time, and how long that takes. */
+  const busy = { now: 0, most: 0, ms: 0 };
   const hosts: EventHost[] = names.slice(1).map((name) => ({ id: `id-${name}`, name, address: `${name}:7946` }));
   const events = new ClusterEvents({
     ...{ own: logs.get(self)!, clock, self: () => ({ ...own }), others: () => hosts },
     transport: () => ({
       async *events({ address }, query, signal) {
         const name = address.split(':')[0]!;
+        busy.most = Math.max(busy.most, ++busy.now);
+        if (busy.ms > 0) await clock.sleep(busy.ms);
+        busy.now--;
         if (trouble.get(name) === 'down') throw new OverlaydError('peer-unreachable', 'no route to it');
         if (trouble.get(name) === 'mute') return void (await clock.sleep(1e9, signal).catch(() => undefined));
         const ended = new AbortController();
@@ -44,7 +49,7 @@ function open(...names: readonly string[]) {
   });
   const note = (host: string, network: string) =>
     logs.get(host)!.record('info', 'network-created', { network }, 'created');
-  return { clock, events, note, trouble, lose, hosts, own };
+  return { clock, events, note, trouble, lose, hosts, own, busy };
 }
 
 const shown = ({ events }: Told) => events.map(({ host, event }) => `${host.name} ${event.fields.network}`);
@@ -175,4 +180,24 @@ test('what a host leaves out while it is followed is told', async () => {
   await end();
   expect(heard.flatMap(shown)).toHaveLength(501);
   expect(heard.flatMap(({ leftOut }) => leftOut)).toEqual([{ host: 'h2', type: 'network-created', count: 200 }]);
+});
+
+test('many hosts are followed, though sixteen are connected to at a time, and some say nothing', async () => {
+  const names = Array.from({ length: 60 }, (_, nth) => `h${nth}`);
+  const { clock, events, note, trouble, busy } = open(...names);
+  busy.ms = 10;
+  for (const name of names.slice(1, 21)) trouble.set(name, 'mute');
+  const { heard, end } = follow(events, clock);
+  // Twenty that say nothing take the time of two answers, in both steps.
+  await clock.advance(25_000);
+  for (const name of names.slice(21)) note(name, 'web');
+  await clock.advance(1_000);
+  await end();
+  expect(heard.flatMap(shown).sort()).toEqual(
+    names
+      .slice(21)
+      .map((name) => `${name} web`)
+      .sort(),
+  );
+  expect(busy.most).toBe(16);
 });
