@@ -1,10 +1,15 @@
 /** What members tell each other of their hosts, between two real transports. */
+import { promisify } from 'node:util';
+import { credentials, Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js';
 import { afterEach, expect, test } from 'vitest';
+import { askEvents } from '../../../../src/adapters/grpc/members.ts';
 import { GrpcPeerTransport } from '../../../../src/adapters/grpc/peer.ts';
 import { createPki } from '../../../../src/adapters/pki/pki.ts';
 import { systemClock as clock } from '../../../../src/adapters/system/time.ts';
 import type { Selected } from '../../../../src/core/events/event-history.ts';
 import type { HostEvent } from '../../../../src/core/events/host-event.ts';
+import type { EventBatch, EventsQuery } from '../../../../src/gen/overlayd/v1/events.ts';
+import { MembersService } from '../../../../src/gen/overlayd/v1/members.ts';
 import type { EventQuery, MembersHandler } from '../../../../src/ports/members.ts';
 import { noKeeper } from '../../../fixtures/keeper.ts';
 import { until } from '../../../lab/until.ts';
@@ -135,4 +140,22 @@ test('who tells without end is heard for so long alone', async () => {
   // Each has two million characters.
   expect(heard.length).toBe(5);
   await until('the other end to stop', () => ended);
+});
+
+test('of a message with more events than agents of ours send the first are taken', async () => {
+  const server = new Server();
+  const one = { type: 't', level: 'info', message: 'm', fields: '{}' };
+  const events = Array.from({ length: 2_000 }, (_, nth) => ({ ...one, seq: nth + 1, atMs: nth }));
+  server.addService(MembersService, {
+    events: (call: ServerWritableStream<EventsQuery, EventBatch>) => {
+      call.write({ events, leftOut: {}, cursor: 2_000 });
+      call.end();
+    },
+  });
+  const port = await promisify(server.bindAsync.bind(server))('127.0.0.1:0', ServerCredentials.createInsecure());
+  const way = { secure: credentials.createInsecure(), options: {}, signal: NO_END };
+  const heard = askEvents({ nodeId: 'b1', address: `127.0.0.1:${port}` }, QUERY, way);
+  expect((await heard.next()).value!.events).toHaveLength(500);
+  expect((await heard.next()).done).toBe(true);
+  server.forceShutdown();
 });
