@@ -21,6 +21,13 @@ interface Looked {
   readonly deserted: readonly ServiceRecord[];
 }
 
+interface Refused {
+  readonly networkId: string;
+  readonly until: number;
+  readonly why: string;
+  readonly problem: string;
+}
+
 /** A container that is started anew finds the address that its alias had. */
 const DESERTED_MS = 10_000;
 const RETRY_MS = 30_000;
@@ -33,7 +40,7 @@ export class AutomaticServices {
   /** By network. */
   readonly #looked = new Map<string, Looked>();
   /** Not to be tried before, by network and alias. */
-  readonly #refused = new Map<string, { readonly until: number; readonly why: string; readonly problem: string }>();
+  readonly #refused = new Map<string, Refused>();
 
   constructor(deps: AutomaticServicesDeps, options: { readonly quarantineSeconds: number }) {
     this.#deps = deps;
@@ -51,9 +58,11 @@ export class AutomaticServices {
     const seen = new Set<string>();
     const own = new Map(Map.groupBy(view.endpointsOf(selfId).values(), ({ networkId }) => networkId));
     const isSweeping = isSweeper(view, selfId, answers);
+    const kept = new Set<string>();
     let failed: unknown;
     for (const network of [...view.networks()]) {
       if (network.state !== 'active' || !hasServiceAddresses(network)) continue;
+      kept.add(network.id);
       try {
         await this.#make(network, own.get(network.id) ?? []);
         if (isSweeping) await this.#sweep(network, seen);
@@ -63,6 +72,7 @@ export class AutomaticServices {
     }
     for (const id of this.#deserted.keys()) if (!seen.has(id)) this.#deserted.delete(id);
     for (const id of this.#looked.keys()) if (!view.network(id)) this.#looked.delete(id);
+    for (const [key, { networkId }] of this.#refused) if (!kept.has(networkId)) this.#refused.delete(key);
     if (failed !== undefined) throw failed;
     const now = clock.elapsed();
     const waits = [
@@ -85,15 +95,19 @@ export class AutomaticServices {
         await createService(this.#all(), { network: network.id, alias, automatic: true });
         this.#refused.delete(prefix + alias);
       } catch (error) {
-        // Another host was quicker, or the network has gone.
-        if (isOverlaydError(error, 'name-in-use') || isOverlaydError(error, 'network-not-found')) continue;
+        // Another host was quicker, or the network has gone: what tells so is looked at then.
+        if (isOverlaydError(error, 'name-in-use') || isOverlaydError(error, 'network-not-found')) {
+          this.#refused.delete(prefix + alias);
+          continue;
+        }
         const { message, retryable } = asOverlaydError(error);
         if (retryable) throw error;
         if (refused?.why !== message) {
           logger.warn({ network: network.name, alias, error }, 'an alias got no service address, trying again');
         }
         const problem = unservedProblem(network.name, alias, message);
-        this.#refused.set(prefix + alias, { until: clock.elapsed() + RETRY_MS, why: message, problem });
+        const until = clock.elapsed() + RETRY_MS;
+        this.#refused.set(prefix + alias, { networkId: network.id, until, why: message, problem });
       }
     }
   }

@@ -1,0 +1,37 @@
+import { expect, it } from 'vitest';
+import { AutomaticServices, type AutomaticServicesDeps } from '../../../../src/agent/services/automatic.ts';
+import { OverlaydError } from '../../../../src/core/errors.ts';
+import type { NetworkRecord } from '../../../../src/core/records.ts';
+import { endpointRecord, networkRecord, nodeRecord } from '../../../fixtures/records.ts';
+
+const web = networkRecord({ options: { vip: 'true' } });
+const api = endpointRecord({ networkId: web.id, name: 'api-1', aliases: ['api'] });
+
+it('tries a refused alias again after a while, and forgets it with its network', async () => {
+  let now = 0;
+  let networks: readonly NetworkRecord[] = [web];
+  const full = new OverlaydError('network-full', 'network web has no address left');
+  const services = new AutomaticServices(
+    {
+      view: {
+        networks: () => networks,
+        network: (id: string) => networks.find((each) => each.id === id),
+        endpointsOf: () => new Map([[api.id, api]]),
+        endpointsOn: () => [api],
+        nodes: () => [nodeRecord({ id: api.nodeId })],
+        ...{ services: () => undefined, staticNames: () => undefined, moment: () => 1 },
+      },
+      networks: { find: () => Promise.reject(full), list: () => [] },
+      ...{ selfId: api.nodeId, answers: () => true, clock: { elapsed: () => now, now: () => now } },
+      logger: { info: () => undefined, warn: () => undefined },
+    } as unknown as AutomaticServicesDeps,
+    { quarantineSeconds: 60 },
+  );
+  expect(await services.keep()).toBe(30_001);
+  expect(services.problems).toHaveLength(1);
+  // It is removed before anybody looks again: a wait that is over would never be over.
+  networks = [];
+  now = 60_000;
+  expect(await services.keep()).toBeUndefined();
+  expect(services.problems).toEqual([]);
+});
