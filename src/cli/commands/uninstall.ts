@@ -10,6 +10,8 @@ import { isToolProgram } from '../tool-program.ts';
 /** What `install` of the archive has put where, one path a line. */
 const MANIFEST = 'installed';
 const SERVICE = 'overlayd.service';
+/** Of a host with Docker. A call that comes to one of them would start the agent again, or be refused in its place. */
+const SOCKETS = ['overlayd.socket', 'overlayd-unavailable.socket'];
 /** A copy that somebody made of the checkout's. */
 const UNIT = `/etc/systemd/system/${SERVICE}`;
 const CONFIGURATION = '/etc/overlayd';
@@ -58,17 +60,31 @@ async function uninstall(session: Session, options: UninstallOptions): Promise<v
     ? "This cuts off this host's containers."
     : "This takes the host out of its cluster, cuts off its containers, and deletes overlayd's data here.";
   if (!yes && !(await session.confirm(warning, '--yes'))) return session.note('nothing was done');
+  await requireRoot(session);
   if (!keepData && options.leave) await leave(session, options.yesDeleteCluster === true);
   await stopService(session, keepData);
-  await clear(session, keepData);
+  const failed = await clear(session, keepData).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
+  if (failed && !keepData) throw failed.error;
+  // The package's programs go now: what they alone can take back is taken back all the same.
   await undoDocker(session);
   const removed = [...(await removeToolFiles(session)), ...(keepData ? [] : await removeFiles(session))];
   for (const path of removed) session.print(`removed ${path}`);
+  if (failed) throw failed.error;
   session.print(
     keepData
       ? 'Nothing of overlayd is in the kernel any more. The host is a member still: `overlayd node rm --force` on another one takes it out.'
       : 'Nothing of overlayd is left on this host, but for the programs where a package or a checkout has them.',
   );
+}
+
+/** Who may use the agent's socket without being root could leave, and no more. Throws `permission-denied`. */
+async function requireRoot({ surroundings }: Session): Promise<void> {
+  const { output } = await surroundings.programs.run(['id', '-u']);
+  if (!/^[1-9]\d*$/.test(output.trim())) return;
+  throw new OverlaydError('permission-denied', 'the host is cleared by root alone: run it with sudo');
 }
 
 async function leave(session: Session, deleteCluster: boolean): Promise<void> {
@@ -96,6 +112,7 @@ async function stopService({ surroundings }: Session, keepsUnit: boolean): Promi
   const words = keepsUnit ? ['stop'] : ['disable', '--now'];
   const { code, output } = await run(['systemctl', ...words, SERVICE]);
   if (code !== 0) throw new OverlaydError('conflict', `systemctl could not stop ${SERVICE}: ${output.trim()}`);
+  for (const socket of SOCKETS) await run(['systemctl', 'stop', socket]);
 }
 
 async function clear(session: Session, keepData: boolean): Promise<void> {
@@ -108,7 +125,8 @@ async function clear(session: Session, keepData: boolean): Promise<void> {
   throw new OverlaydError('data-path-failed', `the host was not cleared wholly: ${why.replace(/^overlayd: /, '')}`);
 }
 
-async function undoDocker({ surroundings }: Session): Promise<void> {
+async function undoDocker(session: Session): Promise<void> {
+  const { surroundings } = session;
   const { code, output } = await surroundings.programs.run([
     `${surroundings.programs.root}/deploy/docker-setup.sh`,
     '--undo',
@@ -116,7 +134,8 @@ async function undoDocker({ surroundings }: Session): Promise<void> {
   if (code === undefined) return;
   // What it did, not what there was nothing to do about.
   const lines = output.split('\n').filter((line) => !/ does not name | nothing to do$/.test(line));
-  surroundings.writeOut(lines.join('\n'));
+  if (code === 0) surroundings.writeOut(lines.join('\n'));
+  else session.warn([`what overlayd-docker-setup did was not undone: ${lines.join(' ').trim()}`]);
 }
 
 /** Programs and configurations that container tools were given. */

@@ -6,7 +6,7 @@ import { memoryFiles, type RunOptions, run } from './fake-agent.ts';
 const OWN_TOOL = 'calls the overlayd agent';
 
 /** A host with systemd, an archive's installation and what container tools were given. */
-function host({ noAgent = false, clearing = 0, manifest = true } = {}) {
+function host({ noAgent = false, clearing = 0, manifest = true, uid = 0, undoing = 0 } = {}) {
   const files = new Map([
     ['/etc/systemd/system/overlayd.service', 'ExecStart=/usr/local/bin/overlayd agent'],
     ['/opt/cni/bin/overlayd', OWN_TOOL],
@@ -23,6 +23,8 @@ function host({ noAgent = false, clearing = 0, manifest = true } = {}) {
     ...{ agent: ['overlayd', 'agent'], root: '/opt/overlayd-1' },
     run: async (argv) => {
       ran.push(argv.join(' '));
+      if (argv[0] === 'id') return { code: 0, output: `${uid}\n` };
+      if (argv.includes('--undo')) return { code: undoing, output: undoing ? 'daemon.json is no valid JSON\n' : '' };
       const isClearing = argv.some((word) => word.startsWith('--clear-host'));
       return { code: isClearing ? clearing : 0, output: isClearing ? 'info: x\noverlayd: the kernel says no\n' : '' };
     },
@@ -59,8 +61,11 @@ describe('uninstall', () => {
     expect(code).toBe(0);
     expect(asked).toEqual([['leaveCluster', { force: true, deleteCluster: false }]]);
     expect(ran).toEqual([
+      'id -u',
       'systemctl cat overlayd.service',
       'systemctl disable --now overlayd.service',
+      'systemctl stop overlayd.socket',
+      'systemctl stop overlayd-unavailable.socket',
       'overlayd agent --clear-host=forget',
       '/opt/overlayd-1/deploy/docker-setup.sh --undo',
       'systemctl daemon-reload',
@@ -80,8 +85,8 @@ describe('uninstall', () => {
     expect(code).toBe(0);
     expect(error).toMatch(/no agent runs on this host/);
     expect(out).toMatch(/This node h1 left cluster c1/);
-    expect(ran.slice(0, 2)).toEqual(['an agent starts', 'it ends']);
-    expect(ran.indexOf('overlayd agent --clear-host=forget')).toBeGreaterThan(1);
+    expect(ran.slice(1, 3)).toEqual(['an agent starts', 'it ends']);
+    expect(ran.indexOf('overlayd agent --clear-host=forget')).toBeGreaterThan(2);
   });
 
   it('--keep-data stays a member and deletes neither data nor programs', async () => {
@@ -110,7 +115,7 @@ describe('uninstall', () => {
     const { code, error } = await uninstall('uninstall --yes', { answers: { leaveCluster } });
     expect(code).toBe(1);
     expect(error).toMatch(/--yes-delete-cluster/);
-    expect(ran).toEqual([]);
+    expect(ran).toEqual(['id -u']);
   });
 
   it('goes on where the host is no member, and says --no-leave where no agent starts', async () => {
@@ -131,6 +136,30 @@ describe('uninstall', () => {
     expect(code).toBe(1);
     expect(error).toMatch(/the kernel says no/);
     expect(trees).toEqual([]);
+  });
+
+  it('of a package takes back what the programs alone can, though the host is not cleared wholly', async () => {
+    const { uninstall, ran, files } = host({ clearing: 1 });
+    const { code, error } = await uninstall('uninstall --yes --keep-data');
+    expect(code).toBe(1);
+    expect(error).toMatch(/the kernel says no/);
+    expect(ran.at(-1)).toBe('/opt/overlayd-1/deploy/docker-setup.sh --undo');
+    expect(files.has('/opt/cni/bin/overlayd')).toBe(false);
+  });
+
+  it('says what was not taken out of Docker’s configuration', async () => {
+    const { uninstall } = host({ undoing: 1 });
+    const { code, error } = await uninstall('uninstall --yes');
+    expect(code).toBe(0);
+    expect(error).toMatch(/warning: .* not undone: daemon\.json is no valid JSON/);
+  });
+
+  it('is refused to who is not root before anything is done', async () => {
+    const { uninstall, ran } = host({ uid: 1000 });
+    const { error, asked } = await uninstall('uninstall --yes');
+    expect(error).toMatch(/by root alone: run it with sudo/);
+    expect(asked).toEqual([]);
+    expect(ran).toEqual(['id -u']);
   });
 
   it('asks before, and does nothing without a yes', async () => {
