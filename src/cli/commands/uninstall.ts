@@ -152,14 +152,17 @@ async function removeToolFiles({ surroundings: { files } }: Session): Promise<re
   return removed;
 }
 
-async function removeFiles({ surroundings: { files, programs } }: Session): Promise<readonly string[]> {
+async function removeFiles(session: Session): Promise<readonly string[]> {
+  const { files, programs } = session.surroundings;
   const removed: string[] = [];
   if ((await files.read(UNIT))?.includes('overlayd agent') && (await files.remove(UNIT))) removed.push(UNIT);
   if (await programs.removeTree(CONFIGURATION)) removed.push(CONFIGURATION);
   const manifest = await files.read(`${programs.root}/${MANIFEST}`);
   if (manifest !== undefined) {
     for (const path of manifest.split('\n')) if (path !== '' && (await files.remove(path))) removed.push(path);
-    if (await programs.removeTree(programs.root)) removed.push(programs.root);
+    // Unpacked without its folder it is one that others are in as well, such as /opt.
+    if (!/\/overlayd[^/]*$/.test(programs.root)) session.note(`left where it is, delete it yourself: ${programs.root}`);
+    else if (await programs.removeTree(programs.root)) removed.push(programs.root);
   }
   await programs.run(['systemctl', 'daemon-reload']);
   return removed;

@@ -6,7 +6,7 @@ import { memoryFiles, type RunOptions, run } from './fake-agent.ts';
 const OWN_TOOL = 'calls the overlayd agent';
 
 /** A host with systemd, an archive's installation and what container tools were given. */
-function host({ noAgent = false, clearing = 0, manifest = true, uid = 0, undoing = 0 } = {}) {
+function host({ noAgent = false, clearing = 0, manifest = true, uid = 0, undoing = 0, root = '/opt/overlayd-1' } = {}) {
   const files = new Map([
     ['/etc/systemd/system/overlayd.service', 'ExecStart=/usr/local/bin/overlayd agent'],
     ['/opt/cni/bin/overlayd', OWN_TOOL],
@@ -14,13 +14,13 @@ function host({ noAgent = false, clearing = 0, manifest = true, uid = 0, undoing
     ['/etc/cni/net.d/87-overlayd-web.conflist', '{}'],
     ['/etc/cni/net.d/10-other.conflist', '{}'],
     ['/usr/local/bin/overlayd', ''],
-    ...(manifest ? [['/opt/overlayd-1/installed', '/usr/local/bin/overlayd\n'] as const] : []),
+    ...(manifest ? [[`${root}/installed`, '/usr/local/bin/overlayd\n'] as const] : []),
   ]);
   const ran: string[] = [];
   const trees: string[] = [];
   let agents = 0;
   const programs: HostPrograms = {
-    ...{ agent: ['overlayd', 'agent'], root: '/opt/overlayd-1' },
+    ...{ agent: ['overlayd', 'agent'], root },
     run: async (argv) => {
       ran.push(argv.join(' '));
       if (argv[0] === 'id') return { code: 0, output: `${uid}\n` };
@@ -145,6 +145,15 @@ describe('uninstall', () => {
     expect(error).toMatch(/the kernel says no/);
     expect(ran.at(-1)).toBe('/opt/overlayd-1/deploy/docker-setup.sh --undo');
     expect(files.has('/opt/cni/bin/overlayd')).toBe(false);
+  });
+
+  it('leaves a folder that is not the archive’s own alone', async () => {
+    const { uninstall, trees, files } = host({ root: '/opt' });
+    const { code, error } = await uninstall('uninstall --yes');
+    expect(code).toBe(0);
+    expect(error).toMatch(/delete it yourself: \/opt$/m);
+    expect(trees).toEqual(['/etc/overlayd']);
+    expect(files.has('/usr/local/bin/overlayd')).toBe(false);
   });
 
   it('says what was not taken out of Docker’s configuration', async () => {
