@@ -2,7 +2,6 @@
  * Takes everything of overlayd out of this host but its identity and its store: for a host that leaves, and for one whose
  * programs are removed, where no agent runs (`clearWithoutAgent`).
  */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NamesKeeper } from './adapters/dns/process/keeper.ts';
 import { createEngine } from './adapters/docker/engine.ts';
@@ -14,6 +13,7 @@ import { refuseSecond } from './adapters/grpc/control-server.ts';
 import { createKernel } from './adapters/kernel/kernel.ts';
 import { KernelThread } from './adapters/kernel/kernel-thread.ts';
 import { wireguardJobs } from './adapters/kernel/wireguard-jobs.ts';
+import { removeOwnDirectory } from './adapters/own-directory.ts';
 import { beSoleAgent } from './adapters/sole-agent.ts';
 import { createContainers } from './adapters/system/containers.ts';
 import { leaderOf } from './adapters/system/machines.ts';
@@ -91,6 +91,7 @@ export async function clearWithoutAgent(
   const files = agentFiles(config);
   const stateFile = new KeptState({ ...files.state, clock });
   const docker = config.docker === 'on' ? await answerDocker(config, logger, quit.signal) : undefined;
+  let cleared = false;
   try {
     await clearThisHost({
       ...{ exec, logger, containers, files, stateFile },
@@ -107,9 +108,11 @@ export async function clearWithoutAgent(
       withdrawFromPodman: withdrawalFromPodman(config, logger),
       events: { clear: () => eventFile(config).remove() },
     });
-    await createBundledEtcd({ run: exec.run, logger, clock }, { dataDir }).stop();
-    if (forget) for (const directory of [dataDir, runDir]) await rm(directory, { recursive: true, force: true });
+    cleared = true;
   } finally {
+    // Whatever stood in the way: nobody is left who would look after it.
+    await createBundledEtcd({ run: exec.run, logger, clock }, { dataDir }).stop();
+    if (cleared && forget) for (const directory of [dataDir, runDir]) await removeOwnDirectory(directory);
     quit.abort();
     await docker?.ended;
     await stateFile.end();
