@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Arch, archiveFiles, type Made, packagedUnit, packageFiles } from '../../../deploy/package/files.ts';
 import { manualPages } from '../../../deploy/package/manual.ts';
 
@@ -104,6 +104,41 @@ describe('the package', () => {
     const file = path.join(SCRIPTS, name);
     expect(readFileSync(file, 'utf8')).toMatch(/^#!\/bin\/sh\nset -e\n/);
     expect(execFileSync('sh', ['-n', file], { encoding: 'utf8' })).toBe('');
+  });
+});
+
+describe('what the package does with Debian’s own etcd', () => {
+  let host: string;
+  let there = '';
+  beforeEach(() => {
+    [host, there] = [mkdtempSync(path.join(tmpdir(), 'overlayd-scripts-')), ''];
+  });
+  afterEach(() => rmSync(host, { recursive: true }));
+
+  const dropIn = () => existsSync(path.join(host, 'etc/systemd/system/etcd.service.d/overlayd.conf'));
+  /** With files below `host`, and of programs only what tells of etcd-server. */
+  const script = (name: string, action: string) => {
+    const text = readFileSync(path.join(SCRIPTS, name), 'utf8').replace(/(?<=[\s>])\/(?=etc\/|run\/|var\/)/g, `${host}/`);
+    const programs = `dpkg-query() { printf '%s' "$1" >/dev/null; printf '%s' '${there}'; }
+      getent() { return 2; }; systemctl() { :; }; deb-systemd-helper() { :; }`;
+    execFileSync('sh', ['-c', `${programs}\n${text}`, name, action]);
+  };
+
+  it('is off where it came along, also when the package is removed and installed again, and free after purge', () => {
+    script('preinst', 'install');
+    expect(dropIn()).toBe(true);
+    there = 'installed';
+    script('postrm', 'remove');
+    script('preinst', 'install');
+    expect(dropIn()).toBe(true);
+    script('postrm', 'purge');
+    expect(existsSync(path.join(host, 'etc/systemd/system/etcd.service.d'))).toBe(false);
+  });
+
+  it('is left alone where it was there before', () => {
+    there = 'installed';
+    script('preinst', 'install');
+    expect(dropIn()).toBe(false);
   });
 });
 
