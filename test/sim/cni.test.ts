@@ -25,6 +25,11 @@ beforeEach(async () => {
 });
 afterEach(() => cluster.stop());
 
+const LISTENING = new Map([
+  [443, 'nginx (pid 7)'],
+  [8443, 'conmon (pid 8)'],
+]);
+
 function doorOf(host: SimulatedHost): ToolDoor {
   const containers = hostContainers(host);
   const lifecycle = {
@@ -38,8 +43,10 @@ function doorOf(host: SimulatedHost): ToolDoor {
     ...{ lifecycle, containers, patient: (handle) => handle },
     attachments: new Attachments({ member: () => host.running, containers }),
     facts: {
-      bindProblem: async ({ port, transport }) =>
-        port === 443 && transport === 'tcp' ? { kind: 'in-use', by: { process: 'nginx (pid 7)' } } : undefined,
+      bindProblem: async ({ port, transport }) => {
+        const by = transport === 'tcp' ? LISTENING.get(port) : undefined;
+        return by === undefined ? undefined : { kind: 'in-use', by: { process: by } };
+      },
     },
     inside: (path) => host.kernel.inside(path),
   });
@@ -167,6 +174,12 @@ describe('ADD', () => {
 });
 
 describe('ports', () => {
+  it('are given to a container for which Podman holds them already, as when it is connected while it runs', async () => {
+    expect(await ask('ADD', { netns: namespace(), more: ports({ hostPort: 8443, containerPort: 443 }) })).toMatchObject({
+      ips: [{}],
+    });
+  });
+
   const listed = () => listPublications({ member: one.running }).map((each) => [formatHostEnd(each), each.name]);
   const web = ports({ hostPort: 8080, containerPort: 80 }, { HostPort: 53, ContainerPort: 53, Protocol: 'UDP' });
 

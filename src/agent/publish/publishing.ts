@@ -155,9 +155,17 @@ function refuseForeign({ view, self }: PublishingDeps['member'], network: Networ
   );
 }
 
+/** Podman's, which holds the ports of a container that runs, so that no other process takes them, and answers nobody. */
+const PLACEHOLDER = /^conmon /;
+
 /** Throws `conflict` where a process of the host listens, which is named: its callers would get to the container. */
 export async function requireUnbound(facts: PublishingDeps['facts'], mappings: readonly PortMapping[]): Promise<void> {
-  for (const mapping of mappings) await refuseBound(facts, mapping);
+  const bindProblem: HostFacts['bindProblem'] = async (binding) => {
+    const problem = await facts.bindProblem(binding);
+    const by = problem?.kind === 'in-use' ? problem.by : undefined;
+    return typeof by === 'object' && PLACEHOLDER.test(by.process) ? undefined : problem;
+  };
+  for (const mapping of mappings) await refuseBound({ bindProblem }, mapping);
 }
 
 async function refuseBound(facts: PublishingDeps['facts'], wanted: PortMapping): Promise<void> {
