@@ -119,6 +119,8 @@ export function publicationsOf(
   publications: readonly Publication[],
 ): DesiredPublication[] {
   const taken: DesiredPublication[] = [];
+  // There may be thousands, and this is asked with every change of the host's: only those of one port are compared.
+  const byPort = new Map<string, DesiredPublication[]>();
   const byAge = [...endpoints].sort(
     (a, b) => a.record.createdAt - b.record.createdAt || (a.record.id < b.record.id ? -1 : 1),
   );
@@ -130,11 +132,20 @@ export function publicationsOf(
         if (address === undefined || !routed[family]) continue;
         if (hostAddress !== undefined && familyOfAddress(hostAddress) !== family) continue;
         const wanted = { family, hostAddress, hostPort, protocol, address, port };
-        if (!taken.some((each) => each.family === family && isSameHostEnd(each, wanted))) taken.push(wanted);
+        const same = mapped(byPort, `${family} ${protocol} ${hostPort}`);
+        if (same.some((each) => isSameHostEnd(each, wanted))) continue;
+        same.push(wanted);
+        taken.push(wanted);
       }
     }
   }
   return taken;
+}
+
+function mapped<T>(map: Map<string, T[]>, key: string): T[] {
+  const held = map.get(key) ?? [];
+  map.set(key, held);
+  return held;
 }
 
 function portOf(text: string): number | undefined {

@@ -73,6 +73,7 @@ async function ask(verb: string, { id = 'default-api', netns = '', args = '', mo
 }
 
 const ports = (...portMappings: readonly object[]) => ({ runtimeConfig: { portMappings } });
+const range = (count: number) => Array.from({ length: count }, (_, nth) => ({ hostPort: 1 + nth, containerPort: 1 }));
 const namespace = () => one.addContainer().replace('netns:', '/run/netns/');
 const process = () => {
   one.kernel.addContainer('/proc/42/ns/net');
@@ -143,6 +144,7 @@ describe('ADD', () => {
     ['a protocol that is none', ports({ hostPort: 1, containerPort: 1, protocol: 'icmp' }), 7, /tcp, udp, sctp/],
     ['no address of the host', ports({ hostPort: 1, containerPort: 1, hostIP: 'eth0' }), 7, /hostIP eth0 is no/],
     ['one that stays there', ports({ hostPort: 1, containerPort: 1, hostIP: '127.0.0.1' }), 7, /stays on the host/],
+    ['more ports than a container may have', ports(...range(1_025)), 7, /1025 ports are asked for/],
     ['a port of a process', ports({ hostPort: 443, containerPort: 1 }), 100, /nginx \(pid 7\) has it/],
     [
       'two addresses of a family',

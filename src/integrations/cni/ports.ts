@@ -1,16 +1,18 @@
 /** The capability `portMappings`: ports of the host, for the container of this call. Source: CNI CONVENTIONS.md. */
 import { PROTOCOLS } from '../../core/container.ts';
 import { formatIp, parseIp } from '../../core/ip.ts';
-import { formatHostEnd, isSameHostEnd, type PortMapping } from '../../core/publish.ts';
+import { formatHostEnd, isSameHostEnd, type PortMapping, refuseTooMany } from '../../core/publish.ts';
 import { type Fields, listOf, textOf } from './fields.ts';
 import { CNI, cniError } from './problem.ts';
 
 const FIELDS = ['hostPort', 'containerPort', 'protocol', 'hostIP'];
 
-/** In the order they are asked for. Throws what cannot be a port, and a port of the host that is asked for twice. */
+/** In the order they are asked for. Throws what cannot be a port, a port of the host that is asked for twice, and too many. */
 export function portsOf(runtime: Fields): readonly PortMapping[] {
   const found: PortMapping[] = [];
-  for (const [nth, each] of listOf(runtime, 'portMappings', 'runtimeConfig.').entries()) {
+  const asked = listOf(runtime, 'portMappings', 'runtimeConfig.');
+  refuseTooMany(asked.length);
+  for (const [nth, each] of asked.entries()) {
     const mapping = mappingOf(each, `portMappings[${nth}]`);
     const other = found.find((earlier) => isSameHostEnd(earlier, mapping));
     if (other) {

@@ -81,6 +81,21 @@ test('an address of the host leads by its own family alone', () => {
   expect(publicationsOf([both], []).map(({ address }) => address)).toEqual(['fd00::2']);
 });
 
+test('of ports of one number those count that do not take each other’s packets, the older first', () => {
+  const at = (hostAddress?: string, protocol: 'tcp' | 'udp' = 'tcp') => ({ ...mapping, protocol, hostAddress });
+  const all = [
+    publishable(record('a', 1, ['10.0.0.2']), { published: [at('192.0.2.1'), at('192.0.2.2')] }),
+    publishable(record('b', 2, ['10.0.0.3']), { published: [at(), at('192.0.2.3'), at(undefined, 'udp')] }),
+  ];
+  const found = publicationsOf(all, []).map(({ protocol, hostAddress, address }) => [protocol, hostAddress, address]);
+  expect(found).toEqual([
+    ['tcp', '192.0.2.1', '10.0.0.2'],
+    ['tcp', '192.0.2.2', '10.0.0.2'],
+    ['tcp', '192.0.2.3', '10.0.0.3'],
+    ['udp', undefined, '10.0.0.3'],
+  ]);
+});
+
 test('what a tool asks for at each network of a container leads to the one that has its default route', () => {
   const aside = publishable(record('a', 1, ['10.0.0.2']), { published: [mapping], routed: { 4: false, 6: false } });
   const way = publishable(record('b', 2, ['10.0.1.2']), { published: [mapping] });
