@@ -35,6 +35,19 @@ it('is the same endpoint as often as it is asked for in one namespace', async ()
   await checkQuiet(cluster);
 });
 
+it('publishes a port for one of two containers that ask for it at the same moment', async () => {
+  const published = [{ protocol: 'tcp', hostPort: 8080, port: 80 }] as const;
+  const ask = (name: string) =>
+    attachments.attach({
+      ...{ network: 'web', container: one.addContainer(), name, aliases: [], published },
+      owner: { ...OWNER, key: name },
+    });
+  const [first, second] = await cluster.clock.until(Promise.allSettled([ask('a'), ask('b')]));
+  expect(first!.status).toBe('fulfilled');
+  expect(second).toMatchObject({ reason: { code: 'conflict', message: expect.stringContaining('8080/tcp') } });
+  await expect(cluster.clock.until(ask('c'))).rejects.toThrow(/published by podman for its container a already/);
+});
+
 it('is another one in another namespace, and the former is released', async () => {
   const { record } = (await attach(one.addContainer())).endpoint;
   const again = (await attach(one.addContainer())).endpoint.record;

@@ -6,8 +6,10 @@ import type { Owner } from '../../core/attachment.ts';
 import type { LocalEndpoint } from '../../core/container.ts';
 import { desired } from '../../core/desired.ts';
 import type { Address } from '../../core/host-state.ts';
+import { OverlaydError } from '../../core/errors.ts';
 import { type Family, familyOfAddress } from '../../core/ip.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
+import { formatHostEnd, isSameHostEnd, type PortMapping } from '../../core/publish.ts';
 import { subnetWith } from '../../core/subnets.ts';
 import type { Containers } from '../../ports/host.ts';
 import type { Connection, ConnectRequest } from '../endpoints/endpoints.ts';
@@ -48,6 +50,8 @@ export interface ReportedAddress extends Pick<Address, 'address' | 'prefix'> {
 export class Attachments {
   readonly #deps: AttachmentsDeps;
   readonly #queue = new KeyedQueue();
+  /** Ports of what is being attached: they are nobody's yet, and no one else's any more. */
+  readonly #asked = new Map<Owner, readonly PortMapping[]>();
 
   constructor(deps: AttachmentsDeps) {
     this.#deps = deps;
@@ -60,25 +64,49 @@ export class Attachments {
   attach(request: AttachRequest): Promise<Connection> {
     const { owner } = request;
     return this.#queue.run(nameOf(owner), async () => {
-      const member = this.#deps.member();
-      const { endpoints, networks } = member;
+      const { published = [] } = request;
       requireFree(
-        member,
-        request.published ?? [],
+        this.#deps.member(),
+        published,
         ({ owner: other }) => other !== undefined && isSameContainer(other, owner),
       );
-      const known = this.find(owner);
-      if (known) {
-        const network = await networks.find(request.network);
-        const container = await this.#deps.containers.resolve(request.container);
-        if (known.record.networkId === network.id && known.container.identity === container.identity) {
-          await endpoints.ensure(known);
-          return { endpoint: known, network, warnings: [] };
-        }
-        await endpoints.drop([known], 'its tool asks for it elsewhere');
+      this.#refuseAsked(owner, published);
+      this.#asked.set(owner, published);
+      try {
+        return await this.#attach(request);
+      } finally {
+        this.#asked.delete(owner);
       }
-      return await endpoints.connect(request);
     });
+  }
+
+  async #attach(request: AttachRequest): Promise<Connection> {
+    const { owner } = request;
+    const { endpoints, networks } = this.#deps.member();
+    const known = this.find(owner);
+    if (known) {
+      const network = await networks.find(request.network);
+      const container = await this.#deps.containers.resolve(request.container);
+      if (known.record.networkId === network.id && known.container.identity === container.identity) {
+        await endpoints.ensure(known);
+        return { endpoint: known, network, warnings: [] };
+      }
+      await endpoints.drop([known], 'its tool asks for it elsewhere');
+    }
+    return await endpoints.connect(request);
+  }
+
+  #refuseAsked(owner: Owner, published: readonly PortMapping[]): void {
+    for (const [other, asked] of this.#asked) {
+      if (isSameContainer(other, owner)) continue;
+      const taken = published.find((each) => asked.some((of) => isSameHostEnd(of, each)));
+      if (!taken) continue;
+      throw new OverlaydError(
+        'conflict',
+        `port ${formatHostEnd(taken)} of this host is just being published by ${other.tool} for another container`,
+        { retryable: true },
+      );
+    }
   }
 
   /**
