@@ -16,7 +16,7 @@ type KeysWritten =
   | { readonly kind: 'delete-prefix'; readonly prefix: string };
 
 /** What every member reads: older releases' records too, that it may tell of them. */
-const READ = '/overlayd/';
+export const READ = '/overlayd/';
 
 /** Written by whoever claims first; what is another's there readers refuse. */
 const SHARED = [

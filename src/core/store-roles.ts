@@ -8,7 +8,7 @@ import {
   MEMBER_ROLE,
   nodePermissions,
   nodeRole,
-  ROOT,
+  READ,
   type StorePermission,
 } from './store-rights.ts';
 
@@ -28,6 +28,11 @@ export interface StoreRoles {
   readonly roles: readonly StoreRole[];
   readonly users: readonly StoreUser[];
 }
+
+/** Of hosts with the CA's key: all that is the cluster's. In an etcd that others use too nobody of ours is its root. */
+export const KEEPER_ROLE = 'overlayd-keeper';
+
+const KEEPER: readonly StorePermission[] = [{ may: 'write', key: READ, prefix: true }];
 
 /** Of a certificate that a host has until it has its own: for as long as hosts join, and no longer. */
 export const JOINING_ROLE = 'overlayd-joining';
@@ -50,12 +55,13 @@ export function storeRoles(
   return {
     roles: [
       { name: MEMBER_ROLE, permissions: MEMBER_PERMISSIONS },
+      { name: KEEPER_ROLE, permissions: KEEPER },
       { name: JOINING_ROLE, permissions: JOINING },
       ...ordered.map((node) => ({ name: nodeRole(node.id), permissions: nodePermissions(node) })),
     ],
     users: ordered.map((node) => ({
       name: userOf(node),
-      roles: [MEMBER_ROLE, nodeRole(node.id), ...(keepers.includes(node.id) ? [ROOT] : [])],
+      roles: [MEMBER_ROLE, nodeRole(node.id), ...(keepers.includes(node.id) ? [KEEPER_ROLE] : [])],
     })),
   };
 }

@@ -8,17 +8,19 @@ const NODES = [
   { id: 'n1', name: 'h1' },
 ];
 
-test('each host is a user with its own role, and those with the CA’s key are root', () => {
+test('each host is a user with its own role, and those with the CA’s key write all of the cluster’s, and nothing else', () => {
   const { roles, users } = storeRoles(NODES, ['n1'], ({ name }) => name);
   expect(users).toEqual([
     { name: "h'2", roles: ['overlayd-member', 'overlayd-node-n2'] },
-    { name: 'h1', roles: ['overlayd-member', 'overlayd-node-n1', 'root'] },
+    { name: 'h1', roles: ['overlayd-member', 'overlayd-node-n1', 'overlayd-keeper'] },
   ]);
   const permissions = (name: string) => roles.find((role) => role.name === name)!.permissions;
   const writes = (name: string, key: string) => allowsWrite(permissions(name), { kind: 'put', key });
   expect(writes('overlayd-node-n1', keys.node('n1'))).toBe(true);
   expect(writes('overlayd-node-n1', keys.node('n2'))).toBe(false);
   expect(writes('overlayd-member', keys.node('n1'))).toBe(false);
+  for (const key of [keys.cluster, keys.token('t'), keys.node('n2')]) expect(writes('overlayd-keeper', key)).toBe(true);
+  expect(writes('overlayd-keeper', '/elsewhere')).toBe(false);
   for (const key of [keys.node('n9'), keys.live('n9'), keys.endpointsOf('n9')])
     expect(writes(JOINING_ROLE, key)).toBe(true);
   for (const key of [keys.cluster, keys.token('t'), keys.network('n')]) expect(writes(JOINING_ROLE, key)).toBe(false);
