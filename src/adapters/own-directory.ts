@@ -3,7 +3,8 @@ import { readdir, rm, rmdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 /** Files of the data directory and of the run directory, with what is beside them while they are written, or set aside. */
-const OWN = /^\.?(?:(?:identity|state|docker|wireguard)\.json|events\.jsonl|etcd|wireguard|(?:overlayd|plugins|names)\.sock)(?:\.|$)/;
+const OWN =
+  /^\.?(?:(?:identity|state|docker|wireguard)\.json|events\.jsonl|etcd|wireguard|(?:overlayd|plugins|names)\.sock)(?:\.|$)/;
 
 /** The whole of it where its name is ours; else what is ours in it, and it too when nothing else is there. */
 export async function removeOwnDirectory(directory: string): Promise<void> {

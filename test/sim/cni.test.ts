@@ -177,9 +177,11 @@ describe('ADD', () => {
 
 describe('ports', () => {
   it('are given to a container for which Podman holds them already, as when it is connected while it runs', async () => {
-    expect(await ask('ADD', { netns: namespace(), more: ports({ hostPort: 8443, containerPort: 443 }) })).toMatchObject({
-      ips: [{}],
-    });
+    expect(await ask('ADD', { netns: namespace(), more: ports({ hostPort: 8443, containerPort: 443 }) })).toMatchObject(
+      {
+        ips: [{}],
+      },
+    );
   });
 
   const listed = () => listPublications({ member: one.running }).map((each) => [formatHostEnd(each), each.name]);

@@ -5,8 +5,8 @@
 import type { Owner } from '../../core/attachment.ts';
 import type { LocalEndpoint } from '../../core/container.ts';
 import { desired } from '../../core/desired.ts';
-import type { Address } from '../../core/host-state.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import type { Address } from '../../core/host-state.ts';
 import { type Family, familyOfAddress } from '../../core/ip.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { formatHostEnd, isSameHostEnd, type PortMapping } from '../../core/publish.ts';

@@ -10,7 +10,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-const OWN = ['identity.json', 'state.json.tmp', 'state.json.unreadable-7', 'events.jsonl', 'names.sock.lock', '.plugins.sock.9'];
+const OWN = [
+  'identity.json',
+  'state.json.tmp',
+  'state.json.unreadable-7',
+  'events.jsonl',
+  'names.sock.lock',
+  '.plugins.sock.9',
+];
 
 function made(name: string, files: readonly string[]): string {
   const directory = join(root, name);

@@ -118,7 +118,10 @@ describe('what the package does with Debian’s own etcd', () => {
   const dropIn = () => existsSync(path.join(host, 'etc/systemd/system/etcd.service.d/overlayd.conf'));
   /** With files below `host`, and of programs only what tells of etcd-server. */
   const script = (name: string, action: string) => {
-    const text = readFileSync(path.join(SCRIPTS, name), 'utf8').replace(/(?<=[\s>])\/(?=etc\/|run\/|var\/)/g, `${host}/`);
+    const text = readFileSync(path.join(SCRIPTS, name), 'utf8').replace(
+      /(?<=[\s>])\/(?=etc\/|run\/|var\/)/g,
+      `${host}/`,
+    );
     const programs = `dpkg-query() { printf '%s' "$1" >/dev/null; printf '%s' '${there}'; }
       getent() { return 2; }; systemctl() { :; }; deb-systemd-helper() { :; }`;
     execFileSync('sh', ['-c', `${programs}\n${text}`, name, action]);
