@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -122,9 +131,17 @@ describe('what the package does with Debian’s own etcd', () => {
       /(?<=[\s>])\/(?=etc\/|run\/|var\/)/g,
       `${host}/`,
     );
-    const programs = `dpkg-query() { printf '%s' "$1" >/dev/null; printf '%s' '${there}'; }
-      getent() { return 2; }; systemctl() { :; }; deb-systemd-helper() { :; }`;
-    execFileSync('sh', ['-c', `${programs}\n${text}`, name, action]);
+    const bin = path.join(host, 'bin');
+    mkdirSync(bin, { recursive: true });
+    const programs = {
+      'dpkg-query': `printf '%s' '${there}'`,
+      getent: 'exit 2',
+      'deb-systemd-helper': '',
+      systemctl: '',
+    };
+    for (const [program, line] of Object.entries(programs))
+      writeFileSync(path.join(bin, program), `#!/bin/sh\n${line}\n`, { mode: 0o755 });
+    execFileSync('sh', ['-c', text, name, action], { env: { PATH: `${bin}:/usr/bin:/bin` } });
   };
 
   it('is off where it came along, also when the package is removed and installed again, and free after purge', () => {
