@@ -87,10 +87,11 @@ async function checkWell(off?: Host): Promise<void> {
   for (const host of lab().hosts) {
     await until(`${host.name} to have nothing else to say`, async () => {
       const { Findings, Peers } = await host.json('status');
-      const others = (Findings as { Code: string; Text: string }[]).filter(
-        ({ Code, Text }) => off === undefined || Code !== 'clock-skew' || (host !== off && !Text.includes(off.name)),
+      const others = (Findings as { Code: string; Message: string }[]).filter(
+        ({ Code, Message }) =>
+          off === undefined || Code !== 'clock-skew' || (host !== off && !Message.includes(off.name)),
       );
-      if (others.length > 0) throw new Error(others.map(({ Text }) => Text).join('; '));
+      if (others.length > 0) throw new Error(others.map(({ Message }) => Message).join('; '));
       return (Peers as { State: string }[]).every(({ State }) => State === 'alive') && Peers.length === 3;
     });
     const nodes: { State: string }[] = await host.json('node', 'ls');
