@@ -17,7 +17,7 @@ export class Strays {
   /** Undefined: nothing was counted yet. What had come before that is of no known time. */
   #before: PacketsBySource | undefined;
 
-  /** `at`: by the even clock. Returns the sources that begin. */
+  /** `at`: by the monotonic clock. Returns the sources that begin. */
   note(now: PacketsBySource, at: number): readonly string[] {
     const before = this.#before;
     this.#before = now;

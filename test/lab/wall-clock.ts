@@ -7,7 +7,7 @@ const LIBRARIES = '/usr/lib/*/faketime/libfaketime.so.1';
 
 /**
  * A wall clock of its own for what a host runs by way of the C library: its agent from the next start on, and commands with
- * {@link env}. The even clock stays the machine's. Go's programs, etcd among them, ask the kernel themselves and are not reached.
+ * {@link env}. The monotonic clock stays the machine's. Go's programs, etcd among them, ask the kernel themselves and are not reached.
  */
 export class WallClock {
   readonly env: Readonly<Record<string, string>>;

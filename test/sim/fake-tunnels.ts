@@ -25,7 +25,7 @@ const TICK_MS = 1_000;
 
 export interface Session {
   readonly id: symbol;
-  /** By the even clock. */
+  /** By the monotonic clock. */
   readonly at: number;
   readonly isOwn: boolean;
 }

@@ -40,7 +40,7 @@ export interface FakePeer {
   previous: Session | undefined;
   /** The other side began it, and has not used it yet. */
   next: Session | undefined;
-  /** By the even clock: something was sent or received last; it was called last. */
+  /** By the monotonic clock: something was sent or received last; it was called last. */
   passedAt: number;
   calledAt: number;
   /** Since when it is called, sent to, and to be answered, in vain. */

@@ -47,7 +47,7 @@ const RETRY_MS = 2_000;
 /** A host whose etcd did not start is not tried again for so long. */
 const UNFIT_MS = 600_000;
 
-/** Since when something has been as it is, by the even clock. */
+/** Since when something has been as it is, by the monotonic clock. */
 export type Since = Map<string, number>;
 
 export class StoreKeeping {

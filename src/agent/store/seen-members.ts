@@ -11,7 +11,7 @@ export interface SeenMember {
   readonly node: NodeRecord | undefined;
   /** Undefined: it does not answer. */
   readonly status: StoreMemberStatus | undefined;
-  /** By the even clock; undefined: it answers. */
+  /** By the monotonic clock; undefined: it answers. */
   readonly silentSince: number | undefined;
 }
 

@@ -39,7 +39,7 @@ export class UnfinishedMove {
   readonly #due = new Latch();
   #gate: StoreGate | undefined;
   #moved: StoreMoved | undefined;
-  /** Since when the node that moves the store is not heard, by the even clock. */
+  /** Since when the node that moves the store is not heard, by the monotonic clock. */
   #awaySince: number | undefined;
 
   constructor(deps: UnfinishedMoveDeps) {

@@ -49,7 +49,7 @@ export class ClusterState {
   #wasBehind = false;
   /** That the run before knew. */
   #level: number | undefined;
-  /** Since when etcd delivers, by the even clock. */
+  /** Since when etcd delivers, by the monotonic clock. */
   #followedAt = 0;
   #epoch: string | undefined;
   #wentBackUnmarked = false;

@@ -41,7 +41,7 @@ export class Rotation {
   #why: string | undefined;
   #members: readonly string[] = [];
   #forced = false;
-  /** Of the wall clock before the even one, at the last look. */
+  /** Of the wall clock before the monotonic one, at the last look. */
   #aheadMs = Number.NEGATIVE_INFINITY;
   #isSetBack = false;
   #watching = new Set<(why: string | undefined) => void>();

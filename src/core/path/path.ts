@@ -48,7 +48,7 @@ export class PeerPath {
   #state: PathState = 'unknown';
   #changedAt = 0;
   #aheadMs: number | undefined;
-  /** By the even clock: when the other one asked last, and since when nothing comes back. */
+  /** By the monotonic clock: when the other one asked last, and since when nothing comes back. */
   #askedAt: number | undefined;
   #silentSince: number | undefined;
 

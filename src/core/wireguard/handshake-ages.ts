@@ -10,7 +10,7 @@ const TRIMMED_MS = 1_000;
 
 interface Told {
   readonly lastHandshakeMs: number;
-  /** Of the wall clock before the even one, when it was told first. */
+  /** Of the wall clock before the monotonic one, when it was told first. */
   readonly aheadMs: number;
 }
 

@@ -2,7 +2,7 @@
  * How this host, which is behind NAT, tries to get through to others that are: it calls where they are seen while they call where
  * it is seen, which opens both NATs where these map a port alike for everybody. Where that does not do within a while, or a way
  * ends, it is by a relay. Beside the relay both send past it at the same moment, soon at first, and less and less often
- * (`agent/wireguard/past-relays.ts`); what gets through is the way from then on. Pure; times by the even clock.
+ * (`agent/wireguard/past-relays.ts`); what gets through is the way from then on. Pure; times by the monotonic clock.
  */
 
 /** Two calls: one that is lost is tried again after 5 s (WireGuard, 6.1, REKEY_TIMEOUT). */

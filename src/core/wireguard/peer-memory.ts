@@ -1,7 +1,7 @@
 /**
  * What is remembered of peers between two looks: whether they answer, and which endpoint of their record they were given.
  * WireGuard follows a peer that moves by itself, so an endpoint that differs from the record's is let be as long as the
- * peer is heard. Pure; times by the even clock unless said otherwise.
+ * peer is heard. Pure; times by the monotonic clock unless said otherwise.
  */
 import type { SeenDevice, SeenPeer, SeenWireguard } from './state.ts';
 

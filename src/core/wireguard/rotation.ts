@@ -28,7 +28,7 @@ export interface RotationInput {
   /** Whether that member is heard by others than its packets. */
   readonly answers: (nodeId: string) => boolean;
   readonly nameOf: (nodeId: string) => string;
-  /** Since when the phase that was waited in last is under way, by the even clock. */
+  /** Since when the phase that was waited in last is under way, by the monotonic clock. */
   readonly since: number;
   readonly phase: Phase | undefined;
   /** Nobody is waited for. */

@@ -20,7 +20,7 @@ interface Told {
 export class Sights {
   readonly #told = new Map<string, Told>();
 
-  /** `at`: by the even clock. True when something is seen elsewhere than before. */
+  /** `at`: by the monotonic clock. True when something is seen elsewhere than before. */
   note(from: string, { keys }: Sight, at: number): boolean {
     const before = this.#told.get(from)?.endpoints;
     const sound = keys.slice(0, MOST_KEYS).filter(({ endpoint }) => isEndpoint(endpoint));
