@@ -4,6 +4,7 @@
  */
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
 import { asOverlaydError, ERROR_CODES, type ErrorCode, OverlaydError } from '../../core/errors.ts';
+import type { Peer } from '../../ports/peers.ts';
 
 const CODE = 'overlayd-code';
 const RETRYABLE = 'overlayd-retryable';
@@ -27,6 +28,16 @@ export function decodeError(error: ServiceError): OverlaydError | undefined {
 export function codedError(code: string, message: string, retryable: boolean): OverlaydError {
   const known = ERROR_CODES.find((candidate) => candidate === code);
   return new OverlaydError(known ?? 'internal', message, { retryable });
+}
+
+/** What did not get to another host, or back. */
+export function unreachable(message: string, cause: unknown): OverlaydError {
+  return new OverlaydError('peer-unreachable', message, { cause, retryable: true });
+}
+
+/** For messages. */
+export function placeOf({ nodeId, address }: Peer): string {
+  return `node ${nodeId} at ${address}`;
 }
 
 function statusOf(code: ErrorCode): status {

@@ -14,7 +14,7 @@ import { formatHostPort, parseHostPort } from '../../core/host-port.ts';
 import { JoinClient as Client, type JoinRequest as WireRequest } from '../../gen/overlayd/v1/join.ts';
 import type { JoinClient, JoinRequest, JoinResponse } from '../../ports/join.ts';
 import type { Clock } from '../../ports/runtime.ts';
-import { decodeError } from './error.ts';
+import { decodeError, unreachable } from './error.ts';
 
 const NAME = 'join.overlayd';
 const CONNECT_MS = 3_000;
@@ -289,10 +289,6 @@ async function opened(socket: Socket, event: 'connect' | 'secureConnect', signal
     signal.removeEventListener('abort', abort);
     socket.removeListener('close', closed);
   }
-}
-
-function unreachable(message: string, cause: unknown): OverlaydError {
-  return new OverlaydError('peer-unreachable', message, { cause, retryable: true });
 }
 
 function where({ host, port }: Target): string {

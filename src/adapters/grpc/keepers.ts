@@ -18,7 +18,7 @@ import { OverlaydError } from '../../core/errors.ts';
 import { KeepersClient, KeepersService } from '../../gen/overlayd/v1/keepers.ts';
 import type { Answered, Asked, KeeperMethod, KeepersHandler } from '../../ports/keepers.ts';
 import type { Peer } from '../../ports/peers.ts';
-import { decodeError, encodeError } from './error.ts';
+import { decodeError, encodeError, placeOf, unreachable } from './error.ts';
 
 const CONNECT_MS = 1_500;
 
@@ -70,7 +70,7 @@ export async function askKeeper<M extends KeeperMethod>(
   // gRPC itself waits for a silent host for as long as the call may take.
   const limit = setTimeout(() => {
     if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
-    reject(unreachable(`${where(peer)} cannot be reached`, undefined));
+    reject(unreachable(`${placeOf(peer)} cannot be reached`, undefined));
   }, CONNECT_MS);
   try {
     const answered = await promise;
@@ -89,21 +89,13 @@ function toAskError(error: ServiceError, peer: Peer): OverlaydError {
   if (coded) return coded;
   switch (error.code) {
     case status.DEADLINE_EXCEEDED:
-      return unreachable(`${where(peer)} did not answer in time`, error);
+      return unreachable(`${placeOf(peer)} did not answer in time`, error);
     case status.UNIMPLEMENTED:
-      return unreachable(`${where(peer)} runs an older overlayd, which does not know what is asked`, error);
+      return unreachable(`${placeOf(peer)} runs an older overlayd, which does not know what is asked`, error);
     case status.UNAVAILABLE:
     case status.CANCELLED:
-      return unreachable(`${where(peer)} cannot be reached: ${error.details}`, error);
+      return unreachable(`${placeOf(peer)} cannot be reached: ${error.details}`, error);
     default:
-      return new OverlaydError('internal', `${where(peer)}: ${error.details}`, { cause: error });
+      return new OverlaydError('internal', `${placeOf(peer)}: ${error.details}`, { cause: error });
   }
-}
-
-function where({ nodeId, address }: Peer): string {
-  return `node ${nodeId} at ${address}`;
-}
-
-function unreachable(message: string, cause: unknown): OverlaydError {
-  return new OverlaydError('peer-unreachable', message, { cause, retryable: true });
 }

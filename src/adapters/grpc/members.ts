@@ -17,7 +17,7 @@ import type { EventBatch, EventsQuery } from '../../gen/overlayd/v1/events.ts';
 import { MembersClient, MembersService } from '../../gen/overlayd/v1/members.ts';
 import type { EventQuery, MembersHandler } from '../../ports/members.ts';
 import type { Peer } from '../../ports/peers.ts';
-import { decodeError, encodeError } from './error.ts';
+import { decodeError, encodeError, placeOf, unreachable } from './error.ts';
 
 const CONNECT_MS = 1_500;
 /** A member that asks for more than anybody reads gets as much. */
@@ -118,7 +118,7 @@ export async function* askEvents(
   // gRPC itself waits for a silent host without end.
   const limit = setTimeout(() => {
     if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
-    stream.destroy(unreachable(`${where(peer)} cannot be reached`, undefined));
+    stream.destroy(unreachable(`${placeOf(peer)} cannot be reached`, undefined));
   }, CONNECT_MS);
   try {
     let length = 0;
@@ -167,21 +167,13 @@ function toAskError(thrown: unknown, peer: Peer): OverlaydError {
     case status.UNIMPLEMENTED:
       return new OverlaydError(
         'version-mismatch',
-        `${where(peer)} runs an older overlayd, which keeps no events: upgrade it there`,
+        `${placeOf(peer)} runs an older overlayd, which keeps no events: upgrade it there`,
         { cause: error },
       );
     case status.UNAVAILABLE:
     case status.CANCELLED:
-      return unreachable(`${where(peer)} cannot be reached: ${error.details}`, error);
+      return unreachable(`${placeOf(peer)} cannot be reached: ${error.details}`, error);
     default:
-      return new OverlaydError('internal', `${where(peer)}: ${error.details}`, { cause: error });
+      return new OverlaydError('internal', `${placeOf(peer)}: ${error.details}`, { cause: error });
   }
-}
-
-function where({ nodeId, address }: Peer): string {
-  return `node ${nodeId} at ${address}`;
-}
-
-function unreachable(message: string, cause: unknown): OverlaydError {
-  return new OverlaydError('peer-unreachable', message, { cause, retryable: true });
 }

@@ -36,6 +36,7 @@ import type { Peer, PeerTransport } from '../../ports/peers.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import { answerAll, Conversation, type Unanswered } from './conversation.ts';
 import { Door, type DoorLimits, peerName } from './door.ts';
+import { unreachable } from './error.ts';
 import { answerFor, askKeeper, keeperMethods } from './keepers.ts';
 import { askEvents, memberMethods } from './members.ts';
 import { contextOf, createServer, KEEPALIVE } from './server.ts';
@@ -355,8 +356,4 @@ function toEndError(error: Pick<ServiceError, 'code' | 'details'>, where: string
     default:
       return new OverlaydError('internal', `${where}: ${details}`, { cause: error });
   }
-}
-
-function unreachable(message: string, cause: unknown): OverlaydError {
-  return new OverlaydError('peer-unreachable', message, { cause, retryable: true });
 }
