@@ -4,7 +4,6 @@
  * where it stopped: each step looks at what etcd says and does what is missing.
  */
 import { type ClusterView, unknownMembers } from '../../core/cluster-view.ts';
-import { asOverlaydError } from '../../core/errors.ts';
 import { keepersOf } from '../../core/keepers.ts';
 import { Latch } from '../../core/latch.ts';
 import { levelOf, STORE_LEVEL } from '../../core/levels.ts';
@@ -14,7 +13,7 @@ import { peerUrlOf } from '../../core/store-members.ts';
 import { planStore, type StoreStep } from '../../core/store-plan.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { ClusterStore, StoreMaintenance, StoreMembership } from '../../ports/store.ts';
-import { waitAtMost } from '../cluster/wait-at-most.ts';
+import { keepLooking } from '../cluster/keep-looking.ts';
 import { type Commit, unchanged } from '../view/commit.ts';
 import { carryOut } from './change-steps.ts';
 import { keepersNow } from './keepers-record.ts';
@@ -71,27 +70,13 @@ export class StoreKeeping {
 
   /** Ends when the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#deps;
-    signal.addEventListener('abort', () => this.#due.set(), { once: true });
-    let failing: string | undefined;
-    while (!signal.aborted) {
-      let waitMs = LOOK_MS;
-      try {
-        if (this.#acts()) waitMs = (await this.step()) ? 0 : this.#deps.view.storeChange() ? STEP_MS : LOOK_MS;
-        failing = undefined;
-      } catch (error) {
-        if (signal.aborted) return;
-        const { message } = asOverlaydError(error);
-        // The same again and again is said once.
-        logger[message === failing ? 'debug' : 'warn'](
-          { error },
-          "the store's members are not looked after, trying again",
-        );
-        failing = message;
-        waitMs = RETRY_MS;
-      }
-      if (waitMs > 0) await waitAtMost(this.#due, waitMs, clock, signal);
-    }
+    const look = async () => {
+      if (!this.#acts()) return LOOK_MS;
+      if (await this.step()) return 0;
+      return this.#deps.view.storeChange() ? STEP_MS : LOOK_MS;
+    };
+    const problem = "the store's members are not looked after";
+    await keepLooking({ ...this.#deps, due: this.#due }, { look, problem, retryMs: RETRY_MS }, signal);
   }
 
   /** Looks, and does one thing. True: there may be more to do at once. Throws what the store throws. */

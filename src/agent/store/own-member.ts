@@ -4,7 +4,7 @@
  * ended, so that whatever crashes goes on. Besides, where this host asks the store follows who keeps it; nothing restarts.
  */
 import type { ClusterView } from '../../core/cluster-view.ts';
-import { asOverlaydError, isOverlaydError } from '../../core/errors.ts';
+import { isOverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import { levelOf, STORE_LEVEL } from '../../core/levels.ts';
 import type { StoreChange } from '../../core/records.ts';
@@ -12,8 +12,8 @@ import { clientUrlOf, storeEndpoints } from '../../core/store-members.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { EtcdServer, StoreMaintenance, StoreMember, StoreMembership } from '../../ports/store.ts';
 import { etcdSettingsOf, type Identity } from '../cluster/identity.ts';
+import { keepLooking } from '../cluster/keep-looking.ts';
 import type { OwnIdentity } from '../cluster/own-identity.ts';
-import { waitAtMost } from '../cluster/wait-at-most.ts';
 
 export interface OwnMemberDeps {
   readonly own: OwnIdentity;
@@ -52,26 +52,12 @@ export class OwnMember {
 
   /** Ends when the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#deps;
-    let failing: string | undefined;
-    while (!signal.aborted) {
-      let waitMs = LOOK_MS;
-      try {
-        await this.step();
-        failing = undefined;
-      } catch (error) {
-        if (signal.aborted) return;
-        const { message } = asOverlaydError(error);
-        // The same again and again is said once.
-        logger[message === failing ? 'debug' : 'warn'](
-          { error },
-          'this host does not do its part for the store yet, trying again',
-        );
-        failing = message;
-        waitMs = RETRY_MS;
-      }
-      await waitAtMost(this.#due, waitMs, clock, signal);
-    }
+    const look = async () => {
+      await this.step();
+      return LOOK_MS;
+    };
+    const problem = 'this host does not do its part for the store yet';
+    await keepLooking({ ...this.#deps, due: this.#due }, { look, problem, retryMs: RETRY_MS }, signal);
   }
 
   async step(): Promise<void> {

@@ -6,12 +6,11 @@
  *   ended before it did.
  * What a store does not answer to is asked again until it is settled.
  */
-import { asOverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import type { StoreGate, StoreMoved } from '../../core/records.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { ClusterStore } from '../../ports/store.ts';
-import { waitAtMost } from '../cluster/wait-at-most.ts';
+import { keepLooking } from '../cluster/keep-looking.ts';
 import { takeBack } from './copy.ts';
 
 export interface UnfinishedMoveDeps {
@@ -61,22 +60,13 @@ export class UnfinishedMove {
 
   /** Ends when the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#deps;
-    let failing: string | undefined;
-    while (!signal.aborted) {
-      try {
-        await this.step();
-        failing = undefined;
-      } catch (error) {
-        const { message } = asOverlaydError(error);
-        // The same again and again is said once.
-        const level = message === failing ? 'debug' : 'warn';
-        logger[level]({ error, gate: this.#gate }, 'a move of the store that broke off is not taken back yet');
-        failing = message;
-      }
-      const isOpen = this.#gate === undefined && this.#moved === undefined;
-      await waitAtMost(this.#due, isOpen ? IDLE_MS : LOOK_MS, clock, signal);
-    }
+    const look = async () => {
+      await this.step();
+      return this.#gate === undefined && this.#moved === undefined ? IDLE_MS : LOOK_MS;
+    };
+    const problem = 'a move of the store that broke off is not taken back yet';
+    const about = () => ({ gate: this.#gate });
+    await keepLooking({ ...this.#deps, due: this.#due }, { look, problem, retryMs: LOOK_MS, about }, signal);
   }
 
   /** Looks once. Throws what the store throws. */

@@ -22,7 +22,7 @@ import {
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { ClusterStore, StoreMembership, StoreUsers } from '../../ports/store.ts';
 import { revokeIssued, settleRevoked } from '../cluster/issued.ts';
-import { waitAtMost } from '../cluster/wait-at-most.ts';
+import { keepLooking } from '../cluster/keep-looking.ts';
 import type { Commit } from '../view/commit.ts';
 
 export interface UserKeepingDeps {
@@ -69,26 +69,12 @@ export class UserKeeping {
 
   /** Ends when the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#deps;
-    signal.addEventListener('abort', () => this.#due.set(), { once: true });
-    let failing: string | undefined;
-    while (!signal.aborted) {
-      let waitMs = LOOK_MS;
-      try {
-        if (this.#acts()) await this.step();
-        if (this.#leftSince.size > 0) waitMs = LEAVING_MS;
-        failing = undefined;
-      } catch (error) {
-        if (signal.aborted) return;
-        const { message } = asOverlaydError(error);
-        // The same again and again is said once.
-        const level = message === failing ? 'debug' : 'warn';
-        logger[level]({ error }, "etcd's users are not as they should be, trying again");
-        failing = message;
-        waitMs = RETRY_MS;
-      }
-      await waitAtMost(this.#due, waitMs, clock, signal);
-    }
+    const look = async () => {
+      if (this.#acts()) await this.step();
+      return this.#leftSince.size > 0 ? LEAVING_MS : LOOK_MS;
+    };
+    const problem = "etcd's users are not as they should be";
+    await keepLooking({ ...this.#deps, due: this.#due }, { look, problem, retryMs: RETRY_MS }, signal);
   }
 
   /** Brings all in line. Throws what the store throws. */
