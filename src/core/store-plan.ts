@@ -12,6 +12,7 @@
  * - A voter that has been away for too long goes only when another host can take its place: as long as it may return, it is
  *   worth more than nothing.
  */
+import { formatDuration } from './config/duration.ts';
 
 /** One of etcd's members. */
 export interface KeptMember {
@@ -80,14 +81,17 @@ export function planStore(situation: StoreSituation): StoreStep {
   const missing = chosen.filter(({ id }) => !members.some(({ nodeId }) => nodeId === id));
   const surplus = voters.filter((member) => !isAmong(voting, member));
   const learner = members.find(({ votes }) => !votes);
+  const removing = (member: KeptMember): StoreStep => {
+    return { kind: 'remove', member, why: reasonToGo(member, hosts.get(member.nodeId ?? ''), situation) };
+  };
 
   if (learner && !isAmong(chosen, learner)) {
-    return { kind: 'remove', member: learner, why: reasonToGo(learner, hosts.get(learner.nodeId ?? '')) };
+    return removing(learner);
   }
   const mayGo = (member: KeptMember) =>
     voters.length > 1 && living - (member.awayMs > 0 ? 0 : 1) >= majority(voters.length - 1);
   const lost = surplus.find((member) => member.awayMs > 0 && mayGo(member));
-  if (lost) return { kind: 'remove', member: lost, why: reasonToGo(lost, hosts.get(lost.nodeId ?? '')) };
+  if (lost) return removing(lost);
 
   if (learner && isAmong(voting, learner)) {
     if (learner.awayMs > 0) return none(`${nameOf(learner)} does not answer, and has no vote yet`);
@@ -107,7 +111,7 @@ export function planStore(situation: StoreSituation): StoreStep {
   }
   const isComplete = voting.every(({ id }) => voters.some(({ nodeId }) => nodeId === id));
   const extra = isComplete ? surplus.find(mayGo) : undefined;
-  if (extra) return { kind: 'remove', member: extra, why: reasonToGo(extra, hosts.get(extra.nodeId ?? '')) };
+  if (extra) return removing(extra);
   if (silent.length > 0) return none(awaited(silent.map(nameOf)));
   return voting.length < wanted ? none(tooFew(chosen.length, voting.length, wanted)) : { kind: 'none' };
 }
@@ -137,12 +141,13 @@ function none(why: string): StoreStep {
   return { kind: 'none', why };
 }
 
-function reasonToGo(member: KeptMember, host: StoreHost | undefined): string {
+function reasonToGo({ awayMs }: KeptMember, host: StoreHost | undefined, { replaceAfterMs }: StoreSituation): string {
   if (!host) return 'its host is no member of the cluster any more';
   if (host.keeper === false) return 'it was demoted';
-  if (member.awayMs > 0)
-    return `it has not answered for ${Math.round(member.awayMs / 60_000)} min, and another host takes its place`;
-  return 'more members than are wanted, or an even number of votes';
+  const silent = `it has not answered for ${formatDuration(Math.max(1, Math.round(awayMs / 1_000)) * 1_000)}`;
+  if (awayMs >= replaceAfterMs) return `${silent}, and another host takes its place`;
+  const surplus = 'more members than are wanted, or an even number of votes';
+  return awayMs > 0 ? `${surplus}, and ${silent}` : surplus;
 }
 
 function lacking(voters: number, wanted: number): string {

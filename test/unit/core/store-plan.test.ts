@@ -14,12 +14,17 @@ interface Given {
   readonly demoted?: string;
   readonly gone?: string;
   readonly wanted?: number;
+  /** Of those that are away for too long. */
+  readonly awayMs?: number;
+  readonly replaceAfterMs?: number;
 }
 
-function plan({ members, hosts = '', promoted = '', demoted = '', gone = '', wanted = 3 }: Given): StoreStep {
+function plan(given: Given): StoreStep {
+  const { members, hosts = '', promoted = '', demoted = '', gone = '', wanted = 3 } = given;
+  const { awayMs: longMs = LONG, replaceAfterMs = REPLACE_MS } = given;
   const kept = [...members.matchAll(/(\w)([!†]?)/g)].map(([, name = '', mark]): KeptMember => {
     const nodeId = name.toUpperCase();
-    const awayMs = mark === '†' ? LONG : mark === '!' ? 5_000 : 0;
+    const awayMs = mark === '†' ? longMs : mark === '!' ? 5_000 : 0;
     return { id: `m${nodeId}`, nodeId: gone.includes(nodeId) ? undefined : nodeId, votes: name === nodeId, awayMs };
   });
   const names = [
@@ -31,7 +36,7 @@ function plan({ members, hosts = '', promoted = '', demoted = '', gone = '', wan
     const keeper = promoted.includes(name) ? true : demoted.includes(name) ? false : undefined;
     return [{ id: name, name, can, keeper, joinedAt: name.charCodeAt(0), awayMs }];
   });
-  return planStore({ wanted, members: kept, hosts: all, replaceAfterMs: REPLACE_MS });
+  return planStore({ wanted, members: kept, hosts: all, replaceAfterMs });
 }
 
 function told(step: StoreStep): string {
@@ -98,7 +103,16 @@ test('what is missing is said in words', () => {
   expect(plan({ members: 'Ab' })).toMatchObject({ why: expect.stringContaining('one more has a copy without a vote') });
   expect(plan({ members: 'ABC!' })).toMatchObject({ why: 'C does not answer: until then nothing is changed' });
   expect(plan({ members: 'AB!C!' })).toMatchObject({ why: '1 of 3 members answer, which is no majority' });
-  expect(plan({ members: 'ABC†', hosts: 'D' })).toMatchObject({ why: expect.stringContaining('for 10 min') });
+  expect(plan({ members: 'ABC†', hosts: 'D' })).toMatchObject({
+    why: 'it has not answered for 10m, and another host takes its place',
+  });
+  expect(plan({ members: 'ABC†', hosts: 'D', replaceAfterMs: 400, awayMs: 450 })).toMatchObject({
+    why: expect.stringContaining('for 1s, and another'),
+  });
+  // Nobody comes for one that is not wanted any more.
+  expect(plan({ members: 'AB!C', wanted: 1 })).toMatchObject({
+    why: 'more members than are wanted, or an even number of votes, and it has not answered for 5s',
+  });
 });
 
 /** Hosts that come, die, return and are demoted, with etcd's own refusals. */
