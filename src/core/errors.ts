@@ -72,6 +72,8 @@ export interface ErrorOptions {
   cause?: unknown;
   /** True when the same request may succeed later without any change by the caller. */
   retryable?: boolean;
+  /** True when what was asked was certainly not begun: it never got to whoever should do it, or is not known there. */
+  nothingDone?: boolean;
 }
 
 /** An error a person or a program can act on. `retryable` is set where a foreign error enters. */
@@ -79,11 +81,13 @@ export class OverlaydError extends Error {
   override readonly name = 'OverlaydError';
   readonly code: ErrorCode;
   readonly retryable: boolean;
+  readonly nothingDone: boolean;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.retryable = options.retryable ?? false;
+    this.nothingDone = options.nothingDone ?? false;
   }
 }
 

@@ -114,7 +114,7 @@ export type Answered<M extends KeeperMethod> = Awaited<ReturnType<KeepersHandler
 export interface KeepersTransport {
   /**
    * Asks one keeper. Rejects with what it throws, or with `peer-unreachable` (retryable) when it does not answer: within two
-   * seconds when it cannot be reached, else after `timeoutMs`; it may have done it then.
+   * seconds when it cannot be reached, else after `timeoutMs`; it may have done it then, unless the error says `nothingDone`.
    */
   ask<M extends KeeperMethod>(peer: Peer, method: M, asked: Asked<M>, timeoutMs: number): Promise<Answered<M>>;
 }

@@ -18,6 +18,9 @@ export interface MemoryNetworkOptions {
   readonly loss?: number;
 }
 
+/** So long a question waits for a connection. */
+const CONNECT_MS = 1_500;
+
 type Handler = (from: string, message: GossipMessage) => Promise<GossipMessage>;
 
 interface Node {
@@ -138,16 +141,30 @@ export class MemoryNetwork {
 
   async #ask(from: string, peer: Peer, method: KeeperMethod, asked: object): Promise<unknown> {
     const codec = KeepersService[method] as unknown as Codec;
-    const node = await this.#find(from, peer);
-    const to = node?.nodeId ?? peer.nodeId;
+    const node = await this.#connect(from, peer);
+    const to = node.nodeId;
     const request = codec.requestSerialize(asked);
     await this.#deliver(from, to, request);
-    if (node?.handle === undefined || node.keeper === undefined) throw unreachable(peer, 'refused the connection');
-    if (node.nodeId !== peer.nodeId) throw unreachable(peer, `is node ${node.nodeId}`);
+    if (node.handle === undefined || node.keeper === undefined) throw unreachable(peer, 'went away');
     const value = await node.keeper[method](codec.requestDeserialize(request) as never, from);
     const answer = codec.responseSerialize(value);
     await this.#deliver(to, from, answer);
     return codec.responseDeserialize(answer);
+  }
+
+  /** Each question to a keeper has a connection of its own: where there is none, nothing was asked. */
+  async #connect(from: string, peer: Peer): Promise<Node> {
+    const known = this.resolve(from, peer.address);
+    const node = known === undefined ? undefined : this.#byAddress.get(known);
+    const to = node?.nodeId ?? peer.nodeId;
+    if (known === undefined || this.#isCut(from, to) || this.#isCut(to, from)) {
+      await this.#deps.clock.sleep(CONNECT_MS);
+      throw unreachable(peer, 'cannot be reached', true);
+    }
+    if (node?.handle === undefined || node.keeper === undefined)
+      throw unreachable(peer, 'refused the connection', true);
+    if (node.nodeId !== peer.nodeId) throw unreachable(peer, `is node ${node.nodeId}`, true);
+    return node;
   }
 
   async #find(from: string, { address }: Peer): Promise<Node | undefined> {
@@ -177,7 +194,7 @@ export class MemoryNetwork {
   }
 }
 
-function unreachable(peer: Peer, problem: string): OverlaydError {
+function unreachable(peer: Peer, problem: string, nothingDone = false): OverlaydError {
   const message = `node ${peer.nodeId} at ${peer.address} ${problem}`;
-  return new OverlaydError('peer-unreachable', message, { retryable: true });
+  return new OverlaydError('peer-unreachable', message, { retryable: true, nothingDone });
 }

@@ -30,9 +30,9 @@ export function codedError(code: string, message: string, retryable: boolean): O
   return new OverlaydError(known ?? 'internal', message, { retryable });
 }
 
-/** What did not get to another host, or back. */
-export function unreachable(message: string, cause: unknown): OverlaydError {
-  return new OverlaydError('peer-unreachable', message, { cause, retryable: true });
+/** What did not get to another host, or back. `nothingDone`: certainly not to it. */
+export function unreachable(message: string, cause: unknown, nothingDone = false): OverlaydError {
+  return new OverlaydError('peer-unreachable', message, { cause, retryable: true, nothingDone });
 }
 
 /** For messages. */

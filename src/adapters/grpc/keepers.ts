@@ -62,15 +62,15 @@ export async function askKeeper<M extends KeeperMethod>(
     object
   >;
   const { promise, resolve, reject } = Promise.withResolvers<object>();
+  const wasConnected = watchConnection(client.getChannel());
   const deadline = Date.now() + timeoutMs;
   client.makeUnaryRequest(
     ...([path, requestSerialize, responseDeserialize, asked, new Metadata(), { deadline }] as const),
-    (error, value) => (error ? reject(toAskError(error, peer)) : resolve(value!)),
+    (error, value) => (error ? reject(toAskError(error, peer, !wasConnected())) : resolve(value!)),
   );
   // gRPC itself waits for a silent host for as long as the call may take.
   const limit = setTimeout(() => {
-    if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
-    reject(unreachable(`${placeOf(peer)} cannot be reached`, undefined));
+    if (!wasConnected()) reject(unreachable(`${placeOf(peer)} cannot be reached`, undefined, true));
   }, CONNECT_MS);
   try {
     const answered = await promise;
@@ -84,17 +84,30 @@ export async function askKeeper<M extends KeeperMethod>(
   }
 }
 
-function toAskError(error: ServiceError, peer: Peer): OverlaydError {
+/** Whether there has been a connection since: what is asked leaves this host by one alone. */
+function watchConnection(channel: ReturnType<KeepersClient['getChannel']>): () => boolean {
+  let wasReady = false;
+  const watch = () => {
+    const state = channel.getConnectivityState(false);
+    if (state === connectivityState.READY) wasReady = true;
+    else if (state !== connectivityState.SHUTDOWN)
+      channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, watch);
+  };
+  watch();
+  return () => wasReady;
+}
+
+function toAskError(error: ServiceError, peer: Peer, nothingDone: boolean): OverlaydError {
   const coded = decodeError(error);
   if (coded) return coded;
   switch (error.code) {
     case status.DEADLINE_EXCEEDED:
-      return unreachable(`${placeOf(peer)} did not answer in time`, error);
+      return unreachable(`${placeOf(peer)} did not answer in time`, error, nothingDone);
     case status.UNIMPLEMENTED:
-      return unreachable(`${placeOf(peer)} runs an older overlayd, which does not know what is asked`, error);
+      return unreachable(`${placeOf(peer)} runs an older overlayd, which does not know what is asked`, error, true);
     case status.UNAVAILABLE:
     case status.CANCELLED:
-      return unreachable(`${placeOf(peer)} cannot be reached: ${error.details}`, error);
+      return unreachable(`${placeOf(peer)} cannot be reached: ${error.details}`, error, nothingDone);
     default:
       return new OverlaydError('internal', `${placeOf(peer)}: ${error.details}`, { cause: error });
   }

@@ -183,7 +183,7 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport, Membe
   }
 
   async ask<M extends KeeperMethod>(peer: Peer, method: M, asked: Asked<M>, timeoutMs: number): Promise<Answered<M>> {
-    if (this.#closed) throw unreachable('this node has stopped talking to others', undefined);
+    if (this.#closed) throw unreachable('this node has stopped talking to others', undefined, true);
     return askKeeper(peer, method, asked, { ...this.#wayTo(peer), timeoutMs });
   }
 

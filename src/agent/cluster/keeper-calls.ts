@@ -33,7 +33,7 @@ const ELSEWHERE: ReadonlySet<ErrorCode> = new Set([
   'store-unavailable',
 ]);
 
-/** What must not happen twice: whoever was asked, and does not answer, may be at it still. */
+/** What must not happen twice: whoever has got the question, and does not answer, may be at it still. */
 const ONCE: ReadonlySet<KeeperMethod> = new Set(['moveStoreAway', 'putBackStore']);
 
 export class KeeperCalls {
@@ -65,10 +65,8 @@ export class KeeperCalls {
         const address = addressOf(node);
         if (address === undefined) throw new OverlaydError('peer-unreachable', 'there is no way to it yet');
         const peer = { nodeId: node.id, address };
-        if (!ONCE.has(method)) return await transport.ask(peer, method, asked, timeoutMs);
-        // Who cannot be reached is told apart from who has begun.
-        await transport.ask(peer, 'reportStore', {}, TIMEOUT_MS);
-        return await transport.ask(peer, method, asked, timeoutMs).catch((error: unknown) => refuseAgain(node, error));
+        const answered = transport.ask(peer, method, asked, timeoutMs);
+        return await (ONCE.has(method) ? answered.catch((error: unknown) => refuseAgain(node, error)) : answered);
       } catch (thrown) {
         const { code, message } = asOverlaydError(thrown);
         if (!ELSEWHERE.has(code)) throw thrown;
@@ -93,10 +91,10 @@ export class KeeperCalls {
   }
 }
 
-/** Throws `conflict` where it may have begun; else what the keeper threw. */
+/** Throws `conflict` where it may have begun; else what the keeper threw, or why it was not reached. */
 function refuseAgain({ name }: NodeRecord, thrown: unknown): never {
-  const { code, message } = asOverlaydError(thrown);
-  if (code !== 'peer-unreachable') throw thrown;
+  const { code, message, nothingDone } = asOverlaydError(thrown);
+  if (code !== 'peer-unreachable' || nothingDone) throw thrown;
   throw new OverlaydError(
     'conflict',
     `${name} was asked, and may be at it still (${message}): no other host is asked, so that it does not happen twice. \`overlayd status\` and the log there tell how it ended; if it did not, run the same command again`,

@@ -1,4 +1,6 @@
 /** Calls to keepers between two real transports. */
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { GrpcPeerTransport } from '../../../../src/adapters/grpc/peer.ts';
 import { createPki } from '../../../../src/adapters/pki/pki.ts';
@@ -106,7 +108,7 @@ test('who is no member any more is refused', async () => {
 test('another node at the address, and none, are told from one that answers', async () => {
   const b = await createNode('b1');
   const a = await createNode('a1');
-  const unreachable = { code: 'peer-unreachable', retryable: true };
+  const unreachable = { code: 'peer-unreachable', retryable: true, nothingDone: true };
   await expect(
     a.transport.ask({ ...b.peer, nodeId: 'c1' }, 'caKeys', { wanted: [] }, PATIENT_MS),
   ).rejects.toMatchObject(unreachable);
@@ -117,5 +119,31 @@ test('another node at the address, and none, are told from one that answers', as
 test('one that takes the question and does not answer is given up', async () => {
   const b = await createNode('b1', { keeper: { caKeys: () => new Promise(() => undefined) } });
   const a = await createNode('a1');
-  await expect(a.transport.ask(b.peer, 'caKeys', { wanted: [] }, 100)).rejects.toThrow('did not answer in time');
+  await expect(a.transport.ask(b.peer, 'caKeys', { wanted: [] }, 100)).rejects.toMatchObject({
+    ...{ message: expect.stringContaining('did not answer in time'), nothingDone: false },
+  });
+});
+
+test('one that goes away with the question may have begun, and one that takes connections alone has not', async () => {
+  const asked = Promise.withResolvers<void>();
+  const caKeys = () => {
+    asked.resolve();
+    return new Promise<never>(() => undefined);
+  };
+  const b = await createNode('b1', { keeper: { caKeys } });
+  const a = await createNode('a1');
+  const answer = a.transport.ask(b.peer, 'caKeys', { wanted: [] }, PATIENT_MS);
+  answer.catch(() => undefined);
+  await asked.promise;
+  b.transport.close();
+  await expect(answer).rejects.toMatchObject({ code: 'peer-unreachable', nothingDone: false });
+
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const peer = { nodeId: 'b1', address: `127.0.0.1:${port}` };
+  await expect(a.transport.ask(peer, 'caKeys', { wanted: [] }, PATIENT_MS)).rejects.toMatchObject({
+    ...{ code: 'peer-unreachable', nothingDone: true },
+  });
+  silent.close();
 });
