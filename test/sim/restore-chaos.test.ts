@@ -15,7 +15,7 @@ import { truthOf } from './truth.ts';
 
 const SEEDS = seedsOf(25);
 const STEPS = 50;
-/** Nobody is removed for good: a backup would bring him back. What is kept in a subnet that it lacks is `ipam repair`'s. */
+/** Nobody is removed for good: a backup would bring him back. */
 const NOT_HERE = ['a dead host is removed', 'a host joins'];
 const LIFE = [...USERS, ...FATE].filter(([, name]) => !NOT_HERE.includes(name));
 

@@ -216,6 +216,28 @@ describe('a host that is gone', () => {
     expect(ips((await until(connecting)).endpoint.record)).toEqual(ips(before));
   });
 
+  it('leaves nothing to its names in a subnet that an etcd of before lacks', async () => {
+    await make(FOUR);
+    await connect(three, { name: 'api' });
+    await pass(1_000);
+    const backup = cluster.etcd.backUp();
+    await until(one.running.networks.addSubnet('web', { subnet: '10.6.0.0/24' }));
+    await pass(1_000);
+    await connect(three, { ip: '10.6.0.9' });
+    await three.crash();
+    // It holds the claim that the host wrote again, and not the subnet.
+    const [claim] = cluster.etcd.entries(keys.address(web.id, '10.6.0.9'));
+    const endpoint = cluster.etcd.entries(keys.endpointsOf('node3')).find(({ value }) => value.includes('10.6.0.9'))!;
+    cluster.etcd.restore(backup);
+    const lost = [claim!, endpoint].map(({ key, value }) => ({ kind: 'put', key, value }) as const);
+    cluster.etcd.txn([], lost);
+    await evict();
+    expect([...resting().keys()].sort()).toEqual(['10.5.0.2', '10.6.0.9']);
+    await pass(HOUR);
+    expect(kept()).toEqual(['api 10.5.0.2']);
+    expect([...resting().keys()]).toEqual(['10.5.0.2']);
+  });
+
   it('leaves its names what they had when it only loses power', async () => {
     await make();
     const before = await connect(three);

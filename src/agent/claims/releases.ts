@@ -4,19 +4,12 @@
  * cannot be done now (etcd is away, the outcome of a claim is unknown) is kept and tried again; what a crash forgets is
  * found by the sweep at the next start, because the claim names this node and the state file does not know it.
  */
-import { contains, parseCidr } from '../../core/cidr.ts';
 import { isOverlaydError } from '../../core/errors.ts';
-import { requireIp } from '../../core/ip.ts';
 import { isSameName, keptRecord, surplusOf } from '../../core/ipam/kept.ts';
 import { Latch } from '../../core/latch.ts';
 import { decodeQuarantine } from '../../core/record-codec.ts';
-import {
-  addressList,
-  type EndpointRecord,
-  keys,
-  type NetworkRecord,
-  type QuarantineRecord,
-} from '../../core/records.ts';
+import { addressList, type EndpointRecord, keys, type QuarantineRecord } from '../../core/records.ts';
+import { subnetWith } from '../../core/subnets.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { ClusterStore, Compare } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
@@ -223,7 +216,7 @@ export class Releases {
     const changes = addresses.map(async ({ ip }): Promise<Change> => {
       const key = keys.quarantine(networkId, ip);
       // Of a subnet that a restored etcd lacks nobody is given anything: it would be kept for ever.
-      if (kept && (!network || isAddressOf(network, ip))) return { kind: 'put', key, record: kept };
+      if (kept && (!network || subnetWith(network.subnets, ip))) return { kind: 'put', key, record: kept };
       return { kind: 'put', key, record: released, lease: await this.#quarantineLease() };
     });
     return Promise.all(changes);
@@ -240,9 +233,4 @@ export class Releases {
     }
     return this.#lease.id;
   }
-}
-
-function isAddressOf({ subnets }: NetworkRecord, ip: string): boolean {
-  const address = requireIp(ip, 'address');
-  return subnets.some(({ cidr }) => contains(parseCidr(cidr)!, address));
 }

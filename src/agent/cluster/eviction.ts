@@ -6,8 +6,15 @@
  * nothing has touched the mark. Each step can be repeated after a crash.
  */
 import { keptRecord } from '../../core/ipam/kept.ts';
-import { decodeClaim, decodeEndpoint, decodeNode } from '../../core/record-codec.ts';
-import { type EndpointRecord, keys, type NodeRecord, type QuarantineRecord } from '../../core/records.ts';
+import { decodeClaim, decodeEndpoint, decodeNetwork, decodeNode } from '../../core/record-codec.ts';
+import {
+  type EndpointRecord,
+  keys,
+  type NetworkRecord,
+  type NodeRecord,
+  type QuarantineRecord,
+} from '../../core/records.ts';
+import { subnetWith } from '../../core/subnets.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { ClusterStore, StoreEntry } from '../../ports/store.ts';
 import { releaseMac } from '../claims/mac-claims.ts';
@@ -85,6 +92,7 @@ export async function evictEndpoints(deps: EvictionDeps, nodeId: string, options
   for (;;) {
     const owned = await holdingsOf(deps.store, nodeId);
     if (owned.length === 0) return removed;
+    const networks = await networksOf(deps.store, owned);
     const lease = await deps.store.grantLease(options.quarantineSeconds);
     const released: QuarantineRecord = { releasedAt: deps.clock.now(), by: options.by, clean: false };
     for (const chunk of chunksOf(owned)) {
@@ -94,7 +102,8 @@ export async function evictEndpoints(deps: EvictionDeps, nodeId: string, options
         ...claims.map(({ key }) => {
           const [networkId, ip] = placeOf(key);
           const kept = keptRecord(endpoint?.record, released, options.quarantineSeconds);
-          const hold = kept ? { record: kept } : { record: released, lease };
+          // Of a subnet that a restored etcd lacks nobody is given anything: it would be kept for ever.
+          const hold = kept && isPlaceOf(networks.get(networkId), ip) ? { record: kept } : { record: released, lease };
           return { kind: 'put', key: keys.quarantine(networkId, ip), ...hold } as const;
         }),
       ]);
@@ -128,6 +137,23 @@ async function holdingsOf(store: EvictionDeps['store'], nodeId: string): Promise
     return { endpoint: { entry, record: decodeEndpoint(entry.value) }, claims: own };
   });
   return [...holdings, ...[...claims.values()].map((left): Holding => ({ claims: left }))];
+}
+
+/** By id, those whose addresses they have; `unreadable`: a newer version wrote it. One that etcd lacks is not among them. */
+async function networksOf(
+  store: EvictionDeps['store'],
+  holdings: readonly Holding[],
+): Promise<ReadonlyMap<string, NetworkRecord | 'unreadable'>> {
+  const ids = new Set(holdings.flatMap(({ claims }) => claims.map(({ key }) => placeOf(key)[0])));
+  const entries = await Promise.all([...ids].map((id) => store.get(keys.network(id))));
+  const found = entries.filter((entry) => entry !== undefined);
+  return new Map(
+    found.map(({ key, value }) => [key.slice(keys.network('').length), decodeNetwork(value) ?? 'unreadable']),
+  );
+}
+
+function isPlaceOf(network: NetworkRecord | 'unreadable' | undefined, ip: string): boolean {
+  return network === 'unreadable' || subnetWith(network?.subnets ?? [], ip) !== undefined;
 }
 
 /** So many that a transaction takes them: a record and its MAC, each claim and its quarantine. */
