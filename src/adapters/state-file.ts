@@ -285,6 +285,7 @@ function parseState(state: Record<string, unknown>): NodeState {
     bootId: state.bootId,
     startedAt: typeof state.startedAt === 'number' ? state.startedAt : 0,
     ...(typeof state.serial === 'number' ? { serial: state.serial } : {}),
+    ...(typeof state.seenAt === 'number' ? { seenAt: state.seenAt } : {}),
     ...(state.store === undefined ? {} : { store: parseStoreMemory(state.store) }),
     endpoints: parseEndpoints(wholeList(state, 'endpoints'), 'endpoints', recordOf),
     ...(state.former === undefined ? {} : { former: parseEndpoints(wholeList(state, 'former'), 'former', recordOf) }),

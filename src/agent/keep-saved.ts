@@ -16,7 +16,7 @@ const RETRY_MS = 5_000;
 /** What may be older in the file is written so rarely. */
 const STALE_TURNS = 12;
 
-/** Goes on until the signal aborts; what may be older in the file is written once more then. */
+/** Goes on until the signal aborts; what may be older in the file is written once more then, if only to say when that was. */
 export async function keepSaved(
   { saved, clock, logger }: { readonly saved: Saved; readonly clock: Clock; readonly logger: Logger },
   signal: AbortSignal,
@@ -24,7 +24,7 @@ export async function keepSaved(
   try {
     await keep({ saved, clock, logger }, signal);
   } finally {
-    if (saved.isStale) await saved.save().catch(() => undefined);
+    if (saved.isStale !== undefined) await saved.save().catch(() => undefined);
   }
 }
 

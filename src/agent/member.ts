@@ -100,7 +100,7 @@ export class Member {
     });
     this.#state = state;
     this.local = new LocalEndpoints({
-      ...{ stateFile, network: (id) => state.view.network(id), store: () => state.memory },
+      ...{ stateFile, clock, network: (id) => state.view.network(id), store: () => state.memory },
       mayGoOn: (memory) => this.#level.require(memory),
       onChange: () => this.#names.invalidateClients(),
     });
@@ -138,7 +138,7 @@ export class Member {
     this.wireguard = openTunnels(
       ports.tunnels,
       {
-        ...{ view: state.view, clock, random, logger, mayAct, answers },
+        ...{ view: state.view, clock, random, logger, mayAct, answers, clockMemory: this.local.clock },
         onMade: () => this.reconciler.markDirty('all'),
         onOffer: () => this.#selfRecord.markChanged(),
         propose: (nodeId, ms) => gossip.propose(nodeId, ms),
@@ -316,7 +316,7 @@ export class Member {
     this.#beganAt = clock.elapsed();
     const [bootId, self] = await Promise.all([facts.bootId(), measured(facts, this.#options.self)]);
     this.#self = self;
-    const { ended, startedAt, store: memory } = await this.local.load(bootId, clock.now());
+    const { ended, startedAt, store: memory } = await this.local.load(bootId);
     this.startedAt = startedAt;
     await Promise.all([this.#adoption.begin(), this.wireguard.begin()]);
     this.#detector.begin(startedAt);

@@ -2,7 +2,7 @@
  * What is wrong now with this host as a member, as findings: the one report that `status` and `doctor` render. Each kind gets its
  * code here, where it is put in its place among the others. Reads only.
  */
-import { type Finding, FindingTimes, type Found, found } from '../core/finding.ts';
+import { type Finding, FindingTimes, type Found, found, suspected } from '../core/finding.ts';
 import { mtuProblems } from '../core/inner-mtu.ts';
 import { coveredNeeds } from '../core/ipam/host-holders.ts';
 import { keptByOthers, lacksKeepers, lastKeyProblem, saidOf } from '../core/keepers.ts';
@@ -115,6 +115,7 @@ function storeFindings(membership: Membership, alarms: readonly string[]): Found
 
 function stateFindings({ member, engineSide }: Membership): Found[] {
   const { unreadable } = member.local;
+  const clockProblem = member.local.clock.problem;
   const unsaved = [member.local.unsaved, engineSide?.networks.unsaved].filter((reason) => reason !== undefined);
   return [
     ...found(
@@ -124,6 +125,7 @@ function stateFindings({ member, engineSide }: Membership): Found[] {
         : [`${unreadable}. Until etcd tells, this node does not know which endpoints it has; it takes nothing away`],
     ),
     ...found('container-unknown', unknownContainers(member.local, member.view)),
+    ...(clockProblem === undefined ? [] : [suspected('clock-skew', clockProblem)]),
     ...found(
       'state-unsaved',
       [...new Set(unsaved)].map((reason) => `${reason} It is written as soon as that is possible`),

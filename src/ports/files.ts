@@ -19,6 +19,8 @@ export interface NodeState {
   readonly startedAt: number;
   /** Of what one run of the agent saved, the later has the greater one. Absent in files of earlier versions, as `store`. */
   readonly serial?: number;
+  /** By the wall clock, when it was written, or the later moment that it was written before. Absent in files of earlier versions. */
+  readonly seenAt?: number;
   readonly store?: StoreMemory;
   readonly endpoints: readonly LocalEndpoint[];
   /** What an engine's containers had before the host was restarted, see `local-endpoints.ts`. */

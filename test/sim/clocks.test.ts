@@ -57,6 +57,31 @@ it.each([-HOUR_MS, HOUR_MS])('a wall clock that is set by %i ms hides nobody', a
   }
 });
 
+it('an agent whose clock was set back while it did not run says so, until the clock is past what it was', async () => {
+  const [h1] = await make(1);
+  const restart = async (stepMs: number) => {
+    await h1!.stop();
+    await cluster.clock.advance(5 * 60_000);
+    h1!.skewMs += stepMs;
+    await h1!.start();
+    await cluster.clock.advance(1_000);
+    return h1!.running.local.clock.problem;
+  };
+  expect(await restart(0)).toBeUndefined();
+  // Nobody else would notice: more has passed since than the clock was set back by.
+  expect(await restart(-4 * 60_000)).toBeUndefined();
+  expect(await restart(-20 * 60_000)).toMatch(/^this host's clock said .* when its agent ran last, and says .*NTP/);
+  await cluster.clock.advance(15 * 60_000);
+  expect(h1!.running.local.clock.problem).toBeUndefined();
+  expect(await restart(HOUR_MS)).toBeUndefined();
+  await h1!.crash();
+  h1!.skewMs -= HOUR_MS;
+  // What its file has may be older by ten minutes.
+  await h1!.start();
+  await cluster.clock.advance(1_000);
+  expect(h1!.running.local.clock.problem).toContain('it was set back');
+});
+
 it('an agent that starts after the clock was set back keeps what it claims while it starts', async () => {
   const [h1, h2] = await make(2);
   await h1!.crash();

@@ -120,6 +120,28 @@ describe('a key that is exchanged', () => {
     for (const host of [h1!, h2!, h3!]) expect(host.running.findings.map(({ text }) => text)).toEqual([]);
   });
 
+  it.each(['stays up', 'is restarted'])(
+    'loses none once a clock was set back while no agent ran and the host %s: by the former key no handshake would be taken',
+    async (fate) => {
+      const [h1] = await begin(3);
+      const before = h1!.keyFile.content!.keys[0]!.publicKey;
+      expect(await flow(300_000, 500, [h1!])).toEqual([]);
+      await (fate === 'is restarted' ? h1!.reboot() : h1!.crash());
+      h1!.skewMs = -DAY_MS;
+      await h1!.start();
+      await cluster.clock.advance(400_000);
+      expect(await flow(300_000, 500, [h1!])).toEqual([]);
+      checkSettled();
+      const after = h1!.keyFile.content!.keys[0]!.publicKey;
+      expect(after).not.toBe(before);
+      // It is seen to once.
+      await h1!.crash();
+      await h1!.start();
+      await cluster.clock.advance(400_000);
+      expect(h1!.keyFile.content!.keys[0]!.publicKey).toBe(after);
+    },
+  );
+
   it('is there at once where nothing goes through tunnels', async () => {
     const [h1] = await begin(2);
     cluster.etcd.txn([], [{ kind: 'delete', key: keys.network('n1') }]);

@@ -14,10 +14,13 @@ import { RecentIds } from '../../core/recent-ids.ts';
 import type { NetworkRecord } from '../../core/records.ts';
 import { type StoreMemory, UnusableState } from '../../core/store-memory.ts';
 import type { NodeState, StateFile } from '../../ports/files.ts';
+import type { Clock } from '../../ports/runtime.ts';
+import { ClockMemory } from './clock-memory.ts';
 import { EndpointIndex } from './endpoint-index.ts';
 
 export interface LocalEndpointsDeps {
   readonly stateFile: StateFile;
+  readonly clock: Pick<Clock, 'elapsed' | 'now'>;
   readonly network: (networkId: string) => NetworkRecord | undefined;
   /** What the next run is to know of etcd. */
   readonly store: () => StoreMemory;
@@ -27,8 +30,11 @@ export interface LocalEndpointsDeps {
   readonly onChange?: () => void;
 }
 
+type Saving = NodeState & Required<Pick<NodeState, 'serial' | 'store' | 'seenAt'>>;
+
 export class LocalEndpoints {
   readonly #deps: LocalEndpointsDeps;
+  readonly clock: ClockMemory;
   readonly #endpoints = new EndpointIndex();
   /** Networks as last known: what a restart without etcd goes by. */
   readonly #networks = new Map<string, NetworkRecord>();
@@ -42,23 +48,23 @@ export class LocalEndpoints {
   /** While the run begins: what the file said of etcd. */
   #begun: StoreMemory | undefined;
   /** What the disk has: the latest of this run, and what it says of etcd. */
-  #onDisk: { readonly serial: number; readonly store: StoreMemory } | undefined;
+  #onDisk: Pick<Saving, 'serial' | 'store' | 'seenAt'> | undefined;
   #serial = 0;
   #unsaved: string | undefined;
   #unreadable: string | undefined;
 
   constructor(deps: LocalEndpointsDeps) {
     this.#deps = deps;
+    this.clock = new ClockMemory(deps.clock);
   }
 
   /**
    * Begins a run of the agent. `ended`: endpoints that the file remembers from an earlier boot and that nobody starts
-   * again; they are not kept, their namespaces are gone. `startedAt`: now, or later than the run before if the clock was
-   * set back. Throws what `mayGoOn` throws. A file that cannot be written is no obstacle, see `unsaved`, nor one that cannot be read, see `unreadable`.
+   * again; they are not kept, their namespaces are gone. `startedAt`: now, or later than the run before, see {@link clock}, if the
+   * clock was set back. Throws what `mayGoOn` throws. A file that cannot be written is no obstacle, see `unsaved`, nor one that cannot be read, see `unreadable`.
    */
   async load(
     bootId: string,
-    now: number,
   ): Promise<{ ended: readonly LocalEndpoint[]; startedAt: number; store: StoreMemory | undefined }> {
     let readable: StoreMemory | undefined;
     const saved = await this.#deps.stateFile.load().catch((error: unknown) => {
@@ -70,7 +76,8 @@ export class LocalEndpoints {
     await this.#deps.mayGoOn?.(saved?.store ?? readable);
     const rebooted = saved !== undefined && saved.bootId !== bootId;
     this.#bootId = bootId;
-    this.#startedAt = Math.max(now, (saved?.startedAt ?? 0) + 1);
+    this.#startedAt = Math.max(this.#deps.clock.now(), (saved?.startedAt ?? 0) + 1);
+    this.clock.begin(saved?.seenAt);
     const restarted = rebooted ? saved.endpoints.filter((each) => attachmentOf(each).isStartedAgain) : [];
     for (const endpoint of [...(saved?.former ?? []), ...restarted]) this.#former.set(endpoint.record.id, endpoint);
     if (!rebooted) for (const endpoint of saved?.endpoints ?? []) this.#endpoints.put(endpoint);
@@ -105,10 +112,10 @@ export class LocalEndpoints {
   /** The disk does not have, or does not say of etcd, what this run knows. */
   get isStale(): boolean {
     const { height, behind, level, epoch } = this.#deps.store();
-    const { serial, store } = this.#onDisk ?? {};
+    const { serial, store, seenAt } = this.#onDisk ?? {};
     const isSame = store?.height === height && store.behind === behind;
     const told = isSame && store.level === level && store.epoch === epoch;
-    return serial !== this.#serial || !told;
+    return serial !== this.#serial || !told || this.clock.isOld(seenAt);
   }
 
   /** Whether an endpoint of this host has the address, whether it has or had one on the network. */
@@ -235,7 +242,7 @@ export class LocalEndpoints {
   }
 
   /** Undefined while nothing is to be written over the file. */
-  #next(): (NodeState & { readonly serial: number; readonly store: StoreMemory }) | undefined {
+  #next(): Saving | undefined {
     if (this.#unreadable !== undefined) return undefined;
     const all = [...this.#endpoints.all(), ...this.#former.values()];
     const used = new Set(all.map(({ record }) => record.networkId));
@@ -245,19 +252,17 @@ export class LocalEndpoints {
     }
     for (const id of this.#networks.keys()) if (!used.has(id)) this.#networks.delete(id);
     const store = this.#begun ?? this.#deps.store();
-    const run = { bootId: this.#bootId, startedAt: this.#startedAt, serial: ++this.#serial };
+    const { seenAt } = this.clock;
+    const run = { bootId: this.#bootId, startedAt: this.#startedAt, serial: ++this.#serial, seenAt };
     const lists = { endpoints: this.all(), former: this.former(), networks: this.savedNetworks() };
     const publications = this.#publications.length > 0 && { publications: this.#publications };
     return { version: 2, ...run, ...lists, ...publications, store };
   }
 
-  async #note(
-    { serial, store }: { readonly serial: number; readonly store: StoreMemory },
-    written: Promise<void>,
-  ): Promise<void> {
+  async #note({ serial, store, seenAt }: Saving, written: Promise<void>): Promise<void> {
     try {
       await written;
-      this.#onDisk = { serial, store };
+      this.#onDisk = { serial, store, seenAt };
       this.#unsaved = undefined;
     } catch (error) {
       this.#unsaved = error instanceof Error ? error.message : String(error);

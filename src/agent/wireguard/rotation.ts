@@ -13,6 +13,8 @@ export interface RotationDeps extends Pick<RotationInput, 'answers' | 'nameOf'> 
   readonly keys: KeyRing;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Whether the clock was set back before this run. */
+  readonly clockMemory?: { readonly isSetBack: boolean; settle(): void } | undefined;
   /** There may be a next step. */
   readonly wake: () => void;
 }
@@ -77,14 +79,16 @@ export class Rotation {
   async advance(
     found: Omit<RotationInput, 'keys' | 'answers' | 'nameOf' | 'phase' | 'since' | 'forced'>,
   ): Promise<void> {
-    const { answers, keys, logger, nameOf } = this.#deps;
+    const { answers, clockMemory, keys, logger, nameOf } = this.#deps;
     this.#noteClock(found.seen.devices.length > 0);
     const [first] = keys.keys;
-    const why = this.#isSetBack ? 'the clock was set back' : first && this.#isOld(first.createdAt) ? 'age' : undefined;
+    const isSetBack = this.#isSetBack || clockMemory?.isSetBack;
+    const why = isSetBack ? 'the clock was set back' : first && this.#isOld(first.createdAt) ? 'age' : undefined;
     if (!this.isUnderWay && first?.number !== undefined && why !== undefined) {
       logger.info({ event: 'key-exchange', why }, "this host's WireGuard key is exchanged");
       await keys.begin();
       this.#isSetBack = false;
+      clockMemory?.settle();
     }
     const of = { phase: this.#phase, since: this.#since, forced: this.#forced };
     const step = rotationStep({ ...found, keys: keys.keys, answers, nameOf, ...of });

@@ -26,7 +26,7 @@ import type { Wireguard } from '../../ports/wireguard.ts';
 import { BackendWatch } from './backend-watch.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { Outside } from './outside.ts';
-import { Rotation } from './rotation.ts';
+import { Rotation, type RotationDeps } from './rotation.ts';
 
 export interface TunnelsDeps {
   readonly wireguard: Wireguard;
@@ -41,6 +41,7 @@ export interface TunnelsDeps {
   readonly onMade: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly clockMemory?: RotationDeps['clockMemory'];
 }
 
 export interface TunnelsOptions {
@@ -88,12 +89,11 @@ export class Tunnels {
   constructor(deps: TunnelsDeps, options: TunnelsOptions) {
     this.#deps = deps;
     this.#options = options;
-    const { clock, keys, logger } = deps;
-    this.keys = keys;
+    this.keys = deps.keys;
     this.outside = deps.outside;
     this.backend = new BackendWatch(deps);
     this.rotation = new Rotation(
-      { clock, keys, logger, answers: deps.answers, nameOf: (nodeId) => this.#nameOf(nodeId), wake: () => this.look() },
+      { ...deps, nameOf: (nodeId) => this.#nameOf(nodeId), wake: () => this.look() },
       options,
     );
   }

@@ -26,10 +26,11 @@ beforeEach(async () => {
       remove: async () => undefined,
       hindrance: undefined,
     },
+    clock: { now: () => 1, elapsed: () => 0 },
     network: (id) => world.network(id),
     store: () => etcd,
   });
-  await local.load('boot', 1);
+  await local.load('boot');
 });
 
 const inSandbox = (endpoint: LocalEndpoint, sandbox: string): LocalEndpoint => {
