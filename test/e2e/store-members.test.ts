@@ -15,6 +15,10 @@ interface ShownMember {
   readonly Answers: boolean;
 }
 
+interface ShownEvent {
+  readonly Fields: Readonly<Record<string, unknown>>;
+}
+
 /** `h1 h2 (h3)`: whoever votes, and whoever has a copy, as the host is told. */
 async function keepersSeenBy(host: Host): Promise<string> {
   const { Members, Change } = await host.json('store', 'status');
@@ -58,6 +62,20 @@ async function change(host: Host, name: string): Promise<void> {
   });
 }
 
+/** With two of three away, on the one that is left: at once, and until the cause is told as it is. */
+async function checkRefused(host: Host, name: string): Promise<void> {
+  const asked = stopwatch();
+  const { code, stderr } = await host.overlayd('network', 'create', name);
+  tell({ scenario: 'keepers-lost', what: 'refusal', ms: asked() });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/etcd at .* (cannot serve|does not answer|did not answer)/);
+  await until('the cause to be told', async () => {
+    const again = await host.overlayd('network', 'create', name);
+    if (again.stderr.includes('has its cluster a majority of members up?')) return true;
+    throw new Error(again.stderr);
+  });
+}
+
 describe('a store of three', () => {
   // Whichever test is chosen: two votes on the way to three are lost with either.
   const prepare = async (made: Lab) => untilKept(made.host(1), 'h1 h2 h3');
@@ -70,6 +88,12 @@ describe('a store of three', () => {
     await untilAsked(hosts(), hosts());
     expect(await two.mustOverlayd('node', 'ls')).toMatch(/^\S+ \* +h2 .*keeper/m);
     expect((await Etcdctl.ofBundled(three).run('member', 'list')).trim().split('\n')).toHaveLength(3);
+    // Who did it tells why, on every host.
+    const grown = await two.json('events', '--filter', 'type=store-member-voter');
+    expect(grown.map(({ Fields }: ShownEvent) => [Fields.node, Fields.why]).sort()).toEqual([
+      ['h2', '1 of 3 members of the store vote'],
+      ['h3', '2 of 3 members of the store vote'],
+    ]);
     for (const host of hosts()) {
       const log = await host.must(['cat', `${host.directory}/agent.log`]);
       expect(log).not.toContain('starting again');
@@ -118,12 +142,10 @@ describe('a store of three', () => {
       await host.agent.freeze();
       await host.must(['kill', '-9', pids[i]!]);
     }
+    // Its own etcd does not know yet that the others are gone.
+    await checkRefused(two, 'early');
     await until('etcd to be away', async () => (await two.json('status')).Store.Reachable === false);
-    const asked = stopwatch();
-    const { code, stderr } = await two.overlayd('network', 'create', 'refused');
-    tell({ scenario: 'keepers-lost', what: 'refusal', ms: asked() });
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/etcd at .* (cannot serve|does not answer|did not answer)/);
+    await checkRefused(two, 'late');
     const status = await two.mustOverlayd('store', 'status');
     expect(status).toContain('no majority of the members answers');
     await one.agent.thaw();
@@ -137,6 +159,21 @@ describe('a store of three', () => {
     const missing = await pings.end();
     tell({ scenario: 'keepers-lost', packets, lost: missing.length });
     expect(missing).toEqual([]);
+  });
+
+  test('two of three lose power: changes are refused with the cause, and it is whole when they return', async () => {
+    const [one, two, three] = hosts();
+    for (const host of [one, three]) await host.powerOff();
+    await checkRefused(two, 'dark');
+    await until('etcd to be away', async () => (await two.json('status')).Store.Reachable === false);
+    await checkRefused(two, 'darker');
+    for (const host of [one, three]) {
+      await host.powerOn();
+      await host.agent.start();
+    }
+    await untilReady(hosts());
+    await untilKept(two, 'h1 h2 h3');
+    await attach(three, 'c3', 'web', '--name', 'c3');
   });
 
   test('a keeper leaves: the others keep the store, and its etcd is gone', async () => {
@@ -189,6 +226,10 @@ describe('a store of three of four hosts', () => {
     await untilReady(hosts());
     await three.powerOff();
     await untilKept(two, 'h1 h2 h4');
+    const removed: ShownEvent[] = await four.json('events', '--filter', 'type=store-member-removed');
+    expect(removed.find(({ Fields }) => Fields.node === 'h3')?.Fields.why).toMatch(
+      /^it has not answered for [1-9]\d*m?\d*s?, and another host takes its place$/,
+    );
     await change(four, 'without-h3');
     await three.powerOn();
     await three.agent.start();

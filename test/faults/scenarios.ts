@@ -211,6 +211,7 @@ export const SCENARIOS: readonly Scenario[] = [
     mayLose: 0,
     proofs: [
       e2e('store-members.test.ts', 'two of three are lost'),
+      e2e('store-members.test.ts', 'two of three lose power'),
       sim('store-members.test.ts', 'with two of three away'),
     ],
   },

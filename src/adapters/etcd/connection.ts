@@ -14,14 +14,16 @@ import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { StoreStatus } from '../../ports/store.ts';
 import { type CallLimits, EtcdClient, type Method } from './client.ts';
 import { firstFit } from './first-fit.ts';
-import { LeaderLost, untilHopeless, whenLeaderLost } from './leaderless.ts';
+import { LeaderLost, MajorityLost, untilHopeless, whenLost } from './leaderless.ts';
 import { Link } from './link.ts';
+import { Outlook } from './outlook.ts';
 import {
   asStoreError,
   describeAlarm,
   didNothing,
   isRefusalOfUser,
   isStanding,
+  isThere,
   isUnanswered,
   isUnfit,
   mostTelling,
@@ -66,6 +68,7 @@ export class EtcdConnection {
   readonly #clock: ConnectionDeps['clock'];
   readonly #logger: Logger;
   readonly #closed = new AbortController();
+  readonly #outlook: Outlook;
   #target: EtcdTarget;
   #link: Link | undefined;
   #search: Promise<Link> | undefined;
@@ -88,6 +91,8 @@ export class EtcdConnection {
     this.#clock = deps.clock;
     this.#logger = deps.logger;
     this.#target = target;
+    const isThere = (endpoint: string, signal: AbortSignal) => this.#isThere(endpoint, signal);
+    this.#outlook = new Outlook({ clock: deps.clock, isThere });
   }
 
   status(): StoreStatus {
@@ -125,8 +130,9 @@ export class EtcdConnection {
       const startedAt = this.#clock.elapsed();
       const timeoutMs = Math.max(1, Math.min(attemptMs, endsAt - startedAt));
       const answered = new AbortController();
+      const hasMajority = () => this.#outlook.hasMajority(this.#target.endpoints, link.endpoint);
+      const lost = whenLost({ clock: this.#clock, link, hasMajority, answered: answered.signal });
       try {
-        const lost = whenLeaderLost(this.#clock, link, answered.signal, (why) => this.failed(link, why));
         const either = [lost, signal, repeatable ? link.over : undefined].filter((each) => each !== undefined);
         onSend?.(this.#revision);
         const limits: CallLimits = { timeoutMs, signal: AbortSignal.any(either) };
@@ -136,9 +142,11 @@ export class EtcdConnection {
         if (!repeatable) this.#refused(undefined);
         return answer;
       } catch (thrown) {
-        const error = link.over.reason instanceof LeaderLost ? link.over.reason : thrown;
+        const error = lost.reason ?? (link.over.reason instanceof LeaderLost ? link.over.reason : thrown);
         if (signal?.aborted || (isPrivileged && isRefusalOfUser(error))) throw asStoreError(error, link.endpoint);
         const failure = this.#note(error, link.endpoint);
+        // Its member is there, and knows more in a moment.
+        if (error instanceof MajorityLost) throw failure;
         if (isUnfit(error) && !this.#isOnlySlow(error, link, startedAt, timeoutMs)) this.failed(link, error);
         const may = isUnanswered(error) && (repeatable || didNothing(error));
         const timeLeft = this.#clock.elapsed() < endsAt && again > 0;
@@ -301,6 +309,11 @@ export class EtcdConnection {
     } catch (error) {
       throw asStoreError(error, endpoint);
     }
+  }
+
+  async #isThere(endpoint: string, signal: AbortSignal): Promise<boolean> {
+    const either = AbortSignal.any([signal, this.#closed.signal]);
+    return await this.ask(endpoint, MaintenanceService.status, {}, { signal: either }).then(() => true, isThere);
   }
 
   #adopt(link: Link): void {

@@ -1,19 +1,19 @@
 /**
  * When etcd has no leader, and whether it can have one. What a member has taken waits there for a leader that is gone, and a search
- * among endpoints waits for hosts that are: both end as soon as the members say enough, which is sooner than silence proves
- * anything. Nothing is concluded from silence alone: an etcd that is slow is not lost.
+ * among endpoints waits for hosts that are: both end as soon as the members say enough (`outlook.ts`), which is sooner than silence
+ * proves anything. Nothing is concluded from silence alone: an etcd that is slow is not lost.
  */
 import { status } from '@grpc/grpc-js';
 import type { OverlaydError } from '../../core/errors.ts';
 import { majority } from '../../core/store-plan.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { Link } from './link.ts';
-import { isThere, LEADER_LOST, NO_LEADER, StatusError, statusOf } from './store-error.ts';
+import { isThere, LEADER_LOST, MAJORITY_LOST, NO_LEADER, StatusError, statusOf } from './store-error.ts';
 
 /** A call that takes longer may wait for a leader that is gone. */
-const VIGIL_MS = 400;
+const VIGIL_MS = 300;
 /** So long one that is only slow may take to answer, while another one says that there is no leader. */
-const LEADERLESS_MS = 700;
+const LEADERLESS_MS = 600;
 const LOOK_MS = 50;
 
 export class LeaderLost extends StatusError {
@@ -22,23 +22,39 @@ export class LeaderLost extends StatusError {
   }
 }
 
+/** So few answer that there can be no leader, whether the member that was asked knows it or not. */
+export class MajorityLost extends StatusError {
+  constructor() {
+    super(status.UNAVAILABLE, MAJORITY_LOST);
+  }
+}
+
+export interface VigilDeps {
+  readonly clock: Pick<Clock, 'sleep'>;
+  /** To the member that has the call. */
+  readonly link: Pick<Link, 'isLeaderless'>;
+  /** Whether so many members answer as etcd needs. Never rejects. */
+  readonly hasMajority: () => Promise<boolean>;
+  /** The call. */
+  readonly answered: AbortSignal;
+}
+
 /**
- * The signal aborts when the member that has a call says that it knows of no leader: what it took may have been done. It is asked
- * now and then as long as the call is not `answered`. `onLost` is told first.
+ * The signal aborts when a call that takes long cannot be answered any more, for the reason that it has then: the member that has it
+ * says that it knows of no leader, or so few others are there that it will. What it took may have been done. It is asked now
+ * and then as long as the call is not `answered`.
  */
-export function whenLeaderLost(
-  clock: Pick<Clock, 'sleep'>,
-  link: Pick<Link, 'isLeaderless'>,
-  answered: AbortSignal,
-  onLost: (why: LeaderLost) => void,
-): AbortSignal {
+export function whenLost({ clock, link, hasMajority, answered }: VigilDeps): AbortSignal {
   const lost = new AbortController();
   const watch = async () => {
-    do await clock.sleep(VIGIL_MS, answered);
-    while (!(await link.isLeaderless(answered)));
-    if (answered.aborted) return;
-    onLost(new LeaderLost());
-    lost.abort();
+    await clock.sleep(VIGIL_MS, answered);
+    const outlook = hasMajority().then((isThere) => {
+      if (!isThere && !answered.aborted) lost.abort(new MajorityLost());
+    });
+    while (!(await link.isLeaderless(answered))) await clock.sleep(VIGIL_MS, answered);
+    // While a majority answers one is being elected.
+    await outlook;
+    if (!answered.aborted) lost.abort(new LeaderLost());
   };
   // The end of the call ends it.
   void watch().catch(() => undefined);

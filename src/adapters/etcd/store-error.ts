@@ -23,6 +23,8 @@ export class StatusError extends Error {
 export const NO_LEADER = 'etcdserver: no leader';
 /** Ours: it took what was asked, and has no leader to do it with any more. The leader that is gone may have done it. */
 export const LEADER_LOST = 'etcdserver: no leader any more';
+/** Ours too: it took what was asked, and most of the others do not answer. */
+export const MAJORITY_LOST = 'etcdserver: no majority of its members answers';
 export const LEARNER = 'etcdserver: rpc not supported for learner';
 const NO_SPACE = 'etcdserver: mvcc: database space exceeded';
 const COMPACTED = 'etcdserver: mvcc: required revision has been compacted';
@@ -89,6 +91,11 @@ export function isUnanswered(error: unknown): boolean {
 /** True when a call that was sent was not answered, and may have been done or be done yet. */
 export function mayHaveHappened(error: unknown): boolean {
   return isUnanswered(error) && !didNothing(error);
+}
+
+/** True when nobody can tell now whether a call that was sent has been done. */
+export function isMajorityLost(error: unknown): boolean {
+  return statusOf(error).details === MAJORITY_LOST;
 }
 
 /** True when the connection is of no more use, whatever is asked. */

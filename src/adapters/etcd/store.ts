@@ -27,7 +27,7 @@ import {
   encodeWrite,
   MAX_TXN_OPERATIONS,
 } from './request.ts';
-import { isCompacted, mayHaveHappened } from './store-error.ts';
+import { isCompacted, isMajorityLost, mayHaveHappened } from './store-error.ts';
 import type { EtcdTarget, EtcdTls } from './target.ts';
 import { createUsers } from './users.ts';
 import { watchPrefix } from './watch.ts';
@@ -97,7 +97,7 @@ export function createEtcdStore(
           deleted: deleted.map(({ key }) => key.toString('utf8')),
         };
       } catch (error) {
-        const question = mayHaveHappened(error) ? askAgain(compares, writes) : undefined;
+        const question = mayHaveHappened(error) && !isMajorityLost(error) ? askAgain(compares, writes) : undefined;
         const budgetMs = BUDGET_MS - (clock.elapsed() - startedAt);
         if (question === undefined || known === undefined || budgetMs <= 0) throw error;
         const answer = await connection

@@ -262,10 +262,15 @@ test('whoever gives a call up does no harm to those who share the connection', a
   expect(only.hellos).toBe(1);
 });
 
-/** What ends first: what is asked, or the patience with an endpoint that says nothing, which begins at the same moment. */
-async function sooner(connection: EtcdConnection, call: Promise<unknown>) {
+async function startSilent(): Promise<ScriptedEtcd> {
   const silent = await start();
   silent.isSilent = true;
+  return silent;
+}
+
+/** What ends first: what is asked, or the patience with an endpoint that says nothing, which begins at the same moment. */
+async function sooner(connection: EtcdConnection, call: Promise<unknown>) {
+  const silent = await startSilent();
   const patience = connection.ask(silent.url, MaintenanceService.status, {}).catch(() => 'silence');
   return await Promise.race([call.catch((error: Error) => error.message), patience]);
 }
@@ -302,13 +307,34 @@ test('a change that a member has taken ends when that member says that its leade
   expect(server.txns).toBe(1);
 });
 
-test('a member that is only slow, with a leader, is waited for', async () => {
+test.each([
+  ['gone', async () => 'http://127.0.0.1:1'],
+  ['silent', async () => (await startSilent()).url],
+])('where the others of three are %s, a member that has yet to learn of it is not waited for', async (_, makeOther) => {
+  const left = await start();
+  left.onTxn = () => undefined;
+  const connection = connect(left.url, await makeOther(), await makeOther());
+  for (const call of [write, read]) {
+    const failure = call(connection);
+    expect(await sooner(connection, failure)).toContain('no majority of its members answers');
+    await expect(failure).rejects.toSatisfy((error) => mayHaveHappened(error) && isUnanswered(error));
+  }
+  // Nor is it asked again, or given up.
+  expect(left.txns).toBe(2);
+  left.onTxn = (answer) => answer(null, TxnResponse.fromPartial({ succeeded: true }));
+  const { hellos } = left;
+  await write(connection);
+  expect(left.hellos).toBe(hellos);
+});
+
+test.each([1, 3])('a member that is only slow, with a leader, is waited for (of %i)', async (members) => {
   const server = await start();
+  const others = await Promise.all(Array.from({ length: members - 1 }, start));
   let answer: (() => void) | undefined;
   server.onTxn = (done) => {
     answer = () => done(null, TxnResponse.fromPartial({ succeeded: true }));
   };
-  const connection = connect(server.url);
+  const connection = connect(server.url, ...others.map(({ url }) => url));
   const written = write(connection);
   await until('the member to have been asked how it is', () => server.ranges > 1);
   answer!();

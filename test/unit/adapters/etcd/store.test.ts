@@ -51,6 +51,15 @@ test('where another has been there since, nobody can tell, and the caller is tol
   expect(second.txns).toBe(1);
 });
 
+test('where most members are gone nobody can tell, and nobody is asked', async () => {
+  const endpoints = ['http://127.0.0.1:1', 'http://127.0.0.1:2', second.url];
+  const few = createEtcdStore({ logger: recordingLogger([]), clock: realClock }, { endpoints });
+  second.onTxn = () => undefined;
+  await expect(few.txn(WHEN, THEN)).rejects.toThrow('no majority of its members answers');
+  expect(second.txns).toBe(1);
+  few.close();
+});
+
 test('what might happen twice is not sent again', async () => {
   await expect(store.txn([], THEN)).rejects.toMatchObject({ code: 'store-unavailable' });
   expect([first.txns, second.txns]).toEqual([1, 0]);
