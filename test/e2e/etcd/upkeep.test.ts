@@ -4,20 +4,22 @@ import type { EtcdStore } from '../../../src/adapters/etcd/store.ts';
 import { StoreUpkeep } from '../../../src/agent/store/upkeep.ts';
 import { realClock } from '../../contract/store-clock.ts';
 import { until } from '../../lab/until.ts';
-import { silent } from '../../sim/simulated-cluster.ts';
+import { type LogLine, recordingLogger } from '../../unit/agent/cluster/cluster-fixture.ts';
 import { EtcdProcess } from './etcd-process.ts';
 import { openStore } from './open-store.ts';
 
 const MIB = 1024 ** 2;
 let etcd: EtcdProcess;
 let store: EtcdStore;
+let log: LogLine[];
 
 async function start(quotaMib: number): Promise<StoreUpkeep> {
   etcd = await EtcdProcess.create(['--quota-backend-bytes', String(quotaMib * MIB)]);
   store = openStore([etcd.url]);
+  log = [];
   return new StoreUpkeep(
     {
-      ...{ selfId: 'default', clock: realClock, logger: silent },
+      ...{ selfId: 'default', clock: realClock, logger: recordingLogger(log) },
       membership: { ...store.membership, ...store.maintenance },
       view: { nodes: () => [] },
       revision: () => store.status().revision,
@@ -44,6 +46,8 @@ test('an etcd that is full of history makes room by itself, and takes writes aga
   await expect(fill(40, MIB)).rejects.toThrow('alarm NOSPACE');
   await untilQuiet(upkeep);
   expect(await store.alarms()).toEqual([]);
+  // As events tell it.
+  expect(log.map(({ fields }) => fields.event)).toEqual(['store-compact', 'store-defragment', 'store-disarm']);
   await store.txn([], [{ kind: 'put', key: '/after', value: '' }]);
   expect(store.status().refusal).toBeUndefined();
   expect((await store.maintenance.memberStatus(etcd.url)).dbSize).toBeLessThan(4 * MIB);
@@ -54,6 +58,7 @@ test('an etcd that is full of records stays refused, and says so', async () => {
   await expect(fill(700, MIB / 32, (i) => `/fill/${i}`)).rejects.toThrow('alarm NOSPACE');
   await untilQuiet(upkeep);
   expect(await store.alarms()).toEqual([expect.stringContaining('alarm NOSPACE')]);
+  expect(log.map(({ fields }) => fields.event)).not.toContain('store-disarm');
   // Until somebody has deleted some.
   await store.txn([], [{ kind: 'delete-prefix', prefix: '/fill/1' }]);
 });
