@@ -30,6 +30,7 @@ export const CHECKS = {
   disk: ['disk-full', 'state-unsaved', 'state-unreadable'],
   versions: ['version-mismatch'],
   'container tools': ['docker-side', 'podman-side'],
+  metrics: ['metrics-unserved'],
 } as const satisfies Readonly<Record<string, readonly FindingCode[]>>;
 
 export type CheckName = keyof typeof CHECKS;

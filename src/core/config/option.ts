@@ -3,7 +3,7 @@
  * `some_name` of the file; resolving, `--help`, `docs/configuration.md` and the example file are made from it.
  */
 import { WIREGUARD_PORT } from '../wireguard/offers.ts';
-import { choice, duration, path, port, seconds, type ValueKind } from './value-kind.ts';
+import { choice, collector, duration, listenPlace, path, port, seconds, type ValueKind } from './value-kind.ts';
 
 export interface Option<T> {
   /** Kebab-case. */
@@ -35,6 +35,18 @@ export const OPTIONS = {
   ),
   logLevel: option('log-level', choice('error', 'warn', 'info', 'debug'), 'info', 'The least severe messages to log.'),
   logFormat: option('log-format', choice('text', 'json'), 'text', 'Log lines for people, or one JSON object each.'),
+  metricsListen: option(
+    'metrics-listen',
+    listenPlace('socket'),
+    { kind: 'run-dir' },
+    'Where metrics are read, by HTTP at /metrics: metrics.sock in the run directory (socket), or another place of this host.',
+  ),
+  traces: option(
+    'traces',
+    collector,
+    undefined,
+    'Where an OpenTelemetry collector takes traces of what is asked of the agent (OTLP over HTTP).',
+  ),
   joinPort: option('join-port', port, 2377, 'TCP port that admits joining hosts, when init or join name no other.'),
   gossipPort: option('gossip-port', port, 7946, 'TCP port for the other members, when init or join name no other.'),
   dataPathPort: option(

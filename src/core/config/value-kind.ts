@@ -1,4 +1,6 @@
 /** Kinds of configuration values: how each is read from text, what is wrong with one that cannot be, and how it is written. */
+import { formatHostPort, formatHttpUrl, parseHostPort, parseHttpUrl } from '../host-port.ts';
+import { formatIp, type Ip, parseIp } from '../ip.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
@@ -77,3 +79,60 @@ export function choice<T extends string>(...choices: readonly T[]): ValueKind<T>
     format: (value) => value,
   };
 }
+
+/** Where something is served to programs of this host alone. */
+export type ListenPlace =
+  | { readonly kind: 'off' }
+  /** A Unix socket in the run directory. */
+  | { readonly kind: 'run-dir' }
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly address: string; readonly port: number };
+
+/** `word`: stands for the socket in the run directory. */
+export function listenPlace(word: string): ValueKind<ListenPlace> {
+  const allowed = `off, ${word}, unix:PATH, 127.0.0.1:PORT`;
+  return {
+    name: 'place',
+    allowed,
+    numeric: false,
+    parse(text) {
+      if (text === 'off') return { value: { kind: 'off' } };
+      if (text === word) return { value: { kind: 'run-dir' } };
+      if (text.startsWith('unix:')) {
+        const at = text.slice('unix:'.length);
+        return at.startsWith('/') ? { value: { kind: 'unix', path: at } } : { problem: 'names no absolute path' };
+      }
+      const { host = '', port: number } = parseHostPort(text) ?? {};
+      const ip = parseIp(host);
+      if (ip === undefined || number === undefined) return { problem: `is none of ${allowed}` };
+      if (!isLoopback(ip)) {
+        return {
+          problem: 'is no loopback address: nobody is asked who reads there; use 127.0.0.1 and a proxy that asks',
+        };
+      }
+      return { value: { kind: 'tcp', address: formatIp(ip), port: number } };
+    },
+    format(place) {
+      if (place.kind === 'tcp') return formatHostPort(place.address, place.port);
+      return place.kind === 'unix' ? `unix:${place.path}` : place.kind === 'off' ? 'off' : word;
+    },
+  };
+}
+
+function isLoopback({ family, value }: Ip): boolean {
+  return family === 4 ? value >> 24n === 127n : value === 1n;
+}
+
+/** Undefined: off. */
+export const collector: ValueKind<string | undefined> = {
+  name: 'url',
+  allowed: 'off, or http(s)://HOST:PORT',
+  numeric: false,
+  parse(text) {
+    if (text === 'off') return { value: undefined };
+    const url = parseHttpUrl(text);
+    if (url === undefined) return { problem: 'is no URL of a host and a port, like http://127.0.0.1:4318' };
+    return { value: formatHttpUrl(url) };
+  },
+  format: (value) => value ?? 'off',
+};

@@ -1,0 +1,29 @@
+/** What the process that answers names has counted, as metrics. Pure. */
+import { ANSWER_SOURCES, type NamesCounts, rcodeName } from '../dns/names-counts.ts';
+import { type Sample, samplesOf } from './family.ts';
+
+/** Undefined: it does not answer the agent, and nothing is known of it. */
+export function dnsMetrics(counts: NamesCounts | undefined) {
+  if (counts === undefined) return { namesUp: 0 };
+  const answers = ANSWER_SOURCES.flatMap((source) =>
+    counts[source].rcodes.flatMap((value, rcode): Sample[] =>
+      value === 0 ? [] : [{ labels: { source, rcode: rcodeName(rcode) }, value }],
+    ),
+  );
+  return {
+    namesUp: 1,
+    dnsAnswers: answers,
+    dnsDuration: ANSWER_SOURCES.map((source): Sample => ({ labels: { source }, value: counts[source].seconds })),
+    dnsDropped: samplesOf('reason', [
+      ['stranger', counts.stranger],
+      ['flood', counts.flood],
+    ]),
+    ...{
+      dnsOverloaded: counts.overloaded,
+      dnsMerged: counts.merged,
+      dnsFailed: counts.failed,
+      dnsWaiting: counts.waiting,
+    },
+    ...{ namesCpu: counts.cpuSeconds, namesMemory: counts.residentBytes },
+  };
+}

@@ -1,0 +1,64 @@
+import { expect, it } from 'vitest';
+import { StepTelemetry } from '../../../src/agent/telemetry.ts';
+import type { HistogramCounts } from '../../../src/core/metrics/histogram.ts';
+import { StepMeter } from '../../../src/core/metrics/step-meter.ts';
+import type { SpanStart, Tracer } from '../../../src/ports/telemetry.ts';
+
+function setUp(traced = false) {
+  const meter = new StepMeter();
+  const spans: SpanStart[] = [];
+  let now = 0;
+  const tracer: Tracer = {
+    span: (start, task) => {
+      spans.push(start);
+      return task();
+    },
+    here: () => 'here',
+    within: (_place, task) => task(),
+  };
+  const telemetry = new StepTelemetry({ meter, tracer: traced ? tracer : undefined, stopwatch: () => now });
+  const pass = (ms: number) => {
+    now += ms;
+  };
+  return { meter, spans, telemetry, pass };
+}
+
+it('notes how long a step took and how it ended, and hands on what it returns or throws', async () => {
+  const { meter, telemetry, pass } = setUp();
+  const took = async (ms: number, result: string) => {
+    pass(ms);
+    return result;
+  };
+  expect(await telemetry.run('attach', {}, () => took(20, 'done'))).toBe('done');
+  expect(
+    await telemetry.run(
+      'attach',
+      {},
+      () => took(5, 'bad'),
+      (result) => result !== 'bad',
+    ),
+  ).toBe('bad');
+  const failing = telemetry.run('attach', {}, async () => {
+    pass(1_000);
+    throw new Error('no');
+  });
+  await expect(failing).rejects.toThrow('no');
+  const [well, failed] = meter.samples('attach');
+  expect([well?.labels, failed?.labels]).toEqual([{ result: 'ok' }, { result: 'error' }]);
+  expect((well!.value as HistogramCounts).sum).toBeCloseTo(0.02);
+  expect((failed!.value as HistogramCounts).sum).toBeCloseTo(1.005);
+});
+
+it('makes spans where traces are on, of which a look at the status begins none', async () => {
+  const { spans, telemetry } = setUp(true);
+  await telemetry.run('control', { method: 'connect' }, async () => undefined);
+  await telemetry.run('control', { method: 'getStatus' }, async () => undefined);
+  await telemetry.run('store', { call: 'Txn' }, async () => undefined);
+  expect(spans).toEqual([
+    { name: 'Control/connect', kind: 'server', attributes: { 'overlayd.method': 'connect' }, begins: true },
+    { name: 'Control/getStatus', kind: 'server', attributes: { 'overlayd.method': 'getStatus' }, begins: false },
+    { name: 'etcd Txn', kind: 'client', attributes: { 'overlayd.call': 'Txn' }, begins: false },
+  ]);
+  expect(telemetry.here()).toBe('here');
+  expect(setUp().telemetry.here()).toBeUndefined();
+});
