@@ -13,6 +13,7 @@ import type { ControlRequest } from './adapters/dns/process/wire.ts';
 import { hostResolvers } from './adapters/dns/resolv-conf.ts';
 import { tryLock } from './adapters/native/file-lock.ts';
 import { systemClock, systemRandom } from './adapters/system/time.ts';
+import type { NamesCounts } from './core/dns/names-counts.ts';
 import type { NamesRequest } from './core/dns/names-protocol.ts';
 import { Answering } from './names/answering.ts';
 
@@ -40,6 +41,7 @@ const server = new NamesServer(
     beginSession: () => answering.beginSession(),
     take: (news) => answering.take(news),
     handle,
+    count,
     onAgent: (connected) => {
       clearTimeout(lonely);
       if (!connected) waitAlone();
@@ -69,9 +71,21 @@ const answering = new Answering({
   forward: (isOwn) => createForwarder({ servers: hostResolvers('/etc/resolv.conf', { isOwn }), isOwn }),
   clock: systemClock,
   random: systemRandom,
+  stopwatch: () => performance.now(),
 });
 
-async function handle(request: NamesRequest | ControlRequest): Promise<void> {
+function count(): NamesCounts {
+  const { answers } = answering.responder;
+  const { dropped, merged, failed, overloaded, waiting } = answering.responder.stats();
+  const { user, system } = process.cpuUsage();
+  return {
+    ...answers,
+    ...{ stranger: dropped, flood: listeners.dropped + inside.dropped, overloaded, merged, failed, waiting },
+    ...{ cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() },
+  };
+}
+
+async function handle(request: NamesRequest | Exclude<ControlRequest, { kind: 'count' }>): Promise<void> {
   if (request.kind === 'end') setImmediate(() => process.exit(0));
   else if (request.kind === 'replace') await replaceOnce(request);
   else await answering.handle(request);

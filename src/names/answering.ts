@@ -18,6 +18,8 @@ export interface AnsweringDeps {
   readonly forward: (isOwn: (address: string) => boolean) => DnsForwarder;
   readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
   readonly random: Pick<Random, 'next'>;
+  /** Milliseconds since some moment, with their fractions. */
+  readonly stopwatch?: () => number;
 }
 
 /** Stands for the host's own part, where an id of a network is said. */
@@ -38,7 +40,7 @@ export class Answering {
   #knowsAllSubnets = false;
   #session = 0;
 
-  constructor({ listen, serveInside, forward, clock, random }: AnsweringDeps) {
+  constructor({ listen, serveInside, forward, clock, random, stopwatch }: AnsweringDeps) {
     const zones = this.#zones;
     const early = new EarlyQuestions({
       isWhole: (networkId) => (networkId === HOST ? this.#knowsAllSubnets : zones.isWhole(networkId)),
@@ -59,7 +61,7 @@ export class Answering {
         askEngine: (key, query) => this.#inside.ask(key, query),
         random,
       },
-      { ttlSeconds: () => this.#ttlSeconds },
+      { ttlSeconds: () => this.#ttlSeconds, ...(stopwatch && { stopwatch }) },
     );
     this.#listeners = listen(this.responder.handler);
     this.#inside = serveInside(this.responder.handler);

@@ -12,6 +12,7 @@ import {
   fitReply,
   formatQuestionKey,
 } from '../core/dns/forward.ts';
+import { AnswerCounter, type AnswerCounts } from '../core/dns/names-counts.ts';
 import { type Asker, type Resolution, resolve, resolveForeign } from '../core/dns/resolve.ts';
 import { decodeQuery, encodeReply, type Query, RCODE, rcodeOf } from '../core/dns/wire.ts';
 import type { Zone } from '../core/dns/zone.ts';
@@ -48,6 +49,8 @@ export interface ResponderOptions {
   /** Questions waiting for upstream servers: of one client address, and of all together. */
   readonly waitingPerClient?: number;
   readonly waitingTotal?: number;
+  /** Milliseconds since some moment, with their fractions. */
+  readonly stopwatch?: () => number;
 }
 
 /** Counters since start, and how many questions wait right now. */
@@ -68,14 +71,17 @@ export interface ResponderStats {
 
 export interface Responder {
   readonly handler: DnsHandler;
+  /** Out of our own zones in the same turn, and of upstream servers. */
+  readonly answers: { readonly own: AnswerCounts; readonly upstream: AnswerCounts };
   stats(): ResponderStats;
 }
 
 export function createResponder(deps: ResponderDeps, options: ResponderOptions = {}): Responder {
-  const { ttlSeconds = () => 5 } = options;
+  const { ttlSeconds = () => 5, stopwatch = () => 0 } = options;
   const waiting = createWaiting({ perClient: options.waitingPerClient ?? 64, total: options.waitingTotal ?? 1024 });
   const flights = new Map<string, Promise<Uint8Array | undefined>>();
   const counts = { answered: 0, dropped: 0, forwarded: 0, merged: 0, failed: 0, overloaded: 0 };
+  const answers = { own: new AnswerCounter(), upstream: new AnswerCounter() };
   const random = () => deps.random.next();
 
   function isOverlay(block: Cidr): boolean {
@@ -120,10 +126,13 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
 
   async function forward(query: Query, client: DnsClient, errand: Errand): Promise<Uint8Array> {
     counts.forwarded += 1;
+    const startedAt = stopwatch();
     try {
       const reply = await ask(query, errand);
       if (reply === undefined) counts.failed += 1;
-      return fitReply(query, reply, client.transport);
+      const answer = fitReply(query, reply, client.transport);
+      answers.upstream.note(answer, (stopwatch() - startedAt) / 1_000);
+      return answer;
     } finally {
       waiting.leave(sourceOf(client));
     }
@@ -176,8 +185,16 @@ export function createResponder(deps: ResponderDeps, options: ResponderOptions =
     return forward(resolution, client, { ...errandFor(known ?? []), engineOf });
   }
 
+  function handler(message: Uint8Array, client: DnsClient): ReturnType<DnsHandler> {
+    const startedAt = stopwatch();
+    const answered = answer(message, client);
+    if (answered instanceof Uint8Array) answers.own.note(answered, (stopwatch() - startedAt) / 1_000);
+    return answered;
+  }
+
   return {
-    handler: answer,
+    handler,
+    answers,
     stats: () => ({ ...counts, waiting: waiting.size }),
   };
 }

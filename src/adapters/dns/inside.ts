@@ -67,6 +67,11 @@ export class InsideListeners implements DnsInside {
     this.#listeners = new SocketListeners({ ...deps, handler }, { port: 0 });
   }
 
+  /** As of `SocketListeners`. */
+  get dropped(): number {
+    return this.#listeners.dropped;
+  }
+
   get count(): number {
     return this.#served.size;
   }

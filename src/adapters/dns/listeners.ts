@@ -147,6 +147,11 @@ export class SocketListeners implements DnsListeners {
     await this.keep(new Set());
   }
 
+  /** Questions of askers that were faster than they could be answered. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
   get count(): number {
     return this.#listening.size;
   }

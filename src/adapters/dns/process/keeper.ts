@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import type { NamesCounts } from '../../../core/dns/names-counts.ts';
 import { NAMES_PROTOCOL, type NamesNews, type NamesRequest } from '../../../core/dns/names-protocol.ts';
 import { type ErrorCode, OverlaydError } from '../../../core/errors.ts';
 import type { NamesProcess, NamesSession } from '../../../ports/names.ts';
@@ -37,6 +38,8 @@ const CONNECT_AGAIN_MS = 5;
 const HELLO_TURN_MS = 1_000;
 const HELLO_TURNS = 5;
 const END_MS = 5_000;
+/** Who asks how things are is not made to wait for long. */
+const COUNT_MS = 1_000;
 const REPLACE_MS = 40_000;
 /** One that is asked and says nothing for so many turns has stalled; our own stall is none of its. */
 const PING_MS = 2_000;
@@ -56,6 +59,7 @@ export class NamesKeeper implements NamesProcess {
   readonly #deps: NamesKeeperDeps;
   readonly #options: NamesKeeperOptions;
   readonly #lockPath: string;
+  #line: Line | undefined;
   #problem: string | undefined;
 
   constructor(deps: NamesKeeperDeps, options: NamesKeeperOptions) {
@@ -83,6 +87,7 @@ export class NamesKeeper implements NamesProcess {
         this.#problem = undefined;
         void moveToOwnUnit(this.#deps, UNIT, line.hello.pid);
         logger.info({ pid: line.hello.pid }, 'names are answered by a process of their own');
+        this.#line = line;
         onSession(line);
         await this.#watch(line, signal);
         if (signal.aborted) return;
@@ -101,6 +106,11 @@ export class NamesKeeper implements NamesProcess {
       else if (retryMs > FIRST_RETRY_MS) await clock.sleep(retryMs, signal).catch(() => undefined);
       retryMs = Math.min(LAST_RETRY_MS, retryMs * 2);
     }
+  }
+
+  /** What the process has counted since its start; undefined: it does not say. */
+  async counts(): Promise<NamesCounts | undefined> {
+    return await this.#line?.count(COUNT_MS).catch(() => undefined);
   }
 
   /** Ends the process, whatever state it is in. To be called when nobody runs it any more. */
@@ -224,7 +234,7 @@ class Unresponsive extends Error {}
 class Line implements NamesSession {
   readonly #socket: Socket;
   readonly #hello = Promise.withResolvers<Hello>();
-  readonly #asked = new Map<number, PromiseWithResolvers<void>>();
+  readonly #asked = new Map<number, PromiseWithResolvers<NamesCounts | undefined>>();
   readonly #ended = new AbortController();
   #lastId = 0;
   #said: Hello | undefined;
@@ -237,7 +247,7 @@ class Line implements NamesSession {
     readLines<FromProcess>(socket, (message) => {
       if ('hello' in message) this.#hello.resolve(message.hello);
       else if ('log' in message) logger[message.log.level](message.log.fields, message.log.message);
-      else this.#settle(message.id, message.error);
+      else this.#settle(message);
     });
   }
 
@@ -271,14 +281,23 @@ class Line implements NamesSession {
   }
 
   async ask(request: NamesRequest | ControlRequest, limitMs?: number): Promise<void> {
+    await this.#ask(request, limitMs);
+  }
+
+  /** Undefined: a process of another release, which does not know the question. Throws as `ask`. */
+  count(limitMs: number): Promise<NamesCounts | undefined> {
+    return this.#ask({ kind: 'count' }, limitMs);
+  }
+
+  async #ask(request: NamesRequest | ControlRequest, limitMs?: number): Promise<NamesCounts | undefined> {
     if (this.ended.aborted) throw lost();
     const id = ++this.#lastId;
-    const asked = Promise.withResolvers<void>();
+    const asked = Promise.withResolvers<NamesCounts | undefined>();
     this.#asked.set(id, asked);
     const limit = limitMs && setTimeout(() => asked.reject(new Unresponsive('it does not answer')), limitMs);
     writeLine(this.#socket, { id, request });
     try {
-      await asked.promise;
+      return await asked.promise;
     } finally {
       if (limit) clearTimeout(limit);
       this.#asked.delete(id);
@@ -289,9 +308,9 @@ class Line implements NamesSession {
     this.#socket.destroy();
   }
 
-  #settle(id: number, error: { readonly code: string; readonly message: string } | undefined): void {
+  #settle({ id, error, counts }: Extract<FromProcess, { readonly id: number }>): void {
     const asked = this.#asked.get(id);
-    if (error === undefined) asked?.resolve();
+    if (error === undefined) asked?.resolve(counts);
     else asked?.reject(new OverlaydError(error.code as ErrorCode, error.message, { retryable: true }));
   }
 

@@ -1,6 +1,7 @@
 /** The process's side of the socket: one agent at a time, the latest; each connection is a session. */
 import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import type { NamesCounts } from '../../../core/dns/names-counts.ts';
 import { NAMES_PROTOCOL, type NamesNews, type NamesRequest } from '../../../core/dns/names-protocol.ts';
 import { asOverlaydError } from '../../../core/errors.ts';
 import type { LogFields, Logger } from '../../../ports/runtime.ts';
@@ -9,7 +10,8 @@ import { type ControlRequest, type FromAgent, type LogLevel, readLines, writeLin
 export interface NamesServerDeps {
   readonly beginSession: () => void;
   readonly take: (news: NamesNews) => void;
-  readonly handle: (request: NamesRequest | ControlRequest) => Promise<void>;
+  readonly handle: (request: NamesRequest | Exclude<ControlRequest, { kind: 'count' }>) => Promise<void>;
+  readonly count: () => NamesCounts;
   /** The last agent has gone, or one has come. */
   readonly onAgent: (connected: boolean) => void;
 }
@@ -93,6 +95,7 @@ export class NamesServer {
 
   async #answer(socket: Socket, id: number, request: NamesRequest | ControlRequest): Promise<void> {
     try {
+      if (request.kind === 'count') return writeLine(socket, { id, counts: this.#deps.count() });
       await this.#deps.handle(request);
       writeLine(socket, { id });
     } catch (cause) {

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
+import type { NamesCounts } from '../../../core/dns/names-counts.ts';
 import type { NamesNews, NamesRequest } from '../../../core/dns/names-protocol.ts';
 import type { LogFields } from '../../../ports/runtime.ts';
 
@@ -20,7 +21,9 @@ export type ControlRequest =
   /** Start this in your place, hand over all that you have, and end. */
   | { readonly kind: 'replace'; readonly program: ProgramStart }
   /** Close everything and end. */
-  | { readonly kind: 'end' };
+  | { readonly kind: 'end' }
+  /** Say what was counted since the start. */
+  | { readonly kind: 'count' };
 
 export type FromAgent =
   | { readonly news: NamesNews }
@@ -28,7 +31,12 @@ export type FromAgent =
 
 export type FromProcess =
   | { readonly hello: { readonly protocol: number; readonly build: string; readonly pid: number } }
-  | { readonly id: number; readonly error?: { readonly code: string; readonly message: string } }
+  | {
+      readonly id: number;
+      readonly error?: { readonly code: string; readonly message: string };
+      /** Where something was asked that has an answer. */
+      readonly counts?: NamesCounts;
+    }
   | { readonly log: { readonly level: LogLevel; readonly fields: LogFields; readonly message: string } };
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
