@@ -5,6 +5,7 @@ import { recording } from './agent/events/recording.ts';
 import type { Member } from './agent/member.ts';
 import { eventFile } from './compose-files.ts';
 import type { Config } from './core/config/option.ts';
+import type { EventType } from './core/events/event-types.ts';
 import { gossipAddress } from './core/wireguard/reach.ts';
 import type { MembersHandler, MembersTransport } from './ports/members.ts';
 import type { Clock, Logger } from './ports/runtime.ts';
@@ -31,9 +32,16 @@ export function composeEvents(config: Pick<Config, 'dataDir'>, clock: Clock, log
   const members: MembersHandler = {
     events: (query, signal) => log.tell(query, () => Object.values(self()), signal),
   };
+  const counts = new Map<EventType, number>();
   return {
     log,
-    logger: recording(logger, (...entry) => log.record(...entry)),
+    /** By type, since the agent's start. */
+    counts,
+    logger: recording(logger, (...entry) => {
+      const [, type] = entry;
+      counts.set(type, (counts.get(type) ?? 0) + 1);
+      log.record(...entry);
+    }),
     members,
     cluster: new ClusterEvents({ own: log, self, others, transport: () => reach?.transport, clock }),
     /** Others are asked by this member, as long as it runs. */

@@ -6,6 +6,7 @@ import type { Attachments } from './agent/attachments/attachments.ts';
 import type { Lifecycle } from './agent/lifecycle.ts';
 import type { PodmanSide } from './agent/podman/podman-side.ts';
 import type { Config } from './core/config/option.ts';
+import type { Telemetry } from './core/telemetry.ts';
 import { createCniDoor } from './integrations/cni/door.ts';
 import { createDrivers } from './integrations/docker/drivers.ts';
 import { createPatience } from './integrations/patience.ts';
@@ -27,6 +28,7 @@ export interface FrontDoorDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly telemetry: Telemetry;
   /** Resolves when the agent is the member that it was, or knows that it is none. */
   readonly ready: Promise<void>;
 }
@@ -37,19 +39,21 @@ export async function openFrontDoors(
   signal: AbortSignal,
 ): Promise<{ readonly ended: Promise<unknown> }> {
   const { config, sockets, lifecycle, attachments, podman, containers, facts, kernel, clock, random, logger } = deps;
-  const { ready } = deps;
+  const { ready, telemetry } = deps;
   const patient = createPatience({ lifecycle, clock, ready });
   const inside = (path: string) => kernel.inside(path);
   const doors = {
     cni: createCniDoor({ lifecycle, attachments, containers, facts, inside, patient }),
     podman: createPodmanDoor({ lifecycle, attachments, offers: podman.offers, patient }),
   };
-  const servers = [serveTools({ doors, clock, logger }, { path: join(config.runDir, 'plugins.sock') }, signal)];
+  const servers = [
+    serveTools({ doors, clock, logger, telemetry }, { path: join(config.runDir, 'plugins.sock') }, signal),
+  ];
   if (config.docker === 'on') {
     const fd = sockets.get('docker');
     const socket = fd === undefined ? { path: config.dockerPluginSocket } : { fd };
     const handlers = createDrivers({ lifecycle, clock, random, ready });
-    servers.push(servePlugin({ handlers, clock, logger }, { socket }, signal));
+    servers.push(servePlugin({ handlers, clock, logger, telemetry }, { socket }, signal));
   }
   const open = await Promise.all(servers);
   return { ended: Promise.all(open.map(({ ended }) => ended)) };

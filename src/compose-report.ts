@@ -22,12 +22,14 @@ export interface ReportParts {
   readonly joinClient: JoinClient;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** In words, why metrics are not served. */
+  readonly metricsProblems: () => readonly string[];
 }
 
 const KNOCK_MS = 2_000;
 
 export function composeReport(
-  { lifecycle, offers, thread, kernel, joinClient, clock, logger }: ReportParts,
+  { lifecycle, offers, thread, kernel, joinClient, clock, logger, metricsProblems }: ReportParts,
   { dataDir }: { readonly dataDir: string },
 ) {
   const needs = new HostNeeds({
@@ -35,7 +37,11 @@ export function composeReport(
     wanted: () => ({ ipv6: usesIpv6(lifecycle.current?.member.view) }),
     ...{ clock, logger },
   });
-  const ofHost = () => [...found('host-lacks', needs.problems), ...found('podman-side', offers.problems)];
+  const ofHost = () => [
+    ...found('host-lacks', needs.problems),
+    ...found('podman-side', offers.problems),
+    ...found('metrics-unserved', metricsProblems()),
+  ];
   const report = new Report({ lifecycle, clock, ofHost });
   const doctor = new Doctor(
     {

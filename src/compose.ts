@@ -58,6 +58,7 @@ import { composePodman, withdrawalFromPodman } from './compose-podman.ts';
 import { composeReport } from './compose-report.ts';
 import { storeTarget } from './compose-store.ts';
 import { composeSurroundings, type Surroundings } from './compose-surroundings.ts';
+import { composeTelemetry } from './compose-telemetry.ts';
 import type { Config } from './core/config/option.ts';
 import { keepersOf, saidOf } from './core/keepers.ts';
 import { type AgentVersion, levelOf, SPOKEN_LEVELS, STORE_LEVEL } from './core/levels.ts';
@@ -103,11 +104,13 @@ export async function startAgent(
   const clock = systemClock;
   const events = composeEvents(config, clock, deps.logger);
   const { logger } = events;
+  const watched = await composeTelemetry(config, logger);
+  const { telemetry } = watched;
   const random = systemRandom;
   const pki = createPki();
   const joinClient = createJoinClient(clock);
   const containers = createContainers({ leaderOf: (machine) => leaderOf(exec.run, machine) });
-  const thread = new KernelThread({ workerPath: programs.kernelWorker });
+  const thread = new KernelThread({ workerPath: programs.kernelWorker, telemetry });
   const nameServers = hostNameServers();
   const facts = createHostFacts({
     routing: (question) => thread.ask('routing', question),
@@ -149,7 +152,7 @@ export async function startAgent(
     await addresses.settle(signal);
     const identity = await withValidCertificate({ clock, pki, own, logger: log }, options);
     const material = tlsMaterialOf(identity);
-    const store = createEtcdStore({ logger: log, clock }, storeTarget(identity.store, material));
+    const store = createEtcdStore({ logger: log, clock, telemetry }, storeTarget(identity.store, material));
     const { keeper, userKeeping } = composeKeeper(
       {
         ...{ store, own, pki, clock, random, logger: log, agent: speech },
@@ -170,7 +173,7 @@ export async function startAgent(
     const places = storePlaces({ own, store, openStore, etcd, clock, logger: log, lifecycle }, () => member);
     const member: Member = new Member(
       {
-        ...{ store, transport, kernel, containers, facts, stateFile, clock, random, logger: log },
+        ...{ store, transport, kernel, containers, facts, stateFile, telemetry, clock, random, logger: log },
         onStoreStalled: () => {
           if (own.current.store.bundled)
             void etcd.check().catch((error: unknown) => log.warn({ error }, 'etcd not restarted'));
@@ -308,8 +311,9 @@ export async function startAgent(
 
   const lifecycle = new Lifecycle(
     {
-      ...{ facts, pki, clock, random, file, etcd, openStore, logger, startMember, joinClient },
-      wireguard,
+      ...{ facts, pki, clock, random, file, etcd, openStore, logger, joinClient, wireguard },
+      // What runs from then on is no part of the request that began it.
+      startMember: (...of) => telemetry.within(undefined, () => startMember(...of)),
       clearHost: () =>
         clearThisHost({
           ...{ exec, logger, kernel, containers, wireguard, names, stateFile, files, events: events.log },
@@ -330,7 +334,10 @@ export async function startAgent(
   const podman = composePodman({ config, attachments, clock, logger, member: () => lifecycle.current?.member });
   const startedAtMs = clock.now();
   const { needs, report, doctor } = composeReport(
-    { lifecycle, offers: podman.side.offers, thread, kernel, joinClient, clock, logger },
+    {
+      ...{ lifecycle, offers: podman.side.offers, thread, kernel, joinClient, clock, logger },
+      metricsProblems: watched.problems,
+    },
     config,
   );
   const status = {
@@ -341,17 +348,7 @@ export async function startAgent(
   const offered = () => podman.side.offers.compare(quit.signal);
   const handlers = createHandlers(
     {
-      lifecycle,
-      pki,
-      clock,
-      random,
-      logger,
-      status,
-      report,
-      doctor,
-      facts,
-      storeWork,
-      offered,
+      ...{ lifecycle, pki, clock, random, logger, status, report, doctor, facts, storeWork, offered },
       events: events.cluster,
     },
     { quarantineSeconds },
@@ -360,15 +357,16 @@ export async function startAgent(
   const giveBackPlace = await beSoleAgent(config, { refuse: () => refuseSecond(socketPath), clock });
   await events.log.load();
   const ready = async (method: string) => (method === 'getStatus' ? undefined : lifecycle.started());
-  await serveControl(handlers, { socketPath, logger, ready }, quit.signal);
+  await serveControl(handlers, { socketPath, logger, ready, telemetry }, quit.signal);
   const resumed = lifecycle.resume(quit.signal);
   const frontDoors = await openFrontDoors(
     {
       ...{ config, sockets, lifecycle, attachments, podman: podman.side, containers, facts, kernel, clock, random },
-      ...{ logger, ready: resumed.attempted },
+      ...{ logger, telemetry, ready: resumed.attempted },
     },
     quit.signal,
   );
+  const metricsEnded = watched.serve({ report, names, events: events.counts, pki, clock, logger }, quit.signal);
   await resumed.attempted;
   void needs.run(quit.signal);
   const podmanEnded = podman.side.run(quit.signal);
@@ -386,12 +384,13 @@ export async function startAgent(
     stop: async () => {
       quit.abort();
       await resumed.ended;
-      await Promise.all([frontDoors.ended, podmanEnded]);
+      await Promise.all([frontDoors.ended, podmanEnded, metricsEnded]);
       await lifecycle.stop();
       await stateFile.end();
       await thread.close();
       etcd.release();
       await events.log.end();
+      await watched.end();
       giveBackPlace();
     },
   };

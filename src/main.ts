@@ -1,14 +1,20 @@
 /** The command `overlayd`: argv to exit code. */
-import { loadRunDir } from './adapters/config-file.ts';
+import { loadRunDir, loadTraces } from './adapters/config-file.ts';
 import { hostFiles } from './adapters/host-files.ts';
 import { createHostPrograms } from './adapters/host-programs.ts';
 import { Output } from './adapters/output.ts';
+import type { Traces } from './adapters/traces/exporter.ts';
 import { EXIT } from './cli/exit.ts';
 import { runCommand } from './cli/program.ts';
 import type { Surroundings } from './cli/session.ts';
+import { VERSION } from './version.ts';
 
 const out = new Output(process.stdout);
 const errors = new Output(process.stderr);
+
+/** Open once the agent was asked, where traces are on. */
+let traces: Traces | undefined;
+const TRACES_MS = 1_000;
 
 /** Bundled, the programs lie beside this one. */
 const fromSource = import.meta.filename.endsWith('.ts');
@@ -70,7 +76,17 @@ const surroundings: Surroundings = {
   },
   now: () => Date.now(),
   runDir: (flags) => loadRunDir(flags, process.env),
-  connect: async (socketPath) => (await import('./adapters/grpc/control.ts')).createControlClient(socketPath),
+  async connect(socketPath, flags) {
+    const [{ createControlClient }, url] = await Promise.all([
+      import('./adapters/grpc/control.ts'),
+      loadTraces(flags, process.env),
+    ]);
+    if (url === undefined) return createControlClient(socketPath);
+    const { openTraces } = await import('./adapters/traces/exporter.ts');
+    // A collector that is away is no concern of who gives a command.
+    traces = openTraces({ onFailure: () => undefined }, { url, version: VERSION, part: 'command' });
+    return createControlClient(socketPath, undefined, traces.tracer);
+  },
   async runAgent(args) {
     const name = fromSource ? 'agent-main.ts' : 'agent.cjs';
     const file = `${import.meta.dirname}/${name}`;
@@ -82,6 +98,7 @@ const surroundings: Surroundings = {
 
 async function main(): Promise<never> {
   const code = await runCommand(process.argv.slice(2), surroundings);
+  await traces?.flush(TRACES_MS);
   const failure = await out.drain();
   if (failure) errors.write(`overlayd: the output could not be written whole: ${failure.message}\n`);
   await errors.drain();

@@ -60,6 +60,15 @@ export async function loadRunDir(flags: ReadonlyMap<string, string>, environment
   return value;
 }
 
+/** Where the commands send their spans; undefined: nowhere, also where the configuration cannot be read or says nonsense. */
+export async function loadTraces(
+  flags: ReadonlyMap<string, string>,
+  environment: Environment,
+): Promise<string | undefined> {
+  const sources = await readSources(flags, environment).catch(() => ({ flags, environment }));
+  return resolveOption(OPTIONS.traces, sources).value;
+}
+
 async function readSources(flags: ReadonlyMap<string, string>, environment: Environment): Promise<ConfigSources> {
   const named = flags.get(CONFIG_FLAG) ?? environment[CONFIG_VARIABLE];
   const path = named ?? DEFAULT_CONFIG_FILE;

@@ -5,6 +5,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { asOverlaydError } from '../core/errors.ts';
+import { SILENT, type Telemetry } from '../core/telemetry.ts';
 import type { Clock, Logger } from '../ports/runtime.ts';
 import type { ToolCall, ToolDoor } from '../ports/tools.ts';
 import { endBy, readBody, tookTooLong, withinLimit } from './plugin-call.ts';
@@ -15,6 +16,7 @@ export interface ToolServerDeps {
   readonly doors: Readonly<Record<string, ToolDoor>>;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly telemetry?: Telemetry;
 }
 
 /** Below what the programs wait. */
@@ -28,7 +30,7 @@ interface Reply {
 
 /** Resolves when it listens; `ended` resolves some time after the signal. Throws `config-invalid`, `conflict`. */
 export async function serveTools(
-  { doors, clock, logger }: ToolServerDeps,
+  { doors, clock, logger, telemetry = SILENT }: ToolServerDeps,
   { path }: { readonly path: string },
   signal: AbortSignal,
 ): Promise<{ readonly ended: Promise<void> }> {
@@ -49,7 +51,8 @@ export async function serveTools(
     } catch (error) {
       return { status: 422, body: door.refuse(asOverlaydError(error), { ...asked, input: '' }) };
     }
-    return await handle(door, `${tool} ${verb}`, { ...asked, input });
+    const task = () => handle(door, `${tool} ${verb}`, { ...asked, input });
+    return await telemetry.run('tool', { tool, call: verb }, task, ({ status }) => status === 200);
   }
 
   async function handle(door: ToolDoor, name: string, call: ToolCall): Promise<Reply> {

@@ -2,6 +2,7 @@
 import type { BundledStore } from '../core/keepers.ts';
 import type { AgentVersion } from '../core/levels.ts';
 import type { NodeRecord } from '../core/records.ts';
+import type { Telemetry } from '../core/telemetry.ts';
 import type { StateFile } from '../ports/files.ts';
 import type { Containers, HostFacts } from '../ports/host.ts';
 import type { Kernel } from '../ports/kernel.ts';
@@ -43,6 +44,7 @@ export interface MemberPorts {
   readonly answersProbes?: true;
   /** The CAs that are in use here, from level 4 on. */
   readonly trust?: () => Trust | undefined;
+  readonly telemetry?: Telemetry;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

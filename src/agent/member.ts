@@ -9,6 +9,7 @@ import { type Found, found } from '../core/finding.ts';
 import { isEncrypted } from '../core/network-options.ts';
 import { encodeRecord } from '../core/record-codec.ts';
 import { keys, type NodeRecord } from '../core/records.ts';
+import { SILENT } from '../core/telemetry.ts';
 import { gossipAddress } from '../core/wireguard/reach.ts';
 import { AddressClaims } from './claims/address-claims.ts';
 import { Releases } from './claims/releases.ts';
@@ -76,7 +77,7 @@ export class Member {
   #self: NodeRecord;
 
   constructor(ports: MemberPorts, options: MemberOptions) {
-    const { clock, containers, logger, random, stateFile, store, transport } = ports;
+    const { clock, containers, logger, random, stateFile, store, telemetry = SILENT, transport } = ports;
     const selfId = options.self.id;
     this.#ports = ports;
     this.#options = options;
@@ -159,7 +160,7 @@ export class Member {
         ...{ kernel: ports.kernel, view: () => state.view, self: () => this.self },
         local: () => this.local.all(),
         released: () => this.endpoints.releasedEarly,
-        ...{ store: () => options.bundledStore?.(), clock, logger },
+        ...{ store: () => options.bundledStore?.(), clock, logger, telemetry },
         ...{ hidden: () => this.#hidden.ids, publications: () => this.local.publications },
         serviceAddress: () => this.#serviceAddress,
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
@@ -208,7 +209,7 @@ export class Member {
     const names = this.#names;
     this.endpoints = new Endpoints(
       {
-        ...{ state, containers, logger, dataPath, names },
+        ...{ state, containers, logger, telemetry, dataPath, names },
         ...{ networks: this.networks, claims: this.claims, releases: this.releases, local: this.local },
       },
       { selfId },

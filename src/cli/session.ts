@@ -27,7 +27,8 @@ export interface Surroundings {
   readonly now: () => number;
   /** Directory of the agent's socket, out of `--run-dir`, `--config` and the environment. */
   readonly runDir: (flags: ReadonlyMap<string, string>) => Promise<string>;
-  readonly connect: (socketPath: string) => Promise<ControlClient>;
+  /** `flags` as of `runDir`. */
+  readonly connect: (socketPath: string, flags: ReadonlyMap<string, string>) => Promise<ControlClient>;
   /** Runs the agent in this process. */
   readonly runAgent: (args: readonly string[]) => Promise<void>;
 }
@@ -88,7 +89,7 @@ export class Session {
 
   /** For what goes on as long as people let it. */
   async hear<T>(work: (client: ControlClient) => Promise<T>): Promise<T> {
-    const client = await this.surroundings.connect(await this.#socketPath());
+    const client = await this.surroundings.connect(await this.#socketPath(), this.globalFlags());
     try {
       return await work(client);
     } finally {

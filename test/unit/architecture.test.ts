@@ -45,6 +45,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'src/adapters/host-programs.ts',
     'src/adapters/output.ts',
     'src/adapters/grpc/control.ts',
+    'src/adapters/traces/',
+    'src/version.ts',
     'node',
   ],
   'src/compose': [

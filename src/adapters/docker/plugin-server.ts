@@ -8,6 +8,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { DriverCounters } from '../../core/engine/driver-calls.ts';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { SILENT, type Telemetry } from '../../core/telemetry.ts';
 import type { DriverHandlers } from '../../ports/engine.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import { endBy, readBody, tookTooLong, withinLimit } from '../plugin-call.ts';
@@ -24,6 +25,7 @@ export interface PluginServerDeps {
   readonly handlers: DriverHandlers;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly telemetry?: Telemetry;
 }
 
 const CONTENT_TYPE = 'application/vnd.docker.plugins.v1.2+json';
@@ -42,7 +44,7 @@ interface Reply {
  * Throws `config-invalid`, `conflict`.
  */
 export async function servePlugin(
-  { handlers, clock, logger }: PluginServerDeps,
+  { handlers, clock, logger, telemetry = SILENT }: PluginServerDeps,
   { socket }: { readonly socket: PluginSocket },
   signal: AbortSignal,
 ): Promise<PluginServer> {
@@ -68,7 +70,8 @@ export async function servePlugin(
     const name = path.slice(1);
     const startedAt = clock.elapsed();
     try {
-      const result = await limited(route, name, body);
+      const labels = { tool: 'docker', call: name };
+      const result = await telemetry.run('tool', labels, () => limited(route, name, body));
       const durationMs = clock.elapsed() - startedAt;
       logger.debug({ method: name, durationMs, request: body, answer: result }, 'answered Docker');
       return { status: 200, body: result };

@@ -16,6 +16,8 @@ export interface CallLimits {
   /** Default {@link CALL_TIMEOUT_MS}. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** The trace that the call is a part of. */
+  readonly traceparent?: string | undefined;
 }
 
 /** Errors are gRPC's own (`ServiceError`: `code` and `details`), in all of this folder. */
@@ -37,7 +39,7 @@ export class EtcdClient {
   call<Request, Response>(
     { path, requestSerialize, responseDeserialize }: Method<Request, Response>,
     request: Request,
-    { timeoutMs = CALL_TIMEOUT_MS, signal }: CallLimits = {},
+    { timeoutMs = CALL_TIMEOUT_MS, signal, traceparent }: CallLimits = {},
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
       const call = this.#client.makeUnaryRequest(
@@ -45,7 +47,7 @@ export class EtcdClient {
         requestSerialize,
         responseDeserialize,
         request,
-        requireLeader(),
+        requireLeader(traceparent),
         { deadline: Date.now() + timeoutMs },
         (error, answer) => {
           signal?.removeEventListener('abort', cancel);
@@ -71,8 +73,9 @@ export class EtcdClient {
 }
 
 /** A member without a leader then refuses, and ends its streams, instead of serving an old view for ever. */
-function requireLeader(): Metadata {
+function requireLeader(traceparent?: string): Metadata {
   const metadata = new Metadata();
   metadata.set('hasleader', 'true');
+  if (traceparent !== undefined) metadata.set('traceparent', traceparent);
   return metadata;
 }

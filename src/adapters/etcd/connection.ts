@@ -9,6 +9,7 @@
  */
 import { status } from '@grpc/grpc-js';
 import type { OverlaydError } from '../../core/errors.ts';
+import { SILENT, type Telemetry } from '../../core/telemetry.ts';
 import { MaintenanceService, type ResponseHeader } from '../../gen/etcd/rpc.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { StoreStatus } from '../../ports/store.ts';
@@ -35,6 +36,7 @@ import { assertEndpoints, CALL_TIMEOUT_MS, type EtcdTarget, type EtcdTls } from 
 export interface ConnectionDeps {
   readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
   readonly logger: Logger;
+  readonly telemetry?: Telemetry | undefined;
 }
 
 export interface CallOptions {
@@ -67,6 +69,7 @@ const LAST_RETURN_MS = 120_000;
 export class EtcdConnection {
   readonly #clock: ConnectionDeps['clock'];
   readonly #logger: Logger;
+  readonly #telemetry: Telemetry;
   readonly #closed = new AbortController();
   readonly #outlook: Outlook;
   #target: EtcdTarget;
@@ -90,6 +93,7 @@ export class EtcdConnection {
     assertEndpoints(target.endpoints, target.tls !== undefined);
     this.#clock = deps.clock;
     this.#logger = deps.logger;
+    this.#telemetry = deps.telemetry ?? SILENT;
     this.#target = target;
     const isThere = (endpoint: string, signal: AbortSignal) => this.#isThere(endpoint, signal);
     this.#outlook = new Outlook({ clock: deps.clock, isThere });
@@ -118,7 +122,16 @@ export class EtcdConnection {
   }
 
   /** Throws as of {@link asStoreError}. */
-  async call<Request, Response extends Answer>(
+  call<Request, Response extends Answer>(
+    method: Method<Request, Response>,
+    request: Request,
+    options: CallOptions,
+  ): Promise<Response> {
+    const call = method.path.slice(method.path.lastIndexOf('/') + 1);
+    return this.#telemetry.run('store', { call }, () => this.#call(method, request, options));
+  }
+
+  async #call<Request, Response extends Answer>(
     method: Method<Request, Response>,
     request: Request,
     { repeatable, budgetMs = BUDGET_MS, attemptMs = CALL_TIMEOUT_MS, signal, onSend, isPrivileged }: CallOptions,
@@ -135,7 +148,8 @@ export class EtcdConnection {
       try {
         const either = [lost, signal, repeatable ? link.over : undefined].filter((each) => each !== undefined);
         onSend?.(this.#revision);
-        const limits: CallLimits = { timeoutMs, signal: AbortSignal.any(either) };
+        const traceparent = this.#telemetry.here();
+        const limits: CallLimits = { timeoutMs, signal: AbortSignal.any(either), traceparent };
         const answer = await link.during(link.client.call(method, request, limits));
         this.heard(answer.header, link);
         // Reads go well while writes are refused.

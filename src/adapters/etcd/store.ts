@@ -1,4 +1,5 @@
 import { OverlaydError } from '../../core/errors.ts';
+import type { Telemetry } from '../../core/telemetry.ts';
 import { KVService, LeaseService, RangeRequest, type RangeResponse } from '../../gen/etcd/rpc.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type {
@@ -54,12 +55,12 @@ const PAGE_SIZE = 1_000;
 
 /** Connects on first use; an etcd that is down is an error of the calls, not of this one. */
 export function createEtcdStore(
-  deps: { readonly logger: Logger; readonly clock: Clock },
+  deps: { readonly logger: Logger; readonly clock: Clock; readonly telemetry?: Telemetry },
   target: EtcdTarget,
 ): EtcdStore {
-  const { clock } = deps;
+  const { clock, telemetry } = deps;
   const logger = deps.logger.child({ part: 'etcd' });
-  const connection = new EtcdConnection({ clock, logger }, target);
+  const connection = new EtcdConnection({ clock, logger, telemetry }, target);
   const closed = new AbortController();
   const untilClosed = (signal: AbortSignal) => AbortSignal.any([signal, closed.signal]);
   const list = (prefix: string) => listPrefix(connection, prefix);

@@ -14,6 +14,7 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { SILENT, type Telemetry } from '../../core/telemetry.ts';
 import { ControlService } from '../../gen/overlayd/v1/control.ts';
 import type { Logger } from '../../ports/runtime.ts';
 import {
@@ -35,6 +36,7 @@ export type ControlHandlers = {
 
 const STOP_MS = 2_000;
 const GROUP = 'overlayd';
+const LISTENING: Method = 'followEvents';
 
 /**
  * Resolves when it listens. When the signal aborts it takes no more calls; those that run get a moment, then their
@@ -47,6 +49,7 @@ export async function serveControl(
     readonly logger: Logger;
     /** A call is not handled before that. */
     readonly ready?: ((method: Method) => Promise<void>) | undefined;
+    readonly telemetry?: Telemetry | undefined;
   },
   signal: AbortSignal,
 ): Promise<void> {
@@ -121,7 +124,7 @@ type Call = ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, un
 function implement(
   handlers: ControlHandlers,
   ending: AbortSignal,
-  { logger, ready }: Pick<Parameters<typeof serveControl>[1], 'logger' | 'ready'>,
+  { logger, ready, telemetry = SILENT }: Pick<Parameters<typeof serveControl>[1], 'logger' | 'ready' | 'telemetry'>,
 ): UntypedServiceImplementation {
   const methods = Object.entries(ControlService).map(([name, { responseStream }]): [string, UntypedHandleCall] => {
     const handle = handlers[name as Method] as AnyHandler;
@@ -129,7 +132,11 @@ function implement(
       const gone = cancellationOf(call, ending);
       await ready?.(name as Method);
       gone.throwIfAborted();
-      return handle(call.request, ...emit, gone);
+      const answer = () => handle(call.request, ...emit, gone);
+      // How long somebody listens is no duration of ours.
+      if (name === LISTENING) return await answer();
+      const [traceparent] = call.metadata.get('traceparent');
+      return await telemetry.within(traceparent?.toString(), () => telemetry.run('control', { method: name }, answer));
     };
     const failure = (thrown: unknown) => {
       if (asOverlaydError(thrown).code === 'internal') logger.error({ method: name, error: thrown }, 'request failed');

@@ -2,6 +2,7 @@
 import { type Call, Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { asOverlaydError, isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { type ClusterEvent, type ClusterResult, ControlService } from '../../gen/overlayd/v1/control.ts';
+import type { Tracer } from '../../ports/telemetry.ts';
 import {
   MAX_MESSAGE_BYTES,
   type Method,
@@ -35,7 +36,8 @@ const PATIENCE: Patience = { connectMs: 20_000, pingMs: 10_000 };
 /** What takes longer than any step of the agent may. */
 const ANSWER_MS = 600_000;
 
-export function createControlClient(socketPath: string, patience = PATIENCE): ControlClient {
+/** `tracer`: each call is a span, and the agent goes on with its trace. */
+export function createControlClient(socketPath: string, patience = PATIENCE, tracer?: Tracer): ControlClient {
   const client = new Client(`unix:${socketPath}`, credentials.createInsecure(), {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
@@ -48,7 +50,7 @@ export function createControlClient(socketPath: string, patience = PATIENCE): Co
     'grpc.service_config_disable_resolution': 1,
     'grpc.enable_channelz': 0,
   });
-  const way = { client, socketPath, patience };
+  const way = { client, socketPath, patience, tracer };
   const methods = (Object.keys(ControlService) as Method[]).map((method) => [method, callOf(way, method)]);
   return { ...Object.fromEntries(methods), close: () => client.close() };
 }
@@ -63,13 +65,26 @@ interface Way {
   readonly client: Client;
   readonly socketPath: string;
   readonly patience: Patience;
+  readonly tracer: Tracer | undefined;
 }
 
 /** As {@link ControlClient} has it. */
 function callOf(way: Way, method: Method): (request: unknown, listen: (told: never) => void) => Promise<unknown> {
-  if (!ControlService[method].responseStream) return (request) => ask(way, method, request);
+  const span = <T>(task: () => Promise<T>) =>
+    way.tracer?.span(
+      { name: ControlService[method].path.slice(1), kind: 'client', attributes: {}, begins: true },
+      task,
+    ) ?? task();
+  if (!ControlService[method].responseStream) return (request) => span(() => ask(way, method, request));
   if (TELLING.has(method)) return (request, onTold) => hear(way, method, request, onTold);
-  return (request, listen) => follow(way, method, request, listen as (text: string) => void);
+  return (request, listen) => span(() => follow(way, method, request, listen as (text: string) => void));
+}
+
+function metadataOf({ tracer }: Way): Metadata {
+  const metadata = new Metadata();
+  const traceparent = tracer?.here();
+  if (traceparent !== undefined) metadata.set('traceparent', traceparent);
+  return metadata;
 }
 
 function ask(way: Way, method: Method, request: unknown): Promise<unknown> {
@@ -82,7 +97,7 @@ function ask(way: Way, method: Method, request: unknown): Promise<unknown> {
     requestSerialize,
     responseDeserialize,
     request,
-    new Metadata(),
+    metadataOf(way),
     { deadline },
     (error, response) => (error === null ? resolve(response) : reject(toControlError(error, socketPath))),
   );
@@ -117,7 +132,7 @@ async function follow(
 async function hear(way: Way, method: Method, request: unknown, onTold: (told: never) => void): Promise<void> {
   const { client, socketPath } = way;
   const { path, requestSerialize, responseDeserialize } = ControlService[method] as unknown as Codec;
-  const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
+  const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, metadataOf(way));
   endWhenDeaf(way, stream, (error) => stream.destroy(error));
   try {
     for await (const told of stream as AsyncIterable<never>) onTold(told);

@@ -7,6 +7,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { OverlaydError } from '../../core/errors.ts';
+import { SILENT, type Telemetry } from '../../core/telemetry.ts';
 import { endTurn } from '../native/libnftables.ts';
 import type { Ask, FromThread, JobName, Tell, ToThread } from './jobs.ts';
 import type { KernelWorkerInput } from './kernel-worker.ts';
@@ -22,6 +23,7 @@ export interface KernelThreadOptions {
   readonly limitMs?: number;
   /** With more on its heap a thread is followed by another one. */
   readonly heapBytes?: number;
+  readonly telemetry?: Telemetry;
 }
 
 const LIMIT_MS = 30_000;
@@ -62,7 +64,12 @@ export class KernelThread {
    * Throws `data-path-failed` (retryable: also when the thread ended or did not answer in time, what it did is not known),
    * `tool-missing`, `cancelled`: what was begun is brought to its end all the same.
    */
-  async ask<K extends JobName>(job: K, ask: Ask<K>, signal?: AbortSignal): Promise<Tell<K>> {
+  ask<K extends JobName>(job: K, ask: Ask<K>, signal?: AbortSignal): Promise<Tell<K>> {
+    const { telemetry = SILENT } = this.#options;
+    return telemetry.run('kernel', { call: job }, () => this.#ask(job, ask, signal));
+  }
+
+  async #ask<K extends JobName>(job: K, ask: Ask<K>, signal?: AbortSignal): Promise<Tell<K>> {
     if (signal?.aborted) throw cancelled(job);
     const running = this.#started();
     const { worker } = running;

@@ -69,3 +69,8 @@ export class EndpointChange {
 function withoutHealth({ health: _, ...rest }: EndpointRecord): EndpointRecord {
   return rest;
 }
+
+/** What events of an endpoint say of it. */
+export function eventOf(record: EndpointRecord, network: NetworkRecord | undefined) {
+  return { endpoint: record.name, network: network?.name, address: addressList(record) };
+}

@@ -19,6 +19,7 @@ import type { PortMapping } from '../../core/publish.ts';
 import { addressList, type EndpointRecord, firstAddress, type NetworkRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
 import { subnetWith } from '../../core/subnets.ts';
+import type { Telemetry } from '../../core/telemetry.ts';
 import type { Containers } from '../../ports/host.ts';
 import type { Logger } from '../../ports/runtime.ts';
 import type { Wanted } from '../claims/address-choice.ts';
@@ -29,6 +30,7 @@ import { type CanEncrypt, requireAttachable } from '../networks/encryption.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import { checkInterfaceName, chooseLink, defaultName } from './container-link.ts';
+import { eventOf } from './endpoint-change.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 
 export interface EndpointsDeps {
@@ -39,6 +41,7 @@ export interface EndpointsDeps {
   readonly local: LocalEndpoints;
   readonly containers: Containers;
   readonly logger: Logger;
+  readonly telemetry: Telemetry;
   readonly dataPath: {
     /** What a container's namespace holds. Throws `namespace-unusable`. */
     inside(path: string): Promise<NamespaceState>;
@@ -102,7 +105,11 @@ export class Endpoints {
   }
 
   /** Whole or not at all. Throws what stands in the way, see `docs/errors.md`. */
-  async connect(request: ConnectRequest): Promise<Connection> {
+  connect(request: ConnectRequest): Promise<Connection> {
+    return this.#deps.telemetry.run('attach', {}, () => this.#connectChecked(request));
+  }
+
+  async #connectChecked(request: ConnectRequest): Promise<Connection> {
     const { containers, networks } = this.#deps;
     const mac = request.mac === undefined ? undefined : checkMac(request.mac);
     const { options = {}, gwPriority } = request;
@@ -163,7 +170,7 @@ export class Endpoints {
         `endpoint ${record.name} was asked for by ${endpoint.owner.tool}: disconnect its container there, or add --force, and its container loses the network as it runs`,
       );
     }
-    if (endpoint) await this.#containers.run(endpoint.container.identity, () => this.#disconnect([endpoint]));
+    if (endpoint) await this.#containers.run(endpoint.container.identity, () => this.#detach([endpoint]));
     else await this.#evict(record, network, force);
     this.#noteDetached(record, 'somebody asked for it');
     return { record, network };
@@ -178,7 +185,7 @@ export class Endpoints {
   /** Takes apart what is left of endpoints whose container is gone, or whose claim is lost. */
   async drop(endpoints: readonly LocalEndpoint[], reason: string): Promise<void> {
     const ofContainers = [...Map.groupBy(endpoints, ({ container }) => container.identity)];
-    const dropped = ofContainers.map(([identity, of]) => this.#containers.run(identity, () => this.#disconnect(of)));
+    const dropped = ofContainers.map(([identity, of]) => this.#containers.run(identity, () => this.#detach(of)));
     for (const { record } of endpoints) this.#noteDetached(record, reason);
     for (const [at, outcome] of (await Promise.allSettled(dropped)).entries()) {
       const names = ofContainers[at]![1].map(({ record }) => record.name);
@@ -246,9 +253,7 @@ export class Endpoints {
         throw new OverlaydError(
           'namespace-not-found',
           `container ${container.text}: its namespace was deleted while it was being connected`,
-          {
-            cause: error,
-          },
+          { cause: error },
         );
       }
     } finally {
@@ -275,6 +280,10 @@ export class Endpoints {
   async #refuseGone(container: ContainerRef): Promise<void> {
     if (await this.#deps.containers.isAlive(container)) return;
     throw new OverlaydError('namespace-not-found', `container ${container.text}: its namespace was deleted`);
+  }
+
+  #detach(endpoints: readonly LocalEndpoint[]): Promise<void> {
+    return this.#deps.telemetry.run('detach', {}, () => this.#disconnect(endpoints));
   }
 
   /**
@@ -386,8 +395,4 @@ export class Endpoints {
       );
     }
   }
-}
-
-function eventOf(record: EndpointRecord, network: NetworkRecord | undefined) {
-  return { endpoint: record.name, network: network?.name, address: addressList(record) };
 }

@@ -1,5 +1,6 @@
 /** Those who wait for a network to become as it should be. */
 import type { LocalEndpoint } from '../../core/container.ts';
+import { OverlaydError } from '../../core/errors.ts';
 import type { NamespaceState, Obstacle } from '../../core/host-state.ts';
 
 export interface ConvergeOptions {
@@ -17,6 +18,8 @@ export interface Waiter extends Pick<ConvergeOptions, 'inside' | 'waysAlone'> {
   readonly networkId: string;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
+  /** The trace that it waits in: the pass is a part of that of the first who waits. */
+  readonly traceparent?: string | undefined;
 }
 
 /** Calls `join` with the waiter, and settles as that is told, or when the signal aborts. */
@@ -58,4 +61,9 @@ export function obstacleFor(
     network === namespace &&
     (endpointId === undefined || (endpoint ? endpointId === endpoint.record.id : !waysAlone));
   return obstacles.find(inTheWay)?.error;
+}
+
+/** What who waits is told when no pass follows any more. */
+export function stopping(): OverlaydError {
+  return new OverlaydError('cancelled', 'the agent is stopping; try again', { retryable: true });
 }

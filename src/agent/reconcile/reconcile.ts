@@ -11,16 +11,17 @@
 import type { ClusterView } from '../../core/cluster-view.ts';
 import { isHandedOver, type LocalEndpoint } from '../../core/container.ts';
 import { type DesiredInput, desired, hostKeyOf } from '../../core/desired.ts';
-import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { asOverlaydError } from '../../core/errors.ts';
 import type { ApplyResult, Desired, NamespaceState, Observed, Obstacle, Plan, Scope } from '../../core/host-state.ts';
 import { Latch } from '../../core/latch.ts';
 import { namespaceOf } from '../../core/plan/naming.ts';
 import { plan } from '../../core/plan.ts';
 import type { NodeRecord } from '../../core/records.ts';
+import { SILENT, type Telemetry } from '../../core/telemetry.ts';
 import type { Kernel } from '../../ports/kernel.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import { Announcements, HOST_PART } from './announcements.ts';
-import { type ConvergeOptions, insidesOf, obstacleFor, type Waiter, waitFor } from './convergence.ts';
+import { type ConvergeOptions, insidesOf, obstacleFor, stopping, type Waiter, waitFor } from './convergence.ts';
 import { DriftAudit } from './drift-audit.ts';
 import { Hindrances } from './hindrances.ts';
 import { KernelEvents } from './kernel-events.ts';
@@ -28,7 +29,7 @@ import { MarkSet, type Marks, marksOf } from './marks.ts';
 import { RepairLog } from './repair-log.ts';
 import { repairsOf } from './repairs.ts';
 import { Retries } from './retries.ts';
-import { SeenNetworks } from './seen-networks.ts';
+import { isNothing, SeenNetworks } from './seen-networks.ts';
 import { SettledContainers } from './settled-containers.ts';
 
 export interface ReconcilerDeps {
@@ -47,6 +48,7 @@ export interface ReconcilerDeps {
   readonly publications?: () => DesiredInput['publications'];
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly telemetry?: Telemetry | undefined;
   /** Port and container of these are gone; their owner releases them. Told again while they stay. */
   readonly onGone: (endpoints: readonly LocalEndpoint[]) => Promise<void>;
   /** As of {@link Announcements}: whoever holds a namespace must let go. */
@@ -161,7 +163,7 @@ export class Reconciler {
     options.signal?.throwIfAborted();
     if (this.#stopped) throw stopping();
     await waitFor(networkId, options, (waiter) => {
-      this.#waiters.push(waiter);
+      this.#waiters.push({ ...waiter, traceparent: this.#deps.telemetry?.here() });
       this.markDirty(networkId);
     });
   }
@@ -199,11 +201,15 @@ export class Reconciler {
       await this.#work.wait();
       if (signal.aborted) return;
       const marks = this.#marks.take();
-      if (marks) await this.#pass(marks, signal);
+      if (!marks) continue;
+      const { telemetry = SILENT } = this.#deps;
+      const pass = () => telemetry.run('reconcile', {}, () => this.#pass(marks, signal), Boolean);
+      await telemetry.within(this.#waiters[0]?.traceparent, pass);
     }
   }
 
-  async #pass(marks: Marks, signal: AbortSignal): Promise<void> {
+  /** Returns whether nothing stood in the way. */
+  async #pass(marks: Marks, signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#deps;
     const waiters = this.#waiters.splice(0);
     const startedAt = clock.elapsed();
@@ -225,7 +231,8 @@ export class Reconciler {
     }
     const lastPassMs = clock.elapsed() - startedAt;
     this.#status = { ...this.#status, passes: this.#status.passes + 1, lastPassMs };
-    if (signal.aborted) return;
+    const isWell = broken === undefined && obstacles.length === 0;
+    if (signal.aborted) return isWell;
     if (broken) {
       // Nothing is known of what the pass was to look at: the host stands for it all.
       const all = [{ network: undefined, endpointId: undefined, error: broken }];
@@ -242,6 +249,7 @@ export class Reconciler {
       const passes = this.#hindrances.note(obstacles, isSeen);
       if (obstacles.length > 0) this.#retries.add(marksOf(obstacles, known, marks), passes, signal);
     }
+    return isWell;
   }
 
   /** `insides`: of containers that have just been looked into. */
@@ -389,12 +397,4 @@ export class Reconciler {
   #later(ms: number, signal: AbortSignal, task: () => void): void {
     this.#deps.clock.sleep(ms, signal).then(task, () => undefined);
   }
-}
-
-function isNothing({ host, networks, containers, ports }: Scope): boolean {
-  return !host && networks.length + containers.length + ports.length === 0;
-}
-
-function stopping(): OverlaydError {
-  return new OverlaydError('cancelled', 'the agent is stopping; try again', { retryable: true });
 }

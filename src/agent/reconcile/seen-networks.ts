@@ -106,3 +106,8 @@ export class SeenNetworks {
     this.#written.delete(namespace);
   }
 }
+
+/** There is nothing to look at. */
+export function isNothing({ host, networks, containers, ports }: Scope): boolean {
+  return !host && networks.length + containers.length + ports.length === 0;
+}

@@ -73,6 +73,8 @@ describe('the package', () => {
         'usr/share/man/man1/overlayd.1.gz',
         'usr/share/man/man1/overlayd-network.1.gz',
         'usr/share/doc/overlayd/copyright',
+        'usr/share/overlayd/prometheus/alerts.yml',
+        'usr/share/overlayd/grafana/overlayd.json',
       ]),
     );
   });
