@@ -42,7 +42,8 @@ flock 9
 tools='libnftables.so.1:libnftables1 ip:iproute2 bridge:iproute2 nft:nftables etcd:etcd-server etcdctl:etcd-client ping:iputils-ping
   nsenter:util-linux unshare:util-linux flock:util-linux sysctl:procps ps:procps
   wireguard-go:wireguard-go tcpdump:tcpdump'
-[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils openssl:openssl faketime:faketime /usr/lib/cni/portmap:containernetworking-plugins zsh:zsh fish:fish"
+[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils openssl:openssl faketime:faketime /usr/lib/cni/portmap:containernetworking-plugins zsh:zsh fish:fish
+  promtool:prometheus"
 [ -z "$with_docker" ] || tools="$tools
   dockerd:docker.io /usr/bin/docker:docker.io containerd:containerd iptables:iptables docker-compose:docker-compose busybox:busybox-static"
 [ -z "$with_bench" ] || tools="$tools iperf3:iperf3 sockperf:sockperf dnsperf:dnsperf ldd:libc-bin"
@@ -97,6 +98,7 @@ install_packages() {
       etcd-server) systemctl disable -q etcd ;;
       docker.io) systemctl disable -q docker.service docker.socket ;;
       containerd) systemctl disable -q containerd ;;
+      prometheus) systemctl disable -q prometheus ;;
       containernetworking-plugins) systemctl disable -q cni-dhcp.service cni-dhcp.socket ;;
     esac 2>/dev/null || true
   done

@@ -45,6 +45,11 @@ const DOCKER_UNITS = [
   'overlayd-again.timer',
   'overlayd-docker.conf',
 ];
+/** For who watches hosts: alerts for Prometheus, a dashboard for Grafana. */
+const WATCHING = {
+  'prometheus/alerts.yml': 'deploy/prometheus/alerts.yml',
+  'grafana/overlayd.json': 'deploy/grafana/overlayd.json',
+};
 const KOFFI = ['package.json', 'index.cjs', 'src/koffi/index.cjs', 'src/koffi/src/static.cjs'];
 
 /** As in a checkout: the programs find each other, Node.js and koffi by where they lie. */
@@ -88,6 +93,7 @@ export function packageFiles(arch: Arch, native: NativeFiles, made: Made): reado
     { path: 'usr/share/doc/overlayd/changelog.gz', text: made.changelog },
     { path: 'usr/share/doc/overlayd/copyright', text: made.copyright },
     { path: 'usr/share/doc/overlayd/examples/overlayd.toml', from: 'deploy/overlayd.toml.example' },
+    ...Object.entries(WATCHING).map(([name, from]) => ({ path: `usr/share/overlayd/${name}`, from })),
     { path: 'usr/share/lintian/overrides/overlayd', from: 'deploy/package/lintian-overrides' },
   ];
 }
@@ -101,6 +107,7 @@ export function archiveFiles(root: string, arch: Arch, native: NativeFiles, made
     ...Object.entries(made.completions).map(([shell, text]) => ({ path: `${root}/completions/${shell}`, text })),
     ...[...made.manual].map(([page, text]) => ({ path: `${root}/man/${page}`, text })),
     { path: `${root}/overlayd.toml.example`, from: 'deploy/overlayd.toml.example' },
+    ...Object.entries(WATCHING).map(([name, from]) => ({ path: `${root}/${name}`, from })),
     { path: `${root}/LICENSE`, from: 'LICENSE' },
     { path: `${root}/copyright`, text: made.copyright },
   ];

@@ -1,0 +1,115 @@
+/** Metrics of real agents, read by people and by a real Prometheus whose alerts fire because something was broken. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { METRICS } from '../../src/core/metrics/catalog.ts';
+import type { Host } from '../lab/host.ts';
+import { OPENMETRICS, Prometheus, readMetrics, seriesValue } from '../lab/metrics.ts';
+import { attach, resolve, untilReaches } from '../lab/network.ts';
+import { expectSuccess, run } from '../lab/process.ts';
+import { until } from '../lab/until.ts';
+import { useLab } from '../lab/use-lab.ts';
+
+const PORT = '127.0.0.1:7947';
+/** They compare durations, which on a busy machine are what they are. */
+const BY_THE_CLOCK = /Slow$/;
+
+const lab = useLab({ hosts: 3, cluster: true });
+const [one, two, three] = [1, 2, 3].map((number) => () => lab().host(number)) as [() => Host, () => Host, () => Host];
+let prometheus: Prometheus;
+
+beforeAll(async () => {
+  await one().mustOverlayd('network', 'create', 'web');
+  await attach(one(), 'c1', 'web', '--name', 'api');
+  await attach(two(), 'c2', 'web');
+  await untilReaches(two(), 'c2', 'api');
+  await one().agent.stop();
+  await one().agent.start(['--log-level', 'debug', '--metrics-listen', PORT]);
+  await until('all paths to be known', async () => {
+    const { Peers, State } = await one().json('status');
+    return State === 'ready' && Peers.every(({ Path }: { Path: { State: string } }) => Path?.State === 'passes');
+  });
+  prometheus = new Prometheus(one());
+  await prometheus.start(PORT);
+});
+afterAll(async () => {
+  await prometheus?.stop();
+});
+
+test('are all that the documentation lists, in both formats, and nothing that promtool complains about', async () => {
+  const [open, old] = [await readMetrics(two(), OPENMETRICS), await readMetrics(two())];
+  const names = Object.values(METRICS).map(({ name }) => name);
+  expect([...old.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name)).toEqual(names);
+  const families = names.map((name) => name.replace(/_(total|info)$/, ''));
+  expect([...open.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name)).toEqual(families);
+  expect(open.endsWith('# EOF\n')).toBe(true);
+  expect(expectSuccess(await run(['promtool', 'check', 'metrics'], { input: old }))).toBe('');
+});
+
+test('tell what happened on the host, and name no container', async () => {
+  const before = await readMetrics(two());
+  await attach(two(), 'shop-7f3a', 'web', '--name', 'shop-7f3a');
+  expect(await resolve(two(), 'c2', 'api')).toMatchObject({ status: 'NOERROR' });
+  expect(await resolve(two(), 'c2', 'nobody.web')).toMatchObject({ status: 'NXDOMAIN' });
+  await two().mustOverlayd('network', 'disconnect', 'web', 'netns:shop-7f3a');
+  const after = await readMetrics(two());
+  const gained = (series: string) => (seriesValue(after, series) ?? 0) - (seriesValue(before, series) ?? 0);
+  expect(gained('overlayd_attach_duration_seconds_count{result="ok"}')).toBe(1);
+  expect(gained('overlayd_detach_duration_seconds_count{result="ok"}')).toBe(1);
+  expect(gained('overlayd_control_request_duration_seconds_count{method="connect",result="ok"}')).toBe(1);
+  expect(gained('overlayd_events_total{type="endpoint-attached"}')).toBe(1);
+  expect(gained('overlayd_dns_answers_total{source="own",rcode="NOERROR"}')).toBeGreaterThan(0);
+  expect(gained('overlayd_dns_answers_total{source="own",rcode="NXDOMAIN"}')).toBeGreaterThan(0);
+  expect(gained('overlayd_dns_answer_duration_seconds_count{source="own"}')).toBeGreaterThan(1);
+  expect(gained('overlayd_store_call_duration_seconds_count{call="Txn",result="ok"}')).toBeGreaterThan(0);
+  expect(gained('overlayd_kernel_call_duration_seconds_count{call="carryOut",result="ok"}')).toBeGreaterThan(0);
+  expect(gained('overlayd_reconcile_duration_seconds_count{result="ok"}')).toBeGreaterThan(0);
+  expect(seriesValue(after, 'overlayd_network_local_endpoints{network="web"}')).toBe(1);
+  expect(seriesValue(after, 'overlayd_members{state="ready"}')).toBe(3);
+  expect(seriesValue(after, 'overlayd_names_up')).toBe(1);
+  expect(after).not.toContain('shop-7f3a');
+});
+
+test('a Prometheus reads them from the loopback, and of a cluster that is well no alert fires', async () => {
+  expect(await prometheus.query('overlayd_build_info{version!=""}')).toHaveLength(1);
+  expect(await prometheus.query('overlayd_store_call_duration_seconds_bucket{le="+Inf",call="Range"}')).not.toEqual([]);
+  expect((await prometheus.firing()).filter((alert) => !BY_THE_CLOCK.test(alert))).toEqual([]);
+});
+
+test('the path to a member is cut, and the alerts say so until it is whole again', async () => {
+  const input =
+    'table inet other { chain own { type filter hook input priority 10; policy accept; ip saddr 10.77.0.2 udp dport 4789 drop\n}\n}\n';
+  await one().must(['nft', '-f', '-'], { input });
+  await prometheus.untilFires('OverlaydDataPathLost');
+  expect(await prometheus.query('overlayd_path_loss_ratio == 1')).toEqual([expect.stringContaining('member="h2"')]);
+  await one().must(['nft', 'delete', 'table', 'inet', 'other']);
+  await prometheus.untilQuiet('OverlaydDataPathLost');
+});
+
+test('a member dies, and an alert says so until it is back', async () => {
+  await three().agent.kill();
+  await prometheus.untilFires('OverlaydMemberAway');
+  await three().agent.start();
+  await prometheus.untilQuiet('OverlaydMemberAway');
+});
+
+test('containers cannot be connected, and an alert says so', async () => {
+  const attempt = () => one().overlayd('network', 'connect', 'web', 'netns:nowhere');
+  await until('it to be told', async () => {
+    await attempt();
+    return (await prometheus.firing()).includes('OverlaydAttachFails');
+  });
+});
+
+test('etcd is away, and an alert says so until it answers', async () => {
+  const input =
+    'table inet other { chain own { type filter hook input priority 10; policy accept; tcp dport 2379 drop\n}\n}\n';
+  await one().must(['nft', '-f', '-'], { input });
+  await prometheus.untilFires('OverlaydStoreAway');
+  expect(await prometheus.query('overlayd_finding{code="store-away",certain="true"} == 1')).toHaveLength(1);
+  await one().must(['nft', 'delete', 'table', 'inet', 'other']);
+  await prometheus.untilQuiet('OverlaydStoreAway');
+});
+
+test('the agent is gone, and an alert says so', async () => {
+  await one().agent.stop();
+  await prometheus.untilFires('OverlaydAgentDown');
+});
