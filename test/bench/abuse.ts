@@ -4,12 +4,12 @@
  */
 import { fileURLToPath } from 'node:url';
 import { agentPid, cpuMs, residentBytes } from '../lab/agent-process.ts';
-import { formLabCluster } from '../lab/cluster.ts';
 import type { Host, HostProcess } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
 import { attach, untilResolves } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
 import { nowMs } from './clock.ts';
+import { formWithOneKeeper } from './one-keeper.ts';
 
 const SECONDS = process.argv[2] ?? '5';
 const program = (name: string) => fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url));
@@ -34,7 +34,7 @@ async function ask(host: Host): Promise<Answers> {
 
 const lab = await Lab.open({ hosts: 2, agents: true });
 try {
-  await formLabCluster(lab);
+  await formWithOneKeeper(lab);
   const [one, two] = [lab.host(1), lab.host(2)];
   await one.mustOverlayd('network', 'create', 'web');
   await attach(one, 'c1', 'web', '--name', 'asker');

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { formLabCluster } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
 import { type InsideProcess, startInside } from '../lab/inside-process.ts';
 import { until } from '../lab/until.ts';
 import { openControl } from './control.ts';
+import { formWithOneKeeper } from './one-keeper.ts';
 import type { Context } from './row.ts';
 
 const WRITER = fileURLToPath(new URL('programs/endpoint-writer.ts', import.meta.url));
@@ -34,7 +34,7 @@ export async function openLargeCluster(context: Context): Promise<LargeCluster> 
   const lab = await context.openLab({ hosts: 3 });
   const [one, two, three] = [lab.host(1), lab.host(2), lab.host(3)];
   await Promise.all(lab.hosts.map((host) => host.agent.start(['--log-level', 'info'])));
-  await formLabCluster(lab);
+  await formWithOneKeeper(lab);
   await one.mustOverlayd('network', 'create', '--subnet', SUBNET, NETWORK);
   const control = openControl(one);
   const network = await control.getNetwork({ ref: NETWORK });

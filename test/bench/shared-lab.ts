@@ -1,10 +1,10 @@
 import type { Family } from '../../src/core/ip.ts';
-import { formLabCluster } from '../lab/cluster.ts';
 import { SERVICE_ADDRESS } from '../lab/docker-network.ts';
 import type { Host } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
 import { until } from '../lab/until.ts';
 import { BENCH_IMAGE, benchImageArchive, importBenchImage } from './image.ts';
+import { formWithOneKeeper } from './one-keeper.ts';
 
 /** Overlay networks over all three hosts, one of each make; names are Docker's on every engine. */
 export const NETWORK = { overlayd: 'ours', swarm: 'theirs' } as const;
@@ -34,7 +34,7 @@ export async function openSharedLab(checkout: string, opened: (lab: Lab) => void
 /** A cluster and a Swarm over all hosts, an overlay network of each; without addresses of its own, Swarm has the hosts'. */
 export async function formBoth(lab: Lab, swarmAddresses = lab.hosts.map(({ address }) => address)): Promise<void> {
   await Promise.all(lab.hosts.map((host) => host.agent.start(AGENT)));
-  await formLabCluster(lab, ['--default-addr-pool', '10.120.0.0/16']);
+  await formWithOneKeeper(lab, ['--default-addr-pool', '10.120.0.0/16']);
   const archive = await benchImageArchive(lab.directory);
   await Promise.all(
     lab.hosts.map(async (host) => {

@@ -1,10 +1,10 @@
-import { formLabCluster } from '../../lab/cluster.ts';
 import type { Host } from '../../lab/host.ts';
 import { type InsideProcess, startInside } from '../../lab/inside-process.ts';
 import { attach } from '../../lab/network.ts';
 import { until } from '../../lab/until.ts';
 import { nowMs, settle } from '../clock.ts';
 import { openControl } from '../control.ts';
+import { formWithOneKeeper } from '../one-keeper.ts';
 import { type Context, type Experiment, goal, lower, OVERLAYD, type Prepared, type Sample, stretch } from '../row.ts';
 import { quantile } from '../statistics.ts';
 
@@ -34,7 +34,7 @@ async function openDrifting(context: Context) {
   const lab = await context.openLab({ hosts: 2 });
   const [one, two] = [lab.host(1), lab.host(2)];
   await Promise.all(lab.hosts.map((host) => host.agent.start(['--log-level', 'info'])));
-  await formLabCluster(lab);
+  await formWithOneKeeper(lab);
   await one.mustOverlayd('network', 'create', NETWORK);
   await attach(one, 'there', NETWORK);
   await attach(two, 'here', NETWORK);

@@ -1,5 +1,5 @@
-import { formLabCluster } from '../../lab/cluster.ts';
 import { endpointPieces } from '../endpoint-floor.ts';
+import { formWithOneKeeper } from '../one-keeper.ts';
 import { type Experiment, floor, lower, type Prepared, type Sample } from '../row.ts';
 
 const MOST_PORTS = 1_022;
@@ -41,7 +41,7 @@ Their sums are the floors of attach, detach and first attach.`,
     const lab = await context.openLab({ hosts: 2 });
     const [one, two] = [lab.host(1), lab.host(2)];
     await Promise.all(lab.hosts.map((host) => host.agent.start(['--log-level', 'info'])));
-    await formLabCluster(lab);
+    await formWithOneKeeper(lab);
     const { quick } = context;
     return {
       async measure(): Promise<Sample> {

@@ -1,7 +1,7 @@
-import { formLabCluster } from '../../lab/cluster.ts';
 import { settle, timed } from '../clock.ts';
 import { connect, disconnect, openControl } from '../control.ts';
 import { ENDPOINT_FLOOR, endpointFloor } from '../endpoint-floor.ts';
+import { formWithOneKeeper } from '../one-keeper.ts';
 import { type Experiment, floor, goal, lower, OVERLAYD, type Prepared, type Sample, stretch } from '../row.ts';
 import { median } from '../statistics.ts';
 import { eachOf } from '../workers.ts';
@@ -45,7 +45,7 @@ after the other, with a second in between; the median of them counts. Then all t
     const lab = await context.openLab({ hosts: 2 });
     const [one, two] = [lab.host(1), lab.host(2)];
     await Promise.all(lab.hosts.map((host) => host.agent.start(['--log-level', 'info'])));
-    await formLabCluster(lab);
+    await formWithOneKeeper(lab);
     await one.mustOverlayd('network', 'create', '--subnet', '10.200.0.0/16', NETWORK);
     const count = context.quick ? QUICK_MOST : MOST;
     const names = Array.from({ length: count }, (_, index) => `c${index + 1}`);

@@ -1,9 +1,10 @@
 import { allBytes, allCpuMs } from '../../lab/agent-process.ts';
-import { formLabCluster, untilReady } from '../../lab/cluster.ts';
+import { untilReady } from '../../lab/cluster.ts';
 import type { Host } from '../../lab/host.ts';
 import { settle } from '../clock.ts';
 import { connect, disconnect, openControl } from '../control.ts';
 import { type EndpointWriter, startWriter, untilKnown, type WrittenNetwork } from '../large-cluster.ts';
+import { formWithOneKeeper } from '../one-keeper.ts';
 import { type Experiment, goal, lower, OVERLAYD, type Prepared, type Sample } from '../row.ts';
 import { countTraffic, difference, trafficOf } from '../traffic.ts';
 
@@ -97,7 +98,7 @@ endpoints a second come or go there, as a part of one core, less that without th
     const hosts = [lab.host(1), lab.host(2), lab.host(3)] as const;
     const [, two, three] = hosts;
     await Promise.all(lab.hosts.map((host) => host.agent.start(['--log-level', 'info'])));
-    await formLabCluster(lab);
+    await formWithOneKeeper(lab);
     const { here, elsewhere, foreign } = await openNetworks(hosts);
     await countTraffic(three, PORTS);
     const memoryWith = async (onNetworksHere: number, onOthers: number) => {

@@ -1,8 +1,8 @@
 import type { ControlClient } from '../../../src/adapters/grpc/control.ts';
-import { formLabCluster } from '../../lab/cluster.ts';
 import type { Host } from '../../lab/host.ts';
 import { nowMs, settle } from '../clock.ts';
 import { connect, openControl } from '../control.ts';
+import { formWithOneKeeper } from '../one-keeper.ts';
 import type { StreamTarget } from '../programs/question-stream.ts';
 import { openQuestionStream } from '../question-stream.ts';
 import { type Context, type Experiment, goal, lower, OVERLAYD, type Prepared, type Sample, stretch } from '../row.ts';
@@ -24,7 +24,7 @@ async function openNetworks(context: Context, count: number) {
   const lab = await context.openLab({ hosts: 3 });
   const [one, two, three] = [lab.host(1), lab.host(2), lab.host(3)];
   await Promise.all(lab.hosts.map((host) => host.agent.start(['--log-level', 'info'])));
-  await formLabCluster(lab, ['--default-addr-pool', DOMAIN]);
+  await formWithOneKeeper(lab, ['--default-addr-pool', DOMAIN]);
   const numbers = Array.from({ length: count }, (_, index) => index + 1);
   const control = openControl(one);
   const gateways = new Map<number, string>();

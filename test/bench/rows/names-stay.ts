@@ -1,8 +1,9 @@
 import { nextVersionOf } from '../../lab/checkouts.ts';
-import { formLabCluster, untilReady } from '../../lab/cluster.ts';
+import { untilReady } from '../../lab/cluster.ts';
 import { attach } from '../../lab/network.ts';
 import { settle } from '../clock.ts';
 import { gatewayOf } from '../control.ts';
+import { formWithOneKeeper } from '../one-keeper.ts';
 import { openQuestionStream } from '../question-stream.ts';
 import { type Experiment, goal, lower, OVERLAYD, type Prepared, type Sample } from '../row.ts';
 
@@ -36,7 +37,7 @@ question that has no answer with an address within a second is lost.`,
     const lab = await context.openLab({ hosts: 2 });
     const [one, two] = [lab.host(1), lab.host(2)];
     await Promise.all(lab.hosts.map((host) => host.agent.start(['--log-level', 'info'])));
-    await formLabCluster(lab);
+    await formWithOneKeeper(lab);
     await one.mustOverlayd('network', 'create', NETWORK);
     await attach(one, 'there', NETWORK, '--name', 'there');
     await attach(two, 'here', NETWORK, '--name', 'here');
