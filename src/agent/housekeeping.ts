@@ -9,6 +9,7 @@ import { asOverlaydError } from '../core/errors.ts';
 import { mayWriteCluster } from '../core/keepers.ts';
 import { Latch } from '../core/latch.ts';
 import type { AgentVersion } from '../core/levels.ts';
+import { hasServiceAddresses } from '../core/network-options.ts';
 import type { Clock, Random } from '../ports/runtime.ts';
 import type { ClusterStore } from '../ports/store.ts';
 import type { AddressClaims } from './claims/address-claims.ts';
@@ -73,6 +74,12 @@ export class Housekeeping {
 
   wake(): void {
     this.#due.set();
+  }
+
+  /** Its aliases may have no service yet. `networkId`: where this host got an endpoint, or one that changed. */
+  noteLocalChange(networkId: string | undefined): void {
+    const network = networkId === undefined ? undefined : this.#deps.state.view.network(networkId);
+    if (network && hasServiceAddresses(network)) this.wake();
   }
 
   async run(signal: AbortSignal): Promise<void> {

@@ -103,7 +103,10 @@ export class Member {
     this.local = new LocalEndpoints({
       ...{ stateFile, clock, network: (id) => state.view.network(id), store: () => state.memory },
       mayGoOn: (memory) => this.#level.require(memory),
-      onChange: () => this.#names.invalidateClients(),
+      onChange: (networkId) => {
+        this.#names.invalidateClients();
+        this.#housekeeping.noteLocalChange(networkId);
+      },
     });
     const remember = () => this.local.save();
     this.#level = new LevelWatch({ store, state, remember, onUnspoken: ports.onUnspoken }, options.agent);
@@ -162,13 +165,12 @@ export class Member {
         released: () => this.endpoints.releasedEarly,
         ...{ store: () => options.bundledStore?.(), clock, logger, telemetry },
         ...{ hidden: () => this.#hidden.ids, publications: () => this.local.publications },
-        serviceAddress: () => this.#serviceAddress,
+        ...{ serviceAddress: () => this.#serviceAddress, onHostChange: () => this.noteHostChange() },
         onGone: (endpoints) => this.endpoints.drop(endpoints, 'its container is gone'),
         onLost: (networkId) => this.#names.release(networkId),
         onRemoved: (namespace) => this.#names.release(undefined, `/run/netns/${namespace}`),
         onComing: (networkId, made) => this.#names.coming(networkId, made),
         onApplied: (networkId) => this.#names.applied(networkId),
-        onHostChange: () => this.noteHostChange(),
       },
       { auditIntervalMs: options.auditIntervalMs },
     );

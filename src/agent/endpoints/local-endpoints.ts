@@ -26,8 +26,8 @@ export interface LocalEndpointsDeps {
   readonly store: () => StoreMemory;
   /** Asked before anything is done with what the file says, or to the file. Throws what stands in the way. */
   readonly mayGoOn?: (store: StoreMemory | undefined) => Promise<void>;
-  /** Endpoints came, changed or went. */
-  readonly onChange?: () => void;
+  /** Endpoints came, changed or went; `networkId`: one did so on that network. */
+  readonly onChange?: (networkId?: string) => void;
 }
 
 type Saving = NodeState & Required<Pick<NodeState, 'serial' | 'store' | 'seenAt'>>;
@@ -208,7 +208,7 @@ export class LocalEndpoints {
   async add(endpoint: LocalEndpoint): Promise<void> {
     this.#endpoints.put(endpoint);
     this.#former.delete(endpoint.record.id);
-    this.#deps.onChange?.();
+    this.#deps.onChange?.(endpoint.record.networkId);
     await this.#keep();
   }
 

@@ -5,13 +5,15 @@
 import { desertedServices, isSweeper, missingServices, unservedProblem } from '../../core/automatic-services.ts';
 import { asOverlaydError, isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { hasServiceAddresses } from '../../core/network-options.ts';
-import type { EndpointRecord, NetworkRecord } from '../../core/records.ts';
+import type { NetworkRecord } from '../../core/records.ts';
 import type { ServiceRecord, ServicesRecord } from '../../core/service-records.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import { createService, removeService, type ServicesDeps } from './services.ts';
 
 export interface AutomaticServicesDeps extends Omit<ServicesDeps, 'clock' | 'converge' | 'logger'> {
   readonly clock: Pick<Clock, 'elapsed' | 'now'>;
+  readonly local: Pick<LocalEndpoints, 'onNetwork'>;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
 }
 
@@ -56,7 +58,6 @@ export class AutomaticServices {
   async keep(): Promise<number | undefined> {
     const { answers, clock, selfId, view } = this.#deps;
     const seen = new Set<string>();
-    const own = new Map(Map.groupBy(view.endpointsOf(selfId).values(), ({ networkId }) => networkId));
     const isSweeping = isSweeper(view, selfId, answers);
     const kept = new Set<string>();
     let failed: unknown;
@@ -64,7 +65,7 @@ export class AutomaticServices {
       if (network.state !== 'active' || !hasServiceAddresses(network)) continue;
       kept.add(network.id);
       try {
-        await this.#make(network, own.get(network.id) ?? []);
+        await this.#make(network);
         if (isSweeping) await this.#sweep(network, seen);
       } catch (error) {
         failed ??= error;
@@ -82,8 +83,9 @@ export class AutomaticServices {
     return waits.length > 0 ? Math.max(Math.min(...waits), 0) + 1 : undefined;
   }
 
-  async #make(network: NetworkRecord, own: readonly EndpointRecord[]): Promise<void> {
-    const { clock, logger, view } = this.#deps;
+  async #make(network: NetworkRecord): Promise<void> {
+    const { clock, local, logger, view } = this.#deps;
+    const own = local.onNetwork(network.id).map(({ record }) => record);
     const missing = missingServices(view, network, own);
     const prefix = `${network.id} `;
     const keys = new Set(missing.map((alias) => prefix + alias));

@@ -16,11 +16,11 @@ it('tries a refused alias again after a while, and forgets it with its network',
       view: {
         networks: () => networks,
         network: (id: string) => networks.find((each) => each.id === id),
-        endpointsOf: () => new Map([[api.id, api]]),
         endpointsOn: () => [api],
         nodes: () => [nodeRecord({ id: api.nodeId })],
         ...{ services: () => undefined, staticNames: () => undefined, moment: () => 1 },
       },
+      local: { onNetwork: () => [{ record: api }] },
       networks: { find: () => Promise.reject(full), list: () => [] },
       ...{ selfId: api.nodeId, answers: () => true, clock: { elapsed: () => now, now: () => now } },
       logger: { info: () => undefined, warn: () => undefined },
@@ -34,4 +34,35 @@ it('tries a refused alias again after a while, and forgets it with its network',
   now = 60_000;
   expect(await services.keep()).toBeUndefined();
   expect(services.problems).toEqual([]);
+});
+
+it('asks for endpoints of networks with service addresses alone: every change is looked at', async () => {
+  const asked: string[] = [];
+  const plain = networkRecord({ id: 'plain', name: 'plain' });
+  const none = () => undefined;
+  const services = new AutomaticServices(
+    {
+      view: {
+        networks: () => [plain, web],
+        network: none,
+        endpointsOf: () => expect.unreachable('all endpoints of the host'),
+        endpointsOn: (id: string) => {
+          asked.push(id);
+          return [];
+        },
+        nodes: () => [nodeRecord({ id: api.nodeId })],
+        ...{ services: none, staticNames: none, moment: () => 1 },
+      },
+      local: {
+        onNetwork: (id: string) => {
+          asked.push(id);
+          return [];
+        },
+      },
+      ...{ selfId: api.nodeId, answers: () => true, clock: { elapsed: () => 0, now: () => 0 } },
+    } as unknown as AutomaticServicesDeps,
+    { quarantineSeconds: 60 },
+  );
+  await services.keep();
+  expect(asked).toEqual([web.id]);
 });
