@@ -186,7 +186,7 @@ export async function startAgent(
         },
         storeOffer: () => storeSide.offer(),
         answersProbes: true,
-        onView: () => certification.look(),
+        onMembers: () => certification.look(),
         trust: () => certification.trust,
         addressProblem: () => addresses.problems[0],
         storePlaces: places,

@@ -28,8 +28,8 @@ export interface MemberPorts {
   readonly tunnels: TunnelPorts;
   /** Networks came, changed or went, or the view became whole. */
   readonly onNetworks?: () => void;
-  /** What is known of the cluster changed. */
-  readonly onView?: () => void;
+  /** Members, or what the cluster has one of (its record, who keeps the store), changed: not what they have on networks. */
+  readonly onMembers?: () => void;
   /** Links, addresses or routes of the host changed, or records of members. */
   readonly onHostChange?: () => void;
   /** The cluster speaks a level that this agent does not: it is to stop until it does. */

@@ -363,7 +363,7 @@ export class Member {
   #onChange(change: StateChange): void {
     this.#level.look();
     this.#complaints.look();
-    this.#ports.onView?.();
+    if (change.becameWhole || change.nodes || change.live) this.#ports.onMembers?.();
     if (change.becameWhole) this.#adoption.finish();
     if (change.becameWhole || change.nodes) {
       this.reconciler.markDirty('all');

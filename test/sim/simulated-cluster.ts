@@ -154,6 +154,8 @@ export class SimulatedHost {
   refusal: string | undefined;
   /** By how much the host's wall clock is off. */
   skewMs = 0;
+  /** How often the member said that members, or what the cluster has one of, changed. */
+  memberNews = 0;
   readonly clock: Clock;
   readonly #cluster: SimulatedCluster;
   readonly #log: Logger;
@@ -262,6 +264,7 @@ export class SimulatedHost {
         onStoreStalled: () => {},
         onUnspoken: (why) => this.#refuse(why),
         onNetworks: () => this.engineSide?.networks.sync(),
+        onMembers: () => this.memberNews++,
         names: this.names.processFor(life),
         tunnels: {
           wireguard: mortal(this.wireguard, life),
