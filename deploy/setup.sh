@@ -42,13 +42,13 @@ flock 9
 tools='libnftables.so.1:libnftables1 ip:iproute2 bridge:iproute2 nft:nftables etcd:etcd-server etcdctl:etcd-client ping:iputils-ping
   nsenter:util-linux unshare:util-linux flock:util-linux sysctl:procps ps:procps
   wireguard-go:wireguard-go tcpdump:tcpdump'
-[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils openssl:openssl faketime:faketime /usr/lib/cni/portmap:containernetworking-plugins zsh:zsh fish:fish
+[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils openssl:openssl /usr/sbin/sshd:openssh-server ssh:openssh-client faketime:faketime /usr/lib/cni/portmap:containernetworking-plugins zsh:zsh fish:fish
   promtool:prometheus"
 [ -z "$with_docker" ] || tools="$tools
   dockerd:docker.io /usr/bin/docker:docker.io containerd:containerd iptables:iptables docker-compose:docker-compose busybox:busybox-static"
 [ -z "$with_bench" ] || tools="$tools iperf3:iperf3 sockperf:sockperf dnsperf:dnsperf ldd:libc-bin"
 [ -z "$with_debian" ] || tools="$tools debootstrap:debootstrap"
-[ -z "$with_hosts" ] || tools="$tools debootstrap:debootstrap systemd-nspawn:systemd-container dpkg-deb:dpkg"
+[ -z "$with_hosts" ] || tools="$tools debootstrap:debootstrap systemd-nspawn:systemd-container dpkg-deb:dpkg busybox:busybox-static"
 [ -z "$with_kernel" ] || tools="$tools qemu-system-x86_64:qemu-system-x86 modprobe:kmod cpio:cpio xz:xz-utils zstd:zstd setsid:util-linux"
 
 # A library is looked for where ldconfig can list them. A container has none of this machine's libraries: only a static
@@ -99,6 +99,7 @@ install_packages() {
       docker.io) systemctl disable -q docker.service docker.socket ;;
       containerd) systemctl disable -q containerd ;;
       prometheus) systemctl disable -q prometheus ;;
+      openssh-server) systemctl disable -q ssh.service ssh.socket ;;
       containernetworking-plugins) systemctl disable -q cni-dhcp.service cni-dhcp.socket ;;
     esac 2>/dev/null || true
   done

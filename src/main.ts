@@ -75,6 +75,7 @@ const surroundings: Surroundings = {
     }
   },
   now: () => Date.now(),
+  sleep: async (ms) => (await import('node:timers/promises')).setTimeout(ms),
   runDir: (flags) => loadRunDir(flags, process.env),
   async connect(socketPath, flags) {
     const [{ createControlClient }, url] = await Promise.all([
@@ -87,6 +88,7 @@ const surroundings: Surroundings = {
     traces = openTraces({ onFailure: () => undefined }, { url, version: VERSION, part: 'command' });
     return createControlClient(socketPath, undefined, traces.tracer);
   },
+  openRemote: async (target) => (await import('./adapters/remote-shell.ts')).openRemoteShell(target),
   async runAgent(args) {
     const name = fromSource ? 'agent-main.ts' : 'agent.cjs';
     const file = `${import.meta.dirname}/${name}`;

@@ -51,6 +51,11 @@ export function createHostPrograms(agent: readonly string[]) {
       };
     },
 
+    async temporaryDirectory(): Promise<string> {
+      const [{ mkdtemp }, { tmpdir }] = await Promise.all([import('node:fs/promises'), import('node:os')]);
+      return mkdtemp(`${tmpdir()}/overlayd-`);
+    },
+
     /** A file, or a directory with all that is in it; whether it was there. */
     async removeTree(path: string): Promise<boolean> {
       const { lstat, rm } = await import('node:fs/promises');

@@ -11,6 +11,7 @@ import { addDnsCommands } from './commands/dns.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addEndpointCommands } from './commands/endpoint.ts';
 import { addEventsCommand } from './commands/events.ts';
+import { addHostCommands } from './commands/host.ts';
 import { addIpamCommands } from './commands/ipam.ts';
 import { addNetworkCommands } from './commands/network.ts';
 import { addNodeCommands } from './commands/node.ts';
@@ -64,6 +65,7 @@ export function createProgram(surroundings: Surroundings): Command {
   addStatusCommand(program, session);
   addDoctorCommand(program, session);
   addEventsCommand(program, session);
+  addHostCommands(program, session);
   addNodeCommands(program, session);
   addTokenCommands(program, session);
   addCaCommands(program, session);

@@ -2,6 +2,7 @@
 
 import { CONFIG_FLAG } from '../core/config/option.ts';
 import { isOverlaydError } from '../core/errors.ts';
+import type { OpenRemoteShell } from '../ports/remote.ts';
 import type { ControlClient, OnProgress } from './client.ts';
 import { UsageError } from './exit.ts';
 import { withProgress } from './progress.ts';
@@ -25,10 +26,13 @@ export interface Surroundings {
   /** One line from the person at the terminal. */
   readonly ask: (question: string) => Promise<string>;
   readonly now: () => number;
+  readonly sleep: (ms: number) => Promise<void>;
   /** Directory of the agent's socket, out of `--run-dir`, `--config` and the environment. */
   readonly runDir: (flags: ReadonlyMap<string, string>) => Promise<string>;
   /** `flags` as of `runDir`. */
   readonly connect: (socketPath: string, flags: ReadonlyMap<string, string>) => Promise<ControlClient>;
+  /** Another host, by ssh. */
+  readonly openRemote: OpenRemoteShell;
   /** Runs the agent in this process. */
   readonly runAgent: (args: readonly string[]) => Promise<void>;
 }
@@ -55,6 +59,8 @@ export interface HostPrograms {
   run(argv: readonly string[]): Promise<{ readonly code: number | undefined; readonly output: string }>;
   /** Resolves when it answers at the socket. Throws `agent-not-running` with its own words when it ends before. */
   startAgent(args: readonly string[], socketPath: string): Promise<{ stop(): Promise<void> }>;
+  /** A new one, for this user alone. Who asked for it removes it. */
+  temporaryDirectory(): Promise<string>;
   /** Whether it was there. */
   removeTree(path: string): Promise<boolean>;
 }

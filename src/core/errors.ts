@@ -59,6 +59,8 @@ export const ERROR_CODES = [
   'engine-unavailable',
   'engine-refused',
   'tool-missing',
+  'host-unsuitable',
+  'package-missing',
   'config-invalid',
   'backup-unusable',
   'state-unreadable',

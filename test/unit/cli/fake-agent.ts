@@ -261,6 +261,10 @@ export async function run(line: string | readonly string[], options: RunOptions 
     },
     ask: async () => 'n',
     now: () => NOW,
+    sleep: async () => {},
+    openRemote: async ({ destination }) => {
+      throw new OverlaydError('peer-unreachable', `ssh does not reach ${destination}`);
+    },
     runDir: async (flags) => flags.get('--run-dir') ?? '/run/overlayd',
     connect: async (path) => {
       socketPaths.push(path);
@@ -274,6 +278,7 @@ export async function run(line: string | readonly string[], options: RunOptions 
       startAgent: async () => {
         throw new OverlaydError('agent-not-running', 'the agent does not start');
       },
+      temporaryDirectory: async () => '/tmp/overlayd-made',
       removeTree: async () => false,
     },
     ...options.surroundings,

@@ -33,6 +33,7 @@ function host({ noAgent = false, clearing = 0, manifest = true, uid = 0, undoing
       ran.push('an agent starts');
       return { stop: async () => void ran.push('it ends') };
     },
+    temporaryDirectory: async () => '/tmp/x',
     removeTree: async (path) => {
       trees.push(path);
       return true;
