@@ -7,10 +7,17 @@ import { type IdentityState, parseIdentity, renderIdentity } from './agent/clust
 import { parseEngineMemory } from './agent/engine/memory.ts';
 import type { Config } from './core/config/option.ts';
 import type { LineFile } from './ports/files.ts';
+import type { HostFacts } from './ports/host.ts';
 
 export function agentFiles({ dataDir, runDir }: Pick<Config, 'dataDir' | 'runDir'>) {
+  const state = createStateFiles({ disk: join(dataDir, 'state.json'), run: join(runDir, 'state.json') });
   return {
-    state: createStateFiles({ disk: join(dataDir, 'state.json'), run: join(runDir, 'state.json') }),
+    state,
+    /** Whether the host was started since its agent ran last. Without a file that can be read it is not known, and false. */
+    hasBooted: async (facts: Pick<HostFacts, 'bootId'>) => {
+      const saved = await state.disk.load().catch(() => undefined);
+      return saved !== undefined && saved.bootId !== (await facts.bootId());
+    },
     identity: createJsonFile<IdentityState>(
       join(dataDir, 'identity.json'),
       parseIdentity,

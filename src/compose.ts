@@ -144,7 +144,7 @@ export async function startAgent(
     const own = new OwnIdentity(file, saved);
     let started: Member | undefined;
     const addresses = new AddressWatch({
-      ...{ facts, clock, own, logger: log },
+      ...{ facts, clock, own, logger: log, hasBooted: () => files.hasBooted(facts) },
       onProblems: () => started?.noteHostChange(),
       moved: (why) => lifecycle.restart(why),
     });

@@ -17,6 +17,8 @@ export interface AddressWatchDeps {
   readonly clock: Clock;
   readonly own: OwnIdentity;
   readonly logger: Logger;
+  /** Whether the host was started since the agent ran last. */
+  readonly hasBooted: () => Promise<boolean>;
   /** {@link AddressWatch.problems} changed. */
   readonly onProblems: () => void;
   /** The member is to start anew. Throws when that is not possible at the moment. */
@@ -26,6 +28,9 @@ export interface AddressWatchDeps {
 /** A DHCP client takes the old address away before it sets the new one; so long nothing may have changed. */
 const SETTLED_MS = 1_500;
 const RETRY_MS = 1_000;
+/** A host that starts gets its addresses one after the other. Half of what the unit gives a start (`TimeoutStartSec`). */
+const BOOT_MS = 10_000;
+const ARRIVAL_MS = 250;
 
 export class AddressWatch {
   readonly #deps: AddressWatchDeps;
@@ -54,7 +59,7 @@ export class AddressWatch {
 
   /** Before the member starts: it may have been elsewhere when the agent last ran. Returns the node as it is now. */
   async settle(signal: AbortSignal): Promise<Identity> {
-    const found = await this.#find(signal).catch((error: unknown) => {
+    const found = await this.#arrive(signal).catch((error: unknown) => {
       signal.throwIfAborted();
       this.#deps.logger.warn({ error }, 'it is not known whether the addresses of this host changed');
     });
@@ -98,6 +103,19 @@ export class AddressWatch {
         this.#work.set();
       }
     }
+  }
+
+  /** After a boot nothing that is missing has gone, for a while. */
+  async #arrive(signal: AbortSignal): Promise<Relocation> {
+    const { clock, hasBooted, logger } = this.#deps;
+    let found = await this.#look();
+    if (isAsItWas(found) || !(await hasBooted())) return this.#find(signal);
+    logger.info({ awaited: found.problems }, "waiting for this host's addresses");
+    for (const until = clock.elapsed() + BOOT_MS; clock.elapsed() < until; found = await this.#look()) {
+      if (isAsItWas(found)) return found;
+      await clock.sleep(ARRIVAL_MS, signal);
+    }
+    return this.#find(signal);
   }
 
   /** Twice the same, where anything is not as it was. */
@@ -159,4 +177,8 @@ export class AddressWatch {
       this.#deps.logger.info({ event: 'address-returned' }, 'the addresses of this host are there again');
     this.#deps.onProblems();
   }
+}
+
+function isAsItWas({ moves, problems }: Relocation): boolean {
+  return moves.length === 0 && problems.length === 0;
 }

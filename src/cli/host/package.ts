@@ -67,9 +67,10 @@ export async function findPackage(
 /** Undefined where overlayd is installed otherwise. */
 async function repackDeb(session: Session, kind: 'deb' | 'archive'): Promise<FoundPackage | undefined> {
   const { run } = session.surroundings.programs;
-  const query = ['dpkg-query', '-W', '-f', '${db:Status-Status} ${Version}', 'overlayd'];
+  const query = ['dpkg-query', '-s', 'overlayd'];
   const { output } = await run(query);
-  const [, version] = /^installed (\S+)$/.exec(output.trim()) ?? [];
+  const isInstalled = /^Status: .* installed$/m.test(output);
+  const [, version] = (isInstalled && /^Version: (\S+)$/m.exec(output)) || [];
   if (kind !== 'deb' || version === undefined || session.surroundings.programs.root !== '/usr/lib/overlayd')
     return undefined;
   const release = { kind, version, arch: process.arch as Arch };

@@ -319,7 +319,9 @@ describe('the package for another host', () => {
       run: async (argv) => {
         ran.push(argv.at(-1)!);
         if (argv[0] === 'dpkg-query')
-          return installed ? { code: 0, output: 'installed 0.1.0' } : { code: 1, output: '' };
+          return installed
+            ? { code: 0, output: 'Status: install ok installed\nVersion: 0.1.0\n' }
+            : { code: 1, output: '' };
         return { code: 0, output: '' };
       },
     };

@@ -16,6 +16,7 @@ async function watched() {
     addresses: [{ ...LINK, address: '10.0.0.1' }] as HostAddress[],
     busy: false,
     restarts: [] as string[],
+    booted: false,
   };
   const watch = new AddressWatch({
     ...{
@@ -25,6 +26,7 @@ async function watched() {
       onProblems: () => undefined,
     },
     facts: { addresses: async () => state.addresses, links: async () => ['lo', 'eth0'] },
+    hasBooted: async () => state.booted,
     moved: async (why) => {
       if (state.busy) throw new OverlaydError('conflict', 'the agent is busy');
       state.restarts.push(why);
@@ -118,6 +120,7 @@ test('the bundled etcd of another member is followed', async () => {
       clock: cluster.clock,
       own: new OwnIdentity(host.file, { ...member, store }),
       logger: cluster.logger,
+      hasBooted: async () => false,
       onProblems: () => undefined,
     },
     facts: { addresses: async () => state.addresses, links: async () => ['lo', 'eth0'] },
@@ -131,4 +134,34 @@ test('the bundled etcd of another member is followed', async () => {
   expect(state.restarts).toContain('starting again with another address of etcd');
   quit.abort();
   await cluster.drive(ended);
+});
+
+test('after a boot another address of the link is not taken for the one that is still to come', async () => {
+  const { cluster, watch, state, log } = await watched();
+  await cluster.drive(watch.settle(new AbortController().signal));
+  [state.booted, state.addresses] = [true, []];
+  const settled = watch.settle(new AbortController().signal);
+  await cluster.drive(cluster.clock.sleep(2_000));
+  // Of DHCP, before the one that is set by hand.
+  state.addresses = [{ ...LINK, address: '10.0.0.77' }];
+  await cluster.drive(cluster.clock.sleep(4_000));
+  state.addresses = [
+    { ...LINK, address: '10.0.0.77' },
+    { ...LINK, address: '10.0.0.1' },
+  ];
+  expect((await cluster.drive(settled)).advertiseAddress).toBe('10.0.0.1');
+  expect(log.map(({ message }) => message)).toEqual(["waiting for this host's addresses"]);
+});
+
+test.each([
+  ['after a boot it is awaited for ten seconds, and then followed', true, 10_000],
+  ['without one what has changed is followed at once', false, 1_500],
+])('%s', async (_, booted, leastMs) => {
+  const { cluster, watch, state } = await watched();
+  await cluster.drive(watch.settle(new AbortController().signal));
+  [state.booted, state.addresses] = [booted, [{ ...LINK, address: '10.0.0.9' }]];
+  const begun = cluster.clock.elapsed();
+  expect((await cluster.drive(watch.settle(new AbortController().signal))).advertiseAddress).toBe('10.0.0.9');
+  expect(cluster.clock.elapsed() - begun).toBeGreaterThanOrEqual(leastMs);
+  expect(cluster.clock.elapsed() - begun).toBeLessThan(leastMs + 3_000);
 });
