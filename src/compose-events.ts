@@ -29,7 +29,8 @@ export function composeEvents(config: Pick<Config, 'dataDir'>, clock: Clock, log
       address: gossipAddress(member.self, node, member.wireguard.outside.passes(node.id)),
     }));
   };
-  const members: MembersHandler = {
+  const transport = () => reach?.transport;
+  const members: Pick<MembersHandler, 'events'> = {
     events: (query, signal) => log.tell(query, () => Object.values(self()), signal),
   };
   const counts = new Map<EventType, number>();
@@ -42,8 +43,8 @@ export function composeEvents(config: Pick<Config, 'dataDir'>, clock: Clock, log
       counts.set(type, (counts.get(type) ?? 0) + 1);
       log.record(...entry);
     }),
-    members,
-    cluster: new ClusterEvents({ own: log, self, others, transport: () => reach?.transport, clock }),
+    ...{ members, others, transport },
+    cluster: new ClusterEvents({ own: log, self, others, transport, clock }),
     /** Others are asked by this member, as long as it runs. */
     reachBy: (by: Reach, signal: AbortSignal) => {
       reach = by;

@@ -48,6 +48,7 @@ import { storePlaces } from './agent/store/places.ts';
 import { StoreSide } from './agent/store/store-side.ts';
 import { StoreWork } from './agent/store-work.ts';
 import { clearThisHost } from './compose-clear.ts';
+import { composeDrift } from './compose-drift.ts';
 import { allowForwardingOf } from './compose-engine.ts';
 import { composeEvents } from './compose-events.ts';
 import { agentFiles } from './compose-files.ts';
@@ -106,6 +107,7 @@ export async function startAgent(
   const { logger } = events;
   const watched = await composeTelemetry(config, logger);
   const { telemetry } = watched;
+  const drift = composeDrift({ events, clock, lifecycle: () => lifecycle });
   const random = systemRandom;
   const pki = createPki();
   const joinClient = createJoinClient(clock);
@@ -165,7 +167,7 @@ export async function startAgent(
     );
     const transport = new GrpcPeerTransport(
       {
-        ...{ clock, pki, logger: log, keeper, members: events.members },
+        ...{ clock, pki, logger: log, keeper, members: drift.members },
         isMember: (nodeId, fingerprint) => isMember(member, nodeId, fingerprint),
       },
       { nodeId: identity.nodeId, material, listenAddress: identity.listenAddress, port: identity.gossipPort },
@@ -349,7 +351,7 @@ export async function startAgent(
   const handlers = createHandlers(
     {
       ...{ lifecycle, pki, clock, random, logger, status, report, doctor, facts, storeWork, offered },
-      events: events.cluster,
+      ...{ events: events.cluster, drift: drift.cluster },
     },
     { quarantineSeconds },
   );

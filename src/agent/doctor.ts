@@ -9,7 +9,6 @@ import {
   checksOf,
   type DiskRoom,
   judgeDisk,
-  judgeDrift,
   judgeForwarding,
   judgeKeepers,
   judgeLeftOvers,
@@ -41,7 +40,7 @@ import type { Report } from './report.ts';
 export interface DoctorDeps {
   readonly report: Report;
   readonly kernel: Pick<Kernel, 'observe'>;
-  readonly clock: Pick<Clock, 'now' | 'elapsed' | 'sleep'>;
+  readonly clock: Pick<Clock, 'now' | 'elapsed'>;
   /** A TCP connection, closed at once: in words why there is none. */
   readonly knock: (host: string, port: number) => Promise<string | undefined>;
   /** Of the data directory. */
@@ -75,8 +74,6 @@ interface Looked {
 
 type Look = readonly [CheckName, () => Looked | Promise<Looked>];
 
-/** Something that undoes what the agent writes does so again within this time. */
-const DRIFT_MS = 2_000;
 /** Of many peers so many are asked at a time. */
 const AT_ONCE = 32;
 
@@ -153,7 +150,6 @@ export class Doctor {
       ['join port', () => this.#ports('join', peers, ({ joinPort }) => joinPort)],
       ['way out', () => this.#forwarding(member, networks)],
       ['kernel', () => this.#leftOvers(member)],
-      ['kernel', () => this.#drift(member)],
       ['room in networks', () => poolFindings(member, networks)],
       ['store', () => this.#storeSpeed(membership)],
       ['store', () => this.#storeFiles(membership)],
@@ -199,13 +195,6 @@ export class Doctor {
     // Of one that is going a network's members are still letting go.
     const known = new Set([...member.view.networks()].map(({ vni }) => namespaceOf(vni)));
     return { findings: judgeLeftOvers(namespaces?.keys() ?? [], known) };
-  }
-
-  async #drift(member: Member): Promise<Looked> {
-    const { clock } = this.#deps;
-    const before = member.reconciler.status().repairs;
-    await clock.sleep(DRIFT_MS);
-    return { findings: judgeDrift(member.reconciler.status().repairs - before, DRIFT_MS) };
   }
 
   async #storeSpeed({ member, store }: Membership): Promise<Looked> {

@@ -232,9 +232,8 @@ export class Member {
     );
   }
 
-  /** Where this host should answer names and does not, in words. */
-  nameProblems(): readonly string[] {
-    return this.#names.problems();
+  get names(): Pick<NameService, 'audit' | 'ensure' | 'problems'> {
+    return this.#names;
   }
 
   get view(): ClusterView {
@@ -327,7 +326,8 @@ export class Member {
     await Promise.all([this.#gossip.serve(signal), this.#names.open(signal)]);
     await releaseEnded({ logger, releases: this.releases, endpoints: this.endpoints }, ended);
     this.reconciler.markDirty('all');
-    const live = encodeRecord({ nodeId: self.id, bootId, startedAt: this.startedAt, answersProbes });
+    const answers = { answersProbes, answersEncrypted: answersProbes };
+    const live = encodeRecord({ nodeId: self.id, bootId, startedAt: this.startedAt, ...answers });
     const tasks = [
       ...[this.#watch.run(signal), this.#gossip.run(signal), this.#names.run()],
       ...[this.reconciler.run(signal), this.releases.run(signal)],

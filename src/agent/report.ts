@@ -2,6 +2,7 @@
  * What is wrong now with this host as a member, as findings: the one report that `status` and `doctor` render. Each kind gets its
  * code here, where it is put in its place among the others. Reads only.
  */
+import { judgeDrift } from '../core/diagnosis.ts';
 import { type Finding, FindingTimes, type Found, found, suspected } from '../core/finding.ts';
 import { mtuProblems } from '../core/inner-mtu.ts';
 import { coveredNeeds } from '../core/ipam/host-holders.ts';
@@ -86,7 +87,8 @@ function memberFindings(membership: Membership, alarms: readonly string[], clock
       'kernel-refused',
       member.reconciler.status().problems.map((problem) => `the kernel does not have what it should: ${problem}`),
     ),
-    ...found('names-unanswered', member.nameProblems()),
+    ...judgeDrift(member.reconciler.drift.memory.returning(clock.now())),
+    ...found('names-unanswered', member.names.problems()),
     // Of networks that have nothing of this host, others tell.
     ...networks.filter(({ id }) => member.local.hasOnNetwork(id)).flatMap((network) => macFindings(member, network)),
     ...peerFindings(member, clock),

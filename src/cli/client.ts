@@ -16,12 +16,14 @@ import type {
   DnsList,
   DnsQuery,
   DnsSet,
+  DriftRequest,
   Empty,
   Endpoint,
   EndpointList,
   EndpointQuery,
   EventsReply,
   EventsRequest,
+  HostDrift,
   InitRequest,
   IpamReport,
   IpamRequest,
@@ -116,5 +118,7 @@ export interface ControlClient {
   getEndpoint(request: Ref): Promise<Endpoint>;
   /** Resolves when all is told; with `follow` never. */
   followEvents(request: EventsRequest, onTold: (reply: EventsReply) => void): Promise<void>;
+  /** Resolves when each host has answered or was given up. */
+  findDrift(request: DriftRequest, onTold: (found: HostDrift) => void): Promise<void>;
   close(): void;
 }

@@ -9,6 +9,7 @@ import { addCniCommands } from './commands/cni.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addDnsCommands } from './commands/dns.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
+import { addDriftCommand } from './commands/drift.ts';
 import { addEndpointCommands } from './commands/endpoint.ts';
 import { addEventsCommand } from './commands/events.ts';
 import { addHostCommands } from './commands/host.ts';
@@ -64,6 +65,7 @@ export function createProgram(surroundings: Surroundings): Command {
   addClusterCommands(program, session);
   addStatusCommand(program, session);
   addDoctorCommand(program, session);
+  addDriftCommand(program, session);
   addEventsCommand(program, session);
   addHostCommands(program, session);
   addNodeCommands(program, session);

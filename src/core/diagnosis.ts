@@ -2,6 +2,7 @@
  * What `doctor` looks at, and what it makes of what it sees. Each judgement is given what was seen, and tells what is wrong with it.
  * Pure.
  */
+import type { Drift, PutBack } from './drift/drift.ts';
 import type { FindingCode, Found } from './finding.ts';
 import { found, suspected } from './finding.ts';
 import { describeMillis } from './millis.ts';
@@ -208,9 +209,13 @@ export function judgeLeftOvers(namespaces: Iterable<string>, known: ReadonlySet<
   );
 }
 
-/** `repairs`: how many there were while `withinMs` went by. */
-export function judgeDrift(repairs: number, withinMs: number): Found[] {
-  if (repairs === 0) return [];
-  const text = `something undid what the agent writes into the kernel, ${repairs} times within ${describeMillis(withinMs)}, and it was put back: find out what manages links and rules of this host besides (NetworkManager, a firewall, a script); the agent's log names what it repairs`;
-  return [suspected('drift-returns', text)];
+/** `putBack`: what was put back again and again, lately. */
+export function judgeDrift(putBack: readonly PutBack<Drift>[]): Found[] {
+  const [worst] = putBack.toSorted((a, b) => b.times - a.times);
+  if (!worst) return [];
+  const { drift, times } = worst;
+  const more = putBack.length === 1 ? '' : `, and ${putBack.length - 1} more`;
+  const what = `${drift.kind} ${drift.object} (${drift.place}) was put back ${times} times${more}`;
+  const text = `something goes on undoing what the agent writes into the kernel: ${what}; find out what manages links and rules of this host besides (NetworkManager, a firewall, a script). \`overlayd drift\` lists what was put back`;
+  return found('drift-returns', [text]);
 }

@@ -4,7 +4,9 @@
  */
 import { type Cidr, parseCidr } from '../core/cidr.ts';
 import type { NamesNews, NamesRequest, OverlaySubnet } from '../core/dns/names-protocol.ts';
+import { zoneDifference } from '../core/dns/zone-difference.ts';
 import { Zones } from '../core/dns/zones.ts';
+import { OverlaydError } from '../core/errors.ts';
 import { SERVICE_ADDRESS } from '../core/host-state.ts';
 import type { Clock, Random } from '../ports/runtime.ts';
 import { EarlyQuestions } from './early-questions.ts';
@@ -130,9 +132,19 @@ export class Answering {
         return await this.#inside.leave(request.key);
       case 'keep-inside':
         return await this.#inside.keep(new Set(request.keys));
+      case 'compare':
+        return this.#compare(request);
       case 'sync':
         return;
     }
+  }
+
+  #compare({ networkId, news, repair }: Extract<NamesRequest, { kind: 'compare' }>): void {
+    const difference = zoneDifference(this.#zones.tellOf(networkId, ENTRIES_PER_MESSAGE), news);
+    if (difference === undefined) return;
+    if (!repair) throw new OverlaydError('conflict', difference);
+    this.#zones.forget(networkId);
+    for (const each of news) this.take(each);
   }
 
   /** All that it knows, for a successor that knows nothing. */

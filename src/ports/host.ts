@@ -12,6 +12,15 @@ export interface Containers {
    * an empty list restores what was there. Returns a warning for the user when a file of theirs was left alone.
    */
   configureResolver(ref: ContainerRef, servers: readonly string[]): Promise<string | undefined>;
+  /** How that file differs from what would be written; undefined: it does not, or is none of ours. */
+  resolverDrift(ref: ContainerRef, servers: readonly string[]): Promise<ResolverDrift | undefined>;
+}
+
+export interface ResolverDrift {
+  readonly path: string;
+  readonly state: 'missing' | 'wrong';
+  /** In words. */
+  readonly detail: string;
 }
 
 /** Facts of the host that the cluster needs to know. */

@@ -1,4 +1,5 @@
 /** What members tell each other of their own hosts: `proto/overlayd/v1/members.proto`. */
+import type { DriftReport } from '../core/drift/drift.ts';
 import type { EventFilter } from '../core/events/event-filter.ts';
 import type { Selected } from '../core/events/event-history.ts';
 import type { Peer } from './peers.ts';
@@ -12,8 +13,17 @@ export interface EventQuery extends EventFilter {
   readonly follow: boolean;
 }
 
+export interface DriftQuery {
+  /** Id of the network; empty: all, and the host's own part. */
+  readonly network: string;
+  /** Puts right what differs, then tells what does still. */
+  readonly repair: boolean;
+}
+
 export interface MembersHandler {
   events(query: EventQuery, signal: AbortSignal): AsyncIterable<Selected>;
+  /** Of this host. Throws what looking throws. */
+  drift(query: DriftQuery, signal: AbortSignal): Promise<DriftReport>;
 }
 
 export interface MembersTransport {
@@ -22,4 +32,6 @@ export interface MembersTransport {
    * tells; `version-mismatch` when its release does not know the question. Ends when the signal aborts.
    */
   events(peer: Peer, query: EventQuery, signal: AbortSignal): AsyncIterable<Selected>;
+  /** The same of what differs there. */
+  drift(peer: Peer, query: DriftQuery, signal: AbortSignal): Promise<DriftReport>;
 }

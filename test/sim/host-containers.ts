@@ -26,6 +26,11 @@ export function hostContainers(host: HostOfContainers): Containers {
       else resolvers.delete(text);
       return undefined;
     },
+    resolverDrift: async ({ text }, servers) => {
+      const [path, there] = [`/etc/netns/${text}/resolv.conf`, resolvers.get(text)];
+      if (servers.length === 0 || there?.join() === servers.join()) return undefined;
+      return { path, state: there ? 'wrong' : 'missing', detail: '' };
+    },
   };
 }
 

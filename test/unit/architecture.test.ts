@@ -98,6 +98,7 @@ const AGENT_ROOMS: Readonly<Record<string, readonly string[]>> = {
   path: [],
   podman: ['networks', 'attachments', 'type member.ts'],
   events: [],
+  drift: ['type member.ts'],
 };
 
 /** The core is more than the command needs: only these of it. */

@@ -30,7 +30,7 @@ export interface Patience {
   readonly pingMs: number;
 }
 
-const TELLING: ReadonlySet<Method> = new Set<TellingMethod>(['followEvents']);
+const TELLING: ReadonlySet<Method> = new Set<TellingMethod>(['followEvents', 'findDrift']);
 
 const PATIENCE: Patience = { connectMs: 20_000, pingMs: 10_000 };
 /** What takes longer than any step of the agent may. */

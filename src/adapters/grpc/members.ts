@@ -1,25 +1,25 @@
 /** What members tell of their own hosts, as streams on the listener of gossip. Each has a connection of its own. */
-import { once } from 'node:events';
-import {
-  type ChannelCredentials,
-  type ClientOptions,
-  connectivityState,
-  type ServerWritableStream,
-  type ServiceError,
-  status,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
-import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { DriftReport } from '../../core/drift/drift.ts';
+import { OverlaydError } from '../../core/errors.ts';
 import { requireBounded } from '../../core/events/event-filter.ts';
 import type { Selected } from '../../core/events/event-history.ts';
 import { type HostEvent, parseEvent } from '../../core/events/host-event.ts';
+import type { DriftBatch, DriftQuery as DriftQueryMessage } from '../../gen/overlayd/v1/drift.ts';
 import type { EventBatch, EventsQuery } from '../../gen/overlayd/v1/events.ts';
-import { MembersClient, MembersService } from '../../gen/overlayd/v1/members.ts';
-import type { EventQuery, MembersHandler } from '../../ports/members.ts';
+import { MembersService } from '../../gen/overlayd/v1/members.ts';
+import type { DriftQuery, EventQuery, MembersHandler } from '../../ports/members.ts';
 import type { Peer } from '../../ports/peers.ts';
-import { decodeError, encodeError, placeOf, unreachable } from './error.ts';
+import { DriftReading, driftBatches } from './drift-batch.ts';
+import {
+  hearMember,
+  type MemberCall,
+  type MemberWay,
+  type RequireMember,
+  StreamCounts,
+  tellMember,
+} from './member-stream.ts';
 
-const CONNECT_MS = 1_500;
 /** A member that asks for more than anybody reads gets as much. */
 const MOST_EVENTS = 20_000;
 const PER_MESSAGE = 500;
@@ -30,59 +30,44 @@ const MOST_TYPES = 200;
 const MOST_TYPE_TEXT = 100;
 /** Of one member at a time: one for each command that waits or follows on its host. */
 const MOST_STREAMS = 8;
+/** A look at the kernel is work. */
+const MOST_LOOKS = 2;
 
-type Call = ServerWritableStream<EventsQuery, EventBatch>;
-
-/** For `MembersService`; `require` says which member calls, and throws when it is none. */
-export function memberMethods(handler: MembersHandler, require: (call: Call) => string): UntypedServiceImplementation {
-  const streams = new Map<string, number>();
-  const count = (nodeId: string, by: number) => {
-    const held = (streams.get(nodeId) ?? 0) + by;
-    if (held > MOST_STREAMS) throw tooMany();
-    if (held > 0) streams.set(nodeId, held);
-    else streams.delete(nodeId);
-  };
+/** For `MembersService`. */
+export function memberMethods(handler: MembersHandler, require: RequireMember): UntypedServiceImplementation {
+  const events = { counts: new StreamCounts(MOST_STREAMS, tooManyStreams), require };
+  const looks = { counts: new StreamCounts(MOST_LOOKS, tooManyLooks), require };
   return {
-    events: (call: Call) => {
-      const gone = new AbortController();
-      call.on('cancelled', () => gone.abort());
-      call.on('error', () => gone.abort());
-      const tell = async () => {
+    events: (call: MemberCall<EventsQuery, EventBatch>) => {
+      const tell = async function* (signal: AbortSignal) {
         requireBounded(call.request);
         const { limit, ...query } = call.request;
-        for await (const selected of handler.events({ ...query, limit: Math.min(limit, MOST_EVENTS) }, gone.signal)) {
-          // It may have been removed while it listens.
-          require(call);
-          for (const batch of batchesOf(selected)) {
-            if (!call.write(batch)) await once(call, 'drain', { signal: gone.signal });
-          }
-        }
+        for await (const selected of handler.events({ ...query, limit: Math.min(limit, MOST_EVENTS) }, signal))
+          yield* batchesOf(selected);
       };
-      const tellOnce = async () => {
-        const nodeId = require(call);
-        count(nodeId, 1);
-        try {
-          await tell();
-        } finally {
-          count(nodeId, -1);
-        }
+      tellMember(call, tell, events);
+    },
+    drift: (call: MemberCall<DriftQueryMessage, DriftBatch>) => {
+      const tell = async function* (signal: AbortSignal) {
+        yield* driftBatches(await handler.drift(call.request, signal));
       };
-      tellOnce().then(
-        () => call.end(),
-        (thrown: unknown) => {
-          if (!gone.signal.aborted) call.emit('error', encodeError(thrown));
-        },
-      );
+      tellMember(call, tell, looks);
     },
   };
 }
 
-function tooMany(): OverlaydError {
+function tooManyStreams(): OverlaydError {
   return new OverlaydError(
     'conflict',
     `it tells this host of its events ${MOST_STREAMS} times already: end \`overlayd events --follow\` that nobody reads`,
     { retryable: true },
   );
+}
+
+function tooManyLooks(): OverlaydError {
+  return new OverlaydError('conflict', 'it looks for drift for this host already: ask again when that has ended', {
+    retryable: true,
+  });
 }
 
 function batchesOf({ events, leftOut, cursor }: Selected): EventBatch[] {
@@ -97,44 +82,33 @@ function batchesOf({ events, leftOut, cursor }: Selected): EventBatch[] {
 }
 
 /** As `MembersTransport.events`. */
-export async function* askEvents(
-  peer: Peer,
-  query: EventQuery,
-  { secure, options, signal }: { secure: ChannelCredentials; options: ClientOptions; signal: AbortSignal },
-): AsyncGenerator<Selected> {
-  const client = new MembersClient(peer.address, secure, options);
+export async function* askEvents(peer: Peer, query: EventQuery, way: MemberWay): AsyncGenerator<Selected> {
   const { types, nodes, networks, ...rest } = query;
   const { path, requestSerialize, responseDeserialize } = MembersService.events;
+  const asked = { ...rest, types: [...types], nodes: [...nodes], networks: [...networks] };
   // Several messages wait in the stream: what is too much is gone before.
-  const stream = client.makeServerStreamRequest(
-    path,
-    requestSerialize,
-    (bytes) => heardOf(responseDeserialize(bytes)),
-    { ...rest, types: [...types], nodes: [...nodes], networks: [...networks] },
+  const heard = hearMember(
+    peer,
+    (client) =>
+      client.makeServerStreamRequest(path, requestSerialize, (bytes) => heardOf(responseDeserialize(bytes)), asked),
+    ...([way, 'keeps no events'] as const),
   );
-  const abort = () => stream.cancel();
-  if (signal.aborted) abort();
-  signal.addEventListener('abort', abort, { once: true });
-  // gRPC itself waits for a silent host without end.
-  const limit = setTimeout(() => {
-    if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
-    stream.destroy(unreachable(`${placeOf(peer)} cannot be reached`, undefined));
-  }, CONNECT_MS);
-  try {
-    let length = 0;
-    for await (const heard of stream as AsyncIterable<Heard>) {
-      yield heard.selected;
-      length += heard.length;
-      if (!query.follow && length > MOST_PAST_TEXT) return;
-    }
-  } catch (error) {
-    if (!signal.aborted) throw toAskError(error, peer);
-  } finally {
-    clearTimeout(limit);
-    signal.removeEventListener('abort', abort);
-    stream.on('error', () => undefined).cancel();
-    client.close();
+  let length = 0;
+  for await (const each of heard) {
+    yield each.selected;
+    length += each.length;
+    if (!query.follow && length > MOST_PAST_TEXT) return;
   }
+}
+
+/** As `MembersTransport.drift`. */
+export async function askDrift(peer: Peer, query: DriftQuery, way: MemberWay): Promise<DriftReport> {
+  const reading = new DriftReading();
+  const heard = hearMember(peer, (client) => client.drift(query), way, 'does not tell of drift');
+  for await (const batch of heard) if (!reading.add(batch)) break;
+  // Then the stream has ended without an error, in its midst.
+  way.signal.throwIfAborted();
+  return reading.report;
 }
 
 interface Heard {
@@ -156,24 +130,4 @@ function heardOf({ events, leftOut, cursor }: EventBatch): Heard {
   });
   const counts = Object.entries(leftOut).filter(([type]) => type.length <= MOST_TYPE_TEXT);
   return { selected: { events: read, leftOut: Object.fromEntries(counts.slice(0, MOST_TYPES)), cursor }, length };
-}
-
-function toAskError(thrown: unknown, peer: Peer): OverlaydError {
-  const error = thrown as ServiceError;
-  if (error.metadata === undefined) return asOverlaydError(thrown);
-  const coded = decodeError(error);
-  if (coded) return coded;
-  switch (error.code) {
-    case status.UNIMPLEMENTED:
-      return new OverlaydError(
-        'version-mismatch',
-        `${placeOf(peer)} runs an older overlayd, which keeps no events: upgrade it there`,
-        { cause: error },
-      );
-    case status.UNAVAILABLE:
-    case status.CANCELLED:
-      return unreachable(`${placeOf(peer)} cannot be reached: ${error.details}`, error);
-    default:
-      return new OverlaydError('internal', `${placeOf(peer)}: ${error.details}`, { cause: error });
-  }
 }

@@ -22,6 +22,7 @@ import {
 } from '@grpc/grpc-js';
 import type { CertificateFacts } from '../../core/certificate.ts';
 import { CLOCK_ADVICE, speaksOfTime } from '../../core/clock-words.ts';
+import type { DriftReport } from '../../core/drift/drift.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import type { Selected } from '../../core/events/event-history.ts';
 import type { GossipMessage } from '../../core/gossip/message.ts';
@@ -31,14 +32,14 @@ import { KeepersService } from '../../gen/overlayd/v1/keepers.ts';
 import { MembersService } from '../../gen/overlayd/v1/members.ts';
 import type { Pki, TlsMaterial } from '../../ports/identity.ts';
 import type { Answered, Asked, KeeperMethod, KeepersHandler, KeepersTransport } from '../../ports/keepers.ts';
-import type { EventQuery, MembersHandler, MembersTransport } from '../../ports/members.ts';
+import type { DriftQuery, EventQuery, MembersHandler, MembersTransport } from '../../ports/members.ts';
 import type { Peer, PeerTransport } from '../../ports/peers.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import { answerAll, Conversation, type Unanswered } from './conversation.ts';
 import { Door, type DoorLimits, peerName } from './door.ts';
 import { unreachable } from './error.ts';
 import { answerFor, askKeeper, keeperMethods } from './keepers.ts';
-import { askEvents, memberMethods } from './members.ts';
+import { askDrift, askEvents, memberMethods } from './members.ts';
 import { contextOf, createServer, KEEPALIVE } from './server.ts';
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -190,6 +191,11 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport, Membe
   events(peer: Peer, query: EventQuery, signal: AbortSignal): AsyncIterable<Selected> {
     if (this.#closed) throw unreachable('this node has stopped talking to others', undefined);
     return askEvents(peer, query, { ...this.#wayTo(peer), signal });
+  }
+
+  async drift(peer: Peer, query: DriftQuery, signal: AbortSignal): Promise<DriftReport> {
+    if (this.#closed) throw unreachable('this node has stopped talking to others', undefined);
+    return await askDrift(peer, query, { ...this.#wayTo(peer), signal });
   }
 
   /** Takes a renewed certificate into use for new connections. */

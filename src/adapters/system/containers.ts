@@ -10,7 +10,7 @@ import { OverlaydError } from '../../core/errors.ts';
 import { isNetworkNamespace } from '../../core/plan/naming.ts';
 import type { Containers } from '../../ports/host.ts';
 import { isOfNetworks } from '../native/namespace.ts';
-import { configureResolver } from './resolver-file.ts';
+import { configureResolver, resolverDrift } from './resolver-file.ts';
 
 export interface ContainersOptions {
   /** Where the host's file system is seen, e.g. `/proc/PID/root`. */
@@ -82,6 +82,7 @@ export function createContainers(options: ContainersOptions = {}): Containers {
       }
     },
     configureResolver: (ref, servers) => configureResolver(`${root}/etc/netns`, ref, servers),
+    resolverDrift: async (ref, servers) => resolverDrift(`${root}/etc/netns`, ref, servers),
   };
 }
 

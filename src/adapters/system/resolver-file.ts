@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { mkdir, rmdir, unlink, writeFile } from 'node:fs/promises';
 import type { ContainerRef } from '../../core/container.ts';
+import type { ResolverDrift } from '../../ports/host.ts';
 
 const MARK = '# Written by overlayd; it goes when the container is disconnected.';
 
@@ -15,7 +16,7 @@ export async function configureResolver(
   servers: readonly string[],
 ): Promise<string | undefined> {
   if (ref.text.startsWith('docker:')) return undefined;
-  const name = /^netns:([^/]+)$/.exec(ref.text)?.[1];
+  const name = nameOf(ref);
   const wanted = servers.map((server) => `nameserver ${server}`).join(', ');
   if (name === undefined) {
     if (servers.length === 0) return undefined;
@@ -33,10 +34,34 @@ export async function configureResolver(
     return undefined;
   }
   await mkdir(`${directory}/${name}`, { recursive: true });
-  const lines = [MARK, ...servers.map((server) => `nameserver ${server}`), 'options ndots:0', ''];
   // In place, not renamed: processes that run already have this very file mounted.
-  await writeFile(path, lines.join('\n'));
+  await writeFile(path, textFor(servers));
   return undefined;
+}
+
+/** How the file differs from what {@link configureResolver} writes there; undefined: it does not, or is none of ours. */
+export function resolverDrift(
+  directory: string,
+  ref: ContainerRef,
+  servers: readonly string[],
+): ResolverDrift | undefined {
+  const name = nameOf(ref);
+  if (name === undefined || servers.length === 0) return undefined;
+  const path = `${directory}/${name}/resolv.conf`;
+  const present = textAt(path);
+  const shown = `/etc/netns/${name}/resolv.conf`;
+  if (present === undefined) return { path: shown, state: 'missing', detail: '' };
+  if (!present.startsWith(MARK) || present === textFor(servers)) return undefined;
+  return { path: shown, state: 'wrong', detail: `it does not say what it should: nameserver ${servers.join(', ')}` };
+}
+
+/** Undefined: it is none for which files are kept there. */
+function nameOf({ text }: ContainerRef): string | undefined {
+  return /^netns:([^/]+)$/.exec(text)?.[1];
+}
+
+function textFor(servers: readonly string[]): string {
+  return [MARK, ...servers.map((server) => `nameserver ${server}`), 'options ndots:0', ''].join('\n');
 }
 
 /**

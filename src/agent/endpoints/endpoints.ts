@@ -20,7 +20,7 @@ import { addressList, type EndpointRecord, firstAddress, type NetworkRecord } fr
 import { resolveRef } from '../../core/reference.ts';
 import { subnetWith } from '../../core/subnets.ts';
 import type { Telemetry } from '../../core/telemetry.ts';
-import type { Containers } from '../../ports/host.ts';
+import type { Containers, ResolverDrift } from '../../ports/host.ts';
 import type { Logger } from '../../ports/runtime.ts';
 import type { Wanted } from '../claims/address-choice.ts';
 import type { AddressClaims } from '../claims/address-claims.ts';
@@ -328,22 +328,28 @@ export class Endpoints {
 
   /** Points the container's resolver at the gateways of all its networks, or restores what was there. */
   async configureResolver(container: ContainerRef): Promise<string | undefined> {
-    const { containers, local, state } = this.#deps;
-    const gateways = local
-      .all()
-      // By name, as the file is: a new container under the name of one that is gone keeps its own.
-      .filter((each) => each.container.text === container.text && attachmentOf(each).names === 'file')
+    return await this.#deps.containers.configureResolver(container, this.#serversFor(container));
+  }
+
+  /** How its file differs from what {@link configureResolver} writes. */
+  async resolverDrift(container: ContainerRef): Promise<ResolverDrift | undefined> {
+    return await this.#deps.containers.resolverDrift(container, this.#serversFor(container));
+  }
+
+  #serversFor(container: ContainerRef): string[] {
+    const { local, state } = this.#deps;
+    // By name, as the file is: a new container under the name of one that is gone keeps its own.
+    const own = local.all().filter((each) => each.container.text === container.text);
+    return own
+      .filter((each) => attachmentOf(each).names === 'file')
       .flatMap(({ record }) => {
         const network = state.view.network(record.networkId);
         if (!network) return [];
         const subnet = subnetWith(network.subnets, firstAddress(record)) ?? network.subnets[0]!;
         return { name: network.name, gateway: subnet.gateway };
       })
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
-    return await containers.configureResolver(
-      container,
-      gateways.map(({ gateway }) => gateway),
-    );
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map(({ gateway }) => gateway);
   }
 
   /** An endpoint of another host: only when that host is down and the user insists. */

@@ -15,6 +15,8 @@ import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import { HOST_PART } from '../reconcile/announcements.ts';
 import { AnsweredPlaces } from './answered-places.ts';
 import { InsideNames, type InsideNamesDeps } from './inside-names.ts';
+import { NamesAudit } from './names-audit.ts';
+import type { Stale, Told } from './told-names.ts';
 
 export interface NameServiceDeps extends Omit<ZoneSources, 'isGone'> {
   readonly selfId: string;
@@ -44,24 +46,9 @@ const LEARN_AGAIN_MS = 5_000;
 /** Of the time that telling takes, so many times as much passes before it is done again. */
 const REST = 5;
 
-/** What one session was told. */
-interface Told {
-  readonly session: NamesSession;
-  readonly zones: ZoneChanges;
-  /** By network id: clients by address, as text. */
-  readonly clients: Map<string, ReadonlyMap<string, string>>;
-  readonly whole: Set<string>;
-  kept: boolean;
-}
-
-/** What has to be looked at. */
-interface Stale {
-  readonly networks: Set<string>;
-  cluster: boolean;
-  clients: boolean;
-}
-
 export class NameService {
+  /** Whether the process answers what it should. */
+  readonly audit: NamesAudit;
   readonly #deps: NameServiceDeps;
   readonly #options: NameServiceOptions;
   readonly #inside: InsideNames;
@@ -85,6 +72,7 @@ export class NameService {
     this.#deps = deps;
     this.#options = options;
     this.#answered = new AnsweredPlaces(deps.clock);
+    this.audit = new NamesAudit({ ...deps, problemOf: (id) => this.#problems.get(id), told: () => this.#toldNow() });
     const networkName = (networkId: string) => deps.view.network(networkId)?.name;
     this.#inside = new InsideNames({ ...deps, networkName }, options.inside);
   }
@@ -336,6 +324,12 @@ export class NameService {
     this.#telling = false;
     const { networks, cluster, clients } = this.#stale;
     if (this.#told && (networks.size > 0 || cluster || clients)) void this.#tellSoon();
+  }
+
+  /** By a session that has been told all that is known by now. */
+  #toldNow(): Told | undefined {
+    this.#tell();
+    return this.#told;
   }
 
   #tell(): void {

@@ -43,6 +43,10 @@ export class Hindrances {
     return fewest;
   }
 
+  causeOf(whose: Whose): string | undefined {
+    return this.#found.get(whose)?.messages[0];
+  }
+
   /** Each cause once, with the name of its network where it is one network's alone. */
   list(): readonly string[] {
     const owners = new Map<string, Whose[]>();

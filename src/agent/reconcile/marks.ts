@@ -21,6 +21,11 @@ export class MarkSet {
     return this.#all;
   }
 
+  /** Whether the agent asked for some of it. */
+  get isAsked(): boolean {
+    return this.#asked || [...this.#networks.values()].includes(true);
+  }
+
   /** How many networks are marked by themselves. */
   get networks(): number {
     return this.#networks.size;

@@ -12,9 +12,8 @@ import type { ClusterView } from '../../core/cluster-view.ts';
 import { isHandedOver, type LocalEndpoint } from '../../core/container.ts';
 import { type DesiredInput, desired, hostKeyOf } from '../../core/desired.ts';
 import { asOverlaydError } from '../../core/errors.ts';
-import type { ApplyResult, Desired, NamespaceState, Observed, Obstacle, Plan, Scope } from '../../core/host-state.ts';
+import type { ApplyResult, Desired, NamespaceState, Observed, Obstacle, Scope } from '../../core/host-state.ts';
 import { Latch } from '../../core/latch.ts';
-import { namespaceOf } from '../../core/plan/naming.ts';
 import { plan } from '../../core/plan.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import { SILENT, type Telemetry } from '../../core/telemetry.ts';
@@ -23,11 +22,14 @@ import type { Clock, Logger } from '../../ports/runtime.ts';
 import { Announcements, HOST_PART } from './announcements.ts';
 import { type ConvergeOptions, insidesOf, obstacleFor, stopping, type Waiter, waitFor } from './convergence.ts';
 import { DriftAudit } from './drift-audit.ts';
+import { DriftLooks } from './drift-looks.ts';
+import { GoneEndpoints } from './gone-endpoints.ts';
 import { Hindrances } from './hindrances.ts';
 import { KernelEvents } from './kernel-events.ts';
+import { KnownNetworks } from './known-networks.ts';
 import { MarkSet, type Marks, marksOf } from './marks.ts';
+import { RepairBook } from './repair-book.ts';
 import { RepairLog } from './repair-log.ts';
-import { repairsOf } from './repairs.ts';
 import { Retries } from './retries.ts';
 import { isNothing, SeenNetworks } from './seen-networks.ts';
 import { SettledContainers } from './settled-containers.ts';
@@ -80,6 +82,8 @@ export interface ReconcileStatus {
 
 const NOTHING_SEEN: Observed = { namespaces: undefined, host: undefined, networks: new Map(), containers: new Map() };
 const NOTHING_DONE: ApplyResult = { writes: 0, failures: [] };
+/** Passes for which a look at drift waits, where something else is wanted all the time. */
+const MOST_WAITED = 5;
 const HOST_ALONE: Marks = { all: false, host: true, networks: new Map(), asked: true };
 
 export class Reconciler {
@@ -89,18 +93,16 @@ export class Reconciler {
   readonly #settled = new SettledContainers();
   readonly #seen = new SeenNetworks();
   readonly #audit: DriftAudit;
-  readonly #repairs: RepairLog;
+  readonly #repairs: RepairBook;
   readonly #work = new Latch();
-  /** Namespaces of networks that were wanted, by network id. */
-  readonly #known = new Map<string, string>();
-  /** The same the other way round. */
-  readonly #ids = new Map<string, string>();
+  readonly #known: KnownNetworks;
   readonly #announcements: Announcements;
-  readonly #releasing = new Set<string>();
-  readonly #expected = new Set<{ readonly networkId: string }>();
+  readonly #gone: GoneEndpoints;
   readonly #stop = new AbortController();
   #waiters: Waiter[] = [];
   #hostKey = '';
+  /** What differs, for those who ask, and what was put back. */
+  readonly drift: DriftLooks;
   readonly #hindrances: Hindrances;
   readonly #retries: Retries;
   #stopped = false;
@@ -110,9 +112,9 @@ export class Reconciler {
     this.#deps = deps;
     this.#audit = new DriftAudit(deps, { intervalMs: options.auditIntervalMs ?? 60_000 });
     const { clock, kernel, logger, onApplied, onComing, onHostChange, onLost, onRemoved, view } = deps;
-    const nameOf = (namespace: string) => view().network(this.#ids.get(namespace) ?? '')?.name;
+    this.#known = new KnownNetworks(view);
+    const nameOf = (namespace: string) => this.#known.nameOf(namespace);
     this.#hindrances = new Hindrances({ logger, nameOf });
-    this.#repairs = new RepairLog({ clock, logger, nameOf, signal: this.#stop.signal });
     const mark = (marks: Marks) => {
       this.#marks.merge(marks);
       this.#work.set();
@@ -120,8 +122,8 @@ export class Reconciler {
     this.#retries = new Retries(clock, mark);
     this.#events = new KernelEvents({
       ...{ kernel, clock, seen: this.#seen, onMarks: mark, onHostChange },
-      idOf: (namespace) => this.#ids.get(namespace),
-      namespaceOf: (networkId) => this.#namespaceOf(networkId),
+      idOf: (namespace) => this.#known.idOf(namespace),
+      namespaceOf: (networkId) => this.#known.namespaceOf(networkId),
       doubt: (path) => this.#settled.doubtAt(path, deps.local()),
     });
     this.#announcements = new Announcements({
@@ -132,6 +134,16 @@ export class Reconciler {
       onRemoved,
       again: (what, afterMs) => this.#announceAgain(what, afterMs),
     });
+    this.drift = new DriftLooks({
+      ...{ kernel, clock, view, self: deps.self, local: deps.local },
+      released: () => deps.released?.() ?? [],
+      desired: (only, remotes) => this.#desired(only, remotes),
+      hindrance: (namespace) => this.#hindrances.causeOf(namespace),
+      onAsked: () => this.#work.set(),
+    });
+    const log = new RepairLog({ clock, logger, nameOf, signal: this.#stop.signal });
+    this.#repairs = new RepairBook({ known: this.#known, log, drift: this.drift });
+    this.#gone = new GoneEndpoints(deps);
   }
 
   /** Whether this host's kernel has the way to an endpoint of another host. */
@@ -173,9 +185,19 @@ export class Reconciler {
    * nothing back. Returns what ends it.
    */
   expect(networkId: string): () => void {
-    const expected = { networkId };
-    this.#expected.add(expected);
-    return () => this.#expected.delete(expected);
+    return this.#repairs.expect(networkId);
+  }
+
+  /** Looks at everything, whatever is known of it, and puts back what differs. Resolves when that is over, and throws what broke it. */
+  async audit(signal: AbortSignal): Promise<void> {
+    if (this.#stopped) throw stopping();
+    await waitFor(HOST_PART, { signal }, (waiter) => {
+      this.#waiters.push(waiter);
+      this.#seen.forgetAll();
+      this.#settled.doubtAt(undefined, this.#deps.local());
+      this.#marks.add('all', false);
+      this.#work.set();
+    });
   }
 
   /** Ends when the signal aborts, leaving the kernel as it is. Throws what no repetition would mend (`tool-missing`). */
@@ -192,28 +214,37 @@ export class Reconciler {
       await Promise.allSettled(tasks);
       this.#stopped = true;
       for (const waiter of this.#waiters.splice(0)) waiter.reject(stopping());
+      this.drift.end(stopping());
     }
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
     await this.#events.heard(signal);
+    let waited = 0;
     for (;;) {
       await this.#work.wait();
       if (signal.aborted) return;
       const marks = this.#marks.take();
-      if (!marks) continue;
-      const { telemetry = SILENT } = this.#deps;
-      const pass = () => telemetry.run('reconcile', {}, () => this.#pass(marks, signal), Boolean);
-      await telemetry.within(this.#waiters[0]?.traceparent, pass);
+      if (marks) await this.#traced(marks, signal);
+      // What is wanted and not written yet is no drift.
+      const isDue = this.drift.isAsked && (!this.#marks.isAsked || ++waited > MOST_WAITED);
+      if (isDue) waited = 0;
+      if (isDue && (await this.drift.step())) this.#work.set();
     }
   }
 
   /** Returns whether nothing stood in the way. */
+  async #traced(marks: Marks, signal: AbortSignal): Promise<void> {
+    const { telemetry = SILENT } = this.#deps;
+    const pass = () => telemetry.run('reconcile', {}, () => this.#pass(marks, signal), Boolean);
+    await telemetry.within(this.#waiters[0]?.traceparent, pass);
+  }
+
   async #pass(marks: Marks, signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#deps;
     const waiters = this.#waiters.splice(0);
     const startedAt = clock.elapsed();
-    const lookedAt = () => [...marks.networks.keys()].map((networkId) => this.#namespaceOf(networkId));
+    const lookedAt = () => [...marks.networks.keys()].map((networkId) => this.#known.namespaceOf(networkId));
     const before = lookedAt();
     let obstacles: readonly Obstacle[] = [];
     let broken: Error | undefined;
@@ -225,7 +256,7 @@ export class Reconciler {
       broken = asOverlaydError(error);
     }
     for (const waiter of waiters) {
-      const error = broken ?? obstacleFor(waiter, this.#namespaceOf(waiter.networkId), obstacles);
+      const error = broken ?? obstacleFor(waiter, this.#known.namespaceOf(waiter.networkId), obstacles);
       if (error) waiter.reject(error);
       else waiter.resolve();
     }
@@ -243,7 +274,7 @@ export class Reconciler {
       );
     } else {
       const seen = new Set([...before, ...lookedAt()]);
-      const known = this.#ids;
+      const known = this.#known.ids;
       // What is left of a network that nobody knows any more is seen from the host.
       const isSeen = (whose = '') => marks.all || seen.has(whose) || (marks.host && !known.has(whose));
       const passes = this.#hindrances.note(obstacles, isSeen);
@@ -273,27 +304,27 @@ export class Reconciler {
     const networks = new Map([...known, ...seen.networks]);
     const observed = { ...seen, networks, containers: new Map([...insides, ...seen.containers]) };
     const planned = plan(wanted, observed, { provesAbsence, released: this.#deps.released?.() ?? [] });
-    for (const { networkId, namespace } of wanted.networks) {
-      this.#known.set(networkId, namespace);
-      this.#ids.set(namespace, networkId);
-    }
+    this.#known.note(wanted);
     await this.#announcements.lost(wanted, planned);
     // Not cut short by the signal: half a plan is a state that nobody wants.
     const written = this.#events.writing();
     const applying = planned.stages.length > 0 ? kernel.apply(planned) : Promise.resolve(NOTHING_DONE);
     this.#announcements.coming(wanted, planned, applying);
     const result = await applying.finally(written);
-    this.#account(planned, result, marks, hostKey !== this.#hostKey);
+    const hostChanged = hostKey !== this.#hostKey;
+    const repairs = this.#repairs.note(planned, result, { marks, hostChanged, wanted, observed });
+    const status = this.#status;
+    this.#status = { ...status, writes: status.writes + result.writes, repairs: status.repairs + repairs };
     const failed = result.failures.map(({ planned, error }): Obstacle => ({ ...planned, error }));
     const obstacles = [...(planned.obstacles ?? []), ...failed];
     // What stands in the way may be in the host: it is looked at until there is nothing.
     if (obstacles.length > 0) this.#hostKey = '';
     else if (scope.host) this.#hostKey = hostKey;
     this.#settled.settle(wanted, observed, { obstacles, moment: insideMoment, provesAbsence });
-    this.#settle(wanted, planned, obstacles);
+    for (const networkId of this.#known.settle(wanted, planned, obstacles)) this.#announcements.forget(networkId);
     this.#seen.settle(observed, planned, moment, result.failures);
     this.#announcements.applied(wanted, planned, obstacles, scope.host);
-    if (planned.gone.length > 0) this.#release(planned.gone);
+    this.#gone.release(planned.gone);
     // What was remembered may have been wrong; what was written to is looked at now.
     if (failed.some(({ network }) => known.has(network ?? ''))) return await this.#reconcile(marks, new Map(), signal);
     return obstacles;
@@ -314,9 +345,9 @@ export class Reconciler {
   #scope(wanted: Desired, marks: Marks, insides: ReadonlyMap<string, unknown>, hostChanged: boolean): Scope {
     const namespaces = new Set(wanted.networks.map(({ namespace }) => namespace));
     // What is not wanted any more is looked at once more, to be taken apart.
-    const former = marks.all ? [...this.#known.keys()] : [...marks.networks.keys()];
+    const former = marks.all ? [...this.#known.ids.values()] : [...marks.networks.keys()];
     for (const networkId of former) {
-      const namespace = this.#namespaceOf(networkId);
+      const namespace = this.#known.namespaceOf(networkId);
       if (namespace !== undefined) namespaces.add(namespace);
     }
     return {
@@ -333,37 +364,6 @@ export class Reconciler {
     return hostKeyOf(this.#desired(new Set(), false), this.#deps.view().provesAbsence) !== this.#hostKey;
   }
 
-  #namespaceOf(networkId: string): string | undefined {
-    const vni = this.#deps.view().network(networkId)?.vni;
-    return this.#known.get(networkId) ?? (vni === undefined ? undefined : namespaceOf(vni));
-  }
-
-  #account(planned: Plan, result: ApplyResult, marks: Marks, hostChanged: boolean): void {
-    const expected = new Set([...this.#expected].map(({ networkId }) => networkId));
-    const repairs = repairsOf(planned, result, marks, hostChanged, (namespace) => {
-      const networkId = this.#ids.get(namespace) ?? '';
-      return marks.networks.get(networkId) === true || expected.has(networkId);
-    });
-    this.#repairs.note(repairs);
-    const status = this.#status;
-    this.#status = { ...status, writes: status.writes + result.writes, repairs: status.repairs + repairs.length };
-  }
-
-  #settle(wanted: Desired, planned: Plan, obstacles: readonly Obstacle[]): void {
-    const broken = new Set(obstacles.map(({ network }) => network));
-    for (const [networkId, namespace] of this.#known) {
-      if (wanted.namespaces.has(namespace) || broken.has(namespace)) continue;
-      const removed = planned.stages.some(({ ops }) =>
-        ops.some(({ op }) => op.kind === 'delete-namespace' && op.name === namespace),
-      );
-      if (removed) {
-        this.#known.delete(networkId);
-        this.#ids.delete(namespace);
-        this.#announcements.forget(networkId);
-      }
-    }
-  }
-
   #announceAgain(networkId: string, afterMs: number): void {
     this.#later(afterMs, this.#stop.signal, () => {
       this.#marks.add(networkId === HOST_PART ? 'host' : networkId, false);
@@ -371,23 +371,11 @@ export class Reconciler {
     });
   }
 
-  #release(gone: readonly LocalEndpoint[]): void {
-    const fresh = gone.filter(({ record }) => !this.#releasing.has(record.id));
-    if (fresh.length === 0) return;
-    for (const { record } of fresh) this.#releasing.add(record.id);
-    const { onGone, logger } = this.#deps;
-    onGone(fresh)
-      .catch((error: unknown) => logger.warn({ error }, 'endpoints of gone containers could not be released'))
-      .finally(() => {
-        for (const { record } of fresh) this.#releasing.delete(record.id);
-      });
-  }
-
   async #auditInTurns(signal: AbortSignal): Promise<void> {
     for await (const { networks, endpoints } of this.#audit.drifts(() => this.#desired(undefined, false), signal)) {
       for (const endpoint of endpoints) this.#settled.doubt(endpoint);
       for (const networkId of networks) {
-        this.#seen.forget(this.#namespaceOf(networkId) ?? '');
+        this.#seen.forget(this.#known.namespaceOf(networkId) ?? '');
         this.#marks.add(networkId, false);
       }
       this.#work.set();

@@ -134,6 +134,16 @@ export type NamesRequest =
   | { readonly kind: 'leave'; readonly key: string }
   /** The same of all containers but these. */
   | { readonly kind: 'keep-inside'; readonly keys: readonly string[] }
+  /**
+   * `news` is all that there is of the network: refused with `conflict` where something else is answered, in words. With
+   * `repair` it takes the place of what is known, at once.
+   */
+  | {
+      readonly kind: 'compare';
+      readonly networkId: string;
+      readonly news: readonly NamesNews[];
+      readonly repair: boolean;
+    }
   /** Done when all that was told before counts. */
   | { readonly kind: 'sync' };
 

@@ -155,19 +155,25 @@ export class Zones {
 
   /** All that is known, as it would have to be told to somebody who knows nothing. */
   *tell(entriesPerMessage: number): Generator<NamesNews> {
-    for (const [networkId, { network, entries, clients, sets, whole, ...kept }] of this.#kept) {
-      const ahead = kept.ahead !== undefined || undefined;
-      const all = [...entries.values()].map(tellingOf);
-      for (let at = 0; at === 0 || at < all.length; at += entriesPerMessage) {
-        yield { kind: 'zone', networkId, network, set: all.slice(at, at + entriesPerMessage), removed: [], ahead };
-      }
-      if (sets.length > 0) yield { kind: 'static', networkId, sets };
-      const services = [...kept.services].map(([name, { addresses }]) => ({ name, addresses }));
-      if (services.length > 0) yield { kind: 'services', networkId, services };
-      const set = [...clients.values()].map(({ address, networks, wayOut }) => ({ address, networks, wayOut }));
-      if (set.length > 0) yield { kind: 'clients', networkId, set, removed: [] };
-      if (whole) yield { kind: 'whole', networkId };
+    for (const networkId of this.#kept.keys()) yield* this.tellOf(networkId, entriesPerMessage);
+  }
+
+  /** The same of one network. */
+  *tellOf(networkId: string, entriesPerMessage: number): Generator<NamesNews> {
+    const known = this.#kept.get(networkId);
+    if (known === undefined) return;
+    const { network, entries, clients, sets, whole, ...kept } = known;
+    const ahead = kept.ahead !== undefined || undefined;
+    const all = [...entries.values()].map(tellingOf);
+    for (let at = 0; at === 0 || at < all.length; at += entriesPerMessage) {
+      yield { kind: 'zone', networkId, network, set: all.slice(at, at + entriesPerMessage), removed: [], ahead };
     }
+    if (sets.length > 0) yield { kind: 'static', networkId, sets };
+    const services = [...kept.services].map(([name, { addresses }]) => ({ name, addresses }));
+    if (services.length > 0) yield { kind: 'services', networkId, services };
+    const set = [...clients.values()].map(({ address, networks, wayOut }) => ({ address, networks, wayOut }));
+    if (set.length > 0) yield { kind: 'clients', networkId, set, removed: [] };
+    if (whole) yield { kind: 'whole', networkId };
   }
 
   /** The zone of the network as it is called now, with what is known of the one before. */

@@ -46,6 +46,7 @@ import type { Pki } from '../../ports/identity.ts';
 import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import { caHandlers } from './ca-handlers.ts';
 import { doctorHandlers } from './doctor-handlers.ts';
+import { type DriftHandlersDeps, driftHandlers } from './drift-handlers.ts';
 import { connectThroughEngine, isNamespace } from './engine-container.ts';
 import { type EventHandlersDeps, eventHandlers } from './event-handlers.ts';
 import {
@@ -63,7 +64,7 @@ import { serviceHandlers } from './service-handlers.ts';
 import { type StatusFacts, statusMessage } from './status.ts';
 import { type StoreHandlersDeps, storeHandlers } from './store-handlers.ts';
 
-export interface HandlersDeps extends EventHandlersDeps {
+export interface HandlersDeps extends EventHandlersDeps, DriftHandlersDeps {
   readonly lifecycle: Lifecycle;
   readonly pki: Pki;
   readonly clock: Clock;
@@ -150,6 +151,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     ...caHandlers(deps, active, membership),
     ...publishHandlers(deps, active, membership),
     ...eventHandlers(deps),
+    ...driftHandlers(deps),
 
     createToken: (request: CreateTokenRequest) => active().keepers.ask('createToken', request),
     listTokens: async () => {

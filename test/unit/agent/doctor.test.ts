@@ -11,7 +11,7 @@ function doctor(known: readonly Finding[], deps: Partial<DoctorDeps> = {}) {
     {
       report: { membership: undefined, make: async () => ({ findings: known, membership: undefined }) } as never,
       kernel: { observe: async () => ({}) as never },
-      clock: { now: () => 9_000, elapsed: () => 0, sleep: async () => undefined },
+      clock: { now: () => 9_000, elapsed: () => 0 },
       knock: async () => undefined,
       disk: async () => ({ freeBytes: 500 * MIB, totalBytes: 1_000 * MIB }),
       neighbourOverflows: async () => undefined,

@@ -11,6 +11,7 @@ import {
   DnsSet,
   Endpoint,
   type EventsReply,
+  type HostDrift,
   type IpamFinding,
   type Kept,
   Network,
@@ -210,10 +211,11 @@ const ANSWERS = {
   listEndpoints: () => ({ endpoints: [endpoint] }),
   getEndpoint: () => endpoint,
   followEvents: () => undefined,
+  findDrift: () => undefined,
 };
 
 type Method = keyof typeof ANSWERS;
-type Told<M> = M extends 'followEvents' ? EventsReply : string;
+type Told<M> = M extends 'followEvents' ? EventsReply : M extends 'findDrift' ? HostDrift : string;
 type Answers = { [M in Method]?: (request: never, onTold: (told: Told<M>) => void) => unknown };
 
 export interface Run {

@@ -142,7 +142,13 @@ test('a namespace of no network is left over', () => {
   expect(told(diagnosis.judgeLeftOvers(['ovl-4097', 'ovl-4096'], known))).toEqual(['left-over ovl-4097 suspected']);
 });
 
-test('repairs while one looks are drift that returns', () => {
-  expect(diagnosis.judgeDrift(0, 2_000)).toEqual([]);
-  expect(told(diagnosis.judgeDrift(4, 2_000))).toEqual(['drift-returns - suspected']);
+test('what was put back again and again is drift that returns, the worst by its name', () => {
+  expect(diagnosis.judgeDrift([])).toEqual([]);
+  const of = (object: string, times: number) => ({
+    drift: { ...{ kind: 'link', network: 'web', place: 'ovl-4096', object, state: 'missing', detail: '', why: '' } as const },
+    ...{ times, firstMs: 0, lastMs: 0 },
+  });
+  const all = diagnosis.judgeDrift([of('br0', 3), of('vx0', 9)]);
+  expect(told(all)).toEqual(['drift-returns - certain']);
+  expect(all[0]!.text).toContain('link vx0 (ovl-4096) was put back 9 times, and 1 more');
 });

@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { DriftBatch } from "./drift.ts";
 import { Event, EventsQuery } from "./events.ts";
 
 export const protobufPackage = "overlayd.v1";
@@ -163,7 +164,11 @@ export interface PeerStatus {
     | Tunnel
     | undefined;
   /** By which all others do. Absent: nothing is known of it. */
-  path?: DataPath | undefined;
+  path?:
+    | DataPath
+    | undefined;
+  /** Through the tunnel, as packets of encrypted networks go. Absent: nothing is known of it. */
+  encryptedPath?: DataPath | undefined;
 }
 
 /** The data path to another node, as packets through it tell. */
@@ -932,6 +937,24 @@ export interface LeftOutEvents {
 /** Its events are not among them. */
 export interface AwayHost {
   nodeName: string;
+  reason: string;
+}
+
+export interface DriftRequest {
+  /** Name or id; empty: all. */
+  network: string;
+  /** Name or id of the host that is asked; empty: all. */
+  node: string;
+  repair: boolean;
+}
+
+export interface HostDrift {
+  nodeId: string;
+  nodeName: string;
+  found?:
+    | DriftBatch
+    | undefined;
+  /** Why it did not answer, in words; empty: it did. Then this is its last part, or its only one. */
   reason: string;
 }
 
@@ -2131,7 +2154,16 @@ export const StoreStatus: MessageFns<StoreStatus> = {
 };
 
 function createBasePeerStatus(): PeerStatus {
-  return { nodeId: "", name: "", address: "", state: "", heardMsAgo: 0, tunnel: undefined, path: undefined };
+  return {
+    nodeId: "",
+    name: "",
+    address: "",
+    state: "",
+    heardMsAgo: 0,
+    tunnel: undefined,
+    path: undefined,
+    encryptedPath: undefined,
+  };
 }
 
 export const PeerStatus: MessageFns<PeerStatus> = {
@@ -2156,6 +2188,9 @@ export const PeerStatus: MessageFns<PeerStatus> = {
     }
     if (message.path !== undefined) {
       DataPath.encode(message.path, writer.uint32(58).fork()).join();
+    }
+    if (message.encryptedPath !== undefined) {
+      DataPath.encode(message.encryptedPath, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -2229,6 +2264,14 @@ export const PeerStatus: MessageFns<PeerStatus> = {
             message.path = DataPath.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.encryptedPath = DataPath.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2255,6 +2298,9 @@ export const PeerStatus: MessageFns<PeerStatus> = {
       ? Tunnel.fromPartial(object.tunnel)
       : undefined;
     message.path = (object.path !== undefined && object.path !== null) ? DataPath.fromPartial(object.path) : undefined;
+    message.encryptedPath = (object.encryptedPath !== undefined && object.encryptedPath !== null)
+      ? DataPath.fromPartial(object.encryptedPath)
+      : undefined;
     return message;
   },
 };
@@ -10797,6 +10843,178 @@ export const AwayHost: MessageFns<AwayHost> = {
   },
 };
 
+function createBaseDriftRequest(): DriftRequest {
+  return { network: "", node: "", repair: false };
+}
+
+export const DriftRequest: MessageFns<DriftRequest> = {
+  encode(message: DriftRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    if (message.repair !== false) {
+      writer.uint32(24).bool(message.repair);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DriftRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDriftRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.repair = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DriftRequest>): DriftRequest {
+    return DriftRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DriftRequest>): DriftRequest {
+    const message = createBaseDriftRequest();
+    message.network = object.network ?? "";
+    message.node = object.node ?? "";
+    message.repair = object.repair ?? false;
+    return message;
+  },
+};
+
+function createBaseHostDrift(): HostDrift {
+  return { nodeId: "", nodeName: "", found: undefined, reason: "" };
+}
+
+export const HostDrift: MessageFns<HostDrift> = {
+  encode(message: HostDrift, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.nodeName !== "") {
+      writer.uint32(18).string(message.nodeName);
+    }
+    if (message.found !== undefined) {
+      DriftBatch.encode(message.found, writer.uint32(26).fork()).join();
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostDrift {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostDrift();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodeName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.found = DriftBatch.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<HostDrift>): HostDrift {
+    return HostDrift.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HostDrift>): HostDrift {
+    const message = createBaseHostDrift();
+    message.nodeId = object.nodeId ?? "";
+    message.nodeName = object.nodeName ?? "";
+    message.found = (object.found !== undefined && object.found !== null)
+      ? DriftBatch.fromPartial(object.found)
+      : undefined;
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
 /**
  * The command's way to the agent: gRPC on /run/overlayd/overlayd.sock, file permissions are the access control.
  * Errors carry the code of docs/errors.md in the trailer `overlayd-code`; the status message is for people.
@@ -11248,6 +11466,16 @@ export const ControlService = {
     responseSerialize: (value: EventsReply): Buffer => Buffer.from(EventsReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): EventsReply => EventsReply.decode(value),
   },
+  /** Of each host as soon as it has answered, in parts; ends when all have, or have been given up. */
+  findDrift: {
+    path: "/overlayd.v1.Control/FindDrift" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: DriftRequest): Buffer => Buffer.from(DriftRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DriftRequest => DriftRequest.decode(value),
+    responseSerialize: (value: HostDrift): Buffer => Buffer.from(HostDrift.encode(value).finish()),
+    responseDeserialize: (value: Buffer): HostDrift => HostDrift.decode(value),
+  },
 } as const;
 
 export interface ControlServer extends UntypedServiceImplementation {
@@ -11312,6 +11540,8 @@ export interface ControlServer extends UntypedServiceImplementation {
   getEndpoint: handleUnaryCall<Ref, Endpoint>;
   /** Of all hosts: what is remembered, in the order of time; with `follow` what happens after that, as it is heard. */
   followEvents: handleServerStreamingCall<EventsRequest, EventsReply>;
+  /** Of each host as soon as it has answered, in parts; ends when all have, or have been given up. */
+  findDrift: handleServerStreamingCall<DriftRequest, HostDrift>;
 }
 
 export interface ControlClient extends Client {
@@ -11892,6 +12122,13 @@ export interface ControlClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<EventsReply>;
+  /** Of each host as soon as it has answered, in parts; ends when all have, or have been given up. */
+  findDrift(request: DriftRequest, options?: Partial<CallOptions>): ClientReadableStream<HostDrift>;
+  findDrift(
+    request: DriftRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<HostDrift>;
 }
 
 export const ControlClient = makeGenericClientConstructor(ControlService, "overlayd.v1.Control") as unknown as {

@@ -16,6 +16,7 @@ import {
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { DriftBatch, DriftQuery } from "./drift.ts";
 import { EventBatch, EventsQuery } from "./events.ts";
 
 export const protobufPackage = "overlayd.v1";
@@ -38,17 +39,32 @@ export const MembersService = {
     responseSerialize: (value: EventBatch): Buffer => Buffer.from(EventBatch.encode(value).finish()),
     responseDeserialize: (value: Buffer): EventBatch => EventBatch.decode(value),
   },
+  /** Ends when all is told. */
+  drift: {
+    path: "/overlayd.v1.Members/Drift" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: DriftQuery): Buffer => Buffer.from(DriftQuery.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DriftQuery => DriftQuery.decode(value),
+    responseSerialize: (value: DriftBatch): Buffer => Buffer.from(DriftBatch.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DriftBatch => DriftBatch.decode(value),
+  },
 } as const;
 
 export interface MembersServer extends UntypedServiceImplementation {
   /** Ends when what is remembered is told; with `follow`, when the caller goes. */
   events: handleServerStreamingCall<EventsQuery, EventBatch>;
+  /** Ends when all is told. */
+  drift: handleServerStreamingCall<DriftQuery, DriftBatch>;
 }
 
 export interface MembersClient extends Client {
   /** Ends when what is remembered is told; with `follow`, when the caller goes. */
   events(request: EventsQuery, options?: Partial<CallOptions>): ClientReadableStream<EventBatch>;
   events(request: EventsQuery, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<EventBatch>;
+  /** Ends when all is told. */
+  drift(request: DriftQuery, options?: Partial<CallOptions>): ClientReadableStream<DriftBatch>;
+  drift(request: DriftQuery, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<DriftBatch>;
 }
 
 export const MembersClient = makeGenericClientConstructor(MembersService, "overlayd.v1.Members") as unknown as {

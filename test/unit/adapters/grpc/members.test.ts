@@ -6,11 +6,13 @@ import { askEvents } from '../../../../src/adapters/grpc/members.ts';
 import { GrpcPeerTransport } from '../../../../src/adapters/grpc/peer.ts';
 import { createPki } from '../../../../src/adapters/pki/pki.ts';
 import { systemClock as clock } from '../../../../src/adapters/system/time.ts';
+import type { ReportedDrift } from '../../../../src/core/drift/drift.ts';
+import { OverlaydError } from '../../../../src/core/errors.ts';
 import type { Selected } from '../../../../src/core/events/event-history.ts';
 import type { HostEvent } from '../../../../src/core/events/host-event.ts';
 import type { EventBatch, EventsQuery } from '../../../../src/gen/overlayd/v1/events.ts';
 import { MembersService } from '../../../../src/gen/overlayd/v1/members.ts';
-import type { EventQuery, MembersHandler } from '../../../../src/ports/members.ts';
+import type { DriftQuery, EventQuery, MembersHandler } from '../../../../src/ports/members.ts';
 import { noKeeper } from '../../../fixtures/keeper.ts';
 import { until } from '../../../lab/until.ts';
 import { recordingLogger } from '../../agent/cluster/cluster-fixture.ts';
@@ -23,7 +25,11 @@ afterEach(() => {
   for (const stop of opened.splice(0)) stop.abort();
 });
 
-async function createNode(nodeId: string, events: MembersHandler['events'] = async function* () {}) {
+const noDrift: MembersHandler['drift'] = async () => ({
+  ...{ differs: [], repaired: [], putBack: [], leftOut: 0, isPartial: false },
+});
+
+async function createNode(nodeId: string, events: MembersHandler['events'] = async function* () {}, drift = noDrift) {
   const stop = new AbortController();
   opened.push(stop);
   const key = await pki.createKey();
@@ -31,7 +37,7 @@ async function createNode(nodeId: string, events: MembersHandler['events'] = asy
   const validity = { now: Date.now(), lifetimeMs: 3_600_000 };
   const certificate = await pki.issue(ca, { csr, nodeId, address: '127.0.0.1' }, validity);
   const transport = new GrpcPeerTransport(
-    { clock, pki, logger, keeper: noKeeper, isMember: () => true, members: { events } },
+    { clock, pki, logger, keeper: noKeeper, isMember: () => true, members: { events, drift } },
     { nodeId, material: { key, certificate, caCertificate: ca.certificate }, listenAddress: '127.0.0.1', port: 0 },
   );
   await transport.serve(async () => ({ from: nodeId, members: [] }), stop.signal);
@@ -158,4 +164,49 @@ test('of a message with more events than agents of ours send the first are taken
   expect((await heard.next()).value!.events).toHaveLength(500);
   expect((await heard.next()).done).toBe(true);
   server.forceShutdown();
+});
+
+const drift = (object: string): ReportedDrift => ({
+  ...{ kind: 'link', network: 'web', place: 'ovl-4096', object, state: 'missing', detail: '', why: 'w' },
+  ...{ sinceMs: 7, hindered: '' },
+});
+
+test('drift is told whole, in parts, as long as it is no more than anybody reads', async () => {
+  const many = (count: number) => Array.from({ length: count }, (_, nth) => drift(`e${nth}`));
+  const putBack = [{ drift: drift('br0'), times: 3, firstMs: 1, lastMs: 2 }];
+  const report = { differs: many(1_200), repaired: many(3), putBack, leftOut: 5, isPartial: true };
+  const asked: DriftQuery[] = [];
+  const [a, b] = [
+    await createNode('a1'),
+    await createNode('b1', undefined, async (query) => {
+      asked.push(query);
+      return report;
+    }),
+  ];
+  const query = { network: 'id-web', repair: true };
+  expect(await a.transport.drift(b.peer, query, NO_END)).toEqual(report);
+  expect(asked).toMatchObject([query]);
+  const flood = await createNode('c1', undefined, async () => ({ ...report, differs: many(20_000) }));
+  expect((await a.transport.drift(flood.peer, query, NO_END)).differs.length).toBeLessThanOrEqual(4_500);
+});
+
+test('a member looks for another one twice at once, and says what went wrong with its code', async () => {
+  const held = Promise.withResolvers<void>();
+  let looking = 0;
+  const [a, b] = [
+    await createNode('a1'),
+    await createNode('b1', undefined, async ({ repair }) => {
+      if (repair) throw new OverlaydError('data-path-failed', 'the kernel says no');
+      looking++;
+      await held.promise;
+      return await noDrift({ network: '', repair }, NO_END);
+    }),
+  ];
+  const ask = (repair: boolean) => a.transport.drift(b.peer, { network: '', repair }, NO_END);
+  await expect(ask(true)).rejects.toMatchObject({ code: 'data-path-failed', message: 'the kernel says no' });
+  const looks = [ask(false), ask(false)];
+  await until('both to look', () => looking === 2);
+  await expect(ask(false)).rejects.toMatchObject({ code: 'conflict' });
+  held.resolve();
+  expect(await Promise.all(looks)).toHaveLength(2);
 });

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { configureResolver } from '../../../../src/adapters/system/resolver-file.ts';
+import { configureResolver, resolverDrift } from '../../../../src/adapters/system/resolver-file.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -35,6 +35,18 @@ describe('the resolver file', () => {
     expect(await configureResolver(directory, c1, ['10.0.0.1'])).toContain('nameserver 10.0.0.1');
     expect(await configureResolver(directory, c1, [])).toBeUndefined();
     expect(await read()).toBe('nameserver 192.0.2.1\n');
+  });
+
+  it('tells how it differs from what is written there, but for a file that is not ours', async () => {
+    const differs = () => resolverDrift(directory, c1, ['10.0.0.1']);
+    expect(differs()).toEqual({ path: '/etc/netns/c1/resolv.conf', state: 'missing', detail: '' });
+    await configureResolver(directory, c1, ['10.0.0.1']);
+    expect(differs()).toBeUndefined();
+    await writeFile(join(directory, 'c1/resolv.conf'), (await read()).replace('10.0.0.1', '10.0.0.66'));
+    expect(differs()).toMatchObject({ state: 'wrong', detail: expect.stringContaining('nameserver 10.0.0.1') });
+    await writeFile(join(directory, 'c1/resolv.conf'), 'nameserver 192.0.2.1\n');
+    expect(differs()).toBeUndefined();
+    expect(resolverDrift(directory, c1, [])).toBeUndefined();
   });
 
   it('leaves other files of the container alone', async () => {

@@ -33,6 +33,7 @@ function open(...names: readonly string[]) {
   const events = new ClusterEvents({
     ...{ own: logs.get(self)!, clock, self: () => ({ ...own }), others: () => hosts },
     transport: () => ({
+      drift: () => Promise.reject(new Error('nobody asks for drift')),
       async *events({ address }, query, signal) {
         const name = address.split(':')[0]!;
         busy.most = Math.max(busy.most, ++busy.now);

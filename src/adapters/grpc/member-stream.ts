@@ -1,0 +1,132 @@
+/** A stream in which a member tells another one of its own host: the teller's end and the hearer's. */
+import { once } from 'node:events';
+import {
+  type ChannelCredentials,
+  type ClientOptions,
+  type ClientReadableStream,
+  connectivityState,
+  type ServerWritableStream,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { MembersClient } from '../../gen/overlayd/v1/members.ts';
+import type { Peer } from '../../ports/peers.ts';
+import { decodeError, encodeError, placeOf, unreachable } from './error.ts';
+
+const CONNECT_MS = 1_500;
+
+export type MemberCall<Q = unknown, B = unknown> = ServerWritableStream<Q, B>;
+
+/** Says which member calls, and throws when it is none. */
+export type RequireMember = (call: MemberCall) => string;
+
+/** Streams of one member at a time. */
+export class StreamCounts {
+  readonly #held = new Map<string, number>();
+  readonly #most: number;
+  readonly #refuse: () => OverlaydError;
+
+  /** `refuse` makes what is thrown when there are more than `most`. */
+  constructor(most: number, refuse: () => OverlaydError) {
+    this.#most = most;
+    this.#refuse = refuse;
+  }
+
+  async during(nodeId: string, work: () => Promise<void>): Promise<void> {
+    const held = this.#held.get(nodeId) ?? 0;
+    if (held >= this.#most) throw this.#refuse();
+    this.#held.set(nodeId, held + 1);
+    try {
+      await work();
+    } finally {
+      const left = this.#held.get(nodeId)! - 1;
+      if (left > 0) this.#held.set(nodeId, left);
+      else this.#held.delete(nodeId);
+    }
+  }
+}
+
+/** Ends the call when all is told; the signal of `tell` aborts when the caller goes. */
+export function tellMember<Q, B>(
+  call: MemberCall<Q, B>,
+  tell: (signal: AbortSignal) => AsyncIterable<B>,
+  { counts, require }: { readonly counts: StreamCounts; readonly require: RequireMember },
+): void {
+  const gone = new AbortController();
+  call.on('cancelled', () => gone.abort());
+  call.on('error', () => gone.abort());
+  const tellAll = async () => {
+    await counts.during(require(call as MemberCall), async () => {
+      for await (const batch of tell(gone.signal)) {
+        // It may have been removed while it listens.
+        require(call as MemberCall);
+        if (!call.write(batch)) await once(call, 'drain', { signal: gone.signal });
+      }
+    });
+  };
+  tellAll().then(
+    () => call.end(),
+    (thrown: unknown) => {
+      if (!gone.signal.aborted) call.emit('error', encodeError(thrown));
+    },
+  );
+}
+
+export interface MemberWay {
+  readonly secure: ChannelCredentials;
+  readonly options: ClientOptions;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * What the member tells, as it comes. Throws `peer-unreachable`, and `version-mismatch` where its release does not know the question:
+ * `lacks` says in words what it does without. Ends when the signal aborts.
+ */
+export async function* hearMember<T>(
+  peer: Peer,
+  open: (client: MembersClient) => ClientReadableStream<T>,
+  { secure, options, signal }: MemberWay,
+  lacks: string,
+): AsyncGenerator<T> {
+  const client = new MembersClient(peer.address, secure, options);
+  const stream = open(client);
+  const abort = () => stream.cancel();
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
+  // gRPC itself waits for a silent host without end.
+  const limit = setTimeout(() => {
+    if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
+    stream.destroy(unreachable(`${placeOf(peer)} cannot be reached`, undefined));
+  }, CONNECT_MS);
+  try {
+    yield* stream as AsyncIterable<T>;
+  } catch (error) {
+    if (!signal.aborted) throw toAskError(error, peer, lacks);
+  } finally {
+    clearTimeout(limit);
+    signal.removeEventListener('abort', abort);
+    stream.on('error', () => undefined).cancel();
+    client.close();
+  }
+}
+
+function toAskError(thrown: unknown, peer: Peer, lacks: string): OverlaydError {
+  const error = thrown as ServiceError;
+  if (error.metadata === undefined) return asOverlaydError(thrown);
+  const coded = decodeError(error);
+  if (coded) return coded;
+  switch (error.code) {
+    case status.UNIMPLEMENTED:
+      return new OverlaydError(
+        'version-mismatch',
+        `${placeOf(peer)} runs an older overlayd, which ${lacks}: upgrade it there`,
+        { cause: error },
+      );
+    case status.UNAVAILABLE:
+    case status.CANCELLED:
+      return unreachable(`${placeOf(peer)} cannot be reached: ${error.details}`, error);
+    default:
+      return new OverlaydError('internal', `${placeOf(peer)}: ${error.details}`, { cause: error });
+  }
+}
