@@ -23,7 +23,7 @@ import { notJoined } from './agent/cluster/identity.ts';
 import { KeptState } from './agent/endpoints/kept-state.ts';
 import { withdrawAll } from './agent/engine/withdraw-all.ts';
 import type { EventLog } from './agent/events/event-log.ts';
-import { clearProbePlace } from './agent/path/probe-place.ts';
+import { clearProbePlaces } from './agent/path/probe-place.ts';
 import { clearHost } from './agent/reconcile/clear-host.ts';
 import { clearTunnels } from './agent/wireguard/clear-tunnels.ts';
 import { agentFiles, eventFile } from './compose-files.ts';
@@ -65,8 +65,8 @@ export async function clearThisHost(parts: ClearingParts): Promise<void> {
   await parts.withdrawFromPodman();
   await parts.names.end();
   await clearHost(kernel);
+  await clearProbePlaces(kernel);
   await clearTunnels(wireguard);
-  await clearProbePlace(kernel);
   const saved = await stateFile.load().catch(() => undefined);
   for (const { container } of saved?.endpoints ?? []) await containers.configureResolver(container, []);
   await stateFile.remove();

@@ -30,6 +30,7 @@ export interface SurroundingsParts {
 
 export interface Surroundings {
   readonly paths: PathWatch;
+  readonly encryptedPaths: PathWatch;
   findings(): readonly Found[];
   /** Ends when the signal aborts. */
   run(): Promise<void>;
@@ -46,21 +47,25 @@ export function composeSurroundings(
     ...{ port: identity.dataPathPort, clock, logger },
     nameOf: (address) => [...member.view.nodes()].find(({ left, vtep }) => !left && vtep === address)?.name,
   });
-  const paths = new PathWatch({
+  const ofPaths = {
     ...{ kernel, clock, random, logger, open: openPathSocket, stopwatch: () => performance.now() },
     ...{ view: () => member.view, self: () => member.self },
-    isHeard: (nodeId) => member.liveness(nodeId) === 'ready',
-  });
+    isHeard: (nodeId: string) => member.liveness(nodeId) === 'ready',
+  };
+  const paths = new PathWatch({ ...ofPaths, backend: 'plain', socketsAt: () => '' });
+  const socketsAt = () => member.wireguard.backend.place;
+  const encryptedPaths = new PathWatch({ ...ofPaths, backend: 'wireguard', socketsAt });
   return {
-    paths,
+    ...{ paths, encryptedPaths },
     findings: () => [
       ...found('address-lost', addresses.problems),
       ...certificateFindings({ pki, clock }, own.current, options),
       ...firewall.findings,
       ...paths.findings(),
+      ...encryptedPaths.findings(),
     ],
     run: async () => {
-      await Promise.all([firewall.run(signal), paths.run(signal)]);
+      await Promise.all([firewall.run(signal), paths.run(signal), encryptedPaths.run(signal)]);
     },
   };
 }

@@ -299,7 +299,7 @@ export async function startAgent(
       get identity() {
         return own.current;
       },
-      paths: around.paths,
+      ...{ paths: around.paths, encryptedPaths: around.encryptedPaths },
       hostFindings: () => around.findings(),
       storeStatus: () => store.status(),
       storeAlarms: () => store.alarms(),

@@ -4,6 +4,7 @@
  * wait for. Each look is by itself: one that fails is told as skipped.
  */
 import {
+  bothPathsSeen,
   type Check,
   type CheckName,
   checksOf,
@@ -122,14 +123,20 @@ export class Doctor {
   async #examine({ network, peer }: Asked): Promise<Seen> {
     const { membership } = this.#deps.report;
     if (!membership) return { seen: {}, skipped: {} };
-    const { member, paths } = membership;
+    const { encryptedPaths, member, paths } = membership;
     const [of] = network === '' ? [] : networksOf(member, network);
-    if (of && isEncrypted(of)) return pathsSeen([], 'it is encrypted: `overlayd status` shows its tunnels');
     const isOn = ({ id }: NodeRecord) => !of || [...member.view.endpointsOn(of.id)].some(({ nodeId }) => nodeId === id);
     const peers = peersOf(member, peer).filter(isOn);
-    await paths.examine(peers);
-    const told = peers.map((node) => ({ skipped: paths.skipped(node), status: paths.status(node) }));
-    return pathsSeen(told, of ? `no other host has containers on ${of.name}` : 'there is no other member');
+    const watches = of ? [isEncrypted(of) ? encryptedPaths : paths] : [paths, encryptedPaths];
+    await Promise.all(watches.map((watch) => watch.examine(peers)));
+    const none = of ? `no other host has containers on ${of.name}` : 'there is no other member';
+    const [first, second] = watches.map((watch) =>
+      pathsSeen(
+        peers.map((node) => ({ skipped: watch.skipped(node), status: watch.status(node) })),
+        none,
+      ),
+    );
+    return second ? bothPathsSeen(first!, second) : first!;
   }
 
   #ofHost(): Look[] {

@@ -41,6 +41,7 @@ export interface Membership {
   readonly engineSide: EngineSide | undefined;
   readonly storeSide: StoreSide;
   readonly paths: PathWatch;
+  readonly encryptedPaths: PathWatch;
   storeStatus(): StoreStatus;
   /** What is wrong with this host's addresses, certificate and clock, with other firewalls, and with its ways to others. */
   hostFindings(): readonly Found[];

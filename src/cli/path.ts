@@ -1,11 +1,19 @@
 /** The data path to another node, as `status` shows it. */
-import type { DataPath, PeerStatus } from '../gen/overlayd/v1/control.ts';
+import type { DataPath } from '../gen/overlayd/v1/control.ts';
 import { timestamp } from './output.ts';
 import type { Column } from './table.ts';
 import { age } from './tunnel.ts';
 
-export function pathColumns(now: number): readonly Column<PeerStatus>[] {
-  const of = (text: (path: DataPath) => string) => (row: PeerStatus) => (row.path ? text(row.path) : '-');
+/** `mtu`: the heading of what passes in one piece. */
+export function pathColumns<T>(
+  now: number,
+  pathOf: (row: T) => DataPath | undefined,
+  mtu = 'MTU',
+): readonly Column<T>[] {
+  const of = (text: (path: DataPath) => string) => (row: T) => {
+    const path = pathOf(row);
+    return path ? text(path) : '-';
+  };
   return [
     {
       heading: 'DATA PATH',
@@ -16,7 +24,7 @@ export function pathColumns(now: number): readonly Column<PeerStatus>[] {
       heading: 'ROUND TRIP',
       cell: of(({ roundTripMs }) => (roundTripMs === 0 ? '-' : `${roundTripMs.toFixed(1)} ms`)),
     },
-    { heading: 'MTU', cell: of(({ mtu }) => (mtu === 0 ? '-' : String(mtu))) },
+    { heading: mtu, cell: of((path) => (path.mtu === 0 ? '-' : String(path.mtu))) },
   ];
 }
 

@@ -11,13 +11,17 @@ import type { NodeRecord } from './records.ts';
 
 /** In the order in which they are told: what breaks most comes first. */
 export const CHECKS = {
-  'data path': ['data-path-lost', 'data-path-loss', 'data-port-filtered', 'sent-in-clear', 'tunnel-failed'],
+  'data path': [
+    ...(['data-path-lost', 'data-path-loss', 'checksum-broken', 'data-port-filtered'] as const),
+    ...(['sent-in-clear', 'tunnel-failed'] as const),
+  ],
   MTU: ['path-mtu', 'mtu-too-large'],
   'gossip port': ['gossip-blocked', 'gossip-unheard', 'member-away'],
   'join port': ['join-blocked'],
   clock: ['clock-skew'],
   'addresses of hosts': ['address-lost', 'needed-address-covered'],
   'way out': ['egress-filtered', 'forwarding-off', 'answers-astray'],
+  'published ports': ['published-filtered'],
   kernel: ['host-lacks', 'kernel-refused', 'left-over', 'drift-returns', 'neighbours-overflowed'],
   names: ['names-unanswered'],
   containers: ['container-unknown', 'mac-shared', 'addresses-waiting', 'service-missing'],
@@ -83,6 +87,18 @@ export function pathsSeen(
   return sizes.length === 0
     ? { seen: { 'data path': ofPath }, skipped: { MTU: 'no packet came back' } }
     : { seen: { 'data path': ofPath, MTU: `packets of ${Math.min(...sizes)} bytes pass` }, skipped: {} };
+}
+
+/** Of plain networks and of encrypted ones: each is told where it was looked at. */
+export function bothPathsSeen(plain: Seen, encrypted: Seen): Seen {
+  if (Object.keys(encrypted.seen).length === 0) return plain;
+  const label = (name: CheckName) => `encrypted: ${encrypted.seen[name]}`;
+  const seen = { ...plain.seen };
+  for (const name of Object.keys(encrypted.seen) as CheckName[])
+    seen[name] = seen[name] === undefined ? label(name) : `${seen[name]}; ${label(name)}`;
+  const skipped = { ...plain.skipped };
+  for (const name of Object.keys(encrypted.seen) as CheckName[]) delete skipped[name];
+  return { seen, skipped };
 }
 
 // ---------------------------------------------------------------- judgements

@@ -8,6 +8,7 @@ export const FINDINGS = {
   // the way to the other members
   'data-path-lost': "open the data path's UDP port both ways, on the hosts and on what is between them",
   'data-path-loss': 'look for what loses packets between the two hosts (cable, switch, queue of a tunnel)',
+  'checksum-broken': "switch checksum offload off on the underlay's device, `ethtool -K DEVICE tx off`",
   'path-mtu': 'raise the MTU of what lies between the hosts, or make the networks with `-o mtu=`',
   'data-port-filtered': "let the host's firewall accept the data path's UDP port from the members",
   'gossip-blocked': 'open the gossip port (TCP) between the two hosts',
@@ -22,6 +23,7 @@ export const FINDINGS = {
   // this host
   'host-lacks': 'load or install what the words name',
   'egress-filtered': "let the host's forward rules accept what comes from `ovl*` links, and answers to it",
+  'published-filtered': "let the host's forward rules accept what goes to `ovl*` links, and answers from there",
   'forwarding-off': 'find out what switches `net.ipv4.ip_forward` off',
   'answers-astray': 'take away the route, rule or address that stands before the way into the network',
   'needed-address-covered': 'use another subnet for the network, or another address for what the host needs',

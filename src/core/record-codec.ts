@@ -221,7 +221,10 @@ export function endpointWith(held: EndpointRecord | undefined, record: EndpointR
 }
 
 export const decodeLive = decoder<LiveRecord>(
-  shape({ nodeId: string, bootId: string, startedAt: number, answersProbes: optional((value) => value === true) }),
+  shape({
+    ...{ nodeId: string, bootId: string, startedAt: number },
+    ...{ answersProbes: optional((value) => value === true), answersEncrypted: optional((value) => value === true) },
+  }),
 );
 
 /** Of either family, and all of one. */

@@ -185,6 +185,8 @@ export interface LiveRecord {
   readonly startedAt: number;
   /** This agent answers packets that see whether the data path works (`path/probe.ts`). Absent: it knows of none. */
   readonly answersProbes?: true;
+  /** The same of those that go as packets of encrypted networks do. */
+  readonly answersEncrypted?: true;
 }
 
 export interface SubnetSpec {

@@ -3,6 +3,8 @@
 export interface PathSocket {
   /** What cannot be sent is as lost. */
   send(data: Uint8Array, address: string): void;
+  /** Packets for any such socket of its namespace that the kernel dropped since its start for a wrong checksum; undefined: it does not tell. */
+  checksumErrors(): number | undefined;
   close(): void;
 }
 

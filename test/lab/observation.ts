@@ -19,7 +19,7 @@ lasting() {
     { sub(/\t# count [0-9]+$/, "") } !cut; cut && /}/ { cut = 0 }'
 }
 echo "## host"; show '' | sort
-for name in $(ip netns list | cut -d' ' -f1 | grep -vx overlayd-path | sort); do echo "## $name"; show "-n $name" "$name" | sort; done
+for name in $(ip netns list | cut -d' ' -f1 | grep -v '^overlayd-path' | sort); do echo "## $name"; show "-n $name" "$name" | sort; done
 find /etc/netns -type f 2>/dev/null | sort
 `;
 

@@ -1,5 +1,6 @@
 /** A UDP socket in another network namespace, opened there by this process itself, whose packets are never cut to pieces. */
 import { createSocket } from 'node:dgram';
+import { readFileSync } from 'node:fs';
 import { isIpv4 } from '../../core/ip.ts';
 import type { OpenPathSocket } from '../../ports/path.ts';
 import { insideNamespace } from '../native/namespace.ts';
@@ -34,11 +35,29 @@ export const openPathSocket: OpenPathSocket = (namespace, { address, port }, { m
         if (error) failed(error);
       });
     },
+    checksumErrors: () => {
+      try {
+        const read = () => readFileSync(`/proc/thread-self/net/${isIpv4(address) ? 'snmp' : 'snmp6'}`, 'utf8');
+        return checksumErrorsIn(insideNamespace(`${NAMES}${namespace}`, read));
+      } catch {
+        return undefined;
+      }
+    },
     close: () => {
       socket.close();
     },
   };
 };
+
+/** Of UDP, out of `/proc/net/snmp`, whose lines are headings and numbers in turn, or of IPv6 out of `snmp6`, a line each. */
+export function checksumErrorsIn(text: string): number | undefined {
+  const ofIpv6 = /^Udp6InCsumErrors\s+(\d+)$/m.exec(text)?.[1];
+  if (ofIpv6 !== undefined) return Number(ofIpv6);
+  const [headings, numbers] = text.split('\n').filter((line) => line.startsWith('Udp: '));
+  const at = headings?.split(' ').indexOf('InCsumErrors') ?? -1;
+  const count = at < 0 ? undefined : numbers?.split(' ')[at];
+  return count === undefined ? undefined : Number(count);
+}
 
 function bound(address: string, port: number): number {
   const family = isIpv4(address) ? 4 : 6;

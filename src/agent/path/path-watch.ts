@@ -7,10 +7,12 @@ import type { ClusterView } from '../../core/cluster-view.ts';
 import type { Found } from '../../core/finding.ts';
 import { innerMtu } from '../../core/inner-mtu.ts';
 import { familyOfAddress } from '../../core/ip.ts';
-import { isEncrypted } from '../../core/network-options.ts';
+import { isEncrypted, withEncryption } from '../../core/network-options.ts';
+import { ChecksumErrors } from '../../core/path/checksums.ts';
 import { type PathStatus, PeerPath } from '../../core/path/path.ts';
 import * as probe from '../../core/path/probe.ts';
 import type { NodeRecord } from '../../core/records.ts';
+import { type Backend, pathTo } from '../../core/underlay.ts';
 import type { Kernel } from '../../ports/kernel.ts';
 import type { OpenPathSocket } from '../../ports/path.ts';
 import type { Clock, Logger, Random } from '../../ports/runtime.ts';
@@ -18,6 +20,10 @@ import { ProbePlace } from './probe-place.ts';
 import { Questions } from './questions.ts';
 
 export interface PathWatchDeps {
+  /** By what the packets go: as those of plain networks, or as those of encrypted ones. */
+  readonly backend: Backend;
+  /** Which instance of the namespace it is in which tunnels have their sockets; undefined: there is none. */
+  readonly socketsAt: () => string | undefined;
   readonly view: () => Pick<ClusterView, 'nodes' | 'node' | 'live' | 'networks' | 'cluster'>;
   readonly self: () => NodeRecord;
   /** By gossip. */
@@ -33,14 +39,17 @@ export interface PathWatchDeps {
 
 const TICK_MS = 1_000;
 const PEERS_PER_TICK = 8;
-const CALM_MS = 15_000;
+/** What idles in a tunnel has it shake hands anew: less often. */
+const CALM_MS = { plain: 15_000, wireguard: 30_000 } as const;
 const DOUBT_MS = 2_000;
 const SMALL_MTU = 128;
-/** In a plain network that says nothing of it. */
-const USUAL = { options: {} };
+/** Of a network that says nothing else. */
+const USUAL = { plain: { options: {} }, wireguard: { options: withEncryption({}, 'default') } } as const;
 /** Of an examination: packets of each size, unless the path is known as lost. */
 const EXAMINED = 4;
 const OF_CLOCK = 'clock-skew';
+/** Why there is no path to a member. */
+const WITHOUT = { plain: 'behind NAT all goes through WireGuard', wireguard: 'it offers no key of WireGuard' } as const;
 
 interface Told extends Found {
   readonly nodeId: string;
@@ -52,6 +61,7 @@ export class PathWatch {
   readonly #dueAt = new Map<string, number>();
   readonly #place: ProbePlace;
   readonly #questions: Questions;
+  readonly #checksums = new ChecksumErrors();
   /** Findings that the log has told of. */
   #told = new Map<string, Told>();
   /** As of the last tick. */
@@ -79,8 +89,9 @@ export class PathWatch {
       while (!signal.aborted) {
         this.#whyNot = this.#findWhyNot();
         if (this.#whyNot === undefined) {
-          await this.#place.keep(this.#mtu, this.#reached());
+          await this.#place.keep(this.#mtu, this.#ways(), this.#deps.socketsAt() ?? '');
           for (const node of this.#due()) void this.#look(node);
+          this.#checksums.note(this.#place.checksumErrors(), clock.now());
         }
         this.#tell();
         await clock.sleep(TICK_MS, signal);
@@ -97,12 +108,13 @@ export class PathWatch {
 
   /** Why the path to a member is not looked at, in words; undefined: it is. */
   skipped(node: NodeRecord): string | undefined {
-    const { isHeard, self, view } = this.#deps;
+    const { backend, isHeard, self, view } = this.#deps;
     if (this.#whyNot !== undefined) return this.#whyNot;
-    if (self().nat || node.nat) return 'behind NAT all goes through WireGuard';
+    if (!pathTo(backend, self(), node)) return WITHOUT[backend];
     if (familyOfAddress(node.vtep) !== familyOfAddress(self().vtep))
       return 'its address for the data path is of the other family, IPv4 or IPv6';
-    if (!view().live(node.id)?.answersProbes) return 'its agent does not answer such packets';
+    const { answersProbes, answersEncrypted } = view().live(node.id) ?? {};
+    if (!(backend === 'plain' ? answersProbes : answersEncrypted)) return 'its agent does not answer such packets';
     if (!this.#place.isOpen) return this.#place.problem ?? 'this host is not ready for it yet';
     return isHeard(node.id) ? undefined : 'it is not heard';
   }
@@ -116,7 +128,8 @@ export class PathWatch {
   }
 
   findings(): Found[] {
-    return this.#found().map(({ nodeId: _, ...each }) => each);
+    const ofPaths = this.#found().map(({ nodeId: _, ...each }) => each);
+    return [...ofPaths, ...this.#checksums.findings(this.#deps.backend)];
   }
 
   #found(): Told[] {
@@ -124,32 +137,44 @@ export class PathWatch {
     return [...this.#paths].flatMap(([nodeId, path]) => {
       const node = view().node(nodeId);
       if (!node || node.left || this.skipped(node) !== undefined) return [];
-      const all = path.findings({ name: node.name, from: self().vtep, to: node.vtep, port: node.dataPathPort });
+      const { vtep: from } = self();
+      const to = { name: node.name, from, to: node.vtep, port: this.#portOf(node), backend: this.#deps.backend };
       // What passes is being found out.
       const isNarrow = () => path.nextSize === undefined && !this.#isWideEnough(path);
-      const told = all.filter(({ code }) => code !== 'path-mtu' || isNarrow());
-      return told.map((each) => ({ ...each, nodeId }));
+      const told = path.findings(to).filter(({ code }) => code !== 'path-mtu' || isNarrow());
+      return told
+        .filter(({ code }) => code !== OF_CLOCK || this.#judgesClock(node))
+        .map((each) => ({ ...each, nodeId }));
     });
+  }
+
+  /** UDP, which has to be open between the hosts. */
+  #portOf({ dataPathPort, wireguard }: NodeRecord): number {
+    return this.#deps.backend === 'plain' ? dataPathPort : (wireguard?.keys[0]?.port ?? 0);
+  }
+
+  /** Of two that see it one tells. */
+  #judgesClock(node: NodeRecord): boolean {
+    const { backend, self, view } = this.#deps;
+    return backend === 'plain' || !pathTo('plain', self(), node) || whyNotBy('plain', view(), self()) !== undefined;
   }
 
   /** For what the networks send by it, since somebody has made all of them so. */
   #isWideEnough({ status }: PeerPath): boolean {
-    const { view } = this.#deps;
-    const plain = [...view().networks()].filter((network) => !isEncrypted(network));
-    return plain.length > 0 && plain.every((network) => innerMtu(view(), network) <= status.mtu);
+    const { backend, view } = this.#deps;
+    const by = [...view().networks()].filter((network) => isEncrypted(network) === (backend === 'wireguard'));
+    return by.length > 0 && by.every((network) => innerMtu(view(), network) <= status.mtu);
   }
 
   /** Why nothing is to be looked at; it costs a look at all networks. */
   #findWhyNot(): string | undefined {
-    const { self, view } = this.#deps;
-    if (self().nat) return 'behind NAT all goes through WireGuard';
-    if (view().cluster()?.encryption === 'required') return 'all networks are encrypted';
-    const networks = [...view().networks()];
-    return networks.length > 0 && networks.every(isEncrypted) ? 'all networks are encrypted' : undefined;
+    const { backend, self, socketsAt, view } = this.#deps;
+    const why = whyNotBy(backend, view(), self());
+    return why ?? (socketsAt() === undefined ? 'WireGuard does not run on this host' : undefined);
   }
 
   get #mtu(): number {
-    return innerMtu(this.#deps.view(), USUAL);
+    return innerMtu(this.#deps.view(), USUAL[this.#deps.backend]);
   }
 
   #pathTo(nodeId: string): PeerPath {
@@ -160,13 +185,21 @@ export class PathWatch {
     return path;
   }
 
+  #ways(): readonly probe.ProbeWay[] {
+    const { backend, self } = this.#deps;
+    return this.#reached().map((node) => {
+      const { port, remote } = pathTo(backend, self(), node)!;
+      return { id: node.id, vtep: node.vtep, remote, port };
+    });
+  }
+
   /** To whom there is a way. */
   #reached(): readonly NodeRecord[] {
-    const { self, view } = this.#deps;
-    const { id, vtep } = self();
-    const family = familyOfAddress(vtep);
+    const { backend, self, view } = this.#deps;
+    const own = self();
+    const family = familyOfAddress(own.vtep);
     return [...view().nodes()].filter(
-      (node) => node.id !== id && !node.left && !node.nat && familyOfAddress(node.vtep) === family,
+      (node) => node.id !== own.id && !node.left && familyOfAddress(node.vtep) === family && pathTo(backend, own, node),
     );
   }
 
@@ -177,7 +210,7 @@ export class PathWatch {
     const nodes = this.#reached().filter((node) => this.skipped(node) === undefined);
     const known = new Set(nodes.map(({ id }) => id));
     for (const id of this.#dueAt.keys()) if (!known.has(id)) this.#dueAt.delete(id);
-    const calmMs = Math.max(CALM_MS, (nodes.length / PEERS_PER_TICK) * TICK_MS);
+    const calmMs = Math.max(CALM_MS[this.#deps.backend], (nodes.length / PEERS_PER_TICK) * TICK_MS);
     const due = nodes.filter(({ id }) => (this.#dueAt.get(id) ?? 0) <= now);
     const inDoubt = ({ id }: NodeRecord) => (this.#paths.get(id)?.isInDoubt ? 0 : 1);
     const chosen = due.sort((a, b) => inDoubt(a) - inDoubt(b)).slice(0, PEERS_PER_TICK);
@@ -227,13 +260,14 @@ export class PathWatch {
 
   /** What is found is logged once, and once more when it has ended. */
   #tell(): void {
-    const { logger } = this.#deps;
+    const { backend, logger } = this.#deps;
+    const encrypted = backend === 'wireguard';
     const now = new Map(this.#found().map((each) => [`${each.code} ${each.nodeId}`, each]));
     const impaired = new Set([...now.values()].flatMap(({ code, nodeId }) => (code === OF_CLOCK ? [] : [nodeId])));
     for (const [key, { code, subject: member, text: problem }] of now) {
       if (this.#told.has(key)) continue;
       if (code === OF_CLOCK) logger.warn({ member, problem }, 'the clock of a member differs');
-      else logger.warn({ event: 'path-impaired', member, code, problem }, 'packets to a member get lost');
+      else logger.warn({ event: 'path-impaired', member, code, encrypted, problem }, 'packets to a member get lost');
     }
     const restored = new Map<string, string>();
     for (const [key, each] of this.#told) {
@@ -246,7 +280,20 @@ export class PathWatch {
       else if (!impaired.has(nodeId)) restored.set(nodeId, member);
     }
     for (const member of restored.values())
-      logger.info({ event: 'path-restored', member }, 'the data path to a member is well again');
+      logger.info({ event: 'path-restored', member, encrypted }, 'the data path to a member is well again');
     this.#told = now;
   }
+}
+
+/** Why packets of that kind are of no use to anybody here. */
+function whyNotBy(
+  backend: Backend,
+  view: Pick<ClusterView, 'networks' | 'cluster'>,
+  self: Pick<NodeRecord, 'nat'>,
+): string | undefined {
+  const networks = [...view.networks()];
+  if (backend === 'wireguard') return networks.some(isEncrypted) ? undefined : 'no network is encrypted';
+  if (self.nat) return WITHOUT.plain;
+  if (view.cluster()?.encryption === 'required') return 'all networks are encrypted';
+  return networks.length > 0 && networks.every(isEncrypted) ? 'all networks are encrypted' : undefined;
 }

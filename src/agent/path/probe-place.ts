@@ -3,13 +3,16 @@
  * told once and tried again.
  */
 import type { Op } from '../../core/host-state.ts';
-import { PROBE_PLACE, PROBE_PORT, placeOps, removalOps, wayOps } from '../../core/path/probe.ts';
+import { PROBE_PLACES, PROBE_PORT, type ProbeWay, placeOps, removalOps, wayOps } from '../../core/path/probe.ts';
 import type { NodeRecord } from '../../core/records.ts';
+import { type Backend, tunnelEndOf } from '../../core/underlay.ts';
 import type { Kernel } from '../../ports/kernel.ts';
 import type { OpenPathSocket, PathSocket } from '../../ports/path.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 
 export interface ProbePlaceDeps {
+  /** What its packets go through. */
+  readonly backend: Backend;
   readonly self: () => NodeRecord;
   readonly kernel: Pick<Kernel, 'apply'>;
   readonly open: OpenPathSocket;
@@ -22,12 +25,12 @@ const RETRY_MS = 10_000;
 /** What the kernel says when the device or its addresses are gone. */
 const GONE = ['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'ENODEV', 'EADDRNOTAVAIL', 'EINVAL'];
 
-type Way = Pick<NodeRecord, 'id' | 'vtep' | 'dataPathPort'>;
-
 export class ProbePlace {
   readonly #deps: ProbePlaceDeps;
   #socket: PathSocket | undefined;
-  #ways = new Map<string, Way>();
+  #ways = new Map<string, ProbeWay>();
+  /** Where the device's socket was made. */
+  #socketsAt = '';
   #mtu = 0;
   #triedAt = Number.NEGATIVE_INFINITY;
   #problem: string | undefined;
@@ -45,16 +48,23 @@ export class ProbePlace {
     return this.#problem;
   }
 
-  /** Ways to `members` and no others, through a device of that MTU. Never throws. */
-  async keep(mtu: number, members: readonly NodeRecord[]): Promise<void> {
+  /**
+   * These ways and no others, through a device of that MTU. `socketsAt`: which instance of the namespace it is in which the device has
+   * its socket; where that has become another one, the device is made anew. Never throws.
+   */
+  async keep(mtu: number, ways: readonly ProbeWay[], socketsAt: string): Promise<void> {
     try {
-      if (!this.#socket) await this.#open(mtu);
+      if (this.#socket && socketsAt !== this.#socketsAt) {
+        this.close();
+        this.#triedAt = Number.NEGATIVE_INFINITY;
+      }
+      if (!this.#socket) await this.#open(mtu, socketsAt);
       if (!this.#socket) return;
-      const ops = [...this.#mtuOps(mtu), ...this.#wayOps(members)];
+      const ops = [...this.#mtuOps(mtu), ...this.#wayOps(ways)];
       if (ops.length === 0) return;
       await apply(this.#deps.kernel, [ops]);
       this.#mtu = mtu;
-      this.#ways = new Map(members.map(({ id, vtep, dataPathPort }) => [id, { id, vtep, dataPathPort }]));
+      this.#ways = new Map(ways.map((way) => [way.id, way]));
     } catch (error) {
       this.#fail(error as Error);
     }
@@ -64,21 +74,31 @@ export class ProbePlace {
     this.#socket?.send(data, address);
   }
 
+  /** As of {@link PathSocket}. */
+  checksumErrors(): number | undefined {
+    return this.#socket?.checksumErrors();
+  }
+
   close(): void {
     this.#socket?.close();
     this.#socket = undefined;
   }
 
-  async #open(mtu: number): Promise<void> {
-    const { clock, kernel, onMessage, open, self } = this.#deps;
+  get #at(): string {
+    return PROBE_PLACES[this.#deps.backend];
+  }
+
+  async #open(mtu: number, socketsAt: string): Promise<void> {
+    const { backend, clock, kernel, onMessage, open, self } = this.#deps;
     if (clock.elapsed() - this.#triedAt < RETRY_MS) return;
     this.#triedAt = clock.elapsed();
     this.#ways.clear();
     this.#mtu = mtu;
-    await apply(kernel, removalOps()).catch(() => undefined);
-    await apply(kernel, placeOps(self(), mtu));
+    this.#socketsAt = socketsAt;
+    await apply(kernel, removalOps(this.#at)).catch(() => undefined);
+    await apply(kernel, placeOps(this.#at, self(), tunnelEndOf(backend, self()), mtu));
     const bound = { address: self().vtep, port: PROBE_PORT };
-    this.#socket = open(PROBE_PLACE, bound, { message: onMessage, failed: (error) => this.#failed(error) });
+    this.#socket = open(this.#at, bound, { message: onMessage, failed: (error) => this.#failed(error) });
     this.#problem = undefined;
   }
 
@@ -96,22 +116,25 @@ export class ProbePlace {
   }
 
   #mtuOps(mtu: number): readonly Op[] {
-    return mtu === this.#mtu ? [] : [{ kind: 'set-link', at: PROBE_PLACE, name: 'vx0', set: { mtu } }];
+    return mtu === this.#mtu ? [] : [{ kind: 'set-link', at: this.#at, name: 'vx0', set: { mtu } }];
   }
 
-  #wayOps(members: readonly NodeRecord[]): readonly Op[] {
-    const wanted = new Map(members.map((member) => [member.id, member]));
-    const same = (one: Way | undefined, other: Way | undefined) =>
-      one?.vtep === other?.vtep && one?.dataPathPort === other?.dataPathPort;
+  #wayOps(ways: readonly ProbeWay[]): readonly Op[] {
+    const wanted = new Map(ways.map((way) => [way.id, way]));
+    const same = (one: ProbeWay | undefined, other: ProbeWay | undefined) =>
+      one?.vtep === other?.vtep && one?.remote === other?.remote && one?.port === other?.port;
     const gone = [...this.#ways.values()].filter((way) => !same(way, wanted.get(way.id)));
-    const come = members.filter((member) => !same(member, this.#ways.get(member.id)));
-    return [...gone.flatMap((way) => wayOps(way, false)), ...come.flatMap((way) => wayOps(way, true))];
+    const come = ways.filter((way) => !same(way, this.#ways.get(way.id)));
+    return [
+      ...gone.flatMap((way) => wayOps(this.#at, way, false)),
+      ...come.flatMap((way) => wayOps(this.#at, way, true)),
+    ];
   }
 }
 
-/** Takes away what there is of it. */
-export async function clearProbePlace(kernel: Pick<Kernel, 'apply'>): Promise<void> {
-  await apply(kernel, removalOps());
+/** Takes away what there is of all. */
+export async function clearProbePlaces(kernel: Pick<Kernel, 'apply'>): Promise<void> {
+  for (const at of Object.values(PROBE_PLACES)) await apply(kernel, removalOps(at));
 }
 
 /** Throws the first failure. */

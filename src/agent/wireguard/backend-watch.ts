@@ -30,6 +30,11 @@ export class BackendWatch {
     this.#deps = deps;
   }
 
+  /** Which instance of WireGuard's namespace there is: another one after each end. Undefined: there are no devices. */
+  get place(): string | undefined {
+    return this.#seen?.devices.length ? String(this.#endings.count) : undefined;
+  }
+
   /** Since the agent began. */
   get endings(): Endings {
     return this.#endings;

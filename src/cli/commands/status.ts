@@ -1,6 +1,6 @@
 /** `status`: how this host and its cluster are, at a glance. */
 import type { Command } from 'commander';
-import type { PeerStatus, Status, Tunnel } from '../../gen/overlayd/v1/control.ts';
+import type { PeerStatus, Status } from '../../gen/overlayd/v1/control.ts';
 import { findingJson } from '../finding.ts';
 import { addJsonOption, printJson, timestamp } from '../output.ts';
 import { pathColumns, pathJson } from '../path.ts';
@@ -81,7 +81,7 @@ function printStatus(session: Session, status: Status): void {
         { heading: 'ADDRESS', cell: (row) => row.address },
         { heading: 'STATE', cell: (row) => row.state },
         { heading: 'HEARD', cell: (row) => (row.heardMsAgo < 0 ? 'never' : `${age(row.heardMsAgo)} ago`) },
-        ...(status.peers.some(({ path }) => path) ? pathColumns(now()) : []),
+        ...(status.peers.some(({ path }) => path) ? pathColumns<PeerStatus>(now(), ({ path }) => path) : []),
       ],
       status.peers,
     ),
@@ -91,18 +91,22 @@ function printStatus(session: Session, status: Status): void {
 
 /** What encrypted networks go by; plain ones go to the peers' addresses. */
 function printTunnels(session: Session, { peers }: Status): void {
-  const tunnels = peers.flatMap(({ tunnel }) => tunnel ?? []);
+  const tunnels = peers.flatMap(({ tunnel, encryptedPath }) => (tunnel ? [{ ...tunnel, path: encryptedPath }] : []));
   if (tunnels.length === 0) return;
+  const now = session.surroundings.now();
   session.print('');
   session.print(
-    renderTable<Tunnel>(
+    renderTable<(typeof tunnels)[number]>(
       [
         { heading: 'TUNNEL TO', cell: (row) => row.nodeName },
         { heading: 'ENDPOINT', cell: wayText },
-        { heading: 'HANDSHAKE', cell: (row) => handshakeText(row, session.surroundings.now()) },
+        { heading: 'HANDSHAKE', cell: (row) => handshakeText(row, now) },
         { heading: 'SENT', cell: (row) => bytesText(row.sentBytes) },
         { heading: 'RECEIVED', cell: (row) => bytesText(row.receivedBytes) },
         { heading: 'MTU', cell: (row) => String(row.mtu) },
+        ...(tunnels.some(({ path }) => path)
+          ? pathColumns<(typeof tunnels)[number]>(now, (row) => row.path, 'MTU INSIDE')
+          : []),
       ],
       tunnels,
     ),
@@ -166,6 +170,7 @@ function statusJson(status: Status) {
       State: peer.state,
       HeardMsAgo: peer.heardMsAgo,
       Path: peer.path ? pathJson(peer.path) : null,
+      EncryptedPath: peer.encryptedPath ? pathJson(peer.encryptedPath) : null,
       Tunnel: peer.tunnel ? tunnelJson(peer.tunnel) : null,
     })),
     Networks: status.networks,

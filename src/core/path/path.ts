@@ -3,6 +3,7 @@
  * be, and by which direction it is broken. Given outcomes and times, it decides; it sends nothing. Pure.
  */
 import { type Found, found, suspected } from '../finding.ts';
+import type { Backend } from '../underlay.ts';
 
 /** How a packet that was to come back ended. */
 export interface Outcome {
@@ -146,7 +147,7 @@ export class PeerPath {
     // One small packet that gets lost as well does not end it.
     if (this.#tooLarge !== undefined && this.#state !== 'lost') {
       const passes = this.#mtu > 0 ? `of ${this.#mtu} bytes and less pass` : 'that are small pass';
-      const text = `packets of ${this.#tooLarge} bytes do not pass between containers here and on ${peer.name}, those ${passes}: something between ${peer.from} and ${peer.to} has a smaller MTU than the hosts' links and drops what is larger; raise it there, or make the networks with \`-o mtu=${this.#mtu || LEAST_MTU}\``;
+      const text = `packets of ${this.#tooLarge} bytes do not pass between ${containersOf(peer)} here and on ${peer.name}, those ${passes}: something between ${peer.from} and ${peer.to} has a smaller MTU than the hosts' links and drops what is larger; raise it there, or make the networks with \`-o mtu=${this.#mtu || LEAST_MTU}\``;
       all.push(...found('path-mtu', [text], peer.name));
     }
     return [...all.map((each) => ({ ...each, since })), ...judgeClock(peer.name, this.#aheadMs)];
@@ -167,20 +168,26 @@ export interface NamedPath {
   /** Tunnel addresses of this host and of the other one. */
   readonly from: string;
   readonly to: string;
-  /** UDP. */
+  /** UDP, which has to be open between the two. */
   readonly port: number;
+  readonly backend: Backend;
 }
 
-function wayOf({ from, to, port }: NamedPath): string {
-  return `VXLAN, ${port}/udp, ${from} to ${to}`;
+function wayOf({ backend, from, to, port }: NamedPath): string {
+  return `${backend === 'plain' ? 'VXLAN' : 'VXLAN within WireGuard'}, ${port}/udp, ${from} to ${to}`;
+}
+
+/** Whose packets go by it. */
+function containersOf({ backend }: NamedPath): string {
+  return backend === 'plain' ? 'containers' : 'containers of encrypted networks';
 }
 
 function describeLost(peer: NamedPath, isHeard: boolean): string {
   const { name, port } = peer;
-  const way = wayOf(peer);
+  const [way, containers] = [wayOf(peer), containersOf(peer)];
   return isHeard
-    ? `no packet of this host gets to ${name} by the data path (${way}), though ${name}'s come in here: containers here and there do not reach each other; open ${port}/udp on ${name} and on what is between, for packets from ${peer.from}`
-    : `no packet comes from ${name} by the data path (${way}, and back), though it is heard on its gossip port: containers here and there do not reach each other; open ${port}/udp both ways: on this host, on ${name} and on what is between. \`overlayd doctor\` on ${name} tells of the other direction`;
+    ? `no packet of this host gets to ${name} by the data path (${way}), though ${name}'s come in here: ${containers} here and there do not reach each other; open ${port}/udp on ${name} and on what is between, for packets from ${peer.from}`
+    : `no packet comes from ${name} by the data path (${way}, and back), though it is heard on its gossip port: ${containers} here and there do not reach each other; open ${port}/udp both ways: on this host, on ${name} and on what is between. \`overlayd doctor\` on ${name} tells of the other direction`;
 }
 
 const SKEW_MS = { suspected: 5_000, certain: 60_000 } as const;

@@ -2,14 +2,18 @@
  * Packets that members send each other through the data path to see whether it carries them: UDP inside of VXLAN with a VNI of its
  * own, which no network can have, and which agents that do not know it drop. One asks; the other sends as much back. Pure.
  */
-import { DEFAULT, type FdbRow, HOST, type Neighbour, type Op, ROUTE_PROTOCOL, TUNNEL } from '../host-state.ts';
+import { DEFAULT, type FdbRow, type Neighbour, type Op, type Place, ROUTE_PROTOCOL, TUNNEL } from '../host-state.ts';
 import { BITS, type Family, familyOfAddress } from '../ip.ts';
 import type { NodeRecord } from '../records.ts';
+import type { Backend, TunnelEnd } from '../underlay.ts';
 
 /** The one that no network may choose: a device stays in the kernel when the agent ends, and two cannot have the same. */
 export const PROBE_VNI = 0;
-/** Namespace; by its name none of a network's. */
-export const PROBE_PLACE = 'overlayd-path';
+/** Namespaces, by what the packets go through; by their names none of a network's. */
+export const PROBE_PLACES: Readonly<Record<Backend, Place>> = {
+  plain: 'overlayd-path',
+  wireguard: 'overlayd-path-wg',
+};
 /** UDP, inside, where nobody else is. */
 export const PROBE_PORT = 7_946;
 
@@ -65,27 +69,26 @@ export function packetOf(payload: number, family: Family): number {
   return payload + HEADER_BYTES[family];
 }
 
-type Member = Pick<NodeRecord, 'id' | 'vtep' | 'dataPathPort'>;
-
 /** Locally administered; 40 bits of the node's id. */
 export function probeMac(nodeId: string): string {
   return `0e:${nodeId.slice(0, 10).match(/../g)?.join(':') ?? ''}`;
 }
 
-/** What makes the place anew, one stage after another: a namespace with the device, whose addresses are the tunnels' own. */
-export function placeOps(self: Member, mtu: number): readonly (readonly Op[])[] {
+/** What makes the place anew, one stage after another: a namespace with the device, whose address inside is the host's VTEP. */
+export function placeOps(
+  at: Place,
+  self: Pick<NodeRecord, 'id' | 'vtep'>,
+  end: TunnelEnd,
+  mtu: number,
+): readonly (readonly Op[])[] {
   const family = familyOfAddress(self.vtep);
-  const at = PROBE_PLACE;
   return [
     [{ kind: 'add-namespace', name: at, id: PROBE_VNI }],
     [
       { kind: 'set-sysctl', at, key: 'net.ipv6.conf.all.disable_ipv6', value: family === 6 ? '0' : '1' },
       {
         ...{ kind: 'add-vxlan', at, name: TUNNEL, mac: probeMac(self.id), mtu },
-        vxlan: {
-          ...{ vni: PROBE_VNI, local: self.vtep, port: self.dataPathPort, socketAt: HOST },
-          ...{ learning: false, proxy: false },
-        },
+        vxlan: { ...end, vni: PROBE_VNI, learning: false, proxy: false },
       },
     ],
     [
@@ -101,16 +104,22 @@ export function placeOps(self: Member, mtu: number): readonly (readonly Op[])[] 
 }
 
 /** The device by itself: with the namespace alone it would go a moment later. */
-export function removalOps(): readonly (readonly Op[])[] {
-  return [[{ kind: 'delete-link', at: PROBE_PLACE, name: TUNNEL }], [{ kind: 'delete-namespace', name: PROBE_PLACE }]];
+export function removalOps(at: Place): readonly (readonly Op[])[] {
+  return [[{ kind: 'delete-link', at, name: TUNNEL }], [{ kind: 'delete-namespace', name: at }]];
+}
+
+/** To a member: its VTEP, by which it is asked, and where the packets are sent. */
+export interface ProbeWay extends Pick<NodeRecord, 'id' | 'vtep'> {
+  readonly remote: string;
+  /** UDP. */
+  readonly port: number;
 }
 
 /** The way to a member, or no way any more. */
-export function wayOps(member: Member, isThere: boolean): readonly Op[] {
-  const mac = probeMac(member.id);
-  const row: FdbRow = { link: TUNNEL, mac, vtep: member.vtep, port: member.dataPathPort };
-  const neighbour: Neighbour = { link: TUNNEL, address: member.vtep, mac };
-  const at = PROBE_PLACE;
+export function wayOps(at: Place, { id, port, remote, vtep }: ProbeWay, isThere: boolean): readonly Op[] {
+  const mac = probeMac(id);
+  const row: FdbRow = { link: TUNNEL, mac, vtep: remote, port };
+  const neighbour: Neighbour = { link: TUNNEL, address: vtep, mac };
   return isThere
     ? [
         { kind: 'set-fdb', at, row },

@@ -21,6 +21,7 @@ import {
   type TokenRecord,
 } from '../../core/records.ts';
 import type {
+  DataPath,
   DnsSet,
   Endpoint,
   IpamReport,
@@ -191,7 +192,7 @@ export function peerMessage(
   member: Member,
   node: NodeRecord,
   tunnel: Tunnel | undefined,
-  path?: PathStatus,
+  paths: { readonly plain?: PathStatus | undefined; readonly encrypted?: PathStatus | undefined } = {},
 ): PeerStatus {
   const liveness = member.liveness(node.id);
   return {
@@ -202,8 +203,13 @@ export function peerMessage(
     // Whole numbers only pass: the clock of durations has fractions.
     heardMsAgo: Math.round(member.heardAgoMs(node.id) ?? -1),
     tunnel,
-    path: path && { ...path, roundTripMs: Math.round(path.roundTripMs * 1_000) / 1_000, changedMs: path.changedAt },
+    path: paths.plain && pathMessage(paths.plain),
+    encryptedPath: paths.encrypted && pathMessage(paths.encrypted),
   };
+}
+
+function pathMessage(path: PathStatus): DataPath {
+  return { ...path, roundTripMs: Math.round(path.roundTripMs * 1_000) / 1_000, changedMs: path.changedAt };
 }
 
 function byNameThenAddress(a: EndpointRecord, b: EndpointRecord): number {

@@ -56,7 +56,11 @@ export async function statusMessage(report: Report, lifecycle: Lifecycle, facts:
     }),
     store: storeMessage(membership),
     peers: peers
-      .map((node) => peerMessage(member, node, tunnels.get(node.id), membership.paths.status(node)))
+      .map((node) => {
+        const { encryptedPaths, paths } = membership;
+        const ofPaths = { plain: paths.status(node), encrypted: encryptedPaths.status(node) };
+        return peerMessage(member, node, tunnels.get(node.id), ofPaths);
+      })
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
     networks: networks.length,
     mtu: innerMtu(member.view, usual),

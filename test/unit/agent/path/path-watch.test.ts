@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { PathWatch } from '../../../../src/agent/path/path-watch.ts';
 import type { PlannedOp } from '../../../../src/core/host-state.ts';
 import type { NodeRecord } from '../../../../src/core/records.ts';
+import type { Backend } from '../../../../src/core/underlay.ts';
 import { settle, VirtualClock } from '../../../sim/virtual-clock.ts';
 
 interface Told {
@@ -24,7 +25,7 @@ const nodeOf = (number: number, fields: Partial<NodeRecord> = {}): NodeRecord =>
   }) as NodeRecord;
 
 /** Hosts whose packets pass in no time, but for those that `drops` says. */
-function hosts(nodes: readonly NodeRecord[], networks: readonly object[] = []) {
+function hosts(nodes: readonly NodeRecord[], networks: readonly object[] = [], backend: Backend = 'plain') {
   const clock = new VirtualClock();
   const sockets = new Map<string, (data: Uint8Array, from: string) => void>();
   const ops: PlannedOp[] = [];
@@ -34,14 +35,17 @@ function hosts(nodes: readonly NodeRecord[], networks: readonly object[] = []) {
     ...{ clock, ops, logged, unheard: new Set<string>(), old: new Set<string>(), refuses: false },
     drops: (_from: string, _to: string, _bytes: number) => false,
     asked: 0,
+    ...{ place: '0' as string | undefined, opened: 0, checksumErrors: 0 },
   };
   const watches = nodes.map((self) => {
     const watch = new PathWatch({
+      ...{ backend, socketsAt: () => lab.place },
       view: () =>
         ({
           nodes: () => nodes,
           node: (id: string) => nodes.find((node) => node.id === id),
-          live: (id: string) => (lab.old.has(id) ? {} : { answersProbes: true }),
+          live: (id: string) =>
+            lab.old.has(id) ? {} : { [backend === 'plain' ? 'answersProbes' : 'answersEncrypted']: true },
           networks: () => networks,
           cluster: () => undefined,
         }) as never,
@@ -56,7 +60,9 @@ function hosts(nodes: readonly NodeRecord[], networks: readonly object[] = []) {
       },
       open: (_, { address }, { message }) => {
         sockets.set(address, message);
+        lab.opened += 1;
         return {
+          checksumErrors: () => lab.checksumErrors,
           send: (data, to) => {
             lab.asked += 1;
             if (!lab.drops(address, to, data.length)) queueMicrotask(() => sockets.get(to)?.(data, address));
@@ -126,7 +132,7 @@ describe('paths between hosts', () => {
     lab.unheard.clear();
     lab.drops = () => false;
     await pass(60_000);
-    const restored = (member: string) => ({ event: 'path-restored', member });
+    const restored = (member: string) => ({ event: 'path-restored', member, encrypted: false });
     expect(lab.logged.slice(2).toSorted(byMember)).toEqual([restored('h1'), restored('h2')]);
   });
 
@@ -225,5 +231,67 @@ describe('paths between hosts', () => {
     lab.refuses = false;
     await pass(11_000);
     expect(watches[0]!.watch.isOpen).toBe(true);
+  });
+
+  it('on which checksums are wrong are told until a while after', async () => {
+    const { lab, pass, told } = hosts([nodeOf(1), nodeOf(2)]);
+    await pass(3_000);
+    lab.checksumErrors = 5;
+    await pass(2_000);
+    expect(told(1)).toEqual([{ code: 'checksum-broken', subject: '' }]);
+    await pass(200_000);
+    expect(told(1)).toEqual([]);
+  });
+});
+
+describe('paths of encrypted networks', () => {
+  const key = (number: number) => ({
+    wireguard: { backend: 'kernel', keys: [{ publicKey: `k${number}`, number, port: 51_841 }] } as never,
+  });
+  const nodes = [nodeOf(1, key(1)), nodeOf(2, { ...key(2), nat: true }), nodeOf(3)];
+  const encrypted = [{ id: 'e', vni: 4_096, options: { encrypted: 'true' } }];
+
+  it('go by the tunnels to all that offer a key, behind NAT too', async () => {
+    const { lab, watches, pass } = hosts(nodes, encrypted, 'wireguard');
+    await pass(3_000);
+    const { watch } = watches[0]!;
+    expect(watch.status(nodes[1]!)).toMatchObject({ state: 'passes', mtu: 1_386 });
+    expect(watch.skipped(nodes[2]!)).toMatch(/no key/);
+    const rows = lab.ops.flatMap(({ op }) => (op.kind === 'set-fdb' && op.at === 'overlayd-path-wg' ? [op.row] : []));
+    expect(rows).toContainEqual(expect.objectContaining({ vtep: '198.18.0.2', port: 4_789 }));
+  });
+
+  it('are named as that when they are lost', async () => {
+    const { lab, watches, pass, told } = hosts(nodes, encrypted, 'wireguard');
+    await pass(3_000);
+    lab.drops = () => true;
+    await pass(60_000);
+    expect(told(1)).toEqual([{ code: 'data-path-lost', subject: 'h2' }]);
+    expect(watches[0]!.watch.findings()[0]!.text).toMatch(
+      /VXLAN within WireGuard, 51841\/udp.*containers of encrypted/,
+    );
+  });
+
+  it('are not looked at where no network is encrypted, or WireGuard does not run here', async () => {
+    const plain = hosts(nodes, [{ id: 'p', options: {} }], 'wireguard');
+    await plain.pass(3_000);
+    expect(plain.lab.asked).toBe(0);
+    const without = hosts(nodes, encrypted, 'wireguard');
+    without.lab.place = undefined;
+    await without.pass(3_000);
+    without.lab.asked = 0;
+    await without.pass(60_000);
+    expect([without.lab.asked, without.watches[0]!.watch.skipped(nodes[1]!)]).toEqual([
+      ...[0, 'WireGuard does not run on this host'],
+    ]);
+  });
+
+  it("are made anew with WireGuard's devices", async () => {
+    const { lab, pass } = hosts(nodes.slice(0, 1), encrypted, 'wireguard');
+    await pass(3_000);
+    expect(lab.opened).toBe(1);
+    lab.place = '1';
+    await pass(2_000);
+    expect(lab.opened).toBe(2);
   });
 });

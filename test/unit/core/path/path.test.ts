@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { judgeClock, PeerPath } from '../../../../src/core/path/path.ts';
 
-const PEER = { name: 'h2', from: '10.0.0.1', to: '10.0.0.2', port: 4_789 };
+const PEER = { name: 'h2', from: '10.0.0.1', to: '10.0.0.2', port: 4_789, backend: 'plain' } as const;
 
 /** Notes outcomes a second apart. */
 function watched() {

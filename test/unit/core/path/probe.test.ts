@@ -4,6 +4,7 @@ import {
   decodeProbe,
   encodeProbe,
   LEAST_BYTES,
+  PROBE_PLACES,
   PROBE_VNI,
   type Probe,
   packetOf,
@@ -12,6 +13,7 @@ import {
   probeMac,
   wayOps,
 } from '../../../../src/core/path/probe.ts';
+import { tunnelEndOf } from '../../../../src/core/underlay.ts';
 
 const PROBE: Probe = {
   ...{ kind: 'ask', number: 4_000_000_000, nodeId: '0c11223344556677'.repeat(2) },
@@ -39,22 +41,24 @@ test('a payload fills a packet of the MTU', () => {
 
 test('the device is bound as those of networks are, and the way to a member leads to its tunnel end', () => {
   const self = { id: 'aabbccddee00'.padEnd(32, '0'), vtep: '10.0.0.1', dataPathPort: 4_789 };
-  const member = { id: '112233445566'.padEnd(32, '0'), vtep: '10.0.0.2', dataPathPort: 4_790 };
-  const ops = placeOps(self, 1_450).flat();
+  const member = { id: '112233445566'.padEnd(32, '0'), vtep: '10.0.0.2', remote: '10.0.0.2', port: 4_790 };
+  const at = PROBE_PLACES.plain;
+  const end = tunnelEndOf('plain', self);
+  const ops = placeOps(at, self, end, 1_450).flat();
   expect(ops).toContainEqual(
     expect.objectContaining({
       ...{ kind: 'add-vxlan', mtu: 1_450, mac: '0e:aa:bb:cc:dd:ee' },
       vxlan: expect.objectContaining({ local: '10.0.0.1', port: 4_789, learning: false }),
     }),
   );
-  expect(wayOps(member, true)).toEqual([
+  expect(wayOps(at, member, true)).toEqual([
     expect.objectContaining({
       kind: 'set-fdb',
       row: { link: 'vx0', mac: probeMac(member.id), vtep: '10.0.0.2', port: 4_790 },
     }),
     expect.objectContaining({ kind: 'set-neighbour' }),
   ]);
-  expect(wayOps(member, false).map(({ kind }) => kind)).toEqual(['delete-neighbour', 'delete-fdb']);
+  expect(wayOps(at, member, false).map(({ kind }) => kind)).toEqual(['delete-neighbour', 'delete-fdb']);
 });
 
 test('no network can choose the VNI', () => {
