@@ -26,6 +26,6 @@ export class FakeFacts implements HostFacts {
   nameServers = async () => this.servers;
   lookUp = async () => [];
   underlay = async () => ({ mtuBytes: this.mtuBytes, limit: 'link eth0' });
-  linksTo = async () => new Map();
+  linksTo: HostFacts['linksTo'] = async () => new Map();
   bindProblem = async () => undefined;
 }

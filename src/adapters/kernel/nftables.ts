@@ -175,14 +175,18 @@ export function parsePassage(json: string): Passage | undefined {
         ? (rule.expr ?? []).flatMap(({ counter }) => counter?.packets ?? [])
         : [],
     );
-  // Which rules count what passes is said in `host-filter.ts`: of `input` the first, of `forward` the last.
+  // Which rules count what passes is said in `host-filter.ts`: of `input` the first, of `forward` the last, and one before it.
   const way = (before: number | undefined, after: number | undefined) =>
     before === undefined || after === undefined ? undefined : { before, after };
   const data = way(counts('input')[0], counts('admitted')[0]);
   const out = way(counts('forward').at(-1), counts('passed')[0]);
+  const published = counts('forward').length > 1 ? way(counts('forward')[0], counts('passed')[1]) : undefined;
   const strays = nftables.flatMap(({ set }) => (set?.name === 'strays' ? (set.elem ?? []) : []));
-  return data && out && { data, out, strays: new Map(strays.map(parseCounted)) };
+  return data && out && { data, out, in: published ?? NOTHING_CAME, strays: new Map(strays.map(parseCounted)) };
 }
+
+/** In a table of a release that does not count it. */
+const NOTHING_CAME = { before: 0, after: 0 } as const;
 
 /** An element with a counter of its own. */
 function parseCounted(element: unknown): readonly [string, number] {

@@ -25,7 +25,7 @@ export interface FirewallWatchDeps {
 
 const INTERVAL_MS = 10_000;
 const MOST_LOGGED = 5;
-const CODES = { data: 'data-port-filtered', out: 'egress-filtered' } as const;
+const CODES = { data: 'data-port-filtered', out: 'egress-filtered', in: 'published-filtered' } as const;
 
 export class FirewallWatch {
   readonly #deps: FirewallWatchDeps;
@@ -55,7 +55,7 @@ export class FirewallWatch {
 
   async look(): Promise<void> {
     const passage = await this.#deps.passage();
-    for (const way of ['data', 'out'] as const) if (passage) await this.#lookAt(way, passage);
+    for (const way of ['data', 'out', 'in'] as const) if (passage) await this.#lookAt(way, passage);
     const { clock, logger, nameOf } = this.#deps;
     const begun = this.#strays.note(passage?.strays ?? new Map(), clock.elapsed());
     for (const from of begun.slice(0, MOST_LOGGED))

@@ -49,6 +49,8 @@ const FROM_A_TUNNEL = '@th,128,16 0x3333 @th,176,24 0x0a6f76';
 /** Behind UDP's header and the first word of VXLAN's (RFC 7348, section 5). */
 const VNI = '@th,96,24';
 const FROM_TUNNELS = `iifname "${CONTROL_LINK}"`;
+/** What callers send to a container by a port of the host, whoever translates it: counted. */
+const PUBLISHED = 'oifname @uplinks ct status dnat ct direction original counter';
 const OPENS = 'tcp flags & (syn | ack) == syn';
 
 const elementOf = ({ address, protocol, port }: Uplink['opened'][number]) => `${address} ${protocol} ${port}`;
@@ -187,6 +189,7 @@ export function hostFilter(desired: Desired, provesAbsence: boolean): Filter {
           const [way, members] = [IP[family], nameOf('members', family)];
           return [`udp dport @ports ${way} daddr @${members} ${way} saddr != @${members} counter drop`];
         }),
+        PUBLISHED,
         ...publishing.forward,
         'iifname @uplinks oifname @uplinks drop',
         // The way to the tunnels is for what processes of the host say, and for them.
@@ -206,7 +209,7 @@ export function hostFilter(desired: Desired, provesAbsence: boolean): Filter {
       ]),
       // What is counted here as well has passed every other table of the host: see `firewall-watch.ts`.
       chain('admitted', 'input', LATE, 'accept', [`${ofMembers} counter`]),
-      chain('passed', 'forward', LATE, 'accept', ['iifname @uplinks counter']),
+      chain('passed', 'forward', LATE, 'accept', ['iifname @uplinks counter', PUBLISHED]),
       {
         ...chain('postrouting', 'postrouting', SRCNAT, 'accept', [
           'ip saddr @subnets oifname != @uplinks masquerade',

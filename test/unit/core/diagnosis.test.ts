@@ -145,7 +145,9 @@ test('a namespace of no network is left over', () => {
 test('what was put back again and again is drift that returns, the worst by its name', () => {
   expect(diagnosis.judgeDrift([])).toEqual([]);
   const of = (object: string, times: number) => ({
-    drift: { ...{ kind: 'link', network: 'web', place: 'ovl-4096', object, state: 'missing', detail: '', why: '' } as const },
+    drift: {
+      ...({ kind: 'link', network: 'web', place: 'ovl-4096', object, state: 'missing', detail: '', why: '' } as const),
+    },
     ...{ times, firstMs: 0, lastMs: 0 },
   });
   const all = diagnosis.judgeDrift([of('br0', 3), of('vx0', 9)]);

@@ -32,6 +32,11 @@ describe('what is said of it', () => {
     ['out', 'firewalld', '--zone=trusted --add-interface=ovl+'],
     ['out', 'ufw', 'ufw route allow'],
     ['out', undefined, 'nft list ruleset'],
+    ['out', 'docker', '`iptables -I DOCKER-USER -i ovl+ -j ACCEPT && iptables -I DOCKER-USER -o ovl+ -j ACCEPT`'],
+    ['data', 'iptables-legacy', '`iptables-legacy -I INPUT -p udp --dport 4790 -j ACCEPT`'],
+    ['in', 'iptables-legacy', 'which `iptables -S` and `nft` do not show'],
+    ['in', 'ufw', 'ufw route allow out on ovl4096'],
+    ['in', undefined, 'published ports of containers here'],
     // Whoever lets containers reach some addresses alone is not told to open the host.
     ['out', 'firewalld', 'where a rule of yours is to do that, nothing is wrong'],
   ] as const)('%s, %s', (way, firewall, words) => {

@@ -58,14 +58,17 @@ it('of what passes nothing is counted that is dropped before', () => {
     ['input', counter(2, 'accept')],
     ['admitted', counter(3, undefined)],
     ['forward', counter(4, 'drop')],
+    ['forward', counter(8, undefined)],
     ['forward', counter(5, undefined)],
     ['passed', counter(6, undefined)],
+    ['passed', counter(9, undefined)],
   ].map(([chain, expr]) => ({ rule: { chain, expr } }));
   const elem = { elem: { val: '192.0.2.9', timeout: 3600, expires: 3000, counter: { packets: 7, bytes: 700 } } };
   const strays = { set: { name: 'strays', type: 'ipv4_addr', timeout: 3600, elem: [elem] } };
   expect(parsePassage(JSON.stringify({ nftables: [strays, ...rules] }))).toEqual({
     data: { before: 2, after: 3 },
     out: { before: 5, after: 6 },
+    in: { before: 8, after: 9 },
     strays: new Map([['192.0.2.9', 7]]),
   });
 });

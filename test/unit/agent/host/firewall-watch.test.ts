@@ -17,7 +17,12 @@ test('a firewall in the way, and who sends in clear, is named once in the log, a
   });
   let strays = new Map([['192.0.2.7', 5]]);
   const see = async (data: number, arrived: number) => {
-    passage = { data: { before: data, after: arrived }, out: { before: 0, after: 0 }, strays };
+    passage = {
+      data: { before: data, after: arrived },
+      out: { before: 0, after: 0 },
+      in: { before: 0, after: 0 },
+      strays,
+    };
     await watch.look();
     return watch.findings.map(({ text }) => text);
   };
@@ -53,7 +58,26 @@ test('what came since there was no table yet counts from the first packet', asyn
   });
   await watch.look();
   const none = { before: 0, after: 0 };
-  passage = { data: none, out: none, strays: new Map([['192.0.2.9', 4]]) };
+  passage = { data: none, out: none, in: none, strays: new Map([['192.0.2.9', 4]]) };
   await watch.look();
   expect(watch.findings.map(({ text }) => text)).toEqual([expect.stringMatching(/^4 VXLAN /)]);
+});
+
+test('who calls published ports in vain is told', async () => {
+  const ignore = () => undefined;
+  const none = { before: 0, after: 0 };
+  let calls = none;
+  const watch = new FirewallWatch({
+    passage: async () => ({ data: none, out: none, in: calls, strays: new Map() }),
+    ...{ firewall: async () => 'docker', port: 4789, nameOf: ignore },
+    clock: { sleep: async () => undefined, elapsed: () => 0 },
+    logger: { warn: ignore, info: ignore, debug: ignore },
+  });
+  await watch.look();
+  calls = { before: 6, after: 0 };
+  await watch.look();
+  expect(watch.findings).toMatchObject([{ code: 'published-filtered', text: expect.stringContaining('DOCKER-USER') }]);
+  calls = { before: 7, after: 1 };
+  await watch.look();
+  expect(watch.findings).toEqual([]);
 });

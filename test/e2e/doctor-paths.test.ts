@@ -1,0 +1,129 @@
+/** What is wrong with ways that only some packets take: those of encrypted networks, and those to published ports. */
+import { beforeAll, expect, test } from 'vitest';
+import type { Host } from '../lab/host.ts';
+import { attach, untilReaches } from '../lab/network.ts';
+import { expectSuccess } from '../lab/process.ts';
+import { until } from '../lab/until.ts';
+import { useLab } from '../lab/use-lab.ts';
+
+interface Told {
+  readonly Code: string;
+  readonly Subject: string;
+  readonly Message: string;
+  readonly Certain: boolean;
+}
+
+interface Peer {
+  readonly Name: string;
+  readonly Path: { readonly State: string } | null;
+  readonly EncryptedPath: { readonly State: string; readonly Mtu: number } | null;
+}
+
+const lab = useLab({ hosts: 2, cluster: true });
+const hosts = () => lab().hosts as [Host, Host];
+
+async function diagnose(host: Host, ...options: readonly string[]) {
+  const { stdout } = await host.run(['overlayd', 'doctor', '--format', 'json', ...options]);
+  const { Checks, Findings } = JSON.parse(stdout) as {
+    Checks: { Name: string; Outcome: string; Detail: string }[];
+    Findings: Told[];
+  };
+  return { checks: new Map(Checks.map((each) => [each.Name, each])), findings: Findings };
+}
+
+async function untilWell(host: Host): Promise<void> {
+  await until(`${host.name} to have nothing to tell`, async () => {
+    const certain = (await diagnose(host)).findings.filter(({ Certain }) => Certain);
+    if (certain.length > 0) throw new Error(certain.map(({ Message }) => Message).join('\n'));
+    return true;
+  });
+}
+
+const peersOf = async (host: Host): Promise<readonly Peer[]> => (await host.json('status')).Peers;
+
+/** In that host's own firewall, until the returned function is called. */
+async function rule(host: Host, hook: string, priority: number, text: string): Promise<() => Promise<unknown>> {
+  const chain = `chain own { type filter hook ${hook} priority ${priority}; policy accept; ${text}\n}`;
+  await host.must(['nft', '-f', '-'], { input: `table inet other { ${chain}\n}\n` });
+  return () => host.must(['nft', 'delete', 'table', 'inet', 'other']);
+}
+
+beforeAll(async () => {
+  const [one, two] = hosts();
+  await one.mustOverlayd('network', 'create', 'web');
+  await one.mustOverlayd('network', 'create', '-o', 'encrypted', 'secret');
+  for (const network of ['web', 'secret']) {
+    await attach(one, `${network}1`, network);
+    await attach(two, `${network}2`, network, '--name', `${network}two`);
+    await untilReaches(one, `${network}1`, `${network}two`);
+  }
+  await until('both paths to be known', async () => {
+    const peers = [...(await peersOf(one)), ...(await peersOf(two))];
+    return peers.every(({ Path, EncryptedPath }) => Path?.State === 'passes' && EncryptedPath?.State === 'passes');
+  });
+});
+
+test('the path of encrypted networks is known by itself, with what fits inside', async () => {
+  const [one] = hosts();
+  const [peer] = await peersOf(one);
+  expect(peer?.EncryptedPath).toMatchObject({ State: 'passes', Mtu: 1_386 });
+  expect(await one.mustOverlayd('status')).toMatch(/^TUNNEL TO .* DATA PATH .* MTU INSIDE$/m);
+  const { checks, findings } = await diagnose(one, '--network', 'secret');
+  expect(findings.filter(({ Certain }) => Certain)).toEqual([]);
+  expect(checks.get('data path')).toMatchObject({ Outcome: 'ok', Detail: expect.stringContaining('1 host') });
+  expect(checks.get('MTU')?.Detail).toBe('packets of 1386 bytes pass');
+});
+
+test("what drops WireGuard's packets alone is found as that", async () => {
+  const [one, two] = hosts();
+  const heal = await rule(two, 'input', 10, 'udp dport != 4789 udp length > 8 drop');
+  const { findings } = await diagnose(one, '--network', 'secret');
+  const lost = findings.find(({ Code }) => Code === 'data-path-lost');
+  expect(lost?.Subject).toBe('h2');
+  expect(lost?.Message).toMatch(/VXLAN within WireGuard, \d+\/udp.*containers of encrypted networks/);
+  const { findings: plain } = await diagnose(one, '--network', 'web');
+  expect(plain.filter(({ Code, Message }) => Code === 'data-path-lost' && !Message.includes('WireGuard'))).toEqual([]);
+  await heal();
+  await untilWell(one);
+});
+
+test('a path with a smaller MTU than the links is found for both, with what passes', async () => {
+  const [one] = hosts();
+  const setMtu = async (mtu: string) => expectSuccess(await lab().wire.run(['ip', 'link', 'set', 'p-h2', 'mtu', mtu]));
+  await setMtu('1300');
+  const { findings } = await diagnose(one);
+  const narrow = findings.filter(({ Code }) => Code === 'path-mtu').map(({ Message }) => Message);
+  expect(narrow).toEqual([
+    expect.stringMatching(/between containers here and on h2/),
+    expect.stringMatching(/between containers of encrypted networks here and on h2/),
+  ]);
+  const passes = narrow.map((text) => Number(/of (\d+) bytes and less pass/.exec(text)?.[1]));
+  // What WireGuard takes of it is room that the other has.
+  expect(passes[1]).toBeLessThan(passes[0]!);
+  await setMtu('1500');
+  await untilWell(one);
+});
+
+test('a firewall that drops what is sent to published ports is found', async () => {
+  const [one, two] = hosts();
+  await two.mustOverlayd('publish', '8080:web/webtwo:80');
+  const heal = await rule(two, 'forward', 10, 'oifname "ovl*" drop');
+  await until('h2 to find it', async () => {
+    await one.run([
+      'bash',
+      '-c',
+      `for n in 1 2 3 4 5 6; do timeout 0.2 bash -c '>/dev/tcp/${two.address}/8080' & done; wait`,
+    ]);
+    return (await diagnose(two)).findings.some(({ Code }) => Code === 'published-filtered');
+  });
+  await heal();
+  await two.mustOverlayd('publish', 'rm', '8080');
+});
+
+test('a join port that is closed to this host is found', async () => {
+  const [one, two] = hosts();
+  const heal = await rule(two, 'input', 10, `ip saddr ${one.address} tcp dport 2377 drop`);
+  const { findings } = await diagnose(one);
+  expect(findings.map(({ Code, Subject }) => `${Code} ${Subject}`)).toContain('join-blocked h2');
+  await heal();
+});
