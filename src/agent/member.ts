@@ -15,7 +15,7 @@ import { AddressClaims } from './claims/address-claims.ts';
 import { Releases } from './claims/releases.ts';
 import { LevelWatch } from './cluster/level.ts';
 import { MemberAddresses } from './cluster/member-addresses.ts';
-import { measured, SelfRecord } from './cluster/self-record.ts';
+import { liveRecord, measured, SelfRecord } from './cluster/self-record.ts';
 import { Adoption } from './endpoints/adoption.ts';
 import { releaseEnded } from './endpoints/claim-audit.ts';
 import { Endpoints, type EndpointsDeps } from './endpoints/endpoints.ts';
@@ -326,16 +326,13 @@ export class Member {
     await Promise.all([this.#gossip.serve(signal), this.#names.open(signal)]);
     await releaseEnded({ logger, releases: this.releases, endpoints: this.endpoints }, ended);
     this.reconciler.markDirty('all');
-    const answers = { answersProbes, answersEncrypted: answersProbes };
-    const live = encodeRecord({ nodeId: self.id, bootId, startedAt: this.startedAt, ...answers });
+    const live = encodeRecord(liveRecord({ nodeId: self.id, bootId, startedAt: this.startedAt }, answersProbes));
     const tasks = [
       ...[this.#watch.run(signal), this.#gossip.run(signal), this.#names.run()],
       ...[this.reconciler.run(signal), this.releases.run(signal)],
       store.keepLive(keys.live(self.id), live, this.#options.leaseSeconds, signal),
-      this.#housekeeping.run(signal),
       keepSaved({ saved: this.local, clock, logger }, signal),
-      this.#selfRecord.watch(signal),
-      this.wireguard.run(signal),
+      ...[this.#housekeeping.run(signal), this.#selfRecord.watch(signal), this.wireguard.run(signal)],
     ];
     return { ended: this.#end(tasks, signal) };
   }

@@ -8,7 +8,7 @@ import { SEED_REVISION } from '../../core/gossip/replica.ts';
 import { familyOf } from '../../core/ip.ts';
 import { type AgentVersion, levelOf, levelsOf, STORE_LEVEL, speaks } from '../../core/levels.ts';
 import { encodeRecord, nodeWith } from '../../core/record-codec.ts';
-import { keys, type NodeRecord, SUBNET_GUARD } from '../../core/records.ts';
+import { keys, type LiveRecord, type NodeRecord, SUBNET_GUARD } from '../../core/records.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { ClusterStore, Compare } from '../../ports/store.ts';
@@ -214,6 +214,11 @@ function guardedPart(node: NodeRecord): string {
 function levelsText(node: NodeRecord): string {
   const { from, to } = levelsOf(node);
   return `${from}-${to}`;
+}
+
+/** `answersProbes`: it answers those that go by any path. */
+export function liveRecord(of: Omit<LiveRecord, 'answersProbes'>, answersProbes: true | undefined): LiveRecord {
+  return { ...of, ...(answersProbes && { answersProbes, answersEncrypted: answersProbes }) };
 }
 
 /**

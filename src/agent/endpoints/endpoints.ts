@@ -6,7 +6,7 @@
  * recognises and takes apart: a claim that the state file does not know is released, a port that is not desired is
  * removed. All work on one container is serial.
  */
-import { attachmentOf, type Owner, toolNamedBy } from '../../core/attachment.ts';
+import { type Owner, toolNamedBy } from '../../core/attachment.ts';
 import type { ContainerRef, LocalEndpoint } from '../../core/container.ts';
 import { checkEndpointOptions, INTERFACE_NAME } from '../../core/endpoint-options.ts';
 import { declarations } from '../../core/endpoint-ports.ts';
@@ -16,9 +16,8 @@ import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { checkDnsName, checkEndpointName } from '../../core/names.ts';
 import type { Options } from '../../core/network-options.ts';
 import type { PortMapping } from '../../core/publish.ts';
-import { addressList, type EndpointRecord, firstAddress, type NetworkRecord } from '../../core/records.ts';
+import { addressList, type EndpointRecord, type NetworkRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
-import { subnetWith } from '../../core/subnets.ts';
 import type { Telemetry } from '../../core/telemetry.ts';
 import type { Containers, ResolverDrift } from '../../ports/host.ts';
 import type { Logger } from '../../ports/runtime.ts';
@@ -32,6 +31,7 @@ import type { ClusterState } from '../view/cluster-state.ts';
 import { checkInterfaceName, chooseLink, defaultName } from './container-link.ts';
 import { eventOf } from './endpoint-change.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
+import { serversFor } from './name-servers.ts';
 
 export interface EndpointsDeps {
   readonly state: ClusterState;
@@ -337,19 +337,7 @@ export class Endpoints {
   }
 
   #serversFor(container: ContainerRef): string[] {
-    const { local, state } = this.#deps;
-    // By name, as the file is: a new container under the name of one that is gone keeps its own.
-    const own = local.all().filter((each) => each.container.text === container.text);
-    return own
-      .filter((each) => attachmentOf(each).names === 'file')
-      .flatMap(({ record }) => {
-        const network = state.view.network(record.networkId);
-        if (!network) return [];
-        const subnet = subnetWith(network.subnets, firstAddress(record)) ?? network.subnets[0]!;
-        return { name: network.name, gateway: subnet.gateway };
-      })
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
-      .map(({ gateway }) => gateway);
+    return serversFor(container, this.#deps.local, this.#deps.state.view);
   }
 
   /** An endpoint of another host: only when that host is down and the user insists. */
