@@ -19,6 +19,7 @@ const STAMP = path.join(DIST, '.stamp');
 const PROGRAMS = {
   'kernel-worker.cjs': 'src/adapters/kernel/kernel-worker.ts',
   'names.cjs': 'src/names-main.ts',
+  'ui.cjs': 'src/ui-main.ts',
 } as const;
 
 /**
@@ -32,6 +33,14 @@ const COMPILED_PROGRAMS = {
 
 /** What container tools run; the command installs it. */
 const TOOL_PROGRAM = 'deploy/shims/overlayd.pl';
+
+/** What `overlayd ui` serves; browsers of the last two years. */
+const PAGE = path.join(ROOT, 'src/page');
+const PAGE_FILES = ['index.html', 'favicon.svg'];
+const PAGE_OPTIONS: BuildOptions = {
+  ...{ bundle: true, platform: 'browser', format: 'esm', target: 'es2023', charset: 'utf8', minify: true },
+  ...{ jsx: 'automatic', jsxImportSource: 'preact', logLevel: 'warning', write: false },
+};
 
 const KOFFI = path.join(ROOT, 'deploy/koffi.cjs');
 
@@ -79,7 +88,7 @@ if (!process.argv.includes('--force') && (await readFile(STAMP, 'utf8').catch(()
   console.log('dist/ is up to date');
 } else {
   const start = performance.now();
-  await mkdir(LIB, { recursive: true });
+  await mkdir(path.join(LIB, 'page'), { recursive: true });
   const launcher = await readFile(path.join(ROOT, 'deploy/launcher.sh'), 'utf8');
   const results = await Promise.allSettled([
     ...Object.entries(PROGRAMS).map(async ([name, entry]) => replaceFile(path.join(LIB, name), await bundle(entry))),
@@ -88,6 +97,7 @@ if (!process.argv.includes('--force') && (await readFile(STAMP, 'utf8').catch(()
     ),
     replaceFile(path.join(DIST, 'overlayd'), launcher, 0o755),
     readFile(path.join(ROOT, TOOL_PROGRAM), 'utf8').then((text) => replaceFile(path.join(LIB, 'overlayd.pl'), text)),
+    buildPage(),
   ]);
   const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
   // esbuild has said what is wrong and where; its stack trace says nothing more.
@@ -100,6 +110,17 @@ if (!process.argv.includes('--force') && (await readFile(STAMP, 'utf8').catch(()
 async function bundle(entry: string): Promise<string> {
   const { outputFiles } = await build({ ...OPTIONS, entryPoints: [path.join(ROOT, entry)], write: false });
   return outputFiles[0]!.text;
+}
+
+async function buildPage(): Promise<void> {
+  const made = Object.entries({ 'page.js': 'main.tsx', 'page.css': 'page.css' }).map(async ([name, entry]) => {
+    const { outputFiles } = await build({ ...PAGE_OPTIONS, entryPoints: [path.join(PAGE, entry)] });
+    await replaceFile(path.join(LIB, 'page', name), outputFiles![0]!.text);
+  });
+  const copied = PAGE_FILES.map(async (name) =>
+    replaceFile(path.join(LIB, 'page', name), await readFile(path.join(PAGE, name))),
+  );
+  await Promise.all([...made, ...copied]);
 }
 
 async function compile(

@@ -11,6 +11,7 @@ const checks: Record<string, () => Promise<string>> = {
   'format and lint': () => run('biome', ['check', '--error-on-warnings', '--max-diagnostics=50', '.']),
   types: () => run('tsc', ['-p', '.']),
   'types of the core': () => run('tsc', ['-p', 'src/core']),
+  'types of the page': () => run('tsc', ['-p', 'src/page']),
   'protocol files': () => run('buf', ['lint']),
   'generated code': compareGenerated,
 };

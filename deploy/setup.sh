@@ -43,7 +43,7 @@ tools='libnftables.so.1:libnftables1 ip:iproute2 bridge:iproute2 nft:nftables et
   nsenter:util-linux unshare:util-linux flock:util-linux sysctl:procps ps:procps
   wireguard-go:wireguard-go tcpdump:tcpdump'
 [ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils openssl:openssl /usr/sbin/sshd:openssh-server ssh:openssh-client faketime:faketime /usr/lib/cni/portmap:containernetworking-plugins zsh:zsh fish:fish
-  promtool:prometheus"
+  promtool:prometheus chromium:chromium"
 [ -z "$with_docker" ] || tools="$tools
   dockerd:docker.io /usr/bin/docker:docker.io containerd:containerd iptables:iptables docker-compose:docker-compose busybox:busybox-static"
 [ -z "$with_bench" ] || tools="$tools iperf3:iperf3 sockperf:sockperf dnsperf:dnsperf ldd:libc-bin"

@@ -7,6 +7,7 @@ import type { Traces } from './adapters/traces/exporter.ts';
 import { EXIT } from './cli/exit.ts';
 import { runCommand } from './cli/program.ts';
 import type { Surroundings } from './cli/session.ts';
+import type * as UiMain from './ui-main.ts';
 import { VERSION } from './version.ts';
 
 const out = new Output(process.stdout);
@@ -95,6 +96,13 @@ const surroundings: Surroundings = {
     process.argv = [process.argv[0]!, file, ...args];
     await import(file);
     await new Promise(() => {});
+  },
+  async runUi(options) {
+    const file = `${import.meta.dirname}/${fromSource ? 'ui-main.ts' : 'ui.cjs'}`;
+    const ended = new AbortController();
+    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => ended.abort());
+    const { runUi }: typeof UiMain = await import(file);
+    await runUi(options, ended.signal);
   },
 };
 

@@ -11,7 +11,7 @@ import { sweepOldLabs } from './lab/lab.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** `check` is format, lint, types and generated code; the others are the folders of the same name. */
-const SUITES = ['check', 'unit', 'sim', 'netns', 'e2e'];
+const SUITES = ['check', 'unit', 'sim', 'page', 'netns', 'e2e'];
 const NEEDS_ROOT = ['netns', 'e2e', 'tools'];
 /** Run where they are named: other releases of container tools, see test/tools.sh. */
 const NAMED_ONLY = ['tools'];

@@ -36,7 +36,16 @@ export interface NativeFiles {
 
 const EXECUTABLE = 0o755;
 /** Compiled code is of one processor; without it the programs start slower. */
-const PROGRAMS = ['agent.cjs', 'agent.bundle.cjs', 'cli.cjs', 'cli.bundle.cjs', 'kernel-worker.cjs', 'names.cjs'];
+const PROGRAMS = [
+  'agent.cjs',
+  'agent.bundle.cjs',
+  'cli.cjs',
+  'cli.bundle.cjs',
+  'kernel-worker.cjs',
+  'names.cjs',
+  'ui.cjs',
+];
+const PAGE = ['index.html', 'page.js', 'page.css', 'favicon.svg'];
 const COMPILED = ['agent.bundle.code', 'cli.bundle.code'];
 const DOCKER_UNITS = [
   'overlayd.socket',
@@ -64,6 +73,7 @@ export function programFiles(root: string, arch: Arch, native: NativeFiles, made
   return [
     at('dist/overlayd', 'dist/overlayd', EXECUTABLE),
     ...libraries.map((name) => at(`dist/lib/${name}`, `dist/lib/${name}`)),
+    ...PAGE.map((name) => at(`dist/lib/page/${name}`, `dist/lib/page/${name}`)),
     at('dist/lib/overlayd.pl', 'dist/lib/overlayd.pl', EXECUTABLE),
     at('node_modules/node/bin/node', native.node, EXECUTABLE),
     ...KOFFI.map((name) => at(`node_modules/koffi/${name}`, `node_modules/koffi/${name}`)),

@@ -58,7 +58,7 @@ export class Member {
   startedAt = 0;
   readonly #ports: MemberPorts;
   readonly #options: MemberOptions;
-  readonly #state: ClusterState;
+  readonly state: ClusterState;
   readonly #complaints: Complaints;
   readonly #watch: StoreWatch;
   readonly #gossip: Gossip;
@@ -99,7 +99,7 @@ export class Member {
       onRefuted: (refuted) => complaints.refuted(refuted),
       onNonsense: (from, what) => complaints.nonsense(from, what),
     });
-    this.#state = state;
+    this.state = state;
     this.local = new LocalEndpoints({
       ...{ stateFile, clock, network: (id) => state.view.network(id), store: () => state.memory },
       mayGoOn: (memory) => this.#level.require(memory),
@@ -237,13 +237,13 @@ export class Member {
   }
 
   get view(): ClusterView {
-    return this.#state.view;
+    return this.state.view;
   }
 
   /** As it is listed, but for its addresses: what it has itself is newer. */
   get self(): NodeRecord {
     const self = this.#self;
-    const listed = this.#state.view.node(self.id);
+    const listed = this.state.view.node(self.id);
     return listed ? { ...listed, advertiseAddress: self.advertiseAddress, vtep: self.vtep } : self;
   }
 
@@ -257,7 +257,7 @@ export class Member {
 
   get findings(): readonly Found[] {
     return [
-      ...found('store-behind', storeProblems(this.#watch, this.#state, this.local, this.#options.self.id)),
+      ...found('store-behind', storeProblems(this.#watch, this.state, this.local, this.#options.self.id)),
       ...found('record-disputed', this.#complaints.problems()),
       ...found('record-unreadable', unreadableProblems(this.view, this.#options.agent)),
       ...found('network-full', this.#fullNetworks.problems()),
@@ -306,7 +306,7 @@ export class Member {
 
   /** All records that this node knows, and of which life of the store they are. */
   get table(): Pick<ClusterState, 'records' | 'epoch' | 'height' | 'followed'> {
-    return this.#state;
+    return this.state;
   }
 
   /**
@@ -322,7 +322,7 @@ export class Member {
     this.startedAt = startedAt;
     await Promise.all([this.#adoption.begin(), this.wireguard.begin()]);
     this.#detector.begin(startedAt);
-    this.#state.begin(memory ?? (this.local.unreadable === undefined ? { height: 0, behind: false } : undefined));
+    this.state.begin(memory ?? (this.local.unreadable === undefined ? { height: 0, behind: false } : undefined));
     await Promise.all([this.#gossip.serve(signal), this.#names.open(signal)]);
     await releaseEnded({ logger, releases: this.releases, endpoints: this.endpoints }, ended);
     this.reconciler.markDirty('all');

@@ -191,14 +191,16 @@ const SWITCHES = new Set([
   'internal',
   'ipv4',
   'ipv6',
+  'login',
   'nat',
   'no-trunc',
   'quiet',
+  'write',
   'yes-delete-cluster',
 ]);
 
 /** Those that may be on without being said: `--attachable=false` is `--no-attachable`. */
-const USUALLY_ON: readonly string[] = ['attachable', 'ipv4', 'nat'];
+const USUALLY_ON: readonly string[] = ['attachable', 'ipv4', 'login', 'nat'];
 
 /** Docker's `--switch=true` and `--switch=false` as plain switches. */
 export function normaliseSwitches(args: readonly string[]): readonly string[] {

@@ -42,6 +42,8 @@ import type {
   PublicationList,
   Published,
   PublishRequest,
+  RecordsPart,
+  RecordsRequest,
   Ref,
   ReleaseKeptRequest,
   RemoveDnsRequest,
@@ -116,8 +118,10 @@ export interface ControlClient {
   disconnect(request: DisconnectRequest): Promise<Endpoint>;
   listEndpoints(request: EndpointQuery): Promise<EndpointList>;
   getEndpoint(request: Ref): Promise<Endpoint>;
-  /** Resolves when all is told; with `follow` never. */
-  followEvents(request: EventsRequest, onTold: (reply: EventsReply) => void): Promise<void>;
+  /** Resolves when all is told, or the signal aborts; with `follow` not before. */
+  followEvents(request: EventsRequest, onTold: (reply: EventsReply) => void, signal?: AbortSignal): Promise<void>;
+  /** Resolves when all is told. */
+  getRecords(request: RecordsRequest, onTold: (part: RecordsPart) => void, signal?: AbortSignal): Promise<void>;
   /** Resolves when each host has answered or was given up. */
   findDrift(request: DriftRequest, onTold: (found: HostDrift) => void): Promise<void>;
   close(): void;

@@ -23,6 +23,7 @@ import { addServiceCommands } from './commands/service.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addStoreCommands } from './commands/store.ts';
 import { addTokenCommands } from './commands/token.ts';
+import { addUiCommand } from './commands/ui.ts';
 import { addUninstallCommand } from './commands/uninstall.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
 import { addJsonOption, printJson } from './output.ts';
@@ -67,6 +68,7 @@ export function createProgram(surroundings: Surroundings): Command {
   addDoctorCommand(program, session);
   addDriftCommand(program, session);
   addEventsCommand(program, session);
+  addUiCommand(program, session);
   addHostCommands(program, session);
   addNodeCommands(program, session);
   addTokenCommands(program, session);

@@ -3,6 +3,7 @@
 import { CONFIG_FLAG } from '../core/config/option.ts';
 import { isOverlaydError } from '../core/errors.ts';
 import type { OpenRemoteShell } from '../ports/remote.ts';
+import type { UiOptions } from '../ui-main.ts';
 import type { ControlClient, OnProgress } from './client.ts';
 import { UsageError } from './exit.ts';
 import { withProgress } from './progress.ts';
@@ -35,6 +36,8 @@ export interface Surroundings {
   readonly openRemote: OpenRemoteShell;
   /** Runs the agent in this process. */
   readonly runAgent: (args: readonly string[]) => Promise<void>;
+  /** Serves the page, until it is interrupted. */
+  readonly runUi: (options: UiOptions) => Promise<void>;
 }
 
 /** Files of this host that other programs read. */
@@ -95,7 +98,7 @@ export class Session {
 
   /** For what goes on as long as people let it. */
   async hear<T>(work: (client: ControlClient) => Promise<T>): Promise<T> {
-    const client = await this.surroundings.connect(await this.#socketPath(), this.globalFlags());
+    const client = await this.surroundings.connect(await this.socketPath(), this.globalFlags());
     try {
       return await work(client);
     } finally {
@@ -112,7 +115,7 @@ export class Session {
     }
     this.note('no agent runs on this host: one is started for this');
     const flags = [...this.globalFlags()].flat();
-    const agent = await this.surroundings.programs.startAgent(flags, await this.#socketPath());
+    const agent = await this.surroundings.programs.startAgent(flags, await this.socketPath());
     try {
       return await this.ask(waiting, work);
     } finally {
@@ -143,7 +146,8 @@ export class Session {
     return /^y(es)?$/i.test(answer.trim());
   }
 
-  async #socketPath(): Promise<string> {
+  /** Of the agent. */
+  async socketPath(): Promise<string> {
     return `${await this.surroundings.runDir(this.globalFlags())}/overlayd.sock`;
   }
 }

@@ -25,6 +25,16 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'src/version.ts': ['package.json'],
   'src/adapters/': ['src/core/', 'src/ports/', 'src/names/ports.ts', 'node', 'packages'],
   'src/names/': ['src/core/', 'src/ports/'],
+  'src/ui/': ['src/core/', 'src/ports/', 'src/version.ts', 'node', 'type src/gen/'],
+  'src/ui-main.ts': [
+    'src/core/',
+    'src/ui/',
+    'src/adapters/grpc/control.ts',
+    'src/adapters/plugin-socket.ts',
+    'src/adapters/system/time.ts',
+    'node',
+  ],
+  'src/page/': ['src/core/page/', 'packages'],
   'src/names-main.ts': ['src/core/', 'src/ports/', 'src/names/', 'src/adapters/', 'node'],
   'src/adapters/etcd/': ['src/core/', 'src/ports/', 'src/adapters/', 'src/gen/etcd/', 'node', 'packages'],
   'src/adapters/grpc/': ['src/core/', 'src/ports/', 'src/gen/overlayd/', 'node', 'packages'],
@@ -38,9 +48,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'type src/gen/',
     'type src/adapters/grpc/control.ts',
     'type src/ports/remote.ts',
+    'type src/ui-main.ts',
   ],
   'src/main.ts': [
     'src/cli/',
+    'type src/ui-main.ts',
     'src/adapters/config-file.ts',
     'src/adapters/host-files.ts',
     'src/adapters/host-programs.ts',
@@ -279,7 +291,7 @@ function doorOf(file: string): string {
 
 function listFiles(folder: string): string[] {
   return readdirSync(path.join(ROOT, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
     .map((entry) => path.relative(ROOT, path.join(entry.parentPath, entry.name)));
 }
 

@@ -20,7 +20,11 @@ export type ControlClient = {
 } & {
   [M in ProgressMethod]: (request: RequestOf<M>, onProgress: (text: string) => void) => Promise<ClusterResult>;
 } & {
-  [M in TellingMethod]: (request: RequestOf<M>, onTold: (told: ResponseOf<M>) => void) => Promise<void>;
+  [M in TellingMethod]: (
+    request: RequestOf<M>,
+    onTold: (told: ResponseOf<M>) => void,
+    signal?: AbortSignal,
+  ) => Promise<void>;
 } & { close(): void };
 
 export interface Patience {
@@ -30,7 +34,7 @@ export interface Patience {
   readonly pingMs: number;
 }
 
-const TELLING: ReadonlySet<Method> = new Set<TellingMethod>(['followEvents', 'findDrift']);
+const TELLING: ReadonlySet<Method> = new Set<TellingMethod>(['followEvents', 'findDrift', 'getRecords']);
 
 const PATIENCE: Patience = { connectMs: 20_000, pingMs: 10_000 };
 /** What takes longer than any step of the agent may. */
@@ -69,14 +73,17 @@ interface Way {
 }
 
 /** As {@link ControlClient} has it. */
-function callOf(way: Way, method: Method): (request: unknown, listen: (told: never) => void) => Promise<unknown> {
+function callOf(
+  way: Way,
+  method: Method,
+): (request: unknown, listen: (told: never) => void, signal?: AbortSignal) => Promise<unknown> {
   const span = <T>(task: () => Promise<T>) =>
     way.tracer?.span(
       { name: ControlService[method].path.slice(1), kind: 'client', attributes: {}, begins: true },
       task,
     ) ?? task();
   if (!ControlService[method].responseStream) return (request) => span(() => ask(way, method, request));
-  if (TELLING.has(method)) return (request, onTold) => hear(way, method, request, onTold);
+  if (TELLING.has(method)) return (request, onTold, signal) => hear(way, method, request, onTold, signal);
   return (request, listen) => span(() => follow(way, method, request, listen as (text: string) => void));
 }
 
@@ -129,15 +136,27 @@ async function follow(
   throw new OverlaydError('internal', 'the agent ended without a result; its log says why');
 }
 
-async function hear(way: Way, method: Method, request: unknown, onTold: (told: never) => void): Promise<void> {
+async function hear(
+  way: Way,
+  method: Method,
+  request: unknown,
+  onTold: (told: never) => void,
+  signal?: AbortSignal,
+): Promise<void> {
   const { client, socketPath } = way;
   const { path, requestSerialize, responseDeserialize } = ControlService[method] as unknown as Codec;
   const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, metadataOf(way));
   endWhenDeaf(way, stream, (error) => stream.destroy(error));
+  const abort = () => stream.cancel();
+  if (signal?.aborted) abort();
+  signal?.addEventListener('abort', abort, { once: true });
   try {
     for await (const told of stream as AsyncIterable<never>) onTold(told);
   } catch (error) {
+    if (signal?.aborted) return;
     throw isOverlaydError(error) ? error : toControlError(error as ServiceError, socketPath);
+  } finally {
+    signal?.removeEventListener('abort', abort);
   }
 }
 

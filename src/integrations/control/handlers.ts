@@ -60,6 +60,7 @@ import {
   tunnelsOf,
 } from './messages.ts';
 import { publishHandlers } from './publish-handlers.ts';
+import { recordHandlers } from './record-handlers.ts';
 import { serviceHandlers } from './service-handlers.ts';
 import { type StatusFacts, statusMessage } from './status.ts';
 import { type StoreHandlersDeps, storeHandlers } from './store-handlers.ts';
@@ -152,6 +153,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     ...publishHandlers(deps, active, membership),
     ...eventHandlers(deps),
     ...driftHandlers(deps),
+    ...recordHandlers(deps.status, membership),
 
     createToken: (request: CreateTokenRequest) => active().keepers.ask('createToken', request),
     listTokens: async () => {

@@ -274,6 +274,7 @@ export async function run(line: string | readonly string[], options: RunOptions 
       return client as unknown as ControlClient;
     },
     runAgent: async () => {},
+    runUi: async () => {},
     programs: {
       ...{ agent: ['overlayd', 'agent'], root: '/usr/lib/overlayd' },
       run: async () => ({ code: undefined, output: '' }),

@@ -37,7 +37,14 @@ describe('the package', () => {
         [
           'dist/overlayd',
           ...['cli', 'agent'].flatMap((name) => [`dist/lib/${name}.cjs`, `dist/lib/${name}.bundle.cjs`]),
-          ...['dist/lib/names.cjs', 'dist/lib/kernel-worker.cjs', 'dist/lib/overlayd.pl', 'dist/lib/cli.bundle.code'],
+          ...[
+            'dist/lib/names.cjs',
+            'dist/lib/kernel-worker.cjs',
+            'dist/lib/ui.cjs',
+            'dist/lib/page/page.js',
+            'dist/lib/overlayd.pl',
+            'dist/lib/cli.bundle.code',
+          ],
           ...['node_modules/node/bin/node', 'node_modules/koffi/index.cjs', 'deploy/docker-setup.sh'],
           'node_modules/@koromix/koffi-linux-x64/linux_x64/koffi.node',
         ].map((name) => `usr/lib/overlayd/${name}`),

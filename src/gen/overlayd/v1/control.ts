@@ -958,6 +958,29 @@ export interface HostDrift {
   reason: string;
 }
 
+export interface RecordsRequest {
+  /** As the last part said; empty: there is no copy yet. */
+  life: string;
+  after: number;
+}
+
+export interface RecordsPart {
+  /** Another one than before: the copy is to be made anew. */
+  life: string;
+  /** The records are of a list of all, which begins with the first part that says so. */
+  whole: boolean;
+  /** Up to here the copy has all, with this part. */
+  revision: number;
+  records: CopiedRecord[];
+}
+
+export interface CopiedRecord {
+  key: string;
+  revision: number;
+  /** Absent: deleted. */
+  value?: string | undefined;
+}
+
 function createBaseEmpty(): Empty {
   return {};
 }
@@ -11015,6 +11038,243 @@ export const HostDrift: MessageFns<HostDrift> = {
   },
 };
 
+function createBaseRecordsRequest(): RecordsRequest {
+  return { life: "", after: 0 };
+}
+
+export const RecordsRequest: MessageFns<RecordsRequest> = {
+  encode(message: RecordsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.life !== "") {
+      writer.uint32(10).string(message.life);
+    }
+    if (message.after !== 0) {
+      writer.uint32(16).int64(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RecordsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRecordsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.life = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.after = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RecordsRequest>): RecordsRequest {
+    return RecordsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RecordsRequest>): RecordsRequest {
+    const message = createBaseRecordsRequest();
+    message.life = object.life ?? "";
+    message.after = object.after ?? 0;
+    return message;
+  },
+};
+
+function createBaseRecordsPart(): RecordsPart {
+  return { life: "", whole: false, revision: 0, records: [] };
+}
+
+export const RecordsPart: MessageFns<RecordsPart> = {
+  encode(message: RecordsPart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.life !== "") {
+      writer.uint32(10).string(message.life);
+    }
+    if (message.whole !== false) {
+      writer.uint32(16).bool(message.whole);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(24).int64(message.revision);
+    }
+    for (const v of message.records) {
+      CopiedRecord.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RecordsPart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRecordsPart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.life = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.whole = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.records.push(CopiedRecord.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RecordsPart>): RecordsPart {
+    return RecordsPart.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RecordsPart>): RecordsPart {
+    const message = createBaseRecordsPart();
+    message.life = object.life ?? "";
+    message.whole = object.whole ?? false;
+    message.revision = object.revision ?? 0;
+    message.records = object.records?.map((e) => CopiedRecord.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCopiedRecord(): CopiedRecord {
+  return { key: "", revision: 0, value: undefined };
+}
+
+export const CopiedRecord: MessageFns<CopiedRecord> = {
+  encode(message: CopiedRecord, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(16).int64(message.revision);
+    }
+    if (message.value !== undefined) {
+      writer.uint32(26).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CopiedRecord {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCopiedRecord();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CopiedRecord>): CopiedRecord {
+    return CopiedRecord.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CopiedRecord>): CopiedRecord {
+    const message = createBaseCopiedRecord();
+    message.key = object.key ?? "";
+    message.revision = object.revision ?? 0;
+    message.value = object.value ?? undefined;
+    return message;
+  },
+};
+
 /**
  * The command's way to the agent: gRPC on /run/overlayd/overlayd.sock, file permissions are the access control.
  * Errors carry the code of docs/errors.md in the trailer `overlayd-code`; the status message is for people.
@@ -11476,6 +11736,19 @@ export const ControlService = {
     responseSerialize: (value: HostDrift): Buffer => Buffer.from(HostDrift.encode(value).finish()),
     responseDeserialize: (value: Buffer): HostDrift => HostDrift.decode(value),
   },
+  /**
+   * The records of networks, endpoints and nodes as this host knows them, for who keeps a copy: all of them, or what changed since.
+   * Ends when that is told.
+   */
+  getRecords: {
+    path: "/overlayd.v1.Control/GetRecords" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: RecordsRequest): Buffer => Buffer.from(RecordsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RecordsRequest => RecordsRequest.decode(value),
+    responseSerialize: (value: RecordsPart): Buffer => Buffer.from(RecordsPart.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RecordsPart => RecordsPart.decode(value),
+  },
 } as const;
 
 export interface ControlServer extends UntypedServiceImplementation {
@@ -11542,6 +11815,11 @@ export interface ControlServer extends UntypedServiceImplementation {
   followEvents: handleServerStreamingCall<EventsRequest, EventsReply>;
   /** Of each host as soon as it has answered, in parts; ends when all have, or have been given up. */
   findDrift: handleServerStreamingCall<DriftRequest, HostDrift>;
+  /**
+   * The records of networks, endpoints and nodes as this host knows them, for who keeps a copy: all of them, or what changed since.
+   * Ends when that is told.
+   */
+  getRecords: handleServerStreamingCall<RecordsRequest, RecordsPart>;
 }
 
 export interface ControlClient extends Client {
@@ -12129,6 +12407,16 @@ export interface ControlClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<HostDrift>;
+  /**
+   * The records of networks, endpoints and nodes as this host knows them, for who keeps a copy: all of them, or what changed since.
+   * Ends when that is told.
+   */
+  getRecords(request: RecordsRequest, options?: Partial<CallOptions>): ClientReadableStream<RecordsPart>;
+  getRecords(
+    request: RecordsRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<RecordsPart>;
 }
 
 export const ControlClient = makeGenericClientConstructor(ControlService, "overlayd.v1.Control") as unknown as {

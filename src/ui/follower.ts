@@ -1,0 +1,139 @@
+/**
+ * Asks the agent on behalf of all pages, as long as one is looked at, and tells them what is different. Asks the less often the longer
+ * the agent takes: it has containers to answer.
+ */
+import { asOverlaydError, isOverlaydError } from '../core/errors.ts';
+import type { RecordsPart, RecordsRequest, Status, StatusRequest } from '../gen/overlayd/v1/control.ts';
+import type { Clock } from '../ports/runtime.ts';
+import { ClusterMirror, type Touch } from './cluster-mirror.ts';
+import { Published, type ToldChange } from './published.ts';
+import { endpointRow, hostRow, networkRow, overviewOf, pathRow, shortId, unknownOverview } from './rows.ts';
+
+/** What it asks of the agent's control service. */
+export interface FollowedAgent {
+  getStatus(request: StatusRequest): Promise<Status>;
+  getRecords(request: RecordsRequest, onTold: (part: RecordsPart) => void): Promise<void>;
+}
+
+export interface FollowerOptions {
+  /** Another one for each process. */
+  readonly run: string;
+  readonly writable: boolean;
+}
+
+const RECORDS_MS = 1_000;
+const STATUS_MS = 2_000;
+/** So many times as long as it took it is left in peace: a slow agent has other work, and people wait no longer than a moment. */
+const PEACE = 20;
+const MOST_MS = 5_000;
+
+export class Follower {
+  readonly #agent: FollowedAgent;
+  readonly #clock: Clock;
+  readonly #writable: boolean;
+  readonly #mirror = new ClusterMirror();
+  readonly #listeners = new Set<(change: ToldChange) => void>();
+  readonly published: Published;
+  #selfId = '';
+  #following: AbortController | undefined;
+  #looking: Promise<void> | undefined;
+  #records = { dueAt: 0 };
+  #status = { dueAt: 0 };
+
+  constructor({ agent, clock }: { readonly agent: FollowedAgent; readonly clock: Clock }, options: FollowerOptions) {
+    this.#agent = agent;
+    this.#clock = clock;
+    this.#writable = options.writable;
+    this.published = new Published(options.run, unknownOverview(options.writable, ''));
+  }
+
+  /** Until the signal aborts `listener` is told what changes. */
+  follow(listener: (change: ToldChange) => void, signal: AbortSignal): void {
+    this.#listeners.add(listener);
+    signal.addEventListener('abort', () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size > 0) return;
+      this.#following?.abort();
+      this.#following = undefined;
+    });
+    if (this.#following) return;
+    this.#following = new AbortController();
+    void this.#run(this.#following.signal);
+  }
+
+  /** JSON of all that is known; of this moment, where nobody has looked for a while. */
+  async state(): Promise<string> {
+    await this.#look();
+    return this.published.stateText();
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#look();
+      const next = Math.min(this.#records.dueAt, this.#status.dueAt) - this.#clock.elapsed();
+      await this.#clock.sleep(Math.max(next, 100), signal).catch(() => undefined);
+    }
+  }
+
+  /** One at a time; what is not due yet is left out. */
+  #look(): Promise<void> {
+    this.#looking ??= this.#lookNow().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #lookNow(): Promise<void> {
+    try {
+      await this.#timed(this.#status, STATUS_MS, () => this.#lookAtStatus());
+      await this.#timed(this.#records, RECORDS_MS, () => this.#lookAtRecords());
+    } catch (error) {
+      const away = asOverlaydError(error).message;
+      this.published.setOverview({ ...this.published.overview, away });
+    }
+    const change = this.published.flush();
+    if (change) for (const listener of this.#listeners) listener(change);
+  }
+
+  async #timed(of: { dueAt: number }, everyMs: number, look: () => Promise<void>): Promise<void> {
+    const begin = this.#clock.elapsed();
+    if (begin < of.dueAt) return;
+    of.dueAt = begin + everyMs;
+    await look();
+    const now = this.#clock.elapsed();
+    of.dueAt = now + Math.min(Math.max(everyMs, (now - begin) * PEACE), MOST_MS);
+  }
+
+  async #lookAtStatus(): Promise<void> {
+    const status = await this.#agent.getStatus({});
+    this.#selfId = status.self?.id ?? '';
+    this.published.setOverview(overviewOf(status, this.#writable));
+    this.published.set('paths', status.peers.map(pathRow));
+  }
+
+  async #lookAtRecords(): Promise<void> {
+    try {
+      this.#publish(await this.#mirror.look((asked, onTold) => this.#agent.getRecords(asked, onTold)));
+    } catch (error) {
+      // There are none; the status says so.
+      if (!isOverlaydError(error, 'not-joined')) throw error;
+    }
+  }
+
+  #publish({ all, nodes, networks }: Touch): void {
+    const { view } = this.#mirror;
+    const { published } = this;
+    const hosts = [...view.nodes()].map((node) => hostRow(view, node, this.#selfId));
+    if (nodes) published.set('hosts', hosts);
+    // What members' links carry decides the MTU of all of them.
+    const changed = new Set(networks);
+    if (nodes) for (const { id } of view.networks()) changed.add(id);
+    const now = this.#clock.now();
+    const meant = new Set([...changed].map(shortId));
+    const rows = [...changed].flatMap((id) => view.network(id) ?? []).map((network) => networkRow(view, network, now));
+    published.set('networks', rows, ({ id }) => all || meant.has(id));
+    const touched = new Set([...networks].map(shortId));
+    const endpoints = [...networks].flatMap((id) => [...view.endpointsOn(id)].map(endpointRow));
+    published.set('endpoints', endpoints, ({ network }) => all || touched.has(network));
+  }
+}

@@ -1,0 +1,63 @@
+/** `node test/page/screenshots.ts [DIRECTORY]`: the pictures of docs/page.md, and of each view for whoever changes one. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from '../lab/host.ts';
+import { openPage, startBrowser } from './browser.ts';
+import { FakeCluster } from './fake-cluster.ts';
+import { servePage } from './served-page.ts';
+
+interface Shot {
+  readonly name: string;
+  readonly where: string;
+  readonly size?: 'large';
+  readonly dark?: boolean;
+  readonly width?: number;
+  readonly height?: number;
+}
+
+const SHOTS: readonly Shot[] = [
+  { name: 'hosts', where: '/#/hosts/host3' },
+  { name: 'hosts-dark', where: '/#/hosts/host2', dark: true },
+  { name: 'hosts-large', where: '/#/hosts', size: 'large' },
+  { name: 'networks', where: '/#/networks/api-0' },
+  { name: 'endpoints', where: '/#/endpoints', size: 'large' },
+  { name: 'events', where: '/#/events' },
+  { name: 'narrow', where: '/#/networks/db-2', dark: true, width: 420, height: 760 },
+];
+
+const directory = process.argv[2] ?? join(ROOT, 'docs/page');
+mkdirSync(directory, { recursive: true });
+const browser = await startBrowser();
+for (const { name, where, size, ...options } of SHOTS) {
+  const cluster = new FakeCluster(
+    size === 'large' ? { hosts: 1_000, networks: 50, endpoints: 10_000 } : { hosts: 9, networks: 8, endpoints: 300 },
+  );
+  cluster.setPath(2, { path: 'loses', lossPercent: 24 });
+  cluster.setPath(5, { path: 'lost', lossPercent: 100 });
+  if (size) for (let at = 7; at < 1_000; at += 61) cluster.setPath(at, { state: at % 2 ? 'suspect' : 'down' });
+  cluster.status.state = 'degraded';
+  const text = 'packets to host6 get lost: nothing comes back from 192.0.0.6, UDP port 4789';
+  const mend = 'open UDP port 4789 between the hosts';
+  cluster.status.findings = [
+    { code: 'data-path-lost', subject: 'host6', text, mend, sinceMs: Date.now() - 600_000, certain: true },
+  ];
+  const served = await servePage(cluster);
+  const begin = performance.now();
+  const { page, complaints } = await openPage(browser, served.url + where, options);
+  await page.locator('.tile, .row').first().waitFor();
+  const shown = Math.round(performance.now() - begin);
+  for (let at = 0; name === 'events' && at < 12; at++) {
+    cluster.happen(at % 9, at % 3 ? 'endpoint-attached' : 'kernel-repaired', 'told', { network: 'web', at });
+  }
+  await page.waitForTimeout(600);
+  const paint = await page.evaluate(
+    "Math.round(performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0)",
+  );
+  await page.screenshot({ path: join(directory, `${name}.png`) });
+  console.log(
+    `${name}: first paint ${paint} ms, rows after ${shown} ms${complaints.length > 0 ? `; ${complaints}` : ''}`,
+  );
+  await page.context().close();
+  served.close();
+}
+await browser.close();
