@@ -25,8 +25,8 @@ export interface MetricsDeps {
   readonly meter: StepMeter;
   /** Of this host, by type, since the agent's start. */
   readonly events: ReadonlyMap<string, number>;
-  /** Undefined: the process that answers names does not answer. */
-  readonly names: () => Promise<NamesCounts | undefined>;
+  /** `unknown`: the process that answers names is there and does not say; undefined: it does not answer. */
+  readonly names: () => Promise<NamesCounts | 'unknown' | undefined>;
   readonly process: () => Promise<ProcessFacts>;
   /** Of the data directory. */
   readonly disk: () => Promise<DiskRoom>;

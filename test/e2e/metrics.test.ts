@@ -109,6 +109,22 @@ test('etcd is away, and an alert says so until it answers', async () => {
   await prometheus.untilQuiet('OverlaydStoreAway');
 });
 
+test('another program has the port: the agent does its part, says so, and takes the port when it is free', async () => {
+  const other = two().spawn(['node', '-e', "require('node:net').createServer().listen(7947, '127.0.0.1')"]);
+  await until('the port to be taken', async () => (await two().run(['ss', '-Hltn', 'sport = :7947'])).stdout !== '');
+  await two().agent.stop();
+  await two().agent.start(['--log-level', 'debug', '--metrics-listen', PORT]);
+  const findings = async () => (await two().json('status')).Findings as { Code: string; Message: string }[];
+  const told = await until('it to be told', async () =>
+    (await findings()).find(({ Code }) => Code === 'metrics-unserved'),
+  );
+  expect(told.Message).toMatch(/cannot listen on 127\.0\.0\.1:7947: .*EADDRINUSE/);
+  await attach(two(), 'c3', 'web');
+  await other.kill('SIGKILL');
+  await until('it to be served', async () => (await two().run(['curl', '-sf', `http://${PORT}/metrics`])).code === 0);
+  expect((await findings()).map(({ Code }) => Code)).not.toContain('metrics-unserved');
+});
+
 test('the agent is gone, and an alert says so', async () => {
   await one().agent.stop();
   await prometheus.untilFires('OverlaydAgentDown');

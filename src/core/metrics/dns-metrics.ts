@@ -2,9 +2,9 @@
 import { ANSWER_SOURCES, type NamesCounts, rcodeName } from '../dns/names-counts.ts';
 import { type Sample, samplesOf } from './family.ts';
 
-/** Undefined: it does not answer the agent, and nothing is known of it. */
-export function dnsMetrics(counts: NamesCounts | undefined) {
-  if (counts === undefined) return { namesUp: 0 };
+/** `unknown`: it answers, and does not say; undefined: it does not answer. */
+export function dnsMetrics(counts: NamesCounts | 'unknown' | undefined) {
+  if (counts === undefined || counts === 'unknown') return { namesUp: counts === undefined ? 0 : 1 };
   const answers = ANSWER_SOURCES.flatMap((source) =>
     counts[source].rcodes.flatMap((value, rcode): Sample[] =>
       value === 0 ? [] : [{ labels: { source, rcode: rcodeName(rcode) }, value }],

@@ -54,6 +54,21 @@ const response = (name: string) =>
   question(name, 'A', { type: 'response', answers: [{ name, type: 'A', ttl: 60, data: '192.0.2.7' }] });
 
 describe('the responder', () => {
+  it('counts answers by their code, and times those of others until they are there', async () => {
+    let now = 0;
+    const { ask, asked, client, responder } = setUp({ stopwatch: () => now });
+    void ask('api');
+    void ask('nope');
+    void ask('api', client('10.0.1.9', 'unknown'));
+    const pending = ask('www.example.com');
+    now += 40;
+    asked[0]!.answer(response('www.example.com'));
+    await pending;
+    const { own, upstream } = responder.answers;
+    expect([own.rcodes[0], own.rcodes[3], upstream.rcodes[0]]).toEqual([1, 1, 1]);
+    expect([own.seconds.sum, upstream.seconds.sum]).toEqual([0, 0.04]);
+  });
+
   it('answers its own names in the same turn', () => {
     const { now, responder } = setUp();
     expect(addressesIn(now('api'))).toEqual(['10.0.1.2']);

@@ -108,9 +108,13 @@ export class NamesKeeper implements NamesProcess {
     }
   }
 
-  /** What the process has counted since its start; undefined: it does not say. */
-  async counts(): Promise<NamesCounts | undefined> {
-    return await this.#line?.count(COUNT_MS).catch(() => undefined);
+  /** What the process has counted since its start; `unknown`: one of another release, which does not say; undefined: it does not answer. */
+  async counts(): Promise<NamesCounts | 'unknown' | undefined> {
+    try {
+      return this.#line && ((await this.#line.count(COUNT_MS)) ?? 'unknown');
+    } catch {
+      return undefined;
+    }
   }
 
   /** Ends the process, whatever state it is in. To be called when nobody runs it any more. */

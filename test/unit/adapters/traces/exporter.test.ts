@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openTraces, type Traces } from '../../../../src/adapters/traces/exporter.ts';
@@ -88,4 +90,15 @@ it('of a collector that refuses or is away says so once, and once when it takes 
   await traces.flush();
   expect(failures[1]).toBeUndefined();
   expect(collector.spans.map(({ name }) => name)).toEqual(['taken']);
+});
+
+it('is loaded by those alone who want traces', () => {
+  const root = path.resolve(import.meta.dirname, '../../../../src');
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  const loading = files.filter((name) =>
+    /^import (?!type )[^;]*from '[^']*\/traces\//m.test(readFileSync(path.join(root, name), 'utf8')),
+  );
+  expect(loading).toEqual([]);
+  const asking = files.filter((name) => /import\('[^']*\/traces\//.test(readFileSync(path.join(root, name), 'utf8')));
+  expect(asking.sort()).toEqual(['compose-telemetry.ts', 'main.ts']);
 });
