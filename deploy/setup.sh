@@ -50,6 +50,8 @@ tools='libnftables.so.1:libnftables1 ip:iproute2 bridge:iproute2 nft:nftables et
 [ -z "$with_debian" ] || tools="$tools debootstrap:debootstrap"
 [ -z "$with_hosts" ] || tools="$tools debootstrap:debootstrap systemd-nspawn:systemd-container dpkg-deb:dpkg busybox:busybox-static"
 [ -z "$with_kernel" ] || tools="$tools qemu-system-x86_64:qemu-system-x86 modprobe:kmod cpio:cpio xz:xz-utils zstd:zstd setsid:util-linux"
+# Runs etcd by another clock.
+[ -z "$with_tests" ] || tools="$tools qemu-x86_64:qemu-user busybox:busybox-static"
 
 # A library is looked for where ldconfig can list them. A container has none of this machine's libraries: only a static
 # busybox makes an image.

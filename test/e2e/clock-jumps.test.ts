@@ -1,6 +1,7 @@
-/** A host's wall clock is set by a day, and back: what lives goes on, on it and on the others, and so does what is begun meanwhile. */
+/** A host's wall clock, its etcd's with it, is set by a day, and back: what lives goes on, on it and on the others, and so does what is begun meanwhile. */
 import { expect, test } from 'vitest';
 import { untilReady } from '../lab/cluster.ts';
+import { etcdPid } from '../lab/etcd.ts';
 import type { Host } from '../lab/host.ts';
 import { tell } from '../lab/measuring.ts';
 import { attach, untilReaches, untilResolves } from '../lab/network.ts';
@@ -25,9 +26,15 @@ const lab = useLab({
     for (const host of [two, four]) {
       await host.agent.stop();
       clocks.set(host, new WallClock(host));
+      // It outlives the agent, and is to be begun anew by that clock.
+      const etcd = await etcdPid(host);
+      if (etcd !== '') await host.must(['kill', etcd]);
       await host.agent.start();
     }
     await untilReady(hosts);
+    const { reachesEtcd } = clocks.get(two)!;
+    const byItsClock = await two.run(['pgrep', '-f', '^etcd /usr/bin/etcd --name ']);
+    expect(byItsClock.code === 0).toBe(reachesEtcd);
     await one.mustOverlayd('network', 'create', 'web');
     await one.mustOverlayd('network', 'create', '-o', 'sticky=true', 'kept');
     for (const host of [one, two, four])
