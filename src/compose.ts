@@ -51,6 +51,7 @@ import { clearThisHost } from './compose-clear.ts';
 import { composeDrift } from './compose-drift.ts';
 import { allowForwardingOf } from './compose-engine.ts';
 import { composeEvents } from './compose-events.ts';
+import { composeExpose } from './compose-expose.ts';
 import { agentFiles } from './compose-files.ts';
 import { openFrontDoors } from './compose-front-doors.ts';
 import { composeKeeper } from './compose-keeper.ts';
@@ -334,7 +335,6 @@ export async function startAgent(
   const storeWork = new StoreWork({ agent: speech, etcd, openStore, pki, clock, random, packing, lifecycle });
   const attachments = new Attachments({ member: () => lifecycle.require().member, containers });
   const podman = composePodman({ config, attachments, clock, logger, member: () => lifecycle.current?.member });
-  const startedAtMs = clock.now();
   const { needs, report, doctor } = composeReport(
     {
       ...{ lifecycle, offers: podman.side.offers, thread, kernel, joinClient, clock, logger },
@@ -343,7 +343,7 @@ export async function startAgent(
     config,
   );
   const status = {
-    ...{ version: VERSION, dataDir: config.dataDir, startedAtMs },
+    ...{ version: VERSION, dataDir: config.dataDir, startedAtMs: clock.now() },
     rssBytes: () => process.memoryUsage.rss(),
   };
   const quit = new AbortController();
@@ -352,6 +352,7 @@ export async function startAgent(
     {
       ...{ lifecycle, pki, clock, random, logger, status, report, doctor, facts, storeWork, offered },
       ...{ events: events.cluster, drift: drift.cluster },
+      exposing: composeExpose({ exec, lifecycle, facts, clock, logger }, quit.signal),
     },
     { quarantineSeconds },
   );

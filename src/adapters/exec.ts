@@ -33,7 +33,11 @@ export interface ExecOptions {
 const TIMEOUT_MS = 30_000;
 
 /** Debian's packages of what we run. */
-const PACKAGES: Readonly<Record<string, string>> = { iptables: 'iptables', busctl: 'systemd' };
+const PACKAGES: Readonly<Record<string, string>> = {
+  iptables: 'iptables',
+  busctl: 'systemd',
+  resolvectl: 'systemd-resolved',
+};
 
 /** What programs say is matched: it must not be translated. */
 const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C' };

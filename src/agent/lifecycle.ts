@@ -254,7 +254,7 @@ export class Lifecycle {
         keyElsewhere: () => requireKeyElsewhere({ ...membership, pki: this.#deps.pki, view: member.view }),
         handOverStore: (report) => membership.storeSide.handOver(report),
         otherKeepers: () => membership.storeSide.others,
-        localEndpoints: () => member.local.all().map((endpoint) => endpoint.record.name),
+        localEndpoints: () => member.local.ofContainers().map((endpoint) => endpoint.record.name),
         quiesce: async () => {
           this.#quiesced = true;
           this.#etcdWanted.abort();

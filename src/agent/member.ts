@@ -394,5 +394,6 @@ export class Member {
     if (!this.#hidden.update(this.view.nodes())) return;
     this.#names.invalidate('all');
     for (const { id } of this.view.networks()) if (this.view.services(id)) this.reconciler.markDirty(id);
+    if (this.local.publications.length > 0) this.reconciler.markDirty('host');
   }
 }

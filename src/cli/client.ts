@@ -23,6 +23,8 @@ import type {
   EndpointQuery,
   EventsReply,
   EventsRequest,
+  Exposed,
+  ExposeRequest,
   HostDrift,
   InitRequest,
   IpamReport,
@@ -108,6 +110,8 @@ export interface ControlClient {
   removeService(request: ServiceRef): Promise<Service>;
   getService(request: ServiceRef): Promise<Service>;
   listServices(request: ServiceQuery): Promise<ServiceList>;
+  expose(request: ExposeRequest): Promise<Exposed>;
+  unexpose(request: Ref): Promise<Endpoint>;
   publish(request: PublishRequest): Promise<Published>;
   unpublish(request: PublishRequest): Promise<Publication>;
   listPublications(request: Empty): Promise<PublicationList>;

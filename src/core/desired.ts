@@ -6,24 +6,20 @@
 import { canonical, formatCidr, parseCidr } from './cidr.ts';
 import { type ClusterView, unknownMembers } from './cluster-view.ts';
 import type { LocalEndpoint } from './container.ts';
-import type {
-  ControlPlane,
-  Desired,
-  DesiredMember,
-  DesiredNetwork,
-  DesiredPort,
-  Remotes,
-  Subnet,
-} from './host-state.ts';
+import { electDefaultRoutes, NOWHERE, type Routed } from './default-routes.ts';
+import { type Exposure, isOfHost } from './expose.ts';
+import type { ControlPlane, Desired, DesiredMember, DesiredNetwork, DesiredPort, Remotes } from './host-state.ts';
 import { innerMtu } from './inner-mtu.ts';
 import { BITS, FAMILIES, type Family, familyOfAddress } from './ip.ts';
 import { type BundledStore, keptStore } from './keepers.ts';
 import { isEncrypted, networkSettings } from './network-options.ts';
 import { namespaceOf, portLinkOf } from './plan/naming.ts';
 import { type Publication, type Publishable, publicationsOf } from './publish.ts';
+import { publishableAway } from './publish-away.ts';
 import { type EndpointAddress, type EndpointRecord, type NetworkRecord, type NodeRecord, PREFIX } from './records.ts';
 import { servicesOf } from './service.ts';
 import { backendOf, gsoMaxBytesOf, pathTo, tunnelEndOf } from './underlay.ts';
+import type { Subnet, Uplink } from './uplink.ts';
 
 export interface DesiredInput {
   readonly view: ClusterView;
@@ -47,11 +43,11 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
   const byNetwork = wantedEndpoints(view, local);
   const routed = electDefaultRoutes(byNetwork);
   const isPartial = unknownMembers(view).length > 0;
-  const uplinks = [];
+  const uplinks: Uplink[] = [];
   const publishable: Publishable[] = [];
   const networks: DesiredNetwork[] = [];
   const namespaces = new Set<string>();
-  for (const [network, { endpoints, addresses }] of byNetwork) {
+  for (const [network, { endpoints, addresses, exposed }] of byNetwork) {
     const base = {
       vni: network.vni,
       subnets: subnetsOf(network),
@@ -71,8 +67,13 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
     const masqueraded = base.subnets
       .filter(({ gateway }) => masquerade && modeOf(gateway) === 'nat')
       .map(({ cidr }) => cidr);
+    const ofHost = exposed?.addresses ?? [];
+    if (network.internal && exposed)
+      uplinks.push({ ...base, masqueraded: [], opened: [], exposed: ofHost, sealed: true });
     if (!network.internal) {
-      uplinks.push({ ...base, masqueraded, opened });
+      uplinks.push({ ...base, masqueraded, opened, exposed: ofHost, sealed: false });
+      if (exposed)
+        publishable.push(...publishableAway({ view, network, exposed, publications, hidden, selfId: self.id }));
       for (const [nth, { record, published }] of endpoints.entries())
         if (published || publications.length > 0)
           publishable.push({ record, published, addresses: addresses[nth]!, routed: routed(endpoints[nth]!) });
@@ -87,6 +88,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
       ports: endpoints.map((endpoint, nth) =>
         portOf(endpoint, addresses[nth]!, base.subnets, network.internal ? NOWHERE : routed(endpoint)),
       ),
+      exposed,
       tunnel: tunnelEndOf(backendOf(settings), self),
       gsoMaxBytes: gsoMaxBytesOf(backendOf(settings), self),
       remotes: remotes ? remotesOf(view, self, network) : [],
@@ -123,10 +125,11 @@ function encryptedOf(view: ClusterView): number[] {
   return vnis;
 }
 
-/** Endpoints of a network, and of each which addresses are its own. */
+/** Containers' endpoints of a network, and of each which addresses are its own; and what the host itself has there. */
 interface Wanted {
   readonly endpoints: LocalEndpoint[];
   readonly addresses: (readonly EndpointAddress[])[];
+  exposed: Exposure | undefined;
 }
 
 /** Local endpoints by network: of networks that exist. */
@@ -139,8 +142,12 @@ function wantedEndpoints(view: ClusterView, local: readonly LocalEndpoint[]): Re
     if (addresses.length === 0) continue;
     let wanted = byNetwork.get(network);
     if (!wanted) {
-      wanted = { endpoints: [], addresses: [] };
+      wanted = { endpoints: [], addresses: [], exposed: undefined };
       byNetwork.set(network, wanted);
+    }
+    if (isOfHost(endpoint)) {
+      wanted.exposed = { mac: endpoint.record.mac, addresses: addresses.map(({ ip }) => ip) };
+      continue;
     }
     wanted.endpoints.push(endpoint);
     wanted.addresses.push(addresses);
@@ -236,11 +243,6 @@ function subnetsOf(network: NetworkRecord): readonly Subnet[] {
   return subnets;
 }
 
-/** Families in which a container's default route goes through an endpoint. */
-type Routed = Readonly<Record<Family, boolean>>;
-
-const NOWHERE: Routed = { 4: false, 6: false };
-
 /** A port, and all that it was made of. */
 interface MadePort {
   readonly port: DesiredPort;
@@ -294,75 +296,6 @@ function makePort(
       .filter((each) => !own.has(each) && families.has(familyOfAddress(each.gateway)))
       .map(({ cidr }) => cidr),
   };
-}
-
-interface Candidate {
-  readonly endpoint: LocalEndpoint;
-  readonly network: NetworkRecord;
-}
-
-/**
- * One endpoint per container and family carries its default route: highest priority, then first by network name. Returns of
- * an endpoint of a network with a way out in which families it does.
- */
-function electDefaultRoutes(byNetwork: ReadonlyMap<NetworkRecord, Wanted>): (endpoint: LocalEndpoint) => Routed {
-  const first = new Map<string, LocalEndpoint>();
-  /** Of containers on several such networks, of which there are few. */
-  const candidates = new Map<string, Candidate[]>();
-  for (const [network, { endpoints }] of byNetwork) {
-    if (network.internal) continue;
-    for (const endpoint of endpoints) {
-      const { identity } = endpoint.container;
-      const other = first.get(identity);
-      if (!other) first.set(identity, endpoint);
-      else {
-        const all = candidates.get(identity) ?? [{ endpoint: other, network: networkOf(other, byNetwork) }];
-        candidates.set(identity, [...all, { endpoint, network }]);
-      }
-    }
-  }
-  const elected = new Map<string, Readonly<Record<Family, LocalEndpoint | undefined>>>();
-  for (const [identity, all] of candidates) elected.set(identity, { 4: electedOf(all, 4), 6: electedOf(all, 6) });
-  return (endpoint) => {
-    const own = familiesOf(endpoint.record);
-    const of = elected.get(endpoint.container.identity);
-    return of ? waysOf(own[4] && of[4] === endpoint, own[6] && of[6] === endpoint) : own;
-  };
-}
-
-function networkOf({ record }: LocalEndpoint, networks: ReadonlyMap<NetworkRecord, unknown>): NetworkRecord {
-  return [...networks.keys()].find(({ id }) => id === record.networkId)!;
-}
-
-function electedOf(all: readonly Candidate[], family: Family): LocalEndpoint | undefined {
-  let elected: Candidate | undefined;
-  for (const candidate of all) {
-    if (!familiesOf(candidate.endpoint.record)[family]) continue;
-    if (!elected || precedes(candidate, elected)) elected = candidate;
-  }
-  return elected?.endpoint;
-}
-
-function familiesOf({ addresses }: EndpointRecord): Routed {
-  const has = { 4: false, 6: false };
-  for (const { ip } of addresses) has[familyOfAddress(ip)] = true;
-  return waysOf(has[4], has[6]);
-}
-
-function waysOf(ipv4: boolean, ipv6: boolean): Routed {
-  if (ipv4) return ipv6 ? BOTH : IPV4_ALONE;
-  return ipv6 ? IPV6_ALONE : NOWHERE;
-}
-
-const IPV4_ALONE: Routed = { 4: true, 6: false };
-const IPV6_ALONE: Routed = { 4: false, 6: true };
-const BOTH: Routed = { 4: true, 6: true };
-
-function precedes(a: Candidate, b: Candidate): boolean {
-  const [first, second] = [a, b].map(({ endpoint }) => endpoint.gwPriority ?? 0) as [number, number];
-  if (first !== second) return first > second;
-  if (a.network.name !== b.network.name) return a.network.name < b.network.name;
-  return a.endpoint.ifname < b.endpoint.ifname;
 }
 
 /** Equal for two desired states that want the same of the host's own namespace. */

@@ -5,8 +5,9 @@
  * Addresses, CIDRs and MACs are canonical text; namespaces are named by {@link Place}.
  */
 
-import type { ContainerRef, LocalEndpoint, PublishedPort } from './container.ts';
+import type { ContainerRef, LocalEndpoint } from './container.ts';
 import type { Setting } from './endpoint-options.ts';
+import type { Exposure } from './expose.ts';
 import type { Family } from './ip.ts';
 import type { KeptStore } from './keepers.ts';
 import type { NetworkSettings } from './network-options.ts';
@@ -15,6 +16,7 @@ import type { DesiredPublication } from './publish.ts';
 import type { FdbTable, NeighbourTable } from './row-table.ts';
 import type { DesiredService } from './service.ts';
 import type { TunnelEnd } from './underlay.ts';
+import type { Subnet, Uplink } from './uplink.ts';
 
 /** Marks routes as ours (`ip route … proto 79`). */
 export const ROUTE_PROTOCOL = '79';
@@ -88,22 +90,6 @@ export interface ControlPlane extends Pick<DesiredMember, 'address' | 'joinPort'
   readonly store: KeptStore | undefined;
 }
 
-export interface Uplink {
-  readonly vni: number;
-  readonly subnets: readonly Subnet[];
-  readonly mtu: number;
-  /** CIDRs of those subnets whose containers leave with the host's address. */
-  readonly masqueraded: readonly string[];
-  /** At the containers' own addresses. */
-  readonly opened: readonly (PublishedPort & { readonly address: string })[];
-}
-
-export interface Subnet {
-  readonly cidr: string;
-  readonly gateway: string;
-  readonly prefix: number;
-}
-
 export interface DesiredNetwork extends Pick<NetworkSettings, 'betweenContainers' | 'gatewayModes' | 'multicastRate'> {
   readonly networkId: string;
   readonly vni: number;
@@ -112,6 +98,8 @@ export interface DesiredNetwork extends Pick<NetworkSettings, 'betweenContainers
   readonly mtu: number;
   readonly internal: boolean;
   readonly ports: readonly DesiredPort[];
+  /** Of this host itself. */
+  readonly exposed: Exposure | undefined;
   readonly tunnel: TunnelEnd;
   /** What a container hands to its link in one piece at most, to be cut later; undefined: as much as the kernel lets it. */
   readonly gsoMaxBytes?: number | undefined;
@@ -233,6 +221,8 @@ export interface Route {
   readonly protocol: string;
   /** Set on those alone that stand behind another one to the same destination; not told of those that are seen. */
   readonly metric?: number | undefined;
+  /** What goes this way comes from that address of the host, where nobody chose another. */
+  readonly source?: string | undefined;
 }
 
 export interface Neighbour {

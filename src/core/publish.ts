@@ -1,6 +1,7 @@
 /**
- * Ports of this host that lead to containers here, for those whose tool does not publish by itself. A person publishes a
- * name of a network, which an endpoint of this host has now or later; a tool publishes for the endpoint that it asks for.
+ * Ports of this host that lead to containers, for those whose tool does not publish by itself. A person publishes a name of a
+ * network, which an endpoint has now or later, of this host or, where the host has an address on the network, of another
+ * one; a tool publishes for the endpoint that it asks for.
  */
 import { kindOf } from './cidr.ts';
 import { PROTOCOLS, type PublishedPort } from './container.ts';
@@ -29,6 +30,8 @@ export interface DesiredPublication extends PortMapping {
   readonly family: Family;
   /** The container's. */
   readonly address: string;
+  /** Of one on another host: by which link of this one, and from which of its addresses, it is called. */
+  readonly away?: { readonly link: string; readonly source: string } | undefined;
 }
 
 /** Each is rules of its own in the host's table. */
@@ -101,18 +104,20 @@ export function goesBy({ name, aliases }: Pick<EndpointRecord, 'name' | 'aliases
   return [name, ...aliases].some((each) => each.toLowerCase() === lower);
 }
 
-/** An endpoint of this host that has a way out, and where it has one. */
+/** An endpoint that has a way out, and where it has one. */
 export interface Publishable {
   readonly record: EndpointRecord;
   readonly published?: readonly PortMapping[] | undefined;
   readonly addresses: readonly EndpointAddress[];
   /** Whether its container's default route goes through it, and so what it answers. */
   readonly routed: Readonly<Record<Family, boolean>>;
+  /** Of one on another host: this one's link to its network, and its own addresses there. */
+  readonly away?: { readonly link: string; readonly source: Readonly<Record<Family, string | undefined>> } | undefined;
 }
 
 /**
  * A tool tells of a container's ports at each of its endpoints: they lead to the one by which it answers. Of what takes the same
- * packets the oldest endpoint counts.
+ * packets an endpoint of this host goes before others, and then the oldest.
  */
 export function publicationsOf(
   endpoints: readonly Publishable[],
@@ -122,16 +127,21 @@ export function publicationsOf(
   // There may be thousands, and this is asked with every change of the host's: only those of one port are compared.
   const byPort = new Map<string, DesiredPublication[]>();
   const byAge = [...endpoints].sort(
-    (a, b) => a.record.createdAt - b.record.createdAt || (a.record.id < b.record.id ? -1 : 1),
+    (a, b) =>
+      Number(a.away !== undefined) - Number(b.away !== undefined) ||
+      a.record.createdAt - b.record.createdAt ||
+      (a.record.id < b.record.id ? -1 : 1),
   );
-  for (const { record, published = [], addresses, routed } of byAge) {
+  for (const { record, published = [], addresses, routed, away } of byAge) {
     const named = publications.filter(({ networkId, name }) => networkId === record.networkId && goesBy(record, name));
     for (const { hostAddress, hostPort, protocol, port } of [...published, ...named]) {
       for (const family of FAMILIES) {
         const address = addresses.find(({ ip }) => familyOfAddress(ip) === family)?.ip;
         if (address === undefined || !routed[family]) continue;
         if (hostAddress !== undefined && familyOfAddress(hostAddress) !== family) continue;
-        const wanted = { family, hostAddress, hostPort, protocol, address, port };
+        const source = away?.source[family];
+        const by = away && source !== undefined && { away: { link: away.link, source } };
+        const wanted = { family, hostAddress, hostPort, protocol, address, port, ...by };
         const same = mapped(byPort, `${family} ${protocol} ${hostPort}`);
         if (same.some((each) => isSameHostEnd(each, wanted))) continue;
         same.push(wanted);

@@ -30,9 +30,11 @@ const CALL = `
   }
 `;
 
-export async function startEchoing(host: Host, container: string, port: number): Promise<HostProcess> {
-  const server = host.spawn(['ip', 'netns', 'exec', container, 'node', '-e', SERVE, String(port)]);
-  await until(`${container} to serve`, () => server.output === 'ready\n');
+/** `container` undefined: the host itself serves. */
+export async function startEchoing(host: Host, container: string | undefined, port: number): Promise<HostProcess> {
+  const inside = container === undefined ? [] : ['ip', 'netns', 'exec', container];
+  const server = host.spawn([...inside, 'node', '-e', SERVE, String(port)]);
+  await until(`${container ?? host.name} to serve`, () => server.output === 'ready\n');
   return server;
 }
 

@@ -282,13 +282,16 @@ export class FakeMachine {
       case 'delete-address': {
         const space = this.#space(op.at);
         space.addresses = space.addresses.filter((row) => !isSame(row, op.address));
+        this.#loseIpv4(space, op.address);
         return;
       }
       case 'set-route': {
         if (!this.#link(op.at, op.route.link).up) refuse(`${op.route.link}: Network is down`);
         this.#checkFamily(op.at, op.route.link, op.route.destination);
         const space = this.#space(op.at);
-        const { destination, metric } = op.route;
+        const { destination, metric, source } = op.route;
+        if (source !== undefined && !space.addresses.some(({ address }) => address === source))
+          refuse('Invalid prefsrc address');
         const others = space.routes.filter((row) => row.destination !== destination || row.metric !== metric);
         space.routes = [...others, op.route];
         return;
@@ -315,6 +318,15 @@ export class FakeMachine {
         space.fdb = space.fdb.filter((row) => !isSame(row, op.row));
       }
     }
+  }
+
+  /** With its last address of IPv4 a link loses its routes and neighbours of it, with any the routes that have it as source. */
+  #loseIpv4(space: Space, { link, address }: Address): void {
+    if (address.includes(':')) return;
+    const isBare = !space.addresses.some((row) => row.link === link && !row.address.includes(':'));
+    const isLost = (row: { readonly link: string }, of: string) => isBare && row.link === link && !of.includes(':');
+    space.routes = space.routes.filter((row) => row.source !== address && !isLost(row, row.destination));
+    space.neighbours = space.neighbours.filter((row) => !isLost(row, row.address));
   }
 
   /** Strictest of all: links have no IPv6 unless they were given it. */

@@ -4,6 +4,7 @@ import { addStaticNames, removeStaticNames } from '../../src/agent/names/static-
 import { proposedMac } from '../../src/core/endpoint-mac.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { KEEPER } from './admission.ts';
+import { expose, exposingOf } from './exposures.ts';
 import { evict, FAMILIES, host, kindOf, pick, type WeightedStep } from './history.ts';
 import type { SimulatedHost } from './simulated-cluster.ts';
 
@@ -64,6 +65,25 @@ export const USERS: readonly WeightedStep[] = [
       const at = host(world);
       const endpoint = at && pick(world, at.running.local.all());
       return endpoint && at.running.endpoints.disconnect(endpoint.record.networkId, endpoint.container.text, false);
+    },
+  ],
+  [
+    2,
+    'expose',
+    (world) => {
+      const at = host(world);
+      const network = at && pick(world, at.running.networks.list());
+      const aliases = world.random.next() < 0.5 ? ['shared'] : [];
+      return network && expose(at, network.id, { aliases });
+    },
+  ],
+  [
+    1,
+    'unexpose',
+    (world) => {
+      const at = host(world);
+      const network = at && pick(world, at.running.networks.list());
+      return network && exposingOf(at).unexpose(network.id);
     },
   ],
   [

@@ -1,13 +1,13 @@
 /** Of the oracle: what is in a host's own namespace. */
 import { expect } from 'vitest';
-import { networksOn } from './oracle-networks.ts';
+import { exposedOn, networksOn } from './oracle-networks.ts';
 import type { SimulatedHost } from './simulated-cluster.ts';
 import { isEncrypted, isIpv6, type Truth } from './truth.ts';
 
 /** Who is let in, what passes by, and the ways to and from the networks that have one. */
 export function checkHost(host: SimulatedHost, truth: Truth): void {
   const { id, name } = host.record;
-  const { filter, links, routes } = host.kernel.machine.hostSnapshot();
+  const { addresses, filter, links, routes } = host.kernel.machine.hostSnapshot();
   const others = [...truth.members.values()].filter((node) => node.id !== id && !node.nat);
   const elements = (set: string) => [...(filter?.sets.find((each) => each.name === set)?.elements ?? [])].sort();
   const both = (set: string) => [...elements(set), ...elements(`${set}6`)].sort();
@@ -17,13 +17,26 @@ export function checkHost(host: SimulatedHost, truth: Truth): void {
   const encrypted = truth.networks.filter(isEncrypted).map(({ vni }) => String(vni));
   expect(elements('encrypted'), `nothing of these leaves ${name} in clear`).toEqual(encrypted.sort());
 
-  const open = networksOn(host, truth).filter(({ internal }) => !internal);
-  const names = open.map(({ vni }) => `ovl${vni}`).sort();
+  const here = networksOn(host, truth);
+  const ofHost = (network: { readonly id: string }) => exposedOn(host, network, truth)?.addresses ?? [];
+  const entered = here.filter((network) => !network.internal || ofHost(network).length > 0);
+  const names = entered.map(({ vni }) => `ovl${vni}`).sort();
   expect([...links.keys()].sort(), name).toEqual(names);
   expect(elements('uplinks'), name).toEqual(names);
-  const ways = routes.map(({ destination, link }) => `${destination} ${link}`).sort();
-  const subnets = open.flatMap(({ subnets, vni }) => subnets.map(({ cidr }) => `${cidr} ovl${vni}`));
+  const sealed = entered.filter(({ internal }) => internal).map(({ vni }) => `ovl${vni}`);
+  expect(elements('sealed'), `nothing is forwarded there by ${name}`).toEqual(sealed.sort());
+  const own = entered.flatMap((network) => ofHost(network).map(({ ip }) => `${ip} ovl${network.vni}`));
+  const has = addresses.filter(({ link }) => link !== 'lo').map(({ address, link }) => `${address} ${link}`);
+  expect(has.sort(), `addresses of ${name}`).toEqual(own.sort());
+  const ways = routes.map(({ destination, link, source }) => `${destination} ${link} ${source}`).sort();
+  const subnets = entered.flatMap((network) =>
+    network.subnets.map(({ cidr }) => {
+      const source = ofHost(network).find(({ ip }) => isIpv6(ip) === isIpv6(cidr))?.ip;
+      return `${cidr} ovl${network.vni} ${source}`;
+    }),
+  );
   expect(ways, `routes of ${name}`).toEqual(subnets.sort());
+  const open = here.filter(({ internal }) => !internal);
   const hidden = open.flatMap(({ options, subnets }) =>
     subnets
       .map(({ cidr }) => cidr)

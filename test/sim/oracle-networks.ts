@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import { isHandedOver, type LocalEndpoint } from '../../src/core/container.ts';
 import type { EndpointRecord, NetworkRecord, NodeRecord } from '../../src/core/records.ts';
+import { isOfHost } from './exposures.ts';
 import type { Space } from './fake-machine.ts';
 import type { SimulatedHost } from './simulated-cluster.ts';
 import { insideTunnels, isEncrypted, isIpv6, type Truth } from './truth.ts';
@@ -29,15 +30,26 @@ export function networksOn({ record: { id } }: SimulatedHost, { networks, endpoi
   return networks.filter(({ id: networkId }) => endpoints.get(networkId)?.some(({ nodeId }) => nodeId === id));
 }
 
+/** What the host itself has on a network. */
+export function exposedOn(
+  { record: { id } }: SimulatedHost,
+  network: { readonly id: string },
+  { endpoints }: Truth,
+): EndpointRecord | undefined {
+  return endpoints.get(network.id)?.find((endpoint) => endpoint.nodeId === id && isOfHost(endpoint));
+}
+
 interface Context {
   readonly truth: Truth;
   readonly what: string;
 }
 
-function checkFabric(space: Space, network: NetworkRecord, { record }: SimulatedHost, { truth, what }: Context): void {
+function checkFabric(space: Space, network: NetworkRecord, host: SimulatedHost, { truth, what }: Context): void {
+  const { record } = host;
+  const exposed = exposedOn(host, network, truth);
   const encrypted = isEncrypted(network);
   const self = truth.members.get(record.id)!;
-  const { links, addresses } = space;
+  const { links, addresses, routes } = space;
   expect(links.get('br0'), what).toMatchObject({ kind: 'bridge', up: true });
   expect(links.get('vx0'), what).toMatchObject({ kind: 'vxlan', up: true, master: 'br0' });
   expect(links.get('vx0')?.vxlan, what).toMatchObject({
@@ -47,7 +59,13 @@ function checkFabric(space: Space, network: NetworkRecord, { record }: Simulated
     socketAt: encrypted ? 'ovl-wg' : '',
     learning: false,
   });
-  expect(links.has('up0'), what).toBe(!network.internal);
+  expect(links.has('up0'), what).toBe(!network.internal || exposed !== undefined);
+  const toHost = routes.filter(({ destination }) => !/^(default|::\/0)$/.test(destination));
+  expect(toHost.map(({ destination, link }) => `${destination} ${link}`).sort(), what).toEqual(
+    (exposed?.addresses ?? []).map(({ ip }) => `${ip} up0`).sort(),
+  );
+  const handed = space.filter?.chains.some(({ name }) => name === 'inward') ?? false;
+  expect(handed, `the host is behind its MAC in ${what}`).toBe(exposed !== undefined);
   const gateways = network.subnets.map(({ cidr, gateway }) => `${gateway}/${cidr.split('/')[1]}`);
   const own = addresses.filter(({ link, address }) => link === 'br0' && !/^(fe80:|169\.254\.)/.test(address));
   expect(own.map(({ address, prefix }) => `${address}/${prefix}`).sort(), what).toEqual(gateways.sort());
@@ -100,7 +118,8 @@ function checkRows(space: Space, network: NetworkRecord, host: SimulatedHost, { 
   ];
   expect(tunnels.sort(), what).toEqual([...ends, ...(isMulticast(network) ? floods : [])].sort());
   const ports = fdb.filter(({ link }) => link !== 'vx0').map(({ link, mac }) => `${link} ${mac}`);
-  expect(ports.sort(), what).toEqual(local.map(({ id: own, mac }) => `e${own.slice(0, 12)} ${mac}`).sort());
+  const contained = local.filter((endpoint) => !isOfHost(endpoint));
+  expect(ports.sort(), what).toEqual(contained.map(({ id: own, mac }) => `e${own.slice(0, 12)} ${mac}`).sort());
 }
 
 function isMulticast({ options }: NetworkRecord): boolean {
@@ -116,7 +135,8 @@ function tunnelEndOf(node: NodeRecord | undefined, encrypted: boolean): string |
 
 /** A port for each own endpoint, which may send as itself and hears what is its own. */
 function checkPorts(space: Space, network: NetworkRecord, host: SimulatedHost, { truth, what }: Context): void {
-  const local = truth.endpoints.get(network.id)!.filter(({ nodeId }) => nodeId === host.record.id);
+  const here = truth.endpoints.get(network.id)!.filter(({ nodeId }) => nodeId === host.record.id);
+  const local = here.filter((endpoint) => !isOfHost(endpoint));
   const ports = [...space.links.values()].filter(({ kind, name }) => kind === 'veth' && name !== 'up0');
   const linkOf = ({ id }: EndpointRecord) => `e${id.slice(0, 12)}`;
   expect(ports.map(({ name }) => name).sort(), what).toEqual(local.map(linkOf).sort());
@@ -142,7 +162,7 @@ function checkPorts(space: Space, network: NetworkRecord, host: SimulatedHost, {
 /** What an engine sets up inside is the engine's. */
 function checkInside(host: SimulatedHost, { container, engine, ifname, record }: LocalEndpoint, truth: Truth): void {
   const endpoint = truth.endpoints.get(record.networkId)?.find(({ id }) => id === record.id);
-  if (!endpoint || engine || isHandedOver(container)) return;
+  if (!endpoint || engine || isHandedOver(container) || isOfHost(record)) return;
   const what = `${record.name} in ${container.path} on ${host.record.name}`;
   const inside = host.kernel.machine.snapshot(container.path);
   expect(inside?.links.get(ifname), what).toMatchObject({ kind: 'veth', mac: endpoint.mac, up: true });

@@ -1,7 +1,7 @@
 /** Published ports: what is refused, also of two who ask at the same moment. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Attachments } from '../../src/agent/attachments/attachments.ts';
-import { listPublications, publish } from '../../src/agent/publish/publishing.ts';
+import { listPublications, publish, unpublish } from '../../src/agent/publish/publishing.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { hostContainers } from './host-containers.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
@@ -74,4 +74,29 @@ it('of a tool that asks at each network of a container is listed once, at the ne
     ['data', 'podman', undefined],
   ]);
   expect(listed[0]!.addresses).toHaveLength(1);
+});
+
+it('has one of a person and two containers that ask for a port at the same moment', async () => {
+  const attachments = new Attachments({ member: () => one.running, containers: hostContainers(one) });
+  const published = [{ protocol: 'tcp', hostPort: 8080, port: 80 } as const];
+  const attach = (key: string) =>
+    attachments.attach({
+      ...{ network: 'web', container: one.addContainer(), name: key, aliases: [], published },
+      owner: { tool: 'podman', key, names: 'told' },
+    });
+  for (const asked of [
+    () => [attach('a1'), ask('8080:web/api:80'), attach('a2')],
+    () => [ask('8080:web/api:80'), attach('b1'), attach('b2')],
+    () => [attach('c1'), attach('c2'), ask('8080:web/api:80')],
+  ]) {
+    const outcomes = await cluster.clock.until(Promise.allSettled<unknown>(asked()));
+    const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [String(outcome.reason)] : []));
+    expect(refused, refused.join()).toHaveLength(2);
+    for (const reason of refused) expect(reason).toMatch(/published (for|by)/);
+    expect(listPublications({ member: one.running })).toHaveLength(1);
+    for (const { record } of one.running.local.all())
+      await cluster.clock.until(one.running.endpoints.disconnect('web', record.name, true));
+    if (ends().length > 0) await cluster.clock.until(unpublish({ member: one.running }, '8080'));
+    expect(ends()).toEqual([]);
+  }
 });

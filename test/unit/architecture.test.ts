@@ -107,6 +107,7 @@ const AGENT_ROOMS: Readonly<Record<string, readonly string[]>> = {
   engine: ['claims', 'networks', 'endpoints', 'keep-saved.ts', 'type member.ts'],
   attachments: ['endpoints', 'publish', 'type member.ts'],
   publish: ['endpoints', 'type member.ts'],
+  expose: ['networks', 'type member.ts'],
   path: [],
   podman: ['networks', 'attachments', 'type member.ts'],
   events: [],
@@ -224,7 +225,7 @@ describe('transactions of the agent', () => {
  * What the kernel does is asked of the kernel. etcd, WireGuard, and the agent's own names are started by those who look after them,
  * and what the host's services are by the one command that ends them. Another host is reached by the system's ssh.
  */
-const PROGRAMS = ['busctl', 'ip6tables', 'ip6tables-restore', 'iptables', 'iptables-restore'];
+const PROGRAMS = ['busctl', 'ip6tables', 'ip6tables-restore', 'iptables', 'iptables-restore', 'resolvectl'];
 const STARTERS = [
   'src/adapters/dns/process/program.ts',
   'src/adapters/dns/process/succession.ts',

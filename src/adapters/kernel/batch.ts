@@ -277,7 +277,7 @@ function addressOf({ address, prefix }: Address, link: number) {
   return { link, address, prefix, scope: address === SERVICE_ADDRESS ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE };
 }
 
-function routeOf({ destination, gateway, link: name, protocol, metric }: Route, link: number) {
+function routeOf({ destination, gateway, link: name, protocol, metric, source }: Route, link: number) {
   const [address = '', prefix] = (destination === DEFAULT[4] ? DEFAULT_ROUTE[4] : destination).split('/');
   const ours = protocol === ROUTE_PROTOCOL;
   return {
@@ -290,5 +290,6 @@ function routeOf({ destination, gateway, link: name, protocol, metric }: Route, 
     onlink: ours && gateway !== undefined,
     // Beside a route of the host's own to the same subnet, and not in its place: that one wins.
     metric: metric ?? (ours && isUplink(name) ? UPLINK_METRIC : undefined),
+    preferredSource: source,
   };
 }

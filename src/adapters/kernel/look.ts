@@ -279,11 +279,12 @@ function dumpMain(socket: NetlinkSocket, protocol?: number): RouteMessage[] {
 function routesOf(messages: readonly RouteMessage[], names: Names): Route[] {
   return messages
     .filter(({ protocol }) => protocol !== RTPROT_KERNEL)
-    .map(({ destination, prefix, gateway, link, protocol }) => ({
+    .map(({ destination, prefix, gateway, link, protocol, preferredSource }) => ({
       destination: destinationOf(destination, prefix),
       gateway,
       link: names.get(link) ?? '',
       protocol: nameOfProtocol(protocol),
+      ...(preferredSource !== undefined && { source: preferredSource }),
     }));
 }
 

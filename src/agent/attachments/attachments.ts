@@ -5,11 +5,9 @@
 import type { Owner } from '../../core/attachment.ts';
 import type { LocalEndpoint } from '../../core/container.ts';
 import { desired } from '../../core/desired.ts';
-import { OverlaydError } from '../../core/errors.ts';
 import type { Address } from '../../core/host-state.ts';
 import { type Family, familyOfAddress } from '../../core/ip.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
-import { formatHostEnd, isSameHostEnd, type PortMapping } from '../../core/publish.ts';
 import { subnetWith } from '../../core/subnets.ts';
 import type { Containers } from '../../ports/host.ts';
 import type { Connection, ConnectRequest } from '../endpoints/endpoints.ts';
@@ -18,7 +16,7 @@ import { requireFree } from '../publish/publishing.ts';
 
 export interface AttachmentsDeps {
   /** Throws `not-joined`. */
-  readonly member: () => Pick<Member, 'endpoints' | 'local' | 'networks' | 'reconciler' | 'self' | 'view'>;
+  readonly member: () => Pick<Member, 'endpoints' | 'liveness' | 'local' | 'networks' | 'reconciler' | 'self' | 'view'>;
   readonly containers: Pick<Containers, 'resolve'>;
 }
 
@@ -50,8 +48,6 @@ export interface ReportedAddress extends Pick<Address, 'address' | 'prefix'> {
 export class Attachments {
   readonly #deps: AttachmentsDeps;
   readonly #queue = new KeyedQueue();
-  /** Ports of what is being attached: they are nobody's yet, and no one else's any more. */
-  readonly #asked = new Map<Owner, readonly PortMapping[]>();
 
   constructor(deps: AttachmentsDeps) {
     this.#deps = deps;
@@ -65,17 +61,14 @@ export class Attachments {
     const { owner } = request;
     return this.#queue.run(nameOf(owner), async () => {
       const { published = [] } = request;
-      requireFree(
-        this.#deps.member(),
-        published,
-        ({ owner: other }) => other !== undefined && isSameContainer(other, owner),
-      );
-      this.#refuseAsked(owner, published);
-      this.#asked.set(owner, published);
+      const member = this.#deps.member();
+      requireFree(member, published, (other) => isSameContainer(other, owner));
+      const { portsAsked } = member.local;
+      portsAsked.set(owner, published);
       try {
         return await this.#attach(request);
       } finally {
-        this.#asked.delete(owner);
+        portsAsked.delete(owner);
       }
     });
   }
@@ -94,19 +87,6 @@ export class Attachments {
       await endpoints.drop([known], 'its tool asks for it elsewhere');
     }
     return await endpoints.connect(request);
-  }
-
-  #refuseAsked(owner: Owner, published: readonly PortMapping[]): void {
-    for (const [other, asked] of this.#asked) {
-      if (isSameContainer(other, owner)) continue;
-      const taken = published.find((each) => asked.some((of) => isSameHostEnd(of, each)));
-      if (!taken) continue;
-      throw new OverlaydError(
-        'conflict',
-        `port ${formatHostEnd(taken)} of this host is just being published by ${other.tool} for another container`,
-        { retryable: true },
-      );
-    }
   }
 
   /**

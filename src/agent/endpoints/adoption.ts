@@ -6,6 +6,7 @@
  */
 import type { ClusterView } from '../../core/cluster-view.ts';
 import { handedOver, type LocalEndpoint } from '../../core/container.ts';
+import { asHost, HOST_AS_OWNER } from '../../core/expose.ts';
 import { handoverLinkOf, namespaceOf, portLinkOf } from '../../core/plan/naming.ts';
 import type { EndpointRecord } from '../../core/records.ts';
 import type { Kernel } from '../../ports/kernel.ts';
@@ -52,6 +53,7 @@ export class Adoption {
     this.#links = undefined;
     const found = [...view.endpointsOf(this.#selfId).values()].flatMap((record) => {
       const network = view.network(record.networkId);
+      if (network && record.tool === HOST_AS_OWNER.tool) return [asHost(record, network.vni)];
       return network && links.has(`${namespaceOf(network.vni)} ${portLinkOf(record.id)}`) ? [adopted(record)] : [];
     });
     logger.warn({ endpoints: found.length }, 'the endpoints of this host were found again');

@@ -11,6 +11,7 @@ import type { ContainerRef, LocalEndpoint } from '../../core/container.ts';
 import { checkEndpointOptions, INTERFACE_NAME } from '../../core/endpoint-options.ts';
 import { declarations } from '../../core/endpoint-ports.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import { isOfHost } from '../../core/expose.ts';
 import type { NamespaceState } from '../../core/host-state.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { checkDnsName, checkEndpointName } from '../../core/names.ts';
@@ -162,6 +163,12 @@ export class Endpoints {
       throw new OverlaydError(
         'engine-unavailable',
         `endpoint ${record.name} is a Docker container's: use \`docker network disconnect ${network.name} ${record.name}\``,
+      );
+    }
+    if (endpoint && isOfHost(endpoint)) {
+      throw new OverlaydError(
+        'invalid-argument',
+        `endpoint ${record.name} is this host itself: take it off the network with \`overlayd network unexpose ${network.name}\``,
       );
     }
     if (endpoint?.owner && !force) {

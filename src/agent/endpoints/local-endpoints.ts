@@ -3,13 +3,14 @@
  * has kept it for the agent's next run, or has failed to; the kernel is wired beside that. The disk follows by itself.
  *
  * A restart of the host ends its containers. What the engine's had is kept apart as `former`: the engine starts them again,
- * maybe before etcd answers, and a claim is a durable key.
+ * maybe before etcd answers, and a claim is a durable key. What the host itself has on networks it has again.
  */
-import { attachmentOf } from '../../core/attachment.ts';
+import { attachmentOf, type Owner } from '../../core/attachment.ts';
 import type { LocalEndpoint } from '../../core/container.ts';
 import type { ZoneClient } from '../../core/dns/names-protocol.ts';
 import { isOverlaydError } from '../../core/errors.ts';
-import type { Publication } from '../../core/publish.ts';
+import { isOfHost } from '../../core/expose.ts';
+import type { PortMapping, Publication } from '../../core/publish.ts';
 import { RecentIds } from '../../core/recent-ids.ts';
 import type { NetworkRecord } from '../../core/records.ts';
 import { type StoreMemory, UnusableState } from '../../core/store-memory.ts';
@@ -43,6 +44,8 @@ export class LocalEndpoints {
   #publications: readonly Publication[] = [];
   /** Ids of records that were removed: their claims may still be there. */
   readonly removed = new RecentIds();
+  /** Ports of what tools are just attaching, by who asked: nobody's yet, and no one else's any more. */
+  readonly portsAsked = new Map<Owner, readonly PortMapping[]>();
   #bootId = '';
   #startedAt = 0;
   /** While the run begins: what the file said of etcd. */
@@ -80,14 +83,15 @@ export class LocalEndpoints {
     this.clock.begin(saved?.seenAt);
     const restarted = rebooted ? saved.endpoints.filter((each) => attachmentOf(each).isStartedAgain) : [];
     for (const endpoint of [...(saved?.former ?? []), ...restarted]) this.#former.set(endpoint.record.id, endpoint);
-    if (!rebooted) for (const endpoint of saved?.endpoints ?? []) this.#endpoints.put(endpoint);
+    for (const endpoint of saved?.endpoints ?? []) if (!rebooted || isOfHost(endpoint)) this.#endpoints.put(endpoint);
     for (const network of saved?.networks ?? []) this.#networks.set(network.id, network);
     this.#publications = saved?.publications ?? [];
     const store = saved?.store;
     this.#begun = store;
     await this.save().catch(() => undefined);
     this.#begun = undefined;
-    const ended = rebooted ? saved.endpoints.filter((each) => !attachmentOf(each).isStartedAgain) : [];
+    const ends = (each: LocalEndpoint) => !attachmentOf(each).isStartedAgain && !isOfHost(each);
+    const ended = rebooted ? saved.endpoints.filter(ends) : [];
     return { ended, startedAt: this.#startedAt, store };
   }
 
@@ -152,6 +156,11 @@ export class LocalEndpoints {
 
   all(): readonly LocalEndpoint[] {
     return this.#endpoints.all();
+  }
+
+  /** Without what the host itself has. */
+  ofContainers(): LocalEndpoint[] {
+    return this.all().filter((endpoint) => !isOfHost(endpoint));
   }
 
   onNetwork(networkId: string): LocalEndpoint[] {

@@ -1,6 +1,6 @@
 /**
- * Whether this host's own routing leads into the networks that have a way out through it: what their containers send to
- * the outside is answered to this host, which has to find the way back. The routes for that are the reconciler's; but a
+ * Whether this host's own routing leads into the networks on which the host itself is, and those that have a way out through
+ * it: what their containers send to the outside is answered to this host, which has to find the way back. The routes for that are the reconciler's; but a
  * route of the host's own that is narrower, or as wide and preferred, a rule that leads elsewhere, or an address of the
  * host's own inside the subnet stand before them. Such things come with a VPN, or by hand, long after the network.
  *
@@ -8,6 +8,7 @@
  */
 import { contains, parseCidr } from '../../core/cidr.ts';
 import type { ClusterView } from '../../core/cluster-view.ts';
+import { isOfHost } from '../../core/expose.ts';
 import type { HostRoute } from '../../core/host-facts.ts';
 import { requireIp } from '../../core/ip.ts';
 import { uplinkOf } from '../../core/plan/naming.ts';
@@ -60,9 +61,12 @@ export class ReturnWays {
 
   async #astray(): Promise<Astray[]> {
     const { facts, local, made, view } = this.#deps;
-    const wanted = local.all().flatMap(({ record: { addresses, networkId } }) => {
+    const wanted = local.all().flatMap((endpoint) => {
+      const { addresses, networkId } = endpoint.record;
       const network = view.network(networkId);
-      if (!network || network.internal || !made.isMade(networkId)) return [];
+      const isHost = isOfHost(endpoint);
+      if (!network || (network.internal && !isHost) || !made.isMade(networkId)) return [];
+      if (isHost) return network.subnets.map(({ gateway: address }) => ({ network, address }));
       return addresses.map(({ ip: address }) => ({ network, address }));
     });
     if (wanted.length === 0) return [];
@@ -75,7 +79,9 @@ export class ReturnWays {
 
 function describe({ network, address, link }: Astray, count: number, routes: readonly HostRoute[]): string {
   const of = count === 1 ? address : `${address} and ${count - 1} more`;
-  const what = `what containers of network ${network.name} (${of}) send to the outside is not answered`;
+  const what = network.internal
+    ? `this host, which has an address on network ${network.name}, does not reach it (${of})`
+    : `what containers of network ${network.name} (${of}) send to the outside is not answered`;
   const other = 'or use a network with another subnet';
   if (link === 'lo') return `${what}: this host has the address ${address} itself; take it away, ${other}`;
   const ip = requireIp(address, 'address');

@@ -1,11 +1,12 @@
 /**
  * Publishing ports of this host by name. What is published is kept in the state file, and stays when its container goes: the
- * next one of that name here has it. What a tool asks for with its container goes with that.
+ * next one of that name here has it, or, where the host itself is on the network, on any host. What a tool asks for with its
+ * container goes with that.
  */
-import { attachmentOf } from '../../core/attachment.ts';
-import type { LocalEndpoint } from '../../core/container.ts';
+import { attachmentOf, type Owner } from '../../core/attachment.ts';
 import { desired } from '../../core/desired.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import { isOfHost } from '../../core/expose.ts';
 import type { BindProblem } from '../../core/host-facts.ts';
 import { ALL_ADDRESSES, FAMILIES, familyOfAddress } from '../../core/ip.ts';
 import { networkSettings } from '../../core/network-options.ts';
@@ -20,19 +21,19 @@ import {
   parsePublication,
   refuseLoopback,
 } from '../../core/publish.ts';
-import { hasAddress, type NetworkRecord } from '../../core/records.ts';
+import { type EndpointRecord, hasAddress, type NetworkRecord } from '../../core/records.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Member } from '../member.ts';
 
 export interface PublishingDeps {
-  readonly member: Pick<Member, 'local' | 'networks' | 'reconciler' | 'self' | 'view'>;
+  readonly member: Pick<Member, 'liveness' | 'local' | 'networks' | 'reconciler' | 'self' | 'view'>;
   readonly facts: Pick<HostFacts, 'bindProblem'>;
 }
 
 export interface ListedPublication extends Publication {
   /** Undefined: it is gone. */
   readonly network: NetworkRecord | undefined;
-  /** Of containers here, where it leads now. */
+  /** Of containers, where it leads now. */
   readonly addresses: readonly string[];
   /** In words, when it leads nowhere. */
   readonly waitsFor: string | undefined;
@@ -42,7 +43,7 @@ export interface ListedPublication extends Publication {
 
 /**
  * Returns when the port is open, also when it was already. Throws `invalid-argument`, `network-not-found`, `conflict` (somebody has the port: says who), and
- * `endpoint-not-found` for a container of another host.
+ * `endpoint-not-found` for a container of another host on a network where this one is not.
  */
 export async function publish(
   { member, facts }: PublishingDeps,
@@ -105,11 +106,11 @@ export function listPublications({ member }: Pick<PublishingDeps, 'member'>): Li
   return [...named, ...byTools(member, ways)].sort((a, b) => (order(a) < order(b) ? -1 : 1));
 }
 
-/** What stands in the way of a tool's ports. Throws `conflict`, `invalid-argument`. `isSame`: of the owner's container, which may ask for them again. */
+/** What stands in the way of a tool's ports. Throws `conflict`, `invalid-argument`. `isSame`: of that container, which may ask for them again. */
 export function requireFree(
   member: PublishingDeps['member'],
   mappings: readonly PortMapping[],
-  isSame: (endpoint: LocalEndpoint) => boolean,
+  isSame: (owner: Owner) => boolean,
 ): void {
   for (const mapping of mappings) {
     refuseLoopback(mapping);
@@ -125,7 +126,7 @@ function isSamePublication(a: Publication, b: Publication): boolean {
 function refuseTaken(
   member: PublishingDeps['member'],
   wanted: PortMapping,
-  isSame: (endpoint: LocalEndpoint) => boolean = () => false,
+  isSame: (owner: Owner) => boolean = () => false,
 ): void {
   const end = formatHostEnd(wanted);
   const person = member.local.publications.find((each) => isSameHostEnd(each, wanted));
@@ -135,8 +136,17 @@ function refuseTaken(
       `port ${end} of this host is published for ${network}/${person.name} already (overlayd publish rm ${formatHostEnd(person)})`,
     );
   }
+  for (const [owner, asked] of member.local.portsAsked) {
+    if (isSame(owner) || !asked.some((each) => isSameHostEnd(each, wanted))) continue;
+    throw new OverlaydError(
+      'conflict',
+      `port ${end} of this host is just being published by ${owner.tool} for its container`,
+      { retryable: true },
+    );
+  }
   for (const endpoint of member.local.all()) {
-    const taken = !isSame(endpoint) && endpoint.published?.find((each) => isSameHostEnd(each, wanted));
+    const isOthers = endpoint.owner === undefined || !isSame(endpoint.owner);
+    const taken = isOthers && endpoint.published?.find((each) => isSameHostEnd(each, wanted));
     if (!taken) continue;
     throw conflict(
       `port ${end} of this host is published by ${attachmentOf(endpoint).tool} for its container ${endpoint.record.name} already`,
@@ -144,15 +154,36 @@ function refuseTaken(
   }
 }
 
-/** A container of another host answers by its own host, past the one that was asked. */
-function refuseForeign({ view, self }: PublishingDeps['member'], network: NetworkRecord, { name }: Publication): void {
-  const all = [...view.endpointsOn(network.id)].filter((record) => goesBy(record, name));
-  if (all.length === 0 || all.some(({ nodeId }) => nodeId === self.id)) return;
-  const hosts = [...new Set(all.map(({ nodeId }) => view.node(nodeId)?.name ?? nodeId))];
+/** A container of another host answers by its own host, past the one that was asked, but for what comes from the network itself. */
+function refuseForeign(member: PublishingDeps['member'], network: NetworkRecord, { name }: Publication): void {
+  const { local, self } = member;
+  if (local.onNetwork(network.id).some((endpoint) => isOfHost(endpoint) && goesBy(endpoint.record, name))) {
+    throw new OverlaydError(
+      'invalid-argument',
+      `${name} of network ${network.name} is this host itself, which has the port`,
+    );
+  }
+  const all = namedOn(member, network.id, name);
+  const isHere = all.some(({ nodeId }) => nodeId === self.id);
+  if (all.length === 0 || isHere || isExposed(member, network.id)) return;
   throw new OverlaydError(
     'endpoint-not-found',
-    `${name} of network ${network.name} runs on ${hosts.join(', ')}: a port is published on the host of its container; run the command there`,
+    `${name} of network ${network.name} runs on ${hostsOf(member, all)}: run the command there, or put this host on the network first (overlayd network expose ${network.name})`,
   );
+}
+
+/** On all hosts. */
+function namedOn({ view }: PublishingDeps['member'], networkId: string, name: string): EndpointRecord[] {
+  return [...view.endpointsOn(networkId)].filter((record) => goesBy(record, name));
+}
+
+function hostsOf({ view }: PublishingDeps['member'], records: readonly EndpointRecord[]): string {
+  return [...new Set(records.map(({ nodeId }) => view.node(nodeId)?.name ?? nodeId))].join(', ');
+}
+
+/** Whether this host itself is on the network. */
+function isExposed({ local }: PublishingDeps['member'], networkId: string): boolean {
+  return local.onNetwork(networkId).some(isOfHost);
 }
 
 /** Podman's, which holds the ports of a container that runs, so that no other process takes them, and answers nobody. */
@@ -206,25 +237,34 @@ function describe(
   publication: Publication,
   ways = allWays(member),
 ): ListedPublication {
-  const { local, view } = member;
-  const { networkId, name } = publication;
-  const network = view.network(networkId);
-  const named = local.onNetwork(networkId).filter(({ record }) => goesBy(record, name));
+  const network = member.view.network(publication.networkId);
   const addresses = leadsTo(ways, publication);
-  const waitsFor =
-    addresses.length > 0
-      ? undefined
-      : network === undefined
-        ? 'its network is gone'
-        : named.length === 0
-          ? `no container on this host goes by ${name}`
-          : `the default route of ${named[0]!.record.name} goes through another network: publish it there, or connect it here with a higher --gw-priority`;
+  const waitsFor = addresses.length > 0 ? undefined : waitingFor(member, network, publication.name);
   return { ...publication, network, addresses, waitsFor, tool: undefined };
 }
 
+function waitingFor(member: PublishingDeps['member'], network: NetworkRecord | undefined, name: string): string {
+  if (network === undefined) return 'its network is gone';
+  const { local, self } = member;
+  const here = local.onNetwork(network.id).find((each) => !isOfHost(each) && goesBy(each.record, name));
+  if (here) {
+    return `the default route of ${here.record.name} goes through another network: publish it there, or connect it here with a higher --gw-priority`;
+  }
+  const away = namedOn(member, network.id, name).filter(({ nodeId }) => nodeId !== self.id);
+  if (!isExposed(member, network.id)) {
+    const where = away.length > 0 ? `, but on ${hostsOf(member, away)} (overlayd network expose ${network.name})` : '';
+    return `no container on this host goes by ${name}${where}`;
+  }
+  return away.length > 0 ? `${hostsOf(member, away)}, where ${name} runs, to answer` : `no container goes by ${name}`;
+}
+
 /** Where the kernel is to lead what is sent to this host's ports. */
-function allWays({ local, self, view }: PublishingDeps['member']): readonly DesiredPublication[] {
-  const input = { view, self, local: local.all(), remotes: false, publications: local.publications };
+function allWays(member: PublishingDeps['member']): readonly DesiredPublication[] {
+  const { local, self, view } = member;
+  const silent = () => [...view.nodes()].filter(({ id }) => member.liveness(id) !== 'ready').map(({ id }) => id);
+  // Only what leads to other hosts asks.
+  const hidden = local.all().some(isOfHost) ? new Set(silent()) : undefined;
+  const input = { view, self, local: local.all(), remotes: false, publications: local.publications, hidden };
   return desired(input, new Set()).published;
 }
 

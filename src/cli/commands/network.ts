@@ -21,6 +21,7 @@ import { addInspectOption, addListOptions, type Format, type ListOptions, printL
 import type { Session } from '../session.ts';
 import { shortId } from '../table.ts';
 import { addConnect, addDisconnect } from './attachment.ts';
+import { addExpose, addUnexpose } from './exposure.ts';
 
 interface CreateOptions {
   readonly attachable?: boolean;
@@ -40,6 +41,8 @@ export function addNetworkCommands(program: Command, session: Session): void {
   addCreate(network, session);
   addConnect(network, session);
   addDisconnect(network, session);
+  addExpose(network, session);
+  addUnexpose(network, session);
   addList(network, session);
   addInspect(network, session);
   addSubnetAdd(network, session);

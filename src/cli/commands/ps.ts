@@ -19,7 +19,7 @@ interface Filter {
 }
 
 /** Of these the names of containers are one each on a host; what a person connects may have the same name in two networks. */
-const NAMING_TOOLS = ['docker', 'podman'];
+const NAMING_TOOLS = ['docker', 'podman', 'host'];
 
 export function addPsCommand(program: Command, session: Session): void {
   addListOptions(program.command('ps').description('List the containers that are connected, on all hosts'))

@@ -1,5 +1,5 @@
 /** What members' hosts hold of the address space: addresses that they need, and where their routes lead. */
-import { blockOf, canonical, overlaps, parseCidr } from '../cidr.ts';
+import { blockOf, type Cidr, canonical, overlaps, parseCidr } from '../cidr.ts';
 import { formatIp, parseIp } from '../ip.ts';
 import type { NetworkRecord, NodeRecord } from '../records.ts';
 import type { Holder } from './subnet.ts';
@@ -31,7 +31,7 @@ export function hostHolders(nodes: Iterable<HostNeeds>): Holder[] {
     const links = new Set(node.linkRoutes ?? []);
     for (const route of node.hostRoutes) {
       const block = parseCidr(route);
-      if (!block || block.prefix <= MOST_OF_ALL[block.ip.family]) continue;
+      if (!block || isEverything(block)) continue;
       const kind = links.has(route) ? 'link' : 'route';
       routes.push({ block: canonical(block), who: `a route of ${host}`, kind });
     }
@@ -41,6 +41,11 @@ export function hostHolders(nodes: Iterable<HostNeeds>): Holder[] {
 
 /** Up to this prefix a route means everything. */
 const MOST_OF_ALL = { 4: 1, 6: 3 } as const;
+
+/** Of a default route, also of one in halves. */
+export function isEverything({ ip, prefix }: Cidr): boolean {
+  return prefix <= MOST_OF_ALL[ip.family];
+}
 
 /**
  * In words, what a host needs and a network has taken from it: the need came after the network, or with the host. The

@@ -42,7 +42,7 @@ export interface Pool {
  * else goes there" (the two halves of the address space, or 10.0.0.0/8, of a VPN) and not "there is a host at each of
  * these". The block's own route is more specific, and wins on that host.
  */
-const MUCH_WIDER_BITS = 8;
+export const MUCH_WIDER_BITS = 8;
 
 /** Whether a network may be there all the same when a person asks for it. An internal one has no route in any host. */
 function yields({ kind, block }: Holder, prefix: number, internal: boolean): boolean {

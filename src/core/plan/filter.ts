@@ -14,6 +14,7 @@ import { type DesiredNetwork, type DesiredPort, type Op, type Place, TUNNEL } fr
 import { isIpv4 } from '../ip.ts';
 import type { Filter, FilterChain, FilterSet } from '../packet-filter.ts';
 import { hasFamily } from '../subnets.ts';
+import { exposureChains } from './exposure.ts';
 import { type Ipv6Filter, ipv6Filter } from './ipv6-filter.ts';
 import { gatewayMac } from './naming.ts';
 import { isNoChange, portChange } from './port-change.ts';
@@ -77,6 +78,7 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
         'counter drop',
       ]),
       ...services.chains,
+      ...exposureChains(network),
       ...(network.multicastRate === undefined ? [] : multicastChains(network.multicastRate, network.mtu, ipv6)),
     ],
   };

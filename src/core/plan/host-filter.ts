@@ -23,14 +23,16 @@
  * The rest: what comes in through one uplink does not go out through another, but to a port that is published here; nothing is
  * opened from outside but what the host itself translates to a container's address (ports published here, `published.ts`,
  * among them), and ports that were published of a network that is routed; what leaves is masqueraded where its network wants
- * that; the service address is
+ * that; through the uplink of a network without a way out, which is there where the host itself has an address on it, nothing is
+ * forwarded at all; the service address is
  * for this host and what is behind its bridges, or neighbours on the underlay would have an open resolver.
  *
  * Members' addresses may be of either family; sets and rules are there for those families that the cluster has.
  */
-import { type Desired, SERVICE_ADDRESS, type Uplink } from '../host-state.ts';
+import { type Desired, SERVICE_ADDRESS } from '../host-state.ts';
 import { FAMILIES, type Family, isIpv4 } from '../ip.ts';
 import type { Filter } from '../packet-filter.ts';
+import type { Uplink } from '../uplink.ts';
 import { CONTROL_LINK, CONTROL_POOL } from '../wireguard/state.ts';
 import { chain, EARLY, HEADER as IP, LATE, RAW, SRCNAT, set, ADDRESS_TYPE as TYPES } from './filter.ts';
 import { uplinkOf } from './naming.ts';
@@ -76,6 +78,7 @@ export function hostFilter(desired: Desired, provesAbsence: boolean): Filter {
   const ofMembers = `udp dport ${port} ${ip} saddr @${sources} ${ip} daddr ${vtep}`;
   const inClear = (way: string) => (encrypted.length > 0 ? [`${way} ${VNI} @encrypted counter drop`] : []);
   const publishing = publishedRules(desired);
+  const sealed = uplinks.filter((uplink) => uplink.sealed).map(({ vni }) => uplinkOf(vni));
   const closed = [gossipPort, ...(store?.here ? [store.port] : [])];
   const ofStore = store ? [store.port, store.peers.port] : [];
   const theirs = members.flatMap((member) => [member.joinPort, member.gossipPort]);
@@ -115,6 +118,7 @@ export function hostFilter(desired: Desired, provesAbsence: boolean): Filter {
         ['ifname'],
         uplinks.map(({ vni }) => uplinkOf(vni)),
       ),
+      ...(sealed.length > 0 ? [set('sealed', ['ifname'], sealed)] : []),
       set(
         'opened',
         ['ipv4_addr', 'inet_proto', 'inet_service'],
@@ -189,6 +193,7 @@ export function hostFilter(desired: Desired, provesAbsence: boolean): Filter {
           const [way, members] = [IP[family], nameOf('members', family)];
           return [`udp dport @ports ${way} daddr @${members} ${way} saddr != @${members} counter drop`];
         }),
+        ...(sealed.length > 0 ? ['iifname @sealed counter drop', 'oifname @sealed counter drop'] : []),
         PUBLISHED,
         ...publishing.forward,
         'iifname @uplinks oifname @uplinks drop',

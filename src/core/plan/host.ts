@@ -1,5 +1,6 @@
-/** Plans the host's own namespace: the filter, forwarding, the ends of the uplinks, and the service address. */
-import { type Desired, HOST, LOOPBACK, type NamespaceState, type Op } from '../host-state.ts';
+/** Plans the host's own namespace: the filter, forwarding, the ends of the uplinks with what the host is there, and the service address. */
+import { type Address, type Desired, HOST, LOOPBACK, type NamespaceState, type Op } from '../host-state.ts';
+import { isIpv4 } from '../ip.ts';
 import { hasFamily } from '../subnets.ts';
 import { filterOps, withLoaded } from './filter.ts';
 import { hostFilter } from './host-filter.ts';
@@ -27,11 +28,11 @@ export function planHost(
     const allowed = whole ? filter : withLoaded(filter, seen.filter);
     const reason = seen.filter ? 'update' : 'create';
     steps.add('guard', HOST_OWNER, reason, ...filterOps(HOST, allowed, seen.filter));
-    if (!seen.forwarding && desired.uplinks.length > 0) {
+    if (!seen.forwarding && desired.uplinks.some(({ sealed }) => !sealed)) {
       const op: Op = { kind: 'set-sysctl', at: HOST, key: 'net.ipv4.ip_forward', value: '1' };
       steps.add('guard', HOST_OWNER, 'update', op);
     }
-    if (!seen.forwarding6 && desired.uplinks.some((uplink) => hasFamily(uplink, 6)))
+    if (!seen.forwarding6 && desired.uplinks.some((uplink) => !uplink.sealed && hasFamily(uplink, 6)))
       steps.add('guard', HOST_OWNER, 'update', ...forwardIpv6(seen));
   }
   const rows: ReturnType<typeof uplinkRows>[] = [];
@@ -48,12 +49,16 @@ export function planHost(
   // With the address, not again and again: it is the host's own setting, and its administrator's to change.
   if (seen && desired.serviceAddress && !seen.addresses.some(({ link }) => link === LOOPBACK))
     steps.add('set-up', HOST_OWNER, 'create', everyUnreachable(HOST));
-  const anew = new Set([...made].map(uplinkOf));
+  const wanted = rows.flatMap(({ addresses }) => addresses);
+  const last = provesAbsence ? lastAddresses(wanted, seen) : [];
+  for (const address of last)
+    steps.add('set-up', ownerOf(address.link), 'remove', { kind: 'delete-address', at: HOST, address });
+  const anew = new Set([...[...made].map(uplinkOf), ...last.map(({ link }) => link)]);
   const stays = (link: string) => link === LOOPBACK || (isUplink(link) && !anew.has(link));
   const { sets, removals } = rowsOps(
     HOST,
     {
-      addresses: seen && desired.serviceAddress ? [serviceAddressOf(LOOPBACK)] : [],
+      addresses: [...(seen && desired.serviceAddress ? [serviceAddressOf(LOOPBACK)] : []), ...wanted],
       routes: rows.flatMap(({ routes }) => routes),
       neighbours: rows.flatMap(({ neighbours }) => neighbours),
       fdb: [],
@@ -72,6 +77,19 @@ export function planHost(
     if (names.has(name) || kind !== 'veth') continue;
     steps.add('unlink', ownerOf(name), 'remove', { kind: 'delete-link', at: HOST, name });
   }
+}
+
+/**
+ * What goes of uplinks that lose their last one of IPv4: with that the kernel takes away the link's routes and neighbours of
+ * IPv4, which are written anew right after it.
+ */
+function lastAddresses(wanted: readonly Address[], seen: NamespaceState | undefined): Address[] {
+  const ofUplinks = seen?.addresses.filter(({ link }) => isUplink(link)) ?? [];
+  const hasIpv4 = (all: readonly Address[], of: string) =>
+    all.some(({ link, address }) => link === of && isIpv4(address));
+  const loses = (link: string) => hasIpv4(ofUplinks, link) && !hasIpv4(wanted, link);
+  const stays = ({ link, address }: Address) => wanted.some((each) => each.link === link && each.address === address);
+  return ofUplinks.filter((each) => loses(each.link) && !stays(each));
 }
 
 /** A host that forwards IPv6 takes itself for a router and listens to none, unless its links are told to. */
@@ -96,6 +114,9 @@ function linkOf(op: Op): string {
     case 'set-neighbour':
     case 'delete-neighbour':
       return op.neighbour.link;
+    case 'add-address':
+    case 'delete-address':
+      return op.address.link;
     default:
       return LOOPBACK;
   }

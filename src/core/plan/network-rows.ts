@@ -9,7 +9,7 @@ import {
   UPLINK,
   UPLINK_NEXT_HOP,
 } from '../host-state.ts';
-import { FAMILIES } from '../ip.ts';
+import { FAMILIES, familyOfAddress } from '../ip.ts';
 import { isOnlyOfMac, spliceRows } from '../row-difference.ts';
 import {
   ALL_ZEROS,
@@ -42,6 +42,7 @@ interface MadeRows {
   readonly families: number;
   readonly serviceAddress: boolean;
   readonly services: DesiredNetwork['services'];
+  readonly exposed: string;
 }
 
 /** What was made last, by the remotes of the network. */
@@ -52,6 +53,7 @@ export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort
   const { remotes, subnets, vni, internal, multicastRate, services } = network;
   const { port } = network.tunnel;
   const { families, serviceAddress } = desired;
+  const exposed = JSON.stringify(network.exposed ?? '');
   const made = rowsMade.get(remotes);
   const isSame =
     made?.subnets === subnets &&
@@ -61,7 +63,8 @@ export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort
     made.port === port &&
     made.families === families.length &&
     made.serviceAddress === serviceAddress &&
-    made.services === services;
+    made.services === services &&
+    made.exposed === exposed;
   const change = isSame ? portChange(made.ports, ports) : undefined;
   if (made && change && isNoChange(change)) return made.rows;
   const changed = made?.isPlain && change ? changedRows(made, change) : undefined;
@@ -78,6 +81,7 @@ export function networkRows(network: DesiredNetwork, ports: readonly DesiredPort
     families: families.length,
     serviceAddress,
     services,
+    exposed,
   });
   return rows;
 }
@@ -118,7 +122,7 @@ function makeRows(
   const { serviceAddress } = desired;
   const count = network.remotes.reduce((sum, { endpoints }) => sum + endpoints.length, ports.length);
   const families = FAMILIES.filter((family) => hasFamily(network, family));
-  const neighbours = new RowWriter('neighbour', families.length * (count + 1));
+  const neighbours = new RowWriter('neighbour', families.length * (count + 2));
   const fdb = new RowWriter('fdb', count);
   for (const port of ports) writePort(port, neighbours, fdb);
   for (const { endpoints, vtep, port: theirs } of network.remotes) {
@@ -128,7 +132,11 @@ function makeRows(
     }
   }
   const ways = network.internal ? [] : families.filter((family) => desired.families.includes(family));
-  for (const family of ways) neighbours.neighbour(UPLINK, UPLINK_NEXT_HOP[family], uplinkMacs(network.vni).host);
+  const { addresses: ofHost = [], mac: macOfHost = '' } = network.exposed ?? {};
+  for (const address of ofHost) neighbours.neighbour(TUNNEL, address, macOfHost);
+  for (const family of families)
+    if (ways.includes(family) || ofHost.some((address) => familyOfAddress(address) === family))
+      neighbours.neighbour(UPLINK, UPLINK_NEXT_HOP[family], uplinkMacs(network.vni).host);
   for (const { addresses } of network.services)
     for (const address of addresses) neighbours.neighbour(TUNNEL, address, serviceMac(network.vni));
   const all = fdb.table();
@@ -140,7 +148,10 @@ function makeRows(
       ...(families.includes(6) ? [linkLocalAddress(BRIDGE, gatewayMac(network))] : []),
       ...(serviceAddress ? [serviceAddressOf(BRIDGE)] : []),
     ],
-    routes: ways.map((family) => ours(DEFAULT[family], UPLINK_NEXT_HOP[family], UPLINK)),
+    routes: [
+      ...ways.map((family) => ours(DEFAULT[family], UPLINK_NEXT_HOP[family], UPLINK)),
+      ...ofHost.map((address) => ours(address, UPLINK_NEXT_HOP[familyOfAddress(address)], UPLINK)),
+    ],
     neighbours: neighbours.table(),
     fdb: isMany ? withFloodRows(ofMacs, network) : ofMacs,
   };

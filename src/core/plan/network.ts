@@ -32,6 +32,7 @@ import {
   bridgeLink,
   containerLink,
   everyUnreachable,
+  hasUplink,
   isMulticast,
   portLink,
   type Rows,
@@ -207,13 +208,13 @@ function linksAfter(
 interface Right {
   readonly ports: readonly DesiredPort[];
   readonly mtu: number;
-  readonly isInternal: boolean;
+  readonly hasUplink: boolean;
   readonly isMulticast: boolean;
 }
 
 /** Of what all links depend, and which there are besides those of ports. */
 function linksOfAll(network: DesiredNetwork): Omit<Right, 'ports'> {
-  return { mtu: network.mtu, isInternal: network.internal, isMulticast: isMulticast(network) };
+  return { mtu: network.mtu, hasUplink: hasUplink(network), isMulticast: isMulticast(network) };
 }
 
 /** A state is never changed, only replaced. */
@@ -227,8 +228,8 @@ function changeSince(
 ): PortChange | undefined {
   const right = seen && rightStates.get(seen);
   if (!right) return undefined;
-  const { mtu, isInternal, isMulticast: isMany } = linksOfAll(network);
-  if (right.mtu !== mtu || right.isInternal !== isInternal || right.isMulticast !== isMany) return undefined;
+  const { mtu, hasUplink: isOpen, isMulticast: isMany } = linksOfAll(network);
+  if (right.mtu !== mtu || right.hasUplink !== isOpen || right.isMulticast !== isMany) return undefined;
   const change = portChange(right.ports, network.ports);
   // What was looked into may tell something of a port that is as it was.
   if (!change || containers.size > change.come.length) return undefined;
@@ -286,7 +287,7 @@ function planFabric(network: DesiredNetwork, observed: Observed, provesAbsence: 
       });
     else check(link, (old) => old.kind === 'bridge', 'set-up', { kind: 'add-bridge', at, name, mac, mtu });
   }
-  if (!network.internal) {
+  if (hasUplink(network)) {
     const link = uplinkInside(network);
     const name = uplinkOf(network.vni);
     const inHost = observed.host?.links.get(name);

@@ -52,7 +52,7 @@ export function rowsOps(at: Place, wanted: Rows, seen: Rows, links: Staying = AL
   const routes = difference(
     wanted.routes,
     seen.routes,
-    (row) => `${row.destination} ${row.gateway} ${row.link} ${row.protocol}`,
+    (row) => `${row.destination} ${row.gateway} ${row.link} ${row.protocol} ${row.source}`,
   );
   const neighbours = tableOps(at, neighbourTable(wanted.neighbours), neighbourTable(seen.neighbours), links);
   const fdb = tableOps(at, fdbTable(wanted.fdb), fdbTable(seen.fdb), links);

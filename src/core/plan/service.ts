@@ -6,7 +6,7 @@
  * which sees the service's. Between whom neither is for a service nor from one behind it nothing is tracked.
  */
 import type { DesiredNetwork, DesiredPort, Op } from '../host-state.ts';
-import { BRIDGE, TUNNEL } from '../host-state.ts';
+import { BRIDGE, TUNNEL, UPLINK } from '../host-state.ts';
 import { FAMILIES, type Family, familyOfAddress } from '../ip.ts';
 import type { Filter, FilterChain, FilterSet } from '../packet-filter.ts';
 import { type DesiredService, ofFamily } from '../service.ts';
@@ -73,12 +73,13 @@ export function sparingDetour(seen: Filter | undefined, { services }: DesiredNet
 export function serviceFilter(network: DesiredNetwork, ports: readonly DesiredPort[]): Filter | undefined {
   const { services } = network;
   if (services.length === 0) return undefined;
+  const ofHost = network.exposed?.addresses ?? [];
   const families = familiesOf(network);
   const ofEach = (rule: (family: Family) => string | readonly string[]) => families.flatMap(rule);
   const known = (family: Family) => new Set(membersOf(services, family));
   const own = (family: Family) =>
-    ports.flatMap(({ addresses }) =>
-      addresses.flatMap(({ address }) => (known(family).has(address) ? [`${address} ${address}`] : [])),
+    [...ports.flatMap(({ addresses }) => addresses.map(({ address }) => address)), ...ofHost].flatMap((address) =>
+      known(family).has(address) ? [`${address} ${address}`] : [],
     );
   const each = (rule: (family: Family, address: string, backends: readonly string[]) => string | undefined) =>
     services.flatMap(({ addresses, backends }) =>
@@ -105,6 +106,13 @@ export function serviceFilter(network: DesiredNetwork, ports: readonly DesiredPo
       chain('tracked', 'prerouting', RAW, 'accept', [
         ...ofEach((family) => `iifname "${BRIDGE}" ${HEADER[family]} daddr @${VIPS[family]} accept`),
         ...ofEach((family) => `iifname "${BRIDGE}" ${HEADER[family]} saddr @${MEMBERS[family]} accept`),
+        // Of the host itself, which is an endpoint as well, and may be behind one.
+        ...ofHost.map((address) => {
+          const family = familyOfAddress(address);
+          const header = HEADER[family];
+          const isFor = known(family).has(address) ? '' : ` ${header} daddr @${VIPS[family]}`;
+          return `iifname "${UPLINK}" ${header} saddr ${address}${isFor} accept`;
+        }),
         'notrack',
       ]),
       chain('said', 'output', RAW, 'accept', ['notrack']),

@@ -17,10 +17,10 @@ import {
   TUNNEL,
   UPLINK,
   UPLINK_INSIDE,
-  type Uplink,
 } from '../host-state.ts';
-import { isIpv4, linkLocalOf } from '../ip.ts';
+import { BITS, familyOfAddress, isIpv4, linkLocalOf } from '../ip.ts';
 import { hasFamily } from '../subnets.ts';
+import type { Uplink } from '../uplink.ts';
 import { gatewayMac, portMac, tunnelMac, uplinkMacs, uplinkOf } from './naming.ts';
 
 /** Nothing of ours can be a loop. Where multicast goes to ports it goes to all: nobody would ask for memberships (RFC 4541). */
@@ -89,6 +89,11 @@ export function tunnelLink(network: DesiredNetwork): Link {
   };
 }
 
+/** Whether the host is to have a way into it: for what its containers send out, or for itself. */
+export function hasUplink({ internal, exposed }: Pick<DesiredNetwork, 'internal' | 'exposed'>): boolean {
+  return !internal || exposed !== undefined;
+}
+
 export function uplinkInside(network: DesiredNetwork): Link {
   const { inside } = uplinkMacs(network.vni);
   return { name: UPLINK, kind: 'veth', mac: inside, mtu: network.mtu, up: true, ...ipv6Of(network) };
@@ -126,11 +131,19 @@ export function containerLink(port: DesiredPort, network: DesiredNetwork): Link 
 
 export type Rows = Pick<NamespaceState, 'addresses' | 'routes' | 'neighbours' | 'fdb'>;
 
-export function uplinkRows(uplink: Uplink): Pick<Rows, 'routes'> & { readonly neighbours: readonly Neighbour[] } {
+/** Where the host has an address of the network, that is what it calls the network from; else the one by which it is known. */
+export function uplinkRows(
+  uplink: Uplink,
+): Pick<Rows, 'addresses' | 'routes'> & { readonly neighbours: readonly Neighbour[] } {
   const link = uplinkOf(uplink.vni);
   const { inside } = uplinkMacs(uplink.vni);
+  const sourceOf = (gateway: string) => uplink.exposed.find((address) => isIpv4(address) === isIpv4(gateway));
   return {
-    routes: uplink.subnets.map(({ cidr, gateway }) => ours(cidr, insideOf(gateway), link)),
+    addresses: uplink.exposed.map((address) => ({ link, address, prefix: BITS[familyOfAddress(address)] })),
+    routes: uplink.subnets.map(({ cidr, gateway }) => {
+      const source = sourceOf(gateway);
+      return { ...ours(cidr, insideOf(gateway), link), ...(source !== undefined && { source }) };
+    }),
     neighbours: [...new Set(uplink.subnets.map(({ gateway }) => insideOf(gateway)))].map((address) => ({
       ...{ link, address, mac: inside },
     })),

@@ -5,6 +5,7 @@ import { listTokens } from '../../agent/cluster/tokens.ts';
 import type { Doctor } from '../../agent/doctor.ts';
 import type { ConnectRequest as ConnectOptions } from '../../agent/endpoints/endpoints.ts';
 import type { IpamRepair } from '../../agent/endpoints/ipam-repair.ts';
+import type { Exposing } from '../../agent/expose/exposing.ts';
 import { ipamRepair } from '../../agent/keeper-work.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
 import type { Member } from '../../agent/member.ts';
@@ -49,6 +50,7 @@ import { doctorHandlers } from './doctor-handlers.ts';
 import { type DriftHandlersDeps, driftHandlers } from './drift-handlers.ts';
 import { connectThroughEngine, isNamespace } from './engine-container.ts';
 import { type EventHandlersDeps, eventHandlers } from './event-handlers.ts';
+import { exposeHandlers } from './expose-handlers.ts';
 import {
   dnsMessage,
   endpointMessage,
@@ -76,6 +78,7 @@ export interface HandlersDeps extends EventHandlersDeps, DriftHandlersDeps {
   readonly doctor: Doctor;
   readonly facts: Pick<HostFacts, 'bindProblem'>;
   readonly storeWork: StoreHandlersDeps['storeWork'];
+  readonly exposing: Exposing;
   /** Resolves when tools that keep their networks in files have what there is by now. */
   readonly offered?: () => Promise<void>;
 }
@@ -151,6 +154,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     ...storeHandlers(deps, active, membership),
     ...caHandlers(deps, active, membership),
     ...publishHandlers(deps, active, membership),
+    ...exposeHandlers(deps, active, membership),
     ...eventHandlers(deps),
     ...driftHandlers(deps),
     ...recordHandlers(deps.status, membership),

@@ -836,6 +836,27 @@ export interface Connected {
   warnings: string[];
 }
 
+export interface ExposeRequest {
+  network: string;
+  /** Empty: the host's. */
+  name: string;
+  aliases: string[];
+  /** Empty: the next free one of each family that the network has. */
+  ip: string;
+  ip6: string;
+}
+
+export interface Exposed {
+  endpoint?:
+    | Endpoint
+    | undefined;
+  /** Who answers names of the network, and the domain in which they are. */
+  nameServers: string[];
+  domain: string;
+  /** The host's resolver asks there by itself. */
+  namesAsked: boolean;
+}
+
 export interface DisconnectRequest {
   network: string;
   /** As given to connect, or an endpoint name or id prefix. */
@@ -868,7 +889,10 @@ export interface Endpoint {
   addresses: EndpointAddress[];
   ports: EndpointPort[];
   labels: { [key: string]: string };
-  /** What asked for it: "docker", "podman", "cni", …; of a person's own what was named, e.g. "netns". Empty: not known. */
+  /**
+   * What asked for it: "docker", "podman", "cni", …; of a person's own what was named, e.g. "netns"; "host": it is the host
+   * itself. Empty: not known.
+   */
   tool: string;
   /** "unhealthy", by the check of its container; empty: well, or nobody checks. */
   health: string;
@@ -9673,6 +9697,202 @@ export const Connected: MessageFns<Connected> = {
   },
 };
 
+function createBaseExposeRequest(): ExposeRequest {
+  return { network: "", name: "", aliases: [], ip: "", ip6: "" };
+}
+
+export const ExposeRequest: MessageFns<ExposeRequest> = {
+  encode(message: ExposeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    for (const v of message.aliases) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.ip !== "") {
+      writer.uint32(34).string(message.ip);
+    }
+    if (message.ip6 !== "") {
+      writer.uint32(42).string(message.ip6);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExposeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExposeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.aliases.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.ip = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.ip6 = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExposeRequest>): ExposeRequest {
+    return ExposeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExposeRequest>): ExposeRequest {
+    const message = createBaseExposeRequest();
+    message.network = object.network ?? "";
+    message.name = object.name ?? "";
+    message.aliases = object.aliases?.map((e) => e) || [];
+    message.ip = object.ip ?? "";
+    message.ip6 = object.ip6 ?? "";
+    return message;
+  },
+};
+
+function createBaseExposed(): Exposed {
+  return { endpoint: undefined, nameServers: [], domain: "", namesAsked: false };
+}
+
+export const Exposed: MessageFns<Exposed> = {
+  encode(message: Exposed, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.endpoint !== undefined) {
+      Endpoint.encode(message.endpoint, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.nameServers) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.domain !== "") {
+      writer.uint32(26).string(message.domain);
+    }
+    if (message.namesAsked !== false) {
+      writer.uint32(32).bool(message.namesAsked);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Exposed {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExposed();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.endpoint = Endpoint.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nameServers.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.domain = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.namesAsked = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Exposed>): Exposed {
+    return Exposed.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Exposed>): Exposed {
+    const message = createBaseExposed();
+    message.endpoint = (object.endpoint !== undefined && object.endpoint !== null)
+      ? Endpoint.fromPartial(object.endpoint)
+      : undefined;
+    message.nameServers = object.nameServers?.map((e) => e) || [];
+    message.domain = object.domain ?? "";
+    message.namesAsked = object.namesAsked ?? false;
+    return message;
+  },
+};
+
 function createBaseDisconnectRequest(): DisconnectRequest {
   return { network: "", container: "", force: false };
 }
@@ -11670,7 +11890,26 @@ export const ControlService = {
     responseSerialize: (value: Endpoint): Buffer => Buffer.from(Endpoint.encode(value).finish()),
     responseDeserialize: (value: Buffer): Endpoint => Endpoint.decode(value),
   },
-  /** Ports of this host that lead to containers on it. */
+  /** This host itself as an endpoint of a network. */
+  expose: {
+    path: "/overlayd.v1.Control/Expose" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExposeRequest): Buffer => Buffer.from(ExposeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExposeRequest => ExposeRequest.decode(value),
+    responseSerialize: (value: Exposed): Buffer => Buffer.from(Exposed.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Exposed => Exposed.decode(value),
+  },
+  unexpose: {
+    path: "/overlayd.v1.Control/Unexpose" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: Ref): Buffer => Buffer.from(Ref.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Ref => Ref.decode(value),
+    responseSerialize: (value: Endpoint): Buffer => Buffer.from(Endpoint.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Endpoint => Endpoint.decode(value),
+  },
+  /** Ports of this host that lead to containers. */
   publish: {
     path: "/overlayd.v1.Control/Publish" as const,
     requestStream: false as const,
@@ -11805,7 +12044,10 @@ export interface ControlServer extends UntypedServiceImplementation {
   releaseKept: handleUnaryCall<ReleaseKeptRequest, KeptList>;
   connect: handleUnaryCall<ConnectRequest, Connected>;
   disconnect: handleUnaryCall<DisconnectRequest, Endpoint>;
-  /** Ports of this host that lead to containers on it. */
+  /** This host itself as an endpoint of a network. */
+  expose: handleUnaryCall<ExposeRequest, Exposed>;
+  unexpose: handleUnaryCall<Ref, Endpoint>;
+  /** Ports of this host that lead to containers. */
   publish: handleUnaryCall<PublishRequest, Published>;
   unpublish: handleUnaryCall<PublishRequest, Publication>;
   listPublications: handleUnaryCall<Empty, PublicationList>;
@@ -12320,7 +12562,32 @@ export interface ControlClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Endpoint) => void,
   ): ClientUnaryCall;
-  /** Ports of this host that lead to containers on it. */
+  /** This host itself as an endpoint of a network. */
+  expose(request: ExposeRequest, callback: (error: ServiceError | null, response: Exposed) => void): ClientUnaryCall;
+  expose(
+    request: ExposeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Exposed) => void,
+  ): ClientUnaryCall;
+  expose(
+    request: ExposeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Exposed) => void,
+  ): ClientUnaryCall;
+  unexpose(request: Ref, callback: (error: ServiceError | null, response: Endpoint) => void): ClientUnaryCall;
+  unexpose(
+    request: Ref,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Endpoint) => void,
+  ): ClientUnaryCall;
+  unexpose(
+    request: Ref,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Endpoint) => void,
+  ): ClientUnaryCall;
+  /** Ports of this host that lead to containers. */
   publish(
     request: PublishRequest,
     callback: (error: ServiceError | null, response: Published) => void,

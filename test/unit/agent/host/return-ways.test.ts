@@ -5,8 +5,26 @@ import type { NetworkRecord } from '../../../../src/core/records.ts';
 import { endpointRecord } from '../../../fixtures/records.ts';
 import { recordingLogger } from '../cluster/cluster-fixture.ts';
 
-const endpoint = (networkId: string, address: string) =>
-  ({ record: endpointRecord({ networkId, address }) }) as LocalEndpoint;
+const endpoint = (networkId: string, address: string, identity = 'c1') =>
+  ({ record: endpointRecord({ networkId, address }), container: { identity } }) as LocalEndpoint;
+
+test('of a network on which the host itself is, the way to its gateway is asked for, without a way out as well', async () => {
+  const subnets = [{ cidr: '10.0.0.0/24', gateway: '10.0.0.1' }];
+  const vault = { id: 'f0', name: 'vault', vni: 4096, internal: true, subnets };
+  let link = 'ovl4096';
+  const ways = new ReturnWays({
+    view: { network: () => vault as unknown as NetworkRecord } as unknown as ReturnWaysDeps['view'],
+    local: { all: () => [endpoint('f0', '10.0.0.9', 'host')] },
+    facts: { linksTo: async ([address]) => new Map([[address!, link]]), routes: async () => [] },
+    made: { isMade: () => true },
+    logger: recordingLogger([]),
+  });
+  expect(await ways.problems()).toEqual([]);
+  link = 'tun0';
+  expect(await ways.problems()).toEqual([
+    expect.stringMatching(/this host.* on network vault, does not reach it \(10\.0\.0\.1\).*tun0/),
+  ]);
+});
 
 test('a way that is astray is named also where the kernel does not tell its routes', async () => {
   const web = { id: 'f0', name: 'web', vni: 4096, internal: false, subnets: [{ cidr: '10.0.0.0/24' }] };

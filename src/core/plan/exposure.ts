@@ -1,0 +1,33 @@
+/**
+ * What the bridge's own table has of the host as an endpoint (docs/adr/0036-the-host-is-an-endpoint.md). What comes for its MAC is
+ * handed to the bridge itself, which routes it to the host; what the host sends bears that MAC, so that other hosts take it for
+ * an endpoint's and not for a gateway's.
+ */
+import type { DesiredNetwork } from '../host-state.ts';
+import { FAMILIES, familyOfAddress } from '../ip.ts';
+import type { FilterChain } from '../packet-filter.ts';
+import { chain, EARLY, HEADER, RAW } from './filter.ts';
+import { gatewayMac } from './naming.ts';
+
+export function exposureChains(network: DesiredNetwork): readonly FilterChain[] {
+  const { exposed } = network;
+  if (!exposed) return [];
+  const { addresses, mac } = exposed;
+  const families = FAMILIES.filter((family) => addresses.some((address) => familyOfAddress(address) === family));
+  const toBridge = `ether daddr set ${gatewayMac(network)} meta pkttype set host`;
+  return [
+    // After what a container may send was decided, and after the ways of services.
+    chain('inward', 'prerouting', RAW + 20, 'accept', [
+      // Whether it is still there is asked of the tunnel's device, as of everybody.
+      ...(families.includes(6) ? ['icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept'] : []),
+      ...families.map((family) => `ether daddr ${mac} ether type ${HEADER[family]} ${toBridge} accept`),
+    ]),
+    chain(
+      'outward',
+      'output',
+      EARLY + 10,
+      'accept',
+      addresses.map((address) => `${HEADER[familyOfAddress(address)]} saddr ${address} ether saddr set ${mac}`),
+    ),
+  ];
+}
