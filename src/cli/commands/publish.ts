@@ -1,4 +1,4 @@
-/** `publish`, `publish ls` and `publish rm`: ports of this host that lead to containers on it. */
+/** `publish`, `publish ls` and `publish rm`: ports of this host that lead to containers. */
 import type { Command } from 'commander';
 import type { Publication } from '../../gen/overlayd/v1/control.ts';
 import { addListOptions, type ListOptions, printListing } from '../output.ts';
@@ -14,14 +14,15 @@ export function addPublishCommands(program: Command, session: Session): void {
 function addPublish(publish: Command, session: Session): void {
   publish
     .command('add', { isDefault: true })
-    .description('Let a port of this host lead to a container here')
+    .description('Let a port of this host lead to a container')
     .argument('<publication>', '[IP:]PORT:NETWORK/NAME:PORT[/tcp|udp|sctp]; without IP at all addresses of the host')
     .addHelpText(
       'after',
       `
-NAME is the name or an alias of a container on this host. It may come later, and go and come again: the port
-stays published until it is taken back. The container sees the address of whoever calls. Docker publishes the
-ports of its containers by itself (docker run -p).
+NAME is the name or an alias of a container on this host, or, where this host itself is on the network (overlayd
+network expose), on any host. It may come later, move, and go and come again: the port stays published until it is
+taken back. A container here sees the address of whoever calls, one of another host this host's. Docker publishes
+the ports of its containers by itself (docker run -p).
 
 Examples:
   overlayd publish 8080:web/api:80
@@ -52,31 +53,65 @@ function addRemove(publish: Command, session: Session): void {
 
 function addList(publish: Command, session: Session): void {
   addListOptions(publish.command('ls').alias('list').description('List the published ports of this host'))
-    .addHelpText('after', '\nExamples:\n  overlayd publish ls\n  overlayd publish ls --format json')
+    .addHelpText(
+      'after',
+      '\nPorts in a row that lead to ports in a row are one line; in JSON, and in a template, each is by itself.\n\nExamples:\n  overlayd publish ls\n  overlayd publish ls --format json',
+    )
     .action(async (options: ListOptions) => {
       const { publications } = await session.ask('waiting for the agent', (client) => client.listPublications({}));
+      const isTable = !options.quiet && (options.format ?? 'table') === 'table';
       printListing(session, options, {
-        rows: publications,
+        rows: isTable ? rangesOf(publications) : publications.map((each) => ({ first: each, last: each })),
         columns: [
-          { heading: 'PORT', cell: (row) => row.hostEnd },
-          { heading: 'NETWORK', cell: (row) => row.networkName },
-          { heading: 'NAME', cell: (row) => row.name },
+          { heading: 'PORT', cell: hostEnds },
+          { heading: 'NETWORK', cell: ({ first }) => first.networkName },
+          { heading: 'NAME', cell: ({ first }) => first.name },
           { heading: 'TO', cell: (row) => targets(row).join(', ') },
-          { heading: 'TOOL', cell: (row) => row.tool },
-          { heading: 'WAITS FOR', cell: (row) => row.waitsFor },
+          { heading: 'TOOL', cell: ({ first }) => first.tool },
+          { heading: 'WAITS FOR', cell: ({ first }) => first.waitsFor },
         ],
-        toJson: publicationJson,
-        id: (row) => row.hostEnd,
+        toJson: ({ first }) => publicationJson(first),
+        id: ({ first }) => first.hostEnd,
       });
     });
+}
+
+/** Ports in a row that lead to ports in a row of the same containers. */
+interface Range {
+  readonly first: Publication;
+  last: Publication;
+}
+
+function rangesOf(publications: readonly Publication[]): Range[] {
+  const ranges: Range[] = [];
+  const lasts = new Map<string, Range>();
+  for (const each of [...publications].sort((a, b) => a.hostPort - b.hostPort)) {
+    const { hostAddress, hostPort, protocol, networkId, name, port, addresses, waitsFor, tool } = each;
+    const key = JSON.stringify([hostAddress, protocol, networkId, name, hostPort - port, addresses, waitsFor, tool]);
+    const range = lasts.get(key);
+    if (range && range.last.hostPort + 1 === hostPort) range.last = each;
+    else {
+      const begun = { first: each, last: each };
+      ranges.push(begun);
+      lasts.set(key, begun);
+    }
+  }
+  return ranges;
+}
+
+/** e.g. `8000-8010/tcp`. */
+function hostEnds({ first, last }: Range): string {
+  if (first === last) return first.hostEnd;
+  return first.hostEnd.replace(`${first.hostPort}/`, `${first.hostPort}-${last.hostPort}/`);
 }
 
 function formatPublication(row: Publication): string {
   return `${row.hostEnd} -> ${row.networkName}/${row.name}:${row.port}`;
 }
 
-function targets({ addresses, port }: Publication): string[] {
-  return addresses.map((address) => (address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`));
+function targets({ first, last }: Range): string[] {
+  const ports = first === last ? `${first.port}` : `${first.port}-${last.port}`;
+  return first.addresses.map((address) => (address.includes(':') ? `[${address}]:${ports}` : `${address}:${ports}`));
 }
 
 function publicationJson(row: Publication) {
