@@ -1,10 +1,11 @@
 /** Datagrams through the data path. */
+import type { ChecksumCounts } from '../core/path/checksums.ts';
 
 export interface PathSocket {
   /** What cannot be sent is as lost. */
   send(data: Uint8Array, address: string): void;
-  /** Packets for any such socket of its namespace that the kernel dropped since its start for a wrong checksum; undefined: it does not tell. */
-  checksumErrors(): number | undefined;
+  /** Undefined: the kernel does not tell. */
+  checksumErrors(): ChecksumCounts | undefined;
   close(): void;
 }
 

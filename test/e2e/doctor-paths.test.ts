@@ -1,4 +1,4 @@
-/** What is wrong with ways that only some packets take: those of encrypted networks, and those to published ports. */
+/** What is wrong with ways that only some packets take: those of encrypted networks, those to published ports, those with a bad checksum. */
 import { beforeAll, expect, test } from 'vitest';
 import type { Host } from '../lab/host.ts';
 import { attach, untilReaches } from '../lab/network.ts';
@@ -102,6 +102,31 @@ test('a path with a smaller MTU than the links is found for both, with what pass
   expect(passes[1]).toBeLessThan(passes[0]!);
   await setMtu('1500');
   await untilWell(one);
+});
+
+/** As `ethtool -K LINK tx off` does: what leaves has its checksum by then. */
+const WITHOUT_OFFLOAD = `
+  my ($link, $on) = @ARGV;
+  my $value = pack 'LL', 0x17, $on;
+  socket my $socket, 2, 2, 0 or die $!;
+  ioctl $socket, 0x8946, pack('a16P', $link, $value) or die $!;
+`;
+
+test('packets that come in with a wrong checksum are told on the host that drops them', async () => {
+  const [one, two] = hosts();
+  const link = /dev (\S+)/.exec(await one.must(['ip', '-o', 'route', 'get', two.address]))![1]!;
+  await one.must(['perl', '-e', WITHOUT_OFFLOAD, link, '0']);
+  // Of the packet inside, behind UDP, VXLAN, Ethernet, IPv4 and six bytes of UDP. The outer checksum is wrong by that, too.
+  const heal = await rule(two, 'prerouting', -310, 'udp dport 4789 @th,448,16 set 0x1234');
+  await until('h2 to tell of it', async () => {
+    const { findings } = await diagnose(two);
+    return (
+      findings.some(({ Code }) => Code === 'data-path-lost') && findings.some(({ Code }) => Code === 'checksum-broken')
+    );
+  });
+  await heal();
+  await one.must(['perl', '-e', WITHOUT_OFFLOAD, link, '1']);
+  await until('the path to be well', async () => (await peersOf(one))[0]?.Path?.State === 'passes');
 });
 
 test('a firewall that drops what is sent to published ports is found', async () => {

@@ -38,7 +38,9 @@ export const openPathSocket: OpenPathSocket = (namespace, { address, port }, { m
     checksumErrors: () => {
       try {
         const read = () => readFileSync(`/proc/thread-self/net/${isIpv4(address) ? 'snmp' : 'snmp6'}`, 'utf8');
-        return checksumErrorsIn(insideNamespace(`${NAMES}${namespace}`, read));
+        const inside = checksumErrorsIn(insideNamespace(`${NAMES}${namespace}`, read));
+        const outside = checksumErrorsIn(read());
+        return inside === undefined || outside === undefined ? undefined : { inside, outside };
       } catch {
         return undefined;
       }

@@ -129,7 +129,8 @@ export class PathWatch {
 
   findings(): Found[] {
     const ofPaths = this.#found().map(({ nodeId: _, ...each }) => each);
-    return [...ofPaths, ...this.#checksums.findings(this.#deps.backend)];
+    const isImpaired = ofPaths.some(({ code }) => code !== OF_CLOCK);
+    return [...ofPaths, ...this.#checksums.findings(this.#deps.backend, isImpaired)];
   }
 
   #found(): Told[] {

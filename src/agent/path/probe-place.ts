@@ -3,6 +3,7 @@
  * told once and tried again.
  */
 import type { Op } from '../../core/host-state.ts';
+import type { ChecksumCounts } from '../../core/path/checksums.ts';
 import { PROBE_PLACES, PROBE_PORT, type ProbeWay, placeOps, removalOps, wayOps } from '../../core/path/probe.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import { type Backend, tunnelEndOf } from '../../core/underlay.ts';
@@ -75,7 +76,7 @@ export class ProbePlace {
   }
 
   /** As of {@link PathSocket}. */
-  checksumErrors(): number | undefined {
+  checksumErrors(): ChecksumCounts | undefined {
     return this.#socket?.checksumErrors();
   }
 

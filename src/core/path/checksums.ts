@@ -1,9 +1,16 @@
 /**
- * Packets through the data path that come with a wrong checksum: the kernel drops them, so that they are as lost, and counts them. Nobody
- * else sends where they come in. Pure.
+ * Packets through the data path that come with a wrong checksum: the kernel drops them, so that they are as lost, and counts them. Pure.
  */
-import { type Found, found } from '../finding.ts';
+import { type Found, found, suspected } from '../finding.ts';
 import type { Backend } from '../underlay.ts';
+
+/** UDP packets that the kernel dropped for a wrong checksum, so far. */
+export interface ChecksumCounts {
+  /** Where packets come out of the tunnel: nobody else sends there. */
+  readonly inside: number;
+  /** Of the host: VXLAN's own are among them, and those for anybody else. */
+  readonly outside: number;
+}
 
 /** What was so and has not been since so long is over: members ask several times a minute. */
 const FORGOTTEN_MS = 180_000;
@@ -11,28 +18,47 @@ const FORGOTTEN_MS = 180_000;
 const LEAST = 3;
 
 export class ChecksumErrors {
+  readonly #inside = new Rise();
+  readonly #outside = new Rise();
+
+  /** `now`: by the wall clock. */
+  note(counts: ChecksumCounts | undefined, now: number): void {
+    this.#inside.note(counts?.inside, now);
+    this.#outside.note(counts?.outside, now);
+  }
+
+  /** `isImpaired`: packets to a member, or from one, get lost. */
+  findings(backend: Backend, isImpaired: boolean): Found[] {
+    const what = backend === 'plain' ? 'the data path' : 'the data path of encrypted networks';
+    const [inside, outside] = [this.#inside, this.#outside];
+    if (inside.count >= LEAST) {
+      const text = `${inside.count} packets of other members came in here by ${what} with a wrong checksum, and were dropped: ${MEND}`;
+      return found('checksum-broken', [text]).map((each) => ({ ...each, since: inside.firstMs }));
+    }
+    if (outside.count < LEAST || !isImpaired) return [];
+    const text = `${outside.count} UDP packets came in on this host with a wrong checksum, and were dropped, while packets by ${what} get lost: ${MEND}`;
+    return [{ ...suspected('checksum-broken', text), since: outside.firstMs }];
+  }
+}
+
+const MEND =
+  "a network device computes checksums wrongly, on the sending host or here; switch that off on the underlay's device, `ethtool -K DEVICE tx off`, first on the host whose path is lost by `overlayd status`";
+
+/** How much a count has risen lately. */
+class Rise {
+  count = 0;
+  firstMs = 0;
   #last: number | undefined;
-  #count = 0;
-  #firstMs = 0;
   #lastMs = 0;
 
-  /** `counted`: by the kernel, since the socket's namespace was made; undefined: it does not tell. `now`: by the wall clock. */
   note(counted: number | undefined, now: number): void {
     const before = this.#last ?? counted;
     this.#last = counted;
-    if (this.#count > 0 && now - this.#lastMs > FORGOTTEN_MS) this.#count = 0;
-    // The namespace is another one by now.
-    const more = counted === undefined || before === undefined ? 0 : counted < before ? counted : counted - before;
-    if (more === 0) return;
-    if (this.#count === 0) this.#firstMs = now;
-    this.#count += more;
+    if (this.count > 0 && now - this.#lastMs > FORGOTTEN_MS) this.count = 0;
+    if (counted === undefined || before === undefined || counted === before) return;
+    if (this.count === 0) this.firstMs = now;
+    // Less: the namespace is another one by now.
+    this.count += counted < before ? counted : counted - before;
     this.#lastMs = now;
-  }
-
-  findings(backend: Backend): Found[] {
-    if (this.#count < LEAST) return [];
-    const of = backend === 'plain' ? 'the data path' : 'the data path of encrypted networks';
-    const text = `${this.#count} packets of other members came in here by ${of} with a wrong checksum, and were dropped: a network device computes them wrongly, on the sending host or here. Switch that off on the underlay's device, \`ethtool -K DEVICE tx off\`, first on the host to which the path is lost by \`overlayd status\`; containers' packets fare no better`;
-    return found('checksum-broken', [text]).map((each) => ({ ...each, since: this.#firstMs }));
   }
 }

@@ -35,7 +35,7 @@ function hosts(nodes: readonly NodeRecord[], networks: readonly object[] = [], b
     ...{ clock, ops, logged, unheard: new Set<string>(), old: new Set<string>(), refuses: false },
     drops: (_from: string, _to: string, _bytes: number) => false,
     asked: 0,
-    ...{ place: '0' as string | undefined, opened: 0, checksumErrors: 0 },
+    ...{ place: '0' as string | undefined, opened: 0, checksumErrors: { inside: 0, outside: 0 } },
   };
   const watches = nodes.map((self) => {
     const watch = new PathWatch({
@@ -236,11 +236,26 @@ describe('paths between hosts', () => {
   it('on which checksums are wrong are told until a while after', async () => {
     const { lab, pass, told } = hosts([nodeOf(1), nodeOf(2)]);
     await pass(3_000);
-    lab.checksumErrors = 5;
+    lab.checksumErrors = { inside: 5, outside: 5 };
     await pass(2_000);
     expect(told(1)).toEqual([{ code: 'checksum-broken', subject: '' }]);
     await pass(200_000);
     expect(told(1)).toEqual([]);
+  });
+
+  it('on which packets get lost while the host drops some for their checksum are suspected of that', async () => {
+    const { lab, watches, pass, told } = hosts([nodeOf(1), nodeOf(2)]);
+    await pass(3_000);
+    lab.checksumErrors = { inside: 0, outside: 50 };
+    await pass(20_000);
+    // They may be anybody's.
+    expect(told(1)).toEqual([]);
+    lab.drops = () => true;
+    await pass(60_000);
+    expect(watches[0]!.watch.findings()).toMatchObject([
+      { code: 'data-path-lost', certain: true },
+      { code: 'checksum-broken', certain: false },
+    ]);
   });
 });
 
