@@ -1,5 +1,5 @@
 /** The command `overlayd`: argv to exit code. */
-import { loadRunDir, loadTraces } from './adapters/config-file.ts';
+import { type CommandSettings, loadForCommand } from './adapters/config-file.ts';
 import { hostFiles } from './adapters/host-files.ts';
 import { createHostPrograms } from './adapters/host-programs.ts';
 import { Output } from './adapters/output.ts';
@@ -12,6 +12,14 @@ import { VERSION } from './version.ts';
 
 const out = new Output(process.stdout);
 const errors = new Output(process.stderr);
+
+/** A command has one set of flags. */
+let settings: Promise<CommandSettings> | undefined;
+
+function settingsOf(flags: ReadonlyMap<string, string>): Promise<CommandSettings> {
+  settings ??= loadForCommand(flags, process.env);
+  return settings;
+}
 
 /** Open once the agent was asked, where traces are on. */
 let traces: Traces | undefined;
@@ -77,11 +85,11 @@ const surroundings: Surroundings = {
   },
   now: () => Date.now(),
   sleep: async (ms) => (await import('node:timers/promises')).setTimeout(ms),
-  runDir: (flags) => loadRunDir(flags, process.env),
+  runDir: async (flags) => (await settingsOf(flags)).runDir,
   async connect(socketPath, flags) {
-    const [{ createControlClient }, url] = await Promise.all([
+    const [{ createControlClient }, { traces: url }] = await Promise.all([
       import('./adapters/grpc/control.ts'),
-      loadTraces(flags, process.env),
+      settingsOf(flags),
     ]);
     if (url === undefined) return createControlClient(socketPath);
     const { openTraces } = await import('./adapters/traces/exporter.ts');

@@ -45,28 +45,29 @@ export async function loadConfig(
   throw new OverlaydError('config-invalid', `the configuration has ${count}:\n${all.map((p) => `  ${p}`).join('\n')}`);
 }
 
+export interface CommandSettings {
+  /** Where the agent is found. */
+  readonly runDir: string;
+  /** URL of the collector that spans go to; undefined: none. */
+  readonly traces: string | undefined;
+}
+
 /**
- * Where the commands find the agent. They need nothing else of the configuration, so nothing else in it, and no
- * default file that only root may read, keeps them from working.
+ * What the commands need of the configuration. Nothing else in it, and no default file that only root may read, keeps them from
+ * working, nor does a collector that is written wrong.
  */
-export async function loadRunDir(flags: ReadonlyMap<string, string>, environment: Environment): Promise<string> {
+export async function loadForCommand(
+  flags: ReadonlyMap<string, string>,
+  environment: Environment,
+): Promise<CommandSettings> {
   const named = flags.has(CONFIG_FLAG) || environment[CONFIG_VARIABLE] !== undefined;
   const sources = await readSources(flags, environment).catch((error: unknown) => {
     if (named) throw error;
     return { flags, environment };
   });
-  const { value, problems } = resolveOption(OPTIONS.runDir, sources);
+  const { value: runDir, problems } = resolveOption(OPTIONS.runDir, sources);
   if (problems.length > 0) throw new OverlaydError('config-invalid', problems.join('; '));
-  return value;
-}
-
-/** Where the commands send their spans; undefined: nowhere, also where the configuration cannot be read or says nonsense. */
-export async function loadTraces(
-  flags: ReadonlyMap<string, string>,
-  environment: Environment,
-): Promise<string | undefined> {
-  const sources = await readSources(flags, environment).catch(() => ({ flags, environment }));
-  return resolveOption(OPTIONS.traces, sources).value;
+  return { runDir, traces: resolveOption(OPTIONS.traces, sources).value };
 }
 
 async function readSources(flags: ReadonlyMap<string, string>, environment: Environment): Promise<ConfigSources> {

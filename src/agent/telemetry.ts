@@ -21,8 +21,8 @@ const SPANS: Readonly<Record<Step, { readonly kind: SpanKind; readonly begins: b
   control: { kind: 'server', begins: true, name: ({ method }) => `Control/${method}` },
   tool: { kind: 'server', begins: true, name: ({ tool, call }) => `${tool} ${call}` },
 };
-/** Asked every few seconds by who watches the agent. */
-const UNTRACED = 'getStatus';
+/** Asked every few seconds by who watches the agent: a part of a trace, and the beginning of none. */
+const LOOKING = /^(get|list)/;
 
 export class StepTelemetry implements Telemetry {
   readonly #deps: StepTelemetryDeps;
@@ -58,6 +58,9 @@ export class StepTelemetry implements Telemetry {
     if (tracer === undefined) return task();
     const { kind, begins, name } = SPANS[step];
     const attributes = Object.fromEntries(Object.entries(labels).map(([label, value]) => [`overlayd.${label}`, value]));
-    return tracer.span({ name: name(labels), kind, attributes, begins: begins && labels.method !== UNTRACED }, task);
+    return tracer.span(
+      { name: name(labels), kind, attributes, begins: begins && !LOOKING.test(labels.method ?? '') },
+      task,
+    );
   }
 }

@@ -42,13 +42,13 @@ export function resolveOption<T>(
   sources: ConfigSources,
 ): { readonly value: T; readonly problems: readonly string[] } {
   const problems: string[] = [];
-  let value: T | undefined;
+  let chosen: { readonly value: T } | undefined;
   for (const { where, text, problem } of mentions(option, sources)) {
     const parsed = problem === undefined ? option.kind.parse(text) : { problem };
     if ('problem' in parsed) problems.push(`${where}: ${quote(text)} ${parsed.problem}`);
-    else value ??= parsed.value;
+    else chosen ??= parsed;
   }
-  return { value: value ?? option.fallback, problems };
+  return { value: chosen ? chosen.value : option.fallback, problems };
 }
 
 interface Mention {

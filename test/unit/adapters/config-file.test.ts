@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadConfig, loadRunDir } from '../../../src/adapters/config-file.ts';
+import { loadConfig, loadForCommand } from '../../../src/adapters/config-file.ts';
 import { parseAgentFlags } from '../../../src/core/config/flags.ts';
 import { renderExampleFile } from '../../../src/core/config/reference.ts';
 
@@ -70,22 +70,31 @@ describe('the agent’s configuration', () => {
   });
 });
 
-describe('where the commands find the agent', () => {
+describe('what the commands need', () => {
+  const load = (flags: Record<string, string>, environment: Record<string, string> = {}) =>
+    loadForCommand(new Map(Object.entries(flags)), environment);
+
   it('is taken from the same places', async () => {
-    const file = write('run.toml', 'run_dir = "/run/other"\n');
-    expect(await loadRunDir(new Map([['--config', file]]), {})).toBe('/run/other');
-    expect(await loadRunDir(new Map([['--config', file]]), { OVERLAYD_RUN_DIR: '/run/env' })).toBe('/run/env');
-    expect(await loadRunDir(new Map([['--run-dir', '/run/flag']]), { OVERLAYD_RUN_DIR: '/run/env' })).toBe('/run/flag');
+    const file = write('run.toml', 'run_dir = "/run/other"\ntraces = "http://192.0.2.7:4318"\n');
+    const found = { runDir: '/run/other', traces: 'http://192.0.2.7:4318' };
+    expect(await load({ '--config': file })).toEqual(found);
+    expect(await load({ '--config': file }, { OVERLAYD_RUN_DIR: '/run/env' })).toEqual({
+      ...found,
+      runDir: '/run/env',
+    });
+    expect((await load({ '--run-dir': '/run/flag' }, { OVERLAYD_RUN_DIR: '/run/env' })).runDir).toBe('/run/flag');
+    expect((await load({ '--config': file }, { OVERLAYD_TRACES: 'off' })).traces).toBeUndefined();
   });
 
   it('does not depend on the rest of the configuration', async () => {
-    const file = write('rest.toml', 'run_dir = "/run/other"\njoin_port = 0\nbogus = 1\n');
-    expect(await loadRunDir(new Map([['--config', file]]), { OVERLAYD_BOGUS: '1' })).toBe('/run/other');
+    const file = write('rest.toml', 'run_dir = "/run/other"\njoin_port = 0\nbogus = 1\ntraces = "nowhere"\n');
+    expect(await load({ '--config': file }, { OVERLAYD_BOGUS: '1' })).toEqual({
+      runDir: '/run/other',
+      traces: undefined,
+    });
   });
 
-  it('must be an absolute path', async () => {
-    await expect(loadRunDir(new Map([['--run-dir', 'run']]), {})).rejects.toThrow(
-      '--run-dir: "run" is not an absolute path',
-    );
+  it('must be an absolute path, of the run directory', async () => {
+    await expect(load({ '--run-dir': 'run' })).rejects.toThrow('--run-dir: "run" is not an absolute path');
   });
 });

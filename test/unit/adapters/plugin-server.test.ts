@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { serveTools } from '../../../src/adapters/plugin-server.ts';
 import { OverlaydError } from '../../../src/core/errors.ts';
+import { SILENT, type Telemetry } from '../../../src/core/telemetry.ts';
 import type { Logger } from '../../../src/ports/runtime.ts';
 import type { ToolCall, ToolDoor } from '../../../src/ports/tools.ts';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
@@ -60,8 +61,9 @@ class Door implements ToolDoor {
   }
 }
 
-async function serve(doors: Record<string, ToolDoor>): Promise<void> {
-  ({ ended } = await serveTools({ doors, clock, logger: silent }, { path: socket }, quit.signal));
+async function serve(doors: Record<string, ToolDoor>, telemetry?: Telemetry): Promise<void> {
+  const deps = { doors, clock, logger: silent, ...(telemetry && { telemetry }) };
+  ({ ended } = await serveTools(deps, { path: socket }, quit.signal));
 }
 
 interface Outcome {
@@ -86,6 +88,25 @@ function run(args: readonly string[], env: Record<string, string>, input: string
     child.stdin.end(input);
   });
 }
+
+it('each call is told to who measures them, with how it ended', async () => {
+  const steps: string[] = [];
+  const telemetry: Telemetry = {
+    ...SILENT,
+    async run(step, labels, task, isWell) {
+      const result = await task();
+      steps.push([step, ...Object.values(labels), isWell?.(result)].join(' '));
+      return result;
+    },
+  };
+  await serve(
+    { cni: new Door(), podman: new Door(() => Promise.reject(new OverlaydError('conflict', 'no'))) },
+    telemetry,
+  );
+  await run([], { CNI_COMMAND: 'ADD' }, '{}');
+  await run(['setup', '/run/netns/x'], {}, '{}');
+  expect(steps).toEqual(['tool cni ADD true', 'tool podman setup false']);
+});
 
 describe('the program that tools run', () => {
   it('hands over what CNI gave it, byte by byte, and prints the answer', async () => {

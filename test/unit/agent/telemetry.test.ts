@@ -49,14 +49,19 @@ it('notes how long a step took and how it ended, and hands on what it returns or
   expect((failed!.value as HistogramCounts).sum).toBeCloseTo(1.005);
 });
 
-it('makes spans where traces are on, of which a look at the status begins none', async () => {
+it('makes spans where traces are on, of which somebody who looks begins none', async () => {
   const { spans, telemetry } = setUp(true);
   await telemetry.run('control', { method: 'connect' }, async () => undefined);
   await telemetry.run('control', { method: 'getStatus' }, async () => undefined);
+  await telemetry.run('control', { method: 'listNetworks' }, async () => undefined);
   await telemetry.run('store', { call: 'Txn' }, async () => undefined);
   expect(spans).toEqual([
     { name: 'Control/connect', kind: 'server', attributes: { 'overlayd.method': 'connect' }, begins: true },
     { name: 'Control/getStatus', kind: 'server', attributes: { 'overlayd.method': 'getStatus' }, begins: false },
+    {
+      ...{ name: 'Control/listNetworks', kind: 'server', begins: false },
+      attributes: { 'overlayd.method': 'listNetworks' },
+    },
     { name: 'etcd Txn', kind: 'client', attributes: { 'overlayd.call': 'Txn' }, begins: false },
   ]);
   expect(telemetry.here()).toBe('here');

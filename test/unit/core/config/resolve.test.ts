@@ -87,6 +87,47 @@ describe('problems', () => {
   });
 });
 
+describe('where metrics are read', () => {
+  const placeOf = (text: string) => {
+    const { config, problems } = resolve(['--metrics-listen', text]);
+    return problems[0] ?? config.metricsListen;
+  };
+
+  it('is a Unix socket, a port of the loopback, or nowhere', () => {
+    expect(resolve([]).config.metricsListen).toEqual({ kind: 'run-dir' });
+    expect(placeOf('socket')).toEqual({ kind: 'run-dir' });
+    expect(placeOf('off')).toEqual({ kind: 'off' });
+    expect(placeOf('unix:/run/x.sock')).toEqual({ kind: 'unix', path: '/run/x.sock' });
+    expect(placeOf('127.0.0.1:7947')).toEqual({ kind: 'tcp', address: '127.0.0.1', port: 7947 });
+    expect(placeOf('127.1.2.3:80')).toEqual({ kind: 'tcp', address: '127.1.2.3', port: 80 });
+    expect(placeOf('[::1]:7947')).toEqual({ kind: 'tcp', address: '::1', port: 7947 });
+  });
+
+  it.each(['192.0.2.1:7947', '0.0.0.0:7947', '[::]:7947', '[2001:db8::1]:7947', '[::ffff:127.0.0.1]:7947'])(
+    'is not %s, which others reach, or may',
+    (text) => {
+      expect(placeOf(text)).toMatch(/is no loopback address: .*use 127\.0\.0\.1 and a proxy that asks$/);
+    },
+  );
+
+  it.each(['7947', 'localhost:7947', '127.0.0.1', '127.0.0.1:0', 'on'])('is not %s either', (text) => {
+    expect(placeOf(text)).toMatch(/is none of off, socket, unix:PATH, 127\.0\.0\.1:PORT$/);
+  });
+
+  it('is at an absolute path', () => {
+    expect(placeOf('unix:x.sock')).toMatch(/names no absolute path$/);
+  });
+});
+
+it('traces go to a host and a port', () => {
+  const tracesOf = (text: string) => resolve(['--traces', text]);
+  expect(resolve([]).config.traces).toBeUndefined();
+  expect(tracesOf('http://127.0.0.1:4318').config.traces).toBe('http://127.0.0.1:4318');
+  expect(tracesOf('https://collector.example:4318/').config.traces).toBe('https://collector.example:4318');
+  expect(tracesOf('http://127.0.0.1:4318/v1/traces').problems[0]).toMatch(/is no URL of a host and a port/);
+  expect(tracesOf('127.0.0.1:4318').problems[0]).toMatch(/is no URL of a host and a port/);
+});
+
 describe('the agent’s flags', () => {
   it('are read in both forms, the last one wins', () => {
     const { values, problems, help } = parseAgentFlags(['--data-dir=/a', '--data-dir', '/b', '--config', '/c']);
