@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type PluginServer, servePlugin } from '../../../../src/adapters/docker/plugin-server.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
-import { SILENT, type Telemetry } from '../../../../src/core/telemetry.ts';
 import type { DriverHandlers } from '../../../../src/ports/engine.ts';
 import type { Logger } from '../../../../src/ports/runtime.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
@@ -38,8 +37,8 @@ const NO_HANDLERS: DriverHandlers = {
   ...{ requestAddress: refuse, releaseAddress: refuse },
 };
 
-async function serve(handlers: Partial<DriverHandlers> = {}, telemetry: Telemetry = SILENT) {
-  const deps = { handlers: { ...NO_HANDLERS, ...handlers }, clock, logger: silent, telemetry };
+async function serve(handlers: Partial<DriverHandlers> = {}) {
+  const deps = { handlers: { ...NO_HANDLERS, ...handlers }, clock, logger: silent };
   const server = await servePlugin(deps, { socket: { path } }, quit.signal);
   running.push(server.ended);
   return server;
@@ -56,21 +55,6 @@ function recorder<Answer>(answer: Answer) {
 }
 
 const call = (method: string, body?: object | string) => callPlugin(path, `/${method}`, body);
-
-it('each call that the agent has to do with is told to who measures them', async () => {
-  const steps: string[] = [];
-  const telemetry: Telemetry = {
-    ...SILENT,
-    run(step, labels, task) {
-      steps.push([step, ...Object.values(labels)].join(' '));
-      return task();
-    },
-  };
-  await serve({ leave: async () => ({}) as never }, telemetry);
-  await call('NetworkDriver.Leave', { NetworkID: 'n', EndpointID: 'e' });
-  await call('Plugin.Activate', {});
-  expect(steps).toEqual(['tool docker NetworkDriver.Leave']);
-});
 
 describe('what needs no agent', () => {
   it.each([
