@@ -59,11 +59,47 @@ function describeError(error: unknown, foreseen = false): unknown {
 
 type Line = Record<string, unknown> & { readonly level: string; readonly time: string; readonly msg?: string };
 
-/** `2026-03-01T12:00:00.000Z info  network created network=web vni=4096` */
+/**
+ * `2026-03-01T12:00:00.000Z info  network created network=web vni=4096`. What went wrong comes right after the message, in words:
+ * `etcd does not run, trying again: no space left on device (store-failed)`. A stack follows in lines of its own, of errors alone.
+ */
 function formatLine({ level, time, msg, ...fields }: Line, journal: boolean): string {
-  const start = journal ? `<${PRIORITIES[level] ?? 6}>` : `${time} ${level.padEnd(5)} `;
-  const rest = Object.entries(fields).map(([name, value]) => ` ${name}=${formatValue(value)}`);
-  return `${start}${msg ?? ''}${rest.join('')}`;
+  const priority = journal ? `<${PRIORITIES[level] ?? 6}>` : '';
+  const start = journal ? priority : `${time} ${level.padEnd(5)} `;
+  let words = msg ?? '';
+  let stack: readonly string[] = [];
+  let rest = '';
+  for (const [name, value] of Object.entries(fields)) {
+    if ((name === 'error' || name === 'err') && isDescribed(value)) {
+      words += `: ${errorText(value)}`;
+      if (level === 'error') stack = stackOf(value);
+    } else rest += ` ${name}=${formatValue(value)}`;
+  }
+  return [`${start}${words}${rest}`, ...stack.map((line) => `${priority}    ${line}`)].join('\n');
+}
+
+interface Described {
+  readonly message: string;
+  readonly code?: unknown;
+  readonly cause?: unknown;
+  readonly stack?: string;
+}
+
+function isDescribed(value: unknown): value is Described {
+  return typeof value === 'object' && value !== null && typeof (value as Described).message === 'string';
+}
+
+/** With what it came from, where its own message does not say that already. On one line. */
+function errorText({ message, code, cause }: Described): string {
+  const own = `${message.trim().replace(/\s*\n\s*/g, ' | ')}${code === undefined ? '' : ` (${code})`}`;
+  return isDescribed(cause) && !message.includes(cause.message) ? `${own}: ${errorText(cause)}` : own;
+}
+
+/** `at …`, a line each. */
+function stackOf({ stack = '', cause }: Described): readonly string[] {
+  const lines = stack.split('\n').map((line) => line.trim());
+  const own = lines.filter((line) => line.startsWith('at '));
+  return own.length === 0 && isDescribed(cause) ? stackOf(cause) : own;
 }
 
 function formatValue(value: unknown): string {

@@ -60,6 +60,24 @@ describe('the logger', () => {
     expect(JSON.parse(lines[1]!).error.stack).toContain('log.test.ts');
   });
 
+  it('tells people of errors in words, and of stacks where a bug shows alone, in lines of their own', () => {
+    const { logger, lines } = start({ format: 'text', journal: true });
+    const cause = new OverlaydError('store-unavailable', 'etcd does not answer');
+    logger.warn({ peer: 'host2', error: new OverlaydError('conflict', 'try again', { cause }) }, 'refused');
+    logger.warn({ error: new OverlaydError('conflict', 'no: etcd does not answer', { cause }) }, 'refused');
+    logger.warn({ error: new TypeError('x is\n  undefined') }, 'odd');
+    logger.error({ error: new Error('y', { cause: new RangeError('z') }) }, 'bug');
+    expect(lines.slice(0, 3)).toEqual([
+      '<4>refused: try again (conflict): etcd does not answer (store-unavailable) peer=host2\n',
+      '<4>refused: no: etcd does not answer (conflict)\n',
+      '<4>odd: x is | undefined\n',
+    ]);
+    const [first, second, ...others] = lines[3]!.trimEnd().split('\n');
+    expect(first).toBe('<3>bug: y: z');
+    expect(second).toMatch(/^<3> {4}at .*log\.test\.ts/);
+    expect(others.every((line) => line.startsWith('<3>    at '))).toBe(true);
+  });
+
   it('blanks secrets', () => {
     const { logger, lines } = start();
     logger.info({ token: 'OVLTKN-1-x', request: { secret: 's', caKey: 'k', name: 'n' } }, 'joining');
