@@ -8,6 +8,7 @@ import { createNotifier, takeNotifySettings } from './adapters/notify.ts';
 import { Output } from './adapters/output.ts';
 import { takeActivatedSockets } from './adapters/socket-activation.ts';
 import { requireCapabilities, requireOpenFiles } from './adapters/system/capabilities.ts';
+import { nameProcess } from './adapters/system/process-name.ts';
 import { systemClock } from './adapters/system/time.ts';
 import { startAgent } from './compose.ts';
 import { clearWithoutAgent } from './compose-clear.ts';
@@ -42,6 +43,7 @@ async function main([first, ...others]: readonly string[]): Promise<void> {
     out.write(renderAgentHelp());
     return;
   }
+  nameProcess('overlayd');
   const sockets = takeActivatedSockets(process.env, process.pid);
   const config = await loadConfig(flags, process.env);
   await requireCapabilities();

@@ -12,6 +12,7 @@ import { handOverTo, LOCK_FD, SUCCESSOR, succeed } from './adapters/dns/process/
 import type { ControlRequest } from './adapters/dns/process/wire.ts';
 import { hostResolvers } from './adapters/dns/resolv-conf.ts';
 import { tryLock } from './adapters/native/file-lock.ts';
+import { nameProcess } from './adapters/system/process-name.ts';
 import { systemClock, systemRandom } from './adapters/system/time.ts';
 import type { NamesCounts } from './core/dns/names-counts.ts';
 import type { NamesRequest } from './core/dns/names-protocol.ts';
@@ -29,6 +30,7 @@ const isSuccessor = process.argv.includes(SUCCESSOR);
 // A terminal's interrupt reaches the whole group, a service manager's end all that is left: the agent decides.
 for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
 process.umask(0o077);
+nameProcess('overlayd-names');
 // The agent that started it may have gone: what Node.js would warn of has no reader.
 process.stderr.on('error', () => undefined);
 
