@@ -20,6 +20,7 @@ const PROGRAMS = {
   'kernel-worker.cjs': 'src/adapters/kernel/kernel-worker.ts',
   'names.cjs': 'src/names-main.ts',
   'ui.cjs': 'src/ui-main.ts',
+  'control.cjs': 'src/adapters/grpc/control.ts',
 } as const;
 
 /**
@@ -53,9 +54,34 @@ const nativeCode: Plugin = {
   },
 };
 
+/** What hardly any command needs is no part of the command's bundle, but `control.cjs`. */
+const apart: Plugin = {
+  name: 'apart',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/adapters\/grpc\/control\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './control.cjs', external: true } : undefined,
+    );
+  },
+};
+
+/** gRPC is loaded by whoever uses it, not by whoever uses messages of a file in which a client is made too. */
+const clientsOnDemand: Plugin = {
+  name: 'clients-on-demand',
+  setup({ onLoad, onResolve, resolve }) {
+    onLoad({ filter: /\/src\/gen\/overlayd\/.*\.ts$/ }, async ({ path: file }) => {
+      const text = await readFile(file, 'utf8');
+      return { contents: text.replace(/= (?=makeGenericClientConstructor\()/g, '= /* @__PURE__ */ '), loader: 'ts' };
+    });
+    onResolve({ filter: /^@grpc\/grpc-js$/ }, async ({ path: name, pluginData, ...where }) => {
+      if (pluginData === 'resolving') return undefined;
+      return { ...(await resolve(name, { ...where, pluginData: 'resolving' })), sideEffects: false };
+    });
+  },
+};
+
 const OPTIONS: BuildOptions = {
   bundle: true,
-  plugins: [nativeCode],
+  plugins: [nativeCode, apart, clientsOnDemand],
   // gRPC wants it for services of its own that nothing here starts.
   external: ['@grpc/proto-loader'],
   platform: 'node',
@@ -89,7 +115,8 @@ if (!process.argv.includes('--force') && (await readFile(STAMP, 'utf8').catch(()
 } else {
   const start = performance.now();
   await mkdir(path.join(LIB, 'page'), { recursive: true });
-  const launcher = await readFile(path.join(ROOT, 'deploy/launcher.sh'), 'utf8');
+  const source = await readFile(path.join(ROOT, 'deploy/launcher.sh'), 'utf8');
+  const launcher = source.replace('@VERSION@', await version());
   const results = await Promise.allSettled([
     ...Object.entries(PROGRAMS).map(async ([name, entry]) => replaceFile(path.join(LIB, name), await bundle(entry))),
     ...Object.entries(COMPILED_PROGRAMS).map(([name, { entry, rehearsal, process }]) =>
@@ -105,6 +132,10 @@ if (!process.argv.includes('--force') && (await readFile(STAMP, 'utf8').catch(()
   if (failures.length > 0) process.exitCode = 1;
   else await replaceFile(STAMP, inputs);
   console.log(`dist/ ${failures.length > 0 ? 'not wholly ' : ''}built in ${Math.round(performance.now() - start)} ms`);
+}
+
+async function version(): Promise<string> {
+  return (JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
 }
 
 async function bundle(entry: string): Promise<string> {

@@ -7,6 +7,14 @@ case $self in
   *) dist=. ;;
 esac
 
+# Asked by scripts, and known without starting anything.
+case $#$1 in
+  1--version | 1-v)
+    echo @VERSION@
+    exit 0
+    ;;
+esac
+
 # A checkout brings the Node.js it is tested with. Without it the system's is taken, and the programs check its version.
 node=$dist/../node_modules/node/bin/node
 if [ ! -x "$node" ]; then

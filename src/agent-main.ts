@@ -30,8 +30,8 @@ const PROGRAMS = {
 const STOP_LIMIT_MS = 8_000;
 
 /** A full disk, or whoever read the log and ended, takes the log away and not the agent. */
-const out = new Output(process.stdout);
-const errors = new Output(process.stderr);
+const out = new Output(() => process.stdout);
+const errors = new Output(() => process.stderr);
 
 /** First, in place of running: `overlayd uninstall` has the host cleared by it. */
 const CLEARING = ['--clear-host', '--clear-host=forget'];

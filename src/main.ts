@@ -1,5 +1,6 @@
 /** The command `overlayd`: argv to exit code. */
 import { type CommandSettings, loadForCommand } from './adapters/config-file.ts';
+import { createCallClient } from './adapters/grpc/control-call.ts';
 import { hostFiles } from './adapters/host-files.ts';
 import { createHostPrograms } from './adapters/host-programs.ts';
 import { Output } from './adapters/output.ts';
@@ -10,8 +11,8 @@ import type { Surroundings } from './cli/session.ts';
 import type * as UiMain from './ui-main.ts';
 import { VERSION } from './version.ts';
 
-const out = new Output(process.stdout);
-const errors = new Output(process.stderr);
+const out = new Output(() => process.stdout);
+const errors = new Output(() => process.stderr);
 
 /** A command has one set of flags. */
 let settings: Promise<CommandSettings> | undefined;
@@ -36,10 +37,16 @@ const surroundings: Surroundings = {
     get input() {
       return process.stdin.isTTY === true;
     },
-    output: process.stdout.isTTY === true,
-    error: process.stderr.isTTY === true,
+    get output() {
+      return process.stdout.isTTY === true;
+    },
+    get error() {
+      return process.stderr.isTTY === true;
+    },
   },
-  columns: process.stdout.columns ?? process.stderr.columns ?? 80,
+  get columns() {
+    return process.stdout.columns ?? process.stderr.columns ?? 80;
+  },
   environment: process.env,
   // What few commands need is loaded by those.
   async readFile(path) {
@@ -87,15 +94,16 @@ const surroundings: Surroundings = {
   sleep: async (ms) => (await import('node:timers/promises')).setTimeout(ms),
   runDir: async (flags) => (await settingsOf(flags)).runDir,
   async connect(socketPath, flags) {
-    const [{ createControlClient }, { traces: url }] = await Promise.all([
-      import('./adapters/grpc/control.ts'),
-      settingsOf(flags),
-    ]);
-    if (url === undefined) return createControlClient(socketPath);
-    const { openTraces } = await import('./adapters/traces/exporter.ts');
-    // A collector that is away is no concern of who gives a command.
-    traces = openTraces({ onFailure: () => undefined }, { url, version: VERSION, part: 'command' });
-    return createControlClient(socketPath, undefined, traces.tracer);
+    const { traces: url } = await settingsOf(flags);
+    if (url !== undefined) {
+      const { openTraces } = await import('./adapters/traces/exporter.ts');
+      // A collector that is away is no concern of who gives a command.
+      traces = openTraces({ onFailure: () => undefined }, { url, version: VERSION, part: 'command' });
+    }
+    const tracer = traces?.tracer;
+    const older = async () =>
+      (await import('./adapters/grpc/control.ts')).createControlClient(socketPath, undefined, tracer);
+    return createCallClient(socketPath, { older, tracer });
   },
   openRemote: async (target) => (await import('./adapters/remote-shell.ts')).openRemoteShell(target),
   async runAgent(args) {

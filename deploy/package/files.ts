@@ -41,6 +41,7 @@ const PROGRAMS = [
   'agent.bundle.cjs',
   'cli.cjs',
   'cli.bundle.cjs',
+  'control.cjs',
   'kernel-worker.cjs',
   'names.cjs',
   'ui.cjs',

@@ -5,14 +5,20 @@
 import type { Writable } from 'node:stream';
 
 export class Output {
-  readonly #stream: Writable;
+  readonly #open: () => Writable;
+  #opened: Writable | undefined;
   #failure: NodeJS.ErrnoException | undefined;
 
-  constructor(stream: Writable) {
-    this.#stream = stream;
-    stream.on('error', (error) => {
+  /** `open`: called with the first that is written. To look at one of Node.js's own is to make it. */
+  constructor(open: () => Writable) {
+    this.#open = open;
+  }
+
+  get #stream(): Writable {
+    this.#opened ??= this.#open().on('error', (error) => {
       this.#failure ??= error;
     });
+    return this.#opened;
   }
 
   /** Where nobody is left to read nothing is written any more; a disk that is full may have room again. */
@@ -22,6 +28,7 @@ export class Output {
 
   /** Waits, however slow the reader is, until everything was taken or cannot be any more. Returns what went wrong. */
   async drain(): Promise<Error | undefined> {
+    if (!this.#opened) return undefined;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#stream.write('', () => resolve());
     await promise;

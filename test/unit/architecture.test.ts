@@ -37,7 +37,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'src/page/': ['src/core/page/', 'packages'],
   'src/names-main.ts': ['src/core/', 'src/ports/', 'src/names/', 'src/adapters/', 'node'],
   'src/adapters/etcd/': ['src/core/', 'src/ports/', 'src/adapters/', 'src/gen/etcd/', 'node', 'packages'],
-  'src/adapters/grpc/': ['src/core/', 'src/ports/', 'src/gen/overlayd/', 'node', 'packages'],
+  'src/adapters/grpc/': [
+    'src/core/',
+    'src/ports/',
+    'src/gen/overlayd/',
+    'src/adapters/plugin-socket.ts',
+    'node',
+    'packages',
+  ],
   'src/agent/': ['src/core/', 'src/ports/'],
   'src/integrations/': ['src/agent/', 'src/core/', 'src/ports/', 'node', 'type src/gen/'],
   'src/cli/': [
@@ -59,6 +66,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'src/adapters/output.ts',
     'src/adapters/remote-shell.ts',
     'src/adapters/grpc/control.ts',
+    'src/adapters/grpc/control-call.ts',
     'src/adapters/traces/',
     'src/version.ts',
     'node',

@@ -17,7 +17,9 @@ import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { SILENT, type Telemetry } from '../../core/telemetry.ts';
 import { ControlService } from '../../gen/overlayd/v1/control.ts';
 import type { Logger } from '../../ports/runtime.ts';
+import { type Caller, type CallRunner, serveCalls } from './control-call-server.ts';
 import {
+  callsPath,
   MAX_MESSAGE_BYTES,
   type Method,
   type RequestOf,
@@ -34,6 +36,7 @@ export type ControlHandlers = {
     : (request: RequestOf<M>, signal: AbortSignal) => Promise<ResponseOf<M>>;
 };
 
+const MODE = 0o660;
 const STOP_MS = 2_000;
 const GROUP = 'overlayd';
 const LISTENING: Method = 'followEvents';
@@ -57,13 +60,16 @@ export async function serveControl(
   await prepare(socketPath);
   const server = createServer({ messageBytes: MAX_MESSAGE_BYTES });
   const ending = new AbortController();
-  server.addService(ControlService, implement(handlers, ending.signal, options));
+  const run = runner(handlers, ending.signal, options);
+  server.addService(ControlService, implement(run));
   await listen(server, { path: socketPath, option: '--run-dir' });
-  await chmod(socketPath, 0o660);
-  await giveToGroup(socketPath, options.logger);
+  await chmod(socketPath, MODE);
+  const calls = await serveCalls(run, { path: callsPath(socketPath), mode: MODE });
+  for (const path of [socketPath, callsPath(socketPath)]) await giveToGroup(path, options.logger);
   const stop = () => {
     const timer = setTimeout(() => ending.abort(new OverlaydError('cancelled', 'the agent stops')), STOP_MS);
-    server.tryShutdown(() => clearTimeout(timer));
+    const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+    void Promise.allSettled([ended, calls.close()]).then(() => clearTimeout(timer));
   };
   if (signal.aborted) stop();
   else signal.addEventListener('abort', stop, { once: true });
@@ -121,52 +127,55 @@ async function answers(socketPath: string): Promise<boolean> {
 type AnyHandler = (request: unknown, ...rest: unknown[]) => Promise<unknown>;
 type Call = ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>;
 
-function implement(
+/** Whichever way a call comes. */
+function runner(
   handlers: ControlHandlers,
   ending: AbortSignal,
   { logger, ready, telemetry = SILENT }: Pick<Parameters<typeof serveControl>[1], 'logger' | 'ready' | 'telemetry'>,
-): UntypedServiceImplementation {
-  const methods = Object.entries(ControlService).map(([name, { responseStream }]): [string, UntypedHandleCall] => {
-    const handle = handlers[name as Method] as AnyHandler;
-    const run = async (call: Call, ...emit: unknown[]) => {
-      const gone = cancellationOf(call, ending);
-      await ready?.(name as Method);
+): CallRunner {
+  return async (method, request, emit, { gone: callerGone, traceparent }) => {
+    const gone = AbortSignal.any([callerGone, ending]);
+    const answer = () => (handlers[method] as AnyHandler)(request, ...(emit ? [emit] : []), gone);
+    try {
+      await ready?.(method);
       gone.throwIfAborted();
-      const answer = () => handle(call.request, ...emit, gone);
       // How long somebody listens is no duration of ours.
-      if (name === LISTENING) return await answer();
-      const [traceparent] = call.metadata.get('traceparent');
-      return await telemetry.within(traceparent?.toString(), () => telemetry.run('control', { method: name }, answer));
-    };
-    const failure = (thrown: unknown) => {
-      if (asOverlaydError(thrown).code === 'internal') logger.error({ method: name, error: thrown }, 'request failed');
-      return encodeError(thrown);
-    };
-    return [name, responseStream ? streaming(run, failure) : unary(run, failure)];
+      if (method === LISTENING) return await answer();
+      return await telemetry.within(traceparent, () => telemetry.run('control', { method }, answer));
+    } catch (thrown) {
+      if (asOverlaydError(thrown).code === 'internal') logger.error({ method, error: thrown }, 'request failed');
+      throw thrown;
+    }
+  };
+}
+
+function implement(run: CallRunner): UntypedServiceImplementation {
+  const methods = Object.entries(ControlService).map(([name, { responseStream }]): [string, UntypedHandleCall] => {
+    const answer: Run = (call, emit) => run(name as Method, call.request, emit, callerOf(call));
+    return [name, responseStream ? streaming(answer) : unary(answer)];
   });
   return Object.fromEntries(methods);
 }
 
-type Run = (call: Call, ...emit: unknown[]) => Promise<unknown>;
-type Failure = (thrown: unknown) => ReturnType<typeof encodeError>;
+type Run = (call: Call, emit?: (event: unknown) => Promise<void>) => Promise<unknown>;
 
-function unary(run: Run, failure: Failure): UntypedHandleCall {
+function unary(run: Run): UntypedHandleCall {
   return (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => {
     run(call).then(
       (response) => callback(null, response),
-      (thrown) => callback(failure(thrown)),
+      (thrown) => callback(encodeError(thrown)),
     );
   };
 }
 
-function streaming(run: Run, failure: Failure): UntypedHandleCall {
+function streaming(run: Run): UntypedHandleCall {
   return (call: ServerWritableStream<unknown, unknown>) => {
     const emit = async (event: unknown) => {
       if (!call.cancelled && !call.write(event)) await drained(call);
     };
     run(call, emit).then(
       () => call.end(),
-      (thrown) => call.emit('error', failure(thrown)),
+      (thrown) => call.emit('error', encodeError(thrown)),
     );
   };
 }
@@ -181,8 +190,8 @@ async function drained(call: ServerWritableStream<unknown, unknown>): Promise<vo
   }
 }
 
-function cancellationOf(call: Call, ending: AbortSignal): AbortSignal {
+function callerOf(call: Call): Caller {
   const gone = new AbortController();
   call.on('cancelled', () => gone.abort(new OverlaydError('cancelled', 'the caller went away')));
-  return AbortSignal.any([gone.signal, ending]);
+  return { gone: gone.signal, traceparent: call.metadata.get('traceparent')[0]?.toString() };
 }

@@ -4,11 +4,22 @@ import { asOverlaydError, isOverlaydError, OverlaydError } from '../../core/erro
 import { type ClusterEvent, type ClusterResult, ControlService } from '../../gen/overlayd/v1/control.ts';
 import type { Tracer } from '../../ports/telemetry.ts';
 import {
+  ANSWER_MS,
+  deaf,
+  notReached,
+  PATIENCE,
+  type Patience,
+  tookTooLong,
+  unknownRequest,
+  wentAway,
+} from './control-failure.ts';
+import {
   MAX_MESSAGE_BYTES,
   type Method,
   type ProgressMethod,
   type RequestOf,
   type ResponseOf,
+  TELLING,
   type TellingMethod,
   type UnaryMethod,
 } from './control-method.ts';
@@ -26,19 +37,6 @@ export type ControlClient = {
     signal?: AbortSignal,
   ) => Promise<void>;
 } & { close(): void };
-
-export interface Patience {
-  /** An agent that runs takes a connection in no time. */
-  readonly connectMs: number;
-  /** It answers pings whatever it is working on: one each so often, and within that time. */
-  readonly pingMs: number;
-}
-
-const TELLING: ReadonlySet<Method> = new Set<TellingMethod>(['followEvents', 'findDrift', 'getRecords']);
-
-const PATIENCE: Patience = { connectMs: 20_000, pingMs: 10_000 };
-/** What takes longer than any step of the agent may. */
-const ANSWER_MS = 600_000;
 
 /** `tracer`: each call is a span, and the agent goes on with its trace. */
 export function createControlClient(socketPath: string, patience = PATIENCE, tracer?: Tracer): ControlClient {
@@ -83,7 +81,7 @@ function callOf(
       task,
     ) ?? task();
   if (!ControlService[method].responseStream) return (request) => span(() => ask(way, method, request));
-  if (TELLING.has(method)) return (request, onTold, signal) => hear(way, method, request, onTold, signal);
+  if (TELLING.includes(method)) return (request, onTold, signal) => hear(way, method, request, onTold, signal);
   return (request, listen) => span(() => follow(way, method, request, listen as (text: string) => void));
 }
 
@@ -160,52 +158,11 @@ async function hear(
   }
 }
 
-function deaf(socketPath: string, cause: Error): OverlaydError {
-  return new OverlaydError(
-    'agent-not-running',
-    `the agent has ${socketPath} open but does not answer; see \`systemctl status overlayd\` and its log`,
-    { cause, retryable: true },
-  );
-}
-
 function toControlError(error: ServiceError, socketPath: string): OverlaydError {
   const coded = error.metadata === undefined ? undefined : decodeError(error);
   if (coded !== undefined) return coded;
-  if (error.code === status.DEADLINE_EXCEEDED) {
-    return new OverlaydError(
-      'conflict',
-      `the agent works on it since ${ANSWER_MS / 60_000} minutes; its log and \`overlayd status\` say what holds it up`,
-      { cause: error, retryable: true },
-    );
-  }
-  if (error.code === status.UNIMPLEMENTED) {
-    return new OverlaydError(
-      'version-mismatch',
-      'the agent that runs is of an older release, which does not know this request: restart the agent (`systemctl restart overlayd`)',
-      { cause: error },
-    );
-  }
+  if (error.code === status.DEADLINE_EXCEEDED) return tookTooLong(error);
+  if (error.code === status.UNIMPLEMENTED) return unknownRequest(error);
   if (error.code !== status.UNAVAILABLE) return asOverlaydError(error);
-  if (/EACCES|EPERM/.test(error.details)) {
-    return new OverlaydError(
-      'permission-denied',
-      `no permission to talk to the agent on ${socketPath}; run the command as root (sudo) or as a member of its group`,
-      { cause: error },
-    );
-  }
-  if (/ENOENT|ECONNREFUSED|ENOTSOCK/.test(error.details)) {
-    return new OverlaydError(
-      'agent-not-running',
-      `the agent does not answer on ${socketPath}: start it with \`systemctl start overlayd\` or \`overlayd agent\``,
-      { cause: error },
-    );
-  }
-  return new OverlaydError(
-    'agent-not-running',
-    `the agent went away during the request, or answers no more (${error.details}); see \`systemctl status overlayd\` and its log`,
-    {
-      cause: error,
-      retryable: true,
-    },
-  );
+  return notReached(socketPath, error.details, error) ?? wentAway(error.details, error);
 }

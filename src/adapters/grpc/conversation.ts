@@ -6,7 +6,7 @@ import { type ClientDuplexStream, type ServerDuplexStream, type ServiceError, st
 import { asOverlaydError, type OverlaydError } from '../../core/errors.ts';
 import type { GossipMessage } from '../../core/gossip/message.ts';
 import type { Answer, Question, GossipMessage as WireMessage } from '../../gen/overlayd/v1/gossip.ts';
-import { codedError } from './error.ts';
+import { codedError } from './control-failure.ts';
 
 /** Of one stream; what comes besides is not read before one of them is answered. */
 const MOST_AT_ONCE = 64;

@@ -3,8 +3,9 @@
  * `overlayd-retryable`, the message as the status text. The status itself is for foreign clients only.
  */
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
-import { asOverlaydError, ERROR_CODES, type ErrorCode, OverlaydError } from '../../core/errors.ts';
+import { asOverlaydError, type ErrorCode, OverlaydError } from '../../core/errors.ts';
 import type { Peer } from '../../ports/peers.ts';
+import { codedError } from './control-failure.ts';
 
 const CODE = 'overlayd-code';
 const RETRYABLE = 'overlayd-retryable';
@@ -24,12 +25,6 @@ export function decodeError(error: ServiceError): OverlaydError | undefined {
   return codedError(`${code}`, error.details, error.metadata.get(RETRYABLE)[0] === 'true');
 }
 
-/** What the other end said; a code of a newer version is `internal` here. */
-export function codedError(code: string, message: string, retryable: boolean): OverlaydError {
-  const known = ERROR_CODES.find((candidate) => candidate === code);
-  return new OverlaydError(known ?? 'internal', message, { retryable });
-}
-
 /** What did not get to another host, or back. `nothingDone`: certainly not to it. */
 export function unreachable(message: string, cause: unknown, nothingDone = false): OverlaydError {
   return new OverlaydError('peer-unreachable', message, { cause, retryable: true, nothingDone });
@@ -39,6 +34,23 @@ export function unreachable(message: string, cause: unknown, nothingDone = false
 export function placeOf({ nodeId, address }: Peer): string {
   return `node ${nodeId} at ${address}`;
 }
+
+/** The same status as the Connect protocol has it: its name, and the one of HTTP. */
+export function connectStatus(code: ErrorCode): { readonly name: string; readonly http: number } {
+  const of = statusOf(code);
+  const name = status[of].toLowerCase().replace('cancelled', 'canceled');
+  return { name, http: HTTP_STATUS[of] ?? 500 };
+}
+
+const HTTP_STATUS: Readonly<Partial<Record<status, number>>> = {
+  [status.CANCELLED]: 499,
+  [status.INVALID_ARGUMENT]: 400,
+  [status.NOT_FOUND]: 404,
+  [status.ALREADY_EXISTS]: 409,
+  [status.PERMISSION_DENIED]: 403,
+  [status.FAILED_PRECONDITION]: 400,
+  [status.UNAVAILABLE]: 503,
+};
 
 function statusOf(code: ErrorCode): status {
   if (code.endsWith('-not-found')) return status.NOT_FOUND;
