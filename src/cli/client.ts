@@ -67,6 +67,7 @@ import type {
   Token,
   TokenCreated,
   TokenList,
+  UpdateNodeRequest,
 } from '../gen/overlayd/v1/control.ts';
 
 export type OnProgress = (message: string) => void;
@@ -81,6 +82,7 @@ export interface ControlClient {
   listNodes(request: Empty): Promise<NodeList>;
   getNode(request: Ref): Promise<Node>;
   removeNode(request: RemoveRequest): Promise<Ref>;
+  updateNode(request: UpdateNodeRequest): Promise<Ref>;
   rotateKey(request: RotateKeyRequest, onProgress: OnProgress): Promise<ClusterResult>;
   promoteNode(request: Ref, onProgress: OnProgress): Promise<ClusterResult>;
   demoteNode(request: Ref, onProgress: OnProgress): Promise<ClusterResult>;

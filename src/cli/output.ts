@@ -1,9 +1,10 @@
 /** How listings and inspections are written: a table, one JSON array, a template a row, or ids only. */
 import { type Command, Option } from 'commander';
 import { UsageError } from './exit.ts';
+import { addFilterOption, type Filter, type Filters, fits } from './filter.ts';
 import type { Session } from './session.ts';
-import { type Column, renderTable } from './table.ts';
-import { parseTemplate, renderTemplate, type Template } from './template.ts';
+import { type Column, renderTable, shortId } from './table.ts';
+import { parseTemplate, renderRows, renderTemplate, type Template } from './template.ts';
 
 export type Format = 'table' | 'json' | Template;
 
@@ -13,19 +14,23 @@ export interface ListOptions {
   readonly format?: Format;
   readonly quiet?: boolean;
   readonly trunc: boolean;
+  readonly filter?: readonly Filter[];
 }
 
 export function parseFormat(text: string): Format {
   return text === 'table' || text === 'json' ? text : parseTemplate(text);
 }
 
-/** `--format`, `--quiet`, `--no-trunc`. */
-export function addListOptions(command: Command): Command {
-  return command
+/** `--filter`, `--format`, `--quiet`, `--no-trunc`; `ids` is what is printed of each by `--quiet`. */
+export function addListOptions<T>(command: Command, filters: Filters<T>, ids = 'ids'): Command {
+  return addFilterOption(command, filters)
     .addOption(
-      new Option('--format <format>', "table, json (one array), or a template like '{{.Name}}'").argParser(parseFormat),
+      new Option(
+        '--format <format>',
+        "table, json (one array), or a template like '{{.Name}}' or 'table {{.Name}}\\t{{.ID}}'",
+      ).argParser(parseFormat),
     )
-    .option('-q, --quiet', 'print ids only')
+    .option('-q, --quiet', `print ${ids} only`)
     .option('--no-trunc', 'print whole ids');
 }
 
@@ -37,7 +42,9 @@ export function addJsonOption(command: Command): Command {
 }
 
 export interface Listing<T, J extends object> {
+  /** All of them; those that the filters let pass are printed. */
   readonly rows: readonly T[];
+  readonly filters: Filters<T>;
   readonly columns: readonly Column<T>[];
   /** A row as `--format json` and templates see it. */
   readonly toJson: (row: T) => J;
@@ -49,18 +56,19 @@ export function printListing<T, J extends object>(
   options: ListOptions,
   listing: Listing<T, J>,
 ): void {
-  const { rows, columns, toJson, id } = listing;
-  const { format = 'table' } = options;
-  if (options.quiet) for (const row of rows) session.print(options.trunc ? id(row).slice(0, 12) : id(row));
+  const { columns, filters, toJson, id } = listing;
+  const { format = 'table', filter = [] } = options;
+  const rows = listing.rows.filter((row) => fits(filters, row, filter));
+  if (options.quiet) for (const row of rows) session.print(shortId(id(row), !options.trunc));
   else if (format === 'table') session.print(renderTable(columns, rows));
   else if (format === 'json') printJson(session, rows.map(toJson));
-  else for (const row of rows) session.print(renderTemplate(format, toJson(row)));
+  else if (rows.length > 0 || format.isTable) session.print(renderRows(format, rows.map(toJson)));
 }
 
 export function addInspectOption(command: Command): Command {
   return command.addOption(
     new Option('-f, --format <format>', "json, or a template like '{{.Id}}'").argParser((text: string) => {
-      if (text === 'table') throw new UsageError('inspect has no table; leave --format out for JSON');
+      if (/^table\b/.test(text)) throw new UsageError('inspect has no table; leave --format out for JSON');
       return parseFormat(text);
     }),
   );

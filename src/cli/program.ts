@@ -12,7 +12,9 @@ import { addDoctorCommand } from './commands/doctor.ts';
 import { addDriftCommand } from './commands/drift.ts';
 import { addEndpointCommands } from './commands/endpoint.ts';
 import { addEventsCommand } from './commands/events.ts';
+import { addHelpCommand } from './commands/help.ts';
 import { addHostCommands } from './commands/host.ts';
+import { addInspectCommand } from './commands/inspect.ts';
 import { addIpamCommands } from './commands/ipam.ts';
 import { addNetworkCommands } from './commands/network.ts';
 import { addNodeCommands } from './commands/node.ts';
@@ -28,19 +30,67 @@ import { addUninstallCommand } from './commands/uninstall.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
 import { addJsonOption, printJson } from './output.ts';
 import { type GlobalOptions, Session, type Surroundings } from './session.ts';
+import { refuseUnknownCommand } from './suggestion.ts';
 import { wrapLines } from './wrap.ts';
+
+type AddCommands = (program: Command, session: Session) => void;
+
+/** All commands, as help lists them: heading, names that are typed first, and what makes them. */
+const COMMANDS: readonly (readonly [group: string, names: readonly string[], add: AddCommands])[] = [
+  ['Cluster:', ['init', 'join', 'leave'], addClusterCommands],
+  ['Cluster:', ['status'], addStatusCommand],
+  ['Cluster:', ['doctor'], addDoctorCommand],
+  ['Cluster:', ['drift'], addDriftCommand],
+  ['Cluster:', ['events'], addEventsCommand],
+  ['Cluster:', ['ui'], addUiCommand],
+  ['Cluster:', ['host'], addHostCommands],
+  ['Cluster:', ['node'], addNodeCommands],
+  ['Cluster:', ['token'], addTokenCommands],
+  ['Cluster:', ['ca'], addCaCommands],
+  ['Cluster:', ['store'], addStoreCommands],
+  ['Networks:', ['network'], addNetworkCommands],
+  ['Networks:', ['endpoint'], addEndpointCommands],
+  ['Networks:', ['ps'], addPsCommand],
+  ['Networks:', ['inspect'], addInspectCommand],
+  ['Networks:', ['dns'], addDnsCommands],
+  ['Networks:', ['service'], addServiceCommands],
+  ['Networks:', ['publish'], addPublishCommands],
+  ['Networks:', ['ipam'], addIpamCommands],
+  ['This host:', ['cni'], addCniCommands],
+  ['This host:', ['podman'], addPodmanCommands],
+  ['This host:', ['agent'], addAgentCommand],
+  ['This host:', ['version'], addVersionCommand],
+  ['This host:', ['completion'], addCompletionCommand],
+  ['This host:', ['uninstall'], addUninstallCommand],
+  ['This host:', ['help'], addHelpCommand],
+];
+
+/** Those need them all. */
+const ABOUT_ALL = ['completion', 'help'];
 
 /** `args` is what follows the program's name. Never throws. */
 export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<number> {
   try {
-    await createProgram(surroundings).parseAsync(normaliseSwitches(args), { from: 'user' });
+    const line = normaliseSwitches(args);
+    const program = createProgram(surroundings, firstWord(line));
+    refuseUnknownCommand(program, line);
+    await program.parseAsync(line, { from: 'user' });
     return EXIT.ok;
   } catch (error) {
     return exitCodeOf(error, surroundings.writeError);
   }
 }
 
-export function createProgram(surroundings: Surroundings): Command {
+/** The first that may be a command: global options and their values come before it. */
+function firstWord(args: readonly string[]): string | undefined {
+  const at = args.findIndex((arg, i) => !arg.startsWith('-') && !GLOBAL_FLAGS.includes(args[i - 1] ?? ''));
+  return args[at];
+}
+
+const GLOBAL_FLAGS = ['--run-dir', '--config'];
+
+/** With `word`, where there is such a command, that one alone: most of the time of a short command goes into its start. */
+export function createProgram(surroundings: Surroundings, word?: string): Command {
   const program = new Command('overlayd');
   const session = new Session(surroundings, { globals: () => program.opts<GlobalOptions>() });
   program
@@ -62,33 +112,11 @@ export function createProgram(surroundings: Surroundings): Command {
     .exitOverride((error: CommanderError) => {
       throw error;
     });
-  program.commandsGroup('Cluster:');
-  addClusterCommands(program, session);
-  addStatusCommand(program, session);
-  addDoctorCommand(program, session);
-  addDriftCommand(program, session);
-  addEventsCommand(program, session);
-  addUiCommand(program, session);
-  addHostCommands(program, session);
-  addNodeCommands(program, session);
-  addTokenCommands(program, session);
-  addCaCommands(program, session);
-  addStoreCommands(program, session);
-  program.commandsGroup('Networks:');
-  addNetworkCommands(program, session);
-  addEndpointCommands(program, session);
-  addPsCommand(program, session);
-  addDnsCommands(program, session);
-  addServiceCommands(program, session);
-  addPublishCommands(program, session);
-  addIpamCommands(program, session);
-  program.commandsGroup('This host:');
-  addCniCommands(program, session);
-  addPodmanCommands(program, session);
-  addAgentCommand(program, session);
-  addVersionCommand(program, session);
-  addCompletionCommand(program, session);
-  addUninstallCommand(program, session);
+  const named = COMMANDS.filter(([, names]) => word !== undefined && names.includes(word) && !ABOUT_ALL.includes(word));
+  for (const [group, , add] of named.length > 0 ? named : COMMANDS) {
+    program.commandsGroup(group);
+    add(program, session);
+  }
   program.addHelpText(
     'after',
     `
@@ -100,7 +128,6 @@ Examples:
 
 Exit codes: ${EXIT.ok} done, ${EXIT.failure} refused or failed, ${EXIT.usage} wrong command line, ${EXIT.noAgent} no agent is running here.`,
   );
-  program.helpCommand('help [command]', 'Print how to use a command');
   finish(program);
   return program;
 }
@@ -109,7 +136,8 @@ Exit codes: ${EXIT.ok} done, ${EXIT.failure} refused or failed, ${EXIT.usage} wr
 function finish(command: Command, path = command.name()): void {
   command.showHelpAfterError(`See '${path} --help'.`);
   command.configureHelp({ minWidthToWrap: 24, ...command.configureHelp() });
-  for (const child of command.commands) finish(child.helpCommand(false), `${path} ${child.name()}`);
+  command.helpCommand(false);
+  for (const child of command.commands) finish(child, `${path} ${child.name()}`);
 }
 
 /** The launcher starts the agent without passing here, unless global options come first. */

@@ -29,9 +29,9 @@ export function renderFacts(facts: readonly (readonly [name: string, value: stri
   return facts.map(([name, value]) => `${`${name}:`.padEnd(width + 2)} ${printable(value)}`.trimEnd()).join('\n');
 }
 
-/** Ids are shown by their first twelve characters, as Docker does. */
+/** Ids are shown by their first twelve characters, as Docker does; what is none (a name, a token's short id) is shown whole. */
 export function shortId(id: string, full = false): string {
-  return full ? id : id.slice(0, 12);
+  return full || !/^[0-9a-f]{32,}$/.test(id) ? id : id.slice(0, 12);
 }
 
 export type Tone = 'good' | 'warning' | 'bad';

@@ -8,13 +8,18 @@ import type { Session } from '../session.ts';
 const AGENT = '/agent';
 
 /** Commands that take names of what is there, and the command that lists these. */
-const NAMED: readonly (readonly [paths: readonly string[], list: string])[] = [
+const NAMED: readonly (readonly [paths: readonly string[], list: string, field?: string])[] = [
   [
     [
       '/network/inspect',
       '/network/rm',
       '/network/connect',
       '/network/disconnect',
+      '/network/subnet/add',
+      '/inspect',
+      '/service/ls',
+      '/service/rm',
+      '/service/inspect',
       '/dns/add',
       '/dns/rm',
       '/dns/ls',
@@ -22,7 +27,9 @@ const NAMED: readonly (readonly [paths: readonly string[], list: string])[] = [
     ],
     'network',
   ],
-  [['/node/inspect', '/node/rm'], 'node'],
+  [['/node/inspect', '/node/rm', '/node/update', '/node/promote', '/node/demote'], 'node'],
+  [['/endpoint/inspect'], 'endpoint'],
+  [['/token/inspect', '/token/revoke'], 'token', 'ID'],
 ];
 
 export const COMPLETIONS: Readonly<Record<string, (program: Command) => string>> = {
@@ -59,8 +66,8 @@ export function bashCompletion(program: Command): string {
     ({ path, words }) => `    ${JSON.stringify(path)}) words=${JSON.stringify(words.join(' '))} ;;`,
   );
   const named = NAMED.map(
-    ([paths, list]) => `    ${paths.join('|')})
-      words="$words $(${listing(list)})" ;;`,
+    ([paths, ...list]) => `    ${paths.join('|')})
+      words="$words $(${listing(...list)})" ;;`,
   );
   return `_overlayd() {
   local path= word words= current=\${COMP_WORDS[COMP_CWORD]}
@@ -84,7 +91,7 @@ complete -o default -F _overlayd overlayd`;
 export function zshCompletion(program: Command): string {
   const commands = commandPaths(program);
   const cases = commands.map(({ path, words }) => `    (${path || "''"}) names=(${words.join(' ')}) ;;`);
-  const named = NAMED.map(([paths, list]) => `    (${paths.join('|')}) names+=(\${(f)"$(${listing(list)})"}) ;;`);
+  const named = NAMED.map(([paths, ...list]) => `    (${paths.join('|')}) names+=(\${(f)"$(${listing(...list)})"}) ;;`);
   return `#compdef overlayd
 _overlayd() {
   local place= word
@@ -108,7 +115,7 @@ if [[ $funcstack[1] == _overlayd ]]; then _overlayd "$@"; else compdef _overlayd
 export function fishCompletion(program: Command): string {
   const commands = commandPaths(program);
   const cases = commands.map(({ path, words }) => `    case ${path || "''"}\n      printf '%s\\n' ${words.join(' ')}`);
-  const named = NAMED.map(([paths, list]) => `    case ${paths.join(' ')}\n      ${listing(list)}`);
+  const named = NAMED.map(([paths, ...list]) => `    case ${paths.join(' ')}\n      ${listing(...list)}`);
   return `function __overlayd_names
   set -l place ''
   for word in (commandline -opc)[2..-1]
@@ -127,8 +134,8 @@ complete -c overlayd -f -a '(__overlayd_names)'
 complete -c overlayd -F -n 'string match -q -- "--*" (commandline -opc)[-1]'`;
 }
 
-function listing(list: string): string {
-  return `overlayd ${list} ls --format '{{.Name}}' 2>/dev/null`;
+function listing(list: string, field = 'Name'): string {
+  return `overlayd ${list} ls --format '{{.${field}}}' 2>/dev/null`;
 }
 
 function pathsOf(commands: readonly { readonly path: string }[]): readonly string[] {

@@ -2,8 +2,16 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { formatDuration, parseDuration } from '../../core/config/duration.ts';
 import type { DnsSet } from '../../gen/overlayd/v1/control.ts';
-import { type Format, parseFormat, printListing } from '../output.ts';
+import { type Filters, isNamed, isOneOf } from '../filter.ts';
+import { addListOptions, type ListOptions, printListing } from '../output.ts';
 import type { Session } from '../session.ts';
+
+const FILTERS: Filters<DnsSet> = {
+  name: isNamed(({ name }) => name),
+  network: isOneOf(({ networkName, networkId }) => [networkName, networkId]),
+  type: isOneOf(({ type }) => type, ['A', 'AAAA', 'CNAME', 'TXT', 'SRV']),
+  value: isOneOf(({ values }) => values),
+};
 
 export function addDnsCommands(program: Command, session: Session): void {
   const dns = program.command('dns').description('Give names on networks to what is no container');
@@ -51,7 +59,7 @@ Examples:
 function addRemove(dns: Command, session: Session): void {
   dns
     .command('rm')
-    .alias('remove')
+    .aliases(['remove', 'delete'])
     .description('Remove a static name from a network, or a type or values of it')
     .argument('<network>')
     .argument('<name>')
@@ -70,36 +78,31 @@ function addRemove(dns: Command, session: Session): void {
 }
 
 function addList(dns: Command, session: Session): void {
-  dns
-    .command('ls')
-    .alias('list')
-    .description('List static names, of a network or of all')
+  addListOptions(
+    dns.command('ls').alias('list').description('List static names, of a network or of all'),
+    FILTERS,
+    'names',
+  )
     .argument('[network]')
-    .addOption(
-      new Option('--format <format>', "table, json (one array), or a template like '{{.Name}}'").argParser(parseFormat),
-    )
-    .addHelpText('after', '\nExamples:\n  overlayd dns ls\n  overlayd dns ls web --format json')
-    .action(async (network: string | undefined, { format }: { readonly format?: Format }) => {
+    .addHelpText('after', '\nExamples:\n  overlayd dns ls\n  overlayd dns ls web --filter type=SRV --format json')
+    .action(async (network: string | undefined, options: ListOptions) => {
       const { sets } = await session.ask('waiting for the agent', (client) =>
         client.listDns({ network: network ?? '' }),
       );
-      printListing(
-        session,
-        { trunc: true, ...(format && { format }) },
-        {
-          rows: sets,
-          columns: [
-            { heading: 'NETWORK', cell: (row) => row.networkName },
-            { heading: 'NAME', cell: (row) => row.name },
-            { heading: 'TYPE', cell: (row) => row.type },
-            { heading: 'TTL', cell: (row) => ttlText(row) },
-            { heading: 'VALUES', cell: (row) => row.values.join(', ') },
-            { heading: 'ANSWERED INSTEAD', cell: (row) => row.takenBy },
-          ],
-          toJson: dnsJson,
-          id: (row) => row.name,
-        },
-      );
+      printListing(session, options, {
+        rows: sets,
+        filters: FILTERS,
+        columns: [
+          { heading: 'NETWORK', cell: (row) => row.networkName },
+          { heading: 'NAME', cell: (row) => row.name },
+          { heading: 'TYPE', cell: (row) => row.type },
+          { heading: 'TTL', cell: (row) => ttlText(row) },
+          { heading: 'VALUES', cell: (row) => row.values.join(', ') },
+          { heading: 'ANSWERED INSTEAD', cell: (row) => row.takenBy },
+        ],
+        toJson: dnsJson,
+        id: (row) => `${row.name}.${row.networkName}`,
+      });
     });
 }
 

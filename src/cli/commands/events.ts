@@ -6,8 +6,10 @@ import { nearest } from '../../core/nearest.ts';
 import type { EventsReply, SeenEvent } from '../../gen/overlayd/v1/control.ts';
 import type { EventsQuery } from '../../gen/overlayd/v1/events.ts';
 import { collect, splitPair } from '../argument.ts';
+import type { ControlClient } from '../client.ts';
 import { UsageError } from '../exit.ts';
 import { type Format, parseFormat, printJson, timestamp } from '../output.ts';
+import { withSelf } from '../self.ts';
 import type { Session } from '../session.ts';
 import { printable } from '../table.ts';
 import { renderTemplate } from '../template.ts';
@@ -48,7 +50,10 @@ export function addEventsCommand(program: Command, session: Session): void {
     .option('-n, --limit <count>', 'the newest so many', parseLimit, LIMIT)
     .addOption(
       new Option('--format <format>', "text, json, or a template like '{{.Type}} {{.Fields.network}}'").argParser(
-        (text: string) => (text === 'text' ? 'table' : parseFormat(text)),
+        (text: string) => {
+          if (/^table\s/.test(text)) throw new UsageError('--format: events have no columns; leave "table" out');
+          return text === 'text' ? 'table' : parseFormat(text);
+        },
       ),
     )
     .addHelpText(
@@ -66,9 +71,14 @@ Examples:
       checkTemplate(options.format);
       const query = queryOf(options, session.surroundings.now());
       const told = options.follow ? following(session, options) : gathering(session, options);
-      const request = { query, local: options.local ?? false };
-      if (options.follow) await session.hear((client) => client.followEvents(request, told.take));
-      else await session.ask('asking all hosts', (client) => client.followEvents(request, told.take));
+      const hear = async (client: ControlClient) => {
+        const nodes = (await withSelf(client, options.filter)).flatMap((each) =>
+          each.key === 'node' ? each.value : [],
+        );
+        await client.followEvents({ query: { ...query, nodes }, local: options.local ?? false }, told.take);
+      };
+      if (options.follow) await session.hear(hear);
+      else await session.ask('asking all hosts', hear);
       told.end();
     });
 }

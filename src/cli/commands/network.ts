@@ -15,7 +15,7 @@ import {
 import { forEach } from '../each.ts';
 import { checkLocally, UsageError } from '../exit.ts';
 import { inspectEach } from '../inspect.ts';
-import { type Filter, matchesFilters, parseListFilter, parsePruneFilter } from '../network-filter.ts';
+import { NETWORK_FILTERS, parsePruneFilter } from '../network-filter.ts';
 import { DRIVER, networkInspection, networkRow, SCOPE } from '../network-json.ts';
 import { addInspectOption, addListOptions, type Format, type ListOptions, printListing } from '../output.ts';
 import type { Session } from '../session.ts';
@@ -148,20 +148,16 @@ function parseIpamDriver(text: string): string {
 }
 
 function addList(network: Command, session: Session): void {
-  addListOptions(network.command('ls').alias('list').description('List the networks'))
-    .option(
-      '--filter <key=value>',
-      'only those that fit: dangling, driver, id, label, name, scope, type; may be repeated',
-      collect(parseListFilter),
-    )
+  addListOptions(network.command('ls').alias('list').description('List the networks'), NETWORK_FILTERS)
     .addHelpText(
       'after',
       "\nExamples:\n  overlayd network ls --filter label=team=data\n  overlayd network ls --format '{{.Name}}\\t{{.Subnets}}'",
     )
-    .action(async (options: ListOptions & { filter?: readonly Filter[] }) => {
+    .action(async (options: ListOptions) => {
       const { networks } = await session.ask('waiting for the agent', (client) => client.listNetworks({}));
       printListing(session, options, {
-        rows: networks.filter((row) => matchesFilters(row, options.filter ?? [])),
+        rows: networks,
+        filters: NETWORK_FILTERS,
         columns: [
           { heading: 'NETWORK ID', cell: (row) => shortId(row.id, !options.trunc) },
           { heading: 'NAME', cell: (row) => row.name },
@@ -229,7 +225,7 @@ Examples:
 function addRemove(network: Command, session: Session): void {
   network
     .command('rm')
-    .alias('remove')
+    .aliases(['remove', 'delete'])
     .description('Remove networks that no container is connected to')
     .argument('<network...>', 'name, id or beginning of an id')
     .option('-f, --force', 'a network that does not exist is no error')

@@ -1,8 +1,9 @@
-/** `node ls`, `node inspect`, `node promote`, `node demote`, `node rm` and `node rotate-key`. */
+/** `node ls`, `node inspect`, `node promote`, `node demote`, `node rm` and `node rotate-key`; `node update` is in `node-update.ts`. */
 import type { Command } from 'commander';
 import type { ClusterResult, Node } from '../../gen/overlayd/v1/control.ts';
 import type { ControlClient, OnProgress } from '../client.ts';
 import { forEach } from '../each.ts';
+import { type Filters, hasLabel, is, isNamed, isOneOf, startsWith } from '../filter.ts';
 import { inspectEach } from '../inspect.ts';
 import {
   addInspectOption,
@@ -14,25 +15,41 @@ import {
   printListing,
   timestamp,
 } from '../output.ts';
+import { noteRelease } from '../release.ts';
 import type { Session } from '../session.ts';
 import { shortId } from '../table.ts';
 import { tunnelJson } from '../tunnel.ts';
+import { addNodeUpdate } from './node-update.ts';
 
-/** No wider than the heading; `node inspect` and \`status\` say it in full. */
+/** By their role in the store. */
+const STORE = { keeper: 'keeper', copy: 'copy', member: '-' } as const;
+
+/** No wider than the heading; `node inspect` and `status` say it in full. */
 const WIREGUARD: Readonly<Record<string, string>> = { '': 'none', 'wireguard-go': 'userspace' };
 
-export function addNodeCommands(program: Command, session: Session): void {
-  const node = program.command('node').description('See and remove the members of the cluster');
+const FILTERS: Filters<Node> = {
+  id: startsWith(({ id }) => id),
+  label: hasLabel(({ labels }) => labels),
+  name: isNamed(({ name }) => name),
+  role: isOneOf(roleOf, ['keeper', 'copy', 'member']),
+  self: is(({ self }) => self),
+  state: isOneOf(({ state, left }) => (left ? [state, 'left'] : state), ['ready', 'suspect', 'down', 'left']),
+  version: isOneOf(({ version }) => version),
+};
 
-  addListOptions(node.command('ls').alias('list').description('List the nodes'))
+export function addNodeCommands(program: Command, session: Session): void {
+  const node = program.command('node').description('See, change and remove the members of the cluster');
+
+  addListOptions(node.command('ls').alias('list').description('List the nodes'), FILTERS)
     .addHelpText(
       'after',
-      "\nThe asterisk marks this host.\n\nExamples:\n  overlayd node ls\n  overlayd node ls --format '{{.Name}} {{.State}}'",
+      "\nThe asterisk marks this host, which is `self` wherever a node is named.\n\nExamples:\n  overlayd node ls --filter state=down\n  overlayd node ls --format '{{.Name}} {{.State}}'",
     )
     .action(async (options: ListOptions) => {
       const { nodes } = await session.ask('waiting for the agent', (client) => client.listNodes({}));
       printListing(session, options, {
         rows: nodes,
+        filters: FILTERS,
         columns: [
           { heading: 'ID', cell: (row) => `${shortId(row.id, !options.trunc)}${row.self ? ' *' : ''}` },
           { heading: 'NAME', cell: (row) => row.name },
@@ -42,17 +59,15 @@ export function addNodeCommands(program: Command, session: Session): void {
           ...(nodes.some(({ advertiseAddress, vtep }) => vtep !== advertiseAddress)
             ? [{ heading: 'VTEP', cell: (row: Node) => row.vtep }]
             : []),
-          { heading: 'STORE', cell: (row) => (row.holdsStore ? 'keeper' : row.holdsCopy ? 'copy' : '-') },
+          { heading: 'STORE', cell: (row) => STORE[roleOf(row)] },
           { heading: 'WIREGUARD', cell: (row) => WIREGUARD[row.wireguardBackend] ?? row.wireguardBackend },
           { heading: 'ENDPOINTS', cell: (row) => String(row.endpoints) },
-          // While hosts are being upgraded.
-          ...(nodes.some(({ version }) => version !== nodes[0]?.version)
-            ? [{ heading: 'VERSION', cell: (row: Node) => row.version || '-' }]
-            : []),
+          { heading: 'VERSION', cell: (row) => row.version || '-' },
         ],
         toJson: nodeJson,
         id: (row) => row.id,
       });
+      noteRelease(session, nodes.find(({ self }) => self)?.version);
     });
 
   addInspectOption(node.command('inspect').description('Show all that is known of nodes, as JSON'))
@@ -65,9 +80,11 @@ export function addNodeCommands(program: Command, session: Session): void {
       await inspectEach(session, refs, format, (client, ref) => client.getNode({ ref }), nodeJson);
     });
 
+  addNodeUpdate(node, session);
+
   node
     .command('rm')
-    .alias('remove')
+    .aliases(['remove', 'delete'])
     .description('Remove nodes that are down from the cluster')
     .argument('<node...>', 'name, id or beginning of an id')
     .option(
@@ -157,6 +174,10 @@ Example:
       );
       session.print(`The WireGuard key of ${nodeName} is exchanged.`);
     });
+}
+
+function roleOf({ holdsStore, holdsCopy }: Node): keyof typeof STORE {
+  return holdsStore ? 'keeper' : holdsCopy ? 'copy' : 'member';
 }
 
 /** One after the other: etcd takes one change of its members at a time. */

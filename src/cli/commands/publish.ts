@@ -1,8 +1,18 @@
 /** `publish`, `publish ls` and `publish rm`: ports of this host that lead to containers. */
 import type { Command } from 'commander';
 import type { Publication } from '../../gen/overlayd/v1/control.ts';
+import { type Filters, fits, is, isNamed, isOneOf } from '../filter.ts';
 import { addListOptions, type ListOptions, printListing } from '../output.ts';
 import type { Session } from '../session.ts';
+
+const FILTERS: Filters<Publication> = {
+  name: isNamed(({ name }) => name),
+  network: isOneOf(({ networkName, networkId }) => [networkName, networkId]),
+  port: isOneOf(({ hostPort }) => String(hostPort)),
+  protocol: isOneOf(({ protocol }) => protocol, ['tcp', 'udp', 'sctp']),
+  tool: isOneOf(({ tool }) => tool),
+  waiting: is(({ waitsFor }) => waitsFor !== ''),
+};
 
 export function addPublishCommands(program: Command, session: Session): void {
   const publish = program.command('publish').description('Publish ports of containers on this host');
@@ -41,7 +51,7 @@ Examples:
 function addRemove(publish: Command, session: Session): void {
   publish
     .command('rm')
-    .alias('remove')
+    .aliases(['remove', 'delete'])
     .description('Take back a published port')
     .argument('<port>', '[IP:]PORT[/tcp|udp|sctp], or as it was published')
     .addHelpText('after', '\nExamples:\n  overlayd publish rm 8080\n  overlayd publish rm 192.0.2.1:53/udp')
@@ -52,27 +62,38 @@ function addRemove(publish: Command, session: Session): void {
 }
 
 function addList(publish: Command, session: Session): void {
-  addListOptions(publish.command('ls').alias('list').description('List the published ports of this host'))
+  addListOptions(
+    publish.command('ls').alias('list').description('List the published ports of this host'),
+    FILTERS,
+    'ports',
+  )
     .addHelpText(
       'after',
-      '\nPorts in a row that lead to ports in a row are one line; in JSON, and in a template, each is by itself.\n\nExamples:\n  overlayd publish ls\n  overlayd publish ls --format json',
+      '\nPorts in a row that lead to ports in a row are one line; in JSON, and in a template, each is by itself.\n\nExamples:\n  overlayd publish ls\n  overlayd publish ls --filter protocol=udp --format json',
     )
     .action(async (options: ListOptions) => {
       const { publications } = await session.ask('waiting for the agent', (client) => client.listPublications({}));
       const isTable = !options.quiet && (options.format ?? 'table') === 'table';
-      printListing(session, options, {
-        rows: isTable ? rangesOf(publications) : publications.map((each) => ({ first: each, last: each })),
-        columns: [
-          { heading: 'PORT', cell: hostEnds },
-          { heading: 'NETWORK', cell: ({ first }) => first.networkName },
-          { heading: 'NAME', cell: ({ first }) => first.name },
-          { heading: 'TO', cell: (row) => targets(row).join(', ') },
-          { heading: 'TOOL', cell: ({ first }) => first.tool },
-          { heading: 'WAITS FOR', cell: ({ first }) => first.waitsFor },
-        ],
-        toJson: ({ first }) => publicationJson(first),
-        id: ({ first }) => first.hostEnd,
-      });
+      // Before they are put together.
+      const found = publications.filter((row) => fits(FILTERS, row, options.filter ?? []));
+      printListing(
+        session,
+        { ...options, filter: [] },
+        {
+          rows: isTable ? rangesOf(found) : found.map((each) => ({ first: each, last: each })),
+          filters: {},
+          columns: [
+            { heading: 'PORT', cell: hostEnds },
+            { heading: 'NETWORK', cell: ({ first }) => first.networkName },
+            { heading: 'NAME', cell: ({ first }) => first.name },
+            { heading: 'TO', cell: (row) => targets(row).join(', ') },
+            { heading: 'TOOL', cell: ({ first }) => first.tool },
+            { heading: 'WAITS FOR', cell: ({ first }) => first.waitsFor },
+          ],
+          toJson: ({ first }) => publicationJson(first),
+          id: ({ first }) => first.hostEnd,
+        },
+      );
     });
 }
 

@@ -1,6 +1,7 @@
 /** `service create`, `service rm`, `service ls` and `service inspect`: aliases with an address of their own. */
 import type { Command } from 'commander';
 import type { Service } from '../../gen/overlayd/v1/control.ts';
+import { type Filters, is, isNamed, isOneOf, startsWith } from '../filter.ts';
 import {
   addInspectOption,
   addListOptions,
@@ -11,6 +12,15 @@ import {
   timestamp,
 } from '../output.ts';
 import type { Session } from '../session.ts';
+
+const FILTERS: Filters<Service> = {
+  address: isOneOf(({ addresses }) => addresses),
+  alias: isNamed(({ alias }) => alias),
+  automatic: is(({ automatic }) => automatic),
+  id: startsWith(({ id }) => id),
+  name: isNamed(({ alias }) => alias),
+  network: isOneOf(({ networkName, networkId }) => [networkName, networkId]),
+};
 
 export function addServiceCommands(program: Command, session: Session): void {
   const service = program.command('service').description('Give an alias one address for all containers that go by it');
@@ -48,7 +58,7 @@ Examples:
 function addRemove(service: Command, session: Session): void {
   service
     .command('rm')
-    .alias('remove')
+    .aliases(['remove', 'delete'])
     .description('Take the address from an alias; it is answered with those of its containers again')
     .argument('<network>')
     .argument('<alias>')
@@ -60,7 +70,7 @@ function addRemove(service: Command, session: Session): void {
 }
 
 function addList(service: Command, session: Session): void {
-  addListOptions(service.command('ls').alias('list').description('List services, of a network or of all'))
+  addListOptions(service.command('ls').alias('list').description('List services, of a network or of all'), FILTERS)
     .argument('[network]')
     .addHelpText('after', '\nExamples:\n  overlayd service ls\n  overlayd service ls web --format json')
     .action(async (network: string | undefined, options: ListOptions) => {
@@ -69,6 +79,7 @@ function addList(service: Command, session: Session): void {
       );
       printListing(session, options, {
         rows: services,
+        filters: FILTERS,
         columns: [
           { heading: 'NETWORK', cell: (row) => row.networkName },
           { heading: 'ALIAS', cell: (row) => row.alias },
@@ -103,7 +114,16 @@ function countText({ backends }: Service): string {
   return used === all ? String(all) : `${used} of ${all}`;
 }
 
-function serviceJson({ id, networkId, networkName, alias, addresses, automatic, createdAtMs, backends }: Service) {
+export function serviceJson({
+  id,
+  networkId,
+  networkName,
+  alias,
+  addresses,
+  automatic,
+  createdAtMs,
+  backends,
+}: Service) {
   return {
     ID: id,
     Network: networkName,

@@ -4,6 +4,7 @@ import type { PeerStatus, Status } from '../../gen/overlayd/v1/control.ts';
 import { findingJson } from '../finding.ts';
 import { addJsonOption, printJson, timestamp } from '../output.ts';
 import { pathColumns, pathJson } from '../path.ts';
+import { noteRelease } from '../release.ts';
 import type { Session } from '../session.ts';
 import { colour, printable, renderFacts, renderTable, shortId, type Tone } from '../table.ts';
 import { age, bytesText, handshakeText, tunnelJson, wayText } from '../tunnel.ts';
@@ -29,6 +30,7 @@ export function addStatusCommand(program: Command, session: Session): void {
       const status = await session.ask('waiting for the agent', (client) => client.getStatus({}));
       if (format === 'json') printJson(session, statusJson(status));
       else printStatus(session, status);
+      noteRelease(session, status.version);
     });
 }
 

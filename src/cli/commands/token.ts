@@ -4,6 +4,7 @@ import { formatDuration } from '../../core/config/duration.ts';
 import type { Token } from '../../gen/overlayd/v1/control.ts';
 import { parseTtl, parseUses } from '../argument.ts';
 import { forEach } from '../each.ts';
+import { type Filters, is, isOneOf, startsWith } from '../filter.ts';
 import { inspectEach } from '../inspect.ts';
 import {
   addInspectOption,
@@ -51,13 +52,20 @@ export function addTokenCommands(program: Command, session: Session): void {
       });
     });
 
-  addListOptions(token.command('ls').alias('list').description('List the tokens; their secrets are not kept'))
-    .addHelpText('after', '\nExamples:\n  overlayd token ls\n  overlayd token ls --format json')
+  addListOptions(
+    token.command('ls').alias('list').description('List the tokens; their secrets are not kept'),
+    filtersAt(session.surroundings.now),
+  )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  overlayd token ls\n  overlayd token ls --filter expired=true -q\n  overlayd token ls --format json',
+    )
     .action(async (options: ListOptions) => {
       const { tokens } = await session.ask('waiting for the agent', (client) => client.listTokens({}));
       const now = session.surroundings.now();
       printListing(session, options, {
         rows: tokens,
+        filters: filtersAt(() => now),
         columns: [
           { heading: 'ID', cell: (row) => row.id },
           { heading: 'ROLE', cell: (row) => row.role },
@@ -81,7 +89,7 @@ export function addTokenCommands(program: Command, session: Session): void {
 
   token
     .command('revoke')
-    .alias('rm')
+    .aliases(['rm', 'remove', 'delete'])
     .description('Make tokens useless; nodes that joined with them stay')
     .argument('<token-id...>', 'id or beginning of an id, as `overlayd token ls` lists it')
     .addHelpText('after', '\nExamples:\n  overlayd token revoke 4k1h2x9q')
@@ -92,19 +100,33 @@ export function addTokenCommands(program: Command, session: Session): void {
     });
 }
 
+function filtersAt(now: () => number): Filters<Token> {
+  return {
+    'created-by': isOneOf(({ createdBy }) => createdBy),
+    expired: is((token) => isExpired(token, now())),
+    id: startsWith(({ id }) => id),
+    node: isOneOf(({ node }) => node),
+    role: isOneOf(({ role }) => role),
+  };
+}
+
 function forNode({ node }: Token): string {
   return node || 'any';
 }
 
+function isExpired({ expiresAtMs }: Token, now: number): boolean {
+  return expiresAtMs !== 0 && expiresAtMs <= now;
+}
+
 function expiry(token: Token, now: number): string {
   if (token.expiresAtMs === 0) return 'never';
+  if (isExpired(token, now)) return 'expired';
   const left = token.expiresAtMs - now;
-  if (left <= 0) return 'expired';
   const unit = left < 60_000 ? 1_000 : 60_000;
   return `in ${formatDuration(Math.ceil(left / unit) * unit)}`;
 }
 
-function tokenJson(token: Token) {
+export function tokenJson(token: Token) {
   return {
     ID: token.id,
     Role: token.role,

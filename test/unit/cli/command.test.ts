@@ -124,8 +124,8 @@ describe('nodes and tokens', () => {
     ]);
     const nodes = [{ ...node, vtep: '10.8.0.1', wireguardBackend: 'wireguard-go' }];
     expect((await run('node ls', { answers: { listNodes: () => ({ nodes }) } })).out.split('\n')).toEqual([
-      'ID               NAME    STATE   ADDRESS    VTEP       STORE   WIREGUARD   ENDPOINTS',
-      '0c1122334455 *   host1   ready   10.9.0.1   10.8.0.1   -       userspace   1',
+      'ID               NAME    STATE   ADDRESS    VTEP       STORE   WIREGUARD   ENDPOINTS   VERSION',
+      '0c1122334455 *   host1   ready   10.9.0.1   10.8.0.1   -       userspace   1           0.1.0',
       '',
     ]);
   });

@@ -175,6 +175,7 @@ const ANSWERS = {
   listNodes: () => ({ nodes: [node] }),
   getNode: () => node,
   removeNode: (request: { ref: string }) => ({ ref: request.ref }),
+  updateNode: () => ({ ref: NODE_ID }),
   promoteNode: () => joined,
   demoteNode: () => joined,
   resizeStore: () => ({}),

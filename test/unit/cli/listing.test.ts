@@ -53,6 +53,8 @@ describe('network ls', () => {
     ['{{.ID}}\\t{{ .Vni }}', `${NETWORK_ID}\t4096\n`],
     ['{{.Labels}} {{.Labels.team}} {{.Labels.none}}', 'team=shop shop <no value>\n'],
     ['{{json .Subnets}} {{.Subnets}}', '["10.0.0.0/24"] 10.0.0.0/24\n'],
+    ['{{range .Subnets}}{{.}}{{end}}', '10.0.0.0/24\n'],
+    ['table {{.Name}}\\t{{.CreatedAt}}', 'NAME   CREATED AT\nweb    2026-03-01T12:00:00.000Z\n'],
   ])('renders %s', async (template, expected) => {
     expect((await run(['network', 'ls', '--format', template])).out).toBe(expected);
   });
@@ -60,8 +62,8 @@ describe('network ls', () => {
   it.each([
     ['{{.Nmae}}', 'no field Nmae in {{.Nmae}}; did you mean Name? there are ID, Name, Driver'],
     ['{{.Name.First}}', 'no field First in {{.Name.First}}; there are none below it'],
-    ['{{range .Subnets}}{{.}}{{end}}', '{{range .Subnets}} is not supported, only {{.Field}} and {{json .Field}} are'],
-    ['{{.Name', 'is neither json, table nor a template'],
+    ['{{.Name', 'it has no }}'],
+    ['Name', 'is neither json, table nor a template'],
   ])('refuses %s', async (template, message) => {
     const { code, error } = await run(['network', 'ls', '--format', template]);
     expect(error).toContain(message);
@@ -79,6 +81,9 @@ describe('network ls', () => {
     ['id=5f1c', 1],
     ['driver=overlay', 1],
     ['driver=bridge', 0],
+    ['encrypted=false', 1],
+    ['internal=true', 0],
+    ['state=active', 1],
     ['scope=global', 1],
     ['label=team', 1],
     ['label=team=shop', 1],

@@ -56,8 +56,12 @@ it.each([
   ['network=jobs', ['api', 'cache', 'one']],
   ['health=unhealthy', ['cache']],
   ['name=two', ['one']],
+  ['name=ach', ['cache', 'cache']],
+  ['name=^api$', ['api', 'api']],
+  ['health=healthy', ['api', 'api', 'cache', 'one']],
   ['state=hidden', ['api']],
   ['tool=podman', []],
+  ['node=host3', []],
 ])('--filter %s', async (filter, names) => {
   const { out } = await run(['ps', '--filter', filter, '--format', '{{.Name}}'], { answers });
   expect(out.split('\n').filter((line) => line !== '')).toEqual(names);
@@ -65,7 +69,7 @@ it.each([
 
 it.each([
   ['ps --filter nod=host1', /did you mean node/],
-  ['ps --filter web', /write it like network=web/],
+  ['ps --filter web', /write it like name=…; there are health, id, label, name/],
 ])('%s is refused', async (line, message) => {
   const { code, error } = await run(line, { answers });
   expect([code, error]).toEqual([2, expect.stringMatching(message)]);

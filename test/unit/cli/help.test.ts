@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import { OverlaydError } from '../../../src/core/errors.ts';
+import { NETWORK_ID, network, run } from './fake-agent.ts';
+
+describe('help', () => {
+  it.each([
+    ['help network create', 'Usage: overlayd network create [options] <name>'],
+    ['help network', 'Usage: overlayd network [options] [command]'],
+    ['help node list', 'Usage: overlayd node ls|list'],
+    ['help publish ls', 'Usage: overlayd publish ls'],
+    ['help events', 'Usage: overlayd events'],
+    ['help', 'Usage: overlayd [options] [command]'],
+    ['network create --help', 'Usage: overlayd network create'],
+    ['--run-dir /run/x network rm -h', 'Usage: overlayd network rm'],
+  ])('%s', async (line, usage) => {
+    const { code, out, error } = await run(line);
+    expect([code, error]).toEqual([0, '']);
+    expect(out).toContain(usage);
+  });
+
+  it.each([40, 80, 200])('is at most %i columns wide, but for words that are wider', async (columns) => {
+    const { out } = await run('help network create', { surroundings: { columns } });
+    const wide = out.split('\n').filter((line) => line.length > columns);
+    expect(wide.filter((line) => line.trim().replace(/ \\$/, '').includes(' '))).toEqual([]);
+  });
+});
+
+it.each([
+  ['network delete web', 'removeNetwork'],
+  ['network remove web', 'removeNetwork'],
+  ['network list', 'listNetworks'],
+  ['node delete host2', 'removeNode'],
+  ['token delete abc', 'revokeToken'],
+  ['dns delete web db', 'removeDns'],
+  ['service delete web api', 'removeService'],
+])('%s is what Docker calls it', async (line, method) => {
+  const { asked, code } = await run(line);
+  expect([code, asked.map(([name]) => name)]).toEqual([0, [method]]);
+});
+
+describe('inspect', () => {
+  const none = (code: 'network-not-found' | 'endpoint-not-found' | 'node-not-found' | 'token-not-found') => () => {
+    throw new OverlaydError(code, 'none');
+  };
+  const nothing = {
+    getNetwork: none('network-not-found'),
+    getEndpoint: none('endpoint-not-found'),
+    getNode: none('node-not-found'),
+    getToken: none('token-not-found'),
+    listServices: () => ({ services: [] }),
+  };
+
+  it.each([
+    ['web', { getNetwork: () => network }, { Kind: 'network', Name: 'web', Id: NETWORK_ID }],
+    ['api', { getEndpoint: undefined }, { Kind: 'endpoint', Name: 'api' }],
+    ['host1', { getNode: undefined }, { Kind: 'node', Name: 'host1' }],
+    ['api', { listServices: undefined }, { Kind: 'service', Alias: 'api', Network: 'web' }],
+    ['web/api', { listServices: undefined }, { Kind: 'service', Alias: 'api' }],
+    ['abcdefgh', { getToken: undefined }, { Kind: 'token', ID: 'abcdefgh' }],
+  ])('%s', async (name, there, expected) => {
+    const answers = Object.fromEntries(
+      Object.entries({ ...nothing, ...there }).filter(([, answer]) => answer !== undefined),
+    );
+    const { out, code } = await run(`inspect ${name}`, { answers });
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject([expected]);
+  });
+
+  it('looks for one kind alone', async () => {
+    const { asked, out } = await run(['inspect', '--type', 'node', '-f', '{{.Kind}} {{.Name}}', 'host1']);
+    expect(out).toBe('node host1\n');
+    expect(asked.map(([method]) => method)).toEqual(['getNode']);
+  });
+
+  it('says what a name means of several things', async () => {
+    const { getEndpoint: _, listServices: __, ...others } = nothing;
+    const { code, error } = await run('inspect api', { answers: others });
+    expect([code, error]).toEqual([
+      2,
+      'overlayd: api means several things; say which: --type endpoint or --type service\n',
+    ]);
+  });
+
+  it('says that there is nothing, and where to look', async () => {
+    const { code, error } = await run('inspect nothing', { answers: nothing });
+    expect(code).toBe(1);
+    expect(error).toContain('there is no network, endpoint, node, service or token nothing; `overlayd network ls`');
+  });
+});
