@@ -148,6 +148,7 @@ export async function startAgent(
     let started: Member | undefined;
     const addresses = new AddressWatch({
       ...{ facts, clock, own, logger: log, hasBooted: () => files.hasBooted(facts) },
+      name: () => started?.self.name,
       onProblems: () => started?.noteHostChange(),
       moved: (why) => lifecycle.restart(why),
     });

@@ -16,6 +16,7 @@ import type { NodeUsers } from './cluster/eviction.ts';
 import type { KeeperCalls } from './cluster/keeper-calls.ts';
 import { mayKeep } from './cluster/keeper-service.ts';
 import { checkNodeName } from './cluster/node-settings.ts';
+import { updateNode } from './cluster/node-update.ts';
 import { removeNode } from './cluster/nodes.ts';
 import { createJoinToken, revokeToken } from './cluster/tokens.ts';
 import { IpamRepair } from './endpoints/ipam-repair.ts';
@@ -39,7 +40,7 @@ export interface KeeperWorkDeps {
 
 export type KeeperWork = Pick<
   KeepersHandler,
-  | ('evict' | 'createToken' | 'revokeToken' | 'repairAddresses')
+  | ('evict' | 'updateNode' | 'createToken' | 'revokeToken' | 'repairAddresses')
   | ('wishStore' | 'reportStore' | 'putBackStore' | 'moveStoreAway')
 >;
 
@@ -51,6 +52,11 @@ export function createKeeperWork(deps: KeeperWorkDeps, options: { readonly quara
       const liveness = (nodeId: string) => deps.member().liveness(nodeId);
       const around = { ...deps, access: deps.access(), commit, liveness, selfId: self.id };
       return { nodeId: await removeNode(around, { ...request, by }, options) };
+    },
+
+    updateNode: async (request, nodeId) => {
+      await requireMember(deps, nodeId);
+      return { ref: await updateNode({ ...deps, commit: deps.member().commit }, request, nodeId) };
     },
 
     createToken: async (request, nodeId) => {

@@ -29,6 +29,17 @@ export interface KeepersHandler {
   rotateCa(asked: object, caller: string): Promise<object>;
   /** Removes a node for good. Throws what `node rm` throws. */
   evict(asked: { readonly ref: string; readonly force: boolean }, caller: string): Promise<{ readonly nodeId: string }>;
+  /** Labels and name of a node; answers with its id. Throws what `node update` throws. */
+  updateNode(
+    asked: {
+      readonly ref: string;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly labelsRemoved: readonly string[];
+      /** Empty: as it is. */
+      readonly name: string;
+    },
+    caller: string,
+  ): Promise<{ readonly ref: string }>;
   /** `ttlMs` 0: does not expire; `uses` 0: unlimited; `node` empty: any host. The token is shown once. */
   createToken(
     asked: { readonly ttlMs: number; readonly uses: number; readonly node: string },

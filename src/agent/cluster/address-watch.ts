@@ -1,6 +1,6 @@
 /**
  * Follows what a member's addresses depend on: this host's own links, and, where the cluster's etcd runs on another
- * member, that member's record. What has moved goes into the identity file, and the member starts anew with it; existing
+ * member, that member's record; and the name that it was given. What has moved goes into the identity file, and the member starts anew with it; existing
  * traffic between other hosts does not notice. What cannot be followed is told in words.
  */
 import { asOverlaydError } from '../../core/errors.ts';
@@ -19,6 +19,8 @@ export interface AddressWatchDeps {
   readonly logger: Logger;
   /** Whether the host was started since the agent ran last. */
   readonly hasBooted: () => Promise<boolean>;
+  /** What the cluster calls this node; undefined: not known yet. */
+  readonly name: () => string | undefined;
   /** {@link AddressWatch.problems} changed. */
   readonly onProblems: () => void;
   /** The member is to start anew. Throws when that is not possible at the moment. */
@@ -86,6 +88,7 @@ export class AddressWatch {
           await this.#take(found);
           this.#due = 'starting again with another address';
         } else await this.#remember(found.identity);
+        await this.#followName();
         const endpoints = movedStore(this.#identity, nodes());
         if (endpoints) {
           await this.#followStore(endpoints);
@@ -157,6 +160,15 @@ export class AddressWatch {
       logger.info({ event: 'address-changed', node: identity.name, from, to }, 'an address of this host changed');
     }
     return identity;
+  }
+
+  /** Somebody gave the node another name: the next start begins with it. */
+  async #followName(): Promise<void> {
+    const from = this.#identity.name;
+    const to = this.#deps.name() ?? from;
+    if (to === from) return;
+    await this.#deps.own.change((before) => ({ ...before, name: to }));
+    this.#deps.logger.info({ event: 'node-renamed', from, to }, 'this node has another name');
   }
 
   async #followStore(endpoints: readonly string[]): Promise<void> {

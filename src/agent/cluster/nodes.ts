@@ -38,6 +38,8 @@ export interface NodesDeps {
   readonly access: StoreAccess;
 }
 
+const SELF = 'self';
+
 /** So long after its admission a node that is not heard of may still be starting; members' clocks agree within half of it. */
 const JOINING_MS = 120_000;
 
@@ -56,14 +58,16 @@ export function listNodes(deps: NodesDeps): NodeStatus[] {
   return nodes.sort((a, b) => (a.record.name < b.record.name ? -1 : 1));
 }
 
+/** Whether `ref` means the node that is asked: as in Docker, but where a node has that very name. */
+export function isSelf(nodes: Iterable<NodeRecord>, ref: string): boolean {
+  return ref === SELF && ![...nodes].some(({ name }) => name === SELF);
+}
+
 /** Throws `node-not-found`, `ambiguous-id`. */
 export function getNode(deps: NodesDeps, ref: string): NodeStatus {
   const nodes = listNodes(deps);
-  const { id } = resolveRef(
-    nodes.map(({ record }) => record),
-    ref,
-    'node',
-  );
+  const records = nodes.map(({ record }) => record);
+  const { id } = resolveRef(records, isSelf(records, ref) ? deps.selfId : ref, 'node');
   return nodes.find(({ record }) => record.id === id)!;
 }
 

@@ -28,6 +28,8 @@ export const EVENT_TYPES = {
   'member-left': 'member',
   'member-moved': 'member',
   'member-removed': 'member',
+  'member-updated': 'member',
+  'node-renamed': 'member',
   'member-suspected': 'member',
   'record-refused': 'member',
 

@@ -1,6 +1,6 @@
 /** The control service: translates, calls the same use-cases as every other front door, and renders records. */
 import { releaseKept } from '../../agent/claims/kept-addresses.ts';
-import { getNode, listNodes, type NodesDeps } from '../../agent/cluster/nodes.ts';
+import { getNode, isSelf, listNodes, type NodesDeps } from '../../agent/cluster/nodes.ts';
 import { listTokens } from '../../agent/cluster/tokens.ts';
 import type { Doctor } from '../../agent/doctor.ts';
 import type { ConnectRequest as ConnectOptions } from '../../agent/endpoints/endpoints.ts';
@@ -41,6 +41,7 @@ import type {
   RemoveRequest,
   RotateKeyRequest,
   Token,
+  UpdateNodeRequest,
 } from '../../gen/overlayd/v1/control.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Pki } from '../../ports/identity.ts';
@@ -101,6 +102,12 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     throw new OverlaydError('not-joined', removedAdvice(found));
   };
 
+  /** A keeper that is asked takes what means this node for itself. */
+  const nodeRef = (ref: string): string => {
+    const { view, self } = member();
+    return isSelf(view.nodes(), ref) ? self.id : ref;
+  };
+
   const ipam = ({ member: of, store, keepers }: Membership): IpamRepair =>
     ipamRepair({ ...deps, store, member: () => of }, options, keepers);
 
@@ -140,9 +147,11 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
       return { ...nodeMessage(status), tunnel: tunnelsOf(member()).get(status.record.id) };
     },
     removeNode: async (request: RemoveRequest): Promise<Ref> => {
-      const { nodeId } = await active().keepers.ask('evict', request);
+      const { nodeId } = await active().keepers.ask('evict', { ...request, ref: nodeRef(request.ref) });
       return { ref: nodeId };
     },
+    updateNode: (request: UpdateNodeRequest): Promise<Ref> =>
+      active().keepers.ask('updateNode', { ...request, ref: nodeRef(request.ref) }),
 
     rotateKey: async ({ force }: RotateKeyRequest, emit: Emit, gone: AbortSignal) => {
       const { identity, member: of } = active();

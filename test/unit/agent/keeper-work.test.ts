@@ -16,6 +16,7 @@ test('who was removed, or has left, gets nothing done by a keeper, whatever the 
   const work = createKeeperWork({ clock, member, store: etcd.store('n1') } as never, { quarantineSeconds: 60 });
   const all: readonly ((caller: string) => Promise<object>)[] = [
     (caller) => work.evict({ ref: 'n4', force: true }, caller),
+    (caller) => work.updateNode({ ref: 'n4', labels: {}, labelsRemoved: [], name: 'n5' }, caller),
     (caller) => work.createToken({ ttlMs: 0, uses: 0, node: '' }, caller),
     (caller) => work.revokeToken({ ref: 't' }, caller),
     (caller) => work.repairAddresses({ network: '' }, caller),

@@ -30,7 +30,7 @@ export const protobufFileName = "overlayd/v1/control.proto";
 export interface Empty {
 }
 
-/** A name, an id, or a unique prefix of an id. */
+/** A name, an id, or a unique prefix of an id; of nodes `self` as well, which is the node that is asked. */
 export interface Ref {
   ref: string;
 }
@@ -429,6 +429,20 @@ export interface Node {
 }
 
 export interface Node_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+export interface UpdateNodeRequest {
+  ref: string;
+  /** Put in, or in the place of what was there. */
+  labels: { [key: string]: string };
+  labelsRemoved: string[];
+  /** Empty: as it is. */
+  name: string;
+}
+
+export interface UpdateNodeRequest_LabelsEntry {
   key: string;
   value: string;
 }
@@ -5087,6 +5101,175 @@ export const Node_LabelsEntry: MessageFns<Node_LabelsEntry> = {
   },
   fromPartial(object: DeepPartial<Node_LabelsEntry>): Node_LabelsEntry {
     const message = createBaseNode_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseUpdateNodeRequest(): UpdateNodeRequest {
+  return { ref: "", labels: {}, labelsRemoved: [], name: "" };
+}
+
+export const UpdateNodeRequest: MessageFns<UpdateNodeRequest> = {
+  encode(message: UpdateNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ref !== "") {
+      writer.uint32(10).string(message.ref);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      UpdateNodeRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    for (const v of message.labelsRemoved) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.name !== "") {
+      writer.uint32(34).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateNodeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ref = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = UpdateNodeRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.labels[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.labelsRemoved.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UpdateNodeRequest>): UpdateNodeRequest {
+    return UpdateNodeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateNodeRequest>): UpdateNodeRequest {
+    const message = createBaseUpdateNodeRequest();
+    message.ref = object.ref ?? "";
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.labelsRemoved = object.labelsRemoved?.map((e) => e) || [];
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseUpdateNodeRequest_LabelsEntry(): UpdateNodeRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const UpdateNodeRequest_LabelsEntry: MessageFns<UpdateNodeRequest_LabelsEntry> = {
+  encode(message: UpdateNodeRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateNodeRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateNodeRequest_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UpdateNodeRequest_LabelsEntry>): UpdateNodeRequest_LabelsEntry {
+    return UpdateNodeRequest_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateNodeRequest_LabelsEntry>): UpdateNodeRequest_LabelsEntry {
+    const message = createBaseUpdateNodeRequest_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
     return message;
@@ -11575,6 +11758,16 @@ export const ControlService = {
     responseSerialize: (value: Ref): Buffer => Buffer.from(Ref.encode(value).finish()),
     responseDeserialize: (value: Buffer): Ref => Ref.decode(value),
   },
+  /** Its id. */
+  updateNode: {
+    path: "/overlayd.v1.Control/UpdateNode" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateNodeRequest): Buffer => Buffer.from(UpdateNodeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateNodeRequest => UpdateNodeRequest.decode(value),
+    responseSerialize: (value: Ref): Buffer => Buffer.from(Ref.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Ref => Ref.decode(value),
+  },
   /** Of this host. Ends with the last step; the exchange goes on when the caller goes away. */
   rotateKey: {
     path: "/overlayd.v1.Control/RotateKey" as const,
@@ -12001,6 +12194,8 @@ export interface ControlServer extends UntypedServiceImplementation {
   listNodes: handleUnaryCall<Empty, NodeList>;
   getNode: handleUnaryCall<Ref, Node>;
   removeNode: handleUnaryCall<RemoveRequest, Ref>;
+  /** Its id. */
+  updateNode: handleUnaryCall<UpdateNodeRequest, Ref>;
   /** Of this host. Ends with the last step; the exchange goes on when the caller goes away. */
   rotateKey: handleServerStreamingCall<RotateKeyRequest, ClusterEvent>;
   /**
@@ -12144,6 +12339,22 @@ export interface ControlClient extends Client {
   ): ClientUnaryCall;
   removeNode(
     request: RemoveRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Ref) => void,
+  ): ClientUnaryCall;
+  /** Its id. */
+  updateNode(
+    request: UpdateNodeRequest,
+    callback: (error: ServiceError | null, response: Ref) => void,
+  ): ClientUnaryCall;
+  updateNode(
+    request: UpdateNodeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Ref) => void,
+  ): ClientUnaryCall;
+  updateNode(
+    request: UpdateNodeRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Ref) => void,

@@ -18,7 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { MoveStoreRequest, StoreReport } from "./control.ts";
+import { MoveStoreRequest, Ref, StoreReport, UpdateNodeRequest } from "./control.ts";
 import { JoinRequest, JoinResponse } from "./join.ts";
 
 export const protobufPackage = "overlayd.v1";
@@ -1463,6 +1463,16 @@ export const KeepersService = {
     responseSerialize: (value: EvictResponse): Buffer => Buffer.from(EvictResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): EvictResponse => EvictResponse.decode(value),
   },
+  /** `overlayd node update`. */
+  updateNode: {
+    path: "/overlayd.v1.Keepers/UpdateNode" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateNodeRequest): Buffer => Buffer.from(UpdateNodeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateNodeRequest => UpdateNodeRequest.decode(value),
+    responseSerialize: (value: Ref): Buffer => Buffer.from(Ref.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Ref => Ref.decode(value),
+  },
   createToken: {
     path: "/overlayd.v1.Keepers/CreateToken" as const,
     requestStream: false as const,
@@ -1546,6 +1556,8 @@ export interface KeepersServer extends UntypedServiceImplementation {
   rotateCa: handleUnaryCall<RotateCaRequest, RotateCaResponse>;
   /** `overlayd node rm`. */
   evict: handleUnaryCall<EvictRequest, EvictResponse>;
+  /** `overlayd node update`. */
+  updateNode: handleUnaryCall<UpdateNodeRequest, Ref>;
   createToken: handleUnaryCall<NewTokenRequest, NewTokenResponse>;
   revokeToken: handleUnaryCall<RevokeTokenRequest, RevokeTokenResponse>;
   /** What `overlayd ipam repair` finds in records that are not the caller's own. */
@@ -1637,6 +1649,22 @@ export interface KeepersClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: EvictResponse) => void,
+  ): ClientUnaryCall;
+  /** `overlayd node update`. */
+  updateNode(
+    request: UpdateNodeRequest,
+    callback: (error: ServiceError | null, response: Ref) => void,
+  ): ClientUnaryCall;
+  updateNode(
+    request: UpdateNodeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Ref) => void,
+  ): ClientUnaryCall;
+  updateNode(
+    request: UpdateNodeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Ref) => void,
   ): ClientUnaryCall;
   createToken(
     request: NewTokenRequest,

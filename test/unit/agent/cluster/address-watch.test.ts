@@ -15,6 +15,7 @@ async function watched() {
   const state = {
     addresses: [{ ...LINK, address: '10.0.0.1' }] as HostAddress[],
     busy: false,
+    name: undefined as string | undefined,
     restarts: [] as string[],
     booted: false,
   };
@@ -24,6 +25,7 @@ async function watched() {
       own: new OwnIdentity(host.file, identity),
       logger: recordingLogger(log),
       onProblems: () => undefined,
+      name: () => state.name,
     },
     facts: { addresses: async () => state.addresses, links: async () => ['lo', 'eth0'] },
     hasBooted: async () => state.booted,
@@ -84,6 +86,22 @@ test('what is lost is told once, and so is its return', async () => {
   await cluster.drive(ended);
 });
 
+test('a node that was given another name starts with it the next time, and not before', async () => {
+  const { cluster, host, watch, state, log, eventually } = await watched();
+  const quit = new AbortController();
+  await cluster.drive(watch.settle(quit.signal));
+  const ended = watch.keep(() => [], quit.signal).catch(() => undefined);
+  state.name = 'db1';
+  watch.look();
+  await eventually(() => host.file.content?.phase === 'member' && host.file.content.name === 'db1');
+  watch.look();
+  await cluster.drive(cluster.clock.sleep(3_000));
+  expect(log.filter(({ fields }) => fields.event === 'node-renamed')).toMatchObject([{ fields: { to: 'db1' } }]);
+  expect(state.restarts).toEqual([]);
+  quit.abort();
+  await cluster.drive(ended);
+});
+
 test('a link that is renamed is remembered by its new name', async () => {
   const { cluster, host, watch, state, eventually } = await watched();
   const quit = new AbortController();
@@ -122,6 +140,7 @@ test('the bundled etcd of another member is followed', async () => {
       logger: cluster.logger,
       hasBooted: async () => false,
       onProblems: () => undefined,
+      name: () => undefined,
     },
     facts: { addresses: async () => state.addresses, links: async () => ['lo', 'eth0'] },
     moved: async (why) => void state.restarts.push(why),
