@@ -147,8 +147,7 @@ export async function startAgent(
     const own = new OwnIdentity(file, saved);
     let started: Member | undefined;
     const addresses = new AddressWatch({
-      ...{ facts, clock, own, logger: log, hasBooted: () => files.hasBooted(facts) },
-      name: () => started?.self.name,
+      ...{ facts, clock, own, logger: log, hasBooted: () => files.hasBooted(facts), name: () => started?.self.name },
       onProblems: () => started?.noteHostChange(),
       moved: (why) => lifecycle.restart(why),
     });
