@@ -27,3 +27,13 @@ export interface PodmanContainers {
   /** Of these paths of network namespaces, those in which no process lives. */
   deserted(paths: readonly string[]): Promise<ReadonlySet<string>>;
 }
+
+export interface PodmanHealth {
+  /**
+   * Of these ids (64 hex characters), whether their own check has failed too often; false of one that has no check. Those of which it cannot
+   * be read at this moment are left out.
+   */
+  unhealthy(ids: Iterable<string>): Promise<ReadonlyMap<string, boolean>>;
+  /** Calls `told` when a check of one of these has ended, from now on and until it is given others. */
+  follow(ids: ReadonlySet<string>, told: () => void): void;
+}

@@ -132,3 +132,19 @@ test('networks go as they came', async () => {
   await host().mustOverlayd('network', 'rm', 'back');
   await until('it to be gone from Podman', async () => (await podman().networks()).join() === 'web');
 });
+
+test('a container whose own check fails is in no answers, until it is well', async () => {
+  const check = ['--health-cmd', 'test -e /tmp/well', '--health-retries', '1', '--health-interval', 'disable'];
+  await podman().runContainer('sick', '--network', 'web:alias=pool', ...check);
+  await podman().runContainer('fit', '--network', 'web:alias=pool');
+  const [sick, fit] = [await addressOf(host(), 'sick'), await addressOf(host(), 'fit')];
+  const both = [sick, fit].sort();
+  await until('both names', async () => (await podman().lookUp('fit', 'pool')).join() === both.join());
+  expect((await podman().podman('healthcheck', 'run', 'sick')).code).not.toBe(0);
+  await until('one to be left out', async () => (await podman().lookUp('fit', 'pool')).join() === fit);
+  expect((await rowsOf('sick'))[0]).toMatchObject({ Health: 'unhealthy' });
+  await podman().must('exec', 'sick', 'touch', '/tmp/well');
+  await podman().must('healthcheck', 'run', 'sick');
+  await until('both again', async () => (await podman().lookUp('fit', 'pool')).join() === both.join());
+  await podman().must('rm', '-f', '-t', '0', 'sick', 'fit');
+});

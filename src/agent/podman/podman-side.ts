@@ -5,16 +5,19 @@
 
 import type { LocalEndpoint } from '../../core/container.ts';
 import { isEndpointName } from '../../core/engine/endpoint-names.ts';
+import { Latch } from '../../core/latch.ts';
 import { PODMAN, parseOwnerKey } from '../../core/podman/owner.ts';
-import type { PodmanContainers, PodmanNetworkFiles } from '../../ports/podman.ts';
+import type { PodmanContainers, PodmanHealth, PodmanNetworkFiles } from '../../ports/podman.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { Attachments } from '../attachments/attachments.ts';
 import type { Member } from '../member.ts';
+import { ContainerHealth } from './container-health.ts';
 import { PodmanOffers } from './offers.ts';
 
 export interface PodmanSideDeps {
   readonly files: PodmanNetworkFiles;
   readonly containers: PodmanContainers;
+  readonly health: PodmanHealth;
   readonly attachments: Pick<Attachments, 'all' | 'detach'>;
   /** Undefined while this host is no member: what Podman has stays so long. */
   readonly member: () => Pick<Member, 'engineEndpoints' | 'local' | 'networks' | 'view'> | undefined;
@@ -31,6 +34,8 @@ const DESERTED_MS = 30_000;
 export class PodmanSide {
   readonly offers: PodmanOffers;
   readonly #deps: PodmanSideDeps;
+  readonly #health: ContainerHealth;
+  readonly #told = new Latch();
   #stamp = '';
   /** By id of the endpoint's record: the name that it could not be given. */
   readonly #refused = new Map<string, string>();
@@ -41,6 +46,7 @@ export class PodmanSide {
   constructor(deps: PodmanSideDeps) {
     this.#deps = deps;
     this.offers = new PodmanOffers(deps);
+    this.#health = new ContainerHealth(deps, () => this.#told.set());
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -60,7 +66,7 @@ export class PodmanSide {
     const told = new AbortController();
     const ms = this.offers.isAwaited ? AWAIT_MS : LOOK_MS;
     const slept = this.#deps.clock.sleep(ms, AbortSignal.any([signal, told.signal])).catch(() => undefined);
-    await Promise.race([slept, this.offers.told.wait()]);
+    await Promise.race([slept, this.offers.told.wait(), this.#told.wait()]);
     told.abort();
   }
 
@@ -69,6 +75,7 @@ export class PodmanSide {
     const { attachments, clock, containers, member } = this.#deps;
     const ours = member() ? attachments.all(PODMAN) : [];
     for (const id of this.#refused.keys()) if (!ours.some(({ record }) => record.id === id)) this.#refused.delete(id);
+    await this.#lookAtHealth(ours);
     if (ours.length === 0) {
       this.#stamp = '';
       this.#desertedSince = new Map();
@@ -79,6 +86,11 @@ export class PodmanSide {
     if (clock.elapsed() - this.#lookedAt < DESERTED_MS) return;
     this.#lookedAt = clock.elapsed();
     await this.#collect(ours);
+  }
+
+  async #lookAtHealth(ours: readonly LocalEndpoint[]): Promise<void> {
+    const member = this.#deps.member();
+    if (member) await this.#health.look(ours, member);
   }
 
   /** `podman rename` runs no plugin. Whether all go by their names: the others are tried again. */

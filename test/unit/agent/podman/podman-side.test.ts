@@ -11,6 +11,8 @@ let endpoints: Map<string, LocalEndpoint>;
 let names: Map<string, string>;
 let deserted: Set<string>;
 let refused: Set<string>;
+let unhealthy: Set<string>;
+let tell: () => void;
 let warnings: number;
 let now: number;
 /** Of the pauses between looks. */
@@ -32,7 +34,7 @@ async function change(record: EndpointRecord, parts: Partial<EndpointRecord>): P
 }
 
 beforeEach(() => {
-  [endpoints, names, deserted, refused] = [new Map(), new Map(), new Set(), new Set()];
+  [endpoints, names, deserted, refused, unhealthy] = [new Map(), new Map(), new Set(), new Set(), new Set()];
   [warnings, now, pauses] = [0, 60_000, []];
   const logger = { debug() {}, info() {}, warn: () => void warnings++, error() {}, child: () => logger };
   const local = { get: (id: string) => endpoints.get(id), update: async (each: LocalEndpoint) => void put(each) };
@@ -46,6 +48,12 @@ beforeEach(() => {
       stamp: async () => JSON.stringify([...names]),
       names: async () => names,
       deserted: async () => deserted,
+    },
+    health: {
+      unhealthy: async (ids) => new Map(Array.from(ids, (id) => [id, unhealthy.has(id)])),
+      follow: (_, told) => {
+        tell = told;
+      },
     },
     attachments: {
       all: () => [...endpoints.values()],
@@ -108,5 +116,41 @@ it('looks at once, and often, while Podman writes a network that it made', async
   await side.offers.whileCreating('web', async () => {});
   await vi.waitFor(() => expect(pauses).toEqual([1_000, 50]));
   end.abort();
+  await running;
+});
+
+it('has in records what checks of containers found, once it is told', async () => {
+  put(endpoint('api'));
+  put(endpoint('shop'));
+  await side.look();
+  const health = () => [...endpoints.values()].map(({ record }) => record.health);
+  unhealthy.add('api');
+  await side.look();
+  expect(health()).toEqual([undefined, undefined]);
+  tell();
+  await side.look();
+  expect(health()).toEqual(['unhealthy', undefined]);
+  unhealthy.clear();
+  tell();
+  refused.add('api');
+  await side.look();
+  expect([health(), warnings]).toEqual([['unhealthy', undefined], 1]);
+  // Untold: what could not be done is tried again.
+  refused.clear();
+  await side.look();
+  expect(health()).toEqual([undefined, undefined]);
+});
+
+it('looks at once when a check has ended', async () => {
+  put(endpoint('api'));
+  const quit = new AbortController();
+  const running = side.run(quit.signal);
+  await vi.waitFor(() => expect(pauses.length).toBeGreaterThan(0));
+  const before = pauses.length;
+  unhealthy.add('api');
+  tell();
+  await vi.waitFor(() => expect([...endpoints.values()][0]!.record.health).toBe('unhealthy'));
+  expect(pauses.length).toBeGreaterThan(before);
+  quit.abort();
   await running;
 });
