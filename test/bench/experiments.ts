@@ -1,5 +1,6 @@
 import type { Experiment } from './row.ts';
 import { agent } from './rows/agent.ts';
+import { cni } from './rows/cni.ts';
 import { costs } from './rows/costs.ts';
 import { dns } from './rows/dns.ts';
 import { docker } from './rows/docker.ts';
@@ -21,6 +22,7 @@ export const experiments: readonly Experiment[] = [
   ...network,
   ...docker,
   ...agent,
+  ...cni,
   ...names,
   ...restarts,
   ...dns,
