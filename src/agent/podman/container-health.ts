@@ -1,4 +1,7 @@
-/** Health of Podman's containers, as their own checks find it: it is in their endpoints' records, so that names and services heed it. */
+/**
+ * Health of Podman's containers, as their own checks find it: it is in their endpoints' records, so that names and services heed it. It is not
+ * in what this host keeps of them, by which their records are put right: a record that has just changed would be changed back.
+ */
 import type { LocalEndpoint } from '../../core/container.ts';
 import { parseOwnerKey } from '../../core/podman/owner.ts';
 import type { PodmanHealth } from '../../ports/podman.ts';
@@ -24,7 +27,7 @@ export class ContainerHealth {
   }
 
   /** Reads what was written since the last look. What cannot be put into a record is tried again. */
-  async look(ours: readonly LocalEndpoint[], { engineEndpoints, local }: Pick<Member, 'engineEndpoints' | 'local'>) {
+  async look(ours: readonly LocalEndpoint[], { engineEndpoints, view }: Pick<Member, 'engineEndpoints' | 'view'>) {
     const { health, logger } = this.#deps;
     const ids = new Set(ours.map(containerOf));
     health.follow(ids, () => {
@@ -37,17 +40,16 @@ export class ContainerHealth {
     this.#looked = all;
     const unhealthy = await health.unhealthy(ids);
     for (const endpoint of ours) {
-      const current = local.get(endpoint.record.id) ?? endpoint;
+      const { record } = endpoint;
       const known = unhealthy.get(containerOf(endpoint));
       const is = known ? 'unhealthy' : undefined;
-      if (known === undefined || current.record.health === is) continue;
+      if (known === undefined || view.endpoint(record)?.health === is) continue;
       try {
-        const record = await engineEndpoints.change.make(current.record, { health: is });
-        await local.update({ ...current, record });
+        await engineEndpoints.change.make(record, { health: is });
         logger.info({ endpoint: record.name, health: is ?? 'healthy' }, "a container's own check changed its mind");
       } catch (error) {
         this.#isTold = true;
-        logger.warn({ endpoint: current.record.name, error }, 'health of a container could not be told, trying again');
+        logger.warn({ endpoint: record.name, error }, 'health of a container could not be told, trying again');
       }
     }
   }

@@ -122,8 +122,14 @@ export class PodmanSide {
   async #rename(endpoint: LocalEndpoint, name: string): Promise<void> {
     const { engineEndpoints, local } = this.#deps.member()!;
     const aliases = endpoint.record.aliases.filter((alias) => alias !== name);
-    const record = await engineEndpoints.change.make(endpoint.record, { name, aliases });
-    await local.update({ ...(local.get(record.id) ?? endpoint), record });
+    // Here first: a record that says otherwise is put right by what this host keeps.
+    await local.update({ ...endpoint, record: { ...endpoint.record, name, aliases } });
+    try {
+      await engineEndpoints.change.make(endpoint.record, { name, aliases });
+    } catch (error) {
+      await local.update(endpoint);
+      throw error;
+    }
   }
 
   /**

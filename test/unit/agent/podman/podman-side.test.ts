@@ -11,7 +11,11 @@ let endpoints: Map<string, LocalEndpoint>;
 let names: Map<string, string>;
 let deserted: Set<string>;
 let refused: Set<string>;
+/** What etcd has. */
+let held: Map<string, EndpointRecord>;
 let unhealthy: Set<string>;
+/** What this host called an endpoint when its record was changed. */
+let localNames: string[];
 let tell: () => void;
 let warnings: number;
 let now: number;
@@ -30,11 +34,15 @@ const called = () => [...endpoints.values()].map(({ record }) => record.name);
 
 async function change(record: EndpointRecord, parts: Partial<EndpointRecord>): Promise<EndpointRecord> {
   if (refused.has(record.name)) throw new OverlaydError('version-mismatch', `${record.name} cannot be read`);
-  return { ...record, ...parts };
+  localNames.push(endpoints.get(record.id)!.record.name);
+  const next = { ...record, ...parts };
+  held.set(record.id, next);
+  return next;
 }
 
 beforeEach(() => {
   [endpoints, names, deserted, refused, unhealthy] = [new Map(), new Map(), new Set(), new Set(), new Set()];
+  [held, localNames] = [new Map(), []];
   [warnings, now, pauses] = [0, 60_000, []];
   const logger = { debug() {}, info() {}, warn: () => void warnings++, error() {}, child: () => logger };
   const local = { get: (id: string) => endpoints.get(id), update: async (each: LocalEndpoint) => void put(each) };
@@ -62,7 +70,8 @@ beforeEach(() => {
     member: () =>
       ({
         ...{ engineEndpoints: { change: { make: change } }, local },
-        ...{ networks: { list: () => [] }, view: { provesAbsence: true } },
+        networks: { list: () => [] },
+        view: { provesAbsence: true, endpoint: ({ id }: EndpointRecord) => held.get(id) },
       }) as never,
     clock: { elapsed: () => now, now: () => now, sleep: pause },
     logger,
@@ -123,7 +132,7 @@ it('has in records what checks of containers found, once it is told', async () =
   put(endpoint('api'));
   put(endpoint('shop'));
   await side.look();
-  const health = () => [...endpoints.values()].map(({ record }) => record.health);
+  const health = () => [...endpoints.keys()].map((id) => held.get(id)?.health);
   unhealthy.add('api');
   await side.look();
   expect(health()).toEqual([undefined, undefined]);
@@ -149,8 +158,15 @@ it('looks at once when a check has ended', async () => {
   const before = pauses.length;
   unhealthy.add('api');
   tell();
-  await vi.waitFor(() => expect([...endpoints.values()][0]!.record.health).toBe('unhealthy'));
+  await vi.waitFor(() => expect([...held.values()][0]?.health).toBe('unhealthy'));
   expect(pauses.length).toBeGreaterThan(before);
   quit.abort();
   await running;
+});
+
+it('calls it so here first, by which a record that says otherwise would be put right', async () => {
+  put(endpoint('api'));
+  names.set('api', 'shop');
+  await side.look();
+  expect([called(), localNames]).toEqual([['shop'], ['shop']]);
 });
