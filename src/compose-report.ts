@@ -5,6 +5,7 @@ import { diskRoom, neighbourOverflows } from './adapters/system/room.ts';
 import { usesIpv6 } from './agent/cluster/families.ts';
 import { Doctor } from './agent/doctor.ts';
 import { HostNeeds } from './agent/host/host-needs.ts';
+import type { IncusSide } from './agent/incus/incus-side.ts';
 import type { Lifecycle } from './agent/lifecycle.ts';
 import type { PodmanOffers } from './agent/podman/offers.ts';
 import { Report } from './agent/report.ts';
@@ -17,6 +18,7 @@ import { VERSION } from './version.ts';
 export interface ReportParts {
   readonly lifecycle: Lifecycle;
   readonly offers: Pick<PodmanOffers, 'problems'>;
+  readonly incusSide: Pick<IncusSide, 'problems'>;
   readonly thread: KernelThread;
   readonly kernel: Pick<Kernel, 'observe'>;
   readonly joinClient: JoinClient;
@@ -29,7 +31,7 @@ export interface ReportParts {
 const KNOCK_MS = 2_000;
 
 export function composeReport(
-  { lifecycle, offers, thread, kernel, joinClient, clock, logger, metricsProblems }: ReportParts,
+  { lifecycle, offers, incusSide, thread, kernel, joinClient, clock, logger, metricsProblems }: ReportParts,
   { dataDir }: { readonly dataDir: string },
 ) {
   const needs = new HostNeeds({
@@ -41,6 +43,7 @@ export function composeReport(
     ...found('host-lacks', needs.problems),
     ...found('podman-side', offers.problems),
     ...found('metrics-unserved', metricsProblems()),
+    ...found('incus-side', incusSide.problems),
   ];
   const report = new Report({ lifecycle, clock, ofHost });
   const doctor = new Doctor(

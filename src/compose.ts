@@ -24,9 +24,7 @@ import { wireguardJobs } from './adapters/kernel/wireguard-jobs.ts';
 import { packing } from './adapters/packing.ts';
 import { createPki } from './adapters/pki/pki.ts';
 import { beSoleAgent } from './adapters/sole-agent.ts';
-import { createContainers } from './adapters/system/containers.ts';
 import { createHostFacts } from './adapters/system/host-facts.ts';
-import { leaderOf } from './adapters/system/machines.ts';
 import { systemClock, systemRandom } from './adapters/system/time.ts';
 import { makeKeyPair } from './adapters/wireguard/own-keys.ts';
 import { openRelay } from './adapters/wireguard/relay.ts';
@@ -48,6 +46,7 @@ import { storePlaces } from './agent/store/places.ts';
 import { StoreSide } from './agent/store/store-side.ts';
 import { StoreWork } from './agent/store-work.ts';
 import { clearThisHost } from './compose-clear.ts';
+import { composeContainers } from './compose-containers.ts';
 import { composeDrift } from './compose-drift.ts';
 import { allowForwardingOf } from './compose-engine.ts';
 import { composeEvents } from './compose-events.ts';
@@ -112,7 +111,7 @@ export async function startAgent(
   const random = systemRandom;
   const pki = createPki();
   const joinClient = createJoinClient(clock);
-  const containers = createContainers({ leaderOf: (machine) => leaderOf(exec.run, machine) });
+  const { containers, incusSideOf } = composeContainers(config, { exec, clock });
   const thread = new KernelThread({ workerPath: programs.kernelWorker, telemetry });
   const nameServers = hostNameServers();
   const facts = createHostFacts({
@@ -327,17 +326,17 @@ export async function startAgent(
     {
       ...{ joinPort: config.joinPort, gossipPort: config.gossipPort },
       ...{ dataPathPort: config.dataPathPort, wireguardPort: config.wireguardPort },
-      agent: speech,
-      certificateLifetimeMs: CERTIFICATE_LIFETIME_MS,
-      quarantineSeconds,
+      ...{ agent: speech, certificateLifetimeMs: CERTIFICATE_LIFETIME_MS, quarantineSeconds },
     },
   );
   const storeWork = new StoreWork({ agent: speech, etcd, openStore, pki, clock, random, packing, lifecycle });
   const attachments = new Attachments({ member: () => lifecycle.require().member, containers });
-  const podman = composePodman({ config, attachments, clock, logger, member: () => lifecycle.current?.member });
+  const member = () => lifecycle.current?.member;
+  const podman = composePodman({ config, attachments, clock, logger, member });
+  const incusSide = incusSideOf({ attachments, clock, logger, member });
   const { needs, report, doctor } = composeReport(
     {
-      ...{ lifecycle, offers: podman.side.offers, thread, kernel, joinClient, clock, logger },
+      ...{ lifecycle, offers: podman.side.offers, incusSide, thread, kernel, joinClient, clock, logger },
       metricsProblems: watched.problems,
     },
     config,
@@ -351,7 +350,7 @@ export async function startAgent(
   const handlers = createHandlers(
     {
       ...{ lifecycle, pki, clock, random, logger, status, report, doctor, facts, storeWork, offered },
-      ...{ events: events.cluster, drift: drift.cluster },
+      ...{ events: events.cluster, drift: drift.cluster, incus: incusSide },
       exposing: composeExpose({ exec, lifecycle, facts, clock, logger }, quit.signal),
     },
     { quarantineSeconds },
@@ -372,7 +371,7 @@ export async function startAgent(
   const metricsEnded = watched.serve({ report, names, events: events.counts, pki, clock, logger }, quit.signal);
   await resumed.attempted;
   void needs.run(quit.signal);
-  const podmanEnded = podman.side.run(quit.signal);
+  const toolsEnded = Promise.all([podman.side.run(quit.signal), incusSide.run(quit.signal)]);
   return {
     logger,
     describe: () => lifecycle.describe(),
@@ -387,7 +386,7 @@ export async function startAgent(
     stop: async () => {
       quit.abort();
       await resumed.ended;
-      await Promise.all([frontDoors.ended, podmanEnded, metricsEnded]);
+      await Promise.all([frontDoors.ended, toolsEnded, metricsEnded]);
       await lifecycle.stop();
       await stateFile.end();
       await thread.close();

@@ -36,6 +36,7 @@ const TIMEOUT_MS = 30_000;
 const PACKAGES: Readonly<Record<string, string>> = {
   iptables: 'iptables',
   busctl: 'systemd',
+  'lxc-info': 'lxc',
   resolvectl: 'systemd-resolved',
 };
 

@@ -4,6 +4,7 @@ import { parseCidr } from '../core/cidr.ts';
 import { parseDuration } from '../core/config/duration.ts';
 import { formatHostPort, parseHostPort, parseHttpUrl } from '../core/host-port.ts';
 import { type Family, familyOf, formatIp, parseIp } from '../core/ip.ts';
+import { parseNamedContainer } from '../core/named-container.ts';
 import { UsageError } from './exit.ts';
 
 export type Pairs = Readonly<Record<string, string>>;
@@ -167,11 +168,11 @@ export function parseEtcdUrls(text: string, previous: readonly string[] | undefi
 /** CONTAINER of connect and disconnect, when it must be a network namespace. */
 export function checkContainer(text: string): string {
   if (/^netns:(\/\S+|[^/\s]+)$/.test(text) || /^pid:[1-9]\d{0,9}$/.test(text)) return text;
-  if (/^machine:[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/.test(text)) return text;
+  if (parseNamedContainer(text)) return text;
   // Docker's own rule for names; ids are of the same characters.
   if (/^(docker:)?[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text)) return text;
   throw new UsageError(
-    `"${text}" is not a container that overlayd can find; write the name or id of a Docker container, netns:NAME (as \`ip netns\` lists it), netns:/PATH, pid:NUMBER or machine:NAME (as \`machinectl\` lists it)`,
+    `"${text}" is not a container that overlayd can find; write the name or id of a Docker container, netns:NAME (as \`ip netns\` lists it), netns:/PATH, pid:NUMBER, machine:NAME (as \`machinectl\` lists it), lxc:NAME (as \`lxc-ls\` does) or incus:NAME (as \`incus list\` does)`,
   );
 }
 

@@ -4,7 +4,7 @@ import type { PortMapping } from './publish.ts';
 import type { EndpointRecord } from './records.ts';
 
 /**
- * What a person names as CONTAINER: `netns:NAME`, `netns:/path`, `pid:N`, `machine:NAME` or `docker:NAME`, and which namespace that was.
+ * What a person names as CONTAINER: `netns:NAME`, `netns:/path`, `pid:N`, `docker:NAME`, `machine:NAME`, `lxc:NAME` or `incus:NAME`, and which namespace that was.
  * The identity tells a namespace from a later one under the same name or process id.
  */
 export interface ContainerRef {

@@ -43,6 +43,7 @@ export const FINDINGS = {
   'docker-side': 'the words say what to do at the Docker Engine',
   'podman-side': 'the words say what to do at Podman',
   'metrics-unserved': 'end what has the port or the file, or set `metrics_listen`',
+  'incus-side': 'the words say what to do at Incus',
   'certificate-ending': 'bring a keeper back; of the CA: `overlayd ca rotate`',
   // the cluster
   'not-started': 'what stands in the way is tried again by itself; mend what the words name',

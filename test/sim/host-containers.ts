@@ -7,6 +7,8 @@ interface HostOfContainers {
   readonly kernel: { hasContainer(path: string): boolean };
   /** Name servers in the resolver files of its containers, by container. */
   readonly resolvers: Map<string, readonly string[]>;
+  /** Those that a tool knows by a name of its own: as they are written, and the container that it is now. */
+  readonly named: ReadonlyMap<string, string>;
   identityOf(path: string): string;
 }
 
@@ -15,7 +17,7 @@ export function hostContainers(host: HostOfContainers): Containers {
   const identityOf = (path: string) => host.identityOf(path);
   return {
     resolve: async (text) => {
-      const path = pathOf(text);
+      const path = pathOf(host.named.get(text) ?? text);
       if (!kernel.hasContainer(path)) throw new OverlaydError('namespace-not-found', `${text} does not exist`);
       return { text, path, identity: identityOf(path) } satisfies ContainerRef;
     },

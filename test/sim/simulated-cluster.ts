@@ -165,6 +165,7 @@ export class SimulatedHost {
   #engineMemory: EngineMemory | undefined;
   #containers = 0;
   readonly #instances = new Map<string, number>();
+  readonly named = new Map<string, string>();
 
   constructor(cluster: SimulatedCluster, number: number, log: Logger, router?: FakeRouter) {
     const id = `node${number}`;

@@ -118,6 +118,7 @@ const AGENT_ROOMS: Readonly<Record<string, readonly string[]>> = {
   expose: ['networks', 'type member.ts'],
   path: [],
   podman: ['networks', 'attachments', 'type member.ts'],
+  incus: ['endpoints', 'attachments', 'type member.ts'],
   events: [],
   drift: ['type member.ts'],
 };
@@ -132,6 +133,7 @@ const CORE_FOR_COMMAND = [
   'host-port.ts',
   'ip.ts',
   'moment.ts',
+  'named-container.ts',
   'names.ts',
   'nearest.ts',
   'network-filter.ts',
@@ -233,7 +235,7 @@ describe('transactions of the agent', () => {
  * What the kernel does is asked of the kernel. etcd, WireGuard, and the agent's own names are started by those who look after them,
  * and what the host's services are by the one command that ends them. Another host is reached by the system's ssh.
  */
-const PROGRAMS = ['busctl', 'ip6tables', 'ip6tables-restore', 'iptables', 'iptables-restore', 'resolvectl'];
+const PROGRAMS = ['busctl', 'ip6tables', 'ip6tables-restore', 'iptables', 'iptables-restore', 'lxc-info', 'resolvectl'];
 const STARTERS = [
   'src/adapters/dns/process/program.ts',
   'src/adapters/dns/process/succession.ts',

@@ -7,28 +7,45 @@ import { readFileSync, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { type ContainerRef, isHandedOver } from '../../core/container.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import {
+  formatNamedContainer,
+  type NamedContainer,
+  type NamedKind,
+  parseNamedContainer,
+  WAYS_TO_WRITE,
+} from '../../core/named-container.ts';
 import { isNetworkNamespace } from '../../core/plan/naming.ts';
 import type { Containers } from '../../ports/host.ts';
 import { isOfNetworks } from '../native/namespace.ts';
 import { configureResolver, resolverDrift } from './resolver-file.ts';
+import { configureResting } from './resting-resolver.ts';
 
 export interface ContainersOptions {
   /** Where the host's file system is seen, e.g. `/proc/PID/root`. */
   readonly root?: string;
   /** The host's own network namespace. */
   readonly hostNamespace?: string;
-  /** The first process of a machine, by its name. Throws `namespace-not-found`, `engine-unavailable`. */
-  readonly leaderOf?: (machine: string) => Promise<number>;
+  readonly tools?: ContainerTools;
 }
 
-/** Names as machined has them. */
-const MACHINE = /^machine:([a-zA-Z0-9][a-zA-Z0-9_.-]{0,63})$/;
+/** Who knows containers by names of their own, by kind. */
+export type ContainerTools = Partial<Readonly<Record<NamedKind, ContainerTool>>>;
+
+export interface ContainerTool {
+  /** The process that it began with. Throws `namespace-not-found`, `namespace-unusable`, `engine-unavailable`. */
+  processOf(name: string): Promise<number>;
+  /** As {@link Containers.configureResolver}. Absent: its files are not ours to write. */
+  configureResolver?(name: string, servers: readonly string[]): Promise<string | undefined>;
+}
+
 const PROCESS = /^\/proc\/([1-9]\d*)\/ns\/net$/;
 /** Of the kernel's own making, which is asked in microseconds: longer takes the way to a thread that may wait for a disk. */
 const PROMPT = /^\/(?:proc|run\/netns)\/[\w./-]+$/;
 
 export function createContainers(options: ContainersOptions = {}): Containers {
-  const { root = '', hostNamespace = '/proc/self/ns/net', leaderOf } = options;
+  const { root = '', hostNamespace = '/proc/self/ns/net', tools = {} } = options;
+  /** Identities of those that a hook has told of: nothing of them runs yet. */
+  const resting = new Set<string>();
 
   async function identify(path: string): Promise<string> {
     const file = PROMPT.test(path)
@@ -53,35 +70,50 @@ export function createContainers(options: ContainersOptions = {}): Containers {
     return `${process}:${startTime(readFileSync(`${root}/proc/${process}/stat`, 'utf8'))}`;
   }
 
-  async function find(text: string): Promise<{ name: string; path: string }> {
-    const [, machine = ''] = MACHINE.exec(text) ?? [];
-    if (leaderOf) return { name: text, path: `/proc/${await leaderOf(machine)}/ns/net` };
-    throw new OverlaydError('engine-unavailable', `container ${text}: nobody knows machines here`);
+  async function find({ kind, name, pid }: NamedContainer): Promise<{ name: string; path: string }> {
+    const text = formatNamedContainer({ kind, name });
+    const tool = tools[kind];
+    if (pid === undefined && !tool)
+      throw new OverlaydError('engine-unavailable', `container ${text}: nobody knows such containers here`);
+    return { name: text, path: `/proc/${pid ?? (await tool!.processOf(name))}/ns/net` };
+  }
+
+  async function isAlive(ref: ContainerRef): Promise<boolean> {
+    // Only the engine knows where it is: there is nothing to look at that could prove its end.
+    if (isHandedOver(ref)) return true;
+    const { path, identity } = ref;
+    try {
+      return (await identify(path)) === identity;
+    } catch (error) {
+      // The file is there but is no other namespace any more, or is not there: both are proof. Anything else is not.
+      return !(isAbsent(error) || error instanceof OverlaydError);
+    }
   }
 
   return {
     async resolve(text) {
-      const { name, path } = MACHINE.test(text) ? await find(text) : parse(text);
+      const named = parseNamedContainer(text);
+      const { name, path } = named ? await find(named) : parse(text);
       try {
-        return { text: name, path, identity: await identify(path) };
+        const identity = await identify(path);
+        if (named?.pid === undefined) resting.delete(identity);
+        else resting.add(identity);
+        return { text: name, path, identity };
       } catch (error) {
         if (!isAbsent(error)) throw error;
         const hint = PROCESS.test(path) ? 'no such process' : '`ip netns list` names those there are';
         throw new OverlaydError('namespace-not-found', `container ${text}: there is no namespace ${path}; ${hint}`);
       }
     },
-    async isAlive(ref: ContainerRef) {
-      // Only the engine knows where it is: there is nothing to look at that could prove its end.
-      if (isHandedOver(ref)) return true;
-      const { path, identity } = ref;
-      try {
-        return (await identify(path)) === identity;
-      } catch (error) {
-        // The file is there but is no other namespace any more, or is not there: both are proof. Anything else is not.
-        return !(isAbsent(error) || error instanceof OverlaydError);
-      }
+    isAlive,
+    async configureResolver(ref, servers) {
+      if (resting.delete(ref.identity)) return configureResting(`${root}${rootOf(ref.path)}`, ref, servers);
+      const named = parseNamedContainer(ref.text);
+      const configure = named && tools[named.kind]?.configureResolver;
+      if (!configure) return configureResolver(`${root}/etc/netns`, ref, servers);
+      // The files of one that ends are its tool's to put away.
+      return servers.length > 0 || (await isAlive(ref)) ? configure(named.name, servers) : undefined;
     },
-    configureResolver: (ref, servers) => configureResolver(`${root}/etc/netns`, ref, servers),
     resolverDrift: async (ref, servers) => resolverDrift(`${root}/etc/netns`, ref, servers),
   };
 }
@@ -91,10 +123,7 @@ function parse(text: string): { name: string; path: string } {
   if (pid !== undefined) return { name: text, path: `/proc/${pid}/ns/net` };
   const target = /^netns:(.+)$/.exec(text)?.[1];
   if (target === undefined) {
-    throw new OverlaydError(
-      'invalid-argument',
-      `container "${text}": write netns:NAME, netns:/path, pid:N or machine:NAME`,
-    );
+    throw new OverlaydError('invalid-argument', `container "${text}": write ${WAYS_TO_WRITE}`);
   }
   // What people can type, and a message quotes as one word.
   if (!/^[\w./:@+-]+$/.test(target) || target.startsWith('-') || target === '.' || target === '..') {
@@ -111,6 +140,11 @@ function parse(text: string): { name: string; path: string } {
     );
   }
   return { name: `netns:${target}`, path: `/run/netns/${target}` };
+}
+
+/** Of the process whose namespace that is. */
+function rootOf(path: string): string {
+  return path.replace(/\/ns\/net$/, '/root');
 }
 
 function parsePath(path: string): { name: string; path: string } {

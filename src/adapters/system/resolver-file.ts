@@ -2,9 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { mkdir, rmdir, unlink, writeFile } from 'node:fs/promises';
 import type { ContainerRef } from '../../core/container.ts';
+import { isOwnResolverText, resolverLines, resolverText } from '../../core/resolver-text.ts';
 import type { ResolverDrift } from '../../ports/host.ts';
-
-const MARK = '# Written by overlayd; it goes when the container is disconnected.';
 
 /**
  * `directory` is `/etc/netns`. An engine's containers are left alone: it writes their files itself. Returns a warning when names
@@ -17,16 +16,12 @@ export async function configureResolver(
 ): Promise<string | undefined> {
   if (ref.text.startsWith('docker:')) return undefined;
   const name = nameOf(ref);
-  const wanted = servers.map((server) => `nameserver ${server}`).join(', ');
-  if (name === undefined) {
-    if (servers.length === 0) return undefined;
-    return `names resolve inside ${ref.text} once its /etc/resolv.conf has: ${wanted}`;
-  }
+  if (name === undefined) return adviseResolver(ref, servers);
   const path = `${directory}/${name}/resolv.conf`;
   const present = textAt(path);
-  if (present !== undefined && !present.startsWith(MARK)) {
+  if (present !== undefined && !isOwnResolverText(present)) {
     if (servers.length === 0) return undefined;
-    return `${path} is not overlayd's and was left alone; names resolve once it has: ${wanted}`;
+    return `${path} is not overlayd's and was left alone; names resolve once it has: ${resolverLines(servers)}`;
   }
   if (servers.length === 0) {
     if (present !== undefined) await unlink(path).catch(unlessGone);
@@ -35,7 +30,7 @@ export async function configureResolver(
   }
   await mkdir(`${directory}/${name}`, { recursive: true });
   // In place, not renamed: processes that run already have this very file mounted.
-  await writeFile(path, textFor(servers));
+  await writeFile(path, resolverText(servers));
   return undefined;
 }
 
@@ -51,7 +46,7 @@ export function resolverDrift(
   const present = textAt(path);
   const shown = `/etc/netns/${name}/resolv.conf`;
   if (present === undefined) return { path: shown, state: 'missing', detail: '' };
-  if (!present.startsWith(MARK) || present === textFor(servers)) return undefined;
+  if (!isOwnResolverText(present) || present === resolverText(servers)) return undefined;
   return { path: shown, state: 'wrong', detail: `it does not say what it should: nameserver ${servers.join(', ')}` };
 }
 
@@ -60,8 +55,10 @@ function nameOf({ text }: ContainerRef): string | undefined {
   return /^netns:([^/]+)$/.exec(text)?.[1];
 }
 
-function textFor(servers: readonly string[]): string {
-  return [MARK, ...servers.map((server) => `nameserver ${server}`), 'options ndots:0', ''].join('\n');
+/** Of a container whose files are not ours to write. */
+export function adviseResolver({ text }: Pick<ContainerRef, 'text'>, servers: readonly string[]): string | undefined {
+  if (servers.length === 0) return undefined;
+  return `names resolve inside ${text} once its /etc/resolv.conf has: ${resolverLines(servers)}`;
 }
 
 /**

@@ -14,6 +14,7 @@ import { OverlaydError } from '../../core/errors.ts';
 import { isOfHost } from '../../core/expose.ts';
 import type { NamespaceState } from '../../core/host-state.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
+import { isWrittenAsNamespace } from '../../core/named-container.ts';
 import { checkDnsName, checkEndpointName } from '../../core/names.ts';
 import type { Options } from '../../core/network-options.ts';
 import type { PortMapping } from '../../core/publish.ts';
@@ -31,6 +32,7 @@ import type { Networks } from '../networks/networks.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import { checkInterfaceName, chooseLink, defaultName } from './container-link.ts';
 import { eventOf } from './endpoint-change.ts';
+import { goneInTheWay } from './gone-in-the-way.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 import { serversFor } from './name-servers.ts';
 
@@ -142,6 +144,7 @@ export class Endpoints {
       ...(owner === undefined ? {} : { owner }),
       ...(request.published?.length ? { published: request.published } : {}),
     };
+    await this.drop(await goneInTheWay(this.#deps, network, container, name), 'its container is gone');
     return this.#containers.run(container.identity, () => this.#connect(network, container, wanted, local));
   }
 
@@ -153,9 +156,7 @@ export class Endpoints {
   ): Promise<{ record: EndpointRecord; network: NetworkRecord }> {
     const network = await this.#deps.networks.find(networkRef);
     const local = this.#deps.local.onNetwork(network.id);
-    const text = container.startsWith('netns:/run/netns/')
-      ? `netns:${container.slice('netns:/run/netns/'.length)}`
-      : container;
+    const text = container.replace(/^netns:\/run\/netns\//, 'netns:');
     const found = local.find((endpoint) => endpoint.container.text === text);
     const record = found?.record ?? this.#byRef(network, container);
     const endpoint = found ?? local.find((candidate) => candidate.record.id === record.id);
@@ -209,7 +210,7 @@ export class Endpoints {
   /** The one endpoint of the network, on any host, that the text means. */
   #byRef(network: NetworkRecord, ref: string): EndpointRecord {
     const endpoints = [...this.#deps.state.view.endpointsOn(network.id)];
-    if (/^(netns|pid|machine):/.test(ref)) {
+    if (isWrittenAsNamespace(ref)) {
       throw new OverlaydError(
         'endpoint-not-found',
         `container ${ref} is not connected to network ${network.name} on this host; \`overlayd endpoint ls\` lists the endpoints of all hosts`,

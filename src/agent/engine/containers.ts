@@ -7,6 +7,7 @@ import type { EngineConnection, EngineContainer } from '../../core/engine/engine
 import type { OwnAddresses } from '../../core/engine/hosts-file.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
+import { WAYS_TO_WRITE } from '../../core/named-container.ts';
 import type { EndpointRecord, NetworkRecord } from '../../core/records.ts';
 import type { Engine } from '../../ports/engine.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
@@ -220,7 +221,7 @@ export class EngineContainers {
     if (!container) {
       throw new OverlaydError(
         'namespace-not-found',
-        `container ${name}: the Docker Engine of this host has none of that name or id (docker ps -a lists them); other containers are written netns:NAME, netns:/path, pid:N or machine:NAME`,
+        `container ${name}: the Docker Engine of this host has none of that name or id (docker ps -a lists them); other containers are written ${WAYS_TO_WRITE}`,
       );
     }
     const engineNetworkId = networks.engineIdOf(network.id);

@@ -41,7 +41,7 @@ export function addConnect(network: Command, session: Session): void {
       .argument('<network>', 'name, id or beginning of an id')
       .argument(
         '<container>',
-        'name or id of a Docker container, netns:NAME (as `ip netns` lists it), netns:/PATH, pid:NUMBER or machine:NAME (of systemd-machined)',
+        'name or id of a Docker container, netns:NAME (as `ip netns` lists it), netns:/PATH, pid:NUMBER, machine:NAME (of systemd-machined), lxc:NAME or incus:NAME',
       )
       .option('--name <name>', "the name that resolves to it (default: the namespace's name)", parseName('--name'))
       .option('--alias <name>', 'another name, which others may share; may be repeated', collect(parseName('--alias')))
@@ -79,6 +79,8 @@ Examples:
   overlayd network connect --name api --alias backend web netns:c1
   overlayd network connect --ip 10.20.0.50 --ifname lan0 office pid:4711
   overlayd network connect web machine:build
+  overlayd network connect --ip 10.20.0.50 web incus:db
+  overlayd network connect web lxc:db
   overlayd network connect --ip 10.20.0.50 --ip6 fd00:20::50 dual netns:c1
   overlayd network connect --port http=8080 --port dns=53/udp web netns:c1
   overlayd network connect --gw-priority 10 uplink netns:c1`,

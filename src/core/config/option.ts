@@ -104,6 +104,12 @@ export const OPTIONS = {
     '/var/lib/containers/storage',
     "Podman's graphroot, where the names of its containers are read.",
   ),
+  incusSocket: option(
+    'incus-socket',
+    path,
+    '/var/lib/incus/unix.socket',
+    'Where Incus answers its API, should there be one: its instances join the networks that their configuration names.',
+  ),
   leaseTtlSeconds: option(
     'lease-ttl',
     seconds({ min: 2, max: 300 }),

@@ -5,13 +5,9 @@ import type { EngineSide } from '../../agent/engine/engine-side.ts';
 import type { Member } from '../../agent/member.ts';
 import { refuseEndpointOptions, refuseGatewayPriority } from '../../core/endpoint-options.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { WAYS_TO_WRITE } from '../../core/named-container.ts';
 import type { Connected } from '../../gen/overlayd/v1/control.ts';
 import { endpointMessage } from './messages.ts';
-
-/** Whether CONTAINER is written as a network namespace, and not as a container of an engine. */
-export function isNamespace(container: string): boolean {
-  return /^(netns|pid|machine):/.test(container);
-}
 
 export async function connectThroughEngine(
   member: Member,
@@ -64,7 +60,7 @@ export async function connectThroughEngine(
     .connect(network, container, { aliases, ip, ip6, gwPriority, options })
     .catch((error: unknown) => {
       if (!isOverlaydError(error, 'engine-unavailable')) throw error;
-      const hint = "a container that is not Docker's is written netns:NAME, netns:/PATH, pid:NUMBER or machine:NAME";
+      const hint = `a container that is not Docker's is written ${WAYS_TO_WRITE}`;
       throw new OverlaydError(error.code, `container ${container}: ${error.message}; ${hint}`, {
         cause: error,
         retryable: true,

@@ -17,6 +17,7 @@ import {
 } from '../../agent/names/static-names.ts';
 import { type Report, removedAdvice } from '../../agent/report.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import { isWrittenAsNamespace, parseNamedContainer } from '../../core/named-container.ts';
 import { parsePruneFilters } from '../../core/network-filter.ts';
 import type { EndpointRecord } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
@@ -49,9 +50,10 @@ import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import { caHandlers } from './ca-handlers.ts';
 import { doctorHandlers } from './doctor-handlers.ts';
 import { type DriftHandlersDeps, driftHandlers } from './drift-handlers.ts';
-import { connectThroughEngine, isNamespace } from './engine-container.ts';
+import { connectThroughEngine } from './engine-container.ts';
 import { type EventHandlersDeps, eventHandlers } from './event-handlers.ts';
 import { exposeHandlers } from './expose-handlers.ts';
+import { connectThroughIncus, disconnectThroughIncus, type ThroughIncus } from './incus-instance.ts';
 import {
   dnsMessage,
   endpointMessage,
@@ -80,6 +82,7 @@ export interface HandlersDeps extends EventHandlersDeps, DriftHandlersDeps {
   readonly facts: Pick<HostFacts, 'bindProblem'>;
   readonly storeWork: StoreHandlersDeps['storeWork'];
   readonly exposing: Exposing;
+  readonly incus?: ThroughIncus;
   /** Resolves when tools that keep their networks in files have what there is by now. */
   readonly offered?: () => Promise<void>;
 }
@@ -252,7 +255,10 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     connect: async (request: ConnectRequest) => {
       const { member: of, engineSide } = active();
       const options = connectOptions(request);
-      if (engineSide && !isNamespace(options.container)) return await connectThroughEngine(of, engineSide, options);
+      if (engineSide && !isWrittenAsNamespace(options.container))
+        return await connectThroughEngine(of, engineSide, options);
+      const named = parseNamedContainer(options.container);
+      if (deps.incus && named?.kind === 'incus') return await connectThroughIncus(of, deps.incus, options, named.name);
       const { endpoint, warnings } = await of.endpoints.connect(options);
       return { endpoint: endpointMessage(of, endpoint.record), warnings: [...warnings] };
     },
@@ -263,6 +269,8 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
         await engineSide.containers.disconnect(engineOwned, force);
         return endpointMessage(of, engineOwned.record);
       }
+      const ofIncus = await disconnectThroughIncus(of, deps.incus, network, container);
+      if (ofIncus) return ofIncus;
       const { record } = await of.endpoints.disconnect(network, container, force);
       return endpointMessage(of, record);
     },

@@ -58,7 +58,7 @@ const REFUSED: readonly (readonly [line: string, message: string])[] = [
     'network connect web /c1',
     '"/c1" is not a container that overlayd can find; write the name or id of a Docker container',
   ],
-  ['network connect web pid:0', 'netns:NAME (as `ip netns` lists it), netns:/PATH, pid:NUMBER or machine:NAME'],
+  ['network connect web pid:0', 'netns:NAME (as `ip netns` lists it), netns:/PATH, pid:NUMBER, machine:NAME'],
   ['network connect web netns:', 'netns:NAME (as `ip netns` lists it)'],
   ['network connect --name a.b web netns:c1', '--name: "a.b" is not valid'],
   ['network connect --alias -x web netns:c1', '--alias: "-x" is not valid'],

@@ -46,7 +46,10 @@ it('says what to do where there is no machined', async () => {
 });
 
 it('is a container by that process, under the name of the machine', async () => {
-  const containers = createContainers({ leaderOf: async () => process.pid, hostNamespace: '/proc/self/ns/uts' });
+  const containers = createContainers({
+    tools: { machine: { processOf: async () => process.pid } },
+    hostNamespace: '/proc/self/ns/uts',
+  });
   expect(await containers.resolve('machine:build')).toMatchObject({
     text: 'machine:build',
     path: `/proc/${process.pid}/ns/net`,
