@@ -108,7 +108,7 @@ const AGENT_ROOMS: Readonly<Record<string, readonly string[]>> = {
   endpoints: ['view', 'claims', 'networks'],
   names: ['view', 'networks', 'endpoints', 'reconcile'],
   host: ['endpoints', 'reconcile'],
-  services: ['view', 'claims', 'networks'],
+  services: ['view', 'claims', 'networks', 'endpoints'],
   cluster: ['view', 'claims', 'host'],
   store: ['view', 'cluster', 'type member.ts'],
   wireguard: [],
