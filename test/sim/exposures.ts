@@ -1,16 +1,24 @@
 /** Simulated hosts on networks of their own; their resolvers can be told nothing. */
 import { type ExposeRequest, Exposing } from '../../src/agent/expose/exposing.ts';
+import type { Member } from '../../src/agent/member.ts';
 import { HOST_AS_OWNER } from '../../src/core/expose.ts';
 import type { EndpointRecord } from '../../src/core/records.ts';
 import { type SimulatedHost, silent } from './simulated-cluster.ts';
 
+/** An agent has one, as long as it runs. */
+const running = new WeakMap<Member, Exposing>();
+
 export function exposingOf(host: SimulatedHost): Exposing {
-  return new Exposing({
+  const known = running.get(host.running);
+  if (known) return known;
+  const exposing = new Exposing({
     member: () => host.running,
     facts: host.facts,
     names: { tell: async () => 'absent', forget: async () => undefined },
     logger: silent,
   });
+  running.set(host.running, exposing);
+  return exposing;
 }
 
 export function expose(host: SimulatedHost, network: string, asked: Partial<ExposeRequest> = {}) {

@@ -9,6 +9,7 @@ import {
   type Op,
   type Place,
   type PortFlags,
+  type Route,
 } from '../host-state.ts';
 import { ALL_ZEROS, fdbRows, neighbourRows } from '../row-table.ts';
 import type { Drift } from './drift.ts';
@@ -45,11 +46,12 @@ export class SeenPlaces {
       }
       case 'set-route':
       case 'delete-route': {
-        const { destination, gateway, link } = op.route;
+        const { destination, link } = op.route;
         const object = `${destination} dev ${link}`;
-        if (op.kind === 'delete-route') return { kind: 'route', object, state: 'extra', detail: via(gateway) };
+        if (op.kind === 'delete-route') return { kind: 'route', object, state: 'extra', detail: viaOf(op.route) };
         const other = this.at(op.at)?.routes.find((each) => each.destination === destination && each.link === link);
-        const detail = other ? `${via(other.gateway)} instead of ${via(gateway)}` : via(gateway);
+        const detail = other ? `${viaOf(other)} instead of ${viaOf(op.route)}` : viaOf(op.route);
+        if (other && viaOf(other) === viaOf(op.route)) return undefined;
         return { kind: 'route', object, state: other ? 'wrong' : 'missing', detail };
       }
       case 'set-neighbour':
@@ -58,6 +60,8 @@ export class SeenPlaces {
         const object = `${address} dev ${link}`;
         if (op.kind === 'delete-neighbour')
           return { kind: 'neighbour', object, state: 'extra', detail: `lladdr ${mac}` };
+        // It is written once more where the kernel would take it away with something else that goes.
+        if (this.#waysAt(op.at).get(object) === `lladdr ${mac}`) return undefined;
         return { kind: 'neighbour', object, ...this.#difference(op.at, object, `lladdr ${mac}`) };
       }
       case 'set-fdb':
@@ -145,8 +149,9 @@ function onOff(flag: boolean): string {
   return flag ? 'on' : 'off';
 }
 
-function via(gateway: string | undefined): string {
-  return gateway === undefined ? 'on the link' : `via ${gateway}`;
+function viaOf({ gateway, source }: Pick<Route, 'gateway' | 'source'>): string {
+  const via = gateway === undefined ? 'on the link' : `via ${gateway}`;
+  return source === undefined ? via : `${via} src ${source}`;
 }
 
 function wayOf(vtep: string | undefined, port: number | undefined): string {

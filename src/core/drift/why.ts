@@ -84,8 +84,10 @@ export function whyOf(
     case 'setting':
       return `packets of ${name} are forwarded`;
     case 'address':
-      return whyOfAddress(subject.object, name);
+      return at === HOST ? `this host itself is on ${name}` : whyOfAddress(subject.object, name);
     case 'route':
+      if (network.exposed?.addresses.some((address) => subject.object.startsWith(`${address} `)))
+        return `this host itself is on ${name}`;
       return at === HOST ? `the way from this host into ${name}` : `the way out of ${name}`;
     case 'neighbour':
     case 'FDB row':
@@ -100,6 +102,7 @@ function whyOfTable({ at, object }: Subject, network: string | undefined): strin
     if (/\b(?:published6?|calling|around)\b/.test(object)) return 'published ports';
     return 'who may reach this host and what passes it';
   }
+  if (/\b(?:inward|outward) of table/.test(object)) return `this host itself is on ${network ?? at}`;
   const ofServices = object.includes('table inet') || /\b(?:detour|onward|clients|members6?) of table/.test(object);
   return `${ofServices ? 'services of' : 'who may send what on'} ${network ?? at}`;
 }

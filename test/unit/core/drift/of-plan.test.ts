@@ -5,6 +5,7 @@ import { desired } from '../../../../src/core/desired.ts';
 import type { Drift } from '../../../../src/core/drift/drift.ts';
 import { driftOf, insideDrift } from '../../../../src/core/drift/of-plan.ts';
 import { Directory } from '../../../../src/core/drift/why.ts';
+import { HOST_CONTAINER } from '../../../../src/core/expose.ts';
 import type { Op } from '../../../../src/core/host-state.ts';
 import { portLinkOf } from '../../../../src/core/plan/naming.ts';
 import { plan } from '../../../../src/core/plan.ts';
@@ -151,6 +152,52 @@ describe('in tables', () => {
     const more = { ...own.chains[0]!, name: 'mine' };
     const found = await damage({ kind: 'set-filter', at: AT, filter: { ...own, chains: [...own.chains, more] } });
     expect(found.map(short)).toContain(`web ${AT} chain chain mine of table bridge overlayd: extra`);
+  });
+});
+
+describe('of a host that is itself on the network', () => {
+  const link = 'ovl4096';
+  const address = { link, address: '10.0.0.7', prefix: 32 };
+
+  beforeEach(async () => {
+    world.addLocal(web, '10.0.0.7', HOST_CONTAINER, { ifname: link });
+    for (let pass = 0; pass < 3; pass++) await kernel.apply((await think()).planned);
+    expect(await find()).toEqual([]);
+  });
+
+  it('its address, with what the kernel takes along, its way in and its MAC are told', async () => {
+    const whys = async (...ops: readonly Op[]) => (await damage(...ops)).map((each) => [short(each), each.why]);
+    const isOn = 'this host itself is on web';
+    expect(await whys({ kind: 'delete-address', at: '', address })).toContainEqual([
+      'web host address 10.0.0.7/32 dev ovl4096: missing',
+      isOn,
+    ]);
+    await kernel.apply((await think()).planned);
+    const route = { destination: '10.0.0.7', gateway: '169.254.0.1', link: 'up0', protocol: '79' };
+    expect(await whys({ kind: 'delete-route', at: AT, route })).toEqual([
+      [`web ${AT} route 10.0.0.7 dev up0: missing`, isOn],
+    ]);
+    await kernel.apply((await think()).planned);
+    const { filter } = kernel.machine.snapshot(AT)!;
+    const chains = filter!.chains.map((chain) => (chain.name === 'inward' ? { ...chain, rules: [] } : chain));
+    expect(await whys({ kind: 'set-filter', at: AT, filter: { ...filter!, chains } })).toContainEqual([
+      `web ${AT} chain chain inward of table bridge overlayd: wrong`,
+      isOn,
+    ]);
+  });
+
+  it('a way in from another address is wrong', async () => {
+    const route = { destination: '10.0.0.0/24', gateway: '10.0.0.1', link, protocol: '79' };
+    const [found] = await damage({ kind: 'set-route', at: '', route });
+    expect(found).toMatchObject({ kind: 'route', state: 'wrong' });
+    expect(found!.detail).toBe('via 10.0.0.1 instead of via 10.0.0.1 src 10.0.0.7');
+  });
+
+  it('one address too many of the uplink is all that is told', async () => {
+    for (const [id, { container }] of world.local) if (container === HOST_CONTAINER) world.remove(id);
+    for (let pass = 0; pass < 3; pass++) await kernel.apply((await think()).planned);
+    const found = await damage({ kind: 'add-address', at: '', address: { ...address, address: '10.9.9.9' } });
+    expect(found.map(short)).toEqual(['web host address 10.9.9.9/32 dev ovl4096: extra']);
   });
 });
 
