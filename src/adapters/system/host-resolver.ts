@@ -34,20 +34,26 @@ export function createHostResolver({
   }
 
   return {
-    async ask(link, servers, domain) {
+    async ask(link, servers, domain, further) {
       if (!(await isThere())) return false;
       // What is as it should be is not set: each time, it forgets all answers.
       const wanted = [
         ['dns', servers],
-        ['domain', [domain]],
+        // In those with a tilde it looks for no name without a dot.
+        ['domain', [domain, ...further.map((each) => `~${each}`)]],
         ['default-route', ['no']],
       ] as const;
       for (const [what, values] of wanted)
-        if ((await told(what, link)) !== values.join(' ')) await must(['resolvectl', what, link, ...values]);
+        if (!isSame(await told(what, link), values)) await must(['resolvectl', what, link, ...values]);
       return true;
     },
     async forget(link) {
       if (await isThere()) await run(['resolvectl', 'revert', link]);
     },
   };
+}
+
+/** In whatever order. */
+function isSame(text: string, values: readonly string[]): boolean {
+  return text.split(' ').sort().join(' ') === [...values].sort().join(' ');
 }

@@ -2,7 +2,9 @@
  * How this host's own programs find names of the networks on which the host is: its resolver is told to ask their gateways, and told
  * again where somebody changed that, or the link was made anew.
  */
+import { parseCidr } from '../../core/cidr.ts';
 import { DOMAIN } from '../../core/dns/domain.ts';
+import { reverseNameOf } from '../../core/dns/reverse.ts';
 import { isOfHost } from '../../core/expose.ts';
 import { uplinkOf } from '../../core/plan/naming.ts';
 import type { EndpointRecord, NetworkRecord } from '../../core/records.ts';
@@ -23,6 +25,8 @@ export interface HostNamesDeps {
 export interface NameWay {
   readonly servers: readonly string[];
   readonly domain: string;
+  /** Those of its addresses' pointers, as far as a domain is of them alone. */
+  readonly reverse: readonly string[];
   /** The host's resolver asks there by itself. */
   readonly isAsked: boolean;
 }
@@ -65,9 +69,9 @@ export class HostNames {
   /** Whether the host's resolver asks there now. Why it could not be told is logged. */
   async tell(record: EndpointRecord, network: NetworkRecord): Promise<'asks' | 'absent' | 'failed'> {
     const { logger, resolver } = this.#deps;
-    const { servers, domain } = wayOf(record, network);
+    const { servers, domain, reverse } = wayOf(record, network);
     try {
-      const asks = await resolver.ask(uplinkOf(network.vni), servers, domain);
+      const asks = await resolver.ask(uplinkOf(network.vni), servers, domain, reverse);
       this.#told.delete(network.id);
       return asks ? 'asks' : 'absent';
     } catch (error) {
@@ -90,5 +94,9 @@ export class HostNames {
 /** By the gateways of those subnets in which the host is. */
 export function wayOf({ addresses }: EndpointRecord, { name, subnets }: NetworkRecord): Omit<NameWay, 'isAsked'> {
   const gateways = addresses.flatMap(({ ip }) => subnetWith(subnets, ip)?.gateway ?? []);
-  return { servers: [...new Set(gateways)], domain: `${name.toLowerCase()}.${DOMAIN}` };
+  const reverse = subnets.flatMap(({ cidr }) => {
+    const block = parseCidr(cidr);
+    return (block && reverseNameOf(block)) ?? [];
+  });
+  return { servers: [...new Set(gateways)], domain: `${name.toLowerCase()}.${DOMAIN}`, reverse };
 }

@@ -44,3 +44,15 @@ export function parseReverse(name: string): ReverseName | undefined {
   const ip = { family, value: value << BigInt(BITS[family] - prefix) };
   return { block: { ip, prefix }, below: labels.length > count, apex: suffix.slice(1) };
 }
+
+/** The name of a block, without a dot at its end. Undefined where no name stands for just that block, as of a /20. */
+export function reverseNameOf({ ip, prefix }: Cidr): string | undefined {
+  const { bitsPerLabel, suffix, radix } = TREES.find(({ family }) => family === ip.family)!;
+  if (prefix === 0 || prefix % bitsPerLabel !== 0) return undefined;
+  const labels: string[] = [];
+  for (let value = ip.value >> BigInt(BITS[ip.family] - prefix); labels.length < prefix / bitsPerLabel; ) {
+    labels.push((value & BigInt(2 ** bitsPerLabel - 1)).toString(radix));
+    value >>= BigInt(bitsPerLabel);
+  }
+  return `${labels.join('.')}${suffix}`;
+}

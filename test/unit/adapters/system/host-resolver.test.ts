@@ -28,11 +28,14 @@ async function run([program = '', what = '', link = '', ...values]: readonly str
   return { code: 0, stdout: values.length > 0 ? '' : `Link 7 (${link}): ${told[what]}\n`, stderr: '' };
 }
 const resolver = () => createHostResolver({ run, socket });
-const ask = () => resolver().ask('ovl4096', ['10.0.0.1', 'fd00::1'], 'web.overlayd.internal');
+const ask = () => resolver().ask('ovl4096', ['10.0.0.1', 'fd00::1'], 'web.overlayd.internal', ['0.0.10.in-addr.arpa']);
 
 test('is told whom to ask for which names, once', async () => {
   expect(await ask()).toBe(true);
-  expect(set).toEqual(['resolvectl dns ovl4096 10.0.0.1 fd00::1', 'resolvectl domain ovl4096 web.overlayd.internal']);
+  expect(set).toEqual([
+    'resolvectl dns ovl4096 10.0.0.1 fd00::1',
+    'resolvectl domain ovl4096 web.overlayd.internal ~0.0.10.in-addr.arpa',
+  ]);
   expect(await ask()).toBe(true);
   expect(set).toHaveLength(2);
 });

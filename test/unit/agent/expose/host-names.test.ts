@@ -10,7 +10,7 @@ const record = endpointRecord({ networkId: network.id });
 
 function start(isMade = true) {
   const clock = new VirtualClock();
-  const asked: (readonly [string, readonly string[], string])[] = [];
+  const asked: (readonly [string, readonly string[], string, readonly string[]])[] = [];
   const now = { isMade, refusal: undefined as Error | undefined, isMember: true };
   const member = {
     local: {
@@ -47,7 +47,7 @@ function start(isMade = true) {
 test('the resolver is told of each network on which the host is, and looked at once a minute', async () => {
   const { asked, clock, stop } = start();
   await clock.advance(1_000);
-  expect(asked).toEqual([['ovl4096', ['10.0.1.1'], 'web.overlayd.internal']]);
+  expect(asked).toEqual([['ovl4096', ['10.0.1.1'], 'web.overlayd.internal', ['1.0.10.in-addr.arpa']]]);
   await clock.advance(180_000);
   expect(asked).toHaveLength(4);
   await stop();
