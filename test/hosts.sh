@@ -3,9 +3,11 @@
 #
 #   npm run test:hosts                  Debian 12
 #   npm run test:hosts -- trixie        another release: trixie, forky
+#   npm run test:hosts -- trixie boot   one story: package, boot (host add, late addresses, a full disk), docker
+#   npm run test:hosts -- figures       what it takes from a bare Debian 13 to a name that answers, beside Docker Swarm
 #
 # Hosts are systemd-nspawn's over one root per release, in namespaces: the machine's own network is not touched. Each root is
-# made once, by debootstrap, in OVERLAYD_HOST_ROOTS (by default /var/cache/overlayd/hosts, 400 MB each), with the packages that
+# made once, by debootstrap, in OVERLAYD_HOST_ROOTS (by default /var/cache/overlayd/hosts, 600 MB each), with the packages that
 # apt needs to install ours without a network; remove it there to have a newer one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -21,11 +23,20 @@ PATH="$PWD/node_modules/.bin:$PATH:/usr/sbin:/sbin"
 mirror=${OVERLAYD_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 roots=${OVERLAYD_HOST_ROOTS:-/var/cache/overlayd/hosts}
 mkdir -p "$roots"
-[ $# -gt 0 ] || set -- bookworm
+releases=() stories=()
+for word in "$@"; do
+  case $word in
+    package | boot | docker | figures) stories+=("$word") ;;
+    *) releases+=("$word") ;;
+  esac
+done
+if [ ${#releases[@]} = 0 ]; then
+  case " ${stories[*]} " in *' figures '*) releases=(trixie) ;; *) releases=(bookworm) ;; esac
+fi
 
 # What a host has, and what apt may want for ours.
-base=systemd,systemd-sysv,dbus,iproute2,iputils-ping,nftables,procps,bind9-dnsutils,ca-certificates
-ours='libnftables1 libstdc++6 etcd-server dbus passwd'
+base=systemd,systemd-sysv,dbus,iproute2,iputils-ping,nftables,procps,bind9-dnsutils,ca-certificates,openssh-server,openssh-client
+ours='libnftables1 libstdc++6 etcd-server dbus passwd docker.io'
 
 make_root() {
   local release=$1 root=$roots/$1 script=/usr/share/debootstrap/scripts/$1
@@ -56,8 +67,8 @@ make_root() {
   exec 8>&-
 }
 
-for release in "$@"; do
+for release in "${releases[@]}"; do
   [[ $release =~ ^[a-z]+$ ]] || fail "'$release' is no name of a Debian release; try bookworm, trixie or forky"
   make_root "$release"
-  node test/hosts/hosts.ts "$roots/$release"
+  node test/hosts/hosts.ts "$roots/$release" "${stories[@]}"
 done
