@@ -48,7 +48,7 @@ tools='libnftables.so.1:libnftables1 ip:iproute2 bridge:iproute2 nft:nftables et
   dockerd:docker.io /usr/bin/docker:docker.io containerd:containerd iptables:iptables docker-compose:docker-compose busybox:busybox-static"
 [ -z "$with_bench" ] || tools="$tools iperf3:iperf3 sockperf:sockperf dnsperf:dnsperf ldd:libc-bin"
 [ -z "$with_debian" ] || tools="$tools debootstrap:debootstrap"
-[ -z "$with_hosts" ] || tools="$tools debootstrap:debootstrap systemd-nspawn:systemd-container dpkg-deb:dpkg busybox:busybox-static"
+[ -z "$with_hosts" ] || tools="$tools debootstrap:debootstrap systemd-nspawn:systemd-container dpkg-deb:dpkg busybox:busybox-static qemu-aarch64-static:qemu-user-static"
 [ -z "$with_kernel" ] || tools="$tools qemu-system-x86_64:qemu-system-x86 modprobe:kmod cpio:cpio xz:xz-utils zstd:zstd setsid:util-linux"
 # Runs etcd by another clock.
 [ -z "$with_tests" ] || tools="$tools qemu-x86_64:qemu-user busybox:busybox-static"

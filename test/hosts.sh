@@ -4,6 +4,7 @@
 #   npm run test:hosts                  Debian 12
 #   npm run test:hosts -- trixie        another release: trixie, forky
 #   npm run test:hosts -- trixie boot   one story: package, boot (host add, late addresses, a full disk), docker
+#   npm run test:hosts -- arm64         the package for arm64, its programs emulated
 #   npm run test:hosts -- figures       what it takes from a bare Debian 13 to a name that answers, beside Docker Swarm
 #
 # Hosts are systemd-nspawn's over one root per release, in namespaces: the machine's own network is not touched. Each root is
@@ -23,14 +24,15 @@ PATH="$PWD/node_modules/.bin:$PATH:/usr/sbin:/sbin"
 mirror=${OVERLAYD_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 roots=${OVERLAYD_HOST_ROOTS:-/var/cache/overlayd/hosts}
 mkdir -p "$roots"
-releases=() stories=()
+releases=() stories=() arm64=
 for word in "$@"; do
   case $word in
     package | boot | docker | figures) stories+=("$word") ;;
+    arm64) arm64=1 ;;
     *) releases+=("$word") ;;
   esac
 done
-if [ ${#releases[@]} = 0 ]; then
+if [ ${#releases[@]} = 0 ] && { [ -z "$arm64" ] || [ ${#stories[@]} -gt 0 ]; }; then
   case " ${stories[*]} " in *' figures '*) releases=(trixie) ;; *) releases=(bookworm) ;; esac
 fi
 
@@ -67,6 +69,22 @@ make_root() {
   exec 8>&-
 }
 
+# What its programs need of libraries, unpacked and never set up.
+make_arm64() {
+  local root=$roots/arm64 deb
+  [ ! -e "$root" ] || return 0
+  say "unpacking $root from $mirror"
+  rm -rf "$root.new"
+  debootstrap --arch=arm64 --foreign --variant=minbase --include=libstdc++6,libnftables1 trixie "$root.new" "$mirror" >"$root.log" 2>&1 ||
+    fail "debootstrap failed, see $root.log"
+  for deb in "$root.new"/var/cache/apt/archives/lib*.deb; do dpkg-deb -x "$deb" "$root.new"; done
+  mv "$root.new" "$root"
+}
+
+if [ -n "$arm64" ]; then
+  make_arm64
+  node test/hosts/arm64.ts "$roots/arm64"
+fi
 for release in "${releases[@]}"; do
   [[ $release =~ ^[a-z]+$ ]] || fail "'$release' is no name of a Debian release; try bookworm, trixie or forky"
   make_root "$release"
