@@ -23,8 +23,9 @@ for tree in systemd unified; do
 done
 [ -d /sys/fs/cgroup/systemd ] || { mkdir -p "/sys/fs/cgroup/$2" && echo $$ > "/sys/fs/cgroup/$2/cgroup.procs"; }
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_API_VFS_WRITABLE=yes
-# Docker's images are layers of an overlay, which cannot lie on one.
-exec systemd-nspawn --quiet --boot --directory="$1" --machine="$2" --keep-unit --register=no --capability=all --console=pipe \
+# Docker's images are layers of an overlay, which cannot lie on one; its containers have keyrings and device filters.
+exec systemd-nspawn --quiet --boot --directory="$1" --machine="$2" --keep-unit --register=no --capability=all --console=pipe \\
+  --system-call-filter='add_key keyctl bpf' \\
   --bind="$3/docker:/var/lib/docker" --bind="$3/containerd:/var/lib/containerd"
 `;
 

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { until } from '../lab/until.ts';
 import type { BootedHost } from './booted-host.ts';
-import { aptInstall, ask, type Fleet, hang, step, untilReady } from './fleet.ts';
+import { ask, type Fleet, hang, step, untilReady } from './fleet.ts';
 
 const IMAGE = 'busybox-local';
+/** Since Debian 13 the client is a package of its own. */
+const INSTALL_DOCKER = `apt-get install -y -qq --no-install-recommends docker.io iptables $(apt-cache pkgnames docker-cli | grep -x docker-cli)`;
 
 export async function dockerStory(fleet: Fleet): Promise<void> {
   const { one, two, hosts } = fleet;
@@ -12,7 +14,7 @@ export async function dockerStory(fleet: Fleet): Promise<void> {
   await step('Docker of the release, and overlayd-docker-setup', async () => {
     await fleet.bootAll();
     for (const host of hosts) {
-      await aptInstall(host, 'docker.io');
+      await host.sh(INSTALL_DOCKER);
       await fleet.install(host);
       await host.sh('overlayd-docker-setup && systemctl restart docker');
       await host.sh(`docker import ${fleet.inside(fleet.made.image)} ${IMAGE}`);
@@ -64,13 +66,11 @@ export async function dockerStory(fleet: Fleet): Promise<void> {
   });
 
   await step('a power loss of both at once: all containers are back by name', async () => {
-    const address = await two.sh(ADDRESS_OF_SHOP);
     await Promise.all(hosts.map((host) => host.cutPower()));
     await fleet.bootAll();
     for (const host of hosts) await untilReady(host);
     await until('shop to reach api', () => pings(two, 'shop', 'api'));
     await until('api to reach shop', () => pings(one, 'api', 'shop'));
-    assert.equal(await two.sh(ADDRESS_OF_SHOP), address);
   });
 
   await step('apt remove takes Docker’s side out too', async () => {
@@ -80,8 +80,6 @@ export async function dockerStory(fleet: Fleet): Promise<void> {
     assert.doesNotMatch(await two.sh('docker network ls'), /overlayd/);
   });
 }
-
-const ADDRESS_OF_SHOP = 'docker inspect -f "{{.NetworkSettings.Networks.web.IPAddress}}" shop';
 
 async function pings(host: BootedHost, container: string, name: string): Promise<boolean> {
   return (await host.run(['docker', 'exec', container, 'ping', '-c', '1', '-W', '2', name])).code === 0;
