@@ -61,6 +61,8 @@ export const BUDGET_MS = 5_000;
 const AWAY_BUDGET_MS = 600;
 /** Nobody who asks how things are waits for long. */
 const ALARMS_MS = 1_000;
+/** A member alone does not answer what is asked of keys. */
+const OF_MAJORITY = '/etcdserverpb.KV/';
 const HEAD_START_MS = 300;
 const AGAIN_MS = 500;
 const FIRST_RETURN_MS = 10_000;
@@ -143,8 +145,8 @@ export class EtcdConnection {
       const startedAt = this.#clock.elapsed();
       const timeoutMs = Math.max(1, Math.min(attemptMs, endsAt - startedAt));
       const answered = new AbortController();
-      const hasMajority = () => this.#outlook.hasMajority(this.#target.endpoints, link.endpoint);
-      const lost = whenLost({ clock: this.#clock, link, hasMajority, answered: answered.signal });
+      const isAlone = () => this.#outlook.isAlone(this.#target.endpoints, link.endpoint);
+      const lost = whenLost({ clock: this.#clock, link, isAlone, answered: answered.signal });
       try {
         const either = [lost, signal, repeatable ? link.over : undefined].filter((each) => each !== undefined);
         onSend?.(this.#revision);
@@ -152,6 +154,7 @@ export class EtcdConnection {
         const limits: CallLimits = { timeoutMs, signal: AbortSignal.any(either), traceparent };
         const answer = await link.during(link.client.call(method, request, limits));
         this.heard(answer.header, link);
+        if (method.path.startsWith(OF_MAJORITY)) this.#outlook.noteCall(this.#clock.elapsed() - startedAt);
         // Reads go well while writes are refused.
         if (!repeatable) this.#refused(undefined);
         return answer;

@@ -13,7 +13,7 @@ import { isThere, LEADER_LOST, MAJORITY_LOST, NO_LEADER, StatusError, statusOf }
 /** A call that takes longer may wait for a leader that is gone. */
 const VIGIL_MS = 300;
 /** So long one that is only slow may take to answer, while another one says that there is no leader. */
-const LEADERLESS_MS = 600;
+const LEADERLESS_MS = 700;
 const LOOK_MS = 50;
 
 export class LeaderLost extends StatusError {
@@ -22,7 +22,7 @@ export class LeaderLost extends StatusError {
   }
 }
 
-/** So few answer that there can be no leader, whether the member that was asked knows it or not. */
+/** No other one answers, so that there can be no leader, whether the member that was asked knows it or not. */
 export class MajorityLost extends StatusError {
   constructor() {
     super(status.UNAVAILABLE, MAJORITY_LOST);
@@ -33,26 +33,26 @@ export interface VigilDeps {
   readonly clock: Pick<Clock, 'sleep'>;
   /** To the member that has the call. */
   readonly link: Pick<Link, 'isLeaderless'>;
-  /** Whether so many members answer as etcd needs. Never rejects. */
-  readonly hasMajority: () => Promise<boolean>;
+  /** Whether no other member answers. Never rejects. */
+  readonly isAlone: () => Promise<boolean>;
   /** The call. */
   readonly answered: AbortSignal;
 }
 
 /**
  * The signal aborts when a call that takes long cannot be answered any more, for the reason that it has then: the member that has it
- * says that it knows of no leader, or so few others are there that it will. What it took may have been done. It is asked now
+ * says that it knows of no leader, or no other one is there, so that it will. What it took may have been done. It is asked now
  * and then as long as the call is not `answered`.
  */
-export function whenLost({ clock, link, hasMajority, answered }: VigilDeps): AbortSignal {
+export function whenLost({ clock, link, isAlone, answered }: VigilDeps): AbortSignal {
   const lost = new AbortController();
   const watch = async () => {
     await clock.sleep(VIGIL_MS, answered);
-    const outlook = hasMajority().then((isThere) => {
-      if (!isThere && !answered.aborted) lost.abort(new MajorityLost());
+    const outlook = isAlone().then((isSo) => {
+      if (isSo && !answered.aborted) lost.abort(new MajorityLost());
     });
     while (!(await link.isLeaderless(answered))) await clock.sleep(VIGIL_MS, answered);
-    // While a majority answers one is being elected.
+    // While others answer one is being elected.
     await outlook;
     if (!answered.aborted) lost.abort(new LeaderLost());
   };

@@ -1,10 +1,10 @@
 /**
- * Whether so many of etcd's members answer that it can serve. A member whose leader is gone takes what it is asked, and waits: it
- * needs one to two seconds to know (its election timeout), and whoever asks would wait as long. So while a call takes long all
- * members are asked how they are, each on a new connection. Silence alone proves nothing: it counts where the member that has the
- * call answers, and the others take many times as long as it did. Where etcd is slow all are.
+ * Whether the member that has a call is the only one of etcd's that answers. A member whose leader is gone takes what it is asked,
+ * and waits: it needs one to two seconds to know (its election timeout), and whoever asks would wait as long. So while a call
+ * takes long all endpoints are asked how they are, each on a new connection. Silence alone proves nothing: it counts where the
+ * member that has the call answers, and the others take many times as long as it does, and as calls usually do, which of members
+ * far apart is long. Nothing is counted: a member may be listed with several addresses.
  */
-import { majority } from '../../core/store-plan.ts';
 import type { Clock } from '../../ports/runtime.ts';
 
 export interface OutlookDeps {
@@ -13,17 +13,25 @@ export interface OutlookDeps {
   readonly isThere: (endpoint: string, signal: AbortSignal) => Promise<boolean>;
 }
 
-/** Of fewer nobody knows whether they are all of them. */
+/** Of two one may be a copy, which has no say. */
 const FEWEST = 3;
-/** So long members have at least. */
+/** So long the others have at least. */
 const SILENT_MS = 400;
-/** What the one that has the call took, times so much, the others have. */
+/** What the one that has the call took, times so much. */
 const SLOWER = 10;
+/** A call waits for a majority once; a new connection takes three times there and back, and the time to make it. */
+const LONGER = 6;
+/** What calls take where nobody knows. */
+const USUAL_MS = 200;
+/** So many of the last calls tell. */
+const REMEMBERED = 8;
 /** As long nobody asks again. */
 const GOOD_MS = 2_000;
 
 export class Outlook {
   readonly #deps: OutlookDeps;
+  /** What the last calls took, in milliseconds. */
+  readonly #took: number[] = [];
   #asking: Promise<boolean> | undefined;
   #goodUntil = Number.NEGATIVE_INFINITY;
 
@@ -31,10 +39,16 @@ export class Outlook {
     this.#deps = deps;
   }
 
-  /** False: most members do not answer, and the one at `own` does. Never rejects. */
-  async hasMajority(endpoints: readonly string[], own: string): Promise<boolean> {
+  /** A call was answered that needs a majority of members. */
+  noteCall(tookMs: number): void {
+    this.#took.push(tookMs);
+    if (this.#took.length > REMEMBERED) this.#took.shift();
+  }
+
+  /** True: none of the endpoints answers but `own`. Never rejects. */
+  async isAlone(endpoints: readonly string[], own: string): Promise<boolean> {
     const { clock } = this.#deps;
-    if (endpoints.length < FEWEST || !endpoints.includes(own) || clock.elapsed() < this.#goodUntil) return true;
+    if (endpoints.length < FEWEST || !endpoints.includes(own) || clock.elapsed() < this.#goodUntil) return false;
     this.#asking ??= this.#ask(endpoints, own).finally(() => {
       this.#asking = undefined;
     });
@@ -45,29 +59,26 @@ export class Outlook {
     const { clock, isThere } = this.#deps;
     const [startedAt, over] = [clock.elapsed(), new AbortController()];
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const needed = majority(endpoints.length);
-    let [there, gone] = [0, 0];
-    let isHeard = false;
-    const note = (isOne: boolean) => {
-      if (isOne) there++;
-      else gone++;
-      if (there >= needed) resolve(true);
-      if (isHeard && endpoints.length - gone < needed) resolve(false);
-    };
+    const others = endpoints
+      .filter((endpoint) => endpoint !== own)
+      .map((endpoint) =>
+        isThere(endpoint, over.signal).then((isOne) => {
+          if (isOne) resolve(false);
+        }),
+      );
     const wait = async () => {
-      isHeard = await isThere(own, over.signal);
-      if (!isHeard) return resolve(true);
-      note(true);
+      if (!(await isThere(own, over.signal))) return resolve(false);
       const tookMs = clock.elapsed() - startedAt;
-      await clock.sleep(Math.max(SILENT_MS, tookMs * SLOWER) - tookMs, over.signal);
-      resolve(false);
+      const usualMs = this.#took.length > 0 ? Math.min(...this.#took) : USUAL_MS;
+      const patienceMs = Math.max(SILENT_MS, tookMs * SLOWER, usualMs * LONGER);
+      await Promise.race([Promise.all(others), clock.sleep(patienceMs - tookMs, over.signal)]);
+      resolve(true);
     };
     // The end of the question ends it.
     void wait().catch(() => undefined);
-    for (const endpoint of endpoints) if (endpoint !== own) void isThere(endpoint, over.signal).then(note);
-    const isGood = await promise;
+    const isAlone = await promise;
     over.abort();
-    if (isGood) this.#goodUntil = clock.elapsed() + GOOD_MS;
-    return isGood;
+    if (!isAlone) this.#goodUntil = clock.elapsed() + GOOD_MS;
+    return isAlone;
   }
 }

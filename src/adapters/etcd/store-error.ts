@@ -23,8 +23,8 @@ export class StatusError extends Error {
 export const NO_LEADER = 'etcdserver: no leader';
 /** Ours: it took what was asked, and has no leader to do it with any more. The leader that is gone may have done it. */
 export const LEADER_LOST = 'etcdserver: no leader any more';
-/** Ours too: it took what was asked, and most of the others do not answer. */
-export const MAJORITY_LOST = 'etcdserver: no majority of its members answers';
+/** Ours too: it took what was asked, and none of the others answers. */
+export const MAJORITY_LOST = 'etcdserver: no other member answers';
 export const LEARNER = 'etcdserver: rpc not supported for learner';
 const NO_SPACE = 'etcdserver: mvcc: database space exceeded';
 const COMPACTED = 'etcdserver: mvcc: required revision has been compacted';

@@ -316,7 +316,7 @@ test.each([
   const connection = connect(left.url, await makeOther(), await makeOther());
   for (const call of [write, read]) {
     const failure = call(connection);
-    expect(await sooner(connection, failure)).toContain('no majority of its members answers');
+    expect(await sooner(connection, failure)).toContain('no other member answers');
     await expect(failure).rejects.toSatisfy((error) => mayHaveHappened(error) && isUnanswered(error));
   }
   // Nor is it asked again, or given up.

@@ -31,7 +31,7 @@ async function isGivenUp(clock: VirtualClock, failures: Map<string, OverlaydErro
 test.each([
   ['nobody says anything', {}, 60_000, false],
   ['one says that there is no leader', { a: noLeader }, 1_000, true],
-  ['and others may be slow', { a: noLeader }, 500, false],
+  ['and others may be slow', { a: noLeader }, 600, false],
   ['and another one is not there', { a: noLeader, b: refused }, 1_000, true],
   ['and another one says so too', { a: noLeader, b: noLeader }, 60_000, false],
   ['and another one is there, which we do not trust', { a: noLeader, b: untrusted }, 60_000, false],

@@ -19,42 +19,49 @@ function fixture(members: Members) {
   return { clock, asked, outlook: new Outlook({ clock, isThere }), endpoints: Object.keys(members) };
 }
 
-/** What is said within that time; undefined: nothing. */
-async function saidWithin(members: Members, ms: number): Promise<boolean | undefined> {
+/** What is said within that time; undefined: nothing. `usual`: what calls took before. */
+async function saidWithin(members: Members, ms: number, usual: readonly number[]): Promise<boolean | undefined> {
   const { clock, endpoints, outlook } = fixture(members);
+  for (const tookMs of usual) outlook.noteCall(tookMs);
   let said: boolean | undefined;
-  void outlook.hasMajority(endpoints, 'own').then((value) => {
+  void outlook.isAlone(endpoints, 'own').then((value) => {
     said = value;
   });
   await clock.advance(ms);
   return said;
 }
 
-test.each<[string, Members, number, boolean | undefined]>([
-  ['a majority answers', { own: 5, b: 20, c: SILENT }, 30, true],
-  ['it answers without the one that was asked', { own: SILENT, b: 20, c: 20 }, 30, true],
-  ['the others are gone', { own: 5, b: -1, c: -1 }, 10, false],
+const QUICK = [5, 900, 8];
+
+test.each<[string, Members, number, boolean | undefined, (readonly number[])?]>([
+  ['another one answers', { own: 5, b: 20, c: SILENT }, 30, false],
+  ['others answer, and the one that was asked does not', { own: SILENT, b: 20, c: 20 }, 30, false],
+  ['the others are gone', { own: 5, b: -1, c: -2 }, 10, true],
   ['one is gone, and the other one may be slow', { own: 5, b: -1, c: SILENT }, 399, undefined],
-  ['but not for ever', { own: 5, b: -1, c: SILENT }, 401, false],
-  ['both are silent', { own: 5, b: SILENT, c: SILENT }, 401, false],
+  ['but not for ever', { own: 5, b: -1, c: SILENT }, 401, true],
+  ['both are silent', { own: 5, b: SILENT, c: SILENT }, 401, true],
   ['where the one that was asked is slow, the others may be too', { own: 100, b: SILENT, c: SILENT }, 999, undefined],
-  ['ten times as slow', { own: 100, b: SILENT, c: SILENT }, 1_001, false],
-  ['and come', { own: 100, b: 900, c: SILENT }, 1_001, true],
+  ['ten times as slow', { own: 100, b: SILENT, c: SILENT }, 1_001, true],
+  ['where calls take long, members are far apart', { own: 5, b: SILENT, c: SILENT }, 1_499, undefined, [260, 250]],
+  ['and are not there after many times as long', { own: 5, b: SILENT, c: SILENT }, 1_501, true, [260, 250]],
+  ['what calls take is not known', { own: 5, b: SILENT, c: SILENT }, 1_199, undefined, []],
+  ['and one comes', { own: 100, b: 900, c: SILENT }, 1_001, false],
   ['nobody says anything', { own: SILENT, b: SILENT, c: SILENT }, 60_000, undefined],
-  ['the one that was asked is gone itself', { own: -5, b: SILENT, c: SILENT }, 10, true],
-  ['of five two are left', { own: 5, b: 20, c: -1, d: -1, e: -1 }, 30, false],
-  ['of five three are left', { own: 5, b: 20, c: 30, d: -1, e: -1 }, 40, true],
-  ['of two nobody knows whether they are all', { own: 5, b: -1 }, 1, true],
-  ['nor who is none of them', { a: -1, b: -1, c: -1 }, 1, true],
-])('%s', async (_, members, ms, expected) => expect(await saidWithin(members, ms)).toBe(expected));
+  ['the one that was asked is gone itself', { own: -5, b: SILENT, c: SILENT }, 10, false],
+  ['of five two are left, which know it soon', { own: 5, b: 20, c: -1, d: -1, e: -1 }, 30, false],
+  ['of two nobody knows whether both have a say', { own: 5, b: -1 }, 1, false],
+  ['nor of one that is listed no more', { a: -1, b: -1, c: -1 }, 1, false],
+])('%s', async (_, members, ms, expected, usual = QUICK) => {
+  expect(await saidWithin(members, ms, usual)).toBe(expected);
+});
 
 test('of many that wait one asks, and what was good a moment ago is', async () => {
   const { asked, clock, endpoints, outlook } = fixture({ own: 5, b: 20, c: 20 });
-  const both = Promise.all([outlook.hasMajority(endpoints, 'own'), outlook.hasMajority(endpoints, 'own')]);
-  expect(await clock.until(both)).toEqual([true, true]);
-  expect(await clock.until(outlook.hasMajority(endpoints, 'own'))).toBe(true);
+  const both = Promise.all([outlook.isAlone(endpoints, 'own'), outlook.isAlone(endpoints, 'own')]);
+  expect(await clock.until(both)).toEqual([false, false]);
+  expect(await clock.until(outlook.isAlone(endpoints, 'own'))).toBe(false);
   expect(asked.sort()).toEqual(['b', 'c', 'own']);
   await clock.advance(3_000);
-  await clock.until(outlook.hasMajority(endpoints, 'own'));
+  await clock.until(outlook.isAlone(endpoints, 'own'));
   expect(asked).toHaveLength(6);
 });
