@@ -281,7 +281,8 @@ export class EtcdConnection {
         throw error;
       }
     };
-    void untilHopeless(this.#clock, failures, endpoints.length, over.signal).then(
+    const { patienceMs } = this.#outlook;
+    void untilHopeless(this.#clock, failures, { endpoints: endpoints.length, patienceMs }, over.signal).then(
       () => hopeless.abort(new AggregateError(failures.values())),
       () => undefined,
     );

@@ -12,8 +12,6 @@ import { isThere, LEADER_LOST, MAJORITY_LOST, NO_LEADER, StatusError, statusOf }
 
 /** A call that takes longer may wait for a leader that is gone. */
 const VIGIL_MS = 300;
-/** So long one that is only slow may take to answer, while another one says that there is no leader. */
-const LEADERLESS_MS = 700;
 const LOOK_MS = 50;
 
 export class LeaderLost extends StatusError {
@@ -63,19 +61,19 @@ export function whenLost({ clock, link, isAlone, answered }: VigilDeps): AbortSi
 
 /**
  * Until a member has said for a while that it knows of no leader, and so few of the endpoints answer that there can be none. While a
- * majority answers one is being elected, which is worth the wait. `failures`: what each endpoint said last. Rejects when the
- * signal aborts.
+ * majority answers one is being elected, which is worth the wait. `failures`: what each endpoint said last. `patienceMs`: so long one
+ * that is only slow may take to answer, while another one says that there is no leader. Rejects when the signal aborts.
  */
 export async function untilHopeless(
   clock: Pick<Clock, 'sleep'>,
   failures: ReadonlyMap<string, OverlaydError>,
-  endpoints: number,
+  { endpoints, patienceMs }: { readonly endpoints: number; readonly patienceMs: number },
   signal: AbortSignal,
 ): Promise<void> {
   const all = () => [...failures.values()];
   const isLeaderless = () => all().some((failure) => statusOf(failure).details === NO_LEADER);
   for (let forMs = 0; ; forMs = isLeaderless() ? forMs + LOOK_MS : 0) {
-    if (forMs >= LEADERLESS_MS && all().filter(isThere).length < majority(endpoints)) return;
+    if (forMs >= patienceMs && all().filter(isThere).length < majority(endpoints)) return;
     await clock.sleep(LOOK_MS, signal);
   }
 }

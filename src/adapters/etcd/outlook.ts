@@ -22,7 +22,11 @@ const SLOWER = 10;
 /** A call waits for a majority once; a new connection takes three times there and back, and the time to make it. */
 const LONGER = 6;
 /** What calls take where nobody knows. */
-const USUAL_MS = 200;
+const USUAL_MS = 120;
+/** One that took longer was held up. */
+const MOST_USUAL_MS = 350;
+/** So long one that makes no connection has while another one says that there is no leader. */
+const LEADERLESS_MS = 500;
 /** So many of the last calls tell. */
 const REMEMBERED = 8;
 /** As long nobody asks again. */
@@ -43,6 +47,15 @@ export class Outlook {
   noteCall(tookMs: number): void {
     this.#took.push(tookMs);
     if (this.#took.length > REMEMBERED) this.#took.shift();
+  }
+
+  /** How long members may take to answer while another one says that there is no leader: more where they are far apart. */
+  get patienceMs(): number {
+    return Math.max(LEADERLESS_MS, this.#usualMs * LONGER);
+  }
+
+  get #usualMs(): number {
+    return this.#took.length > 0 ? Math.min(MOST_USUAL_MS, ...this.#took) : USUAL_MS;
   }
 
   /** True: none of the endpoints answers but `own`. Never rejects. */
@@ -69,8 +82,7 @@ export class Outlook {
     const wait = async () => {
       if (!(await isThere(own, over.signal))) return resolve(false);
       const tookMs = clock.elapsed() - startedAt;
-      const usualMs = this.#took.length > 0 ? Math.min(...this.#took) : USUAL_MS;
-      const patienceMs = Math.max(SILENT_MS, tookMs * SLOWER, usualMs * LONGER);
+      const patienceMs = Math.max(SILENT_MS, tookMs * SLOWER, this.#usualMs * LONGER);
       await Promise.race([Promise.all(others), clock.sleep(patienceMs - tookMs, over.signal)]);
       resolve(true);
     };

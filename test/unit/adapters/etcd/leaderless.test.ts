@@ -16,7 +16,7 @@ const untrusted = asStoreError(
 async function isGivenUp(clock: VirtualClock, failures: Map<string, OverlaydError>, ms: number): Promise<boolean> {
   const over = new AbortController();
   let isOver = false;
-  const ended = untilHopeless(clock, failures, 3, over.signal).then(
+  const ended = untilHopeless(clock, failures, { endpoints: 3, patienceMs: 700 }, over.signal).then(
     () => {
       isOver = true;
     },

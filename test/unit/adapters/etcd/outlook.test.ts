@@ -44,7 +44,7 @@ test.each<[string, Members, number, boolean | undefined, (readonly number[])?]>(
   ['ten times as slow', { own: 100, b: SILENT, c: SILENT }, 1_001, true],
   ['where calls take long, members are far apart', { own: 5, b: SILENT, c: SILENT }, 1_499, undefined, [260, 250]],
   ['and are not there after many times as long', { own: 5, b: SILENT, c: SILENT }, 1_501, true, [260, 250]],
-  ['what calls take is not known', { own: 5, b: SILENT, c: SILENT }, 1_199, undefined, []],
+  ['what calls take is not known', { own: 5, b: SILENT, c: SILENT }, 719, undefined, []],
   ['and one comes', { own: 100, b: 900, c: SILENT }, 1_001, false],
   ['nobody says anything', { own: SILENT, b: SILENT, c: SILENT }, 60_000, undefined],
   ['the one that was asked is gone itself', { own: -5, b: SILENT, c: SILENT }, 10, false],
@@ -53,6 +53,17 @@ test.each<[string, Members, number, boolean | undefined, (readonly number[])?]>(
   ['nor of one that is listed no more', { a: -1, b: -1, c: -1 }, 1, false],
 ])('%s', async (_, members, ms, expected, usual = QUICK) => {
   expect(await saidWithin(members, ms, usual)).toBe(expected);
+});
+
+test('where members are far apart, nobody is given up soon who does not answer a call for a leader', () => {
+  const { outlook } = fixture({ own: 5 });
+  expect(outlook.patienceMs).toBe(720);
+  outlook.noteCall(900);
+  expect(outlook.patienceMs).toBe(2_100);
+  outlook.noteCall(250);
+  expect(outlook.patienceMs).toBe(1_500);
+  for (let nth = 0; nth < 20; nth++) outlook.noteCall(nth);
+  expect(outlook.patienceMs).toBe(500);
 });
 
 test('of many that wait one asks, and what was good a moment ago is', async () => {
