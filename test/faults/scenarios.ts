@@ -364,7 +364,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'bad-token',
     title: 'A token that is used up, expired, revoked, or of another cluster’s CA',
     limit: 'refused',
-    proofs: [e2e('join.test.ts', 'oken')],
+    proofs: [e2e('join.test.ts')],
   },
   {
     name: 'certificates',
