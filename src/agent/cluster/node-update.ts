@@ -48,7 +48,7 @@ export async function updateNode(deps: NodeUpdateDeps, update: NodeUpdate, by: s
     if (isRenamed) requireFree(nodes, next.name);
     if (!(await write(deps.commit, record, next, revision))) continue;
     if (isRenamed) await deps.users.admit(next);
-    const said = { event: 'member-updated', node: record.name, nodeId: record.id, by } as const;
+    const said = { event: 'member-updated', name: record.name, nodeId: record.id, by } as const;
     deps.logger.info({ ...said, ...(isRenamed && { to: next.name }), labels: next.labels }, 'node updated');
     return record.id;
   }
