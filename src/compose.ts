@@ -350,7 +350,7 @@ export async function startAgent(
   const handlers = createHandlers(
     {
       ...{ lifecycle, pki, clock, random, logger, status, report, doctor, facts, storeWork, offered },
-      ...{ events: events.cluster, drift: drift.cluster, incus: incusSide },
+      ...{ events: events.cluster, drift: drift.cluster, looks: drift.looks, incus: incusSide },
       exposing: composeExpose({ exec, lifecycle, facts, clock, logger }, quit.signal),
     },
     { quarantineSeconds },

@@ -42,8 +42,10 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
     elapsed: clock.elapsed,
     onUsed: (secret) => options.print(`For another browser: ${linkTo(secret)}`),
   });
+  const { view, problemOf } = follower;
+  const asked = { agent, view, problemOf };
   const deps = { files: await loadStaticFiles(FILES), follower, events: new EventFeed(agent, clock), login };
-  const server = createPageServer({ ...deps, actions: pageActions(agent) }, options.names);
+  const server = createPageServer({ ...deps, actions: pageActions(asked, { writable: options.write }) }, options.names);
   const close = await listen(server, options.listen);
   if ('path' in options.listen) {
     const { path } = options.listen;

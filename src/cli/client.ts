@@ -32,6 +32,7 @@ import type {
   JoinClusterRequest,
   KeptList,
   LeaveRequest,
+  LookRequest,
   MoveStoreRequest,
   Network,
   NetworkList,
@@ -69,6 +70,7 @@ import type {
   TokenList,
   UpdateNodeRequest,
 } from '../gen/overlayd/v1/control.ts';
+import type { Seen } from '../gen/overlayd/v1/look.ts';
 
 export type OnProgress = (message: string) => void;
 
@@ -130,5 +132,6 @@ export interface ControlClient {
   getRecords(request: RecordsRequest, onTold: (part: RecordsPart) => void, signal?: AbortSignal): Promise<void>;
   /** Resolves when each host has answered or was given up. */
   findDrift(request: DriftRequest, onTold: (found: HostDrift) => void): Promise<void>;
+  lookFrom(request: LookRequest): Promise<Seen>;
   close(): void;
 }

@@ -2,11 +2,14 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { connection, overview, trouble } from './cluster.ts';
+import { DriftView } from './drift-view.tsx';
 import { EndpointsView } from './endpoints-view.tsx';
 import { EventsView } from './events-view.tsx';
 import { HostsView } from './hosts-view.tsx';
+import { NamesView } from './names-view.tsx';
 import { NetworksView } from './networks-view.tsx';
 import { Mark } from './parts.tsx';
+import { ReachView } from './reach-view.tsx';
 import { linkTo, route, type View } from './route.ts';
 import { SearchBox } from './search-box.tsx';
 
@@ -14,6 +17,9 @@ const VIEWS: readonly (readonly [View, string, () => JSX.Element])[] = [
   ['hosts', 'Hosts', HostsView],
   ['networks', 'Networks', NetworksView],
   ['endpoints', 'Endpoints', EndpointsView],
+  ['reach', 'Reach', ReachView],
+  ['names', 'Names', NamesView],
+  ['drift', 'Drift', DriftView],
   ['events', 'Events', EventsView],
 ];
 

@@ -39,6 +39,15 @@ const TOOL: Column<EndpointRow> = {
   cell: ({ tool }) => tool || <span class="faint">–</span>,
 };
 
+const WALK: Column<EndpointRow> = {
+  ...{ heading: '', width: '4.5rem' },
+  cell: ({ id, name }) => (
+    <a href={linkTo('reach', '', { from: id })} aria-label={`What does ${name} reach?`}>
+      reach …
+    </a>
+  ),
+};
+
 function HostLink({ id }: { id: string }) {
   const host = row('hosts', id);
   if (!host) return <span class="faint">unknown</span>;
@@ -65,6 +74,7 @@ export function EndpointTable({ label, endpoints, without, empty }: Props) {
     ...(without === 'network' ? [] : [NETWORK]),
     ...(without === 'host' ? [] : [HOST]),
     TOOL,
+    ...(without === undefined ? [WALK] : []),
   ];
   return <VirtualTable label={label} columns={columns} rows={endpoints} idOf={({ id }) => id} empty={empty} />;
 }

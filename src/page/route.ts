@@ -1,7 +1,7 @@
 /** Which view is shown: the part of the address behind `#`, so that back, forward and bookmarks work. */
 import { computed, signal } from '@preact/signals';
 
-export const VIEWS = ['hosts', 'networks', 'endpoints', 'events'] as const;
+export const VIEWS = ['hosts', 'networks', 'endpoints', 'reach', 'names', 'drift', 'events'] as const;
 export type View = (typeof VIEWS)[number];
 
 export interface Route {

@@ -2,6 +2,7 @@
 import type { DriftReport } from '../core/drift/drift.ts';
 import type { EventFilter } from '../core/events/event-filter.ts';
 import type { Selected } from '../core/events/event-history.ts';
+import type { Look, Seen } from '../core/look.ts';
 import type { Peer } from './peers.ts';
 
 export interface EventQuery extends EventFilter {
@@ -24,6 +25,7 @@ export interface MembersHandler {
   events(query: EventQuery, signal: AbortSignal): AsyncIterable<Selected>;
   /** Of this host. Throws what looking throws. */
   drift(query: DriftQuery, signal: AbortSignal): Promise<DriftReport>;
+  look(look: Look, signal: AbortSignal): Promise<Seen>;
 }
 
 export interface MembersTransport {
@@ -34,4 +36,5 @@ export interface MembersTransport {
   events(peer: Peer, query: EventQuery, signal: AbortSignal): AsyncIterable<Selected>;
   /** The same of what differs there. */
   drift(peer: Peer, query: DriftQuery, signal: AbortSignal): Promise<DriftReport>;
+  look(peer: Peer, look: Look, signal: AbortSignal): Promise<Seen>;
 }

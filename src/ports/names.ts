@@ -23,3 +23,14 @@ export interface NamesSession {
   /** Resolves when it was done. Throws what the process says, or `data-path-failed` (retryable) when the session ends. */
   ask(request: NamesRequest): Promise<void>;
 }
+
+/**
+ * Asks the responder at `to` from inside of a container's namespace, with the container's own address `from`, by UDP. Throws
+ * `data-path-failed` when the signal aborts before there is an answer, and as system calls do.
+ */
+export type AskResponder = (
+  container: { readonly namespacePath: string; readonly from: string },
+  to: string,
+  message: Uint8Array,
+  signal: AbortSignal,
+) => Promise<Uint8Array>;

@@ -2,6 +2,7 @@
  * Asks the agent on behalf of all pages, as long as one is looked at, and tells them what is different. Asks the less often the longer
  * the agent takes: it has containers to answer.
  */
+import type { ClusterView } from '../core/cluster-view.ts';
 import { asOverlaydError, isOverlaydError } from '../core/errors.ts';
 import type { RecordsPart, RecordsRequest, Status, StatusRequest } from '../gen/overlayd/v1/control.ts';
 import type { Clock } from '../ports/runtime.ts';
@@ -35,6 +36,7 @@ export class Follower {
   readonly #listeners = new Set<(change: ToldChange) => void>();
   readonly published: Published;
   #selfId = '';
+  #problems: ReadonlyMap<string, string> = new Map();
   #following: AbortController | undefined;
   #looking: Promise<void> | undefined;
   #records = { dueAt: 0 };
@@ -46,6 +48,12 @@ export class Follower {
     this.#writable = options.writable;
     this.published = new Published(options.run, unknownOverview(options.writable, ''));
   }
+
+  /** As of the last look. */
+  view = (): ClusterView => this.#mirror.view;
+
+  /** What the status of the agent's host says against a node, in words; undefined: nothing. */
+  problemOf = (nodeId: string): string | undefined => this.#problems.get(nodeId);
 
   /** Until the signal aborts `listener` is told what changes. */
   follow(listener: (change: ToldChange) => void, signal: AbortSignal): void {
@@ -109,6 +117,9 @@ export class Follower {
     this.#selfId = status.self?.id ?? '';
     this.published.setOverview(overviewOf(status, this.#writable));
     this.published.set('paths', status.peers.map(pathRow));
+    const silent = status.peers.filter(({ state }) => state !== 'alive');
+    const words = (state: string) => `it is ${state}: members do not hear it`;
+    this.#problems = new Map(silent.map(({ nodeId, state }) => [nodeId, words(state)]));
   }
 
   async #lookAtRecords(): Promise<void> {

@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterState } from '../../src/core/page/contract.ts';
 import type { Host, HostProcess } from '../lab/host.ts';
-import { attach } from '../lab/network.ts';
+import { attach, untilReaches } from '../lab/network.ts';
 import { type SocketTunnel, tunnelTo } from '../lab/tunnel.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
@@ -29,6 +29,9 @@ afterAll(async () => {
   await serving?.kill();
 });
 
+/** Without the prefix that listings may show. */
+const addressOf = (text: string) => text.split('/')[0]!;
+
 async function open(where: string): Promise<Page> {
   const { page } = await openPage(browser, `${tunnel.url}${where}`);
   page.setDefaultTimeout(120_000);
@@ -40,7 +43,7 @@ test('the socket is its owner’s alone', async () => {
   expect(mode & 0o777).toBe(0o600);
 });
 
-test('the page follows what commands on other hosts do, and a host that falls silent', async () => {
+test('the page follows what commands on other hosts do', async () => {
   const [one, two, three] = hosts();
   const page = await open('/#/networks');
   await page.getByText('There is no network yet').waitFor();
@@ -52,20 +55,61 @@ test('the page follows what commands on other hosts do, and a host that falls si
   await detail.getByRole('heading', { name: '2 endpoints on 2 hosts' }).waitFor();
   const found = await one.json('endpoint', 'ls');
   const table = detail.getByRole('grid');
-  for (const { Name, Address } of found as { Name: string; Address: string }[]) {
-    await table.getByRole('row').filter({ hasText: Name }).filter({ hasText: Address }).waitFor();
+  for (const { Name, IPv4Address } of found as { Name: string; IPv4Address: string }[]) {
+    expect(IPv4Address).toMatch(/^10\.20\.0\.\d+/);
+    await table
+      .getByRole('row')
+      .filter({ hasText: Name })
+      .filter({ hasText: addressOf(IPv4Address) })
+      .waitFor();
   }
   await two.mustOverlayd('network', 'disconnect', 'web', 'netns:a');
   await detail.getByRole('heading', { name: '1 endpoint on 1 host' }).waitFor();
 
-  await page.getByRole('link', { name: 'Hosts' }).click();
-  const tile = page.getByRole('option').filter({ hasText: three.name });
-  await tile.filter({ hasText: 'ready' }).filter({ hasText: 'MTU 1450' }).waitFor();
-  await three.powerOff();
-  await tile.filter({ hasText: 'down' }).waitFor({ timeout: 120_000 });
-  // Rows of before stay: nothing says that they are gone.
-  await page.getByRole('link', { name: 'Endpoints' }).click();
-  await page.getByRole('grid').getByText('shop').waitFor();
+  await page.context().close();
+});
+
+test('why one endpoint does not reach another is found on the hosts of both, by name', async () => {
+  const [one, two, three] = hosts();
+  await attach(two, 'c', 'web', '--name', 'near');
+  await attach(three, 'd', 'web', '--name', 'far');
+  await untilReaches(two, 'c', 'far');
+  const page = await open('/#/reach');
+  for (const [label, name] of [
+    ['From', 'near'],
+    ['To', 'far'],
+  ] as const) {
+    await page.getByRole('combobox', { name: label, exact: true }).fill(name);
+    await page.getByRole('option').filter({ hasText: name }).first().waitFor();
+    await page.keyboard.press('Enter');
+  }
+  const walk = page.getByRole('button', { name: 'Walk' });
+  await walk.click();
+  await page.getByText('Nothing stands between them.').waitFor();
+  const steps = (await page.getByRole('listitem').allTextContents()).join('\n');
+  expect(steps).toMatch(/container.*h2.*netns:c, by eth0/);
+  expect(steps).toMatch(/names.*h2.*far is 10\.20\.0\.\d+/);
+  expect(steps).toMatch(/data path.*h2.*to h3: round trip/);
+  expect(steps).toMatch(/kernel.*h3.*as they should be/);
+
+  const filter = 'add table inet wall; add chain inet wall in { type filter hook input priority -300; }; ';
+  await three.must(['nft', `${filter}add rule inet wall in udp dport 4789 drop`]);
+  await until('the walk to say so', async () => {
+    await walk.click();
+    await page.getByText(/things? (is|are) wrong/).waitFor();
+    return (await page.getByRole('listitem').allTextContents()).some((text) => /nothing that is sent to h3/.test(text));
+  });
+  await three.must(['nft', 'delete table inet wall']);
+
+  await page.getByRole('link', { name: 'Names' }).click();
+  await page.getByRole('combobox', { name: 'Host', exact: true }).selectOption('h3');
+  await page.getByRole('textbox', { name: 'Name' }).fill('near.web');
+  await page.keyboard.press('Enter');
+  await page.getByText('NOERROR from 10.20.0.1:53').waitFor();
+  const [near] = (await one.json('endpoint', 'ls')).filter(({ Name }: { Name: string }) => Name === 'near');
+  await page.getByRole('cell', { name: addressOf(near.IPv4Address) }).waitFor();
+  await page.getByRole('link', { name: 'Drift' }).click();
+  await page.getByText('0 differences on 3 hosts').waitFor();
   await page.context().close();
 });
 
@@ -102,4 +146,18 @@ test('where no agent answers there is no page, and off loopback no page without 
   expect((await status('/')).trim()).toBe('200');
   expect((await status('/api/state')).trim()).toBe('401');
   await open.kill();
+});
+
+test('a host that falls silent is shown as such, and what was there stays', async () => {
+  const [, , three] = hosts();
+  const page = await open('/');
+  await page.getByRole('link', { name: 'Hosts' }).click();
+  const tile = page.getByRole('option').filter({ hasText: three.name });
+  await tile.filter({ hasText: 'ready' }).filter({ hasText: 'MTU 1450' }).waitFor();
+  await three.powerOff();
+  await tile.filter({ hasText: 'down' }).waitFor({ timeout: 120_000 });
+  // Rows of before stay: nothing says that they are gone.
+  await page.getByRole('link', { name: 'Endpoints' }).click();
+  await page.getByRole('grid').getByText('shop').waitFor();
+  await page.context().close();
 });

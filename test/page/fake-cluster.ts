@@ -4,12 +4,17 @@ import { type EndpointRecord, keys, type NetworkRecord, type NodeRecord } from '
 import {
   type CopiedRecord,
   Diagnosis,
+  type DriftRequest,
   type EventsReply,
   type EventsRequest,
+  type HostDrift,
+  type LookRequest,
   type RecordsPart,
   type RecordsRequest,
   Status,
 } from '../../src/gen/overlayd/v1/control.ts';
+import type { Drift } from '../../src/gen/overlayd/v1/drift.ts';
+import type { Seen, SeenThing } from '../../src/gen/overlayd/v1/look.ts';
 import { clusterRecord, endpointRecord, networkRecord, nodeRecord } from '../fixtures/records.ts';
 
 export interface ClusterSize {
@@ -37,6 +42,10 @@ export class FakeCluster {
   #revision = 10;
   #tell: ((reply: EventsReply) => void) | undefined;
   #told = 0;
+  /** By host: what differs there; which do not answer; what is seen of the data path from there, by node id. */
+  readonly drifts = new Map<number, Drift[]>();
+  readonly silent = new Set<number>();
+  readonly seen = new Map<string, SeenThing>();
   /** Thrown instead of an answer. */
   refuses: Error | undefined;
 
@@ -154,6 +163,38 @@ export class FakeCluster {
         { name: 'clock', outcome: 'skipped', detail: 'behind NAT' },
       ],
     });
+
+  lookFrom = async ({ node, look }: LookRequest): Promise<Seen> => {
+    const { endpoint = '', pathTo = '', name } = look ?? {};
+    const things = [
+      ...(endpoint ? [{ name: 'container', outcome: 'ok', detail: 'netns:c1, by eth0' }] : []),
+      ...(pathTo ? [this.seen.get(node) ?? { name: 'data path', outcome: 'ok', detail: 'round trip 0.21 ms' }] : []),
+      ...(name ? [{ name: 'names', outcome: 'ok', detail: 'answered' }] : []),
+    ];
+    const found = [...this.#records.values()]
+      .filter(({ key, value }) => key.startsWith(keys.endpoints) && value)
+      .map(({ value }) => JSON.parse(value!) as EndpointRecord)
+      .filter((record) => record.name === name?.name);
+    const answers = found.map(({ addresses }) => ({ type: 'A', ttlSeconds: 5, value: addresses[0]!.ip }));
+    return {
+      things,
+      name: name && { code: found.length > 0 ? 'NOERROR' : 'NXDOMAIN', answers, tookMs: 1, from: '10.128.0.1:53' },
+    };
+  };
+
+  findDrift = async ({ node, repair }: DriftRequest, onTold: (told: HostDrift) => void): Promise<void> => {
+    for (let at = 0; at < this.size.hosts; at++) {
+      if (node !== '' && node !== nodeId(at)) continue;
+      const differs = this.drifts.get(at) ?? [];
+      const reason = this.silent.has(at) ? 'it did not answer within 10 s' : '';
+      const found = { differs: repair ? [] : differs, repaired: repair ? differs : [], putBack: [] };
+      if (repair) this.drifts.delete(at);
+      onTold({
+        ...{ nodeId: nodeId(at), nodeName: `host${at + 1}`, reason },
+        found: reason ? undefined : { ...found, leftOut: 0, isPartial: false },
+      });
+    }
+  };
 
   #status(): Status {
     const peers = Array.from({ length: this.size.hosts - 1 }, (_, at) => ({

@@ -2,6 +2,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { keys } from '../../src/core/records.ts';
+import { Drift } from '../../src/gen/overlayd/v1/drift.ts';
 import { openPage, startBrowser } from './browser.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { type ServedPage, servePage } from './served-page.ts';
@@ -107,6 +108,74 @@ test('ten thousand endpoints of a thousand hosts are walked through by keys, a s
   await page.keyboard.press('ArrowRight');
   await page.keyboard.press('Enter');
   await page.getByRole('complementary', { name: 'host2' }).waitFor();
+});
+
+test('the walk from one endpoint to another names what is wrong between them', async () => {
+  const cluster = small();
+  const page = await open(cluster, '/#/reach');
+  const pick = async (label: string, text: string) => {
+    await page.getByRole('combobox', { name: label, exact: true }).fill(text);
+    await page.getByRole('option').first().waitFor();
+    await page.keyboard.press('Enter');
+  };
+  const [from, to] = [cluster.endpoint(0), cluster.endpoint(4)];
+  await pick('From', from.addresses[0]!.ip);
+  await pick('To', `${to.name} api-0`);
+  await page.getByRole('button', { name: 'Walk' }).click();
+  await page.getByText('Nothing stands between them.').waitFor();
+  expect(page.url()).toContain(`from=${from.id.slice(0, 16)}&to=${to.id.slice(0, 16)}`);
+  const row = { kind: 'FDB row', object: `${to.mac} dev vx0`, state: 'missing', network: 'api-0', place: 'ovl-4096' };
+  cluster.drifts.set(0, [Drift.fromPartial(row)]);
+  await page.getByRole('button', { name: 'Walk' }).click();
+  await page.getByText('One thing is wrong.').waitFor();
+  const step = page.getByRole('listitem').filter({ hasText: 'problem' });
+  expect(await step.textContent()).toContain(`FDB row ${to.mac} dev vx0 is missing`);
+});
+
+test('a name is asked for where a container would ask', async () => {
+  const cluster = small();
+  const page = await open(cluster, '/#/names');
+  await page.getByRole('textbox', { name: 'Name' }).fill('api-0');
+  await page.keyboard.press('Enter');
+  await page.getByRole('cell', { name: '10.128.0.2' }).waitFor();
+  await page.getByRole('textbox', { name: 'Name' }).fill('nobody');
+  await page.getByRole('button', { name: 'Ask' }).click();
+  await page.getByText('NXDOMAIN').waitFor();
+});
+
+test('drift of all hosts is shown, and put right where the page may', async () => {
+  const cluster = small();
+  const row = {
+    kind: 'neighbour',
+    object: '10.128.0.9 dev vx0',
+    state: 'missing',
+    network: 'api-0',
+    why: 'endpoint x',
+  };
+  cluster.drifts.set(1, [Drift.fromPartial({ ...row, place: 'ovl-4096', sinceMs: Date.now() - 90_000 })]);
+  cluster.silent.add(3);
+  const page = await open(cluster, '/#/drift', { writable: true });
+  await page.getByText('1 difference on 4 hosts').waitFor();
+  await page.getByText('Not asked: host4: it did not answer within 10 s').waitFor();
+  const table = page.getByRole('grid', { name: 'What differs' });
+  expect(await table.getByRole('row').nth(1).textContent()).toMatch(/^host2api-0missing neighbour 10\.128\.0\.9/);
+  await page.getByRole('button', { name: 'Put it right' }).click();
+  await page.getByText('1 put right now').waitFor();
+  await page.getByText('Every kernel that was looked at holds what it should.').waitFor();
+  cluster.happen(1, 'kernel-repaired', 'rows put back', { network: 'api-0' });
+  await page.getByText('rows put back').waitFor();
+});
+
+test('a page that reads only offers no repair', async () => {
+  const page = await open(small(), '/#/drift');
+  await page.getByText('0 differences on 5 hosts').waitFor();
+  expect(await page.getByRole('button', { name: 'Put it right' }).count()).toBe(0);
+  const status = await page.evaluate(
+    "fetch('api/repair', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' }).then((r) => r.status)",
+  );
+  expect(status).toBe(404);
+  // The browser complains of what is not there.
+  opened.at(-1)!.complaints.length = 0;
 });
 
 test('events are told as they happen, and asked for while they are shown alone', async () => {

@@ -29,7 +29,9 @@ export async function servePage(
   const follower = new Follower({ agent: cluster, clock }, { run: 'r1', writable });
   const events = new EventFeed(cluster, clock);
   const files = await loadStaticFiles(PAGE_FILES);
-  const server = createPageServer({ files, follower, events, login, actions: pageActions(cluster) }, []);
+  const { view, problemOf } = follower;
+  const actions = pageActions({ agent: cluster, view, problemOf }, { writable });
+  const server = createPageServer({ files, follower, events, login, actions }, []);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {

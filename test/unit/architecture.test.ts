@@ -120,6 +120,7 @@ const AGENT_ROOMS: Readonly<Record<string, readonly string[]>> = {
   podman: ['networks', 'attachments', 'type member.ts'],
   incus: ['endpoints', 'attachments', 'type member.ts'],
   events: [],
+  look: ['path', 'type member.ts'],
   drift: ['type member.ts'],
 };
 

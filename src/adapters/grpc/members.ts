@@ -5,12 +5,15 @@ import { OverlaydError } from '../../core/errors.ts';
 import { requireBounded } from '../../core/events/event-filter.ts';
 import type { Selected } from '../../core/events/event-history.ts';
 import { type HostEvent, parseEvent } from '../../core/events/host-event.ts';
+import type { Look, Seen } from '../../core/look.ts';
 import type { DriftBatch, DriftQuery as DriftQueryMessage } from '../../gen/overlayd/v1/drift.ts';
 import type { EventBatch, EventsQuery } from '../../gen/overlayd/v1/events.ts';
+import type { LookQuery, Seen as SeenMessage } from '../../gen/overlayd/v1/look.ts';
 import { MembersService } from '../../gen/overlayd/v1/members.ts';
 import type { DriftQuery, EventQuery, MembersHandler } from '../../ports/members.ts';
 import type { Peer } from '../../ports/peers.ts';
 import { DriftReading, driftBatches } from './drift-batch.ts';
+import { heardSeen, lookMessage, lookOf, seenMessage } from './look-message.ts';
 import {
   hearMember,
   type MemberCall,
@@ -36,6 +39,7 @@ const MOST_LOOKS = 2;
 /** For `MembersService`. */
 export function memberMethods(handler: MembersHandler, require: RequireMember): UntypedServiceImplementation {
   const events = { counts: new StreamCounts(MOST_STREAMS, tooManyStreams), require };
+  const walks = { counts: new StreamCounts(MOST_STREAMS, tooManyWalks), require };
   const looks = { counts: new StreamCounts(MOST_LOOKS, tooManyLooks), require };
   return {
     events: (call: MemberCall<EventsQuery, EventBatch>) => {
@@ -53,6 +57,12 @@ export function memberMethods(handler: MembersHandler, require: RequireMember): 
       };
       tellMember(call, tell, looks);
     },
+    look: (call: MemberCall<LookQuery, SeenMessage>) => {
+      const tell = async function* (signal: AbortSignal) {
+        yield seenMessage(await handler.look(lookOf(call.request), signal));
+      };
+      tellMember(call, tell, walks);
+    },
   };
 }
 
@@ -66,6 +76,12 @@ function tooManyStreams(): OverlaydError {
 
 function tooManyLooks(): OverlaydError {
   return new OverlaydError('conflict', 'it looks for drift for this host already: ask again when that has ended', {
+    retryable: true,
+  });
+}
+
+function tooManyWalks(): OverlaydError {
+  return new OverlaydError('conflict', 'it looks at paths and names for this host already: ask again in a moment', {
     retryable: true,
   });
 }
@@ -99,6 +115,14 @@ export async function* askEvents(peer: Peer, query: EventQuery, way: MemberWay):
     length += each.length;
     if (!query.follow && length > MOST_PAST_TEXT) return;
   }
+}
+
+/** As `MembersTransport.look`. */
+export async function askLook(peer: Peer, look: Look, way: MemberWay): Promise<Seen> {
+  const heard = hearMember(peer, (client) => client.look(lookMessage(look)), way, 'cannot be asked what it sees');
+  for await (const seen of heard) return heardSeen(seen);
+  way.signal.throwIfAborted();
+  throw new OverlaydError('internal', `${peer.address} ended without an answer`);
 }
 
 /** As `MembersTransport.drift`. */

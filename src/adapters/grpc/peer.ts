@@ -27,6 +27,7 @@ import { OverlaydError } from '../../core/errors.ts';
 import type { Selected } from '../../core/events/event-history.ts';
 import type { GossipMessage } from '../../core/gossip/message.ts';
 import { parseHostPort } from '../../core/host-port.ts';
+import type { Look, Seen } from '../../core/look.ts';
 import { type Answer, GossipClient, GossipService, type Question } from '../../gen/overlayd/v1/gossip.ts';
 import { KeepersService } from '../../gen/overlayd/v1/keepers.ts';
 import { MembersService } from '../../gen/overlayd/v1/members.ts';
@@ -39,7 +40,7 @@ import { answerAll, Conversation, type Unanswered } from './conversation.ts';
 import { Door, type DoorLimits, peerName } from './door.ts';
 import { unreachable } from './error.ts';
 import { answerFor, askKeeper, keeperMethods } from './keepers.ts';
-import { askDrift, askEvents, memberMethods } from './members.ts';
+import { askDrift, askEvents, askLook, memberMethods } from './members.ts';
 import { contextOf, createServer, KEEPALIVE } from './server.ts';
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -196,6 +197,11 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport, Membe
   async drift(peer: Peer, query: DriftQuery, signal: AbortSignal): Promise<DriftReport> {
     if (this.#closed) throw unreachable('this node has stopped talking to others', undefined);
     return await askDrift(peer, query, { ...this.#wayTo(peer), signal });
+  }
+
+  async look(peer: Peer, look: Look, signal: AbortSignal): Promise<Seen> {
+    if (this.#closed) throw unreachable('this node has stopped talking to others', undefined);
+    return await askLook(peer, look, { ...this.#wayTo(peer), signal });
   }
 
   /** Takes a renewed certificate into use for new connections. */

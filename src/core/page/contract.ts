@@ -152,3 +152,56 @@ export interface EventRow {
   /** As text, e.g. `network=web`. */
   readonly fields: readonly string[];
 }
+
+/** Of the walk from one endpoint to another. */
+export interface ReachStep {
+  readonly name: string;
+  /** Name of the host on which it was looked at; empty: the records of the cluster say it. */
+  readonly host: string;
+  readonly outcome: 'ok' | 'problem' | 'skipped';
+  /** What was seen, or why it was skipped. */
+  readonly detail: string;
+}
+
+export interface Walk {
+  readonly steps: readonly ReachStep[];
+}
+
+export interface NameAnswered extends Pick<ReachStep, 'outcome' | 'detail'> {
+  /** Absent: nobody answered. */
+  readonly reply?: {
+    readonly code: string;
+    /** host:port. */
+    readonly from: string;
+    readonly answers: readonly { readonly type: string; readonly ttlSeconds: number; readonly value: string }[];
+  };
+}
+
+/** As `overlayd drift` tells it. */
+export interface DriftRow {
+  readonly id: string;
+  readonly host: string;
+  /** Empty: the host's own part. */
+  readonly network: string;
+  readonly kind: string;
+  readonly object: string;
+  /** `missing`, `wrong`, `extra`. */
+  readonly state: string;
+  readonly detail: string;
+  readonly why: string;
+  readonly since: number;
+  /** Why it cannot be put right; empty: nothing stands in the way. */
+  readonly hindered: string;
+}
+
+export interface DriftLooked {
+  readonly differs: readonly DriftRow[];
+  /** What was put right by this look. */
+  readonly repaired: readonly DriftRow[];
+  /** Hosts that did not answer, with why. */
+  readonly away: readonly string[];
+  /** How many hosts answered. */
+  readonly answered: number;
+  /** So much more differs than is listed. */
+  readonly leftOut: number;
+}

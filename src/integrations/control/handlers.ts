@@ -54,6 +54,7 @@ import { connectThroughEngine } from './engine-container.ts';
 import { type EventHandlersDeps, eventHandlers } from './event-handlers.ts';
 import { exposeHandlers } from './expose-handlers.ts';
 import { connectThroughIncus, disconnectThroughIncus, type ThroughIncus } from './incus-instance.ts';
+import { type LookHandlersDeps, lookHandlers } from './look-handlers.ts';
 import {
   dnsMessage,
   endpointMessage,
@@ -70,7 +71,7 @@ import { serviceHandlers } from './service-handlers.ts';
 import { type StatusFacts, statusMessage } from './status.ts';
 import { type StoreHandlersDeps, storeHandlers } from './store-handlers.ts';
 
-export interface HandlersDeps extends EventHandlersDeps, DriftHandlersDeps {
+export interface HandlersDeps extends EventHandlersDeps, DriftHandlersDeps, LookHandlersDeps {
   readonly lifecycle: Lifecycle;
   readonly pki: Pki;
   readonly clock: Clock;
@@ -169,6 +170,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     ...exposeHandlers(deps, active, membership),
     ...eventHandlers(deps),
     ...driftHandlers(deps),
+    ...lookHandlers(deps),
     ...recordHandlers(deps.status, membership),
 
     createToken: (request: CreateTokenRequest) => active().keepers.ask('createToken', request),

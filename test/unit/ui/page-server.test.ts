@@ -27,7 +27,13 @@ beforeEach(async () => {
   const server = createPageServer(
     {
       ...{ files: new Map([['/', file]]), follower, login },
-      ...{ events: new EventFeed(cluster, systemClock), actions: pageActions(cluster) },
+      ...{
+        events: new EventFeed(cluster, systemClock),
+        actions: pageActions(
+          { agent: cluster, view: follower.view, problemOf: follower.problemOf },
+          { writable: false },
+        ),
+      },
     },
     [],
   );

@@ -22,6 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { DriftBatch } from "./drift.ts";
 import { Event, EventsQuery } from "./events.ts";
+import { LookQuery, Seen } from "./look.ts";
 
 export const protobufPackage = "overlayd.v1";
 
@@ -994,6 +995,12 @@ export interface HostDrift {
     | undefined;
   /** Why it did not answer, in words; empty: it did. Then this is its last part, or its only one. */
   reason: string;
+}
+
+export interface LookRequest {
+  /** Name or id of the host that is to look; empty: the one that is asked. */
+  node: string;
+  look?: LookQuery | undefined;
 }
 
 export interface RecordsRequest {
@@ -11441,6 +11448,73 @@ export const HostDrift: MessageFns<HostDrift> = {
   },
 };
 
+function createBaseLookRequest(): LookRequest {
+  return { node: "", look: undefined };
+}
+
+export const LookRequest: MessageFns<LookRequest> = {
+  encode(message: LookRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.look !== undefined) {
+      LookQuery.encode(message.look, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LookRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLookRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.look = LookQuery.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LookRequest>): LookRequest {
+    return LookRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LookRequest>): LookRequest {
+    const message = createBaseLookRequest();
+    message.node = object.node ?? "";
+    message.look = (object.look !== undefined && object.look !== null) ? LookQuery.fromPartial(object.look) : undefined;
+    return message;
+  },
+};
+
 function createBaseRecordsRequest(): RecordsRequest {
   return { life: "", after: 0 };
 }
@@ -12168,6 +12242,16 @@ export const ControlService = {
     responseSerialize: (value: HostDrift): Buffer => Buffer.from(HostDrift.encode(value).finish()),
     responseDeserialize: (value: Buffer): HostDrift => HostDrift.decode(value),
   },
+  /** What a host sees now. */
+  lookFrom: {
+    path: "/overlayd.v1.Control/LookFrom" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LookRequest): Buffer => Buffer.from(LookRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LookRequest => LookRequest.decode(value),
+    responseSerialize: (value: Seen): Buffer => Buffer.from(Seen.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Seen => Seen.decode(value),
+  },
   /**
    * The records of networks, endpoints and nodes as this host knows them, for who keeps a copy: all of them, or what changed since.
    * Ends when that is told.
@@ -12252,6 +12336,8 @@ export interface ControlServer extends UntypedServiceImplementation {
   followEvents: handleServerStreamingCall<EventsRequest, EventsReply>;
   /** Of each host as soon as it has answered, in parts; ends when all have, or have been given up. */
   findDrift: handleServerStreamingCall<DriftRequest, HostDrift>;
+  /** What a host sees now. */
+  lookFrom: handleUnaryCall<LookRequest, Seen>;
   /**
    * The records of networks, endpoints and nodes as this host knows them, for who keeps a copy: all of them, or what changed since.
    * Ends when that is told.
@@ -12885,6 +12971,19 @@ export interface ControlClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<HostDrift>;
+  /** What a host sees now. */
+  lookFrom(request: LookRequest, callback: (error: ServiceError | null, response: Seen) => void): ClientUnaryCall;
+  lookFrom(
+    request: LookRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Seen) => void,
+  ): ClientUnaryCall;
+  lookFrom(
+    request: LookRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Seen) => void,
+  ): ClientUnaryCall;
   /**
    * The records of networks, endpoints and nodes as this host knows them, for who keeps a copy: all of them, or what changed since.
    * Ends when that is told.

@@ -18,6 +18,7 @@ import {
 } from "@grpc/grpc-js";
 import { DriftBatch, DriftQuery } from "./drift.ts";
 import { EventBatch, EventsQuery } from "./events.ts";
+import { LookQuery, Seen } from "./look.ts";
 
 export const protobufPackage = "overlayd.v1";
 
@@ -49,6 +50,16 @@ export const MembersService = {
     responseSerialize: (value: DriftBatch): Buffer => Buffer.from(DriftBatch.encode(value).finish()),
     responseDeserialize: (value: Buffer): DriftBatch => DriftBatch.decode(value),
   },
+  /** One answer. */
+  look: {
+    path: "/overlayd.v1.Members/Look" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: LookQuery): Buffer => Buffer.from(LookQuery.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LookQuery => LookQuery.decode(value),
+    responseSerialize: (value: Seen): Buffer => Buffer.from(Seen.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Seen => Seen.decode(value),
+  },
 } as const;
 
 export interface MembersServer extends UntypedServiceImplementation {
@@ -56,6 +67,8 @@ export interface MembersServer extends UntypedServiceImplementation {
   events: handleServerStreamingCall<EventsQuery, EventBatch>;
   /** Ends when all is told. */
   drift: handleServerStreamingCall<DriftQuery, DriftBatch>;
+  /** One answer. */
+  look: handleServerStreamingCall<LookQuery, Seen>;
 }
 
 export interface MembersClient extends Client {
@@ -65,6 +78,9 @@ export interface MembersClient extends Client {
   /** Ends when all is told. */
   drift(request: DriftQuery, options?: Partial<CallOptions>): ClientReadableStream<DriftBatch>;
   drift(request: DriftQuery, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<DriftBatch>;
+  /** One answer. */
+  look(request: LookQuery, options?: Partial<CallOptions>): ClientReadableStream<Seen>;
+  look(request: LookQuery, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<Seen>;
 }
 
 export const MembersClient = makeGenericClientConstructor(MembersService, "overlayd.v1.Members") as unknown as {

@@ -29,7 +29,14 @@ const noDrift: MembersHandler['drift'] = async () => ({
   ...{ differs: [], repaired: [], putBack: [], leftOut: 0, isPartial: false },
 });
 
-async function createNode(nodeId: string, events: MembersHandler['events'] = async function* () {}, drift = noDrift) {
+const noLook: MembersHandler['look'] = async () => ({ things: [], name: undefined });
+
+async function createNode(
+  nodeId: string,
+  events: MembersHandler['events'] = async function* () {},
+  drift = noDrift,
+  look = noLook,
+) {
   const stop = new AbortController();
   opened.push(stop);
   const key = await pki.createKey();
@@ -37,7 +44,7 @@ async function createNode(nodeId: string, events: MembersHandler['events'] = asy
   const validity = { now: Date.now(), lifetimeMs: 3_600_000 };
   const certificate = await pki.issue(ca, { csr, nodeId, address: '127.0.0.1' }, validity);
   const transport = new GrpcPeerTransport(
-    { clock, pki, logger, keeper: noKeeper, isMember: () => true, members: { events, drift } },
+    { clock, pki, logger, keeper: noKeeper, isMember: () => true, members: { events, drift, look } },
     { nodeId, material: { key, certificate, caCertificate: ca.certificate }, listenAddress: '127.0.0.1', port: 0 },
   );
   await transport.serve(async () => ({ from: nodeId, members: [] }), stop.signal);
@@ -209,4 +216,31 @@ test('a member looks for another one twice at once, and says what went wrong wit
   await expect(ask(false)).rejects.toMatchObject({ code: 'conflict' });
   held.resolve();
   expect(await Promise.all(looks)).toHaveLength(2);
+});
+
+test('what another member sees is told as it is, and no more of it than one of ours says', async () => {
+  const [{ transport }] = await Promise.all([createNode('a')]);
+  const asked: unknown[] = [];
+  const answers = Array.from({ length: 800 }, (_, at) => ({
+    type: 'A',
+    ttlSeconds: 5,
+    value: `10.0.${at >> 8}.${at & 255}`,
+  }));
+  const { peer } = await createNode('b', undefined, undefined, async (look) => {
+    asked.push(look);
+    const things = [
+      { name: 'data path', outcome: 'ok', detail: 'x'.repeat(5_000) } as const,
+      { name: 'names', outcome: 'a word of later' as 'ok', detail: '' },
+    ];
+    return { things, name: { code: 'NOERROR', answers, tookMs: 1.5, from: '10.0.0.1:53' } };
+  });
+  const look = { network: 'n1', endpoint: '', pathTo: 'a', name: { name: 'api', type: 'A' } };
+  const seen = await transport.look(peer, look, NO_END);
+  expect(asked).toEqual([look]);
+  expect(seen.things.map(({ outcome, detail }) => [outcome, detail.length])).toEqual([
+    ['ok', 2_000],
+    ['skipped', 0],
+  ]);
+  expect(seen.name).toMatchObject({ code: 'NOERROR', tookMs: 1.5, from: '10.0.0.1:53' });
+  expect(seen.name!.answers).toEqual(answers.slice(0, 500));
 });

@@ -28,6 +28,7 @@ function open(answers: Readonly<Record<string, (signal: AbortSignal) => Promise<
       events: () => {
         throw new Error('nobody asks for events');
       },
+      look: () => Promise.reject(new Error('nobody asks what is seen')),
     }),
   });
   const find = async (request: Partial<Parameters<ClusterDrift['find']>[0]> = {}) => {

@@ -34,6 +34,7 @@ function open(...names: readonly string[]) {
     ...{ own: logs.get(self)!, clock, self: () => ({ ...own }), others: () => hosts },
     transport: () => ({
       drift: () => Promise.reject(new Error('nobody asks for drift')),
+      look: () => Promise.reject(new Error('nobody asks what is seen')),
       async *events({ address }, query, signal) {
         const name = address.split(':')[0]!;
         busy.most = Math.max(busy.most, ++busy.now);

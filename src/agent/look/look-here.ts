@@ -1,0 +1,133 @@
+/**
+ * What this host sees of a network of its own, looked at now: whether it has an endpoint, whether packets to a member pass, what a
+ * name is answered with. Reads only.
+ */
+
+import type { LocalEndpoint } from '../../core/container.ts';
+import { ASKED_TYPES, type AskedType, decodeReply, encodeQuestion } from '../../core/dns/reply.ts';
+import { asOverlaydError } from '../../core/errors.ts';
+import { formatHostPort } from '../../core/host-port.ts';
+import type { Look, NameReply, Seen, SeenThing } from '../../core/look.ts';
+import { isEncrypted } from '../../core/network-options.ts';
+import type { PathStatus } from '../../core/path/path.ts';
+import type { EndpointRecord, NetworkRecord, NodeRecord } from '../../core/records.ts';
+import type { AskResponder } from '../../ports/names.ts';
+import type { Clock, Random } from '../../ports/runtime.ts';
+import type { Member } from '../member.ts';
+import type { PathWatch } from '../path/path-watch.ts';
+
+export interface LookDeps {
+  readonly member: Pick<Member, 'self' | 'view' | 'local' | 'wireguard'>;
+  readonly paths: Pick<PathWatch, 'examine' | 'status' | 'skipped'>;
+  readonly askResponder: AskResponder;
+  readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
+  readonly random: Pick<Random, 'next'>;
+}
+
+const NAME_MS = 3_000;
+
+/** Each look is by itself: one that fails is told as a problem. */
+export async function lookHere(deps: LookDeps, look: Look): Promise<Seen> {
+  const network = deps.member.view.network(look.network);
+  const [path, name] = await Promise.all([
+    look.pathTo === '' ? [] : [lookAtPath(deps, network, look.pathTo)],
+    look.name ? lookAtName(deps, network, { ...look, name: look.name }) : undefined,
+  ]);
+  const things = [
+    ...(look.endpoint === '' ? [] : [lookAtContainer(deps, look.endpoint)]),
+    ...(await Promise.all(path)),
+    ...(name ? [name.thing] : []),
+  ];
+  return { things, name: name?.reply };
+}
+
+function lookAtContainer({ member }: LookDeps, endpointId: string): SeenThing {
+  const local = member.local.get(endpointId);
+  if (local) return { name: 'container', outcome: 'ok', detail: `${local.container.text}, by ${local.ifname}` };
+  const detail = 'this host does not know the endpoint, though the records of the cluster say that it is here';
+  return { name: 'container', outcome: 'problem', detail };
+}
+
+async function lookAtPath(deps: LookDeps, network: NetworkRecord | undefined, nodeId: string): Promise<SeenThing> {
+  const { member, paths } = deps;
+  const seen = (outcome: SeenThing['outcome'], detail: string): SeenThing => ({ name: 'data path', outcome, detail });
+  if (nodeId === member.self.id) return seen('skipped', 'both are on this host');
+  const node = member.view.node(nodeId);
+  if (!node) return seen('problem', 'this host knows no such node');
+  if (network && isEncrypted(network)) return lookAtTunnel(member, node);
+  const why = paths.skipped(node);
+  if (why !== undefined) return seen('skipped', why);
+  await paths.examine([node]);
+  const status = paths.status(node);
+  if (!status || status.state === 'unknown') return seen('skipped', 'nothing came back yet, and nothing was lost');
+  return seen(status.state === 'passes' ? 'ok' : 'problem', pathWords(status, node));
+}
+
+function pathWords({ state, lossPercent, roundTripMs, mtu }: PathStatus, { name }: NodeRecord): string {
+  if (state === 'lost') return `nothing that is sent to ${name} comes back`;
+  const loss = state === 'loses' ? `${lossPercent} % of packets to ${name} get lost; ` : '';
+  return `${loss}round trip ${roundTripMs.toFixed(2)} ms, packets of ${mtu} bytes pass`;
+}
+
+async function lookAtTunnel({ wireguard }: LookDeps['member'], { id, name }: NodeRecord): Promise<SeenThing> {
+  await wireguard.looked();
+  const tunnel = wireguard.peers().find(({ nodeId }) => nodeId === id);
+  if (!tunnel) return { name: 'data path', outcome: 'problem', detail: `there is no WireGuard tunnel to ${name}` };
+  const { problem, mtu, backend } = tunnel;
+  if (problem) return { name: 'data path', outcome: 'problem', detail: problem };
+  return { name: 'data path', outcome: 'ok', detail: `WireGuard (${backend}), MTU ${mtu}` };
+}
+
+async function lookAtName(
+  deps: LookDeps,
+  network: NetworkRecord | undefined,
+  { endpoint: endpointId, name: question }: Look & { readonly name: NonNullable<Look['name']> },
+): Promise<{ readonly thing: SeenThing; readonly reply?: NameReply }> {
+  const seen = (outcome: SeenThing['outcome'], detail: string) => ({
+    thing: { name: 'names', outcome, detail } as const,
+  });
+  const all = network ? deps.member.local.onNetwork(network.id) : [];
+  const asker = all.find(({ record }) => record.id === endpointId) ?? all[0];
+  if (!network || !asker) {
+    return seen('skipped', 'this host has no container on the network, so nobody answers here');
+  }
+  const id = Math.floor(deps.random.next() * 65_536);
+  const type = ASKED_TYPES.find((each) => each === question.type);
+  const message = type && encodeQuestion(id, question.name, type satisfies AskedType);
+  if (!message) return seen('problem', `"${question.name}" cannot be asked for`);
+  try {
+    const reply = await ask(deps, network, asker, message);
+    if (reply.id !== id) return seen('problem', 'what came back answers another question');
+    const what = reply.answers.map(({ value }) => value).join(', ');
+    const isThere = reply.code === 'NOERROR' && reply.answers.length > 0;
+    return { ...seen(isThere ? 'ok' : 'problem', isThere ? what : `answered with ${reply.code}`), reply };
+  } catch (error) {
+    return seen('problem', asOverlaydError(error).message);
+  }
+}
+
+async function ask(
+  { askResponder, clock }: LookDeps,
+  { subnets }: NetworkRecord,
+  { container, record }: LocalEndpoint,
+  message: Uint8Array,
+): Promise<NameReply & { readonly id: number }> {
+  const [{ subnet, ip: from }] = record.addresses as [EndpointRecord['addresses'][number]];
+  const { gateway } = subnets.find(({ cidr }) => cidr === subnet) ?? subnets[0]!;
+  const begin = clock.elapsed();
+  const late = new AbortController();
+  const answered = new AbortController();
+  clock.sleep(NAME_MS, answered.signal).then(
+    () => late.abort(),
+    () => undefined,
+  );
+  try {
+    const bytes = await askResponder({ namespacePath: container.path, from }, gateway, message, late.signal);
+    const reply = decodeReply(bytes);
+    if (!reply) throw new Error('what came back is no answer');
+    const { id, code, answers } = reply;
+    return { id, code, answers, tookMs: clock.elapsed() - begin, from: formatHostPort(gateway, 53) };
+  } finally {
+    answered.abort();
+  }
+}

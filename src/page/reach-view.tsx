@@ -1,0 +1,88 @@
+/** Why can A not reach B: a walk from one to the other, each step looked at now. */
+import { useEffect, useState } from 'preact/hooks';
+import type { ReachStep, Walk } from '../core/page/contract.ts';
+import type { Tone } from '../core/page/health.ts';
+import { row } from './cluster.ts';
+import { EndpointPicker } from './endpoint-picker.tsx';
+import { Mark } from './parts.tsx';
+import { replace, route } from './route.ts';
+import { ask } from './server.ts';
+
+export const OUTCOMES: Readonly<Record<ReachStep['outcome'], readonly [Tone, string]>> = {
+  ok: ['good', 'well'],
+  problem: ['bad', 'problem'],
+  skipped: ['unknown', 'not looked at'],
+};
+
+export function ReachView() {
+  const { query } = route.value;
+  const [from, to] = [query.get('from') ?? '', query.get('to') ?? ''];
+  const [walk, setWalk] = useState<Walk | 'walking' | Error | undefined>(undefined);
+  // Of two others what was seen says nothing.
+  useEffect(() => setWalk(undefined), [from, to]);
+  const go = () => {
+    setWalk('walking');
+    ask<Walk>('api/reach', { from, to }).then(setWalk, setWalk);
+  };
+  const isReady = row('endpoints', from) !== undefined && row('endpoints', to) !== undefined && from !== to;
+  return (
+    <div class="whole">
+      <section aria-labelledby="reach-heading" class="scrolls">
+        <header class="bar">
+          <h1 id="reach-heading">Why can A not reach B?</h1>
+        </header>
+        <p class="hint">Each step is looked at now, on the hosts of both. It changes nothing.</p>
+        <form
+          class="fields"
+          onSubmit={(event) => {
+            event.preventDefault();
+            if (isReady) go();
+          }}
+        >
+          <EndpointPicker label="From" chosen={from} onChoose={(id) => replace('reach', '', { from: id, to })} />
+          <EndpointPicker label="To" chosen={to} onChoose={(id) => replace('reach', '', { from, to: id })} />
+          <button type="submit" class="main" disabled={!isReady || walk === 'walking'}>
+            {walk === 'walking' ? 'Walking…' : 'Walk'}
+          </button>
+          <button type="button" disabled={!isReady} onClick={() => replace('reach', '', { from: to, to: from })}>
+            Swap
+          </button>
+        </form>
+        <div aria-live="polite">
+          {walk instanceof Error && <p class="refused">{walk.message}</p>}
+          {walk && walk !== 'walking' && !(walk instanceof Error) && <Steps walk={walk} />}
+        </div>
+      </section>
+    </div>
+  );
+}
+
+function Steps({ walk: { steps } }: { walk: Walk }) {
+  const problems = steps.filter(({ outcome }) => outcome === 'problem').length;
+  return (
+    <>
+      <p class={problems > 0 ? 'verdict refused' : 'verdict well'}>
+        <Mark tone={problems > 0 ? 'bad' : 'good'} />{' '}
+        {problems === 0
+          ? 'Nothing stands between them.'
+          : problems === 1
+            ? 'One thing is wrong.'
+            : `${problems} things are wrong.`}
+      </p>
+      <ol class="steps">
+        {steps.map(({ name, host, outcome, detail }) => {
+          const [tone, words] = OUTCOMES[outcome];
+          return (
+            <li key={`${name} ${host}`} class={outcome}>
+              <Mark tone={tone} />
+              <span class="hidden">{words}: </span>
+              <strong>{name}</strong>
+              <span class="faint">{host}</span>
+              <p>{detail}</p>
+            </li>
+          );
+        })}
+      </ol>
+    </>
+  );
+}
