@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { addIpv6, UNDERLAY_IPV6 } from '../lab/dual-stack.ts';
 import { call, startEchoing } from '../lab/echoing.ts';
 import { attach, untilReaches } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
@@ -8,6 +9,7 @@ const lab = useLab({
   hosts: 3,
   cluster: true,
   prepare: async (made) => {
+    await addIpv6(made);
     const one = made.host(1);
     await one.mustOverlayd('network', 'create', '--ipv6', 'web');
     await one.mustOverlayd('network', 'create', '-o', 'encrypted', '--internal', 'vault');
@@ -67,6 +69,11 @@ test('it is shown as the host', async () => {
   expect(Object.values(network.Containers).map((each) => (each as { Name: string }).Name)).toContain('h1');
 });
 
+test('nothing of it differs from what is wanted', async () => {
+  const { code, stdout } = await one().overlayd('drift');
+  expect([code, stdout]).toEqual([0, expect.any(String)]);
+});
+
 test('it is refused where it would not work, and taken back by its own command alone', async () => {
   for (const [asked, why] of [
     [['network', 'expose', '--name', 'other', 'web'], /on network web already, as h1 .*network unexpose web/],
@@ -101,6 +108,9 @@ test('a port leads to a container of another host, which sees this one, wherever
     expect(await call(one(), protocol, one().address, 8080, 'here')).toBe(first('web'));
     expect(await call(two(), protocol, one().address, 8080, 'far')).toBe(first('web'));
   }
+  const [, own6] = addresses.web!;
+  expect(await call(three(), 'tcp', `${UNDERLAY_IPV6}1`, 8080)).toBe(own6);
+  expect(await call(one(), 'udp', `${UNDERLAY_IPV6}1`, 8080, 'here')).toBe(own6);
   await two().mustOverlayd('network', 'disconnect', 'web', 'netns:far');
   await until('the port to wait', async () => {
     const [row] = await one().json('publish', 'ls');
