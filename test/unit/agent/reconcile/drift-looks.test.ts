@@ -75,10 +75,16 @@ describe('a look', () => {
     const found = await objects();
     expect(found.toSorted()).toEqual([
       'address 10.0.0.2/24 dev eth0',
+      // It goes with the address.
+      'route default dev eth0',
       'setting net.ipv4.ip_forward',
       'table table bridge overlayd',
     ]);
-    expect(await objects(web.id)).toEqual(['table table bridge overlayd', 'address 10.0.0.2/24 dev eth0']);
+    expect(await objects(web.id)).toEqual([
+      'table table bridge overlayd',
+      'address 10.0.0.2/24 dev eth0',
+      'route default dev eth0',
+    ]);
     expect(kernel.writes).toBe(writes);
     expect(reconciler.status().repairs).toBe(0);
   });
@@ -139,9 +145,9 @@ describe('an audit', () => {
     silently(loseFilter, loseAddress);
     await clock.until(reconciler.audit(quit.signal));
     expect(await look()).toEqual([]);
-    expect(reconciler.status().repairs).toBe(2);
+    expect(reconciler.status().repairs).toBe(3);
     expect(reconciler.drift.memory.list(0).map(({ drift }) => drift.object)).toEqual([
-      ...['10.0.0.2/24 dev eth0', 'table bridge overlayd'],
+      ...['default dev eth0', '10.0.0.2/24 dev eth0', 'table bridge overlayd'],
     ]);
   });
 
