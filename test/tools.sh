@@ -26,7 +26,7 @@ for tool in "$@"; do
       command -v systemd-nspawn >/dev/null || apt-get install -y -qq --no-install-recommends systemd-container >/dev/null
       node test/run.ts tools/nspawn.test.ts
       ;;
-    # LXC 5.0, 6.0 and what comes after, and Incus 6.0 and 7.0.
+    # LXC 5.0, 6.0 and 7.0, and Incus 6.0 and 7.0.
     lxc)
       for release in bookworm trixie forky; do LXC_RELEASE=$release node test/run.ts tools/lxc.test.ts; done
       ;;

@@ -21,8 +21,8 @@ cat > /usr/local/bin/lxc-info
 chmod 755 /usr/local/bin/lxc-info
 `;
 
-/** Init of busybox, which knows how to restart and to end. */
-const INITTAB = '::sysinit:/bin/true\n::respawn:/bin/sleep 100000\n::ctrlaltdel:/bin/reboot\n::shutdown:/bin/true\n';
+/** Init of busybox, which knows how to restart and to end; LXC leaves the loopback to it. */
+const INITTAB = '::sysinit:/bin/ip link set lo up\n::respawn:/bin/sleep 100000\n::ctrlaltdel:/bin/reboot\n';
 
 export interface LxcOptions {
   /** Lines of its configuration besides. */

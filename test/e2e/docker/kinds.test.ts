@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { CniRuntime } from '../../lab/cni.ts';
 import { Containerd } from '../../lab/containerd.ts';
 import { endpointRows, runContainer, startEngines, untilOffered } from '../../lab/docker-network.ts';
+import { Lxc } from '../../lab/lxc.ts';
 import { PODMAN_FLAGS, Podman } from '../../lab/podman.ts';
 import type { Outcome } from '../../lab/process.ts';
 import { until } from '../../lab/until.ts';
@@ -15,9 +16,11 @@ const RESOLVER = '/run/web-resolv.conf';
 /** Where a process has its host's resolver's file, it gets one that it can see alone. */
 const WITH_RESOLVER = `mount --bind ${RESOLVER} /etc/resolv.conf && exec "$@"`;
 
-test('containers of Docker, Podman, containerd, CNI, ip netns and plain processes are on one network', async () => {
+test('containers of Docker, Podman, containerd, CNI, LXC, ip netns and plain processes are on one network', async () => {
   const [h1, h2, h3] = [lab().host(1), lab().host(2), lab().host(3)];
   await h1.mustOverlayd('network', 'create', '--subnet', '10.0.0.0/24', 'web');
+  // Before there are namespaces below /run/netns, which its root would take along as it changes its own mounts.
+  const lxc = await Lxc.open(h2);
   const containerd = new Containerd(h2);
   const podman = new Podman(h3);
   await Promise.all([startEngines([h1]).then(() => untilOffered(h1, ['web'])), containerd.start(), podman.start()]);
@@ -45,7 +48,12 @@ test('containers of Docker, Podman, containerd, CNI, ip netns and plain processe
   const pid = process.output.trim();
   await h3.mustOverlayd('network', 'connect', '--name', 'of-pid', 'web', `pid:${pid}`);
 
-  const kinds = ['of-cni', 'of-ctr', 'of-docker', 'of-netns', 'of-pid', 'of-podman'];
+  const hook = 'overlayd network connect web lxc:$LXC_NAME@$LXC_PID';
+  const lines = ['lxc.net.0.type = empty', 'lxc.hook.version = 1', `lxc.hook.start-host = ${hook}`];
+  await lxc.create('of-lxc', { lines });
+  await lxc.must(['lxc-start', 'of-lxc']);
+
+  const kinds = ['of-cni', 'of-ctr', 'of-docker', 'of-lxc', 'of-netns', 'of-pid', 'of-podman'];
   let calls = 0;
   const run: Readonly<Record<string, (argv: readonly string[]) => Promise<Outcome>>> = {
     'of-docker': (argv) => h1.engine.docker('exec', 'of-docker', ...argv),
@@ -53,6 +61,7 @@ test('containers of Docker, Podman, containerd, CNI, ip netns and plain processe
     'of-ctr': ([program, ...argv]) =>
       containerd.ctr('task', 'exec', '--exec-id', `e${++calls}`, 'of-ctr', `/bin/${program}`, ...argv),
     'of-cni': (argv) => h2.exec('of-cni', argv),
+    'of-lxc': (argv) => lxc.run(['lxc-attach', 'of-lxc', '--', ...argv]),
     'of-netns': (argv) => h3.exec('of-netns', argv),
     'of-pid': (argv) =>
       h3.run(['nsenter', '--target', pid, '--net', 'unshare', '--mount', 'sh', '-c', WITH_RESOLVER, 'sh', ...argv]),
@@ -68,6 +77,7 @@ test('containers of Docker, Podman, containerd, CNI, ip netns and plain processe
     ['of-cni', 'cni'],
     ['of-ctr', 'cni'],
     ['of-docker', 'docker'],
+    ['of-lxc', 'lxc'],
     ['of-netns', 'netns'],
     ['of-pid', 'pid'],
     ['of-podman', 'podman'],
