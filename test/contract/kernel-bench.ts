@@ -2,6 +2,9 @@
 import { expect } from 'vitest';
 import type { ContainerRef } from '../../src/core/container.ts';
 import { desired } from '../../src/core/desired.ts';
+import type { Drift } from '../../src/core/drift/drift.ts';
+import { driftOf } from '../../src/core/drift/of-plan.ts';
+import { Directory } from '../../src/core/drift/why.ts';
 import type { ApplyResult, Desired, NamespaceState, Observed, Op, Plan } from '../../src/core/host-state.ts';
 import { plan } from '../../src/core/plan.ts';
 import { fdbRows, neighbourRows } from '../../src/core/row-table.ts';
@@ -64,6 +67,15 @@ export class KernelBench {
 
   async think(): Promise<Plan> {
     return plan(this.want(), await this.look(), { provesAbsence: this.world.isWhole });
+  }
+
+  /** The plan, read as what differs. */
+  async differs(): Promise<Drift[]> {
+    const { world } = this;
+    const [wanted, observed] = [this.want(), await this.look()];
+    const planned = plan(wanted, observed, { provesAbsence: world.isWhole });
+    const directory = new Directory(world, world.selfId, world.local.values());
+    return driftOf(planned, { desired: wanted, observed, directory });
   }
 
   async converge(): Promise<ApplyResult> {

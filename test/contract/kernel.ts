@@ -8,7 +8,7 @@ import { plan, planClear } from '../../src/core/plan.ts';
 import type { NetworkRecord } from '../../src/core/records.ts';
 import { fdbRows, neighbourRows } from '../../src/core/row-table.ts';
 import { KernelBench, type KernelHost } from './kernel-bench.ts';
-import { drifts as driftsOf } from './kernel-drifts.ts';
+import { drifts as driftsOf, shortDrift, toldDrifts } from './kernel-drifts.ts';
 import type { World } from './kernel-world.ts';
 
 const namesOf = (links: readonly { readonly name: string }[]) => links.map(({ name }) => name);
@@ -141,14 +141,15 @@ export function describeKernel(name: string, open: () => Promise<KernelHost>): v
     const first = 'e100000000000';
     const drifts = driftsOf(at, first);
 
-    it.each(Object.entries(drifts))('puts right: %s', async (_, ops) => {
+    it.each(Object.entries(drifts))('puts right, and tells: %s', async (name, ops) => {
       await twoContainers();
       await interfere(...ops);
       // Until a deleted namespace has ended, its links may still be in the containers.
       await host.settled?.();
-      expect((await think()).stages).not.toEqual([]);
+      expect((await bench.differs()).map(shortDrift)).toContain(toldDrifts(at, first)[name]);
       await converge();
       await expectStable();
+      expect(await bench.differs()).toEqual([]);
     });
 
     it('puts right what is inside a container', async () => {
