@@ -89,7 +89,7 @@ export class PathWatch {
       while (!signal.aborted) {
         this.#whyNot = this.#findWhyNot();
         if (this.#whyNot === undefined) {
-          await this.#place.keep(this.#mtu, this.#ways(), this.#deps.socketsAt() ?? '');
+          await this.#place.keep(this.#mtu, this.#ways(), this.#socketsAt);
           for (const node of this.#due()) void this.#look(node);
           this.#checksums.note(this.#place.checksumErrors(), clock.now());
         }
@@ -111,7 +111,7 @@ export class PathWatch {
     const { backend, isHeard, self, view } = this.#deps;
     if (this.#whyNot !== undefined) return this.#whyNot;
     if (!pathTo(backend, self(), node)) return WITHOUT[backend];
-    if (familyOfAddress(node.vtep) !== familyOfAddress(self().vtep))
+    if (backend === 'plain' && familyOfAddress(node.vtep) !== familyOfAddress(self().vtep))
       return 'its address for the data path is of the other family, IPv4 or IPv6';
     const { answersProbes, answersEncrypted } = view().live(node.id) ?? {};
     if (!(backend === 'plain' ? answersProbes : answersEncrypted)) return 'its agent does not answer such packets';
@@ -186,11 +186,17 @@ export class PathWatch {
     return path;
   }
 
+  /** With another address the place is another one as well. */
+  get #socketsAt(): string {
+    const { backend, self, socketsAt } = this.#deps;
+    return `${socketsAt() ?? ''} ${probe.probeAddressOf(backend, self()) ?? ''}`;
+  }
+
   #ways(): readonly probe.ProbeWay[] {
     const { backend, self } = this.#deps;
     return this.#reached().map((node) => {
       const { port, remote } = pathTo(backend, self(), node)!;
-      return { id: node.id, vtep: node.vtep, remote, port };
+      return { id: node.id, address: probe.probeAddressOf(backend, node)!, remote, port };
     });
   }
 
@@ -198,9 +204,10 @@ export class PathWatch {
   #reached(): readonly NodeRecord[] {
     const { backend, self, view } = this.#deps;
     const own = self();
-    const family = familyOfAddress(own.vtep);
+    const isOfFamily = ({ vtep }: NodeRecord) =>
+      backend === 'wireguard' || familyOfAddress(vtep) === familyOfAddress(own.vtep);
     return [...view().nodes()].filter(
-      (node) => node.id !== own.id && !node.left && familyOfAddress(node.vtep) === family && pathTo(backend, own, node),
+      (node) => node.id !== own.id && !node.left && isOfFamily(node) && pathTo(backend, own, node),
     );
   }
 
@@ -254,7 +261,7 @@ export class PathWatch {
   }
 
   async #send(node: NodeRecord, mtu: number) {
-    const family = familyOfAddress(node.vtep);
+    const family = familyOfAddress(probe.probeAddressOf(this.#deps.backend, node) ?? node.vtep);
     const answer = await this.#questions.ask(node, probe.payloadOf(mtu, family));
     return { bytes: mtu, ...answer };
   }

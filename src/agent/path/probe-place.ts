@@ -4,7 +4,15 @@
  */
 import type { Op } from '../../core/host-state.ts';
 import type { ChecksumCounts } from '../../core/path/checksums.ts';
-import { PROBE_PLACES, PROBE_PORT, type ProbeWay, placeOps, removalOps, wayOps } from '../../core/path/probe.ts';
+import {
+  PROBE_PLACES,
+  PROBE_PORT,
+  type ProbeWay,
+  placeOps,
+  probeAddressOf,
+  removalOps,
+  wayOps,
+} from '../../core/path/probe.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import { type Backend, tunnelEndOf } from '../../core/underlay.ts';
 import type { Kernel } from '../../ports/kernel.ts';
@@ -91,14 +99,16 @@ export class ProbePlace {
 
   async #open(mtu: number, socketsAt: string): Promise<void> {
     const { backend, clock, kernel, onMessage, open, self } = this.#deps;
+    const address = probeAddressOf(backend, self());
+    if (address === undefined) return;
     if (clock.elapsed() - this.#triedAt < RETRY_MS) return;
     this.#triedAt = clock.elapsed();
     this.#ways.clear();
     this.#mtu = mtu;
     this.#socketsAt = socketsAt;
     await apply(kernel, removalOps(this.#at)).catch(() => undefined);
-    await apply(kernel, placeOps(this.#at, self(), tunnelEndOf(backend, self()), mtu));
-    const bound = { address: self().vtep, port: PROBE_PORT };
+    await apply(kernel, placeOps(this.#at, { id: self().id, address }, tunnelEndOf(backend, self()), mtu));
+    const bound = { address, port: PROBE_PORT };
     this.#socket = open(this.#at, bound, { message: onMessage, failed: (error) => this.#failed(error) });
     this.#problem = undefined;
   }
@@ -123,7 +133,7 @@ export class ProbePlace {
   #wayOps(ways: readonly ProbeWay[]): readonly Op[] {
     const wanted = new Map(ways.map((way) => [way.id, way]));
     const same = (one: ProbeWay | undefined, other: ProbeWay | undefined) =>
-      one?.vtep === other?.vtep && one?.remote === other?.remote && one?.port === other?.port;
+      one?.address === other?.address && one?.remote === other?.remote && one?.port === other?.port;
     const gone = [...this.#ways.values()].filter((way) => !same(way, wanted.get(way.id)));
     const come = ways.filter((way) => !same(way, this.#ways.get(way.id)));
     return [

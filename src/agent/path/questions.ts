@@ -1,10 +1,12 @@
 /** Questions to other members through the data path, of which each is answered once or gets lost; and theirs, answered. */
 import type { ClusterView } from '../../core/cluster-view.ts';
-import { decodeProbe, encodeProbe, type Probe } from '../../core/path/probe.ts';
+import { decodeProbe, encodeProbe, type Probe, probeAddressOf } from '../../core/path/probe.ts';
 import type { NodeRecord } from '../../core/records.ts';
+import type { Backend } from '../../core/underlay.ts';
 import type { Clock, Random } from '../../ports/runtime.ts';
 
 export interface QuestionsDeps {
+  readonly backend: Backend;
   readonly view: () => Pick<ClusterView, 'node'>;
   readonly self: () => Pick<NodeRecord, 'id'>;
   readonly clock: Clock;
@@ -43,8 +45,10 @@ export class Questions {
   }
 
   /** `bytes`: of the payload. */
-  async ask(node: Pick<NodeRecord, 'id' | 'vtep'>, bytes: number): Promise<Answered> {
-    const { clock, random, self, send, stopwatch } = this.#deps;
+  async ask(node: Pick<NodeRecord, 'id' | 'vtep' | 'wireguard'>, bytes: number): Promise<Answered> {
+    const { backend, clock, random, self, send, stopwatch } = this.#deps;
+    const address = probeAddressOf(backend, node);
+    if (address === undefined) return { roundTripMs: undefined };
     const number = Math.floor(random.next() * 2 ** 32);
     const { promise, resolve } = Promise.withResolvers<Probe | undefined>();
     const given = new AbortController();
@@ -55,7 +59,7 @@ export class Questions {
     );
     const sentAt = stopwatch();
     const sentNow = clock.now();
-    send(encodeProbe({ kind: 'ask', number, nodeId: self().id, now: sentNow, bytes }), node.vtep);
+    send(encodeProbe({ kind: 'ask', number, nodeId: self().id, now: sentNow, bytes }), address);
     const answer = await promise;
     given.abort();
     this.#waiting.delete(number);
@@ -66,10 +70,10 @@ export class Questions {
 
   /** What came in, from that address. What is no member's is dropped. */
   take(data: Uint8Array, from: string): void {
-    const { clock, onAsked, self, send, view } = this.#deps;
+    const { backend, clock, onAsked, self, send, view } = this.#deps;
     const probe = decodeProbe(data);
     const node = probe && view().node(probe.nodeId);
-    if (!probe || !node || node.left || node.vtep !== from) return;
+    if (!probe || !node || node.left || probeAddressOf(backend, node) !== from) return;
     if (probe.kind === 'answer') {
       const waiting = this.#waiting.get(probe.number);
       if (waiting?.nodeId === node.id && waiting.bytes === probe.bytes) waiting.settle(probe);

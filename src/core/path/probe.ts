@@ -6,6 +6,7 @@ import { DEFAULT, type FdbRow, type Neighbour, type Op, type Place, ROUTE_PROTOC
 import { BITS, type Family, familyOfAddress } from '../ip.ts';
 import type { NodeRecord } from '../records.ts';
 import type { Backend, TunnelEnd } from '../underlay.ts';
+import { vtepOf } from '../wireguard/addresses.ts';
 
 /** The one that no network may choose: a device stays in the kernel when the agent ends, and two cannot have the same. */
 export const PROBE_VNI = 0;
@@ -74,14 +75,27 @@ export function probeMac(nodeId: string): string {
   return `0e:${nodeId.slice(0, 10).match(/../g)?.join(':') ?? ''}`;
 }
 
-/** What makes the place anew, one stage after another: a namespace with the device, whose address inside is the host's VTEP. */
+/**
+ * By which a member is asked inside of the tunnel: its VTEP, which behind NAT others may have as well, or where it is within WireGuard.
+ * Undefined: it offers no key.
+ */
+export function probeAddressOf(
+  backend: Backend,
+  { vtep, wireguard }: Pick<NodeRecord, 'vtep' | 'wireguard'>,
+): string | undefined {
+  if (backend === 'plain') return vtep;
+  const key = wireguard?.keys[0];
+  return key && vtepOf(key.number);
+}
+
+/** What makes the place anew, one stage after another: a namespace with the device, which has the address. */
 export function placeOps(
   at: Place,
-  self: Pick<NodeRecord, 'id' | 'vtep'>,
+  self: { readonly id: string; readonly address: string },
   end: TunnelEnd,
   mtu: number,
 ): readonly (readonly Op[])[] {
-  const family = familyOfAddress(self.vtep);
+  const family = familyOfAddress(self.address);
   return [
     [{ kind: 'add-namespace', name: at, id: PROBE_VNI }],
     [
@@ -94,7 +108,7 @@ export function placeOps(
     [
       { kind: 'set-link', at, name: TUNNEL, set: { noLinkLocal: true, ...(family === 6 && { ipv6: true }) } },
       { kind: 'set-link', at, name: TUNNEL, set: { up: true } },
-      { kind: 'add-address', at, address: { link: TUNNEL, address: self.vtep, prefix: BITS[family] } },
+      { kind: 'add-address', at, address: { link: TUNNEL, address: self.address, prefix: BITS[family] } },
       {
         ...{ kind: 'set-route', at },
         route: { destination: DEFAULT[family], gateway: undefined, link: TUNNEL, protocol: ROUTE_PROTOCOL },
@@ -108,18 +122,20 @@ export function removalOps(at: Place): readonly (readonly Op[])[] {
   return [[{ kind: 'delete-link', at, name: TUNNEL }], [{ kind: 'delete-namespace', name: at }]];
 }
 
-/** To a member: its VTEP, by which it is asked, and where the packets are sent. */
-export interface ProbeWay extends Pick<NodeRecord, 'id' | 'vtep'> {
+/** To a member: by which address it is asked, and where the packets are sent. */
+export interface ProbeWay {
+  readonly id: string;
+  readonly address: string;
   readonly remote: string;
   /** UDP. */
   readonly port: number;
 }
 
 /** The way to a member, or no way any more. */
-export function wayOps(at: Place, { id, port, remote, vtep }: ProbeWay, isThere: boolean): readonly Op[] {
+export function wayOps(at: Place, { id, port, remote, address }: ProbeWay, isThere: boolean): readonly Op[] {
   const mac = probeMac(id);
   const row: FdbRow = { link: TUNNEL, mac, vtep: remote, port };
-  const neighbour: Neighbour = { link: TUNNEL, address: vtep, mac };
+  const neighbour: Neighbour = { link: TUNNEL, address, mac };
   return isThere
     ? [
         { kind: 'set-fdb', at, row },

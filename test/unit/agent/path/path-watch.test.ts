@@ -276,6 +276,14 @@ describe('paths of encrypted networks', () => {
     expect(rows).toContainEqual(expect.objectContaining({ vtep: '198.18.0.2', port: 4_789 }));
   });
 
+  it('are told apart behind NATs where all have the same address', async () => {
+    const same = [1, 2, 3].map((number) => nodeOf(number, { ...key(number), nat: true, vtep: '192.168.1.2' }));
+    const { watches, pass, told } = hosts(same, encrypted, 'wireguard');
+    await pass(60_000);
+    expect(same.slice(1).map((node) => watches[0]!.watch.status(node)?.state)).toEqual(['passes', 'passes']);
+    expect(told(1)).toEqual([]);
+  });
+
   it('are named as that when they are lost', async () => {
     const { lab, watches, pass, told } = hosts(nodes, encrypted, 'wireguard');
     await pass(3_000);

@@ -41,10 +41,10 @@ test('a payload fills a packet of the MTU', () => {
 
 test('the device is bound as those of networks are, and the way to a member leads to its tunnel end', () => {
   const self = { id: 'aabbccddee00'.padEnd(32, '0'), vtep: '10.0.0.1', dataPathPort: 4_789 };
-  const member = { id: '112233445566'.padEnd(32, '0'), vtep: '10.0.0.2', remote: '10.0.0.2', port: 4_790 };
+  const member = { id: '112233445566'.padEnd(32, '0'), address: '10.0.0.2', remote: '10.0.0.2', port: 4_790 };
   const at = PROBE_PLACES.plain;
   const end = tunnelEndOf('plain', self);
-  const ops = placeOps(at, self, end, 1_450).flat();
+  const ops = placeOps(at, { id: self.id, address: self.vtep }, end, 1_450).flat();
   expect(ops).toContainEqual(
     expect.objectContaining({
       ...{ kind: 'add-vxlan', mtu: 1_450, mac: '0e:aa:bb:cc:dd:ee' },
