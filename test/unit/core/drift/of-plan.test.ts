@@ -134,7 +134,7 @@ describe('of a host that is itself on the network', () => {
   });
 
   it('its address, with what the kernel takes along, its way in and its MAC are told', async () => {
-    const whys = async (...ops: readonly Op[]) => (await damage(...ops)).map((each) => [short(each), each.why]);
+    const whys = async (...ops: readonly Op[]) => (await damage(...ops)).map((each) => [shortDrift(each), each.why]);
     const isOn = 'this host itself is on web';
     expect(await whys({ kind: 'delete-address', at: '', address })).toContainEqual([
       'web host address 10.0.0.7/32 dev ovl4096: missing',
