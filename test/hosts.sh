@@ -5,7 +5,8 @@
 #   npm run test:hosts -- trixie        another release: trixie, forky
 #   npm run test:hosts -- trixie boot   one story: package, boot (host add, late addresses, a full disk), docker
 #   npm run test:hosts -- arm64         the package for arm64, its programs emulated
-#   npm run test:hosts -- figures       what it takes from a bare Debian 13 to a name that answers, beside Docker Swarm
+#   npm run test:hosts -- figures       what it takes from a bare Debian 13 to a name that answers, beside Docker Swarm;
+#                                       OVERLAYD_ROUNDS=1 for rough ones
 #
 # Hosts are systemd-nspawn's over one root per release, in namespaces: the machine's own network is not touched. Each root is
 # made once, by debootstrap, in OVERLAYD_HOST_ROOTS (by default /var/cache/overlayd/hosts, 600 MB each), with the packages that

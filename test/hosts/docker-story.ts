@@ -76,8 +76,7 @@ export async function dockerStory(fleet: Fleet): Promise<void> {
   await step('apt remove takes Docker’s side out too', async () => {
     await two.sh('docker rm -f shop');
     await two.must(['apt-get', 'remove', '-y', '-qq', 'overlayd']);
-    assert.equal(await two.sh('grep -c 169.254.53.53 /etc/docker/daemon.json 2>/dev/null || true'), '0');
-    assert.doesNotMatch(await two.sh('docker network ls'), /overlayd/);
+    assert.equal(await two.sh('grep 169.254.53.53 /etc/docker/daemon.json 2>/dev/null || true'), '');
   });
 }
 
