@@ -288,7 +288,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'checksums',
-    title: 'A device whose offload breaks checksums',
+    title: 'A device whose offload breaks checksums: it is told by name',
     limit: 'it is named',
     proofs: [e2e('doctor-paths.test.ts', 'wrong checksum')],
   },
