@@ -116,7 +116,7 @@ it.each(SEEDS)(
     };
     for (const host of all.hosts) await calm(host, host);
     await pass(all, 60_000);
-    const able = Math.min(wantedOf(all), all.hosts.length);
+    const able = Math.min(wantedOf(all), all.hosts.length - (all.keepers.demoted?.length ?? 0));
     const voting = able - ((able + 1) % 2);
     const isDone = () =>
       all.keepers.nodeIds.length === voting &&

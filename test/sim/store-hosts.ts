@@ -13,7 +13,7 @@ import { committing } from '../../src/agent/view/commit.ts';
 import { StoreWatch } from '../../src/agent/view/store-watch.ts';
 import { OverlaydError } from '../../src/core/errors.ts';
 import { encodeRecord } from '../../src/core/record-codec.ts';
-import { keys, type NodeRecord } from '../../src/core/records.ts';
+import { type KeepersRecord, keys, type NodeRecord } from '../../src/core/records.ts';
 import { clientUrlOf } from '../../src/core/store-members.ts';
 import type { StoreMaintenance, StoreMemberStatus, StoreMembership } from '../../src/ports/store.ts';
 import { foundedRecord, nodeRecord } from '../fixtures/records.ts';
@@ -61,7 +61,7 @@ export class StoreHosts {
   }
 
   /** As etcd has it, whoever can be asked. */
-  get keepers(): { readonly nodeIds: readonly string[]; readonly learners?: readonly string[] } {
+  get keepers(): Pick<KeepersRecord, 'nodeIds' | 'learners' | 'demoted'> {
     return JSON.parse(this.etcd.entries(keys.storeKeepers)[0]?.value ?? '{"nodeIds":[]}');
   }
 
