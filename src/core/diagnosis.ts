@@ -34,7 +34,7 @@ export const CHECKS = {
   certificates: ['certificate-ending'],
   disk: ['disk-full', 'state-unsaved', 'state-unreadable'],
   versions: ['version-mismatch'],
-  'container tools': ['docker-side', 'podman-side'],
+  'container tools': ['docker-side', 'podman-side', 'incus-side'],
   metrics: ['metrics-unserved'],
 } as const satisfies Readonly<Record<string, readonly FindingCode[]>>;
 
