@@ -49,6 +49,8 @@ function ratesBy(name: string, by: string, labels = ''): Query {
   };
 }
 
+/** Of a path. */
+const PATH = '{{instance}} to {{member}} (encrypted: {{encrypted}})';
 const stat = (title: string, expr: string, options: Partial<Panel> = {}): Panel => ({
   ...{ title, kind: 'stat', width: 4, queries: [{ expr }] },
   ...options,
@@ -101,12 +103,8 @@ const ROWS: readonly Row[] = [
     title: 'Data paths',
     panels: [
       graph('Paths by state', [{ expr: `sum by (state) (overlayd_paths${of()})`, legend: '{{state}}' }]),
-      graph('Loss', [{ expr: `overlayd_path_loss_ratio${of()} > 0`, legend: '{{instance}} to {{member}}' }], {
-        unit: 'percentunit',
-      }),
-      graph('Round trip', [{ expr: `overlayd_path_round_trip_seconds${of()}`, legend: '{{instance}} to {{member}}' }], {
-        unit: 's',
-      }),
+      graph('Loss', [{ expr: `overlayd_path_loss_ratio${of()} > 0`, legend: PATH }], { unit: 'percentunit' }),
+      graph('Round trip', [{ expr: `overlayd_path_round_trip_seconds${of()}`, legend: PATH }], { unit: 's' }),
       graph('WireGuard tunnels by state', [{ expr: `sum by (state) (overlayd_tunnels${of()})`, legend: '{{state}}' }]),
     ],
   },

@@ -18,6 +18,7 @@ import type { ProcessFacts } from '../ports/telemetry.ts';
 import { nodeState } from './cluster/nodes.ts';
 import type { Membership } from './lifecycle.ts';
 import type { Member } from './member.ts';
+import type { PathWatch } from './path/path-watch.ts';
 import type { Report, Reported } from './report.ts';
 
 export interface MetricsDeps {
@@ -150,7 +151,21 @@ function networkSamples({ claims, local, view }: Member) {
   };
 }
 
-function pathSamples({ member, paths }: Membership) {
+function pathSamples({ encryptedPaths, member, paths }: Membership) {
+  const all = [pathsOf(member, paths, 'false'), pathsOf(member, encryptedPaths, 'true')];
+  const named = all.flatMap(({ worst }) => worst);
+  const of = (value: (status: PathStatus) => number) =>
+    named.map(({ labels, status }): Sample => ({ labels, value: value(status) }));
+  return {
+    paths: all.flatMap(({ counts }) => counts),
+    pathLoss: of(({ state, lossPercent }) => (state === 'lost' ? 1 : lossPercent / 100)),
+    pathRoundTrip: of(({ roundTripMs }) => roundTripMs / 1_000),
+    pathMtu: of(({ mtu }) => mtu),
+  };
+}
+
+/** How many there are of each state, and those that are named. */
+function pathsOf(member: Member, paths: Pick<PathWatch, 'status'>, encrypted: string) {
   const counts = new Map<string, number>(PATH_STATES.map((state) => [state, 0]));
   const known: { readonly name: string; readonly status: PathStatus }[] = [];
   for (const node of present(member)) {
@@ -160,17 +175,10 @@ function pathSamples({ member, paths }: Membership) {
     if (status.state !== 'unknown') known.push({ name: node.name, status });
   }
   const trouble = ({ status }: (typeof known)[number]) => (status.state === 'passes' ? 1 : 0);
-  const named = known.sort((a, b) => trouble(a) - trouble(b) || (a.name < b.name ? -1 : 1)).slice(0, MOST_MEMBERS);
-  const of = (value: (status: PathStatus) => number) =>
-    samplesOf(
-      'member',
-      named.map(({ name, status }) => [name, value(status)] as const),
-    );
+  const worst = known.sort((a, b) => trouble(a) - trouble(b) || (a.name < b.name ? -1 : 1)).slice(0, MOST_MEMBERS);
   return {
-    paths: samplesOf('state', counts),
-    pathLoss: of(({ state, lossPercent }) => (state === 'lost' ? 1 : lossPercent / 100)),
-    pathRoundTrip: of(({ roundTripMs }) => roundTripMs / 1_000),
-    pathMtu: of(({ mtu }) => mtu),
+    counts: Array.from(counts, ([state, value]): Sample => ({ labels: { encrypted, state }, value })),
+    worst: worst.map(({ name, status }) => ({ labels: { encrypted, member: name }, status })),
   };
 }
 

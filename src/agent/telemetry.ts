@@ -1,4 +1,5 @@
 /** Steps of the agent as histograms, and as spans where somebody wants traces. */
+import { isOfTheRequest } from '../core/errors.ts';
 import type { StepMeter } from '../core/metrics/step-meter.ts';
 import type { Labels, Step, Telemetry } from '../core/telemetry.ts';
 import type { SpanKind, Tracer } from '../ports/telemetry.ts';
@@ -11,7 +12,7 @@ export interface StepTelemetryDeps {
   readonly stopwatch: () => number;
 }
 
-/** By step: how its span is called, and whether a trace begins with it where the caller is in none. */
+/** By step: how its span is called, and whether somebody asks for it, so that a trace begins with it where the caller is in none. */
 const SPANS: Readonly<Record<Step, { readonly kind: SpanKind; readonly begins: boolean; name(of: Labels): string }>> = {
   attach: { kind: 'internal', begins: true, name: () => 'attach' },
   detach: { kind: 'internal', begins: true, name: () => 'detach' },
@@ -39,6 +40,9 @@ export class StepTelemetry implements Telemetry {
       const value = await this.#traced(step, labels, task);
       if (isWell?.(value) !== false) result = 'ok';
       return value;
+    } catch (error) {
+      if (SPANS[step].begins && isOfTheRequest(error)) result = 'refused';
+      throw error;
     } finally {
       meter.note(step, { ...labels, result }, (stopwatch() - startedAt) / 1_000);
     }

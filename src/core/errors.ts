@@ -70,6 +70,17 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+/** Who asked asked for what cannot be: nothing is wrong with this host or the cluster. */
+const OF_THE_REQUEST: readonly ErrorCode[] = [
+  ...(['invalid-argument', 'invalid-name', 'invalid-address', 'subnet-not-canonical', 'pool-overlaps'] as const),
+  ...(['gateway-outside-subnet', 'unknown-option', 'ambiguous-id'] as const),
+  ...(['network-not-found', 'network-exists', 'network-in-use', 'not-attachable'] as const),
+  ...(['endpoint-not-found', 'endpoint-exists', 'node-not-found', 'node-name-taken', 'node-up'] as const),
+  ...(['store-holder', 'token-not-found', 'name-in-use', 'name-not-found', 'too-many-names'] as const),
+  ...(['namespace-not-found', 'namespace-unusable', 'address-in-use', 'address-out-of-range', 'vni-in-use'] as const),
+  ...(['not-joined', 'already-member', 'token-invalid', 'token-expired', 'token-used', 'permission-denied'] as const),
+];
+
 export interface ErrorOptions {
   cause?: unknown;
   /** True when the same request may succeed later without any change by the caller. */
@@ -95,6 +106,11 @@ export class OverlaydError extends Error {
 
 export function isOverlaydError(value: unknown, code?: ErrorCode): value is OverlaydError {
   return value instanceof OverlaydError && (code === undefined || value.code === code);
+}
+
+/** Whether it tells of a mistake in the request, and of nothing that is wrong here. */
+export function isOfTheRequest(value: unknown): boolean {
+  return value instanceof OverlaydError && OF_THE_REQUEST.includes(value.code);
 }
 
 /** Any thrown value as an `OverlaydError`: ours unchanged, foreign ones as `internal` with the cause kept. */

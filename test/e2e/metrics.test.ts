@@ -91,10 +91,17 @@ test('a member dies, and an alert says so until it is back', async () => {
   await prometheus.untilQuiet('OverlaydMemberAway');
 });
 
-test('containers cannot be connected, and an alert says so', async () => {
-  const attempt = () => one().overlayd('network', 'connect', 'web', 'netns:nowhere');
+test('containers cannot be connected, and an alert says so, which mistakes do not', async () => {
+  const nowhere = await one().overlayd('network', 'connect', 'web', 'netns:nowhere');
+  expect(nowhere.code).not.toBe(0);
+  const told = await one().must(['curl', '-sf', `http://${PORT}/metrics`]);
+  expect(seriesValue(told, 'overlayd_attach_duration_seconds_count{result="refused"}')).toBe(1);
+  await one().mustOverlayd('network', 'create', '--subnet', '10.9.0.0/30', 'tiny');
+  await attach(one(), 'only', 'tiny');
+  const late = await one().container('late');
   await until('it to be told', async () => {
-    await attempt();
+    const { stderr } = await one().overlayd('network', 'connect', 'tiny', late);
+    expect(stderr).toContain('no available IPv4 addresses');
     return (await prometheus.firing()).includes('OverlaydAttachFails');
   });
 });

@@ -58,14 +58,22 @@ export const METRICS = {
   releasesPending: gauge('overlayd_address_releases_pending', 'Addresses that wait to be released until etcd answers.'),
 
   // the ways to the other members
-  paths: gauge('overlayd_paths', 'Data paths to other members by state, of those that are probed.', ['state']),
+  paths: gauge(
+    'overlayd_paths',
+    'Data paths to other members by state, of those that are probed: of plain networks and of encrypted ones.',
+    ['encrypted', 'state'],
+  ),
   pathLoss: gauge(
     'overlayd_path_loss_ratio',
     'Share of the last probes to the member that did not come back; of 64 members at most, those in trouble first.',
-    ['member'],
+    ['encrypted', 'member'],
   ),
-  pathRoundTrip: gauge('overlayd_path_round_trip_seconds', 'Round trip of the last probe that came back.', ['member']),
+  pathRoundTrip: gauge('overlayd_path_round_trip_seconds', 'Round trip of the last probe that came back.', [
+    'encrypted',
+    'member',
+  ]),
   pathMtu: gauge('overlayd_path_mtu_bytes', 'The largest packet inside of a network that came back; 0: not known.', [
+    'encrypted',
     'member',
   ]),
   tunnels: gauge('overlayd_tunnels', 'WireGuard tunnels to other members by state.', ['state']),

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { StepTelemetry } from '../../../src/agent/telemetry.ts';
+import { OverlaydError } from '../../../src/core/errors.ts';
 import type { HistogramCounts } from '../../../src/core/metrics/histogram.ts';
 import { StepMeter } from '../../../src/core/metrics/step-meter.ts';
 import type { SpanStart, Tracer } from '../../../src/ports/telemetry.ts';
@@ -47,6 +48,19 @@ it('notes how long a step took and how it ended, and hands on what it returns or
   expect([well?.labels, failed?.labels]).toEqual([{ result: 'ok' }, { result: 'error' }]);
   expect((well!.value as HistogramCounts).sum).toBeCloseTo(0.02);
   expect((failed!.value as HistogramCounts).sum).toBeCloseTo(1.005);
+});
+
+it('tells a mistake of who asks from what is wrong here', async () => {
+  const { meter, telemetry } = setUp();
+  const fail = async (step: 'attach' | 'kernel', error: Error) => {
+    await expect(telemetry.run(step, {}, () => Promise.reject(error))).rejects.toBe(error);
+    return meter.samples(step).at(-1)!.labels.result;
+  };
+  const nowhere = new OverlaydError('namespace-not-found', 'there is no namespace');
+  expect(await fail('attach', nowhere)).toBe('refused');
+  expect(await fail('attach', new OverlaydError('no-available-addresses', 'the network is full'))).toBe('error');
+  // Nobody asks for it.
+  expect(await fail('kernel', nowhere)).toBe('error');
 });
 
 it('makes spans where traces are on, of which somebody who looks begins none', async () => {

@@ -36,8 +36,9 @@ const WELL: Series = {
   ...series('overlayd_store_keepers_wanted', '', '3x240'),
   ...series('overlayd_members', 'state="ready"', '5x240'),
   ...series('overlayd_members', 'state="down"', '0x240'),
-  ...series('overlayd_paths', 'state="passes"', '4x240'),
-  ...series('overlayd_paths', 'state="lost"', '0x240'),
+  ...series('overlayd_paths', 'encrypted="false",state="passes"', '4x240'),
+  ...series('overlayd_paths', 'encrypted="false",state="lost"', '0x240'),
+  ...series('overlayd_paths', 'encrypted="true",state="lost"', '0x240'),
   ...series('overlayd_kernel_problems', '', '0x240'),
   ...series('overlayd_kernel_repairs_total', '', '3x240'),
   ...series('overlayd_names_up', '', '1x240'),
@@ -51,6 +52,8 @@ const WELL: Series = {
   ...series('overlayd_data_disk_free_bytes', '', '5000x240'),
   ...series('overlayd_data_disk_size_bytes', '', '10000x240'),
   ...histogram('overlayd_attach_duration_seconds', 'result="ok"', '0.05', 10),
+  // Mistakes of those who ask are nothing that is wrong here.
+  ...histogram('overlayd_attach_duration_seconds', 'result="refused"', '0.05', 100),
   ...histogram('overlayd_store_call_duration_seconds', 'call="Txn",result="ok"', '0.01', 10),
 };
 
@@ -64,8 +67,14 @@ const CASES: Readonly<Record<string, Series>> = {
   OverlaydStoreSlow: histogram('overlayd_store_call_duration_seconds', 'call="Txn",result="ok"', '2.5', 10),
   OverlaydMemberAway: { ...series('overlayd_members', 'state="down"', '1x240'), ...finding('member-away') },
   OverlaydHostCutOff: finding('gossip-unheard'),
-  OverlaydDataPathLost: { ...series('overlayd_paths', 'state="lost"', '1x240'), ...finding('data-path-lost') },
-  OverlaydDataPathLoss: { ...series('overlayd_paths', 'state="loses"', '1x240'), ...finding('data-path-loss') },
+  OverlaydDataPathLost: {
+    ...series('overlayd_paths', 'encrypted="true",state="lost"', '1x240'),
+    ...finding('data-path-lost'),
+  },
+  OverlaydDataPathLoss: {
+    ...series('overlayd_paths', 'encrypted="false",state="loses"', '1x240'),
+    ...finding('data-path-loss'),
+  },
   OverlaydPathMtu: finding('path-mtu'),
   OverlaydTunnelFailed: finding('tunnel-failed'),
   OverlaydFirewallInTheWay: finding('data-port-filtered'),
