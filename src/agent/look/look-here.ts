@@ -19,6 +19,7 @@ import type { PathWatch } from '../path/path-watch.ts';
 export interface LookDeps {
   readonly member: Pick<Member, 'self' | 'view' | 'local' | 'wireguard'>;
   readonly paths: Pick<PathWatch, 'examine' | 'status' | 'skipped'>;
+  readonly encryptedPaths: LookDeps['paths'];
   readonly askResponder: AskResponder;
   readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
   readonly random: Pick<Random, 'next'>;
@@ -49,18 +50,23 @@ function lookAtContainer({ member }: LookDeps, endpointId: string): SeenThing {
 }
 
 async function lookAtPath(deps: LookDeps, network: NetworkRecord | undefined, nodeId: string): Promise<SeenThing> {
-  const { member, paths } = deps;
+  const { member } = deps;
   const seen = (outcome: SeenThing['outcome'], detail: string): SeenThing => ({ name: 'data path', outcome, detail });
   if (nodeId === member.self.id) return seen('skipped', 'both are on this host');
   const node = member.view.node(nodeId);
   if (!node) return seen('problem', 'this host knows no such node');
-  if (network && isEncrypted(network)) return lookAtTunnel(member, node);
+  const encrypted = network !== undefined && isEncrypted(network);
+  const tunnel = encrypted ? await lookAtTunnel(member, node) : undefined;
+  if (tunnel?.outcome === 'problem') return tunnel;
+  const paths = encrypted ? deps.encryptedPaths : deps.paths;
   const why = paths.skipped(node);
-  if (why !== undefined) return seen('skipped', why);
+  if (why !== undefined) return tunnel ?? seen('skipped', why);
   await paths.examine([node]);
   const status = paths.status(node);
-  if (!status || status.state === 'unknown') return seen('skipped', 'nothing came back yet, and nothing was lost');
-  return seen(status.state === 'passes' ? 'ok' : 'problem', pathWords(status, node));
+  if (!status || status.state === 'unknown')
+    return tunnel ?? seen('skipped', 'nothing came back yet, and nothing was lost');
+  const by = tunnel ? `${tunnel.detail}; ` : '';
+  return seen(status.state === 'passes' ? 'ok' : 'problem', by + pathWords(status, node));
 }
 
 function pathWords({ state, lossPercent, roundTripMs, mtu }: PathStatus, { name }: NodeRecord): string {

@@ -18,15 +18,21 @@ interface World {
   readonly path?: Partial<PathStatus>;
   readonly skipped?: string;
   readonly tunnel?: { readonly problem?: string };
+  /** By the tunnel; absent: nothing is known of it. */
+  readonly encryptedPath?: Partial<PathStatus>;
   readonly isHere?: boolean;
   readonly asked?: string[];
   readonly reply?: (message: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 }
 
-function deps({ encrypted, path, skipped, tunnel, isHere = true, asked, reply }: World): LookDeps {
+function deps({ encrypted, path, skipped, tunnel, encryptedPath, isHere = true, asked, reply }: World): LookDeps {
   const network = networkRecord({ options: encrypted ? { encrypted: 'true' } : {} });
   const nodes = new Map(['h1', 'h2'].map((id) => [id, nodeRecord({ id, name: id })]));
-  const status = path && { state: 'passes', lossPercent: 0, roundTripMs: 0.21, mtu: 1450, changedAt: 1, ...path };
+  const usual: PathStatus = { state: 'passes', lossPercent: 0, roundTripMs: 0.21, mtu: 1450, changedAt: 1 };
+  const pathsOf = (of: Partial<PathStatus> | undefined) => ({
+    ...{ examine: async () => undefined, skipped: () => skipped },
+    status: () => of && { ...usual, ...of },
+  });
   const member = {
     self: nodes.get('h1')!,
     view: { network: (id: string) => (id === 'n1' ? network : undefined), node: (id: string) => nodes.get(id) },
@@ -41,7 +47,7 @@ function deps({ encrypted, path, skipped, tunnel, isHere = true, asked, reply }:
   } as unknown as LookDeps['member'];
   return {
     member,
-    paths: { examine: async () => undefined, status: () => status as PathStatus, skipped: () => skipped },
+    ...{ paths: pathsOf(path), encryptedPaths: pathsOf(encryptedPath) },
     askResponder: async ({ namespacePath, from }, to, message, signal) => {
       asked?.push(`${namespacePath} ${from} ${to}`);
       if (reply) return reply(message);
@@ -85,13 +91,21 @@ describe('a look at a path', () => {
     expect(await thingOf({}, { pathTo: 'h9' })).toEqual(['problem', 'this host knows no such node']);
   });
 
-  it('is one at the tunnel where the network is encrypted', async () => {
-    expect(await thingOf({ encrypted: true }, { pathTo })).toEqual(['problem', 'there is no WireGuard tunnel to h2']);
-    expect(await thingOf({ encrypted: true, tunnel: {} }, { pathTo })).toEqual(['ok', 'WireGuard (kernel), MTU 1420']);
-    expect(await thingOf({ encrypted: true, tunnel: { problem: 'no handshake' } }, { pathTo })).toEqual([
-      'problem',
-      'no handshake',
+  it('is one at the tunnel, and at packets through it, where the network is encrypted', async () => {
+    // What passes in the clear is no matter of such a network.
+    const at = (world: World) => thingOf({ encrypted: true, path: {}, ...world }, { pathTo });
+    expect(await at({ encryptedPath: {} })).toEqual(['problem', 'there is no WireGuard tunnel to h2']);
+    expect(await at({ tunnel: { problem: 'no handshake' } })).toEqual(['problem', 'no handshake']);
+    expect(await at({ tunnel: {}, encryptedPath: { mtu: 1370 } })).toEqual([
+      'ok',
+      'WireGuard (kernel), MTU 1420; round trip 0.21 ms, packets of 1370 bytes pass',
     ]);
+    expect(await at({ tunnel: {}, encryptedPath: { state: 'lost' } })).toEqual([
+      'problem',
+      'WireGuard (kernel), MTU 1420; nothing that is sent to h2 comes back',
+    ]);
+    // An agent of an older release answers no such packets.
+    expect(await at({ tunnel: {}, skipped: 'it does not answer' })).toEqual(['ok', 'WireGuard (kernel), MTU 1420']);
   });
 });
 
