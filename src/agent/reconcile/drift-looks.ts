@@ -34,6 +34,13 @@ export interface DriftLooksDeps {
 /** Containers that are looked into before others have their turn. */
 const INSIDES = 16;
 
+/** Of a pass, without rows that failed among those that were done. */
+export interface Outcome {
+  /** Asked for where something is known to differ. */
+  readonly done: () => readonly PlannedOp[];
+  readonly failed: readonly PlannedOp[];
+}
+
 interface Look {
   readonly networkId: string | undefined;
   readonly parts: AsyncGenerator<void, readonly ReportedDrift[]>;
@@ -101,9 +108,15 @@ export class DriftLooks {
     if (repairs.length > 0) this.memory.note(this.#read(repairs, desired, observed), this.#deps.clock.now());
   }
 
-  /** What a pass found and could not put right. */
-  noteFailures(failed: readonly PlannedOp[], desired: Desired, observed: Observed): void {
-    if (failed.length > 0) this.#times.date(this.#read(failed, desired, observed), this.#deps.clock.now(), () => false);
+  /** What a pass found and put right, whoever had asked for it, and what it could not. */
+  noteOutcome({ done, failed }: Outcome, desired: Desired, observed: Observed): void {
+    const failing = failed.length > 0 ? this.#read(failed, desired, observed) : [];
+    if (!this.#times.isEmpty) {
+      const still = new Set(failing.map(driftKey));
+      const ended = this.#read(done(), desired, observed).map(driftKey);
+      this.#times.end(ended.filter((key) => !still.has(key)));
+    }
+    if (failing.length > 0) this.#times.date(failing, this.#deps.clock.now(), () => false);
   }
 
   #read(ops: readonly PlannedOp[], desired: Desired, observed: Observed): Drift[] {

@@ -4,12 +4,12 @@ import type { DriftLooks } from './drift-looks.ts';
 import type { KnownNetworks } from './known-networks.ts';
 import type { Marks } from './marks.ts';
 import type { RepairLog } from './repair-log.ts';
-import { repairsOf } from './repairs.ts';
+import { doneBy, repairsOf } from './repairs.ts';
 
 export interface RepairBookDeps {
   readonly known: Pick<KnownNetworks, 'idOf'>;
   readonly log: Pick<RepairLog, 'note'>;
-  readonly drift: Pick<DriftLooks, 'noteRepairs' | 'noteFailures'>;
+  readonly drift: Pick<DriftLooks, 'noteRepairs' | 'noteOutcome'>;
 }
 
 /** A pass, and what came of it. */
@@ -47,7 +47,7 @@ export class RepairBook {
     log.note(repairs);
     drift.noteRepairs(repairs, wanted, observed);
     const failed = result.failures.map((failure) => failure.planned);
-    drift.noteFailures(failed, wanted, observed);
+    drift.noteOutcome({ done: () => doneBy(planned, result), failed }, wanted, observed);
     return repairs.length;
   }
 }

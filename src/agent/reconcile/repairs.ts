@@ -14,11 +14,17 @@ export function repairsOf(
   isAsked: (namespace: string) => boolean,
 ): PlannedOp[] {
   if (marks.asked) return [];
+  return doneBy(planned, { failures }).filter(({ network }) =>
+    network === undefined ? !hostChanged : !isAsked(network),
+  );
+}
+
+/** What was done of a plan. */
+export function doneBy(planned: Plan, { failures }: Pick<ApplyResult, 'failures'>): PlannedOp[] {
   const failed = new Set(failures.map((failure) => failure.planned));
   return planned.stages
     .flatMap((stage) => stage.ops)
     .filter((each) => !failed.has(each))
-    .filter(({ network }) => (network === undefined ? !hostChanged : !isAsked(network)))
     .flatMap((each) => (isOfRows(each.op) ? rowsOf(each, failures) : each));
 }
 

@@ -50,9 +50,21 @@ export class RepairMemory {
   }
 }
 
+/** Of what is gone by another way than by being put right nobody hears: more is not kept. */
+const MOST_DATED = 10_000;
+
 /** Since when each differs: what is not found any more where it was looked for has ended. */
 export class DriftTimes {
   readonly #since = new Map<string, number>();
+
+  get isEmpty(): boolean {
+    return this.#since.size === 0;
+  }
+
+  /** These were put right. */
+  end(keys: Iterable<string>): void {
+    for (const key of keys) this.#since.delete(key);
+  }
 
   /** `isLookedAt`: by key, whether it would have been found. */
   date<D extends Drift>(
@@ -62,11 +74,16 @@ export class DriftTimes {
   ): (D & { readonly sinceMs: number })[] {
     const found = new Set(drifts.map(driftKey));
     for (const key of this.#since.keys()) if (!found.has(key) && isLookedAt(key)) this.#since.delete(key);
-    return drifts.map((drift) => {
+    const dated = drifts.map((drift) => {
       const key = driftKey(drift);
       const sinceMs = this.#since.get(key) ?? now;
       this.#since.set(key, sinceMs);
       return { ...drift, sinceMs };
     });
+    for (const key of this.#since.keys()) {
+      if (this.#since.size <= MOST_DATED) break;
+      this.#since.delete(key);
+    }
+    return dated;
   }
 }

@@ -123,6 +123,17 @@ describe('a look', () => {
     expect(found!.sinceMs).toBeLessThanOrEqual(failedBefore);
   });
 
+  it('dates what differs anew, once it was put right', async () => {
+    kernel.failNext(({ kind }) => kind === 'set-neighbour', 1);
+    kernel.interfere(loseNeighbour);
+    await clock.advance(600_000);
+    const before = clock.now();
+    silently(loseNeighbour);
+    const [found] = await look();
+    expect(found).toMatchObject({ kind: 'neighbour', object: '10.0.0.9 dev vx0' });
+    expect(found!.sinceMs).toBeGreaterThanOrEqual(before);
+  });
+
   it('of somebody who goes is given up, and the next one is served', async () => {
     const gone = new AbortController();
     const given = reconciler.drift.look(undefined, gone.signal);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Drift } from '../../../../src/core/drift/drift.ts';
+import { type Drift, driftKey } from '../../../../src/core/drift/drift.ts';
 import { DriftTimes, RepairMemory } from '../../../../src/core/drift/memory.ts';
 
 const drift = (object: string, detail = ''): Drift => ({
@@ -47,4 +47,15 @@ it('knows since when something differs, and forgets it once it does not where on
   expect(since([drift('br0')], 4)).toEqual([1]);
   since([], 5);
   expect(since([drift('br0')], 6)).toEqual([6]);
+});
+
+it('forgets since when something differs that was put right, and the oldest of very much', () => {
+  const times = new DriftTimes();
+  const since = (object: string, now: number) => times.date([drift(object)], now, () => false)[0]!.sinceMs;
+  expect([times.isEmpty, since('br0', 1), times.isEmpty]).toEqual([true, 1, false]);
+  times.end([driftKey(drift('br0'))]);
+  expect([times.isEmpty, since('br0', 2)]).toEqual([true, 2]);
+  const many = Array.from({ length: 10_000 }, (_, nth) => drift(`e${nth}`));
+  times.date(many, 3, () => false);
+  expect([since('e9999', 4), since('br0', 4)]).toEqual([3, 4]);
 });
