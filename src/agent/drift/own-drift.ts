@@ -1,6 +1,7 @@
 /**
  * What differs on this host from what is wanted here: in the kernel, as the reconciler sees it, and in the files by which containers
- * are told their name servers. Looks and changes nothing, unless a repair is asked for.
+ * are told their name servers. Looks and changes nothing, unless a repair is asked for. Any member may ask for one, as often as it likes:
+ * whoever asks while one is waited for has the same one, and each begins so late that they take half of the time at most.
  */
 import { attachmentOf } from '../../core/attachment.ts';
 import type { ContainerRef } from '../../core/container.ts';
@@ -14,13 +15,16 @@ import type { Member } from '../member.ts';
 export interface OwnDriftDeps {
   /** Throws `not-joined`. */
   readonly member: () => Pick<Member, 'endpoints' | 'local' | 'names' | 'reconciler' | 'view'>;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'elapsed' | 'now' | 'sleep'>;
 }
 
 /** More is nothing that anybody reads. */
 const MOST_TOLD = 1_000;
 /** What was put back before that is no news. */
 const PUT_BACK_MS = 3_600_000;
+
+/** A repair rests as long as it took, and no longer than that. */
+const MOST_REST_MS = 10_000;
 
 interface ResolverDrift {
   readonly drift: Drift;
@@ -31,6 +35,11 @@ export class OwnDrift {
   readonly #deps: OwnDriftDeps;
   /** Of what is no matter of the kernel. */
   readonly #times = new DriftTimes();
+  /** The repair that has not begun: it is of all who ask meanwhile. */
+  #next: Promise<void> | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  /** By the monotonic clock: until then none begins. */
+  #restsUntil = Number.NEGATIVE_INFINITY;
 
   constructor(deps: OwnDriftDeps) {
     this.#deps = deps;
@@ -40,7 +49,7 @@ export class OwnDrift {
   async find({ network, repair }: DriftQuery, signal: AbortSignal): Promise<DriftReport> {
     const { clock, member } = this.#deps;
     const before = await this.#look(network, signal);
-    if (repair) await this.#repair(signal);
+    if (repair) await this.#repairInTurn(signal);
     const differs = repair ? await this.#look(network, signal) : before;
     const still = new Set(differs.map(driftKey));
     const { reconciler, view } = member();
@@ -70,12 +79,42 @@ export class OwnDrift {
     return [...ofKernel, ...dated.map((drift) => ({ ...drift, hindered: '' }))];
   }
 
-  async #repair(signal: AbortSignal): Promise<void> {
+  /** Begins after this call. Who goes leaves it to the others. */
+  async #repairInTurn(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.#next ??= this.#beginRepair();
+    const { promise: gone, reject } = Promise.withResolvers<never>();
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      await Promise.race([this.#next, gone]);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  async #beginRepair(): Promise<void> {
+    const { clock } = this.#deps;
+    await this.#last;
+    const restMs = this.#restsUntil - clock.elapsed();
+    if (restMs > 0) await clock.sleep(restMs);
+    this.#next = undefined;
+    const beganAt = clock.elapsed();
+    const repaired = this.#repair().finally(() => {
+      const now = clock.elapsed();
+      this.#restsUntil = now + Math.min(now - beganAt, MOST_REST_MS);
+    });
+    this.#last = repaired.catch(() => undefined);
+    await repaired;
+  }
+
+  async #repair(): Promise<void> {
     const { endpoints, local, names, reconciler } = this.#deps.member();
-    for (const { container } of await this.#resolvers('')) await endpoints.configureResolver(container);
-    await reconciler.audit(signal);
+    // Of each, what stands in its way is told by the look that follows.
+    for (const { container } of await this.#resolvers(''))
+      await endpoints.configureResolver(container).catch(() => undefined);
+    await reconciler.audit(new AbortController().signal);
     for (const networkId of local.networkIds()) {
-      // What stands in its way is told by the look that follows.
       await names.ensure(networkId).catch(() => undefined);
       await names.audit.repair(networkId);
     }
