@@ -130,7 +130,7 @@ function networkSamples({ claims, local, view }: Member) {
     .networkIds()
     .flatMap((id): { network: NetworkRecord; count: number }[] => {
       const network = view.network(id);
-      return network ? [{ network, count: local.onNetwork(id).length }] : [];
+      return network ? [{ network, count: local.countOn(id) }] : [];
     })
     .sort((a, b) => b.count - a.count || (a.network.name < b.network.name ? -1 : 1));
   const named = here.slice(0, MOST_NETWORKS);

@@ -63,6 +63,10 @@ export class EndpointIndex {
     return [...(this.#byNetwork.get(networkId)?.values() ?? [])];
   }
 
+  countOn(networkId: string): number {
+    return this.#byNetwork.get(networkId)?.size ?? 0;
+  }
+
   hasNetwork(networkId: string): boolean {
     return this.#byNetwork.has(networkId);
   }

@@ -167,6 +167,10 @@ export class LocalEndpoints {
     return this.#endpoints.onNetwork(networkId);
   }
 
+  countOn(networkId: string): number {
+    return this.#endpoints.countOn(networkId);
+  }
+
   get(endpointId: string): LocalEndpoint | undefined {
     return this.#endpoints.get(endpointId);
   }

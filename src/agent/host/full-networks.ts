@@ -1,6 +1,6 @@
 /**
  * Networks that have nearly as many containers on this host as a network can have on one: told before the next one is
- * refused, in the status, and once in the log.
+ * refused, in the status, and once in the log. Asked for at each change of the cluster: scales with the networks that are here.
  */
 import type { ClusterView } from '../../core/cluster-view.ts';
 import { MOST_CONTAINERS } from '../../core/host-state.ts';
@@ -9,7 +9,7 @@ import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 
 export interface FullNetworksDeps {
   readonly view: Pick<ClusterView, 'network'>;
-  readonly local: Pick<LocalEndpoints, 'all'>;
+  readonly local: Pick<LocalEndpoints, 'networkIds' | 'countOn'>;
   readonly logger: Pick<Logger, 'warn'>;
 }
 
@@ -27,9 +27,8 @@ export class FullNetworks {
   /** In words, with what to do; one for each network concerned. */
   problems(): string[] {
     const { local, logger, view } = this.#deps;
-    const counts = new Map<string, number>();
-    for (const { record } of local.all()) counts.set(record.networkId, (counts.get(record.networkId) ?? 0) + 1);
-    const full = [...counts].filter(([, count]) => count >= NEARLY);
+    const counts = local.networkIds().map((id) => [id, local.countOn(id)] as const);
+    const full = counts.filter(([, count]) => count >= NEARLY);
     const problems = full.map(([id, count]) => describe(view.network(id)?.name ?? id.slice(0, 12), count));
     const ids = full.map(([id]) => id);
     if (ids.some((id) => !this.#told.has(id))) logger.warn({ problems }, 'a network is nearly full on this host');

@@ -63,7 +63,7 @@ function memberWith({ members, networks }: { members: number; networks: number }
     local: {
       all: () => Array.from({ length: 7 }),
       networkIds: () => records.map(({ id }) => id),
-      onNetwork: (id: string) => Array.from({ length: Number(id.slice(1)) + 1 }),
+      countOn: (id: string) => Number(id.slice(1)) + 1,
     },
     claims: {
       space: ({ subnets }: { subnets: object[] }) => ({

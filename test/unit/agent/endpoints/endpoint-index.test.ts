@@ -46,6 +46,7 @@ it('finds what going through all endpoints finds, after any changes', () => {
           const there = list.filter(({ record }) => record.networkId === networkId);
           expect(index.onNetwork(networkId)).toEqual(expect.arrayContaining(there));
           expect(index.onNetwork(networkId)).toHaveLength(there.length);
+          expect(index.countOn(networkId)).toBe(there.length);
           expect(index.hasNetwork(networkId)).toBe(there.length > 0);
         }
         for (const { record, engine } of list) {
