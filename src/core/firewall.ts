@@ -52,7 +52,9 @@ export function follow(state: WayState | undefined, now: Way): WayState {
 }
 
 /** In words, with the command that mends it. `port`: of the data path. */
-export function describeBlocked(way: WayName, firewall: Firewall | undefined, port: number): string {
+export function describeBlocked(way: WayName, found: Firewall | undefined, port: number): string {
+  // It drops what is forwarded alone: another one drops what comes to this host.
+  const firewall = way === 'data' && found === 'docker' ? undefined : found;
   const who = firewall ? NAMES[firewall] : "this host's firewall";
   const mend = MENDS[way];
   const how = firewall ? `run ${mend[firewall](port)}` : mend.other(port);
@@ -78,11 +80,12 @@ const forwarded = (program: string, chain: string) =>
   accepting(program, ...BOTH_WAYS.map((link) => `${chain} ${link}`));
 const ZONE = '`firewall-cmd --permanent --zone=trusted --add-interface=ovl+ && firewall-cmd --reload`';
 
-const MENDS: Readonly<Record<WayName, Readonly<Record<Firewall | 'other', (port: number) => string>>>> = {
+type Mends = Readonly<Record<Firewall | 'other', (port: number) => string>>;
+
+const MENDS: Readonly<Record<Exclude<WayName, 'data'>, Mends> & { readonly data: Omit<Mends, 'docker'> }> = {
   data: {
     firewalld: (port) => `\`firewall-cmd --permanent --add-port=${port}/udp && firewall-cmd --reload\``,
     ufw: (port) => `\`ufw allow ${port}/udp\``,
-    docker: (port) => accepting('iptables', input(port)),
     'iptables-legacy': (port) => accepting('iptables-legacy', input(port)),
     other: (port) => `accept ${port}/udp from the members in its input rules (\`nft list ruleset\`, \`iptables -S\`)`,
   },

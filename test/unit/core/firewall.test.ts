@@ -33,6 +33,8 @@ describe('what is said of it', () => {
     ['out', 'ufw', 'ufw route allow'],
     ['out', undefined, 'nft list ruleset'],
     ['out', 'docker', '`iptables -I DOCKER-USER -i ovl+ -j ACCEPT && iptables -I DOCKER-USER -o ovl+ -j ACCEPT`'],
+    // Docker's drops what is forwarded, and nothing that comes to the host.
+    ['data', 'docker', "this host's firewall drops every VXLAN packet"],
     ['data', 'iptables-legacy', '`iptables-legacy -I INPUT -p udp --dport 4790 -j ACCEPT`'],
     ['in', 'iptables-legacy', 'which `iptables -S` and `nft` do not show'],
     ['in', 'ufw', 'ufw route allow out on ovl4096'],
