@@ -90,6 +90,7 @@ export class PathWatch {
         this.#whyNot = this.#findWhyNot();
         if (this.#whyNot === undefined) {
           await this.#place.keep(this.#mtu, this.#ways(), this.#socketsAt);
+          this.#forgetGone();
           for (const node of this.#due()) void this.#look(node);
           this.#checksums.note(this.#place.checksumErrors(), clock.now());
         }
@@ -176,6 +177,12 @@ export class PathWatch {
 
   get #mtu(): number {
     return innerMtu(this.#deps.view(), USUAL[this.#deps.backend]);
+  }
+
+  /** Hosts that come and go for years. */
+  #forgetGone(): void {
+    const { view } = this.#deps;
+    for (const id of this.#paths.keys()) if (view().node(id)?.left ?? true) this.#paths.delete(id);
   }
 
   #pathTo(nodeId: string): PeerPath {

@@ -147,6 +147,18 @@ describe('paths between hosts', () => {
     expect(codes).toEqual(['path-mtu', 'data-path-lost']);
   });
 
+  it('to members that have gone are forgotten', async () => {
+    const nodes = [nodeOf(1), nodeOf(2)];
+    const { watches, pass } = hosts(nodes);
+    await pass(3_000);
+    const { watch } = watches[0]!;
+    const [gone] = nodes.splice(1);
+    await pass(2_000);
+    // Back, and not asked yet.
+    nodes.push(gone!);
+    expect([watch.skipped(gone!), watch.status(gone!)]).toEqual([undefined, undefined]);
+  });
+
   it('that are known as lost are examined with one packet of each size', async () => {
     const { lab, watches, pass } = hosts([nodeOf(1), nodeOf(2)]);
     await pass(3_000);
