@@ -1,6 +1,6 @@
 /**
  * Metrics over HTTP, on a Unix socket or a loopback address. It reads and changes nothing; text is made when somebody asks, once for
- * all who ask meanwhile. A place that cannot be listened on is tried again: the agent's work does not depend on it.
+ * all who ask meanwhile, and so seldom that whoever asks without end takes a fifth of the agent's time at most. A place that cannot be listened on is tried again: the agent's work does not depend on it.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { ListenPlace } from '../core/config/value-kind.ts';
@@ -19,6 +19,8 @@ export interface MetricsServerDeps {
 }
 
 const AGAIN_MS = 10_000;
+/** As many times as long as it took to make them they stay as they are. */
+const REST = 4;
 const GRACE_MS = 500;
 const SLOW_READER_MS = 10_000;
 /** Root's, as all of the run directory that is not for its group. */
@@ -34,6 +36,8 @@ export class MetricsServer {
   readonly #place: MetricsPlace;
   #problem: string | undefined;
   #collecting: Promise<readonly Family[]> | undefined;
+  /** By the monotonic clock. */
+  #staysUntil = Number.NEGATIVE_INFINITY;
 
   constructor(deps: MetricsServerDeps, place: MetricsPlace) {
     this.#deps = deps;
@@ -109,8 +113,13 @@ export class MetricsServer {
   }
 
   #collect(): Promise<readonly Family[]> {
-    this.#collecting ??= this.#deps.collect().finally(() => {
-      this.#collecting = undefined;
+    const { clock } = this.#deps;
+    const startedAt = clock.elapsed();
+    if (this.#collecting && startedAt < this.#staysUntil) return this.#collecting;
+    this.#staysUntil = Number.POSITIVE_INFINITY;
+    this.#collecting = this.#deps.collect().finally(() => {
+      const now = clock.elapsed();
+      this.#staysUntil = now + REST * (now - startedAt);
     });
     return this.#collecting;
   }

@@ -87,15 +87,21 @@ it('answers nothing else, and says where they are', async () => {
   expect(await get('/metrics?x=1', { method: 'HEAD' })).toMatchObject({ status: 200, body: '' });
 });
 
-it('is made once for all who ask meanwhile', async () => {
+it('is made once for all who ask meanwhile, and for a while as they are', async () => {
   const made = Promise.withResolvers<ReturnType<typeof families>>();
   start({ kind: 'unix', path: socket() }, () => made.promise);
   await until('the socket', isServed);
   const answers = [get('/metrics'), get('/metrics'), get('/metrics')];
   await until('them to be asked for', () => collected > 0);
-  setTimeout(() => made.resolve(families({ member: 1 })), 50);
+  await clock.advance(20);
+  made.resolve(families({ member: 1 }));
   expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200, 200]);
+  await clock.advance(79);
+  expect((await get('/metrics')).status).toBe(200);
   expect(collected).toBe(1);
+  await clock.advance(1);
+  expect((await get('/metrics')).status).toBe(200);
+  expect(collected).toBe(2);
 });
 
 it('tells a failure to who asks, and to the log', async () => {
