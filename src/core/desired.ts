@@ -9,7 +9,7 @@ import type { LocalEndpoint } from './container.ts';
 import { electDefaultRoutes, NOWHERE, type Routed } from './default-routes.ts';
 import { type Exposure, isOfHost } from './expose.ts';
 import type { ControlPlane, Desired, DesiredMember, DesiredNetwork, DesiredPort, Remotes } from './host-state.ts';
-import { innerMtu } from './inner-mtu.ts';
+import { innerMtus } from './inner-mtu.ts';
 import { BITS, FAMILIES, type Family, familyOfAddress } from './ip.ts';
 import { type BundledStore, keptStore } from './keepers.ts';
 import { isEncrypted, networkSettings } from './network-options.ts';
@@ -43,6 +43,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
   const byNetwork = wantedEndpoints(view, local);
   const routed = electDefaultRoutes(byNetwork);
   const isPartial = unknownMembers(view).length > 0;
+  const mtuOf = innerMtus(view);
   const uplinks: Uplink[] = [];
   const publishable: Publishable[] = [];
   const networks: DesiredNetwork[] = [];
@@ -51,7 +52,7 @@ export function desired(input: DesiredInput, only?: ReadonlySet<string>): Desire
     const base = {
       vni: network.vni,
       subnets: subnetsOf(network),
-      mtu: innerMtu(view, network),
+      mtu: mtuOf(network),
     };
     const namespace = namespaceOf(network.vni);
     namespaces.add(namespace);

@@ -23,17 +23,26 @@ const LEAST_BYTES = { 4: 576, 6: 1_280 } as const;
  * would lose their addresses.
  */
 export function innerMtu(view: Members, network: OfNetwork): number {
-  const least = LEAST_BYTES[hasFamily(network, 6) ? 6 : 4];
-  return Math.max(least, networkSettings(network).innerMtu ?? leftInside(view, network));
+  return innerMtus(view)(network);
+}
+
+/** The same of several networks at one moment: members are gone through once, however many networks there are. */
+export function innerMtus(view: Members): (network: OfNetwork) => number {
+  const limits = limitsOf(view);
+  return (network) => {
+    const least = LEAST_BYTES[hasFamily(network, 6) ? 6 : 4];
+    return Math.max(least, networkSettings(network).innerMtu ?? leftInside(limits, network));
+  };
 }
 
 /** Throws `invalid-argument` for a network with IPv6 that would have less than IPv6 needs. */
 export function refuseTooSmallMtu(view: Members, network: Pick<NetworkRecord, 'options'>): void {
   const { innerMtu: inner, underlayMtu: underlay } = networkSettings(network);
-  const mtu = inner ?? leftInside(view, network);
+  const limits = limitsOf(view);
+  const mtu = inner ?? leftInside(limits, network);
   if (mtu >= LEAST_BYTES[6]) return;
   const needs = `IPv6 needs an MTU of ${LEAST_BYTES[6]} (RFC 8200)`;
-  const least = narrowest(view, backendOf(networkSettings(network)));
+  const { least } = limits(backendOf(networkSettings(network)));
   throw new OverlaydError(
     'invalid-argument',
     inner !== undefined || underlay !== undefined || !least
@@ -48,7 +57,7 @@ export function refuseTooSmallMtu(view: Members, network: Pick<NetworkRecord, 'o
  */
 export function refuseTooLargeMtu(view: Members, network: OfNetwork): void {
   const backend = backendOf(networkSettings(network));
-  const most = mostInside(view, backend);
+  const most = mostInside(limitsOf(view), backend);
   const asked = innerMtu(view, network);
   if (asked <= most) return;
   const tunnel = backend === 'plain' ? 'VXLAN' : 'WireGuard and VXLAN';
@@ -59,16 +68,16 @@ export function refuseTooLargeMtu(view: Members, network: OfNetwork): void {
 }
 
 /** What the underlay leaves, as the option says it or as it is. */
-function leftInside(view: Members, network: Pick<NetworkRecord, 'options'>): number {
+function leftInside(limits: Limits, network: Pick<NetworkRecord, 'options'>): number {
   const settings = networkSettings(network);
   const backend = backendOf(settings);
-  const { underlayMtu = narrowest(view, backend)?.underlayMtu ?? DEFAULT_UNDERLAY_BYTES } = settings;
-  return leastInside(view, backend, underlayMtu);
+  const { underlayMtu = limits(backend).least?.underlayMtu ?? DEFAULT_UNDERLAY_BYTES } = settings;
+  return leastInside(limits, backend, underlayMtu);
 }
 
 /** What the underlay as it is leaves to a network that says nothing of it. */
-function mostInside(view: Members, backend: Backend): number {
-  return leastInside(view, backend, narrowest(view, backend)?.underlayMtu ?? DEFAULT_UNDERLAY_BYTES);
+function mostInside(limits: Limits, backend: Backend): number {
+  return leastInside(limits, backend, limits(backend).least?.underlayMtu ?? DEFAULT_UNDERLAY_BYTES);
 }
 
 /** The member whose underlay makes it smaller than all others' would; undefined where that is alike, or by an option. */
@@ -76,7 +85,7 @@ export function mtuLimit(view: Members, network: Pick<NetworkRecord, 'options'>)
   const settings = networkSettings(network);
   if (settings.innerMtu !== undefined || settings.underlayMtu !== undefined) return undefined;
   const backend = backendOf(settings);
-  const least = narrowest(view, backend);
+  const { least } = limitsOf(view)(backend);
   return [...membersOf(view, backend)].some(({ underlayMtu }) => underlayMtu > least!.underlayMtu) ? least : undefined;
 }
 
@@ -87,15 +96,16 @@ export function describeLimit({ name, underlayLimit, underlayMtu }: NodeRecord):
 
 /** In words, of networks that ask for more than the narrowest underlay carries by now: by their option, or for IPv6. */
 export function mtuProblems(view: Members, networks: readonly NetworkRecord[]): readonly string[] {
-  const limits = new Map(
-    BACKENDS.map((backend) => [backend, { least: narrowest(view, backend), most: mostInside(view, backend) }]),
-  );
+  const limits = limitsOf(view);
+  const mtuOf = innerMtus(view);
   return networks.flatMap((network) => {
     const settings = networkSettings(network);
-    const { least, most } = limits.get(backendOf(settings))!;
-    const mtu = innerMtu(view, network);
+    const backend = backendOf(settings);
+    const { least } = limits(backend);
+    const most = mostInside(limits, backend);
+    const mtu = mtuOf(network);
     if (!least || mtu <= most) return [];
-    const isAsked = mtu === settings.innerMtu || leftInside(view, network) > most;
+    const isAsked = mtu === settings.innerMtu || leftInside(limits, network) > most;
     const [why, what] = isAsked
       ? ['by its option', 'may get lost; make the network anew without the option, or raise the MTU there']
       : ['because IPv6 needs it', 'go in fragments, or get lost where those are dropped; raise the MTU there'];
@@ -103,12 +113,29 @@ export function mtuProblems(view: Members, networks: readonly NetworkRecord[]): 
   });
 }
 
-const BACKENDS = ['plain', 'wireguard'] as const satisfies readonly Backend[];
+/** What the members of a backend leave. */
+interface Limit {
+  /** The first by name of those with the least; undefined: there is none. */
+  readonly least: NodeRecord | undefined;
+  /** One of the paths may be over IPv6. */
+  readonly isIpv6: boolean;
+}
+
+type Limits = (backend: Backend) => Limit;
+
+/** Looked for when they are asked for, once. */
+function limitsOf(view: Members): Limits {
+  const known = new Map<Backend, Limit>();
+  return (backend) => {
+    const limit = known.get(backend) ?? limitOf(view, backend);
+    known.set(backend, limit);
+    return limit;
+  };
+}
 
 /** Of an underlay with that MTU: less where one of the paths is over IPv6. */
-function leastInside(view: Members, backend: Backend, underlay: number): number {
-  const isIpv6 = [...membersOf(view, backend)].some(({ vtep }) => familyOfAddress(vtep) === 6);
-  return Math.max(LEAST_BYTES[4], insideOf(backend, underlay, isIpv6 ? 6 : 4));
+function leastInside(limits: Limits, backend: Backend, underlay: number): number {
+  return Math.max(LEAST_BYTES[4], insideOf(backend, underlay, limits(backend).isIpv6 ? 6 : 4));
 }
 
 /** Those that take part in networks of that backend, or may begin to at any moment. */
@@ -116,12 +143,13 @@ function* membersOf(view: Members, backend: Backend): Iterable<NodeRecord> {
   for (const node of view.nodes()) if (!node.left && (backend === 'wireguard' || !node.nat)) yield node;
 }
 
-/** The first by name of those with the least. */
-function narrowest(view: Members, backend: Backend): NodeRecord | undefined {
+function limitOf(view: Members, backend: Backend): Limit {
   let least: NodeRecord | undefined;
+  let isIpv6 = false;
   for (const node of membersOf(view, backend)) {
+    isIpv6 ||= familyOfAddress(node.vtep) === 6;
     if (least && node.underlayMtu > least.underlayMtu) continue;
     if (!least || node.underlayMtu < least.underlayMtu || node.name < least.name) least = node;
   }
-  return least;
+  return { least, isIpv6 };
 }

@@ -1,7 +1,7 @@
 /** What is wanted is made anew only where something has become another: thousands of rows are compared once. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it, vi } from 'vitest';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import { desired } from '../../../src/core/desired.ts';
 import type { DesiredNetwork, Observed } from '../../../src/core/host-state.ts';
@@ -74,6 +74,28 @@ it('is another when an endpoint comes or goes, a member moves, or the subnet doe
   const subnets = [{ cidr: '10.0.1.0/25', gateway: '10.0.1.126', auxAddresses: {} }];
   tell([put(keys.network('n1'), networkRecord({ subnets }))]);
   expect(rows().addresses).toMatchObject([{ address: '10.0.1.126', prefix: 25 }]);
+});
+
+it('goes through the members as often, however many networks this host has', () => {
+  const nodes = vi.spyOn(view, 'nodes');
+  const asked = () => {
+    nodes.mockClear();
+    expect(want().networks.every(({ mtu }) => mtu === 1_450)).toBe(true);
+    return nodes.mock.calls.length;
+  };
+  const before = asked();
+  for (let nth = 2; nth < 30; nth++) {
+    const own = endpointRecord({ id: `e${nth}`, networkId: `n${nth}`, address: `10.0.${nth}.2` });
+    const [cidr, gateway] = [`10.0.${nth}.0/24`, `10.0.${nth}.1`];
+    const subnets = [{ cidr, gateway, auxAddresses: {} }];
+    tell([
+      put(keys.network(`n${nth}`), networkRecord({ id: `n${nth}`, name: `web${nth}`, vni: 4_096 + nth, subnets })),
+      put(keys.endpoint(own), own),
+    ]);
+    local = [...local, { ...local[0]!, record: own }];
+  }
+  expect(asked()).toBe(before);
+  expect(want().networks).toHaveLength(29);
 });
 
 it('has a port that is another when its claim is, or its way out', () => {
