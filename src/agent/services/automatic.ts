@@ -58,7 +58,12 @@ export class AutomaticServices {
   async keep(): Promise<number | undefined> {
     const { answers, clock, selfId, view } = this.#deps;
     const seen = new Set<string>();
-    const isSweeping = isSweeper(view, selfId, answers);
+    // All members are asked after, which is not for every change of a cluster without such networks.
+    let sweeper: boolean | undefined;
+    const isSweeping = () => {
+      sweeper ??= isSweeper(view, selfId, answers);
+      return sweeper;
+    };
     const kept = new Set<string>();
     let failed: unknown;
     for (const network of [...view.networks()]) {
@@ -66,7 +71,7 @@ export class AutomaticServices {
       kept.add(network.id);
       try {
         await this.#make(network);
-        if (isSweeping) await this.#sweep(network, seen);
+        if (isSweeping()) await this.#sweep(network, seen);
       } catch (error) {
         failed ??= error;
       }

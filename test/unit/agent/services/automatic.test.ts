@@ -36,21 +36,25 @@ it('tries a refused alias again after a while, and forgets it with its network',
   expect(services.problems).toEqual([]);
 });
 
-it('asks for endpoints of networks with service addresses alone: every change is looked at', async () => {
+it('asks for members and endpoints of networks with service addresses alone: every change is looked at', async () => {
   const asked: string[] = [];
+  let networks: readonly NetworkRecord[] = [];
   const plain = networkRecord({ id: 'plain', name: 'plain' });
   const none = () => undefined;
   const services = new AutomaticServices(
     {
       view: {
-        networks: () => [plain, web],
+        networks: () => networks,
         network: none,
         endpointsOf: () => expect.unreachable('all endpoints of the host'),
         endpointsOn: (id: string) => {
           asked.push(id);
           return [];
         },
-        nodes: () => [nodeRecord({ id: api.nodeId })],
+        nodes: () => {
+          asked.push('members');
+          return [nodeRecord({ id: api.nodeId })];
+        },
         ...{ services: none, staticNames: none, moment: () => 1 },
       },
       local: {
@@ -63,6 +67,10 @@ it('asks for endpoints of networks with service addresses alone: every change is
     } as unknown as AutomaticServicesDeps,
     { quarantineSeconds: 60 },
   );
+  networks = [plain];
   await services.keep();
-  expect(asked).toEqual([web.id]);
+  expect(asked).toEqual([]);
+  networks = [plain, web];
+  await services.keep();
+  expect(asked).toEqual([web.id, 'members']);
 });
