@@ -6,6 +6,7 @@ const PER_MESSAGE = 500;
 /** More than an agent of ours tells: nobody reads it, and it is not for the memory of who asks. */
 const MOST_DRIFTS = 4_000;
 const MOST_TEXT = 4_096;
+const MOST_TEXT_IN_ALL = 4 * 1024 * 1024;
 
 /** One at least. */
 export function driftBatches({ differs, repaired, putBack, leftOut, isPartial }: DriftReport): DriftBatch[] {
@@ -28,16 +29,33 @@ export class DriftReading {
   readonly #repaired: ReportedDrift[] = [];
   readonly #putBack: PutBack[] = [];
   #leftOut = 0;
+  #text = 0;
   #isPartial = false;
 
   /** False: no more is taken. */
   add({ differs, repaired, putBack, leftOut, isPartial }: DriftBatch): boolean {
-    this.#differs.push(...differs.map(bounded));
-    this.#repaired.push(...repaired.map(bounded));
-    for (const { drift, ...rest } of putBack) if (drift) this.#putBack.push({ ...rest, drift: bounded(drift) });
+    for (const drift of differs) {
+      const told = this.#bounded(drift);
+      if (told) this.#differs.push(told);
+      else this.#leftOut += 1;
+    }
+    this.#repaired.push(...repaired.flatMap((drift) => this.#bounded(drift) ?? []));
+    for (const { drift, ...rest } of putBack) {
+      const told = drift && this.#bounded(drift);
+      if (told) this.#putBack.push({ ...rest, drift: told });
+    }
     this.#leftOut += leftOut;
     this.#isPartial ||= isPartial;
-    return this.#differs.length + this.#repaired.length + this.#putBack.length < MOST_DRIFTS;
+    const count = this.#differs.length + this.#repaired.length + this.#putBack.length;
+    return count < MOST_DRIFTS && this.#text < MOST_TEXT_IN_ALL;
+  }
+
+  /** Undefined: there is no more room. */
+  #bounded(drift: Drift): ReportedDrift | undefined {
+    if (this.#text >= MOST_TEXT_IN_ALL) return undefined;
+    const told = bounded(drift);
+    for (const value of Object.values(told)) if (typeof value === 'string') this.#text += value.length;
+    return told;
   }
 
   get report(): DriftReport {

@@ -197,6 +197,19 @@ test('drift is told whole, in parts, as long as it is no more than anybody reads
   expect((await a.transport.drift(flood.peer, query, NO_END)).differs.length).toBeLessThanOrEqual(4_500);
 });
 
+test('of drift no more text is taken than an agent of ours tells, and what is left out is counted', async () => {
+  const [a] = [await createNode('a1')];
+  const long = { ...drift('x'.repeat(3_000)), detail: 'y'.repeat(5_000) };
+  const differs = Array.from({ length: 900 }, () => long);
+  const report = { differs, repaired: [], putBack: [], leftOut: 0, isPartial: false };
+  const b = await createNode('b1', undefined, async () => report);
+  const heard = await a.transport.drift(b.peer, { network: '', repair: false }, NO_END);
+  const text = JSON.stringify(heard.differs).length;
+  expect([text > 3 * 2 ** 20, text < 5 * 2 ** 20]).toEqual([true, true]);
+  expect(heard.differs[0]!.detail).toHaveLength(4_097);
+  expect(heard.leftOut).toBeGreaterThan(0);
+});
+
 test('a member looks for another one twice at once, and says what went wrong with its code', async () => {
   const held = Promise.withResolvers<void>();
   let looking = 0;
