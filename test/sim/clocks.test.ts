@@ -6,8 +6,8 @@ import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 const HOUR_MS = 3_600_000;
 let cluster: SimulatedCluster;
 
-async function make(hosts: number): Promise<SimulatedHost[]> {
-  cluster = new SimulatedCluster({ seed: 1 });
+async function make(hosts: number, options: { readonly wireguard?: 'none' } = {}): Promise<SimulatedHost[]> {
+  cluster = new SimulatedCluster({ seed: 1, ...options });
   await cluster.start(hosts);
   await cluster.clock.until(cluster.hosts[0]!.running.networks.create(networkRequest('web')));
   return cluster.hosts;
@@ -80,6 +80,21 @@ it('an agent whose clock was set back while it did not run says so, until the cl
   await h1!.start();
   await cluster.clock.advance(1_000);
   expect(h1!.running.local.clock.problem).toContain('it was set back');
+});
+
+it('a clock that was ahead by years is told of once where there is no key of WireGuard to exchange for it', async () => {
+  const [h1] = await make(1, { wireguard: 'none' });
+  const YEARS_MS = 5 * 365 * 24 * HOUR_MS;
+  const restart = async (skewMs: number) => {
+    await h1!.stop();
+    h1!.skewMs = skewMs;
+    await h1!.start();
+    await cluster.clock.advance(10_000);
+    return h1!.running.local.clock.problem;
+  };
+  expect(await restart(YEARS_MS)).toBeUndefined();
+  expect(await restart(0)).toContain('it was set back');
+  expect(await restart(0)).toBeUndefined();
 });
 
 it('an agent that starts after the clock was set back keeps what it claims while it starts', async () => {

@@ -52,6 +52,11 @@ export class KeyRing {
     return this.#keys;
   }
 
+  /** None was made yet; false while that is not known. */
+  get isEmpty(): boolean {
+    return this.#loaded && this.#keys.length === 0;
+  }
+
   /** Why the keys are not known, in words. */
   get problem(): string | undefined {
     return this.#problem;

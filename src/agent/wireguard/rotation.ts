@@ -81,6 +81,8 @@ export class Rotation {
   ): Promise<void> {
     const { answers, clockMemory, keys, logger, nameOf } = this.#deps;
     this.#noteClock(found.seen.devices.length > 0);
+    // Nobody has had a handshake by a key that is to come.
+    if (keys.isEmpty) clockMemory?.settle();
     const [first] = keys.keys;
     const isSetBack = this.#isSetBack || clockMemory?.isSetBack;
     const why = isSetBack ? 'the clock was set back' : first && this.#isOld(first.createdAt) ? 'age' : undefined;
