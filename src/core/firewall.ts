@@ -52,12 +52,10 @@ export function follow(state: WayState | undefined, now: Way): WayState {
 }
 
 /** In words, with the command that mends it. `port`: of the data path. */
-export function describeBlocked(way: WayName, found: Firewall | undefined, port: number): string {
-  // It drops what is forwarded alone: another one drops what comes to this host.
-  const firewall = way === 'data' && found === 'docker' ? undefined : found;
-  const who = firewall ? NAMES[firewall] : "this host's firewall";
-  const mend = MENDS[way];
-  const how = firewall ? `run ${mend[firewall](port)}` : mend.other(port);
+export function describeBlocked(way: WayName, firewall: Firewall | undefined, port: number): string {
+  const mend = firewall && MENDS[way][firewall];
+  const who = firewall && mend ? NAMES[firewall] : "this host's firewall";
+  const how = mend ? `run ${mend(port)}` : MENDS[way].other(port);
   const none = `of the last ${MANY} packets or more none passed`;
   const all = 'where a rule of yours is to do that, nothing is wrong';
   switch (way) {
@@ -80,9 +78,10 @@ const forwarded = (program: string, chain: string) =>
   accepting(program, ...BOTH_WAYS.map((link) => `${chain} ${link}`));
 const ZONE = '`firewall-cmd --permanent --zone=trusted --add-interface=ovl+ && firewall-cmd --reload`';
 
-type Mends = Readonly<Record<Firewall | 'other', (port: number) => string>>;
+type Mend = (port: number) => string;
 
-const MENDS: Readonly<Record<Exclude<WayName, 'data'>, Mends> & { readonly data: Omit<Mends, 'docker'> }> = {
+/** Of those that may be in the way: Docker's drops what is forwarded alone. */
+const MENDS: Readonly<Record<WayName, Readonly<Partial<Record<Firewall, Mend>>> & { readonly other: Mend }>> = {
   data: {
     firewalld: (port) => `\`firewall-cmd --permanent --add-port=${port}/udp && firewall-cmd --reload\``,
     ufw: (port) => `\`ufw allow ${port}/udp\``,
