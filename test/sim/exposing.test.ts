@@ -95,16 +95,28 @@ it('is put right in the kernel when somebody takes a part of it away', async () 
 });
 
 it('is made whole by who asks for it again, and refused under another name or address', async () => {
-  const { record } = await until(expose(one, 'web', { name: 'gate' }));
+  const { record } = await until(expose(one, 'web', { name: 'gate', aliases: ['door'] }));
   expect((await until(expose(one, 'web'))).record.id).toBe(record.id);
+  expect((await until(expose(one, 'web', { aliases: ['DOOR', 'gate'] }))).record.id).toBe(record.id);
   expect((await until(expose(one, 'web', { name: 'GATE', ip: firstAddress(record) }))).record.id).toBe(record.id);
-  for (const other of [{ name: 'other' }, { ip: '10.0.0.77' }]) {
+  for (const other of [{ name: 'other' }, { ip: '10.0.0.77' }, { aliases: ['door', 'other'] }]) {
     await expect(until(expose(one, 'web', other))).rejects.toThrow(
       /on network web already, as gate \(.*overlayd network unexpose web/,
     );
   }
   await expect(until(one.running.endpoints.disconnect('web', 'gate', false))).rejects.toThrow(/network unexpose web/);
   expect(claimed()).toBe(1);
+});
+
+it('stays where a container is to have its name, which is refused', async () => {
+  const { record } = await until(expose(one, 'web', { name: 'gate' }));
+  const asked = one.running.endpoints.connect({
+    ...{ network: 'web', container: one.addContainer(), name: 'gate', aliases: [] },
+  });
+  await expect(until(asked)).rejects.toMatchObject({ code: 'endpoint-exists' });
+  expect(one.running.local.all().map(({ record: { id } }) => id)).toEqual([record.id]);
+  expect(claimed()).toBe(1);
+  await checkQuiet(cluster);
 });
 
 it('is one, however many ask at the same moment', async () => {

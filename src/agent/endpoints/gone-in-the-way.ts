@@ -3,6 +3,7 @@
  * that the former one is gone: what is left of that must not stand in the way.
  */
 import type { ContainerRef, LocalEndpoint } from '../../core/container.ts';
+import { isOfHost } from '../../core/expose.ts';
 import type { NetworkRecord } from '../../core/records.ts';
 import type { Containers } from '../../ports/host.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
@@ -21,7 +22,8 @@ export async function goneInTheWay(
 ): Promise<LocalEndpoint[]> {
   const inTheWay = local
     .onNetwork(network.id)
-    .filter(({ container: other, engine }) => !engine && other.identity !== container.identity)
+    // The host itself has no namespace that could be gone.
+    .filter((each) => !each.engine && !isOfHost(each) && each.container.identity !== container.identity)
     .filter(
       ({ container: other, record }) =>
         other.text === container.text || record.name.toLowerCase() === name.toLowerCase(),

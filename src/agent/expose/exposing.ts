@@ -8,6 +8,7 @@ import { asHost, HOST_AS_OWNER, HOST_CONTAINER, inTheWay, isOfHost } from '../..
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { checkEndpointName } from '../../core/names.ts';
 import { networkSettings } from '../../core/network-options.ts';
+import { goesBy } from '../../core/publish.ts';
 import { addressList, type EndpointRecord, hasAddress, type NetworkRecord } from '../../core/records.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Logger } from '../../ports/runtime.ts';
@@ -72,8 +73,8 @@ export class Exposing {
           `this host has no address on network ${network.name}; \`overlayd endpoint ls --network ${network.name}\` lists who has`,
         );
       }
-      await names.forget(network);
       await endpoints.drop([known], 'somebody asked for it');
+      await names.forget(network);
       return known.record;
     });
   }
@@ -87,7 +88,7 @@ export class Exposing {
     const { claims, endpoints, local, releases, self, view, wireguard } = this.#deps.member();
     const known = this.#exposureOn(network);
     if (known) {
-      refuseOther(known.record, network, { name: asked, ip, ip6 });
+      refuseOther(known.record, network, { name: asked, aliases, ip, ip6 });
       await endpoints.ensure(known);
       return await this.#named(known.record, network);
     }
@@ -147,14 +148,16 @@ function refuseApart(network: NetworkRecord): void {
 function refuseOther(
   record: EndpointRecord,
   network: NetworkRecord,
-  { name, ip, ip6 }: Pick<ExposeRequest, 'name' | 'ip' | 'ip6'>,
+  { name, aliases, ip, ip6 }: Omit<ExposeRequest, 'network'>,
 ): void {
   const isOther = name !== undefined && name.toLowerCase() !== record.name.toLowerCase();
   const lacks = [ip, ip6].some((address) => address !== undefined && !hasAddress(record, address));
-  if (!isOther && !lacks) return;
+  const alias = aliases.find((each) => !goesBy(record, each));
+  if (!isOther && !lacks && alias === undefined) return;
+  const without = alias === undefined ? '' : ` and not as ${alias}`;
   throw new OverlaydError(
     'endpoint-exists',
-    `this host is on network ${network.name} already, as ${record.name} (${addressList(record)}); take it off first (overlayd network unexpose ${network.name})`,
+    `this host is on network ${network.name} already, as ${record.name} (${addressList(record)})${without}; take it off first (overlayd network unexpose ${network.name})`,
   );
 }
 

@@ -6,6 +6,7 @@ import { parseCidr } from '../../core/cidr.ts';
 import { DOMAIN } from '../../core/dns/domain.ts';
 import { reverseNameOf } from '../../core/dns/reverse.ts';
 import { isOfHost } from '../../core/expose.ts';
+import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { uplinkOf } from '../../core/plan/naming.ts';
 import type { EndpointRecord, NetworkRecord } from '../../core/records.ts';
 import { subnetWith } from '../../core/subnets.ts';
@@ -36,6 +37,8 @@ const AGAIN_MS = 5_000;
 
 export class HostNames {
   readonly #deps: HostNamesDeps;
+  /** By network id: what it is told takes several calls. */
+  readonly #queue = new KeyedQueue();
   /** What was logged, by network id. */
   readonly #told = new Map<string, string>();
 
@@ -58,7 +61,8 @@ export class HostNames {
     let isRight = true;
     for (const { record } of local.all().filter(isOfHost)) {
       const network = view.network(record.networkId);
-      if (!network) continue;
+      // Meanwhile it may have been taken off one.
+      if (!network || !local.has(record.id)) continue;
       // Before that there is no link to tell of.
       const isMade = reconciler.isMade(network.id);
       if (!isMade || (await this.tell(record, network)) === 'failed') isRight = false;
@@ -67,7 +71,11 @@ export class HostNames {
   }
 
   /** Whether the host's resolver asks there now. Why it could not be told is logged. */
-  async tell(record: EndpointRecord, network: NetworkRecord): Promise<'asks' | 'absent' | 'failed'> {
+  tell(record: EndpointRecord, network: NetworkRecord): Promise<'asks' | 'absent' | 'failed'> {
+    return this.#queue.run(network.id, () => this.#tell(record, network));
+  }
+
+  async #tell(record: EndpointRecord, network: NetworkRecord): Promise<'asks' | 'absent' | 'failed'> {
     const { logger, resolver } = this.#deps;
     const { servers, domain, reverse } = wayOf(record, network);
     try {
@@ -83,11 +91,14 @@ export class HostNames {
     }
   }
 
-  async forget({ vni, name }: NetworkRecord): Promise<void> {
+  /** After the host's endpoint there has gone, or it is told again. */
+  forget({ id, vni, name }: NetworkRecord): Promise<void> {
     const { logger, resolver } = this.#deps;
-    await resolver.forget(uplinkOf(vni)).catch((error: unknown) => {
-      logger.warn({ network: name, error }, "this host's resolver may ask for a network's names still");
-    });
+    return this.#queue.run(id, () =>
+      resolver.forget(uplinkOf(vni)).catch((error: unknown) => {
+        logger.warn({ network: name, error }, "this host's resolver may ask for a network's names still");
+      }),
+    );
   }
 }
 

@@ -11,9 +11,15 @@ const record = endpointRecord({ networkId: network.id });
 function start(isMade = true) {
   const clock = new VirtualClock();
   const asked: (readonly [string, readonly string[], string, readonly string[]])[] = [];
-  const now = { isMade, refusal: undefined as Error | undefined, isMember: true };
+  const forgotten: string[] = [];
+  const now = {
+    ...{ isMade, isMember: true, isThere: true },
+    refusal: undefined as Error | undefined,
+    told: Promise.resolve(),
+  };
   const member = {
     local: {
+      has: () => now.isThere,
       all: () => [
         asHost(record, network.vni),
         { ...asHost(record, 1), container: { text: '', path: '', identity: 'c1' } },
@@ -26,10 +32,11 @@ function start(isMade = true) {
     resolver: {
       ask: async (...args) => {
         asked.push(args);
+        await now.told;
         if (now.refusal) throw now.refusal;
         return true;
       },
-      forget: async () => undefined,
+      forget: async (link) => void forgotten.push(link),
     },
     member: () => (now.isMember ? (member as never) : undefined),
     clock,
@@ -41,7 +48,7 @@ function start(isMade = true) {
     quit.abort();
     return ended;
   };
-  return { asked, clock, now, stop };
+  return { asked, clock, forgotten, names, now, stop };
 }
 
 test('the resolver is told of each network on which the host is, and looked at once a minute', async () => {
@@ -66,5 +73,22 @@ test('a link that is not there yet, and a refusal, are tried again soon', async 
   expect(asked.length - before).toBe(3);
   await clock.advance(50_000);
   expect(asked.length - before).toBe(3);
+  await stop();
+});
+
+test('what is taken off while the resolver is told of it is forgotten after that, and not told again', async () => {
+  const { asked, clock, forgotten, names, now, stop } = start();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  now.told = promise;
+  await clock.advance(1_000);
+  now.isThere = false;
+  const gone = names.forget(network);
+  await clock.advance(1_000);
+  expect([asked.length, forgotten]).toEqual([1, []]);
+  resolve();
+  await gone;
+  expect(forgotten).toEqual(['ovl4096']);
+  await clock.advance(130_000);
+  expect(asked).toHaveLength(1);
   await stop();
 });
