@@ -4,7 +4,7 @@
  * an endpoint's and not for a gateway's.
  */
 import type { DesiredNetwork } from '../host-state.ts';
-import { FAMILIES, familyOfAddress } from '../ip.ts';
+import { familyOfAddress, isIpv4 } from '../ip.ts';
 import type { FilterChain } from '../packet-filter.ts';
 import { chain, EARLY, HEADER, RAW } from './filter.ts';
 import { gatewayMac } from './naming.ts';
@@ -13,14 +13,17 @@ export function exposureChains(network: DesiredNetwork): readonly FilterChain[] 
   const { exposed } = network;
   if (!exposed) return [];
   const { addresses, mac } = exposed;
-  const families = FAMILIES.filter((family) => addresses.some((address) => familyOfAddress(address) === family));
+  const hasIpv6 = addresses.some((address) => !isIpv4(address));
   const toBridge = `ether daddr set ${gatewayMac(network)} meta pkttype set host`;
   return [
     // After what a container may send was decided, and after the ways of services.
     chain('inward', 'prerouting', RAW + 20, 'accept', [
       // Whether it is still there is asked of the tunnel's device, as of everybody.
-      ...(families.includes(6) ? ['icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept'] : []),
-      ...families.map((family) => `ether daddr ${mac} ether type ${HEADER[family]} ${toBridge} accept`),
+      ...(hasIpv6 ? ['icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept'] : []),
+      // To nothing else by this MAC: the host would be a router for whoever is on the network.
+      ...addresses.map(
+        (address) => `ether daddr ${mac} ${HEADER[familyOfAddress(address)]} daddr ${address} ${toBridge} accept`,
+      ),
     ]),
     chain(
       'outward',

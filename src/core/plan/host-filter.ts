@@ -24,13 +24,13 @@
  * opened from outside but what the host itself translates to a container's address (ports published here, `published.ts`,
  * among them), and ports that were published of a network that is routed; what leaves is masqueraded where its network wants
  * that; through the uplink of a network without a way out, which is there where the host itself has an address on it, nothing is
- * forwarded at all; the service address is
- * for this host and what is behind its bridges, or neighbours on the underlay would have an open resolver.
+ * forwarded at all; an address that the host itself has on a network is for that network and for the host alone, or neighbours
+ * on the underlay, and other networks, would reach what listens there; the service address is for this host and what is behind its bridges, or neighbours on the underlay would have an open resolver.
  *
  * Members' addresses may be of either family; sets and rules are there for those families that the cluster has.
  */
 import { type Desired, SERVICE_ADDRESS } from '../host-state.ts';
-import { FAMILIES, type Family, isIpv4 } from '../ip.ts';
+import { FAMILIES, type Family, familyOfAddress, isIpv4 } from '../ip.ts';
 import type { Filter } from '../packet-filter.ts';
 import type { Uplink } from '../uplink.ts';
 import { CONTROL_LINK, CONTROL_POOL } from '../wireguard/state.ts';
@@ -181,6 +181,7 @@ export function hostFilter(desired: Desired, provesAbsence: boolean): Filter {
       chain('prerouting', 'prerouting', RAW, 'accept', [
         `udp dport @ports ${ip} saddr @${sources} ${SOFT_LINK} fib saddr . iif oif missing counter drop`,
         `${ip} daddr ${vtep} udp dport ${port} notrack`,
+        ...uplinks.flatMap(offNetwork),
       ]),
       chain('output', 'output', RAW, 'accept', [
         `${ip} saddr ${vtep} udp dport @ports ${OF_A_PROCESS} counter drop`,
@@ -234,6 +235,12 @@ export function hostFilter(desired: Desired, provesAbsence: boolean): Filter {
       ]),
     ],
   };
+}
+
+/** What is for the host's own address on a network, and came neither from there nor from the host itself. */
+function offNetwork({ vni, exposed }: Uplink): string[] {
+  const elsewhere = `iifname != { "lo", "${uplinkOf(vni)}" }`;
+  return exposed.map((address) => `${elsewhere} ${IP[familyOfAddress(address)]} daddr ${address} counter drop`);
 }
 
 function nameOf(set: string, family: Family): string {

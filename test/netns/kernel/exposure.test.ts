@@ -198,6 +198,23 @@ it('between networks nothing is forwarded by it, nor into the one without a way 
   await b.host.must(['ip', 'route', 'del', vault.subnets[FOUR]!.cidr]);
 });
 
+it('nobody reaches it but by the network, and nobody gets on by it', async () => {
+  for (const of of [web, vault]) {
+    const own = addressOf(of, OWN)[FOUR]!;
+    await b.host.must(['ip', 'route', 'add', `${own}/32`, 'via', a.host.address]);
+    expect(await pings(b.host, own), `${of.name} from the underlay`).toBe(false);
+    await b.host.must(['ip', 'route', 'del', `${own}/32`]);
+    expect(await call(a.host, 'tcp', own, PORT), `${of.name} from the host itself`).toBe(own);
+  }
+  const other = addressOf(vault, OWN)[FOUR]!;
+  expect(await pings(a.host, other, 'web11'), 'from another network').toBe(false);
+  const way = ['ip', 'route', 'add', b.host.address, 'via', addressOf(web, OWN)[FOUR]!];
+  await a.host.exec('web11', way);
+  expect(await pings(a.host, b.host.address, 'web11')).toBe(false);
+  await a.host.exec('web11', ['ip', 'route', 'del', b.host.address]);
+  expect(await pings(a.host, b.host.address, 'web11')).toBe(true);
+});
+
 it('what is right is not written again, and what somebody takes away is put back', async () => {
   await expectQuiet();
   const inside = ['nsenter', '--net=/run/netns/ovl-4181'];

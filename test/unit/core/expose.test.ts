@@ -1,6 +1,8 @@
 import { describe, expect, it, test } from 'vitest';
 import { desired, hostKeyOf } from '../../../src/core/desired.ts';
 import { HOST_CONTAINER, inTheWay } from '../../../src/core/expose.ts';
+import type { Filter } from '../../../src/core/packet-filter.ts';
+import { networkFilter } from '../../../src/core/plan/filter.ts';
 import { hostFilter } from '../../../src/core/plan/host-filter.ts';
 import type { Publication } from '../../../src/core/publish.ts';
 import { World } from '../../contract/kernel-world.ts';
@@ -40,6 +42,20 @@ describe('the host as an endpoint', () => {
     const forward = chains.find(({ name }) => name === 'forward')!.rules;
     const [first] = forward.filter((rule) => rule.includes('@uplinks'));
     expect(forward.indexOf('oifname @sealed counter drop')).toBeLessThan(forward.indexOf(first!));
+  });
+
+  it('is called from the network and by itself, and hands on nothing that is for others', () => {
+    const { world, web } = makeWorld();
+    world.addLocal(web, '10.0.0.9', HOST_CONTAINER, { ifname: 'ovl4096' });
+    const wanted = want(world);
+    const rulesOf = ({ chains }: Filter, name: string) => chains.find((each) => each.name === name)!.rules;
+    expect(rulesOf(hostFilter(wanted, true), 'prerouting')).toContain(
+      'iifname != { "lo", "ovl4096" } ip daddr 10.0.0.9 counter drop',
+    );
+    const inward = rulesOf(networkFilter(wanted.networks[0]!, []), 'inward');
+    expect(inward).toEqual([
+      expect.stringMatching(/^ether daddr 02:42:0a:00:00:09 ip daddr 10\.0\.0\.9 ether daddr set /),
+    ]);
   });
 
   it('goes by etcd where that gives the address to another one', () => {
