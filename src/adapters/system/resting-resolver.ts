@@ -3,7 +3,17 @@
  * own processes could lead such a write astray, or hold it up. What an earlier run of it has left there is not trusted: no
  * link is followed, and nothing of another file system is written.
  */
-import { closeSync, constants, fchownSync, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from 'node:fs';
 import type { ContainerRef } from '../../core/container.ts';
 import { isOwnResolverText, resolverLines, resolverText } from '../../core/resolver-text.ts';
 import { adviseResolver } from './resolver-file.ts';
@@ -31,8 +41,12 @@ export function configureResting(
 function write(root: string, servers: readonly string[]): boolean {
   const directory = openSync(`${root}/etc`, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   try {
+    const path = `/proc/self/fd/${directory}/resolv.conf`;
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    // To open a device is to do something with it.
+    if (found && !found.isFile() && !found.isSymbolicLink()) return false;
     const flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
-    const file = openSync(`/proc/self/fd/${directory}/resolv.conf`, flags, 0o644);
+    const file = openSync(path, flags, 0o644);
     try {
       const [at, within] = [fstatSync(file), fstatSync(directory)];
       if (!at.isFile() || at.dev !== within.dev || at.nlink > 1 || at.size > MAX_BYTES) return false;

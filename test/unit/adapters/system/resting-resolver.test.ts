@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -63,6 +64,14 @@ it('writes nothing that has another name as well', () => {
   linkSync(join(outside, 'other'), file());
   expect(configure()).toContain('left alone');
   expect(readFileSync(join(outside, 'other'), 'utf8')).toBe('');
+});
+
+it('opens nothing but files', async () => {
+  // Which cannot be opened at all: there is an error to see, where a device would have been opened.
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(file(), resolve));
+  expect(configure()).toContain('left alone');
+  await new Promise((resolve) => server.close(resolve));
 });
 
 it('is only of a container that a hook has told of, once', async () => {
