@@ -51,7 +51,9 @@ export function createIncus({ clock }: { readonly clock: Clock }, { socketPath }
   return {
     async instances() {
       const list = await ask({ method: 'GET', path: '/1.0/instances?recursion=1&all-projects=true' });
-      const all = (Array.isArray(list) ? list : []).flatMap((each) => instanceOf(each) ?? []);
+      // Nothing is no proof that there are none.
+      if (!Array.isArray(list)) throw new OverlaydError('engine-refused', 'Incus tells no instances that can be read');
+      const all = list.flatMap((each) => instanceOf(each) ?? []);
       if (all.every(({ location }) => location === 'none')) return all;
       const here = serverNameOf(await ask({ method: 'GET', path: '/1.0' }));
       return all.filter(({ location }) => location === here);

@@ -26,8 +26,8 @@ export function instanceOf(value: unknown): LocatedInstance | undefined {
     name,
     project: typeof project === 'string' && project !== '' ? project : 'default',
     kind: type === 'virtual-machine' ? type : 'container',
-    // One that is paused has its namespaces all the same.
-    isRunning: ['Running', 'Ready', 'Frozen', 'Freezing', 'Thawed'].includes(status),
+    // One that is paused has its namespaces all the same; of `Error` Incus itself does not know, as when LXC takes long to answer.
+    isRunning: ['Running', 'Ready', 'Frozen', 'Freezing', 'Thawed', 'Error'].includes(status),
     wishes: wishesIn(textsOf(expanded_config ?? config)),
     location: typeof location === 'string' && location !== '' ? location : 'none',
   };

@@ -20,6 +20,8 @@ export class FakeIncus {
   readonly instances: FakeInstance[] = [];
   readonly asked: string[] = [];
   serverName = 'here';
+  /** Its lists are empty, and say so in no way that can be read. */
+  saysNothing = false;
   readonly #server: Server;
   readonly #sockets: WebSocketServer;
 
@@ -55,7 +57,7 @@ export class FakeIncus {
     const fine = (metadata: unknown) => send(response, 200, { type: 'sync', status_code: 200, metadata });
     const none = () => send(response, 404, { type: 'error', error: 'Instance not found', error_code: 404 });
     if (url.pathname === '/1.0') return fine({ environment: { server_name: this.serverName } });
-    if (url.pathname === '/1.0/instances') return fine(this.instances.map(shown));
+    if (url.pathname === '/1.0/instances') return fine(this.saysNothing ? null : this.instances.map(shown));
     const [, name, below = ''] = /^\/1\.0\/instances\/([^/]+)(\/\w+)?$/.exec(url.pathname) ?? [];
     const instance = this.instances.find(
       (each) => each.name === name && (each.project ?? 'default') === url.searchParams.get('project'),

@@ -49,6 +49,13 @@ it('leaves out what runs on other members of Incus’ own cluster', async () => 
   expect((await incus.instances()).map(({ name }) => name)).toEqual(['a']);
 });
 
+it('takes no answer for no instances, and one of which Incus does not know how it is for one that runs', async () => {
+  server.instances.push({ name: 'db', status: 'Error' });
+  expect(await incus.instances()).toMatchObject([{ name: 'db', isRunning: true }]);
+  server.saysNothing = true;
+  await expect(incus.instances()).rejects.toMatchObject({ code: 'engine-refused' });
+});
+
 it('writes a key, and takes it away', async () => {
   server.instances.push({ name: 'db', status: 'Running' });
   const db = { project: 'default', name: 'db' };
