@@ -25,11 +25,11 @@ export interface NamesSession {
 }
 
 /**
- * Asks the responder at `to` from inside of a container's namespace, with the container's own address `from`, by UDP. Throws
+ * Asks the responder at `to` from inside of a container's namespace (undefined: as the host), with its own address `from`, by UDP. Throws
  * `data-path-failed` when the signal aborts before there is an answer, and as system calls do.
  */
 export type AskResponder = (
-  container: { readonly namespacePath: string; readonly from: string },
+  container: { readonly namespacePath: string | undefined; readonly from: string },
   to: string,
   message: Uint8Array,
   signal: AbortSignal,

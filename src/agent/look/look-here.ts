@@ -6,6 +6,7 @@
 import type { LocalEndpoint } from '../../core/container.ts';
 import { ASKED_TYPES, type AskedType, decodeReply, encodeQuestion } from '../../core/dns/reply.ts';
 import { asOverlaydError } from '../../core/errors.ts';
+import { isOfHost } from '../../core/expose.ts';
 import { formatHostPort } from '../../core/host-port.ts';
 import type { Look, NameReply, Seen, SeenThing } from '../../core/look.ts';
 import { isEncrypted } from '../../core/network-options.ts';
@@ -115,9 +116,11 @@ async function lookAtName(
 async function ask(
   { askResponder, clock }: LookDeps,
   { subnets }: NetworkRecord,
-  { container, record }: LocalEndpoint,
+  asker: LocalEndpoint,
   message: Uint8Array,
 ): Promise<NameReply & { readonly id: number }> {
+  const { container, record } = asker;
+  const namespacePath = isOfHost(asker) ? undefined : container.path;
   const [{ subnet, ip: from }] = record.addresses as [EndpointRecord['addresses'][number]];
   const { gateway } = subnets.find(({ cidr }) => cidr === subnet) ?? subnets[0]!;
   const begin = clock.elapsed();
@@ -128,7 +131,7 @@ async function ask(
     () => undefined,
   );
   try {
-    const bytes = await askResponder({ namespacePath: container.path, from }, gateway, message, late.signal);
+    const bytes = await askResponder({ namespacePath, from }, gateway, message, late.signal);
     const reply = decodeReply(bytes);
     if (!reply) throw new Error('what came back is no answer');
     const { id, code, answers } = reply;

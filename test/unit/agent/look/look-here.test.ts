@@ -1,6 +1,8 @@
 import { encode } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
 import { type LookDeps, lookHere } from '../../../../src/agent/look/look-here.ts';
+import type { LocalEndpoint } from '../../../../src/core/container.ts';
+import { asHost } from '../../../../src/core/expose.ts';
 import type { Look } from '../../../../src/core/look.ts';
 import type { PathStatus } from '../../../../src/core/path/path.ts';
 import { endpointRecord, networkRecord, nodeRecord } from '../../../fixtures/records.ts';
@@ -21,11 +23,13 @@ interface World {
   /** By the tunnel; absent: nothing is known of it. */
   readonly encryptedPath?: Partial<PathStatus>;
   readonly isHere?: boolean;
+  readonly own?: LocalEndpoint;
   readonly asked?: string[];
   readonly reply?: (message: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 }
 
-function deps({ encrypted, path, skipped, tunnel, encryptedPath, isHere = true, asked, reply }: World): LookDeps {
+function deps(world: World): LookDeps {
+  const { encrypted, path, skipped, tunnel, encryptedPath, isHere = true, own = OWN, asked, reply } = world;
   const network = networkRecord({ options: encrypted ? { encrypted: 'true' } : {} });
   const nodes = new Map(['h1', 'h2'].map((id) => [id, nodeRecord({ id, name: id })]));
   const usual: PathStatus = { state: 'passes', lossPercent: 0, roundTripMs: 0.21, mtu: 1450, changedAt: 1 };
@@ -37,8 +41,8 @@ function deps({ encrypted, path, skipped, tunnel, encryptedPath, isHere = true, 
     self: nodes.get('h1')!,
     view: { network: (id: string) => (id === 'n1' ? network : undefined), node: (id: string) => nodes.get(id) },
     local: {
-      get: (id: string) => (id === 'e1' ? OWN : undefined),
-      onNetwork: () => (isHere ? [OTHER, OWN] : []),
+      get: (id: string) => (id === 'e1' ? own : undefined),
+      onNetwork: () => (isHere ? [OTHER, own] : []),
     },
     wireguard: {
       looked: async () => undefined,
@@ -147,6 +151,13 @@ describe('a look at a name', () => {
     await lookHere(deps({ reply, asked }), look({ name, endpoint: 'e1' }));
     await lookHere(deps({ reply, asked }), look({ name }));
     expect(asked).toEqual(['/run/netns/e1 10.0.1.2 10.0.1.1', '/run/netns/e3 10.0.1.3 10.0.1.1']);
+  });
+
+  it('asks as the host where that is the endpoint', async () => {
+    const asked: string[] = [];
+    const host = asHost(endpointRecord({ id: 'e1', address: '10.0.1.9' }), 4096);
+    await lookHere(deps({ reply: answering([]), asked, own: host }), look({ name, endpoint: 'e1' }));
+    expect(asked).toEqual(['undefined 10.0.1.9 10.0.1.1']);
   });
 
   it('asks nobody where the network is not on this host', async () => {
