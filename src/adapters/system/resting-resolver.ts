@@ -12,6 +12,7 @@ import {
   lstatSync,
   openSync,
   readFileSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import type { ContainerRef } from '../../core/container.ts';
@@ -26,15 +27,23 @@ export function configureResting(
   root: string,
   ref: Pick<ContainerRef, 'text'>,
   servers: readonly string[],
+  hostRoot = '/',
 ): string | undefined {
   if (servers.length === 0) return undefined;
   try {
+    // A process with a network of its own and the host's files, whose resolver's file is the host's.
+    if (isSameFile(root, hostRoot)) return adviseResolver(ref, servers);
     if (write(root, servers)) return undefined;
     return `/etc/resolv.conf of ${ref.text} is not overlayd's and was left alone; names resolve once it is removed, or has: ${resolverLines(servers)}`;
   } catch {
     // A link, no /etc at all, read-only: for whoever made it so.
     return adviseResolver(ref, servers);
   }
+}
+
+function isSameFile(a: string, b: string): boolean {
+  const [one, other] = [statSync(`${a}/`), statSync(`${b}/`)];
+  return one.dev === other.dev && one.ino === other.ino;
 }
 
 /** False: what is there is somebody's. */

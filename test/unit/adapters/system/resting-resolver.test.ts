@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -72,6 +73,11 @@ it('opens nothing but files', async () => {
   await new Promise<void>((resolve) => server.listen(file(), resolve));
   expect(configure()).toContain('left alone');
   await new Promise((resolve) => server.close(resolve));
+});
+
+it('is never that of the host, whoever calls a process a container', () => {
+  expect(configureResting(root, ref, ['10.0.0.1'], root)).toContain('once its /etc/resolv.conf has');
+  expect(existsSync(file())).toBe(false);
 });
 
 it('is only of a container that a hook has told of, once', async () => {
