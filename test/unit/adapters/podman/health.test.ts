@@ -33,16 +33,31 @@ it('tells who is unhealthy, takes no check for well, and half a word for nothing
 
 it('is told when a check of one has ended, of no other, and of one that comes later', async () => {
   let times = 0;
-  const told = () => void times++;
+  /** The kernel tells of one thing after the other. */
+  let later = 0;
   make('a');
-  health.follow(new Set(['a', 'late']), told);
+  make('after');
+  const after = createPodmanHealth({ runRoot });
+  after.follow(new Set(['after']), () => void later++);
+  const untilTold = async () => {
+    later = 0;
+    write('after', '{}');
+    await vi.waitFor(() => expect(later).toBeGreaterThan(0));
+  };
+  health.follow(new Set(['a', 'late']), () => void times++);
   writeFileSync(join(folderOf('a'), 'other'), '');
+  await untilTold();
+  expect(times).toBe(0);
   write('a', '{}');
   await vi.waitFor(() => expect(times).toBeGreaterThan(0));
   make('late');
-  health.follow(new Set(['late']), told);
+  health.follow(new Set(['late']), () => void times++);
+  await untilTold();
   times = 0;
   write('a', '{}');
+  await untilTold();
+  expect(times).toBe(0);
   write('late', '{}');
   await vi.waitFor(() => expect(times).toBeGreaterThan(0));
+  after.follow(new Set(), () => {});
 });
