@@ -34,6 +34,6 @@ export interface PodmanHealth {
    * be read at this moment are left out.
    */
   unhealthy(ids: Iterable<string>): Promise<ReadonlyMap<string, boolean>>;
-  /** Calls `told` when a check of one of these has ended, from now on and until it is given others. */
-  follow(ids: ReadonlySet<string>, told: () => void): void;
+  /** Calls `told` with the id when a check of one of these has ended, from now on and until it is given others. */
+  follow(ids: ReadonlySet<string>, told: (id: string) => void): void;
 }

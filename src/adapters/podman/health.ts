@@ -29,12 +29,12 @@ export function createPodmanHealth({
     }
   }
 
-  function follow(id: string, told: () => void): void {
+  function follow(id: string, told: (id: string) => void): void {
     const folder = folderOf(id);
     if (folder === undefined) return;
     try {
       const watcher = watch(folder, { persistent: false }, (_, name) => {
-        if (name === FILE) told();
+        if (name === FILE) told(id);
       });
       watcher.on('error', () => leave(id));
       watchers.set(id, watcher);

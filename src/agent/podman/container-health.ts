@@ -16,7 +16,8 @@ export interface ContainerHealthDeps {
 export class ContainerHealth {
   readonly #deps: ContainerHealthDeps;
   readonly #onChange: () => void;
-  #isTold = true;
+  /** Ids of containers of which something was written since; undefined: all are looked at. */
+  #due: Set<string> | undefined;
   /** Those that were last looked at. */
   #looked = '';
 
@@ -30,15 +31,17 @@ export class ContainerHealth {
   async look(ours: readonly LocalEndpoint[], { engineEndpoints, view }: Pick<Member, 'engineEndpoints' | 'view'>) {
     const { health, logger } = this.#deps;
     const ids = new Set(ours.map(containerOf));
-    health.follow(ids, () => {
-      this.#isTold = true;
+    health.follow(ids, (id) => {
+      this.#due?.add(id);
       this.#onChange();
     });
     const all = ours.map(({ record }) => record.id).join();
-    if (!this.#isTold && all === this.#looked) return;
-    this.#isTold = false;
+    const told = all === this.#looked ? this.#due : undefined;
+    if (told?.size === 0) return;
+    const due = new Set<string>();
+    this.#due = due;
     this.#looked = all;
-    const unhealthy = await health.unhealthy(ids);
+    const unhealthy = await health.unhealthy(told ? [...told].filter((id) => ids.has(id)) : ids);
     for (const endpoint of ours) {
       const { record } = endpoint;
       const known = unhealthy.get(containerOf(endpoint));
@@ -48,7 +51,7 @@ export class ContainerHealth {
         await engineEndpoints.change.make(record, { health: is });
         logger.info({ endpoint: record.name, health: is ?? 'healthy' }, "a container's own check changed its mind");
       } catch (error) {
-        this.#isTold = true;
+        due.add(containerOf(endpoint));
         logger.warn({ endpoint: record.name, error }, 'health of a container could not be told, trying again');
       }
     }

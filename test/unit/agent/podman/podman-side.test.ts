@@ -16,7 +16,9 @@ let held: Map<string, EndpointRecord>;
 let unhealthy: Set<string>;
 /** What this host called an endpoint when its record was changed. */
 let localNames: string[];
-let tell: () => void;
+let tell: (id: string) => void;
+/** Of whose checks it was asked. */
+let asked: string[];
 let warnings: number;
 let now: number;
 /** Of the pauses between looks. */
@@ -58,7 +60,10 @@ beforeEach(() => {
       deserted: async () => deserted,
     },
     health: {
-      unhealthy: async (ids) => new Map(Array.from(ids, (id) => [id, unhealthy.has(id)])),
+      unhealthy: async (ids) => {
+        asked = [...ids];
+        return new Map(asked.map((id) => [id, unhealthy.has(id)]));
+      },
       follow: (_, told) => {
         tell = told;
       },
@@ -136,11 +141,12 @@ it('has in records what checks of containers found, once it is told', async () =
   unhealthy.add('api');
   await side.look();
   expect(health()).toEqual([undefined, undefined]);
-  tell();
+  tell('api');
   await side.look();
+  expect(asked).toEqual(['api']);
   expect(health()).toEqual(['unhealthy', undefined]);
   unhealthy.clear();
-  tell();
+  tell('api');
   refused.add('api');
   await side.look();
   expect([health(), warnings]).toEqual([['unhealthy', undefined], 1]);
@@ -157,7 +163,7 @@ it('looks at once when a check has ended', async () => {
   await vi.waitFor(() => expect(pauses.length).toBeGreaterThan(0));
   const before = pauses.length;
   unhealthy.add('api');
-  tell();
+  tell('api');
   await vi.waitFor(() => expect([...held.values()][0]?.health).toBe('unhealthy'));
   expect(pauses.length).toBeGreaterThan(before);
   quit.abort();
