@@ -28,13 +28,18 @@ const lab = useLab({
       clocks.set(host, new WallClock(host));
       // It outlives the agent, and is to be begun anew by that clock.
       const etcd = await etcdPid(host);
-      if (etcd !== '') await host.must(['kill', etcd]);
+      if (etcd !== '') {
+        await host.must(['kill', etcd]);
+        await until('its etcd to end', async () => (await etcdPid(host)) === '');
+      }
       await host.agent.start();
     }
     await untilReady(hosts);
     const { reachesEtcd } = clocks.get(two)!;
-    const byItsClock = await two.run(['pgrep', '-f', '^etcd /usr/bin/etcd --name ']);
-    expect(byItsClock.code === 0).toBe(reachesEtcd);
+    await until(`its etcd to run by ${reachesEtcd ? "the host's clock" : 'the clock of the machine'}`, async () => {
+      if (!reachesEtcd) return (await etcdPid(two)) !== '';
+      return (await two.run(['pgrep', '-f', '^etcd /usr/bin/etcd --name '])).code === 0;
+    });
     await one.mustOverlayd('network', 'create', 'web');
     await one.mustOverlayd('network', 'create', '-o', 'sticky=true', 'kept');
     for (const host of [one, two, four])
