@@ -16,10 +16,11 @@ export interface LoginOptions {
 /** Since it was used last. */
 const SESSION_MS = 12 * 60 * 60 * 1_000;
 const MOST_SESSIONS = 100;
-const COOKIE = 'overlayd_ui';
 
 export class Login {
   readonly #options: LoginOptions;
+  /** Browsers send a host's cookies to all of its ports: two of these on one host have one each. */
+  readonly #cookie = `overlayd_ui_${randomBytes(4).toString('hex')}`;
   /** Hash of the session's secret to when it was used last. */
   readonly #sessions = new Map<string, number>();
   #link = newSecret();
@@ -42,7 +43,7 @@ export class Login {
     const [oldest] = this.#sessions.keys();
     if (this.#sessions.size > MOST_SESSIONS) this.#sessions.delete(oldest!);
     this.#options.onUsed(this.#link);
-    return `${COOKIE}=${session}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${SESSION_MS / 1_000}`;
+    return `${this.#cookie}=${session}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${SESSION_MS / 1_000}`;
   }
 
   /** `cookies`: the header of a request. */
@@ -51,7 +52,7 @@ export class Login {
     const now = this.#options.elapsed();
     return (cookies ?? '').split(/;\s*/).some((cookie) => {
       const [name, value = ''] = cookie.split('=', 2);
-      if (name !== COOKIE) return false;
+      if (name !== this.#cookie) return false;
       const key = keyOf(value);
       const usedAt = this.#sessions.get(key);
       if (usedAt === undefined) return false;

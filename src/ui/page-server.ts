@@ -63,7 +63,8 @@ async function answer(
   if (!deps.login.accepts(headers.cookie)) return refuse(response, 401, 'the page has to be opened by its link');
   if (method === 'GET' && pathname === '/api/state') return sendState(deps.follower, response);
   if (method === 'GET' && pathname === '/api/changes') return sendChanges(deps, request, response, searchParams);
-  const action = deps.actions[/^\/api\/([a-z]+)$/.exec(pathname)?.[1] ?? ''];
+  const name = /^\/api\/([a-z]+)$/.exec(pathname)?.[1] ?? '';
+  const action = Object.hasOwn(deps.actions, name) ? deps.actions[name] : undefined;
   if (method === 'POST' && action) return sendJson(response, 200, (await action(await bodyOf(request))) ?? {});
   refuse(response, 404, 'there is nothing here');
 }

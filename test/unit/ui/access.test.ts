@@ -15,7 +15,7 @@ describe('a login', () => {
     const { login: made, links } = login();
     const first = made.secret;
     const cookie = made.redeem(first);
-    expect(cookie).toMatch(/^overlayd_ui=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Max-Age=43200$/);
+    expect(cookie).toMatch(/^overlayd_ui_[0-9a-f]{8}=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Max-Age=43200$/);
     expect(made.redeem(first)).toBeUndefined();
     expect(made.redeem('')).toBeUndefined();
     expect(links).toEqual([made.secret]);
@@ -27,7 +27,7 @@ describe('a login', () => {
     const { login: made, at } = login();
     const cookie = cookieOf(made.redeem(made.secret));
     expect(made.accepts(undefined)).toBe(false);
-    expect(made.accepts('overlayd_ui=other')).toBe(false);
+    expect(made.accepts(`${cookie.split('=')[0]}=other`)).toBe(false);
     expect(made.accepts(`a=b; ${cookie}`)).toBe(true);
     at.ms += 11 * 3_600_000;
     expect(made.accepts(cookie)).toBe(true);
@@ -36,6 +36,13 @@ describe('a login', () => {
     at.ms += 12 * 3_600_000 + 1;
     expect(made.accepts(cookie)).toBe(false);
     expect(made.accepts(cookie)).toBe(false);
+  });
+
+  it('does not end the one of another page at the same host, whose port browsers do not heed', () => {
+    const made = [login().login, login().login];
+    const jar = new Map(made.map((each) => cookieOf(each.redeem(each.secret)).split('=', 2) as [string, string]));
+    const cookies = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
+    expect(made.map((each) => each.accepts(cookies))).toEqual([true, true]);
   });
 
   it('is not asked for where the listener is for its owner alone', () => {

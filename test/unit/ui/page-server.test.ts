@@ -115,9 +115,10 @@ describe('the server of the page', () => {
     expect((await post('[')).status).toBe(409);
     expect((await post('{"peer":1}')).status).toBe(409);
     expect((await post(`{"peer":"${'x'.repeat(20_000)}"}`)).status).toBe(409);
-    expect(
-      (await fetch(`${url}/api/other`, { method: 'POST', headers: { ...headers, ...JSON_TYPE }, body: '{}' })).status,
-    ).toBe(404);
+    for (const name of ['other', 'repair', 'constructor']) {
+      const asked = fetch(`${url}/api/${name}`, { method: 'POST', headers: { ...headers, ...JSON_TYPE }, body: '{}' });
+      expect((await asked).status, name).toBe(404);
+    }
   });
 
   it('tells the state, and then what changes of it', async () => {
