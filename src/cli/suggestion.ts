@@ -43,6 +43,11 @@ function meaning(commands: readonly string[], ...words: readonly string[]): Reco
   return Object.fromEntries(words.map((word) => [word, commands]));
 }
 
+function meantAt(place: string, word: string): readonly string[] {
+  const meanings = MEANT[place] ?? {};
+  return Object.hasOwn(meanings, word) ? meanings[word]! : [];
+}
+
 /** Throws {@link UsageError} when `args` name a command that there is not. What else is wrong with them is commander's to say. */
 export function refuseUnknownCommand(program: Command, args: readonly string[]): void {
   let command = program;
@@ -96,9 +101,10 @@ function unknownCommand(program: Command, command: Command, word: string): Usage
 /** As they are typed after what was right. */
 function meantBy(program: Command, command: Command, word: string): readonly string[] {
   const known = command.commands.map((each) => each.name());
-  const [here, anywhere] = [MEANT[pathOf(command)]?.[word], MEANT['']![word]?.filter((name) => known.includes(name))];
-  if (here) return here;
-  if (anywhere && anywhere.length > 0) return anywhere;
+  const here = meantAt(pathOf(command), word);
+  if (here.length > 0) return here;
+  const anywhere = meantAt('', word).filter((name) => known.includes(name));
+  if (anywhere.length > 0) return anywhere;
   const close = nearest(
     word,
     command.commands.flatMap((each) => [each.name(), ...each.aliases()]),

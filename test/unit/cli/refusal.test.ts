@@ -7,6 +7,7 @@ const REFUSED: readonly (readonly [line: string, message: string])[] = [
   ['netwrok --help', "unknown command 'netwrok'\n(Did you mean network?)\nSee 'overlayd --help'."],
   ['network del web --help', "unknown command 'del'\n(Did you mean rm?)\nSee 'overlayd network --help'."],
   ['--run-dir /run/x lss', "unknown command 'lss'"],
+  ['network constructor', "unknown command 'constructor'\nSee 'overlayd network --help'."],
   ['help network creat', "unknown command 'creat'\n(Did you mean create?)\nSee 'overlayd network --help'."],
   ['stop', '(The agent is a service: systemctl stop overlayd)'],
   ['attach web c1', '(Did you mean network connect?)'],
