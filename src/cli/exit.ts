@@ -1,6 +1,7 @@
 /** How commands end: exit codes, and errors in one line that names the next step. */
 import { CommanderError } from 'commander';
 import { asOverlaydError, isOverlaydError } from '../core/errors.ts';
+import { printable } from './table.ts';
 
 /** Also in the root command's help. */
 export const EXIT = { ok: 0, failure: 1, usage: 2, noAgent: 69 } as const;
@@ -25,8 +26,10 @@ export function checkLocally<T>(check: () => T): T {
   }
 }
 
+/** It may quote what another host said. */
 export function errorLine(error: unknown): string {
-  return `overlayd: ${error instanceof UsageError ? error.message : asOverlaydError(error).message}\n`;
+  const message = error instanceof UsageError ? error.message : asOverlaydError(error).message;
+  return `overlayd: ${message.split('\n').map(printable).join('\n')}\n`;
 }
 
 /** Writes what went wrong, unless that has been done, and says how to exit. */

@@ -7,6 +7,7 @@ import type { UiOptions } from '../ui-main.ts';
 import type { ControlClient, OnProgress } from './client.ts';
 import { UsageError } from './exit.ts';
 import { withProgress } from './progress.ts';
+import { printable } from './table.ts';
 
 /** The outside of a command, given by `main.ts` and replaced in tests. */
 export interface Surroundings {
@@ -134,7 +135,7 @@ export class Session {
   }
 
   warn(warnings: readonly string[]): void {
-    for (const warning of warnings) this.note(`warning: ${warning}`);
+    for (const warning of warnings) this.note(`warning: ${printable(warning)}`);
   }
 
   /** True when the person agrees. Without one to ask, refuses and names the flag that agrees beforehand. */
