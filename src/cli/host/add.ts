@@ -188,12 +188,12 @@ async function provide<T extends { readonly version: string }>(
   }
 }
 
-/** `$1`: the file's name. Prints the path. */
-const receive = (fileName: string) => `set -e
+/** Script that takes the file from standard input and prints the directory in which it is. */
+export const receive = (fileName: string) => `set -e
 umask 022
 directory=$(mktemp -d /var/tmp/overlayd.XXXXXX)
 chmod 755 "$directory"
-cat >"$directory/${fileName}"
+cat >"$directory/${fileName}" || { rm -rf "$directory"; exit 1; }
 echo "$directory"`;
 
 /** Lists that are older than the mirror name files that are gone. */
@@ -271,10 +271,16 @@ async function joinCluster(
   );
   const words = joinWords(self, plan, name).map((word) => (/^[\w.:/-]+$/.test(word) ? word : quoteWord(word)));
   const script = `PATH="$PATH:/usr/local/bin"; exec ${words.join(' ')}`;
-  const end = await progress(session, `${plan.nodeName} is joining`, () => shell.run(script, { input: token }));
+  const revoke = () =>
+    session.ask('revoking the token', (client) => client.revokeToken({ ref: id })).catch(() => undefined);
+  const joining = progress(session, `${plan.nodeName} is joining`, () => shell.run(script, { input: token }));
+  const end = await joining.catch(async (error: unknown) => {
+    await revoke();
+    throw error;
+  });
   session.warn(warningsOf(end));
   if (end.code !== 0) {
-    await session.ask('revoking the token', (client) => client.revokeToken({ ref: id })).catch(() => undefined);
+    await revoke();
     const why = lastLines({ ...end, stdout: '' }, 1).replace(/^overlayd: /, '');
     throw new OverlaydError('conflict', `it could not join: ${why || `overlayd join ended with ${end.code}`}`);
   }

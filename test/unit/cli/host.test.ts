@@ -16,7 +16,7 @@ interface Remote {
   readonly who?: string;
   /** What its agent says, where one answers. */
   readonly agent?: object;
-  readonly joining?: { readonly code: number; readonly stderr: string };
+  readonly joining?: { readonly code: number; readonly stderr: string } | OverlaydError;
   /** Files of this host. */
   readonly files?: Map<string, string>;
   readonly programs?: Partial<HostPrograms>;
@@ -45,7 +45,9 @@ function remote(options: Remote = {}) {
       return note('installed from the archive', said('install: etcd is missing, which…\n'));
     if (script.includes('systemctl start')) return note('started', said(''));
     if (script.includes('overlayd join')) {
-      const { code, stderr } = options.joining ?? { code: 0, stderr: '' };
+      const { joining = { code: 0, stderr: '' } } = options;
+      if (joining instanceof OverlaydError) throw joining;
+      const { code, stderr } = joining;
       return note(/overlayd join .*$/.exec(script)![0], said('', code, stderr));
     }
     throw new Error(`nobody answers ${script}`);
@@ -233,6 +235,19 @@ Node host2 is a member now.
     expect(error).toMatch(/^warning: x$/m);
     expect(error).toMatch(/^overlayd: it could not join: 10\.9\.0\.1:2377 does not answer/m);
     expect(done.slice(-2)).toEqual(['revoked', 'closed']);
+  });
+
+  it('revokes the token when the connection is lost while the host joins', async () => {
+    const { add, done } = remote({ joining: new OverlaydError('peer-unreachable', 'ssh does not reach it') });
+    const { code, error } = await add('root@10.9.0.2');
+    expect([code, error]).toEqual([1, 'overlayd: ssh does not reach it\n']);
+    expect(done.slice(-2)).toEqual(['revoked', 'closed']);
+  });
+
+  it('lets nothing that the other host says command the terminal', async () => {
+    const stderr = 'warning: \x1b[2Jx\noverlayd: \x1b]0;title\x07 is what it says\n';
+    const { error } = await remote({ joining: { code: 1, stderr } }).add('root@10.9.0.2');
+    expect(error).toBe('warning: ?[2Jx\noverlayd: it could not join: ?]0;title? is what it says\n');
   });
 
   it('says in the doctor’s words that nothing comes back', async () => {
