@@ -1,6 +1,7 @@
 /** The server of `overlayd ui`: a process of its own, which asks the agent as every command does. */
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { createControlClient } from './adapters/grpc/control.ts';
 import { listenOn } from './adapters/plugin-socket.ts';
 import { systemClock, systemRandom } from './adapters/system/time.ts';
@@ -11,6 +12,7 @@ import { EventFeed } from './ui/event-feed.ts';
 import { Follower } from './ui/follower.ts';
 import { Login } from './ui/login.ts';
 import { createPageServer } from './ui/page-server.ts';
+import { shownAddress } from './ui/shown-address.ts';
 import { loadStaticFiles } from './ui/static-files.ts';
 
 export interface UiOptions {
@@ -54,7 +56,7 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
     );
   } else {
     const { address, port } = server.address() as AddressInfo;
-    place = `http://${formatHostPort(address, port)}`;
+    place = `http://${formatHostPort(shownAddress(address, networkInterfaces()), port)}`;
     if (options.login) options.print(`Open this link, which works once: ${linkTo(login.secret)}`);
     else options.print(`The page: ${place}`);
   }
@@ -69,7 +71,8 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
 }
 
 async function listen(server: Server, where: UiOptions['listen']): Promise<() => Promise<void>> {
-  if ('path' in where) return listenOn(server, where, { mode: 0o600, option: '--listen' });
+  if ('path' in where)
+    return listenOn(server, where, { mode: 0o600, option: '--listen', endOther: 'end the other `overlayd ui`' });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, where)));
     server.listen(where, resolve);

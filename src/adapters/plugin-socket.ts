@@ -17,13 +17,17 @@ export interface SocketSetting {
   readonly mode: number;
   /** The option that says where it is, for errors. */
   readonly option: string;
+  /** Who else may listen there and how it is ended, for errors; absent: another agent. */
+  readonly endOther?: string;
 }
+
+const END_AGENT = 'stop the other agent, or `systemctl stop overlayd.socket`';
 
 /** Resolves to what takes the socket away again. Throws `config-invalid`, `conflict`. */
 export async function listenOn(
   server: Server,
   socket: PluginSocket,
-  { mode, option }: SocketSetting,
+  { mode, option, endOther = END_AGENT }: SocketSetting,
 ): Promise<() => Promise<void>> {
   if ('fd' in socket) {
     await listen(server, socket).catch((error: Error) => {
@@ -36,7 +40,7 @@ export async function listenOn(
     return async () => {};
   }
   const { path } = socket;
-  await prepare(path, option);
+  await prepare(path, option, endOther);
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}`);
   await rm(temporary, { force: true });
   await listen(server, { path: temporary }).catch((error: Error) => {
@@ -61,7 +65,7 @@ function listen(server: Server, where: { fd: number } | { path: string }): Promi
   });
 }
 
-async function prepare(path: string, option: string): Promise<void> {
+async function prepare(path: string, option: string, endOther: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 }).catch((error: Error) => {
     throw new OverlaydError(
       'config-invalid',
@@ -75,8 +79,7 @@ async function prepare(path: string, option: string): Promise<void> {
     throw new OverlaydError('config-invalid', `${path} exists and is no socket; ${advice}`);
   }
   if (await answers(path)) {
-    const advice = `stop the other agent, or \`systemctl stop overlayd.socket\`, or set ${option}`;
-    throw new OverlaydError('conflict', `another program listens on ${path}; ${advice}`);
+    throw new OverlaydError('conflict', `another program listens on ${path}; ${endOther}, or set ${option}`);
   }
 }
 

@@ -76,6 +76,10 @@ let early: ClusterChange[] | undefined;
 
 export async function start(): Promise<void> {
   await logIn();
+  // The next link, given to a page that is open: no browser loads it anew for that.
+  addEventListener('hashchange', () => {
+    if (LOGIN.test(location.hash)) void logIn().then(begin);
+  });
   // A page in the background costs nobody anything.
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) stop();
@@ -90,9 +94,11 @@ export async function start(): Promise<void> {
   await begin();
 }
 
+const LOGIN = /^#login=([\w-]+)$/;
+
 /** By the secret of the link, which no log sees: it is behind the `#`. */
 async function logIn(): Promise<void> {
-  const secret = /^#login=([\w-]+)$/.exec(location.hash)?.[1];
+  const secret = LOGIN.exec(location.hash)?.[1];
   if (secret === undefined) return;
   history.replaceState(null, '', location.pathname);
   try {

@@ -20,8 +20,17 @@ export const route = computed((): Route => {
   const [path = '', query = ''] = hash.value.replace(/^#\/?/, '').split('?', 2);
   const [view = '', item = ''] = path.split('/');
   const known = VIEWS.find((each) => each === view) ?? 'hosts';
-  return { view: known, item: decodeURIComponent(item), query: new URLSearchParams(query) };
+  return { view: known, item: decoded(item), query: new URLSearchParams(query) };
 });
+
+/** As it stands, where it was mangled on its way. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
 
 export function linkTo(view: View, item = '', query: Readonly<Record<string, string>> = {}): string {
   const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== '')).toString();

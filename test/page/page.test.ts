@@ -218,8 +218,16 @@ test('the link logs a browser in, once, and is in no address afterwards', async 
   expect(await made.page.evaluate('document.cookie')).toBe('');
   const other = await openPage(browser, link);
   await other.page.getByText('This page opens with the link').waitFor();
+  await other.page.evaluate(`location.hash = 'login=${served.login.secret}'`);
+  await other.page.getByRole('option').first().waitFor();
+  expect(other.page.url()).toBe(`${served.url}/`);
   await Promise.all([made, other].map(({ page }) => page.context().close()));
   expect(made.complaints).toEqual([]);
+});
+
+test('a link that was mangled shows the page all the same', async () => {
+  const page = await open(small(), '/#/networks/100%');
+  await page.getByRole('grid', { name: 'Networks' }).getByText('db-2').waitFor();
 });
 
 test('a small screen, and the dark, hide nothing', async () => {

@@ -71,6 +71,10 @@ describe('a socket of our own', () => {
   it('does not take the place of one on which somebody answers', async () => {
     await occupy(path);
     await expect(listenOn(makeServer(), { path }, SETTING)).rejects.toMatchObject({ code: 'conflict' });
+    const page = { mode: 0o600, option: '--listen', endOther: 'end the other one' };
+    await expect(listenOn(makeServer(), { path }, page)).rejects.toMatchObject({
+      message: `another program listens on ${path}; end the other one, or set --listen`,
+    });
   });
 
   it('does not take the place of a file', async () => {
