@@ -70,15 +70,20 @@ async function answer(run: CallRunner, request: IncomingMessage, response: Serve
     return;
   }
   const codec = ControlService[method] as unknown as Codec;
+  const type = codec.responseStream ? STREAM_TYPE : UNARY_TYPE;
+  const { 'content-type': given, 'content-encoding': packed = 'identity', traceparent } = request.headers;
+  if (given !== type || packed !== 'identity') {
+    response.writeHead(415, { Connection: 'close', 'Accept-Post': type, 'Content-Length': 0 }).end();
+    return;
+  }
   const gone = new AbortController();
   response.once('close', () => {
     if (!response.writableFinished) gone.abort(new OverlaydError('cancelled', 'the caller went away'));
   });
-  const { traceparent } = request.headers as { readonly traceparent?: string };
-  const caller: Caller = { gone: gone.signal, traceparent };
+  const caller: Caller = { gone: gone.signal, traceparent: traceparent && String(traceparent) };
   if (codec.responseStream) return stream(run, method, codec, { request, response, caller });
   try {
-    const asked = codec.requestDeserialize(await read(request));
+    const asked = decoded(codec, await read(request));
     const body = codec.responseSerialize(await run(method, asked, undefined, caller));
     response.writeHead(200, { ...headersOf(UNARY_TYPE), 'Content-Length': body.length }).end(body);
   } catch (thrown) {
@@ -107,7 +112,7 @@ async function stream(run: CallRunner, method: Method, codec: Codec, { request, 
   };
   let end: StreamEnd = {};
   try {
-    const asked = codec.requestDeserialize((await read(request)).subarray(ENVELOPE_BYTES));
+    const asked = decoded(codec, opened(await read(request)));
     response.writeHead(200, headersOf(STREAM_TYPE));
     response.flushHeaders();
     await run(method, asked, emit, caller);
@@ -116,6 +121,22 @@ async function stream(run: CallRunner, method: Method, codec: Codec, { request, 
     end = { error: { code, message, retryable } };
   }
   response.end(enveloped(Buffer.from(JSON.stringify(end)), LAST));
+}
+
+/** Of the one message of a request; nothing is compressed here. */
+function opened(envelope: Buffer): Buffer {
+  const isWhole = envelope.length >= ENVELOPE_BYTES && envelope.length === ENVELOPE_BYTES + envelope.readUInt32BE(1);
+  if (isWhole && envelope.readUInt8(0) === 0) return envelope.subarray(ENVELOPE_BYTES);
+  throw new OverlaydError('invalid-argument', 'the request is not one whole message');
+}
+
+/** Half a request is no request for what was left out. */
+function decoded({ requestDeserialize }: Codec, bytes: Buffer): unknown {
+  try {
+    return requestDeserialize(bytes);
+  } catch (cause) {
+    throw new OverlaydError('invalid-argument', `the request is no message: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function headersOf(type: string) {

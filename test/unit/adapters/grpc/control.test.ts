@@ -10,7 +10,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ControlClient, createControlClient } from '../../../../src/adapters/grpc/control.ts';
 import { createCallClient } from '../../../../src/adapters/grpc/control-call.ts';
-import { callsPath } from '../../../../src/adapters/grpc/control-method.ts';
+import { callsPath, UNARY_TYPE } from '../../../../src/adapters/grpc/control-method.ts';
 import { type ControlHandlers, serveControl } from '../../../../src/adapters/grpc/control-server.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 import { ControlService, Network, Node } from '../../../../src/gen/overlayd/v1/control.ts';
@@ -252,6 +252,7 @@ describe('calls', () => {
         socketPath: callsPath(socketPath),
         path: ControlService[name as 'getNetwork'].path,
         method: 'POST',
+        headers: { 'Content-Type': UNARY_TYPE },
       };
       const asked = request({ ...options, ...(signal && { signal }) }, async (answer) => {
         const parts = (await answer.toArray()) as Buffer[];
