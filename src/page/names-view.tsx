@@ -1,6 +1,7 @@
 /** What a name is answered with, by the responder that a container would ask. */
 import { useState } from 'preact/hooks';
 import type { NameAnswered } from '../core/page/contract.ts';
+import { useAnswer } from './answer.ts';
 import { endpointsOf, row, rows } from './cluster.ts';
 import { Mark } from './parts.tsx';
 import { ask } from './server.ts';
@@ -13,17 +14,14 @@ export function NamesView() {
   const [host, setHost] = useState('');
   const [name, setName] = useState('');
   const [type, setType] = useState('A');
-  const [answer, setAnswer] = useState<NameAnswered | 'asking' | Error | undefined>(undefined);
   const chosen = networks.find(({ id }) => id === network) ?? networks[0];
   const onIt = [...new Set(endpointsOf('network', chosen?.id ?? '').map((endpoint) => endpoint.host))];
   const hosts = onIt.flatMap((id) => row('hosts', id) ?? []);
   const askedHost = hosts.find(({ id }) => id === host) ?? hosts.find(({ self }) => self) ?? hosts[0];
-  const isReady = chosen !== undefined && askedHost !== undefined && name.trim() !== '';
-  const go = () => {
-    setAnswer('asking');
-    const asked = { network: chosen!.id, host: askedHost!.id, name: name.trim(), type };
-    ask<NameAnswered>('api/name', asked).then(setAnswer, setAnswer);
-  };
+  const question = { network: chosen?.id, host: askedHost?.id, name: name.trim(), type };
+  const [answer, take] = useAnswer<NameAnswered>(JSON.stringify(question));
+  const isReady = chosen !== undefined && askedHost !== undefined && question.name !== '';
+  const go = () => take(ask<NameAnswered>('api/name', question));
   return (
     <div class="whole">
       <section aria-labelledby="names-heading" class="scrolls">
@@ -80,8 +78,8 @@ export function NamesView() {
               ))}
             </select>
           </label>
-          <button type="submit" class="main" disabled={!isReady || answer === 'asking'}>
-            {answer === 'asking' ? 'Asking…' : 'Ask'}
+          <button type="submit" class="main" disabled={!isReady || answer === 'asked'}>
+            {answer === 'asked' ? 'Asking…' : 'Ask'}
           </button>
         </form>
         {chosen && hosts.length === 0 && (
@@ -89,7 +87,7 @@ export function NamesView() {
         )}
         <div aria-live="polite">
           {answer instanceof Error && <p class="refused">{answer.message}</p>}
-          {answer && answer !== 'asking' && !(answer instanceof Error) && <Answer answer={answer} />}
+          {answer && answer !== 'asked' && !(answer instanceof Error) && <Answer answer={answer} />}
         </div>
       </section>
     </div>

@@ -1,7 +1,7 @@
 /** Why can A not reach B: a walk from one to the other, each step looked at now. */
-import { useEffect, useState } from 'preact/hooks';
 import type { ReachStep, Walk } from '../core/page/contract.ts';
 import type { Tone } from '../core/page/health.ts';
+import { useAnswer } from './answer.ts';
 import { row } from './cluster.ts';
 import { EndpointPicker } from './endpoint-picker.tsx';
 import { Mark } from './parts.tsx';
@@ -17,13 +17,8 @@ export const OUTCOMES: Readonly<Record<ReachStep['outcome'], readonly [Tone, str
 export function ReachView() {
   const { query } = route.value;
   const [from, to] = [query.get('from') ?? '', query.get('to') ?? ''];
-  const [walk, setWalk] = useState<Walk | 'walking' | Error | undefined>(undefined);
-  // Of two others what was seen says nothing.
-  useEffect(() => setWalk(undefined), [from, to]);
-  const go = () => {
-    setWalk('walking');
-    ask<Walk>('api/reach', { from, to }).then(setWalk, setWalk);
-  };
+  const [walk, take] = useAnswer<Walk>(`${from} ${to}`);
+  const go = () => take(ask<Walk>('api/reach', { from, to }));
   const isReady = row('endpoints', from) !== undefined && row('endpoints', to) !== undefined && from !== to;
   return (
     <div class="whole">
@@ -41,8 +36,8 @@ export function ReachView() {
         >
           <EndpointPicker label="From" chosen={from} onChoose={(id) => replace('reach', '', { from: id, to })} />
           <EndpointPicker label="To" chosen={to} onChoose={(id) => replace('reach', '', { from, to: id })} />
-          <button type="submit" class="main" disabled={!isReady || walk === 'walking'}>
-            {walk === 'walking' ? 'Walking…' : 'Walk'}
+          <button type="submit" class="main" disabled={!isReady || walk === 'asked'}>
+            {walk === 'asked' ? 'Walking…' : 'Walk'}
           </button>
           <button type="button" disabled={!isReady} onClick={() => replace('reach', '', { from: to, to: from })}>
             Swap
@@ -50,7 +45,7 @@ export function ReachView() {
         </form>
         <div aria-live="polite">
           {walk instanceof Error && <p class="refused">{walk.message}</p>}
-          {walk && walk !== 'walking' && !(walk instanceof Error) && <Steps walk={walk} />}
+          {walk && walk !== 'asked' && !(walk instanceof Error) && <Steps walk={walk} />}
         </div>
       </section>
     </div>

@@ -30,17 +30,18 @@ const ROW = 36;
 const SPARE = 8;
 
 export function VirtualTable<T>({ label, columns, rows, idOf, onOpen, chosen, empty }: Props<T>) {
-  const [sort, setSort] = useState({ column: -1, descending: false });
+  const [sort, setSort] = useState<Sort>({ heading: '', descending: false });
   const [active, setActive] = useState(0);
   const [seen, setSeen] = useState({ top: 0, height: 600 });
   const body = useRef<HTMLDivElement>(null);
   const name = useId();
 
+  // Columns come and go with what is beside the table.
+  const order = columns.find(({ heading }) => heading === sort.heading)?.order;
   const sorted = useMemo(() => {
-    const order = columns[sort.column]?.order;
     if (!order) return rows;
     return [...rows].sort(sort.descending ? (a, b) => order(b, a) : order);
-  }, [rows, sort.column, sort.descending]);
+  }, [rows, order, sort.descending]);
 
   useLayoutEffect(() => {
     const element = body.current!;
@@ -92,8 +93,8 @@ export function VirtualTable<T>({ label, columns, rows, idOf, onOpen, chosen, em
       style={{ '--columns': columns.map(({ width }) => width).join(' ') }}
     >
       <div class="head" role="row" aria-rowindex={1}>
-        {columns.map((column, at) => (
-          <Heading key={column.heading} column={column} at={at} sort={sort} setSort={setSort} />
+        {columns.map((column) => (
+          <Heading key={column.heading} column={column} sort={sort} setSort={setSort} />
         ))}
       </div>
       <div
@@ -136,22 +137,21 @@ export function VirtualTable<T>({ label, columns, rows, idOf, onOpen, chosen, em
 }
 
 interface Sort {
-  readonly column: number;
+  /** Of the column; empty: as the rows came. */
+  readonly heading: string;
   readonly descending: boolean;
 }
 
 function Heading<T>({
   column: { heading, order, isNumber },
-  at,
   sort,
   setSort,
 }: {
   column: Column<T>;
-  at: number;
   sort: Sort;
   setSort: (sort: Sort) => void;
 }) {
-  const sorted = sort.column !== at ? undefined : sort.descending ? 'descending' : 'ascending';
+  const sorted = sort.heading !== heading ? undefined : sort.descending ? 'descending' : 'ascending';
   return (
     <div role="columnheader" aria-sort={sorted} class={isNumber ? 'number' : undefined}>
       {order ? (
@@ -159,7 +159,7 @@ function Heading<T>({
           type="button"
           class="sort"
           tabIndex={-1}
-          onClick={() => setSort({ column: at, descending: sorted === 'ascending' })}
+          onClick={() => setSort({ heading, descending: sorted === 'ascending' })}
         >
           {heading}
           <span aria-hidden="true">{sorted === undefined ? '' : sorted === 'ascending' ? ' ↑' : ' ↓'}</span>

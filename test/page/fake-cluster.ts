@@ -48,6 +48,8 @@ export class FakeCluster {
   readonly seen = new Map<string, SeenThing>();
   /** Thrown instead of an answer. */
   refuses: Error | undefined;
+  /** What a look waits for before it answers. */
+  holdsUp: Promise<void> | undefined;
 
   constructor(size: ClusterSize) {
     this.size = size;
@@ -165,6 +167,7 @@ export class FakeCluster {
     });
 
   lookFrom = async ({ node, look }: LookRequest): Promise<Seen> => {
+    await this.holdsUp;
     const { endpoint = '', pathTo = '', name } = look ?? {};
     const things = [
       ...(endpoint ? [{ name: 'container', outcome: 'ok', detail: 'netns:c1, by eth0' }] : []),

@@ -132,6 +132,35 @@ test('the walk from one endpoint to another names what is wrong between them', a
   expect(await step.textContent()).toContain(`FDB row ${to.mac} dev vx0 is missing`);
 });
 
+test('a walk that ends after others were chosen is not shown as theirs', async () => {
+  const cluster = small();
+  const [from, to] = [cluster.endpoint(0), cluster.endpoint(4)].map(({ id }) => id.slice(0, 16));
+  const page = await open(cluster, `/#/reach?from=${from}&to=${to}`);
+  let goOn = () => {};
+  cluster.holdsUp = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const walk = page.getByRole('button', { name: /^Walk/ });
+  await walk.click();
+  const answered = page.waitForResponse(/api\/reach/);
+  await page.getByRole('button', { name: 'Swap' }).click();
+  goOn();
+  await (await answered).finished();
+  await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
+  expect(await page.getByText('Nothing stands between them.').count()).toBe(0);
+  await walk.click();
+  await page.getByText('Nothing stands between them.').waitFor();
+});
+
+test('a table stays sorted by its column when another one is taken away', async () => {
+  const page = await open(small(), '/#/networks');
+  await page.getByRole('button', { name: 'Endpoints' }).click();
+  await page.getByRole('grid', { name: 'Networks' }).getByText('db-2').click();
+  await page.getByRole('complementary', { name: 'db-2' }).waitFor();
+  const sorted = page.getByRole('grid', { name: 'Networks' }).locator('[aria-sort]');
+  expect(await sorted.allTextContents()).toEqual(['Endpoints ↑']);
+});
+
 test('a name is asked for where a container would ask', async () => {
   const cluster = small();
   const page = await open(cluster, '/#/names');
