@@ -6,13 +6,14 @@ export interface DriftHandlersDeps {
   readonly drift: Pick<ClusterDrift, 'find'>;
 }
 
-export function driftHandlers({ drift }: DriftHandlersDeps) {
+/** `nodeRef`: what is asked for where this host itself may be meant. */
+export function driftHandlers({ drift }: DriftHandlersDeps, nodeRef: (ref: string) => string) {
   return {
     findDrift: async (
       asked: DriftRequest,
       emit: (found: HostDriftMessage) => Promise<void>,
       signal: AbortSignal,
-    ): Promise<void> => drift.find(asked, (found) => emit(messageOf(found)), signal),
+    ): Promise<void> => drift.find({ ...asked, node: nodeRef(asked.node) }, (found) => emit(messageOf(found)), signal),
   };
 }
 

@@ -169,7 +169,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     ...publishHandlers(deps, active, membership),
     ...exposeHandlers(deps, active, membership),
     ...eventHandlers(deps),
-    ...driftHandlers(deps),
+    ...driftHandlers(deps, nodeRef),
     ...lookHandlers(deps),
     ...recordHandlers(deps.status, membership),
 
