@@ -15,6 +15,8 @@ const NAMED: readonly (readonly [paths: readonly string[], list: string, field?:
       '/network/rm',
       '/network/connect',
       '/network/disconnect',
+      '/network/expose',
+      '/network/unexpose',
       '/network/subnet/add',
       '/inspect',
       '/service/ls',

@@ -1,5 +1,5 @@
 /** `ui`: the cluster as a page in a browser. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { formatHostPort, parseHostPort } from '../../core/host-port.ts';
 import { formatIp, parseIp } from '../../core/ip.ts';
 import { collect } from '../argument.ts';
@@ -21,14 +21,10 @@ export function addUiCommand(program: Command, session: Session): void {
   program
     .command('ui')
     .description('Show the cluster as a page in a browser: hosts, networks, endpoints, what reaches what')
-    .option(
-      '--listen <address>',
-      `where to serve it: IP:PORT, or unix:PATH (default: 127.0.0.1:${PORT})`,
-      parseListen,
-      {
-        host: '127.0.0.1',
-        port: PORT,
-      } as Listen,
+    .addOption(
+      new Option('--listen <address>', 'where to serve it: IP:PORT, or unix:PATH')
+        .argParser(parseListen)
+        .default({ host: '127.0.0.1', port: PORT } satisfies Listen, `127.0.0.1:${PORT}`),
     )
     .option(
       '--name <name>',

@@ -60,6 +60,7 @@ describe.each(Object.keys(SHELLS))('in %s', (shell) => {
     ['overlayd network create --sub', ['--subnet']],
     ['overlayd token ', ['create', 'ls', 'inspect', 'revoke', '--help']],
     ['overlayd network connect w', ['web']],
+    ['overlayd network unexpose w', ['web']],
     ['overlayd ipam re', ['repair', 'release']],
     ['overlayd ipam release w', ['web']],
     ['overlayd agent --data-', ['--data-dir', '--data-path-port']],

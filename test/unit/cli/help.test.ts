@@ -18,6 +18,11 @@ describe('help', () => {
     expect(out).toContain(usage);
   });
 
+  it('tells defaults in words', async () => {
+    const { out } = await run('help ui', { surroundings: { columns: 200 } });
+    expect(out).toMatch(/IP:PORT, or unix:PATH \(default: 127\.0\.0\.1:7980\)$/m);
+  });
+
   it.each([40, 80, 200])('is at most %i columns wide, but for words that are wider', async (columns) => {
     const { out } = await run('help network create', { surroundings: { columns } });
     const wide = out.split('\n').filter((line) => line.length > columns);
