@@ -2,7 +2,7 @@
 
 import { formatIp, ipOfBytes } from '../ip.ts';
 import type { NameAnswer } from '../look.ts';
-import { CLASS_IN, encodeName, FLAG, HEADER_BYTES, putUint16, RCODE, TYPE, uint16 } from './wire.ts';
+import { CLASS_IN, encodeName, FLAG, HEADER_BYTES, NAME_BYTES, putUint16, RCODE, TYPE, uint16 } from './wire.ts';
 
 /** Types that may be asked for by name. */
 export const ASKED_TYPES = ['A', 'AAAA', 'CNAME', 'PTR', 'SRV', 'TXT'] as const;
@@ -87,13 +87,14 @@ function recordValue(type: number, message: Uint8Array, start: number, end: numb
   }
 }
 
-/** Follows pointers backwards alone, so it ends. */
+/** Follows pointers backwards alone, and no further than a name is long, so it ends soon whoever wrote it. */
 function readName(reading: Reading): string {
   const { message } = reading;
   const labels: string[] = [];
   let { at } = reading;
   let least = at;
   let end: number | undefined;
+  let bytes = 0;
   for (;;) {
     const length = byteAt(message, at);
     if (length >= 0xc0) {
@@ -108,6 +109,8 @@ function readName(reading: Reading): string {
     at += 1;
     if (length === 0) break;
     if (at + length > message.length) throw new RangeError('cut');
+    bytes += 1 + length;
+    if (bytes >= NAME_BYTES) throw new RangeError('longer than names are');
     labels.push(printable(message.subarray(at, at + length)));
     at += length;
   }

@@ -39,7 +39,7 @@ const UDP_BYTES = 1232;
 const PLAIN_UDP_BYTES = 512;
 const TCP_BYTES = 65_535;
 const OPT_BYTES = 11;
-const NAME_BYTES = 255;
+export const NAME_BYTES = 255;
 const LABEL_BYTES = 63;
 /** OPT, TSIG and SIG(0) are all that a question may carry behind it. */
 const ADDITIONAL_RECORDS = 4;

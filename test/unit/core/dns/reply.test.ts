@@ -54,6 +54,14 @@ describe('a reply', () => {
     expect(decodeReply(round)).toBeUndefined();
   });
 
+  it('has no names that are longer than names are', () => {
+    const question = (labels: number) => new Uint8Array([...new Array(labels).fill([1, 0x61]).flat(), 0, 0, 1, 0, 1]);
+    const asked = (labels: number) =>
+      decodeReply(new Uint8Array([0, 7, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...question(labels)]));
+    expect(asked(127)).toMatchObject({ id: 7, answers: [] });
+    expect(asked(128)).toBeUndefined();
+  });
+
   it('is refused without an exception when it is no reply', () => {
     expect(decodeReply(new Uint8Array(3))).toBeUndefined();
     expect(decodeReply(encodeQuestion(7, 'api', 'A')!)).toBeUndefined();
