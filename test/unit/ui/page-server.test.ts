@@ -153,8 +153,10 @@ describe('the server of the page', () => {
       fetch(`${url}/api/changes?run=${run}&after=${revision}`, { headers, signal: leaving.signal }),
     );
     await Promise.all(streams);
-    const before = cluster.asked.records;
+    const [before, begin] = [cluster.asked.records, performance.now()];
     await vi.waitFor(() => expect(cluster.asked.records).toBeGreaterThan(before + 1), 10_000);
+    // Once a second at most, however many pages there are.
+    expect(cluster.asked.records - before).toBeLessThanOrEqual((performance.now() - begin) / 1_000 + 1);
     leaving.abort();
     await vi.waitFor(async () => {
       const now = cluster.asked.records;
