@@ -8,7 +8,7 @@ import { isOverlaydError } from '../../core/errors.ts';
 import { Latch } from '../../core/latch.ts';
 import { levelOf, STORE_LEVEL } from '../../core/levels.ts';
 import type { StoreChange } from '../../core/records.ts';
-import { clientUrlOf, storeEndpoints } from '../../core/store-members.ts';
+import { clientUrlOf, peerUrlOf, storeEndpoints } from '../../core/store-members.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { EtcdServer, StoreMaintenance, StoreMember, StoreMembership } from '../../ports/store.ts';
 import { etcdSettingsOf, type Identity } from '../cluster/identity.ts';
@@ -109,7 +109,10 @@ export class OwnMember {
   async #isOfAnotherStore(): Promise<boolean> {
     const { membership } = this.#deps;
     const own = await membership.memberStatus(clientUrlOf(this.#identity)).catch(() => undefined);
-    return own !== undefined && !(await membership.members()).some(({ id }) => id === own.memberId);
+    if (own !== undefined) return !(await membership.members()).some(({ id }) => id === own.memberId);
+    // One that waits for members which have gone on without it never answers.
+    const members = await membership.members().catch(() => undefined);
+    return members !== undefined && memberHere(members, this.#identity) === undefined;
   }
 
   /** The others go on without it, or have removed it while it was away. */
@@ -153,4 +156,13 @@ export class OwnMember {
       "the members of the cluster's etcd are others, or elsewhere",
     );
   }
+}
+
+/** The member that is this host's; one that has not begun yet has no name. */
+function memberHere(
+  members: readonly StoreMember[],
+  { nodeId, advertiseAddress }: Pick<Identity, 'nodeId' | 'advertiseAddress'>,
+): StoreMember | undefined {
+  const url = peerUrlOf({ advertiseAddress });
+  return members.find(({ name, peerUrls }) => name === nodeId || peerUrls.includes(url));
 }

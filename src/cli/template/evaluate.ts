@@ -107,6 +107,8 @@ function variable(scope: Scope, name: string): Scope {
 function lookUp(value: unknown, of: Extract<Expression, { kind: 'field' }>, state: State): unknown {
   // What is not there has no fields either.
   if (value === undefined || value === null) return undefined;
+  // Beyond Go's templates: `.Subnets.0` is the first of a list.
+  if (Array.isArray(value) && /^\d+$/.test(of.name)) return value[Number(of.name)];
   const known = typeof value === 'object' && !Array.isArray(value) ? value : {};
   const inTree = isBelowTree(of.of) || (typeof value === 'object' && state.openTrees.has(value));
   if (!Object.hasOwn(known, of.name)) {

@@ -26,6 +26,8 @@ describe('a template is rendered as Go does', () => {
   it.each([
     ['{{.Name}} {{ .Vni }}', 'web 4096'],
     ['{{json .}}', JSON.stringify(ROW)],
+    // Beyond Go's: a place in a list as a field.
+    ['{{.Subnets.0}} {{.Peers.1.Name}} {{.Peers.2.Name}}', '10.0.0.0/24 host3 <no value>'],
     ['{{.Name}}\\t{{.ID}}\\n', 'web\t5f1c\n'],
     // Blocks.
     ['{{if .Internal}}in{{else}}out{{end}}', 'out'],
