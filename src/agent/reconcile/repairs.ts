@@ -14,22 +14,25 @@ export function repairsOf(
   isAsked: (namespace: string) => boolean,
 ): PlannedOp[] {
   if (marks.asked) return [];
-  return doneBy(planned, { failures }).filter(({ network }) =>
-    network === undefined ? !hostChanged : !isAsked(network),
-  );
+  return doneBy(planned, { failures }, ({ network }) => (network === undefined ? !hostChanged : !isAsked(network)));
 }
 
-/** What was done of a plan. */
-export function doneBy(planned: Plan, { failures }: Pick<ApplyResult, 'failures'>): PlannedOp[] {
+/** What was done of a plan, of the ops that are `wanted`: thousands of rows become ops of their own only then. */
+export function doneBy(
+  planned: Plan,
+  { failures }: Pick<ApplyResult, 'failures'>,
+  wanted: (planned: PlannedOp) => boolean = () => true,
+): PlannedOp[] {
   const failed = new Set(failures.map((failure) => failure.planned));
   return planned.stages
     .flatMap((stage) => stage.ops)
-    .filter((each) => !failed.has(each))
+    .filter((each) => wanted(each) && !failed.has(each))
     .flatMap((each) => (isOfRows(each.op) ? rowsOf(each, failures) : each));
 }
 
 /** As ops of their own, but for those that failed. */
 function rowsOf(planned: PlannedOp, failures: ApplyResult['failures']): PlannedOp[] {
+  if (failures.length === 0) return singleOps(planned.op).map((op) => ({ ...planned, op }));
   const failed = new Set(failures.map((failure) => JSON.stringify(failure.planned.op)));
   return singleOps(planned.op).flatMap((op) => (failed.has(JSON.stringify(op)) ? [] : { ...planned, op }));
 }
