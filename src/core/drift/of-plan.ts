@@ -2,6 +2,7 @@
  * A plan read as what differs: what the reconciler would do is what the kernel lacks, has otherwise or has too much. What is missing
  * together with the namespace or the link that it belongs to is counted there, and is nothing of its own.
  */
+
 import {
   type Desired,
   type DesiredNetwork,
@@ -16,6 +17,7 @@ import {
 } from '../host-state.ts';
 import { containerOps } from '../plan/container.ts';
 import { isNetworkNamespace, isUplink } from '../plan/naming.ts';
+import { linkOf } from '../plan/op-link.ts';
 import { singleOps } from '../plan/rows.ts';
 import type { Owner } from '../plan/steps.ts';
 import { type Drift, type DriftState, driftKey } from './drift.ts';
@@ -264,27 +266,4 @@ class PlanReading {
 
 function linkKey(at: Place, name: string): string {
   return `${at} ${name}`;
-}
-
-/** The link that the op is about. */
-function linkOf(op: Op): string | undefined {
-  switch (op.kind) {
-    case 'set-link':
-    case 'set-port':
-      return op.name;
-    case 'add-address':
-    case 'delete-address':
-      return op.address.link;
-    case 'set-route':
-    case 'delete-route':
-      return op.route.link;
-    case 'set-neighbour':
-    case 'delete-neighbour':
-      return op.neighbour.link;
-    case 'set-fdb':
-    case 'delete-fdb':
-      return op.row.link;
-    default:
-      return undefined;
-  }
 }

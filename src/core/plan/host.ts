@@ -1,4 +1,5 @@
 /** Plans the host's own namespace: the filter, forwarding, the ends of the uplinks with what the host is there, and the service address. */
+
 import { type Address, type Desired, HOST, LOOPBACK, type NamespaceState, type Op } from '../host-state.ts';
 import { isIpv4 } from '../ip.ts';
 import { hasFamily } from '../subnets.ts';
@@ -6,6 +7,7 @@ import { filterOps, withLoaded } from './filter.ts';
 import { hostFilter } from './host-filter.ts';
 import { asMade, linkOps } from './link.ts';
 import { isUplink, namespaceOfUplink, uplinkOf } from './naming.ts';
+import { linkOf } from './op-link.ts';
 import { rowsOf, rowsOps } from './rows.ts';
 import { HOST_OWNER, type Owner, type Steps } from './steps.ts';
 import { everyUnreachable, serviceAddressOf, uplinkInHost, uplinkRows } from './wanted.ts';
@@ -66,10 +68,10 @@ export function planHost(
     rowsOf(seen, stays),
     { stays, made: anew },
   );
-  for (const op of sets) steps.add('set-up', ownerOf(linkOf(op)), 'update', op);
+  for (const op of sets) steps.add('set-up', ownerOf(linkOf(op) ?? LOOPBACK), 'update', op);
   if (!provesAbsence) return;
   for (const op of removals) {
-    const link = linkOf(op);
+    const link = linkOf(op) ?? LOOPBACK;
     // Rows of a link that goes as a whole go with it.
     if (link === LOOPBACK || names.has(link)) steps.add('set-up', ownerOf(link), 'remove', op);
   }
@@ -103,21 +105,4 @@ function forwardIpv6({ advertised = [] }: NamespaceState): Op[] {
 
 function ownerOf(link: string): Owner {
   return link === LOOPBACK ? HOST_OWNER : { network: namespaceOfUplink(link), endpointId: undefined };
-}
-
-/** Of a row's op. */
-function linkOf(op: Op): string {
-  switch (op.kind) {
-    case 'set-route':
-    case 'delete-route':
-      return op.route.link;
-    case 'set-neighbour':
-    case 'delete-neighbour':
-      return op.neighbour.link;
-    case 'add-address':
-    case 'delete-address':
-      return op.address.link;
-    default:
-      return LOOPBACK;
-  }
 }
