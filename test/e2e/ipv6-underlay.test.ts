@@ -36,6 +36,9 @@ async function changeAddress(host: Host, from: string, to: string): Promise<void
 describe('members that have addresses of IPv6 alone', () => {
   test('are listed with them, and the line for the next one is as it has to be typed', async () => {
     const [one, two] = [lab().host(1), lab().host(2)];
+    await until('h2 to keep the store, so that it lets others in', async () => {
+      return (await two.json('node', 'inspect', 'h2'))[0].HoldsStore;
+    });
     expect(await two.mustOverlayd('token', 'create')).toMatch(/ \[2001:db8:77::2\]:2377$/m);
     expect(await two.mustOverlayd('node', 'ls')).toMatch(/h3 .*2001:db8:77::3/);
     const status = await two.json('status');

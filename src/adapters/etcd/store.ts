@@ -15,7 +15,7 @@ import type {
   Write,
 } from '../../ports/store.ts';
 import { BUDGET_MS, EtcdConnection } from './connection.ts';
-import { askAgain, whenItHappened } from './doubt.ts';
+import { askAgain, whatHappened } from './doubt.ts';
 import { keepLive } from './lease-keeper.ts';
 import { createMaintenance } from './maintenance.ts';
 import { createMembership } from './membership.ts';
@@ -104,9 +104,9 @@ export function createEtcdStore(
         const answer = await connection
           .call(KVService.txn, question, { repeatable: true, budgetMs })
           .catch(() => undefined);
-        const revision = answer && whenItHappened(answer, writes, known);
-        if (revision === undefined) throw error;
-        return { succeeded: true, revision, deleted: [] };
+        const outcome = answer && whatHappened(answer, { compares, writes, after: known });
+        if (outcome === undefined) throw error;
+        return { ...outcome, deleted: [] };
       }
     },
 

@@ -71,8 +71,8 @@ export class PeerPath {
     } else this.#silentSince ??= at.elapsed;
     if (isLarge) this.#noteLarge(bytes, isBack);
     else {
-      // What was lost while all was says nothing of what is now.
-      const former = isBack && this.#state === 'lost' ? [] : this.#small;
+      // What was lost while all was, or before the other one was ready, says nothing of what is now.
+      const former = isBack && (this.#state === 'lost' || this.#state === 'unknown') ? [] : this.#small;
       this.#small = [...former, isBack].slice(-REMEMBERED);
       this.#lostInRow = isBack ? 0 : this.#lostInRow + 1;
     }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { askAgain, whenItHappened } from '../../../../src/adapters/etcd/doubt.ts';
+import { askAgain, whatHappened } from '../../../../src/adapters/etcd/doubt.ts';
 import { TxnResponse } from '../../../../src/gen/etcd/rpc.ts';
 import type { Compare, Write } from '../../../../src/ports/store.ts';
 
@@ -24,33 +24,52 @@ test.each<[Compare[], Write[], boolean]>([
   expect(askAgain(compares, writes) !== undefined).toBe(expected);
 });
 
-const answer = (...entries: ([key: string, value: string, revision: number] | undefined)[]) =>
+type Held = [key: string, value: string, revision: number, created?: number];
+
+const answer = (...entries: (Held | undefined)[]) =>
   TxnResponse.fromPartial({
     header: { revision: 99 },
     responses: entries.map((entry) => ({
-      response: {
-        $case: 'responseRange',
-        value: {
-          kvs: entry ? [{ key: Buffer.from(entry[0]), value: Buffer.from(entry[1]), modRevision: entry[2] }] : [],
-        },
-      },
+      response: { $case: 'responseRange', value: { kvs: entry ? [kv(entry)] : [] } },
     })),
   });
 
-test.each<[string, TxnResponse, number | undefined]>([
-  ['it happens now', TxnResponse.fromPartial({ header: { revision: 99 }, succeeded: true }), 99],
-  ['it has happened', answer(['/a', '1', 20], ['/b', '2', 20]), 20],
+const kv = ([key, value, modRevision, createRevision = modRevision]: Held) => ({
+  ...{ key: Buffer.from(key), value: Buffer.from(value) },
+  ...{ modRevision, createRevision },
+});
+
+test.each<[string, TxnResponse, { succeeded: boolean; revision: number } | undefined]>([
+  [
+    'it happens now',
+    TxnResponse.fromPartial({ header: { revision: 99 }, succeeded: true }),
+    { succeeded: true, revision: 99 },
+  ],
+  ['it has happened', answer(['/a', '1', 20], ['/b', '2', 20]), { succeeded: true, revision: 20 }],
   ['another has been there since', answer(['/a', '1', 20], ['/b', 'x', 21]), undefined],
   ['both keys hold it, but were not written together', answer(['/a', '1', 20], ['/b', '2', 21]), undefined],
   ['one is gone', answer(['/a', '1', 20], undefined), undefined],
-  ['it was so before', answer(['/a', '1', 10], ['/b', '2', 10]), undefined],
   ['nothing is there', answer(undefined, undefined), undefined],
-])('%s', (_, response, revision) => {
-  expect(whenItHappened(response, [put('/a', '1'), put('/b', '2')], 10)).toBe(revision);
+  // Whoever was there before, and still is, kept it from happening.
+  ['it was so before', answer(['/a', '1', 10], ['/b', '2', 10]), { succeeded: false, revision: 99 }],
+  ['one was taken before', answer(undefined, ['/b', 'x', 10]), { succeeded: false, revision: 99 }],
+  [
+    'one was taken before, and written since',
+    answer(undefined, ['/b', 'x', 20, 10]),
+    { succeeded: false, revision: 99 },
+  ],
+  ['one was taken since', answer(undefined, ['/b', 'x', 20]), undefined],
+  ['what it was to replace is older', answer(undefined, undefined, ['/c', 'x', 4]), { succeeded: false, revision: 99 }],
+  ['what it was to replace is there', answer(undefined, undefined, ['/c', 'x', 5, 3]), undefined],
+  ['what it was to replace has been replaced', answer(undefined, undefined, ['/c', 'x', 20, 3]), undefined],
+])('%s', (_, response, expected) => {
+  const compares: Compare[] = [absent('/a'), absent('/b'), { kind: 'revision', key: '/c', revision: 5 }];
+  expect(whatHappened(response, { compares, writes: [put('/a', '1'), put('/b', '2')], after: 10 })).toEqual(expected);
 });
 
 test('without any revision that was known before nothing is taken for its doing', () => {
-  expect(whenItHappened(answer(['/a', '1', 20]), [put('/a', '1')], 0)).toBeUndefined();
+  const asked = { compares: [absent('/a')], writes: [put('/a', '1')], after: 0 };
+  expect(whatHappened(answer(['/a', '1', 20]), asked)).toBeUndefined();
 });
 
 /** As etcd does it, on a few keys. */

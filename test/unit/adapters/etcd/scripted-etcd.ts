@@ -22,6 +22,8 @@ export class ScriptedEtcd {
   /** How many asked how it is: one for each connection. */
   hellos = 0;
   leader = '1';
+  /** Of its store, as it says when it is asked how it is. */
+  revision = 1;
   isLearner = false;
   isSilent = false;
   /** Only root is told how it is, as by etcd 3.5.28 and newer. */
@@ -68,7 +70,8 @@ export class ScriptedEtcd {
           answer({ code: status.PERMISSION_DENIED, details: 'etcdserver: permission denied' });
           return;
         }
-        if (!this.isSilent) answer(null, StatusResponse.fromPartial({ header: { revision: 1 }, leader, isLearner }));
+        if (!this.isSilent)
+          answer(null, StatusResponse.fromPartial({ header: { revision: this.revision }, leader, isLearner }));
       },
     });
     this.#server.addService(KVService, {

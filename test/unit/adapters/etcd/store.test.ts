@@ -27,8 +27,10 @@ afterEach(() => {
   second.stop();
 });
 
-const holds = (value: string, modRevision: number) => {
-  const kvs = [{ key: Buffer.from('/a'), value: Buffer.from(value), modRevision }];
+/** Since that revision. */
+const holds = (value: string, revision: number) => {
+  const of = { modRevision: revision, createRevision: revision };
+  const kvs = [{ key: Buffer.from('/a'), value: Buffer.from(value), ...of }];
   const responses = [{ response: { $case: 'responseRange' as const, value: { kvs } } }];
   second.onTxn = (answer) => answer(null, TxnResponse.fromPartial({ header: { revision: 9 }, responses }));
 };
@@ -49,6 +51,12 @@ test('where another has been there since, nobody can tell, and the caller is tol
   holds('another', 5);
   await expect(store.txn(WHEN, THEN)).rejects.toMatchObject({ code: 'store-unavailable', retryable: true });
   expect(second.txns).toBe(1);
+});
+
+test('what another one has held since before did not happen, so that the caller may choose anew', async () => {
+  first.revision = 4;
+  holds('another', 3);
+  expect(await store.txn(WHEN, THEN)).toEqual({ succeeded: false, revision: 9, deleted: [] });
 });
 
 test('where most members are gone nobody can tell, and nobody is asked', async () => {

@@ -63,6 +63,12 @@ describe('a path', () => {
     expect(told()).toEqual([]);
   });
 
+  it('loses nothing, as far as is known, of what was sent before the other one was ready', () => {
+    const { path, small } = watched();
+    small(false, false, true);
+    expect(path.status).toMatchObject({ state: 'passes', lossPercent: 0 });
+  });
+
   it('tells by the questions of the other one which direction is broken', () => {
     const { path, small, asked } = watched();
     small(true);
