@@ -1,5 +1,5 @@
 /** A host's wall clock, its etcd's with it, is set by a day, and back: what lives goes on, on it and on the others, and so does what is begun meanwhile. */
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { untilReady } from '../lab/cluster.ts';
 import { etcdPid } from '../lab/etcd.ts';
 import type { Host } from '../lab/host.ts';
@@ -46,6 +46,11 @@ const lab = useLab({
       addresses.set(host, await attach(host, `c-${host.name}`, 'web', '--name', `c-${host.name}`));
     await Promise.all([two, four].map((host) => untilReaches(one, `c-${one.name}`, `c-${host.name}`)));
   },
+});
+
+// One that fails leaves no clock off for the next.
+afterEach(() => {
+  for (const clock of clocks.values()) clock.setOff(0);
 });
 
 async function keepersOf(host: Host): Promise<readonly string[]> {
