@@ -132,10 +132,12 @@ export class KernelEvents {
       return;
     }
     // What the kernel knows by itself is no reason to look; it counts where it stands in the place of what was known.
-    const isIdle = rows?.every(({ what }) => what === 'unwritten');
-    if (echo || isIdle) seen.stir(namespace);
+    if (!echo && rows?.every(({ what }) => what === 'unwritten')) {
+      seen.miss(namespace, rows);
+      return;
+    }
+    if (echo) seen.stir(namespace);
     else seen.forget(namespace);
-    if (isIdle) return;
     if (networkId !== undefined) this.#addLater(networkId, echo === true, signal);
   }
 

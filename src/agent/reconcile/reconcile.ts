@@ -322,7 +322,7 @@ export class Reconciler {
     else if (scope.host) this.#hostKey = hostKey;
     this.#settled.settle(wanted, observed, { obstacles, moment: insideMoment, provesAbsence });
     for (const networkId of this.#known.settle(wanted, planned, obstacles)) this.#announcements.forget(networkId);
-    this.#seen.settle(observed, planned, moment, result.failures);
+    for (const namespace of this.#seen.settle(observed, planned, moment, result.failures)) this.#lookAgain(namespace);
     this.#announcements.applied(wanted, planned, obstacles, scope.host);
     this.#gone.release(planned.gone);
     // What was remembered may have been wrong; what was written to is looked at now.
@@ -358,6 +358,13 @@ export class Reconciler {
         .flatMap((network) => this.#seen.unseenPorts(network))
         .filter(({ container }) => !isHandedOver(container) && !insides.has(container.identity)),
     };
+  }
+
+  #lookAgain(namespace: string): void {
+    const networkId = this.#known.idOf(namespace);
+    if (networkId === undefined) return;
+    this.#marks.add(networkId, false);
+    this.#work.set();
   }
 
   #hostDiffers(): boolean {

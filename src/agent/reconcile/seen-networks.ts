@@ -2,6 +2,9 @@ import type { DesiredNetwork, NamespaceState, Observed, OpFailure, Plan, Scope }
 import type { RowEvent } from '../../core/kernel-change.ts';
 import { withRowEvents } from './row-events.ts';
 
+/** More are not kept: they have another look made. */
+const MOST_MISSED = 256;
+
 /**
  * What a network's namespace held when a pass found nothing to do there, or did all that was to be done. Until something
  * may have changed it (an event, an audit's finding) a pass plans from this and saves the observation: of a thousand ports
@@ -16,6 +19,8 @@ export class SeenNetworks {
   #allForgotten = 0;
   readonly #forgotten = new Map<string, number>();
   readonly #stirred = new Map<string, number>();
+  /** By namespace: rows that became the kernel's own during a pass, while it was not known what they were; of the last so many and one. */
+  readonly #missed = new Map<string, RowEvent[]>();
   /** Namespaces whose state is in part what was written, not what was seen. */
   readonly #written = new Set<string>();
 
@@ -32,6 +37,8 @@ export class SeenNetworks {
     readonly rest: Scope;
     readonly moment: number;
   } {
+    // The pass sees what came before it.
+    this.#missed.clear();
     const known = new Map<string, NamespaceState>();
     for (const namespace of scope.networks) {
       const state = this.#states.get(namespace);
@@ -46,24 +53,35 @@ export class SeenNetworks {
 
   /**
    * After a pass that asked at `moment`: where it had nothing to do and nothing came in between, what it saw holds; where
-   * all that it wrote was taken, the plan's outcome.
+   * all that it wrote was taken, the plan's outcome. Returns namespaces that are to be looked at once more: a row that it saw
+   * is the kernel's own by now.
    */
-  settle({ networks }: Observed, planned: Plan, moment: number, failures: readonly OpFailure[] = []): void {
+  settle(
+    { networks }: Observed,
+    planned: Plan,
+    moment: number,
+    failures: readonly OpFailure[] = [],
+  ): readonly string[] {
     const since = (moments: ReadonlyMap<string, number>, namespace: string) => (moments.get(namespace) ?? 0) > moment;
     const written = new Set(planned.stages.flatMap((stage) => stage.ops.map(({ network }) => network)));
     const failed = new Set(failures.map((failure) => failure.planned.network));
     const touched = [...written].filter((namespace) => namespace !== undefined);
+    const again: string[] = [];
     for (const namespace of new Set([...networks.keys(), ...touched])) {
       const state = networks.get(namespace);
       const outcome = planned.outcomes?.get(namespace);
       if (this.#allForgotten > moment || since(this.#forgotten, namespace)) this.#drop(namespace);
-      else if (!written.has(namespace) && state && !since(this.#stirred, namespace))
+      else if (this.#hasMissed(namespace, state ?? outcome)) {
+        this.#drop(namespace);
+        again.push(namespace);
+      } else if (!written.has(namespace) && state && !since(this.#stirred, namespace))
         this.#states.set(namespace, planned.settled?.get(namespace) ?? state);
       else if (written.has(namespace) && outcome && !failed.has(namespace)) {
         this.#states.set(namespace, outcome);
         this.#written.add(namespace);
       } else this.#drop(namespace);
     }
+    return again;
   }
 
   /**
@@ -88,6 +106,13 @@ export class SeenNetworks {
     this.#states.delete(namespace);
   }
 
+  /** Rows became the kernel's own. Those of links that are not known in a namespace that is are none of its rows. */
+  miss(namespace: string, rows: readonly RowEvent[]): void {
+    if (this.#states.has(namespace)) return;
+    const missed = this.#missed.get(namespace) ?? [];
+    this.#missed.set(namespace, [...missed, ...rows].slice(0, MOST_MISSED + 1));
+  }
+
   forget(namespace: string): void {
     this.#forgotten.set(namespace, ++this.#moment);
     this.#drop(namespace);
@@ -99,6 +124,11 @@ export class SeenNetworks {
     this.#stirred.clear();
     this.#states.clear();
     this.#written.clear();
+  }
+
+  #hasMissed(namespace: string, state: NamespaceState | undefined): boolean {
+    const missed = state ? (this.#missed.get(namespace) ?? []) : [];
+    return missed.length > MOST_MISSED || missed.some((event) => state && withRowEvents(state, [event]) !== state);
   }
 
   #drop(namespace: string): void {

@@ -3,6 +3,7 @@ import { Reconciler } from '../../../../src/agent/reconcile/reconcile.ts';
 import type { LocalEndpoint } from '../../../../src/core/container.ts';
 import { HOST } from '../../../../src/core/host-state.ts';
 import type { NetworkRecord } from '../../../../src/core/records.ts';
+import { neighbourRows } from '../../../../src/core/row-table.ts';
 import type { Logger } from '../../../../src/ports/runtime.ts';
 import { World } from '../../../contract/kernel-world.ts';
 import { FakeKernel } from '../../../sim/fake-kernel.ts';
@@ -360,6 +361,25 @@ describe("an engine's container", () => {
     expect(gone).toEqual([]);
     expect(kernel.machine.snapshot(HOST)!.links.has(endpoint.ifname)).toBe(true);
   });
+});
+
+it('a row that becomes the kernel’s own in the midst of a look is put back', async () => {
+  const neighbour = { link: 'vx0', address: '10.0.0.9', mac: world.addRemote(web, 'h2', '10.0.0.9').mac };
+  await clock.until(attach('10.0.0.2', 'c1').converged);
+  await clock.advance(1_000);
+  const observe = kernel.observe.bind(kernel);
+  kernel.observe = async (scope) => {
+    const seen = await observe(scope);
+    kernel.observe = observe;
+    kernel.interfere({ kind: 'delete-neighbour', at: 'ovl-4096', neighbour }, { silent: true });
+    const row = { index: 0, vtep: undefined, port: undefined, ...neighbour };
+    kernel.tell({ kind: 'network', namespace: 'ovl-4096', rows: [{ ...row, what: 'unwritten' }] });
+    await clock.sleep(1);
+    return seen;
+  };
+  kernel.tell({ kind: 'network', namespace: 'ovl-4096' });
+  await clock.advance(500);
+  expect(neighbourRows(kernel.machine.snapshot('ovl-4096')!.neighbours)).toContainEqual(neighbour);
 });
 
 describe('another agent', () => {

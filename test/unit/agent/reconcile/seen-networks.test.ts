@@ -67,12 +67,12 @@ describe('what a quiet pass saw', () => {
   });
 });
 
-describe('an event of a row', () => {
-  const told = (what: RowEvent['what'], row: Neighbour): RowEvent => ({
-    ...{ what, index: 1, vtep: undefined, port: undefined },
-    ...row,
-  });
+const told = (what: RowEvent['what'], row: Neighbour): RowEvent => ({
+  ...{ what, index: 1, vtep: undefined, port: undefined },
+  ...row,
+});
 
+describe('an event of a row', () => {
   it('agrees with what is known, or puts it right', () => {
     const seen = new SeenNetworks();
     expect(seen.correct(AT, [told('written', before)])).toBe('unknown');
@@ -90,6 +90,44 @@ describe('an event of a row', () => {
     seen.correct(AT, [told('gone', before)]);
     seen.settle(observed, nothing, moment);
     expect(known(seen)).toBe(undefined);
+  });
+});
+
+describe('a row that becomes the kernel’s own while a pass looks', () => {
+  it('has another look made, where the pass saw it as somebody’s', () => {
+    const seen = new SeenNetworks();
+    const { moment } = seen.recall(scope);
+    seen.miss(AT, [told('unwritten', before)]);
+    expect(seen.settle(observed, nothing, moment)).toEqual([AT]);
+    expect(known(seen)).toBe(undefined);
+    // Which sees it as it is.
+    const without = { ...observed, networks: new Map([[AT, { ...state, neighbours: [] }]]) };
+    expect(seen.settle(without, nothing, seen.recall(scope).moment)).toEqual([]);
+    expect(neighboursOf(known(seen))).toEqual([]);
+  });
+
+  it('has one made after a pass that wrote something else, too', () => {
+    const seen = new SeenNetworks();
+    const { moment } = seen.recall(scope);
+    seen.miss(AT, [told('unwritten', before)]);
+    expect(seen.settle(observed, oneRow, moment)).toEqual([AT]);
+    expect(known(seen)).toBe(undefined);
+  });
+
+  it('is no reason where it was nobody’s, or had been told before the pass', () => {
+    const seen = new SeenNetworks();
+    seen.miss(AT, [told('unwritten', before)]);
+    const { moment } = seen.recall(scope);
+    seen.miss(AT, [told('unwritten', after)]);
+    expect(seen.settle(observed, nothing, moment)).toEqual([]);
+    expect(known(seen)).toBe(state);
+  });
+
+  it('has one made where there are too many of them to tell', () => {
+    const seen = new SeenNetworks();
+    const { moment } = seen.recall(scope);
+    for (let nth = 0; nth < 257; nth++) seen.miss(AT, [told('unwritten', after)]);
+    expect(seen.settle(observed, nothing, moment)).toEqual([AT]);
   });
 });
 
