@@ -5,9 +5,10 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sweepOldLabs } from './lab/lab.ts';
+import { couldNotRun, failure, NOTHING, sum, summary, type Tally, tallyOf } from './tally.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** `check` is format, lint, types and generated code; the others are the folders of the same name. */
@@ -15,28 +16,6 @@ const SUITES = ['check', 'unit', 'sim', 'page', 'netns', 'e2e'];
 const NEEDS_ROOT = ['netns', 'e2e', 'tools'];
 /** Run where they are named: other releases of container tools, see test/tools.sh. */
 const NAMED_ONLY = ['tools'];
-
-interface Tally {
-  passed: number;
-  failed: number;
-  skipped: number;
-  /** What failed, one line each. */
-  readonly failures: string[];
-}
-
-/** What vitest's JSON reporter writes, as much as is used here. */
-interface Report {
-  readonly numPassedTests: number;
-  readonly numFailedTests: number;
-  readonly numPendingTests: number;
-  readonly numTodoTests: number;
-  readonly testResults: readonly {
-    readonly name: string;
-    readonly status: string;
-    readonly message: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
-  }[];
-}
 
 let interrupted = false;
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -62,8 +41,7 @@ function node(args: readonly string[]): Promise<number> {
 
 async function runCheck(): Promise<Tally> {
   const code = await node(['deploy/check.ts']);
-  if (code === 0) return { passed: 1, failed: 0, skipped: 0, failures: [] };
-  return { passed: 0, failed: 1, skipped: 0, failures: [`check: ended with ${code}`] };
+  return code === 0 ? { ...NOTHING, passed: 1 } : failure(`check: ended with ${code}`);
 }
 
 /** Runs a suite, or the folders and files of it. */
@@ -75,38 +53,7 @@ async function runVitest(suite: string, chosen: readonly string[], directory: st
   const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
   const code = await node([vitest, 'run', '--project', suite, ...reporters, ...chosen]);
-  if (!existsSync(file)) return couldNotRun(suite, `vitest ended with ${code}`);
-  const tally = count(suite, JSON.parse(readFileSync(file, 'utf8')) as Report);
-  if (tally.passed + tally.failed + tally.skipped === 0) return couldNotRun(suite, 'it has no tests');
-  // Errors outside of any test: vitest tells them above and fails as a whole.
-  if (code !== 0 && tally.failed === 0) return { ...tally, ...couldNotRun(suite, `vitest ended with ${code}`) };
-  return tally;
-}
-
-function count(suite: string, report: Report): Tally {
-  const failures: string[] = [];
-  let unloaded = 0;
-  for (const result of report.testResults) {
-    const file = relative(ROOT, result.name);
-    const failed = result.assertionResults.filter(({ status }) => status === 'failed');
-    for (const { fullName } of failed) failures.push(`${suite}: ${file}: ${fullName}`);
-    // A file that does not load, or whose hooks fail, fails without a test that does.
-    if (result.status === 'failed' && failed.length === 0) {
-      unloaded++;
-      failures.push(`${suite}: ${file}: ${result.message.split('\n')[0] ?? 'could not run'}`);
-    }
-  }
-  return {
-    passed: report.numPassedTests,
-    failed: report.numFailedTests + unloaded,
-    skipped: report.numPendingTests + report.numTodoTests,
-    failures,
-  };
-}
-
-function couldNotRun(suite: string, why: string): Tally {
-  console.error(`${suite} could not run: ${why}`);
-  return { passed: 0, failed: 1, skipped: 0, failures: [`${suite}: could not run: ${why}`] };
+  return tallyOf(suite, { code, report: existsSync(file) ? readFileSync(file, 'utf8') : undefined, root: ROOT });
 }
 
 async function main(wanted: readonly string[]): Promise<number> {
@@ -123,7 +70,7 @@ async function main(wanted: readonly string[]): Promise<number> {
     return 2;
   }
   const directory = mkdtempSync(join(tmpdir(), 'overlayd-test-'));
-  const total: Tally = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  let total = NOTHING;
   sweepOldLabs();
   try {
     for (const suite of [...SUITES, ...(wanted.length > 0 ? NAMED_ONLY : [])]) {
@@ -134,26 +81,24 @@ async function main(wanted: readonly string[]): Promise<number> {
       const start = performance.now();
       console.log(`\n== ${suite}`);
       const tally = suite === 'check' ? await runCheck() : await runVitest(suite, chosen, directory);
-      total.passed += tally.passed;
-      total.failed += tally.failed;
-      total.skipped += tally.skipped;
-      total.failures.push(...tally.failures);
+      total = sum(total, tally);
       const seconds = ((performance.now() - start) / 1000).toFixed(1);
       console.log(`== ${suite}: ${summary(tally)} in ${seconds} s`);
     }
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
-  if (interrupted) total.failures.push('interrupted');
+  if (interrupted) total = sum(total, failure('interrupted'));
+  else if (total.passed + total.failed === 0) total = sum(total, failure('nothing ran'));
   console.log(
     total.failures.length === 0 ? '' : `\nfailed:\n${total.failures.map((line) => `  ${line}`).join('\n')}\n`,
   );
   console.log(summary(total));
-  return total.failures.length === 0 && total.passed > 0 ? 0 : 1;
+  return total.failed === 0 ? 0 : 1;
 }
 
-function summary({ passed, failed, skipped }: Tally): string {
-  return `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
-}
-
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
+  console.error(error);
+  console.log(`\n${summary(failure('it broke'))}`);
+  return 1;
+});
