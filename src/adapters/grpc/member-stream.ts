@@ -10,6 +10,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
+import { Gate } from '../../core/gate.ts';
 import { MembersClient } from '../../gen/overlayd/v1/members.ts';
 import type { Peer } from '../../ports/peers.ts';
 import { decodeError, encodeError, placeOf, unreachable } from './error.ts';
@@ -21,43 +22,60 @@ export type MemberCall<Q = unknown, B = unknown> = ServerWritableStream<Q, B>;
 /** Says which member calls, and throws when it is none. */
 export type RequireMember = (call: MemberCall) => string;
 
-/** Streams of one member at a time. */
-export class StreamCounts {
-  readonly #held = new Map<string, number>();
-  readonly #most: number;
-  readonly #refuse: () => OverlaydError;
+export interface ShareLimits {
+  readonly atOnce: number;
+  /** So many may begin in a row; time gives back. */
+  readonly credit: number;
+  readonly creditPerSecond: number;
+}
 
-  /** `refuse` makes what is thrown when there are more than `most`. */
-  constructor(most: number, refuse: () => OverlaydError) {
-    this.#most = most;
-    this.#refuse = refuse;
+/** Why one more is refused, in words. */
+export interface ShareRefusals {
+  readonly atOnce: string;
+  readonly tooOften: string;
+}
+
+/** What each member may ask for: so much at a time, and so often. */
+export class MemberShares {
+  readonly #gate: Gate;
+  readonly #elapsed: () => number;
+  readonly #refusals: ShareRefusals;
+
+  /** `elapsed`: milliseconds, by a clock that is not set. */
+  constructor({ atOnce, ...rate }: ShareLimits, refusals: ShareRefusals, elapsed: () => number) {
+    this.#gate = new Gate({ perSource: atOnce, total: Number.POSITIVE_INFINITY, ...rate });
+    this.#elapsed = elapsed;
+    this.#refusals = refusals;
   }
 
+  /** Throws `conflict`, retryable, when that is more than the member's share. */
   async during(nodeId: string, work: () => Promise<void>): Promise<void> {
-    const held = this.#held.get(nodeId) ?? 0;
-    if (held >= this.#most) throw this.#refuse();
-    this.#held.set(nodeId, held + 1);
+    const now = this.#elapsed();
+    if (!this.#gate.charge(nodeId, 0, now)) throw refused(this.#refusals.tooOften);
+    if (!this.#gate.enter(nodeId, now)) throw refused(this.#refusals.atOnce);
     try {
       await work();
     } finally {
-      const left = this.#held.get(nodeId)! - 1;
-      if (left > 0) this.#held.set(nodeId, left);
-      else this.#held.delete(nodeId);
+      this.#gate.leave(nodeId);
     }
   }
+}
+
+function refused(words: string): OverlaydError {
+  return new OverlaydError('conflict', words, { retryable: true });
 }
 
 /** Ends the call when all is told; the signal of `tell` aborts when the caller goes. */
 export function tellMember<Q, B>(
   call: MemberCall<Q, B>,
   tell: (signal: AbortSignal) => AsyncIterable<B>,
-  { counts, require }: { readonly counts: StreamCounts; readonly require: RequireMember },
+  { shares, require }: { readonly shares: MemberShares; readonly require: RequireMember },
 ): void {
   const gone = new AbortController();
   call.on('cancelled', () => gone.abort());
   call.on('error', () => gone.abort());
   const tellAll = async () => {
-    await counts.during(require(call as MemberCall), async () => {
+    await shares.during(require(call as MemberCall), async () => {
       for await (const batch of tell(gone.signal)) {
         // It may have been removed while it listens.
         require(call as MemberCall);

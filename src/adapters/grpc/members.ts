@@ -17,9 +17,11 @@ import { heardSeen, lookMessage, lookOf, seenMessage } from './look-message.ts';
 import {
   hearMember,
   type MemberCall,
+  MemberShares,
   type MemberWay,
   type RequireMember,
-  StreamCounts,
+  type ShareLimits,
+  type ShareRefusals,
   tellMember,
 } from './member-stream.ts';
 
@@ -31,16 +33,39 @@ const MOST_EVENT_TEXT = 8 * 1024;
 const MOST_PAST_TEXT = 8 * 1024 * 1024;
 const MOST_TYPES = 200;
 const MOST_TYPE_TEXT = 100;
-/** Of one member at a time: one for each command that waits or follows on its host. */
-const MOST_STREAMS = 8;
+/** Of one member at a time: one for each command that waits or follows on its host. As often as its connections are let in. */
+const STREAMS: ShareLimits = { atOnce: 8, credit: 30, creditPerSecond: 5 };
+/** Paths and names: packets on the wire, a question in a container. Somebody who tries names, and walks of several pages, need less. */
+const WALKS: ShareLimits = { atOnce: 8, credit: 20, creditPerSecond: 2 };
 /** A look at the kernel is work. */
-const MOST_LOOKS = 2;
+const LOOKS: ShareLimits = { atOnce: 2, credit: 20, creditPerSecond: 1 };
 
-/** For `MembersService`. */
-export function memberMethods(handler: MembersHandler, require: RequireMember): UntypedServiceImplementation {
-  const events = { counts: new StreamCounts(MOST_STREAMS, tooManyStreams), require };
-  const walks = { counts: new StreamCounts(MOST_STREAMS, tooManyWalks), require };
-  const looks = { counts: new StreamCounts(MOST_LOOKS, tooManyLooks), require };
+const REFUSED_STREAMS: ShareRefusals = {
+  atOnce: `it tells this host of its events ${STREAMS.atOnce} times already: end \`overlayd events --follow\` that nobody reads`,
+  tooOften: tooOften('told of its events', STREAMS),
+};
+const REFUSED_WALKS: ShareRefusals = {
+  atOnce: 'it looks at paths and names for this host already: ask again in a moment',
+  tooOften: tooOften('looked at paths and names', WALKS),
+};
+const REFUSED_LOOKS: ShareRefusals = {
+  atOnce: 'it looks for drift for this host already: ask again when that has ended',
+  tooOften: tooOften('looked for drift', LOOKS),
+};
+
+function tooOften(what: string, { credit, creditPerSecond }: ShareLimits): string {
+  return `it ${what} for this host ${credit} times of late, and does no more than ${creditPerSecond} a second then: ask again in a moment`;
+}
+
+/** For `MembersService`. `elapsed`: milliseconds, by a clock that is not set. */
+export function memberMethods(
+  handler: MembersHandler,
+  require: RequireMember,
+  elapsed: () => number,
+): UntypedServiceImplementation {
+  const events = { shares: new MemberShares(STREAMS, REFUSED_STREAMS, elapsed), require };
+  const walks = { shares: new MemberShares(WALKS, REFUSED_WALKS, elapsed), require };
+  const looks = { shares: new MemberShares(LOOKS, REFUSED_LOOKS, elapsed), require };
   return {
     events: (call: MemberCall<EventsQuery, EventBatch>) => {
       const tell = async function* (signal: AbortSignal) {
@@ -64,26 +89,6 @@ export function memberMethods(handler: MembersHandler, require: RequireMember): 
       tellMember(call, tell, walks);
     },
   };
-}
-
-function tooManyStreams(): OverlaydError {
-  return new OverlaydError(
-    'conflict',
-    `it tells this host of its events ${MOST_STREAMS} times already: end \`overlayd events --follow\` that nobody reads`,
-    { retryable: true },
-  );
-}
-
-function tooManyLooks(): OverlaydError {
-  return new OverlaydError('conflict', 'it looks for drift for this host already: ask again when that has ended', {
-    retryable: true,
-  });
-}
-
-function tooManyWalks(): OverlaydError {
-  return new OverlaydError('conflict', 'it looks at paths and names for this host already: ask again in a moment', {
-    retryable: true,
-  });
 }
 
 function batchesOf({ events, leftOut, cursor }: Selected): EventBatch[] {

@@ -40,6 +40,7 @@ import { answerAll, Conversation, type Unanswered } from './conversation.ts';
 import { Door, type DoorLimits, peerName } from './door.ts';
 import { unreachable } from './error.ts';
 import { answerFor, askKeeper, keeperMethods } from './keepers.ts';
+import type { RequireMember } from './member-stream.ts';
 import { askDrift, askEvents, askLook, memberMethods } from './members.ts';
 import { contextOf, createServer, KEEPALIVE } from './server.ts';
 
@@ -143,7 +144,8 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport, Membe
     );
     const { members } = this.#deps;
     if (members) {
-      const methods = memberMethods(members, (call) => this.#requireMember(this.#identifier(call)).nodeId);
+      const require: RequireMember = (call) => this.#requireMember(this.#identifier(call)).nodeId;
+      const methods = memberMethods(members, require, this.#deps.clock.elapsed);
       server.addService(MembersService, methods);
     }
     // The connections that it gets are TLS already.
