@@ -3,6 +3,7 @@ import { asOverlaydError } from '../core/errors.ts';
 import type { EventRow } from '../core/page/contract.ts';
 import type { EventsReply, EventsRequest, SeenEvent } from '../gen/overlayd/v1/control.ts';
 import type { Clock } from '../ports/runtime.ts';
+import { Audience, type Listener } from './audience.ts';
 
 export interface EventSource {
   followEvents(request: EventsRequest, onTold: (reply: EventsReply) => void, signal?: AbortSignal): Promise<void>;
@@ -22,10 +23,9 @@ const AGAIN_MS = 3_000;
 export class EventFeed {
   readonly #source: EventSource;
   readonly #clock: Clock;
-  readonly #listeners = new Set<(told: ToldEvents) => void>();
+  readonly #audience = new Audience<ToldEvents>((signal) => this.#run(signal));
   #held: readonly EventRow[] = [];
   #away: readonly string[] = [];
-  #following: AbortController | undefined;
 
   constructor(source: EventSource, clock: Clock) {
     this.#source = source;
@@ -33,18 +33,9 @@ export class EventFeed {
   }
 
   /** Until the signal aborts. What is held is told at once. */
-  follow(listener: (told: ToldEvents) => void, signal: AbortSignal): void {
-    this.#listeners.add(listener);
-    if (this.#following) listener({ begins: true, events: this.#held, away: this.#away });
-    signal.addEventListener('abort', () => {
-      this.#listeners.delete(listener);
-      if (this.#listeners.size > 0) return;
-      this.#following?.abort();
-      this.#following = undefined;
-    });
-    if (this.#following) return;
-    this.#following = new AbortController();
-    void this.#run(this.#following.signal);
+  follow(listener: Listener<ToldEvents>, signal: AbortSignal): void {
+    if (this.#audience.isThere) listener({ begins: true, events: this.#held, away: this.#away });
+    this.#audience.join(listener, signal);
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -60,7 +51,7 @@ export class EventFeed {
         const query = { ...nothing, limit: HELD, follow: true };
         await this.#source.followEvents({ query, local: false }, take, signal);
       } catch (error) {
-        if (!signal.aborted) this.#tell({ begins: false, events: [], away: [asOverlaydError(error).message] });
+        if (!signal.aborted) this.#audience.tell({ begins: false, events: [], away: [asOverlaydError(error).message] });
       }
       await this.#clock.sleep(AGAIN_MS, signal).catch(() => undefined);
     }
@@ -71,11 +62,7 @@ export class EventFeed {
     this.#held = (begins ? rows : [...this.#held, ...rows]).slice(-HELD);
     const named = away.map(({ nodeName, reason }) => `${nodeName}: ${reason}`);
     this.#away = begins ? named : [...new Set([...this.#away, ...named])].slice(-HELD);
-    this.#tell({ begins, events: rows, away: this.#away });
-  }
-
-  #tell(told: ToldEvents): void {
-    for (const listener of this.#listeners) listener(told);
+    this.#audience.tell({ begins, events: rows, away: this.#away });
   }
 }
 

@@ -4,8 +4,11 @@
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import { asOverlaydError, isOverlaydError } from '../core/errors.ts';
+import type { EndpointRow } from '../core/page/contract.ts';
+import type { EndpointRecord } from '../core/records.ts';
 import type { RecordsPart, RecordsRequest, Status, StatusRequest } from '../gen/overlayd/v1/control.ts';
 import type { Clock } from '../ports/runtime.ts';
+import { Audience, type Listener } from './audience.ts';
 import { ClusterMirror, type Touch } from './cluster-mirror.ts';
 import { Published, type ToldChange } from './published.ts';
 import { endpointRow, hostRow, networkRow, overviewOf, pathRow, shortId, unknownOverview } from './rows.ts';
@@ -33,11 +36,12 @@ export class Follower {
   readonly #clock: Clock;
   readonly #writable: boolean;
   readonly #mirror = new ClusterMirror();
-  readonly #listeners = new Set<(change: ToldChange) => void>();
+  readonly #audience = new Audience<ToldChange>((signal) => this.#run(signal));
   readonly published: Published;
+  /** One endpoint of ten thousand changes: the others' rows are those of before. */
+  readonly #endpointRows = new WeakMap<EndpointRecord, EndpointRow>();
   #selfId = '';
   #problems: ReadonlyMap<string, string> = new Map();
-  #following: AbortController | undefined;
   #looking: Promise<void> | undefined;
   #records = { dueAt: 0 };
   #status = { dueAt: 0 };
@@ -56,17 +60,8 @@ export class Follower {
   problemOf = (nodeId: string): string | undefined => this.#problems.get(nodeId);
 
   /** Until the signal aborts `listener` is told what changes. */
-  follow(listener: (change: ToldChange) => void, signal: AbortSignal): void {
-    this.#listeners.add(listener);
-    signal.addEventListener('abort', () => {
-      this.#listeners.delete(listener);
-      if (this.#listeners.size > 0) return;
-      this.#following?.abort();
-      this.#following = undefined;
-    });
-    if (this.#following) return;
-    this.#following = new AbortController();
-    void this.#run(this.#following.signal);
+  follow(listener: Listener<ToldChange>, signal: AbortSignal): void {
+    this.#audience.join(listener, signal);
   }
 
   /** JSON of all that is known; of this moment, where nobody has looked for a while. */
@@ -100,7 +95,7 @@ export class Follower {
       this.published.setOverview({ ...this.published.overview, away });
     }
     const change = this.published.flush();
-    if (change) for (const listener of this.#listeners) listener(change);
+    if (change) this.#audience.tell(change);
   }
 
   async #timed(of: { dueAt: number }, everyMs: number, look: () => Promise<void>): Promise<void> {
@@ -134,8 +129,11 @@ export class Follower {
   #publish({ all, nodes, networks }: Touch): void {
     const { view } = this.#mirror;
     const { published } = this;
-    const hosts = [...view.nodes()].map((node) => hostRow(view, node, this.#selfId));
-    if (nodes) published.set('hosts', hosts);
+    if (nodes)
+      published.set(
+        'hosts',
+        [...view.nodes()].map((node) => hostRow(view, node, this.#selfId)),
+      );
     // What members' links carry decides the MTU of all of them.
     const changed = new Set(networks);
     if (nodes) for (const { id } of view.networks()) changed.add(id);
@@ -144,7 +142,17 @@ export class Follower {
     const rows = [...changed].flatMap((id) => view.network(id) ?? []).map((network) => networkRow(view, network, now));
     published.set('networks', rows, ({ id }) => all || meant.has(id));
     const touched = new Set([...networks].map(shortId));
-    const endpoints = [...networks].flatMap((id) => [...view.endpointsOn(id)].map(endpointRow));
+    const endpoints = [...networks].flatMap((id) =>
+      [...view.endpointsOn(id)].map((record) => this.#endpointRow(record)),
+    );
     published.set('endpoints', endpoints, ({ network }) => all || touched.has(network));
+  }
+
+  #endpointRow(record: EndpointRecord): EndpointRow {
+    const held = this.#endpointRows.get(record);
+    if (held) return held;
+    const row = endpointRow(record);
+    this.#endpointRows.set(record, row);
+    return row;
   }
 }

@@ -32,6 +32,8 @@ export class Published {
   #revision = 1;
   #changes: ToldChange[] = [];
   #held = 0;
+  /** Of the revision; undefined: nobody asked for it. */
+  #stateText: string | undefined;
 
   /** `run`: another one for each process. */
   constructor(run: string, overview: Overview) {
@@ -60,8 +62,10 @@ export class Published {
     const there = new Set<string>();
     for (const row of rows) {
       there.add(row.id);
+      const before = table.get(row.id);
+      if (before?.row === row) continue;
       const text = JSON.stringify(row);
-      if (table.get(row.id)?.text === text) continue;
+      if (before?.text === text) continue;
       table.set(row.id, { row, text });
       staged.put.set(row.id, row);
       staged.gone.delete(row.id);
@@ -85,6 +89,7 @@ export class Published {
     this.#staged = {};
     if (parts.length === 0 && !this.#overviewChanged) return undefined;
     this.#revision++;
+    this.#stateText = undefined;
     const change: ClusterChange = {
       revision: this.#revision,
       ...(this.#overviewChanged && { overview: this.#overview }),
@@ -106,8 +111,13 @@ export class Published {
     return this.#changes.filter((change) => change.revision > revision);
   }
 
-  /** JSON of a {@link ClusterState}. */
+  /** JSON of a {@link ClusterState} as of the last flush, made once for all who ask. */
   stateText(): string {
+    this.#stateText ??= this.#renderState();
+    return this.#stateText;
+  }
+
+  #renderState(): string {
     const head: Pick<ClusterState, 'run' | 'revision' | 'overview'> = {
       ...{ run: this.#run, revision: this.#revision, overview: this.#overview },
     };

@@ -1,72 +1,27 @@
-import { once } from 'node:events';
-import { type IncomingMessage, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../../src/adapters/system/time.ts';
 import { OverlaydError } from '../../../src/core/errors.ts';
 import { ClusterTable } from '../../../src/core/page/cluster-table.ts';
 import type { ClusterChange, ClusterState } from '../../../src/core/page/contract.ts';
 import { keys } from '../../../src/core/records.ts';
-import { pageActions } from '../../../src/ui/actions.ts';
-import { EventFeed } from '../../../src/ui/event-feed.ts';
-import { Follower } from '../../../src/ui/follower.ts';
-import { Login } from '../../../src/ui/login.ts';
-import { createPageServer } from '../../../src/ui/page-server.ts';
-import { FakeCluster } from '../../page/fake-cluster.ts';
+import type { Login } from '../../../src/ui/login.ts';
+import type { FakeCluster } from '../../page/fake-cluster.ts';
+import { JSON_TYPE, type Served, say, serve } from './page-fixture.ts';
 
+let served: Served;
 let cluster: FakeCluster;
 let login: Login;
 let url: string;
-let close: () => void;
 
 beforeEach(async () => {
-  cluster = new FakeCluster({ hosts: 3, networks: 2, endpoints: 6 });
-  login = new Login({ isNeeded: true, onUsed: () => undefined, elapsed: () => 0 });
-  const follower = new Follower({ agent: cluster, clock: systemClock }, { run: 'r1', writable: false });
-  const file = { type: 'text/html', body: Buffer.from('compressed'), tag: '"t"' };
-  const server = createPageServer(
-    {
-      ...{ files: new Map([['/', file]]), follower, login },
-      ...{
-        events: new EventFeed(cluster, systemClock),
-        actions: pageActions(
-          { agent: cluster, view: follower.view, problemOf: follower.problemOf },
-          { writable: false },
-        ),
-      },
-    },
-    [],
-  );
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  close = () => {
-    server.closeAllConnections();
-    server.close();
-  };
+  served = await serve();
+  ({ cluster, login, url } = served);
 });
-afterEach(() => close());
+afterEach(() => served.close());
 
-const JSON_TYPE = { 'Content-Type': 'application/json' };
-
-async function cookie(): Promise<Record<string, string>> {
-  const body = JSON.stringify({ secret: login.secret });
-  const response = await fetch(`${url}/api/login`, { method: 'POST', headers: JSON_TYPE, body });
-  expect(response.status).toBe(200);
-  return { Cookie: response.headers.get('set-cookie')!.split(';')[0]! };
-}
-
-/** With a `Host` of its own, which fetch does not let one set. */
-function statusFor(path: string, headers: Record<string, string>): Promise<number> {
-  return new Promise((resolve, reject) => {
-    request(`${url}${path}`, { headers }, (response: IncomingMessage) => {
-      response.resume();
-      resolve(response.statusCode!);
-    })
-      .on('error', reject)
-      .end();
-  });
-}
+const cookie = () => served.cookie();
+const statusFor = async (path: string, headers: Record<string, string>) =>
+  (await say(`${url}${path}`, { headers })).status;
 
 describe('the server of the page', () => {
   it('gives its files to everybody, with a policy that lets nothing else in', async () => {
