@@ -14,6 +14,7 @@ import { manyNetworks } from './rows/many-networks.ts';
 import { names } from './rows/names.ts';
 import { namesStaying } from './rows/names-stay.ts';
 import { network } from './rows/network.ts';
+import { pages } from './rows/page.ts';
 import { restarts } from './rows/restart.ts';
 import { scale } from './rows/scale.ts';
 
@@ -32,6 +33,7 @@ export const experiments: readonly Experiment[] = [
   ...scale,
   ...interest,
   ...namesStaying,
+  ...pages,
   ...drifts,
   ...manyNetworks,
   ...fullHosts,
