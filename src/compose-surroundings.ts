@@ -2,6 +2,7 @@
 import type { Exec } from './adapters/exec.ts';
 import type { KernelThread } from './adapters/kernel/kernel-thread.ts';
 import { findFirewall, readPassage } from './adapters/kernel/passage.ts';
+import { openNetworkSocket } from './adapters/path/network-socket.ts';
 import { openPathSocket } from './adapters/path/socket.ts';
 import type { AddressWatch } from './agent/cluster/address-watch.ts';
 import type { Identity } from './agent/cluster/identity.ts';
@@ -9,6 +10,7 @@ import type { OwnIdentity } from './agent/cluster/own-identity.ts';
 import { certificateFindings, type RenewalOptions } from './agent/cluster/renewal.ts';
 import { FirewallWatch } from './agent/host/firewall-watch.ts';
 import type { Member } from './agent/member.ts';
+import { NetworkWatch, type PathWatches } from './agent/path/network-watch.ts';
 import { PathWatch } from './agent/path/path-watch.ts';
 import { type Found, found } from './core/finding.ts';
 import type { Pki } from './ports/identity.ts';
@@ -28,9 +30,7 @@ export interface SurroundingsParts {
   readonly logger: Logger;
 }
 
-export interface Surroundings {
-  readonly paths: PathWatch;
-  readonly encryptedPaths: PathWatch;
+export interface Surroundings extends PathWatches {
   findings(): readonly Found[];
   /** Ends when the signal aborts. */
   run(): Promise<void>;
@@ -52,20 +52,28 @@ export function composeSurroundings(
     ...{ view: () => member.view, self: () => member.self },
     isHeard: (nodeId: string) => member.liveness(nodeId) === 'ready',
   };
-  const paths = new PathWatch({ ...ofPaths, backend: 'plain', socketsAt: () => '' });
+  const onOther = (nodeId: string, data: Uint8Array) => networkPaths.takeBeside(nodeId, data);
+  const paths = new PathWatch({ ...ofPaths, backend: 'plain', socketsAt: () => '', onOther });
   const socketsAt = () => member.wireguard.backend.place;
-  const encryptedPaths = new PathWatch({ ...ofPaths, backend: 'wireguard', socketsAt });
+  const encryptedPaths = new PathWatch({ ...ofPaths, backend: 'wireguard', socketsAt, onOther });
+  const networkPaths = new NetworkWatch({
+    ...{ clock, random, logger, open: openNetworkSocket, view: () => member.view, self: () => member.self },
+    ...{ ways: { plain: paths, wireguard: encryptedPaths } },
+    hasOnNetwork: (networkId) => member.local.hasOnNetwork(networkId),
+  });
   return {
-    ...{ paths, encryptedPaths },
+    ...{ paths, encryptedPaths, networkPaths },
     findings: () => [
       ...found('address-lost', addresses.problems),
       ...certificateFindings({ pki, clock }, own.current, options),
       ...firewall.findings,
       ...paths.findings(),
       ...encryptedPaths.findings(),
+      ...networkPaths.findings(),
     ],
     run: async () => {
-      await Promise.all([firewall.run(signal), paths.run(signal), encryptedPaths.run(signal)]);
+      const watches = [firewall, paths, encryptedPaths, networkPaths];
+      await Promise.all(watches.map((watch) => watch.run(signal)));
     },
   };
 }

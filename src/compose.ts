@@ -299,7 +299,7 @@ export async function startAgent(
       get identity() {
         return own.current;
       },
-      ...{ paths: around.paths, encryptedPaths: around.encryptedPaths },
+      ...{ paths: around.paths, encryptedPaths: around.encryptedPaths, networkPaths: around.networkPaths },
       hostFindings: () => around.findings(),
       storeStatus: () => store.status(),
       storeAlarms: () => store.alarms(),

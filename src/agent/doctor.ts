@@ -21,6 +21,7 @@ import {
   judgeVersions,
   pathsSeen,
   type Seen,
+  withNetworks,
 } from '../core/diagnosis.ts';
 import { asOverlaydError, OverlaydError } from '../core/errors.ts';
 import { type Finding, FindingTimes, type Found } from '../core/finding.ts';
@@ -123,7 +124,7 @@ export class Doctor {
   async #examine({ network, peer }: Asked): Promise<Seen> {
     const { membership } = this.#deps.report;
     if (!membership) return { seen: {}, skipped: {} };
-    const { encryptedPaths, member, paths } = membership;
+    const { encryptedPaths, member, networkPaths, paths } = membership;
     const [of] = network === '' ? [] : networksOf(member, network);
     const isOn = ({ id }: NodeRecord) => !of || [...member.view.endpointsOn(of.id)].some(({ nodeId }) => nodeId === id);
     const peers = peersOf(member, peer).filter(isOn);
@@ -136,7 +137,11 @@ export class Doctor {
         none,
       ),
     );
-    return second ? bothPathsSeen(first!, second) : first!;
+    const seen = second ? bothPathsSeen(first!, second) : first!;
+    // These are told of where the path itself passes, as is known by now.
+    const known = await networkPaths.examine(of ? [of] : member.networks.list(), peers);
+    const why = of && known === 0 ? networkPaths.skipped(of, peers) : undefined;
+    return withNetworks(seen, known, why);
   }
 
   #ofHost(): Look[] {

@@ -26,11 +26,11 @@ import { isShutOut, joinAgain } from './cluster/rejoin.ts';
 import { accessOf } from './cluster/store-access.ts';
 import type { EngineSide } from './engine/engine-side.ts';
 import type { Member } from './member.ts';
-import type { PathWatch } from './path/path-watch.ts';
+import type { PathWatches } from './path/network-watch.ts';
 import type { StoreSide } from './store/store-side.ts';
 
 /** A member with everything that runs beside it. */
-export interface Membership {
+export interface Membership extends PathWatches {
   readonly member: Member;
   readonly store: ClusterStore;
   readonly identity: Identity;
@@ -40,8 +40,6 @@ export interface Membership {
   /** Undefined when networks are not offered to a container engine. */
   readonly engineSide: EngineSide | undefined;
   readonly storeSide: StoreSide;
-  readonly paths: PathWatch;
-  readonly encryptedPaths: PathWatch;
   storeStatus(): StoreStatus;
   /** What is wrong with this host's addresses, certificate and clock, with other firewalls, and with its ways to others. */
   hostFindings(): readonly Found[];

@@ -12,8 +12,8 @@ import type { NodeRecord } from './records.ts';
 /** In the order in which they are told: what breaks most comes first. */
 export const CHECKS = {
   'data path': [
-    ...(['data-path-lost', 'data-path-loss', 'checksum-broken', 'data-port-filtered'] as const),
-    ...(['sent-in-clear', 'tunnel-failed'] as const),
+    ...(['data-path-lost', 'data-path-loss', 'network-path-lost', 'checksum-broken'] as const),
+    ...(['data-port-filtered', 'sent-in-clear', 'tunnel-failed'] as const),
   ],
   MTU: ['path-mtu', 'mtu-too-large'],
   'gossip port': ['gossip-blocked', 'gossip-unheard', 'member-away'],
@@ -99,6 +99,18 @@ export function bothPathsSeen(plain: Seen, encrypted: Seen): Seen {
   const skipped = { ...plain.skipped };
   for (const name of Object.keys(encrypted.seen) as CheckName[]) delete skipped[name];
   return { seen, skipped };
+}
+
+/**
+ * `known`: of how many pairs of a network and a host it is known whether the network's own VNI passes; `why`: in words, why of the one
+ * network that was asked for it is not.
+ */
+export function withNetworks({ seen, skipped }: Seen, known: number, why: string | undefined): Seen {
+  const before = seen['data path'];
+  if (before === undefined || (known === 0 && why === undefined)) return { seen, skipped };
+  const what =
+    known === 0 ? `its VNI was not looked at: ${why}` : `${known} ${known === 1 ? 'way' : 'ways'} by VNI of networks`;
+  return { seen: { ...seen, 'data path': `${before}; ${what}` }, skipped };
 }
 
 // ---------------------------------------------------------------- judgements

@@ -8,6 +8,7 @@ export const FINDINGS = {
   // the way to the other members
   'data-path-lost': "open the data path's UDP port both ways, on the hosts and on what is between them",
   'data-path-loss': 'look for what loses packets between the two hosts (cable, switch, queue of a tunnel)',
+  'network-path-lost': "let what lies between the hosts pass all VNIs of the data path's UDP port, both ways",
   'checksum-broken': "switch checksum offload off on the underlay's device, `ethtool -K DEVICE tx off`",
   'path-mtu': 'raise the MTU of what lies between the hosts, or make the networks with `-o mtu=`',
   'data-port-filtered': "let the host's firewall accept the data path's UDP port from the members",

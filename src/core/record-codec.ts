@@ -224,6 +224,7 @@ export const decodeLive = decoder<LiveRecord>(
   shape({
     ...{ nodeId: string, bootId: string, startedAt: number },
     ...{ answersProbes: optional((value) => value === true), answersEncrypted: optional((value) => value === true) },
+    answersNetworks: optional((value) => value === true),
   }),
 );
 

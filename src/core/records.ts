@@ -183,10 +183,10 @@ export interface LiveRecord {
   readonly nodeId: string;
   readonly bootId: string;
   readonly startedAt: number;
-  /** This agent answers packets that see whether the data path works (`path/probe.ts`). Absent: it knows of none. */
+  /** This agent answers packets that see whether the data path works: plain, as of encrypted networks, with a network's own number. */
   readonly answersProbes?: true;
-  /** The same of those that go as packets of encrypted networks do. */
   readonly answersEncrypted?: true;
+  readonly answersNetworks?: true;
 }
 
 export interface SubnetSpec {

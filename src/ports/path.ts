@@ -18,3 +18,19 @@ export type OpenPathSocket = (
   bound: { readonly address: string; readonly port: number },
   on: { readonly message: (data: Uint8Array, from: string) => void; readonly failed: (error: Error) => void },
 ) => PathSocket;
+
+/** Frames through a network's tunnel, and what comes in at the host's end of its bridge (`core/path/network-probe.ts`). */
+export interface NetworkSocket {
+  /** A whole frame. What cannot be sent is as lost. */
+  send(frame: Uint8Array): void;
+  /** Whether the namespace is still the one in which it was opened, with the same devices. */
+  isCurrent(): boolean;
+  close(): void;
+}
+
+/** Throws as system calls do, where there is no such namespace or it lacks a device. */
+export type OpenNetworkSocket = (
+  namespace: string,
+  devices: { readonly out: string; readonly in: string },
+  on: { readonly port: number; readonly message: (data: Uint8Array, from: string) => void },
+) => NetworkSocket;

@@ -74,6 +74,67 @@ test('the path of encrypted networks is known by itself, with what fits inside',
   expect(checks.get('MTU')?.Detail).toBe('packets of 1386 bytes pass');
 });
 
+/** As a device on the way would, that knows of some networks and not of this one. */
+const ofNetwork = async (host: Host, network: string) => {
+  const [{ Vni }] = (await host.json('network', 'inspect', network)) as [{ Vni: number }];
+  return `udp dport 4789 @th,96,24 ${Vni} drop`;
+};
+
+test("a network's own VNI is looked at as well, and what drops it alone is found by the network, with the direction", async () => {
+  const [one, two] = hosts();
+  const { checks } = await diagnose(one, '--network', 'web');
+  expect(checks.get('data path')?.Detail).toMatch(/1 host, .*; 1 way by VNI of networks$/);
+  const ways = { input: /those from here do not get to h2/, output: /those from h2 do not get here/ };
+  for (const [hook, words] of Object.entries(ways)) {
+    const heal = await rule(two, hook, 10, await ofNetwork(two, 'web'));
+    expect((await one.exec('web1', ['ping', '-c', '2', '-i', '0.1', '-W', '1', 'webtwo'])).code).not.toBe(0);
+    const { findings } = await diagnose(one, '--network', 'web');
+    const certain = findings.filter(({ Certain }) => Certain);
+    expect(certain.map(({ Code, Subject }) => `${Code} ${Subject}`)).toEqual(['network-path-lost web']);
+    expect(certain[0]?.Message).toMatch(words);
+    // Of another network it says nothing.
+    expect((await diagnose(one, '--network', 'secret')).findings.filter(({ Certain }) => Certain)).toEqual([]);
+    const { Findings, State } = await one.json('status');
+    expect(State).toBe('degraded');
+    expect(Findings.map(({ Code }: Told) => Code)).toContain('network-path-lost');
+    await heal();
+    await untilWell(one);
+  }
+  const lines = (await one.mustOverlayd('events', '--filter', 'type=path-impaired')).split('\n');
+  expect(lines.filter((line) => line.includes('network-path-lost') && line.includes('web'))).toHaveLength(2);
+});
+
+test('no container hears of it, and large packets of a network alone are found as that', async () => {
+  const [one, two] = hosts();
+  const counter = 'table netdev heard { chain every { type filter hook ingress device eth0 priority 0; counter\n}\n}\n';
+  await two.mustExec('web2', ['nft', '-f', '-'], { input: counter });
+  const heal = await rule(two, 'input', 10, (await ofNetwork(two, 'web')).replace('drop', 'meta length > 1000 drop'));
+  const { findings } = await diagnose(one, '--network', 'web');
+  const lost = findings.find(({ Code }) => Code === 'network-path-lost');
+  expect(lost?.Message).toMatch(/those of 1450 bytes \(small ones pass\) from here do not get to h2/);
+  expect(await two.mustExec('web2', ['nft', 'list', 'table', 'netdev', 'heard'])).toContain('packets 0 ');
+  await heal();
+  await untilWell(one);
+});
+
+test('where nobody watches for it by hand a status tells of it, by itself and of an encrypted network too', async () => {
+  const [one, two] = hosts();
+  const inside = `table inet other { chain own { type filter hook input priority 10; ${await ofNetwork(two, 'secret')}\n}\n}\n`;
+  await two.must(['ip', 'netns', 'exec', 'ovl-wg', 'nft', '-f', '-'], { input: inside });
+  const { findings } = await diagnose(one, '--network', 'secret');
+  expect(findings.filter(({ Certain }) => Certain).map(({ Code, Subject }) => `${Code} ${Subject}`)).toEqual([
+    'network-path-lost secret',
+  ]);
+  // The other one, whom nobody asked.
+  await until('h2 to tell of it', async () => {
+    const { Findings, State } = await two.json('status');
+    return State === 'degraded' && Findings.some(({ Code }: Told) => Code === 'network-path-lost');
+  });
+  await two.must(['ip', 'netns', 'exec', 'ovl-wg', 'nft', 'delete', 'table', 'inet', 'other']);
+  await untilWell(one);
+  await untilWell(two);
+});
+
 test("what drops WireGuard's packets alone is found as that", async () => {
   const [one, two] = hosts();
   const heal = await rule(two, 'input', 10, 'udp dport != 4789 udp length > 8 drop');

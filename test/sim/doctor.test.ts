@@ -8,6 +8,7 @@ import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
 const MIB = 2 ** 20;
 const NO_PATH = { examine: async () => undefined, skipped: () => 'not in the simulation', status: () => undefined };
+const NO_NETWORKS = { examine: async () => 0, skipped: () => 'not in the simulation' };
 const STORE = { bundled: true, members: [], wanted: 3, outlook: '' };
 
 let cluster: SimulatedCluster;
@@ -44,7 +45,14 @@ async function diagnose(
 ): Promise<string[]> {
   const { running: member, clock, store } = host;
   const current = {
-    ...{ member, store, engineSide: host.engineSide, paths: NO_PATH, encryptedPaths: NO_PATH },
+    ...{
+      member,
+      store,
+      engineSide: host.engineSide,
+      paths: NO_PATH,
+      encryptedPaths: NO_PATH,
+      networkPaths: NO_NETWORKS,
+    },
     identity: { nodeId: host.record.id, clusterId: 'c', store: { bundled: false } },
     storeStatus: () => ({ reachable: member.storeConnected, endpoints: ['https://192.0.2.9:2379'], revision: 1 }),
     ...{ hostFindings: () => [], storeAlarms: async () => [], storeSide: { report: async () => STORE } },

@@ -5,7 +5,7 @@
 import { putBytes, requireIp } from '../../core/ip.ts';
 import { call, callLater, callNow, callOnce, libc } from './system-call.ts';
 
-export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const;
+export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16, PACKET: 17 } as const;
 export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
 export const SOL = { SOCKET: 1, IPV6: 41, NETLINK: 270 } as const;
 export const SO = {
@@ -13,6 +13,7 @@ export const SO = {
   SNDBUF: 7,
   RCVBUF: 8,
   PEERCRED: 17,
+  BINDTODEVICE: 25,
   SNDBUFFORCE: 32,
   RCVBUFFORCE: 33,
   ATTACH_FILTER: 26,
@@ -35,6 +36,7 @@ const native = {
   recv: libc('int64_t recv(int fd, void *data, uint64_t length, int flags)'),
   poll: libc('int poll(void *fds, uint64_t count, int timeout)'),
   close: libc('int close(int fd)'),
+  ifNameToIndex: libc('uint32_t if_nametoindex(const char *name)'),
 };
 
 /** Returns the descriptor; it is closed on exec. Throws as {@link call} does, like everything here. */
@@ -157,4 +159,19 @@ export function netlinkAddress(port = 0, groups = 0): Uint8Array {
   bytes.writeUInt32LE(port, 4);
   bytes.writeUInt32LE(groups, 8);
   return bytes;
+}
+
+/** `struct sockaddr_ll`, of a link by its number, to send by it: no protocol, so that nothing comes in. */
+export function packetAddress(link: number): Uint8Array {
+  const bytes = Buffer.alloc(20);
+  bytes.writeUInt16LE(AF.PACKET, 0);
+  bytes.writeInt32LE(link, 4);
+  return bytes;
+}
+
+/** Of the namespace that the thread is in. Throws `ENODEV` where there is no such link. */
+export function linkNumber(name: string): number {
+  const number = native.ifNameToIndex(name);
+  if (number === 0) throw Object.assign(new Error(`there is no link ${name}`), { code: 'ENODEV' });
+  return number;
 }

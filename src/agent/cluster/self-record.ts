@@ -218,7 +218,7 @@ function levelsText(node: NodeRecord): string {
 
 /** `answersProbes`: it answers those that go by any path. */
 export function liveRecord(of: Omit<LiveRecord, 'answersProbes'>, answersProbes: true | undefined): LiveRecord {
-  return { ...of, ...(answersProbes && { answersProbes, answersEncrypted: answersProbes }) };
+  return { ...of, ...(answersProbes && { answersProbes, answersEncrypted: true, answersNetworks: true }) };
 }
 
 /**

@@ -9,6 +9,7 @@ import { innerMtu } from '../../core/inner-mtu.ts';
 import { familyOfAddress } from '../../core/ip.ts';
 import { isEncrypted, withEncryption } from '../../core/network-options.ts';
 import { ChecksumErrors } from '../../core/path/checksums.ts';
+import { decodeNetworkProbe } from '../../core/path/network-probe.ts';
 import { type PathStatus, PeerPath } from '../../core/path/path.ts';
 import * as probe from '../../core/path/probe.ts';
 import type { NodeRecord } from '../../core/records.ts';
@@ -35,6 +36,8 @@ export interface PathWatchDeps {
   readonly logger: Pick<Logger, 'warn' | 'info' | 'debug'>;
   /** Milliseconds since some moment, with their fractions. */
   readonly stopwatch: () => number;
+  /** What came in from that member and is no question of this kind, nor an answer. */
+  readonly onOther?: (nodeId: string, data: Uint8Array) => void;
 }
 
 const TICK_MS = 1_000;
@@ -74,12 +77,26 @@ export class PathWatch {
       send: (data, address) => this.#place.send(data, address),
       onAsked: (nodeId) => this.#pathTo(nodeId).noteAsked(deps.clock.elapsed()),
     });
-    this.#place = new ProbePlace({ ...deps, onMessage: (data, from) => this.#questions.take(data, from) });
+    this.#place = new ProbePlace({ ...deps, onMessage: (data, from) => this.#take(data, from) });
   }
 
   /** Whether this host answers. */
   get isOpen(): boolean {
     return this.#place.isOpen;
+  }
+
+  /** By the way that its own packets go. */
+  sendBeside(node: NodeRecord, data: Uint8Array): void {
+    const address = probe.probeAddressOf(this.#deps.backend, node);
+    if (address !== undefined) this.#place.send(data, address);
+  }
+
+  #take(data: Uint8Array, from: string): void {
+    const { backend, onOther, view } = this.#deps;
+    const other = decodeNetworkProbe(data);
+    if (!other) this.#questions.take(data, from);
+    const node = other && view().node(other.nodeId);
+    if (node && !node.left && probe.probeAddressOf(backend, node) === from) onOther?.(node.id, data);
   }
 
   /** Ends when the signal aborts; what is in the kernel stays, and the next run makes it anew. */

@@ -9,12 +9,16 @@ import type { FilterChain } from '../packet-filter.ts';
 import { chain, EARLY, HEADER, RAW } from './filter.ts';
 import { gatewayMac } from './naming.ts';
 
+/** Hands a frame to the host's end of the bridge, whomever it was for. */
+export function toBridge(network: DesiredNetwork): string {
+  return `ether daddr set ${gatewayMac(network)} meta pkttype set host`;
+}
+
 export function exposureChains(network: DesiredNetwork): readonly FilterChain[] {
   const { exposed } = network;
   if (!exposed) return [];
   const { addresses, mac } = exposed;
   const hasIpv6 = addresses.some((address) => !isIpv4(address));
-  const toBridge = `ether daddr set ${gatewayMac(network)} meta pkttype set host`;
   return [
     // After what a container may send was decided, and after the ways of services.
     chain('inward', 'prerouting', RAW + 20, 'accept', [
@@ -22,7 +26,8 @@ export function exposureChains(network: DesiredNetwork): readonly FilterChain[] 
       ...(hasIpv6 ? ['icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept'] : []),
       // To nothing else by this MAC: the host would be a router for whoever is on the network.
       ...addresses.map(
-        (address) => `ether daddr ${mac} ${HEADER[familyOfAddress(address)]} daddr ${address} ${toBridge} accept`,
+        (address) =>
+          `ether daddr ${mac} ${HEADER[familyOfAddress(address)]} daddr ${address} ${toBridge(network)} accept`,
       ),
     ]),
     chain(

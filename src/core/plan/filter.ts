@@ -2,7 +2,8 @@
  * A network's nftables table, and how any of our tables is compared. What changes is in sets, rules are constant text.
  *
  * Network: a container's frames carry its own MAC and addresses or are dropped, ARP included; nothing but IPv4 and ARP passes,
- * and IPv6 where the network has any (`ipv6-filter.ts`; no VLAN tag); nobody beyond the tunnel speaks as this host's gateway.
+ * and IPv6 where the network has any (`ipv6-filter.ts`; no VLAN tag); nobody beyond the tunnel speaks as this host's gateway; what agents
+ * send each other to see whether packets pass is for the host's end.
  * Where containers are not to reach each other, what they send goes to the gateway and not back from there, and nothing comes
  * out of the tunnel, whatever the other hosts let in. The gateway of an isolated network answers names, and nothing else.
  *
@@ -13,8 +14,9 @@
 import { type DesiredNetwork, type DesiredPort, type Op, type Place, TUNNEL } from '../host-state.ts';
 import { isIpv4 } from '../ip.ts';
 import type { Filter, FilterChain, FilterSet } from '../packet-filter.ts';
+import { probeRule } from '../path/network-probe.ts';
 import { hasFamily } from '../subnets.ts';
-import { exposureChains } from './exposure.ts';
+import { exposureChains, toBridge } from './exposure.ts';
 import { type Ipv6Filter, ipv6Filter } from './ipv6-filter.ts';
 import { gatewayMac } from './naming.ts';
 import { isNoChange, portChange } from './port-change.ts';
@@ -57,7 +59,11 @@ export function networkFilter(network: DesiredNetwork, ports: readonly DesiredPo
         `ether type != { ip, ${ipv6 ? 'ip6, ' : ''}arp } counter drop`,
         ...(ipv6 ? ipv6.nobody : []),
         ...(network.betweenContainers
-          ? [`iifname "${TUNNEL}" ether saddr ${gateway} drop`, `iifname "${TUNNEL}" accept`]
+          ? [
+              `iifname "${TUNNEL}" ether saddr ${gateway} drop`,
+              probeRule(TUNNEL, toBridge(network)),
+              `iifname "${TUNNEL}" accept`,
+            ]
           : [
               `iifname "${TUNNEL}" counter drop`,
               ...(ipv6 ? ipv6.toGateway : [`ether daddr != { ${gateway}, ${BROADCAST} } counter drop`]),

@@ -1,0 +1,80 @@
+/** Where questions with a network's number come in and leave: one place in each network of this host that other hosts are on as well. */
+import { BRIDGE, TUNNEL } from '../../core/host-state.ts';
+import { PROBE_SOURCE } from '../../core/path/network-probe.ts';
+import { PROBE_PORT } from '../../core/path/probe.ts';
+import { namespaceOf } from '../../core/plan/naming.ts';
+import type { NetworkSocket, OpenNetworkSocket } from '../../ports/path.ts';
+import type { Clock } from '../../ports/runtime.ts';
+
+export interface EarsDeps {
+  readonly open: OpenNetworkSocket;
+  readonly clock: Pick<Clock, 'elapsed'>;
+  /** By the network with that number. */
+  readonly message: (vni: number, data: Uint8Array) => void;
+}
+
+const RETRY_MS = 5_000;
+
+export class Ears {
+  readonly #deps: EarsDeps;
+  readonly #open = new Map<number, NetworkSocket>();
+  /** Not before that moment again. */
+  readonly #triedAt = new Map<number, number>();
+
+  constructor(deps: EarsDeps) {
+    this.#deps = deps;
+  }
+
+  /** In these networks and no others: a socket would hold what is left of a namespace. */
+  keep(vnis: ReadonlySet<number>): void {
+    for (const vni of this.#open.keys()) if (!vnis.has(vni)) this.#close(vni);
+    for (const vni of this.#triedAt.keys()) if (!vnis.has(vni)) this.#triedAt.delete(vni);
+    for (const vni of vnis) if (!this.#open.has(vni)) this.#tryOpen(vni);
+  }
+
+  isOpen(vni: number): boolean {
+    return this.#open.has(vni);
+  }
+
+  /** Whether it hears, in the network's links as they are now; otherwise it is opened anew. */
+  listens(vni: number): boolean {
+    const socket = this.#open.get(vni);
+    if (socket?.isCurrent()) return true;
+    if (socket) {
+      this.#close(vni);
+      this.#tryOpen(vni);
+    }
+    return false;
+  }
+
+  send(vni: number, frame: Uint8Array): void {
+    this.#open.get(vni)?.send(frame);
+  }
+
+  close(): void {
+    for (const vni of this.#open.keys()) this.#close(vni);
+  }
+
+  #tryOpen(vni: number): void {
+    const { clock, message, open } = this.#deps;
+    const now = clock.elapsed();
+    if (now - (this.#triedAt.get(vni) ?? Number.NEGATIVE_INFINITY) < RETRY_MS) return;
+    this.#triedAt.set(vni, now);
+    try {
+      const on = {
+        port: PROBE_PORT,
+        // Any other source is a container's, which sent to the gateway.
+        message: (data: Uint8Array, from: string) => from === PROBE_SOURCE && message(vni, data),
+      };
+      this.#open.set(vni, open(namespaceOf(vni), { out: TUNNEL, in: BRIDGE }, on));
+      this.#triedAt.delete(vni);
+    } catch {
+      // Its links are being made, or what keeps them from it is told by who makes them.
+    }
+  }
+
+  #close(vni: number): void {
+    this.#open.get(vni)?.close();
+    this.#open.delete(vni);
+  }
+}

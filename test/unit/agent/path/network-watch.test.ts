@@ -1,0 +1,121 @@
+import { expect, test } from 'vitest';
+import { NetworkWatch } from '../../../../src/agent/path/network-watch.ts';
+import type { NodeRecord } from '../../../../src/core/records.ts';
+import type { NetworkSocket } from '../../../../src/ports/path.ts';
+import { settle, VirtualClock } from '../../../sim/virtual-clock.ts';
+
+const nodeOf = (number: number) =>
+  ({
+    ...{ id: String(number).repeat(32), name: `h${number}`, vtep: `10.0.0.${number}`, dataPathPort: 4_789 },
+    ...{ underlayMtu: 1_500, left: false },
+  }) as NodeRecord;
+const [H1, H2] = [nodeOf(1), nodeOf(2)];
+const WEB = { id: 'web', name: 'web', vni: 4_096, options: {}, subnets: [] };
+const macOf = ({ id }: NodeRecord) => `02:42:0a:00:00:0${id[0]}`;
+
+/** Two hosts with a container on `web` each. */
+function hosts() {
+  const clock = new VirtualClock();
+  const ears = new Map<string, (data: Uint8Array, from: string) => void>();
+  const watches = new Map<string, NetworkWatch>();
+  const logged: { readonly event?: unknown; readonly network?: unknown }[] = [];
+  const lab = {
+    drops: (_from: NodeRecord, _bytes: number) => false,
+    ...{ state: 'passes', current: true, sent: 0, besides: 0 },
+  };
+  for (const self of [H1, H2]) {
+    const other = self === H1 ? H2 : H1;
+    const way = {
+      skipped: () => undefined,
+      status: () => ({ state: lab.state, mtu: 1_450 }) as never,
+      sendBeside: (_: NodeRecord, data: Uint8Array) => {
+        lab.besides += 1;
+        if (lab.state === 'passes') queueMicrotask(() => watches.get(other.id)?.takeBeside(self.id, data));
+      },
+    };
+    const socket: NetworkSocket = {
+      send: (frame) => {
+        lab.sent += 1;
+        if (!lab.drops(self, frame.length)) queueMicrotask(() => ears.get(other.id)?.(frame.subarray(42), '0.0.0.0'));
+      },
+      isCurrent: () => lab.current || self === H1,
+      close: () => ears.delete(self.id),
+    };
+    const watch = new NetworkWatch({
+      view: () =>
+        ({
+          nodes: () => [H1, H2],
+          node: (id: string) => [H1, H2].find((each) => each.id === id),
+          live: () => ({ answersNetworks: true }),
+          network: () => WEB,
+          networks: () => [WEB],
+          endpointsOn: () => [H1, H2].map((node) => ({ nodeId: node.id, mac: macOf(node) })),
+          moment: () => 1,
+        }) as never,
+      ...{ self: () => self, hasOnNetwork: () => true, ways: { plain: way, wireguard: way } },
+      open: (_namespace, _devices, { message }) => {
+        ears.set(self.id, message);
+        return socket;
+      },
+      ...{ clock, random: { next: () => Math.random() } },
+      logger: { warn: (fields: object) => logged.push(fields), info: (fields: object) => logged.push(fields) },
+    });
+    watches.set(self.id, watch);
+    void watch.run(new AbortController().signal);
+  }
+  const pass = async (ms: number) => {
+    for (let gone = 0; gone < ms; gone += 250) {
+      await clock.advance(250);
+      await settle();
+    }
+  };
+  const words = (node: NodeRecord) =>
+    watches
+      .get(node.id)!
+      .findings()
+      .map(({ code, text }) => `${code}: ${text}`);
+  return { lab, logged, pass, words };
+}
+
+test('where the VNI passes nothing is found, with two packets a minute and their answers', async () => {
+  const { lab, pass, words } = hosts();
+  await pass(5_000);
+  lab.sent = 0;
+  await pass(120_000);
+  expect(lab.sent).toBeGreaterThan(0);
+  expect(lab.sent).toBeLessThanOrEqual(2 * 2 * 2 * 3);
+  expect([...words(H1), ...words(H2), lab.besides]).toEqual([0]);
+});
+
+test('what gets lost is found by both, each with the direction, said once, and over when packets pass', async () => {
+  const { lab, logged, pass, words } = hosts();
+  await pass(5_000);
+  lab.drops = (from) => from === H1;
+  await pass(100_000);
+  expect(words(H1)).toEqual([expect.stringMatching(/^network-path-lost: .*those from here do not get to h2\./)]);
+  expect(words(H2)).toEqual([expect.stringMatching(/^network-path-lost: .*those from h1 do not get here\./)]);
+  expect(logged.map(({ event, network }) => `${event} ${network}`)).toEqual(Array(2).fill('path-impaired web'));
+  lab.drops = () => false;
+  await pass(10_000);
+  expect([...words(H1), ...words(H2)]).toEqual([]);
+  expect(logged.slice(2).map(({ event }) => event)).toEqual(['path-restored', 'path-restored']);
+});
+
+test('large packets alone are told with their size', async () => {
+  const { lab, pass, words } = hosts();
+  lab.drops = (_from, bytes) => bytes > 1_000;
+  await pass(100_000);
+  expect(words(H1)).toEqual([expect.stringContaining('those of 1450 bytes (small ones pass) from here')]);
+});
+
+test.each([
+  ['of a path that is lost as a whole another one tells', { state: 'lost' }],
+  ['where the other host has no place for them nothing is said', { current: false }],
+])('%s', async (_, fields) => {
+  const { lab, pass, words } = hosts();
+  await pass(5_000);
+  Object.assign(lab, fields);
+  lab.drops = () => true;
+  await pass(200_000);
+  expect(words(H1)).toEqual([]);
+});
