@@ -4,8 +4,10 @@ import type { KernelThread } from './adapters/kernel/kernel-thread.ts';
 import { diskRoom, neighbourOverflows } from './adapters/system/room.ts';
 import { usesIpv6 } from './agent/cluster/families.ts';
 import { Doctor } from './agent/doctor.ts';
+import { FindingsWatch } from './agent/findings-watch.ts';
 import { HostNeeds } from './agent/host/host-needs.ts';
 import type { IncusSide } from './agent/incus/incus-side.ts';
+import { ipamRepair } from './agent/keeper-work.ts';
 import type { Lifecycle } from './agent/lifecycle.ts';
 import type { PodmanOffers } from './agent/podman/offers.ts';
 import { Report } from './agent/report.ts';
@@ -33,6 +35,7 @@ const KNOCK_MS = 2_000;
 export function composeReport(
   { lifecycle, offers, incusSide, thread, kernel, joinClient, clock, logger, metricsProblems }: ReportParts,
   { dataDir }: { readonly dataDir: string },
+  { quarantineSeconds }: { readonly quarantineSeconds: number },
 ) {
   const needs = new HostNeeds({
     probe: (wanted) => thread.ask('lacks', wanted),
@@ -44,14 +47,24 @@ export function composeReport(
     ...found('podman-side', offers.problems),
     ...found('metrics-unserved', metricsProblems()),
     ...found('incus-side', incusSide.problems),
+    ...doctor.standing,
   ];
   const report = new Report({ lifecycle, clock, ofHost });
-  const doctor = new Doctor(
+  const doctor: Doctor = new Doctor(
     {
       ...{ report, kernel, clock, neighbourOverflows, disk: () => diskRoom(dataDir) },
+      strayAddresses: async ({ keepers, member, store }, network) => {
+        const ipam = ipamRepair({ clock, logger, store, member: () => member }, { quarantineSeconds }, keepers);
+        return (await ipam.check(network)).findings.map(({ what }) => what);
+      },
       knock: (host, port) => joinClient.probe(host, port, KNOCK_MS),
     },
     { dataDir, version: VERSION },
   );
-  return { needs, report, doctor };
+  const watch = new FindingsWatch({
+    ...{ clock, logger, lookAgain: () => doctor.lookAgain() },
+    found: async () => (await report.make()).findings,
+  });
+  const run = (signal: AbortSignal) => Promise.all([needs.run(signal), watch.run(signal)]);
+  return { run, report, doctor };
 }

@@ -334,12 +334,12 @@ export async function startAgent(
   const member = () => lifecycle.current?.member;
   const podman = composePodman({ config, attachments, clock, logger, member });
   const incusSide = incusSideOf({ attachments, clock, logger, member });
-  const { needs, report, doctor } = composeReport(
+  const { run, report, doctor } = composeReport(
     {
       ...{ lifecycle, offers: podman.side.offers, incusSide, thread, kernel, joinClient, clock, logger },
       metricsProblems: watched.problems,
     },
-    config,
+    ...([config, { quarantineSeconds }] as const),
   );
   const status = {
     ...{ version: VERSION, dataDir: config.dataDir, startedAtMs: clock.now() },
@@ -370,7 +370,7 @@ export async function startAgent(
   );
   const metricsEnded = watched.serve({ report, names, events: events.counts, pki, clock, logger }, quit.signal);
   await resumed.attempted;
-  void needs.run(quit.signal);
+  void run(quit.signal);
   const toolsEnded = Promise.all([podman.side.run(quit.signal), incusSide.run(quit.signal)]);
   return {
     logger,

@@ -18,13 +18,14 @@ import {
   judgePort,
   judgeStoreFile,
   judgeStoreSpeed,
+  judgeStrays,
   judgeVersions,
   pathsSeen,
   type Seen,
   withNetworks,
 } from '../core/diagnosis.ts';
 import { asOverlaydError, OverlaydError } from '../core/errors.ts';
-import { type Finding, FindingTimes, type Found } from '../core/finding.ts';
+import { type Finding, type FindingCode, FindingTimes, type Found } from '../core/finding.ts';
 import { countAddresses } from '../core/ipam/address.ts';
 import { describeMillis } from '../core/millis.ts';
 import { isEncrypted } from '../core/network-options.ts';
@@ -35,6 +36,7 @@ import { STORE_QUOTA_BYTES } from '../core/store-upkeep.ts';
 import { familiesOf } from '../core/subnets.ts';
 import type { Kernel } from '../ports/kernel.ts';
 import type { Clock } from '../ports/runtime.ts';
+import { Standing } from './findings-watch.ts';
 import type { Membership } from './lifecycle.ts';
 import type { Member } from './member.ts';
 import type { Report } from './report.ts';
@@ -47,6 +49,8 @@ export interface DoctorDeps {
   readonly knock: (host: string, port: number) => Promise<string | undefined>;
   /** Of the data directory. */
   readonly disk: () => Promise<DiskRoom>;
+  /** Of etcd's records of that network's addresses, or of all: what contradicts itself or is nobody's, in words. */
+  readonly strayAddresses: (membership: Membership, network: string) => Promise<readonly string[]>;
   /** How often the kernel's table of neighbours was full; undefined where the kernel does not tell. */
   readonly neighbourOverflows: () => Promise<number | undefined>;
 }
@@ -72,21 +76,76 @@ export interface Diagnosed {
 interface Looked {
   readonly findings: readonly Found[];
   readonly seen?: string;
+  /** What it looked at, where that is not all there is. */
+  readonly subjects?: ReadonlySet<string>;
 }
 
-type Look = readonly [CheckName, () => Looked | Promise<Looked>];
+interface Look {
+  readonly check: CheckName;
+  /** What it finds for certain. */
+  readonly codes: readonly FindingCode[];
+  readonly look: () => Looked | Promise<Looked>;
+}
 
-/** Of many peers so many are asked at a time. */
+function look(check: CheckName, codes: readonly FindingCode[], look: Look['look']): Look {
+  return { check, codes, look };
+}
+
+/** Of many peers so many are asked at a time, and as many by each look that nobody asked for. */
 const AT_ONCE = 32;
 
 export class Doctor {
   readonly #deps: DoctorDeps;
   readonly #options: DoctorOptions;
   readonly #times = new FindingTimes();
+  readonly #standing = new Standing();
+  #nextPeer = 0;
 
   constructor(deps: DoctorDeps, options: DoctorOptions) {
     this.#deps = deps;
     this.#options = options;
+  }
+
+  /** What was found for certain by the last looks. */
+  get standing(): readonly Found[] {
+    return this.#standing.findings;
+  }
+
+  /** Looks at what costs little, at some of the peers; what it finds stands from then on. */
+  async lookAgain(): Promise<void> {
+    const { membership } = this.#deps.report;
+    const looks = [...this.#ofHost(), ...(membership ? this.#again(membership) : [])];
+    for (const each of looks) {
+      // One that fails tells nothing new.
+      const looked = await Promise.resolve(each.look()).catch(() => undefined);
+      if (looked) this.#note(each, looked);
+    }
+    if (!membership) this.#standing.replace([], ({ code }) => code !== 'disk-full');
+  }
+
+  #again(membership: Membership): Look[] {
+    const { member } = membership;
+    const here = member.networks.list().filter(({ id }) => member.local.hasOnNetwork(id));
+    const peers = peersOf(member, '');
+    const from = this.#nextPeer < peers.length ? this.#nextPeer : 0;
+    this.#nextPeer = from + AT_ONCE;
+    return [
+      ...this.#knocks(peers.slice(from, from + AT_ONCE)),
+      look('way out', ['forwarding-off'], () => this.#forwarding(member, here)),
+      look('room in networks', ['pool-full'], () => poolFindings(member, here)),
+      ...(member.view.keepers()?.includes(member.self.id)
+        ? [look('store', ['store-near-quota'], () => this.#storeFiles(membership))]
+        : []),
+    ];
+  }
+
+  /** Of what was looked at, whatever it found before. */
+  #note({ codes }: Pick<Look, 'codes'>, { findings, subjects }: Looked): void {
+    const isCovered = ({ code, subject }: Found) => codes.includes(code) && (subjects?.has(subject) ?? true);
+    this.#standing.replace(
+      findings.filter(({ code }) => codes.includes(code)),
+      isCovered,
+    );
   }
 
   /** Throws `network-not-found`, `node-not-found`, `not-joined` where one is asked for and this host is no member. */
@@ -101,9 +160,12 @@ export class Doctor {
     Object.assign(seen, paths.seen);
     const looks = [...this.#ofHost(), ...(membership ? this.#ofMember(membership, asked) : [])];
     await Promise.all(
-      looks.map(async ([name, look]) => {
+      looks.map(async (each) => {
+        const name = each.check;
         try {
-          const looked = await look();
+          const looked = await each.look();
+          // Of a part of what there is the rest is not known to have ended.
+          if (asked.network === '' && asked.peer === '') this.#note(each, looked);
           found.push(...looked.findings);
           if (looked.seen) seen[name] = seen[name] ? `${seen[name]}; ${looked.seen}` : looked.seen;
         } catch (error) {
@@ -148,8 +210,8 @@ export class Doctor {
     const { disk, neighbourOverflows } = this.#deps;
     const { dataDir } = this.#options;
     return [
-      ['disk', async () => ({ findings: judgeDisk(await disk(), dataDir) })],
-      ['kernel', async () => ({ findings: judgeNeighbours(await neighbourOverflows()) })],
+      look('disk', ['disk-full'], async () => ({ findings: judgeDisk(await disk(), dataDir) })),
+      look('kernel', [], async () => ({ findings: judgeNeighbours(await neighbourOverflows()) })),
     ];
   }
 
@@ -158,14 +220,28 @@ export class Doctor {
     const networks = networksOf(member, network);
     const peers = peersOf(member, peer);
     return [
-      ['gossip port', () => this.#ports('gossip', peers, ({ gossipPort }) => gossipPort)],
-      ['join port', () => this.#ports('join', peers, ({ joinPort }) => joinPort)],
-      ['way out', () => this.#forwarding(member, networks)],
-      ['kernel', () => this.#leftOvers(member)],
-      ['room in networks', () => poolFindings(member, networks)],
-      ['store', () => this.#storeSpeed(membership)],
-      ['store', () => this.#storeFiles(membership)],
-      ['versions', () => ({ findings: judgeVersions(member.view.nodes(), this.#options.version, commandVersion) })],
+      ...this.#knocks(peers),
+      look('way out', ['forwarding-off'], () => this.#forwarding(member, networks)),
+      look('kernel', [], () => this.#leftOvers(member)),
+      look('room in networks', ['pool-full'], () => poolFindings(member, networks)),
+      look('store', [], () => this.#storeSpeed(membership)),
+      look('store', ['store-near-quota'], () => this.#storeFiles(membership)),
+      look('records', [], () => this.#strayAddresses(membership, network)),
+      look('versions', [], () => ({
+        findings: judgeVersions(member.view.nodes(), this.#options.version, commandVersion),
+      })),
+    ];
+  }
+
+  async #strayAddresses(membership: Membership, network: string): Promise<Looked> {
+    if (!membership.member.storeConnected) return { findings: [] };
+    return { findings: judgeStrays(await this.#deps.strayAddresses(membership, network)) };
+  }
+
+  #knocks(peers: readonly NodeRecord[]): Look[] {
+    return [
+      look('gossip port', ['gossip-blocked'], () => this.#ports('gossip', peers, ({ gossipPort }) => gossipPort)),
+      look('join port', ['join-blocked'], () => this.#ports('join', peers, ({ joinPort }) => joinPort)),
     ];
   }
 
@@ -185,7 +261,8 @@ export class Doctor {
       findings.push(...(await Promise.all(knocked)).flat());
     }
     const nobody = peers.length === 0 ? 'no other member' : 'the others are behind NAT';
-    return { findings, seen: reached.length === 0 ? nobody : `${countOf(reached.length)} answered` };
+    const seen = reached.length === 0 ? nobody : `${countOf(reached.length)} answered`;
+    return { findings, seen, subjects: new Set(reached.map(({ name }) => name)) };
   }
 
   async #forwarding(member: Member, networks: readonly NetworkRecord[]): Promise<Looked> {
@@ -250,7 +327,8 @@ function poolFindings(member: Member, networks: readonly NetworkRecord[]): Looke
       return judgePool({ network: network.name, total, free, family });
     }),
   );
-  return { findings, seen: networks.length === 1 ? '1 network' : `${networks.length} networks` };
+  const seen = networks.length === 1 ? '1 network' : `${networks.length} networks`;
+  return { findings, seen, subjects: new Set(networks.map(({ name }) => name)) };
 }
 
 /** Of this host and all others; of one peer or network what is of another one is left out. */

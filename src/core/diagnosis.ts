@@ -30,7 +30,7 @@ export const CHECKS = {
     ...(['not-started', 'node-removed', 'store-away', 'store-refused', 'store-alarm', 'store-slow'] as const),
     ...(['store-near-quota', 'store-few-members', 'store-behind', 'store-not-kept', 'key-at-risk'] as const),
   ],
-  records: ['record-disputed', 'record-unreadable'],
+  records: ['record-disputed', 'record-unreadable', 'address-stray'],
   certificates: ['certificate-ending'],
   disk: ['disk-full', 'state-unsaved', 'state-unreadable'],
   versions: ['version-mismatch'],
@@ -246,4 +246,13 @@ export function judgeDrift(putBack: readonly PutBack<Drift>[]): Found[] {
   const what = `${drift.kind} ${drift.object} (${drift.place}) was put back ${times} times${more}`;
   const text = `something goes on undoing what the agent writes into the kernel: ${what}; find out what manages links and rules of this host besides (NetworkManager, a firewall, a script). \`overlayd drift\` lists what was put back`;
   return found('drift-returns', [text]);
+}
+
+/** `strays`: of records of addresses, what is wrong with each, in words. */
+export function judgeStrays(strays: readonly string[]): Found[] {
+  const [first] = strays;
+  if (first === undefined) return [];
+  const more = strays.length === 1 ? '' : `, and ${strays.length - 1} more`;
+  const text = `etcd holds addresses that are nobody's, or that two say of: ${first}${more}; \`overlayd ipam check\` lists all and what is done about each, \`overlayd ipam repair\` does it`;
+  return [suspected('address-stray', text)];
 }

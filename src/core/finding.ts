@@ -60,6 +60,7 @@ export const FINDINGS = {
   'key-at-risk': 'let another host get the key of the CA',
   'addresses-waiting': 'nothing, once etcd answers',
   'record-disputed': 'look at the node that the words name',
+  'address-stray': '`overlayd ipam repair`, once `overlayd ipam check` shows what is meant',
   'record-unreadable': 'upgrade overlayd on this host',
   'version-mismatch': 'install the same release of overlayd on all hosts',
 } as const satisfies Readonly<Record<string, string>>;

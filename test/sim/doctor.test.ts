@@ -65,6 +65,7 @@ async function diagnose(
       ...{ report, kernel: host.kernel, clock, knock: async () => undefined },
       disk: async () => ({ freeBytes: 500 * MIB, totalBytes: 1_000 * MIB }),
       neighbourOverflows: async () => 0,
+      strayAddresses: async () => [],
       ...doctor,
     },
     { dataDir: '/var/lib/overlayd', version: '0.1.0' },

@@ -15,6 +15,7 @@ function doctor(known: readonly Finding[], deps: Partial<DoctorDeps> = {}) {
       knock: async () => undefined,
       disk: async () => ({ freeBytes: 500 * MIB, totalBytes: 1_000 * MIB }),
       neighbourOverflows: async () => undefined,
+      strayAddresses: async () => [],
       ...deps,
     },
     { dataDir: '/var/lib/overlayd', version: '1.0.0' },
@@ -51,4 +52,17 @@ test('a look that fails is told as skipped, with why', async () => {
 
 test.each([{ peer: 'h2' }, { network: 'web' }])('of a host that is no member nobody can ask for %o', async (some) => {
   await expect(doctor([]).diagnose({ ...ASKED, ...some })).rejects.toMatchObject({ code: 'not-joined' });
+});
+
+test('what is found for certain stands until a look does not find it any more', async () => {
+  const room = { freeBytes: 0, totalBytes: 9 };
+  const looking = doctor([], { disk: async () => room });
+  expect(looking.standing).toEqual([]);
+  await looking.lookAgain();
+  expect(looking.standing.map(({ code }) => code)).toEqual(['disk-full']);
+  room.freeBytes = 32 * MIB;
+  const { findings } = await looking.diagnose(ASKED);
+  // It may be nothing by now.
+  expect(findings.map(({ code, certain }) => [code, certain])).toEqual([['disk-full', false]]);
+  expect(looking.standing).toEqual([]);
 });

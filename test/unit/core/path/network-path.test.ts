@@ -3,7 +3,7 @@ import { judgeNetwork, NetworkPath } from '../../../../src/core/path/network-pat
 
 const WEB = { name: 'web', vni: 4_096, backend: 'plain', port: 4_789 } as const;
 
-function after(...notes: readonly Parameters<NetworkPath['note']>[]): NetworkPath {
+function after(...notes: readonly Readonly<Parameters<NetworkPath['note']>>[]): NetworkPath {
   const path = new NetworkPath();
   for (const note of notes) path.note(...note);
   return path;
