@@ -128,6 +128,22 @@ it('is one, however many ask at the same moment', async () => {
 });
 
 it.each([
+  ['before', 0],
+  ['after', 1],
+])('and a container that asks for its name just %s it are not both there', async (_, nth) => {
+  const asks = [
+    () => expose(one, 'web', { name: 'gate' }),
+    () => one.running.endpoints.connect({ network: 'web', container: one.addContainer(), name: 'Gate', aliases: [] }),
+  ];
+  if (nth === 0) asks.reverse();
+  const outcomes = await until(Promise.allSettled(asks.map((ask) => ask())));
+  const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
+  expect(refused.map(({ reason }) => reason.code)).toEqual(['endpoint-exists']);
+  expect(claimed()).toBe(1);
+  await checkQuiet(cluster);
+});
+
+it.each([
   [
     'an address',
     { addressesNow: [{ link: 'lan0', address: '10.0.0.200', prefix: 32 }] },

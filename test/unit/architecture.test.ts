@@ -89,6 +89,7 @@ const SHARED_ADAPTERS = [
   'src/adapters/native/',
   'src/adapters/netlink/',
   'src/adapters/own-unit.ts',
+  'src/adapters/plain-file.ts',
   'src/adapters/plugin-call.ts',
   'src/adapters/plugin-socket.ts',
   'src/adapters/port-owner.ts',

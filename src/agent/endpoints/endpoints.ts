@@ -7,6 +7,7 @@
  * removed. All work on one container is serial.
  */
 import { type Owner, toolNamedBy } from '../../core/attachment.ts';
+import type { ConnectOptions } from '../../core/connect-options.ts';
 import type { ContainerRef, LocalEndpoint } from '../../core/container.ts';
 import { checkEndpointOptions, INTERFACE_NAME } from '../../core/endpoint-options.ts';
 import { declarations } from '../../core/endpoint-ports.ts';
@@ -35,6 +36,7 @@ import { eventOf } from './endpoint-change.ts';
 import { goneInTheWay } from './gone-in-the-way.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
 import { serversFor } from './name-servers.ts';
+import { takeName } from './taken-names.ts';
 
 export interface EndpointsDeps {
   readonly state: ClusterState;
@@ -61,20 +63,11 @@ export interface EndpointsDeps {
   readonly names: { ensure(networkId: string): Promise<void>; prepare(networkId: string): void };
 }
 
-export interface ConnectRequest {
+export interface ConnectRequest extends ConnectOptions {
   readonly network: string;
   readonly container: string;
-  readonly name?: string | undefined;
-  readonly aliases: readonly string[];
-  readonly ip?: string | undefined;
-  readonly ip6?: string | undefined;
-  readonly mac?: string | undefined;
-  readonly ifname?: string | undefined;
-  readonly gwPriority?: number | undefined;
   /** `--driver-opt`. */
   readonly options?: Options | undefined;
-  /** `--port`, as it was written. */
-  readonly ports?: readonly string[] | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** The tool that asks. Absent: a person. */
   readonly owner?: Owner | undefined;
@@ -92,8 +85,6 @@ export class Endpoints {
   readonly #deps: EndpointsDeps;
   readonly #selfId: string;
   readonly #containers = new KeyedQueue();
-  /** `<network id> <name>` of endpoints that are being connected. */
-  readonly #connecting = new Set<string>();
   readonly #releasedEarly = new Set<string>();
 
   constructor(deps: EndpointsDeps, options: { readonly selfId: string }) {
@@ -229,12 +220,11 @@ export class Endpoints {
       ...rest
     }: { readonly ifname: string | undefined } & Pick<LocalEndpoint, 'gwPriority' | 'options' | 'owner' | 'published'>,
   ): Promise<Connection> {
-    const { claims, dataPath, state } = this.#deps;
-    const lock = `${network.id} ${wanted.name.toLowerCase()}`;
-    this.#refuseDuplicate(network, container, wanted.name, lock);
-    if (wanted.mac !== undefined) refuseTakenMac(state.view, network, wanted.mac);
-    this.#connecting.add(lock);
+    const { claims, dataPath, local, state } = this.#deps;
+    this.#refuseConnected(network, container);
+    const release = takeName(local, network, wanted.name);
     try {
+      if (wanted.mac !== undefined) refuseTakenMac(state.view, network, wanted.mac);
       const inside = dataPath.inside(container.path);
       inside.catch(() => undefined);
       // A name that was asked for can be refused, and a refusal leaves no trace; another one is found while etcd decides.
@@ -265,7 +255,7 @@ export class Endpoints {
         );
       }
     } finally {
-      this.#connecting.delete(lock);
+      release();
     }
   }
 
@@ -379,22 +369,13 @@ export class Endpoints {
     }
   }
 
-  #refuseDuplicate(network: NetworkRecord, container: ContainerRef, name: string, lock: string): void {
+  #refuseConnected(network: NetworkRecord, container: ContainerRef): void {
     const endpoints = this.#deps.local.onNetwork(network.id);
     const same = endpoints.find((endpoint) => endpoint.container.identity === container.identity);
-    if (same) {
-      throw new OverlaydError(
-        'endpoint-exists',
-        `container ${container.text} is already connected to network ${network.name} as ${same.record.name} (${addressList(same.record)})`,
-      );
-    }
-    const named = endpoints.find((endpoint) => endpoint.record.name.toLowerCase() === name.toLowerCase());
-    if (named || this.#connecting.has(lock)) {
-      throw new OverlaydError(
-        'endpoint-exists',
-        `endpoint with name ${name} already exists in network ${network.name} on this host` +
-          `${named ? ` (${named.container.text}, ${addressList(named.record)})` : ''}; give another --name, or an --alias for a shared name`,
-      );
-    }
+    if (!same) return;
+    throw new OverlaydError(
+      'endpoint-exists',
+      `container ${container.text} is already connected to network ${network.name} as ${same.record.name} (${addressList(same.record)})`,
+    );
   }
 }

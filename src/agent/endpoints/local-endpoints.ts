@@ -46,6 +46,8 @@ export class LocalEndpoints {
   readonly removed = new RecentIds();
   /** Ports of what tools are just attaching, by who asked: nobody's yet, and no one else's any more. */
   readonly portsAsked = new Map<Owner, readonly PortMapping[]>();
+  /** The same of names, see `taken-names.ts`. */
+  readonly namesAsked = new Set<string>();
   #bootId = '';
   #startedAt = 0;
   /** While the run begins: what the file said of etcd. */

@@ -12,6 +12,8 @@ import { goesBy } from '../../core/publish.ts';
 import { addressList, type EndpointRecord, hasAddress, type NetworkRecord } from '../../core/records.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import type { Logger } from '../../ports/runtime.ts';
+import type { Wanted } from '../claims/address-choice.ts';
+import { takeName } from '../endpoints/taken-names.ts';
 import type { Member } from '../member.ts';
 import { requireAttachable } from '../networks/encryption.ts';
 import { type HostNames, type NameWay, wayOf } from './host-names.ts';
@@ -85,7 +87,7 @@ export class Exposing {
 
   async #expose(network: NetworkRecord, { name: asked, aliases, ip, ip6 }: ExposeRequest): Promise<Exposed> {
     const { logger } = this.#deps;
-    const { claims, endpoints, local, releases, self, view, wireguard } = this.#deps.member();
+    const { endpoints, local, self, view, wireguard } = this.#deps.member();
     const known = this.#exposureOn(network);
     if (known) {
       refuseOther(known.record, network, { name: asked, aliases, ip, ip6 });
@@ -100,8 +102,16 @@ export class Exposing {
     refuseApart(network);
     await requireAttachable(view, network, { selfId: self.id, canEncrypt: () => wireguard.canRun() });
     await this.#refuseInTheWay(network);
-    refuseTaken(local.onNetwork(network.id), network, name);
+    const release = takeName(local, network, name);
     const wanted = { name, aliases: [...new Set(aliases)], ip, ip6, mac: undefined, tool: HOST_AS_OWNER.tool };
+    const record = await this.#claim(network, wanted).finally(release);
+    const of = { endpoint: record.name, network: network.name, address: addressList(record) };
+    logger.info({ event: 'endpoint-attached', ...of, container: HOST_CONTAINER.text }, 'this host is on a network');
+    return await this.#named(record, network);
+  }
+
+  async #claim(network: NetworkRecord, wanted: Wanted & { readonly name: string }): Promise<EndpointRecord> {
+    const { claims, endpoints, local, releases } = this.#deps.member();
     const { record, told } = await claims.claim(network, wanted);
     const endpoint = asHost(record, network.vni);
     try {
@@ -112,9 +122,7 @@ export class Exposing {
       else await releases.release(record, true);
       throw error;
     }
-    const of = { endpoint: record.name, network: network.name, address: addressList(record) };
-    logger.info({ event: 'endpoint-attached', ...of, container: HOST_CONTAINER.text }, 'this host is on a network');
-    return await this.#named(record, network);
+    return record;
   }
 
   async #named(record: EndpointRecord, network: NetworkRecord): Promise<Exposed> {
@@ -158,14 +166,5 @@ function refuseOther(
   throw new OverlaydError(
     'endpoint-exists',
     `this host is on network ${network.name} already, as ${record.name} (${addressList(record)})${without}; take it off first (overlayd network unexpose ${network.name})`,
-  );
-}
-
-function refuseTaken(endpoints: readonly LocalEndpoint[], network: NetworkRecord, name: string): void {
-  const named = endpoints.find(({ record }) => record.name.toLowerCase() === name.toLowerCase());
-  if (!named) return;
-  throw new OverlaydError(
-    'endpoint-exists',
-    `endpoint with name ${name} already exists in network ${network.name} on this host (${named.container.text}, ${addressList(named.record)}); give another --name`,
   );
 }

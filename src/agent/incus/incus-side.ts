@@ -2,10 +2,11 @@
  * Instances of Incus on this host: those that run are on the networks that their configuration names, and on no others of ours. Incus
  * says when something may be otherwise; all is compared then, so what is missed while Incus or the agent is away is made up for.
  */
+import type { ConnectOptions } from '../../core/connect-options.ts';
 import type { LocalEndpoint } from '../../core/container.ts';
 import { asOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { formatInstance, INCUS, incusOwner, parseInstance } from '../../core/incus/owner.ts';
-import { formatWish, parseWish, type Wish, wishKey } from '../../core/incus/wish.ts';
+import { formatWish, parseWish, wishKey } from '../../core/incus/wish.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { Latch } from '../../core/latch.ts';
 import type { Containers } from '../../ports/host.ts';
@@ -117,10 +118,10 @@ export class IncusSide {
     const name = formatInstance(instance);
     return [...instance.wishes].flatMap(([network, text]) => {
       try {
-        const wish = parseWish(text);
-        if (!wish) return [];
+        const options = parseWish(text);
+        if (!options) return [];
         requireContainer(instance);
-        return [requestOf(instance, network, wish, text)];
+        return [requestOf(instance, network, options, text)];
       } catch (error) {
         problems.push(`${wishKey(network)} of incus:${name}: ${asOverlaydError(error).message}`);
         return [];
@@ -146,10 +147,9 @@ export class IncusSide {
           `container ${request.container} is on network ${network.name} already: its configuration says ${wishKey(network.name)}: ${former}`,
         );
       }
-      const wish = { ...request, ports: request.ports ?? [] };
-      const text = formatWish(wish);
+      const text = formatWish(request);
       const connection = instance.isRunning
-        ? await attachments.attach(requestOf(instance, network.name, wish, text))
+        ? await attachments.attach(requestOf(instance, network.name, request, text))
         : undefined;
       try {
         await incus.setWish(instance, network.name, text);
@@ -182,12 +182,11 @@ export class IncusSide {
   }
 }
 
-function requestOf(instance: IncusInstance, network: string, wish: Wish, text: string) {
+function requestOf(instance: IncusInstance, network: string, wanted: ConnectOptions, text: string) {
   const name = formatInstance(instance);
-  const { aliases, ip, ip6, mac, ifname, gwPriority, ports } = wish;
   return {
-    ...{ network, container: `${INCUS}:${name}`, name: wish.name ?? instance.name, aliases },
-    ...{ ip, ip6, mac, ifname, gwPriority, ports },
+    ...wanted,
+    ...{ network, container: `${INCUS}:${name}`, name: wanted.name ?? instance.name },
     owner: incusOwner(name, network, text),
   };
 }

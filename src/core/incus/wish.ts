@@ -2,22 +2,10 @@
  * What an instance's configuration says of a network: `user.overlayd.web: yes`, or what `connect` would be given, e.g.
  * `alias=backend ip=10.0.0.9`. Incus keeps it over restarts, in copies, and in profiles for all instances that have them.
  */
+import type { ConnectOptions } from '../connect-options.ts';
 import { OverlaydError } from '../errors.ts';
 
 export const WISH_PREFIX = 'user.overlayd.';
-
-/** As options of `connect`. */
-export interface Wish {
-  readonly name?: string | undefined;
-  readonly aliases: readonly string[];
-  readonly ip?: string | undefined;
-  readonly ip6?: string | undefined;
-  readonly mac?: string | undefined;
-  readonly ifname?: string | undefined;
-  readonly gwPriority?: number | undefined;
-  /** As `--port` is written. */
-  readonly ports: readonly string[];
-}
 
 const ONCE = { name: 'name', ip: 'ip', ip6: 'ip6', mac: 'mac', ifname: 'ifname', 'gw-priority': 'gwPriority' } as const;
 const OFTEN = { alias: 'aliases', port: 'ports' } as const;
@@ -33,7 +21,7 @@ export function wishesIn(config: Readonly<Record<string, string>>): Map<string, 
 }
 
 /** Undefined: the network is not wanted. Throws `invalid-argument`. */
-export function parseWish(text: string): Wish | undefined {
+export function parseWish(text: string): ConnectOptions | undefined {
   if (/^\s*(no|false|off|0)?\s*$/i.test(text)) return undefined;
   if (/^\s*(yes|true|on|1)\s*$/i.test(text)) return { aliases: [], ports: [] };
   const once: Record<string, string> = {};
@@ -50,7 +38,7 @@ export function parseWish(text: string): Wish | undefined {
   return { ...rest, ...often, ...(gwPriority === undefined ? {} : { gwPriority: Number(gwPriority) }) };
 }
 
-export function formatWish({ aliases, ports, ...once }: Wish): string {
+export function formatWish({ aliases, ports = [], ...once }: ConnectOptions): string {
   const parts = [
     ...Object.entries(ONCE).flatMap(([key, field]) => (once[field] === undefined ? [] : [`${key}=${once[field]}`])),
     ...aliases.map((alias) => `alias=${alias}`),
