@@ -116,7 +116,7 @@ const AGENT_ROOMS: Readonly<Record<string, readonly string[]>> = {
   engine: ['claims', 'networks', 'endpoints', 'keep-saved.ts', 'type member.ts'],
   attachments: ['endpoints', 'publish', 'type member.ts'],
   publish: ['endpoints', 'type member.ts'],
-  expose: ['networks', 'type member.ts'],
+  expose: ['claims', 'networks', 'endpoints', 'type member.ts'],
   path: [],
   podman: ['networks', 'attachments', 'type member.ts'],
   incus: ['endpoints', 'attachments', 'type member.ts'],

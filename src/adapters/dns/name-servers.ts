@@ -5,11 +5,12 @@
  * It is asked every few seconds: a file is read when it changed, and on the spot. Each turn through Node.js's threads
  * costs more than the whole of it.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { kindOf } from '../../core/cidr.ts';
 import { SERVICE_ADDRESS } from '../../core/host-state.ts';
 import { formatIp, parseIp } from '../../core/ip.ts';
+import { readPlainFile } from '../plain-file.ts';
 import { parseResolvConf, versionOf } from './resolv-conf.ts';
 
 export interface ResolverFiles {
@@ -68,6 +69,9 @@ function foreignAddress(text: string): string[] {
   return [formatIp(ip)];
 }
 
+/** Lists of names that dnsmasq is to block are long. */
+const MOST_BYTES = 16 * 1024 * 1024;
+
 interface Known {
   readonly version: string;
   readonly text: string;
@@ -80,7 +84,8 @@ function readFile(path: string, known: Map<string, Known>): string[] {
     if (version === undefined) return [];
     const before = known.get(path);
     if (before?.version === version) return [before.text];
-    const text = readFileSync(path, 'utf8');
+    const found = readPlainFile(path, MOST_BYTES);
+    const text = found.kind === 'text' ? found.text : '';
     known.set(path, { version, text });
     return [text];
   } catch {

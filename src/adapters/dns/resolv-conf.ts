@@ -1,6 +1,7 @@
 /** The host's upstream servers as resolv.conf(5) lists them. */
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { familyOf } from '../../core/ip.ts';
+import { readPlainFile } from '../plain-file.ts';
 
 /** As many as the C library asks. */
 const SERVERS = 3;
@@ -53,9 +54,6 @@ export function versionOf(path: string): string | undefined {
 }
 
 function readServers(path: string): string[] {
-  try {
-    return parseResolvConf(readFileSync(path, 'utf8'));
-  } catch {
-    return [];
-  }
+  const found = readPlainFile(path);
+  return found.kind === 'text' ? parseResolvConf(found.text) : [];
 }

@@ -1,5 +1,5 @@
 /** HTTP to Incus on its Unix socket. Every request has a connection of its own, and a limit. */
-import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { OverlaydError } from '../../core/errors.ts';
 
 export interface IncusRequest {
@@ -13,7 +13,6 @@ export interface IncusRequest {
 
 export interface IncusReply {
   readonly status: number;
-  readonly headers: IncomingHttpHeaders;
   readonly text: string;
 }
 
@@ -43,7 +42,7 @@ export function createIncusCall(socketPath: string): IncusCall {
         text += chunk;
         if (text.length > MAX_CHARACTERS) throw new Error('its answer is too long');
       }
-      return { status: response.statusCode ?? 0, headers: response.headers, text };
+      return { status: response.statusCode ?? 0, text };
     } catch (error) {
       const reason = limit.aborted
         ? `did not answer ${method} ${path.split('?')[0]} within ${LIMIT_MS / 1_000} s; see its log`

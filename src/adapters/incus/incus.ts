@@ -5,12 +5,15 @@ import { wishKey } from '../../core/incus/wish.ts';
 import { isOwnResolverText, resolverLines, resolverText } from '../../core/resolver-text.ts';
 import type { Incus, IncusName } from '../../ports/incus.ts';
 import type { Clock } from '../../ports/runtime.ts';
+import { kindInside } from '../plain-file.ts';
 import { createIncusCall, type IncusRequest } from './connection.ts';
 import { incusChanges } from './events.ts';
 import { errorOf, instanceOf, type LocatedInstance, metadataOf, pidOf, serverNameOf } from './messages.ts';
 
 export interface IncusOptions {
   readonly socketPath: string;
+  /** Where the files of a process are seen. */
+  readonly rootOf?: (pid: number) => string;
 }
 
 /** What names, for a person: `incus:db`. */
@@ -23,7 +26,10 @@ export interface IncusNamed {
 
 const RESOLVER = '/etc/resolv.conf';
 
-export function createIncus({ clock }: { readonly clock: Clock }, { socketPath }: IncusOptions): Incus & IncusNamed {
+export function createIncus(
+  { clock }: { readonly clock: Clock },
+  { socketPath, rootOf = (pid) => `/proc/${pid}/root` }: IncusOptions,
+): Incus & IncusNamed {
   const call = createIncusCall(socketPath);
 
   /** Throws `namespace-not-found` where there is no such instance, `engine-refused`. */
@@ -48,6 +54,16 @@ export function createIncus({ clock }: { readonly clock: Clock }, { socketPath }
     );
   }
 
+  async function processOf(text: string): Promise<number> {
+    const name = parseInstance(text);
+    const pid = pidOf(await ask({ method: 'GET', path: pathOf(name, '/state') }, name));
+    if (pid > 0) return pid;
+    throw new OverlaydError(
+      'namespace-not-found',
+      `container incus:${text}: it does not run; \`incus start ${name.name}\` starts it`,
+    );
+  }
+
   return {
     async instances() {
       const list = await ask({ method: 'GET', path: '/1.0/instances?recursion=1&all-projects=true' });
@@ -65,16 +81,13 @@ export function createIncus({ clock }: { readonly clock: Clock }, { socketPath }
     },
     changes: (signal) => incusChanges(socketPath, clock, signal),
 
-    async processOf(text) {
-      const name = parseInstance(text);
-      const pid = pidOf(await ask({ method: 'GET', path: pathOf(name, '/state') }, name));
-      if (pid > 0) return pid;
-      throw new OverlaydError(
-        'namespace-not-found',
-        `container incus:${text}: it does not run; \`incus start ${name.name}\` starts it`,
-      );
-    },
+    processOf,
     async configureResolver(text, servers) {
+      const pid = await processOf(text);
+      const advice = `incus:${text}: names resolve inside once its ${RESOLVER} has: ${resolverLines(servers)}`;
+      const leftAlone = servers.length === 0 ? undefined : `${advice}; what is there was left alone`;
+      // Incus opens what is there, and a pipe would hold it, and us, up.
+      if (kindInside(rootOf(pid), 'etc', 'resolv.conf') === 'other') return leftAlone;
       const path = pathOf(parseInstance(text), '/files', `&path=${encodeURIComponent(RESOLVER)}`);
       const present = await call({ method: 'GET', path });
       const isOwn = isOwnResolverText(present.text);
@@ -83,9 +96,7 @@ export function createIncus({ clock }: { readonly clock: Clock }, { socketPath }
         return undefined;
       }
       const isFree = present.status === 404 || (present.status === 200 && (isOwn || present.text.trim() === ''));
-      const isLink = present.headers['x-incus-type'] === 'symlink';
-      const advice = `incus:${text}: names resolve inside once its ${RESOLVER} has: ${resolverLines(servers)}`;
-      if (!isFree || isLink) return `${advice}; what is there was left alone`;
+      if (!isFree) return leftAlone;
       const headers = { 'X-Incus-type': 'file', 'X-Incus-uid': '0', 'X-Incus-gid': '0', 'X-Incus-mode': '0644' };
       const { status } = await call({ method: 'POST', path, body: resolverText(servers), headers });
       return status === 200 ? undefined : advice;

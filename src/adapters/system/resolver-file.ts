@@ -1,9 +1,9 @@
 /** `/etc/netns/NAME/resolv.conf`, which `ip netns exec` shows as `/etc/resolv.conf` inside. */
-import { readFileSync } from 'node:fs';
 import { mkdir, rmdir, unlink, writeFile } from 'node:fs/promises';
 import type { ContainerRef } from '../../core/container.ts';
 import { isOwnResolverText, resolverLines, resolverText } from '../../core/resolver-text.ts';
 import type { ResolverDrift } from '../../ports/host.ts';
+import { readPlainFile } from '../plain-file.ts';
 
 /**
  * `directory` is `/etc/netns`. An engine's containers are left alone: it writes their files itself. Returns a warning when names
@@ -18,13 +18,13 @@ export async function configureResolver(
   const name = nameOf(ref);
   if (name === undefined) return adviseResolver(ref, servers);
   const path = `${directory}/${name}/resolv.conf`;
-  const present = textAt(path);
-  if (present !== undefined && !isOwnResolverText(present)) {
+  const present = readPlainFile(path);
+  if (present.kind === 'other' || (present.kind === 'text' && !isOwnResolverText(present.text))) {
     if (servers.length === 0) return undefined;
     return `${path} is not overlayd's and was left alone; names resolve once it has: ${resolverLines(servers)}`;
   }
   if (servers.length === 0) {
-    if (present !== undefined) await unlink(path).catch(unlessGone);
+    if (present.kind !== 'absent') await unlink(path).catch(unlessGone);
     await rmdir(`${directory}/${name}`).catch(() => undefined);
     return undefined;
   }
@@ -43,10 +43,11 @@ export function resolverDrift(
   const name = nameOf(ref);
   if (name === undefined || servers.length === 0) return undefined;
   const path = `${directory}/${name}/resolv.conf`;
-  const present = textAt(path);
+  const present = readPlainFile(path);
   const shown = `/etc/netns/${name}/resolv.conf`;
-  if (present === undefined) return { path: shown, state: 'missing', detail: '' };
-  if (!isOwnResolverText(present) || present === resolverText(servers)) return undefined;
+  if (present.kind === 'absent') return { path: shown, state: 'missing', detail: '' };
+  if (present.kind === 'other' || !isOwnResolverText(present.text) || present.text === resolverText(servers))
+    return undefined;
   return { path: shown, state: 'wrong', detail: `it does not say what it should: nameserver ${servers.join(', ')}` };
 }
 
@@ -59,18 +60,6 @@ function nameOf({ text }: ContainerRef): string | undefined {
 export function adviseResolver({ text }: Pick<ContainerRef, 'text'>, servers: readonly string[]): string | undefined {
   if (servers.length === 0) return undefined;
   return `names resolve inside ${text} once its /etc/resolv.conf has: ${resolverLines(servers)}`;
-}
-
-/**
- * Of a few bytes that the kernel has in memory. The threads that would read them for us wait for links to go while
- * containers are disconnected, and each of the four steps of a read would wait for them.
- */
-function textAt(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
 }
 
 function unlessGone(error: unknown): void {

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,6 +39,13 @@ it('finds the servers of dnsmasq', () => {
   );
   const dnsmasq = [main, join(directory, 'dnsmasq.d')];
   expect(hostNameServers({ resolvConf: [], dnsmasq })()).toEqual(['10.0.0.53', '10.0.1.53', '10.0.3.3', 'fd00:5::53']);
+});
+
+it('reads no pipe', () => {
+  const own = file('resolv.conf', 'nameserver 10.0.0.2\n');
+  const pipe = join(directory, 'pipe');
+  expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+  expect(hostNameServers({ resolvConf: [pipe, own], dnsmasq: [pipe] })()).toEqual(['10.0.0.2']);
 });
 
 it('leaves out what is on the host itself', () => {

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,5 +32,10 @@ describe('resolv.conf', () => {
     await rm(path);
     now += 1000;
     expect(servers()).toEqual([]);
+  });
+  it('names none where it is a pipe', () => {
+    const path = join(directory, 'resolv.conf');
+    expect(spawnSync('mkfifo', [path]).status).toBe(0);
+    expect(hostResolvers(path, { isOwn: () => false })()).toEqual([]);
   });
 });

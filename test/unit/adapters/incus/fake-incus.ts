@@ -93,7 +93,7 @@ export class FakeIncus {
       instance.files.delete(path);
       send(response, 200, fine);
     } else {
-      response.writeHead(200, { 'X-Incus-type': present.startsWith('->') ? 'symlink' : 'file' });
+      response.writeHead(200, { 'X-Incus-type': 'file' });
       response.end(present);
     }
   }

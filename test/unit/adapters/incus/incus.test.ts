@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -16,7 +17,8 @@ beforeEach(async () => {
   socketPath = join(directory, 'unix.socket');
   server = new FakeIncus();
   await server.listen(socketPath);
-  incus = createIncus({ clock: systemClock }, { socketPath });
+  mkdirSync(join(directory, 'root/etc'), { recursive: true });
+  incus = createIncus({ clock: systemClock }, { socketPath, rootOf: () => join(directory, 'root') });
 });
 afterEach(async () => {
   await server.close();
@@ -79,7 +81,7 @@ it('knows the first process of one that runs', async () => {
 });
 
 it('writes the resolver’s file where there is none or its own, and takes its own away', async () => {
-  server.instances.push({ name: 'db', status: 'Running' });
+  server.instances.push({ name: 'db', status: 'Running', pid: 4711 });
   const files = () => server.instances[0]!.files!;
   expect(await incus.configureResolver('db', ['10.0.0.1'])).toBeUndefined();
   expect(files().get('/etc/resolv.conf')).toMatch(/^# .*overlayd.*\nnameserver 10.0.0.1\n/);
@@ -88,15 +90,31 @@ it('writes the resolver’s file where there is none or its own, and takes its o
   expect(files().size).toBe(0);
 });
 
-it.each(['nameserver 192.0.2.53\n', '-> ../run/systemd/resolve/stub-resolv.conf'])(
-  'leaves %j as it is, and says what it would have',
-  async (present) => {
-    server.instances.push({ name: 'db', status: 'Running', files: new Map([['/etc/resolv.conf', present]]) });
-    expect(await incus.configureResolver('db', ['10.0.0.1'])).toContain('nameserver 10.0.0.1');
-    expect(await incus.configureResolver('db', [])).toBeUndefined();
-    expect(server.instances[0]!.files!.get('/etc/resolv.conf')).toBe(present);
-  },
-);
+it('leaves somebody’s own file as it is, and says what it would have', async () => {
+  const present = 'nameserver 192.0.2.53\n';
+  const files = new Map([['/etc/resolv.conf', present]]);
+  server.instances.push({ name: 'db', status: 'Running', pid: 4711, files });
+  expect(await incus.configureResolver('db', ['10.0.0.1'])).toContain('nameserver 10.0.0.1');
+  expect(await incus.configureResolver('db', [])).toBeUndefined();
+  expect(files.get('/etc/resolv.conf')).toBe(present);
+});
+
+it.each([
+  ['a link', 'ln -s ../run/systemd/resolve/stub-resolv.conf "$0"'],
+  ['a pipe', 'mkfifo "$0"'],
+  ['a directory', 'mkdir "$0"'],
+  ['a huge file', 'truncate -s 1G "$0"'],
+  ['a link in the place of its directory', 'etc=$(dirname "$0"); rm -r "$etc"; ln -s /etc "$etc"'],
+])('has Incus not open %s, and says what it would have', async (_, make) => {
+  const etc = join(directory, 'root/etc');
+  expect(spawnSync('sh', ['-c', make, join(etc, 'resolv.conf')]).status).toBe(0);
+  const before = readdirSync(etc);
+  server.instances.push({ name: 'db', status: 'Running', pid: 4711 });
+  expect(await incus.configureResolver('db', ['10.0.0.1'])).toContain('nameserver 10.0.0.1; what is there was left');
+  expect(await incus.configureResolver('db', [])).toBeUndefined();
+  expect(server.asked.filter((each) => each.endsWith('/files'))).toEqual([]);
+  expect(readdirSync(etc)).toEqual(before);
+});
 
 it('says what to do where nobody answers', async () => {
   const nowhere = createIncus({ clock: systemClock }, { socketPath: join(directory, 'nothing') });

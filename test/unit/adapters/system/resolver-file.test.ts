@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,6 +48,20 @@ describe('the resolver file', () => {
     await writeFile(join(directory, 'c1/resolv.conf'), 'nameserver 192.0.2.1\n');
     expect(differs()).toBeUndefined();
     expect(resolverDrift(directory, c1, [])).toBeUndefined();
+  });
+
+  it.each([
+    ['a pipe', 'mkfifo "$0"'],
+    ['a directory', 'mkdir "$0"'],
+    ['a huge file', 'truncate -s 1G "$0"'],
+  ])('leaves %s alone, unread', async (_, make) => {
+    const path = join(directory, 'c1/resolv.conf');
+    await mkdir(join(directory, 'c1'));
+    expect(spawnSync('sh', ['-c', make, path]).status).toBe(0);
+    expect(resolverDrift(directory, c1, ['10.0.0.1'])).toBeUndefined();
+    expect(await configureResolver(directory, c1, ['10.0.0.1'])).toContain('was left alone');
+    expect(await configureResolver(directory, c1, [])).toBeUndefined();
+    expect(await readdir(join(directory, 'c1'))).toEqual(['resolv.conf']);
   });
 
   it('leaves other files of the container alone', async () => {
