@@ -32,6 +32,7 @@ const fromSource = import.meta.filename.endsWith('.ts');
 const surroundings: Surroundings = {
   writeOut: (text) => out.write(text),
   writeError: (text) => errors.write(text),
+  unread: out.unread,
   terminal: {
     // Few commands ask, and to look at standard input is to open it.
     get input() {
@@ -82,12 +83,19 @@ const surroundings: Surroundings = {
   async ask(question) {
     const { createInterface } = await import('node:readline/promises');
     const terminal = createInterface({ input: process.stdin, output: process.stderr });
+    let isInterrupted = false;
+    terminal.once('SIGINT', () => {
+      isInterrupted = true;
+      terminal.close();
+    });
     // The end of input answers nothing.
     const ended = new Promise<string>((resolve) => terminal.once('close', () => resolve('')));
     try {
       return await Promise.race([terminal.question(question), ended]);
     } finally {
       terminal.close();
+      // As anywhere else, now that the terminal is as it was.
+      if (isInterrupted) process.kill(process.pid, 'SIGINT');
     }
   },
   now: () => Date.now(),

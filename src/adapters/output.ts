@@ -8,6 +8,7 @@ export class Output {
   readonly #open: () => Writable;
   #opened: Writable | undefined;
   #failure: NodeJS.ErrnoException | undefined;
+  readonly #unread = new AbortController();
 
   /** `open`: called with the first that is written. To look at one of Node.js's own is to make it. */
   constructor(open: () => Writable) {
@@ -17,8 +18,14 @@ export class Output {
   get #stream(): Writable {
     this.#opened ??= this.#open().on('error', (error) => {
       this.#failure ??= error;
+      if (this.#failure.code === 'EPIPE') this.#unread.abort();
     });
     return this.#opened;
+  }
+
+  /** Aborts when nobody is left to read: what goes on without end may end. */
+  get unread(): AbortSignal {
+    return this.#unread.signal;
   }
 
   /** Where nobody is left to read nothing is written any more; a disk that is full may have room again. */

@@ -1,5 +1,5 @@
 /** How commands end: exit codes, and errors in one line that names the next step. */
-import { CommanderError } from 'commander';
+import { CommanderError, InvalidArgumentError } from 'commander';
 import { asOverlaydError, isOverlaydError } from '../core/errors.ts';
 import { printable } from './table.ts';
 
@@ -28,7 +28,8 @@ export function checkLocally<T>(check: () => T): T {
 
 /** It may quote what another host said. */
 export function errorLine(error: unknown): string {
-  const message = error instanceof UsageError ? error.message : asOverlaydError(error).message;
+  const isUsage = error instanceof UsageError || error instanceof InvalidArgumentError;
+  const message = isUsage ? error.message : asOverlaydError(error).message;
   return `overlayd: ${message.split('\n').map(printable).join('\n')}\n`;
 }
 
@@ -36,8 +37,9 @@ export function errorLine(error: unknown): string {
 export function exitCodeOf(error: unknown, writeError: (text: string) => void): number {
   if (error instanceof PartialFailure) return EXIT.failure;
   // Commander has written its message already; help and version end with 0.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  const isWritten = error instanceof CommanderError && !(error instanceof InvalidArgumentError);
+  if (isWritten) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   writeError(errorLine(error));
-  if (error instanceof UsageError) return EXIT.usage;
+  if (error instanceof UsageError || error instanceof InvalidArgumentError) return EXIT.usage;
   return isOverlaydError(error, 'agent-not-running') ? EXIT.noAgent : EXIT.failure;
 }

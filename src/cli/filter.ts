@@ -68,7 +68,7 @@ export function addFilterOption<T>(command: Command, filters: Filters<T>): Comma
 function parseFilter<T>(filters: Filters<T>, text: string): Filter {
   const [key, value] = splitPair(text);
   const keys = Object.keys(filters);
-  const example = keys.includes('name') ? 'name' : keys[0];
+  const example = [key, 'name'].find((each) => keys.includes(each)) ?? keys[0];
   if (!value) throw new UsageError(`--filter ${text}: write it like ${example}=…; there are ${keys.join(', ')}`);
   if (!Object.hasOwn(filters, key)) {
     const close = nearest(key, keys);

@@ -34,7 +34,24 @@ export function addListOptions<T>(command: Command, filters: Filters<T>, ids = '
     .option('--no-trunc', 'print whole ids');
 }
 
-/** `--format json` of commands that print one thing. */
+/** Of what only looks: a template that does not fit comes too late for what has been done. */
+export type AnswerFormat = 'text' | 'json' | Template;
+
+/** `--format` of commands that show one thing. */
+export function addAnswerOption(command: Command): Command {
+  return command.addOption(
+    new Option('--format <format>', "text, json, or a template like '{{json .}}'")
+      .argParser((text: string): AnswerFormat => (text === 'text' || text === 'json' ? text : parseTemplate(text)))
+      .default('text'),
+  );
+}
+
+export function printAnswer(session: Session, format: Exclude<AnswerFormat, 'text'>, value: object): void {
+  if (format === 'json') printJson(session, value);
+  else session.print(renderRows(format, [value]));
+}
+
+/** `--format json` of commands that do something and say what. */
 export function addJsonOption(command: Command): Command {
   return command.addOption(
     new Option('--format <format>', 'how to print the answer').choices(['text', 'json']).default('text'),

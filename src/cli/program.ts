@@ -28,7 +28,7 @@ import { addTokenCommands } from './commands/token.ts';
 import { addUiCommand } from './commands/ui.ts';
 import { addUninstallCommand } from './commands/uninstall.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
-import { addJsonOption, printJson } from './output.ts';
+import { type AnswerFormat, addAnswerOption, printAnswer } from './output.ts';
 import { type GlobalOptions, Session, type Surroundings } from './session.ts';
 import { refuseUnknownCommand } from './suggestion.ts';
 import { wrapLines } from './wrap.ts';
@@ -72,7 +72,8 @@ const ABOUT_ALL = ['completion', 'help'];
 export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<number> {
   try {
     const line = normaliseSwitches(args);
-    const program = createProgram(surroundings, firstWord(line));
+    const word = firstWord(line);
+    const program = createProgram(surroundings, word, asksVersion(line, word));
     refuseUnknownCommand(program, line);
     await program.parseAsync(line, { from: 'user' });
     return EXIT.ok;
@@ -87,23 +88,28 @@ function firstWord(args: readonly string[]): string | undefined {
   return args[at];
 }
 
+/** Behind a command it is none of ours: `docker network inspect -v` is something else. */
+function asksVersion(args: readonly string[], word: string | undefined): boolean {
+  const before = word === undefined ? args : args.slice(0, args.indexOf(word));
+  return before.some((arg) => arg === '-v' || arg === '--version');
+}
+
 const GLOBAL_FLAGS = ['--run-dir', '--config'];
 
 /** With `word`, where there is such a command, that one alone: most of the time of a short command goes into its start. */
-export function createProgram(surroundings: Surroundings, word?: string): Command {
+export function createProgram(surroundings: Surroundings, word?: string, hasVersion = word === undefined): Command {
   const program = new Command('overlayd');
   const session = new Session(surroundings, { globals: () => program.opts<GlobalOptions>() });
   program
     .description('Layer-2 networks by name for containers on many hosts, without an orchestrator')
-    .version(VERSION, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print this text')
     .option('--run-dir <path>', "where the agent's socket is (default: /run/overlayd)")
     .option('--config <file>', 'configuration file (default: /etc/overlayd/overlayd.toml)')
     .configureOutput({
       // Of commander's own: help and version.
       writeOut: (text) => surroundings.writeOut(wrapLines(text, surroundings.columns)),
-      writeErr: surroundings.writeError,
-      outputError: (text, write) => write(text.replace(/^error: /, 'overlayd: ')),
+      writeErr: (text) => surroundings.writeError(wrapLines(text, surroundings.columns)),
+      outputError: (text) => surroundings.writeError(text.replace(/^error: /, 'overlayd: ')),
       getOutHelpWidth: () => surroundings.columns,
       getErrHelpWidth: () => surroundings.columns,
       getOutHasColors: () => surroundings.terminal.output,
@@ -112,6 +118,7 @@ export function createProgram(surroundings: Surroundings, word?: string): Comman
     .exitOverride((error: CommanderError) => {
       throw error;
     });
+  if (hasVersion) program.version(VERSION, '-v, --version', 'print the version');
   const named = COMMANDS.filter(([, names]) => word !== undefined && names.includes(word) && !ABOUT_ALL.includes(word));
   for (const [group, , add] of named.length > 0 ? named : COMMANDS) {
     program.commandsGroup(group);
@@ -157,13 +164,13 @@ function addAgentCommand(program: Command, session: Session): void {
 }
 
 function addVersionCommand(program: Command, session: Session): void {
-  addJsonOption(program.command('version').description('Print the version of this command'))
+  addAnswerOption(program.command('version').description('Print the version of this command'))
     .addHelpText(
       'after',
-      '\n`overlayd status` shows the version of the running agent.\n\nExamples:\n  overlayd version\n  overlayd version --format json',
+      "\n`overlayd status` shows the version of the running agent.\n\nExamples:\n  overlayd version\n  overlayd version --format json\n  overlayd version --format '{{.Version}}'",
     )
-    .action(({ format }: { format: string }) => {
-      if (format === 'json') printJson(session, { Version: VERSION, Node: process.version });
+    .action(({ format }: { format: AnswerFormat }) => {
+      if (format !== 'text') printAnswer(session, format, { Version: VERSION, Node: process.version });
       else session.print(`overlayd ${VERSION} (Node.js ${process.version})`);
     });
 }

@@ -16,6 +16,8 @@ export interface Surroundings {
   /** Which of the three are terminals. */
   readonly terminal: { readonly input: boolean; readonly output: boolean; readonly error: boolean };
   readonly columns: number;
+  /** Aborts when nobody is left to read what is written. */
+  readonly unread: AbortSignal;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Text of a file, of standard input for `-`. */
   readonly readFile: (path: string) => Promise<string>;

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { nearest } from '../core/nearest.ts';
 import { UsageError } from './exit.ts';
 
-/** What other tools call it, by where it is typed and what; `''` is anywhere. */
+/** What other tools call it, by where it is typed and what; `''` is anywhere. What is typed may begin with a word that we have not. */
 const MEANT: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   '': {
     ...meaning(['inspect'], 'show', 'info', 'describe', 'get'),
@@ -13,7 +13,7 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     ...meaning(['update'], 'set', 'edit', 'modify', 'rename', 'label'),
   },
   overlayd: {
-    ...meaning(['status'], 'info', 'state', 'health', 'peers', 'top'),
+    ...meaning(['status'], 'info', 'system', 'state', 'health', 'peers', 'top'),
     ...meaning(['events'], 'logs', 'log', 'history', 'watch'),
     ...meaning(['doctor'], 'check', 'diagnose', 'diagnostics', 'ping', 'test', 'debug'),
     ...meaning(['network connect'], 'attach', 'plug', 'add'),
@@ -31,6 +31,23 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     ...meaning(['store backup'], 'backup', 'export', 'save', 'dump'),
     ...meaning(['store restore'], 'restore', 'import', 'load'),
     ...meaning(['agent'], 'daemon', 'run', 'serve'),
+  },
+  'overlayd swarm': {
+    ...meaning(['init'], 'init'),
+    ...meaning(['join'], 'join'),
+    ...meaning(['leave'], 'leave'),
+    ...meaning(['token create'], 'join-token'),
+    ...meaning(['ca rotate'], 'ca'),
+  },
+  'overlayd container': {
+    ...meaning(['ps'], 'ls', 'list', 'ps'),
+    ...meaning(['inspect'], 'inspect'),
+    ...meaning(['network prune'], 'prune'),
+  },
+  'overlayd system': {
+    ...meaning(['status'], 'info', 'df'),
+    ...meaning(['events'], 'events'),
+    ...meaning(['network prune'], 'prune'),
   },
   'overlayd node': meaning(['token create', 'join'], 'add', 'create', 'new', 'invite', 'join'),
 };
@@ -62,7 +79,8 @@ export function refuseUnknownCommand(program: Command, args: readonly string[]):
       continue;
     }
     const next = childOf(command, arg);
-    if (!next && command.commands.length > 0 && !hasDefault(command)) throw unknownCommand(program, command, arg);
+    if (!next && command.commands.length > 0 && !hasDefault(command))
+      throw unknownCommand(program, command, arg, args[at + 1]);
     if (!next) return;
     command = next;
   }
@@ -86,9 +104,11 @@ function hasDefault(command: Command): boolean {
   return (command as Command & { readonly _defaultCommandName: string | null })._defaultCommandName !== null;
 }
 
-function unknownCommand(program: Command, command: Command, word: string): UsageError {
+/** `further`: what was typed behind it. */
+function unknownCommand(program: Command, command: Command, word: string, further = ''): UsageError {
   const path = pathOf(command);
-  const meant = meantBy(program, command, word);
+  const meantWithIt = meantAt(`${path} ${word}`, further);
+  const meant = meantWithIt.length > 0 ? meantWithIt : meantBy(program, command, word);
   const hint =
     meant.length === 0 ? '' : `\n(Did you mean ${meant.length > 1 ? `one of ${meant.join(', ')}` : meant[0]}?)`;
   const service =
@@ -110,6 +130,8 @@ function meantBy(program: Command, command: Command, word: string): readonly str
     command.commands.flatMap((each) => [each.name(), ...each.aliases()]),
   );
   if (close !== undefined) return [childOf(command, close)!.name()];
+  const begun = word.length < 2 ? [] : known.filter((name) => name.startsWith(word));
+  if (begun.length > 0) return begun.slice(0, MOST_SHOWN);
   if (command !== program) return [];
   // The second word without the first.
   const below = program.commands.filter((each) => childOf(each, word));

@@ -1,13 +1,18 @@
-/** A moment as people write it: `24h`, `1h30m` ago, or a time (RFC 3339). */
-const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** A moment as people write it: `24h`, `1h30m` ago, a time (RFC 3339, of this host's zone where it says none), seconds since 1970. */
+import { parseDuration } from './config/duration.ts';
 
-/** Milliseconds since the epoch; undefined: it is neither. */
+const SECONDS = /^\d{9,11}(\.\d{1,9})?$/;
+const TIME = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/i;
+
+/** Milliseconds since the epoch; undefined: it is none of these. */
 export function parseMoment(text: string, now: number): number | undefined {
-  if (/^(\d+[smhd])+$/.test(text)) {
-    let spanMs = 0;
-    for (const [, count, unit] of text.matchAll(/(\d+)([smhd])/g)) spanMs += Number(count) * UNITS[unit!]!;
-    return now - spanMs;
-  }
-  const at = Date.parse(text);
+  if (text === '0') return 0;
+  const span = parseDuration(text);
+  if (span !== undefined) return now - span;
+  if (SECONDS.test(text)) return Math.floor(Number(text) * 1_000);
+  // What else the language takes for a time is a guess: 10 is October of 2001.
+  if (!TIME.test(text)) return undefined;
+  // A day begins here, and not at Greenwich.
+  const at = Date.parse(text.length === 10 ? `${text}T00:00` : text.toUpperCase());
   return Number.isNaN(at) ? undefined : at;
 }

@@ -16,9 +16,14 @@ const CANDIDATES_SHOWN = 5;
 
 /**
  * The one item that `ref` means. Throws `<what>-not-found`, `ambiguous-id` (listing the candidates), `invalid-argument`
- * when `ref` is empty.
+ * when `ref` is empty. `describe`: what tells candidates from each other, where names do not.
  */
-export function resolveRef<T extends Named>(items: Iterable<T>, ref: string, what: Referable): T {
+export function resolveRef<T extends Named>(
+  items: Iterable<T>,
+  ref: string,
+  what: Referable,
+  describe: (item: T) => string = ({ name = '' }) => name,
+): T {
   if (ref === '')
     throw new OverlaydError('invalid-argument', `which ${what}? give its name, its id or a prefix of its id`);
   const byName: T[] = [];
@@ -31,7 +36,7 @@ export function resolveRef<T extends Named>(items: Iterable<T>, ref: string, wha
   }
   const matches = byName.length > 0 ? byName : byPrefix;
   if (matches.length === 1) return matches[0]!;
-  if (matches.length > 1) throw ambiguous(matches, ref, what);
+  if (matches.length > 1) throw ambiguous(matches, ref, what, describe);
   const code: ErrorCode = `${what}-not-found`;
   throw new OverlaydError(code, `${what} ${ref} not found; ${LIST_HINTS[what]}`);
 }
@@ -40,13 +45,19 @@ const LIST_HINTS: Record<Referable, string> = {
   network: '`overlayd network ls` lists the networks',
   node: '`overlayd node ls` lists the nodes',
   token: '`overlayd token ls` lists the tokens',
-  endpoint: '`overlayd network inspect NETWORK` lists the endpoints',
+  endpoint: '`overlayd endpoint ls` lists the endpoints',
 };
 
-function ambiguous(matches: readonly Named[], ref: string, what: Referable): OverlaydError {
-  const shown = matches.slice(0, CANDIDATES_SHOWN).map(({ id, name }) => {
-    const short = shortId(id, matches);
-    return name === undefined || name === '' ? short : `${short} (${name})`;
+function ambiguous<T extends Named>(
+  matches: readonly T[],
+  ref: string,
+  what: Referable,
+  describe: (item: T) => string,
+): OverlaydError {
+  const shown = matches.slice(0, CANDIDATES_SHOWN).map((item) => {
+    const short = shortId(item.id, matches);
+    const words = describe(item);
+    return words === '' ? short : `${short} (${words})`;
   });
   const rest = matches.length - shown.length;
   return new OverlaydError(

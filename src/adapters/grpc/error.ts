@@ -32,7 +32,7 @@ export function unreachable(message: string, cause: unknown, nothingDone = false
 
 /** For messages. */
 export function placeOf({ nodeId, address }: Peer): string {
-  return `node ${nodeId} at ${address}`;
+  return `node ${nodeId.slice(0, 12)} at ${address}`;
 }
 
 /** The same status as the Connect protocol has it: its name, and the one of HTTP. */

@@ -52,7 +52,7 @@ export async function createJoinToken(
   const changes: Change[] = [{ kind: 'put', key, record }, ...(await purges(deps.store, now))];
   const committed = await deps.commit([{ kind: 'absent', key }], changes);
   if (!committed) throw new OverlaydError('conflict', 'the new token got an id in use; try again', { retryable: true });
-  const limits = { usesLeft: record.usesLeft, forNode: record.node, expiresAt: record.expiresAt };
+  const limits = { usesLeft: record.usesLeft, forNode: record.node, expiresAt: timeOf(record.expiresAt) };
   deps.logger.info({ event: 'token-created', tokenId: token.id, by: options.by, ...limits }, 'token made');
   const text = formatToken(token);
   return {
@@ -61,6 +61,11 @@ export async function createJoinToken(
     joinCommand: `overlayd join --token ${text} ${formatHostPort(creator.advertiseAddress, creator.joinPort)}`,
     expiresAtMs: record.expiresAt ?? 0,
   };
+}
+
+/** As people read it; undefined: it never comes. */
+function timeOf(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(ms).toISOString();
 }
 
 /** The record after a host has joined with it; the same object where nothing of that is kept. */

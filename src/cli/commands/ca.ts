@@ -1,18 +1,18 @@
 /** `ca status` and `ca rotate`. */
 import type { Command } from 'commander';
 import type { CaNode, CaStatus } from '../../gen/overlayd/v1/control.ts';
-import { addJsonOption, printJson, timestamp } from '../output.ts';
+import { type AnswerFormat, addAnswerOption, addJsonOption, printAnswer, printJson, timestamp } from '../output.ts';
 import type { Session } from '../session.ts';
 import { renderFacts, renderTable } from '../table.ts';
 
 export function addCaCommands(program: Command, session: Session): void {
   const ca = program.command('ca').description("See and replace the cluster's certificate authority");
 
-  addJsonOption(ca.command('status').description('Show the CA, and how far each host is while it is replaced'))
+  addAnswerOption(ca.command('status').description('Show the CA, and how far each host is while it is replaced'))
     .addHelpText('after', '\nExamples:\n  overlayd ca status\n  overlayd ca status --format json')
-    .action(async ({ format }: { format: string }) => {
+    .action(async ({ format }: { format: AnswerFormat }) => {
       const status = await session.ask('waiting for the agent', (client) => client.getCa({}));
-      if (format === 'json') return printJson(session, caJson(status));
+      if (format !== 'text') return printAnswer(session, format, caJson(status));
       session.print(caText(status));
     });
 

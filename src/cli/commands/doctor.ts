@@ -4,7 +4,7 @@ import type { Check, Diagnosis, Finding } from '../../gen/overlayd/v1/control.ts
 import { VERSION } from '../../version.ts';
 import { EXIT, PartialFailure } from '../exit.ts';
 import { findingJson } from '../finding.ts';
-import { addJsonOption, printJson } from '../output.ts';
+import { type AnswerFormat, addAnswerOption, printAnswer } from '../output.ts';
 import type { Session } from '../session.ts';
 import { colour, printable, renderTable, type Tone } from '../table.ts';
 import { age } from '../tunnel.ts';
@@ -12,13 +12,13 @@ import { age } from '../tunnel.ts';
 interface DoctorOptions {
   readonly network?: string;
   readonly peer?: string;
-  readonly format: string;
+  readonly format: AnswerFormat;
 }
 
 const TONES: Readonly<Record<string, Tone>> = { ok: 'good', problem: 'bad', skipped: 'warning' };
 
 export function addDoctorCommand(program: Command, session: Session): void {
-  addJsonOption(program.command('doctor').description('Find out what is wrong with this host and its ways to others'))
+  addAnswerOption(program.command('doctor').description('Find out what is wrong with this host and its ways to others'))
     .option('--network <network>', 'look at this network alone')
     .option('--peer <node>', 'look at the ways to this node alone')
     .addHelpText(
@@ -36,7 +36,7 @@ Examples:
       const diagnosis = await session.ask('looking', (client) =>
         client.diagnose({ network, peer, commandVersion: VERSION }),
       );
-      if (format === 'json') printJson(session, diagnosisJson(diagnosis));
+      if (format !== 'text') printAnswer(session, format, diagnosisJson(diagnosis));
       else printDiagnosis(session, diagnosis);
       if (diagnosis.findings.some(({ certain }) => certain)) throw new PartialFailure();
     });

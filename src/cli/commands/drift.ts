@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { HostDrift } from '../../gen/overlayd/v1/control.ts';
 import type { Drift, PutBack } from '../../gen/overlayd/v1/drift.ts';
 import { EXIT, PartialFailure } from '../exit.ts';
-import { addJsonOption, printJson, timestamp } from '../output.ts';
+import { type AnswerFormat, addAnswerOption, printAnswer, timestamp } from '../output.ts';
 import type { Session } from '../session.ts';
 import { type Column, printable, renderTable } from '../table.ts';
 import { age } from '../tunnel.ts';
@@ -12,7 +12,7 @@ interface DriftOptions {
   readonly network?: string;
   readonly node?: string;
   readonly repair?: boolean;
-  readonly format: string;
+  readonly format: AnswerFormat;
 }
 
 /** What one host tells, of all its parts. */
@@ -30,7 +30,7 @@ interface OfHost {
 type Row<T> = T & { readonly host: string };
 
 export function addDriftCommand(program: Command, session: Session): void {
-  addJsonOption(
+  addAnswerOption(
     program.command('drift').description('Show what differs in the kernel of each host from what is wanted there'),
   )
     .option('--network <network>', 'of this network alone')
@@ -57,7 +57,7 @@ Examples:
         }),
       );
       const all = [...hosts.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-      if (format === 'json') printJson(session, driftJson(all));
+      if (format !== 'text') printAnswer(session, format, driftJson(all));
       else print(session, all, repair);
       if (all.some(({ differs, reason }) => differs.length > 0 || reason !== '')) throw new PartialFailure();
     });

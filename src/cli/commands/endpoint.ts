@@ -59,7 +59,7 @@ export function addEndpointCommands(program: Command, session: Session): void {
     });
 
   addInspectOption(endpoint.command('inspect').description('Show all that is known of endpoints, as JSON'))
-    .argument('<endpoint...>', 'name, id or beginning of an id')
+    .argument('<endpoint...>', 'name, NETWORK/NAME, id or beginning of an id')
     .addHelpText(
       'after',
       "\nExamples:\n  overlayd endpoint inspect api\n  overlayd endpoint inspect -f '{{.MacAddress}}' api",

@@ -67,7 +67,9 @@ Examples:
   overlayd events --follow --filter type=store --filter type=member
   overlayd events --filter network=web --format json`,
     )
-    .action(async (options: EventOptions) => {
+    .allowExcessArguments()
+    .action(async (options: EventOptions, { args }: Command) => {
+      refuseArguments(args);
       checkTemplate(options.format);
       const query = queryOf(options, session.surroundings.now());
       const told = options.follow ? following(session, options) : gathering(session, options);
@@ -75,12 +77,21 @@ Examples:
         const nodes = (await withSelf(client, options.filter)).flatMap((each) =>
           each.key === 'node' ? each.value : [],
         );
-        await client.followEvents({ query: { ...query, nodes }, local: options.local ?? false }, told.take);
+        const request = { query: { ...query, nodes }, local: options.local ?? false };
+        await client.followEvents(request, told.take, session.surroundings.unread);
       };
       if (options.follow) await session.hear(hear);
       else await session.ask('asking all hosts', hear);
       told.end();
     });
+}
+
+/** Docker's `-f` is `--filter`, as of our other listings. */
+function refuseArguments(args: readonly string[]): void {
+  const [first] = args;
+  if (first === undefined) return;
+  const hint = first.includes('=') ? `; -f is --follow here, write --filter ${first}` : '';
+  throw new UsageError(`events takes no arguments, but got ${args.join(', ')}${hint}`);
 }
 
 /** A field that no event has is refused before anybody is asked, not when the first one comes. */
@@ -97,7 +108,8 @@ function following(session: Session, { format }: EventOptions): Teller {
   return {
     take: (reply) => {
       for (const event of reply.events) session.print(lineOf(event, format));
-      note(session, reply);
+      noteAway(session, reply);
+      noteLeftOut(session, reply.leftOut);
     },
     end: () => undefined,
   };
@@ -105,38 +117,48 @@ function following(session: Session, { format }: EventOptions): Teller {
 
 function gathering(session: Session, { format, limit }: EventOptions): Teller {
   const all: SeenEvent[] = [];
+  const leftOut: EventsReply['leftOut'] = [];
   return {
     take: (reply) => {
       // An older agent tells all at once: more than a call has room for.
       for (const event of reply.events) all.push(event);
-      note(session, reply);
+      leftOut.push(...reply.leftOut);
+      noteAway(session, reply);
     },
     end: () => {
       const shown = all.slice(-limit);
-      if (shown.length < all.length) {
-        session.note(`${all.length - shown.length} older events are not shown: see --limit, --since and --filter`);
-      }
+      noteLeftOut(session, leftOut, all.slice(0, all.length - shown.length));
       if (format === 'json') printJson(session, shown.map(eventJson));
       else for (const event of shown) session.print(lineOf(event, format));
     },
   };
 }
 
-function note(session: Session, { away, leftOut }: EventsReply): void {
+function noteAway(session: Session, { away }: EventsReply): void {
   session.warn(away.map(({ nodeName, reason }) => printable(`without the events of ${nodeName}: ${reason}`)));
-  for (const { nodeName, type, count } of leftOut) {
-    session.note(
-      printable(`${nodeName || 'this host'} tells ${count} older events of type ${type} not, or keeps them no more`),
-    );
-  }
+}
+
+/** In one line, however many hosts and types they are of. `cut`: what was told, and is more than was asked for. */
+function noteLeftOut(session: Session, leftOut: EventsReply['leftOut'], cut: readonly SeenEvent[] = []): void {
+  const all = [...leftOut, ...cut.map(({ nodeName, event }) => ({ nodeName, type: event?.type ?? '', count: 1 }))];
+  if (all.length === 0) return;
+  const of = [...Map.groupBy(all, ({ nodeName }) => nodeName)].map(([name, each]) => {
+    const types = new Set(each.map(({ type }) => type));
+    const count = each.reduce((sum, { count }) => sum + count, 0);
+    return `${count} of ${name || 'this host'}${types.size === 1 ? ` (${[...types].join('')})` : ''}`;
+  });
+  const hosts = of.sort().join(', ');
+  session.note(printable(`older events are not shown, or kept no more: ${hosts}; see --limit, --since and --filter`));
 }
 
 function queryOf({ since, until, filter = [], follow = false, limit }: EventOptions, now: number): EventsQuery {
   if (follow && until !== undefined) throw new UsageError('--follow goes on without end; leave --until out');
   const of = (key: Filter['key']) => filter.filter((each) => each.key === key).map(({ value }) => value);
   const sinceMs = since === undefined ? (follow ? now : 0) : momentOf('--since', since, now);
+  const untilMs = until === undefined ? 0 : momentOf('--until', until, now);
+  if (untilMs !== 0 && untilMs < sinceMs) throw new UsageError(`--until ${until} is before --since ${since}`);
   return {
-    ...{ sinceMs, untilMs: until === undefined ? 0 : momentOf('--until', until, now) },
+    ...{ sinceMs, untilMs },
     ...{ types: of('type'), nodes: of('node'), networks: of('network') },
     ...{ after: 0, limit, follow },
   };

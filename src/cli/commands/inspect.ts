@@ -2,7 +2,6 @@
 import { type Command, Option } from 'commander';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { ControlClient } from '../client.ts';
-import { UsageError } from '../exit.ts';
 import { inspectEach } from '../inspect.ts';
 import { endpointJson, networkInspection } from '../network-json.ts';
 import { addInspectOption, type Format } from '../output.ts';
@@ -35,7 +34,7 @@ export function addInspectCommand(program: Command, session: Session): void {
       .command('inspect')
       .description('Show all that is known of networks, endpoints, nodes, services or tokens, as JSON'),
   )
-    .argument('<name...>', 'name, id or beginning of an id; of a service NETWORK/ALIAS')
+    .argument('<name...>', 'name, id or beginning of an id; of an endpoint or a service NETWORK/NAME too')
     .addOption(new Option('--type <kind>', 'look for that alone').choices(NAMES))
     .addHelpText(
       'after',
@@ -59,22 +58,29 @@ async function lookFor(kind: string, client: ControlClient, ref: string): Promis
 }
 
 async function lookEverywhere(client: ControlClient, ref: string): Promise<Found> {
+  let ambiguous: OverlaydError | undefined;
   const looks = await Promise.all(
     NAMES.map((kind) =>
       lookFor(kind, client, ref).catch((error: unknown) => {
-        if (isOverlaydError(error) && NOT_FOUND.includes(error.code)) return undefined;
-        throw error;
+        if (!isOverlaydError(error)) throw error;
+        if (error.code === 'ambiguous-id') ambiguous ??= error;
+        else if (!NOT_FOUND.includes(error.code)) throw error;
+        return undefined;
       }),
     ),
   );
   const all = looks.filter((each) => each !== undefined);
-  // A whole name wins over the beginning of an id.
+  // A whole name wins over the beginning of an id, of several as well.
   const named = all.filter(({ object }) => isWhole(object, ref));
+  if (named.length === 0 && ambiguous) throw ambiguous;
   const found = named.length > 0 ? named : all;
   if (found.length === 1) return found[0]!;
   if (found.length > 1) {
     const kinds = found.map(({ kind }) => kind);
-    throw new UsageError(`${ref} means several things; say which: --type ${kinds.join(' or --type ')}`);
+    throw new OverlaydError(
+      'ambiguous-id',
+      `${ref} means several things; say which: --type ${kinds.join(' or --type ')}`,
+    );
   }
   throw new OverlaydError(
     'name-not-found',
@@ -90,9 +96,8 @@ function isWhole(object: object, ref: string): boolean {
 /** By NETWORK/ALIAS, by its alias where no other network has one of it, by its id. */
 async function findService(client: ControlClient, ref: string) {
   const { services } = await client.listServices({ network: '' });
-  const found = services.filter(
-    ({ alias, id, networkName }) => alias === ref || `${networkName}/${alias}` === ref || id.startsWith(ref),
-  );
+  const named = services.filter(({ alias, networkName }) => alias === ref || `${networkName}/${alias}` === ref);
+  const found = named.length > 0 ? named : services.filter(({ id }) => id.startsWith(ref.toLowerCase()));
   if (found.length === 1) return found[0]!;
   const names = found.map(({ alias, networkName }) => `${networkName}/${alias}`);
   if (found.length > 1) throw new OverlaydError('ambiguous-id', `service ${ref} is ambiguous: ${names.join(', ')}`);

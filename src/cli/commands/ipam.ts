@@ -5,13 +5,13 @@
 import { type Command, Option } from 'commander';
 import type { IpamFinding, IpamReport } from '../../gen/overlayd/v1/control.ts';
 import { EXIT, PartialFailure } from '../exit.ts';
-import { addJsonOption, printJson } from '../output.ts';
+import { type AnswerFormat, addAnswerOption, printAnswer } from '../output.ts';
 import type { Session } from '../session.ts';
 import { renderFacts } from '../table.ts';
 
 interface IpamOptions {
   readonly network?: string;
-  readonly format: string;
+  readonly format: AnswerFormat;
 }
 
 const KINDS = `
@@ -90,15 +90,15 @@ Examples:
 }
 
 function addScope(command: Command): Command {
-  return addJsonOption(
+  return addAnswerOption(
     command.addOption(new Option('--network <network>', 'of that network alone; of one that is gone by its id')),
   );
 }
 
 /** Throws {@link PartialFailure} when something is left. */
-function print(session: Session, format: string, { findings, revision }: IpamReport): void {
+function print(session: Session, format: AnswerFormat, { findings, revision }: IpamReport): void {
   const left = findings.filter(({ outcome }) => outcome !== 'repaired');
-  if (format === 'json') printJson(session, { Revision: revision, Findings: findings.map(findingJson) });
+  if (format !== 'text') printAnswer(session, format, { Revision: revision, Findings: findings.map(findingJson) });
   else {
     for (const finding of findings) session.print(`${renderFinding(finding)}\n`);
     session.print(summary(findings, left, revision));

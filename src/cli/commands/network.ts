@@ -181,6 +181,8 @@ function stateText({ state, internal, encrypted }: Network): string {
 function addInspect(network: Command, session: Session): void {
   addInspectOption(network.command('inspect').description("Show all that is known of networks, as JSON like Docker's"))
     .argument('<network...>', 'name, id or beginning of an id')
+    // Docker's, which tells more of some networks: all is told anyway.
+    .addOption(new Option('-v, --verbose').hideHelp())
     .addHelpText(
       'after',
       "\nContainers lists the endpoints of all nodes, by endpoint id.\n\nExamples:\n  overlayd network inspect web\n  overlayd network inspect -f '{{.Mtu}} {{.Addresses.Free}}' web db",
@@ -198,7 +200,7 @@ function addSubnetAdd(network: Command, session: Session): void {
       'Add a subnet to a network; its containers stay connected, new ones get addresses of it when the others of its family are full',
     )
     .argument('<network>', 'name, id or beginning of an id')
-    .argument('<cidr>', 'the subnet, like 10.21.0.0/24 or fd00:21::/64')
+    .argument('<cidr>', 'the subnet, like 10.21.0.0/24 or fd00:21::/64', parseSubnet)
     .option('--gateway <ip>', 'address of the gateway (default: the first one)', parseAddress)
     .option('--ip-range <cidr>', 'where automatic addresses come from, within the subnet', parseSubnet)
     .addHelpText(
@@ -216,7 +218,7 @@ Examples:
     .action(async (name: string, cidr: string, options: { readonly gateway?: string; readonly ipRange?: string }) => {
       const { gateway = '', ipRange = '' } = options;
       const { subnets } = await session.ask('adding the subnet', (client) =>
-        client.addSubnet({ network: name, subnet: checkLocally(() => parseSubnet(cidr)), gateway, ipRange }),
+        client.addSubnet({ network: name, subnet: cidr, gateway, ipRange }),
       );
       for (const each of subnets) session.print(each.cidr);
     });
@@ -264,7 +266,7 @@ function addPrune(network: Command, session: Session): void {
       const filters = [...(options.filter ?? [])];
       const which = filters.length === 0 ? '' : ` that fit ${filters.join(' and ')}`;
       const warning = `This removes all networks${which} that no container on any host is connected to.`;
-      if (!options.force && !(await session.confirm(warning, '--force'))) return;
+      if (!options.force && !(await session.confirm(warning, '--force'))) return session.note('nothing was done');
       const { names, waitingFor } = await session.ask('removing unused networks', (client) =>
         client.pruneNetworks({ filters }),
       );

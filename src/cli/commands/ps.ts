@@ -1,5 +1,5 @@
 /** `ps`: the containers on all hosts. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Endpoint } from '../../gen/overlayd/v1/control.ts';
 import { type Filters, hasLabel, isNamed, isOneOf } from '../filter.ts';
 import { addressTexts, endpointJson } from '../network-json.ts';
@@ -28,6 +28,8 @@ const NAMING_TOOLS = ['docker', 'podman', 'host'];
 
 export function addPsCommand(program: Command, session: Session): void {
   addListOptions(program.command('ps').description('List the containers that are connected, on all hosts'), FILTERS)
+    // Docker's, for those that do not run: they are on no network.
+    .addOption(new Option('-a, --all').hideHelp())
     .addHelpText(
       'after',
       "\nExamples:\n  overlayd ps --filter network=web\n  overlayd ps --filter node=host2 --filter tool=docker --format '{{.Name}}'",

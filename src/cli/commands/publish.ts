@@ -1,6 +1,7 @@
 /** `publish`, `publish ls` and `publish rm`: ports of this host that lead to containers. */
 import type { Command } from 'commander';
 import type { Publication } from '../../gen/overlayd/v1/control.ts';
+import { forEach } from '../each.ts';
 import { type Filters, fits, is, isNamed, isOneOf } from '../filter.ts';
 import { addListOptions, type ListOptions, printListing } from '../output.ts';
 import type { Session } from '../session.ts';
@@ -52,12 +53,15 @@ function addRemove(publish: Command, session: Session): void {
   publish
     .command('rm')
     .aliases(['remove', 'delete'])
-    .description('Take back a published port')
-    .argument('<port>', '[IP:]PORT[/tcp|udp|sctp], or as it was published')
+    .description('Take back published ports')
+    .argument('<port...>', '[IP:]PORT[/tcp|udp|sctp], or as it was published')
     .addHelpText('after', '\nExamples:\n  overlayd publish rm 8080\n  overlayd publish rm 192.0.2.1:53/udp')
-    .action(async (publication: string) => {
-      const removed = await session.ask('taking the port back', (client) => client.unpublish({ publication }));
-      session.print(formatPublication(removed));
+    .action(async (publications: string[]) => {
+      await session.ask('taking the port back', (client) =>
+        forEach(session, publications, async (publication) =>
+          session.print(formatPublication(await client.unpublish({ publication }))),
+        ),
+      );
     });
 }
 

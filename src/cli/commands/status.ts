@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { PeerStatus, Status } from '../../gen/overlayd/v1/control.ts';
 import { findingJson } from '../finding.ts';
-import { addJsonOption, printJson, timestamp } from '../output.ts';
+import { type AnswerFormat, addAnswerOption, printAnswer, timestamp } from '../output.ts';
 import { pathColumns, pathJson } from '../path.ts';
 import { noteRelease } from '../release.ts';
 import type { Session } from '../session.ts';
@@ -24,11 +24,11 @@ const NAMES: Readonly<Record<string, string>> = {
 };
 
 export function addStatusCommand(program: Command, session: Session): void {
-  addJsonOption(program.command('status').description('Show how this host and its cluster are'))
-    .addHelpText('after', '\nExamples:\n  overlayd status\n  overlayd status --format json | jq -r .State')
-    .action(async ({ format }: { format: string }) => {
+  addAnswerOption(program.command('status').description('Show how this host and its cluster are'))
+    .addHelpText('after', "\nExamples:\n  overlayd status\n  overlayd status --format '{{.State}}'")
+    .action(async ({ format }: { format: AnswerFormat }) => {
       const status = await session.ask('waiting for the agent', (client) => client.getStatus({}));
-      if (format === 'json') printJson(session, statusJson(status));
+      if (format !== 'text') printAnswer(session, format, statusJson(status));
       else printStatus(session, status);
       noteRelease(session, status.version);
     });

@@ -5,7 +5,7 @@ import type { ClusterResult, StoreMember, StoreReport } from '../../gen/overlayd
 import { parseStoreMembers } from '../argument.ts';
 import { addEtcdOptions, type EtcdOptions, etcdRequest, readInput } from '../etcd-options.ts';
 import { UsageError } from '../exit.ts';
-import { addJsonOption, printJson } from '../output.ts';
+import { type AnswerFormat, addAnswerOption, addJsonOption, printAnswer, printJson } from '../output.ts';
 import type { Session } from '../session.ts';
 import { renderTable } from '../table.ts';
 import { addLogin, addRoles } from './store-login.ts';
@@ -30,7 +30,7 @@ export function addStoreCommands(program: Command, session: Session): void {
 }
 
 function addStatus(store: Command, session: Session): void {
-  addJsonOption(store.command('status').description('See the members of the store, and what is being changed'))
+  addAnswerOption(store.command('status').description('See the members of the store, and what is being changed'))
     .addHelpText(
       'after',
       `
@@ -41,9 +41,9 @@ Examples:
   overlayd store status
   overlayd store status --format json`,
     )
-    .action(async ({ format }: { format: string }) => {
+    .action(async ({ format }: { format: AnswerFormat }) => {
       const report = await session.ask('asking the members of the store', (client) => client.getStoreStatus({}));
-      if (format === 'json') return printJson(session, reportJson(report));
+      if (format !== 'text') return printAnswer(session, format, reportJson(report));
       const rows = report.members;
       session.print(
         renderTable<StoreMember>(

@@ -161,8 +161,14 @@ function readCommand(reader: Reader, words: Words): Expression {
   }
   const value = readOperand(reader, words);
   if (!value) throw words.refuse('a value is missing, like .Name');
-  if (readOperand(reader, words)) throw words.refuse('a field takes no arguments; begin with a function, like printf');
-  return value;
+  const argument = readOperand(reader, words);
+  if (!argument) return value;
+  const isLabel = value.kind === 'field' && value.name === 'Label';
+  if (!isLabel || readOperand(reader, words)) {
+    throw words.refuse('a field takes no arguments; begin with a function, like printf');
+  }
+  // Docker's, for one of the labels: nothing where there is none.
+  return { kind: 'call', name: 'index', args: [{ ...value, name: 'Labels' }, argument] };
 }
 
 const LITERALS: ReadonlyMap<string, unknown> = new Map<string, unknown>([

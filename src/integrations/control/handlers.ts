@@ -290,7 +290,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     },
     getEndpoint: async ({ ref }: Ref) => {
       const of = member();
-      return endpointMessage(of, resolveRef(allEndpoints(of), ref, 'endpoint'));
+      return endpointMessage(of, findEndpoint(of, ref));
     },
   };
 }
@@ -314,6 +314,17 @@ function staticNamesDeps({ member, store }: Membership): StaticNamesDeps {
 /** On all networks and nodes, by network name and then by address. */
 function allEndpoints(member: Member): EndpointRecord[] {
   return member.networks.list().flatMap((network) => [...member.view.endpointsOn(network.id)]);
+}
+
+/** By NETWORK/NAME as well: several networks may have the name. */
+function findEndpoint(member: Member, ref: string): EndpointRecord {
+  const { networks, view } = member;
+  const describe = ({ name, networkId, nodeId }: EndpointRecord) =>
+    `${view.network(networkId)?.name ?? networkId}/${name} on ${view.node(nodeId)?.name ?? nodeId}`;
+  const at = ref.indexOf('/');
+  if (at < 0) return resolveRef(allEndpoints(member), ref, 'endpoint', describe);
+  const network = resolveRef(networks.list(), ref.slice(0, at), 'network');
+  return resolveRef(view.endpointsOn(network.id), ref.slice(at + 1), 'endpoint', describe);
 }
 
 function connectOptions(request: ConnectRequest): ConnectOptions {

@@ -20,7 +20,7 @@ it('is a line each; what is missing is said on standard error', async () => {
       '2026-03-01T12:00:00.001Z host1 network-created it happened network=web\n',
   );
   expect(error).toMatch(/without the events of host2: it did not answer in time/);
-  expect(error).toMatch(/host1 .* 12 older events of type kernel-repaired/);
+  expect(error).toMatch(/^older events are not shown, or kept no more: 12 of host1 \(kernel-repaired\); see --limit/m);
   expect(code).toBe(0);
   expect(asked[0]![1]).toEqual({
     local: false,
@@ -54,7 +54,30 @@ it('shows the newest of all hosts', async () => {
   const { out, error } = await run('events -n 1', { answers });
   expect(out).toContain('network-created');
   expect(out).not.toContain('join-admitted');
-  expect(error).toContain('1 older events are not shown');
+  expect(error).toContain('older events are not shown, or kept no more: 13 of host1; see --limit');
+});
+
+it('says in one line what is left out, however many hosts and types it is of', async () => {
+  const leftOut = ['host1', 'host2', ''].flatMap((nodeName) =>
+    ['a', 'b', 'c'].map((type) => ({ nodeName, type, count: 2 })),
+  );
+  const told = {
+    followEvents: (_: never, tell: (told: EventsReply) => void) => tell({ events: [], leftOut, away: [] }),
+  };
+  expect((await run('events --limit 1', { answers: told })).error).toBe(
+    'older events are not shown, or kept no more: 6 of host1, 6 of host2, 6 of this host; see --limit, --since and --filter\n',
+  );
+});
+
+it('ends with its reader, when it follows', async () => {
+  const gone = new AbortController();
+  let heard: AbortSignal | undefined;
+  const followEvents = (_: never, tell: (told: EventsReply) => void, signal?: AbortSignal) => {
+    tell(reply);
+    heard = signal;
+  };
+  await run('events -f', { answers: { followEvents }, surroundings: { unread: gone.signal } });
+  expect(heard).toBe(gone.signal);
 });
 
 it('asks for what was said', async () => {
@@ -76,6 +99,10 @@ it.each([
   ['events --filter type=nonsense', /there are address, agent/],
   ['events --filter colour=red', /type=…, node=…, network=…/],
   ['events --since yesterday', /write it like 10m/],
+  ['events --since 10', /write it like 10m/],
+  ['events --since 5m --until 1h', /--until 1h is before --since 5m/],
+  ['events -f type=network', /-f is --follow here, write --filter type=network/],
+  ['events web', /takes no arguments, but got web/],
   ['events --limit 0', /from 1 to 20000/],
   ['events -f --until 1m', /leave --until out/],
   [['events', '-f', '--format', '{{.Nope}}'], /no field Nope in .*there are Time, Node, /],
@@ -95,7 +122,7 @@ it('lets nothing of other hosts through to the terminal but text', async () => {
   const told = { followEvents: (_: never, tell: (reply: EventsReply) => void) => tell(missing) };
   const { error } = await run('events', { answers: told });
   expect(error).toContain('without the events of h?[2J: r?\n');
-  expect(error).toContain('h?[1m tells 1 older events of type t? not');
+  expect(error).toContain(': 1 of h?[1m (t?); see');
 });
 
 it('has room for all that an older agent tells at once', async () => {
@@ -103,5 +130,5 @@ it('has room for all that an older agent tells at once', async () => {
   const told = { followEvents: (_: never, tell: (reply: EventsReply) => void) => tell({ ...reply, events: many }) };
   const { code, out, error } = await run('events -n 1', { answers: told });
   expect([code, out.split('\n').length]).toEqual([0, 2]);
-  expect(error).toContain('199999 older events are not shown');
+  expect(error).toContain('older events are not shown, or kept no more: 200011 of host1;');
 });

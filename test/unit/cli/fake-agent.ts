@@ -153,7 +153,7 @@ export const caStatus = CaStatus.fromPartial({
   ],
 });
 
-const service: Service = {
+export const service: Service = {
   ...{ id: 'f'.repeat(64), networkId: NETWORK_ID, networkName: 'web', alias: 'api' },
   ...{ addresses: ['10.20.0.100', 'fd00:20::100'], createdAtMs: NOW, automatic: false },
   backends: [
@@ -223,7 +223,7 @@ const ANSWERS = {
 
 type Method = keyof typeof ANSWERS;
 type Told<M> = M extends 'followEvents' ? EventsReply : M extends 'findDrift' ? HostDrift : string;
-type Answers = { [M in Method]?: (request: never, onTold: (told: Told<M>) => void) => unknown };
+type Answers = { [M in Method]?: (request: never, onTold: (told: Told<M>) => void, signal?: AbortSignal) => unknown };
 
 export interface Run {
   readonly code: number;
@@ -247,9 +247,9 @@ export async function run(line: string | readonly string[], options: RunOptions 
   let error = '';
   const client: Record<string, unknown> = { close: vi.fn() };
   for (const [method, answer] of Object.entries({ ...ANSWERS, ...options.answers })) {
-    client[method] = async (request: never, onProgress: (told: unknown) => void) => {
+    client[method] = async (request: never, onProgress: (told: unknown) => void, signal?: AbortSignal) => {
       asked.push([method, request]);
-      return answer(request, onProgress);
+      return answer(request, onProgress, signal);
     };
   }
   const surroundings: Surroundings = {
@@ -261,6 +261,7 @@ export async function run(line: string | readonly string[], options: RunOptions 
     },
     terminal: { input: false, output: false, error: false },
     columns: 100,
+    unread: new AbortController().signal,
     environment: {},
     writeFile: async () => undefined,
     files: memoryFiles(new Map()),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { OverlaydError } from '../../../src/core/errors.ts';
-import { NETWORK_ID, network, run } from './fake-agent.ts';
+import { NETWORK_ID, network, run, service } from './fake-agent.ts';
 
 describe('help', () => {
   it.each([
@@ -43,6 +43,25 @@ it.each([
   expect([code, asked.map(([name]) => name)]).toEqual([0, [method]]);
 });
 
+it('what Docker tells more by, or of more, is taken', async () => {
+  expect((await run(['network', 'inspect', '-v', '-f', '{{.Name}}', 'web'])).out).toBe('web\n');
+  expect((await run('ps -a')).code).toBe(0);
+  expect((await run('ps --help')).out).not.toContain('--all');
+});
+
+it('the version is asked for before a command', async () => {
+  for (const line of ['-v', '--version', '-v network ls', '--run-dir /run/x --version']) {
+    const { asked, code, out } = await run(line);
+    expect([code, out, asked]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\n$/), []]);
+  }
+});
+
+it('help that was not asked for is as wide as the terminal too', async () => {
+  const { code, out, error } = await run('', { surroundings: { columns: 40 } });
+  expect([code, out]).toEqual([2, '']);
+  expect(error.split('\n').filter((line) => line.length > 40)).toEqual([]);
+});
+
 describe('inspect', () => {
   const none = (code: 'network-not-found' | 'endpoint-not-found' | 'node-not-found' | 'token-not-found') => () => {
     throw new OverlaydError(code, 'none');
@@ -81,9 +100,26 @@ describe('inspect', () => {
     const { getEndpoint: _, listServices: __, ...others } = nothing;
     const { code, error } = await run('inspect api', { answers: others });
     expect([code, error]).toEqual([
-      2,
+      1,
       'overlayd: api means several things; say which: --type endpoint or --type service\n',
     ]);
+  });
+
+  it('takes a whole name, whatever ids begin with it', async () => {
+    const ambiguous = () => {
+      throw new OverlaydError('ambiguous-id', 'token db is ambiguous');
+    };
+    const { getNetwork: _, ...others } = nothing;
+    const answers = { ...others, getNetwork: () => ({ ...network, name: 'db' }), getToken: ambiguous };
+    expect((await run(['inspect', '-f', '{{.Kind}}', 'db'], { answers })).out).toBe('network\n');
+    const { code, error } = await run('inspect d', { answers: { ...nothing, getToken: ambiguous } });
+    expect([code, error]).toEqual([1, 'overlayd: token db is ambiguous\n']);
+    const services = [
+      { ...service, id: 'db'.repeat(32), alias: 'api' },
+      { ...service, alias: 'db' },
+    ];
+    const listed = { ...nothing, listServices: () => ({ services }) };
+    expect((await run(['inspect', '-f', '{{.Alias}}', 'db'], { answers: listed })).out).toBe('db\n');
   });
 
   it('says that there is nothing, and where to look', async () => {

@@ -216,3 +216,24 @@ describe('colours', () => {
     expect(out.includes('\x1b[32mready')).toBe(expected);
   });
 });
+
+describe('what one thing shows', () => {
+  it.each([
+    ['status', '{{.State}} {{range .Peers}}{{.Name}}{{end}}', 'ready host2\n'],
+    ['version', '{{.Version}}', expect.stringMatching(/^\d+\.\d+\.\d+\n$/)],
+    ['ca status', '{{.Phase}}', 'trust\n'],
+    ['store status', '{{len .Members}}', '0\n'],
+    ['doctor', '{{len .Findings}}', '0\n'],
+    ['drift', '{{len .Drift}}', '0\n'],
+    ['ipam check', '{{len .Findings}}', expect.stringMatching(/^\d+\n$/)],
+  ])('%s is rendered by a template, too', async (command, template, expected) => {
+    const answers = { checkIpam: () => ({ findings: [], revision: 7 }) };
+    const { out, error } = await run([...command.split(' '), '--format', template], { answers });
+    expect([out, error]).toEqual([expected, '']);
+  });
+
+  it('refuses a template that does not fit', async () => {
+    const { code, error } = await run(['status', '--format', '{{.Stat}}']);
+    expect([code, error]).toEqual([2, expect.stringContaining('no field Stat in {{.Stat}}; did you mean State?')]);
+  });
+});

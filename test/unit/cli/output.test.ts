@@ -24,6 +24,14 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'overlayd-output-'));
   const handlers: Partial<ControlHandlers> = {
     listEndpoints: async () => ({ endpoints: Array.from({ length: count }, () => endpoint) }),
+    // As long as somebody listens.
+    followEvents: async (_, emit, signal) => {
+      for (let seq = 1; !signal.aborted; seq++) {
+        const event = { type: 'network-created', seq, atMs: seq, level: 'info', message: 'it happened', fields: '{}' };
+        await emit({ events: [{ nodeId: 'n1', nodeName: 'host1', event }], leftOut: [], away: [] });
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    },
     removeNetwork: async ({ ref }) => Promise.reject(new OverlaydError('network-not-found', `no network ${ref}`)),
   };
   const options = { socketPath: join(directory, 'overlayd.sock'), logger: recordingLogger([]) };
@@ -62,6 +70,12 @@ test('a reader that has seen enough is no failure, and gets no words about it', 
   expect(await shell(`$C endpoint ls --format json 2>&1 | head -c 1; echo " \${PIPESTATUS[0]}"`)).toBe('[ 0\n');
   const nobody = '{ { $C network rm x 2>&1 >/dev/null; echo $? >&3; } | true; } 3>&1';
   expect(await shell(nobody)).toBe('1\n');
+});
+
+test('what goes on without end ends with its reader', async () => {
+  expect(await shell(`$C events -f --format '{{.Type}}' 2>&1 | head -1; echo "\${PIPESTATUS[0]}"`)).toBe(
+    'network-created\n0\n',
+  );
 });
 
 test('output that a full disk does not take is a failure', async () => {

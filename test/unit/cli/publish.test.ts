@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { OverlaydError } from '../../../src/core/errors.ts';
 import { Publication } from '../../../src/gen/overlayd/v1/control.ts';
 import { run } from './fake-agent.ts';
 
@@ -57,4 +58,19 @@ it('each is by itself in JSON, templates and ids', async () => {
       })
     ).out,
   ).toBe('8001\n8002\n');
+});
+
+it('takes several ports back, and goes on behind one that is not published', async () => {
+  const unpublish = ({ publication }: { publication: string }) => {
+    if (publication === '8002') throw new OverlaydError('name-not-found', '8002/tcp is not published');
+    return published(Number(publication));
+  };
+  const { code, out, error } = await run('publish rm 8001 8002 8003', { answers: { unpublish } });
+  expect([code, error]).toEqual([1, 'overlayd: 8002/tcp is not published\n']);
+  expect(
+    out
+      .trim()
+      .split('\n')
+      .map((line) => line.split(' ')[0]),
+  ).toEqual(['8001/tcp', '8003/tcp']);
 });

@@ -29,6 +29,8 @@ describe('a template is rendered as Go does', () => {
     // Beyond Go's: a place in a list as a field.
     ['{{.Subnets.0}} {{.Peers.1.Name}} {{.Peers.2.Name}}', '10.0.0.0/24 host3 <no value>'],
     ['{{.Name}}\\t{{.ID}}\\n', 'web\t5f1c\n'],
+    // Docker's for one label.
+    ['{{.Label "my-key"}}{{.Label "none"}} {{if .Label "team"}}{{.Label "team" | upper}}{{end}}', 'x SHOP'],
     // Blocks.
     ['{{if .Internal}}in{{else}}out{{end}}', 'out'],
     ['{{if .None}}some{{else if .Attachable}}free{{else}}no{{end}}', 'free'],

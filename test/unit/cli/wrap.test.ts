@@ -32,5 +32,8 @@ it('breaks examples so that they can be copied, and prose where it stands', () =
       '      10.20.0.254 office',
     ].join('\n'),
   );
+  expect(wrapLines('  --name <name>   the name that resolves to it (default: none)', 34)).toBe(
+    ['  --name <name>', '      the name that resolves to it', '      (default: none)'].join('\n'),
+  );
   expect(wrapLines('  one two three', 9)).toBe('  one two\n  three');
 });

@@ -24,6 +24,16 @@ test('a prefix of several ids is refused and the candidates are listed', () => {
   expect(() => resolveRef(others, 'ab', 'network')).toThrow(/ab12cd34ef56 \(web\), ab99cd34ef56 \(db\)/);
 });
 
+test('candidates are told apart by what is said of them, where their names are the same', () => {
+  const both = [
+    { id: 'aa11', name: 'api', of: 'web' },
+    { id: 'bb22', name: 'api', of: 'db' },
+  ];
+  expect(() => resolveRef(both, 'api', 'endpoint', ({ of, name }) => `${of}/${name}`)).toThrow(
+    /ambiguous: aa11 \(web\/api\), bb22 \(db\/api\)/,
+  );
+});
+
 test('ids that agree in their first characters are shown as far as they differ', () => {
   const tokens = [{ id: 'aaaaaaaaaaaaaaaa1' }, { id: 'aaaaaaaaaaaaaaaa2' }];
   expect(() => resolveRef(tokens, 'a', 'token')).toThrow(/aaaaaaaaaaaaaaaa1, aaaaaaaaaaaaaaaa2/);
