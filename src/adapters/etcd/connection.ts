@@ -18,6 +18,7 @@ import { firstFit } from './first-fit.ts';
 import { LeaderLost, MajorityLost, untilHopeless, whenLost } from './leaderless.ts';
 import { Link } from './link.ts';
 import { Outlook } from './outlook.ts';
+import { type Purpose, purposeOf, Refusal } from './refusal.ts';
 import {
   asStoreError,
   describeAlarm,
@@ -87,7 +88,7 @@ export class EtcdConnection {
   #returnAt = 0;
   #returning = false;
   #reachable = false;
-  #refusal: string | undefined;
+  readonly #refusal: Refusal;
   #revision = 0;
   #clockProblem: string | undefined;
 
@@ -95,6 +96,7 @@ export class EtcdConnection {
     assertEndpoints(target.endpoints, target.tls !== undefined);
     this.#clock = deps.clock;
     this.#logger = deps.logger;
+    this.#refusal = new Refusal(deps.logger);
     this.#telemetry = deps.telemetry ?? SILENT;
     this.#target = target;
     const isThere = (endpoint: string, signal: AbortSignal) => this.#isThere(endpoint, signal);
@@ -103,7 +105,7 @@ export class EtcdConnection {
 
   status(): StoreStatus {
     const { endpoints } = this.#target;
-    const [clockProblem, refusal] = [this.#clockProblem, this.#refusal];
+    const [clockProblem, refusal] = [this.#clockProblem, this.#refusal.text];
     return { reachable: this.#reachable, endpoints, revision: this.#revision, clockProblem, refusal };
   }
 
@@ -155,13 +157,12 @@ export class EtcdConnection {
         const answer = await link.during(link.client.call(method, request, limits));
         this.heard(answer.header, link);
         if (method.path.startsWith(OF_MAJORITY)) this.#outlook.noteCall(this.#clock.elapsed() - startedAt);
-        // Reads go well while writes are refused.
-        if (!repeatable) this.#refused(undefined);
+        this.#refusal.wentWell(purposeOf(method.path, repeatable));
         return answer;
       } catch (thrown) {
         const error = lost.reason ?? (link.over.reason instanceof LeaderLost ? link.over.reason : thrown);
         if (signal?.aborted || (isPrivileged && isRefusalOfUser(error))) throw asStoreError(error, link.endpoint);
-        const failure = this.#note(error, link.endpoint);
+        const failure = this.#note(error, link.endpoint, purposeOf(method.path, repeatable));
         // Its member is there, and knows more in a moment.
         if (error instanceof MajorityLost) throw failure;
         if (isUnfit(error) && !this.#isOnlySlow(error, link, startedAt, timeoutMs)) this.failed(link, error);
@@ -228,6 +229,12 @@ export class EtcdConnection {
     if (link === this.#link) this.#considerReturn(link);
   }
 
+  /** A watch on it began, or was refused: the connection is as good as before. */
+  watched(link: Link, refusal?: unknown): void {
+    if (refusal === undefined) this.#refusal.wentWell('read');
+    else this.#note(refusal, link.endpoint, 'read');
+  }
+
   /** A call or a stream on it broke, or was not answered: the next one is to be tried. */
   failed(link: Link, error: unknown): void {
     link.end(error);
@@ -255,7 +262,7 @@ export class EtcdConnection {
     });
     if (answer === undefined) return [];
     const alarms = alarmsIn(answer.errors);
-    if (alarms.length === 0) this.#refused(undefined);
+    if (alarms.length === 0) this.#refusal.wentWell('alarms');
     const endpoint = this.#link?.endpoint ?? this.#target.endpoints[0]!;
     return alarms.map((alarm) => describeAlarm(alarm, endpoint));
   }
@@ -308,7 +315,7 @@ export class EtcdConnection {
       this.#away = failure;
       this.#reachable = false;
       this.#clockProblem = failure.code === 'clock-skew' ? failure.message : undefined;
-      if (isStanding(failure)) this.#refused(failure.message);
+      if (isStanding(failure)) this.#refusal.begin(failure.message, failure.cause, 'other');
       throw failure;
     } finally {
       over.abort();
@@ -373,19 +380,11 @@ export class EtcdConnection {
     return timeoutMs < CALL_TIMEOUT_MS || (this.#target.endpoints.length === 1 && link.heardAt > askedAt);
   }
 
-  #note(error: unknown, endpoint: string): OverlaydError {
+  #note(error: unknown, endpoint: string, purpose: Purpose = 'other'): OverlaydError {
     const failure = asStoreError(error, endpoint);
     this.#clockProblem = failure.code === 'clock-skew' ? failure.message : undefined;
-    if (isStanding(failure)) this.#refused(failure.message);
+    if (isStanding(failure)) this.#refusal.begin(failure.message, error, purpose);
     return failure;
-  }
-
-  /** Told in the log when it begins and when it ends. */
-  #refused(refusal: string | undefined): void {
-    if (refusal !== undefined && this.#refusal === undefined)
-      this.#logger.error({ reason: refusal }, 'etcd refuses what is asked of it');
-    if (refusal === undefined && this.#refusal !== undefined) this.#logger.info({}, 'etcd refuses nothing any more');
-    this.#refusal = refusal;
   }
 
   #unavailable(details: string): OverlaydError {

@@ -14,7 +14,7 @@ import { status } from '@grpc/grpc-js';
 import { type ResponseHeader, WatchCreateRequest, type WatchRequest, type WatchResponse } from '../../gen/etcd/rpc.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import { decodeEvent, encodeKey, encodePrefixEnd, type StoreEvent } from './request.ts';
-import { parseCancelReason, StatusError } from './store-error.ts';
+import { isRefusalOfUser, parseCancelReason, StatusError } from './store-error.ts';
 
 export const PROGRESS_INTERVAL_MS = 1_500;
 const MISSED_ANSWERS = 2;
@@ -22,6 +22,8 @@ const MISSED_ANSWERS = 2;
 /** Why a stream is over. `compacted` and `behind`: its position is of no use any more, list again. */
 export type StreamEnd =
   | { readonly kind: 'broken'; readonly error: unknown }
+  /** Whoever we are may not read that. */
+  | { readonly kind: 'refused'; readonly error: unknown }
   | { readonly kind: 'silent' }
   | { readonly kind: 'compacted' }
   | { readonly kind: 'behind' }
@@ -70,13 +72,16 @@ export async function followStream(
 
   const receive = (response: WatchResponse): void => {
     if (end !== undefined) return;
+    if (response.canceled) {
+      const error = parseCancelReason(response.cancelReason);
+      const kind = isRefusalOfUser(error) ? 'refused' : 'broken';
+      finish(response.compactRevision > 0 ? { kind: 'compacted' } : { kind, error });
+      return;
+    }
     heard = true;
     reader.heard(response.header);
     const revision = response.header?.revision ?? 0;
-    if (response.canceled) {
-      const error = parseCancelReason(response.cancelReason);
-      finish(response.compactRevision > 0 ? { kind: 'compacted' } : { kind: 'broken', error });
-    } else if (response.created) {
+    if (response.created) {
       // The store was put back from a backup, or this member lags: only a list tells. One fresh from the list lags.
       if (!options.listed && revision < position) finish({ kind: 'behind' });
       else reader.advanced(position, []);

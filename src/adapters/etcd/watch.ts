@@ -93,6 +93,7 @@ class Watcher {
     const reader = {
       heard: (header: ResponseHeader | undefined) => {
         connection.heard(header, link);
+        connection.watched(link);
         this.#heard();
       },
       advanced: (revision: number, events: Extract<WatchUpdate, { kind: 'events' }>['events']) => {
@@ -109,6 +110,10 @@ class Watcher {
     try {
       const end = await followStream({ stream: link.stream(WatchService.watch), clock, reader }, options, either);
       if (end.kind === 'broken') this.#broke(link, end.error);
+      if (end.kind === 'refused') {
+        connection.watched(link, end.error);
+        this.#lost(asStoreError(end.error, link.endpoint).message, link.endpoint);
+      }
       if (end.kind === 'silent') this.#broke(link, new StatusError(status.DEADLINE_EXCEEDED, 'no answer on the watch'));
       return end;
     } catch (error) {
@@ -126,7 +131,7 @@ class Watcher {
   /** Undefined: another connection is used from now on, and goes on where this one was. */
   #judge(end: StreamEnd | undefined): void {
     if (end?.kind === 'silent') this.#stall();
-    if (end === undefined || end.kind === 'broken' || end.kind === 'silent') return;
+    if (end === undefined || end.kind === 'broken' || end.kind === 'refused' || end.kind === 'silent') return;
     this.#deps.logger.debug({ prefix: this.#prefix, why: end.kind, position: this.#position }, 'listing again');
     this.#position = undefined;
   }

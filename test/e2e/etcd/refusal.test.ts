@@ -55,6 +55,9 @@ test('an etcd that wants a user is not said to be away', async () => {
   await etcdctl('auth', 'enable');
   await expect(store.txn([], [{ kind: 'put', key: '/a', value: '' }])).rejects.toThrow('refuses our credentials');
   expect(store.status().refusal).toContain('refuses our credentials');
+  // Whoever asks how things are does not make them well.
+  await store.alarms().catch(() => []);
+  expect(store.status().refusal).toContain('refuses our credentials');
   await etcdctl('--user', 'root:secret', 'auth', 'disable');
   await store.txn([], [{ kind: 'put', key: '/a', value: '' }]);
   expect(store.status().refusal).toBeUndefined();

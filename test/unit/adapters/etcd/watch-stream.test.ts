@@ -103,9 +103,16 @@ test('two questions without an answer end it; one does not', async () => {
   expect(stream.cancelled).toBe(true);
 });
 
+const DENIED = 'rpc error: code = PermissionDenied desc = etcdserver: permission denied';
+
 test.each([
   ['compacted', (stream: ScriptedStream) => stream.send(50, { canceled: true, compactRevision: 30 }), false],
   ['broken', (stream: ScriptedStream) => stream.send(50, { canceled: true, cancelReason: 'no leader' }), false],
+  [
+    'refused',
+    (stream: ScriptedStream) => stream.send(50, { created: true, canceled: true, cancelReason: DENIED }),
+    false,
+  ],
   ['broken', (stream: ScriptedStream) => stream.emit('error', new Error('14 UNAVAILABLE')), false],
   ['broken', (stream: ScriptedStream) => stream.emit('end'), false],
   ['behind', (stream: ScriptedStream) => stream.send(4, { created: true }), false],
