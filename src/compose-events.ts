@@ -5,7 +5,7 @@ import { recording } from './agent/events/recording.ts';
 import type { Member } from './agent/member.ts';
 import { eventFile } from './compose-files.ts';
 import type { Config } from './core/config/option.ts';
-import type { EventType } from './core/events/event-types.ts';
+import { EVENT_TYPES, type EventType } from './core/events/event-types.ts';
 import { gossipAddress } from './core/wireguard/reach.ts';
 import type { MembersHandler, MembersTransport } from './ports/members.ts';
 import type { Clock, Logger } from './ports/runtime.ts';
@@ -33,7 +33,8 @@ export function composeEvents(config: Pick<Config, 'dataDir'>, clock: Clock, log
   const members: Pick<MembersHandler, 'events'> = {
     events: (query, signal) => log.tell(query, () => Object.values(self()), signal),
   };
-  const counts = new Map<EventType, number>();
+  // Of each type there is: Prometheus takes no notice of the first one of a series that was not there before it.
+  const counts = new Map(Object.keys(EVENT_TYPES).map((type) => [type as EventType, 0]));
   return {
     log,
     /** By type, since the agent's start. */

@@ -10,6 +10,8 @@ const BOUNDS: Readonly<Record<Step, readonly number[]>> = {
 /** Of labels that somebody else chooses there are no more than that; the rest is counted together. */
 const MOST_SERIES = 200;
 const REST = '(others)';
+/** Series that are told before there is anything in them, so that the first is seen to be one more. */
+const BEGUN: readonly (readonly [Step, Labels])[] = ['ok', 'error', 'refused'].map((result) => ['attach', { result }]);
 
 interface Series {
   readonly labels: Labels;
@@ -18,6 +20,10 @@ interface Series {
 
 export class StepMeter {
   readonly #steps = new Map<Step, Map<string, Series>>(STEPS.map((step) => [step, new Map()]));
+
+  constructor() {
+    for (const [step, labels] of BEGUN) this.#seriesOf(step, labels);
+  }
 
   note(step: Step, labels: Labels, seconds: number): void {
     this.#seriesOf(step, labels).histogram.observe(seconds);

@@ -31,8 +31,11 @@ it('has answers by where they came from and their code, as they went over the li
   });
   expect(metrics.dnsAnswers).toEqual([
     { labels: { source: 'own', rcode: 'NOERROR' }, value: 1 },
+    { labels: { source: 'own', rcode: 'SERVFAIL' }, value: 0 },
     { labels: { source: 'own', rcode: 'NXDOMAIN' }, value: 2 },
+    { labels: { source: 'upstream', rcode: 'NOERROR' }, value: 0 },
     { labels: { source: 'upstream', rcode: 'SERVFAIL' }, value: 1 },
+    { labels: { source: 'upstream', rcode: 'NXDOMAIN' }, value: 0 },
   ]);
   expect(metrics.dnsDropped.map(({ value }) => value)).toEqual([1, 2]);
   const [ofOwn, ofUpstream] = metrics.dnsDuration.map(({ value }) => value as HistogramCounts);

@@ -10,7 +10,7 @@ it('keeps a histogram for each step and its labels', () => {
   meter.note('store', { call: 'Txn', result: 'ok' }, 0.002);
   meter.note('store', { call: 'Txn', result: 'ok' }, 100);
   meter.note('store', { call: 'Range', result: 'error' }, 0.1);
-  expect(meter.samples('attach')).toEqual([]);
+  expect(meter.samples('kernel')).toEqual([]);
   const [txn, range] = meter.samples('store');
   expect([txn?.labels, range?.labels]).toEqual([
     { call: 'Txn', result: 'ok' },
@@ -19,6 +19,12 @@ it('keeps a histogram for each step and its labels', () => {
   expect([total(txn!), total(range!)]).toEqual([2, 1]);
   expect((txn!.value as HistogramCounts).sum).toBeCloseTo(100.002);
   expect((txn!.value as HistogramCounts).counts.at(-1)).toBe(1);
+});
+
+it('tells results of attach before there is one, so that the first error is seen as one more', () => {
+  const samples = new StepMeter().samples('attach');
+  expect(samples.map(({ labels }) => labels)).toEqual([{ result: 'ok' }, { result: 'error' }, { result: 'refused' }]);
+  expect(samples.map(total)).toEqual([0, 0, 0]);
 });
 
 it('of labels that somebody else chooses it has so many series and no more', () => {
