@@ -253,6 +253,12 @@ export const EXPRESSIONS = ROWS.flatMap(({ panels }) =>
   panels.flatMap(({ queries }) => queries.map(({ expr }) => expr)),
 );
 
+/** What is chosen among, by name of the variable. */
+export const VARIABLES = {
+  job: 'label_values(overlayd_build_info, job)',
+  instance: 'label_values(overlayd_build_info{job="$job"}, instance)',
+} as const;
+
 export function dashboard(): object {
   const panels: object[] = [];
   let y = 0;
@@ -294,8 +300,8 @@ function variables(): object[] {
   });
   return [
     { name: 'datasource', label: 'Prometheus', type: 'datasource', query: 'prometheus', current: {}, hide: 0 },
-    chosen('job', 'Job', 'label_values(overlayd_build_info, job)', false),
-    chosen('instance', 'Host', 'label_values(overlayd_build_info{job="$job"}, instance)', true),
+    chosen('job', 'Job', VARIABLES.job, false),
+    chosen('instance', 'Host', VARIABLES.instance, true),
   ];
 }
 
