@@ -55,9 +55,10 @@ const DOCKER_UNITS = [
   'overlayd-again.timer',
   'overlayd-docker.conf',
 ];
-/** For who watches hosts: alerts for Prometheus, a dashboard for Grafana. */
+/** For who watches hosts: alerts for Prometheus with what to do, a dashboard for Grafana. */
 const WATCHING = {
   'prometheus/alerts.yml': 'deploy/prometheus/alerts.yml',
+  'prometheus/alerts.md': 'docs/alerts.md',
   'grafana/overlayd.json': 'deploy/grafana/overlayd.json',
 };
 const KOFFI = ['package.json', 'index.cjs', 'src/koffi/index.cjs', 'src/koffi/src/static.cjs'];
