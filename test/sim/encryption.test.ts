@@ -61,6 +61,20 @@ describe('a network that is to be encrypted', () => {
     await create(one, { encrypted: 'true' });
   });
 
+  it('waits for a member that has just joined, and says a moment later what it has', async () => {
+    await install(one, two, three);
+    const key = keys.node(three.record.id);
+    const [entry] = cluster.etcd.entries(key);
+    const { wireguard: _, ...rest } = JSON.parse(entry!.value) as NodeRecord;
+    three.store.cut('silent');
+    const value = encodeRecord({ ...rest, joinedAt: cluster.clock.now() });
+    cluster.etcd.txn([], [{ kind: 'put', key, value }]);
+    await cluster.clock.advance(100);
+    void cluster.clock.sleep(1_000).then(() => cluster.etcd.txn([], [{ kind: 'put', key, value: entry!.value }]));
+    await create(one, { encrypted: 'true' });
+    three.store.heal();
+  });
+
   it('does not wait for one that has left', async () => {
     await install(one, two);
     const [entry] = cluster.etcd.entries(keys.node(three.record.id));

@@ -7,6 +7,7 @@ import type { NetworkRequest } from '../../core/network-request.ts';
 import { keys, type NetworkRecord, PREFIX } from '../../core/records.ts';
 import { backendOf, refuseUnreachable } from '../../core/underlay.ts';
 import { lacksWireguard, withoutOffer } from '../../core/wireguard/offers.ts';
+import type { Clock } from '../../ports/runtime.ts';
 import type { ClusterStore } from '../../ports/store.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
 import { requireSpoken } from './network-subnets.ts';
@@ -20,6 +21,11 @@ interface EncryptionDeps {
 export type CanEncrypt = () => Promise<boolean>;
 
 const NODES = `${PREFIX}nodes/`;
+/** A member that joined so lately may not have looked yet. */
+const NEW_MS = 60_000;
+/** It is waited for so long. */
+const NEW_AWAITED_MS = 5_000;
+const LOOK_MS = 50;
 
 /** As asked, with what the cluster says. Throws `invalid-argument`, `version-mismatch`. */
 export async function asClusterSays(
@@ -36,14 +42,23 @@ export async function asClusterSays(
   return { ...request, options: withEncryption(request.options, cluster?.encryption) };
 }
 
+interface RequireDeps extends EncryptionDeps {
+  readonly canEncrypt: CanEncrypt;
+  readonly clock: Clock;
+}
+
 /** Every member can take part. Throws `tool-missing`, `version-mismatch`, `conflict`. */
 export async function requireEncryption(
-  { state, store, canEncrypt }: EncryptionDeps & { readonly canEncrypt: CanEncrypt },
+  { state, store, canEncrypt, clock }: RequireDeps,
   selfId: string,
 ): Promise<void> {
   await requireSpoken({ state, store }, ENCRYPTION_LEVEL, 'encrypted networks');
   const { view } = state;
   if (withoutOffer(view.nodes()).some(({ id }) => id === selfId)) await canEncrypt();
+  // What a member has it says a moment after it has joined.
+  const isAwaited = () => withoutOffer(view.nodes()).some(({ joinedAt }) => joinedAt > clock.now() - NEW_MS);
+  const end = clock.elapsed() + NEW_AWAITED_MS;
+  while (isAwaited() && clock.elapsed() < end) await clock.sleep(LOOK_MS);
   if (withoutOffer(view.nodes()).length > 0) await state.read(store, NODES);
   const [unknown] = unknownMembers(view);
   if (unknown) throw unreadableRecord(keys.node(unknown), 'encrypted networks need to know what every member has');
