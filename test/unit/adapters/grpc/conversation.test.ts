@@ -42,10 +42,12 @@ test('an end that reads, and is slow to answer, is asked on', async () => {
   let read = 0;
   const conversation = await converse((stream) => {
     stream.on('data', ({ number, message }: Question) => {
-      if (++read > 200) stream.write({ number, content: { $case: 'message', value: message! } });
+      if (++read > 201) stream.write({ number, content: { $case: 'message', value: message! } });
     });
   });
-  await Promise.all(Array.from({ length: 200 }, () => conversation.ask(QUESTION, 2_000)));
+  for (let nth = 0; nth < 200; nth++) void conversation.ask(QUESTION, 3_600_000);
+  await expect.poll(() => read).toBe(200);
+  expect((await conversation.ask(QUESTION, 50)).kind).toBe('late');
   expect(conversation.isOver).toBe(false);
   expect((await conversation.ask(QUESTION, 60_000)).kind).toBe('message');
   conversation.end();
