@@ -5,13 +5,14 @@ const suite = (name: string, options: Record<string, unknown> = {}) => ({
 });
 
 /**
- * One project per kind of test: see docs/testing.md. The kernel suites run file by file, they share the machine. Limits
- * are there to end what hangs, on a machine with ten times the work it has processors too.
+ * One project per kind of test: see docs/testing.md. Files of `unit` leave nothing behind that another would find changed, so a
+ * worker loads what they share once. The kernel suites run file by file, they share the machine. Limits are there to end
+ * what hangs, on a machine with ten times the work it has processors too.
  */
 export default defineConfig({
   test: {
     projects: [
-      suite('unit', { testTimeout: 180_000, hookTimeout: 180_000 }),
+      suite('unit', { isolate: false, testTimeout: 180_000, hookTimeout: 180_000 }),
       suite('sim', { testTimeout: 600_000, hookTimeout: 180_000 }),
       suite('page', { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false }),
       suite('netns', { testTimeout: 300_000, hookTimeout: 300_000, fileParallelism: false }),
