@@ -1,24 +1,35 @@
-/** `completion SHELL`: a script made from the commands themselves; names of networks are asked of the agent. */
-import type { Command } from 'commander';
+/** `completion SHELL`: a script made from the commands themselves; names of what is there are asked of the agent. */
+import type { Command, Option } from 'commander';
 import { CONFIG_FLAG, flagOf, optionRows } from '../../core/config/option.ts';
 import { UsageError } from '../exit.ts';
 import type { Session } from '../session.ts';
 
 /** Reads its own options, from the table. */
 const AGENT = '/agent';
+/** What follows are commands, as if it were not there. */
+const HELP = '/help';
 
-/** Commands that take names of what is there, and the command that lists these. */
-const NAMED: readonly (readonly [paths: readonly string[], list: string, field?: string])[] = [
+/** What lists what is there. */
+const LISTS = {
+  network: "network ls --format '{{.Name}}'",
+  node: "node ls --format '{{.Name}}'",
+  endpoint: "endpoint ls --format '{{.Name}}'",
+  token: "token ls --format '{{.ID}}'",
+  port: 'publish ls -q',
+} as const;
+
+type List = keyof typeof LISTS;
+
+/** Commands that take names of what is there. */
+const NAMED: readonly (readonly [paths: readonly string[], ...lists: readonly List[]])[] = [
   [
     [
       '/network/inspect',
       '/network/rm',
       '/network/connect',
-      '/network/disconnect',
       '/network/expose',
       '/network/unexpose',
       '/network/subnet/add',
-      '/inspect',
       '/service/ls',
       '/service/rm',
       '/service/inspect',
@@ -29,10 +40,16 @@ const NAMED: readonly (readonly [paths: readonly string[], list: string, field?:
     ],
     'network',
   ],
+  [['/network/disconnect'], 'network', 'endpoint'],
+  [['/inspect'], 'network', 'endpoint', 'node'],
   [['/node/inspect', '/node/rm', '/node/update', '/node/promote', '/node/demote'], 'node'],
   [['/endpoint/inspect'], 'endpoint'],
-  [['/token/inspect', '/token/revoke'], 'token', 'ID'],
+  [['/token/inspect', '/token/revoke'], 'token'],
+  [['/publish/rm'], 'port'],
 ];
+
+/** The same of options. */
+const NAMED_BY: Readonly<Record<string, List>> = { '--network': 'network', '--node': 'node', '--peer': 'node' };
 
 export const COMPLETIONS: Readonly<Record<string, (program: Command) => string>> = {
   bash: bashCompletion,
@@ -63,19 +80,22 @@ Examples:
 }
 
 export function bashCompletion(program: Command): string {
-  const commands = commandPaths(program);
-  const cases = commands.map(
-    ({ path, words }) => `    ${JSON.stringify(path)}) words=${JSON.stringify(words.join(' '))} ;;`,
-  );
-  const named = NAMED.map(
-    ([paths, ...list]) => `    ${paths.join('|')})
-      words="$words $(${listing(...list)})" ;;`,
-  );
-  return `_overlayd() {
-  local path= word words= current=\${COMP_WORDS[COMP_CWORD]}
+  const { commands, plain, words, aliases } = partsOf(program);
+  const values = [
+    ...Object.entries(NAMED_BY).map(([flag, list]) => `    ${flag}) words="$(${asked(list)})" ;;`),
+    ...words.map(([flag, all]) => `    ${flag}) words="${all.join(' ')}" ;;`),
+    `    ${plain.join('|')}) ;;`,
+  ];
+  const cases = commands.map(({ path, words }) => `    ${JSON.stringify(path)}) words="${words.join(' ')}" ;;`);
+  const named = NAMED.map(([paths, ...lists]) => {
+    return `    ${paths.join('|')}) words="$words ${lists.map((list) => `$(${asked(list)})`).join(' ')}" ;;`;
+  });
+  return `__overlayd_words() {
+  local path= word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $path/$word in
       ${pathsOf(commands).join('|')}) path=$path/$word ;;
+${aliases.map(([alias, path]) => `      ${alias}) path=${path} ;;`).join('\n')}
     esac
   done
   case $path in
@@ -83,6 +103,16 @@ ${cases.join('\n')}
   esac
   case $path in
 ${named.join('\n')}
+  esac
+}
+_overlayd() {
+  local words= current=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]}
+  if [ "$current" = = ]; then current=
+  elif [ "$before" = = ]; then before=\${COMP_WORDS[COMP_CWORD-2]}
+  fi
+  case $before in
+${values.join('\n')}
+    *) __overlayd_words ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
 }
@@ -91,23 +121,35 @@ complete -o default -F _overlayd overlayd`;
 
 /** As a file `_overlayd` of zsh's, or sourced. Its `path` and `words` are zsh's own. */
 export function zshCompletion(program: Command): string {
-  const commands = commandPaths(program);
-  const cases = commands.map(({ path, words }) => `    (${path || "''"}) names=(${words.join(' ')}) ;;`);
-  const named = NAMED.map(([paths, ...list]) => `    (${paths.join('|')}) names+=(\${(f)"$(${listing(...list)})"}) ;;`);
+  const { commands, plain, words, aliases } = partsOf(program);
+  const values = [
+    ...Object.entries(NAMED_BY).map(([flag, list]) => `    (${flag}) names=(\${(f)"$(${asked(list)})"}) ;;`),
+    ...words.map(([flag, all]) => `    (${flag}) names=(${all.join(' ')}) ;;`),
+    `    (${plain.join('|')}) ;;`,
+  ];
+  const cases = commands.map(({ path, words }) => `      (${path || "''"}) names=(${words.join(' ')}) ;;`);
+  const named = NAMED.map(([paths, ...lists]) => {
+    return `      (${paths.join('|')}) names+=(${lists.map((list) => `\${(f)"$(${asked(list)})"}`).join(' ')}) ;;`;
+  });
   return `#compdef overlayd
 _overlayd() {
   local place= word
   local -a names
-  for word in "\${(@)words[2,CURRENT-1]}"; do
-    case $place/$word in
-      (${pathsOf(commands).join('|')}) place=$place/$word ;;
-    esac
-  done
-  case $place in
+  case $words[CURRENT-1] in
+${values.join('\n')}
+    (*)
+      for word in "\${(@)words[2,CURRENT-1]}"; do
+        case $place/$word in
+          (${pathsOf(commands).join('|')}) place=$place/$word ;;
+${aliases.map(([alias, path]) => `          (${alias}) place=${path} ;;`).join('\n')}
+        esac
+      done
+      case $place in
 ${cases.join('\n')}
-  esac
-  case $place in
+      esac
+      case $place in
 ${named.join('\n')}
+      esac ;;
   esac
   compadd -- $names || _files
 }
@@ -115,14 +157,25 @@ if [[ $funcstack[1] == _overlayd ]]; then _overlayd "$@"; else compdef _overlayd
 }
 
 export function fishCompletion(program: Command): string {
-  const commands = commandPaths(program);
+  const { commands, plain, words, aliases } = partsOf(program);
+  const values = [
+    ...Object.entries(NAMED_BY).map(([flag, list]) => `    case ${flag}\n      ${asked(list)}\n      return`),
+    ...words.map(([flag, all]) => `    case ${flag}\n      printf '%s\\n' ${all.join(' ')}\n      return`),
+    `    case ${plain.join(' ')}\n      return`,
+  ];
   const cases = commands.map(({ path, words }) => `    case ${path || "''"}\n      printf '%s\\n' ${words.join(' ')}`);
-  const named = NAMED.map(([paths, ...list]) => `    case ${paths.join(' ')}\n      ${listing(...list)}`);
+  const named = NAMED.map(([paths, ...lists]) => `    case ${paths.join(' ')}\n      ${lists.map(asked).join('; ')}`);
   return `function __overlayd_names
   set -l place ''
-  for word in (commandline -opc)[2..-1]
-    if contains -- $place/$word ${pathsOf(commands).join(' ')}
+  set -l before (commandline -opc)
+  switch $before[-1]
+${values.join('\n')}
+  end
+  for word in $before[2..-1]
+    switch $place/$word
+    case ${pathsOf(commands).join(' ')}
       set place $place/$word
+${aliases.map(([alias, path]) => `    case ${alias}\n      set place ${path}`).join('\n')}
     end
   end
   switch $place
@@ -133,27 +186,57 @@ ${named.join('\n')}
   end
 end
 complete -c overlayd -f -a '(__overlayd_names)'
-complete -c overlayd -F -n 'string match -q -- "--*" (commandline -opc)[-1]'`;
+complete -c overlayd -F -n 'contains -- (commandline -opc)[-1] ${plain.join(' ')}'`;
 }
 
-function listing(list: string, field = 'Name'): string {
-  return `overlayd ${list} ls --format '{{.${field}}}' 2>/dev/null`;
+function asked(list: List): string {
+  return `overlayd ${LISTS[list]} 2>/dev/null`;
 }
 
 function pathsOf(commands: readonly { readonly path: string }[]): readonly string[] {
-  return commands.map(({ path }) => path).filter((path) => path !== '');
+  return commands.map(({ path }) => path).filter((path) => path !== '' && path !== HELP);
 }
 
-/** Every command by its path (`/network/create`, the root is empty) with the words that may follow. */
-function commandPaths(command: Command, path = ''): { path: string; words: string[] }[] {
+interface CommandPath {
+  readonly path: string;
+  /** That may follow. */
+  readonly words: readonly string[];
+  readonly aliases: readonly string[];
+  readonly options: readonly Option[];
+}
+
+/** What all scripts are made of. */
+function partsOf(program: Command) {
+  const commands = commandPaths(program);
+  const options = commands.flatMap(({ options }) => options).filter(({ long }) => long !== undefined);
+  const choices = options.flatMap(({ argChoices, long }) => (argChoices ? [[long!, argChoices] as const] : []));
+  const words = new Map<string, readonly string[]>([...choices, ['--format', ['json']]]);
+  const switches = new Set(options.flatMap(({ long, required }) => (required ? [] : [long!])));
+  const taking = new Set(options.flatMap(({ long, required }) => (required ? [long!] : [])));
+  return {
+    commands,
+    words: [...words],
+    /** Of which nobody knows the values: files, at most. */
+    plain: [...taking].filter((flag) => !switches.has(flag) && !words.has(flag) && !Object.hasOwn(NAMED_BY, flag)),
+    aliases: commands.flatMap(({ aliases, path }) => aliases.map((alias) => [alias, path] as const)),
+  };
+}
+
+/** Every command by its path (`/network/create`, the root is empty). */
+function commandPaths(command: Command, path = ''): CommandPath[] {
   const help = command.createHelp();
-  const commands = help.visibleCommands(command).filter((sub) => sub.name() !== 'help');
-  const options =
+  const commands = help.visibleCommands(command);
+  const options = help.visibleOptions(command);
+  const flags =
     path === AGENT
       ? [...optionRows().map(([, { name }]) => flagOf(name)), CONFIG_FLAG, '--help']
-      : help.visibleOptions(command).map((option) => option.long ?? option.short ?? '');
+      : options.map((option) => option.long ?? option.short ?? '');
+  const parent = path.slice(0, path.lastIndexOf('/'));
   return [
-    { path, words: [...commands.map((sub) => sub.name()), ...options] },
+    {
+      ...{ path, options, words: [...commands.map((sub) => sub.name()), ...flags] },
+      aliases: path === '' ? [] : command.aliases().map((alias) => `${parent}/${alias}`),
+    },
     ...commands.flatMap((sub) => commandPaths(sub, `${path}/${sub.name()}`)),
   ];
 }

@@ -6,13 +6,17 @@ import type { Surroundings } from '../../../src/cli/session.ts';
 
 const program = createProgram({ columns: 80, terminal: {} } as Surroundings);
 
-/** What a shell offers for the last word of the line, with one network called `web`. */
+/** Lists one thing of each kind: of networks `web`, of nodes `host2`. */
+const LISTING =
+  'case $1 in network) echo web ;; node) echo host2 ;; endpoint) echo api ;; publish) echo 8080/tcp ;; esac';
+
+/** What a shell offers for the last word of the line. */
 const SHELLS: Readonly<Record<string, (line: string) => string[]>> = {
   bash(line) {
     const words = line.split(' ');
     return output('bash', [
       '-c',
-      `overlayd() { echo web; }
+      `overlayd() { ${LISTING}; }
 ${bashCompletion(program)}
 COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}) COMP_CWORD=${words.length - 1}
 _overlayd
@@ -25,7 +29,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`,
     return output('zsh', [
       '-f',
       '-c',
-      `overlayd() { echo web; }
+      `overlayd() { ${LISTING}; }
 compdef() { :; }
 _files() { :; }
 compadd() { shift; local -a found; found=(\${(M)@:#$words[CURRENT]*}); (( $#found )) && print -l -- $found; }
@@ -35,7 +39,14 @@ _overlayd`,
     ]);
   },
   fish(line) {
-    const script = `function overlayd; echo web; end
+    const script = `function overlayd
+  switch $argv[1]
+  case network; echo web
+  case node; echo host2
+  case endpoint; echo api
+  case publish; echo 8080/tcp
+  end
+end
 ${fishCompletion(program)}
 complete -C '${line}'`;
     const offers = output('fish', ['--no-config', '-c', script]).map((offer) => offer.split('\t')[0]!);
@@ -66,6 +77,22 @@ describe.each(Object.keys(SHELLS))('in %s', (shell) => {
     ['overlayd agent --data-', ['--data-dir', '--data-path-port']],
     ['overlayd network create --ipv', ['--ipv6', '--ipv4']],
     ['overlayd network create --ing', ['']],
+    // Other names of commands, and what stands before a command.
+    ['overlayd network delete w', ['web']],
+    ['overlayd node remove --f', ['--force']],
+    ['overlayd --run-dir /run/x node rm h', ['host2']],
+    ['overlayd help network con', ['connect']],
+    // What is there by name, of several kinds.
+    ['overlayd inspect ho', ['host2']],
+    ['overlayd inspect ap', ['api']],
+    ['overlayd network disconnect web a', ['api']],
+    ['overlayd publish rm 80', ['8080/tcp']],
+    // Values of options.
+    ['overlayd endpoint ls --network ', ['web']],
+    ['overlayd doctor --peer h', ['host2']],
+    ['overlayd inspect --type no', ['node']],
+    ['overlayd node ls --format ', ['json']],
+    ['overlayd network connect --name w', ['']],
   ])('%s is completed', (line, expected) => {
     expect(SHELLS[shell]!(line).toSorted()).toEqual(expected.toSorted());
   });
