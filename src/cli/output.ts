@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { UsageError } from './exit.ts';
 import { addFilterOption, type Filter, type Filters, fits } from './filter.ts';
 import type { Session } from './session.ts';
-import { type Column, renderTable, shortId } from './table.ts';
+import { type Column, jsonText, renderTable, shortId } from './table.ts';
 import { parseTemplate, renderRows, renderTemplate, type Template } from './template.ts';
 
 export type Format = 'table' | 'json' | Template;
@@ -97,7 +97,7 @@ export function printInspected(session: Session, format: Format | undefined, obj
 }
 
 export function printJson(session: Session, value: unknown): void {
-  session.print(JSON.stringify(value, null, INDENT));
+  session.print(jsonText(value, INDENT));
 }
 
 /** RFC 3339, as Docker prints times; empty when there is none. */

@@ -42,6 +42,18 @@ export function colour(text: string, tone: Tone, enabled: boolean): string {
   return enabled ? styleText(STYLES[tone], text, { validateStream: false }) : text;
 }
 
+/** As {@link printable}, of what has lines and columns by itself. */
+export function printableText(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '?');
+}
+
+/** JSON that is no more to a terminal than text: it leaves some control characters as they are. */
+export function jsonText(value: unknown, indent?: number): string {
+  const escaped = (character: string) => `\\u00${character.charCodeAt(0).toString(16)}`;
+  return JSON.stringify(value, null, indent).replace(/[\x7f-\x9f]/g, escaped);
+}
+
 /** Names may come from other hosts: control characters must not reach the terminal. */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for

@@ -3,6 +3,7 @@
  * and complex numbers are left out. Lists are printed as `a,b`, maps as `key=value`, and an unknown field is an error.
  */
 import { UsageError } from './exit.ts';
+import { printableText } from './table.ts';
 import { evaluate } from './template/evaluate.ts';
 import { headingOf } from './template/heading.ts';
 import { type Node, parseNodes } from './template/parse.ts';
@@ -27,7 +28,7 @@ export function parseTemplate(text: string): Template {
 
 /** Throws {@link UsageError} naming the fields there are. */
 export function renderTemplate({ nodes }: Template, row: object): string {
-  return evaluate(nodes, row);
+  return printableText(evaluate(nodes, row));
 }
 
 /** All rows, a line each, without the last newline; of a table its heading comes first. */

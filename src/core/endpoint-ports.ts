@@ -3,13 +3,12 @@
  * says of them. Nothing is opened or closed by it; a port with a name is found as `_NAME._PROTOCOL.ENDPOINT` (RFC 2782).
  */
 import { OverlaydError } from './errors.ts';
+import { checkLabels } from './labels.ts';
 import type { EndpointPort, EndpointRecord } from './records.ts';
 
 export const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const;
 /** An endpoint's record has to stay small: it is gossiped and watched by every member. */
 const MOST_PORTS = 32;
-const MOST_LABELS = 32;
-const MOST_LABEL_CHARACTERS = 2048;
 
 /** RFC 6335, 5.1, without its rule of one hyphen after the other. */
 const SERVICE = /^(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$/;
@@ -73,15 +72,8 @@ export function declarations(
 ): Pick<EndpointRecord, 'ports' | 'labels'> {
   const parsed = eachOnce(ports.map(parseEndpointPort));
   if (parsed.length > MOST_PORTS) throw invalid(`--port: an endpoint declares at most ${MOST_PORTS} ports`);
-  const pairs = Object.entries(labels);
-  const characters = pairs.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
-  if (pairs.some(([key]) => key === '')) throw invalid('--label: the key is missing; write it like team=web');
-  if (pairs.length > MOST_LABELS || characters > MOST_LABEL_CHARACTERS) {
-    throw invalid(
-      `--label: an endpoint has at most ${MOST_LABELS} labels of ${MOST_LABEL_CHARACTERS.toLocaleString('en')} characters together, since every host keeps them`,
-    );
-  }
-  return { ...(parsed.length > 0 ? { ports: parsed } : {}), ...(pairs.length > 0 ? { labels } : {}) };
+  const hasLabels = Object.keys(checkLabels(labels, 'endpoint')).length > 0;
+  return { ...(parsed.length > 0 ? { ports: parsed } : {}), ...(hasLabels ? { labels } : {}) };
 }
 
 const LABEL = 'overlayd.port.';

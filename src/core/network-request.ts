@@ -17,6 +17,7 @@ import {
 } from './cidr.ts';
 import { OverlaydError } from './errors.ts';
 import { compareIps, type Family, formatIp, type Ip, parseIp, requireIp } from './ip.ts';
+import { checkLabels } from './labels.ts';
 import { checkNetworkName } from './names.ts';
 import { checkOptions, networkSettings } from './network-options.ts';
 import type { SubnetSpec } from './records.ts';
@@ -78,7 +79,7 @@ export function draftNetwork(request: NetworkRequest): NetworkDraft {
     families,
     attachable: request.attachable ?? true,
     internal: request.internal,
-    labels: request.labels,
+    labels: checkLabels(request.labels, 'network'),
     options: request.options,
     vni: networkSettings(request).vni,
   };

@@ -34,7 +34,7 @@ import { evictNode, type NodeUsers } from './eviction.ts';
 import { hasAddressOf, refuseOtherFamily } from './families.ts';
 import { type Identity, nodeIdOf, requireCaKey } from './identity.ts';
 import { noteGiven } from './issued.ts';
-import { checkNodeName, checkPort } from './node-settings.ts';
+import { checkNameAndLabels, checkPort } from './node-settings.ts';
 import { sharedAccessOf } from './store-access.ts';
 import { usedBy } from './tokens.ts';
 
@@ -171,7 +171,7 @@ function checkClock(joiner: number, member: number): void {
 }
 
 function checkRequest(request: JoinRequest): void {
-  checkNodeName(request.nodeName);
+  checkNameAndLabels(request.nodeName, request.labels);
   for (const [address, what] of [
     [request.advertiseAddress, '--advertise-addr'],
     [request.vtep, '--data-path-addr'],

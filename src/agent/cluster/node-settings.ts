@@ -2,6 +2,7 @@
 import { OverlaydError } from '../../core/errors.ts';
 import type { HostAddress } from '../../core/host-facts.ts';
 import { ALL_ADDRESSES, type Family, familyOf, formatIp, parseIp } from '../../core/ip.ts';
+import { checkLabels, type Labels } from '../../core/labels.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import { lookAround, type Surroundings } from '../host/surroundings.ts';
 import { chooseAddress } from './node-address.ts';
@@ -71,7 +72,7 @@ export async function resolveSettings(
     vtep,
     dataPathPort,
     wireguardPort,
-    labels: options.labels,
+    labels: checkLabels(options.labels, 'node'),
     underlayMtu: (await facts.underlay(vtep, [])).mtuBytes,
     ...(await lookAround(facts, storeEndpoints)),
   };
@@ -107,6 +108,12 @@ function chooseListenAddress(addresses: readonly HostAddress[], requested: strin
 }
 
 const NODE_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?$/;
+
+/** Of a host that asks to join. Throws `invalid-name`, `invalid-argument`. */
+export function checkNameAndLabels(name: string, labels: Labels): void {
+  checkNodeName(name);
+  checkLabels(labels, 'node');
+}
 
 export function checkNodeName(name: string): string {
   if (NODE_NAME.test(name)) return name;

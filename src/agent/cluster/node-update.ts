@@ -4,6 +4,7 @@
  * those of its name.
  */
 import { OverlaydError } from '../../core/errors.ts';
+import { checkLabels } from '../../core/labels.ts';
 import { decodeNode, encodeRecord, nodeWith } from '../../core/record-codec.ts';
 import { keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
@@ -67,7 +68,10 @@ function updated(record: NodeRecord, { labels, labelsRemoved, name }: NodeUpdate
     );
   }
   const kept = Object.entries(record.labels).filter(([key]) => !labelsRemoved.includes(key));
-  return nodeWith(record, { labels: { ...Object.fromEntries(kept), ...labels }, name: name || record.name });
+  const next = { ...Object.fromEntries(kept), ...labels };
+  // Of one that has too many from before, some can be taken away.
+  if (Object.keys(labels).length > 0) checkLabels(next, 'node');
+  return nodeWith(record, { labels: next, name: name || record.name });
 }
 
 function requireFree(nodes: readonly NodeRecord[], name: string): void {

@@ -11,7 +11,7 @@ import { UsageError } from '../exit.ts';
 import { type Format, parseFormat, printJson, timestamp } from '../output.ts';
 import { withSelf } from '../self.ts';
 import type { Session } from '../session.ts';
-import { printable } from '../table.ts';
+import { jsonText, printable } from '../table.ts';
 import { renderTemplate } from '../template.ts';
 
 interface EventOptions {
@@ -195,7 +195,7 @@ function parseLimit(text: string): number {
 
 function lineOf(event: SeenEvent, format: Format = 'table'): string {
   const json = eventJson(event);
-  if (format === 'json') return JSON.stringify(json);
+  if (format === 'json') return jsonText(json);
   if (format !== 'table') return renderTemplate(format, json);
   const fields = Object.entries(json.Fields).map(([name, value]) => ` ${name}=${textOf(value)}`);
   return printable(`${json.Time} ${json.Node || '-'} ${json.Type} ${json.Message}${fields.join('')}`);

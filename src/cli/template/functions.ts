@@ -1,5 +1,6 @@
 /** Functions of templates: Go's own, and those that Docker adds. */
 import { UsageError } from '../exit.ts';
+import { jsonText } from '../table.ts';
 import { printf } from './printf.ts';
 import { isTrue, textOf } from './value.ts';
 
@@ -31,7 +32,7 @@ export const FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
     if (typeof format !== 'string') throw refuse('printf', 'a text comes first, like "%s"');
     return printf(format, args);
   },
-  json: (...args) => JSON.stringify(only('json', args) ?? null),
+  json: (...args) => jsonText(only('json', args) ?? null),
   join: (...args) => {
     const [list, separator] = two('join', args);
     if (!Array.isArray(list) || typeof separator !== 'string') throw refuse('join', 'write it like join .Aliases ", "');

@@ -217,6 +217,14 @@ describe('colours', () => {
   });
 });
 
+it('JSON leaves no control character for a terminal, and none out', async () => {
+  const labels = { a: 'x\x1b[31m\x9b2J' };
+  const answers = { listNetworks: () => ({ networks: [{ ...network, labels }] }) };
+  const { out } = await run('network ls --format json', { answers });
+  expect(out).toContain('x\\u001b[31m\\u009b2J');
+  expect(JSON.parse(out)).toMatchObject([{ Labels: labels }]);
+});
+
 describe('what one thing shows', () => {
   it.each([
     ['status', '{{.State}} {{range .Peers}}{{.Name}}{{end}}', 'ready host2\n'],

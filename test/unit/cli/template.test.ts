@@ -121,6 +121,15 @@ describe('what a template cannot mean is refused, with what there is', () => {
   });
 });
 
+it('commands no terminal, and loses nothing as JSON', () => {
+  const row = { Labels: { a: 'x\x1b[31m\x9b2J\x7f', b: 'two\nlines' } };
+  const of = (template: string) => renderTemplate(parseTemplate(template), row);
+  expect(of('{{.Labels.a}} {{.Labels.b}}{{"\\n"}}')).toBe('x?[31m?2J? two\nlines\n');
+  expect(of('{{printf "%s" .Labels}}')).toBe('a=x?[31m?2J?,b=two\nlines');
+  expect(of('{{json .Labels.a}}')).toBe('"x\\u001b[31m\\u009b2J\\u007f"');
+  expect(JSON.parse(of('{{json .}}'))).toEqual(row);
+});
+
 describe('a table', () => {
   const rows = [ROW, { ...ROW, Name: 'a-long-name', Vni: 7 }];
 

@@ -16,6 +16,11 @@ describe('a request', () => {
     expect(draftNetwork(request({ attachable: false })).attachable).toBe(false);
   });
 
+  it('has labels that each host can keep', () => {
+    expect(draftNetwork(request({ labels: { team: 'a' } })).labels).toEqual({ team: 'a' });
+    expect(() => draftNetwork(request({ labels: { big: 'x'.repeat(9_000) } }))).toThrow('a network has at most 64');
+  });
+
   it('may fix the VNI', () => {
     const options = { 'com.docker.network.driver.overlay.vxlanid_list': '4100' };
     expect(draftNetwork(request({ options })).vni).toBe(4100);

@@ -47,6 +47,15 @@ test('labels are set, replaced and taken away, and nothing else of the record is
   expect(await node('n2')).toEqual({ ...two, labels: { b: '3', c: '' } });
 });
 
+test('labels that are too many are refused, and of those from before some can be taken away', async () => {
+  const many = nodeRecord({ id: 'n2', name: 'host2', labels: { big: 'x'.repeat(9_000), a: '1' } });
+  const { node, update } = clusterOf(one, many);
+  await expect(update('host1', { labels: { big: 'x'.repeat(9_000) } })).rejects.toThrow('a node has at most 32 labels');
+  await expect(update('host2', { labels: { b: '2' } })).rejects.toThrow('a node has at most 32 labels');
+  await update('host2', { labelsRemoved: ['a'] });
+  expect(Object.keys((await node('n2')).labels)).toEqual(['big']);
+});
+
 test('a name is claimed, the old one free again, and rights follow', async () => {
   const { admitted, node, read, update } = clusterOf(one, two);
   await update('host2', { name: 'db1' });
