@@ -6,6 +6,7 @@ import {
   type RequestOp,
   Compare_CompareResult as Result,
   Compare_CompareTarget as Target,
+  type TxnResponse,
   type Compare as WireCompare,
 } from '../../gen/etcd/rpc.ts';
 import type { Compare, StoreEntry, Write } from '../../ports/store.ts';
@@ -98,4 +99,12 @@ export interface StoreEvent {
 export function decodeEvent(event: Event): StoreEvent {
   const entry = decodeEntry(event.kv!);
   return event.type === Event_EventType.DELETE ? { ...entry, value: undefined } : entry;
+}
+
+/** Keys that a transaction deleted by their prefix. */
+export function deletedBy({ responses }: TxnResponse): string[] {
+  const entries = responses.flatMap(({ response }) =>
+    response?.$case === 'responseDeleteRange' ? response.value.prevKvs : [],
+  );
+  return entries.map(({ key }) => key.toString('utf8'));
 }

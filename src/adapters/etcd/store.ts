@@ -15,12 +15,14 @@ import type {
   Write,
 } from '../../ports/store.ts';
 import { BUDGET_MS, EtcdConnection } from './connection.ts';
-import { askAgain, whatHappened } from './doubt.ts';
+import { askAgain, type Doubted, lookBack, whatHappened, whatHistoryTells } from './doubt.ts';
+import { readHistory } from './history.ts';
 import { keepLive } from './lease-keeper.ts';
 import { createMaintenance } from './maintenance.ts';
 import { createMembership } from './membership.ts';
 import {
   decodeEntry,
+  deletedBy,
   encodeCompare,
   encodeGet,
   encodeKey,
@@ -89,24 +91,15 @@ export function createEtcdStore(
       };
       try {
         const answer = await connection.call(KVService.txn, request, { repeatable: writes.length === 0, onSend });
-        const deleted = answer.responses.flatMap(({ response }) =>
-          response?.$case === 'responseDeleteRange' ? response.value.prevKvs : [],
-        );
-        return {
-          succeeded: answer.succeeded,
-          revision: answer.header?.revision ?? 0,
-          deleted: deleted.map(({ key }) => key.toString('utf8')),
-        };
+        const { succeeded, header } = answer;
+        return { succeeded, revision: header?.revision ?? 0, deleted: deletedBy(answer) };
       } catch (error) {
-        const question = mayHaveHappened(error) && !isMajorityLost(error) ? askAgain(compares, writes) : undefined;
+        const mayAsk = known !== undefined && mayHaveHappened(error) && !isMajorityLost(error);
         const budgetMs = BUDGET_MS - (clock.elapsed() - startedAt);
-        if (question === undefined || known === undefined || budgetMs <= 0) throw error;
-        const answer = await connection
-          .call(KVService.txn, question, { repeatable: true, budgetMs })
-          .catch(() => undefined);
-        const outcome = answer && whatHappened(answer, { compares, writes, after: known });
+        const doubted = { compares, writes, after: known ?? 0 };
+        const outcome = mayAsk && budgetMs > 0 ? await settle(connection, clock, doubted, budgetMs) : undefined;
         if (outcome === undefined) throw error;
-        return { ...outcome, deleted: [] };
+        return outcome;
       }
     },
 
@@ -137,6 +130,36 @@ export function createEtcdStore(
       connection.close();
     },
   };
+}
+
+/** What came of a transaction that was sent; undefined: nobody can tell. Never rejects. */
+async function settle(
+  connection: EtcdConnection,
+  clock: Pick<Clock, 'elapsed' | 'sleep'>,
+  doubted: Doubted,
+  budgetMs: number,
+): Promise<TxnResult | undefined> {
+  const question = askAgain(doubted);
+  if (question === undefined) return undefined;
+  const over = new AbortController();
+  const inTime = clock.sleep(budgetMs, over.signal).then(
+    () => over.abort(),
+    () => undefined,
+  );
+  try {
+    const answer = await connection.call(KVService.txn, question, { repeatable: true, budgetMs });
+    const outcome = whatHappened(answer, doubted);
+    const back = outcome ? undefined : lookBack(answer, doubted);
+    if (back === undefined) return outcome;
+    const { after } = doubted;
+    const events = await readHistory(await connection.link(over.signal), { ...back, after }, over.signal);
+    return events && whatHistoryTells(events, answer, doubted);
+  } catch {
+    return undefined;
+  } finally {
+    over.abort();
+    await inTime;
+  }
 }
 
 /** All keys below the prefix as they are at one revision, page by page. */

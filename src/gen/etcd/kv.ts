@@ -28,7 +28,11 @@ export interface KeyValue {
 export interface Event {
   type: Event_EventType;
   /** Of a deletion: the key, and as mod_revision when it happened. */
-  kv?: KeyValue | undefined;
+  kv?:
+    | KeyValue
+    | undefined;
+  /** What was there before, where it is asked for and there was any. */
+  prevKv?: KeyValue | undefined;
 }
 
 export const Event_EventType = { PUT: 0, DELETE: 1, UNRECOGNIZED: -1 } as const;
@@ -157,7 +161,7 @@ export const KeyValue: MessageFns<KeyValue> = {
 };
 
 function createBaseEvent(): Event {
-  return { type: 0, kv: undefined };
+  return { type: 0, kv: undefined, prevKv: undefined };
 }
 
 export const Event: MessageFns<Event> = {
@@ -167,6 +171,9 @@ export const Event: MessageFns<Event> = {
     }
     if (message.kv !== undefined) {
       KeyValue.encode(message.kv, writer.uint32(18).fork()).join();
+    }
+    if (message.prevKv !== undefined) {
+      KeyValue.encode(message.prevKv, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -200,6 +207,14 @@ export const Event: MessageFns<Event> = {
             message.kv = KeyValue.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.prevKv = KeyValue.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -219,6 +234,9 @@ export const Event: MessageFns<Event> = {
     const message = createBaseEvent();
     message.type = object.type ?? 0;
     message.kv = (object.kv !== undefined && object.kv !== null) ? KeyValue.fromPartial(object.kv) : undefined;
+    message.prevKv = (object.prevKv !== undefined && object.prevKv !== null)
+      ? KeyValue.fromPartial(object.prevKv)
+      : undefined;
     return message;
   },
 };

@@ -183,6 +183,7 @@ export interface WatchCreateRequest {
   rangeEnd: Buffer;
   /** Its changes are the first to come. */
   startRevision: number;
+  prevKv: boolean;
   /** Large revisions may come in several answers. */
   fragment: boolean;
 }
@@ -1885,7 +1886,7 @@ export const WatchRequest: MessageFns<WatchRequest> = {
 };
 
 function createBaseWatchCreateRequest(): WatchCreateRequest {
-  return { key: Buffer.alloc(0), rangeEnd: Buffer.alloc(0), startRevision: 0, fragment: false };
+  return { key: Buffer.alloc(0), rangeEnd: Buffer.alloc(0), startRevision: 0, prevKv: false, fragment: false };
 }
 
 export const WatchCreateRequest: MessageFns<WatchCreateRequest> = {
@@ -1898,6 +1899,9 @@ export const WatchCreateRequest: MessageFns<WatchCreateRequest> = {
     }
     if (message.startRevision !== 0) {
       writer.uint32(24).int64(message.startRevision);
+    }
+    if (message.prevKv !== false) {
+      writer.uint32(48).bool(message.prevKv);
     }
     if (message.fragment !== false) {
       writer.uint32(64).bool(message.fragment);
@@ -1942,6 +1946,14 @@ export const WatchCreateRequest: MessageFns<WatchCreateRequest> = {
             message.startRevision = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.prevKv = reader.bool();
+            continue;
+          }
           case 8: {
             if (tag !== 64) {
               break;
@@ -1970,6 +1982,7 @@ export const WatchCreateRequest: MessageFns<WatchCreateRequest> = {
     message.key = object.key ?? Buffer.alloc(0);
     message.rangeEnd = object.rangeEnd ?? Buffer.alloc(0);
     message.startRevision = object.startRevision ?? 0;
+    message.prevKv = object.prevKv ?? false;
     message.fragment = object.fragment ?? false;
     return message;
   },

@@ -31,6 +31,8 @@ export class ScriptedEtcd {
   /** What `Txn` is answered with: nothing, when it is undefined. */
   onTxn: (answer: sendUnaryData<TxnResponse>) => void = (answer) =>
     answer(null, TxnResponse.fromPartial({ succeeded: true }));
+  /** What each request of a watch is answered with. */
+  onWatch: () => WatchResponse = () => WatchResponse.fromPartial({ header: { revision: 1 } });
   readonly watches = new Set<ServerDuplexStream<WatchRequest, WatchResponse>>();
 
   static async start(): Promise<ScriptedEtcd> {
@@ -90,7 +92,7 @@ export class ScriptedEtcd {
       watch: (stream: ServerDuplexStream<WatchRequest, WatchResponse>) => {
         this.watches.add(stream);
         stream.on('data', () => {
-          if (!this.isSilent) stream.write(WatchResponse.fromPartial({ header: { revision: 1 } }));
+          if (!this.isSilent) stream.write(this.onWatch());
         });
         const gone = () => this.watches.delete(stream);
         stream.on('cancelled', gone).on('end', gone).on('error', gone);

@@ -1,7 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createEtcdStore, type EtcdStore } from '../../../../src/adapters/etcd/store.ts';
-import { TxnResponse } from '../../../../src/gen/etcd/rpc.ts';
+import { Event_EventType } from '../../../../src/gen/etcd/kv.ts';
+import { TxnResponse, WatchResponse } from '../../../../src/gen/etcd/rpc.ts';
 import type { Compare, Write } from '../../../../src/ports/store.ts';
 import { realClock } from '../../../contract/store-clock.ts';
 import { recordingLogger } from '../../agent/cluster/cluster-fixture.ts';
@@ -28,8 +29,8 @@ afterEach(() => {
 });
 
 /** Since that revision. */
-const holds = (value: string, revision: number) => {
-  const of = { modRevision: revision, createRevision: revision };
+const holds = (value: string, revision: number, created = revision) => {
+  const of = { modRevision: revision, createRevision: created };
   const kvs = [{ key: Buffer.from('/a'), value: Buffer.from(value), ...of }];
   const responses = [{ response: { $case: 'responseRange' as const, value: { kvs } } }];
   second.onTxn = (answer) => answer(null, TxnResponse.fromPartial({ header: { revision: 9 }, responses }));
@@ -47,8 +48,30 @@ test('one that happened before its member was lost is told as it happened', asyn
   expect(await store.txn(WHEN, THEN)).toEqual({ succeeded: true, revision: 5, deleted: [] });
 });
 
-test('where another has been there since, nobody can tell, and the caller is told so', async () => {
+/** What etcd remembers, each of one revision: whose value the key had. */
+const remembers = (...values: [value: string, revision: number][]) => {
+  const events = values.map(([value, modRevision]) => ({
+    type: Event_EventType.PUT,
+    kv: { key: Buffer.from('/a'), value: Buffer.from(value), modRevision },
+  }));
+  second.onWatch = () => WatchResponse.fromPartial({ header: { revision: 9 }, events });
+};
+
+test('where another has been there since, etcd’s history tells that it happened', async () => {
+  holds('another', 6, 5);
+  remembers(['own', 5], ['another', 6]);
+  expect(await store.txn(WHEN, THEN)).toEqual({ succeeded: true, revision: 5, deleted: [] });
+});
+
+test('where another was there first, etcd’s history tells that it did not happen', async () => {
+  holds('another', 6);
+  remembers(['another', 6]);
+  expect(await store.txn(WHEN, THEN)).toEqual({ succeeded: false, revision: 9, deleted: [] });
+});
+
+test('what etcd’s history does not tell any more nobody can tell, and the caller is told so', async () => {
   holds('another', 5);
+  second.onWatch = () => WatchResponse.fromPartial({ canceled: true, compactRevision: 8 });
   await expect(store.txn(WHEN, THEN)).rejects.toMatchObject({ code: 'store-unavailable', retryable: true });
   expect(second.txns).toBe(1);
 });
