@@ -196,6 +196,17 @@ export const SCENARIOS: readonly Scenario[] = [
     ],
   },
   {
+    name: 'keepers-killed',
+    title:
+      'The etcd of one of three keepers after another is killed at any moment, under changes of every kind on four hosts: none is refused, and what is said of each is so',
+    limit: '0 changes refused (counted as packets)',
+    mayLose: 0,
+    proofs: [
+      e2e('faults/keepers.test.ts', 'is killed under changes of every kind'),
+      e2e('etcd/failover.test.ts', 'killed again and again'),
+    ],
+  },
+  {
     name: 'keeper-frozen',
     title: 'The leader of three members of the store stops without a word',
     limit: 'a change on every host within 10 s',

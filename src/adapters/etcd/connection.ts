@@ -15,11 +15,12 @@ import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { StoreStatus } from '../../ports/store.ts';
 import { type CallLimits, EtcdClient, type Method } from './client.ts';
 import { firstFit } from './first-fit.ts';
-import { LeaderLost, MajorityLost, untilHopeless, whenLost } from './leaderless.ts';
+import { isElecting, LeaderLost, MajorityLost, untilHopeless, whenLost } from './leaderless.ts';
 import { Link } from './link.ts';
 import { Outlook } from './outlook.ts';
 import { type Purpose, purposeOf, Refusal } from './refusal.ts';
 import {
+  alarmsIn,
   asStoreError,
   describeAlarm,
   didNothing,
@@ -65,7 +66,7 @@ const ALARMS_MS = 1_000;
 /** A member alone does not answer what is asked of keys. */
 const OF_MAJORITY = '/etcdserverpb.KV/';
 const HEAD_START_MS = 300;
-const AGAIN_MS = 500;
+const AGAIN_MS = 300;
 const FIRST_RETURN_MS = 10_000;
 const LAST_RETURN_MS = 120_000;
 
@@ -289,6 +290,8 @@ export class EtcdConnection {
       }
     };
     const { patienceMs } = this.#outlook;
+    const begunAt = this.#clock.elapsed();
+    const isWorthIt = () => isElecting(failures.values(), endpoints.length, this.#clock.elapsed() - begunAt);
     void untilHopeless(this.#clock, failures, { endpoints: endpoints.length, patienceMs }, over.signal).then(
       () => hopeless.abort(new AggregateError(failures.values())),
       () => undefined,
@@ -296,7 +299,7 @@ export class EtcdConnection {
     try {
       const link = await firstFit(
         {
-          ...{ clock: this.#clock, headStartMs: HEAD_START_MS, againMs: AGAIN_MS },
+          ...{ clock: this.#clock, headStartMs: HEAD_START_MS, againMs: AGAIN_MS, isWorthIt },
           signal: AbortSignal.any([changed, hopeless.signal]),
         },
         order,
@@ -390,9 +393,4 @@ export class EtcdConnection {
   #unavailable(details: string): OverlaydError {
     return asStoreError(new StatusError(status.UNAVAILABLE, details), this.#target.endpoints[0]!);
   }
-}
-
-/** Kinds of alarms, of what a member says of its state: `memberID:1 alarm:NOSPACE `. */
-export function alarmsIn(errors: readonly string[]): string[] {
-  return [...new Set(errors.flatMap((text) => /alarm:(\w+)/.exec(text)?.[1] ?? []))];
 }

@@ -56,7 +56,9 @@ export interface LookBack {
 
 /** Undefined: history does not tell either, as nobody knows up to where it would have to be read. */
 export function lookBack(answer: TxnResponse, { compares, writes, after }: Doubted): LookBack | undefined {
-  if (after === 0) return undefined;
+  // What only has to be there may go and come again and again.
+  const isOnce = compares.some((compare) => compare.kind !== 'exists' && isUndoneBy(compare, writes));
+  if (after === 0 || !isOnce) return undefined;
   const held = heldKeys(answer, { compares, writes });
   const ends = compares.flatMap((compare) => endOf(compare, held, after) ?? []);
   // One that is gone may have been gone before: there would be nothing to wait for.
@@ -151,12 +153,12 @@ function endOf(
   held: ReadonlyMap<string, KeyValue | undefined>,
   after: number,
 ): { readonly key: string; readonly revision: number | undefined } | undefined {
-  if (compare.kind === 'empty' || !held.has(compare.key)) return undefined;
-  const { key, kind } = compare;
+  if (compare.kind === 'empty' || compare.kind === 'exists' || !held.has(compare.key)) return undefined;
+  const { key } = compare;
   const entry = held.get(key);
-  if (kind === 'absent') return entry && { key, revision: entry.createRevision };
+  if (compare.kind === 'absent') return entry && { key, revision: entry.createRevision };
   if (entry === undefined) return { key, revision: undefined };
-  if (kind === 'exists' || entry.modRevision === compare.revision || entry.modRevision <= after) return undefined;
+  if (entry.modRevision === compare.revision || entry.modRevision <= after) return undefined;
   return { key, revision: entry.modRevision };
 }
 

@@ -1,8 +1,8 @@
 /**
  * Which of several is fit: they are tried in their order, each a head start after the one before it, or as soon as that
  * one has failed. So one that is silent costs no more than a head start, and the others are left alone while the first
- * is well (after RFC 8305, "Happy Eyeballs"). Those that failed are tried again while another one is still silent: they
- * need not wait for it to be well.
+ * is well (after RFC 8305, "Happy Eyeballs"). Those that failed are tried again while another one is still silent, as they
+ * need not wait for it to be well, and as long as it is worth it.
  */
 import type { Clock } from '../../ports/runtime.ts';
 
@@ -11,16 +11,18 @@ export interface FirstFitOptions {
   readonly headStartMs: number;
   /** After a failure, until the next attempt. */
   readonly againMs: number;
+  /** All have failed: whether one of them will be fit in a moment. Absent: none will. */
+  readonly isWorthIt?: () => boolean;
   readonly signal?: AbortSignal;
 }
 
 /**
  * @param attempt - ends, and cleans up, when the signal aborts.
  * @param discard - gets what came too late.
- * @throws an `AggregateError` of what each threw last, once each has failed; the reason of the signal.
+ * @throws an `AggregateError` of what each threw last, once each has failed and it is not worth it to go on; the reason of the signal.
  */
 export function firstFit<Candidate, Fit>(
-  { clock, headStartMs, againMs, signal }: FirstFitOptions,
+  { clock, headStartMs, againMs, isWorthIt, signal }: FirstFitOptions,
   candidates: readonly Candidate[],
   attempt: (candidate: Candidate, signal: AbortSignal) => Promise<Fit>,
   discard: (fit: Fit) => void,
@@ -56,7 +58,8 @@ export function firstFit<Candidate, Fit>(
           if (over.signal.aborted) return;
           failures.set(candidate, error);
           begin(turn + 1);
-          if (failures.size < candidates.length) return later(againMs, () => tryOnce(turn));
+          const isNext = failures.size < candidates.length || isWorthIt?.() === true;
+          if (isNext) return later(againMs, () => tryOnce(turn));
           over.abort();
           reject(new AggregateError(failures.values()));
         },

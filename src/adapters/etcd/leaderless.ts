@@ -59,6 +59,22 @@ export function whenLost({ clock, link, isAlone, answered }: VigilDeps): AbortSi
   return lost.signal;
 }
 
+/** An election takes as long where messages are late, or two stand for it again and again. */
+const ELECTION_MS = 4_000;
+
+/** Of fewer endpoints nobody knows how many members there are behind them. */
+const FEWEST = 3;
+
+/**
+ * Whether members that all do not serve will in a moment: a majority of them is there, and says that there is no leader, so that one
+ * is being elected. `failures`: what each endpoint said last. `forMs`: so long that has been asked.
+ */
+export function isElecting(failures: Iterable<OverlaydError>, endpoints: number, forMs: number): boolean {
+  const all = [...failures];
+  if (endpoints < FEWEST || forMs >= ELECTION_MS || !all.some(isLeaderless)) return false;
+  return all.filter(isThere).length >= majority(endpoints);
+}
+
 /**
  * Until a member has said for a while that it knows of no leader, and so few of the endpoints answer that there can be none. While a
  * majority answers one is being elected, which is worth the wait. `failures`: what each endpoint said last. `patienceMs`: so long one
@@ -71,9 +87,12 @@ export async function untilHopeless(
   signal: AbortSignal,
 ): Promise<void> {
   const all = () => [...failures.values()];
-  const isLeaderless = () => all().some((failure) => statusOf(failure).details === NO_LEADER);
-  for (let forMs = 0; ; forMs = isLeaderless() ? forMs + LOOK_MS : 0) {
+  for (let forMs = 0; ; forMs = all().some(isLeaderless) ? forMs + LOOK_MS : 0) {
     if (forMs >= patienceMs && all().filter(isThere).length < majority(endpoints)) return;
     await clock.sleep(LOOK_MS, signal);
   }
+}
+
+function isLeaderless(failure: OverlaydError): boolean {
+  return statusOf(failure).details === NO_LEADER;
 }

@@ -1,9 +1,9 @@
 /** `etcdserverpb.Maintenance` and compaction, as our port has them. */
 import { AlarmRequest_AlarmAction as Action, AlarmType, KVService, MaintenanceService } from '../../gen/etcd/rpc.ts';
 import type { StoreMaintenance } from '../../ports/store.ts';
-import { alarmsIn, type EtcdConnection } from './connection.ts';
+import type { EtcdConnection } from './connection.ts';
 import { formatMemberId } from './member-id.ts';
-import { isCompacted } from './store-error.ts';
+import { alarmsIn, isCompacted } from './store-error.ts';
 
 /** The member is silent meanwhile, for about a second for each 100 MiB on a slow disk; it has 8 GiB at most. */
 const DEFRAGMENT_MS = 120_000;

@@ -202,6 +202,11 @@ function explainTls(store: string, text: string) {
   return undefined;
 }
 
+/** Kinds of alarms, of what a member says of its state: `memberID:1 alarm:NOSPACE `. */
+export function alarmsIn(errors: readonly string[]): string[] {
+  return [...new Set(errors.flatMap((text) => /alarm:(\w+)/.exec(text)?.[1] ?? []))];
+}
+
 /** An alarm that etcd has raised, and what to do. */
 export function describeAlarm(alarm: string, endpoint: string): string {
   const store = `etcd at ${endpoint}`;

@@ -64,13 +64,14 @@ export class Door {
     return typeof address === 'object' && address !== null ? address.port : port;
   }
 
-  /** The connection of that name is one of those that may stay as long as they like. */
-  settle(peer: string): void {
+  /** The connection of that name is one of those that may stay as long as they like. `isKnown`: of somebody who is welcome. */
+  settle(peer: string, isKnown = false): void {
     const guest = this.#guests.get(peer);
     if (!guest?.timer) return;
     clearInterval(guest.timer);
     guest.timer = undefined;
-    this.#gate.leave(guest.source);
+    if (isKnown) this.#gate.prove(guest.source, performance.now());
+    else this.#gate.leave(guest.source);
   }
 
   /** Something that the other end did costs so much; when its credit is used up, what it has open is closed. */

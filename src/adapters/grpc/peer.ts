@@ -55,10 +55,14 @@ const MOST_STREAMS = 8;
 /** Both ends of all connections ping. Questions tell sooner who does not answer: this only ends what nobody asks on. */
 const PING = { 'grpc.keepalive_time_ms': 60_000 };
 
-/** Of connections whose client has not proved yet to be of the cluster; all members may come at once, and out of one subnet. */
+/**
+ * Of connections whose client has not proved yet to be a member; all members may come at once, and out of one subnet. Each question
+ * beside gossip has a connection of its own, so a member that has been there has room for many.
+ */
 const LIMITS: DoorLimits = {
   perSource: 8,
   total: 256,
+  reserved: 64,
   credit: 30,
   creditPerSecond: 5,
   settleMs: 5_000,
@@ -160,7 +164,11 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport, Membe
     const door = new Door(LIMITS, { logger, receive: (socket) => tls.emit('connection', socket) });
     tls.on('tlsClientError', (_error, socket) => socket.destroy());
     tls.on('secureConnection', (socket) => {
-      door.settle(peerName(socket.remoteAddress ?? '', socket.remotePort ?? 0));
+      const raw = socket.getPeerX509Certificate()?.raw;
+      door.settle(
+        peerName(socket.remoteAddress ?? '', socket.remotePort ?? 0),
+        raw !== undefined && this.#isMember(raw),
+      );
       socket.on('error', () => undefined);
       injector.injectConnection(socket);
     });
@@ -262,6 +270,11 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport, Membe
       throw new OverlaydError('peer-refused', `a message from ${message.from} came with ${nodeId}'s certificate`);
     }
     return handle(nodeId, message);
+  }
+
+  #isMember(raw: Buffer): boolean {
+    const { nodeId, fingerprint } = this.#identify(raw);
+    return this.#deps.isMember(nodeId, fingerprint);
   }
 
   #identify(raw: Buffer): CertificateFacts {

@@ -114,6 +114,46 @@ test('the member in use is frozen, and killed, under changes: none is made twice
   expect(counted).toBeLessThanOrEqual(made + lost);
 });
 
+test('the member in use is killed again and again while others change the same keys: what is said of each change is so', async () => {
+  const ways = [members[0]!, members[1]!, members[2]!].map(open);
+  const [said, over] = [{ made: new Set<string>(), refused: new Set<string>() }, new AbortController()];
+  let unknown = 0;
+  /** The list has all that was added; beside it a key that comes and goes. */
+  const add = async (store: EtcdStore, id: string) => {
+    const [list, sign] = await Promise.all([store.get('/list'), store.get('/sign')]);
+    const text = `${list?.value ?? ''} ${id}`;
+    const { succeeded } = await store.txn(
+      [
+        list ? { kind: 'revision', key: '/list', revision: list.revision } : { kind: 'absent', key: '/list' },
+        sign ? { kind: 'revision', key: '/sign', revision: sign.revision } : { kind: 'absent', key: '/sign' },
+      ],
+      [
+        { kind: 'put', key: '/list', value: text },
+        sign ? { kind: 'delete', key: '/sign' } : { kind: 'put', key: '/sign', value: id },
+      ],
+    );
+    (succeeded ? said.made : said.refused).add(id);
+  };
+  const work = async (store: EtcdStore, who: number) => {
+    for (let i = 0; !over.signal.aborted; i++) await add(store, `${who}-${i}`).catch(() => unknown++);
+  };
+  await put(ways[0]!, '/a');
+  const working = ways.map(work);
+  for (const victim of members) {
+    const before = said.made.size;
+    await until('changes', () => said.made.size > before + 5);
+    await victim.kill();
+    await until('more of them', () => said.made.size > before + 15);
+    await victim.start();
+  }
+  over.abort();
+  await Promise.all(working);
+  const made = new Set((await ways[0]!.get('/list'))!.value.trim().split(' '));
+  expect([...said.made].filter((id) => !made.has(id))).toEqual([]);
+  expect([...said.refused].filter((id) => made.has(id))).toEqual([]);
+  expect(made.size - said.made.size).toBeLessThanOrEqual(unknown);
+});
+
 test('the leader is frozen, while another member is in use: writes go on once there is another leader', async () => {
   const leader = await leaderOf(open(members[0]!));
   const store = open(members.find((member) => member !== leader)!);

@@ -1,12 +1,18 @@
 /** Scenarios of `docs/faults.md` on four hosts, of which three keep the store; see `store-members.test.ts` for the loss of keepers. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { Etcdctl } from '../../lab/etcd.ts';
+import { type Refusal, streamCommands } from '../../lab/command-stream.ts';
+import { Etcdctl, etcdPid } from '../../lab/etcd.ts';
 import type { Host } from '../../lab/host.ts';
-import { stopwatch, tell } from '../../lab/measuring.ts';
+import { IS_LONG, stopwatch, tell } from '../../lab/measuring.ts';
 import { attach, untilReaches, untilResolves } from '../../lab/network.ts';
 import { startPinging } from '../../lab/pinging.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
+import { seededRandom } from '../../sim/seeded-random.ts';
+
+/** In full. */
+const KILLING_MS = 60_000;
 
 let address = '';
 const lab = useLab({
@@ -77,4 +83,36 @@ test('a keeper that was cut off from the others comes back, and takes no leader 
   const after = await Promise.all(keepers.map(async (host) => (await raftOf(host)).term));
   expect(after).toEqual(all.map(({ term }) => term));
   await victim.mustOverlayd('network', 'rm', 'meanwhile');
+});
+
+/** Says its etcd that it has a leader. */
+const isLed = async (host: Host) =>
+  JSON.parse(await Etcdctl.ofBundled(host, 'own').run('endpoint', 'status', '-w', 'json'))[0].Status.leader > 0;
+
+test('the etcd of one keeper after another is killed under changes of every kind: what is said of each is so', async () => {
+  const keepers = lab().hosts.slice(0, 3);
+  const seed = Number(process.env.KILL_SEED ?? Math.floor(Math.random() * 1e9));
+  console.log(`seed ${seed}`);
+  const random = seededRandom(seed);
+  const [begun, over] = [stopwatch(), new AbortController()];
+  const streams = lab().hosts.map((host, i) => streamCommands(host, seededRandom(seed + i), over.signal));
+  for (let kills = 0; kills < 3 || (IS_LONG && begun() < KILLING_MS); kills++) {
+    await pause(random.next() * 2_000);
+    const victim = keepers[Math.floor(random.next() * keepers.length)]!;
+    await victim.must(['kill', '-9', await etcdPid(victim)]);
+    await until(`the etcd of ${victim.name} to be one of three again`, () => isLed(victim));
+  }
+  over.abort();
+  const outcomes = await Promise.all(streams);
+  const refused = outcomes.flatMap((each) => each.refused);
+  const commands = outcomes.reduce((sum, each) => sum + each.commands, 0);
+  tell({ scenario: 'keepers-killed', packets: commands, lost: refused.length });
+  // A leader may be missing for longer than anybody waits, where the machine is busy: that is said, and nothing else goes wrong.
+  if (refused.length > 0) console.log(refused.map((each) => Object.values(each).join(': ')).join('\n'));
+  const isAway = ({ stderr }: Refusal) => /etcd at .* (cannot serve|does not answer|did not answer)/.test(stderr);
+  expect(refused.filter((each) => !isAway(each))).toEqual([]);
+  const listed = (await lab().host(4).json('network', 'ls')).map(({ Name }: { Name: string }) => Name);
+  const [made, unsure] = [outcomes.flatMap((each) => each.made), outcomes.flatMap((each) => each.unsure)];
+  expect(listed).toEqual(expect.arrayContaining(made.filter((name) => !unsure.includes(name))));
+  expect(listed.filter((name: string) => name.startsWith('net-') && ![...made, ...unsure].includes(name))).toEqual([]);
 });

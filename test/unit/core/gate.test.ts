@@ -35,6 +35,23 @@ it('what a source did can use its credit up at once', () => {
   expect(gate.enter('a', 600)).toBe(true);
 });
 
+it('who has proved who it is gets back what it cost, and room that others do not take up', () => {
+  const gate = new Gate({ ...LIMITS, total: 40, reserved: 10 });
+  for (let i = 0; i < 20; i++) {
+    expect(gate.enter('member', 0)).toBe(true);
+    gate.prove('member', 0);
+  }
+  const come = (count: number, source: string, now = 0) =>
+    Array.from({ length: count }, () => gate.enter(source, now)).filter((isIn) => isIn).length;
+  // Strangers have what is not reserved.
+  const strangers = Array.from({ length: 40 }, (_, i) => come(1, `stranger${i}`)).reduce((sum, n) => sum + n, 0);
+  expect(strangers).toBe(30);
+  expect(come(4, 'member', 1_000)).toBe(4);
+  expect(come(20, 'member', 10_000)).toBe(4);
+  // An hour later it is one as others.
+  expect(come(1, 'member', 3_600_000)).toBe(0);
+});
+
 it('leaving without having come changes nothing, and sources without end are not all remembered', () => {
   const gate = new Gate(LIMITS);
   gate.leave('x');

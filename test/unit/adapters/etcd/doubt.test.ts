@@ -183,7 +183,7 @@ test('what history tells is what happened, whatever others did before and after'
         for (const earlier of before) store.apply([], earlier);
         doubted.after = store.revision;
         for (const other of meanwhile) store.apply([], other);
-        const was = isSent && store.apply(compares, doubted.writes);
+        const was = isSent ? store.apply(compares, doubted.writes) : undefined;
         for (const other of since) store.apply([], other);
         fc.pre(!compares.every((each) => store.holds(each)));
         const response = store.answer(doubted);
@@ -205,7 +205,7 @@ test('what history tells is what happened, whatever others did before and after'
           });
       },
     ),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
-  expect(told).toBeGreaterThan(500);
+  expect(told).toBeGreaterThan(200);
 });

@@ -3,7 +3,10 @@ import { firstFit } from '../../../../src/adapters/etcd/first-fit.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 
 /** Candidates that are fit, or fail, after so many milliseconds. */
-function search(candidates: readonly (readonly [name: string, ms: number, isFit: boolean])[]) {
+function search(
+  candidates: readonly (readonly [name: string, ms: number, isFit: boolean])[],
+  isWorthIt: (() => boolean) | undefined = undefined,
+) {
   const clock = new VirtualClock();
   const [begun, aborted, discarded]: string[][] = [[], [], []];
   const mended = new Set<string>();
@@ -15,7 +18,9 @@ function search(candidates: readonly (readonly [name: string, ms: number, isFit:
     if (!isFit && !mended.has(name)) throw new Error(name);
     return name;
   };
-  firstFit({ clock, headStartMs: 300, againMs: 500 }, candidates, attempt, (late) => discarded!.push(late)).then(
+  firstFit({ clock, headStartMs: 300, againMs: 500, ...(isWorthIt && { isWorthIt }) }, candidates, attempt, (late) =>
+    discarded!.push(late),
+  ).then(
     (fit) => {
       outcome = fit;
     },
@@ -81,4 +86,25 @@ test('one that failed is tried again while another one is silent', async () => {
   expect(outcome()).toBeUndefined();
   await clock.advance(200);
   expect(outcome()).toBe('a');
+});
+
+test('while it is worth it those that all failed are tried again', async () => {
+  const candidates = [
+    ['a', 0, false],
+    ['b', 10, false],
+  ] as const;
+  let isWorthIt = true;
+  const { clock, mended, outcome } = search(candidates, () => isWorthIt);
+  const given = search(candidates, () => false);
+  await clock.advance(2_000);
+  await given.clock.advance(10);
+  expect([outcome(), given.outcome()]).toEqual([undefined, ['a', 'b']]);
+  mended.add('b');
+  await clock.advance(500);
+  expect(outcome()).toBe('b');
+  const late = search(candidates, () => isWorthIt);
+  await late.clock.advance(2_000);
+  isWorthIt = false;
+  await late.clock.advance(500);
+  expect(late.outcome()).toEqual(['a', 'b']);
 });

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
-import { untilHopeless } from '../../../../src/adapters/etcd/leaderless.ts';
+import { isElecting, untilHopeless } from '../../../../src/adapters/etcd/leaderless.ts';
 import { asStoreError, NO_LEADER, StatusError } from '../../../../src/adapters/etcd/store-error.ts';
 import type { OverlaydError } from '../../../../src/core/errors.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
@@ -46,4 +46,17 @@ test('one that has a leader again, or that is heard of later, begins it anew', a
   void clock.sleep(500).then(() => failures.set('a', refused));
   void clock.sleep(600).then(() => failures.set('a', noLeader));
   expect(await given).toBe(false);
+});
+
+test.each([
+  ['two say that there is no leader', [noLeader, noLeader, refused], 3, 1_000, true],
+  ['one of them has another trouble', [noLeader, untrusted, refused], 3, 1_000, true],
+  ['for longer than an election takes', [noLeader, noLeader, refused], 3, 60_000, false],
+  ['one alone says so', [noLeader, refused, refused], 3, 1_000, false],
+  ['nobody says so', [untrusted, untrusted, untrusted], 3, 1_000, false],
+  ['one of five is there', [noLeader, noLeader, refused, refused, refused], 5, 1_000, false],
+  // A leader may be missing among members that are not listed.
+  ['it is the only one that is listed', [noLeader], 1, 1_000, false],
+])('an election, where of all that do not serve %s', (_, failures, endpoints, forMs, expected) => {
+  expect(isElecting(failures, endpoints, forMs)).toBe(expected);
 });

@@ -6,6 +6,7 @@ import { credentials } from '@grpc/grpc-js';
 import { afterEach, expect, test } from 'vitest';
 import { GrpcPeerTransport } from '../../../../src/adapters/grpc/peer.ts';
 import { createPki } from '../../../../src/adapters/pki/pki.ts';
+import type { OverlaydError } from '../../../../src/core/errors.ts';
 import type { GossipMessage } from '../../../../src/core/gossip/message.ts';
 import { formatHostPort } from '../../../../src/core/host-port.ts';
 import { GossipClient, type GossipMessage as WireMessage } from '../../../../src/gen/overlayd/v1/gossip.ts';
@@ -134,7 +135,9 @@ test('whether the sender is a member is asked with the node id and the fingerpri
   opened.push(b);
   await b.serve(async () => ({ ...plain(a), from: nodeId }), new AbortController().signal);
   await a.transport.request({ nodeId, address: `127.0.0.1:${b.port}` }, plain(a), PATIENT_MS);
-  expect(asked).toEqual([[a.nodeId, pki.fingerprint(a.material.key)]]);
+  const who = [a.nodeId, pki.fingerprint(a.material.key)];
+  // When it connects, and of what it says.
+  expect(asked).toEqual([who, who]);
 });
 
 test('a client of another authority gets no session, and takes no server of another authority', async () => {
@@ -255,6 +258,19 @@ test('who has no certificate gets a few connections, and those for a short time'
   await until('the others to be refused', () => idle.open() <= 8);
   await until('those that stay silent to be closed', () => idle.open() === 0);
   expect((await a.transport.request(peer(b), plain(a), PATIENT_MS)).from).toBe(b.nodeId);
+});
+
+test('a member asks as often as it has to, also while others of its address say nothing', async () => {
+  const [a, b] = [await createNode(), await createNode()];
+  await serve(b);
+  const ask = () => a.transport.ask(peer(b), 'rotateCa', {}, PATIENT_MS).catch(({ code }: OverlaydError) => code);
+  // Each on a connection of its own; it is no keeper, and says so.
+  const codes: unknown[] = [];
+  for (let i = 0; i < 50; i++) codes.push(await ask());
+  expect(new Set(codes)).toEqual(new Set(['keeper-unreachable']));
+  const idle = await flood(b.transport.port, 20);
+  expect(await ask()).toBe('keeper-unreachable');
+  expect(idle.open()).toBe(20);
 });
 
 test('a peer that moved is reached at its new address', async () => {
