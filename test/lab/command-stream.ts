@@ -47,7 +47,7 @@ export async function streamCommands(host: Host, random: Random, signal: AbortSi
     },
     async () => {
       const token = await run('token', 'create', '--quiet');
-      const id = token && token.split('-')[3];
+      const id = token?.split('-')[3];
       if (id) await run('token', 'revoke', id);
     },
     async () => {
