@@ -103,6 +103,22 @@ it('what ended is told with its time, and by whom it was taken away does not cou
   expect(one.running.wireguard.backend.endings.count).toBe(1);
 });
 
+it('what ends while something is written is told as well', async () => {
+  await create(one, 'web');
+  await cluster.clock.advance(1_000);
+  const apply = one.wireguard.apply.bind(one.wireguard);
+  one.wireguard.apply = async (ops) => {
+    const failures = await apply(ops);
+    one.wireguard.apply = apply;
+    one.wireguard.crash('ovlwg0');
+    return failures;
+  };
+  await until(cluster.join());
+  await cluster.clock.advance(5_000);
+  expect(peersOf(one)).toBe(2);
+  expect(one.running.wireguard.backend.endings.count).toBe(1);
+});
+
 it('an exchange of the key that is under way says what it waits for', async () => {
   await create(one, 'web');
   await cluster.clock.advance(1_000);

@@ -52,10 +52,10 @@ export class BackendWatch {
     }
   }
 
-  /** `isOurs`: what is not there any more went by our own doing. */
-  note(seen: SeenWireguard, isOurs: boolean): void {
-    for (const { name, backend } of isOurs ? [] : (this.#seen?.devices ?? []))
-      if (!seen.devices.some((device) => device.name === name)) this.#tellEnd(name, backend);
+  /** `deleted`: what went by our own doing. */
+  note(seen: SeenWireguard, deleted: ReadonlySet<string>): void {
+    for (const { name, backend } of this.#seen?.devices ?? [])
+      if (!deleted.has(name) && !seen.devices.some((device) => device.name === name)) this.#tellEnd(name, backend);
     this.#seen = seen;
     this.#judge();
   }

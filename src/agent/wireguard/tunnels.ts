@@ -265,7 +265,7 @@ export class Tunnels {
     const { logger, onMade, wireguard } = this.#deps;
     if (wanted.devices.length > 0 && this.#deps.keys.backend === undefined) await this.backend.find();
     const wasReady = this.#isReady();
-    await this.#observe(false, signal);
+    await this.#observe([], signal);
     const isEndpointDue = (
       ...[device, peer, endpoint]: Parameters<Parameters<typeof planWireguard>[2]['isEndpointDue']>
     ) => this.#memory.isEndpointDue(device, peer, endpoint, this.#moment());
@@ -276,7 +276,7 @@ export class Tunnels {
     if (ops.length > 0) {
       logger.debug({ ops: ops.map(described), failures: failures.length }, 'WireGuard was changed');
       for (const op of ops) this.#tell(op, failed.has(op));
-      await this.#observe(true, signal);
+      await this.#observe(ops, signal);
     }
     if (!wasReady && this.#isReady()) onMade();
     const context = { mayRemove: () => this.#mayRemove(), signal };
@@ -284,11 +284,12 @@ export class Tunnels {
     return [...new Set([...failures.map(({ error }) => error.message), ...problems])];
   }
 
-  /** `isOurs`: of what was done since the last look. */
-  async #observe(isOurs: boolean, signal: AbortSignal): Promise<void> {
+  /** `done`: since the last look. */
+  async #observe(done: readonly WireguardOp[], signal: AbortSignal): Promise<void> {
     this.#seen = await this.#deps.wireguard.observe(signal);
     this.#lookedAt = this.#deps.clock.elapsed();
-    this.backend.note(this.#seen, isOurs);
+    const deleted = done.flatMap((op) => (op.kind === 'delete-device' ? [op.name] : []));
+    this.backend.note(this.#seen, new Set(deleted));
     this.#memory.note(this.#seen, this.#moment());
   }
 
