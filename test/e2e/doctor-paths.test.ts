@@ -1,5 +1,6 @@
 /** What is wrong with ways that only some packets take: those of encrypted networks, those to published ports, those with a bad checksum. */
 import { beforeAll, expect, test } from 'vitest';
+import { untilEncryptable } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
 import { attach, untilReaches } from '../lab/network.ts';
 import { expectSuccess } from '../lab/process.ts';
@@ -15,7 +16,7 @@ interface Told {
 
 interface Peer {
   readonly Name: string;
-  readonly Path: { readonly State: string } | null;
+  readonly Path: { readonly State: string; readonly Mtu: number } | null;
   readonly EncryptedPath: { readonly State: string; readonly Mtu: number } | null;
 }
 
@@ -51,15 +52,19 @@ async function rule(host: Host, hook: string, priority: number, text: string): P
 beforeAll(async () => {
   const [one, two] = hosts();
   await one.mustOverlayd('network', 'create', 'web');
+  await untilEncryptable(one);
   await one.mustOverlayd('network', 'create', '-o', 'encrypted', 'secret');
   for (const network of ['web', 'secret']) {
     await attach(one, `${network}1`, network);
     await attach(two, `${network}2`, network, '--name', `${network}two`);
     await untilReaches(one, `${network}1`, `${network}two`);
   }
-  await until('both paths to be known', async () => {
+  await until('both paths to be known, and what they carry', async () => {
     const peers = [...(await peersOf(one)), ...(await peersOf(two))];
-    return peers.every(({ Path, EncryptedPath }) => Path?.State === 'passes' && EncryptedPath?.State === 'passes');
+    return peers.every(
+      ({ Path, EncryptedPath }) =>
+        Path?.State === 'passes' && EncryptedPath?.State === 'passes' && Path.Mtu > 0 && EncryptedPath.Mtu > 0,
+    );
   });
 });
 

@@ -1,6 +1,7 @@
 /** Encrypted networks on three hosts, beside plain ones: what reaches whom, through deaths, and through an exchange of keys. */
 import { expect, test } from 'vitest';
 import { Uapi } from '../../src/adapters/wireguard/uapi.ts';
+import { untilEncryptable } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
 import { attach, untilReaches, untilResolves } from '../lab/network.ts';
 import { startPinging } from '../lab/pinging.ts';
@@ -35,6 +36,7 @@ async function untilWell(...hosts: readonly Host[]): Promise<void> {
 
 test('a network that is encrypted, and one that is not, between the same hosts', async () => {
   expect((await one().run(['ip', 'netns', 'list'])).stdout).not.toContain(PLACE);
+  await untilEncryptable(one());
   const create = ['network', 'create', '--subnet'];
   await one().mustOverlayd(...create, '10.81.0.0/24', '--opt', 'encrypted', 'safe');
   await two().mustOverlayd(...create, '10.82.0.0/24', 'plain');

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { untilEncryptable } from '../lab/cluster.ts';
 import { addIpv6, UNDERLAY_IPV6 } from '../lab/dual-stack.ts';
 import { call, startEchoing } from '../lab/echoing.ts';
 import { attach, untilReaches } from '../lab/network.ts';
@@ -12,6 +13,7 @@ const lab = useLab({
     await addIpv6(made);
     const one = made.host(1);
     await one.mustOverlayd('network', 'create', '--ipv6', 'web');
+    await untilEncryptable(one);
     await one.mustOverlayd('network', 'create', '-o', 'encrypted', '--internal', 'vault');
     await attach(one, 'here', 'web');
     await attach(made.host(2), 'far', 'web');

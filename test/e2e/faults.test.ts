@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { untilReady } from '../lab/cluster.ts';
+import { untilMade, untilReady } from '../lab/cluster.ts';
 import { etcdPid } from '../lab/etcd.ts';
 import type { Host } from '../lab/host.ts';
 import { IS_LONG, stopwatch, tell } from '../lab/measuring.ts';
@@ -84,7 +84,7 @@ describe('faults on five hosts', () => {
       return now !== '' && now !== pid;
     });
     await untilReady(lab().hosts);
-    await two.mustOverlayd('network', 'create', 'after-etcd');
+    await untilMade(two, 'after-etcd');
     await two.mustOverlayd('network', 'rm', 'after-etcd');
   });
 
@@ -96,8 +96,10 @@ describe('faults on five hosts', () => {
     const gone = stopwatch();
     await Promise.all(lab().hosts.map((host) => untilResolves(host, `c-${host.name}`, 'mortal', [])));
     tell({ scenario: 'container-killed', ms: gone() });
-    const rows = await five.json('endpoint', 'ls');
-    expect(rows.map((row: { Name: string }) => row.Name)).not.toContain('mortal');
+    await until('it to be off the list', async () => {
+      const rows: { Name: string }[] = await five.json('endpoint', 'ls');
+      return rows.every(({ Name }) => Name !== 'mortal');
+    });
     await until('its port to be gone', async () => (await four.json('status')).LocalEndpoints === 1);
   });
 
@@ -163,7 +165,7 @@ describe('faults on five hosts', () => {
         return true;
       });
       tell({ scenario: 'drift', ms: damaged() });
-      expect((await host.json('status')).Reconcile.Repairs).toBeGreaterThan(Repairs);
+      await until('it to be counted', async () => (await host.json('status')).Reconcile.Repairs > Repairs);
     }
     for (const peer of lab().hosts) await untilReaches(host, 'c-h3', `c-${peer.name}`);
   });

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { formCluster, joinArguments, untilReady } from '../lab/cluster.ts';
+import { formCluster, joinArguments, untilFlawless, untilMade, untilReady } from '../lab/cluster.ts';
 import { EtcdServer } from '../lab/etcd.ts';
 import type { Host } from '../lab/host.ts';
 import { hear, say } from '../lab/multicast.ts';
@@ -44,7 +44,7 @@ describe('members that have addresses of IPv6 alone', () => {
     const status = await two.json('status');
     for (const url of status.Store.Endpoints) expect(url).toMatch(/^https:\/\/\[2001:db8:77::\d\]:2379$/);
     expect(status.Peers.map(({ Address }: { Address: string }) => Address)).toContain('[2001:db8:77::3]:7946');
-    expect(status.Problems).toEqual([]);
+    await untilFlawless(two);
     expect(await one.must(['ss', '-Hltn'])).toMatch(/(\*|\[::\]):7946/);
   });
 
@@ -172,7 +172,7 @@ describe('a host that changes its address', () => {
     );
     await untilReady(members());
     await allReach();
-    await two.mustOverlayd('network', 'create', 'later');
+    await untilMade(two, 'later');
   });
 
   test('is not followed to the other family', async () => {
@@ -253,7 +253,7 @@ describe('two hosts of IPv6', () => {
     await untilReaches(one, 'm1', 'm2');
     const [{ AdvertiseAddress, Vtep }] = await one.json('node', 'inspect', 'h2');
     expect([AdvertiseAddress, Vtep]).toEqual(['10.77.0.2', '2001:db8:77::2']);
-    expect((await one.json('status')).Problems).toEqual([]);
+    await untilFlawless(one);
     expect(await one.must(['ip', '-n', 'ovl-4096', 'link', 'show', 'vx0'])).toContain('mtu 1430');
   });
 });

@@ -115,9 +115,12 @@ describe('joining', () => {
     ]);
     await untilReady(lab().hosts);
     for (const host of lab().hosts) {
-      const nodes = await host.json('node', 'ls');
-      const states = nodes.map((node: { Name: string; State: string }) => `${node.Name} ${node.State}`);
-      expect(states.sort()).toEqual(['alpha ready', 'h2 ready', 'h3 ready', 'h4 ready', 'h5 ready']);
+      await until(`${host.name} to list all as ready`, async () => {
+        const nodes: { Name: string; State: string }[] = await host.json('node', 'ls');
+        const states = nodes.map(({ Name, State }) => `${Name} ${State}`).sort();
+        if (states.join() === 'alpha ready,h2 ready,h3 ready,h4 ready,h5 ready') return true;
+        throw new Error(states.join());
+      });
     }
   });
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { untilReady } from '../lab/cluster.ts';
+import { untilFlawless, untilReady } from '../lab/cluster.ts';
 import { attach, untilResolves } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
@@ -39,7 +39,7 @@ test('an agent that is killed at any moment of its start leaves no process, and 
   await until('what the agents started to end', async () => (await left()).length === 0);
   await one.agent.start();
   await untilReady([one]);
-  expect((await one.json('status')).Problems).toEqual([]);
+  await untilFlawless(one);
   for (const [network, address] of addresses) await untilResolves(one, `c-${network}`, network, [address]);
 });
 
@@ -60,7 +60,7 @@ test('one that is killed is found again by what it left below /run, and one that
   expect((await names(disk)).sort()).toEqual([...NETWORKS].sort());
   await one.agent.start();
   await untilReady([one]);
-  expect((await one.json('status')).Problems).toEqual([]);
+  await untilFlawless(one);
 });
 
 test('of several that start at once after a crash one goes on, and the others say that it does', async () => {

@@ -1,6 +1,7 @@
 /** Metrics of real agents, read by people and by a real Prometheus. Its alerts: `alerts/alerts.test.ts`. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { METRICS } from '../../src/core/metrics/catalog.ts';
+import { untilReady } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
 import { OPENMETRICS, readMetrics, seriesValue } from '../lab/metrics.ts';
 import { attach, resolve, untilReaches } from '../lab/network.ts';
@@ -22,6 +23,7 @@ beforeAll(async () => {
   await untilReaches(two(), 'c2', 'api');
   await one().agent.stop();
   await one().agent.start(['--log-level', 'debug', '--metrics-listen', PORT]);
+  await untilReady(lab().hosts);
   await until('all paths to be known', async () => {
     const { Peers, State } = await one().json('status');
     return State === 'ready' && Peers.every(({ Path }: { Path: { State: string } }) => Path?.State === 'passes');
@@ -91,5 +93,5 @@ test('another program has the port: the agent does its part, says so, and takes 
   await attach(two(), 'c3', 'web');
   await other.kill('SIGKILL');
   await until('it to be served', async () => (await two().run(['curl', '-sf', `http://${PORT}/metrics`])).code === 0);
-  expect((await findings()).map(({ Code }) => Code)).not.toContain('metrics-unserved');
+  await until('nothing to be told', async () => (await findings()).every(({ Code }) => Code !== 'metrics-unserved'));
 });

@@ -1,6 +1,6 @@
 /** Members behind NAT: what they reach, by what way, and what becomes of it when their routers change. */
 import { describe, expect, test } from 'vitest';
-import { joinArguments, untilReady } from '../lab/cluster.ts';
+import { joinArguments, untilEncryptable, untilReady } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
 import { attach, untilReaches, untilResolves } from '../lab/network.ts';
 import { Router } from '../lab/router.ts';
@@ -68,6 +68,7 @@ describe('members behind NAT', () => {
 
   test('reach containers of others, and are reached, by name', async () => {
     const [one] = lab().hosts as readonly [Host, Host];
+    await untilEncryptable(one);
     await one.mustOverlayd('network', 'create', '-o', 'encrypted', 'safe');
     const at = await attach(one, 'c1', 'safe', '--name', 'web');
     const behind = await attach(hidden[0]!, 'c3', 'safe', '--name', 'hut');

@@ -177,8 +177,11 @@ describe('network commands', () => {
     await overlayd('network', 'create', '--label', 'keep=yes', 'idle2');
     expect(await overlayd('network', 'prune', '-f', '--filter', 'label!=keep')).toBe('idle1');
     expect(await overlayd('network', 'prune', '-f')).toBe('idle2');
-    const left = await lab().host(2).json('network', 'ls');
-    expect(left.map((row: { Name: string }) => row.Name).sort()).toEqual(['office', 'other', 'vault']);
+    const left = async () => {
+      const rows: { Name: string }[] = await lab().host(2).json('network', 'ls');
+      return rows.map(({ Name }) => Name).sort();
+    };
+    await expect.poll(left).toEqual(['office', 'other', 'vault']);
   });
 
   test('a name, a VNI and a subnet that were removed can be used again', async () => {

@@ -1,8 +1,8 @@
 /** The agent has the rights that its unit gives it, and no others. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { joinArguments, untilReady } from '../lab/cluster.ts';
+import { test } from 'vitest';
+import { joinArguments, untilFlawless, untilReady } from '../lab/cluster.ts';
 import { attach, untilReaches, untilResolves } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
@@ -33,7 +33,7 @@ test('with those it does all that it is for', async () => {
   await one.must(['ip', '-n', namespace, 'link', 'delete', port!.trim()]);
   await until('the port to be back', async () => (await ports()).length === 1);
   await untilReady(lab().hosts);
-  for (const host of lab().hosts) expect((await host.json('status')).Problems).toEqual([]);
+  await untilFlawless(...lab().hosts);
   await one.mustOverlayd('network', 'disconnect', 'web', 'netns:c1');
   await until('the network to be gone', async () => !(await one.must(['ip', 'netns', 'list'])).includes('ovl-'));
 });

@@ -45,3 +45,32 @@ export async function untilEncryptable(host: Host): Promise<void> {
 export function formLabCluster(lab: Lab, initArguments: readonly string[] = []): Promise<void> {
   return formCluster(lab.hosts, initArguments);
 }
+
+/** Nothing is wrong with the hosts as far as they know: what has just begun may tell of something for a moment. */
+export async function untilFlawless(...hosts: readonly Host[]): Promise<void> {
+  for (const host of hosts) {
+    await until(`${host.name} to have nothing to say`, async () => {
+      const { Problems } = await host.json('status');
+      if (Problems.length > 0) throw new Error(Problems.join('; '));
+      return true;
+    });
+  }
+}
+
+/** A network made by a host whose way to etcd may be on its way back: refused until then, or done though nobody heard of it. */
+export async function untilMade(host: Host, network: string): Promise<void> {
+  await until(`${host.name} to make network ${network}`, async () => {
+    const { code, stderr } = await host.overlayd('network', 'create', network);
+    if (code === 0 || stderr.includes('already exists')) return true;
+    throw new Error(stderr);
+  });
+}
+
+/** The other way round. */
+export async function untilUnmade(host: Host, network: string): Promise<void> {
+  await until(`${host.name} to remove network ${network}`, async () => {
+    const { code, stderr } = await host.overlayd('network', 'rm', network);
+    if (code === 0 || stderr.includes('not found')) return true;
+    throw new Error(stderr);
+  });
+}
