@@ -19,17 +19,7 @@ import { isUplink } from '../../core/plan/naming.ts';
 import type { RowTable } from '../../core/row-table.ts';
 import { describeErrno } from '../native/system-call.ts';
 import { deleteAddress, replaceAddress } from '../netlink/address.ts';
-import {
-  decodeLink,
-  dumpLinks,
-  getLink,
-  newBridge,
-  newVeth,
-  newVxlan,
-  setAddrGenMode,
-  setBridgePort,
-  setLink,
-} from '../netlink/link.ts';
+import { newBridge, newVeth, newVxlan, setAddrGenMode, setBridgePort, setLink } from '../netlink/link.ts';
 import type { Request } from '../netlink/message.ts';
 import { deleteFdb, deleteNeighbour, replaceFdb, replaceNeighbour } from '../netlink/neighbour.ts';
 import { deleteRoute, replaceRoute } from '../netlink/route.ts';
@@ -48,8 +38,6 @@ const NO_IPV6 = ['EAFNOSUPPORT', 'ENOTSUP', 'EOPNOTSUPP'];
 const NONE: readonly string[] = [];
 /** Behind whatever a host has of its own. */
 const UPLINK_METRIC = 4_000;
-/** So many links are asked for one by one; after that all of them at once are cheaper. */
-const SINGLE_LOOKS = 8;
 /** So many requests are sent at once; no more of them are kept. */
 const MOST_PENDING = 500;
 /** IP time to live of the tunnels' packets. */
@@ -58,7 +46,7 @@ const TTL = 64;
 /** By position of the op: why it was not done, or, of an op of many rows, why some of them were not, by theirs. */
 export type Failures = Map<number, PlainError | ReadonlyMap<number, PlainError>>;
 
-type Socket = Pick<NetlinkSocket, 'request' | 'requestMany' | 'get' | 'dump'>;
+type Socket = Pick<NetlinkSocket, 'request' | 'requestMany' | 'indexOf'>;
 
 interface Pending {
   readonly op: number;
@@ -74,7 +62,6 @@ export class Batch {
   readonly #setSysctl: (key: string, value: string) => void;
   #pending: Pending[] = [];
   readonly #indexes = new Map<string, number>();
-  #looks = 0;
   readonly #files: number[] = [];
 
   /** `setSysctl`: in the namespace of the socket. */
@@ -228,15 +215,9 @@ export class Batch {
     const known = this.#indexes.get(link);
     if (known !== undefined) return known;
     this.flush();
-    this.#looks += 1;
-    if (this.#looks > SINGLE_LOOKS) {
-      for (const { name, index } of this.#socket.dump(dumpLinks(), decodeLink)) this.#indexes.set(name, index);
-      this.#looks = 0;
-      return this.#indexes.get(link);
-    }
-    const found = this.#socket.get(getLink({ name: link }), decodeLink, ['ENODEV']);
-    if (found) this.#indexes.set(link, found.index);
-    return found?.index;
+    const index = this.#socket.indexOf(link);
+    if (index !== undefined) this.#indexes.set(link, index);
+    return index;
   }
 
   /** A namespace, open until the request was sent; undefined: the socket's own. */

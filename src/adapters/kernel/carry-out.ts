@@ -44,18 +44,19 @@ export async function carryOut(memory: Memory, stages: readonly StageOfWork[]): 
 async function carryOutStage(memory: Memory, works: readonly Work[]): Promise<Refusal[]> {
   const { flows, leave } = memory;
   const all = works.map((work) => ({ work, failures: new Map() as Failures }));
-  // Links that go have gone a moment later, and the kernel looks for connections for as long: meanwhile the rest is done.
-  const later: Promise<void>[] = [];
+  // Links that go have gone a moment later, and hold up whoever changes others meanwhile; the kernel looks for connections for
+  // as long. So they come after all that is done at once.
+  const later: (() => Promise<void>)[] = [];
   for (const { work, failures } of all) {
     const placed = work.ops.map((op, at) => ({ op, at }));
     for (const [means, ops] of Map.groupBy(placed, ({ op }) => meansOf(op))) {
       leave.check();
-      if (means === 'removal') later.push(remove(work, ops, failures));
-      else if (means === 'conntrack') later.push(forget(flows, work, ops, failures));
+      if (means === 'removal') later.push(() => remove(work, ops, failures));
+      else if (means === 'conntrack') later.push(() => forget(flows, work, ops, failures));
       else attempt(ops, failures, () => doAll(memory, work, means, ops, failures));
     }
   }
-  await Promise.all(later);
+  await Promise.all(later.map((begin) => begin()));
   return all.flatMap(({ failures }, work) =>
     [...failures].flatMap(([op, failed]): Refusal[] =>
       failed instanceof Map

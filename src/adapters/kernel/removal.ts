@@ -6,7 +6,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isNetworkNamespace } from '../../core/plan/naming.ts';
-import { decodeLink, deleteLink, deleteLinkGroup, getLink, setLink } from '../netlink/link.ts';
+import { deleteLink, deleteLinkGroup, setLink } from '../netlink/link.ts';
 import type { Request } from '../netlink/message.ts';
 import { NetlinkSocket, type Outcome } from '../netlink/socket.ts';
 import { GONE } from './batch.ts';
@@ -58,6 +58,7 @@ async function remove(
 ): Promise<Outcome | undefined> {
   if (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
   running += 1;
+  const indexes = names.map((name) => socket.indexOf(name));
   let answer: Outcome | undefined;
   const answered = ask(place, request).then((outcome) => {
     answer = outcome;
@@ -70,7 +71,7 @@ async function remove(
   for (;;) {
     await Promise.race([answered, sleep(LOOK_AGAIN_MS)]);
     if (answer) return answer;
-    if (names.every((name) => !isThere(socket, name))) return undefined;
+    if (!indexes.some((index) => index !== undefined && socket.hasIndex(index))) return undefined;
   }
 }
 
@@ -81,8 +82,4 @@ async function ask(place: string, request: Request): Promise<Outcome> {
   } finally {
     worker.close();
   }
-}
-
-function isThere(socket: NetlinkSocket, name: string): boolean {
-  return socket.get(getLink({ name }), decodeLink, ['ENODEV']) !== undefined;
 }

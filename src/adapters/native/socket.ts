@@ -23,6 +23,10 @@ export const SO = {
 /** Of `SOL.IPV6`. */
 export const IPV6_V6ONLY = 26;
 export const MSG = { PEEK: 0x2, DONTWAIT: 0x40, TRUNC: 0x20, NOSIGNAL: 0x4000 } as const;
+/** `linux/sockios.h` */
+const [SIOCGIFNAME, SIOCGIFINDEX] = [0x8910, 0x8933];
+const IFNAMSIZ = 16;
+const IFREQ_BYTES = 40;
 const POLL = { IN: 1, OUT: 4, ERR: 8, HUP: 16, NVAL: 32 } as const;
 
 const native = {
@@ -35,6 +39,7 @@ const native = {
   send: libc('int64_t send(int fd, const void *data, uint64_t length, int flags)'),
   recv: libc('int64_t recv(int fd, void *data, uint64_t length, int flags)'),
   poll: libc('int poll(void *fds, uint64_t count, int timeout)'),
+  ioctl: libc('int ioctl(int fd, uint64_t request, void *argument)'),
   close: libc('int close(int fd)'),
   ifNameToIndex: libc('uint32_t if_nametoindex(const char *name)'),
 };
@@ -100,6 +105,33 @@ export function receive(fd: number, into: Uint8Array, flags = 0): number | undef
 export function closeDescriptor(fd: number): void {
   // A second time the number may be another thread's already.
   callOnce('close', native.close, [fd]);
+}
+
+/**
+ * Index of a link of the namespace that the socket is in; undefined: there is none. Nobody who changes links is waited for, as
+ * `RTM_GETLINK` does. Where there is none, the kernel first looks for a module of that name.
+ */
+export function linkIndex(fd: number, name: string): number | undefined {
+  const request = Buffer.alloc(IFREQ_BYTES);
+  if (request.write(name) >= IFNAMSIZ) return undefined;
+  return askOfLink(fd, SIOCGIFINDEX, request) ? request.readInt32LE(IFNAMSIZ) : undefined;
+}
+
+/** Whether there is a link of that index; one that is being removed has lost it. */
+export function hasLink(fd: number, index: number): boolean {
+  const request = Buffer.alloc(IFREQ_BYTES);
+  request.writeInt32LE(index, IFNAMSIZ);
+  return askOfLink(fd, SIOCGIFNAME, request);
+}
+
+function askOfLink(fd: number, what: number, request: Uint8Array): boolean {
+  try {
+    call('ioctl', native.ioctl, [fd, what, request]);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENODEV') return false;
+    throw error;
+  }
 }
 
 /** Descriptors to wait for; each is waited for until something can be read, or until it fails. */

@@ -149,6 +149,8 @@ export function newLink(link: NewLink, kind: string, data?: (writer: PayloadWrit
 
 function writeNewLink(writer: PayloadWriter, { name, mac, mtu, namespaceFd, gsoMaxBytes }: NewLink): void {
   writer.text(nl.IFLA_IFNAME, name).u32(nl.IFLA_MTU, mtu);
+  // Of a veth's queues, one for each processor, the kernel takes all but one back, and waits for that twice.
+  writer.u32(nl.IFLA_NUM_TX_QUEUES, 1).u32(nl.IFLA_NUM_RX_QUEUES, 1);
   if (mac !== undefined) writer.mac(nl.IFLA_ADDRESS, mac);
   if (namespaceFd !== undefined) writer.u32(nl.IFLA_NET_NS_FD, namespaceFd);
   if (gsoMaxBytes !== undefined) writer.u32(nl.IFLA_GSO_MAX_SIZE, gsoMaxBytes);
@@ -263,10 +265,7 @@ function writeHeader(writer: PayloadWriter, set: { index: number; flags?: number
 // ---------------------------------------------------------------- answers and events
 /** Of `RTM_NEWLINK` and `RTM_DELLINK`. */
 export function decodeLink({ view, start, end }: Message): LinkMessage {
-  let name = '';
-  let mac = '';
-  let kind = '';
-  let slaveKind = '';
+  let [name, mac, kind, slaveKind] = ['', '', '', ''];
   let [mtu, group, master, link] = [0, 0, 0, 0];
   let linkNetnsid: number | undefined;
   let inet6: Inet6Data | undefined;

@@ -12,6 +12,8 @@ import {
   AF,
   bindSocket,
   closeDescriptor,
+  hasLink,
+  linkIndex,
   MSG,
   netlinkAddress,
   openSocket,
@@ -177,6 +179,15 @@ export class NetlinkSocket {
     });
     if (outcome?.ok === false && !none.includes(outcome.code)) throw this.#refused(outcome);
     return value;
+  }
+
+  /** As of `linkIndex`. */
+  indexOf(name: string): number | undefined {
+    return linkIndex(this.#fd, name);
+  }
+
+  hasIndex(index: number): boolean {
+    return hasLink(this.#fd, index);
   }
 
   /**

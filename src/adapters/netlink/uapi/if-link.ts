@@ -22,6 +22,8 @@ export const IFLA_AF_SPEC = 26;
 export const IFLA_GROUP = 27;
 export const IFLA_NET_NS_FD = 28;
 export const IFLA_EXT_MASK = 29;
+export const IFLA_NUM_TX_QUEUES = 31;
+export const IFLA_NUM_RX_QUEUES = 32;
 /** Id of the namespace that `IFLA_LINK` is in, where that is another one. */
 export const IFLA_LINK_NETNSID = 37;
 /** Bytes; of packets of IPv4 as well, up to 65,536. */

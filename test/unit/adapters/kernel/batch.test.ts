@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
 import { Batch } from '../../../../src/adapters/kernel/batch.ts';
-import type { LinkMessage } from '../../../../src/adapters/netlink/link.ts';
 import type { Op } from '../../../../src/core/host-state.ts';
 import { neighbourTable } from '../../../../src/core/row-table.ts';
 
@@ -18,8 +17,7 @@ const noAnswer = (): never => {
 const broken = {
   request: noAnswer,
   requestMany: noAnswer,
-  get: () => ({ index: 7 }) as LinkMessage as never,
-  dump: () => [],
+  indexOf: () => 7,
 };
 
 function failed(ops: readonly Op[]): number[] {
