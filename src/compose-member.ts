@@ -49,7 +49,8 @@ export function isCertified(pki: Pick<Pki, 'readCertificate'>, identity: Identit
   return pki.readCertificate(shownCertificate(identity).certificate).isKeepers;
 }
 
-interface CertificationParts extends Pick<CertificationDeps, 'own' | 'pki' | 'clock' | 'keepers' | 'logger'> {
+interface CertificationParts
+  extends Pick<CertificationDeps, 'own' | 'pki' | 'clock' | 'random' | 'keepers' | 'logger'> {
   readonly member: Member;
   readonly transport: GrpcPeerTransport;
   readonly store: EtcdStore;

@@ -232,7 +232,7 @@ export async function startAgent(
     );
     const joining: { server?: JoinServer } = {};
     const certification = composeCertification(
-      { own, pki, clock, keepers, logger: log, member, transport, store, etcd, joining, storeSide },
+      { own, pki, clock, random, keepers, logger: log, member, transport, store, etcd, joining, storeSide },
       identity,
       options,
     );

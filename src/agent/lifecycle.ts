@@ -315,6 +315,8 @@ export class Lifecycle {
     try {
       const identity = await this.#deps.file.load();
       if (identity?.phase === 'member') {
+        // Whoever asks one that is about to be replaced asks in vain. What keeps it from ending is told when it is started.
+        if (identity.store.bundled) await this.#deps.etcd.endOutdated(etcdSettingsOf(identity)).catch(() => undefined);
         this.#membership = await this.#deps.startMember(identity, former).catch((error: unknown) => {
           if (identity.store.bundled) this.#keepEtcd(identity);
           throw error;

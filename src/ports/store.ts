@@ -183,6 +183,10 @@ export interface EtcdServer {
    * it goes on; `store-removed`.
    */
   ensure(settings: EtcdServerSettings): Promise<{ readonly endpoints: readonly string[] }>;
+  /**
+   * Ends one that runs and is not as these settings want it, which {@link ensure} would replace: before anybody here asks it anything.
+   */
+  endOutdated(settings: EtcdServerSettings): Promise<void>;
   /** To be called when the store stalls: an adopted server that died without our notice is started again. */
   check(): Promise<void>;
   stop(): Promise<void>;

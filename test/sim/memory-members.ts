@@ -305,6 +305,9 @@ export class MemoryServer implements EtcdServer {
     this.#setRunning(false);
   }
 
+  /** What it runs with does not matter here. */
+  async endOutdated(): Promise<void> {}
+
   async setAside(): Promise<void> {
     this.#moveAway();
   }

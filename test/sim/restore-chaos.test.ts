@@ -5,6 +5,7 @@
  */
 import { expect, it } from 'vitest';
 import { keys } from '../../src/core/records.ts';
+import { exposingOf, isOfHost } from './exposures.ts';
 import { begin, calm, fill, live, newWorld, type WeightedStep, type World } from './history.ts';
 import { FATE } from './history-fate.ts';
 import { USERS } from './history-users.ts';
@@ -47,7 +48,9 @@ async function decide({ cluster }: World): Promise<void> {
       const network = truthOf(cluster.etcd).networks.find(({ id }) => id === record.networkId);
       const hasPlace = record.addresses.every(({ subnet }) => network?.subnets.some(({ cidr }) => cidr === subnet));
       if (hasPlace && cluster.etcd.entries(keys.endpoint(record)).length > 0) continue;
-      const gone = host.running.endpoints.disconnect(record.networkId, container.text, true);
+      const gone: Promise<unknown> = isOfHost(record)
+        ? exposingOf(host).unexpose(record.networkId)
+        : host.running.endpoints.disconnect(record.networkId, container.text, true);
       await cluster.clock.until(gone).catch(() => undefined);
     }
   }

@@ -117,6 +117,10 @@ class BundledEtcd implements EtcdServer {
     });
   }
 
+  endOutdated(settings: EtcdServerSettings): Promise<void> {
+    return this.#serially(async () => void (await this.#findWanted(settings)));
+  }
+
   async check(): Promise<void> {
     if (this.#wanted !== undefined && !(await this.#isUp())) await this.#revive(this.#quit.signal);
   }
@@ -195,17 +199,8 @@ class BundledEtcd implements EtcdServer {
   async #run(wanted: Wanted): Promise<void> {
     if (wanted.begin === undefined && !(await hasData(this.#directory))) throw dataGone(this.#directory);
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    const sameCa = (await this.#readText(CA_FILE)) === wanted.material.caCertificate;
+    const { args, running } = await this.#findWanted(wanted);
     await this.#writeMaterial(wanted);
-    const args = renderServerArguments(this.#directory, wanted, this.#ports);
-
-    let running = await findServer(this.#directory);
-    if (running !== undefined && !(sameCa && sameArguments(running.args, args))) {
-      this.#logger.info({ pid: running.pid }, 'etcd runs with other settings, replacing it');
-      this.#process = undefined;
-      await stopServer(this.#directory, running, this.#clock);
-      running = undefined;
-    }
     if (running !== undefined) {
       this.#logger.info({ pid: running.pid }, 'etcd runs already');
       // Our own child stays the object that is supervised.
@@ -227,6 +222,18 @@ class BundledEtcd implements EtcdServer {
       // Also one that is not ready yet (a long log to replay): its end must not go unnoticed.
       if (await isRunning(started)) void this.#supervise(started, this.#quit.signal);
     }
+  }
+
+  /** How it is to run, and the one that runs so; another one ends. */
+  async #findWanted(wanted: Wanted): Promise<{ args: readonly string[]; running: ServerProcess | undefined }> {
+    const running = await findServer(this.#directory);
+    const args = renderServerArguments(this.#directory, wanted, this.#ports);
+    const isSameCa = (await this.#readText(CA_FILE)) === wanted.material.caCertificate;
+    if (!running || (isSameCa && sameArguments(running.args, args))) return { args, running };
+    this.#logger.info({ pid: running.pid }, 'etcd runs with other settings, replacing it');
+    this.#process = undefined;
+    await stopServer(this.#directory, running, this.#clock);
+    return { args, running: undefined };
   }
 
   async #supervise(owned: OwnedProcess, signal: AbortSignal): Promise<void> {

@@ -15,7 +15,7 @@ import { KEEPER_NAMES_LEVEL, levelOf, STORE_LEVEL } from '../../core/levels.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import type { Pki } from '../../ports/identity.ts';
 import type { CaKey } from '../../ports/keepers.ts';
-import type { Clock, Logger } from '../../ports/runtime.ts';
+import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import { beginRotation, type CaRotationDeps, finishRotation, progressOf } from './ca-rotation.ts';
 import type { Identity } from './identity.ts';
 import { noteIssued } from './issued.ts';
@@ -30,6 +30,7 @@ export interface CertificationDeps {
   readonly own: OwnIdentity;
   readonly pki: Pki;
   readonly clock: Clock;
+  readonly random: Pick<Random, 'next'>;
   readonly logger: Logger;
   readonly keepers: Pick<KeeperCalls, 'askOthers'>;
   readonly view: () => Pick<
@@ -49,6 +50,8 @@ export type Trust = Pick<NodeRecord, 'certifiedBy' | 'trusts'>;
 /** The clock is looked at so often, because it may jump: until then this node and its peers refuse each other. */
 const LOOK_MS = 30_000;
 const RETRY_MS = 5_000;
+/** After a failure, whatever changes meanwhile; twice as long after each further one, and not to the moment. */
+const FIRST_HOLD_MS = 250;
 
 export class Certification {
   readonly #deps: CertificationDeps;
@@ -102,7 +105,7 @@ export class Certification {
 
   /** Ends when the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
+    for (let failures = 0; !signal.aborted; ) {
       const results = [
         await this.#attempt('the certificates of the cluster are not followed yet', () => this.#follow()),
         await this.#attempt("the CA's key is not as it should be yet", () => this.#holdKey()),
@@ -112,9 +115,18 @@ export class Certification {
         await this.#attempt('the certificate is not on record yet', () => this.#note()),
         await this.#attempt('the next CA is not the only one yet', () => this.#finish()),
       ];
+      failures = results.includes(false) ? failures + 1 : 0;
+      // Members change one after another where much does: keepers that cannot help are not asked at each of them.
+      if (failures > 0) await this.#hold(failures, signal);
       const waitMs = this.#isWaiting || results.includes(false) ? RETRY_MS : LOOK_MS;
       await waitAtMost(this.#due, waitMs, this.#deps.clock, signal);
     }
+  }
+
+  async #hold(failures: number, signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#deps;
+    const ms = Math.min(RETRY_MS, FIRST_HOLD_MS * 2 ** (failures - 1));
+    await clock.sleep(ms * (0.5 + random.next() / 2), signal).catch(() => undefined);
   }
 
   /** The same again and again is said once. */

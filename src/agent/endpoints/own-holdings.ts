@@ -2,6 +2,7 @@
  * What a host has itself, whatever etcd and members say: its own record, its endpoints, the networks that they are on.
  * Hearsay does not touch it; etcd's word does, unless etcd has fallen back behind what it was.
  */
+import { HOST_AS_OWNER } from '../../core/expose.ts';
 import { SEED_REVISION } from '../../core/gossip/replica.ts';
 import { encodeRecord } from '../../core/record-codec.ts';
 import { addressList, type EndpointRecord, keys, type NodeRecord } from '../../core/records.ts';
@@ -87,12 +88,15 @@ function storeProblem(
     ({ name, networkId }) => `${name} (network ${view.network(networkId)?.name ?? networkId.slice(0, 12)})`,
   );
   const shown = missing.slice(0, 5).join(', ') + (missing.length > 5 ? ` and ${missing.length - 5} more` : '');
+  // Its own address is no container's.
+  const isOwn = unclaimed(state, local).some(({ tool }) => tool === HOST_AS_OWNER.tool);
+  const ofHost = isOwn ? ' (of this host itself: `overlayd network unexpose NETWORK`)' : '';
   const isMissing =
     view.cluster() !== undefined && (state.revisionOf(keys.node(selfId)) ?? SEED_REVISION) <= SEED_REVISION;
   const todo = isMissing
     ? 'It does not hold this node, which enters itself again unless another one has its name: see `overlayd node ls`, and `overlayd node rm` the other one if it is gone'
     : missing.length > 0
-      ? `It does not hold these endpoints of this host: ${shown}; restore a newer backup, or disconnect them and connect them anew`
+      ? `It does not hold these endpoints of this host: ${shown}; restore a newer backup, or disconnect them and connect them anew${ofHost}`
       : 'It holds all endpoints of this host, and is taken as it is once the other hosts had a minute to claim theirs';
   return `${what}. Nothing is taken down meanwhile. ${todo}; docs/operations.md, "Back up, restore and move the store"`;
 }

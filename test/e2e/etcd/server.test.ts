@@ -252,12 +252,18 @@ test('while the CA is replaced, certificates of both are good; another CA takes 
   await server.ensure(settingsOf({ ...material, caCertificate }));
   const restarted = await pidOf();
   expect(restarted).not.toBe(pid);
+  // An agent that starts, before it asks it anything.
+  const another = create();
+  await another.endOutdated(settingsOf({ ...material, caCertificate }));
+  expect(await runs(restarted)).toBe(true);
   await open({ ...material, caCertificate }).get('/k');
   await open({ ...next.material, caCertificate }).get('/k');
   // Its own of the next one, as any that is renewed.
   await server.ensure(settingsOf({ ...next.material, caCertificate }));
   expect(await pidOf()).toBe(restarted);
   await open(next.material).get('/k');
+  await another.endOutdated(settingsOf(material));
+  expect(await runs(restarted)).toBe(false);
 });
 
 test('a port in use is named with who uses it', async () => {

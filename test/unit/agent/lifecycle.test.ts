@@ -29,6 +29,7 @@ function agent(saved?: IdentityState) {
     starts: 0,
     ensured: 0,
     checked: 0,
+    order: [] as string[],
     stops: 0,
     etcd: 'absent',
     cleared: false,
@@ -37,6 +38,7 @@ function agent(saved?: IdentityState) {
   };
   const startMember = async (identity: Identity) => {
     host.starts++;
+    host.order.push('member started');
     if (host.blocked) throw inUse();
     await fixture.clock.sleep(host.startMs);
     const stop = async () => {
@@ -50,8 +52,10 @@ function agent(saved?: IdentityState) {
       if (host.etcdBlocked) throw inUse();
       host.etcd = 'running';
       host.ensured++;
+      host.order.push('etcd ensured');
       return { endpoints: [] };
     },
+    endOutdated: async () => void host.order.push('outdated etcd ended'),
     check: async () => {
       host.checked++;
     },
@@ -92,6 +96,16 @@ test('a member that cannot start is tried again until it can', async () => {
   expect(lifecycle.current?.identity).toEqual(IDENTITY);
   expect(lifecycle.situation).toEqual({ busy: undefined, problem: undefined });
   expect(host.starts).toBe(2);
+  quit.abort();
+  await clock.until(ended);
+});
+
+test('an etcd that is to be replaced has ended before anything here asks it, and the member does not wait for the next one', async () => {
+  const { lifecycle, host, clock, quit } = agent(IDENTITY);
+  const { attempted, ended } = lifecycle.resume(quit.signal);
+  await clock.until(attempted);
+  await clock.advance(MINUTE_MS);
+  expect(host.order).toEqual(['outdated etcd ended', 'member started', 'etcd ensured']);
   quit.abort();
   await clock.until(ended);
 });

@@ -10,6 +10,7 @@ import type { AgentVersion } from '../../../../src/core/levels.ts';
 import { decodeCluster, decodeNode, encodeRecord } from '../../../../src/core/record-codec.ts';
 import { type ClusterRecord, keys, type NodeRecord, PREFIX } from '../../../../src/core/records.ts';
 import { toldView } from '../../../fixtures/told-view.ts';
+import { seededRandom } from '../../../sim/seeded-random.ts';
 import { ADMISSION, ClusterFixture, memoryFile, pki } from './cluster-fixture.ts';
 
 export const AGENT: AgentVersion = { version: '0.4.0', levels: { from: 1, to: 4 } };
@@ -150,6 +151,7 @@ export class CertifiedMember {
     this.certification = new Certification(
       {
         ...{ own: this.own, pki, clock: cluster.clock, logger: cluster.logger, keepers: { askOthers } },
+        random: seededRandom(1),
         view: () => this.#view.view,
         liveness: () => 'ready',
         take: async (identity) => void this.taken.push(identity),

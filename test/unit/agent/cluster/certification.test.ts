@@ -2,7 +2,9 @@ import 'reflect-metadata';
 import { X509Crl } from '@peculiar/x509';
 import { afterEach, expect, test } from 'vitest';
 import type { Identity } from '../../../../src/agent/cluster/identity.ts';
+import { reissue } from '../../../../src/agent/cluster/renewal.ts';
 import { shownCertificate } from '../../../../src/core/ca-rotation.ts';
+import { OverlaydError } from '../../../../src/core/errors.ts';
 import { decodeCertificates } from '../../../../src/core/record-codec.ts';
 import { keys } from '../../../../src/core/records.ts';
 import { backdatedCertificate } from '../../../fixtures/certificate.ts';
@@ -73,6 +75,28 @@ test('while no keeper answers a member goes on with what it has, and asks again'
   await made.until(() => cluster.log.some(({ message }) => message === 'certificate not renewed, trying again'));
   expect(plain!.taken).toEqual([]);
   keeper!.away = false;
+  await made.until(() => plain!.taken.length === 1);
+});
+
+test('while members change all the time keepers that cannot help are asked now and then, and soon when they can', async () => {
+  const { fixture: made, cluster, members } = await fixture(1);
+  const [, plain] = members;
+  let [asked, isAway] = [0, true];
+  const ca = { certificate: plain!.own.current.caCertificate, key: members[0]!.own.current.caKey! };
+  const askOthers = async () => {
+    asked++;
+    if (isAway) throw new OverlaydError('keeper-unreachable', 'no keeper', { retryable: true });
+    return (await reissue({ pki, clock: cluster.clock }, ca, plain!.own.current, 90 * DAY_MS, false)) as never;
+  };
+  cluster.clock.step(61 * DAY_MS);
+  await plain!.run({ keepers: { askOthers } });
+  for (let i = 0; i < 1_000; i++) {
+    await plain!.see();
+    await cluster.clock.advance(10);
+  }
+  expect(asked).toBeGreaterThan(3);
+  expect(asked).toBeLessThan(15);
+  isAway = false;
   await made.until(() => plain!.taken.length === 1);
 });
 
