@@ -71,7 +71,7 @@ const ABOUT_ALL = ['completion', 'help'];
 /** `args` is what follows the program's name. Never throws. */
 export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<number> {
   try {
-    const line = normaliseSwitches(args);
+    const line = helpBehind(normaliseSwitches(args));
     const word = firstWord(line);
     const program = createProgram(surroundings, word, asksVersion(line, word));
     refuseUnknownCommand(program, line);
@@ -86,6 +86,14 @@ export async function runCommand(args: readonly string[], surroundings: Surround
 function firstWord(args: readonly string[]): string | undefined {
   const at = args.findIndex((arg, i) => !arg.startsWith('-') && !GLOBAL_FLAGS.includes(args[i - 1] ?? ''));
   return args[at];
+}
+
+/** `--help network create` asks for the help of that command, and not for that of all. */
+function helpBehind(args: readonly string[]): readonly string[] {
+  const word = firstWord(args);
+  const at = args.findIndex((arg) => arg === '-h' || arg === '--help');
+  if (word === undefined || at < 0 || at > args.indexOf(word)) return args;
+  return [...args.filter((arg, i) => i !== at && arg !== '--'), '--help'];
 }
 
 /** Behind a command it is none of ours: `docker network inspect -v` is something else. */
@@ -109,7 +117,7 @@ export function createProgram(surroundings: Surroundings, word?: string, hasVers
       // Of commander's own: help and version.
       writeOut: (text) => surroundings.writeOut(wrapLines(text, surroundings.columns)),
       writeErr: (text) => surroundings.writeError(wrapLines(text, surroundings.columns)),
-      outputError: (text) => surroundings.writeError(text.replace(/^error: /, 'overlayd: ')),
+      outputError: (text) => surroundings.writeError(text.replace(/^error: (command-(?=argument))?/, 'overlayd: ')),
       getOutHelpWidth: () => surroundings.columns,
       getErrHelpWidth: () => surroundings.columns,
       getOutHasColors: () => surroundings.terminal.output,

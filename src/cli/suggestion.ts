@@ -109,6 +109,10 @@ function unknownCommand(program: Command, command: Command, word: string, furthe
   const path = pathOf(command);
   const meantWithIt = meantAt(`${path} ${word}`, further);
   const meant = meantWithIt.length > 0 ? meantWithIt : meantBy(program, command, word);
+  if (word === 'help' && command !== program) {
+    const words = [...path.split(' ').slice(1), further].filter((each) => each !== '' && !each.startsWith('-'));
+    return new UsageError(`unknown command 'help'\n(Did you mean overlayd help ${words.join(' ')}?)`);
+  }
   const hint =
     meant.length === 0 ? '' : `\n(Did you mean ${meant.length > 1 ? `one of ${meant.join(', ')}` : meant[0]}?)`;
   const service =

@@ -52,6 +52,23 @@ test('a node that is given another name has it on all hosts, also after a restar
   ).not.toBe('');
 });
 
+test('an endpoint is found by its network where several have its name', async () => {
+  const one = lab().host(1);
+  for (const network of ['left', 'right']) await one.mustOverlayd('network', 'create', network);
+  await attach(one, 'twice', 'left', '--name', 'both');
+  await one.mustOverlayd('network', 'connect', '--name', 'both', 'right', 'netns:twice');
+  const { code, stderr } = await one.overlayd('inspect', 'both');
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(
+      /endpoint both is ambiguous: \w+ \((left|right)\/both on h1\), \w+ \((left|right)\/both on h1\)/,
+    ),
+  ]);
+  const template = '{{.Kind}} {{.Network}}';
+  expect(await one.mustOverlayd('inspect', '--format', template, 'right/both')).toBe('endpoint right');
+  expect(await one.mustOverlayd('endpoint', 'inspect', '--format', '{{.Network}}', 'left/both')).toBe('left');
+});
+
 test('processes are called what they are', async () => {
   const one = lab().host(1);
   const comm = (pid: number) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim();

