@@ -71,3 +71,15 @@ test('says what stands in its way, and joins once it is away', async () => {
   const { code, stderr } = await one().overlayd('network', 'connect', 'later', 'incus:early');
   expect([code, stderr]).toEqual([1, expect.stringMatching(/Incus has no such instance; `incus list --all-projects`/)]);
 });
+
+test('joins where its resolver’s file is a pipe, which is left alone', async () => {
+  await one().mustOverlayd('network', 'create', 'piped');
+  await incus.must('launch', 'busybox', 'pipe');
+  await inside('pipe', 'sh', '-c', 'rm -f /etc/resolv.conf && mkfifo /etc/resolv.conf');
+  const { code, stderr } = await one().overlayd('network', 'connect', 'piped', 'incus:pipe');
+  expect([code, stderr]).toEqual([0, expect.stringMatching(/nameserver .*; what is there was left alone/)]);
+  expect(await endpointNames(one())).toContain('pipe');
+  await inside('pipe', 'test', '-p', '/etc/resolv.conf');
+  await incus.must('delete', '-f', 'pipe');
+  await until('its end', async () => !(await endpointNames(one())).includes('pipe'));
+});
