@@ -3,6 +3,7 @@ import { type CommandSettings, loadForCommand } from './adapters/config-file.ts'
 import { createCallClient } from './adapters/grpc/control-call.ts';
 import { hostFiles } from './adapters/host-files.ts';
 import { createHostPrograms } from './adapters/host-programs.ts';
+import { Interruption } from './adapters/interruption.ts';
 import { Output } from './adapters/output.ts';
 import type { Traces } from './adapters/traces/exporter.ts';
 import { EXIT } from './cli/exit.ts';
@@ -25,6 +26,8 @@ function settingsOf(flags: ReadonlyMap<string, string>): Promise<CommandSettings
 /** Open once the agent was asked, where traces are on. */
 let traces: Traces | undefined;
 const TRACES_MS = 1_000;
+
+const interruption = new Interruption();
 
 /** Bundled, the programs lie beside this one. */
 const fromSource = import.meta.filename.endsWith('.ts');
@@ -100,6 +103,7 @@ const surroundings: Surroundings = {
   },
   now: () => Date.now(),
   sleep: async (ms) => (await import('node:timers/promises')).setTimeout(ms),
+  untilInterrupted: (work) => interruption.until(work),
   runDir: async (flags) => (await settingsOf(flags)).runDir,
   async connect(socketPath, flags) {
     const { traces: url } = await settingsOf(flags);
@@ -113,7 +117,7 @@ const surroundings: Surroundings = {
       (await import('./adapters/grpc/control.ts')).createControlClient(socketPath, undefined, tracer);
     return createCallClient(socketPath, { older, tracer });
   },
-  openRemote: async (target) => (await import('./adapters/remote-shell.ts')).openRemoteShell(target),
+  openRemote: async (target, signal) => (await import('./adapters/remote-shell.ts')).openRemoteShell(target, signal),
   async runAgent(args) {
     const name = fromSource ? 'agent-main.ts' : 'agent.cjs';
     const file = `${import.meta.dirname}/${name}`;
@@ -136,6 +140,8 @@ async function main(): Promise<never> {
   const failure = await out.drain();
   if (failure) errors.write(`overlayd: the output could not be written whole: ${failure.message}\n`);
   await errors.drain();
+  // A shell that runs it in a loop ends the loop.
+  if (interruption.by !== undefined && code !== EXIT.ok) process.kill(process.pid, interruption.by);
   process.exit(failure && code === EXIT.ok ? EXIT.failure : code);
 }
 

@@ -6,6 +6,10 @@ export const hostFiles = {
     const { readFile } = await import('node:fs/promises');
     return readFile(path, 'utf8').catch(undefinedWhereNone);
   },
+  async size(path: string): Promise<number | undefined> {
+    const { stat } = await import('node:fs/promises');
+    return stat(path).then(({ size }) => size, undefinedWhereNone);
+  },
   async list(directory: string): Promise<readonly string[]> {
     const { readdir } = await import('node:fs/promises');
     return (await readdir(directory).catch(undefinedWhereNone)) ?? [];

@@ -14,12 +14,13 @@ const CONNECT_LIMIT_S = 10;
 const SSH_FAILED = 255;
 const CONNECTED = 'overlayd-connected';
 
-export const openRemoteShell: OpenRemoteShell = async (target) => {
+export const openRemoteShell: OpenRemoteShell = async (target, signal) => {
   const [{ spawn }, { mkdtemp, rm }, { tmpdir }] = await Promise.all([
     import('node:child_process'),
     import('node:fs/promises'),
     import('node:os'),
   ]);
+  signal.throwIfAborted();
   // Paths of sockets are short.
   const directory = await mkdtemp(`${tmpdir()}/overlayd-ssh-`);
   const argvOf = (own: readonly string[], command: string) => [
@@ -32,8 +33,16 @@ export const openRemoteShell: OpenRemoteShell = async (target) => {
     ]),
     ...['--', target.destination, command],
   ];
-  const start = (own: readonly string[], command: string) =>
-    spawn('ssh', argvOf(own, command), { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+  const start = (own: readonly string[], command: string) => {
+    const child = spawn('ssh', argvOf(own, command), {
+      ...{ stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } },
+    });
+    // It gives the terminal back where it was asking for a password.
+    const interrupt = () => child.kill();
+    signal.addEventListener('abort', interrupt);
+    child.once('close', () => signal.removeEventListener('abort', interrupt));
+    return child;
+  };
 
   // It lives as long as its standard input is open: when this process ends, however it does, so does the connection.
   const master = start(['-M'], `echo ${CONNECTED}; exec cat >/dev/null`);
@@ -47,10 +56,12 @@ export const openRemoteShell: OpenRemoteShell = async (target) => {
     await connected(master, ended, target);
   } catch (error) {
     await close();
+    signal.throwIfAborted();
     throw error;
   }
   return {
     async run(script, { input = '' } = {}) {
+      signal.throwIfAborted();
       const child = start(['-o', 'ControlMaster=no'], `sh -c ${quoteWord(script)}`);
       const ending = endOf(child);
       // Who ends before it has read all has said why.
@@ -58,6 +69,7 @@ export const openRemoteShell: OpenRemoteShell = async (target) => {
       if (typeof input === 'string') child.stdin!.end(input);
       else await sendFile(input, child);
       const end = await ending;
+      signal.throwIfAborted();
       if (end.code === SSH_FAILED) throw sshFailure(target, end.stderr);
       return end;
     },
@@ -116,13 +128,12 @@ function notStarted(cause: NodeJS.ErrnoException): OverlaydError {
 }
 
 async function sendFile({ file, onSent }: SentFile, child: ChildProcess): Promise<void> {
-  const { createReadStream, statSync } = await import('node:fs');
-  const total = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  const { createReadStream } = await import('node:fs');
   const from: Readable = createReadStream(file);
   let sent = 0;
   from.on('data', (chunk: Buffer) => {
     sent += chunk.length;
-    onSent?.(sent, total);
+    onSent?.(sent);
   });
   await new Promise<void>((resolve, reject) => {
     from.once('error', (cause) => {

@@ -31,6 +31,8 @@ export interface Surroundings {
   readonly ask: (question: string) => Promise<string>;
   readonly now: () => number;
   readonly sleep: (ms: number) => Promise<void>;
+  /** The signal is aborted when somebody interrupts the command; the work then cleans up after itself, and ends. */
+  readonly untilInterrupted: <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>;
   /** Directory of the agent's socket, out of `--run-dir`, `--config` and the environment. */
   readonly runDir: (flags: ReadonlyMap<string, string>) => Promise<string>;
   /** `flags` as of `runDir`. */
@@ -47,6 +49,8 @@ export interface Surroundings {
 export interface HostFiles {
   /** Undefined when there is none. */
   read(path: string): Promise<string | undefined>;
+  /** In bytes; undefined when there is none. */
+  size(path: string): Promise<number | undefined>;
   /** Names of what is in a directory; none where there is no such directory. */
   list(directory: string): Promise<readonly string[]>;
   /** With the directories that lead to it. What is there is replaced, by the whole of it or not at all. */

@@ -19,10 +19,10 @@ export interface RemoteEnd {
   readonly stderr: string;
 }
 
-/** A file of this host, of which `onSent` hears how many bytes have gone, of how many. */
+/** A file of this host, of which `onSent` hears how many bytes have gone. */
 export interface SentFile {
   readonly file: string;
-  readonly onSent?: (bytes: number, total: number) => void;
+  readonly onSent?: (bytes: number) => void;
 }
 
 export interface RemoteShell {
@@ -31,5 +31,8 @@ export interface RemoteShell {
   close(): Promise<void>;
 }
 
-/** Throws `tool-missing`, `peer-refused`, `peer-unreachable`, `permission-denied`, with the next step. */
-export type OpenRemoteShell = (target: RemoteTarget) => Promise<RemoteShell>;
+/**
+ * Throws `tool-missing`, `peer-refused`, `peer-unreachable`, `permission-denied`, with the next step. Once `signal` is aborted this and
+ * all that runs throws its reason; what was begun there may go on.
+ */
+export type OpenRemoteShell = (target: RemoteTarget, signal: AbortSignal) => Promise<RemoteShell>;

@@ -28,6 +28,7 @@ export async function bootStory(fleet: Fleet): Promise<void> {
     assert.match(refused.stderr, /refuses this user's keys/);
     const key = await one.sh('cat /root/.ssh/id_ed25519.pub');
     await two.sh(`mkdir -p -m 700 /root/.ssh && echo '${key}' >> /root/.ssh/authorized_keys`);
+    await interruptAdding(one, two);
     const text = await one.sh(`overlayd host add ${SSH} root@${two.address}`);
     assert.match(text, /copied overlayd_.*\.deb there.*installed overlayd.*joined as b2.*a packet has gone to b2/s);
     // Byte for byte what dpkg knows of it.
@@ -70,6 +71,22 @@ export async function bootStory(fleet: Fleet): Promise<void> {
       await fullDisk(two);
     },
   );
+}
+
+/** Ctrl-C while the package is on its way. */
+async function interruptAdding(one: BootedHost, two: BootedHost): Promise<void> {
+  const onTheWay = async () => (await two.run(['sh', '-c', 'ls -d /var/tmp/overlayd.*'])).code === 0;
+  const tokens = await one.sh('overlayd token ls');
+  const words = ['sh', '-c', `echo $$ >/run/adding; exec overlayd host add ${SSH} root@${two.address}`];
+  const adding = one.run(words, { timeoutMs: 120_000 });
+  await until('the package to be on its way', onTheWay);
+  await one.sh('kill -INT "$(cat /run/adding)"');
+  const { code, stderr } = await adding;
+  assert.notEqual(code, 0);
+  assert.match(stderr, /interrupted; typed again, it goes on where it ended/);
+  assert.equal(await one.sh('ls -d /tmp/overlayd* 2>/dev/null || true'), '');
+  await until('nothing of it to be left there', async () => !(await onTheWay()));
+  assert.equal(await one.sh('overlayd token ls'), tokens);
 }
 
 /** A data directory that can be filled without filling the machine's disk; etcd takes 130 MB of it. */

@@ -63,6 +63,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'src/adapters/config-file.ts',
     'src/adapters/host-files.ts',
     'src/adapters/host-programs.ts',
+    'src/adapters/interruption.ts',
     'src/adapters/output.ts',
     'src/adapters/remote-shell.ts',
     'src/adapters/grpc/control.ts',

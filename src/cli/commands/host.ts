@@ -64,14 +64,13 @@ Examples:
     .action(async (places: string[], options: AddOptions) => {
       const requests = new Map(places.map((place) => [place, requestOf(place, options, session)]));
       checkOptions(places, options);
-      await forEach(
-        session,
-        places,
-        (place) => add(session, place, requests.get(place)!, options),
-        (added) => {
-          if (options.format === 'json') printJson(session, added);
-        },
-      );
+      const print = (added: readonly object[]) => {
+        if (options.format === 'json') printJson(session, added);
+      };
+      await session.surroundings.untilInterrupted((signal) => {
+        const work = (place: string) => add(session, place, { ...requests.get(place)!, signal }, options);
+        return forEach(session, places, work, print, signal);
+      });
     });
 }
 
@@ -82,7 +81,7 @@ function checkOptions(places: readonly string[], { name, address, store, plain }
   }
 }
 
-function requestOf(place: string, options: AddOptions, { surroundings }: Session): AddRequest {
+function requestOf(place: string, options: AddOptions, { surroundings }: Session): Omit<AddRequest, 'signal'> {
   const { name, address, identity, sshOption = [], store, plain } = options;
   return {
     ...{ name, address, keeps: store ? 'store' : plain ? 'nothing' : undefined },

@@ -22,6 +22,8 @@ export interface AddRequest extends HostOptions {
   readonly target: RemoteTarget;
   /** File of the package; undefined: one is found. */
   readonly package?: (Release & { readonly path: string }) | undefined;
+  /** Aborted: nothing of it stays under way, here or there. */
+  readonly signal: AbortSignal;
 }
 
 export interface AddedHost {
@@ -57,9 +59,9 @@ export async function withHost<T>(
       'this host is no member of a cluster, so there is none to add a host to: `overlayd init` first',
     );
   }
-  const { target } = request;
+  const { target, signal } = request;
   // Who is asked for a password is not told of anything else meanwhile.
-  const shell = await session.surroundings.openRemote(target);
+  const shell = await session.surroundings.openRemote(target, signal);
   try {
     const who = parseWho((await mustRun(shell, ASK_WHO, 'asking who we are there')).stdout);
     if (who.asRoot === undefined) {
@@ -99,7 +101,7 @@ export async function addHost(
   else say(`it is a member already, as ${nodeName}`);
   // Before it is chosen by itself.
   if (plan.keeps === 'nothing') await changeKeeping(session, nodeName, plan.keeps, say);
-  const { path, skipped } = await untilPathPasses(session, nodeName);
+  const { path, skipped } = await untilPathPasses(session, nodeName, request.signal);
   say(
     path
       ? `a packet has gone to ${nodeName} and come back by the data path (${path.words})`
@@ -154,12 +156,13 @@ function asRoot(shell: RemoteShell, by: 'root' | 'sudo'): RemoteShell {
 async function mustRun(
   shell: Pick<RemoteShell, 'run'>,
   script: string,
-  what: string,
+  what: string | (() => string),
   input?: Parameters<RemoteShell['run']>[1],
 ): Promise<RemoteEnd> {
   const end = await shell.run(script, input);
   if (end.code === 0) return end;
-  throw new OverlaydError('host-unsuitable', `${what} failed there: ${lastLines(end) || `it ended with ${end.code}`}`);
+  const doing = typeof what === 'string' ? what : what();
+  throw new OverlaydError('host-unsuitable', `${doing} failed there: ${lastLines(end) || `it ended with ${end.code}`}`);
 }
 
 function progress<T>(
@@ -182,29 +185,34 @@ async function provide<T extends { readonly version: string }>(
     ? { ...request.package, isMade: false }
     : await progress(session, 'looking for the package', (report) => findPackage(session, wanted, report));
   try {
+    request.signal.throwIfAborted();
     return await work(found);
   } finally {
     await removePackage(session, found);
   }
 }
 
-/** Script that takes the file from standard input and prints the directory in which it is. */
-export const receive = (fileName: string) => `set -e
+/**
+ * Script that takes the file from standard input and installs it. However it ends, it removes the file; where the connection ends in the
+ * middle of the file it does no more, and later it goes on to its end.
+ */
+export const receiveAndInstall = (kind: Release['kind'], fileName: string, bytes: number) => `set -e
 umask 022
 directory=$(mktemp -d /var/tmp/overlayd.XXXXXX)
+trap 'rm -rf "$directory"' EXIT
+trap 'exit 1' HUP INT PIPE TERM
 chmod 755 "$directory"
-cat >"$directory/${fileName}" || { rm -rf "$directory"; exit 1; }
-echo "$directory"`;
+file=$directory/${fileName}
+cat >"$file"
+[ "$(wc -c <"$file")" -eq ${bytes} ] || { echo 'only a part of the file arrived' >&2; exit 1; }
+${INSTALL[kind](fileName)}`;
 
-/** Lists that are older than the mirror name files that are gone. */
-const INSTALL: Readonly<Record<Release['kind'], (directory: string, fileName: string) => string>> = {
-  deb: (directory, fileName) => `trap 'rm -rf ${directory}' EXIT
-export DEBIAN_FRONTEND=noninteractive
-install() { apt-get install -y -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 ${directory}/${fileName} </dev/null 2>&1; }
+/** Of `$file`. Lists that are older than the mirror name files that are gone. */
+const INSTALL: Readonly<Record<Release['kind'], (fileName: string) => string>> = {
+  deb: () => `export DEBIAN_FRONTEND=noninteractive
+install() { apt-get install -y -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$file" </dev/null 2>&1; }
 said=$(install) || said=$(apt-get update -qq 2>&1 && install) || { echo "$said"; exit 1; }`,
-  archive: (directory, fileName) => `set -e
-trap 'rm -rf ${directory}' EXIT
-tar -xzf ${directory}/${fileName} -C /opt
+  archive: (fileName) => `tar -xzf "$file" -C /opt
 /opt/${fileName.replace(/\.tar\.gz$/, '')}/install`,
 };
 
@@ -215,18 +223,24 @@ async function installPackage(
   say: (line: string) => void,
 ): Promise<FoundPackage> {
   const { fileName, kind, path } = found;
-  let bytes = 0;
-  const { stdout } = await progress(session, `copying ${fileName}`, (report) => {
-    const onSent = (sent: number, total: number) => {
-      bytes = sent;
-      report(`copying ${fileName}: ${Math.floor((10 * sent) / total) * 10} % of ${bytesText(total)}`);
+  const bytes = await session.surroundings.files.size(path);
+  if (bytes === undefined) throw new OverlaydError('invalid-argument', `${path}: there is no such file`);
+  const allSent = Promise.withResolvers<void>();
+  let isSent = false;
+  const what = () => (isSent ? 'installing the package' : 'copying the package');
+  let running: Promise<RemoteEnd> | undefined;
+  await progress(session, `copying ${fileName}`, (report) => {
+    const onSent = (sent: number) => {
+      report(`copying ${fileName}: ${Math.floor((10 * sent) / bytes) * 10} % of ${bytesText(bytes)}`);
+      if (sent < bytes) return;
+      isSent = true;
+      allSent.resolve();
     };
-    return mustRun(shell, receive(fileName), 'copying the package', { input: { file: path, onSent } });
+    running = mustRun(shell, receiveAndInstall(kind, fileName, bytes), what, { input: { file: path, onSent } });
+    return Promise.race([allSent.promise, running]);
   });
   say(`copied ${fileName} there (${bytesText(bytes)})`);
-  const end = await progress(session, `installing ${fileName} and what it depends on`, () =>
-    mustRun(shell, INSTALL[kind](stdout.trim().split('\n').at(-1)!, fileName), 'installing the package'),
-  );
+  const end = await progress(session, `installing ${fileName} and what it depends on`, () => running!);
   // What `install` of the archive finds missing.
   for (const line of end.stdout.split('\n'))
     if (/is missing/.test(line)) session.warn([line.replace(/^install: /, '')]);

@@ -18,6 +18,7 @@ const REPACK_DEB = `set -e
 umask 022
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 mkdir -p "$work/root/DEBIAN"
 chmod 755 "$work/root" "$work/root/DEBIAN"
 dpkg-query -L overlayd | while IFS= read -r path; do

@@ -25,6 +25,7 @@ const LOST_LOOKS = 3;
 export function untilPathPasses(
   session: Session,
   nodeName: string,
+  signal: AbortSignal,
 ): Promise<{ readonly path: PathSeen | undefined; readonly skipped: string }> {
   const { now, sleep } = session.surroundings;
   return session.ask(`waiting for ${nodeName}`, async (client, report) => {
@@ -48,6 +49,7 @@ export function untilPathPasses(
         if (path?.state === 'lost') lost++;
       } else report(`waiting until ${nodeName} is heard`);
       await sleep(AGAIN_MS);
+      signal.throwIfAborted();
     }
     throw isHeard ? pathFailed(diagnosis, nodeName) : unheard(nodeName);
   });

@@ -272,6 +272,7 @@ export async function run(line: string | readonly string[], options: RunOptions 
     ask: async () => 'n',
     now: () => NOW,
     sleep: async () => {},
+    untilInterrupted: (work) => work(new AbortController().signal),
     openRemote: async ({ destination }) => {
       throw new OverlaydError('peer-unreachable', `ssh does not reach ${destination}`);
     },
@@ -303,6 +304,7 @@ export async function run(line: string | readonly string[], options: RunOptions 
 export function memoryFiles(files: Map<string, string>): Surroundings['files'] {
   return {
     read: async (path) => files.get(path),
+    size: async (path) => files.get(path)?.length,
     list: async (directory) => {
       const inside = [...files.keys()].filter((path) => path.startsWith(`${directory}/`));
       return inside.map((path) => path.slice(directory.length + 1));
