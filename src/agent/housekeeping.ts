@@ -34,7 +34,7 @@ export interface HousekeepingDeps extends ClaimAuditDeps {
     AddressClaims,
     'expectLeftovers' | 'isOfThisRun' | 'leftoversSettled' | 'settleLeftovers' | 'space'
   >;
-  readonly engineEndpoints: Pick<EngineEndpoints, 'unclaimedFormer'>;
+  readonly engineEndpoints: { readonly former: Pick<EngineEndpoints['former'], 'unclaimed'> };
   readonly networks: Pick<Networks, 'find' | 'finishRemovals' | 'list'>;
   readonly selfRecord: Pick<SelfRecord, 'refresh'>;
   /** Not by a node that is no member any more, nor by an agent that does not speak the cluster's level. */
@@ -115,7 +115,7 @@ export class Housekeeping {
       claims.expectLeftovers();
     }
     if (!behind) {
-      await releaseFormer(this.#deps, engineEndpoints.unclaimedFormer());
+      await releaseFormer(this.#deps, engineEndpoints.former.unclaimed());
       if (!claims.leftoversSettled) {
         await releaseLeftovers(this.#deps, { selfId: this.#selfId, isOfThisRun: (id) => claims.isOfThisRun(id) });
         claims.settleLeftovers();

@@ -219,6 +219,7 @@ export class Member {
     this.engineEndpoints = new EngineEndpoints({
       ...{ selfId, state, store, commit, containers, dataPath, kernel: ports.kernel, names, clock, logger },
       storeAway: () => this.storeState === 'away',
+      onFormerLeft: () => this.#housekeeping.wake(),
       ...{ claims: this.claims, releases: this.releases, local: this.local, endpoints: this.endpoints },
     });
     this.#housekeeping = new Housekeeping(

@@ -6,7 +6,7 @@ import { ask, type Fleet, hang, step, untilReady } from './fleet.ts';
 
 const IMAGE = 'busybox-local';
 /** Since Debian 13 the client is a package of its own. */
-const INSTALL_DOCKER = `apt-get install -y -qq --no-install-recommends docker.io iptables $(apt-cache pkgnames docker-cli | grep -x docker-cli)`;
+export const INSTALL_DOCKER = `apt-get install -y -qq --no-install-recommends docker.io iptables $(apt-cache pkgnames docker-cli | grep -x docker-cli)`;
 
 export async function dockerStory(fleet: Fleet): Promise<void> {
   const { one, two, hosts } = fleet;
@@ -65,19 +65,28 @@ export async function dockerStory(fleet: Fleet): Promise<void> {
     await until('api to reach shop', () => pings(one, 'api', 'shop'));
   });
 
-  await step('a power loss of both at once: all containers are back by name', async () => {
-    await Promise.all(hosts.map((host) => host.cutPower()));
-    await fleet.bootAll();
-    for (const host of hosts) await untilReady(host);
-    await until('shop to reach api', () => pings(two, 'shop', 'api'));
-    await until('api to reach shop', () => pings(one, 'api', 'shop'));
-  });
+  await step(
+    'a power loss of both at once: all containers are back by name, under the addresses that they had',
+    async () => {
+      const before = await Promise.all([addressOf(one, 'api'), addressOf(two, 'shop')]);
+      await Promise.all(hosts.map((host) => host.cutPower()));
+      await fleet.bootAll();
+      for (const host of hosts) await untilReady(host);
+      await until('shop to reach api', () => pings(two, 'shop', 'api'));
+      await until('api to reach shop', () => pings(one, 'api', 'shop'));
+      assert.deepEqual(await Promise.all([addressOf(one, 'api'), addressOf(two, 'shop')]), before);
+    },
+  );
 
   await step('apt remove takes Docker’s side out too', async () => {
     await two.sh('docker rm -f shop');
     await two.must(['apt-get', 'remove', '-y', '-qq', 'overlayd']);
     assert.equal(await two.sh('grep 169.254.53.53 /etc/docker/daemon.json 2>/dev/null || true'), '');
   });
+}
+
+function addressOf(host: BootedHost, container: string): Promise<string> {
+  return host.sh(`docker inspect -f '{{.NetworkSettings.Networks.web.IPAddress}}' ${container}`);
 }
 
 async function pings(host: BootedHost, container: string, name: string): Promise<boolean> {

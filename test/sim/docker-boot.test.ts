@@ -120,14 +120,133 @@ describe('a host that boots while etcd is away', () => {
     await pass(20_000);
   });
 
-  it('releases what no container took, once etcd is back', async () => {
+  it('keeps what it had until its engine has answered, and then releases what no container took', async () => {
     await until(one.start());
     one.store.heal();
-    await pass(10_000);
+    await pass(60_000);
+    expect(addresses()).toEqual(['10.0.0.2', '10.0.0.3', '10.0.0.77', '10.0.1.2']);
+    one.engine.disk.containers.clear();
+    void one.engine.start();
+    await pass(60_000);
+    expect(addresses()).toEqual([]);
+  });
+
+  it('releases what it had when no engine comes', async () => {
+    await until(one.start());
+    one.store.heal();
+    await pass(310_000);
     expect(addresses()).toEqual([]);
     void one.engine.start();
     await pass(60_000);
     expect(Object.values(byName(one))).not.toContain('down');
+  });
+});
+
+describe('a host that boots while etcd answers', () => {
+  const boot = async () => {
+    await one.reboot();
+    await pass(20_000);
+    await until(one.start());
+    await pass(5_000);
+    void one.engine.start();
+    await pass(60_000);
+  };
+
+  it('has the address again that its only container of a network had, with its MAC, and each time', async () => {
+    await create('web', { ipv6: true });
+    await service(one, 'api', { web: {} });
+    await service(two, 'shop', { web: {} });
+    await pass(1_000);
+    const of = () => claims().map(({ name, addresses: all, mac }) => [name, all.map(({ ip }) => ip), mac]);
+    const before = of();
+    for (let times = 0; times < 2; times++) {
+      await boot();
+      expect(of()).toEqual(before);
+    }
+  });
+
+  it('has it again where Docker asks before anything is known of the cluster', async () => {
+    await create('web');
+    await service(two, 'shop', { web: {} });
+    await service(one, 'api', { web: {} });
+    await pass(1_000);
+    const before = byName(one);
+    await one.reboot();
+    await two.crash();
+    one.store.cut();
+    await one.start();
+    void one.engine.start();
+    await pass(4_000);
+    one.store.heal();
+    await until(two.start());
+    await pass(60_000);
+    expect(byName(one)).toEqual(before);
+  });
+
+  it.each(['silent', 'refusing'] as const)(
+    'has it again where etcd is away at first (%s), and others know it',
+    async (fault) => {
+      await create('web');
+      await service(two, 'shop', { web: {} });
+      await service(one, 'api', { web: {} });
+      await pass(1_000);
+      const before = byName(one);
+      await one.reboot();
+      one.store.cut(fault);
+      await one.start();
+      await pass(2_000);
+      void one.engine.start();
+      await pass(9_000);
+      one.store.heal();
+      await pass(60_000);
+      expect(byName(one)).toEqual(before);
+    },
+  );
+
+  it('gives no address of one container to another one', async () => {
+    await create('web');
+    for (const name of ['api', 'store']) await service(one, name, { web: {} });
+    await pass(1_000);
+    const before = addresses();
+    await boot();
+    expect(Object.values(byName(one))).not.toContain('down');
+    expect(addresses().filter((address) => before.includes(address))).toEqual([]);
+  });
+
+  it('has all addresses again where the engine says for whom it wants one', async () => {
+    one.engine.version = '29.0.0';
+    await create('web');
+    for (const name of ['api', 'store']) await service(one, name, { web: {} });
+    await pass(1_000);
+    const before = byName(one);
+    await boot();
+    expect(byName(one)).toEqual(before);
+  });
+
+  it('has again what a container had that its engine gave up on', async () => {
+    await create('web');
+    for (const name of ['api', 'store']) await service(one, name, { web: {} });
+    await pass(1_000);
+    const before = byName(one);
+    await one.reboot();
+    one.store.cut();
+    await one.start();
+    void one.engine.start();
+    // etcd is back before any of them is started.
+    await pass(18_000);
+    one.store.heal();
+    await pass(60_000);
+    expect(byName(one)).toEqual(before);
+  });
+
+  it('gives the address of a container that has not come back to nobody else once its engine has answered', async () => {
+    await create('web');
+    await until(one.engine.run('once', { networks: { web: {} } }));
+    await pass(1_000);
+    await boot();
+    expect(addresses()).toEqual([]);
+    await until(one.engine.run('new', { networks: { web: {} } }));
+    expect(byName(one)).toEqual({ once: 'down', new: '10.0.0.3/24' });
   });
 });
 

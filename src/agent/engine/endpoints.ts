@@ -11,13 +11,7 @@ import { OverlaydError } from '../../core/errors.ts';
 import { FAMILIES, familyOf } from '../../core/ip.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { handoverLinkOf } from '../../core/plan/naming.ts';
-import {
-  addressList,
-  type EndpointAddress,
-  type EndpointRecord,
-  hasAddress,
-  type NetworkRecord,
-} from '../../core/records.ts';
+import { addressList, type EndpointRecord, hasAddress, keys, type NetworkRecord } from '../../core/records.ts';
 import type { Containers } from '../../ports/host.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { Wanted } from '../claims/address-choice.ts';
@@ -28,8 +22,8 @@ import { foundLink } from '../endpoints/container-link.ts';
 import { EndpointChange, type EndpointChangeDeps } from '../endpoints/endpoint-change.ts';
 import type { Endpoints, EndpointsDeps } from '../endpoints/endpoints.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
-import { encodedEntries } from '../endpoints/own-holdings.ts';
 import { requireAttachable } from '../networks/encryption.ts';
+import { FormerAddresses } from './former.ts';
 import { engineKnowsMore } from './other-names.ts';
 import { addressOf, isExactly, type Reservation, Reservations, type WantedAddress } from './reservations.ts';
 import { leadToService, type ServiceLeadDeps } from './service-lead.ts';
@@ -46,6 +40,8 @@ export interface EngineEndpointsDeps extends EndpointChangeDeps, ServiceLeadDeps
   readonly endpoints: Pick<Endpoints, 'drop'>;
   /** Etcd has not answered since the start, for so long that it is not asked for the sake of one address. */
   readonly storeAway: () => boolean;
+  /** There is something of {@link FormerAddresses.unclaimed}. */
+  readonly onFormerLeft: () => void;
   readonly clock: Clock;
 }
 
@@ -60,13 +56,14 @@ export class EngineEndpoints {
   readonly #queue = new KeyedQueue();
   /** When the endpoint was made in this run of the agent, by the engine's endpoint id. */
   readonly #madeAt = new Map<string, number>();
-  /** The engine's id of the container that it starts because we asked it to. */
-  #starting: string | undefined;
   readonly change: EndpointChange;
+  readonly former: FormerAddresses;
 
   constructor(deps: EngineEndpointsDeps) {
     this.#deps = deps;
     this.change = new EndpointChange(deps);
+    const isReserved = (record: EndpointRecord) => this.#reserved.has(record);
+    this.former = new FormerAddresses({ ...deps, isReserved, onLeft: deps.onFormerLeft });
   }
 
   /** Claims an address, and with it one of the network's other family, which is asked for next. */
@@ -77,7 +74,7 @@ export class EngineEndpoints {
     const begun = held ?? this.#reserved.begun(network.id, family);
     const prepared = begun && addressOf(begun.record, family);
     if (begun && prepared !== undefined && ip === undefined) return this.#reserved.tell(begun, prepared);
-    const former = begun ? undefined : this.#former(network, ip);
+    const former = begun ? undefined : this.former.find(network.id, { ip, name });
     const its = former && addressOf(former, family);
     if (former && its !== undefined) {
       // It goes by the MAC that it had.
@@ -95,7 +92,9 @@ export class EngineEndpoints {
     const told = [...(begun?.told ?? []), ...(ip === undefined ? [] : [ip])];
     // What it was told without asking for it may be another address the next time.
     const macOf = begun && !begun.isAsked && ip !== undefined ? family : undefined;
-    const record = await this.#claim(network, told, name, begun ? [begun] : [], { macOf });
+    const record =
+      (begun ? undefined : await this.#claimFormer(network, { ip, name })) ??
+      (await this.#claim(network, told, name, begun ? [begun] : [], { macOf }));
     const address = ip ?? addressOf(record, family)!;
     this.#keep(record, [...new Set([...told, address])], ip !== undefined || begun?.isAsked);
     return address;
@@ -130,45 +129,22 @@ export class EngineEndpoints {
     if (left && (releases.isPending(left.id) || this.#isLeftover(left))) await releases.release(left, true);
   }
 
-  /**
-   * A claim from before the host was restarted. It is ours until somebody removed it, and etcd need not be asked as long
-   * as nothing that is known says so; should somebody have, the endpoint is dropped when etcd tells. Names go with
-   * it, so whose it was must be certain: the container asks for that very address, or it is the one that we have started.
-   */
-  #former({ id: networkId }: NetworkRecord, ip: string | undefined): EndpointRecord | undefined {
-    const { local, selfId, state } = this.#deps;
-    const isMeant = ({ record, engine }: LocalEndpoint) =>
-      record.networkId === networkId &&
-      !this.#reserved.has(record) &&
-      (ip === undefined ? engine?.containerId === (this.#starting ?? '') : hasAddress(record, ip));
-    const record = local.former().find(isMeant)?.record;
-    if (!record) return undefined;
-    state.seed(encodedEntries(record));
-    const { view } = state;
-    const isOurs = ({ ip }: EndpointAddress) =>
-      view.addresses(networkId).get(ip)?.id === record.id && !view.quarantine(networkId).has(ip);
-    return record.addresses.every(isOurs) && view.node(selfId)?.left === false ? record : undefined;
+  /** The addresses that the network's only container here had before the host lost power; undefined: there is no such one. */
+  #claimFormer(network: NetworkRecord, asked: Pick<WantedAddress, 'ip' | 'name'>): Promise<EndpointRecord | undefined> {
+    const { claims, selfId, store } = this.#deps;
+    return this.former.takeSole(network.id, asked, async (former) => {
+      // A claim of which it is not known whether etcd took it is given up, and the former one with it.
+      await store.get(keys.node(selfId));
+      const [ip, ip6] = FAMILIES.map((family) => addressOf(former, family));
+      const wanted = { name: undefined, aliases: [], ip, ip6, mac: undefined, tool: 'docker' };
+      return (await claims.claim(network, wanted, [former])).record;
+    });
   }
 
-  /** A claim of an earlier run without an endpoint: about to be released, as soon as housekeeping comes to it. */
+  /** A claim of an earlier run without an endpoint, or of one that has just gone: about to be released, as soon as housekeeping comes to it. */
   #isLeftover({ id, nodeId }: EndpointRecord): boolean {
     const { claims, local, selfId } = this.#deps;
-    return nodeId === selfId && !local.has(id) && !claims.isOfThisRun(id);
-  }
-
-  /** Claims from before the host was restarted that no container is about to take. */
-  unclaimedFormer(): LocalEndpoint[] {
-    return this.#deps.local.former().filter(({ record }) => !this.#reserved.has(record));
-  }
-
-  /** While the task has the engine start this container, what is asked without more words is asked for it. */
-  async whileStarting<T>(containerId: string, task: () => Promise<T>): Promise<T> {
-    this.#starting = containerId;
-    try {
-      return await task();
-    } finally {
-      this.#starting = undefined;
-    }
+    return nodeId === selfId && !local.has(id) && (local.removed.has(id) || !claims.isOfThisRun(id));
   }
 
   /** Whether the endpoint was not made in the last `ms`, as far as this run of the agent knows. */
@@ -394,6 +370,7 @@ export class EngineEndpoints {
     const { local, releases } = this.#deps;
     // An endpoint may have been made of it while others were given back.
     if (!this.#reserved.remove(record)) return;
-    if (!local.isFormer(record.id)) await releases.release(record, true);
+    if (local.isFormer(record.id)) this.former.giveBack();
+    else await releases.release(record, true);
   }
 }

@@ -46,6 +46,8 @@ export interface EngineStatus {
 
 const CARE_MS = 30_000;
 const BURST_MS = 100;
+/** One that has not answered by then after the agent's start is not about to start what ran before the host did. */
+const STARTS_WITHIN_MS = 300_000;
 const DOUBT_MS = 5_000;
 
 export class EngineSide {
@@ -83,7 +85,7 @@ export class EngineSide {
     });
     this.givenUp = new GivenUpContainers({
       ...{ engine, clock, logger },
-      endpoints: this.endpoints,
+      former: this.endpoints.former,
       networks: this.networks,
       local: member.local,
       storeConnected: () => member.storeConnected,
@@ -94,6 +96,7 @@ export class EngineSide {
   async load(): Promise<void> {
     if (!(await this.networks.load())) return;
     this.#known = true;
+    this.endpoints.former.expectEngine();
     this.#deps.member.useServiceAddress();
   }
 
@@ -102,6 +105,7 @@ export class EngineSide {
     const tasks = [
       this.#listen(signal),
       this.#care(signal),
+      this.#expectNoLonger(signal),
       this.#keepForwarding(signal),
       this.#doubtFirewall(signal),
       this.networks.run(signal),
@@ -213,6 +217,11 @@ export class EngineSide {
     if (['connect', 'disconnect', 'start', 'rename', 'health'].includes(event.action)) containers.lookAt(event.id);
     // Where the engine writes no rules for it, nothing else tells that there is a container that needs some.
     if (event.action === 'start') this.firewallChanged();
+  }
+
+  async #expectNoLonger(signal: AbortSignal): Promise<void> {
+    await this.#deps.clock.sleep(STARTS_WITHIN_MS, signal);
+    if (this.#version === undefined) this.endpoints.former.await([]);
   }
 
   /** What no event tells of. */

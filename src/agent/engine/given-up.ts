@@ -9,12 +9,12 @@ import { Latch } from '../../core/latch.ts';
 import type { Engine } from '../../ports/engine.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
-import type { EngineEndpoints } from './endpoints.ts';
+import type { FormerAddresses } from './former.ts';
 import type { EngineNetworks } from './networks.ts';
 
 export interface GivenUpDeps {
   readonly engine: Engine;
-  readonly endpoints: Pick<EngineEndpoints, 'whileStarting'>;
+  readonly former: Pick<FormerAddresses, 'await' | 'whileStarting'>;
   readonly networks: Pick<EngineNetworks, 'bindingOf'>;
   readonly local: Pick<LocalEndpoints, 'former'>;
   /** Whether etcd answers. */
@@ -68,7 +68,7 @@ export class GivenUpContainers {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#deps;
+    const { clock, former, logger } = this.#deps;
     signal.addEventListener('abort', () => this.#work.set(), { once: true });
     while (!signal.aborted) {
       if (this.#containers.size === 0 && !this.#stale) await this.#work.wait();
@@ -79,6 +79,7 @@ export class GivenUpContainers {
           if (signal.aborted) return;
           if (tryAt <= clock.elapsed()) await this.#start(id);
         }
+        former.await(this.#containers.keys());
       } catch (error) {
         if (!signal.aborted) logger.debug({ error }, 'Docker does not tell which containers it gave up on');
       }
@@ -108,7 +109,7 @@ export class GivenUpContainers {
   }
 
   async #start(id: string): Promise<void> {
-    const { clock, endpoints, engine, logger } = this.#deps;
+    const { clock, engine, former, logger } = this.#deps;
     const known = this.#containers.get(id)!;
     if (!this.#isPossible(known.container) && clock.elapsed() < known.lookAt) return;
     // Somebody may have started it, removed it, or told the engine to leave it.
@@ -119,7 +120,7 @@ export class GivenUpContainers {
     if (!this.#isPossible(container)) return;
     const { name } = container;
     try {
-      await endpoints.whileStarting(id, () => engine.startContainer(id));
+      await former.whileStarting(id, () => engine.startContainer(id));
       this.#containers.delete(id);
       logger.info({ container: name }, 'container started that Docker had given up on');
     } catch (error) {
