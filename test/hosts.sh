@@ -3,7 +3,8 @@
 #
 #   npm run test:hosts                  Debian 12
 #   npm run test:hosts -- trixie        another release: trixie, forky
-#   npm run test:hosts -- trixie boot   one story: package, boot (host add, late addresses, a full disk), docker
+#   npm run test:hosts -- trixie boot   one story: package, boot (host add, late addresses, a full disk), docker,
+#                                       readme (what it has a newcomer type)
 #   npm run test:hosts -- arm64         the package for arm64, its programs emulated
 #   npm run test:hosts -- figures       what it takes from a bare Debian 13 to a name that answers, beside Docker Swarm;
 #                                       OVERLAYD_ROUNDS=1 for rough ones
@@ -28,7 +29,7 @@ mkdir -p "$roots"
 releases=() stories=() arm64=
 for word in "$@"; do
   case $word in
-    package | boot | docker | figures) stories+=("$word") ;;
+    package | boot | docker | readme | figures) stories+=("$word") ;;
     arm64) arm64=1 ;;
     *) releases+=("$word") ;;
   esac

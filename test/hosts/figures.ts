@@ -101,19 +101,11 @@ async function diskMiB(host: BootedHost): Promise<number> {
   return Number(/^(\d+)\s+total$/m.exec(text)![1]);
 }
 
-async function letIn(fleet: Fleet): Promise<void> {
-  const key = await fleet.one.sh(
-    'mkdir -p -m 700 /root/.ssh && ssh-keygen -q -t ed25519 -N "" -f /root/.ssh/id_ed25519 && cat /root/.ssh/id_ed25519.pub',
-  );
-  await fleet.two.sh(`mkdir -p -m 700 /root/.ssh && echo '${key}' >> /root/.ssh/authorized_keys`);
-  await fleet.one.sh('ssh -o StrictHostKeyChecking=accept-new root@192.0.2.2 true');
-}
-
 async function measure(way: Way, options: FleetOptions): Promise<Figure> {
   let figure: Figure | undefined;
   await Fleet.with(options, async (fleet) => {
     await fleet.bootAll();
-    await letIn(fleet);
+    await fleet.letIn();
     const before = await Promise.all(fleet.hosts.map(diskMiB));
     let said = '';
     const join = () => /^\s*((?:overlayd|docker swarm) join .*)$/m.exec(said)![1]!;

@@ -1,6 +1,6 @@
 /** Booted hosts on a switch of their own, the package in two versions, and what stories about them do again and again. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { nextVersionOf } from '../lab/checkouts.ts';
@@ -15,6 +15,8 @@ import { BootedHost } from './booted-host.ts';
 export interface Made {
   readonly now: string;
   readonly next: string;
+  /** As `now`. */
+  readonly archive: string;
   /** Of busybox, for `docker import`. */
   readonly image: string;
 }
@@ -33,13 +35,14 @@ export async function makePackages(
     return path.join(out, readdirSync(out).find((each) => each.endsWith('.deb'))!);
   };
   const now = await build(ROOT, 'now');
+  const archive = path.join(directory, 'now', readdirSync(path.dirname(now)).find((each) => each.endsWith('.tar.gz'))!);
   const image = await imageArchive(directory);
-  if (!needsNext) return { now, next: '', image };
+  if (!needsNext) return { now, next: '', archive, image };
   const checkout = await nextVersionOf(ROOT);
   try {
-    for (const name of ['CHANGELOG.md', 'LICENSE'])
-      copyFileSync(path.join(ROOT, name), path.join(checkout.directory, name));
-    return { now, next: await build(checkout.directory, 'next'), image };
+    for (const name of ['CHANGELOG.md', 'LICENSE', 'docs'])
+      cpSync(path.join(ROOT, name), path.join(checkout.directory, name), { recursive: true });
+    return { now, next: await build(checkout.directory, 'next'), archive, image };
   } finally {
     checkout.remove();
   }
@@ -108,6 +111,15 @@ export class Fleet {
 
   async install(host: BootedHost, which: 'now' | 'next' = 'now'): Promise<void> {
     await aptInstall(host, this.inside(this.made[which]));
+  }
+
+  /** By ssh, root of the first host as root of the second one. */
+  async letIn(): Promise<void> {
+    const key = await this.one.sh(
+      'mkdir -p -m 700 /root/.ssh && ssh-keygen -q -t ed25519 -N "" -f /root/.ssh/id_ed25519 && cat /root/.ssh/id_ed25519.pub',
+    );
+    await this.two.sh(`mkdir -p -m 700 /root/.ssh && echo '${key}' >> /root/.ssh/authorized_keys`);
+    await this.one.sh(`ssh -o StrictHostKeyChecking=accept-new root@${this.two.address} true`);
   }
 
   /** The first host's cluster, with both. */

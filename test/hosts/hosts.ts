@@ -7,8 +7,9 @@ import { dockerStory } from './docker-story.ts';
 import { figures } from './figures.ts';
 import { Fleet, type Made, makePackages, step } from './fleet.ts';
 import { packageStory } from './package-story.ts';
+import { readmeStory } from './readme-story.ts';
 
-const STORIES = { package: packageStory, boot: bootStory, docker: dockerStory };
+const STORIES = { package: packageStory, boot: bootStory, docker: dockerStory, readme: readmeStory };
 
 /** Measured where it is named. */
 const FIGURES = 'figures';
@@ -25,7 +26,7 @@ try {
   const chosen = Object.entries(STORIES).filter(([name]) => named.length === 0 || named.includes(name));
   const measured = named.includes(FIGURES);
   await step('the package, and the next version of it', async () => {
-    const needsNext = chosen.some(([name]) => name !== 'boot');
+    const needsNext = chosen.some(([name]) => name === 'package' || name === 'docker');
     made = await makePackages(directory, { needsNext, fast: !measured });
   });
   for (const [name, story] of chosen) {

@@ -185,6 +185,12 @@ describe('the archive', () => {
 });
 
 describe('a manual page', () => {
+  it('fills prose as wide as the page is, and leaves examples as they are', () => {
+    const page = made.manual.get('overlayd-host.1')!;
+    expect(page).toMatch(/^\.SS NOTES\n\.PP\nGoes over the system's ssh/m);
+    expect(page).toMatch(/^where it ended\.\n\.PP\n\.nf\nExamples:\n {2}overlayd host add root@192\.0\.2\.2\n[^.]/m);
+  });
+
   it('is there for every command, with all of its options and examples', () => {
     const page = made.manual.get('overlayd-network.1')!;
     expect(page).toMatch(/^\.TH OVERLAYD-NETWORK 1 "" "overlayd 1\.2\.3"/);
