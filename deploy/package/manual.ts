@@ -75,13 +75,19 @@ function section(
     `.B ${quoted(help.commandUsage(command))}`,
     ...(options.length > 0 ? [`.${heading} OPTIONS`] : []),
     ...options.map((option) => item(option.flags, help.optionDescription(option))),
-    ...(after === '' ? [] : [`.${heading} NOTES`, '.nf', quoted(after), '.fi']),
+    ...(after === '' ? [] : [`.${heading} NOTES`, ...after.split(/\n{2,}/).flatMap(paragraph)]),
   ];
 }
 
 function visible(command: Command): readonly Command[] {
   const help = command.createHelp();
   return help.visibleCommands(command).filter((each) => each.name() !== 'help') as Command[];
+}
+
+/** Prose is filled as wide as the page is; examples and tables stay as they are. */
+function paragraph(block: string): readonly string[] {
+  const isProse = !/^\s|\S {2,}\S/m.test(block);
+  return isProse ? ['.PP', quoted(block)] : ['.PP', '.nf', quoted(block), '.fi'];
 }
 
 function item(what: string, meaning: string): string {
