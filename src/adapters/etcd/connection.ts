@@ -9,6 +9,7 @@
  */
 import { status } from '@grpc/grpc-js';
 import type { OverlaydError } from '../../core/errors.ts';
+import { OVER } from '../../core/over.ts';
 import { SILENT, type Telemetry } from '../../core/telemetry.ts';
 import { MaintenanceService, type ResponseHeader } from '../../gen/etcd/rpc.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
@@ -171,7 +172,7 @@ export class EtcdConnection {
         const timeLeft = this.#clock.elapsed() < endsAt && again > 0;
         if (!may || !timeLeft || this.#closed.signal.aborted) throw failure;
       } finally {
-        answered.abort();
+        answered.abort(OVER);
       }
     }
   }

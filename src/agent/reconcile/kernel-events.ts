@@ -4,6 +4,7 @@
  * that only see what a pass before did. So are those that follow each other, however often somebody changes something.
  */
 import type { KernelChange, RowEvent } from '../../core/kernel-change.ts';
+import { OVER } from '../../core/over.ts';
 import type { Kernel } from '../../ports/kernel.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import { MarkSet, type Marks } from './marks.ts';
@@ -178,7 +179,7 @@ export class KernelEvents {
       : { since: this.#takenAt, leastMs: 0 };
     if (pending.rest && this.#dueAt(pending, pending.rest) <= this.#dueAt(pending, rest)) return;
     pending.rest = rest;
-    pending.waiting.abort();
+    pending.waiting.abort(OVER);
     pending.waiting = new AbortController();
     this.#takeWhenSettled(pending, rest, AbortSignal.any([signal, pending.waiting.signal]));
   }

@@ -1,7 +1,7 @@
 /**
  * Spreads news between members and hears who is there.
  *
- * Own writes are pushed at once: to all members when they are few, else in two steps, so that nobody sends more than about
+ * Own writes are pushed at once, those of a moment together: to all members when they are few, else in two steps, so that nobody sends more than about
  * sqrt(n) messages and each member gets one; every interval a few random members are reconciled by digest, hidden ones
  * too, so that what a push missed arrives and a healed partition merges. Who does not
  * answer is asked again, and then accused. Gossip only speeds up what etcd's watch brings anyway, and carries it to
@@ -13,10 +13,12 @@ import { isLaterEpoch } from '../../core/epoch.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { FailureDetector } from '../../core/failure-detector.ts';
 import type { Delta, GossipMessage, GossipRecord, Sight, StorePlace } from '../../core/gossip/message.ts';
+import { OVER } from '../../core/over.ts';
 import type { NodeRecord } from '../../core/records.ts';
 import type { Peer, PeerTransport } from '../../ports/peers.ts';
 import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import type { ClusterState } from './cluster-state.ts';
+import { PushQueue } from './push-queue.ts';
 
 export interface GossipDeps {
   readonly transport: PeerTransport;
@@ -79,6 +81,8 @@ export class Gossip {
   readonly #deps: GossipDeps;
   readonly #options: GossipOptions;
   readonly #busy = new Set<string>();
+  /** By id and life of the store: of members that news are on the way to. */
+  readonly #pushes = new Map<string, PushQueue<{ readonly node: NodeRecord; readonly relay: number }>>();
   /** Who reconciled with this node since its last interval began. */
   readonly #reconciled = new Set<string>();
   readonly #clockProblems = new Map<string, string>();
@@ -123,14 +127,13 @@ export class Gossip {
     const present = this.#following();
     if (present.length === 0) return;
     const stride = present.length <= FEW_PUSHED ? 1 : Math.ceil(Math.sqrt(present.length));
-    const delta = { from: 0, to: 0, records };
     const sends = present.flatMap((node, index) =>
-      index % stride === 0 ? this.#send(node, delta, Math.min(stride, present.length - index) - 1) : [],
+      index % stride === 0 ? this.#pushTo(node, records, Math.min(stride, present.length - index) - 1) : [],
     );
     const sent = Promise.allSettled(sends);
     const wait = new AbortController();
     await Promise.race([sent, clock.sleep(PUSH_WAIT_MS, wait.signal).catch(() => undefined)]);
-    wait.abort();
+    wait.abort(OVER);
   }
 
   /** Asks a member to send past the relay for so many milliseconds; whether it does. Throws as a question does. */
@@ -139,6 +142,21 @@ export class Gossip {
     if (!node) return false;
     const reply = await this.#request(node, { attemptMs }, EXCHANGE_INTERVALS);
     return reply.attemptMs !== undefined;
+  }
+
+  /** What waited for the message before it is of no life of the store but its own. */
+  #pushTo(node: NodeRecord, records: readonly GossipRecord[], relay: number): Promise<void> {
+    const { epoch } = this.#deps.state;
+    const key = `${node.id} ${epoch}`;
+    const send = async (all: readonly GossipRecord[], how: { readonly node: NodeRecord; readonly relay: number }) => {
+      if (this.#deps.state.epoch !== epoch) return;
+      await this.#send(how.node, { from: 0, to: 0, records: all }, how.relay);
+    };
+    const queue = this.#pushes.get(key) ?? new PushQueue(send);
+    this.#pushes.set(key, queue);
+    return queue.push(records, { node, relay }).finally(() => {
+      if (queue.isIdle) this.#pushes.delete(key);
+    });
   }
 
   #relay(delta: Delta, count: number): void {

@@ -124,6 +124,28 @@ describe('gossip', () => {
     for (const { message } of made.asked) expect(message).toMatchObject({ delta, relay: undefined });
   });
 
+  it('pushes together what is written while pushes are under way, and is done with each when it is there', async () => {
+    const made = await member(1, { delayMs: () => 10 });
+    const done: number[] = [];
+    const push = async (revision: number) => {
+      await made.gossip.push([{ key: `k${revision}`, revision, value: 'v' }]);
+      done.push(revision);
+    };
+    const pushed = Promise.all([1, 2, 3, 4, 5, 6].map(push));
+    await made.clock.advance(10);
+    expect(done).toEqual([1, 2, 3, 4]);
+    await made.clock.until(pushed);
+    await made.stop();
+    const sent = made.asked.map(({ at, message }) => [at, message.delta?.records.map(({ revision }) => revision)]);
+    expect(sent).toEqual([
+      [0, [1]],
+      [0, [2]],
+      [0, [3]],
+      [0, [4]],
+      [10, [5, 6]],
+    ]);
+  });
+
   it('pushes to many members in two steps: to some, who each pass it on to those that follow them', async () => {
     const made = await member(40, {});
     const delta = { from: 0, to: 0, records: [{ key: 'k', revision: 9, value: 'v' }] };
