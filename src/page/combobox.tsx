@@ -61,6 +61,9 @@ export function Combobox<T>({ label, placeholder, text, onText, found, idOf, sho
         onBlur={() => setOpen(false)}
         onKeyDown={press}
       />
+      <div class="nothing" role="status">
+        {isOpen && text.trim() !== '' && found.length === 0 && <p>Nothing has these words.</p>}
+      </div>
       <ul id={`${name}-list`} role="listbox" aria-label={`Found for: ${label}`} hidden={shown.length === 0}>
         {shown.map((item, at) => (
           <li

@@ -14,8 +14,7 @@ const NAME: Column<EndpointRow> = {
   ...{ heading: 'Name', width: 'minmax(9rem, 2fr)', order: (a, b) => compareNames(a.name, b.name) },
   cell: (endpoint) => (
     <>
-      <strong>{endpoint.name}</strong>
-      {endpoint.unhealthy && <span class="tag bad">unhealthy</span>}
+      <strong>{endpoint.name}</strong> {endpoint.unhealthy && <span class="tag bad">unhealthy</span>}
       {endpoint.aliases.length > 0 && <span class="faint"> {endpoint.aliases.join(', ')}</span>}
     </>
   ),
@@ -40,10 +39,10 @@ const TOOL: Column<EndpointRow> = {
 };
 
 const WALK: Column<EndpointRow> = {
-  ...{ heading: '', width: '4.5rem' },
+  ...{ heading: 'Reach', width: '5.5rem' },
   cell: ({ id, name }) => (
-    <a href={linkTo('reach', '', { from: id })} aria-label={`What does ${name} reach?`}>
-      reach …
+    <a href={linkTo('reach', '', { from: id })}>
+      from here<span class="hidden">, {name}</span>
     </a>
   ),
 };

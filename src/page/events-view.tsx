@@ -69,6 +69,7 @@ export function EventsView() {
             onInput={({ currentTarget }) => setText(currentTarget.value)}
           />
         </header>
+        <Heard />
         {eventsAway.value.length > 0 && <p class="hint">Without the events of {eventsAway.value.join('; ')}</p>}
         <VirtualTable
           label="Events, the newest first"
@@ -79,5 +80,31 @@ export function EventsView() {
         />
       </section>
     </div>
+  );
+}
+
+/** For who does not see the table: what is new, no oftener than it can be said. */
+const SAY_MS = 3_000;
+
+function Heard() {
+  const [said, say] = useState('');
+  useEffect(() => {
+    let last: string | undefined;
+    const timer = setInterval(() => {
+      const all = events.peek();
+      const [newest] = all;
+      const fresh = all.findIndex(({ id }) => id === last);
+      const more = fresh === -1 ? all.length - 1 : fresh - 1;
+      const isNew = last !== undefined && newest !== undefined && fresh !== 0;
+      last = newest?.id ?? '';
+      if (!isNew) return;
+      say(`${newest.host}: ${newest.type}, ${newest.message}${more > 0 ? `, and ${more} more` : ''}`);
+    }, SAY_MS);
+    return () => clearInterval(timer);
+  }, []);
+  return (
+    <p class="hidden" role="log" aria-label="What just happened">
+      {said}
+    </p>
   );
 }

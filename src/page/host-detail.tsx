@@ -4,9 +4,9 @@ import { useState } from 'preact/hooks';
 import type { HostRow, PathRow } from '../core/page/contract.ts';
 import { healthOf, type Tone } from '../core/page/health.ts';
 import { endpointsOf, row } from './cluster.ts';
+import { Detail } from './detail.tsx';
 import { EndpointTable } from './endpoint-table.tsx';
 import { Ago, counted, Facts, Labels, Moment, milliseconds, State, Tag } from './parts.tsx';
-import { open } from './route.ts';
 import { ask } from './server.ts';
 
 export function HostDetail({ host }: { host: HostRow }) {
@@ -14,15 +14,7 @@ export function HostDetail({ host }: { host: HostRow }) {
   const endpoints = endpointsOf('host', host.id);
   const { tone, words } = healthOf(host, path);
   return (
-    <aside class="detail" aria-labelledby="host-name">
-      <header class="bar">
-        <h2 id="host-name">{host.name}</h2>
-        {host.store !== '' && <Tag>{host.store === 'keeper' ? 'keeps the store' : 'copy of the store'}</Tag>}
-        {host.nat && <Tag>behind NAT</Tag>}
-        <button type="button" class="close" aria-label="Close" onClick={() => open('hosts')}>
-          ✕
-        </button>
-      </header>
+    <Detail name={host.name} list="hosts" tags={<Tags host={host} />}>
       <p>
         <State tone={tone}>{words}</State>
       </p>
@@ -44,7 +36,16 @@ export function HostDetail({ host }: { host: HostRow }) {
         without="host"
         empty="Nothing is connected here."
       />
-    </aside>
+    </Detail>
+  );
+}
+
+function Tags({ host: { nat, store } }: { host: HostRow }) {
+  return (
+    <>
+      {store !== '' && <Tag>{store === 'keeper' ? 'keeps the store' : 'copy of the store'}</Tag>}
+      {nat && <Tag>behind NAT</Tag>}
+    </>
   );
 }
 

@@ -1,6 +1,6 @@
 /** All hosts at once, each a tile with the state of the path to it: cards while they are few, squares when they are many. */
 import type { TargetedKeyboardEvent } from 'preact';
-import { useRef } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import type { HostRow } from '../core/page/contract.ts';
 import { healthOf } from '../core/page/health.ts';
 import { row } from './cluster.ts';
@@ -13,7 +13,10 @@ const MOST_CARDS = 40;
 export function HostMap({ hosts, chosen }: { hosts: readonly HostRow[]; chosen: string }) {
   const list = useRef<HTMLDivElement>(null);
   const asCards = hosts.length <= MOST_CARDS;
-  const focused = hosts.some(({ name }) => name === chosen) ? chosen : hosts[0]?.name;
+  /** The tile that had the focus last: Tab leads back to it. */
+  const [last, setLast] = useState('');
+  const isShown = (wanted: string) => hosts.some(({ name }) => name === wanted);
+  const focused = [last, chosen].find(isShown) ?? hosts[0]?.name;
   const press = (event: TargetedKeyboardEvent<HTMLDivElement>) => {
     const tiles = [...list.current!.querySelectorAll<HTMLElement>('.tile')];
     const at = tiles.indexOf(document.activeElement as HTMLElement);
@@ -43,6 +46,7 @@ export function HostMap({ hosts, chosen }: { hosts: readonly HostRow[]; chosen: 
           asCard={asCards}
           isChosen={host.name === chosen}
           isFocus={host.name === focused}
+          onFocus={() => setLast(host.name)}
         />
       ))}
     </div>
@@ -54,9 +58,10 @@ interface TileProps {
   readonly asCard: boolean;
   readonly isChosen: boolean;
   readonly isFocus: boolean;
+  readonly onFocus: () => void;
 }
 
-function Tile({ host, asCard, isChosen, isFocus }: TileProps) {
+function Tile({ host, asCard, isChosen, isFocus, onFocus }: TileProps) {
   const path = row('paths', host.id);
   const { tone, words } = healthOf(host, path);
   return (
@@ -68,6 +73,7 @@ function Tile({ host, asCard, isChosen, isFocus }: TileProps) {
       aria-label={asCard ? undefined : `${host.name}: ${words}`}
       title={asCard ? undefined : `${host.name}: ${words}`}
       tabIndex={isFocus ? 0 : -1}
+      onFocus={onFocus}
       onClick={() => open('hosts', host.name)}
     >
       <Mark tone={tone} />

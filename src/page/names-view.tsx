@@ -70,7 +70,7 @@ export function NamesView() {
             Name or address
             <input type="text" value={name} onInput={({ currentTarget }) => setName(currentTarget.value)} />
           </label>
-          <label class="field">
+          <label class="field narrow">
             Type
             <select aria-label="Type" value={type} onChange={({ currentTarget }) => setType(currentTarget.value)}>
               {TYPES.map((each) => (

@@ -3,6 +3,7 @@ import { compareNames } from '../core/page/cluster-table.ts';
 import type { NetworkRow, SubnetRow } from '../core/page/contract.ts';
 import { fillOf } from '../core/page/health.ts';
 import { endpointsOf, rows, watch } from './cluster.ts';
+import { Detail } from './detail.tsx';
 import { EndpointTable } from './endpoint-table.tsx';
 import { count, counted, Facts, Labels, Moment, Tag, Use } from './parts.tsx';
 import { open, route } from './route.ts';
@@ -47,9 +48,7 @@ const NONE = { total: 0, free: 0 };
 function Kinds({ network: { deleting, encrypted, internal } }: { network: NetworkRow }) {
   return (
     <>
-      {encrypted && <Tag>encrypted</Tag>}
-      {internal && <Tag>internal</Tag>}
-      {deleting && <Tag>being removed</Tag>}
+      {encrypted && <Tag>encrypted</Tag>} {internal && <Tag>internal</Tag>} {deleting && <Tag>being removed</Tag>}
     </>
   );
 }
@@ -84,14 +83,7 @@ function NetworkDetail({ network }: { network: NetworkRow }) {
   const endpoints = endpointsOf('network', network.id);
   const hosts = new Set(endpoints.map(({ host }) => host)).size;
   return (
-    <aside class="detail" aria-labelledby="network-name">
-      <header class="bar">
-        <h2 id="network-name">{network.name}</h2>
-        <Kinds network={network} />
-        <button type="button" class="close" aria-label="Close" onClick={() => open('networks')}>
-          ✕
-        </button>
-      </header>
+    <Detail name={network.name} list="networks" tags={<Kinds network={network} />}>
       <Facts
         facts={[
           ['VNI', String(network.vni)],
@@ -103,15 +95,22 @@ function NetworkDetail({ network }: { network: NetworkRow }) {
         ]}
       />
       <h3>Addresses</h3>
-      <div class="scroll">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: keys scroll what has the focus */}
+      <section class="scroll" aria-label="Addresses, by subnet" tabIndex={0}>
         <table class="plain">
           <thead>
             <tr>
-              {['Subnet', 'Gateway', 'Used', 'Resting', 'Kept', 'Free', ''].map((heading) => (
+              {['Subnet', 'Gateway'].map((heading) => (
                 <th key={heading} scope="col">
                   {heading}
                 </th>
               ))}
+              {['Used', 'Resting', 'Kept', 'Free'].map((heading) => (
+                <th key={heading} scope="col" class="number">
+                  {heading}
+                </th>
+              ))}
+              <th scope="col">In use</th>
             </tr>
           </thead>
           <tbody>
@@ -133,7 +132,7 @@ function NetworkDetail({ network }: { network: NetworkRow }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
       <h3>
         {counted(endpoints.length, 'endpoint')} on {counted(hosts, 'host')}
       </h3>
@@ -143,6 +142,6 @@ function NetworkDetail({ network }: { network: NetworkRow }) {
         without="network"
         empty="Nothing is connected to it."
       />
-    </aside>
+    </Detail>
   );
 }

@@ -1,5 +1,5 @@
 /** Small pieces that all views are made of. */
-import type { ComponentChildren } from 'preact';
+import { type ComponentChildren, Fragment } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { SubnetRow } from '../core/page/contract.ts';
 import { fillOf, fillTone, type Tone } from '../core/page/health.ts';
@@ -46,7 +46,9 @@ export function Labels({ labels }: { labels: Readonly<Record<string, string>> })
   return (
     <>
       {all.map(([key, value]) => (
-        <Tag key={key}>{value === '' ? key : `${key}=${value}`}</Tag>
+        <Fragment key={key}>
+          <Tag>{value === '' ? key : `${key}=${value}`}</Tag>{' '}
+        </Fragment>
       ))}
     </>
   );

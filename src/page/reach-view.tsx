@@ -53,22 +53,23 @@ export function ReachView() {
 }
 
 function Steps({ walk: { steps } }: { walk: Walk }) {
-  const problems = steps.filter(({ outcome }) => outcome === 'problem').length;
+  const problems = steps.filter(({ outcome }) => outcome === 'problem');
+  const named = problems.map(({ name, host }) => (host === '' ? name : `${name} (${host})`)).join(', ');
   return (
     <>
-      <p class={problems > 0 ? 'verdict refused' : 'verdict well'}>
-        <Mark tone={problems > 0 ? 'bad' : 'good'} />{' '}
-        {problems === 0
+      <p class={problems.length > 0 ? 'verdict refused' : 'verdict well'}>
+        <Mark tone={problems.length > 0 ? 'bad' : 'good'} />{' '}
+        {problems.length === 0
           ? 'Nothing stands between them.'
-          : problems === 1
-            ? 'One thing is wrong.'
-            : `${problems} things are wrong.`}
+          : problems.length === 1
+            ? `One thing is wrong: ${named}.`
+            : `${problems.length} things are wrong: ${named}.`}
       </p>
       <ol class="steps">
-        {steps.map(({ name, host, outcome, detail }) => {
+        {steps.map(({ name, host, outcome, detail }, at) => {
           const [tone, words] = OUTCOMES[outcome];
           return (
-            <li key={`${name} ${host}`} class={outcome}>
+            <li key={at} class={outcome}>
               <Mark tone={tone} />
               <span class="hidden">{words}: </span>
               <strong>{name}</strong>

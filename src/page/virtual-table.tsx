@@ -3,7 +3,7 @@
  * one: arrows, Page Up and Down, Home, End, Enter.
  */
 import type { ComponentChildren, TargetedKeyboardEvent } from 'preact';
-import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useId, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 
 export interface Column<T> {
   readonly heading: string;
@@ -31,10 +31,12 @@ const SPARE = 8;
 
 export function VirtualTable<T>({ label, columns, rows, idOf, onOpen, chosen, empty }: Props<T>) {
   const [sort, setSort] = useState<Sort>({ heading: '', descending: false });
-  const [active, setActive] = useState(0);
+  const [held, setHeld] = useState({ id: '', at: 0 });
   const [seen, setSeen] = useState({ top: 0, height: 600 });
   const body = useRef<HTMLDivElement>(null);
   const name = useId();
+  /** The first row that is seen, and how much of it is above. */
+  const top = useRef({ id: '', above: 0 });
 
   // Columns come and go with what is beside the table.
   const order = columns.find(({ heading }) => heading === sort.heading)?.order;
@@ -51,9 +53,25 @@ export function VirtualTable<T>({ label, columns, rows, idOf, onOpen, chosen, em
     measure();
     return () => observer.disconnect();
   }, []);
-  useEffect(() => {
-    if (active >= sorted.length) setActive(Math.max(0, sorted.length - 1));
-  }, [sorted.length]);
+  // Rows come and go above: the one that is active stays so, and what is looked at stays where it is.
+  const at = useMemo(() => sorted.findIndex((row) => idOf(row) === held.id), [sorted, held.id]);
+  const active = at === -1 ? Math.max(0, Math.min(sorted.length - 1, held.at)) : at;
+  const setActive = (to: number) => setHeld({ id: sorted[to] ? idOf(sorted[to]) : '', at: to });
+  useLayoutEffect(() => {
+    const element = body.current!;
+    if (element.scrollTop === 0) return;
+    const now = sorted.findIndex((row) => idOf(row) === top.current.id);
+    if (now !== -1) element.scrollTop = now * ROW + top.current.above;
+  }, [rows]);
+  const scrolled = ({ scrollTop, clientHeight }: HTMLElement) => {
+    const row = sorted[Math.floor(scrollTop / ROW)];
+    top.current = { id: row ? idOf(row) : '', above: scrollTop % ROW };
+    setSeen({ top: scrollTop, height: clientHeight });
+  };
+  const sortBy = (to: Sort) => {
+    body.current!.scrollTop = 0;
+    setSort(to);
+  };
 
   const first = Math.max(0, Math.floor(seen.top / ROW) - SPARE);
   const last = Math.min(sorted.length, Math.ceil((seen.top + seen.height) / ROW) + SPARE);
@@ -73,10 +91,12 @@ export function VirtualTable<T>({ label, columns, rows, idOf, onOpen, chosen, em
     ...{ Home: 0, End: sorted.length - 1 },
   };
   const press = (event: TargetedKeyboardEvent<HTMLDivElement>) => {
+    // Links and headings in it have keys of their own.
+    if (event.target !== event.currentTarget) return;
     const to = steps[event.key];
     const row = sorted[active];
     if (to !== undefined) move(to);
-    else if (event.key === 'Enter' && row !== undefined && event.target === event.currentTarget) onOpen?.(row);
+    else if (event.key === 'Enter' && row !== undefined) onOpen?.(row);
     else return;
     event.preventDefault();
   };
@@ -87,22 +107,17 @@ export function VirtualTable<T>({ label, columns, rows, idOf, onOpen, chosen, em
       role="grid"
       aria-label={label}
       aria-rowcount={sorted.length + 1}
-      aria-activedescendant={sorted.length > 0 ? `${name}-${active}` : undefined}
+      aria-activedescendant={active >= first && active < last ? `${name}-${active}` : undefined}
       tabIndex={0}
       onKeyDown={press}
       style={{ '--columns': columns.map(({ width }) => width).join(' ') }}
     >
       <div class="head" role="row" aria-rowindex={1}>
         {columns.map((column) => (
-          <Heading key={column.heading} column={column} sort={sort} setSort={setSort} />
+          <Heading key={column.heading} column={column} sort={sort} setSort={sortBy} />
         ))}
       </div>
-      <div
-        class="body"
-        role="rowgroup"
-        ref={body}
-        onScroll={({ currentTarget: { scrollTop, clientHeight } }) => setSeen({ top: scrollTop, height: clientHeight })}
-      >
+      <div class="body" role="rowgroup" ref={body} onScroll={({ currentTarget }) => scrolled(currentTarget)}>
         <div class="space" role="presentation" style={{ height: `${sorted.length * ROW}px` }}>
           {sorted.slice(first, last).map((row, offset) => {
             const at = first + offset;
@@ -155,12 +170,7 @@ function Heading<T>({
   return (
     <div role="columnheader" aria-sort={sorted} class={isNumber ? 'number' : undefined}>
       {order ? (
-        <button
-          type="button"
-          class="sort"
-          tabIndex={-1}
-          onClick={() => setSort({ heading, descending: sorted === 'ascending' })}
-        >
+        <button type="button" class="sort" onClick={() => setSort({ heading, descending: sorted === 'ascending' })}>
           {heading}
           <span aria-hidden="true">{sorted === undefined ? '' : sorted === 'ascending' ? ' ↑' : ' ↓'}</span>
         </button>

@@ -168,10 +168,12 @@ export class FakeCluster {
 
   lookFrom = async ({ node, look }: LookRequest): Promise<Seen> => {
     await this.holdsUp;
-    const { endpoint = '', pathTo = '', name } = look ?? {};
+    const { endpoint = '', pathTo = '', reach = '', name } = look ?? {};
+    const packet = `one got from inside of netns:c1 to ${reach}, and its answer back`;
     const things = [
       ...(endpoint ? [{ name: 'container', outcome: 'ok', detail: 'netns:c1, by eth0' }] : []),
       ...(pathTo ? [this.seen.get(node) ?? { name: 'data path', outcome: 'ok', detail: 'round trip 0.21 ms' }] : []),
+      ...(reach ? [{ name: 'packet', outcome: 'ok', detail: packet }] : []),
       ...(name ? [{ name: 'names', outcome: 'ok', detail: 'answered' }] : []),
     ];
     const found = [...this.#records.values()]

@@ -85,7 +85,7 @@ test('search finds by name, address and container, by keyboard alone', async () 
   await page.getByRole('status').filter({ hasText: '1 found' }).waitFor();
   await page.getByRole('searchbox', { name: 'Filter' }).fill(cluster.endpoint(9).id.slice(0, 12));
   await page.getByRole('status').filter({ hasText: '1 found' }).waitFor();
-  await table.getByText('jobs-9').waitFor();
+  await table.getByText('jobs-9', { exact: true }).waitFor();
 });
 
 test('ten thousand endpoints of a thousand hosts are walked through by keys, a screen at a time', async () => {
@@ -127,7 +127,7 @@ test('the walk from one endpoint to another names what is wrong between them', a
   const row = { kind: 'FDB row', object: `${to.mac} dev vx0`, state: 'missing', network: 'api-0', place: 'ovl-4096' };
   cluster.drifts.set(0, [Drift.fromPartial(row)]);
   await page.getByRole('button', { name: 'Walk' }).click();
-  await page.getByText('One thing is wrong.').waitFor();
+  await page.getByText('One thing is wrong: kernel (host1).').waitFor();
   const step = page.getByRole('listitem').filter({ hasText: 'problem' });
   expect(await step.textContent()).toContain(`FDB row ${to.mac} dev vx0 is missing`);
 });

@@ -30,6 +30,12 @@ const SHOTS: readonly Shot[] = [
   { name: 'narrow', where: '/#/networks/db-2', dark: true, width: 420, height: 760 },
 ];
 
+const HAPPENED = [
+  ['endpoint-attached', 'endpoint attached'],
+  ['endpoint-detached', 'endpoint detached'],
+  ['kernel-repaired', 'what something else changed is put right'],
+] as const;
+
 const directory = process.argv[2] ?? join(ROOT, 'docs/page');
 mkdirSync(directory, { recursive: true });
 const browser = await startBrowser();
@@ -66,7 +72,8 @@ for (const { name, where, size, walk, ...options } of SHOTS) {
   }
   const shown = Math.round(performance.now() - begin);
   for (let at = 0; name === 'events' && at < 12; at++) {
-    cluster.happen(at % 9, at % 3 ? 'endpoint-attached' : 'kernel-repaired', 'told', { network: 'web', at });
+    const [type, message] = HAPPENED[at % HAPPENED.length]!;
+    cluster.happen(at % 9, type, message, { network: 'web-1', container: `docker:web-${at}` });
   }
   await page.waitForTimeout(600);
   const paint = await page.evaluate(
