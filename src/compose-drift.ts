@@ -1,5 +1,7 @@
 /** What differs on this host and on all others, and what each sees now: told to members and commands. */
 import { askResponder } from './adapters/dns/own-question.ts';
+import { sendPacket } from './adapters/system/own-packet.ts';
+import { stillnessOf } from './adapters/system/stillness.ts';
 import { systemRandom } from './adapters/system/time.ts';
 import { ClusterDrift } from './agent/drift/cluster-drift.ts';
 import { OwnDrift } from './agent/drift/own-drift.ts';
@@ -24,7 +26,7 @@ export function composeDrift({ events, lifecycle, clock }: DriftParts) {
   const find = own.find.bind(own);
   const { others, transport } = events;
   const look = (asked: Look) =>
-    lookHere({ ...lifecycle().require(), askResponder, clock, random: systemRandom }, asked);
+    lookHere({ ...lifecycle().require(), askResponder, sendPacket, stillnessOf, clock, random: systemRandom }, asked);
   const members: MembersHandler = { ...events.members, drift: find, look };
   const self = () => member().self;
   const networks = () => member().networks.list();

@@ -6,10 +6,12 @@ export interface Look {
   readonly endpoint: string;
   readonly pathTo: string;
   readonly name: { readonly name: string; readonly type: string } | undefined;
+  /** Address to which a packet is sent from inside of the endpoint's container; empty: to none. */
+  readonly reach: string;
 }
 
 export interface SeenThing {
-  /** `container`, `data path`, `names`. */
+  /** `container`, `data path`, `names`, `packet`. */
   readonly name: string;
   readonly outcome: 'ok' | 'problem' | 'skipped';
   /** What was seen, or why it was skipped. */

@@ -26,7 +26,7 @@ export interface NamesSession {
 
 /**
  * Asks the responder at `to` from inside of a container's namespace (undefined: as the host), with its own address `from`, by UDP. Throws
- * `data-path-failed` when the signal aborts before there is an answer, and as system calls do.
+ * `data-path-failed` when the signal aborts before there is an answer, or nothing can be sent, and as system calls do.
  */
 export type AskResponder = (
   container: { readonly namespacePath: string | undefined; readonly from: string },

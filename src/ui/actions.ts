@@ -44,7 +44,7 @@ async function askName(agent: AskedAgent, view: ClusterView, body: Body): Promis
   const networkId = idOf(view.networks(), text(body.network), 'network');
   const nodeId = idOf(view.nodes(), text(body.host), 'host');
   const asked = { name: nameOf(text(body.name), text(body.type)), type: text(body.type) };
-  const look = { network: networkId, endpoint: '', pathTo: '', name: asked };
+  const look = { network: networkId, endpoint: '', pathTo: '', reach: '', name: asked };
   const { things, name: reply } = await agent.lookFrom({ node: nodeId, look });
   const [seen] = things;
   const outcome = seen?.outcome === 'ok' || seen?.outcome === 'problem' ? seen.outcome : 'skipped';

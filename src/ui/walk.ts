@@ -4,6 +4,7 @@
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import { asOverlaydError } from '../core/errors.ts';
+import { familyOf } from '../core/ip.ts';
 import { networkSettings } from '../core/network-options.ts';
 import type { ReachStep, Walk } from '../core/page/contract.ts';
 import type { EndpointRecord, NetworkRecord } from '../core/records.ts';
@@ -41,13 +42,19 @@ export async function walk(deps: WalkDeps, from: EndpointRecord, to: EndpointRec
   const near: Side = { own: from, other: to, network, host: hostOf(from), otherHost: hostOf(to) };
   const far: Side = { own: to, other: from, network, host: hostOf(to), otherHost: hostOf(from) };
   const isApart = from.nodeId !== to.nodeId;
-  const [there, back] = await Promise.all([sideSteps(deps, near, true), isApart ? sideSteps(deps, far, false) : []]);
+  const [there, back] = await Promise.all([
+    sideSteps(deps, near, true),
+    isApart ? sideSteps(deps, far, false) : seenSteps(deps, far, { endpoint: to.id }),
+  ]);
+  const isPacket = ({ name }: ReachStep) => name === 'packet';
   return {
     steps: [
       step('same network', '', 'ok', `${from.name} and ${to.name} are on ${network.name}`),
       between(network),
-      ...there,
+      ...there.filter((each) => !isPacket(each)),
       ...back,
+      // It goes the whole way, so it says least of where that is broken.
+      ...there.filter(isPacket),
       health(to),
     ],
   };
@@ -59,9 +66,22 @@ function step(name: string, host: string, outcome: ReachStep['outcome'], detail:
 
 function apart(view: ClusterView, from: EndpointRecord, to: EndpointRecord): ReachStep {
   const name = ({ networkId }: EndpointRecord) => view.network(networkId)?.name ?? 'a network that is gone';
-  const mend = "connect one of the containers to the other's network as well";
+  const mend = alsoOn(view, from, to) ?? "connect one of the containers to the other's network as well";
   const detail = `${from.name} is on ${name(from)} and ${to.name} on ${name(to)}: networks do not reach each other; ${mend}`;
   return step('same network', '', 'problem', detail);
+}
+
+/** A container has an endpoint on each of its networks: the one that was meant, as like as not. */
+function alsoOn(view: ClusterView, from: EndpointRecord, to: EndpointRecord): string | undefined {
+  for (const [one, other] of [
+    [from, to],
+    [to, from],
+  ] as const) {
+    const isSame = ({ name, nodeId }: EndpointRecord) => name === other.name && nodeId === other.nodeId;
+    if (![...view.endpointsOn(one.networkId)].some(isSame)) continue;
+    return `a ${other.name} of the same host is on ${view.network(one.networkId)?.name} too: choose that one`;
+  }
+  return undefined;
 }
 
 function between(network: NetworkRecord): ReachStep {
@@ -83,21 +103,38 @@ async function sideSteps(deps: WalkDeps, side: Side, asksName: boolean): Promise
   const { own, host } = side;
   const problem = deps.problemOf(own.nodeId);
   const known = step('host', host, problem ? 'problem' : 'ok', problem ?? 'it is heard');
-  const [seen, kernel] = await Promise.all([seenSteps(deps, side, asksName), kernelStep(deps, side)]);
-  const isPath = ({ name }: ReachStep) => name === 'data path';
+  const { other } = side;
+  const look = {
+    ...{ endpoint: own.id, pathTo: other.nodeId },
+    ...(asksName && { reach: addressFor(side), name: { name: other.name, type: typeOf(addressFor(side)) } }),
+  };
+  const [seen, kernel] = await Promise.all([seenSteps(deps, side, look), kernelStep(deps, side)]);
+  const isPath = ({ name }: ReachStep) => name === 'data path' || name === 'packet';
   return [known, ...seen.filter((each) => !isPath(each)), kernel, ...seen.filter(isPath)];
 }
 
-async function seenSteps({ agent }: WalkDeps, side: Side, asksName: boolean): Promise<readonly ReachStep[]> {
+/** The other one's, of a family that both have. */
+function addressFor({ own, other }: Side): string {
+  const families = own.addresses.map(({ ip }) => familyOf(ip));
+  return (other.addresses.find(({ ip }) => families.includes(familyOf(ip))) ?? other.addresses[0]!).ip;
+}
+
+function typeOf(address: string): string {
+  return familyOf(address) === 6 ? 'AAAA' : 'A';
+}
+
+type AskedLook = Partial<Omit<NonNullable<LookRequest['look']>, 'network'>>;
+
+async function seenSteps({ agent }: WalkDeps, side: Side, asked: AskedLook): Promise<readonly ReachStep[]> {
   const { own, other, network, host, otherHost } = side;
-  const name = asksName ? { name: other.name, type: other.addresses[0]!.ip.includes(':') ? 'AAAA' : 'A' } : undefined;
-  const look = { network: network.id, endpoint: own.id, pathTo: other.nodeId, name };
+  const look = { network: network.id, endpoint: '', pathTo: '', reach: '', name: undefined, ...asked };
   try {
     const { things, name: reply } = await agent.lookFrom({ node: own.nodeId, look });
     return things.map(({ name: what, outcome, detail }) => {
       if (what === 'names') return nameStep(side, outcome, detail, reply?.answers.map(({ value }) => value) ?? []);
       const where = what === 'data path' && own.nodeId !== other.nodeId ? `to ${otherHost}: ` : '';
-      return step(what, host, outcome === 'ok' || outcome === 'problem' ? outcome : 'skipped', where + detail);
+      const whose = what === 'container' ? `${own.name}: ` : where;
+      return step(what, host, outcome === 'ok' || outcome === 'problem' ? outcome : 'skipped', whose + detail);
     });
   } catch (error) {
     return [step('asked', host, 'problem', `it cannot be asked: ${asOverlaydError(error).message}`)];

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ClusterState } from '../../src/core/page/contract.ts';
+import type { ClusterState, Walk } from '../../src/core/page/contract.ts';
 import type { Host, HostProcess } from '../lab/host.ts';
 import { attach, untilReaches } from '../lab/network.ts';
 import { type SocketTunnel, tunnelTo } from '../lab/tunnel.ts';
@@ -69,6 +69,9 @@ test('the page follows what commands on other hosts do', async () => {
   await page.context().close();
 });
 
+/** As the doctor says it. */
+const WITHOUT_PORT = /no packet .* h3 by the data path \(VXLAN, 4789\/udp.*open 4789\/udp/;
+
 test('why one endpoint does not reach another is found on the hosts of both, by name', async () => {
   const [one, two, three] = hosts();
   await attach(two, 'c', 'web', '--name', 'near');
@@ -97,7 +100,7 @@ test('why one endpoint does not reach another is found on the hosts of both, by 
   await until('the walk to say so', async () => {
     await walk.click();
     await page.getByText(/things? (is|are) wrong/).waitFor();
-    return (await page.getByRole('listitem').allTextContents()).some((text) => /nothing that is sent to h3/.test(text));
+    return (await page.getByRole('listitem').allTextContents()).some((text) => WITHOUT_PORT.test(text));
   });
   await three.must(['nft', 'delete table inet wall']);
 
@@ -111,6 +114,106 @@ test('why one endpoint does not reach another is found on the hosts of both, by 
   await page.getByRole('link', { name: 'Drift' }).click();
   await page.getByText('0 differences on 3 hosts').waitFor();
   await page.context().close();
+});
+
+interface Wrong {
+  readonly name: string;
+  readonly host: string;
+  readonly detail: string;
+}
+
+/** What the walk names as wrong between two endpoints; `NAME` or `NAME NETWORK`. */
+async function wrongBetween(...words: readonly [from: string, to: string]): Promise<readonly Wrong[]> {
+  const state = (await (await fetch(`${tunnel.url}/api/state`)).json()) as ClusterState;
+  const [from, to] = words.map((text) => {
+    const [name, on] = text.split(' ');
+    const network = state.networks.find((each) => each.name === on)?.id;
+    return state.endpoints.find((each) => each.name === name && (network ?? each.network) === each.network)?.id;
+  });
+  const asked = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ from, to }) };
+  const { steps } = (await (await fetch(`${tunnel.url}/api/reach`, asked)).json()) as Walk;
+  const wrong = steps.filter(({ outcome }) => outcome === 'problem');
+  // Hosts are asked so often alone.
+  if (wrong.some(({ detail }) => detail.includes('ask again in a moment'))) throw new Error('asked too often');
+  return wrong;
+}
+
+/** The walk names that step, alone. */
+async function untilWrong(
+  between: readonly [string, string],
+  name: string,
+  host: string,
+  detail: RegExp,
+): Promise<void> {
+  let last: readonly Wrong[] = [];
+  await until(`the walk to name ${name}`, async () => {
+    last = await wrongBetween(...between);
+    return last.some((each) => each.name === name && each.host === host && detail.test(each.detail));
+  }).catch((error: Error) => {
+    throw new Error(`${error.message}; it says ${JSON.stringify(last)}`);
+  });
+  // A packet takes the whole way, and a name what it needs of it.
+  expect(last.map((each) => each.name).filter((each) => each !== name && each !== 'packet')).toEqual([]);
+}
+
+const untilWell = (...between: readonly [string, string]) =>
+  until('nothing to stand between', async () => (await wrongBetween(...between)).length === 0);
+const wall = (rule: string, hook = 'input') =>
+  `add table inet wall; add chain inet wall w { type filter hook ${hook} priority -300; }; add rule inet wall w ${rule} drop`;
+
+test('of faults within a container the walk names the container, its names and its packets', async () => {
+  const [, two, three] = hosts();
+  await two.mustExec('c', ['nft', wall('udp dport 53', 'output')]);
+  await untilWrong(
+    ['near', 'far'],
+    'names',
+    'h2',
+    /far: 10\.20\.0\.1, port 53: a packet filter inside of the container drops/,
+  );
+  await two.mustExec('c', ['nft', 'delete table inet wall']);
+  await untilWell('near', 'far');
+  await three.mustExec('d', ['nft', wall('udp dport 33434')]);
+  await untilWrong(['near', 'far'], 'packet', 'h2', /nothing comes back; .* within the two containers/);
+  await three.mustExec('d', ['nft', 'delete table inet wall']);
+
+  const process = three.spawn(['unshare', '--net', 'sleep', 'infinity']);
+  const pid = await until(
+    'the process',
+    async () => (await three.run(['pgrep', '-x', 'sleep'])).stdout.trim() || undefined,
+  );
+  await three.mustOverlayd('network', 'connect', '--name', 'still', 'web', `pid:${pid}`);
+  await until('all to know it', async () => (await wrongBetween('near', 'still')).length === 0);
+  await three.must(['kill', '-STOP', pid]);
+  await untilWrong(['near', 'still'], 'container', 'h3', /still: pid:\d+, by eth0: its process is stopped/);
+  await three.must(['kill', '-KILL', pid]);
+  // nsenter was stopped with it, and does not go on.
+  process.drop();
+});
+
+test('of faults between hosts the walk names the path, what of it, and what mends it', async () => {
+  const [, , three] = hosts();
+  await three.must(['nft', wall('udp dport 4789 meta length > 1300')]);
+  await untilWrong(['near', 'far'], 'data path', 'h2', /packets of \d+ bytes do not pass .* smaller MTU/);
+  await three.must(['nft', 'delete table inet wall']);
+  await untilWell('near', 'far');
+});
+
+test('of an encrypted network the walk names the tunnel', async () => {
+  const [, two, three] = hosts();
+  await two.mustOverlayd('network', 'create', '-o', 'encrypted', 'secret');
+  await attach(two, 'e', 'secret', '--name', 'near');
+  await attach(three, 'f', 'secret', '--name', 'far');
+  await untilWell('near secret', 'far secret');
+  const between =
+    /networks do not reach each other; a (near|far) of the same host is on (web|secret) too: choose that one/;
+  await untilWrong(['near web', 'far secret'], 'same network', '', between);
+  await three.must(['nft', wall('udp dport { 51840, 51841 }')]);
+  await untilWrong(['near secret', 'far secret'], 'data path', 'h2', /WireGuard|tunnel|handshake/);
+  await untilWell('near web', 'far web');
+  await three.must(['nft', 'delete table inet wall']);
+  await two.mustOverlayd('network', 'disconnect', 'secret', 'netns:e');
+  await three.mustOverlayd('network', 'disconnect', 'secret', 'netns:f');
+  await two.mustOverlayd('network', 'rm', 'secret');
 });
 
 test('counts are those of the command', async () => {
@@ -156,8 +259,15 @@ test('a host that falls silent is shown as such, and what was there stays', asyn
   await tile.filter({ hasText: 'ready' }).filter({ hasText: 'MTU 1450' }).waitFor();
   await three.powerOff();
   await tile.filter({ hasText: 'down' }).waitFor({ timeout: 120_000 });
+  const wrong = await wrongBetween('near', 'far');
+  expect(wrong).toContainEqual({
+    name: 'host',
+    host: 'h3',
+    outcome: 'problem',
+    detail: 'it is down: members do not hear it',
+  });
   // Rows of before stay: nothing says that they are gone.
   await page.getByRole('link', { name: 'Endpoints' }).click();
-  await page.getByRole('grid').getByText('shop').waitFor();
+  await page.getByRole('grid').getByText('shop', { exact: true }).waitFor();
   await page.context().close();
 });

@@ -8,10 +8,12 @@ import { ASKED_TYPES, type AskedType, decodeReply, encodeQuestion } from '../../
 import { asOverlaydError } from '../../core/errors.ts';
 import { isOfHost } from '../../core/expose.ts';
 import { formatHostPort } from '../../core/host-port.ts';
+import { familyOf } from '../../core/ip.ts';
 import type { Look, NameReply, Seen, SeenThing } from '../../core/look.ts';
 import { isEncrypted } from '../../core/network-options.ts';
 import type { PathStatus } from '../../core/path/path.ts';
 import type { EndpointRecord, NetworkRecord, NodeRecord } from '../../core/records.ts';
+import type { SendPacket, StillnessOf } from '../../ports/look.ts';
 import type { AskResponder } from '../../ports/names.ts';
 import type { Clock, Random } from '../../ports/runtime.ts';
 import type { Member } from '../member.ts';
@@ -19,35 +21,77 @@ import type { PathWatch } from '../path/path-watch.ts';
 
 export interface LookDeps {
   readonly member: Pick<Member, 'self' | 'view' | 'local' | 'wireguard'>;
-  readonly paths: Pick<PathWatch, 'examine' | 'status' | 'skipped'>;
+  readonly paths: Pick<PathWatch, 'examine' | 'findingsOf' | 'status' | 'skipped'>;
   readonly encryptedPaths: LookDeps['paths'];
   readonly askResponder: AskResponder;
+  readonly sendPacket: SendPacket;
+  readonly stillnessOf: StillnessOf;
   readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
   readonly random: Pick<Random, 'next'>;
 }
 
 const NAME_MS = 3_000;
+/** Three packets. */
+const PACKET_MS = 1_300;
 
 /** Each look is by itself: one that fails is told as a problem. */
 export async function lookHere(deps: LookDeps, look: Look): Promise<Seen> {
   const network = deps.member.view.network(look.network);
-  const [path, name] = await Promise.all([
+  const [container, path, packet, name] = await Promise.all([
+    look.endpoint === '' ? [] : [lookAtContainer(deps, look.endpoint)],
     look.pathTo === '' ? [] : [lookAtPath(deps, network, look.pathTo)],
+    look.reach === '' ? [] : [lookAtPacket(deps, look)],
     look.name ? lookAtName(deps, network, { ...look, name: look.name }) : undefined,
   ]);
-  const things = [
-    ...(look.endpoint === '' ? [] : [lookAtContainer(deps, look.endpoint)]),
-    ...(await Promise.all(path)),
-    ...(name ? [name.thing] : []),
-  ];
-  return { things, name: name?.reply };
+  const things = await Promise.all([...container, ...path, ...packet]);
+  return { things: name ? [...things, name.thing] : things, name: name?.reply };
 }
 
-function lookAtContainer({ member }: LookDeps, endpointId: string): SeenThing {
+async function lookAtContainer({ member, stillnessOf }: LookDeps, endpointId: string): Promise<SeenThing> {
+  const seen = (outcome: SeenThing['outcome'], detail: string): SeenThing => ({ name: 'container', outcome, detail });
   const local = member.local.get(endpointId);
-  if (local) return { name: 'container', outcome: 'ok', detail: `${local.container.text}, by ${local.ifname}` };
-  const detail = 'this host does not know the endpoint, though the records of the cluster say that it is here';
-  return { name: 'container', outcome: 'problem', detail };
+  if (!local)
+    return seen(
+      'problem',
+      'this host does not know the endpoint, though the records of the cluster say that it is here',
+    );
+  const { container, ifname } = local;
+  const where = `${container.text}, by ${ifname}`;
+  const still = await stillnessOf(container.path);
+  return still === undefined ? seen('ok', where) : seen('problem', `${where}: ${still}`);
+}
+
+async function lookAtPacket({ clock, member, sendPacket }: LookDeps, { endpoint, reach }: Look): Promise<SeenThing> {
+  const seen = (outcome: SeenThing['outcome'], detail: string): SeenThing => ({ name: 'packet', outcome, detail });
+  const local = member.local.get(endpoint);
+  const family = familyOf(reach);
+  const from = local?.record.addresses.find(({ ip }) => familyOf(ip) === family)?.ip;
+  if (!local || from === undefined) return seen('skipped', 'there is nothing here that could send one');
+  const { container } = local;
+  const namespacePath = isOfHost(local) ? undefined : container.path;
+  const way = `from inside of ${container.text}, ${from}, to ${reach}`;
+  try {
+    const why = await within(clock, PACKET_MS, (late) => sendPacket({ namespacePath, from }, reach, late));
+    if (why === undefined) return seen('ok', `one got ${way}, and its answer back`);
+    const advice = 'where all else is well, look at routes and filters within the two containers';
+    return seen('problem', `UDP ${way}: ${why}; ${advice}`);
+  } catch (error) {
+    return seen('problem', `${way}: ${asOverlaydError(error).message}`);
+  }
+}
+
+/** The signal of `work` aborts after that time. */
+async function within<T>(clock: LookDeps['clock'], ms: number, work: (late: AbortSignal) => Promise<T>): Promise<T> {
+  const [late, done] = [new AbortController(), new AbortController()];
+  clock.sleep(ms, done.signal).then(
+    () => late.abort(),
+    () => undefined,
+  );
+  try {
+    return await work(late.signal);
+  } finally {
+    done.abort();
+  }
 }
 
 async function lookAtPath(deps: LookDeps, network: NetworkRecord | undefined, nodeId: string): Promise<SeenThing> {
@@ -67,6 +111,9 @@ async function lookAtPath(deps: LookDeps, network: NetworkRecord | undefined, no
   if (!status || status.state === 'unknown')
     return tunnel ?? seen('skipped', 'nothing came back yet, and nothing was lost');
   const by = tunnel ? `${tunnel.detail}; ` : '';
+  // As the doctor says it: what is wrong, and what mends it. Of large packets too, while small ones pass.
+  const findings = paths.findingsOf(node.id).map(({ text }) => text);
+  if (findings.length > 0) return seen('problem', by + findings.join('; '));
   return seen(status.state === 'passes' ? 'ok' : 'problem', by + pathWords(status, node));
 }
 
@@ -124,19 +171,9 @@ async function ask(
   const [{ subnet, ip: from }] = record.addresses as [EndpointRecord['addresses'][number]];
   const { gateway } = subnets.find(({ cidr }) => cidr === subnet) ?? subnets[0]!;
   const begin = clock.elapsed();
-  const late = new AbortController();
-  const answered = new AbortController();
-  clock.sleep(NAME_MS, answered.signal).then(
-    () => late.abort(),
-    () => undefined,
-  );
-  try {
-    const bytes = await askResponder({ namespacePath, from }, gateway, message, late.signal);
-    const reply = decodeReply(bytes);
-    if (!reply) throw new Error('what came back is no answer');
-    const { id, code, answers } = reply;
-    return { id, code, answers, tookMs: clock.elapsed() - begin, from: formatHostPort(gateway, 53) };
-  } finally {
-    answered.abort();
-  }
+  const bytes = await within(clock, NAME_MS, (late) => askResponder({ namespacePath, from }, gateway, message, late));
+  const reply = decodeReply(bytes);
+  if (!reply) throw new Error('what came back is no answer');
+  const { id, code, answers } = reply;
+  return { id, code, answers, tookMs: clock.elapsed() - begin, from: formatHostPort(gateway, 53) };
 }

@@ -145,6 +145,12 @@ export class PathWatch {
     }
   }
 
+  /** Of the path to that one, without its clock. */
+  findingsOf(nodeId: string): Found[] {
+    const own = this.#found().filter((each) => each.nodeId === nodeId && each.code !== OF_CLOCK);
+    return own.map(({ nodeId: _, ...each }) => each);
+  }
+
   findings(): Found[] {
     const ofPaths = this.#found().map(({ nodeId: _, ...each }) => each);
     const isImpaired = ofPaths.some(({ code }) => code !== OF_CLOCK);

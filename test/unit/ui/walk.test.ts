@@ -21,9 +21,15 @@ interface World {
   readonly silent?: string;
   readonly name?: string[];
   readonly problem?: string;
+  readonly packet?: SeenThing;
+  /** By endpoint. */
+  readonly container?: Record<string, SeenThing>;
+  readonly others?: EndpointRecord[];
 }
 
-function walkIn({ options = {}, to = shop, path = {}, drift = {}, silent, name = ['10.0.1.3'], problem }: World = {}) {
+function walkIn(world: World = {}) {
+  const { options = {}, to = shop, path = {}, drift = {}, silent, name = ['10.0.1.3'], problem } = world;
+  const { container = {}, others = [], packet = { name: 'packet', outcome: 'ok', detail: 'one got there' } } = world;
   const { view, tell } = toldView();
   const put = (key: string, record: object) => ({ key, value: encodeRecord(record) });
   tell([
@@ -32,7 +38,7 @@ function walkIn({ options = {}, to = shop, path = {}, drift = {}, silent, name =
     put(keys.network('n1'), networkRecord({ options })),
     put(keys.network('n2'), networkRecord({ id: 'n2', name: 'jobs', vni: 4097 })),
     put(keys.endpoint(api), api),
-    put(keys.endpoint(to), to),
+    ...[to, ...others].map((record) => put(keys.endpoint(record), record)),
   ]);
   const asked: LookRequest[] = [];
   const agent = {
@@ -41,8 +47,9 @@ function walkIn({ options = {}, to = shop, path = {}, drift = {}, silent, name =
       if (request.node === silent) throw new OverlaydError('peer-unreachable', 'it is off');
       const { node, look } = request;
       const things = [
-        { name: 'container', outcome: 'ok', detail: 'netns:c1' },
-        path[node] ?? { name: 'data path', outcome: 'ok', detail: 'round trip 0.2 ms' },
+        container[look?.endpoint ?? ''] ?? { name: 'container', outcome: 'ok', detail: 'netns:c1' },
+        ...(look?.pathTo ? [path[node] ?? { name: 'data path', outcome: 'ok', detail: 'round trip 0.2 ms' }] : []),
+        ...(look?.reach ? [packet] : []),
         ...(look?.name
           ? [{ name: 'names', outcome: name.length > 0 ? 'ok' : 'problem', detail: name.join(', ') || 'NXDOMAIN' }]
           : []),
@@ -72,12 +79,12 @@ describe('the walk from one endpoint to another', () => {
     const { steps } = await done;
     expect(steps.map(({ name, host }) => `${name} ${host}`.trim())).toEqual([
       ...['same network', 'allowed', 'host one', 'container one', 'names one', 'kernel one', 'data path one'],
-      ...['host two', 'container two', 'kernel two', 'data path two', 'health'],
+      ...['host two', 'container two', 'kernel two', 'data path two', 'packet one', 'health'],
     ]);
     expect(steps.every(({ outcome }) => outcome === 'ok')).toBe(true);
-    expect(asked.map(({ node, look }) => [node, look?.pathTo, look?.name?.name])).toEqual([
-      ['h1', 'h2', 'shop'],
-      ['h2', 'h1', undefined],
+    expect(asked.map(({ node, look }) => [node, look?.pathTo, look?.name?.name, look?.reach])).toEqual([
+      ['h1', 'h2', 'shop', '10.0.1.3'],
+      ['h2', 'h1', undefined, ''],
     ]);
   });
 
@@ -121,10 +128,27 @@ describe('the walk from one endpoint to another', () => {
     expect(await problemsIn({ name: [] })).toEqual([['names', 'one', 'shop: NXDOMAIN']]);
   });
 
-  it('looks once where both are on one host', async () => {
-    const { asked, done } = walkIn({ to: { ...shop, nodeId: 'h1' } });
-    await done;
-    expect(asked).toHaveLength(1);
+  it('looks at paths and names once where both are on one host, and at both containers', async () => {
+    const still = { name: 'container', outcome: 'problem', detail: 'docker:shop, by eth0: it is paused' };
+    const { asked, done } = walkIn({ to: { ...shop, nodeId: 'h1' }, container: { b1: still } });
+    const { steps } = await done;
+    expect(asked.map(({ look }) => [look?.endpoint, look?.pathTo, look?.name?.name])).toEqual([
+      ['a1', 'h1', 'shop'],
+      ['b1', '', undefined],
+    ]);
+    const wrong = steps.filter(({ outcome }) => outcome === 'problem');
+    expect(wrong.map(({ detail }) => detail)).toEqual(['shop: docker:shop, by eth0: it is paused']);
+  });
+
+  it('says that a packet does not come back, last of all', async () => {
+    const packet = { name: 'packet', outcome: 'problem', detail: 'nothing comes back' };
+    expect(await problemsIn({ packet })).toEqual([['packet', 'one', 'nothing comes back']]);
+  });
+
+  it('says which endpoint was meant where one of the two is on the other’s network by another one', async () => {
+    const onWeb = { ...shop, id: 'b2' };
+    const [[, , detail] = []] = await problemsIn({ to: { ...shop, networkId: 'n2' }, others: [onWeb] });
+    expect(detail).toMatch(/networks do not reach each other; a shop of the same host is on web too: choose that one$/);
   });
 
   it('says that the other one is unhealthy', async () => {

@@ -18,7 +18,11 @@ export interface LookQuery {
   endpoint: string;
   /** Id of the node to which the path is tried; empty: to none. */
   pathTo: string;
-  name?: NameQuestion | undefined;
+  name?:
+    | NameQuestion
+    | undefined;
+  /** Address to which a packet is sent from inside of the endpoint's container; empty: to none. Older releases do not look. */
+  reach: string;
 }
 
 /** Asked of the network's responder there. */
@@ -35,7 +39,7 @@ export interface Seen {
 }
 
 export interface SeenThing {
-  /** "container", "data path", "names" */
+  /** "container", "data path", "names", "packet" */
   name: string;
   /** "ok", "problem", "skipped" */
   outcome: string;
@@ -59,7 +63,7 @@ export interface NameAnswer {
 }
 
 function createBaseLookQuery(): LookQuery {
-  return { network: "", endpoint: "", pathTo: "", name: undefined };
+  return { network: "", endpoint: "", pathTo: "", name: undefined, reach: "" };
 }
 
 export const LookQuery: MessageFns<LookQuery> = {
@@ -75,6 +79,9 @@ export const LookQuery: MessageFns<LookQuery> = {
     }
     if (message.name !== undefined) {
       NameQuestion.encode(message.name, writer.uint32(34).fork()).join();
+    }
+    if (message.reach !== "") {
+      writer.uint32(42).string(message.reach);
     }
     return writer;
   },
@@ -124,6 +131,14 @@ export const LookQuery: MessageFns<LookQuery> = {
             message.name = NameQuestion.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reach = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -147,6 +162,7 @@ export const LookQuery: MessageFns<LookQuery> = {
     message.name = (object.name !== undefined && object.name !== null)
       ? NameQuestion.fromPartial(object.name)
       : undefined;
+    message.reach = object.reach ?? "";
     return message;
   },
 };

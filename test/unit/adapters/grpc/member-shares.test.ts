@@ -74,7 +74,8 @@ test('names and paths are looked at twenty times in a row for a member, drift to
   const port = await promisify(server.bindAsync.bind(server))('127.0.0.1:0', ServerCredentials.createInsecure());
   const peer = { nodeId: 'b1', address: `127.0.0.1:${port}` };
   const way = { secure: credentials.createInsecure(), options: {}, signal: NO_END };
-  const look = () => askLook(peer, { network: 'n', endpoint: '', pathTo: '', name: { name: 'api', type: 'A' } }, way);
+  const question = { network: 'n', endpoint: '', pathTo: '', reach: '', name: { name: 'api', type: 'A' } };
+  const look = () => askLook(peer, question, way);
   const drift = () => askDrift(peer, { network: '', repair: false }, way);
   for (let nth = 0; nth < 20; nth++) await look();
   const words = 'it looked at paths and names for this host 20 times of late';

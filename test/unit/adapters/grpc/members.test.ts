@@ -247,7 +247,7 @@ test('what another member sees is told as it is, and no more of it than one of o
     ];
     return { things, name: { code: 'NOERROR', answers, tookMs: 1.5, from: '10.0.0.1:53' } };
   });
-  const look = { network: 'n1', endpoint: '', pathTo: 'a', name: { name: 'api', type: 'A' } };
+  const look = { network: 'n1', endpoint: 'e1', pathTo: 'a', reach: '10.0.0.9', name: { name: 'api', type: 'A' } };
   const seen = await transport.look(peer, look, NO_END);
   expect(asked).toEqual([look]);
   expect(seen.things.map(({ outcome, detail }) => [outcome, detail.length])).toEqual([

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type LookDeps, lookHere } from '../../../../src/agent/look/look-here.ts';
 import type { LocalEndpoint } from '../../../../src/core/container.ts';
 import { asHost } from '../../../../src/core/expose.ts';
+import { found } from '../../../../src/core/finding.ts';
 import type { Look } from '../../../../src/core/look.ts';
 import type { PathStatus } from '../../../../src/core/path/path.ts';
 import { endpointRecord, networkRecord, nodeRecord } from '../../../fixtures/records.ts';
@@ -18,6 +19,12 @@ const OTHER = local('e3', '10.0.1.3');
 interface World {
   readonly encrypted?: boolean;
   readonly path?: Partial<PathStatus>;
+  /** Of it, in the doctor's words. */
+  readonly findings?: string[];
+  readonly still?: string;
+  /** Why a packet does not come back; null: it does. */
+  readonly packet?: string | null;
+  readonly sent?: string[];
   readonly skipped?: string;
   readonly tunnel?: { readonly problem?: string };
   /** By the tunnel; absent: nothing is known of it. */
@@ -30,12 +37,14 @@ interface World {
 
 function deps(world: World): LookDeps {
   const { encrypted, path, skipped, tunnel, encryptedPath, isHere = true, own = OWN, asked, reply } = world;
+  const { findings = [], packet = null, sent, still } = world;
   const network = networkRecord({ options: encrypted ? { encrypted: 'true' } : {} });
   const nodes = new Map(['h1', 'h2'].map((id) => [id, nodeRecord({ id, name: id })]));
   const usual: PathStatus = { state: 'passes', lossPercent: 0, roundTripMs: 0.21, mtu: 1450, changedAt: 1 };
   const pathsOf = (of: Partial<PathStatus> | undefined) => ({
     ...{ examine: async () => undefined, skipped: () => skipped },
     status: () => of && { ...usual, ...of },
+    findingsOf: () => findings.flatMap((text) => found('data-path-lost', [text])),
   });
   const member = {
     self: nodes.get('h1')!,
@@ -52,6 +61,11 @@ function deps(world: World): LookDeps {
   return {
     member,
     ...{ paths: pathsOf(path), encryptedPaths: pathsOf(encryptedPath) },
+    stillnessOf: async () => still,
+    sendPacket: async ({ namespacePath, from }, to) => {
+      sent?.push(`${namespacePath} ${from} ${to}`);
+      return packet ?? undefined;
+    },
     askResponder: async ({ namespacePath, from }, to, message, signal) => {
       asked?.push(`${namespacePath} ${from} ${to}`);
       if (reply) return reply(message);
@@ -63,7 +77,10 @@ function deps(world: World): LookDeps {
   };
 }
 
-const look = (parts: Partial<Look>): Look => ({ network: 'n1', endpoint: '', pathTo: '', name: undefined, ...parts });
+const look = (parts: Partial<Look>): Look => ({
+  ...{ network: 'n1', endpoint: '', pathTo: '', reach: '', name: undefined },
+  ...parts,
+});
 const thingOf = async (world: World, parts: Partial<Look>) => {
   const { things } = await lookHere(deps(world), look(parts));
   expect(things).toHaveLength(1);
@@ -74,6 +91,13 @@ describe('a look at an endpoint', () => {
   it('finds it, or says that this host does not know it', async () => {
     expect(await thingOf({}, { endpoint: 'e1' })).toEqual(['ok', 'netns:e1, by eth0']);
     expect(await thingOf({}, { endpoint: 'e2' })).toEqual(['problem', expect.stringContaining('does not know')]);
+  });
+
+  it('says why what runs in its container does nothing', async () => {
+    expect(await thingOf({ still: 'it is paused' }, { endpoint: 'e1' })).toEqual([
+      'problem',
+      'netns:e1, by eth0: it is paused',
+    ]);
   });
 });
 
@@ -87,6 +111,12 @@ describe('a look at a path', () => {
       'problem',
       'nothing that is sent to h2 comes back',
     ]);
+  });
+
+  it('says what is wrong in the doctor’s words, also where small packets pass', async () => {
+    expect(
+      await thingOf({ path: {}, findings: ['packets of 1450 bytes do not pass; raise the MTU'] }, { pathTo }),
+    ).toEqual(['problem', 'packets of 1450 bytes do not pass; raise the MTU']);
   });
 
   it('says why nothing is to be seen', async () => {
@@ -110,6 +140,31 @@ describe('a look at a path', () => {
     ]);
     // An agent of an older release answers no such packets.
     expect(await at({ tunnel: {}, skipped: 'it does not answer' })).toEqual(['ok', 'WireGuard (kernel), MTU 1420']);
+  });
+});
+
+describe('a look at a packet from inside of a container', () => {
+  it('says whether one gets there and back', async () => {
+    const sent: string[] = [];
+    const [, back] = (await lookHere(deps({ sent }), look({ endpoint: 'e1', reach: '10.0.1.9' }))).things;
+    expect(sent).toEqual(['/run/netns/e1 10.0.1.2 10.0.1.9']);
+    expect([back!.outcome, back!.detail]).toEqual([
+      'ok',
+      'one got from inside of netns:e1, 10.0.1.2, to 10.0.1.9, and its answer back',
+    ]);
+    const lost = await lookHere(deps({ packet: 'nothing comes back' }), look({ endpoint: 'e1', reach: '10.0.1.9' }));
+    expect(lost.things[1]).toMatchObject({ name: 'packet', outcome: 'problem' });
+    expect(lost.things[1]!.detail).toMatch(/nothing comes back; .* filters within the two containers$/);
+  });
+
+  it('is left out where nothing could send one', async () => {
+    for (const of of [
+      { endpoint: 'e2', reach: '10.0.1.9' },
+      { endpoint: 'e1', reach: 'fd00::1' },
+    ]) {
+      const { things } = await lookHere(deps({}), look(of));
+      expect(things[1]).toMatchObject({ name: 'packet', outcome: 'skipped' });
+    }
   });
 });
 
