@@ -184,34 +184,24 @@ export function refuseOption(command: Command, flags: string, reason: string): v
   });
 }
 
-const SWITCHES = new Set([
-  'attachable',
-  'config-only',
-  'force',
-  'ingress',
-  'internal',
-  'ipv4',
-  'ipv6',
-  'login',
-  'nat',
-  'no-trunc',
-  'quiet',
-  'write',
-  'yes-delete-cluster',
-]);
-
-/** Those that may be on without being said: `--attachable=false` is `--no-attachable`. */
-const USUALLY_ON: readonly string[] = ['attachable', 'ipv4', 'login', 'nat'];
-
-/** Docker's `--switch=true` and `--switch=false` as plain switches. */
-export function normaliseSwitches(args: readonly string[]): readonly string[] {
+/** Docker's `--switch=true` and `--switch=false` as plain switches; of those that may be on without being said false is `--no-…`. */
+export function normaliseSwitches(program: Command, args: readonly string[]): readonly string[] {
+  const switches = switchesOf(program);
   const end = args.includes('--') ? args.indexOf('--') : args.length;
   return args.flatMap((arg, i) => {
     const [, name = '', value = ''] = (i < end && /^--([a-z0-9-]+)=(.*)$/s.exec(arg)) || [];
-    if (!SWITCHES.has(name)) return [arg];
+    if (!switches.has(name)) return [arg];
     if (/^(true|t|1)$/i.test(value)) return [`--${name}`];
     if (!/^(false|f|0)$/i.test(value))
       throw new UsageError(`--${name}=${value}: write --${name}=true or --${name}=false`);
-    return USUALLY_ON.includes(name) ? [`--no-${name}`] : [];
+    return switches.has(`no-${name}`) ? [`--no-${name}`] : [];
   });
+}
+
+/** Names of all options that take no value, and `NAME` of `--no-NAME`. */
+function switchesOf(command: Command): ReadonlySet<string> {
+  const plain = command.options.filter(({ required, optional }) => !required && !optional);
+  const names = plain.flatMap(({ long }) => long?.slice('--'.length) ?? []);
+  const denied = names.filter((name) => name.startsWith('no-') && name !== 'no-trunc').map((name) => name.slice(3));
+  return new Set([...names, ...denied, ...command.commands.flatMap((child) => [...switchesOf(child)])]);
 }

@@ -71,9 +71,9 @@ const ABOUT_ALL = ['completion', 'help'];
 /** `args` is what follows the program's name. Never throws. */
 export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<number> {
   try {
-    const line = helpBehind(normaliseSwitches(args));
-    const word = firstWord(line);
-    const program = createProgram(surroundings, word, asksVersion(line, word));
+    const word = firstWord(args);
+    const program = createProgram(surroundings, word, asksVersion(args, word));
+    const line = normaliseSwitches(program, helpBehind(args));
     refuseUnknownCommand(program, line);
     await program.parseAsync(line, { from: 'user' });
     return EXIT.ok;
@@ -105,7 +105,7 @@ function asksVersion(args: readonly string[], word: string | undefined): boolean
 const GLOBAL_FLAGS = ['--run-dir', '--config'];
 
 /** With `word`, where there is such a command, that one alone: most of the time of a short command goes into its start. */
-export function createProgram(surroundings: Surroundings, word?: string, hasVersion = word === undefined): Command {
+export function createProgram(surroundings: Surroundings, word?: string, hasVersion = false): Command {
   const program = new Command('overlayd');
   const session = new Session(surroundings, { globals: () => program.opts<GlobalOptions>() });
   program
@@ -126,7 +126,8 @@ export function createProgram(surroundings: Surroundings, word?: string, hasVers
     .exitOverride((error: CommanderError) => {
       throw error;
     });
-  if (hasVersion) program.version(VERSION, '-v, --version', 'print the version');
+  if (hasVersion || word === undefined || ABOUT_ALL.includes(word))
+    program.version(VERSION, '-v, --version', 'print the version');
   const named = COMMANDS.filter(([, names]) => word !== undefined && names.includes(word) && !ABOUT_ALL.includes(word));
   for (const [group, , add] of named.length > 0 ? named : COMMANDS) {
     program.commandsGroup(group);

@@ -45,6 +45,22 @@ it.each([
   expect([code, asked.map(([name]) => name)]).toEqual([0, [method]]);
 });
 
+it.each([
+  ['network rm --force=true web', 'network rm --force web'],
+  ['network rm --force=false web', 'network rm web'],
+  ['drift --repair=true', 'drift --repair'],
+  ['events --local=1 --follow=F', 'events --local'],
+  ['ipam repair --dry-run=t', 'ipam repair --dry-run'],
+  ['network create --attachable=false web', 'network create --no-attachable web'],
+  ['network ls --no-trunc=false', 'network ls'],
+  ['network ls --no-trunc=true', 'network ls --no-trunc'],
+])('%s is %s', async (line, plain) => {
+  const [one, other] = [await run(line), await run(plain)];
+  expect([one.code, one.error, one.out]).toEqual([other.code, other.error, other.out]);
+  expect(one.asked).toEqual(other.asked);
+  expect(one.asked).not.toEqual([]);
+});
+
 it('what Docker tells more by, or of more, is taken', async () => {
   expect((await run(['network', 'inspect', '-v', '-f', '{{.Name}}', 'web'])).out).toBe('web\n');
   expect((await run('ps -a')).code).toBe(0);
@@ -56,6 +72,10 @@ it('the version is asked for before a command', async () => {
     const { asked, code, out } = await run(line);
     expect([code, out, asked]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\n$/), []]);
   }
+});
+
+it('is told of where all commands are', async () => {
+  for (const line of ['help', '--help', 'completion bash']) expect((await run(line)).out).toContain('--version');
 });
 
 it('help that was not asked for is as wide as the terminal too', async () => {
