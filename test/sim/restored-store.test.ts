@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { encodeRecord } from '../../src/core/record-codec.ts';
 import { FORMER_PREFIX, keys, PREFIX } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
+import { expose, exposingOf } from './exposures.ts';
 import { checkQuiet } from './invariants.ts';
 import { SimulatedCluster, type SimulatedHost } from './simulated-cluster.ts';
 
@@ -84,6 +85,22 @@ it.each(['running', 'restarted', 'restarted twice', 'restarted, and its revision
     await checkQuiet(cluster);
   },
 );
+
+it('an address of a host itself that has no place in the backup is let go of as it was asked for', async () => {
+  const backup = cluster.etcd.backUp();
+  await cluster.clock.until(one.running.networks.create(networkRequest('later')));
+  await cluster.clock.until(expose(one, 'later'));
+  await cluster.clock.advance(5_000);
+  cluster.etcd.restore(backup);
+  await cluster.clock.advance(60_000);
+  expect(one.running.findings.map(({ text }) => text)).toEqual([
+    expect.stringMatching(/h1 \(network later\).*`overlayd network unexpose NETWORK`/),
+  ]);
+  await cluster.clock.until(exposingOf(one).unexpose('later'));
+  await cluster.clock.advance(70_000);
+  expect(one.running.findings.map(({ text }) => text)).toEqual([]);
+  await checkQuiet(cluster);
+});
 
 it.each(['running', 'restarted'])(
   'a host that was admitted after the backup is a member again (%s agents)',
