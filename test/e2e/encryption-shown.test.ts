@@ -1,6 +1,6 @@
 /** Encrypted networks as people meet them: what is refused where WireGuard is missing, and what is shown where it is not. */
 import { expect, test } from 'vitest';
-import { joinArguments } from '../lab/cluster.ts';
+import { joinArguments, untilFlawless } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
@@ -9,7 +9,6 @@ const lab = useLab({ hosts: 2 });
 const LACKS =
   'encrypted networks need WireGuard, which host h2 does not have: install the package wireguard-go, or a kernel that has the module wireguard there';
 
-const problems = async (host: Host): Promise<readonly string[]> => (await host.json('status')).Problems;
 const ping = (host: Host) => host.exec('c1', ['ping', '-c', '1', '-W', '1', 'c2.web']);
 
 /** A file that cannot be run is as good as none. Returns what ends it; undefined: the kernel needs no program. */
@@ -68,5 +67,5 @@ test('it is shown to be encrypted, and how each host is reached', async () => {
   expect(tunnel).toMatchObject({ Device: 'ovlwg0', Endpoint: `${two.address}:51840`, Mtu: 1_436, Problem: '' });
   const [node] = await one.json('node', 'inspect', 'h2');
   expect(node).toMatchObject({ Wireguard: { Keys: [{ Port: 51_840 }] }, Tunnel: { Node: 'h2' } });
-  expect(await problems(one)).toEqual([]);
+  await untilFlawless(one);
 });

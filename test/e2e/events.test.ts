@@ -120,7 +120,13 @@ test('they outlast a crash of the agent; a host that is away is named, and is no
   const { code, stdout, stderr } = await one.overlayd('events', '--filter', 'type=endpoint');
   expect([code, stderr]).toEqual([0, expect.stringMatching(/^warning: without the events of h2: /m)]);
   expect([stdout.includes('api'), stdout.includes('shop')]).toEqual([true, false]);
-  await untilTold(three, 'member-suspected', { member: 'h2', Node: 'h1' });
+  await until('h3 to tell that h1 misses h2', async () => {
+    const told = await eventsAt(three, '--filter', 'type=member-*');
+    // Whoever is slow to look finds it down already.
+    const isLoss = ({ Type }: ShownEvent) => Type === 'member-suspected' || Type === 'member-down';
+    return told.some((event) => isLoss(event) && event.Node === 'h1' && event.Fields.member === 'h2');
+  });
+  await until('h3 to miss it too', async () => (await three.json('node', 'inspect', 'h2'))[0].State !== 'ready');
   await two.agent.start();
   await untilTold(three, 'endpoint-attached', { endpoint: 'shop', Node: 'h2' });
   await untilTold(one, 'member-back', { member: 'h2', Node: 'h3' });

@@ -3,7 +3,7 @@ import { appendFileSync, cpSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startAsking as ask, pointerOf } from '../lab/asking.ts';
-import { untilReady } from '../lab/cluster.ts';
+import { untilFlawless, untilReady } from '../lab/cluster.ts';
 import { etcdPid } from '../lab/etcd.ts';
 import { type Host, ROOT } from '../lab/host.ts';
 import { attach, resolve, untilReaches, untilResolves } from '../lab/network.ts';
@@ -126,7 +126,7 @@ test('the process is killed: the agent starts another one', async () => {
   await until('its end', async () => (await one.run(['test', '-e', `/proc/${before}`])).code !== 0);
   for (const name of ['here', 'there']) await untilResolves(one, 'here', name, [addresses.get(name)!]);
   expect(await pidOf(one)).not.toBe(before);
-  expect((await one.json('status')).Problems).toEqual([]);
+  await untilFlawless(one);
 });
 
 test('a network that goes takes its namespace with it', async () => {

@@ -76,7 +76,7 @@ describe('engines, agents and hosts that end and come back', () => {
     const before = await process1('h1', 'api');
     await one().engine.kill();
     await untilPings(two(), 'client', 'api');
-    expect((await one().json('status')).Docker.State).toBe('unreachable');
+    await until('the agent to miss it', async () => (await one().json('status')).Docker.State === 'unreachable');
     await one().engine.start();
     // Docker ends what it finds running and starts what its policy says.
     await until('the container to run anew', async () => {

@@ -1,6 +1,7 @@
 /** Scenarios of `docs/faults.md` on four hosts, of which three keep the store; see `store-members.test.ts` for the loss of keepers. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { untilMade, untilUnmade } from '../../lab/cluster.ts';
 import { type Refusal, streamCommands } from '../../lab/command-stream.ts';
 import { Etcdctl, etcdPid } from '../../lab/etcd.ts';
 import type { Host } from '../../lab/host.ts';
@@ -54,7 +55,7 @@ test('the member that an agent asks is cut off from it without a word: it asks a
   await until('the store to be reachable', answers);
   expect(await askedBy(four)).not.toEqual([asked]);
   await four.must(['nft', 'delete', 'table', 'inet', 'half']);
-  await four.mustOverlayd('network', 'rm', 'made');
+  await untilUnmade(four, 'made');
   const packets = ping.replies();
   const lost = await ping.end();
   tell({ scenario: 'half-open-member', packets, lost: lost.length });
@@ -77,12 +78,12 @@ test('a keeper that was cut off from the others comes back, and takes no leader 
   const victim = all.find(({ leads }) => !leads)!.host;
   await lab().partition([victim], [...lab().hosts.filter((host) => host !== victim), lab().internet]);
   await until('it to have no leader', async () => !(await raftOf(victim)).led);
-  await four.mustOverlayd('network', 'create', 'meanwhile');
+  await untilMade(four, 'meanwhile');
   await lab().heal();
   await until('it to have one again', async () => (await raftOf(victim)).led);
   const after = await Promise.all(keepers.map(async (host) => (await raftOf(host)).term));
   expect(after).toEqual(all.map(({ term }) => term));
-  await victim.mustOverlayd('network', 'rm', 'meanwhile');
+  await untilUnmade(victim, 'meanwhile');
 });
 
 /** Says its etcd that it has a leader. */
