@@ -1,6 +1,6 @@
 /**
- * The dashboard for Grafana, out of one table: `deploy/grafana/overlayd.json` is what this makes, in the classic form, which every
- * Grafana since 8 imports. A test writes it anew and looks at each query.
+ * The dashboard for Grafana, out of one table: `deploy/grafana/overlayd.json` is what this makes, in the classic form, which Grafana
+ * 10 to 12 import. A test writes it anew and looks at each query; another asks a real Prometheus for each.
  */
 
 interface Query {
@@ -244,6 +244,8 @@ const ROWS: readonly Row[] = [
 ];
 
 const DATASOURCE = { type: 'prometheus', uid: '$datasource' };
+/** Of Grafana's editor of Prometheus' variables: "Label values". */
+const LABEL_VALUES = 1;
 const GRID = 24;
 const HEIGHTS = { stat: 4, timeseries: 8, table: 8 } as const;
 const WIDTH = 12;
@@ -295,11 +297,15 @@ export function dashboard(): object {
 function variables(): object[] {
   const chosen = (name: string, label: string, query: string, multi: boolean) => ({
     ...{ name, label, type: 'query', datasource: DATASOURCE, refresh: 2, sort: 1, hide: 0 },
-    ...{ query: { query, refId: name }, definition: query, multi, includeAll: multi, current: {}, options: [] },
+    ...{ query: { query, refId: name, qryType: LABEL_VALUES }, definition: query, regex: '', skipUrlSync: false },
+    ...{ multi, includeAll: multi, current: {}, options: [] },
     ...(multi && { allValue: '.*' }),
   });
   return [
-    { name: 'datasource', label: 'Prometheus', type: 'datasource', query: 'prometheus', current: {}, hide: 0 },
+    {
+      ...{ name: 'datasource', label: 'Prometheus', type: 'datasource', query: 'prometheus', regex: '', hide: 0 },
+      ...{ refresh: 1, multi: false, includeAll: false, skipUrlSync: false, current: {}, options: [] },
+    },
     chosen('job', 'Job', VARIABLES.job, false),
     chosen('instance', 'Host', VARIABLES.instance, true),
   ];
@@ -311,15 +317,20 @@ function panelOf({ title, kind, unit = 'short', queries, about, redFrom }: Panel
     ...{ type: kind, title, datasource: DATASOURCE, ...(about !== undefined && { description: about }) },
     targets: queries.map(({ expr, legend = '__auto', table }, at) => ({
       ...{ refId: String.fromCharCode('A'.charCodeAt(0) + at), datasource: DATASOURCE, editorMode: 'code', expr },
-      ...(table ? { format: 'table', instant: true } : { legendFormat: legend, range: true }),
+      ...(table ? { format: 'table', instant: true, range: false } : { legendFormat: legend, range: true }),
     })),
     fieldConfig: {
       defaults: { unit, ...(kind === 'timeseries' ? { min: 0 } : { thresholds: { mode: 'absolute', steps } }) },
       overrides: [],
     },
-    ...(kind === 'stat' && { options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'value' } }),
+    ...(kind === 'stat' && {
+      options: { reduceOptions: { calcs: ['lastNotNull'], fields: '', values: false }, colorMode: 'value' },
+    }),
     ...(kind === 'timeseries' && {
-      options: { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi' } },
+      options: {
+        legend: { displayMode: 'list', placement: 'bottom', showLegend: true, calcs: [] },
+        tooltip: { mode: 'multi', sort: 'desc' },
+      },
     }),
     ...(kind === 'table' && {
       transformations: [
