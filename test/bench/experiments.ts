@@ -11,6 +11,7 @@ import { fullHosts } from './rows/full-host.ts';
 import { interest } from './rows/interest.ts';
 import { ipv6 } from './rows/ipv6.ts';
 import { manyNetworks } from './rows/many-networks.ts';
+import { metrics } from './rows/metrics.ts';
 import { names } from './rows/names.ts';
 import { namesStaying } from './rows/names-stay.ts';
 import { network } from './rows/network.ts';
@@ -37,6 +38,7 @@ export const experiments: readonly Experiment[] = [
   ...drifts,
   ...manyNetworks,
   ...fullHosts,
+  ...metrics,
   ...floors,
 ];
 
