@@ -25,7 +25,8 @@ function settingsOf(flags: ReadonlyMap<string, string>): Promise<CommandSettings
 
 /** Open once the agent was asked, where traces are on. */
 let traces: Traces | undefined;
-const TRACES_MS = 1_000;
+/** Whoever gave a command does not wait for a collector that says nothing. */
+const TRACES_MS = 300;
 
 const interruption = new Interruption();
 

@@ -1,4 +1,6 @@
 /** One `network connect` as a trace: the command, the agent, etcd and the kernel. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import type { CollectedSpan } from '../lab/collector.ts';
 import { type Host, type HostProcess, ROOT } from '../lab/host.ts';
@@ -70,9 +72,21 @@ test('one that is refused says why, and the command ends as ever', async () => {
   expect(failed[0]?.attributes).toContainEqual({ key: 'error.type', value: { stringValue: 'network-not-found' } });
 });
 
-test('a collector that is away costs nothing but the spans', async () => {
-  await collector.kill('SIGKILL');
-  const container = await host().container('c2');
+test('a collector that is away costs nothing but the spans: the agent names it once, a command not at all', async () => {
+  const told = () =>
+    readFileSync(join(host().directory, 'agent.log'), 'utf8').split('the collector does not take traces');
   const env = { OVERLAYD_TRACES: url };
-  await host().must(['overlayd', 'network', 'connect', 'web', container], { env });
+  const connect = async (name: string) => {
+    const container = await host().container(name);
+    const { code, stderr } = await host().run(['overlayd', 'network', 'connect', 'web', container], { env });
+    expect([code, stderr]).toEqual([0, expect.not.stringMatching(/trace|collector/)]);
+  };
+  await collector.kill('SIGKILL');
+  await connect('c2');
+  await until('the agent to say so', () => told().length > 1);
+  await connect('c3');
+  // What it still has it hands over then.
+  await host().agent.stop();
+  expect(told()).toHaveLength(2);
+  expect(told()[1]).toContain(url);
 });
