@@ -103,3 +103,24 @@ test('what never left this host is not asked about', async () => {
   expect([first.txns, second.txns]).toEqual([0, 0]);
   expect(second.hellos).toBe(1);
 });
+
+test('a watch that is refused is asked for ever more slowly, on the same connection, and passes for no watch', async () => {
+  const cancelReason = 'rpc error: code = PermissionDenied desc = etcdserver: permission denied';
+  let asked = 0;
+  first.onWatch = () => {
+    asked += 1;
+    return WatchResponse.fromPartial({ header: {}, created: true, canceled: true, cancelReason });
+  };
+  const over = new AbortController();
+  const updates: string[] = [];
+  for await (const { kind } of store.watch('/overlayd/', over.signal)) {
+    updates.push(kind);
+    if (kind === 'stalled') break;
+  }
+  over.abort();
+  expect(updates).toEqual(['snapshot', 'stalled']);
+  expect(store.status()).toMatchObject({ reachable: true, refusal: expect.stringContaining('permission denied') });
+  // In all the time after which a watch passes for lost: 0.1 s, 0.2 s, 0.4 s, … and not as often as it can.
+  expect(asked).toBeLessThan(15);
+  expect([first.hellos, second.hellos]).toEqual([1, 0]);
+});
