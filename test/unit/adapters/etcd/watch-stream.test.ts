@@ -81,6 +81,33 @@ test('a progress revision counts only after an interval without events', async (
   expect(seen.at(-1)).toEqual({ revision: 20, keys: [] });
 });
 
+test('answers that come at once are one: no interval has passed between them', async () => {
+  const { stream, seen, tick } = await follow();
+  stream.send(10, { created: true });
+  await tick();
+  await tick();
+  stream.send(20);
+  stream.send(20);
+  expect(seen.at(-1)).toEqual({ revision: 10, keys: [] });
+  await tick();
+  stream.send(20);
+  expect(seen.at(-1)).toEqual({ revision: 20, keys: [] });
+});
+
+test('an event of before a progress that was believed has it end: the reader has passed over it', async () => {
+  const { stream, seen, tick, ended, clock } = await follow();
+  stream.send(10, { created: true });
+  for (let nth = 0; nth < 3; nth++) {
+    await tick();
+    stream.send(20);
+  }
+  expect(seen.at(-1)).toEqual({ revision: 20, keys: [] });
+  stream.sendEvents(false, ['/p/late', 15]);
+  await clock.advance(0);
+  expect(ended()).toBe('behind');
+  expect(seen.at(-1)).toEqual({ revision: 20, keys: [] });
+});
+
 test('fragments of one answer are delivered as one', async () => {
   const { stream, seen } = await follow();
   stream.sendEvents(true, ['/p/a', 11], ['/p/b', 12]);
