@@ -91,10 +91,4 @@ test('each query of the dashboard has an answer, and so has each of its choices'
   });
 });
 
-test('faults of agents', async () => {
-  await go(rounds.agents!);
-  await until('all hosts to be well', async () => {
-    const statuses = await Promise.all(lab().hosts.map((host) => host.json('status')));
-    return statuses.every(({ State }) => State === 'ready');
-  });
-});
+test('faults of agents', () => go(rounds.agents!));
