@@ -15,6 +15,7 @@ const SOCKETS = ['overlayd.socket', 'overlayd-unavailable.socket'];
 /** A copy that somebody made of the checkout's. */
 const UNIT = `/etc/systemd/system/${SERVICE}`;
 const CONFIGURATION = '/etc/overlayd';
+const RESOLVER_FILES = '/etc/netns';
 const TOOL_DIRECTORIES = [
   '/opt/cni/bin',
   '/usr/lib/cni',
@@ -68,6 +69,8 @@ async function uninstall(session: Session, options: UninstallOptions): Promise<v
     (error: unknown) => ({ error }),
   );
   if (failed && !keepData) throw failed.error;
+  // Made for the resolver files of containers; `ip netns` makes none.
+  await session.surroundings.programs.run(['rmdir', '--ignore-fail-on-non-empty', RESOLVER_FILES]);
   // The package's programs go now: what they alone can take back is taken back all the same.
   await undoDocker(session);
   const removed = [...(await removeToolFiles(session)), ...(keepData ? [] : await removeFiles(session))];

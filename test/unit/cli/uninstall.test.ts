@@ -68,6 +68,7 @@ describe('uninstall', () => {
       'systemctl stop overlayd.socket',
       'systemctl stop overlayd-unavailable.socket',
       'overlayd agent --clear-host=forget',
+      'rmdir --ignore-fail-on-non-empty /etc/netns',
       '/opt/overlayd-1/deploy/docker-setup.sh --undo',
       'systemctl daemon-reload',
     ]);
