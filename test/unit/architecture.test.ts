@@ -31,6 +31,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'src/ui/',
     'src/adapters/grpc/control.ts',
     'src/adapters/plugin-socket.ts',
+    'src/adapters/system/background.ts',
     'src/adapters/system/time.ts',
     'node',
   ],

@@ -14,6 +14,7 @@ export interface EarsDeps {
 }
 
 const RETRY_MS = 5_000;
+const OPENED_AT_ONCE = 8;
 
 export class Ears {
   readonly #deps: EarsDeps;
@@ -29,7 +30,9 @@ export class Ears {
   keep(vnis: ReadonlySet<number>): void {
     for (const vni of this.#open.keys()) if (!vnis.has(vni)) this.#close(vni);
     for (const vni of this.#triedAt.keys()) if (!vnis.has(vni)) this.#triedAt.delete(vni);
-    for (const vni of vnis) if (!this.#open.has(vni)) this.#tryOpen(vni);
+    // Each is a step into a namespace: an agent that starts with hundreds has other things to do as well.
+    const missing = [...vnis].filter((vni) => !this.#open.has(vni) && this.#mayTry(vni));
+    for (const vni of missing.slice(0, OPENED_AT_ONCE)) this.#tryOpen(vni);
   }
 
   isOpen(vni: number): boolean {
@@ -55,11 +58,14 @@ export class Ears {
     for (const vni of this.#open.keys()) this.#close(vni);
   }
 
+  #mayTry(vni: number): boolean {
+    return this.#deps.clock.elapsed() - (this.#triedAt.get(vni) ?? Number.NEGATIVE_INFINITY) >= RETRY_MS;
+  }
+
   #tryOpen(vni: number): void {
     const { clock, message, open } = this.#deps;
-    const now = clock.elapsed();
-    if (now - (this.#triedAt.get(vni) ?? Number.NEGATIVE_INFINITY) < RETRY_MS) return;
-    this.#triedAt.set(vni, now);
+    if (!this.#mayTry(vni)) return;
+    this.#triedAt.set(vni, clock.elapsed());
     try {
       const on = {
         port: PROBE_PORT,

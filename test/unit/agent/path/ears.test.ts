@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest';
+import { Ears } from '../../../../src/agent/path/ears.ts';
+import { VirtualClock } from '../../../sim/virtual-clock.ts';
+
+test('of hundreds of networks a few are opened at a time, each one once, and those that are gone closed', () => {
+  const opened: string[] = [];
+  const closed: string[] = [];
+  const ears = new Ears({
+    clock: new VirtualClock(),
+    message: () => undefined,
+    open: (namespace) => {
+      opened.push(namespace);
+      return { send: () => undefined, isCurrent: () => true, close: () => closed.push(namespace) };
+    },
+  });
+  const all = new Set(Array.from({ length: 20 }, (_, at) => 4_096 + at));
+  const counts = [1, 2, 3, 4].map(() => {
+    ears.keep(all);
+    return opened.length;
+  });
+  expect(counts).toEqual([8, 16, 20, 20]);
+  expect(new Set(opened).size).toBe(20);
+  ears.keep(new Set([4_096]));
+  expect(closed).toHaveLength(19);
+});
+
+test('one that cannot be opened keeps none of the others from it', () => {
+  const opened: string[] = [];
+  const ears = new Ears({
+    clock: new VirtualClock(),
+    message: () => undefined,
+    open: (namespace) => {
+      if (Number(namespace.slice(4)) < 4_104) throw new Error('there is no such namespace');
+      opened.push(namespace);
+      return { send: () => undefined, isCurrent: () => true, close: () => undefined };
+    },
+  });
+  const all = new Set(Array.from({ length: 10 }, (_, at) => 4_096 + at));
+  ears.keep(all);
+  ears.keep(all);
+  expect(opened).toEqual(['ovl-4104', 'ovl-4105']);
+});
