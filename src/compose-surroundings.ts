@@ -31,7 +31,8 @@ export interface SurroundingsParts {
 }
 
 export interface Surroundings extends PathWatches {
-  findings(): readonly Found[];
+  hostFindings(): readonly Found[];
+  lookAtFirewalls(): Promise<void>;
   /** Ends when the signal aborts. */
   run(): Promise<void>;
 }
@@ -63,7 +64,8 @@ export function composeSurroundings(
   });
   return {
     ...{ paths, encryptedPaths, networkPaths },
-    findings: () => [
+    lookAtFirewalls: () => firewall.look(),
+    hostFindings: () => [
       ...found('address-lost', addresses.problems),
       ...certificateFindings({ pki, clock }, own.current, options),
       ...firewall.findings,

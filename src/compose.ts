@@ -299,8 +299,7 @@ export async function startAgent(
       get identity() {
         return own.current;
       },
-      ...{ paths: around.paths, encryptedPaths: around.encryptedPaths, networkPaths: around.networkPaths },
-      hostFindings: () => around.findings(),
+      ...around,
       storeStatus: () => store.status(),
       storeAlarms: () => store.alarms(),
       quiesce,

@@ -29,7 +29,8 @@ import { type Finding, type FindingCode, FindingTimes, type Found } from '../cor
 import { countAddresses } from '../core/ipam/address.ts';
 import { describeMillis } from '../core/millis.ts';
 import { isEncrypted } from '../core/network-options.ts';
-import { namespaceOf } from '../core/plan/naming.ts';
+import { foreignLinks } from '../core/plan/namespace.ts';
+import { isUplink, namespaceOf, namespaceOfUplink } from '../core/plan/naming.ts';
 import { keys, type NetworkRecord, type NodeRecord } from '../core/records.ts';
 import { resolveRef } from '../core/reference.ts';
 import { STORE_QUOTA_BYTES } from '../core/store-upkeep.ts';
@@ -187,6 +188,8 @@ export class Doctor {
     const { membership } = this.#deps.report;
     if (!membership) return { seen: {}, skipped: {} };
     const { encryptedPaths, member, networkPaths, paths } = membership;
+    // What could not be read is as it was.
+    await membership.lookAtFirewalls().catch(() => undefined);
     const [of] = network === '' ? [] : networksOf(member, network);
     const isOn = ({ id }: NodeRecord) => !of || [...member.view.endpointsOn(of.id)].some(({ nodeId }) => nodeId === id);
     const peers = peersOf(member, peer).filter(isOn);
@@ -280,10 +283,17 @@ export class Doctor {
 
   async #leftOvers(member: Member): Promise<Looked> {
     if (!member.view.provesAbsence) return { findings: [] };
-    const { namespaces } = await this.#deps.kernel.observe({ host: true, networks: [], containers: [], ports: [] });
+    const { kernel } = this.#deps;
+    const { host, namespaces } = await kernel.observe({ host: true, networks: [], containers: [], ports: [] });
     // Of one that is going a network's members are still letting go.
     const known = new Set([...member.view.networks()].map(({ vni }) => namespaceOf(vni)));
-    return { findings: judgeLeftOvers(namespaces?.keys() ?? [], known) };
+    const left = [...(namespaces?.keys() ?? [])].filter((name) => !known.has(name)).sort();
+    const inside = await kernel.observe({ host: true, networks: left, containers: [], ports: [] });
+    const uplinks = [...(host?.links.keys() ?? [])].filter(
+      (name) => isUplink(name) && !known.has(namespaceOfUplink(name)),
+    );
+    const all = left.map((name) => ({ name, foreign: foreignLinks(name, inside) }));
+    return { findings: judgeLeftOvers(all, uplinks.sort()) };
   }
 
   async #storeSpeed({ member, store }: Membership): Promise<Looked> {

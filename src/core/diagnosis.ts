@@ -187,7 +187,7 @@ const NEAR_QUOTA = 0.8;
 export function judgeStoreFile({ name, bytes, quotaBytes }: StoreFile): Found[] {
   if (bytes < quotaBytes * NEAR_QUOTA) return [];
   const mib = (of: number) => Math.round(of / MIB);
-  const text = `etcd of ${name} has ${mib(bytes)} MiB of the ${mib(quotaBytes)} MiB that it may have: when it is full all changes are refused; \`overlayd store status\` shows what is in use`;
+  const text = `etcd of ${name} has ${mib(bytes)} MiB of the ${mib(quotaBytes)} MiB that it may have: when it is full all changes are refused. The agents remove history after an hour, and give its room back; so look at what goes on changing (\`overlayd events --since 1h\`), remove networks, names and containers that nobody needs, or move to an etcd of your own with a larger quota, \`overlayd store move --etcd …\``;
   return found('store-near-quota', [text], name);
 }
 
@@ -221,20 +221,31 @@ export function judgeVersions(nodes: Iterable<Versioned>, own: string, ofCommand
 /** `networks`: names of those whose containers here have a way out. */
 export function judgeForwarding(isForwarding: boolean, networks: readonly string[]): Found[] {
   if (isForwarding || networks.length === 0) return [];
-  const text = `net.ipv4.ip_forward is 0 on this host, so containers of ${networks.join(', ')} reach nothing outside: the agent switches it on, and something switches it off (look in /etc/sysctl.d); \`sysctl -w net.ipv4.ip_forward=1\``;
+  const text = `net.ipv4.ip_forward is 0 on this host, so containers of ${networks.join(', ')} reach nothing outside: the agent switches it on, and something switches it off (look in /etc/sysctl.d), or does not let it (whether /proc/sys is read-only for it); \`sysctl -w net.ipv4.ip_forward=1\``;
   return found('forwarding-off', [text]);
 }
 
-/** `namespaces`: that look like ours; `known`: of networks that there are. */
-export function judgeLeftOvers(namespaces: Iterable<string>, known: ReadonlySet<string>): Found[] {
-  const left = [...namespaces].filter((name) => !known.has(name)).sort();
-  return left.map((name) =>
-    suspected(
-      'left-over',
-      `the namespace ${name} is of no network that there is: a process may hold it (\`ip netns pids ${name}\`); the agent removes it by itself when nothing stands in the way`,
-      name,
-    ),
-  );
+/** Of a name like a network's, which no network has. */
+export interface LeftNamespace {
+  readonly name: string;
+  /** Links in it that are none of ours. */
+  readonly foreign: readonly string[];
+}
+
+/** `uplinks`: links of the host by such a name. */
+export function judgeLeftOvers(namespaces: readonly LeftNamespace[], uplinks: readonly string[]): Found[] {
+  const ofNamespaces = namespaces.map(({ name, foreign }) => {
+    const why =
+      foreign.length > 0
+        ? `it has links that are not overlayd's (${foreign.join(', ')}), so the agent leaves it alone: whoever made it should use another name; if nobody needs it, \`ip netns delete ${name}\``
+        : `the agent removes it by itself when nothing stands in the way, within seconds; if it stays, a process may hold it (\`ip netns pids ${name}\`)`;
+    return suspected('left-over', `the namespace ${name} is of no network that there is: ${why}`, name);
+  });
+  const ofLinks = uplinks.map((link) => {
+    const text = `the link ${link} is of no network that there is: the agent removes its own by itself, within seconds; if it stays, somebody else made it by that name: \`ip link delete ${link}\``;
+    return suspected('left-over', text, link);
+  });
+  return [...ofNamespaces, ...ofLinks];
 }
 
 /** `putBack`: what was put back again and again, lately. */

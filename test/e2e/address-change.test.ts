@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { pointerOf, startAsking } from '../lab/asking.ts';
 import { formLabCluster, joinArguments, untilReady } from '../lab/cluster.ts';
+import { untilFound } from '../lab/finding.ts';
 import type { Host } from '../lab/host.ts';
 import { stopwatch, tell } from '../lab/measuring.ts';
 import { attach } from '../lab/network.ts';
@@ -101,6 +102,8 @@ describe('a host whose address changes', () => {
     await giveAddress(three, '10.77.0.35');
     await until('a peer to tell', async () => (await problemsOf(two)).includes('node h3 says: this host has lost'));
     expect(await problemsOf(three)).toContain('eth0 has 10.77.0.34, 10.77.0.35 now, and which of them');
+    await untilFound(three, 'address-lost', /10\.77\.0\.34, 10\.77\.0\.35 now/);
+    await untilFound(two, 'address-lost h3', /node h3 says: this host has lost/);
     await dropAddress(three, '10.77.0.35');
     await until('the new address to be known', async () => (await shownAddress(two, 'h3')) === '10.77.0.34');
     await allReach();

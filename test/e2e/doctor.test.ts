@@ -107,18 +107,46 @@ test('a path with a smaller MTU than the links is found, with what passes', asyn
   await untilWell(one());
 });
 
-test('a firewall that drops what containers send out is found', async () => {
-  const heal = await drop(one(), 'forward', 'iifname "ovl*"');
-  const sendOut = () => one().exec('c1', ['ping', '-q', '-c', '6', '-i', '0.05', '-W', '1', OUTSIDE[4]]);
-  await until('h1 to find it', async () => {
+const LEGACY = 'iptables-legacy -I FORWARD -i ovl+ -j DROP';
+const UFW = 'iptables -N ufw-before-forward && iptables -A FORWARD -i ovl+ -j DROP';
+const DOCKER = 'iptables -N DOCKER-USER && iptables -A FORWARD -j DOCKER-USER && iptables -P FORWARD DROP';
+const chainOf = (table: string, chain: string) =>
+  `nft 'table inet ${table} { chain ${chain} { type filter hook forward priority 10; iifname "ovl*" drop; }; }'`;
+/** By name: what makes it, what undoes it, and the command that is told to mend it; where that is of this host it is tried. */
+const FIREWALLS = [
+  ["this host's firewall", chainOf('other', 'own'), 'nft delete table inet other', /in its forward rules/, false],
+  ['firewalld', chainOf('firewalld', 'filter_FORWARD'), 'nft delete table inet firewalld', /`firewall-cmd .*/, false],
+  ['ufw', UFW, 'iptables -F FORWARD; iptables -X', /`ufw route allow in on /, false],
+  ["Docker's firewall", DOCKER, 'iptables -P FORWARD ACCEPT; iptables -F; iptables -X', /`(iptables [^`]+)`/, true],
+  ['a rule of iptables-legacy', LEGACY, 'iptables-legacy -F FORWARD', /`(iptables-legacy -I [^`]+)`/, true],
+] as const;
+
+test.each(FIREWALLS)(
+  '%s that drops what containers send out is found and named',
+  async (name, make, undo, mend, isTried) => {
+    const sendOut = () => one().exec('c1', ['ping', '-q', '-c', '6', '-i', '0.05', '-W', '1', OUTSIDE[4]]);
+    // Something has passed: what is counted from then on is of now.
+    expect((await sendOut()).code).toBe(0);
+    await diagnose(one());
+    await one().must(['sh', '-c', make]);
     await sendOut();
-    return named((await diagnose(one())).certain).includes('egress-filtered');
-  });
-  await heal();
-  // It is over when something has passed.
-  await sendOut();
-  await untilWell(one());
-});
+    const { certain } = await diagnose(one());
+    expect(named(certain)).toEqual(['egress-filtered']);
+    expect(certain[0]?.Message).toMatch(new RegExp(`^${name}`));
+    const [, command = ''] = mend.exec(certain[0]!.Message) ?? [undefined];
+    expect(certain[0]?.Message).toMatch(mend);
+    expect(named((await one().json('status')).Findings)).toContain('egress-filtered');
+    if (isTried) {
+      await one().must(['sh', '-c', command]);
+      expect((await sendOut()).code).toBe(0);
+      await untilWell(one());
+    }
+    await one().must(['sh', '-c', undo]);
+    // It is over when something has passed.
+    await sendOut();
+    await untilWell(one());
+  },
+);
 
 test('who leaves has nothing of it any more, and is a path no more', async () => {
   expect(await three().must(['ip', 'netns', 'list'])).toContain('overlayd-path');

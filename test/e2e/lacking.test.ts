@@ -1,5 +1,6 @@
 /** What a host lacks is said before the first network fails for it. */
 import { expect, test } from 'vitest';
+import { untilFound } from '../lab/finding.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
 
@@ -17,6 +18,7 @@ test('a host without a library says so, and with what to do, until it is there',
   expect(await problems()).toEqual([
     expect.stringMatching(/^this host lacks the library libnftables\.so\.1, .*apt-get install libnftables1/),
   ]);
+  await untilFound(host, 'host-lacks', /apt-get install libnftables1/);
   expect(await host.mustOverlayd('status')).toContain('libnftables1');
   await host.must(['umount', path]);
   await until('nothing to be lacking', async () => (await problems()).length === 0);

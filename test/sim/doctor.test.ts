@@ -55,7 +55,12 @@ async function diagnose(
     },
     identity: { nodeId: host.record.id, clusterId: 'c', store: { bundled: false } },
     storeStatus: () => ({ reachable: member.storeConnected, endpoints: ['https://192.0.2.9:2379'], revision: 1 }),
-    ...{ hostFindings: () => [], storeAlarms: async () => [], storeSide: { report: async () => STORE } },
+    ...{
+      hostFindings: () => [],
+      lookAtFirewalls: async () => undefined,
+      storeAlarms: async () => [],
+      storeSide: { report: async () => STORE },
+    },
     ...membership,
   };
   const lifecycle = { current, situation: { busy: undefined, problem: undefined } } as unknown as Lifecycle;

@@ -22,6 +22,8 @@ import {
 } from '../native/socket.ts';
 
 const NAMES = '/run/netns/';
+/** What says nothing of the device: too large for it, or no room at the moment. */
+const PASSING = ['EMSGSIZE', 'ENOBUFS', 'EAGAIN', 'ENOMEM'];
 
 export const openNetworkSocket: OpenNetworkSocket = (namespace, devices, { port, message }) => {
   const path = `${NAMES}${namespace}`;
@@ -38,6 +40,7 @@ export const openNetworkSocket: OpenNetworkSocket = (namespace, devices, { port,
       throw error;
     }
   });
+  let isDead = false;
   const socket = createSocket('udp4');
   socket.on('message', (data, from) => message(data, from.address));
   // What is wrong with it is seen by nothing coming in.
@@ -47,11 +50,13 @@ export const openNetworkSocket: OpenNetworkSocket = (namespace, devices, { port,
     send: (frame) => {
       try {
         send(out, frame);
-      } catch {
-        // As lost.
+      } catch (error) {
+        // As lost. A device that is made anew may have the number of the one before, which this socket goes on to stand for.
+        isDead ||= !PASSING.includes((error as NodeJS.ErrnoException).code ?? '');
       }
     },
     isCurrent: () => {
+      if (isDead) return false;
       try {
         return statSync(path).ino === ino && insideNamespace(path, look).every((number, at) => number === links[at]);
       } catch {

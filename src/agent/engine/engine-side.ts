@@ -139,7 +139,7 @@ export class EngineSide {
     const unnamed =
       names === false && endpoints > 0
         ? [
-            `Docker's containers do not ask overlayd for names: run deploy/docker-setup.sh and restart Docker, or start them with --dns ${SERVICE_ADDRESS}`,
+            `Docker's containers do not ask overlayd for names: run \`overlayd-docker-setup\` (in a checkout deploy/docker-setup.sh) and restart Docker, or start them with --dns ${SERVICE_ADDRESS}`,
           ]
         : [];
     return {

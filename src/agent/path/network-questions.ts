@@ -107,7 +107,9 @@ export class NetworkQuestions {
     const probe = decodeNetworkProbe(data);
     if (!probe || probe.nodeId !== nodeId || macOf(probe.vni, nodeId) === undefined) return;
     if (probe.kind === 'receipt') {
-      this.#waitingFor(probe)?.settle(probe.heard ? 'lost-back' : probe.listens ? 'lost-there' : 'unknown');
+      // Where its place is none any more, its answer did not leave either.
+      const lost = probe.heard ? 'lost-back' : 'lost-there';
+      this.#waitingFor(probe)?.settle(probe.listens ? lost : 'unknown');
       return;
     }
     if (probe.kind !== 'notice' || !this.#mayAnswer()) return;

@@ -57,8 +57,7 @@ const LARGE = 3;
 interface Pair {
   readonly network: NetworkRecord;
   readonly node: NodeRecord;
-  /** MAC of an endpoint of that member. */
-  readonly mac: string;
+  readonly backend: Backend;
 }
 
 interface Watched {
@@ -68,10 +67,14 @@ interface Watched {
   dueAt: number;
 }
 
-/** Of whom there is one on a network, by node id. */
+/** A network, and who is on it: found out again when either has changed, since all of them are gone through once a second. */
 interface OnNetwork {
+  readonly network: NetworkRecord;
   readonly moment: number;
+  /** MAC of an endpoint, by node id. */
   readonly macs: ReadonlyMap<string, string>;
+  readonly backend: Backend;
+  readonly betweenContainers: boolean;
 }
 
 export class NetworkWatch {
@@ -142,7 +145,7 @@ export class NetworkWatch {
     const byNetwork = Map.groupBy(this.#lost(), ({ networkId }) => networkId);
     return [...byNetwork].flatMap(([networkId, lost]) => {
       const network = this.#deps.view().network(networkId)!;
-      const backend = backendOf(networkSettings(network));
+      const { backend } = this.#onNetwork(network);
       const port = this.#deps.self().dataPathPort;
       return judgeNetwork({ name: network.name, vni: network.vni, backend, port }, lost);
     });
@@ -153,11 +156,11 @@ export class NetworkWatch {
     return [...this.#watched].flatMap(([key, { networkId, nodeId, path }]) => {
       const [network, node] = [view().network(networkId), view().node(nodeId)];
       if (!path.isLost || !network || !node || !hasOnNetwork(networkId)) return [];
-      const mac = this.#macsOn(network).get(nodeId);
-      if (mac === undefined || this.#skipped({ network, node, mac }) !== undefined) return [];
+      const { backend, macs } = this.#onNetwork(network);
+      if (!macs.has(nodeId) || this.#skipped({ network, node, backend }) !== undefined) return [];
       const lost = path.lost(node.name);
       // What is too large for the path is told of the path.
-      const { mtu = 0 } = ways[backendOf(networkSettings(network))].status(node) ?? {};
+      const { mtu = 0 } = ways[backend].status(node) ?? {};
       return lost && lost.bytes <= mtu ? [{ ...lost, networkId, key }] : [];
     });
   }
@@ -168,30 +171,35 @@ export class NetworkWatch {
     const own = self().id;
     const pairs: Pair[] = [];
     for (const network of view().networks()) {
-      if (!hasOnNetwork(network.id) || !networkSettings(network).betweenContainers) continue;
-      for (const [nodeId, mac] of this.#macsOn(network)) {
+      if (!hasOnNetwork(network.id)) continue;
+      const { backend, betweenContainers, macs } = this.#onNetwork(network);
+      if (!betweenContainers) continue;
+      for (const nodeId of macs.keys()) {
         const node = nodeId === own ? undefined : view().node(nodeId);
-        if (node && !node.left) pairs.push({ network, node, mac });
+        if (node && !node.left) pairs.push({ network, node, backend });
       }
     }
     return pairs;
   }
 
-  #macsOn({ id }: Pick<NetworkRecord, 'id'>): ReadonlyMap<string, string> {
+  #onNetwork(network: NetworkRecord): OnNetwork {
     const view = this.#deps.view();
-    const moment = view.moment(id);
-    const known = this.#on.get(id);
-    if (known?.moment === moment) return known.macs;
+    const moment = view.moment(network.id);
+    const known = this.#on.get(network.id);
+    if (known?.moment === moment && known.network === network) return known;
     const macs = new Map<string, string>();
-    for (const { mac, nodeId } of view.endpointsOn(id)) if (!macs.has(nodeId)) macs.set(nodeId, mac);
-    this.#on.set(id, { moment, macs });
-    return macs;
+    for (const { mac, nodeId } of view.endpointsOn(network.id)) if (!macs.has(nodeId)) macs.set(nodeId, mac);
+    const settings = networkSettings(network);
+    const { betweenContainers } = settings;
+    const on = { network, moment, macs, backend: backendOf(settings), betweenContainers };
+    this.#on.set(network.id, on);
+    return on;
   }
 
   /** Why it cannot be known of this pair, in words. */
-  #skipped({ network, node }: Pair): string | undefined {
+  #skipped({ network, node, backend }: Pair): string | undefined {
     const { view, ways } = this.#deps;
-    const way = ways[backendOf(networkSettings(network))];
+    const way = ways[backend];
     const why = way.skipped(node);
     if (why !== undefined) return why;
     if (!view().live(node.id)?.answersNetworks) return 'its agent does not answer such packets';
@@ -253,7 +261,7 @@ export class NetworkWatch {
   #macOf(vni: number, nodeId: string): string | undefined {
     const network = this.#networkOf(vni);
     const node = this.#deps.view().node(nodeId);
-    return network && node && !node.left ? this.#macsOn(network).get(nodeId) : undefined;
+    return network && node && !node.left ? this.#onNetwork(network).macs.get(nodeId) : undefined;
   }
 
   /** What one of the two has seen the other one should know of, too. */
@@ -266,7 +274,7 @@ export class NetworkWatch {
   #sendBeside(vni: number, nodeId: string, data: Uint8Array): void {
     const network = this.#networkOf(vni);
     const node = this.#deps.view().node(nodeId);
-    if (network && node) this.#deps.ways[backendOf(networkSettings(network))].sendBeside(node, data);
+    if (network && node) this.#deps.ways[this.#onNetwork(network).backend].sendBeside(node, data);
   }
 
   /** What is found is logged once, and once more when it has ended. */

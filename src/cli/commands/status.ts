@@ -19,7 +19,7 @@ const TONES: Readonly<Record<string, Tone>> = {
 
 const NAMES: Readonly<Record<string, string>> = {
   yes: 'names are set up',
-  no: 'names are not set up (deploy/docker-setup.sh)',
+  no: 'names are not set up (overlayd-docker-setup)',
   unknown: 'names: unknown until a container starts',
 };
 

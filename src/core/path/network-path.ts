@@ -83,7 +83,7 @@ export function judgeNetwork({ name, vni, backend, port }: NamedNetwork, lost: r
     return isBack ? `those${which} from ${peer} do not get here` : `those${which} from here do not get to ${peer}`;
   });
   const by = backend === 'plain' ? `VXLAN, ${port}/udp` : 'VXLAN within WireGuard';
-  const text = `packets of network ${name} (${by}, VNI ${vni}) get lost, though those of another VNI pass between the same hosts: ${ways.join('; ')}. A firewall or a device on the way drops this VNI: let it pass all of ${port}/udp, whatever the VNI (\`nft list ruleset\` on both hosts; in nft it is \`@th,96,24\`, here 0x${vni.toString(16)}); where there is none, compare the network's links and rows there, \`overlayd drift --network ${name} --node all\``;
+  const text = `packets of network ${name} (${by}, VNI ${vni}) get lost, though those of another VNI pass between the same hosts: ${ways.join('; ')}. A firewall or a device on the way drops this VNI: let it pass all of ${port}/udp, whatever the VNI (\`nft list ruleset\` on both hosts; in nft it is \`@th,96,24\`, here 0x${vni.toString(16)}); where there is none, compare the network's links and rows there, \`overlayd drift --network ${name}\``;
   const since = Math.min(...lost.map((each) => each.since));
   return found('network-path-lost', [text], name).map((each) => ({ ...each, since }));
 }

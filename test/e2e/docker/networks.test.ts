@@ -8,6 +8,7 @@ import {
   untilLooksUp,
   untilOffered,
 } from '../../lab/docker-network.ts';
+import { foundBy, untilFound, untilTold } from '../../lab/finding.ts';
 import { IMAGE } from '../../lab/image.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
@@ -140,14 +141,12 @@ describe('networks on three hosts, of which the third gets its engine later', ()
     const [one, two] = lab().hosts;
     await two!.engine.mustDocker('network', 'create', '--driver', 'bridge', 'busy');
     await one!.mustOverlayd('network', 'create', 'busy');
-    const told = async () => {
-      const { Problems } = await two!.json('status');
-      return Problems.some((text: string) => text.includes('another network named busy (driver bridge)'));
-    };
-    await until('the status of h2 to tell', told);
+    const isGone = async () => !(await foundBy(two!)).some(({ Code }) => Code === 'docker-side');
+    await untilFound(two!, 'docker-side', /another network named busy \(driver bridge\).*remove or rename that one/);
+    await untilTold(two!, ['docker-side']);
     await two!.engine.mustDocker('network', 'rm', 'busy');
     await untilOffered(two!, ['auto', 'busy', 'shop', 'vault', 'web']);
-    await until('the status of h2 to be good again', async () => !(await told()));
+    await until('the status of h2 to be good again', isGone);
   });
 
   test('docker network rm on any host takes the network from all', async () => {

@@ -137,9 +137,16 @@ test('a host that does not forward is told of where containers have a way out', 
   expect(told(diagnosis.judgeForwarding(false, ['web']))).toEqual(['forwarding-off - certain']);
 });
 
-test('a namespace of no network is left over', () => {
-  const known = new Set(['ovl-4096']);
-  expect(told(diagnosis.judgeLeftOvers(['ovl-4097', 'ovl-4096'], known))).toEqual(['left-over ovl-4097 suspected']);
+test('namespaces and links of no network are told of, with what keeps them', () => {
+  const left = [
+    { name: 'ovl-4097', foreign: [] },
+    { name: 'ovl-4098', foreign: ['dummy0'] },
+  ];
+  const found = diagnosis.judgeLeftOvers(left, ['ovl4099']);
+  expect(told(found)).toEqual(['ovl-4097', 'ovl-4098', 'ovl4099'].map((name) => `left-over ${name} suspected`));
+  expect(found[0]?.text).toContain('ip netns pids ovl-4097');
+  expect(found[1]?.text).toMatch(/not overlayd's \(dummy0\).*ip netns delete ovl-4098/);
+  expect(found[2]?.text).toContain('ip link delete ovl4099');
 });
 
 test('what was put back again and again is drift that returns, the worst by its name', () => {
