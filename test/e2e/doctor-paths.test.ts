@@ -109,6 +109,25 @@ test("a network's own VNI is looked at as well, and what drops it alone is found
   expect(lines.filter((line) => line.includes('network-path-lost') && line.includes('web'))).toHaveLength(2);
 });
 
+test('a tunnel that is made anew on one of the hosts is not taken for a lossy way, and is looked at as before', async () => {
+  const [one, two] = hosts();
+  const [{ Vni }] = (await one.json('network', 'inspect', 'web')) as [{ Vni: number }];
+  for (const host of [one, two]) {
+    await host.must(['ip', '-n', `ovl-${Vni}`, 'link', 'delete', 'vx0']);
+    await untilReaches(one, 'web1', 'webtwo');
+    // Each of them asks by it, and answers.
+    for (const asking of [one, two, one, two]) {
+      const { findings } = await diagnose(asking, '--network', 'web');
+      expect(findings.filter(({ Code }) => Code === 'network-path-lost')).toEqual([]);
+    }
+  }
+  const heal = await rule(two, 'input', 10, await ofNetwork(two, 'web'));
+  const { findings } = await diagnose(one, '--network', 'web');
+  expect(findings.map(({ Code }) => Code)).toContain('network-path-lost');
+  await heal();
+  await untilWell(one);
+});
+
 test('no container hears of it, and large packets of a network alone are found as that', async () => {
   const [one, two] = hosts();
   const counter = 'table netdev heard { chain every { type filter hook ingress device eth0 priority 0; counter\n}\n}\n';

@@ -60,7 +60,7 @@ export async function bindInNamespace(
   const words = problem === 'EADDRINUSE' ? await inUse(namespacePath, address, options.port) : problem;
   throw new OverlaydError(
     'data-path-failed',
-    `cannot listen for DNS on ${address} in ${namespacePath}: ${words}; it is tried again when the network is next set up`,
+    `cannot listen for DNS on ${address} in ${namespacePath}: ${words}; it is tried again every few seconds`,
     { retryable: true },
   );
 }

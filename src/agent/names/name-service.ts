@@ -13,6 +13,7 @@ import type { NamesProcess, NamesSession } from '../../ports/names.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import { HOST_PART } from '../reconcile/announcements.ts';
+import { Again } from './again.ts';
 import { AnsweredPlaces } from './answered-places.ts';
 import { InsideNames, type InsideNamesDeps } from './inside-names.ts';
 import { NamesAudit } from './names-audit.ts';
@@ -61,6 +62,7 @@ export class NameService {
   readonly #coming = new Set<string>();
   readonly #stale: Stale = { networks: new Set(), cluster: false, clients: false };
   readonly #answered: AnsweredPlaces;
+  readonly #again: Again;
   #told: Told | undefined;
   #sessions = 0;
   #begun = Promise.withResolvers<void>();
@@ -72,6 +74,7 @@ export class NameService {
     this.#deps = deps;
     this.#options = options;
     this.#answered = new AnsweredPlaces(deps.clock);
+    this.#again = new Again(deps.clock);
     this.audit = new NamesAudit({ ...deps, problemOf: (id) => this.#problems.get(id), told: () => this.#toldNow() });
     const networkName = (networkId: string) => deps.view.network(networkId)?.name;
     this.#inside = new InsideNames({ ...deps, networkName }, options.inside);
@@ -169,6 +172,8 @@ export class NameService {
       this.#problems.delete(networkId);
     } catch (error) {
       this.#problems.set(networkId, asOverlaydError(error).message);
+      const isDue = () => this.#problems.has(networkId);
+      void this.#again.later(networkId, this.#signal, isDue, () => this.ensure(networkId));
       throw error;
     }
   }
