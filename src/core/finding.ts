@@ -53,7 +53,8 @@ export const FINDINGS = {
   'store-refused': 'the words say what etcd refuses',
   'store-alarm': 'the words say which alarm etcd has raised, and what to do',
   'store-slow': 'give etcd a faster disk, or move the store to hosts that have one',
-  'store-near-quota': 'remove what nobody needs, end what goes on changing, or move to an etcd with a larger quota (`overlayd store move`)',
+  'store-near-quota':
+    'remove what nobody needs, end what goes on changing, or move to an etcd with a larger quota (`overlayd store move`)',
   'store-few-members': 'install etcd (`etcd-server`) on more hosts; `overlayd store status`',
   'store-behind': 'restore a newer backup, or let hosts claim what they have',
   'store-not-kept': 'mend what keeps this host from keeping the store',
