@@ -32,7 +32,6 @@ export interface SurroundingsParts {
 
 export interface Surroundings extends PathWatches {
   hostFindings(): readonly Found[];
-  lookAtFirewalls(): Promise<void>;
   /** Ends when the signal aborts. */
   run(): Promise<void>;
 }

@@ -43,8 +43,6 @@ export interface Membership extends PathWatches {
   storeStatus(): StoreStatus;
   /** What is wrong with this host's addresses, certificate and clock, with other firewalls, and with its ways to others. */
   hostFindings(): readonly Found[];
-  /** Looks now at what other firewalls let pass, which is looked at every few seconds. */
-  lookAtFirewalls(): Promise<void>;
   /** Alarms that the store has raised, in words with what to do. */
   storeAlarms(): Promise<readonly string[]>;
   /** Ends all tasks: nothing is written any more, the store can still be used. The kernel keeps what it has. Idempotent. */

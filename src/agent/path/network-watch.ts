@@ -28,6 +28,8 @@ export interface PathWatches {
   readonly paths: PathWatch;
   readonly encryptedPaths: PathWatch;
   readonly networkPaths: NetworkWatch;
+  /** Looks now at what other firewalls of this host let pass, which is looked at every few seconds. */
+  lookAtFirewalls(): Promise<void>;
 }
 
 export type Way = Pick<PathWatch, 'status' | 'skipped' | 'sendBeside'>;

@@ -13,8 +13,9 @@ import {
   untilPings,
 } from '../../lab/docker-network.ts';
 import { etcdPid } from '../../lab/etcd.ts';
-import { untilFound, untilTold } from '../../lab/finding.ts';
+import { untilFound, untilTold, untilWell } from '../../lab/finding.ts';
 import { IMAGE } from '../../lab/image.ts';
+import { squatOn } from '../../lab/squatter.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
 
@@ -77,7 +78,7 @@ describe('engines, agents and hosts that end and come back', () => {
     const before = await process1('h1', 'api');
     await one().engine.kill();
     await untilPings(two(), 'client', 'api');
-    await until('the agent to miss it', async () => (await one().json('status')).Docker.State === 'unreachable');
+    expect((await one().json('status')).Docker.State).toBe('unreachable');
     await one().engine.start();
     // Docker ends what it finds running and starts what its policy says.
     await until('the container to run anew', async () => {
@@ -190,6 +191,14 @@ describe('engines, agents and hosts that end and come back', () => {
     await runContainer(two(), 'client', '--network', 'web', '--dns', SERVICE_ADDRESS);
     await until('the status to be good again', async () => (await problems()) === '');
     await expectWell();
+    const squatter = await squatOn(two(), SERVICE_ADDRESS);
+    await untilFound(
+      two(),
+      'names-unanswered',
+      /169\.254\.53\.53.*port 53 is held there by perl \(pid \d+\), which has to end/,
+    );
+    await squatter.kill('SIGKILL');
+    await untilWell(two());
     await two().agent.stop();
     await two().agent.start([]);
     await expectWell();
