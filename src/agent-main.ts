@@ -46,6 +46,8 @@ async function main([first, ...others]: readonly string[]): Promise<void> {
   nameProcess('overlayd');
   const sockets = takeActivatedSockets(process.env, process.pid);
   const config = await loadConfig(flags, process.env);
+  // Where it was started may go, and no thread begins in a directory that is not there.
+  process.chdir('/');
   await requireCapabilities();
   await requireOpenFiles();
   const logger = createLogger(
@@ -60,6 +62,8 @@ async function main([first, ...others]: readonly string[]): Promise<void> {
   const settings = takeNotifySettings(process.env, process.pid);
   const exec = createExec();
   if (clearing) {
+    // What it waits for keeps no process running by itself: it would end in the midst, as if all were done.
+    setInterval(() => undefined, STOP_LIMIT_MS);
     await clearWithoutAgent(config, PROGRAMS, { exec, logger, forget: first === CLEARING[1] });
     await out.drain();
     process.exit(0);

@@ -10,22 +10,38 @@ say() { printf 'install: %s\n' "$*"; }
   echo 'install: run it as root' >&2
   exit 1
 }
-installed=
+before=$(readlink -f /usr/local/bin/overlayd 2>/dev/null || true)
+old=${before%/dist/overlayd}
+# What is made once, and taken away with the last release: what an earlier one has made is ours still.
+made=
+if [ -n "$before" ] && [ -e "$old/installed" ]; then made=$(grep -E '/$|^group ' "$old/installed" || true); fi
+installed=${made:+$made
+}
+directory() {
+  [ -d "$1" ] && return
+  directory "$(dirname "$1")"
+  mkdir "$1"
+  installed="$installed$1/
+"
+}
 link() {
-  mkdir -p "$(dirname "$2")"
+  directory "$(dirname "$2")"
   ln -sfn "$root/$1" "$2"
   installed="$installed$2
 "
 }
 
-before=$(readlink -f /usr/local/bin/overlayd 2>/dev/null || true)
 link dist/overlayd /usr/local/bin/overlayd
 link deploy/docker-setup.sh /usr/local/sbin/overlayd-docker-setup
 for page in "$root"/man/*; do link "man/${page##*/}" "/usr/local/share/man/man1/${page##*/}"; done
 link completions/bash /usr/local/share/bash-completion/completions/overlayd
 link completions/zsh /usr/local/share/zsh/site-functions/_overlayd
 link completions/fish /usr/local/share/fish/vendor_completions.d/overlayd.fish
-getent group overlayd >/dev/null || groupadd --system overlayd
+if ! getent group overlayd >/dev/null; then
+  groupadd --system overlayd
+  installed="${installed}group overlayd
+"
+fi
 unit=/etc/systemd/system/overlayd.service
 if [ -d /etc/systemd/system ]; then
   rm -f $unit
@@ -49,5 +65,4 @@ if [ -d /run/systemd/system ]; then
 else
   say 'no systemd here: run `overlayd agent` under your own supervisor. Next: overlayd init, or overlayd join'
 fi
-old=${before%/dist/overlayd}
 if [ -n "$before" ] && [ "$old" != "$root" ] && [ -e "$old/installed" ]; then say "the release before may be deleted: $old"; fi

@@ -1,5 +1,6 @@
 /** The package from `apt install` to `apt purge`. */
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { until } from '../lab/until.ts';
 import type { BootedHost } from './booted-host.ts';
 import { ask, attach, attachIf, digging, type Fleet, hang, mainPid, ping, reaches, step, untilReady } from './fleet.ts';
@@ -92,6 +93,21 @@ export async function packageStory(fleet: Fleet): Promise<void> {
       await host.must(['apt-get', 'autoremove', '--purge', '-y', '-qq']);
       assert.deepEqual(differences(bare.get(host)!, await listing(host), AS_IT_IS), []);
     }
+  });
+
+  await step('the archive: install, a member, and uninstall leaves nothing', async () => {
+    await one.must(['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'libnftables1', 'etcd-server']);
+    await one.sh('systemctl disable --now etcd');
+    const before = await listing(one);
+    const name = path.basename(fleet.made.archive).replace(/\.tar\.gz$/, '');
+    await one.sh(`tar -xzf ${fleet.inside(fleet.made.archive)} -C /opt && /opt/${name}/install`);
+    await one.sh(`overlayd init --advertise-addr ${one.address} && overlayd network create web`);
+    await attach(one, 'c6', 'api');
+    assert.match(await one.sh('overlayd endpoint ls'), /api/);
+    await one.sh('ip netns del c6');
+    await one.sh('overlayd uninstall --yes --yes-delete-cluster');
+    await assertBare(one);
+    assert.deepEqual(differences(before, await listing(one), AS_IT_IS), []);
   });
 }
 

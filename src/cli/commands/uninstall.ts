@@ -7,7 +7,10 @@ import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { Session } from '../session.ts';
 import { isToolProgram } from '../tool-program.ts';
 
-/** What `install` of the archive has put where, one path a line. */
+/**
+ * What `install` of the archive has put where, in order: a path on each line, with `/` at its end where it is a directory, which
+ * goes when nothing is in it any more, or `group NAME`.
+ */
 const MANIFEST = 'installed';
 const SERVICE = 'overlayd.service';
 /** Of a host with Docker. A call that comes to one of them would start the agent again, or be refused in its place. */
@@ -162,7 +165,11 @@ async function removeFiles(session: Session): Promise<readonly string[]> {
   if (await programs.removeTree(CONFIGURATION)) removed.push(CONFIGURATION);
   const manifest = await files.read(`${programs.root}/${MANIFEST}`);
   if (manifest !== undefined) {
-    for (const path of manifest.split('\n')) if (path !== '' && (await files.remove(path))) removed.push(path);
+    for (const line of manifest.split('\n').reverse()) {
+      if (line.startsWith('group ')) await programs.run(['groupdel', line.slice('group '.length)]);
+      else if (line.endsWith('/')) await programs.run(['rmdir', '--ignore-fail-on-non-empty', line]);
+      else if (line !== '' && (await files.remove(line))) removed.push(line);
+    }
     // Unpacked without its folder it is one that others are in as well, such as /opt.
     if (!/\/overlayd[^/]*$/.test(programs.root)) session.note(`left where it is, delete it yourself: ${programs.root}`);
     else if (await programs.removeTree(programs.root)) removed.push(programs.root);

@@ -14,7 +14,14 @@ function host({ noAgent = false, clearing = 0, manifest = true, uid = 0, undoing
     ['/etc/cni/net.d/87-overlayd-web.conflist', '{}'],
     ['/etc/cni/net.d/10-other.conflist', '{}'],
     ['/usr/local/bin/overlayd', ''],
-    ...(manifest ? [[`${root}/installed`, '/usr/local/bin/overlayd\n'] as const] : []),
+    ...(manifest
+      ? [
+          [
+            `${root}/installed`,
+            '/usr/local/share/zsh/\n/usr/local/share/zsh/own/\n/usr/local/bin/overlayd\ngroup overlayd\n',
+          ] as const,
+        ]
+      : []),
   ]);
   const ran: string[] = [];
   const trees: string[] = [];
@@ -70,6 +77,9 @@ describe('uninstall', () => {
       'overlayd agent --clear-host=forget',
       'rmdir --ignore-fail-on-non-empty /etc/netns',
       '/opt/overlayd-1/deploy/docker-setup.sh --undo',
+      'groupdel overlayd',
+      'rmdir --ignore-fail-on-non-empty /usr/local/share/zsh/own/',
+      'rmdir --ignore-fail-on-non-empty /usr/local/share/zsh/',
       'systemctl daemon-reload',
     ]);
     expect([...files.keys()]).toEqual([
