@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { joinArguments } from '../lab/cluster.ts';
-import { type HostProcess, ROOT } from '../lab/host.ts';
+import { type Host, type HostProcess, ROOT } from '../lab/host.ts';
 import { untilReaches } from '../lab/network.ts';
 import { observeKernel, overlayNamespaces } from '../lab/observation.ts';
 import { expectSuccess, run } from '../lab/process.ts';
@@ -53,6 +53,10 @@ describe('the archive', () => {
     const all = await lab().host(number).must(['ps', '-eo', 'args']);
     return all.split('\n').filter((line) => /overlayd-|\/var\/lib\/overlayd/.test(line) && !line.startsWith('ps'));
   };
+
+  /** What there is where it may be, directories as well. */
+  const found = (host: Host) =>
+    host.must(['sh', '-c', `find /opt /usr/local ${DATA} /run/overlayd /etc/overlayd 2>/dev/null || true`]);
 
   test('is installed by its own script and runs with the Node.js that it brings', async () => {
     for (const host of lab().hosts) {
@@ -115,12 +119,8 @@ describe('the archive', () => {
     expect(await processes(2)).toEqual([]);
     for (const name of ['api', 'shop', 'later']) await two.run(['ip', 'netns', 'del', name]);
     expect(await observeKernel(two)).toBe(bare.get(two.name));
-    const left = await two.must([
-      'sh',
-      '-c',
-      `find /opt /usr/local ${DATA} /run/overlayd /etc/overlayd -not -type d 2>/dev/null || true`,
-    ]);
-    expect(left).toBe('');
+    expect(await found(two)).toBe('/opt\n/usr/local\n');
+    expect((await two.run(['getent', 'group', 'overlayd'])).code).toBe(2);
     const nodes = JSON.parse(await overlayd(1, 'node', 'ls', '--format', 'json')) as { Name: string; State: string }[];
     expect(nodes.find(({ Name }) => Name === two.name)).toMatchObject({ Left: true });
   });
@@ -133,8 +133,11 @@ describe('the archive', () => {
     await one.must(['test', '-e', PROGRAM]);
     await overlayd(1, 'network', 'inspect', 'web');
     await stop(agents.get(1)!);
-    await overlayd(1, 'uninstall', '--yes', '--yes-delete-cluster');
+    // Whoever gives the command may be in a directory that is not there any more.
+    const away = 'mkdir /opt/away; cd /opt/away; rmdir /opt/away';
+    await one.must(['sh', '-c', `${away}; exec ${PROGRAM} uninstall --yes --yes-delete-cluster`]);
     expect(await processes(1)).toEqual([]);
+    expect(await found(one)).toBe('/opt\n/usr/local\n');
     await one.run(['ip', 'netns', 'del', 'api']);
     expect(await observeKernel(one)).toBe(bare.get(one.name));
   });
